@@ -1,0 +1,171 @@
+package index
+
+import (
+	"fmt"
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// Append is a range of journal bytes that an agent wants stored.
+type Append struct {
+	Run     string
+	Attempt int
+	Offset  int64
+	Data    []byte
+	At      time.Time // the server's clock
+}
+
+// Appended answers one Append of a group.
+type Appended struct {
+	Size int64 // durable bytes of the journal, whether or not this append was taken
+	// Err is nil, *OffsetError, *journal.CorruptError, *journal.NewerError,
+	// *RefusedError or an error of the database.
+	Err error
+	Run job.Run // after the append; zero when Err is set
+	// Block is the stored block, zero when the append held no whole record.
+	Block  BlockHead
+	Events []job.RunEvent
+}
+
+// OffsetError says that an append did not begin where the stored journal ends.
+type OffsetError struct {
+	Offset, Size int64
+}
+
+func (e *OffsetError) Error() string {
+	return fmt.Sprintf("append at byte %d, but the journal here has %d bytes: go on from there", e.Offset, e.Size)
+}
+
+// RefusedError says that an append can never succeed: the attempt has its outcome, the
+// journal belongs to another run, or its identity is not valid.
+type RefusedError struct{ Why string }
+
+func (e *RefusedError) Error() string { return e.Why }
+
+// Beat is one heartbeat to record.
+type Beat struct {
+	Run       string
+	Attempt   int
+	Heartbeat job.Heartbeat
+	At        time.Time     // the server's clock
+	Lease     time.Duration // how long this beat is trusted
+}
+
+// Beaten answers one Beat of a group.
+type Beaten struct {
+	Known  bool // false: no append has created the run yet, which is not an error
+	Owner  bool // false: a newer attempt owns the run
+	Ended  bool // the run has its outcome
+	Cancel *job.Cancel
+	// Run and Events are set only when the beat changed the state (a lost run healed).
+	Run    *job.Run
+	Events []job.RunEvent
+	Err    error
+}
+
+// BlockHead describes a stored block of one attempt's journal: whole records, nothing
+// else. Lines are numbered 1, 2, 3 … within the attempt, over both streams of all steps,
+// in the order in which their first byte was printed; a number never changes.
+type BlockHead struct {
+	Start int64 `json:"start"` // offset of its first byte in the journal
+	Size  int64 `json:"size"`
+	// FirstLine is the number of the first line that begins in this block (or would);
+	// Lines is how many begin here.
+	FirstLine int64     `json:"first_line"`
+	Lines     int64     `json:"lines"`
+	FirstAt   time.Time `json:"first_at"`
+	LastAt    time.Time `json:"last_at"`
+	// OutputBytes is the raw output in it, and OutputStart the raw output before it.
+	OutputBytes int64 `json:"output_bytes"`
+	OutputStart int64 `json:"output_start"`
+	// Open are the lines that began in an earlier block and had not ended.
+	Open []OpenLine `json:"open,omitempty"`
+}
+
+// OpenLine is a line whose newline has not been printed yet.
+type OpenLine struct {
+	Step   int        `json:"step"`
+	Stream job.Stream `json:"stream"`
+	Line   int64      `json:"line"`
+	// Block is the start of the block in which the line began, so that a reader can go
+	// back for its first bytes.
+	Block int64 `json:"block"`
+}
+
+// RunQuery asks for a page of runs, newest first.
+type RunQuery struct {
+	Job    string
+	States []job.State
+	Health []job.Health
+	Labels map[string]string // all must match
+	Text   string            // in job, command, host, id or a label value; case-insensitive
+	Limit  int               // 1 to 500
+	Cursor string            // of the page before; empty for the first
+}
+
+// RunPage is one page. NextCursor is empty on the last.
+type RunPage struct {
+	Runs       []job.Run
+	NextCursor string
+}
+
+// Token is a stored access token; the secret itself is never stored.
+type Token struct {
+	ID         string     `json:"id"`
+	Name       string     `json:"name"`
+	Scope      string     `json:"scope"` // agent, read, write, admin
+	Prefix     string     `json:"prefix"`
+	Hash       []byte     `json:"-"` // SHA-256 of the secret
+	CreatedAt  time.Time  `json:"created_at"`
+	ExpiresAt  *time.Time `json:"expires_at"`
+	LastUsedAt *time.Time `json:"last_used_at"`
+}
+
+// NotFoundError says that the thing asked for is not in the store.
+type NotFoundError struct{ What string }
+
+func (e *NotFoundError) Error() string { return e.What + " was not found" }
+
+// AmbiguousError says that a prefix names several runs.
+type AmbiguousError struct {
+	Prefix  string
+	Matches []string // a few of them
+}
+
+func (e *AmbiguousError) Error() string {
+	return fmt.Sprintf("%q begins the id of several runs (%v): write more of it", e.Prefix, e.Matches)
+}
+
+// Lease is what the monitor looks at: an active run and how long it is trusted.
+type Lease struct {
+	Run         string
+	Attempt     int
+	Job         string
+	Number      int64
+	State       job.State
+	Health      job.Health
+	Findings    []job.Finding
+	HeardAt     time.Time     // server's clock at the last heartbeat or append
+	Length      time.Duration // of the lease that it granted
+	ExpiresAt   time.Time     // HeardAt + Length, or later after ExtendLeases
+	EveryPeriod time.Duration // how often the agent means to beat
+}
+
+// Verdict is the monitor's judgement of one run.
+type Verdict struct {
+	Run      string
+	Attempt  int
+	HeardAt  time.Time // of the Lease that was judged
+	At       time.Time
+	Lost     bool // the lease has expired: apply job.LeaseExpired
+	Findings []job.Finding
+	Health   job.Health
+	Evidence string
+}
+
+// Judged is a run that a verdict changed.
+type Judged struct {
+	Run    job.Run
+	Events []job.RunEvent
+}

@@ -1,0 +1,65 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// Store is what the server needs of the database. internal/store implements it for SQLite
+// and PostgreSQL, held to one conformance suite. Methods that name a run or job return
+// *index.NotFoundError when it is not there.
+type Store interface {
+	// Ingest commits a group of appends and beats in one transaction and returns when
+	// they are durable. Results stand in the order of the arguments. The error is for
+	// the group as a whole: nothing of it was committed.
+	Ingest(ctx context.Context, appends []index.Append, beats []index.Beat) ([]index.Appended, []index.Beaten, error)
+
+	// JournalSize is how many bytes of an attempt's journal are durable; 0 if none.
+	JournalSize(ctx context.Context, run string, attempt int) (int64, error)
+	// Blocks returns the heads of up to limit blocks of an attempt's journal, in order,
+	// beginning with the one that holds journal offset from (or the first after it).
+	Blocks(ctx context.Context, run string, attempt int, from int64, limit int) ([]index.BlockHead, error)
+	// BlocksFromLine is the same, beginning with the block in which line begins.
+	BlocksFromLine(ctx context.Context, run string, attempt int, line int64, limit int) ([]index.BlockHead, error)
+	// BlockData returns the bytes of the block that begins at start.
+	BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error)
+	// Samples returns all samples of an attempt in order of time.
+	Samples(ctx context.Context, run string, attempt int) ([]job.Sample, error)
+
+	FindRun(ctx context.Context, ref job.Ref) (id string, err error) // also *index.AmbiguousError
+	Run(ctx context.Context, id string) (job.Run, error)
+	// RunAttempt is Run as it stands for one attempt, which may not be the last.
+	RunAttempt(ctx context.Context, id string, attempt int) (job.Run, error)
+	Runs(ctx context.Context, q index.RunQuery) (index.RunPage, error)
+	// Events returns changes after an id, oldest first; of all runs when run is empty.
+	Events(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error)
+	LastEventID(ctx context.Context) (int64, error)
+	Jobs(ctx context.Context) ([]job.Summary, error)
+	Job(ctx context.Context, name string) (job.Summary, error)
+
+	// RequestCancel records that somebody wants the run to stop, moves its state by
+	// job.StopRequested and returns the run and what changed. Repeating it is harmless.
+	RequestCancel(ctx context.Context, run string, c job.Cancel) (job.Run, []job.RunEvent, error)
+
+	// Due returns the active runs whose lease ends before the given time.
+	Due(ctx context.Context, before time.Time, limit int) ([]index.Lease, error)
+	// Judge stores the judgement of active runs: findings, health and, for a run whose
+	// lease expired, the state lost. Each is applied only if the run's last heartbeat is
+	// still the one that was judged.
+	Judge(ctx context.Context, verdicts []index.Verdict) ([]index.Judged, error)
+	// ExtendLeases gives every active run a lease of at least until, because time in
+	// which the server was away must not count against anybody.
+	ExtendLeases(ctx context.Context, until time.Time) error
+
+	CreateToken(ctx context.Context, t index.Token) error
+	Tokens(ctx context.Context) ([]index.Token, error)
+	TokenByHash(ctx context.Context, hash []byte) (index.Token, error)
+	TouchToken(ctx context.Context, id string, at time.Time) error
+	RevokeToken(ctx context.Context, id string) error
+
+	// Ping reports whether the database answers and may be written to.
+	Ping(ctx context.Context) error
+}

@@ -1,0 +1,162 @@
+package job
+
+import (
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Limits of what an agent may call things. They bound what the server stores and what the
+// page draws.
+const (
+	MaxNameBytes  = 200
+	MaxLabels     = 64
+	MaxLabelBytes = 256 // of a key and of a value
+	MaxAttempt    = 1_000_000
+)
+
+// InvalidError says which value was refused and why.
+type InvalidError struct {
+	What  string // "job name", "label key", …
+	Value string
+	Why   string
+}
+
+func (e *InvalidError) Error() string {
+	return fmt.Sprintf("%s %s: %s", e.What, Quote(e.Value), e.Why)
+}
+
+// Quote shows a value in an error message without letting it flood or corrupt the line.
+func Quote(s string) string {
+	const most = 60
+	if len(s) > most {
+		cut := most
+		for cut > 0 && !utf8.RuneStart(s[cut]) {
+			cut--
+		}
+		return strconv.Quote(s[:cut]) + fmt.Sprintf("… (%d bytes)", len(s))
+	}
+	return strconv.Quote(s)
+}
+
+// CheckName refuses a job name that is empty, longer than MaxNameBytes, not UTF-8, or has
+// characters that would break a path, a table or the form job#number.
+func CheckName(name string) error { return checkWord("job name", name, MaxNameBytes, "#/\\") }
+
+// CheckLabel refuses a label whose key is empty or whose key or value is too long or has
+// control characters.
+func CheckLabel(key, value string) error {
+	if err := checkWord("label key", key, MaxLabelBytes, "="); err != nil {
+		return err
+	}
+	if value == "" {
+		return nil
+	}
+	return checkWord("label value", value, MaxLabelBytes, "")
+}
+
+func checkWord(what, s string, most int, forbidden string) error {
+	switch {
+	case s == "":
+		return &InvalidError{what, s, "is empty"}
+	case len(s) > most:
+		return &InvalidError{what, s, fmt.Sprintf("is longer than %d bytes", most)}
+	case !utf8.ValidString(s):
+		return &InvalidError{what, s, "is not UTF-8"}
+	case strings.TrimSpace(s) != s:
+		return &InvalidError{what, s, "begins or ends with white space"}
+	case s == "." || s == "..":
+		return &InvalidError{what, s, "is a path, not a name"}
+	}
+	for _, r := range s {
+		if unicode.IsControl(r) || !unicode.IsGraphic(r) {
+			return &InvalidError{what, s, fmt.Sprintf("has the character %U, which is not printable", r)}
+		}
+		if strings.ContainsRune(forbidden, r) {
+			return &InvalidError{what, s, fmt.Sprintf("has the character %q", r)}
+		}
+	}
+	return nil
+}
+
+// DefaultName is the job's name when none was given: the base name of the command, made
+// valid. It is "job" when nothing is left.
+func DefaultName(command string) string {
+	name := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || !unicode.IsGraphic(r) || strings.ContainsRune("#/\\", r) || r == utf8.RuneError {
+			return '-'
+		}
+		return r
+	}, strings.TrimSpace(path.Base(command)))
+	if len(name) > MaxNameBytes {
+		name = strings.ToValidUTF8(name[:MaxNameBytes], "")
+	}
+	if CheckName(name) != nil {
+		return "job"
+	}
+	return name
+}
+
+// Ref is how a person names a run: a whole id, a prefix of one, or job#number.
+type Ref struct {
+	IDPrefix string // set for an id or a prefix of one, lower case
+	Job      string // set with Number for job#number
+	Number   int64
+}
+
+// ParseRef reads a RUN argument. A whole id is 36 characters; a prefix needs at least 4.
+func ParseRef(s string) (Ref, error) {
+	if name, number, found := cutLast(s, "#"); found {
+		n, err := strconv.ParseInt(number, 10, 64)
+		if err != nil || n < 1 {
+			return Ref{}, &InvalidError{"run", s, "wants a number from 1 after the #, as in train#12"}
+		}
+		if err := CheckName(name); err != nil {
+			return Ref{}, err
+		}
+		return Ref{Job: name, Number: n}, nil
+	}
+	id := strings.ToLower(s)
+	if len(id) < 4 || len(id) > 36 || strings.Trim(id, "0123456789abcdef-") != "" {
+		return Ref{}, &InvalidError{"run", s, "is neither an id, nor 4 or more of its first characters, nor job#number"}
+	}
+	return Ref{IDPrefix: id}, nil
+}
+
+// CheckRunID refuses what is not a UUID in its usual form of 36 lower-case characters.
+func CheckRunID(id string) error {
+	if len(id) != 36 {
+		return &InvalidError{"run id", id, "is not a UUID"}
+	}
+	for i, c := range []byte(id) {
+		hyphen := i == 8 || i == 13 || i == 18 || i == 23
+		if hyphen != (c == '-') || !hyphen && !strings.ContainsRune("0123456789abcdef", rune(c)) {
+			return &InvalidError{"run id", id, "is not a UUID in lower case"}
+		}
+	}
+	return nil
+}
+
+// CommandLine writes words so that a shell would read the same words again.
+func CommandLine(args []string) string {
+	quoted := make([]string, len(args))
+	for i, a := range args {
+		if a != "" && strings.Trim(a, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-") == "" {
+			quoted[i] = a
+			continue
+		}
+		quoted[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+	}
+	return strings.Join(quoted, " ")
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}

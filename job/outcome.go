@@ -1,0 +1,252 @@
+package job
+
+import (
+	"fmt"
+	"time"
+)
+
+// Reason says why an attempt ended, as data. The set is part of the API.
+type Reason string
+
+const (
+	ExitCode       Reason = "exit_code"       // the command ended by itself; 0 for succeeded
+	BySignal       Reason = "signal"          // a signal that nobody here sent ended the command
+	OutOfMemory    Reason = "out_of_memory"   // the kernel's out-of-memory killer, proved by its counters
+	Timeout        Reason = "timeout"         // --timeout
+	InstallTimeout Reason = "install_timeout" // --install-timeout
+	NoOutput       Reason = "no_output"       // --no-output-timeout
+	NoProgress     Reason = "no_progress"     // no output, no CPU and no IO for too long
+	ByCancel       Reason = "canceled"        // a person or a program asked for it
+	InstallFailed  Reason = "install_failed"  // an install step ended badly; the command never started
+	CouldNotStart  Reason = "could_not_start" // the process of a step could not be made
+	AgentStopped   Reason = "agent_stopped"   // the agent was told to end while its job ran
+	AgentLost      Reason = "agent_lost"      // the agent died; nobody saw how the job ended
+	HostRebooted   Reason = "host_rebooted"   // the host went down under the agent
+	Superseded     Reason = "superseded"      // a newer attempt owns the run
+)
+
+// Outcome is how an attempt ended: the one truth that journal, API and page tell.
+type Outcome struct {
+	State  State  `json:"state"`
+	Reason Reason `json:"reason"`
+	// ExitCode is the step's own exit code; nil when it did not exit by itself, or when
+	// nobody knows.
+	ExitCode *int `json:"exit_code"`
+	// Signal is the name ("SIGKILL") of the signal that ended the process, if one did.
+	Signal       string `json:"signal,omitempty"`
+	SignalNumber int    `json:"signal_number,omitempty"`
+	CoreDumped   bool   `json:"core_dumped,omitempty"`
+	// Errno names the system's reason ("ENOENT") for CouldNotStart.
+	Errno string `json:"errno,omitempty"`
+	// Step is the name of the step that decided the outcome.
+	Step string `json:"step,omitempty"`
+	// By says who asked, for canceled and superseded ("ada", "signal SIGTERM to the agent").
+	By string `json:"by,omitempty"`
+	// OOM is the proof for out_of_memory.
+	OOM *OOM `json:"oom,omitempty"`
+	// Message is one sentence for a person.
+	Message string `json:"message"`
+}
+
+// OOM is what the kernel counted when it killed for lack of memory.
+type OOM struct {
+	LimitBytes int64     `json:"limit_bytes"` // 0: no limit of the job's own; the host ran out
+	PeakBytes  int64     `json:"peak_bytes"`
+	Kills      int64     `json:"kills"`
+	Victim     string    `json:"victim,omitempty"` // name of the largest process
+	VictimPID  int       `json:"victim_pid,omitempty"`
+	At         time.Time `json:"at,omitzero"`
+}
+
+// StepKind tells install steps from the command.
+type StepKind string
+
+const (
+	InstallStep StepKind = "install"
+	CommandStep StepKind = "command"
+)
+
+// StopCause says what made the agent stop a step.
+type StopCause struct {
+	Reason Reason        // ByCancel, AgentStopped, Superseded, Timeout, InstallTimeout, NoOutput or NoProgress
+	By     string        // who, for a person's or a program's wish
+	Why    string        // their words, if any
+	Limit  time.Duration // which limit, for time limits
+}
+
+// Ending is what the agent saw of the end of a step's process: facts, not judgement.
+type Ending struct {
+	Step     string
+	Kind     StepKind
+	StartErr *StartError // the process could not be made; nothing below is set
+	ExitCode int         // meaningful when Signal is empty
+	Signal   string      // "SIGKILL" …; empty when the process exited by itself
+	SignalNo int
+	Core     bool
+	OOM      *OOM       // set only when the kernel's counters prove a kill
+	Stop     *StopCause // set when the agent was stopping the step before it ended
+}
+
+// StartError is why a process could not be made.
+type StartError struct {
+	Path  string // what was to be run
+	Errno string // "ENOENT", "EACCES", …
+	Hint  string // what to do about it; may be empty
+	Text  string // the system's words
+}
+
+func (e *StartError) Error() string {
+	s := fmt.Sprintf("could not start %s: %s", e.Path, e.Text)
+	if e.Errno != "" {
+		s += " (" + e.Errno + ")"
+	}
+	if e.Hint != "" {
+		s += "; " + e.Hint
+	}
+	return s
+}
+
+// Classify turns the facts of a step's end into the outcome that an attempt would have if
+// the step decided it. The order of the questions is the rule: could it start, did we stop
+// it, did the kernel kill it for memory, did a signal end it, what did it exit with. An
+// install step's own failure becomes InstallFailed and keeps exit code and signal.
+func Classify(e Ending) Outcome {
+	o := Outcome{Step: e.Step, OOM: e.OOM, Signal: e.Signal, SignalNumber: e.SignalNo, CoreDumped: e.Core}
+	if e.StartErr == nil && e.Signal == "" {
+		code := e.ExitCode
+		o.ExitCode = &code
+	}
+	switch {
+	case e.StartErr != nil:
+		o.State, o.Reason, o.Errno, o.Message = Failed, CouldNotStart, e.StartErr.Errno, sentence(e.StartErr.Error())
+	case e.Stop != nil:
+		o.Reason, o.By = e.Stop.Reason, e.Stop.By
+		o.State, o.Message = stopped(e)
+	case e.OOM != nil && (e.Signal != "" || e.ExitCode != 0):
+		o.State, o.Reason, o.Message = Failed, OutOfMemory, oomMessage(e.OOM)
+	case e.Signal != "":
+		o.State, o.Reason = Failed, BySignal
+		o.Message = fmt.Sprintf("Ended by signal %s%s.", e.Signal, coreNote(e.Core))
+	case e.ExitCode != 0:
+		o.State, o.Reason = Failed, ExitCode
+		o.Message = fmt.Sprintf("Exited with code %d.", e.ExitCode)
+	default:
+		o.State, o.Reason, o.Message = Succeeded, ExitCode, "Exited with code 0."
+	}
+	if e.Kind == InstallStep && o.State == Failed {
+		o.Message = fmt.Sprintf("Install step %q failed: %s The command was not started.", e.Step, o.Message)
+		o.Reason = InstallFailed
+	}
+	return o
+}
+
+// Unfinished is the outcome of an attempt whose agent left no outcome behind: the journal
+// ends in the middle. hostRebooted tells the two ways apart.
+func Unfinished(hostRebooted bool, lastSeen time.Time) Outcome {
+	at := lastSeen.UTC().Format("2006-01-02 15:04:05 UTC")
+	if hostRebooted {
+		return Outcome{
+			State: Lost, Reason: HostRebooted,
+			Message: "The host went down while the job ran; the last record is from " + at + ".",
+		}
+	}
+	return Outcome{
+		State: Lost, Reason: AgentLost,
+		Message: "The agent died while the job ran; the last record is from " + at + ".",
+	}
+}
+
+// ProcessExitCode is the exit code that stint run itself ends with, given the outcome of
+// the attempt: the job's own code, 128+n after signal n, 124 after a time limit, 126 or
+// 127 when the command could not be started as a shell would say it.
+func (o Outcome) ProcessExitCode() int {
+	switch {
+	case o.Reason == CouldNotStart || o.Errno != "":
+		if o.Errno == "ENOENT" || o.Errno == "ENOTDIR" {
+			return 127
+		}
+		return 126
+	case o.State == TimedOut:
+		return 124
+	case o.SignalNumber > 0:
+		return 128 + o.SignalNumber
+	case o.ExitCode != nil:
+		return *o.ExitCode
+	}
+	return 125
+}
+
+func stopped(e Ending) (State, string) {
+	s := e.Stop
+	switch s.Reason {
+	case Timeout, InstallTimeout:
+		return TimedOut, fmt.Sprintf("Ran into its time limit of %s and was stopped.", s.Limit)
+	case NoOutput:
+		return TimedOut, fmt.Sprintf("Printed nothing for %s and was stopped.", s.Limit)
+	case NoProgress:
+		return TimedOut, fmt.Sprintf("Made no progress (no output, no CPU, no IO) for %s and was stopped.", s.Limit)
+	case AgentStopped:
+		return Canceled, "The agent was told to end" + by(s.By) + ", and stopped the job first."
+	case Superseded:
+		return Canceled, "A newer attempt owns this run" + by(s.By) + "; this one was stopped."
+	}
+	msg := "Canceled" + by(s.By)
+	if s.Why != "" {
+		msg += ": " + s.Why
+	}
+	return Canceled, sentence(msg)
+}
+
+func by(who string) string {
+	if who == "" {
+		return ""
+	}
+	return " by " + who
+}
+
+func coreNote(core bool) string {
+	if core {
+		return ", core dumped"
+	}
+	return ""
+}
+
+func oomMessage(o *OOM) string {
+	msg := fmt.Sprintf("Killed by the kernel: out of memory. Peak %s", Bytes(o.PeakBytes))
+	if o.LimitBytes > 0 {
+		msg += " of " + Bytes(o.LimitBytes)
+	}
+	if !o.At.IsZero() {
+		msg += " at " + o.At.UTC().Format("15:04:05")
+	}
+	if o.Victim != "" {
+		msg += fmt.Sprintf("; the largest process was %s (pid %d)", o.Victim, o.VictimPID)
+	}
+	return msg + "."
+}
+
+// sentence ends s with a full stop unless it has an end already.
+func sentence(s string) string {
+	if s == "" || s[len(s)-1] == '.' || s[len(s)-1] == '!' || s[len(s)-1] == '?' {
+		return s
+	}
+	return s + "."
+}
+
+// Bytes writes a size as people read it: "1.99 GiB", "512 B".
+func Bytes(n int64) string {
+	if n < 1024 {
+		return fmt.Sprintf("%d B", n)
+	}
+	units := []string{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
+	v := float64(n) / 1024
+	i := 0
+	for v >= 1023.95 && i < len(units)-1 {
+		v /= 1024
+		i++
+	}
+	if v >= 100 {
+		return fmt.Sprintf("%.0f %s", v, units[i])
+	}
+	return fmt.Sprintf("%.3g %s", v, units[i])
+}

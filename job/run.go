@@ -1,0 +1,220 @@
+package job
+
+import "time"
+
+// Run is one intended execution of a job as the server knows it: what its current attempt
+// is doing or how it ended. It is the API's answer for one run; in lists, Steps, Findings
+// and Output.Gaps are filled too.
+type Run struct {
+	ID      string `json:"id"`
+	Job     string `json:"job"`
+	Number  int64  `json:"number"`
+	Attempt int    `json:"attempt"`
+	State   State  `json:"state"`
+	// Health is empty unless the run is active.
+	Health   Health    `json:"health"`
+	Findings []Finding `json:"findings"`
+	// Outcome is nil until the attempt has ended.
+	Outcome *Outcome `json:"outcome"`
+	Steps   []Step   `json:"steps"`
+	// Command is the command line as a shell would read it; Args are its exact words.
+	Command string   `json:"command"`
+	Args    []string `json:"args"`
+	Dir     string   `json:"dir"`
+	Host    string   `json:"host"`
+	// Containment is the level the agent reached ("cgroup2", "cgroup1", "process_group").
+	Containment  string            `json:"containment"`
+	AgentVersion string            `json:"agent_version"`
+	Labels       map[string]string `json:"labels"`
+	// CreatedAt is the server's clock when it first heard of the run; StartedAt and
+	// EndedAt are the agent's.
+	CreatedAt       time.Time  `json:"created_at"`
+	StartedAt       *time.Time `json:"started_at"`
+	EndedAt         *time.Time `json:"ended_at"`
+	LastHeartbeatAt *time.Time `json:"last_heartbeat_at"`
+	// Status is the job's own last word about its progress (sd_notify STATUS=).
+	Status string   `json:"status"`
+	Usage  Usage    `json:"usage"`
+	Output Output   `json:"output"`
+	Cancel *Cancel  `json:"cancel"` // nil unless somebody asked the run to stop
+	Notes  []string `json:"notes"`  // what the agent had to say ("the memory limit is not enforced: …")
+}
+
+// Step is one phase of an attempt.
+type Step struct {
+	Index   int      `json:"index"` // 0, 1, 2 … in the order they ran
+	Name    string   `json:"name"`
+	Kind    StepKind `json:"kind"`
+	Command string   `json:"command"`
+	// State is running, or the state of the step's own end.
+	State     State      `json:"state"`
+	PID       int        `json:"pid,omitempty"`
+	StartedAt time.Time  `json:"started_at"`
+	EndedAt   *time.Time `json:"ended_at"`
+	ExitCode  *int       `json:"exit_code"`
+	Signal    string     `json:"signal,omitempty"`
+	Message   string     `json:"message,omitempty"`
+}
+
+// Usage is what the attempt has used so far, over its whole process tree.
+type Usage struct {
+	CPUSeconds      float64 `json:"cpu_seconds"`
+	MemoryBytes     int64   `json:"memory_bytes"` // at the last sample; 0 after the end
+	PeakMemoryBytes int64   `json:"peak_memory_bytes"`
+	Processes       int     `json:"processes"`
+	ReadBytes       int64   `json:"read_bytes"`
+	WrittenBytes    int64   `json:"written_bytes"`
+}
+
+// Output sums up what the job printed, over all steps and both streams.
+type Output struct {
+	Bytes int64 `json:"bytes"`
+	Lines int64 `json:"lines"` // a last line without its newline counts
+	// Complete is proved: the outcome's length and digest of the journal agree with the
+	// server's copy, and no gap was declared.
+	Complete bool  `json:"complete"`
+	Gaps     []Gap `json:"gaps"`
+}
+
+// Gap is output that could not be kept.
+type Gap struct {
+	Step   int    `json:"step"`
+	Stream Stream `json:"stream"`
+	// AtBytes is the place: the count of bytes of this step and stream before the gap,
+	// earlier gaps included.
+	AtBytes int64     `json:"at_bytes"`
+	Bytes   int64     `json:"bytes"`
+	Lines   int64     `json:"lines"`
+	Reason  string    `json:"reason"`
+	At      time.Time `json:"at"`
+}
+
+// Stream names one of a step's two outputs.
+type Stream string
+
+const (
+	Stdout Stream = "stdout"
+	Stderr Stream = "stderr"
+)
+
+// Finding is one health rule that holds now.
+type Finding struct {
+	Rule     string    `json:"rule"` // "quiet", "stalled", …
+	Health   Health    `json:"health"`
+	Since    time.Time `json:"since"`
+	Evidence string    `json:"evidence"` // one sentence
+	// Next says what happens if it goes on, and NextAt when; both empty for nothing.
+	Next   string     `json:"next,omitempty"`
+	NextAt *time.Time `json:"next_at,omitempty"`
+}
+
+// Cancel is a request to stop a run.
+type Cancel struct {
+	By  string    `json:"by"`
+	Why string    `json:"why,omitempty"`
+	At  time.Time `json:"at"`
+}
+
+// Sample is one measurement of the whole process tree of an attempt.
+type Sample struct {
+	At          time.Time `json:"at"`
+	CPUSeconds  float64   `json:"cpu_seconds"` // since the attempt began; never falls
+	CPUCores    float64   `json:"cpu_cores"`   // average since the sample before
+	MemoryBytes int64     `json:"memory_bytes"`
+	CacheBytes  int64     `json:"cache_bytes,omitempty"`
+	PeakBytes   int64     `json:"peak_bytes,omitempty"`
+	LimitBytes  int64     `json:"limit_bytes,omitempty"`
+	Processes   int       `json:"processes"`
+	Threads     int       `json:"threads,omitempty"`
+	ReadBytes   int64     `json:"read_bytes,omitempty"`
+	WriteBytes  int64     `json:"write_bytes,omitempty"`
+	// Pressure is the share of the last 10 s, in percent, in which some task of the
+	// tree waited; nil where the system does not say (PSI, cgroup v2 only).
+	Pressure *Pressure `json:"pressure,omitempty"`
+}
+
+// Pressure is the kernel's pressure stall information, "some avg10".
+type Pressure struct {
+	CPU    float64 `json:"cpu"`
+	Memory float64 `json:"memory"`
+	IO     float64 `json:"io"`
+}
+
+// Heartbeat says "alive" and brings the evidence.
+type Heartbeat struct {
+	Sequence int64     `json:"sequence"` // 1, 2, 3 … within the attempt
+	SentAt   time.Time `json:"sent_at"`  // the agent's clock
+	UptimeMS int64     `json:"uptime_ms"`
+	// SchedulingDelayMS is how late the agent's own timer fired for this beat.
+	SchedulingDelayMS int64   `json:"scheduling_delay_ms"`
+	OutputAgeMS       int64   `json:"output_age_ms"` // since the job last printed; -1 if never
+	CPUSeconds        float64 `json:"cpu_seconds"`
+	MemoryBytes       int64   `json:"memory_bytes"`
+	Processes         int     `json:"processes"`
+	UnsentBytes       int64   `json:"unsent_bytes"` // of the journal, not yet acknowledged
+	// PeriodMS is when the agent means to beat next, if the server says nothing else.
+	PeriodMS int64 `json:"period_ms"`
+}
+
+// HeartbeatReply is the server's side of the lease.
+type HeartbeatReply struct {
+	LeaseMS int64 `json:"lease_ms"`
+	NextMS  int64 `json:"next_ms"` // when to beat next
+	// Owner is false when a newer attempt owns the run: this one must follow the job's
+	// policy, by default stop.
+	Owner bool `json:"owner"`
+	// Watched is true while somebody follows the run live: flush output at once.
+	Watched  bool      `json:"watched"`
+	Commands []Command `json:"commands"`
+}
+
+// Command is something that the server asks of the agent. The same command is repeated in
+// every reply until the journal shows that it was done.
+type Command struct {
+	Kind string `json:"kind"` // "cancel"
+	By   string `json:"by"`
+	Why  string `json:"why,omitempty"`
+}
+
+// AppendReply answers an append of journal bytes.
+type AppendReply struct {
+	Size    int64 `json:"size"` // bytes of the journal that are durable on the server
+	Watched bool  `json:"watched"`
+}
+
+// RunEvent is one change of state or health, as the history keeps it.
+type RunEvent struct {
+	ID      int64     `json:"id"`
+	Run     string    `json:"run"`
+	Attempt int       `json:"attempt"`
+	At      time.Time `json:"at"`
+	// Clock says whose time At is: "server" or "agent".
+	Clock string `json:"clock"`
+	Kind  string `json:"kind"` // "state" or "health"
+	From  string `json:"from"`
+	To    string `json:"to"`
+	// Rule is the event kind or the health rule that caused the change.
+	Rule     string `json:"rule"`
+	Evidence string `json:"evidence"` // one sentence
+}
+
+// Summary is a job and what its runs have shown.
+type Summary struct {
+	Name          string     `json:"name"`
+	Runs          int64      `json:"runs"`
+	Active        int64      `json:"active"`
+	Succeeded     int64      `json:"succeeded"`
+	LastRun       *Run       `json:"last_run"`
+	LastSuccessAt *time.Time `json:"last_success_at"`
+	// Duration and peak memory over the last 20 runs that succeeded; nil before the first.
+	Usual *Usual `json:"usual"`
+}
+
+// Usual is the band that the good runs of a job make.
+type Usual struct {
+	Runs               int     `json:"runs"`
+	DurationP50Seconds float64 `json:"duration_p50_seconds"`
+	DurationP95Seconds float64 `json:"duration_p95_seconds"`
+	PeakMemoryP50Bytes int64   `json:"peak_memory_p50_bytes"`
+	PeakMemoryP95Bytes int64   `json:"peak_memory_p95_bytes"`
+}

@@ -1,0 +1,174 @@
+package journal
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"time"
+)
+
+// Reader reads a journal from its beginning.
+type Reader struct {
+	r       *bufio.Reader
+	offset  int64 // of the next record; 0 before the header
+	skipped int
+	pending int // bytes of the last record, dropped at the next call
+}
+
+// NewReader reads the journal that r holds.
+func NewReader(r io.Reader) *Reader {
+	return &Reader{r: bufio.NewReaderSize(r, MaxRecord)}
+}
+
+// Offset is where the next record begins.
+func (r *Reader) Offset() int64 { return r.offset }
+
+// Skipped counts the records of types that this version does not know.
+func (r *Reader) Skipped() int { return r.skipped }
+
+// Next returns the next record of a known type. Its payload is valid until the next call.
+// It returns io.EOF at a whole end, ErrShort at a torn one, *NewerError or *CorruptError.
+func (r *Reader) Next() (Record, error) {
+	for {
+		rec, _, err := r.next()
+		if err != nil {
+			return Record{}, err
+		}
+		if Known(rec.Type) {
+			return rec, nil
+		}
+		r.skipped++
+	}
+}
+
+// Known reports whether this version knows a type.
+func Known(t Type) bool { return t >= TypeAttempt && t <= TypeStopping }
+
+// next returns the next record of any type together with its encoded form.
+func (r *Reader) next() (Record, []byte, error) {
+	if _, err := r.r.Discard(r.pending); err != nil {
+		return Record{}, nil, err
+	}
+	r.pending = 0
+	if r.offset == 0 {
+		header, err := r.r.Peek(HeaderSize)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return Record{}, nil, err
+		}
+		if err := CheckHeader(header); err != nil {
+			return Record{}, nil, err
+		}
+		_, _ = r.r.Discard(HeaderSize) // it was peeked, so it is there
+		r.offset = HeaderSize
+	}
+	frame, err := r.r.Peek(FrameSize)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return Record{}, nil, err
+	}
+	if len(frame) == 0 {
+		return Record{}, nil, io.EOF
+	}
+	_, _, err = Next(frame, r.offset)
+	if err != nil && !errors.Is(err, ErrShort) {
+		return Record{}, nil, err
+	}
+	whole, perr := r.r.Peek(recordLength(frame))
+	if perr != nil && !errors.Is(perr, io.EOF) {
+		return Record{}, nil, perr
+	}
+	rec, n, err := Next(whole, r.offset)
+	if err != nil {
+		return Record{}, nil, err
+	}
+	r.offset += int64(n)
+	r.pending = n
+	return rec, whole[:n], nil
+}
+
+// recordLength is the whole length that a frame announces; of a short frame, FrameSize.
+func recordLength(frame []byte) int {
+	if len(frame) < FrameSize {
+		return FrameSize
+	}
+	return FrameSize + int(uint32(frame[4])|uint32(frame[5])<<8|uint32(frame[6])<<16|uint32(frame[7])<<24)
+}
+
+// Recovered is what a journal holds up to its last whole record.
+type Recovered struct {
+	Size    int64 // where appending may go on; 0 when not even the header is whole
+	Torn    int64 // bytes after it, which are of no use
+	Attempt Attempt
+	// Open is the index of a step that began and did not end; -1 for none.
+	Open   int
+	LastAt time.Time // time of the last whole record
+	Ended  bool
+	Final  Final // when Ended
+	digest *Digester
+}
+
+// Recover reads a journal that its writer may have left in the middle of a record: after a
+// crash, everything before the first byte that is not a whole record stands, and the rest
+// is torn. A *NewerError, and an error of the reader itself, are returned; a torn or
+// corrupt tail is not an error.
+func Recover(src io.Reader) (Recovered, error) {
+	counted := &countingReader{r: src}
+	r := NewReader(counted)
+	out := Recovered{Open: -1, digest: NewDigester()}
+	out.digest.Header(AppendHeader(nil))
+	for {
+		rec, encoded, err := r.next()
+		var corrupt *CorruptError
+		if errors.Is(err, io.EOF) || errors.Is(err, ErrShort) || errors.As(err, &corrupt) {
+			break
+		}
+		if err != nil {
+			return out, err
+		}
+		if out.Ended || !out.take(rec) {
+			r.offset -= int64(rec.Size())
+			break
+		}
+		out.digest.Record(encoded)
+		out.LastAt = rec.At
+	}
+	out.Size = r.offset
+	if _, err := io.Copy(io.Discard, r.r); err != nil {
+		return out, err
+	}
+	out.Torn = counted.n - out.Size
+	return out, nil
+}
+
+// take notes what recovery needs from a record. It reports false for a payload that its
+// writer could not have meant; the journal stands up to there.
+func (out *Recovered) take(rec Record) bool {
+	switch rec.Type {
+	case TypeAttempt:
+		return Decode(rec, &out.Attempt) == nil
+	case TypeStepStarted:
+		var s StepStarted
+		if Decode(rec, &s) != nil {
+			return false
+		}
+		out.Open = s.Index
+	case TypeStepEnded:
+		out.Open = -1
+	case TypeOutcome:
+		if Decode(rec, &out.Final) != nil {
+			return false
+		}
+		out.Ended = true
+	}
+	return true
+}
+
+type countingReader struct {
+	r io.Reader
+	n int64
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
