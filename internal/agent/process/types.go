@@ -1,0 +1,74 @@
+//go:build linux || darwin
+
+package process
+
+import (
+	"os"
+	"time"
+)
+
+// Levels of containment, best first. They are part of the API (job.Run.Containment).
+const (
+	LevelCgroup2      = "cgroup2"
+	LevelCgroup1      = "cgroup1"
+	LevelProcessGroup = "process_group"
+)
+
+// Options says what a Group is for and what its processes may use.
+type Options struct {
+	Run     string // the run's id; with Attempt it marks the processes, see Group
+	Attempt int
+	// MemoryLimitBytes, CPULimit (in cores: 1.5) and ProcessLimit bound the whole attempt.
+	// 0 means no limit. A limit that cannot be enforced becomes a note, never an error.
+	MemoryLimitBytes int64
+	CPULimit         float64
+	ProcessLimit     int
+	// AtMost keeps the level from being better than this one; empty means the best there
+	// is. It is for tests and for hosts whose cgroups must be left alone.
+	AtMost string
+}
+
+// Spec is one process to start.
+type Spec struct {
+	Args []string // the program (looked up on the PATH in Env unless it has a slash) and its arguments
+	Dir  string   // working directory; empty is the agent's own
+	Env  []string // the whole environment, as KEY=VALUE
+	// Stdin, Stdout and Stderr become the child's; nil is /dev/null. The caller keeps and
+	// closes its own ends.
+	Stdin, Stdout, Stderr *os.File
+}
+
+// Exit is how a process ended, as the kernel told it.
+type Exit struct {
+	Code     int    // meaningful when Signal is empty
+	Signal   string // "SIGKILL"; empty when the process exited by itself
+	SignalNo int
+	Core     bool
+	// CPUSeconds and MaxRSSBytes cover the process and those of its descendants that were
+	// waited for.
+	CPUSeconds  float64
+	MaxRSSBytes int64
+}
+
+// Member is one living process of a group.
+type Member struct {
+	PID   int
+	Name  string // the kernel's short name of the program
+	State string // one letter as ps shows it: R, S, D, T …; zombies are no members
+	// StartedTicks tells two processes apart that had the same PID; its unit is the
+	// system's own.
+	StartedTicks uint64
+}
+
+// Usage is what processes that have ended used: those that this process waited for.
+type Usage struct {
+	CPUSeconds float64
+	ReadBytes  int64
+	WriteBytes int64
+}
+
+// poll is the pace at which Empty looks again: short at first, for what ends at once.
+const (
+	pollFirst = 200 * time.Microsecond
+	pollMost  = 20 * time.Millisecond
+)
