@@ -3,6 +3,7 @@ package job
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -44,7 +45,12 @@ func Quote(s string) string {
 
 // CheckName refuses a job name that is empty, longer than MaxNameBytes, not UTF-8, or has
 // characters that would break a path, a table or the form job#number.
-func CheckName(name string) error { return checkWord("job name", name, MaxNameBytes, "#/\\") }
+func CheckName(name string) error {
+	if name == "." || name == ".." {
+		return &InvalidError{"job name", name, "is a path, not a name"}
+	}
+	return checkWord("job name", name, MaxNameBytes, "#/\\")
+}
 
 // CheckLabel refuses a label whose key is empty or whose key or value is too long or has
 // control characters.
@@ -68,8 +74,6 @@ func checkWord(what, s string, most int, forbidden string) error {
 		return &InvalidError{what, s, "is not UTF-8"}
 	case strings.TrimSpace(s) != s:
 		return &InvalidError{what, s, "begins or ends with white space"}
-	case s == "." || s == "..":
-		return &InvalidError{what, s, "is a path, not a name"}
 	}
 	for _, r := range s {
 		if unicode.IsControl(r) || !unicode.IsGraphic(r) {
@@ -144,7 +148,7 @@ func CheckRunID(id string) error {
 func CommandLine(args []string) string {
 	quoted := make([]string, len(args))
 	for i, a := range args {
-		if a != "" && strings.Trim(a, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-") == "" {
+		if plainWord(a, i == 0) {
 			quoted[i] = a
 			continue
 		}
@@ -152,6 +156,18 @@ func CommandLine(args []string) string {
 	}
 	return strings.Join(quoted, " ")
 }
+
+// plainWord reports whether a shell reads a as itself without quotes. In the first word an
+// = would make an assignment, and a word of the shell's own grammar would not be a command.
+func plainWord(a string, first bool) bool {
+	if a == "" || strings.Trim(a, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-") != "" {
+		return false
+	}
+	return !first || !strings.Contains(a, "=") && !slices.Contains(reserved, a)
+}
+
+// reserved are the letters-only reserved words of POSIX shells and of bash.
+var reserved = strings.Fields("case coproc do done elif else esac fi for function if in select then time until while")
 
 func cutLast(s, sep string) (before, after string, found bool) {
 	i := strings.LastIndex(s, sep)

@@ -115,7 +115,7 @@ func ended(retry State) map[EventKind]State {
 // Next says where event e leads a run that is in state s. It returns a *RefusedError for
 // an event that cannot happen in s, and for one that carries a state it may not carry:
 // Ended needs a terminal state, or Retrying when a further attempt follows; Heard needs
-// an active one.
+// an active one where it matters, which is when the run was lost.
 func Next(s State, e Event, now time.Time) (Transition, error) {
 	to, known := table[s][e.Kind]
 	refused := &RefusedError{State: s, Event: e}
@@ -125,7 +125,7 @@ func Next(s State, e Event, now time.Time) (Transition, error) {
 	if e.Kind == Ended && !e.State.Terminal() && e.State != Retrying {
 		return Transition{}, refused
 	}
-	if e.Kind == Heard && s == Lost && (!e.State.Valid() || e.State.Terminal()) {
+	if e.Kind == Heard && s == Lost && !e.State.Active() {
 		return Transition{}, refused
 	}
 	switch to {

@@ -241,7 +241,7 @@ func Bytes(n int64) string {
 	units := []string{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
 	v := float64(n) / 1024
 	i := 0
-	for v >= 1023.95 && i < len(units)-1 {
+	for v >= 1023.5 && i < len(units)-1 {
 		v /= 1024
 		i++
 	}

@@ -36,6 +36,15 @@ func (s State) Terminal() bool {
 	return false
 }
 
+// Active reports whether an agent works on the run's current attempt in this state.
+func (s State) Active() bool {
+	switch s {
+	case Starting, Installing, Running, Stopping:
+		return true
+	}
+	return false
+}
+
 // Valid reports whether s is one of the known states.
 func (s State) Valid() bool {
 	for _, known := range States() {

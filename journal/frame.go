@@ -112,6 +112,8 @@ func CheckHeader(b []byte) error {
 		return &NewerError{v}
 	case v < 1:
 		return &CorruptError{0, "format version 0 does not exist"}
+	case b[10] != 0 || b[11] != 0:
+		return &CorruptError{0, "the header's reserved bytes are not 0"}
 	}
 	return nil
 }
