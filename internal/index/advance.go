@@ -1,0 +1,59 @@
+package index
+
+import (
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// The two clocks that an event's time can come from.
+const (
+	ServerClock = "server"
+	AgentClock  = "agent"
+)
+
+// Advance applies facts to a run in order and returns it with what changed. A fact that
+// cannot happen in the run's state is left out: a terminal state beats late arrivals. Now
+// is the server's clock and only used for facts that carry no time.
+func Advance(run job.Run, facts []Fact, now time.Time) (job.Run, []job.RunEvent) {
+	var events []job.RunEvent
+	for _, fact := range facts {
+		at, clock := fact.At, AgentClock
+		if at.IsZero() {
+			at, clock = now, ServerClock
+		}
+		next, event, err := Move(run, fact.Event, at, clock, fact.Evidence)
+		if err != nil || event == nil {
+			continue
+		}
+		run, events = next, append(events, *event)
+	}
+	return run, events
+}
+
+// Move applies one event to a run. The event returned is nil when nothing changed. The
+// error is a *job.RefusedError. Health and findings belong to active runs: they begin
+// with the attempt, healthy, and end with it.
+func Move(run job.Run, e job.Event, at time.Time, clock, evidence string) (job.Run, *job.RunEvent, error) {
+	t, err := job.Next(run.State, e, at)
+	if err != nil || !t.Changed() {
+		return run, nil, err
+	}
+	run.State = t.To
+	switch {
+	case !Active(t.To):
+		run.Health, run.Findings = "", []job.Finding{}
+	case run.Health == "":
+		run.Health = job.Healthy
+	}
+	return run, &job.RunEvent{
+		Run: run.ID, Attempt: run.Attempt, At: at.UTC(), Clock: clock, Kind: "state",
+		From: string(t.From), To: string(t.To), Rule: string(e.Kind), Evidence: evidence,
+	}, nil
+}
+
+// Active reports whether an agent should be at work in this state, so that a lease holds
+// and health is judged.
+func Active(s job.State) bool {
+	return !s.Terminal() && s != job.Queued && s != job.Retrying
+}

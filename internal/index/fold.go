@@ -1,0 +1,173 @@
+package index
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// Fact is something a journal tells that may change the run's state.
+type Fact struct {
+	Event    job.Event
+	At       time.Time // the agent's clock
+	Evidence string
+}
+
+// Folded is what an append makes of the state before it.
+type Folded struct {
+	State State
+	// Head describes the whole records of the append; zero when there was none.
+	Head    BlockHead
+	Samples []job.Sample
+	Facts   []Fact
+	// Tail counts the bytes at the end of the data that are not a whole record yet. They
+	// are not part of State.Size, and the next data must begin with them.
+	Tail int
+}
+
+// Fold reads data, which continues the journal at s.Size, and returns the state after
+// it. It returns *journal.CorruptError, *journal.NewerError or *RefusedError for an
+// append that must not be stored, not even in part; s is never changed.
+func Fold(s State, data []byte) (Folded, error) {
+	digest, err := s.loadDigest()
+	if err != nil {
+		return Folded{}, fmt.Errorf("stored state of run %s attempt %d: %w", s.Run, s.Attempt, err)
+	}
+	f := folder{Folded: Folded{State: s.clone()}, digest: digest}
+	f.Head = BlockHead{Start: s.Size, FirstLine: s.NextLine, Open: s.openLines()}
+	for _, st := range s.Streams {
+		f.Head.OutputStart += st.Kept
+	}
+	rest, err := f.records(data)
+	if err != nil {
+		return Folded{}, err
+	}
+	f.Tail = len(rest)
+	if f.State.Digest, err = digest.MarshalBinary(); err != nil {
+		return Folded{}, fmt.Errorf("save the digest of run %s attempt %d: %w", s.Run, s.Attempt, err)
+	}
+	f.Head.Size = f.State.Size - f.Head.Start
+	if f.Head.Size == 0 {
+		f.Head = BlockHead{}
+		return f.Folded, nil
+	}
+	f.Head.Lines = f.State.NextLine - f.Head.FirstLine
+	f.State.View.Output.Lines = f.State.NextLine - 1
+	return f.Folded, nil
+}
+
+// folder is one Fold under way.
+type folder struct {
+	Folded
+	digest *journal.Digester
+}
+
+// records folds every whole record of data and returns what is left.
+func (f *folder) records(data []byte) ([]byte, error) {
+	s := &f.State
+	if s.Size == 0 && len(data) > 0 {
+		switch err := journal.CheckHeader(data); {
+		case errors.Is(err, journal.ErrShort):
+			return data, nil
+		case err != nil:
+			return nil, err
+		}
+		f.digest.Header(data)
+		s.Header = slices.Clone(data[:journal.HeaderSize])
+		s.Size, data = journal.HeaderSize, data[journal.HeaderSize:]
+		f.Head.Start = s.Size
+	}
+	for len(data) > 0 {
+		if s.Ended {
+			return nil, &RefusedError{fmt.Sprintf("the journal of run %s attempt %d has its outcome; nothing can follow it", s.Run, s.Attempt)}
+		}
+		rec, n, err := journal.Next(data, s.Size)
+		if errors.Is(err, journal.ErrShort) {
+			return data, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := f.record(rec); err != nil {
+			return nil, err
+		}
+		f.digest.Record(data[:n])
+		f.seen(rec.At)
+		s.Size += int64(n)
+		data = data[n:]
+	}
+	return nil, nil
+}
+
+// seen widens the span of time that the block covers.
+func (f *folder) seen(at time.Time) {
+	if f.Head.FirstAt.IsZero() || at.Before(f.Head.FirstAt) {
+		f.Head.FirstAt = at
+	}
+	if at.After(f.Head.LastAt) {
+		f.Head.LastAt = at
+	}
+}
+
+// record folds one record. Whatever it cannot make sense of is corrupt: the checksum
+// held, so its writer was wrong, and storing more of it would help nobody.
+func (f *folder) record(rec journal.Record) error {
+	s := &f.State
+	if !s.Known() {
+		if rec.Type != journal.TypeAttempt {
+			return f.corrupt("the first record is %s, not the attempt's identity", rec.Type)
+		}
+		return f.identity(rec)
+	}
+	switch rec.Type {
+	case journal.TypeAttempt:
+		return f.corrupt("a second identity record")
+	case journal.TypeOutput:
+		return f.output(rec)
+	case journal.TypeStepStarted:
+		return f.stepStarted(rec)
+	case journal.TypeStepEnded:
+		return f.stepEnded(rec)
+	case journal.TypeSample:
+		return f.sample(rec)
+	case journal.TypeNote:
+		return f.note(rec)
+	case journal.TypeGap:
+		return f.gap(rec)
+	case journal.TypeStatus:
+		return f.status(rec)
+	case journal.TypeStopping:
+		return f.stopping(rec)
+	case journal.TypeOutcome:
+		return f.outcome(rec)
+	}
+	s.Skipped++
+	return nil
+}
+
+func (f *folder) corrupt(format string, args ...any) error {
+	return &journal.CorruptError{Offset: f.State.Size, Why: fmt.Sprintf(format, args...)}
+}
+
+// decode reads a JSON payload.
+func (f *folder) decode(rec journal.Record, v any) error {
+	if err := journal.Decode(rec, v); err != nil {
+		return f.corrupt("%s", text(err.Error(), maxText))
+	}
+	return nil
+}
+
+// fact notes an event and moves the attempt's own state by it. An event that cannot
+// happen in that state is left out: it can only come from an agent that is wrong.
+func (f *folder) fact(e job.Event, at time.Time, evidence string) {
+	t, err := job.Next(f.State.View.State, e, at)
+	if err != nil {
+		return
+	}
+	f.State.View.State = t.To
+	f.Facts = append(f.Facts, Fact{Event: e, At: at, Evidence: Cut(evidence, maxText)})
+}

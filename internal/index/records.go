@@ -1,0 +1,331 @@
+package index
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"time"
+
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// identity folds the first record: who the attempt is.
+func (f *folder) identity(rec journal.Record) error {
+	var a journal.Attempt
+	if err := f.decode(rec, &a); err != nil {
+		return err
+	}
+	if err := checkIdentity(f.State.Run, f.State.Attempt, a); err != nil {
+		return err
+	}
+	v := &f.State.View
+	v.Job, v.Dir, v.Host = a.Job, text(a.Dir, maxText), text(a.Host, maxText)
+	v.Command = text(job.CommandLine(a.Args), maxCommandBytes)
+	v.Args = boundArgs(a.Args)
+	v.Containment, v.AgentVersion = text(a.Containment, 100), text(a.AgentVersion, 100)
+	for k, label := range a.Labels {
+		v.Labels[k] = label
+	}
+	started := rec.At
+	v.StartedAt = &started
+	const longest = 24 * time.Hour
+	f.State.HeartbeatPeriod = min(max(time.Duration(min(a.HeartbeatPeriodMS, longest.Milliseconds()))*time.Millisecond, 0), longest)
+	f.fact(job.Event{Kind: job.AttemptStarted}, rec.At, fmt.Sprintf("Attempt %d began on host %s.", a.Attempt, v.Host))
+	return nil
+}
+
+// checkIdentity refuses a journal that is not the one it was sent as, or whose names
+// break the rules.
+func checkIdentity(run string, attempt int, a journal.Attempt) error {
+	if a.Run != run || a.Attempt != attempt {
+		return &RefusedError{fmt.Sprintf("the journal says that it belongs to run %s attempt %d, but it was sent as run %s attempt %d",
+			job.Quote(a.Run), a.Attempt, job.Quote(run), attempt)}
+	}
+	if err := CheckAddress(run, attempt); err != nil {
+		return err
+	}
+	if err := job.CheckName(a.Job); err != nil {
+		return &RefusedError{err.Error()}
+	}
+	if len(a.Labels) > job.MaxLabels {
+		return &RefusedError{fmt.Sprintf("the run has %d labels; the most is %d", len(a.Labels), job.MaxLabels)}
+	}
+	for k, v := range a.Labels {
+		if err := job.CheckLabel(k, v); err != nil {
+			return &RefusedError{err.Error()}
+		}
+	}
+	return nil
+}
+
+// CheckAddress refuses a run id or attempt number that no agent would make.
+func CheckAddress(run string, attempt int) error {
+	if err := job.CheckRunID(run); err != nil {
+		return &RefusedError{err.Error()}
+	}
+	if attempt < 1 || attempt > job.MaxAttempt {
+		return &RefusedError{fmt.Sprintf("attempt %d is not between 1 and %d", attempt, job.MaxAttempt)}
+	}
+	return nil
+}
+
+// boundArgs keeps the exact words as long as they are of a sane size.
+func boundArgs(args []string) []string {
+	kept, left := []string{}, maxArgsBytes
+	for _, a := range args {
+		if left -= len(a) + 8; left < 0 {
+			return append(kept, "…")
+		}
+		kept = append(kept, a)
+	}
+	return kept
+}
+
+func (f *folder) stepStarted(rec journal.Record) error {
+	var p journal.StepStarted
+	if err := f.decode(rec, &p); err != nil {
+		return err
+	}
+	v := &f.State.View
+	if p.Kind != job.InstallStep && p.Kind != job.CommandStep {
+		return f.corrupt("step %d is of kind %s, which does not exist", p.Index, job.Quote(string(p.Kind)))
+	}
+	if f.step(p.Index) != nil {
+		return f.corrupt("step %d starts a second time", p.Index)
+	}
+	if len(v.Steps) >= maxSteps {
+		return &RefusedError{fmt.Sprintf("the journal has more than %d steps; put the install commands into one script", maxSteps)}
+	}
+	most := maxCommandBytes
+	if len(v.Steps) >= fullCommands {
+		most = 200
+	}
+	v.Steps = append(v.Steps, job.Step{
+		Index: p.Index, Name: text(p.Name, 200), Kind: p.Kind, Command: text(p.Command, most),
+		State: job.Running, PID: p.PID, StartedAt: rec.At,
+	})
+	if p.Kind == job.InstallStep {
+		f.fact(job.Event{Kind: job.InstallStarted}, rec.At, "Install step began: "+Cut(text(p.Command, 500), 500))
+		return nil
+	}
+	f.fact(job.Event{Kind: job.CommandStarted}, rec.At, "The command began: "+Cut(text(p.Command, 500), 500))
+	return nil
+}
+
+func (f *folder) step(index int) *job.Step {
+	steps := f.State.View.Steps
+	for i := len(steps) - 1; i >= 0; i-- {
+		if steps[i].Index == index {
+			return &steps[i]
+		}
+	}
+	return nil
+}
+
+func (f *folder) stepEnded(rec journal.Record) error {
+	var p journal.StepEnded
+	if err := f.decode(rec, &p); err != nil {
+		return err
+	}
+	step := f.step(p.Index)
+	if step == nil {
+		return f.corrupt("step %d ends, but never began", p.Index)
+	}
+	if !p.Outcome.State.Terminal() {
+		return f.corrupt("step %d ended with state %s, which is no end", p.Index, job.Quote(string(p.Outcome.State)))
+	}
+	at := rec.At
+	step.State, step.EndedAt, step.ExitCode = p.Outcome.State, &at, p.Outcome.ExitCode
+	step.Signal, step.Message = text(p.Outcome.Signal, 50), text(p.Outcome.Message, maxText)
+	for i := range f.State.Streams {
+		if f.State.Streams[i].Step == p.Index {
+			f.State.Streams[i].Line, f.State.Streams[i].Block = 0, 0
+		}
+	}
+	return nil
+}
+
+// output counts the bytes and numbers the lines of an output record. A carriage return
+// does not end a line, and neither does a gap.
+func (f *folder) output(rec journal.Record) error {
+	o, err := journal.DecodeOutput(rec)
+	if err != nil {
+		return f.corrupt("%v", err)
+	}
+	if len(o.Data) == 0 {
+		return nil
+	}
+	s := &f.State
+	st, err := s.stream(o.Step, o.Stream)
+	if err != nil {
+		return err
+	}
+	n := int64(len(o.Data))
+	st.Bytes += n
+	st.Kept += n
+	f.Head.OutputBytes += n
+	s.View.Output.Bytes += n
+
+	ends := int64(bytes.Count(o.Data, []byte{'\n'}))
+	closed := o.Data[len(o.Data)-1] == '\n'
+	begun := ends
+	if st.Line == 0 {
+		begun++
+	}
+	if closed {
+		begun--
+	}
+	s.NextLine += begun
+	switch {
+	case closed:
+		st.Line, st.Block = 0, 0
+	case begun > 0:
+		st.Line, st.Block = s.NextLine-1, f.Head.Start
+	}
+	return nil
+}
+
+func (f *folder) sample(rec journal.Record) error {
+	var p job.Sample
+	if err := f.decode(rec, &p); err != nil {
+		return err
+	}
+	if p.At.IsZero() {
+		p.At = rec.At
+	}
+	f.Samples = append(f.Samples, p)
+	u := &f.State.View.Usage
+	u.CPUSeconds = max(u.CPUSeconds, p.CPUSeconds)
+	u.MemoryBytes = max(p.MemoryBytes, 0)
+	u.PeakMemoryBytes = max(u.PeakMemoryBytes, p.PeakBytes, p.MemoryBytes)
+	u.Processes = max(p.Processes, 0)
+	u.ReadBytes = max(u.ReadBytes, p.ReadBytes)
+	u.WrittenBytes = max(u.WrittenBytes, p.WriteBytes)
+	return nil
+}
+
+func (f *folder) note(rec journal.Record) error {
+	var p journal.Note
+	if err := f.decode(rec, &p); err != nil {
+		return err
+	}
+	v := &f.State.View
+	if len(v.Notes) < maxNotes {
+		v.Notes = append(v.Notes, text(p.Text, maxText))
+		return nil
+	}
+	f.State.LostNotes++
+	v.Notes[maxNotes-1] = fmt.Sprintf("(%d more notes are only in the journal)", f.State.LostNotes+1)
+	return nil
+}
+
+func (f *folder) gap(rec journal.Record) error {
+	var p job.Gap
+	if err := f.decode(rec, &p); err != nil {
+		return err
+	}
+	if p.Stream != job.Stdout && p.Stream != job.Stderr {
+		return f.corrupt("a gap in stream %s, which does not exist", job.Quote(string(p.Stream)))
+	}
+	if p.Bytes < 0 || p.Lines < 0 || p.AtBytes < 0 {
+		return f.corrupt("a gap of negative size")
+	}
+	st, err := f.State.stream(p.Step, p.Stream)
+	if err != nil {
+		return err
+	}
+	st.Bytes += p.Bytes
+	p.Reason = text(p.Reason, 200)
+	if p.At.IsZero() {
+		p.At = rec.At
+	}
+	gaps := &f.State.View.Output.Gaps
+	if len(*gaps) >= maxGaps {
+		for i := len(*gaps) - 1; i >= 0; i-- {
+			if g := &(*gaps)[i]; g.Step == p.Step && g.Stream == p.Stream {
+				g.Bytes += p.Bytes
+				g.Lines += p.Lines
+				return nil
+			}
+		}
+	}
+	*gaps = append(*gaps, p)
+	return nil
+}
+
+func (f *folder) status(rec journal.Record) error {
+	var p journal.Status
+	if err := f.decode(rec, &p); err != nil {
+		return err
+	}
+	f.State.View.Status = text(p.Text, maxText)
+	return nil
+}
+
+func (f *folder) stopping(rec journal.Record) error {
+	var p journal.Stopping
+	if err := f.decode(rec, &p); err != nil {
+		return err
+	}
+	evidence := "The agent began to stop the job: " + strings.ReplaceAll(text(string(p.Reason), 50), "_", " ")
+	if p.By != "" {
+		evidence += ", by " + text(p.By, 200)
+	}
+	if p.Why != "" {
+		evidence += ": " + text(p.Why, 500)
+	}
+	f.fact(job.Event{Kind: job.StopRequested}, rec.At, evidence+".")
+	return nil
+}
+
+// outcome folds the last record. Complete is claimed only if the agent's count and digest
+// of the journal agree with what arrived here.
+func (f *folder) outcome(rec journal.Record) error {
+	var p journal.Final
+	if err := f.decode(rec, &p); err != nil {
+		return err
+	}
+	if !p.Outcome.State.Terminal() {
+		return f.corrupt("the outcome has state %s, which is no end", job.Quote(string(p.Outcome.State)))
+	}
+	s, v := &f.State, &f.State.View
+	o := boundOutcome(p.Outcome)
+	at := rec.At
+	v.Outcome, v.EndedAt = &o, &at
+	v.Output.Complete = p.Bytes == s.Size && p.Digest == f.digest.Sum() && len(v.Output.Gaps) == 0
+	for i := range v.Steps {
+		if v.Steps[i].EndedAt == nil {
+			v.Steps[i].State, v.Steps[i].EndedAt = o.State, &at
+		}
+	}
+	for i := range s.Streams {
+		s.Streams[i].Line, s.Streams[i].Block = 0, 0
+	}
+	v.Usage = finalUsage(v.Usage, p.Usage)
+	s.Ended = true
+	f.fact(job.Event{Kind: job.Ended, State: o.State}, rec.At, o.Message)
+	return nil
+}
+
+func boundOutcome(o job.Outcome) job.Outcome {
+	o.Reason = job.Reason(text(string(o.Reason), 50))
+	o.Signal, o.Errno = text(o.Signal, 50), text(o.Errno, 50)
+	o.Step, o.By, o.Message = text(o.Step, 200), text(o.By, 200), text(o.Message, maxText)
+	if o.OOM != nil {
+		oom := *o.OOM
+		oom.Victim = text(oom.Victim, 200)
+		o.OOM = &oom
+	}
+	return o
+}
+
+// finalUsage joins the totals of the samples with those the agent read at the very end.
+func finalUsage(seen, final job.Usage) job.Usage {
+	return job.Usage{
+		CPUSeconds:      max(seen.CPUSeconds, final.CPUSeconds),
+		PeakMemoryBytes: max(seen.PeakMemoryBytes, final.PeakMemoryBytes),
+		ReadBytes:       max(seen.ReadBytes, final.ReadBytes),
+		WrittenBytes:    max(seen.WrittenBytes, final.WrittenBytes),
+	}
+}

@@ -1,0 +1,143 @@
+package index
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// What is remembered of one attempt is bounded, whatever its journal says: the journal
+// itself keeps every byte, and the tables must stay small and quick.
+const (
+	maxSteps        = 1000
+	maxNotes        = 100
+	maxGaps         = 200 // more are merged into the last one of their stream
+	maxText         = 2000
+	maxCommandBytes = 8 << 10
+	maxArgsBytes    = 32 << 10
+	fullCommands    = 32 // steps whose command is kept up to maxCommandBytes
+)
+
+// State is what is known of one attempt after a prefix of its journal. It holds all that
+// Fold needs to go on, so that it can be stored and loaded between appends.
+type State struct {
+	Run     string `json:"run"`
+	Attempt int    `json:"attempt"`
+	// View is the attempt as its journal tells it. Number, Health, Findings, Cancel,
+	// CreatedAt and LastHeartbeatAt are the server's and stay empty here.
+	View job.Run `json:"view"`
+	// Header is the journal's header, which no block holds.
+	Header []byte `json:"header,omitempty"`
+	// Size counts the bytes of the header and the whole records folded so far.
+	Size int64 `json:"size"`
+	// Skipped counts records of types that this version does not know.
+	Skipped int64 `json:"skipped,omitempty"`
+	// Ended is true once the outcome was folded; nothing may follow it.
+	Ended bool `json:"ended,omitempty"`
+	// Digest is the saved state of the journal.Digester.
+	Digest []byte `json:"digest,omitempty"`
+	// NextLine is the number of the line that begins next.
+	NextLine int64    `json:"next_line"`
+	Streams  []Stream `json:"streams,omitempty"`
+	// HeartbeatPeriod is what the agent was told to keep; 0 if it does not say.
+	HeartbeatPeriod time.Duration `json:"heartbeat_period_ns,omitempty"`
+	LostNotes       int           `json:"lost_notes,omitempty"`
+}
+
+// Stream is how far the output of one step and stream has come.
+type Stream struct {
+	Step   int        `json:"step"`
+	Stream job.Stream `json:"stream"`
+	// Bytes counts what the job printed, gaps included; Kept is without them.
+	Bytes int64 `json:"bytes"`
+	Kept  int64 `json:"kept"`
+	// Line is the number of the line that has not ended; 0 for none. It began in the
+	// block that starts at Block.
+	Line  int64 `json:"line,omitempty"`
+	Block int64 `json:"block,omitempty"`
+}
+
+// NewState begins the state of an attempt of which nothing is stored yet.
+func NewState(run string, attempt int) State {
+	return State{
+		Run: run, Attempt: attempt, NextLine: 1,
+		View: job.Run{
+			ID: run, Attempt: attempt, State: job.Queued,
+			Findings: []job.Finding{}, Steps: []job.Step{}, Args: []string{}, Notes: []string{},
+			Labels: map[string]string{}, Output: job.Output{Gaps: []job.Gap{}},
+		},
+	}
+}
+
+// Known reports whether the identity has been read, so that View says whose it is.
+func (s *State) Known() bool { return s.View.Job != "" }
+
+// clone copies what Fold changes in place, so that a refused append leaves s as it was.
+func (s State) clone() State {
+	s.View.Steps = slices.Clone(s.View.Steps)
+	s.View.Notes = slices.Clone(s.View.Notes)
+	s.View.Output.Gaps = slices.Clone(s.View.Output.Gaps)
+	s.Streams = slices.Clone(s.Streams)
+	return s
+}
+
+// stream finds or begins the state of one stream.
+func (s *State) stream(step int, name job.Stream) (*Stream, error) {
+	for i := len(s.Streams) - 1; i >= 0; i-- {
+		if s.Streams[i].Step == step && s.Streams[i].Stream == name {
+			return &s.Streams[i], nil
+		}
+	}
+	if len(s.Streams) >= 2*maxSteps {
+		return nil, &RefusedError{fmt.Sprintf("the journal has output of more than %d steps, which no agent writes", maxSteps)}
+	}
+	s.Streams = append(s.Streams, Stream{Step: step, Stream: name})
+	return &s.Streams[len(s.Streams)-1], nil
+}
+
+// openLines lists the lines that have begun and not ended.
+func (s *State) openLines() []OpenLine {
+	var open []OpenLine
+	for _, st := range s.Streams {
+		if st.Line != 0 {
+			open = append(open, OpenLine{Step: st.Step, Stream: st.Stream, Line: st.Line, Block: st.Block})
+		}
+	}
+	return open
+}
+
+func (s *State) loadDigest() (*journal.Digester, error) {
+	d := journal.NewDigester()
+	if len(s.Digest) == 0 {
+		return d, nil
+	}
+	return d, d.UnmarshalBinary(s.Digest)
+}
+
+// text bounds a string that an agent sent and takes out what databases and terminals
+// choke on: bad UTF-8 and control characters.
+func text(s string, most int) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return r
+		case r < ' ' || r == 0x7f:
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+	return Cut(s, most)
+}
+
+// Cut shortens s to at most the given bytes, at the border of a character, and ends it
+// with "…" if something was taken.
+func Cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most-len("…")], "") + "…"
+}
