@@ -1,0 +1,127 @@
+import { expect, test, vi } from 'vitest'
+import type { LogLine } from '../api/types'
+import { LogWindow, parseRecords, textOf, type Ask, type Record } from './window'
+
+/** A log of n lines, every third on stderr, with a gap after line 3. */
+function server(n: number) {
+  const state = { lines: n, open: false, asked: [] as object[] }
+  const gap = { step: 0, stream: 'stdout' as const, at_bytes: 30, bytes: 10, lines: 2, reason: 'quota', at: '' }
+  const ask: Ask = async (q) => {
+    state.asked.push(q)
+    const from = q.tail ? Math.max(1, state.lines - q.tail + 1) : q.from_line!
+    const to = q.tail ? state.lines : Math.min(state.lines, from + q.lines! - 1)
+    const records: Record[] = []
+    if (from === 4) records.push({ gap })
+    for (let i = from; i <= to; i++) {
+      const line: LogLine = { n: i, at: '', step: i <= 2 ? 0 : 1, stream: i % 3 ? 'stdout' : 'stderr', text: `line ${i}` }
+      if (state.open && i === state.lines) line.open = true
+      records.push(line)
+      if (i === 3) records.push({ gap })
+    }
+    return { records, total: state.lines }
+  }
+  return { state, ask }
+}
+
+async function settled(changed: ReturnType<typeof vi.fn>, times: number) {
+  await vi.waitFor(() => expect(changed.mock.calls.length).toBeGreaterThanOrEqual(times), { interval: 1 })
+}
+
+test('opens at the end, then fetches what is looked at, once', async () => {
+  const { state, ask } = server(2000)
+  const changed = vi.fn()
+  const w = new LogWindow(ask, changed)
+  await w.tail(200)
+  expect(w.total).toBe(2000)
+  expect(w.line(1801)?.text).toBe('line 1801')
+  expect(w.line(1800)).toBeUndefined()
+  w.want(1701, 2000)
+  w.want(1701, 2000)
+  await settled(changed, 2)
+  expect(w.line(1501)?.text).toBe('line 1501')
+  w.want(1701, 2000)
+  expect(state.asked).toEqual([{ tail: 200 }, { from_line: 1501, lines: 500 }])
+})
+
+test('rows: placeholders, steps, gaps in place, filter by stream', async () => {
+  const { ask } = server(6)
+  const w = new LogWindow(ask, () => {})
+  w.total = 6
+  expect(w.rows(0, null).map((r) => r.line)).toEqual(Array(6).fill(undefined))
+  await w.tail(6)
+  const rows = w.rows(0, null)
+  expect(rows.map((r) => (r.gap ? 'gap' : r.n))).toEqual([1, 2, 3, 'gap', 4, 5, 6])
+  expect(rows.filter((r) => r.stepStart).map((r) => r.n)).toEqual([1, 3])
+  expect(w.rows(0, 'stderr').map((r) => r.n)).toEqual([3, 6])
+  // The same gap from another answer is not shown twice.
+  await w.tail(3)
+  expect(w.rows(0, null).filter((r) => r.gap)).toHaveLength(1)
+})
+
+test('a whole line keeps its identity, an open one is replaced', async () => {
+  const { state, ask } = server(3)
+  state.open = true
+  const w = new LogWindow(ask, () => {})
+  await w.tail(3)
+  const second = w.line(2)
+  const third = w.line(3)
+  expect(third?.open).toBe(true)
+  state.open = false
+  await w.tail(3)
+  expect(w.line(2)).toBe(second)
+  expect(w.line(3)?.open).toBeUndefined()
+})
+
+test('open lines are dropped so that they are asked for again', async () => {
+  const { state, ask } = server(3)
+  state.open = true
+  const w = new LogWindow(ask, () => {})
+  await w.tail(3)
+  w.dropOpen()
+  expect(w.line(3)).toBeUndefined()
+  expect(w.line(2)).toBeDefined()
+})
+
+test('memory stays bounded however far one scrolls', async () => {
+  const { ask } = server(100_000)
+  const changed = vi.fn()
+  const w = new LogWindow(ask, changed)
+  await w.tail(1)
+  for (let n = 1; n < 100_000; n += 500) {
+    const before = changed.mock.calls.length
+    w.want(n, n + 1)
+    await settled(changed, before + 1)
+  }
+  let held = 0
+  for (let n = 1; n <= 100_000; n++) if (w.line(n)) held++
+  expect(held).toBeLessThanOrEqual(41_000)
+  expect(w.line(99_900)).toBeDefined()
+})
+
+test('an error is kept for the page and goes away with the next success', async () => {
+  const { ask } = server(5)
+  let fail = true
+  const changed = vi.fn()
+  const w = new LogWindow((q, s) => (fail ? Promise.reject(new Error('away')) : ask(q, s)), changed)
+  await w.tail(5)
+  expect(w.error?.message).toBe('away')
+  fail = false
+  await w.tail(5)
+  expect(w.error).toBeNull()
+  expect(changed).toHaveBeenCalledTimes(2)
+})
+
+test('nothing is reported after close', async () => {
+  const { ask } = server(5)
+  const changed = vi.fn()
+  const w = new LogWindow(ask, changed)
+  const going = w.tail(5)
+  w.close()
+  await going
+  expect(changed).not.toHaveBeenCalled()
+})
+
+test('records and bytes', () => {
+  expect(parseRecords('{"n":1}\n{"n":2}\n{"n":')).toEqual([{ n: 1 }, { n: 2 }])
+  expect(textOf({ n: 1, at: '', step: 0, stream: 'stdout', base64: btoa('a\xffb') })).toBe('a\ufffdb')
+})

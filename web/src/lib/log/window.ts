@@ -1,0 +1,222 @@
+import type { Gap, LogLine, Stream } from '../api/types'
+
+export const chunkLines = 100 // what is drawn or not drawn as one
+export const blockLines = 500 // what is fetched as one
+const keepBlocks = 80
+
+export interface GapRow {
+  gap: Gap
+}
+
+export type Record = LogLine | GapRow
+
+export interface Answer {
+  records: Record[]
+  /** Lines of the attempt so far, as the answer's header says; null if it did not say. */
+  total: number | null
+}
+
+/** Asks for lines; the IO of this module. */
+export type Ask = (q: { from_line?: number; lines?: number; tail?: number }, signal: AbortSignal) => Promise<Answer>
+
+export interface Row {
+  key: string
+  n: number
+  line?: LogLine // missing: not here yet
+  gap?: Gap
+  /** Set on the first line of a step. */
+  stepStart?: boolean
+}
+
+/**
+ * The lines of one attempt as far as they were looked at: fetched in aligned blocks, kept
+ * in bounded number. Lines never change once their newline was printed, so what is here
+ * is right; an open line is asked for again.
+ */
+export class LogWindow {
+  total = 0
+  private blocks = new Map<number, (LogLine | undefined)[]>() // in order of last use
+  private gaps = new Map<number, Gap[]>() // by the line after which they stand
+  private asking = new Map<number, AbortController>()
+  private closed = new AbortController()
+  error: Error | null = null
+
+  constructor(
+    private ask: Ask,
+    private changed: () => void,
+  ) {}
+
+  close() {
+    this.closed.abort()
+    for (const ctl of this.asking.values()) ctl.abort()
+  }
+
+  line(n: number): LogLine | undefined {
+    return this.blocks.get(blockOf(n))?.[(n - 1) % blockLines]
+  }
+
+  /** The rows of chunk c (lines 100c+1 …), placeholders where a line is not here yet. */
+  rows(c: number, only: Stream | null): Row[] {
+    const rows: Row[] = []
+    const first = c * chunkLines + 1
+    const last = Math.min(first + chunkLines - 1, this.total)
+    if (c === 0) this.pushGaps(rows, 0, only)
+    for (let n = first; n <= last; n++) {
+      const line = this.line(n)
+      if (!line) rows.push({ key: 'l' + n, n })
+      else if (!only || line.stream === only) {
+        rows.push({ key: 'l' + n, n, line, stepStart: n === 1 || this.beginsStep(line) })
+      }
+      this.pushGaps(rows, n, only)
+    }
+    return rows
+  }
+
+  private beginsStep(line: LogLine): boolean {
+    const before = this.line(line.n - 1)
+    return before !== undefined && before.step !== line.step
+  }
+
+  private pushGaps(rows: Row[], after: number, only: Stream | null) {
+    for (const gap of this.gaps.get(after) ?? []) {
+      if (!only || gap.stream === only) {
+        rows.push({ key: `g${gap.step}-${gap.stream}-${gap.at_bytes}`, n: after, gap })
+      }
+    }
+  }
+
+  /** Fetches what is missing or still open between two lines; far blocks are let go. */
+  want(from: number, to: number) {
+    const first = blockOf(Math.max(1, from))
+    const last = blockOf(Math.min(Math.max(1, to), Math.max(1, this.total)))
+    for (const [b, ctl] of this.asking) {
+      if (b < first - 1 || b > last + 1) ctl.abort()
+    }
+    for (let b = first; b <= last; b++) {
+      this.touch(b)
+      if (!this.asking.has(b) && !this.isWhole(b)) void this.fetchBlock(b)
+    }
+    this.forgetOldest()
+  }
+
+  /** Fetches the last lines, at least `lines` of them, and with them the new total. */
+  async tail(lines: number): Promise<void> {
+    await this.guarded(async () => {
+      this.take(await this.ask({ tail: lines }, this.closed.signal), 0)
+    })
+  }
+
+  /** Drops what may have changed: lines whose newline had not come. */
+  dropOpen() {
+    for (const block of this.blocks.values()) {
+      block.forEach((line, i) => {
+        if (line?.open) block[i] = undefined
+      })
+    }
+  }
+
+  private isWhole(b: number): boolean {
+    const block = this.blocks.get(b)
+    if (!block) return false
+    const last = Math.min(blockLines, this.total - b * blockLines)
+    for (let i = 0; i < last; i++) if (!block[i]) return false
+    return true
+  }
+
+  private async fetchBlock(b: number) {
+    const ctl = new AbortController()
+    this.asking.set(b, ctl)
+    await this.guarded(async () => {
+      const from = b * blockLines + 1
+      const answer = await this.ask({ from_line: from, lines: blockLines }, AbortSignal.any([ctl.signal, this.closed.signal]))
+      this.take(answer, from)
+    })
+    this.asking.delete(b)
+  }
+
+  private async guarded(work: () => Promise<void>) {
+    try {
+      await work()
+      this.error = null
+    } catch (err) {
+      if (err instanceof DOMException && err.name === 'AbortError') return
+      this.error = err instanceof Error ? err : new Error(String(err))
+    }
+    if (!this.closed.signal.aborted) this.changed()
+  }
+
+  private take(answer: Answer, from: number) {
+    if (answer.total !== null) this.total = Math.max(this.total, answer.total)
+    // A gap before the first line of an answer stands after the line before it.
+    const firstLine = answer.records.find((r): r is LogLine => 'n' in r)
+    let after = firstLine ? firstLine.n - 1 : from > 0 ? from - 1 : this.total
+    for (const r of answer.records) {
+      if ('gap' in r) {
+        this.addGap(after, r.gap)
+        continue
+      }
+      this.total = Math.max(this.total, r.n)
+      this.put(r)
+      after = r.n
+    }
+  }
+
+  private put(line: LogLine) {
+    const b = blockOf(line.n)
+    let block = this.blocks.get(b)
+    if (!block) {
+      block = []
+      this.blocks.set(b, block)
+    }
+    const i = (line.n - 1) % blockLines
+    const known = block[i]
+    // The same object for the same line, so that nothing is drawn twice.
+    if (!known || known.open || line.text !== known.text) block[i] = line
+  }
+
+  private addGap(after: number, gap: Gap) {
+    const same = (g: Gap) => g.step === gap.step && g.stream === gap.stream && g.at_bytes === gap.at_bytes
+    for (const gaps of this.gaps.values()) if (gaps.some(same)) return
+    this.gaps.set(after, [...(this.gaps.get(after) ?? []), gap])
+  }
+
+  private touch(b: number) {
+    const block = this.blocks.get(b)
+    if (!block) return
+    this.blocks.delete(b)
+    this.blocks.set(b, block)
+  }
+
+  private forgetOldest() {
+    for (const b of this.blocks.keys()) {
+      if (this.blocks.size <= keepBlocks) return
+      this.blocks.delete(b)
+    }
+  }
+}
+
+function blockOf(n: number): number {
+  return Math.floor((n - 1) / blockLines)
+}
+
+/** The text of a line; bytes that are not UTF-8 are shown by the replacement character. */
+export function textOf(line: LogLine): string {
+  if (line.text !== undefined) return line.text
+  if (line.base64 === undefined) return ''
+  const binary = atob(line.base64)
+  return new TextDecoder().decode(Uint8Array.from(binary, (c) => c.charCodeAt(0)))
+}
+
+/** Reads newline-delimited JSON; a last line that was cut off is left out. */
+export function parseRecords(body: string): Record[] {
+  const records: Record[] = []
+  for (const text of body.split('\n')) {
+    if (text === '') continue
+    try {
+      records.push(JSON.parse(text) as Record)
+    } catch {
+      break // the answer was cut off here
+    }
+  }
+  return records
+}

@@ -1,0 +1,39 @@
+export type Route =
+  | { page: 'overview' }
+  | { page: 'runs' }
+  | { page: 'run'; id: string }
+  | { page: 'jobs' }
+  | { page: 'job'; name: string }
+  | { page: 'missing'; path: string }
+
+/** Reads a path under the root; the root's own path ends with a slash. */
+export function parseRoute(pathname: string, rootPath: string): Route {
+  const rest = pathname.startsWith(rootPath) ? pathname.slice(rootPath.length) : pathname.replace(/^\//, '')
+  const [first = '', second = '', ...more] = rest.split('/')
+  if (more.length === 0) {
+    if (first === '' && second === '') return { page: 'overview' }
+    if (first === 'runs') return second ? { page: 'run', id: decode(second) } : { page: 'runs' }
+    if (first === 'jobs') return second ? { page: 'job', name: decode(second) } : { page: 'jobs' }
+  }
+  return { page: 'missing', path: pathname }
+}
+
+function decode(s: string): string {
+  try {
+    return decodeURIComponent(s)
+  } catch {
+    return s
+  }
+}
+
+/** The path of a route, relative to the root. */
+export const path = {
+  overview: () => './',
+  runs: (query: { [k: string]: string } = {}) => {
+    const q = new URLSearchParams(query).toString()
+    return q ? 'runs?' + q : 'runs'
+  },
+  run: (id: string) => 'runs/' + encodeURIComponent(id),
+  jobs: () => 'jobs',
+  job: (name: string) => 'jobs/' + encodeURIComponent(name),
+}

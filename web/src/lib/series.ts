@@ -1,0 +1,62 @@
+import type { Sample } from './api/types'
+
+/** Columns as the chart takes them; times in seconds. */
+export interface Columns {
+  time: number[]
+  cores: number[]
+  memory: number[]
+  cache: (number | null)[]
+}
+
+export function columns(samples: Sample[]): Columns {
+  const c: Columns = { time: [], cores: [], memory: [], cache: [] }
+  for (const s of samples) {
+    c.time.push(Date.parse(s.at) / 1000)
+    c.cores.push(s.cpu_cores)
+    c.memory.push(s.memory_bytes)
+    c.cache.push(s.cache_bytes ?? null)
+  }
+  return c
+}
+
+/**
+ * Adds a live sample in its place. Past `most`, neighbours are merged pairwise: of two,
+ * the one that is further from its surroundings stays, so that spikes survive.
+ */
+export function append(samples: Sample[], s: Sample, most = 4000): Sample[] {
+  const last = samples[samples.length - 1]
+  if (last && Date.parse(last.at) >= Date.parse(s.at)) return samples
+  const next = [...samples, s]
+  return next.length > most ? thin(next) : next
+}
+
+function thin(samples: Sample[]): Sample[] {
+  const out: Sample[] = []
+  for (let i = 0; i < samples.length; i += 2) {
+    const a = samples[i]!
+    const b = samples[i + 1]
+    if (!b) {
+      out.push(a)
+      continue
+    }
+    const high = a.memory_bytes >= b.memory_bytes ? a : b
+    const busy = a.cpu_cores >= b.cpu_cores ? a : b
+    out.push({ ...high, cpu_cores: busy.cpu_cores })
+  }
+  return out
+}
+
+/** The last known limit of memory, 0 when there is none. */
+export function memoryLimit(samples: Sample[]): number {
+  return samples[samples.length - 1]?.limit_bytes ?? 0
+}
+
+/** A sparkline as an SVG path in a box; the top is the largest value or `full`. */
+export function sparkPath(values: number[], width: number, height: number, full = 0): string {
+  if (values.length === 0) return ''
+  const top = Math.max(full, ...values) || 1
+  const step = values.length > 1 ? width / (values.length - 1) : 0
+  return values
+    .map((v, i) => `${i === 0 ? 'M' : 'L'}${(i * step).toFixed(1)} ${(height - (v / top) * height).toFixed(1)}`)
+    .join('')
+}

@@ -1,0 +1,85 @@
+import { describe, expect, test } from 'vitest'
+import type { Run } from './api/types'
+import { gist, needAttention, title, upsert, verdict } from './state'
+
+const now = Date.parse('2026-03-01T12:00:00Z')
+
+function run(over: Partial<Run>): Run {
+  return {
+    id: 'r1', job: 'train', number: 4, attempt: 1, state: 'running', health: 'healthy', findings: [],
+    outcome: null, steps: [], command: '', args: [], dir: '', host: 'h', containment: '', agent_version: '',
+    labels: {}, created_at: '2026-03-01T11:00:00Z', started_at: '2026-03-01T11:00:00Z', ended_at: null,
+    last_heartbeat_at: '2026-03-01T11:59:58Z', status: '',
+    usage: { cpu_seconds: 0, memory_bytes: 0, peak_memory_bytes: 0, processes: 0, read_bytes: 0, written_bytes: 0 },
+    output: { bytes: 0, lines: 0, complete: false, gaps: [] }, cancel: null, notes: [],
+    ...over,
+  }
+}
+
+describe('verdict', () => {
+  test('a healthy run and a good end have none', () => {
+    expect(verdict(run({}), now)).toBeNull()
+    expect(verdict(run({ state: 'succeeded', health: '' }), now)).toBeNull()
+  })
+  test('a finding with its countdown; the critical one comes first', () => {
+    const r = run({
+      health: 'critical',
+      findings: [
+        { rule: 'overdue', health: 'warning', since: '', evidence: 'Long' },
+        {
+          rule: 'quiet', health: 'critical', since: '', evidence: 'Silent for 41 s',
+          next: 'the run is called lost', next_at: '2026-03-01T12:00:49Z',
+        },
+      ],
+    })
+    expect(verdict(r, now)).toBe('Silent for 41 s. The run is called lost in 49 s.')
+    expect(verdict(r, now + 60_000)).toBe('Silent for 41 s. The run is called lost.')
+  })
+  test('a cancel on its way', () => {
+    const r = run({ state: 'stopping', cancel: { by: 'ada', why: 'wrong data', at: '2026-03-01T11:59:50Z' } })
+    expect(verdict(r, now)).toBe('ada asked it to stop 10 s ago: wrong data.')
+  })
+  test('lost without an outcome', () => {
+    const r = run({ state: 'lost', health: '', last_heartbeat_at: '2026-03-01T11:58:00Z' })
+    expect(verdict(r, now)).toBe('Nobody knows how it ended. Last heard 2 m ago.')
+  })
+})
+
+test('gist of an end', () => {
+  const oom = run({
+    state: 'failed',
+    outcome: {
+      state: 'failed', reason: 'out_of_memory', exit_code: null, message: '…',
+      oom: { limit_bytes: 2 ** 34, peak_bytes: 2 ** 34, kills: 1, victim: 'python', victim_pid: 412 },
+    },
+  })
+  expect(gist(oom, now)).toBe('out of memory: peak 16 GiB of 16 GiB (python 412)')
+  const code = run({ state: 'failed', outcome: { state: 'failed', reason: 'exit_code', exit_code: 3, message: '…' } })
+  expect(gist(code, now)).toBe('exit code 3')
+  expect(gist(run({ status: 'epoch 3' }), now)).toBe('epoch 3')
+})
+
+test('attention: worst first, settled by a later good run, old failures left out', () => {
+  const list = [
+    run({ id: 'a', job: 'a', state: 'succeeded', health: '', ended_at: '2026-03-01T11:30:00Z' }),
+    run({ id: 'a-old', job: 'a', state: 'failed', health: '', ended_at: '2026-03-01T11:00:00Z' }),
+    run({ id: 'b', job: 'b', state: 'failed', health: '', ended_at: '2026-03-01T11:00:00Z' }),
+    run({ id: 'c', job: 'c', state: 'lost', health: '', ended_at: null }),
+    run({ id: 'd', job: 'd', state: 'failed', health: '', ended_at: '2026-02-27T11:00:00Z' }),
+    run({ id: 'e', job: 'e', health: 'warning' }),
+    run({ id: 'f', job: 'f', health: 'critical' }),
+    run({ id: 'g', job: 'g', state: 'canceled', health: '' }),
+    run({ id: 'h', job: 'h' }),
+  ]
+  expect(needAttention(list, now).map((r) => r.id)).toEqual(['f', 'c', 'b', 'e'])
+})
+
+test('upsert keeps the place of a known run and puts a new one on top', () => {
+  const list = [run({ id: '2' }), run({ id: '1' })]
+  expect(upsert(list, run({ id: '1', state: 'failed' })).map((r) => r.id + r.state)).toEqual(['2running', '1failed'])
+  expect(upsert(list, run({ id: '3' })).map((r) => r.id)).toEqual(['3', '2', '1'])
+})
+
+test('title begins with the state', () => {
+  expect(title(run({ state: 'timed_out' }))).toBe('⏱ train #4 timed out · Stint')
+})

@@ -1,0 +1,136 @@
+import type { Run, State } from './api/types'
+import * as f from './format'
+
+export type Tone = 'accent' | 'good' | 'bad' | 'warn' | 'lost' | 'quiet'
+
+interface Look {
+  word: string
+  tone: Tone
+  /** What the tab's title begins with. */
+  mark: string
+}
+
+/** A state is always colour and shape and word; the shape stands in ui/StateIcon. */
+export const looks: Record<State, Look> = {
+  queued: { word: 'queued', tone: 'quiet', mark: '○' },
+  starting: { word: 'starting', tone: 'accent', mark: '●' },
+  installing: { word: 'installing', tone: 'accent', mark: '●' },
+  running: { word: 'running', tone: 'accent', mark: '●' },
+  stopping: { word: 'stopping', tone: 'warn', mark: '●' },
+  retrying: { word: 'retrying', tone: 'accent', mark: '○' },
+  succeeded: { word: 'succeeded', tone: 'good', mark: '✓' },
+  failed: { word: 'failed', tone: 'bad', mark: '✕' },
+  canceled: { word: 'canceled', tone: 'quiet', mark: '⊘' },
+  timed_out: { word: 'timed out', tone: 'warn', mark: '⏱' },
+  lost: { word: 'lost', tone: 'lost', mark: '⌁' },
+}
+
+export const activeStates: State[] = ['queued', 'starting', 'installing', 'running', 'stopping', 'retrying']
+export const endedStates: State[] = ['succeeded', 'failed', 'timed_out', 'lost', 'canceled']
+
+export function isActive(state: State): boolean {
+  return activeStates.includes(state)
+}
+
+export function look(state: State): Look {
+  return looks[state] ?? { word: state, tone: 'quiet', mark: '?' }
+}
+
+export function title(run: Pick<Run, 'job' | 'number' | 'state'>): string {
+  return `${look(run.state).mark} ${run.job} #${run.number} ${look(run.state).word} · Stint`
+}
+
+/** Seconds that the run has taken so far, or took. */
+export function elapsed(run: Run, now: number): number {
+  return f.between(run.started_at ?? run.created_at, run.ended_at, now)
+}
+
+/**
+ * The one sentence that says why a run is not well, or null when it is. What the server
+ * judged comes first, then what it knows of the end.
+ */
+export function verdict(run: Run, now: number): string | null {
+  if (isActive(run.state)) {
+    const finding = worst(run)
+    if (finding) return findingSentence(finding, now)
+    if (run.cancel) {
+      const why = run.cancel.why ? `: ${run.cancel.why}` : ''
+      return `${run.cancel.by || 'Somebody'} asked it to stop ${f.ago(run.cancel.at, now)}${why}.`
+    }
+    return null
+  }
+  if (run.state === 'succeeded') return null
+  if (run.state === 'lost' && !run.outcome) {
+    const heard = run.last_heartbeat_at ? ` Last heard ${f.ago(run.last_heartbeat_at, now)}.` : ''
+    const finding = worst(run)
+    return `Nobody knows how it ended.${heard}${finding ? ' ' + finding.evidence : ''}`
+  }
+  return run.outcome?.message || null
+}
+
+function worst(run: Run) {
+  const findings = run.findings ?? []
+  return findings.find((x) => x.health === 'critical') ?? findings[0]
+}
+
+function findingSentence(finding: NonNullable<Run['findings']>[number], now: number): string {
+  const evidence = /[.!?]$/.test(finding.evidence) ? finding.evidence : finding.evidence + '.'
+  if (!finding.next) return evidence
+  const next = finding.next.charAt(0).toUpperCase() + finding.next.slice(1).replace(/\.$/, '')
+  if (!finding.next_at) return `${evidence} ${next}.`
+  const left = (Date.parse(finding.next_at) - now) / 1000
+  return left > 0 ? `${evidence} ${next} in ${f.ticking(left)}.` : `${evidence} ${next}.`
+}
+
+/** What a list says of a run's end or trouble, in a few words. */
+export function gist(run: Run, now: number): string {
+  const o = run.outcome
+  if (isActive(run.state)) return verdict(run, now) ?? run.status
+  if (!o) return verdict(run, now) ?? ''
+  if (o.reason === 'out_of_memory' && o.oom) {
+    const limit = o.oom.limit_bytes > 0 ? ` of ${f.bytes(o.oom.limit_bytes)}` : ''
+    const victim = o.oom.victim ? ` (${o.oom.victim}${o.oom.victim_pid ? ' ' + o.oom.victim_pid : ''})` : ''
+    return `out of memory: peak ${f.bytes(o.oom.peak_bytes)}${limit}${victim}`
+  }
+  if (o.reason === 'exit_code') return o.exit_code ? `exit code ${o.exit_code}` : ''
+  if (o.reason === 'signal') return `signal ${o.signal}`
+  return o.message
+}
+
+/** Ended runs ask for a look for this long; nobody wants last week's failures on top. */
+const attentionMs = 24 * 3600_000
+
+/**
+ * The runs that a person should look at first: active runs that are not healthy, and jobs
+ * whose last ended run went wrong within a day. A later good run of the job settles it.
+ * Runs come newest first; one row per job among the ended.
+ */
+export function needAttention(runs: Run[], now: number): Run[] {
+  const settled = new Set<string>()
+  const out: Run[] = []
+  for (const run of runs) {
+    if (isActive(run.state)) {
+      if (run.health === 'warning' || run.health === 'critical') out.push(run)
+      continue
+    }
+    if (settled.has(run.job)) continue
+    settled.add(run.job)
+    const ended = Date.parse(run.ended_at ?? run.last_heartbeat_at ?? run.created_at)
+    if (['failed', 'timed_out', 'lost'].includes(run.state) && now - ended < attentionMs) out.push(run)
+  }
+  return out.sort((a, b) => rank(a) - rank(b))
+}
+
+function rank(run: Run): number {
+  if (run.health === 'critical') return 0
+  return { lost: 1, failed: 2, timed_out: 3 }[run.state as string] ?? 4
+}
+
+/** Puts a changed run into a list that is sorted newest first; a new one goes on top. */
+export function upsert(runs: Run[], run: Run): Run[] {
+  const at = runs.findIndex((r) => r.id === run.id)
+  if (at < 0) return [run, ...runs]
+  const next = runs.slice()
+  next[at] = run
+  return next
+}
