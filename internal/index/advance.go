@@ -57,3 +57,17 @@ func Move(run job.Run, e job.Event, at time.Time, clock, evidence string) (job.R
 func Active(s job.State) bool {
 	return !s.Terminal() && s != job.Queued && s != job.Retrying
 }
+
+// JoinHeads describes two neighbouring blocks as one.
+func JoinHeads(a, b BlockHead) BlockHead {
+	a.Size += b.Size
+	a.Lines += b.Lines
+	a.OutputBytes += b.OutputBytes
+	if b.FirstAt.Before(a.FirstAt) {
+		a.FirstAt = b.FirstAt
+	}
+	if b.LastAt.After(a.LastAt) {
+		a.LastAt = b.LastAt
+	}
+	return a
+}

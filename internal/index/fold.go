@@ -156,7 +156,7 @@ func (f *folder) corrupt(format string, args ...any) error {
 // decode reads a JSON payload.
 func (f *folder) decode(rec journal.Record, v any) error {
 	if err := journal.Decode(rec, v); err != nil {
-		return f.corrupt("%s", text(err.Error(), maxText))
+		return f.corrupt("%s", Text(err.Error(), maxText))
 	}
 	return nil
 }

@@ -20,10 +20,10 @@ func (f *folder) identity(rec journal.Record) error {
 		return err
 	}
 	v := &f.State.View
-	v.Job, v.Dir, v.Host = a.Job, text(a.Dir, maxText), text(a.Host, maxText)
-	v.Command = text(job.CommandLine(a.Args), maxCommandBytes)
+	v.Job, v.Dir, v.Host = a.Job, Text(a.Dir, maxText), Text(a.Host, maxText)
+	v.Command = Text(job.CommandLine(a.Args), maxCommandBytes)
 	v.Args = boundArgs(a.Args)
-	v.Containment, v.AgentVersion = text(a.Containment, 100), text(a.AgentVersion, 100)
+	v.Containment, v.AgentVersion = Text(a.Containment, 100), Text(a.AgentVersion, 100)
 	for k, label := range a.Labels {
 		v.Labels[k] = label
 	}
@@ -102,14 +102,14 @@ func (f *folder) stepStarted(rec journal.Record) error {
 		most = 200
 	}
 	v.Steps = append(v.Steps, job.Step{
-		Index: p.Index, Name: text(p.Name, 200), Kind: p.Kind, Command: text(p.Command, most),
+		Index: p.Index, Name: Text(p.Name, 200), Kind: p.Kind, Command: Text(p.Command, most),
 		State: job.Running, PID: p.PID, StartedAt: rec.At,
 	})
 	if p.Kind == job.InstallStep {
-		f.fact(job.Event{Kind: job.InstallStarted}, rec.At, "Install step began: "+Cut(text(p.Command, 500), 500))
+		f.fact(job.Event{Kind: job.InstallStarted}, rec.At, "Install step began: "+Cut(Text(p.Command, 500), 500))
 		return nil
 	}
-	f.fact(job.Event{Kind: job.CommandStarted}, rec.At, "The command began: "+Cut(text(p.Command, 500), 500))
+	f.fact(job.Event{Kind: job.CommandStarted}, rec.At, "The command began: "+Cut(Text(p.Command, 500), 500))
 	return nil
 }
 
@@ -137,7 +137,7 @@ func (f *folder) stepEnded(rec journal.Record) error {
 	}
 	at := rec.At
 	step.State, step.EndedAt, step.ExitCode = p.Outcome.State, &at, p.Outcome.ExitCode
-	step.Signal, step.Message = text(p.Outcome.Signal, 50), text(p.Outcome.Message, maxText)
+	step.Signal, step.Message = Text(p.Outcome.Signal, 50), Text(p.Outcome.Message, maxText)
 	for i := range f.State.Streams {
 		if f.State.Streams[i].Step == p.Index {
 			f.State.Streams[i].Line, f.State.Streams[i].Block = 0, 0
@@ -212,7 +212,7 @@ func (f *folder) note(rec journal.Record) error {
 	}
 	v := &f.State.View
 	if len(v.Notes) < maxNotes {
-		v.Notes = append(v.Notes, text(p.Text, maxText))
+		v.Notes = append(v.Notes, Text(p.Text, maxText))
 		return nil
 	}
 	f.State.LostNotes++
@@ -236,7 +236,7 @@ func (f *folder) gap(rec journal.Record) error {
 		return err
 	}
 	st.Bytes += p.Bytes
-	p.Reason = text(p.Reason, 200)
+	p.Reason = Text(p.Reason, 200)
 	if p.At.IsZero() {
 		p.At = rec.At
 	}
@@ -259,7 +259,7 @@ func (f *folder) status(rec journal.Record) error {
 	if err := f.decode(rec, &p); err != nil {
 		return err
 	}
-	f.State.View.Status = text(p.Text, maxText)
+	f.State.View.Status = Text(p.Text, maxText)
 	return nil
 }
 
@@ -268,12 +268,12 @@ func (f *folder) stopping(rec journal.Record) error {
 	if err := f.decode(rec, &p); err != nil {
 		return err
 	}
-	evidence := "The agent began to stop the job: " + strings.ReplaceAll(text(string(p.Reason), 50), "_", " ")
+	evidence := "The agent began to stop the job: " + strings.ReplaceAll(Text(string(p.Reason), 50), "_", " ")
 	if p.By != "" {
-		evidence += ", by " + text(p.By, 200)
+		evidence += ", by " + Text(p.By, 200)
 	}
 	if p.Why != "" {
-		evidence += ": " + text(p.Why, 500)
+		evidence += ": " + Text(p.Why, 500)
 	}
 	f.fact(job.Event{Kind: job.StopRequested}, rec.At, evidence+".")
 	return nil
@@ -309,12 +309,12 @@ func (f *folder) outcome(rec journal.Record) error {
 }
 
 func boundOutcome(o job.Outcome) job.Outcome {
-	o.Reason = job.Reason(text(string(o.Reason), 50))
-	o.Signal, o.Errno = text(o.Signal, 50), text(o.Errno, 50)
-	o.Step, o.By, o.Message = text(o.Step, 200), text(o.By, 200), text(o.Message, maxText)
+	o.Reason = job.Reason(Text(string(o.Reason), 50))
+	o.Signal, o.Errno = Text(o.Signal, 50), Text(o.Errno, 50)
+	o.Step, o.By, o.Message = Text(o.Step, 200), Text(o.By, 200), Text(o.Message, maxText)
 	if o.OOM != nil {
 		oom := *o.OOM
-		oom.Victim = text(oom.Victim, 200)
+		oom.Victim = Text(oom.Victim, 200)
 		o.OOM = &oom
 	}
 	return o

@@ -118,9 +118,9 @@ func (s *State) loadDigest() (*journal.Digester, error) {
 	return d, d.UnmarshalBinary(s.Digest)
 }
 
-// text bounds a string that an agent sent and takes out what databases and terminals
-// choke on: bad UTF-8 and control characters.
-func text(s string, most int) string {
+// Text bounds a string from outside to at most the given bytes and takes out what
+// databases and terminals choke on: bad UTF-8 and control characters.
+func Text(s string, most int) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t':

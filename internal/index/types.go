@@ -22,7 +22,9 @@ type Appended struct {
 	// Err is nil, *OffsetError, *journal.CorruptError, *journal.NewerError,
 	// *RefusedError or an error of the database.
 	Err error
-	Run job.Run // after the append; zero when Err is set
+	// Run is as it stands after the append; zero when Err is set, and while the
+	// attempt's identity has not arrived whole.
+	Run job.Run
 	// Block is the stored block, zero when the append held no whole record.
 	Block  BlockHead
 	Events []job.RunEvent
@@ -65,7 +67,11 @@ type Beaten struct {
 }
 
 // BlockHead describes a stored block of one attempt's journal: whole records, nothing
-// else. Lines are numbered 1, 2, 3 … within the attempt, over both streams of all steps,
+// else. The journal's header is in no block, so the first one starts at
+// journal.HeaderSize. Blocks may be merged later, so a start can come to lie inside a
+// larger block: the store answers for any offset, and a reader of a block's data cuts it
+// at Size. A carriage return does not end a line, and neither does a gap; the end of a
+// step does. Lines are numbered 1, 2, 3 … within the attempt, over both streams of all steps,
 // in the order in which their first byte was printed; a number never changes.
 type BlockHead struct {
 	Start int64 `json:"start"` // offset of its first byte in the journal
@@ -88,8 +94,8 @@ type OpenLine struct {
 	Step   int        `json:"step"`
 	Stream job.Stream `json:"stream"`
 	Line   int64      `json:"line"`
-	// Block is the start of the block in which the line began, so that a reader can go
-	// back for its first bytes.
+	// Block is the start of the block in which the line began, when it was stored, so
+	// that a reader can go back for its first bytes.
 	Block int64 `json:"block"`
 }
 

@@ -24,7 +24,8 @@ type Store interface {
 	Blocks(ctx context.Context, run string, attempt int, from int64, limit int) ([]index.BlockHead, error)
 	// BlocksFromLine is the same, beginning with the block in which line begins.
 	BlocksFromLine(ctx context.Context, run string, attempt int, line int64, limit int) ([]index.BlockHead, error)
-	// BlockData returns the bytes of the block that begins at start.
+	// BlockData returns the bytes of the block that begins at start. They are more than
+	// BlockHead.Size when the block was merged since its head was read: cut them there.
 	BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error)
 	// Samples returns all samples of an attempt in order of time.
 	Samples(ctx context.Context, run string, attempt int) ([]job.Sample, error)
@@ -44,7 +45,8 @@ type Store interface {
 	// job.StopRequested and returns the run and what changed. Repeating it is harmless.
 	RequestCancel(ctx context.Context, run string, c job.Cancel) (job.Run, []job.RunEvent, error)
 
-	// Due returns the active runs whose lease ends before the given time.
+	// Due returns the active runs whose lease ends before the given time, and those that
+	// have a finding, which may have passed.
 	Due(ctx context.Context, before time.Time, limit int) ([]index.Lease, error)
 	// Judge stores the judgement of active runs: findings, health and, for a run whose
 	// lease expired, the state lost. Each is applied only if the run's last heartbeat is

@@ -1,0 +1,92 @@
+package store_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// noon is the server's clock when these tests begin.
+var noon = time.Date(2026, 3, 1, 12, 5, 0, 0, time.UTC)
+
+func openSQLite(t *testing.T) *store.Store {
+	t.Helper()
+	s, err := store.Open(context.Background(), store.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestSQLite(t *testing.T) { conformance(t, openSQLite) }
+
+// conformance is the suite that every engine passes.
+func conformance(t *testing.T, open func(*testing.T) *store.Store) {
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, *store.Store)
+	}{
+		{"whole run in one append", wholeRun},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
+	}
+}
+
+// one ingests a single append that must be taken.
+func one(t *testing.T, s *store.Store, run string, attempt int, offset int64, data []byte) index.Appended {
+	t.Helper()
+	got := try(t, s, index.Append{Run: run, Attempt: attempt, Offset: offset, Data: data, At: noon})
+	if got.Err != nil {
+		t.Fatalf("append at %d: %v", offset, got.Err)
+	}
+	return got
+}
+
+func try(t *testing.T, s *store.Store, a index.Append) index.Appended {
+	t.Helper()
+	got, _, err := s.Ingest(t.Context(), []index.Append{a}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got[0]
+}
+
+func wholeRun(t *testing.T, s *store.Store) {
+	id, data := whole(t, journal.Attempt{Labels: map[string]string{"team": "ml"}}, 0, "one\ntwo", "\nthree\n")
+	got := one(t, s, id, 1, 0, data)
+	if got.Size != int64(len(data)) {
+		t.Errorf("size %d, want %d", got.Size, len(data))
+	}
+	if len(got.Events) != 3 {
+		t.Errorf("events: %+v", got.Events)
+	}
+	run, err := s.Run(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if run.State != job.Succeeded || run.Number != 1 || !run.Output.Complete || run.Output.Lines != 3 || run.Output.Bytes != 14 {
+		t.Errorf("run: %+v", run)
+	}
+	heads, err := s.Blocks(t.Context(), id, 1, 0, 10)
+	if err != nil || len(heads) != 1 {
+		t.Fatalf("blocks: %v %v", heads, err)
+	}
+	stored, err := s.BlockData(t.Context(), id, 1, heads[0].Start)
+	if err != nil || string(stored) != string(data[journal.HeaderSize:]) {
+		t.Errorf("block data differs: %v", err)
+	}
+	page, err := s.Runs(t.Context(), index.RunQuery{Limit: 10, Text: "TRAIN", Labels: map[string]string{"team": "ml"}})
+	if err != nil || len(page.Runs) != 1 {
+		t.Errorf("runs: %+v %v", page, err)
+	}
+}

@@ -1,0 +1,18 @@
+// Package store keeps runs, journals, events and tokens in SQLite or PostgreSQL.
+//
+// Both engines run the same SQL text, with $N parameters; what differs (how to open, how
+// to lock rows, which errors may be tried again, the types in the migrations) is in
+// sqlite.go, postgres.go and migrations/.
+//
+// A journal is stored as blocks: what each append brought, raw, in whole records. Small
+// blocks would pile up under a job that prints a little every second, so they are merged
+// while they arrive: sixteen small neighbours of the same tier become one block of the
+// next tier (see merge.go), which rewrites a byte at most once per tier. A block's
+// start therefore can end up inside a larger block. Blocks and BlockData take any
+// offset, so a start that was once handed out stays usable; but BlockData may return
+// more than the head that its reader holds said, and the reader cuts at head.Size.
+//
+// With one server on a database, event ids rise in the order of commits. Several servers
+// on one PostgreSQL take their ids before they commit, so an event may become visible
+// after one with a higher id: a reader that must see every event reads a little back.
+package store

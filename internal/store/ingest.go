@@ -1,0 +1,284 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+	"strings"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// Ingest commits a group of appends and beats in one transaction and returns when they
+// are durable. Results stand in the order of the arguments. An append that cannot be
+// taken has its own error and does not harm the others. The error of Ingest is for the
+// group as a whole: nothing of it was committed.
+//
+// The Run of an Appended is zero while the attempt's identity has not arrived whole.
+func (s *Store) Ingest(ctx context.Context, appends []index.Append, beats []index.Beat) ([]index.Appended, []index.Beaten, error) {
+	var appended []index.Appended
+	var beaten []index.Beaten
+	err := s.write(ctx, func(t *tx) error {
+		g := &group{
+			tx: t, runs: map[string]*runRow{}, attempts: map[attemptKey]*attemptRow{},
+			dirtyRuns: map[string]bool{}, dirtyAttempts: map[attemptKey]bool{}, beatRuns: map[string]bool{},
+		}
+		appended, beaten = make([]index.Appended, len(appends)), make([]index.Beaten, len(beats))
+		if err := g.load(ctx, appends, beats); err != nil {
+			return err
+		}
+		for _, i := range appendOrder(appends) {
+			out, err := g.append(ctx, appends[i])
+			if err != nil {
+				return err
+			}
+			appended[i] = out
+		}
+		for i, b := range beats {
+			out, err := g.beat(ctx, b)
+			if err != nil {
+				return err
+			}
+			beaten[i] = out
+		}
+		return g.save(ctx)
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("store %d appends and %d heartbeats: %w", len(appends), len(beats), err)
+	}
+	return appended, beaten, nil
+}
+
+// appendOrder sorts appends by run, so that several servers take locks in one order;
+// appends to one run keep theirs.
+func appendOrder(appends []index.Append) []int {
+	order := make([]int, len(appends))
+	for i := range order {
+		order[i] = i
+	}
+	sort.SliceStable(order, func(a, b int) bool { return appends[order[a]].Run < appends[order[b]].Run })
+	return order
+}
+
+// group is one transaction of Ingest: the rows it has locked, and which have changed.
+type group struct {
+	tx            *tx
+	runs          map[string]*runRow
+	attempts      map[attemptKey]*attemptRow
+	dirtyRuns     map[string]bool
+	beatRuns      map[string]bool // only the lease changed
+	dirtyAttempts map[attemptKey]bool
+}
+
+// load locks and reads the rows that the group touches.
+func (g *group) load(ctx context.Context, appends []index.Append, beats []index.Beat) error {
+	runs, keys := map[string]bool{}, map[attemptKey]bool{}
+	for _, a := range appends {
+		if index.CheckAddress(a.Run, a.Attempt) == nil {
+			runs[a.Run], keys[attemptKey{a.Run, a.Attempt}] = true, true
+		}
+	}
+	for _, b := range beats {
+		if index.CheckAddress(b.Run, b.Attempt) == nil {
+			runs[b.Run] = true
+		}
+	}
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(runs)), 500) {
+		if err := g.loadRuns(ctx, ids); err != nil {
+			return err
+		}
+	}
+	sorted := slices.SortedFunc(maps.Keys(keys), func(a, b attemptKey) int {
+		if c := strings.Compare(a.run, b.run); c != 0 {
+			return c
+		}
+		return a.attempt - b.attempt
+	})
+	for some := range slices.Chunk(sorted, 500) {
+		if err := g.loadAttempts(ctx, some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *group) loadRuns(ctx context.Context, ids []string) error {
+	marks, args := make([]string, len(ids)), make([]any, len(ids))
+	for i, id := range ids {
+		marks[i], args[i] = fmt.Sprintf("$%d", i+1), id
+	}
+	rows, err := g.tx.QueryContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id IN (`+strings.Join(marks, ",")+`) ORDER BY id`+g.tx.dialect.lock, args...)
+	if err != nil {
+		return fmt.Errorf("read %d runs: %w", len(ids), err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	for rows.Next() {
+		row, err := scanRun(rows)
+		if err != nil {
+			return err
+		}
+		g.runs[row.run.ID] = &row
+	}
+	return rows.Err()
+}
+
+func (g *group) loadAttempts(ctx context.Context, keys []attemptKey) error {
+	marks, args := make([]string, len(keys)), make([]any, 0, 2*len(keys))
+	for i, k := range keys {
+		marks[i] = fmt.Sprintf("($%d, CAST($%d AS BIGINT))", 2*i+1, 2*i+2)
+		args = append(args, k.run, k.attempt)
+	}
+	rows, err := g.tx.QueryContext(ctx, `SELECT `+attemptColumns+` FROM attempts
+		WHERE (run_id, attempt) IN (VALUES `+strings.Join(marks, ",")+`) ORDER BY run_id, attempt`+g.tx.dialect.lock, args...)
+	if err != nil {
+		return fmt.Errorf("read %d attempts: %w", len(keys), err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	for rows.Next() {
+		key, row, err := scanAttempt(rows)
+		if err != nil {
+			return err
+		}
+		g.attempts[key] = row
+	}
+	return rows.Err()
+}
+
+// attempt returns the row of an attempt, new if there is none.
+func (g *group) attempt(ctx context.Context, key attemptKey) (*attemptRow, error) {
+	if row := g.attempts[key]; row != nil {
+		return row, nil
+	}
+	if err := g.loadAttempts(ctx, []attemptKey{key}); err != nil {
+		return nil, err
+	}
+	if g.attempts[key] == nil {
+		g.attempts[key] = &attemptRow{attemptDoc: attemptDoc{State: index.NewState(key.run, key.attempt)}}
+	}
+	return g.attempts[key], nil
+}
+
+// append takes one append. Its error is one of the database, which ends the group.
+func (g *group) append(ctx context.Context, a index.Append) (index.Appended, error) {
+	if err := index.CheckAddress(a.Run, a.Attempt); err != nil {
+		return index.Appended{Err: err}, nil
+	}
+	key := attemptKey{a.Run, a.Attempt}
+	attempt, ok := g.attempts[key]
+	if !ok {
+		attempt = &attemptRow{attemptDoc: attemptDoc{State: index.NewState(a.Run, a.Attempt)}}
+		g.attempts[key] = attempt
+	}
+	size := attempt.durable()
+	if a.Offset != size {
+		return index.Appended{Size: size, Err: &index.OffsetError{Offset: a.Offset, Size: size}}, nil
+	}
+	data := a.Data
+	if len(attempt.tail) > 0 {
+		data = slices.Concat(attempt.tail, a.Data)
+	}
+	folded, err := index.Fold(attempt.State, data)
+	if err != nil {
+		return index.Appended{Size: size, Err: err}, nil
+	}
+	out := index.Appended{Block: folded.Head}
+	if folded.State.Known() {
+		out.Run, out.Events, err = g.take(ctx, a, attempt, &folded)
+		var refused *index.RefusedError
+		if errors.As(err, &refused) {
+			return index.Appended{Size: size, Err: err}, nil
+		}
+		if err != nil {
+			return index.Appended{}, err
+		}
+	}
+	if err := g.store(ctx, key, attempt, &folded, data); err != nil {
+		return index.Appended{}, err
+	}
+	out.Size = attempt.durable()
+	return out, nil
+}
+
+// take applies an append to its run, which it creates if need be.
+func (g *group) take(ctx context.Context, a index.Append, attempt *attemptRow, f *index.Folded) (job.Run, []job.RunEvent, error) {
+	now := fromMicros(micros(a.At))
+	row, known := g.runs[a.Run]
+	if !known {
+		fresh := newRun(&f.State, now)
+		row = &fresh
+	}
+	taken, err := takeAppend(*row, &attempt.State, f, now)
+	if err != nil {
+		return job.Run{}, nil, err
+	}
+	if !taken.owner {
+		return row.run, nil, nil
+	}
+	if !known {
+		if err := g.tx.insertRun(ctx, &taken.row); err != nil {
+			return job.Run{}, nil, err
+		}
+	}
+	if taken.begins {
+		if err := g.tx.setLabels(ctx, &taken.row.run); err != nil {
+			return job.Run{}, nil, err
+		}
+	}
+	if err := g.tx.insertEvents(ctx, taken.events); err != nil {
+		return job.Run{}, nil, err
+	}
+	g.runs[a.Run] = &taken.row
+	g.dirtyRuns[a.Run] = true
+	return taken.row.run, taken.events, nil
+}
+
+// store writes what an append brought: its block, and the attempt's new state.
+func (g *group) store(ctx context.Context, key attemptKey, attempt *attemptRow, f *index.Folded, data []byte) error {
+	before := attempt.Size
+	attempt.State = f.State
+	attempt.tail = slices.Clone(data[len(data)-f.Tail:])
+	g.dirtyAttempts[key] = true
+	if f.Head.Size == 0 {
+		return nil
+	}
+	if !attempt.stored { // blocks refer to it
+		if err := g.tx.saveAttempt(ctx, key, attempt); err != nil {
+			return err
+		}
+	}
+	samples, err := encodeSamples(f.Samples)
+	if err != nil {
+		return err
+	}
+	from := f.Head.Start - before
+	return g.tx.insertBlock(ctx, key, attempt, storedBlock{
+		head: f.Head, samples: samples, data: data[from : from+f.Head.Size],
+	})
+}
+
+// save writes the rows that changed.
+func (g *group) save(ctx context.Context) error {
+	for key := range g.dirtyAttempts {
+		if err := g.tx.saveAttempt(ctx, key, g.attempts[key]); err != nil {
+			return err
+		}
+	}
+	for id := range g.dirtyRuns {
+		if err := g.tx.updateRun(ctx, g.runs[id]); err != nil {
+			return err
+		}
+	}
+	for id := range g.beatRuns {
+		if g.dirtyRuns[id] {
+			continue
+		}
+		if err := g.tx.updateLease(ctx, g.runs[id]); err != nil {
+			return err
+		}
+	}
+	return nil
+}

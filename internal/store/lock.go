@@ -1,0 +1,54 @@
+//go:build unix
+
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockDir takes possession of a data directory. The lock is the kernel's, so it ends with
+// the process however that dies; the file holds the owner's process id only to name it.
+func lockDir(dir string) (release func() error, err error) {
+	path := filepath.Join(dir, "lock")
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, unusable(dir, err)
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		owner, _ := io.ReadAll(io.LimitReader(f, 32))
+		return nil, errors.Join(&InUseError{Dir: dir, PID: strings.TrimSpace(string(owner))}, f.Close())
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w; does this file system know locks?", path, err), f.Close())
+	}
+	if err := f.Truncate(0); err != nil {
+		return nil, errors.Join(unusable(dir, err), f.Close())
+	}
+	if _, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil {
+		return nil, errors.Join(unusable(dir, err), f.Close())
+	}
+	return f.Close, nil
+}
+
+// InUseError says that another server works in the data directory.
+type InUseError struct {
+	Dir string
+	PID string // of the other server, if it is known
+}
+
+func (e *InUseError) Error() string {
+	who := "another server"
+	if e.PID != "" {
+		who += " (process " + e.PID + ")"
+	}
+	return fmt.Sprintf("data directory %s is in use by %s: stop it, or choose another directory with --data", e.Dir, who)
+}

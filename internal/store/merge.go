@@ -1,0 +1,156 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"stint.dev/stint/internal/index"
+)
+
+// Small blocks are merged like digits are carried: blocks that arrive are of tier 0; when
+// there are fan of a tier at the end of a journal, they become one block of the next
+// tier. A block of bigBlock bytes or more ends the row of small ones before it. So a
+// journal has few blocks, a merge handles at most fan × bigBlock bytes, and a byte is
+// rewritten at most once per tier.
+const (
+	fan      = 16
+	bigBlock = 256 << 10
+)
+
+// tiers counts, for each tier, the blocks of it at the end of the journal: first those of
+// the highest tier, last those of tier 0.
+type tiers [3]int
+
+// arrived notes a new block at the end.
+func (t *tiers) arrived(size int64) {
+	if size >= bigBlock {
+		*t = tiers{}
+		return
+	}
+	t[0]++
+}
+
+// full says whether the last fan blocks are to become one.
+func (t *tiers) full() bool { return t[0] >= fan || t[1] >= fan }
+
+// merged notes that the last fan blocks became one of the given size.
+func (t *tiers) merged(size int64) {
+	tier := 0
+	if t[0] < fan {
+		tier = 1
+	}
+	t[tier] = 0
+	if size >= bigBlock {
+		*t = tiers{}
+		return
+	}
+	t[tier+1]++
+}
+
+// storedBlock is a row of blocks.
+type storedBlock struct {
+	head    index.BlockHead
+	samples []json.RawMessage
+	data    []byte
+}
+
+// insertBlock stores a block at the end of an attempt's journal, and merges small
+// neighbours when enough of them have come together.
+func (t *tx) insertBlock(ctx context.Context, key attemptKey, row *attemptRow, b storedBlock) error {
+	if err := t.putBlock(ctx, key, b); err != nil {
+		return err
+	}
+	row.Tiers.arrived(b.head.Size)
+	for row.Tiers.full() {
+		size, err := t.mergeLast(ctx, key)
+		if err != nil {
+			return fmt.Errorf("merge blocks of run %s attempt %d: %w", key.run, key.attempt, err)
+		}
+		row.Tiers.merged(size)
+	}
+	return nil
+}
+
+func (t *tx) putBlock(ctx context.Context, key attemptKey, b storedBlock) error {
+	head, err := json.Marshal(b.head)
+	if err != nil {
+		return fmt.Errorf("encode block %d of run %s: %w", b.head.Start, key.run, err)
+	}
+	var samples any
+	if len(b.samples) > 0 {
+		text, err := json.Marshal(b.samples)
+		if err != nil {
+			return fmt.Errorf("encode samples of run %s: %w", key.run, err)
+		}
+		samples = string(text)
+	}
+	_, err = t.ExecContext(ctx, `INSERT INTO blocks (run_id, attempt, start, size, first_line, lines, head, samples, data)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		key.run, key.attempt, b.head.Start, b.head.Size, b.head.FirstLine, b.head.Lines, string(head), samples, b.data)
+	if err != nil {
+		return fmt.Errorf("store block %d of run %s attempt %d: %w", b.head.Start, key.run, key.attempt, err)
+	}
+	return nil
+}
+
+// mergeLast makes one block of the last fan blocks and returns its size.
+func (t *tx) mergeLast(ctx context.Context, key attemptKey) (int64, error) {
+	blocks, err := t.lastBlocks(ctx, key, fan)
+	if err != nil {
+		return 0, err
+	}
+	merged := joinBlocks(blocks)
+	_, err = t.ExecContext(ctx, `DELETE FROM blocks WHERE run_id = $1 AND attempt = $2 AND start >= $3`,
+		key.run, key.attempt, merged.head.Start)
+	if err != nil {
+		return 0, err
+	}
+	return merged.head.Size, t.putBlock(ctx, key, merged)
+}
+
+// lastBlocks reads the last n blocks, in the order of the journal.
+func (t *tx) lastBlocks(ctx context.Context, key attemptKey, n int) ([]storedBlock, error) {
+	rows, err := t.QueryContext(ctx, `SELECT head, samples, data FROM blocks
+		WHERE run_id = $1 AND attempt = $2 ORDER BY start DESC LIMIT $3`, key.run, key.attempt, n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	var blocks []storedBlock
+	for rows.Next() {
+		var b storedBlock
+		var head, samples []byte
+		if err := rows.Scan(&head, &samples, &b.data); err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(head, &b.head); err != nil {
+			return nil, err
+		}
+		if len(samples) > 0 {
+			if err := json.Unmarshal(samples, &b.samples); err != nil {
+				return nil, err
+			}
+		}
+		blocks = append(blocks, b)
+	}
+	slices.Reverse(blocks)
+	return blocks, rows.Err()
+}
+
+// joinBlocks makes one block of neighbours.
+func joinBlocks(blocks []storedBlock) storedBlock {
+	out := blocks[0]
+	var size int64
+	for _, b := range blocks {
+		size += b.head.Size
+	}
+	out.data = append(make([]byte, 0, size), out.data...)
+	for _, b := range blocks[1:] {
+		out.head = index.JoinHeads(out.head, b.head)
+		out.samples = append(out.samples, b.samples...)
+		out.data = append(out.data, b.data...)
+	}
+	return out
+}

@@ -1,0 +1,54 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// NewerSchemaError says that a newer stint has written the database.
+type NewerSchemaError struct{ Have, Want int64 }
+
+func (e *NewerSchemaError) Error() string {
+	return fmt.Sprintf("the database has schema version %d, and this stint knows versions up to %d: use a newer stint", e.Have, e.Want)
+}
+
+// migrate brings the schema up to date. The locker, where there is one, keeps two servers
+// from doing so at once.
+func migrate(ctx context.Context, db *sql.DB, d goose.Dialect, locker lock.SessionLocker) error {
+	dir := "migrations/postgres"
+	if d == goose.DialectSQLite3 {
+		dir = "migrations/sqlite"
+	}
+	files, err := fs.Sub(migrations, dir)
+	if err != nil {
+		return fmt.Errorf("embedded migrations: %w", err)
+	}
+	opts := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true), goose.WithTableName("schema_version")}
+	if locker != nil {
+		opts = append(opts, goose.WithSessionLocker(locker))
+	}
+	p, err := goose.NewProvider(d, db, files, opts...)
+	if err != nil {
+		return fmt.Errorf("prepare migrations: %w", err)
+	}
+	have, want, err := p.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("read the schema's version: %w", err)
+	}
+	if have > want {
+		return &NewerSchemaError{Have: have, Want: want}
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("bring the schema from version %d to %d: %w", have, want, err)
+	}
+	return nil
+}

@@ -1,0 +1,206 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// RequestCancel records that somebody wants the run to stop, moves its state by
+// job.StopRequested and returns the run and what changed. The first request stands;
+// repeating it, or asking for a run that has ended, changes nothing.
+func (s *Store) RequestCancel(ctx context.Context, run string, c job.Cancel) (job.Run, []job.RunEvent, error) {
+	var row runRow
+	var events []job.RunEvent
+	err := s.write(ctx, func(t *tx) (err error) {
+		if row, err = t.lockRun(ctx, run); err != nil {
+			return err
+		}
+		next, changes, changed := cancelRun(row.run, c)
+		row.run, events = next, changes
+		if !changed {
+			return nil
+		}
+		if err := t.insertEvents(ctx, events); err != nil {
+			return err
+		}
+		return t.updateRun(ctx, &row)
+	})
+	if err != nil {
+		return job.Run{}, nil, fmt.Errorf("cancel run %s: %w", run, err)
+	}
+	return row.run, events, nil
+}
+
+// cancelRun applies a wish to stop. A run that no agent works on ends by it.
+func cancelRun(run job.Run, c job.Cancel) (next job.Run, events []job.RunEvent, changed bool) {
+	if run.Cancel != nil || run.EndedAt != nil && run.State != job.Retrying {
+		return run, nil, false
+	}
+	c.By, c.Why, c.At = index.Text(c.By, 200), index.Text(c.Why, 1000), fromMicros(micros(c.At))
+	run.Cancel = &c
+	evidence := "Stop requested by " + c.By
+	if c.Why != "" {
+		evidence += ": " + c.Why
+	}
+	run, event, err := index.Move(run, job.Event{Kind: job.StopRequested}, c.At, index.ServerClock, evidence)
+	if err != nil || event == nil {
+		return run, nil, true
+	}
+	if run.State == job.Canceled {
+		run.EndedAt = &c.At
+		run.Outcome = &job.Outcome{State: job.Canceled, Reason: job.ByCancel, By: c.By, Message: evidence + ", before an agent began."}
+	}
+	return run, []job.RunEvent{*event}, true
+}
+
+// Due returns the active runs whose lease ends before the given time, the most urgent
+// first, and then those that have a finding, which may have passed.
+func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]index.Lease, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+` FROM runs
+		WHERE leased = 1 AND (expires_at < $1 OR health IN ('warning', 'critical'))
+		ORDER BY expires_at LIMIT $2`, micros(before), limit)
+	if err != nil {
+		return nil, fmt.Errorf("read leases: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	leases := []index.Lease{}
+	for rows.Next() {
+		row, err := scanRun(rows)
+		if err != nil {
+			return nil, fmt.Errorf("read leases: %w", err)
+		}
+		r := &row.run
+		leases = append(leases, index.Lease{
+			Run: r.ID, Attempt: r.Attempt, Job: r.Job, Number: r.Number, State: r.State,
+			Health: r.Health, Findings: r.Findings, HeardAt: row.heardAt, Length: row.lease,
+			ExpiresAt: row.expiresAt, EveryPeriod: row.period,
+		})
+	}
+	return leases, rows.Err()
+}
+
+// Judge stores the judgement of active runs: findings, health and, for a run whose lease
+// expired, the state lost. Each is applied only if the run was not heard of since the
+// Lease that was judged. It returns the runs that changed.
+func (s *Store) Judge(ctx context.Context, verdicts []index.Verdict) ([]index.Judged, error) {
+	verdicts = slices.Clone(verdicts)
+	slices.SortStableFunc(verdicts, func(a, b index.Verdict) int { return strings.Compare(a.Run, b.Run) })
+	var judged []index.Judged
+	err := s.write(ctx, func(t *tx) error {
+		judged = nil
+		for _, v := range verdicts {
+			one, err := t.judge(ctx, v)
+			if err != nil {
+				return err
+			}
+			if one != nil {
+				judged = append(judged, *one)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store %d verdicts: %w", len(verdicts), err)
+	}
+	return judged, nil
+}
+
+func (t *tx) judge(ctx context.Context, v index.Verdict) (*index.Judged, error) {
+	row, err := t.lockRun(ctx, v.Run)
+	var gone *index.NotFoundError
+	if errors.As(err, &gone) {
+		return nil, nil // deleted since
+	}
+	if err != nil {
+		return nil, err
+	}
+	if row.run.Attempt != v.Attempt || micros(row.heardAt) != micros(v.HeardAt) || !index.Active(row.run.State) {
+		return nil, nil
+	}
+	run, events, changed := applyVerdict(row.run, v)
+	if !changed {
+		return nil, nil
+	}
+	row.run = run
+	if err := t.insertEvents(ctx, events); err != nil {
+		return nil, err
+	}
+	if err := t.updateRun(ctx, &row); err != nil {
+		return nil, err
+	}
+	return &index.Judged{Run: row.run, Events: events}, nil
+}
+
+// applyVerdict is what a verdict makes of an active run. A lost run has an outcome that
+// says so, and no time of its end, because nobody knows it.
+func applyVerdict(run job.Run, v index.Verdict) (next job.Run, events []job.RunEvent, changed bool) {
+	at := fromMicros(micros(v.At))
+	if v.Lost {
+		run, event, err := index.Move(run, job.Event{Kind: job.LeaseExpired}, at, index.ServerClock, v.Evidence)
+		if err != nil || event == nil {
+			return run, nil, false
+		}
+		run.Outcome = &job.Outcome{State: job.Lost, Reason: job.AgentLost, Message: v.Evidence}
+		return run, []job.RunEvent{*event}, true
+	}
+	findings := v.Findings
+	if findings == nil {
+		findings = []job.Finding{}
+	}
+	if run.Health == v.Health && sameFindings(run.Findings, findings) {
+		return run, nil, false
+	}
+	if run.Health != v.Health {
+		events = append(events, job.RunEvent{
+			Run: run.ID, Attempt: run.Attempt, At: at, Clock: index.ServerClock, Kind: "health",
+			From: string(run.Health), To: string(v.Health), Rule: worstRule(findings), Evidence: v.Evidence,
+		})
+	}
+	run.Health, run.Findings = v.Health, findings
+	return run, events, true
+}
+
+// worstRule names the finding that decides the health; "recovered" when none holds.
+func worstRule(findings []job.Finding) string {
+	rule := "recovered"
+	for i, f := range findings {
+		if i == 0 || f.Health == job.Critical {
+			rule = f.Rule
+		}
+		if f.Health == job.Critical {
+			break
+		}
+	}
+	return rule
+}
+
+// sameFindings compares as the stored form does: times by instant.
+func sameFindings(a, b []job.Finding) bool {
+	return slices.EqualFunc(a, b, func(x, y job.Finding) bool {
+		if !x.Since.Equal(y.Since) || (x.NextAt == nil) != (y.NextAt == nil) || x.NextAt != nil && !x.NextAt.Equal(*y.NextAt) {
+			return false
+		}
+		x.Since, x.NextAt, y.Since, y.NextAt = time.Time{}, nil, time.Time{}, nil
+		return reflect.DeepEqual(x, y)
+	})
+}
+
+// ExtendLeases gives every active run a lease of at least until, because time in which
+// the server was away must not count against anybody.
+func (s *Store) ExtendLeases(ctx context.Context, until time.Time) error {
+	return s.write(ctx, func(t *tx) error {
+		_, err := t.ExecContext(ctx, `UPDATE runs SET expires_at = $1 WHERE leased = 1 AND expires_at < $1`, micros(until))
+		if err != nil {
+			return fmt.Errorf("extend leases to %s: %w", until, err)
+		}
+		return nil
+	})
+}

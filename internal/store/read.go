@@ -1,0 +1,108 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// JournalSize is how many bytes of an attempt's journal are durable; 0 if none.
+func (s *Store) JournalSize(ctx context.Context, run string, attempt int) (int64, error) {
+	var size int64
+	err := s.reader.QueryRowContext(ctx, `SELECT size FROM attempts WHERE run_id = $1 AND attempt = $2`, run, attempt).Scan(&size)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("size of the journal of run %s attempt %d: %w", run, attempt, err)
+	}
+	return size, nil
+}
+
+// Blocks returns the heads of up to limit blocks of an attempt's journal, in order,
+// beginning with the one that holds journal offset from (or the first after it).
+func (s *Store) Blocks(ctx context.Context, run string, attempt int, from int64, limit int) ([]index.BlockHead, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT head FROM blocks
+		WHERE run_id = $1 AND attempt = $2 AND start + size > $3 AND start >= COALESCE(
+			(SELECT start FROM blocks WHERE run_id = $1 AND attempt = $2 AND start <= $3 ORDER BY start DESC LIMIT 1), 0)
+		ORDER BY start LIMIT $4`, run, attempt, from, limit)
+	if err != nil {
+		return nil, fmt.Errorf("blocks of run %s attempt %d: %w", run, attempt, err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	var heads []index.BlockHead
+	for rows.Next() {
+		var head index.BlockHead
+		var text []byte
+		if err := rows.Scan(&text); err != nil {
+			return nil, fmt.Errorf("blocks of run %s attempt %d: %w", run, attempt, err)
+		}
+		if err := json.Unmarshal(text, &head); err != nil {
+			return nil, fmt.Errorf("stored block of run %s attempt %d: %w", run, attempt, err)
+		}
+		heads = append(heads, head)
+	}
+	return heads, rows.Err()
+}
+
+// BlocksFromLine is the same, beginning with the block in which line begins. There is
+// none for a line that has not begun yet.
+func (s *Store) BlocksFromLine(ctx context.Context, run string, attempt int, line int64, limit int) ([]index.BlockHead, error) {
+	var start int64
+	err := s.reader.QueryRowContext(ctx, `SELECT start FROM blocks
+		WHERE run_id = $1 AND attempt = $2 AND first_line <= $3 AND first_line + lines > $3
+		ORDER BY first_line DESC LIMIT 1`, run, attempt, line).Scan(&start)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("line %d of run %s attempt %d: %w", line, run, attempt, err)
+	}
+	return s.Blocks(ctx, run, attempt, start, limit)
+}
+
+// BlockData returns the bytes from start to the end of the block that holds start. They
+// may be more than the head said that was read before: cut them at head.Size.
+func (s *Store) BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error) {
+	var at int64
+	var data []byte
+	err := s.reader.QueryRowContext(ctx, `SELECT start, data FROM blocks
+		WHERE run_id = $1 AND attempt = $2 AND start <= $3 ORDER BY start DESC LIMIT 1`, run, attempt, start).Scan(&at, &data)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && start-at >= int64(len(data)) {
+		return nil, &index.NotFoundError{What: fmt.Sprintf("byte %d of the journal of run %s attempt %d", start, run, attempt)}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("block %d of run %s attempt %d: %w", start, run, attempt, err)
+	}
+	return data[start-at:], nil
+}
+
+// Samples returns all samples of an attempt in order of time.
+func (s *Store) Samples(ctx context.Context, run string, attempt int) ([]job.Sample, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT samples FROM blocks
+		WHERE run_id = $1 AND attempt = $2 AND samples IS NOT NULL ORDER BY start`, run, attempt)
+	if err != nil {
+		return nil, fmt.Errorf("samples of run %s attempt %d: %w", run, attempt, err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	all := []job.Sample{}
+	for rows.Next() {
+		var text []byte
+		var some []job.Sample
+		if err := rows.Scan(&text); err != nil {
+			return nil, fmt.Errorf("samples of run %s attempt %d: %w", run, attempt, err)
+		}
+		if err := json.Unmarshal(text, &some); err != nil {
+			return nil, fmt.Errorf("stored samples of run %s attempt %d: %w", run, attempt, err)
+		}
+		all = append(all, some...)
+	}
+	slices.SortStableFunc(all, func(a, b job.Sample) int { return a.At.Compare(b.At) })
+	return all, rows.Err()
+}

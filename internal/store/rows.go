@@ -1,0 +1,225 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// runRow is a run as the table keeps it: the view, and what only the server needs.
+type runRow struct {
+	run       job.Run
+	heardAt   time.Time
+	expiresAt time.Time
+	lease     time.Duration
+	period    time.Duration // how often the agent means to beat; 0 if unknown
+}
+
+const runColumns = `id, job, number, attempt, state, health, created_at, heard_at, beat_at, lease_us, expires_at, period_us, doc`
+
+// scanner is a row of *sql.Row or *sql.Rows.
+type scanner interface{ Scan(dest ...any) error }
+
+func scanRun(from scanner) (runRow, error) {
+	var (
+		r                                       job.Run
+		row                                     runRow
+		created, heard, lease, expires, periods int64
+		beat                                    sql.NullInt64
+		doc                                     []byte
+	)
+	var id, name, state, health string
+	var number int64
+	var attempt int
+	err := from.Scan(&id, &name, &number, &attempt, &state, &health, &created, &heard, &beat, &lease, &expires, &periods, &doc)
+	if err != nil {
+		return runRow{}, err
+	}
+	if err := json.Unmarshal(doc, &r); err != nil {
+		return runRow{}, fmt.Errorf("stored run %s: %w", id, err)
+	}
+	r.ID, r.Job, r.Number, r.Attempt = id, name, number, attempt
+	r.State, r.Health = job.State(state), job.Health(health)
+	r.CreatedAt, r.LastHeartbeatAt = fromMicros(created), fromNull(beat)
+	row.run, row.heardAt, row.expiresAt = r, fromMicros(heard), fromMicros(expires)
+	row.lease, row.period = time.Duration(lease)*time.Microsecond, time.Duration(periods)*time.Microsecond
+	return row, nil
+}
+
+// insertRun stores a run of which nothing was known.
+func (t *tx) insertRun(ctx context.Context, row *runRow) error {
+	r := &row.run
+	err := t.QueryRowContext(ctx, `INSERT INTO jobs (name, next_number) VALUES ($1, 2)
+		ON CONFLICT (name) DO UPDATE SET next_number = jobs.next_number + 1
+		RETURNING next_number - 1`, r.Job).Scan(&r.Number)
+	if err != nil {
+		return fmt.Errorf("number a run of job %s: %w", r.Job, err)
+	}
+	res, err := t.ExecContext(ctx, `INSERT INTO runs (id, job, number, attempt, state, health, leased, created_at,
+		heard_at, lease_us, expires_at, period_us, peak_memory, search, doc)
+		VALUES ($1, $2, $3, 0, 'queued', '', 0, $4, $4, 0, 0, 0, 0, '', '{}') ON CONFLICT (id) DO NOTHING`,
+		r.ID, r.Job, r.Number, micros(r.CreatedAt))
+	if err := wrote(res, err); err != nil {
+		return fmt.Errorf("create run %s: %w", r.ID, err)
+	}
+	return nil
+}
+
+// wrote turns a row that was not written into errAgain: another server was faster.
+func wrote(res sql.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return errAgain
+	}
+	return nil
+}
+
+// updateRun stores a run that is locked by this transaction.
+func (t *tx) updateRun(ctx context.Context, row *runRow) error {
+	r := &row.run
+	doc, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("encode run %s: %w", r.ID, err)
+	}
+	_, err = t.ExecContext(ctx, `UPDATE runs SET attempt = $2, state = $3, health = $4, leased = $5,
+		started_at = $6, ended_at = $7, heard_at = $8, beat_at = $9, lease_us = $10, expires_at = $11,
+		period_us = $12, peak_memory = $13, search = $14, doc = $15 WHERE id = $1`,
+		r.ID, r.Attempt, string(r.State), string(r.Health), leased(r.State),
+		microsOrNull(r.StartedAt), microsOrNull(r.EndedAt), micros(row.heardAt), microsOrNull(r.LastHeartbeatAt),
+		row.lease.Microseconds(), micros(row.expiresAt), row.period.Microseconds(),
+		r.Usage.PeakMemoryBytes, searchText(r), string(doc))
+	if err != nil {
+		return fmt.Errorf("store run %s: %w", r.ID, err)
+	}
+	return nil
+}
+
+func leased(s job.State) int {
+	if index.Active(s) {
+		return 1
+	}
+	return 0
+}
+
+// searchText is what the q filter looks in.
+func searchText(r *job.Run) string {
+	parts := []string{r.Job, r.ID, r.Host, r.Command}
+	for _, v := range r.Labels {
+		parts = append(parts, v)
+	}
+	return index.Cut(strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) {
+			return ' '
+		}
+		return unicode.ToLower(c)
+	}, strings.Join(parts, " ")), 8<<10)
+}
+
+// setLabels replaces the labels that runs are found by.
+func (t *tx) setLabels(ctx context.Context, r *job.Run) error {
+	if _, err := t.ExecContext(ctx, `DELETE FROM run_labels WHERE run_id = $1`, r.ID); err != nil {
+		return fmt.Errorf("labels of run %s: %w", r.ID, err)
+	}
+	for k, v := range r.Labels {
+		if _, err := t.ExecContext(ctx, `INSERT INTO run_labels (key, value, run_id) VALUES ($1, $2, $3)`, k, v, r.ID); err != nil {
+			return fmt.Errorf("labels of run %s: %w", r.ID, err)
+		}
+	}
+	return nil
+}
+
+// insertEvents stores events and fills in their ids.
+func (t *tx) insertEvents(ctx context.Context, events []job.RunEvent) error {
+	for i := range events {
+		e := &events[i]
+		err := t.QueryRowContext(ctx, `INSERT INTO events (run_id, attempt, at, clock, kind, from_value, to_value, rule, evidence)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
+			e.Run, e.Attempt, micros(e.At), e.Clock, e.Kind, e.From, e.To, e.Rule, e.Evidence).Scan(&e.ID)
+		if err != nil {
+			return fmt.Errorf("store an event of run %s: %w", e.Run, err)
+		}
+		e.At = fromMicros(micros(e.At))
+	}
+	return nil
+}
+
+// lockRun reads a run that this transaction will change.
+func (t *tx) lockRun(ctx context.Context, id string) (runRow, error) {
+	row, err := scanRun(t.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id = $1`+t.dialect.lock, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return runRow{}, &index.NotFoundError{What: "run " + id}
+	}
+	if err != nil {
+		return runRow{}, fmt.Errorf("read run %s: %w", id, err)
+	}
+	return row, nil
+}
+
+// attemptRow is an attempt as the table keeps it.
+type attemptRow struct {
+	attemptDoc
+	tail   []byte
+	stored bool // the row exists
+}
+
+// attemptDoc is what an attempt keeps as JSON.
+type attemptDoc struct {
+	index.State
+	// Tiers counts the small blocks at the end of the journal, by tier; see merge.go.
+	Tiers tiers `json:"tiers"`
+}
+
+// durable is how many bytes of the journal are stored.
+func (a *attemptRow) durable() int64 { return a.Size + int64(len(a.tail)) }
+
+type attemptKey struct {
+	run     string
+	attempt int
+}
+
+const attemptColumns = `run_id, attempt, doc, tail`
+
+func scanAttempt(from scanner) (attemptKey, *attemptRow, error) {
+	var key attemptKey
+	var doc []byte
+	row := &attemptRow{stored: true}
+	if err := from.Scan(&key.run, &key.attempt, &doc, &row.tail); err != nil {
+		return key, nil, err
+	}
+	if err := json.Unmarshal(doc, &row.attemptDoc); err != nil {
+		return key, nil, fmt.Errorf("stored attempt %d of run %s: %w", key.attempt, key.run, err)
+	}
+	return key, row, nil
+}
+
+// saveAttempt stores an attempt that is locked by this transaction, or that is new.
+func (t *tx) saveAttempt(ctx context.Context, key attemptKey, row *attemptRow) error {
+	doc, err := json.Marshal(row.attemptDoc)
+	if err != nil {
+		return fmt.Errorf("encode attempt %d of run %s: %w", key.attempt, key.run, err)
+	}
+	statement := `UPDATE attempts SET size = $3, doc = $4, tail = $5 WHERE run_id = $1 AND attempt = $2`
+	if !row.stored {
+		statement = `INSERT INTO attempts (run_id, attempt, size, doc, tail) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`
+	}
+	res, err := t.ExecContext(ctx, statement, key.run, key.attempt, row.durable(), string(doc), row.tail)
+	if err := wrote(res, err); err != nil {
+		return fmt.Errorf("store attempt %d of run %s: %w", key.attempt, key.run, err)
+	}
+	row.stored = true
+	return nil
+}

@@ -1,0 +1,93 @@
+package store
+
+import (
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// firstLease is how long a run is trusted before its first heartbeat has said otherwise.
+func firstLease(period time.Duration) time.Duration { return max(30*time.Second, 3*period) }
+
+// newRun is a run at the moment the server first hears of it.
+func newRun(s *index.State, now time.Time) runRow {
+	return runRow{run: job.Run{
+		ID: s.Run, Job: s.View.Job, State: job.Queued, CreatedAt: now, Findings: []job.Finding{},
+	}}
+}
+
+// taken is what an append does to a run.
+type taken struct {
+	row    runRow
+	events []job.RunEvent
+	owner  bool // the run shows this attempt
+	begins bool // the attempt became the owner with this append
+}
+
+// takeAppend says what an append to attempt `before`, folded into f, does to its run. It
+// returns *index.RefusedError when the attempt cannot begin now.
+func takeAppend(row runRow, before *index.State, f *index.Folded, now time.Time) (taken, error) {
+	view := &f.State.View
+	run := row.run
+	if view.Job != run.Job {
+		return taken{}, &index.RefusedError{Why: fmt.Sprintf("run %s belongs to job %s, not to %s", run.ID, job.Quote(run.Job), job.Quote(view.Job))}
+	}
+	if f.State.Attempt < run.Attempt {
+		return taken{row: row}, nil
+	}
+	out := taken{owner: true}
+	if f.State.Attempt > run.Attempt {
+		if !mayBegin(run.State) {
+			return taken{}, &index.RefusedError{Why: fmt.Sprintf("run %s is %s in attempt %d: attempt %d cannot begin now", run.ID, run.State, run.Attempt, f.State.Attempt)}
+		}
+		out.begins = true
+		run.Attempt, run.Cancel = f.State.Attempt, nil
+		row.period = f.State.HeartbeatPeriod
+		row.lease = firstLease(row.period)
+	}
+	if run.State == job.Lost && before.Known() && !out.begins {
+		run, out.events = heal(run, before, now, "More of its journal arrived.")
+	}
+	run, events := index.Advance(run, f.Facts, now)
+	out.events = append(out.events, events...)
+	row.run = showAttempt(run, view)
+	row.heardAt = now
+	row.expiresAt = later(row.expiresAt, now.Add(row.lease))
+	out.row = row
+	return out, nil
+}
+
+// mayBegin reports whether a new attempt may begin in this state. The state machine also
+// lets attempt_started pass in starting, for the attempt that is starting itself.
+func mayBegin(s job.State) bool {
+	t, err := job.Next(s, job.Event{Kind: job.AttemptStarted}, time.Time{})
+	return err == nil && t.Changed()
+}
+
+// heal takes back the verdict lost: the attempt was heard again.
+func heal(run job.Run, s *index.State, now time.Time, evidence string) (job.Run, []job.RunEvent) {
+	run, event, err := index.Move(run, job.Event{Kind: job.Heard, State: s.View.State}, now, index.ServerClock, evidence)
+	if err != nil || event == nil {
+		return run, nil
+	}
+	return run, []job.RunEvent{*event}
+}
+
+// showAttempt is the run with what its attempt's journal tells; identity, state and
+// judgement stay the server's.
+func showAttempt(run job.Run, view *job.Run) job.Run {
+	shown := *view
+	shown.ID, shown.Job, shown.Number, shown.Attempt = run.ID, run.Job, run.Number, run.Attempt
+	shown.State, shown.Health, shown.Findings = run.State, run.Health, run.Findings
+	shown.CreatedAt, shown.LastHeartbeatAt, shown.Cancel = run.CreatedAt, run.LastHeartbeatAt, run.Cancel
+	return shown
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,253 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// FindRun returns the id of the run that a person named. The error is also
+// *index.AmbiguousError.
+func (s *Store) FindRun(ctx context.Context, ref job.Ref) (string, error) {
+	if ref.Job != "" {
+		if job.CheckName(ref.Job) != nil {
+			return "", &index.NotFoundError{What: fmt.Sprintf("run %s#%d", job.Quote(ref.Job), ref.Number)}
+		}
+		var id string
+		err := s.reader.QueryRowContext(ctx, `SELECT id FROM runs WHERE job = $1 AND number = $2`, ref.Job, ref.Number).Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return "", &index.NotFoundError{What: fmt.Sprintf("run %s#%d", ref.Job, ref.Number)}
+		}
+		if err != nil {
+			return "", fmt.Errorf("find run %s#%d: %w", ref.Job, ref.Number, err)
+		}
+		return id, nil
+	}
+	// 'g' follows every character that an id can have.
+	const few = 5
+	ids, err := s.texts(ctx, `SELECT id FROM runs WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3`, ref.IDPrefix, ref.IDPrefix+"g", few)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("find run %s: %w", ref.IDPrefix, err)
+	case len(ids) == 0:
+		return "", &index.NotFoundError{What: "run " + ref.IDPrefix}
+	case len(ids) > 1 && ids[0] != ref.IDPrefix:
+		return "", &index.AmbiguousError{Prefix: ref.IDPrefix, Matches: ids}
+	}
+	return ids[0], nil
+}
+
+// texts runs a query whose rows are one text each.
+func (s *Store) texts(ctx context.Context, query string, args ...any) ([]string, error) {
+	rows, err := s.reader.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	var out []string
+	for rows.Next() {
+		var one string
+		if err := rows.Scan(&one); err != nil {
+			return nil, err
+		}
+		out = append(out, one)
+	}
+	return out, rows.Err()
+}
+
+// Run returns a run as its latest attempt shows it.
+func (s *Store) Run(ctx context.Context, id string) (job.Run, error) {
+	if job.CheckRunID(id) != nil {
+		return job.Run{}, &index.NotFoundError{What: "run " + job.Quote(id)}
+	}
+	row, err := scanRun(s.reader.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id = $1`, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return job.Run{}, &index.NotFoundError{What: "run " + id}
+	}
+	if err != nil {
+		return job.Run{}, fmt.Errorf("read run %s: %w", id, err)
+	}
+	return row.run, nil
+}
+
+// RunAttempt is Run as it stands for one attempt, which may not be the last. An earlier
+// attempt that left no outcome is lost.
+func (s *Store) RunAttempt(ctx context.Context, id string, attempt int) (job.Run, error) {
+	run, err := s.Run(ctx, id)
+	if err != nil || attempt == run.Attempt {
+		return run, err
+	}
+	var doc []byte
+	var state attemptDoc
+	err = s.reader.QueryRowContext(ctx, `SELECT doc FROM attempts WHERE run_id = $1 AND attempt = $2`, id, attempt).Scan(&doc)
+	if err == nil {
+		err = json.Unmarshal(doc, &state)
+	}
+	if errors.Is(err, sql.ErrNoRows) || err == nil && !state.Known() {
+		return job.Run{}, &index.NotFoundError{What: fmt.Sprintf("attempt %d of run %s", attempt, id)}
+	}
+	if err != nil {
+		return job.Run{}, fmt.Errorf("read attempt %d of run %s: %w", attempt, id, err)
+	}
+	return earlierAttempt(run, state.View), nil
+}
+
+// earlierAttempt shows an attempt that another one followed.
+func earlierAttempt(run, view job.Run) job.Run {
+	view.Number, view.CreatedAt = run.Number, run.CreatedAt
+	if !view.State.Terminal() {
+		view.State = job.Lost
+		view.Outcome = &job.Outcome{
+			State: job.Lost, Reason: job.AgentLost,
+			Message: fmt.Sprintf("The agent left no outcome, and attempt %d followed.", run.Attempt),
+		}
+	}
+	return view
+}
+
+// Runs returns a page of runs, newest first. A cursor that this server did not make is a
+// *job.InvalidError.
+func (s *Store) Runs(ctx context.Context, q index.RunQuery) (index.RunPage, error) {
+	limit := min(max(q.Limit, 1), 500)
+	where, args, err := runsWhere(q)
+	if err != nil {
+		return index.RunPage{}, err
+	}
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+` FROM runs`+where+
+		` ORDER BY created_at DESC, id DESC LIMIT `+strconv.Itoa(limit+1), args...)
+	if err != nil {
+		return index.RunPage{}, fmt.Errorf("list runs: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	page := index.RunPage{Runs: []job.Run{}}
+	for rows.Next() {
+		row, err := scanRun(rows)
+		if err != nil {
+			return index.RunPage{}, fmt.Errorf("list runs: %w", err)
+		}
+		page.Runs = append(page.Runs, row.run)
+	}
+	if len(page.Runs) > limit {
+		page.Runs = page.Runs[:limit]
+		last := page.Runs[limit-1]
+		page.NextCursor = cursorOf(micros(last.CreatedAt), last.ID)
+	}
+	return page, rows.Err()
+}
+
+// runsWhere writes the condition for a query.
+func runsWhere(q index.RunQuery) (string, []any, error) {
+	var conditions []string
+	var args []any
+	arg := func(v any) string {
+		if text, ok := v.(string); ok {
+			v = index.Text(text, 1000)
+		}
+		args = append(args, v)
+		return "$" + strconv.Itoa(len(args))
+	}
+	list := func(column string, values []string) {
+		marks := make([]string, len(values))
+		for i, v := range values {
+			marks[i] = arg(v)
+		}
+		conditions = append(conditions, column+" IN ("+strings.Join(marks, ", ")+")")
+	}
+	if q.Job != "" {
+		conditions = append(conditions, "job = "+arg(q.Job))
+	}
+	if len(q.States) > 0 {
+		list("state", texts(q.States))
+	}
+	if len(q.Health) > 0 {
+		conditions = append(conditions, "leased = 1")
+		list("health", texts(q.Health))
+	}
+	for _, key := range slices.Sorted(maps.Keys(q.Labels)) {
+		conditions = append(conditions, "EXISTS (SELECT 1 FROM run_labels l WHERE l.run_id = runs.id AND l.key = "+
+			arg(key)+" AND l.value = "+arg(q.Labels[key])+")")
+	}
+	if q.Text != "" {
+		like := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(index.Cut(q.Text, 200)))
+		conditions = append(conditions, `search LIKE `+arg("%"+like+"%")+` ESCAPE '\'`)
+	}
+	if q.Cursor != "" {
+		at, id, err := readCursor(q.Cursor)
+		if err != nil {
+			return "", nil, err
+		}
+		conditions = append(conditions, "(created_at, id) < (CAST("+arg(at)+" AS BIGINT), "+arg(id)+")")
+	}
+	if len(conditions) == 0 {
+		return "", nil, nil
+	}
+	return " WHERE " + strings.Join(conditions, " AND "), args, nil
+}
+
+func texts[T ~string](values []T) []string {
+	out := make([]string, len(values))
+	for i, v := range values {
+		out[i] = string(v)
+	}
+	return out
+}
+
+// cursorOf names the last run of a page.
+func cursorOf(createdAt int64, id string) string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d,%s", createdAt, id))
+}
+
+func readCursor(cursor string) (createdAt int64, id string, err error) {
+	text, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err == nil {
+		at, rest, _ := strings.Cut(string(text), ",")
+		if createdAt, err = strconv.ParseInt(at, 10, 64); err == nil && job.CheckRunID(rest) == nil {
+			return createdAt, rest, nil
+		}
+	}
+	return 0, "", &job.InvalidError{What: "cursor", Value: cursor, Why: "is not one that this server gave; begin again without it"}
+}
+
+// Events returns changes after an id, oldest first; of all runs when run is empty.
+func (s *Store) Events(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error) {
+	query, args := `SELECT id, run_id, attempt, at, clock, kind, from_value, to_value, rule, evidence FROM events WHERE id > $1`, []any{after, limit}
+	if run != "" {
+		query += ` AND run_id = $3`
+		args = append(args, run)
+	}
+	rows, err := s.reader.QueryContext(ctx, query+` ORDER BY id LIMIT $2`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read events after %d: %w", after, err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	events := []job.RunEvent{}
+	for rows.Next() {
+		var e job.RunEvent
+		var at int64
+		if err := rows.Scan(&e.ID, &e.Run, &e.Attempt, &at, &e.Clock, &e.Kind, &e.From, &e.To, &e.Rule, &e.Evidence); err != nil {
+			return nil, fmt.Errorf("read events after %d: %w", after, err)
+		}
+		e.At = fromMicros(at)
+		events = append(events, e)
+	}
+	return events, rows.Err()
+}
+
+// LastEventID is the highest id of an event; 0 before the first.
+func (s *Store) LastEventID(ctx context.Context) (int64, error) {
+	var id int64
+	if err := s.reader.QueryRowContext(ctx, `SELECT COALESCE(MAX(id), 0) FROM events`).Scan(&id); err != nil {
+		return 0, fmt.Errorf("read the last event: %w", err)
+	}
+	return id, nil
+}

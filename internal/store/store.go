@@ -1,0 +1,140 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// Options says which database to use. Exactly one of Dir and URL is set.
+type Options struct {
+	// Dir is the data directory; the database is the file stint.db in it. It is created
+	// if it is missing.
+	Dir string
+	// URL is a PostgreSQL address: postgres://user@host/database.
+	URL string
+}
+
+// Store is an open database. Its methods may be called from any goroutine.
+type Store struct {
+	// writer and reader are one pool for PostgreSQL. SQLite has one connection that
+	// writes and a few that read.
+	writer, reader *sql.DB
+	dialect        dialect
+	release        func() error // gives the data directory free
+}
+
+// dialect is what SQLite and PostgreSQL do differently once they are open.
+type dialect struct {
+	name string
+	// lock ends a query that reads rows in order to change them.
+	lock string
+	// again reports whether a transaction failed only because of another one.
+	again func(error) bool
+}
+
+// tx is a transaction that writes.
+type tx struct {
+	*sql.Tx
+	dialect dialect
+}
+
+// errAgain makes write begin the transaction again: another server created the same row.
+var errAgain = errors.New("another server wrote the same row first")
+
+// Open opens the database, brings its schema up to date and takes possession of the data
+// directory. The error says what to do when the directory cannot be written, belongs to
+// another server, or was written by a newer stint (*NewerSchemaError).
+func Open(ctx context.Context, o Options) (*Store, error) {
+	switch {
+	case o.Dir != "" && o.URL != "":
+		return nil, errors.New("a data directory and a database URL were both given: choose one")
+	case o.URL != "":
+		return openPostgres(ctx, o.URL)
+	case o.Dir != "":
+		return openSQLite(ctx, o.Dir)
+	}
+	return nil, errors.New("neither a data directory nor a database URL was given")
+}
+
+// Close ends all use of the database.
+func (s *Store) Close() error {
+	err := s.writer.Close()
+	if s.reader != s.writer {
+		err = errors.Join(s.reader.Close(), err)
+	}
+	return errors.Join(err, s.release())
+}
+
+// Ping reports whether the database answers and may be written to. It writes a row and
+// takes it back.
+func (s *Store) Ping(ctx context.Context) error {
+	t, err := s.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("%s does not answer: %w", s.dialect.name, err)
+	}
+	_, err = t.ExecContext(ctx, `INSERT INTO jobs (name, next_number) VALUES ('', 1)`)
+	if err = errors.Join(err, t.Rollback()); err != nil {
+		return fmt.Errorf("%s cannot be written to: %w", s.dialect.name, err)
+	}
+	return nil
+}
+
+// write runs fn in one transaction and commits it. A transaction that lost against
+// another server's is tried again from the start, so fn must be able to run twice.
+func (s *Store) write(ctx context.Context, fn func(*tx) error) error {
+	const tries = 10
+	for try := 1; ; try++ {
+		err := s.writeOnce(ctx, fn)
+		if err == nil || try == tries || !errors.Is(err, errAgain) && !s.dialect.again(err) {
+			return err
+		}
+		pause := time.NewTimer(time.Duration(1+rand.IntN(5*try)) * time.Millisecond)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return err
+		}
+	}
+}
+
+func (s *Store) writeOnce(ctx context.Context, fn func(*tx) error) error {
+	t, err := s.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin a transaction in %s: %w", s.dialect.name, err)
+	}
+	if err := fn(&tx{Tx: t, dialect: s.dialect}); err != nil {
+		if rerr := t.Rollback(); rerr != nil && !errors.Is(rerr, sql.ErrTxDone) {
+			return errors.Join(err, fmt.Errorf("roll back: %w", rerr))
+		}
+		return err
+	}
+	if err := t.Commit(); err != nil {
+		return fmt.Errorf("commit to %s: %w", s.dialect.name, err)
+	}
+	return nil
+}
+
+// micros is a time as the database keeps it.
+func micros(t time.Time) int64 { return t.UnixMicro() }
+
+func microsOrNull(t *time.Time) sql.NullInt64 {
+	if t == nil {
+		return sql.NullInt64{}
+	}
+	return sql.NullInt64{Int64: t.UnixMicro(), Valid: true}
+}
+
+func fromMicros(us int64) time.Time { return time.UnixMicro(us).UTC() }
+
+func fromNull(us sql.NullInt64) *time.Time {
+	if !us.Valid {
+		return nil
+	}
+	t := fromMicros(us.Int64)
+	return &t
+}

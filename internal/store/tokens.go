@@ -1,0 +1,88 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/index"
+)
+
+const tokenColumns = `id, name, scope, prefix, hash, created_at, expires_at, last_used_at`
+
+// CreateToken stores a token.
+func (s *Store) CreateToken(ctx context.Context, k index.Token) error {
+	return s.write(ctx, func(t *tx) error {
+		_, err := t.ExecContext(ctx, `INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+			k.ID, index.Text(k.Name, 200), k.Scope, k.Prefix, k.Hash, micros(k.CreatedAt), microsOrNull(k.ExpiresAt), microsOrNull(k.LastUsedAt))
+		if err != nil {
+			return fmt.Errorf("store token %s: %w", k.Name, err)
+		}
+		return nil
+	})
+}
+
+// Tokens returns every token, oldest first.
+func (s *Store) Tokens(ctx context.Context) ([]index.Token, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+tokenColumns+` FROM tokens ORDER BY created_at, id`)
+	if err != nil {
+		return nil, fmt.Errorf("read tokens: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	tokens := []index.Token{}
+	for rows.Next() {
+		k, err := scanToken(rows)
+		if err != nil {
+			return nil, fmt.Errorf("read tokens: %w", err)
+		}
+		tokens = append(tokens, k)
+	}
+	return tokens, rows.Err()
+}
+
+// TokenByHash returns the token whose secret has this SHA-256. Whether it has expired is
+// for the caller to see.
+func (s *Store) TokenByHash(ctx context.Context, hash []byte) (index.Token, error) {
+	k, err := scanToken(s.reader.QueryRowContext(ctx, `SELECT `+tokenColumns+` FROM tokens WHERE hash = $1`, hash))
+	if errors.Is(err, sql.ErrNoRows) {
+		return index.Token{}, &index.NotFoundError{What: "token"}
+	}
+	if err != nil {
+		return index.Token{}, fmt.Errorf("read a token: %w", err)
+	}
+	return k, nil
+}
+
+// TouchToken records when a token was last used.
+func (s *Store) TouchToken(ctx context.Context, id string, at time.Time) error {
+	return s.changeToken(ctx, id, `UPDATE tokens SET last_used_at = $2 WHERE id = $1`, micros(at))
+}
+
+// RevokeToken deletes a token.
+func (s *Store) RevokeToken(ctx context.Context, id string) error {
+	return s.changeToken(ctx, id, `DELETE FROM tokens WHERE id = $1`)
+}
+
+func (s *Store) changeToken(ctx context.Context, id, statement string, args ...any) error {
+	return s.write(ctx, func(t *tx) error {
+		res, err := t.ExecContext(ctx, statement, append([]any{id}, args...)...)
+		if err != nil {
+			return fmt.Errorf("change token %s: %w", id, err)
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, &index.NotFoundError{What: "token " + id})
+		}
+		return nil
+	})
+}
+
+func scanToken(from scanner) (index.Token, error) {
+	var k index.Token
+	var created int64
+	var expires, used sql.NullInt64
+	err := from.Scan(&k.ID, &k.Name, &k.Scope, &k.Prefix, &k.Hash, &created, &expires, &used)
+	k.CreatedAt, k.ExpiresAt, k.LastUsedAt = fromMicros(created), fromNull(expires), fromNull(used)
+	return k, err
+}
