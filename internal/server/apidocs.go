@@ -1,0 +1,212 @@
+package server
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"slices"
+	"sort"
+	"strings"
+)
+
+//go:embed apidocs.html
+var docsTemplate string
+
+// renderDocs makes the page for people from the OpenAPI document, and from nothing else,
+// so that the two cannot disagree.
+func renderDocs(spec []byte) ([]byte, error) {
+	var d apiDocument
+	if err := json.Unmarshal(spec, &d); err != nil {
+		return nil, fmt.Errorf("read the OpenAPI document: %w", err)
+	}
+	t, err := template.New("docs").Funcs(template.FuncMap{"upper": strings.ToUpper}).Parse(docsTemplate)
+	if err != nil {
+		return nil, fmt.Errorf("parse the page: %w", err)
+	}
+	var out bytes.Buffer
+	if err := t.Execute(&out, d.view()); err != nil {
+		return nil, fmt.Errorf("fill the page: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// apiDocument is as much of an OpenAPI document as the page shows.
+type apiDocument struct {
+	Info struct {
+		Title, Version, Description string
+	}
+	Paths      map[string]map[string]apiOperation
+	Components struct {
+		Schemas map[string]apiSchema
+	}
+}
+
+type apiOperation struct {
+	OperationID string `json:"operationId"`
+	Summary     string
+	Description string
+	Tags        []string
+	Scope       string `json:"x-scope"`
+	Parameters  []struct {
+		Name, In, Description string
+		Required              bool
+		Schema                apiSchema
+	}
+	RequestBody struct {
+		Content map[string]struct{ Schema apiSchema }
+	} `json:"requestBody"`
+	Responses map[string]struct {
+		Description string
+		Content     map[string]struct{ Schema apiSchema }
+	}
+}
+
+type apiSchema struct {
+	Ref         string `json:"$ref"`
+	Type        any    // a name, or a list of names
+	Format      string
+	Description string
+	Properties  map[string]apiSchema
+	Required    []string
+	Items       *apiSchema
+	Additional  any `json:"additionalProperties"`
+}
+
+// The page: sections of calls, then the types.
+type (
+	docsView struct {
+		Title, Version, Text string
+		Sections             []docsSection
+		Types                []docsType
+	}
+	docsSection struct {
+		Name  string
+		Calls []docsCall
+	}
+	docsCall struct {
+		ID, Method, Path, Summary, Text, Scope string
+		Params                                 []docsField
+		Request                                []docsBody
+		Answers                                []docsBody
+	}
+	docsField struct {
+		Name, In, Text string
+		Required       bool
+		Type           docsRef
+	}
+	docsBody struct {
+		Status, Media string
+		Type          docsRef
+	}
+	docsType struct {
+		Name   string
+		Fields []docsField
+	}
+	// docsRef is a type's name with the type it leads to, if that has a place of its own.
+	docsRef struct{ Before, Name, After, Link string }
+)
+
+// sectionOrder is the order of the page.
+var sectionOrder = []struct{ tag, name string }{
+	{"runs", "Runs"},
+	{"jobs", "Jobs"},
+	{"agents", "Agents"},
+	{"compat", "The wire of the original tiny agent"},
+	{"server", "The server itself"},
+}
+
+func (d apiDocument) view() docsView {
+	v := docsView{Title: d.Info.Title, Version: d.Info.Version, Text: d.Info.Description}
+	for _, section := range sectionOrder {
+		s := docsSection{Name: section.name}
+		for path, methods := range d.Paths {
+			for method, op := range methods {
+				if slices.Contains(op.Tags, section.tag) {
+					s.Calls = append(s.Calls, op.call(method, path))
+				}
+			}
+		}
+		sort.Slice(s.Calls, func(i, j int) bool {
+			a, b := s.Calls[i], s.Calls[j]
+			return a.Path < b.Path || a.Path == b.Path && a.Method < b.Method
+		})
+		v.Sections = append(v.Sections, s)
+	}
+	for name, schema := range d.Components.Schemas {
+		v.Types = append(v.Types, docsType{name, schema.fields()})
+	}
+	sort.Slice(v.Types, func(i, j int) bool { return v.Types[i].Name < v.Types[j].Name })
+	return v
+}
+
+func (op apiOperation) call(method, path string) docsCall {
+	c := docsCall{
+		ID: op.OperationID, Method: strings.ToUpper(method), Path: path,
+		Summary: op.Summary, Text: op.Description, Scope: op.Scope,
+	}
+	for _, p := range op.Parameters {
+		c.Params = append(c.Params, docsField{p.Name, p.In, p.Description, p.Required, p.Schema.ref()})
+	}
+	for media, content := range op.RequestBody.Content {
+		c.Request = append(c.Request, docsBody{Media: media, Type: content.Schema.ref()})
+	}
+	for status, r := range op.Responses {
+		if len(r.Content) == 0 {
+			c.Answers = append(c.Answers, docsBody{Status: status})
+		}
+		for media, content := range r.Content {
+			c.Answers = append(c.Answers, docsBody{status, media, content.Schema.ref()})
+		}
+	}
+	sort.Slice(c.Answers, func(i, j int) bool {
+		a, b := c.Answers[i], c.Answers[j]
+		return a.Status < b.Status || a.Status == b.Status && a.Media < b.Media
+	})
+	return c
+}
+
+func (s apiSchema) fields() []docsField {
+	var out []docsField
+	for name, p := range s.Properties {
+		out = append(out, docsField{Name: name, Text: p.Description, Required: slices.Contains(s.Required, name), Type: p.ref()})
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+	return out
+}
+
+// ref names a schema: its type, or the type it leads to.
+func (s apiSchema) ref() docsRef {
+	if s.Ref != "" {
+		name := s.Ref[strings.LastIndex(s.Ref, "/")+1:]
+		return docsRef{Name: name, Link: name}
+	}
+	kind := s.kind()
+	switch {
+	case s.Items != nil:
+		r := s.Items.ref()
+		r.Before = "list of " + r.Before
+		return r
+	case strings.HasPrefix(kind, "object"):
+		return docsRef{Name: "object"}
+	case s.Format != "":
+		return docsRef{Name: kind, After: " (" + s.Format + ")"}
+	}
+	return docsRef{Name: kind}
+}
+
+// kind is the type's name; of several, all but null, which is said after it.
+func (s apiSchema) kind() string {
+	switch t := s.Type.(type) {
+	case string:
+		return t
+	case []any:
+		var names []string
+		for _, name := range t {
+			names = append(names, fmt.Sprint(name))
+		}
+		return strings.Join(names, " or ")
+	}
+	return "any"
+}

@@ -1,0 +1,232 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// tokenPrefix begins every secret, so that people and scanners recognise one.
+const tokenPrefix = "stint_"
+
+// NewToken makes a token: the secret, to be shown once, and what is stored of it. expires
+// may be zero for never.
+func NewToken(name string, scope Scope, expires, now time.Time) (secret string, t index.Token, err error) {
+	if err := job.CheckLabel("name", name); err != nil || name == "" {
+		return "", index.Token{}, &job.InvalidError{What: "token name", Value: name, Why: "must be 1 to 256 printable characters"}
+	}
+	if !scope.valid() {
+		return "", index.Token{}, &job.InvalidError{What: "scope", Value: string(scope), Why: "is none of agent, read, write, admin"}
+	}
+	if !expires.IsZero() && !expires.After(now) {
+		return "", index.Token{}, &job.InvalidError{What: "expiry", Value: expires.UTC().Format(time.RFC3339), Why: "is not in the future"}
+	}
+	random := make([]byte, 32)
+	_, _ = rand.Read(random) // never fails: the runtime ends the process instead
+	secret = tokenPrefix + base64.RawURLEncoding.EncodeToString(random)
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", index.Token{}, fmt.Errorf("make token id: %w", err)
+	}
+	t = index.Token{
+		ID: id.String(), Name: name, Scope: string(scope), Prefix: secret[:len(tokenPrefix)+6],
+		Hash: hashToken(secret), CreatedAt: now.UTC(),
+	}
+	if !expires.IsZero() {
+		at := expires.UTC()
+		t.ExpiresAt = &at
+	}
+	return secret, t, nil
+}
+
+// hashToken is what is stored of a secret. One round of SHA-256 is enough for 256 random
+// bits.
+func hashToken(secret string) []byte {
+	sum := sha256.Sum256([]byte(secret))
+	return sum[:]
+}
+
+func (s Scope) valid() bool {
+	switch s {
+	case ScopeAgent, ScopeRead, ScopeWrite, ScopeAdmin:
+		return true
+	}
+	return false
+}
+
+// Allows reports whether a token of scope s may do what needs the scope wanted.
+func (s Scope) Allows(wanted Scope) bool {
+	switch {
+	case wanted == Public, s == ScopeAdmin, s == wanted:
+		return true
+	case s == ScopeWrite:
+		return wanted == ScopeRead
+	}
+	return false
+}
+
+// authorize decides whether a request may use a route of the given scope. The error is a
+// *problem, or one of the store.
+func (s *Server) authorize(r *http.Request, wanted Scope) error {
+	if wanted == Public {
+		return nil
+	}
+	secret, brought := bearer(r)
+	if !brought {
+		if s.cfg.RequireToken {
+			return newProblem(http.StatusUnauthorized,
+				"this server wants a token: send Authorization: Bearer stint_…; stint token create makes one")
+		}
+		return nil
+	}
+	now := s.now()
+	t, err := s.tokens.find(r.Context(), s.store, secret, now)
+	var notFound *index.NotFoundError
+	switch {
+	case errors.As(err, &notFound):
+		return newProblem(http.StatusUnauthorized, "the token is not known here, or was revoked: stint token create makes one")
+	case err != nil:
+		return fmt.Errorf("look up token: %w", err)
+	case t.ExpiresAt != nil && !now.Before(*t.ExpiresAt):
+		return newProblem(http.StatusUnauthorized, "the token %s expired at %s: stint token create makes a new one",
+			job.Quote(t.Name), t.ExpiresAt.UTC().Format(time.RFC3339))
+	case !Scope(t.Scope).Allows(wanted):
+		return newProblem(http.StatusForbidden, "the token %s has the scope %s, and this needs %s",
+			job.Quote(t.Name), t.Scope, wanted)
+	}
+	return nil
+}
+
+// bearer is the secret that a request brought. The password of HTTP Basic counts too: a
+// client of the compat wire may know no other way, http://any:stint_…@host/compat/JOB. A
+// header that cannot be read brings an empty secret, which is no one's.
+func bearer(r *http.Request) (secret string, brought bool) {
+	header := r.Header.Get("Authorization")
+	if header == "" {
+		return "", false
+	}
+	if _, password, ok := r.BasicAuth(); ok {
+		return password, true
+	}
+	scheme, rest, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", true
+	}
+	return strings.TrimSpace(rest), true
+}
+
+// tokenCache remembers tokens for a few seconds, so that not every request asks the
+// database. A revoked token works for at most that long.
+type tokenCache struct {
+	mu      sync.Mutex
+	known   map[string]cachedToken
+	touched map[string]time.Time
+}
+
+type cachedToken struct {
+	token index.Token
+	until time.Time
+}
+
+const (
+	tokenTrust   = 5 * time.Second
+	touchEvery   = time.Minute
+	cachedTokens = 1024
+)
+
+func newTokenCache() *tokenCache {
+	return &tokenCache{known: map[string]cachedToken{}, touched: map[string]time.Time{}}
+}
+
+// find returns the token of a secret, or an *index.NotFoundError.
+func (c *tokenCache) find(ctx context.Context, store Store, secret string, now time.Time) (index.Token, error) {
+	if !strings.HasPrefix(secret, tokenPrefix) || len(secret) > 256 {
+		return index.Token{}, &index.NotFoundError{What: "token"}
+	}
+	hash := hashToken(secret)
+	c.mu.Lock()
+	hit, ok := c.known[string(hash)]
+	c.mu.Unlock()
+	if ok && now.Before(hit.until) {
+		return hit.token, nil
+	}
+	t, err := store.TokenByHash(ctx, hash)
+	if err != nil {
+		return index.Token{}, err
+	}
+	if subtle.ConstantTimeCompare(t.Hash, hash) != 1 {
+		return index.Token{}, &index.NotFoundError{What: "token"}
+	}
+	if c.remember(t, now) {
+		if err := store.TouchToken(ctx, t.ID, now); err != nil {
+			return index.Token{}, fmt.Errorf("note that token %s was used: %w", t.ID, err)
+		}
+	}
+	return t, nil
+}
+
+// remember caches a token and reports whether its last use should be written down.
+func (c *tokenCache) remember(t index.Token, now time.Time) (touch bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.known) >= cachedTokens {
+		clear(c.known)
+		clear(c.touched)
+	}
+	c.known[string(t.Hash)] = cachedToken{t, now.Add(tokenTrust)}
+	if now.Sub(c.touched[t.ID]) < touchEvery {
+		return false
+	}
+	c.touched[t.ID] = now
+	return true
+}
+
+// checkHost refuses a request under a name that is not this machine's, on a server that
+// trusts whoever reaches it. Otherwise any web page could point its own name at the
+// loopback address and read everything.
+func (s *Server) checkHost(r *http.Request) error {
+	if s.cfg.RequireToken || s.cfg.AnyHost || localHost(r.Host) {
+		return nil
+	}
+	name := hostName(r.Host)
+	for _, allowed := range s.cfg.Hosts {
+		if strings.EqualFold(name, allowed) || strings.EqualFold(r.Host, allowed) {
+			return nil
+		}
+	}
+	return newProblem(http.StatusMisdirectedRequest,
+		"this server needs no token and answers only to names of its own machine, not to %s: use 127.0.0.1 or localhost, or start it with tokens",
+		job.Quote(r.Host))
+}
+
+// localHost reports whether a Host header names this machine as only this machine can.
+func localHost(host string) bool {
+	name := strings.ToLower(hostName(host))
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return true
+	}
+	ip := net.ParseIP(name)
+	return ip != nil && ip.IsLoopback()
+}
+
+// hostName is a Host header without its port and brackets.
+func hostName(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return name
+	}
+	return strings.Trim(host, "[]")
+}

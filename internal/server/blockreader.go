@@ -1,0 +1,51 @@
+package server
+
+import (
+	"context"
+	"io"
+
+	"stint.dev/stint/internal/index"
+)
+
+// blockReader reads the stored journal of an attempt from its beginning, one block in
+// memory at a time.
+type blockReader struct {
+	ctx     context.Context
+	store   Store
+	run     string
+	attempt int
+
+	heads []index.BlockHead
+	data  []byte
+	next  int64
+	last  bool // the heads that are left are the last
+}
+
+// Read implements io.Reader.
+func (b *blockReader) Read(p []byte) (int, error) {
+	const heads = 64
+	for len(b.data) == 0 {
+		if len(b.heads) == 0 {
+			if b.last {
+				return 0, io.EOF
+			}
+			var err error
+			if b.heads, err = b.store.Blocks(b.ctx, b.run, b.attempt, b.next, heads); err != nil {
+				return 0, err
+			}
+			b.last = len(b.heads) < heads
+			continue
+		}
+		head := b.heads[0]
+		data, err := b.store.BlockData(b.ctx, b.run, b.attempt, head.Start)
+		if err != nil {
+			return 0, err
+		}
+		// From an offset inside a block, its beginning is not wanted.
+		b.data = data[min(max(b.next-head.Start, 0), int64(len(data))):]
+		b.heads, b.next = b.heads[1:], head.Start+head.Size
+	}
+	n := copy(p, b.data)
+	b.data = b.data[n:]
+	return n, nil
+}

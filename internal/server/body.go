@@ -1,0 +1,175 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"stint.dev/stint/job"
+)
+
+// maxAppend is the most journal bytes one append carries, after decompression.
+const maxAppend = 8 << 20
+
+// body is the bytes of an append, and what they hold of the server's memory.
+type body struct {
+	data  []byte
+	taken int64
+	from  *budget
+	// cut is why the bytes are not all: the client went away, or was cut off.
+	cut error
+}
+
+// release returns the memory. The bytes must not be used after it.
+func (b *body) release() {
+	b.from.give(b.taken)
+	b.taken, b.data = 0, nil
+}
+
+// readBody reads an append's body within all limits: at most maxAppend bytes, no more
+// memory over all requests than the budget, a pause of at most BodyPause and BodyTime in
+// all. Bytes that came before a client was cut off are good: a journal may be cut
+// anywhere, so a link that always breaks still gets on.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
+	b := &body{from: &s.bodies}
+	if r.ContentLength > maxAppend {
+		return b, tooLarge()
+	}
+	src, done, err := s.decode(w, r)
+	if err != nil {
+		return b, err
+	}
+	defer done()
+	if err := b.fill(src, r.ContentLength); err != nil {
+		b.release()
+		return b, err
+	}
+	return b, nil
+}
+
+// decode is the reader of a request's plain bytes, and what to call when done with it.
+func (s *Server) decode(w http.ResponseWriter, r *http.Request) (io.Reader, func(), error) {
+	rc := http.NewResponseController(w)
+	paced := &pacedReader{
+		r: r.Body, rc: rc, pause: s.cfg.BodyPause, end: time.Now().Add(s.cfg.BodyTime),
+	}
+	done := func() { _ = rc.SetReadDeadline(time.Time{}) }
+	switch encoding := r.Header.Get("Content-Encoding"); encoding {
+	case "", "identity":
+		return paced, done, nil
+	case "zstd":
+		// The decoder's own buffers count too: about one window.
+		if !s.bodies.take(maxAppend) {
+			return nil, nil, bodyBusy()
+		}
+		z, err := zstd.NewReader(paced, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxMemory(maxAppend+1), zstd.WithDecoderMaxWindow(maxAppend))
+		if err != nil {
+			s.bodies.give(maxAppend)
+			return nil, nil, fmt.Errorf("make zstd reader: %w", err)
+		}
+		return &zstdBody{z, paced}, func() { z.Close(); s.bodies.give(maxAppend); done() }, nil
+	default:
+		return nil, nil, newProblem(http.StatusUnsupportedMediaType,
+			"Content-Encoding %s is not understood: send zstd, or none", job.Quote(encoding))
+	}
+}
+
+// fill reads src to its end into memory taken from the budget step by step, so that a
+// client holds no more than it has sent, twice over.
+func (b *body) fill(src io.Reader, expected int64) error {
+	const first = 64 << 10
+	size := int64(first)
+	if expected > 0 && expected < first {
+		size = expected + 1 // one more, to see the end
+	}
+	if !b.grow(size) {
+		return bodyBusy()
+	}
+	for {
+		if len(b.data) == cap(b.data) && !b.grow(min(2*int64(cap(b.data)), maxAppend+1)) {
+			return bodyBusy()
+		}
+		n, err := src.Read(b.data[len(b.data):cap(b.data)])
+		b.data = b.data[:len(b.data)+n]
+		var given *problem
+		switch {
+		case len(b.data) > maxAppend:
+			return tooLarge()
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.As(err, &given):
+			return given
+		case err != nil:
+			b.cut = err
+			return nil
+		}
+	}
+}
+
+// grow moves the bytes into a buffer of the given size.
+func (b *body) grow(size int64) bool {
+	if !b.from.take(size) {
+		return false
+	}
+	data := make([]byte, len(b.data), size)
+	copy(data, b.data)
+	b.from.give(b.taken) // the old buffer is garbage now
+	b.data, b.taken = data, size
+	return true
+}
+
+func tooLarge() error {
+	return newProblem(http.StatusRequestEntityTooLarge,
+		"an append carries at most %d bytes of journal: send it in parts", maxAppend)
+}
+
+func bodyBusy() error {
+	return busy(http.StatusTooManyRequests, time.Second, "the server holds too many bodies in memory at the moment: try again")
+}
+
+// pacedReader gives every read its own deadline, so that a slow link that moves is not
+// cut off and one that stands still is.
+type pacedReader struct {
+	r     io.Reader
+	rc    *http.ResponseController
+	pause time.Duration
+	end   time.Time
+	err   error // why reading ended, when not at the end
+}
+
+func (p *pacedReader) Read(b []byte) (int, error) {
+	until := time.Now().Add(p.pause)
+	if until.After(p.end) {
+		until = p.end
+	}
+	_ = p.rc.SetReadDeadline(until) // a recorder in a test has none
+	n, err := p.r.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		p.err = err
+	}
+	return n, err
+}
+
+// zstdBody tells bytes that are not zstd, the client's mistake, from a body cut short.
+type zstdBody struct {
+	z      *zstd.Decoder
+	source *pacedReader
+}
+
+func (z *zstdBody) Read(b []byte) (int, error) {
+	n, err := z.z.Read(b)
+	switch {
+	case err == nil, errors.Is(err, io.EOF):
+		return n, err
+	case z.source.err != nil:
+		return n, z.source.err
+	case errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
+		return n, tooLarge()
+	}
+	return n, newProblem(http.StatusBadRequest, "the body says zstd and is not whole zstd: %s", err)
+}

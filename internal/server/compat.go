@@ -1,0 +1,239 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// The wire of the original tiny agent: two calls, and nothing that names a run. The
+// server writes such a run's journal itself, through the same ingest as any agent's, so
+// that everything else sees a run like any other. Which run a call belongs to is read
+// from the store each time, so that a restart in the middle changes nothing.
+
+// compatStatus is the body of a status call.
+type compatStatus struct {
+	Status string `json:"status" enum:"started,completed,failed"`
+}
+
+// compatReply names the run that a call belonged to.
+type compatReply struct {
+	Run string `json:"run"`
+}
+
+// putCompatStatus takes started, completed or failed.
+func (s *Server) putCompatStatus(w http.ResponseWriter, r *http.Request) {
+	name, err := compatJob(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	var body compatStatus
+	if err := readJSON(r, `a status such as {"status":"started"}`, &body); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	call := compatCall(body.Status)
+	if call != callStarted && call != callCompleted && call != callFailed {
+		s.fail(w, r, newProblem(http.StatusBadRequest,
+			"there is no status %s: send started, completed or failed", job.Quote(body.Status)))
+		return
+	}
+	s.compatCall(w, r, name, call)
+}
+
+// putCompatHeartbeat takes a sign of life. What the body holds does not matter.
+func (s *Server) putCompatHeartbeat(w http.ResponseWriter, r *http.Request) {
+	name, err := compatJob(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.compatCall(w, r, name, callHeartbeat)
+}
+
+func compatJob(r *http.Request) (string, error) {
+	if err := newParams(r).err; err != nil {
+		return "", err
+	}
+	name := r.PathValue("job")
+	return name, job.CheckName(name)
+}
+
+// compatCall does what a call means. Calls for one job come one after the other: two at
+// once would both see the state before.
+func (s *Server) compatCall(w http.ResponseWriter, r *http.Request, name string, call compatCall) {
+	unlock := s.compat.lock(name)
+	defer unlock()
+	id, err := s.doCompat(r.Context(), name, remoteHost(r), call)
+	if err != nil {
+		s.fail(w, r, fmt.Errorf("%s for job %s through the compat wire: %w", call, job.Quote(name), err))
+		return
+	}
+	answer(w, compatReply{id})
+}
+
+// doCompat reads where the job is, decides, and writes what follows.
+func (s *Server) doCompat(ctx context.Context, name, host string, call compatCall) (string, error) {
+	now := s.now()
+	last, err := s.lastCompat(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	plan := planCompat(call, last, now)
+	if plan.endFormer {
+		if err := s.endCompat(ctx, last.ID, now, formerOutcome(name)); err != nil {
+			return "", err
+		}
+	}
+	id := last.ID
+	if plan.begin {
+		if id, err = s.beginCompat(ctx, name, host, call, now); err != nil {
+			return "", err
+		}
+	}
+	if plan.end != nil {
+		return id, s.endCompat(ctx, id, now, *plan.end)
+	}
+	if plan.lease > 0 {
+		return id, s.beatCompat(ctx, id, now, plan.lease)
+	}
+	return id, nil
+}
+
+// lastCompat is the newest run of a job that came through this wire; one without id when
+// there is none.
+func (s *Server) lastCompat(ctx context.Context, name string) (job.Run, error) {
+	page, err := s.store.Runs(ctx, index.RunQuery{Job: name, Labels: map[string]string{wireLabel: wireCompat}, Limit: 20})
+	if err != nil {
+		return job.Run{}, fmt.Errorf("find the last run: %w", err)
+	}
+	for _, run := range page.Runs {
+		// An ordinary agent may use the label too, and its runs are its own.
+		if run.AgentVersion == compatVersion {
+			return run, nil
+		}
+	}
+	return job.Run{}, nil
+}
+
+// beginCompat writes the beginning of a new run's journal.
+func (s *Server) beginCompat(ctx context.Context, name, host string, call compatCall, now time.Time) (string, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", fmt.Errorf("make run id: %w", err)
+	}
+	var j memory
+	w, err := journal.NewWriter(&j)
+	if err != nil {
+		return "", err
+	}
+	err = errors.Join(
+		w.AppendJSON(journal.TypeAttempt, now, journal.Attempt{
+			Run: id.String(), Attempt: 1, Job: name, Host: host, AgentVersion: compatVersion,
+			Labels:            map[string]string{wireLabel: wireCompat, beganLabel: string(call)},
+			HeartbeatPeriodMS: (compatPatience / leaseBeats).Milliseconds(),
+		}),
+		w.AppendJSON(journal.TypeStepStarted, now, journal.StepStarted{Name: "command", Kind: job.CommandStep}),
+	)
+	if err != nil {
+		return "", err
+	}
+	_, err = s.committer.append(ctx, index.Append{Run: id.String(), Attempt: 1, Data: j, At: now})
+	return id.String(), err
+}
+
+// endCompat writes the end of a run's journal. What is there is read back first: it is a
+// few hundred bytes, and holds the digest that the outcome needs.
+func (s *Server) endCompat(ctx context.Context, id string, now time.Time, o job.Outcome) error {
+	blocks := &blockReader{ctx: ctx, store: s.store, run: id, attempt: 1}
+	was, err := journal.Recover(blocks)
+	if err != nil {
+		return fmt.Errorf("read journal of run %s: %w", id, err)
+	}
+	if was.Ended {
+		return nil
+	}
+	var j memory
+	w := journal.ResumeWriter(&j, was)
+	if was.Open >= 0 {
+		if err := w.AppendJSON(journal.TypeStepEnded, now, journal.StepEnded{Index: was.Open, Outcome: o}); err != nil {
+			return err
+		}
+	}
+	if err := w.Finish(now, journal.Final{Outcome: o}); err != nil {
+		return err
+	}
+	_, err = s.committer.append(ctx, index.Append{Run: id, Attempt: 1, Offset: was.Size, Data: j, At: now})
+	return err
+}
+
+// beatCompat renews the lease of a run.
+func (s *Server) beatCompat(ctx context.Context, id string, now time.Time, lease time.Duration) error {
+	_, err := s.committer.beat(ctx, index.Beat{
+		Run: id, Attempt: 1, At: now, Lease: lease,
+		Heartbeat: job.Heartbeat{SentAt: now.UTC(), OutputAgeMS: -1, PeriodMS: (lease / leaseBeats).Milliseconds()},
+	})
+	return err
+}
+
+// memory is a journal being written.
+type memory []byte
+
+func (m *memory) Write(p []byte) (int, error) {
+	*m = append(*m, p...)
+	return len(p), nil
+}
+
+// remoteHost is the client's address without its port.
+func remoteHost(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// compatLocks are one lock per job in use.
+type compatLocks struct {
+	mu   sync.Mutex
+	jobs map[string]*compatLock
+}
+
+type compatLock struct {
+	sync.Mutex
+	users int
+}
+
+func newCompatLocks() *compatLocks { return &compatLocks{jobs: map[string]*compatLock{}} }
+
+// lock waits for the job's lock and returns what releases it.
+func (c *compatLocks) lock(name string) func() {
+	c.mu.Lock()
+	l := c.jobs[name]
+	if l == nil {
+		l = &compatLock{}
+		c.jobs[name] = l
+	}
+	l.users++
+	c.mu.Unlock()
+	l.Lock()
+	return func() {
+		l.Unlock()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if l.users--; l.users == 0 {
+			delete(c.jobs, name)
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package server
+
+import (
+	"fmt"
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// compatCall is what a client of the compat wire said.
+type compatCall string
+
+const (
+	callStarted   compatCall = "started"
+	callCompleted compatCall = "completed"
+	callFailed    compatCall = "failed"
+	callHeartbeat compatCall = "heartbeat"
+)
+
+// How runs of this wire are told from others: two labels that people may filter by, and
+// the version that no ordinary agent has.
+const (
+	wireLabel     = "wire"
+	wireCompat    = "compat"
+	beganLabel    = "began_with" // the call that began the run
+	compatVersion = "compat/1"
+)
+
+const (
+	// compatEarly is how long after a heartbeat began a run its started may follow: the
+	// two calls of one client can overtake each other.
+	compatEarly = 10 * time.Second
+	// compatLate is how long after a run's end a heartbeat still belongs to it, and a
+	// repeated end is a repetition.
+	compatLate = 30 * time.Second
+	// compatPatience is the lease of a run that has told its start and never beat: many
+	// clients of this wire send no heartbeats at all, and silence says nothing then.
+	compatPatience = 24 * time.Hour
+	// Once a client beats, three of its own periods are its lease, within these bounds.
+	compatMinLease = 90 * time.Second
+	compatMaxLease = time.Hour
+)
+
+// compatPlan is what follows from a call.
+type compatPlan struct {
+	endFormer bool          // the last run ends first: a new one shows that it is over
+	begin     bool          // a new run begins
+	end       *job.Outcome  // the run (the new one, or else the last) ends like this
+	lease     time.Duration // how long it is trusted from now on; 0 to leave that
+}
+
+// planCompat decides what a call means, given the newest run of the job on this wire. A
+// run without an outcome is open, and so is a lost one: it may come back.
+func planCompat(call compatCall, last job.Run, now time.Time) compatPlan {
+	exists := last.ID != ""
+	open := exists && last.Outcome == nil
+	justEnded := exists && !open && last.EndedAt != nil && now.Sub(*last.EndedAt) < compatLate
+	switch call {
+	case callStarted:
+		if open && last.Labels[beganLabel] == string(callHeartbeat) && now.Sub(last.CreatedAt) < compatEarly {
+			return compatPlan{} // this is the start of the run that its heartbeat began
+		}
+		return compatPlan{endFormer: open, begin: true, lease: compatPatience}
+	case callHeartbeat:
+		switch {
+		case open:
+			return compatPlan{lease: compatLease(last, now)}
+		case justEnded:
+			return compatPlan{} // a late one, overtaken by the end
+		}
+		return compatPlan{begin: true, lease: compatMinLease}
+	}
+	o := compatOutcome(call)
+	if justEnded && last.Outcome.State == o.State {
+		return compatPlan{} // said twice
+	}
+	return compatPlan{begin: !open, end: &o}
+}
+
+// compatLease is three times what passed since the last sign of life, because the wire
+// does not say how often its client means to beat.
+func compatLease(run job.Run, now time.Time) time.Duration {
+	since := run.CreatedAt
+	if run.LastHeartbeatAt != nil {
+		since = *run.LastHeartbeatAt
+	}
+	return min(max(leaseBeats*now.Sub(since), compatMinLease), compatMaxLease)
+}
+
+// compatOutcome is the end that a client told. The wire carries no exit code: completed
+// means 0, and of failed nobody knows more.
+func compatOutcome(call compatCall) job.Outcome {
+	if call == callCompleted {
+		zero := 0
+		return job.Outcome{
+			State: job.Succeeded, Reason: job.ExitCode, ExitCode: &zero, Step: "command",
+			Message: "Reported as completed.",
+		}
+	}
+	return job.Outcome{
+		State: job.Failed, Reason: job.ExitCode, Step: "command",
+		Message: "Reported as failed; this client cannot say with what code.",
+	}
+}
+
+// formerOutcome is the end of a run whose successor began before it told its own.
+func formerOutcome(name string) job.Outcome {
+	return job.Outcome{
+		State: job.Lost, Reason: job.AgentLost, Step: "command",
+		Message: fmt.Sprintf("A new run of %s began before this one told its end.", name),
+	}
+}

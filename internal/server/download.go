@@ -1,0 +1,75 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+
+	"stint.dev/stint/internal/index"
+)
+
+// getJournal sends the stored journal from an offset on, block by block, up to its last
+// whole record. It goes on where another copy is torn.
+func (s *Server) getJournal(w http.ResponseWriter, r *http.Request) {
+	run, err := s.runOf(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	attempt, err := parseAttempt(r.PathValue("attempt"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	offset, err := offsetOf(r, false)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	size, err := s.store.JournalSize(r.Context(), run, attempt)
+	switch {
+	case err != nil:
+	case size == 0:
+		err = &index.NotFoundError{What: "attempt " + strconv.Itoa(attempt) + " of run " + run}
+	case offset > size:
+		err = newProblem(http.StatusBadRequest, "offset %d is beyond the journal, which has %d bytes here", offset, size)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Stint-Journal-Size", strconv.FormatInt(size, 10))
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodHead {
+		return
+	}
+	if err := s.sendJournal(w, r, run, attempt, offset); err != nil {
+		if r.Context().Err() == nil {
+			s.log.Error("journal download broke off", "run", run, "attempt", attempt, "error", err)
+		}
+		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+	}
+}
+
+// sendJournal writes the blocks from an offset on. Each write has its own deadline, so
+// that a slow reader that reads is served.
+func (s *Server) sendJournal(w http.ResponseWriter, r *http.Request, run string, attempt int, from int64) error {
+	rc := http.NewResponseController(w)
+	src := &blockReader{ctx: r.Context(), store: s.store, run: run, attempt: attempt, next: from}
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := src.Read(buf)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		_ = rc.SetWriteDeadline(s.answerBy()) // a recorder in a test has none
+		if _, err := w.Write(buf[:n]); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// postHeartbeat renews the lease of an attempt. A beat for a run that no append has
+// created yet is answered like any other: the journal is on its way.
+func (s *Server) postHeartbeat(w http.ResponseWriter, r *http.Request) {
+	run, attempt, err := attemptOf(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if err := newParams(r).err; err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	var hb job.Heartbeat
+	if err := readJSON(r, "a heartbeat", &hb); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	now := s.now()
+	next := s.pace.next(now, periodOf(hb.PeriodMS))
+	lease := LeaseFor(next)
+	hb.PeriodMS = next.Milliseconds() // what it is judged by is what it was told
+	done, err := s.committer.beat(r.Context(), index.Beat{Run: run, Attempt: attempt, Heartbeat: bounded(hb), At: now, Lease: lease})
+	if err != nil {
+		s.fail(w, r, fmt.Errorf("record heartbeat of run %s, attempt %d: %w", run, attempt, err))
+		return
+	}
+	s.metrics.beats.Inc()
+	if done.Known && !done.Ended {
+		s.conns.heard(r.Context(), run, attempt, next)
+	}
+	answer(w, beatReply(done, lease, next, s.broker.Watched(run)))
+}
+
+// beatReply is what the agent is told. A cancel is repeated until the journal shows the
+// end; an attempt whose run the server does not know yet is its owner.
+func beatReply(b index.Beaten, lease, next time.Duration, watched bool) job.HeartbeatReply {
+	reply := job.HeartbeatReply{
+		LeaseMS: lease.Milliseconds(), NextMS: next.Milliseconds(),
+		Owner: b.Owner || !b.Known, Watched: watched, Commands: []job.Command{},
+	}
+	if b.Cancel != nil && !b.Ended {
+		reply.Commands = append(reply.Commands, job.Command{Kind: "cancel", By: b.Cancel.By, Why: b.Cancel.Why})
+	}
+	return reply
+}
+
+// bounded takes figures that no process tree can have out of a heartbeat.
+func bounded(hb job.Heartbeat) job.Heartbeat {
+	hb.Sequence = max(hb.Sequence, 0)
+	hb.UptimeMS = max(hb.UptimeMS, 0)
+	hb.SchedulingDelayMS = max(hb.SchedulingDelayMS, 0)
+	hb.OutputAgeMS = max(hb.OutputAgeMS, -1)
+	hb.CPUSeconds = max(hb.CPUSeconds, 0)
+	hb.MemoryBytes = max(hb.MemoryBytes, 0)
+	hb.Processes = max(hb.Processes, 0)
+	hb.UnsentBytes = max(hb.UnsentBytes, 0)
+	return hb
+}
+
+// readJSON reads a small JSON body into v. what names it in the error.
+func readJSON(r *http.Request, what string, v any) error {
+	data, err := io.ReadAll(r.Body)
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return newProblem(http.StatusRequestEntityTooLarge, "%s has at most %d bytes", what, large.Limit)
+	case err != nil:
+		return newProblem(http.StatusRequestTimeout, "the body of %s did not arrive", what)
+	}
+	var wrong *json.UnmarshalTypeError
+	switch err := json.Unmarshal(data, v); {
+	case errors.As(err, &wrong):
+		return newProblem(http.StatusBadRequest, "the body is not %s: %s cannot be a JSON %s", what, wrong.Field, wrong.Value)
+	case err != nil:
+		return newProblem(http.StatusBadRequest, "the body is not %s as JSON: %s", what, err)
+	}
+	return nil
+}
+
+// answerBy is the write deadline of an answer that begins now.
+func (s *Server) answerBy() time.Time { return time.Now().Add(answerTime) }

@@ -1,0 +1,120 @@
+package server
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// postJournal appends journal bytes at an offset, and answers once they are durable.
+func (s *Server) postJournal(w http.ResponseWriter, r *http.Request) {
+	run, attempt, err := attemptOf(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	offset, err := offsetOf(r, true)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	b, err := s.readBody(w, r)
+	defer b.release()
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(s.answerBy())
+	size, err := s.appendBody(r, run, attempt, offset, b)
+	switch {
+	case b.cut != nil:
+		s.log.Debug("client was cut off inside an append; what came was kept",
+			"run", run, "attempt", attempt, "offset", offset, "bytes", len(b.data), "error", b.cut)
+		panic(http.ErrAbortHandler) // nobody is there to hear an answer
+	case err != nil:
+		s.metrics.appendRefused(err)
+		s.fail(w, r, err)
+	default:
+		answer(w, job.AppendReply{Size: size, Watched: s.broker.Watched(run)})
+	}
+}
+
+// appendBody hands an append to the committer and returns how far the journal is. An
+// empty append is a question: it changes nothing.
+func (s *Server) appendBody(r *http.Request, run string, attempt int, offset int64, b *body) (int64, error) {
+	if len(b.data) > 0 {
+		done, err := s.committer.append(r.Context(), index.Append{
+			Run: run, Attempt: attempt, Offset: offset, Data: b.data, At: s.now(),
+		})
+		if err != nil {
+			return 0, fmt.Errorf("append to run %s, attempt %d: %w", run, attempt, err)
+		}
+		return done.Size, nil
+	}
+	size, err := s.store.JournalSize(r.Context(), run, attempt)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("look up journal of run %s, attempt %d: %w", run, attempt, err)
+	case size != offset:
+		return 0, &index.OffsetError{Offset: offset, Size: size}
+	}
+	return size, nil
+}
+
+// appendCommitted wakes the readers of a run that has grown.
+func (s *Server) appendCommitted(a index.Append, done index.Appended) {
+	s.metrics.appended(a, done)
+	if done.Run.Outcome != nil {
+		s.conns.forget(a.Run, a.Attempt)
+	}
+	s.broker.Notify(a.Run)
+}
+
+// beatCommitted wakes the readers of a run that a heartbeat changed.
+func (s *Server) beatCommitted(b index.Beat, done index.Beaten) {
+	s.metrics.events(done.Events)
+	if done.Ended {
+		s.conns.forget(b.Run, b.Attempt)
+	}
+	if len(done.Events) > 0 {
+		s.broker.Notify(b.Run)
+	}
+}
+
+// attemptOf reads the run's id and the attempt from the path of an agent's call. Agents
+// use whole ids: they made them.
+func attemptOf(r *http.Request) (run string, attempt int, err error) {
+	run = strings.ToLower(r.PathValue("run"))
+	if err := job.CheckRunID(run); err != nil {
+		return "", 0, err
+	}
+	attempt, err = parseAttempt(r.PathValue("attempt"))
+	return run, attempt, err
+}
+
+func parseAttempt(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > job.MaxAttempt {
+		return 0, newProblem(http.StatusBadRequest, "attempt %s is not a number from 1 to %d", job.Quote(text), job.MaxAttempt)
+	}
+	return n, nil
+}
+
+// offsetOf reads ?offset=, the only parameter of the call. It may be left out where it is
+// not required, and is 0 then.
+func offsetOf(r *http.Request, required bool) (int64, error) {
+	p := newParams(r, "offset")
+	offset := p.number("offset", 0, math.MaxInt64, -1)
+	if p.err == nil && offset < 0 {
+		offset = 0
+		if required {
+			p.refuse("offset is missing: send ?offset=N, 0 for the beginning")
+		}
+	}
+	return offset, p.err
+}

@@ -1,0 +1,137 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// serverMetrics are the server's own figures. Each server has its own set, so that tests
+// and several servers in one process do not add up.
+type serverMetrics struct {
+	set *metrics.Set
+
+	appends, appendBytes *metrics.Counter
+	beats                *metrics.Counter
+	refusedBusy          *metrics.Counter
+	commitFailures       *metrics.Counter
+	commitSeconds        *metrics.PrometheusHistogram
+	groupSize            *metrics.PrometheusHistogram
+	panics, agentsGone   *metrics.Counter
+	// streamReaders counts the readers of live streams that are connected now.
+	streamReaders *metrics.Gauge
+}
+
+func newServerMetrics(s *Server) *serverMetrics {
+	set := metrics.NewSet()
+	m := &serverMetrics{
+		set:            set,
+		appends:        set.NewCounter("stint_appends_total"),
+		appendBytes:    set.NewCounter("stint_journal_bytes_total"),
+		beats:          set.NewCounter("stint_heartbeats_total"),
+		refusedBusy:    set.NewCounter("stint_refused_busy_total"),
+		commitFailures: set.NewCounter("stint_commit_failures_total"),
+		commitSeconds: set.NewPrometheusHistogramExt("stint_commit_seconds",
+			[]float64{0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30}),
+		groupSize: set.NewPrometheusHistogramExt("stint_commit_entries",
+			[]float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024}),
+		panics:        set.NewCounter("stint_panics_total"),
+		agentsGone:    set.NewCounter("stint_agents_gone_total"),
+		streamReaders: set.NewGauge("stint_stream_readers", nil),
+	}
+	set.NewGauge("stint_body_bytes", func() float64 { return float64(s.bodies.used.Load()) })
+	set.NewGauge("stint_queue_bytes", func() float64 { return float64(s.committer.queued()) })
+	set.NewGauge(fmt.Sprintf("stint_info{version=%q}", s.cfg.Version), func() float64 { return 1 })
+	set.RegisterMetricsWriter((&activeRuns{store: s.store, now: s.now}).write)
+	return m
+}
+
+// commit counts one try to commit a group.
+func (m *serverMetrics) commit(took time.Duration, entries int, err error) {
+	m.commitSeconds.Update(took.Seconds())
+	m.groupSize.Update(float64(entries))
+	if err != nil {
+		m.commitFailures.Inc()
+	}
+}
+
+// appended counts an append that is durable.
+func (m *serverMetrics) appended(a index.Append, done index.Appended) {
+	m.appends.Inc()
+	m.appendBytes.Add(len(a.Data))
+	m.events(done.Events)
+}
+
+// appendRefused counts appends by why they were refused.
+func (m *serverMetrics) appendRefused(err error) {
+	var offset *index.OffsetError
+	why := "invalid"
+	if errors.As(err, &offset) {
+		why = "offset"
+	}
+	m.set.GetOrCreateCounter(fmt.Sprintf("stint_appends_refused_total{why=%q}", why)).Inc()
+}
+
+// events counts changes of state, by the state that was entered.
+func (m *serverMetrics) events(events []job.RunEvent) {
+	for _, e := range events {
+		if e.Kind == "state" {
+			m.set.GetOrCreateCounter(fmt.Sprintf("stint_run_changes_total{to=%q}", e.To)).Inc()
+		}
+	}
+}
+
+// activeRuns counts the active runs by state, at most every few seconds.
+type activeRuns struct {
+	store Store
+	now   func() time.Time
+
+	mu   sync.Mutex
+	at   time.Time
+	runs map[job.State]int
+}
+
+const (
+	activeEvery = 10 * time.Second
+	activeLimit = 100_000
+)
+
+func (a *activeRuns) write(w io.Writer) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.now()
+	if a.runs == nil || now.Sub(a.at) >= activeEvery {
+		ctx, cancel := context.WithTimeout(context.Background(), readyTime)
+		defer cancel()
+		leases, err := a.store.Due(ctx, now.AddDate(100, 0, 0), activeLimit)
+		if err != nil {
+			return // a figure that is not known is left out
+		}
+		a.at, a.runs = now, map[job.State]int{}
+		for _, l := range leases {
+			a.runs[l.State]++
+		}
+	}
+	metrics.WriteMetadataIfNeeded(w, "stint_active_runs", "gauge")
+	for _, st := range job.States() {
+		if !st.Terminal() {
+			_, _ = fmt.Fprintf(w, "stint_active_runs{state=%q} %d\n", st, a.runs[st])
+		}
+	}
+}
+
+// getMetrics answers the figures in the text format of Prometheus.
+func (s *Server) getMetrics(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	s.metrics.set.WritePrometheus(w)
+	metrics.WriteProcessMetrics(w)
+}

@@ -1,0 +1,157 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// build makes the handler from the route table.
+func (s *Server) build() (http.Handler, error) {
+	s.table = s.routes()
+	mux := http.NewServeMux()
+	typed, spec, err := s.describe()
+	if err != nil {
+		return nil, err
+	}
+	s.spec = spec
+	if s.page, err = renderDocs(spec); err != nil {
+		return nil, fmt.Errorf("render the interface's page: %w", err)
+	}
+	for _, rt := range s.table {
+		h := rt.handle
+		if rt.rest != nil {
+			h = typed[rt.key()]
+		}
+		mux.HandleFunc(rt.key(), s.guard(rt, h))
+	}
+	cross := http.NewCrossOriginProtection()
+	return s.outer(mux, cross), nil
+}
+
+// key is the route as ServeMux writes it.
+func (rt route) key() string { return rt.method + " " + rt.pattern }
+
+// guard puts a route's limits and access before its handler.
+func (s *Server) guard(rt route, h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		rc := http.NewResponseController(w)
+		if !rt.stream {
+			// A recorder in a test has no deadlines; every real connection has.
+			_ = rc.SetWriteDeadline(time.Now().Add(answerTime))
+		}
+		if rt.body == 0 && r.Body != nil && r.Body != http.NoBody {
+			r.Body = http.MaxBytesReader(w, r.Body, smallBody)
+			_ = rc.SetReadDeadline(time.Now().Add(smallPeriod))
+		}
+		if err := s.authorize(r, rt.scope); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		h(w, r)
+	}
+}
+
+// outer is what every request passes, known route or not.
+func (s *Server) outer(mux *http.ServeMux, cross *http.CrossOriginProtection) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer s.recovered(w, r)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		if err := s.checkHost(r); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		if cross.Check(r) != nil {
+			s.fail(w, r, newProblem(http.StatusForbidden,
+				"a web page of another site sent this request: pages may only write to the server they came from"))
+			return
+		}
+		if _, pattern := mux.Handler(r); pattern != "" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		s.unrouted(w, r, mux)
+	})
+}
+
+// recovered answers 500 when a handler panics, and logs where. A handler that gave up its
+// connection on purpose is let through.
+func (s *Server) recovered(w http.ResponseWriter, r *http.Request) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if v == http.ErrAbortHandler {
+		panic(v)
+	}
+	s.metrics.panics.Inc()
+	s.log.Error("request panicked", "method", r.Method, "path", job.Quote(r.URL.Path), "panic", v, "stack", string(debug.Stack()))
+	s.fail(w, r, newProblem(http.StatusInternalServerError, "the server failed; its log says why"))
+}
+
+// unrouted answers what no row of the table takes: a wrong method, a path of the
+// interface that does not exist, or the page.
+func (s *Server) unrouted(w http.ResponseWriter, r *http.Request, mux *http.ServeMux) {
+	if allowed := methodsFor(mux, r); len(allowed) > 0 {
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		s.fail(w, r, newProblem(http.StatusMethodNotAllowed, "%s is not possible on %s: use %s",
+			job.Quote(r.Method), job.Quote(r.URL.Path), strings.Join(allowed, " or ")))
+		return
+	}
+	if ours(r.URL.Path) {
+		s.fail(w, r, newProblem(http.StatusNotFound, "there is nothing at %s: /api/docs lists what there is", job.Quote(r.URL.Path)))
+		return
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		s.fail(w, r, newProblem(http.StatusMethodNotAllowed, "%s is not possible on a page: use GET", job.Quote(r.Method)))
+		return
+	}
+	pageHeaders(w)
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime))
+	if s.cfg.UI == nil {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = w.Write([]byte("This Stint server has no pages. /api/docs describes its interface.\n"))
+		return
+	}
+	s.cfg.UI.ServeHTTP(w, r)
+}
+
+// ours reports whether a path belongs to the interface and not to the page.
+func ours(path string) bool {
+	for _, prefix := range []string{"/api", "/compat"} {
+		if path == prefix || strings.HasPrefix(path, prefix+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// methodsFor lists the methods that the table has for the path of a request.
+func methodsFor(mux *http.ServeMux, r *http.Request) []string {
+	var out []string
+	for _, m := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
+		try := &http.Request{Method: m, URL: r.URL, Host: r.Host}
+		if _, pattern := mux.Handler(try); strings.HasPrefix(pattern, m+" ") || m == "HEAD" && slices.Contains(out, "GET") {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// pageHeaders are for answers that a browser shows.
+func pageHeaders(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "+
+		"connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+}

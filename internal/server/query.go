@@ -1,0 +1,266 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// restHandler is a typed handler as huma calls it.
+type restHandler[I, O any] func(context.Context, *I) (*O, error)
+
+// runPath names a run in a path.
+type runPath struct {
+	Run string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
+}
+
+type listRunsIn struct {
+	Job    string   `query:"job" maxLength:"200" doc:"Only runs of this job."`
+	State  []string `query:"state,explode" maxItems:"20" doc:"Only runs in one of these states; may be given several times."`
+	Health []string `query:"health,explode" maxItems:"10" doc:"Only runs judged like this: healthy, warning, critical; may be given several times."`
+	Label  []string `query:"label,explode" maxItems:"20" doc:"Only runs with this label, as key=value or key:value; given several times, all must match."`
+	Q      string   `query:"q" maxLength:"256" doc:"Only runs with this text in job, command, host, id or a label's value."`
+	Limit  int      `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"The most runs to return."`
+	Cursor string   `query:"cursor" maxLength:"512" doc:"next_cursor of the page before."`
+}
+
+type runList struct {
+	Runs       []job.Run `json:"runs" nullable:"false"`
+	NextCursor *string   `json:"next_cursor" doc:"Ask for the next page with this as cursor; null on the last page."`
+}
+
+type answered[T any] struct{ Body T }
+
+// listRuns answers a page of runs.
+func (s *Server) listRuns(ctx context.Context, in *listRunsIn) (*answered[runList], error) {
+	q, err := in.query()
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.store.Runs(ctx, q)
+	if err != nil {
+		return nil, s.internal(ctx, "list runs", err)
+	}
+	out := &answered[runList]{runList{Runs: page.Runs}}
+	if out.Body.Runs == nil {
+		out.Body.Runs = []job.Run{}
+	}
+	if page.NextCursor != "" {
+		out.Body.NextCursor = &page.NextCursor
+	}
+	return out, nil
+}
+
+// query checks the filters, because an unknown state would quietly match nothing.
+func (in *listRunsIn) query() (index.RunQuery, error) {
+	q := index.RunQuery{Job: in.Job, Text: in.Q, Limit: in.Limit, Cursor: in.Cursor, Labels: map[string]string{}}
+	for _, text := range []string{in.Job, in.Q, in.Cursor} {
+		if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+			return q, newProblem(http.StatusBadRequest, "%s is not text", job.Quote(text))
+		}
+	}
+	for _, name := range splitWords(in.State) {
+		if !job.State(name).Valid() {
+			return q, newProblem(http.StatusBadRequest, "there is no state %s: there is %s", job.Quote(name), strings.Join(stateNames(), ", "))
+		}
+		q.States = append(q.States, job.State(name))
+	}
+	for _, name := range splitWords(in.Health) {
+		if !job.Health(name).Valid() {
+			return q, newProblem(http.StatusBadRequest, "there is no health %s: there is healthy, warning, critical", job.Quote(name))
+		}
+		q.Health = append(q.Health, job.Health(name))
+	}
+	for _, label := range in.Label {
+		key, value, err := parseLabel(label)
+		if err != nil {
+			return q, err
+		}
+		if had, twice := q.Labels[key]; twice && had != value {
+			return q, newProblem(http.StatusBadRequest, "label %s cannot have two values at once", job.Quote(key))
+		}
+		q.Labels[key] = value
+	}
+	return q, nil
+}
+
+// parseLabel reads key=value; key:value does too where there is no =.
+func parseLabel(text string) (key, value string, err error) {
+	key, value, ok := strings.Cut(text, "=")
+	if !ok {
+		key, value, ok = strings.Cut(text, ":")
+	}
+	if !ok {
+		return "", "", newProblem(http.StatusBadRequest, "label %s is not key=value", job.Quote(text))
+	}
+	return key, value, job.CheckLabel(key, value)
+}
+
+// splitWords takes lists apart that were written with commas.
+func splitWords(in []string) []string {
+	var out []string
+	for _, list := range in {
+		for word := range strings.SplitSeq(list, ",") {
+			if word != "" {
+				out = append(out, word)
+			}
+		}
+	}
+	return out
+}
+
+func stateNames() []string {
+	var out []string
+	for _, st := range job.States() {
+		out = append(out, string(st))
+	}
+	return out
+}
+
+// getRun answers one run.
+func (s *Server) getRun(ctx context.Context, in *runPath) (*answered[job.Run], error) {
+	id, err := s.findRun(ctx, in.Run)
+	if err != nil {
+		return nil, err
+	}
+	run, err := s.store.Run(ctx, id)
+	if err != nil {
+		return nil, s.internal(ctx, "read run "+id, err)
+	}
+	return &answered[job.Run]{run}, nil
+}
+
+type listEventsIn struct {
+	runPath
+	After int64 `query:"after" minimum:"0" doc:"Only changes after the one with this id."`
+	Limit int   `query:"limit" minimum:"1" maximum:"1000" default:"500" doc:"The most changes to return."`
+}
+
+type eventList struct {
+	Events []job.RunEvent `json:"events" nullable:"false"`
+}
+
+// listEvents answers a run's history, oldest first.
+func (s *Server) listEvents(ctx context.Context, in *listEventsIn) (*answered[eventList], error) {
+	id, err := s.findRun(ctx, in.Run)
+	if err != nil {
+		return nil, err
+	}
+	events, err := s.store.Events(ctx, id, in.After, in.Limit)
+	if err != nil {
+		return nil, s.internal(ctx, "read events of run "+id, err)
+	}
+	if events == nil {
+		events = []job.RunEvent{}
+	}
+	return &answered[eventList]{eventList{events}}, nil
+}
+
+type jobList struct {
+	Jobs []job.Summary `json:"jobs" nullable:"false"`
+}
+
+// listJobs answers all jobs with their figures.
+func (s *Server) listJobs(ctx context.Context, _ *struct{}) (*answered[jobList], error) {
+	jobs, err := s.store.Jobs(ctx)
+	if err != nil {
+		return nil, s.internal(ctx, "list jobs", err)
+	}
+	if jobs == nil {
+		jobs = []job.Summary{}
+	}
+	return &answered[jobList]{jobList{jobs}}, nil
+}
+
+type jobPath struct {
+	Job string `path:"job" maxLength:"600" doc:"The job's name."`
+}
+
+// getJob answers one job with its figures.
+func (s *Server) getJob(ctx context.Context, in *jobPath) (*answered[job.Summary], error) {
+	if err := job.CheckName(in.Job); err != nil {
+		return nil, asProblem(err)
+	}
+	sum, err := s.store.Job(ctx, in.Job)
+	if err != nil {
+		return nil, s.internal(ctx, "read job "+job.Quote(in.Job), err)
+	}
+	return &answered[job.Summary]{sum}, nil
+}
+
+type cancelIn struct {
+	runPath
+	Body *struct {
+		By  string `json:"by,omitempty" maxLength:"200" doc:"Who asks."`
+		Why string `json:"why,omitempty" maxLength:"1000" doc:"In their words."`
+	}
+}
+
+// cancelRun records that a run is to stop. The agent learns it with its next heartbeat;
+// for a run that has ended already nothing changes.
+func (s *Server) cancelRun(ctx context.Context, in *cancelIn) (*answered[job.Run], error) {
+	id, err := s.findRun(ctx, in.Run)
+	if err != nil {
+		return nil, err
+	}
+	c := job.Cancel{By: "somebody", At: s.now().UTC()}
+	if in.Body != nil {
+		c.Why = printable(in.Body.Why)
+		if by := printable(in.Body.By); by != "" {
+			c.By = by
+		}
+	}
+	run, events, err := s.store.RequestCancel(ctx, id, c)
+	if err != nil {
+		return nil, s.internal(ctx, "cancel run "+id, err)
+	}
+	s.metrics.events(events)
+	s.broker.Notify(id)
+	return &answered[job.Run]{run}, nil
+}
+
+// printable is text on one line, without what would confuse a terminal or a database.
+func printable(text string) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	text = strings.Map(func(r rune) rune {
+		if strconv.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, text)
+	return strings.TrimSpace(text)
+}
+
+// findRun is the id of the run that a path names.
+func (s *Server) findRun(ctx context.Context, text string) (string, error) {
+	ref, err := job.ParseRef(text)
+	if err != nil {
+		return "", asProblem(err)
+	}
+	id, err := s.store.FindRun(ctx, ref)
+	if err != nil {
+		return "", s.internal(ctx, "find run "+job.Quote(text), err)
+	}
+	return id, nil
+}
+
+// runOf is findRun for a plain handler.
+func (s *Server) runOf(r *http.Request) (string, error) {
+	return s.findRun(r.Context(), r.PathValue("run"))
+}
+
+// internal turns an error of the store into what the client is told; huma would show the
+// text of an error that is not a problem. What is the server's own fault is logged.
+func (s *Server) internal(ctx context.Context, doing string, err error) error {
+	p := asProblem(err)
+	if p.Status == http.StatusInternalServerError && ctx.Err() == nil {
+		s.log.Error("request failed", "error", fmt.Errorf("%s: %w", doing, err))
+	}
+	return p
+}

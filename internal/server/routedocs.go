@@ -1,0 +1,99 @@
+package server
+
+import "stint.dev/stint/job"
+
+// What the plain handlers say of themselves in the OpenAPI document.
+
+var attemptParam = param{"attempt", "query", "This attempt; without it, the last.", "integer"}
+
+var (
+	docPostJournal = doc{
+		text: "Stores the body's bytes at exactly this offset of the attempt's journal; the answer's size is durable. " +
+			"The first append creates the run. An append that does not begin where the stored journal ends is answered 409 " +
+			"with size: go on from there. 422 means that these bytes can never be taken. An empty body asks how far the " +
+			"journal is. Bytes may be cut anywhere. Content-Encoding: zstd is understood.",
+		params:  []param{{"offset", "query", "Where in the journal the body begins.", "integer"}},
+		request: "application/octet-stream",
+		answers: []content{{"application/json", job.AppendReply{}}},
+		errors:  []int{400, 409, 413, 415, 422, 429, 503},
+	}
+	docGetJournal = doc{
+		text: "Returns the stored journal from an offset on, up to its last whole record. " +
+			"The header Stint-Journal-Size says how many bytes are durable.",
+		params:  []param{{"offset", "query", "Where to begin; 0 when left out.", "integer"}},
+		answers: []content{{"application/octet-stream", nil}},
+		errors:  []int{400, 404},
+	}
+	docHeartbeat = doc{
+		text: "Renews the attempt's lease. The reply says how long it is trusted, when to beat next, whether the attempt " +
+			"still owns the run, and what the agent is asked to do.",
+		request: "application/json", body: job.Heartbeat{},
+		answers: []content{{"application/json", job.HeartbeatReply{}}},
+		errors:  []int{400, 429, 503},
+	}
+	docLog = doc{
+		text: "Returns the exact bytes the run printed. With tail, from_line, lines or from_time, whole lines. " +
+			"Accept: application/x-ndjson gives one object per line with its number, time, step and stream, and gaps in place.",
+		params: []param{
+			attemptParam,
+			{"step", "query", "Only this step: its index or name.", "string"},
+			{"stream", "query", "Only stdout or stderr.", "string"},
+			{"tail", "query", "Only the last N lines.", "integer"},
+			{"from_line", "query", "Begin with this line; lines count from 1.", "integer"},
+			{"lines", "query", "The most lines to return.", "integer"},
+			{"from_time", "query", "Begin with the first line at or after this time.", "string"},
+			{"download", "query", "1: ask browsers to save the answer.", "string"},
+		},
+		answers: []content{{"text/plain", nil}, {"application/x-ndjson", nil}},
+		errors:  []int{400, 404},
+	}
+	docSamples = doc{
+		text:   "Returns samples, reduced by minimum and maximum so that spikes survive.",
+		params: []param{attemptParam, {"points", "query", "About how many points to return, 1 to 5000.", "integer"}},
+		answers: []content{{"application/json", struct {
+			Samples []job.Sample `json:"samples"`
+			Total   int          `json:"total"`
+			Points  int          `json:"points"`
+		}{}}},
+		errors: []int{400, 404},
+	}
+	docStreamRun = doc{
+		text: "Server-sent events of one run: output, samples, steps, gaps, notes, and the run itself whenever it changes. " +
+			"The last event is end. Reconnect with Last-Event-ID to go on without a gap or a double.",
+		params: []param{
+			attemptParam,
+			{"from", "query", "Begin at this journal offset.", "string"},
+			{"tail", "query", "Begin N lines before the end.", "integer"},
+			{"Last-Event-ID", "header", "The id of the last event received.", "string"},
+		},
+		answers: []content{{"text/event-stream", nil}},
+		errors:  []int{400, 404},
+	}
+	docStreamAll = doc{
+		text: "Server-sent events of all runs: every change of state and health, and the runs that changed. " +
+			"Without Last-Event-ID it begins now.",
+		params:  []param{{"Last-Event-ID", "header", "The id of the last event received.", "string"}},
+		answers: []content{{"text/event-stream", nil}},
+		errors:  []int{400},
+	}
+	docCompatStatus = doc{
+		text: "The wire of the original tiny agent: a body of {\"status\":\"started\"}, \"completed\" or \"failed\". " +
+			"started begins a run of the job, the others end it; repeating one is harmless.",
+		request: "application/json", body: compatStatus{},
+		answers: []content{{"application/json", compatReply{}}},
+		errors:  []int{400, 429, 503},
+	}
+	docCompatHeartbeat = doc{
+		text:    "The wire of the original tiny agent: an empty body says that the job is alive.",
+		answers: []content{{"application/json", compatReply{}}},
+		errors:  []int{400, 429, 503},
+	}
+	docHealthz = doc{text: "Answers 200 while the process lives.", answers: []content{{"application/json", healthAnswer{}}}}
+	docReadyz  = doc{
+		text:    "Answers 200 when the database answers and the server is not shutting down, else 503 and why.",
+		answers: []content{{"application/json", healthAnswer{}}}, errors: []int{503},
+	}
+	docMetrics = doc{text: "Figures in the text format of Prometheus.", answers: []content{{"text/plain", nil}}}
+	docOpenAPI = doc{text: "This document.", answers: []content{{"application/json", map[string]any{}}}}
+	docPage    = doc{text: "A page made from the OpenAPI document; it loads nothing from elsewhere.", answers: []content{{"text/html", nil}}}
+)

@@ -1,0 +1,110 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// Scope is what a token may do. A route asks for one; admin covers all, write covers read.
+type Scope string
+
+// The scopes. Public is not for tokens: it marks a route that needs none.
+const (
+	Public     Scope = ""
+	ScopeAgent Scope = "agent" // append journals and beat, nothing else
+	ScopeRead  Scope = "read"
+	ScopeWrite Scope = "write" // read, and cancel
+	ScopeAdmin Scope = "admin"
+)
+
+// route is one row of the table: all that routing, access, limits and documentation need.
+type route struct {
+	method  string
+	pattern string
+	scope   Scope
+	summary string
+	// Exactly one of handle and rest is set. rest registers a typed operation with huma,
+	// which documents itself; a plain handler brings its documentation in doc.
+	handle http.HandlerFunc
+	rest   func(api huma.API, op huma.Operation)
+	doc    doc
+	// body is the most bytes of a request's body; 0 for a small JSON body's limit.
+	body int64
+	// stream marks answers that may take as long as they like; they set their own
+	// write deadlines.
+	stream bool
+}
+
+// routes is the table. Every route of the server is a row here and nowhere else.
+func (s *Server) routes() []route {
+	const (
+		runs    = "/api/v1/runs"
+		run     = runs + "/{run}"
+		attempt = run + "/attempts/{attempt}"
+		beat    = attempt + "/heartbeat"
+	)
+	return []route{
+		// Agents.
+		{
+			method: "POST", pattern: attempt + "/journal", scope: ScopeAgent, handle: s.postJournal, body: maxAppend,
+			summary: "Append journal bytes at an offset", doc: docPostJournal,
+		},
+		{
+			method: "GET", pattern: attempt + "/journal", scope: ScopeRead, handle: s.getJournal, stream: true,
+			summary: "Download journal bytes from an offset", doc: docGetJournal,
+		},
+		{
+			method: "POST", pattern: beat, scope: ScopeAgent, handle: s.postHeartbeat,
+			summary: "Renew the lease of an attempt", doc: docHeartbeat,
+		},
+
+		// Reading.
+		{method: "GET", pattern: runs, scope: ScopeRead, rest: rest(s.listRuns), summary: "List runs, newest first"},
+		{method: "GET", pattern: run, scope: ScopeRead, rest: rest(s.getRun), summary: "Get one run"},
+		{method: "GET", pattern: run + "/events", scope: ScopeRead, rest: rest(s.listEvents), summary: "List every change of a run's state and health"},
+		{
+			method: "GET", pattern: run + "/log", scope: ScopeRead, handle: s.getLog, stream: true,
+			summary: "Read what a run printed", doc: docLog,
+		},
+		{
+			method: "GET", pattern: run + "/samples", scope: ScopeRead, handle: s.getSamples,
+			summary: "Read CPU, memory and IO over time", doc: docSamples,
+		},
+		{
+			method: "GET", pattern: run + "/stream", scope: ScopeRead, handle: s.streamRun, stream: true,
+			summary: "Follow one run live (SSE)", doc: docStreamRun,
+		},
+		{
+			method: "GET", pattern: "/api/v1/stream", scope: ScopeRead, handle: s.streamAll, stream: true,
+			summary: "Follow changes of all runs live (SSE)", doc: docStreamAll,
+		},
+		{method: "GET", pattern: "/api/v1/jobs", scope: ScopeRead, rest: rest(s.listJobs), summary: "List jobs with their figures"},
+		{method: "GET", pattern: "/api/v1/jobs/{job}", scope: ScopeRead, rest: rest(s.getJob), summary: "Get one job with its figures"},
+
+		// Acting.
+		{method: "POST", pattern: run + "/cancel", scope: ScopeWrite, rest: rest(s.cancelRun), summary: "Ask a run to stop"},
+
+		// The wire of the original tiny agent.
+		{
+			method: "PUT", pattern: "/compat/{job}/status", scope: ScopeAgent, handle: s.putCompatStatus,
+			summary: "Report started, completed or failed", doc: docCompatStatus,
+		},
+		{
+			method: "PUT", pattern: "/compat/{job}/heartbeat", scope: ScopeAgent, handle: s.putCompatHeartbeat,
+			summary: "Report a sign of life", doc: docCompatHeartbeat,
+		},
+
+		// The server itself.
+		{method: "GET", pattern: "/healthz", scope: Public, handle: s.getHealthz, summary: "Tell whether the process lives", doc: docHealthz},
+		{method: "GET", pattern: "/readyz", scope: Public, handle: s.getReadyz, summary: "Tell whether the server can do its work", doc: docReadyz},
+		{method: "GET", pattern: "/metrics", scope: ScopeRead, handle: s.getMetrics, summary: "Read the server's own figures", doc: docMetrics},
+		{method: "GET", pattern: "/api/openapi.json", scope: Public, handle: s.getOpenAPI, summary: "Get this interface as OpenAPI 3.1", doc: docOpenAPI},
+		{method: "GET", pattern: "/api/docs", scope: Public, handle: s.getDocs, summary: "Read this interface as a page", doc: docPage},
+	}
+}
+
+// rest makes the registration of a typed handler.
+func rest[I, O any](h restHandler[I, O]) func(huma.API, huma.Operation) {
+	return func(api huma.API, op huma.Operation) { huma.Register(api, op, h) }
+}

@@ -1,0 +1,65 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Limits of a connection. Bodies have their own, see readBody.
+const (
+	headerTime  = 10 * time.Second
+	maxHeader   = 64 << 10
+	answerTime  = time.Minute             // to write an answer that is not a stream
+	idleTime    = maxPeriod + time.Minute // a held heartbeat connection is idle between beats
+	smallBody   = 64 << 10                // JSON bodies
+	smallPeriod = 20 * time.Second        // to send one
+)
+
+// Serve answers requests from a listener until ctx ends, then shuts down in this order:
+//
+//  1. /readyz answers 503 and live streams end (Drain);
+//  2. the listener closes: nobody new comes in;
+//  3. running requests finish; what is left after ShutdownTime is cut off;
+//  4. the committer commits and answers everything it has accepted, then ends.
+//
+// The error is nil after a shutdown that was asked for and left nothing undone. The
+// listener is closed in any case.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	hs := &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: headerTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    maxHeader,
+		ConnContext:       s.conns.context,
+		ConnState:         s.conns.state,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- hs.Serve(listener) }()
+
+	var failed error
+	select {
+	case err := <-served:
+		failed = fmt.Errorf("serve on %s: %w", listener.Addr(), err)
+	case <-ctx.Done():
+	}
+
+	s.Drain()
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ShutdownTime)
+	defer cancel()
+	if err := hs.Shutdown(limit); err != nil {
+		s.log.Warn("some requests did not finish and are cut off", "waited", s.cfg.ShutdownTime)
+		_ = hs.Close() // closes what is left; its error is one of a closed connection
+	}
+	if failed == nil {
+		<-served // http.ErrServerClosed: the goroutine has ended
+	}
+	drain, stop := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ShutdownTime)
+	defer stop()
+	return errors.Join(failed, s.Close(drain))
+}

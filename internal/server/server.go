@@ -1,0 +1,155 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// Config is what a server is made of. Store is required; the rest has working defaults.
+type Config struct {
+	Store   Store
+	Version string           // shown in the interface's description and by /readyz
+	Log     *slog.Logger     // nil: slog.Default()
+	Now     func() time.Time // nil: time.Now
+
+	// RequireToken asks every request, but for the public routes and the page, for a
+	// token. Without it requests need none, a wrong one is still refused, and unless
+	// AnyHost is set the Host header must be one of this machine's own names or of
+	// Hosts, so that a web page cannot reach the server under a name of its own.
+	RequireToken bool
+	AnyHost      bool
+	Hosts        []string
+
+	// BeatsPerSecond is how many heartbeats the server means to take from the whole
+	// fleet before it asks agents to beat less often; 0 for 500.
+	BeatsPerSecond float64
+	// BodyMemory bounds the bytes of journal bodies held in memory, over all requests;
+	// 0 for 128 MiB.
+	BodyMemory int64
+	// BodyPause is how long a client may send nothing in the middle of a body, and
+	// BodyTime how long one body may take in all; 0 for 20 s and 10 min.
+	BodyPause, BodyTime time.Duration
+	// ShutdownTime bounds how long Serve waits for running requests; 0 for 10 s.
+	ShutdownTime time.Duration
+
+	// UI serves every path that is not the interface's; nil for a plain answer.
+	UI http.Handler
+	// OnAgentGone is told when the connection closed on which an attempt kept sending
+	// its heartbeats. It must not block. It may be nil.
+	OnAgentGone func(run string, attempt int)
+}
+
+// Server answers HTTP. It owns one goroutine, the committer's; Close ends it.
+type Server struct {
+	cfg     Config
+	store   Store
+	log     *slog.Logger
+	now     func() time.Time
+	handler http.Handler
+	table   []route
+	spec    []byte // the OpenAPI document
+	page    []byte // the same for people
+
+	committer *committer
+	broker    *broker
+	bodies    budget
+	tokens    *tokenCache
+	pace      *pacer
+	conns     *conns
+	compat    *compatLocks
+	metrics   *serverMetrics
+
+	// draining is set when the server begins to shut down; stopping is closed with it,
+	// so that handlers that would never end by themselves do.
+	draining atomic.Bool
+	stopping chan struct{}
+}
+
+// New makes a server and starts its committer.
+func New(cfg Config) (*Server, error) {
+	if cfg.Store == nil {
+		return nil, errors.New("make server: it needs a store")
+	}
+	cfg = cfg.withDefaults()
+	s := &Server{
+		cfg: cfg, store: cfg.Store, log: cfg.Log, now: cfg.Now,
+		broker:   newBroker(),
+		tokens:   newTokenCache(),
+		pace:     newPacer(cfg.BeatsPerSecond),
+		compat:   newCompatLocks(),
+		stopping: make(chan struct{}),
+	}
+	s.bodies.limit = cfg.BodyMemory
+	s.conns = newConns(cfg.Now, s.agentGone)
+	s.metrics = newServerMetrics(s)
+	s.committer = newCommitter(cfg.Store, committed{s.appendCommitted, s.beatCommitted}, s.metrics)
+	handler, err := s.build()
+	if err != nil {
+		return nil, errors.Join(err, s.committer.close(context.Background()))
+	}
+	s.handler = handler
+	return s, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Version == "" {
+		c.Version = "unknown"
+	}
+	setDefault(&c.BeatsPerSecond, 500)
+	setDefault(&c.BodyMemory, 128<<20)
+	setDefault(&c.BodyPause, 20*time.Second)
+	setDefault(&c.BodyTime, 10*time.Minute)
+	setDefault(&c.ShutdownTime, 10*time.Second)
+	return c
+}
+
+func setDefault[T comparable](v *T, to T) {
+	var zero T
+	if *v == zero {
+		*v = to
+	}
+}
+
+// Handler answers requests. Serve adds what only a listener can have: limits on headers
+// and time, and the watch over agents' connections.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Stopping is closed when the server begins to shut down.
+func (s *Server) Stopping() <-chan struct{} { return s.stopping }
+
+// Drain begins the shutdown: readyz answers 503, and live streams end. It may be called
+// more than once.
+func (s *Server) Drain() {
+	if s.draining.CompareAndSwap(false, true) {
+		close(s.stopping)
+	}
+}
+
+// Close drains the server and waits until everything that was accepted is durable and
+// answered. Requests that come later are refused with 503.
+func (s *Server) Close(ctx context.Context) error {
+	s.Drain()
+	return s.committer.close(ctx)
+}
+
+// agentGone passes on that an agent's heartbeat connection closed. The server's own
+// shutdown closes connections too, which says nothing about any agent.
+func (s *Server) agentGone(run string, attempt int) {
+	if s.draining.Load() {
+		return
+	}
+	s.metrics.agentsGone.Inc()
+	if s.cfg.OnAgentGone != nil {
+		s.cfg.OnAgentGone(run, attempt)
+	}
+}

@@ -1,0 +1,38 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// healthAnswer answers healthz and readyz.
+type healthAnswer struct {
+	Status  string `json:"status"`
+	Version string `json:"version"`
+}
+
+// getHealthz says that the process lives; it looks at nothing else, so that nobody
+// restarts a server because its database is away.
+func (s *Server) getHealthz(w http.ResponseWriter, _ *http.Request) {
+	answer(w, healthAnswer{"ok", s.cfg.Version})
+}
+
+// readyTime is how long the database may take to answer readyz.
+const readyTime = 3 * time.Second
+
+// getReadyz says whether the server can do its work.
+func (s *Server) getReadyz(w http.ResponseWriter, r *http.Request) {
+	if s.draining.Load() {
+		s.fail(w, r, busy(http.StatusServiceUnavailable, time.Second, "the server is shutting down"))
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), readyTime)
+	defer cancel()
+	if err := s.store.Ping(ctx); err != nil {
+		s.log.Warn("the database does not answer", "error", err)
+		s.fail(w, r, busy(http.StatusServiceUnavailable, time.Second, "the database does not answer or cannot be written to; the server's log says why"))
+		return
+	}
+	answer(w, healthAnswer{"ok", s.cfg.Version})
+}
