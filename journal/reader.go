@@ -1,24 +1,26 @@
 package journal
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"time"
 )
 
-// Reader reads a journal from its beginning.
+// Reader reads a journal from its beginning. It holds one record in memory at a time, and
+// its buffer grows only to what a record that is really there needs.
 type Reader struct {
-	r       *bufio.Reader
+	r       io.Reader
+	buf     []byte
+	lo, hi  int   // what is read and not yet used: buf[lo:hi]
 	offset  int64 // of the next record; 0 before the header
 	skipped int
 	pending int // bytes of the last record, dropped at the next call
 }
 
+const firstBuffer = 32 << 10
+
 // NewReader reads the journal that r holds.
-func NewReader(r io.Reader) *Reader {
-	return &Reader{r: bufio.NewReaderSize(r, MaxRecord)}
-}
+func NewReader(r io.Reader) *Reader { return &Reader{r: r} }
 
 // Offset is where the next record begins.
 func (r *Reader) Offset() int64 { return r.offset }
@@ -46,23 +48,21 @@ func Known(t Type) bool { return t >= TypeAttempt && t <= TypeStopping }
 
 // next returns the next record of any type together with its encoded form.
 func (r *Reader) next() (Record, []byte, error) {
-	if _, err := r.r.Discard(r.pending); err != nil {
-		return Record{}, nil, err
-	}
+	r.lo += r.pending
 	r.pending = 0
 	if r.offset == 0 {
-		header, err := r.r.Peek(HeaderSize)
-		if err != nil && !errors.Is(err, io.EOF) {
+		header, err := r.peek(HeaderSize)
+		if err != nil {
 			return Record{}, nil, err
 		}
 		if err := CheckHeader(header); err != nil {
 			return Record{}, nil, err
 		}
-		_, _ = r.r.Discard(HeaderSize) // it was peeked, so it is there
+		r.lo += HeaderSize
 		r.offset = HeaderSize
 	}
-	frame, err := r.r.Peek(FrameSize)
-	if err != nil && !errors.Is(err, io.EOF) {
+	frame, err := r.peek(FrameSize)
+	if err != nil {
 		return Record{}, nil, err
 	}
 	if len(frame) == 0 {
@@ -72,9 +72,9 @@ func (r *Reader) next() (Record, []byte, error) {
 	if err != nil && !errors.Is(err, ErrShort) {
 		return Record{}, nil, err
 	}
-	whole, perr := r.r.Peek(recordLength(frame))
-	if perr != nil && !errors.Is(perr, io.EOF) {
-		return Record{}, nil, perr
+	whole, err := r.peek(recordLength(frame))
+	if err != nil {
+		return Record{}, nil, err
 	}
 	rec, n, err := Next(whole, r.offset)
 	if err != nil {
@@ -83,6 +83,37 @@ func (r *Reader) next() (Record, []byte, error) {
 	r.offset += int64(n)
 	r.pending = n
 	return rec, whole[:n], nil
+}
+
+// peek returns the next n bytes, or fewer at the end of the source. The buffer doubles as
+// bytes arrive, so that a false length costs no memory.
+func (r *Reader) peek(n int) ([]byte, error) {
+	for empty := 0; r.hi-r.lo < n; {
+		if r.lo > 0 && (r.hi == len(r.buf) || r.lo == r.hi) {
+			r.hi = copy(r.buf, r.buf[r.lo:r.hi])
+			r.lo = 0
+		}
+		if r.hi == len(r.buf) {
+			grown := make([]byte, min(max(firstBuffer, 2*len(r.buf)), MaxRecord))
+			copy(grown, r.buf[:r.hi])
+			r.buf = grown
+		}
+		got, err := r.r.Read(r.buf[r.hi:])
+		r.hi += got
+		switch {
+		case errors.Is(err, io.EOF):
+			return r.buf[r.lo:min(r.hi, r.lo+n)], nil
+		case err != nil:
+			return nil, err
+		case got > 0:
+			empty = 0
+		default:
+			if empty++; empty == 100 {
+				return nil, io.ErrNoProgress
+			}
+		}
+	}
+	return r.buf[r.lo : r.lo+n], nil
 }
 
 // recordLength is the whole length that a frame announces; of a short frame, FrameSize.
@@ -132,7 +163,7 @@ func Recover(src io.Reader) (Recovered, error) {
 		out.LastAt = rec.At
 	}
 	out.Size = r.offset
-	if _, err := io.Copy(io.Discard, r.r); err != nil {
+	if _, err := io.Copy(io.Discard, counted); err != nil {
 		return out, err
 	}
 	out.Torn = counted.n - out.Size
