@@ -1,0 +1,35 @@
+package store_test
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"stint.dev/stint/internal/store"
+	"stint.dev/stint/internal/store/postgrestest"
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(postgrestest.Main(m))
+}
+
+func TestPostgreSQL(t *testing.T) { conformance(t, openPostgres) }
+
+func openPostgres(t *testing.T) *store.Store {
+	t.Helper()
+	return openURL(t, postgrestest.URL(t))
+}
+
+func openURL(t *testing.T, url string) *store.Store {
+	t.Helper()
+	s, err := store.Open(context.Background(), store.Options{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}

@@ -1,0 +1,266 @@
+// Package postgrestest gives tests a real PostgreSQL: a private cluster in a temporary
+// directory, reached through a Unix socket, shared by the tests of one binary, each with
+// a database of its own. Only tests import it.
+package postgrestest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Required is the environment variable that turns a missing PostgreSQL from a reason to
+// skip into a failure: set it to 1 where every test must run.
+const Required = "STINT_REQUIRE_POSTGRES"
+
+// patience bounds the start and the end of the cluster.
+const patience = 60 * time.Second
+
+// cluster is the running PostgreSQL of this test binary.
+type cluster struct {
+	dir      string
+	server   *exec.Cmd
+	done     chan error
+	released chan struct{} // closed to let the starting thread go
+	next     int
+}
+
+var (
+	mu     sync.Mutex
+	shared *cluster
+	failed error // starting was tried and did not work
+)
+
+// errMissing says that this machine has no PostgreSQL.
+var errMissing = errors.New("no initdb and postgres on PATH or in /usr/lib/postgresql/*/bin")
+
+// Main runs the tests of a package and then ends the cluster, if one was started. It is
+// the body of TestMain, which passes its result to os.Exit.
+func Main(m *testing.M) int {
+	code := m.Run()
+	mu.Lock()
+	defer mu.Unlock()
+	if shared == nil {
+		return code
+	}
+	if err := shared.stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "postgrestest:", err)
+		return max(code, 1)
+	}
+	shared = nil
+	return code
+}
+
+// URL returns the address of an empty database for this test. It skips the test when
+// there is no PostgreSQL, or fails it when Required is set. The package needs a TestMain
+// that calls Main.
+func URL(t testing.TB) string {
+	t.Helper()
+	mu.Lock()
+	defer mu.Unlock()
+	if shared == nil && failed == nil {
+		shared, failed = start()
+	}
+	if errors.Is(failed, errMissing) && os.Getenv(Required) != "1" {
+		t.Skipf("PostgreSQL is not tested here: %v (apt-get install postgresql)", failed)
+	}
+	if failed != nil {
+		t.Fatalf("start PostgreSQL: %v", failed)
+	}
+	shared.next++
+	name := fmt.Sprintf("test_%d", shared.next)
+	if err := shared.exec(t.Context(), "CREATE DATABASE "+name); err != nil {
+		t.Fatalf("create a database: %v", err)
+	}
+	return shared.url(name)
+}
+
+func (c *cluster) url(database string) string {
+	u := url.URL{Scheme: "postgres", User: url.User("stint"), Path: "/" + database}
+	u.RawQuery = url.Values{"host": {c.dir}}.Encode()
+	return u.String()
+}
+
+func (c *cluster) exec(ctx context.Context, sql string) error {
+	conn, err := pgx.Connect(ctx, c.url("postgres"))
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, sql)
+	return errors.Join(err, conn.Close(ctx))
+}
+
+// start makes a cluster and waits until it answers.
+func start() (*cluster, error) {
+	bin, err := binaries()
+	if err != nil {
+		return nil, err
+	}
+	owner, err := unprivileged()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(shortTempDir(), "stint-pg-")
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{dir: dir, done: make(chan error, 1), released: make(chan struct{})}
+	if err := c.run(bin, owner); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return c, nil
+}
+
+func (c *cluster) run(bin string, owner *syscall.Credential) error {
+	if owner != nil {
+		if err := os.Chown(c.dir, int(owner.Uid), int(owner.Gid)); err != nil {
+			return err
+		}
+	}
+	data := filepath.Join(c.dir, "data")
+	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "stint", "-A", "trust", "-N", "-E", "UTF8", "--locale=C")
+	initdb.Dir, initdb.SysProcAttr = c.dir, &syscall.SysProcAttr{Credential: owner}
+	if out, err := initdb.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	log, err := os.Create(filepath.Join(c.dir, "log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close() //nolint:errcheck // the server has its own descriptor
+	c.server = exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", c.dir,
+		"-c", "listen_addresses=", "-c", "fsync=off", "-c", "synchronous_commit=off",
+		"-c", "full_page_writes=off", "-c", "max_connections=60", "-c", "deadlock_timeout=100ms")
+	c.server.Dir, c.server.SysProcAttr = c.dir, serverAttr(owner)
+	c.server.Stdout, c.server.Stderr = log, log
+	if err := c.launch(); err != nil {
+		return err
+	}
+	if err := c.ready(); err != nil {
+		text, _ := os.ReadFile(log.Name())
+		return errors.Join(fmt.Errorf("%w\n%s", err, text), c.stop())
+	}
+	return nil
+}
+
+// launch starts the server from a thread that lives as long as the server: where the
+// system can end a child with its parent, it looks at the thread that started it.
+func (c *cluster) launch() error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := c.server.Start()
+		started <- err
+		if err == nil {
+			go func() { c.done <- c.server.Wait() }()
+			<-c.released
+		}
+	}()
+	return <-started
+}
+
+// ready waits until the server answers.
+func (c *cluster) ready() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := c.exec(ctx, "SELECT 1")
+		if err == nil {
+			return nil
+		}
+		select {
+		case werr := <-c.done:
+			c.done <- werr
+			return fmt.Errorf("postgres ended at once: %w", errors.Join(werr, err))
+		case <-ctx.Done():
+			return fmt.Errorf("postgres does not answer: %w", err)
+		case <-tick.C:
+		}
+	}
+}
+
+// stop ends the server (SIGINT: it throws its clients out and ends in order) and removes
+// its files.
+func (c *cluster) stop() error {
+	defer close(c.released)
+	_ = c.server.Process.Signal(syscall.SIGINT) // it may have ended already
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	select {
+	case <-c.done:
+		return os.RemoveAll(c.dir)
+	case <-limit.C:
+		err := c.server.Process.Kill()
+		<-c.done
+		return errors.Join(errors.New("postgres did not end when told to, and was killed"), err, os.RemoveAll(c.dir))
+	}
+}
+
+// binaries finds the directory of PostgreSQL's programs. Debian keeps them off the PATH.
+func binaries() (string, error) {
+	if initdb, err := exec.LookPath("initdb"); err == nil {
+		if real, err := filepath.EvalSymlinks(initdb); err == nil && executable(filepath.Join(filepath.Dir(real), "postgres")) {
+			return filepath.Dir(real), nil
+		}
+	}
+	dirs, err := filepath.Glob("/usr/lib/postgresql/*/bin")
+	if err != nil {
+		return "", err
+	}
+	for _, dir := range dirs {
+		if executable(filepath.Join(dir, "initdb")) && executable(filepath.Join(dir, "postgres")) {
+			return dir, nil
+		}
+	}
+	return "", errMissing
+}
+
+func executable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
+
+// unprivileged is the user to run as: PostgreSQL refuses to run as root.
+func unprivileged() (*syscall.Credential, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, uerr := strconv.ParseUint(u.Uid, 10, 32)
+		gid, gerr := strconv.ParseUint(u.Gid, 10, 32)
+		if err := errors.Join(uerr, gerr); err != nil {
+			return nil, err
+		}
+		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+	}
+	return nil, errors.New("postgres cannot run as root, and there is neither a user postgres nor nobody")
+}
+
+// shortTempDir is a directory for temporary files whose path leaves room for a socket's
+// name: the system allows some 100 bytes.
+func shortTempDir() string {
+	if dir := os.TempDir(); len(dir) < 60 {
+		return dir
+	}
+	return "/tmp"
+}
