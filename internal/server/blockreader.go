@@ -5,10 +5,12 @@ import (
 	"io"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/journal"
 )
 
-// blockReader reads the stored journal of an attempt from its beginning, one block in
-// memory at a time.
+// blockReader reads the stored journal of an attempt from an offset on, one block in
+// memory at a time. The header is not part of any block; it is the same in all journals
+// of a version.
 type blockReader struct {
 	ctx     context.Context
 	store   Store
@@ -17,13 +19,16 @@ type blockReader struct {
 
 	heads []index.BlockHead
 	data  []byte
-	next  int64
+	next  int64 // where to go on; set it to begin elsewhere than at 0
 	last  bool // the heads that are left are the last
 }
 
 // Read implements io.Reader.
 func (b *blockReader) Read(p []byte) (int, error) {
 	const heads = 64
+	if b.next < journal.HeaderSize && len(b.data) == 0 {
+		b.data, b.next = journal.AppendHeader(nil)[b.next:], journal.HeaderSize
+	}
 	for len(b.data) == 0 {
 		if len(b.heads) == 0 {
 			if b.last {

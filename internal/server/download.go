@@ -45,7 +45,7 @@ func (s *Server) getJournal(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	if err := s.sendJournal(w, r, run, attempt, offset); err != nil {
+	if err := s.sendJournal(w, r, run, attempt, offset, size); err != nil {
 		if r.Context().Err() == nil {
 			s.log.Error("journal download broke off", "run", run, "attempt", attempt, "error", err)
 		}
@@ -55,9 +55,9 @@ func (s *Server) getJournal(w http.ResponseWriter, r *http.Request) {
 
 // sendJournal writes the blocks from an offset on. Each write has its own deadline, so
 // that a slow reader that reads is served.
-func (s *Server) sendJournal(w http.ResponseWriter, r *http.Request, run string, attempt int, from int64) error {
+func (s *Server) sendJournal(w http.ResponseWriter, r *http.Request, run string, attempt int, from, to int64) error {
 	rc := http.NewResponseController(w)
-	src := &blockReader{ctx: r.Context(), store: s.store, run: run, attempt: attempt, next: from}
+	src := io.LimitReader(&blockReader{ctx: r.Context(), store: s.store, run: run, attempt: attempt, next: from}, to-from)
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := src.Read(buf)

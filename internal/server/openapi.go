@@ -10,8 +10,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
-
-	"stint.dev/stint/job"
 )
 
 // doc is what a plain handler says of itself. Typed handlers are described by their
@@ -151,7 +149,7 @@ func (d doc) describe(api huma.API, op *huma.Operation) {
 		ok.Content[c.mediaType] = schemaOf(c.value)
 	}
 	op.Responses = map[string]*huma.Response{strconv.Itoa(status): ok}
-	fault := &huma.MediaType{Schema: schemas.Schema(reflect.TypeFor[job.Problem](), true, "")}
+	fault := &huma.MediaType{Schema: schemas.Schema(reflect.TypeFor[problem](), true, "")}
 	for _, code := range d.errors {
 		op.Responses[strconv.Itoa(code)] = &huma.Response{
 			Description: http.StatusText(code), Content: map[string]*huma.MediaType{problemType: fault},
