@@ -2,6 +2,7 @@ package index
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -79,6 +80,7 @@ func (s *State) Known() bool { return s.View.Job != "" }
 // clone copies what Fold changes in place, so that a refused append leaves s as it was.
 func (s State) clone() State {
 	s.View.Steps = slices.Clone(s.View.Steps)
+	s.View.Labels = maps.Clone(s.View.Labels)
 	s.View.Notes = slices.Clone(s.View.Notes)
 	s.View.Output.Gaps = slices.Clone(s.View.Output.Gaps)
 	s.Streams = slices.Clone(s.Streams)
