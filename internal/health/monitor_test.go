@@ -1,0 +1,350 @@
+package health
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// fakeStore keeps leases as the store does, in memory.
+type fakeStore struct {
+	mu      sync.Mutex
+	leases  map[string]*index.Lease
+	lost    map[string]time.Time
+	judged  int
+	fail    error
+	stall   time.Duration // how long Due takes
+	extends int
+}
+
+func newFakeStore() *fakeStore {
+	return &fakeStore{leases: map[string]*index.Lease{}, lost: map[string]time.Time{}}
+}
+
+// beat is a heartbeat that arrives now, with a period of 5 s and a lease of 15 s.
+func (s *fakeStore) beat(run string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.lost, run)
+	l := s.leases[run]
+	if l == nil {
+		l = &index.Lease{Run: run, Attempt: 1, State: job.Running, Health: job.Healthy, Length: 15 * time.Second, EveryPeriod: 5 * time.Second}
+		s.leases[run] = l
+	}
+	l.HeardAt = time.Now()
+	l.ExpiresAt = l.HeardAt.Add(l.Length)
+}
+
+func (s *fakeStore) Due(_ context.Context, before time.Time, limit int) ([]index.Lease, error) {
+	s.mu.Lock()
+	stall, fail := s.stall, s.fail
+	s.stall = 0
+	s.mu.Unlock()
+	time.Sleep(stall)
+	if fail != nil {
+		return nil, fail
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []index.Lease
+	for run, l := range s.leases {
+		if _, lost := s.lost[run]; !lost && len(out) < limit && (l.ExpiresAt.Before(before) || len(l.Findings) > 0) {
+			out = append(out, *l)
+		}
+	}
+	return out, nil
+}
+
+func (s *fakeStore) Judge(_ context.Context, verdicts []index.Verdict) ([]index.Judged, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []index.Judged
+	for _, v := range verdicts {
+		l := s.leases[v.Run]
+		if l == nil || !l.HeardAt.Equal(v.HeardAt) {
+			continue
+		}
+		s.judged++
+		if v.Lost {
+			s.lost[v.Run] = v.At
+		}
+		l.Findings, l.Health = v.Findings, v.Health
+		out = append(out, index.Judged{Run: job.Run{ID: v.Run}})
+	}
+	return out, nil
+}
+
+func (s *fakeStore) ExtendLeases(_ context.Context, until time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return s.fail
+	}
+	s.extends++
+	for _, l := range s.leases {
+		if l.ExpiresAt.Before(until) {
+			l.ExpiresAt = until
+		}
+	}
+	return nil
+}
+
+// state is "lost", "quiet" or "healthy".
+func (s *fakeStore) state(run string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, lost := s.lost[run]; lost {
+		return "lost"
+	}
+	if f, quiet := findingOf(s.leases[run].Findings); quiet {
+		if strings.Contains(f.Evidence, "network") {
+			return "network"
+		}
+		return RuleQuiet
+	}
+	return "healthy"
+}
+
+func (s *fakeStore) set(change func(*fakeStore)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(s)
+}
+
+// watched runs a monitor over a fake store inside a bubble of fake time.
+func watched(t *testing.T, test func(t *testing.T, s *fakeStore, m *Monitor, logged func() string)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		store := newFakeStore()
+		var out syncBuffer
+		m := New(Config{Store: store, Log: slog.New(slog.NewTextHandler(&out, nil))})
+		ended := make(chan struct{})
+		go func() { m.Run(ctx); close(ended) }()
+		synctest.Wait()
+		test(t, store, m, out.String)
+		cancel()
+		<-ended // synctest fails the test if anything else is still there
+	})
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// pass lets fake time go by, while the given runs beat every second.
+func pass(s *fakeStore, d time.Duration, beating ...string) {
+	end := time.Now().Add(d)
+	for time.Now().Before(end) {
+		for _, run := range beating {
+			s.beat(run)
+		}
+		<-time.After(min(time.Second, time.Until(end)))
+		synctest.Wait()
+	}
+}
+
+func want(t *testing.T, s *fakeStore, run, state string) {
+	t.Helper()
+	if got := s.state(run); got != state {
+		t.Fatalf("run %s is %s, want %s", run, got, state)
+	}
+}
+
+func TestQuietThenLostThenHeard(t *testing.T) {
+	watched(t, func(t *testing.T, s *fakeStore, _ *Monitor, _ func() string) {
+		pass(s, 70*time.Second, "a", "b") // past the grace of the start
+		want(t, s, "a", "healthy")
+		s.beat("a")
+		pass(s, 7*time.Second, "b")
+		want(t, s, "a", "healthy")
+		pass(s, 2*time.Second, "b")
+		want(t, s, "a", RuleQuiet)
+		pass(s, 5*time.Second, "b")
+		want(t, s, "a", RuleQuiet)
+		pass(s, 2*time.Second, "b")
+		want(t, s, "a", "lost")
+		s.beat("a")
+		pass(s, 2*time.Second, "a", "b")
+		want(t, s, "a", "healthy")
+		want(t, s, "b", "healthy")
+	})
+}
+
+func TestQuietIsTakenBack(t *testing.T) {
+	watched(t, func(t *testing.T, s *fakeStore, _ *Monitor, _ func() string) {
+		pass(s, 70*time.Second, "a")
+		pass(s, 10*time.Second)
+		want(t, s, "a", RuleQuiet)
+		pass(s, 2*time.Second, "a")
+		want(t, s, "a", "healthy")
+	})
+}
+
+func TestAStartedServerTrustsEverybody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newFakeStore()
+		store.beat("a")
+		<-time.After(time.Hour) // the server was down
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { New(Config{Store: store}).Run(ctx); close(ended) }()
+		pass(store, 5*time.Second)
+		want(t, store, "a", "healthy")
+		pass(store, 54*time.Second)
+		want(t, store, "a", RuleQuiet)
+		pass(store, 3*time.Second)
+		want(t, store, "a", "lost")
+		cancel()
+		<-ended
+	})
+}
+
+func TestAStallOfTheServerCountsAgainstNobody(t *testing.T) {
+	watched(t, func(t *testing.T, s *fakeStore, _ *Monitor, logged func() string) {
+		pass(s, 70*time.Second, "a")
+		s.set(func(s *fakeStore) { s.stall = 40 * time.Second })
+		pass(s, 45*time.Second) // nobody could beat meanwhile
+		if s.state("a") == "lost" {
+			t.Fatal("lost while the server itself was stuck")
+		}
+		if !strings.Contains(logged(), "away or behind") {
+			t.Fatalf("the log does not say that leases were extended: %s", logged())
+		}
+		pass(s, 10*time.Second, "a")
+		want(t, s, "a", "healthy")
+	})
+}
+
+func TestAFailingStoreCountsAgainstNobody(t *testing.T) {
+	watched(t, func(t *testing.T, s *fakeStore, _ *Monitor, logged func() string) {
+		pass(s, 70*time.Second, "a")
+		s.set(func(s *fakeStore) { s.fail = errors.New("disk on fire") })
+		pass(s, 10*time.Minute)
+		s.set(func(s *fakeStore) { s.fail = nil })
+		pass(s, 5*time.Second)
+		want(t, s, "a", "healthy")
+		if n := strings.Count(logged(), "disk on fire"); n != 1 {
+			t.Fatalf("one failure that lasts was logged %d times", n)
+		}
+		if !strings.Contains(logged(), "judged again") {
+			t.Fatal("the log does not say that it works again")
+		}
+	})
+}
+
+func TestAgentGoneIsToldAtOnceAndConfirmedSoon(t *testing.T) {
+	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {
+		pass(s, 70*time.Second, "a", "b")
+		m.AgentGone("a", 1)
+		m.AgentGone("a", 2)    // another attempt than the one that is active
+		m.AgentGone("none", 1) // nobody
+		synctest.Wait()
+		want(t, s, "a", RuleQuiet)
+		want(t, s, "b", "healthy")
+		pass(s, 5*time.Second, "b")
+		want(t, s, "a", RuleQuiet)
+		pass(s, 3*time.Second, "b")
+		want(t, s, "a", "lost")
+		want(t, s, "b", "healthy")
+		if len(m.goneNow()) != 0 {
+			t.Fatalf("closed connections are never forgotten: %v", m.goneNow())
+		}
+	})
+}
+
+func TestAgentThatComesBackHeals(t *testing.T) {
+	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {
+		pass(s, 70*time.Second, "a")
+		m.AgentGone("a", 1)
+		synctest.Wait()
+		want(t, s, "a", RuleQuiet)
+		pass(s, 2*time.Second)
+		pass(s, 20*time.Second, "a")
+		want(t, s, "a", "healthy")
+	})
+}
+
+func TestManySilentTogetherAreTheNetwork(t *testing.T) {
+	watched(t, func(t *testing.T, s *fakeStore, _ *Monitor, logged func() string) {
+		var all []string
+		for i := range 20 {
+			all = append(all, fmt.Sprint("run", i))
+		}
+		pass(s, 70*time.Second, all...)
+		pass(s, 90*time.Second, all[:10]...) // half of them are cut off
+		for _, run := range all[10:] {
+			want(t, s, run, "network")
+		}
+		want(t, s, all[0], "healthy")
+		if n := strings.Count(logged(), "fell silent together"); n != 1 {
+			t.Fatalf("said %d times", n)
+		}
+		pass(s, 20*time.Second, all[:19]...) // all but one come back
+		want(t, s, all[15], "healthy")
+		want(t, s, all[19], "network")
+		pass(s, 20*time.Second, all[:19]...)
+		want(t, s, all[19], "lost")
+	})
+}
+
+func TestTheNetworkIsNotAnExcuseForEver(t *testing.T) {
+	watched(t, func(t *testing.T, s *fakeStore, _ *Monitor, _ func() string) {
+		var all []string
+		for i := range 20 {
+			all = append(all, fmt.Sprint("run", i))
+		}
+		pass(s, 70*time.Second, all...)
+		pass(s, 7*time.Second+HoldFor, all[:10]...)
+		want(t, s, all[19], "network")
+		pass(s, 5*time.Second, all[:10]...)
+		want(t, s, all[19], "lost")
+	})
+}
+
+func TestOneOfManyIsLostAsUsual(t *testing.T) {
+	watched(t, func(t *testing.T, s *fakeStore, _ *Monitor, _ func() string) {
+		var all []string
+		for i := range 20 {
+			all = append(all, fmt.Sprint("run", i))
+		}
+		pass(s, 70*time.Second, all...)
+		pass(s, 17*time.Second, all[:18]...)
+		want(t, s, all[18], "lost")
+		want(t, s, all[19], "lost")
+	})
+}
+
+func TestNothingIsStoredWhileNothingChanges(t *testing.T) {
+	watched(t, func(t *testing.T, s *fakeStore, _ *Monitor, _ func() string) {
+		pass(s, 70*time.Second, "a")
+		pass(s, 12*time.Second)
+		want(t, s, "a", RuleQuiet)
+		if s.judged != 1 {
+			t.Fatalf("%d verdicts were stored for one finding", s.judged)
+		}
+	})
+}

@@ -1,0 +1,178 @@
+package health
+
+import (
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// RuleQuiet is the finding of a run that has not been heard of for too long.
+const RuleQuiet = "quiet"
+
+const (
+	// DefaultPeriod stands in for a heartbeat period that nobody gave.
+	DefaultPeriod = 5 * time.Second
+	// MinQuiet is the shortest silence that makes a finding: less than that is a busy
+	// host or network.
+	MinQuiet = 2 * time.Second
+	// ConfirmGone is how long an agent whose connection closed has at least to come back.
+	ConfirmGone = 3 * time.Second
+	// latenessGone is how late the beat after a closed connection may be: an agent
+	// notices the close only when it beats next.
+	latenessGone = 2 * time.Second
+)
+
+// QuietAfter is how long a run may be silent before that is a finding: one and a half
+// heartbeat periods.
+func QuietAfter(period time.Duration) time.Duration {
+	return max(periodOr(period)*3/2, MinQuiet)
+}
+
+func periodOr(period time.Duration) time.Duration {
+	if period <= 0 {
+		return DefaultPeriod
+	}
+	return period
+}
+
+// Circumstances are what the judgement of one run needs besides its lease.
+type Circumstances struct {
+	// Since is when the server began to listen without a break: silence before it is
+	// the server's own.
+	Since time.Time
+	// GoneAt is when the connection that carried the attempt's heartbeats closed; zero
+	// if it did not.
+	GoneAt time.Time
+	// HeldUntil is until when no run is called lost because many fell silent together;
+	// zero if that is not so.
+	HeldUntil time.Time
+}
+
+// gone reports whether the closed connection still says something: the attempt was not
+// heard of since.
+func (c Circumstances) gone(l index.Lease) bool {
+	return !c.GoneAt.IsZero() && !l.HeardAt.After(c.GoneAt)
+}
+
+// Silent reports whether a run is silent now: its connection closed, or no heartbeat and
+// no journal for longer than QuietAfter, while the server was listening.
+func Silent(l index.Lease, now time.Time, c Circumstances) bool {
+	return c.gone(l) || now.Sub(later(l.HeardAt, c.Since)) > QuietAfter(l.EveryPeriod)
+}
+
+// Deadline is when a silent run is called lost: when its lease ends. A closed connection
+// shortens that to a confirmation in which a living agent beats again; silence of many
+// together puts it off.
+func Deadline(l index.Lease, c Circumstances) time.Time {
+	end := l.ExpiresAt
+	if c.gone(l) {
+		confirm := later(c.GoneAt.Add(ConfirmGone), l.HeardAt.Add(periodOr(l.EveryPeriod)+latenessGone))
+		end = earlier(end, confirm)
+	}
+	return later(end, c.HeldUntil)
+}
+
+// Judge is the verdict on one run, and whether it says anything new.
+func Judge(l index.Lease, now time.Time, c Circumstances) (index.Verdict, bool) {
+	v := index.Verdict{Run: l.Run, Attempt: l.Attempt, HeardAt: l.HeardAt, At: now}
+	if deadline := Deadline(l, c); !now.Before(deadline) {
+		v.Lost = true
+		v.Evidence = lostEvidence(l, c)
+		return v, true
+	}
+	before, had := findingOf(l.Findings)
+	for _, f := range l.Findings {
+		if f.Rule != RuleQuiet {
+			v.Findings = append(v.Findings, f)
+		}
+	}
+	var found job.Finding
+	silent := Silent(l, now, c)
+	if silent {
+		found = quiet(l, c)
+		v.Findings = append(v.Findings, found)
+		v.Evidence = found.Evidence
+	} else {
+		v.Evidence = "Heard again at " + clock(l.HeardAt) + "."
+	}
+	v.Health = Worst(v.Findings)
+	changed := silent != had || silent && !sameFinding(before, found) || v.Health != l.Health
+	return v, changed
+}
+
+// quiet is the finding of a silent run. Its words change only when the facts do, not with
+// every look.
+func quiet(l index.Lease, c Circumstances) job.Finding {
+	deadline := Deadline(l, c)
+	f := job.Finding{
+		Rule: RuleQuiet, Health: job.Warning, Since: l.HeardAt,
+		Next: "the run is called lost", NextAt: &deadline,
+	}
+	switch {
+	case !c.HeldUntil.IsZero():
+		f.Evidence = fmt.Sprintf("Not heard of since %s, together with many others: this looks like the network, not the job.", clock(l.HeardAt))
+	case c.gone(l):
+		f.Evidence = fmt.Sprintf("The agent's connection closed at %s and the attempt had not ended.", clock(c.GoneAt))
+	default:
+		f.Evidence = fmt.Sprintf("No heartbeat since %s; one is due every %s.", clock(l.HeardAt), periodOr(l.EveryPeriod))
+	}
+	return f
+}
+
+func lostEvidence(l index.Lease, c Circumstances) string {
+	if c.gone(l) {
+		return fmt.Sprintf("The agent's connection closed at %s, and it did not come back.", clock(c.GoneAt))
+	}
+	return fmt.Sprintf("No heartbeat since %s; one was due every %s, and the lease ended at %s.",
+		clock(l.HeardAt), periodOr(l.EveryPeriod), clock(l.ExpiresAt))
+}
+
+// Worst is the health that findings make together.
+func Worst(findings []job.Finding) job.Health {
+	health := job.Healthy
+	for _, f := range findings {
+		if f.Health == job.Critical {
+			return job.Critical
+		}
+		if f.Health == job.Warning {
+			health = job.Warning
+		}
+	}
+	return health
+}
+
+func findingOf(findings []job.Finding) (job.Finding, bool) {
+	for _, f := range findings {
+		if f.Rule == RuleQuiet {
+			return f, true
+		}
+	}
+	return job.Finding{}, false
+}
+
+// sameFinding compares times to the microsecond, which is what a store keeps.
+func sameFinding(a, b job.Finding) bool {
+	return a.Health == b.Health && a.Evidence == b.Evidence && a.Next == b.Next &&
+		sameTime(a.Since, b.Since) && (a.NextAt == nil) == (b.NextAt == nil) &&
+		(a.NextAt == nil || sameTime(*a.NextAt, *b.NextAt))
+}
+
+func sameTime(a, b time.Time) bool { return a.UnixMicro() == b.UnixMicro() }
+
+func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,172 @@
+package health
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+
+func at(seconds float64) time.Time {
+	return noon.Add(time.Duration(seconds * float64(time.Second)))
+}
+
+// lease of a run that was heard at noon and beats every 5 s with a lease of 15 s.
+func lease(change ...func(*index.Lease)) index.Lease {
+	l := index.Lease{
+		Run: "r", Attempt: 1, State: job.Running, Health: job.Healthy, HeardAt: noon,
+		Length: 15 * time.Second, ExpiresAt: at(15), EveryPeriod: 5 * time.Second,
+	}
+	for _, c := range change {
+		c(&l)
+	}
+	return l
+}
+
+func withFinding(f job.Finding) func(*index.Lease) {
+	return func(l *index.Lease) { l.Findings = append(l.Findings, f); l.Health = f.Health }
+}
+
+func expires(seconds float64) func(*index.Lease) {
+	return func(l *index.Lease) { l.ExpiresAt = at(seconds) }
+}
+
+func TestJudge(t *testing.T) {
+	memory := job.Finding{Rule: "memory", Health: job.Critical, Since: noon, Evidence: "Near its limit."}
+	every := func(d time.Duration) func(*index.Lease) { return func(l *index.Lease) { l.EveryPeriod = d } }
+	before := Circumstances{Since: at(-100)}
+	goneAt := func(s float64) Circumstances { return Circumstances{Since: at(-100), GoneAt: at(s)} }
+	for _, c := range []struct {
+		name     string
+		lease    index.Lease
+		now      float64
+		circs    Circumstances
+		verdict  string // "", "quiet", "lost", "recovered"
+		deadline float64
+		evidence string
+	}{
+		{name: "just heard", lease: lease(), now: 0.1, circs: before},
+		{name: "one and a half periods exactly", lease: lease(), now: 7.5, circs: before},
+		{name: "a moment more", lease: lease(), now: 7.501, circs: before, verdict: "quiet", deadline: 15, evidence: "one is due every 5s"},
+		{name: "just before the lease ends", lease: lease(), now: 14.999, circs: before, verdict: "quiet", deadline: 15},
+		{name: "the lease ends", lease: lease(), now: 15, circs: before, verdict: "lost", evidence: "the lease ended at 12:00:15 UTC"},
+		{name: "long after", lease: lease(), now: 1000, circs: before, verdict: "lost"},
+		{name: "a period of a second has two seconds", lease: lease(every(time.Second)), now: 2, circs: before},
+		{name: "and not more", lease: lease(every(time.Second)), now: 2.001, circs: before, verdict: "quiet", deadline: 15},
+		{name: "no period given counts as five seconds", lease: lease(every(0)), now: 7.5, circs: before},
+		{name: "a long period", lease: lease(every(time.Minute), expires(180)), now: 90, circs: before},
+		{name: "a long period, quiet", lease: lease(every(time.Minute), expires(180)), now: 91, circs: before, verdict: "quiet", deadline: 180},
+		{name: "the clock went back", lease: lease(), now: -50, circs: before},
+
+		{name: "silence before the server listened does not count", lease: lease(expires(160)), now: 107.5, circs: Circumstances{Since: at(100)}},
+		{name: "silence since then does", lease: lease(expires(160)), now: 107.6, circs: Circumstances{Since: at(100)}, verdict: "quiet", deadline: 160},
+
+		{name: "closed connection is told at once", lease: lease(), now: 1, circs: goneAt(1), verdict: "quiet", deadline: 7, evidence: "connection closed at 12:00:01 UTC"},
+		{name: "and confirmed at the next beat", lease: lease(), now: 7, circs: goneAt(1), verdict: "lost", evidence: "it did not come back"},
+		{name: "closed late in the period", lease: lease(), now: 7, circs: goneAt(4.5), verdict: "quiet", deadline: 7.5},
+		{name: "closed late, confirmed", lease: lease(), now: 7.5, circs: goneAt(4.5), verdict: "lost"},
+		{name: "never later than the lease", lease: lease(), now: 15, circs: goneAt(14), verdict: "lost"},
+		{name: "heard after the close", lease: lease(), now: 1, circs: goneAt(-1)},
+
+		{name: "held with the others", lease: lease(), now: 15, circs: Circumstances{Since: at(-100), HeldUntil: at(120)}, verdict: "quiet", deadline: 120, evidence: "network"},
+		{name: "hold does not touch who is heard", lease: lease(), now: 3, circs: Circumstances{Since: at(-100), HeldUntil: at(120)}},
+		{name: "hold covers closed connections", lease: lease(), now: 9, circs: Circumstances{Since: at(-100), GoneAt: at(1), HeldUntil: at(120)}, verdict: "quiet", deadline: 120},
+		{name: "the hold is over", lease: lease(), now: 120, circs: Circumstances{Since: at(-100)}, verdict: "lost"},
+
+		{name: "heard again", lease: lease(withFinding(job.Finding{Rule: RuleQuiet, Health: job.Warning, Since: at(-20)})), now: 1, circs: before, verdict: "recovered", evidence: "Heard again at 12:00:00 UTC"},
+		{name: "other findings stay", lease: lease(withFinding(memory)), now: 8, circs: before, verdict: "quiet", deadline: 15},
+		{name: "other findings alone are none of this rule's", lease: lease(withFinding(memory)), now: 1, circs: before},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v, changed := Judge(c.lease, at(c.now), c.circs)
+			if changed != (c.verdict != "") {
+				t.Fatalf("changed is %v, want a verdict %q; got %+v", changed, c.verdict, v)
+			}
+			if v.Lost != (c.verdict == "lost") {
+				t.Fatalf("lost is %v, want %q", v.Lost, c.verdict)
+			}
+			found, quiet := findingOf(v.Findings)
+			if quiet != (c.verdict == "quiet") {
+				t.Fatalf("findings %+v, want %q", v.Findings, c.verdict)
+			}
+			if quiet && !found.NextAt.Equal(at(c.deadline)) {
+				t.Errorf("countdown ends %s, want %s", found.NextAt, at(c.deadline))
+			}
+			if !strings.Contains(v.Evidence, c.evidence) {
+				t.Errorf("evidence %q does not say %q", v.Evidence, c.evidence)
+			}
+			if !v.HeardAt.Equal(c.lease.HeardAt) || v.Run != c.lease.Run || v.Attempt != c.lease.Attempt {
+				t.Errorf("verdict %+v is not of the lease that was judged", v)
+			}
+			if c.verdict == "lost" {
+				return
+			}
+			if want := Worst(v.Findings); v.Health != want {
+				t.Errorf("health %s of findings %+v", v.Health, v.Findings)
+			}
+			settled := c.lease
+			settled.Findings, settled.Health = v.Findings, v.Health
+			if _, again := Judge(settled, at(c.now), c.circs); again {
+				t.Error("the same facts made another verdict")
+			}
+		})
+	}
+}
+
+func TestJudgeKeepsOtherFindings(t *testing.T) {
+	memory := job.Finding{Rule: "memory", Health: job.Critical, Since: noon}
+	v, _ := Judge(lease(withFinding(memory)), at(8), Circumstances{Since: at(-100)})
+	if len(v.Findings) != 2 || v.Findings[0].Rule != "memory" || v.Health != job.Critical {
+		t.Fatalf("findings %+v with health %s", v.Findings, v.Health)
+	}
+}
+
+func TestFellSilentTogether(t *testing.T) {
+	for _, c := range []struct {
+		silent, active int
+		want           bool
+	}{
+		{0, 0, false}, {9, 9, false}, {2, 10, false}, {3, 10, true}, {3, 11, false}, {4, 11, true}, {300, 1000, true}, {299, 1000, false},
+	} {
+		if got := FellSilentTogether(c.silent, c.active); got != c.want {
+			t.Errorf("%d of %d silent: %v", c.silent, c.active, got)
+		}
+	}
+}
+
+func TestHold(t *testing.T) {
+	var h hold
+	steps := []struct {
+		now            float64
+		silent, active int
+		want           holdChange
+		until          float64 // 0: none
+	}{
+		{0, 1, 20, holdSame, 0},
+		{1, 10, 20, holdBegan, 121},
+		{2, 20, 20, holdSame, 121},
+		{10, 5, 20, holdEnded, 40},   // most are back: the others have 30 s
+		{20, 12, 20, holdBegan, 140}, // again
+		{139, 12, 20, holdSame, 140},
+		{140, 12, 20, holdSame, 0}, // its time is over; it does not begin anew
+		{200, 12, 20, holdSame, 0},
+		{210, 0, 20, holdEnded, 0},
+		{220, 12, 20, holdBegan, 340},
+	}
+	for _, s := range steps {
+		if got := h.update(at(s.now), s.silent, s.active); got != s.want {
+			t.Fatalf("at %v: change %v, want %v", s.now, got, s.want)
+		}
+		want := time.Time{}
+		if s.until > 0 {
+			want = at(s.until)
+		}
+		if got := h.heldUntil(at(s.now)); !got.Equal(want) {
+			t.Fatalf("at %v: held until %v, want %v", s.now, got, want)
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package server
+
+import "sync"
+
+// broker wakes those who follow runs when something new has been committed. A wake-up
+// carries no data: the follower reads the store at its own pace, so a slow one costs no
+// memory and none can miss anything. Subscribe first, then read: a commit after the
+// subscription leaves a wake-up behind.
+//
+// It only knows what this process committed. Another server on the same database wakes
+// nobody here, which is why followers also look by themselves once in a while.
+type broker struct {
+	mu   sync.Mutex
+	runs map[string]map[*subscription]struct{}
+	all  map[*subscription]struct{}
+
+	// recent lets followers of one run share what they read of its journal.
+	recent *blockCache
+}
+
+// newBroker makes a broker that nobody listens to yet.
+func newBroker() *broker {
+	return &broker{
+		runs: make(map[string]map[*subscription]struct{}),
+		all:  make(map[*subscription]struct{}),
+
+		recent: newBlockCache(recentBytes),
+	}
+}
+
+// subscription receives wake-ups until it is closed.
+type subscription struct {
+	broker *broker
+	run    string
+	wake   chan struct{}
+}
+
+// Subscribe listens for one run, or for all when run is empty. The caller must Close it.
+func (b *broker) Subscribe(run string) *subscription {
+	s := &subscription{broker: b, run: run, wake: make(chan struct{}, 1)}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if run == "" {
+		b.all[s] = struct{}{}
+		return s
+	}
+	if b.runs[run] == nil {
+		b.runs[run] = make(map[*subscription]struct{})
+	}
+	b.runs[run][s] = struct{}{}
+	return s
+}
+
+// Wake is ready when something was committed since it was last received from. Several
+// commits make one wake-up.
+func (s *subscription) Wake() <-chan struct{} { return s.wake }
+
+// Close ends the subscription. Closing twice is harmless.
+func (s *subscription) Close() {
+	b := s.broker
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.all, s)
+	if subs := b.runs[s.run]; subs != nil {
+		delete(subs, s)
+		if len(subs) == 0 {
+			delete(b.runs, s.run)
+		}
+	}
+}
+
+// Notify says that something about a run was committed. It never blocks.
+func (b *broker) Notify(run string) {
+	b.recent.commits.Add(1)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for s := range b.runs[run] {
+		s.notify()
+	}
+	for s := range b.all {
+		s.notify()
+	}
+}
+
+func (s *subscription) notify() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // one is waiting already
+	}
+}
+
+// Watched reports whether somebody follows this run live here, so that its agent sends
+// what the job prints at once.
+func (b *broker) Watched(run string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.runs[run]) > 0
+}
+
+// Readers counts the live streams that are open.
+func (b *broker) Readers() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := len(b.all)
+	for _, subs := range b.runs {
+		n += len(subs)
+	}
+	return n
+}
+
+// Notify tells the followers of a run that something about it was committed by another
+// part of this process, such as the health monitor.
+func (s *Server) Notify(run string) { s.broker.Notify(run) }

@@ -1,0 +1,116 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"time"
+	"unicode/utf8"
+
+	"stint.dev/stint/job"
+)
+
+// textSink writes lines as the bytes they are. Gaps do not show: the text is what the job
+// printed and nothing else.
+type textSink struct{ w io.Writer }
+
+func (s textSink) piece(_ *pendingLine, data []byte) error {
+	_, err := s.w.Write(data)
+	return err
+}
+func (s textSink) end(*pendingLine) error                 { return nil }
+func (s textSink) late(l *pendingLine, data []byte) error { return s.piece(l, data) }
+func (s textSink) gap(*job.Gap) error                     { return nil }
+
+// maxLine is how much of one line NDJSON shows.
+const maxLine = 1 << 20
+
+// logLine is one line of a log as NDJSON has it.
+type logLine struct {
+	N      int64      `json:"n"`
+	At     time.Time  `json:"at"` // when its first byte was printed, by the agent's clock
+	Step   int        `json:"step"`
+	Stream job.Stream `json:"stream"`
+	// Text is the line without its newline; Base64 stands in its place when the line is
+	// not UTF-8.
+	Text   *string `json:"text,omitempty"`
+	Base64 []byte  `json:"base64,omitempty"`
+	// Open: the line has no newline yet and may go on.
+	Open bool `json:"open,omitempty"`
+	// Truncated: only the beginning of the line is here. Bytes is its length as far as
+	// it was read, newline included; all of it is in the text form of the log.
+	Truncated bool  `json:"truncated,omitempty"`
+	Bytes     int64 `json:"bytes,omitempty"`
+}
+
+type gapLine struct {
+	Gap *job.Gap `json:"gap"`
+}
+
+// jsonSink writes one JSON object per line.
+type jsonSink struct {
+	enc *json.Encoder
+	cur []byte // of the line that is first in order
+}
+
+func newJSONSink(w io.Writer) *jsonSink {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return &jsonSink{enc: enc}
+}
+
+func (s *jsonSink) piece(_ *pendingLine, data []byte) error {
+	room := maxLine + 1 - len(s.cur) // one more, for the newline of a line that just fits
+	s.cur = append(s.cur, data[:min(room, len(data))]...)
+	return nil
+}
+
+func (s *jsonSink) end(l *pendingLine) error {
+	line := logLine{N: l.n, At: l.at.UTC(), Step: l.key.step, Stream: l.key.stream, Open: !l.ended && !l.cut}
+	text := s.cur
+	if !l.bare && l.bytes == int64(len(text)) {
+		text = bytes.TrimSuffix(text, []byte("\n"))
+	}
+	if len(text) > maxLine {
+		text = wholeRunes(text[:maxLine])
+		line.Truncated = true
+	}
+	if l.cut {
+		line.Truncated = true
+	}
+	if line.Truncated {
+		line.Bytes = l.bytes
+	}
+	line.Text, line.Base64 = textOrBase64(text)
+	s.cur = s.cur[:0]
+	if cap(s.cur) > 64<<10 {
+		s.cur = nil
+	}
+	return s.enc.Encode(line)
+}
+
+func (s *jsonSink) late(*pendingLine, []byte) error { return nil }
+func (s *jsonSink) gap(g *job.Gap) error            { return s.enc.Encode(gapLine{g}) }
+
+// textOrBase64 chooses how bytes travel in JSON.
+func textOrBase64(b []byte) (text *string, base64 []byte) {
+	if utf8.Valid(b) {
+		t := string(b)
+		return &t, nil
+	}
+	return nil, b
+}
+
+// wholeRunes drops a character that was cut in the middle at the end of b.
+func wholeRunes(b []byte) []byte {
+	for i := 1; i <= utf8.UTFMax && i <= len(b); i++ {
+		tail := b[len(b)-i:]
+		if utf8.RuneStart(tail[0]) {
+			if !utf8.FullRune(tail) {
+				return b[:len(b)-i]
+			}
+			return b
+		}
+	}
+	return b
+}

@@ -1,0 +1,225 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+const (
+	// streamBeat is the pause between two comments on a stream that has nothing to say.
+	streamBeat = 15 * time.Second
+	// streamPoll is how often a stream looks by itself: another server on the same
+	// database wakes nobody here.
+	streamPoll = time.Second
+	// streamPace is the least time between two looks, so that a run that prints a lot
+	// makes few large events instead of many small ones.
+	streamPace = 50 * time.Millisecond
+	// snapshotEvery is how often a run is sent again when only its figures changed.
+	snapshotEvery = 5 * time.Second
+)
+
+// streamRun follows one run live. Event ids are attempt:offset, the place in the journal
+// behind the event, so that a client that comes back with Last-Event-ID misses nothing
+// and sees nothing twice, whichever server it comes back to.
+func (s *Server) streamRun(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	f, sub, err := s.newFollower(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	defer sub.Close()
+	f.out = startEvents(w)
+	if r.Method == http.MethodHead {
+		return
+	}
+	if err := f.out.event("run", "", f.last); err != nil {
+		s.breakOff(r, err)
+	}
+	if err := s.pump(ctx, f.out, sub, f.step); err != nil {
+		s.breakOff(r, err)
+	}
+}
+
+// pump calls step whenever there may be something new, until step is done, the client
+// goes or the server stops. An error means that the stream broke in the middle.
+func (s *Server) pump(ctx context.Context, out *eventWriter, sub *subscription, step func(context.Context) (done bool, err error)) error {
+	beat := time.NewTicker(streamBeat)
+	defer beat.Stop()
+	poll := time.NewTicker(streamPoll)
+	defer poll.Stop()
+	pace := time.NewTimer(0)
+	defer pace.Stop()
+	for {
+		done, err := step(ctx)
+		if err != nil {
+			return err
+		}
+		if err := out.flush(); err != nil || done {
+			return err
+		}
+		pace.Reset(streamPace)
+		select {
+		case <-pace.C:
+		case <-ctx.Done():
+			return nil
+		case <-s.stopping:
+			return nil
+		}
+		for waiting := true; waiting; {
+			select {
+			case <-sub.Wake():
+				waiting = false
+			case <-poll.C:
+				waiting = false
+			case <-beat.C:
+				if err := errors.Join(out.beat(), out.flush()); err != nil {
+					return err
+				}
+			case <-ctx.Done():
+				return nil
+			case <-s.stopping:
+				return nil
+			}
+		}
+	}
+}
+
+// newFollower reads a request for a live stream and finds its place. The subscription is
+// made before the run is read: what is committed in between leaves a wake-up.
+func (s *Server) newFollower(r *http.Request) (*follower, *subscription, error) {
+	p := newParams(r, "attempt", "from", "tail", "step", "stream")
+	f := &follower{
+		server: s,
+		filter: p.filter(),
+		pinned: int(p.number("attempt", 1, job.MaxAttempt, 0)),
+	}
+	tail := p.number("tail", 0, maxNumber, -1)
+	place := p.values.Get("from")
+	if last := r.Header.Get("Last-Event-ID"); last != "" {
+		place, tail = last, -1 // the client was here before, and has a place
+	}
+	if place != "" && tail >= 0 {
+		p.refuse("from and tail both say where to begin: give one of them")
+	}
+	if p.err != nil {
+		return nil, nil, p.err
+	}
+	id, err := s.runID(r.Context(), r.PathValue("run"))
+	if err != nil {
+		return nil, nil, err
+	}
+	sub := s.broker.Subscribe(id)
+	f.run = id
+	if err := f.begin(r.Context(), place, tail); err != nil {
+		sub.Close()
+		return nil, nil, err
+	}
+	return f, sub, nil
+}
+
+// begin finds where the stream starts.
+func (f *follower) begin(ctx context.Context, place string, tail int64) error {
+	s := f.server
+	view, err := f.view(ctx)
+	if err != nil {
+		return err
+	}
+	f.attempt = view.Attempt
+	if place != "" {
+		if err := f.resume(ctx, place); err != nil {
+			return err
+		}
+	}
+	if f.pinned == 0 && f.attempt != view.Attempt {
+		if view, err = s.store.RunAttempt(ctx, f.run, f.attempt); err != nil {
+			return err
+		}
+	}
+	for _, step := range view.Steps {
+		f.filter.learn(step.Index, step.Name)
+	}
+	f.steps = view.Steps
+	if tail >= 0 {
+		if err := f.startTail(ctx, view, tail); err != nil {
+			return err
+		}
+	}
+	f.sent(view)
+	return nil
+}
+
+// resume takes the place that an event id, or a plain journal offset, names.
+func (f *follower) resume(ctx context.Context, place string) error {
+	attempt, pos, err := parseEventID(place)
+	if err != nil {
+		return err
+	}
+	if attempt == 0 {
+		attempt = f.attempt
+	}
+	if f.pinned != 0 && attempt != f.pinned {
+		return newProblem(http.StatusBadRequest, "event id %s is of another attempt than the %d asked for", job.Quote(place), f.pinned)
+	}
+	f.attempt, f.pos = attempt, pos
+	size, err := f.server.store.JournalSize(ctx, f.run, attempt)
+	if err != nil {
+		return err
+	}
+	if pos > size {
+		return newProblem(http.StatusBadRequest, "event id %s is behind the end of the journal, which has %d bytes", job.Quote(place), size)
+	}
+	if pos <= journal.HeaderSize {
+		return nil
+	}
+	b, _, ok, err := f.server.broker.recent.read(ctx, f.server.store, f.run, attempt, pos-1)
+	if err != nil {
+		return err
+	}
+	if !ok || !endsAt(b, pos) {
+		return newProblem(http.StatusBadRequest, "event id %s is no place between two records of the journal", job.Quote(place))
+	}
+	return nil
+}
+
+// endsAt reports whether a record of b ends at an offset.
+func endsAt(b block, pos int64) bool {
+	b.from = b.head.Start
+	found := false
+	err := b.records(func(_ journal.Record, end int64) error {
+		found = end == pos
+		if end >= pos {
+			return errStop
+		}
+		return nil
+	})
+	return found && err == nil
+}
+
+// eventID writes a place in a run: attempt and journal offset.
+func eventID(attempt int, pos int64) string {
+	return strconv.Itoa(attempt) + ":" + strconv.FormatInt(pos, 10)
+}
+
+// parseEventID reads what eventID wrote. Attempt 0 stands for a plain offset.
+func parseEventID(text string) (attempt int, pos int64, err error) {
+	wrong := newProblem(http.StatusBadRequest, "%s is not a place in a run: want attempt:offset, as event ids are", job.Quote(text))
+	number := text
+	if before, after, found := strings.Cut(text, ":"); found {
+		number = after
+		if attempt, err = strconv.Atoi(before); err != nil || attempt < 1 || attempt > job.MaxAttempt {
+			return 0, 0, wrong
+		}
+	}
+	if pos, err = strconv.ParseInt(number, 10, 64); err != nil || pos < 0 {
+		return 0, 0, wrong
+	}
+	return attempt, pos, nil
+}

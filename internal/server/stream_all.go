@@ -1,0 +1,96 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// eventPage is how many changes are read at once.
+const eventPage = 200
+
+// streamAll follows every change of state and health, with a snapshot of each run that
+// changed. A client without Last-Event-ID begins now.
+func (s *Server) streamAll(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	p := newParams(r)
+	sub := s.broker.Subscribe("")
+	defer sub.Close()
+	after, err := s.allPlace(r, p)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	out := startEvents(w)
+	if r.Method == http.MethodHead {
+		return
+	}
+	err = s.pump(ctx, out, sub, func(ctx context.Context) (bool, error) {
+		next, err := s.tellChanges(ctx, out, after)
+		if ctx.Err() != nil {
+			return false, &goneError{ctx.Err()}
+		}
+		after = next
+		return false, err
+	})
+	if err != nil {
+		s.breakOff(r, err)
+	}
+}
+
+// allPlace is the id of the last change that the client knows.
+func (s *Server) allPlace(r *http.Request, p *params) (int64, error) {
+	if p.err != nil {
+		return 0, p.err
+	}
+	newest, err := s.store.LastEventID(r.Context())
+	last := r.Header.Get("Last-Event-ID")
+	if err != nil || last == "" {
+		return newest, err
+	}
+	after, err := strconv.ParseInt(last, 10, 64)
+	if err != nil || after < 0 || after > newest {
+		return 0, newProblem(http.StatusBadRequest, "Last-Event-ID %s names no change; the newest is %d", job.Quote(last), newest)
+	}
+	return after, nil
+}
+
+// tellChanges sends the changes after an id and returns the last one sent. The snapshots
+// come before the changes they belong to: a client that is cut off in between gets them
+// again, where the other order would lose them.
+func (s *Server) tellChanges(ctx context.Context, out *eventWriter, after int64) (int64, error) {
+	for {
+		changes, err := s.store.Events(ctx, "", after, eventPage)
+		if err != nil || len(changes) == 0 {
+			return after, err
+		}
+		told := make(map[string]bool)
+		for _, c := range changes {
+			if told[c.Run] {
+				continue
+			}
+			told[c.Run] = true
+			run, err := s.broker.recent.run(ctx, s.store, c.Run)
+			var gone *index.NotFoundError
+			if errors.As(err, &gone) {
+				continue
+			}
+			if err != nil {
+				return after, err
+			}
+			if err := out.event("run", "", run); err != nil {
+				return after, err
+			}
+		}
+		for _, c := range changes {
+			if err := out.event("change", strconv.FormatInt(c.ID, 10), c); err != nil {
+				return after, err
+			}
+			after = c.ID
+		}
+	}
+}

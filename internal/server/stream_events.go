@@ -1,0 +1,154 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+type noteEvent struct {
+	Step int       `json:"step"` // -1: the whole attempt
+	Text string    `json:"text"`
+	At   time.Time `json:"at"`
+}
+
+type statusEvent struct {
+	Text string    `json:"text"`
+	At   time.Time `json:"at"`
+}
+
+// describe is what a stream says about a record that is not output; an empty kind for
+// nothing. The attempt's identity, its stopping and its outcome are told by the run.
+func (f *follower) describe(rec journal.Record) (kind string, data any) {
+	switch rec.Type {
+	case journal.TypeStepStarted:
+		var p journal.StepStarted
+		if journal.Decode(rec, &p) == nil {
+			return "step", f.stepStarted(p, rec.At)
+		}
+	case journal.TypeStepEnded:
+		var p journal.StepEnded
+		if journal.Decode(rec, &p) == nil {
+			return "step", f.stepEnded(p, rec.At)
+		}
+	case journal.TypeSample:
+		var p job.Sample
+		if journal.Decode(rec, &p) == nil {
+			if p.At.IsZero() {
+				p.At = rec.At
+			}
+			return "sample", p
+		}
+	case journal.TypeGap:
+		var p job.Gap
+		if journal.Decode(rec, &p) == nil && f.filter.match(p.Step, p.Stream) {
+			if p.At.IsZero() {
+				p.At = rec.At
+			}
+			return "gap", p
+		}
+	case journal.TypeNote:
+		var p journal.Note
+		if journal.Decode(rec, &p) == nil {
+			return "note", noteEvent{p.Step, p.Text, rec.At}
+		}
+	case journal.TypeStatus:
+		var p journal.Status
+		if journal.Decode(rec, &p) == nil {
+			return "status", statusEvent{p.Text, rec.At}
+		}
+	}
+	return "", nil
+}
+
+func (f *follower) stepStarted(p journal.StepStarted, at time.Time) job.Step {
+	f.filter.learn(p.Index, p.Name)
+	step := job.Step{
+		Index: p.Index, Name: p.Name, Kind: p.Kind, Command: p.Command,
+		PID: p.PID, State: job.Running, StartedAt: at,
+	}
+	for i := range f.steps {
+		if f.steps[i].Index == p.Index {
+			f.steps[i] = step
+			return step
+		}
+	}
+	f.steps = append(f.steps, step)
+	return step
+}
+
+func (f *follower) stepEnded(p journal.StepEnded, at time.Time) job.Step {
+	step := job.Step{Index: p.Index}
+	for _, known := range f.steps {
+		if known.Index == p.Index {
+			step = known
+		}
+	}
+	step.State, step.EndedAt, step.ExitCode = p.Outcome.State, &at, p.Outcome.ExitCode
+	step.Signal, step.Message = p.Outcome.Signal, p.Outcome.Message
+	return step
+}
+
+// tailStart leaves out the lines before a number, of the output that was there when the
+// stream began. What is printed later is told whole.
+type tailStart struct {
+	from  int64
+	bytes int64 // output counted when the stream began
+	left  int64 // of it, still to read; -1 before the first block
+	begun bool  // the first wanted line has begun
+	scan  *lineScan
+}
+
+// startTail finds the place some lines before the end.
+func (f *follower) startTail(ctx context.Context, view job.Run, n int64) error {
+	from, err := tailLine(ctx, f.server.store, view, f.filter, n)
+	if err != nil {
+		return err
+	}
+	total := view.Output.Lines
+	if from <= 1 {
+		return nil // all of it
+	}
+	heads, err := f.server.store.BlocksFromLine(ctx, f.run, f.attempt, min(from, total), 1)
+	if err != nil || len(heads) == 0 {
+		return err
+	}
+	f.pos = heads[0].Start
+	f.tail = &tailStart{from: from, bytes: view.Output.Bytes, left: -1}
+	return nil
+}
+
+// block begins the scan at the first block.
+func (t *tailStart) block(b block) {
+	if t.scan == nil {
+		t.scan = newLineScan(b.head)
+		t.left = max(0, t.bytes-b.head.OutputStart)
+	}
+}
+
+// output returns what is to be told of one output record.
+func (t *tailStart) output(o journal.Output) ([]byte, error) {
+	old := o.Data[:min(int64(len(o.Data)), t.left)]
+	t.left -= int64(len(old))
+	var told []byte
+	err := t.scan.output(outputKey{o.Step, o.Stream}, old, func(int64) *pendingLine { return nil }, func(p piece) error {
+		if p.n >= t.from {
+			t.begun = true
+			told = append(told, p.data...)
+		}
+		return nil
+	})
+	return append(told, o.Data[len(old):]...), err
+}
+
+// other reports whether a record that is not output is to be told.
+func (t *tailStart) other(rec journal.Record) bool {
+	var ended journal.StepEnded
+	if rec.Type == journal.TypeStepEnded && journal.Decode(rec, &ended) == nil {
+		// Nothing was asked for line by line here, so nothing can fail.
+		_ = t.scan.stepEnded(ended.Index, func(*pendingLine) error { return nil })
+	}
+	return t.begun || t.left == 0
+}
