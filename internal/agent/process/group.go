@@ -4,30 +4,245 @@ package process
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"syscall"
+	"time"
 
+	"stint.dev/stint/internal/agent/process/procfs"
 	"stint.dev/stint/job"
 )
 
-type Group struct{}
-type Process struct{}
+// Group is all processes of one attempt. Its methods may be called from any goroutine.
+//
+// Every process gets STINT_RUN_ID and STINT_ATTEMPT in its environment, unless the caller
+// put them there: they are the mark by which Sweep finds what an agent that died left
+// behind.
+//
+// Shutdown, in Close: 1. the watcher is told that all is well and ends, 2. the thread that
+// started the processes ends (the kernel kills a process of Start that still lives),
+// 3. the group leaves the reaper of orphans, which ends with the last group, 4. the cgroups
+// are removed, if they are empty.
+type Group struct {
+	opts Options
+	cage *cage
 
-func Contain(opts Options) (*Group, error)          { return &Group{}, nil }
-func (g *Group) Level() string                      { return "" }
-func (g *Group) Notes() []string                    { return nil }
-func (g *Group) Start(s Spec) (*Process, error)     { return nil, nil }
-func (g *Group) Signal(sig syscall.Signal) error    { return nil }
-func (g *Group) Kill() error                        { return nil }
-func (g *Group) Members() ([]Member, error)         { return nil, nil }
-func (g *Group) Empty(ctx context.Context) error    { return nil }
-func (g *Group) OOM() *job.OOM                      { return nil }
-func (g *Group) Close() error                       { return nil }
-func (g *Group) EndedUsage() Usage                  { return Usage{} }
-func (g *Group) CgroupDir(controller string) string { return "" }
-func (p *Process) PID() int                         { return 0 }
-func (p *Process) Done() <-chan struct{}            { return nil }
-func (p *Process) Exit() Exit                       { return Exit{} }
-func (p *Process) Signal(sig syscall.Signal) error  { return nil }
+	starter *starter
+	watcher *watcher // nil until the first Start, and where none is needed
 
-// Sweep kills what is left of an attempt whose agent died …
-func Sweep(run string, attempt int) ([]Member, error) { return nil, nil }
+	mu       sync.Mutex
+	notes    []string
+	sessions map[int]*Process // by PID, which is also the session's id
+	ended    Usage
+	killing  bool // Kill was called: SIGKILL is no riddle from here on
+	closed   bool
+}
+
+// Contain makes the group for an attempt. Missing rights lower the level and add notes;
+// only options that make no sense are an error.
+func Contain(opts Options) (*Group, error) {
+	if opts.Run == "" || strings.ContainsAny(opts.Run, "/\x00\n=") || opts.Attempt < 0 {
+		return nil, &job.InvalidError{What: "attempt", Value: fmt.Sprintf("%s.%d", opts.Run, opts.Attempt), Why: "is not a run id and an attempt number"}
+	}
+	if opts.MemoryLimitBytes < 0 || opts.ProcessLimit < 0 || opts.CPULimit < 0 || opts.CPULimit != opts.CPULimit {
+		return nil, &job.InvalidError{What: "limit", Value: fmt.Sprintf("%d bytes, %g cores, %d processes", opts.MemoryLimitBytes, opts.CPULimit, opts.ProcessLimit), Why: "is below zero"}
+	}
+	g := &Group{opts: opts, sessions: make(map[int]*Process)}
+	g.cage = newCage(opts, g.note)
+	g.starter = startStarter()
+	children.join(g)
+	return g, nil
+}
+
+// Level is the containment that the group has: one of the Level constants. It can fall at
+// the first Start, when the kernel refuses what it seemed to offer.
+func (g *Group) Level() string { return g.cage.level() }
+
+// Notes are sentences for a person about what the group cannot do.
+func (g *Group) Notes() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.notes)
+}
+
+func (g *Group) note(format string, args ...any) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s := fmt.Sprintf(format, args...); !slices.Contains(g.notes, s) {
+		g.notes = append(g.notes, s)
+	}
+}
+
+// marks are the two entries of the environment that tell a process of this attempt.
+func marks(run string, attempt int) [2]string {
+	return [2]string{"STINT_RUN_ID=" + run, "STINT_ATTEMPT=" + strconv.Itoa(attempt)}
+}
+
+// Signal sends sig to every member once. A member that is stopped is woken, so that it can
+// act on a signal that asks it to end.
+func (g *Group) Signal(sig syscall.Signal) error {
+	members, err := g.Members()
+	for _, m := range members {
+		err = errors.Join(err, m.signal(sig))
+		if (m.State == "T" || m.State == "t") && sig != syscall.SIGSTOP && sig != syscall.SIGTSTP && sig != syscall.SIGKILL {
+			err = errors.Join(err, m.signal(syscall.SIGCONT))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("send %s to the processes of the attempt: %w", sig, err)
+	}
+	return nil
+}
+
+// Kill ends every member with SIGKILL, those included that are being made meanwhile. It
+// does not wait until they are gone; see Empty.
+func (g *Group) Kill() error {
+	g.mu.Lock()
+	g.killing = true
+	g.mu.Unlock()
+	err := errors.Join(g.cage.kill(), g.killRounds())
+	if err != nil {
+		return fmt.Errorf("kill the processes of the attempt: %w", err)
+	}
+	return nil
+}
+
+// killRounds looks and kills until a look finds nobody new. Against a fork bomb each round
+// first stops everybody, so that the number of those who can still fork falls.
+func (g *Group) killRounds() error {
+	const most = 200
+	sent := map[Member]bool{}
+	for round := range most {
+		members, err := g.Members()
+		if err != nil {
+			return err
+		}
+		fresh := members[:0]
+		for _, m := range members {
+			m.State = ""
+			if !sent[m] {
+				fresh = append(fresh, m)
+			}
+		}
+		if len(fresh) == 0 {
+			return nil
+		}
+		if round > 0 {
+			for _, m := range fresh {
+				_ = m.signal(syscall.SIGSTOP) // the kill below reports what matters
+			}
+		}
+		for _, m := range fresh {
+			sent[m] = true
+			err = errors.Join(err, m.signal(syscall.SIGKILL))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("after %d rounds it still makes processes faster than they can be killed; limit them", most)
+}
+
+// Members lists the living processes of the attempt, without the agent and its helpers.
+func (g *Group) Members() ([]Member, error) {
+	var members []Member
+	err := g.Scan(func(s *procfs.Stat) {
+		if !s.Dead() {
+			members = append(members, Member{PID: s.PID, Name: s.Name(), State: string(rune(s.State)), StartedTicks: s.StartedTicks})
+		}
+	})
+	return members, err
+}
+
+// Scan calls f for each process of the attempt; those that have ended and were not waited
+// for yet (zombies) are included where the level still sees them. f must not keep s.
+func (g *Group) Scan(f func(s *procfs.Stat)) error { return g.cage.scan(g, f) }
+
+// Empty waits until no member lives, or ctx ends; then it returns ctx's error.
+func (g *Group) Empty(ctx context.Context) error {
+	pause := pollFirst
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		children.reap()
+		empty, err := g.empty()
+		if err != nil || empty {
+			return err
+		}
+		timer.Reset(pause)
+		pause = min(2*pause, pollMost)
+	}
+}
+
+func (g *Group) empty() (bool, error) {
+	populated, known := g.cage.populated()
+	if !known {
+		members, err := g.Members()
+		if err != nil {
+			return false, err
+		}
+		populated = len(members) > 0
+	}
+	// An orphan that has just died is gone only when it is reaped.
+	children.adopted(g, func(*procfs.Stat) { populated = true })
+	return !populated, nil
+}
+
+// EndedUsage is what those processes used that this process has waited for: the ones from
+// Start, and orphans of the attempt. Their own waited-for children are included.
+func (g *Group) EndedUsage() Usage {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.ended
+}
+
+func (g *Group) addUsage(u Usage) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ended.CPUSeconds += u.CPUSeconds
+	g.ended.ReadBytes += u.ReadBytes
+	g.ended.WriteBytes += u.WriteBytes
+}
+
+// CgroupDir is the attempt's own directory in a cgroup hierarchy: "cgroup2", or the name
+// of a v1 controller ("memory", "cpuacct", "pids"). It is empty where there is none.
+func (g *Group) CgroupDir(hierarchy string) string { return g.cage.dir(hierarchy) }
+
+// OOM is the proof that the kernel's out-of-memory killer ended processes of the attempt
+// since the last call, or nil. It rests on the kernel's counters, never on an exit code.
+func (g *Group) OOM() *job.OOM { return g.cage.oom(g) }
+
+// Close gives back what the group holds. Members that still live are left alone (their
+// cgroup stays until they end), except for a process of Start, which is killed.
+func (g *Group) Close() error {
+	g.mu.Lock()
+	if g.closed {
+		g.mu.Unlock()
+		return nil
+	}
+	g.closed = true
+	started := make([]*Process, 0, len(g.sessions))
+	for _, p := range g.sessions {
+		started = append(started, p)
+	}
+	g.mu.Unlock()
+	for _, p := range started {
+		p.endIfAlive()
+	}
+	g.watcher.dismiss()
+	g.starter.stop()
+	for _, p := range started {
+		<-p.done
+	}
+	children.leave(g)
+	return g.cage.close()
+}

@@ -1,0 +1,213 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"stint.dev/stint/internal/agent/process/procfs"
+)
+
+// hierarchies is what the agent sees of the host's cgroups.
+type hierarchies struct {
+	mounts []procfs.Mount
+	own    string // /proc/self/cgroup
+}
+
+// ownDir is the directory of the agent's own cgroup in v2 (empty name) or in the hierarchy
+// of a v1 controller. Leaves are made below it and nowhere else: whatever bounds the agent
+// (a container, a systemd unit, a batch system) goes on bounding the job.
+func (h hierarchies) ownDir(controller string) (string, procfs.Mount, error) {
+	cgroup, found := procfs.OwnCgroup(h.own, controller)
+	for _, m := range h.mounts {
+		if !found || m.V2 != (controller == "") || !m.V2 && !slices.Contains(m.Controllers, controller) {
+			continue
+		}
+		if dir, ok := m.Dir(cgroup); ok {
+			return dir, m, nil
+		}
+	}
+	if controller == "" {
+		return "", procfs.Mount{}, errors.New("no cgroup v2 is mounted here")
+	}
+	return "", procfs.Mount{}, fmt.Errorf("no cgroup v1 with the %s controller is mounted here", controller)
+}
+
+// agentLeaf is where the agent puts itself when its own cgroup must be free of processes.
+const agentLeaf = "stint-agent"
+
+// makeV2 makes the leaf in the unified hierarchy.
+func (h hierarchies) makeV2(name string, want limits) (*leaf, error) {
+	own, _, err := h.ownDir("")
+	if err != nil {
+		return nil, err
+	}
+	// To be born in the leaf needs the right to write the common ancestor's cgroup.procs.
+	if err := unix.Faccessat(unix.AT_FDCWD, path.Join(own, "cgroup.procs"), unix.W_OK, unix.AT_EACCESS); err != nil {
+		return nil, &os.PathError{Op: "write", Path: path.Join(own, "cgroup.procs"), Err: err}
+	}
+	l, err := makeLeaf(own, name)
+	if err != nil {
+		return nil, err
+	}
+	delegate(own, l.dir, want)
+	return l, nil
+}
+
+// delegate asks for the controllers that limits and memory accounting need in the leaf. A
+// cgroup with processes in it cannot hand controllers down; where the agent is the only
+// one there (a container's first process, a unit of its own) and a limit depends on it,
+// the agent steps aside into a cgroup of its own. What fails shows as a missing file.
+func delegate(own, leafDir string, want limits) {
+	offered, err := os.ReadFile(path.Join(own, "cgroup.controllers"))
+	if err != nil {
+		return
+	}
+	var missing []string
+	for _, w := range []struct{ controller, file string }{{"memory", "memory.events"}, {"cpu", "cpu.max"}, {"pids", "pids.max"}} {
+		if (w.controller == "memory" || want.needs(w.controller)) && !exists(path.Join(leafDir, w.file)) && slices.Contains(strings.Fields(string(offered)), w.controller) {
+			missing = append(missing, w.controller)
+		}
+	}
+	if len(missing) == 0 || enable(own, missing) != unix.EBUSY || !want.any() {
+		return
+	}
+	procs, err := os.ReadFile(path.Join(own, "cgroup.procs"))
+	if err != nil || !slices.Equal(procfs.PIDs(nil, procs), []int{os.Getpid()}) {
+		return
+	}
+	aside := path.Join(own, agentLeaf)
+	if err := os.Mkdir(aside, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return
+	}
+	if os.WriteFile(path.Join(aside, "cgroup.procs"), []byte("0"), 0) == nil {
+		_ = enable(own, missing)
+	}
+}
+
+// enable hands controllers down, one by one: one that is refused does not take the others
+// with it. It returns the last error's number.
+func enable(dir string, controllers []string) (last error) {
+	for _, c := range controllers {
+		err := os.WriteFile(path.Join(dir, "cgroup.subtree_control"), []byte("+"+c), 0)
+		var number unix.Errno
+		if errors.As(err, &number) {
+			last = number
+		}
+	}
+	return last
+}
+
+// makeV1 makes groups for what the v2 leaf does not give: memory accounting and limits,
+// CPU time where there is no leaf, and the freezer, which makes a kill complete.
+func (h hierarchies) makeV1(name string, want limits, v2 *leaf) (leaves []*leaf, why error) {
+	var controllers []string
+	if v2 == nil {
+		controllers = []string{"freezer", "memory", "cpuacct"}
+	} else if !exists(path.Join(v2.dir, "memory.events")) {
+		controllers = []string{"memory"}
+	}
+	for _, limited := range []struct{ controller, v2File string }{{"cpu", "cpu.max"}, {"pids", "pids.max"}} {
+		if want.needs(limited.controller) && (v2 == nil || !exists(path.Join(v2.dir, limited.v2File))) {
+			controllers = append(controllers, limited.controller)
+		}
+	}
+	for _, controller := range controllers {
+		if slices.ContainsFunc(leaves, func(l *leaf) bool { return l.has(controller) }) {
+			continue // mounted together with one that was made: cpu,cpuacct
+		}
+		own, mount, err := h.ownDir(controller)
+		if err != nil {
+			why = errors.Join(why, err)
+			continue
+		}
+		l, err := makeV1Leaf(own, name, mount.Controllers)
+		if err != nil {
+			why = errors.Join(why, err)
+			continue
+		}
+		leaves = append(leaves, l)
+	}
+	return leaves, why
+}
+
+// makeV1Leaf makes a group and opens the two files through which a thread enters and
+// leaves it, so that a missing right shows now and not at the start of the job.
+func makeV1Leaf(own, name string, controllers []string) (*leaf, error) {
+	out, err := os.OpenFile(path.Join(own, "tasks"), os.O_WRONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	l, err := makeLeaf(own, name)
+	if err != nil {
+		out.Close()
+		return nil, err
+	}
+	l.controllers, l.out = controllers, out
+	if l.in, err = os.OpenFile(path.Join(l.dir, "tasks"), os.O_WRONLY, 0); err != nil {
+		_ = l.remove() // the first error is the one to tell
+		return nil, err
+	}
+	return l, nil
+}
+
+func exists(file string) bool {
+	return unix.Faccessat(unix.AT_FDCWD, file, unix.F_OK, 0) == nil
+}
+
+// adjuster makes the out-of-memory killer prefer the job to the agent. The value is
+// inherited by the child, so the agent takes it on for the length of a fork; going back is
+// allowed without privileges, because it is not below what root last set.
+type adjuster struct {
+	file     *os.File
+	own, job []byte
+}
+
+// adjBy is how much more eagerly the kernel kills the job than the agent, of 1000.
+const adjBy = 500
+
+func newAdjuster(note func(string, ...any)) *adjuster {
+	a := &adjuster{}
+	f, err := os.OpenFile("/proc/self/oom_score_adj", os.O_RDWR, 0)
+	if err != nil {
+		note("the job is no more likely than the agent to be killed when the host runs out of memory: %v", err)
+		return a
+	}
+	var buf [16]byte
+	n, _ := f.ReadAt(buf[:], 0)
+	own, err := strconv.Atoi(strings.TrimSpace(string(buf[:n])))
+	if err != nil {
+		f.Close()
+		return a
+	}
+	a.file, a.own = f, []byte(strconv.Itoa(own))
+	a.job = []byte(strconv.Itoa(jobAdj(own)))
+	return a
+}
+
+// jobAdj is the job's value given the agent's: never one that protects.
+func jobAdj(agent int) int { return min(max(agent, 0)+adjBy, 1000) }
+
+func (a *adjuster) raise() {
+	if a.file != nil {
+		_, _ = a.file.WriteAt(a.job, 0) // the job then has the agent's: nothing breaks
+	}
+}
+
+func (a *adjuster) restore() {
+	if a.file != nil {
+		_, _ = a.file.WriteAt(a.own, 0)
+	}
+}
+
+func (a *adjuster) close() {
+	if a.file != nil {
+		a.file.Close()
+	}
+}

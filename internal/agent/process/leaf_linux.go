@@ -1,0 +1,182 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"stint.dev/stint/internal/agent/process/procfs"
+)
+
+// leaf is one cgroup of an attempt. Its directory is held open and locked (flock) while
+// the agent lives: that is how another agent knows that it is in use.
+type leaf struct {
+	dir         string
+	fd          int
+	controllers []string // v1 only
+	in, out     *os.File // v1 only: tasks of the leaf, and of the group the agent is in
+}
+
+func makeLeaf(parent, name string) (*leaf, error) {
+	dir := path.Join(parent, name)
+	err := os.Mkdir(dir, 0o755)
+	if errors.Is(err, os.ErrExist) {
+		// The same attempt again, or what is left of a dead agent's.
+		if syscall.Rmdir(dir) != nil {
+			dir += fmt.Sprintf("-%d", os.Getpid())
+		}
+		err = os.Mkdir(dir, 0o755)
+	}
+	if err != nil {
+		return nil, err
+	}
+	l := &leaf{dir: dir, fd: -1}
+	l.fd, err = unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		err = unix.Flock(l.fd, unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if err != nil {
+		_ = l.remove() // the first error is the one to tell
+		return nil, &os.PathError{Op: "open and lock", Path: dir, Err: err}
+	}
+	return l, nil
+}
+
+func (l *leaf) has(controller string) bool { return slices.Contains(l.controllers, controller) }
+
+func (l *leaf) set(file, value string) error {
+	return os.WriteFile(path.Join(l.dir, file), []byte(value), 0)
+}
+
+// enter puts the calling thread into a v1 leaf; leave takes it back to where the agent is.
+func (l *leaf) enter() error { _, err := l.in.WriteString("0"); return err }
+func (l *leaf) leave() error { _, err := l.out.WriteString("0"); return err }
+
+// scan reads the processes of the cgroup and of cgroups that the job made below it.
+func (l *leaf) scan(f func(s *procfs.Stat)) error {
+	pids, err := cgroupPIDs(nil, l.dir)
+	if err != nil {
+		return fmt.Errorf("list the processes of the cgroup: %w", err)
+	}
+	slices.Sort(pids)
+	self := os.Getpid()
+	for _, pid := range slices.Compact(pids) {
+		var s procfs.Stat
+		if pid != self && procfs.ReadStat(pid, &s) == nil {
+			f(&s)
+		}
+	}
+	return nil
+}
+
+// killFrozen kills everything in a v1 freezer group. Frozen, nobody can fork between the
+// listing and the kill; the signals act when the group thaws.
+func (l *leaf) killFrozen() error {
+	if err := l.set("freezer.state", "FROZEN"); err != nil {
+		return err
+	}
+	err := l.scan(func(s *procfs.Stat) {
+		m := Member{PID: s.PID, Name: s.Name(), StartedTicks: s.StartedTicks}
+		_ = m.signal(syscall.SIGKILL) // who is left is found and reported afterwards
+	})
+	return errors.Join(err, l.set("freezer.state", "THAWED"))
+}
+
+func cgroupPIDs(pids []int, dir string) ([]int, error) {
+	text, err := os.ReadFile(path.Join(dir, "cgroup.procs"))
+	if errors.Is(err, unix.EOPNOTSUPP) { // a threaded cgroup lists its processes at its root
+		text, err = nil, nil
+	}
+	if err != nil {
+		return pids, err
+	}
+	pids = procfs.PIDs(pids, text)
+	for _, sub := range subdirs(dir) {
+		if pids, err = cgroupPIDs(pids, path.Join(dir, sub)); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ENODEV) {
+			return pids, err
+		}
+	}
+	return pids, nil
+}
+
+// subdirs lists directories below dir. The count of links, which the kernel keeps for
+// cgroups, saves the listing in the usual case of none.
+func subdirs(dir string) (names []string) {
+	var st unix.Stat_t
+	if unix.Stat(dir, &st) != nil || st.Nlink <= 2 {
+		return nil
+	}
+	entries, _ := os.ReadDir(dir) // gone meanwhile: nothing below
+	for _, e := range entries {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// remove deletes the cgroup if it is empty. The kernel counts a process out a moment after
+// its parent has heard of its end, so a busy group gets a few short chances.
+func (l *leaf) remove() error {
+	for _, f := range []*os.File{l.in, l.out} {
+		if f != nil {
+			f.Close()
+		}
+	}
+	if l.fd >= 0 {
+		defer unix.Close(l.fd)
+	}
+	err := removeTree(l.dir)
+	for pause := time.Millisecond; err != nil && errors.Is(err, unix.EBUSY) && pause < 20*time.Millisecond; pause *= 2 {
+		if pids, listErr := cgroupPIDs(nil, l.dir); listErr == nil && len(pids) > 0 {
+			return nil // left on purpose
+		}
+		time.Sleep(pause)
+		err = removeTree(l.dir)
+	}
+	if err == nil || errors.Is(err, unix.EBUSY) || errors.Is(err, os.ErrNotExist) {
+		return nil // removed, or a later agent will do it
+	}
+	return fmt.Errorf("remove the attempt's cgroup: %w", err)
+}
+
+func removeTree(dir string) error {
+	for _, sub := range subdirs(dir) {
+		_ = removeTree(path.Join(dir, sub)) // the parent's own removal tells
+	}
+	if err := syscall.Rmdir(dir); err != nil {
+		return &os.PathError{Op: "rmdir", Path: dir, Err: err}
+	}
+	return nil
+}
+
+// removeStale deletes empty cgroups in parent that agents left which died: old enough that
+// no agent is between making and locking its own, and locked by nobody. It never kills.
+func removeStale(parent string) {
+	const age = time.Minute
+	for _, name := range subdirs(parent) {
+		dir := path.Join(parent, name)
+		var st unix.Stat_t
+		if !strings.HasPrefix(name, leafPrefix) || unix.Stat(dir, &st) != nil {
+			continue
+		}
+		if time.Since(time.Unix(st.Mtim.Unix())) < age {
+			continue
+		}
+		fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			continue
+		}
+		if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil {
+			_ = removeTree(dir) // refused while somebody lives in it, and that is right
+		}
+		unix.Close(fd)
+	}
+}

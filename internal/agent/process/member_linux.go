@@ -1,0 +1,42 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"stint.dev/stint/internal/agent/process/procfs"
+)
+
+const maxRSSUnit = 1024 // ru_maxrss is in KiB
+
+// signal sends sig to exactly this process: the PID is pinned by a pidfd and compared by
+// its start time, so that a PID that was given to a stranger meanwhile is never hit. A
+// member that has ended is no error.
+func (m Member) signal(sig syscall.Signal) error {
+	fd, err := unix.PidfdOpen(m.PID, 0)
+	switch {
+	case errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL): // gone; or the PID is now a thread's
+		return nil
+	case err != nil: // a kernel before 5.3, or no descriptor left
+		fd = -1
+	default:
+		defer unix.Close(fd)
+	}
+	var s procfs.Stat
+	if procfs.ReadStat(m.PID, &s) != nil || s.StartedTicks != m.StartedTicks {
+		return nil
+	}
+	if fd >= 0 {
+		err = unix.PidfdSendSignal(fd, sig, nil, 0)
+	}
+	if fd < 0 || errors.Is(err, unix.ENOSYS) {
+		err = syscall.Kill(m.PID, sig)
+	}
+	if err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("%s (pid %d): %w", m.Name, m.PID, err)
+	}
+	return nil
+}

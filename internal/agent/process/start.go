@@ -1,0 +1,201 @@
+//go:build linux || darwin
+
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"stint.dev/stint/job"
+)
+
+// Process is a process that Start made.
+type Process struct {
+	group *Group
+	os    *os.Process
+	pid   int
+	name  string // for a person: the base name of the program
+	done  chan struct{}
+	exit  Exit // valid once done is closed
+}
+
+// PID is the process's id, which is also the id of its session and process group.
+func (p *Process) PID() int { return p.pid }
+
+// Done is closed when the process has ended. What it started may live on: see
+// Group.Members.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Exit waits for the process and says how it ended.
+func (p *Process) Exit() Exit {
+	<-p.done
+	return p.exit
+}
+
+// Signal sends sig to this process alone. A process that has ended is no error.
+func (p *Process) Signal(sig syscall.Signal) error {
+	if err := p.os.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("send %s to %s (pid %d): %w", sig, p.name, p.pid, err)
+	}
+	return nil
+}
+
+func (p *Process) endIfAlive() {
+	select {
+	case <-p.done:
+	default:
+		_ = p.os.Kill() // it has ended meanwhile, or the wait for done tells
+	}
+}
+
+// starter is the one thread that makes the processes of a group. It is locked for two
+// reasons: the kernel sends a child its parent-death signal when the thread that forked it
+// ends, so that thread must live as long as the child; and under cgroup v1 it steps into
+// the attempt's groups for the length of a fork, so that the child is born there.
+type starter struct {
+	work chan func()
+	done chan struct{}
+}
+
+func startStarter() *starter {
+	s := &starter{work: make(chan func()), done: make(chan struct{})}
+	go func() {
+		defer close(s.done)
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		for f := range s.work {
+			f()
+		}
+	}()
+	return s
+}
+
+func (s *starter) do(f func()) {
+	finished := make(chan struct{})
+	s.work <- func() { defer close(finished); f() }
+	<-finished
+}
+
+func (s *starter) stop() {
+	close(s.work)
+	<-s.done
+}
+
+// Start makes a process in the group, in a session of its own: no terminal can stop it or
+// hang it up. The error is a *job.StartError.
+func (g *Group) Start(s Spec) (*Process, error) {
+	if len(s.Args) == 0 || s.Args[0] == "" {
+		return nil, &job.StartError{Path: "the command", Errno: "ENOENT", Text: "it is empty"}
+	}
+	env := withMarks(s.Env, marks(g.opts.Run, g.opts.Attempt))
+	path, err := lookPath(s.Args[0], s.Dir, env)
+	if err != nil {
+		return nil, explain(err, s.Args[0], path, s, env)
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, explain(err, s.Args[0], path, s, env)
+	}
+	defer null.Close()
+	files := []*os.File{s.Stdin, s.Stdout, s.Stderr}
+	for i, f := range files {
+		if f == nil {
+			files[i] = null
+		}
+	}
+	var p *Process
+	g.starter.do(func() {
+		p, err = g.fork(path, s.Args, &os.ProcAttr{Dir: s.Dir, Env: env, Files: files})
+	})
+	if err != nil {
+		return nil, explain(err, s.Args[0], path, s, env)
+	}
+	g.starter.do(func() { g.guard(p.pid) })
+	return p, nil
+}
+
+// fork runs on the starter's thread.
+func (g *Group) fork(path string, args []string, attr *os.ProcAttr) (*Process, error) {
+	attr.Sys = &syscall.SysProcAttr{Setsid: true}
+	leave := g.cage.enter(attr.Sys, g.note)
+	child, err := children.start(path, args, attr)
+	if err != nil && g.cage.mayHaveRefused(err) {
+		// The same again without being born in the v2 leaf tells whether that was it.
+		g.cage.withoutLeaf(attr.Sys)
+		if child, err = children.start(path, args, attr); err == nil {
+			g.cage.dropLeaf(g.note)
+		}
+	}
+	leave()
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{group: g, os: child, pid: child.Pid, name: baseName(args[0]), done: make(chan struct{})}
+	g.mu.Lock()
+	g.sessions[p.pid] = p
+	g.mu.Unlock()
+	go p.wait()
+	return p, nil
+}
+
+// wait is the only one who waits for this process; it ends when the process has ended.
+func (p *Process) wait() {
+	state, err := p.os.Wait()
+	children.forget(p.pid)
+	if err != nil {
+		p.group.note("how %s (pid %d) ended is not known: %v", p.name, p.pid, err)
+		p.exit.Code = 255
+	} else {
+		p.exit = exitOf(state)
+		if u, ok := state.SysUsage().(*syscall.Rusage); ok {
+			p.group.addUsage(usageOf(u))
+		}
+	}
+	close(p.done)
+}
+
+func exitOf(state *os.ProcessState) Exit {
+	e := Exit{CPUSeconds: (state.UserTime() + state.SystemTime()).Seconds()}
+	if u, ok := state.SysUsage().(*syscall.Rusage); ok {
+		e.MaxRSSBytes = int64(u.Maxrss) * maxRSSUnit
+	}
+	status, ok := state.Sys().(syscall.WaitStatus)
+	if !ok || !status.Signaled() {
+		e.Code = state.ExitCode()
+		return e
+	}
+	e.SignalNo, e.Core = int(status.Signal()), status.CoreDump()
+	if e.Signal = unix.SignalName(status.Signal()); e.Signal == "" {
+		e.Signal = fmt.Sprintf("SIG%d", e.SignalNo) // a real-time signal
+	}
+	return e
+}
+
+// usageOf reads what wait4 says of an ended process. Blocks are of 512 bytes and exist only
+// on Linux.
+func usageOf(u *syscall.Rusage) Usage {
+	cpu := time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	return Usage{CPUSeconds: cpu.Seconds(), ReadBytes: int64(u.Inblock) * 512, WriteBytes: int64(u.Oublock) * 512}
+}
+
+// withMarks adds the marks to an environment that lacks them.
+func withMarks(env []string, marks [2]string) []string {
+	out := env[:len(env):len(env)]
+	for _, mark := range marks {
+		key, _, _ := strings.Cut(mark, "=")
+		found := false
+		for _, pair := range env {
+			found = found || strings.HasPrefix(pair, key+"=")
+		}
+		if !found {
+			out = append(out, mark)
+		}
+	}
+	return out
+}

@@ -1,0 +1,90 @@
+package process
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"syscall"
+
+	"stint.dev/stint/internal/agent/process/procfs"
+)
+
+// Sweep kills what is left of an attempt whose agent died, and says what it was: processes
+// that carry the attempt's mark in their environment or are in one of its cgroups. The
+// watcher has done this already, unless it was killed together with the agent. It looks at
+// every process of the host, so it belongs beside a job and not before it. The caller
+// makes sure that the attempt has no living agent.
+func Sweep(run string, attempt int) (killed []Member, err error) {
+	const rounds = 20
+	spared := ancestors()
+	for range rounds {
+		found, scanErr := marked(run, attempt, spared)
+		if scanErr != nil {
+			return killed, fmt.Errorf("look for what attempt %d of run %s left behind: %w", attempt, run, scanErr)
+		}
+		fresh := 0
+		for _, m := range found {
+			if !slices.ContainsFunc(killed, func(k Member) bool { return k.PID == m.PID && k.StartedTicks == m.StartedTicks }) {
+				fresh++
+				killed = append(killed, m)
+			}
+			err = errors.Join(err, m.signal(syscall.SIGKILL))
+		}
+		if fresh == 0 || err != nil {
+			return killed, err
+		}
+	}
+	return killed, nil
+}
+
+// ancestors are this process and those above it: an agent that was itself started with
+// the mark in its environment must not end itself or its caller.
+func ancestors() map[int]bool {
+	above := map[int]bool{}
+	for pid := os.Getpid(); pid > 0 && !above[pid]; {
+		above[pid] = true
+		var s procfs.Stat
+		if procfs.ReadStat(pid, &s) != nil {
+			break
+		}
+		pid = s.PPID
+	}
+	return above
+}
+
+func marked(run string, attempt int, spared map[int]bool) ([]Member, error) {
+	var scanner procfs.Scanner
+	if err := scanner.Scan(); err != nil {
+		return nil, err
+	}
+	var found []Member
+	mark, name := marks(run, attempt), []byte("/"+leafName(run, attempt))
+	for i := range scanner.Stats {
+		s := &scanner.Stats[i]
+		if s.Dead() || spared[s.PID] {
+			continue
+		}
+		if isMarked(readEnviron(s.PID), mark) || inLeaf(s.PID, name) {
+			found = append(found, Member{PID: s.PID, Name: s.Name(), State: string(rune(s.State)), StartedTicks: s.StartedTicks})
+		}
+	}
+	return found, nil
+}
+
+// inLeaf reports whether a process is in a cgroup whose path has this element.
+func inLeaf(pid int, element []byte) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	for err == nil {
+		i := bytes.Index(text, element)
+		if i < 0 {
+			return false
+		}
+		text = text[i+len(element):]
+		if len(text) == 0 || text[0] == '\n' || text[0] == '/' || text[0] == '-' {
+			return true
+		}
+	}
+	return false
+}
