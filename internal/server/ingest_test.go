@@ -79,7 +79,7 @@ func TestCompressedAppend(t *testing.T) {
 	}
 
 	other := uuid.Must(uuid.NewV7()).String()
-	bomb := enc.EncodeAll(make([]byte, 200<<20), nil)
+	bomb := enc.EncodeAll(make([]byte, 64<<20), nil)
 	l.do("POST", journalPath(other, 1, 0), bomb, "Content-Encoding", "zstd").problem(t, http.StatusRequestEntityTooLarge)
 	l.do("POST", journalPath(other, 1, 0), []byte("not zstd at all"), "Content-Encoding", "zstd").problem(t, http.StatusBadRequest)
 	short := enc.EncodeAll(s.bytes(), nil)

@@ -1,0 +1,236 @@
+package server_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"stint.dev/stint/internal/server"
+	"stint.dev/stint/job"
+)
+
+// tiny is a client that knows only the two calls of the compat wire.
+type tiny struct {
+	*live
+	job string
+}
+
+func (c tiny) status(status string) string {
+	c.t.Helper()
+	return c.put("/status", `{"status":"`+status+`"}`)
+}
+
+func (c tiny) beat() string {
+	c.t.Helper()
+	return c.put("/heartbeat", "")
+}
+
+func (c tiny) put(path, body string) string {
+	c.t.Helper()
+	var reply struct{ Run string }
+	c.do("PUT", "/compat/"+c.job+path, []byte(body)).ok(c.t, &reply)
+	if reply.Run == "" {
+		c.t.Fatal("the answer names no run")
+	}
+	return reply.Run
+}
+
+func (c tiny) runs() []job.Run {
+	c.t.Helper()
+	var page struct{ Runs []job.Run }
+	c.get("/api/v1/runs?job="+c.job).ok(c.t, &page)
+	return page.Runs
+}
+
+func wantRun(t *testing.T, run job.Run, state job.State, complete bool) {
+	t.Helper()
+	if run.State != state || run.Output.Complete != complete {
+		t.Errorf("run %d is %s, complete %t; want %s, %t; outcome %+v", run.Number, run.State, run.Output.Complete, state, complete, run.Outcome)
+	}
+}
+
+func TestCompatWireMakesARealRun(t *testing.T) {
+	c := newClock()
+	l := start(t, server.Config{Now: c.now})
+	tests := []struct {
+		word  string
+		state job.State
+		code  *int
+	}{
+		{"completed", job.Succeeded, new(int)},
+		{"failed", job.Failed, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.word, func(t *testing.T) {
+			l.t = t
+			client := tiny{l, "backup-" + tt.word}
+			began := c.now()
+			id := client.status("started")
+			run := l.run(id)
+			wantRun(t, run, job.Running, false)
+			if run.Host != "127.0.0.1" || run.Labels["wire"] != "compat" || run.Number != 1 || len(run.Steps) != 1 {
+				t.Errorf("run after started: %+v", run)
+			}
+			c.add(20 * time.Second)
+			if got := client.beat(); got != id {
+				t.Errorf("the heartbeat went to run %s, want %s", got, id)
+			}
+			c.add(20 * time.Second)
+			if got := client.status(tt.word); got != id {
+				t.Errorf("the end went to run %s, want %s", got, id)
+			}
+			run = l.run(id)
+			wantRun(t, run, tt.state, true)
+			if run.StartedAt == nil || !run.StartedAt.Equal(began) || run.EndedAt == nil || run.EndedAt.Sub(began) != 40*time.Second {
+				t.Errorf("times %v to %v, want %v and 40 s later", run.StartedAt, run.EndedAt, began)
+			}
+			if (run.Outcome.ExitCode == nil) != (tt.code == nil) {
+				t.Errorf("exit code %v, want %v", run.Outcome.ExitCode, tt.code)
+			}
+			// Repeats and a late heartbeat change nothing.
+			c.add(5 * time.Second)
+			for _, got := range []string{client.status(tt.word), client.beat(), client.status(tt.word)} {
+				if got != id {
+					t.Errorf("a repeat went to run %s, want %s", got, id)
+				}
+			}
+			if n := len(client.runs()); n != 1 {
+				t.Errorf("%d runs after repeats, want 1", n)
+			}
+		})
+	}
+}
+
+func TestCompatWireEdges(t *testing.T) {
+	type step struct {
+		after time.Duration
+		say   string // a status or "beat"
+		run   int64  // the number of the run it belongs to
+	}
+	tests := []struct {
+		name   string
+		steps  []step
+		states []job.State // of runs 1, 2, … at the end
+	}{
+		{
+			"a second start ends the former", []step{{0, "started", 1}, {time.Hour, "started", 2}, {time.Minute, "completed", 2}},
+			[]job.State{job.Lost, job.Succeeded},
+		},
+		{
+			"an early heartbeat is adopted", []step{{0, "beat", 1}, {time.Second, "started", 1}, {time.Minute, "completed", 1}},
+			[]job.State{job.Succeeded},
+		},
+		{
+			"a heartbeat long before the start is another run", []step{{0, "beat", 1}, {time.Minute, "started", 2}},
+			[]job.State{job.Lost, job.Running},
+		},
+		{"a heartbeat makes a run", []step{{0, "beat", 1}, {30 * time.Second, "beat", 1}}, []job.State{job.Running}},
+		{
+			"a heartbeat long after the end makes a run", []step{{0, "started", 1}, {0, "completed", 1}, {time.Minute, "beat", 2}},
+			[]job.State{job.Succeeded, job.Running},
+		},
+		{"an end without a start", []step{{0, "failed", 1}}, []job.State{job.Failed}},
+		{
+			"ends without starts, every hour", []step{{0, "completed", 1}, {time.Second, "completed", 1}, {time.Hour, "completed", 2}},
+			[]job.State{job.Succeeded, job.Succeeded},
+		},
+		{
+			"another end right after the end is another run", []step{{0, "completed", 1}, {time.Second, "failed", 2}},
+			[]job.State{job.Succeeded, job.Failed},
+		},
+		{
+			"start right after the end", []step{{0, "started", 1}, {0, "completed", 1}, {time.Second, "started", 2}},
+			[]job.State{job.Succeeded, job.Running},
+		},
+	}
+	for i, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newClock()
+			st := openStore(t, t.TempDir())
+			l := start(t, server.Config{Now: c.now, Store: st})
+			for n, s := range tt.steps {
+				c.add(s.after)
+				client := tiny{l, fmt.Sprintf("job-%d", i)}
+				var id string
+				if s.say == "beat" {
+					id = client.beat()
+				} else {
+					id = client.status(s.say)
+				}
+				if got := l.run(id).Number; got != s.run {
+					t.Errorf("step %d, %s: belongs to run %d, want %d", n+1, s.say, got, s.run)
+				}
+				// A server that starts in the middle knows as much.
+				l.stop()
+				l = start(t, server.Config{Now: c.now, Store: st})
+			}
+			runs := tiny{l, fmt.Sprintf("job-%d", i)}.runs()
+			if len(runs) != len(tt.states) {
+				t.Fatalf("%d runs, want %d", len(runs), len(tt.states))
+			}
+			for _, run := range runs {
+				want := tt.states[run.Number-1]
+				wantRun(t, run, want, want.Terminal())
+				if want == job.Lost && !strings.Contains(run.Outcome.Message, "began before this one told its end") {
+					t.Errorf("the former run's end does not explain itself: %q", run.Outcome.Message)
+				}
+			}
+		})
+	}
+}
+
+// A run with the wire's label that an ordinary agent made is not the wire's.
+func TestCompatWireLeavesOtherRunsAlone(t *testing.T) {
+	l := start(t, server.Config{})
+	s := newSketch(t, "mixed", map[string]string{"wire": "compat"}).command()
+	l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
+	if id := (tiny{l, "mixed"}).status("completed"); id == s.id {
+		t.Error("the wire ended an agent's run")
+	}
+	wantRun(t, l.run(s.id), job.Running, false)
+}
+
+func TestCompatWireRefuses(t *testing.T) {
+	l := start(t, server.Config{})
+	tests := []struct {
+		name, path, body string
+		status           int
+	}{
+		{"not JSON", "/compat/j/status", "started", 400},
+		{"empty", "/compat/j/status", "", 400},
+		{"a list", "/compat/j/status", `["started"]`, 400},
+		{"a number", "/compat/j/status", `{"status":3}`, 400},
+		{"unknown status", "/compat/j/status", `{"status":"paused"}`, 400},
+		{"heartbeat is no status", "/compat/j/status", `{"status":"heartbeat"}`, 400},
+		{"too large", "/compat/j/status", `{"status":"` + strings.Repeat("x", 100<<10) + `"}`, 413},
+		{"control character in the name", "/compat/a%01b/status", `{"status":"started"}`, 400},
+		{"slash in the name", "/compat/a%2Fb/status", `{"status":"started"}`, 400},
+		{"long name", "/compat/" + strings.Repeat("n", 300) + "/heartbeat", "", 400},
+		{"unknown call", "/compat/j/stop", "", 404},
+		{"no job", "/compat//status", `{"status":"started"}`, 405},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			l.t = t
+			if tt.name == "no job" {
+				// ServeMux cleans the path by a redirect, which leads nowhere.
+				if r := l.do("PUT", tt.path, []byte(tt.body)); r.status < 400 {
+					t.Errorf("status %d", r.status)
+				}
+				return
+			}
+			l.do("PUT", tt.path, []byte(tt.body)).problem(t, tt.status)
+		})
+	}
+	l.t = t
+	if p := l.do("POST", "/compat/j/status", nil).problem(t, http.StatusMethodNotAllowed); !strings.Contains(p.Detail, "PUT") {
+		t.Errorf("the answer does not name the method to use: %s", p.Detail)
+	}
+	var page struct{ Runs []job.Run }
+	l.get("/api/v1/runs").ok(t, &page)
+	if len(page.Runs) != 0 {
+		t.Errorf("refused calls left %d runs", len(page.Runs))
+	}
+}
