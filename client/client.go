@@ -1,0 +1,268 @@
+// Package client is the typed HTTP client of the tracking server's API: what an agent
+// sends, what people and scripts ask, and live streams that resume.
+//
+// Every error that the server answered is a *job.Problem, which says whether the same
+// request may succeed later. Any other error is trouble on the way there.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+const (
+	// maxAnswer bounds how much of a JSON answer is read into memory.
+	maxAnswer = 64 << 20
+	// callTimeout bounds a question and its whole answer; beats and appends have their
+	// own, streams have none.
+	callTimeout   = 30 * time.Second
+	beatTimeout   = 10 * time.Second
+	appendTimeout = 2 * time.Minute
+)
+
+// Options say which server to talk to.
+type Options struct {
+	URL       string // of the server, "http://127.0.0.1:7846"; a path before /api is kept
+	Token     string // empty for none
+	UserAgent string
+}
+
+// Client talks to one server. It is safe for concurrent use.
+type Client struct {
+	base  *url.URL
+	token string
+	agent string
+	// Heartbeats have a connection of their own, so that a large append on the way
+	// never delays one, and so that its closing means that the agent is gone.
+	calls *http.Client
+	beats *http.Client
+}
+
+// URLError says that a server's address cannot be used.
+type URLError struct {
+	URL string
+	Why string
+}
+
+func (e *URLError) Error() string {
+	return fmt.Sprintf("server address %s: %s; write it like http://127.0.0.1:7846", job.Quote(e.URL), e.Why)
+}
+
+// New makes a client. It opens no connection. It returns *URLError for an address that
+// cannot be one.
+func New(o Options) (*Client, error) {
+	base, err := ParseURL(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "stint"
+	}
+	return &Client{
+		base: base, token: o.Token, agent: o.UserAgent,
+		calls: &http.Client{Transport: transport()},
+		beats: &http.Client{Transport: transport()},
+	}, nil
+}
+
+// ParseURL reads a server's address: http or https, with a host.
+func ParseURL(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		var inner *url.Error
+		why := err.Error()
+		if errors.As(err, &inner) {
+			why = inner.Err.Error()
+		}
+		return nil, &URLError{raw, why}
+	}
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, &URLError{raw, "it does not begin with http:// or https://"}
+	case u.Hostname() == "":
+		return nil, &URLError{raw, "it names no host"}
+	case u.User != nil:
+		return nil, &URLError{redacted(u), "it holds a user or password; a token goes into STINT_TOKEN"}
+	case u.RawQuery != "" || u.Fragment != "":
+		return nil, &URLError{raw, "it has a ? or # part"}
+	}
+	if p := u.Port(); p != "" {
+		if n, err := strconv.Atoi(p); err != nil || n < 1 || n > 65535 {
+			return nil, &URLError{raw, "its port is not between 1 and 65535"}
+		}
+	}
+	u.Path = strings.TrimRight(u.Path, "/")
+	return u, nil
+}
+
+// redacted shows an address without its user and password.
+func redacted(u *url.URL) string { return u.Scheme + "://…@" + u.Host + u.Path }
+
+func transport() *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   10 * time.Second,
+		MaxIdleConnsPerHost:   4,
+		IdleConnTimeout:       5 * time.Minute,
+		ExpectContinueTimeout: time.Second,
+		WriteBufferSize:       64 << 10,
+	}
+}
+
+// URL is the server's address as given.
+func (c *Client) URL() string { return c.base.String() }
+
+// Close drops idle connections.
+func (c *Client) Close() {
+	c.calls.CloseIdleConnections()
+	c.beats.CloseIdleConnections()
+}
+
+// Append sends journal bytes that begin at offset. A *job.Problem with status 409 has Size
+// set: go on from there.
+func (c *Client) Append(ctx context.Context, run string, attempt int, offset int64, data []byte) (job.AppendReply, error) {
+	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
+	defer cancel()
+	path := fmt.Sprintf("/api/v1/runs/%s/attempts/%d/journal?offset=%d", url.PathEscape(run), attempt, offset)
+	var reply job.AppendReply
+	err := c.do(ctx, c.calls, http.MethodPost, path, "application/octet-stream", data, &reply)
+	return reply, err
+}
+
+// Beat sends a heartbeat.
+func (c *Client) Beat(ctx context.Context, run string, attempt int, hb job.Heartbeat) (job.HeartbeatReply, error) {
+	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
+	defer cancel()
+	body, err := json.Marshal(hb)
+	if err != nil {
+		return job.HeartbeatReply{}, fmt.Errorf("encode heartbeat: %w", err)
+	}
+	path := fmt.Sprintf("/api/v1/runs/%s/attempts/%d/heartbeat", url.PathEscape(run), attempt)
+	var reply job.HeartbeatReply
+	err = c.do(ctx, c.beats, http.MethodPost, path, "application/json", body, &reply)
+	return reply, err
+}
+
+// do sends a request with a body of bytes and reads a JSON answer into out.
+func (c *Client) do(ctx context.Context, hc *http.Client, method, path, contentType string, body []byte, out any) error {
+	var r io.Reader
+	if body != nil {
+		r = bytes.NewReader(body)
+	}
+	req, err := c.request(ctx, method, path, r)
+	if err != nil {
+		return err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", contentType)
+	}
+	req.Header.Set("Accept", "application/json")
+	resp, err := hc.Do(req)
+	if err != nil {
+		return c.transportError(err)
+	}
+	defer drain(resp)
+	if err := c.check(resp); err != nil {
+		return err
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(out); err != nil {
+		return fmt.Errorf("%s answered %s %s, but not with the JSON of a Stint server (%w): is it one?",
+			c.base, method, path, err)
+	}
+	return nil
+}
+
+func (c *Client) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base.String()+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("make request %s %s: %w", method, path, err)
+	}
+	req.Header.Set("User-Agent", c.agent)
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	return req, nil
+}
+
+// UnreachableError says that no answer came from the server.
+type UnreachableError struct {
+	URL string
+	Err error
+}
+
+func (e *UnreachableError) Error() string {
+	return fmt.Sprintf("no answer from %s: %v; is the server running there? (stint server starts one)", e.URL, e.Err)
+}
+
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// transportError drops the method and address that net/http puts before every error.
+func (c *Client) transportError(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	return &UnreachableError{c.base.String(), err}
+}
+
+// check turns an answer that is not a success into a *job.Problem.
+func (c *Client) check(resp *http.Response) error {
+	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
+		return nil
+	}
+	p := &job.Problem{RetryAfter: retryAfter(resp.Header.Get("Retry-After"))}
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")) // an odd type is not JSON, which is all we ask
+	if kind == "application/problem+json" || kind == "application/json" {
+		err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(p)
+		if err == nil && (p.Title != "" || p.Detail != "") {
+			p.Status = resp.StatusCode
+			return p
+		}
+	}
+	p.Status, p.Title = resp.StatusCode, http.StatusText(resp.StatusCode)
+	p.Detail = fmt.Sprintf("%s answered %q, not in the way of a Stint server: check the address", c.base, resp.Status)
+	if resp.StatusCode >= 500 {
+		p.Detail = fmt.Sprintf("%s answered %q", c.base, resp.Status)
+	}
+	return p
+}
+
+// retryAfter reads the header's seconds; a date is rare and worth a fixed pause.
+func retryAfter(v string) time.Duration {
+	if v == "" {
+		return 0
+	}
+	n, err := strconv.Atoi(v)
+	switch {
+	case err != nil:
+		return 5 * time.Second
+	case n < 0:
+		return 0
+	case n > 3600:
+		n = 3600
+	}
+	return time.Duration(n) * time.Second
+}
+
+// drain lets the connection be used again.
+func drain(resp *http.Response) {
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // best effort: only reuse is at stake
+	_ = resp.Body.Close()
+}

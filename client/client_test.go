@@ -1,0 +1,157 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"stint.dev/stint/job"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestParseURLRefusesWhatCannotBeAServer(t *testing.T) {
+	for _, raw := range []string{
+		"", "127.0.0.1:7846", "ftp://host", "http://", "http://:7846", "http://user:hunter2@host", "http://host:99999",
+		"http://host:0", "http://host?x=1", "http://host/#top", "http://[::1", "http://ho st", "://", "http://host:port",
+	} {
+		var bad *URLError
+		if _, err := ParseURL(raw); !errors.As(err, &bad) {
+			t.Errorf("%q: got %v, want *URLError", raw, err)
+		} else if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: the error shows the password: %v", raw, err)
+		}
+	}
+	for raw, want := range map[string]string{
+		"http://127.0.0.1:7846": "http://127.0.0.1:7846", "https://stint.example/": "https://stint.example",
+		"http://host/sub/path/": "http://host/sub/path", "http://[::1]:80": "http://[::1]:80",
+	} {
+		if u, err := ParseURL(raw); err != nil || u.String() != want {
+			t.Errorf("%q: got %v, %v; want %s", raw, u, err, want)
+		}
+	}
+}
+
+// serve makes a client of a server that answers with h.
+func serve(t *testing.T, h http.HandlerFunc) *Client {
+	t.Helper()
+	s := httptest.NewServer(h)
+	c, err := New(Options{URL: s.URL, Token: "stint_secret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(); s.Close() })
+	return c
+}
+
+func TestAppendSaysWhereToGoOn(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if r.URL.RequestURI() != "/api/v1/runs/R/attempts/2/journal?offset=7" || string(body) != "bytes" ||
+			r.Header.Get("Authorization") != "Bearer stint_secret" {
+			t.Errorf("got %s with %q and %v", r.URL.RequestURI(), body, r.Header)
+		}
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusConflict)
+		fmt.Fprint(w, `{"title":"Conflict","status":409,"detail":"go on from 12","size":12}`)
+	})
+	_, err := c.Append(context.Background(), "R", 2, 7, []byte("bytes"))
+	var p *job.Problem
+	if !errors.As(err, &p) || p.Size == nil || *p.Size != 12 || p.Temporary() {
+		t.Fatalf("got %v, want a problem with size 12 that is final", err)
+	}
+}
+
+func TestErrorsOfAnswers(t *testing.T) {
+	for name, c := range map[string]struct {
+		status      int
+		contentType string
+		body        string
+		header      map[string]string
+		temporary   bool
+		wait        time.Duration
+		says        string
+	}{
+		"overload":       {503, "application/problem+json", `{"title":"busy","detail":"try later"}`, map[string]string{"Retry-After": "7"}, true, 7 * time.Second, "try later"},
+		"limit":          {429, "text/plain", "slow down", map[string]string{"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, true, 5 * time.Second, "429"},
+		"proxy":          {502, "text/html", "<html>", nil, true, 0, "502"},
+		"wrong server":   {404, "text/html", "<html>not found</html>", nil, false, 0, "not in the way of a Stint server"},
+		"empty problem":  {400, "application/problem+json", `{}`, nil, false, 0, "400"},
+		"broken problem": {400, "application/problem+json", `{"title":`, nil, false, 0, "400"},
+		"gone":           {404, "application/problem+json", `{"title":"Not Found","detail":"run x was not found"}`, nil, false, 0, "run x was not found"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cl := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", c.contentType)
+				for k, v := range c.header {
+					w.Header().Set(k, v)
+				}
+				w.WriteHeader(c.status)
+				fmt.Fprint(w, c.body)
+			})
+			_, err := cl.Run(context.Background(), "x")
+			var p *job.Problem
+			if !errors.As(err, &p) {
+				t.Fatalf("got %v, want *job.Problem", err)
+			}
+			if p.Status != c.status || p.Temporary() != c.temporary || p.RetryAfter != c.wait || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("got %+v, temporary %v", p, p.Temporary())
+			}
+		})
+	}
+}
+
+func TestNotAStintServer(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>hello</html>") })
+	if _, err := c.Runs(context.Background(), RunsQuery{}); err == nil || !strings.Contains(err.Error(), "is it one?") {
+		t.Errorf("runs: got %v", err)
+	}
+	if _, err := c.About(context.Background()); err == nil || !strings.Contains(err.Error(), "not as a Stint server") {
+		t.Errorf("about: got %v", err)
+	}
+	err := c.Follow(context.Background(), "x", LogQuery{}, func(StreamEvent) error { return nil }, nil)
+	if err == nil || !strings.Contains(err.Error(), "live stream") {
+		t.Errorf("follow: got %v", err)
+	}
+}
+
+func TestUnreachable(t *testing.T) {
+	c, err := New(Options{URL: "http://127.0.0.1:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var gone *UnreachableError
+	if err := c.Ready(context.Background()); !errors.As(err, &gone) || !strings.Contains(err.Error(), "http://127.0.0.1:1") {
+		t.Fatalf("got %v, want *UnreachableError with the address", err)
+	}
+}
+
+func TestLogTellsReaderFromWriter(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.Write(bytes.Repeat([]byte("x"), 1<<20)) })
+	closed := errors.New("closed")
+	err := c.Log(context.Background(), failing{closed}, "x", LogQuery{Tail: 3}, false)
+	if !errors.Is(err, closed) {
+		t.Fatalf("got %v, want the writer's error", err)
+	}
+	cut := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		fmt.Fprint(w, "short")
+	})
+	var out bytes.Buffer
+	if err := cut.Log(context.Background(), &out, "x", LogQuery{}, false); err == nil || out.String() != "short" {
+		t.Fatalf("got %q, %v; want what came and an error", out.String(), err)
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Write([]byte) (int, error) { return 0, f.err }

@@ -1,0 +1,224 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"stint.dev/stint/job"
+)
+
+// RunsQuery filters a list of runs. Zero fields do not filter.
+type RunsQuery struct {
+	Job    string
+	State  []string
+	Health []string
+	Labels []string // KEY=VALUE
+	Text   string
+	Limit  int
+	Cursor string
+}
+
+// RunsPage is one page of runs, newest first.
+type RunsPage struct {
+	Runs       []job.Run `json:"runs"`
+	NextCursor *string   `json:"next_cursor"`
+}
+
+// Runs lists runs.
+func (c *Client) Runs(ctx context.Context, q RunsQuery) (RunsPage, error) {
+	v := url.Values{}
+	set := func(key, value string) {
+		if value != "" {
+			v.Add(key, value)
+		}
+	}
+	set("job", q.Job)
+	set("q", q.Text)
+	set("cursor", q.Cursor)
+	for _, s := range q.State {
+		set("state", s)
+	}
+	for _, h := range q.Health {
+		set("health", h)
+	}
+	for _, l := range q.Labels {
+		set("label", l)
+	}
+	if q.Limit > 0 {
+		set("limit", strconv.Itoa(q.Limit))
+	}
+	var page RunsPage
+	err := c.get(ctx, "/api/v1/runs?"+v.Encode(), &page)
+	return page, err
+}
+
+// Run returns one run by id, prefix of an id, or job#number.
+func (c *Client) Run(ctx context.Context, ref string) (job.Run, error) {
+	var r job.Run
+	err := c.get(ctx, runPath(ref), &r)
+	return r, err
+}
+
+// Samples returns a run's samples, thinned to about points by keeping each stretch's
+// smallest and largest.
+func (c *Client) Samples(ctx context.Context, ref string, points int) ([]job.Sample, error) {
+	var out struct {
+		Samples []job.Sample `json:"samples"`
+	}
+	err := c.get(ctx, fmt.Sprintf("%s/samples?points=%d", runPath(ref), points), &out)
+	return out.Samples, err
+}
+
+// Events returns a run's changes of state and health, oldest first.
+func (c *Client) Events(ctx context.Context, ref string) ([]job.RunEvent, error) {
+	var out struct {
+		Events []job.RunEvent `json:"events"`
+	}
+	err := c.get(ctx, runPath(ref)+"/events", &out)
+	return out.Events, err
+}
+
+// Cancel asks for a run to be stopped and returns it.
+func (c *Client) Cancel(ctx context.Context, ref, by, why string) (job.Run, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	body, err := json.Marshal(map[string]string{"by": by, "why": why})
+	if err != nil {
+		return job.Run{}, fmt.Errorf("encode cancel request: %w", err)
+	}
+	var r job.Run
+	err = c.do(ctx, c.calls, http.MethodPost, runPath(ref)+"/cancel", "application/json", body, &r)
+	return r, err
+}
+
+// LogQuery chooses a part of a log. The zero value is all of it.
+type LogQuery struct {
+	Attempt  int
+	Step     string
+	Stream   string
+	Tail     int // only the last lines, when > 0
+	FromLine int64
+	Lines    int
+}
+
+// Values are the query parameters of q.
+func (q LogQuery) Values() url.Values {
+	v := url.Values{}
+	num := func(key string, n int64) {
+		if n > 0 {
+			v.Set(key, strconv.FormatInt(n, 10))
+		}
+	}
+	num("attempt", int64(q.Attempt))
+	num("tail", int64(q.Tail))
+	num("from_line", q.FromLine)
+	num("lines", int64(q.Lines))
+	if q.Step != "" {
+		v.Set("step", q.Step)
+	}
+	if q.Stream != "" {
+		v.Set("stream", q.Stream)
+	}
+	return v
+}
+
+// Log copies the exact bytes of a log, or the chosen lines of it, to w. With asLines it
+// copies NDJSON instead: one object a line, with time, stream and number.
+func (c *Client) Log(ctx context.Context, w io.Writer, ref string, q LogQuery, asLines bool) error {
+	req, err := c.request(ctx, http.MethodGet, runPath(ref)+"/log?"+q.Values().Encode(), nil)
+	if err != nil {
+		return err
+	}
+	if asLines {
+		req.Header.Set("Accept", "application/x-ndjson")
+	} else {
+		req.Header.Set("Accept", "text/plain")
+	}
+	resp, err := c.calls.Do(req)
+	if err != nil {
+		return c.transportError(err)
+	}
+	defer func() { _ = resp.Body.Close() }() // read to its end or abandoned
+	if err := c.check(resp); err != nil {
+		return err
+	}
+	// A writer's error (a closed pipe) and a reader's (a cut connection) must stay apart.
+	sink := &writeErrors{w: w}
+	if _, err := io.Copy(sink, resp.Body); err != nil {
+		if sink.err != nil {
+			return sink.err
+		}
+		return fmt.Errorf("the log of %s broke off: %w", ref, c.transportError(err))
+	}
+	return nil
+}
+
+type writeErrors struct {
+	w   io.Writer
+	err error
+}
+
+func (s *writeErrors) Write(p []byte) (int, error) {
+	n, err := s.w.Write(p)
+	s.err = err
+	return n, err
+}
+
+// Jobs lists the jobs with what their runs have shown.
+func (c *Client) Jobs(ctx context.Context) ([]job.Summary, error) {
+	var out struct {
+		Jobs []job.Summary `json:"jobs"`
+	}
+	err := c.get(ctx, "/api/v1/jobs", &out)
+	return out.Jobs, err
+}
+
+// Ready asks whether the server can do its work.
+func (c *Client) Ready(ctx context.Context) error {
+	return c.get(ctx, "/readyz", nil)
+}
+
+// About is what a server says of itself.
+type About struct {
+	Version string
+	// Date is the server's clock in its answer, to a second; zero if it sent none.
+	Date string
+}
+
+// About asks for the server's version and clock.
+func (c *Client) About(ctx context.Context) (About, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	req, err := c.request(ctx, http.MethodGet, "/api/openapi.json", nil)
+	if err != nil {
+		return About{}, err
+	}
+	resp, err := c.calls.Do(req)
+	if err != nil {
+		return About{}, c.transportError(err)
+	}
+	defer drain(resp)
+	if err := c.check(resp); err != nil {
+		return About{}, err
+	}
+	var doc struct {
+		Info struct{ Title, Version string } `json:"info"`
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&doc); err != nil || doc.Info.Version == "" {
+		return About{}, fmt.Errorf("%s answers, but not as a Stint server: check the address", c.base)
+	}
+	return About{Version: doc.Info.Version, Date: resp.Header.Get("Date")}, nil
+}
+
+func (c *Client) get(ctx context.Context, path string, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return c.do(ctx, c.calls, http.MethodGet, path, "", nil, out)
+}
+
+func runPath(ref string) string { return "/api/v1/runs/" + url.PathEscape(ref) }

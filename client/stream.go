@@ -1,0 +1,210 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+const (
+	// silence is how long a live stream may say nothing (the server sends a comment every
+	// 15 s) before the connection is taken for dead.
+	silence = 45 * time.Second
+	// The pause between two tries to connect again grows from the first to the last.
+	firstPause = 200 * time.Millisecond
+	lastPause  = 5 * time.Second
+	// maxEvent bounds one event in memory.
+	maxEvent = 8 << 20
+)
+
+// StreamEvent is one server-sent event.
+type StreamEvent struct {
+	ID   string
+	Type string
+	Data []byte // JSON
+}
+
+// Follow calls handle for each event of a run's live stream, from the beginning or the
+// last tail lines, until handle returns an error, the server sends the event "end", or ctx
+// is done. A connection that breaks is made again and goes on after the last event handled,
+// so that nothing is lost or doubled; waiting is told through onWait (may be nil) once per
+// break. The errors of handle and permanent answers of the server come back; nil means end.
+func (c *Client) Follow(ctx context.Context, ref string, q LogQuery, handle func(StreamEvent) error, onWait func(error)) error {
+	lastID := ""
+	pause := firstPause
+	for {
+		got, err := c.followOnce(ctx, ref, q, &lastID, handle)
+		var stop *stopError
+		var problem *job.Problem
+		switch {
+		case err == nil:
+			return nil
+		case errors.As(err, &stop):
+			return stop.err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.As(err, &problem) && !problem.Temporary():
+			return err
+		}
+		if got {
+			pause = firstPause
+		}
+		if onWait != nil {
+			onWait(err)
+		}
+		wait := pause
+		if problem != nil && problem.RetryAfter > wait {
+			wait = problem.RetryAfter
+		}
+		if !sleep(ctx, wait) {
+			return ctx.Err()
+		}
+		pause = min(pause*2, lastPause)
+	}
+}
+
+// stopError carries an error of the caller's own out of the loop.
+type stopError struct{ err error }
+
+func (e *stopError) Error() string { return e.err.Error() }
+
+// followOnce holds one connection. It reports whether any event came.
+func (c *Client) followOnce(ctx context.Context, ref string, q LogQuery, lastID *string, handle func(StreamEvent) error) (got bool, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	req, err := c.request(ctx, http.MethodGet, runPath(ref)+"/stream?"+q.Values().Encode(), nil)
+	if err != nil {
+		return false, &stopError{err}
+	}
+	req.Header.Set("Accept", "text/event-stream")
+	if *lastID != "" {
+		req.Header.Set("Last-Event-ID", *lastID)
+	}
+	watchdog := time.AfterFunc(silence, func() { cancel(errSilent) })
+	defer watchdog.Stop()
+	resp, err := c.calls.Do(req)
+	if err != nil {
+		return false, c.transportError(err)
+	}
+	defer func() { _ = resp.Body.Close() }() // it never ends by itself
+	if err := c.check(resp); err != nil {
+		return false, err
+	}
+	if kind := resp.Header.Get("Content-Type"); !strings.HasPrefix(kind, "text/event-stream") {
+		return false, &stopError{fmt.Errorf("%s does not answer with a live stream (%s): is it a Stint server?", c.base, kind)}
+	}
+	events := NewEventReader(&touching{resp.Body, func() { watchdog.Reset(silence) }})
+	for {
+		ev, err := events.Next()
+		if err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				err = cause
+			}
+			return got, fmt.Errorf("live stream of %s: %w", c.base, err)
+		}
+		got = true
+		if err := handle(ev); err != nil {
+			return true, &stopError{err}
+		}
+		if ev.ID != "" {
+			*lastID = ev.ID
+		}
+		if ev.Type == "end" {
+			return true, nil
+		}
+	}
+}
+
+var errSilent = errors.New("the server said nothing for too long")
+
+type touching struct {
+	r     io.Reader
+	touch func()
+}
+
+func (t *touching) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	t.touch()
+	return n, err
+}
+
+// EventReader reads server-sent events as the HTML standard defines them.
+type EventReader struct{ r *bufio.Reader }
+
+// NewEventReader reads events from r.
+func NewEventReader(r io.Reader) *EventReader {
+	return &EventReader{bufio.NewReaderSize(r, 64<<10)}
+}
+
+// Next returns the next event that has data. It returns the reader's error, io.EOF at the
+// end, and an error for an event larger than 8 MiB.
+func (e *EventReader) Next() (StreamEvent, error) {
+	var ev StreamEvent
+	var data []byte
+	for {
+		line, err := e.line(maxEvent - len(data))
+		if err != nil {
+			return StreamEvent{}, err
+		}
+		if line == "" {
+			if data != nil {
+				ev.Data = data[:len(data)-1] // each data line added a newline
+				if ev.Type == "" {
+					ev.Type = "message"
+				}
+				return ev, nil
+			}
+			ev = StreamEvent{ID: ev.ID}
+			continue
+		}
+		field, value, _ := strings.Cut(line, ":")
+		value = strings.TrimPrefix(value, " ")
+		switch field {
+		case "id":
+			if !strings.Contains(value, "\x00") {
+				ev.ID = value
+			}
+		case "event":
+			ev.Type = value
+		case "data":
+			data = append(append(data, value...), '\n')
+		}
+	}
+}
+
+// line reads up to a newline and drops it and a carriage return before it.
+func (e *EventReader) line(most int) (string, error) {
+	var whole []byte
+	for {
+		part, err := e.r.ReadSlice('\n')
+		if len(whole)+len(part) > most {
+			return "", fmt.Errorf("an event of more than %s", job.Bytes(maxEvent))
+		}
+		whole = append(whole, part...)
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		return strings.TrimSuffix(string(whole[:len(whole)-1]), "\r"), nil
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

@@ -1,0 +1,152 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"pgregory.net/rapid"
+	"stint.dev/stint/job"
+)
+
+func TestEventReader(t *testing.T) {
+	in := ": comment\n\nid: 1\nevent: output\ndata: {\"a\":1}\n\n" +
+		"data: two\r\ndata:lines\r\n\r\n" +
+		"event: dropped because it has no data\n\n" +
+		"id: 2\nunknown: x\ndata\n\n" +
+		"data: the last one is not finished\n"
+	r := NewEventReader(strings.NewReader(in))
+	want := []StreamEvent{
+		{"1", "output", []byte(`{"a":1}`)},
+		{"", "message", []byte("two\nlines")},
+		{"2", "message", []byte("")},
+	}
+	for i, w := range want {
+		got, err := r.Next()
+		if err != nil || got.ID != w.ID || got.Type != w.Type || string(got.Data) != string(w.Data) {
+			t.Fatalf("event %d: got %+v, %v; want %+v", i, got, err, w)
+		}
+	}
+	if ev, err := r.Next(); !errors.Is(err, io.EOF) {
+		t.Fatalf("got %+v, %v; want io.EOF", ev, err)
+	}
+}
+
+func TestEventReaderRefusesAFlood(t *testing.T) {
+	r := NewEventReader(io.MultiReader(strings.NewReader("data: "), endless{}))
+	if _, err := r.Next(); err == nil || !strings.Contains(err.Error(), "8 MiB") {
+		t.Fatalf("got %v, want a refusal that names the limit", err)
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}
+
+// TestFollowResumes cuts the connection after any number of events: each comes once.
+func TestFollowResumes(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		total := rapid.IntRange(1, 20).Draw(rt, "events")
+		per := rapid.IntRange(1, 5).Draw(rt, "events a connection")
+		c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			from := 0
+			if last := r.Header.Get("Last-Event-ID"); last != "" {
+				if _, err := fmt.Sscanf(last, "1:%d", &from); err != nil {
+					t.Errorf("Last-Event-ID %q", last)
+				}
+			}
+			for n := from + 1; n <= min(from+per, total); n++ {
+				fmt.Fprintf(w, "id: 1:%d\nevent: output\ndata: %d\n\n", n, n)
+			}
+			if from+per >= total {
+				fmt.Fprint(w, "event: end\ndata: {}\n\n")
+			}
+			fmt.Fprint(w, "id: 1:999\nevent: output\ndata: torn") // the cut
+		})
+		var got []string
+		err := follow(c, func(ev StreamEvent) error {
+			if ev.Type == "output" {
+				got = append(got, string(ev.Data))
+			}
+			return nil
+		})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		for i, g := range got {
+			if g != fmt.Sprint(i+1) {
+				rt.Fatalf("got %v", got)
+			}
+		}
+		if len(got) != total {
+			rt.Fatalf("got %d events, want %d", len(got), total)
+		}
+	})
+}
+
+// follow follows without the pauses between connections.
+func follow(c *Client, handle func(StreamEvent) error) error {
+	last := ""
+	for range 100 {
+		_, err := c.followOnce(context.Background(), "x", LogQuery{}, &last, handle)
+		var stop *stopError
+		if err == nil || errors.As(err, &stop) {
+			return err
+		}
+	}
+	return errors.New("no end after 100 connections")
+}
+
+func TestFollowWaitsAndGoesOn(t *testing.T) {
+	var calls atomic.Int32
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		if calls.Add(1) == 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, "event: end\ndata: {}\n\n")
+	})
+	waits := 0
+	err := c.Follow(context.Background(), "x", LogQuery{}, func(StreamEvent) error { return nil }, func(error) { waits++ })
+	if err != nil || waits != 1 {
+		t.Fatalf("got %v after %d waits, want an end after 1", err, waits)
+	}
+}
+
+func TestFollowStops(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "gone") {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, "event: output\ndata: {}\n\n")
+		http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	enough := errors.New("enough")
+	if err := c.Follow(context.Background(), "x", LogQuery{}, func(StreamEvent) error { return enough }, nil); !errors.Is(err, enough) {
+		t.Errorf("got %v, want the handler's error", err)
+	}
+	var p *job.Problem
+	if err := c.Follow(context.Background(), "gone", LogQuery{}, nil, nil); !errors.As(err, &p) || p.Status != 404 {
+		t.Errorf("got %v, want the 404", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	err := c.Follow(ctx, "x", LogQuery{}, func(StreamEvent) error { cancel(); return nil }, nil)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+}

@@ -1,0 +1,157 @@
+// Package console is how the commands speak to a person: colours only on a terminal,
+// tables, units that people read, one line of progress, one line for an error.
+package console
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+	"stint.dev/stint/internal/cli/option"
+)
+
+// Exit codes of stint itself; a job's own code is passed through.
+const (
+	ExitOK      = 0
+	ExitFailed  = 1
+	ExitUsage   = 2
+	ExitNoStart = 125 // stint run could not do its own work before the job started
+)
+
+// ExitError ends the program with a code. Err, if any, is told first.
+type ExitError struct {
+	Code int
+	Err  error
+}
+
+func (e *ExitError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("exit code %d", e.Code)
+	}
+	return e.Err.Error()
+}
+
+func (e *ExitError) Unwrap() error { return e.Err }
+
+// Console is where a command reads and writes, and the environment it runs in.
+type Console struct {
+	In       *os.File
+	Out, Err *os.File
+	Getenv   func(string) string
+}
+
+// Report tells an error on stderr in one line and returns the exit code it asks for.
+func (c *Console) Report(program string, err error) int {
+	if err == nil {
+		return ExitOK
+	}
+	code := ExitFailed
+	var exit *ExitError
+	var usage *option.UsageError
+	switch {
+	case errors.As(err, &exit):
+		code, err = exit.Code, exit.Err
+	case errors.As(err, &usage):
+		code = ExitUsage
+	}
+	if err != nil {
+		fmt.Fprintf(c.Err, "%s: %s\n", program, Clean(err.Error()))
+	}
+	return code
+}
+
+// Say writes one line to stderr.
+func (c *Console) Say(format string, args ...any) {
+	fmt.Fprintf(c.Err, "stint: %s\n", Clean(fmt.Sprintf(format, args...)))
+}
+
+// IsTerminal reports whether f is one that understands colours and cursor movement.
+func (c *Console) IsTerminal(f *os.File) bool {
+	return c.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
+}
+
+// Colours reports whether to write colours to f: a terminal, and nobody said NO_COLOR.
+func (c *Console) Colours(f *os.File) bool {
+	return c.Getenv("NO_COLOR") == "" && c.IsTerminal(f)
+}
+
+// Width is the number of columns of the terminal behind f; 0 when it is none.
+func (c *Console) Width(f *os.File) int {
+	if !c.IsTerminal(f) {
+		return 0
+	}
+	w, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return w
+}
+
+// Clean makes a string from outside safe to print on one line: control characters and
+// what would reorder or hide text are shown as escapes.
+func Clean(s string) string {
+	if utf8.ValidString(s) && strings.IndexFunc(s, unsafe) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unsafe(r) {
+			q := fmt.Sprintf("%+q", r)
+			b.WriteString(strings.Trim(q, "'"))
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func unsafe(r rune) bool {
+	return r != ' ' && !unicode.IsGraphic(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
+}
+
+// Style writes text in colour when the destination wants it.
+type Style struct{ on bool }
+
+// StyleFor returns the style for f.
+func (c *Console) StyleFor(f *os.File) Style { return Style{c.Colours(f)} }
+
+// The palette: the terminal's own colours, so that light and dark themes both work.
+func (s Style) paint(code, text string) string {
+	if !s.on || text == "" {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+// Bold, Muted and the rest colour a text.
+func (s Style) Bold(t string) string    { return s.paint("1", t) }
+func (s Style) Muted(t string) string   { return s.paint("2", t) }
+func (s Style) Blue(t string) string    { return s.paint("34", t) }
+func (s Style) Green(t string) string   { return s.paint("32", t) }
+func (s Style) Red(t string) string     { return s.paint("31", t) }
+func (s Style) Yellow(t string) string  { return s.paint("33", t) }
+func (s Style) Magenta(t string) string { return s.paint("35", t) }
+
+// PrintJSON writes v to stdout, indented.
+func (c *Console) PrintJSON(v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the answer as JSON: %w", err)
+	}
+	return WriteAll(c.Out, string(text)+"\n")
+}
+
+// WriteAll writes text to w. A reader that has gone away (a closed pipe) is how people
+// stop a listing, so it comes back as *ExitError without a message.
+func WriteAll(w io.Writer, text string) error {
+	if _, err := io.WriteString(w, text); err != nil {
+		return Broken(err)
+	}
+	return nil
+}

@@ -1,0 +1,157 @@
+package console
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"pgregory.net/rapid"
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/job"
+)
+
+// capture returns a console that writes to files, and what it wrote to stderr.
+func capture(t *testing.T) (*Console, func() string) {
+	t.Helper()
+	f, err := os.Create(t.TempDir() + "/err")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return &Console{In: f, Out: f, Err: f, Getenv: func(string) string { return "" }}, func() string {
+		text, err := os.ReadFile(f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+}
+
+func TestReport(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		code int
+		says string
+	}{
+		"none":        {nil, 0, ""},
+		"plain":       {errors.New("it broke"), 1, "stint: it broke\n"},
+		"usage":       {option.Usagef("bad flag"), 2, "stint: bad flag\n"},
+		"job's code":  {&ExitError{Code: 3}, 3, ""},
+		"could not":   {&ExitError{Code: 125, Err: errors.New("no dir")}, 125, "stint: no dir\n"},
+		"hostile":     {errors.New("a\x1b[31mred\nline"), 1, `stint: a\x1b[31mred\nline` + "\n"},
+		"closed pipe": {Broken(syscall.EPIPE), 141, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			con, stderr := capture(t)
+			if code := con.Report("stint", c.err); code != c.code || stderr() != c.says {
+				t.Errorf("got %d and %q, want %d and %q", code, stderr(), c.code, c.says)
+			}
+		})
+	}
+}
+
+func TestCleanLeavesOneSafeLine(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		in := rapid.String().Draw(rt, "text") + rapid.SampledFrom([]string{"", "\x1b]8;;x\a", "\u202e", "\u200b", "\r", "\xff"}).Draw(rt, "evil")
+		out := Clean(in)
+		if !utf8.ValidString(out) || strings.ContainsAny(out, "\x1b\r\n\a\u202e\u200b") {
+			rt.Fatalf("%q became %q", in, out)
+		}
+	})
+	for _, same := range []string{"plain", "naïve — ✓", "日本語", "a b"} {
+		if Clean(same) != same {
+			t.Errorf("%q became %q", same, Clean(same))
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	got := Table([]string{"NAME", "N"}, [][]Cell{{T("a"), R("5")}, {T("longer"), R("123")}}, 0, Style{})
+	want := "NAME      N\na         5\nlonger  123\n"
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	cut := Table([]string{"A", "COMMAND"}, [][]Cell{{T("x"), T(strings.Repeat("y", 50))}}, 20, Style{})
+	for line := range strings.Lines(cut) {
+		if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > 20 {
+			t.Errorf("a line of %d columns: %q", n, line)
+		}
+	}
+}
+
+func TestColoursOnlyOnATerminal(t *testing.T) {
+	con, _ := capture(t)
+	if con.Colours(con.Out) || con.StyleFor(con.Out).Red("x") != "x" {
+		t.Error("a file was written to in colour")
+	}
+	if got := (Style{on: true}).Red("x"); got != "\x1b[31mx\x1b[0m" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0 s", 2400 * time.Millisecond: "2.4 s", 42 * time.Second: "42 s",
+		12*time.Minute + 40*time.Second: "12 m 40 s", 3*time.Hour + 5*time.Minute: "3 h 5 m", 50 * time.Hour: "2 d 2 h",
+	} {
+		if got := Duration(d); got != want {
+			t.Errorf("%v: got %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestEveryStateHasAShapeOfItsOwn(t *testing.T) {
+	shapes := map[string]job.State{}
+	for _, s := range job.States() {
+		if !s.Terminal() {
+			continue
+		}
+		shape := strings.Fields(StateCell(s, Style{}).Text)[0]
+		if other, taken := shapes[shape]; taken {
+			t.Errorf("%s and %s have the same shape", s, other)
+		}
+		shapes[shape] = s
+	}
+}
+
+func TestProgressIsSilentOffATerminal(t *testing.T) {
+	con, stderr := capture(t)
+	p := con.Wait("waiting")
+	p.Update("still waiting")
+	p.Done()
+	if stderr() != "" {
+		t.Errorf("wrote %q", stderr())
+	}
+}
+
+func TestStateDir(t *testing.T) {
+	env := map[string]string{}
+	con := &Console{Getenv: func(k string) string { return env[k] }}
+	env["XDG_STATE_HOME"] = "/xdg"
+	if dir, err := con.StateDir(); err != nil || dir != "/xdg/stint" {
+		t.Errorf("got %s, %v", dir, err)
+	}
+	env["STINT_STATE"] = "/state"
+	if dir, err := con.StateDir(); err != nil || dir != "/state" {
+		t.Errorf("got %s, %v", dir, err)
+	}
+}
+
+func TestWriteAllTellsRealTrouble(t *testing.T) {
+	var exit *ExitError
+	if err := WriteAll(brokenWriter{syscall.ENOSPC}, "x"); err == nil || errors.As(err, &exit) {
+		t.Errorf("got %v, want the full disk", err)
+	}
+	if err := WriteAll(&bytes.Buffer{}, "x"); err != nil {
+		t.Error(err)
+	}
+}
+
+type brokenWriter struct{ err error }
+
+func (w brokenWriter) Write([]byte) (int, error) { return 0, w.err }

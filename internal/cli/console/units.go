@@ -1,0 +1,86 @@
+package console
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// Duration writes a length of time in at most two units: "2.4 s", "12 m 40 s", "3 h 5 m".
+func Duration(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0 s"
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d m %d s", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h %d m", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%d d %d h", int(d.Hours())/24, int(d.Hours())%24)
+}
+
+// Ago writes how long before now a time was.
+func Ago(t, now time.Time) string {
+	d := now.Sub(t)
+	if d < time.Second {
+		return "now"
+	}
+	return Duration(d.Truncate(time.Second)) + " ago"
+}
+
+// StateCell is a state as shape, word and colour.
+func StateCell(s job.State, style Style) Cell {
+	shape, paint := "●", style.Blue
+	switch s {
+	case job.Queued, job.Retrying:
+		shape, paint = "○", style.Muted
+	case job.Succeeded:
+		shape, paint = "✓", style.Green
+	case job.Failed:
+		shape, paint = "✕", style.Red
+	case job.Canceled:
+		shape, paint = "⊘", style.Muted
+	case job.TimedOut:
+		shape, paint = "⏱", style.Yellow
+	case job.Lost:
+		shape, paint = "⌁", style.Magenta
+	}
+	return P(shape+" "+string(s), paint)
+}
+
+// Broken turns the error of a reader that went away into a quiet end: 128+SIGPIPE, as a
+// program that the signal had ended.
+func Broken(err error) error {
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, os.ErrClosed) {
+		return &ExitError{Code: 128 + int(syscall.SIGPIPE)}
+	}
+	return fmt.Errorf("write the answer: %w", err)
+}
+
+// StateDir is where an agent keeps its spool and caches: STINT_STATE, else the place the
+// XDG rules name, else /var/lib/stint for root.
+func (c *Console) StateDir() (string, error) {
+	if dir := c.Getenv("STINT_STATE"); dir != "" {
+		return dir, nil
+	}
+	if dir := c.Getenv("XDG_STATE_HOME"); dir != "" {
+		return dir + "/stint", nil
+	}
+	if os.Geteuid() == 0 {
+		return "/var/lib/stint", nil
+	}
+	if home := c.Getenv("HOME"); home != "" {
+		return home + "/.local/state/stint", nil
+	}
+	return "", fmt.Errorf("no place for the agent's state: neither STINT_STATE nor HOME is set: %w", fs.ErrNotExist)
+}

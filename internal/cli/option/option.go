@@ -1,0 +1,174 @@
+// Package option holds what a command can be told: one row per option, from which its
+// flag, its environment name, its default, its help and its line in docs/options.md come.
+package option
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// Kind says how an option's text is read.
+type Kind int
+
+const (
+	Text     Kind = iota
+	List          // repeatable; in the environment one per line
+	Switch        // on or off
+	Duration      // "90s", "5m", "2h", "1d"
+	Size          // bytes: "512M", "2GiB"
+	Number        // "1.5"
+)
+
+// Option is one row of the table.
+type Option struct {
+	Name    string
+	Short   string // one letter, or empty
+	Kind    Kind
+	Default string
+	Value   string // how help names the value: "URL"
+	Help    string // one line
+	// Secret values are never shown as a default or in an error.
+	Secret bool
+}
+
+// Env is the option's name in the environment.
+func (o Option) Env() string {
+	return "STINT_" + strings.ToUpper(strings.ReplaceAll(o.Name, "-", "_"))
+}
+
+// UsageError says that a command was used wrongly: exit code 2.
+type UsageError struct{ Text string }
+
+func (e *UsageError) Error() string { return e.Text }
+
+// Usagef makes a *UsageError.
+func Usagef(format string, args ...any) error {
+	return &UsageError{fmt.Sprintf(format, args...)}
+}
+
+// Set is the options of one command and, after Resolve, their values.
+type Set struct {
+	rows   []Option
+	flags  *pflag.FlagSet
+	values map[string]*value
+}
+
+type value struct {
+	text     string
+	list     []string
+	on       bool
+	duration time.Duration
+	size     int64
+	number   float64
+	given    bool // by flag or environment
+}
+
+// Register declares the rows as flags.
+func Register(fs *pflag.FlagSet, rows []Option) *Set {
+	s := &Set{rows: rows, flags: fs, values: map[string]*value{}}
+	for _, o := range rows {
+		v := &value{}
+		s.values[o.Name] = v
+		help := fmt.Sprintf("%s [%s]", o.Help, o.Env())
+		switch o.Kind {
+		case List:
+			fs.StringArrayVarP(&v.list, o.Name, o.Short, nil, help)
+		case Switch:
+			fs.BoolVarP(&v.on, o.Name, o.Short, false, help)
+		default:
+			fs.StringVarP(&v.text, o.Name, o.Short, o.Default, help)
+		}
+		if o.Value != "" {
+			// pflag takes the value's name from a quoted word of the help.
+			fs.Lookup(o.Name).Usage = "`" + o.Value + "`: " + help
+		}
+	}
+	return s
+}
+
+// Resolve reads the environment for what the flags left open and checks every value. It
+// returns a *UsageError that names the flag or variable.
+func (s *Set) Resolve(getenv func(string) string) error {
+	for _, o := range s.rows {
+		v := s.values[o.Name]
+		from := "--" + o.Name
+		v.given = s.flags.Changed(o.Name)
+		if env := getenv(o.Env()); !v.given && env != "" {
+			from = o.Env()
+			v.given = true
+			if err := v.fromEnv(o, env); err != nil {
+				return Usagef("%s: %v", from, err)
+			}
+		}
+		if err := v.parse(o); err != nil {
+			return Usagef("%s: %v", from, err)
+		}
+	}
+	return nil
+}
+
+func (v *value) fromEnv(o Option, env string) error {
+	switch o.Kind {
+	case List:
+		v.list = strings.Split(strings.TrimRight(env, "\n"), "\n")
+	case Switch:
+		switch strings.ToLower(env) {
+		case "1", "true", "yes", "on":
+			v.on = true
+		case "0", "false", "no", "off":
+			v.on = false
+		default:
+			return fmt.Errorf("%q is neither 1 nor 0", env)
+		}
+	default:
+		v.text = env
+	}
+	return nil
+}
+
+func (v *value) parse(o Option) (err error) {
+	if v.text == "" {
+		return nil
+	}
+	switch o.Kind {
+	case Duration:
+		v.duration, err = ParseDuration(v.text)
+	case Size:
+		v.size, err = ParseSize(v.text)
+	case Number:
+		v.number, err = parseNumber(v.text)
+	}
+	return err
+}
+
+// Text is the value of a Text option.
+func (s *Set) Text(name string) string { return s.get(name).text }
+
+// List is the values of a List option.
+func (s *Set) List(name string) []string { return s.get(name).list }
+
+// On is the value of a Switch.
+func (s *Set) On(name string) bool { return s.get(name).on }
+
+// Duration is the value of a Duration option.
+func (s *Set) Duration(name string) time.Duration { return s.get(name).duration }
+
+// Size is the value of a Size option in bytes.
+func (s *Set) Size(name string) int64 { return s.get(name).size }
+
+// Number is the value of a Number option.
+func (s *Set) Number(name string) float64 { return s.get(name).number }
+
+// Given reports whether a flag or the environment set the option.
+func (s *Set) Given(name string) bool { return s.get(name).given }
+
+func (s *Set) get(name string) *value {
+	v, ok := s.values[name]
+	if !ok {
+		panic("option: no option is called " + name) // only a programmer can cause it
+	}
+	return v
+}
