@@ -49,7 +49,7 @@ func (s *Server) getLog(w http.ResponseWriter, r *http.Request) {
 	}
 	var from int64
 	if err == nil && q.window() {
-		from, err = s.firstLine(ctx, view, q)
+		from, err = firstLine(ctx, s.store, view, q)
 	}
 	if err != nil {
 		s.fail(w, r, err)
@@ -62,9 +62,9 @@ func (s *Server) getLog(w http.ResponseWriter, r *http.Request) {
 	out := newPatientWriter(w)
 	buf := bufio.NewWriterSize(out, 64<<10)
 	if q.window() {
-		err = s.writeLines(ctx, buf, view, q, from)
+		err = writeLines(ctx, s.store, buf, view, q, from)
 	} else {
-		err = s.writeRaw(ctx, buf, view, q)
+		err = writeRaw(ctx, s.store, buf, view, q)
 	}
 	if err == nil {
 		err = buf.Flush()
@@ -183,9 +183,9 @@ func fileName(view job.Run) string {
 
 // writeRaw writes the bytes that the attempt had printed when view was read, in journal
 // order, block by block.
-func (s *Server) writeRaw(ctx context.Context, w io.Writer, view job.Run, q logQuery) error {
+func writeRaw(ctx context.Context, store blockStore, w io.Writer, view job.Run, q logQuery) error {
 	left := view.Output.Bytes
-	c := cursor{store: s.store, run: view.ID, attempt: view.Attempt}
+	c := cursor{store: store, run: view.ID, attempt: view.Attempt}
 	for left > 0 {
 		b, ok, err := c.next(ctx)
 		if err != nil || !ok {

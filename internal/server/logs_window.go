@@ -11,26 +11,26 @@ import (
 
 // firstLine is the number of the line that a window begins with, or one no line has yet
 // when the window is empty.
-func (s *Server) firstLine(ctx context.Context, view job.Run, q logQuery) (int64, error) {
+func firstLine(ctx context.Context, store blockStore, view job.Run, q logQuery) (int64, error) {
 	switch {
 	case q.tail >= 0:
-		return tailLine(ctx, s.store, view, q.outputFilter, q.tail)
+		return tailLine(ctx, store, view, q.outputFilter, q.tail)
 	case !q.fromTime.IsZero():
-		return s.lineNear(ctx, view, q)
+		return lineNear(ctx, store, view, q)
 	}
 	return max(1, q.fromLine), nil
 }
 
 // lineNear is the first line of the first block that reaches up to a time. Lines in it
 // may be older still.
-func (s *Server) lineNear(ctx context.Context, view job.Run, q logQuery) (int64, error) {
+func lineNear(ctx context.Context, store blockStore, view job.Run, q logQuery) (int64, error) {
 	var failed error
 	lines := view.Output.Lines
 	n := sort.Search(int(lines), func(i int) bool {
 		if failed != nil {
 			return true
 		}
-		heads, err := s.store.BlocksFromLine(ctx, view.ID, view.Attempt, int64(i)+1, 1)
+		heads, err := store.BlocksFromLine(ctx, view.ID, view.Attempt, int64(i)+1, 1)
 		if err != nil {
 			failed = err
 		}
@@ -170,10 +170,10 @@ type windowReader struct {
 }
 
 // writeLines writes whole lines from a number on.
-func (s *Server) writeLines(ctx context.Context, w io.Writer, view job.Run, q logQuery, from int64) error {
+func writeLines(ctx context.Context, store blockStore, w io.Writer, view job.Run, q logQuery, from int64) error {
 	start := int64(0) // from the first line: gaps may come even before it
 	if from > 1 {
-		heads, err := s.store.BlocksFromLine(ctx, view.ID, view.Attempt, from, 1)
+		heads, err := store.BlocksFromLine(ctx, view.ID, view.Attempt, from, 1)
 		if err != nil {
 			return err
 		}
@@ -183,7 +183,7 @@ func (s *Server) writeLines(ctx context.Context, w io.Writer, view job.Run, q lo
 		start = heads[0].Start
 	}
 	wr := newWindowReader(w, q, from)
-	c := cursor{store: s.store, run: view.ID, attempt: view.Attempt, pos: start}
+	c := cursor{store: store, run: view.ID, attempt: view.Attempt, pos: start}
 	for !wr.done() {
 		b, ok, err := c.next(ctx)
 		if err != nil {
