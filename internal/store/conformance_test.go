@@ -37,6 +37,23 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		test func(*testing.T, *store.Store)
 	}{
 		{"whole run in one append", wholeRun},
+		{"errors stay with their append", errorsStay},
+		{"cut anywhere", cutAnywhere},
+		{"small blocks are merged", smallBlocks},
+		{"runs are numbered per job", numbering},
+		{"two writers of one journal", twoWriters},
+		{"heartbeats", heartbeats},
+		{"lost and heard again", lostAndHeard},
+		{"attempts", attempts},
+		{"hostile words", hostileWords},
+		{"pages of runs", pagesOfRuns},
+		{"find a run", findRun},
+		{"events", events},
+		{"jobs", jobs},
+		{"cancel", cancel},
+		{"leases and verdicts", leases},
+		{"tokens", tokens},
+		{"ping", ping},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
 	}

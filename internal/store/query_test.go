@@ -1,0 +1,259 @@
+package store_test
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+func hostileWords(t *testing.T, s *store.Store) {
+	id, data := whole(t, journal.Attempt{
+		Host: "h\x00\xff'; DROP TABLE runs", Args: []string{"a\x00b", "%_\\", strings.Repeat("é", 100_000)}, Dir: "\x1b[31m", AgentVersion: "\x00",
+	}, 0, "\x00\xff")
+	got := one(t, s, id, 1, 0, data)
+	if diff := cmp.Diff(got.Run, mustRun(t, s, id)); diff != "" {
+		t.Error("run (-returned +stored):", diff)
+	}
+	for _, q := range []index.RunQuery{
+		{Text: `%_\`},
+		{Text: "drop table"},
+		{Text: id[:20]},
+	} {
+		if page, err := s.Runs(t.Context(), q); err != nil || len(page.Runs) != 1 {
+			t.Errorf("query %+v: %d runs, %v", q, len(page.Runs), err)
+		}
+	}
+	for _, q := range []index.RunQuery{
+		{Text: "z\x00\xff"}, {Text: strings.Repeat("%", 100_000)}, {Job: "\x00"}, {Job: "\xff"},
+		{States: []job.State{"\x00"}}, {Labels: map[string]string{"\x00": "\xff"}}, {Text: "100%"},
+	} {
+		if page, err := s.Runs(t.Context(), q); err != nil || len(page.Runs) != 0 {
+			t.Errorf("query %.40q: %d runs, %v", fmt.Sprint(q), len(page.Runs), err)
+		}
+	}
+	var missing *index.NotFoundError
+	if _, err := s.Job(t.Context(), "\x00"); !errors.As(err, &missing) {
+		t.Errorf("job: %v", err)
+	}
+	if _, err := s.Run(t.Context(), "\x00"); !errors.As(err, &missing) {
+		t.Errorf("run: %v", err)
+	}
+	var invalid *job.InvalidError
+	for _, c := range []string{"x", "\x00", "LTEsMQ", strings.Repeat("A", 9000)} {
+		if _, err := s.Runs(t.Context(), index.RunQuery{Cursor: c}); !errors.As(err, &invalid) {
+			t.Errorf("cursor %.20q: %v", c, err)
+		}
+	}
+}
+
+func pagesOfRuns(t *testing.T, s *store.Store) {
+	const n = 23
+	var want []string
+	for i := range n {
+		a := journal.Attempt{Job: fmt.Sprint("job", i%3), Labels: map[string]string{"third": fmt.Sprint(i % 3), "all": ""}}
+		id, data := whole(t, a, i%2)
+		got := try(t, s, index.Append{Run: id, Attempt: 1, Data: data, At: noon.Add(time.Duration(i/2) * time.Second)})
+		if got.Err != nil {
+			t.Fatal(got.Err)
+		}
+		want = append(want, id)
+	}
+	live := running(t, s, journal.Attempt{Job: "live"})
+	slices.Reverse(want)
+	var got []string
+	q := index.RunQuery{Limit: 4, States: []job.State{job.Succeeded, job.Failed}}
+	for {
+		page, err := s.Runs(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range page.Runs {
+			got = append(got, r.ID)
+		}
+		if page.NextCursor == "" {
+			break
+		}
+		if len(page.Runs) != 4 {
+			t.Fatalf("page of %d", len(page.Runs))
+		}
+		q.Cursor = page.NextCursor
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error("all pages (-want +got):", diff)
+	}
+	for _, tt := range []struct {
+		query index.RunQuery
+		want  int
+	}{
+		{index.RunQuery{Job: "job1"}, 8},
+		{index.RunQuery{Job: "job"}, 0},
+		{index.RunQuery{States: []job.State{job.Failed}}, 11},
+		{index.RunQuery{Job: "job1", States: []job.State{job.Failed}}, 4},
+		{index.RunQuery{Labels: map[string]string{"third": "2", "all": ""}}, 7},
+		{index.RunQuery{Labels: map[string]string{"third": "2", "all": "x"}}, 0},
+		{index.RunQuery{Health: []job.Health{job.Healthy}}, 1},
+		{index.RunQuery{Health: []job.Health{job.Critical}}, 0},
+		{index.RunQuery{Text: "LIVE"}, 1},
+		{index.RunQuery{Text: live.id}, 1},
+	} {
+		tt.query.Limit = 500
+		if page, err := s.Runs(t.Context(), tt.query); err != nil || len(page.Runs) != tt.want {
+			t.Errorf("%+v: %d runs, want %d (%v)", tt.query, len(page.Runs), tt.want, err)
+		}
+	}
+}
+
+func findRun(t *testing.T, s *store.Store) {
+	a, b := "0199aaaa-0000-7000-8000-00000000000a", "0199aaaa-0000-7000-8000-00000000000b"
+	for _, id := range []string{a, b} {
+		_, data := whole(t, journal.Attempt{Run: id}, 0)
+		one(t, s, id, 1, 0, data)
+	}
+	if id, err := s.FindRun(t.Context(), job.Ref{IDPrefix: a}); err != nil || id != a {
+		t.Errorf("whole id: %s, %v", id, err)
+	}
+	if id, err := s.FindRun(t.Context(), job.Ref{Job: "train", Number: 2}); err != nil || id != b {
+		t.Errorf("number: %s, %v", id, err)
+	}
+	var ambiguous *index.AmbiguousError
+	if _, err := s.FindRun(t.Context(), job.Ref{IDPrefix: "0199"}); !errors.As(err, &ambiguous) || len(ambiguous.Matches) != 2 {
+		t.Errorf("ambiguous prefix: %v", err)
+	}
+	var missing *index.NotFoundError
+	for _, ref := range []job.Ref{{IDPrefix: "0198"}, {Job: "train", Number: 3}, {Job: "x\x00", Number: 1}} {
+		if _, err := s.FindRun(t.Context(), ref); !errors.As(err, &missing) {
+			t.Errorf("%+v: %v", ref, err)
+		}
+	}
+}
+
+func events(t *testing.T, s *store.Store) {
+	if last, err := s.LastEventID(t.Context()); err != nil || last != 0 {
+		t.Errorf("last event of an empty store: %d, %v", last, err)
+	}
+	idA, dataA := whole(t, journal.Attempt{}, 0)
+	idB, dataB := whole(t, journal.Attempt{}, 1)
+	a, b := one(t, s, idA, 1, 0, dataA), one(t, s, idB, 1, 0, dataB)
+	want := slices.Concat(a.Events, b.Events)
+	got, err := s.Events(t.Context(), "", 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error("events (-returned +stored):", diff)
+	}
+	got, err = s.Events(t.Context(), idB, 0, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(b.Events[:2], got); diff != "" {
+		t.Error("events of one run (-want +got):", diff)
+	}
+	last, err := s.LastEventID(t.Context())
+	if err != nil || last != want[len(want)-1].ID {
+		t.Errorf("last event %d, %v", last, err)
+	}
+	if got, err := s.Events(t.Context(), "", last, 10); err != nil || len(got) != 0 {
+		t.Errorf("after the last: %+v, %v", got, err)
+	}
+	if e := want[0]; e.From != "queued" || e.To != "starting" || e.Clock != "agent" || !e.At.Equal(epoch.Add(time.Second)) {
+		t.Errorf("first event: %+v", e)
+	}
+}
+
+func jobs(t *testing.T, s *store.Store) {
+	for i := range 25 {
+		lines := slices.Repeat([]string{"x\n"}, i) // a second each
+		id, data := whole(t, journal.Attempt{Job: "etl"}, 0, lines...)
+		got := try(t, s, index.Append{Run: id, Attempt: 1, Data: data, At: noon.Add(time.Duration(i) * time.Second)})
+		if got.Err != nil {
+			t.Fatal(got.Err)
+		}
+	}
+	id, data := whole(t, journal.Attempt{Job: "etl"}, 1)
+	one(t, s, id, 1, 0, data)
+	live := running(t, s, journal.Attempt{Job: "live"})
+	all, err := s.Jobs(t.Context())
+	if err != nil || len(all) != 2 || all[0].Name != "etl" || all[1].Name != "live" {
+		t.Fatalf("jobs: %+v, %v", all, err)
+	}
+	etl, err := s.Job(t.Context(), "etl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(all[0], etl); diff != "" {
+		t.Error("job (-list +one):", diff)
+	}
+	if etl.Runs != 26 || etl.Succeeded != 25 || etl.Active != 0 || etl.LastRun == nil || etl.LastRun.ID != id || etl.LastSuccessAt == nil {
+		t.Errorf("etl: %+v", etl)
+	}
+	// From the identity to the outcome: 4 seconds and one a line, for 5 to 24 lines.
+	want := &job.Usual{Runs: 20, DurationP50Seconds: 18, DurationP95Seconds: 27, PeakMemoryP50Bytes: 1 << 20, PeakMemoryP95Bytes: 1 << 20}
+	if diff := cmp.Diff(want, etl.Usual); diff != "" {
+		t.Error("usual (-want +got):", diff)
+	}
+	if l := all[1]; l.Active != 1 || l.Usual != nil || l.LastRun.ID != live.id || l.LastSuccessAt != nil {
+		t.Errorf("live: %+v", l)
+	}
+	var missing *index.NotFoundError
+	if _, err := s.Job(t.Context(), "none"); !errors.As(err, &missing) {
+		t.Errorf("no job: %v", err)
+	}
+}
+
+func tokens(t *testing.T, s *store.Store) {
+	hash := sha256.Sum256([]byte("secret"))
+	expires := noon.Add(time.Hour)
+	want := index.Token{ID: "t1", Name: "ci", Scope: "agent", Prefix: "stint_ab", Hash: hash[:], CreatedAt: noon, ExpiresAt: &expires}
+	if err := s.CreateToken(t.Context(), want); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CreateToken(t.Context(), index.Token{ID: "t2", Hash: hash[:]}); err == nil {
+		t.Error("the same secret twice")
+	}
+	used := noon.Add(time.Minute)
+	if err := s.TouchToken(t.Context(), "t1", used); err != nil {
+		t.Fatal(err)
+	}
+	want.LastUsedAt = &used
+	got, err := s.TokenByHash(t.Context(), hash[:])
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Error("token (-want +got):", diff, err)
+	}
+	all, err := s.Tokens(t.Context())
+	if diff := cmp.Diff([]index.Token{want}, all); diff != "" || err != nil {
+		t.Error("tokens (-want +got):", diff, err)
+	}
+	if err := s.RevokeToken(t.Context(), "t1"); err != nil {
+		t.Fatal(err)
+	}
+	var missing *index.NotFoundError
+	if _, err := s.TokenByHash(t.Context(), hash[:]); !errors.As(err, &missing) {
+		t.Errorf("revoked token: %v", err)
+	}
+	if err := s.RevokeToken(t.Context(), "t1"); !errors.As(err, &missing) {
+		t.Errorf("revoke again: %v", err)
+	}
+}
+
+func ping(t *testing.T, s *store.Store) {
+	for range 2 {
+		if err := s.Ping(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if all, err := s.Jobs(t.Context()); err != nil || len(all) != 0 {
+		t.Errorf("ping left something behind: %+v, %v", all, err)
+	}
+}
