@@ -48,21 +48,19 @@ var (
 		errors:  []int{400, 404},
 	}
 	docSamples = doc{
-		text:   "Returns samples, reduced by minimum and maximum so that spikes survive.",
-		params: []param{attemptParam, {"points", "query", "About how many points to return, 1 to 5000.", "integer"}},
-		answers: []content{{"application/json", struct {
-			Samples []job.Sample `json:"samples"`
-			Total   int          `json:"total"`
-			Points  int          `json:"points"`
-		}{}}},
-		errors: []int{400, 404},
+		text:    "Returns samples, reduced by minimum and maximum so that spikes survive.",
+		params:  []param{attemptParam, {"points", "query", "About how many points to return, 1 to 5000.", "integer"}},
+		answers: []content{{"application/json", sampleSeries{}}},
+		errors:  []int{400, 404},
 	}
 	docStreamRun = doc{
 		text: "Server-sent events of one run: output, samples, steps, gaps, notes, and the run itself whenever it changes. " +
 			"The last event is end. Reconnect with Last-Event-ID to go on without a gap or a double.",
 		params: []param{
 			attemptParam,
-			{"from", "query", "Begin at this journal offset.", "string"},
+			{"step", "query", "Only output of this step: its index or name.", "string"},
+			{"stream", "query", "Only output of stdout or stderr.", "string"},
+			{"from", "query", "Begin here: an event id, attempt:offset.", "string"},
 			{"tail", "query", "Begin N lines before the end.", "integer"},
 			{"Last-Event-ID", "header", "The id of the last event received.", "string"},
 		},
