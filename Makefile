@@ -1,0 +1,87 @@
+# Every target says what it does; `make` alone lists them.
+
+SHELL   := /bin/bash
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 10s
+TIMEOUT  ?= 15m
+
+# Exactly the tools that tools/go.mod pins, whatever else is installed.
+TOOL := $(GO) tool -modfile=tools/go.mod
+
+# With PostgreSQL there, a test that cannot reach it must fail instead of being skipped.
+HAVE_POSTGRES = $(shell (command -v initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb') >/dev/null 2>&1 && echo 1)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ui binaries ## Build the page (with Node) and bin/stint, bin/stint-agent
+
+.PHONY: binaries
+binaries:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/stint ./cmd/stint-agent
+
+# Up to date unless a source of the page is newer than the built page.
+UI_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/e2e/*' 2>/dev/null)
+
+.PHONY: ui
+ui: ## Build the page into internal/web/dist
+	@if ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
+		echo "ui: Node 20 with npm is not here: the build goes on with a plain page"; \
+	else $(MAKE) --no-print-directory internal/web/dist/index.html; fi
+
+internal/web/dist/index.html: $(UI_SOURCES)
+	@if [ ! -d web/node_modules ] || [ web/package-lock.json -nt web/node_modules ]; then \
+		cd web && npm ci --no-audit --no-fund --loglevel=error && touch node_modules; fi
+	cd web && npm run --silent build
+	@touch $@
+
+.PHONY: demo
+demo: build ## Run the main job: a server, a real job through it, and the page
+	@bin/stint demo $(ARGS)
+
+.PHONY: setup
+setup:
+	@scripts/setup
+
+.PHONY: test
+test: setup ui test-web ## Run every test: rules, unit, both databases, end to end; with -race
+	STINT_REQUIRE_POSTGRES=$(HAVE_POSTGRES) $(GO) test -race -timeout $(TIMEOUT) ./...
+
+.PHONY: test-web
+test-web:
+	@if command -v npm >/dev/null && [ -d web/node_modules ]; then cd web && npm test --silent; \
+	else echo "test: the page's own tests need Node 20 with npm; not run"; fi
+
+.PHONY: lint
+lint: ## gofumpt, go vet, staticcheck; svelte-check with Node
+	@unformatted=$$($(TOOL) gofumpt -l $$(git ls-files -co --exclude-standard '*.go')) || exit 1; \
+	if [ -n "$$unformatted" ]; then printf 'not formatted (make format):\n%s\n' "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	GOOS=darwin $(GO) vet ./cmd/stint-agent ./internal/agent/... ./journal ./job ./client
+	$(TOOL) staticcheck ./...
+	@if command -v npm >/dev/null && [ -d web/node_modules ]; then cd web && npm run --silent check; \
+	else echo "lint: svelte-check needs Node 20 with npm and 'make ui'; not run"; fi
+
+.PHONY: format
+format: ## Format the Go files
+	$(TOOL) gofumpt -w $$(git ls-files -co --exclude-standard '*.go')
+
+.PHONY: fuzz
+fuzz: ## Fuzz the journal's readers, each for FUZZTIME (10s)
+	@for target in FuzzReader FuzzNext FuzzRecover; do \
+		$(GO) test ./journal -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) || exit 1; done
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: clean
+clean: ## Remove what the build made
+	rm -rf bin web/node_modules
+	find internal/web/dist -mindepth 1 -not -name .keep -delete

@@ -1,0 +1,220 @@
+// Package stint_test holds the rules of the repository that a linter cannot say: who may
+// import whom, what belongs in one place only, and what the documentation may name.
+package stint_test
+
+import (
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "stint.dev/stint/"
+
+// row says what a package may import besides the standard library, and why. A package that
+// is not in the table fails the test: a new one is a decision, and its reason stands here.
+type row struct {
+	pkg     string
+	imports string // packages of this module, by their path in it
+	modules string // other modules, by prefix
+	why     string
+}
+
+var table = []row{
+	{"job", "", "", "the words and rules: everybody imports it, so it imports nobody"},
+	{"journal", "job", "", "the format needs the words, and nothing else"},
+	{"client", "job", "", "programs outside the repository import it: words and the standard library"},
+
+	{"internal/agent", "job journal internal/agent/process internal/agent/sample internal/agent/spool", "github.com/cenkalti/backoff/v7 golang.org/x/sys", "wires its three parts; the server is an interface that cli joins"},
+	{"internal/agent/process", "job internal/agent/process/procfs", "golang.org/x/sys", "system calls and facts about an ending"},
+	{"internal/agent/process/procfs", "", "golang.org/x/sys", "reads files of the kernel and knows nothing of Stint"},
+	{"internal/agent/sample", "job internal/agent/process internal/agent/process/procfs", "golang.org/x/sys", "measures what process contains"},
+	{"internal/agent/spool", "job journal", "golang.org/x/sys", "journals on disk; locks are system calls"},
+
+	{"internal/index", "job journal", "", "pure: journal bytes in, views out"},
+	{"internal/store", "job journal internal/index", "github.com/jackc/pgx/v5 github.com/pressly/goose/v3 modernc.org/sqlite golang.org/x/sys", "the only place that knows a database"},
+	{"internal/store/postgrestest", "", "github.com/jackc/pgx/v5", "a real PostgreSQL for tests"},
+	{"internal/server", "job journal internal/index", "github.com/VictoriaMetrics/metrics github.com/danielgtaylor/huma/v2 github.com/google/uuid github.com/klauspost/compress golang.org/x/sync", "HTTP; the store is an interface that cli joins"},
+	{"internal/health", "job internal/index", "", "rules and monitor; the store is an interface"},
+	{"internal/notify", "job internal/index", "github.com/standard-webhooks github.com/nicholas-fedor/shoutrrr", "the outbox worker and its channels"},
+	{"internal/web", "", "", "serves embedded files"},
+	{"internal/demo", "job", "golang.org/x/sync", "the job of stint demo is a program like any other and knows nothing of servers"},
+
+	{"internal/cli/option", "", "github.com/spf13/pflag", "options: flag, environment and help from one row"},
+	{"internal/cli/console", "job internal/cli/option", "golang.org/x/term golang.org/x/sys", "tables, colours and progress for people"},
+	{"internal/cli/agentcmd", "job journal client internal/agent internal/agent/process internal/agent/sample internal/agent/spool internal/cli/option internal/cli/console", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sys golang.org/x/term", "the commands of stint-agent: links no server, no store and no page"},
+	{"internal/cli", "job journal client internal/agent internal/server internal/health internal/notify internal/store internal/index internal/web internal/demo internal/cli/agentcmd internal/cli/option internal/cli/console", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sync golang.org/x/sys golang.org/x/term", "joins all the parts"},
+	{"internal/e2e", "job client", "", "drives the real programs from outside; tests only"},
+
+	{"cmd/stint", "internal/cli", "", "os.Exit(cli.Main(…)) and nothing else"},
+	{"cmd/stint-agent", "internal/cli/agentcmd", "", "the same with the agent's commands only"},
+	{"", "", "", "the root holds this test only"},
+}
+
+func TestImportTable(t *testing.T) {
+	rows := map[string]row{}
+	for _, r := range table {
+		if r.why == "" || rows[r.pkg].why != "" {
+			t.Errorf("the row of %q is there twice or gives no reason", r.pkg)
+		}
+		rows[r.pkg] = r
+	}
+	for _, f := range goFiles(t) {
+		r, known := rows[f.pkg]
+		if !known {
+			t.Errorf("%s: package %q is not in the import table", f.path, f.pkg)
+			continue
+		}
+		if f.test {
+			continue // tests may join what production code may not
+		}
+		for _, imp := range f.imports {
+			if own, ok := strings.CutPrefix(imp, module); ok {
+				if !slices.Contains(strings.Fields(r.imports), own) {
+					t.Errorf("%s imports %s, which the table does not allow: %s", f.path, own, r.why)
+				}
+				continue
+			}
+			if strings.Contains(strings.Split(imp, "/")[0], ".") && !slices.ContainsFunc(strings.Fields(r.modules), func(m string) bool {
+				return imp == m || strings.HasPrefix(imp, m+"/")
+			}) {
+				t.Errorf("%s imports %s, which the table does not allow: %s", f.path, imp, r.why)
+			}
+		}
+	}
+}
+
+// places are things that may be used in one place only.
+var places = []struct {
+	use   string // an import path, or import path + "." + name
+	where []string
+	why   string
+}{
+	{"os/exec", nil, "processes are made in internal/agent/process, with containment"},
+	{"database/sql", []string{"internal/store"}, "one package knows SQL"},
+	{"modernc.org/sqlite", []string{"internal/store"}, "one package knows the drivers"},
+	{"github.com/jackc/pgx/v5", []string{"internal/store"}, "one package knows the drivers"},
+	{"os.Getenv", []string{"internal/cli", "cmd"}, "the environment is read where options are"},
+	{"os.LookupEnv", []string{"internal/cli", "cmd"}, "the environment is read where options are"},
+	{"os.Args", []string{"internal/cli", "cmd"}, "arguments are read where options are"},
+	{"os.Exit", []string{"internal/cli", "cmd"}, "whoever exits skips everybody's clean-up"},
+	{"log.Fatal", nil, "whoever exits skips everybody's clean-up"},
+	{"os/signal", []string{"internal/cli"}, "signals have one owner"},
+	{"testing", nil, "production code does not link the test library"},
+	{"time.Sleep", []string{"internal/agent", "internal/demo"}, "waiting has a context; only the lazy drain and the demo's job pause"},
+	{"unsafe", []string{"internal/agent/process"}, "only system calls need it"},
+}
+
+func TestThingsThatBelongInOnePlace(t *testing.T) {
+	for _, f := range goFiles(t) {
+		if f.test {
+			continue
+		}
+		for _, rule := range places {
+			if f.uses(rule.use) && !slices.ContainsFunc(rule.where, func(w string) bool {
+				return f.pkg == w || strings.HasPrefix(f.pkg, w+"/")
+			}) {
+				allowed := strings.Join(rule.where, ", ")
+				if allowed == "" {
+					allowed = "nowhere"
+				}
+				t.Errorf("%s uses %s; allowed: %s (%s)", f.path, rule.use, allowed, rule.why)
+			}
+		}
+	}
+}
+
+// The domain has no IO and no clock; the format has no files and no network of its own.
+func TestPurePackages(t *testing.T) {
+	for _, f := range goFiles(t) {
+		if f.test || !slices.Contains([]string{"job", "journal", "internal/index"}, f.pkg) {
+			continue
+		}
+		for _, bad := range []string{"os", "net", "time.Now", "time.Since", "time.After", "time.NewTimer", "time.NewTicker", "math/rand", "math/rand/v2", "sync", "context", "log/slog"} {
+			if f.uses(bad) {
+				t.Errorf("%s uses %s; this package is a pure function of its arguments", f.path, bad)
+			}
+		}
+	}
+}
+
+func TestEveryPackageHasOneComment(t *testing.T) {
+	comments := map[string][]string{}
+	seen := map[string]bool{}
+	for _, f := range goFiles(t) {
+		if f.test && f.pkg != "" && f.pkg != "internal/e2e" {
+			continue // the tests of a package are described by the package
+		}
+		seen[f.pkg] = true
+		if f.comment {
+			comments[f.pkg] = append(comments[f.pkg], f.path)
+		}
+	}
+	for pkg := range seen {
+		if pkg == "internal/store/postgrestest" {
+			continue // counted as tests, described all the same
+		}
+		if n := len(comments[pkg]); n != 1 {
+			t.Errorf("package %q has %d package comments, want exactly one: %v", pkg, n, comments[pkg])
+		}
+	}
+}
+
+func TestNoSleepInTests(t *testing.T) {
+	for _, f := range goFiles(t) {
+		if f.test && f.uses("time.Sleep") {
+			t.Errorf("%s sleeps: wait for an event, or use testing/synctest", f.path)
+		}
+	}
+}
+
+func TestNoPackageIsADrawer(t *testing.T) {
+	for _, f := range goFiles(t) {
+		for _, part := range strings.Split(f.pkg, "/") {
+			if slices.Contains([]string{"util", "utils", "common", "helpers", "helper", "misc", "types", "base", "shared", "lib"}, part) {
+				t.Errorf("%s: a package called %q says nothing of what is in it", f.path, part)
+			}
+		}
+	}
+}
+
+// stint-agent is for those who count bytes: what it links is a promise.
+func TestAgentLinksNoServer(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "./cmd/stint-agent").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	deps := strings.Fields(string(out))
+	if !slices.Contains(deps, module+"internal/agent") {
+		t.Error("stint-agent does not link the agent")
+	}
+	for _, dep := range deps {
+		for _, bad := range []string{
+			"modernc.org", "github.com/jackc", "github.com/pressly", "github.com/danielgtaylor/huma", "embed",
+			module + "internal/server", module + "internal/store", module + "internal/web", module + "internal/index", module + "internal/health", module + "internal/demo",
+		} {
+			// database/sql itself; its small package of interfaces comes with the ids.
+			if dep == "database/sql" || dep == bad || strings.HasPrefix(dep, bad+"/") {
+				t.Errorf("stint-agent links %s", dep)
+			}
+		}
+	}
+}
+
+// The two databases have the same migrations by number and name.
+func TestMigrationsArePaired(t *testing.T) {
+	names := func(engine string) []string {
+		var all []string
+		for _, p := range tracked(t, ".sql") {
+			if strings.HasPrefix(p, "internal/store/migrations/"+engine+"/") {
+				all = append(all, path.Base(p))
+			}
+		}
+		return all
+	}
+	sqlite, postgres := names("sqlite"), names("postgres")
+	if len(sqlite) == 0 || !slices.Equal(sqlite, postgres) {
+		t.Errorf("sqlite has %v, postgres has %v", sqlite, postgres)
+	}
+}
