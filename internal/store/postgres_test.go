@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"testing"
 
@@ -10,6 +11,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(crashEnv); dir != "" {
+		fmt.Fprintln(os.Stderr, "victim:", victim(dir))
+		os.Exit(1)
+	}
 	os.Exit(postgrestest.Main(m))
 }
 

@@ -16,7 +16,7 @@ import (
 // readers is how many connections read; each costs some 3.5 MB.
 const readers = 3
 
-func openSQLite(ctx context.Context, dir string) (*Store, error) {
+func openSQLite(ctx context.Context, dir string, beside bool) (*Store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", dir, err)
@@ -25,6 +25,10 @@ func openSQLite(ctx context.Context, dir string) (*Store, error) {
 		return nil, unusable(dir, err)
 	}
 	release, err := lockDir(dir)
+	var inUse *InUseError
+	if beside && errors.As(err, &inUse) {
+		release, err = func() error { return nil }, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,9 @@ type Options struct {
 	Dir string
 	// URL is a PostgreSQL address: postgres://user@host/database.
 	URL string
+	// Beside opens a data directory also while a server works in it, for a single action
+	// such as making a token.
+	Beside bool
 }
 
 // Store is an open database. Its methods may be called from any goroutine.
@@ -55,7 +58,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	case o.URL != "":
 		return openPostgres(ctx, o.URL)
 	case o.Dir != "":
-		return openSQLite(ctx, o.Dir)
+		return openSQLite(ctx, o.Dir, o.Beside)
 	}
 	return nil, errors.New("neither a data directory nor a database URL was given")
 }

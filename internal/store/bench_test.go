@@ -1,0 +1,70 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store"
+	"stint.dev/stint/journal"
+)
+
+// BenchmarkIngest appends to one journal, one append a group, as a single fast agent
+// does; and to eight at once.
+func BenchmarkIngest(b *testing.B) {
+	for _, size := range []int{1 << 10, 64 << 10, 1 << 20} {
+		for _, agents := range []int{1, 8} {
+			b.Run(fmt.Sprintf("append=%dKiB/agents=%d", size>>10, agents), func(b *testing.B) { benchIngest(b, size, agents) })
+		}
+	}
+}
+
+func benchIngest(b *testing.B, size, agents int) {
+	ctx := context.Background()
+	s, err := store.Open(ctx, store.Options{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close() //nolint:errcheck // a benchmark
+	group := make([]index.Append, agents)
+	for i := range group {
+		id := runID()
+		first, err := journal.JSONRecord(journal.TypeAttempt, epoch, journal.Attempt{Run: id, Attempt: 1, Job: "bench"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		group[i] = index.Append{Run: id, Attempt: 1, Data: journal.AppendRecord(journal.AppendHeader(nil), first), At: noon}
+	}
+	ingest(b, s, group)
+	random := rand.New(rand.NewPCG(1, 2))
+	data := make([]byte, min(size, journal.MaxPayload)-journal.FrameSize-journal.OutputPrefix)
+	for i := range data {
+		if data[i] = byte(random.IntN(256)); i%100 == 99 {
+			data[i] = '\n'
+		}
+	}
+	record := journal.AppendRecord(nil, journal.OutputRecord(epoch, journal.Output{Stream: "stdout", Data: data}))
+	b.SetBytes(int64(len(record) * agents))
+	for b.Loop() {
+		for i := range group {
+			group[i].Offset += int64(len(group[i].Data))
+			group[i].Data = record
+		}
+		ingest(b, s, group)
+	}
+}
+
+func ingest(b *testing.B, s *store.Store, group []index.Append) {
+	b.Helper()
+	got, _, err := s.Ingest(context.Background(), group, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, a := range got {
+		if a.Err != nil {
+			b.Fatal(a.Err)
+		}
+	}
+}

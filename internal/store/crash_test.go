@@ -1,0 +1,166 @@
+package store_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store"
+	"stint.dev/stint/journal"
+)
+
+// crashEnv makes the test binary the victim of TestKilledWhileIngesting.
+const crashEnv = "STINT_TEST_CRASH_DIR"
+
+// ack is one line that the victim prints once an append is durable.
+type ack struct {
+	Run  string
+	Size int64
+}
+
+// victimRuns is how many runs the victim feeds at once.
+const victimRuns = 3
+
+// victim ingests numbered lines, one group after the other, until it is killed.
+func victim(dir string) error {
+	ctx := context.Background()
+	s, err := store.Open(ctx, store.Options{Dir: dir})
+	if err != nil {
+		return err
+	}
+	var buffers [victimRuns]bytes.Buffer
+	var writers [victimRuns]*journal.Writer
+	group := make([]index.Append, victimRuns)
+	for i := range victimRuns {
+		if writers[i], err = journal.NewWriter(&buffers[i]); err != nil {
+			return err
+		}
+		group[i] = index.Append{Run: victimID(i), Attempt: 1, At: noon}
+		if err := writers[i].AppendJSON(journal.TypeAttempt, epoch, journal.Attempt{Run: victimID(i), Attempt: 1, Job: "victim"}); err != nil {
+			return err
+		}
+	}
+	for n := 0; ; n++ {
+		for i := range victimRuns {
+			line := fmt.Appendf(nil, "%d %s\n", n, bytes.Repeat([]byte("x"), n*37%5000))
+			if err := writers[i].Append(journal.OutputRecord(epoch, journal.Output{Stream: "stdout", Data: line})); err != nil {
+				return err
+			}
+			group[i].Offset += int64(len(group[i].Data))
+			group[i].Data = bytes.Clone(buffers[i].Bytes())
+			buffers[i].Reset()
+		}
+		got, _, err := s.Ingest(ctx, group, nil)
+		if err != nil {
+			return err
+		}
+		for i, a := range got {
+			if a.Err != nil {
+				return a.Err
+			}
+			if err := json.NewEncoder(os.Stdout).Encode(ack{victimID(i), a.Size}); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func victimID(i int) string { return fmt.Sprintf("0199aaaa-0000-7000-8000-%012d", i) }
+
+// What was acknowledged before a SIGKILL is there after it, exactly once, and the
+// journal goes on from there.
+func TestKilledWhileIngesting(t *testing.T) {
+	for round := range 3 {
+		dir := t.TempDir()
+		acked := killVictim(t, dir, 40+60*round)
+		s, err := store.Open(t.Context(), store.Options{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id, size := range acked {
+			checkVictim(t, s, id, size)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// killVictim runs the victim until it has acknowledged a number of appends, kills it, and
+// returns what it had acknowledged.
+func killVictim(t *testing.T, dir string, after int) map[string]int64 {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0])
+	cmd.Env = append(os.Environ(), crashEnv+"="+dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	acked := map[string]int64{}
+	lines := bufio.NewScanner(out)
+	for n := 0; lines.Scan(); n++ {
+		var a ack
+		if err := json.Unmarshal(lines.Bytes(), &a); err != nil {
+			continue // cut off by the kill
+		}
+		acked[a.Run] = max(acked[a.Run], a.Size)
+		if n == after {
+			if err := cmd.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := cmd.Wait(); err == nil || ctx.Err() != nil {
+		t.Fatalf("the victim ended by itself: %v", err)
+	}
+	if len(acked) != victimRuns {
+		t.Fatalf("acknowledged: %v", acked)
+	}
+	return acked
+}
+
+func checkVictim(t *testing.T, s *store.Store, id string, acked int64) {
+	t.Helper()
+	size, err := s.JournalSize(t.Context(), id, 1)
+	if err != nil || size < acked {
+		t.Fatalf("run %s: %d bytes of %d acknowledged, %v", id, size, acked, err)
+	}
+	body, _ := readBack(t, s, id, 1)
+	if int64(len(body)) != size-journal.HeaderSize {
+		t.Fatalf("run %s: blocks hold %d bytes of %d", id, len(body), size)
+	}
+	n := 0
+	for at := int64(0); at < int64(len(body)); {
+		rec, length, err := journal.Next(body[at:], at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at += int64(length)
+		if rec.Type != journal.TypeOutput {
+			continue
+		}
+		o, err := journal.DecodeOutput(rec)
+		if err != nil || !bytes.HasPrefix(o.Data, fmt.Appendf(nil, "%d ", n)) {
+			t.Fatalf("run %s: line %d is %.20q, %v", id, n, o.Data, err)
+		}
+		n++
+	}
+	if run := mustRun(t, s, id); run.Output.Lines != int64(n) {
+		t.Errorf("run %s: %d lines, want %d", id, run.Output.Lines, n)
+	}
+	next := journal.AppendRecord(nil, journal.OutputRecord(epoch, journal.Output{Stream: "stdout", Data: []byte("on\n")}))
+	one(t, s, id, 1, size, next)
+}

@@ -1,0 +1,114 @@
+package store_test
+
+import (
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"stint.dev/stint/internal/store"
+	"stint.dev/stint/journal"
+)
+
+func TestReopenFindsEverything(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "d?#% é")
+	s, err := store.Open(t.Context(), store.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, data := whole(t, journal.Attempt{}, 0, "kept\n")
+	one(t, s, id, 1, 0, data)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "stint.db")); err != nil {
+		t.Error(err)
+	}
+	s, err = store.Open(t.Context(), store.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close() //nolint:errcheck // only read
+	if all, _ := readBack(t, s, id, 1); string(all) != string(data[journal.HeaderSize:]) {
+		t.Error("journal differs")
+	}
+}
+
+func TestTwoServersOnOneDirectory(t *testing.T) {
+	dir := t.TempDir()
+	s, err := store.Open(t.Context(), store.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = store.Open(t.Context(), store.Options{Dir: dir})
+	var inUse *store.InUseError
+	if !errors.As(err, &inUse) || inUse.PID != strconv.Itoa(os.Getpid()) || inUse.Dir != dir {
+		t.Errorf("second server: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err = store.Open(t.Context(), store.Options{Dir: dir})
+	if err != nil {
+		t.Fatalf("after the first ended: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNewerSchemaIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	s, err := store.Open(t.Context(), store.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", filepath.Join(dir, "stint.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(`INSERT INTO schema_version (version_id, is_applied) VALUES (99, 1)`); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the refusal must not keep the directory
+		_, err = store.Open(t.Context(), store.Options{Dir: dir})
+		var newer *store.NewerSchemaError
+		if !errors.As(err, &newer) || newer.Have != 99 {
+			t.Errorf("open: %v", err)
+		}
+	}
+}
+
+func TestUnusableDirectory(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("not a directory"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	garbage := t.TempDir()
+	if err := os.WriteFile(filepath.Join(garbage, "stint.db"), []byte(strings.Repeat("garbage", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{file, filepath.Join(file, "below"), garbage, "/proc/stint"} {
+		_, err := store.Open(t.Context(), store.Options{Dir: dir})
+		if err == nil || !strings.Contains(err.Error(), dir) {
+			t.Errorf("open %s: %v", dir, err)
+		}
+		t.Log(err)
+	}
+	for _, o := range []store.Options{{}, {Dir: "a", URL: "b"}, {URL: "postgres://127.0.0.1:1/x?connect_timeout=2"}, {URL: "postgres://[::1"}} {
+		if _, err := store.Open(t.Context(), o); err == nil {
+			t.Errorf("open %+v succeeded", o)
+		} else {
+			t.Log(err)
+		}
+	}
+}
