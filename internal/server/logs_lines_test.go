@@ -470,3 +470,57 @@ func TestTextOrBase64(t *testing.T) {
 		t.Errorf("%s lacks %s: %v", line, want, err)
 	}
 }
+
+// What is printed after the request came is not part of the answer, so that one that
+// follows a busy run ends.
+func TestTheAnswerEndsWhereTheLogDid(t *testing.T) {
+	p := newPrinted(t)
+	p.print(0, job.Stdout, "one\ntw")
+	p.cut(t)
+	view := p.blocks.view()
+	p.print(0, job.Stdout, "o\nthree\n")
+	p.cut(t)
+	p.json(t, journal.TypeGap, job.Gap{Stream: job.Stdout, Bytes: 9})
+	p.cut(t)
+	for _, c := range []struct {
+		q    logQuery
+		want string
+	}{
+		{logQuery{tail: -1}, "one\ntw"},
+		{logQuery{tail: -1, fromLine: 1}, "one\ntw"},
+		{logQuery{tail: 1}, "tw"},
+		{logQuery{tail: -1, fromLine: 3}, ""},
+		{logQuery{tail: -1, ndjson: true}, `"one" "tw" open`},
+	} {
+		var out bytes.Buffer
+		from, err := firstLine(context.Background(), &p.blocks, view, c.q)
+		if err == nil && c.q.window() {
+			err = writeLines(context.Background(), &p.blocks, &out, view, c.q, from)
+		} else if err == nil {
+			err = writeRaw(context.Background(), &p.blocks, &out, view, c.q)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := out.String()
+		if c.q.ndjson {
+			got = ""
+			for dec := json.NewDecoder(&out); dec.More(); {
+				var line logLine
+				if err := dec.Decode(&line); err != nil {
+					t.Fatal(err)
+				}
+				if line.Text == nil {
+					t.Fatalf("no line: %+v", line)
+				}
+				got += fmt.Sprintf("%q ", *line.Text)
+				if line.Open {
+					got += "open"
+				}
+			}
+		}
+		if got != c.want {
+			t.Errorf("%+v: got %q, want %q", c.q, got, c.want)
+		}
+	}
+}

@@ -176,7 +176,7 @@ func (f *follower) resume(ctx context.Context, place string) error {
 	if pos > size {
 		return newProblem(http.StatusBadRequest, "event id %s is behind the end of the journal, which has %d bytes", job.Quote(place), size)
 	}
-	if pos <= journal.HeaderSize {
+	if pos == 0 || pos == journal.HeaderSize {
 		return nil
 	}
 	b, _, ok, err := f.server.broker.recent.read(ctx, f.server.store, f.run, attempt, pos-1)
