@@ -16,7 +16,7 @@ import (
 // rewritten at most once per tier.
 const (
 	fan      = 16
-	bigBlock = 256 << 10
+	bigBlock = 32 << 10
 )
 
 // tiers counts, for each tier, the blocks of it at the end of the journal: first those of
