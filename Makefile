@@ -20,10 +20,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ui binaries ## Build the page (with Node) and bin/stint, bin/stint-agent
-
-.PHONY: binaries
-binaries:
+build: ui ## Build the page (with Node) and bin/stint, bin/stint-agent
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/stint ./cmd/stint-agent
 
 # Up to date unless a source of the page is newer than the built page.

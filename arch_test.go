@@ -191,7 +191,7 @@ func TestAgentLinksNoServer(t *testing.T) {
 	}
 	for _, dep := range deps {
 		for _, bad := range []string{
-			"modernc.org", "github.com/jackc", "github.com/pressly", "github.com/danielgtaylor/huma", "embed",
+			"modernc.org", "github.com/jackc", "github.com/pressly", "github.com/danielgtaylor/huma",
 			module + "internal/server", module + "internal/store", module + "internal/web", module + "internal/index", module + "internal/health", module + "internal/demo",
 		} {
 			// database/sql itself; its small package of interfaces comes with the ids.

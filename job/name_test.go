@@ -45,9 +45,17 @@ func TestCheckLabel(t *testing.T) {
 		key, value string
 		ok         bool
 	}{
-		{"team", "a", true}, {"team", "", true}, {"dir", ".", true}, {"path", "/srv/data#3", true}, {"q", "a=b", true},
-		{"", "a", false}, {"a=b", "c", false}, {"a", "b\nc", false}, {"a", " b", false},
-		{strings.Repeat("k", job.MaxLabelBytes+1), "", false}, {"k", strings.Repeat("v", job.MaxLabelBytes+1), false},
+		{"team", "a", true},
+		{"team", "", true},
+		{"dir", ".", true},
+		{"path", "/srv/data#3", true},
+		{"q", "a=b", true},
+		{"", "a", false},
+		{"a=b", "c", false},
+		{"a", "b\nc", false},
+		{"a", " b", false},
+		{strings.Repeat("k", job.MaxLabelBytes+1), "", false},
+		{"k", strings.Repeat("v", job.MaxLabelBytes+1), false},
 	} {
 		if err := job.CheckLabel(c.key, c.value); (err == nil) != c.ok {
 			t.Errorf("CheckLabel(%.20q, %.20q) = %.200v", c.key, c.value, err)
