@@ -19,11 +19,10 @@ import (
 type cage struct {
 	name string // of its cgroups: "stint-RUN.ATTEMPT"
 
-	mu      sync.Mutex
-	v2      *leaf
-	v1      []*leaf
-	scanner procfs.Scanner
-	owners  ownership
+	mu   sync.Mutex
+	v2   *leaf
+	v1   []*leaf
+	tree tree
 
 	adj    *adjuster
 	memory *memoryCounter // nil where nothing counts out-of-memory kills
@@ -208,11 +207,7 @@ func (c *cage) scan(g *Group, f func(s *procfs.Stat)) error {
 		})
 		return err
 	}
-	if err := c.scanner.Scan(); err != nil {
-		return err
-	}
-	c.owners.of(g, c.scanner.Stats, f)
-	return nil
+	return c.tree.look(g, f)
 }
 
 func (c *cage) oom(g *Group) *job.OOM {
@@ -239,6 +234,7 @@ func (c *cage) close() error {
 	}
 	c.memory.close()
 	c.adj.close()
+	c.tree.close()
 	return err
 }
 

@@ -6,18 +6,75 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/process/procfs"
 	"stint.dev/stint/job"
 )
 
 // Source is what a Reader wants to know of a process.Group.
 type Source interface {
-	CgroupDir(controller string) string
-	Members() ([]process.Member, error)
+	// CgroupDir is the attempt's own directory in a hierarchy: "cgroup2", or the name of a
+	// v1 controller. Empty where there is none.
+	CgroupDir(hierarchy string) string
+	// Scan calls f for each process of the attempt; f must not keep s.
+	Scan(f func(s *procfs.Stat)) error
+	// EndedUsage is what processes used that have ended and were waited for.
 	EndedUsage() process.Usage
 }
 
-type Reader struct{}
+// Reader takes samples of one attempt. It is not for concurrent use.
+type Reader struct {
+	source  Source
+	cgroup  *cgroup // nil where no cgroup accounts for the attempt
+	walk    walk
+	last    job.Sample
+	started bool
+}
 
-func New(s Source) *Reader                                  { return &Reader{} }
-func (r *Reader) Sample(now time.Time) (job.Sample, error) { return job.Sample{At: now}, nil }
-func (r *Reader) Close()                                    {}
+// New prepares to sample s. The cgroup's files stay open until Close.
+func New(s Source) *Reader {
+	return &Reader{source: s, cgroup: openCgroup(s)}
+}
+
+// Sample measures now. What only grows (CPU seconds, bytes, peak) never falls from one
+// sample to the next, even when a process ends without anybody learning what it used.
+func (r *Reader) Sample(now time.Time) (job.Sample, error) {
+	s := job.Sample{At: now.UTC()}
+	if err := r.measure(&s); err != nil {
+		return r.last, err
+	}
+	s.CPUSeconds = max(s.CPUSeconds, r.last.CPUSeconds)
+	s.ReadBytes = max(s.ReadBytes, r.last.ReadBytes)
+	s.WriteBytes = max(s.WriteBytes, r.last.WriteBytes)
+	s.PeakBytes = max(s.PeakBytes, r.last.PeakBytes, s.MemoryBytes)
+	if elapsed := now.Sub(r.last.At).Seconds(); r.started && elapsed > 0 {
+		s.CPUCores = (s.CPUSeconds - r.last.CPUSeconds) / elapsed
+	}
+	r.started, r.last = true, s
+	return s, nil
+}
+
+// measure asks the cgroup for all it knows, and walks the processes for the rest.
+func (r *Reader) measure(s *job.Sample) error {
+	ended := r.source.EndedUsage()
+	known := r.cgroup.read(s, ended)
+	if known.all() {
+		return nil
+	}
+	r.walk.reset()
+	if err := r.source.Scan(r.walk.add); err != nil {
+		return err
+	}
+	r.walk.finish(ended, s, known)
+	return nil
+}
+
+// Close gives the open files back.
+func (r *Reader) Close() {
+	r.cgroup.close()
+	r.walk.close()
+}
+
+// known says which parts of a sample are filled in.
+type known struct{ cpu, memory, count, io bool }
+
+func (k known) all() bool { return k.cpu && k.memory && k.count && k.io }

@@ -1,0 +1,295 @@
+package sample
+
+import (
+	"bytes"
+	"path"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/process/procfs"
+	"stint.dev/stint/job"
+)
+
+// The kernel renews pressure every 2 s, and the text of memory.stat costs more than all
+// the rest of a sample together: both are read again only when they can say something new.
+const (
+	pressureEvery = 2 * time.Second
+	detailEvery   = 4 * time.Second
+	detailStep    = 16 // of memory: when it has changed by a sixteenth
+)
+
+// cgroup reads the accounting files of an attempt's cgroups through descriptors that stay
+// open. A descriptor is -1 where the kernel has no such file.
+type cgroup struct {
+	v2                    bool // the memory files are those of v2
+	cpuStat, cpuacct      int
+	current, stat, peak   int
+	procs, threads        int
+	ioStat                int
+	psiCPU, psiMem, psiIO int
+	v1Dir                 string // lists the processes where there is no v2 leaf
+	outerLimit            int64  // of the cgroups around the attempt's; 0 is none
+	dir                   string
+
+	buf        []byte
+	pids       []int
+	io         ioFiles
+	detailAt   time.Time
+	detailOf   int64 // memory usage at that time
+	detail     detail
+	pressureAt time.Time
+	pressure   *job.Pressure
+}
+
+// detail is what memory.stat and the limit say.
+type detail struct{ inactive, cache, limit int64 }
+
+func openCgroup(s Source) *cgroup {
+	v2, memory, cpuacct := s.CgroupDir("cgroup2"), s.CgroupDir("memory"), s.CgroupDir("cpuacct")
+	if v2 == "" && memory == "" && cpuacct == "" {
+		return nil
+	}
+	c := &cgroup{buf: make([]byte, 16<<10), io: ioFiles{}}
+	c.cpuStat, c.ioStat = open(v2, "cpu.stat"), open(v2, "io.stat")
+	c.psiCPU, c.psiMem, c.psiIO = open(v2, "cpu.pressure"), open(v2, "memory.pressure"), open(v2, "io.pressure")
+	c.cpuacct = open(cpuacct, "cpuacct.usage")
+	c.current, c.dir, c.v2 = open(v2, "memory.current"), v2, true
+	if c.current >= 0 {
+		c.stat, c.peak = open(v2, "memory.stat"), open(v2, "memory.peak")
+		c.outerLimit = outerLimit(v2)
+	} else {
+		c.v2, c.dir = false, memory
+		c.current, c.stat = open(memory, "memory.usage_in_bytes"), open(memory, "memory.stat")
+		c.peak = open(memory, "memory.max_usage_in_bytes")
+	}
+	if v2 != "" {
+		c.procs, c.threads = open(v2, "cgroup.procs"), open(v2, "cgroup.threads")
+	} else {
+		c.procs, c.threads = -1, -1
+		if c.v1Dir = memory; c.v1Dir == "" {
+			c.v1Dir = cpuacct
+		}
+	}
+	return c
+}
+
+func open(dir, file string) int {
+	if dir == "" {
+		return -1
+	}
+	fd, err := unix.Open(path.Join(dir, file), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1
+	}
+	return fd
+}
+
+func (c *cgroup) close() {
+	if c == nil {
+		return
+	}
+	for _, fd := range []*int{
+		&c.cpuStat, &c.cpuacct, &c.current, &c.stat, &c.peak, &c.procs, &c.threads,
+		&c.ioStat, &c.psiCPU, &c.psiMem, &c.psiIO,
+	} {
+		shut(fd)
+	}
+	c.io.close()
+}
+
+func shut(fd *int) {
+	if *fd >= 0 {
+		unix.Close(*fd)
+		*fd = -1
+	}
+}
+
+// read fills in what the cgroups account for.
+func (c *cgroup) read(s *job.Sample, ended process.Usage) (k known) {
+	if c == nil {
+		return k
+	}
+	k.cpu = c.readCPU(s)
+	k.memory = c.readMemory(s)
+	k.count = c.readCounts(s)
+	k.io = c.readIO(s, ended, k.count)
+	c.readPressure(s)
+	return k
+}
+
+func (c *cgroup) readCPU(s *job.Sample) bool {
+	if v, ok := procfs.Value(c.text(c.cpuStat), "usage_usec"); ok {
+		s.CPUSeconds = float64(v) / 1e6
+		return true
+	}
+	if v, ok := procfs.Number(c.text(c.cpuacct)); ok {
+		s.CPUSeconds = float64(v) / 1e9
+		return true
+	}
+	return false
+}
+
+func (c *cgroup) readMemory(s *job.Sample) bool {
+	usage, ok := procfs.Number(c.text(c.current))
+	if !ok {
+		return false
+	}
+	change := usage - c.detailOf
+	if change < 0 {
+		change = -change
+	}
+	if c.detailAt.IsZero() || s.At.Sub(c.detailAt) >= detailEvery || change > c.detailOf/detailStep {
+		c.detailAt, c.detailOf, c.detail = s.At, usage, c.readDetail()
+	}
+	s.MemoryBytes = max(usage-c.detail.inactive, 0)
+	s.CacheBytes, s.LimitBytes = c.detail.cache, c.detail.limit
+	s.PeakBytes, _ = procfs.Number(c.text(c.peak))
+	return true
+}
+
+func (c *cgroup) readDetail() (d detail) {
+	text := c.text(c.stat)
+	if !c.v2 {
+		d.inactive, _ = procfs.Value(text, "total_inactive_file")
+		d.cache, _ = procfs.Value(text, "total_cache")
+		d.limit, _ = procfs.Value(text, "hierarchical_memory_limit")
+		if d.limit >= 1<<62 { // how v1 writes "none"
+			d.limit = 0
+		}
+		return d
+	}
+	d.inactive, _ = procfs.Value(text, "inactive_file")
+	d.cache, _ = procfs.Value(text, "file")
+	own := readNumber(path.Join(c.dir, "memory.max"), c.buf)
+	if d.limit = c.outerLimit; own > 0 && (d.limit == 0 || own < d.limit) {
+		d.limit = own
+	}
+	return d
+}
+
+// outerLimit is the tightest memory limit of the cgroups around dir.
+func outerLimit(dir string) (limit int64) {
+	buf := make([]byte, 64)
+	for up := path.Dir(dir); ; up = path.Dir(up) {
+		text, err := procfs.Read(path.Join(up, "memory.max"), buf)
+		if err != nil { // the root of the hierarchy has no such file
+			return limit
+		}
+		if v, ok := procfs.Number(text); ok && (limit == 0 || v < limit) {
+			limit = v
+		}
+	}
+}
+
+func readNumber(file string, buf []byte) int64 {
+	text, err := procfs.Read(file, buf)
+	if err != nil {
+		return 0
+	}
+	v, _ := procfs.Number(text)
+	return v
+}
+
+func (c *cgroup) readCounts(s *job.Sample) bool {
+	if c.v1Dir != "" {
+		return c.readCountsV1(s)
+	}
+	return c.count(c.procs, c.threads, s)
+}
+
+func (c *cgroup) count(procs, threads int, s *job.Sample) bool {
+	if procs < 0 {
+		return false
+	}
+	c.pids = c.pids[:0]
+	c.each(procs, func(text []byte) { c.pids = procfs.PIDs(c.pids, text) })
+	s.Processes = len(c.pids)
+	c.each(threads, func(text []byte) { s.Threads += bytes.Count(text, newline) })
+	return true
+}
+
+// readCountsV1 opens the lists anew: through an open descriptor, cgroup v1 goes on giving
+// the list of the first read.
+func (c *cgroup) readCountsV1(s *job.Sample) bool {
+	procs, threads := open(c.v1Dir, "cgroup.procs"), open(c.v1Dir, "tasks")
+	defer shut(&procs)
+	defer shut(&threads)
+	return c.count(procs, threads, s)
+}
+
+var newline = []byte{'\n'}
+
+// readIO takes the cgroup's own account, or else sums up over its processes, which is
+// cheap as long as they are known. What ended comes from the waits for it.
+func (c *cgroup) readIO(s *job.Sample, ended process.Usage, listed bool) bool {
+	if text := c.text(c.ioStat); c.ioStat >= 0 {
+		s.ReadBytes, s.WriteBytes = procfs.IOStat(text)
+		return true
+	}
+	if !listed {
+		return false
+	}
+	s.ReadBytes, s.WriteBytes = ended.ReadBytes, ended.WriteBytes
+	for _, pid := range c.pids {
+		r, w := c.io.read(pid, c.buf)
+		s.ReadBytes += r
+		s.WriteBytes += w
+	}
+	c.io.prune()
+	return true
+}
+
+func (c *cgroup) readPressure(s *job.Sample) {
+	if c.psiCPU < 0 && c.psiMem < 0 && c.psiIO < 0 {
+		return
+	}
+	if c.pressureAt.IsZero() || s.At.Sub(c.pressureAt) >= pressureEvery {
+		c.pressureAt = s.At
+		var p job.Pressure
+		var ok1, ok2, ok3 bool
+		p.CPU, ok1 = procfs.Pressure(c.text(c.psiCPU))
+		p.Memory, ok2 = procfs.Pressure(c.text(c.psiMem))
+		p.IO, ok3 = procfs.Pressure(c.text(c.psiIO))
+		c.pressure = nil
+		if ok1 || ok2 || ok3 {
+			c.pressure = &p
+		}
+	}
+	s.Pressure = c.pressure
+}
+
+// text reads a small file from its start; empty when there is none.
+func (c *cgroup) text(fd int) []byte {
+	if fd < 0 {
+		return nil
+	}
+	n, err := unix.Pread(fd, c.buf, 0)
+	if err != nil || n < 0 {
+		return nil
+	}
+	return c.buf[:n]
+}
+
+// each reads a file of lines that may be longer than the buffer, whole lines at a time.
+func (c *cgroup) each(fd int, f func(text []byte)) {
+	if fd < 0 {
+		return
+	}
+	var offset int64
+	kept := 0
+	for {
+		n, err := unix.Pread(fd, c.buf[kept:], offset)
+		if err != nil || n <= 0 {
+			return // kernel files end their last line
+		}
+		offset += int64(n)
+		end := bytes.LastIndexByte(c.buf[:kept+n], '\n') + 1
+		f(c.buf[:end])
+		kept = copy(c.buf, c.buf[end:kept+n])
+		if kept+n < len(c.buf) && kept == 0 && n < 2048 {
+			return // the text was short: the end, without asking again
+		}
+	}
+}

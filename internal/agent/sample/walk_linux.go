@@ -1,0 +1,135 @@
+package sample
+
+import (
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/process/procfs"
+	"stint.dev/stint/job"
+)
+
+var pageSize = int64(os.Getpagesize())
+
+// walk adds up the processes of an attempt.
+type walk struct {
+	ticks     uint64
+	rssPages  int64
+	processes int
+	threads   int
+	read      int64
+	written   int64
+
+	io  ioFiles
+	buf [512]byte
+}
+
+func (w *walk) reset() {
+	if w.io == nil {
+		w.io = ioFiles{}
+	}
+	w.ticks, w.rssPages, w.processes, w.threads, w.read, w.written = 0, 0, 0, 0, 0, 0
+}
+
+// add counts one process. One that has ended and was not waited for yet has used CPU time
+// too, and nobody else tells of it.
+func (w *walk) add(s *procfs.Stat) {
+	w.ticks += s.CPUTicks()
+	if s.Dead() {
+		return
+	}
+	w.processes++
+	w.threads += s.Threads
+	w.rssPages += s.RSSPages
+	r, wr := w.io.read(s.PID, w.buf[:])
+	w.read += r
+	w.written += wr
+}
+
+// finish puts into s what no cgroup has told. Memory is the sum of the resident sets, in
+// which pages that processes share are counted once for each.
+func (w *walk) finish(ended process.Usage, s *job.Sample, k known) {
+	w.io.prune()
+	if !k.cpu {
+		s.CPUSeconds = float64(w.ticks)/procfs.Ticks + ended.CPUSeconds
+	}
+	if !k.memory {
+		s.MemoryBytes = w.rssPages * pageSize
+	}
+	if !k.count {
+		s.Processes, s.Threads = w.processes, w.threads
+	}
+	if !k.io {
+		s.ReadBytes, s.WriteBytes = w.read+ended.ReadBytes, w.written+ended.WriteBytes
+	}
+}
+
+func (w *walk) close() { w.io.close() }
+
+// ioFiles holds /proc/PID/io of known processes open: the file belongs to the process and
+// not to its number, so a number that is used again shows as a failed read.
+type ioFiles map[int]*ioFile
+
+type ioFile struct {
+	fd   int
+	seen bool
+}
+
+// maxIOFiles bounds the descriptors held; further processes are opened at each sample.
+const maxIOFiles = 256
+
+// read is what a process, with the children that it waited for, has moved from and to
+// storage. It is 0 where the system does not tell (another user's process).
+func (f ioFiles) read(pid int, buf []byte) (read, written int64) {
+	file := f[pid]
+	for range 2 {
+		if file == nil {
+			fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/io", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			if err != nil {
+				return 0, 0
+			}
+			file = &ioFile{fd: fd}
+		}
+		n, err := unix.Pread(file.fd, buf, 0)
+		if err != nil || n <= 0 {
+			unix.Close(file.fd)
+			delete(f, pid)
+			if err == unix.EACCES || err == unix.EPERM {
+				return 0, 0
+			}
+			file = nil
+			continue
+		}
+		file.seen = true
+		if len(f) < maxIOFiles || f[pid] != nil {
+			f[pid] = file
+		} else {
+			unix.Close(file.fd)
+		}
+		read, _ = procfs.Value(buf[:n], "read_bytes")
+		written, _ = procfs.Value(buf[:n], "write_bytes")
+		return read, written
+	}
+	return 0, 0
+}
+
+// prune closes the files of processes that were not asked for since the last prune.
+func (f ioFiles) prune() {
+	for pid, file := range f {
+		if !file.seen {
+			unix.Close(file.fd)
+			delete(f, pid)
+			continue
+		}
+		file.seen = false
+	}
+}
+
+func (f ioFiles) close() {
+	for pid, file := range f {
+		unix.Close(file.fd)
+		delete(f, pid)
+	}
+}
