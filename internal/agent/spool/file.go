@@ -294,3 +294,14 @@ func (j *Journal) Remove() error {
 	}
 	return nil
 }
+
+// Roomy reports whether there is room for a good deal of output: a full journal counts as
+// full until that is so.
+func (j *Journal) Roomy() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.diskErr == nil {
+		return j.limits.Disk <= 0 || j.disk < j.limits.Disk-j.limits.Disk/8
+	}
+	return j.mem.held <= j.limits.Memory-j.limits.Memory/8
+}

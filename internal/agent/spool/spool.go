@@ -37,6 +37,9 @@ const (
 // ErrBusy says that a living agent owns the journal.
 var ErrBusy = errors.New("another agent owns this journal")
 
+// ErrExists says that the spool holds a journal of this attempt already.
+var ErrExists = errors.New("the same attempt of the same run was started before")
+
 // ErrGone says that a journal was delivered and removed while it was looked at.
 var ErrGone = errors.New("the journal is not there any more")
 
@@ -74,7 +77,7 @@ func (s *Spool) Create(meta Meta, limits Limits) (*Journal, error) {
 	name := meta.Run + "." + strconv.Itoa(meta.Attempt)
 	final := filepath.Join(s.dir, name)
 	if _, err := os.Lstat(final); err == nil {
-		return nil, fmt.Errorf("spool: %s is there already: the same attempt of the same run was started before", final)
+		return nil, fmt.Errorf("spool: %s is there already: %w", final, ErrExists)
 	}
 	dir, err := os.MkdirTemp(s.dir, newPrefix)
 	if err != nil {

@@ -1,0 +1,281 @@
+// Package agent supervises one attempt: it runs the steps, keeps the journal, brings it to
+// the server, beats, and stops the job when it is told to.
+//
+// The job comes first. It starts before anything is said to the network; its output goes
+// into the journal, and everybody who wants it (the server, the caller's own stdout) reads
+// the journal at their own pace.
+//
+// The end of an attempt has an order, and each wait in it is bounded:
+//
+//  1. the command's process ends
+//  2. what it left behind is listed, asked to end, killed
+//  3. the pipes are drained
+//  4. the last sample is taken
+//  5. the outcome is written: the journal is whole
+//  6. output is passed on to its end, while its reader makes progress
+//  7. the journal is delivered, within the flush timeout; the two-call wire is told
+//  8. heartbeats end, and so does the delivery of journals that others left behind
+//  9. the journal is removed from the spool, or kept where it waits
+//  10. containment is given back
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// attempt is everything that lives as long as the attempt does. Its fields belong to the
+// supervising goroutine unless they say otherwise.
+type attempt struct {
+	cfg   Config
+	begun time.Time
+	spool *spool.Spool // nil when there is none
+	rec   *recorder    // safe for all
+	group *process.Group
+	meter *meter // safe for all
+	env   []string
+
+	hadTerminal bool
+	stop        *stopping
+	asked       chan job.StopCause // from the heartbeats; cap 1
+	watched     atomic.Bool
+
+	current int        // index of the step that runs; -1 before the first
+	open    []*capture // pipes that are being drained
+	cleared bool       // clearUp was done
+	back    *background
+}
+
+// Run supervises one attempt to its end. It returns when the job's fate is known, its
+// output passed on, and delivery done or given up; the journal then waits in the spool.
+func Run(ctx context.Context, c Config) Result {
+	c = c.withDefaults()
+	a := &attempt{
+		cfg: c, begun: time.Now(), stop: newStopping(), env: jobEnvironment(c),
+		asked: make(chan job.StopCause, 1), current: -1,
+	}
+	if err := a.prepare(); err != nil {
+		return Result{ExitCode: 125, Err: err}
+	}
+	a.hadTerminal = haveTerminal()
+	outcome := a.steps(ctx)
+	if !a.cleared {
+		a.clearUp(ctx)
+	}
+	a.drainAll(drainLimit)
+	a.back.stopMeter()
+	a.meter.sample()
+	if err := a.rec.finish(time.Now(), journal.Final{Outcome: outcome, Usage: a.meter.totals()}); err != nil {
+		c.Say("the outcome could not be written to the journal: " + err.Error())
+	}
+	result := Result{Outcome: outcome, ExitCode: a.exitCode(outcome)}
+	delivered := a.back.finish(outcome)
+	a.settle(&result, delivered)
+	a.meter.close()
+	if err := a.group.Close(); err != nil {
+		c.Say("giving back what contained the job: " + err.Error())
+	}
+	return result
+}
+
+// prepare makes the journal and the containment, and writes who this is. Its errors are
+// those before which no job should start.
+func (a *attempt) prepare() error {
+	j, err := a.openJournal()
+	if err != nil {
+		return err
+	}
+	a.rec, err = newRecorder(j, a.cfg.Say)
+	if err != nil {
+		return errors.Join(err, j.Remove())
+	}
+	a.group, err = process.Contain(process.Options{
+		Run: a.cfg.Run, Attempt: a.cfg.Attempt, MemoryLimitBytes: a.cfg.MemoryLimit, CPULimit: a.cfg.CPULimit,
+	})
+	if err != nil {
+		return errors.Join(err, j.Remove())
+	}
+	a.meter = newMeter(a.group, a.rec)
+	a.back = &background{a: a}
+	if err := a.identify(); err != nil {
+		return errors.Join(err, a.group.Close(), j.Remove())
+	}
+	for _, text := range a.group.Notes() {
+		a.rec.note(-1, text)
+	}
+	if a.cfg.StateDir != "" && j.Path() == "" {
+		a.rec.note(-1, "the journal is held in memory, because the spool cannot be used: "+j.DiskError().Error())
+	}
+	return nil
+}
+
+// errNoStateDir stands for a state directory that the caller could not name.
+var errNoStateDir = errors.New("there is no state directory")
+
+// openJournal makes the journal in the spool, or in memory where there is no spool.
+func (a *attempt) openJournal() (*spool.Journal, error) {
+	c := a.cfg
+	meta := spool.Meta{Run: c.Run, Attempt: c.Attempt, Job: c.Job, Server: c.ServerURL, CreatedAt: a.begun.UTC()}
+	if c.StateDir == "" {
+		return spool.InMemory(meta, spool.Limits{}, errNoStateDir), nil
+	}
+	var err error
+	if a.spool, err = spool.Open(c.StateDir); err == nil {
+		var j *spool.Journal
+		if j, err = a.spool.Create(meta, spool.Limits{}); err == nil {
+			return j, nil
+		}
+		if errors.Is(err, spool.ErrExists) {
+			return nil, fmt.Errorf("%w; leave out the run id to start a new run", err)
+		}
+	}
+	return spool.InMemory(meta, spool.Limits{}, err), nil // the recorder says why
+}
+
+// identify writes the first record.
+func (a *attempt) identify() error {
+	c := a.cfg
+	id := journal.Attempt{
+		Run: c.Run, Attempt: c.Attempt, Job: c.Job, Args: c.Args, Install: c.Install, Dir: c.Dir,
+		Labels: c.Labels, EnvNames: c.EnvNames, Host: c.Host, BootID: c.BootID,
+		AgentPID: os.Getpid(), AgentVersion: c.Version, Containment: a.group.Level(),
+		HeartbeatPeriodMS: c.beatPeriod().Milliseconds(), TimeoutMS: c.Timeout.Milliseconds(),
+		InstallTimeoutMS: c.InstallTimeout.Milliseconds(), NoOutputTimeoutMS: c.NoOutputTimeout.Milliseconds(),
+		MemoryLimitBytes: c.MemoryLimit, CPULimit: c.CPULimit,
+	}
+	if err := a.rec.record(journal.TypeAttempt, a.begun, id); err == nil {
+		return nil
+	}
+	// Only a command line longer than a record can be the reason: its beginning is enough.
+	id.Args, id.Install = []string{shorten(job.CommandLine(c.Args))}, nil
+	if err := a.rec.record(journal.TypeAttempt, a.begun, id); err != nil {
+		return fmt.Errorf("describe the run in its journal: %w", err)
+	}
+	a.rec.note(-1, "the command line and the install steps are too long for the journal and were shortened in it")
+	return nil
+}
+
+// steps runs the steps in order and returns the outcome of the one that decides.
+func (a *attempt) steps(ctx context.Context) job.Outcome {
+	var outcome job.Outcome
+	all := stepsOf(a.cfg)
+	for i, s := range all {
+		if cause := a.stoppedBetween(ctx); cause != nil {
+			a.back.start(ctx)
+			return neverStarted(s, cause)
+		}
+		outcome = a.runStep(ctx, s, i == len(all)-1)
+		if outcome.State != job.Succeeded {
+			break
+		}
+	}
+	return outcome
+}
+
+// stoppedBetween looks for a wish to stop that came while no process ran.
+func (a *attempt) stoppedBetween(ctx context.Context) *job.StopCause {
+	for a.stop.cause == nil {
+		select {
+		case sig := <-a.cfg.Signals:
+			if sig == syscall.SIGINT || sig == syscall.SIGTERM {
+				a.signal(sig)
+			}
+		case cause := <-a.asked:
+			a.begin(cause)
+		case <-ctx.Done():
+			a.begin(job.StopCause{Reason: job.AgentStopped})
+		default:
+			return nil
+		}
+	}
+	return a.stop.cause
+}
+
+// neverStarted is the outcome of a stop before a step began.
+func neverStarted(s step, cause *job.StopCause) job.Outcome {
+	o := job.Classify(job.Ending{Step: s.name, Kind: s.kind, Stop: cause})
+	o.ExitCode = nil
+	return o
+}
+
+// exitCode is the outcome's, but for a stop by a signal before anything ran.
+func (a *attempt) exitCode(o job.Outcome) int {
+	if o.ExitCode == nil && o.SignalNumber == 0 && o.State == job.Canceled && a.stop.sig != 0 {
+		return 128 + int(a.stop.sig)
+	}
+	return o.ProcessExitCode()
+}
+
+// settle removes a delivered journal and says where another one waits.
+func (a *attempt) settle(result *Result, delivered error) {
+	j := a.rec.spool
+	if a.cfg.Server != nil && delivered == nil && j.Unsent() == 0 {
+		result.Complete = !a.rec.dropped()
+		if err := j.Remove(); err != nil {
+			a.cfg.Say(err.Error())
+		}
+		return
+	}
+	lost := j.Persist()
+	var refused *refusedError
+	if errors.As(delivered, &refused) {
+		j.Refuse(refused.Error())
+	}
+	if err := j.Close(); err != nil {
+		a.cfg.Say("closing the journal: " + err.Error())
+	}
+	if lost != nil {
+		if a.cfg.Server != nil {
+			a.cfg.Say(fmt.Sprintf("the record of run %s is incomplete on the server and could not be kept here (%v): %v", a.cfg.Run, lost, delivered))
+		}
+		return
+	}
+	result.WaitsAt = j.Path()
+	if a.cfg.Server != nil {
+		a.cfg.Say(waitsText(delivered, j.Path(), refused != nil))
+	}
+}
+
+func waitsText(why error, path string, refused bool) string {
+	if refused {
+		return fmt.Sprintf("%v; the journal is kept at %s", why, path)
+	}
+	return fmt.Sprintf("the journal of this run waits at %s until the next stint run, or stint flush, delivers it: %v", path, why)
+}
+
+// background is what runs beside the job: each goroutine ends in finish.
+type background struct {
+	a       *attempt
+	started bool
+
+	meterStop context.CancelFunc
+	meterDone sync.WaitGroup
+
+	passer     *passer
+	passerStop context.CancelFunc
+
+	ended       chan struct{} // closed when the journal is whole
+	delivery    *delivery
+	deliverStop context.CancelFunc
+	delivered   chan error
+
+	beatStop context.CancelFunc
+	beatDone sync.WaitGroup
+
+	reports    *reporting
+	reportStop context.CancelFunc
+	reportDone sync.WaitGroup
+
+	others *backlog
+}

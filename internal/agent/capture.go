@@ -1,0 +1,96 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+const (
+	// pipeSize is what a pipe should hold, so that the job need not wait for us.
+	pipeSize = 1 << 20
+	// readSize bounds one read, and so one output record.
+	readSize = 256 << 10
+	// A read that brings less than lazyBelow is followed by a pause: the job is slower
+	// than we are, and waking for each of its writes would cost it half its speed. What
+	// it can write in lazyPause fits in the enlarged pipe.
+	lazyBelow = 128 << 10
+	lazyPause = 500 * time.Microsecond
+	// Of a pipe that could not be enlarged, the pause must not fill it.
+	smallPause = 100 * time.Microsecond
+	smallBelow = 8 << 10
+)
+
+// capture drains one stream of one step into the journal.
+type capture struct {
+	step   int
+	stream job.Stream
+	read   *os.File
+	write  *os.File // the job's end; closed here once the process has it
+	large  bool
+	rec    *recorder
+	done   chan struct{} // closed when nothing more will be read
+	bytes  atomic.Int64  // read so far
+	stuck  atomic.Bool   // ended by its deadline with the pipe still held open
+}
+
+func newCapture(rec *recorder, step int, stream job.Stream) (*capture, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("make a pipe for %s: %w", stream, err)
+	}
+	c := &capture{step: step, stream: stream, read: r, write: w, rec: rec, done: make(chan struct{})}
+	size, err := enlarge(r, pipeSize)
+	c.large = err == nil
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		rec.note(step, fmt.Sprintf("the pipe for %s holds %d bytes instead of %d (%v): a job that prints fast may wait for the agent", stream, size, pipeSize, err))
+	}
+	return c, nil
+}
+
+// start closes our copy of the job's end and begins to drain. The goroutine ends at the
+// end of the pipe, or at the deadline that limit sets.
+func (c *capture) start() {
+	_ = c.write.Close() // the process has its own copy
+	go c.drain()
+}
+
+// discard gives back the pipe of a process that did not start.
+func (c *capture) discard() {
+	_ = c.write.Close()
+	_ = c.read.Close()
+	close(c.done)
+}
+
+func (c *capture) drain() {
+	defer close(c.done)
+	defer c.read.Close()
+	const front = journal.FrameSize + journal.OutputPrefix
+	buf := make([]byte, front+readSize)
+	below, pause := smallBelow, smallPause
+	if c.large {
+		below, pause = lazyBelow, lazyPause
+	}
+	for {
+		n, err := c.read.Read(buf[front:])
+		if n > 0 {
+			c.bytes.Add(int64(n))
+			c.rec.output(buf[:front+n], c.step, c.stream, time.Now())
+		}
+		if err != nil {
+			c.stuck.Store(errors.Is(err, os.ErrDeadlineExceeded))
+			return
+		}
+		if n < below {
+			time.Sleep(pause)
+		}
+	}
+}
+
+// limit ends the draining at a time, whoever still holds the pipe open.
+func (c *capture) limit(at time.Time) { _ = c.read.SetReadDeadline(at) }

@@ -1,0 +1,46 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+)
+
+// child is the command line of this test binary as another program; the variable
+// AGENT_TEST_CHILD says which.
+func child(args ...string) []string { return append([]string{os.Args[0]}, args...) }
+
+func childMain() int {
+	switch os.Getenv("AGENT_TEST_CHILD") {
+	case "random":
+		mib, err := strconv.Atoi(os.Args[2])
+		if err != nil {
+			return 2
+		}
+		if _, err := os.Stdout.Write(randomBytes(mib << 20)); err != nil {
+			return 1
+		}
+		return 0
+	case "agent":
+		return childAgent()
+	}
+	fmt.Fprintln(os.Stderr, "unknown child")
+	return 2
+}
+
+// childAgent is an agent with no server, for tests that kill it.
+func childAgent() int {
+	return Run(context.Background(), Config{
+		Run: testRun, Attempt: 1, Job: "killed", Args: []string{"sh", "-c", os.Args[3]}, Env: []string{"PATH=" + os.Getenv("PATH")},
+		StateDir: os.Args[2], Stdout: os.Stdout, Version: "test", Host: "here", BootID: os.Getenv("TEST_BOOT"),
+	}).ExitCode
+}
+
+// randomBytes is the same at each call, and compresses badly.
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{1, 2, 3}).Read(b) // never fails
+	return b
+}

@@ -1,0 +1,113 @@
+package agent
+
+import (
+	"context"
+	"net/url"
+	"os"
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// Server is what the agent needs of the tracking server. Errors are *job.Problem for an
+// answer that refuses; anything else is trouble on the way.
+type Server interface {
+	// Append brings journal bytes that stand at offset. The reply says how much of the
+	// journal is durable there.
+	Append(ctx context.Context, run string, attempt int, offset int64, data []byte) (job.AppendReply, error)
+	// Beat says "alive" and asks what is to be done.
+	Beat(ctx context.Context, run string, attempt int, hb job.Heartbeat) (job.HeartbeatReply, error)
+}
+
+// Config is one attempt to supervise. Zero durations mean no limit, or the default where
+// one is named.
+type Config struct {
+	Run      string // UUIDv7, made by the caller
+	Attempt  int    // from 1
+	Job      string
+	Args     []string // the command
+	Install  []string // commands for sh -c, run in order before it
+	Dir      string   // working directory; empty is the agent's own
+	Env      []string // KEY=VALUE; the last of a name counts
+	EnvNames []string // names, for the journal, of what the caller added
+	Labels   map[string]string
+
+	Server    Server // nil: the journal stays in the spool
+	ServerURL string // told to the job and noted in the spool, without credentials
+	ReportTo  Reporter
+	StateDir  string // empty: the journal is held in memory
+
+	Stdin          *os.File // nil: /dev/null
+	Stdout, Stderr *os.File // the caller's own; nil drops that stream
+	Quiet          bool     // do not pass output on to Stdout and Stderr
+
+	Timeout         time.Duration // of the command
+	InstallTimeout  time.Duration // of all install steps together
+	NoOutputTimeout time.Duration // of silence on both streams
+	StopGrace       time.Duration // from the stop signal to the kill; default 10 s
+	HeartbeatPeriod time.Duration // until the server sets the pace; default 5 s (1 s for ReportTo)
+	SamplePeriod    time.Duration // default 5 s
+	FlushTimeout    time.Duration // for delivery after the end; default 30 s
+
+	MemoryLimit int64   // bytes, 0 for none
+	CPULimit    float64 // cores, 0 for none
+
+	Version string
+	Host    string
+	BootID  string
+
+	// Signals are those that the process received. The caller owns signal.Notify; SIGPIPE
+	// must be among the signals notified, so that a reader of our output that goes away
+	// is an error of that write.
+	Signals <-chan os.Signal
+	// Say tells the person one line. It is called from several goroutines.
+	Say func(line string)
+}
+
+// Result is how supervising ended.
+type Result struct {
+	Outcome  job.Outcome
+	ExitCode int
+	// Complete is true when the server has the whole journal and no output was dropped.
+	Complete bool
+	// WaitsAt is where the journal waits when it was not delivered; empty otherwise.
+	WaitsAt string
+	// Err is set when the agent could not do its own work before the job started.
+	Err error
+}
+
+func (c Config) withDefaults() Config {
+	if c.StopGrace <= 0 {
+		c.StopGrace = 10 * time.Second
+	}
+	if c.SamplePeriod <= 0 {
+		c.SamplePeriod = 5 * time.Second
+	}
+	if c.FlushTimeout <= 0 {
+		c.FlushTimeout = 30 * time.Second
+	}
+	if c.Say == nil {
+		c.Say = func(string) {}
+	}
+	c.ServerURL = withoutCredentials(c.ServerURL)
+	return c
+}
+
+// beatPeriod is the pace of heartbeats until the server sets one.
+func (c Config) beatPeriod() time.Duration {
+	if c.HeartbeatPeriod > 0 {
+		return c.HeartbeatPeriod
+	}
+	return 5 * time.Second
+}
+
+// withoutCredentials takes user and password out of a URL, which the job and the spool
+// must not see.
+func withoutCredentials(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.User == nil {
+		return raw
+	}
+	u.User = nil
+	return u.String()
+}

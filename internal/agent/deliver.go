@@ -1,0 +1,298 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v7"
+
+	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+const (
+	// batchSize is the most that one append brings, unless one record is longer.
+	batchSize = 1 << 20
+	// Small output waits this long for more to come, unless somebody watches. What is
+	// urgent waits a moment, so that the start of a job is one append and a very short
+	// job is one altogether.
+	coalesce        = time.Second
+	coalesceWatched = 150 * time.Millisecond
+	coalesceUrgent  = 30 * time.Millisecond
+	// appendTimeout bounds one append; a link that takes longer for a batch is down.
+	appendTimeout = 60 * time.Second
+)
+
+// refusedError says that the server will never take this journal.
+type refusedError struct {
+	why   string
+	cause error
+}
+
+func (e *refusedError) Error() string {
+	if e.cause != nil {
+		return e.why + ": " + e.cause.Error()
+	}
+	return e.why
+}
+
+func (e *refusedError) Unwrap() error { return e.cause }
+
+// delivery brings one journal to the server: peek, send, acknowledge. Offsets make it
+// exact: whatever happened before, the server says how far it is, and the rest is sent.
+type delivery struct {
+	server  Server
+	run     string
+	attempt int
+	from    *spool.Journal
+	more    <-chan struct{} // something was written
+	urgent  <-chan struct{} // something worth sending soon
+	ended   <-chan struct{} // closed when nothing more will be written
+	first   func()          // called once, after the first answer of the server; may be nil
+
+	watched *atomic.Bool
+	alive   atomic.Bool // the server has answered something
+	reached bool        // it has answered an append with a size
+	fresh   bool        // nobody can have sent anything of this journal yet
+
+	// patience bounds the time without an answer that helps; 0 for no bound.
+	patience time.Duration
+	lastGood time.Time
+
+	buf     []byte
+	backoff *backoff.ExponentialBackOff
+	lastErr error // of the last try; nil when it went well
+}
+
+func newBackOff() *backoff.ExponentialBackOff {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval = 200 * time.Millisecond
+	b.Multiplier = 2
+	b.MaxInterval = 30 * time.Second
+	b.Reset()
+	return b
+}
+
+// deliver delivers until the whole journal of an ended attempt is acknowledged (nil), the
+// server refuses it for good (*refusedError), or ctx ends (the last trouble, with ctx's
+// error), or the attempt has ended and the server never answered (the last trouble).
+func (d *delivery) deliver(ctx context.Context) error {
+	d.backoff = newBackOff()
+	d.lastGood = time.Now()
+	for {
+		if d.from.Unsent() == 0 {
+			done, err := d.idle(ctx)
+			if err != nil || done {
+				return err
+			}
+			if err := d.gather(ctx); err != nil {
+				return err
+			}
+		}
+		wait, err := d.sendOne(ctx)
+		if err != nil {
+			return err
+		}
+		if wait > 0 {
+			if err := d.pause(ctx, wait); err != nil {
+				return err
+			}
+		} else if d.from.Unsent() > 0 && d.from.Unsent() < sendAtOnce {
+			if err := d.gather(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// idle waits for something to send. done is true when there never will be.
+func (d *delivery) idle(ctx context.Context) (done bool, err error) {
+	select {
+	case <-d.more:
+		return false, nil
+	case <-d.ended:
+		return d.from.Unsent() == 0, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+}
+
+// gather lets small output collect.
+func (d *delivery) gather(ctx context.Context) error {
+	wait := coalesce
+	if d.watched.Load() {
+		wait = coalesceWatched
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-d.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-d.urgent:
+	}
+	if d.from.Unsent() >= sendAtOnce {
+		return nil
+	}
+	timer.Reset(coalesceUrgent)
+	select {
+	case <-timer.C:
+		return nil
+	case <-d.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// pause waits after trouble. The attempt's end cuts it short, once; after it, a server that
+// never answered is not waited for.
+func (d *delivery) pause(ctx context.Context, wait time.Duration) error {
+	if d.patience > 0 && time.Since(d.lastGood)+wait > d.patience {
+		return d.lastErr
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	ended := d.ended
+	select {
+	case <-ended:
+		if !d.alive.Load() {
+			return d.lastErr
+		}
+		ended = nil // it had ended before already: the pause stands
+	default:
+	}
+	select {
+	case <-timer.C:
+		return nil
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ctx.Err(), d.lastErr)
+	}
+}
+
+// sendOne sends one batch. It returns how long to wait before the next try, or an error
+// that ends delivery.
+func (d *delivery) sendOne(ctx context.Context) (time.Duration, error) {
+	offset := d.from.Acknowledged()
+	batch, err := d.peek(offset)
+	if err != nil {
+		return 0, &refusedError{"the journal cannot be read back from the spool", err}
+	}
+	fresh := d.fresh
+	d.fresh = false
+	callCtx, cancel := context.WithTimeout(ctx, appendTimeout)
+	reply, err := d.server.Append(callCtx, d.run, d.attempt, offset, batch)
+	cancel()
+	d.lastErr = err
+	if err == nil {
+		if reply.Size < offset || reply.Size > offset+int64(len(batch)) {
+			return d.resume(offset, reply.Size)
+		}
+		d.watched.Store(reply.Watched)
+		d.from.Acknowledge(reply.Size)
+		d.answered()
+		if reply.Size == offset && len(batch) > 0 {
+			d.lastErr = fmt.Errorf("the server takes the journal but keeps nothing after byte %d", offset)
+			return d.backoff.NextBackOff(), nil
+		}
+		d.backoff.Reset()
+		d.lastGood = time.Now()
+		return 0, nil
+	}
+	if ctx.Err() != nil {
+		return 0, fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	return d.trouble(offset, err, fresh)
+}
+
+// answered notes the first answer.
+func (d *delivery) answered() {
+	d.alive.Store(true)
+	if !d.reached && d.first != nil {
+		d.first()
+	}
+	d.reached = true
+}
+
+// trouble decides what an error means.
+func (d *delivery) trouble(offset int64, err error, fresh bool) (time.Duration, error) {
+	var p *job.Problem
+	if !errors.As(err, &p) {
+		return d.backoff.NextBackOff(), nil
+	}
+	d.alive.Store(true)
+	switch {
+	case p.Status == http.StatusConflict && p.Size != nil && *p.Size > 0 && fresh:
+		return 0, &refusedError{why: "the server has a journal of this attempt already: the run id was used before"}
+	case p.Status == http.StatusConflict && p.Size != nil:
+		d.answered()
+		return d.resume(offset, *p.Size)
+	case p.Temporary():
+		return max(p.RetryAfter, d.backoff.NextBackOff()), nil
+	}
+	return 0, &refusedError{"the server refuses the journal of this run", err}
+}
+
+// resume goes on from where the server says it is.
+func (d *delivery) resume(offset, size int64) (time.Duration, error) {
+	if length := d.from.Size(); size > length || size < 0 {
+		return 0, &refusedError{why: fmt.Sprintf("the server already has %d bytes of this journal, and here it is %d bytes long: it is not the same journal, or this host lost its end", size, length)}
+	}
+	d.from.Acknowledge(size)
+	if size == offset {
+		d.lastErr = fmt.Errorf("the server answers that it has %d bytes, and will not take what follows them", size)
+		return d.backoff.NextBackOff(), nil // try again, but not in a loop
+	}
+	return 0, nil
+}
+
+// peek reads a batch from the spool and cuts it at the end of its last whole record.
+func (d *delivery) peek(offset int64) ([]byte, error) {
+	size := int(min(d.from.Unsent(), batchSize))
+	for {
+		if cap(d.buf) < size {
+			d.buf = make([]byte, size)
+		}
+		n, err := d.from.ReadAt(d.buf[:size], offset)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		if whole := wholeRecords(d.buf[:n], offset); whole > 0 {
+			return d.buf[:whole], nil
+		}
+		if n < size || size > 2*journal.MaxRecord {
+			// Not at a record's beginning: the server took a part of one. It takes the rest.
+			return d.buf[:n], nil
+		}
+		size *= 2
+	}
+}
+
+// wholeRecords is how many of the bytes that stand at offset are whole records.
+func wholeRecords(b []byte, offset int64) int {
+	n := 0
+	if offset == 0 {
+		if len(b) < journal.HeaderSize {
+			return 0
+		}
+		n = journal.HeaderSize
+	}
+	for {
+		_, size, err := journal.Next(b[n:], offset+int64(n))
+		if err != nil {
+			return n
+		}
+		n += size
+	}
+}

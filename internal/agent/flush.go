@@ -1,0 +1,216 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// FlushConfig says which waiting journals to deliver, and where.
+type FlushConfig struct {
+	StateDir  string
+	Server    Server
+	ServerURL string
+	// Any delivers every journal to this server, also those meant for another one and
+	// those that were refused before.
+	Any    bool
+	BootID string // of this host, to tell a dead agent from a host that went down
+	// Each is called for each journal as soon as it is done; may be nil.
+	Each func(FlushedJournal)
+}
+
+// FlushedJournal is what became of one waiting journal.
+type FlushedJournal struct {
+	Run     string
+	Attempt int
+	Job     string
+	Path    string
+	Bytes   int64
+	// Delivered is true when the server has all of it; the journal was removed.
+	Delivered bool
+	// Unfinished is true when the agent had died and the outcome was added now.
+	Unfinished bool
+	// Skipped is why it was left alone: in use, for another server.
+	Skipped string
+	Err     error
+}
+
+// FlushReport is what a flush did.
+type FlushReport struct {
+	Journals []FlushedJournal
+}
+
+// Flush delivers the journals that wait in the spool, oldest first. A journal whose agent
+// died is completed with what is known of its end. Each journal is reported for itself;
+// the error is for the spool as a whole, or ctx's. After one journal has met trouble on
+// the way to the server, the rest is left for another time.
+func Flush(ctx context.Context, c FlushConfig) (FlushReport, error) {
+	var report FlushReport
+	s, err := spool.Open(c.StateDir)
+	if err != nil {
+		return report, err
+	}
+	s.Sweep(time.Now())
+	entries, err := s.List()
+	if err != nil {
+		return report, err
+	}
+	c.ServerURL = withoutCredentials(c.ServerURL)
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return report, err
+		}
+		f := flushOne(ctx, s, e, c)
+		report.Journals = append(report.Journals, f)
+		if c.Each != nil {
+			c.Each(f)
+		}
+		var refused *refusedError
+		if f.Err != nil && !errors.As(f.Err, &refused) && !errors.Is(f.Err, errSpool) {
+			return report, nil
+		}
+	}
+	return report, nil
+}
+
+// errSpool marks trouble with one journal on disk, which says nothing about the others.
+var errSpool = errors.New("the journal on disk")
+
+func flushOne(ctx context.Context, s *spool.Spool, e spool.Entry, c FlushConfig) FlushedJournal {
+	f := FlushedJournal{Run: e.Meta.Run, Attempt: e.Meta.Attempt, Job: e.Meta.Job, Path: e.Path, Bytes: e.Size}
+	if f.Run == "" {
+		f.Run = e.Name
+	}
+	switch {
+	case e.Err != nil:
+		f.Err = fmt.Errorf("%w: %w", errSpool, e.Err)
+		return f
+	case !c.Any && e.Meta.Server != "" && e.Meta.Server != c.ServerURL:
+		f.Skipped = "meant for " + e.Meta.Server
+		return f
+	case !c.Any && e.Meta.Refused != "":
+		f.Skipped = "refused before: " + e.Meta.Refused
+		return f
+	}
+	j, recovered, err := s.Adopt(e)
+	switch {
+	case errors.Is(err, spool.ErrBusy):
+		f.Skipped = "its agent is at work"
+		return f
+	case errors.Is(err, spool.ErrGone):
+		f.Skipped = "delivered meanwhile"
+		return f
+	case err != nil:
+		f.Err = fmt.Errorf("%w: %w", errSpool, err)
+		return f
+	}
+	f.Unfinished, f.Err = complete(j, recovered, c.BootID)
+	if f.Err == nil {
+		f.Bytes = j.Size()
+		f.Err = deliverWaiting(ctx, j, c.Server)
+	}
+	f.Delivered = f.Err == nil
+	f.Err = errors.Join(f.Err, putAway(j, f.Err))
+	return f
+}
+
+// putAway removes a delivered journal and keeps any other.
+func putAway(j *spool.Journal, err error) error {
+	if err == nil {
+		return j.Remove()
+	}
+	var refused *refusedError
+	if errors.As(err, &refused) {
+		j.Refuse(refused.Error())
+	}
+	return j.Close()
+}
+
+// complete adds the outcome to a journal whose agent died before it could: with the time
+// of the last record, which is the last that anybody knows.
+func complete(j *spool.Journal, r journal.Recovered, bootID string) (added bool, err error) {
+	if r.Ended || r.Attempt.Run == "" {
+		// Without even the first record there is nothing to complete or deliver.
+		return false, nil
+	}
+	rebooted := bootID != "" && r.Attempt.BootID != "" && bootID != r.Attempt.BootID
+	o := job.Unfinished(rebooted, r.LastAt)
+	w := journal.ResumeWriter(j, r)
+	if r.Open >= 0 {
+		err = w.AppendJSON(journal.TypeStepEnded, r.LastAt, journal.StepEnded{Index: r.Open, Outcome: o})
+	}
+	if err == nil {
+		err = w.Finish(r.LastAt, journal.Final{Outcome: o})
+	}
+	if err == nil {
+		err = j.DiskError()
+	}
+	if err != nil {
+		return false, fmt.Errorf("%w: complete %s: %w", errSpool, j.Path(), err)
+	}
+	return true, nil
+}
+
+// waitingPatience is how long a server that answered may fail before the journals in the
+// spool are left for another time.
+const waitingPatience = 30 * time.Second
+
+// deliverWaiting brings a whole journal to the server. It does not wait out an outage.
+func deliverWaiting(ctx context.Context, j *spool.Journal, s Server) error {
+	if j.Size() <= journal.HeaderSize {
+		return nil // it says nothing
+	}
+	ended := make(chan struct{})
+	close(ended)
+	d := &delivery{server: s, run: j.Meta().Run, attempt: j.Meta().Attempt, from: j, ended: ended, watched: new(atomic.Bool), patience: waitingPatience}
+	if j.Unsent() == 0 {
+		j.Acknowledge(0) // a guess of the agent before: ask the server
+	}
+	return d.deliver(ctx)
+}
+
+// backlog delivers, beside the run, what other agents left in the spool for this server.
+type backlog struct {
+	a    *attempt
+	stop context.CancelFunc
+	done sync.WaitGroup
+}
+
+func newBacklog(a *attempt) *backlog { return &backlog{a: a} }
+
+// start begins when the server is known to answer.
+func (b *backlog) start(ctx context.Context, known <-chan struct{}) {
+	ctx, b.stop = context.WithCancel(ctx)
+	if b.a.spool == nil {
+		return
+	}
+	c := b.a.cfg
+	b.done.Go(func() {
+		select {
+		case <-known:
+		case <-ctx.Done():
+			return
+		}
+		// What goes wrong here is reported by stint flush; this is a favour.
+		_, _ = Flush(ctx, FlushConfig{StateDir: c.StateDir, Server: c.Server, ServerURL: c.ServerURL, BootID: c.BootID})
+	})
+}
+
+// finish waits for what is under way, if the server is there, but not for long.
+func (b *backlog) finish(reachable bool) {
+	if reachable {
+		timer := time.AfterFunc(min(othersLimit, b.a.cfg.FlushTimeout), b.stop)
+		defer timer.Stop()
+	} else {
+		b.stop()
+	}
+	b.done.Wait()
+	b.stop()
+}

@@ -1,0 +1,102 @@
+package agent
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/sample"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// firstSample is when the first sample is taken, so that a short job has one too.
+const firstSample = 250 * time.Millisecond
+
+// meter samples the process tree and remembers what the heartbeat and the outcome tell.
+type meter struct {
+	reader *sample.Reader
+	rec    *recorder
+
+	mu      sync.Mutex
+	last    job.Sample
+	peak    int64
+	exitCPU float64 // of the steps that ended, as their wait told
+	failed  bool
+}
+
+func newMeter(g *process.Group, rec *recorder) *meter {
+	return &meter{reader: sample.New(g), rec: rec}
+}
+
+// samples takes samples until ctx ends.
+func (m *meter) samples(ctx context.Context, period time.Duration) {
+	timer := time.NewTimer(min(firstSample, period))
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		}
+		m.sample()
+		timer.Reset(period)
+	}
+}
+
+// sample takes one now and records it. What cannot be measured is said once.
+func (m *meter) sample() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, err := m.reader.Sample(time.Now())
+	if err != nil {
+		if !m.failed {
+			m.failed = true
+			m.rec.note(-1, "CPU and memory cannot be measured: "+err.Error())
+		}
+		return
+	}
+	m.last = s
+	m.peak = max(m.peak, s.MemoryBytes, s.PeakBytes)
+	_ = m.rec.record(journal.TypeSample, s.At, s) // no room: see record
+}
+
+// stepEnded adds what the end of a step's process told.
+func (m *meter) stepEnded(e process.Exit) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.exitCPU += e.CPUSeconds
+	m.peak = max(m.peak, e.MaxRSSBytes)
+}
+
+// evidence is what a heartbeat says of the job.
+func (m *meter) evidence(now time.Time) job.Heartbeat {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	hb := job.Heartbeat{
+		CPUSeconds: max(m.last.CPUSeconds, m.exitCPU), MemoryBytes: m.last.MemoryBytes,
+		Processes: m.last.Processes, OutputAgeMS: -1, UnsentBytes: m.rec.spool.Unsent(),
+	}
+	if last := m.rec.lastOutput.Load(); last != 0 {
+		hb.OutputAgeMS = max(0, now.Sub(time.Unix(0, last)).Milliseconds())
+	}
+	return hb
+}
+
+// close gives back what the reader holds.
+func (m *meter) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.reader.Close()
+}
+
+// totals are the final ones.
+func (m *meter) totals() job.Usage {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return job.Usage{
+		CPUSeconds: max(m.last.CPUSeconds, m.exitCPU), PeakMemoryBytes: m.peak,
+		Processes: m.last.Processes, ReadBytes: m.last.ReadBytes, WrittenBytes: m.last.WriteBytes,
+	}
+}

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package agent
+
+import (
+	"errors"
+	"os"
+)
+
+// enlarge is not possible here: the kernel sizes its pipes itself.
+func enlarge(*os.File, int) (int, error) { return 0, errors.ErrUnsupported }

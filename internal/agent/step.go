@@ -1,0 +1,309 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+const (
+	// settle is how long what is just ending may take before it counts as left over.
+	settle = 100 * time.Millisecond
+	// drainLimit bounds the reading of pipes that nobody of the attempt holds any more.
+	drainLimit = 5 * time.Second
+	// heldLimit is the same for a step after which others follow, while what it left
+	// behind still runs.
+	heldLimit = 250 * time.Millisecond
+	// killLimit bounds the wait for processes that were killed.
+	killLimit = 10 * time.Second
+	// mostCommand bounds a command line in a record.
+	mostCommand = 64 << 10
+)
+
+// step is one phase of the attempt.
+type step struct {
+	index   int
+	name    string
+	kind    job.StepKind
+	args    []string
+	command string
+}
+
+func stepsOf(c Config) []step {
+	var steps []step
+	for i, cmd := range c.Install {
+		name := "install"
+		if len(c.Install) > 1 {
+			name = fmt.Sprintf("install %d", i+1)
+		}
+		steps = append(steps, step{index: i, name: name, kind: job.InstallStep, args: []string{"sh", "-c", cmd}, command: shorten(cmd)})
+	}
+	return append(steps, step{
+		index: len(steps), name: "command", kind: job.CommandStep, args: c.Args, command: shorten(job.CommandLine(c.Args)),
+	})
+}
+
+func shorten(s string) string {
+	if len(s) <= mostCommand {
+		return s
+	}
+	return strings.ToValidUTF8(s[:mostCommand], "") + " …"
+}
+
+// runStep runs one step to its end. final is true when no further step follows after it
+// if it succeeds.
+func (a *attempt) runStep(ctx context.Context, s step, final bool) job.Outcome {
+	a.current = s.index
+	ending := job.Ending{Step: s.name, Kind: s.kind}
+	proc, err := a.startStep(s)
+	a.back.start(ctx)
+	if err != nil {
+		ending.StartErr = startError(err, s)
+		return a.stepOver(s, ending)
+	}
+	a.watch(ctx, s, proc)
+	exit := proc.Exit()
+	a.meter.stepEnded(exit)
+	ending.ExitCode, ending.Signal, ending.SignalNo, ending.Core = exit.Code, exit.Signal, exit.SignalNo, exit.Core
+	ending.OOM, ending.Stop = a.group.OOM(), a.stop.cause
+	if final || exit.Code != 0 || exit.Signal != "" || a.stop.cause != nil {
+		a.clearUp(ctx)
+		a.drainAll(drainLimit)
+	} else {
+		a.drainStep(s)
+	}
+	return a.stepOver(s, ending)
+}
+
+// startStep makes the pipes and the process, writes the beginning of the step and starts
+// to drain.
+func (a *attempt) startStep(s step) (*process.Process, error) {
+	started := journal.StepStarted{Index: s.index, Name: s.name, Kind: s.kind, Command: s.command}
+	begun := time.Now()
+	out, err := newCapture(a.rec, s.index, job.Stdout)
+	if err != nil {
+		_ = a.rec.record(journal.TypeStepStarted, begun, started)
+		return nil, err
+	}
+	errs, err := newCapture(a.rec, s.index, job.Stderr)
+	if err != nil {
+		out.discard()
+		_ = a.rec.record(journal.TypeStepStarted, begun, started)
+		return nil, err
+	}
+	proc, err := a.group.Start(process.Spec{
+		Args: s.args, Dir: a.cfg.Dir, Env: a.env,
+		Stdin: a.cfg.Stdin, Stdout: out.write, Stderr: errs.write,
+	})
+	if err == nil {
+		started.PID = proc.PID()
+	}
+	_ = a.rec.record(journal.TypeStepStarted, begun, started) // there is a reserve for it
+	if err != nil {
+		out.discard()
+		errs.discard()
+		return nil, err
+	}
+	out.start()
+	errs.start()
+	a.open = append(a.open, out, errs)
+	return proc, nil
+}
+
+func startError(err error, s step) *job.StartError {
+	var se *job.StartError
+	if errors.As(err, &se) {
+		return se
+	}
+	return &job.StartError{Path: s.args[0], Text: err.Error()}
+}
+
+// watch waits for the step's process to end, and acts on whatever asks for a stop.
+func (a *attempt) watch(ctx context.Context, s step, proc *process.Process) {
+	begun := time.Now()
+	limit, limited := a.limit(s, begun)
+	defer limit.Stop()
+	silence := time.NewTimer(orNever(a.cfg.NoOutputTimeout))
+	defer silence.Stop()
+	canceled := ctx.Done()
+	for {
+		select {
+		case <-proc.Done():
+			return
+		case sig := <-a.cfg.Signals:
+			a.signal(sig)
+		case cause := <-a.asked:
+			a.begin(cause)
+		case <-canceled:
+			canceled = nil
+			a.begin(job.StopCause{Reason: job.AgentStopped})
+		case <-limit.C:
+			a.begin(limited)
+		case <-silence.C:
+			if left := a.silentFor(begun); left > 0 {
+				silence.Reset(left)
+			} else {
+				a.begin(job.StopCause{Reason: job.NoOutput, Limit: a.cfg.NoOutputTimeout})
+			}
+		case <-a.stop.kill.C:
+			a.graceOver()
+		}
+	}
+}
+
+// limit is the timer for a step's time limit, and the cause when it fires. The install
+// steps share theirs.
+func (a *attempt) limit(s step, begun time.Time) (*time.Timer, job.StopCause) {
+	if s.kind == job.CommandStep {
+		return time.NewTimer(orNever(a.cfg.Timeout)), job.StopCause{Reason: job.Timeout, Limit: a.cfg.Timeout}
+	}
+	left := orNever(a.cfg.InstallTimeout) - begun.Sub(a.begun)
+	return time.NewTimer(max(0, left)), job.StopCause{Reason: job.InstallTimeout, Limit: a.cfg.InstallTimeout}
+}
+
+// orNever makes a limit of 0 one that never comes.
+func orNever(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 200 * 365 * 24 * time.Hour
+	}
+	return d
+}
+
+// silentFor is how much of the allowed silence is left.
+func (a *attempt) silentFor(begun time.Time) time.Duration {
+	last := begun
+	if t := a.rec.lastOutput.Load(); t > begun.UnixNano() {
+		last = time.Unix(0, t)
+	}
+	return a.cfg.NoOutputTimeout - time.Since(last)
+}
+
+// clearUp ends whatever still lives of the attempt: list it, ask it, kill it.
+func (a *attempt) clearUp(ctx context.Context) {
+	a.cleared = true
+	if a.emptied(ctx, settle) {
+		return
+	}
+	members, err := a.group.Members()
+	if err == nil && len(members) == 0 {
+		return
+	}
+	if err == nil && a.stop.cause == nil {
+		a.rec.note(a.current, leftText(members))
+	}
+	if a.stop.cause == nil {
+		_ = a.group.Signal(syscall.SIGTERM) // the kill below reports
+		a.stop.kill.Reset(a.cfg.StopGrace)
+	}
+	if a.emptied(ctx, 0) {
+		return
+	}
+	a.graceOver()
+	a.stop.kill.Stop()
+	if !a.emptied(ctx, killLimit) {
+		a.rec.note(a.current, "some processes of the job live on although they were killed: they wait inside the kernel")
+	}
+}
+
+// emptied waits until no process of the attempt lives: for a time, or, when it is 0, until
+// the grace is over. It goes on acting on signals.
+func (a *attempt) emptied(ctx context.Context, atMost time.Duration) bool {
+	waitCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	result := make(chan error, 1)
+	go func() { result <- a.group.Empty(waitCtx) }()
+	over := a.stop.kill.C
+	if atMost > 0 {
+		timer := time.NewTimer(atMost)
+		defer timer.Stop()
+		over = timer.C
+	}
+	defer cancel()
+	for {
+		select {
+		case err := <-result:
+			return err == nil
+		case sig := <-a.cfg.Signals:
+			a.hurry(sig)
+		case <-over:
+			cancel()
+			return <-result == nil
+		}
+	}
+}
+
+// hurry acts on a signal that comes when the step's own process has ended: it can only
+// shorten what is left.
+func (a *attempt) hurry(sig os.Signal) {
+	switch sig {
+	case syscall.SIGINT, syscall.SIGTERM:
+		a.stop.wishes++
+		a.stop.kill.Reset(0)
+	}
+}
+
+func leftText(members []process.Member) string {
+	const most = 20
+	var b strings.Builder
+	fmt.Fprintf(&b, "left %d process%s:", len(members), map[bool]string{false: "es"}[len(members) == 1])
+	for i, m := range members {
+		if i == most {
+			fmt.Fprintf(&b, " and %d more", len(members)-most)
+			break
+		}
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, " %s pid %d", m.Name, m.PID)
+	}
+	return b.String()
+}
+
+// drainStep lets the pipes of a step run dry. What the step left behind may go on
+// printing: its pipes stay open until the attempt ends.
+func (a *attempt) drainStep(s step) {
+	timer := time.NewTimer(drainLimit)
+	defer timer.Stop()
+	if members, err := a.group.Members(); err == nil && len(members) > 0 {
+		timer.Reset(heldLimit)
+	}
+	for _, c := range a.open {
+		if c.step != s.index {
+			continue
+		}
+		select {
+		case <-c.done:
+		case <-timer.C:
+			return
+		}
+	}
+}
+
+// drainAll reads every pipe to its end, but not longer than a limit.
+func (a *attempt) drainAll(limit time.Duration) {
+	at := time.Now().Add(limit)
+	for _, c := range a.open {
+		c.limit(at)
+	}
+	for _, c := range a.open {
+		<-c.done
+		if c.stuck.Load() {
+			a.rec.note(c.step, fmt.Sprintf("a process outside of the run still holds %s open; what it prints from here on is not recorded", c.stream))
+		}
+	}
+	a.open = nil
+}
+
+// stepOver writes the step's end.
+func (a *attempt) stepOver(s step, e job.Ending) job.Outcome {
+	o := job.Classify(e)
+	_ = a.rec.endStep(time.Now(), journal.StepEnded{Index: s.index, Outcome: o}) // there is a reserve for it
+	return o
+}
