@@ -15,7 +15,8 @@ import (
 // restHandler is a typed handler as huma calls it.
 type restHandler[I, O any] func(context.Context, *I) (*O, error)
 
-// runPath names a run in a path.
+// runPath names a run in a path. It is written out in the types below: huma does not fill
+// in the fields of an embedded type that is not exported.
 type runPath struct {
 	Run string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
 }
@@ -137,9 +138,9 @@ func (s *Server) getRun(ctx context.Context, in *runPath) (*answered[job.Run], e
 }
 
 type listEventsIn struct {
-	runPath
-	After int64 `query:"after" minimum:"0" doc:"Only changes after the one with this id."`
-	Limit int   `query:"limit" minimum:"1" maximum:"1000" default:"500" doc:"The most changes to return."`
+	Run   string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
+	After int64  `query:"after" minimum:"0" doc:"Only changes after the one with this id."`
+	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"500" doc:"The most changes to return."`
 }
 
 type eventList struct {
@@ -195,7 +196,7 @@ func (s *Server) getJob(ctx context.Context, in *jobPath) (*answered[job.Summary
 }
 
 type cancelIn struct {
-	runPath
+	Run  string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
 	Body *struct {
 		By  string `json:"by,omitempty" maxLength:"200" doc:"Who asks."`
 		Why string `json:"why,omitempty" maxLength:"1000" doc:"In their words."`

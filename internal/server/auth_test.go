@@ -1,0 +1,158 @@
+package server_test
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"stint.dev/stint/internal/server"
+)
+
+// mint stores a token and returns its secret.
+func (l *live) mint(scope server.Scope, expires, now time.Time) string {
+	l.t.Helper()
+	secret, tok, err := server.NewToken("for "+string(scope), scope, expires, now)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if err := l.store.CreateToken(l.t.Context(), tok); err != nil {
+		l.t.Fatal(err)
+	}
+	return secret
+}
+
+func TestScopes(t *testing.T) {
+	c := newClock()
+	l := start(t, server.Config{RequireToken: true, Now: c.now})
+	scopes := []server.Scope{server.ScopeAgent, server.ScopeRead, server.ScopeWrite, server.ScopeAdmin}
+	secrets := map[server.Scope]string{}
+	for _, s := range scopes {
+		secrets[s] = l.mint(s, time.Time{}, c.now())
+	}
+	may := map[server.Scope]string{ // the scopes of routes that a token's scope opens
+		server.ScopeAgent: "agent", server.ScopeRead: "read", server.ScopeWrite: "read write", server.ScopeAdmin: "agent read write admin",
+	}
+	for _, rt := range server.RouteList(l.srv) {
+		path := strings.NewReplacer("{run}", "00000000-0000-7000-8000-000000000000", "{attempt}", "1", "{job}", "nobody").Replace(rt.Pattern)
+		if strings.HasSuffix(path, "/v1/stream") {
+			path += "?no=1" // refused after access was granted, instead of a stream without end
+		}
+		bare := l.do(rt.Method, path, nil)
+		if rt.Scope == server.Public {
+			if bare.status == http.StatusUnauthorized {
+				t.Errorf("%s wants a token and is public", rt.Pattern)
+			}
+			continue
+		}
+		bare.problem(t, http.StatusUnauthorized)
+		if bare.header.Get("WWW-Authenticate") == "" {
+			t.Errorf("%s: 401 without WWW-Authenticate", rt.Pattern)
+		}
+		for _, s := range scopes {
+			r := l.do(rt.Method, path, nil, "Authorization", "Bearer "+secrets[s])
+			allowed := strings.Contains(may[s], string(rt.Scope))
+			if refused := r.status == http.StatusForbidden; refused == allowed || r.status == http.StatusUnauthorized {
+				t.Errorf("%s %s (needs %s) with scope %s: %d, allowed should be %t", rt.Method, rt.Pattern, rt.Scope, s, r.status, allowed)
+			}
+		}
+	}
+}
+
+func TestTokensThatDoNotWork(t *testing.T) {
+	c := newClock()
+	l := start(t, server.Config{Now: c.now})
+	good := l.mint(server.ScopeRead, time.Time{}, c.now())
+	short := l.mint(server.ScopeRead, c.now().Add(time.Hour), c.now())
+	other, _, err := server.NewToken("other", server.ScopeRead, time.Time{}, c.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	basic := func(secret string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte("any:"+secret)) }
+
+	for _, header := range []string{"Bearer " + good, "bearer " + good, "Bearer " + short, basic(good)} {
+		l.get("/api/v1/jobs", "Authorization", header).ok(t, nil)
+	}
+	l.get("/api/v1/jobs").ok(t, nil) // loopback needs none
+	wrong := []string{
+		"Bearer " + other, "Bearer stint_", "Bearer", "Bearer " + good + "x", "Token " + good, good, basic(other),
+		"Bearer stint_" + strings.Repeat("x", 5000),
+	}
+	for _, header := range wrong {
+		l.get("/api/v1/jobs", "Authorization", header).problem(t, http.StatusUnauthorized)
+	}
+	c.add(time.Hour)
+	p := l.get("/api/v1/jobs", "Authorization", "Bearer "+short).problem(t, http.StatusUnauthorized)
+	if !strings.Contains(p.Detail, "expired") {
+		t.Errorf("the answer does not say that the token expired: %s", p.Detail)
+	}
+
+	tokens, err := l.store.Tokens(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tok := range tokens {
+		if tok.LastUsedAt == nil {
+			t.Errorf("token %s was used and does not say so", tok.Name)
+		}
+		if err := l.store.RevokeToken(t.Context(), tok.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.add(6 * time.Second) // as long as a revoked token may still work
+	l.get("/api/v1/jobs", "Authorization", "Bearer "+good).problem(t, http.StatusUnauthorized)
+}
+
+func TestNewTokenRefuses(t *testing.T) {
+	now := newClock().now()
+	for _, tt := range []struct {
+		name, token string
+		scope       server.Scope
+		expires     time.Time
+	}{
+		{"no name", "", server.ScopeRead, time.Time{}},
+		{"control character", "a\x00b", server.ScopeRead, time.Time{}},
+		{"no scope", "ci", server.Public, time.Time{}},
+		{"unknown scope", "ci", "root", time.Time{}},
+		{"expired before it began", "ci", server.ScopeRead, now},
+	} {
+		if _, _, err := server.NewToken(tt.token, tt.scope, tt.expires, now); err == nil {
+			t.Errorf("%s: a token was made", tt.name)
+		}
+	}
+	a, ta, err := server.NewToken("ci", server.ScopeAgent, now.Add(time.Hour), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _, err := server.NewToken("ci", server.ScopeAgent, now.Add(time.Hour), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a == b || !strings.HasPrefix(a, "stint_") || len(a) < 40 || !strings.HasPrefix(a, ta.Prefix) || len(ta.Hash) != 32 {
+		t.Errorf("secrets %q and %q, stored %+v", a, b, ta)
+	}
+}
+
+// A page of another site can neither reach a server without tokens under its own name,
+// nor write to it.
+func TestOtherSites(t *testing.T) {
+	l := start(t, server.Config{Hosts: []string{"jobs.lan"}})
+	for _, host := range []string{"127.0.0.1:7846", "localhost", "x.localhost:1", "[::1]:7846", "jobs.lan:7846", "127.8.8.8"} {
+		l.get("/api/v1/jobs", "Host", host).ok(t, nil)
+	}
+	for _, host := range []string{"evil.example", "localhost.evil.example:7846", "10.0.0.1:7846", "127.0.0.1.evil.example"} {
+		l.get("/api/v1/jobs", "Host", host).problem(t, http.StatusMisdirectedRequest)
+		l.get("/", "Host", host).problem(t, http.StatusMisdirectedRequest)
+	}
+	own := start(t, server.Config{AnyHost: true})
+	own.get("/api/v1/jobs", "Host", "elsewhere.example").ok(t, nil)
+
+	path := "/compat/j/heartbeat"
+	l.do("PUT", path, nil, "Sec-Fetch-Site", "cross-site").problem(t, http.StatusForbidden)
+	l.do("PUT", path, nil, "Origin", "https://evil.example").problem(t, http.StatusForbidden)
+	l.do("PUT", path, nil, "Origin", "null").problem(t, http.StatusForbidden)
+	l.do("PUT", path, nil, "Sec-Fetch-Site", "same-origin").ok(t, nil)
+	l.do("PUT", path, nil, "Origin", l.url).ok(t, nil)
+	l.do("PUT", path, nil).ok(t, nil)
+}

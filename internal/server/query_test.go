@@ -1,0 +1,198 @@
+package server_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"stint.dev/stint/internal/server"
+	"stint.dev/stint/job"
+)
+
+type runPage struct {
+	Runs       []job.Run `json:"runs"`
+	NextCursor *string   `json:"next_cursor"`
+}
+
+func TestListRuns(t *testing.T) {
+	l := start(t, server.Config{})
+	for i := range 7 {
+		s := newSketch(t, []string{"etl", "train"}[i%2], map[string]string{"n": fmt.Sprint(i), "team": "a,b:c=d"}).command()
+		if i < 5 {
+			s.finish(i % 2)
+		}
+		l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
+	}
+	team := url.QueryEscape("team=a,b:c=d")
+	tests := []struct {
+		query string
+		want  []string // job#number, newest first
+	}{
+		{"", []string{"etl#4", "train#3", "etl#3", "train#2", "etl#2", "train#1", "etl#1"}},
+		{"job=train", []string{"train#3", "train#2", "train#1"}},
+		{"state=running", []string{"etl#4", "train#3"}},
+		{"state=running&state=failed", []string{"etl#4", "train#3", "train#2", "train#1"}},
+		{"state=running,succeeded&job=etl", []string{"etl#4", "etl#3", "etl#2", "etl#1"}},
+		{"health=healthy", []string{"etl#4", "train#3"}},
+		{"label=n%3D3", []string{"train#2"}},
+		{"label=n:3", []string{"train#2"}},
+		{"label=n%3D3&label=" + team, []string{"train#2"}},
+		{"label=n%3D3&label=team%3Dx", []string{}},
+		{"q=TRAI&limit=2", []string{"train#3", "train#2"}},
+		{"job=nobody", []string{}},
+	}
+	names := func(runs []job.Run) []string {
+		out := []string{}
+		for _, r := range runs {
+			out = append(out, fmt.Sprintf("%s#%d", r.Job, r.Number))
+		}
+		return out
+	}
+	for _, tt := range tests {
+		var page runPage
+		l.get("/api/v1/runs?"+tt.query).ok(t, &page)
+		if got := names(page.Runs); !slices.Equal(got, tt.want) {
+			t.Errorf("?%s: %v, want %v", tt.query, got, tt.want)
+		}
+	}
+
+	var all []string
+	for cursor, pages := "", 0; ; pages++ {
+		if pages > 10 {
+			t.Fatal("paging does not end")
+		}
+		var page runPage
+		r := l.get("/api/v1/runs?limit=3&cursor=" + url.QueryEscape(cursor))
+		r.ok(t, &page)
+		all = append(all, names(page.Runs)...)
+		if page.NextCursor == nil {
+			if !strings.Contains(string(r.body), `"next_cursor":null`) {
+				t.Errorf("the last page does not say null: %s", r.body)
+			}
+			break
+		}
+		cursor = *page.NextCursor
+	}
+	if !slices.Equal(all, tests[0].want) {
+		t.Errorf("page by page: %v, want %v", all, tests[0].want)
+	}
+}
+
+func TestRunsOfAnEmptyServer(t *testing.T) {
+	l := start(t, server.Config{})
+	for path, want := range map[string]string{
+		"/api/v1/runs": `{"runs":[],"next_cursor":null}`,
+		"/api/v1/jobs": `{"jobs":[]}`,
+	} {
+		if got := strings.TrimSpace(string(l.get(path).body)); got != want {
+			t.Errorf("GET %s: %s, want %s", path, got, want)
+		}
+	}
+}
+
+func TestQuestionsThatAreRefused(t *testing.T) {
+	l := start(t, server.Config{})
+	s := newSketch(t, "j", nil)
+	l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
+	tests := []struct {
+		path   string
+		status int
+		says   string
+	}{
+		{"/api/v1/runs?stat=running", 400, "stat"},
+		{"/api/v1/runs?state=runing", 400, "runing"},
+		{"/api/v1/runs?health=sick", 400, "sick"},
+		{"/api/v1/runs?label=team", 400, "team"},
+		{"/api/v1/runs?label=a%3D1&label=a%3D2", 400, "two values"},
+		{"/api/v1/runs?limit=0", 400, "limit"},
+		{"/api/v1/runs?limit=501", 400, "limit"},
+		{"/api/v1/runs?limit=ten", 400, "limit"},
+		{"/api/v1/runs?cursor=nonsense", 400, "cursor"},
+		{"/api/v1/runs?q=%ff", 400, "not text"},
+		{"/api/v1/runs?q=a%00b", 400, "not text"},
+		{"/api/v1/runs?q=" + strings.Repeat("x", 300), 400, "q"},
+		{"/api/v1/runs/abc", 400, "abc"},
+		{"/api/v1/runs/xyz-not-hex", 400, "xyz"},
+		{"/api/v1/runs/" + uuid.NewString(), 404, "not found"},
+		{"/api/v1/runs/j%232", 404, "j"},
+		{"/api/v1/runs/j%230", 400, "number"},
+		{"/api/v1/runs/nobody%231", 404, "nobody"},
+		{"/api/v1/runs/" + s.id + "/events?after=-1", 400, "after"},
+		{"/api/v1/runs/" + s.id + "/event", 404, "nothing"},
+		{"/api/v1/runs/" + s.id + "?verbose=1", 400, "verbose"},
+		{"/api/v1/runs/" + s.id + "/attempts/2/journal", 404, "attempt 2"},
+		{"/api/v1/runs/" + s.id + "/attempts/1/journal?offset=99999", 400, "beyond"},
+		{"/api/v1/jobs/nobody", 404, "nobody"},
+		{"/api/v1/jobs/a%0Ab", 400, "printable"},
+		{"/healthz2", 404, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.path[:min(len(tt.path), 60)], func(t *testing.T) {
+			l.t = t
+			r := l.get(tt.path)
+			if tt.says == "" {
+				if r.status != tt.status {
+					t.Errorf("status %d", r.status)
+				}
+				return
+			}
+			if p := r.problem(t, tt.status); !strings.Contains(p.Detail, tt.says) {
+				t.Errorf("the answer does not say %q: %s", tt.says, p.Detail)
+			}
+		})
+	}
+}
+
+func TestCancel(t *testing.T) {
+	l := start(t, server.Config{})
+	s := newSketch(t, "j", nil).command()
+	l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
+	cancel := "/api/v1/runs/j%231/cancel"
+
+	for _, body := range []string{`{"by":`, `[]`, `{"by":3}`, `{"who":"ada"}`, `{"by":"` + strings.Repeat("x", 300) + `"}`} {
+		l.do("POST", cancel, []byte(body), "Content-Type", "application/json").problem(t, http.StatusBadRequest)
+	}
+	l.do("POST", cancel, []byte(strings.Repeat(" ", 100<<10)), "Content-Type", "application/json").problem(t, http.StatusRequestEntityTooLarge)
+	if run := l.run(s.id); run.Cancel != nil || run.State != job.Running {
+		t.Fatalf("refused calls canceled the run: %+v", run)
+	}
+
+	var run job.Run
+	l.do("POST", cancel, []byte(`{"by":"ada","why":"wrong\ndata"}`), "Content-Type", "application/json").ok(t, &run)
+	if run.State != job.Stopping || run.Cancel == nil || run.Cancel.By != "ada" || run.Cancel.Why != "wrong data" {
+		t.Errorf("after cancel: %s, %+v", run.State, run.Cancel)
+	}
+	l.do("POST", cancel, nil).ok(t, &run)
+	if run.Cancel.By != "ada" {
+		t.Errorf("a repeated cancel took the place of the first: %+v", run.Cancel)
+	}
+	var events struct{ Events []job.RunEvent }
+	l.get("/api/v1/runs/"+s.id+"/events").ok(t, &events)
+	var tos []string
+	for _, e := range events.Events {
+		if e.Kind == "state" {
+			tos = append(tos, e.To)
+		}
+	}
+	if want := []string{"starting", "running", "stopping"}; !slices.Equal(tos, want) {
+		t.Errorf("states %v, want %v", tos, want)
+	}
+}
+
+func TestJobs(t *testing.T) {
+	l := start(t, server.Config{})
+	for range 3 {
+		s := newSketch(t, "nightly backup", nil).command().finish(0)
+		l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
+	}
+	var one job.Summary
+	l.get("/api/v1/jobs/nightly%20backup").ok(t, &one)
+	if one.Runs != 3 || one.Succeeded != 3 || one.LastRun == nil || one.LastRun.Number != 3 || one.Usual == nil {
+		t.Errorf("job: %+v", one)
+	}
+}
