@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { svelte } from '@sveltejs/vite-plugin-svelte'
 import tailwind from '@tailwindcss/vite'
 import { defineConfig } from 'vitest/config'
-import { precompress } from './build/precompress'
+import { precompress } from './build/precompress.ts'
 
 const out = fileURLToPath(new URL('../internal/web/dist', import.meta.url))
 

@@ -1,8 +1,16 @@
 import { apiURL, call } from '../api/client'
-import { parseRecords, type Ask } from './window'
+import type { Stream } from '../api/types'
+import { parseRecords, type Answer } from './window'
+
+export interface LogQuery {
+  from_line?: number
+  lines?: number
+  tail?: number
+  stream?: Stream
+}
 
 /** Asks the server for lines of one attempt of a run. */
-export function logSource(run: string, attempt: number): Ask {
+export function logSource(run: string, attempt: number): (q: LogQuery, signal: AbortSignal) => Promise<Answer> {
   return async (q, signal) => {
     const url = apiURL(`runs/${encodeURIComponent(run)}/log`, { attempt, ...q })
     const res = await call(url, { signal, headers: { Accept: 'application/x-ndjson' } })

@@ -43,19 +43,18 @@ test('opens at the end, then fetches what is looked at, once', async () => {
   expect(state.asked).toEqual([{ tail: 200 }, { from_line: 1501, lines: 500 }])
 })
 
-test('rows: placeholders, steps, gaps in place, filter by stream', async () => {
+test('rows: placeholders, steps, gaps in place', async () => {
   const { ask } = server(6)
   const w = new LogWindow(ask, () => {})
   w.total = 6
-  expect(w.rows(0, null).map((r) => r.line)).toEqual(Array(6).fill(undefined))
+  expect(w.rows(0).map((r) => r.line)).toEqual(Array(6).fill(undefined))
   await w.tail(6)
-  const rows = w.rows(0, null)
+  const rows = w.rows(0)
   expect(rows.map((r) => (r.gap ? 'gap' : r.n))).toEqual([1, 2, 3, 'gap', 4, 5, 6])
   expect(rows.filter((r) => r.stepStart).map((r) => r.n)).toEqual([1, 3])
-  expect(w.rows(0, 'stderr').map((r) => r.n)).toEqual([3, 6])
   // The same gap from another answer is not shown twice.
   await w.tail(3)
-  expect(w.rows(0, null).filter((r) => r.gap)).toHaveLength(1)
+  expect(w.rows(0).filter((r) => r.gap)).toHaveLength(1)
 })
 
 test('a whole line keeps its identity, an open one is replaced', async () => {

@@ -1,4 +1,4 @@
-import type { Gap, LogLine, Stream } from '../api/types'
+import type { Gap, LogLine } from '../api/types'
 
 export const chunkLines = 100 // what is drawn or not drawn as one
 export const blockLines = 500 // what is fetched as one
@@ -28,13 +28,34 @@ export interface Row {
   stepStart?: boolean
 }
 
+/** Rows of a log that can be drawn in chunks; slots are counted from 1. */
+export interface LogRows {
+  /** Lines of the whole attempt so far. */
+  readonly total: number
+  /** Slots: as many rows as there would be if every slot were one row. */
+  readonly size: number
+  /** Older rows that were put in front since the beginning, which moved all slots. */
+  readonly prepended: number
+  readonly capped: boolean
+  readonly error: Error | null
+  rows(chunk: number): Row[]
+  /** The slot of line n, or of the next one that is shown. */
+  slotOf(n: number): number
+  want(fromSlot: number, toSlot: number): void
+  tail(lines: number): Promise<void>
+  dropOpen(): void
+  close(): void
+}
+
 /**
  * The lines of one attempt as far as they were looked at: fetched in aligned blocks, kept
  * in bounded number. Lines never change once their newline was printed, so what is here
  * is right; an open line is asked for again.
  */
-export class LogWindow {
+export class LogWindow implements LogRows {
   total = 0
+  readonly prepended = 0
+  readonly capped = false
   private blocks = new Map<number, (LogLine | undefined)[]>() // in order of last use
   private gaps = new Map<number, Gap[]>() // by the line after which they stand
   private asking = new Map<number, AbortController>()
@@ -46,6 +67,14 @@ export class LogWindow {
     private changed: () => void,
   ) {}
 
+  get size() {
+    return this.total
+  }
+
+  slotOf(n: number): number {
+    return Math.min(n, this.total)
+  }
+
   close() {
     this.closed.abort()
     for (const ctl of this.asking.values()) ctl.abort()
@@ -56,18 +85,15 @@ export class LogWindow {
   }
 
   /** The rows of chunk c (lines 100c+1 …), placeholders where a line is not here yet. */
-  rows(c: number, only: Stream | null): Row[] {
+  rows(c: number): Row[] {
     const rows: Row[] = []
     const first = c * chunkLines + 1
     const last = Math.min(first + chunkLines - 1, this.total)
-    if (c === 0) this.pushGaps(rows, 0, only)
+    if (c === 0) this.pushGaps(rows, 0)
     for (let n = first; n <= last; n++) {
       const line = this.line(n)
-      if (!line) rows.push({ key: 'l' + n, n })
-      else if (!only || line.stream === only) {
-        rows.push({ key: 'l' + n, n, line, stepStart: n === 1 || this.beginsStep(line) })
-      }
-      this.pushGaps(rows, n, only)
+      rows.push({ key: 'l' + n, n, line, stepStart: line && (n === 1 || this.beginsStep(line)) })
+      this.pushGaps(rows, n)
     }
     return rows
   }
@@ -77,11 +103,9 @@ export class LogWindow {
     return before !== undefined && before.step !== line.step
   }
 
-  private pushGaps(rows: Row[], after: number, only: Stream | null) {
+  private pushGaps(rows: Row[], after: number) {
     for (const gap of this.gaps.get(after) ?? []) {
-      if (!only || gap.stream === only) {
-        rows.push({ key: `g${gap.step}-${gap.stream}-${gap.at_bytes}`, n: after, gap })
-      }
+      rows.push({ key: `g${gap.step}-${gap.stream}-${gap.at_bytes}`, n: after, gap })
     }
   }
 

@@ -1,0 +1,64 @@
+import { expect, test, vi } from 'vitest'
+import type { LogLine } from '../api/types'
+import { FilteredWindow, type AskTail } from './filtered'
+
+/** A log in which every tenth line is on stderr. */
+function server(lines: number) {
+  const state = { lines, asked: [] as number[] }
+  const ask: AskTail = async (q) => {
+    state.asked.push(q.tail)
+    const all: LogLine[] = []
+    for (let n = 10; n <= state.lines; n += 10) all.push({ n, at: '', step: 0, stream: 'stderr', text: `e${n}` })
+    return { records: all.slice(-q.tail), total: state.lines }
+  }
+  return { state, ask }
+}
+
+const numbers = (w: FilteredWindow) => {
+  const out: number[] = []
+  for (let c = 0; c * 100 < w.size; c++) out.push(...w.rows(c).map((r) => r.n))
+  return out
+}
+
+test('grows backwards as it is looked at, until there is no more', async () => {
+  const { state, ask } = server(25_000)
+  const changed = vi.fn()
+  const w = new FilteredWindow(ask, changed, 'stderr')
+  await w.tail(200)
+  expect(w.size).toBe(1000)
+  expect(w.slotOf(25_000)).toBe(1000)
+  w.want(900)
+  expect(state.asked).toEqual([1000])
+  w.want(50)
+  w.want(50)
+  await vi.waitFor(() => expect(changed).toHaveBeenCalledTimes(2), { interval: 1 })
+  expect(w.size).toBe(2000)
+  expect(w.prepended).toBe(1000)
+  w.want(1)
+  await vi.waitFor(() => expect(changed).toHaveBeenCalledTimes(3), { interval: 1 })
+  w.want(1)
+  expect(state.asked).toEqual([1000, 2000, 4000])
+  expect(numbers(w)).toEqual(Array.from({ length: 2500 }, (_, i) => (i + 1) * 10))
+  expect(w.capped).toBe(false)
+})
+
+test('new lines are added once and in order', async () => {
+  const { state, ask } = server(1000)
+  const w = new FilteredWindow(ask, () => {}, 'stderr')
+  await w.tail(200)
+  state.lines = 1200
+  await w.tail(50)
+  expect(numbers(w)).toEqual(Array.from({ length: 120 }, (_, i) => (i + 1) * 10))
+  expect(w.prepended).toBe(0)
+})
+
+test('when more came than was asked for, nothing unknown is hidden in between', async () => {
+  const { state, ask } = server(1000)
+  const w = new FilteredWindow(ask, () => {}, 'stderr')
+  await w.tail(200)
+  state.lines = 5000
+  await w.tail(50)
+  expect(numbers(w)).toEqual(Array.from({ length: 50 }, (_, i) => 4510 + i * 10))
+  await w.tail(5000)
+  expect(numbers(w)).toHaveLength(500)
+})

@@ -1,0 +1,11 @@
+import './app.css'
+import { mount } from 'svelte'
+import App from './App.svelte'
+import { root } from './lib/api/client'
+import { app } from './lib/app.svelte'
+
+// A relative base would be resolved anew by some browsers after navigation: pin it.
+document.querySelector('base')?.setAttribute('href', root.href)
+
+app.start()
+mount(App, { target: document.getElementById('app')! })

@@ -1,0 +1,123 @@
+import { api, ApiError, apiURL } from '../lib/api/client'
+import { follow, type ServerEvent } from '../lib/api/events'
+import type { Run, RunEvent, Sample, Usual } from '../lib/api/types'
+import { app } from '../lib/app.svelte'
+import { append } from '../lib/series'
+import { isActive } from '../lib/state'
+
+const points = 600
+
+/** One run as it stands and goes on: loaded once, then kept up to date by its stream. */
+export class LiveRun {
+  run = $state.raw<Run | null>(null)
+  error = $state.raw<ApiError | null>(null)
+  samples = $state.raw<Sample[]>([])
+  events = $state.raw<RunEvent[]>([])
+  usual = $state.raw<Usual | null>(null)
+  /** Raised whenever there may be new output. */
+  pulse = $state(0)
+
+  private ctl = new AbortController()
+  private stream: { stop(): void } | null = null
+  private connection = app.connection()
+  private retry: ReturnType<typeof setTimeout> | undefined
+
+  constructor(private id: string) {}
+
+  async start() {
+    clearTimeout(this.retry)
+    try {
+      const run = await api.run(this.id, this.ctl.signal)
+      this.run = run
+      this.error = null
+      await Promise.all([this.loadSamples(), this.loadEvents(), this.loadUsual(run.job)])
+      if (isActive(run.state) || run.state === 'lost') this.followStream()
+    } catch (err) {
+      if (this.ctl.signal.aborted) return
+      this.error = err instanceof ApiError ? err : new ApiError(0, String(err))
+      if (this.error.temporary) this.retry = setTimeout(() => void this.start(), 3000)
+    }
+  }
+
+  stop() {
+    this.ctl.abort()
+    clearTimeout(this.retry)
+    this.stream?.stop()
+    this.connection.release()
+  }
+
+  private followStream() {
+    this.stream?.stop()
+    this.stream = follow(apiURL(`runs/${encodeURIComponent(this.id)}/stream`, { tail: 0 }), {
+      onEvent: (e) => this.take(e),
+      onState: (open) => {
+        this.connection.set(open)
+        if (open) this.pulse++
+      },
+      onError: (err) => {
+        if (err.status === 404) this.error = err
+      },
+    })
+  }
+
+  private take(e: ServerEvent) {
+    switch (e.type) {
+      case 'output':
+      case 'gap':
+        this.pulse++
+        break
+      case 'run':
+        this.replace(JSON.parse(e.data) as Run)
+        break
+      case 'sample':
+        this.samples = append(this.samples, JSON.parse(e.data) as Sample)
+        break
+      case 'end':
+        this.pulse++
+        void this.finish()
+        break
+    }
+  }
+
+  private replace(run: Run) {
+    const before = this.run
+    this.run = run
+    if (before && run.output.lines !== before.output.lines) this.pulse++
+    if (!before || before.state !== run.state || before.health !== run.health) void this.loadEvents()
+    if (before && before.attempt !== run.attempt) void this.loadSamples()
+  }
+
+  private async finish() {
+    try {
+      this.run = await api.run(this.id, this.ctl.signal)
+    } catch {
+      return // what the stream said last stands
+    }
+    this.connection.set(true)
+    await Promise.all([this.loadSamples(), this.loadEvents()])
+    this.pulse++
+  }
+
+  refresh() {
+    void api.run(this.id, this.ctl.signal).then(
+      (run) => this.replace(run),
+      () => {}, // the stream will say it
+    )
+  }
+
+  // The rest of the page stands without these three.
+  private async loadSamples() {
+    const got = await api.samples(this.id, points, this.ctl.signal).catch(() => null)
+    if (got) this.samples = got.samples ?? []
+  }
+
+  private async loadEvents() {
+    const got = await api.events(this.id, this.ctl.signal).catch(() => null)
+    if (got) this.events = got.events ?? []
+  }
+
+  private async loadUsual(job: string) {
+    const got = await api.job(job, this.ctl.signal).catch(() => null)
+    this.usual = got?.usual ?? null
+  }
+}
