@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -146,7 +147,7 @@ func (f *follower) begin(ctx context.Context, place string, tail int64) error {
 	for _, step := range view.Steps {
 		f.filter.learn(step.Index, step.Name)
 	}
-	f.steps = view.Steps
+	f.steps = slices.Clone(view.Steps) // the run is shared with other followers
 	if tail >= 0 {
 		if err := f.startTail(ctx, view, tail); err != nil {
 			return err
