@@ -6,6 +6,8 @@ import (
 	"os"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 )
@@ -15,7 +17,12 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "victim:", victim(dir))
 		os.Exit(1)
 	}
-	os.Exit(postgrestest.Main(m))
+	code := postgrestest.Main(m)
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
 }
 
 func TestPostgreSQL(t *testing.T) { conformance(t, openPostgres) }

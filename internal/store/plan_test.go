@@ -1,0 +1,70 @@
+package store
+
+import (
+	"strings"
+	"testing"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// A page of runs must not read, or sort, the whole table: SQLite tells how it would run
+// the query. Only a search in text reads everything, in order, until the page is full.
+func TestRunsUseAnIndex(t *testing.T) {
+	s, err := Open(t.Context(), Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close() //nolint:errcheck // only read
+	cursor := cursorOf(1, "0199aaaa-0000-7000-8000-000000000001")
+	for name, tt := range map[string]struct {
+		query index.RunQuery
+		want  []string
+	}{
+		"all":             {index.RunQuery{}, []string{"SCAN runs USING INDEX runs_newest"}},
+		"next page":       {index.RunQuery{Cursor: cursor}, []string{"SEARCH runs USING INDEX runs_newest ((created_at,id)<(?,?))"}},
+		"job":             {index.RunQuery{Job: "a", Cursor: cursor}, []string{"SEARCH runs USING INDEX runs_of_job (job=? AND (created_at,id)<(?,?))"}},
+		"states":          {index.RunQuery{States: []job.State{job.Failed, job.Lost}, Cursor: cursor}, []string{"SEARCH runs USING INDEX runs_of_state (state=? AND (created_at,id)<(?,?))"}},
+		"job and states":  {index.RunQuery{Job: "a", States: []job.State{job.Failed, job.Lost}}, []string{"SEARCH runs USING INDEX runs_of_job_state (job=? AND state=?)"}},
+		"health":          {index.RunQuery{Health: []job.Health{job.Critical}}, []string{"SEARCH runs USING INDEX runs_health (health=?)"}},
+		"text, newest on": {index.RunQuery{Text: "x"}, []string{"SCAN runs USING INDEX runs_newest"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			query, args, err := runsQuery(tt.query, 50)
+			if err != nil {
+				t.Fatal(err)
+			}
+			plan := explain(t, s, query, args...)
+			for _, want := range tt.want {
+				if !strings.Contains(plan, want) {
+					t.Errorf("plan of %s:\n%swants %q", query, plan, want)
+				}
+			}
+			if strings.Contains(plan, "SCAN runs\n") {
+				t.Errorf("the whole table is read:\n%s", plan)
+			}
+		})
+	}
+}
+
+func explain(t *testing.T, s *Store, query string, args ...any) string {
+	t.Helper()
+	rows, err := s.reader.Query("EXPLAIN QUERY PLAN "+query, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	var plan strings.Builder
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		plan.WriteString(detail + "\n")
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return plan.String()
+}

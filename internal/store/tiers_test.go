@@ -1,0 +1,40 @@
+package store
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// Whatever sizes arrive, the counts always describe the last blocks, none is left full,
+// and every run of fan small blocks of a tier becomes one.
+func TestTiers(t *testing.T) {
+	type block struct {
+		size int64
+		tier int
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		var counts tiers
+		var blocks []block
+		for range rapid.IntRange(0, 600).Draw(rt, "appends") {
+			size := rapid.SampledFrom([]int64{1, 100, 1000, 3000, bigBlock - 1, bigBlock}).Draw(rt, "size")
+			blocks = append(blocks, block{size, 0})
+			counts.arrived(size)
+			for counts.full() {
+				last := blocks[len(blocks)-fan:]
+				merged := block{tier: last[0].tier + 1}
+				for _, b := range last {
+					if b.tier != last[0].tier || b.size >= bigBlock {
+						rt.Fatalf("merges %+v", last)
+					}
+					merged.size += b.size
+				}
+				blocks = append(blocks[:len(blocks)-fan], merged)
+				counts.merged(merged.size)
+			}
+			if counts[0] >= fan || counts[1] >= fan {
+				rt.Fatalf("counts %v", counts)
+			}
+		}
+	})
+}
