@@ -91,6 +91,9 @@ func (d *delivery) deliver(ctx context.Context) error {
 			if err != nil || done {
 				return err
 			}
+			if d.from.Unsent() == 0 {
+				continue // an old wake-up
+			}
 			if err := d.gather(ctx); err != nil {
 				return err
 			}
