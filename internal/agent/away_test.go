@@ -1,0 +1,265 @@
+package agent
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+func TestServerAwayFromBeginningToEnd(t *testing.T) {
+	s := newMemoryServer()
+	s.before = func(int, int64, []byte) error { return errAway }
+	c, heard := config(t, s, "echo kept; exit 4")
+	begun := time.Now()
+	got := Run(t.Context(), c)
+	if got.ExitCode != 4 || got.Complete || got.WaitsAt == "" || time.Since(begun) > 3*time.Second {
+		t.Fatalf("result %+v after %s", got, time.Since(begun))
+	}
+	if text := heard.text(); strings.Count(text, "\n") != 0 || !strings.Contains(text, got.WaitsAt) || !strings.Contains(text, "stint flush") {
+		t.Errorf("said %q", text)
+	}
+	if strings.Contains(readAll(t, filepath.Join(got.WaitsAt, "meta.json")), "pw") {
+		t.Error("the spool holds a password")
+	}
+	s.set(func() { s.before = nil })
+	report, err := Flush(t.Context(), FlushConfig{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, BootID: "boot"})
+	if err != nil || len(report.Journals) != 1 || !report.Journals[0].Delivered || report.Journals[0].Unfinished {
+		t.Fatalf("flush %+v, error %v", report, err)
+	}
+	v := s.read(t, testRun)
+	if string(v.output[streamKey{0, job.Stdout}]) != "kept\n" || *v.final.Outcome.ExitCode != 4 || v.finalAt.After(time.Now()) || v.finalAt.Before(begun) {
+		t.Errorf("journal %+v", v)
+	}
+	if again, err := Flush(t.Context(), FlushConfig{StateDir: c.StateDir, Server: s}); err != nil || len(again.Journals) != 0 {
+		t.Errorf("a second flush found %+v, error %v", again, err)
+	}
+}
+
+func TestNextRunDeliversWhatWaits(t *testing.T) {
+	s := newMemoryServer()
+	s.before = func(int, int64, []byte) error { return errAway }
+	c, _ := config(t, s, "echo first")
+	Run(t.Context(), c)
+	s.set(func() { s.before = nil })
+	next := c
+	next.Run = "01890a5d-ac96-774b-bcce-b302099a8058"
+	if got := Run(t.Context(), next); !got.Complete {
+		t.Fatalf("result %+v", got)
+	}
+	if v := s.read(t, testRun); v.final == nil || string(v.output[streamKey{0, job.Stdout}]) != "first\n" {
+		t.Errorf("journal of the first run %+v", v)
+	}
+}
+
+func TestFlushLeavesAloneWhatIsMeantForOthers(t *testing.T) {
+	s := newMemoryServer()
+	s.before = func(int, int64, []byte) error { return errAway }
+	c, _ := config(t, s, "true")
+	Run(t.Context(), c)
+	s.set(func() { s.before = nil })
+	f := FlushConfig{StateDir: c.StateDir, Server: s, ServerURL: "https://elsewhere"}
+	report, err := Flush(t.Context(), f)
+	if err != nil || len(report.Journals) != 1 || report.Journals[0].Skipped == "" || len(s.journals) != 0 {
+		t.Fatalf("flush %+v, error %v", report, err)
+	}
+	f.Any = true
+	if report, err = Flush(t.Context(), f); err != nil || !report.Journals[0].Delivered {
+		t.Fatalf("flush of any %+v, error %v", report, err)
+	}
+}
+
+func TestRefusedJournalIsKeptAndSaidOnce(t *testing.T) {
+	s := newMemoryServer()
+	s.before = func(int, int64, []byte) error { return &job.Problem{Status: 403, Detail: "the token may not write"} }
+	c, heard := config(t, s, "echo a; sleep 0.3; echo b")
+	got := Run(t.Context(), c)
+	if got.ExitCode != 0 || got.WaitsAt == "" || s.appends != 1 || strings.Count(heard.text(), "the token may not write") != 1 {
+		t.Errorf("result %+v, %d appends, said %q", got, s.appends, heard.text())
+	}
+	report, err := Flush(t.Context(), FlushConfig{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL})
+	if err != nil || report.Journals[0].Skipped == "" {
+		t.Errorf("flush %+v, error %v", report, err)
+	}
+}
+
+func TestServerAheadOfTheJournal(t *testing.T) {
+	s := newMemoryServer()
+	size := int64(1 << 40)
+	s.before = func(n int, _ int64, _ []byte) error {
+		if n == 1 {
+			return errAway
+		}
+		return &job.Problem{Status: 409, Size: &size}
+	}
+	c, heard := config(t, s, "sleep 0.5")
+	got := Run(t.Context(), c)
+	if got.WaitsAt == "" || !strings.Contains(heard.text(), "already has") {
+		t.Errorf("result %+v, said %q", got, heard.text())
+	}
+}
+
+func TestKilledAgentsJournalIsCompleted(t *testing.T) {
+	for _, tc := range []struct {
+		name, boot string
+		reason     job.Reason
+	}{
+		{"agent died", "boot-1", job.AgentLost},
+		{"host rebooted", "boot-2", job.HostRebooted},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			state := t.TempDir()
+			cmd := exec.Command(os.Args[0], "agent", state, "echo ready; exec sleep 60")
+			cmd.Env = append(os.Environ(), "AGENT_TEST_CHILD=agent", "TEST_BOOT=boot-1")
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(out, make([]byte, len("ready\n"))); err != nil {
+				t.Fatal(err)
+			}
+			s := newMemoryServer()
+			f := FlushConfig{StateDir: state, Server: s, BootID: tc.boot, Any: true}
+			if report, err := Flush(t.Context(), f); err != nil || report.Journals[0].Skipped == "" {
+				t.Errorf("flush beside the living agent: %+v, error %v", report, err)
+			}
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+			tear(t, state)
+			report, err := Flush(t.Context(), f)
+			if err != nil || !report.Journals[0].Unfinished || !report.Journals[0].Delivered {
+				t.Fatalf("flush %+v, error %v", report, err)
+			}
+			v := s.read(t, testRun)
+			if v.final.Outcome.Reason != tc.reason || len(v.ended) != 1 || string(v.output[streamKey{0, job.Stdout}]) != "ready\n" {
+				t.Errorf("outcome %+v, ended %+v, output %v", v.final.Outcome, v.ended, v.output)
+			}
+		})
+	}
+}
+
+// tear leaves half a record at the end of the one journal in a spool.
+func tear(t *testing.T, state string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(state, "spool", "*", "journal"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("journals %v, error %v", files, err)
+	}
+	f, err := os.OpenFile(files[0], os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rec := journal.AppendRecord(nil, journal.OutputRecord(time.Now(), journal.Output{Stream: job.Stdout, Data: []byte("torn")}))
+	if _, err := f.Write(rec[:len(rec)-2]); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestStateDirectoryThatCannotBeUsed(t *testing.T) {
+	s := newMemoryServer()
+	c, heard := config(t, s, "echo in memory")
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.StateDir = file
+	got := Run(t.Context(), c)
+	if got.ExitCode != 0 || !got.Complete || strings.Count(heard.text(), "held in memory") != 1 {
+		t.Errorf("result %+v, said %q", got, heard.text())
+	}
+	if out := s.read(t, testRun).output[streamKey{0, job.Stdout}]; string(out) != "in memory\n" {
+		t.Errorf("stdout %q", out)
+	}
+}
+
+func TestRunIDUsedBefore(t *testing.T) {
+	s := newMemoryServer()
+	s.before = func(int, int64, []byte) error { return errAway }
+	c, _ := config(t, s, "true")
+	Run(t.Context(), c)
+	if got := Run(t.Context(), c); got.ExitCode != 125 || !errors.Is(got.Err, spool.ErrExists) {
+		t.Errorf("result %+v", got)
+	}
+}
+
+func TestPassedOnExactlyAndInTime(t *testing.T) {
+	s := newMemoryServer()
+	c, _ := config(t, s, "printf 'a\\r\\377'; printf err >&2")
+	c.Quiet = false
+	outR, outW, errR, errW := pipes(t)
+	c.Stdout, c.Stderr = outW, errW
+	Run(t.Context(), c)
+	_ = outW.Close()
+	_ = errW.Close()
+	out, _ := io.ReadAll(outR)
+	errs, _ := io.ReadAll(errR)
+	if string(out) != "a\r\377" || string(errs) != "err" {
+		t.Errorf("passed on %q and %q", out, errs)
+	}
+}
+
+func TestReaderThatGoesAwayOrStalls(t *testing.T) {
+	for _, name := range []string{"gone", "stalled"} {
+		t.Run(name, func(t *testing.T) {
+			s := newMemoryServer()
+			c, heard := config(t, s, "")
+			c.Args, c.Env = child("random", "4"), append(c.Env, "AGENT_TEST_CHILD=random")
+			c.Quiet = false
+			outR, outW, _, errW := pipes(t)
+			c.Stdout, c.Stderr = outW, errW
+			if name == "gone" {
+				_ = outR.Close()
+			}
+			got := Run(t.Context(), c)
+			if got.ExitCode != 0 || !got.Complete {
+				t.Errorf("result %+v", got)
+			}
+			if out := s.read(t, testRun).output[streamKey{0, job.Stdout}]; !bytes.Equal(out, randomBytes(4<<20)) {
+				t.Errorf("%d bytes on the server", len(out))
+			}
+			if stalled := strings.Contains(heard.text(), "stalled"); stalled != (name == "stalled") {
+				t.Errorf("said %q", heard.text())
+			}
+		})
+	}
+}
+
+func pipes(t *testing.T) (outR, outW, errR, errW *os.File) {
+	t.Helper()
+	outR, outW, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	errR, errW, err = os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, f := range []*os.File{outR, outW, errR, errW} {
+			_ = f.Close()
+		}
+	})
+	return outR, outW, errR, errW
+}
+
+func readAll(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
