@@ -20,7 +20,7 @@ type blockReader struct {
 	heads []index.BlockHead
 	data  []byte
 	next  int64 // where to go on; set it to begin elsewhere than at 0
-	last  bool // the heads that are left are the last
+	last  bool  // the heads that are left are the last
 }
 
 // Read implements io.Reader.

@@ -53,14 +53,13 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (*body, error)
 
 // decode is the reader of a request's plain bytes, and what to call when done with it.
 func (s *Server) decode(w http.ResponseWriter, r *http.Request) (io.Reader, func(), error) {
-	rc := http.NewResponseController(w)
 	paced := &pacedReader{
-		r: r.Body, rc: rc, pause: s.cfg.BodyPause, end: time.Now().Add(s.cfg.BodyTime),
+		ReadCloser: r.Body, rc: http.NewResponseController(w),
+		pause: s.cfg.BodyPause, end: time.Now().Add(s.cfg.BodyTime),
 	}
-	done := func() { _ = rc.SetReadDeadline(time.Time{}) }
 	switch encoding := r.Header.Get("Content-Encoding"); encoding {
 	case "", "identity":
-		return paced, done, nil
+		return paced, func() {}, nil
 	case "zstd":
 		// The decoder's own buffers count too: about one window.
 		if !s.bodies.take(maxAppend) {
@@ -72,7 +71,7 @@ func (s *Server) decode(w http.ResponseWriter, r *http.Request) (io.Reader, func
 			s.bodies.give(maxAppend)
 			return nil, nil, fmt.Errorf("make zstd reader: %w", err)
 		}
-		return &zstdBody{z, paced}, func() { z.Close(); s.bodies.give(maxAppend); done() }, nil
+		return &zstdBody{z, paced}, func() { z.Close(); s.bodies.give(maxAppend) }, nil
 	default:
 		return nil, nil, newProblem(http.StatusUnsupportedMediaType,
 			"Content-Encoding %s is not understood: send zstd, or none", job.Quote(encoding))
@@ -132,10 +131,12 @@ func bodyBusy() error {
 	return busy(http.StatusTooManyRequests, time.Second, "the server holds too many bodies in memory at the moment: try again")
 }
 
-// pacedReader gives every read its own deadline, so that a slow link that moves is not
-// cut off and one that stands still is.
+// pacedReader gives every read of a body its own deadline, so that a slow link that moves
+// is not cut off and one that stands still is. At the end of the body the deadline is
+// lifted, for it would end the request while its handler still works; before the end it
+// stays, because net/http reads on when the handler has returned.
 type pacedReader struct {
-	r     io.Reader
+	io.ReadCloser
 	rc    *http.ResponseController
 	pause time.Duration
 	end   time.Time
@@ -148,8 +149,11 @@ func (p *pacedReader) Read(b []byte) (int, error) {
 		until = p.end
 	}
 	_ = p.rc.SetReadDeadline(until) // a recorder in a test has none
-	n, err := p.r.Read(b)
-	if err != nil && !errors.Is(err, io.EOF) {
+	n, err := p.ReadCloser.Read(b)
+	switch {
+	case errors.Is(err, io.EOF):
+		_ = p.rc.SetReadDeadline(time.Time{})
+	case err != nil:
 		p.err = err
 	}
 	return n, err

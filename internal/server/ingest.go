@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"net/http"
@@ -48,7 +49,8 @@ func (s *Server) postJournal(w http.ResponseWriter, r *http.Request) {
 // empty append is a question: it changes nothing.
 func (s *Server) appendBody(r *http.Request, run string, attempt int, offset int64, b *body) (int64, error) {
 	if len(b.data) > 0 {
-		done, err := s.committer.append(r.Context(), index.Append{
+		// Not the request's context: it ends with the client, and what came is kept.
+		done, err := s.committer.append(context.WithoutCancel(r.Context()), index.Append{
 			Run: run, Attempt: attempt, Offset: offset, Data: b.data, At: s.now(),
 		})
 		if err != nil {

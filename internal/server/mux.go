@@ -46,8 +46,9 @@ func (s *Server) guard(rt route, h http.HandlerFunc) http.HandlerFunc {
 			_ = rc.SetWriteDeadline(time.Now().Add(answerTime))
 		}
 		if rt.body == 0 && r.Body != nil && r.Body != http.NoBody {
-			r.Body = http.MaxBytesReader(w, r.Body, smallBody)
-			_ = rc.SetReadDeadline(time.Now().Add(smallPeriod))
+			r.Body = http.MaxBytesReader(w, &pacedReader{
+				ReadCloser: r.Body, rc: rc, pause: smallPeriod, end: time.Now().Add(smallPeriod),
+			}, smallBody)
 		}
 		if err := s.authorize(r, rt.scope); err != nil {
 			s.fail(w, r, err)

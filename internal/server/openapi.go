@@ -87,7 +87,7 @@ func (rt route) operation() huma.Operation {
 		OperationID: operationID(rt), Tags: []string{tagOf(rt)},
 		Description:     rt.doc.text,
 		MaxBodyBytes:    smallBody,
-		BodyReadTimeout: -1, // the table's guard has set it
+		BodyReadTimeout: -1, // the table's guard sets the deadlines of every body
 	}
 	if rt.scope != Public {
 		op.Security = []map[string][]string{{"token": {}}}

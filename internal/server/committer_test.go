@@ -1,0 +1,268 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"stint.dev/stint/internal/index"
+)
+
+// groups is a store's Ingest that tests hold up and look at.
+type groups struct {
+	Store
+	mu      sync.Mutex
+	sizes   []int
+	entered chan struct{} // one token per commit that has begun
+	release chan struct{} // one token lets a commit go on; closed: all
+	poison  string        // a run whose presence makes a group fail
+	down    bool
+}
+
+var errDown = errors.New("database is down")
+
+func newGroups() *groups {
+	return &groups{entered: make(chan struct{}, 10_000), release: make(chan struct{}, 10_000)}
+}
+
+func (g *groups) Ingest(ctx context.Context, appends []index.Append, beats []index.Beat) ([]index.Appended, []index.Beaten, error) {
+	g.mu.Lock()
+	g.sizes = append(g.sizes, len(appends)+len(beats))
+	g.mu.Unlock()
+	g.entered <- struct{}{}
+	select {
+	case <-g.release:
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	if g.down {
+		return nil, nil, errDown
+	}
+	out := make([]index.Appended, len(appends))
+	for i, a := range appends {
+		if a.Run == g.poison {
+			return nil, nil, errors.New("cannot be stored")
+		}
+		out[i].Size = a.Offset + int64(len(a.Data))
+	}
+	return out, make([]index.Beaten, len(beats)), nil
+}
+
+// testCommitter is a committer over g that counts what it tells.
+func testCommitter(g *groups) (*committer, *sync.Map) {
+	told := &sync.Map{}
+	m := newServerMetrics(&Server{store: g, cfg: Config{Version: "test"}})
+	return newCommitter(g, committed{
+		append: func(a index.Append, _ index.Appended) { told.Store(a.Run, true) },
+		beat:   func(b index.Beat, _ index.Beaten) { told.Store(b.Run, true) },
+	}, m), told
+}
+
+// waitQueued waits until n entries are queued, which the test knows must happen.
+func waitQueued(t *testing.T, c *committer, n int) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(30 * time.Second)
+	for {
+		c.mu.Lock()
+		have := len(c.queue)
+		c.mu.Unlock()
+		if have >= n {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%d of %d entries queued", have, n)
+		}
+	}
+}
+
+func TestCommitsInGroupsWhileBusy(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	g := newGroups()
+	c, told := testCommitter(g)
+	var wg sync.WaitGroup
+	send := func(run string) {
+		wg.Go(func() {
+			done, err := c.append(t.Context(), index.Append{Run: run, Offset: 5, Data: []byte("abc")})
+			if err != nil || done.Size != 8 {
+				t.Errorf("%s: size %d, %v", run, done.Size, err)
+			}
+		})
+	}
+	send("first")
+	<-g.entered // alone, at once
+	for i := range 50 {
+		send(fmt.Sprint("later-", i))
+	}
+	wg.Go(func() {
+		if _, err := c.beat(t.Context(), index.Beat{Run: "beat"}); err != nil {
+			t.Errorf("beat: %v", err)
+		}
+	})
+	waitQueued(t, c, 51)
+	close(g.release)
+	wg.Wait()
+	if err := c.close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(g.sizes) != 2 || g.sizes[0] != 1 || g.sizes[1] != 51 {
+		t.Errorf("groups of %v, want 1 and 51", g.sizes)
+	}
+	for _, run := range []string{"first", "later-49", "beat"} {
+		if _, ok := told.Load(run); !ok {
+			t.Errorf("%s was not told", run)
+		}
+	}
+}
+
+func TestOnePoisonedEntryHarmsNoOther(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	g := newGroups()
+	g.poison = "later-3"
+	c, told := testCommitter(g)
+	results := make([]error, 10)
+	var wg sync.WaitGroup
+	wg.Go(func() { _, _ = c.append(t.Context(), index.Append{Run: "first", Data: []byte("x")}) })
+	<-g.entered
+	for i := range results {
+		wg.Go(func() {
+			_, results[i] = c.append(t.Context(), index.Append{Run: fmt.Sprint("later-", i), Data: []byte("x")})
+		})
+	}
+	waitQueued(t, c, len(results))
+	close(g.release)
+	wg.Wait()
+	for i, err := range results {
+		if (err != nil) != (i == 3) {
+			t.Errorf("later-%d: %v", i, err)
+		}
+	}
+	if _, ok := told.Load("later-3"); ok {
+		t.Error("an append that failed was told as committed")
+	}
+	if err := c.close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDatabaseDownFailsAGroupSoon(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	g := newGroups()
+	g.down = true
+	c, _ := testCommitter(g)
+	var wg sync.WaitGroup
+	wg.Go(func() { _, _ = c.append(t.Context(), index.Append{Run: "first", Data: []byte("x")}) })
+	<-g.entered
+	for range 200 {
+		wg.Go(func() {
+			if _, err := c.append(t.Context(), index.Append{Run: "r", Data: []byte("x")}); !errors.Is(err, errDown) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	waitQueued(t, c, 200)
+	close(g.release)
+	wg.Wait()
+	if len(g.sizes) > 2+commitTries {
+		t.Errorf("%d tries to commit while the database was down", len(g.sizes))
+	}
+	if err := c.close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFullQueueRefuses(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	g := newGroups()
+	c, _ := testCommitter(g)
+	var wg sync.WaitGroup
+	send := func(size int) {
+		wg.Go(func() {
+			if _, err := c.append(t.Context(), index.Append{Run: "r", Data: make([]byte, size)}); err != nil {
+				t.Errorf("accepted, then: %v", err)
+			}
+		})
+	}
+	send(1)
+	<-g.entered
+	const part = queueBytes / 8
+	for range 8 {
+		send(part)
+	}
+	waitQueued(t, c, 8)
+	_, err := c.append(t.Context(), index.Append{Run: "r", Data: []byte("x")})
+	var p *problem
+	if !errors.As(err, &p) || p.Status != http.StatusTooManyRequests || p.RetryAfter <= 0 {
+		t.Errorf("a full queue answered %v", err)
+	}
+	close(g.release)
+	wg.Wait()
+	if c.queued() != 0 {
+		t.Errorf("%d bytes are still counted", c.queued())
+	}
+	for _, n := range g.sizes {
+		if n*part > groupBytes+part {
+			t.Errorf("a group of %d entries has more than %d bytes", n, groupBytes)
+		}
+	}
+	if err := c.close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCloseAnswersWhatWasAccepted(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	g := newGroups()
+	c, _ := testCommitter(g)
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if _, err := c.append(t.Context(), index.Append{Run: "r", Data: []byte("x")}); err != nil {
+				t.Errorf("accepted, then: %v", err)
+			}
+		})
+	}
+	<-g.entered
+	waitQueued(t, c, 19)
+	closed := make(chan error, 1)
+	go func() { closed <- c.close(t.Context()) }()
+	close(g.release)
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+	_, err := c.append(t.Context(), index.Append{Run: "r", Data: []byte("x")})
+	var p *problem
+	if !errors.As(err, &p) || p.Status != http.StatusServiceUnavailable {
+		t.Errorf("after close: %v", err)
+	}
+}
+
+func TestCloseGivesUpOnAStuckDatabase(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	g := newGroups()
+	c, _ := testCommitter(g)
+	stuck := make(chan error, 1)
+	go func() {
+		_, err := c.append(t.Context(), index.Append{Run: "r", Data: []byte("x")})
+		stuck <- err
+	}()
+	<-g.entered
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := c.close(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("close returned %v", err)
+	}
+	if err := <-stuck; !errors.Is(err, context.Canceled) {
+		t.Errorf("the append returned %v", err)
+	}
+}

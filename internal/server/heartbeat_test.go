@@ -1,0 +1,187 @@
+package server_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/server"
+	"stint.dev/stint/job"
+)
+
+func beatPath(id string, attempt int) string {
+	return fmt.Sprintf("/api/v1/runs/%s/attempts/%d/heartbeat", id, attempt)
+}
+
+func (l *live) beat(id string, attempt int, hb job.Heartbeat) job.HeartbeatReply {
+	l.t.Helper()
+	body, err := json.Marshal(hb)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	var reply job.HeartbeatReply
+	l.do("POST", beatPath(id, attempt), body).ok(l.t, &reply)
+	return reply
+}
+
+func TestHeartbeat(t *testing.T) {
+	c := newClock()
+	l := start(t, server.Config{Now: c.now})
+	s := newSketch(t, "j", nil).command()
+	hb := job.Heartbeat{Sequence: 1, SentAt: c.now(), PeriodMS: 4000}
+	want := job.HeartbeatReply{LeaseMS: 12_000, NextMS: 4000, Owner: true, Commands: []job.Command{}}
+
+	// The first beat may overtake the first append.
+	if diff := cmp.Diff(want, l.beat(s.id, 1, hb)); diff != "" {
+		t.Errorf("before the first append (-want +got):\n%s", diff)
+	}
+	l.get("/api/v1/runs/"+s.id).problem(t, http.StatusNotFound)
+
+	l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
+	c.add(time.Second)
+	if diff := cmp.Diff(want, l.beat(s.id, 1, hb)); diff != "" {
+		t.Errorf("while it runs (-want +got):\n%s", diff)
+	}
+	if run := l.run(s.id); run.LastHeartbeatAt == nil || !run.LastHeartbeatAt.Equal(c.now()) {
+		t.Errorf("last heartbeat at %v, want %v", run.LastHeartbeatAt, c.now())
+	}
+
+	// A cancel is repeated until the journal shows the end.
+	l.do("POST", "/api/v1/runs/"+s.id+"/cancel", []byte(`{"by":"ada","why":"wrong data"}`), "Content-Type", "application/json").ok(t, nil)
+	canceled := want
+	canceled.Commands = []job.Command{{Kind: "cancel", By: "ada", Why: "wrong data"}}
+	for range 2 {
+		if diff := cmp.Diff(canceled, l.beat(s.id, 1, hb)); diff != "" {
+			t.Errorf("after cancel (-want +got):\n%s", diff)
+		}
+	}
+	at := int64(len(s.bytes()))
+	s.finish(0)
+	l.do("POST", journalPath(s.id, 1, at), s.bytes()[at:]).ok(t, nil)
+	if diff := cmp.Diff(want, l.beat(s.id, 1, hb)); diff != "" {
+		t.Errorf("after the end (-want +got):\n%s", diff)
+	}
+}
+
+// An attempt that was thought lost, and that a newer one took over, is told so.
+func TestHeartbeatOfASupersededAttempt(t *testing.T) {
+	l := start(t, server.Config{})
+	first := newSketch(t, "j", nil)
+	l.do("POST", journalPath(first.id, 1, 0), first.bytes()).ok(t, nil)
+	due, err := l.store.Due(t.Context(), time.Now().Add(time.Hour), 1)
+	if err != nil || len(due) != 1 {
+		t.Fatalf("due: %v, %v", due, err)
+	}
+	if _, err := l.store.Judge(t.Context(), []index.Verdict{{Run: first.id, Attempt: 1, HeardAt: due[0].HeardAt, At: time.Now(), Lost: true}}); err != nil {
+		t.Fatal(err)
+	}
+	second := newAttempt(t, first.id, 2, "j", nil).command()
+	l.do("POST", journalPath(first.id, 2, 0), second.bytes()).ok(t, nil)
+	if reply := l.beat(first.id, 1, job.Heartbeat{Sequence: 2}); reply.Owner {
+		t.Error("attempt 1 is told that it owns the run")
+	}
+	if reply := l.beat(first.id, 2, job.Heartbeat{Sequence: 1}); !reply.Owner {
+		t.Error("attempt 2 is told that it does not own the run")
+	}
+	if run := l.run(first.id); run.Attempt != 2 || run.State != job.Running {
+		t.Errorf("attempt %d is %s, want 2 running", run.Attempt, run.State)
+	}
+}
+
+func TestHeartbeatsThatAreRefused(t *testing.T) {
+	l := start(t, server.Config{})
+	id := uuid.Must(uuid.NewV7()).String()
+	tests := []struct {
+		name, path, body string
+		status           int
+	}{
+		{"not JSON", beatPath(id, 1), "beat", 400},
+		{"empty", beatPath(id, 1), "", 400},
+		{"wrong type", beatPath(id, 1), `{"sequence":"one"}`, 400},
+		{"number too large", beatPath(id, 1), `{"cpu_seconds":1e999}`, 400},
+		{"two values", beatPath(id, 1), `{}{}`, 400},
+		{"too large", beatPath(id, 1), `{"x":"` + strings.Repeat("x", 70<<10) + `"}`, 413},
+		{"not a run", beatPath("x", 1), `{}`, 400},
+		{"attempt 0", beatPath(id, 0), `{}`, 400},
+		{"unknown parameter", beatPath(id, 1) + "?a=1", `{}`, 400},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			l.t = t
+			l.do("POST", tt.path, []byte(tt.body)).problem(t, tt.status)
+		})
+	}
+}
+
+// A newer agent may say more than this server knows, and nonsense harms nobody.
+func TestHeartbeatsThatAreTaken(t *testing.T) {
+	l := start(t, server.Config{})
+	s := newSketch(t, "j", nil).command()
+	l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
+	for _, body := range []string{`{}`, `{"mood":"good"}`, `{"sequence":-9,"period_ms":-1,"memory_bytes":-5,"cpu_seconds":-1,"processes":-2}`, `{"period_ms":9223372036854775807}`} {
+		l.do("POST", beatPath(s.id, 1), []byte(body)).ok(t, nil)
+	}
+	if run := l.run(s.id); run.Usage.MemoryBytes < 0 || run.Usage.CPUSeconds < 0 || run.Usage.Processes < 0 {
+		t.Errorf("usage: %+v", run.Usage)
+	}
+}
+
+// The connection on which an agent beats closes: that is evidence. A run that has ended,
+// and the server's own shutdown, are not.
+func TestAgentGone(t *testing.T) {
+	type who struct {
+		run     string
+		attempt int
+	}
+	gone := make(chan who, 10)
+	l := start(t, server.Config{OnAgentGone: func(run string, attempt int) { gone <- who{run, attempt} }})
+	agent := func(finish bool) (string, *http.Transport) {
+		s := newSketch(t, "j", nil).command()
+		l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
+		tr := &http.Transport{MaxIdleConnsPerHost: 1}
+		for range 3 {
+			resp, err := (&http.Client{Transport: tr}).Post(l.url+beatPath(s.id, 1), "application/json", strings.NewReader(`{"period_ms":5000}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var reply job.HeartbeatReply
+			if err := json.NewDecoder(resp.Body).Decode(&reply); err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+		}
+		if finish {
+			at := int64(len(s.bytes()))
+			s.finish(0)
+			l.do("POST", journalPath(s.id, 1, at), s.bytes()[at:]).ok(t, nil)
+		}
+		return s.id, tr
+	}
+	_, done := agent(true)
+	done.CloseIdleConnections()
+	id, killed := agent(false)
+	killed.CloseIdleConnections()
+	select {
+	case w := <-gone:
+		if w != (who{id, 1}) {
+			t.Errorf("gone: %v, want %s, 1", w, id)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("nobody was told that the connection closed")
+	}
+	_, running := agent(false)
+	l.stop()
+	running.CloseIdleConnections()
+	select {
+	case w := <-gone:
+		t.Errorf("told %v without reason", w)
+	default:
+	}
+}

@@ -1,0 +1,295 @@
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/server"
+	"stint.dev/stint/job"
+)
+
+// dial opens a connection on which the test writes by hand.
+func (l *live) dial() (net.Conn, *bufio.Reader) {
+	l.t.Helper()
+	conn, err := net.Dial("tcp", l.addr)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		l.t.Fatal(err)
+	}
+	return conn, bufio.NewReader(conn)
+}
+
+func (l *live) write(conn net.Conn, text string) {
+	l.t.Helper()
+	if _, err := io.WriteString(conn, text); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func postHead(path string, length int) string {
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n", path, length)
+}
+
+// waitSize waits until the journal of attempt 1 has at least so many bytes.
+func (l *live) waitSize(id string, least int64) int64 {
+	l.t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for {
+		size, err := l.store.JournalSize(l.t.Context(), id, 1)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		if size >= least {
+			return size
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			l.t.Fatalf("the journal has %d bytes, want %d", size, least)
+		}
+	}
+}
+
+// A client that stops in the middle is cut off; what it sent is kept.
+func TestStalledBodyIsCutOff(t *testing.T) {
+	l := start(t, server.Config{BodyPause: 200 * time.Millisecond})
+	s := newSketch(t, "j", nil).command().output(strings.Repeat("x", 1000)).finish(0)
+	data := s.bytes()
+	conn, r := l.dial()
+	l.write(conn, postHead(journalPath(s.id, 1, 0), len(data))+string(data[:700]))
+	if _, err := r.ReadByte(); !errors.Is(err, io.EOF) {
+		var ne net.Error
+		if errors.As(err, &ne) && ne.Timeout() {
+			t.Fatal("the server still waits for the body")
+		}
+	}
+	if size := l.waitSize(s.id, 700); size != 700 {
+		t.Errorf("size %d, want the 700 bytes that came", size)
+	}
+	p := l.do("POST", journalPath(s.id, 1, 0), data).problem(t, http.StatusConflict)
+	l.do("POST", journalPath(s.id, 1, *p.Size), data[*p.Size:]).ok(t, nil)
+	if run := l.run(s.id); !run.Output.Complete {
+		t.Errorf("the run is not complete: %+v", run.Output)
+	}
+}
+
+// A slow client that keeps sending is served, although all of it takes longer than one
+// pause may.
+func TestSlowLinkIsServed(t *testing.T) {
+	const pause = 400 * time.Millisecond
+	l := start(t, server.Config{BodyPause: pause})
+	s := newSketch(t, "j", nil).command().finish(0)
+	data := s.bytes()
+	conn, r := l.dial()
+	l.write(conn, postHead(journalPath(s.id, 1, 0), len(data)))
+	began := time.Now()
+	tick := time.NewTicker(pause / 8)
+	defer tick.Stop()
+	part := len(data)/16 + 1
+	for len(data) > 0 {
+		n := min(part, len(data))
+		l.write(conn, string(data[:n]))
+		data = data[n:]
+		<-tick.C
+	}
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if took := time.Since(began); resp.StatusCode != http.StatusOK || took < pause {
+		t.Errorf("status %d after %s; the test wants one that took longer than %s", resp.StatusCode, took, pause)
+	}
+}
+
+// A client may not draw a body out for ever, however steadily it sends.
+func TestDrawnOutBodyIsCutOff(t *testing.T) {
+	l := start(t, server.Config{BodyPause: time.Minute, BodyTime: 300 * time.Millisecond})
+	s := newSketch(t, "j", nil)
+	conn, r := l.dial()
+	l.write(conn, postHead(journalPath(s.id, 1, 0), 1<<20))
+	ended := make(chan error, 1)
+	go func() { _, err := r.ReadByte(); ended <- err }()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for i := 0; ; i++ {
+		select {
+		case <-ended:
+			return
+		case <-deadline:
+			t.Fatal("the server still reads")
+		case <-tick.C:
+			_, _ = conn.Write(s.bytes()[i%len(s.bytes()):][:1]) // fails once cut off
+		}
+	}
+}
+
+// However many bodies are on their way, the server holds no more than its budget.
+func TestBodiesInMemoryAreBounded(t *testing.T) {
+	l := start(t, server.Config{BodyMemory: 3*64<<10 + 100, BodyPause: 20 * time.Second})
+	s := newSketch(t, "j", nil).command()
+	// Three clients that send nothing more after their head hold 64 KiB each.
+	for range 3 {
+		conn, _ := l.dial()
+		l.write(conn, postHead(journalPath(s.id, 1, 0), 1<<20)+"x")
+	}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for !strings.Contains(string(l.get("/metrics").body), "stint_body_bytes 196608") {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("the bodies never filled the budget")
+		}
+	}
+	r := l.do("POST", journalPath(s.id, 1, 0), s.bytes())
+	r.problem(t, http.StatusTooManyRequests)
+	if r.header.Get("Retry-After") == "" {
+		t.Error("429 without Retry-After")
+	}
+	l.get("/api/v1/runs").ok(t, nil) // reading goes on
+}
+
+func TestHugeHeaders(t *testing.T) {
+	l := start(t, server.Config{})
+	conn, r := l.dial()
+	go func() { // the server may close before all is written
+		_, _ = io.WriteString(conn, "GET /api/v1/runs?job="+strings.Repeat("n", 10<<20)+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	}()
+	resp, err := http.ReadResponse(r, nil)
+	if err == nil {
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("status %d", resp.StatusCode)
+		}
+	}
+	l.get("/healthz").ok(t, nil)
+}
+
+// failing is a store whose database is away, or which panics.
+type failing struct {
+	server.Store
+	err   error
+	panic bool
+}
+
+func (f failing) Ping(context.Context) error { return f.err }
+
+func (f failing) Jobs(context.Context) ([]job.Summary, error) {
+	if f.panic {
+		panic("a bug in the store: secret-detail")
+	}
+	return nil, f.err
+}
+
+func (f failing) Ingest(context.Context, []index.Append, []index.Beat) ([]index.Appended, []index.Beaten, error) {
+	return nil, nil, f.err
+}
+
+// The client of a server with a fault of its own learns that, and the log learns the rest.
+func TestServerFaults(t *testing.T) {
+	for _, tt := range []failing{{err: errors.New("secret-detail: disk on fire")}, {panic: true}} {
+		var log bytes.Buffer
+		tt.Store = openStore(t, t.TempDir())
+		l := start(t, server.Config{Store: tt, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		p := l.get("/api/v1/jobs").problem(t, http.StatusInternalServerError)
+		if strings.Contains(p.Detail, "secret-detail") || strings.Contains(p.Detail, "goroutine") {
+			t.Errorf("the client was told %q", p.Detail)
+		}
+		if tt.err != nil {
+			s := newSketch(t, "j", nil)
+			l.do("POST", journalPath(s.id, 1, 0), s.bytes()).problem(t, http.StatusInternalServerError)
+			l.get("/readyz").problem(t, http.StatusServiceUnavailable)
+		}
+		l.get("/healthz").ok(t, nil)
+		l.stop()
+		if !strings.Contains(log.String(), "secret-detail") {
+			t.Errorf("the log does not say why: %s", log.String())
+		}
+	}
+}
+
+// Shutdown: readyz says so, what runs finishes, what comes later is refused, and no
+// goroutine is left.
+func TestShutdown(t *testing.T) {
+	st := openStore(t, t.TempDir())
+	before := goleak.IgnoreCurrent()
+	l := start(t, server.Config{Store: st, ShutdownTime: 20 * time.Second})
+	l.store = st
+	l.get("/readyz").ok(t, nil)
+
+	s := newSketch(t, "j", nil).command().finish(0)
+	data := s.bytes()
+	conn, r := l.dial()
+	l.write(conn, postHead(journalPath(s.id, 1, 0), len(data))+string(data[:100]))
+	l.srv.Drain()
+	select {
+	case <-l.srv.Stopping():
+	default:
+		t.Error("Stopping is open after Drain")
+	}
+	l.get("/readyz").problem(t, http.StatusServiceUnavailable)
+	l.get("/healthz").ok(t, nil)
+
+	http.DefaultClient.CloseIdleConnections()
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); l.stop() }()
+	l.write(conn, string(data[100:]))
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("the running append was answered %d %s, %v", resp.StatusCode, body, err)
+	}
+	_ = conn.Close()
+	<-stopped
+	if size, err := st.JournalSize(t.Context(), s.id, 1); err != nil || size != int64(len(data)) {
+		t.Errorf("size %d, %v; want %d", size, err, len(data))
+	}
+	if c, err := net.Dial("tcp", l.addr); err == nil {
+		_ = c.Close()
+		t.Error("the listener is still open")
+	}
+	goleak.VerifyNone(t, before)
+}
+
+func TestMetrics(t *testing.T) {
+	l := start(t, server.Config{Version: "1.2.3"})
+	s := newSketch(t, "j", nil).command()
+	l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
+	l.do("POST", journalPath(s.id, 1, 0), s.bytes()).problem(t, http.StatusConflict)
+	l.beat(s.id, 1, job.Heartbeat{})
+	body := string(l.get("/metrics").body)
+	for _, want := range []string{
+		`stint_info{version="1.2.3"} 1`, "stint_appends_total 1\n", fmt.Sprintf("stint_journal_bytes_total %d\n", len(s.bytes())),
+		"stint_heartbeats_total 1\n", `stint_appends_refused_total{why="offset"} 1`, `stint_run_changes_total{to="running"} 1`,
+		`stint_active_runs{state="running"} 1`, "stint_commit_seconds_count 3\n", "stint_body_bytes 0\n", "stint_stream_readers 0\n",
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %q in\n%s", want, body)
+		}
+	}
+}
