@@ -44,6 +44,8 @@ const (
 	// longer leases are looked at every sweepEvery looks.
 	nearEnd    = 9 * time.Second
 	sweepEvery = 10
+	// apart is the least time between two looks, when many connections close at once.
+	apart = 200 * time.Millisecond
 	// most bounds the leases of one look; the most urgent come first.
 	most = 50_000
 )
@@ -107,14 +109,20 @@ func (m *Monitor) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	planned := m.wall()
+	looked := time.Time{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 		case <-m.wake:
+			if rest := apart - m.wall().Sub(looked); rest > 0 {
+				timer.Reset(min(rest, apart))
+				continue
+			}
 		}
 		now := m.wall()
+		looked = now
 		if late := now.Sub(planned); late > Late && !m.since.IsZero() {
 			m.log.Warn("the server was away or behind: leases are extended", "late", late.Round(time.Millisecond), "grace", Grace)
 			m.since = time.Time{}

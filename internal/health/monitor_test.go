@@ -262,7 +262,7 @@ func TestAgentGoneIsToldAtOnceAndConfirmedSoon(t *testing.T) {
 		m.AgentGone("a", 1)
 		m.AgentGone("a", 2)    // another attempt than the one that is active
 		m.AgentGone("none", 1) // nobody
-		synctest.Wait()
+		pass(s, apart, "b")
 		want(t, s, "a", RuleQuiet)
 		want(t, s, "b", "healthy")
 		pass(s, 5*time.Second, "b")
@@ -280,7 +280,7 @@ func TestAgentThatComesBackHeals(t *testing.T) {
 	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {
 		pass(s, 70*time.Second, "a")
 		m.AgentGone("a", 1)
-		synctest.Wait()
+		pass(s, apart)
 		want(t, s, "a", RuleQuiet)
 		pass(s, 2*time.Second)
 		pass(s, 20*time.Second, "a")
