@@ -1,0 +1,251 @@
+// Package e2e drives the real programs, built once, as a person or a script would: real
+// processes, a real database, HTTP over loopback.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// stint and stintAgent are the paths of the built programs.
+var stint, stintAgent string
+
+// patience bounds every wait; nothing takes nearly as long.
+const patience = 60 * time.Second
+
+func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
+
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "stint-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=e2e", "-o", dir+"/", "stint.dev/stint/cmd/stint", "stint.dev/stint/cmd/stint-agent")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build the programs: %v\n%s", err, out)
+		return 1
+	}
+	stint, stintAgent = filepath.Join(dir, "stint"), filepath.Join(dir, "stint-agent")
+	return m.Run()
+}
+
+// host is a place where jobs run: a state directory of its own, and nothing of the
+// environment that could lead to another server.
+type host struct {
+	t     *testing.T
+	state string
+}
+
+func newHost(t *testing.T) *host { return &host{t: t, state: t.TempDir()} }
+
+func (h *host) command(name string, args ...string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	h.t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.WaitDelay = patience
+	cmd.Env = h.environment()
+	return cmd
+}
+
+func (h *host) environment() []string {
+	env := []string{"STINT_STATE=" + h.state}
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "STINT_") && !strings.HasPrefix(kv, "XDG_") {
+			env = append(env, kv)
+		}
+	}
+	return env
+}
+
+// result is what a program left behind.
+type result struct {
+	stdout, stderr string
+	code           int
+}
+
+// run runs stint to its end.
+func (h *host) run(args ...string) result {
+	h.t.Helper()
+	return finish(h.t, h.command(stint, args...))
+}
+
+func finish(t *testing.T, cmd *exec.Cmd) result {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("%v: %v", cmd.Args, err)
+	}
+	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+}
+
+// server is a running stint server on a data directory that outlives it.
+type server struct {
+	t         *testing.T
+	data, url string
+	cmd       *exec.Cmd
+	stderr    *bytes.Buffer
+}
+
+func startServer(t *testing.T, args ...string) *server {
+	t.Helper()
+	s := &server{t: t, data: filepath.Join(t.TempDir(), "data"), url: "http://" + freeAddress(t)}
+	s.start(args...)
+	t.Cleanup(s.stop)
+	return s
+}
+
+// freeAddress is a loopback address that nobody listened on a moment ago.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// start begins the server, or begins it again, and waits until it is ready.
+func (s *server) start(args ...string) {
+	s.t.Helper()
+	args = append([]string{"server", "--listen", strings.TrimPrefix(s.url, "http://"), "--data", s.data}, args...)
+	s.cmd = exec.Command(stint, args...)
+	s.cmd.Env = newHost(s.t).environment()
+	s.stderr = &bytes.Buffer{}
+	s.cmd.Stderr = s.stderr
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	eventually(s.t, "the server is ready", func() bool {
+		resp, err := http.Get(s.url + "/readyz")
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}
+
+// kill ends the server the hardest way.
+func (s *server) kill() {
+	s.t.Helper()
+	if err := s.cmd.Process.Kill(); err != nil {
+		s.t.Fatal(err)
+	}
+	_ = s.cmd.Wait() // it was killed, which is an error here
+}
+
+// stop ends the server in good order, which must be with exit code 0 and no stack trace.
+func (s *server) stop() {
+	if s.cmd.ProcessState != nil {
+		return
+	}
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		s.t.Error(err)
+	}
+	late := time.AfterFunc(patience, func() { _ = s.cmd.Process.Kill() }) // Wait tells of it
+	defer late.Stop()
+	if err := s.cmd.Wait(); err != nil {
+		s.t.Errorf("the server ended with %v: %s", err, s.stderr)
+	}
+	if strings.Contains(s.stderr.String(), "goroutine ") {
+		s.t.Errorf("stack trace of the server: %s", s.stderr)
+	}
+}
+
+// get reads a path of the API.
+func (s *server) get(path string) []byte {
+	s.t.Helper()
+	resp, err := http.Get(s.url + path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatalf("%s: %v", path, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		s.t.Fatalf("%s: HTTP %d: %s", path, resp.StatusCode, body)
+	}
+	return body
+}
+
+// find returns a run, if the server knows it.
+func (s *server) find(ref string) (job.Run, bool) {
+	var r job.Run
+	resp, err := http.Get(s.url + "/api/v1/runs/" + url.PathEscape(ref))
+	if err != nil {
+		return r, false
+	}
+	defer resp.Body.Close()
+	return r, resp.StatusCode == http.StatusOK && json.NewDecoder(resp.Body).Decode(&r) == nil
+}
+
+// ended waits until a run has ended and returns it.
+func (s *server) ended(ref string) job.Run {
+	s.t.Helper()
+	var r job.Run
+	eventually(s.t, ref+" has ended", func() bool {
+		var known bool
+		r, known = s.find(ref)
+		return known && r.State.Terminal()
+	})
+	return r
+}
+
+func (s *server) log(ref, query string) []byte {
+	s.t.Helper()
+	return s.get("/api/v1/runs/" + url.PathEscape(ref) + "/log" + query)
+}
+
+// eventually asks again and again, for a bounded time, until ok.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("after %s it does not hold: %s", patience, what)
+		}
+	}
+}
+
+// wantEnd checks how a run ended.
+func wantEnd(t *testing.T, r job.Run, state job.State, reason job.Reason, code int) {
+	t.Helper()
+	if r.State != state || r.Outcome == nil || r.Outcome.Reason != reason || r.Outcome.ExitCode == nil || *r.Outcome.ExitCode != code {
+		t.Errorf("the run is %s, outcome %+v; want %s, %s, %d", r.State, r.Outcome, state, reason, code)
+	}
+	if !r.Output.Complete || len(r.Output.Gaps) > 0 {
+		t.Errorf("output is not proved complete: %+v", r.Output)
+	}
+	if r.StartedAt == nil || r.EndedAt == nil || r.EndedAt.Before(*r.StartedAt) {
+		t.Errorf("started %v, ended %v", r.StartedAt, r.EndedAt)
+	}
+}
