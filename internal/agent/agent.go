@@ -54,6 +54,7 @@ type attempt struct {
 	current int        // index of the step that runs; -1 before the first
 	open    []*capture // pipes that are being drained
 	cleared bool       // clearUp was done
+	told    int        // notes of the group that are recorded
 	back    *background
 }
 
@@ -76,6 +77,7 @@ func Run(ctx context.Context, c Config) Result {
 	a.drainAll(drainLimit)
 	a.back.stopMeter()
 	a.meter.sample()
+	a.tellNotes()
 	if err := a.rec.finish(time.Now(), journal.Final{Outcome: outcome, Usage: a.meter.totals()}); err != nil {
 		c.Say("the outcome could not be written to the journal: " + err.Error())
 	}
@@ -100,6 +102,10 @@ func (a *attempt) prepare() error {
 	if err != nil {
 		return errors.Join(err, j.Remove())
 	}
+	a.rec.saidBad = a.cfg.StateDir == "" // the caller knows
+	if a.cfg.passing() {
+		a.rec.passOutput()
+	}
 	a.group, err = process.Contain(process.Options{
 		Run: a.cfg.Run, Attempt: a.cfg.Attempt, MemoryLimitBytes: a.cfg.MemoryLimit, CPULimit: a.cfg.CPULimit,
 	})
@@ -111,13 +117,20 @@ func (a *attempt) prepare() error {
 	if err := a.identify(); err != nil {
 		return errors.Join(err, a.group.Close(), j.Remove())
 	}
-	for _, text := range a.group.Notes() {
-		a.rec.note(-1, text)
-	}
+	a.tellNotes()
 	if a.cfg.StateDir != "" && j.Path() == "" {
 		a.rec.note(-1, "the journal is held in memory, because the spool cannot be used: "+j.DiskError().Error())
 	}
 	return nil
+}
+
+// tellNotes records what containment has had to say since the last time.
+func (a *attempt) tellNotes() {
+	notes := a.group.Notes()
+	for _, text := range notes[a.told:] {
+		a.rec.note(-1, text)
+	}
+	a.told = len(notes)
 }
 
 // errNoStateDir stands for a state directory that the caller could not name.
@@ -222,6 +235,13 @@ func (a *attempt) settle(result *Result, delivered error) {
 	j := a.rec.spool
 	if a.cfg.Server != nil && delivered == nil && j.Unsent() == 0 {
 		result.Complete = !a.rec.dropped()
+		if err := j.Remove(); err != nil {
+			a.cfg.Say(err.Error())
+		}
+		return
+	}
+	if a.cfg.Server == nil && a.cfg.ReportTo != nil {
+		// Nobody will ever ask for it: the caller chose the other wire alone.
 		if err := j.Remove(); err != nil {
 			a.cfg.Say(err.Error())
 		}

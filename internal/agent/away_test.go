@@ -237,6 +237,29 @@ func TestReaderThatGoesAwayOrStalls(t *testing.T) {
 	}
 }
 
+// With no disk, no server and no memory left, the journal has a gap; the caller's own
+// stdout has none.
+func TestFullJournalLosesNothingOfWhatIsPassedOn(t *testing.T) {
+	c, heard := config(t, nil, "")
+	c.Server, c.StateDir, c.Quiet = nil, "", false
+	c.Args, c.Env = child("random", "48"), append(c.Env, "AGENT_TEST_CHILD=random")
+	outR, outW, _, errW := pipes(t)
+	c.Stdout, c.Stderr = outW, errW
+	passed := make(chan []byte, 1)
+	go func() {
+		b, _ := io.ReadAll(outR)
+		passed <- b
+	}()
+	got := Run(t.Context(), c)
+	_ = outW.Close()
+	if got.ExitCode != 0 || got.Complete {
+		t.Errorf("result %+v, said %q", got, heard.text())
+	}
+	if out := <-passed; !bytes.Equal(out, randomBytes(48<<20)) {
+		t.Errorf("%d bytes were passed on that are not the %d printed; said %q", len(out), 48<<20, heard.text())
+	}
+}
+
 func pipes(t *testing.T) (outR, outW, errR, errW *os.File) {
 	t.Helper()
 	outR, outW, err := os.Pipe()

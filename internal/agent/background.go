@@ -35,7 +35,7 @@ func (b *background) start(ctx context.Context) {
 	var meterCtx context.Context
 	meterCtx, b.meterStop = context.WithCancel(ctx)
 	b.meterDone.Go(func() { a.meter.samples(meterCtx, c.SamplePeriod) })
-	if !c.Quiet && (c.Stdout != nil || c.Stderr != nil) {
+	if c.passing() {
 		var passCtx context.Context
 		passCtx, b.passerStop = context.WithCancel(ctx)
 		b.passer = newPasser(a.rec, c)

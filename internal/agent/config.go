@@ -93,6 +93,9 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// passing reports whether output is passed on to the caller's own.
+func (c Config) passing() bool { return !c.Quiet && (c.Stdout != nil || c.Stderr != nil) }
+
 // beatPeriod is the pace of heartbeats until the server sets one.
 func (c Config) beatPeriod() time.Duration {
 	if c.HeartbeatPeriod > 0 {

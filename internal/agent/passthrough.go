@@ -19,6 +19,9 @@ import (
 // before the agent stops waiting for it.
 const passStall = 3 * time.Second
 
+// asideDepth bounds how many reads' worth of output waits beside a full journal.
+const asideDepth = 8
+
 // passer passes the job's output on to the caller's stdout and stderr. It reads the
 // journal at its own pace: a reader that stalls or goes away is not in the job's path.
 //
@@ -27,6 +30,8 @@ const passStall = 3 * time.Second
 // until the process exits.
 type passer struct {
 	from    *spool.Journal
+	aside   <-chan dropped
+	waiting *dropped // taken from aside, and its place is not reached yet
 	more    <-chan struct{}
 	say     func(string)
 	files   []*os.File              // both, for finish
@@ -36,10 +41,10 @@ type passer struct {
 	done    chan struct{}
 }
 
+// newPasser reads what r.passOutput has prepared.
 func newPasser(r *recorder, c Config) *passer {
-	r.spool.ExpectSecondReader()
 	return &passer{
-		from: r.spool, more: r.passed, say: c.Say, done: make(chan struct{}),
+		from: r.spool, aside: r.aside, more: r.passed, say: c.Say, done: make(chan struct{}),
 		files: []*os.File{c.Stdout, c.Stderr},
 		outs:  map[job.Stream]*os.File{job.Stdout: c.Stdout, job.Stderr: c.Stderr},
 	}
@@ -49,6 +54,7 @@ func (p *passer) run(ctx context.Context) {
 	defer close(p.done)
 	cur := cursor{src: p.from, offset: journal.HeaderSize}
 	for {
+		p.passAside(cur.offset)
 		rec, err := cur.next()
 		if errors.Is(err, io.EOF) {
 			select {
@@ -77,22 +83,41 @@ func (p *passer) run(ctx context.Context) {
 // pass writes one record's output. A reader who is gone (EPIPE, EIO of a closed terminal)
 // is normal and ends this stream silently.
 func (p *passer) pass(rec journal.Record) {
-	o, err := journal.DecodeOutput(rec)
-	if err != nil || p.outs[o.Stream] == nil {
-		return
+	if o, err := journal.DecodeOutput(rec); err == nil {
+		p.write(o.Stream, o.Data)
 	}
-	for data := o.Data; len(data) > 0; {
-		piece := data[:min(len(data), 64<<10)]
-		n, err := p.outs[o.Stream].Write(piece)
-		p.written.Add(int64(n))
-		if err != nil {
-			p.outs[o.Stream] = nil
-			if !gone(err) {
-				p.say(fmt.Sprintf("the job's %s is not passed on any more: %v", o.Stream, err))
+}
+
+// passAside passes on what found no room in the journal before a place.
+func (p *passer) passAside(offset int64) {
+	for {
+		if p.waiting == nil {
+			select {
+			case d := <-p.aside:
+				p.waiting = &d
+			default:
+				return
 			}
+		}
+		if p.waiting.at > offset {
 			return
 		}
+		p.write(p.waiting.stream, p.waiting.data)
+		p.waiting = nil
+	}
+}
+
+func (p *passer) write(stream job.Stream, data []byte) {
+	for len(data) > 0 && p.outs[stream] != nil {
+		n, err := p.outs[stream].Write(data[:min(len(data), 64<<10)])
+		p.written.Add(int64(n))
 		data = data[n:]
+		if err != nil {
+			p.outs[stream] = nil
+			if !gone(err) {
+				p.say(fmt.Sprintf("the job's %s is not passed on any more: %v", stream, err))
+			}
+		}
 	}
 }
 

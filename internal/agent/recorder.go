@@ -29,6 +29,15 @@ type recorder struct {
 	more   chan struct{} // cap 1: something was written (for delivery)
 	urgent chan struct{} // cap 1: something worth sending soon, or a lot
 	passed chan struct{} // cap 1: something was written (for passing output on)
+	aside  chan dropped  // what found no room, for passing output on; nil without that
+	behind atomic.Bool   // nobody takes from aside
+}
+
+// dropped is output that found no room in the journal.
+type dropped struct {
+	at     int64 // length of the journal then
+	stream job.Stream
+	data   []byte
 }
 
 type streamKey struct {
@@ -56,6 +65,12 @@ func newRecorder(j *spool.Journal, say func(string)) (*recorder, error) {
 	return r, err
 }
 
+// passOutput prepares for a second reader. Call it before anything is recorded.
+func (r *recorder) passOutput() {
+	r.spool.ExpectSecondReader()
+	r.aside = make(chan dropped, asideDepth)
+}
+
 // record writes a record that is not output. What finds no room any more (only samples
 // and notes can come to that, for there is a reserve) is dropped.
 func (r *recorder) record(t journal.Type, at time.Time, v any) error {
@@ -76,23 +91,58 @@ func (r *recorder) note(step int, text string) {
 func (r *recorder) output(rec []byte, step int, stream job.Stream, at time.Time) {
 	raw := rec[journal.FrameSize+journal.OutputPrefix:]
 	journal.PutOutput(rec, step, stream, at)
+	if length, kept := r.keep(rec, raw, step, stream, at); !kept && r.aside != nil {
+		r.handAside(dropped{at: length, stream: stream, data: bytes.Clone(raw)})
+	}
+}
+
+// keep writes an output record, or counts it into a gap. It returns the journal's length
+// before it.
+func (r *recorder) keep(rec, raw []byte, step int, stream job.Stream, at time.Time) (length int64, kept bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	length = r.w.Size()
 	r.lastOutput.Store(at.UnixNano())
 	s := r.stream(step, stream)
 	if s.gap.Bytes > 0 && !r.declare(s) {
 		s.drop(raw)
-		return
+		return length, false
 	}
 	err := r.w.AppendEncoded(rec)
 	if errors.Is(err, spool.ErrFull) {
 		s.gap = job.Gap{Step: step, Stream: stream, AtBytes: s.bytes, Reason: r.gapReason(), At: at}
 		s.drop(raw)
 		r.gaps++
-		return
+		return length, false
 	}
 	s.bytes += int64(len(raw))
 	r.wake(false)
+	return length, true
+}
+
+// handAside gives output that the journal cannot hold to whoever passes output on: the
+// caller's own stdout must not miss it. This one waits for the reader, as the job itself
+// would without us, but not for a reader that has stalled.
+func (r *recorder) handAside(d dropped) {
+	defer poke(r.passed)
+	select {
+	case r.aside <- d:
+		r.behind.Store(false)
+		return
+	default:
+	}
+	if r.behind.Load() {
+		return
+	}
+	poke(r.passed)
+	timer := time.NewTimer(passStall)
+	defer timer.Stop()
+	select {
+	case r.aside <- d:
+	case <-timer.C:
+		r.behind.Store(true)
+		r.say("the reader of our output has stalled and there is no room left: output is lost to it")
+	}
 }
 
 func (s *streamCount) drop(raw []byte) {
