@@ -16,7 +16,7 @@ import (
 
 // Each mistake gives one line that names it, an exit code that fits, and no stack trace.
 func TestBadUsage(t *testing.T) {
-	h := newHost(t)
+	s, h := startServer(t), newHost(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -39,9 +39,9 @@ func TestBadUsage(t *testing.T) {
 		code  int
 		names string // what the message must name
 	}{
-		{"unknown flag", []string{"run", "--severity", "5", "--", "true"}, 125, "severity"},
+		{"unknown flag", []string{"run", "--severity", "5", "--", "true"}, 2, "severity"},
 		{"unknown command", []string{"serve"}, 2, "serve"},
-		{"no command to run", []string{"run"}, 125, "command"},
+		{"no command to run", []string{"run"}, 2, "command"},
 		{"server that is no URL", []string{"run", "--server", "::nonsense::", "--", "true"}, 125, "nonsense"},
 		{"server of another scheme", []string{"run", "--server", "ftp://h/", "--", "true"}, 125, "ftp"},
 		{"timeout that is no duration", []string{"run", "--timeout", "soon", "--", "true"}, 125, "soon"},
@@ -58,7 +58,7 @@ func TestBadUsage(t *testing.T) {
 		{"open to the network without a token", []string{"server", "--listen", "0.0.0.0:0", "--data", filepath.Join(data, "x")}, -1, "token"},
 		{"data directory that is a file", []string{"server", "--listen", "127.0.0.1:0", "--data", file}, 1, file},
 		{"database of another kind", []string{"server", "--database", "mysql://h/d"}, 2, "postgres"},
-		{"run that is no run", []string{"show", "--server", nobody, "x"}, 2, "x"},
+		{"run that is no run", []string{"show", "--server", s.url, "x"}, 1, `"x"`},
 		{"server that is away", []string{"runs", "--server", nobody}, 1, nobody},
 		{"server that is another program", []string{"runs", "--server", notStint.URL}, 1, notStint.URL},
 	} {
