@@ -71,6 +71,7 @@ type apiSchema struct {
 	Properties  map[string]apiSchema
 	Required    []string
 	Items       *apiSchema
+	AnyOf       []apiSchema
 	Additional  any `json:"additionalProperties"`
 }
 
@@ -181,6 +182,13 @@ func (s apiSchema) ref() docsRef {
 	if s.Ref != "" {
 		name := s.Ref[strings.LastIndex(s.Ref, "/")+1:]
 		return docsRef{Name: name, Link: name}
+	}
+	if len(s.AnyOf) > 0 {
+		r := s.AnyOf[0].ref()
+		for _, other := range s.AnyOf[1:] {
+			r.After += " or " + other.kind()
+		}
+		return r
 	}
 	kind := s.kind()
 	switch {

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -132,6 +133,7 @@ func bearer(r *http.Request) (secret string, brought bool) {
 // tokenCache remembers tokens for a few seconds, so that not every request asks the
 // database. A revoked token works for at most that long.
 type tokenCache struct {
+	log     *slog.Logger
 	mu      sync.Mutex
 	known   map[string]cachedToken
 	touched map[string]time.Time
@@ -148,8 +150,8 @@ const (
 	cachedTokens = 1024
 )
 
-func newTokenCache() *tokenCache {
-	return &tokenCache{known: map[string]cachedToken{}, touched: map[string]time.Time{}}
+func newTokenCache(log *slog.Logger) *tokenCache {
+	return &tokenCache{log: log, known: map[string]cachedToken{}, touched: map[string]time.Time{}}
 }
 
 // find returns the token of a secret, or an *index.NotFoundError.
@@ -172,11 +174,16 @@ func (c *tokenCache) find(ctx context.Context, store Store, secret string, now t
 		return index.Token{}, &index.NotFoundError{What: "token"}
 	}
 	if c.remember(t, now) {
-		if err := store.TouchToken(ctx, t.ID, now); err != nil {
-			return index.Token{}, fmt.Errorf("note that token %s was used: %w", t.ID, err)
-		}
+		c.touch(ctx, store, t.ID, now)
 	}
 	return t, nil
+}
+
+// touch writes down that a token was used. A request is not refused because that failed.
+func (c *tokenCache) touch(ctx context.Context, store Store, id string, now time.Time) {
+	if err := store.TouchToken(ctx, id, now); err != nil {
+		c.log.Warn("could not note that a token was used", "token", id, "error", err)
+	}
 }
 
 // remember caches a token and reports whether its last use should be written down.

@@ -115,33 +115,40 @@ func TestCompatWireEdges(t *testing.T) {
 		states []job.State // of runs 1, 2, … at the end
 	}{
 		{
-			"a second start ends the former", []step{{0, "started", 1}, {time.Hour, "started", 2}, {time.Minute, "completed", 2}},
+			"a second start ends the former",
+			[]step{{0, "started", 1}, {time.Hour, "started", 2}, {time.Minute, "completed", 2}},
 			[]job.State{job.Lost, job.Succeeded},
 		},
 		{
-			"an early heartbeat is adopted", []step{{0, "beat", 1}, {time.Second, "started", 1}, {time.Minute, "completed", 1}},
+			"an early heartbeat is adopted",
+			[]step{{0, "beat", 1}, {time.Second, "started", 1}, {time.Minute, "completed", 1}},
 			[]job.State{job.Succeeded},
 		},
 		{
-			"a heartbeat long before the start is another run", []step{{0, "beat", 1}, {time.Minute, "started", 2}},
+			"a heartbeat long before the start is another run",
+			[]step{{0, "beat", 1}, {time.Minute, "started", 2}},
 			[]job.State{job.Lost, job.Running},
 		},
 		{"a heartbeat makes a run", []step{{0, "beat", 1}, {30 * time.Second, "beat", 1}}, []job.State{job.Running}},
 		{
-			"a heartbeat long after the end makes a run", []step{{0, "started", 1}, {0, "completed", 1}, {time.Minute, "beat", 2}},
+			"a heartbeat long after the end makes a run",
+			[]step{{0, "started", 1}, {0, "completed", 1}, {time.Minute, "beat", 2}},
 			[]job.State{job.Succeeded, job.Running},
 		},
 		{"an end without a start", []step{{0, "failed", 1}}, []job.State{job.Failed}},
 		{
-			"ends without starts, every hour", []step{{0, "completed", 1}, {time.Second, "completed", 1}, {time.Hour, "completed", 2}},
+			"ends without starts, every hour",
+			[]step{{0, "completed", 1}, {time.Second, "completed", 1}, {time.Hour, "completed", 2}},
 			[]job.State{job.Succeeded, job.Succeeded},
 		},
 		{
-			"another end right after the end is another run", []step{{0, "completed", 1}, {time.Second, "failed", 2}},
+			"another end right after the end is another run",
+			[]step{{0, "completed", 1}, {time.Second, "failed", 2}},
 			[]job.State{job.Succeeded, job.Failed},
 		},
 		{
-			"start right after the end", []step{{0, "started", 1}, {0, "completed", 1}, {time.Second, "started", 2}},
+			"start right after the end",
+			[]step{{0, "started", 1}, {0, "completed", 1}, {time.Second, "started", 2}},
 			[]job.State{job.Succeeded, job.Running},
 		},
 	}

@@ -12,7 +12,7 @@ import (
 // getJournal sends the stored journal from an offset on, block by block, up to its last
 // whole record. It goes on where another copy is torn.
 func (s *Server) getJournal(w http.ResponseWriter, r *http.Request) {
-	run, err := s.runOf(r)
+	run, err := s.runID(r.Context(), r.PathValue("run"))
 	if err != nil {
 		s.fail(w, r, err)
 		return

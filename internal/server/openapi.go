@@ -51,7 +51,7 @@ func (c collector) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 // describe registers the typed handlers and writes the OpenAPI document of all routes.
 func (s *Server) describe() (map[string]http.HandlerFunc, []byte, error) {
 	typed := collector{}
-	api := huma.NewAPI(huma.Config{
+	config := huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
 			Info:    &huma.Info{Title: "Stint", Version: s.cfg.Version, Description: apiText},
@@ -62,22 +62,42 @@ func (s *Server) describe() (map[string]http.HandlerFunc, []byte, error) {
 		Formats:                      huma.DefaultFormats,
 		DefaultFormat:                "application/json",
 		RejectUnknownQueryParameters: true,
-	}, typed)
+	}
+	config.AllowAdditionalPropertiesByDefault = true // answers may grow
+	api := huma.NewAPI(config, typed)
 	for _, rt := range s.table {
 		op := rt.operation()
 		if rt.rest != nil {
-			op.Errors = []int{http.StatusBadRequest, http.StatusNotFound}
 			rt.rest(api, op)
 			continue
 		}
 		rt.doc.describe(api, &op)
 		api.OpenAPI().AddOperation(&op)
 	}
+	allowNull(api.OpenAPI().Components.Schemas)
 	spec, err := json.MarshalIndent(api.OpenAPI(), "", "  ")
 	if err != nil {
 		return nil, nil, fmt.Errorf("write the OpenAPI document: %w", err)
 	}
 	return typed, append(spec, '\n'), nil
+}
+
+// allowNull says of each field that is a pointer to a struct, and is always written, that
+// it may be null. Huma leaves that out where the type has a name of its own.
+func allowNull(schemas huma.Registry) {
+	for name, schema := range schemas.Map() {
+		t := schemas.TypeFromRef("#/components/schemas/" + name)
+		if t == nil || t.Kind() != reflect.Struct {
+			continue
+		}
+		for i := range t.NumField() {
+			field, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+			p := schema.Properties[field]
+			if p != nil && p.Ref != "" && t.Field(i).Type.Kind() == reflect.Pointer && options == "" {
+				schema.Properties[field] = &huma.Schema{AnyOf: []*huma.Schema{{Ref: p.Ref}, {Type: "null"}}}
+			}
+		}
+	}
 }
 
 // operation is what every route of the table says of itself.

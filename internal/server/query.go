@@ -198,8 +198,9 @@ func (s *Server) getJob(ctx context.Context, in *jobPath) (*answered[job.Summary
 type cancelIn struct {
 	Run  string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
 	Body *struct {
-		By  string `json:"by,omitempty" maxLength:"200" doc:"Who asks."`
-		Why string `json:"why,omitempty" maxLength:"1000" doc:"In their words."`
+		_   struct{} `additionalProperties:"false"`
+		By  string   `json:"by,omitempty" maxLength:"200" doc:"Who asks."`
+		Why string   `json:"why,omitempty" maxLength:"1000" doc:"In their words."`
 	}
 }
 
@@ -238,22 +239,13 @@ func printable(text string) string {
 	return strings.TrimSpace(text)
 }
 
-// findRun is the id of the run that a path names.
+// findRun is the id of the run that a path names; its errors are for huma.
 func (s *Server) findRun(ctx context.Context, text string) (string, error) {
-	ref, err := job.ParseRef(text)
-	if err != nil {
-		return "", asProblem(err)
-	}
-	id, err := s.store.FindRun(ctx, ref)
+	id, err := s.runID(ctx, text)
 	if err != nil {
 		return "", s.internal(ctx, "find run "+job.Quote(text), err)
 	}
 	return id, nil
-}
-
-// runOf is findRun for a plain handler.
-func (s *Server) runOf(r *http.Request) (string, error) {
-	return s.findRun(r.Context(), r.PathValue("run"))
 }
 
 // internal turns an error of the store into what the client is told; huma would show the

@@ -36,8 +36,13 @@ type route struct {
 	stream bool
 }
 
-// routes is the table. Every route of the server is a row here and nowhere else.
+// routes is the table. Every route of the server is a row here and nowhere else: first
+// what is about runs, then the compat wire and the server itself.
 func (s *Server) routes() []route {
+	return append(s.runRoutes(), s.ownRoutes()...)
+}
+
+func (s *Server) runRoutes() []route {
 	const (
 		runs    = "/api/v1/runs"
 		run     = runs + "/{run}"
@@ -84,7 +89,11 @@ func (s *Server) routes() []route {
 
 		// Acting.
 		{method: "POST", pattern: run + "/cancel", scope: ScopeWrite, rest: rest(s.cancelRun), summary: "Ask a run to stop"},
+	}
+}
 
+func (s *Server) ownRoutes() []route {
+	return []route{
 		// The wire of the original tiny agent.
 		{
 			method: "PUT", pattern: "/compat/{job}/status", scope: ScopeAgent, handle: s.putCompatStatus,

@@ -115,6 +115,17 @@ func TestOpenAPIReferences(t *testing.T) {
 			t.Errorf("there is no schema %s", m[1])
 		}
 	}
+	// A client made from the document must know what may be null, and that answers grow.
+	run := schemas["Run"].(map[string]any)
+	for _, field := range []string{"outcome", "cancel", "ended_at"} {
+		p, err := json.Marshal(run["properties"].(map[string]any)[field])
+		if err != nil || !strings.Contains(string(p), `"null"`) {
+			t.Errorf("Run.%s is said never to be null: %s", field, p)
+		}
+	}
+	if run["additionalProperties"] == false {
+		t.Error("Run is said never to grow")
+	}
 	for _, name := range []string{"Run", "Problem", "Heartbeat", "HeartbeatReply", "AppendReply"} {
 		if schemas[name] == nil {
 			t.Errorf("there is no schema %s", name)

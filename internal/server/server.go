@@ -78,7 +78,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, store: cfg.Store, log: cfg.Log, now: cfg.Now,
 		broker:   newBroker(),
-		tokens:   newTokenCache(),
+		tokens:   newTokenCache(cfg.Log),
 		pace:     newPacer(cfg.BeatsPerSecond),
 		compat:   newCompatLocks(),
 		stopping: make(chan struct{}),
