@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -143,7 +144,10 @@ func complete(j *spool.Journal, r journal.Recovered, bootID string) (added bool,
 	rebooted := bootID != "" && r.Attempt.BootID != "" && bootID != r.Attempt.BootID
 	o := job.Unfinished(rebooted, r.LastAt)
 	w := journal.ResumeWriter(j, r)
-	if r.Open >= 0 {
+	if text := sweep(r.Attempt, rebooted); text != "" {
+		err = w.AppendJSON(journal.TypeNote, r.LastAt, journal.Note{Step: r.Open, Text: text})
+	}
+	if err == nil && r.Open >= 0 {
 		err = w.AppendJSON(journal.TypeStepEnded, r.LastAt, journal.StepEnded{Index: r.Open, Outcome: o})
 	}
 	if err == nil {
@@ -156,6 +160,21 @@ func complete(j *spool.Journal, r journal.Recovered, bootID string) (added bool,
 		return false, fmt.Errorf("%w: complete %s: %w", errSpool, j.Path(), err)
 	}
 	return true, nil
+}
+
+// sweep ends what still lives of an attempt whose agent died, and says what that was.
+func sweep(a journal.Attempt, rebooted bool) string {
+	if rebooted {
+		return ""
+	}
+	killed, err := process.Sweep(a.Run, a.Attempt)
+	switch {
+	case err != nil:
+		return "processes of the job may live on: " + err.Error()
+	case len(killed) > 0:
+		return "the agent died and " + leftText(killed) + "; they were killed"
+	}
+	return ""
 }
 
 // waitingPatience is how long a server that answered may fail before the journals in the
