@@ -1,0 +1,30 @@
+package e2e
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The first command of the README: a real job through a real server, told to a person.
+func TestDemo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the demo computes for half a minute")
+	}
+	h := newHost(t)
+	got := h.run("demo", "--exit", "--listen", "127.0.0.1:0")
+	if got.code != 0 {
+		t.Fatalf("stint demo: %+v", got)
+	}
+	for _, want := range []string{"http://127.0.0.1:", "stint logs", "searching", "100 %", "✓ succeeded", "complete"} {
+		if !strings.Contains(got.stdout+got.stderr, want) {
+			t.Errorf("it does not say %q", want)
+		}
+	}
+	if !regexp.MustCompile(`\r[^\n]*25 %`).MatchString(got.stdout + got.stderr) {
+		t.Error("no progress bar that rewrites its line")
+	}
+	if strings.Contains(got.stdout+got.stderr, "goroutine ") {
+		t.Error("stack trace")
+	}
+}
