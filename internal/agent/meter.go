@@ -2,8 +2,11 @@ package agent
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/sample"
@@ -67,7 +70,22 @@ func (m *meter) stepEnded(e process.Exit) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.exitCPU += e.CPUSeconds
-	m.peak = max(m.peak, e.MaxRSSBytes)
+	if e.MaxRSSBytes > ownPeak() {
+		m.peak = max(m.peak, e.MaxRSSBytes)
+	}
+}
+
+// ownPeak is this process's own largest size. A child begins as a copy of us and the
+// kernel counts that: a maximum that is not above ours says nothing about the job.
+func ownPeak() int64 {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	if runtime.GOOS == "darwin" {
+		return u.Maxrss // bytes there, KiB elsewhere
+	}
+	return u.Maxrss << 10
 }
 
 // evidence is what a heartbeat says of the job.
