@@ -192,9 +192,7 @@ func (g *Group) empty() (bool, error) {
 		}
 		populated = len(members) > 0
 	}
-	// An orphan that has just died is gone only when it is reaped.
-	children.adopted(g, func(*procfs.Stat) { populated = true })
-	return !populated, nil
+	return !populated && !g.orphans(), nil
 }
 
 // EndedUsage is what those processes used that this process has waited for: the ones from

@@ -49,7 +49,7 @@ const (
 
 // maxTreeFiles bounds the files held open; of further processes the file is opened for
 // each look.
-const maxTreeFiles = 512
+const maxTreeFiles = 1024
 
 // look finds the group's processes and calls f for each.
 func (t *tree) look(g *Group, f func(s *procfs.Stat)) error {

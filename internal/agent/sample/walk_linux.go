@@ -78,7 +78,7 @@ type ioFile struct {
 }
 
 // maxIOFiles bounds the descriptors held; further processes are opened at each sample.
-const maxIOFiles = 256
+const maxIOFiles = 1024
 
 // read is what a process, with the children that it waited for, has moved from and to
 // storage. It is 0 where the system does not tell (another user's process).

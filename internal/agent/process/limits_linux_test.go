@@ -1,0 +1,188 @@
+package process
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func limited(t *testing.T, o Options) *Group {
+	t.Helper()
+	o.Run, o.Attempt = testRun(), 1
+	g, err := Contain(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := g.Close(); err != nil {
+			t.Error(err)
+		}
+		nothingLeft(t, g.opts)
+	})
+	return g
+}
+
+func needsRight(t *testing.T, g *Group) {
+	t.Helper()
+	for _, n := range g.Notes() {
+		if strings.Contains(n, "is not enforced") {
+			if os.Getuid() == 0 && os.Getenv("STINT_TEST_NO_CGROUPS") == "" {
+				t.Fatalf("as root: %s (set STINT_TEST_NO_CGROUPS=1 where root has no cgroups)", n)
+			}
+			t.Skipf("this user cannot set limits here: %s", n)
+		}
+	}
+}
+
+func TestOutOfMemoryIsProved(t *testing.T) {
+	for _, level := range []string{LevelCgroup2, LevelCgroup1} {
+		t.Run(level, func(t *testing.T) {
+			const limit = 32 << 20
+			g := limited(t, Options{MemoryLimitBytes: limit, AtMost: level})
+			needsRight(t, g)
+			if o := g.OOM(); o != nil {
+				t.Errorf("before anything ran: %+v", o)
+			}
+			began := time.Now()
+			p := start(t, g, "tail", "/dev/zero")
+			e := p.Exit()
+			if e.Signal != "SIGKILL" {
+				t.Fatalf("ended as %+v", e)
+			}
+			o := g.OOM()
+			if o == nil {
+				t.Fatal("no proof")
+			}
+			if o.LimitBytes != limit || o.PeakBytes < limit*9/10 || o.PeakBytes > limit || o.Kills < 1 {
+				t.Errorf("limit %d, peak %d, kills %d", o.LimitBytes, o.PeakBytes, o.Kills)
+			}
+			if o.Victim != "tail" || o.VictimPID != p.PID() {
+				t.Errorf("victim %s (pid %d), not tail (pid %d)", o.Victim, o.VictimPID, p.PID())
+			}
+			if o.At.Before(began.Add(-2*time.Second)) || o.At.After(time.Now()) {
+				t.Errorf("at %s, and the job began at %s", o.At, began)
+			}
+			if again := g.OOM(); again != nil {
+				t.Errorf("told twice: %+v", again)
+			}
+		})
+	}
+}
+
+func TestKillWithoutOutOfMemoryIsNone(t *testing.T) {
+	eachLevel(t, func(t *testing.T, g *Group) {
+		p := start(t, g, "sleep", "1000")
+		if err := p.Signal(syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		p.Exit()
+		if o := g.OOM(); o != nil {
+			t.Errorf("%+v", o)
+		}
+	})
+}
+
+func TestProcessLimitHoldsAForkBomb(t *testing.T) {
+	for _, level := range []string{LevelCgroup2, LevelCgroup1} {
+		t.Run(level, func(t *testing.T) {
+			g := limited(t, Options{ProcessLimit: 20, AtMost: level})
+			needsRight(t, g)
+			p := start(t, g, "sh", "-c", `b() { b | b & }; b; b; sleep 1000`)
+			most := 0
+			await(t, "the bomb to be full or out", func() bool {
+				most = max(most, len(members(t, g)))
+				select {
+				case <-p.Done():
+					return true
+				default:
+					return most >= 15
+				}
+			})
+			if most > 20 {
+				t.Errorf("%d processes", most)
+			}
+			if err := g.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			empty(t, g)
+		})
+	}
+}
+
+func TestCPULimitIsSet(t *testing.T) {
+	for _, level := range []string{LevelCgroup2, LevelCgroup1} {
+		t.Run(level, func(t *testing.T) {
+			g := limited(t, Options{CPULimit: 0.2, AtMost: level})
+			needsRight(t, g)
+			began := time.Now()
+			e := start(t, g, "sh", "-c", "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done").Exit()
+			if share := e.CPUSeconds / time.Since(began).Seconds(); e.CPUSeconds > 0.1 && share > 0.6 {
+				t.Errorf("used %g cores under a limit of 0.2", share)
+			}
+		})
+	}
+}
+
+func TestLimitsWithoutRights(t *testing.T) {
+	g := limited(t, Options{MemoryLimitBytes: 1 << 30, CPULimit: 1.5, ProcessLimit: 100, AtMost: LevelProcessGroup})
+	notes := strings.Join(g.Notes(), "\n")
+	for _, want := range []string{"the memory limit of 1 GiB is not enforced", "the CPU limit of 1.5 cores is not enforced", "the limit of 100 processes is not enforced"} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("notes lack %q:\n%s", want, notes)
+		}
+	}
+	if e := start(t, g, "true").Exit(); e.Code != 0 {
+		t.Errorf("the job runs all the same, but ended as %+v", e)
+	}
+}
+
+func TestOptionsThatMakeNoSense(t *testing.T) {
+	nan := 0.0
+	nan /= nan
+	for _, o := range []Options{
+		{}, {Run: "a/b"}, {Run: "a\x00"}, {Run: "a", Attempt: -1}, {Run: "a", MemoryLimitBytes: -1},
+		{Run: "a", CPULimit: -1}, {Run: "a", CPULimit: nan}, {Run: "a", ProcessLimit: -1},
+	} {
+		if g, err := Contain(o); err == nil {
+			t.Errorf("%+v was taken", o)
+			g.Close()
+		}
+	}
+}
+
+// The job must be killed before the agent when memory is short, and must not inherit a
+// protection of the agent's.
+func TestOOMScore(t *testing.T) {
+	for agent, want := range map[int]int{-1000: 500, -1: 500, 0: 500, 300: 800, 700: 1000, 1000: 1000} {
+		if got := jobAdj(agent); got != want {
+			t.Errorf("agent %d: job %d, want %d", agent, got, want)
+		}
+	}
+	before, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := limited(t, Options{})
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	p, err := g.Start(Spec{Args: []string{"cat", "/proc/self/oom_score_adj"}, Env: os.Environ(), Stdout: w})
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Exit()
+	buf := make([]byte, 16)
+	n, _ := r.Read(buf)
+	if got := strings.TrimSpace(string(buf[:n])); got == strings.TrimSpace(string(before)) || got == "0" || strings.HasPrefix(got, "-") {
+		t.Errorf("the job has %s", got)
+	}
+	after, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil || string(after) != string(before) {
+		t.Errorf("the agent had %s and has %s (%v)", before, after, err)
+	}
+}
