@@ -140,11 +140,14 @@ func (s Style) Magenta(t string) string { return s.paint("35", t) }
 
 // PrintJSON writes v to stdout, indented.
 func (c *Console) PrintJSON(v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
+	var text strings.Builder
+	enc := json.NewEncoder(&text)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
 		return fmt.Errorf("write the answer as JSON: %w", err)
 	}
-	return WriteAll(c.Out, string(text)+"\n")
+	return WriteAll(c.Out, text.String())
 }
 
 // WriteAll writes text to w. A reader that has gone away (a closed pipe) is how people

@@ -30,13 +30,21 @@ type Option struct {
 	Default string
 	Value   string // how help names the value: "URL"
 	Help    string // one line
-	// Secret values are never shown as a default or in an error.
-	Secret bool
+	// FlagOnly options have no name in the environment: they belong to one question, and
+	// a name such as STINT_JOB says something else to a job.
+	FlagOnly bool
 }
 
 // Env is the option's name in the environment.
 func (o Option) Env() string {
 	return "STINT_" + strings.ToUpper(strings.ReplaceAll(o.Name, "-", "_"))
+}
+
+func (o Option) inEnv(getenv func(string) string) string {
+	if o.FlagOnly {
+		return ""
+	}
+	return getenv(o.Env())
 }
 
 // UsageError says that a command was used wrongly: exit code 2.
@@ -72,7 +80,10 @@ func Register(fs *pflag.FlagSet, rows []Option) *Set {
 	for _, o := range rows {
 		v := &value{}
 		s.values[o.Name] = v
-		help := fmt.Sprintf("%s [%s]", o.Help, o.Env())
+		help := o.Help
+		if !o.FlagOnly {
+			help += " [" + o.Env() + "]"
+		}
 		switch o.Kind {
 		case List:
 			fs.StringArrayVarP(&v.list, o.Name, o.Short, nil, help)
@@ -96,7 +107,7 @@ func (s *Set) Resolve(getenv func(string) string) error {
 		v := s.values[o.Name]
 		from := "--" + o.Name
 		v.given = s.flags.Changed(o.Name)
-		if env := getenv(o.Env()); !v.given && env != "" {
+		if env := o.inEnv(getenv); !v.given && env != "" {
 			from = o.Env()
 			v.given = true
 			if err := v.fromEnv(o, env); err != nil {

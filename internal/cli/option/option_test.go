@@ -17,6 +17,7 @@ var rows = []Option{
 	{Name: "stop-grace", Kind: Duration, Default: "10s", Help: "grace"},
 	{Name: "memory-limit", Kind: Size, Help: "memory"},
 	{Name: "cpu-limit", Kind: Number, Help: "cores"},
+	{Name: "state", FlagOnly: true, Help: "filter"},
 }
 
 // parse resolves rows from flags and an environment.
@@ -37,12 +38,12 @@ func TestFlagBeatsEnvironmentBeatsDefault(t *testing.T) {
 	}
 	env := map[string]string{
 		"STINT_SERVER": "http://env", "STINT_INSTALL": "one\ntwo words\n", "STINT_QUIET": "yes",
-		"STINT_MEMORY_LIMIT": "2G", "STINT_CPU_LIMIT": "1.5", "STINT_STOP_GRACE": "1m",
+		"STINT_STATE": "/var/lib/stint", "STINT_MEMORY_LIMIT": "2G", "STINT_CPU_LIMIT": "1.5", "STINT_STOP_GRACE": "1m",
 	}
 	s, err = parse(t, nil, env)
 	if err != nil || s.Text("server") != "http://env" || !s.Given("server") || !s.On("quiet") ||
 		!slices.Equal(s.List("install"), []string{"one", "two words"}) || s.Size("memory-limit") != 2<<30 ||
-		s.Number("cpu-limit") != 1.5 || s.Duration("stop-grace") != time.Minute {
+		s.Number("cpu-limit") != 1.5 || s.Given("state") || s.Duration("stop-grace") != time.Minute {
 		t.Fatalf("environment: %v", err)
 	}
 	s, err = parse(t, []string{"--server", "http://flag", "--install", "a", "--install", "b", "--quiet=false", "--stop-grace", "0"}, env)

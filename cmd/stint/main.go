@@ -1,0 +1,13 @@
+// Stint runs batch jobs and keeps watch over them.
+package main
+
+import (
+	"os"
+
+	"stint.dev/stint/internal/cli"
+)
+
+// version is set by the build.
+var version = "dev"
+
+func main() { os.Exit(cli.Main(os.Args[1:], version)) }

@@ -1,0 +1,109 @@
+// Package agentcmd holds the commands of the agent: run, flush, doctor and version. Both
+// programs have them; stint-agent has nothing else, so this package must link neither the
+// server nor a database nor the page.
+package agentcmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"stint.dev/stint/client"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+)
+
+// DefaultServer is where an agent looks for the tracking server.
+const DefaultServer = "http://127.0.0.1:7846"
+
+// Main is stint-agent: it runs the command that args name and returns the exit code.
+func Main(args []string, version string) int {
+	c := &console.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv}
+	root := Root(c, version, "stint-agent",
+		"Runs one batch job and tells a tracking server everything about it",
+		"stint-agent is stint with the agent's commands only, for those who count bytes.")
+	return Execute(root, c, args)
+}
+
+// Root makes the program's command with the agent's commands below it.
+func Root(c *console.Console, version, name, short, long string) *cobra.Command {
+	root := &cobra.Command{
+		Use: name, Short: short, Long: short + ".\n\n" + long,
+		SilenceUsage: true, SilenceErrors: true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Args:              cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return cmd.Help()
+		},
+	}
+	root.SetOut(c.Out)
+	root.SetErr(c.Err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return option.Usagef("%v; %s --help lists the options", err, cmd.CommandPath())
+	})
+	a := &agentProgram{Console: c, version: version}
+	root.AddCommand(a.run(), a.flush(), a.doctor(), a.versionCommand())
+	return root
+}
+
+// Execute runs the command and tells its error. A command used wrongly exits with 2.
+func Execute(root *cobra.Command, c *console.Console, args []string) int {
+	root.SetArgs(args)
+	err := root.ExecuteContext(context.Background())
+	return c.Report(root.Name(), err)
+}
+
+func unknownCommand(cmd *cobra.Command, name string) error {
+	hint := ""
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		hint = fmt.Sprintf("; did you mean %s?", strings.Join(near, " or "))
+	}
+	return option.Usagef("there is no command %q%s; %s --help lists them, and a job is run with: %s run -- %s",
+		name, hint, cmd.Name(), cmd.Name(), name)
+}
+
+type agentProgram struct {
+	*console.Console
+	version string
+}
+
+// ServerRows are the options of every command that talks to a server.
+func ServerRows() []option.Option {
+	return []option.Option{
+		{Name: "server", Value: "URL", Default: DefaultServer, Help: "address of the tracking server"},
+		{Name: "token", Value: "TOKEN", Help: "access token; better given as STINT_TOKEN, which no process listing shows"},
+	}
+}
+
+// Client makes the client that a command's resolved options describe.
+func Client(opts *option.Set, version string) (*client.Client, error) {
+	c, err := client.New(client.Options{
+		URL: opts.Text("server"), Token: opts.Text("token"), UserAgent: "stint/" + version,
+	})
+	var bad *client.URLError
+	if errors.As(err, &bad) {
+		return nil, option.Usagef("--server: %v", bad)
+	}
+	return c, err
+}
+
+func (a *agentProgram) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return option.Usagef("unexpected argument %q: version takes none", args[0])
+			}
+			return console.WriteAll(a.Out, fmt.Sprintf("%s %s (%s, %s/%s)\n",
+				cmd.Root().Name(), a.version, runtime.Version(), runtime.GOOS, runtime.GOARCH))
+		},
+	}
+}

@@ -1,0 +1,183 @@
+package agentcmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"stint.dev/stint/client"
+	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/job"
+)
+
+// finding is one line of the doctor.
+type finding struct {
+	Check  string `json:"check"`
+	Level  string `json:"level"` // ok, warning, error
+	Detail string `json:"detail"`
+	Do     string `json:"do,omitempty"`
+}
+
+// doctor looks at everything an agent depends on.
+func (a *agentProgram) doctor() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "doctor [flags]",
+		Short: "Check what an agent needs here: server, clock, disk, containment",
+		Long: `Check what an agent needs here, one line each, and say what to do. Exit code 1 when
+something is wrong that loses data or keeps a job from running.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return option.Usagef("unexpected argument %q: doctor takes options only", args[0])
+			}
+			return nil
+		},
+	}
+	opts := option.Register(cmd.Flags(), append(ServerRows(),
+		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
+	))
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := opts.Resolve(a.Getenv); err != nil {
+			return err
+		}
+		c, err := Client(opts, a.version)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		wait := a.Wait("looking")
+		findings := []finding{a.checkServer(cmd.Context(), c)}
+		findings = append(findings, a.checkState(c.URL())...)
+		findings = append(findings, checkContainment()...)
+		findings = append(findings, checkPipes())
+		wait.Done()
+		return a.printFindings(findings, opts.On("json"))
+	}
+	return cmd
+}
+
+func (a *agentProgram) printFindings(findings []finding, asJSON bool) error {
+	bad := false
+	for _, f := range findings {
+		bad = bad || f.Level == "error"
+	}
+	var err error
+	if asJSON {
+		err = a.PrintJSON(map[string]any{"checks": findings})
+	} else {
+		err = console.WriteAll(a.Out, a.findingLines(findings))
+	}
+	if err == nil && bad {
+		return &console.ExitError{Code: console.ExitFailed}
+	}
+	return err
+}
+
+func (a *agentProgram) findingLines(findings []finding) string {
+	s := a.StyleFor(a.Out)
+	var text string
+	for _, f := range findings {
+		mark := s.Green("✓")
+		switch f.Level {
+		case "warning":
+			mark = s.Yellow("!")
+		case "error":
+			mark = s.Red("✕")
+		}
+		line := f.Detail
+		if f.Do != "" {
+			line += "; " + f.Do
+		}
+		text += fmt.Sprintf("%s %-12s %s\n", mark, f.Check, console.Clean(line))
+	}
+	return text
+}
+
+// checkServer asks the server who it is and compares the clocks.
+func (a *agentProgram) checkServer(ctx context.Context, c *client.Client) finding {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	before := time.Now()
+	about, err := c.About(ctx)
+	took := time.Since(before)
+	var problem *job.Problem
+	switch {
+	case errors.As(err, &problem) && problem.Status == http.StatusUnauthorized:
+		return finding{"server", "error", err.Error(), "set STINT_TOKEN to a valid token"}
+	case err != nil:
+		return finding{"server", "error", err.Error(), "until then jobs run and their journals wait on this host"}
+	}
+	detail := fmt.Sprintf("%s answers in %s, version %s", c.URL(), took.Round(100*time.Microsecond), about.Version)
+	if clock, err := http.ParseTime(about.Date); err == nil {
+		// The header has whole seconds, so half a second is its middle.
+		skew := before.Add(took / 2).Sub(clock.Add(500 * time.Millisecond)).Round(time.Second)
+		if skew.Abs() > 2*time.Second {
+			return finding{"server", "warning", fmt.Sprintf("%s; this host's clock is %s off", detail, skew), "keep the clock with NTP"}
+		}
+		detail += ", clocks agree"
+	}
+	return finding{"server", "ok", detail, ""}
+}
+
+// checkState looks at the state directory and what waits in it.
+func (a *agentProgram) checkState(server string) []finding {
+	dir, err := a.StateDir()
+	if err != nil {
+		return []finding{{"state", "error", err.Error(), "set STINT_STATE to a directory that this user can write"}}
+	}
+	sp, err := spool.Open(dir)
+	if err == nil {
+		err = writable(sp.Dir())
+	}
+	if err != nil {
+		return []finding{{"state", "error", err.Error(), "journals would be held in memory only; set STINT_STATE to a directory that this user can write"}}
+	}
+	out := []finding{{"state", "ok", dir + " can be written" + freeSpace(dir), ""}}
+	waiting, err := sp.List()
+	if err != nil {
+		return append(out, finding{"spool", "error", err.Error(), ""})
+	}
+	var bytes int64
+	for _, e := range waiting {
+		bytes += e.Size
+	}
+	if len(waiting) == 0 {
+		return append(out, finding{"spool", "ok", "nothing waits for delivery", ""})
+	}
+	return append(out, finding{
+		"spool", "warning", fmt.Sprintf("%d journals (%s) wait or are being written", len(waiting), job.Bytes(bytes)),
+		"stint flush --server " + server + " delivers what is finished",
+	})
+}
+
+func writable(dir string) error {
+	f, err := os.CreateTemp(dir, ".doctor-")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// checkContainment makes the containment that a run would get, and takes it down again.
+func checkContainment() []finding {
+	g, err := process.Contain(process.Options{
+		Run: "00000000-0000-7000-8000-000000000000", Attempt: 1, MemoryLimitBytes: 1 << 40, CPULimit: 1024,
+	})
+	if err != nil {
+		return []finding{{"containment", "error", err.Error(), ""}}
+	}
+	out := []finding{{"containment", "ok", "jobs are contained by " + g.Level(), ""}}
+	for _, n := range g.Notes() {
+		out = append(out, finding{"containment", "warning", n, ""})
+	}
+	if err := g.Close(); err != nil {
+		out = append(out, finding{"containment", "warning", err.Error(), ""})
+	}
+	return out
+}

@@ -1,0 +1,262 @@
+package agentcmd
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+	"stint.dev/stint/client"
+	"stint.dev/stint/internal/agent"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/job"
+)
+
+// run supervises one job.
+func (a *agentProgram) run() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run [flags] [--] COMMAND [ARG…]",
+		Short: "Run a job and tell the server everything about it",
+		Long: `Run a job: its install steps, then the command. Output, CPU and memory, heartbeats, start
+and end go to the tracking server; the job starts at once and never waits for it. With no
+server the journal of the run waits on disk until stint flush or the next stint run.
+
+Exit code: the job's own; 128+n after signal n; 124 after a time limit; 126 or 127 when the
+command could not be started; 125 when stint could not do its own work before that.`,
+		Example: `  stint run -- python train.py
+  stint run --job nightly --install 'npm ci' --timeout 2h -- npm run report
+  stint run -c 'tar c /srv | zstd > /backup/srv.zst'`,
+	}
+	cmd.Flags().SetInterspersed(false)
+	opts := option.Register(cmd.Flags(), RunRows())
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		nested := a.Getenv("STINT_ATTEMPT") != ""
+		if err := opts.Resolve(a.runEnv(nested)); err != nil {
+			return noStart(err)
+		}
+		if len(args) == 0 && opts.Text("script") == "" {
+			return option.Usagef("no command to run; write: %s run [flags] -- COMMAND [ARG…]", cmd.Root().Name())
+		}
+		cfg, err := a.runConfig(opts, args, nested)
+		if err != nil {
+			return noStart(err)
+		}
+		defer cfg.close()
+		signals := make(chan os.Signal, 16)
+		signal.Notify(signals, passed()...)
+		defer signal.Stop(signals)
+		cfg.Signals = signals
+		// Nothing an agent does needs a second core, and a job may need both.
+		runtime.GOMAXPROCS(min(2, runtime.GOMAXPROCS(0)))
+		result := agent.Run(cmd.Context(), cfg.Config)
+		return &console.ExitError{Code: result.ExitCode, Err: cmp.Or(result.Err, unsaid(result.Outcome))}
+	}
+	return cmd
+}
+
+// unsaid is what the job could not say of its own end, because it never began or somebody
+// else ended it. What a job exits with is its own to explain.
+func unsaid(o job.Outcome) error {
+	switch o.Reason {
+	case job.CouldNotStart, job.InstallFailed, job.Timeout, job.InstallTimeout, job.NoOutput, job.NoProgress,
+		job.OutOfMemory, job.ByCancel, job.Superseded:
+		return errors.New(o.Message)
+	}
+	return nil
+}
+
+// noStart is an error before the job could start: exit code 125, also for a value that
+// makes no sense, so that a script can tell it from the job's own codes.
+func noStart(err error) error {
+	var exit *console.ExitError
+	if errors.As(err, &exit) {
+		return err
+	}
+	return &console.ExitError{Code: console.ExitNoStart, Err: fmt.Errorf("the job was not started: %w", err)}
+}
+
+// passed are the signals that the agent wants to see. What the caller had switched off
+// (nohup) stays off. SIGPIPE is taken so that a reader of our own output who goes away
+// is an error of that write and not the end of the agent; unlike ignoring it, taking it
+// does not reach the job.
+func passed() []os.Signal {
+	all := []os.Signal{
+		syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2,
+		syscall.SIGWINCH, syscall.SIGPIPE,
+	}
+	return slices.DeleteFunc(all, signal.Ignored)
+}
+
+// notZero keeps a wish for "at once" from being taken for "not said".
+func notZero(d time.Duration) time.Duration { return max(d, time.Nanosecond) }
+
+type runConfig struct {
+	agent.Config
+	close func()
+}
+
+// runConfig turns options and arguments into what the agent needs.
+func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (runConfig, error) {
+	cfg := runConfig{close: func() {}}
+	if script := opts.Text("script"); script != "" {
+		if len(args) > 0 {
+			return cfg, option.Usagef("both -c SCRIPT and a COMMAND were given: choose one")
+		}
+		args = []string{"sh", "-c", script}
+	}
+	c := &cfg.Config
+	*c = agent.Config{
+		Attempt: 1, Args: args, Install: opts.List("install"),
+		Timeout: opts.Duration("timeout"), InstallTimeout: opts.Duration("install-timeout"),
+		NoOutputTimeout: opts.Duration("no-output-timeout"), StopGrace: notZero(opts.Duration("stop-grace")),
+		HeartbeatPeriod: opts.Duration("heartbeat-period"), SamplePeriod: opts.Duration("sample-period"),
+		FlushTimeout: notZero(opts.Duration("flush-timeout")),
+		MemoryLimit:  opts.Size("memory-limit"), CPULimit: opts.Number("cpu-limit"),
+		Quiet: opts.On("quiet"), Stdout: a.Out, Stderr: a.Err,
+		Version: a.version, Host: hostName(), BootID: bootID(),
+		Say: func(line string) { a.Say("%s", line) },
+	}
+	if err := a.identity(c, opts, args, nested); err != nil {
+		return cfg, err
+	}
+	if err := environment(c, opts); err != nil {
+		return cfg, err
+	}
+	var err error
+	if c.Dir, err = workingDir(opts.Text("dir")); err != nil {
+		return cfg, err
+	}
+	if c.StateDir, err = a.StateDir(); err != nil {
+		a.Say("%v; the journal of this run is kept in memory", err)
+	}
+	return cfg, a.destinations(&cfg, opts)
+}
+
+// runEnv is the environment as the options see it. Inside a job, the names that describe
+// the surrounding run must not be taken for wishes about the new one.
+func (a *agentProgram) runEnv(nested bool) func(string) string {
+	return func(name string) string {
+		if nested && (name == "STINT_RUN_ID" || name == "STINT_JOB") {
+			return ""
+		}
+		return a.Getenv(name)
+	}
+}
+
+// identity fills in which run of which job this is.
+func (a *agentProgram) identity(c *agent.Config, opts *option.Set, args []string, nested bool) error {
+	c.Job = opts.Text("job")
+	if c.Job == "" {
+		c.Job = job.DefaultName(args[0])
+	}
+	if err := job.CheckName(c.Job); err != nil {
+		return option.Usagef("--job: %v", err)
+	}
+	if c.Run = strings.ToLower(opts.Text("run-id")); c.Run == "" {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return fmt.Errorf("make a run id: %w", err)
+		}
+		c.Run = id.String()
+	}
+	if err := job.CheckRunID(c.Run); err != nil {
+		return option.Usagef("--run-id: %v", err)
+	}
+	var err error
+	if c.Labels, err = pairs("label", opts.List("label"), job.CheckLabel); err != nil {
+		return err
+	}
+	if parent := a.Getenv("STINT_RUN_ID"); nested && parent != "" && c.Labels["parent"] == "" {
+		c.Labels["parent"] = parent
+	}
+	if len(c.Labels) > job.MaxLabels {
+		return option.Usagef("--label: %d labels are more than %d", len(c.Labels), job.MaxLabels)
+	}
+	return nil
+}
+
+// environment is the agent's own with the variables of --env.
+func environment(c *agent.Config, opts *option.Set) error {
+	vars, err := pairs("env", opts.List("env"), checkVariable)
+	if err != nil {
+		return err
+	}
+	c.Env = os.Environ()
+	for k, v := range vars {
+		c.EnvNames = append(c.EnvNames, k)
+		c.Env = append(c.Env, k+"="+v)
+	}
+	slices.Sort(c.EnvNames)
+	return nil
+}
+
+func workingDir(dir string) (string, error) {
+	if dir == "" {
+		wd, err := os.Getwd()
+		if err != nil {
+			return "", fmt.Errorf("working directory: %w; give one with --dir", err)
+		}
+		return wd, nil
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("--dir %s: %w", dir, err)
+	}
+	info, err := os.Stat(abs)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("--dir %s: %w", dir, errors.Unwrap(err))
+	case !info.IsDir():
+		return "", fmt.Errorf("--dir %s is not a directory", dir)
+	}
+	return abs, nil
+}
+
+// destinations says whom to tell: the tracking server, the two-call wire, or both.
+func (a *agentProgram) destinations(cfg *runConfig, opts *option.Set) error {
+	if url := opts.Text("report-to"); url != "" {
+		r, err := agent.NewReporter(url)
+		if err != nil {
+			return option.Usagef("--report-to: %v", err)
+		}
+		cfg.ReportTo = r
+		if !opts.Given("server") {
+			return nil
+		}
+	}
+	c, err := Client(opts, a.version)
+	if err != nil {
+		return err
+	}
+	cfg.ServerURL, cfg.Server, cfg.close = c.URL(), c, c.Close
+	return nil
+}
+
+var _ agent.Server = (*client.Client)(nil)
+
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return name
+}
+
+// bootID tells two boots of this host apart; empty where the system does not say.
+func bootID() string {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(id))
+}

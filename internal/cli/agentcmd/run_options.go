@@ -1,0 +1,59 @@
+package agentcmd
+
+import (
+	"strings"
+
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/job"
+)
+
+// RunRows are the options of stint run.
+func RunRows() []option.Option {
+	return append(ServerRows(), []option.Option{
+		{Name: "job", Value: "NAME", Help: "name of the job (default: the command's base name)"},
+		{Name: "install", Kind: option.List, Value: "CMD", Help: "install step, run through sh -c before the command (repeatable, in order)"},
+		{Name: "script", Short: "c", Value: "SCRIPT", Help: "run SCRIPT through sh -c instead of COMMAND"},
+		{Name: "dir", Value: "DIR", Help: "working directory of install steps and command"},
+		{Name: "env", Kind: option.List, Value: "K=V", Help: "variable in the job's environment (repeatable)"},
+		{Name: "label", Kind: option.List, Value: "K=V", Help: "label of the run (repeatable)"},
+		{Name: "timeout", Kind: option.Duration, Value: "D", Help: "stop the job when the command has run this long"},
+		{Name: "install-timeout", Kind: option.Duration, Value: "D", Help: "stop the job when the install steps together have run this long"},
+		{Name: "no-output-timeout", Kind: option.Duration, Value: "D", Help: "stop the job when it has printed nothing for this long"},
+		{Name: "stop-grace", Kind: option.Duration, Value: "D", Default: "10s", Help: "how long a job may take to end after the stop signal, before it is killed"},
+		{Name: "heartbeat-period", Kind: option.Duration, Value: "D", Default: "5s", Help: "how often to tell the server that the job lives"},
+		{Name: "sample-period", Kind: option.Duration, Value: "D", Default: "5s", Help: "how often to measure CPU and memory"},
+		{Name: "memory-limit", Kind: option.Size, Value: "SIZE", Help: "most memory of the job's processes together, where the system lets us set it"},
+		{Name: "cpu-limit", Kind: option.Number, Value: "CORES", Help: "most CPU of the job's processes together, where the system lets us set it"},
+		{Name: "quiet", Kind: option.Switch, Help: "do not pass the job's output on to our own stdout and stderr"},
+		{Name: "run-id", Value: "UUID", Help: "id of the run (default: a new one)"},
+		{Name: "flush-timeout", Kind: option.Duration, Value: "D", Default: "30s", Help: "how long to go on delivering after the job's end before leaving the journal in the spool"},
+		{Name: "report-to", Value: "URL", Help: "speak the two-call wire (PUT URL/status, PUT URL/heartbeat) to this server; the tracking server is then used only if --server is given too"},
+	}...)
+}
+
+// pairs reads K=V options.
+func pairs(name string, list []string, check func(k, v string) error) (map[string]string, error) {
+	out := make(map[string]string, len(list))
+	for _, kv := range list {
+		k, v, found := strings.Cut(kv, "=")
+		if !found || k == "" {
+			return nil, option.Usagef("--%s: %s is not K=V", name, job.Quote(kv))
+		}
+		if err := check(k, v); err != nil {
+			return nil, option.Usagef("--%s: %v", name, err)
+		}
+		out[k] = v
+	}
+	return out, nil
+}
+
+// checkVariable refuses what no environment can hold.
+func checkVariable(k, v string) error {
+	switch {
+	case strings.ContainsRune(k, 0) || strings.ContainsRune(v, 0):
+		return &job.InvalidError{What: "variable", Value: k, Why: "has a NUL byte"}
+	case strings.ContainsAny(k, " \t\r\n"):
+		return &job.InvalidError{What: "variable", Value: k, Why: "has white space in its name"}
+	}
+	return nil
+}

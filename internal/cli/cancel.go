@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"fmt"
+	"os/user"
+
+	"github.com/spf13/cobra"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+)
+
+// cancel asks for a run to be stopped.
+func (p *program) cancel() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "cancel [flags] RUN",
+		Short: "Ask a run to stop",
+		Long: `Ask a run to stop. The agent hears it with its next heartbeat, sends the job the stop
+signal, waits for the grace and then kills what is left.`,
+		Args: oneRun,
+	}
+	opts := option.Register(cmd.Flags(), append(p.serverRows(),
+		option.Option{FlagOnly: true, Name: "why", Value: "TEXT", Help: "the reason, kept with the run"},
+		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
+	))
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := p.client(opts)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		r, err := c.Cancel(cmd.Context(), args[0], userName(), opts.Text("why"))
+		if err != nil {
+			return err
+		}
+		if opts.On("json") {
+			return p.PrintJSON(r)
+		}
+		return console.WriteAll(p.Out, fmt.Sprintf("%s is %s\n", console.Clean(runName(r)), r.State))
+	}
+	return cmd
+}
+
+// userName is who asks; an unknown one is nobody's error.
+func userName() string {
+	u, err := user.Current()
+	if err != nil {
+		return "the command line"
+	}
+	return u.Username
+}

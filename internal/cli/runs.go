@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"stint.dev/stint/client"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/job"
+)
+
+// runs lists runs, newest first.
+func (p *program) runs() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "runs [flags]",
+		Short: "List runs, newest first",
+		Args:  noArgs,
+	}
+	opts := option.Register(cmd.Flags(), append(p.serverRows(),
+		option.Option{FlagOnly: true, Name: "job", Value: "NAME", Help: "only runs of this job"},
+		option.Option{FlagOnly: true, Name: "state", Kind: option.List, Value: "STATE", Help: "only runs in this state (repeatable)"},
+		option.Option{FlagOnly: true, Name: "label", Kind: option.List, Value: "K=V", Help: "only runs with this label (repeatable)"},
+		option.Option{FlagOnly: true, Name: "search", Short: "q", Value: "TEXT", Help: "only runs with this text in job, command, host, id or a label"},
+		option.Option{FlagOnly: true, Name: "limit", Value: "N", Default: "20", Kind: option.Number, Help: "how many at most (1 to 500)"},
+		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
+	))
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := p.client(opts)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		limit := opts.Number("limit")
+		if limit < 1 || limit > 500 || limit != float64(int(limit)) {
+			return option.Usagef("--limit: %v is not a whole number from 1 to 500", limit)
+		}
+		for _, s := range opts.List("state") {
+			if !job.State(s).Valid() {
+				return option.Usagef("--state: %s is not a state; the states are %s", job.Quote(s), stateNames())
+			}
+		}
+		wait := p.Wait("asking %s", c.URL())
+		page, err := c.Runs(cmd.Context(), client.RunsQuery{
+			Job: opts.Text("job"), State: opts.List("state"), Labels: opts.List("label"),
+			Text: opts.Text("search"), Limit: int(limit),
+		})
+		wait.Done()
+		if err != nil {
+			return err
+		}
+		if opts.On("json") {
+			return p.PrintJSON(page)
+		}
+		if len(page.Runs) == 0 {
+			p.Say("no runs here yet; start one with: stint run -- COMMAND")
+			return nil
+		}
+		return console.WriteAll(p.Out, p.runsTable(page.Runs, time.Now()))
+	}
+	return cmd
+}
+
+func (p *program) runsTable(runs []job.Run, now time.Time) string {
+	s := p.StyleFor(p.Out)
+	var rows [][]console.Cell
+	for _, r := range runs {
+		rows = append(rows, []console.Cell{
+			console.P(runName(r), s.Bold), console.StateCell(r.State, s), healthCell(r, s),
+			console.T(startedText(r, now)), console.R(durationText(r, now)),
+			console.R(fmt.Sprintf("%.1f s", r.Usage.CPUSeconds)), console.R(job.Bytes(r.Usage.PeakMemoryBytes)),
+			console.T(r.Host), console.P(shortID(r.ID), s.Muted), console.T(r.Command),
+		})
+	}
+	header := []string{"RUN", "STATE", "HEALTH", "STARTED", "TOOK", "CPU", "PEAK", "HOST", "ID", "COMMAND"}
+	return console.Table(header, rows, p.Width(p.Out), s)
+}
+
+// runName is how people call a run: job#number.
+func runName(r job.Run) string { return fmt.Sprintf("%s#%d", r.Job, r.Number) }
+
+// shortID is the part of a UUIDv7 that a person can type and that tells runs apart: its
+// first 8 characters are only time (65 s each), so more is shown.
+func shortID(id string) string {
+	if len(id) > 13 {
+		return id[:13]
+	}
+	return id
+}
+
+func healthCell(r job.Run, s console.Style) console.Cell {
+	switch r.Health {
+	case job.Healthy:
+		return console.P("healthy", s.Green)
+	case job.Warning:
+		return console.P("warning: "+rules(r.Findings), s.Yellow)
+	case job.Critical:
+		return console.P("critical: "+rules(r.Findings), s.Red)
+	}
+	return console.P("-", s.Muted)
+}
+
+func rules(findings []job.Finding) string {
+	names := make([]string, len(findings))
+	for i, f := range findings {
+		names[i] = f.Rule
+	}
+	return strings.Join(names, ", ")
+}
+
+func startedText(r job.Run, now time.Time) string {
+	if r.StartedAt == nil {
+		return "not yet"
+	}
+	t := r.StartedAt.Local()
+	if now.Sub(t) < 20*time.Hour {
+		return t.Format("15:04:05")
+	}
+	return t.Format("2006-01-02 15:04")
+}
+
+func durationText(r job.Run, now time.Time) string {
+	switch {
+	case r.StartedAt == nil:
+		return "-"
+	case r.EndedAt != nil:
+		return console.Duration(r.EndedAt.Sub(*r.StartedAt))
+	case r.State.Terminal():
+		return "?"
+	}
+	return console.Duration(now.Sub(*r.StartedAt))
+}
+
+func stateNames() string {
+	var names []string
+	for _, s := range job.States() {
+		names = append(names, string(s))
+	}
+	return strings.Join(names, ", ")
+}

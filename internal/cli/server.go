@@ -1,0 +1,240 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/internal/health"
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/server"
+	"stint.dev/stint/internal/store"
+	"stint.dev/stint/internal/web"
+)
+
+const (
+	defaultListen = "127.0.0.1:7846"
+	// plainPage is said when the program was built without the page.
+	plainPage = "the page is a plain one, because this build had no Node and npm: make ui builds the real one"
+)
+
+// storeRows say which database a command works on.
+func storeRows() []option.Option {
+	return []option.Option{
+		{Name: "data", Value: "DIR", Help: "data directory (default: server/ in the state directory)"},
+		{Name: "database", Value: "URL", Help: "a PostgreSQL database, postgres://…, instead of the embedded one"},
+	}
+}
+
+// server runs the tracking server.
+func (p *program) server() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "server [flags]",
+		Short: "Run the tracking server",
+		Long: `Run the tracking server: it takes journals and heartbeats from agents, judges the health
+of runs, and serves the page and the API. It keeps everything in one data directory, or in
+a PostgreSQL database.`,
+		Args: noArgs,
+	}
+	opts := option.Register(cmd.Flags(), append(storeRows(),
+		option.Option{Name: "listen", Value: "ADDR", Default: defaultListen, Help: "address and port to listen on"},
+		option.Option{Name: "insecure", Kind: option.Switch, Help: "listen on any address without asking for tokens"},
+		option.Option{Name: "allow-host", Kind: option.List, Value: "NAME", Help: "a further Host name to answer to without a token (repeatable)"},
+		option.Option{Name: "log", Value: "FORMAT", Default: "text", Help: "format of the server's own log on stderr: text or json"},
+	))
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := opts.Resolve(p.Getenv); err != nil {
+			return err
+		}
+		ctx, stop := interruptible(cmd)
+		defer stop()
+		log, err := p.logger(opts.Text("log"))
+		if err != nil {
+			return err
+		}
+		so, err := p.storeOptions(opts)
+		if err != nil {
+			return err
+		}
+		l, err := listen(opts.Text("listen"))
+		if err != nil {
+			return err
+		}
+		return serve(ctx, serveConfig{
+			Listener: l, Store: so, Insecure: opts.On("insecure"), Hosts: opts.List("allow-host"),
+			Version: p.version, Log: log,
+			Ready: func() {
+				p.Say("serving http://%s, data in %s; Ctrl-C ends it", l.Addr(), storePlace(so))
+				if !web.Built() {
+					p.Say("%s", plainPage)
+				}
+			},
+		})
+	}
+	return cmd
+}
+
+func (p *program) logger(format string) (*slog.Logger, error) {
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(p.Err, nil)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(p.Err, nil)), nil
+	}
+	return nil, option.Usagef("--log: %q is neither text nor json", format)
+}
+
+// storeOptions reads which database was asked for.
+func (p *program) storeOptions(opts *option.Set) (store.Options, error) {
+	url, dir := opts.Text("database"), opts.Text("data")
+	switch {
+	case url != "" && dir != "":
+		return store.Options{}, option.Usagef("--data and --database were both given: choose one")
+	case url != "":
+		if !strings.HasPrefix(url, "postgres://") && !strings.HasPrefix(url, "postgresql://") {
+			return store.Options{}, option.Usagef("--database: the address does not begin with postgres://")
+		}
+		return store.Options{URL: url}, nil
+	case dir != "":
+		return store.Options{Dir: dir}, nil
+	}
+	state, err := p.StateDir()
+	if err != nil {
+		return store.Options{}, fmt.Errorf("%w; give a data directory with --data", err)
+	}
+	return store.Options{Dir: filepath.Join(state, "server")}, nil
+}
+
+func storePlace(o store.Options) string {
+	if o.Dir != "" {
+		return o.Dir
+	}
+	return "PostgreSQL"
+}
+
+// listen opens the port; what goes wrong is told with the address and what to do.
+func listen(addr string) (net.Listener, error) {
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return nil, option.Usagef("--listen: %q is not ADDRESS:PORT, as in %s", addr, defaultListen)
+	}
+	l, err := net.Listen("tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("cannot listen on %s: another program has the port (a stint server already?); choose another with --listen", addr)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("cannot listen on %s: ports below 1024 need root; choose another with --listen", addr)
+	case err != nil:
+		return nil, fmt.Errorf("cannot listen on %s: %w", addr, err)
+	}
+	return l, nil
+}
+
+func loopback(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+type serveConfig struct {
+	Listener net.Listener
+	Store    store.Options
+	Insecure bool
+	Hosts    []string
+	Version  string
+	Log      *slog.Logger
+	Ready    func() // called once the server answers
+}
+
+// serve joins store, server, monitor and page, and runs them until ctx ends. They stop in
+// this order:
+//
+//  1. the HTTP server drains: nobody new, running requests finish, the committer empties;
+//  2. the monitor's loop ends;
+//  3. the database closes.
+func serve(ctx context.Context, cfg serveConfig) (err error) {
+	defer func() { _ = cfg.Listener.Close() }() // closed already after an orderly end
+	db, err := store.Open(ctx, cfg.Store)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+
+	needToken := !loopback(cfg.Listener.Addr()) && !cfg.Insecure
+	if err := checkAccess(ctx, db, cfg, needToken); err != nil {
+		return err
+	}
+	var s *server.Server
+	monitor := health.New(health.Config{
+		Store: db, Log: cfg.Log,
+		// The monitor runs only after the server is made.
+		Changed: func(j index.Judged) { s.Notify(j.Run.ID) },
+	})
+	s, err = server.New(server.Config{
+		Store: db, Version: cfg.Version, Log: cfg.Log,
+		RequireToken: needToken, AnyHost: cfg.Insecure, Hosts: cfg.Hosts,
+		UI: web.Handler(cfg.Version), OnAgentGone: monitor.AgentGone,
+	})
+	if err != nil {
+		return err
+	}
+	// The monitor outlives the HTTP server by a moment: what is committed last is still
+	// judged by the same rules after the next start.
+	watch, stopWatch := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWatch()
+	var group errgroup.Group
+	group.Go(func() error { monitor.Run(watch); return nil })
+	group.Go(func() error {
+		defer stopWatch()
+		return s.Serve(ctx, cfg.Listener)
+	})
+	if cfg.Ready != nil {
+		cfg.Ready()
+	}
+	err = group.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// checkAccess refuses to open the server to a network without a token, and says loudly
+// when somebody insists.
+func checkAccess(ctx context.Context, db *store.Store, cfg serveConfig, needToken bool) error {
+	if cfg.Insecure && !loopback(cfg.Listener.Addr()) {
+		cfg.Log.Warn("INSECURE: everybody who reaches this address may read every log and cancel every run",
+			"address", cfg.Listener.Addr().String())
+		return nil
+	}
+	if !needToken {
+		return nil
+	}
+	tokens, err := db.Tokens(ctx)
+	if err != nil {
+		return err
+	}
+	if len(tokens) > 0 {
+		return nil
+	}
+	where := "--data " + cfg.Store.Dir
+	if cfg.Store.Dir == "" {
+		where = "--database …"
+	}
+	return fmt.Errorf("will not listen on %s, which is not a loopback address, because there is no token yet: make one with "+
+		"stint token create --name admin --scope admin %s (or say --insecure)", cfg.Listener.Addr(), where)
+}
+
+// removeAll removes a directory that the program itself made.
+func removeAll(dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("remove %s: %w", dir, err)
+	}
+	return nil
+}

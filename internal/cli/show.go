@@ -1,0 +1,158 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/job"
+)
+
+// show prints one run.
+func (p *program) show() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "show [flags] RUN",
+		Short: "Show one run: state, steps, outcome, usage",
+		Long:  "Show one run. RUN is an id, the first characters of one, or job#number.",
+		Args:  oneRun,
+	}
+	opts := option.Register(cmd.Flags(), append(p.serverRows(),
+		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
+	))
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := p.client(opts)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		wait := p.Wait("asking %s", c.URL())
+		r, err := c.Run(cmd.Context(), args[0])
+		wait.Done()
+		if err != nil {
+			return err
+		}
+		if opts.On("json") {
+			return p.PrintJSON(r)
+		}
+		return console.WriteAll(p.Out, p.runPage(r, time.Now()))
+	}
+	return cmd
+}
+
+// runPage is a run as text.
+func (p *program) runPage(r job.Run, now time.Time) string {
+	s := p.StyleFor(p.Out)
+	var b strings.Builder
+	state := console.StateCell(r.State, s)
+	head := fmt.Sprintf("%s  %s", s.Bold(console.Clean(runName(r))), state.Paint(state.Text))
+	if r.Health != "" {
+		h := healthCell(r, s)
+		head += "  " + h.Paint(h.Text)
+	}
+	b.WriteString(head + "\n")
+	if r.Outcome != nil {
+		fmt.Fprintf(&b, "%s\n", console.Clean(r.Outcome.Message))
+	}
+	for _, f := range r.Findings {
+		fmt.Fprintf(&b, "%s\n", s.Yellow(console.Clean(f.Rule+": "+f.Evidence)))
+	}
+	b.WriteByte('\n')
+	for _, f := range runFacts(r, now) {
+		fmt.Fprintf(&b, "%s%s\n", s.Muted(fmt.Sprintf("%-11s", f[0])), console.Clean(f[1]))
+	}
+	if len(r.Steps) > 0 {
+		b.WriteString("\n" + p.stepsTable(r, now, s))
+	}
+	for _, g := range r.Output.Gaps {
+		fmt.Fprintf(&b, "%s\n", s.Yellow(fmt.Sprintf("gap in step %d, %s: %d bytes (%d lines) after byte %d: %s",
+			g.Step, g.Stream, g.Bytes, g.Lines, g.AtBytes, console.Clean(g.Reason))))
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(&b, "%s %s\n", s.Muted("note"), console.Clean(n))
+	}
+	return b.String()
+}
+
+func runFacts(r job.Run, now time.Time) [][2]string {
+	facts := [][2]string{{"id", r.ID}}
+	add := func(name, text string) {
+		if text != "" {
+			facts = append(facts, [2]string{name, text})
+		}
+	}
+	add("command", r.Command)
+	add("directory", r.Dir)
+	host := r.Host
+	if r.Containment != "" {
+		host += " (contained by " + r.Containment + ")"
+	}
+	add("host", host)
+	if r.Attempt > 1 {
+		add("attempt", fmt.Sprint(r.Attempt))
+	}
+	if r.StartedAt != nil {
+		add("started", r.StartedAt.Local().Format("2006-01-02 15:04:05.000 -07:00"))
+	}
+	if r.EndedAt != nil {
+		add("ended", r.EndedAt.Local().Format("2006-01-02 15:04:05.000 -07:00"))
+	}
+	add("took", durationText(r, now))
+	if r.LastHeartbeatAt != nil && !r.State.Terminal() {
+		add("heard", console.Ago(*r.LastHeartbeatAt, now))
+	}
+	add("used", fmt.Sprintf("%.2f s of CPU, at most %s of memory", r.Usage.CPUSeconds, job.Bytes(r.Usage.PeakMemoryBytes)))
+	add("output", outputText(r))
+	add("status", r.Status)
+	if r.Cancel != nil {
+		add("cancel", fmt.Sprintf("asked by %s %s", r.Cancel.By, console.Ago(r.Cancel.At, now)))
+	}
+	keys := make([]string, 0, len(r.Labels))
+	for k := range r.Labels {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for i, k := range keys {
+		keys[i] = k + "=" + r.Labels[k]
+	}
+	add("labels", strings.Join(keys, " "))
+	return facts
+}
+
+func outputText(r job.Run) string {
+	text := fmt.Sprintf("%d lines, %s", r.Output.Lines, job.Bytes(r.Output.Bytes))
+	switch {
+	case r.Output.Complete:
+		text += ", complete"
+	case len(r.Output.Gaps) > 0:
+		text += fmt.Sprintf(", with %d gaps", len(r.Output.Gaps))
+	case r.State.Terminal():
+		text += ", not proved complete"
+	}
+	return text
+}
+
+func (p *program) stepsTable(r job.Run, now time.Time, s console.Style) string {
+	var rows [][]console.Cell
+	for _, st := range r.Steps {
+		end := now
+		if st.EndedAt != nil {
+			end = *st.EndedAt
+		}
+		how := "-"
+		switch {
+		case st.Signal != "":
+			how = st.Signal
+		case st.ExitCode != nil:
+			how = fmt.Sprintf("exit %d", *st.ExitCode)
+		}
+		rows = append(rows, []console.Cell{
+			console.T(st.Name), console.StateCell(st.State, s),
+			console.R(console.Duration(end.Sub(st.StartedAt))), console.T(how), console.T(st.Command),
+		})
+	}
+	return console.Table([]string{"STEP", "STATE", "TOOK", "END", "COMMAND"}, rows, p.Width(p.Out), s)
+}
