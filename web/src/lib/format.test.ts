@@ -2,8 +2,10 @@ import { expect, test } from 'vitest'
 import * as f from './format'
 
 test.each([
-  [0, '0 s'],
-  [0.44, '0.4 s'],
+  [0, '0 ms'],
+  [0.0214, '21 ms'],
+  [0.9997, '1 s'],
+  [1.44, '1.4 s'],
   [9.96, '10 s'],
   [41.4, '41 s'],
   [59.6, '1 m'],
@@ -11,7 +13,7 @@ test.each([
   [7800, '2 h 10 m'],
   [86399.9, '1 d'],
   [273600, '3 d 4 h'],
-  [-5, '0 s'],
+  [-5, '0 ms'],
   [NaN, '–'],
 ])('duration of %s s', (s, want) => expect(f.duration(s)).toBe(want))
 

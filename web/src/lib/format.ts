@@ -4,10 +4,11 @@ const minute = 60
 const hour = 60 * minute
 const day = 24 * hour
 
-/** A duration as two units at most: "0.4 s", "41 s", "12 m 40 s", "2 h 10 m", "3 d 4 h". */
+/** A duration as two units at most: "21 ms", "1.4 s", "41 s", "12 m 40 s", "2 h 10 m", "3 d 4 h". */
 export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '–'
   const s = Math.max(0, seconds)
+  if (s < 0.9995) return `${Math.round(s * 1000)} ms`
   if (s < 9.95) return `${(Math.round(s * 10) / 10).toString()} s`
   const whole = Math.round(s)
   if (whole < minute) return `${whole} s`

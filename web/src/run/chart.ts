@@ -15,6 +15,8 @@ export interface ChartOptions {
   axis: (v: number) => string
   /** What the top of the scale should at least be. */
   least: number
+  /** Steps of the scale in powers of two, for bytes. */
+  binary?: boolean
   syncKey: string
   onPoint: (time: number | null) => void
   onPick: (time: number) => void
@@ -51,10 +53,10 @@ export function makeChart(node: HTMLElement, o: ChartOptions, data: uPlot.Aligne
           },
         },
       },
-      scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, Math.max(o.least, (max || 0) * 1.08)] } },
+      scales: { x: { time: true, range: span }, y: { range: (_u, _min, max) => [0, Math.max(o.least, (max || 0) * 1.08)] } },
       axes: [
-        { stroke: muted, grid: { show: false }, ticks: tick, font, size: 24, values: times },
-        { stroke: muted, grid, ticks: { show: false }, font, size: 64, space: 28, values: (_u, vs) => vs.map(o.axis) },
+        { stroke: muted, grid: { show: false }, ticks: tick, font, size: 24, space: 64, incrs: timeSteps, values: times },
+        { stroke: muted, grid, ticks: { show: false }, font, size: 64, space: 28, incrs: o.binary ? binarySteps : undefined, values: (_u, vs) => vs.map(o.axis) },
       ],
       series: [
         {},
@@ -84,6 +86,20 @@ export function makeChart(node: HTMLElement, o: ChartOptions, data: uPlot.Aligne
     node,
   )
   return chart
+}
+
+const binarySteps = Array.from({ length: 52 }, (_, i) => 2 ** i)
+const minute = 60
+const hour = 60 * minute
+const timeSteps = [
+  1, 2, 5, 10, 15, 30, minute, 2 * minute, 5 * minute, 10 * minute, 15 * minute, 30 * minute,
+  hour, 2 * hour, 6 * hour, 12 * hour, 24 * hour, 48 * hour, 168 * hour,
+]
+
+/** The span of time that is drawn; never so short that its ticks could not be told apart. */
+function span(_u: uPlot, min: number | null, max: number | null): [number, number] {
+  if (min === null || max === null) return [0, 10]
+  return max - min < 10 ? [min, min + 10] : [min, max]
 }
 
 function times(_u: uPlot, values: number[]): string[] {

@@ -1,0 +1,34 @@
+// The page in a real browser, on the real server, with real runs. Usage:
+//   STINT_BIN=../bin/stint npm run e2e [part of a test's name]
+// Needs Chromium: CHROMIUM names it, else it is looked for where Debian puts it.
+import { setup } from './setup.mjs'
+import { tests } from './tests.mjs'
+
+const wanted = process.argv[2] ?? ''
+const world = await setup()
+let failed = 0
+let passed = 0
+try {
+  for (const [name, test] of Object.entries(tests)) {
+    if (!name.includes(wanted)) continue
+    const started = Date.now()
+    const page = await world.open()
+    try {
+      await test(page, world)
+      const noise = world.complaints(page)
+      if (noise.length > 0) throw new Error('the browser complained: ' + noise.join('; '))
+      passed++
+      console.log(`ok   ${name} (${Date.now() - started} ms)`)
+    } catch (err) {
+      failed++
+      console.log(`FAIL ${name}: ${err.stack}`)
+      await page.screenshot({ path: `${world.dir}/${name.replaceAll(' ', '-')}.png` }).catch(() => {})
+      console.log(`     screenshot in ${world.dir}`)
+    }
+    await page.context().close()
+  }
+} finally {
+  await world.close(failed === 0)
+}
+console.log(`${passed} passed, ${failed} failed`)
+process.exitCode = failed > 0 || passed === 0 ? 1 : 0

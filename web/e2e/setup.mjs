@@ -1,0 +1,121 @@
+import { spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { chromium } from 'playwright-core'
+
+const bin = resolve(process.env.STINT_BIN ?? '../bin/stint')
+const browsers = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
+
+/** A server on a fresh directory, a browser, and a way to run jobs. */
+export async function setup() {
+  const executablePath = browsers.find((p) => p && existsSync(p))
+  if (!executablePath) throw new Error('no Chromium found: apt-get install chromium, or set CHROMIUM')
+  if (!existsSync(bin)) throw new Error(`${bin} is not there: run make build, or set STINT_BIN`)
+  const dir = mkdtempSync(join(tmpdir(), 'stint-e2e-'))
+  const port = await freePort()
+  const base = `http://127.0.0.1:${port}/`
+  const env = { ...process.env, STINT_SERVER: base, STINT_STATE: join(dir, 'state'), HOME: dir, NO_PROXY: '127.0.0.1' }
+  const children = new Set()
+  const complaints = new WeakMap()
+
+  function start(args) {
+    const child = spawn(bin, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    children.add(child)
+    let said = ''
+    child.stdout.on('data', () => {})
+    child.stderr.on('data', (d) => (said += d))
+    const ended = new Promise((done) => child.once('close', (code) => (children.delete(child), done(code))))
+    return { child, ended, said: () => said }
+  }
+
+  const world = {
+    base,
+    dir,
+    server: null,
+    async startServer() {
+      world.server = start(['server', '--listen', `127.0.0.1:${port}`, '--data', join(dir, 'data')])
+      await until(async () => (await fetch(base + 'readyz')).ok, 'the server to be ready', () => world.server.said())
+    },
+    async stopServer() {
+      world.server.child.kill('SIGTERM')
+      await world.server.ended
+    },
+    /** Runs a job to its end and answers its newest run. */
+    async run(job, script, ...flags) {
+      const going = start(['run', '--quiet', '--job', job, ...flags, '-c', script])
+      await going.ended
+      return world.last(job)
+    },
+    /** Starts a job that goes on; answers its run once the server knows it. */
+    async begin(job, script, ...flags) {
+      const going = start(['run', '--quiet', '--job', job, ...flags, '-c', script])
+      const run = await until(() => world.last(job), `run of ${job}`, () => going.said())
+      return { run, ...going }
+    },
+    async last(job) {
+      const res = await fetch(`${base}api/v1/runs?limit=1&job=${encodeURIComponent(job)}`)
+      return (await res.json()).runs[0]
+    },
+    until,
+    complaints: (page) => complaints.get(page.context()) ?? [],
+    /** A page in a context of its own; what the browser complains of is kept. */
+    async open(options = {}) {
+      const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, baseURL: base, ...options })
+      const noise = []
+      complaints.set(context, noise)
+      const page = await context.newPage()
+      page.setDefaultTimeout(15_000)
+      page.on('pageerror', (e) => noise.push(String(e)))
+      page.on('console', (m) => {
+        // Answers with 4xx and a server that is away are part of some tests.
+        if (m.type() === 'error' && !m.text().startsWith('Failed to load resource')) noise.push(m.text())
+      })
+      page.on('dialog', (d) => (noise.push('dialog: ' + d.message()), void d.dismiss()))
+      return page
+    },
+    async close(clean) {
+      await browser.close()
+      for (const child of children) child.kill('SIGKILL')
+      if (clean) rmSync(dir, { recursive: true, force: true })
+    },
+  }
+  const browser = await chromium.launch({
+    executablePath,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
+  })
+  try {
+    await world.startServer()
+  } catch (err) {
+    await world.close(false)
+    throw err
+  }
+  return world
+}
+
+/** Waits until work answers something, for a bounded time. */
+async function until(work, what, why = () => '') {
+  const deadline = Date.now() + 20_000
+  for (;;) {
+    try {
+      const got = await work()
+      if (got) return got
+    } catch (err) {
+      if (Date.now() > deadline) throw err
+    }
+    if (Date.now() > deadline) throw new Error(`waited too long for ${what}. ${why()}`)
+    await new Promise((done) => setTimeout(done, 50))
+  }
+}
+
+function freePort() {
+  return new Promise((done, fail) => {
+    const s = createServer()
+    s.once('error', fail)
+    s.listen(0, '127.0.0.1', () => {
+      const { port } = s.address()
+      s.close(() => done(port))
+    })
+  })
+}
