@@ -89,7 +89,7 @@ func eachCommandLine(f func(pid int, cmdline string)) {
 // What survives both the agent and its watcher is found by the next agent.
 func TestSweep(t *testing.T) {
 	run := testRun()
-	cmd := exec.Command("sh", "-c", "(setsid sleep 1000 &); echo in")
+	cmd := exec.Command("sh", "-c", "(setsid sleep 1000 >/dev/null 2>&1 &); echo in")
 	mark := marks(run, 7)
 	cmd.Env = append(os.Environ(), mark[0], mark[1])
 	if out, err := cmd.Output(); err != nil || string(out) != "in\n" {
