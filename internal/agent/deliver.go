@@ -263,7 +263,7 @@ func (d *delivery) resume(offset, size int64) (time.Duration, error) {
 // peek reads a batch from the spool and cuts it at the end of its last whole record.
 func (d *delivery) peek(offset int64) ([]byte, error) {
 	size := int(min(d.from.Unsent(), batchSize))
-	for {
+	for size > 0 {
 		if cap(d.buf) < size {
 			d.buf = make([]byte, size)
 		}
@@ -280,6 +280,7 @@ func (d *delivery) peek(offset int64) ([]byte, error) {
 		}
 		size *= 2
 	}
+	return nil, nil // an empty append asks how far the server is
 }
 
 // wholeRecords is how many of the bytes that stand at offset are whole records.
