@@ -4,7 +4,7 @@ package process
 
 import (
 	"bytes"
-	"debug/elf"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
@@ -45,8 +45,8 @@ func look(path string) file {
 	head := make([]byte, 512)
 	n, _ := io.ReadFull(h, head) // short files are fine
 	f.read(head[:n])
-	if f.format == "" && bytes.HasPrefix(head, []byte(elf.ELFMAG)) {
-		f.interpreter = loader(h)
+	if f.format == "" && bytes.HasPrefix(head, elfMagic) {
+		f.interpreter = loader(h, head[:n])
 	}
 	f.interpreterRuns = f.interpreter != "" && unix.Access(f.interpreter, unix.X_OK) == nil
 	return f
@@ -64,7 +64,7 @@ func (f *file) read(head []byte) {
 		if len(words) > 0 {
 			f.interpreter = words[0]
 		}
-	case bytes.HasPrefix(head, []byte(elf.ELFMAG)):
+	case bytes.HasPrefix(head, elfMagic):
 		f.format = elfFormat(head)
 	case bytes.HasPrefix(head, []byte("MZ")):
 		f.format = "a Windows program"
@@ -89,45 +89,71 @@ func isMachO(magic [4]byte) bool {
 	return false
 }
 
-// machines gives the ELF numbers of the architectures that Go knows.
-var machines = map[string]elf.Machine{
-	"386": elf.EM_386, "amd64": elf.EM_X86_64, "arm": elf.EM_ARM, "arm64": elf.EM_AARCH64,
-	"loong64": elf.EM_LOONGARCH, "mips": elf.EM_MIPS, "mips64": elf.EM_MIPS, "mips64le": elf.EM_MIPS,
-	"mipsle": elf.EM_MIPS, "ppc64": elf.EM_PPC64, "ppc64le": elf.EM_PPC64, "riscv64": elf.EM_RISCV, "s390x": elf.EM_S390,
+var elfMagic = []byte("\x7fELF")
+
+// machines gives the ELF machine numbers of the architectures that Go knows.
+var machines = map[string]uint16{
+	"386": 3, "mips": 8, "ppc64": 21, "s390x": 22, "arm": 40, "amd64": 62, "arm64": 183, "riscv64": 243, "loong64": 258,
 }
 
 func elfFormat(head []byte) string {
 	if len(head) < 20 {
 		return "a cut-off ELF file"
 	}
-	m := elf.Machine(uint16(head[18]) | uint16(head[19])<<8)
-	if head[elf.EI_DATA] == byte(elf.ELFDATA2MSB) {
-		m = elf.Machine(uint16(head[18])<<8 | uint16(head[19]))
+	m := binary.LittleEndian.Uint16(head[18:])
+	if head[5] == 2 {
+		m = binary.BigEndian.Uint16(head[18:])
 	}
-	if runtime.GOOS == "linux" && m == machines[runtime.GOARCH] {
-		return ""
-	}
-	name := strings.TrimPrefix(m.String(), "EM_")
 	for arch, machine := range machines {
-		if machine == m && !strings.HasPrefix(arch, "mips") && !strings.HasSuffix(arch, "le") {
-			name = arch
+		if machine != m {
+			continue
 		}
+		own := strings.TrimSuffix(runtime.GOARCH, "le")
+		if runtime.GOOS == "linux" && (own == arch || own == "mips64" && arch == "mips") {
+			return ""
+		}
+		return "a Linux program for " + arch
 	}
-	return fmt.Sprintf("a Linux program for %s", name)
+	return fmt.Sprintf("a Linux program for another processor (ELF machine %d)", m)
 }
 
-// loader is the program interpreter that an ELF file asks for.
-func loader(r io.ReaderAt) string {
-	f, err := elf.NewFile(r)
-	if err != nil {
+// loader is the program interpreter (PT_INTERP) that an ELF file of this machine asks for.
+// debug/elf would do it, and bring the readers of debug information into the agent.
+func loader(r io.ReaderAt, head []byte) string {
+	if len(head) < 64 {
 		return ""
 	}
-	for _, p := range f.Progs {
-		if p.Type == elf.PT_INTERP && p.Filesz < 4096 {
-			name, err := io.ReadAll(p.Open())
-			if err == nil {
-				return strings.TrimRight(string(name), "\x00")
-			}
+	var order binary.ByteOrder = binary.LittleEndian
+	if head[5] == 2 {
+		order = binary.BigEndian
+	}
+	var table, entry, count, offsetAt, sizeAt int64
+	if head[4] == 2 { // 64 bits
+		table, entry, count = int64(order.Uint64(head[32:])), int64(order.Uint16(head[54:])), int64(order.Uint16(head[56:]))
+		offsetAt, sizeAt = 8, 32
+	} else {
+		table, entry, count = int64(order.Uint32(head[28:])), int64(order.Uint16(head[42:])), int64(order.Uint16(head[44:]))
+		offsetAt, sizeAt = 4, 16
+	}
+	word := func(b []byte) int64 {
+		if head[4] == 2 {
+			return int64(order.Uint64(b))
+		}
+		return int64(order.Uint32(b))
+	}
+	header := make([]byte, 56)
+	for i := range count {
+		if n, _ := r.ReadAt(header, table+i*entry); n < 32 || table < 0 {
+			return ""
+		}
+		const interp, longest = 3, 4096
+		size := word(header[sizeAt:])
+		if order.Uint32(header) != interp || size <= 0 || size > longest {
+			continue
+		}
+		name := make([]byte, size)
+		if n, _ := r.ReadAt(name, word(header[offsetAt:])); n == len(name) {
+			return strings.TrimRight(string(name), "\x00")
 		}
 	}
 	return ""
@@ -152,7 +178,7 @@ func programsOn(dirs []string) (names []string) {
 // nearest is the name closest to a mistyped one, or empty when none is close: at most two
 // letters wrong, missing, extra or swapped, and less than half of the word.
 func nearest(typed string, names []string) string {
-	best, bestDistance := "", min(3, (len(typed)+1)/2)
+	best, bestDistance := "", min(3, (len(typed)+2)/2)
 	for _, name := range names {
 		if d := len(name) - len(typed); d > 2 || d < -2 {
 			continue
