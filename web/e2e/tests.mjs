@@ -91,9 +91,10 @@ export const tests = {
   async 'streams are told apart and filtered'(page, world) {
     const run = await world.run('streams', 'for i in $(seq 1 300); do echo out $i; done; echo problem >&2')
     await page.goto('runs/' + run.id)
-    await seen(page.getByText('problem', { exact: true }))
+    await seen(page.getByText('out 300', { exact: true }))
     await page.getByRole('group', { name: 'Stream' }).getByRole('button', { name: 'stderr' }).click()
     await gone(page, 'out 300')
+    await seen(page.getByText('problem', { exact: true }))
     assert.equal(await page.locator('[data-n]').count(), 1)
     await page.getByRole('group', { name: 'Stream' }).getByRole('button', { name: 'stdout' }).click()
     await seen(page.getByText('out 300', { exact: true }))
@@ -129,17 +130,17 @@ export const tests = {
 
   async 'runs are searched and filtered, and the address keeps it'(page) {
     await page.goto('runs')
-    await seen(page.getByRole('row', { name: /etl/ }))
+    await seen(page.getByRole('listitem').filter({ hasText: /etl/ }))
     await page.getByRole('button', { name: 'failed' }).click()
     await page.waitForURL(/state=failed/)
-    await page.getByRole('row', { name: /first/ }).waitFor({ state: 'detached' })
+    await page.getByRole('listitem').filter({ hasText: /first/ }).waitFor({ state: 'detached' })
     await page.reload()
-    await seen(page.getByRole('row', { name: /etl/ }))
+    await seen(page.getByRole('listitem').filter({ hasText: /etl/ }))
     await page.keyboard.press('/')
     await page.keyboard.type('nothing like this')
     await seen(page.getByText('No run matches.'))
     await page.getByRole('button', { name: 'Clear the filters' }).click()
-    await seen(page.getByRole('row', { name: /first/ }))
+    await seen(page.getByRole('listitem').filter({ hasText: /first/ }))
   },
 
   async 'what is not there says so'(page) {
