@@ -35,6 +35,16 @@ func storeRows() []option.Option {
 	}
 }
 
+// listenRows are the options of stint server.
+func listenRows() []option.Option {
+	return append(storeRows(),
+		option.Option{Name: "listen", Value: "ADDR", Default: defaultListen, Help: "address and port to listen on"},
+		option.Option{Name: "insecure", Kind: option.Switch, Help: "listen on any address without asking for tokens"},
+		option.Option{Name: "allow-host", Kind: option.List, Value: "NAME", Help: "a further Host name to answer to without a token (repeatable)"},
+		option.Option{Name: "log", Value: "FORMAT", Default: "text", Help: "format of the server's own log on stderr: text or json"},
+	)
+}
+
 // server runs the tracking server.
 func (p *program) server() *cobra.Command {
 	cmd := &cobra.Command{
@@ -45,12 +55,7 @@ of runs, and serves the page and the API. It keeps everything in one data direct
 a PostgreSQL database.`,
 		Args: noArgs,
 	}
-	opts := option.Register(cmd.Flags(), append(storeRows(),
-		option.Option{Name: "listen", Value: "ADDR", Default: defaultListen, Help: "address and port to listen on"},
-		option.Option{Name: "insecure", Kind: option.Switch, Help: "listen on any address without asking for tokens"},
-		option.Option{Name: "allow-host", Kind: option.List, Value: "NAME", Help: "a further Host name to answer to without a token (repeatable)"},
-		option.Option{Name: "log", Value: "FORMAT", Default: "text", Help: "format of the server's own log on stderr: text or json"},
-	))
+	opts := option.Register(cmd.Flags(), listenRows())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := opts.Resolve(p.Getenv); err != nil {
 			return err

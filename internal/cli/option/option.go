@@ -86,17 +86,15 @@ func Register(fs *pflag.FlagSet, rows []Option) *Set {
 		}
 		switch o.Kind {
 		case List:
-			fs.StringArrayVarP(&v.list, o.Name, o.Short, nil, help)
+			fs.VarP(&listFlag{&v.list, o.Value}, o.Name, o.Short, help)
 		case Switch:
 			fs.BoolVarP(&v.on, o.Name, o.Short, false, help)
 		default:
-			fs.StringVarP(&v.text, o.Name, o.Short, o.Default, help)
-		}
-		if o.Value != "" {
-			// pflag takes the value's name from a quoted word of the help.
-			fs.Lookup(o.Name).Usage = "`" + o.Value + "`: " + help
+			v.text = o.Default
+			fs.VarP(&textFlag{&v.text, o.Value}, o.Name, o.Short, help)
 		}
 	}
+	fs.SortFlags = false
 	return s
 }
 
@@ -154,6 +152,25 @@ func (v *value) parse(o Option) (err error) {
 	}
 	return err
 }
+
+// textFlag and listFlag are flags whose help names their value as the table does.
+type textFlag struct {
+	text *string
+	name string
+}
+
+func (f *textFlag) Set(s string) error { *f.text = s; return nil }
+func (f *textFlag) String() string     { return *f.text }
+func (f *textFlag) Type() string       { return f.name }
+
+type listFlag struct {
+	list *[]string
+	name string
+}
+
+func (f *listFlag) Set(s string) error { *f.list = append(*f.list, s); return nil }
+func (f *listFlag) String() string     { return strings.Join(*f.list, ",") }
+func (f *listFlag) Type() string       { return f.name }
 
 // Text is the value of a Text option.
 func (s *Set) Text(name string) string { return s.get(name).text }
