@@ -49,7 +49,7 @@ func (c *cage) dropLeaf(func(string, ...any))                                   
 func (c *cage) populated() (populated, known bool)                              { return false, false }
 func (c *cage) oom(*Group) *job.OOM                                             { return nil }
 
-func (g *Group) orphans() bool { return false }
+func (g *Group) orphans() (some, listed bool) { return false, false }
 
 // scan calls f for every process in a process group of g or below a process of g.
 func (c *cage) scan(g *Group, f func(s *procfs.Stat)) error {

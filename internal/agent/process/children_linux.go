@@ -30,6 +30,7 @@ type registry struct {
 	mu     sync.Mutex
 	groups map[*Group]struct{}
 	own    map[int]struct{} // children made here; each has a waiter of its own
+	adopts bool             // the kernel gives orphans to this process
 	stop   chan struct{}
 	done   chan struct{}
 }
@@ -41,7 +42,9 @@ func (r *registry) join(g *Group) {
 	if len(r.groups) > 1 {
 		return
 	}
-	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+	err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+	r.adopts = err == nil
+	if err != nil {
 		g.note("processes that detach themselves go to the system's init, not to the agent: the kernel refuses PR_SET_CHILD_SUBREAPER: %v", err)
 	}
 	r.stop, r.done = make(chan struct{}), make(chan struct{})
@@ -180,14 +183,14 @@ func (r *registry) adopter(s *procfs.Stat) *Group {
 }
 
 // adopted calls f for each orphan of g that this process has adopted, dead ones included.
-// The kernel gives orphans to the main thread. A kernel that does not list children (built
-// without CONFIG_PROC_CHILDREN) shows none here.
-func (r *registry) adopted(g *Group, f func(s *procfs.Stat)) {
+// The kernel gives orphans to the main thread. It returns false on a kernel that does not
+// list children (built without CONFIG_PROC_CHILDREN).
+func (r *registry) adopted(g *Group, f func(s *procfs.Stat)) (listed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()))
-	if err != nil {
-		return
+	if err != nil || !r.adopts {
+		return false
 	}
 	for _, pid := range procfs.PIDs(nil, text) {
 		var s procfs.Stat
@@ -198,6 +201,7 @@ func (r *registry) adopted(g *Group, f func(s *procfs.Stat)) {
 			f(&s)
 		}
 	}
+	return true
 }
 
 func readEnviron(pid int) []byte {

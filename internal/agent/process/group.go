@@ -184,15 +184,32 @@ func (g *Group) Empty(ctx context.Context) error {
 }
 
 func (g *Group) empty() (bool, error) {
-	populated, known := g.cage.populated()
-	if !known {
-		members, err := g.Members()
-		if err != nil {
-			return false, err
-		}
-		populated = len(members) > 0
+	orphans, listed := g.orphans()
+	if orphans {
+		return false, nil
 	}
-	return !populated && !g.orphans(), nil
+	if populated, known := g.cage.populated(); known {
+		return !populated, nil
+	}
+	if listed {
+		// Without an orphan, everything that lives hangs below a process of Start.
+		return !g.startedLives(), nil
+	}
+	members, err := g.Members()
+	return len(members) == 0, err
+}
+
+func (g *Group) startedLives() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, p := range g.sessions {
+		select {
+		case <-p.done:
+		default:
+			return true
+		}
+	}
+	return false
 }
 
 // EndedUsage is what those processes used that this process has waited for: the ones from
@@ -236,7 +253,7 @@ func (g *Group) Close() error {
 	for _, p := range started {
 		p.endIfAlive()
 	}
-	g.watcher.dismiss()
+	g.starter.do(func() { g.watcher.dismiss() }) // after the start of the watcher, which may be under way
 	g.starter.stop()
 	for _, p := range started {
 		<-p.done

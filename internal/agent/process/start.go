@@ -76,9 +76,12 @@ func startStarter() *starter {
 	return s
 }
 
+// begin hands f to the thread; do waits until it is done as well.
+func (s *starter) begin(f func()) { s.work <- f }
+
 func (s *starter) do(f func()) {
 	finished := make(chan struct{})
-	s.work <- func() { defer close(finished); f() }
+	s.begin(func() { defer close(finished); f() })
 	<-finished
 }
 
@@ -116,7 +119,7 @@ func (g *Group) Start(s Spec) (*Process, error) {
 	if err != nil {
 		return nil, explain(err, s.Args[0], path, s, env)
 	}
-	g.starter.do(func() { g.guard(p.pid) })
+	g.starter.begin(func() { g.guard(p.pid) })
 	return p, nil
 }
 
