@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { createServer as createHTTP, request } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -59,6 +60,25 @@ export async function setup() {
       return (await res.json()).runs[0]
     },
     until,
+    /** A proxy that serves the server under a prefix and strips it, as people's own do. */
+    async proxy(prefix) {
+      const front = createHTTP((req, res) => {
+        if (!req.url.startsWith(prefix + '/')) return void res.writeHead(404).end()
+        const onward = request(
+          { port, host: '127.0.0.1', path: req.url.slice(prefix.length), method: req.method, headers: { ...req.headers, host: `127.0.0.1:${port}` } },
+          (answer) => answer.pipe(res.writeHead(answer.statusCode, answer.headers)),
+        )
+        onward.on('error', () => res.destroy())
+        res.on('close', () => onward.destroy())
+        req.pipe(onward)
+      })
+      await new Promise((done) => front.listen(0, '127.0.0.1', done))
+      const close = () => {
+        front.closeAllConnections()
+        front.close()
+      }
+      return { base: `http://127.0.0.1:${front.address().port}${prefix}/`, close }
+    },
     complaints: (page) => complaints.get(page.context()) ?? [],
     /** A page in a context of its own; what the browser complains of is kept. */
     async open(options = {}) {

@@ -143,6 +143,46 @@ export const tests = {
     await seen(page.getByRole('listitem').filter({ hasText: /first/ }))
   },
 
+  async 'chart and log point at the same moment'(page, world) {
+    const run = await world.run('pointing', 'for i in 1 2 3 4 5 6; do echo at $i; sleep 0.5; done', '--sample-period', '500ms')
+    await page.goto('runs/' + run.id)
+    await seen(line(page, 6))
+    const cpu = page.locator('figure').filter({ hasText: 'CPU' }).first()
+    const figure = cpu.locator('figcaption span').nth(1)
+    assert.match(await figure.textContent(), /^peak /)
+    await line(page, 4).hover()
+    await page.waitForFunction(() => / at \d\d:\d\d:\d\d$/.test(document.querySelectorAll('figure figcaption span')[1].textContent))
+    const box = await cpu.locator('.u-over').boundingBox()
+    await page.mouse.move(box.x + 4, box.y + 20)
+    await page.mouse.click(box.x + 4, box.y + 20)
+    await page.locator('.log-row.selected').waitFor()
+  },
+
+  async 'it works under a sub-path, links and reloads included'(page, world) {
+    const proxy = await world.proxy('/ops/stint')
+    const etl = await world.last('etl')
+    await page.goto(proxy.base)
+    await page.getByRole('region', { name: 'Needs attention' }).getByRole('link', { name: /etl/ }).click()
+    await page.waitForURL(`${proxy.base}runs/${etl.id}`)
+    await seen(line(page, 1))
+    await page.reload()
+    await seen(line(page, 1))
+    await page.getByRole('link', { name: 'Jobs' }).click()
+    await page.waitForURL(proxy.base + 'jobs')
+    await seen(page.getByRole('link', { name: 'etl', exact: true }))
+    proxy.close()
+  },
+
+  async 'a refused token is asked for again'(page, world) {
+    await page.goto('runs')
+    await page.evaluate(() => sessionStorage.setItem('stint.token', 'stint_wrong'))
+    await page.reload()
+    await seen(page.getByRole('heading', { name: 'This server wants a token' }))
+    await page.getByRole('button', { name: 'Go on without one' }).click()
+    await seen(page.getByRole('listitem').filter({ hasText: /etl/ }))
+    assert.ok(world.base)
+  },
+
   async 'what is not there says so'(page) {
     await page.goto('runs/01999999-0000-7000-8000-000000000000')
     await seen(page.getByRole('heading', { name: 'This run is not here' }))

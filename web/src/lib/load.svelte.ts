@@ -7,6 +7,8 @@ import { ApiError } from './api/client'
 export class Loaded<T> {
   value = $state.raw<T | null>(null)
   error = $state.raw<ApiError | null>(null)
+  /** What must be said instead of the value: there is none, or it may not be seen any more. */
+  readonly trouble = $derived(this.error && (this.value === null || !this.error.temporary) ? this.error : null)
   private ctl: AbortController | null = null
 
   constructor(private get: (signal: AbortSignal) => Promise<T>) {}

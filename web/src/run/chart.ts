@@ -44,14 +44,6 @@ export function makeChart(node: HTMLElement, o: ChartOptions, data: uPlot.Aligne
         sync: { key: o.syncKey, setSeries: false },
         drag: { x: true, y: false },
         points: { size: 6 },
-        bind: {
-          click: (u, _target, handler) => (e: MouseEvent) => {
-            handler(e)
-            const left = u.cursor.left ?? -1
-            if (left >= 0 && u.select.width === 0) o.onPick(u.posToVal(left, 'x'))
-            return null
-          },
-        },
       },
       scales: { x: { time: true, range: span }, y: { range: (_u, _min, max) => [0, Math.max(o.least, (max || 0) * 1.08)] } },
       axes: [
@@ -85,7 +77,18 @@ export function makeChart(node: HTMLElement, o: ChartOptions, data: uPlot.Aligne
     data,
     node,
   )
+  pickByClick(chart, o.onPick)
   return chart
+}
+
+/** A click picks a moment; a drag, which zooms, does not. */
+function pickByClick(chart: uPlot, onPick: (time: number) => void) {
+  let down = 0
+  chart.over.addEventListener('pointerdown', (e) => (down = e.clientX))
+  chart.over.addEventListener('click', (e) => {
+    if (Math.abs(e.clientX - down) > 3) return
+    onPick(chart.posToVal(e.clientX - chart.over.getBoundingClientRect().left, 'x'))
+  })
 }
 
 const binarySteps = Array.from({ length: 52 }, (_, i) => 2 ** i)
