@@ -128,6 +128,44 @@ export const tests = {
     await page.waitForFunction(() => document.title.startsWith('⊘'), null, { timeout: 30_000 })
   },
 
+  async 'a killed agent shows as trouble, then as lost'(page, world) {
+    const job = await world.begin('doomed', 'echo started; sleep 60')
+    await page.goto('runs/' + job.run.id)
+    await seen(line(page, 1))
+    job.child.kill('SIGKILL')
+    await page.waitForFunction(() => document.title.startsWith('⌁'), null, { timeout: 60_000 })
+    await seen(page.getByText('lost', { exact: true }).first())
+    await page.getByRole('tab', { name: 'Events' }).click()
+    await seen(page.getByRole('tabpanel', { name: 'Events' }).getByText('lost').first())
+  },
+
+  async 'wrapped lines stay in place while one reads'(page, world) {
+    const run = await world.run('wide', 'i=0; while [ $i -lt 3000 ]; do i=$((i+1)); printf "row %d %0400d\\n" $i 0; done')
+    await page.goto('runs/' + run.id)
+    await seen(line(page, 3000))
+    await page.keyboard.press('w')
+    await seen(line(page, 3000))
+    const lines = page.getByRole('region', { name: 'Lines of the log' })
+    assert.equal(await lines.evaluate((e) => e.scrollWidth - e.clientWidth), 0, 'nothing is wider than the view')
+    await lines.hover()
+    let before = 3001
+    for (let i = 0; i < 12; i++) {
+      await page.mouse.wheel(0, -700)
+      await page.waitForTimeout(60)
+      const top = await lines.evaluate((e) => {
+        const y = e.getBoundingClientRect().top
+        return Number([...e.querySelectorAll('[data-n]')].find((r) => r.getBoundingClientRect().bottom > y)?.dataset.n)
+      })
+      assert.ok(top < before, `scrolled up, but line ${top} follows line ${before}`)
+      before = top
+    }
+    await page.goto(`runs/${run.id}#L1500`)
+    await page.reload()
+    await seen(line(page, 1500))
+    const place = await line(page, 1500).evaluate((e) => e.getBoundingClientRect().top)
+    assert.ok(place > 250 && place < 780, `line 1500 is at ${place}`)
+  },
+
   async 'runs are searched and filtered, and the address keeps it'(page) {
     await page.goto('runs')
     await seen(page.getByRole('listitem').filter({ hasText: /etl/ }))
