@@ -38,7 +38,7 @@ export function makeChart(node: HTMLElement, o: ChartOptions, data: uPlot.Aligne
       width: o.width,
       height: o.height,
       legend: { show: false },
-      padding: [8, 8, 0, 0],
+      padding: [8, 24, 0, 0],
       cursor: {
         y: false,
         sync: { key: o.syncKey, setSeries: false },
