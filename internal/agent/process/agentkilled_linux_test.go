@@ -95,6 +95,10 @@ func TestSweep(t *testing.T) {
 	if out, err := cmd.Output(); err != nil || string(out) != "in\n" {
 		t.Fatal(string(out), err)
 	}
+	await(t, "the survivor to be what it will be", func() bool {
+		left, err := marked(run, 7, nil)
+		return err == nil && len(left) == 1 && left[0].Name == "sleep"
+	})
 	if killed, err := Sweep(run, 8); err != nil || len(killed) != 0 {
 		t.Errorf("another attempt: killed %v, %v", killed, err)
 	}

@@ -32,7 +32,9 @@ type Group struct {
 	cage *cage
 
 	starter *starter
-	watcher *watcher // nil until the first Start, and where none is needed
+	// Only the starter's thread touches these two.
+	watcher   *watcher   // nil until a process has lived for a while, and where none is needed
+	unguarded []*Process // what the watcher does not know yet
 
 	mu       sync.Mutex
 	notes    []string
@@ -53,7 +55,7 @@ func Contain(opts Options) (*Group, error) {
 	}
 	g := &Group{opts: opts, sessions: make(map[int]*Process)}
 	g.cage = newCage(opts, g.note)
-	g.starter = startStarter()
+	g.starter = startStarter(g.guard)
 	children.join(g)
 	return g, nil
 }

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stint.dev/stint/internal/agent/process/procfs"
 )
 
 func limited(t *testing.T, o Options) *Group {
@@ -16,6 +18,9 @@ func limited(t *testing.T, o Options) *Group {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		if err := g.Kill(); err != nil {
+			t.Error(err)
+		}
 		if err := g.Close(); err != nil {
 			t.Error(err)
 		}
@@ -89,16 +94,20 @@ func TestProcessLimitHoldsAForkBomb(t *testing.T) {
 		t.Run(level, func(t *testing.T) {
 			g := limited(t, Options{ProcessLimit: 20, AtMost: level})
 			needsRight(t, g)
-			p := start(t, g, "sh", "-c", `b() { b | b & }; b; b; sleep 1000`)
+			dir := g.CgroupDir("pids")
+			if dir == "" {
+				dir = g.CgroupDir("cgroup2")
+			}
+			start(t, g, "sh", "-c", `b() { while :; do b & done; }; b`)
 			most := 0
-			await(t, "the bomb to be full or out", func() bool {
+			await(t, "the bomb to meet its limit", func() bool {
 				most = max(most, len(members(t, g)))
-				select {
-				case <-p.Done():
-					return true
-				default:
-					return most >= 15
+				events, err := os.ReadFile(dir + "/pids.events")
+				if err != nil {
+					t.Fatal(err)
 				}
+				hit, _ := procfs.Value(events, "max")
+				return hit > 0
 			})
 			if most > 20 {
 				t.Errorf("%d processes", most)

@@ -64,6 +64,9 @@ func eachLevel(t *testing.T, f func(t *testing.T, g *Group)) {
 				t.Fatal(err)
 			}
 			defer func() {
+				if t.Failed() {
+					_ = g.Kill() // so that the next test begins clean
+				}
 				if err := g.Close(); err != nil {
 					t.Errorf("close: %v", err)
 				}

@@ -61,16 +61,27 @@ func (p *Process) endIfAlive() {
 // the attempt's groups for the length of a fork, so that the child is born there.
 type starter struct {
 	work chan func()
+	late *time.Timer // see guard
 	done chan struct{}
 }
 
-func startStarter() *starter {
-	s := &starter{work: make(chan func()), done: make(chan struct{})}
+func startStarter(atLate func()) *starter {
+	s := &starter{work: make(chan func()), late: time.NewTimer(time.Hour), done: make(chan struct{})}
+	s.late.Stop()
 	go func() {
 		defer close(s.done)
+		defer s.late.Stop()
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		for f := range s.work {
-			f()
+		for {
+			select {
+			case f, open := <-s.work:
+				if !open {
+					return
+				}
+				f()
+			case <-s.late.C:
+				atLate()
+			}
 		}
 	}()
 	return s
@@ -119,7 +130,7 @@ func (g *Group) Start(s Spec) (*Process, error) {
 	if err != nil {
 		return nil, explain(err, s.Args[0], path, s, env)
 	}
-	g.starter.begin(func() { g.guard(p.pid) })
+	g.starter.begin(func() { g.guardSoon(p) })
 	return p, nil
 }
 

@@ -19,7 +19,7 @@ import (
 func Sweep(run string, attempt int) (killed []Member, err error) {
 	const rounds = 20
 	spared := ancestors()
-	for range rounds {
+	for clean, round := 0, 0; clean < 2 && round < rounds; round++ {
 		found, scanErr := marked(run, attempt, spared)
 		if scanErr != nil {
 			return killed, fmt.Errorf("look for what attempt %d of run %s left behind: %w", attempt, run, scanErr)
@@ -32,8 +32,13 @@ func Sweep(run string, attempt int) (killed []Member, err error) {
 			}
 			err = errors.Join(err, m.signal(syscall.SIGKILL))
 		}
-		if fresh == 0 || err != nil {
+		if err != nil {
 			return killed, err
+		}
+		// A process that is just replacing its program shows no environment for a moment,
+		// so one look that finds nobody is not enough.
+		if clean++; fresh > 0 {
+			clean = 0
 		}
 	}
 	return killed, nil

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // watcherScript is what the watcher runs; see there.
@@ -25,23 +26,47 @@ type watcher struct {
 	pipe    *os.File
 }
 
-// guard starts the watcher with the first process and tells it of each one. It runs on the
-// starter's thread, after the job's own start: the job never waits for it. Until it runs,
-// the parent-death signal covers the direct child.
-func (g *Group) guard(pid int) {
+// guardAfter is how old a process must be to get a watcher. Most attempts that are over
+// sooner never pay for one; until then the parent-death signal covers the direct child, and
+// Sweep the rest.
+const guardAfter = 50 * time.Millisecond
+
+// guardSoon has the watcher know of p before long. Like guard, it runs on the starter's
+// thread.
+func (g *Group) guardSoon(p *Process) {
 	if os.Getpid() == 1 {
 		return // when the init of a PID namespace dies, the kernel kills everything in it
 	}
-	if g.watcher == nil {
-		w, err := g.startWatcher()
-		if err != nil {
-			g.note("if the agent itself is killed with SIGKILL, processes that the job started may live on: the watcher does not run: %v", err)
+	g.unguarded = append(g.unguarded, p)
+	g.starter.late.Reset(guardAfter)
+}
+
+// guard tells the watcher of processes, and starts it with the first that has lived long
+// enough.
+func (g *Group) guard() {
+	started := g.unguarded
+	g.unguarded = nil
+	for _, p := range started {
+		if g.watcher == nil && !g.startedLives() && g.quiet() {
 			return
 		}
-		g.watcher = w
+		if g.watcher == nil {
+			w, err := g.startWatcher()
+			if err != nil {
+				g.note("if the agent itself is killed with SIGKILL, processes that the job started may live on: the watcher does not run: %v", err)
+				return
+			}
+			g.watcher = w
+		}
+		// A watcher that was killed gives EPIPE here; it is not the job's trouble.
+		_, _ = io.WriteString(g.watcher.pipe, strconv.Itoa(p.pid)+"\n")
 	}
-	// A watcher that was killed gives EPIPE here; it is not the job's trouble.
-	_, _ = io.WriteString(g.watcher.pipe, strconv.Itoa(pid)+"\n")
+}
+
+// quiet reports that no process of the attempt lives.
+func (g *Group) quiet() bool {
+	empty, err := g.empty()
+	return empty && err == nil
 }
 
 func (g *Group) startWatcher() (*watcher, error) {
