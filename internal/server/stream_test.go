@@ -166,9 +166,14 @@ func TestStreamTellsARunToItsEnd(t *testing.T) {
 	s.finish(3)
 	l.deliver(s, done, 1<<20)
 	for _, c := range []struct{ kind, part string }{
-		{"sample", `"memory_bytes":42`}, {"note", `"text":"<noted>"`}, {"status", `"text":"half way"`},
-		{"gap", `"bytes":7`}, {"output", `"base64":"//4="`}, {"step", `"exit_code":3`},
-		{"run", `"state":"failed"`}, {"end", `"state":"failed"`},
+		{"sample", `"memory_bytes":42`},
+		{"note", `"text":"<noted>"`},
+		{"status", `"text":"half way"`},
+		{"gap", `"bytes":7`},
+		{"output", `"base64":"//4="`},
+		{"step", `"exit_code":3`},
+		{"run", `"state":"failed"`},
+		{"end", `"state":"failed"`},
 	} {
 		if e := f.want(c.kind); !strings.Contains(string(e.data), c.part) {
 			t.Errorf("%s event lacks %s: %s", c.kind, c.part, e.data)

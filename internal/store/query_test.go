@@ -35,8 +35,13 @@ func hostileWords(t *testing.T, s *store.Store) {
 		}
 	}
 	for _, q := range []index.RunQuery{
-		{Text: "z\x00\xff"}, {Text: strings.Repeat("%", 100_000)}, {Job: "\x00"}, {Job: "\xff"},
-		{States: []job.State{"\x00"}}, {Labels: map[string]string{"\x00": "\xff"}}, {Text: "100%"},
+		{Text: "z\x00\xff"},
+		{Text: strings.Repeat("%", 100_000)},
+		{Job: "\x00"},
+		{Job: "\xff"},
+		{States: []job.State{"\x00"}},
+		{Labels: map[string]string{"\x00": "\xff"}},
+		{Text: "100%"},
 	} {
 		if page, err := s.Runs(t.Context(), q); err != nil || len(page.Runs) != 0 {
 			t.Errorf("query %.40q: %d runs, %v", fmt.Sprint(q), len(page.Runs), err)

@@ -1,6 +1,8 @@
 package process
 
 import (
+	"context"
+	"errors"
 	"os"
 	"strings"
 	"syscall"
@@ -18,7 +20,9 @@ func limited(t *testing.T, o Options) *Group {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := g.Kill(); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second) // t's own has ended
+		defer cancel()
+		if err := errors.Join(g.Kill(), g.Empty(ctx)); err != nil {
 			t.Error(err)
 		}
 		if err := g.Close(); err != nil {
@@ -151,8 +155,14 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 	nan := 0.0
 	nan /= nan
 	for _, o := range []Options{
-		{}, {Run: "a/b"}, {Run: "a\x00"}, {Run: "a", Attempt: -1}, {Run: "a", MemoryLimitBytes: -1},
-		{Run: "a", CPULimit: -1}, {Run: "a", CPULimit: nan}, {Run: "a", ProcessLimit: -1},
+		{},
+		{Run: "a/b"},
+		{Run: "a\x00"},
+		{Run: "a", Attempt: -1},
+		{Run: "a", MemoryLimitBytes: -1},
+		{Run: "a", CPULimit: -1},
+		{Run: "a", CPULimit: nan},
+		{Run: "a", ProcessLimit: -1},
 	} {
 		if g, err := Contain(o); err == nil {
 			t.Errorf("%+v was taken", o)

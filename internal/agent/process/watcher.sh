@@ -24,19 +24,20 @@ for dir in "$@"; do
 done
 for pid in $sessions; do kill -KILL -- "-$pid"; done
 
-# What changed its session and is in none of these cgroups still has the mark.
-round=0
-while [ -z "$complete" ] && [ $round -lt 5 ] && [ -d /proc/1 ]; do
-	found=
+# What changed its session and is in none of these cgroups still has the mark. A process
+# that is just replacing its program shows no environment for a moment, so it takes two looks
+# that find nobody.
+round=0 clean=0
+while [ -z "$complete" ] && [ $clean -lt 2 ] && [ $round -lt 8 ] && [ -d /proc/1 ]; do
+	clean=$((clean + 1))
 	for dir in /proc/[0-9]*; do
 		[ -r "$dir/environ" ] || continue
 		marks=$(tr '\0' '\n' <"$dir/environ" | grep -cxF -e "$run" -e "$attempt")
 		if [ "$marks" = 2 ]; then
-			found=1
+			clean=0
 			kill -KILL "${dir#/proc/}"
 		fi
 	done
-	[ -n "$found" ] || break
 	round=$((round + 1))
 done
 
