@@ -223,15 +223,18 @@ func TestSignalReachesEverybodyAndWakesTheStopped(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		await(t, "three members, one stopped", func() bool {
-			stopped := 0
+		await(t, "two sleepers and a stopped shell", func() bool {
+			stopped, asleep := 0, 0
 			ms := members(t, g)
 			for _, m := range ms {
-				if m.State == "T" {
+				switch {
+				case m.Name == "sh" && m.State == "T":
 					stopped++
+				case m.Name == "sleep":
+					asleep++
 				}
 			}
-			return len(ms) == 3 && stopped == 1
+			return len(ms) == 3 && stopped == 1 && asleep == 2
 		})
 		if err := g.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
