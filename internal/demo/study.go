@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unicode"
@@ -63,6 +64,7 @@ type study struct {
 	ctx         context.Context
 	text        []byte
 	out, errOut io.Writer
+	drawing     sync.Mutex
 }
 
 // bar draws a progress bar over itself with a carriage return, as many programs do.
@@ -74,6 +76,18 @@ func (s *study) bar(what string, share float64) {
 	if share >= 1 {
 		fmt.Fprintln(s.errOut)
 	}
+}
+
+// barAt draws the bar when the work that was just added took it over another twentieth. Any
+// worker may call it.
+func (s *study) barAt(what string, done, added int64) {
+	total := int64(len(s.text))
+	if done*20/total == (done-added)*20/total {
+		return
+	}
+	s.drawing.Lock()
+	defer s.drawing.Unlock()
+	s.bar(what, float64(done)/float64(total))
 }
 
 // count keeps a table of every word and every pair of neighbours: memory grows.
@@ -143,6 +157,7 @@ func (s *study) compressOnce(piece, level int, end time.Time) error {
 	pieces := slices.Collect(slices.Chunk(s.text, piece))
 	var next, did, size atomic.Int64
 	var group errgroup.Group
+	what := fmt.Sprintf("level %d", level)
 	for range runtime.NumCPU() {
 		group.Go(func() error {
 			for {
@@ -155,14 +170,16 @@ func (s *study) compressOnce(piece, level int, end time.Time) error {
 					return err
 				}
 				size.Add(int64(n))
-				did.Add(int64(len(pieces[i])))
+				s.barAt(what, did.Add(int64(len(pieces[i]))), int64(len(pieces[i])))
 			}
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	s.bar(fmt.Sprintf("level %d", level), float64(did.Load())/float64(len(s.text)))
+	if did.Load() < int64(len(s.text)) {
+		fmt.Fprintln(s.errOut) // the bar stopped short of its end, which ends its line
+	}
 	if did.Load() > 0 {
 		fmt.Fprintf(s.out, "pieces of %4d KiB, level %d: %.1f MiB to %.1f MiB, %.1f %%\n", piece>>10, level,
 			mib(did.Load()), mib(size.Load()), 100*float64(size.Load())/float64(did.Load()))
