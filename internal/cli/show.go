@@ -123,12 +123,12 @@ func runFacts(r job.Run, now time.Time) [][2]string {
 }
 
 func outputText(r job.Run) string {
-	text := fmt.Sprintf("%d lines, %s", r.Output.Lines, job.Bytes(r.Output.Bytes))
+	text := fmt.Sprintf("%s, %s", console.Count(r.Output.Lines, "line"), job.Bytes(r.Output.Bytes))
 	switch {
 	case r.Output.Complete:
 		text += ", complete"
 	case len(r.Output.Gaps) > 0:
-		text += fmt.Sprintf(", with %d gaps", len(r.Output.Gaps))
+		text += ", with " + console.Count(int64(len(r.Output.Gaps)), "gap")
 	case r.State.Terminal():
 		text += ", not proved complete"
 	}

@@ -3,6 +3,7 @@ package agentcmd
 import (
 	"fmt"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -18,8 +19,10 @@ func (a *agentProgram) flush() *cobra.Command {
 		Use:   "flush [flags]",
 		Short: "Deliver the journals that wait on this host",
 		Long: `Deliver the journals that wait on this host because the server was away when their runs
-ended. A run whose agent died is completed first, with what is known of its end. Exit code 1
-when a journal could not be delivered.`,
+ended. A run whose agent died is completed first, with what is known of its end.
+
+With --server, everything goes to that server; without it, only what was meant for the server
+that STINT_SERVER or the default names. Exit code 1 when a journal could not be delivered.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return option.Usagef("unexpected argument %q: flush takes options only", args[0])
@@ -28,7 +31,7 @@ when a journal could not be delivered.`,
 		},
 	}
 	opts := option.Register(cmd.Flags(), append(ServerRows(),
-		option.Option{FlagOnly: true, Name: "any", Kind: option.Switch, Help: "deliver to this server also what was meant for another, or was refused before"},
+		option.Option{FlagOnly: true, Name: "any", Kind: option.Switch, Help: "deliver also what was meant for another server, or was refused before"},
 		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
 	))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -48,7 +51,7 @@ when a journal could not be delivered.`,
 		}
 		wait := a.Wait("delivering to %s", c.URL())
 		report, err := agent.Flush(ctx, agent.FlushConfig{
-			StateDir: dir, Server: c, ServerURL: c.URL(), Any: opts.On("any"), BootID: bootID(),
+			StateDir: dir, Server: c, ServerURL: c.URL(), Any: opts.On("any") || opts.Flagged("server"), BootID: bootID(),
 		})
 		wait.Done()
 		if perr := a.printFlush(report, c.URL(), opts.On("json")); perr != nil {
@@ -80,6 +83,14 @@ type flushed struct {
 	Path      string `json:"path,omitempty"` // where it waits
 }
 
+// hint says how to deliver what was left alone, if it can be.
+func (f flushed) hint() string {
+	if strings.HasPrefix(f.Skipped, "meant for") || strings.HasPrefix(f.Skipped, "refused") {
+		return "; --any delivers it here"
+	}
+	return ""
+}
+
 func (a *agentProgram) printFlush(report agent.FlushReport, server string, asJSON bool) error {
 	list := make([]flushed, 0, len(report.Journals))
 	for _, j := range report.Journals {
@@ -109,7 +120,7 @@ func (a *agentProgram) printFlush(report agent.FlushReport, server string, asJSO
 		case f.Error != "":
 			line = s.Red("✕") + " kept at " + console.Clean(f.Path+": "+f.Error)
 		case f.Skipped != "":
-			line = s.Muted("-") + " left alone: " + console.Clean(f.Skipped)
+			line = s.Muted("-") + " left alone: " + console.Clean(f.Skipped) + f.hint()
 		case f.Completed:
 			line += ", completed because its agent had died"
 		}

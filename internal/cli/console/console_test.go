@@ -96,7 +96,7 @@ func TestColoursOnlyOnATerminal(t *testing.T) {
 
 func TestDuration(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		-time.Second: "0 s", 2400 * time.Millisecond: "2.4 s", 42 * time.Second: "42 s",
+		-time.Second: "0 ms", 8 * time.Millisecond: "8 ms", 2400 * time.Millisecond: "2.4 s", 42 * time.Second: "42 s",
 		12*time.Minute + 40*time.Second: "12 m 40 s", 3*time.Hour + 5*time.Minute: "3 h 5 m", 50 * time.Hour: "2 d 2 h",
 	} {
 		if got := Duration(d); got != want {

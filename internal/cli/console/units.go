@@ -12,11 +12,13 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Duration writes a length of time in at most two units: "2.4 s", "12 m 40 s", "3 h 5 m".
+// Duration writes a length of time in at most two units: "8 ms", "2.4 s", "12 m 40 s", "3 h 5 m".
 func Duration(d time.Duration) string {
 	switch {
 	case d < 0:
-		return "0 s"
+		return "0 ms"
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
 	case d < 10*time.Second:
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	case d < time.Minute:
@@ -27,6 +29,14 @@ func Duration(d time.Duration) string {
 		return fmt.Sprintf("%d h %d m", int(d.Hours()), int(d.Minutes())%60)
 	}
 	return fmt.Sprintf("%d d %d h", int(d.Hours())/24, int(d.Hours())%24)
+}
+
+// Count writes a number with its noun: "1 line", "2 lines".
+func Count(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // Ago writes how long before now a time was.

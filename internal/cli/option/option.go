@@ -193,6 +193,9 @@ func (s *Set) Number(name string) float64 { return s.get(name).number }
 // Given reports whether a flag or the environment set the option.
 func (s *Set) Given(name string) bool { return s.get(name).given }
 
+// Flagged reports whether a flag set the option, which is a wish about this one call.
+func (s *Set) Flagged(name string) bool { return s.flags.Changed(name) }
+
 func (s *Set) get(name string) *value {
 	v, ok := s.values[name]
 	if !ok {
