@@ -54,6 +54,7 @@ type attempt struct {
 	current int        // index of the step that runs; -1 before the first
 	open    []*capture // pipes that are being drained
 	cleared bool       // clearUp was done
+	kept    bool       // what the command left behind lives on, on purpose
 	told    int        // notes of the group that are recorded
 	back    *background
 }

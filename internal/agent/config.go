@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"os"
+	"syscall"
 	"time"
 
 	"stint.dev/stint/job"
@@ -41,16 +42,20 @@ type Config struct {
 	Stdout, Stderr *os.File // the caller's own; nil drops that stream
 	Quiet          bool     // do not pass output on to Stdout and Stderr
 
-	Timeout         time.Duration // of the command
-	InstallTimeout  time.Duration // of all install steps together
-	NoOutputTimeout time.Duration // of silence on both streams
-	StopGrace       time.Duration // from the stop signal to the kill; default 10 s
-	HeartbeatPeriod time.Duration // until the server sets the pace; default 5 s (1 s for ReportTo)
-	SamplePeriod    time.Duration // default 5 s
-	FlushTimeout    time.Duration // for delivery after the end; default 30 s
+	Timeout         time.Duration  // of the command
+	InstallTimeout  time.Duration  // of all install steps together
+	NoOutputTimeout time.Duration  // of silence on both streams
+	StopSignal      syscall.Signal // asks the job to end; default SIGTERM
+	StopGrace       time.Duration  // from the stop signal to the kill; default 10 s
+	HeartbeatPeriod time.Duration  // until the server sets the pace; default 5 s (1 s for ReportTo)
+	SamplePeriod    time.Duration  // default 5 s
+	FlushTimeout    time.Duration  // for delivery after the end; default 30 s
 
 	MemoryLimit int64   // bytes, 0 for none
 	CPULimit    float64 // cores, 0 for none
+
+	// KeepBackground leaves running what the command leaves behind when it ends by itself.
+	KeepBackground bool
 
 	Version string
 	Host    string
@@ -77,6 +82,9 @@ type Result struct {
 }
 
 func (c Config) withDefaults() Config {
+	if c.StopSignal == 0 {
+		c.StopSignal = syscall.SIGTERM
+	}
 	if c.StopGrace <= 0 {
 		c.StopGrace = 10 * time.Second
 	}

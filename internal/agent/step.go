@@ -196,6 +196,10 @@ func (a *attempt) clearUp(ctx context.Context) {
 	if err == nil && len(members) == 0 {
 		return
 	}
+	if a.cfg.KeepBackground && a.stop.cause == nil {
+		a.keep(members)
+		return
+	}
 	if err == nil && a.stop.cause == nil {
 		a.rec.note(a.current, leftText(members))
 	}
@@ -288,6 +292,9 @@ func (a *attempt) drainStep(s step) {
 
 // drainAll reads every pipe to its end, but not longer than a limit.
 func (a *attempt) drainAll(limit time.Duration) {
+	if a.kept {
+		limit = heldLimit
+	}
 	at := time.Now().Add(limit)
 	for _, c := range a.open {
 		c.limit(at)
@@ -295,7 +302,7 @@ func (a *attempt) drainAll(limit time.Duration) {
 	for _, c := range a.open {
 		<-c.done
 		if c.stuck.Load() {
-			a.rec.note(c.step, fmt.Sprintf("a process outside of the run still holds %s open; what it prints from here on is not recorded", c.stream))
+			a.rec.note(c.step, fmt.Sprintf("%s still holds %s open; what it prints from here on is not recorded", a.holder(), c.stream))
 		}
 	}
 	a.open = nil

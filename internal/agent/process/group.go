@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -237,6 +238,20 @@ func (g *Group) CgroupDir(hierarchy string) string { return g.cage.dir(hierarchy
 // OOM is the proof that the kernel's out-of-memory killer ended processes of the attempt
 // since the last call, or nil. It rests on the kernel's counters, never on an exit code.
 func (g *Group) OOM() *job.OOM { return g.cage.oom(g) }
+
+// LetLive gives up the means that end what outlives the agent: the watcher is dismissed.
+// Call it when what still lives was left on purpose; its cgroup, and the limits set there,
+// stay as long as it lives. With the init of a container it ends all the same, which is
+// what a return of true says.
+func (g *Group) LetLive() (endsWithUs bool) {
+	g.starter.do(func() {
+		g.starter.late.Stop()
+		g.unguarded = nil
+		g.watcher.dismiss()
+		g.watcher = nil
+	})
+	return os.Getpid() == 1
+}
 
 // Close gives back what the group holds. Members that still live are left alone (their
 // cgroup stays until they end), except for a process of Start, which is killed.

@@ -133,6 +133,10 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 		return cfg, err
 	}
 	var err error
+	c.KeepBackground = opts.On("keep-background")
+	if c.StopSignal, err = stopSignal(opts.Text("stop-signal")); err != nil {
+		return cfg, err
+	}
 	if c.Dir, err = workingDir(opts.Text("dir")); err != nil {
 		return cfg, err
 	}

@@ -1,0 +1,22 @@
+package agent
+
+import "stint.dev/stint/internal/agent/process"
+
+// keep leaves what the command left behind, because the caller wants that: it is listed,
+// not signalled, and from here on nothing of the agent ends it.
+func (a *attempt) keep(members []process.Member) {
+	a.kept = true
+	text := "left running on purpose: " + leftText(members)
+	if a.group.LetLive() {
+		text += "; they end with the agent, because it is the init of its container"
+	}
+	a.rec.note(a.current, text)
+}
+
+// holder says who may still hold a stream open when its time is over.
+func (a *attempt) holder() string {
+	if a.kept {
+		return "what was left running"
+	}
+	return "a process outside of the run"
+}
