@@ -47,13 +47,22 @@ setup:
 	@scripts/setup
 
 .PHONY: test
-test: setup ui test-web ## Run every test: rules, unit, both databases, end to end; with -race
+test: setup build test-web test-page ## Run every test: rules, unit, both databases, the page, end to end; with -race
 	STINT_REQUIRE_POSTGRES=$(HAVE_POSTGRES) $(GO) test -race -timeout $(TIMEOUT) ./...
 
 .PHONY: test-web
 test-web:
 	@if command -v npm >/dev/null && [ -d web/node_modules ]; then cd web && npm test --silent; \
 	else echo "test: the page's own tests need Node 20 with npm; not run"; fi
+
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+
+# The page in a real browser, on the real programs.
+.PHONY: test-page
+test-page: build
+	@if [ -d web/node_modules ] && [ -n "$(CHROMIUM)" ]; then \
+		cd web && STINT_BIN=../bin/stint CHROMIUM=$(CHROMIUM) npm run --silent e2e; \
+	else echo "test: the page's browser tests need Node 20 with npm, and Chromium; not run"; fi
 
 .PHONY: lint
 lint: ## gofumpt, go vet, staticcheck; svelte-check with Node
@@ -70,9 +79,10 @@ format: ## Format the Go files
 	$(TOOL) gofumpt -w $$(git ls-files -co --exclude-standard '*.go')
 
 .PHONY: fuzz
-fuzz: ## Fuzz the journal's readers, each for FUZZTIME (10s)
+fuzz: ## Fuzz the journal's readers and the server's fold, each for FUZZTIME (10s)
 	@for target in FuzzReader FuzzNext FuzzRecover; do \
 		$(GO) test ./journal -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) || exit 1; done
+	@$(GO) test ./internal/index -run '^$$' -fuzz '^FuzzFold$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 
 .PHONY: bench
 bench: ## Run the benchmarks

@@ -118,7 +118,8 @@ func Classify(e Ending) Outcome {
 	}
 	switch {
 	case e.StartErr != nil:
-		o.State, o.Reason, o.Errno, o.Message = Failed, CouldNotStart, e.StartErr.Errno, sentence(e.StartErr.Error())
+		o.State, o.Reason, o.Errno = Failed, CouldNotStart, e.StartErr.Errno
+		o.Message = sentence("C" + e.StartErr.Error()[1:])
 	case e.Stop != nil:
 		o.Reason, o.By = e.Stop.Reason, e.Stop.By
 		o.State, o.Message = stopped(e)

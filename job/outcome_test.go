@@ -82,20 +82,20 @@ var classified = []struct {
 		job.Ending{Kind: job.CommandStep, StartErr: &job.StartError{Path: "pyhton", Errno: "ENOENT", Hint: "did you mean python?", Text: "no such file"}},
 		job.Outcome{
 			State: job.Failed, Reason: job.CouldNotStart, Errno: "ENOENT",
-			Message: "could not start pyhton: no such file (ENOENT); did you mean python?",
+			Message: "Could not start pyhton: no such file (ENOENT); did you mean python?",
 		},
 		127,
 	},
 	{
 		"not executable",
 		job.Ending{Kind: job.CommandStep, StartErr: &job.StartError{Path: "x.sh", Errno: "EACCES", Text: "permission denied"}},
-		job.Outcome{State: job.Failed, Reason: job.CouldNotStart, Errno: "EACCES", Message: "could not start x.sh: permission denied (EACCES)."},
+		job.Outcome{State: job.Failed, Reason: job.CouldNotStart, Errno: "EACCES", Message: "Could not start x.sh: permission denied (EACCES)."},
 		126,
 	},
 	{
 		"could not start for a reason without a number",
 		job.Ending{Kind: job.CommandStep, StartErr: &job.StartError{Path: "x", Text: "no memory"}},
-		job.Outcome{State: job.Failed, Reason: job.CouldNotStart, Message: "could not start x: no memory."},
+		job.Outcome{State: job.Failed, Reason: job.CouldNotStart, Message: "Could not start x: no memory."},
 		126,
 	},
 	{
