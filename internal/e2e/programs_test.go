@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
 )
 
@@ -45,7 +46,7 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	stint, stintAgent = filepath.Join(dir, "stint"), filepath.Join(dir, "stint-agent")
-	return m.Run()
+	return postgrestest.Main(m)
 }
 
 // host is a place where jobs run: a state directory of its own, and nothing of the
@@ -104,6 +105,7 @@ func finish(t *testing.T, cmd *exec.Cmd) result {
 type server struct {
 	t         *testing.T
 	data, url string
+	database  string // a PostgreSQL database instead of data; empty for none
 	cmd       *exec.Cmd
 	stderr    *bytes.Buffer
 }
@@ -114,6 +116,18 @@ func startServer(t *testing.T, args ...string) *server {
 	s.start(args...)
 	t.Cleanup(s.stop)
 	return s
+}
+
+// onBothDatabases runs a test with a server on the embedded database and with one on
+// PostgreSQL, where that is installed.
+func onBothDatabases(t *testing.T, test func(*testing.T, *server)) {
+	t.Run("embedded", func(t *testing.T) { test(t, startServer(t)) })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		s := &server{t: t, url: "http://" + freeAddress(t), database: postgrestest.URL(t)}
+		s.start()
+		t.Cleanup(s.stop)
+		test(t, s)
+	})
 }
 
 // freeAddress is a loopback address that nobody listened on a moment ago.
@@ -130,7 +144,11 @@ func freeAddress(t *testing.T) string {
 // start begins the server, or begins it again, and waits until it is ready.
 func (s *server) start(args ...string) {
 	s.t.Helper()
-	args = append([]string{"server", "--listen", strings.TrimPrefix(s.url, "http://"), "--data", s.data}, args...)
+	place := []string{"--data", s.data}
+	if s.database != "" {
+		place = []string{"--database", s.database}
+	}
+	args = append(append([]string{"server", "--listen", strings.TrimPrefix(s.url, "http://")}, place...), args...)
 	s.cmd = exec.Command(stint, args...)
 	s.cmd.Env = newHost(s.t).environment()
 	s.stderr = &bytes.Buffer{}

@@ -16,8 +16,10 @@ import (
 	"stint.dev/stint/job"
 )
 
-func TestExitCodeAndOutput(t *testing.T) {
-	s, h := startServer(t), newHost(t)
+func TestExitCodeAndOutput(t *testing.T) { onBothDatabases(t, checkExitCodeAndOutput) }
+
+func checkExitCodeAndOutput(t *testing.T, s *server) {
+	h := newHost(t)
 	got := h.run("run", "--server", s.url, "--", "sh", "-c", "echo out; echo err >&2; exit 3")
 	if got.code != 3 || got.stdout != "out\n" || got.stderr != "err\n" {
 		t.Errorf("stint run: %+v", got)
@@ -35,8 +37,10 @@ func TestExitCodeAndOutput(t *testing.T) {
 	}
 }
 
-func TestInstallThenCommand(t *testing.T) {
-	s, h := startServer(t), newHost(t)
+func TestInstallThenCommand(t *testing.T) { onBothDatabases(t, checkInstallThenCommand) }
+
+func checkInstallThenCommand(t *testing.T, s *server) {
+	h := newHost(t)
 	dir := t.TempDir()
 	got := h.run("run", "--server", s.url, "--job", "steps", "--dir", dir, "--label", "team=a",
 		"--install", "echo one > a", "--install", "cp a b; echo installed", "-c", "cat b; pwd")
@@ -58,8 +62,10 @@ func TestInstallThenCommand(t *testing.T) {
 	}
 }
 
-func TestRandomBytesArriveWhole(t *testing.T) {
-	s, h := startServer(t), newHost(t)
+func TestRandomBytesArriveWhole(t *testing.T) { onBothDatabases(t, checkRandomBytesArriveWhole) }
+
+func checkRandomBytesArriveWhole(t *testing.T, s *server) {
+	h := newHost(t)
 	data := make([]byte, 64<<20)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(data) // never fails
 	file := filepath.Join(t.TempDir(), "random")
@@ -75,8 +81,8 @@ func TestRandomBytesArriveWhole(t *testing.T) {
 	if len(log) != len(data) || sha256.Sum256(log) != sha256.Sum256(data) {
 		t.Errorf("%d bytes of %d arrived, or others", len(log), len(data))
 	}
-	if r.Output.Bytes != int64(len(data)) {
-		t.Errorf("the server counts %d bytes", r.Output.Bytes)
+	if r.Output.Bytes != int64(len(data)) || !r.Output.Complete {
+		t.Errorf("the server counts %d bytes, complete: %v", r.Output.Bytes, r.Output.Complete)
 	}
 }
 
@@ -95,8 +101,10 @@ func counted(n int) string {
 
 // The server is killed twice in the middle of a job; a follower and the log have every
 // number once and in order.
-func TestServerKilledInTheMiddle(t *testing.T) {
-	s, h := startServer(t), newHost(t)
+func TestServerKilledInTheMiddle(t *testing.T) { onBothDatabases(t, checkServerKilledInTheMiddle) }
+
+func checkServerKilledInTheMiddle(t *testing.T, s *server) {
+	h := newHost(t)
 	const n = 120
 	run := h.command(stint, "run", "--server", s.url, "--job", "count", "--quiet", "-c", counter(n))
 	var agentSays bytes.Buffer
