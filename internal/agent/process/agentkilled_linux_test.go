@@ -46,6 +46,7 @@ func TestAgentKilled(t *testing.T) {
 					}
 					return len(left) == 0 && !watcherOf(run)
 				})
+				// The watcher removes the groups before it ends.
 				if dirs, _ := filepath.Glob("/sys/fs/cgroup/*/stint-" + run + "*"); len(dirs) > 0 {
 					t.Errorf("cgroups left: %v", dirs)
 				}

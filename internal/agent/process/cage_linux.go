@@ -39,8 +39,8 @@ func leafName(run string, attempt int) string {
 // in /proc and about 50 µs per cgroup; nothing is searched.
 func newCage(opts Options, note func(string, ...any)) *cage {
 	c := &cage{name: leafName(opts.Run, opts.Attempt), adj: newAdjuster(note)}
-	mountinfo, err1 := os.ReadFile("/proc/self/mountinfo")
-	cgroups, err2 := os.ReadFile("/proc/self/cgroup")
+	mountinfo, err1 := procfs.ReadWhole("/proc/self/mountinfo", 16<<10)
+	cgroups, err2 := procfs.ReadWhole("/proc/self/cgroup", 1<<10)
 	host := hierarchies{mounts: procfs.CgroupMounts(string(mountinfo)), own: string(cgroups)}
 	if errors.Join(err1, err2) != nil {
 		host.mounts = nil

@@ -140,21 +140,31 @@ func (h hierarchies) makeV1(name string, want limits, v2 *leaf) (leaves []*leaf,
 // makeV1Leaf makes a group and opens the two files through which a thread enters and
 // leaves it, so that a missing right shows now and not at the start of the job.
 func makeV1Leaf(own, name string, controllers []string) (*leaf, error) {
-	out, err := os.OpenFile(path.Join(own, "tasks"), os.O_WRONLY, 0)
+	out, err := openToWrite(path.Join(own, "tasks"))
 	if err != nil {
 		return nil, err
 	}
 	l, err := makeLeaf(own, name)
 	if err != nil {
-		out.Close()
+		unix.Close(out)
 		return nil, err
 	}
 	l.controllers, l.out = controllers, out
-	if l.in, err = os.OpenFile(path.Join(l.dir, "tasks"), os.O_WRONLY, 0); err != nil {
+	if l.in, err = openToWrite(path.Join(l.dir, "tasks")); err != nil {
 		_ = l.remove() // the first error is the one to tell
 		return nil, err
 	}
 	return l, nil
+}
+
+// openToWrite opens a file of the kernel's without the os package, which would try to put
+// each into its poller.
+func openToWrite(file string) (fd int, err error) {
+	fd, err = unix.Open(file, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: file, Err: err}
+	}
+	return fd, nil
 }
 
 func exists(file string) bool {
@@ -165,7 +175,7 @@ func exists(file string) bool {
 // inherited by the child, so the agent takes it on for the length of a fork; going back is
 // allowed without privileges, because it is not below what root last set.
 type adjuster struct {
-	file     *os.File
+	fd       int // -1 where it cannot be done
 	own, job []byte
 }
 
@@ -173,21 +183,20 @@ type adjuster struct {
 const adjBy = 500
 
 func newAdjuster(note func(string, ...any)) *adjuster {
-	a := &adjuster{}
-	f, err := os.OpenFile("/proc/self/oom_score_adj", os.O_RDWR, 0)
-	if err != nil {
-		note("the job is no more likely than the agent to be killed when the host runs out of memory: %v", err)
-		return a
-	}
+	const file = "/proc/self/oom_score_adj"
+	a := &adjuster{fd: -1}
 	var buf [16]byte
-	n, _ := f.ReadAt(buf[:], 0)
-	own, err := strconv.Atoi(strings.TrimSpace(string(buf[:n])))
-	if err != nil {
-		f.Close()
+	text, err := procfs.Read(file, buf[:])
+	if err == nil {
+		a.fd, err = openToWrite(file)
+	}
+	own, notNumber := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err = errors.Join(err, notNumber); err != nil {
+		note("the job is no more likely than the agent to be killed when the host runs out of memory: %v", err)
+		a.close()
 		return a
 	}
-	a.file, a.own = f, []byte(strconv.Itoa(own))
-	a.job = []byte(strconv.Itoa(jobAdj(own)))
+	a.own, a.job = []byte(strconv.Itoa(own)), []byte(strconv.Itoa(jobAdj(own)))
 	return a
 }
 
@@ -195,19 +204,20 @@ func newAdjuster(note func(string, ...any)) *adjuster {
 func jobAdj(agent int) int { return min(max(agent, 0)+adjBy, 1000) }
 
 func (a *adjuster) raise() {
-	if a.file != nil {
-		_, _ = a.file.WriteAt(a.job, 0) // the job then has the agent's: nothing breaks
+	if a.fd >= 0 {
+		_, _ = unix.Pwrite(a.fd, a.job, 0) // the job then has the agent's: nothing breaks
 	}
 }
 
 func (a *adjuster) restore() {
-	if a.file != nil {
-		_, _ = a.file.WriteAt(a.own, 0)
+	if a.fd >= 0 {
+		_, _ = unix.Pwrite(a.fd, a.own, 0)
 	}
 }
 
 func (a *adjuster) close() {
-	if a.file != nil {
-		a.file.Close()
+	if a.fd >= 0 {
+		unix.Close(a.fd)
+		a.fd = -1
 	}
 }

@@ -21,7 +21,7 @@ type leaf struct {
 	dir         string
 	fd          int
 	controllers []string // v1 only
-	in, out     *os.File // v1 only: tasks of the leaf, and of the group the agent is in
+	in, out     int      // v1 only: tasks of the leaf, and of the group the agent is in; or -1
 }
 
 func makeLeaf(parent, name string) (*leaf, error) {
@@ -37,7 +37,7 @@ func makeLeaf(parent, name string) (*leaf, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &leaf{dir: dir, fd: -1}
+	l := &leaf{dir: dir, fd: -1, in: -1, out: -1}
 	l.fd, err = unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err == nil {
 		err = unix.Flock(l.fd, unix.LOCK_EX|unix.LOCK_NB)
@@ -56,8 +56,8 @@ func (l *leaf) set(file, value string) error {
 }
 
 // enter puts the calling thread into a v1 leaf; leave takes it back to where the agent is.
-func (l *leaf) enter() error { _, err := l.in.WriteString("0"); return err }
-func (l *leaf) leave() error { _, err := l.out.WriteString("0"); return err }
+func (l *leaf) enter() error { _, err := unix.Write(l.in, []byte("0")); return err }
+func (l *leaf) leave() error { _, err := unix.Write(l.out, []byte("0")); return err }
 
 // scan reads the processes of the cgroup and of cgroups that the job made below it.
 func (l *leaf) scan(f func(s *procfs.Stat)) error {
@@ -125,9 +125,9 @@ func subdirs(dir string) (names []string) {
 // remove deletes the cgroup if it is empty. The kernel counts a process out a moment after
 // its parent has heard of its end, so a busy group gets a few short chances.
 func (l *leaf) remove() error {
-	for _, f := range []*os.File{l.in, l.out} {
-		if f != nil {
-			f.Close()
+	for _, fd := range []int{l.in, l.out} {
+		if fd >= 0 {
+			unix.Close(fd)
 		}
 	}
 	if l.fd >= 0 {

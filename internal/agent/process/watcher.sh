@@ -43,8 +43,8 @@ done
 
 for dir in "$@"; do
 	round=0
-	while [ -d "$dir" ] && [ $round -lt 20 ]; do
-		rmdir "$dir"
+	while ! rmdir "$dir" && [ -d "$dir" ] && [ $round -lt 50 ]; do
+		sleep 0.1 || sleep 1
 		round=$((round + 1))
 	done
 done

@@ -22,6 +22,28 @@ func Read(path string, buf []byte) ([]byte, error) {
 	return buf[:n], nil
 }
 
+// ReadWhole reads a file of any length; in one go if it fits into size bytes.
+func ReadWhole(path string, size int) ([]byte, error) {
+	fd, err := ignoringEINTR(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	text := make([]byte, 0, size)
+	for {
+		n, err := ignoringEINTR(func() (int, error) { return unix.Read(fd, text[len(text):cap(text)]) })
+		if err != nil {
+			return nil, err
+		}
+		if n <= 0 {
+			return text, nil
+		}
+		if text = text[:len(text)+n]; len(text) == cap(text) {
+			text = append(text, 0)[:len(text)]
+		}
+	}
+}
+
 // ReadStat reads /proc/PID/stat.
 func ReadStat(pid int, s *Stat) error {
 	var path [32]byte
