@@ -64,15 +64,19 @@ func hasWatcher(agent int) bool {
 			_, after, _ := strings.Cut(string(stat), "PPid:\t")
 			ppid, _, _ = strings.Cut(after, "\n")
 		}
-		found = found || strings.HasPrefix(cmdline, "stint-watcher\x00") && ppid == strconv.Itoa(agent)
+		found = found || isWatcher(cmdline) && ppid == strconv.Itoa(agent)
 	})
 	return found
+}
+
+func isWatcher(cmdline string) bool {
+	return strings.HasPrefix(cmdline, "sh\x00-c\x00") && strings.Contains(cmdline, "\x00stint-watcher\x00")
 }
 
 func watcherOf(run string) bool {
 	found := false
 	eachCommandLine(func(_ int, cmdline string) {
-		found = found || strings.HasPrefix(cmdline, "stint-watcher\x00") && strings.Contains(cmdline, run)
+		found = found || isWatcher(cmdline) && strings.Contains(cmdline, run)
 	})
 	return found
 }

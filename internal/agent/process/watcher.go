@@ -82,7 +82,8 @@ func (g *Group) startWatcher() (*watcher, error) {
 	}
 	defer null.Close()
 	mark := marks(g.opts.Run, g.opts.Attempt)
-	args := append([]string{"stint-watcher", "-c", watcherScript, "stint-watcher", mark[0], mark[1]}, g.cage.dirs()...)
+	// A busybox is the shell only under the name sh; what it is stands in $0.
+	args := append([]string{"sh", "-c", watcherScript, "stint-watcher", mark[0], mark[1]}, g.cage.dirs()...)
 	p, err := children.start("/bin/sh", args, &os.ProcAttr{
 		Dir:   "/",
 		Env:   []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
