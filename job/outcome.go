@@ -185,6 +185,9 @@ func stopped(e Ending) (State, string) {
 	case NoOutput:
 		return TimedOut, fmt.Sprintf("Printed nothing for %s and was stopped.", s.Limit)
 	case NoProgress:
+		if s.Why != "" {
+			return TimedOut, fmt.Sprintf("Made no progress (%s) for %s and was stopped.", s.Why, s.Limit)
+		}
 		return TimedOut, fmt.Sprintf("Made no progress (no output, no CPU, no IO) for %s and was stopped.", s.Limit)
 	case AgentStopped:
 		return Canceled, "The agent was told to end" + by(s.By) + ", and stopped the job first."

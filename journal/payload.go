@@ -29,11 +29,12 @@ type Attempt struct {
 	// HeartbeatPeriodMS is what the agent was told to keep.
 	HeartbeatPeriodMS int64 `json:"heartbeat_period_ms,omitempty"`
 	// Limits that were asked for, 0 for none; a note says so where one is not enforced.
-	TimeoutMS         int64   `json:"timeout_ms,omitempty"`
-	InstallTimeoutMS  int64   `json:"install_timeout_ms,omitempty"`
-	NoOutputTimeoutMS int64   `json:"no_output_timeout_ms,omitempty"`
-	MemoryLimitBytes  int64   `json:"memory_limit_bytes,omitempty"`
-	CPULimit          float64 `json:"cpu_limit,omitempty"`
+	TimeoutMS           int64   `json:"timeout_ms,omitempty"`
+	InstallTimeoutMS    int64   `json:"install_timeout_ms,omitempty"`
+	NoOutputTimeoutMS   int64   `json:"no_output_timeout_ms,omitempty"`
+	NoProgressTimeoutMS int64   `json:"no_progress_timeout_ms,omitempty"`
+	MemoryLimitBytes    int64   `json:"memory_limit_bytes,omitempty"`
+	CPULimit            float64 `json:"cpu_limit,omitempty"`
 	// Containment is the level the agent reached.
 	Containment string `json:"containment,omitempty"`
 }

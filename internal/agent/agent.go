@@ -9,7 +9,7 @@
 //
 //  1. the command's process ends
 //  2. what it left behind is listed, asked to end, killed
-//  3. the pipes are drained
+//  3. the pipes are drained, and the job's last word about its progress is taken
 //  4. the last sample is taken
 //  5. the outcome is written: the journal is whole
 //  6. output is passed on to its end, while its reader makes progress
@@ -57,6 +57,7 @@ type attempt struct {
 	kept    bool       // what the command left behind lives on, on purpose
 	told    int        // notes of the group that are recorded
 	back    *background
+	said    *progress
 }
 
 // Run supervises one attempt to its end. It returns when the job's fate is known, its
@@ -76,6 +77,7 @@ func Run(ctx context.Context, c Config) Result {
 		a.clearUp(ctx)
 	}
 	a.drainAll(drainLimit)
+	a.said.close()
 	a.back.stopMeter()
 	a.meter.sample()
 	a.tellNotes()
@@ -122,6 +124,7 @@ func (a *attempt) prepare() error {
 	if a.cfg.StateDir != "" && j.Path() == "" {
 		a.rec.note(-1, "the journal is held in memory, because the spool cannot be used: "+j.DiskError().Error())
 	}
+	a.said = newProgress(a)
 	return nil
 }
 
@@ -166,7 +169,8 @@ func (a *attempt) identify() error {
 		AgentPID: os.Getpid(), AgentVersion: c.Version, Containment: a.group.Level(),
 		HeartbeatPeriodMS: c.beatPeriod().Milliseconds(), TimeoutMS: c.Timeout.Milliseconds(),
 		InstallTimeoutMS: c.InstallTimeout.Milliseconds(), NoOutputTimeoutMS: c.NoOutputTimeout.Milliseconds(),
-		MemoryLimitBytes: c.MemoryLimit, CPULimit: c.CPULimit,
+		NoProgressTimeoutMS: c.NoProgressTimeout.Milliseconds(),
+		MemoryLimitBytes:    c.MemoryLimit, CPULimit: c.CPULimit,
 	}
 	if err := a.rec.record(journal.TypeAttempt, a.begun, id); err == nil {
 		return nil

@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
+	"os/exec"
 	"strconv"
+	"syscall"
 )
 
 // child is the command line of this test binary as another program; the variable
@@ -23,10 +26,36 @@ func childMain() int {
 			return 1
 		}
 		return 0
+	case "tell":
+		return childTell()
 	case "agent":
 		return childAgent()
 	}
 	fmt.Fprintln(os.Stderr, "unknown child")
+	return 2
+}
+
+// childTell sends its arguments up to "--" to NOTIFY_SOCKET, and becomes the program after it.
+func childTell() int {
+	for i, arg := range os.Args[1:] {
+		if arg == "--" {
+			path, err := exec.LookPath(os.Args[i+2])
+			if err == nil {
+				err = syscall.Exec(path, os.Args[i+2:], os.Environ())
+			}
+			fmt.Fprintln(os.Stderr, err)
+			return 2
+		}
+		c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: os.Getenv("NOTIFY_SOCKET"), Net: "unixgram"})
+		if err == nil {
+			_, err = c.Write([]byte(arg))
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		c.Close()
+	}
 	return 2
 }
 

@@ -108,6 +108,7 @@ type view struct {
 	output   map[streamKey][]byte
 	gaps     []job.Gap
 	notes    []string
+	statuses []string
 	samples  []job.Sample
 	stopping []journal.Stopping
 	final    *journal.Final
@@ -166,6 +167,10 @@ func (v *view) take(t *testing.T, r journal.Record, at int64, digest string) {
 		var n journal.Note
 		err = journal.Decode(r, &n)
 		v.notes = append(v.notes, n.Text)
+	case journal.TypeStatus:
+		var s journal.Status
+		err = journal.Decode(r, &s)
+		v.statuses = append(v.statuses, s.Text)
 	case journal.TypeOutput:
 		o, oerr := journal.DecodeOutput(r)
 		err = oerr

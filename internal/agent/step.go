@@ -133,6 +133,8 @@ func (a *attempt) watch(ctx context.Context, s step, proc *process.Process) {
 	defer limit.Stop()
 	silence := time.NewTimer(orNever(a.cfg.NoOutputTimeout))
 	defer silence.Stop()
+	stalls := a.said.follow()
+	defer stalls.end()
 	canceled := ctx.Done()
 	for {
 		select {
@@ -153,6 +155,8 @@ func (a *attempt) watch(ctx context.Context, s step, proc *process.Process) {
 			} else {
 				a.begin(job.StopCause{Reason: job.NoOutput, Limit: a.cfg.NoOutputTimeout})
 			}
+		case <-stalls.C:
+			stalls.look()
 		case <-a.stop.kill.C:
 			a.graceOver()
 		}

@@ -1,0 +1,83 @@
+// Package notify receives what a job says of itself: the messages of sd_notify(3), which
+// many programs send already when they find NOTIFY_SOCKET in their environment.
+//
+// Understood are STATUS=, READY=1, STOPPING=1, WATCHDOG=1, EXTEND_TIMEOUT_USEC= and
+// BARRIER=1. MAINPID= and whatever else there may be is ignored; descriptors are never
+// kept. What comes from the job is bounded and cleaned before anybody sees it.
+package notify
+
+import (
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+const (
+	// MaxStatus bounds a status text, in bytes.
+	MaxStatus = 500
+	// maxDatagram bounds one message, as systemd does.
+	maxDatagram = 4096
+	// maxExtend bounds one wish for more time. It can be said again.
+	maxExtend = 24 * time.Hour
+)
+
+// Message is what one datagram says.
+type Message struct {
+	Status   string // cleaned; meaningful when Said
+	Said     bool   // there was a STATUS=
+	Ready    bool
+	Stopping bool
+	Watchdog bool
+	// Extend is for how long, from now, a limit on progress should wait; 0 for nothing.
+	Extend time.Duration
+	// Stores asks us to keep descriptors, which is refused.
+	Stores bool
+}
+
+// Parse reads one datagram. Lines that are not understood are skipped.
+func Parse(datagram []byte) (m Message) {
+	for line := range strings.SplitSeq(string(datagram), "\n") {
+		key, value, found := strings.Cut(line, "=")
+		if !found {
+			continue
+		}
+		switch key {
+		case "STATUS":
+			m.Status, m.Said = Clean(value, MaxStatus), true
+		case "READY":
+			m.Ready = m.Ready || value == "1"
+		case "STOPPING":
+			m.Stopping = m.Stopping || value == "1"
+		case "WATCHDOG":
+			m.Watchdog = m.Watchdog || value == "1"
+		case "EXTEND_TIMEOUT_USEC":
+			if usec, err := strconv.ParseUint(value, 10, 64); err == nil {
+				m.Extend = time.Duration(min(usec, uint64(maxExtend/time.Microsecond))) * time.Microsecond
+			}
+		case "FDSTORE":
+			m.Stores = m.Stores || value == "1"
+		}
+	}
+	return m
+}
+
+// Clean makes text of whatever bytes there are: valid UTF-8 without control characters, at
+// most so many bytes, cut between characters.
+func Clean(s string, most int) string {
+	if len(s) > 4*most {
+		s = s[:4*most]
+	}
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+	s = strings.TrimSpace(s)
+	if len(s) <= most {
+		return s
+	}
+	const mark = "…"
+	return strings.TrimSpace(strings.ToValidUTF8(s[:most-len(mark)], "")) + mark
+}

@@ -1,0 +1,211 @@
+//go:build linux || darwin
+
+package notify
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// drainMost bounds what is still read when the attempt ends.
+const drainMost = 4096
+
+// Heard is what the owner of a Socket does with what comes. It is called from one
+// goroutine, and not after Close has returned.
+type Heard struct {
+	// Message comes for every datagram.
+	Message func(Message)
+	// Status comes for a status that is news, at most one in StatusEvery; the last one
+	// always comes, at the latest during Close.
+	Status func(text string)
+	// Refused says, once for each reason, why a message was not taken.
+	Refused func(why string)
+	// Belongs reports whether a process is the job's. It is asked for processes of other
+	// users; nil refuses those.
+	Belongs func(pid int) bool
+}
+
+// Socket is where one attempt's job sends its messages.
+//
+// Shutdown, in Close: 1. the reader is woken, 2. it takes what waits in the socket, 3. it
+// tells a status that was held back, 4. it ends, 5. the socket and its file are removed.
+type Socket struct {
+	conn    *net.UnixConn
+	address string
+	remove  func()
+	heard   Heard
+	ending  atomic.Bool
+	done    chan struct{}
+	once    sync.Once
+	refused map[string]bool
+	pace    pace
+}
+
+// Listen makes the socket and starts to read it. name goes into its address: a run and an
+// attempt.
+func Listen(name string, heard Heard) (*Socket, error) {
+	address, remove, err := place(name)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: address, Net: "unixgram"})
+	if err != nil {
+		remove()
+		return nil, err
+	}
+	if err := identifySenders(conn); err != nil {
+		err = errors.Join(err, conn.Close())
+		remove()
+		return nil, err
+	}
+	s := &Socket{conn: conn, address: address, remove: remove, heard: heard, done: make(chan struct{}), refused: map[string]bool{}}
+	go s.run()
+	return s, nil
+}
+
+// Address is the value of NOTIFY_SOCKET.
+func (s *Socket) Address() string { return s.address }
+
+// Close takes what was sent before, and gives the socket back.
+func (s *Socket) Close() {
+	if s == nil {
+		return
+	}
+	s.once.Do(func() {
+		s.ending.Store(true)
+		_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // wakes the reader
+		<-s.done
+		_ = s.conn.Close()
+		s.remove()
+	})
+}
+
+// run reads until Close.
+func (s *Socket) run() {
+	defer close(s.done)
+	in := newInbox()
+	for !s.ending.Load() {
+		_ = s.conn.SetReadDeadline(s.pace.due())
+		if s.ending.Load() {
+			break // Close may have set its deadline before ours
+		}
+		n, oobn, flags, _, err := s.conn.ReadMsgUnix(in.data, in.oob)
+		if err == nil {
+			s.take(in, n, oobn, flags)
+		} else if !errors.Is(err, os.ErrDeadlineExceeded) {
+			break // nothing more can come
+		}
+		s.late(false)
+	}
+	s.drain(in)
+	s.late(true)
+}
+
+// late tells a status that was held back.
+func (s *Socket) late(ending bool) {
+	if text, ok := s.pace.take(time.Now(), ending); ok {
+		s.heard.Status(text)
+	}
+}
+
+// drain takes what waits in the socket, without waiting for more.
+func (s *Socket) drain(in *inbox) {
+	raw, err := s.conn.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		for range drainMost {
+			n, oobn, flags, _, err := unix.Recvmsg(int(fd), in.data, in.oob, unix.MSG_DONTWAIT|receiveFlags)
+			if errors.Is(err, unix.EINTR) {
+				continue
+			}
+			if err != nil {
+				return
+			}
+			s.take(in, n, oobn, flags)
+		}
+	})
+}
+
+// inbox is memory for one datagram and what comes along with it.
+type inbox struct{ data, oob []byte }
+
+// maxFDs is how many descriptors the kernel lets one message carry.
+const maxFDs = 253
+
+func newInbox() *inbox {
+	return &inbox{data: make([]byte, maxDatagram), oob: make([]byte, unix.CmsgSpace(4*maxFDs)+64)}
+}
+
+// take acts on one datagram. Descriptors that came with it are closed when everything it
+// says was done: a sender waits for that (sd_notify_barrier).
+func (s *Socket) take(in *inbox, n, oobn, flags int) {
+	sender, fds := attached(in.oob[:oobn])
+	defer func() {
+		for _, fd := range fds {
+			_ = unix.Close(fd)
+		}
+	}()
+	if flags&unix.MSG_TRUNC != 0 {
+		s.refuse("it was longer than 4096 bytes")
+		return
+	}
+	if !s.trusted(sender) {
+		s.refuse("it came from a process of another user that is not the job's")
+		return
+	}
+	m := Parse(in.data[:n])
+	if m.Stores {
+		s.refuse("it asked to keep descriptors (FDSTORE=1)")
+	}
+	s.heard.Message(m)
+	if m.Said && s.pace.offer(time.Now(), m.Status) {
+		s.heard.Status(m.Status)
+	}
+}
+
+func (s *Socket) refuse(why string) {
+	if !s.refused[why] {
+		s.refused[why] = true
+		s.heard.Refused(why)
+	}
+}
+
+// sender is who sent a datagram, as the kernel says; known is false where it does not.
+type sender struct {
+	pid   int
+	uid   uint32
+	known bool
+}
+
+func (s *Socket) trusted(from sender) bool {
+	if !from.known || from.uid == 0 || from.uid == uint32(os.Geteuid()) {
+		return true // where the kernel does not say, the directory's rights keep others out
+	}
+	return s.heard.Belongs != nil && s.heard.Belongs(from.pid)
+}
+
+// attached reads what came along with a datagram.
+func attached(oob []byte) (from sender, fds []int) {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return from, nil
+	}
+	for i := range messages {
+		if got, err := unix.ParseUnixRights(&messages[i]); err == nil {
+			fds = append(fds, got...)
+			continue
+		}
+		if who := credentials(&messages[i]); who.known {
+			from = who
+		}
+	}
+	return from, fds
+}

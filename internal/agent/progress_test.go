@@ -1,0 +1,135 @@
+package agent
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"stint.dev/stint/internal/agent/stall"
+	"stint.dev/stint/job"
+)
+
+// telling is an attempt of this test binary, which sends messages (see childTell) and then
+// runs a script.
+func telling(t *testing.T, s Server, script string, messages ...string) Config {
+	t.Helper()
+	c, _ := config(t, s, script)
+	c.Args = append(child(messages...), "--", "sh", "-c", script)
+	c.Env = append(c.Env, "AGENT_TEST_CHILD=tell")
+	return c
+}
+
+func TestStatusAndReadiness(t *testing.T) {
+	s := newMemoryServer()
+	c := telling(t, s, "true", "READY=1\nSTATUS=loading", "READY=1", "STATUS=half", "STATUS=\x1bdone\nSTOPPING=1")
+	got := Run(t.Context(), c)
+	v := s.read(t, testRun)
+	if got.ExitCode != 0 || !got.Complete || !slices.Equal(v.statuses, []string{"loading", "done"}) {
+		t.Errorf("result %+v, statuses %q", got, v.statuses)
+	}
+	if notes := strings.Join(v.notes, "\n"); strings.Count(notes, "is ready") != 1 || strings.Count(notes, "is stopping") != 1 {
+		t.Errorf("notes %q", notes)
+	}
+}
+
+func TestSystemdNotify(t *testing.T) {
+	if _, err := exec.LookPath("systemd-notify"); err != nil {
+		t.Skip("systemd-notify is not installed")
+	}
+	s := newMemoryServer()
+	c, _ := config(t, s, "systemd-notify --ready --status='step 1 of 2' && echo $WATCHDOG_USEC $WATCHDOG_PID.")
+	c.NoProgressTimeout = time.Minute
+	c.Env = append(c.Env, "NOTIFY_SOCKET=/nowhere", "WATCHDOG_PID=1")
+	got := Run(t.Context(), c)
+	v := s.read(t, testRun)
+	if got.ExitCode != 0 || !slices.Equal(v.statuses, []string{"step 1 of 2"}) {
+		t.Errorf("result %+v, statuses %q", got, v.statuses)
+	}
+	if out := v.output[streamKey{0, job.Stdout}]; string(out) != "60000000 .\n" {
+		t.Errorf("watchdog in the environment: %q", out)
+	}
+}
+
+func TestNoProgress(t *testing.T) {
+	const limit = 400 * time.Millisecond
+	cases := map[string]struct {
+		script  string
+		tell    []string
+		message string
+	}{
+		"sleeps":                 {"echo ready; exec sleep 60", nil, "no output, no CPU, no IO"},
+		"waits for a lock":       {"exec 9>lock; flock 9; (flock 9) 9>lock", nil, "no output, no CPU, no IO"},
+		"waits for a pipe":       {"mkfifo fifo; read x < fifo", nil, "no output, no CPU, no IO"},
+		"watchdog falls silent":  {"while :; do :; done", []string{"WATCHDOG=1"}, stall.Silent},
+		"asks for a little time": {"exec sleep 60", []string{"EXTEND_TIMEOUT_USEC=1500000"}, "no output, no CPU, no IO"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := newMemoryServer()
+			c := telling(t, s, tc.script, tc.tell...)
+			c.NoProgressTimeout = limit
+			begun := time.Now()
+			got := Run(t.Context(), c)
+			if got.ExitCode != 124 || got.Outcome.State != job.TimedOut || got.Outcome.Reason != job.NoProgress || !strings.Contains(got.Outcome.Message, tc.message) {
+				t.Errorf("result %+v", got)
+			}
+			if took := time.Since(begun); took < limit || name == "asks for a little time" && took < 1500*time.Millisecond {
+				t.Errorf("stopped after %s", took)
+			}
+			if v := s.read(t, testRun); len(v.stopping) != 1 || v.stopping[0].Reason != job.NoProgress || v.attempt.NoProgressTimeoutMS != 400 {
+				t.Errorf("stopping %+v, attempt %+v", v.stopping, v.attempt)
+			}
+		})
+	}
+}
+
+// Each of these makes progress of one kind alone for three times the limit.
+func TestProgressIsLeftAlone(t *testing.T) {
+	const limit = 500 * time.Millisecond
+	cases := map[string]struct {
+		script string
+		tell   []string
+	}{
+		"busy":          {"timeout 1.5 sh -c 'while :; do :; done'; true", nil},
+		"prints":        {"for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.2; done", nil},
+		"has a pipe":    {"timeout 1.5 sh -c 'while head -c 4194304 /dev/zero; do sleep 0.05; done | cat >/dev/null'; true", nil},
+		"asks for time": {"sleep 1.5", []string{"EXTEND_TIMEOUT_USEC=20000000"}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := newMemoryServer()
+			c := telling(t, s, tc.script, tc.tell...)
+			c.NoProgressTimeout = limit
+			if got := Run(t.Context(), c); got.ExitCode != 0 {
+				t.Errorf("result %+v, notes %q", got, s.read(t, testRun).notes)
+			}
+		})
+	}
+}
+
+// A job that says nothing is not slowed, and nothing is left of the socket.
+func TestSocketEndsWithTheAttempt(t *testing.T) {
+	s := newMemoryServer()
+	c, _ := config(t, s, "echo $NOTIFY_SOCKET")
+	Run(t.Context(), c)
+	address := strings.TrimSpace(string(s.read(t, testRun).output[streamKey{0, job.Stdout}]))
+	if !strings.Contains(address, "stint") {
+		t.Fatalf("address %q", address)
+	}
+	open, err := os.ReadFile("/proc/net/unix")
+	if err == nil && strings.Contains(string(open), address) {
+		t.Errorf("%s is still open", address)
+	}
+}
+
+func TestWithNotify(t *testing.T) {
+	got := withNotify([]string{"A=1", "NOTIFY_SOCKET=/x", "WATCHDOG_USEC=5", "WATCHDOG_PID=7", "B="}, "@s", 2*time.Second)
+	want := []string{"A=1", "B=", "NOTIFY_SOCKET=@s", "WATCHDOG_USEC=" + strconv.Itoa(2_000_000)}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

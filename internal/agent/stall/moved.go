@@ -1,0 +1,37 @@
+package stall
+
+import "stint.dev/stint/internal/agent/process"
+
+// Moved adds up what the processes of an attempt read and write, as far as the system
+// lets us see it. Only growth of a process that the look before knew counts: a script that
+// polls starts a new process each time, and that one reads its libraries.
+type Moved struct {
+	known map[key]int64
+	total int64
+}
+
+type key struct {
+	pid     int
+	started uint64
+}
+
+// mostProcesses bounds one look.
+const mostProcesses = 1024
+
+// Add takes a look at the living processes, and returns the total so far.
+func (m *Moved) Add(members []process.Member) int64 {
+	now := make(map[key]int64, min(len(members), mostProcesses))
+	for _, p := range members[:min(len(members), mostProcesses)] {
+		bytes, ok := throughDescriptors(p.PID)
+		if !ok {
+			continue
+		}
+		k := key{p.PID, p.StartedTicks}
+		if before, known := m.known[k]; known && bytes > before {
+			m.total += bytes - before
+		}
+		now[k] = bytes
+	}
+	m.known = now
+	return m.total
+}

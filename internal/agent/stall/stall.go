@@ -1,0 +1,113 @@
+// Package stall judges whether a job makes progress. The judgement is a pure function of
+// what was seen and when; who looks, and what is done about it, is the caller's affair.
+package stall
+
+import "time"
+
+// What counts as none: a process that only waits still wakes now and then, for timers of
+// its runtime.
+const (
+	// quietCores is the share of one core, over the time between two looks, that is noise.
+	quietCores = 0.01
+	// quietCPU is noise however short that time was: CPU time may be counted in ticks of
+	// 10 ms, and one tick proves little.
+	quietCPU = 15 * time.Millisecond
+	// quietMoved is how many bytes read and written through any descriptor are noise.
+	quietMoved = 64 << 10
+)
+
+// The pace of looks: so many within the limit, within these bounds.
+const (
+	looks        = 10
+	shortestLook = 50 * time.Millisecond
+	longestLook  = 10 * time.Second
+)
+
+// Silent is the reason of a job that sent WATCHDOG=1 and then no more.
+const Silent = "its watchdog fell silent"
+
+// Seen is what one look finds. All counters only grow.
+type Seen struct {
+	Output    int64 // differs from the last look's when something was printed
+	Words     int64 // news from the job itself: a status that changed
+	Watchdogs int64 // WATCHDOG=1 messages
+	// Extended is until when the job asked not to be judged.
+	Extended time.Time
+
+	// Work of the whole tree. Unknown is true where it cannot be measured: then nobody can
+	// say that there was none.
+	Unknown      bool
+	CPUSeconds   float64
+	StorageBytes int64 // read from and written to disks
+	MovedBytes   int64 // read and written through descriptors: files, pipes, sockets
+}
+
+// Watch follows one step of an attempt.
+type Watch struct {
+	limit time.Duration
+	at    time.Time // of the last look
+	last  Seen
+	alive time.Time // the last progress
+	dog   time.Time // the last WATCHDOG=1; zero when this step sent none
+}
+
+// New begins to watch at a time. Nothing that was before counts.
+func New(limit time.Duration, now time.Time, seen Seen) *Watch {
+	return &Watch{limit: limit, at: now, last: seen, alive: now}
+}
+
+// Verdict is what a look leads to.
+type Verdict struct {
+	Stalled bool
+	Why     string        // a reason besides no output, no CPU and no IO; may be empty
+	Next    time.Duration // until the next look, when not stalled
+}
+
+// Look judges what is seen now. A look that comes late, because the agent or the whole
+// host stood still meanwhile, moves what is known by that time: it proves nothing.
+func (w *Watch) Look(now time.Time, seen Seen) Verdict {
+	if late := now.Sub(w.at) - 2*w.pace(); late > 0 {
+		w.alive = w.alive.Add(late)
+		if !w.dog.IsZero() {
+			w.dog = w.dog.Add(late)
+		}
+	}
+	if w.progress(now, seen) {
+		w.alive = now
+	}
+	if seen.Watchdogs != w.last.Watchdogs {
+		w.dog = now
+	}
+	w.at, w.last = now, seen
+	deadline, why := w.alive.Add(w.limit), ""
+	if dog := w.dog.Add(w.limit); !w.dog.IsZero() && dog.Before(deadline) {
+		deadline, why = dog, Silent
+	}
+	if seen.Extended.After(deadline) {
+		deadline = seen.Extended
+	}
+	if !now.Before(deadline) {
+		return Verdict{Stalled: true, Why: why}
+	}
+	return Verdict{Next: max(min(w.pace(), deadline.Sub(now)), time.Millisecond)}
+}
+
+// First is when to look first.
+func (w *Watch) First() time.Duration { return min(w.pace(), w.limit) }
+
+// progress reports whether there was any since the last look.
+func (w *Watch) progress(now time.Time, seen Seen) bool {
+	if seen.Output != w.last.Output || seen.Words != w.last.Words || seen.Watchdogs != w.last.Watchdogs {
+		return true
+	}
+	if seen.Unknown || w.last.Unknown {
+		return true
+	}
+	cpu := seen.CPUSeconds - w.last.CPUSeconds
+	return cpu > max(quietCores*now.Sub(w.at).Seconds(), quietCPU.Seconds()) ||
+		seen.StorageBytes > w.last.StorageBytes || seen.MovedBytes-w.last.MovedBytes > quietMoved
+}
+
+func (w *Watch) pace() time.Duration {
+	return min(max(w.limit/looks, shortestLook), longestLook)
+}

@@ -1,0 +1,108 @@
+package stall
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"stint.dev/stint/internal/agent/process"
+)
+
+const never = -1
+
+// A look each second against a limit of 10 s; see says what each look finds.
+func TestLook(t *testing.T) {
+	start := time.Unix(1000, 0)
+	cases := map[string]struct {
+		see  func(second int, s *Seen)
+		end  int // the second in which the verdict falls
+		why  string
+		gaps map[int]int // seconds after which the next look is late, and by how much
+	}{
+		"nothing at all":              {see: func(int, *Seen) {}, end: 10},
+		"output":                      {see: func(i int, s *Seen) { s.Output = int64(i) }, end: never},
+		"output until 5":              {see: func(i int, s *Seen) { s.Output = int64(min(i, 5)) }, end: 15},
+		"a busy core":                 {see: func(i int, s *Seen) { s.CPUSeconds = float64(i) }, end: never},
+		"a runtime's timers":          {see: func(i int, s *Seen) { s.CPUSeconds = 0.009 * float64(i) }, end: 10},
+		"one tick each second":        {see: func(i int, s *Seen) { s.CPUSeconds = 0.01 * float64(i) }, end: 10},
+		"two ticks each second":       {see: func(i int, s *Seen) { s.CPUSeconds = 0.02 * float64(i) }, end: never},
+		"one burst":                   {see: func(i int, s *Seen) { s.CPUSeconds = float64(i / 7) }, end: never},
+		"disk":                        {see: func(i int, s *Seen) { s.StorageBytes = int64(i) * 4096 }, end: never},
+		"a pipe":                      {see: func(i int, s *Seen) { s.MovedBytes = int64(i) << 20 }, end: never},
+		"a poll":                      {see: func(i int, s *Seen) { s.MovedBytes = int64(i) << 12 }, end: 10},
+		"status":                      {see: func(i int, s *Seen) { s.Words = int64(i / 9) }, end: never},
+		"CPU that cannot be measured": {see: func(_ int, s *Seen) { s.Unknown = true }, end: never},
+		"a watchdog":                  {see: func(i int, s *Seen) { s.Watchdogs = int64(i / 5) }, end: never},
+		"a watchdog that stops": {see: func(i int, s *Seen) {
+			s.Watchdogs, s.CPUSeconds, s.Output = int64(min(i, 4)), float64(i), int64(i)
+		}, end: 14, why: Silent},
+		"more time asked for":              {see: func(_ int, s *Seen) { s.Extended = start.Add(25 * time.Second) }, end: 25},
+		"more time that ends before":       {see: func(_ int, s *Seen) { s.Extended = start.Add(3 * time.Second) }, end: 10},
+		"more time for a watchdog":         {see: func(i int, s *Seen) { s.Watchdogs = int64(min(i, 1)); s.Extended = start.Add(20 * time.Second) }, end: 20},
+		"the host stood still for an hour": {see: func(int, *Seen) {}, gaps: map[int]int{5: 3600}, end: 3609},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			w := New(10*time.Second, start, Seen{})
+			if w.First() != time.Second {
+				t.Errorf("first look after %s", w.First())
+			}
+			ended := never
+			for i := 1; i < 3650 && ended == never; i++ {
+				var s Seen
+				tc.see(i, &s)
+				v := w.Look(start.Add(time.Duration(i)*time.Second), s)
+				if v.Stalled {
+					ended = i
+					if v.Why != tc.why {
+						t.Errorf("why %q, want %q", v.Why, tc.why)
+					}
+				} else if v.Next <= 0 || v.Next > time.Second {
+					t.Errorf("next look in %s", v.Next)
+				}
+				i += tc.gaps[i]
+			}
+			if ended != tc.end {
+				t.Errorf("stalled at second %d, want %d", ended, tc.end)
+			}
+		})
+	}
+}
+
+func TestPaceFollowsTheLimit(t *testing.T) {
+	for limit, want := range map[time.Duration]time.Duration{
+		10 * time.Millisecond:  10 * time.Millisecond,
+		time.Second:            100 * time.Millisecond,
+		100 * time.Millisecond: 50 * time.Millisecond,
+		time.Hour:              10 * time.Second,
+	} {
+		if got := New(limit, time.Unix(0, 0), Seen{}).First(); got != want {
+			t.Errorf("limit %s: first look after %s, want %s", limit, got, want)
+		}
+	}
+}
+
+func TestMovedCountsWhatItKnows(t *testing.T) {
+	own := []process.Member{{PID: os.Getpid(), StartedTicks: 1}}
+	var m Moved
+	if _, ok := throughDescriptors(os.Getpid()); !ok {
+		t.Skip("this system does not say what a process reads and writes")
+	}
+	if got := m.Add(own); got != 0 {
+		t.Errorf("a process seen first counts %d", got)
+	}
+	if err := os.WriteFile(filepath.Join(t.TempDir(), "f"), make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first := m.Add(own)
+	if first < 1<<20 {
+		t.Errorf("%d bytes after writing a MiB", first)
+	}
+	if got := m.Add(nil); got != first {
+		t.Errorf("the end of a process changed the total from %d to %d", first, got)
+	}
+	if got := m.Add([]process.Member{{PID: os.Getpid(), StartedTicks: 2}}); got != first {
+		t.Errorf("another process of that number changed the total from %d to %d", first, got)
+	}
+}
