@@ -26,10 +26,11 @@ var table = []row{
 	{"journal", "job", "", "the format needs the words, and nothing else"},
 	{"client", "job", "", "programs outside the repository import it: words and the standard library"},
 
-	{"internal/agent", "job journal internal/agent/notify internal/agent/process internal/agent/sample internal/agent/spool internal/agent/stall", "github.com/cenkalti/backoff/v7 golang.org/x/sys", "wires its three parts; the server is an interface that cli joins"},
+	{"internal/agent", "job journal internal/agent/notify internal/agent/process internal/agent/process/terminal internal/agent/sample internal/agent/spool internal/agent/stall", "github.com/cenkalti/backoff/v7 golang.org/x/sys", "wires its three parts; the server is an interface that cli joins"},
 	{"internal/agent/notify", "", "golang.org/x/sys", "a socket and the words on it; knows nothing of runs"},
 	{"internal/agent/process", "job internal/agent/process/procfs", "golang.org/x/sys", "system calls and facts about an ending"},
 	{"internal/agent/process/procfs", "", "golang.org/x/sys", "reads files of the kernel and knows nothing of Stint"},
+	{"internal/agent/process/terminal", "", "golang.org/x/sys golang.org/x/term", "pseudo-terminals and the caller's own: system calls, and nothing of Stint"},
 	{"internal/agent/sample", "job internal/agent/process internal/agent/process/procfs", "golang.org/x/sys", "measures what process contains"},
 	{"internal/agent/spool", "job journal", "golang.org/x/sys", "journals on disk; locks are system calls"},
 	{"internal/agent/stall", "internal/agent/process internal/agent/process/procfs", "", "a judgement on what was seen; only the bytes that processes moved are read here"},

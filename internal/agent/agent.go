@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/process/terminal"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -58,6 +59,9 @@ type attempt struct {
 	told    int        // notes of the group that are recorded
 	back    *background
 	said    *progress
+
+	tty      *os.File           // our side of the command's terminal; nil without one
+	keyboard *terminal.Keyboard // what is typed into it; nil without that
 }
 
 // Run supervises one attempt to its end. It returns when the job's fate is known, its
@@ -72,6 +76,7 @@ func Run(ctx context.Context, c Config) Result {
 		return Result{ExitCode: 125, Err: err}
 	}
 	a.hadTerminal = haveTerminal()
+	defer a.endTyping() // whatever happens, the caller's terminal is given back
 	outcome := a.steps(ctx)
 	if !a.cleared {
 		a.clearUp(ctx)
@@ -111,6 +116,7 @@ func (a *attempt) prepare() error {
 	}
 	a.group, err = process.Contain(process.Options{
 		Run: a.cfg.Run, Attempt: a.cfg.Attempt, MemoryLimitBytes: a.cfg.MemoryLimit, CPULimit: a.cfg.CPULimit,
+		BeforeFork: a.cfg.BeforeFork,
 	})
 	if err != nil {
 		return errors.Join(err, j.Remove())

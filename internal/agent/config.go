@@ -38,7 +38,7 @@ type Config struct {
 	ReportTo  Reporter
 	StateDir  string // empty: the journal is held in memory
 
-	Stdin          *os.File // nil: /dev/null
+	Stdin          *os.File // of the command; nil: /dev/null
 	Stdout, Stderr *os.File // the caller's own; nil drops that stream
 	Quiet          bool     // do not pass output on to Stdout and Stderr
 
@@ -56,6 +56,11 @@ type Config struct {
 	MemoryLimit int64   // bytes, 0 for none
 	CPULimit    float64 // cores, 0 for none
 
+	// TTY gives the command a pseudo-terminal. Its stdout and stderr are one stream then, and
+	// what Stdin brings is typed into it.
+	TTY bool
+	// BeforeFork is called before each process is made; see process.Options.
+	BeforeFork func() (after func())
 	// KeepBackground leaves running what the command leaves behind when it ends by itself.
 	KeepBackground bool
 

@@ -70,6 +70,7 @@ func (a *attempt) runStep(ctx context.Context, s step, final bool) job.Outcome {
 		return a.stepOver(s, ending)
 	}
 	a.watch(ctx, s, proc)
+	a.endTyping()
 	exit := proc.Exit()
 	a.meter.stepEnded(exit)
 	ending.ExitCode, ending.Signal, ending.SignalNo, ending.Core = exit.Code, exit.Signal, exit.SignalNo, exit.Core
@@ -83,38 +84,29 @@ func (a *attempt) runStep(ctx context.Context, s step, final bool) job.Outcome {
 	return a.stepOver(s, ending)
 }
 
-// startStep makes the pipes and the process, writes the beginning of the step and starts
+// startStep makes the streams and the process, writes the beginning of the step and starts
 // to drain.
 func (a *attempt) startStep(s step) (*process.Process, error) {
 	started := journal.StepStarted{Index: s.index, Name: s.name, Kind: s.kind, Command: s.command}
 	begun := time.Now()
-	out, err := newCapture(a.rec, s.index, job.Stdout)
+	streams, err := a.stdioOf(s)
 	if err != nil {
-		_ = a.rec.record(journal.TypeStepStarted, begun, started)
-		return nil, err
-	}
-	errs, err := newCapture(a.rec, s.index, job.Stderr)
-	if err != nil {
-		out.discard()
 		_ = a.rec.record(journal.TypeStepStarted, begun, started)
 		return nil, err
 	}
 	proc, err := a.group.Start(process.Spec{
-		Args: s.args, Dir: a.cfg.Dir, Env: a.env,
-		Stdin: a.cfg.Stdin, Stdout: out.write, Stderr: errs.write,
+		Args: s.args, Dir: a.cfg.Dir, Env: a.env, Terminal: streams.master != nil,
+		Stdin: streams.stdin, Stdout: streams.stdout, Stderr: streams.stderr,
 	})
 	if err == nil {
 		started.PID = proc.PID()
 	}
 	_ = a.rec.record(journal.TypeStepStarted, begun, started) // there is a reserve for it
 	if err != nil {
-		out.discard()
-		errs.discard()
+		streams.discard()
 		return nil, err
 	}
-	out.start()
-	errs.start()
-	a.open = append(a.open, out, errs)
+	a.startStdio(streams)
 	return proc, nil
 }
 

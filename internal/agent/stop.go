@@ -74,8 +74,10 @@ func (a *attempt) signal(s os.Signal) {
 			return
 		}
 		a.passOn(sig)
-	case syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH:
+	case syscall.SIGUSR1, syscall.SIGUSR2:
 		a.passOn(sig)
+	case syscall.SIGWINCH:
+		a.resized()
 	}
 }
 

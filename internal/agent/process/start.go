@@ -102,7 +102,7 @@ func (s *starter) stop() {
 }
 
 // Start makes a process in the group, in a session of its own: no terminal can stop it or
-// hang it up. The error is a *job.StartError.
+// hang it up, but for one that it was given. The error is a *job.StartError.
 func (g *Group) Start(s Spec) (*Process, error) {
 	if len(s.Args) == 0 || s.Args[0] == "" {
 		return nil, &job.StartError{Path: "the command", Errno: "ENOENT", Text: "it is empty"}
@@ -125,7 +125,8 @@ func (g *Group) Start(s Spec) (*Process, error) {
 	}
 	var p *Process
 	g.starter.do(func() {
-		p, err = g.fork(path, s.Args, &os.ProcAttr{Dir: s.Dir, Env: env, Files: files})
+		sys := &syscall.SysProcAttr{Setsid: true, Setctty: s.Terminal, Ctty: 1}
+		p, err = g.fork(path, s.Args, &os.ProcAttr{Dir: s.Dir, Env: env, Files: files, Sys: sys})
 	})
 	if err != nil {
 		return nil, explain(err, s.Args[0], path, s, env)
@@ -136,7 +137,9 @@ func (g *Group) Start(s Spec) (*Process, error) {
 
 // fork runs on the starter's thread.
 func (g *Group) fork(path string, args []string, attr *os.ProcAttr) (*Process, error) {
-	attr.Sys = &syscall.SysProcAttr{Setsid: true}
+	if g.opts.BeforeFork != nil {
+		defer g.opts.BeforeFork()()
+	}
 	leave := g.cage.enter(attr.Sys, g.note)
 	child, err := children.start(path, args, attr)
 	if err != nil && g.cage.mayHaveRefused(err) {

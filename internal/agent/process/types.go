@@ -26,6 +26,10 @@ type Options struct {
 	// AtMost keeps the level from being better than this one; empty means the best there
 	// is. It is for tests and for hosts whose cgroups must be left alone.
 	AtMost string
+	// BeforeFork, if set, is called on the thread that is about to make a process, and what
+	// it returns when that is done: for a caller that ignores signals which its children
+	// must not ignore.
+	BeforeFork func() (after func())
 }
 
 // Spec is one process to start.
@@ -36,6 +40,8 @@ type Spec struct {
 	// Stdin, Stdout and Stderr become the child's; nil is /dev/null. The caller keeps and
 	// closes its own ends.
 	Stdin, Stdout, Stderr *os.File
+	// Terminal makes Stdout, which must be one, the controlling terminal of the session.
+	Terminal bool
 }
 
 // Exit is how a process ended, as the kernel told it.

@@ -56,6 +56,7 @@ command could not be started; 125 when stint could not do its own work before th
 		signal.Notify(signals, passed()...)
 		defer signal.Stop(signals)
 		cfg.Signals = signals
+		defer unstoppable(&cfg.Config, a.In, a.Out, a.Err)()
 		// Nothing an agent does needs a second core, and a job may need both.
 		runtime.GOMAXPROCS(min(2, runtime.GOMAXPROCS(0)))
 		result := agent.Run(cmd.Context(), cfg.Config)
@@ -134,6 +135,7 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 	}
 	var err error
 	c.KeepBackground = opts.On("keep-background")
+	a.terminal(c, opts)
 	if c.StopSignal, err = stopSignal(opts.Text("stop-signal")); err != nil {
 		return cfg, err
 	}

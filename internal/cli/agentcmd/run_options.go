@@ -26,6 +26,8 @@ func RunRows() []option.Option {
 		{Name: "sample-period", Kind: option.Duration, Value: "D", Default: "5s", Help: "how often to measure CPU and memory"},
 		{Name: "memory-limit", Kind: option.Size, Value: "SIZE", Help: "most memory of the job's processes together, where the system lets us set it"},
 		{Name: "cpu-limit", Kind: option.Number, Value: "CORES", Help: "most CPU of the job's processes together, where the system lets us set it"},
+		{Name: "tty", Short: "t", Kind: option.Switch, Help: "give the command a terminal; its stdout and stderr are one stream then"},
+		{Name: "stdin", Short: "i", Kind: option.Switch, Help: "pass our stdin on to the command (default: it reads /dev/null)"},
 		{Name: "keep-background", Kind: option.Switch, Help: "leave running what the command leaves behind, instead of ending it"},
 		{Name: "quiet", Kind: option.Switch, Help: "do not pass the job's output on to our own stdout and stderr"},
 		{Name: "run-id", Value: "UUID", Help: "id of the run (default: a new one)"},

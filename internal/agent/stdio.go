@@ -1,0 +1,97 @@
+package agent
+
+import (
+	"os"
+	"syscall"
+
+	"stint.dev/stint/internal/agent/process/terminal"
+	"stint.dev/stint/job"
+)
+
+// stdio is what a step's process gets as its three streams, and how its output comes back.
+type stdio struct {
+	stdin, stdout, stderr *os.File
+	captures              []*capture
+	master                *os.File // of the pseudo-terminal; nil when the streams are pipes
+}
+
+// stdioOf makes the streams of a step. Only the command has the caller's stdin and a
+// terminal: an install step would eat what is meant for it.
+func (a *attempt) stdioOf(s step) (stdio, error) {
+	command := s.kind == job.CommandStep
+	if command && a.cfg.TTY {
+		return a.terminalFor(s)
+	}
+	out, err := newCapture(a.rec, s.index, job.Stdout)
+	if err != nil {
+		return stdio{}, err
+	}
+	errs, err := newCapture(a.rec, s.index, job.Stderr)
+	if err != nil {
+		out.discard()
+		return stdio{}, err
+	}
+	io := stdio{stdout: out.write, stderr: errs.write, captures: []*capture{out, errs}}
+	if command {
+		io.stdin = a.cfg.Stdin
+	}
+	return io, nil
+}
+
+// terminalFor makes a pseudo-terminal for a step. Both of its output streams are one then.
+func (a *attempt) terminalFor(s step) (stdio, error) {
+	master, slave, err := terminal.Open(a.terminalSize())
+	if err != nil {
+		return stdio{}, err
+	}
+	c := &capture{step: s.index, stream: job.Stdout, read: master, write: slave, rec: a.rec, done: make(chan struct{})}
+	io := stdio{stdout: slave, stderr: slave, captures: []*capture{c}, master: master}
+	if a.cfg.Stdin != nil {
+		io.stdin = slave
+	}
+	return io, nil
+}
+
+// terminalSize is that of the agent's own terminal.
+func (a *attempt) terminalSize() terminal.Size {
+	return terminal.SizeOf(a.cfg.Stdout, a.cfg.Stderr, a.cfg.Stdin)
+}
+
+// start begins to drain, and to copy what is typed.
+func (a *attempt) startStdio(io stdio) {
+	for _, c := range io.captures {
+		c.start()
+	}
+	a.open = append(a.open, io.captures...)
+	if a.tty = io.master; a.tty == nil || a.cfg.Stdin == nil {
+		return
+	}
+	keyboard, err := terminal.Connect(a.cfg.Stdin, io.master)
+	if err != nil {
+		a.rec.note(a.current, "the job gets no input: "+err.Error())
+	}
+	a.keyboard = keyboard
+}
+
+func (io stdio) discard() {
+	for _, c := range io.captures {
+		c.discard()
+	}
+}
+
+// endTyping gives the caller's terminal back; the command has ended, or never began.
+func (a *attempt) endTyping() {
+	a.keyboard.Close()
+	a.keyboard, a.tty = nil, nil
+}
+
+// resized acts on SIGWINCH: a job with a terminal of its own hears of it from the kernel.
+func (a *attempt) resized() {
+	if a.tty == nil {
+		a.passOn(syscall.SIGWINCH)
+		return
+	}
+	if err := terminal.Resize(a.tty, a.terminalSize()); err != nil {
+		a.rec.note(a.current, err.Error())
+	}
+}
