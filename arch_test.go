@@ -28,6 +28,7 @@ var table = []row{
 
 	{"internal/agent", "job journal internal/agent/notify internal/agent/process internal/agent/process/terminal internal/agent/sample internal/agent/spool internal/agent/stall", "github.com/cenkalti/backoff/v7 golang.org/x/sys", "wires its three parts; the server is an interface that cli joins"},
 	{"internal/agent/notify", "", "golang.org/x/sys", "a socket and the words on it; knows nothing of runs"},
+	{"internal/agent/cache", "", "golang.org/x/sync golang.org/x/sys", "files and locks; it knows nothing of runs, so that list and prune need none"},
 	{"internal/agent/process", "job internal/agent/process/procfs", "golang.org/x/sys", "system calls and facts about an ending"},
 	{"internal/agent/process/procfs", "", "golang.org/x/sys", "reads files of the kernel and knows nothing of Stint"},
 	{"internal/agent/process/terminal", "", "golang.org/x/sys golang.org/x/term", "pseudo-terminals and the caller's own: system calls, and nothing of Stint"},
@@ -46,7 +47,7 @@ var table = []row{
 
 	{"internal/cli/option", "", "github.com/spf13/pflag", "options: flag, environment and help from one row"},
 	{"internal/cli/console", "job internal/cli/option", "golang.org/x/term golang.org/x/sys", "tables, colours and progress for people"},
-	{"internal/cli/agentcmd", "job journal client internal/agent internal/agent/process internal/agent/sample internal/agent/spool internal/cli/option internal/cli/console", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sys golang.org/x/term", "the commands of stint-agent: links no server, no store and no page"},
+	{"internal/cli/agentcmd", "job journal client internal/agent internal/agent/cache internal/agent/process internal/agent/sample internal/agent/spool internal/cli/option internal/cli/console", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sys golang.org/x/term", "the commands of stint-agent: links no server, no store and no page"},
 	{"internal/cli", "job journal client internal/agent internal/server internal/health internal/notify internal/store internal/index internal/web internal/demo internal/cli/agentcmd internal/cli/option internal/cli/console", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sync golang.org/x/sys golang.org/x/term", "joins all the parts"},
 	{"internal/e2e", "job client", "", "drives the real programs from outside; tests only"},
 

@@ -194,7 +194,14 @@ func (a *attempt) identify() error {
 func (a *attempt) steps(ctx context.Context) job.Outcome {
 	var outcome job.Outcome
 	all := stepsOf(a.cfg)
+	kept, hit := a.reuseInstall(ctx)
+	if hit {
+		all = []step{commandStep(0, a.cfg)}
+	}
 	for i, s := range all {
+		if s.kind == job.CommandStep {
+			a.keepInstall(ctx, kept)
+		}
 		if cause := a.stoppedBetween(ctx); cause != nil {
 			a.back.start(ctx)
 			return neverStarted(s, cause)

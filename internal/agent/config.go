@@ -23,15 +23,19 @@ type Server interface {
 // Config is one attempt to supervise. Zero durations mean no limit, or the default where
 // one is named.
 type Config struct {
-	Run      string // UUIDv7, made by the caller
-	Attempt  int    // from 1
-	Job      string
-	Args     []string // the command
-	Install  []string // commands for sh -c, run in order before it
-	Dir      string   // working directory; empty is the agent's own
-	Env      []string // KEY=VALUE; the last of a name counts
-	EnvNames []string // names, for the journal, of what the caller added
-	Labels   map[string]string
+	Run     string // UUIDv7, made by the caller
+	Attempt int    // from 1
+	Job     string
+	Args    []string // the command
+	Install []string // commands for sh -c, run in order before it
+	// InstallCache names lock files, CacheDirs what the install steps make of them, both
+	// relative to Dir: an equal install is then not done twice.
+	InstallCache []string
+	CacheDirs    []string
+	Dir          string   // working directory; empty is the agent's own
+	Env          []string // KEY=VALUE; the last of a name counts
+	EnvNames     []string // names, for the journal, of what the caller added
+	Labels       map[string]string
 
 	Server    Server // nil: the journal stays in the spool
 	ServerURL string // told to the job and noted in the spool, without credentials

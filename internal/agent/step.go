@@ -46,9 +46,11 @@ func stepsOf(c Config) []step {
 		}
 		steps = append(steps, step{index: i, name: name, kind: job.InstallStep, args: []string{"sh", "-c", cmd}, command: shorten(cmd)})
 	}
-	return append(steps, step{
-		index: len(steps), name: "command", kind: job.CommandStep, args: c.Args, command: shorten(job.CommandLine(c.Args)),
-	})
+	return append(steps, commandStep(len(steps), c))
+}
+
+func commandStep(index int, c Config) step {
+	return step{index: index, name: "command", kind: job.CommandStep, args: c.Args, command: shorten(job.CommandLine(c.Args))}
 }
 
 func shorten(s string) string {

@@ -50,7 +50,7 @@ func Root(c *console.Console, version, name, short, long string) *cobra.Command 
 	})
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages |", fmt.Sprintf(".FlagUsagesWrapped %d |", helpWidth(c))))
 	a := &agentProgram{Console: c, version: version}
-	root.AddCommand(a.run(), a.flush(), a.doctor(), a.versionCommand())
+	root.AddCommand(a.run(), a.flush(), a.cacheCommand(), a.doctor(), a.versionCommand())
 	return root
 }
 

@@ -145,6 +145,9 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 	if c.StateDir, err = a.StateDir(); err != nil {
 		a.Say("%v; the journal of this run is kept in memory", err)
 	}
+	if err := installCache(c, opts); err != nil {
+		return cfg, err
+	}
 	return cfg, a.destinations(&cfg, opts)
 }
 

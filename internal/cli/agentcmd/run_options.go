@@ -12,6 +12,8 @@ func RunRows() []option.Option {
 	return append(ServerRows(), []option.Option{
 		{Name: "job", Value: "NAME", Help: "name of the job (default: the command's base name)"},
 		{Name: "install", Kind: option.List, Value: "CMD", Help: "install step, run through sh -c before the command (repeatable, in order)"},
+		{Name: "install-cache", Kind: option.List, Value: "FILE", Help: "lock file that decides what the install steps make; an equal install is taken from the cache (repeatable)"},
+		{Name: "cache-dir", Kind: option.List, Value: "DIR", Help: "directory that the install steps make and the cache keeps, relative to --dir (repeatable)"},
 		{Name: "script", Short: "c", Value: "SCRIPT", Help: "run SCRIPT through sh -c instead of COMMAND"},
 		{Name: "dir", Value: "DIR", Help: "working directory of install steps and command"},
 		{Name: "env", Kind: option.List, Value: "K=V", Help: "variable in the job's environment (repeatable)"},

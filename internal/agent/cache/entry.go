@@ -1,0 +1,176 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Entry is an entry that is being read.
+type Entry struct {
+	Info
+	cache *Cache
+	dir   string
+	lock  *os.File
+	nodes []node
+}
+
+// Close lets go of the entry.
+func (e *Entry) Close() { _ = e.lock.Close() }
+
+// load reads what an entry says of itself. Any error means that it is damaged.
+func load(dir, key string) (Info, []node, error) {
+	info, err := readInfo(dir, key)
+	if err != nil {
+		return info, nil, err
+	}
+	list, err := os.ReadFile(filepath.Join(dir, filesFile))
+	if err != nil {
+		return info, nil, err
+	}
+	if sum := sha256.Sum256(list); hex.EncodeToString(sum[:]) != info.FilesHash {
+		return info, nil, errors.New("its list of files has other content")
+	}
+	var nodes []node
+	for line := range bytes.Lines(list) {
+		var n node
+		if err := json.Unmarshal(line, &n); err != nil {
+			return info, nil, fmt.Errorf("its list of files: %w", err)
+		}
+		if n.Dir < 0 || n.Dir >= len(info.Inputs.Dirs) || !filepath.IsLocal(string(n.Path)) {
+			return info, nil, errors.New("its list of files names a path outside of it")
+		}
+		nodes = append(nodes, n)
+	}
+	if len(nodes) != info.Files {
+		return info, nil, errors.New("its list of files has another length")
+	}
+	return info, nodes, nil
+}
+
+func readInfo(dir, key string) (Info, error) {
+	var info Info
+	b, err := os.ReadFile(filepath.Join(dir, infoFile))
+	if err != nil {
+		return info, err
+	}
+	if err := json.Unmarshal(b, &info); err != nil {
+		return info, fmt.Errorf("%s: %w", infoFile, err)
+	}
+	if info.Key != key || info.Inputs.Key() != key {
+		return info, errors.New(infoFile + " is that of another key")
+	}
+	return info, nil
+}
+
+// Published says what became of a Publish.
+type Published struct {
+	Info
+	Lost bool // another agent was faster; its entry holds the same
+}
+
+// Publish keeps the directories that inputs name, as they are now.
+func (c *Cache) Publish(ctx context.Context, in Inputs) (Published, error) {
+	p := Published{Info: Info{Key: in.Key(), Inputs: in, CreatedAt: time.Now().UTC()}}
+	final := filepath.Join(c.dir, p.Key)
+	if _, err := os.Lstat(final); err == nil {
+		p.Lost = true
+		return p, nil
+	}
+	var nodes []node
+	for i, dir := range in.Dirs {
+		found, size, err := scan(ctx, i, dir)
+		if err != nil {
+			return p, fmt.Errorf("read what the install steps made: %w", err)
+		}
+		nodes, p.Bytes = append(nodes, found...), p.Bytes+size
+	}
+	p.Files = len(nodes)
+	if err := os.MkdirAll(c.dir, 0o700); err != nil {
+		return p, err
+	}
+	if err := room(c.dir, p.Bytes, p.Files); err != nil {
+		return p, err
+	}
+	tmp, lock, err := makeLocked(c.dir, newPrefix)
+	if err != nil {
+		return p, err
+	}
+	defer lock.Close()
+	if err := fill(ctx, tmp, &p.Info, nodes); err != nil {
+		return p, errors.Join(err, removeAll(tmp))
+	}
+	err = os.Rename(tmp, final)
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, unix.ENOTEMPTY) {
+		p.Lost = true
+		return p, removeAll(tmp)
+	}
+	if err != nil {
+		return p, errors.Join(err, removeAll(tmp))
+	}
+	return p, nil
+}
+
+// fill writes an entry. Nothing is synced: after a power failure the hashes do not fit, and
+// the entry is removed when it is looked at.
+func fill(ctx context.Context, dir string, info *Info, nodes []node) error {
+	if err := os.Mkdir(filepath.Join(dir, treeDir), 0o700); err != nil {
+		return err
+	}
+	c := copier{
+		store: true, to: stored(dir),
+		from: func(n node) string { return filepath.Join(info.Inputs.Dirs[n.Dir], string(n.Path)) },
+	}
+	if err := c.copy(ctx, nodes); err != nil {
+		return err
+	}
+	var list bytes.Buffer
+	w := json.NewEncoder(&list)
+	for _, n := range nodes {
+		if err := w.Encode(n); err != nil {
+			return err
+		}
+	}
+	sum := sha256.Sum256(list.Bytes())
+	info.FilesHash = hex.EncodeToString(sum[:])
+	if err := os.WriteFile(filepath.Join(dir, filesFile), list.Bytes(), 0o600); err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(info, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, infoFile), append(b, '\n'), 0o600)
+}
+
+// stored is where an entry keeps a node.
+func stored(dir string) func(node) string {
+	return func(n node) string {
+		return filepath.Join(dir, treeDir, strconv.Itoa(n.Dir), string(n.Path))
+	}
+}
+
+// room refuses to fill a disk that the job and its journal need.
+func room(dir string, size int64, files int) error {
+	const spare = 256 << 20
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return nil // then writing will tell
+	}
+	free := int64(st.Bavail) * int64(st.Bsize)
+	if need := size + int64(files)*4096 + spare; free < need {
+		return fmt.Errorf("%s has %d MiB free and the copy would need %d MiB", dir, free>>20, need>>20)
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// readerPatience is how long a reader waits for somebody who looks whether an entry can
+// be removed, or who has just published it: both take moments.
+const readerPatience = 2 * time.Second
+
+// errGone says that a directory lost its name while its lock was waited for.
+var errGone = errors.New("it was removed meanwhile")
+
+// lockDir opens a directory and locks it, waiting no longer than atMost. The lock ends when
+// the file is closed.
+func lockDir(ctx context.Context, dir string, how int, atMost time.Duration) (*os.File, error) {
+	f, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := flock(ctx, f, how, atMost); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	have, err := f.Stat()
+	if err == nil {
+		var now os.FileInfo
+		if now, err = os.Lstat(dir); err == nil && os.SameFile(have, now) {
+			return f, nil
+		}
+	}
+	_ = f.Close()
+	return nil, errGone
+}
+
+func flock(ctx context.Context, f *os.File, how int, atMost time.Duration) error {
+	deadline := time.Now().Add(atMost)
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, unix.EINTR):
+			continue
+		case !errors.Is(err, unix.EWOULDBLOCK):
+			return fmt.Errorf("lock %s: %w", f.Name(), err)
+		case !time.Now().Before(deadline):
+			return fmt.Errorf("%s: %w", f.Name(), errInUse)
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// makeLocked makes a directory of a fresh name in parent and locks it. Somebody who clears
+// away leftovers may be between the two, so it is tried again.
+func makeLocked(parent, pattern string) (string, *os.File, error) {
+	for range 10 {
+		dir, err := os.MkdirTemp(parent, pattern)
+		if err != nil {
+			return "", nil, err
+		}
+		lock, err := lockDir(context.Background(), dir, unix.LOCK_EX, 0)
+		if err == nil {
+			return dir, lock, nil
+		}
+		if !errors.Is(err, errGone) && !errors.Is(err, errInUse) && !errors.Is(err, os.ErrNotExist) {
+			return "", nil, errors.Join(err, os.Remove(dir))
+		}
+	}
+	return "", nil, fmt.Errorf("%s: somebody removes every new directory", parent)
+}
+
+// leftover removes a directory that nobody has locked: its maker is gone.
+func leftover(dir string) bool {
+	lock, err := lockDir(context.Background(), dir, unix.LOCK_EX, 0)
+	if err != nil {
+		return false
+	}
+	defer lock.Close()
+	return removeAll(dir) == nil
+}

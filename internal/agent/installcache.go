@@ -1,0 +1,212 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"stint.dev/stint/internal/agent/cache"
+	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/job"
+)
+
+const (
+	// askLimit bounds the time that an interpreter may take to say its version.
+	askLimit = 5 * time.Second
+	// mostAnswer bounds what is read of it.
+	mostAnswer = 4 << 10
+)
+
+// keepable is what the install steps of this attempt may leave in the cache.
+type keepable struct {
+	store  *cache.Cache
+	inputs cache.Inputs
+}
+
+// reuseInstall puts in place what the install steps would make, if an earlier run has made
+// the same; then it returns true. What goes wrong becomes a note, and the steps run as
+// they would without a cache.
+func (a *attempt) reuseInstall(ctx context.Context) (*keepable, bool) {
+	c := a.cfg
+	if len(c.InstallCache) == 0 || len(c.Install) == 0 {
+		return nil, false
+	}
+	if c.StateDir == "" {
+		a.rec.note(-1, "the install cache is not used: "+errNoStateDir.Error())
+		return nil, false
+	}
+	a.back.start(ctx) // a large copy must not look like a dead agent
+	k := &keepable{store: cache.Open(c.StateDir)}
+	var used *cache.Info
+	err := a.meanwhile(ctx, func(ctx context.Context) (err error) {
+		if k.inputs, err = a.inputs(ctx); err != nil {
+			return err
+		}
+		used, err = k.restore(ctx)
+		return err
+	})
+	var damaged *cache.DamagedError
+	switch {
+	case errors.As(err, &damaged):
+		a.rec.note(-1, err.Error()+"; the install steps run")
+		return k, false
+	case err != nil:
+		if a.stop.cause == nil {
+			a.rec.note(-1, "the install cache is not used: "+err.Error())
+		}
+		return nil, false
+	case used == nil:
+		a.rec.note(-1, "nothing in the install cache for key "+cache.Short(k.inputs.Key()))
+		return k, false
+	}
+	text := fmt.Sprintf("install steps skipped: cache hit %s from %s (%d files, %s)",
+		cache.Short(used.Key), used.CreatedAt.Local().Format("2006-01-02 15:04:05 -0700"), used.Files, job.Bytes(used.Bytes))
+	a.rec.note(-1, text)
+	c.Say(text)
+	return nil, true
+}
+
+// restore returns nil when the cache has nothing.
+func (k *keepable) restore(ctx context.Context) (*cache.Info, error) {
+	entry, err := k.store.Find(ctx, k.inputs.Key())
+	if err != nil || entry == nil {
+		return nil, err
+	}
+	defer entry.Close()
+	if err := entry.Restore(ctx); err != nil {
+		return nil, err
+	}
+	return &entry.Info, nil
+}
+
+// keepInstall gives what the install steps made to the cache. It comes before the command,
+// which may write there.
+func (a *attempt) keepInstall(ctx context.Context, k *keepable) {
+	if k == nil || a.stop.cause != nil {
+		return
+	}
+	var done cache.Published
+	begun := time.Now()
+	err := a.meanwhile(ctx, func(ctx context.Context) (err error) {
+		if name := k.inputs.Changed(a.cfg.Dir); name != "" {
+			return fmt.Errorf("the lock file %s changed during the install", name)
+		}
+		done, err = k.store.Publish(ctx, k.inputs)
+		return err
+	})
+	switch {
+	case err != nil && a.stop.cause == nil:
+		a.rec.note(-1, "what the install steps made was not kept: "+err.Error())
+	case err == nil && done.Lost:
+		a.rec.note(-1, "another run has kept the same install under key "+cache.Short(done.Key))
+	case err == nil:
+		a.rec.note(-1, fmt.Sprintf("kept for other runs under key %s: %d files, %s, in %s",
+			cache.Short(done.Key), done.Files, job.Bytes(done.Bytes), time.Since(begun).Round(time.Millisecond)))
+	}
+}
+
+// meanwhile does work of the agent's own between steps, and acts on wishes to stop. It ends
+// with the work's end, which a stop and the install's time limit bring about.
+func (a *attempt) meanwhile(ctx context.Context, work func(context.Context) error) error {
+	left := orNever(a.cfg.InstallTimeout) - time.Since(a.begun)
+	workCtx, cancel := context.WithTimeoutCause(ctx, left, errors.New("the time for installing is over"))
+	defer cancel()
+	result := make(chan error, 1)
+	go func() { result <- work(workCtx) }()
+	canceled := ctx.Done()
+	for {
+		select {
+		case err := <-result:
+			if errors.Is(err, context.DeadlineExceeded) {
+				return context.Cause(workCtx)
+			}
+			return err
+		case sig := <-a.cfg.Signals:
+			if sig == syscall.SIGINT || sig == syscall.SIGTERM {
+				a.signal(sig)
+			}
+		case cause := <-a.asked:
+			a.begin(cause)
+		case <-canceled:
+			canceled = nil
+			a.begin(job.StopCause{Reason: job.AgentStopped})
+		}
+		if a.stop.cause != nil {
+			cancel()
+		}
+	}
+}
+
+// inputs gathers what decides the install's result.
+func (a *attempt) inputs(ctx context.Context) (cache.Inputs, error) {
+	c := a.cfg
+	in, err := cache.Gather(cache.Request{
+		WorkDir: c.Dir, LockFiles: c.InstallCache, Dirs: c.CacheDirs, Install: c.Install, Env: a.env,
+	})
+	if err != nil {
+		return in, err
+	}
+	for _, q := range cache.Questions(c.Install, in.Dirs) {
+		i := cache.Interpreter{Name: q.Name}
+		path, found := process.LookPath(q.Args[0], c.Dir, a.env)
+		if found {
+			i.Path = path
+			if i.Version, err = a.answerOf(ctx, q.Args); err != nil {
+				return in, fmt.Errorf("the version of %s is not known: %w", q.Name, err)
+			}
+		}
+		in.Interpreters = append(in.Interpreters, i)
+	}
+	return in, nil
+}
+
+// answerOf runs an interpreter among the job's processes and returns what it says. One that
+// cannot do its work says so in its exit code, which is an answer too.
+func (a *attempt) answerOf(ctx context.Context, args []string) (string, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	proc, err := a.group.Start(process.Spec{Args: args, Dir: a.cfg.Dir, Env: a.env, Stdout: w, Stderr: w})
+	_ = w.Close()
+	if err != nil {
+		return "cannot be started", nil
+	}
+	timer := time.NewTimer(askLimit)
+	defer timer.Stop()
+	answer := make(chan string, 1)
+	_ = r.SetReadDeadline(time.Now().Add(askLimit)) // a pipe that cannot have one ends with its writers
+	go func() {
+		b, _ := io.ReadAll(io.LimitReader(r, mostAnswer)) // cut off by the deadline: what came counts
+		_, _ = io.Copy(io.Discard, r)
+		answer <- string(b)
+	}()
+	select {
+	case <-proc.Done():
+	case <-timer.C:
+		err = fmt.Errorf("%s did not answer within %s", strings.Join(args, " "), askLimit)
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = proc.Signal(syscall.SIGKILL) // the wait tells
+		<-proc.Done()
+		_ = r.SetReadDeadline(time.Now())
+	}
+	text := <-answer
+	if err != nil {
+		return "", err
+	}
+	exit := proc.Exit()
+	a.meter.stepEnded(exit)
+	if exit.Code != 0 || exit.Signal != "" {
+		return fmt.Sprintf("failed with %d%s", exit.Code, exit.Signal), nil
+	}
+	return cache.Version(text), nil
+}

@@ -1,0 +1,209 @@
+package agentcmd
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"stint.dev/stint/internal/agent"
+	"stint.dev/stint/internal/agent/cache"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/job"
+)
+
+// installCache fills in what of the install is cached. Options that make no sense together,
+// or would replace what nobody wants replaced, are refused before anything starts.
+func installCache(c *agent.Config, opts *option.Set) error {
+	c.InstallCache, c.CacheDirs = opts.List("install-cache"), opts.List("cache-dir")
+	switch files, dirs := len(c.InstallCache), len(c.CacheDirs); {
+	case files == 0 && dirs == 0:
+		return nil
+	case files == 0:
+		return option.Usagef("--cache-dir needs --install-cache FILE: the lock file that decides what is in the directory")
+	case dirs == 0:
+		return option.Usagef("--install-cache needs --cache-dir DIR: the directory that the install steps make, such as node_modules or .venv")
+	case len(c.Install) == 0:
+		return option.Usagef("--install-cache needs --install CMD: there is nothing to cache without install steps")
+	}
+	for _, f := range c.InstallCache {
+		if f == "" {
+			return option.Usagef("--install-cache: an empty name is no file")
+		}
+	}
+	r := cache.Request{WorkDir: c.Dir, LockFiles: c.InstallCache, Dirs: c.CacheDirs}
+	if err := r.Check(c.StateDir); err != nil {
+		return option.Usagef("--cache-dir: %v", err)
+	}
+	return nil
+}
+
+// cacheCommand shows and clears the install cache of this host.
+func (a *agentProgram) cacheCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "cache",
+		Short: "List or prune the install cache of this host",
+		Long: `List or prune the install cache of this host: what install steps made, kept by
+stint run --install-cache FILE --cache-dir DIR for the next run that would make the same.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return option.Usagef("there is no command %q; %s list shows the entries, %s prune removes them", "cache "+args[0], cmd.CommandPath(), cmd.CommandPath())
+			}
+			return cmd.Help()
+		},
+	}
+	cmd.AddCommand(a.cacheList(), a.cachePrune())
+	return cmd
+}
+
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return option.Usagef("unexpected argument %q: %s takes options only", args[0], cmd.CommandPath())
+	}
+	return nil
+}
+
+// cached is an entry as JSON.
+type cached struct {
+	Key       string        `json:"key"`
+	Bytes     int64         `json:"bytes"`
+	Files     int           `json:"files"`
+	CreatedAt *time.Time    `json:"created_at,omitempty"`
+	UsedAt    time.Time     `json:"used_at"`
+	Inputs    *cache.Inputs `json:"inputs,omitempty"`
+	Damaged   string        `json:"damaged,omitempty"`
+}
+
+func cachedList(list []cache.Listed) []cached {
+	out := make([]cached, 0, len(list))
+	for _, l := range list {
+		c := cached{Key: l.Key, Bytes: l.Bytes, Files: l.Files, UsedAt: l.UsedAt, Damaged: l.Damaged}
+		if l.Damaged == "" {
+			c.CreatedAt, c.Inputs = &l.CreatedAt, &l.Inputs
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+func (a *agentProgram) openCache() (*cache.Cache, error) {
+	dir, err := a.StateDir()
+	if err != nil {
+		return nil, err
+	}
+	return cache.Open(dir), nil
+}
+
+func (a *agentProgram) cacheList() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "list [flags]", Short: "List what the install cache holds, what was used last first", Args: noArguments,
+	}
+	opts := option.Register(cmd.Flags(), []option.Option{
+		{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
+	})
+	cmd.RunE = func(*cobra.Command, []string) error {
+		if err := opts.Resolve(a.Getenv); err != nil {
+			return err
+		}
+		c, err := a.openCache()
+		if err != nil {
+			return err
+		}
+		entries, unfinished, err := c.List()
+		if err != nil {
+			return err
+		}
+		if opts.On("json") {
+			return a.PrintJSON(map[string]any{"dir": c.Dir(), "entries": cachedList(entries), "unfinished": len(unfinished)})
+		}
+		if len(unfinished) > 0 {
+			a.Say("%d unfinished: being made, or left by an agent that died; prune removes what is left over", len(unfinished))
+		}
+		if len(entries) == 0 {
+			a.Say("the install cache at %s is empty", c.Dir())
+			return nil
+		}
+		return console.WriteAll(a.Out, a.cacheTable(entries, time.Now()))
+	}
+	return cmd
+}
+
+func (a *agentProgram) cacheTable(entries []cache.Listed, now time.Time) string {
+	s := a.StyleFor(a.Out)
+	var rows [][]console.Cell
+	for _, l := range entries {
+		made := console.T(strings.Join(append(baseNames(l.Inputs.Dirs), l.Inputs.Install...), "; "))
+		created := console.Ago(l.CreatedAt, now)
+		if l.Damaged != "" {
+			made, created = console.P("damaged: "+l.Damaged, s.Red), "?"
+		}
+		rows = append(rows, []console.Cell{
+			console.P(cache.Short(l.Key), s.Bold), console.R(job.Bytes(l.Bytes)), console.R(fmt.Sprint(l.Files)),
+			console.R(created), console.R(console.Ago(l.UsedAt, now)), made,
+		})
+	}
+	return console.Table([]string{"KEY", "SIZE", "FILES", "CREATED", "USED", "MADE BY"}, rows, a.Width(a.Out), s)
+}
+
+func baseNames(paths []string) []string {
+	out := make([]string, 0, len(paths))
+	for _, p := range paths {
+		out = append(out, filepath.Base(p))
+	}
+	return out
+}
+
+func (a *agentProgram) cachePrune() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "prune [flags]",
+		Short: "Remove entries of the install cache",
+		Long: `Remove entries of the install cache. Without a choice, only what is damaged or was left by
+agents that died goes. An entry that a run reads at this moment stays.`,
+		Example: `  stint cache prune --older-than 30d --max-size 20G`,
+		Args:    noArguments,
+	}
+	opts := option.Register(cmd.Flags(), []option.Option{
+		{FlagOnly: true, Name: "older-than", Kind: option.Duration, Value: "D", Help: "remove what no run has used for this long"},
+		{FlagOnly: true, Name: "max-size", Kind: option.Size, Value: "SIZE", Help: "then remove the longest unused until the rest is no larger than this"},
+		{FlagOnly: true, Name: "all", Kind: option.Switch, Help: "remove everything"},
+		{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
+	})
+	cmd.RunE = func(*cobra.Command, []string) error {
+		if err := opts.Resolve(a.Getenv); err != nil {
+			return err
+		}
+		choice := cache.Choice{All: opts.On("all"), OlderThan: opts.Duration("older-than"), MaxBytes: opts.Size("max-size")}
+		if opts.Given("max-size") && choice.MaxBytes <= 0 || opts.Given("older-than") && choice.OlderThan <= 0 {
+			return option.Usagef("--older-than and --max-size need more than nothing; --all removes everything")
+		}
+		c, err := a.openCache()
+		if err != nil {
+			return err
+		}
+		p, err := c.Prune(choice, time.Now())
+		if err != nil {
+			return err
+		}
+		return a.printPruned(p, opts.On("json"))
+	}
+	return cmd
+}
+
+func (a *agentProgram) printPruned(p cache.Pruned, asJSON bool) error {
+	if asJSON {
+		return a.PrintJSON(map[string]any{
+			"removed": cachedList(p.Removed), "in_use": cachedList(p.InUse), "leftover": p.Leftover, "kept": p.Kept,
+		})
+	}
+	var freed int64
+	for _, l := range p.Removed {
+		freed += l.Bytes
+	}
+	text := fmt.Sprintf("removed %d entries (%s) and %d leftovers; %d kept", len(p.Removed), job.Bytes(freed), p.Leftover, p.Kept)
+	if len(p.InUse) > 0 {
+		text += fmt.Sprintf("; %d in use left alone", len(p.InUse))
+	}
+	return console.WriteAll(a.Out, text+"\n")
+}
