@@ -85,7 +85,11 @@ fuzz: ## Fuzz the journal's readers and the server's fold, each for FUZZTIME (10
 	@$(GO) test ./internal/index -run '^$$' -fuzz '^FuzzFold$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 
 .PHONY: bench
-bench: ## Run the benchmarks
+bench: ## Measure the agent against its yardsticks; ARGS='-only startup' for one
+	$(GO) run ./internal/bench $(ARGS)
+
+.PHONY: bench-go
+bench-go: ## Run the Go benchmarks of the packages
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: clean

@@ -26,9 +26,9 @@ var table = []row{
 	{"journal", "job", "", "the format needs the words, and nothing else"},
 	{"client", "job", "", "programs outside the repository import it: words and the standard library"},
 
-	{"internal/agent", "job journal internal/agent/notify internal/agent/process internal/agent/process/terminal internal/agent/sample internal/agent/spool internal/agent/stall", "github.com/cenkalti/backoff/v7 golang.org/x/sys", "wires its three parts; the server is an interface that cli joins"},
-	{"internal/agent/notify", "", "golang.org/x/sys", "a socket and the words on it; knows nothing of runs"},
+	{"internal/agent", "job journal internal/agent/cache internal/agent/notify internal/agent/process internal/agent/process/terminal internal/agent/sample internal/agent/spool internal/agent/stall", "github.com/cenkalti/backoff/v7 golang.org/x/sys", "wires its three parts; the server is an interface that cli joins"},
 	{"internal/agent/cache", "", "golang.org/x/sync golang.org/x/sys", "files and locks; it knows nothing of runs, so that list and prune need none"},
+	{"internal/agent/notify", "", "golang.org/x/sys", "a socket and the words on it; knows nothing of runs"},
 	{"internal/agent/process", "job internal/agent/process/procfs", "golang.org/x/sys", "system calls and facts about an ending"},
 	{"internal/agent/process/procfs", "", "golang.org/x/sys", "reads files of the kernel and knows nothing of Stint"},
 	{"internal/agent/process/terminal", "", "golang.org/x/sys golang.org/x/term", "pseudo-terminals and the caller's own: system calls, and nothing of Stint"},
@@ -50,6 +50,10 @@ var table = []row{
 	{"internal/cli/agentcmd", "job journal client internal/agent internal/agent/cache internal/agent/process internal/agent/sample internal/agent/spool internal/cli/option internal/cli/console", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sys golang.org/x/term", "the commands of stint-agent: links no server, no store and no page"},
 	{"internal/cli", "job journal client internal/agent internal/server internal/health internal/notify internal/store internal/index internal/web internal/demo internal/cli/agentcmd internal/cli/option internal/cli/console", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sync golang.org/x/sys golang.org/x/term", "joins all the parts"},
 	{"internal/e2e", "job client", "", "drives the real programs from outside; tests only"},
+
+	{"internal/bench", "", "", "measures the built programs from outside; no product links it"},
+	{"internal/bench/wrapper", "", "", "the yardstick must not share what it measures"},
+	{"internal/bench/printer", "", "", "a job that prints"},
 
 	{"cmd/stint", "internal/cli", "", "os.Exit(cli.Main(…)) and nothing else"},
 	{"cmd/stint-agent", "internal/cli/agentcmd", "", "the same with the agent's commands only"},
@@ -95,14 +99,14 @@ var places = []struct {
 	where []string
 	why   string
 }{
-	{"os/exec", nil, "processes are made in internal/agent/process, with containment"},
+	{"os/exec", []string{"internal/bench"}, "processes are made in internal/agent/process, with containment; the benchmarks' yardstick is without"},
 	{"database/sql", []string{"internal/store"}, "one package knows SQL"},
 	{"modernc.org/sqlite", []string{"internal/store"}, "one package knows the drivers"},
 	{"github.com/jackc/pgx/v5", []string{"internal/store"}, "one package knows the drivers"},
 	{"os.Getenv", []string{"internal/cli", "cmd"}, "the environment is read where options are"},
 	{"os.LookupEnv", []string{"internal/cli", "cmd"}, "the environment is read where options are"},
-	{"os.Args", []string{"internal/cli", "cmd"}, "arguments are read where options are"},
-	{"os.Exit", []string{"internal/cli", "cmd"}, "whoever exits skips everybody's clean-up"},
+	{"os.Args", []string{"internal/cli", "cmd", "internal/bench"}, "arguments are read where options are"},
+	{"os.Exit", []string{"internal/cli", "cmd", "internal/bench"}, "whoever exits skips everybody's clean-up"},
 	{"log.Fatal", nil, "whoever exits skips everybody's clean-up"},
 	{"os/signal", []string{"internal/cli"}, "signals have one owner"},
 	{"testing", nil, "production code does not link the test library"},
