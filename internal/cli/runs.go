@@ -67,10 +67,14 @@ func (p *program) runsTable(runs []job.Run, now time.Time) string {
 	s := p.StyleFor(p.Out)
 	var rows [][]console.Cell
 	for _, r := range runs {
+		cpu, peak := "-", "-"
+		if measured(r) {
+			cpu, peak = fmt.Sprintf("%.1f s", r.Usage.CPUSeconds), job.Bytes(r.Usage.PeakMemoryBytes)
+		}
 		rows = append(rows, []console.Cell{
 			console.P(runName(r), s.Bold), console.StateCell(r.State, s), healthCell(r, s),
 			console.T(startedText(r, now)), console.R(durationText(r, now)),
-			console.R(fmt.Sprintf("%.1f s", r.Usage.CPUSeconds)), console.R(job.Bytes(r.Usage.PeakMemoryBytes)),
+			console.R(cpu), console.R(peak),
 			console.T(r.Host), console.P(shortID(r.ID), s.Muted), console.T(r.Command),
 		})
 	}

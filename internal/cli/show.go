@@ -104,7 +104,9 @@ func runFacts(r job.Run, now time.Time) [][2]string {
 	if r.LastHeartbeatAt != nil && !r.State.Terminal() {
 		add("heard", console.Ago(*r.LastHeartbeatAt, now))
 	}
-	add("used", fmt.Sprintf("%.2f s of CPU, at most %s of memory", r.Usage.CPUSeconds, job.Bytes(r.Usage.PeakMemoryBytes)))
+	if measured(r) {
+		add("used", fmt.Sprintf("%.2f s of CPU, at most %s of memory", r.Usage.CPUSeconds, job.Bytes(r.Usage.PeakMemoryBytes)))
+	}
 	add("output", outputText(r))
 	add("status", r.Status)
 	if r.Cancel != nil {
@@ -121,6 +123,9 @@ func runFacts(r job.Run, now time.Time) [][2]string {
 	add("labels", strings.Join(keys, " "))
 	return facts
 }
+
+// measured reports whether anybody measured the run: a client of the two-call wire cannot.
+func measured(r job.Run) bool { return r.Usage.CPUSeconds > 0 || r.Usage.PeakMemoryBytes > 0 }
 
 func outputText(r job.Run) string {
 	text := fmt.Sprintf("%s, %s", console.Count(r.Output.Lines, "line"), job.Bytes(r.Output.Bytes))
