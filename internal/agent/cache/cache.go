@@ -49,6 +49,7 @@ func (c *Cache) Dir() string { return c.dir }
 type Info struct {
 	Key       string    `json:"key"`
 	Inputs    Inputs    `json:"inputs"`
+	Commands  []string  `json:"commands"` // the install steps, for people
 	CreatedAt time.Time `json:"created_at"`
 	Files     int       `json:"files"`      // files, symbolic links and directories
 	Bytes     int64     `json:"bytes"`      // of file contents

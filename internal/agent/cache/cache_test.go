@@ -35,7 +35,7 @@ func childMain() int {
 	}
 	fmt.Println("ready")
 	_, _ = os.Stdin.Read(make([]byte, 1)) // all begin together
-	p, err := Open(os.Args[1]).Publish(context.Background(), in)
+	p, err := Open(os.Args[1]).Publish(context.Background(), in, nil)
 	fmt.Println("lost", p.Lost, err)
 	if err != nil {
 		return 1
@@ -105,7 +105,7 @@ func (p place) inputs() Inputs {
 
 func (p place) publish() Published {
 	p.t.Helper()
-	done, err := p.cache.Publish(p.t.Context(), p.inputs())
+	done, err := p.cache.Publish(p.t.Context(), p.inputs(), []string{"make it"})
 	p.do(err)
 	return done
 }
@@ -223,7 +223,7 @@ func TestDamagedEntriesAreRemovedAndNeverUsed(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return os.WriteFile(file(infoFile)(dir), []byte(strings.ReplaceAll(string(text), "make it", "make that")), 0o600)
+			return os.WriteFile(file(infoFile)(dir), []byte(strings.Replace(string(text), `"arch": "`, `"arch": "x`, 1)), 0o600)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -378,7 +378,7 @@ func TestWhatCannotBeKept(t *testing.T) {
 		p := newPlace(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := p.cache.Publish(ctx, p.inputs()); !errors.Is(err, context.Canceled) {
+		if _, err := p.cache.Publish(ctx, p.inputs(), nil); !errors.Is(err, context.Canceled) {
 			t.Errorf("error %v", err)
 		}
 		wantEmpty(t, p)
@@ -387,7 +387,7 @@ func TestWhatCannotBeKept(t *testing.T) {
 
 func wantNoEntry(t *testing.T, p place, why string) {
 	t.Helper()
-	if _, err := p.cache.Publish(t.Context(), p.inputs()); err == nil || !strings.Contains(err.Error(), why) {
+	if _, err := p.cache.Publish(t.Context(), p.inputs(), nil); err == nil || !strings.Contains(err.Error(), why) {
 		t.Errorf("error %v, want one with %q", err, why)
 	}
 	wantEmpty(t, p)

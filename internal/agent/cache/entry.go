@@ -80,9 +80,10 @@ type Published struct {
 	Lost bool // another agent was faster; its entry holds the same
 }
 
-// Publish keeps the directories that inputs name, as they are now.
-func (c *Cache) Publish(ctx context.Context, in Inputs) (Published, error) {
-	p := Published{Info: Info{Key: in.Key(), Inputs: in, CreatedAt: time.Now().UTC()}}
+// Publish keeps the directories that inputs name, as they are now. The commands are written
+// down for people: secrets must be masked in them.
+func (c *Cache) Publish(ctx context.Context, in Inputs, commands []string) (Published, error) {
+	p := Published{Info: Info{Key: in.Key(), Inputs: in, Commands: commands, CreatedAt: time.Now().UTC()}}
 	final := filepath.Join(c.dir, p.Key)
 	if _, err := os.Lstat(final); err == nil {
 		p.Lost = true

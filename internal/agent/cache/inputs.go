@@ -21,7 +21,7 @@ const format = 1
 // Inputs is everything that decides what install steps make; the key is its hash.
 type Inputs struct {
 	Format       int           `json:"format"`
-	Install      []string      `json:"install"` // in order
+	Install      []string      `json:"install"` // SHA-256 of each command, in order
 	LockFiles    []Hashed      `json:"lock_files"`
 	Interpreters []Interpreter `json:"interpreters"`
 	Environment  []Hashed      `json:"environment"`
@@ -63,7 +63,10 @@ type Request struct {
 
 // Gather reads what the request names. The caller adds the interpreters.
 func Gather(r Request) (Inputs, error) {
-	in := Inputs{Format: format, Install: r.Install, Environment: environment(r.Env), Platform: platform()}
+	in := Inputs{Format: format, Environment: environment(r.Env), Platform: platform()}
+	for _, cmd := range r.Install {
+		in.Install = append(in.Install, hashText(cmd)) // it may hold a secret
+	}
 	var err error
 	if in.Dirs, err = r.dirs(); err != nil {
 		return in, err
@@ -95,8 +98,7 @@ func (in Inputs) Key() string {
 	if err != nil {
 		panic("cache: inputs are plain strings and numbers: " + err.Error()) // only a programmer can cause it
 	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
+	return hashText(string(b))
 }
 
 // Check refuses directories that must not be replaced as a whole.
@@ -105,17 +107,18 @@ func (r Request) Check(stateDir string) error {
 	if err != nil {
 		return err
 	}
-	keep := map[string]string{resolve(r.WorkDir): "the working directory"}
+	type kept struct{ path, what string }
+	keep := []kept{{resolve(r.WorkDir), "the working directory"}}
 	if stateDir != "" {
-		keep[resolve(stateDir)] = "the state directory"
+		keep = append(keep, kept{resolve(stateDir), "the state directory"})
 	}
 	for _, f := range r.LockFiles {
-		keep[resolve(absolute(r.WorkDir, f))] = "the lock file " + f
+		keep = append(keep, kept{resolve(absolute(r.WorkDir, f)), "the lock file " + f})
 	}
 	for i, d := range dirs {
-		for path, what := range keep {
-			if within(path, d) {
-				return fmt.Errorf("%s holds %s; a cached directory is replaced as a whole, so name one that only the install steps write", r.Dirs[i], what)
+		for _, k := range keep {
+			if within(k.path, d) {
+				return fmt.Errorf("%s holds %s; a cached directory is replaced as a whole, so name one that only the install steps write", r.Dirs[i], k.what)
 			}
 		}
 		for k, other := range dirs {
@@ -181,6 +184,11 @@ func hashFile(path string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
+func hashText(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
+
 // read by package managers and compilers: variables that change what an install makes.
 var (
 	readNames    = []string{"NODE_ENV", "CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "GOFLAGS", "VIRTUAL_ENV"}
@@ -195,8 +203,7 @@ func environment(env []string) []Hashed {
 		name, value, _ := strings.Cut(kv, "=")
 		upper := strings.ToUpper(name)
 		if slices.Contains(readNames, upper) || slices.ContainsFunc(readPrefixes, func(p string) bool { return strings.HasPrefix(upper, p) }) {
-			sum := sha256.Sum256([]byte(value))
-			last[name] = hex.EncodeToString(sum[:])
+			last[name] = hashText(value)
 		}
 	}
 	out := make([]Hashed, 0, len(last))

@@ -72,6 +72,7 @@ type cached struct {
 	Files     int           `json:"files"`
 	CreatedAt *time.Time    `json:"created_at,omitempty"`
 	UsedAt    time.Time     `json:"used_at"`
+	Commands  []string      `json:"commands,omitempty"`
 	Inputs    *cache.Inputs `json:"inputs,omitempty"`
 	Damaged   string        `json:"damaged,omitempty"`
 }
@@ -81,7 +82,7 @@ func cachedList(list []cache.Listed) []cached {
 	for _, l := range list {
 		c := cached{Key: l.Key, Bytes: l.Bytes, Files: l.Files, UsedAt: l.UsedAt, Damaged: l.Damaged}
 		if l.Damaged == "" {
-			c.CreatedAt, c.Inputs = &l.CreatedAt, &l.Inputs
+			c.CreatedAt, c.Commands, c.Inputs = &l.CreatedAt, l.Commands, &l.Inputs
 		}
 		out = append(out, c)
 	}
@@ -134,7 +135,7 @@ func (a *agentProgram) cacheTable(entries []cache.Listed, now time.Time) string 
 	s := a.StyleFor(a.Out)
 	var rows [][]console.Cell
 	for _, l := range entries {
-		made := console.T(strings.Join(append(baseNames(l.Inputs.Dirs), l.Inputs.Install...), "; "))
+		made := console.T(strings.Join(append(baseNames(l.Inputs.Dirs), l.Commands...), "; "))
 		created := console.Ago(l.CreatedAt, now)
 		if l.Damaged != "" {
 			made, created = console.P("damaged: "+l.Damaged, s.Red), "?"
