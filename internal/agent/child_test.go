@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // child is the command line of this test binary as another program; the variable
@@ -25,6 +26,9 @@ func childMain() int {
 		if _, err := os.Stdout.Write(randomBytes(mib << 20)); err != nil {
 			return 1
 		}
+		return 0
+	case "hang":
+		<-time.After(time.Minute)
 		return 0
 	case "tell":
 		return childTell()

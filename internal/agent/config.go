@@ -51,11 +51,13 @@ type Config struct {
 	NoOutputTimeout time.Duration // of silence on both streams
 	// NoProgressTimeout is of no output, no CPU, no IO and no word of the job.
 	NoProgressTimeout time.Duration
-	StopSignal        syscall.Signal // asks the job to end; default SIGTERM
-	StopGrace         time.Duration  // from the stop signal to the kill; default 10 s
-	HeartbeatPeriod   time.Duration  // until the server sets the pace; default 5 s (1 s for ReportTo)
-	SamplePeriod      time.Duration  // default 5 s
-	FlushTimeout      time.Duration  // for delivery after the end; default 30 s
+	// QuitFirst sends SIGQUIT before the stop signal when a limit was passed.
+	QuitFirst       bool
+	StopSignal      syscall.Signal // asks the job to end; default SIGTERM
+	StopGrace       time.Duration  // from the stop signal to the kill; default 10 s
+	HeartbeatPeriod time.Duration  // until the server sets the pace; default 5 s (1 s for ReportTo)
+	SamplePeriod    time.Duration  // default 5 s
+	FlushTimeout    time.Duration  // for delivery after the end; default 30 s
 
 	MemoryLimit int64   // bytes, 0 for none
 	CPULimit    float64 // cores, 0 for none

@@ -37,6 +37,7 @@ func (a *attempt) begin(cause job.StopCause) {
 	}
 	a.stop.cause = &cause
 	_ = a.rec.record(journal.TypeStopping, time.Now(), journal.Stopping{Reason: cause.Reason, By: cause.By, Why: why(cause)})
+	a.explain(cause)
 	a.stop.kill.Reset(a.cfg.StopGrace)
 	if err := a.group.Signal(a.cfg.StopSignal); err != nil {
 		a.rec.note(a.current, "the stop signal did not reach every process: "+err.Error())

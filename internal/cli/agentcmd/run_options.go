@@ -22,6 +22,7 @@ func RunRows() []option.Option {
 		{Name: "install-timeout", Kind: option.Duration, Value: "D", Help: "stop the job when the install steps together have run this long"},
 		{Name: "no-output-timeout", Kind: option.Duration, Value: "D", Help: "stop the job when it has printed nothing for this long"},
 		{Name: "no-progress-timeout", Kind: option.Duration, Value: "D", Help: "stop the job when it has printed nothing, used no CPU and done no IO for this long (docs/progress.md)"},
+		{Name: "quit-first", Kind: option.Switch, Help: "before the stop for a time limit, send SIGQUIT to the job's processes: Go and Java then print their stacks"},
 		{Name: "stop-signal", Value: "NAME", Default: "TERM", Help: "signal that asks the job's processes to end: TERM, INT, QUIT, HUP, USR1, USR2, ABRT, ALRM, WINCH or KILL"},
 		{Name: "stop-grace", Kind: option.Duration, Value: "D", Default: "10s", Help: "how long a job may take to end after the stop signal, before it is killed"},
 		{Name: "heartbeat-period", Kind: option.Duration, Value: "D", Default: "5s", Help: "how often to tell the server that the job lives"},

@@ -1,0 +1,157 @@
+// Package diagnose says what processes that seem stuck are doing: their state, what they
+// wait for in the kernel, their open sockets and files, and the CPU they use right now. It
+// only reads what the system shows to anybody with the agent's rights, and what cannot be
+// read is left out. It is text for a person; nothing decides on it.
+package diagnose
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"stint.dev/stint/internal/agent/process"
+)
+
+// Window is how long Notes looks at the CPU that is used.
+const Window = 200 * time.Millisecond
+
+const (
+	mostProcesses = 64
+	mostThreads   = 256 // of all processes together
+	mostOpen      = 6   // sockets, and files, that are named of a process
+	// mostNote and mostText bound one note and all of them, in bytes.
+	mostNote = 1900
+	mostText = 16 << 10
+)
+
+// Members lists the living processes of an attempt, as process.Group does.
+type Members func() ([]process.Member, error)
+
+// facts are what could be found out about one process. Empty means not known.
+type facts struct {
+	pid, parent int
+	name        string
+	state       byte
+	call        string // the system call that its main thread is in
+	on          string // what that call's descriptor is
+	wchan       string // the kernel's function in which it waits
+	threads     int
+	waits       map[string]int // system calls of its threads, when there are several
+	cpu         time.Duration  // since it began
+	cores       float64        // in the window; below 0 when not known
+	children    int
+	sockets     []string
+	files       []string
+	moreOpen    int  // sockets and files beyond those
+	denied      bool // the system keeps its calls and descriptors from us
+}
+
+var states = map[byte]string{
+	'R': "running", 'S': "sleeping", 'D': "waiting inside the kernel, cannot be interrupted (disk or network file system?)",
+	'T': "stopped by a signal", 't': "stopped by a debugger", 'I': "idle",
+}
+
+// text is one line about a process.
+func (f facts) text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s (pid %d, parent %d): ", f.name, f.pid, f.parent)
+	if s := states[f.state]; s != "" {
+		b.WriteString(s)
+	} else {
+		fmt.Fprintf(&b, "state %q", f.state)
+	}
+	if f.call != "" {
+		b.WriteString(", in " + f.call)
+		if f.on != "" {
+			b.WriteString(" on " + f.on)
+		}
+	}
+	if f.wchan != "" {
+		b.WriteString(", kernel function " + f.wchan)
+	}
+	fmt.Fprintf(&b, "; CPU %.2f s", f.cpu.Seconds())
+	if f.cores >= 0 {
+		fmt.Fprintf(&b, ", now %.0f %% of a core", 100*f.cores)
+	}
+	if f.threads > 1 {
+		fmt.Fprintf(&b, "; %d threads%s", f.threads, counted(f.waits))
+	}
+	if f.children > 0 {
+		fmt.Fprintf(&b, "; children: %d", f.children)
+	}
+	if len(f.sockets) > 0 {
+		b.WriteString("; sockets: " + strings.Join(f.sockets, ", "))
+	}
+	if len(f.files) > 0 {
+		b.WriteString("; files: " + strings.Join(f.files, ", "))
+	}
+	if f.moreOpen > 0 {
+		fmt.Fprintf(&b, "; %d more are open", f.moreOpen)
+	}
+	if f.denied {
+		b.WriteString("; the agent may not see its calls and descriptors")
+	}
+	return b.String()
+}
+
+// counted lists system calls by how many threads are in them.
+func counted(waits map[string]int) string {
+	if len(waits) == 0 {
+		return ""
+	}
+	calls := make([]string, 0, len(waits))
+	for call := range waits {
+		calls = append(calls, call)
+	}
+	sort.Slice(calls, func(i, j int) bool {
+		if waits[calls[i]] != waits[calls[j]] {
+			return waits[calls[i]] > waits[calls[j]]
+		}
+		return calls[i] < calls[j]
+	})
+	var parts []string
+	for _, call := range calls[:min(len(calls), 5)] {
+		parts = append(parts, fmt.Sprintf("%d in %s", waits[call], call))
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+// notes packs lines into notes of bounded size. all counts the processes there were.
+func notes(found []facts, all int) []string {
+	var out []string
+	note := fmt.Sprintf("diagnosis before the stop: %d process%s", all, map[bool]string{false: "es"}[all == 1])
+	total, told := len(note), 0
+	for _, f := range found {
+		line := clean(f.text())
+		if total += len(line) + 1; total > mostText {
+			break
+		}
+		if len(note)+1+len(line) > mostNote {
+			out, note = append(out, note), "diagnosis, continued"
+		}
+		note += "\n" + line
+		told++
+	}
+	if told < all {
+		note += fmt.Sprintf("\nand %d more that are not described", all-told)
+	}
+	return append(out, note)
+}
+
+// mostLine bounds a line, so that it fits into a note with a heading.
+const mostLine = 1800
+
+// clean makes a line of whatever names the job gave its files and programs.
+func clean(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	if len(s) > mostLine {
+		s = strings.ToValidUTF8(s[:mostLine], "") + "…"
+	}
+	return s
+}

@@ -1,0 +1,21 @@
+package diagnose
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// Notes names the processes: macOS lets no program without special rights see what another
+// one waits for.
+func Notes(_ context.Context, members Members) []string {
+	all, err := members()
+	if err != nil {
+		return []string{"no diagnosis before the stop: " + err.Error()}
+	}
+	var names []string
+	for _, m := range all[:min(len(all), mostProcesses)] {
+		names = append(names, fmt.Sprintf("%s pid %d (%s)", m.Name, m.PID, m.State))
+	}
+	return []string{clean(fmt.Sprintf("diagnosis before the stop: %d processes: %s. What they wait for is not known: on macOS the agent can only list them", len(all), strings.Join(names, ", ")))}
+}

@@ -1,0 +1,73 @@
+package agent
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+func TestDiagnosisBeforeTheStop(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux shows what a process waits for")
+	}
+	for name, set := range map[string]func(*Config){
+		"timeout":     func(c *Config) { c.Timeout = 300 * time.Millisecond },
+		"no output":   func(c *Config) { c.NoOutputTimeout = 300 * time.Millisecond },
+		"no progress": func(c *Config) { c.NoProgressTimeout = 300 * time.Millisecond },
+		"install timeout": func(c *Config) {
+			c.Install, c.InstallTimeout = c.Args[2:], 300*time.Millisecond
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newMemoryServer()
+			c, _ := config(t, s, "sleep 60 & mkfifo fifo; exec 5<>fifo; exec cat <&5")
+			set(&c)
+			got := Run(t.Context(), c)
+			v := s.read(t, testRun)
+			notes := strings.Join(v.notes, "\n")
+			if got.ExitCode != 124 || !strings.Contains(notes, "diagnosis before the stop: 2 processes") ||
+				!strings.Contains(notes, "sleep (pid ") || !strings.Contains(notes, "in read on fd 0: "+c.Dir+"/fifo") {
+				t.Errorf("result %+v, notes %q", got, notes)
+			}
+		})
+	}
+}
+
+func TestNoDiagnosisForACancel(t *testing.T) {
+	s := newMemoryServer()
+	c, _ := config(t, s, "echo ready; exec sleep 60")
+	c.HeartbeatPeriod, c.QuitFirst = 20*time.Millisecond, true
+	done := running(t, s, c)
+	s.set(func() { s.reply.Commands = []job.Command{{Kind: "cancel", By: "ada"}} })
+	got := result(t, done)
+	if notes := strings.Join(s.read(t, testRun).notes, "\n"); strings.Contains(notes, "diagnosis") || got.Outcome.Signal != "SIGTERM" {
+		t.Errorf("result %+v, notes %q", got, notes)
+	}
+}
+
+// This test binary is a Go program: SIGQUIT makes it print the stacks of its goroutines.
+func TestQuitFirst(t *testing.T) {
+	s := newMemoryServer()
+	c, _ := config(t, s, "")
+	c.Args, c.Env = child(), append(c.Env, "AGENT_TEST_CHILD=hang")
+	c.NoOutputTimeout, c.QuitFirst = 500*time.Millisecond, true
+	got := Run(t.Context(), c)
+	v := s.read(t, testRun)
+	if out := string(v.output[streamKey{0, job.Stderr}]); got.ExitCode != 124 || got.Outcome.Reason != job.NoOutput || !strings.Contains(out, "SIGQUIT") || !strings.Contains(out, "childMain") {
+		t.Errorf("result %+v, stderr %.1000q", got, out)
+	}
+}
+
+// A job that takes SIGQUIT and goes on still gets the stop signal, after a bounded pause.
+func TestQuitFirstIsNotTheStop(t *testing.T) {
+	s := newMemoryServer()
+	c, _ := config(t, s, "trap 'echo stacks' QUIT; trap 'echo stopping; exit 3' TERM; while :; do sleep 0.05; done")
+	c.Timeout, c.QuitFirst = 300*time.Millisecond, true
+	got := Run(t.Context(), c)
+	if out := string(s.read(t, testRun).output[streamKey{0, job.Stdout}]); got.Outcome.Reason != job.Timeout || out != "stacks\nstopping\n" {
+		t.Errorf("result %+v, stdout %q", got, out)
+	}
+}
