@@ -48,14 +48,11 @@ func Root(c *console.Console, version, name, short, long string) *cobra.Command 
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return option.Usagef("%v; %s --help lists the options", err, cmd.CommandPath())
 	})
-	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages |", fmt.Sprintf(".FlagUsagesWrapped %d |", helpWidth(c))))
+	root.SetUsageFunc(usage(c))
 	a := &agentProgram{Console: c, version: version}
 	root.AddCommand(a.run(), a.flush(), a.cacheCommand(), a.doctor(), a.versionCommand())
 	return root
 }
-
-// helpWidth is how wide help may be: the terminal, within what reads well.
-func helpWidth(c *console.Console) int { return min(max(c.Width(c.Out), 80), 110) }
 
 // Execute runs the command and tells its error. A command used wrongly exits with 2.
 func Execute(root *cobra.Command, c *console.Console, args []string) int {

@@ -1,0 +1,45 @@
+package agentcmd
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"stint.dev/stint/internal/cli/console"
+)
+
+// usage prints how a command is used, its options wrapped to the terminal. It stands here
+// because cobra's own does not wrap, and its templates would link text/template, which
+// alone makes stint-agent a fifth larger.
+func usage(c *console.Console) func(*cobra.Command) error {
+	return func(cmd *cobra.Command) error {
+		var b strings.Builder
+		b.WriteString("Usage:\n")
+		if cmd.Runnable() && !cmd.HasAvailableSubCommands() {
+			fmt.Fprintf(&b, "  %s\n", cmd.UseLine())
+		}
+		if cmd.HasAvailableSubCommands() {
+			fmt.Fprintf(&b, "  %s COMMAND [flags]\n", cmd.CommandPath())
+		}
+		if cmd.HasExample() {
+			fmt.Fprintf(&b, "\nExamples:\n%s\n", cmd.Example)
+		}
+		if cmd.HasAvailableSubCommands() {
+			b.WriteString("\nCommands:\n")
+			for _, sub := range cmd.Commands() {
+				if sub.IsAvailableCommand() && sub.Name() != "help" {
+					fmt.Fprintf(&b, "  %-10s  %s\n", sub.Name(), sub.Short)
+				}
+			}
+			fmt.Fprintf(&b, "\n%s COMMAND --help tells more about a command.\n", cmd.CommandPath())
+		}
+		if cmd.HasAvailableLocalFlags() && !cmd.HasAvailableSubCommands() {
+			fmt.Fprintf(&b, "\nFlags:\n%s", cmd.LocalFlags().FlagUsagesWrapped(helpWidth(c)))
+		}
+		return console.WriteAll(c.Out, b.String())
+	}
+}
+
+// helpWidth is how wide help may be: the terminal, within what reads well.
+func helpWidth(c *console.Console) int { return min(max(c.Width(c.Out), 80), 110) }
