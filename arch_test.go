@@ -26,9 +26,10 @@ var table = []row{
 	{"journal", "job", "", "the format needs the words, and nothing else"},
 	{"client", "job", "", "programs outside the repository import it: words and the standard library"},
 
-	{"internal/agent", "job journal internal/agent/cache internal/agent/diagnose internal/agent/notify internal/agent/process internal/agent/process/terminal internal/agent/sample internal/agent/spool internal/agent/stall", "github.com/cenkalti/backoff/v7 golang.org/x/sys", "wires its three parts; the server is an interface that cli joins"},
+	{"internal/agent", "job journal internal/agent/cache internal/agent/diagnose internal/agent/gpu internal/agent/notify internal/agent/process internal/agent/process/terminal internal/agent/sample internal/agent/spool internal/agent/stall", "github.com/cenkalti/backoff/v7 golang.org/x/sys", "wires its three parts; the server is an interface that cli joins"},
 	{"internal/agent/cache", "", "golang.org/x/sync golang.org/x/sys", "files and locks; it knows nothing of runs, so that list and prune need none"},
 	{"internal/agent/diagnose", "internal/agent/process internal/agent/process/procfs", "golang.org/x/sys", "reads what the kernel shows of processes, and writes text"},
+	{"internal/agent/gpu", "job", "", "pure: what nvidia-smi printed in, figures out"},
 	{"internal/agent/notify", "", "golang.org/x/sys", "a socket and the words on it; knows nothing of runs"},
 	{"internal/agent/process", "job internal/agent/process/procfs", "golang.org/x/sys", "system calls and facts about an ending"},
 	{"internal/agent/process/procfs", "", "golang.org/x/sys", "reads files of the kernel and knows nothing of Stint"},

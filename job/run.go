@@ -131,6 +131,18 @@ type Sample struct {
 	// Pressure is the share of the last 10 s, in percent, in which some task of the
 	// tree waited; nil where the system does not say (PSI, cgroup v2 only).
 	Pressure *Pressure `json:"pressure,omitempty"`
+	// GPUs are those of the host, whoever uses them; only in samples that have a new
+	// reading, and only where nvidia-smi is on the PATH.
+	GPUs []GPU `json:"gpus,omitempty"`
+}
+
+// GPU is what nvidia-smi says of one device.
+type GPU struct {
+	Index              int      `json:"index"`
+	Name               string   `json:"name"`
+	UtilizationPercent *float64 `json:"utilization_percent,omitempty"` // nil where it does not say
+	MemoryBytes        int64    `json:"memory_bytes"`
+	MemoryTotalBytes   int64    `json:"memory_total_bytes"`
 }
 
 // Pressure is the kernel's pressure stall information, "some avg10".

@@ -35,6 +35,7 @@ func (b *background) start(ctx context.Context) {
 	var meterCtx context.Context
 	meterCtx, b.meterStop = context.WithCancel(ctx)
 	b.meterDone.Go(func() { a.meter.samples(meterCtx, c.SamplePeriod) })
+	b.meterDone.Go(func() { a.meter.gpus.watch(meterCtx, c.Dir, a.env, max(gpuPeriod, c.SamplePeriod)) })
 	if c.passing() {
 		var passCtx context.Context
 		passCtx, b.passerStop = context.WithCancel(ctx)

@@ -21,6 +21,7 @@ const firstSample = 250 * time.Millisecond
 type meter struct {
 	reader *sample.Reader
 	rec    *recorder
+	gpus   gpus // safe for all
 
 	mu      sync.Mutex
 	last    job.Sample
@@ -30,7 +31,10 @@ type meter struct {
 }
 
 func newMeter(g *process.Group, rec *recorder) *meter {
-	return &meter{reader: sample.New(g), rec: rec}
+	return &meter{
+		reader: sample.New(g), rec: rec,
+		gpus: gpus{tell: func(text string) { rec.note(-1, text) }},
+	}
 }
 
 // samples takes samples until ctx ends.
@@ -61,6 +65,7 @@ func (m *meter) sample() {
 		return
 	}
 	m.last = s
+	s.GPUs = m.gpus.take()
 	m.peak = max(m.peak, s.MemoryBytes, s.PeakBytes)
 	_ = m.rec.record(journal.TypeSample, s.At, s) // no room: see record
 }

@@ -1,0 +1,71 @@
+// Package gpu reads what nvidia-smi says of a host's GPUs.
+package gpu
+
+import (
+	"bytes"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+
+	"stint.dev/stint/job"
+)
+
+// Program is what must be on the PATH.
+const Program = "nvidia-smi"
+
+// Query are the arguments whose answer Parse reads.
+var Query = []string{"--query-gpu=index,name,utilization.gpu,memory.used,memory.total", "--format=csv,noheader,nounits"}
+
+const (
+	most     = 64  // GPUs of a host
+	mostName = 128 // bytes of a name
+)
+
+// Parse reads an answer: one line for each GPU. What a GPU does not tell ("[N/A]") is left
+// out of it.
+func Parse(answer []byte) ([]job.GPU, error) {
+	r := csv.NewReader(bytes.NewReader(answer))
+	r.FieldsPerRecord, r.TrimLeadingSpace, r.LazyQuotes = 5, true, true
+	var all []job.GPU
+	for len(all) < most {
+		row, err := r.Read()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the answer of %s: %w", Program, err)
+		}
+		index, err := strconv.Atoi(strings.TrimSpace(row[0]))
+		if err != nil || index < 0 {
+			return nil, fmt.Errorf("read the answer of %s: %s is not the number of a GPU", Program, job.Quote(row[0]))
+		}
+		g := job.GPU{Index: index, Name: name(row[1])}
+		if percent, ok := number(row[2]); ok {
+			g.UtilizationPercent = &percent
+		}
+		if mebibytes, ok := number(row[3]); ok {
+			g.MemoryBytes = int64(mebibytes * (1 << 20))
+		}
+		if mebibytes, ok := number(row[4]); ok {
+			g.MemoryTotalBytes = int64(mebibytes * (1 << 20))
+		}
+		all = append(all, g)
+	}
+	return all, nil
+}
+
+func name(s string) string {
+	s = strings.ToValidUTF8(strings.TrimSpace(s), "")
+	if len(s) > mostName {
+		s = strings.ToValidUTF8(s[:mostName], "")
+	}
+	return s
+}
+
+func number(s string) (float64, bool) {
+	n, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+	return n, err == nil && n >= 0 && n < 1e9 && !math.IsNaN(n)
+}

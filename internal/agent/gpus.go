@@ -1,0 +1,82 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"stint.dev/stint/internal/agent/gpu"
+	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/job"
+)
+
+const (
+	// gpuPeriod is the shortest time between two questions: one costs some 100 ms of CPU.
+	gpuPeriod = 10 * time.Second
+	// gpuPatience bounds one answer; a driver in trouble gives none.
+	gpuPatience = 5 * time.Second
+	// gpuFailures in a row end the asking.
+	gpuFailures = 3
+)
+
+// gpus asks nvidia-smi beside everything else. A sample takes what was read since the last
+// one, and never waits.
+type gpus struct {
+	fresh atomic.Pointer[[]job.GPU]
+	tell  func(note string)
+}
+
+// take returns what was read since the last call.
+func (g *gpus) take() []job.GPU {
+	if all := g.fresh.Swap(nil); all != nil {
+		return *all
+	}
+	return nil
+}
+
+// watch asks until ctx ends, or until it has failed too often. Where there is no
+// nvidia-smi it ends at once.
+func (g *gpus) watch(ctx context.Context, dir string, env []string, period time.Duration) {
+	path, found := process.LookPath(gpu.Program, dir, env)
+	if !found {
+		return
+	}
+	// It is no part of the job, so it does not carry the job's mark.
+	env = slices.DeleteFunc(slices.Clone(env), func(kv string) bool { return strings.HasPrefix(kv, "STINT_") })
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for failed := 0; failed < gpuFailures; {
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		}
+		err := g.ask(ctx, path, env)
+		if ctx.Err() != nil {
+			return
+		}
+		if failed++; err == nil {
+			failed = 0
+		} else if failed == gpuFailures {
+			g.tell(fmt.Sprintf("the GPUs are not measured any more: %v", err))
+		}
+		timer.Reset(period)
+	}
+}
+
+func (g *gpus) ask(ctx context.Context, path string, env []string) error {
+	ctx, cancel := context.WithTimeout(ctx, gpuPatience)
+	defer cancel()
+	answer, err := process.Ask(ctx, append([]string{path}, gpu.Query...), env)
+	if err != nil {
+		return err
+	}
+	all, err := gpu.Parse(answer)
+	if err == nil {
+		g.fresh.Store(&all)
+	}
+	return err
+}

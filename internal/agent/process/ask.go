@@ -1,0 +1,69 @@
+//go:build linux || darwin
+
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+)
+
+// mostAnswer bounds what a program is asked for.
+const mostAnswer = 256 << 10
+
+// Ask runs a program of the host, which belongs to no attempt, and returns what it prints
+// on stdout. args[0] is its path, env its whole environment. It returns at the end of ctx
+// at the latest: a program that then cannot even be killed, because it waits inside the
+// kernel, is waited for by a goroutine of its own.
+func Ask(ctx context.Context, args, env []string) ([]byte, error) {
+	out, w, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: %w", args[0], err)
+	}
+	defer out.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		w.Close()
+		return nil, fmt.Errorf("ask %s: %w", args[0], err)
+	}
+	p, err := children.start(args[0], args, &os.ProcAttr{
+		Dir: "/", Env: env, Files: []*os.File{null, w, null}, Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	null.Close()
+	w.Close()
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: %w", args[0], err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		state, err := p.Wait()
+		children.forget(p.Pid)
+		if err == nil && !state.Success() {
+			err = errors.New(state.String())
+		}
+		ended <- err
+	}()
+	stop := context.AfterFunc(ctx, func() {
+		_ = p.Kill() // it has ended, or the wait tells
+		_ = out.SetReadDeadline(time.Now())
+	})
+	defer stop()
+	answer, err := io.ReadAll(io.LimitReader(out, mostAnswer))
+	_ = out.Close() // whoever prints more gets SIGPIPE
+	select {
+	case endErr := <-ended:
+		err = errors.Join(err, endErr)
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: %w", args[0], err)
+	}
+	return answer, nil
+}
