@@ -145,10 +145,10 @@ func cacheCommands(t *testing.T, h *host) {
 	if got := h.run("cache", "list"); got.code != 0 || !strings.Contains(got.stdout, e.Key[:12]) || !strings.Contains(got.stdout, "npm ci") {
 		t.Errorf("cache list: %+v", got)
 	}
-	if got := h.run("cache", "prune", "--older-than", "1h"); got.stdout != "removed 0 entries (0 B) and 0 leftovers; 1 kept\n" {
+	if got := h.run("cache", "prune", "--older-than", "1h"); got.stdout != "entries removed: 0 (0 B), kept: 1\n" {
 		t.Errorf("cache prune --older-than: %+v", got)
 	}
-	if got := h.run("cache", "prune", "--all"); got.code != 0 || !strings.HasPrefix(got.stdout, "removed 1 entries") {
+	if got := h.run("cache", "prune", "--all"); got.code != 0 || !strings.HasPrefix(got.stdout, "entries removed: 1 (") {
 		t.Errorf("cache prune --all: %+v", got)
 	}
 	if got := h.run("cache", "list"); got.code != 0 || !strings.Contains(got.stderr, "is empty") {

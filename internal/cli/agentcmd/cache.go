@@ -202,9 +202,12 @@ func (a *agentProgram) printPruned(p cache.Pruned, asJSON bool) error {
 	for _, l := range p.Removed {
 		freed += l.Bytes
 	}
-	text := fmt.Sprintf("removed %d entries (%s) and %d leftovers; %d kept", len(p.Removed), job.Bytes(freed), p.Leftover, p.Kept)
+	text := fmt.Sprintf("entries removed: %d (%s), kept: %d", len(p.Removed), job.Bytes(freed), p.Kept)
 	if len(p.InUse) > 0 {
-		text += fmt.Sprintf("; %d in use left alone", len(p.InUse))
+		text += fmt.Sprintf(", left alone because a run uses them: %d", len(p.InUse))
+	}
+	if p.Leftover > 0 {
+		text += fmt.Sprintf("; leftovers of agents that died: %d", p.Leftover)
 	}
 	return console.WriteAll(a.Out, text+"\n")
 }
