@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,9 @@ import (
 type progress struct {
 	a      *attempt
 	socket *notify.Socket // nil when it could not be made
+	// forward goes to whoever watches the agent itself; nil for nobody. It belongs to the
+	// socket's goroutine until that has ended.
+	forward *notify.Forward
 
 	// Written by the socket's goroutine, read by the supervising one.
 	words, watchdogs atomic.Int64
@@ -35,8 +39,14 @@ type progress struct {
 // job where it is. A job without it is a job all the same.
 func newProgress(a *attempt) *progress {
 	p := &progress{a: a}
+	if address := valueOf(a.env, "NOTIFY_SOCKET"); address != "" {
+		var err error
+		if p.forward, err = notify.NewForward(address); err != nil {
+			a.rec.note(-1, "what the job says of its progress is not handed on: "+err.Error())
+		}
+	}
 	name := fmt.Sprintf("%s.%d", a.cfg.Run, a.cfg.Attempt)
-	socket, err := notify.Listen(name, notify.Heard{Message: p.message, Status: p.status, Refused: p.refused, Belongs: p.belongs})
+	socket, err := notify.Listen(name, notify.Heard{Message: p.message, Raw: p.raw, Status: p.status, Refused: p.refused, Belongs: p.belongs})
 	if err != nil {
 		a.rec.note(-1, "the job cannot tell of its progress: NOTIFY_SOCKET could not be made: "+err.Error())
 	} else {
@@ -49,9 +59,36 @@ func newProgress(a *attempt) *progress {
 	return p
 }
 
+// valueOf is the value of a variable in an environment that has each name once.
+func valueOf(env []string, name string) string {
+	for _, kv := range env {
+		if value, found := strings.CutPrefix(kv, name+"="); found {
+			return value
+		}
+	}
+	return ""
+}
+
+// raw hands a message on to whoever watches the agent.
+func (p *progress) raw(datagram []byte) {
+	if p.forward == nil {
+		return
+	}
+	if err := p.forward.Send(datagram); err != nil {
+		p.a.rec.note(-1, "what the job says of its progress is no longer handed on: "+err.Error())
+		p.forward.Close()
+		p.forward = nil
+	}
+}
+
 // withNotify puts the socket into an environment, in the place of one that belongs to
-// whoever watches the agent.
+// whoever watches the agent. The watchdog's time is the shorter one of ours and theirs.
 func withNotify(env []string, address string, limit time.Duration) []string {
+	if theirs, err := strconv.ParseInt(valueOf(env, "WATCHDOG_USEC"), 10, 64); err == nil && theirs > 0 && theirs < int64(1<<62)/1000 {
+		if t := time.Duration(theirs) * time.Microsecond; limit <= 0 || t < limit {
+			limit = t
+		}
+	}
 	out := make([]string, 0, len(env)+2)
 	for _, kv := range env {
 		switch name, _, _ := strings.Cut(kv, "="); name {
@@ -133,6 +170,7 @@ func (p *progress) belongs(pid int) bool {
 // close takes what the job said last, before the outcome is written.
 func (p *progress) close() {
 	p.socket.Close()
+	p.forward.Close()
 	if p.reader != nil {
 		p.reader.Close()
 	}

@@ -1,10 +1,10 @@
 package agent
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +48,9 @@ func TestSystemdNotify(t *testing.T) {
 	v := s.read(t, testRun)
 	if got.ExitCode != 0 || !slices.Equal(v.statuses, []string{"step 1 of 2"}) {
 		t.Errorf("result %+v, statuses %q", got, v.statuses)
+	}
+	if notes := strings.Join(v.notes, "\n"); !strings.Contains(notes, "not handed on") {
+		t.Errorf("a manager that is not there is not in the notes: %q", notes)
 	}
 	if out := v.output[streamKey{0, job.Stdout}]; string(out) != "60000000 .\n" {
 		t.Errorf("watchdog in the environment: %q", out)
@@ -127,9 +130,45 @@ func TestSocketEndsWithTheAttempt(t *testing.T) {
 }
 
 func TestWithNotify(t *testing.T) {
-	got := withNotify([]string{"A=1", "NOTIFY_SOCKET=/x", "WATCHDOG_USEC=5", "WATCHDOG_PID=7", "B="}, "@s", 2*time.Second)
-	want := []string{"A=1", "B=", "NOTIFY_SOCKET=@s", "WATCHDOG_USEC=" + strconv.Itoa(2_000_000)}
-	if !slices.Equal(got, want) {
+	for theirs, want := range map[string]string{
+		"5000000": "WATCHDOG_USEC=2000000", "1000": "WATCHDOG_USEC=1000", "soon": "WATCHDOG_USEC=2000000",
+		"9223372036854775807": "WATCHDOG_USEC=2000000", "-3": "WATCHDOG_USEC=2000000",
+	} {
+		env := []string{"A=1", "NOTIFY_SOCKET=/x", "WATCHDOG_USEC=" + theirs, "WATCHDOG_PID=7", "B="}
+		if got, want := withNotify(env, "@s", 2*time.Second), []string{"A=1", "B=", "NOTIFY_SOCKET=@s", want}; !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if got, want := withNotify([]string{"A=1"}, "@s", 0), []string{"A=1", "NOTIFY_SOCKET=@s"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// A service manager that watches the agent hears the job, without what is about processes.
+func TestManagerOfTheAgentHearsTheJob(t *testing.T) {
+	dir, err := os.MkdirTemp("", "manager-") // short: a socket's address is
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: dir + "/s", Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	s := newMemoryServer()
+	c := telling(t, s, "true", "READY=1\nMAINPID=1\nSTATUS=up\n", "BARRIER=1", "WATCHDOG=1")
+	c.Env = append(c.Env, "NOTIFY_SOCKET="+dir+"/s")
+	if got := Run(t.Context(), c); got.ExitCode != 0 || !slices.Equal(s.read(t, testRun).statuses, []string{"up"}) {
+		t.Errorf("result %+v", got)
+	}
+	if err := manager.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"READY=1\nSTATUS=up", "WATCHDOG=1"} {
+		buf := make([]byte, 4096)
+		if n, err := manager.Read(buf); err != nil || string(buf[:n]) != want {
+			t.Errorf("%q, %v; want %q", buf[:n], err, want)
+		}
 	}
 }

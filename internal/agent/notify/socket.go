@@ -21,6 +21,8 @@ const drainMost = 4096
 type Heard struct {
 	// Message comes for every datagram.
 	Message func(Message)
+	// Raw comes with the same datagram as it was sent, before Message; nil for nobody.
+	Raw func(datagram []byte)
 	// Status comes for a status that is news, at most one in StatusEvery; the last one
 	// always comes, at the latest during Close.
 	Status func(text string)
@@ -164,6 +166,9 @@ func (s *Socket) take(in *inbox, n, oobn, flags int) {
 	m := Parse(in.data[:n])
 	if m.Stores {
 		s.refuse("it asked to keep descriptors (FDSTORE=1)")
+	}
+	if s.heard.Raw != nil {
+		s.heard.Raw(in.data[:n])
 	}
 	s.heard.Message(m)
 	if m.Said && s.pace.offer(time.Now(), m.Status) {

@@ -1,0 +1,56 @@
+//go:build linux || darwin
+
+package notify
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"time"
+)
+
+// Forward hands messages on to whoever watches the agent, as a service manager does: with
+// the agent put in front of a service, the manager still hears when it is ready.
+type Forward struct{ conn *net.UnixConn }
+
+// sendLimit bounds the wait for a manager that does not read.
+const sendLimit = 100 * time.Millisecond
+
+// NewForward goes to the address that the agent found in its own NOTIFY_SOCKET.
+func NewForward(address string) (*Forward, error) {
+	if !strings.HasPrefix(address, "/") && !strings.HasPrefix(address, "@") {
+		return nil, fmt.Errorf("the agent's own NOTIFY_SOCKET %.100q is no address of a Unix socket", address)
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: address, Net: "unixgram"})
+	if err != nil {
+		return nil, fmt.Errorf("reach the agent's own NOTIFY_SOCKET: %w", err)
+	}
+	return &Forward{conn}, nil
+}
+
+// Send hands a message on, without what is about processes and descriptors: the manager
+// knows the agent, and not the job.
+func (f *Forward) Send(datagram []byte) error {
+	var lines []string
+	for line := range strings.SplitSeq(string(datagram), "\n") {
+		key, _, found := strings.Cut(line, "=")
+		switch {
+		case !found, strings.HasPrefix(key, "MAINPID"), strings.HasPrefix(key, "FD"), key == "BARRIER", key == "WATCHDOG_USEC":
+		default:
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	_ = f.conn.SetWriteDeadline(time.Now().Add(sendLimit)) // the write tells
+	_, err := f.conn.Write([]byte(strings.Join(lines, "\n")))
+	return err
+}
+
+// Close gives the connection back.
+func (f *Forward) Close() {
+	if f != nil {
+		_ = f.conn.Close()
+	}
+}
