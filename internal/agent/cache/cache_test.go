@@ -26,15 +26,21 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// childMain publishes what the arguments name: STATE WORKDIR LOCKFILE DIR.
+// childMain publishes, or restores, what the arguments name: STATE WORKDIR LOCKFILE DIR.
 func childMain() int {
 	in, err := Gather(Request{WorkDir: os.Args[2], LockFiles: []string{os.Args[3]}, Dirs: []string{os.Args[4]}, Install: []string{"make it"}})
 	if err != nil {
 		fmt.Println(err)
 		return 2
 	}
-	fmt.Println("ready")
 	_, _ = os.Stdin.Read(make([]byte, 1)) // all begin together
+	if os.Getenv("CACHE_TEST_CHILD") == "restore" {
+		e, err := Open(os.Args[1]).Find(context.Background(), in.Key())
+		if err != nil || e == nil || e.Restore(context.Background()) != nil {
+			return 1
+		}
+		return 0
+	}
 	p, err := Open(os.Args[1]).Publish(context.Background(), in, nil)
 	fmt.Println("lost", p.Lost, err)
 	if err != nil {
@@ -43,10 +49,10 @@ func childMain() int {
 	return 0
 }
 
-func child(t *testing.T, args ...string) *exec.Cmd {
+func child(t *testing.T, what string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
-	cmd.Env = append(os.Environ(), "CACHE_TEST_CHILD=1")
+	cmd.Env = append(os.Environ(), "CACHE_TEST_CHILD="+what)
 	return cmd
 }
 
@@ -258,7 +264,7 @@ func TestAgentsThatRace(t *testing.T) {
 	var starts []*os.File
 	var outs []*strings.Builder
 	for range racers {
-		cmd := child(t, p.state, p.work, "lock", "deps")
+		cmd := child(t, "publish", p.state, p.work, "lock", "deps")
 		r, w, err := os.Pipe()
 		p.do(err)
 		out := &strings.Builder{}
@@ -293,27 +299,55 @@ func TestAgentsThatRace(t *testing.T) {
 	}
 }
 
-// TestKilledInTheMiddle kills a process that publishes: its copy never gets the name of an
-// entry, and prune removes it when its maker is gone, not before.
-func TestKilledInTheMiddle(t *testing.T) {
-	p := newPlace(t)
-	for i := range 3000 {
-		p.write(fmt.Sprintf("deps/many/%d", i), strings.Repeat("x", 1000))
-	}
-	cmd := child(t, p.state, p.work, "lock", "deps")
-	p.do(cmd.Start())
-	eventually(t, func() bool {
-		found, _ := filepath.Glob(filepath.Join(p.cache.Dir(), newPrefix+"*", treeDir, "0", "many", "1*"))
+// stopped starts a child and stops it (SIGSTOP) when a path that matches is there, which is
+// in the middle of its work.
+func (p place) stopped(what, pattern string) *exec.Cmd {
+	p.t.Helper()
+	matches := func() bool {
+		found, _ := filepath.Glob(pattern)
 		return len(found) > 0
-	})
-	p.do(cmd.Process.Signal(syscall.SIGSTOP))
-	if done, err := p.cache.Prune(Choice{All: true}, time.Now()); err != nil || done.Leftover != 0 {
-		t.Errorf("what is being made was pruned: %+v, %v", done, err)
 	}
-	p.do(cmd.Process.Kill())
+	cmd := child(p.t, what, p.state, p.work, "lock", "deps")
+	p.do(cmd.Start())
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for end := time.Now().Add(30 * time.Second); !matches() && time.Now().Before(end); {
+		<-again.C
+	}
+	p.do(cmd.Process.Signal(syscall.SIGSTOP))
+	if !matches() {
+		p.t.Fatal("the child was too fast, or did nothing: the test proves nothing")
+	}
+	return cmd
+}
+
+func kill(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Wait(); err == nil {
 		t.Fatal("the process ended before it was killed: the test proves nothing")
 	}
+}
+
+func (p place) many() {
+	p.t.Helper()
+	for i := range 3000 {
+		p.write(fmt.Sprintf("deps/many/%d", i), strings.Repeat("x", 1000))
+	}
+}
+
+// TestKilledWhilePublishing: the copy never gets the name of an entry, and prune removes it
+// when its maker is gone, not before.
+func TestKilledWhilePublishing(t *testing.T) {
+	p := newPlace(t)
+	p.many()
+	cmd := p.stopped("publish", filepath.Join(p.cache.Dir(), newPrefix+"*", treeDir, "0", "many", "1*"))
+	if done, err := p.cache.Prune(Choice{All: true}, time.Now()); err != nil || done.Leftover != 0 {
+		t.Errorf("what is being made was pruned: %+v, %v", done, err)
+	}
+	kill(t, cmd)
 	if hit, err := p.restore(); hit || err != nil {
 		t.Errorf("half an entry: hit %v, error %v", hit, err)
 	}
@@ -325,16 +359,31 @@ func TestKilledInTheMiddle(t *testing.T) {
 	}
 }
 
-func eventually(t *testing.T, ok func() bool) {
-	t.Helper()
-	again := time.NewTicker(time.Millisecond)
-	defer again.Stop()
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); <-again.C {
-		if ok() {
-			return
-		}
+// TestKilledWhileRestoring: what was in place is untouched, the entry cannot be pruned
+// before, and the next restore clears up.
+func TestKilledWhileRestoring(t *testing.T) {
+	p := newPlace(t)
+	p.many()
+	p.publish()
+	whole := p.tree("deps")
+	p.do(removeAll(p.path("deps")))
+	p.write("deps/older", "install")
+	before := p.tree("deps")
+	cmd := p.stopped("restore", filepath.Join(p.work, ".deps"+besideNew+"*", "many", "1*"))
+	if done, err := p.cache.Prune(Choice{All: true}, time.Now()); err != nil || len(done.InUse) != 1 {
+		t.Errorf("pruned under a reader: %+v, %v", done, err)
 	}
-	t.Fatal("waited in vain")
+	kill(t, cmd)
+	if diff := cmp.Diff(before, p.tree("deps")); diff != "" {
+		t.Error(diff)
+	}
+	if hit, err := p.restore(); !hit || err != nil {
+		t.Fatalf("hit %v, error %v", hit, err)
+	}
+	if diff := cmp.Diff(whole, p.tree("deps")); diff != "" {
+		t.Error(diff)
+	}
+	p.clean()
 }
 
 func TestLeftoversOfARestoreAreClearedAway(t *testing.T) {
