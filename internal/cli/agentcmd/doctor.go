@@ -29,7 +29,7 @@ type finding struct {
 func (a *agentProgram) doctor() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor [flags]",
-		Short: "Check what an agent needs here: server, clock, disk, containment",
+		Short: "Check what an agent needs here: server, TLS, token, clock, disk, containment, limits",
 		Long: `Check what an agent needs here, one line each, and say what to do. Exit code 1 when
 something is wrong that loses data or keeps a job from running.`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -52,10 +52,13 @@ something is wrong that loses data or keeps a job from running.`,
 		}
 		defer c.Close()
 		wait := a.Wait("looking")
-		findings := []finding{a.checkServer(cmd.Context(), c)}
+		findings := []finding{
+			a.checkServer(cmd.Context(), c), checkTLS(cmd.Context(), c.URL(), nil, time.Now()),
+			checkToken(cmd.Context(), c, opts.Text("token") != ""),
+		}
 		findings = append(findings, a.checkState(c.URL())...)
 		findings = append(findings, checkContainment()...)
-		findings = append(findings, checkPipes())
+		findings = append(findings, checkFiles(), checkPipes())
 		wait.Done()
 		return a.printFindings(findings, opts.On("json"))
 	}
@@ -138,7 +141,7 @@ func (a *agentProgram) checkState(server string) []finding {
 	if err != nil {
 		return []finding{{"state", "error", err.Error(), "journals would be held in memory only; set STINT_STATE to a directory that this user can write"}}
 	}
-	out := []finding{{"state", "ok", dir + " can be written" + freeSpace(dir), ""}}
+	out := []finding{spaceFinding(dir)}
 	waiting, err := sp.List()
 	if err != nil {
 		return append(out, finding{"spool", "error", err.Error(), ""})
@@ -167,12 +170,12 @@ func writable(dir string) error {
 // checkContainment makes the containment that a run would get, and takes it down again.
 func checkContainment() []finding {
 	g, err := process.Contain(process.Options{
-		Run: "00000000-0000-7000-8000-000000000000", Attempt: 1, MemoryLimitBytes: 1 << 40, CPULimit: 1024,
+		Run: noRun, Attempt: 1, MemoryLimitBytes: 1 << 40, CPULimit: 1024,
 	})
 	if err != nil {
 		return []finding{{"containment", "error", err.Error(), ""}}
 	}
-	out := []finding{{"containment", "ok", "jobs are contained by " + g.Level(), ""}}
+	out := []finding{{"containment", "ok", "jobs are contained by " + g.Level(), better(g.Level())}}
 	for _, n := range g.Notes() {
 		out = append(out, finding{"containment", "warning", n, ""})
 	}

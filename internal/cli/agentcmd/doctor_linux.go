@@ -6,29 +6,67 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/job"
 )
 
-// checkPipes says whether the 1 MiB pipes that make output cheap can be had.
+const (
+	maxPipe   = "/proc/sys/fs/pipe-max-size"
+	userPipes = "/proc/sys/fs/pipe-user-pages-soft"
+	// pipePages is what the two pipes of 1 MiB of a job count against the user.
+	pipePages = 512
+)
+
+// checkPipes says whether the 1 MiB pipes that make output cheap can be had, and for how
+// many jobs at a time.
 func checkPipes() finding {
-	const path = "/proc/sys/fs/pipe-max-size"
-	text, err := os.ReadFile(path)
+	most, err := kernelNumber(maxPipe)
 	if err != nil {
 		return finding{"pipes", "warning", err.Error(), "output is read in smaller pieces"}
 	}
-	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
-	if err == nil && n < 1<<20 && os.Geteuid() != 0 {
-		return finding{"pipes", "warning", fmt.Sprintf("%s is %s", path, job.Bytes(n)), "set it to 1048576 so that jobs that print much are not held up"}
+	pages, err := kernelNumber(userPipes)
+	if err != nil {
+		return finding{"pipes", "warning", err.Error(), "output may be read in smaller pieces"}
 	}
-	return finding{"pipes", "ok", "a job's output gets pipes of 1 MiB", ""}
+	return pipesFinding(most, pages, os.Geteuid() == 0)
 }
 
-// freeSpace says how much room the file system of dir has.
-func freeSpace(dir string) string {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return ""
+// pipesFinding judges the kernel's limits; root is bound by neither.
+func pipesFinding(most, pages int64, root bool) finding {
+	const enough = "a job's output gets pipes of 1 MiB"
+	switch {
+	case root || most >= 1<<20 && pages == 0:
+		return finding{"pipes", "ok", enough, ""}
+	case most < 1<<20:
+		return finding{"pipes", "warning", fmt.Sprintf("%s is %s", maxPipe, job.Bytes(most)), "set it to 1048576 so that jobs that print much are not held up"}
+	case pages < 8*pipePages:
+		return finding{
+			"pipes", "warning", fmt.Sprintf("%s, for %d jobs of this user at a time", enough, pages/pipePages),
+			fmt.Sprintf("set %s to %d for each job more", userPipes, pipePages),
+		}
 	}
-	return fmt.Sprintf(", %s free", job.Bytes(int64(st.Bavail)*int64(st.Bsize)))
+	return finding{"pipes", "ok", fmt.Sprintf("%s, for %d jobs of this user at a time", enough, pages/pipePages), ""}
+}
+
+func kernelNumber(file string) (int64, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", file, err)
+	}
+	return n, nil
+}
+
+// better says what would give a job a better containment.
+func better(level string) string {
+	switch level {
+	case process.LevelCgroup1:
+		return "cgroup v2 would kill and count better: boot with systemd.unified_cgroup_hierarchy=1"
+	case process.LevelProcessGroup:
+		return "for limits and exact figures run stint as root, or where systemd delegates cgroups: systemd-run --user --scope -p Delegate=yes stint run …"
+	}
+	return ""
 }

@@ -1,0 +1,37 @@
+package agentcmd
+
+import (
+	"testing"
+
+	"stint.dev/stint/internal/agent/process"
+)
+
+func TestPipesFinding(t *testing.T) {
+	cases := []struct {
+		name        string
+		most, pages int64
+		root        bool
+		level       string
+		detail      string
+	}{
+		{"the kernel's defaults", 1 << 20, 16384, false, "ok", "32 jobs"},
+		{"no limit of pages", 1 << 20, 0, false, "ok", "1 MiB"},
+		{"few pages", 1 << 20, 1024, false, "warning", "2 jobs"},
+		{"small pipes", 64 << 10, 16384, false, "warning", "64 KiB"},
+		{"root is not bound", 64 << 10, 1, true, "ok", "1 MiB"},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			wantFinding(t, pipesFinding(tc.most, tc.pages, tc.root), tc.level, tc.detail)
+		})
+	}
+	if got := checkPipes(); got.Check != "pipes" || got.Detail == "" {
+		t.Errorf("here: %+v", got)
+	}
+}
+
+func TestBetterContainment(t *testing.T) {
+	if better(process.LevelCgroup2) != "" || better(process.LevelCgroup1) == "" || better(process.LevelProcessGroup) == "" {
+		t.Error("advice stands where none is needed, or is missing")
+	}
+}

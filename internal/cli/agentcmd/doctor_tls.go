@@ -1,0 +1,84 @@
+package agentcmd
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// renewBefore is when a certificate that will end soon becomes a warning.
+const renewBefore = 14 * 24 * time.Hour
+
+// checkTLS looks at the server's certificate. roots are the authorities to trust; nil for
+// the system's.
+func checkTLS(ctx context.Context, server string, roots *x509.CertPool, now time.Time) finding {
+	u, err := url.Parse(server)
+	switch {
+	case err != nil:
+		return finding{"tls", "error", err.Error(), "correct --server"}
+	case u.Scheme != "https" && loopback(u.Hostname()):
+		return finding{"tls", "ok", "not needed: the server is on this host", ""}
+	case u.Scheme != "https":
+		return finding{"tls", "warning", "the token and all output cross the network in the clear", "put TLS in front of the server and use its https address"}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	dialer := tls.Dialer{Config: &tls.Config{
+		ServerName: u.Hostname(), InsecureSkipVerify: true, // it is only looked at here, and judged below
+	}}
+	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "443")))
+	if err != nil {
+		return finding{"tls", "warning", fmt.Sprintf("the certificate cannot be looked at: %v", err), "check the address, and whether a proxy is in the way"}
+	}
+	defer conn.Close()
+	var chain []*x509.Certificate
+	if c, ok := conn.(*tls.Conn); ok {
+		chain = c.ConnectionState().PeerCertificates
+	}
+	if len(chain) == 0 {
+		return finding{"tls", "error", "the server shows no certificate", "correct the TLS configuration in front of the server"}
+	}
+	return judgeCertificate(chain, u.Hostname(), roots, now)
+}
+
+// judgeCertificate says what a client would say to a chain, and until when.
+func judgeCertificate(chain []*x509.Certificate, host string, roots *x509.CertPool, now time.Time) finding {
+	leaf, between := chain[0], x509.NewCertPool()
+	for _, c := range chain[1:] {
+		between.AddCert(c)
+	}
+	until := leaf.NotAfter.UTC().Format("2006-01-02")
+	issuer := job.Quote(cmp.Or(leaf.Issuer.CommonName, strings.Join(leaf.Issuer.Organization, ", "), "nobody named"))
+	_, err := leaf.Verify(x509.VerifyOptions{DNSName: host, Intermediates: between, Roots: roots, CurrentTime: now})
+	var unknown x509.UnknownAuthorityError
+	var name x509.HostnameError
+	switch {
+	case now.After(leaf.NotAfter):
+		return finding{"tls", "error", "the certificate ended on " + until, "renew it"}
+	case now.Before(leaf.NotBefore):
+		return finding{"tls", "error", "the certificate begins on " + leaf.NotBefore.UTC().Format(time.RFC3339), "check this host's clock"}
+	case errors.As(err, &unknown):
+		return finding{"tls", "error", "the certificate is issued by " + issuer + ", whom this host does not trust", "add that authority to the system's certificates, or name its file in SSL_CERT_FILE"}
+	case errors.As(err, &name):
+		return finding{"tls", "error", "the certificate is for " + strings.Join(leaf.DNSNames, ", ") + " and not for " + host, "use one of its names in --server"}
+	case err != nil:
+		return finding{"tls", "error", err.Error(), "correct the certificate"}
+	case leaf.NotAfter.Sub(now) < renewBefore:
+		return finding{"tls", "warning", "the certificate is valid only until " + until + ", issued by " + issuer, "renew it"}
+	}
+	return finding{"tls", "ok", "the certificate is valid until " + until + ", issued by " + issuer, ""}
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,53 @@
+package agentcmd
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"stint.dev/stint/client"
+	"stint.dev/stint/job"
+)
+
+// noRun is the id of a run that nobody has: a heartbeat for it changes nothing.
+const noRun = "00000000-0000-7000-8000-000000000000"
+
+// checkToken asks for what an agent must be allowed, and for what it need not.
+func checkToken(ctx context.Context, c *client.Client, given bool) finding {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	_, err := c.Beat(ctx, noRun, 1, job.Heartbeat{SentAt: time.Now(), Sequence: 1, OutputAgeMS: -1})
+	if err == nil {
+		_, readErr := c.Runs(ctx, client.RunsQuery{Limit: 1})
+		return tokenFinding(given, nil, readErr)
+	}
+	return tokenFinding(given, err, nil)
+}
+
+// tokenFinding judges the answers to delivering and to reading.
+func tokenFinding(given bool, deliver, read error) finding {
+	switch status := statusOf(deliver); {
+	case status == http.StatusUnauthorized && !given:
+		return finding{"token", "error", deliver.Error(), "give one in STINT_TOKEN; its scope must be agent"}
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return finding{"token", "error", deliver.Error(), "set STINT_TOKEN to a valid token of the scope agent"}
+	case deliver != nil:
+		return finding{"token", "warning", "not checked, because the server does not answer as it should", "see the first line"}
+	case !given:
+		return finding{"token", "ok", "the server asks for none", ""}
+	case statusOf(read) == http.StatusForbidden:
+		return finding{"token", "ok", "valid, of the scope agent", ""}
+	case read != nil:
+		return finding{"token", "ok", "valid for delivering; whether it may read is not known: " + read.Error(), ""}
+	}
+	return finding{"token", "warning", "valid, and of the scope admin", "an agent needs no more than the scope agent: stint token create --scope agent"}
+}
+
+func statusOf(err error) int {
+	var p *job.Problem
+	if errors.As(err, &p) {
+		return p.Status
+	}
+	return 0
+}
