@@ -79,9 +79,10 @@ format: ## Format the Go files
 	$(TOOL) gofumpt -w $$(git ls-files -co --exclude-standard '*.go')
 
 .PHONY: fuzz
-fuzz: ## Fuzz the journal's readers and the server's fold, each for FUZZTIME (10s)
+fuzz: ## Fuzz the journal's readers, the masking of secrets and the server's fold, each for FUZZTIME (10s)
 	@for target in FuzzReader FuzzNext FuzzRecover; do \
 		$(GO) test ./journal -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) || exit 1; done
+	@$(GO) test ./internal/agent/redact -run '^$$' -fuzz '^FuzzStream$$' -fuzztime $(FUZZTIME)
 	@$(GO) test ./internal/index -run '^$$' -fuzz '^FuzzFold$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 
 .PHONY: bench

@@ -31,6 +31,7 @@ import (
 
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/process/terminal"
+	"stint.dev/stint/internal/agent/redact"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -68,16 +69,21 @@ type attempt struct {
 // output passed on, and delivery done or given up; the journal then waits in the spool.
 func Run(ctx context.Context, c Config) Result {
 	c = c.withDefaults()
+	secrets, said := secretsOf(c)
+	c.Say = maskedSay(secrets, c.Say)
 	a := &attempt{
 		cfg: c, begun: time.Now(), stop: newStopping(), env: jobEnvironment(c),
 		asked: make(chan job.StopCause, 1), current: -1,
 	}
-	if err := a.prepare(); err != nil {
+	if err := a.prepare(secrets); err != nil {
 		return Result{ExitCode: 125, Err: err}
+	}
+	for _, text := range said {
+		a.rec.note(-1, text)
 	}
 	a.hadTerminal = haveTerminal()
 	defer a.endTyping() // whatever happens, the caller's terminal is given back
-	outcome := a.steps(ctx)
+	outcome := maskedOutcome(secrets, a.steps(ctx))
 	if !a.cleared {
 		a.clearUp(ctx)
 	}
@@ -101,7 +107,7 @@ func Run(ctx context.Context, c Config) Result {
 
 // prepare makes the journal and the containment, and writes who this is. Its errors are
 // those before which no job should start.
-func (a *attempt) prepare() error {
+func (a *attempt) prepare(secrets *redact.Set) error {
 	j, err := a.openJournal()
 	if err != nil {
 		return err
@@ -110,6 +116,7 @@ func (a *attempt) prepare() error {
 	if err != nil {
 		return errors.Join(err, j.Remove())
 	}
+	a.rec.secrets = secrets
 	a.rec.saidBad = a.cfg.StateDir == "" // the caller knows
 	if a.cfg.passing() {
 		a.rec.passOutput()
@@ -182,7 +189,7 @@ func (a *attempt) identify() error {
 		return nil
 	}
 	// Only a command line longer than a record can be the reason: its beginning is enough.
-	id.Args, id.Install = []string{shorten(job.CommandLine(c.Args))}, nil
+	id.Args, id.Install = []string{shorten(job.CommandLine(a.rec.secrets.Strings(c.Args)))}, nil
 	if err := a.rec.record(journal.TypeAttempt, a.begun, id); err != nil {
 		return fmt.Errorf("describe the run in its journal: %w", err)
 	}

@@ -37,6 +37,7 @@ type capture struct {
 	done   chan struct{} // closed when nothing more will be read
 	bytes  atomic.Int64  // read so far
 	stuck  atomic.Bool   // ended by its deadline with the pipe still held open
+	mask   *mask         // nil when there is nothing to mask
 }
 
 func newCapture(rec *recorder, step int, stream job.Stream) (*capture, error) {
@@ -76,13 +77,15 @@ func (c *capture) drain() {
 	if c.large {
 		below, pause = lazyBelow, lazyPause
 	}
+	c.mask = newMask(c.rec.secrets)
 	for {
 		n, err := c.read.Read(buf[front:])
 		if n > 0 {
 			c.bytes.Add(int64(n))
-			c.rec.output(buf[:front+n], c.step, c.stream, time.Now())
+			c.keep(buf[:front+n])
 		}
 		if err != nil {
+			c.keepHeld()
 			c.stuck.Store(errors.Is(err, os.ErrDeadlineExceeded))
 			return
 		}

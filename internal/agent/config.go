@@ -36,6 +36,9 @@ type Config struct {
 	Env          []string // KEY=VALUE; the last of a name counts
 	EnvNames     []string // names, for the journal, of what the caller added
 	Labels       map[string]string
+	Redact       []string // names of variables whose values are masked, besides those that look secret
+	NoRedact     []string // names whose values are not masked; "*" is all
+	Token        string   // of the access to the server: masked, and never told to the job
 
 	Server    Server // nil: the journal stays in the spool
 	ServerURL string // told to the job and noted in the spool, without credentials

@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// tokenName is the variable that opens the server to the agent, and is not for the job.
+const tokenName = "STINT_TOKEN"
+
 // jobEnvironment is the environment of every step: the caller's without the token, and
 // what tells the job who it is. Of a name given twice the last value counts, as a shell
 // would have it; the first place is kept.
@@ -22,7 +25,7 @@ func jobEnvironment(c Config) []string {
 	out := make([]string, 0, len(given))
 	for _, kv := range given {
 		name, _, _ := strings.Cut(kv, "=")
-		if name == "STINT_TOKEN" {
+		if name == tokenName {
 			continue
 		}
 		if i, seen := place[name]; seen && name != "" {

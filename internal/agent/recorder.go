@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"stint.dev/stint/internal/agent/redact"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -17,6 +18,8 @@ import (
 type recorder struct {
 	spool *spool.Journal
 	say   func(string)
+	// secrets are masked in every record; set before anything is recorded, nil for none.
+	secrets *redact.Set
 
 	mu      sync.Mutex
 	w       *journal.Writer
@@ -76,7 +79,7 @@ func (r *recorder) passOutput() {
 func (r *recorder) record(t journal.Type, at time.Time, v any) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	err := r.w.AppendJSON(t, at, v)
+	err := r.w.AppendJSON(t, at, masked(r.secrets, v))
 	r.wake(t != journal.TypeSample && t != journal.TypeNote)
 	return err
 }
@@ -169,7 +172,7 @@ func (r *recorder) endStep(at time.Time, e journal.StepEnded) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.declareAll(e.Index)
-	err := r.w.AppendJSON(journal.TypeStepEnded, at, e)
+	err := r.w.AppendJSON(journal.TypeStepEnded, at, masked(r.secrets, e))
 	r.wake(true)
 	return err
 }
@@ -191,6 +194,7 @@ func (r *recorder) finish(at time.Time, f journal.Final) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.declareAll(-1)
+	f.Outcome = maskedOutcome(r.secrets, f.Outcome)
 	err := r.w.Finish(at, f)
 	r.wake(true)
 	return err

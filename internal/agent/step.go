@@ -30,11 +30,10 @@ const (
 
 // step is one phase of the attempt.
 type step struct {
-	index   int
-	name    string
-	kind    job.StepKind
-	args    []string
-	command string
+	index int
+	name  string
+	kind  job.StepKind
+	args  []string
 }
 
 func stepsOf(c Config) []step {
@@ -44,13 +43,13 @@ func stepsOf(c Config) []step {
 		if len(c.Install) > 1 {
 			name = fmt.Sprintf("install %d", i+1)
 		}
-		steps = append(steps, step{index: i, name: name, kind: job.InstallStep, args: []string{"sh", "-c", cmd}, command: shorten(cmd)})
+		steps = append(steps, step{index: i, name: name, kind: job.InstallStep, args: []string{"sh", "-c", cmd}})
 	}
 	return append(steps, commandStep(len(steps), c))
 }
 
 func commandStep(index int, c Config) step {
-	return step{index: index, name: "command", kind: job.CommandStep, args: c.Args, command: shorten(job.CommandLine(c.Args))}
+	return step{index: index, name: "command", kind: job.CommandStep, args: c.Args}
 }
 
 func shorten(s string) string {
@@ -89,7 +88,7 @@ func (a *attempt) runStep(ctx context.Context, s step, final bool) job.Outcome {
 // startStep makes the streams and the process, writes the beginning of the step and starts
 // to drain.
 func (a *attempt) startStep(s step) (*process.Process, error) {
-	started := journal.StepStarted{Index: s.index, Name: s.name, Kind: s.kind, Command: s.command}
+	started := journal.StepStarted{Index: s.index, Name: s.name, Kind: s.kind, Command: shownCommand(a.rec.secrets, s)}
 	begun := time.Now()
 	streams, err := a.stdioOf(s)
 	if err != nil {

@@ -56,7 +56,11 @@ func Root(c *console.Console, version, name, short, long string) *cobra.Command 
 
 // Execute runs the command and tells its error. A command used wrongly exits with 2.
 func Execute(root *cobra.Command, c *console.Console, args []string) int {
-	root.SetArgs(args)
+	own := make([]string, len(args)) // of os.Args some will be overwritten: see hideToken
+	for i, arg := range args {
+		own[i] = strings.Clone(arg)
+	}
+	root.SetArgs(own)
 	err := root.ExecuteContext(context.Background())
 	return c.Report(root.Name(), err)
 }
@@ -85,6 +89,7 @@ func ServerRows() []option.Option {
 
 // Client makes the client that a command's resolved options describe.
 func Client(opts *option.Set, version string) (*client.Client, error) {
+	hideToken(opts.Text("token"))
 	c, err := client.New(client.Options{
 		URL: opts.Text("server"), Token: opts.Text("token"), UserAgent: "stint/" + version,
 	})

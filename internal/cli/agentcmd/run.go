@@ -123,6 +123,7 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 		HeartbeatPeriod: opts.Duration("heartbeat-period"), SamplePeriod: opts.Duration("sample-period"),
 		FlushTimeout: notZero(opts.Duration("flush-timeout")),
 		MemoryLimit:  opts.Size("memory-limit"), CPULimit: opts.Number("cpu-limit"),
+		Token: opts.Text("token"),
 		Quiet: opts.On("quiet"), Stdout: a.Out, Stderr: a.Err,
 		Version: a.version, Host: hostName(), BootID: bootID(),
 		Say: func(line string) { a.Say("%s", line) },
@@ -206,7 +207,11 @@ func environment(c *agent.Config, opts *option.Set) error {
 		c.Env = append(c.Env, k+"="+v)
 	}
 	slices.Sort(c.EnvNames)
-	return nil
+	if c.Redact, err = variableNames(opts, "redact"); err != nil {
+		return err
+	}
+	c.NoRedact, err = variableNames(opts, "no-redact")
+	return err
 }
 
 func workingDir(dir string) (string, error) {

@@ -17,6 +17,8 @@ func RunRows() []option.Option {
 		{Name: "script", Short: "c", Value: "SCRIPT", Help: "run SCRIPT through sh -c instead of COMMAND"},
 		{Name: "dir", Value: "DIR", Help: "working directory of install steps and command"},
 		{Name: "env", Kind: option.List, Value: "K=V", Help: "variable in the job's environment (repeatable)"},
+		{Name: "redact", Kind: option.List, Value: "NAME", Help: "mask the value of this variable too, in output and everything else that is recorded (repeatable)"},
+		{Name: "no-redact", Kind: option.List, Value: "NAME", Help: "do not mask the value of this variable, although its name looks secret; * is all (repeatable)"},
 		{Name: "label", Kind: option.List, Value: "K=V", Help: "label of the run (repeatable)"},
 		{Name: "timeout", Kind: option.Duration, Value: "D", Help: "stop the job when the command has run this long"},
 		{Name: "install-timeout", Kind: option.Duration, Value: "D", Help: "stop the job when the install steps together have run this long"},

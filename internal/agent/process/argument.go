@@ -1,0 +1,14 @@
+package process
+
+import "unsafe"
+
+// HideArgument overwrites the end of one of the strings of os.Args where the system keeps
+// it, so that process listings do not show it any more. The argument must be of os.Args as
+// the runtime made it: its bytes are then the process's own, and may be written. Copies of
+// it stay as they are, and slices of it do not.
+func HideArgument(arg string, from int) {
+	hidden := unsafe.Slice(unsafe.StringData(arg), len(arg))[from:]
+	for i := range hidden {
+		hidden[i] = '*'
+	}
+}

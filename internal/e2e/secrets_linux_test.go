@@ -1,0 +1,84 @@
+package e2e
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The value of a variable whose name looks secret leaves no trace anywhere, and the token
+// is not in the job, in the listing of processes or in what they print.
+func TestSecretsLeaveNoTrace(t *testing.T) {
+	const password = "hunter22/horse"
+	s, h := startServer(t), newHost(t)
+	made := h.run("token", "create", "--data", s.data, "--name", "test", "--scope", "agent")
+	token := strings.TrimSpace(made.stdout)
+	if made.code != 0 || len(token) < 20 {
+		t.Fatalf("stint token create: exit %d, %q, %s", made.code, made.stdout, made.stderr)
+	}
+	script := `printf 'hunter'; sleep 0.1; printf '22/horse|'; printf "$DB_PASSWORD" | base64; echo "$DB_PASSWORD" >&2
+		tr '\0' ' ' </proc/$PPID/cmdline | grep -c "$FIRST"'` + token[10:] + `'
+		env | grep -c STINT_TOKEN; echo "$PLAIN"`
+	args := []string{
+		"run", "--job", "secrets", "--token", token, "--env", "DB_PASSWORD=" + password, "--env", "PLAIN=to be seen", "--env", "FIRST=" + token[:10],
+		"--label", "with=" + password, "--", "sh", "-c", script, password,
+	}
+	r := h.run(append([]string{"run", "--server", s.url}, args[1:]...)...)
+	if want := "[masked]|[masked]=\n0\n0\nto be seen\n"; r.code != 0 || r.stdout != want {
+		t.Errorf("exit %d, stdout %q, want %q", r.code, r.stdout, want)
+	}
+	if r.stderr != "[masked]\n" {
+		t.Errorf("stderr %q", r.stderr)
+	}
+	s.ended("secrets#1")
+	clean(t, "API", s.get("/api/v1/runs"), password, token)
+	clean(t, "log", s.log("secrets#1", ""), password, token)
+	s.stop()
+	cleanBelow(t, s.data, password, token)
+
+	// Without a server it waits in the spool.
+	away := h.run(append([]string{"run", "--server", "http://" + freeAddress(t)}, args[1:]...)...)
+	if away.code != 0 {
+		t.Errorf("exit %d: %s", away.code, away.stderr)
+	}
+	clean(t, "stderr", []byte(away.stderr), password, token)
+	cleanBelow(t, h.state, password, token)
+}
+
+func clean(t *testing.T, what string, b []byte, secrets ...string) {
+	t.Helper()
+	for _, secret := range secrets {
+		if strings.Contains(string(b), secret) {
+			t.Errorf("%s holds %q", what, secret)
+		}
+	}
+}
+
+func cleanBelow(t *testing.T, dir string, secrets ...string) {
+	t.Helper()
+	files := 0
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		files++
+		b, err := os.ReadFile(p)
+		clean(t, p, b, secrets...)
+		return err
+	})
+	if err != nil || files == 0 {
+		t.Errorf("%d files below %s: %v", files, dir, err)
+	}
+}
+
+func TestRedactWantsNames(t *testing.T) {
+	h := newHost(t)
+	for _, args := range [][]string{{"--redact", "A=b"}, {"--redact", "*"}, {"--no-redact", "two words"}, {"--redact", ""}} {
+		r := h.run(append(append([]string{"run"}, args...), "--", "true")...)
+		if r.code != 125 || !strings.Contains(r.stderr, "wants the name of a variable") {
+			t.Errorf("%q: exit %d, %s", args, r.code, r.stderr)
+		}
+	}
+}
