@@ -18,7 +18,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,7 +33,10 @@ const (
 	oldPrefix = ".old-" // being removed
 )
 
-var keyName = regexp.MustCompile(`^[0-9a-f]{64}$`)
+// isKey tells the name of an entry from any other.
+func isKey(name string) bool {
+	return len(name) == 64 && strings.Trim(name, "0123456789abcdef") == ""
+}
 
 // Cache is a directory of entries.
 type Cache struct{ dir string }
@@ -113,7 +116,7 @@ func (c *Cache) remove(name string) (bool, error) {
 		return false, err
 	}
 	defer lock.Close()
-	if keyName.MatchString(name) {
+	if isKey(name) {
 		gone, err := os.MkdirTemp(c.dir, oldPrefix)
 		if err != nil {
 			return false, fmt.Errorf("remove the cache entry %s: %w", Short(name), err)

@@ -102,7 +102,8 @@ func TestQuestions(t *testing.T) {
 		{[]string{"/opt/node/bin/npm ci"}, []string{"/opt/node/bin/node --version"}},
 		{[]string{"/srv/app/.venv/bin/pip install ."}, []string{"python3 --version"}},
 		{[]string{"PATH=/x:$PATH bundle install"}, []string{"ruby --version"}},
-		{[]string{"cp -r a b"}, nil},
+		{[]string{"`which pip3` install x"}, []string{"python3 --version"}},
+		{[]string{"cp -r a b; pipeline; python-config"}, nil},
 	} {
 		var have []string
 		for _, q := range Questions(c.install, []string{"/srv/app/.venv"}) {

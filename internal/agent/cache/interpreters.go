@@ -2,9 +2,9 @@ package cache
 
 import (
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Question is an interpreter to be asked for its version.
@@ -13,28 +13,44 @@ type Question struct {
 	Args []string
 }
 
-// interpreters says which program decides what a command of this name installs, and how it
-// is asked for its version. A package manager's own version is not asked for: what it
-// installs stands in the lock file.
-var interpreters = map[string][]string{
-	"node": {"node", "--version"}, "npm": {"node", "--version"}, "npx": {"node", "--version"},
-	"yarn": {"node", "--version"}, "pnpm": {"node", "--version"}, "corepack": {"node", "--version"},
-	"bun": {"bun", "--version"}, "deno": {"deno", "--version"},
-	"python": {"python", "--version"}, "python3": {"python3", "--version"},
-	"pip": {"python3", "--version"}, "pip3": {"python3", "--version"}, "virtualenv": {"python3", "--version"},
-	"poetry": {"python3", "--version"}, "pipenv": {"python3", "--version"}, "pdm": {"python3", "--version"}, "uv": {"python3", "--version"},
-	"ruby": {"ruby", "--version"}, "gem": {"ruby", "--version"}, "bundle": {"ruby", "--version"}, "bundler": {"ruby", "--version"},
-	"php": {"php", "--version"}, "composer": {"php", "--version"},
-	"perl": {"perl", "-e", "print $^V"}, "cpanm": {"perl", "-e", "print $^V"},
-	"go": {"go", "version"}, "cargo": {"rustc", "--version"}, "rustc": {"rustc", "--version"},
-	"java": {"java", "-version"}, "mvn": {"java", "-version"}, "gradle": {"java", "-version"},
-	"cc": {"cc", "--version"}, "gcc": {"gcc", "--version"}, "make": {"cc", "--version"},
+// interpreter says which program decides what a command of this name installs, and how it
+// is asked for its version; nil for a name that means nothing here. A package manager's own
+// version is not asked for: what it installs stands in the lock file.
+func interpreter(name string) []string {
+	switch name {
+	case "node", "npm", "npx", "yarn", "pnpm", "corepack":
+		return []string{"node", "--version"}
+	case "pip", "virtualenv", "poetry", "pipenv", "pdm", "uv":
+		return []string{"python3", "--version"}
+	case "ruby", "gem", "bundle", "bundler":
+		return []string{"ruby", "--version"}
+	case "php", "composer":
+		return []string{"php", "--version"}
+	case "perl", "cpanm":
+		return []string{"perl", "-e", "print $^V"}
+	case "cargo", "rustc":
+		return []string{"rustc", "--version"}
+	case "java", "mvn", "gradle":
+		return []string{"java", "-version"}
+	case "cc", "make":
+		return []string{"cc", "--version"}
+	case "python", "bun", "deno", "gcc":
+		return []string{name, "--version"}
+	case "go":
+		return []string{"go", "version"}
+	}
+	for _, prefix := range []string{"python", "pip"} { // python3, pip3.12
+		if number, ok := strings.CutPrefix(name, prefix); ok && number != "" && strings.Trim(number, "0123456789.") == "" {
+			return []string{"python" + number, "--version"}
+		}
+	}
+	return nil
 }
 
-var (
-	words        = regexp.MustCompile(`[^\s;&|()<>{}"'` + "`" + `$=]+`)
-	numberedName = regexp.MustCompile(`^(python|pip)(\d+(?:\.\d+)?)$`)
-)
+// betweenWords are the characters that end a word for a shell, more or less.
+func betweenWords(r rune) bool {
+	return unicode.IsSpace(r) || strings.ContainsRune(";&|()<>{}\"'`$=", r)
+}
 
 // Questions are the interpreters that install commands name, each once, in order. A word is
 // taken for a program wherever it stands: asking one too many only makes the key stricter.
@@ -43,11 +59,8 @@ var (
 func Questions(install, dirs []string) []Question {
 	var out []Question
 	for _, cmd := range install {
-		for _, word := range words.FindAllString(cmd, -1) {
-			args := interpreters[filepath.Base(word)]
-			if m := numberedName.FindStringSubmatch(filepath.Base(word)); m != nil {
-				args = []string{"python" + m[2], "--version"}
-			}
+		for _, word := range strings.FieldsFunc(cmd, betweenWords) {
+			args := interpreter(filepath.Base(word))
 			if args == nil {
 				continue
 			}

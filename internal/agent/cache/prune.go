@@ -34,7 +34,7 @@ func (c *Cache) List() (entries []Listed, unfinished []string, err error) {
 			unfinished = append(unfinished, name)
 			continue
 		}
-		if !keyName.MatchString(name) {
+		if !isKey(name) {
 			continue // not ours
 		}
 		if l, there := c.listed(name); there {
