@@ -45,13 +45,18 @@ func newCapture(rec *recorder, step int, stream job.Stream) (*capture, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a pipe for %s: %w", stream, err)
 	}
-	c := &capture{step: step, stream: stream, read: r, write: w, rec: rec, done: make(chan struct{})}
+	c := captureOf(rec, step, stream, r, w)
 	size, err := enlarge(r, pipeSize)
 	c.large = err == nil
 	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		rec.note(step, fmt.Sprintf("the pipe for %s holds %d bytes instead of %d (%v): a job that prints fast may wait for the agent", stream, size, pipeSize, err))
 	}
 	return c, nil
+}
+
+// captureOf is for every pair of ends, a pipe's or a terminal's.
+func captureOf(rec *recorder, step int, stream job.Stream, read, write *os.File) *capture {
+	return &capture{step: step, stream: stream, read: read, write: write, rec: rec, done: make(chan struct{})}
 }
 
 // start closes our copy of the job's end and begins to drain. The goroutine ends at the

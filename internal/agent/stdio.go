@@ -44,7 +44,7 @@ func (a *attempt) terminalFor(s step) (stdio, error) {
 	if err != nil {
 		return stdio{}, err
 	}
-	c := &capture{step: s.index, stream: job.Stdout, read: master, write: slave, rec: a.rec, done: make(chan struct{})}
+	c := captureOf(a.rec, s.index, job.Stdout, master, slave)
 	io := stdio{stdout: slave, stderr: slave, captures: []*capture{c}, master: master}
 	if a.cfg.Stdin != nil {
 		io.stdin = slave

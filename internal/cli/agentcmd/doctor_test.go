@@ -55,7 +55,9 @@ func TestCheckTLS(t *testing.T) {
 }
 
 func TestTokenFinding(t *testing.T) {
-	refused := func(status int, text string) error { return &job.Problem{Status: status, Title: "refused", Detail: text} }
+	refused := func(status int, text string) error {
+		return &job.Problem{Status: status, Title: "refused", Detail: text}
+	}
 	unauthorized, forbidden := refused(401, "the token is not known here"), refused(403, `the token "x" has the scope read`)
 	cases := []struct {
 		name          string
