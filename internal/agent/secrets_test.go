@@ -3,14 +3,17 @@ package agent
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"stint.dev/stint/internal/agent/redact"
+	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -180,5 +183,44 @@ func TestEveryRecordIsMasked(t *testing.T) {
 	labels := maskedLabels(redact.NewSet([]string{"secret"}), map[string]string{"k": long})
 	if err := job.CheckLabel("k", labels["k"]); err != nil {
 		t.Error(err)
+	}
+}
+
+// What finds no room is counted as the reader would have seen it: masked.
+func TestGapsCountMaskedBytes(t *testing.T) {
+	const lines = 200_000
+	j := spool.InMemory(spool.Meta{Run: testRun}, spool.Limits{Memory: 1 << 20}, errors.New("no disk"))
+	r, err := newRecorder(j, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.secrets = redact.NewSet([]string{testSecret})
+	c, err := newCapture(r, 0, job.Stdout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go c.drain()
+	if _, err := c.write.Write(bytes.Repeat([]byte(testSecret+"\n"), lines)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.write.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-c.done
+	if err := r.finish(time.Now(), journal.Final{Outcome: job.Outcome{State: job.Succeeded}}); err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(io.NewSectionReader(j, 0, 1<<40))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := readJournal(t, data)
+	out := v.output[streamKey{0, job.Stdout}]
+	if len(v.gaps) != 1 || len(out) == 0 || bytes.Contains(data, []byte(testSecret)) {
+		t.Fatalf("gaps %+v, %d bytes of output", v.gaps, len(out))
+	}
+	g, kept := v.gaps[0], int64(len(out))
+	if want := int64(lines * len(redact.Mark+"\n")); g.AtBytes != kept || kept+g.Bytes != want || int64(bytes.Count(out, []byte("\n")))+g.Lines != lines {
+		t.Errorf("gap %+v after %d bytes; together they should be %d bytes", g, kept, want)
 	}
 }
