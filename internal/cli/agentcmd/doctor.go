@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -177,7 +178,7 @@ func checkContainment() []finding {
 	}
 	out := []finding{{"containment", "ok", "jobs are contained by " + g.Level(), better(g.Level())}}
 	for _, n := range g.Notes() {
-		out = append(out, finding{"containment", "warning", n, ""})
+		out = append(out, finding{"containment", "warning", strings.ReplaceAll(n, "\n", "; "), "jobs run all the same, without it"})
 	}
 	if err := g.Close(); err != nil {
 		out = append(out, finding{"containment", "warning", err.Error(), ""})
