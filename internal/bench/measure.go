@@ -141,7 +141,8 @@ func (b *bench) sample() ([]row, error) {
 		what, key string
 		most      float64
 	}{
-		{"one sample, cgroup v2 with v1 memory, 50 processes", "cgroup2 processes=50 cpu-ns/op", 5},
+		{"one sample, cgroup v2 with what v1 adds, 1 process", "cgroup2 processes=1 cpu-ns/op", 5},
+		{"one sample, cgroup v2 with what v1 adds, 50 processes", "cgroup2 processes=50 cpu-ns/op", 5},
 		{"one sample, cgroup v1, 50 processes", "cgroup1 processes=50 cpu-ns/op", 5},
 		{"one sample without cgroups, per process of 50", "process_group processes=50 cpu-ns/process", 7},
 		{"one sample without cgroups, per process of 500", "process_group processes=500 cpu-ns/process", 7},
