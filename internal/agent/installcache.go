@@ -96,7 +96,7 @@ func (a *attempt) keepInstall(ctx context.Context, k *keepable) {
 		if name := k.inputs.Changed(a.cfg.Dir); name != "" {
 			return fmt.Errorf("the lock file %s changed during the install", name)
 		}
-		done, err = k.store.Publish(ctx, k.inputs, a.cfg.Install)
+		done, err = k.store.Publish(ctx, k.inputs, a.rec.secrets.Strings(a.cfg.Install))
 		return err
 	})
 	switch {

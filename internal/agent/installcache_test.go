@@ -131,6 +131,27 @@ func TestInstallCacheTroubleIsANote(t *testing.T) {
 	}
 }
 
+// TestInstallCacheHoldsNoSecret of a command or of the environment.
+func TestInstallCacheHoldsNoSecret(t *testing.T) {
+	const secret = "hunter2-and-more"
+	dir, state := t.TempDir(), t.TempDir()
+	write(t, dir, "lock", "v1\n")
+	c := cachedConfig(t, newMemoryServer(), dir, state, "true")
+	c.Env = append(c.Env, "NPM_CONFIG_TOKEN="+secret)
+	c.Install = append(c.Install, "echo "+secret+" >/dev/null")
+	if got := Run(t.Context(), c); got.ExitCode != 0 {
+		t.Fatalf("result %+v", got)
+	}
+	infos, _ := filepath.Glob(filepath.Join(state, "cache", "*", "entry.json"))
+	if len(infos) != 1 {
+		t.Fatalf("entries %v", infos)
+	}
+	text, err := os.ReadFile(infos[0])
+	if err != nil || strings.Contains(string(text), secret) || !strings.Contains(string(text), "[masked]") || !strings.Contains(string(text), "NPM_CONFIG_TOKEN") {
+		t.Errorf("%v, the entry says %s", err, text)
+	}
+}
+
 // TestFailedInstallIsNotKept also for a stop in the middle.
 func TestFailedInstallIsNotKept(t *testing.T) {
 	dir, state := t.TempDir(), t.TempDir()
