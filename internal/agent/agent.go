@@ -53,11 +53,12 @@ type attempt struct {
 	asked       chan job.StopCause // from the heartbeats; cap 1
 	watched     atomic.Bool
 
-	current int        // index of the step that runs; -1 before the first
-	open    []*capture // pipes that are being drained
-	cleared bool       // clearUp was done
-	kept    bool       // what the command left behind lives on, on purpose
-	told    int        // notes of the group that are recorded
+	running *process.Process // the step's process while it is watched
+	current int              // index of the step that runs; -1 before the first
+	open    []*capture       // pipes that are being drained
+	cleared bool             // clearUp was done
+	kept    bool             // what the command left behind lives on, on purpose
+	told    int              // notes of the group that are recorded
 	back    *background
 	said    *progress
 

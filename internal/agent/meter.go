@@ -101,8 +101,8 @@ func (m *meter) evidence(now time.Time) job.Heartbeat {
 		CPUSeconds: max(m.last.CPUSeconds, m.exitCPU), MemoryBytes: m.last.MemoryBytes,
 		Processes: m.last.Processes, OutputAgeMS: -1, UnsentBytes: m.rec.spool.Unsent(),
 	}
-	if last := m.rec.lastOutput.Load(); last != 0 {
-		hb.OutputAgeMS = max(0, now.Sub(time.Unix(0, last)).Milliseconds())
+	if last := m.rec.outputAt(); !last.IsZero() {
+		hb.OutputAgeMS = max(0, now.Sub(last).Milliseconds())
 	}
 	return hb
 }

@@ -27,7 +27,8 @@ type recorder struct {
 	gaps    int
 	saidBad bool // that the disk failed
 
-	lastOutput atomic.Int64 // UnixNano of the last output; 0 for none yet
+	begun      time.Time
+	lastOutput atomic.Int64 // nanoseconds from begun to the last output, from 1; 0 for none yet
 
 	more   chan struct{} // cap 1: something was written (for delivery)
 	urgent chan struct{} // cap 1: something worth sending soon, or a lot
@@ -60,7 +61,7 @@ const sendAtOnce = 512 << 10
 
 func newRecorder(j *spool.Journal, say func(string)) (*recorder, error) {
 	r := &recorder{
-		spool: j, say: say, streams: make(map[streamKey]*streamCount),
+		begun: time.Now(), spool: j, say: say, streams: make(map[streamKey]*streamCount),
 		more: make(chan struct{}, 1), urgent: make(chan struct{}, 1), passed: make(chan struct{}, 1),
 	}
 	w, err := journal.NewWriter(j)
@@ -99,13 +100,26 @@ func (r *recorder) output(rec []byte, step int, stream job.Stream, at time.Time)
 	}
 }
 
+// printed notes that the job printed something. Times are kept as distances on the steady
+// clock, so that a wall clock that jumps makes nobody look silent.
+func (r *recorder) printed(at time.Time) { r.lastOutput.Store(max(1, int64(at.Sub(r.begun)))) }
+
+// outputAt is when the job last printed something; the zero time if it never did.
+func (r *recorder) outputAt() time.Time {
+	d := r.lastOutput.Load()
+	if d == 0 {
+		return time.Time{}
+	}
+	return r.begun.Add(time.Duration(d))
+}
+
 // keep writes an output record, or counts it into a gap. It returns the journal's length
 // before it.
 func (r *recorder) keep(rec, raw []byte, step int, stream job.Stream, at time.Time) (length int64, kept bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	length = r.w.Size()
-	r.lastOutput.Store(at.UnixNano())
+	r.printed(at)
 	s := r.stream(step, stream)
 	if s.gap.Bytes > 0 && !r.declare(s) {
 		s.drop(raw)

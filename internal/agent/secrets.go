@@ -132,7 +132,7 @@ func (c *capture) keep(rec []byte) {
 		return
 	}
 	const front = journal.FrameSize + journal.OutputPrefix
-	c.rec.lastOutput.Store(time.Now().UnixNano()) // also when all of it is held back
+	c.rec.printed(time.Now()) // also when all of it is held back
 	c.mask.rec = c.mask.stream.Mask(c.mask.rec[:front], rec[front:])
 	c.keepMasked()
 }

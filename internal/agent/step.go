@@ -70,7 +70,9 @@ func (a *attempt) runStep(ctx context.Context, s step, final bool) job.Outcome {
 		ending.StartErr = startError(err, s)
 		return a.stepOver(s, ending)
 	}
+	a.running = proc
 	a.watch(ctx, s, proc)
+	a.running = nil
 	a.endTyping()
 	exit := proc.Exit()
 	a.meter.stepEnded(exit)
@@ -177,8 +179,8 @@ func orNever(d time.Duration) time.Duration {
 // silentFor is how much of the allowed silence is left.
 func (a *attempt) silentFor(begun time.Time) time.Duration {
 	last := begun
-	if t := a.rec.lastOutput.Load(); t > begun.UnixNano() {
-		last = time.Unix(0, t)
+	if at := a.rec.outputAt(); at.After(begun) {
+		last = at
 	}
 	return a.cfg.NoOutputTimeout - time.Since(last)
 }

@@ -109,8 +109,13 @@ func signalCause(sig syscall.Signal) job.StopCause {
 	return job.StopCause{Reason: job.AgentStopped, By: "signal " + unix.SignalName(sig)}
 }
 
+// passOn hands a signal to the step's own process, as it would have got it without an agent
+// around it: to its children it would often mean their end.
 func (a *attempt) passOn(sig syscall.Signal) {
-	if err := a.group.Signal(sig); err != nil {
+	if a.running == nil {
+		return
+	}
+	if err := a.running.Signal(sig); err != nil {
 		a.rec.note(a.current, "a signal could not be passed on: "+err.Error())
 	}
 }
