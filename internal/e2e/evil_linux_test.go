@@ -96,11 +96,7 @@ func TestNothingIsLeftOfEvilJobs(t *testing.T) {
 				}
 				t.Run(user+"/"+e.name+"/"+ending.name, func(t *testing.T) {
 					t.Parallel()
-					code := c.play(t, s, ending.name == "by-itself", ending.flags, func(cmd *exec.Cmd) {
-						if ending.end != nil {
-							ending.end(t, s, c.run, cmd)
-						}
-					})
+					code := c.play(t, s, ending.name == "by-itself", ending.flags, ending.end)
 					if !slices.Contains(ending.codes, code) {
 						t.Errorf("exit code %d, want one of %v", code, ending.codes)
 					}
@@ -116,7 +112,7 @@ type evilCase struct {
 }
 
 // play runs the case to its end, looks for what is left, and returns the exit code.
-func (c evilCase) play(t *testing.T, s *server, itself bool, flags []string, end func(*exec.Cmd)) int {
+func (c evilCase) play(t *testing.T, s *server, itself bool, flags []string, end func(*testing.T, *server, string, *exec.Cmd)) int {
 	if err := os.Mkdir(c.dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -138,8 +134,10 @@ func (c evilCase) play(t *testing.T, s *server, itself bool, flags []string, end
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the job is in place", func() bool { _, err := os.Stat(filepath.Join(c.dir, "up")); return err == nil })
-	end(cmd)
+	if end != nil { // a timeout may come before the job is in place, and must be as thorough
+		eventually(t, "the job is in place", func() bool { _, err := os.Stat(filepath.Join(c.dir, "up")); return err == nil })
+		end(t, s, c.run, cmd)
+	}
 	_ = cmd.Wait() // the exit code says it
 	gone := func() bool { return len(living(c.nap)) == 0 }
 	if code := cmd.ProcessState.ExitCode(); code == -1 {
