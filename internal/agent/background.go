@@ -52,7 +52,7 @@ func (b *background) start(ctx context.Context) {
 		}
 		var reportCtx context.Context
 		reportCtx, b.reportStop = context.WithCancel(ctx)
-		b.reports = &reporting{to: c.ReportTo, period: period, say: c.Say}
+		b.reports = &reporting{to: c.ReportTo, period: period, say: c.Say, over: make(chan struct{})}
 		b.reportDone.Go(func() { b.reports.beats(reportCtx) })
 	}
 }
@@ -93,13 +93,7 @@ func (b *background) finish(o job.Outcome) error {
 	close(b.ended)
 	var told sync.WaitGroup
 	if b.reports != nil {
-		b.reportStop()
-		told.Go(func() {
-			b.reportDone.Wait()
-			ctx, cancel := context.WithTimeout(context.Background(), b.a.cfg.FlushTimeout)
-			defer cancel()
-			b.reports.end(ctx, o)
-		})
+		told.Go(func() { b.finishReports(o) })
 	}
 	if b.passer != nil {
 		b.passer.finish(passStall)
@@ -117,6 +111,31 @@ func (b *background) finish(o job.Outcome) error {
 		r.Close()
 	}
 	return err
+}
+
+// finishReports tells the end in the two-call wire. A call that is under way may finish:
+// cut off, nobody would know whether it was heard. A server that never answered is not
+// waited for long.
+func (b *background) finishReports(o job.Outcome) {
+	close(b.reports.over)
+	limit := time.Now().Add(b.a.cfg.FlushTimeout)
+	cut := time.AfterFunc(b.a.cfg.FlushTimeout, b.reportStop)
+	b.reportDone.Wait()
+	cut.Stop()
+	b.reportStop()
+	if !b.reports.heard {
+		limit = earlier(limit, time.Now().Add(silentServer))
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), limit)
+	defer cancel()
+	b.reports.end(ctx, o)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // waitDelivered waits for delivery: as long as the flush timeout allows, and not long for

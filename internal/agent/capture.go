@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,14 +35,20 @@ type capture struct {
 	write  *os.File // the job's end; closed here once the process has it
 	large  bool
 	rec    *recorder
-	done   chan struct{} // closed when nothing more will be read
+	done   chan struct{} // closed when nothing more will be recorded
 	bytes  atomic.Int64  // read so far
-	stuck  atomic.Bool   // ended by its deadline with the pipe still held open
-	mask   *mask         // nil when there is nothing to mask
+	stuck  atomic.Bool   // ended by its limit with the pipe still held open
+
+	mu   sync.Mutex
+	over bool  // done is closed
+	mask *mask // nil when there is nothing to mask
 }
 
+// front is what stands before the raw bytes in an output record.
+const front = journal.FrameSize + journal.OutputPrefix
+
 func newCapture(rec *recorder, step int, stream job.Stream) (*capture, error) {
-	r, w, err := os.Pipe()
+	r, w, err := blockingPipe()
 	if err != nil {
 		return nil, fmt.Errorf("make a pipe for %s: %w", stream, err)
 	}
@@ -56,11 +63,15 @@ func newCapture(rec *recorder, step int, stream job.Stream) (*capture, error) {
 
 // captureOf is for every pair of ends, a pipe's or a terminal's.
 func captureOf(rec *recorder, step int, stream job.Stream, read, write *os.File) *capture {
-	return &capture{step: step, stream: stream, read: read, write: write, rec: rec, done: make(chan struct{})}
+	return &capture{
+		step: step, stream: stream, read: read, write: write, rec: rec,
+		done: make(chan struct{}), mask: newMask(rec.secrets),
+	}
 }
 
 // start closes our copy of the job's end and begins to drain. The goroutine ends at the
-// end of the pipe, or at the deadline that limit sets.
+// end of the pipe. One that is cut off by limit while somebody outside of the run holds the
+// pipe open ends with that, or with the agent.
 func (c *capture) start() {
 	_ = c.write.Close() // the process has its own copy
 	go c.drain()
@@ -74,24 +85,15 @@ func (c *capture) discard() {
 }
 
 func (c *capture) drain() {
-	defer close(c.done)
 	defer c.read.Close()
-	const front = journal.FrameSize + journal.OutputPrefix
 	buf := make([]byte, front+readSize)
 	below, pause := smallBelow, smallPause
 	if c.large {
 		below, pause = lazyBelow, lazyPause
 	}
-	c.mask = newMask(c.rec.secrets)
 	for {
 		n, err := c.read.Read(buf[front:])
-		if n > 0 {
-			c.bytes.Add(int64(n))
-			c.keep(buf[:front+n])
-		}
-		if err != nil {
-			c.keepHeld()
-			c.stuck.Store(errors.Is(err, os.ErrDeadlineExceeded))
+		if !c.take(buf[:front+n], err) {
 			return
 		}
 		if n < below {
@@ -100,5 +102,41 @@ func (c *capture) drain() {
 	}
 }
 
-// limit ends the draining at a time, whoever still holds the pipe open.
-func (c *capture) limit(at time.Time) { _ = c.read.SetReadDeadline(at) }
+// take records what a read brought, and reports whether to go on.
+func (c *capture) take(rec []byte, err error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return false
+	}
+	if n := len(rec) - front; n > 0 {
+		c.bytes.Add(int64(n))
+		c.keep(rec)
+	}
+	if err != nil {
+		c.end(errors.Is(err, os.ErrDeadlineExceeded))
+	}
+	return err == nil
+}
+
+// end is the last word on the stream. The caller holds mu.
+func (c *capture) end(stuck bool) {
+	c.over = true
+	c.keepHeld()
+	c.stuck.Store(stuck)
+	close(c.done)
+}
+
+// limit ends the recording at a time, whoever still holds the pipe open.
+func (c *capture) limit(at time.Time) {
+	if c.read.SetReadDeadline(at) == nil {
+		return // a terminal's end is watched by the poller
+	}
+	time.AfterFunc(time.Until(at), func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if !c.over {
+			c.end(true)
+		}
+	})
+}

@@ -26,3 +26,15 @@ func enlarge(f *os.File, want int) (int, error) {
 	}
 	return size, opErr
 }
+
+// blockingPipe makes a pipe that is read with plain blocking calls. A pipe that Go's poller
+// watches wakes its reader at every single write, also when nobody waits (so the kernel
+// treats pipes in an epoll set), and a job that writes line by line pays for each: its
+// 256 MiB in lines of 100 bytes took 1.5 to 4 times as long.
+func blockingPipe() (r, w *os.File, err error) {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		return nil, nil, os.NewSyscallError("pipe2", err)
+	}
+	return os.NewFile(uintptr(fds[0]), "|0"), os.NewFile(uintptr(fds[1]), "|1"), nil
+}

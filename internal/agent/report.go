@@ -38,9 +38,12 @@ type reporting struct {
 	say    func(string)
 	said   bool
 	told   bool // that the run has started
+	heard  bool // the other side has taken a call
+	over   chan struct{}
 }
 
-// beats says "started" until it was heard, and then beats, until ctx ends.
+// beats says "started" until it was heard, and then beats, until the run is over. The end
+// of ctx cuts off a call as well.
 func (r *reporting) beats(ctx context.Context) {
 	ticker := time.NewTicker(r.period)
 	defer ticker.Stop()
@@ -52,6 +55,8 @@ func (r *reporting) beats(ctx context.Context) {
 		}
 		select {
 		case <-ticker.C:
+		case <-r.over:
+			return
 		case <-ctx.Done():
 			return
 		}
@@ -88,6 +93,7 @@ func (r *reporting) call(ctx context.Context, f func(context.Context) error) err
 	callCtx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
 	err := f(callCtx)
+	r.heard = r.heard || err == nil
 	if err != nil && ctx.Err() == nil && !r.said {
 		r.said = true
 		r.say("reporting: " + err.Error() + "; the job goes on")

@@ -122,7 +122,7 @@ func newMask(secrets *redact.Set) *mask {
 	if secrets == nil {
 		return nil
 	}
-	return &mask{stream: secrets.Stream(), rec: make([]byte, journal.FrameSize+journal.OutputPrefix)}
+	return &mask{stream: secrets.Stream(), rec: make([]byte, front)}
 }
 
 // keep brings what was read to the journal; rec is as recorder.output wants it.
@@ -131,7 +131,6 @@ func (c *capture) keep(rec []byte) {
 		c.rec.output(rec, c.step, c.stream, time.Now())
 		return
 	}
-	const front = journal.FrameSize + journal.OutputPrefix
 	c.rec.printed(time.Now()) // also when all of it is held back
 	c.mask.rec = c.mask.stream.Mask(c.mask.rec[:front], rec[front:])
 	c.keepMasked()
@@ -140,7 +139,7 @@ func (c *capture) keep(rec []byte) {
 // keepHeld brings what the mask holds back to the journal, at the end of the stream.
 func (c *capture) keepHeld() {
 	if c.mask != nil {
-		c.mask.rec = c.mask.stream.Flush(c.mask.rec[:journal.FrameSize+journal.OutputPrefix])
+		c.mask.rec = c.mask.stream.Flush(c.mask.rec[:front])
 		c.keepMasked()
 	}
 }
@@ -148,7 +147,6 @@ func (c *capture) keepHeld() {
 // keepMasked writes the mask's bytes in records of at most readSize. The frame of each
 // stands where the bytes before it were, which are written already.
 func (c *capture) keepMasked() {
-	const front = journal.FrameSize + journal.OutputPrefix
 	for at := front; at < len(c.mask.rec); at += readSize {
 		c.rec.output(c.mask.rec[at-front:min(at+readSize, len(c.mask.rec))], c.step, c.stream, time.Now())
 	}

@@ -181,9 +181,21 @@ func (g *Group) Empty(ctx context.Context) error {
 		if err != nil || empty {
 			return err
 		}
+		if pause == pollMost && g.killed() {
+			// What was being made while the kill went round was in none of its looks.
+			if err := g.killRounds(); err != nil {
+				return err
+			}
+		}
 		timer.Reset(pause)
 		pause = min(2*pause, pollMost)
 	}
+}
+
+func (g *Group) killed() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.killing
 }
 
 func (g *Group) empty() (bool, error) {

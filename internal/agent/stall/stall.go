@@ -7,7 +7,9 @@ import "time"
 // What counts as none: a process that only waits still wakes now and then, for timers of
 // its runtime.
 const (
-	// quietCores is the share of one core, over the time between two looks, that is noise.
+	// quietCores is the share of one core, over the time since the last progress, that is
+	// noise. A job that hardly gets the processor adds up its little, and is not called
+	// stalled for the others' load.
 	quietCores = 0.01
 	// quietCPU is noise however short that time was: CPU time may be counted in ticks of
 	// 10 ms, and one tick proves little.
@@ -48,12 +50,13 @@ type Watch struct {
 	at    time.Time // of the last look
 	last  Seen
 	alive time.Time // the last progress
+	cpu   float64   // CPUSeconds then
 	dog   time.Time // the last WATCHDOG=1; zero when this step sent none
 }
 
 // New begins to watch at a time. Nothing that was before counts.
 func New(limit time.Duration, now time.Time, seen Seen) *Watch {
-	return &Watch{limit: limit, at: now, last: seen, alive: now}
+	return &Watch{limit: limit, at: now, last: seen, alive: now, cpu: seen.CPUSeconds}
 }
 
 // Verdict is what a look leads to.
@@ -73,7 +76,7 @@ func (w *Watch) Look(now time.Time, seen Seen) Verdict {
 		}
 	}
 	if w.progress(now, seen) {
-		w.alive = now
+		w.alive, w.cpu = now, seen.CPUSeconds
 	}
 	if seen.Watchdogs != w.last.Watchdogs {
 		w.dog = now
@@ -103,8 +106,8 @@ func (w *Watch) progress(now time.Time, seen Seen) bool {
 	if seen.Unknown || w.last.Unknown {
 		return true
 	}
-	cpu := seen.CPUSeconds - w.last.CPUSeconds
-	return cpu > max(quietCores*now.Sub(w.at).Seconds(), quietCPU.Seconds()) ||
+	cpu := seen.CPUSeconds - w.cpu
+	return cpu > max(quietCores*now.Sub(w.alive).Seconds(), quietCPU.Seconds()) ||
 		seen.StorageBytes > w.last.StorageBytes || seen.MovedBytes-w.last.MovedBytes > quietMoved
 }
 

@@ -26,6 +26,7 @@ func TestLook(t *testing.T) {
 		"a busy core":                 {see: func(i int, s *Seen) { s.CPUSeconds = float64(i) }, end: never},
 		"a runtime's timers":          {see: func(i int, s *Seen) { s.CPUSeconds = 0.009 * float64(i) }, end: 10},
 		"one tick each second":        {see: func(i int, s *Seen) { s.CPUSeconds = 0.01 * float64(i) }, end: 10},
+		"a starved job":               {see: func(i int, s *Seen) { s.CPUSeconds = 0.014 * float64(i) }, end: never},
 		"two ticks each second":       {see: func(i int, s *Seen) { s.CPUSeconds = 0.02 * float64(i) }, end: never},
 		"one burst":                   {see: func(i int, s *Seen) { s.CPUSeconds = float64(i / 7) }, end: never},
 		"disk":                        {see: func(i int, s *Seen) { s.StorageBytes = int64(i) * 4096 }, end: never},
