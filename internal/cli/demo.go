@@ -119,9 +119,13 @@ func (p *program) demoRun(ctx context.Context, url, dir string, exit bool) int {
 	if !web.Built() {
 		p.print("%s\n", s.Muted(plainPage))
 	}
-	p.print("%s\n\n  stint %s\n\n", s.Bold("Now a job runs through it, as you would run your own:"), job.CommandLine(args))
+	me := console.Clean(os.Args[0]) // as it was called, so that the lines can be copied
+	p.print("%s\n\n  %s %s\n\n", s.Bold("Now a job runs through it, as you would run your own:"), me, job.CommandLine(args))
 	p.print("While it runs, look at %s or, in another terminal:\n\n", s.Blue(url))
-	p.print("  stint runs --server %s\n  stint logs --server %s -f demo#1\n  stint show --server %s demo#1\n\n", url, url, url)
+	for _, command := range []string{"runs", "logs -f demo#1", "show demo#1"} {
+		p.print("  %s %s --server %s\n", me, command, url)
+	}
+	p.print("\n")
 	code := p.runAgent(ctx, args)
 	p.print("\n%s exit code %d\n", s.Bold("The job has ended:"), code)
 	p.printRun(ctx, url)
