@@ -85,6 +85,9 @@ func newBackOff() *backoff.ExponentialBackOff {
 func (d *delivery) deliver(ctx context.Context) error {
 	d.backoff = newBackOff()
 	d.lastGood = time.Now()
+	if err := d.collect(ctx, coalesceUrgent); err != nil {
+		return err
+	}
 	for {
 		if d.from.Unsent() == 0 {
 			done, err := d.idle(ctx)
@@ -126,6 +129,19 @@ func (d *delivery) idle(ctx context.Context) (done bool, err error) {
 	}
 }
 
+// collect waits for more, but not beyond the end of the attempt.
+func (d *delivery) collect(ctx context.Context, wait time.Duration) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-d.ended:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
 // gather lets small output collect.
 func (d *delivery) gather(ctx context.Context) error {
 	wait := coalesce
@@ -146,15 +162,7 @@ func (d *delivery) gather(ctx context.Context) error {
 	if d.from.Unsent() >= sendAtOnce {
 		return nil
 	}
-	timer.Reset(coalesceUrgent)
-	select {
-	case <-timer.C:
-		return nil
-	case <-d.ended:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return d.collect(ctx, coalesceUrgent)
 }
 
 // pause waits after trouble. The attempt's end cuts it short, once; after it, a server that
