@@ -168,6 +168,9 @@ type Verdict struct {
 	Findings []job.Finding
 	Health   job.Health
 	Evidence string
+	// Outbox is what to tell and to do, stored together with the verdict and only if it
+	// is applied.
+	Outbox []OutboxEntry
 }
 
 // Judged is a run that a verdict changed.

@@ -1,0 +1,96 @@
+package index
+
+import (
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// What an outbox row asks for.
+const (
+	OutboxNotify = "notify" // tell people
+	OutboxCancel = "cancel" // stop the attempt, and end it here if nobody is there to obey
+	OutboxRetry  = "retry"  // see that the next attempt begins
+)
+
+// What happened, as notifications and routes call it. Findings are called by the name of
+// their rule.
+const (
+	WhatFailed    = "failed"
+	WhatTimedOut  = "timed_out"
+	WhatCanceled  = "canceled"
+	WhatSucceeded = "succeeded" // only when some route asks for it
+	WhatLost      = "lost"
+	WhatHealed    = "healed"    // a run called lost was heard again
+	WhatRecovered = "recovered" // a good run after a bad one, or a finding that passed
+	WhatNetwork   = "network"   // many runs fell silent together
+	WhatTest      = "test"      // somebody tries a route
+)
+
+// How an outbox row stands.
+const (
+	OutboxPending = "pending"
+	OutboxDone    = "done"
+	OutboxFailed  = "failed"  // given up; the last error says why
+	OutboxDropped = "dropped" // not needed; the last error says why
+)
+
+// OutboxEntry is something to do because of a change. Whoever makes the change stores it
+// in the same transaction, so that neither can be without the other. It is cheap: which
+// people are told, and when, is decided later.
+type OutboxEntry struct {
+	Kind    string // OutboxNotify, OutboxCancel or OutboxRetry
+	Run     string // empty for a notice about the server as a whole
+	Attempt int    // what was meant; for a cancel the fence: a later attempt is left alone
+	// What happened: one of the words above, or the rule of a finding.
+	What string
+	// Severity is Warning or Critical; empty for what only those are told who ask for it.
+	Severity job.Health
+	// Message is one sentence for a person.
+	Message string
+	// Ends names what is over, for WhatRecovered of a finding: its rule. A notification
+	// of that rule that is still on its way is joined with this one.
+	Ends string
+	At   time.Time // the server's clock
+	// After, if set, is the earliest time to do it.
+	After time.Time
+	// By says who or what wants it, for a cancel or a retry ("policy of the job").
+	By string
+}
+
+// Action is an outbox row as it stands: a message on its way through one route, or
+// something to be done to a run.
+type Action struct {
+	ID       int64      `json:"id"`
+	Kind     string     `json:"kind"`
+	Run      string     `json:"run,omitempty"`
+	Attempt  int        `json:"attempt,omitempty"`
+	What     string     `json:"what"`
+	Severity job.Health `json:"severity,omitempty"`
+	// Route is empty until it is known who is to be told, and for a cancel and a retry.
+	Route     string     `json:"route,omitempty"`
+	Status    string     `json:"status"`
+	Tries     int        `json:"tries"`
+	NextAt    *time.Time `json:"next_at"` // nil unless pending
+	LastError string     `json:"last_error,omitempty"`
+	CreatedAt time.Time  `json:"created_at"`
+	DoneAt    *time.Time `json:"done_at"`
+	Message   string     `json:"message"`
+	By        string     `json:"by,omitempty"`
+	Ends      string     `json:"ends,omitempty"`
+	// Cause is the id of the change: the same in every route and in every repetition.
+	Cause int64 `json:"cause"`
+	// Repeat counts how often the same was told before, 0 for the first time.
+	Repeat int `json:"repeat,omitempty"`
+	// Batch is the id under which it was sent, alone or with others. It never changes
+	// once there is one, so that a receiver can tell a repetition.
+	Batch int64 `json:"batch,omitempty"`
+}
+
+// ActionQuery asks for a page of actions, newest first.
+type ActionQuery struct {
+	Run    string // empty for all
+	Status string // empty for all
+	Limit  int    // 1 to 500
+	Before int64  // only those with a smaller id; 0 for the newest
+}
