@@ -58,6 +58,9 @@ var table = []row{
 	{"internal/bench/wrapper", "", "", "the yardstick must not share what it measures"},
 	{"internal/bench/printer", "", "", "a job that prints"},
 
+	{"internal/faulttest/sequence", "", "", "what must be printed; the job and who looks at it later share it"},
+	{"internal/faulttest/printer", "internal/faulttest/sequence", "", "a job whose output can be verified; knows nothing of Stint"},
+
 	{"cmd/stint", "internal/cli", "", "os.Exit(cli.Main(…)) and nothing else"},
 	{"cmd/stint-agent", "internal/cli/agentcmd", "", "the same with the agent's commands only"},
 	{"", "", "", "the root holds this test only"},
@@ -109,7 +112,7 @@ var places = []struct {
 	{"os.Getenv", []string{"internal/cli", "cmd"}, "the environment is read where options are"},
 	{"os.LookupEnv", []string{"internal/cli", "cmd"}, "the environment is read where options are"},
 	{"os.Args", []string{"internal/cli", "cmd", "internal/bench"}, "arguments are read where options are"},
-	{"os.Exit", []string{"internal/cli", "cmd", "internal/bench"}, "whoever exits skips everybody's clean-up"},
+	{"os.Exit", []string{"internal/cli", "cmd", "internal/bench", "internal/faulttest/printer"}, "whoever exits skips everybody's clean-up"},
 	{"log.Fatal", nil, "whoever exits skips everybody's clean-up"},
 	{"os/signal", []string{"internal/cli"}, "signals have one owner"},
 	{"testing", nil, "production code does not link the test library"},

@@ -33,6 +33,9 @@ const patience = 60 * time.Second
 type cluster struct {
 	dir      string
 	server   *exec.Cmd
+	bin      string // directory of the programs
+	owner    *syscall.Credential
+	commit   string // synchronous_commit
 	done     chan error
 	released chan struct{} // closed to let the starting thread go
 	next     int
@@ -104,7 +107,10 @@ func (c *cluster) exec(ctx context.Context, sql string) error {
 }
 
 // start makes a cluster and waits until it answers.
-func start() (*cluster, error) {
+func start() (*cluster, error) { return startWith("off") }
+
+// startWith makes a cluster with a setting of synchronous_commit.
+func startWith(commit string) (*cluster, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
@@ -117,34 +123,39 @@ func start() (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{dir: dir, done: make(chan error, 1), released: make(chan struct{})}
-	if err := c.run(bin, owner); err != nil {
+	c := &cluster{dir: dir, bin: bin, owner: owner, commit: commit}
+	if err := c.run(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return c, nil
 }
 
-func (c *cluster) run(bin string, owner *syscall.Credential) error {
-	if owner != nil {
-		if err := os.Chown(c.dir, int(owner.Uid), int(owner.Gid)); err != nil {
+func (c *cluster) run() error {
+	if c.owner != nil {
+		if err := os.Chown(c.dir, int(c.owner.Uid), int(c.owner.Gid)); err != nil {
 			return err
 		}
 	}
-	data := filepath.Join(c.dir, "data")
-	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "stint", "-A", "trust", "-N", "-E", "UTF8", "--locale=C")
-	initdb.Dir, initdb.SysProcAttr = c.dir, &syscall.SysProcAttr{Credential: owner}
+	initdb := exec.Command(filepath.Join(c.bin, "initdb"), "-D", filepath.Join(c.dir, "data"), "-U", "stint", "-A", "trust", "-N", "-E", "UTF8", "--locale=C")
+	initdb.Dir, initdb.SysProcAttr = c.dir, &syscall.SysProcAttr{Credential: c.owner}
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
+	return c.up()
+}
+
+// up starts the server on the files that are there, and waits until it answers.
+func (c *cluster) up() error {
+	c.done, c.released = make(chan error, 1), make(chan struct{})
 	log, err := os.Create(filepath.Join(c.dir, "log"))
 	if err != nil {
 		return err
 	}
 	defer log.Close() //nolint:errcheck // the server has its own descriptor
-	c.server = exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", c.dir,
-		"-c", "listen_addresses=", "-c", "fsync=off", "-c", "synchronous_commit=off",
+	c.server = exec.Command(filepath.Join(c.bin, "postgres"), "-D", filepath.Join(c.dir, "data"), "-k", c.dir,
+		"-c", "listen_addresses=", "-c", "fsync=off", "-c", "synchronous_commit="+c.commit,
 		"-c", "full_page_writes=off", "-c", "max_connections=60", "-c", "deadlock_timeout=100ms")
-	c.server.Dir, c.server.SysProcAttr = c.dir, serverAttr(owner)
+	c.server.Dir, c.server.SysProcAttr = c.dir, serverAttr(c.owner)
 	c.server.Stdout, c.server.Stderr = log, log
 	if err := c.launch(); err != nil {
 		return err
@@ -195,20 +206,25 @@ func (c *cluster) ready() error {
 	}
 }
 
-// stop ends the server (SIGINT: it throws its clients out and ends in order) and removes
-// its files.
+// stop ends the server and removes its files.
 func (c *cluster) stop() error {
+	return errors.Join(c.down(syscall.SIGINT), os.RemoveAll(c.dir))
+}
+
+// down ends the server: with SIGINT it throws its clients out and ends in order, with
+// SIGQUIT it drops everything and recovers at the next start.
+func (c *cluster) down(how syscall.Signal) error {
 	defer close(c.released)
-	_ = c.server.Process.Signal(syscall.SIGINT) // it may have ended already
+	_ = c.server.Process.Signal(how) // it may have ended already
 	limit := time.NewTimer(patience)
 	defer limit.Stop()
 	select {
 	case <-c.done:
-		return os.RemoveAll(c.dir)
+		return nil
 	case <-limit.C:
 		err := c.server.Process.Kill()
 		<-c.done
-		return errors.Join(errors.New("postgres did not end when told to, and was killed"), err, os.RemoveAll(c.dir))
+		return errors.Join(errors.New("postgres did not end when told to, and was killed"), err)
 	}
 }
 
