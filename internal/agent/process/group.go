@@ -24,18 +24,14 @@ import (
 // put them there: they are the mark by which Sweep finds what an agent that died left
 // behind.
 //
-// Shutdown, in Close: 1. the watcher is told that all is well and ends, 2. the thread that
-// started the processes ends (the kernel kills a process of Start that still lives),
-// 3. the group leaves the reaper of orphans, which ends with the last group, 4. the cgroups
+// Shutdown, in Close: 1. a process of Start that still lives is killed, 2. the watcher is
+// dismissed, and none is started any more, 3. the group leaves the reaper of orphans, which ends with the last group, 4. the cgroups
 // are removed, if they are empty.
 type Group struct {
 	opts Options
 	cage *cage
 
-	starter *starter
-	// Only the starter's thread touches these two.
-	watcher   *watcher   // nil until a process has lived for a while, and where none is needed
-	unguarded []*Process // what the watcher does not know yet
+	guards guards
 
 	mu       sync.Mutex
 	notes    []string
@@ -56,7 +52,6 @@ func Contain(opts Options) (*Group, error) {
 	}
 	g := &Group{opts: opts, sessions: make(map[int]*Process)}
 	g.cage = newCage(opts, g.note)
-	g.starter = startStarter(g.guard)
 	children.join(g)
 	return g, nil
 }
@@ -256,12 +251,7 @@ func (g *Group) OOM() *job.OOM { return g.cage.oom(g) }
 // stay as long as it lives. With the init of a container it ends all the same, which is
 // what a return of true says.
 func (g *Group) LetLive() (endsWithUs bool) {
-	g.starter.do(func() {
-		g.starter.late.Stop()
-		g.unguarded = nil
-		g.watcher.dismiss()
-		g.watcher = nil
-	})
+	g.unguard()
 	return os.Getpid() == 1
 }
 
@@ -282,8 +272,7 @@ func (g *Group) Close() error {
 	for _, p := range started {
 		p.endIfAlive()
 	}
-	g.starter.do(func() { g.watcher.dismiss() }) // after the start of the watcher, which may be under way
-	g.starter.stop()
+	g.unguard()
 	for _, p := range started {
 		<-p.done
 	}

@@ -55,52 +55,6 @@ func (p *Process) endIfAlive() {
 	}
 }
 
-// starter is the one thread that makes the processes of a group. It is locked for two
-// reasons: the kernel sends a child its parent-death signal when the thread that forked it
-// ends, so that thread must live as long as the child; and under cgroup v1 it steps into
-// the attempt's groups for the length of a fork, so that the child is born there.
-type starter struct {
-	work chan func()
-	late *time.Timer // see guard
-	done chan struct{}
-}
-
-func startStarter(atLate func()) *starter {
-	s := &starter{work: make(chan func()), late: time.NewTimer(time.Hour), done: make(chan struct{})}
-	s.late.Stop()
-	go func() {
-		defer close(s.done)
-		defer s.late.Stop()
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		for {
-			select {
-			case f, open := <-s.work:
-				if !open {
-					return
-				}
-				f()
-			case <-s.late.C:
-				atLate()
-			}
-		}
-	}()
-	return s
-}
-
-// begin hands f to the thread; do waits until it is done as well.
-func (s *starter) begin(f func()) { s.work <- f }
-
-func (s *starter) do(f func()) {
-	finished := make(chan struct{})
-	s.begin(func() { defer close(finished); f() })
-	<-finished
-}
-
-func (s *starter) stop() {
-	close(s.work)
-	<-s.done
-}
-
 // Start makes a process in the group, in a session of its own: no terminal can stop it or
 // hang it up, but for one that it was given. The error is a *job.StartError.
 func (g *Group) Start(s Spec) (*Process, error) {
@@ -123,20 +77,40 @@ func (g *Group) Start(s Spec) (*Process, error) {
 			files[i] = null
 		}
 	}
-	var p *Process
-	g.starter.do(func() {
-		sys := &syscall.SysProcAttr{Setsid: true, Setctty: s.Terminal, Ctty: 1}
-		p, err = g.fork(path, s.Args, &os.ProcAttr{Dir: s.Dir, Env: env, Files: files, Sys: sys})
-	})
-	if err != nil {
+	sys := &syscall.SysProcAttr{Setsid: true, Setctty: s.Terminal, Ctty: 1}
+	p := &Process{group: g, name: baseName(s.Args[0]), done: make(chan struct{})}
+	started := make(chan error)
+	go p.live(path, s.Args, &os.ProcAttr{Dir: s.Dir, Env: env, Files: files, Sys: sys}, started)
+	if err := <-started; err != nil {
 		return nil, explain(err, s.Args[0], path, s, env)
 	}
-	g.starter.begin(func() { g.guardSoon(p) })
+	g.guardSoon(p)
 	return p, nil
 }
 
-// fork runs on the starter's thread.
-func (g *Group) fork(path string, args []string, attr *os.ProcAttr) (*Process, error) {
+// live makes the process, says whether that went well, and waits for its end: all on one
+// thread, which is held for two reasons. The kernel sends a child its parent-death signal
+// when the thread that forked it ends, so that thread must live as long as the child; and
+// under cgroup v1 it steps into the attempt's groups for the length of a fork, so that the
+// child is born there.
+func (p *Process) live(path string, args []string, attr *os.ProcAttr, started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	child, err := p.group.fork(path, args, attr)
+	if err == nil {
+		p.os, p.pid = child, child.Pid
+		p.group.mu.Lock()
+		p.group.sessions[p.pid] = p
+		p.group.mu.Unlock()
+	}
+	started <- err
+	if err == nil {
+		p.wait()
+	}
+}
+
+// fork runs on the thread that will wait for the child.
+func (g *Group) fork(path string, args []string, attr *os.ProcAttr) (*os.Process, error) {
 	if g.opts.BeforeFork != nil {
 		defer g.opts.BeforeFork()()
 	}
@@ -150,15 +124,7 @@ func (g *Group) fork(path string, args []string, attr *os.ProcAttr) (*Process, e
 		}
 	}
 	leave()
-	if err != nil {
-		return nil, err
-	}
-	p := &Process{group: g, os: child, pid: child.Pid, name: baseName(args[0]), done: make(chan struct{})}
-	g.mu.Lock()
-	g.sessions[p.pid] = p
-	g.mu.Unlock()
-	go p.wait()
-	return p, nil
+	return child, err
 }
 
 // wait is the only one who waits for this process; it ends when the process has ended.

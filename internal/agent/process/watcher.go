@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -31,36 +32,64 @@ type watcher struct {
 // Sweep the rest.
 const guardAfter = 50 * time.Millisecond
 
-// guardSoon has the watcher know of p before long. Like guard, it runs on the starter's
-// thread.
+// guards is what a group knows of its watcher.
+type guards struct {
+	mu        sync.Mutex
+	watcher   *watcher    // nil until a process has lived for a while, and where none is needed
+	unguarded []*Process  // what the watcher does not know yet
+	late      *time.Timer // nil before the first process
+	over      bool        // no watcher is wanted any more
+}
+
+// guardSoon has the watcher know of p before long.
 func (g *Group) guardSoon(p *Process) {
 	if os.Getpid() == 1 {
 		return // when the init of a PID namespace dies, the kernel kills everything in it
 	}
-	g.unguarded = append(g.unguarded, p)
-	g.starter.late.Reset(guardAfter)
+	g.guards.mu.Lock()
+	defer g.guards.mu.Unlock()
+	g.guards.unguarded = append(g.guards.unguarded, p)
+	if g.guards.late == nil {
+		g.guards.late = time.AfterFunc(guardAfter, g.guard)
+	} else {
+		g.guards.late.Reset(guardAfter)
+	}
 }
 
 // guard tells the watcher of processes, and starts it with the first that has lived long
 // enough.
 func (g *Group) guard() {
-	started := g.unguarded
-	g.unguarded = nil
+	g.guards.mu.Lock()
+	defer g.guards.mu.Unlock()
+	started := g.guards.unguarded
+	g.guards.unguarded = nil
 	for _, p := range started {
-		if g.watcher == nil && !g.startedLives() && g.quiet() {
+		if g.guards.over || g.guards.watcher == nil && !g.startedLives() && g.quiet() {
 			return
 		}
-		if g.watcher == nil {
+		if g.guards.watcher == nil {
 			w, err := g.startWatcher()
 			if err != nil {
 				g.note("if the agent itself is killed with SIGKILL, processes that the job started may live on: the watcher does not run: %v", err)
 				return
 			}
-			g.watcher = w
+			g.guards.watcher = w
 		}
 		// A watcher that was killed gives EPIPE here; it is not the job's trouble.
-		_, _ = io.WriteString(g.watcher.pipe, strconv.Itoa(p.pid)+"\n")
+		_, _ = io.WriteString(g.guards.watcher.pipe, strconv.Itoa(p.pid)+"\n")
 	}
+}
+
+// unguard dismisses the watcher for good; one that is being started is waited for.
+func (g *Group) unguard() {
+	g.guards.mu.Lock()
+	defer g.guards.mu.Unlock()
+	g.guards.over = true
+	if g.guards.late != nil {
+		g.guards.late.Stop()
+	}
+	g.guards.watcher.dismiss()
+	g.guards.watcher = nil
 }
 
 // quiet reports that no process of the attempt lives.
