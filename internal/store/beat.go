@@ -2,19 +2,112 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
 )
 
+// beats takes the heartbeats of the group. Nearly all come from the owner of an active run,
+// and one statement renews the leases of all those; the rest is looked at one by one.
+func (g *group) beats(ctx context.Context, beats []index.Beat) ([]index.Beaten, error) {
+	out := make([]index.Beaten, len(beats))
+	latest := map[attemptKey]index.Beat{}
+	for i, b := range beats {
+		if err := index.CheckAddress(b.Run, b.Attempt); err != nil {
+			out[i].Err = err
+		} else if g.runs[b.Run] == nil { // else this group has appends of the run, and its row
+			latest[attemptKey{b.Run, b.Attempt}] = b
+		}
+	}
+	renewed, err := g.renew(ctx, latest)
+	if err != nil {
+		return nil, err
+	}
+	missing := map[string]bool{}
+	for key := range latest {
+		if _, ok := renewed[key]; !ok {
+			missing[key.run] = true
+		}
+	}
+	if len(missing) > 0 {
+		if err := g.loadRuns(ctx, slices.Sorted(maps.Keys(missing))); err != nil {
+			return nil, err
+		}
+	}
+	for i, b := range beats {
+		if out[i].Err != nil {
+			continue
+		}
+		if cancel, ok := renewed[attemptKey{b.Run, b.Attempt}]; ok {
+			out[i] = index.Beaten{Known: true, Owner: true, Cancel: cancel}
+			continue
+		}
+		if out[i], err = g.beat(ctx, b); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// renew renews the leases of active runs by their owners, and returns those with the
+// request to stop that each is to be told, if any.
+func (g *group) renew(ctx context.Context, beats map[attemptKey]index.Beat) (map[attemptKey]*job.Cancel, error) {
+	renewed := make(map[attemptKey]*job.Cancel, len(beats))
+	if len(beats) == 0 {
+		return renewed, nil
+	}
+	table, args := g.tx.dialect.table(1, beatLists(beats)...)
+	rows, err := g.tx.QueryContext(ctx, `UPDATE runs SET heard_at = v.c2, beat_at = v.c2, lease_us = v.c3, expires_at = v.c4, period_us = v.c5
+		FROM `+table+` WHERE runs.id = v.c0 AND runs.attempt = v.c1 AND runs.ended_at IS NULL AND runs.state <> 'lost'
+		RETURNING runs.id, runs.attempt, runs.cancel`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("renew %d leases: %w", len(beats), err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	for rows.Next() {
+		var key attemptKey
+		var text sql.NullString
+		if err := rows.Scan(&key.run, &key.attempt, &text); err != nil {
+			return nil, fmt.Errorf("renew %d leases: %w", len(beats), err)
+		}
+		renewed[key] = nil
+		if text.Valid {
+			cancel := &job.Cancel{}
+			if err := json.Unmarshal([]byte(text.String), cancel); err != nil {
+				return nil, fmt.Errorf("stored request to stop run %s: %w", key.run, err)
+			}
+			renewed[key] = cancel
+		}
+	}
+	return renewed, rows.Err()
+}
+
+// beatLists is heartbeats as columns: run, attempt, time, lease, its end, and the period.
+// They are in the order of runs, so that several servers take locks in one order.
+func beatLists(beats map[attemptKey]index.Beat) []list {
+	columns := make([]list, 6)
+	add := func(column int, n int64) { columns[column].numbers = append(columns[column].numbers, n) }
+	for _, key := range slices.SortedFunc(maps.Keys(beats), compareKeys) {
+		b := beats[key]
+		now := fromMicros(micros(b.At))
+		columns[0].texts = append(columns[0].texts, key.run)
+		add(1, int64(key.attempt))
+		add(2, micros(now))
+		add(3, b.Lease.Microseconds())
+		add(4, micros(now.Add(b.Lease)))
+		add(5, beatPeriod(b.Heartbeat).Microseconds())
+	}
+	return columns
+}
+
 // beat takes one heartbeat. Its error is one of the database, which ends the group.
 func (g *group) beat(ctx context.Context, b index.Beat) (index.Beaten, error) {
-	if err := index.CheckAddress(b.Run, b.Attempt); err != nil {
-		return index.Beaten{Err: err}, nil
-	}
 	row, known := g.runs[b.Run]
 	switch {
 	case !known || b.Attempt > row.run.Attempt: // its journal has not begun to arrive

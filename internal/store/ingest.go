@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"sort"
-	"strings"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
@@ -22,30 +21,26 @@ import (
 func (s *Store) Ingest(ctx context.Context, appends []index.Append, beats []index.Beat) ([]index.Appended, []index.Beaten, error) {
 	var appended []index.Appended
 	var beaten []index.Beaten
-	err := s.write(ctx, func(t *tx) error {
-		g := &group{
-			tx: t, runs: map[string]*runRow{}, attempts: map[attemptKey]*attemptRow{},
-			dirtyRuns: map[string]bool{}, dirtyAttempts: map[attemptKey]bool{}, beatRuns: map[string]bool{},
+	err := s.write(ctx, func(t *tx) (err error) {
+		if s.segments != nil && len(appends) > 0 {
+			b := s.segments.Begin()
+			defer b.End()
+			t.segments = b
 		}
-		appended, beaten = make([]index.Appended, len(appends)), make([]index.Beaten, len(beats))
-		if err := g.load(ctx, appends, beats); err != nil {
+		g := newGroup(t)
+		if appended, err = g.appends(ctx, appends); err != nil {
 			return err
 		}
-		for _, i := range appendOrder(appends) {
-			out, err := g.append(ctx, appends[i])
-			if err != nil {
-				return err
-			}
-			appended[i] = out
+		if beaten, err = g.beats(ctx, beats); err != nil {
+			return err
 		}
-		for i, b := range beats {
-			out, err := g.beat(ctx, b)
-			if err != nil {
-				return err
-			}
-			beaten[i] = out
+		if err := g.save(ctx); err != nil {
+			return err
 		}
-		return g.save(ctx)
+		if t.segments != nil {
+			return t.segments.Write() // before the commit: bytes first, then what refers to them
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("store %d appends and %d heartbeats: %w", len(appends), len(beats), err)
@@ -74,44 +69,49 @@ type group struct {
 	dirtyAttempts map[attemptKey]bool
 }
 
-// load locks and reads the rows that the group touches.
-func (g *group) load(ctx context.Context, appends []index.Append, beats []index.Beat) error {
+func newGroup(t *tx) *group {
+	return &group{
+		tx: t, runs: map[string]*runRow{}, attempts: map[attemptKey]*attemptRow{},
+		dirtyRuns: map[string]bool{}, dirtyAttempts: map[attemptKey]bool{}, beatRuns: map[string]bool{},
+	}
+}
+
+// appends takes the appends of the group.
+func (g *group) appends(ctx context.Context, appends []index.Append) ([]index.Appended, error) {
+	if err := g.load(ctx, appends); err != nil {
+		return nil, err
+	}
+	out := make([]index.Appended, len(appends))
+	for _, i := range appendOrder(appends) {
+		one, err := g.append(ctx, appends[i])
+		if err != nil {
+			return nil, err
+		}
+		out[i] = one
+	}
+	return out, nil
+}
+
+// load locks and reads the rows that appends touch.
+func (g *group) load(ctx context.Context, appends []index.Append) error {
 	runs, keys := map[string]bool{}, map[attemptKey]bool{}
 	for _, a := range appends {
 		if index.CheckAddress(a.Run, a.Attempt) == nil {
 			runs[a.Run], keys[attemptKey{a.Run, a.Attempt}] = true, true
 		}
 	}
-	for _, b := range beats {
-		if index.CheckAddress(b.Run, b.Attempt) == nil {
-			runs[b.Run] = true
-		}
+	if len(runs) == 0 {
+		return nil
 	}
-	for ids := range slices.Chunk(slices.Sorted(maps.Keys(runs)), 500) {
-		if err := g.loadRuns(ctx, ids); err != nil {
-			return err
-		}
+	if err := g.loadRuns(ctx, slices.Sorted(maps.Keys(runs))); err != nil {
+		return err
 	}
-	sorted := slices.SortedFunc(maps.Keys(keys), func(a, b attemptKey) int {
-		if c := strings.Compare(a.run, b.run); c != 0 {
-			return c
-		}
-		return a.attempt - b.attempt
-	})
-	for some := range slices.Chunk(sorted, 500) {
-		if err := g.loadAttempts(ctx, some); err != nil {
-			return err
-		}
-	}
-	return nil
+	return g.loadAttempts(ctx, slices.SortedFunc(maps.Keys(keys), compareKeys))
 }
 
 func (g *group) loadRuns(ctx context.Context, ids []string) error {
-	marks, args := make([]string, len(ids)), make([]any, len(ids))
-	for i, id := range ids {
-		marks[i], args[i] = fmt.Sprintf("$%d", i+1), id
-	}
-	rows, err := g.tx.QueryContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id IN (`+strings.Join(marks, ",")+`) ORDER BY id`+g.tx.dialect.lock, args...)
+	table, args := g.tx.dialect.table(1, list{texts: ids})
+	rows, err := g.tx.QueryContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id IN (SELECT c0 FROM `+table+`) ORDER BY id`+g.tx.dialect.lock, args...)
 	if err != nil {
 		return fmt.Errorf("read %d runs: %w", len(ids), err)
 	}
@@ -127,13 +127,13 @@ func (g *group) loadRuns(ctx context.Context, ids []string) error {
 }
 
 func (g *group) loadAttempts(ctx context.Context, keys []attemptKey) error {
-	marks, args := make([]string, len(keys)), make([]any, 0, 2*len(keys))
+	runs, attempts := make([]string, len(keys)), make([]int64, len(keys))
 	for i, k := range keys {
-		marks[i] = fmt.Sprintf("($%d, CAST($%d AS BIGINT))", 2*i+1, 2*i+2)
-		args = append(args, k.run, k.attempt)
+		runs[i], attempts[i] = k.run, int64(k.attempt)
 	}
+	table, args := g.tx.dialect.table(1, list{texts: runs}, list{numbers: attempts})
 	rows, err := g.tx.QueryContext(ctx, `SELECT `+attemptColumns+` FROM attempts
-		WHERE (run_id, attempt) IN (VALUES `+strings.Join(marks, ",")+`) ORDER BY run_id, attempt`+g.tx.dialect.lock, args...)
+		WHERE (run_id, attempt) IN (SELECT c0, c1 FROM `+table+`) ORDER BY run_id, attempt`+g.tx.dialect.lock, args...)
 	if err != nil {
 		return fmt.Errorf("read %d attempts: %w", len(keys), err)
 	}

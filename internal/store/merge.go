@@ -49,7 +49,7 @@ func (t *tiers) merged(size int64) {
 	t[tier+1]++
 }
 
-// storedBlock is a row of blocks.
+// storedBlock is a row of blocks with its bytes.
 type storedBlock struct {
 	head    index.BlockHead
 	samples []json.RawMessage
@@ -86,9 +86,14 @@ func (t *tx) putBlock(ctx context.Context, key attemptKey, b storedBlock) error 
 		}
 		samples = string(text)
 	}
-	_, err = t.ExecContext(ctx, `INSERT INTO blocks (run_id, attempt, start, size, first_line, lines, head, samples, data)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		key.run, key.attempt, b.head.Start, b.head.Size, b.head.FirstLine, b.head.Lines, string(head), samples, b.data)
+	at, err := t.placeBlock(key, b)
+	if err != nil {
+		return err
+	}
+	_, err = t.ExecContext(ctx, `INSERT INTO blocks (run_id, attempt, start, size, first_line, lines, head, samples, data, codec, stored, segment, object, place)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		key.run, key.attempt, b.head.Start, b.head.Size, b.head.FirstLine, b.head.Lines, string(head), samples,
+		at.data, at.codec, at.stored, at.segment, at.object, at.place)
 	if err != nil {
 		return fmt.Errorf("store block %d of run %s attempt %d: %w", b.head.Start, key.run, key.attempt, err)
 	}
@@ -112,7 +117,7 @@ func (t *tx) mergeLast(ctx context.Context, key attemptKey) (int64, error) {
 
 // lastBlocks reads the last n blocks, in the order of the journal.
 func (t *tx) lastBlocks(ctx context.Context, key attemptKey, n int) ([]storedBlock, error) {
-	rows, err := t.QueryContext(ctx, `SELECT head, samples, data FROM blocks
+	rows, err := t.QueryContext(ctx, `SELECT head, samples, `+placeColumns+` FROM blocks
 		WHERE run_id = $1 AND attempt = $2 ORDER BY start DESC LIMIT $3`, key.run, key.attempt, n)
 	if err != nil {
 		return nil, err
@@ -122,7 +127,8 @@ func (t *tx) lastBlocks(ctx context.Context, key attemptKey, n int) ([]storedBlo
 	for rows.Next() {
 		var b storedBlock
 		var head, samples []byte
-		if err := rows.Scan(&head, &samples, &b.data); err != nil {
+		var at place
+		if err := rows.Scan(append([]any{&head, &samples}, at.dest()...)...); err != nil {
 			return nil, err
 		}
 		if err := json.Unmarshal(head, &b.head); err != nil {
@@ -132,6 +138,9 @@ func (t *tx) lastBlocks(ctx context.Context, key attemptKey, n int) ([]storedBlo
 			if err := json.Unmarshal(samples, &b.samples); err != nil {
 				return nil, err
 			}
+		}
+		if b.data, err = at.bytes(t.segments); err != nil {
+			return nil, err
 		}
 		blocks = append(blocks, b)
 	}

@@ -13,10 +13,13 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
-func openPostgres(ctx context.Context, address string) (*Store, error) {
-	config, err := pgx.ParseConfig(address)
+func openPostgres(ctx context.Context, o Options) (*Store, error) {
+	config, err := pgx.ParseConfig(o.URL)
 	if err != nil {
 		return nil, fmt.Errorf("database URL: %w; write it as postgres://user@host/database", err)
+	}
+	if o.Relaxed {
+		config.RuntimeParams["synchronous_commit"] = "off"
 	}
 	where := fmt.Sprintf("PostgreSQL database %s on %s", config.Database, config.Host)
 	db := stdlib.OpenDB(*config)
@@ -33,7 +36,7 @@ func openPostgres(ctx context.Context, address string) (*Store, error) {
 	if err := migrate(ctx, db, goose.DialectPostgres, locker); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", where, err), db.Close())
 	}
-	d := dialect{name: "PostgreSQL", lock: " FOR UPDATE", again: postgresAgain}
+	d := dialect{name: "PostgreSQL", postgres: true, lock: " FOR UPDATE", again: postgresAgain}
 	return &Store{writer: db, reader: db, dialect: d, release: func() error { return nil }}, nil
 }
 

@@ -67,22 +67,6 @@ func (s *Store) BlocksFromLine(ctx context.Context, run string, attempt int, lin
 	return s.Blocks(ctx, run, attempt, start, limit)
 }
 
-// BlockData returns the bytes from start to the end of the block that holds start. They
-// may be more than the head said that was read before: cut them at head.Size.
-func (s *Store) BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error) {
-	var at int64
-	var data []byte
-	err := s.reader.QueryRowContext(ctx, `SELECT start, data FROM blocks
-		WHERE run_id = $1 AND attempt = $2 AND start <= $3 ORDER BY start DESC LIMIT 1`, run, attempt, start).Scan(&at, &data)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && start-at >= int64(len(data)) {
-		return nil, &index.NotFoundError{What: fmt.Sprintf("byte %d of the journal of run %s attempt %d", start, run, attempt)}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("block %d of run %s attempt %d: %w", start, run, attempt, err)
-	}
-	return data[start-at:], nil
-}
-
 // Samples returns all samples of an attempt in order of time.
 func (s *Store) Samples(ctx context.Context, run string, attempt int) ([]job.Sample, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT samples FROM blocks

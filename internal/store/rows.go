@@ -95,17 +95,29 @@ func (t *tx) updateRun(ctx context.Context, row *runRow) error {
 	if err != nil {
 		return fmt.Errorf("encode run %s: %w", r.ID, err)
 	}
+	cancel, err := jsonOrNull(r.Cancel)
+	if err != nil {
+		return fmt.Errorf("encode run %s: %w", r.ID, err)
+	}
 	_, err = t.ExecContext(ctx, `UPDATE runs SET attempt = $2, state = $3, health = $4, leased = $5,
 		started_at = $6, ended_at = $7, heard_at = $8, beat_at = $9, lease_us = $10, expires_at = $11,
-		period_us = $12, peak_memory = $13, search = $14, doc = $15 WHERE id = $1`,
+		period_us = $12, peak_memory = $13, search = $14, doc = $15, cancel = $16 WHERE id = $1`,
 		r.ID, r.Attempt, string(r.State), string(r.Health), leased(r.State),
 		microsOrNull(r.StartedAt), microsOrNull(r.EndedAt), micros(row.heardAt), microsOrNull(r.LastHeartbeatAt),
 		row.lease.Microseconds(), micros(row.expiresAt), row.period.Microseconds(),
-		r.Usage.PeakMemoryBytes, searchText(r), string(doc))
+		r.Usage.PeakMemoryBytes, searchText(r), string(doc), cancel)
 	if err != nil {
 		return fmt.Errorf("store run %s: %w", r.ID, err)
 	}
 	return nil
+}
+
+func jsonOrNull[T any](v *T) (sql.NullString, error) {
+	if v == nil {
+		return sql.NullString{}, nil
+	}
+	text, err := json.Marshal(v)
+	return sql.NullString{String: string(text), Valid: true}, err
 }
 
 func leased(s job.State) int {
@@ -189,6 +201,13 @@ func (a *attemptRow) durable() int64 { return a.Size + int64(len(a.tail)) }
 type attemptKey struct {
 	run     string
 	attempt int
+}
+
+func compareKeys(a, b attemptKey) int {
+	if c := strings.Compare(a.run, b.run); c != 0 {
+		return c
+	}
+	return a.attempt - b.attempt
 }
 
 const attemptColumns = `run_id, attempt, doc, tail`

@@ -11,28 +11,30 @@ import (
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"stint.dev/stint/internal/store/segment"
 )
 
 // readers is how many connections read; each costs some 3.5 MB.
 const readers = 3
 
-func openSQLite(ctx context.Context, dir string, beside bool) (*Store, error) {
-	dir, err := filepath.Abs(dir)
+func openSQLite(ctx context.Context, o Options) (*Store, error) {
+	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("data directory %s: %w", dir, err)
+		return nil, fmt.Errorf("data directory %s: %w", o.Dir, err)
 	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, unusable(dir, err)
 	}
 	release, err := lockDir(dir)
 	var inUse *InUseError
-	if beside && errors.As(err, &inUse) {
+	if o.Beside && errors.As(err, &inUse) {
 		release, err = func() error { return nil }, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	s, err := openFile(ctx, filepath.Join(dir, "stint.db"), release)
+	s, err := openFile(ctx, dir, o.Relaxed)
 	if err != nil {
 		var newer *NewerSchemaError
 		if errors.As(err, &newer) {
@@ -40,6 +42,7 @@ func openSQLite(ctx context.Context, dir string, beside bool) (*Store, error) {
 		}
 		return nil, errors.Join(unusable(dir, err), release())
 	}
+	s.release = release
 	return s, nil
 }
 
@@ -47,8 +50,10 @@ func unusable(dir string, err error) error {
 	return fmt.Errorf("data directory %s cannot be used: %w; give this user the right to write there, or choose another with --data", dir, err)
 }
 
-func openFile(ctx context.Context, file string, release func() error) (*Store, error) {
-	writer, err := sql.Open("sqlite", sqliteName(file, false))
+// openFile opens the database of a data directory, and its segments.
+func openFile(ctx context.Context, dir string, relaxed bool) (*Store, error) {
+	file := filepath.Join(dir, "stint.db")
+	writer, err := sql.Open("sqlite", sqliteName(file, writing(relaxed)))
 	if err != nil {
 		return nil, err
 	}
@@ -56,27 +61,45 @@ func openFile(ctx context.Context, file string, release func() error) (*Store, e
 	if err := migrate(ctx, writer, goose.DialectSQLite3, nil); err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
-	reader, err := sql.Open("sqlite", sqliteName(file, true))
+	var last int64
+	err = writer.QueryRowContext(ctx, `SELECT COALESCE(MAX(segment), 0) FROM blocks WHERE segment IS NOT NULL`).Scan(&last)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("look for the last segment: %w", err), writer.Close())
+	}
+	segments, err := segment.Open(filepath.Join(dir, "segments"), segment.Options{Relaxed: relaxed, After: last})
+	if err != nil {
+		return nil, errors.Join(err, writer.Close())
+	}
+	reader, err := sql.Open("sqlite", sqliteName(file, reading()))
 	if err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
 	reader.SetMaxOpenConns(readers)
 	reader.SetMaxIdleConns(readers)
 	d := dialect{name: "SQLite", again: func(error) bool { return false }}
-	return &Store{writer: writer, reader: reader, dialect: d, release: release}, nil
+	return &Store{writer: writer, reader: reader, dialect: d, prepared: newStatements(writer), segments: segments}, nil
 }
 
-// sqliteName is the address of the file with the settings of a connection: a write-ahead
-// log that is synced at every commit, so that what was acknowledged survives a power cut;
-// transactions that take the write lock at once; and pages large enough for blocks of a
-// journal.
-func sqliteName(file string, readOnly bool) string {
-	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
-		"busy_timeout(10000)", "page_size(8192)", "journal_mode(WAL)", "synchronous(FULL)",
+// writing is the settings of the connection that writes: a write-ahead log that is synced
+// at every commit, so that what was acknowledged survives a power cut (or, relaxed, only
+// when it is moved to the database, which keeps that whole); and transactions that take
+// the write lock at once.
+func writing(relaxed bool) url.Values {
+	synchronous := "synchronous(FULL)"
+	if relaxed {
+		synchronous = "synchronous(NORMAL)"
+	}
+	return url.Values{"_txlock": {"immediate"}, "_pragma": {
+		"busy_timeout(10000)", "page_size(8192)", "journal_mode(WAL)", synchronous,
 		"foreign_keys(1)", "journal_size_limit(67108864)", "wal_autocheckpoint(4000)",
 	}}
-	if readOnly {
-		q = url.Values{"_txlock": {"deferred"}, "_pragma": {"busy_timeout(10000)", "query_only(1)"}}
-	}
-	return "file:" + (&url.URL{Path: file}).EscapedPath() + "?" + q.Encode()
+}
+
+func reading() url.Values {
+	return url.Values{"_txlock": {"deferred"}, "_pragma": {"busy_timeout(10000)", "query_only(1)"}}
+}
+
+// sqliteName is the address of the file with the settings of a connection.
+func sqliteName(file string, settings url.Values) string {
+	return "file:" + (&url.URL{Path: file}).EscapedPath() + "?" + settings.Encode()
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"stint.dev/stint/internal/store/segment"
 )
 
 // Options says which database to use. Exactly one of Dir and URL is set.
@@ -19,6 +21,9 @@ type Options struct {
 	// Beside opens a data directory also while a server works in it, for a single action
 	// such as making a token.
 	Beside bool
+	// Relaxed answers before the disk has what was written: it survives the end of the
+	// process, however that ends, and not a power cut.
+	Relaxed bool
 }
 
 // Store is an open database. Its methods may be called from any goroutine.
@@ -27,22 +32,19 @@ type Store struct {
 	// writes and a few that read.
 	writer, reader *sql.DB
 	dialect        dialect
+	prepared       *statements  // of writer; nil for PostgreSQL
+	segments       *segment.Log // where blocks are; nil for PostgreSQL
 	release        func() error // gives the data directory free
 }
 
 // dialect is what SQLite and PostgreSQL do differently once they are open.
 type dialect struct {
-	name string
+	name     string
+	postgres bool
 	// lock ends a query that reads rows in order to change them.
 	lock string
 	// again reports whether a transaction failed only because of another one.
 	again func(error) bool
-}
-
-// tx is a transaction that writes.
-type tx struct {
-	*sql.Tx
-	dialect dialect
 }
 
 // errAgain makes write begin the transaction again: another server created the same row.
@@ -56,9 +58,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	case o.Dir != "" && o.URL != "":
 		return nil, errors.New("a data directory and a database URL were both given: choose one")
 	case o.URL != "":
-		return openPostgres(ctx, o.URL)
+		return openPostgres(ctx, o)
 	case o.Dir != "":
-		return openSQLite(ctx, o.Dir, o.Beside)
+		return openSQLite(ctx, o)
 	}
 	return nil, errors.New("neither a data directory nor a database URL was given")
 }
@@ -66,6 +68,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 // Close ends all use of the database.
 func (s *Store) Close() error {
 	err := s.writer.Close()
+	if s.segments != nil {
+		err = errors.Join(err, s.segments.Close())
+	}
 	if s.reader != s.writer {
 		err = errors.Join(s.reader.Close(), err)
 	}
@@ -92,6 +97,10 @@ func (s *Store) write(ctx context.Context, fn func(*tx) error) error {
 	const tries = 10
 	for try := 1; ; try++ {
 		err := s.writeOnce(ctx, fn)
+		if err == nil && s.prepared != nil {
+			// What cannot be prepared now is parsed each time, as before.
+			_ = s.prepared.prepare(context.WithoutCancel(ctx))
+		}
 		if err == nil || try == tries || !errors.Is(err, errAgain) && !s.dialect.again(err) {
 			return err
 		}
@@ -110,7 +119,7 @@ func (s *Store) writeOnce(ctx context.Context, fn func(*tx) error) error {
 	if err != nil {
 		return fmt.Errorf("begin a transaction in %s: %w", s.dialect.name, err)
 	}
-	if err := fn(&tx{Tx: t, dialect: s.dialect}); err != nil {
+	if err := fn(&tx{Tx: t, dialect: s.dialect, prepared: s.prepared}); err != nil {
 		if rerr := t.Rollback(); rerr != nil && !errors.Is(rerr, sql.ErrTxDone) {
 			return errors.Join(err, fmt.Errorf("roll back: %w", rerr))
 		}

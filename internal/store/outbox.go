@@ -1,0 +1,247 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strconv"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+const outboxColumns = `id, kind, run_id, attempt, what, severity, route, status, tries, next_at,
+	created_at, done_at, cause, repeats, batch, last_error, message, by_whom, ends`
+
+// insertOutbox stores what a change asks for, in the transaction of the change.
+func (t *tx) insertOutbox(ctx context.Context, entries []index.OutboxEntry) error {
+	for _, e := range entries {
+		at := micros(e.At)
+		a := index.Action{
+			Kind: e.Kind, Run: e.Run, Attempt: e.Attempt, What: index.Text(e.What, 100), Severity: e.Severity,
+			Message: index.Text(e.Message, 2000), By: index.Text(e.By, 200), Ends: index.Text(e.Ends, 100),
+		}
+		if err := t.insertAction(ctx, a, at, max(at, micros(e.After))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insertAction stores a pending row.
+func (t *tx) insertAction(ctx context.Context, a index.Action, created, next int64) error {
+	_, err := t.ExecContext(ctx, `INSERT INTO outbox (kind, run_id, attempt, what, severity, route, status, tries, next_at,
+		created_at, cause, repeats, batch, last_error, message, by_whom, ends)
+		VALUES ($1, $2, $3, $4, $5, $6, 'pending', 0, $7, $8, $9, $10, 0, '', $11, $12, $13)`,
+		a.Kind, sql.NullString{String: a.Run, Valid: a.Run != ""}, a.Attempt, a.What, string(a.Severity), a.Route,
+		next, created, a.Cause, a.Repeat, a.Message, a.By, a.Ends)
+	if err != nil {
+		return fmt.Errorf("store an outbox row (%s %s) of run %s: %w", a.Kind, a.What, a.Run, err)
+	}
+	return nil
+}
+
+// AddOutbox stores entries that no change of a run brings with it.
+func (s *Store) AddOutbox(ctx context.Context, entries []index.OutboxEntry) error {
+	return s.write(ctx, func(t *tx) error { return t.insertOutbox(ctx, entries) })
+}
+
+func scanAction(from scanner) (index.Action, error) {
+	var a index.Action
+	var run sql.NullString
+	var severity string
+	var next, created int64
+	var done sql.NullInt64
+	err := from.Scan(&a.ID, &a.Kind, &run, &a.Attempt, &a.What, &severity, &a.Route, &a.Status, &a.Tries, &next,
+		&created, &done, &a.Cause, &a.Repeat, &a.Batch, &a.LastError, &a.Message, &a.By, &a.Ends)
+	a.Run, a.Severity = run.String, job.Health(severity)
+	a.CreatedAt, a.DoneAt = fromMicros(created), fromNull(done)
+	if a.Cause == 0 {
+		a.Cause = a.ID
+	}
+	if at := fromMicros(next); a.Status == index.OutboxPending {
+		a.NextAt = &at
+	}
+	return a, err
+}
+
+func scanActions(rows *sql.Rows) ([]index.Action, error) {
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	actions := []index.Action{}
+	for rows.Next() {
+		a, err := scanAction(rows)
+		if err != nil {
+			return nil, err
+		}
+		actions = append(actions, a)
+	}
+	return actions, rows.Err()
+}
+
+// Actions returns outbox rows, newest first.
+func (s *Store) Actions(ctx context.Context, q index.ActionQuery) ([]index.Action, error) {
+	query, args := `SELECT `+outboxColumns+` FROM outbox WHERE 1 = 1`, []any{}
+	add := func(condition string, value any) {
+		args = append(args, value)
+		query += condition + "$" + strconv.Itoa(len(args))
+	}
+	if q.Run != "" {
+		add(` AND run_id = `, q.Run)
+	}
+	if q.Status != "" {
+		add(` AND status = `, q.Status)
+	}
+	if q.Before > 0 {
+		add(` AND id < `, q.Before)
+	}
+	query += ` ORDER BY id DESC LIMIT ` + strconv.Itoa(min(max(q.Limit, 1), 501))
+	rows, err := s.reader.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("list actions: %w", err)
+	}
+	actions, err := scanActions(rows)
+	if err != nil {
+		return nil, fmt.Errorf("list actions: %w", err)
+	}
+	return actions, nil
+}
+
+// DueActions returns pending cancels and retries whose time has come, oldest first.
+func (s *Store) DueActions(ctx context.Context, now time.Time, limit int) ([]index.Action, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox
+		WHERE status = 'pending' AND route = '' AND kind <> 'notify' AND next_at <= $1 ORDER BY id LIMIT $2`, micros(now), limit)
+	if err != nil {
+		return nil, fmt.Errorf("read due actions: %w", err)
+	}
+	actions, err := scanActions(rows)
+	if err != nil {
+		return nil, fmt.Errorf("read due actions: %w", err)
+	}
+	return actions, nil
+}
+
+// Dispatch finds the routes of up to limit causes, oldest first: each cause becomes one
+// row per route that to names, or is dropped with the reason that to gives. The run is
+// nil for a cause about the server. to may be called twice for a cause, and must not use
+// the store. It returns how many causes were handled.
+func (s *Store) Dispatch(ctx context.Context, now time.Time, limit int, to func(index.Action, *job.Run) (routes []string, why string)) (int, error) {
+	var n int
+	err := s.write(ctx, func(t *tx) error {
+		// No row is skipped for being locked: another server's causes come first, and
+		// what is told of a run stays in order.
+		rows, err := t.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox
+			WHERE status = 'pending' AND route = '' AND kind = 'notify' ORDER BY id LIMIT `+strconv.Itoa(limit)+t.dialect.lock)
+		if err != nil {
+			return err
+		}
+		causes, err := scanActions(rows)
+		if err != nil {
+			return err
+		}
+		n = len(causes)
+		for _, c := range causes {
+			if err := t.dispatch(ctx, now, c, to); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("dispatch notifications: %w", err)
+	}
+	return n, nil
+}
+
+func (t *tx) dispatch(ctx context.Context, now time.Time, c index.Action, to func(index.Action, *job.Run) ([]string, string)) error {
+	var run *job.Run
+	if c.Run != "" {
+		row, err := scanRun(t.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id = $1`, c.Run))
+		if err != nil {
+			return fmt.Errorf("read run %s: %w", c.Run, err)
+		}
+		run = &row.run
+	}
+	routes, why := to(c, run)
+	if len(routes) == 0 {
+		return t.settle(ctx, index.Settled{ID: c.ID, Status: index.OutboxDropped, Error: why, At: now})
+	}
+	for _, route := range routes {
+		one := c
+		one.Route = route
+		if err := t.insertAction(ctx, one, micros(c.CreatedAt), micros(*c.NextAt)); err != nil {
+			return err
+		}
+	}
+	_, err := t.ExecContext(ctx, `DELETE FROM outbox WHERE id = $1`, c.ID)
+	return err
+}
+
+// RouteRows returns the pending rows of a route, oldest first.
+func (s *Store) RouteRows(ctx context.Context, route string, limit int) ([]index.Action, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox
+		WHERE status = 'pending' AND route = $1 ORDER BY id LIMIT $2`, route, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read what waits for route %s: %w", route, err)
+	}
+	actions, err := scanActions(rows)
+	if err != nil {
+		return nil, fmt.Errorf("read what waits for route %s: %w", route, err)
+	}
+	return actions, nil
+}
+
+// Settle stores what became of rows. A row that is settled already stays as it is.
+func (s *Store) Settle(ctx context.Context, settled []index.Settled) error {
+	return s.write(ctx, func(t *tx) error {
+		for _, one := range settled {
+			if err := t.settle(ctx, one); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (t *tx) settle(ctx context.Context, one index.Settled) error {
+	done := sql.NullInt64{Int64: micros(one.At), Valid: one.Status != index.OutboxPending}
+	res, err := t.ExecContext(ctx, `UPDATE outbox SET status = $2, tries = $3, next_at = $4, batch = $5, last_error = $6, done_at = $7
+		WHERE id = $1 AND status = 'pending'`,
+		one.ID, one.Status, one.Tries, micros(one.NextAt), one.Batch, index.Text(one.Error, 1000), done)
+	if err != nil {
+		return fmt.Errorf("settle outbox row %d: %w", one.ID, err)
+	}
+	if one.Again.IsZero() {
+		return nil
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return err
+	}
+	_, err = t.ExecContext(ctx, `INSERT INTO outbox (kind, run_id, attempt, what, severity, route, status, tries, next_at,
+		created_at, cause, repeats, batch, last_error, message, by_whom, ends)
+		SELECT kind, run_id, attempt, what, severity, route, 'pending', 0, CAST($2 AS BIGINT), created_at,
+		CASE WHEN cause = 0 THEN id ELSE cause END, repeats + 1, 0, '', message, by_whom, ends FROM outbox WHERE id = $1`,
+		one.ID, micros(one.Again))
+	if err != nil {
+		return fmt.Errorf("repeat outbox row %d: %w", one.ID, err)
+	}
+	return nil
+}
+
+// TidyOutbox drops what waits for routes that are gone, and deletes up to limit rows that
+// were settled before a time.
+func (s *Store) TidyOutbox(ctx context.Context, now, before time.Time, limit int) error {
+	return s.write(ctx, func(t *tx) error {
+		_, err := t.ExecContext(ctx, `UPDATE outbox SET status = 'dropped', last_error = 'the route was deleted', done_at = $1
+			WHERE status = 'pending' AND route <> '' AND route NOT IN (SELECT name FROM routes)`, micros(now))
+		if err != nil {
+			return fmt.Errorf("drop what waits for deleted routes: %w", err)
+		}
+		_, err = t.ExecContext(ctx, `DELETE FROM outbox WHERE id IN (SELECT id FROM outbox
+			WHERE status <> 'pending' AND done_at < $1 ORDER BY done_at LIMIT $2)`, micros(before), limit)
+		if err != nil {
+			return fmt.Errorf("delete old outbox rows: %w", err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,117 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store/segment"
+)
+
+// inlineBytes is the size up to which a block's bytes stay in its row, which is written
+// anyway: the lines that a quiet job prints now and then need no second file synced.
+const inlineBytes = 4 << 10
+
+// codec says how the bytes of a block are kept.
+type codec int
+
+const plain codec = 0
+
+// place says where the bytes of a block are: in the row, or in a segment.
+type place struct {
+	codec   codec
+	stored  sql.NullInt64 // how many bytes are kept, when not in data
+	segment sql.NullInt64
+	object  sql.NullInt64
+	place   sql.NullInt64 // offset in the segment
+	data    []byte
+}
+
+const placeColumns = `codec, stored, segment, object, place, data`
+
+// dest is where the columns are scanned to.
+func (p *place) dest() []any {
+	return []any{&p.codec, &p.stored, &p.segment, &p.object, &p.place, &p.data}
+}
+
+// batch is the segments as a transaction sees them: what it added itself is there too.
+type batch interface {
+	segmentReader
+	Add(run string, attempt int, start int64, data []byte) (segment.Place, error)
+	Write() error
+}
+
+type segmentReader interface {
+	Read(p segment.Place, n int64) ([]byte, error)
+}
+
+// placeBlock decides where the bytes of a new block go.
+func (t *tx) placeBlock(key attemptKey, b storedBlock) (place, error) {
+	if t.segments == nil || len(b.data) <= inlineBytes {
+		return place{data: b.data}, nil
+	}
+	at, err := t.segments.Add(key.run, key.attempt, b.head.Start, b.data)
+	if err != nil {
+		return place{}, fmt.Errorf("store block %d of run %s attempt %d: %w", b.head.Start, key.run, key.attempt, err)
+	}
+	return inSegment(at, int64(len(b.data))), nil
+}
+
+func inSegment(at segment.Place, n int64) place {
+	return place{
+		data: []byte{}, stored: number(n), segment: number(at.Segment), place: number(at.Offset),
+	}
+}
+
+func number(n int64) sql.NullInt64 { return sql.NullInt64{Int64: n, Valid: true} }
+
+// bytes reads the bytes of a block.
+func (p *place) bytes(segments segmentReader) ([]byte, error) {
+	if !p.segment.Valid {
+		return p.data, nil
+	}
+	return segments.Read(segment.Place{Segment: p.segment.Int64, Offset: p.place.Int64}, p.stored.Int64)
+}
+
+// BlockData returns the bytes from start to the end of the block that holds start. They
+// may be more than the head said that was read before: cut them at head.Size.
+func (s *Store) BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error) {
+	const tries = 4
+	for try := 1; ; try++ {
+		from, p, err := s.placeOf(ctx, run, attempt, start)
+		if err != nil {
+			return nil, err
+		}
+		data, err := p.bytes(s.segments)
+		if errors.Is(err, fs.ErrNotExist) && try < tries {
+			continue // it moved between the look at the row and the file
+		}
+		if err != nil {
+			return nil, fmt.Errorf("block %d of run %s attempt %d: %w", start, run, attempt, err)
+		}
+		if start-from >= int64(len(data)) {
+			return nil, noByte(run, attempt, start)
+		}
+		return data[start-from:], nil
+	}
+}
+
+// placeOf finds the block that holds a byte of a journal.
+func (s *Store) placeOf(ctx context.Context, run string, attempt int, at int64) (start int64, p place, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT start, `+placeColumns+` FROM blocks
+		WHERE run_id = $1 AND attempt = $2 AND start <= $3 ORDER BY start DESC LIMIT 1`, run, attempt, at).Scan(append([]any{&start}, p.dest()...)...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, p, noByte(run, attempt, at)
+	}
+	if err != nil {
+		return 0, p, fmt.Errorf("block %d of run %s attempt %d: %w", at, run, attempt, err)
+	}
+	return start, p, nil
+}
+
+func noByte(run string, attempt int, at int64) error {
+	return &index.NotFoundError{What: fmt.Sprintf("byte %d of the journal of run %s attempt %d", at, run, attempt)}
+}

@@ -1,0 +1,120 @@
+package segment
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+)
+
+const (
+	// FrameSize is what a frame takes beyond its bytes.
+	FrameSize = 64
+	// MaxData bounds the bytes of one frame, so that a reader can bound its memory.
+	MaxData = 64 << 20
+
+	magic   = 0x31474553 // "SEG1"
+	runSize = 36
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Frame says whose bytes follow it. On disk, little-endian: magic, length of the bytes,
+// their CRC-32C, attempt (4 bytes each), start (8), run (36, filled with zeros), and the
+// CRC-32C of all of that (4).
+type Frame struct {
+	Run     string // at most 36 bytes
+	Attempt int
+	Start   int64 // offset of the bytes in the journal
+	Size    int64 // how many bytes follow
+	sum     uint32
+}
+
+// appendFrame appends the header of a frame with the given bytes.
+func appendFrame(to []byte, run string, attempt int, start int64, data []byte) []byte {
+	from := len(to)
+	to = binary.LittleEndian.AppendUint32(to, magic)
+	to = binary.LittleEndian.AppendUint32(to, uint32(len(data)))
+	to = binary.LittleEndian.AppendUint32(to, crc32.Checksum(data, castagnoli))
+	to = binary.LittleEndian.AppendUint32(to, uint32(attempt))
+	to = binary.LittleEndian.AppendUint64(to, uint64(start))
+	var name [runSize]byte
+	copy(name[:], run)
+	to = append(to, name[:]...)
+	return binary.LittleEndian.AppendUint32(to, crc32.Checksum(to[from:], castagnoli))
+}
+
+// parseFrame reads the header of a frame.
+func parseFrame(b []byte) (Frame, error) {
+	if len(b) < FrameSize {
+		return Frame{}, errors.New("the frame is cut off")
+	}
+	if crc32.Checksum(b[:FrameSize-4], castagnoli) != binary.LittleEndian.Uint32(b[FrameSize-4:]) {
+		return Frame{}, errors.New("the frame's checksum does not match")
+	}
+	if binary.LittleEndian.Uint32(b) != magic {
+		return Frame{}, errors.New("this is not a frame")
+	}
+	size := binary.LittleEndian.Uint32(b[4:])
+	if size > MaxData {
+		return Frame{}, fmt.Errorf("a frame claims %d bytes; the most is %d", size, MaxData)
+	}
+	name := b[24 : 24+runSize]
+	for len(name) > 0 && name[len(name)-1] == 0 {
+		name = name[:len(name)-1]
+	}
+	return Frame{
+		Run: string(name), Attempt: int(binary.LittleEndian.Uint32(b[12:])),
+		Start: int64(binary.LittleEndian.Uint64(b[16:])), Size: int64(size),
+		sum: binary.LittleEndian.Uint32(b[8:]),
+	}, nil
+}
+
+// Scan calls fn for each whole frame of a segment, with the place of its bytes, and
+// returns how many bytes of the file are whole frames. A torn end is no error: it is what
+// a crash leaves. The data is valid only during the call.
+func Scan(r io.Reader, fn func(f Frame, offset int64, data []byte) error) (good int64, err error) {
+	var header [FrameSize]byte
+	var data []byte
+	for {
+		if _, err := io.ReadFull(r, header[:]); err != nil {
+			return good, endOf(err)
+		}
+		f, err := parseFrame(header[:])
+		if err != nil {
+			return good, nil //nolint:nilerr // a torn end
+		}
+		if data, err = readN(r, data[:0], f.Size); err != nil {
+			return good, endOf(err)
+		}
+		if crc32.Checksum(data, castagnoli) != f.sum {
+			return good, nil
+		}
+		if err := fn(f, good+FrameSize, data); err != nil {
+			return good, err
+		}
+		good += FrameSize + f.Size
+	}
+}
+
+// readN reads n bytes step by step, so that a header that lies costs no memory.
+func readN(r io.Reader, to []byte, n int64) ([]byte, error) {
+	const step = 1 << 20
+	for int64(len(to)) < n {
+		from := len(to)
+		more := min(n-int64(from), step)
+		to = append(to, make([]byte, more)...)
+		if _, err := io.ReadFull(r, to[from:]); err != nil {
+			return to, err
+		}
+	}
+	return to, nil
+}
+
+func endOf(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil
+	}
+	return fmt.Errorf("read a segment: %w", err)
+}

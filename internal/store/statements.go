@@ -1,0 +1,173 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// statements keeps the texts of the writing connection of SQLite prepared: parsing one
+// costs more than running it. pgx does the same by itself.
+type statements struct {
+	db     *sql.DB
+	mu     sync.Mutex
+	ready  map[string]*sql.Stmt
+	wanted map[string]bool // used in a transaction, and not prepared yet
+}
+
+// mostStatements bounds what is kept; the program has far fewer texts.
+const mostStatements = 200
+
+func newStatements(db *sql.DB) *statements {
+	return &statements{db: db, ready: map[string]*sql.Stmt{}, wanted: map[string]bool{}}
+}
+
+// get returns the prepared statement of a text, nil if there is none yet.
+func (s *statements) get(query string) *sql.Stmt {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stmt := s.ready[query]
+	if stmt == nil && len(s.ready)+len(s.wanted) < mostStatements {
+		s.wanted[query] = true
+	}
+	return stmt
+}
+
+// prepare prepares what the last transactions wanted. It takes the writing connection,
+// so no transaction may be open.
+func (s *statements) prepare(ctx context.Context) error {
+	s.mu.Lock()
+	wanted := s.wanted
+	if len(wanted) > 0 {
+		s.wanted = map[string]bool{}
+	}
+	s.mu.Unlock()
+	for query := range wanted {
+		stmt, err := s.db.PrepareContext(ctx, query)
+		if err != nil {
+			return fmt.Errorf("prepare %s: %w", query, err)
+		}
+		s.mu.Lock()
+		if s.ready[query] == nil {
+			s.ready[query], stmt = stmt, nil
+		}
+		s.mu.Unlock()
+		if stmt != nil { // two transactions wanted it
+			if err := stmt.Close(); err != nil {
+				return fmt.Errorf("close a statement: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// tx is a transaction that writes.
+type tx struct {
+	*sql.Tx
+	dialect  dialect
+	prepared *statements // nil for PostgreSQL
+	segments batch       // nil for PostgreSQL, and where no blocks are written
+}
+
+// local takes the end off a context in SQLite: there a statement takes microseconds, and
+// watching for the end of each costs more.
+func (t *tx) local(ctx context.Context) context.Context {
+	if t.prepared == nil {
+		return ctx
+	}
+	return context.WithoutCancel(ctx)
+}
+
+func (t *tx) stmt(ctx context.Context, query string) *sql.Stmt {
+	if t.prepared == nil {
+		return nil
+	}
+	stmt := t.prepared.get(query)
+	if stmt == nil {
+		return nil
+	}
+	return t.StmtContext(ctx, stmt)
+}
+
+// ExecContext is that of sql.Tx, with statements prepared once.
+func (t *tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	ctx = t.local(ctx)
+	if stmt := t.stmt(ctx, query); stmt != nil {
+		return stmt.ExecContext(ctx, args...)
+	}
+	return t.Tx.ExecContext(ctx, query, args...)
+}
+
+// QueryContext is that of sql.Tx, with statements prepared once.
+func (t *tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	ctx = t.local(ctx)
+	if stmt := t.stmt(ctx, query); stmt != nil {
+		return stmt.QueryContext(ctx, args...)
+	}
+	return t.Tx.QueryContext(ctx, query, args...)
+}
+
+// QueryRowContext is that of sql.Tx, with statements prepared once.
+func (t *tx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	ctx = t.local(ctx)
+	if stmt := t.stmt(ctx, query); stmt != nil {
+		return stmt.QueryRowContext(ctx, args...)
+	}
+	return t.Tx.QueryRowContext(ctx, query, args...)
+}
+
+// list is one column of a table made of parameters.
+type list struct {
+	texts   []string
+	numbers []int64 // when texts is nil
+}
+
+// table writes lists of one length as a table v with columns c0, c1, …, so that one
+// statement handles many rows, whose text is the same for any number of them. Its
+// parameters are the last of the statement and begin with the given number.
+func (d dialect) table(first int, columns ...list) (from string, args []any) {
+	if d.postgres {
+		var lists, names []string
+		for i, c := range columns {
+			typ, arg := "BIGINT", any(c.numbers)
+			if c.texts != nil {
+				typ, arg = "TEXT", c.texts
+			}
+			lists = append(lists, fmt.Sprintf("$%d::%s[]", first+i, typ))
+			names = append(names, fmt.Sprintf("c%d", i))
+			args = append(args, arg)
+		}
+		return "unnest(" + strings.Join(lists, ", ") + ") AS v(" + strings.Join(names, ", ") + ")", args
+	}
+	var values []string
+	for i := range columns {
+		values = append(values, fmt.Sprintf("value ->> %d AS c%d", i, i))
+	}
+	return fmt.Sprintf("(SELECT %s FROM json_each($%d)) AS v", strings.Join(values, ", "), first), []any{jsonRows(columns)}
+}
+
+// jsonRows is the lists as a JSON array of rows.
+func jsonRows(columns []list) string {
+	n := max(len(columns[0].texts), len(columns[0].numbers))
+	out := []byte{'['}
+	for i := range n {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		for j, c := range columns {
+			out = append(out, "[,"[min(j, 1)])
+			if c.texts == nil {
+				out = strconv.AppendInt(out, c.numbers[i], 10)
+				continue
+			}
+			text, _ := json.Marshal(c.texts[i]) // a text has no way to fail
+			out = append(out, text...)
+		}
+		out = append(out, ']')
+	}
+	return string(append(out, ']'))
+}
