@@ -40,7 +40,8 @@ var table = []row{
 	{"internal/agent/stall", "internal/agent/process internal/agent/process/procfs", "", "a judgement on what was seen; only the bytes that processes moved are read here"},
 
 	{"internal/index", "job journal", "", "pure: journal bytes in, views out"},
-	{"internal/store", "job journal internal/index", "github.com/jackc/pgx/v5 github.com/pressly/goose/v3 modernc.org/sqlite golang.org/x/sys", "the only place that knows a database"},
+	{"internal/store", "job journal internal/index internal/store/segment", "github.com/jackc/pgx/v5 github.com/pressly/goose/v3 github.com/klauspost/compress modernc.org/sqlite golang.org/x/sys", "the only place that knows a database"},
+	{"internal/store/segment", "", "golang.org/x/sys", "bytes in files; it knows nothing of databases"},
 	{"internal/store/postgrestest", "", "github.com/jackc/pgx/v5", "a real PostgreSQL for tests"},
 	{"internal/server", "job journal internal/index", "github.com/VictoriaMetrics/metrics github.com/danielgtaylor/huma/v2 github.com/google/uuid github.com/klauspost/compress golang.org/x/sync", "HTTP; the store is an interface that cli joins"},
 	{"internal/health", "job internal/index", "", "rules and monitor; the store is an interface"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 )
 
 // Batch is a group of frames that is written and synced at once. It has the log to itself
@@ -35,6 +36,7 @@ func (b *Batch) Add(run string, attempt int, start int64, data []byte) (Place, e
 	l := b.log
 	if b.err == nil && len(b.parts) == 0 {
 		if b.err = l.ready(); b.err == nil {
+			l.end = alignUp(l.end) // a page is written in one way only
 			b.at = l.end
 		}
 	}
@@ -95,47 +97,43 @@ func (l *Log) takeBack(goOn bool) error {
 	return errors.Join(err, l.finish())
 }
 
-// gather is how many bytes are copied together into one write; larger parts are written
-// from where they stand.
-const gather = 256 << 10
-
-// writeParts writes all parts in order with few calls and few copies.
+// writeParts writes all parts in order.
 func (b *Batch) writeParts() error {
 	l := b.log
-	at := l.end
-	out := l.out[:0]
-	defer func() { l.out = out[:0] }()
-	flush := func() error {
-		n, err := l.file.WriteAt(out, at)
-		at += int64(n)
-		out = out[:0]
-		return err
+	if l.direct != nil && b.at-l.end >= directBytes {
+		w := pageWriter{d: l.direct, at: l.end}
+		err := b.each(w.write)
+		if err == nil {
+			err = w.finish()
+		}
+		if err == nil || !errors.Is(err, syscall.EINVAL) {
+			return err
+		}
+		// The file system took the flag and not the write: do without from now on.
+		if err := l.dropDirect(); err != nil {
+			return err
+		}
 	}
+	w := gatherWriter{file: l.file, at: l.end, out: l.out[:0]}
+	err := b.each(w.write)
+	if err == nil {
+		err = w.flush()
+	}
+	l.out = w.out[:0]
+	return err
+}
+
+// each calls fn with the frames and bytes of all parts in order.
+func (b *Batch) each(fn func([]byte) error) error {
 	for _, p := range b.parts {
-		header := l.buf[p.frame : p.frame+FrameSize]
-		out = append(out, header...)
-		if len(p.data) <= gather/4 {
-			if out = append(out, p.data...); len(out) < gather {
-				continue
-			}
-			if err := flush(); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := flush(); err != nil {
+		if err := fn(b.log.buf[p.frame : p.frame+FrameSize]); err != nil {
 			return err
 		}
-		n, err := l.file.WriteAt(p.data, at)
-		at += int64(n)
-		if err != nil {
+		if err := fn(p.data); err != nil {
 			return err
 		}
 	}
-	if len(out) == 0 {
-		return nil
-	}
-	return flush()
+	return nil
 }
 
 // End gives the log back. What was not written is forgotten.

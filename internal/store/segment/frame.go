@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 )
 
 const (
@@ -69,52 +68,4 @@ func parseFrame(b []byte) (Frame, error) {
 		Start: int64(binary.LittleEndian.Uint64(b[16:])), Size: int64(size),
 		sum: binary.LittleEndian.Uint32(b[8:]),
 	}, nil
-}
-
-// Scan calls fn for each whole frame of a segment, with the place of its bytes, and
-// returns how many bytes of the file are whole frames. A torn end is no error: it is what
-// a crash leaves. The data is valid only during the call.
-func Scan(r io.Reader, fn func(f Frame, offset int64, data []byte) error) (good int64, err error) {
-	var header [FrameSize]byte
-	var data []byte
-	for {
-		if _, err := io.ReadFull(r, header[:]); err != nil {
-			return good, endOf(err)
-		}
-		f, err := parseFrame(header[:])
-		if err != nil {
-			return good, nil //nolint:nilerr // a torn end
-		}
-		if data, err = readN(r, data[:0], f.Size); err != nil {
-			return good, endOf(err)
-		}
-		if crc32.Checksum(data, castagnoli) != f.sum {
-			return good, nil
-		}
-		if err := fn(f, good+FrameSize, data); err != nil {
-			return good, err
-		}
-		good += FrameSize + f.Size
-	}
-}
-
-// readN reads n bytes step by step, so that a header that lies costs no memory.
-func readN(r io.Reader, to []byte, n int64) ([]byte, error) {
-	const step = 1 << 20
-	for int64(len(to)) < n {
-		from := len(to)
-		more := min(n-int64(from), step)
-		to = append(to, make([]byte, more)...)
-		if _, err := io.ReadFull(r, to[from:]); err != nil {
-			return to, err
-		}
-	}
-	return to, nil
-}
-
-func endOf(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil
-	}
-	return fmt.Errorf("read a segment: %w", err)
 }

@@ -46,6 +46,9 @@ type Log struct {
 	end  int64      // where the next frame begins
 	buf  []byte     // reused by batches: headers of frames
 	out  []byte     // reused by batches: what is written at once
+	// direct writes to the same file past the page cache; nil where that cannot be done.
+	direct   *direct
+	noDirect bool // it was tried
 
 	active struct { // what others may ask while a batch writes
 		sync.Mutex
@@ -84,13 +87,20 @@ func (l *Log) finish() error {
 	if l.file == nil {
 		return nil
 	}
-	err := l.file.Close()
-	l.file = nil
+	err := errors.Join(l.file.Close(), l.direct.close())
+	l.file, l.direct = nil, nil
 	l.setActive(0)
 	if err != nil {
 		return fmt.Errorf("close segment %d: %w", l.id, err)
 	}
 	return nil
+}
+
+// dropDirect goes on through the page cache only.
+func (l *Log) dropDirect() error {
+	err := l.direct.close()
+	l.direct, l.noDirect = nil, true
+	return err
 }
 
 func (l *Log) setActive(id int64) {
@@ -126,6 +136,10 @@ func (l *Log) ready() error {
 	l.id++
 	l.setActive(l.id)
 	l.file, l.end = f, 0
+	if !l.noDirect {
+		l.direct = openDirect(l.Path(l.id))
+		l.noDirect = l.direct == nil
+	}
 	if l.opts.Relaxed {
 		return nil
 	}

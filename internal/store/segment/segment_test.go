@@ -64,13 +64,13 @@ func TestAnyGroupsComeBack(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		n++
 		dir := filepath.Join(base, fmt.Sprint(n))
-		opts := segment.Options{Relaxed: rapid.Bool().Draw(rt, "relaxed"), Limit: 200 << 10}
+		opts := segment.Options{Relaxed: rapid.Bool().Draw(rt, "relaxed"), Limit: 1 << 20}
 		l, err := segment.Open(dir, opts)
 		if err != nil {
 			rt.Fatal(err)
 		}
 		want := map[segment.Place][]byte{}
-		sizes := rapid.SliceOfN(rapid.SliceOfN(rapid.OneOf(rapid.IntRange(0, 300), rapid.IntRange(60<<10, 300<<10)), 0, 6), 1, 6).Draw(rt, "groups")
+		sizes := rapid.SliceOfN(rapid.SliceOfN(rapid.OneOf(rapid.IntRange(0, 300), rapid.IntRange(60<<10, 700<<10)), 0, 6), 1, 6).Draw(rt, "groups")
 		for i, group := range sizes {
 			var all [][]byte
 			for j, size := range group {
@@ -119,7 +119,7 @@ func compare(rt *rapid.T, l *segment.Log, want map[segment.Place][]byte) {
 			found++
 			return nil
 		})
-		if err != nil || good != s.Size {
+		if err != nil || good > s.Size || s.Size-good >= 4096 {
 			rt.Fatalf("segment %d: %d good bytes of %d, %v", s.ID, good, s.Size, err)
 		}
 	}
