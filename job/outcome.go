@@ -46,6 +46,9 @@ type Outcome struct {
 	OOM *OOM `json:"oom,omitempty"`
 	// Message is one sentence for a person.
 	Message string `json:"message"`
+	// RetryAt is when the agent means to begin the next attempt of the run; nil when this
+	// one is the last.
+	RetryAt *time.Time `json:"retry_at,omitempty"`
 }
 
 // OOM is what the kernel counted when it killed for lack of memory.

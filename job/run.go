@@ -14,6 +14,11 @@ type Run struct {
 	// Health is empty unless the run is active.
 	Health   Health    `json:"health"`
 	Findings []Finding `json:"findings"`
+	// Diagnosis is nil when there is nothing to be said.
+	Diagnosis *Diagnosis `json:"diagnosis,omitempty"`
+	// Expected is what was usual for the job when the attempt began; nil before it had
+	// three good runs.
+	Expected *Expected `json:"expected,omitempty"`
 	// Outcome is nil until the attempt has ended.
 	Outcome *Outcome `json:"outcome"`
 	Steps   []Step   `json:"steps"`
@@ -74,6 +79,8 @@ type Output struct {
 	// server's copy, and no gap was declared.
 	Complete bool  `json:"complete"`
 	Gaps     []Gap `json:"gaps"`
+	// LongestSilenceSeconds is the longest time in which a step printed nothing.
+	LongestSilenceSeconds float64 `json:"longest_silence_seconds"`
 }
 
 // Gap is output that could not be kept.
@@ -103,6 +110,9 @@ type Finding struct {
 	Health   Health    `json:"health"`
 	Since    time.Time `json:"since"`
 	Evidence string    `json:"evidence"` // one sentence
+	// Facts are the figures behind it, units in their names, as they stood when the
+	// finding last changed.
+	Facts map[string]any `json:"facts,omitempty"`
 	// Next says what happens if it goes on, and NextAt when; both empty for nothing.
 	Next   string     `json:"next,omitempty"`
 	NextAt *time.Time `json:"next_at,omitempty"`
@@ -164,6 +174,20 @@ type Heartbeat struct {
 	MemoryBytes       int64   `json:"memory_bytes"`
 	Processes         int     `json:"processes"`
 	UnsentBytes       int64   `json:"unsent_bytes"` // of the journal, not yet acknowledged
+	// ReadBytes and WrittenBytes are the whole tree's traffic with disks; they only grow.
+	ReadBytes    int64 `json:"read_bytes,omitempty"`
+	WrittenBytes int64 `json:"written_bytes,omitempty"`
+	// MemoryLimitBytes is the limit that holds for the tree; 0 for none.
+	MemoryLimitBytes int64 `json:"memory_limit_bytes,omitempty"`
+	// OOMKills counts the kernel's kills for want of memory in the tree so far.
+	OOMKills int64 `json:"oom_kills,omitempty"`
+	// DiskFreeBytes is what the job's working directory has left for it; nil if unknown.
+	DiskFreeBytes *int64 `json:"disk_free_bytes,omitempty"`
+	// Pressure is the last sample's; nil where the system does not say.
+	Pressure *Pressure `json:"pressure,omitempty"`
+	// WaitingMS is how much longer the agent waits, after the attempt's end, to be asked
+	// for another one; 0 while the attempt goes on.
+	WaitingMS int64 `json:"waiting_ms,omitempty"`
 	// PeriodMS is when the agent means to beat next, if the server says nothing else.
 	PeriodMS int64 `json:"period_ms"`
 }
@@ -183,9 +207,11 @@ type HeartbeatReply struct {
 // Command is something that the server asks of the agent. The same command is repeated in
 // every reply until the journal shows that it was done.
 type Command struct {
-	Kind string `json:"kind"` // "cancel"
+	Kind string `json:"kind"` // "cancel" or "retry"
 	By   string `json:"by"`
 	Why  string `json:"why,omitempty"`
+	// Attempt is the number of the attempt to begin, for "retry".
+	Attempt int `json:"attempt,omitempty"`
 }
 
 // AppendReply answers an append of journal bytes.
@@ -218,6 +244,8 @@ type Summary struct {
 	Succeeded     int64      `json:"succeeded"`
 	LastRun       *Run       `json:"last_run"`
 	LastSuccessAt *time.Time `json:"last_success_at"`
+	// Expected is the band of the last 20 good runs; nil before the third.
+	Expected *Expected `json:"expected,omitempty"`
 	// Duration and peak memory over the last 20 runs that succeeded; nil before the first.
 	Usual *Usual `json:"usual"`
 }

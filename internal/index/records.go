@@ -31,6 +31,7 @@ func (f *folder) identity(rec journal.Record) error {
 	v.StartedAt = &started
 	const longest = 24 * time.Hour
 	f.State.HeartbeatPeriod = min(max(time.Duration(min(a.HeartbeatPeriodMS, longest.Milliseconds()))*time.Millisecond, 0), longest)
+	f.State.Limits = limitsOf(a)
 	f.fact(job.Event{Kind: job.AttemptStarted}, rec.At, fmt.Sprintf("Attempt %d began on host %s.", a.Attempt, v.Host))
 	return nil
 }
@@ -105,6 +106,7 @@ func (f *folder) stepStarted(rec journal.Record) error {
 		Index: p.Index, Name: Text(p.Name, 200), Kind: p.Kind, Command: Text(p.Command, most),
 		State: job.Running, PID: p.PID, StartedAt: rec.At,
 	})
+	f.State.SpokeAt = rec.At
 	if p.Kind == job.InstallStep {
 		f.fact(job.Event{Kind: job.InstallStarted}, rec.At, "Install step began: "+Cut(Text(p.Command, 500), 500))
 		return nil
@@ -138,6 +140,8 @@ func (f *folder) stepEnded(rec journal.Record) error {
 	at := rec.At
 	step.State, step.EndedAt, step.ExitCode = p.Outcome.State, &at, p.Outcome.ExitCode
 	step.Signal, step.Message = Text(p.Outcome.Signal, 50), Text(p.Outcome.Message, maxText)
+	f.spoke(rec.At)
+	f.State.SpokeAt = time.Time{}
 	for i := range f.State.Streams {
 		if f.State.Streams[i].Step == p.Index {
 			f.State.Streams[i].Line, f.State.Streams[i].Block = 0, 0
@@ -161,6 +165,7 @@ func (f *folder) output(rec journal.Record) error {
 	if err != nil {
 		return err
 	}
+	f.spoke(rec.At)
 	n := int64(len(o.Data))
 	st.Bytes += n
 	st.Kept += n
@@ -184,6 +189,17 @@ func (f *folder) output(rec journal.Record) error {
 		st.Line, st.Block = s.NextLine-1, f.Head.Start
 	}
 	return nil
+}
+
+// spoke ends a silence.
+func (f *folder) spoke(at time.Time) {
+	s := &f.State
+	if s.SpokeAt.IsZero() || at.Before(s.SpokeAt) {
+		return
+	}
+	longest := &s.View.Output.LongestSilenceSeconds
+	*longest = max(*longest, at.Sub(s.SpokeAt).Seconds())
+	s.SpokeAt = at
 }
 
 func (f *folder) sample(rec journal.Record) error {
@@ -304,7 +320,11 @@ func (f *folder) outcome(rec journal.Record) error {
 	}
 	v.Usage = finalUsage(v.Usage, p.Usage)
 	s.Ended = true
-	f.fact(job.Event{Kind: job.Ended, State: o.State}, rec.At, o.Message)
+	to := o.State
+	if o.RetryAt != nil {
+		to = job.Retrying
+	}
+	f.fact(job.Event{Kind: job.Ended, State: to}, rec.At, o.Message)
 	return nil
 }
 
@@ -312,6 +332,9 @@ func boundOutcome(o job.Outcome) job.Outcome {
 	o.Reason = job.Reason(Text(string(o.Reason), 50))
 	o.Signal, o.Errno = Text(o.Signal, 50), Text(o.Errno, 50)
 	o.Step, o.By, o.Message = Text(o.Step, 200), Text(o.By, 200), Text(o.Message, maxText)
+	if o.State != job.Failed && o.State != job.TimedOut {
+		o.RetryAt = nil // nothing else is tried again by an agent
+	}
 	if o.OOM != nil {
 		oom := *o.OOM
 		oom.Victim = Text(oom.Victim, 200)

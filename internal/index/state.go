@@ -46,6 +46,10 @@ type State struct {
 	Streams  []Stream `json:"streams,omitempty"`
 	// HeartbeatPeriod is what the agent was told to keep; 0 if it does not say.
 	HeartbeatPeriod time.Duration `json:"heartbeat_period_ns,omitempty"`
+	// Limits that the attempt was started with, for the judgement of its health.
+	Limits Limits `json:"limits,omitzero"`
+	// SpokeAt is when the running step last printed, or began.
+	SpokeAt time.Time `json:"spoke_at,omitzero"`
 	LostNotes       int           `json:"lost_notes,omitempty"`
 }
 

@@ -1,0 +1,171 @@
+package index
+
+import (
+	"math"
+	"time"
+
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// Evidence is what the heartbeats of an attempt have told so far, folded: enough to judge
+// its health at any time without reading anything else. Its times are the server's clock.
+type Evidence struct {
+	// BegunAt is when the attempt began: when it was first heard of, less what the agent
+	// said was its age.
+	BegunAt time.Time `json:"begun,omitzero"`
+	Limits  Limits    `json:"limits,omitzero"`
+	// Expected is what was usual for the job when the attempt began.
+	Expected *job.Expected `json:"expected,omitempty"`
+
+	// At is when the last heartbeat arrived, and Beat what it said; zero before the first.
+	At   time.Time     `json:"at,omitzero"`
+	Beat job.Heartbeat `json:"beat,omitzero"`
+	// MovedAt is when the job last made progress that could be seen, and what it had used
+	// then. Time in which no heartbeat came is not counted.
+	MovedAt  time.Time `json:"moved,omitzero"`
+	MovedCPU float64   `json:"moved_cpu,omitempty"`
+	MovedIO  int64     `json:"moved_io,omitempty"`
+	Status   string    `json:"status,omitempty"` // the job's own word then
+	// UnsentSince is since when every heartbeat has told of at least Backlog unsent bytes.
+	UnsentSince time.Time `json:"unsent,omitzero"`
+	// Recent are the last heartbeats, the newest last.
+	Recent []Recent `json:"recent,omitempty"`
+	// Memory is its course over the last half hour, closer together the newer.
+	Memory []MemoryPoint `json:"memory,omitempty"`
+}
+
+// Limits are those that an attempt was started with; 0 for none.
+type Limits struct {
+	Timeout     time.Duration `json:"timeout,omitempty"`
+	Expect      time.Duration `json:"expect,omitempty"` // no limit: longer is worth a finding
+	MemoryBytes int64         `json:"memory,omitempty"`
+}
+
+// limitsOf are the limits that an identity tells.
+func limitsOf(a journal.Attempt) Limits {
+	return Limits{Timeout: milliseconds(a.TimeoutMS), Expect: milliseconds(a.ExpectMS), MemoryBytes: max(a.MemoryLimitBytes, 0)}
+}
+
+// Recent is what is remembered of one of the last heartbeats.
+type Recent struct {
+	SkewMS  int64 `json:"s"` // the agent's clock less the server's; the network's delay makes it smaller
+	DelayMS int64 `json:"d"` // how late the agent's timer fired
+	CPUMS   int64 `json:"c"` // CPU time of the job so far
+}
+
+// MemoryPoint is the memory that was used at a time.
+type MemoryPoint struct {
+	At    time.Time `json:"at"`
+	Bytes int64     `json:"b"`
+}
+
+// Backlog is how many unsent bytes are more than what any job that prints has on its way.
+const Backlog = 1 << 20
+
+// What is remembered, and what counts as no progress: a process that only waits still
+// wakes now and then.
+const (
+	mostRecent   = 5
+	mostPoints   = 16
+	memoryWindow = 30 * time.Minute
+	idleCores    = 0.01
+	idleCPU      = 15 * time.Millisecond
+	idleIO       = 64 << 10
+	// fewestGap is the pause between heartbeats that is not yet a break.
+	fewestGap = 5 * time.Second
+)
+
+// BeginEvidence is the evidence of an attempt that was first heard of now.
+func BeginEvidence(limits Limits, expected *job.Expected, now time.Time) Evidence {
+	return Evidence{BegunAt: now, MovedAt: now, Expected: expected, Limits: limits}
+}
+
+func milliseconds(ms int64) time.Duration {
+	const longest = 10 * 365 * 24 * time.Hour
+	return time.Duration(min(max(ms, 0), longest.Milliseconds())) * time.Millisecond
+}
+
+// Observe is the evidence after one more heartbeat. status is the job's own last word.
+func (e Evidence) Observe(hb job.Heartbeat, at time.Time, status string) Evidence {
+	if hb.Sequence == 0 && hb.UptimeMS == 0 {
+		return e // a sign of life without figures
+	}
+	if hb.UptimeMS > 0 {
+		e.BegunAt = at.Add(-milliseconds(hb.UptimeMS))
+	}
+	e = e.moved(hb, at, Cut(status, 200))
+	switch {
+	case hb.UnsentBytes < Backlog:
+		e.UnsentSince = time.Time{}
+	case e.UnsentSince.IsZero():
+		e.UnsentSince = at
+	}
+	recent := Recent{SkewMS: hb.SentAt.Sub(at).Milliseconds(), DelayMS: hb.SchedulingDelayMS, CPUMS: int64(hb.CPUSeconds * 1000)}
+	if hb.SentAt.IsZero() {
+		recent.SkewMS = 0
+	}
+	e.Recent = append(append([]Recent{}, e.Recent[max(0, len(e.Recent)+1-mostRecent):]...), recent)
+	if hb.MemoryBytes > 0 {
+		e.Memory = addPoint(e.Memory, MemoryPoint{At: at, Bytes: hb.MemoryBytes})
+	}
+	e.At, e.Beat = at, hb
+	return e
+}
+
+// moved looks for progress since the last heartbeat. What cannot be measured counts as
+// progress, because nobody can say that there was none.
+func (e Evidence) moved(hb job.Heartbeat, at time.Time, status string) Evidence {
+	if e.At.IsZero() || e.MovedAt.IsZero() {
+		e.MovedAt, e.MovedCPU, e.MovedIO, e.Status = at, hb.CPUSeconds, hb.ReadBytes+hb.WrittenBytes, status
+	}
+	pause := max(2*milliseconds(hb.PeriodMS), fewestGap)
+	if gap := at.Sub(e.At) - pause; !e.At.IsZero() && gap > 0 {
+		e.MovedAt = e.MovedAt.Add(gap)
+	}
+	io := hb.ReadBytes + hb.WrittenBytes
+	cpu := hb.CPUSeconds - e.MovedCPU
+	unmeasured := hb.Processes == 0 && hb.MemoryBytes == 0
+	if unmeasured || status != e.Status || io-e.MovedIO > idleIO || io < e.MovedIO || cpu < 0 ||
+		cpu > max(idleCores*at.Sub(e.MovedAt).Seconds(), idleCPU.Seconds()) {
+		e.MovedAt, e.MovedCPU, e.MovedIO, e.Status = at, hb.CPUSeconds, io, status
+		return e
+	}
+	if hb.OutputAgeMS >= 0 {
+		if printed := at.Add(-milliseconds(hb.OutputAgeMS)); printed.After(e.MovedAt) {
+			e.MovedAt, e.MovedCPU, e.MovedIO = printed, hb.CPUSeconds, io
+		}
+	}
+	return e
+}
+
+// OutputAt is when the job last printed; zero if it never did.
+func (e Evidence) OutputAt() time.Time {
+	if e.At.IsZero() || e.Beat.OutputAgeMS < 0 {
+		return time.Time{}
+	}
+	return e.At.Add(-milliseconds(e.Beat.OutputAgeMS))
+}
+
+// addPoint appends a point and forgets the old ones, and the one that says least: the
+// course stays close together where it is new.
+func addPoint(points []MemoryPoint, p MemoryPoint) []MemoryPoint {
+	kept := make([]MemoryPoint, 0, mostPoints+1)
+	for _, old := range points {
+		if p.At.Sub(old.At) <= memoryWindow && old.At.Before(p.At) {
+			kept = append(kept, old)
+		}
+	}
+	kept = append(kept, p)
+	if len(kept) <= mostPoints {
+		return kept
+	}
+	least, at := math.Inf(1), 1
+	for i := 1; i < len(kept)-1; i++ {
+		span := kept[i+1].At.Sub(kept[i-1].At).Seconds()
+		if worth := span / max(p.At.Sub(kept[i].At).Seconds(), 1e-3); worth < least {
+			least, at = worth, i
+		}
+	}
+	return append(kept[:at], kept[at+1:]...)
+}

@@ -1,0 +1,164 @@
+package index
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"stint.dev/stint/job"
+)
+
+// told is a run of heartbeats, five seconds apart, that change only what a test says.
+type told struct {
+	e  Evidence
+	hb job.Heartbeat
+	at time.Time
+}
+
+func newTold() *told {
+	t := &told{
+		e:  BeginEvidence(Limits{}, nil, noon),
+		hb: job.Heartbeat{PeriodMS: 5000, Processes: 1, MemoryBytes: 1 << 20, OutputAgeMS: -1, CPUSeconds: 1},
+		at: noon,
+	}
+	t.beat(nil)
+	return t
+}
+
+func (t *told) beat(change func(*job.Heartbeat)) {
+	if change != nil {
+		change(&t.hb)
+	}
+	t.hb.Sequence++
+	t.hb.UptimeMS += 5000
+	t.hb.SentAt = t.at
+	if t.hb.OutputAgeMS >= 0 {
+		t.hb.OutputAgeMS += 5000
+	}
+	t.e = t.e.Observe(t.hb, t.at, "")
+	t.at = t.at.Add(5 * time.Second)
+}
+
+func (t *told) times(n int, change func(*job.Heartbeat)) {
+	for range n {
+		t.beat(change)
+	}
+}
+
+func TestEvidenceOfProgress(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		moves bool
+		step  func(*job.Heartbeat)
+	}{
+		{"nothing", false, nil},
+		{"CPU that only timers use", false, func(h *job.Heartbeat) { h.CPUSeconds += 0.04 }},
+		{"CPU", true, func(h *job.Heartbeat) { h.CPUSeconds += 0.2 }},
+		{"a little IO", false, func(h *job.Heartbeat) { h.ReadBytes += 100 }},
+		{"IO", true, func(h *job.Heartbeat) { h.WrittenBytes += 1 << 20 }},
+		{"output", true, func(h *job.Heartbeat) { h.OutputAgeMS = 0 }},
+		{"nothing can be measured", true, func(h *job.Heartbeat) { h.Processes, h.MemoryBytes = 0, 0 }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			told := newTold()
+			told.times(100, c.step)
+			if idle := told.e.At.Sub(told.e.MovedAt); (idle < 10*time.Second) != c.moves {
+				t.Errorf("idle for %s", idle)
+			}
+		})
+	}
+}
+
+func TestTimeWithoutHeartbeatsIsNotIdle(t *testing.T) {
+	told := newTold()
+	told.times(12, nil)
+	before := told.e.At.Sub(told.e.MovedAt)
+	told.at = told.at.Add(10 * time.Hour) // the server was away
+	told.beat(nil)
+	if idle := told.e.At.Sub(told.e.MovedAt); idle > before+20*time.Second {
+		t.Errorf("idle for %s, before the break %s", idle, before)
+	}
+}
+
+func TestBeginIsCountedOnTheServersClock(t *testing.T) {
+	e := BeginEvidence(Limits{}, nil, noon)
+	e = e.Observe(job.Heartbeat{Sequence: 1, UptimeMS: 3600_000, SentAt: noon.Add(-48 * time.Hour)}, noon, "")
+	if !e.BegunAt.Equal(noon.Add(-time.Hour)) {
+		t.Errorf("began at %s", e.BegunAt)
+	}
+}
+
+func TestBareSignsOfLifeTellNothing(t *testing.T) {
+	e := BeginEvidence(Limits{}, nil, noon)
+	if got := e.Observe(job.Heartbeat{}, noon.Add(time.Hour), ""); !got.At.IsZero() {
+		t.Errorf("evidence %+v", got)
+	}
+}
+
+func TestBacklogBeginsAndEnds(t *testing.T) {
+	told := newTold()
+	told.times(3, func(h *job.Heartbeat) { h.UnsentBytes = Backlog })
+	if since := told.e.UnsentSince; !since.Equal(noon.Add(5 * time.Second)) {
+		t.Errorf("since %s", since)
+	}
+	told.beat(func(h *job.Heartbeat) { h.UnsentBytes = Backlog - 1 })
+	if !told.e.UnsentSince.IsZero() {
+		t.Error("the backlog did not end")
+	}
+}
+
+// What is remembered stays bounded and in order, with the first and the newest point of
+// the window in it.
+func TestMemoryPointsAreBounded(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		at, points := noon, []MemoryPoint(nil)
+		for range rapid.IntRange(1, 500).Draw(rt, "beats") {
+			at = at.Add(time.Duration(rapid.IntRange(1, 120).Draw(rt, "gap")) * time.Second)
+			points = addPoint(points, MemoryPoint{At: at, Bytes: 1})
+			if len(points) > mostPoints || !points[len(points)-1].At.Equal(at) || at.Sub(points[0].At) > memoryWindow {
+				rt.Fatalf("points %v", points)
+			}
+			for i := 1; i < len(points); i++ {
+				if !points[i-1].At.Before(points[i].At) {
+					rt.Fatalf("out of order: %v", points)
+				}
+			}
+		}
+	})
+}
+
+func TestExpect(t *testing.T) {
+	var last []Figures
+	for i := range 30 {
+		if got := Expect(last); (got != nil) != (len(last) >= FewestGood) {
+			t.Fatalf("%d good runs expect %+v", len(last), got)
+		}
+		last = AddFigures(last, Figures{Seconds: float64(i + 1), Peak: int64(i+1) * 1000, Output: int64(i+1) * 10, Silence: 1})
+	}
+	got := Expect(last) // 11 … 30
+	if got.Runs != GoodRuns || got.DurationSeconds != (job.Percentiles{P50: 20, P95: 29}) ||
+		got.PeakMemoryBytes.P95 != 29000 || got.OutputBytesPerSecond.P50 != 10 || got.LongestSilenceSeconds.P50 != 1 {
+		t.Errorf("expected %+v", got)
+	}
+	if f, ok := FiguresOf(job.Run{State: job.Succeeded}); ok {
+		t.Errorf("a run without times has figures: %+v", f)
+	}
+}
+
+func TestLongestSilence(t *testing.T) {
+	j := write(t, identity())
+	j.step(0, job.CommandStep)
+	j.at = j.at.Add(7 * time.Second)
+	j.out(0, job.Stdout, "a\n")
+	j.at = j.at.Add(3 * time.Second)
+	j.out(0, job.Stderr, "b\n")
+	j.at = j.at.Add(20 * time.Second)
+	j.stepEnd(0, 0)
+	j.at = j.at.Add(time.Hour)
+	j.end(good)
+	f := mustFold(t, NewState(testRun, 1), j.bytes())
+	if got := f.State.View.Output.LongestSilenceSeconds; got < 20 || got > 21 {
+		t.Errorf("longest silence %v s", got)
+	}
+}

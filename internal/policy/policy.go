@@ -1,0 +1,203 @@
+// Package policy says, for one job, which health rules count, from which figures on, and
+// what is done when one holds: tell, cancel, try again. A policy is written in a small
+// YAML; every mistake in it is refused with its line and column when it is set, so that
+// none is found when it is needed.
+package policy
+
+import (
+	"math"
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// The rules, in the order in which they are explained.
+const (
+	Quiet     = "quiet"
+	Stalled   = "stalled"
+	NoOutput  = "no_output"
+	Overdue   = "overdue"
+	Memory    = "memory"
+	ClockSkew = "clock_skew"
+	Spool     = "spool"
+	Starved   = "starved"
+)
+
+// Ends of a run that a policy may act on, besides the rules.
+const (
+	Failed    = "failed"
+	TimedOut  = "timed_out"
+	Lost      = "lost"
+	Recovered = "recovered"
+)
+
+// Rules lists the rules.
+func Rules() []string {
+	return []string{Quiet, Stalled, NoOutput, Overdue, Memory, ClockSkew, Spool, Starved}
+}
+
+// Ends lists the ends.
+func Ends() []string { return []string{Failed, TimedOut, Lost, Recovered} }
+
+// Span is a duration; in JSON it is in seconds.
+type Span time.Duration
+
+// MarshalJSON writes seconds.
+func (s Span) MarshalJSON() ([]byte, error) {
+	return appendNumber(nil, time.Duration(s).Seconds()), nil
+}
+
+// D is the span as a time.Duration.
+func (s Span) D() time.Duration { return time.Duration(s) }
+
+// Policy is what is judged, and what is done about it.
+type Policy struct {
+	Quiet     QuietRule     `json:"quiet"`
+	Stalled   StalledRule   `json:"stalled"`
+	NoOutput  NoOutputRule  `json:"no_output"`
+	Overdue   OverdueRule   `json:"overdue"`
+	Memory    MemoryRule    `json:"memory"`
+	ClockSkew ClockSkewRule `json:"clock_skew"`
+	Spool     SpoolRule     `json:"spool"`
+	Starved   StarvedRule   `json:"starved"`
+	// Actions has one row for each rule and each end.
+	Actions map[string]Action `json:"actions"`
+}
+
+// QuietRule is about heartbeats that stay away. Off, silence makes no finding; a run whose
+// lease ends is called lost all the same.
+type QuietRule struct {
+	On bool `json:"on"`
+}
+
+// StalledRule is about a job that makes no progress: no output, no CPU, no IO.
+type StalledRule struct {
+	On bool `json:"on"`
+	// After is how long that makes a warning, and Critical how long is critical. A job
+	// whose good runs were silent for long is given half as much again as they were.
+	After    Span `json:"after_seconds"`
+	Critical Span `json:"critical_seconds"`
+}
+
+// NoOutputRule is about a job that prints nothing.
+type NoOutputRule struct {
+	On    bool `json:"on"`
+	After Span `json:"after_seconds"`
+}
+
+// OverdueRule is about a run that takes too long.
+type OverdueRule struct {
+	On bool `json:"on"`
+	// Limit makes every run overdue that takes longer; 0 for none.
+	Limit Span `json:"limit_seconds"`
+	// Factor times what 95 % of the good runs needed is too long, and at least AtLeast more
+	// than that. 0 switches the comparison off.
+	Factor  float64 `json:"factor"`
+	AtLeast Span    `json:"at_least_seconds"`
+}
+
+// MemoryRule is about memory near its limit, or growing towards it.
+type MemoryRule struct {
+	On       bool    `json:"on"`
+	Percent  float64 `json:"percent"`
+	Critical float64 `json:"critical_percent"`
+	// Within is how soon memory must pass its limit at the present slope to be worth a
+	// finding; 0 switches the forecast off.
+	Within Span `json:"within_seconds"`
+	// Factor times the peak of 95 % of the good runs is worth a finding; 0 for never.
+	Factor float64 `json:"factor"`
+}
+
+// ClockSkewRule is about the clock of the agent's host.
+type ClockSkewRule struct {
+	On   bool `json:"on"`
+	Over Span `json:"over_seconds"`
+}
+
+// SpoolRule is about an agent that lives and cannot deliver.
+type SpoolRule struct {
+	On    bool  `json:"on"`
+	After Span  `json:"after_seconds"`
+	Bytes int64 `json:"bytes"`
+}
+
+// StarvedRule is about an agent or a job that does not get the processor.
+type StarvedRule struct {
+	On    bool `json:"on"`
+	Delay Span `json:"delay_seconds"`
+	// Pressure is the share of time, in percent, in which tasks of the job waited for a
+	// processor, from which on a job that gets none is starved.
+	Pressure float64 `json:"pressure_percent"`
+}
+
+// Action is what is done when a rule holds, or a run ended in a certain way.
+type Action struct {
+	Notify bool `json:"notify"`
+	// Severity replaces the rule's own; empty for no change.
+	Severity job.Health `json:"severity,omitempty"`
+	// Cancel asks the run to stop once the finding has held for CancelAfter. For rules only.
+	Cancel      bool `json:"cancel,omitempty"`
+	CancelAfter Span `json:"cancel_after_seconds,omitempty"`
+	// Retry is how many further attempts may be begun, Backoff the pause before the first.
+	// For ends only.
+	Retry   int  `json:"retry,omitempty"`
+	Backoff Span `json:"backoff_seconds,omitempty"`
+}
+
+// Default is the policy of a job that has none of its own.
+func Default() Policy {
+	p := Policy{
+		Quiet:     QuietRule{On: true},
+		Stalled:   StalledRule{On: true, After: Span(15 * time.Minute), Critical: Span(time.Hour)},
+		NoOutput:  NoOutputRule{After: Span(15 * time.Minute)},
+		Overdue:   OverdueRule{On: true, Factor: 1.5, AtLeast: Span(time.Minute)},
+		Memory:    MemoryRule{On: true, Percent: 90, Critical: 97, Within: Span(10 * time.Minute), Factor: 2},
+		ClockSkew: ClockSkewRule{On: true, Over: Span(5 * time.Second)},
+		Spool:     SpoolRule{On: true, After: Span(5 * time.Minute), Bytes: 64 << 20},
+		Starved:   StarvedRule{On: true, Delay: Span(2 * time.Second), Pressure: 80},
+		Actions:   map[string]Action{},
+	}
+	for _, name := range append(Rules(), Ends()...) {
+		p.Actions[name] = Action{Notify: true, Backoff: backoffOf(name)}
+	}
+	for _, quiet := range []string{Quiet, ClockSkew, Starved} {
+		p.Actions[quiet] = Action{}
+	}
+	return p
+}
+
+func backoffOf(name string) Span {
+	if name == Failed || name == TimedOut || name == Lost {
+		return Span(30 * time.Second)
+	}
+	return 0
+}
+
+// On reports whether a rule counts.
+func (p Policy) On(rule string) bool {
+	switch rule {
+	case Quiet:
+		return p.Quiet.On
+	case Stalled:
+		return p.Stalled.On
+	case NoOutput:
+		return p.NoOutput.On
+	case Overdue:
+		return p.Overdue.On
+	case Memory:
+		return p.Memory.On
+	case ClockSkew:
+		return p.ClockSkew.On
+	case Spool:
+		return p.Spool.On
+	case Starved:
+		return p.Starved.On
+	}
+	return false
+}
+
+// Longest is the longest span that a policy may name: longer ones are slips of the pen.
+const Longest = 366 * 24 * time.Hour
+
+// finite reports whether f is a number to compare with.
+func finite(f float64) bool { return !math.IsNaN(f) && !math.IsInf(f, 0) }

@@ -1,0 +1,144 @@
+package policy
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"stint.dev/stint/job"
+)
+
+func TestParse(t *testing.T) {
+	got, err := Parse([]byte(`
+# A nightly job that is silent for long.
+rules:
+  stalled: {after: 2h}
+  no_output:
+    after: 90s
+  overdue:
+    limit: 1d12h
+    factor: 0
+  memory: { percent: 80%, within: 5m }
+  spool:
+    bytes: 10MB
+  quiet: {on: no}
+actions:
+  stalled:
+    severity: critical
+    cancel_after: 10m
+  lost: {notify: false, retry: 2, backoff: 1m}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.Stalled.After, want.Stalled.Critical = Span(2*time.Hour), Span(2*time.Hour)
+	want.NoOutput = NoOutputRule{On: true, After: Span(90 * time.Second)}
+	want.Overdue.Limit, want.Overdue.Factor = Span(36*time.Hour), 0
+	want.Memory.Percent, want.Memory.Within = 80, Span(5*time.Minute)
+	want.Spool.Bytes = 10_000_000
+	want.Quiet.On = false
+	want.Actions[Stalled] = Action{Notify: true, Severity: job.Critical, Cancel: true, CancelAfter: Span(10 * time.Minute)}
+	want.Actions[Lost] = Action{Retry: 2, Backoff: Span(time.Minute)}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error("(-want +got)", diff)
+	}
+}
+
+func TestNothingSaidIsTheDefault(t *testing.T) {
+	for _, text := range []string{"", "# only words\n", "rules:\n", "rules: {}\nactions: {}\n", "---\n"} {
+		got, err := Parse([]byte(text))
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		if diff := cmp.Diff(Default(), got); diff != "" {
+			t.Errorf("%q (-default +got) %s", text, diff)
+		}
+	}
+}
+
+func TestMistakesAreRefusedInPlace(t *testing.T) {
+	for _, c := range []struct {
+		text         string
+		line, column int
+		why          string
+	}{
+		{"rulez: {}", 1, 1, `"rulez" is not known in policy: there is rules, actions`},
+		{"rules:\n  stalled:\n    aftr: 5m\n", 3, 5, `"aftr" is not known in stalled`},
+		{"rules:\n  stuck: {}\n", 2, 3, "there is quiet, stalled"},
+		{"rules:\n  stalled: {after: 5}\n", 2, 20, "not a duration"},
+		{"rules:\n  stalled: {after: 0}\n", 2, 20, "on: false"},
+		{"rules:\n  stalled: {after: -5m}\n", 2, 20, "not between 0"},
+		{"rules:\n  stalled: {after: 9999d}\n", 2, 20, "not between 0"},
+		{"rules:\n  stalled: {after: [1, 2]}\n", 2, 20, "one plain value"},
+		{"rules:\n  stalled: {after: 2h, critical: 1h}\n", 2, 0, "comes before"},
+		{"rules:\n  memory: {percent: 101}\n", 2, 21, "not between 1 and 100"},
+		{"rules:\n  memory: {percent: .nan}\n", 2, 21, "plain value"},
+		{"rules:\n  overdue: {factor: 0.5}\n", 2, 0, "below 1"},
+		{"rules:\n  spool: {bytes: many}\n", 2, 18, "not a size"},
+		{"rules:\n  quiet: {on: maybe}\n", 2, 15, "neither true nor false"},
+		{"rules:\n  quiet: {on: true}\n  quiet: {on: false}\n", 3, 3, "already defined"},
+		{"rules: {}\nrules: {}\n", 2, 1, "already defined"},
+		{"actions:\n  stalled: {retry: 3}\n", 2, 13, `"retry" is not known`},
+		{"actions:\n  failed: {cancel: true}\n", 2, 12, `"cancel" is not known`},
+		{"actions:\n  failed: {retry: 1.5}\n", 2, 19, "whole number"},
+		{"actions:\n  quiet: {cancel: true}\n", 2, 0, "cannot be told"},
+		{"actions:\n  lost: {severity: healthy}\n", 2, 20, "neither warning nor critical"},
+		{"rules: 5", 1, 8, "keys and values"},
+		{"- a\n- b\n", 1, 1, "keys and values"},
+		{"rules: {}\n---\nactions: {}\n", 3, 0, "second one"},
+		{"rules: {\n", 0, 0, "YAML"},
+		{"a: &x {b: 1}\nc: *x\n", 1, 1, "not known"},
+		{strings.Repeat("#", MaxSize+1), 1, 1, "at most"},
+	} {
+		got, err := Parse([]byte(c.text))
+		var e *Error
+		if !errors.As(err, &e) {
+			t.Errorf("%q: %v (%+v)", c.text, err, got.Stalled)
+			continue
+		}
+		if c.line != 0 && e.Line != c.line || c.column != 0 && e.Column != c.column || !strings.Contains(e.Why, c.why) {
+			t.Errorf("%q: %v, want line %d, column %d: … %s", c.text, e, c.line, c.column, c.why)
+		}
+	}
+}
+
+// The text of a policy is anybody's: whatever it is, it is read or refused with a place.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("rules:\n  stalled: {after: 5m}\nactions:\n  lost: {retry: 2}\n"))
+	f.Add([]byte("a: &a [*a]\n"))
+	f.Add([]byte("rules: !!binary x\n? y\n: z"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		p, err := Parse(text)
+		var e *Error
+		if err != nil && !errors.As(err, &e) {
+			t.Fatalf("an error without a place: %v", err)
+		}
+		if err != nil && (e.Line < 1 || e.Column < 1) {
+			t.Fatalf("a place that does not exist: %v", e)
+		}
+		if _, err := json.Marshal(p); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestEveryRuleAndEndHasItsRow(t *testing.T) {
+	p := Default()
+	for _, name := range append(Rules(), Ends()...) {
+		if _, ok := p.Actions[name]; !ok {
+			t.Errorf("no action for %s", name)
+		}
+	}
+	if p.On("nonsense") || !p.On(Stalled) || p.On(NoOutput) {
+		t.Error("which rules are on by default")
+	}
+	text, err := json.Marshal(p)
+	if err != nil || !strings.Contains(string(text), `"after_seconds":900`) {
+		t.Errorf("as JSON: %s, %v", text, err)
+	}
+}
