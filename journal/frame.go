@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"time"
 )
 
@@ -83,15 +82,13 @@ func (e *NewerError) Error() string {
 	return fmt.Sprintf("journal has format version %d, and this program reads up to %d: use a newer stint", e.Version, Version)
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 // AppendHeader appends the header that begins a journal.
 func AppendHeader(dst []byte) []byte {
 	start := len(dst)
 	dst = append(dst, magic...)
 	dst = binary.LittleEndian.AppendUint16(dst, Version)
 	dst = binary.LittleEndian.AppendUint16(dst, 0)
-	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
+	return binary.LittleEndian.AppendUint32(dst, checksum(dst[start:]))
 }
 
 // CheckHeader checks the header at the start of b. It returns ErrShort, *NewerError or
@@ -104,7 +101,7 @@ func CheckHeader(b []byte) error {
 	if len(b) < HeaderSize {
 		return ErrShort
 	}
-	if crc32.Checksum(b[:12], castagnoli) != binary.LittleEndian.Uint32(b[12:]) {
+	if checksum(b[:12]) != binary.LittleEndian.Uint32(b[12:]) {
 		return &CorruptError{0, "the header's checksum does not match"}
 	}
 	switch v := int(binary.LittleEndian.Uint16(b[8:])); {
@@ -124,7 +121,7 @@ func PutFrame(rec []byte, t Type, at time.Time) {
 	binary.LittleEndian.PutUint32(rec[4:], uint32(len(rec)-FrameSize))
 	rec[8] = byte(t)
 	binary.LittleEndian.PutUint64(rec[9:], uint64(at.UnixNano()))
-	binary.LittleEndian.PutUint32(rec, crc32.Checksum(rec[4:], castagnoli))
+	binary.LittleEndian.PutUint32(rec, checksum(rec[4:]))
 }
 
 // AppendRecord appends r to dst. It panics if the payload is longer than MaxPayload: only
@@ -158,7 +155,7 @@ func Next(b []byte, offset int64) (Record, int, error) {
 	if len(b) < n {
 		return Record{}, 0, ErrShort
 	}
-	if crc32.Checksum(b[4:n], castagnoli) != binary.LittleEndian.Uint32(b) {
+	if checksum(b[4:n]) != binary.LittleEndian.Uint32(b) {
 		return Record{}, 0, &CorruptError{offset, "a record's checksum does not match"}
 	}
 	at := time.Unix(0, int64(binary.LittleEndian.Uint64(b[9:]))).UTC()

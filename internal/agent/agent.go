@@ -12,11 +12,11 @@
 //  3. the pipes are drained, and the job's last word about its progress is taken
 //  4. the last sample is taken
 //  5. the outcome is written: the journal is whole
-//  6. output is passed on to its end, while its reader makes progress
-//  7. the journal is delivered, within the flush timeout; the two-call wire is told
-//  8. heartbeats end, and so does the delivery of journals that others left behind
-//  9. the journal is removed from the spool, or kept where it waits
-//  10. containment is given back
+//  6. containment is given back, beside what follows
+//  7. output is passed on to its end, while its reader makes progress
+//  8. the journal is delivered, within the flush timeout; the two-call wire is told
+//  9. heartbeats end, and so does the delivery of journals that others left behind
+//  10. the journal is removed from the spool, or kept where it waits
 package agent
 
 import (
@@ -70,13 +70,16 @@ type attempt struct {
 // output passed on, and delivery done or given up; the journal then waits in the spool.
 func Run(ctx context.Context, c Config) Result {
 	c = c.withDefaults()
-	secrets, said := secretsOf(c)
-	c.Say = maskedSay(secrets, c.Say)
 	a := &attempt{
-		cfg: c, begun: time.Now(), stop: newStopping(), env: jobEnvironment(c),
+		cfg: c, begun: time.Now(), stop: newStopping(),
 		asked: make(chan job.StopCause, 1), current: -1,
 	}
-	if err := a.prepare(secrets); err != nil {
+	opened := a.openJournal()
+	secrets, said := secretsOf(c)
+	a.cfg.Say = maskedSay(secrets, c.Say)
+	c = a.cfg
+	a.env = jobEnvironment(c)
+	if err := a.prepare(secrets, opened); err != nil {
 		return Result{ExitCode: 125, Err: err}
 	}
 	for _, text := range said {
@@ -97,39 +100,48 @@ func Run(ctx context.Context, c Config) Result {
 		c.Say("the outcome could not be written to the journal: " + err.Error())
 	}
 	result := Result{Outcome: outcome, ExitCode: a.exitCode(outcome)}
+	var released sync.WaitGroup
+	released.Go(a.release) // while the journal is on its way
 	delivered := a.back.finish(outcome)
 	a.settle(&result, delivered)
-	a.meter.close()
-	if err := a.group.Close(); err != nil {
-		c.Say("giving back what contained the job: " + err.Error())
-	}
+	released.Wait()
 	return result
 }
 
-// prepare makes the journal and the containment, and writes who this is. Its errors are
-// those before which no job should start.
-func (a *attempt) prepare(secrets *redact.Set) error {
-	j, err := a.openJournal()
-	if err != nil {
-		return err
+// release gives back what contained the job.
+func (a *attempt) release() {
+	a.meter.close()
+	if err := a.group.Close(); err != nil {
+		a.cfg.Say("giving back what contained the job: " + err.Error())
 	}
-	a.rec, err = newRecorder(j, a.cfg.Say)
-	if err != nil {
-		return errors.Join(err, j.Remove())
-	}
-	a.rec.secrets = secrets
-	a.rec.saidBad = a.cfg.StateDir == "" // the caller knows
-	if a.cfg.passing() {
-		a.rec.passOutput()
-	}
-	a.group, err = process.Contain(process.Options{
+}
+
+// prepare makes the containment and, with the journal that is being opened, writes who this
+// is. Its errors are those before which no job should start.
+func (a *attempt) prepare(secrets *redact.Set, opened <-chan openedJournal) error {
+	group, err := process.Contain(process.Options{
 		Run: a.cfg.Run, Attempt: a.cfg.Attempt, MemoryLimitBytes: a.cfg.MemoryLimit, CPULimit: a.cfg.CPULimit,
 		BeforeFork: a.cfg.BeforeFork,
 	})
+	o := <-opened
+	j := o.journal
+	if o.err != nil {
+		if group != nil {
+			o.err = errors.Join(o.err, group.Close())
+		}
+		return o.err
+	}
 	if err != nil {
 		return errors.Join(err, j.Remove())
 	}
-	a.meter = newMeter(a.group, a.rec)
+	a.group, a.spool = group, o.spool
+	a.rec = newRecorder(j, a.cfg.Say)
+	a.rec.secrets = secrets
+	a.rec.saidBad.Store(a.cfg.StateDir == "") // the caller knows
+	if a.cfg.passing() {
+		a.rec.passOutput()
+	}
+	a.meter = newMeter(a.rec)
 	a.back = &background{a: a}
 	if err := a.identify(); err != nil {
 		return errors.Join(err, a.group.Close(), j.Remove())
@@ -149,29 +161,6 @@ func (a *attempt) tellNotes() {
 		a.rec.note(-1, text)
 	}
 	a.told = len(notes)
-}
-
-// errNoStateDir stands for a state directory that the caller could not name.
-var errNoStateDir = errors.New("there is no state directory")
-
-// openJournal makes the journal in the spool, or in memory where there is no spool.
-func (a *attempt) openJournal() (*spool.Journal, error) {
-	c := a.cfg
-	meta := spool.Meta{Run: c.Run, Attempt: c.Attempt, Job: c.Job, Server: c.ServerURL, CreatedAt: a.begun.UTC()}
-	if c.StateDir == "" {
-		return spool.InMemory(meta, spool.Limits{}, errNoStateDir), nil
-	}
-	var err error
-	if a.spool, err = spool.Open(c.StateDir); err == nil {
-		var j *spool.Journal
-		if j, err = a.spool.Create(meta, spool.Limits{}); err == nil {
-			return j, nil
-		}
-		if errors.Is(err, spool.ErrExists) {
-			return nil, fmt.Errorf("%w; leave out the run id to start a new run", err)
-		}
-	}
-	return spool.InMemory(meta, spool.Limits{}, err), nil // the recorder says why
 }
 
 // identify writes the first record.
@@ -260,7 +249,7 @@ func (a *attempt) exitCode(o job.Outcome) int {
 func (a *attempt) settle(result *Result, delivered error) {
 	j := a.rec.spool
 	if a.cfg.Server != nil && delivered == nil && j.Unsent() == 0 {
-		result.Complete = !a.rec.dropped()
+		result.Complete = !j.Dropped()
 		if err := j.Remove(); err != nil {
 			a.cfg.Say(err.Error())
 		}

@@ -29,6 +29,11 @@ func (b *background) start(ctx context.Context) {
 		return
 	}
 	b.started = true
+	b.a.rec.start()
+	if b.a.cfg.Started != nil {
+		b.a.cfg.Started()
+	}
+	b.a.meter.open(b.a.group)
 	ctx = context.WithoutCancel(ctx) // a stop of the job is not the end of its record
 	a, c := b.a, b.a.cfg
 	b.ended = make(chan struct{})

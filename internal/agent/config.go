@@ -81,6 +81,9 @@ type Config struct {
 	// must be among the signals notified, so that a reader of our output that goes away
 	// is an error of that write.
 	Signals <-chan os.Signal
+	// Started is called once, when the first process has been started or could not be; may
+	// be nil. What need not happen before the job belongs there.
+	Started func()
 	// Say tells the person one line. It is called from several goroutines.
 	Say func(line string)
 }

@@ -40,14 +40,20 @@ func (g *gpus) take() []job.GPU {
 // watch asks until ctx ends, or until it has failed too often. Where there is no
 // nvidia-smi it ends at once.
 func (g *gpus) watch(ctx context.Context, dir string, env []string, period time.Duration) {
+	timer := time.NewTimer(firstSample) // a job that is over sooner is not worth the search
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return
+	}
 	path, found := process.LookPath(gpu.Program, dir, env)
 	if !found {
 		return
 	}
 	// It is no part of the job, so it does not carry the job's mark.
 	env = slices.DeleteFunc(slices.Clone(env), func(kv string) bool { return strings.HasPrefix(kv, "STINT_") })
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	timer.Reset(0)
 	for failed := 0; failed < gpuFailures; {
 		select {
 		case <-timer.C:

@@ -19,22 +19,26 @@ const firstSample = 250 * time.Millisecond
 
 // meter samples the process tree and remembers what the heartbeat and the outcome tell.
 type meter struct {
-	reader *sample.Reader
-	rec    *recorder
-	gpus   gpus // safe for all
+	rec  *recorder
+	gpus gpus // safe for all
 
 	mu      sync.Mutex
+	reader  *sample.Reader // nil before the first step
 	last    job.Sample
 	peak    int64
 	exitCPU float64 // of the steps that ended, as their wait told
 	failed  bool
 }
 
-func newMeter(g *process.Group, rec *recorder) *meter {
-	return &meter{
-		reader: sample.New(g), rec: rec,
-		gpus: gpus{tell: func(text string) { rec.note(-1, text) }},
-	}
+func newMeter(rec *recorder) *meter {
+	return &meter{rec: rec, gpus: gpus{tell: func(text string) { rec.note(-1, text) }}}
+}
+
+// open prepares to sample a group. It opens a dozen files, for which no job should wait.
+func (m *meter) open(g *process.Group) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.reader = sample.New(g)
 }
 
 // samples takes samples until ctx ends.
@@ -56,6 +60,9 @@ func (m *meter) samples(ctx context.Context, period time.Duration) {
 func (m *meter) sample() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.reader == nil {
+		return // nothing was started
+	}
 	s, err := m.reader.Sample(time.Now())
 	if err != nil {
 		if !m.failed {
@@ -99,7 +106,7 @@ func (m *meter) evidence(now time.Time) job.Heartbeat {
 	defer m.mu.Unlock()
 	hb := job.Heartbeat{
 		CPUSeconds: max(m.last.CPUSeconds, m.exitCPU), MemoryBytes: m.last.MemoryBytes,
-		Processes: m.last.Processes, OutputAgeMS: -1, UnsentBytes: m.rec.spool.Unsent(),
+		Processes: m.last.Processes, OutputAgeMS: -1, UnsentBytes: m.rec.spool.Waiting(),
 	}
 	if last := m.rec.outputAt(); !last.IsZero() {
 		hb.OutputAgeMS = max(0, now.Sub(last).Milliseconds())
@@ -111,7 +118,9 @@ func (m *meter) evidence(now time.Time) job.Heartbeat {
 func (m *meter) close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.reader.Close()
+	if m.reader != nil {
+		m.reader.Close()
+	}
 }
 
 // totals are the final ones.

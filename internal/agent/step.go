@@ -188,7 +188,7 @@ func (a *attempt) silentFor(begun time.Time) time.Duration {
 // clearUp ends whatever still lives of the attempt: list it, ask it, kill it.
 func (a *attempt) clearUp(ctx context.Context) {
 	a.cleared = true
-	if a.emptied(ctx, settle) {
+	if a.group.IsEmpty() || a.emptied(ctx, settle) {
 		return
 	}
 	members, err := a.group.Members()

@@ -187,6 +187,12 @@ func (g *Group) Empty(ctx context.Context) error {
 	}
 }
 
+// IsEmpty reports that no member lives; false also when that is not known yet.
+func (g *Group) IsEmpty() bool {
+	empty, err := g.empty()
+	return empty && err == nil
+}
+
 func (g *Group) killed() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

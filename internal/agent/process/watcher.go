@@ -64,7 +64,7 @@ func (g *Group) guard() {
 	started := g.guards.unguarded
 	g.guards.unguarded = nil
 	for _, p := range started {
-		if g.guards.over || g.guards.watcher == nil && !g.startedLives() && g.quiet() {
+		if g.guards.over || g.guards.watcher == nil && !g.startedLives() && g.IsEmpty() {
 			return
 		}
 		if g.guards.watcher == nil {
@@ -90,12 +90,6 @@ func (g *Group) unguard() {
 	}
 	g.guards.watcher.dismiss()
 	g.guards.watcher = nil
-}
-
-// quiet reports that no process of the attempt lives.
-func (g *Group) quiet() bool {
-	empty, err := g.empty()
-	return empty && err == nil
 }
 
 func (g *Group) startWatcher() (*watcher, error) {

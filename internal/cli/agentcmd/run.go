@@ -40,6 +40,7 @@ command could not be started; 125 when stint could not do its own work before th
 	cmd.Flags().SetInterspersed(false)
 	opts := option.Register(cmd.Flags(), RunRows())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		signals := receive()
 		nested := a.Getenv("STINT_ATTEMPT") != ""
 		if err := opts.Resolve(a.runEnv(nested)); err != nil {
 			return noStart(err)
@@ -52,10 +53,8 @@ command could not be started; 125 when stint could not do its own work before th
 			return noStart(err)
 		}
 		defer cfg.close()
-		signals := make(chan os.Signal, 16)
-		signal.Notify(signals, passed()...)
-		defer signal.Stop(signals)
-		cfg.Signals = signals
+		cfg.Signals, cfg.Started = signals.c, signals.late
+		<-signals.ready
 		defer unstoppable(&cfg.Config, a.In, a.Out, a.Err)()
 		// Nothing an agent does needs a second core, and a job may need both.
 		runtime.GOMAXPROCS(min(2, runtime.GOMAXPROCS(0)))
@@ -86,16 +85,35 @@ func noStart(err error) error {
 	return &console.ExitError{Code: console.ExitNoStart, Err: fmt.Errorf("the job was not started: %w", err)}
 }
 
-// passed are the signals that the agent wants to see. What the caller had switched off
-// (nohup) stays off. SIGPIPE is taken so that a reader of our own output who goes away
-// is an error of that write and not the end of the agent; unlike ignoring it, taking it
-// does not reach the job.
-func passed() []os.Signal {
-	all := []os.Signal{
-		syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2,
-		syscall.SIGWINCH, syscall.SIGPIPE,
+// received is how the signals come that the agent wants to see.
+type received struct {
+	c     chan os.Signal
+	ready chan struct{} // closed when those that would end the agent come into c
+}
+
+// receive begins to take the signals that would end the agent. It goes on beside what the
+// caller does, as each signal costs two changes of thread. Nobody undoes it: the process
+// ends with the command.
+//
+// SIGPIPE is taken so that a reader of our own output who goes away is an error of that
+// write and not the end of the agent; unlike ignoring it, taking it does not reach the job.
+func receive() received {
+	r := received{c: make(chan os.Signal, 16), ready: make(chan struct{})}
+	go func() {
+		defer close(r.ready)
+		r.take(syscall.SIGINT, syscall.SIGTERM, syscall.SIGPIPE)
+	}()
+	return r
+}
+
+// late takes those that the agent wants for passing them on to a job that runs.
+func (r received) late() { r.take(syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH) }
+
+// take leaves off what the caller had switched off (nohup).
+func (r received) take(all ...os.Signal) {
+	if all = slices.DeleteFunc(all, signal.Ignored); len(all) > 0 { // none would mean every one
+		signal.Notify(r.c, all...)
 	}
-	return slices.DeleteFunc(all, signal.Ignored)
 }
 
 // notZero keeps a wish for "at once" from being taken for "not said".
