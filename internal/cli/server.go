@@ -41,6 +41,7 @@ func listenRows() []option.Option {
 		option.Option{Name: "listen", Value: "ADDR", Default: defaultListen, Help: "address and port to listen on"},
 		option.Option{Name: "insecure", Kind: option.Switch, Help: "listen on any address without asking for tokens"},
 		option.Option{Name: "allow-host", Kind: option.List, Value: "NAME", Help: "a further Host name to answer to without a token (repeatable)"},
+		option.Option{Name: "durability", Value: "LEVEL", Default: "full", Help: "what is on disk before an agent is answered: full (survives a power cut) or relaxed (survives the end of the server)"},
 		option.Option{Name: "log", Value: "FORMAT", Default: "text", Help: "format of the server's own log on stderr: text or json"},
 	)
 }
@@ -70,6 +71,9 @@ a PostgreSQL database.`,
 		if err != nil {
 			return err
 		}
+		if so.Relaxed, err = relaxed(opts.Text("durability")); err != nil {
+			return err
+		}
 		l, err := listen(opts.Text("listen"))
 		if err != nil {
 			return err
@@ -96,6 +100,13 @@ func (p *program) logger(format string) (*slog.Logger, error) {
 		return slog.New(slog.NewJSONHandler(p.Err, nil)), nil
 	}
 	return nil, option.Usagef("--log: %q is neither text nor json", format)
+}
+
+func relaxed(durability string) (bool, error) {
+	if durability != "full" && durability != "relaxed" {
+		return false, option.Usagef("--durability: %q is neither full nor relaxed", durability)
+	}
+	return durability == "relaxed", nil
 }
 
 // storeOptions reads which database was asked for.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"testing"
@@ -17,7 +18,10 @@ import (
 )
 
 // crashEnv makes the test binary the victim of TestKilledWhileIngesting.
-const crashEnv = "STINT_TEST_CRASH_DIR"
+const (
+	crashEnv   = "STINT_TEST_CRASH_DIR"
+	relaxedEnv = "STINT_TEST_CRASH_RELAXED"
+)
 
 // ack is one line that the victim prints once an append is durable.
 type ack struct {
@@ -31,7 +35,7 @@ const victimRuns = 3
 // victim ingests numbered lines, one group after the other, until it is killed.
 func victim(dir string) error {
 	ctx := context.Background()
-	s, err := store.Open(ctx, store.Options{Dir: dir})
+	s, err := store.Open(ctx, store.Options{Dir: dir, Relaxed: os.Getenv(relaxedEnv) != ""})
 	if err != nil {
 		return err
 	}
@@ -49,7 +53,7 @@ func victim(dir string) error {
 	}
 	for n := 0; ; n++ {
 		for i := range victimRuns {
-			line := fmt.Appendf(nil, "%d %s\n", n, bytes.Repeat([]byte("x"), n*37%5000))
+			line := fmt.Appendf(nil, "%d %s\n", n, bytes.Repeat([]byte("x"), n*37%9000))
 			if err := writers[i].Append(journal.OutputRecord(epoch, journal.Output{Stream: "stdout", Data: line})); err != nil {
 				return err
 			}
@@ -75,32 +79,38 @@ func victim(dir string) error {
 func victimID(i int) string { return fmt.Sprintf("0199aaaa-0000-7000-8000-%012d", i) }
 
 // What was acknowledged before a SIGKILL is there after it, exactly once, and the
-// journal goes on from there.
+// journal goes on from there. So it is with relaxed durability too.
 func TestKilledWhileIngesting(t *testing.T) {
-	for round := range 3 {
-		dir := t.TempDir()
-		acked := killVictim(t, dir, 40+60*round)
-		s, err := store.Open(t.Context(), store.Options{Dir: dir})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for id, size := range acked {
-			checkVictim(t, s, id, size)
-		}
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
+	for round := range 6 {
+		relaxed := round%2 == 1
+		t.Run(fmt.Sprintf("round %d, relaxed %v", round, relaxed), func(t *testing.T) {
+			dir := t.TempDir()
+			acked := killVictim(t, dir, 20+rand.IntN(200), relaxed)
+			s, err := store.Open(t.Context(), store.Options{Dir: dir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for id, size := range acked {
+				checkVictim(t, s, id, size)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
 // killVictim runs the victim until it has acknowledged a number of appends, kills it, and
 // returns what it had acknowledged.
-func killVictim(t *testing.T, dir string, after int) map[string]int64 {
+func killVictim(t *testing.T, dir string, after int, relaxed bool) map[string]int64 {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), crashEnv+"="+dir)
+	if relaxed {
+		cmd.Env = append(cmd.Env, relaxedEnv+"=1")
+	}
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
