@@ -94,3 +94,44 @@ type ActionQuery struct {
 	Limit  int    // 1 to 500
 	Before int64  // only those with a smaller id; 0 for the newest
 }
+
+// Settled is what became of an outbox row after a try, or without one.
+type Settled struct {
+	ID     int64
+	Status string // OutboxPending to try again at NextAt
+	Tries  int
+	NextAt time.Time
+	Batch  int64
+	Error  string
+	At     time.Time
+	// Again, if set, is when the same is to be told again.
+	Again time.Time
+}
+
+// Stopped is how far a cancel, or the watch over a retry, has come.
+type Stopped struct {
+	Over bool   // nothing is left to be done
+	Why  string // one sentence, when over
+	// Run and Events are set when the run was changed.
+	Run    *job.Run
+	Events []job.RunEvent
+}
+
+// NoRetryError says that a run cannot be tried again by an agent that is there.
+type NoRetryError struct {
+	Run job.Run
+	Why string
+}
+
+func (e *NoRetryError) Error() string { return e.Why }
+
+// NotYetError says that an append is too early: the attempt before it has not ended here.
+type NotYetError struct{ Why string }
+
+func (e *NotYetError) Error() string { return e.Why }
+
+// Retry is a further attempt that a waiting agent is asked for.
+type Retry struct {
+	Attempt int
+	By, Why string
+}

@@ -60,6 +60,7 @@ type Beaten struct {
 	Owner  bool // false: a newer attempt owns the run
 	Ended  bool // the run has its outcome
 	Cancel *job.Cancel
+	Retry  *Retry // the agent waits, and is asked for another attempt
 	// Run and Events are set only when the beat changed the state (a lost run healed).
 	Run    *job.Run
 	Events []job.RunEvent

@@ -110,16 +110,21 @@ func beatLists(beats map[attemptKey]index.Beat) []list {
 func (g *group) beat(ctx context.Context, b index.Beat) (index.Beaten, error) {
 	row, known := g.runs[b.Run]
 	switch {
-	case !known || b.Attempt > row.run.Attempt: // its journal has not begun to arrive
+	case !known: // its journal has not begun to arrive
+		return index.Beaten{Owner: true}, nil
+	case b.Attempt > row.run.Attempt:
+		if row.run.State == job.Canceled { // before this attempt began, and it has not heard
+			return index.Beaten{Owner: true, Cancel: row.run.Cancel}, nil
+		}
 		return index.Beaten{Owner: true}, nil
 	case b.Attempt < row.run.Attempt:
 		return index.Beaten{Known: true}, nil
 	}
 	out := index.Beaten{Known: true, Owner: true, Cancel: row.run.Cancel, Ended: row.run.EndedAt != nil}
-	if out.Ended {
-		return out, nil
-	}
 	now := fromMicros(micros(b.At))
+	if out.Ended {
+		return g.beatAfterEnd(ctx, b, &row.run, out)
+	}
 	row.run.LastHeartbeatAt, row.heardAt = &now, now
 	row.lease = b.Lease
 	row.expiresAt = now.Add(b.Lease)
@@ -136,11 +141,31 @@ func (g *group) beat(ctx context.Context, b index.Beat) (index.Beaten, error) {
 	if err := g.tx.insertEvents(ctx, events); err != nil {
 		return index.Beaten{}, err
 	}
+	if err := g.tx.raise(ctx, &run, events, now); err != nil {
+		return index.Beaten{}, err
+	}
 	row.run = showAttempt(run, &attempt.View)
 	g.dirtyRuns[b.Run] = true
 	healed := row.run
 	out.Run, out.Events = &healed, events
 	return out, nil
+}
+
+// beatAfterEnd answers an agent whose attempt has ended. If it waits for the next one, it
+// is told of a retry, or that there will be none.
+func (g *group) beatAfterEnd(ctx context.Context, b index.Beat, run *job.Run, out index.Beaten) (index.Beaten, error) {
+	if b.Heartbeat.WaitingMS <= 0 {
+		return out, nil
+	}
+	if run.State != job.Canceled {
+		out.Cancel = nil
+	}
+	longest := 31 * 24 * time.Hour
+	wait := time.Duration(min(b.Heartbeat.WaitingMS, longest.Milliseconds())) * time.Millisecond
+	var err error
+	out.Retry, err = g.tx.agentWaits(ctx, run, b.At.Add(min(wait, b.Lease)))
+	out.Ended = false // there are commands to be told
+	return out, err
 }
 
 // beatPeriod is how often the agent means to beat, within reason.

@@ -189,7 +189,8 @@ func (g *group) append(ctx context.Context, a index.Append) (index.Appended, err
 	if folded.State.Known() {
 		out.Run, out.Events, err = g.take(ctx, a, attempt, &folded)
 		var refused *index.RefusedError
-		if errors.As(err, &refused) {
+		var early *index.NotYetError
+		if errors.As(err, &refused) || errors.As(err, &early) {
 			return index.Appended{Size: size, Err: err}, nil
 		}
 		if err != nil {
@@ -229,6 +230,9 @@ func (g *group) take(ctx context.Context, a index.Append, attempt *attemptRow, f
 		}
 	}
 	if err := g.tx.insertEvents(ctx, taken.events); err != nil {
+		return job.Run{}, nil, err
+	}
+	if err := g.tx.raise(ctx, &taken.row.run, taken.events, now); err != nil {
 		return job.Run{}, nil, err
 	}
 	g.runs[a.Run] = &taken.row

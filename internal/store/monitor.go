@@ -28,10 +28,13 @@ func (s *Store) RequestCancel(ctx context.Context, run string, c job.Cancel) (jo
 		if !changed {
 			return nil
 		}
-		if err := t.insertEvents(ctx, events); err != nil {
+		if err := t.changed(ctx, &row, events, c.At); err != nil || row.run.State.Terminal() {
 			return err
 		}
-		return t.updateRun(ctx, &row)
+		return t.insertOutbox(ctx, []index.OutboxEntry{{
+			Kind: index.OutboxCancel, Run: run, Attempt: row.run.Attempt, What: index.WhatCanceled,
+			Message: "Stop requested by " + row.run.Cancel.By, By: row.run.Cancel.By, At: c.At,
+		}})
 	})
 	if err != nil {
 		return job.Run{}, nil, fmt.Errorf("cancel run %s: %w", run, err)
@@ -134,6 +137,9 @@ func (t *tx) judge(ctx context.Context, v index.Verdict) (*index.Judged, error) 
 		return nil, err
 	}
 	if err := t.updateRun(ctx, &row); err != nil {
+		return nil, err
+	}
+	if err := t.insertOutbox(ctx, v.Outbox); err != nil {
 		return nil, err
 	}
 	return &index.Judged{Run: row.run, Events: events}, nil

@@ -39,8 +39,9 @@ func takeAppend(row runRow, before *index.State, f *index.Folded, now time.Time)
 	}
 	out := taken{owner: true}
 	if f.State.Attempt > run.Attempt {
-		if !mayBegin(run.State) {
-			return taken{}, &index.RefusedError{Why: fmt.Sprintf("run %s is %s in attempt %d: attempt %d cannot begin now", run.ID, run.State, run.Attempt, f.State.Attempt)}
+		var err error
+		if run, out.events, err = makeRoom(run, f.State.Attempt, now); err != nil {
+			return taken{}, err
 		}
 		out.begins = true
 		run.Attempt, run.Cancel = f.State.Attempt, nil
@@ -52,11 +53,37 @@ func takeAppend(row runRow, before *index.State, f *index.Folded, now time.Time)
 	}
 	run, events := index.Advance(run, f.Facts, now)
 	out.events = append(out.events, events...)
+	if run.State == job.Retrying && run.Cancel != nil { // the agent had not heard of it
+		stopped, event, err := index.Move(run, job.Event{Kind: job.StopRequested}, now, index.ServerClock, "Stop requested by "+run.Cancel.By+" before the attempt ended.")
+		if err == nil && event != nil {
+			run, out.events = stopped, append(out.events, *event)
+		}
+	}
 	row.run = showAttempt(run, view)
 	row.heardAt = now
 	row.expiresAt = later(row.expiresAt, now.Add(row.lease))
 	out.row = row
 	return out, nil
+}
+
+// makeRoom brings a run to a state in which a further attempt may begin. An agent may try
+// a run again that failed or timed out; one that was canceled or has succeeded stays so.
+// An attempt that comes before the end of the one before it is to come again later: the
+// error is *index.NotYetError.
+func makeRoom(run job.Run, attempt int, now time.Time) (job.Run, []job.RunEvent, error) {
+	switch {
+	case mayBegin(run.State):
+		return run, nil, nil
+	case run.State == job.Failed || run.State == job.TimedOut:
+		evidence := fmt.Sprintf("An agent began attempt %d.", attempt)
+		run, event, err := index.Move(run, job.Event{Kind: job.RetryRequested}, now, index.ServerClock, evidence)
+		if err == nil && event != nil {
+			return run, []job.RunEvent{*event}, nil
+		}
+	case run.State.Active():
+		return run, nil, &index.NotYetError{Why: fmt.Sprintf("attempt %d of run %s is %s here: attempt %d can begin when it has ended", run.Attempt, run.ID, run.State, attempt)}
+	}
+	return run, nil, &index.RefusedError{Why: fmt.Sprintf("run %s is %s in attempt %d: attempt %d cannot begin now", run.ID, run.State, run.Attempt, attempt)}
 }
 
 // mayBegin reports whether a new attempt may begin in this state. The state machine also
@@ -82,7 +109,15 @@ func showAttempt(run job.Run, view *job.Run) job.Run {
 	shown.ID, shown.Job, shown.Number, shown.Attempt = run.ID, run.Job, run.Number, run.Attempt
 	shown.State, shown.Health, shown.Findings = run.State, run.Health, run.Findings
 	shown.CreatedAt, shown.LastHeartbeatAt, shown.Cancel = run.CreatedAt, run.LastHeartbeatAt, run.Cancel
+	if decided(run) && (view.Outcome == nil || view.Outcome.State != run.State) {
+		shown.Outcome = run.Outcome // a late word of the agent does not change the verdict
+	}
 	return shown
+}
+
+// decided reports whether the server ended the run without its agent.
+func decided(run job.Run) bool {
+	return run.State == job.Canceled && run.Cancel != nil && run.Outcome != nil && run.Outcome.State == job.Canceled
 }
 
 func later(a, b time.Time) time.Time {

@@ -105,6 +105,9 @@ func (s *Store) RunAttempt(ctx context.Context, id string, attempt int) (job.Run
 // earlierAttempt shows an attempt that another one followed.
 func earlierAttempt(run, view job.Run) job.Run {
 	view.Number, view.CreatedAt = run.Number, run.CreatedAt
+	if view.State == job.Retrying && view.Outcome != nil {
+		view.State = view.Outcome.State
+	}
 	if !view.State.Terminal() {
 		view.State = job.Lost
 		view.Outcome = &job.Outcome{

@@ -1,0 +1,69 @@
+package index
+
+import (
+	"fmt"
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// RetryGrace is how much later than announced an attempt may begin before the run is
+// given up, on the server's clock.
+const RetryGrace = 2 * time.Minute
+
+// Causes says what people may want to hear of, and what is to be watched, after a run's
+// state changed as events say. Success is not among it: whether that is news depends on
+// what was before.
+func Causes(run *job.Run, events []job.RunEvent, now time.Time) []OutboxEntry {
+	var out []OutboxEntry
+	for _, e := range events {
+		if e.Kind != "state" {
+			continue
+		}
+		entry := OutboxEntry{Kind: OutboxNotify, Run: run.ID, Attempt: run.Attempt, Message: e.Evidence, At: now}
+		switch to := job.State(e.To); {
+		case to == job.Failed:
+			entry.What, entry.Severity = WhatFailed, job.Critical
+		case to == job.TimedOut:
+			entry.What, entry.Severity = WhatTimedOut, job.Critical
+		case to == job.Lost:
+			entry.What, entry.Severity = WhatLost, job.Critical
+		case to == job.Canceled:
+			entry.What = WhatCanceled
+			if run.Outcome != nil && run.Outcome.Reason == job.AgentStopped {
+				entry.Severity = job.Warning // nobody meant this job
+			}
+		case e.From == string(job.Lost) && e.Rule == string(job.Heard):
+			entry.What, entry.Severity, entry.Ends = WhatHealed, job.Critical, WhatLost
+		case to == job.Retrying:
+			entry.Kind, entry.What, entry.Attempt = OutboxRetry, "retry", run.Attempt+1
+			entry.By, entry.After = "the agent", now.Add(RetryGrace)
+			if o := run.Outcome; o != nil && o.RetryAt != nil {
+				entry.After = laterOf(now, *o.RetryAt).Add(RetryGrace)
+			}
+		default:
+			continue
+		}
+		out = append(out, entry)
+	}
+	return out
+}
+
+// Recovered is the entry for a good run after a bad end of the same job, or of an earlier
+// attempt of the same run.
+func Recovered(run *job.Run, before string, now time.Time) OutboxEntry {
+	return OutboxEntry{
+		Kind: OutboxNotify, Run: run.ID, Attempt: run.Attempt, What: WhatRecovered, Severity: job.Critical,
+		Message: fmt.Sprintf("Succeeded again, after %s.", before), At: now,
+	}
+}
+
+// Bad reports whether somebody may have been told of a run's end in this state.
+func Bad(s job.State) bool { return s == job.Failed || s == job.TimedOut || s == job.Lost }
+
+func laterOf(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,114 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// raise stores the outbox rows that a change of a run asks for.
+func (t *tx) raise(ctx context.Context, run *job.Run, events []job.RunEvent, now time.Time) error {
+	if len(events) == 0 {
+		return nil
+	}
+	entries := index.Causes(run, events, now)
+	if last := events[len(events)-1]; last.Kind == "state" && last.To == string(job.Succeeded) {
+		good, err := t.goodNews(ctx, run, now)
+		if err != nil {
+			return err
+		}
+		entries = append(entries, good...)
+	}
+	return t.insertOutbox(ctx, entries)
+}
+
+// goodNews is what a success is worth telling: an end of bad runs, or that somebody asked
+// to be told of every success.
+func (t *tx) goodNews(ctx context.Context, run *job.Run, now time.Time) ([]index.OutboxEntry, error) {
+	if run.Attempt > 1 {
+		var n int
+		err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE run_id = $1
+			AND what IN ('failed', 'timed_out', 'lost') LIMIT 1) AS told`, run.ID).Scan(&n)
+		if err != nil {
+			return nil, fmt.Errorf("what was told of run %s: %w", run.ID, err)
+		}
+		if n > 0 {
+			return []index.OutboxEntry{index.Recovered(run, fmt.Sprintf("attempt %d had not", run.Attempt-1), now)}, nil
+		}
+	}
+	var state string
+	var number int64
+	err := t.QueryRowContext(ctx, `SELECT state, number FROM runs WHERE job = $1 AND created_at <= $2 AND id <> $3
+		AND state IN ('succeeded', 'failed', 'timed_out', 'lost') ORDER BY created_at DESC, id DESC LIMIT 1`,
+		run.Job, micros(run.CreatedAt), run.ID).Scan(&state, &number)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("the run before run %s: %w", run.ID, err)
+	}
+	if index.Bad(job.State(state)) {
+		return []index.OutboxEntry{index.Recovered(run, fmt.Sprintf("run #%d had not", number), now)}, nil
+	}
+	var wanted int
+	err = t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM routes WHERE events LIKE '%,succeeded,%' LIMIT 1) AS wanted`).Scan(&wanted)
+	if err != nil {
+		return nil, fmt.Errorf("who wants to hear of success: %w", err)
+	}
+	if wanted == 0 {
+		return nil, nil
+	}
+	return []index.OutboxEntry{{
+		Kind: index.OutboxNotify, Run: run.ID, Attempt: run.Attempt, What: index.WhatSucceeded,
+		Message: run.Outcome.Message, At: now,
+	}}, nil
+}
+
+// Acknowledge writes down that a person knows of a run's trouble: nobody is told of it
+// again. It returns the event that the history keeps.
+func (s *Store) Acknowledge(ctx context.Context, run, by, why string, now time.Time) (job.Run, []job.RunEvent, error) {
+	var row runRow
+	var events []job.RunEvent
+	err := s.write(ctx, func(t *tx) (err error) {
+		if row, err = t.lockRun(ctx, run); err != nil {
+			return err
+		}
+		evidence := "Acknowledged by " + index.Text(by, 200)
+		if why != "" {
+			evidence += ": " + index.Text(why, 1000)
+		}
+		events = []job.RunEvent{{
+			Run: run, Attempt: row.run.Attempt, At: now.UTC(), Clock: index.ServerClock, Kind: "acknowledged",
+			Rule: "acknowledged", Evidence: evidence,
+		}}
+		return t.insertEvents(ctx, events)
+	})
+	if err != nil {
+		return job.Run{}, nil, fmt.Errorf("acknowledge run %s: %w", run, err)
+	}
+	return row.run, events, nil
+}
+
+// Acknowledged reports whether somebody acknowledged a run since a time.
+func (s *Store) Acknowledged(ctx context.Context, run string, since time.Time) (bool, error) {
+	var n int
+	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM events WHERE run_id = $1 AND kind = 'acknowledged' AND at >= $2`,
+		run, micros(since)).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("who acknowledged run %s: %w", run, err)
+	}
+	return n > 0, nil
+}
+
+// SucceededSince reports whether a run of the job that began after a time succeeded.
+func (s *Store) SucceededSince(ctx context.Context, name string, after time.Time) (bool, error) {
+	var n int
+	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM runs WHERE job = $1 AND state = 'succeeded'
+		AND created_at > $2 LIMIT 1) AS later`, name, micros(after)).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("later runs of job %s: %w", name, err)
+	}
+	return n > 0, nil
+}

@@ -1,0 +1,160 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// RequestRetry asks the agent of a run that has ended for a further attempt, and moves
+// the run by job.RetryRequested. It can be asked only while that agent waits for it; else
+// the error is *index.NoRetryError. Repeating it is harmless.
+func (s *Store) RequestRetry(ctx context.Context, run, by, why string, now time.Time) (job.Run, []job.RunEvent, error) {
+	var row runRow
+	var events []job.RunEvent
+	err := s.write(ctx, func(t *tx) (err error) {
+		events = nil
+		if row, err = t.lockRun(ctx, run); err != nil {
+			return err
+		}
+		if row.run.State == job.Retrying {
+			return nil
+		}
+		var attempt int
+		var until int64
+		err = t.QueryRowContext(ctx, `SELECT attempt, until FROM waiting_agents WHERE run_id = $1`, run).Scan(&attempt, &until)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if err := mayRetry(&row.run, attempt == row.run.Attempt && until > micros(now)); err != nil {
+			return err
+		}
+		return t.startRetry(ctx, &row, &events, by, why, now)
+	})
+	if err != nil {
+		return job.Run{}, nil, fmt.Errorf("retry run %s: %w", run, err)
+	}
+	return row.run, events, nil
+}
+
+// mayRetry says why a run cannot be tried again now, as *index.NoRetryError.
+func mayRetry(run *job.Run, waits bool) error {
+	no := func(format string, args ...any) error {
+		return &index.NoRetryError{Run: *run, Why: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case run.State == job.Succeeded:
+		return no("run %s succeeded: there is nothing to try again", run.ID)
+	case !run.State.Terminal():
+		return no("run %s is %s: an attempt is never begun beside one that may live; cancel it first", run.ID, run.State)
+	case !waits:
+		return no("run %s is %s, and its agent does not wait for a retry", run.ID, run.State)
+	}
+	return nil
+}
+
+func (t *tx) startRetry(ctx context.Context, row *runRow, events *[]job.RunEvent, by, why string, now time.Time) error {
+	by, why = index.Text(by, 200), index.Text(why, 1000)
+	evidence := "Retry requested by " + by
+	if why != "" {
+		evidence += ": " + why
+	}
+	next, event, err := index.Move(row.run, job.Event{Kind: job.RetryRequested}, now, index.ServerClock, evidence)
+	if err != nil || event == nil {
+		return err
+	}
+	next.Cancel = nil
+	row.run, *events = next, []job.RunEvent{*event}
+	if err := t.insertEvents(ctx, *events); err != nil {
+		return err
+	}
+	if _, err := t.ExecContext(ctx, `UPDATE waiting_agents SET asked_by = $2, why = $3 WHERE run_id = $1`, next.ID, by, why); err != nil {
+		return err
+	}
+	if err := t.insertOutbox(ctx, []index.OutboxEntry{{
+		Kind: index.OutboxRetry, Run: next.ID, Attempt: next.Attempt + 1, What: "retry", Message: evidence, By: by,
+		At: now, After: now.Add(index.RetryGrace),
+	}}); err != nil {
+		return err
+	}
+	return t.updateRun(ctx, row)
+}
+
+// agentWaits records that the agent of an attempt that ended waits for a retry, and
+// returns the one that was asked for, if any.
+func (t *tx) agentWaits(ctx context.Context, run *job.Run, until time.Time) (*index.Retry, error) {
+	_, err := t.ExecContext(ctx, `INSERT INTO waiting_agents (run_id, attempt, until, asked_by, why) VALUES ($1, $2, $3, '', '')
+		ON CONFLICT (run_id) DO UPDATE SET until = excluded.until,
+		asked_by = CASE WHEN waiting_agents.attempt = excluded.attempt THEN waiting_agents.asked_by ELSE '' END,
+		why = CASE WHEN waiting_agents.attempt = excluded.attempt THEN waiting_agents.why ELSE '' END,
+		attempt = excluded.attempt`, run.ID, run.Attempt, micros(until))
+	if err != nil {
+		return nil, fmt.Errorf("the agent of run %s waits: %w", run.ID, err)
+	}
+	if run.State != job.Retrying {
+		return nil, nil
+	}
+	r := index.Retry{Attempt: run.Attempt + 1}
+	err = t.QueryRowContext(ctx, `SELECT asked_by, why FROM waiting_agents WHERE run_id = $1`, run.ID).Scan(&r.By, &r.Why)
+	if err != nil {
+		return nil, fmt.Errorf("who asked for a retry of run %s: %w", run.ID, err)
+	}
+	if r.By == "" {
+		return nil, nil // the agent's own retry
+	}
+	return &r, nil
+}
+
+// WatchRetry looks whether the attempt that was announced has begun. One that is
+// overdue is given up: the run ends as its last attempt did.
+func (s *Store) WatchRetry(ctx context.Context, id string, attempt int, now time.Time) (index.Stopped, error) {
+	var out index.Stopped
+	err := s.write(ctx, func(t *tx) error {
+		out = index.Stopped{Over: true}
+		row, err := t.lockRun(ctx, id)
+		if err != nil {
+			return err
+		}
+		run := row.run
+		switch {
+		case run.Attempt >= attempt:
+			out.Why = fmt.Sprintf("attempt %d began", attempt)
+			return nil
+		case run.State != job.Retrying:
+			out.Why = fmt.Sprintf("the run is %s", run.State)
+			return nil
+		}
+		to, said := job.Failed, ""
+		if run.Outcome != nil {
+			to, said = run.Outcome.State, " Attempt "+fmt.Sprint(run.Attempt)+": "+run.Outcome.Message
+		}
+		evidence := fmt.Sprintf("Attempt %d did not begin in time.", attempt) + said
+		run, event, err := index.Move(run, job.Event{Kind: job.Ended, State: to}, now, index.ServerClock, evidence)
+		if err != nil || event == nil {
+			return err
+		}
+		row.run = run
+		out.Why, out.Run, out.Events = fmt.Sprintf("attempt %d did not begin in time", attempt), &run, []job.RunEvent{*event}
+		return t.changed(ctx, &row, out.Events, now)
+	})
+	if err != nil {
+		return out, fmt.Errorf("watch for attempt %d of run %s: %w", attempt, id, err)
+	}
+	return out, nil
+}
+
+// changed stores a run with its events and what they ask for.
+func (t *tx) changed(ctx context.Context, row *runRow, events []job.RunEvent, now time.Time) error {
+	if err := t.insertEvents(ctx, events); err != nil {
+		return err
+	}
+	if err := t.updateRun(ctx, row); err != nil {
+		return err
+	}
+	return t.raise(ctx, &row.run, events, now)
+}
