@@ -2,13 +2,12 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -36,9 +35,7 @@ func NewToken(name string, scope Scope, expires, now time.Time) (secret string, 
 	if !expires.IsZero() && !expires.After(now) {
 		return "", index.Token{}, &job.InvalidError{What: "expiry", Value: expires.UTC().Format(time.RFC3339), Why: "is not in the future"}
 	}
-	random := make([]byte, 32)
-	_, _ = rand.Read(random) // never fails: the runtime ends the process instead
-	secret = tokenPrefix + base64.RawURLEncoding.EncodeToString(random)
+	secret = tokenPrefix + newSecret()
 	id, err := uuid.NewV7()
 	if err != nil {
 		return "", index.Token{}, fmt.Errorf("make token id: %w", err)
@@ -78,38 +75,6 @@ func (s Scope) Allows(wanted Scope) bool {
 		return wanted == ScopeRead
 	}
 	return false
-}
-
-// authorize decides whether a request may use a route of the given scope. The error is a
-// *problem, or one of the store.
-func (s *Server) authorize(r *http.Request, wanted Scope) error {
-	if wanted == Public {
-		return nil
-	}
-	secret, brought := bearer(r)
-	if !brought {
-		if s.cfg.RequireToken {
-			return newProblem(http.StatusUnauthorized,
-				"this server wants a token: send Authorization: Bearer stint_…; stint token create makes one")
-		}
-		return nil
-	}
-	now := s.now()
-	t, err := s.tokens.find(r.Context(), s.store, secret, now)
-	var notFound *index.NotFoundError
-	switch {
-	case errors.As(err, &notFound):
-		return newProblem(http.StatusUnauthorized, "the token is not known here, or was revoked: stint token create makes one")
-	case err != nil:
-		return fmt.Errorf("look up token: %w", err)
-	case t.ExpiresAt != nil && !now.Before(*t.ExpiresAt):
-		return newProblem(http.StatusUnauthorized, "the token %s expired at %s: stint token create makes a new one",
-			job.Quote(t.Name), t.ExpiresAt.UTC().Format(time.RFC3339))
-	case !Scope(t.Scope).Allows(wanted):
-		return newProblem(http.StatusForbidden, "the token %s has the scope %s, and this needs %s",
-			job.Quote(t.Name), t.Scope, wanted)
-	}
-	return nil
 }
 
 // bearer is the secret that a request brought. The password of HTTP Basic counts too: a
@@ -154,9 +119,16 @@ func newTokenCache(log *slog.Logger) *tokenCache {
 	return &tokenCache{log: log, known: map[string]cachedToken{}, touched: map[string]time.Time{}}
 }
 
-// find returns the token of a secret, or an *index.NotFoundError.
-func (c *tokenCache) find(ctx context.Context, store Store, secret string, now time.Time) (index.Token, error) {
+// errNotCached says that a token is not in the cache and the database was not to be asked.
+var errNotCached = errors.New("the token is not remembered")
+
+// find returns the token of a secret, or an *index.NotFoundError. With cachedOnly it does
+// not ask the database, and returns errNotCached for what only the database could know.
+func (c *tokenCache) find(ctx context.Context, store Store, secret string, now time.Time, cachedOnly bool) (index.Token, error) {
 	if !strings.HasPrefix(secret, tokenPrefix) || len(secret) > 256 {
+		if cachedOnly {
+			return index.Token{}, errNotCached
+		}
 		return index.Token{}, &index.NotFoundError{What: "token"}
 	}
 	hash := hashToken(secret)
@@ -165,6 +137,9 @@ func (c *tokenCache) find(ctx context.Context, store Store, secret string, now t
 	c.mu.Unlock()
 	if ok && now.Before(hit.until) {
 		return hit.token, nil
+	}
+	if cachedOnly {
+		return index.Token{}, errNotCached
 	}
 	t, err := store.TokenByHash(ctx, hash)
 	if err != nil {
@@ -200,6 +175,13 @@ func (c *tokenCache) remember(t index.Token, now time.Time) (touch bool) {
 	}
 	c.touched[t.ID] = now
 	return true
+}
+
+// forget makes a revoked token invalid at once.
+func (c *tokenCache) forget(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.known, func(_ string, t cachedToken) bool { return t.token.ID == id })
 }
 
 // checkHost refuses a request under a name that is not this machine's, on a server that

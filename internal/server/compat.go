@@ -90,6 +90,11 @@ func (s *Server) doCompat(ctx context.Context, name, host string, call compatCal
 	if err != nil {
 		return "", err
 	}
+	if last.ID != "" && !last.State.Terminal() {
+		if err := s.own(ctx, last.ID); err != nil {
+			return "", err
+		}
+	}
 	plan := planCompat(call, last, now)
 	if plan.endFormer {
 		if err := s.endCompat(ctx, last.ID, now, formerOutcome(name)); err != nil {
@@ -99,6 +104,9 @@ func (s *Server) doCompat(ctx context.Context, name, host string, call compatCal
 	id := last.ID
 	if plan.begin {
 		if id, err = s.beginCompat(ctx, name, host, call, now); err != nil {
+			return "", err
+		}
+		if err := s.own(ctx, id); err != nil {
 			return "", err
 		}
 	}

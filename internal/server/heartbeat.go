@@ -20,7 +20,11 @@ func (s *Server) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	if err := newParams(r).err; err != nil {
+	err = newParams(r).err
+	if err == nil {
+		err = s.own(r.Context(), run)
+	}
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}

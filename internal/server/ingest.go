@@ -20,6 +20,9 @@ func (s *Server) postJournal(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	offset, err := offsetOf(r, true)
+	if err == nil {
+		err = s.own(r.Context(), run)
+	}
 	if err != nil {
 		s.fail(w, r, err)
 		return

@@ -27,6 +27,7 @@ type serverMetrics struct {
 	commitSeconds        *metrics.PrometheusHistogram
 	groupSize            *metrics.PrometheusHistogram
 	panics, agentsGone   *metrics.Counter
+	wrongTokens          *metrics.Counter
 	// streamReaders counts the readers of live streams that are connected now.
 	streamReaders *metrics.Gauge
 }
@@ -46,6 +47,7 @@ func newServerMetrics(s *Server) *serverMetrics {
 			[]float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024}),
 		panics:        set.NewCounter("stint_panics_total"),
 		agentsGone:    set.NewCounter("stint_agents_gone_total"),
+		wrongTokens:   set.NewCounter("stint_wrong_tokens_total"),
 		streamReaders: set.NewGauge("stint_stream_readers", nil),
 	}
 	set.NewGauge("stint_body_bytes", func() float64 { return float64(s.bodies.used.Load()) })

@@ -50,8 +50,16 @@ func (s *Server) guard(rt route, h http.HandlerFunc) http.HandlerFunc {
 				ReadCloser: r.Body, rc: rc, pause: smallPeriod, end: time.Now().Add(smallPeriod),
 			}, smallBody)
 		}
-		if err := s.authorize(r, rt.scope); err != nil {
+		who, err := s.authorize(r, rt)
+		if err != nil {
 			s.fail(w, r, err)
+			return
+		}
+		if rt.scope != Public {
+			r = r.WithContext(withActor(r.Context(), who))
+		}
+		if rt.audited() {
+			s.handleAudited(rt, h, w, r)
 			return
 		}
 		h(w, r)

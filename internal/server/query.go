@@ -218,6 +218,9 @@ func (s *Server) cancelRun(ctx context.Context, in *cancelIn) (*answered[job.Run
 			c.By = by
 		}
 	}
+	if who := actorOf(ctx); who.name != "" { // known, so it is not for the body to say
+		c.By = who.name
+	}
 	run, events, err := s.store.RequestCancel(ctx, id, c)
 	if err != nil {
 		return nil, s.internal(ctx, "cancel run "+id, err)

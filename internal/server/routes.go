@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -39,7 +40,7 @@ type route struct {
 // routes is the table. Every route of the server is a row here and nowhere else: first
 // what is about runs, then the compat wire and the server itself.
 func (s *Server) routes() []route {
-	return append(s.runRoutes(), s.ownRoutes()...)
+	return slices.Concat(s.runRoutes(), s.accessRoutes(), s.ownRoutes())
 }
 
 func (s *Server) runRoutes() []route {
@@ -71,6 +72,10 @@ func (s *Server) runRoutes() []route {
 		{
 			method: "GET", pattern: run + "/log", scope: ScopeRead, handle: s.getLog, stream: true,
 			summary: "Read what a run printed", doc: docLog,
+		},
+		{
+			method: "GET", pattern: run + "/log/search", scope: ScopeRead, handle: s.searchLog, stream: true,
+			summary: "Search what a run printed", doc: docSearch,
 		},
 		{
 			method: "GET", pattern: run + "/samples", scope: ScopeRead, handle: s.getSamples,

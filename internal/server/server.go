@@ -33,6 +33,18 @@ type Config struct {
 	// BodyPause is how long a client may send nothing in the middle of a body, and
 	// BodyTime how long one body may take in all; 0 for 20 s and 10 min.
 	BodyPause, BodyTime time.Duration
+	// SearchTime is how long one search through a log may take, and Searches how many run
+	// at once; 0 for 20 s and 4.
+	SearchTime time.Duration
+	Searches   int
+	// AgentCertificates asks agents for a client certificate, which the listener's TLS
+	// configuration verified.
+	AgentCertificates bool
+	// PublicURL is the server's address as people and agents see it, https://…; it may
+	// have a path. Empty when nobody said.
+	PublicURL string
+	// OIDC lets people log in through an identity provider.
+	OIDC OIDC
 	// ShutdownTime bounds how long Serve waits for running requests; 0 for 10 s.
 	ShutdownTime time.Duration
 
@@ -58,9 +70,13 @@ type Server struct {
 	broker    *broker
 	bodies    budget
 	tokens    *tokenCache
+	failures  *failures
+	owners    *ownership
+	oidc      *provider // nil: people log in with tokens only
 	pace      *pacer
 	conns     *conns
 	compat    *compatLocks
+	searches  chan struct{} // holds one for each search under way
 	metrics   *serverMetrics
 
 	// draining is set when the server begins to shut down; stopping is closed with it,
@@ -79,10 +95,18 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, store: cfg.Store, log: cfg.Log, now: cfg.Now,
 		broker:   newBroker(),
 		tokens:   newTokenCache(cfg.Log),
+		failures: newFailures(),
+		owners:   newOwnership(),
 		pace:     newPacer(cfg.BeatsPerSecond),
 		compat:   newCompatLocks(),
+		searches: make(chan struct{}, cfg.Searches),
 		stopping: make(chan struct{}),
 	}
+	provider, err := newProvider(cfg.OIDC, cfg.PublicURL)
+	if err != nil {
+		return nil, err
+	}
+	s.oidc = provider
 	s.bodies.limit = cfg.BodyMemory
 	s.conns = newConns(cfg.Now, s.agentGone)
 	s.metrics = newServerMetrics(s)
@@ -109,6 +133,8 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.BodyMemory, 128<<20)
 	setDefault(&c.BodyPause, 20*time.Second)
 	setDefault(&c.BodyTime, 10*time.Minute)
+	setDefault(&c.SearchTime, 20*time.Second)
+	setDefault(&c.Searches, 4)
 	setDefault(&c.ShutdownTime, 10*time.Second)
 	return c
 }

@@ -56,11 +56,7 @@ type Store interface {
 	// which the server was away must not count against anybody.
 	ExtendLeases(ctx context.Context, until time.Time) error
 
-	CreateToken(ctx context.Context, t index.Token) error
-	Tokens(ctx context.Context) ([]index.Token, error)
-	TokenByHash(ctx context.Context, hash []byte) (index.Token, error)
-	TouchToken(ctx context.Context, id string, at time.Time) error
-	RevokeToken(ctx context.Context, id string) error
+	accessStore
 
 	// Ping reports whether the database answers and may be written to.
 	Ping(ctx context.Context) error

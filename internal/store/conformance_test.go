@@ -53,6 +53,10 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"cancel", cancel},
 		{"leases and verdicts", leases},
 		{"tokens", tokens},
+		{"sessions", sessions},
+		{"logins", logins},
+		{"audit log", auditLog},
+		{"owners of runs", owners},
 		{"ping", ping},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })

@@ -1,0 +1,144 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// accessStore is what access needs of the database.
+type accessStore interface {
+	CreateToken(ctx context.Context, t index.Token) error
+	Tokens(ctx context.Context) ([]index.Token, error)
+	TokenByHash(ctx context.Context, hash []byte) (index.Token, error)
+	TouchToken(ctx context.Context, id string, at time.Time) error
+	RevokeToken(ctx context.Context, id string) error
+
+	CreateSession(ctx context.Context, n index.Session) error
+	SessionByHash(ctx context.Context, hash []byte) (index.Session, error)
+	TouchSession(ctx context.Context, hash []byte, at, expires time.Time) error
+	EndSession(ctx context.Context, hash []byte) error
+
+	BeginLogin(ctx context.Context, l index.Login) error
+	TakeLogin(ctx context.Context, hash []byte, now time.Time) (index.Login, error)
+
+	// ClaimRun makes a token the owner of a run that has none and returns the owner.
+	ClaimRun(ctx context.Context, run, token string, now time.Time) (owner string, err error)
+
+	Audit(ctx context.Context, e index.AuditEntry) error
+	AuditLog(ctx context.Context, before int64, limit int) ([]index.AuditEntry, error)
+}
+
+// actor is who sent a request, as far as the server knows.
+type actor struct {
+	name  string
+	scope Scope  // what they may do
+	via   string // none, token, session or oidc
+	token string // id of the token; empty without one
+}
+
+// nobody is whoever reaches a server that asks for no tokens. They may do everything.
+func nobody() actor { return actor{scope: ScopeAdmin, via: viaNone} }
+
+// How somebody came in.
+const (
+	viaNone    = "none"
+	viaToken   = "token"
+	viaSession = "session"
+	viaOIDC    = "oidc"
+)
+
+type actorKey struct{}
+
+func withActor(ctx context.Context, a actor) context.Context {
+	return context.WithValue(ctx, actorKey{}, a)
+}
+
+// actorOf is who sent the request of a handler's context.
+func actorOf(ctx context.Context) actor {
+	a, ok := ctx.Value(actorKey{}).(actor)
+	if !ok {
+		return actor{via: viaNone}
+	}
+	return a
+}
+
+// authorize decides who sent a request and whether they may use a route. The error is a
+// *problem, or one of the store.
+func (s *Server) authorize(r *http.Request, rt route) (actor, error) {
+	if rt.scope == ScopeAgent && s.cfg.AgentCertificates && (r.TLS == nil || len(r.TLS.VerifiedChains) == 0) {
+		return actor{}, newProblem(http.StatusUnauthorized,
+			"this server takes journals only from agents that show a client certificate: give the agent --tls-cert and --tls-key")
+	}
+	if rt.scope == Public {
+		return actor{via: viaNone}, nil
+	}
+	a, err := s.identify(r)
+	if err != nil {
+		return a, err
+	}
+	switch {
+	case a.scope == Public:
+		return a, newProblem(http.StatusUnauthorized,
+			"this server wants a token: send Authorization: Bearer stint_…, or log in on the page; stint token create makes one")
+	case !a.scope.Allows(rt.scope):
+		return a, newProblem(http.StatusForbidden, "%s has the scope %s, and this needs %s", job.Quote(a.name), a.scope, rt.scope)
+	case (a.via == viaSession || a.via == viaOIDC) && !safe(r.Method) && r.Header.Get("X-Stint-CSRF") == "":
+		return a, newProblem(http.StatusForbidden, "a request of a logged-in page that changes something needs the header X-Stint-CSRF: 1")
+	}
+	return a, nil
+}
+
+// safe reports whether a method changes nothing.
+func safe(method string) bool { return method == http.MethodGet || method == http.MethodHead }
+
+// identify finds out who sent a request: the bearer of a token, of a session's cookie, or
+// nobody in particular, whose scope is Public where tokens are asked for. A token or
+// session that is wrong is an error, also where none is needed.
+func (s *Server) identify(r *http.Request) (actor, error) {
+	secret, brought := bearer(r)
+	if brought {
+		return s.identifyToken(r, secret)
+	}
+	if c, err := r.Cookie(sessionCookie); err == nil {
+		a, err := s.identifySession(r, c.Value)
+		if err == nil {
+			return a, nil
+		}
+		var p *problem
+		if s.cfg.RequireToken || !errors.As(err, &p) {
+			return a, err
+		}
+	}
+	if s.cfg.RequireToken {
+		return actor{via: viaNone}, nil
+	}
+	return nobody(), nil
+}
+
+func (s *Server) identifyToken(r *http.Request, secret string) (actor, error) {
+	now := s.now()
+	from := addressOf(r)
+	wait := s.failures.wait(from, now)
+	t, err := s.tokens.find(r.Context(), s.store, secret, now, wait > 0)
+	var notFound *index.NotFoundError
+	switch {
+	case errors.Is(err, errNotCached):
+		return actor{}, busy(http.StatusTooManyRequests, wait, "too many wrong tokens came from this address: wait")
+	case errors.As(err, &notFound):
+		s.failures.count(from, now)
+		s.metrics.wrongTokens.Inc()
+		return actor{}, newProblem(http.StatusUnauthorized, "the token is not known here, or was revoked: stint token create makes one")
+	case err != nil:
+		return actor{}, fmt.Errorf("look up token: %w", err)
+	case t.ExpiresAt != nil && !now.Before(*t.ExpiresAt):
+		return actor{}, newProblem(http.StatusUnauthorized, "the token %s expired at %s: stint token create makes a new one",
+			job.Quote(t.Name), t.ExpiresAt.UTC().Format(time.RFC3339))
+	}
+	return actor{name: t.Name, scope: Scope(t.Scope), via: viaToken, token: t.ID}, nil
+}

@@ -1,0 +1,88 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// loginRequest is the body of a login with a token.
+type loginRequest struct {
+	Token string `json:"token" doc:"A token with the scope read, write or admin"`
+}
+
+// meAnswer says who the server takes the sender for.
+type meAnswer struct {
+	Name  string   `json:"name"`
+	Scope string   `json:"scope" doc:"read, write or admin; empty when one must log in"`
+	Via   string   `json:"via" enum:"none,token,session,oidc"`
+	Login []string `json:"login" doc:"The ways to log in: token, oidc"`
+}
+
+// postLogin changes a token into a session. A wrong one counts as a wrong guess.
+func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
+	var body loginRequest
+	if err := readJSON(r, `a login such as {"token":"stint_…"}`, &body); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	a, err := s.identifyToken(r, body.Token)
+	if err == nil && !a.scope.Allows(ScopeRead) {
+		err = newProblem(http.StatusForbidden, "the token %s is for agents: log in with one that has the scope read, write or admin", job.Quote(a.name))
+	}
+	if err == nil {
+		err = s.beginSession(w, r, actor{name: a.name, scope: a.scope, via: viaToken, token: a.token})
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	a.via = viaSession
+	s.audit(r, a, "log in", http.StatusOK)
+	answer(w, s.me(a))
+}
+
+// postLogout ends the session of the cookie; without one it changes nothing.
+func (s *Server) postLogout(w http.ResponseWriter, r *http.Request) {
+	if err := s.endSession(r.Context(), r); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	http.SetCookie(w, s.cookie(r, sessionCookie, "", -time.Second))
+	answer(w, s.me(actor{via: viaNone}))
+}
+
+// getMe answers also whoever still has to log in: the page asks it first.
+func (s *Server) getMe(w http.ResponseWriter, r *http.Request) {
+	a, err := s.identify(r)
+	if err != nil && asProblem(err).Status == http.StatusUnauthorized {
+		a, err = actor{via: viaNone}, nil // a session that has ended is nobody's
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	answer(w, s.me(a))
+}
+
+func (s *Server) me(a actor) meAnswer {
+	out := meAnswer{Name: a.name, Scope: string(a.scope), Via: a.via, Login: []string{viaToken}}
+	if s.oidc != nil {
+		out.Login = append(out.Login, viaOIDC)
+	}
+	return out
+}
+
+// audit writes down what a person did. What was done is done: an entry that cannot be
+// written is an error in the log, not one of the request.
+func (s *Server) audit(r *http.Request, a actor, action string, status int) {
+	err := s.store.Audit(r.Context(), index.AuditEntry{
+		At: s.now().UTC(), Who: a.name, Via: a.via, Address: remoteHost(r), Action: action, Target: r.URL.Path, Status: status,
+	})
+	if err != nil {
+		s.log.Error("could not write to the audit log", "who", a.name, "action", action, "target", job.Quote(r.URL.Path), "error", err)
+	}
+}

@@ -1,0 +1,100 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"stint.dev/stint/internal/index"
+)
+
+const (
+	sessionCookie = "stint_session"
+	// sessionIdle is how long a session lasts without a request, sessionLife how long in
+	// all. Writing down each use would make every look at the page a write, so it is
+	// done once in sessionTouch.
+	sessionIdle  = 12 * time.Hour
+	sessionLife  = 7 * 24 * time.Hour
+	sessionTouch = 5 * time.Minute
+)
+
+// newSecret makes what only its bearer knows: 256 random bits.
+func newSecret() string {
+	random := make([]byte, 32)
+	_, _ = rand.Read(random) // never fails: the runtime ends the process instead
+	return base64.RawURLEncoding.EncodeToString(random)
+}
+
+// identifySession finds out whose session a cookie names.
+func (s *Server) identifySession(r *http.Request, secret string) (actor, error) {
+	if len(secret) > 256 {
+		return actor{}, newProblem(http.StatusUnauthorized, "the session is not known here: log in again")
+	}
+	now := s.now()
+	hash := hashToken(secret)
+	n, err := s.store.SessionByHash(r.Context(), hash)
+	var notFound *index.NotFoundError
+	switch {
+	case errors.As(err, &notFound):
+		return actor{}, newProblem(http.StatusUnauthorized, "the session has ended: log in again")
+	case err != nil:
+		return actor{}, fmt.Errorf("look up session: %w", err)
+	case !now.Before(n.ExpiresAt) || !now.Before(n.CreatedAt.Add(sessionLife)):
+		return actor{}, newProblem(http.StatusUnauthorized, "the session has expired: log in again")
+	}
+	if now.Sub(n.UsedAt) >= sessionTouch {
+		// A request is not refused because its session could not be made longer.
+		if err := s.store.TouchSession(r.Context(), hash, now, now.Add(sessionIdle)); err != nil {
+			s.log.Warn("could not note that a session was used", "who", n.Who, "error", err)
+		}
+	}
+	via := viaSession
+	if n.Via == viaOIDC {
+		via = viaOIDC
+	}
+	// Agents do not log in, so a session never writes journals.
+	return actor{name: n.Who, scope: Scope(n.Scope), via: via}, nil
+}
+
+// beginSession logs somebody in and hands their browser the cookie. A session that the
+// browser had ends.
+func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, a actor) error {
+	if err := s.endSession(r.Context(), r); err != nil {
+		return err
+	}
+	now := s.now().UTC()
+	secret := newSecret()
+	err := s.store.CreateSession(r.Context(), index.Session{
+		Hash: hashToken(secret), Who: a.name, Scope: string(a.scope), Via: a.via, Token: a.token,
+		CreatedAt: now, ExpiresAt: now.Add(sessionIdle), UsedAt: now,
+	})
+	if err != nil {
+		return fmt.Errorf("begin a session: %w", err)
+	}
+	http.SetCookie(w, s.cookie(r, sessionCookie, secret, sessionLife))
+	return nil
+}
+
+// endSession ends the session of a request's cookie, if it has one.
+func (s *Server) endSession(ctx context.Context, r *http.Request) error {
+	c, err := r.Cookie(sessionCookie)
+	if err != nil {
+		return nil //nolint:nilerr // no cookie, no session
+	}
+	return s.store.EndSession(ctx, hashToken(c.Value))
+}
+
+// cookie makes a cookie that scripts cannot read and other sites cannot send along with a
+// write. Lax and not Strict: a link in a chat to a run must find the person logged in.
+func (s *Server) cookie(r *http.Request, name, value string, life time.Duration) *http.Cookie {
+	return &http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: int(life.Seconds()),
+		HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: r.TLS != nil || strings.HasPrefix(s.cfg.PublicURL, "https://"),
+	}
+}

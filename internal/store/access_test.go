@@ -1,0 +1,128 @@
+package store_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store"
+)
+
+func sessions(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	tok := index.Token{ID: "t1", Name: "ada", Scope: "write", Prefix: "stint_x", Hash: []byte("h1"), CreatedAt: noon}
+	ends := noon.Add(2 * time.Hour)
+	tok.ExpiresAt = &ends
+	must(t, s.CreateToken(ctx, tok))
+	want := index.Session{
+		Hash: []byte("s1"), Who: "ada", Scope: "write", Via: "token", Token: "t1",
+		CreatedAt: noon, ExpiresAt: noon.Add(24 * time.Hour), UsedAt: noon,
+	}
+	must(t, s.CreateSession(ctx, want))
+	got, err := s.SessionByHash(ctx, want.Hash)
+	must(t, err)
+	want.ExpiresAt = ends // not longer than the token it came from
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("session (-want +got):\n%s", diff)
+	}
+	later := noon.Add(time.Minute)
+	must(t, s.TouchSession(ctx, want.Hash, later, noon.Add(time.Hour)))
+	if got, err = s.SessionByHash(ctx, want.Hash); err != nil || !got.UsedAt.Equal(later) || !got.ExpiresAt.Equal(noon.Add(time.Hour)) {
+		t.Errorf("after a touch: %+v, %v", got, err)
+	}
+	var notFound *index.NotFoundError
+	must(t, s.RevokeToken(ctx, "t1"))
+	if _, err := s.SessionByHash(ctx, want.Hash); !errors.As(err, &notFound) {
+		t.Errorf("a session outlived its token: %v", err)
+	}
+	person := index.Session{Hash: []byte("s2"), Who: "ada@example.org", Scope: "read", Via: "oidc", CreatedAt: noon, ExpiresAt: ends, UsedAt: noon}
+	must(t, s.CreateSession(ctx, person))
+	if got, err = s.SessionByHash(ctx, person.Hash); err != nil || got.Who != person.Who {
+		t.Errorf("session without a token: %+v, %v", got, err)
+	}
+	must(t, s.EndSession(ctx, person.Hash))
+	must(t, s.EndSession(ctx, person.Hash)) // it has ended already
+	if _, err := s.SessionByHash(ctx, person.Hash); !errors.As(err, &notFound) {
+		t.Errorf("the session goes on after its end: %v", err)
+	}
+}
+
+func logins(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	l := index.Login{Hash: []byte("state"), Nonce: "n", Verifier: "v", ReturnTo: "/runs/1", ExpiresAt: noon.Add(time.Minute)}
+	must(t, s.BeginLogin(ctx, l))
+	got, err := s.TakeLogin(ctx, l.Hash, noon)
+	must(t, err)
+	if diff := cmp.Diff(l, got); diff != "" {
+		t.Errorf("login (-want +got):\n%s", diff)
+	}
+	var notFound *index.NotFoundError
+	if _, err := s.TakeLogin(ctx, l.Hash, noon); !errors.As(err, &notFound) {
+		t.Errorf("a login counted twice: %v", err)
+	}
+	must(t, s.BeginLogin(ctx, l))
+	if _, err := s.TakeLogin(ctx, l.Hash, l.ExpiresAt); !errors.As(err, &notFound) {
+		t.Errorf("an expired login counted: %v", err)
+	}
+}
+
+func auditLog(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	for i := range 5 {
+		must(t, s.Audit(ctx, index.AuditEntry{
+			At: noon.Add(time.Duration(i) * time.Second), Who: "ada", Via: "session", Address: "::1",
+			Action: "POST /api/v1/runs/{run}/cancel", Target: "/x\x1b[2J", Status: 200 + i,
+		}))
+	}
+	first, err := s.AuditLog(ctx, 0, 3)
+	must(t, err)
+	if len(first) != 3 || first[0].Status != 204 || first[2].Status != 202 {
+		t.Fatalf("first page: %+v", first)
+	}
+	rest, err := s.AuditLog(ctx, first[2].ID, 3)
+	must(t, err)
+	if len(rest) != 2 || rest[1].Status != 200 || !rest[1].At.Equal(noon) {
+		t.Fatalf("second page: %+v", rest)
+	}
+	must(t, s.SweepAccess(ctx, noon.AddDate(0, 0, 400).Add(2*time.Second)))
+	if left, err := s.AuditLog(ctx, 0, 10); err != nil || len(left) != 3 {
+		t.Errorf("after 400 days: %d entries, %v; want the 3 that are younger", len(left), err)
+	}
+}
+
+func owners(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	ends := noon.Add(time.Hour)
+	for _, id := range []string{"a", "b"} {
+		tok := index.Token{ID: id, Name: id, Scope: "agent", Prefix: id, Hash: []byte(id), CreatedAt: noon}
+		if id == "a" {
+			tok.ExpiresAt = &ends
+		}
+		must(t, s.CreateToken(ctx, tok))
+	}
+	claim := func(run, token string, at time.Time, want string) {
+		t.Helper()
+		if got, err := s.ClaimRun(ctx, run, token, at); err != nil || got != want {
+			t.Errorf("%s claims %s: owner %q, %v; want %s", token, run, got, err, want)
+		}
+	}
+	claim("r1", "a", noon, "a")
+	claim("r1", "b", noon, "a")
+	claim("r1", "a", noon, "a")
+	claim("r1", "b", ends, "b") // a has expired
+	claim("r2", "b", noon, "b")
+	must(t, s.RevokeToken(ctx, "b"))
+	claim("r2", "a", noon, "a")
+	must(t, s.SweepAccess(ctx, noon.Add(25*time.Hour+time.Minute)))
+	claim("r1", "a", noon, "a") // forgotten, as there is no such run
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,94 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/index"
+)
+
+// Audit writes down what a person changed.
+func (s *Store) Audit(ctx context.Context, e index.AuditEntry) error {
+	return s.change(ctx, "write to the audit log",
+		`INSERT INTO audit (at, who, via, address, action, target, status) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		micros(e.At), index.Text(e.Who, 200), e.Via, index.Text(e.Address, 100), index.Text(e.Action, 200), index.Text(e.Target, 500), e.Status)
+}
+
+// AuditLog returns up to limit entries with ids below before, newest first; before 0 means
+// from the newest on.
+func (s *Store) AuditLog(ctx context.Context, before int64, limit int) ([]index.AuditEntry, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT id, at, who, via, address, action, target, status FROM audit
+		WHERE $1 = 0 OR id < $1 ORDER BY id DESC LIMIT $2`, before, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read the audit log: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	entries := []index.AuditEntry{}
+	for rows.Next() {
+		var e index.AuditEntry
+		var at int64
+		if err := rows.Scan(&e.ID, &at, &e.Who, &e.Via, &e.Address, &e.Action, &e.Target, &e.Status); err != nil {
+			return nil, fmt.Errorf("read the audit log: %w", err)
+		}
+		e.At = fromMicros(at)
+		entries = append(entries, e)
+	}
+	return entries, rows.Err()
+}
+
+// ClaimRun makes a token the owner of a run that has none, or whose owner was revoked or
+// has expired, and returns the id of the owner that the run has now.
+func (s *Store) ClaimRun(ctx context.Context, run, token string, now time.Time) (owner string, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		var known sql.NullString
+		var expires sql.NullInt64
+		err := t.QueryRowContext(ctx, `SELECT o.token_id, k.id, k.expires_at FROM run_owners o LEFT JOIN tokens k ON k.id = o.token_id
+			WHERE o.run_id = $1`, run).Scan(&owner, &known, &expires)
+		if err == nil && known.Valid && (!expires.Valid || micros(now) < expires.Int64) {
+			return nil
+		}
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("read the owner of run %s: %w", run, err)
+		}
+		// Of two that claim at the same time the one that commits last would win:
+		// both then read the same row.
+		return t.QueryRowContext(ctx, `INSERT INTO run_owners (run_id, token_id, claimed_at) VALUES ($1, $2, $3)
+			ON CONFLICT (run_id) DO UPDATE SET
+				token_id = CASE WHEN run_owners.token_id = $4 THEN excluded.token_id ELSE run_owners.token_id END,
+				claimed_at = excluded.claimed_at
+			RETURNING token_id`, run, token, micros(now), owner).Scan(&owner)
+	})
+	return owner, err
+}
+
+const (
+	// auditDays is how long the audit log is kept.
+	auditDays = 400
+	// ownerlessAfter is the age at which the owner of a run that never came to be, or
+	// was deleted, is forgotten.
+	ownerlessAfter = 24 * time.Hour
+)
+
+// SweepAccess deletes what has expired: sessions, logins that never came back, old entries
+// of the audit log, owners of runs that are not there.
+func (s *Store) SweepAccess(ctx context.Context, now time.Time) error {
+	return s.write(ctx, func(t *tx) error {
+		for _, q := range []struct {
+			statement string
+			before    time.Time
+		}{
+			{`DELETE FROM sessions WHERE expires_at < $1`, now},
+			{`DELETE FROM logins WHERE expires_at < $1`, now},
+			{`DELETE FROM audit WHERE at < $1`, now.AddDate(0, 0, -auditDays)},
+			{`DELETE FROM run_owners WHERE claimed_at < $1 AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.run_id = run_owners.run_id)`, now.Add(-ownerlessAfter)},
+		} {
+			if _, err := t.ExecContext(ctx, q.statement, micros(q.before)); err != nil {
+				return fmt.Errorf("delete what has expired: %w", err)
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,87 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/index"
+)
+
+// CreateSession stores a session.
+func (s *Store) CreateSession(ctx context.Context, n index.Session) error {
+	return s.change(ctx, "store a session",
+		`INSERT INTO sessions (hash, who, scope, via, token_id, created_at, expires_at, used_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		n.Hash, index.Text(n.Who, 200), n.Scope, n.Via, n.Token, micros(n.CreatedAt), micros(n.ExpiresAt), micros(n.UsedAt))
+}
+
+// SessionByHash returns the session whose secret has this SHA-256. Whether it has expired
+// is for the caller to see. A session ends with the token it came from.
+func (s *Store) SessionByHash(ctx context.Context, hash []byte) (index.Session, error) {
+	n := index.Session{Hash: hash}
+	var created, expires, used int64
+	var tokenExpires sql.NullInt64
+	err := s.reader.QueryRowContext(ctx, `
+		SELECT s.who, s.scope, s.via, s.token_id, s.created_at, s.expires_at, s.used_at, t.expires_at
+		FROM sessions s LEFT JOIN tokens t ON t.id = s.token_id
+		WHERE s.hash = $1 AND (s.token_id = '' OR t.id IS NOT NULL)`, hash).
+		Scan(&n.Who, &n.Scope, &n.Via, &n.Token, &created, &expires, &used, &tokenExpires)
+	if errors.Is(err, sql.ErrNoRows) {
+		return index.Session{}, &index.NotFoundError{What: "session"}
+	}
+	if err != nil {
+		return index.Session{}, fmt.Errorf("read a session: %w", err)
+	}
+	if tokenExpires.Valid {
+		expires = min(expires, tokenExpires.Int64)
+	}
+	n.CreatedAt, n.ExpiresAt, n.UsedAt = fromMicros(created), fromMicros(expires), fromMicros(used)
+	return n, nil
+}
+
+// TouchSession records that a session was used and how long it goes on.
+func (s *Store) TouchSession(ctx context.Context, hash []byte, at, expires time.Time) error {
+	return s.change(ctx, "note that a session was used",
+		`UPDATE sessions SET used_at = $2, expires_at = $3 WHERE hash = $1`, hash, micros(at), micros(expires))
+}
+
+// EndSession deletes a session. One that is not there has ended already.
+func (s *Store) EndSession(ctx context.Context, hash []byte) error {
+	return s.change(ctx, "end a session", `DELETE FROM sessions WHERE hash = $1`, hash)
+}
+
+// BeginLogin stores a login that was begun at an identity provider.
+func (s *Store) BeginLogin(ctx context.Context, l index.Login) error {
+	return s.change(ctx, "begin a login", `INSERT INTO logins (hash, nonce, verifier, return_to, expires_at) VALUES ($1, $2, $3, $4, $5)`,
+		l.Hash, l.Nonce, l.Verifier, l.ReturnTo, micros(l.ExpiresAt))
+}
+
+// TakeLogin returns a login that was begun and deletes it, so that it counts once. It
+// returns *index.NotFoundError when there is none or it has expired.
+func (s *Store) TakeLogin(ctx context.Context, hash []byte, now time.Time) (index.Login, error) {
+	l := index.Login{Hash: hash}
+	err := s.write(ctx, func(t *tx) error {
+		var expires int64
+		err := t.QueryRowContext(ctx, `DELETE FROM logins WHERE hash = $1 RETURNING nonce, verifier, return_to, expires_at`, hash).
+			Scan(&l.Nonce, &l.Verifier, &l.ReturnTo, &expires)
+		l.ExpiresAt = fromMicros(expires)
+		if errors.Is(err, sql.ErrNoRows) || err == nil && !now.Before(l.ExpiresAt) {
+			return &index.NotFoundError{What: "login"}
+		}
+		return err
+	})
+	return l, err
+}
+
+// change runs one statement in a transaction of its own. what says, for the error, what it
+// was meant to do.
+func (s *Store) change(ctx context.Context, what, statement string, args ...any) error {
+	return s.write(ctx, func(t *tx) error {
+		if _, err := t.ExecContext(ctx, statement, args...); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		return nil
+	})
+}
