@@ -40,6 +40,7 @@ var table = []row{
 	{"internal/agent/stall", "internal/agent/process internal/agent/process/procfs", "", "a judgement on what was seen; only the bytes that processes moved are read here"},
 
 	{"internal/index", "job journal", "", "pure: journal bytes in, views out"},
+	{"internal/archive", "", "github.com/minio/minio-go/v7", "objects under keys; it knows nothing of journals"},
 	{"internal/store", "job journal internal/index internal/store/segment", "github.com/jackc/pgx/v5 github.com/pressly/goose/v3 github.com/klauspost/compress modernc.org/sqlite golang.org/x/sys", "the only place that knows a database"},
 	{"internal/store/segment", "", "golang.org/x/sys", "bytes in files; it knows nothing of databases"},
 	{"internal/store/postgrestest", "", "github.com/jackc/pgx/v5", "a real PostgreSQL for tests"},
@@ -53,7 +54,7 @@ var table = []row{
 	{"internal/cli/option", "", "github.com/spf13/pflag", "options: flag, environment and help from one row"},
 	{"internal/cli/console", "job internal/cli/option", "golang.org/x/term golang.org/x/sys", "tables, colours and progress for people"},
 	{"internal/cli/agentcmd", "job journal client internal/agent internal/agent/cache internal/agent/process internal/agent/sample internal/agent/spool internal/cli/option internal/cli/console", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sys golang.org/x/term", "the commands of stint-agent: links no server, no store and no page"},
-	{"internal/cli", "job journal client internal/agent internal/server internal/health internal/notify internal/store internal/index internal/web internal/demo internal/cli/agentcmd internal/cli/option internal/cli/console internal/policy", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sync golang.org/x/sys golang.org/x/term", "joins all the parts"},
+	{"internal/cli", "job journal client internal/agent internal/server internal/health internal/notify internal/store internal/archive internal/index internal/web internal/demo internal/cli/agentcmd internal/cli/option internal/cli/console internal/policy", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sync golang.org/x/sys golang.org/x/term", "joins all the parts"},
 	{"internal/e2e", "job client", "", "drives the real programs from outside; tests only"},
 
 	{"internal/bench", "", "", "measures the built programs from outside; no product links it"},
