@@ -108,10 +108,10 @@ func TestALineWithoutEndIsCut(t *testing.T) {
 	}
 
 	// A window of a few lines reads on for the rest of the open one, but not for ever.
-	p.blocks.reads = 0
+	p.blocks.reads.Store(0)
 	small := readWindow(t, p, logQuery{tail: -1, fromLine: 2, lines: 3})
-	if p.blocks.reads > 5 || len(small) != 3<<16 {
-		t.Fatalf("3 lines of %d bytes took %d blocks", len(small), p.blocks.reads)
+	if p.blocks.reads.Load() > 5 || len(small) != 3<<16 {
+		t.Fatalf("3 lines of %d bytes took %d blocks", len(small), p.blocks.reads.Load())
 	}
 }
 

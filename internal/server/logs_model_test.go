@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"pgregory.net/rapid"
@@ -21,7 +22,7 @@ type memoryBlocks struct {
 	heads []index.BlockHead
 	data  map[int64][]byte
 	state index.State
-	reads int
+	reads atomic.Int64
 }
 
 func (m *memoryBlocks) append(t interface{ Fatal(...any) }, data []byte) {
@@ -59,7 +60,7 @@ func (m *memoryBlocks) BlocksFromLine(_ context.Context, _ string, _ int, line i
 }
 
 func (m *memoryBlocks) BlockData(_ context.Context, _ string, _ int, start int64) ([]byte, error) {
-	m.reads++
+	m.reads.Add(1)
 	if d, ok := m.data[start]; ok {
 		return d, nil
 	}

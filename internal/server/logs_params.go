@@ -65,6 +65,21 @@ func (p *params) number(name string, low, high, missing int64) int64 {
 	return n
 }
 
+// truth reads true or false; 1 and 0 will do.
+func (p *params) truth(name string, missing bool) bool {
+	switch text := p.values.Get(name); text {
+	case "":
+		return missing
+	case "true", "1":
+		return true
+	case "false", "0":
+		return false
+	default:
+		p.refuse("%s=%s: want true or false", name, job.Quote(text))
+		return missing
+	}
+}
+
 // time reads an RFC 3339 time.
 func (p *params) time(name string) time.Time {
 	text := p.values.Get(name)

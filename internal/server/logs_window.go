@@ -160,6 +160,7 @@ func scanRecord(rec journal.Record, scan *lineScan, on scanner) error {
 type windowReader struct {
 	q     logQuery
 	from  int64
+	upTo  int64 // the last line; 0 for no such end
 	left  int64 // lines still to begin; -1: no limit
 	bytes int64 // output still to read, of what was there when the request came
 	over  bool  // output that came later was met: the window ends here
@@ -182,7 +183,11 @@ func writeLines(ctx context.Context, store blockStore, w io.Writer, view job.Run
 		}
 		start = heads[0].Start
 	}
-	wr := newWindowReader(w, q, from)
+	return newWindowReader(w, q, from).read(ctx, store, view, start)
+}
+
+// read reads the blocks from an offset on until the window is whole.
+func (wr *windowReader) read(ctx context.Context, store blockStore, view job.Run, start int64) error {
 	c := cursor{store: store, run: view.ID, attempt: view.Attempt, pos: start}
 	for !wr.done() {
 		b, ok, err := c.next(ctx)
@@ -271,12 +276,18 @@ func (wr *windowReader) block(b block, total int64) error {
 
 // begin decides whether a line that begins belongs to the window.
 func (wr *windowReader) begin(key outputKey, rec journal.Record, n int64) *pendingLine {
+	if wr.upTo > 0 && n > wr.upTo {
+		wr.left = 0
+	}
 	if n < wr.from || wr.left == 0 || rec.At.Before(wr.q.fromTime) || !wr.q.match(key.step, key.stream) {
 		return nil
 	}
 	wr.begun = true
 	if wr.left > 0 {
 		wr.left--
+	}
+	if wr.upTo > 0 && n >= wr.upTo {
+		wr.left = 0
 	}
 	return wr.order.begin(&pendingLine{n: n, at: rec.At, key: key})
 }

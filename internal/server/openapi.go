@@ -166,7 +166,11 @@ func (d doc) describe(api huma.API, op *huma.Operation) {
 	status := max(d.status, http.StatusOK)
 	ok := &huma.Response{Description: http.StatusText(status), Content: map[string]*huma.MediaType{}}
 	for _, c := range d.answers {
-		ok.Content[c.mediaType] = schemaOf(c.value)
+		one := schemaOf(c.value)
+		if before := ok.Content[c.mediaType]; before != nil { // another kind of line
+			one = &huma.MediaType{Schema: &huma.Schema{AnyOf: append(alternatives(before.Schema), one.Schema)}}
+		}
+		ok.Content[c.mediaType] = one
 	}
 	op.Responses = map[string]*huma.Response{strconv.Itoa(status): ok}
 	fault := &huma.MediaType{Schema: schemas.Schema(reflect.TypeFor[problem](), true, "")}
@@ -178,6 +182,14 @@ func (d doc) describe(api huma.API, op *huma.Operation) {
 	op.Responses["default"] = &huma.Response{
 		Description: "Error", Content: map[string]*huma.MediaType{problemType: fault},
 	}
+}
+
+// alternatives are the schemas of which one holds.
+func alternatives(s *huma.Schema) []*huma.Schema {
+	if len(s.AnyOf) > 0 {
+		return s.AnyOf
+	}
+	return []*huma.Schema{s}
 }
 
 // pathParams lists the {names} in a pattern.

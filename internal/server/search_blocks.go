@@ -1,0 +1,109 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"stint.dev/stint/internal/index"
+)
+
+// blocksAhead is how many blocks are read at once, so that reading and searching overlap.
+const blocksAhead = 3
+
+// readAhead reads an attempt's blocks in order, a few in advance. Its owner must close it.
+type readAhead struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	store  blockStore
+	run    string
+
+	attempt int
+	pos     int64 // offset of the next record to return
+	asked   int64 // end of the last block that is being read
+	heads   []index.BlockHead
+	queue   []*blockRead
+	last    bool // there are no more heads
+}
+
+// blockRead is one block on its way.
+type blockRead struct {
+	head index.BlockHead
+	done chan struct{}
+	data []byte
+	err  error
+}
+
+func newReadAhead(ctx context.Context, store blockStore, run string, attempt int, pos int64) *readAhead {
+	ctx, cancel := context.WithCancel(ctx)
+	return &readAhead{ctx: ctx, cancel: cancel, store: store, run: run, attempt: attempt, pos: pos, asked: pos}
+}
+
+// close ends the reading and waits for what is under way.
+func (r *readAhead) close() {
+	r.cancel()
+	r.drop()
+}
+
+func (r *readAhead) drop() {
+	for _, one := range r.queue {
+		<-one.done
+	}
+	r.queue, r.heads, r.last, r.asked = nil, nil, false, r.pos
+}
+
+// next returns the next block; false at the end of what is stored. Blocks that were
+// merged or moved in the meantime are looked for again.
+func (r *readAhead) next() (block, bool, error) {
+	const tries = 8
+	for range tries {
+		if err := r.fill(); err != nil {
+			return block{}, false, err
+		}
+		if len(r.queue) == 0 {
+			return block{}, false, nil
+		}
+		one := r.queue[0]
+		select {
+		case <-one.done:
+		case <-r.ctx.Done():
+			return block{}, false, r.ctx.Err()
+		}
+		var gone *index.NotFoundError
+		if errors.As(one.err, &gone) || one.err == nil && int64(len(one.data)) < one.head.Size {
+			r.drop()
+			continue
+		}
+		if one.err != nil {
+			return block{}, false, one.err
+		}
+		r.queue = r.queue[1:]
+		b := block{head: one.head, data: one.data[:one.head.Size], from: max(r.pos, one.head.Start)}
+		r.pos = one.head.Start + one.head.Size
+		return b, true, nil
+	}
+	return block{}, false, fmt.Errorf("read journal of run %s attempt %d at byte %d: its blocks kept moving; try again", r.run, r.attempt, r.pos)
+}
+
+// fill starts reads until enough are under way.
+func (r *readAhead) fill() error {
+	for len(r.queue) < blocksAhead && !r.last {
+		if len(r.heads) == 0 {
+			var err error
+			if r.heads, err = r.store.Blocks(r.ctx, r.run, r.attempt, r.asked, headsAhead); err != nil {
+				return err
+			}
+			r.last = len(r.heads) == 0
+			continue
+		}
+		one := &blockRead{head: r.heads[0], done: make(chan struct{})}
+		r.heads = r.heads[1:]
+		r.asked = one.head.Start + one.head.Size
+		r.queue = append(r.queue, one)
+		go func() {
+			defer close(one.done)
+			one.data, one.err = r.store.BlockData(r.ctx, r.run, r.attempt, one.head.Start)
+		}()
+	}
+	return nil
+}

@@ -1,0 +1,247 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"regexp"
+	"regexp/syntax"
+	"strings"
+	"unicode/utf8"
+
+	"stint.dev/stint/job"
+)
+
+const (
+	// maxPattern is the longest text or expression that is searched for, in bytes.
+	maxPattern = 1000
+	// maxProgram bounds what an expression compiles to: matching takes its length times
+	// the text's in the worst case, and cannot be interrupted.
+	maxProgram = 4000
+	// matchPiece is how much of a line is matched at once. A longer line is matched in
+	// pieces, each of which repeats the last pieceOverlap bytes of the one before.
+	matchPiece   = 256 << 10
+	pieceOverlap = 8 << 10
+)
+
+// matcher finds lines. It looks for bytes that every matching line must have before it
+// looks at lines at all, because that goes at the speed of memory.
+type matcher struct {
+	need  finder         // nil when there is nothing that every match has
+	exact bool           // what need finds is the match
+	re    *regexp.Regexp // unless exact
+	size  int            // bytes of the text, when exact
+}
+
+// finder returns the place of the first occurrence, or -1.
+type finder func(data []byte) int
+
+// newMatcher reads a query. Case is folded as regexp does it, unless exactCase.
+func newMatcher(query string, isRegexp, exactCase bool) (*matcher, error) {
+	switch {
+	case query == "":
+		return nil, newProblem(http.StatusBadRequest, "q is empty: say what to look for")
+	case len(query) > maxPattern:
+		return nil, newProblem(http.StatusBadRequest, "q has %d bytes; the most is %d", len(query), maxPattern)
+	case !utf8.ValidString(query):
+		return nil, newProblem(http.StatusBadRequest, "q is not text")
+	case !isRegexp && strings.Contains(query, "\n"):
+		return nil, newProblem(http.StatusBadRequest, "q has a line break: a match lies within one line")
+	}
+	if !isRegexp && exactCase {
+		text := []byte(query)
+		return &matcher{need: func(data []byte) int { return bytes.Index(data, text) }, exact: true, size: len(text)}, nil
+	}
+	flags := syntax.Perl
+	if !exactCase {
+		flags |= syntax.FoldCase
+	}
+	pattern := query
+	if !isRegexp {
+		pattern = regexp.QuoteMeta(query)
+	}
+	tree, err := syntax.Parse(pattern, flags)
+	if err != nil {
+		return nil, newProblem(http.StatusUnprocessableEntity, "%s is not a regular expression (RE2): %s", job.Quote(query), regexpFault(err))
+	}
+	program, err := syntax.Compile(tree.Simplify())
+	if err == nil && len(program.Inst) > maxProgram {
+		err = fmt.Errorf("it is too large when its repetitions are written out (%d steps of at most %d)", len(program.Inst), maxProgram)
+	}
+	if err != nil {
+		return nil, newProblem(http.StatusUnprocessableEntity, "%s cannot be searched for: %s", job.Quote(query), err)
+	}
+	if !exactCase {
+		pattern = "(?i)" + pattern
+	}
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		return nil, newProblem(http.StatusUnprocessableEntity, "%s is not a regular expression (RE2): %s", job.Quote(query), regexpFault(err))
+	}
+	return &matcher{need: required(tree), re: re}, nil
+}
+
+// regexpFault is the package's message without its prefix.
+func regexpFault(err error) string {
+	return strings.TrimPrefix(err.Error(), "error parsing regexp: ")
+}
+
+// required makes a finder for the longest text that every match of an expression
+// contains; nil when there is none.
+func required(tree *syntax.Regexp) finder {
+	text, fold := requiredText(tree)
+	switch {
+	case text == "":
+		return nil
+	case fold:
+		return foldFinder(text)
+	}
+	want := []byte(text)
+	return func(data []byte) int { return bytes.Index(data, want) }
+}
+
+// requiredText is the longest such text, and whether its case does not matter. Of text
+// whose case does not matter only ASCII is taken, and not k and s, which regexp also
+// matches with letters outside of ASCII.
+func requiredText(re *syntax.Regexp) (text string, fold bool) {
+	switch re.Op {
+	case syntax.OpLiteral:
+		if re.Flags&syntax.FoldCase == 0 {
+			return string(re.Rune), false
+		}
+		return plainRun(re.Rune), true
+	case syntax.OpCapture, syntax.OpPlus:
+		return requiredText(re.Sub[0])
+	case syntax.OpRepeat:
+		if re.Min > 0 {
+			return requiredText(re.Sub[0])
+		}
+	case syntax.OpConcat:
+		for _, sub := range re.Sub {
+			if t, f := requiredText(sub); len(t) > len(text) {
+				text, fold = t, f
+			}
+		}
+	}
+	return text, fold
+}
+
+// plainRun is the longest part of a text that consists of ASCII without k and s.
+func plainRun(text []rune) string {
+	var best, cur []rune
+	for _, r := range text {
+		if r >= utf8.RuneSelf || strings.ContainsRune("kKsS", r) {
+			cur = nil
+			continue
+		}
+		if cur = append(cur, r); len(cur) > len(best) {
+			best = cur
+		}
+	}
+	return strings.ToLower(string(best))
+}
+
+// rareFirst are letters of English text and of logs from the rarest to the most common.
+// What is no letter counts as rarer still, but for the space and digits.
+const rareFirst = "qzjxwvkybfgmhupdlcsnoriate 0123456789"
+
+// foldFinder finds ASCII text in lower case whatever the case of the data. It looks for
+// the text's rarest byte.
+func foldFinder(text string) finder {
+	rare, rank := 0, len(rareFirst)
+	for i := range len(text) {
+		if r := strings.IndexByte(rareFirst, text[i]); r < rank {
+			rare, rank = i, r
+		}
+	}
+	lower := text[rare]
+	upper := lower
+	if lower >= 'a' && lower <= 'z' {
+		upper = lower - 'a' + 'A'
+	}
+	return func(data []byte) int {
+		low := nextByte(data, lower, 0)
+		up := len(data)
+		if upper != lower {
+			up = nextByte(data, upper, 0)
+		}
+		for {
+			at := min(low, up)
+			if at >= len(data) {
+				return -1
+			}
+			if from := at - rare; from >= 0 && len(data)-from >= len(text) && equalFold(data[from:from+len(text)], text) {
+				return from
+			}
+			if at == low {
+				low = nextByte(data, lower, at+1)
+			} else {
+				up = nextByte(data, upper, at+1)
+			}
+		}
+	}
+}
+
+// nextByte is the next place of a byte, or the length of data.
+func nextByte(data []byte, b byte, from int) int {
+	if i := bytes.IndexByte(data[from:], b); i >= 0 {
+		return from + i
+	}
+	return len(data)
+}
+
+// equalFold compares with ASCII text in lower case.
+func equalFold(data []byte, lower string) bool {
+	for i, c := range data {
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// find returns the first match in a line; false when there is none.
+func (m *matcher) find(line []byte) (from, to int, ok bool) {
+	if m.exact {
+		from = m.need(line)
+		return from, from + m.size, from >= 0
+	}
+	if m.need != nil && m.need(line) < 0 {
+		return 0, 0, false
+	}
+	for base := 0; ; base += matchPiece - pieceOverlap {
+		end := min(len(line), base+matchPiece)
+		if at := m.re.FindIndex(line[base:end]); at != nil {
+			return base + at[0], base + at[1], true
+		}
+		if end == len(line) {
+			return 0, 0, false
+		}
+	}
+}
+
+// maxRanges is how many places of one line are shown.
+const maxRanges = 100
+
+// ranges are the places of the matches in a short text.
+func (m *matcher) ranges(text []byte) [][2]int {
+	var out [][2]int
+	if !m.exact {
+		for _, at := range m.re.FindAllIndex(text, maxRanges) {
+			out = append(out, [2]int{at[0], at[1]})
+		}
+		return out
+	}
+	for pos := 0; len(out) < maxRanges; {
+		at := m.need(text[pos:])
+		if at < 0 {
+			break
+		}
+		out = append(out, [2]int{pos + at, pos + at + m.size})
+		pos += at + m.size
+	}
+	return out
+}

@@ -1,0 +1,220 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"stint.dev/stint/job"
+)
+
+// searched is an answer, read.
+type searched struct {
+	lines []searchedLine
+	done  searchDone
+}
+
+func (a searched) numbers(context bool) []int64 {
+	var out []int64
+	for _, l := range a.lines {
+		if l.Context == context {
+			out = append(out, l.Line)
+		}
+	}
+	return out
+}
+
+type failer interface{ Fatal(...any) }
+
+func doSearch(t failer, p *printed, q searchQuery) searched {
+	rec := httptest.NewRecorder()
+	se := newSearch(context.Background(), &p.blocks, nil, time.Minute, newPatientWriter(rec), p.blocks.view(), q)
+	if err := se.run(); err != nil {
+		t.Fatal(err)
+	}
+	return readSearch(t, rec.Body.Bytes())
+}
+
+func readSearch(t failer, body []byte) searched {
+	var a searched
+	dec := json.NewDecoder(bytes.NewReader(body))
+	for dec.More() {
+		var line struct {
+			searchedLine
+			Progress *searchProgress
+			Done     *searchDone
+		}
+		if err := dec.Decode(&line); err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case line.Done != nil:
+			a.done = *line.Done
+		case line.Progress == nil:
+			a.lines = append(a.lines, line.searchedLine)
+		}
+	}
+	return a
+}
+
+type drawnSearch struct {
+	q    searchQuery
+	re   *regexp.Regexp
+	want []int64
+}
+
+func drawSearch(t *rapid.T, p *printed) drawnSearch {
+	isRegexp := rapid.Bool().Draw(t, "regexp")
+	exactCase := rapid.Bool().Draw(t, "case")
+	text := rapid.SampledFrom([]string{"a", "BC", "g", "line", "LONG", "long l", "é", "5", "without end", "\r"}).Draw(t, "text")
+	if isRegexp {
+		text = rapid.SampledFrom([]string{"^$", "a|d", "lo+ng .*end", "^f", "e$", `\d%`, "[^x]c", "(?-i)B", "x*"}).Draw(t, "expression")
+	}
+	m, err := newMatcher(text, isRegexp, exactCase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pattern := text
+	if !isRegexp {
+		pattern = regexp.QuoteMeta(text)
+	}
+	if !exactCase {
+		pattern = "(?i)" + pattern
+	}
+	d := drawnSearch{re: regexp.MustCompile(pattern), q: searchQuery{matcher: m, from: 1, limit: maxMatches}}
+	d.q.stream = rapid.SampledFrom([]job.Stream{"", "", job.Stdout, job.Stderr}).Draw(t, "only stream")
+	d.q.step = rapid.SampledFrom([]string{"", "", "0", "step1"}).Draw(t, "only step")
+	if err := d.q.chooseStep(p.blocks.view()); err != nil {
+		t.Fatal(err)
+	}
+	if rapid.Bool().Draw(t, "bounded") {
+		d.q.from = int64(rapid.IntRange(1, 60).Draw(t, "from"))
+		d.q.to = int64(rapid.IntRange(1, 60).Draw(t, "to"))
+	}
+	for _, l := range p.lines {
+		if l.n >= d.q.from && (d.q.to == 0 || l.n <= d.q.to) && d.q.match(l.key.step, l.key.stream) &&
+			d.re.Match(bytes.TrimSuffix(l.text, []byte("\n"))) {
+			d.want = append(d.want, l.n)
+		}
+	}
+	return d
+}
+
+func TestSearchFindsWhatTheModelFinds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := drawPrinted(t)
+		d := drawSearch(t, p)
+
+		got := doSearch(t, p, d.q)
+		if n := slices.Sorted(slices.Values(got.numbers(false))); !slices.Equal(n, d.want) {
+			t.Fatalf("found lines %v, want %v", n, d.want)
+		}
+		checkTexts(t, p, d, got)
+		count := d.q
+		count.limit = 0
+		if n := doSearch(t, p, count).done.Matches; n != int64(len(d.want)) {
+			t.Fatalf("counted %d, want %d", n, len(d.want))
+		}
+		back := d.q
+		back.back = true
+		want := slices.Clone(d.want)
+		slices.Reverse(want)
+		if n := doSearch(t, p, back).numbers(false); !slices.Equal(n, want) {
+			t.Fatalf("backwards found lines %v, want %v", n, want)
+		}
+	})
+}
+
+func TestSearchPageByPageMissesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := drawPrinted(t)
+		d := drawSearch(t, p)
+		for _, back := range []bool{false, true} {
+			q := d.q
+			q.limit, q.back = int64(rapid.IntRange(1, 3).Draw(t, "limit")), back
+			var all []int64
+			for pages := 0; ; pages++ {
+				if pages > 100 {
+					t.Fatal("paging does not end")
+				}
+				got := doSearch(t, p, q)
+				all = append(all, got.numbers(false)...)
+				if got.done.Stopped == "" || got.done.NextLine == 0 {
+					break
+				}
+				if back {
+					q.to = got.done.NextLine
+				} else {
+					q.from = got.done.NextLine
+				}
+			}
+			slices.Sort(all)
+			if !slices.Equal(all, d.want) {
+				t.Fatalf("backwards %v: found %v page by page, want %v", back, all, d.want)
+			}
+		}
+	})
+}
+
+func TestSearchShowsTheLinesAround(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := drawPrinted(t)
+		d := drawSearch(t, p)
+		d.q.before = int64(rapid.IntRange(0, 3).Draw(t, "before"))
+		d.q.after = int64(rapid.IntRange(0, 3).Draw(t, "after"))
+		got := doSearch(t, p, d.q)
+		if n := slices.Sorted(slices.Values(got.numbers(false))); !slices.Equal(n, d.want) {
+			t.Fatalf("found lines %v, want %v", n, d.want)
+		}
+		var want, may []int64
+		for _, l := range p.lines {
+			near := slices.ContainsFunc(d.want, func(n int64) bool { return l.n >= n-d.q.before && l.n <= n+d.q.after })
+			inside := l.n >= d.q.from && (d.q.to == 0 || l.n <= d.q.to) && d.q.match(l.key.step, l.key.stream)
+			if near && inside {
+				may = append(may, l.n)
+				if !slices.Contains(d.want, l.n) {
+					want = append(want, l.n)
+				}
+			}
+		}
+		around := got.numbers(true)
+		if !slices.IsSorted(around) || len(slices.Compact(slices.Clone(around))) != len(around) {
+			t.Fatalf("lines around are out of order or doubled: %v", around)
+		}
+		// A line of another stream whose match came late was shown before, as one of
+		// those around, and has no lines around it that were not due anyway.
+		for _, n := range around {
+			if !slices.Contains(may, n) {
+				t.Fatalf("line %d is near no match: %v, want %v", n, around, want)
+			}
+		}
+		oneStream := d.q.step != "" && d.q.stream != ""
+		if oneStream && !slices.Equal(around, want) {
+			t.Fatalf("around are lines %v, want %v", around, want)
+		}
+	})
+}
+
+// checkTexts compares what is shown with the model.
+func checkTexts(t *rapid.T, p *printed, d drawnSearch, got searched) {
+	for _, l := range got.lines {
+		m := p.lines[l.Line-1]
+		text := strings.ToValidUTF8(string(bytes.TrimSuffix(m.text, []byte("\n"))), "\uFFFD")
+		if l.Text != text || l.Step != m.key.step || l.Stream != m.key.stream || !l.At.Equal(m.at) {
+			t.Fatalf("line %d is %+v, want %q at %s", l.Line, l, m.text, m.at)
+		}
+		for _, r := range l.Ranges {
+			if !d.re.MatchString(l.Text[r[0]:r[1]]) && !strings.ContainsAny(d.re.String(), "^$") {
+				t.Fatalf("range %v of %q does not match %s", r, l.Text, d.re)
+			}
+		}
+	}
+}

@@ -1,0 +1,337 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// searchHeld bounds what a search holds of lines that have not ended, over all streams.
+const searchHeld = 4 << 20
+
+// searchHit is a line that matches.
+type searchHit struct {
+	n    int64
+	at   time.Time // of its first byte
+	key  outputKey
+	text shownText
+}
+
+// searchLine is a line whose end has not been met.
+type searchLine struct {
+	n   int64
+	at  time.Time
+	buf []byte
+	// dropped: bytes before buf were searched and let go.
+	dropped bool
+	hit     *shownText // found in what was let go
+	// old: it began before the bytes that are searched, and is no result of its own.
+	old bool
+}
+
+// searchScan searches output in journal order. It numbers lines as lineScan does, but
+// counts newlines where nothing was found instead of taking lines apart.
+type searchScan struct {
+	m        *matcher
+	filter   outputFilter
+	from, to int64 // lines to report; to is 0 for no end
+	silent   bool  // hits carry no text
+	hit      func(searchHit) error
+	// check is asked now and then, and ends the search with its error.
+	check func() error
+
+	next  int64
+	last  int64 // the highest line found
+	open  map[outputKey]*searchLine
+	bytes int64 // output searched
+	left  int64 // output still to search; -1: no end
+	// fragments, when not nil, collects the rest of old lines.
+	fragments map[outputKey]*searchLine
+	// closing: only lines that are open are followed to their end, because of why.
+	closing bool
+	why     error
+	patient bool // time that is over does not end the search
+}
+
+// stop ends the search after a line: only lines up to it are followed to their end.
+func (s *searchScan) stop(last int64, why error) {
+	if s.closing {
+		return
+	}
+	s.closing, s.why = true, why
+	if s.to == 0 || last < s.to {
+		s.to = last
+	}
+}
+
+// found passes a hit on. The one that reaches the limit ends the search.
+func (s *searchScan) found(h searchHit) error {
+	s.last = max(s.last, h.n)
+	err := s.hit(h)
+	if errors.Is(err, errLimit) {
+		s.stop(s.last, err)
+		return nil
+	}
+	return err
+}
+
+// pause asks whether to go on with a line.
+func (s *searchScan) pause(next int64) error {
+	if s.closing {
+		return nil
+	}
+	err := s.check()
+	switch {
+	case !errors.Is(err, errTime):
+		return err
+	case next > s.from && !s.patient: // else who goes on where this stopped never gets anywhere
+		s.stop(next-1, err)
+	}
+	return nil
+}
+
+// start takes the lines that are open at the beginning of a block.
+func (s *searchScan) start(head index.BlockHead) {
+	s.next = max(1, head.FirstLine)
+	s.open = make(map[outputKey]*searchLine, len(head.Open))
+	for _, o := range head.Open {
+		s.open[outputKey{o.Step, o.Stream}] = &searchLine{n: o.Line, old: true}
+	}
+}
+
+// block searches the records of a block.
+func (s *searchScan) block(b block) error {
+	return b.records(func(rec journal.Record, _ int64) error {
+		switch rec.Type {
+		case journal.TypeOutput:
+			if err := s.output(rec); err != nil {
+				return err
+			}
+			if s.left == 0 || s.closing && !s.waiting() {
+				return errStop
+			}
+		case journal.TypeStepEnded:
+			var ended journal.StepEnded
+			if err := journal.Decode(rec, &ended); err != nil {
+				return err
+			}
+			return s.stepEnded(ended.Index)
+		}
+		return nil
+	})
+}
+
+func (s *searchScan) output(rec journal.Record) error {
+	o, err := journal.DecodeOutput(rec)
+	if err != nil {
+		return err
+	}
+	data := o.Data
+	if s.left >= 0 {
+		data = data[:min(int64(len(data)), s.left)]
+		s.left -= int64(len(data))
+	}
+	s.bytes += int64(len(data))
+	key := outputKey{o.Step, o.Stream}
+	if data, err = s.rest(key, data); err != nil || len(data) == 0 {
+		return err
+	}
+	whole := bytes.LastIndexByte(data, '\n') + 1
+	if err := s.lines(key, rec.At, data[:whole]); err != nil {
+		return err
+	}
+	if tail := data[whole:]; len(tail) > 0 {
+		line := &searchLine{n: s.next, at: rec.At}
+		s.open[key] = line
+		s.next++
+		if s.wanted(key, line.n) && !s.closing {
+			s.extend(line, tail)
+		}
+	}
+	return s.pause(s.next)
+}
+
+// rest gives the open line of a stream its next bytes and returns those after it.
+func (s *searchScan) rest(key outputKey, data []byte) ([]byte, error) {
+	line := s.open[key]
+	if line == nil || len(data) == 0 {
+		return data, nil
+	}
+	end := bytes.IndexByte(data, '\n')
+	part, after := data, []byte(nil)
+	if end >= 0 {
+		part, after = data[:end], data[end+1:]
+	}
+	if line.old && s.fragments != nil && s.filter.match(key.step, key.stream) || !line.old && s.wanted(key, line.n) {
+		s.extend(line, part)
+	}
+	if end < 0 {
+		return nil, nil
+	}
+	return after, s.finish(key, line)
+}
+
+// wanted says whether a line is to be reported if it matches.
+func (s *searchScan) wanted(key outputKey, n int64) bool {
+	return n >= s.from && (s.to == 0 || n <= s.to) && s.filter.match(key.step, key.stream)
+}
+
+// lines searches whole lines, the first of which is s.next.
+func (s *searchScan) lines(key outputKey, at time.Time, data []byte) error {
+	n, pos := s.next, 0
+	count := bytes.Count(data, []byte{'\n'})
+	s.next += int64(count)
+	if s.closing || s.next <= s.from || s.to > 0 && n > s.to || !s.filter.match(key.step, key.stream) {
+		return nil
+	}
+	for looked := 0; pos < len(data); {
+		start := pos
+		if s.m.need != nil {
+			found := s.m.need(data[pos:])
+			if found < 0 {
+				return nil
+			}
+			start = pos + bytes.LastIndexByte(data[pos:pos+found], '\n') + 1
+			n += int64(bytes.Count(data[pos:start], []byte{'\n'}))
+		}
+		end := start + bytes.IndexByte(data[start:], '\n')
+		line := data[start:end]
+		if s.wanted(key, n) {
+			if err := s.whole(key, at, n, line); err != nil {
+				return err
+			}
+		}
+		if looked += len(line); looked > 64<<10 && s.m.re != nil {
+			looked = 0
+			if err := s.pause(n + 1); err != nil {
+				return err
+			}
+		}
+		if s.closing {
+			return nil
+		}
+		pos = end + 1
+		n++
+	}
+	return nil
+}
+
+// whole searches one whole line.
+func (s *searchScan) whole(key outputKey, at time.Time, n int64, line []byte) error {
+	from, to, ok := s.m.find(line)
+	if !ok {
+		return nil
+	}
+	h := searchHit{n: n, at: at, key: key}
+	if !s.silent {
+		h.text = s.m.show(line, from, to)
+	}
+	return s.found(h)
+}
+
+// extend adds to a line that has not ended. What it holds is bounded: past that, the
+// beginning is searched and let go.
+func (s *searchScan) extend(line *searchLine, data []byte) {
+	most := max(2*pieceOverlap, searchHeld/max(1, len(s.open)))
+	most = min(most, matchPiece)
+	for len(data) > 0 {
+		if line.hit != nil { // it matches, whatever comes
+			return
+		}
+		take := min(len(data), most-len(line.buf))
+		line.buf = append(line.buf, data[:take]...)
+		data = data[take:]
+		if len(line.buf) < most || len(data) == 0 {
+			continue
+		}
+		s.look(line)
+		keep := copy(line.buf, line.buf[len(line.buf)-pieceOverlap:])
+		line.buf, line.dropped = line.buf[:keep], true
+	}
+}
+
+// look searches what is held of a line.
+func (s *searchScan) look(line *searchLine) {
+	if line.hit != nil {
+		return
+	}
+	if from, to, ok := s.m.find(line.buf); ok {
+		shown := s.m.show(line.buf, from, to)
+		shown.Cut = shown.Cut || line.dropped
+		line.hit = &shown
+	}
+}
+
+// finish ends a line.
+func (s *searchScan) finish(key outputKey, line *searchLine) error {
+	delete(s.open, key)
+	if line.old {
+		if s.fragments != nil {
+			s.fragments[key] = line
+		}
+		return nil
+	}
+	return s.report(key, line)
+}
+
+func (s *searchScan) report(key outputKey, line *searchLine) error {
+	if !s.wanted(key, line.n) {
+		return nil
+	}
+	s.look(line)
+	if line.hit == nil {
+		return nil
+	}
+	return s.found(searchHit{n: line.n, at: line.at, key: key, text: *line.hit})
+}
+
+// stepEnded ends the lines of a step.
+func (s *searchScan) stepEnded(step int) error {
+	for _, stream := range []job.Stream{job.Stdout, job.Stderr} {
+		key := outputKey{step, stream}
+		if line := s.open[key]; line != nil {
+			if err := s.finish(key, line); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// end reports the lines that have no end.
+func (s *searchScan) end() error {
+	for _, key := range s.openKeys() {
+		if line := s.open[key]; !line.old {
+			if err := s.report(key, line); err != nil {
+				return err
+			}
+		}
+	}
+	s.open = nil
+	return nil
+}
+
+// waiting says whether a line is open whose end matters.
+func (s *searchScan) waiting() bool {
+	for key, line := range s.open {
+		if line.old && s.fragments != nil && s.filter.match(key.step, key.stream) || !line.old && s.wanted(key, line.n) {
+			return true
+		}
+	}
+	return false
+}
+
+// settled is the last line before which nothing can be found any more.
+func (s *searchScan) settled() int64 {
+	n := s.next
+	for key, line := range s.open {
+		if !line.old && s.wanted(key, line.n) {
+			n = min(n, line.n)
+		}
+	}
+	return n - 1
+}

@@ -1,0 +1,87 @@
+package server
+
+import (
+	"cmp"
+	"slices"
+	"unicode/utf8"
+)
+
+// maxShown is how much of one line a search shows, and shownBefore how much of it may
+// stand before the first match.
+const (
+	maxShown    = 8 << 10
+	shownBefore = 1 << 10
+)
+
+// shownText is a line, or the part of it around its first match.
+type shownText struct {
+	Text   string   `json:"text"`
+	Ranges [][2]int `json:"ranges,omitempty" doc:"Where the matches are: byte offsets in text, from and to."`
+	Cut    bool     `json:"cut,omitempty" doc:"Only a part of the line is shown."`
+}
+
+// show makes the text of a line whose first match is known.
+func (m *matcher) show(line []byte, from, to int) shownText {
+	part, cut := line, false
+	if len(line) > maxShown {
+		start := max(0, from-shownBefore)
+		part = wholeRunes(line[start:min(len(line), start+maxShown)])
+		from, to, cut = from-start, min(to-start, len(part)), true
+		for len(part) > 0 && from > 0 && !utf8.RuneStart(part[0]) {
+			part, from, to = part[1:], from-1, to-1
+		}
+	}
+	ranges := m.ranges(part)
+	if cut { // the part is no line: what matches at its beginning may not match there
+		ranges = append([][2]int{{from, to}}, m.ranges(part[to:])...)
+		for i := range ranges[1:] {
+			ranges[i+1] = [2]int{ranges[i+1][0] + to, ranges[i+1][1] + to}
+		}
+	}
+	ranges = slices.DeleteFunc(ranges, func(r [2]int) bool { return r[0] == r[1] })
+	text, ranges := validText(part, ranges[:min(len(ranges), maxRanges)])
+	return shownText{Text: text, Ranges: ranges, Cut: cut}
+}
+
+// showPlain makes the text of a line that is shown for another's sake.
+func showPlain(line []byte) shownText {
+	if len(line) <= maxShown {
+		text, _ := validText(line, nil)
+		return shownText{Text: text}
+	}
+	text, _ := validText(wholeRunes(line[:maxShown]), nil)
+	return shownText{Text: text, Cut: true}
+}
+
+// validText puts U+FFFD in the place of each byte that is no UTF-8, and moves the ranges
+// along.
+func validText(line []byte, ranges [][2]int) (string, [][2]int) {
+	if utf8.Valid(line) {
+		return string(line), ranges
+	}
+	moved := make([]int, len(line)+1) // by the old offset
+	out := make([]byte, 0, len(line)+64)
+	for i := 0; i < len(line); {
+		r, n := utf8.DecodeRune(line[i:])
+		for j := range n {
+			moved[i+j] = len(out)
+		}
+		out = utf8.AppendRune(out, r)
+		i += n
+	}
+	moved[len(line)] = len(out)
+	for i, r := range ranges {
+		ranges[i] = [2]int{moved[r[0]], moved[r[1]]}
+	}
+	return string(out), ranges
+}
+
+// openKeys are the streams with an open line, in the order of these lines.
+func (s *searchScan) openKeys() []outputKey {
+	keys := make([]outputKey, 0, len(s.open))
+	for key := range s.open {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, func(a, b outputKey) int { return cmp.Compare(s.open[a].n, s.open[b].n) })
+	return keys
+}
