@@ -44,7 +44,7 @@ var table = []row{
 	{"internal/store", "job journal internal/index internal/store/segment", "github.com/jackc/pgx/v5 github.com/pressly/goose/v3 github.com/klauspost/compress modernc.org/sqlite golang.org/x/sys", "the only place that knows a database"},
 	{"internal/store/segment", "", "golang.org/x/sys", "bytes in files; it knows nothing of databases"},
 	{"internal/store/postgrestest", "", "github.com/jackc/pgx/v5", "a real PostgreSQL for tests"},
-	{"internal/server", "job journal internal/index internal/health internal/policy", "github.com/VictoriaMetrics/metrics github.com/danielgtaylor/huma/v2 github.com/google/uuid github.com/klauspost/compress golang.org/x/sync", "HTTP; the store is an interface that cli joins"},
+	{"internal/server", "job journal internal/index internal/health internal/policy", "github.com/VictoriaMetrics/metrics github.com/coreos/go-oidc/v3 golang.org/x/oauth2 github.com/danielgtaylor/huma/v2 github.com/google/uuid github.com/klauspost/compress golang.org/x/sync", "HTTP; the store is an interface that cli joins"},
 	{"internal/health", "job journal internal/index internal/policy", "", "rules and monitor; the store is an interface"},
 	{"internal/policy", "job", "github.com/goccy/go-yaml", "text in, figures out, every mistake with its place"},
 	{"internal/notify", "job internal/index", "github.com/standard-webhooks github.com/nicholas-fedor/shoutrrr", "the outbox worker and its channels"},

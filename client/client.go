@@ -8,6 +8,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,6 +39,9 @@ type Options struct {
 	URL       string // of the server, "http://127.0.0.1:7846"; a path before /api is kept
 	Token     string // empty for none
 	UserAgent string
+	// TLS says what to trust and which certificate to show, where the address is https;
+	// nil for the system's authorities and no certificate.
+	TLS *tls.Config
 }
 
 // Client talks to one server. It is safe for concurrent use.
@@ -73,8 +77,8 @@ func New(o Options) (*Client, error) {
 	}
 	return &Client{
 		base: base, token: o.Token, agent: o.UserAgent,
-		calls: &http.Client{Transport: transport()},
-		beats: &http.Client{Transport: transport()},
+		calls: &http.Client{Transport: transport(o.TLS)},
+		beats: &http.Client{Transport: transport(o.TLS)},
 	}, nil
 }
 
@@ -111,8 +115,9 @@ func ParseURL(raw string) (*url.URL, error) {
 // redacted shows an address without its user and password.
 func redacted(u *url.URL) string { return u.Scheme + "://…@" + u.Host + u.Path }
 
-func transport() *http.Transport {
+func transport(trust *tls.Config) *http.Transport {
 	return &http.Transport{
+		TLSClientConfig:       trust,
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
 		TLSHandshakeTimeout:   10 * time.Second,

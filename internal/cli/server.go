@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -37,13 +38,13 @@ func storeRows() []option.Option {
 
 // listenRows are the options of stint server.
 func listenRows() []option.Option {
-	return append(storeRows(),
-		option.Option{Name: "listen", Value: "ADDR", Default: defaultListen, Help: "address and port to listen on"},
-		option.Option{Name: "insecure", Kind: option.Switch, Help: "listen on any address without asking for tokens"},
-		option.Option{Name: "allow-host", Kind: option.List, Value: "NAME", Help: "a further Host name to answer to without a token (repeatable)"},
-		option.Option{Name: "durability", Value: "LEVEL", Default: "full", Help: "what is on disk before an agent is answered: full (survives a power cut) or relaxed (survives the end of the server)"},
-		option.Option{Name: "log", Value: "FORMAT", Default: "text", Help: "format of the server's own log on stderr: text or json"},
-	)
+	return slices.Concat(storeRows(), accessRows(), []option.Option{
+		{Name: "listen", Value: "ADDR", Default: defaultListen, Help: "address and port to listen on"},
+		{Name: "insecure", Kind: option.Switch, Help: "listen on any address without asking for tokens"},
+		{Name: "allow-host", Kind: option.List, Value: "NAME", Help: "a further Host name to answer to without a token (repeatable)"},
+		{Name: "durability", Value: "LEVEL", Default: "full", Help: "what is on disk before an agent is answered: full (survives a power cut) or relaxed (survives the end of the server)"},
+		{Name: "log", Value: "FORMAT", Default: "text", Help: "format of the server's own log on stderr: text or json"},
+	})
 }
 
 // server runs the tracking server.
@@ -74,15 +75,19 @@ a PostgreSQL database.`,
 		if so.Relaxed, err = relaxed(opts.Text("durability")); err != nil {
 			return err
 		}
+		who, err := p.access(opts, log)
+		if err != nil {
+			return err
+		}
 		l, err := listen(opts.Text("listen"))
 		if err != nil {
 			return err
 		}
 		return serve(ctx, serveConfig{
-			Listener: l, Store: so, Insecure: opts.On("insecure"), Hosts: opts.List("allow-host"),
+			Listener: l, Store: so, Access: who, Insecure: opts.On("insecure"), Hosts: opts.List("allow-host"),
 			Version: p.version, Log: log,
 			Ready: func() {
-				p.Say("serving http://%s, data in %s; Ctrl-C ends it", l.Addr(), storePlace(so))
+				p.Say("serving %s://%s, data in %s; Ctrl-C ends it", who.scheme(), l.Addr(), storePlace(so))
 				if !web.Built() {
 					p.Say("%s", plainPage)
 				}
@@ -162,6 +167,7 @@ func loopback(addr net.Addr) bool {
 type serveConfig struct {
 	Listener net.Listener
 	Store    store.Options
+	Access   access
 	Insecure bool
 	Hosts    []string
 	Version  string
@@ -173,7 +179,7 @@ type serveConfig struct {
 // this order:
 //
 //  1. the HTTP server drains: nobody new, running requests finish, the committer empties;
-//  2. the monitor's loop ends;
+//  2. the loops of the monitor and of the sweeper end;
 //  3. the database closes.
 func serve(ctx context.Context, cfg serveConfig) (err error) {
 	defer func() { _ = cfg.Listener.Close() }() // closed already after an orderly end
@@ -195,6 +201,8 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 	})
 	s, err = server.New(server.Config{
 		Store: db, Version: cfg.Version, Log: cfg.Log,
+		PublicURL: cfg.Access.PublicURL, TLS: cfg.Access.TLS,
+		AgentCertificates: cfg.Access.AgentCertificates, OIDC: cfg.Access.OIDC,
 		RequireToken: needToken, AnyHost: cfg.Insecure, Hosts: cfg.Hosts,
 		UI: web.Handler(cfg.Version), OnAgentGone: monitor.AgentGone,
 	})
@@ -207,6 +215,7 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 	defer stopWatch()
 	var group errgroup.Group
 	group.Go(func() error { monitor.Run(watch); return nil })
+	group.Go(func() error { sweepAccess(watch, db, cfg.Log); return nil })
 	group.Go(func() error {
 		defer stopWatch()
 		return s.Serve(ctx, cfg.Listener)
@@ -219,32 +228,6 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 		return nil
 	}
 	return err
-}
-
-// checkAccess refuses to open the server to a network without a token, and says loudly
-// when somebody insists.
-func checkAccess(ctx context.Context, db *store.Store, cfg serveConfig, needToken bool) error {
-	if cfg.Insecure && !loopback(cfg.Listener.Addr()) {
-		cfg.Log.Warn("INSECURE: everybody who reaches this address may read every log and cancel every run",
-			"address", cfg.Listener.Addr().String())
-		return nil
-	}
-	if !needToken {
-		return nil
-	}
-	tokens, err := db.Tokens(ctx)
-	if err != nil {
-		return err
-	}
-	if len(tokens) > 0 {
-		return nil
-	}
-	where := "--data " + cfg.Store.Dir
-	if cfg.Store.Dir == "" {
-		where = "--database …"
-	}
-	return fmt.Errorf("will not listen on %s, which is not a loopback address, because there is no token yet: make one with "+
-		"stint token create --name admin --scope admin %s (or say --insecure)", cfg.Listener.Addr(), where)
 }
 
 // removeAll removes a directory that the program itself made.

@@ -1,5 +1,11 @@
 package server
 
+import (
+	"crypto/tls"
+	"log/slog"
+	"time"
+)
+
 // RouteRow is a row of the route table, for tests outside the package.
 type RouteRow struct {
 	Method, Pattern, Summary string
@@ -13,4 +19,10 @@ func RouteList(s *Server) []RouteRow {
 		out = append(out, RouteRow{rt.method, rt.pattern, rt.summary, rt.scope})
 	}
 	return out
+}
+
+// Certificate is what a server shows at a time, from a pair of files.
+func Certificate(certFile, keyFile string, log *slog.Logger) (func(time.Time) *tls.Certificate, error) {
+	c := &certificate{certFile: certFile, keyFile: keyFile, log: log}
+	return c.current, c.load()
 }

@@ -40,7 +40,14 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)
-	go func() { served <- hs.Serve(listener) }()
+	go func() {
+		if s.cfg.TLS == nil {
+			served <- hs.Serve(listener)
+			return
+		}
+		hs.TLSConfig = s.cfg.TLS
+		served <- hs.ServeTLS(listener, "", "")
+	}()
 
 	var failed error
 	select {

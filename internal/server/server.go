@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -37,6 +38,8 @@ type Config struct {
 	// at once; 0 for 20 s and 4.
 	SearchTime time.Duration
 	Searches   int
+	// TLS makes the server speak it; see TLSConfig.
+	TLS *tls.Config
 	// AgentCertificates asks agents for a client certificate, which the listener's TLS
 	// configuration verified.
 	AgentCertificates bool

@@ -81,17 +81,21 @@ type agentProgram struct {
 
 // ServerRows are the options of every command that talks to a server.
 func ServerRows() []option.Option {
-	return []option.Option{
+	return append([]option.Option{
 		{Name: "server", Value: "URL", Default: DefaultServer, Help: "address of the tracking server"},
 		{Name: "token", Value: "TOKEN", Help: "access token; better given as STINT_TOKEN, which no process listing shows"},
-	}
+	}, tlsRows()...)
 }
 
 // Client makes the client that a command's resolved options describe.
 func Client(opts *option.Set, version string) (*client.Client, error) {
 	hideToken(opts.Text("token"))
+	trust, err := clientTLS(opts)
+	if err != nil {
+		return nil, err
+	}
 	c, err := client.New(client.Options{
-		URL: opts.Text("server"), Token: opts.Text("token"), UserAgent: "stint/" + version,
+		URL: opts.Text("server"), Token: opts.Text("token"), UserAgent: "stint/" + version, TLS: trust,
 	})
 	var bad *client.URLError
 	if errors.As(err, &bad) {

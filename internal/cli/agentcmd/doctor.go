@@ -52,9 +52,13 @@ something is wrong that loses data or keeps a job from running.`,
 			return err
 		}
 		defer c.Close()
+		roots, err := authorities(opts.Text("tls-ca"))
+		if err != nil {
+			return err
+		}
 		wait := a.Wait("looking")
 		findings := []finding{
-			a.checkServer(cmd.Context(), c), checkTLS(cmd.Context(), c.URL(), nil, time.Now()),
+			a.checkServer(cmd.Context(), c), checkTLS(cmd.Context(), c.URL(), roots, time.Now()),
 			checkToken(cmd.Context(), c, opts.Text("token") != ""),
 		}
 		findings = append(findings, a.checkState(c.URL())...)

@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/internal/server"
+	"stint.dev/stint/internal/store"
+)
+
+// accessRows say who may come in and how.
+func accessRows() []option.Option {
+	return []option.Option{
+		{Name: "public-url", Value: "URL", Help: "the server's address as people see it, for links and logins"},
+		{Name: "tls-cert", Value: "FILE", Help: "certificate (PEM) to speak TLS with; read again when it changes; needs --tls-key"},
+		{Name: "tls-key", Value: "FILE", Help: "private key (PEM) of the certificate"},
+		{Name: "client-ca", Value: "FILE", Help: "authorities (PEM) of agents' client certificates, which agents must show then"},
+		{Name: "oidc-issuer", Value: "URL", Help: "identity provider (OpenID Connect) that people may log in through"},
+		{Name: "oidc-client-id", Value: "ID", Help: "what the identity provider calls this server"},
+		{Name: "oidc-client-secret", Value: "SECRET", Help: "better given as STINT_OIDC_CLIENT_SECRET, which no process listing shows"},
+		{Name: "oidc-grant", Kind: option.List, Value: "WHO=SCOPE", Help: "who gets in with which scope: ada@example.org=admin, @example.org=read, group:ops=write (repeatable)"},
+	}
+}
+
+// access is what the options above say.
+type access struct {
+	PublicURL         string
+	TLS               *tls.Config
+	AgentCertificates bool
+	OIDC              server.OIDC
+	// FirstToken is told the secret of a token that had to be made.
+	FirstToken func(secret string)
+}
+
+func (p *program) access(opts *option.Set, log *slog.Logger) (access, error) {
+	a := access{
+		PublicURL: strings.TrimRight(opts.Text("public-url"), "/"), AgentCertificates: opts.Text("client-ca") != "",
+		OIDC: server.OIDC{
+			Issuer: opts.Text("oidc-issuer"), ClientID: opts.Text("oidc-client-id"),
+			ClientSecret: opts.Text("oidc-client-secret"), Grants: opts.List("oidc-grant"),
+		},
+		FirstToken: func(secret string) {
+			p.Say("there was no token yet, so one was made, with the name \"first\" and the scope admin. It is shown this once: %s", secret)
+		},
+	}
+	if u, err := url.Parse(a.PublicURL); a.PublicURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "") {
+		return a, option.Usagef("--public-url: %q is not like https://stint.example.org", a.PublicURL)
+	}
+	cert, key := opts.Text("tls-cert"), opts.Text("tls-key")
+	switch {
+	case (cert == "") != (key == ""):
+		return a, option.Usagef("--tls-cert and --tls-key belong together: one of them is missing")
+	case cert == "" && a.AgentCertificates:
+		return a, option.Usagef("--client-ca needs --tls-cert and --tls-key: client certificates are shown over TLS")
+	case cert != "":
+		cfg, err := server.TLSConfig(cert, key, opts.Text("client-ca"), log)
+		if err != nil {
+			return a, err
+		}
+		a.TLS = cfg
+	}
+	return a, nil
+}
+
+// scheme is how the server's address begins.
+func (a access) scheme() string {
+	if a.TLS != nil {
+		return "https"
+	}
+	return "http"
+}
+
+// checkAccess makes the first token of a server that is open to a network, and says loudly
+// when somebody insists on none.
+func checkAccess(ctx context.Context, db *store.Store, cfg serveConfig, needToken bool) error {
+	if cfg.Insecure && !loopback(cfg.Listener.Addr()) {
+		cfg.Log.Warn("INSECURE: everybody who reaches this address may read every log and cancel every run",
+			"address", cfg.Listener.Addr().String())
+		return nil
+	}
+	if !needToken {
+		return nil
+	}
+	tokens, err := db.Tokens(ctx)
+	if err != nil || len(tokens) > 0 {
+		return err
+	}
+	secret, t, err := server.NewToken("first", server.ScopeAdmin, time.Time{}, time.Now())
+	if err == nil {
+		err = db.CreateToken(ctx, t)
+	}
+	if err != nil {
+		return fmt.Errorf("make the first token: %w", err)
+	}
+	if cfg.Access.FirstToken != nil {
+		cfg.Access.FirstToken(secret)
+	}
+	return nil
+}
+
+// sweepEvery is the pause between two deletions of sessions and audit entries that are
+// past their time.
+const sweepEvery = time.Hour
+
+// sweepAccess deletes what has expired, until ctx ends.
+func sweepAccess(ctx context.Context, db *store.Store, log *slog.Logger) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		if err := db.SweepAccess(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			log.Warn("sessions and audit entries past their time could not be deleted", "error", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
