@@ -85,6 +85,13 @@ fuzz: ## Fuzz the journal's readers, the masking of secrets and the server's fol
 	@$(GO) test ./internal/agent/redact -run '^$$' -fuzz '^FuzzStream$$' -fuzztime $(FUZZTIME)
 	@$(GO) test ./internal/index -run '^$$' -fuzz '^FuzzFold$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 
+N ?= 1000
+
+.PHONY: faults
+faults: ## Play N (1000) random schedules of faults and look at every byte; SEED=… replays, ARGS='-race-programs'
+	@set -o pipefail; $(GO) test ./internal/faulttest -run TestSchedules -v -timeout 3h \
+		-args -schedules $(N) -side 6 -clock $(if $(SEED),-seed $(SEED)) $(ARGS) | grep -vE '^(=== |    --- PASS)'
+
 .PHONY: bench
 bench: ## Measure the agent against its yardsticks; ARGS='-only startup' for one
 	$(GO) run ./internal/bench $(ARGS)

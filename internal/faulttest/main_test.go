@@ -1,0 +1,177 @@
+// Package faulttest proves delivery under faults: it drives the real programs with a job
+// whose output can be verified, over random schedules of whatever can go wrong, and then
+// looks at every byte, at the outcome, and for what was left behind.
+//
+//	go test ./internal/faulttest -run TestSchedules -args -schedules 12
+//	go test ./internal/faulttest -run TestSchedules -v -args -seed N -schedules 1   # replay one
+//
+// As root it works in a mount and a network namespace of its own, which vanish with it;
+// without these rights it leaves out the faults that need them, and says so.
+package faulttest
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	firstSeed  = flag.Uint64("seed", 0, "seed of the first schedule; 0: one from the clock. The next ones follow it")
+	schedules  = flag.Int("schedules", 12, "how many schedules to play")
+	sideBySide = flag.Int("side", 4, "how many of them at the same time")
+	withClock  = flag.Bool("clock", false, "set clocks too (builds the programs a second time, with another package time)")
+	raceBuilt  = flag.Bool("race-programs", false, "build the programs with the race detector")
+	keepDirs   = flag.Bool("keep", false, "keep the directories of schedules that failed")
+	soakFor    = flag.Duration("soak", 0, "how long TestSoak works; 0: a short trial")
+)
+
+// patience bounds every wait for what must happen.
+const patience = 90 * time.Second
+
+// inside tells the copy of ourselves that lives in its own namespaces where the programs are.
+const inside = "STINT_FAULTS_PROGRAMS"
+
+// programs is the directory of the built programs.
+var programs string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(buildAndRun(m))
+}
+
+func buildAndRun(m *testing.M) int {
+	if programs = os.Getenv(inside); programs != "" {
+		_ = os.Unsetenv(inside) // ours alone
+		return run(m)
+	}
+	dir, err := os.MkdirTemp("", "stint-faults-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	programs = dir
+	if err := build(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code, err := again()
+	if errors.Is(err, errNoNamespaces) {
+		return run(m)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+func run(m *testing.M) int {
+	code := m.Run()
+	if err := closeSlots(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return max(code, 1)
+	}
+	return code
+}
+
+// build makes the programs as they are released, and the job.
+func build() error {
+	args := []string{"build", "-trimpath", "-ldflags", "-s -w -X main.version=faults"}
+	cgo := "CGO_ENABLED=0"
+	if *raceBuilt {
+		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
+	}
+	if err := goTool(cgo, append(args, "-o", programs+"/", "stint.dev/stint/cmd/stint", "stint.dev/stint/cmd/stint-agent", "stint.dev/stint/internal/faulttest/printer")...); err != nil {
+		return err
+	}
+	if !*withClock {
+		return nil
+	}
+	overlay, err := clockOverlay(programs)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(programs, "clock")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	return goTool(cgo, append(args, "-overlay", overlay, "-o", dir+"/", "stint.dev/stint/cmd/stint", "stint.dev/stint/cmd/stint-agent")...)
+}
+
+func goTool(env string, args ...string) error {
+	cmd := exec.Command("go", args...)
+	cmd.Env = append(os.Environ(), env)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// clockOverlay writes a package time whose wall clock can be set from outside: it adds the
+// nanoseconds that stand in the file STINT_TEST_CLOCK. The steady clock and timers stay what
+// they are, as when a system's clock is set. It returns the overlay for go build.
+func clockOverlay(dir string) (string, error) {
+	file := filepath.Join(runtime.GOROOT(), "src", "time", "time.go")
+	source, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	const before = "func Now() Time {\n\tsec, nsec, mono := runtimeNow()\n"
+	changed := strings.Replace(string(source), before, before+"\tsec, nsec = setClock(sec, nsec)\n", 1)
+	if changed == string(source) {
+		return "", fmt.Errorf("%s does not begin Now as this overlay knows it: adapt clockOverlay", file)
+	}
+	clock := filepath.Join(filepath.Dir(file), "stint_clock.go")
+	overlay := fmt.Sprintf("{\"Replace\":{%q:%q,%q:%q}}", file, filepath.Join(dir, "time.go"), clock, filepath.Join(dir, "clock.go"))
+	return filepath.Join(dir, "overlay.json"), errors.Join(
+		os.WriteFile(filepath.Join(dir, "time.go"), []byte(changed), 0o644),
+		os.WriteFile(filepath.Join(dir, "clock.go"), []byte(setClock), 0o644),
+		os.WriteFile(filepath.Join(dir, "overlay.json"), []byte(overlay), 0o644))
+}
+
+const setClock = `package time
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+var clockStep *int64
+
+func init() {
+	path, ok := syscall.Getenv("STINT_TEST_CLOCK")
+	if !ok {
+		return
+	}
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	b, err := syscall.Mmap(fd, 0, 8, syscall.PROT_READ, syscall.MAP_SHARED)
+	if err == nil {
+		clockStep = (*int64)(unsafe.Pointer(&b[0]))
+	}
+	_ = syscall.Close(fd)
+}
+
+func setClock(sec int64, nsec int32) (int64, int32) {
+	if clockStep == nil {
+		return sec, nsec
+	}
+	total := int64(nsec) + *clockStep
+	sec += total / 1e9
+	if total %= 1e9; total < 0 {
+		total += 1e9
+		sec--
+	}
+	return sec, int32(total)
+}
+`

@@ -1,0 +1,125 @@
+package faulttest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"stint.dev/stint/internal/store/postgrestest"
+)
+
+// After any schedule of faults: every byte exactly once and in order, or in a gap of exactly
+// its place and size; the true outcome; no process and no file left.
+func TestSchedules(t *testing.T) {
+	seed := *firstSeed
+	if seed == 0 {
+		seed = uint64(time.Now().Unix()) * 1_000_000
+	}
+	can, without := able()
+	can.clock = *withClock
+	first := newSlot()
+	if _, err := first.postgres(); errors.Is(err, postgrestest.ErrMissing) {
+		without = append(without, "no PostgreSQL: "+err.Error())
+	} else if err != nil {
+		t.Fatal(err)
+	} else {
+		can.postgres = true
+	}
+	for _, why := range without {
+		t.Log(why)
+	}
+	fmt.Printf("faults: %d schedules from seed %d, %d side by side, %+v\n", *schedules, seed, *sideBySide, can)
+	var next atomic.Int64
+	tally.begun = time.Now()
+	var workers sync.WaitGroup
+	for n := range *sideBySide {
+		sl := first
+		if n > 0 {
+			sl = newSlot()
+		}
+		workers.Go(func() {
+			for i := next.Add(1); i <= int64(*schedules); i = next.Add(1) {
+				s := generate(seed+uint64(i-1), can)
+				ok := t.Run(fmt.Sprintf("seed-%d", s.seed), func(t *testing.T) { tally.compared.Add(playSchedule(t, s, sl)) })
+				if !ok {
+					tally.failed.Add(1)
+				}
+				if n := tally.played.Add(1); n%50 == 0 {
+					fmt.Println("faults:", tallyString())
+				}
+			}
+		})
+	}
+	workers.Wait()
+	fmt.Printf("faults: from seed %d, %s\nfaults: %s\n", seed, tallyString(), tallyKinds())
+}
+
+// tally counts over all schedules, so that it can be seen what they came to.
+var tally struct {
+	begun                                              time.Time
+	played, failed, compared, lost, healed, gaps, read atomic.Int64
+	made                                               sync.Map // kind → *atomic.Int64
+}
+
+func tallyString() string {
+	return fmt.Sprintf("%d schedules played, %d failed, %d bytes compared (%d of them read live); %d runs were lost with their agents, %d called lost and taken back, %d had gaps; %s",
+		tally.played.Load(), tally.failed.Load(), tally.compared.Load(), tally.read.Load(), tally.lost.Load(), tally.healed.Load(), tally.gaps.Load(),
+		time.Since(tally.begun).Round(time.Second))
+}
+
+// tallyKinds says how often each kind of fault was made.
+func tallyKinds() string {
+	var out []string
+	for _, r := range rules {
+		if n, ok := tally.made.Load(r.kind); ok {
+			out = append(out, fmt.Sprintf("%s %d", r.kind, n.(*atomic.Int64).Load()))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// slow schedules are told of: all faults are over after some seconds.
+const slow = 20 * time.Second
+
+func playSchedule(t *testing.T, s schedule, sl *slot) int64 {
+	w := newWorld(t, s, sl)
+	w.start()
+	w.follow()
+	w.play()
+	// All is well again: whoever is there gets on by himself.
+	w.server.wantUp()
+	select {
+	case <-w.exited:
+	case <-time.After(patience):
+		t.Fatalf("the agent has not ended %s after all was well", patience)
+	}
+	w.tell("the agent has ended: %v", w.agent.ProcessState)
+	if err := w.flush(); err != nil {
+		t.Errorf("flush: %v", err)
+	}
+	if w.meddler != nil {
+		w.meddler.late.Wait() // what arrives too late must change nothing
+	}
+	w.waitEnded()
+	compared := w.verify()
+	w.checkNothingLeft()
+	if took := time.Since(w.began); took > slow {
+		fmt.Printf("faults: slow, %s: %s\n%s\n", took.Round(ms), s, strings.Join(w.story, "\n"))
+	}
+	return compared
+}
+
+// waitEnded waits until the server has seen the end of the run, if it knows it.
+func (w *world) waitEnded() {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); <-time.After(20 * ms) {
+		r, err := w.api.Run(context.Background(), w.run)
+		if err != nil || r.State.Terminal() {
+			return
+		}
+	}
+}
