@@ -22,6 +22,9 @@ const firstBuffer = 32 << 10
 // NewReader reads the journal that r holds.
 func NewReader(r io.Reader) *Reader { return &Reader{r: r} }
 
+// NewReaderAt reads records from r that stand at an offset, behind the header, of a journal.
+func NewReaderAt(r io.Reader, offset int64) *Reader { return &Reader{r: r, offset: offset} }
+
 // Offset is where the next record begins.
 func (r *Reader) Offset() int64 { return r.offset }
 
@@ -142,10 +145,18 @@ type Recovered struct {
 // is torn. A *NewerError, and an error of the reader itself, are returned; a torn or
 // corrupt tail is not an error.
 func Recover(src io.Reader) (Recovered, error) {
-	counted := &countingReader{r: src}
-	r := NewReader(counted)
 	out := Recovered{Open: -1, digest: NewDigester()}
 	out.digest.Header(AppendHeader(nil))
+	err := out.recover(src)
+	return out, err
+}
+
+// recover reads on from out.Size.
+func (out *Recovered) recover(src io.Reader) error {
+	begun := out.Size
+	counted := &countingReader{r: src}
+	r := NewReader(counted)
+	r.offset = begun
 	for {
 		rec, encoded, err := r.next()
 		var corrupt *CorruptError
@@ -153,7 +164,7 @@ func Recover(src io.Reader) (Recovered, error) {
 			break
 		}
 		if err != nil {
-			return out, err
+			return err
 		}
 		if out.Ended || !out.take(rec) {
 			r.offset -= int64(rec.Size())
@@ -164,10 +175,10 @@ func Recover(src io.Reader) (Recovered, error) {
 	}
 	out.Size = r.offset
 	if _, err := io.Copy(io.Discard, counted); err != nil {
-		return out, err
+		return err
 	}
-	out.Torn = counted.n - out.Size
-	return out, nil
+	out.Torn = begun + counted.n - out.Size
+	return nil
 }
 
 // take notes what recovery needs from a record. It reports false for a payload that its

@@ -248,7 +248,7 @@ func (a *attempt) exitCode(o job.Outcome) int {
 // settle removes a delivered journal and says where another one waits.
 func (a *attempt) settle(result *Result, delivered error) {
 	j := a.rec.spool
-	if a.cfg.Server != nil && delivered == nil && j.Unsent() == 0 {
+	if a.cfg.Server != nil && delivered == nil && j.Waiting() == 0 {
 		result.Complete = !j.Dropped()
 		if err := j.Remove(); err != nil {
 			a.cfg.Say(err.Error())

@@ -33,13 +33,13 @@ func (b *background) start(ctx context.Context) {
 	if b.a.cfg.Started != nil {
 		b.a.cfg.Started()
 	}
-	b.a.meter.open(b.a.group)
+	b.a.meter.open(b.a.group, b.a.cfg.SamplePeriod)
 	ctx = context.WithoutCancel(ctx) // a stop of the job is not the end of its record
 	a, c := b.a, b.a.cfg
 	b.ended = make(chan struct{})
 	var meterCtx context.Context
 	meterCtx, b.meterStop = context.WithCancel(ctx)
-	b.meterDone.Go(func() { a.meter.samples(meterCtx, c.SamplePeriod) })
+	b.meterDone.Go(func() { a.meter.samples(meterCtx) })
 	b.meterDone.Go(func() { a.meter.gpus.watch(meterCtx, c.Dir, a.env, max(gpuPeriod, c.SamplePeriod)) })
 	if c.passing() {
 		var passCtx context.Context
@@ -64,11 +64,11 @@ func (b *background) start(ctx context.Context) {
 
 func (b *background) startServer(ctx context.Context) {
 	a, c := b.a, b.a.cfg
-	known := make(chan struct{})
+	known, about := make(chan struct{}), make(chan struct{}, 1)
 	b.others = newBacklog(a)
 	b.delivery = &delivery{
 		server: c.Server, run: c.Run, attempt: c.Attempt, from: a.rec.spool, fresh: true,
-		more: a.rec.more, urgent: a.rec.urgent, ended: b.ended, watched: &a.watched,
+		more: a.rec.more, urgent: a.rec.urgent, ended: b.ended, beat: about, watched: &a.watched,
 		first: func() { close(known) },
 	}
 	var deliverCtx, beatCtx context.Context
@@ -78,7 +78,7 @@ func (b *background) startServer(ctx context.Context) {
 	beatCtx, b.beatStop = context.WithCancel(ctx)
 	beats := &beater{
 		server: c.Server, run: c.Run, attempt: c.Attempt, period: c.beatPeriod(), begun: a.begun,
-		evidence: a.meter.evidence, ready: known, heard: a.heard,
+		evidence: a.meter.evidence, ready: known, heard: a.heard, about: func() { poke(about) },
 	}
 	b.beatDone.Go(func() { beats.beats(beatCtx) })
 	b.others.start(ctx, known)

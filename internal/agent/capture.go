@@ -93,8 +93,12 @@ func (c *capture) drain() {
 	}
 	for {
 		n, err := c.read.Read(buf[front:])
-		if !c.take(buf[:front+n], err) {
+		next, more := c.take(buf[:front+n], err)
+		if !more {
 			return
+		}
+		if next != nil {
+			buf = next
 		}
 		if n < below {
 			time.Sleep(pause)
@@ -102,21 +106,22 @@ func (c *capture) drain() {
 	}
 }
 
-// take records what a read brought, and reports whether to go on.
-func (c *capture) take(rec []byte, err error) bool {
+// take records what a read brought, and reports whether to go on, and with which memory if
+// not the same.
+func (c *capture) take(rec []byte, err error) (next []byte, more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.over {
-		return false
+		return nil, false
 	}
 	if n := len(rec) - front; n > 0 {
 		c.bytes.Add(int64(n))
-		c.keep(rec)
+		next = c.keep(rec)
 	}
 	if err != nil {
 		c.end(errors.Is(err, os.ErrDeadlineExceeded))
 	}
-	return err == nil
+	return next, err == nil
 }
 
 // end is the last word on the stream. The caller holds mu.

@@ -19,12 +19,17 @@ import (
 const (
 	// batchSize is the most that one append brings, unless one record is longer.
 	batchSize = 1 << 20
-	// Small output waits this long for more to come, unless somebody watches. What is
+	// Small output waits this long for more to come, unless somebody watches; a heartbeat,
+	// which wakes us and the server anyway, takes it along if the last append is not too
+	// recent: each append of its own costs as much CPU as all else in that second. What is
 	// urgent waits a moment, so that the start of a job is one append and a very short
 	// job is one altogether.
-	coalesce        = time.Second
+	coalesce        = 3 * time.Second
+	coalesceBeat    = 1500 * time.Millisecond
 	coalesceWatched = 150 * time.Millisecond
 	coalesceUrgent  = 30 * time.Millisecond
+	// lookAgain is when to look whether the spool has written what is still to come.
+	lookAgain = 100 * time.Millisecond
 	// appendTimeout bounds one append; a link that takes longer for a batch is down.
 	appendTimeout = 60 * time.Second
 )
@@ -54,6 +59,7 @@ type delivery struct {
 	more    <-chan struct{} // something was written
 	urgent  <-chan struct{} // something worth sending soon
 	ended   <-chan struct{} // closed when nothing more will be written
+	beat    <-chan struct{} // a heartbeat is about to be sent; nil where there are none
 	first   func()          // called once, after the first answer of the server; may be nil
 
 	watched *atomic.Bool
@@ -122,11 +128,22 @@ func (d *delivery) idle(ctx context.Context) (done bool, err error) {
 	select {
 	case <-d.more:
 		return false, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
 	case <-d.ended:
-		return d.from.Unsent() == 0, nil
+	}
+	if d.from.Waiting() == 0 {
+		return true, nil
+	}
+	look := time.NewTimer(lookAgain) // a disk that stands still tells nobody
+	defer look.Stop()
+	select {
+	case <-d.more:
+	case <-look.C:
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
+	return false, nil
 }
 
 // collect waits for more, but not beyond the end of the attempt.
@@ -150,19 +167,25 @@ func (d *delivery) gather(ctx context.Context) error {
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-d.ended:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-d.urgent:
+	for {
+		select {
+		case <-timer.C:
+			return nil
+		case <-d.ended:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-d.beat:
+			if time.Since(d.lastGood) >= coalesceBeat {
+				return nil
+			}
+		case <-d.urgent:
+			if d.from.Unsent() >= sendAtOnce {
+				return nil
+			}
+			return d.collect(ctx, coalesceUrgent)
+		}
 	}
-	if d.from.Unsent() >= sendAtOnce {
-		return nil
-	}
-	return d.collect(ctx, coalesceUrgent)
 }
 
 // pause waits after trouble. The attempt's end cuts it short, once; after it, a server that

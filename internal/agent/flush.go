@@ -8,9 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/spool"
-	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
@@ -100,7 +98,7 @@ func flushOne(ctx context.Context, s *spool.Spool, e spool.Entry, c FlushConfig)
 		f.Skipped = "refused before: " + e.Meta.Refused
 		return f
 	}
-	j, recovered, err := s.Adopt(e)
+	j, _, err := s.Adopt(e)
 	switch {
 	case errors.Is(err, spool.ErrBusy):
 		f.Skipped = "its agent is at work"
@@ -112,7 +110,7 @@ func flushOne(ctx context.Context, s *spool.Spool, e spool.Entry, c FlushConfig)
 		f.Err = fmt.Errorf("%w: %w", errSpool, err)
 		return f
 	}
-	f.Unfinished, f.Err = complete(j, recovered, c.BootID)
+	f.Unfinished, f.Err = complete(ctx, j, c.Server, c.BootID)
 	if f.Err == nil {
 		f.Bytes = j.Size()
 		f.Err = deliverWaiting(ctx, j, c.Server)
@@ -132,49 +130,6 @@ func putAway(j *spool.Journal, err error) error {
 		j.Refuse(refused.Error())
 	}
 	return j.Close()
-}
-
-// complete adds the outcome to a journal whose agent died before it could: with the time
-// of the last record, which is the last that anybody knows.
-func complete(j *spool.Journal, r journal.Recovered, bootID string) (added bool, err error) {
-	if r.Ended || r.Attempt.Run == "" {
-		// Without even the first record there is nothing to complete or deliver.
-		return false, nil
-	}
-	rebooted := bootID != "" && r.Attempt.BootID != "" && bootID != r.Attempt.BootID
-	o := job.Unfinished(rebooted, r.LastAt)
-	w := journal.ResumeWriter(j, r)
-	if text := sweep(r.Attempt, rebooted); text != "" {
-		err = w.AppendJSON(journal.TypeNote, r.LastAt, journal.Note{Step: r.Open, Text: text})
-	}
-	if err == nil && r.Open >= 0 {
-		err = w.AppendJSON(journal.TypeStepEnded, r.LastAt, journal.StepEnded{Index: r.Open, Outcome: o})
-	}
-	if err == nil {
-		err = w.Finish(r.LastAt, journal.Final{Outcome: o})
-	}
-	if err == nil {
-		err = j.DiskError()
-	}
-	if err != nil {
-		return false, fmt.Errorf("%w: complete %s: %w", errSpool, j.Path(), err)
-	}
-	return true, nil
-}
-
-// sweep ends what still lives of an attempt whose agent died, and says what that was.
-func sweep(a journal.Attempt, rebooted bool) string {
-	if rebooted {
-		return ""
-	}
-	killed, err := process.Sweep(a.Run, a.Attempt)
-	switch {
-	case err != nil:
-		return "processes of the job may live on: " + err.Error()
-	case len(killed) > 0:
-		return "the agent died and " + leftText(killed) + "; they were killed"
-	}
-	return ""
 }
 
 // waitingPatience is how long a server that answered may fail before the journals in the

@@ -23,7 +23,10 @@ type meter struct {
 	gpus gpus // safe for all
 
 	mu      sync.Mutex
-	reader  *sample.Reader // nil before the first step
+	reader  *sample.Reader // nil before the first step, and after the last
+	period  time.Duration
+	timer   *time.Timer // for the next sample; set with reader
+	due     time.Time   // when that is due
 	last    job.Sample
 	peak    int64
 	exitCPU float64 // of the steps that ended, as their wait told
@@ -35,24 +38,49 @@ func newMeter(rec *recorder) *meter {
 }
 
 // open prepares to sample a group. It opens a dozen files, for which no job should wait.
-func (m *meter) open(g *process.Group) {
+func (m *meter) open(g *process.Group, period time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.reader = sample.New(g)
+	first := min(firstSample, period)
+	m.reader, m.period = sample.New(g), period
+	m.timer, m.due = time.NewTimer(first), time.Now().Add(first)
 }
 
+// slack is how far a sample may be from its time so that it and a heartbeat need only one
+// waking up: most of what an agent costs is waking up.
+func (m *meter) slack() time.Duration { return min(m.period/8, time.Second) }
+
 // samples takes samples until ctx ends.
-func (m *meter) samples(ctx context.Context, period time.Duration) {
-	timer := time.NewTimer(min(firstSample, period))
-	defer timer.Stop()
+func (m *meter) samples(ctx context.Context) {
+	defer m.timer.Stop()
 	for {
 		select {
-		case <-timer.C:
+		case <-m.timer.C:
+			m.sample()
+			m.next(0)
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// next sets the time of the next sample, and how long after it the timer waits for a
+// heartbeat to take it.
+func (m *meter) next(wait time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.due = time.Now().Add(m.period)
+	m.timer.Reset(m.period + wait)
+}
+
+// sampleWithBeat takes the sample that is due about now, so that a heartbeat tells of now.
+func (m *meter) sampleWithBeat(now time.Time) {
+	m.mu.Lock()
+	due := m.reader != nil && now.Add(m.slack()).After(m.due)
+	m.mu.Unlock()
+	if due {
 		m.sample()
-		timer.Reset(period)
+		m.next(m.slack())
 	}
 }
 
@@ -102,6 +130,7 @@ func ownPeak() int64 {
 
 // evidence is what a heartbeat says of the job.
 func (m *meter) evidence(now time.Time) job.Heartbeat {
+	m.sampleWithBeat(now)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	hb := job.Heartbeat{
@@ -120,6 +149,7 @@ func (m *meter) close() {
 	defer m.mu.Unlock()
 	if m.reader != nil {
 		m.reader.Close()
+		m.reader = nil
 	}
 }
 

@@ -69,7 +69,7 @@ func (p *passer) run(ctx context.Context) {
 			p.from.Passed(1 << 62)
 			return
 		}
-		if rec.Type == journal.TypeOutput {
+		if rec.Type == journal.TypeOutput && !p.from.GivenAside(cur.offset-int64(rec.Size())) {
 			p.pass(rec)
 		}
 		p.offset.Store(cur.offset)

@@ -2,8 +2,6 @@ package agent
 
 import (
 	"bytes"
-	"errors"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,60 +11,48 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// recorder is the one writer of the attempt's journal. It never waits for anything but the
-// disk, counts the output it has to drop, and declares it as gaps.
+// recorder brings everything into the attempt's journal. It waits for no disk that stands
+// still and for nobody else.
 type recorder struct {
 	spool *spool.Journal
 	say   func(string)
 	// secrets are masked in every record; set before anything is recorded, nil for none.
 	secrets *redact.Set
 
-	mu      sync.Mutex
-	w       *journal.Writer
-	streams map[streamKey]*streamCount
-	gaps    int
-	saidBad bool // that the disk failed
-
 	begun      time.Time
 	lastOutput atomic.Int64 // nanoseconds from begun to the last output, from 1; 0 for none yet
+	saidBad    atomic.Bool  // that the disk failed
+	soon       atomic.Bool  // the next that can be read is worth sending soon
 
-	more   chan struct{} // cap 1: something was written (for delivery)
-	urgent chan struct{} // cap 1: something worth sending soon, or a lot
-	passed chan struct{} // cap 1: something was written (for passing output on)
-	aside  chan dropped  // what found no room, for passing output on; nil without that
-	behind atomic.Bool   // nobody takes from aside
+	started atomic.Bool   // the spool tells of what can be read; until then, who records does
+	more    chan struct{} // cap 1: something can be read (for delivery)
+	urgent  chan struct{} // cap 1: something worth sending soon, or a lot
+	passed  chan struct{} // cap 1: something can be read (for passing output on)
+	aside   chan dropped  // what has no place in the journal yet, for passing output on; nil without that
+	behind  atomic.Bool   // nobody takes from aside
 }
 
-// dropped is output that found no room in the journal.
+// dropped is output that has no place in the journal, or none yet.
 type dropped struct {
 	at     int64 // length of the journal then
 	stream job.Stream
 	data   []byte
 }
 
-type streamKey struct {
-	step   int
-	stream job.Stream
-}
-
-// streamCount is where one stream of one step is, and what of it was dropped since the
-// last record.
-type streamCount struct {
-	bytes int64
-	gap   job.Gap // Bytes > 0: to be declared before the stream goes on
-}
-
 // sendAtOnce is how much unsent output makes delivery not wait for more.
 const sendAtOnce = 512 << 10
 
-func newRecorder(j *spool.Journal, say func(string)) (*recorder, error) {
-	r := &recorder{
-		begun: time.Now(), spool: j, say: say, streams: make(map[streamKey]*streamCount),
+func newRecorder(j *spool.Journal, say func(string)) *recorder {
+	return &recorder{
+		begun: time.Now(), spool: j, say: say,
 		more: make(chan struct{}, 1), urgent: make(chan struct{}, 1), passed: make(chan struct{}, 1),
 	}
-	w, err := journal.NewWriter(j)
-	r.w = w
-	return r, err
+}
+
+// start hands the writing to a goroutine of the spool. Again is harmless.
+func (r *recorder) start() {
+	r.started.Store(true)
+	r.spool.Start(r.wake)
 }
 
 // passOutput prepares for a second reader. Call it before anything is recorded.
@@ -78,10 +64,13 @@ func (r *recorder) passOutput() {
 // record writes a record that is not output. What finds no room any more (only samples
 // and notes can come to that, for there is a reserve) is dropped.
 func (r *recorder) record(t journal.Type, at time.Time, v any) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	err := r.w.AppendJSON(t, at, masked(r.secrets, v))
-	r.wake(t != journal.TypeSample && t != journal.TypeNote)
+	if t != journal.TypeSample && t != journal.TypeNote {
+		r.soon.Store(true)
+	}
+	err := r.spool.AppendJSON(t, at, masked(r.secrets, v))
+	if !r.started.Load() {
+		r.wake()
+	}
 	return err
 }
 
@@ -90,14 +79,20 @@ func (r *recorder) note(step int, text string) {
 	_ = r.record(journal.TypeNote, time.Now(), journal.Note{Step: step, Text: text}) // no room: see record
 }
 
-// output writes one output record whose raw bytes stand in place already (see
-// journal.PutOutput).
-func (r *recorder) output(rec []byte, step int, stream job.Stream, at time.Time) {
-	raw := rec[journal.FrameSize+journal.OutputPrefix:]
+// output records output whose raw bytes stand in place already (see journal.PutOutput). With
+// own it may keep the memory; next is then what the caller goes on with, else nil.
+func (r *recorder) output(rec []byte, step int, stream job.Stream, at time.Time, own bool) (next []byte) {
 	journal.PutOutput(rec, step, stream, at)
-	if length, kept := r.keep(rec, raw, step, stream, at); !kept && r.aside != nil {
+	r.printed(at)
+	next, length, kept := r.spool.Output(rec, step, stream, own && r.aside == nil)
+	if kept != spool.Placed && r.aside != nil {
+		raw := rec[journal.FrameSize+journal.OutputPrefix:]
 		r.handAside(dropped{at: length, stream: stream, data: bytes.Clone(raw)})
 	}
+	if !r.started.Load() {
+		r.wake()
+	}
+	return next
 }
 
 // printed notes that the job printed something. Times are kept as distances on the steady
@@ -113,31 +108,7 @@ func (r *recorder) outputAt() time.Time {
 	return r.begun.Add(time.Duration(d))
 }
 
-// keep writes an output record, or counts it into a gap. It returns the journal's length
-// before it.
-func (r *recorder) keep(rec, raw []byte, step int, stream job.Stream, at time.Time) (length int64, kept bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	length = r.w.Size()
-	r.printed(at)
-	s := r.stream(step, stream)
-	if s.gap.Bytes > 0 && !r.declare(s) {
-		s.drop(raw)
-		return length, false
-	}
-	err := r.w.AppendEncoded(rec)
-	if errors.Is(err, spool.ErrFull) {
-		s.gap = job.Gap{Step: step, Stream: stream, AtBytes: s.bytes, Reason: r.gapReason(), At: at}
-		s.drop(raw)
-		r.gaps++
-		return length, false
-	}
-	s.bytes += int64(len(raw))
-	r.wake(false)
-	return length, true
-}
-
-// handAside gives output that the journal cannot hold to whoever passes output on: the
+// handAside gives output that has no place in the journal to whoever passes output on: the
 // caller's own stdout must not miss it. This one waits for the reader, as the job itself
 // would without us, but not for a reader that has stalled.
 func (r *recorder) handAside(d dropped) {
@@ -162,90 +133,32 @@ func (r *recorder) handAside(d dropped) {
 	}
 }
 
-func (s *streamCount) drop(raw []byte) {
-	s.bytes += int64(len(raw))
-	s.gap.Bytes += int64(len(raw))
-	s.gap.Lines += int64(bytes.Count(raw, []byte{'\n'}))
-}
-
-// declare writes a stream's gap if there is room for more than the gap itself: else many
-// small gaps would follow each other.
-func (r *recorder) declare(s *streamCount) bool {
-	if !r.spool.Roomy() {
-		return false
-	}
-	if err := r.w.AppendJSON(journal.TypeGap, time.Now(), s.gap); err != nil {
-		return false
-	}
-	s.gap = job.Gap{}
-	return true
-}
-
-// endStep declares what is still to be declared of a step, and writes its end.
+// endStep gives all output its place, declares what was dropped, and writes a step's end.
 func (r *recorder) endStep(at time.Time, e journal.StepEnded) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.declareAll(e.Index)
-	err := r.w.AppendJSON(journal.TypeStepEnded, at, masked(r.secrets, e))
-	r.wake(true)
-	return err
-}
-
-// declareAll writes the gaps of a step, or of all steps (-1), room or not: the reserve
-// is there for it.
-func (r *recorder) declareAll(step int) {
-	for key, s := range r.streams {
-		if s.gap.Bytes > 0 && (step < 0 || key.step == step) {
-			if err := r.w.AppendJSON(journal.TypeGap, time.Now(), s.gap); err == nil {
-				s.gap = job.Gap{}
-			}
-		}
-	}
+	r.spool.Settle()
+	return r.record(journal.TypeStepEnded, at, e)
 }
 
 // finish writes the outcome, the last record.
 func (r *recorder) finish(at time.Time, f journal.Final) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.declareAll(-1)
+	r.spool.Settle()
 	f.Outcome = maskedOutcome(r.secrets, f.Outcome)
-	err := r.w.Finish(at, f)
-	r.wake(true)
+	r.soon.Store(true)
+	err := r.spool.Finish(at, f)
+	if !r.started.Load() {
+		r.wake()
+	}
 	return err
 }
 
-func (r *recorder) dropped() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.gaps > 0
-}
-
-func (r *recorder) stream(step int, stream job.Stream) *streamCount {
-	key := streamKey{step, stream}
-	s := r.streams[key]
-	if s == nil {
-		s = &streamCount{}
-		r.streams[key] = s
-	}
-	return s
-}
-
-func (r *recorder) gapReason() string {
-	if err := r.spool.DiskError(); err != nil {
-		return "the spool could not be written (" + err.Error() + ") and the memory for output was full"
-	}
-	return "the spool's quota was reached"
-}
-
 // wake tells the readers that there is more, and says once when the disk has failed.
-func (r *recorder) wake(soon bool) {
+func (r *recorder) wake() {
 	poke(r.more)
 	poke(r.passed)
-	if soon || r.spool.Unsent() >= sendAtOnce {
+	if r.soon.Swap(false) || r.spool.Unsent() >= sendAtOnce {
 		poke(r.urgent)
 	}
-	if err := r.spool.DiskError(); err != nil && !r.saidBad {
-		r.saidBad = true
+	if err := r.spool.DiskError(); err != nil && !r.saidBad.Swap(true) {
 		r.say("the journal of this run is held in memory, because it cannot be written to the spool: " + err.Error())
 	}
 }

@@ -125,15 +125,15 @@ func newMask(secrets *redact.Set) *mask {
 	return &mask{stream: secrets.Stream(), rec: make([]byte, front)}
 }
 
-// keep brings what was read to the journal; rec is as recorder.output wants it.
-func (c *capture) keep(rec []byte) {
+// keep brings what was read to the journal; rec and next are as recorder.output has them.
+func (c *capture) keep(rec []byte) (next []byte) {
 	if c.mask == nil {
-		c.rec.output(rec, c.step, c.stream, time.Now())
-		return
+		return c.rec.output(rec, c.step, c.stream, time.Now(), true)
 	}
 	c.rec.printed(time.Now()) // also when all of it is held back
 	c.mask.rec = c.mask.stream.Mask(c.mask.rec[:front], rec[front:])
 	c.keepMasked()
+	return nil
 }
 
 // keepHeld brings what the mask holds back to the journal, at the end of the stream.
@@ -148,6 +148,6 @@ func (c *capture) keepHeld() {
 // stands where the bytes before it were, which are written already.
 func (c *capture) keepMasked() {
 	for at := front; at < len(c.mask.rec); at += readSize {
-		c.rec.output(c.mask.rec[at-front:min(at+readSize, len(c.mask.rec))], c.step, c.stream, time.Now())
+		c.rec.output(c.mask.rec[at-front:min(at+readSize, len(c.mask.rec))], c.step, c.stream, time.Now(), false)
 	}
 }

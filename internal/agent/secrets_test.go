@@ -190,10 +190,7 @@ func TestEveryRecordIsMasked(t *testing.T) {
 func TestGapsCountMaskedBytes(t *testing.T) {
 	const lines = 200_000
 	j := spool.InMemory(spool.Meta{Run: testRun}, spool.Limits{Memory: 1 << 20}, errors.New("no disk"))
-	r, err := newRecorder(j, func(string) {})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := newRecorder(j, func(string) {})
 	r.secrets = redact.NewSet([]string{testSecret})
 	c, err := newCapture(r, 0, job.Stdout)
 	if err != nil {
@@ -220,7 +217,7 @@ func TestGapsCountMaskedBytes(t *testing.T) {
 		t.Fatalf("gaps %+v, %d bytes of output", v.gaps, len(out))
 	}
 	g, kept := v.gaps[0], int64(len(out))
-	if want := int64(lines * len(redact.Mark+"\n")); g.AtBytes != kept || kept+g.Bytes != want || int64(bytes.Count(out, []byte("\n")))+g.Lines != lines {
-		t.Errorf("gap %+v after %d bytes; together they should be %d bytes", g, kept, want)
+	if want := int64(lines * len(redact.Mark+"\n")); g.AtBytes > kept || kept+g.Bytes != want || int64(bytes.Count(out, []byte("\n")))+g.Lines != lines {
+		t.Errorf("gap %+v beside %d bytes; together they should be %d bytes", g, kept, want)
 	}
 }

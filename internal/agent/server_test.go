@@ -100,6 +100,12 @@ func (s *memoryServer) set(f func()) {
 	f()
 }
 
+// streamKey names one stream of one step.
+type streamKey struct {
+	step   int
+	stream job.Stream
+}
+
 // view is a journal taken apart.
 type view struct {
 	attempt  journal.Attempt

@@ -5,65 +5,76 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"sync"
+	"time"
 
+	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
-// Limits bound what a journal may take. Zero fields take the defaults.
-type Limits struct {
-	// Memory bounds the output held in memory when the disk cannot be written (32 MiB).
-	Memory int64
-	// Reserve is memory beyond it that only records other than output may use, so that
-	// the outcome can always be written (1 MiB).
-	Reserve int64
-	// Disk bounds the journal on disk; 0 for no bound. Records other than output may
-	// pass it.
-	Disk int64
-}
-
-func (l Limits) withDefaults() Limits {
-	if l.Memory <= 0 {
-		l.Memory = 32 << 20
-	}
-	if l.Reserve <= 0 {
-		l.Reserve = 1 << 20
-	}
-	return l
-}
-
-// outcomeReserve is the end of the reserve, which only the outcome may use.
-const outcomeReserve = 64 << 10
-
-// ErrFull refuses a record for which there is no room: the caller counts what it drops
-// and declares the gap.
+// ErrFull refuses a sample or note for which there is no room.
 var ErrFull = errors.New("the journal has no room")
 
 // ErrTrimmed says that bytes were given back because both readers had them.
 var ErrTrimmed = errors.New("these bytes of the journal are not held any more")
 
-// Journal is one journal: a file, and memory for what the file cannot take. One goroutine
-// appends; any may read.
+// Journal is one journal: a row of segments, each with a file, and memory for what the disk
+// does not have yet. Any goroutine may append and read; one writes to the disk (see Start).
+//
+// Past half of the limit, or of the memory where there is no disk, output goes into the
+// tail: segments that have no place in the journal yet, of which the oldest is dropped when
+// they become too many. When there is room again, or at the end of a step, what was dropped
+// is declared as a gap and the tail takes its place behind it.
 type Journal struct {
-	dir    string
-	file   *os.File // nil when there never was one
-	limits Limits
+	dir     string
+	disk    disk     // nil when there never was one
+	lock    *os.File // the first segment's file
+	limits  Limits
+	changed func() // more can be read; nil before Start
 
 	mu      sync.Mutex
 	meta    Meta
-	disk    int64 // bytes that stand in the file
-	mem     memory
-	size    int64 // when in memory: all bytes
+	state   journal.Recovered // of everything that has its place
+	placed  []*segment        // in order; the last is appended to
+	tail    tail
+	streams map[streamKey]int64 // bytes of each stream that have their place, gaps included
+	gaps    int                 // streams' gaps so far
 	acked   int64
 	passed  int64 // what the second reader has, when there is one
 	second  bool
-	diskErr error // why it is in memory
+	aside   []span // output that the second reader was given before it had its place
+
+	onDisk  int64 // how far the journal stands on the disk without a break
+	memory  int64 // held by all chunks of placed segments
+	spare   [][]byte
+	writer  writer
+	trouble error  // why the disk is not written now
+	noRoom  string // why output is not written to the disk now
+	retryAt time.Time
 }
+
+// span is a range of journal offsets.
+type span struct{ from, to int64 }
 
 // InMemory makes a journal without a file. why is what kept it from the disk.
 func InMemory(meta Meta, limits Limits, why error) *Journal {
-	return &Journal{meta: meta, limits: limits.withDefaults(), diskErr: why}
+	j := newJournal(meta, limits)
+	j.trouble = why
+	j.header()
+	return j
+}
+
+func newJournal(meta Meta, limits Limits) *Journal {
+	return &Journal{
+		meta: meta, limits: limits.withDefaults(), state: journal.NewRecovered(),
+		streams: map[streamKey]int64{}, tail: newTail(), writer: newWriter(),
+	}
+}
+
+// header begins the first segment.
+func (j *Journal) header() {
+	j.placed = []*segment{{name: journalFile, inPlace: true}}
+	j.memory += j.placed[0].add(journal.AppendHeader(nil), false, false)
 }
 
 // Path is the journal's directory; empty when it is in memory only.
@@ -76,18 +87,11 @@ func (j *Journal) Meta() Meta {
 	return j.meta
 }
 
-// Size is the length of the journal.
+// Size is the length of the journal. What has no place in it yet is not counted.
 func (j *Journal) Size() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.length()
-}
-
-func (j *Journal) length() int64 {
-	if j.diskErr != nil {
-		return j.size
-	}
-	return j.disk
+	return j.state.Size
 }
 
 // Acknowledged is how much of the journal the server has.
@@ -97,115 +101,213 @@ func (j *Journal) Acknowledged() int64 {
 	return j.acked
 }
 
-// Unsent is how much the server does not have yet.
+// Unsent is how much can be read that the server does not have yet.
 func (j *Journal) Unsent() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.length() - j.acked
+	return max(0, j.readable()-j.acked)
 }
 
-// DiskError is why the journal goes on in memory; nil while it does not.
+// Waiting is everything that the server does not have yet.
+func (j *Journal) Waiting() int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.state.Size - j.acked + j.tail.size()
+}
+
+// DiskError is why the disk is not written now; nil while it is.
 func (j *Journal) DiskError() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.diskErr
+	return j.trouble
 }
 
-// Write appends the header or one whole encoded record, or nothing: it returns ErrFull
-// when there is no room. Errors of the disk are not returned: the journal goes on in
-// memory.
-func (j *Journal) Write(rec []byte) (int, error) {
+// Dropped reports whether output was dropped.
+func (j *Journal) Dropped() bool {
 	j.mu.Lock()
-	onDisk, at := j.diskErr == nil, j.disk
+	defer j.mu.Unlock()
+	return j.gaps > 0
+}
+
+// Append appends one record that is not output. It returns ErrFull when there is no room
+// for a sample or a note; the reserve is for the rest. It never waits for the disk.
+func (j *Journal) Append(r journal.Record) error {
+	if len(r.Payload) > journal.MaxPayload {
+		return fmt.Errorf("%s record: %d bytes are more than the %d a record holds", r.Type, len(r.Payload), journal.MaxPayload)
+	}
+	return j.append(journal.AppendRecord(nil, r))
+}
+
+// AppendJSON appends a record with v as its payload.
+func (j *Journal) AppendJSON(t journal.Type, at time.Time, v any) error {
+	r, err := journal.JSONRecord(t, at, v)
+	if err != nil {
+		return err
+	}
+	return j.Append(r)
+}
+
+func (j *Journal) append(rec []byte) error {
+	j.mu.Lock()
+	if !j.takes(journal.Type(rec[8]), int64(len(rec))) {
+		j.mu.Unlock()
+		return ErrFull
+	}
+	err := j.put(rec, false)
+	j.tellAndUnlock()
+	return err
+}
+
+// tellAndUnlock lets the writer look for work, and tells the readers itself when that is held
+// up. The caller holds mu.
+func (j *Journal) tellAndUnlock() {
+	var changed func()
+	if !j.healthy() {
+		changed = j.changed
+	}
 	j.mu.Unlock()
-	kind := recordType(rec)
-	if onDisk {
-		if kind == journal.TypeOutput && j.limits.Disk > 0 && at+int64(len(rec)) > j.limits.Disk {
-			return 0, ErrFull
-		}
-		_, err := j.file.WriteAt(rec, at)
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		if err == nil {
-			j.disk += int64(len(rec))
-			return len(rec), nil
-		}
-		j.diskErr, j.size = err, j.disk
-		_ = j.file.Truncate(at) // if it stays, recovery sees a torn end
-	} else {
-		j.mu.Lock()
-		defer j.mu.Unlock()
+	j.kick()
+	if changed != nil {
+		changed()
 	}
-	if j.mem.held+int64(len(rec)) > j.limits.room(kind) {
-		return 0, ErrFull
-	}
-	j.mem.append(rec, j.size)
-	j.size += int64(len(rec))
-	return len(rec), nil
 }
 
-// room is how much memory may be held after a record of a type.
-func (l Limits) room(t journal.Type) int64 {
-	switch t {
-	case journal.TypeOutput:
-		return l.Memory
-	case journal.TypeOutcome, journal.TypeStepEnded:
-		return l.Memory + l.Reserve
+// takes reports whether there is room for a record that is not output.
+func (j *Journal) takes(t journal.Type, n int64) bool {
+	room := int64(othersReserve)
+	if t == journal.TypeSample || t == journal.TypeNote || t == journal.TypeStatus {
+		if j.state.Size-j.acked+j.tail.size() > j.limits.Unsent+j.limits.Unsent/16 {
+			return false
+		}
+		room = plainReserve
 	}
-	return l.Memory + l.Reserve - outcomeReserve
+	return j.healthy() || j.memory+n <= j.limits.window()+room
 }
 
-// recordType is the type of an encoded record; 0 for the header.
-func recordType(rec []byte) journal.Type {
-	if len(rec) < journal.FrameSize {
-		return 0
+// Finish appends the outcome, with the length and digest of everything before it.
+func (j *Journal) Finish(at time.Time, f journal.Final) error {
+	j.mu.Lock()
+	rec, err := j.state.Finish(at, f)
+	if err == nil {
+		err = j.put(rec, false)
 	}
-	return journal.Type(rec[8])
+	j.tellAndUnlock()
+	return err
+}
+
+// put appends a record at its place. The caller holds mu.
+func (j *Journal) put(rec []byte, own bool) error {
+	last := j.placed[len(j.placed)-1]
+	output := journal.Type(rec[8]) == journal.TypeOutput
+	if last.released || last.size >= j.segmentSize(output) {
+		at, err := j.state.Checkpoint()
+		if err != nil {
+			return err
+		}
+		last = &segment{start: at.Size, at: at}
+	}
+	if err := j.state.Take(rec); err != nil {
+		return err
+	}
+	if last.size == 0 {
+		j.placed = append(j.placed, last)
+	}
+	j.memory += last.add(rec, output, own)
+	return nil
+}
+
+// segmentSize is how long a segment gets. What may stay in memory is in small ones, because
+// memory is given back by whole segments.
+// Only output may not use the reserve, which stands behind what is in the file already.
+func (j *Journal) segmentSize(output bool) int64 {
+	if j.healthy() || !output && j.noRoom != "" && j.trouble == nil {
+		return j.limits.Segment
+	}
+	return min(memorySegment, j.limits.Segment)
 }
 
 // ReadAt reads from an offset. Like any io.ReaderAt it returns io.EOF with what there is
 // when the journal ends first.
 func (j *Journal) ReadAt(p []byte, offset int64) (int, error) {
-	j.mu.Lock()
-	disk := j.disk
-	if offset >= disk {
-		defer j.mu.Unlock()
-		return j.readMemory(p, offset)
+	done := 0
+	for done < len(p) {
+		n, err := j.readSome(p[done:], offset+int64(done))
+		done += n
+		if err != nil {
+			return done, err
+		}
 	}
-	j.mu.Unlock()
-	n := int(min(int64(len(p)), disk-offset))
-	if n, err := j.file.ReadAt(p[:n], offset); err != nil {
-		return n, fmt.Errorf("spool: read %s at %d: %w", j.dir, offset, err)
-	}
-	if n == len(p) {
-		return n, nil
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	m, err := j.readMemory(p[n:], disk)
-	return n + m, err
+	return done, nil
 }
 
-func (j *Journal) readMemory(p []byte, offset int64) (int, error) {
-	if start, ok := j.mem.start(); ok && offset < start {
-		return 0, fmt.Errorf("%w: from %d to %d", ErrTrimmed, offset, start)
+// readSome reads from one segment.
+func (j *Journal) readSome(p []byte, offset int64) (int, error) {
+	j.mu.Lock()
+	end := j.readable()
+	s := j.segmentOf(offset)
+	if s == nil || offset >= end {
+		first := j.placed[0].start
+		j.mu.Unlock()
+		if offset < first {
+			return 0, fmt.Errorf("%w: from %d to %d", ErrTrimmed, offset, first)
+		}
+		return 0, io.EOF
 	}
-	n := j.mem.readAt(p, offset)
-	if n < len(p) {
-		return n, io.EOF
+	from := offset - s.start
+	p = p[:min(int64(len(p)), end-offset, s.size-from)]
+	if from >= s.written || !s.inPlace && s.file == nil {
+		defer j.mu.Unlock()
+		if !s.inMemory(from) {
+			return 0, fmt.Errorf("%w: at %d", ErrTrimmed, offset)
+		}
+		return s.readMemory(p, from), nil
 	}
-	return n, nil
+	f, n := s.file, min(int64(len(p)), s.written-from)
+	j.mu.Unlock()
+	got, err := f.ReadAt(p[:n], from)
+	if err != nil {
+		return got, fmt.Errorf("spool: read %s at %d: %w", j.dir, offset, err)
+	}
+	return got, nil
+}
+
+// segmentOf is the placed segment with the byte at an offset.
+func (j *Journal) segmentOf(offset int64) *segment {
+	for i := len(j.placed) - 1; i >= 0; i-- {
+		if s := j.placed[i]; offset >= s.start {
+			if offset < s.end() {
+				return s
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+// readable is how far readers may go. While the disk works they get what it has: what they
+// pass on, an agent that comes after a crash then has too.
+func (j *Journal) readable() int64 {
+	if j.healthy() {
+		return j.onDisk
+	}
+	return j.state.Size
+}
+
+// healthy reports whether output goes to the disk.
+func (j *Journal) healthy() bool {
+	return j.disk != nil && j.trouble == nil && j.noRoom == "" && !j.writer.stuck(time.Now())
 }
 
 // Acknowledge notes how far the server is. It may fall, after a server has lost its end.
 func (j *Journal) Acknowledge(size int64) {
 	j.mu.Lock()
-	defer j.mu.Unlock()
 	j.acked = size
-	j.trim()
+	j.release()
+	j.mu.Unlock()
+	j.kick()
 }
 
-// ExpectSecondReader keeps bytes in memory until Passed has been told of them too.
+// ExpectSecondReader keeps bytes until Passed has been told of them too.
 func (j *Journal) ExpectSecondReader() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -215,20 +317,37 @@ func (j *Journal) ExpectSecondReader() {
 // Passed notes how far the second reader is.
 func (j *Journal) Passed(offset int64) {
 	j.mu.Lock()
-	defer j.mu.Unlock()
 	j.passed = offset
-	j.trim()
+	for len(j.aside) > 0 && j.aside[0].to <= offset {
+		j.aside = j.aside[1:]
+	}
+	done := j.release()
+	j.mu.Unlock()
+	if done {
+		j.kick()
+	}
 }
 
-func (j *Journal) trim() {
-	if j.diskErr == nil {
-		return
+// GivenAside reports whether the output record that begins at an offset was given to the
+// second reader before it had its place.
+func (j *Journal) GivenAside(offset int64) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, s := range j.aside {
+		if offset >= s.from && offset < s.to {
+			return true
+		}
 	}
-	both := j.acked
-	if j.second {
-		both = min(both, j.passed)
+	return false
+}
+
+// done is how far both readers are. A second reader that has fallen behind by more than the
+// limit is not waited for.
+func (j *Journal) done() int64 {
+	if !j.second {
+		return j.acked
 	}
-	j.mem.trim(both)
+	return min(j.acked, max(j.passed, j.state.Size-j.limits.Unsent))
 }
 
 // Refuse notes in the spool that the server will never take this journal, so that nobody
@@ -239,69 +358,8 @@ func (j *Journal) Refuse(why string) {
 	j.meta.Refused = why
 }
 
-// Persist tries once more to bring to disk what had to be held in memory. It returns the
-// reason when the journal on disk is not whole.
-func (j *Journal) Persist() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.diskErr == nil {
-		return nil
-	}
-	if j.file == nil {
-		return j.diskErr
-	}
-	if start, ok := j.mem.start(); ok && start > j.disk {
-		return fmt.Errorf("spool: %s: %w", j.dir, ErrTrimmed)
-	}
-	for _, c := range j.mem.chunks {
-		if _, err := j.file.WriteAt(c.data, c.start); err != nil {
-			_ = j.file.Truncate(j.disk)
-			return fmt.Errorf("spool: write %s: %w", j.dir, err)
-		}
-	}
-	j.disk, j.diskErr, j.mem = j.size, nil, memory{}
-	return nil
-}
-
-// Close gives up the lock and keeps the journal for whoever delivers it next. The error
-// is for the note on how far the server is; the journal itself stands.
-func (j *Journal) Close() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.file == nil {
-		return nil
-	}
-	var err error
-	if j.meta.Acknowledged != j.acked || j.meta.Refused != "" {
-		j.meta.Acknowledged = j.acked
-		err = writeMeta(j.dir, j.meta)
-	}
-	return errors.Join(err, j.file.Close())
-}
-
-// Remove deletes the journal: it was delivered.
-func (j *Journal) Remove() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.file == nil {
-		return nil
-	}
-	// The journal file goes first: without it the directory is no journal for anybody.
-	err := os.Remove(filepath.Join(j.dir, journalFile))
-	err = errors.Join(err, os.RemoveAll(j.dir), j.file.Close())
-	if err != nil {
-		return fmt.Errorf("spool: remove %s: %w", j.dir, err)
-	}
-	return nil
-}
-
-// Roomy reports whether there is room for a good deal of output: a full journal counts as
-// full until that is so.
-func (j *Journal) Roomy() bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.diskErr == nil {
-		return j.limits.Disk <= 0 || j.disk < j.limits.Disk-j.limits.Disk/8
-	}
-	return j.mem.held <= j.limits.Memory-j.limits.Memory/8
+// streamKey names one stream of one step.
+type streamKey struct {
+	step   int
+	stream job.Stream
 }

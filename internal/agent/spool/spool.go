@@ -1,11 +1,15 @@
 // Package spool keeps journals on the agent's disk until the server has them: create,
 // append, read from any offset, acknowledge, adopt what a dead agent left, remove.
 //
-// Each journal is a directory STATE/spool/RUN.ATTEMPT with the files "journal" (the plain
-// journal bytes) and "meta.json" (where it is meant to go; never a token). The agent that
-// owns a journal holds a lock on its file as long as it lives, so a journal whose lock is
-// free belongs to nobody and may be adopted.
+// Each journal is a directory STATE/spool/RUN.ATTEMPT with the files "journal" (the first
+// segment of the plain journal bytes), "journal.OFFSET" (those that follow, each named by its
+// place in hexadecimal), and "meta.json" (where it is meant to go, never a token; and what
+// must be known of segments that were delivered and deleted). The agent that owns a journal
+// holds a lock on its first file as long as it lives, so a journal whose lock is free
+// belongs to nobody and may be adopted.
 //
+// What outgrows the limit keeps its head and its tail: the newest output is in files
+// "tail.NUMBER" until it gets its place, and "tail.json" says what was dropped before it.
 // Where the disk cannot be written, a journal goes on in bounded memory.
 package spool
 
@@ -13,7 +17,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,8 +28,7 @@ import (
 )
 
 const (
-	journalFile = "journal"
-	metaFile    = "meta.json"
+	metaFile = "meta.json"
 	// newPrefix marks a journal that is being made; it is renamed into place when its
 	// lock is held, so that nobody can adopt it before.
 	newPrefix = ".new-"
@@ -53,6 +55,9 @@ type Meta struct {
 	// Acknowledged is how far the server was when the journal was closed; it may be
 	// further. Asking it is the rule, this the first guess.
 	Acknowledged int64 `json:"acknowledged,omitempty"`
+	// Beginning is what must be known of the segments that were deleted; nil while there
+	// are none.
+	Beginning *journal.Checkpoint `json:"beginning,omitempty"`
 	// Refused is why the server will never take this journal; empty while it may.
 	Refused string `json:"refused,omitempty"`
 }
@@ -96,10 +101,13 @@ func create(dir, final string, meta Meta, limits Limits) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{dir: final, file: file, meta: meta, limits: limits.withDefaults()}
+	j := newJournal(meta, limits)
+	j.dir, j.disk, j.lock = final, directory(final), file
+	j.header()
+	j.placed[0].file = osFile{file}
 	err = lock(file)
 	if err == nil {
-		err = writeMeta(dir, meta)
+		err = writeMeta(directory(dir), meta)
 	}
 	if err == nil {
 		err = os.Rename(dir, final)
@@ -133,12 +141,12 @@ func (s *Spool) List() ([]Entry, error) {
 			continue
 		}
 		e := Entry{Name: d.Name(), Path: filepath.Join(s.dir, d.Name())}
-		info, err := os.Stat(filepath.Join(e.Path, journalFile))
+		_, err := os.Stat(filepath.Join(e.Path, journalFile))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err == nil {
-			e.Size = info.Size()
+			e.Size = sizeOf(e.Path)
 			e.Meta, err = readMeta(e.Path)
 		}
 		e.Err = err
@@ -162,54 +170,6 @@ func (s *Spool) Sweep(now time.Time) {
 	}
 }
 
-// Adopt takes over a journal that no living agent owns, cuts off a torn tail, and returns
-// it with what it holds. It returns ErrBusy, ErrGone, or an error of the disk or format.
-func (s *Spool) Adopt(e Entry) (*Journal, journal.Recovered, error) {
-	var none journal.Recovered
-	path := filepath.Join(e.Path, journalFile)
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, none, ErrGone
-	}
-	if err != nil {
-		return nil, none, fmt.Errorf("spool: open %s: %w", path, err)
-	}
-	j, rec, err := adopt(e, file)
-	if err != nil {
-		_ = file.Close()
-		return nil, none, err
-	}
-	return j, rec, nil
-}
-
-func adopt(e Entry, file *os.File) (*Journal, journal.Recovered, error) {
-	var rec journal.Recovered
-	if err := lock(file); err != nil {
-		return nil, rec, err
-	}
-	// The owner may have delivered and removed it between the open and the lock.
-	mine, err := file.Stat()
-	if err != nil {
-		return nil, rec, fmt.Errorf("spool: %s: %w", file.Name(), err)
-	}
-	there, err := os.Stat(file.Name())
-	if err != nil || !os.SameFile(mine, there) {
-		return nil, rec, ErrGone
-	}
-	rec, err = journal.Recover(io.NewSectionReader(file, 0, mine.Size()))
-	if err != nil {
-		return nil, rec, fmt.Errorf("spool: read %s: %w", file.Name(), err)
-	}
-	if rec.Torn > 0 {
-		if err := file.Truncate(rec.Size); err != nil {
-			return nil, rec, fmt.Errorf("spool: cut the torn end of %s: %w", file.Name(), err)
-		}
-	}
-	j := &Journal{dir: e.Path, file: file, meta: e.Meta, limits: Limits{}.withDefaults(), disk: rec.Size}
-	j.acked = min(e.Meta.Acknowledged, rec.Size)
-	return j, rec, nil
-}
-
 func readMeta(dir string) (Meta, error) {
 	var m Meta
 	path := filepath.Join(dir, metaFile)
@@ -224,14 +184,27 @@ func readMeta(dir string) (Meta, error) {
 }
 
 // writeMeta replaces the meta file in one step.
-func writeMeta(dir string, m Meta) error {
+func writeMeta(d disk, m Meta) error {
 	data, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
-	tmp := filepath.Join(dir, metaFile+".tmp")
-	if err := os.WriteFile(tmp, append(data, '\n'), 0o600); err != nil {
-		return err
+	return d.Replace(metaFile, append(data, '\n'))
+}
+
+// sizeOf is how much the segments of a journal take.
+func sizeOf(dir string) int64 {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return 0 // it is a figure for people
 	}
-	return os.Rename(tmp, filepath.Join(dir, metaFile))
+	var n int64
+	for _, f := range files {
+		if info, err := f.Info(); err == nil {
+			if _, _, ok := parseName(f.Name()); ok {
+				n += info.Size()
+			}
+		}
+	}
+	return n
 }

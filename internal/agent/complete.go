@@ -1,0 +1,150 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// complete ends a journal whose agent died before it could: with the time of the last
+// record, which is the last that anybody knows. The server is asked first: after a power
+// cut it may know more than this host, and what is added here must not contradict it.
+func complete(ctx context.Context, j *spool.Journal, s Server, bootID string) (added bool, err error) {
+	if j.Recovered().Ended {
+		return false, nil
+	}
+	size, err := askSize(ctx, j, s)
+	if err != nil {
+		return false, err
+	}
+	lost := int64(0)
+	if size > j.Size() {
+		lost = j.DropTail()
+		if err := repair(ctx, j, s, size); err != nil {
+			return false, err
+		}
+	}
+	j.Acknowledge(size)
+	j.Settle()
+	r := j.Recovered()
+	if r.Ended || r.Attempt.Run == "" {
+		// Without even the first record there is nothing to complete or deliver.
+		return false, nil
+	}
+	if err = addEnd(j, r, bootID, lost); err == nil {
+		err = j.DiskError()
+	}
+	if err != nil {
+		return false, fmt.Errorf("%w: complete %s: %w", errSpool, j.Path(), err)
+	}
+	return true, nil
+}
+
+// addEnd appends what is known of the end of an attempt whose agent died.
+func addEnd(j *spool.Journal, r journal.Recovered, bootID string, lost int64) error {
+	rebooted := bootID != "" && r.Attempt.BootID != "" && bootID != r.Attempt.BootID
+	o := job.Unfinished(rebooted, r.LastAt)
+	note := func(text string) error {
+		return j.AppendJSON(journal.TypeNote, r.LastAt, journal.Note{Step: r.Open, Text: text})
+	}
+	var err error
+	if lost > 0 {
+		err = note(fmt.Sprintf("the end of this host's journal was lost with its power and was read back from the server; %s of output that had no place in it yet are lost", job.Bytes(lost)))
+	}
+	if text := sweep(r.Attempt, rebooted); text != "" && err == nil {
+		err = note(text)
+	}
+	if err == nil && r.Open >= 0 {
+		err = j.AppendJSON(journal.TypeStepEnded, r.LastAt, journal.StepEnded{Index: r.Open, Outcome: o})
+	}
+	if err == nil {
+		err = j.Finish(r.LastAt, journal.Final{Outcome: o})
+	}
+	return err
+}
+
+// askSize asks how far the server is with a journal: an append of nothing.
+func askSize(ctx context.Context, j *spool.Journal, s Server) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
+	defer cancel()
+	m := j.Meta()
+	reply, err := s.Append(ctx, m.Run, m.Attempt, j.Size(), nil)
+	var p *job.Problem
+	switch {
+	case err == nil:
+		return reply.Size, nil
+	case errors.As(err, &p) && p.Status == http.StatusConflict && p.Size != nil:
+		return *p.Size, nil
+	case errors.As(err, &p) && !p.Temporary():
+		return 0, &refusedError{"the server refuses the journal of this run", err}
+	}
+	return 0, err
+}
+
+// reader is a server from which a journal can be read back.
+type reader interface {
+	// Journal reads the stored bytes of a journal from an offset on, up to its last whole
+	// record.
+	Journal(ctx context.Context, run string, attempt int, offset int64) (io.ReadCloser, error)
+}
+
+// repair appends what the server has of a journal and this host has lost.
+func repair(ctx context.Context, j *spool.Journal, s Server, size int64) error {
+	ahead := fmt.Sprintf("the server already has %d bytes of this journal, and here it is %d bytes long", size, j.Size())
+	from, ok := s.(reader)
+	if !ok {
+		return &refusedError{why: ahead}
+	}
+	m := j.Meta()
+	body, err := from.Journal(ctx, m.Run, m.Attempt, j.Size())
+	var p *job.Problem
+	if errors.As(err, &p) && !p.Temporary() {
+		return &refusedError{ahead + ", and they cannot be read back", err}
+	}
+	if err != nil {
+		return fmt.Errorf("%s: read them back: %w", ahead, err)
+	}
+	defer body.Close()
+	return extend(j, body)
+}
+
+// extend appends whole records as they come.
+func extend(j *spool.Journal, body io.Reader) error {
+	buf := make([]byte, 0, 2*journal.MaxRecord)
+	for {
+		n, err := body.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		used, bad := j.Extend(buf)
+		buf = append(buf[:0], buf[used:]...)
+		switch {
+		case bad != nil:
+			return &refusedError{"what the server has of this journal does not go on from what is here", bad}
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("read the journal back from the server: %w", err)
+		}
+	}
+}
+
+// sweep ends what still lives of an attempt whose agent died, and says what that was.
+func sweep(a journal.Attempt, rebooted bool) string {
+	if rebooted {
+		return ""
+	}
+	killed, err := process.Sweep(a.Run, a.Attempt)
+	switch {
+	case err != nil:
+		return "processes of the job may live on: " + err.Error()
+	case len(killed) > 0:
+		return "the agent died and " + leftText(killed) + "; they were killed"
+	}
+	return ""
+}

@@ -1,0 +1,397 @@
+package spool
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// Adopt takes over a journal that no living agent owns, cuts off a torn end, and returns it
+// with what it holds. What the dead agent kept of the newest output has no place yet:
+// Settle gives it one, DropTail forgets it. Adopt returns ErrBusy, ErrGone, or an error of
+// the disk or format.
+func (s *Spool) Adopt(e Entry) (*Journal, journal.Recovered, error) {
+	var none journal.Recovered
+	path := filepath.Join(e.Path, journalFile)
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, none, ErrGone
+	}
+	if err != nil {
+		return nil, none, fmt.Errorf("spool: open %s: %w", path, err)
+	}
+	j, err := adopt(e, file)
+	if err != nil {
+		_ = file.Close()
+		return nil, none, err
+	}
+	return j, j.state, nil
+}
+
+func adopt(e Entry, file *os.File) (*Journal, error) {
+	if err := lock(file); err != nil {
+		return nil, err
+	}
+	// The owner may have delivered and removed it between the open and the lock.
+	mine, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("spool: %s: %w", file.Name(), err)
+	}
+	there, err := os.Stat(file.Name())
+	if err != nil || !os.SameFile(mine, there) {
+		return nil, ErrGone
+	}
+	meta, err := readMeta(e.Path) // it may have changed since it was listed
+	if err != nil {
+		return nil, err
+	}
+	j := newJournal(meta, Limits{Unsent: math.MaxInt64 / 4})
+	j.dir, j.disk, j.lock = e.Path, directory(e.Path), file
+	if err := j.load(); err != nil {
+		for _, s := range append(j.placed, j.tail.segments...) {
+			if s.file != nil && s.name != journalFile {
+				_ = s.file.Close()
+			}
+		}
+		return nil, fmt.Errorf("spool: read %s: %w", e.Path, err)
+	}
+	j.acked = min(meta.Acknowledged, j.state.Size)
+	return j, nil
+}
+
+// load reads what the directory holds.
+func (j *Journal) load() error {
+	note, err := readNote(j.dir)
+	if err != nil {
+		return err
+	}
+	if note.Commit != nil {
+		if err := redo(j.dir, *note.Commit); err != nil {
+			return err
+		}
+	}
+	found, err := segmentsIn(j.dir)
+	if err != nil {
+		return err
+	}
+	if err := j.loadPlaced(found.placed); err != nil {
+		return err
+	}
+	if err := j.loadTail(found.tail, note); err != nil {
+		return err
+	}
+	j.onDisk = j.placed[0].start
+	j.advance()
+	return nil
+}
+
+// parseName takes the name of a segment's file apart.
+func parseName(name string) (number int64, tail, ok bool) {
+	if name == journalFile {
+		return 0, false, true
+	}
+	var err error
+	if digits, found := strings.CutPrefix(name, journalFile+"."); found {
+		number, err = strconv.ParseInt(digits, 16, 64)
+		return number, false, err == nil && number > 0
+	}
+	if digits, found := strings.CutPrefix(name, "tail."); found {
+		number, err = strconv.ParseInt(digits, 10, 32)
+		return number, true, err == nil && number > 0
+	}
+	return 0, false, false
+}
+
+// files are the segments of a directory, by place and by number.
+type files struct{ placed, tail []int64 }
+
+func segmentsIn(dir string) (files, error) {
+	var out files
+	all, err := os.ReadDir(dir)
+	if err != nil {
+		return out, err
+	}
+	for _, f := range all {
+		switch n, tail, ok := parseName(f.Name()); {
+		case !ok:
+		case tail:
+			out.tail = append(out.tail, n)
+		default:
+			out.placed = append(out.placed, n)
+		}
+	}
+	slices.Sort(out.placed)
+	slices.Sort(out.tail)
+	return out, nil
+}
+
+// loadPlaced reads the row of segments from its beginning to the first break.
+func (j *Journal) loadPlaced(starts []int64) error {
+	at := journal.Checkpoint{Open: -1}
+	if j.meta.Beginning != nil {
+		at = *j.meta.Beginning
+	}
+	whole := true
+	for _, start := range starts {
+		s := &segment{start: start, name: fileName(start), inPlace: true}
+		if start < at.Size && len(j.placed) == 0 || !whole || len(j.placed) > 0 && start != j.state.Size {
+			// Delivered before, or behind a break: of no use.
+			if err := j.discard(s); err != nil {
+				return err
+			}
+			continue
+		}
+		if len(j.placed) == 0 && start > at.Size {
+			whole = false
+			if err := j.discard(s); err != nil {
+				return err
+			}
+			continue
+		}
+		torn, err := j.loadSegment(s, at)
+		if err != nil {
+			return err
+		}
+		if at, err = j.state.Checkpoint(); err != nil {
+			return err
+		}
+		whole = !torn
+	}
+	if len(j.placed) > 0 {
+		return nil
+	}
+	// Nothing is left of it but what is known of its beginning.
+	if at.Size == 0 {
+		j.header()
+		j.placed[0].file = osFile{j.lock}
+		return nil
+	}
+	var err error
+	j.state, err = journal.RecoverFrom(at, strings.NewReader(""))
+	j.placed = []*segment{{start: at.Size, at: at}}
+	return err
+}
+
+// loadSegment opens a segment and recovers what it holds. torn is true when its end was cut
+// off.
+func (j *Journal) loadSegment(s *segment, at journal.Checkpoint) (torn bool, err error) {
+	if s.start == 0 {
+		s.file = osFile{j.lock}
+	} else if s.file, err = openSegment(filepath.Join(j.dir, s.name)); err != nil {
+		return false, err
+	}
+	s.at = at
+	src := io.NewSectionReader(s.file, 0, math.MaxInt64)
+	var rec journal.Recovered
+	if s.start == 0 {
+		rec, err = journal.Recover(src)
+	} else {
+		rec, err = journal.RecoverFrom(at, src)
+	}
+	if err != nil {
+		return false, err
+	}
+	if rec.Torn > 0 {
+		if err := s.file.Truncate(rec.Size - s.start); err != nil {
+			return true, fmt.Errorf("cut the torn end: %w", err)
+		}
+	}
+	if rec.Size == 0 { // not even the header is whole
+		rec = journal.NewRecovered()
+		j.header()
+		j.placed[0].file = s.file
+		j.state = rec
+		return true, nil
+	}
+	s.size = rec.Size - s.start
+	s.written = s.size
+	j.state = rec
+	j.placed = append(j.placed, s)
+	return rec.Torn > 0, nil
+}
+
+// discard deletes the file of a segment; the first one's holds the lock and stays, empty.
+func (j *Journal) discard(s *segment) error {
+	if s.name == journalFile {
+		return j.lock.Truncate(0)
+	}
+	return os.Remove(filepath.Join(j.dir, s.name))
+}
+
+func openSegment(path string) (file, error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+// loadTail reads the segments that have no place yet.
+func (j *Journal) loadTail(numbers []int64, note tailNote) error {
+	t := &j.tail
+	t.dropped, t.noted = note.Dropped, note.Dropped > 0 || note.Commit != nil || len(note.Gaps) > 0
+	t.stale = t.noted
+	for _, g := range note.Gaps {
+		key := streamKey{g.Step, g.Stream}
+		t.gaps[key] = &g
+		j.streams[key] = g.AtBytes
+		j.gaps++
+	}
+	for _, n := range numbers {
+		path := filepath.Join(j.dir, tailName(int(n)))
+		if int(n) <= note.Dropped || j.state.Ended {
+			if err := os.Remove(path); err != nil {
+				return err
+			}
+			continue
+		}
+		f, err := openSegment(path)
+		if err != nil {
+			return err
+		}
+		s := &segment{file: f, name: tailName(int(n)), number: int(n), begun: j.state.LastAt}
+		if s.size, s.counts, err = countOutput(f); err != nil {
+			_ = f.Close()
+			return err
+		}
+		if err := f.Truncate(s.size); err != nil {
+			_ = f.Close()
+			return err
+		}
+		s.written = s.size
+		t.number = int(n)
+		t.segments = append(t.segments, s)
+	}
+	return nil
+}
+
+// countOutput counts the whole records of a segment from the tail.
+func countOutput(f file) (size int64, counts map[streamKey]count, err error) {
+	counts = map[streamKey]count{}
+	r := journal.NewReaderAt(io.NewSectionReader(f, 0, math.MaxInt64), journal.HeaderSize)
+	for {
+		rec, err := r.Next()
+		var corrupt *journal.CorruptError
+		if errors.Is(err, io.EOF) || errors.Is(err, journal.ErrShort) || errors.As(err, &corrupt) {
+			return size, counts, nil
+		}
+		if err != nil {
+			return 0, nil, err
+		}
+		o, err := journal.DecodeOutput(rec)
+		if err != nil || rec.Type != journal.TypeOutput {
+			return size, counts, nil
+		}
+		c, key := counts[streamKey{o.Step, o.Stream}], streamKey{o.Step, o.Stream}
+		counts[key] = count{c.bytes + int64(len(o.Data)), c.lines + lines(o.Data)}
+		size += int64(rec.Size())
+	}
+}
+
+func readNote(dir string) (tailNote, error) {
+	var n tailNote
+	data, err := os.ReadFile(filepath.Join(dir, noteFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return n, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &n)
+	}
+	if err != nil {
+		return n, fmt.Errorf("read %s: %w", noteFile, err)
+	}
+	return n, nil
+}
+
+// redo brings the disk to where a commit wanted it; once more does no harm.
+func redo(dir string, c commitNote) error {
+	found, err := segmentsIn(dir)
+	if err != nil {
+		return err
+	}
+	i, exact := slices.BinarySearchFunc(found.placed, c.At, func(start, at int64) int { return cmp.Compare(start, at) })
+	into := c.At
+	if !exact && i > 0 {
+		into = found.placed[i-1]
+	}
+	f, err := os.OpenFile(filepath.Join(dir, fileName(into)), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	behind := c.At + int64(len(c.Records))
+	if err == nil && into+info.Size() < c.At {
+		// The end before it was lost with the power: recovery stops there, and what
+		// follows is of no use.
+		return f.Close()
+	}
+	if err == nil && len(c.Records) > 0 {
+		_, err = f.WriteAt(c.Records, c.At-into)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	err = os.Rename(filepath.Join(dir, c.Name), filepath.Join(dir, fileName(behind)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it was done before
+	}
+	return err
+}
+
+// DropTail forgets the newest output that has no place: the server knows more than this
+// host, and what this host knows does not go on from there.
+func (j *Journal) DropTail() (bytes int64) {
+	j.mu.Lock()
+	t := &j.tail
+	for len(t.segments) > 0 {
+		for _, c := range t.segments[0].counts {
+			bytes += c.bytes
+		}
+		j.dropOldest("the host went down")
+	}
+	for _, g := range t.gaps {
+		bytes += g.Bytes
+	}
+	t.gaps, t.stale = map[streamKey]*job.Gap{}, true
+	j.mu.Unlock()
+	j.kick()
+	return bytes
+}
+
+// Extend appends whole records that the server has and this host lost.
+func (j *Journal) Extend(data []byte) (used int, err error) {
+	j.mu.Lock()
+	for err == nil {
+		_, n, nextErr := journal.Next(data[used:], j.state.Size)
+		if errors.Is(nextErr, journal.ErrShort) {
+			break
+		}
+		if err = nextErr; err == nil {
+			if err = j.put(data[used:used+n], false); err == nil {
+				used += n
+			}
+		}
+	}
+	j.mu.Unlock()
+	j.kick()
+	return used, err
+}
+
+// Recovered is what the journal holds.
+func (j *Journal) Recovered() journal.Recovered {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.state
+}

@@ -1,0 +1,326 @@
+package spool
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"stint.dev/stint/job"
+)
+
+// work does the most urgent thing that is to be done on the disk. The caller holds mu.
+func (j *Journal) work() (worked bool, err error) {
+	if worked, err = j.retire(); worked || err != nil {
+		return worked, err
+	}
+	if worked, err = j.writePlaced(); worked || err != nil {
+		return worked, err
+	}
+	if worked, err = j.writeNote(); worked || err != nil {
+		return worked, err
+	}
+	return j.writeTail()
+}
+
+// release gives back the memory of segments that both readers have while the disk is not
+// written, and reports whether there is something to delete.
+func (j *Journal) release() bool {
+	done := j.done()
+	ended := 0
+	sick := !j.healthy()
+	for _, s := range j.placed {
+		if s.end() > done {
+			break
+		}
+		ended++
+		if sick && (s.written < s.size || !s.inPlace) && !s.released {
+			s.released = true
+			j.memory -= s.free()
+		}
+	}
+	j.advance()
+	return ended > 1
+}
+
+// advance notes how far the journal stands on the disk.
+func (j *Journal) advance() {
+	for i, s := range j.placed {
+		switch {
+		case s.end() <= j.onDisk:
+		case s.released:
+			j.onDisk = s.end()
+		case !s.inPlace:
+			return
+		default:
+			j.onDisk = max(j.onDisk, s.start+s.written)
+			if s.written < s.size || i == len(j.placed)-1 {
+				return
+			}
+		}
+	}
+}
+
+// retire deletes segments that both readers have. The newest of them stays, for a server
+// that loses its last moments with its power, unless the room is needed.
+func (j *Journal) retire() (bool, error) {
+	done := j.done()
+	n := 0
+	for n < len(j.placed)-1 && j.placed[n].end() <= done {
+		n++
+	}
+	least := 0 // up to the last one with a hole
+	for i, s := range j.placed[:n] {
+		if s.released {
+			least = i + 1
+		}
+	}
+	if j.noRoom == "" {
+		n--
+	}
+	if n = max(n, least); n <= 0 {
+		return false, nil
+	}
+	at := j.placed[n].at
+	meta := j.meta
+	meta.Acknowledged, meta.Beginning = j.acked, &at
+	gone := j.placed[:n]
+	err := j.io(func() error {
+		if err := writeMeta(j.disk, meta); err != nil {
+			return err
+		}
+		return j.deleteAll(gone)
+	})
+	if err != nil {
+		return false, err
+	}
+	j.meta.Beginning = &at
+	for _, s := range gone {
+		j.memory -= s.free()
+	}
+	j.placed = append([]*segment(nil), j.placed[n:]...)
+	j.advance()
+	return true, nil
+}
+
+// deleteAll deletes the files of segments. The first one's file stays, empty: it holds the
+// lock.
+func (j *Journal) deleteAll(gone []*segment) error {
+	for _, s := range gone {
+		switch {
+		case s.name == journalFile:
+			if err := s.file.Truncate(0); err != nil {
+				return err
+			}
+		case s.name != "":
+			if err := j.disk.Remove(s.name); err != nil {
+				return err
+			}
+			_ = s.file.Close()
+		}
+	}
+	return nil
+}
+
+// writePlaced writes the next chunk of what has its place.
+func (j *Journal) writePlaced() (bool, error) {
+	for _, s := range j.placed {
+		if s.released || s.inPlace && s.written == s.size {
+			continue
+		}
+		if !s.inPlace && s.name != "" { // it was in the tail
+			from, to := s.name, fileName(s.start)
+			if j.tail.stale { // the note first: it says where this one goes
+				return j.writeNote()
+			}
+			if err := j.io(func() error { return j.disk.Rename(from, to) }); err != nil {
+				return false, err
+			}
+			s.name, s.inPlace = to, true
+			j.tail.commit, j.tail.stale = nil, true
+			j.advanceAndTell()
+			return true, nil
+		}
+		// Each file is whole before the next one begins.
+		done, err := j.writeChunk(s, fileName(s.start))
+		if done {
+			s.inPlace = true
+			j.advanceAndTell()
+		}
+		return done, err
+	}
+	return false, nil
+}
+
+func (j *Journal) advanceAndTell() {
+	before := j.onDisk
+	j.advance()
+	j.writer.tell = j.writer.tell || j.onDisk > before
+}
+
+// writeTail writes the next chunk of the tail.
+func (j *Journal) writeTail() (bool, error) {
+	for _, s := range j.tail.segments {
+		if s.written < s.size {
+			return j.writeChunk(s, tailName(s.number))
+		}
+	}
+	return false, nil
+}
+
+// writeChunk writes the first chunk of a segment that is not written, and makes its file
+// first. It does nothing where there is no room for output.
+func (j *Journal) writeChunk(s *segment, name string) (bool, error) {
+	i := 0
+	for i < len(s.chunks) && s.chunks[i].at+int64(len(s.chunks[i].data)) <= s.written {
+		i++
+	}
+	if i == len(s.chunks) {
+		return false, fmt.Errorf("%w: %s from %d on", ErrTrimmed, name, s.written)
+	}
+	c := s.chunks[i]
+	if c.output && j.noRoom != "" && !j.writer.last {
+		return false, nil
+	}
+	data := c.data[s.written-c.at:]
+	at, f, ready, last := s.written, s.file, s.ready, j.writer.last
+	err := j.io(func() (err error) {
+		if f == nil {
+			if f, err = j.disk.Create(name); err != nil {
+				return err
+			}
+		}
+		if c.output && !last && j.writer.async.Load() {
+			if ready, err = j.allocate(f, ready, at+int64(len(data))); err != nil {
+				return err
+			}
+		}
+		_, err = f.WriteAt(data, at)
+		return err
+	})
+	if f != s.file {
+		s.file, s.name = f, name
+		if s.gone {
+			j.tail.dead, j.tail.stale = append(j.tail.dead, s), true
+		}
+	}
+	s.ready = ready
+	if err != nil {
+		return false, err
+	}
+	s.written = at + int64(len(data))
+	j.dropWritten(s)
+	return true, nil
+}
+
+// dropWritten gives back the memory of what is in the file.
+func (j *Journal) dropWritten(s *segment) {
+	for len(s.chunks) > 0 {
+		c := s.chunks[0]
+		if c.at+int64(len(c.data)) > s.written {
+			return
+		}
+		s.chunks = s.chunks[1:]
+		s.held -= int64(cap(c.data))
+		if slices.Contains(j.tail.segments, s) {
+			j.tail.memory -= int64(cap(c.data))
+		} else {
+			j.memory -= int64(cap(c.data))
+		}
+		j.recycle(c.data)
+	}
+	s.chunks = nil
+}
+
+// allocate takes room for a file to grow to a size with the reserve behind it, in large
+// steps while the disk has much, and returns how far it is allocated.
+func (j *Journal) allocate(f file, ready, size int64) (int64, error) {
+	need := size + reserve
+	if need <= ready {
+		return ready, nil
+	}
+	free, total, err := j.disk.Free()
+	if err != nil {
+		return ready, err
+	}
+	if left := free - keepFree(total); left < need-ready {
+		return ready, fmt.Errorf("%w: %s of it are free, and %s are left to others", errNoRoom, job.Bytes(free), job.Bytes(keepFree(total)))
+	} else if most := max(need, min(j.limits.Segment+reserve, need+16<<20)); left > 2*(most-ready) {
+		if err := f.Reserve(most); err == nil {
+			return most, nil
+		}
+	}
+	if err := f.Reserve(need); err != nil {
+		return ready, err
+	}
+	return need, nil
+}
+
+// tailNote is what a recovery must know of the tail.
+type tailNote struct {
+	// Dropped is the number of the newest segment that was dropped, with all before it.
+	Dropped int `json:"dropped"`
+	// Gaps are what was dropped and is not declared yet.
+	Gaps []job.Gap `json:"gaps,omitempty"`
+	// Commit is a segment that has got its place.
+	Commit *commitNote `json:"commit,omitempty"`
+}
+
+// commitNote says that at a journal offset some records stand, and behind them a segment
+// which may still have its name from the tail.
+type commitNote struct {
+	At      int64  `json:"at"`
+	Records []byte `json:"records"`
+	Name    string `json:"name"`
+}
+
+const noteFile = "tail.json"
+
+// writeNote brings the note about the tail up to date, and deletes what was dropped.
+func (j *Journal) writeNote() (bool, error) {
+	t := &j.tail
+	if !t.stale {
+		return false, nil
+	}
+	n := tailNote{Dropped: t.dropped, Commit: t.commit}
+	for _, key := range sortedKeys(t.gaps) {
+		g := *t.gaps[key]
+		g.AtBytes = j.streams[key]
+		n.Gaps = append(n.Gaps, g)
+	}
+	files := t.commit != nil
+	for _, s := range t.segments {
+		files = files || s.name != ""
+	}
+	dead, noted := t.dead, t.noted
+	wanted := files || len(dead) > 0
+	t.stale = false
+	err := j.io(func() error {
+		if !wanted {
+			if noted {
+				return j.disk.Remove(noteFile)
+			}
+			return nil
+		}
+		data, err := json.Marshal(n)
+		if err != nil {
+			return err
+		}
+		if err := j.disk.Replace(noteFile, data); err != nil {
+			return err
+		}
+		for _, s := range dead {
+			if err := j.disk.Remove(s.name); err != nil {
+				return err
+			}
+			_ = s.file.Close()
+		}
+		return nil
+	})
+	if err != nil {
+		t.stale = true
+		return false, err
+	}
+	t.noted = wanted
+	t.dead = t.dead[len(dead):]
+	return true, nil
+}
