@@ -20,7 +20,13 @@ type Attempt struct {
 	Labels  map[string]string `json:"labels,omitempty"`
 	// EnvNames are the names, never the values, of the variables given with --env.
 	EnvNames []string `json:"env_names,omitempty"`
-	Host     string   `json:"host"`
+	// Environment are the names, never the values, of all variables of the job, sorted and
+	// with one space between them, as far as they fit.
+	Environment string `json:"environment,omitempty"`
+	// LockFiles are the files that decide what the install steps do, and the beginning of
+	// the SHA-256 of each.
+	LockFiles map[string]string `json:"lock_files,omitempty"`
+	Host      string            `json:"host"`
 	// BootID tells two boots of one host apart, so that the next agent can say whether
 	// the host went down.
 	BootID       string `json:"boot_id,omitempty"`
@@ -33,6 +39,7 @@ type Attempt struct {
 	InstallTimeoutMS    int64   `json:"install_timeout_ms,omitempty"`
 	NoOutputTimeoutMS   int64   `json:"no_output_timeout_ms,omitempty"`
 	NoProgressTimeoutMS int64   `json:"no_progress_timeout_ms,omitempty"`
+	ExpectMS            int64   `json:"expect_ms,omitempty"` // no limit: longer is worth a finding
 	MemoryLimitBytes    int64   `json:"memory_limit_bytes,omitempty"`
 	CPULimit            float64 `json:"cpu_limit,omitempty"`
 	// Containment is the level the agent reached.
