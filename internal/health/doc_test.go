@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"stint.dev/stint/internal/policy"
 )
 
 var update = flag.Bool("update", false, "rewrite the generated part of docs/states.md")
@@ -44,9 +46,9 @@ func rulesTable() string {
 	period := DefaultPeriod
 	return "| rule | holds when | then |\n|---|---|---|\n" +
 		fmt.Sprintf("| `%s` | nothing was heard for more than 1.5 heartbeat periods, at least %s (with the usual period of %s: %s) | `warning`, with a countdown to the end of the lease |\n",
-			RuleQuiet, MinQuiet, period, QuietAfter(period)) +
+			policy.Quiet, MinQuiet, period, QuietAfter(period)) +
 		fmt.Sprintf("| `%s` | the connection of its heartbeats closed and the attempt had not ended | `warning` at once; `lost` %s after the close or %s after the next heartbeat was due, whichever is later, and never after the lease |\n",
-			RuleQuiet, ConfirmGone, latenessGone) +
+			policy.Quiet, ConfirmGone, latenessGone) +
 		"| `lost` | the lease has ended | the state becomes `lost`, reason `agent_lost` |\n" +
 		fmt.Sprintf("| network | at least %d%% of at least %d active runs are silent at the same time | none is called lost for up to %s; when most are heard again, the others have %s left |\n",
 			Together, TogetherAtLeast, HoldFor, HoldAfter) +

@@ -2,7 +2,6 @@ package health
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -12,13 +11,24 @@ import (
 
 // Store is what the monitor needs of the database.
 type Store interface {
+	// Lead reports whether this server judges: of several on one database one does.
+	Lead(ctx context.Context) (bool, error)
 	// Due returns the active runs whose lease ends before a time, and those that have a
-	// finding.
+	// finding or a connection that closed.
 	Due(ctx context.Context, before time.Time, limit int) ([]index.Lease, error)
 	// Judge stores verdicts, each only if the run was not heard of since.
 	Judge(ctx context.Context, verdicts []index.Verdict) ([]index.Judged, error)
 	// ExtendLeases gives every active run a lease of at least until.
 	ExtendLeases(ctx context.Context, until time.Time) error
+	// NoteGone tells the server that judges of connections that closed here.
+	NoteGone(ctx context.Context, gone []index.Gone) error
+	// StoreEvidence keeps what was folded, for the server that judges next.
+	StoreEvidence(ctx context.Context, folded []index.Folding) error
+	// Policies returns the policies that were set since the version that was seen last;
+	// nil when none was.
+	Policies(ctx context.Context, seen string) (all []index.StoredPolicy, version string, err error)
+	// Announce stores outbox entries that are about no single run.
+	Announce(ctx context.Context, entries []index.OutboxEntry) error
 }
 
 // Config is what a monitor is made of. Store is required.
@@ -37,13 +47,17 @@ const (
 	// Late is how much later than planned a look may come. Beyond that the server
 	// itself was away or behind, and what it did not hear counts against nobody.
 	Late = 3 * time.Second
-	// Grace is how long every run is trusted after the server was away.
-	Grace = time.Minute
+	// Grace is how long every run is trusted after the server was away, and TakeoverGrace
+	// after another server judged until now.
+	Grace         = time.Minute
+	TakeoverGrace = 15 * time.Second
 	// nearEnd is the rest of a lease at which a run is looked at each time. A run that
-	// beats every 5 s or more often comes this near only when it is silent. Those with
-	// longer leases are looked at every sweepEvery looks.
-	nearEnd    = 9 * time.Second
-	sweepEvery = 10
+	// beats every 5 s or more often comes this near only when it is silent. All active runs
+	// are looked at in turns: every look while there are few, seldomer the more there are,
+	// every sweepSlowest looks at the most.
+	nearEnd      = 9 * time.Second
+	sweepAtOnce  = 100
+	sweepSlowest = 10
 	// apart is the least time between two looks, when many connections close at once.
 	apart = 200 * time.Millisecond
 	// most bounds the leases of one look; the most urgent come first.
@@ -63,8 +77,13 @@ type Monitor struct {
 
 	// Of the loop alone:
 	since    time.Time // the server listens without a break since then; zero: leases are to be extended
+	judges   bool      // this server judges
+	waited   bool      // another server judged until now
 	looks    int
+	sweepIn  int // looks until all active runs are looked at
 	hold     hold
+	policies policies
+	folded   folds
 	lastFail string
 }
 
@@ -77,7 +96,7 @@ type attempt struct {
 func New(c Config) *Monitor {
 	m := &Monitor{
 		store: c.Store, log: c.Log, now: c.Now, changed: c.Changed,
-		gone: make(map[attempt]time.Time), wake: make(chan struct{}, 1),
+		gone: make(map[attempt]time.Time), wake: make(chan struct{}, 1), folded: folds{},
 	}
 	if m.log == nil {
 		m.log = slog.Default()
@@ -151,92 +170,6 @@ func (m *Monitor) tell(ctx context.Context, err error) {
 	m.lastFail = text
 }
 
-// look is one round: who is due, what is the verdict, store it. After an error the server
-// could not know who beat, so the next round begins with extended leases.
-func (m *Monitor) look(ctx context.Context, now time.Time) (err error) {
-	defer func() {
-		if err != nil {
-			m.since = time.Time{}
-		}
-	}()
-	if m.since.IsZero() {
-		if err := m.store.ExtendLeases(ctx, now.Add(Grace)); err != nil {
-			return fmt.Errorf("extend leases: %w", err)
-		}
-		m.since = now
-		m.forgetGone()
-	}
-	m.looks++
-	gone := m.goneNow()
-	horizon := now.Add(nearEnd)
-	if m.looks%sweepEvery == 1 || len(gone) > 0 || m.hold.on {
-		horizon = now.Add(10 * 365 * 24 * time.Hour)
-	}
-	leases, err := m.store.Due(ctx, horizon, most)
-	if err != nil {
-		return fmt.Errorf("read leases: %w", err)
-	}
-	if err := m.watchTogether(ctx, now, leases, gone); err != nil {
-		return err
-	}
-	m.settle(leases, gone)
-	return m.judge(ctx, now, leases, gone)
-}
-
-// watchTogether holds the verdicts while many are silent together. The active are counted
-// only when enough are silent for that to matter.
-func (m *Monitor) watchTogether(ctx context.Context, now time.Time, leases []index.Lease, gone map[attempt]time.Time) error {
-	silent := 0
-	for _, l := range leases {
-		if Silent(l, now, m.circumstances(l, gone, now)) {
-			silent++
-		}
-	}
-	active := 0
-	if FellSilentTogether(silent, TogetherAtLeast) {
-		all, err := m.store.Due(ctx, now.Add(10*365*24*time.Hour), most)
-		if err != nil {
-			return fmt.Errorf("count active runs: %w", err)
-		}
-		active = len(all)
-	}
-	switch m.hold.update(now, silent, active) {
-	case holdBegan:
-		m.log.Warn("many runs fell silent together: this looks like the network, so none is called lost yet",
-			"silent", silent, "active", active, "until", m.hold.until)
-	case holdEnded:
-		m.log.Info("most runs are heard again", "silent", silent)
-	case holdSame:
-	}
-	return nil
-}
-
-func (m *Monitor) circumstances(l index.Lease, gone map[attempt]time.Time, now time.Time) Circumstances {
-	return Circumstances{Since: m.since, GoneAt: gone[attempt{l.Run, l.Attempt}], HeldUntil: m.hold.heldUntil(now)}
-}
-
-func (m *Monitor) judge(ctx context.Context, now time.Time, leases []index.Lease, gone map[attempt]time.Time) error {
-	var verdicts []index.Verdict
-	for _, l := range leases {
-		if v, changed := Judge(l, now, m.circumstances(l, gone, now)); changed {
-			verdicts = append(verdicts, v)
-		}
-	}
-	if len(verdicts) == 0 {
-		return nil
-	}
-	judged, err := m.store.Judge(ctx, verdicts)
-	if err != nil {
-		return err
-	}
-	for _, j := range judged {
-		if m.changed != nil {
-			m.changed(j)
-		}
-	}
-	return nil
-}
-
 // goneNow is a copy of the closed connections that are not settled.
 func (m *Monitor) goneNow() map[attempt]time.Time {
 	m.mu.Lock()
@@ -255,6 +188,17 @@ func (m *Monitor) forgetGone() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	clear(m.gone)
+}
+
+// forget drops closed connections that were told to the server that judges.
+func (m *Monitor) forget(closed []index.Gone) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range closed {
+		if a := (attempt{c.Run, c.Attempt}); m.gone[a].Equal(c.At) {
+			delete(m.gone, a)
+		}
+	}
 }
 
 // settle forgets closed connections of attempts that were heard again, or that are not

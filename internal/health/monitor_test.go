@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
 )
 
@@ -25,6 +26,12 @@ type fakeStore struct {
 	fail    error
 	stall   time.Duration // how long Due takes
 	extends int
+
+	follows  bool // another server judges
+	noted    []index.Gone
+	kept     int
+	policies []index.StoredPolicy
+	outbox   []index.OutboxEntry
 }
 
 func newFakeStore() *fakeStore {
@@ -75,6 +82,7 @@ func (s *fakeStore) Judge(_ context.Context, verdicts []index.Verdict) ([]index.
 			continue
 		}
 		s.judged++
+		s.outbox = append(s.outbox, v.Outbox...)
 		if v.Lost {
 			s.lost[v.Run] = v.At
 		}
@@ -82,6 +90,44 @@ func (s *fakeStore) Judge(_ context.Context, verdicts []index.Verdict) ([]index.
 		out = append(out, index.Judged{Run: job.Run{ID: v.Run}})
 	}
 	return out, nil
+}
+
+func (s *fakeStore) Lead(context.Context) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.follows, nil
+}
+
+func (s *fakeStore) NoteGone(_ context.Context, gone []index.Gone) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.noted = append(s.noted, gone...)
+	return nil
+}
+
+func (s *fakeStore) StoreEvidence(_ context.Context, folded []index.Folding) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range folded {
+		if l := s.leases[f.Run]; l != nil {
+			l.Evidence = f.Evidence
+		}
+	}
+	s.kept += len(folded)
+	return nil
+}
+
+func (s *fakeStore) Policies(context.Context, string) ([]index.StoredPolicy, string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.policies, fmt.Sprint(len(s.policies)), nil
+}
+
+func (s *fakeStore) Announce(_ context.Context, entries []index.OutboxEntry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.outbox = append(s.outbox, entries...)
+	return nil
 }
 
 func (s *fakeStore) ExtendLeases(_ context.Context, until time.Time) error {
@@ -106,11 +152,11 @@ func (s *fakeStore) state(run string) string {
 	if _, lost := s.lost[run]; lost {
 		return "lost"
 	}
-	if f, quiet := findingOf(s.leases[run].Findings); quiet {
+	if f, quiet := findingOf(s.leases[run].Findings, policy.Quiet); quiet {
 		if strings.Contains(f.Evidence, "network") {
 			return "network"
 		}
-		return RuleQuiet
+		return policy.Quiet
 	}
 	return "healthy"
 }
@@ -182,9 +228,9 @@ func TestQuietThenLostThenHeard(t *testing.T) {
 		pass(s, 7*time.Second, "b")
 		want(t, s, "a", "healthy")
 		pass(s, 2*time.Second, "b")
-		want(t, s, "a", RuleQuiet)
+		want(t, s, "a", policy.Quiet)
 		pass(s, 5*time.Second, "b")
-		want(t, s, "a", RuleQuiet)
+		want(t, s, "a", policy.Quiet)
 		pass(s, 2*time.Second, "b")
 		want(t, s, "a", "lost")
 		s.beat("a")
@@ -198,7 +244,7 @@ func TestQuietIsTakenBack(t *testing.T) {
 	watched(t, func(t *testing.T, s *fakeStore, _ *Monitor, _ func() string) {
 		pass(s, 70*time.Second, "a")
 		pass(s, 10*time.Second)
-		want(t, s, "a", RuleQuiet)
+		want(t, s, "a", policy.Quiet)
 		pass(s, 2*time.Second, "a")
 		want(t, s, "a", "healthy")
 	})
@@ -215,7 +261,7 @@ func TestAStartedServerTrustsEverybody(t *testing.T) {
 		pass(store, 5*time.Second)
 		want(t, store, "a", "healthy")
 		pass(store, 54*time.Second)
-		want(t, store, "a", RuleQuiet)
+		want(t, store, "a", policy.Quiet)
 		pass(store, 3*time.Second)
 		want(t, store, "a", "lost")
 		cancel()
@@ -263,10 +309,10 @@ func TestAgentGoneIsToldAtOnceAndConfirmedSoon(t *testing.T) {
 		m.AgentGone("a", 2)    // another attempt than the one that is active
 		m.AgentGone("none", 1) // nobody
 		pass(s, apart, "b")
-		want(t, s, "a", RuleQuiet)
+		want(t, s, "a", policy.Quiet)
 		want(t, s, "b", "healthy")
 		pass(s, 5*time.Second, "b")
-		want(t, s, "a", RuleQuiet)
+		want(t, s, "a", policy.Quiet)
 		pass(s, 3*time.Second, "b")
 		want(t, s, "a", "lost")
 		want(t, s, "b", "healthy")
@@ -281,7 +327,7 @@ func TestAgentThatComesBackHeals(t *testing.T) {
 		pass(s, 70*time.Second, "a")
 		m.AgentGone("a", 1)
 		pass(s, apart)
-		want(t, s, "a", RuleQuiet)
+		want(t, s, "a", policy.Quiet)
 		pass(s, 2*time.Second)
 		pass(s, 20*time.Second, "a")
 		want(t, s, "a", "healthy")
@@ -342,7 +388,7 @@ func TestNothingIsStoredWhileNothingChanges(t *testing.T) {
 	watched(t, func(t *testing.T, s *fakeStore, _ *Monitor, _ func() string) {
 		pass(s, 70*time.Second, "a")
 		pass(s, 12*time.Second)
-		want(t, s, "a", RuleQuiet)
+		want(t, s, "a", policy.Quiet)
 		if s.judged != 1 {
 			t.Fatalf("%d verdicts were stored for one finding", s.judged)
 		}

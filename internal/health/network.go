@@ -9,7 +9,7 @@ const (
 	TogetherAtLeast = 10
 	// HoldFor bounds how long verdicts are put off for that; when most are heard again,
 	// the others have HoldAfter left.
-	HoldFor   = 2 * time.Minute
+	HoldFor   = 5 * time.Minute
 	HoldAfter = 30 * time.Second
 )
 

@@ -2,14 +2,13 @@ package health
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
 )
-
-// RuleQuiet is the finding of a run that has not been heard of for too long.
-const RuleQuiet = "quiet"
 
 const (
 	// DefaultPeriod stands in for a heartbeat period that nobody gave.
@@ -74,32 +73,64 @@ func Deadline(l index.Lease, c Circumstances) time.Time {
 	return later(end, c.HeldUntil)
 }
 
-// Judge is the verdict on one run, and whether it says anything new.
-func Judge(l index.Lease, now time.Time, c Circumstances) (index.Verdict, bool) {
+// Judge is the verdict on one run, and whether it says anything new. A run that is silent
+// keeps the findings that its heartbeats made: nothing new is known of them.
+func Judge(l index.Lease, now time.Time, c Circumstances, p policy.Policy) (index.Verdict, bool) {
 	v := index.Verdict{Run: l.Run, Attempt: l.Attempt, HeardAt: l.HeardAt, At: now}
 	if deadline := Deadline(l, c); !now.Before(deadline) {
 		v.Lost = true
 		v.Evidence = lostEvidence(l, c)
+		v.Outbox = lostEntries(l, v, p)
 		return v, true
 	}
-	before, had := findingOf(l.Findings)
-	for _, f := range l.Findings {
-		if f.Rule != RuleQuiet {
-			v.Findings = append(v.Findings, f)
+	_, wasQuiet := findingOf(l.Findings, policy.Quiet)
+	if Silent(l, now, c) {
+		for _, f := range l.Findings {
+			if f.Rule != policy.Quiet {
+				v.Findings = append(v.Findings, f)
+			}
 		}
-	}
-	var found job.Finding
-	silent := Silent(l, now, c)
-	if silent {
-		found = quiet(l, c)
-		v.Findings = append(v.Findings, found)
-		v.Evidence = found.Evidence
+		if p.Quiet.On {
+			v.Findings = append(v.Findings, withSeverity(quiet(l, c), p))
+		}
 	} else {
-		v.Evidence = "Heard again at " + clock(l.HeardAt) + "."
+		v.Findings = findings(l, now, p)
 	}
 	v.Health = Worst(v.Findings)
-	changed := silent != had || silent && !sameFinding(before, found) || v.Health != l.Health
+	v.Evidence = verdictEvidence(l, v.Findings, wasQuiet)
+	changed := v.Health != l.Health || !slices.EqualFunc(l.Findings, v.Findings, sameFinding)
+	if changed {
+		v.Outbox = findingEntries(l, v, p)
+	}
 	return v, changed
+}
+
+// verdictEvidence is the sentence that the history keeps of a change of health.
+func verdictEvidence(l index.Lease, now []job.Finding, wasQuiet bool) string {
+	said := ""
+	for _, f := range now {
+		if before, had := findingOf(l.Findings, f.Rule); had && before.Health == f.Health {
+			continue
+		}
+		if said == "" || f.Health == job.Critical {
+			said = f.Evidence
+		}
+	}
+	if said != "" {
+		return said
+	}
+	if _, quiet := findingOf(now, policy.Quiet); wasQuiet && !quiet {
+		return "Heard again at " + clock(l.HeardAt) + "."
+	}
+	for _, f := range l.Findings {
+		if _, still := findingOf(now, f.Rule); !still {
+			return "It no longer holds that: " + f.Evidence
+		}
+	}
+	if len(now) > 0 {
+		return now[0].Evidence
+	}
+	return "No finding holds."
 }
 
 // quiet is the finding of a silent run. Its words change only when the facts do, not with
@@ -107,8 +138,8 @@ func Judge(l index.Lease, now time.Time, c Circumstances) (index.Verdict, bool) 
 func quiet(l index.Lease, c Circumstances) job.Finding {
 	deadline := Deadline(l, c)
 	f := job.Finding{
-		Rule: RuleQuiet, Health: job.Warning, Since: l.HeardAt,
-		Next: "the run is called lost", NextAt: &deadline,
+		Rule: policy.Quiet, Health: job.Warning, Since: l.HeardAt,
+		Next: nextLost, NextAt: &deadline,
 	}
 	switch {
 	case !c.HeldUntil.IsZero():
@@ -143,25 +174,24 @@ func Worst(findings []job.Finding) job.Health {
 	return health
 }
 
-func findingOf(findings []job.Finding) (job.Finding, bool) {
+func findingOf(findings []job.Finding, rule string) (job.Finding, bool) {
 	for _, f := range findings {
-		if f.Rule == RuleQuiet {
+		if f.Rule == rule {
 			return f, true
 		}
 	}
 	return job.Finding{}, false
 }
 
-// sameFinding compares times to the microsecond, which is what a store keeps.
+// sameFinding compares times to the microsecond, which is what a store keeps. The facts may
+// differ: they change with every heartbeat.
 func sameFinding(a, b job.Finding) bool {
-	return a.Health == b.Health && a.Evidence == b.Evidence && a.Next == b.Next &&
+	return a.Rule == b.Rule && a.Health == b.Health && a.Evidence == b.Evidence && a.Next == b.Next &&
 		sameTime(a.Since, b.Since) && (a.NextAt == nil) == (b.NextAt == nil) &&
 		(a.NextAt == nil || sameTime(*a.NextAt, *b.NextAt))
 }
 
 func sameTime(a, b time.Time) bool { return a.UnixMicro() == b.UnixMicro() }
-
-func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {

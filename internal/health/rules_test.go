@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
 )
 
@@ -77,19 +78,19 @@ func TestJudge(t *testing.T) {
 		{name: "hold covers closed connections", lease: lease(), now: 9, circs: Circumstances{Since: at(-100), GoneAt: at(1), HeldUntil: at(120)}, verdict: "quiet", deadline: 120},
 		{name: "the hold is over", lease: lease(), now: 120, circs: Circumstances{Since: at(-100)}, verdict: "lost"},
 
-		{name: "heard again", lease: lease(withFinding(job.Finding{Rule: RuleQuiet, Health: job.Warning, Since: at(-20)})), now: 1, circs: before, verdict: "recovered", evidence: "Heard again at 12:00:00 UTC"},
+		{name: "heard again", lease: lease(withFinding(job.Finding{Rule: policy.Quiet, Health: job.Warning, Since: at(-20)})), now: 1, circs: before, verdict: "recovered", evidence: "Heard again at 12:00:00 UTC"},
 		{name: "other findings stay", lease: lease(withFinding(memory)), now: 8, circs: before, verdict: "quiet", deadline: 15},
-		{name: "other findings alone are none of this rule's", lease: lease(withFinding(memory)), now: 1, circs: before},
+		{name: "other findings alone are none of this rule's", lease: lease(withFinding(memory)), now: 1, circs: before, verdict: "recovered", evidence: "no longer holds"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			v, changed := Judge(c.lease, at(c.now), c.circs)
+			v, changed := Judge(c.lease, at(c.now), c.circs, policy.Default())
 			if changed != (c.verdict != "") {
 				t.Fatalf("changed is %v, want a verdict %q; got %+v", changed, c.verdict, v)
 			}
 			if v.Lost != (c.verdict == "lost") {
 				t.Fatalf("lost is %v, want %q", v.Lost, c.verdict)
 			}
-			found, quiet := findingOf(v.Findings)
+			found, quiet := findingOf(v.Findings, policy.Quiet)
 			if quiet != (c.verdict == "quiet") {
 				t.Fatalf("findings %+v, want %q", v.Findings, c.verdict)
 			}
@@ -110,7 +111,7 @@ func TestJudge(t *testing.T) {
 			}
 			settled := c.lease
 			settled.Findings, settled.Health = v.Findings, v.Health
-			if _, again := Judge(settled, at(c.now), c.circs); again {
+			if _, again := Judge(settled, at(c.now), c.circs, policy.Default()); again {
 				t.Error("the same facts made another verdict")
 			}
 		})
@@ -119,7 +120,7 @@ func TestJudge(t *testing.T) {
 
 func TestJudgeKeepsOtherFindings(t *testing.T) {
 	memory := job.Finding{Rule: "memory", Health: job.Critical, Since: noon}
-	v, _ := Judge(lease(withFinding(memory)), at(8), Circumstances{Since: at(-100)})
+	v, _ := Judge(lease(withFinding(memory)), at(8), Circumstances{Since: at(-100)}, policy.Default())
 	if len(v.Findings) != 2 || v.Findings[0].Rule != "memory" || v.Health != job.Critical {
 		t.Fatalf("findings %+v with health %s", v.Findings, v.Health)
 	}
@@ -147,15 +148,15 @@ func TestHold(t *testing.T) {
 		until          float64 // 0: none
 	}{
 		{0, 1, 20, holdSame, 0},
-		{1, 10, 20, holdBegan, 121},
-		{2, 20, 20, holdSame, 121},
+		{1, 10, 20, holdBegan, 301},
+		{2, 20, 20, holdSame, 301},
 		{10, 5, 20, holdEnded, 40},   // most are back: the others have 30 s
-		{20, 12, 20, holdBegan, 140}, // again
-		{139, 12, 20, holdSame, 140},
-		{140, 12, 20, holdSame, 0}, // its time is over; it does not begin anew
-		{200, 12, 20, holdSame, 0},
-		{210, 0, 20, holdEnded, 0},
-		{220, 12, 20, holdBegan, 340},
+		{20, 12, 20, holdBegan, 320}, // again
+		{319, 12, 20, holdSame, 320},
+		{320, 12, 20, holdSame, 0}, // its time is over; it does not begin anew
+		{380, 12, 20, holdSame, 0},
+		{390, 0, 20, holdEnded, 0},
+		{400, 12, 20, holdBegan, 700},
 	}
 	for _, s := range steps {
 		if got := h.update(at(s.now), s.silent, s.active); got != s.want {

@@ -157,6 +157,38 @@ type Lease struct {
 	Length      time.Duration // of the lease that it granted
 	ExpiresAt   time.Time     // HeardAt + Length, or later after ExtendLeases
 	EveryPeriod time.Duration // how often the agent means to beat
+	// GoneAt is when another server saw the connection of its heartbeats close; zero if
+	// none did.
+	GoneAt time.Time
+	// Beat is the last heartbeat and BeatAt when it arrived; nil before the first. Status is
+	// the job's own last word.
+	Beat   *job.Heartbeat
+	BeatAt time.Time
+	Status string
+	// Evidence is what was last stored of what the heartbeats told.
+	Evidence Evidence
+}
+
+// Gone is an agent's connection that closed while its attempt had not ended.
+type Gone struct {
+	Run     string
+	Attempt int
+	At      time.Time
+}
+
+// Folding is the evidence about an attempt, to be stored.
+type Folding struct {
+	Run      string
+	Attempt  int
+	Evidence Evidence
+}
+
+// StoredPolicy is the policy of a job as it was set.
+type StoredPolicy struct {
+	Job   string
+	YAML  string
+	SetAt time.Time
+	SetBy string
 }
 
 // Verdict is the monitor's judgement of one run.

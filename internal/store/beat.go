@@ -63,7 +63,7 @@ func (g *group) renew(ctx context.Context, beats map[attemptKey]index.Beat) (map
 		return renewed, nil
 	}
 	table, args := g.tx.dialect.table(1, beatLists(beats)...)
-	rows, err := g.tx.QueryContext(ctx, `UPDATE runs SET heard_at = v.c2, beat_at = v.c2, lease_us = v.c3, expires_at = v.c4, period_us = v.c5
+	rows, err := g.tx.QueryContext(ctx, `UPDATE runs SET heard_at = v.c2, beat_at = v.c2, lease_us = v.c3, expires_at = v.c4, period_us = v.c5, beat = v.c6, gone_at = 0
 		FROM `+table+` WHERE runs.id = v.c0 AND runs.attempt = v.c1 AND runs.ended_at IS NULL AND runs.state <> 'lost'
 		RETURNING runs.id, runs.attempt, runs.cancel`, args...)
 	if err != nil {
@@ -88,10 +88,11 @@ func (g *group) renew(ctx context.Context, beats map[attemptKey]index.Beat) (map
 	return renewed, rows.Err()
 }
 
-// beatLists is heartbeats as columns: run, attempt, time, lease, its end, and the period.
+// beatLists is heartbeats as columns: run, attempt, time, lease, its end, the period
+// and the heartbeat itself.
 // They are in the order of runs, so that several servers take locks in one order.
 func beatLists(beats map[attemptKey]index.Beat) []list {
-	columns := make([]list, 6)
+	columns := make([]list, 7)
 	add := func(column int, n int64) { columns[column].numbers = append(columns[column].numbers, n) }
 	for _, key := range slices.SortedFunc(maps.Keys(beats), compareKeys) {
 		b := beats[key]
@@ -102,6 +103,7 @@ func beatLists(beats map[attemptKey]index.Beat) []list {
 		add(3, b.Lease.Microseconds())
 		add(4, micros(now.Add(b.Lease)))
 		add(5, beatPeriod(b.Heartbeat).Microseconds())
+		columns[6].texts = append(columns[6].texts, encodeBeat(b.Heartbeat))
 	}
 	return columns
 }
@@ -130,6 +132,9 @@ func (g *group) beat(ctx context.Context, b index.Beat) (index.Beaten, error) {
 	row.expiresAt = now.Add(b.Lease)
 	row.period = beatPeriod(b.Heartbeat)
 	g.beatRuns[b.Run] = true
+	if err := g.tx.noteBeat(ctx, b); err != nil {
+		return index.Beaten{}, err
+	}
 	if row.run.State != job.Lost {
 		return out, nil
 	}

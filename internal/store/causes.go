@@ -24,6 +24,10 @@ func (t *tx) raise(ctx context.Context, run *job.Run, events []job.RunEvent, now
 		}
 		entries = append(entries, good...)
 	}
+	entries, err := t.obey(ctx, run, entries)
+	if err != nil {
+		return err
+	}
 	return t.insertOutbox(ctx, entries)
 }
 

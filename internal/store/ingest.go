@@ -232,6 +232,9 @@ func (g *group) take(ctx context.Context, a index.Append, attempt *attemptRow, f
 	if err := g.tx.insertEvents(ctx, taken.events); err != nil {
 		return job.Run{}, nil, err
 	}
+	if err := g.tx.learn(ctx, row.run.Status, &taken, f, now); err != nil {
+		return job.Run{}, nil, err
+	}
 	if err := g.tx.raise(ctx, &taken.row.run, taken.events, now); err != nil {
 		return job.Run{}, nil, err
 	}

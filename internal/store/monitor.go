@@ -64,32 +64,6 @@ func cancelRun(run job.Run, c job.Cancel) (next job.Run, events []job.RunEvent, 
 	return run, []job.RunEvent{*event}, true
 }
 
-// Due returns the active runs whose lease ends before the given time, the most urgent
-// first, and then those that have a finding, which may have passed.
-func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]index.Lease, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+` FROM runs
-		WHERE leased = 1 AND (expires_at < $1 OR health IN ('warning', 'critical'))
-		ORDER BY expires_at LIMIT $2`, micros(before), limit)
-	if err != nil {
-		return nil, fmt.Errorf("read leases: %w", err)
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
-	leases := []index.Lease{}
-	for rows.Next() {
-		row, err := scanRun(rows)
-		if err != nil {
-			return nil, fmt.Errorf("read leases: %w", err)
-		}
-		r := &row.run
-		leases = append(leases, index.Lease{
-			Run: r.ID, Attempt: r.Attempt, Job: r.Job, Number: r.Number, State: r.State,
-			Health: r.Health, Findings: r.Findings, HeardAt: row.heardAt, Length: row.lease,
-			ExpiresAt: row.expiresAt, EveryPeriod: row.period,
-		})
-	}
-	return leases, rows.Err()
-}
-
 // Judge stores the judgement of active runs: findings, health and, for a run whose lease
 // expired, the state lost. Each is applied only if the run was not heard of since the
 // Lease that was judged. It returns the runs that changed.
@@ -132,11 +106,15 @@ func (t *tx) judge(ctx context.Context, v index.Verdict) (*index.Judged, error) 
 	if !changed {
 		return nil, nil
 	}
+	before := row.run
 	row.run = run
 	if err := t.insertEvents(ctx, events); err != nil {
 		return nil, err
 	}
 	if err := t.updateRun(ctx, &row); err != nil {
+		return nil, err
+	}
+	if err := t.askDiagnosis(ctx, &row.run, before); err != nil {
 		return nil, err
 	}
 	if err := t.insertOutbox(ctx, v.Outbox); err != nil {
@@ -188,13 +166,15 @@ func worstRule(findings []job.Finding) string {
 	return rule
 }
 
-// sameFindings compares as the stored form does: times by instant.
+// sameFindings compares as the stored form does: times by instant. Facts may differ: they
+// are those of the moment at which a finding last changed.
 func sameFindings(a, b []job.Finding) bool {
 	return slices.EqualFunc(a, b, func(x, y job.Finding) bool {
 		if !x.Since.Equal(y.Since) || (x.NextAt == nil) != (y.NextAt == nil) || x.NextAt != nil && !x.NextAt.Equal(*y.NextAt) {
 			return false
 		}
 		x.Since, x.NextAt, y.Since, y.NextAt = time.Time{}, nil, time.Time{}, nil
+		x.Facts, y.Facts = nil, nil
 		return reflect.DeepEqual(x, y)
 	})
 }

@@ -35,6 +35,7 @@ type Store struct {
 	prepared       *statements  // of writer; nil for PostgreSQL
 	segments       *segment.Log // where blocks are; nil for PostgreSQL
 	release        func() error // gives the data directory free
+	leader         leader       // of PostgreSQL: see Lead
 }
 
 // dialect is what SQLite and PostgreSQL do differently once they are open.
@@ -67,7 +68,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 
 // Close ends all use of the database.
 func (s *Store) Close() error {
-	err := s.writer.Close()
+	err := errors.Join(s.leader.stop(), s.writer.Close())
 	if s.segments != nil {
 		err = errors.Join(err, s.segments.Close())
 	}

@@ -1,0 +1,65 @@
+package health
+
+import (
+	"fmt"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/job"
+)
+
+// byPolicy is who acts when nobody asked.
+const byPolicy = "the policy of the job"
+
+// lostEntries are what a lost run asks for.
+func lostEntries(l index.Lease, v index.Verdict, p policy.Policy) []index.OutboxEntry {
+	var out []index.OutboxEntry
+	a := p.Actions[policy.Lost]
+	if a.Notify {
+		severity := job.Critical
+		if a.Severity != "" {
+			severity = a.Severity
+		}
+		out = append(out, index.OutboxEntry{
+			Kind: index.OutboxNotify, Run: l.Run, Attempt: l.Attempt, What: index.WhatLost,
+			Severity: severity, Message: v.Evidence, At: v.At,
+		})
+	}
+	if l.Attempt <= a.Retry {
+		out = append(out, index.OutboxEntry{
+			Kind: index.OutboxRetry, Run: l.Run, Attempt: l.Attempt, What: index.WhatLost, Message: v.Evidence,
+			At: v.At, After: v.At.Add(a.Backoff.D()), By: byPolicy,
+		})
+	}
+	return out
+}
+
+// findingEntries are what began, grew worse or passed asks for.
+func findingEntries(l index.Lease, v index.Verdict, p policy.Policy) []index.OutboxEntry {
+	var out []index.OutboxEntry
+	for _, f := range v.Findings {
+		before, had := findingOf(l.Findings, f.Rule)
+		worse := !had || before.Health == job.Warning && f.Health == job.Critical
+		if p.Actions[f.Rule].Notify && worse {
+			out = append(out, index.OutboxEntry{
+				Kind: index.OutboxNotify, Run: l.Run, Attempt: l.Attempt, What: f.Rule, Severity: f.Health, Message: f.Evidence, At: v.At,
+			})
+		}
+		if f.Next == nextCanceling && before.Next != nextCanceling && l.State != job.Stopping {
+			out = append(out, index.OutboxEntry{
+				Kind: index.OutboxCancel, Run: l.Run, Attempt: l.Attempt, What: f.Rule,
+				Message: fmt.Sprintf("%s holds: %s", f.Rule, f.Evidence), At: v.At, By: byPolicy,
+			})
+		}
+	}
+	for _, f := range l.Findings {
+		if _, still := findingOf(v.Findings, f.Rule); still || !p.Actions[f.Rule].Notify {
+			continue
+		}
+		out = append(out, index.OutboxEntry{
+			Kind: index.OutboxNotify, Run: l.Run, Attempt: l.Attempt, What: index.WhatRecovered, Severity: f.Health,
+			Message: "It no longer holds that: " + f.Evidence, Ends: f.Rule, At: v.At,
+		})
+	}
+	return out
+}

@@ -1,0 +1,113 @@
+package health
+
+import (
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/job"
+)
+
+// Current is the evidence of a lease with its last heartbeat in it.
+func Current(l index.Lease) index.Evidence {
+	e := l.Evidence
+	if l.Beat != nil && l.BeatAt.After(e.At) {
+		e = e.Observe(*l.Beat, l.BeatAt, l.Status)
+	}
+	return e
+}
+
+// Explain says what every rule makes of a run, whether it is on or not and whether it
+// holds or not.
+func Explain(l index.Lease, now time.Time, c Circumstances, p policy.Policy) []job.Ruling {
+	out := []job.Ruling{explainQuiet(l, now, c, p)}
+	e := evidence{Evidence: Current(l), state: l.State, policy: p, now: now}
+	for _, r := range rules {
+		if e.At.IsZero() && r.name != policy.Overdue {
+			out = append(out, job.Ruling{Rule: r.name, On: p.On(r.name), Inputs: map[string]any{}, Sentence: "No heartbeat has told anything yet."})
+			continue
+		}
+		before, had := findingOf(l.Findings, r.name)
+		e.had = had
+		o := r.of(e)
+		ruling := job.Ruling{Rule: r.name, On: p.On(r.name), Fires: o.fires, Inputs: o.inputs, Sentence: o.sentence}
+		if o.fires {
+			f := asFinding(r.name, o, before, had, now, p)
+			ruling.Health, ruling.Since, ruling.Next, ruling.NextAt = f.Health, &f.Since, f.Next, f.NextAt
+		}
+		out = append(out, ruling)
+	}
+	return out
+}
+
+func explainQuiet(l index.Lease, now time.Time, c Circumstances, p policy.Policy) job.Ruling {
+	deadline := Deadline(l, c)
+	r := job.Ruling{
+		Rule: policy.Quiet, On: p.Quiet.On, Fires: Silent(l, now, c), Next: nextLost, NextAt: &deadline,
+		Inputs: map[string]any{
+			"silent_seconds": rounded(now.Sub(l.HeardAt).Seconds()), "quiet_after_seconds": QuietAfter(l.EveryPeriod).Seconds(),
+			"lease_seconds": l.Length.Seconds(), "period_seconds": periodOr(l.EveryPeriod).Seconds(),
+		},
+		Sentence: "Heard at " + clock(l.HeardAt) + "; the lease holds until " + clock(l.ExpiresAt) + ".",
+	}
+	if r.Fires {
+		f := withSeverity(quiet(l, c), p)
+		r.Health, r.Since, r.Sentence = f.Health, &f.Since, f.Evidence
+	}
+	return r
+}
+
+// findings are those that hold by what the heartbeats told.
+func findings(l index.Lease, now time.Time, p policy.Policy) []job.Finding {
+	var out []job.Finding
+	e := evidence{Evidence: Current(l), state: l.State, policy: p, now: now}
+	for _, r := range rules {
+		if !p.On(r.name) || e.At.IsZero() && r.name != policy.Overdue {
+			continue
+		}
+		if e.BegunAt.IsZero() {
+			continue // an attempt of which nothing was remembered
+		}
+		before, had := findingOf(l.Findings, r.name)
+		e.had = had
+		if o := r.of(e); o.fires {
+			out = append(out, asFinding(r.name, o, before, had, now, p))
+		}
+	}
+	return out
+}
+
+// asFinding adds what the policy says: how bad it is, and what happens next.
+func asFinding(rule string, o opinion, before job.Finding, had bool, now time.Time, p policy.Policy) job.Finding {
+	f := job.Finding{Rule: rule, Health: o.health, Since: o.since, Evidence: o.sentence, Facts: o.inputs}
+	switch {
+	case had:
+		f.Since = before.Since
+	case f.Since.IsZero():
+		f.Since = now
+	}
+	if f.Health == job.Warning && !o.critical.IsZero() {
+		at := o.critical
+		f.Next, f.NextAt = nextCritical, &at
+	}
+	if a := p.Actions[rule]; a.Cancel {
+		at := f.Since.Add(a.CancelAfter.D())
+		switch {
+		case now.Before(at) && (f.NextAt == nil || at.Before(*f.NextAt)):
+			f.Next, f.NextAt = nextCancel, &at
+		case !now.Before(at):
+			f.Next, f.NextAt = nextCanceling, nil
+		}
+	}
+	return withSeverity(f, p)
+}
+
+func withSeverity(f job.Finding, p policy.Policy) job.Finding {
+	if s := p.Actions[f.Rule].Severity; s != "" {
+		f.Health = s
+		if f.Next == nextCritical {
+			f.Next, f.NextAt = "", nil
+		}
+	}
+	return f
+}

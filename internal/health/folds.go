@@ -1,0 +1,112 @@
+package health
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/policy"
+)
+
+// keepEvery is how often the evidence of a run is stored: a server that judges next knows
+// what was told until then.
+const keepEvery = 30 * time.Second
+
+// folds is the evidence of active attempts, newer than what is stored.
+type folds map[attempt]*folded
+
+type folded struct {
+	evidence index.Evidence
+	savedAt  time.Time // when it was stored; zero for not yet
+	dirty    bool
+}
+
+// fold adds the last heartbeat of a lease and returns the evidence.
+func (f folds) fold(l index.Lease) index.Evidence {
+	key := attempt{l.Run, l.Attempt}
+	known := f[key]
+	if known == nil {
+		known = &folded{evidence: l.Evidence, savedAt: l.Evidence.At}
+		f[key] = known
+	}
+	if known.evidence.At.Before(l.Evidence.At) {
+		known.evidence = l.Evidence
+	}
+	if l.Beat != nil && l.BeatAt.After(known.evidence.At) {
+		before := known.evidence.At
+		known.evidence = known.evidence.Observe(*l.Beat, l.BeatAt, l.Status)
+		known.dirty = known.dirty || known.evidence.At.After(before)
+	}
+	return known.evidence
+}
+
+// forget drops what is not among the active.
+func (f folds) forget(active []index.Lease) {
+	if len(f) <= len(active) {
+		return
+	}
+	there := make(map[attempt]bool, len(active))
+	for _, l := range active {
+		there[attempt{l.Run, l.Attempt}] = true
+	}
+	for key := range f {
+		if !there[key] {
+			delete(f, key)
+		}
+	}
+}
+
+// unsaved is what should be stored now.
+func (f folds) unsaved(now time.Time) []index.Folding {
+	var out []index.Folding
+	for key, one := range f {
+		if one.dirty && now.Sub(one.savedAt) >= keepEvery {
+			out = append(out, index.Folding{Run: key.run, Attempt: key.number, Evidence: one.evidence})
+		}
+	}
+	return out
+}
+
+func (f folds) saved(those []index.Folding, now time.Time) {
+	for _, one := range those {
+		if known := f[attempt{one.Run, one.Attempt}]; known != nil {
+			known.savedAt, known.dirty = now, false
+		}
+	}
+}
+
+// policies are those of the jobs that have one.
+type policies struct {
+	version string
+	own     map[string]policy.Policy
+}
+
+var defaultPolicy = policy.Default()
+
+func (p *policies) of(job string) policy.Policy {
+	if own, ok := p.own[job]; ok {
+		return own
+	}
+	return defaultPolicy
+}
+
+// refresh reads the policies again when one was set or removed. One that this version of
+// the server cannot read is left out, and said.
+func (p *policies) refresh(ctx context.Context, store Store, log *slog.Logger) error {
+	all, version, err := store.Policies(ctx, p.version)
+	if err != nil || version == p.version {
+		return err
+	}
+	own := make(map[string]policy.Policy, len(all))
+	for _, stored := range all {
+		parsed, err := policy.Parse([]byte(stored.YAML))
+		if err != nil {
+			log.Error("a stored policy cannot be read, and the default holds instead", "job", stored.Job, "error", err)
+			continue
+		}
+		own[stored.Job] = parsed
+	}
+	p.version, p.own = version, own
+	return nil
+}

@@ -1,0 +1,189 @@
+package health
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// farAhead is after the end of every lease.
+const farAhead = 10 * 365 * 24 * time.Hour
+
+// look is one round: who is due, what is the verdict, store it. After an error the server
+// could not know who beat, so the next round begins with extended leases.
+func (m *Monitor) look(ctx context.Context, now time.Time) (err error) {
+	defer func() {
+		if err != nil {
+			m.since = time.Time{}
+		}
+	}()
+	leads, err := m.store.Lead(ctx)
+	if err != nil {
+		return fmt.Errorf("find out which server judges: %w", err)
+	}
+	if !leads {
+		return m.follow(ctx)
+	}
+	if err := m.begin(ctx, now); err != nil {
+		return err
+	}
+	gone := m.goneNow()
+	leases, swept, err := m.due(ctx, now, len(gone) > 0)
+	if err != nil {
+		return fmt.Errorf("read leases: %w", err)
+	}
+	if err := m.policies.refresh(ctx, m.store, m.log); err != nil {
+		return fmt.Errorf("read policies: %w", err)
+	}
+	if err := m.watchTogether(ctx, now, leases, gone); err != nil {
+		return err
+	}
+	m.settle(leases, gone)
+	if err := m.judge(ctx, now, leases, gone); err != nil {
+		return err
+	}
+	return m.keepEvidence(ctx, now, swept, leases)
+}
+
+// follow is the round of a server that does not judge: it tells what only it can see.
+func (m *Monitor) follow(ctx context.Context) error {
+	if m.judges {
+		m.log.Info("another server judges runs now")
+	}
+	m.judges, m.waited, m.since = false, true, time.Time{}
+	var closed []index.Gone
+	for a, at := range m.goneNow() {
+		closed = append(closed, index.Gone{Run: a.run, Attempt: a.number, At: at})
+	}
+	if len(closed) == 0 {
+		return nil
+	}
+	if err := m.store.NoteGone(ctx, closed); err != nil {
+		return fmt.Errorf("tell of %d closed connections: %w", len(closed), err)
+	}
+	m.forget(closed)
+	return nil
+}
+
+// begin extends the leases when this server has not been listening, or judging, until now.
+func (m *Monitor) begin(ctx context.Context, now time.Time) error {
+	if m.judges && !m.since.IsZero() {
+		return nil
+	}
+	grace := Grace
+	if !m.judges && m.waited {
+		grace = TakeoverGrace
+		m.log.Info("this server judges runs now")
+	}
+	if err := m.store.ExtendLeases(ctx, now.Add(grace)); err != nil {
+		return fmt.Errorf("extend leases: %w", err)
+	}
+	if !m.judges {
+		m.folded = folds{} // what was folded meanwhile is in the store
+	}
+	m.since, m.judges, m.sweepIn = now, true, 0
+	m.forgetGone()
+	return nil
+}
+
+// due reads the leases of this round, and whether they are all there are.
+func (m *Monitor) due(ctx context.Context, now time.Time, all bool) ([]index.Lease, bool, error) {
+	m.looks++
+	m.sweepIn--
+	swept := all || m.hold.on || m.sweepIn <= 0
+	horizon := now.Add(nearEnd)
+	if swept {
+		horizon = now.Add(farAhead)
+	}
+	leases, err := m.store.Due(ctx, horizon, most)
+	if err == nil && swept {
+		m.sweepIn = min(max((len(leases)+sweepAtOnce-1)/sweepAtOnce, 1), sweepSlowest)
+	}
+	for i := range leases {
+		leases[i].Evidence = m.folded.fold(leases[i])
+	}
+	return leases, swept, err
+}
+
+// watchTogether holds the verdicts while many are silent together. The active are counted
+// only when enough are silent for that to matter.
+func (m *Monitor) watchTogether(ctx context.Context, now time.Time, leases []index.Lease, gone map[attempt]time.Time) error {
+	silent := 0
+	for _, l := range leases {
+		if Silent(l, now, m.circumstances(l, gone, now)) {
+			silent++
+		}
+	}
+	active := 0
+	if FellSilentTogether(silent, TogetherAtLeast) {
+		all, err := m.store.Due(ctx, now.Add(farAhead), most)
+		if err != nil {
+			return fmt.Errorf("count active runs: %w", err)
+		}
+		active = len(all)
+	}
+	notice := index.OutboxEntry{Kind: index.OutboxNotify, Severity: job.Warning, At: now}
+	switch m.hold.update(now, silent, active) {
+	case holdBegan:
+		m.log.Warn("many runs fell silent together: this looks like the network, so none is called lost yet",
+			"silent", silent, "active", active, "until", m.hold.until)
+		notice.What = index.WhatNetwork
+		notice.Message = fmt.Sprintf("%d of %d active runs fell silent together: this looks like the network. None is called lost before %s.", silent, active, clock(m.hold.until))
+	case holdEnded:
+		m.log.Info("most runs are heard again", "silent", silent)
+		notice.What, notice.Ends = index.WhatRecovered, index.WhatNetwork
+		notice.Message = fmt.Sprintf("Most runs are heard again; %d are still silent.", silent)
+	case holdSame:
+		return nil
+	}
+	if err := m.store.Announce(ctx, []index.OutboxEntry{notice}); err != nil {
+		return fmt.Errorf("announce %s: %w", notice.What, err)
+	}
+	return nil
+}
+
+func (m *Monitor) circumstances(l index.Lease, gone map[attempt]time.Time, now time.Time) Circumstances {
+	return Circumstances{Since: m.since, GoneAt: later(gone[attempt{l.Run, l.Attempt}], l.GoneAt), HeldUntil: m.hold.heldUntil(now)}
+}
+
+func (m *Monitor) judge(ctx context.Context, now time.Time, leases []index.Lease, gone map[attempt]time.Time) error {
+	var verdicts []index.Verdict
+	for _, l := range leases {
+		if v, changed := Judge(l, now, m.circumstances(l, gone, now), m.policies.of(l.Job)); changed {
+			verdicts = append(verdicts, v)
+		}
+	}
+	if len(verdicts) == 0 {
+		return nil
+	}
+	judged, err := m.store.Judge(ctx, verdicts)
+	if err != nil {
+		return err
+	}
+	for _, j := range judged {
+		if m.changed != nil {
+			m.changed(j)
+		}
+	}
+	return nil
+}
+
+// keepEvidence stores what was folded since it was stored last, and forgets the runs that
+// are over.
+func (m *Monitor) keepEvidence(ctx context.Context, now time.Time, swept bool, leases []index.Lease) error {
+	if swept && len(leases) < most {
+		m.folded.forget(leases)
+	}
+	unsaved := m.folded.unsaved(now)
+	if len(unsaved) == 0 {
+		return nil
+	}
+	if err := m.store.StoreEvidence(ctx, unsaved); err != nil {
+		return fmt.Errorf("store the evidence of %d runs: %w", len(unsaved), err)
+	}
+	m.folded.saved(unsaved, now)
+	return nil
+}

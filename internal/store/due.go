@@ -1,0 +1,132 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// leaseColumns are what a judgement needs. The whole document is read only of runs that
+// have findings, which are in it.
+const leaseColumns = `id, attempt, job, number, state, health, heard_at, beat_at, lease_us, expires_at, period_us,
+	gone_at, status, beat, evidence, CASE WHEN health IN ('warning', 'critical') THEN doc END`
+
+// Due returns the active runs whose lease ends before the given time, the most urgent
+// first, and those that have a finding, which may have passed, or whose connection closed.
+func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]index.Lease, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+leaseColumns+` FROM runs
+		WHERE leased = 1 AND (expires_at < $1 OR health IN ('warning', 'critical') OR gone_at > 0)
+		ORDER BY expires_at LIMIT $2`, micros(before), limit)
+	if err != nil {
+		return nil, fmt.Errorf("read leases: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	leases := []index.Lease{}
+	for rows.Next() {
+		l, err := scanLease(rows)
+		if err != nil {
+			return nil, fmt.Errorf("read leases: %w", err)
+		}
+		leases = append(leases, l)
+	}
+	return leases, rows.Err()
+}
+
+// Lease returns what a judgement of one run needs, whether it is active or not, and the
+// error *index.NotFoundError.
+func (s *Store) Lease(ctx context.Context, run string) (index.Lease, error) {
+	l, err := scanLease(s.reader.QueryRowContext(ctx, `SELECT `+leaseColumns+` FROM runs WHERE id = $1`, run))
+	if errors.Is(err, sql.ErrNoRows) {
+		return l, &index.NotFoundError{What: "run " + job.Quote(run)}
+	}
+	if err != nil {
+		return l, fmt.Errorf("read the lease of run %s: %w", run, err)
+	}
+	return l, nil
+}
+
+func scanLease(from scanner) (index.Lease, error) {
+	var l index.Lease
+	var state, health string
+	var heard, lease, expires, period, gone int64
+	var beatAt sql.NullInt64
+	var beat, evidence, doc []byte
+	err := from.Scan(&l.Run, &l.Attempt, &l.Job, &l.Number, &state, &health, &heard, &beatAt, &lease, &expires, &period,
+		&gone, &l.Status, &beat, &evidence, &doc)
+	if err != nil {
+		return l, err
+	}
+	l.State, l.Health = job.State(state), job.Health(health)
+	l.HeardAt, l.ExpiresAt = fromMicros(heard), fromMicros(expires)
+	l.Length, l.EveryPeriod = time.Duration(lease)*time.Microsecond, time.Duration(period)*time.Microsecond
+	if gone > 0 {
+		l.GoneAt = fromMicros(gone)
+	}
+	if len(evidence) > 0 {
+		if err := json.Unmarshal(evidence, &l.Evidence); err != nil {
+			return l, fmt.Errorf("stored evidence of run %s: %w", l.Run, err)
+		}
+	}
+	if len(beat) > 0 && beatAt.Valid {
+		l.Beat, l.BeatAt = &job.Heartbeat{}, fromMicros(beatAt.Int64)
+		if err := json.Unmarshal(beat, l.Beat); err != nil {
+			return l, fmt.Errorf("stored heartbeat of run %s: %w", l.Run, err)
+		}
+	}
+	if len(doc) > 0 {
+		var found struct {
+			Findings []job.Finding `json:"findings"`
+		}
+		if err := json.Unmarshal(doc, &found); err != nil {
+			return l, fmt.Errorf("stored run %s: %w", l.Run, err)
+		}
+		l.Findings = found.Findings
+	}
+	return l, nil
+}
+
+// NoteGone writes down connections that closed, for the server that judges.
+func (s *Store) NoteGone(ctx context.Context, gone []index.Gone) error {
+	gone = slices.Clone(gone)
+	slices.SortFunc(gone, func(a, b index.Gone) int { return strings.Compare(a.Run, b.Run) })
+	return s.write(ctx, func(t *tx) error {
+		for _, g := range gone {
+			_, err := t.ExecContext(ctx, `UPDATE runs SET gone_at = $3 WHERE id = $1 AND attempt = $2 AND leased = 1 AND heard_at <= $3`, g.Run, g.Attempt, micros(g.At))
+			if err != nil {
+				return fmt.Errorf("note that the agent of run %s is gone: %w", g.Run, err)
+			}
+		}
+		return nil
+	})
+}
+
+// StoreEvidence keeps what heartbeats told, for the server that judges next.
+func (s *Store) StoreEvidence(ctx context.Context, folded []index.Folding) error {
+	folded = slices.Clone(folded)
+	slices.SortFunc(folded, func(a, b index.Folding) int { return strings.Compare(a.Run, b.Run) })
+	return s.write(ctx, func(t *tx) error {
+		for _, f := range folded {
+			doc, err := json.Marshal(f.Evidence)
+			if err == nil {
+				_, err = t.ExecContext(ctx, `UPDATE runs SET evidence = $3 WHERE id = $1 AND attempt = $2`, f.Run, f.Attempt, string(doc))
+			}
+			if err != nil {
+				return fmt.Errorf("store the evidence of run %s: %w", f.Run, err)
+			}
+		}
+		return nil
+	})
+}
+
+// Announce stores outbox entries that are about no single run.
+func (s *Store) Announce(ctx context.Context, entries []index.OutboxEntry) error {
+	return s.AddOutbox(ctx, entries)
+}

@@ -1,0 +1,166 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// learn keeps what the judgement of health needs of an append: what an attempt begins
+// with, the job's own word, and what a good run adds to the band of its job.
+func (t *tx) learn(ctx context.Context, status string, taken *taken, f *index.Folded, now time.Time) error {
+	run := &taken.row.run
+	if taken.begins {
+		figures, err := t.figures(ctx, run.Job, "")
+		if err != nil {
+			return err
+		}
+		run.Expected, run.Diagnosis = index.Expect(figures), nil
+		if err := t.beginEvidence(ctx, run.ID, index.BeginEvidence(f.State.Limits, run.Expected, now)); err != nil {
+			return err
+		}
+		status = ""
+	}
+	if run.Status != status {
+		if _, err := t.ExecContext(ctx, `UPDATE runs SET status = $2 WHERE id = $1`, run.ID, run.Status); err != nil {
+			return fmt.Errorf("store the status of run %s: %w", run.ID, err)
+		}
+	}
+	if len(taken.events) == 0 {
+		return nil
+	}
+	if err := t.askDiagnosis(ctx, run, job.Run{}); err != nil {
+		return err
+	}
+	if last := taken.events[len(taken.events)-1]; last.Kind != "state" || last.To != string(job.Succeeded) {
+		return nil
+	}
+	if good, ok := index.FiguresOf(*run); ok {
+		return t.addFigures(ctx, run.Job, good)
+	}
+	return nil
+}
+
+func (t *tx) beginEvidence(ctx context.Context, run string, e index.Evidence) error {
+	doc, err := json.Marshal(e)
+	if err == nil {
+		_, err = t.ExecContext(ctx, `UPDATE runs SET evidence = $2, beat = NULL, status = '', gone_at = 0, diagnose = 0 WHERE id = $1`, run, string(doc))
+	}
+	if err != nil {
+		return fmt.Errorf("begin the evidence of run %s: %w", run, err)
+	}
+	return nil
+}
+
+// figures are what the last good runs of a job needed; lock is what the dialect adds.
+func (t *tx) figures(ctx context.Context, name, lock string) ([]index.Figures, error) {
+	var text []byte
+	var figures []index.Figures
+	err := t.QueryRowContext(ctx, `SELECT figures FROM job_bands WHERE job = $1`+lock, name).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &figures)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read what is usual for job %s: %w", name, err)
+	}
+	return figures, nil
+}
+
+func (t *tx) addFigures(ctx context.Context, name string, good index.Figures) error {
+	figures, err := t.figures(ctx, name, t.dialect.lock)
+	if err != nil {
+		return err
+	}
+	doc, err := json.Marshal(index.AddFigures(figures, good))
+	if err == nil {
+		_, err = t.ExecContext(ctx, `INSERT INTO job_bands (job, figures) VALUES ($1, $2) ON CONFLICT (job) DO UPDATE SET figures = $2`, name, string(doc))
+	}
+	if err != nil {
+		return fmt.Errorf("store what is usual for job %s: %w", name, err)
+	}
+	return nil
+}
+
+// Expected returns what is usual for jobs now, by name; those with too few good runs are
+// not in it. No names ask for all jobs.
+func (s *Store) Expected(ctx context.Context, names ...string) (map[string]*job.Expected, error) {
+	query, args := `SELECT job, figures FROM job_bands`, []any{}
+	if len(names) == 1 {
+		query, args = query+` WHERE job = $1`, []any{names[0]}
+	}
+	rows, err := s.reader.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read what is usual: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	out := map[string]*job.Expected{}
+	for rows.Next() {
+		var name string
+		var text []byte
+		var figures []index.Figures
+		err := rows.Scan(&name, &text)
+		if err == nil {
+			err = json.Unmarshal(text, &figures)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read what is usual for job %s: %w", name, err)
+		}
+		if band := index.Expect(figures); band != nil {
+			out[name] = band
+		}
+	}
+	return out, rows.Err()
+}
+
+// noteBeat keeps a heartbeat that came together with an append.
+func (t *tx) noteBeat(ctx context.Context, b index.Beat) error {
+	_, err := t.ExecContext(ctx, `UPDATE runs SET beat = $2, gone_at = 0 WHERE id = $1`, b.Run, encodeBeat(b.Heartbeat))
+	if err != nil {
+		return fmt.Errorf("store a heartbeat of run %s: %w", b.Run, err)
+	}
+	return nil
+}
+
+// encodeBeat is a heartbeat as JSON. It holds figures only, which can always be encoded,
+// but for a number that is none.
+func encodeBeat(hb job.Heartbeat) string {
+	text, err := json.Marshal(hb)
+	if err != nil {
+		return "{}"
+	}
+	return string(text)
+}
+
+// diagnosable reports whether a diagnosis of a run in this state helps anybody.
+func diagnosable(s job.State) bool {
+	return s == job.Failed || s == job.TimedOut || s == job.Lost
+}
+
+// askDiagnosis marks a run that has ended badly, or that has begun to stall.
+func (t *tx) askDiagnosis(ctx context.Context, run *job.Run, before job.Run) error {
+	if !diagnosable(run.State) && (!stalls(run.Findings) || stalls(before.Findings)) {
+		return nil
+	}
+	if _, err := t.ExecContext(ctx, `UPDATE runs SET diagnose = 1 WHERE id = $1`, run.ID); err != nil {
+		return fmt.Errorf("ask for a diagnosis of run %s: %w", run.ID, err)
+	}
+	return nil
+}
+
+func stalls(findings []job.Finding) bool {
+	for _, f := range findings {
+		if f.Rule == "stalled" {
+			return true
+		}
+	}
+	return false
+}

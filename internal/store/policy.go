@@ -1,0 +1,144 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// endActions is the part of a policy that matters when a run ends: by state.
+type endActions map[string]struct {
+	Notify         bool       `json:"notify"`
+	Severity       job.Health `json:"severity"`
+	Retry          int        `json:"retry"`
+	BackoffSeconds float64    `json:"backoff_seconds"`
+}
+
+// SetPolicy stores the policy of a job. Actions is what it says is to be done, as JSON by
+// the name of the rule or end.
+func (s *Store) SetPolicy(ctx context.Context, p index.StoredPolicy, actions []byte) error {
+	if err := json.Unmarshal(actions, &endActions{}); err != nil {
+		return fmt.Errorf("actions of the policy of job %s: %w", p.Job, err)
+	}
+	return s.write(ctx, func(t *tx) error {
+		_, err := t.ExecContext(ctx, `INSERT INTO job_policies (job, yaml, actions, set_at, set_by) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (job) DO UPDATE SET yaml = $2, actions = $3, set_at = $4, set_by = $5`,
+			p.Job, p.YAML, string(actions), micros(p.SetAt), index.Text(p.SetBy, 200))
+		if err != nil {
+			return fmt.Errorf("store the policy of job %s: %w", p.Job, err)
+		}
+		return nil
+	})
+}
+
+// DeletePolicy makes the default hold again for a job.
+func (s *Store) DeletePolicy(ctx context.Context, name string) error {
+	return s.write(ctx, func(t *tx) error {
+		res, err := t.ExecContext(ctx, `DELETE FROM job_policies WHERE job = $1`, name)
+		if err != nil {
+			return fmt.Errorf("remove the policy of job %s: %w", name, err)
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, &index.NotFoundError{What: "a policy of job " + job.Quote(name)})
+		}
+		return nil
+	})
+}
+
+// Policy returns the policy that was set for a job, or *index.NotFoundError.
+func (s *Store) Policy(ctx context.Context, name string) (index.StoredPolicy, error) {
+	p := index.StoredPolicy{Job: name}
+	if job.CheckName(name) != nil {
+		return p, &index.NotFoundError{What: "a policy of job " + job.Quote(name)}
+	}
+	var at int64
+	err := s.reader.QueryRowContext(ctx, `SELECT yaml, set_at, set_by FROM job_policies WHERE job = $1`, name).Scan(&p.YAML, &at, &p.SetBy)
+	if errors.Is(err, sql.ErrNoRows) {
+		return p, &index.NotFoundError{What: "a policy of job " + job.Quote(name)}
+	}
+	if err != nil {
+		return p, fmt.Errorf("read the policy of job %s: %w", name, err)
+	}
+	p.SetAt = fromMicros(at)
+	return p, nil
+}
+
+// Policies returns all policies and the version they have together. When that is the one
+// that was seen, there are none to be read again.
+func (s *Store) Policies(ctx context.Context, seen string) ([]index.StoredPolicy, string, error) {
+	var count, last, sum int64
+	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(MAX(set_at), 0), CAST(COALESCE(SUM(set_at % 1000003), 0) AS BIGINT) FROM job_policies`).Scan(&count, &last, &sum)
+	if err != nil {
+		return nil, seen, fmt.Errorf("read policies: %w", err)
+	}
+	version := fmt.Sprintf("%d.%d.%d", count, last, sum)
+	if version == seen {
+		return nil, seen, nil
+	}
+	rows, err := s.reader.QueryContext(ctx, `SELECT job, yaml, set_at, set_by FROM job_policies ORDER BY job`)
+	if err != nil {
+		return nil, seen, fmt.Errorf("read policies: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	all := []index.StoredPolicy{}
+	for rows.Next() {
+		var p index.StoredPolicy
+		var at int64
+		if err := rows.Scan(&p.Job, &p.YAML, &at, &p.SetBy); err != nil {
+			return nil, seen, fmt.Errorf("read policies: %w", err)
+		}
+		p.SetAt = fromMicros(at)
+		all = append(all, p)
+	}
+	return all, version, rows.Err()
+}
+
+// obey changes the entries of an end as the policy of the job says: who is told, how bad
+// it is, and whether another attempt follows.
+func (t *tx) obey(ctx context.Context, run *job.Run, entries []index.OutboxEntry) ([]index.OutboxEntry, error) {
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	var text []byte
+	err := t.QueryRowContext(ctx, `SELECT actions FROM job_policies WHERE job = $1`, run.Job).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return entries, nil
+	}
+	actions := endActions{}
+	if err == nil {
+		err = json.Unmarshal(text, &actions)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the policy of job %s: %w", run.Job, err)
+	}
+	return obeyed(entries, actions), nil
+}
+
+func obeyed(entries []index.OutboxEntry, actions endActions) []index.OutboxEntry {
+	var out []index.OutboxEntry
+	for _, e := range entries {
+		a, said := actions[e.What]
+		if e.Kind != index.OutboxNotify || !said {
+			out = append(out, e)
+			continue
+		}
+		if a.Severity != "" && e.Severity != "" {
+			e.Severity = a.Severity
+		}
+		if a.Notify {
+			out = append(out, e)
+		}
+		if e.Attempt <= a.Retry {
+			e.Kind, e.Severity, e.Ends, e.By = index.OutboxRetry, "", "", "the policy of the job"
+			e.After = e.At.Add(time.Duration(a.BackoffSeconds * float64(time.Second)))
+			out = append(out, e)
+		}
+	}
+	return out
+}
