@@ -91,8 +91,8 @@ func (g *group) renew(ctx context.Context, beats map[attemptKey]index.Beat) (map
 // beatLists is heartbeats as columns: run, attempt, time, lease, its end, the period
 // and the heartbeat itself.
 // They are in the order of runs, so that several servers take locks in one order.
-func beatLists(beats map[attemptKey]index.Beat) []list {
-	columns := make([]list, 7)
+func beatLists(beats map[attemptKey]index.Beat) []column {
+	columns := make([]column, 7)
 	add := func(column int, n int64) { columns[column].numbers = append(columns[column].numbers, n) }
 	for _, key := range slices.SortedFunc(maps.Keys(beats), compareKeys) {
 		b := beats[key]

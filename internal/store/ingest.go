@@ -10,6 +10,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
 )
 
 // Ingest commits a group of appends and beats in one transaction and returns when they
@@ -110,7 +111,7 @@ func (g *group) load(ctx context.Context, appends []index.Append) error {
 }
 
 func (g *group) loadRuns(ctx context.Context, ids []string) error {
-	table, args := g.tx.dialect.table(1, list{texts: ids})
+	table, args := g.tx.dialect.table(1, column{texts: ids})
 	rows, err := g.tx.QueryContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id IN (SELECT c0 FROM `+table+`) ORDER BY id`+g.tx.dialect.lock, args...)
 	if err != nil {
 		return fmt.Errorf("read %d runs: %w", len(ids), err)
@@ -131,7 +132,7 @@ func (g *group) loadAttempts(ctx context.Context, keys []attemptKey) error {
 	for i, k := range keys {
 		runs[i], attempts[i] = k.run, int64(k.attempt)
 	}
-	table, args := g.tx.dialect.table(1, list{texts: runs}, list{numbers: attempts})
+	table, args := g.tx.dialect.table(1, column{texts: runs}, column{numbers: attempts})
 	rows, err := g.tx.QueryContext(ctx, `SELECT `+attemptColumns+` FROM attempts
 		WHERE (run_id, attempt) IN (SELECT c0, c1 FROM `+table+`) ORDER BY run_id, attempt`+g.tx.dialect.lock, args...)
 	if err != nil {
@@ -181,7 +182,7 @@ func (g *group) append(ctx context.Context, a index.Append) (index.Appended, err
 	if len(attempt.tail) > 0 {
 		data = slices.Concat(attempt.tail, a.Data)
 	}
-	folded, err := index.Fold(attempt.State, data)
+	folded, blocks, err := foldParts(attempt.State, data)
 	if err != nil {
 		return index.Appended{Size: size, Err: err}, nil
 	}
@@ -197,7 +198,8 @@ func (g *group) append(ctx context.Context, a index.Append) (index.Appended, err
 			return index.Appended{}, err
 		}
 	}
-	if err := g.store(ctx, key, attempt, &folded, data); err != nil {
+	attempt.tail, attempt.at = slices.Clone(data[len(data)-folded.Tail:]), a.At
+	if err := g.store(ctx, key, attempt, &folded, blocks); err != nil {
 		return index.Appended{}, err
 	}
 	out.Size = attempt.durable()
@@ -243,28 +245,67 @@ func (g *group) take(ctx context.Context, a index.Append, attempt *attemptRow, f
 	return taken.row.run, taken.events, nil
 }
 
-// store writes what an append brought: its block, and the attempt's new state.
-func (g *group) store(ctx context.Context, key attemptKey, attempt *attemptRow, f *index.Folded, data []byte) error {
-	before := attempt.Size
+// store writes what an append brought: its blocks, and the attempt's new state.
+func (g *group) store(ctx context.Context, key attemptKey, attempt *attemptRow, f *index.Folded, blocks []storedBlock) error {
 	attempt.State = f.State
-	attempt.tail = slices.Clone(data[len(data)-f.Tail:])
 	g.dirtyAttempts[key] = true
-	if f.Head.Size == 0 {
-		return nil
-	}
-	if !attempt.stored { // blocks refer to it
+	if len(blocks) > 0 && !attempt.stored { // blocks refer to it
 		if err := g.tx.saveAttempt(ctx, key, attempt); err != nil {
 			return err
 		}
 	}
-	samples, err := encodeSamples(f.Samples)
-	if err != nil {
-		return err
+	for _, b := range blocks {
+		if err := g.tx.insertBlock(ctx, key, attempt, b); err != nil {
+			return err
+		}
 	}
-	from := f.Head.Start - before
-	return g.tx.insertBlock(ctx, key, attempt, storedBlock{
-		head: f.Head, samples: samples, data: data[from : from+f.Head.Size],
-	})
+	return nil
+}
+
+// foldParts folds data in parts of about frameBytes, each of which becomes a block, so that
+// no block is larger than what a reader of a few lines should have to read. What it
+// returns as folded is the whole.
+func foldParts(s index.State, data []byte) (whole index.Folded, blocks []storedBlock, err error) {
+	whole.State = s
+	for rest := data; ; {
+		part := rest[:min(len(rest), frameBytes)]
+		f, err := index.Fold(whole.State, part)
+		if err == nil && f.Head.Size == 0 && len(part) < len(rest) {
+			part = rest[:min(len(rest), frameBytes+journal.MaxRecord)] // a record longer than the part
+			f, err = index.Fold(whole.State, part)
+		}
+		if err != nil {
+			return index.Folded{}, nil, err
+		}
+		if f.Head.Size > 0 {
+			samples, err := encodeSamples(f.Samples)
+			if err != nil {
+				return index.Folded{}, nil, err
+			}
+			from := f.Head.Start - whole.State.Size
+			blocks = append(blocks, storedBlock{head: f.Head, samples: samples, data: part[from : from+f.Head.Size]})
+		}
+		joinFolded(&whole, &f)
+		taken := len(part) - f.Tail
+		if rest = rest[taken:]; len(rest) == f.Tail || taken == 0 {
+			whole.Tail = len(rest)
+			return whole, blocks, nil
+		}
+	}
+}
+
+// joinFolded adds what a further part of an append holds.
+func joinFolded(whole, f *index.Folded) {
+	whole.State = f.State
+	whole.Samples = append(whole.Samples, f.Samples...)
+	whole.Facts = append(whole.Facts, f.Facts...)
+	switch {
+	case f.Head.Size == 0:
+	case whole.Head.Size == 0:
+		whole.Head = f.Head
+	default:
+		whole.Head = index.JoinHeads(whole.Head, f.Head)
+	}
 }
 
 // save writes the rows that changed.

@@ -74,28 +74,33 @@ func (t *tx) insertBlock(ctx context.Context, key attemptKey, row *attemptRow, b
 }
 
 func (t *tx) putBlock(ctx context.Context, key attemptKey, b storedBlock) error {
-	head, err := json.Marshal(b.head)
-	if err != nil {
-		return fmt.Errorf("encode block %d of run %s: %w", b.head.Start, key.run, err)
-	}
-	var samples any
-	if len(b.samples) > 0 {
-		text, err := json.Marshal(b.samples)
-		if err != nil {
-			return fmt.Errorf("encode samples of run %s: %w", key.run, err)
-		}
-		samples = string(text)
-	}
 	at, err := t.placeBlock(key, b)
 	if err != nil {
 		return err
 	}
+	return t.putRow(ctx, key, b.head, b.samples, at)
+}
+
+// putRow stores the row of a block whose bytes are in their place.
+func (t *tx) putRow(ctx context.Context, key attemptKey, h index.BlockHead, samples []json.RawMessage, at place) error {
+	head, err := json.Marshal(h)
+	if err != nil {
+		return fmt.Errorf("encode block %d of run %s: %w", h.Start, key.run, err)
+	}
+	var text any
+	if len(samples) > 0 {
+		encoded, err := json.Marshal(samples)
+		if err != nil {
+			return fmt.Errorf("encode samples of run %s: %w", key.run, err)
+		}
+		text = string(encoded)
+	}
 	_, err = t.ExecContext(ctx, `INSERT INTO blocks (run_id, attempt, start, size, first_line, lines, head, samples, data, codec, stored, segment, object, place)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
-		key.run, key.attempt, b.head.Start, b.head.Size, b.head.FirstLine, b.head.Lines, string(head), samples,
+		key.run, key.attempt, h.Start, h.Size, h.FirstLine, h.Lines, string(head), text,
 		at.data, at.codec, at.stored, at.segment, at.object, at.place)
 	if err != nil {
-		return fmt.Errorf("store block %d of run %s attempt %d: %w", b.head.Start, key.run, key.attempt, err)
+		return fmt.Errorf("store block %d of run %s attempt %d: %w", h.Start, key.run, key.attempt, err)
 	}
 	return nil
 }

@@ -18,15 +18,19 @@ const inlineBytes = 4 << 10
 // codec says how the bytes of a block are kept.
 type codec int
 
-const plain codec = 0
+const (
+	plain      codec = 0
+	compressed codec = 1 // zstd
+	dropped    codec = 2 // only head and samples are left
+)
 
-// place says where the bytes of a block are: in the row, or in a segment.
+// place says where the bytes of a block are: in the row, in a segment, or in an object.
 type place struct {
 	codec   codec
 	stored  sql.NullInt64 // how many bytes are kept, when not in data
 	segment sql.NullInt64
 	object  sql.NullInt64
-	place   sql.NullInt64 // offset in the segment
+	place   sql.NullInt64 // offset in the segment or object
 	data    []byte
 }
 
@@ -68,7 +72,7 @@ func inSegment(at segment.Place, n int64) place {
 
 func number(n int64) sql.NullInt64 { return sql.NullInt64{Int64: n, Valid: true} }
 
-// bytes reads the bytes of a block.
+// bytes reads the bytes of a block that is not packed.
 func (p *place) bytes(segments segmentReader) ([]byte, error) {
 	if !p.segment.Valid {
 		return p.data, nil
@@ -76,40 +80,90 @@ func (p *place) bytes(segments segmentReader) ([]byte, error) {
 	return segments.Read(segment.Place{Segment: p.segment.Int64, Offset: p.place.Int64}, p.stored.Int64)
 }
 
+// located is a block found in a journal.
+type located struct {
+	start, size int64
+	place
+}
+
 // BlockData returns the bytes from start to the end of the block that holds start. They
-// may be more than the head said that was read before: cut them at head.Size.
+// may be more than the head said that was read before: cut them at head.Size. Nobody may
+// change them.
 func (s *Store) BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error) {
 	const tries = 4
 	for try := 1; ; try++ {
-		from, p, err := s.placeOf(ctx, run, attempt, start)
+		b, err := s.locate(ctx, run, attempt, start)
 		if err != nil {
 			return nil, err
 		}
-		data, err := p.bytes(s.segments)
+		if b.codec == dropped || start-b.start >= b.size {
+			return nil, noByte(run, attempt, start)
+		}
+		data, err := s.plainBytes(ctx, attemptKey{run, attempt}, &b)
 		if errors.Is(err, fs.ErrNotExist) && try < tries {
 			continue // it moved between the look at the row and the file
 		}
 		if err != nil {
 			return nil, fmt.Errorf("block %d of run %s attempt %d: %w", start, run, attempt, err)
 		}
-		if start-from >= int64(len(data)) {
-			return nil, noByte(run, attempt, start)
+		if int64(len(data)) != b.size {
+			return nil, fmt.Errorf("block %d of run %s attempt %d has %d bytes, not %d", start, run, attempt, len(data), b.size)
 		}
-		return data[start-from:], nil
+		return data[start-b.start:], nil
 	}
 }
 
-// placeOf finds the block that holds a byte of a journal.
-func (s *Store) placeOf(ctx context.Context, run string, attempt int, at int64) (start int64, p place, err error) {
-	err = s.reader.QueryRowContext(ctx, `SELECT start, `+placeColumns+` FROM blocks
-		WHERE run_id = $1 AND attempt = $2 AND start <= $3 ORDER BY start DESC LIMIT 1`, run, attempt, at).Scan(append([]any{&start}, p.dest()...)...)
+// locate finds the block that holds a byte of a journal, or the last before it.
+func (s *Store) locate(ctx context.Context, run string, attempt int, at int64) (b located, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT start, size, `+placeColumns+` FROM blocks
+		WHERE run_id = $1 AND attempt = $2 AND start <= $3 ORDER BY start DESC LIMIT 1`,
+		run, attempt, at).Scan(append([]any{&b.start, &b.size}, b.dest()...)...)
 	if errors.Is(err, sql.ErrNoRows) {
-		return 0, p, noByte(run, attempt, at)
+		return b, noByte(run, attempt, at)
 	}
 	if err != nil {
-		return 0, p, fmt.Errorf("block %d of run %s attempt %d: %w", at, run, attempt, err)
+		return b, fmt.Errorf("block %d of run %s attempt %d: %w", at, run, attempt, err)
 	}
-	return start, p, nil
+	return b, nil
+}
+
+// plainBytes reads a block, wherever and however it is kept.
+func (s *Store) plainBytes(ctx context.Context, key attemptKey, b *located) ([]byte, error) {
+	if b.codec == plain {
+		return b.bytes(s.segments)
+	}
+	name := frameKey{key, b.start}
+	if data := s.cache.get(name); int64(len(data)) == b.size && b.size > 0 {
+		return data, nil
+	}
+	data := b.data
+	if b.object.Valid {
+		var err error
+		if data, err = s.objectBytes(ctx, &b.place); err != nil {
+			return nil, err
+		}
+	}
+	out, err := unpack(data, b.size)
+	if err == nil {
+		s.cache.put(name, out)
+	}
+	return out, err
+}
+
+// objectBytes reads from the archive. An object without a row is fs.ErrNotExist too.
+func (s *Store) objectBytes(ctx context.Context, p *place) ([]byte, error) {
+	if s.archive == nil {
+		return nil, errors.New("its bytes are in the archive: say where that is with --archive")
+	}
+	var name string
+	err := s.reader.QueryRowContext(ctx, `SELECT name FROM objects WHERE id = $1`, p.object.Int64).Scan(&name)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("object %d: %w", p.object.Int64, fs.ErrNotExist)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for object %d: %w", p.object.Int64, err)
+	}
+	return s.archive.ReadRange(ctx, name, p.place.Int64, p.stored.Int64)
 }
 
 func noByte(run string, attempt int, at int64) error {

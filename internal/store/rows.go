@@ -185,7 +185,8 @@ func (t *tx) lockRun(ctx context.Context, id string) (runRow, error) {
 type attemptRow struct {
 	attemptDoc
 	tail   []byte
-	stored bool // the row exists
+	stored bool      // the row exists
+	at     time.Time // when the last append arrived, in this group
 }
 
 // attemptDoc is what an attempt keeps as JSON.
@@ -231,11 +232,19 @@ func (t *tx) saveAttempt(ctx context.Context, key attemptKey, row *attemptRow) e
 	if err != nil {
 		return fmt.Errorf("encode attempt %d of run %s: %w", key.attempt, key.run, err)
 	}
-	statement := `UPDATE attempts SET size = $3, doc = $4, tail = $5 WHERE run_id = $1 AND attempt = $2`
-	if !row.stored {
-		statement = `INSERT INTO attempts (run_id, attempt, size, doc, tail) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`
+	// What has ended, or grown large, is to be packed soon.
+	due := sql.NullInt64{}
+	if row.Ended {
+		due = number(micros(row.at.Add(packSoon)))
 	}
-	res, err := t.ExecContext(ctx, statement, key.run, key.attempt, row.durable(), string(doc), row.tail)
+	statement := `UPDATE attempts SET size = $3, doc = $4, tail = $5,
+		pack_at = COALESCE(pack_at, CAST($6 AS BIGINT), CASE WHEN $3 - packed > CAST($7 AS BIGINT) THEN CAST($8 AS BIGINT) END) WHERE run_id = $1 AND attempt = $2`
+	args := []any{key.run, key.attempt, row.durable(), string(doc), row.tail, due, packLive, micros(row.at.Add(packSoon))}
+	if !row.stored {
+		statement = `INSERT INTO attempts (run_id, attempt, size, doc, tail, pack_at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`
+		args = args[:6]
+	}
+	res, err := t.ExecContext(ctx, statement, args...)
 	if err := wrote(res, err); err != nil {
 		return fmt.Errorf("store attempt %d of run %s: %w", key.attempt, key.run, err)
 	}

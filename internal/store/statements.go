@@ -120,8 +120,8 @@ func (t *tx) QueryRowContext(ctx context.Context, query string, args ...any) *sq
 	return t.Tx.QueryRowContext(ctx, query, args...)
 }
 
-// list is one column of a table made of parameters.
-type list struct {
+// column is one column of a table made of parameters.
+type column struct {
 	texts   []string
 	numbers []int64 // when texts is nil
 }
@@ -129,7 +129,7 @@ type list struct {
 // table writes lists of one length as a table v with columns c0, c1, …, so that one
 // statement handles many rows, whose text is the same for any number of them. Its
 // parameters are the last of the statement and begin with the given number.
-func (d dialect) table(first int, columns ...list) (from string, args []any) {
+func (d dialect) table(first int, columns ...column) (from string, args []any) {
 	if d.postgres {
 		var lists, names []string
 		for i, c := range columns {
@@ -151,7 +151,7 @@ func (d dialect) table(first int, columns ...list) (from string, args []any) {
 }
 
 // jsonRows is the lists as a JSON array of rows.
-func jsonRows(columns []list) string {
+func jsonRows(columns []column) string {
 	n := max(len(columns[0].texts), len(columns[0].numbers))
 	out := []byte{'['}
 	for i := range n {

@@ -24,6 +24,8 @@ type Options struct {
 	// Relaxed answers before the disk has what was written: it survives the end of the
 	// process, however that ends, and not a power cut.
 	Relaxed bool
+	// Archive is where packed journals go; nil keeps them in the database.
+	Archive Archive
 }
 
 // Store is an open database. Its methods may be called from any goroutine.
@@ -34,6 +36,8 @@ type Store struct {
 	dialect        dialect
 	prepared       *statements  // of writer; nil for PostgreSQL
 	segments       *segment.Log // where blocks are; nil for PostgreSQL
+	archive        Archive      // may be nil
+	cache          *frameCache
 	release        func() error // gives the data directory free
 	leader         leader       // of PostgreSQL: see Lead
 }
@@ -48,6 +52,9 @@ type dialect struct {
 	again func(error) bool
 }
 
+// frameMemory bounds the cache of packed blocks.
+const frameMemory = 32 << 20
+
 // errAgain makes write begin the transaction again: another server created the same row.
 var errAgain = errors.New("another server wrote the same row first")
 
@@ -58,12 +65,19 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	switch {
 	case o.Dir != "" && o.URL != "":
 		return nil, errors.New("a data directory and a database URL were both given: choose one")
-	case o.URL != "":
-		return openPostgres(ctx, o)
-	case o.Dir != "":
-		return openSQLite(ctx, o)
+	case o.URL == "" && o.Dir == "":
+		return nil, errors.New("neither a data directory nor a database URL was given")
 	}
-	return nil, errors.New("neither a data directory nor a database URL was given")
+	open := openSQLite
+	if o.URL != "" {
+		open = openPostgres
+	}
+	s, err := open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	s.archive, s.cache = o.Archive, newFrameCache(frameMemory)
+	return s, nil
 }
 
 // Close ends all use of the database.

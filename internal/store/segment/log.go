@@ -129,12 +129,13 @@ func (l *Log) ready() error {
 	if err := l.finish(); err != nil {
 		return err
 	}
+	l.setActive(l.id + 1) // before the file is there for anybody to see
 	f, err := os.OpenFile(l.Path(l.id+1), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
 	if err != nil {
+		l.setActive(0)
 		return fmt.Errorf("begin segment %d: %w", l.id+1, err)
 	}
 	l.id++
-	l.setActive(l.id)
 	l.file, l.end = f, 0
 	if !l.noDirect {
 		l.direct = openDirect(l.Path(l.id))

@@ -1,0 +1,85 @@
+package store
+
+import (
+	"container/list"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// maxFrame bounds a frame after decompression: a block that arrived is never larger.
+const maxFrame = 64 << 20
+
+// frameKey names a packed block. Its bytes never change.
+type frameKey struct {
+	key   attemptKey
+	start int64
+}
+
+// frameCache keeps the plain bytes of the packed blocks that were read last, so that
+// paging through a log decompresses, and fetches, each once.
+type frameCache struct {
+	limit int64
+
+	mu    sync.Mutex
+	used  int64
+	order *list.List // of *cachedFrame, the last used first
+	byKey map[frameKey]*list.Element
+}
+
+type cachedFrame struct {
+	key  frameKey
+	data []byte
+}
+
+func newFrameCache(limit int64) *frameCache {
+	return &frameCache{limit: limit, order: list.New(), byKey: map[frameKey]*list.Element{}}
+}
+
+func (c *frameCache) get(key frameKey) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.byKey[key]
+	if e == nil {
+		return nil
+	}
+	c.order.MoveToFront(e)
+	return e.Value.(*cachedFrame).data
+}
+
+func (c *frameCache) put(key frameKey, data []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byKey[key] != nil || int64(len(data)) > c.limit/4 {
+		return
+	}
+	c.byKey[key] = c.order.PushFront(&cachedFrame{key, data})
+	c.used += int64(len(data))
+	for c.used > c.limit {
+		last := c.order.Remove(c.order.Back()).(*cachedFrame)
+		delete(c.byKey, last.key)
+		c.used -= int64(len(last.data))
+	}
+}
+
+// unpack decompresses a frame whose plain size is known.
+func unpack(data []byte, size int64) ([]byte, error) {
+	if size < 0 || size > maxFrame {
+		return nil, fmt.Errorf("a packed block claims %d bytes", size)
+	}
+	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxFrame))
+	if err != nil {
+		return nil, fmt.Errorf("make a decompressor: %w", err)
+	}
+	defer z.Close()
+	plain, err := z.DecodeAll(data, make([]byte, 0, size))
+	if err != nil {
+		return nil, fmt.Errorf("decompress a packed block: %w", err)
+	}
+	if int64(len(plain)) != size {
+		return nil, errors.New("a packed block has another size than its head says")
+	}
+	return plain, nil
+}

@@ -1,0 +1,323 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/klauspost/compress/zstd"
+
+	"stint.dev/stint/internal/index"
+)
+
+// Archive is where packed journals go. internal/archive implements it.
+type Archive interface {
+	// Put stores an object of size bytes durably, whole or not at all.
+	Put(ctx context.Context, key string, r io.Reader, size int64) error
+	// ReadRange returns n bytes from an offset on; a missing object is fs.ErrNotExist.
+	ReadRange(ctx context.Context, key string, off, n int64) ([]byte, error)
+	// Delete removes an object; one that is not there is no error.
+	Delete(ctx context.Context, key string) error
+}
+
+// Packing makes few large compressed blocks of the many that arrived. One step packs up
+// to objectBytes of one attempt's journal, in frames of about frameBytes; both bound the
+// memory it takes. A journal that is still being written is packed once packLive bytes
+// have come together, and in any case its end stays as it is.
+const (
+	frameBytes  = 1 << 20
+	objectBytes = 16 << 20
+	packLive    = 64 << 20
+	// rowBytes is the size up to which packed bytes stay in rows: a million short runs
+	// are better a million rows than as many objects.
+	rowBytes = 32 << 10
+	// claimTime is how long one server may take for a step before another may try.
+	claimTime = 5 * time.Minute
+	// packSoon is how long an attempt rests before it is packed, so that the work does
+	// not stand beside the end of the job.
+	packSoon = 30 * time.Second
+)
+
+// errMoved says that the blocks changed while they were being packed: try again later.
+var errMoved = errors.New("the blocks changed meanwhile")
+
+// packing is one step on its way.
+type packing struct {
+	key    attemptKey
+	claim  string
+	from   int64 // journal offset where it begins
+	blocks []packBlock
+}
+
+// packBlock is a block as it is now.
+type packBlock struct {
+	head    index.BlockHead
+	samples []json.RawMessage
+	at      place
+}
+
+func (p *packing) to() int64 {
+	last := p.blocks[len(p.blocks)-1].head
+	return last.Start + last.Size
+}
+
+// packOne packs a part of one attempt that is due, and reports whether there was one.
+func (s *Store) packOne(ctx context.Context, now time.Time) (bool, error) {
+	p, err := s.claimPack(ctx, now)
+	if err != nil || p == nil {
+		return false, err
+	}
+	if err := s.pack(ctx, p, now); err != nil && !errors.Is(err, errMoved) {
+		return false, fmt.Errorf("pack the journal of run %s attempt %d from byte %d: %w", p.key.run, p.key.attempt, p.from, err)
+	}
+	return true, nil
+}
+
+// claimPack takes an attempt that is due, so that no other server packs it now.
+func (s *Store) claimPack(ctx context.Context, now time.Time) (*packing, error) {
+	p := packing{claim: uuid.NewString()}
+	err := s.reader.QueryRowContext(ctx, `SELECT run_id, attempt, pack_at FROM attempts
+		WHERE pack_at <= $1 ORDER BY pack_at LIMIT 1`, micros(now)).Scan(&p.key.run, &p.key.attempt, new(int64))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for a journal to pack: %w", err)
+	}
+	err = s.write(ctx, func(t *tx) error {
+		return t.QueryRowContext(ctx, `UPDATE attempts SET claim = $3, pack_at = $4
+			WHERE run_id = $1 AND attempt = $2 AND pack_at <= $5 RETURNING packed`,
+			p.key.run, p.key.attempt, p.claim, micros(now.Add(claimTime)), micros(now)).Scan(&p.from)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil // another server was faster
+	}
+	if err != nil {
+		return nil, fmt.Errorf("claim a journal to pack: %w", err)
+	}
+	return &p, nil
+}
+
+// pack packs what has been claimed.
+func (s *Store) pack(ctx context.Context, p *packing, now time.Time) error {
+	if err := s.packBlocks(ctx, p); err != nil {
+		return err
+	}
+	if len(p.blocks) == 0 {
+		return s.packed(ctx, p, nil, 0, now)
+	}
+	frames, size, err := s.frames(ctx, p)
+	if err != nil {
+		return err
+	}
+	if s.archive == nil || size <= rowBytes {
+		return s.packed(ctx, p, frames, 0, now)
+	}
+	object, err := s.putObject(ctx, p, frames, size, now)
+	if err != nil {
+		return err
+	}
+	return s.packed(ctx, p, frames, object, now)
+}
+
+// packBlocks reads which blocks the step is about: those from its start on that lie
+// together, up to objectBytes.
+func (s *Store) packBlocks(ctx context.Context, p *packing) error {
+	rows, err := s.reader.QueryContext(ctx, `SELECT head, samples, codec, stored, segment, object, place FROM blocks
+		WHERE run_id = $1 AND attempt = $2 AND start >= $3 AND codec = 0 ORDER BY start LIMIT 5000`, p.key.run, p.key.attempt, p.from)
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	var size int64
+	for rows.Next() && size < objectBytes {
+		var b packBlock
+		var head, samples []byte
+		if err := rows.Scan(&head, &samples, &b.at.codec, &b.at.stored, &b.at.segment, &b.at.object, &b.at.place); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(head, &b.head); err != nil {
+			return err
+		}
+		if len(samples) > 0 {
+			if err := json.Unmarshal(samples, &b.samples); err != nil {
+				return err
+			}
+		}
+		if len(p.blocks) > 0 && p.to() != b.head.Start {
+			break // the middle was dropped here
+		}
+		p.blocks = append(p.blocks, b)
+		size += b.head.Size
+	}
+	return rows.Err()
+}
+
+// frame is one packed block.
+type frame struct {
+	head    index.BlockHead
+	samples []json.RawMessage
+	data    []byte // compressed
+}
+
+// frames compresses the blocks, neighbours together.
+func (s *Store) frames(ctx context.Context, p *packing) (frames []frame, size int64, err error) {
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1),
+		zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<20))
+	if err != nil {
+		return nil, 0, fmt.Errorf("make a compressor: %w", err)
+	}
+	defer func() { err = errors.Join(err, z.Close()) }()
+	for rest := p.blocks; len(rest) > 0; {
+		n, bytes := 0, int64(0)
+		for n < len(rest) && (n == 0 || bytes+rest[n].head.Size <= frameBytes) {
+			bytes += rest[n].head.Size
+			n++
+		}
+		joined, err := s.joined(ctx, p.key, rest[:n])
+		if err != nil {
+			return nil, 0, err
+		}
+		f := frame{head: joined.head, samples: joined.samples, data: z.EncodeAll(joined.data, nil)}
+		frames, size, rest = append(frames, f), size+int64(len(f.data)), rest[n:]
+	}
+	return frames, size, nil
+}
+
+// joined reads neighbours as one block.
+func (s *Store) joined(ctx context.Context, key attemptKey, blocks []packBlock) (storedBlock, error) {
+	parts := make([]storedBlock, len(blocks))
+	for i, b := range blocks {
+		data, err := s.BlockData(ctx, key.run, key.attempt, b.head.Start)
+		if err != nil {
+			return storedBlock{}, err
+		}
+		if int64(len(data)) != b.head.Size {
+			return storedBlock{}, errMoved
+		}
+		parts[i] = storedBlock{head: b.head, samples: b.samples, data: data}
+	}
+	return joinBlocks(parts), nil
+}
+
+// putObject stores frames as one object of the archive.
+func (s *Store) putObject(ctx context.Context, p *packing, frames []frame, size int64, now time.Time) (object int64, err error) {
+	name := fmt.Sprintf("%s/%d/%016d-%s", p.key.run, p.key.attempt, p.from, p.claim[:8])
+	err = s.write(ctx, func(t *tx) error {
+		return t.QueryRowContext(ctx, `INSERT INTO objects (name, state, size, changed_at) VALUES ($1, 'writing', $2, $3) RETURNING id`,
+			name, size, micros(now)).Scan(&object)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("note object %s: %w", name, err)
+	}
+	readers := make([]io.Reader, len(frames))
+	for i, f := range frames {
+		readers[i] = bytes.NewReader(f.data)
+	}
+	if err := s.archive.Put(ctx, name, io.MultiReader(readers...), size); err != nil {
+		return 0, err
+	}
+	return object, nil
+}
+
+// packed replaces the blocks by their frames, if nothing has changed since they were read
+// and the claim still holds.
+func (s *Store) packed(ctx context.Context, p *packing, frames []frame, object int64, now time.Time) error {
+	return s.write(ctx, func(t *tx) error {
+		row, err := t.claimed(ctx, p)
+		if err != nil {
+			return err
+		}
+		done := p.from
+		if len(frames) > 0 {
+			done = p.to()
+			if err := t.swap(ctx, p, frames, object); err != nil {
+				return err
+			}
+		}
+		row.Tiers = tiers{} // what they counted may be packed now
+		doc, err := json.Marshal(row.attemptDoc)
+		if err != nil {
+			return fmt.Errorf("encode attempt %d of run %s: %w", p.key.attempt, p.key.run, err)
+		}
+		_, err = t.ExecContext(ctx, `UPDATE attempts SET packed = $3, pack_at = $4, claim = NULL, doc = $5 WHERE run_id = $1 AND attempt = $2`,
+			p.key.run, p.key.attempt, done, packNext(row, done, len(frames) > 0, now), string(doc))
+		if err != nil {
+			return fmt.Errorf("store how far it is packed: %w", err)
+		}
+		return nil
+	})
+}
+
+// packNext says when packing goes on: at once while there is more. The end of a journal
+// that still grows is left for later.
+func packNext(row *attemptRow, done int64, did bool, now time.Time) sql.NullInt64 {
+	left := row.Size - done
+	if left == 0 || !did || !row.Ended && left < packLive/8 {
+		return sql.NullInt64{}
+	}
+	return number(micros(now))
+}
+
+// claimed locks the attempt and checks that the claim still holds.
+func (t *tx) claimed(ctx context.Context, p *packing) (*attemptRow, error) {
+	var holder sql.NullString
+	err := t.QueryRowContext(ctx, `SELECT claim FROM attempts WHERE run_id = $1 AND attempt = $2`+t.dialect.lock,
+		p.key.run, p.key.attempt).Scan(&holder)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && holder.String != p.claim {
+		return nil, errMoved // deleted, or another server goes on with it
+	}
+	if err != nil {
+		return nil, fmt.Errorf("check the claim: %w", err)
+	}
+	_, row, err := scanAttempt(t.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, p.key.run, p.key.attempt))
+	return row, err
+}
+
+// swap deletes the blocks and inserts their frames.
+func (t *tx) swap(ctx context.Context, p *packing, frames []frame, object int64) error {
+	var count, size int64
+	err := t.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(size), 0) FROM blocks
+		WHERE run_id = $1 AND attempt = $2 AND start >= $3 AND start < $4 AND codec = 0`,
+		p.key.run, p.key.attempt, p.blocks[0].head.Start, p.to()).Scan(&count, &size)
+	if err != nil {
+		return fmt.Errorf("look at the blocks again: %w", err)
+	}
+	if count != int64(len(p.blocks)) || size != p.to()-p.blocks[0].head.Start {
+		return errMoved
+	}
+	_, err = t.ExecContext(ctx, `DELETE FROM blocks WHERE run_id = $1 AND attempt = $2 AND start >= $3 AND start < $4 AND codec = 0`,
+		p.key.run, p.key.attempt, p.blocks[0].head.Start, p.to())
+	if err != nil {
+		return fmt.Errorf("take the blocks away: %w", err)
+	}
+	var offset int64
+	for _, f := range frames {
+		at := place{codec: compressed, data: f.data, stored: number(int64(len(f.data)))}
+		if object != 0 {
+			at.data, at.object, at.place = []byte{}, number(object), number(offset)
+			offset += int64(len(f.data))
+		}
+		if err := t.putRow(ctx, p.key, f.head, f.samples, at); err != nil {
+			return err
+		}
+	}
+	if object == 0 {
+		return nil
+	}
+	var name string
+	err = t.QueryRowContext(ctx, `UPDATE objects SET state = 'live' WHERE id = $1 AND state = 'writing' RETURNING name`, object).Scan(&name)
+	if errors.Is(err, sql.ErrNoRows) {
+		return errMoved // it took so long that it was given up
+	}
+	if err != nil {
+		return fmt.Errorf("note that object %d is in use: %w", object, err)
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+)
+
+const (
+	// tidyEvery is how often the store looks for what there is to tidy.
+	tidyEvery = 10 * time.Second
+	// segmentRest is how long a segment that grows no more is left to empty by itself.
+	segmentRest = time.Hour
+	// objectRest is how long an object may be on its way into the archive.
+	objectRest = time.Hour
+	tidyBatch  = 100
+)
+
+// Maintain keeps the store tidy until ctx ends: it packs journals, frees segments, and
+// deletes what nobody refers to. What goes wrong is told, and tried again later. Several
+// servers may do so on one database.
+func (s *Store) Maintain(ctx context.Context, tell func(error)) {
+	tick := time.NewTicker(tidyEvery)
+	defer tick.Stop()
+	for {
+		if err := s.Tidy(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			tell(err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Tidy does all that is due now. Between two steps it rests as long as the last one took,
+// so that it takes half of one core at most.
+func (s *Store) Tidy(ctx context.Context, now time.Time) error {
+	var failed error
+	for {
+		began := time.Now()
+		more, err := s.packOne(ctx, now)
+		if err != nil {
+			failed = errors.Join(failed, err)
+		}
+		if !more || err != nil {
+			break
+		}
+		if err := rest(ctx, min(time.Since(began), time.Second)); err != nil {
+			return err
+		}
+	}
+	return errors.Join(failed, s.sweepObjects(ctx, now), s.sweepSegments(ctx, now))
+}
+
+func rest(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// sweepObjects deletes objects that nobody refers to: those given up, and those that were
+// on their way when a server died.
+func (s *Store) sweepObjects(ctx context.Context, now time.Time) error {
+	if s.archive == nil {
+		return nil
+	}
+	type object struct {
+		id   int64
+		name string
+	}
+	rows, err := s.reader.QueryContext(ctx, `SELECT id, name FROM objects
+		WHERE state = 'dead' OR state = 'writing' AND changed_at < $1 LIMIT $2`, micros(now.Add(-objectRest)), tidyBatch)
+	if err != nil {
+		return fmt.Errorf("look for objects to delete: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	var all []object
+	for rows.Next() {
+		var o object
+		if err := rows.Scan(&o.id, &o.name); err != nil {
+			return fmt.Errorf("look for objects to delete: %w", err)
+		}
+		all = append(all, o)
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("look for objects to delete: %w", err)
+	}
+	for _, o := range all {
+		if err := s.archive.Delete(ctx, o.name); err != nil {
+			return err
+		}
+		err := s.write(ctx, func(t *tx) error {
+			_, err := t.ExecContext(ctx, `DELETE FROM objects WHERE id = $1 AND state <> 'live'`, o.id)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("forget object %s: %w", o.name, err)
+		}
+	}
+	return nil
+}
+
+// sweepSegments removes segments that nothing refers to, and has the journals packed that
+// keep an old one.
+func (s *Store) sweepSegments(ctx context.Context, now time.Time) error {
+	if s.segments == nil {
+		return nil
+	}
+	all, err := s.segments.List()
+	if err != nil {
+		return err
+	}
+	for _, one := range all {
+		// Once a segment is not the one that grows, every transaction that added to it has
+		// ended: the next one was begun by a later transaction.
+		if one.ID == s.segments.Active() {
+			continue
+		}
+		var used int64
+		err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM blocks WHERE segment = $1 LIMIT 1) AS one`, one.ID).Scan(&used)
+		if err != nil {
+			return fmt.Errorf("look whether segment %d is in use: %w", one.ID, err)
+		}
+		if used == 0 {
+			if err := s.segments.Remove(one.ID); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := s.empty(ctx, one.ID, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// empty has the journals packed that keep a segment which is old enough.
+func (s *Store) empty(ctx context.Context, id int64, now time.Time) error {
+	info, err := os.Stat(s.segments.Path(id))
+	if err != nil || now.Sub(info.ModTime()) < segmentRest {
+		return nil //nolint:nilerr // removed meanwhile, which is as good
+	}
+	err = s.write(ctx, func(t *tx) error {
+		_, err := t.ExecContext(ctx, `UPDATE attempts SET pack_at = $2 WHERE pack_at IS NULL AND (run_id, attempt) IN
+			(SELECT DISTINCT run_id, attempt FROM blocks WHERE segment = $1 LIMIT $3)`, id, micros(now), tidyBatch)
+		return err
+	})
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("have the journals in segment %d packed: %w", id, err)
+	}
+	return nil
+}
