@@ -129,19 +129,19 @@ func TestMemoryPointsAreBounded(t *testing.T) {
 }
 
 func TestExpect(t *testing.T) {
-	var last []Figures
+	var last []GoodRun
 	for i := range 30 {
 		if got := Expect(last); (got != nil) != (len(last) >= FewestGood) {
 			t.Fatalf("%d good runs expect %+v", len(last), got)
 		}
-		last = AddFigures(last, Figures{Seconds: float64(i + 1), Peak: int64(i+1) * 1000, Output: int64(i+1) * 10, Silence: 1})
+		last = AddGoodRun(last, GoodRun{Seconds: float64(i + 1), Peak: int64(i+1) * 1000, Output: int64(i+1) * 10, Silence: 1})
 	}
 	got := Expect(last) // 11 … 30
 	if got.Runs != GoodRuns || got.DurationSeconds != (job.Percentiles{P50: 20, P95: 29}) ||
 		got.PeakMemoryBytes.P95 != 29000 || got.OutputBytesPerSecond.P50 != 10 || got.LongestSilenceSeconds.P50 != 1 {
 		t.Errorf("expected %+v", got)
 	}
-	if f, ok := FiguresOf(job.Run{State: job.Succeeded}); ok {
+	if f, ok := GoodRunOf(job.Run{State: job.Succeeded}); ok {
 		t.Errorf("a run without times has figures: %+v", f)
 	}
 }

@@ -1,72 +1,25 @@
 package index
 
 import (
-	"slices"
+	"time"
 
 	"stint.dev/stint/job"
 )
 
-// GoodRuns is how many of a job's last good runs make its band, and FewestGood how many
-// there must be before there is one.
-const (
-	GoodRuns   = 20
-	FewestGood = 3
-)
-
-// Figures are what one good run adds to the band of its job.
+// Figures are what monitoring wants to know of the store at an instant.
 type Figures struct {
-	Seconds float64 `json:"seconds"`
-	Peak    int64   `json:"peak"`
-	Output  int64   `json:"output"` // bytes
-	Silence float64 `json:"silence"`
+	Active        []ActiveCount // of runs that have not ended
+	OutboxPending int           // rows of the outbox that are still to be done
+	OutboxOldest  time.Duration // age of the oldest of them
+	// Connections to the database: open, at work now, and the time that work has waited
+	// for one since the start.
+	DatabaseConnections, DatabaseInUse int
+	DatabaseWaits                      time.Duration
 }
 
-// FiguresOf are the figures of a run that succeeded; false for any other, and for one
-// whose times are not known.
-func FiguresOf(r job.Run) (Figures, bool) {
-	if r.State != job.Succeeded || r.StartedAt == nil || r.EndedAt == nil {
-		return Figures{}, false
-	}
-	return Figures{
-		Seconds: max(r.EndedAt.Sub(*r.StartedAt).Seconds(), 0), Peak: r.Usage.PeakMemoryBytes,
-		Output: r.Output.Bytes, Silence: r.Output.LongestSilenceSeconds,
-	}, true
-}
-
-// AddFigures keeps the last GoodRuns, the newest last.
-func AddFigures(last []Figures, f Figures) []Figures {
-	return append(slices.Clone(last[max(0, len(last)+1-GoodRuns):]), f)
-}
-
-// Expect is the band that figures make; nil when there are fewer than FewestGood.
-func Expect(last []Figures) *job.Expected {
-	if len(last) < FewestGood {
-		return nil
-	}
-	band := func(of func(Figures) float64) job.Percentiles {
-		values := make([]float64, len(last))
-		for i, f := range last {
-			values[i] = of(f)
-		}
-		slices.Sort(values)
-		return job.Percentiles{P50: Percentile(values, 50), P95: Percentile(values, 95)}
-	}
-	return &job.Expected{
-		Runs:            len(last),
-		DurationSeconds: band(func(f Figures) float64 { return f.Seconds }),
-		PeakMemoryBytes: band(func(f Figures) float64 { return float64(f.Peak) }),
-		OutputBytesPerSecond: band(func(f Figures) float64 {
-			if f.Seconds <= 0 {
-				return float64(f.Output)
-			}
-			return float64(f.Output) / f.Seconds
-		}),
-		LongestSilenceSeconds: band(func(f Figures) float64 { return f.Silence }),
-	}
-}
-
-// Percentile is the nearest-rank percentile of sorted values, of which there is one.
-func Percentile[T any](sorted []T, p int) T {
-	rank := (p*len(sorted) + 99) / 100
-	return sorted[max(rank, 1)-1]
+// ActiveCount is how many active runs are in a state with a health.
+type ActiveCount struct {
+	State  job.State
+	Health job.Health
+	Runs   int
 }

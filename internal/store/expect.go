@@ -41,7 +41,7 @@ func (t *tx) learn(ctx context.Context, status string, taken *taken, f *index.Fo
 	if last := taken.events[len(taken.events)-1]; last.Kind != "state" || last.To != string(job.Succeeded) {
 		return nil
 	}
-	if good, ok := index.FiguresOf(*run); ok {
+	if good, ok := index.GoodRunOf(*run); ok {
 		return t.addFigures(ctx, run.Job, good)
 	}
 	return nil
@@ -59,9 +59,9 @@ func (t *tx) beginEvidence(ctx context.Context, run string, e index.Evidence) er
 }
 
 // figures are what the last good runs of a job needed; lock is what the dialect adds.
-func (t *tx) figures(ctx context.Context, name, lock string) ([]index.Figures, error) {
+func (t *tx) figures(ctx context.Context, name, lock string) ([]index.GoodRun, error) {
 	var text []byte
-	var figures []index.Figures
+	var figures []index.GoodRun
 	err := t.QueryRowContext(ctx, `SELECT figures FROM job_bands WHERE job = $1`+lock, name).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
@@ -75,12 +75,12 @@ func (t *tx) figures(ctx context.Context, name, lock string) ([]index.Figures, e
 	return figures, nil
 }
 
-func (t *tx) addFigures(ctx context.Context, name string, good index.Figures) error {
+func (t *tx) addFigures(ctx context.Context, name string, good index.GoodRun) error {
 	figures, err := t.figures(ctx, name, t.dialect.lock)
 	if err != nil {
 		return err
 	}
-	doc, err := json.Marshal(index.AddFigures(figures, good))
+	doc, err := json.Marshal(index.AddGoodRun(figures, good))
 	if err == nil {
 		_, err = t.ExecContext(ctx, `INSERT INTO job_bands (job, figures) VALUES ($1, $2) ON CONFLICT (job) DO UPDATE SET figures = $2`, name, string(doc))
 	}
@@ -106,7 +106,7 @@ func (s *Store) Expected(ctx context.Context, names ...string) (map[string]*job.
 	for rows.Next() {
 		var name string
 		var text []byte
-		var figures []index.Figures
+		var figures []index.GoodRun
 		err := rows.Scan(&name, &text)
 		if err == nil {
 			err = json.Unmarshal(text, &figures)

@@ -1,0 +1,72 @@
+package index
+
+import (
+	"slices"
+
+	"stint.dev/stint/job"
+)
+
+// GoodRuns is how many of a job's last good runs make its band, and FewestGood how many
+// there must be before there is one.
+const (
+	GoodRuns   = 20
+	FewestGood = 3
+)
+
+// GoodRun is what one good run adds to the band of its job.
+type GoodRun struct {
+	Seconds float64 `json:"seconds"`
+	Peak    int64   `json:"peak"`
+	Output  int64   `json:"output"` // bytes
+	Silence float64 `json:"silence"`
+}
+
+// GoodRunOf are the figures of a run that succeeded; false for any other, and for one
+// whose times are not known.
+func GoodRunOf(r job.Run) (GoodRun, bool) {
+	if r.State != job.Succeeded || r.StartedAt == nil || r.EndedAt == nil {
+		return GoodRun{}, false
+	}
+	return GoodRun{
+		Seconds: max(r.EndedAt.Sub(*r.StartedAt).Seconds(), 0), Peak: r.Usage.PeakMemoryBytes,
+		Output: r.Output.Bytes, Silence: r.Output.LongestSilenceSeconds,
+	}, true
+}
+
+// AddGoodRun keeps the last GoodRuns, the newest last.
+func AddGoodRun(last []GoodRun, f GoodRun) []GoodRun {
+	return append(slices.Clone(last[max(0, len(last)+1-GoodRuns):]), f)
+}
+
+// Expect is the band that figures make; nil when there are fewer than FewestGood.
+func Expect(last []GoodRun) *job.Expected {
+	if len(last) < FewestGood {
+		return nil
+	}
+	band := func(of func(GoodRun) float64) job.Percentiles {
+		values := make([]float64, len(last))
+		for i, f := range last {
+			values[i] = of(f)
+		}
+		slices.Sort(values)
+		return job.Percentiles{P50: Percentile(values, 50), P95: Percentile(values, 95)}
+	}
+	return &job.Expected{
+		Runs:            len(last),
+		DurationSeconds: band(func(f GoodRun) float64 { return f.Seconds }),
+		PeakMemoryBytes: band(func(f GoodRun) float64 { return float64(f.Peak) }),
+		OutputBytesPerSecond: band(func(f GoodRun) float64 {
+			if f.Seconds <= 0 {
+				return float64(f.Output)
+			}
+			return float64(f.Output) / f.Seconds
+		}),
+		LongestSilenceSeconds: band(func(f GoodRun) float64 { return f.Silence }),
+	}
+}
+
+// Percentile is the nearest-rank percentile of sorted values, of which there is one.
+func Percentile[T any](sorted []T, p int) T {
+	rank := (p*len(sorted) + 99) / 100
+	return sorted[max(rank, 1)-1]
+}
