@@ -61,6 +61,7 @@ type attempt struct {
 	told    int              // notes of the group that are recorded
 	back    *background
 	said    *progress
+	disk    disk
 
 	tty      *os.File           // our side of the command's terminal; nil without one
 	keyboard *terminal.Keyboard // what is typed into it; nil without that
@@ -173,7 +174,8 @@ func (a *attempt) identify() error {
 		HeartbeatPeriodMS: c.beatPeriod().Milliseconds(), TimeoutMS: c.Timeout.Milliseconds(),
 		InstallTimeoutMS: c.InstallTimeout.Milliseconds(), NoOutputTimeoutMS: c.NoOutputTimeout.Milliseconds(),
 		NoProgressTimeoutMS: c.NoProgressTimeout.Milliseconds(),
-		MemoryLimitBytes:    c.MemoryLimit, CPULimit: c.CPULimit,
+		MemoryLimitBytes:    c.MemoryLimit, CPULimit: c.CPULimit, ExpectMS: c.Expect.Milliseconds(),
+		Environment: environmentNames(a.env), LockFiles: lockFiles(c.Dir, c.Install, c.InstallCache),
 	}
 	if err := a.rec.record(journal.TypeAttempt, a.begun, id); err == nil {
 		return nil

@@ -78,7 +78,7 @@ func (b *background) startServer(ctx context.Context) {
 	beatCtx, b.beatStop = context.WithCancel(ctx)
 	beats := &beater{
 		server: c.Server, run: c.Run, attempt: c.Attempt, period: c.beatPeriod(), begun: a.begun,
-		evidence: a.meter.evidence, ready: known, heard: a.heard, about: func() { poke(about) },
+		evidence: a.evidence, ready: known, heard: a.heard, about: func() { poke(about) },
 	}
 	b.beatDone.Go(func() { beats.beats(beatCtx) })
 	b.others.start(ctx, known)

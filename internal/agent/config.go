@@ -49,6 +49,7 @@ type Config struct {
 	Stdout, Stderr *os.File // the caller's own; nil drops that stream
 	Quiet          bool     // do not pass output on to Stdout and Stderr
 
+	Expect          time.Duration // longer than that is told to people; nothing is stopped
 	Timeout         time.Duration // of the command
 	InstallTimeout  time.Duration // of all install steps together
 	NoOutputTimeout time.Duration // of silence on both streams

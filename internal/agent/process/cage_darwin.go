@@ -47,6 +47,7 @@ func (c *cage) mayHaveRefused(error) bool                                       
 func (c *cage) withoutLeaf(*syscall.SysProcAttr)                                {}
 func (c *cage) dropLeaf(func(string, ...any))                                   {}
 func (c *cage) populated() (populated, known bool)                              { return false, false }
+func (c *cage) oomKills() int64                                                 { return 0 }
 func (c *cage) oom(*Group) *job.OOM                                             { return nil }
 
 func (g *Group) orphans() (some, listed bool) { return false, false }

@@ -252,6 +252,10 @@ func (g *Group) CgroupDir(hierarchy string) string { return g.cage.dir(hierarchy
 // since the last call, or nil. It rests on the kernel's counters, never on an exit code.
 func (g *Group) OOM() *job.OOM { return g.cage.oom(g) }
 
+// OOMKills counts the kernel's kills for want of memory in the attempt's own cgroup so
+// far; 0 where there is none.
+func (g *Group) OOMKills() int64 { return g.cage.oomKills() }
+
 // LetLive gives up the means that end what outlives the agent: the watcher is dismissed.
 // Call it when what still lives was left on purpose; its cgroup, and the limits set there,
 // stay as long as it lives. With the init of a container it ends all the same, which is

@@ -25,8 +25,9 @@ type memoryCounter struct {
 	// sent to a process of the attempt.
 	around bool
 
-	mu   sync.Mutex
-	seen int64
+	mu    sync.Mutex
+	seen  int64
+	first int64 // the count when the attempt began
 }
 
 type memoryFiles struct{ events, peak, current, limit string }
@@ -70,7 +71,7 @@ func openCounter(dir string, files memoryFiles, around bool) *memoryCounter {
 		f.Close()
 		return nil // a v1 kernel before 4.13 does not count
 	}
-	m.seen = count
+	m.seen, m.first = count, count
 	return m
 }
 
@@ -84,6 +85,16 @@ func (m *memoryCounter) count() (int64, bool) {
 	var buf [512]byte
 	n, _ := m.events.ReadAt(buf[:], 0)
 	return procfs.Value(buf[:n], "oom_kill")
+}
+
+// oomKills counts kills that are certainly the attempt's.
+func (c *cage) oomKills() int64 {
+	m := c.memory
+	if m == nil || m.around {
+		return 0
+	}
+	count, _ := m.count()
+	return max(count-m.first, 0)
 }
 
 // proof tells of kills since the last call.

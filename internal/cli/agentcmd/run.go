@@ -136,7 +136,7 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 	c := &cfg.Config
 	*c = agent.Config{
 		Attempt: 1, Args: args, Install: opts.List("install"),
-		Timeout: opts.Duration("timeout"), InstallTimeout: opts.Duration("install-timeout"),
+		Expect: opts.Duration("expect"), Timeout: opts.Duration("timeout"), InstallTimeout: opts.Duration("install-timeout"),
 		NoOutputTimeout: opts.Duration("no-output-timeout"), NoProgressTimeout: opts.Duration("no-progress-timeout"), QuitFirst: opts.On("quit-first"), StopGrace: notZero(opts.Duration("stop-grace")),
 		HeartbeatPeriod: opts.Duration("heartbeat-period"), SamplePeriod: opts.Duration("sample-period"),
 		FlushTimeout: notZero(opts.Duration("flush-timeout")),

@@ -20,6 +20,7 @@ func RunRows() []option.Option {
 		{Name: "redact", Kind: option.List, Value: "NAME", Help: "mask the value of this variable too, in output and everything else that is recorded (repeatable)"},
 		{Name: "no-redact", Kind: option.List, Value: "NAME", Help: "do not mask the value of this variable, although its name looks secret; * is all (repeatable)"},
 		{Name: "label", Kind: option.List, Value: "K=V", Help: "label of the run (repeatable)"},
+		{Name: "expect", Kind: option.Duration, Value: "D", Help: "the run is overdue, which people are told, when it takes longer; nothing is stopped"},
 		{Name: "timeout", Kind: option.Duration, Value: "D", Help: "stop the job when the command has run this long"},
 		{Name: "install-timeout", Kind: option.Duration, Value: "D", Help: "stop the job when the install steps together have run this long"},
 		{Name: "no-output-timeout", Kind: option.Duration, Value: "D", Help: "stop the job when it has printed nothing for this long"},

@@ -1,0 +1,60 @@
+package agent
+
+import (
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"stint.dev/stint/job"
+)
+
+// evidence is what a heartbeat says of the job and its surroundings.
+func (a *attempt) evidence(now time.Time) job.Heartbeat {
+	hb := a.meter.evidence(now)
+	last := a.meter.lastSample()
+	hb.ReadBytes, hb.WrittenBytes = last.ReadBytes, last.WriteBytes
+	hb.MemoryLimitBytes, hb.Pressure = last.LimitBytes, last.Pressure
+	hb.OOMKills = a.group.OOMKills()
+	hb.DiskFreeBytes = a.disk.free(a.cfg.Dir, now)
+	return hb
+}
+
+func (m *meter) lastSample() job.Sample {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.last
+}
+
+// diskEvery is how often free space is asked for.
+const diskEvery = 30 * time.Second
+
+// disk knows how much a working directory has left. A file system that does not answer, as
+// one behind a dead network, holds up the one that asks it: that is never the heartbeat.
+// Its goroutine ends when the file system answers.
+type disk struct {
+	asked  time.Time // of the goroutine that beats
+	asking atomic.Bool
+	known  atomic.Pointer[int64]
+}
+
+// free is the last answer, and asks for the next; nil while there is none.
+func (d *disk) free(dir string, now time.Time) *int64 {
+	if now.Sub(d.asked) >= diskEvery && d.asking.CompareAndSwap(false, true) {
+		d.asked = now
+		if dir == "" {
+			dir = "."
+		}
+		go func() {
+			defer d.asking.Store(false)
+			var s unix.Statfs_t
+			if unix.Statfs(dir, &s) != nil {
+				d.known.Store(nil)
+				return
+			}
+			left := int64(s.Bavail) * int64(s.Bsize)
+			d.known.Store(&left)
+		}()
+	}
+	return d.known.Load()
+}

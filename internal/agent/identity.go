@@ -1,0 +1,85 @@
+package agent
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// What the identity of an attempt tells of its surroundings is bounded.
+const (
+	mostEnvironment = 8 << 10 // bytes of names
+	mostLockFiles   = 16
+	largestLockFile = 8 << 20
+)
+
+// environmentNames are the names of all variables, sorted, with one space between them.
+func environmentNames(env []string) string {
+	names := make([]string, 0, len(env))
+	size := 0
+	for _, kv := range env {
+		name, _, _ := strings.Cut(kv, "=")
+		if name == "" || strings.ContainsAny(name, " \n") {
+			continue
+		}
+		if size += len(name) + 1; size > mostEnvironment {
+			break
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, " ")
+}
+
+// lockFiles are the files that decide what the install steps do, as far as that can be
+// seen: those named for the install cache, and those whose names are words of the install
+// commands. Each comes with the beginning of its SHA-256.
+func lockFiles(dir string, install, named []string) map[string]string {
+	if len(install) == 0 && len(named) == 0 {
+		return nil
+	}
+	words := slices.Clone(named)
+	for _, command := range install {
+		words = append(words, strings.FieldsFunc(command, func(r rune) bool { return strings.ContainsRune(" \t\n\"'`;&|()<>=", r) })...)
+	}
+	found := map[string]string{}
+	for _, word := range words {
+		if len(found) == mostLockFiles {
+			break
+		}
+		if _, known := found[word]; known || word == "" || len(word) > 200 || strings.HasPrefix(word, "-") {
+			continue
+		}
+		if sum, ok := fileSum(dir, word); ok {
+			found[word] = sum
+		}
+	}
+	return found
+}
+
+// fileSum reads only regular files of a sane size: nothing else may hold up the start.
+func fileSum(dir, name string) (string, bool) {
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(dir, name)
+	}
+	info, err := os.Stat(name)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > largestLockFile {
+		return "", false
+	}
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return "", false
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, io.LimitReader(f, largestLockFile)); err != nil {
+		return "", false
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8]), true
+}

@@ -1,0 +1,77 @@
+package agent
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestEnvironmentNames(t *testing.T) {
+	got := environmentNames([]string{"PATH=/bin", "B=x=y", "A=", "=C:=x", "odd name=1"})
+	if got != "A B PATH" {
+		t.Errorf("names %q", got)
+	}
+	var many []string
+	for range 5000 {
+		many = append(many, "SOME_NAME=1")
+	}
+	if got := environmentNames(many); len(got) > mostEnvironment {
+		t.Errorf("%d bytes of names", len(got))
+	}
+}
+
+func TestLockFiles(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"requirements.txt": "numpy==1\n", "a.lock": "1", "unnamed": "2"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "src"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	install := []string{"pip install --require=requirements.txt src /dev/zero missing"}
+	before := lockFiles(dir, install, []string{"a.lock"})
+	if len(before) != 2 || before["requirements.txt"] == "" || before["a.lock"] == "" {
+		t.Fatalf("lock files %v", before)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "requirements.txt"), []byte("numpy==2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if after := lockFiles(dir, install, []string{"a.lock"}); after["requirements.txt"] == before["requirements.txt"] || after["a.lock"] != before["a.lock"] {
+		t.Errorf("before %v, after %v", before, after)
+	}
+	if got := lockFiles(dir, nil, nil); got != nil {
+		t.Errorf("without install steps: %v", got)
+	}
+}
+
+func TestFreeSpaceIsAskedForBesideTheHeartbeat(t *testing.T) {
+	var d disk
+	now := time.Now()
+	dir := t.TempDir()
+	deadline := time.NewTimer(10 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for d.free(dir, now) == nil {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatal("no answer")
+		}
+	}
+	if left := d.free(dir, now); *left <= 0 {
+		t.Errorf("%d bytes left", *left)
+	}
+	var none disk
+	_ = none.free(filepath.Join(dir, strings.Repeat("x", 10)), now)
+	for none.asking.Load() {
+		<-tick.C
+	}
+	if left := none.free(filepath.Join(dir, "x"), now); left != nil {
+		t.Errorf("a directory that does not exist has %d bytes left", *left)
+	}
+}
