@@ -17,6 +17,7 @@ import (
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/notify"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/web"
@@ -42,6 +43,7 @@ func listenRows() []option.Option {
 		{Name: "listen", Value: "ADDR", Default: defaultListen, Help: "address and port to listen on"},
 		{Name: "insecure", Kind: option.Switch, Help: "listen on any address without asking for tokens"},
 		{Name: "allow-host", Kind: option.List, Value: "NAME", Help: "a further Host name to answer to without a token (repeatable)"},
+		{Name: "allow-private-targets", Kind: option.Switch, Help: "let notifications go to private networks and to this host too"},
 		{Name: "durability", Value: "LEVEL", Default: "full", Help: "what is on disk before an agent is answered: full (survives a power cut) or relaxed (survives the end of the server)"},
 		{Name: "log", Value: "FORMAT", Default: "text", Help: "format of the server's own log on stderr: text or json"},
 	})
@@ -84,7 +86,7 @@ a PostgreSQL database.`,
 			return err
 		}
 		return serve(ctx, serveConfig{
-			Listener: l, Store: so, Access: who, Insecure: opts.On("insecure"), Hosts: opts.List("allow-host"),
+			Listener: l, Store: so, Access: who, Insecure: opts.On("insecure"), Private: opts.On("allow-private-targets"), Hosts: opts.List("allow-host"),
 			Version: p.version, Log: log,
 			Ready: func() {
 				p.Say("serving %s://%s, data in %s; Ctrl-C ends it", who.scheme(), l.Addr(), storePlace(so))
@@ -169,6 +171,7 @@ type serveConfig struct {
 	Store    store.Options
 	Access   access
 	Insecure bool
+	Private  bool // notifications may go to private networks
 	Hosts    []string
 	Version  string
 	Log      *slog.Logger
@@ -179,7 +182,8 @@ type serveConfig struct {
 // this order:
 //
 //  1. the HTTP server drains: nobody new, running requests finish, the committer empties;
-//  2. the loops of the monitor and of the sweeper end;
+//  2. the loops of the monitor, of the sweeper and of the outbox's worker end: a message
+//     that is under way is cut off and sent again, under the same id, by whoever is next;
 //  3. the database closes.
 func serve(ctx context.Context, cfg serveConfig) (err error) {
 	defer func() { _ = cfg.Listener.Close() }() // closed already after an orderly end
@@ -199,8 +203,13 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 		// The monitor runs only after the server is made.
 		Changed: func(j index.Judged) { s.Notify(j.Run.ID) },
 	})
+	outbox := notify.New(notify.Config{
+		Store: db, Log: cfg.Log, Options: notify.Options{PrivateTargets: cfg.Private}, PublicURL: cfg.Access.PublicURL,
+		Lines:   func(ctx context.Context, run string, n int) ([]string, error) { return s.LastLines(ctx, run, n) },
+		Changed: func(run string) { s.Notify(run) },
+	})
 	s, err = server.New(server.Config{
-		Store: db, Version: cfg.Version, Log: cfg.Log,
+		Store: db, Version: cfg.Version, Log: cfg.Log, Notifier: outbox,
 		PublicURL: cfg.Access.PublicURL, TLS: cfg.Access.TLS,
 		AgentCertificates: cfg.Access.AgentCertificates, OIDC: cfg.Access.OIDC,
 		RequireToken: needToken, AnyHost: cfg.Insecure, Hosts: cfg.Hosts,
@@ -216,6 +225,7 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 	var group errgroup.Group
 	group.Go(func() error { monitor.Run(watch); return nil })
 	group.Go(func() error { sweepAccess(watch, db, cfg.Log); return nil })
+	group.Go(func() error { outbox.Run(watch); return nil })
 	group.Go(func() error {
 		defer stopWatch()
 		return s.Serve(ctx, cfg.Listener)

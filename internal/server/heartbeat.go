@@ -59,6 +59,9 @@ func beatReply(b index.Beaten, lease, next time.Duration, watched bool) job.Hear
 	if b.Cancel != nil && !b.Ended {
 		reply.Commands = append(reply.Commands, job.Command{Kind: "cancel", By: b.Cancel.By, Why: b.Cancel.Why})
 	}
+	if b.Retry != nil {
+		reply.Commands = append(reply.Commands, job.Command{Kind: "retry", By: b.Retry.By, Why: b.Retry.Why, Attempt: b.Retry.Attempt})
+	}
 	return reply
 }
 
@@ -72,6 +75,7 @@ func bounded(hb job.Heartbeat) job.Heartbeat {
 	hb.MemoryBytes = max(hb.MemoryBytes, 0)
 	hb.Processes = max(hb.Processes, 0)
 	hb.UnsentBytes = max(hb.UnsentBytes, 0)
+	hb.WaitingMS = max(hb.WaitingMS, 0)
 	return hb
 }
 

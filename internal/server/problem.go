@@ -104,6 +104,7 @@ func asProblem(err error) *problem {
 		corrupt   *journal.CorruptError
 		newer     *journal.NewerError
 		state     *job.RefusedError
+		early     *index.NotYetError
 	)
 	switch {
 	case errors.As(err, &p):
@@ -122,6 +123,8 @@ func asProblem(err error) *problem {
 		return out
 	case errors.As(err, &refused), errors.As(err, &corrupt), errors.As(err, &newer):
 		return newProblem(http.StatusUnprocessableEntity, "%s", err)
+	case errors.As(err, &early):
+		return busy(http.StatusServiceUnavailable, time.Second, "%s", early)
 	case errors.As(err, &state):
 		return newProblem(http.StatusConflict, "%s", state)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

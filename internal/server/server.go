@@ -48,6 +48,8 @@ type Config struct {
 	PublicURL string
 	// OIDC lets people log in through an identity provider.
 	OIDC OIDC
+	// Notifier checks and tests routes of notifications; nil for a server that sends none.
+	Notifier Notifier
 	// ShutdownTime bounds how long Serve waits for running requests; 0 for 10 s.
 	ShutdownTime time.Duration
 

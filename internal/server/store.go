@@ -57,6 +57,7 @@ type Store interface {
 	ExtendLeases(ctx context.Context, until time.Time) error
 
 	accessStore
+	outboxStore
 
 	// Ping reports whether the database answers and may be written to.
 	Ping(ctx context.Context) error

@@ -1,0 +1,90 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+const (
+	// CancelDeadline is how long an agent that is not heard of has to obey before the
+	// run is ended without it.
+	CancelDeadline = time.Minute
+	// cancelEvery is the pause between two looks at a cancel.
+	cancelEvery = 5 * time.Second
+	// waitForAgent is how long an agent may take to say that it waits for a retry.
+	waitForAgent = 30 * time.Second
+	actAtOnce   = 500
+)
+
+// act follows the cancels and retries whose time has come.
+func (w *Worker) act(ctx context.Context, now time.Time) error {
+	due, err := w.Store.DueActions(ctx, now, actAtOnce)
+	if err != nil {
+		return err
+	}
+	for _, a := range due {
+		settled, err := w.actOn(ctx, a, now)
+		var gone *index.NotFoundError
+		if errors.As(err, &gone) {
+			settled, err = settle(a, index.OutboxDropped, "the run was deleted", now), nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := w.Store.Settle(ctx, []index.Settled{settled}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *Worker) actOn(ctx context.Context, a index.Action, now time.Time) (index.Settled, error) {
+	switch {
+	case a.Kind == index.OutboxCancel:
+		ask := job.Cancel{By: a.By, Why: a.Message, At: now}
+		stopped, err := w.Store.FollowCancel(ctx, a.Run, a.Attempt, ask, now.Sub(a.CreatedAt) >= CancelDeadline)
+		return w.followed(a, stopped, now), err
+	case a.Kind == index.OutboxRetry && a.What == "retry":
+		stopped, err := w.Store.WatchRetry(ctx, a.Run, a.Attempt, now)
+		return w.followed(a, stopped, now), err
+	case a.Kind == index.OutboxRetry: // a policy wants one: Attempt is the one that ended
+		run, events, err := w.Store.RequestRetry(ctx, a.Run, a.By, a.Message, now)
+		var no *index.NoRetryError
+		if errors.As(err, &no) && now.Sub(a.CreatedAt) < waitForAgent {
+			one := settle(a, index.OutboxPending, no.Why, now)
+			one.NextAt = now.Add(2 * Every)
+			return one, nil
+		}
+		if errors.As(err, &no) {
+			return settle(a, index.OutboxFailed, no.Why, now), nil
+		}
+		if len(events) > 0 && w.Changed != nil {
+			w.Changed(a.Run)
+		}
+		return settle(a, index.OutboxDone, fmt.Sprintf("attempt %d was asked for", run.Attempt+1), now), err
+	}
+	return settle(a, index.OutboxFailed, "nobody knows how to do "+a.Kind, now), nil
+}
+
+// followed is what became of an action after a look at its run.
+func (w *Worker) followed(a index.Action, s index.Stopped, now time.Time) index.Settled {
+	if s.Run != nil && w.Changed != nil {
+		w.Changed(a.Run)
+	}
+	if s.Over {
+		return settle(a, index.OutboxDone, s.Why, now)
+	}
+	one := settle(a, index.OutboxPending, "", now)
+	one.NextAt = now.Add(cancelEvery)
+	return one
+}
+
+// settle is a row after one more try. Its result stands where an error would.
+func settle(a index.Action, status, why string, now time.Time) index.Settled {
+	return index.Settled{ID: a.ID, Status: status, Tries: a.Tries + 1, NextAt: now, Error: why, At: now}
+}

@@ -1,0 +1,137 @@
+package notify
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// Bounds of a route's figures, in seconds.
+const (
+	longestGroup   = 24 * 60 * 60
+	shortestRepeat = 60
+	longestRepeat  = 30 * 24 * 60 * 60
+)
+
+var routeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
+
+// Options say what this server lets routes do.
+type Options struct {
+	// PrivateTargets allows receivers on private networks and on this host.
+	PrivateTargets bool
+}
+
+// Check refuses a route that could not work, with the place and the reason. It does not
+// use the network.
+func Check(r index.Route, o Options) error {
+	if !routeName.MatchString(r.Name) {
+		return errors.New("name: it has 1 to 100 letters, digits, dots, hyphens and underscores, and begins with a letter or digit")
+	}
+	if len(r.URL) > 4000 {
+		return errors.New("url: it is longer than 4000 bytes")
+	}
+	if strings.Contains(r.URL, mask) {
+		return errors.New("url: it holds the asterisks that stand for a password; give the whole URL")
+	}
+	if _, err := open(r, guard{o.PrivateTargets}); err != nil {
+		return err
+	}
+	if err := checkMatch(r.Match); err != nil {
+		return err
+	}
+	if _, err := parseQuiet(r.Quiet); err != nil {
+		return err
+	}
+	if r.GroupSeconds < 0 || r.GroupSeconds > longestGroup {
+		return fmt.Errorf("group_seconds: %d is not between 0 and %d", r.GroupSeconds, longestGroup)
+	}
+	if r.RepeatSeconds != 0 && (r.RepeatSeconds < shortestRepeat || r.RepeatSeconds > longestRepeat) {
+		return fmt.Errorf("repeat_seconds: %d is neither 0 nor between %d and %d", r.RepeatSeconds, shortestRepeat, longestRepeat)
+	}
+	return nil
+}
+
+func checkMatch(m index.Match) error {
+	if _, err := path.Match(m.Job, ""); err != nil || len(m.Job) > job.MaxNameBytes {
+		return fmt.Errorf("match.job: %s is not a glob such as nightly-*", job.Quote(m.Job))
+	}
+	if m.Severity != "" && m.Severity != job.Warning && m.Severity != job.Critical {
+		return fmt.Errorf("match.severity: %s is neither warning nor critical", job.Quote(string(m.Severity)))
+	}
+	if len(m.Labels) > job.MaxLabels {
+		return fmt.Errorf("match.labels: %d are more than %d", len(m.Labels), job.MaxLabels)
+	}
+	for k, v := range m.Labels {
+		if err := job.CheckLabel(k, v); err != nil {
+			return fmt.Errorf("match.labels: %w", err)
+		}
+	}
+	if len(m.Events) > 50 {
+		return fmt.Errorf("match.events: %d are more than 50", len(m.Events))
+	}
+	for n, e := range m.Events {
+		if !slices.Contains(Events(), e) {
+			return fmt.Errorf("match.events[%d]: %s is not an event; it is one of %s", n, job.Quote(e), strings.Join(Events(), ", "))
+		}
+	}
+	return nil
+}
+
+// Events names what a route can ask for: how runs end, and the rules of health.
+func Events() []string {
+	return []string{
+		index.WhatFailed, index.WhatTimedOut, index.WhatLost, index.WhatCanceled, index.WhatSucceeded,
+		index.WhatHealed, index.WhatRecovered, index.WhatNetwork,
+		"quiet", "stalled", "no_output", "overdue", "memory", "clock_skew", "spool", "starved",
+	}
+}
+
+// mask stands for what answers do not show of a URL.
+const mask = "*****"
+
+// Shown is a route as answers show it: without its secret, and without the parts of the
+// URL that are or may be a password. Of a chat's URL only the scheme and a host that is a
+// name are harmless; of an e-mail's all but the password.
+func Shown(r index.Route) index.Route {
+	r.Secret = ""
+	u, err := url.Parse(r.URL)
+	if err != nil {
+		r.URL = mask
+		return r
+	}
+	switch scheme := strings.ToLower(u.Scheme); scheme {
+	case "smtp", "smtps":
+		user := ""
+		if name := u.User.Username(); name != "" {
+			user = url.PathEscape(name) + ":" + mask + "@"
+		}
+		r.URL = scheme + "://" + user + u.Host + u.Path
+		if u.RawQuery != "" {
+			r.URL += "?" + u.RawQuery
+		}
+	case "http", "https":
+		r.URL = scheme + "://" + u.Host
+		if u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+			r.URL += "/" + mask
+		}
+	default:
+		r.URL = scheme + "://" + mask
+	}
+	return r
+}
+
+// NewSecret makes a secret for signing webhooks.
+func NewSecret() string {
+	var key [24]byte
+	_, _ = rand.Read(key[:]) // never fails
+	return "whsec_" + base64.StdEncoding.EncodeToString(key[:])
+}

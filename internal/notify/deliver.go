@@ -1,0 +1,227 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+const (
+	firstPause   = time.Second
+	longestPause = 5 * time.Minute
+	// refusedTries is how often a message is tried that the receiver refuses, before what
+	// waits behind it has its turn.
+	refusedTries = 3
+	// giveUpAfter is how old a message may become; after that nobody wants to be woken by it.
+	giveUpAfter = 3 * 24 * time.Hour
+	lastLines   = 5
+)
+
+// deliverOne takes the next step of a route. It returns when to take the one after it: a
+// time that has passed for at once, zero when nothing waits.
+func (w *Worker) deliverOne(ctx context.Context, r index.Route, channel Channel, quiet hours) (time.Time, error) {
+	rows, err := w.Store.RouteRows(ctx, r.Name, mostJoined)
+	if err != nil {
+		return time.Time{}, err
+	}
+	now := w.Now()
+	next := plan(r, quiet, rows, now, w.opened)
+	if len(next.batch) == 0 {
+		return next.wait, nil
+	}
+	batch, runs, dropped, err := w.stillTrue(ctx, next.batch, now)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if len(dropped) > 0 {
+		if err := w.Store.Settle(ctx, dropped); err != nil || len(batch) == 0 {
+			return now, err
+		}
+	}
+	if batch[0].Batch == 0 { // from now on it is told as it is, under this id
+		id := batch[0].ID
+		marks := make([]index.Settled, len(batch))
+		for i := range batch {
+			batch[i].Batch = id
+			marks[i] = index.Settled{ID: batch[i].ID, Status: index.OutboxPending, Tries: batch[i].Tries, NextAt: now, Batch: id, At: now}
+		}
+		if err := w.Store.Settle(ctx, marks); err != nil {
+			return time.Time{}, err
+		}
+	}
+	message := newMessage(r.Name, batch[0].Batch, w.items(ctx, batch, runs), next.summary, now)
+	err = channel.Send(ctx, message)
+	if ctx.Err() != nil {
+		// Nobody knows whether it arrived: it is sent again under the same id.
+		return now, nil
+	}
+	settled := outcome(r, batch, err, w.Now(), rand.Float64())
+	if err != nil {
+		w.Log.Warn("a notification was not taken", "route", r.Name, "message", message.ID, "error", err,
+			"tries", batch[0].Tries+1, "status", settled[0].Status)
+	}
+	return now, w.Store.Settle(ctx, settled)
+}
+
+// outcome says what becomes of the rows of a message after a try. chance, from 0 to 1,
+// spreads the pauses.
+func outcome(r index.Route, batch []index.Action, err error, now time.Time, chance float64) []index.Settled {
+	all := make([]index.Settled, len(batch))
+	for i, a := range batch {
+		one := index.Settled{ID: a.ID, Status: index.OutboxDone, Tries: a.Tries + 1, NextAt: now, Batch: a.Batch, At: now}
+		if err == nil && r.RepeatSeconds > 0 && repeats(a) {
+			one.Again = now.Add(time.Duration(r.RepeatSeconds) * time.Second)
+		}
+		if err != nil {
+			one = tryAgain(one, batch, err, now, chance)
+		}
+		all[i] = one
+	}
+	return all
+}
+
+// tryAgain decides whether a message is tried again, and when. It is the same for every
+// row of the message.
+func tryAgain(one index.Settled, batch []index.Action, err error, now time.Time, chance float64) index.Settled {
+	one.Error = err.Error()
+	var e *SendError
+	if !errors.As(err, &e) {
+		e = &SendError{}
+	}
+	newest := batch[0].CreatedAt
+	for _, a := range batch {
+		newest = laterOf(newest, a.CreatedAt)
+	}
+	since := now.Sub(newest)
+	if batch[0].Repeat > 0 {
+		since = 0 // its age says nothing; the receiver was fine the last time
+	}
+	switch {
+	case e.Never:
+		one.Status = index.OutboxFailed
+		return one
+	case e.Refused && one.Tries >= refusedTries:
+		one.Status, one.Error = index.OutboxFailed, "given up, because the receiver refuses it: "+one.Error
+		return one
+	case since > giveUpAfter || batch[0].Repeat > 0 && one.Tries >= 20:
+		one.Status, one.Error = index.OutboxFailed, "given up after days: "+one.Error
+		return one
+	}
+	one.Status = index.OutboxPending
+	one.NextAt = now.Add(max(pause(one.Tries, chance), e.After))
+	return one
+}
+
+// pause is how long to wait after a number of tries: doubling, with jitter downwards.
+func pause(tries int, chance float64) time.Duration {
+	p := firstPause << min(max(tries-1, 0), 10)
+	p = min(p, longestPause)
+	return p - time.Duration(chance*float64(p)/4)
+}
+
+func laterOf(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// stillTrue reads the runs of a batch, and takes out repetitions of what has passed. A
+// batch that was sent before is left as it is.
+func (w *Worker) stillTrue(ctx context.Context, batch []index.Action, now time.Time) (left []index.Action, runs map[string]*job.Run, dropped []index.Settled, err error) {
+	runs = map[string]*job.Run{}
+	for _, a := range batch {
+		run, err := w.run(ctx, runs, a.Run)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		if a.Repeat > 0 && a.Batch == 0 {
+			s := situation{run: run}
+			if run != nil {
+				if s.acknowledged, err = w.Store.Acknowledged(ctx, a.Run, a.CreatedAt); err != nil {
+					return nil, nil, nil, err
+				}
+				if s.later, err = w.Store.SucceededSince(ctx, run.Job, run.CreatedAt); err != nil {
+					return nil, nil, nil, err
+				}
+			}
+			if why := settledBy(a, s); why != "" {
+				dropped = append(dropped, index.Settled{ID: a.ID, Status: index.OutboxDropped, Error: why, NextAt: now, At: now})
+				continue
+			}
+		}
+		left = append(left, a)
+	}
+	return left, runs, dropped, nil
+}
+
+// run reads a run once; nil when there is none.
+func (w *Worker) run(ctx context.Context, runs map[string]*job.Run, id string) (*job.Run, error) {
+	if run, known := runs[id]; known || id == "" {
+		return run, nil
+	}
+	run, err := w.Store.Run(ctx, id)
+	var gone *index.NotFoundError
+	switch {
+	case errors.As(err, &gone):
+		runs[id] = nil
+	case err != nil:
+		return nil, err
+	default:
+		runs[id] = &run
+	}
+	return runs[id], nil
+}
+
+// items are the parts of a message. The last lines of a run help where it ended badly;
+// that they cannot be read is no reason to say nothing.
+func (w *Worker) items(ctx context.Context, batch []index.Action, runs map[string]*job.Run) []Item {
+	items := make([]Item, len(batch))
+	for i, a := range batch {
+		items[i] = itemOf(a, runs[a.Run], w.PublicURL)
+	}
+	last := &items[len(items)-1]
+	if w.Lines == nil || last.Run == nil || len(items) > 3 {
+		return items
+	}
+	switch last.What {
+	case index.WhatFailed, index.WhatTimedOut, index.WhatLost, "stalled", "no_output", "memory":
+	default:
+		return items
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	lines, err := w.Lines(ctx, last.Run.ID, lastLines)
+	if err != nil {
+		w.Log.Debug("the last lines of a run cannot be read for a notification", "run", last.Run.ID, "error", err)
+		return items
+	}
+	for _, line := range lines {
+		last.Lines = append(last.Lines, plain(line, 500))
+	}
+	return items
+}
+
+// CheckRoute refuses a route that could not work on this server; see Check.
+func (w *Worker) CheckRoute(r index.Route) error { return Check(r, w.Options) }
+
+// ShowRoute is a route without its secrets; see Shown.
+func (w *Worker) ShowRoute(r index.Route) index.Route { return Shown(r) }
+
+// TestRoute sends a message through a route at once, beside everything that waits for it.
+func (w *Worker) TestRoute(ctx context.Context, r index.Route) error {
+	channel, err := w.open(r)
+	if err != nil {
+		return err
+	}
+	now := w.Now()
+	m := newMessage(r.Name, now.UnixMicro(), []Item{{
+		What: index.WhatTest, Severity: job.Warning, At: now.UTC(),
+		Message: "If you can read this, messages of route " + r.Name + " arrive.",
+	}}, false, now)
+	return channel.Send(ctx, m)
+}

@@ -1,0 +1,78 @@
+package notify
+
+import (
+	"fmt"
+	"path"
+	"slices"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// onlyIfNamed are events that are no trouble: who wants them says so.
+var onlyIfNamed = []string{index.WhatSucceeded, index.WhatCanceled}
+
+// Takes reports whether a route takes a message about a run; run is nil for one about the
+// server.
+func Takes(r index.Route, a index.Action, run *job.Run) bool {
+	m := r.Match
+	if !r.Enabled || !takesEvent(m.Events, a) || !severeEnough(m.Severity, a.Severity) {
+		return false
+	}
+	if run == nil {
+		return m.Job == "" && len(m.Labels) == 0
+	}
+	if m.Job != "" {
+		if ok, err := path.Match(m.Job, run.Job); err != nil || !ok {
+			return false
+		}
+	}
+	for k, v := range m.Labels {
+		if got, has := run.Labels[k]; !has || got != v {
+			return false
+		}
+	}
+	return true
+}
+
+func takesEvent(events []string, a index.Action) bool {
+	if len(events) == 0 {
+		return a.Severity != "" || !slices.Contains(onlyIfNamed, a.What)
+	}
+	if slices.Contains(events, a.What) {
+		return true
+	}
+	// That a trouble has passed is part of its story; a success that ends a bad series
+	// is a success.
+	switch a.What {
+	case index.WhatHealed:
+		return slices.Contains(events, index.WhatLost)
+	case index.WhatRecovered:
+		if a.Ends != "" {
+			return slices.Contains(events, a.Ends)
+		}
+		return slices.Contains(events, index.WhatSucceeded)
+	}
+	return false
+}
+
+// severeEnough holds for what carries no severity: it was asked for by name.
+func severeEnough(least, is job.Health) bool {
+	return least != job.Critical || is != job.Warning
+}
+
+// routesOf names the routes that take a cause, or says why there are none.
+func routesOf(all []index.Delivery, a index.Action, run *job.Run) (names []string, why string) {
+	for _, d := range all {
+		if Takes(d.Route, a, run) {
+			names = append(names, d.Route.Name)
+		}
+	}
+	switch {
+	case len(names) > 0:
+		return names, ""
+	case len(all) == 0:
+		return nil, "no route is set"
+	}
+	return nil, fmt.Sprintf("none of %d routes takes it", len(all))
+}

@@ -1,0 +1,183 @@
+package notify
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// Message is what one receiver is told at once: one event, or several in order.
+type Message struct {
+	// ID is the same in every try, so that a receiver can tell a repetition.
+	ID       string
+	Route    string
+	At       time.Time
+	Severity job.Health // the worst of its items
+	Summary  bool       // its items were held up, or came all at once
+	Items    []Item
+}
+
+// Item is one event of a message.
+type Item struct {
+	ID       int64      `json:"id"` // of the cause: the same in every route and repetition
+	What     string     `json:"what"`
+	Severity job.Health `json:"severity,omitempty"`
+	At       time.Time  `json:"at"`
+	Message  string     `json:"message"`
+	Ends     string     `json:"ends,omitempty"`
+	Repeat   int        `json:"repeat,omitempty"`
+	Run      *RunFacts  `json:"run,omitempty"`
+	// Lines are the last that the job printed, where they help.
+	Lines []string `json:"lines,omitempty"`
+}
+
+// RunFacts is what a message says of a run.
+type RunFacts struct {
+	ID              string            `json:"id"`
+	Job             string            `json:"job"`
+	Number          int64             `json:"number"`
+	Attempt         int               `json:"attempt"`
+	State           job.State         `json:"state"`
+	Reason          job.Reason        `json:"reason,omitempty"`
+	ExitCode        *int              `json:"exit_code,omitempty"`
+	Host            string            `json:"host"`
+	Command         string            `json:"command"`
+	Labels          map[string]string `json:"labels,omitempty"`
+	StartedAt       *time.Time        `json:"started_at,omitempty"`
+	DurationSeconds float64           `json:"duration_seconds,omitempty"`
+	URL             string            `json:"url,omitempty"`
+}
+
+// factsOf is a run as messages show it. base is the address of the page, empty if unknown.
+func factsOf(run *job.Run, base string) *RunFacts {
+	if run == nil {
+		return nil
+	}
+	f := &RunFacts{
+		ID: run.ID, Job: run.Job, Number: run.Number, Attempt: run.Attempt, State: run.State, Host: run.Host,
+		Command: index.Cut(run.Command, 1000), Labels: run.Labels, StartedAt: run.StartedAt,
+	}
+	if run.Outcome != nil {
+		f.Reason, f.ExitCode = run.Outcome.Reason, run.Outcome.ExitCode
+	}
+	if run.StartedAt != nil && run.EndedAt != nil {
+		f.DurationSeconds = max(0, run.EndedAt.Sub(*run.StartedAt).Seconds())
+	}
+	if base != "" {
+		f.URL = strings.TrimRight(base, "/") + "/runs/" + url.PathEscape(run.ID)
+	}
+	return f
+}
+
+func itemOf(a index.Action, run *job.Run, base string) Item {
+	return Item{
+		ID: a.Cause, What: a.What, Severity: a.Severity, At: a.CreatedAt, Message: a.Message, Ends: a.Ends,
+		Repeat: a.Repeat, Run: factsOf(run, base),
+	}
+}
+
+// newMessage forms the message of a batch.
+func newMessage(route string, batch int64, items []Item, summary bool, now time.Time) Message {
+	m := Message{ID: "stint_" + strconv.FormatInt(batch, 10) + "_" + route, Route: route, At: now.UTC(), Summary: summary, Items: items}
+	for _, i := range items {
+		if i.Severity == job.Critical || m.Severity == "" {
+			m.Severity = i.Severity
+		}
+	}
+	return m
+}
+
+// words are how events are told. What is not here is the rule of a finding.
+var words = map[string]string{
+	index.WhatFailed: "failed", index.WhatTimedOut: "timed out", index.WhatCanceled: "was canceled",
+	index.WhatSucceeded: "succeeded", index.WhatLost: "is lost", index.WhatHealed: "is heard again",
+	index.WhatRecovered: "recovered", index.WhatNetwork: "many agents fell silent together",
+	index.WhatTest: "this is a test",
+}
+
+func (i Item) headline(clean func(string, int) string) string {
+	say := words[i.What]
+	switch {
+	case say == "":
+		say = strings.ReplaceAll(i.What, "_", " ")
+		if i.Run != nil {
+			say = "has trouble: " + say
+		}
+	case i.What == index.WhatRecovered && i.Ends != "":
+		say = "is no longer: " + strings.ReplaceAll(i.Ends, "_", " ")
+	}
+	if i.Run == nil {
+		return clean("Stint: "+say, 200)
+	}
+	line := clean(fmt.Sprintf("%s #%d", i.Run.Job, i.Run.Number), 250) + " " + clean(say, 100)
+	if i.Repeat > 0 {
+		line += fmt.Sprintf(" (still; told %d times before)", i.Repeat)
+	}
+	return line
+}
+
+// Title is the message in one line.
+func (m Message) Title(clean func(string, int) string) string {
+	if len(m.Items) == 0 {
+		return "Stint"
+	}
+	last := m.Items[len(m.Items)-1]
+	if !m.Summary {
+		return m.Items[0].headline(clean)
+	}
+	return fmt.Sprintf("%d messages, the last: %s", len(m.Items), last.headline(clean))
+}
+
+// mostShown bounds the items of a text; a webhook brings all.
+const mostShown = 25
+
+// Text is the message as a person reads it, without its title. Foreign words pass through
+// clean, which takes out what the channel would act on.
+func (m Message) Text(clean func(string, int) string) string {
+	var b strings.Builder
+	shown := m.Items[:min(len(m.Items), mostShown)]
+	for n, i := range shown {
+		if n > 0 {
+			b.WriteString("\n")
+		}
+		if len(m.Items) > 1 {
+			fmt.Fprintf(&b, "%s  %s\n", i.At.UTC().Format("15:04:05 UTC"), i.headline(clean))
+		}
+		i.write(&b, clean, len(m.Items) == 1)
+	}
+	if more := len(m.Items) - len(shown); more > 0 {
+		fmt.Fprintf(&b, "\nand %d more\n", more)
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+func (i Item) write(b *strings.Builder, clean func(string, int) string, whole bool) {
+	if i.Message != "" {
+		b.WriteString(clean(i.Message, 1000) + "\n")
+	}
+	if i.Run == nil {
+		return
+	}
+	if whole {
+		facts := []string{"host " + clean(i.Run.Host, 100)}
+		if i.Run.DurationSeconds > 0 {
+			d := time.Duration(i.Run.DurationSeconds * float64(time.Second)).Round(time.Second)
+			facts = append(facts, "ran "+d.String())
+		}
+		if i.Run.Attempt > 1 {
+			facts = append(facts, fmt.Sprintf("attempt %d", i.Run.Attempt))
+		}
+		b.WriteString(strings.Join(facts, ", ") + "\n")
+		for _, line := range i.Lines {
+			b.WriteString("  " + clean(line, 300) + "\n")
+		}
+	}
+	if i.Run.URL != "" {
+		b.WriteString(i.Run.URL + "\n")
+	}
+}

@@ -1,0 +1,164 @@
+package notify
+
+import (
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+const (
+	// stormAt is how many messages may be due for one route at once before they become
+	// one.
+	stormAt = 20
+	// mostJoined bounds one message; what is left makes the next.
+	mostJoined = 500
+)
+
+// step is what to do for a route now: send a batch, or wait.
+type step struct {
+	batch   []index.Action
+	summary bool
+	// wait is when to look again, if there is no batch; zero when nothing waits.
+	wait time.Time
+}
+
+// plan decides the next step of a route from its pending rows, oldest first. A batch that
+// was tried stays as it is until it is settled, and everything waits behind it, so that
+// order holds. opened is since when this server looks after the route: what is older was
+// held up by our own absence.
+func plan(r index.Route, quiet hours, rows []index.Action, now, opened time.Time) step {
+	if len(rows) == 0 {
+		return step{}
+	}
+	for _, row := range rows {
+		if row.Batch == 0 {
+			continue
+		}
+		if row.NextAt.After(now) {
+			return step{wait: *row.NextAt}
+		}
+		batch := sameBatch(rows, row.Batch)
+		return step{batch: batch, summary: len(batch) > 1}
+	}
+	if end := quiet.until(now); !end.IsZero() {
+		return step{wait: end}
+	}
+	var ready []index.Action
+	var wait time.Time
+	for _, row := range rows {
+		if row.NextAt.After(now) {
+			wait = sooner(wait, *row.NextAt)
+			continue
+		}
+		ready = append(ready, row)
+	}
+	if len(ready) == 0 {
+		return step{wait: wait}
+	}
+	if due := groupDue(r, ready, opened); due.After(now) {
+		return step{wait: sooner(wait, due)}
+	}
+	if len(ready) > 1 && joined(r, quiet, ready, opened) {
+		return step{batch: ready[:min(len(ready), mostJoined)], summary: true}
+	}
+	return step{batch: sameRun(ready)}
+}
+
+// groupDue is when the collecting of messages ends that the oldest one began. A
+// repetition collects nothing.
+func groupDue(r index.Route, ready []index.Action, opened time.Time) time.Time {
+	oldest := ready[0]
+	if r.GroupSeconds <= 0 || oldest.Repeat > 0 || oldest.CreatedAt.Before(opened) {
+		return time.Time{}
+	}
+	return oldest.CreatedAt.Add(time.Duration(r.GroupSeconds) * time.Second)
+}
+
+// joined reports whether all that is ready becomes one message.
+func joined(r index.Route, quiet hours, ready []index.Action, opened time.Time) bool {
+	if r.GroupSeconds > 0 || len(ready) > stormAt {
+		return true
+	}
+	held := 0
+	for _, row := range ready {
+		if row.CreatedAt.Before(opened) || !quiet.until(row.CreatedAt).IsZero() {
+			held++
+		}
+	}
+	return held > 1
+}
+
+// sameRun is the first row with those about the same run: one cause often has several
+// rows, and they are told together.
+func sameRun(ready []index.Action) []index.Action {
+	batch := ready[:1:1]
+	for _, row := range ready[1:] {
+		if row.Run != "" && row.Run == batch[0].Run {
+			batch = append(batch, row)
+		}
+	}
+	return batch
+}
+
+func sameBatch(rows []index.Action, id int64) []index.Action {
+	var batch []index.Action
+	for _, row := range rows {
+		if row.Batch == id {
+			batch = append(batch, row)
+		}
+	}
+	return batch
+}
+
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// situation is what is known about a repetition's cause when it is due.
+type situation struct {
+	run          *job.Run // nil: gone
+	acknowledged bool
+	later        bool // a later run of the job succeeded
+}
+
+// settledBy says why a problem need not be told again; empty when it still holds.
+func settledBy(a index.Action, s situation) string {
+	switch {
+	case s.run == nil:
+		return "the run was deleted"
+	case s.acknowledged:
+		return "it was acknowledged"
+	case s.run.Attempt != a.Attempt:
+		return fmt.Sprintf("attempt %d followed", s.run.Attempt)
+	}
+	switch a.What {
+	case index.WhatFailed, index.WhatTimedOut, index.WhatLost:
+		if string(s.run.State) != a.What {
+			return "the run is " + string(s.run.State)
+		}
+		if s.later {
+			return "a later run of the job succeeded"
+		}
+		return ""
+	}
+	for _, f := range s.run.Findings {
+		if f.Rule == a.What {
+			return ""
+		}
+	}
+	return "it has passed"
+}
+
+// repeats reports whether an event is told again until somebody acknowledges it.
+func repeats(a index.Action) bool {
+	switch a.What {
+	case index.WhatHealed, index.WhatRecovered, index.WhatSucceeded, index.WhatCanceled, index.WhatNetwork, index.WhatTest:
+		return false
+	}
+	return a.Run != "" && a.Severity != ""
+}

@@ -1,0 +1,264 @@
+package notify
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// Store is what the worker needs of the database.
+type Store interface {
+	// Dispatch finds the routes of up to limit causes, oldest first.
+	Dispatch(ctx context.Context, now time.Time, limit int, to func(index.Action, *job.Run) (routes []string, why string)) (int, error)
+	// Deliveries returns every route with its secret, and whether something waits for it.
+	Deliveries(ctx context.Context) ([]index.Delivery, error)
+	// ClaimRoute makes owner the only one that delivers to a route until a time.
+	ClaimRoute(ctx context.Context, name, owner string, now, until time.Time) (bool, error)
+	// RouteRows returns the pending rows of a route, oldest first.
+	RouteRows(ctx context.Context, route string, limit int) ([]index.Action, error)
+	// Settle stores what became of rows.
+	Settle(ctx context.Context, settled []index.Settled) error
+	// TidyOutbox drops what waits for routes that are gone, and deletes what was settled
+	// before a time.
+	TidyOutbox(ctx context.Context, now, before time.Time, limit int) error
+
+	Run(ctx context.Context, id string) (job.Run, error)
+	Acknowledged(ctx context.Context, run string, since time.Time) (bool, error)
+	SucceededSince(ctx context.Context, name string, after time.Time) (bool, error)
+
+	// DueActions returns pending cancels and retries whose time has come.
+	DueActions(ctx context.Context, now time.Time, limit int) ([]index.Action, error)
+	FollowCancel(ctx context.Context, run string, attempt int, c job.Cancel, force bool) (index.Stopped, error)
+	WatchRetry(ctx context.Context, run string, attempt int, now time.Time) (index.Stopped, error)
+	RequestRetry(ctx context.Context, run, by, why string, now time.Time) (job.Run, []job.RunEvent, error)
+}
+
+// Config is what a worker is made of. Store is required.
+type Config struct {
+	Store   Store
+	Log     *slog.Logger     // nil: slog.Default()
+	Now     func() time.Time // the server's clock; nil: time.Now
+	Options Options
+	// PublicURL is where people reach the page, for links; empty for no links.
+	PublicURL string
+	// Lines returns the last lines that a run printed; nil for none.
+	Lines func(ctx context.Context, run string, n int) ([]string, error)
+	// Changed is told of each run that an action changed. It must not block; nil for
+	// nobody.
+	Changed func(run string)
+	// open makes a route's channel; tests replace it.
+	open func(index.Route) (Channel, error)
+}
+
+const (
+	// Every is the pause between two looks.
+	Every = time.Second
+	// claimFor is how long a route belongs to a server after its last sign of life.
+	claimFor = time.Minute
+	// keepFor is how long settled rows can be looked up.
+	keepFor = 30 * 24 * time.Hour
+	// dispatchAtOnce bounds one transaction.
+	dispatchAtOnce = 200
+	tidyEvery      = time.Minute
+	tidyAtOnce     = 5000
+)
+
+// Worker brings the outbox to its receivers until its context ends.
+type Worker struct {
+	Config
+	owner  string
+	opened time.Time // set when Run begins
+
+	mu   sync.Mutex
+	busy map[string]bool      // routes that have a goroutine
+	wait map[string]time.Time // routes at which nothing is due before a time
+	all  sync.WaitGroup
+
+	// Of the loop alone:
+	known    map[string]time.Time // when each route was last changed
+	tidied   time.Time
+	lastFail string
+}
+
+// New makes a worker; Run starts it.
+func New(c Config) *Worker {
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.open == nil {
+		g := guard{c.Options.PrivateTargets}
+		c.open = func(r index.Route) (Channel, error) { return open(r, g) }
+	}
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return &Worker{
+		Config: c, owner: hex.EncodeToString(id[:]), busy: map[string]bool{}, wait: map[string]time.Time{},
+		known: map[string]time.Time{},
+	}
+}
+
+// Run works until ctx ends. It then stops in this order:
+//
+//  1. no new message is begun; a try that is under way is cut off, and counts as none;
+//  2. the goroutines of the routes give their routes back, so that another server goes on
+//     at once, and end;
+//  3. Run returns.
+func (w *Worker) Run(ctx context.Context) {
+	w.opened = w.Now()
+	ticker := time.NewTicker(Every)
+	defer ticker.Stop()
+	defer w.all.Wait()
+	for {
+		w.tell(ctx, w.look(ctx))
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// tell logs that looks fail, and that they work again, once each.
+func (w *Worker) tell(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if err != nil && w.lastFail == "" {
+		w.Log.Error("notifications and actions wait in the outbox", "error", err)
+	}
+	if err == nil && w.lastFail != "" {
+		w.Log.Info("notifications and actions go on")
+	}
+	w.lastFail = text
+}
+
+// look is one round: actions that are due, causes that have no route yet, routes for which
+// something is due.
+func (w *Worker) look(ctx context.Context) error {
+	now := w.Now()
+	if err := w.act(ctx, now); err != nil {
+		return err
+	}
+	routes, err := w.Store.Deliveries(ctx)
+	if err != nil {
+		return err
+	}
+	for n := dispatchAtOnce; n == dispatchAtOnce; {
+		n, err = w.Store.Dispatch(ctx, now, dispatchAtOnce, func(a index.Action, run *job.Run) ([]string, string) {
+			return routesOf(routes, a, run)
+		})
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			if routes, err = w.Store.Deliveries(ctx); err != nil {
+				return err
+			}
+			w.wakeAll()
+		}
+	}
+	w.start(ctx, routes, now)
+	if now.Sub(w.tidied) >= tidyEvery {
+		w.tidied = now
+		return w.Store.TidyOutbox(ctx, now, now.Add(-keepFor), tidyAtOnce)
+	}
+	return nil
+}
+
+// wakeAll makes every route be looked at: something new may be due before what was.
+func (w *Worker) wakeAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.wait)
+}
+
+// start begins a goroutine for each route for which something may be due and that has
+// none. A route that was changed is looked at anew.
+func (w *Worker) start(ctx context.Context, routes []index.Delivery, now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, d := range routes {
+		name := d.Route.Name
+		if !w.known[name].Equal(d.Route.ChangedAt) {
+			w.known[name] = d.Route.ChangedAt
+			delete(w.wait, name)
+		}
+		if !d.Pending || !d.Route.Enabled || w.busy[name] || w.wait[name].After(now) || ctx.Err() != nil {
+			continue
+		}
+		w.busy[name] = true
+		w.all.Go(func() {
+			until := w.serve(ctx, d.Route)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			delete(w.busy, name)
+			if !until.IsZero() {
+				w.wait[name] = until
+			}
+		})
+	}
+}
+
+// serve delivers what is due for one route, and returns when to look again; zero for the
+// next round.
+func (w *Worker) serve(ctx context.Context, r index.Route) time.Time {
+	channel, err := w.open(r)
+	quiet, qerr := parseQuiet(r.Quiet)
+	if err != nil || qerr != nil {
+		// It was fine when it was set; this server is started with other options.
+		channel, quiet = broken{err}, hours{}
+	}
+	mine, err := w.Store.ClaimRoute(ctx, r.Name, w.owner, w.Now(), w.Now().Add(claimFor))
+	if err != nil || !mine {
+		w.complain(ctx, r.Name, err)
+		return w.Now().Add(Every)
+	}
+	defer func() {
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_, err := w.Store.ClaimRoute(end, r.Name, w.owner, w.Now(), w.Now().Add(-time.Second))
+		w.complain(end, r.Name, err)
+	}()
+	for ctx.Err() == nil {
+		wait, err := w.deliverOne(ctx, r, channel, quiet)
+		if err != nil {
+			w.complain(ctx, r.Name, err)
+			return w.Now().Add(5 * Every)
+		}
+		if wait.After(w.Now()) || wait.IsZero() {
+			return wait
+		}
+		if mine, err = w.Store.ClaimRoute(ctx, r.Name, w.owner, w.Now(), w.Now().Add(claimFor)); err != nil || !mine {
+			w.complain(ctx, r.Name, err)
+			return w.Now().Add(Every)
+		}
+	}
+	return time.Time{}
+}
+
+// broken is the channel of a route that this server cannot serve.
+type broken struct{ err error }
+
+func (b broken) Send(context.Context, Message) error {
+	return &SendError{Why: fmt.Sprintf("this server cannot use the route: %v", b.err)}
+}
+
+func (w *Worker) complain(ctx context.Context, route string, err error) {
+	if err != nil && ctx.Err() == nil {
+		w.Log.Error("a route cannot be served now", "route", route, "error", err)
+	}
+}

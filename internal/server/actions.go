@@ -1,0 +1,126 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// outboxStore is what the server needs of notifications and actions.
+type outboxStore interface {
+	// Actions returns outbox rows, newest first.
+	Actions(ctx context.Context, q index.ActionQuery) ([]index.Action, error)
+	// Deliveries returns every route with its secret; Route one of them.
+	Deliveries(ctx context.Context) ([]index.Delivery, error)
+	Route(ctx context.Context, name string) (index.Route, error)
+	SetRoute(ctx context.Context, r index.Route) error
+	DeleteRoute(ctx context.Context, name string, now time.Time) error
+	// RequestRetry asks the agent of a run that has ended for a further attempt; the
+	// error is also *index.NoRetryError.
+	RequestRetry(ctx context.Context, run, by, why string, now time.Time) (job.Run, []job.RunEvent, error)
+	// Acknowledge writes down that a person knows of a run's trouble.
+	Acknowledge(ctx context.Context, run, by, why string, now time.Time) (job.Run, []job.RunEvent, error)
+}
+
+// actionRoutes are the rows about notifications and actions.
+func (s *Server) actionRoutes() []route {
+	const (
+		run    = "/api/v1/runs/{run}"
+		routes = "/api/v1/routes"
+	)
+	return []route{
+		{method: "GET", pattern: run + "/actions", scope: ScopeRead, rest: rest(s.listRunActions), summary: "List what was told and done because of a run, newest first"},
+		{method: "GET", pattern: "/api/v1/actions", scope: ScopeRead, rest: rest(s.listActions), summary: "List what was told and done, over all runs, newest first"},
+		{method: "POST", pattern: run + "/retry", scope: ScopeWrite, rest: rest(s.retryRun), summary: "Ask the waiting agent of a run that has ended for another attempt"},
+		{method: "POST", pattern: run + "/acknowledge", scope: ScopeWrite, rest: rest(s.acknowledgeRun), summary: "Say that somebody knows of a run's trouble, so that nobody is told again"},
+		{method: "GET", pattern: routes, scope: ScopeAdmin, rest: rest(s.listRoutes), summary: "List who is told of what"},
+		{method: "PUT", pattern: routes + "/{name}", scope: ScopeAdmin, rest: rest(s.putRoute), summary: "Set a route of notifications"},
+		{method: "DELETE", pattern: routes + "/{name}", scope: ScopeAdmin, rest: rest(s.deleteRoute), summary: "Delete a route of notifications"},
+		{method: "POST", pattern: routes + "/{name}/test", scope: ScopeAdmin, rest: rest(s.testRoute), summary: "Send a test message through a route, at once"},
+	}
+}
+
+type runActionsIn struct {
+	Run    string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"100" doc:"The most actions to return"`
+	Cursor int64  `query:"cursor" minimum:"0" doc:"next_cursor of the page before"`
+}
+
+type actionsIn struct {
+	Status string `query:"status" enum:"pending,done,failed,dropped" doc:"Only actions that stand like this"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"100" doc:"The most actions to return"`
+	Cursor int64  `query:"cursor" minimum:"0" doc:"next_cursor of the page before"`
+}
+
+type actionPage struct {
+	Actions    []index.Action `json:"actions" nullable:"false"`
+	NextCursor int64          `json:"next_cursor,omitempty" doc:"Pass it as cursor for older actions; not there on the last page"`
+}
+
+// listRunActions answers what was told and done because of one run.
+func (s *Server) listRunActions(ctx context.Context, in *runActionsIn) (*answered[actionPage], error) {
+	id, err := s.findRun(ctx, in.Run)
+	if err != nil {
+		return nil, err
+	}
+	return s.actions(ctx, index.ActionQuery{Run: id, Limit: in.Limit, Before: in.Cursor})
+}
+
+// listActions answers the same over all runs.
+func (s *Server) listActions(ctx context.Context, in *actionsIn) (*answered[actionPage], error) {
+	return s.actions(ctx, index.ActionQuery{Status: in.Status, Limit: in.Limit, Before: in.Cursor})
+}
+
+func (s *Server) actions(ctx context.Context, q index.ActionQuery) (*answered[actionPage], error) {
+	limit := q.Limit
+	q.Limit++
+	actions, err := s.store.Actions(ctx, q)
+	if err != nil {
+		return nil, s.internal(ctx, "list actions", err)
+	}
+	page := actionPage{Actions: actions}
+	if len(actions) > limit {
+		page.Actions = actions[:limit]
+		page.NextCursor = page.Actions[limit-1].ID
+	}
+	return &answered[actionPage]{page}, nil
+}
+
+// LastLines returns the last lines that a run's last attempt printed, as they are, for
+// messages about it.
+func (s *Server) LastLines(ctx context.Context, run string, n int) ([]string, error) {
+	view, err := s.store.Run(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	q := logQuery{tail: int64(n)}
+	from, err := firstLine(ctx, s.store, view, q)
+	if err != nil {
+		return nil, err
+	}
+	out := &cappedBuffer{most: 64 << 10}
+	if err := writeLines(ctx, s.store, out, view, q, from); err != nil {
+		return nil, err
+	}
+	text := strings.TrimSuffix(out.String(), "\n")
+	if text == "" {
+		return nil, nil
+	}
+	lines := strings.Split(text, "\n")
+	return lines[max(0, len(lines)-n):], nil
+}
+
+// cappedBuffer keeps the first bytes and forgets the rest.
+type cappedBuffer struct {
+	bytes.Buffer
+	most int
+}
+
+func (b *cappedBuffer) Write(p []byte) (int, error) {
+	b.Buffer.Write(p[:min(len(p), max(0, b.most-b.Len()))])
+	return len(p), nil
+}

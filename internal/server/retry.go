@@ -1,0 +1,111 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+type wishIn struct {
+	Run  string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
+	Body *struct {
+		_   struct{} `additionalProperties:"false"`
+		By  string   `json:"by,omitempty" maxLength:"200" doc:"Who asks."`
+		Why string   `json:"why,omitempty" maxLength:"1000" doc:"In their words."`
+	}
+}
+
+// who reads who asks and why. A person that the token or session names is not for the
+// body to say.
+func (in *wishIn) who(ctx context.Context) (by, why string) {
+	by = "somebody"
+	if in.Body != nil {
+		why = printable(in.Body.Why)
+		if said := printable(in.Body.By); said != "" {
+			by = said
+		}
+	}
+	if who := actorOf(ctx); who.name != "" {
+		by = who.name
+	}
+	return by, why
+}
+
+// retryRun asks the agent of a run that has ended for another attempt. Only an agent that
+// waits for that can begin one in place (stint run --retry-wait); for every other run the
+// answer is 409 with the command that starts the job again by hand.
+func (s *Server) retryRun(ctx context.Context, in *wishIn) (*answered[job.Run], error) {
+	id, err := s.findRun(ctx, in.Run)
+	if err != nil {
+		return nil, err
+	}
+	by, why := in.who(ctx)
+	run, events, err := s.store.RequestRetry(ctx, id, by, why, s.now().UTC())
+	var no *index.NoRetryError
+	if errors.As(err, &no) {
+		detail := no.Why
+		if no.Run.State.Terminal() {
+			detail += "; start the job again on " + host(no.Run.Host) + " with: " + againCommand(&no.Run)
+		}
+		return nil, newProblem(http.StatusConflict, "%s", detail)
+	}
+	if err != nil {
+		return nil, s.internal(ctx, "retry run "+id, err)
+	}
+	s.metrics.events(events)
+	s.broker.Notify(id)
+	return &answered[job.Run]{run}, nil
+}
+
+func host(name string) string {
+	if name == "" {
+		return "its host"
+	}
+	return printable(name)
+}
+
+// againCommand is the command line that starts the job of a run as a new run. What the
+// server does not know of (the environment, limits) is not in it.
+func againCommand(run *job.Run) string {
+	words := []string{"stint", "run", "--job", run.Job}
+	if run.Dir != "" {
+		words = append(words, "--dir", run.Dir)
+	}
+	for _, k := range slices.Sorted(maps.Keys(run.Labels)) {
+		words = append(words, "--label", k+"="+run.Labels[k])
+	}
+	for _, s := range run.Steps {
+		if s.Kind == job.InstallStep {
+			words = append(words, "--install", s.Command)
+		}
+	}
+	words = append(words, "--")
+	words = append(words, run.Args...)
+	line := printable(job.CommandLine(words))
+	if len(line) > 4000 {
+		line = strings.ToValidUTF8(line[:4000], "") + fmt.Sprintf("… (%d bytes more)", len(line)-4000)
+	}
+	return line
+}
+
+// acknowledgeRun writes down that somebody knows.
+func (s *Server) acknowledgeRun(ctx context.Context, in *wishIn) (*answered[job.Run], error) {
+	id, err := s.findRun(ctx, in.Run)
+	if err != nil {
+		return nil, err
+	}
+	by, why := in.who(ctx)
+	run, _, err := s.store.Acknowledge(ctx, id, by, why, s.now().UTC())
+	if err != nil {
+		return nil, s.internal(ctx, "acknowledge run "+id, err)
+	}
+	s.broker.Notify(id)
+	return &answered[job.Run]{run}, nil
+}
