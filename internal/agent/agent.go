@@ -62,6 +62,7 @@ type attempt struct {
 	back    *background
 	said    *progress
 	disk    disk
+	cores   cores
 
 	tty      *os.File           // our side of the command's terminal; nil without one
 	keyboard *terminal.Keyboard // what is typed into it; nil without that
@@ -75,6 +76,7 @@ func Run(ctx context.Context, c Config) Result {
 		cfg: c, begun: time.Now(), stop: newStopping(),
 		asked: make(chan job.StopCause, 1), current: -1,
 	}
+	a.cores.use = c.Cores
 	opened := a.openJournal()
 	secrets, said := secretsOf(c)
 	a.cfg.Say = maskedSay(secrets, c.Say)

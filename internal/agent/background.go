@@ -39,7 +39,7 @@ func (b *background) start(ctx context.Context) {
 	b.ended = make(chan struct{})
 	var meterCtx context.Context
 	meterCtx, b.meterStop = context.WithCancel(ctx)
-	b.meterDone.Go(func() { a.meter.samples(meterCtx) })
+	b.meterDone.Go(func() { a.meter.samples(meterCtx, a.cores.calm) })
 	b.meterDone.Go(func() { a.meter.gpus.watch(meterCtx, c.Dir, a.env, max(gpuPeriod, c.SamplePeriod)) })
 	if c.passing() {
 		var passCtx context.Context

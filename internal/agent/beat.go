@@ -27,6 +27,8 @@ type beater struct {
 	// ready is closed when the server knows the run, which the first append tells it.
 	ready <-chan struct{}
 	heard func(job.HeartbeatReply)
+	// about is called before each beat, for what can be done on the same occasion.
+	about func()
 }
 
 // beats runs until ctx ends.
@@ -60,6 +62,7 @@ func (b *beater) one(ctx context.Context, sequence int64, due time.Time, period 
 	hb.UptimeMS = now.Sub(b.begun).Milliseconds()
 	hb.SchedulingDelayMS = max(0, now.Sub(due).Milliseconds())
 	hb.PeriodMS = period.Milliseconds()
+	b.about()
 	callCtx, cancel := context.WithTimeout(ctx, max(beatTimeout, period))
 	reply, err := b.server.Beat(callCtx, b.run, b.attempt, hb)
 	cancel()

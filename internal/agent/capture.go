@@ -35,6 +35,7 @@ type capture struct {
 	write  *os.File // the job's end; closed here once the process has it
 	large  bool
 	rec    *recorder
+	cores  *cores        // nil in tests
 	done   chan struct{} // closed when nothing more will be recorded
 	bytes  atomic.Int64  // read so far
 	stuck  atomic.Bool   // ended by its limit with the pipe still held open
@@ -102,6 +103,8 @@ func (c *capture) drain() {
 		}
 		if n < below {
 			time.Sleep(pause)
+		} else if c.cores != nil {
+			c.cores.hurry()
 		}
 	}
 }

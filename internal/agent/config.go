@@ -82,6 +82,9 @@ type Config struct {
 	// must be among the signals notified, so that a reader of our output that goes away
 	// is an error of that write.
 	Signals <-chan os.Signal
+	// Cores is told how many cores the agent can make use of, when that changes; may be nil.
+	// It is called from several goroutines.
+	Cores func(n int)
 	// Started is called once, when the first process has been started or could not be; may
 	// be nil. What need not happen before the job belongs there.
 	Started func()

@@ -27,6 +27,7 @@ type meter struct {
 	period  time.Duration
 	timer   *time.Timer // for the next sample; set with reader
 	due     time.Time   // when that is due
+	over    bool        // only the last sample is still to come
 	last    job.Sample
 	peak    int64
 	exitCPU float64 // of the steps that ended, as their wait told
@@ -46,18 +47,26 @@ func (m *meter) open(g *process.Group, period time.Duration) {
 	m.timer, m.due = time.NewTimer(first), time.Now().Add(first)
 }
 
-// slack is how far a sample may be from its time so that it and a heartbeat need only one
-// waking up: most of what an agent costs is waking up.
+// A heartbeat takes the sample that is due soon, and when one has done so, the timer leaves
+// it some time to do so again: most of what an agent costs is waking up, and this way it
+// wakes once for both.
+func (m *meter) early() time.Duration { return m.period / 3 }
 func (m *meter) slack() time.Duration { return min(m.period/8, time.Second) }
 
-// samples takes samples until ctx ends.
-func (m *meter) samples(ctx context.Context) {
-	defer m.timer.Stop()
+// samples takes samples until ctx ends. first is called before the first one.
+func (m *meter) samples(ctx context.Context, first func()) {
+	defer m.stop()
 	for {
 		select {
 		case <-m.timer.C:
-			m.sample()
+			if first != nil {
+				first()
+				first = nil
+			}
+			m.mu.Lock()
+			m.take()
 			m.next(0)
+			m.mu.Unlock()
 		case <-ctx.Done():
 			return
 		}
@@ -65,29 +74,30 @@ func (m *meter) samples(ctx context.Context) {
 }
 
 // next sets the time of the next sample, and how long after it the timer waits for a
-// heartbeat to take it.
+// heartbeat. The caller holds mu.
 func (m *meter) next(wait time.Duration) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.due = time.Now().Add(m.period)
 	m.timer.Reset(m.period + wait)
 }
 
-// sampleWithBeat takes the sample that is due about now, so that a heartbeat tells of now.
-func (m *meter) sampleWithBeat(now time.Time) {
+// stop ends samples at their times; heartbeats take none any more either.
+func (m *meter) stop() {
 	m.mu.Lock()
-	due := m.reader != nil && now.Add(m.slack()).After(m.due)
-	m.mu.Unlock()
-	if due {
-		m.sample()
-		m.next(m.slack())
-	}
+	defer m.mu.Unlock()
+	m.timer.Stop()
+	m.over = true
 }
 
-// sample takes one now and records it. What cannot be measured is said once.
+// sample takes one now and records it.
 func (m *meter) sample() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.take()
+}
+
+// take takes a sample and records it; the caller holds mu. What cannot be measured is said
+// once.
+func (m *meter) take() {
 	if m.reader == nil {
 		return // nothing was started
 	}
@@ -130,9 +140,12 @@ func ownPeak() int64 {
 
 // evidence is what a heartbeat says of the job.
 func (m *meter) evidence(now time.Time) job.Heartbeat {
-	m.sampleWithBeat(now)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.reader != nil && !m.over && !now.Add(m.early()).Before(m.due) {
+		m.take()
+		m.next(m.slack())
+	}
 	hb := job.Heartbeat{
 		CPUSeconds: max(m.last.CPUSeconds, m.exitCPU), MemoryBytes: m.last.MemoryBytes,
 		Processes: m.last.Processes, OutputAgeMS: -1, UnsentBytes: m.rec.spool.Waiting(),

@@ -60,6 +60,7 @@ func (a *attempt) terminalSize() terminal.Size {
 // start begins to drain, and to copy what is typed.
 func (a *attempt) startStdio(io stdio) {
 	for _, c := range io.captures {
+		c.cores = &a.cores
 		c.start()
 	}
 	a.open = append(a.open, io.captures...)

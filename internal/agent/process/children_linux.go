@@ -15,6 +15,7 @@ import (
 
 // The reaper looks for dead orphans at a pace that follows their number.
 const (
+	reapIdle = 4 * time.Second // while there are none; each sample looks too
 	reapSlow = time.Second
 	reapFast = 10 * time.Millisecond
 	reapMany = 32 // so many at one look make the next one come sooner
@@ -89,7 +90,7 @@ func (r *registry) forget(pid int) {
 // command line, and a look that finds nothing is one system call.
 func (r *registry) run(stop, done chan struct{}) {
 	defer close(done)
-	pause := reapSlow
+	pause := reapIdle
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	for {
@@ -102,7 +103,9 @@ func (r *registry) run(stop, done chan struct{}) {
 		case n >= reapMany:
 			pause = max(pause/8, reapFast)
 		case n == 0:
-			pause = min(pause*2, reapSlow)
+			pause = min(pause*2, reapIdle)
+		default:
+			pause = min(pause, reapSlow)
 		}
 		timer.Reset(pause)
 	}

@@ -231,6 +231,7 @@ func (g *Group) startedLives() bool {
 // EndedUsage is what those processes used that this process has waited for: the ones from
 // Start, and orphans of the attempt. Their own waited-for children are included.
 func (g *Group) EndedUsage() Usage {
+	children.reap()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.ended
@@ -286,6 +287,7 @@ func (g *Group) Close() error {
 	for _, p := range started {
 		<-p.done
 	}
+	children.reap() // an orphan comes to us when its dead parent was waited for
 	children.leave(g)
 	return g.cage.close()
 }

@@ -56,8 +56,10 @@ command could not be started; 125 when stint could not do its own work before th
 		cfg.Signals, cfg.Started = signals.c, signals.late
 		<-signals.ready
 		defer unstoppable(&cfg.Config, a.In, a.Out, a.Err)()
-		// Nothing an agent does needs a second core, and a job may need both.
-		runtime.GOMAXPROCS(min(2, runtime.GOMAXPROCS(0)))
+		// Nothing an agent does needs a third core, and a job may need them all.
+		most := min(2, runtime.GOMAXPROCS(0))
+		runtime.GOMAXPROCS(most)
+		cfg.Cores = func(n int) { runtime.GOMAXPROCS(min(n, most)) }
 		result := agent.Run(cmd.Context(), cfg.Config)
 		return &console.ExitError{Code: result.ExitCode, Err: cmp.Or(result.Err, unsaid(result.Outcome))}
 	}
