@@ -38,6 +38,11 @@ internal/web/dist/index.html: $(UI_SOURCES)
 	cd web && npm run --silent build
 	@touch $@
 
+# The page's types of the API's values; the document comes from a server that is made for it.
+.PHONY: api-types
+api-types: ## Write web/src/lib/api/schema.d.ts from the server's OpenAPI document
+	@scripts/api-types
+
 .PHONY: demo
 demo: build ## Run the main job: a server, a real job through it, and the page
 	@bin/stint demo $(ARGS)

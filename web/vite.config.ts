@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { svelte } from '@sveltejs/vite-plugin-svelte'
 import tailwind from '@tailwindcss/vite'
 import { defineConfig } from 'vitest/config'
+import { licences } from './build/licences.ts'
 import { precompress } from './build/precompress.ts'
 
 const out = fileURLToPath(new URL('../internal/web/dist', import.meta.url))
@@ -9,7 +10,7 @@ const out = fileURLToPath(new URL('../internal/web/dist', import.meta.url))
 export default defineConfig({
   // Relative, so that the page works under any sub-path: the server sets <base> per request.
   base: './',
-  plugins: [svelte(), tailwind(), precompress()],
+  plugins: [svelte(), tailwind(), licences(), precompress()],
   build: {
     outDir: out,
     emptyOutDir: true,

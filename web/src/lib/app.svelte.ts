@@ -1,6 +1,7 @@
 // What the whole page shares: where it is, what time it is, its theme, whether live
 // updates arrive. Started once by main.ts.
-import { root, serverNow } from './api/client'
+import { api, clockSkew, onLocked, optional, root, serverNow } from './api/client'
+import type { Me } from './api/types'
 import { parseRoute, type Route } from './route'
 
 export type Theme = 'system' | 'light' | 'dark'
@@ -15,8 +16,12 @@ class App {
   dark = $state(false)
   /** The streams that are being reopened now. */
   private broken = $state(0)
-  /** The last request said that a token is needed, or a better one. */
-  locked = $state(0)
+  /** An answer said that nobody is logged in, or not any more. */
+  locked = $state(false)
+  /** Who the server thinks we are; null where it does not say. */
+  me = $state.raw<Me | null>(null)
+  /** How far the server's clock is ahead of this computer's, in seconds; 0 when they agree. */
+  skew = $state(0)
 
   get reconnecting() {
     return this.broken > 0
@@ -31,6 +36,10 @@ class App {
       this.broken += down ? 1 : -1
     }
     return { set, release: () => set(true) }
+  }
+
+  async learnMe() {
+    this.me = (await optional(api.me())) ?? this.me
   }
 
   go(href: string, replace = false) {
@@ -64,9 +73,14 @@ class App {
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.paint())
     addEventListener('popstate', () => this.read())
     addEventListener('click', (e) => this.click(e))
+    onLocked.add(() => (this.locked = true))
     setInterval(() => {
-      if (!document.hidden) this.now = serverNow()
+      if (document.hidden) return
+      this.now = serverNow()
+      const skew = Math.round(clockSkew() / 1000)
+      if (Math.abs(skew - this.skew) > 2) this.skew = skew
     }, 1000)
+    void this.learnMe()
     document.addEventListener('visibilitychange', () => (this.now = serverNow()))
   }
 

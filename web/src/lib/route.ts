@@ -4,6 +4,8 @@ export type Route =
   | { page: 'run'; id: string }
   | { page: 'jobs' }
   | { page: 'job'; name: string }
+  | { page: 'compare' }
+  | { page: 'settings' }
   | { page: 'missing'; path: string }
 
 /** Reads a path under the root; the root's own path ends with a slash. */
@@ -13,6 +15,7 @@ export function parseRoute(pathname: string, rootPath: string): Route {
   if (more.length === 0) {
     if (first === '' && second === '') return { page: 'overview' }
     if (first === 'runs') return second ? { page: 'run', id: decode(second) } : { page: 'runs' }
+    if (second === '' && (first === 'compare' || first === 'settings')) return { page: first }
     if (first === 'jobs') return second ? { page: 'job', name: decode(second) } : { page: 'jobs' }
   }
   return { page: 'missing', path: pathname }
@@ -34,6 +37,8 @@ export const path = {
     return q ? 'runs?' + q : 'runs'
   },
   run: (id: string) => 'runs/' + encodeURIComponent(id),
+  compare: (a: string, b: string) => `compare?a=${encodeURIComponent(a)}&b=${encodeURIComponent(b)}`,
+  settings: () => 'settings',
   jobs: () => 'jobs',
   job: (name: string) => 'jobs/' + encodeURIComponent(name),
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Sample } from './api/types'
-import { append, columns, sparkPath } from './series'
+import { append, indexAt, sparkPath } from './series'
 import { phases } from './steps'
 import type { Run } from './api/types'
 
@@ -12,7 +12,7 @@ test('late or repeated samples change nothing', () => {
   const list = [sample(1), sample(2)]
   expect(append(list, sample(2))).toBe(list)
   expect(append(list, sample(1))).toBe(list)
-  expect(columns(append(list, sample(3))).time).toEqual([1, 2, 3])
+  expect(append(list, sample(3)).map((s) => Date.parse(s.at) / 1000)).toEqual([1, 2, 3])
 })
 
 test('thinning keeps the peaks', () => {
@@ -41,4 +41,9 @@ test('phases share the bar and none vanishes', () => {
   expect(p[0]!.share).toBeGreaterThan(0.03)
   expect(p[0]!.share + p[1]!.share).toBeCloseTo(1)
   expect(phases({ steps: null } as unknown as Run, 0)).toEqual([])
+})
+
+test('the last value at or before a moment', () => {
+  expect([0, 1, 1.5, 3, 9].map((t) => indexAt([1, 2, 3], t))).toEqual([-1, 0, 0, 2, 2])
+  expect(indexAt([], 1)).toBe(-1)
 })

@@ -1,24 +1,5 @@
 import type { Sample } from './api/types'
 
-/** Columns as the chart takes them; times in seconds. */
-export interface Columns {
-  time: number[]
-  cores: number[]
-  memory: number[]
-  cache: (number | null)[]
-}
-
-export function columns(samples: Sample[]): Columns {
-  const c: Columns = { time: [], cores: [], memory: [], cache: [] }
-  for (const s of samples) {
-    c.time.push(Date.parse(s.at) / 1000)
-    c.cores.push(s.cpu_cores)
-    c.memory.push(s.memory_bytes)
-    c.cache.push(s.cache_bytes ?? null)
-  }
-  return c
-}
-
 /**
  * Adds a live sample in its place. Past `most`, neighbours are merged pairwise: of two,
  * the one that is further from its surroundings stays, so that spikes survive.
@@ -46,11 +27,6 @@ function thin(samples: Sample[]): Sample[] {
   return out
 }
 
-/** The last known limit of memory, 0 when there is none. */
-export function memoryLimit(samples: Sample[]): number {
-  return samples[samples.length - 1]?.limit_bytes ?? 0
-}
-
 /** A sparkline as an SVG path in a box; the top is the largest value or `full`. */
 export function sparkPath(values: number[], width: number, height: number, full = 0): string {
   if (values.length === 0) return ''
@@ -59,4 +35,16 @@ export function sparkPath(values: number[], width: number, height: number, full 
   return values
     .map((v, i) => `${i === 0 ? 'M' : 'L'}${(i * step).toFixed(1)} ${(height - (v / top) * height).toFixed(1)}`)
     .join('')
+}
+
+/** The index of the last value at or before a moment; -1 when there is none. */
+export function indexAt(times: ArrayLike<number>, time: number): number {
+  let low = 0
+  let high = times.length
+  while (low < high) {
+    const mid = (low + high) >> 1
+    if (times[mid]! <= time) low = mid + 1
+    else high = mid
+  }
+  return low - 1
 }

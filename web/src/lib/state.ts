@@ -1,4 +1,4 @@
-import type { Run, State } from './api/types'
+import type { Expected, Finding, Job, Run, State, Usual } from './api/types'
 import * as f from './format'
 
 export type Tone = 'accent' | 'good' | 'bad' | 'warn' | 'lost' | 'quiet'
@@ -40,6 +40,28 @@ export function title(run: Pick<Run, 'job' | 'number' | 'state'>): string {
   return `${look(run.state).mark} ${run.job} #${run.number} ${look(run.state).word} · Stint`
 }
 
+/** What is usual for a job: as its policy learned it, or over its last good runs. */
+export interface Usually {
+  runs: number
+  p50: number
+  p95: number
+  peak?: number
+}
+
+export function usually(from: { expected?: Expected | null; usual?: Usual | null } | Job | null | undefined): Usually | null {
+  const d = from?.expected?.duration_seconds
+  if (from?.expected && d) return { runs: from.expected.runs, p50: d.p50, p95: d.p95, peak: from.expected.peak_memory_bytes?.p50 }
+  const u = from && 'usual' in from ? from.usual : null
+  return u ? { runs: u.runs, p50: u.duration_p50_seconds, p95: u.duration_p95_seconds, peak: u.peak_memory_p50_bytes } : null
+}
+
+/** What a finding says: its message, or its evidence where that is all there is. */
+export function findingText(x: Finding): string {
+  const message = (x as { message?: unknown }).message
+  if (typeof message === 'string' && message) return message
+  return typeof x.evidence === 'string' ? x.evidence : x.rule.replaceAll('_', ' ')
+}
+
 /** Seconds that the run has taken so far, or took. */
 export function elapsed(run: Run, now: number): number {
   return f.between(run.started_at ?? run.created_at, run.ended_at, now)
@@ -63,18 +85,19 @@ export function verdict(run: Run, now: number): string | null {
   if (run.state === 'lost' && !run.outcome) {
     const heard = run.last_heartbeat_at ? ` Last heard ${f.ago(run.last_heartbeat_at, now)}.` : ''
     const finding = worst(run)
-    return `Nobody knows how it ended.${heard}${finding ? ' ' + finding.evidence : ''}`
+    return run.diagnosis?.sentence || `Nobody knows how it ended.${heard}${finding ? ' ' + findingText(finding) : ''}`
   }
   return run.outcome?.message || null
 }
 
-function worst(run: Run) {
+export function worst(run: Run): Finding | undefined {
   const findings = run.findings ?? []
   return findings.find((x) => x.health === 'critical') ?? findings[0]
 }
 
 function findingSentence(finding: NonNullable<Run['findings']>[number], now: number): string {
-  const evidence = /[.!?]$/.test(finding.evidence) ? finding.evidence : finding.evidence + '.'
+  const text = findingText(finding)
+  const evidence = /[.!?]$/.test(text) ? text : text + '.'
   if (!finding.next) return evidence
   const next = finding.next.charAt(0).toUpperCase() + finding.next.slice(1).replace(/\.$/, '')
   if (!finding.next_at) return `${evidence} ${next}.`

@@ -1,4 +1,4 @@
-import type { Run, Step } from './api/types'
+import type { Run, RunEvent, Step } from './api/types'
 
 export interface Phase {
   step: Step
@@ -20,4 +20,30 @@ export function phases(run: Run, now: number): Phase[] {
   const raw = seconds.map((s) => Math.max(smallest, total > 0 ? s / total : 1))
   const sum = raw.reduce((a, b) => a + b, 0)
   return steps.map((step, i) => ({ step, seconds: seconds[i]!, share: raw[i]! / sum }))
+}
+
+export interface Attempt {
+  number: number
+  state: string
+  from: string
+  to: string
+  evidence: string
+}
+
+/** What each attempt of a run came to, newest first, read off the run's events. */
+export function attempts(run: Run, events: RunEvent[]): Attempt[] {
+  const out: Attempt[] = []
+  for (let n = run.attempt; n >= 1; n--) {
+    const own = events.filter((e) => e.attempt === n && e.kind === 'state').sort((a, b) => a.id - b.id)
+    const [first, last] = [own[0], own[own.length - 1]]
+    const now = n === run.attempt
+    out.push({
+      number: n,
+      state: now ? run.state : (last?.to ?? 'lost'),
+      from: first?.at ?? run.created_at,
+      to: last?.at ?? run.ended_at ?? run.created_at,
+      evidence: now && run.outcome ? run.outcome.message : (last?.evidence ?? ''),
+    })
+  }
+  return out
 }

@@ -1,25 +1,19 @@
 import uPlot from 'uplot'
-
-export interface Line {
-  label: string
-  token: string // name of a colour token
-  format: (v: number) => string
-  fill?: boolean
-  dash?: boolean
-}
+import { duration } from '../lib/format'
+import type { Marker, Panel } from '../lib/panels'
 
 export interface ChartOptions {
   width: number
   height: number
-  lines: Line[]
-  axis: (v: number) => string
-  /** What the top of the scale should at least be. */
-  least: number
-  /** Steps of the scale in powers of two, for bytes. */
-  binary?: boolean
   syncKey: string
+  /** The first column counts seconds of age, not of the clock. */
+  age?: boolean
+  markers: () => Marker[]
+  /** The span of time that is shown, in seconds; null for all there is. */
+  zoom: () => [number, number] | null
   onPoint: (time: number | null) => void
   onPick: (time: number) => void
+  onZoom: (span: [number, number] | null) => void
 }
 
 const font = '11px ui-sans-serif, system-ui, sans-serif'
@@ -28,11 +22,23 @@ function token(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim()
 }
 
-/** A time series in the page's colours; the data's first column is seconds. */
-export function makeChart(node: HTMLElement, o: ChartOptions, data: uPlot.AlignedData): uPlot {
+/** A panel's columns in the order of its chart's series: time, lines, ghost band. */
+export function dataOf(p: Panel): uPlot.AlignedData {
+  const ghost = p.ghost ? [p.ghost.high, p.ghost.low] : []
+  return [p.time, ...p.lines.map((l) => l.values), ...ghost] as uPlot.AlignedData
+}
+
+/** A change of this needs a chart made anew; anything else only new data. */
+export function shapeOf(p: Panel): string {
+  return p.lines.map((l) => l.label + (l.loose ? '~' : '')).join() + (p.ghost ? '+ghost' : '')
+}
+
+/** A time series in the page's colours. */
+export function makeChart(node: HTMLElement, p: Panel, o: ChartOptions): uPlot {
   const muted = token('muted')
   const grid = { stroke: token('line'), width: 1 }
   const tick = { ...grid, size: 4 }
+  const ghostAt = p.lines.length + 1
   const chart = new uPlot(
     {
       width: o.width,
@@ -42,17 +48,20 @@ export function makeChart(node: HTMLElement, o: ChartOptions, data: uPlot.Aligne
       cursor: {
         y: false,
         sync: { key: o.syncKey, setSeries: false },
-        drag: { x: true, y: false },
+        drag: { x: true, y: false, setScale: false },
         points: { size: 6 },
       },
-      scales: { x: { time: true, range: span }, y: { range: (_u, _min, max) => [0, Math.max(o.least, (max || 0) * 1.08)] } },
+      scales: {
+        x: { time: !o.age, range: (_u, min, max) => o.zoom() ?? span(min, max) },
+        y: { range: (u) => [0, Math.max(p.least, top(u, p) * 1.08)] },
+      },
       axes: [
-        { stroke: muted, grid: { show: false }, ticks: tick, font, size: 24, space: 64, incrs: timeSteps, values: times },
-        { stroke: muted, grid, ticks: { show: false }, font, size: 64, space: 28, incrs: o.binary ? binarySteps : undefined, values: (_u, vs) => vs.map(o.axis) },
+        { stroke: muted, grid: { show: false }, ticks: tick, font, size: 24, space: 64, incrs: timeSteps, values: o.age ? (_u, vs) => vs.map((v) => duration(v)) : times },
+        { stroke: muted, grid, ticks: { show: false }, font, size: 64, space: 28, incrs: p.binary ? binarySteps : undefined, values: (_u, vs) => vs.map((v) => p.format(v).replace(/ cores?$/, '')) },
       ],
       series: [
         {},
-        ...o.lines.map((l): uPlot.Series => {
+        ...p.lines.map((l): uPlot.Series => {
           const stroke = token(l.token)
           return {
             label: l.label,
@@ -64,7 +73,9 @@ export function makeChart(node: HTMLElement, o: ChartOptions, data: uPlot.Aligne
             spanGaps: true,
           }
         }),
+        ...(p.ghost ? ['high', 'low'].map((label): uPlot.Series => ({ label, stroke: 'transparent', width: 0, points: { show: false } })) : []),
       ],
+      bands: p.ghost ? [{ series: [ghostAt, ghostAt + 1], fill: token('quiet') + '30' }] : undefined,
       hooks: {
         setCursor: [
           (u) => {
@@ -72,23 +83,76 @@ export function makeChart(node: HTMLElement, o: ChartOptions, data: uPlot.Aligne
             o.onPoint(left >= 0 ? u.posToVal(left, 'x') : null)
           },
         ],
+        setSelect: [
+          (u) => {
+            if (u.select.width < 6) return
+            const from = u.posToVal(u.select.left, 'x')
+            const to = u.posToVal(u.select.left + u.select.width, 'x')
+            u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false)
+            o.onZoom([from, Math.max(to, from + 2)])
+          },
+        ],
+        draw: [(u) => drawMarkers(u, o.markers())],
       },
     },
-    data,
+    dataOf(p),
     node,
   )
-  pickByClick(chart, o.onPick)
+  pickByClick(chart, o)
   return chart
 }
 
-/** A click picks a moment; a drag, which zooms, does not. */
-function pickByClick(chart: uPlot, onPick: (time: number) => void) {
+/** The largest value that the scale should make room for, within what is shown. */
+function top(u: uPlot, p: Panel): number {
+  const { min, max } = u.scales.x ?? {}
+  const time = u.data[0]
+  let most = 0
+  for (let k = 1; k < u.data.length; k++) {
+    if (p.lines[k - 1]?.loose) continue
+    const values = u.data[k]!
+    for (let i = 0; i < values.length; i++) {
+      const v = values[i]
+      if (v != null && v > most && (min == null || time[i]! >= min) && (max == null || time[i]! <= max)) most = v
+    }
+  }
+  return most
+}
+
+/** A thin line with a head at each moment that something happened. */
+function drawMarkers(u: uPlot, markers: Marker[]) {
+  const { ctx } = u
+  const { left, top: y, width, height } = u.bbox
+  ctx.save()
+  for (const m of markers) {
+    const x = Math.round(u.valToPos(m.time, 'x', true))
+    if (x < left || x > left + width) continue
+    const size = 4 * devicePixelRatio
+    ctx.strokeStyle = ctx.fillStyle = token(m.token)
+    ctx.lineWidth = devicePixelRatio
+    ctx.globalAlpha = 0.55
+    ctx.beginPath()
+    ctx.moveTo(x, y)
+    ctx.lineTo(x, y + height)
+    ctx.stroke()
+    ctx.globalAlpha = 1
+    ctx.beginPath()
+    ctx.moveTo(x - size, y)
+    ctx.lineTo(x + size, y)
+    ctx.lineTo(x, y + size * 1.5)
+    ctx.fill()
+  }
+  ctx.restore()
+}
+
+/** A click picks a moment, two show all again; a drag, which zooms, picks nothing. */
+function pickByClick(chart: uPlot, o: ChartOptions) {
   let down = 0
   chart.over.addEventListener('pointerdown', (e) => (down = e.clientX))
   chart.over.addEventListener('click', (e) => {
     if (Math.abs(e.clientX - down) > 3) return
-    onPick(chart.posToVal(e.clientX - chart.over.getBoundingClientRect().left, 'x'))
+    o.onPick(chart.posToVal(e.clientX - chart.over.getBoundingClientRect().left, 'x'))
   })
+  chart.over.addEventListener('dblclick', () => o.onZoom(null))
 }
 
 const binarySteps = Array.from({ length: 52 }, (_, i) => 2 ** i)
@@ -100,7 +164,7 @@ const timeSteps = [
 ]
 
 /** The span of time that is drawn; never so short that its ticks could not be told apart. */
-function span(_u: uPlot, min: number | null, max: number | null): [number, number] {
+function span(min: number | null, max: number | null): [number, number] {
   if (min === null || max === null) return [0, 10]
   return max - min < 10 ? [min, min + 10] : [min, max]
 }
@@ -118,16 +182,4 @@ function times(_u: uPlot, values: number[]): string[] {
 export function pointAt(chart: uPlot, time: number | null) {
   const left = time === null ? -10 : chart.valToPos(time, 'x')
   chart.setCursor({ left, top: time === null ? -10 : 1 }, false)
-}
-
-/** The index of the last value at or before a moment; -1 when there is none. */
-export function indexAt(times: ArrayLike<number>, time: number): number {
-  let low = 0
-  let high = times.length
-  while (low < high) {
-    const mid = (low + high) >> 1
-    if (times[mid]! <= time) low = mid + 1
-    else high = mid
-  }
-  return low - 1
 }

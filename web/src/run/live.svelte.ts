@@ -1,11 +1,13 @@
-import { api, ApiError, apiURL } from '../lib/api/client'
+import { api, ApiError, apiURL, optional } from '../lib/api/client'
 import { follow, type ServerEvent } from '../lib/api/events'
-import type { Run, RunEvent, Sample, Usual } from '../lib/api/types'
+import type { GhostBand, Job, Run, RunEvent, Sample } from '../lib/api/types'
 import { app } from '../lib/app.svelte'
 import { append } from '../lib/series'
 import { isActive } from '../lib/state'
 
 const points = 600
+const mostPoints = 5000
+const bandPoints = 120
 
 /** One run as it stands and goes on: loaded once, then kept up to date by its stream. */
 export class LiveRun {
@@ -13,7 +15,11 @@ export class LiveRun {
   error = $state.raw<ApiError | null>(null)
   samples = $state.raw<Sample[]>([])
   events = $state.raw<RunEvent[]>([])
-  usual = $state.raw<Usual | null>(null)
+  job = $state.raw<Job | null>(null)
+  /** What the last good runs did, to be drawn behind this one; null where there is none. */
+  band = $state.raw<GhostBand | null>(null)
+  /** The span of time that the charts show, in seconds; null for all of it. */
+  zoom = $state.raw<[number, number] | null>(null)
   /** Raised whenever there may be new output. */
   pulse = $state(0)
 
@@ -31,6 +37,7 @@ export class LiveRun {
       this.run = run
       this.error = null
       await Promise.all([this.loadSamples(), this.loadEvents(), this.loadUsual(run.job)])
+      void this.loadBand()
       if (isActive(run.state) || run.state === 'lost') this.followStream()
     } catch (err) {
       if (this.ctl.signal.aborted) return
@@ -105,19 +112,36 @@ export class LiveRun {
     )
   }
 
-  // The rest of the page stands without these three.
+  /** Shows a span of time with all the samples there are of it; null shows the whole run. */
+  zoomTo(span: [number, number] | null) {
+    this.zoom = span
+    void this.loadSamples()
+  }
+
+  // The rest of the page stands without these.
   private async loadSamples() {
-    const got = await api.samples(this.id, points, this.ctl.signal).catch(() => null)
+    const got = await optional(api.samples(this.id, { points: this.pointsWanted() }, this.ctl.signal))
     if (got) this.samples = got.samples ?? []
   }
 
+  /** As many points as show the part that is looked at in full detail. */
+  private pointsWanted(): number {
+    const [first, last] = [this.samples[0], this.samples[this.samples.length - 1]]
+    if (!this.zoom || !first || !last) return points
+    const whole = (Date.parse(last.at) - Date.parse(first.at)) / 1000
+    return Math.min(mostPoints, Math.ceil((points * whole) / Math.max(1, this.zoom[1] - this.zoom[0])))
+  }
+
   private async loadEvents() {
-    const got = await api.events(this.id, this.ctl.signal).catch(() => null)
+    const got = await optional(api.events(this.id, this.ctl.signal))
     if (got) this.events = got.events ?? []
   }
 
   private async loadUsual(job: string) {
-    const got = await api.job(job, this.ctl.signal).catch(() => null)
-    this.usual = got?.usual ?? null
+    this.job = await optional(api.job(job, this.ctl.signal))
+  }
+
+  private async loadBand() {
+    this.band = await optional(api.band(this.id, bandPoints, this.ctl.signal))
   }
 }

@@ -1,4 +1,4 @@
-import type { Job, Problem, Run, RunEvent, RunPage, Sample } from './types'
+import type * as t from './types'
 
 /** The address that the page is served under; read once, before any navigation. */
 export const root = new URL(typeof document === 'undefined' ? 'http://localhost/' : document.baseURI)
@@ -42,10 +42,21 @@ function learnClock(res: Response) {
   skew = Math.abs(ahead) > 2000 ? ahead : 0
 }
 
-export function apiURL(path: string, query: Record<string, string | number | undefined> = {}): string {
+/** How far the server's clock is ahead, in ms; 0 while the two agree. */
+export function clockSkew(): number {
+  return skew
+}
+
+/** Called when an answer says that nobody is logged in, or not any more. */
+export const onLocked = new Set<() => void>()
+
+export type Query = Record<string, string | number | boolean | string[] | undefined>
+
+export function apiURL(path: string, query: Query = {}): string {
   const url = new URL('api/v1/' + path, root)
   for (const [key, value] of Object.entries(query)) {
-    if (value !== undefined && value !== '') url.searchParams.set(key, String(value))
+    if (Array.isArray(value)) value.forEach((v) => url.searchParams.append(key, v))
+    else if (value !== undefined && value !== '') url.searchParams.set(key, String(value))
   }
   return url.href
 }
@@ -54,6 +65,8 @@ export function apiURL(path: string, query: Record<string, string | number | und
 export async function call(url: string, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers)
   if (token()) headers.set('Authorization', 'Bearer ' + token())
+  // A form of another site cannot send this, whatever cookie goes with it.
+  if (init.method && init.method !== 'GET') headers.set('X-Stint-CSRF', '1')
   let res: Response
   try {
     res = await fetch(url, { ...init, headers, cache: 'no-store' })
@@ -63,47 +76,104 @@ export async function call(url: string, init: RequestInit = {}): Promise<Respons
   }
   learnClock(res)
   if (res.ok) return res
+  if (res.status === 401) onLocked.forEach((tell) => tell())
   throw new ApiError(res.status, await reason(res))
 }
 
 async function reason(res: Response): Promise<string> {
   try {
-    const problem = (await res.json()) as Problem
-    return problem.detail || problem.title || `HTTP ${res.status}`
+    const problem = (await res.json()) as t.Problem & { errors?: { message: string; location?: string }[] }
+    const more = (problem.errors ?? []).map((e) => e.message).filter(Boolean)
+    return [problem.detail || problem.title || `HTTP ${res.status}`, ...more].join(' ')
   } catch {
     return `The server answered HTTP ${res.status}.`
   }
 }
 
-async function json<T>(path: string, query = {}, init: RequestInit = {}): Promise<T> {
+async function json<T>(path: string, query: Query = {}, init: RequestInit = {}): Promise<T> {
   const res = await call(apiURL(path, query), { ...init, headers: { Accept: 'application/json', ...init.headers } })
-  return (await res.json()) as T
+  return (res.status === 204 ? null : await res.json()) as T
+}
+
+/** Sends JSON. */
+function send<T>(method: string, path: string, body: unknown = {}, query: Query = {}): Promise<T> {
+  return json<T>(path, query, { method, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })
+}
+
+/**
+ * The answer of a part of the API that a server may not have (an older one, or one with the
+ * part switched off), or null: what depends on it is then not shown. Other errors too give
+ * null, as the rest of the page stands without it.
+ */
+export async function optional<T>(asked: Promise<T>): Promise<T | null> {
+  try {
+    return await asked
+  } catch {
+    return null
+  }
 }
 
 const enc = encodeURIComponent
+const run = (id: string, more = '') => 'runs/' + enc(id) + more
+const jobPath = (name: string, more = '') => 'jobs/' + enc(name) + more
 
 export interface RunFilter {
   job?: string
   state?: string
   health?: string
+  label?: string[]
+  host?: string
+  since?: string
+  until?: string
   q?: string
   limit?: number
   cursor?: string
 }
 
 export const api = {
-  runs: (f: RunFilter = {}, signal?: AbortSignal) => json<RunPage>('runs', { ...f }, { signal }),
-  run: (id: string, signal?: AbortSignal) => json<Run>('runs/' + enc(id), {}, { signal }),
-  samples: (id: string, points: number, signal?: AbortSignal) =>
-    json<{ samples: Sample[] | null }>(`runs/${enc(id)}/samples`, { points }, { signal }),
+  runs: (f: RunFilter = {}, signal?: AbortSignal) => json<t.RunPage>('runs', { ...f }, { signal }),
+  counts: (f: RunFilter, signal?: AbortSignal) => json<t.Counts>('runs/counts', { ...f }, { signal }),
+  run: (id: string, signal?: AbortSignal) => json<t.Run>(run(id), {}, { signal }),
+  samples: (id: string, query: { points: number; from?: string; to?: string }, signal?: AbortSignal) =>
+    json<{ samples: t.Sample[] | null; total: number }>(run(id, '/samples'), query, { signal }),
+  band: (id: string, points: number, signal?: AbortSignal) => json<t.GhostBand>(run(id, '/band'), { points }, { signal }),
+  changes: (id: string, other = '', signal?: AbortSignal) =>
+    json<t.Changes>(run(id, '/changes'), { with: other }, { signal }),
+  explain: (id: string, signal?: AbortSignal) => json<t.Explanation>(run(id, '/explain'), {}, { signal }),
+  actions: (id: string, signal?: AbortSignal) =>
+    json<{ actions: t.Action[] | null }>(run(id, '/actions'), {}, { signal }),
   events: (id: string, signal?: AbortSignal) =>
-    json<{ events: RunEvent[] | null }>(`runs/${enc(id)}/events`, {}, { signal }),
-  jobs: (signal?: AbortSignal) => json<{ jobs: Job[] | null }>('jobs', {}, { signal }),
-  job: (name: string, signal?: AbortSignal) => json<Job>('jobs/' + enc(name), {}, { signal }),
-  cancel: (id: string, why: string) =>
-    json<unknown>(`runs/${enc(id)}/cancel`, {}, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
-      body: JSON.stringify({ by: 'the page', why }),
-    }),
+    json<{ events: t.RunEvent[] | null }>(run(id, '/events'), {}, { signal }),
+  jobs: (signal?: AbortSignal) => json<{ jobs: t.Job[] | null }>('jobs', {}, { signal }),
+  job: (name: string, signal?: AbortSignal) => json<t.Job>(jobPath(name), {}, { signal }),
+  fleet: (signal?: AbortSignal) => json<t.Fleet>('fleet', {}, { signal }),
+
+  cancel: (id: string, why: string) => send<unknown>('POST', run(id, '/cancel'), { by: 'the page', why }),
+  cancelMany: (runs: string[], reason: string) =>
+    send<{ results: { run: string; canceled?: boolean; error?: string }[] }>('POST', 'runs/cancel', { runs, reason }),
+  retry: (id: string) => send<unknown>('POST', run(id, '/retry')),
+  acknowledge: (id: string) => send<unknown>('POST', run(id, '/acknowledge')),
+
+  policy: (name: string, signal?: AbortSignal) => json<t.Policy>(jobPath(name, '/policy'), {}, { signal }),
+  setPolicy: (name: string, yaml: string) => json<t.Policy>(jobPath(name, '/policy'), {}, yamlBody('PUT', yaml)),
+  dropPolicy: (name: string) => json<unknown>(jobPath(name, '/policy'), {}, { method: 'DELETE' }),
+  testPolicy: (name: string, yaml: string) =>
+    json<t.PolicyTest>(jobPath(name, '/policy/test'), {}, yamlBody('POST', yaml)),
+
+  me: (signal?: AbortSignal) => json<t.Me>('me', {}, { signal }),
+  login: (token: string) => send<{ name: string; scope: string }>('POST', 'login', { token }),
+  logout: () => send<unknown>('POST', 'logout'),
+  settings: (signal?: AbortSignal) => json<t.Settings>('settings', {}, { signal }),
+  tokens: (signal?: AbortSignal) => json<{ tokens: t.Token[] | null }>('tokens', {}, { signal }),
+  makeToken: (name: string, scope: string, expires_seconds?: number) =>
+    send<{ token: string }>('POST', 'tokens', { name, scope, ...(expires_seconds ? { expires_seconds } : {}) }),
+  dropToken: (id: string) => json<unknown>('tokens/' + enc(id), {}, { method: 'DELETE' }),
+  routes: (signal?: AbortSignal) => json<{ routes: t.NotifyRoute[] | null }>('routes', {}, { signal }),
+  setRoute: (route: t.NotifyRoute) => send<t.NotifyRoute>('PUT', 'routes/' + enc(route.name), route),
+  dropRoute: (name: string) => json<unknown>('routes/' + enc(name), {}, { method: 'DELETE' }),
+  testRoute: (name: string) => send<unknown>('POST', `routes/${enc(name)}/test`),
+}
+
+function yamlBody(method: string, yaml: string): RequestInit {
+  return { method, headers: { 'Content-Type': 'application/yaml' }, body: yaml }
 }

@@ -1,4 +1,10 @@
-// The API's answers as package job writes them. One definition per Go type, same order.
+// The API's values. What they are made of comes from our own OpenAPI document, by way of
+// schema.d.ts; this file only gives names, and narrows texts to the words they can be.
+import type { components } from './schema'
+
+type S = components['schemas']
+/** A with some fields said more exactly. */
+type With<A, B> = Omit<A, keyof B> & B
 
 export type State =
   | 'queued'
@@ -16,160 +22,55 @@ export type State =
 export type Health = '' | 'healthy' | 'warning' | 'critical'
 export type Stream = 'stdout' | 'stderr'
 
-export interface Run {
-  id: string
-  job: string
-  number: number
-  attempt: number
-  state: State
-  health: Health
-  findings: Finding[] | null
-  outcome: Outcome | null
-  steps: Step[] | null
-  command: string
-  args: string[] | null
-  dir: string
-  host: string
-  containment: string
-  agent_version: string
-  labels: Record<string, string> | null
-  created_at: string
-  started_at: string | null
-  ended_at: string | null
-  last_heartbeat_at: string | null
-  status: string
-  usage: Usage
-  output: Output
-  cancel: Cancel | null
-  notes: string[] | null
+export type Usage = S['Usage']
+export type OOM = S['OOM']
+export type Cancel = S['Cancel']
+export type Sample = S['Sample']
+export type GPU = S['GPU']
+export type Pressure = S['Pressure']
+export type Problem = S['Problem']
+export type Usual = S['Usual']
+export type RunEvent = S['RunEvent']
+export type Gap = With<S['Gap'], { stream: Stream }>
+export type Step = With<S['Step'], { kind: 'install' | 'command'; state: State }>
+export type Outcome = With<S['Outcome'], { state: State }>
+export type Finding = With<S['Finding'], { health: Health }>
+export type Output = With<S['Output'], { gaps: Gap[] | null }>
+export type Run = With<
+  S['Run'],
+  {
+    state: State
+    health: Health
+    findings: Finding[] | null
+    outcome: Outcome | null
+    steps: Step[] | null
+    output: Output
+    labels: Record<string, string> | null
+    diagnosis?: Diagnosis | null
+    expected?: Expected | null
+  }
+>
+export type RunPage = With<S['RunList'], { runs: Run[] | null }>
+export type Job = With<S['Summary'], { last_run: Run | null; expected?: Expected | null }>
+
+/** Why the server thinks a run is not well. */
+export interface Diagnosis {
+  sentence: string
+  causes?: { cause: string; weight: number; evidence: string }[] | null
 }
 
-export interface Step {
-  index: number
-  name: string
-  kind: 'install' | 'command'
-  command: string
-  state: State
-  pid?: number
-  started_at: string
-  ended_at: string | null
-  exit_code: number | null
-  signal?: string
-  message?: string
+/** A band that the job's own good runs stayed in. */
+export interface Band {
+  p50: number
+  p95: number
 }
 
-export interface Usage {
-  cpu_seconds: number
-  memory_bytes: number
-  peak_memory_bytes: number
-  processes: number
-  read_bytes: number
-  written_bytes: number
-}
-
-export interface Output {
-  bytes: number
-  lines: number
-  complete: boolean
-  gaps: Gap[] | null
-}
-
-export interface Gap {
-  step: number
-  stream: Stream
-  at_bytes: number
-  bytes: number
-  lines: number
-  reason: string
-  at: string
-}
-
-export interface Outcome {
-  state: State
-  reason: string
-  exit_code: number | null
-  signal?: string
-  signal_number?: number
-  core_dumped?: boolean
-  errno?: string
-  step?: string
-  by?: string
-  oom?: OOM
-  message: string
-}
-
-export interface OOM {
-  limit_bytes: number
-  peak_bytes: number
-  kills: number
-  victim?: string
-  victim_pid?: number
-  at?: string
-}
-
-export interface Finding {
-  rule: string
-  health: Health
-  since: string
-  evidence: string
-  next?: string
-  next_at?: string | null
-}
-
-export interface Cancel {
-  by: string
-  why?: string
-  at: string
-}
-
-export interface Sample {
-  at: string
-  cpu_seconds: number
-  cpu_cores: number
-  memory_bytes: number
-  cache_bytes?: number
-  peak_bytes?: number
-  limit_bytes?: number
-  processes: number
-  threads?: number
-  read_bytes?: number
-  write_bytes?: number
-}
-
-export interface RunEvent {
-  id: number
-  run: string
-  attempt: number
-  at: string
-  clock: 'server' | 'agent'
-  kind: 'state' | 'health'
-  from: string
-  to: string
-  rule: string
-  evidence: string
-}
-
-export interface Usual {
+export interface Expected {
   runs: number
-  duration_p50_seconds: number
-  duration_p95_seconds: number
-  peak_memory_p50_bytes: number
-  peak_memory_p95_bytes: number
-}
-
-export interface Job {
-  name: string
-  runs: number
-  active: number
-  succeeded: number
-  last_run: Run | null
-  last_success_at: string | null
-  usual: Usual | null
-}
-
-export interface RunPage {
-  runs: Run[] | null
-  next_cursor: string | null
+  duration_seconds?: Band
+  peak_memory_bytes?: Band
+  output_bytes_per_second?: Band
+  longest_silence_seconds?: Band
 }
 
 /** One line of the log as application/x-ndjson gives it. */
@@ -185,9 +86,121 @@ export interface LogLine {
   bytes?: number
 }
 
-export interface Problem {
-  type?: string
-  title: string
-  status: number
-  detail?: string
+export interface Counts {
+  total: number
+  state: Partial<Record<State, number>>
+  health: Partial<Record<Health, number>>
+  exact: boolean
+}
+
+export interface Fleet {
+  agents: number
+  hosts: FleetHost[] | null
+  ingest: { bytes_per_second: number; heartbeats_per_second: number }
+  lag_seconds: number
+  readers: number
+}
+
+export interface FleetHost {
+  host: string
+  agents: number
+  cpu_cores: number
+  memory_bytes: number
+  unsent_bytes: number
+  last_heartbeat_at: string | null
+}
+
+export interface GhostBand {
+  runs: number
+  points: { at_seconds: number; cpu_cores: Spread; memory_bytes: Spread }[] | null
+}
+
+export interface Spread {
+  p10: number
+  p50: number
+  p90: number
+}
+
+export interface Changes {
+  since: { id: string; number: number; ended_at: string | null } | null
+  changes: { what: string; before: string; after: string }[] | null
+}
+
+export interface Explanation {
+  policy: 'default' | 'job'
+  rules: RuleState[] | null
+}
+
+export interface RuleState {
+  rule: string
+  on: boolean
+  fires: boolean
+  inputs?: Record<string, unknown> | null
+  sentence: string
+  next?: string
+  next_at?: string | null
+}
+
+export interface Policy {
+  yaml: string
+  default: boolean
+  set_at?: string | null
+  set_by?: string
+  effective?: unknown
+}
+
+export interface PolicyTest {
+  runs: number
+  would_raise: { run: string; rule: string; at: string; sentence: string }[] | null
+  would_miss: { run: string; rule: string; at: string; sentence: string }[] | null
+}
+
+export interface Action {
+  id: number
+  run?: string
+  kind: 'notify' | 'cancel' | 'retry'
+  what: string
+  route: string
+  status: 'pending' | 'done' | 'failed' | 'dropped'
+  tries: number
+  next_at?: string | null
+  last_error?: string
+  created_at: string
+  done_at?: string | null
+  message: string
+}
+
+export interface NotifyRoute {
+  name: string
+  url: string
+  secret?: string
+  match?: { job?: string; labels?: Record<string, string> | null; severity?: string; events?: string[] | null }
+  quiet?: { cron?: string; duration?: string; zone?: string } | null
+  group_seconds?: number
+  repeat_seconds?: number
+  enabled: boolean
+}
+
+export interface Token {
+  id: string
+  name: string
+  scope: string
+  created_at?: string
+  expires_at?: string | null
+  last_used_at?: string | null
+}
+
+export interface Me {
+  name: string
+  scope: string
+  via: 'none' | 'token' | 'session' | 'oidc'
+  login?: string[] | null
+}
+
+export interface Settings {
+  version: string
+  retention: Record<string, unknown> | null
+  archive: Record<string, unknown> | null
+  database: string
+  durability: string
 }

@@ -27,7 +27,24 @@ export async function lineAt(run: string, attempt: number, at: string): Promise<
   return null
 }
 
+/** The first and the last line of a step; null when it printed nothing. */
+export async function stepLines(run: string, attempt: number, step: number): Promise<{ from: number; to: number } | null> {
+  const ask = async (q: LogQuery) => {
+    const url = apiURL(`runs/${encodeURIComponent(run)}/log`, { attempt, step, ...q })
+    const res = await call(url, { headers: { Accept: 'application/x-ndjson' } })
+    return parseRecords(await res.text()).find((r) => 'n' in r)
+  }
+  const [first, last] = await Promise.all([ask({ from_line: 1, lines: 1 }), ask({ tail: 1 })])
+  return first && last && 'n' in first && 'n' in last ? { from: first.n, to: last.n } : null
+}
+
+/** The exact text of some lines, as the job printed them. */
+export async function textOfLines(run: string, attempt: number, from: number, to: number): Promise<string> {
+  const url = apiURL(`runs/${encodeURIComponent(run)}/log`, { attempt, from_line: from, lines: to - from + 1 })
+  return (await call(url)).text()
+}
+
 /** Where the whole log is, byte for byte. */
-export function downloadURL(run: string, attempt: number): string {
-  return apiURL(`runs/${encodeURIComponent(run)}/log`, { attempt, download: 1 })
+export function downloadURL(run: string, attempt: number, gzip = false): string {
+  return apiURL(`runs/${encodeURIComponent(run)}/log`, { attempt, ...(gzip ? { format: 'gzip' } : {}), download: 1 })
 }

@@ -57,6 +57,21 @@ test('rows: placeholders, steps, gaps in place', async () => {
   expect(w.rows(0).filter((r) => r.gap)).toHaveLength(1)
 })
 
+test('folded lines are one row, and what is behind them is not asked for', async () => {
+  const { state, ask } = server(3000)
+  const changed = vi.fn()
+  const w = new LogWindow(ask, changed)
+  await w.tail(10)
+  w.fold([{ from: 2, to: 2600 }])
+  expect(w.size).toBe(402)
+  expect(w.slotOf(2601)).toBe(3)
+  w.want(1, 50)
+  await settled(changed, 4)
+  expect(state.asked).toEqual([{ tail: 10 }, { from_line: 1, lines: 500 }, { from_line: 2501, lines: 500 }])
+  const rows = w.rows(0)
+  expect(rows.slice(0, 3).map((r) => [r.n, r.fold?.to])).toEqual([[1, undefined], [2, 2600], [2601, undefined]])
+})
+
 test('a whole line keeps its identity, an open one is replaced', async () => {
   const { state, ask } = server(3)
   state.open = true

@@ -1,4 +1,5 @@
 import type { Gap, LogLine } from '../api/types'
+import { FoldMap, type Fold } from './folds'
 
 export const chunkLines = 100 // what is drawn or not drawn as one
 export const blockLines = 500 // what is fetched as one
@@ -26,6 +27,12 @@ export interface Row {
   gap?: Gap
   /** Set on the first line of a step. */
   stepStart?: boolean
+  /** These lines are folded away behind this one row. */
+  fold?: Fold
+  /** Lines are left out before this one, as between two matches. */
+  skipped?: boolean
+  /** Only here because a match is near. */
+  context?: boolean
 }
 
 /** Rows of a log that can be drawn in chunks; slots are counted from 1. */
@@ -67,12 +74,20 @@ export class LogWindow implements LogRows {
     private changed: () => void,
   ) {}
 
+  private folds = new FoldMap()
+
   get size() {
-    return this.total
+    return this.folds.slots(this.total)
   }
 
   slotOf(n: number): number {
-    return Math.min(n, this.total)
+    return this.folds.slotOf(Math.min(n, this.total))
+  }
+
+  /** Shows each of these ranges of lines as one row. */
+  fold(folds: Fold[]) {
+    this.folds = new FoldMap(folds)
+    this.changed()
   }
 
   close() {
@@ -84,14 +99,20 @@ export class LogWindow implements LogRows {
     return this.blocks.get(blockOf(n))?.[(n - 1) % blockLines]
   }
 
-  /** The rows of chunk c (lines 100c+1 …), placeholders where a line is not here yet. */
+  /** The rows of chunk c (slots 100c+1 …), placeholders where a line is not here yet. */
   rows(c: number): Row[] {
     const rows: Row[] = []
     const first = c * chunkLines + 1
-    const last = Math.min(first + chunkLines - 1, this.total)
+    const last = Math.min(first + chunkLines - 1, this.size)
     if (c === 0) this.pushGaps(rows, 0)
-    for (let n = first; n <= last; n++) {
+    for (let slot = first; slot <= last; slot++) {
+      const n = this.folds.lineOf(slot)
+      const fold = this.folds.at(n)
       const line = this.line(n)
+      if (fold) {
+        rows.push({ key: 'f' + n, n, line, fold })
+        continue
+      }
       rows.push({ key: 'l' + n, n, line, stepStart: line && (n === 1 || this.beginsStep(line)) })
       this.pushGaps(rows, n)
     }
@@ -109,18 +130,23 @@ export class LogWindow implements LogRows {
     }
   }
 
-  /** Fetches what is missing or still open between two lines; far blocks are let go. */
+  /** Fetches what is missing or still open between two slots; far blocks are let go. */
   want(from: number, to: number) {
-    const first = blockOf(Math.max(1, from))
-    const last = blockOf(Math.min(Math.max(1, to), Math.max(1, this.total)))
+    const blocks = this.blocksOf(Math.max(1, from), Math.min(Math.max(1, to), Math.max(1, this.size)))
     for (const [b, ctl] of this.asking) {
-      if (b < first - 1 || b > last + 1) ctl.abort()
+      if (!blocks.has(b) && !blocks.has(b - 1) && !blocks.has(b + 1)) ctl.abort()
     }
-    for (let b = first; b <= last; b++) {
+    for (const b of blocks) {
       this.touch(b)
       if (!this.asking.has(b) && !this.isWhole(b)) void this.fetchBlock(b)
     }
     this.forgetOldest()
+  }
+
+  private blocksOf(first: number, last: number): Set<number> {
+    const blocks = new Set<number>()
+    for (let slot = first; slot <= last; slot++) blocks.add(blockOf(this.folds.lineOf(slot)))
+    return blocks
   }
 
   /** Fetches the last lines, at least `lines` of them, and with them the new total. */

@@ -1,0 +1,138 @@
+import { ApiError, apiURL, call } from '../api/client'
+import { readLines } from '../api/ndjson'
+import type { Stream } from '../api/types'
+import { nextOf, pattern, previousOf, type Done, type FoundLine, type SearchItem, type Wanted } from './search'
+
+export const searchMost = 5000 // matches whose lines are kept; all are counted
+
+/** A search through the whole log of one attempt, done by the server, shown as it goes. */
+export class LogSearch {
+  wanted = $state.raw<Wanted>({ q: '', regex: false, case: false })
+  /** The numbers of the lines that match, in order, as far as they are known. */
+  lines = $state.raw<number[]>([])
+  /** Matches and what stands around them, when asked for with context. */
+  found = $state.raw<FoundLine[]>([])
+  count = $state(0)
+  /** Share of the log that was read, 0 to 1. */
+  progress = $state(0)
+  done = $state.raw<Done | null>(null)
+  error = $state.raw<ApiError | null>(null)
+  busy = $state(false)
+  /** Index in lines of the match that stands out; -1 for none. */
+  current = $state(-1)
+  readonly re = $derived(pattern(this.wanted))
+  readonly on = $derived(this.wanted.q !== '')
+  private ctl: AbortController | null = null
+
+  constructor(
+    private run: string,
+    private attempt: number,
+  ) {}
+
+  /** Searches anew; context > 0 also brings the lines around each match. */
+  async start(wanted: Wanted, stream: Stream | null, context: number): Promise<void> {
+    this.stop()
+    this.wanted = wanted
+    this.lines = []
+    this.found = []
+    this.count = 0
+    this.progress = 0
+    this.done = null
+    this.error = null
+    this.current = -1
+    if (wanted.q === '') return
+    const ctl = new AbortController()
+    this.ctl = ctl
+    this.busy = true
+    const lines: number[] = []
+    const found: FoundLine[] = []
+    try {
+      await this.read({ stream, limit: searchMost, context }, ctl.signal, (item) => {
+        if ('line' in item) {
+          found.push(item)
+          if (!item.context) lines.push(item.line)
+        }
+      }, () => {
+        this.lines = lines.slice()
+        this.found = found.slice()
+        this.count = Math.max(this.count, lines.length)
+      })
+      await this.countRest(stream, ctl.signal)
+    } catch (err) {
+      if (ctl.signal.aborted) return
+      this.error = err instanceof ApiError ? err : new ApiError(0, String(err))
+    }
+    this.busy = false
+  }
+
+  /** Past the matches that are kept, the rest is only counted. */
+  private async countRest(stream: Stream | null, signal: AbortSignal) {
+    const first = this.done
+    if (first?.stopped !== 'limit' || !first.next_line) return
+    await this.read({ stream, limit: 0, context: 0, from: first.next_line }, signal, () => {}, () => {})
+    this.count = first.matches + (this.done?.matches ?? 0)
+    this.done = { ...(this.done ?? first), stopped: 'limit' }
+  }
+
+  private async read(
+    q: { stream: Stream | null; limit: number; context: number; from?: number },
+    signal: AbortSignal,
+    each: (item: SearchItem) => void,
+    batch: () => void,
+  ) {
+    const { wanted } = this
+    const url = apiURL(`runs/${encodeURIComponent(this.run)}/log/search`, {
+      attempt: this.attempt,
+      q: wanted.q,
+      regex: wanted.regex || undefined,
+      case: wanted.case || undefined,
+      stream: q.stream ?? undefined,
+      from_line: q.from,
+      limit: q.limit,
+      before: q.context || undefined,
+      after: q.context || undefined,
+    })
+    const res = await call(url, { signal, headers: { Accept: 'application/x-ndjson' } })
+    await readLines<SearchItem>(res, (items) => {
+      for (const item of items) {
+        each(item)
+        if ('progress' in item) this.progress = item.progress.of > 0 ? item.progress.bytes / item.progress.of : 0
+        if ('done' in item) {
+          this.done = item.done
+          this.count = Math.max(this.count, item.done.matches)
+        }
+      }
+      batch()
+    })
+  }
+
+  /** Moves to the match after or before a line, going round; null when there is none. */
+  step(from: number, back: boolean): number | null {
+    if (this.lines.length === 0) return null
+    const at = this.lines[this.current]
+    const line = at ?? from
+    this.current = back ? previousOf(this.lines, line) : nextOf(this.lines, at === undefined ? line - 1 : line)
+    return this.lines[this.current] ?? null
+  }
+
+  stop() {
+    this.ctl?.abort()
+    this.ctl = null
+    this.busy = false
+  }
+}
+
+/** The next line after `from` that speaks of an error, going round; null when none does. */
+export async function nextError(run: string, attempt: number, from: number): Promise<number | null> {
+  const q = String.raw`(?i)\b(error|exception|fatal|panic|traceback|failed|failure)\b`
+  for (const begin of from > 1 ? [from, 1] : [1]) {
+    const url = apiURL(`runs/${encodeURIComponent(run)}/log/search`, { attempt, q, regex: true, case: true, limit: 1, from_line: begin })
+    const res = await call(url, { headers: { Accept: 'application/x-ndjson' } })
+    let line: number | null = null
+    await readLines<SearchItem>(res, (items) => {
+      for (const item of items) if ('line' in item && line === null) line = item.line
+    })
+    if (line !== null) return line
+  }
+  return null
+}

@@ -1,0 +1,96 @@
+import type { Stream } from '../api/types'
+import type { LogLine } from '../api/types'
+
+/** What is looked for. */
+export interface Wanted {
+  q: string
+  regex: boolean
+  case: boolean
+}
+
+/** A line of the search's answer: a match, or context around one. */
+export interface FoundLine {
+  line: number
+  at: string
+  step: number
+  stream: Stream
+  text: string
+  ranges?: [number, number][] | null
+  cut?: boolean
+  context?: boolean
+}
+
+export interface Done {
+  matches: number
+  bytes: number
+  lines: number
+  stopped: '' | 'limit' | 'time'
+  next_line?: number
+}
+
+/** One object of the streamed answer. */
+export type SearchItem = FoundLine | { progress: { bytes: number; of: number; matches: number } } | { done: Done }
+
+/** The pattern that marks matches in drawn text; null if this browser cannot read it. */
+export function pattern(wanted: Wanted): RegExp | null {
+  if (wanted.q === '') return null
+  const source = wanted.regex ? wanted.q : wanted.q.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+  try {
+    return new RegExp(source, wanted.case ? 'gu' : 'giu')
+  } catch {
+    return null // the server's dialect knows more, such as (?i)
+  }
+}
+
+/** Splits spans where the pattern matches their joined text; matches get the class "hit". */
+export function highlight<S extends { text: string; cls: string }>(spans: S[], re: RegExp | null): { text: string; cls: string }[] {
+  if (!re) return spans
+  const text = spans.map((s) => s.text).join('')
+  const hits = hitsIn(text, re)
+  if (hits.length === 0) return spans
+  const out: { text: string; cls: string }[] = []
+  let at = 0
+  let next = 0
+  for (const span of spans) {
+    const end = at + span.text.length
+    while (at < end) {
+      while (next < hits.length && hits[next]![1] <= at) next++
+      const hit = hits[next]
+      const inside = hit !== undefined && hit[0] <= at
+      const stop = hit === undefined ? end : Math.min(end, inside ? hit[1] : hit[0])
+      const cls = inside ? (span.cls + ' hit').trim() : span.cls
+      out.push({ text: text.slice(at, stop), cls })
+      at = stop
+    }
+  }
+  return out
+}
+
+const mostHits = 200 // of one line, so that a hostile pattern on a long line stays cheap
+
+function hitsIn(text: string, re: RegExp): [number, number][] {
+  const hits: [number, number][] = []
+  re.lastIndex = 0
+  for (let m = re.exec(text); m && hits.length < mostHits; m = re.exec(text)) {
+    if (m[0] === '') re.lastIndex++
+    else hits.push([m.index, m.index + m[0].length])
+  }
+  return hits
+}
+
+/** The place in sorted line numbers of the first one after `line`, going round. */
+export function nextOf(lines: number[], line: number): number {
+  const i = lines.findIndex((n) => n > line)
+  return i < 0 ? (lines.length > 0 ? 0 : -1) : i
+}
+
+/** The same backwards. */
+export function previousOf(lines: number[], line: number): number {
+  const i = lines.findLastIndex((n) => n < line)
+  return i < 0 ? lines.length - 1 : i
+}
+
+/** A found line as the log's own rows take it. */
+export function asLogLine(f: FoundLine): LogLine {
+  return { n: f.line, at: f.at, step: f.step, stream: f.stream, text: f.text, ...(f.cut ? { truncated: true } : {}) }
+}

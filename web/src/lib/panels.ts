@@ -1,0 +1,209 @@
+import type { GhostBand, Run, Sample, Spread } from './api/types'
+import * as f from './format'
+import { indexAt } from './series'
+
+/** One line of a chart. */
+export interface Line {
+  label: string
+  token: string // name of a colour token
+  values: (number | null)[]
+  fill?: boolean
+  dash?: boolean
+  /** Drawn, but the scale does not make room for it. */
+  loose?: boolean
+}
+
+/** A chart as data: what it shows, without how it is drawn. */
+export interface Panel {
+  id: string
+  title: string
+  /** What is written beside the title when nothing is pointed at. */
+  now: string
+  detail: string
+  time: number[] // seconds
+  lines: Line[]
+  /** What the last good runs did at the same age: lower and upper border. */
+  ghost: { low: (number | null)[]; high: (number | null)[] } | null
+  format: (v: number) => string
+  least: number
+  binary: boolean
+}
+
+/** Something that happened at a moment, drawn across all charts. */
+export interface Marker {
+  time: number
+  token: string
+  label: string
+}
+
+const inCores = (v: number) => `${f.cores(v)} ${v === 1 ? 'core' : 'cores'}`
+const percent = (v: number) => `${Math.round(v * 10) / 10} %`
+const perSecond = (v: number) => f.bytes(v) + '/s'
+const gpuTokens = ['accent', 'good', 'lost', 'warn', 'bad', 'quiet']
+
+/** All charts that there are figures for; CPU and memory come first and always. */
+export function panels(run: Run, samples: Sample[], band: GhostBand | null, active: boolean): Panel[] {
+  const time = samples.map((s) => Date.parse(s.at) / 1000)
+  const out = [cpuPanel(run, samples, time, band, active), memoryPanel(run, samples, time, band, active)]
+  if (samples.some((s) => s.read_bytes || s.write_bytes)) out.push(ioPanel(run, samples, time))
+  if (samples.some((s) => s.pressure)) out.push(pressurePanel(samples, time))
+  if (samples.some((s) => s.gpus?.length)) out.push(...gpuPanels(samples, time))
+  return out
+}
+
+function cpuPanel(run: Run, samples: Sample[], time: number[], band: GhostBand | null, active: boolean): Panel {
+  const values = samples.map((s) => s.cpu_cores)
+  const last = values[values.length - 1]
+  const used = Math.round(run.usage.cpu_seconds * 10) / 10
+  return {
+    id: 'cpu', title: 'CPU', time, format: inCores, least: 1, binary: false,
+    now: active && last !== undefined ? inCores(last) : `peak ${inCores(most(values))}`,
+    detail: `${f.count(used)} CPU seconds`,
+    lines: [{ label: 'CPU', token: 'accent', values, fill: true }],
+    ghost: ghostOf(run, time, band, (p) => p.cpu_cores),
+  }
+}
+
+function memoryPanel(run: Run, samples: Sample[], time: number[], band: GhostBand | null, active: boolean): Panel {
+  const values = samples.map((s) => s.memory_bytes)
+  const last = samples[samples.length - 1]
+  const limit = last?.limit_bytes ?? 0
+  const peak = Math.max(run.usage.peak_memory_bytes, most(values))
+  const lines: Line[] = [{ label: 'memory', token: 'accent', values, fill: true }]
+  if (samples.some((s) => s.peak_bytes)) {
+    lines.push({ label: 'peak', token: 'lost', values: samples.map((s) => s.peak_bytes ?? null), dash: true })
+  }
+  if (samples.some((s) => s.cache_bytes)) {
+    const cache = samples.map((s) => s.cache_bytes ?? null)
+    lines.push({ label: 'cache', token: 'quiet', values: cache, loose: most(cache) > 2 * peak })
+  }
+  // A limit far above would press everything else onto the ground.
+  if (limit > 0) lines.push({ label: 'limit', token: 'bad', values: time.map(() => limit), dash: true, loose: limit > 4 * peak })
+  const of = limit > 0 ? ` of ${f.bytes(limit)}` : ''
+  return {
+    id: 'memory', title: 'Memory', time, lines, format: f.bytes, least: 1 << 20, binary: true,
+    now: active && last ? f.bytes(last.memory_bytes) + of : `peak ${f.bytes(peak)}${of}`,
+    detail: active ? `peak ${f.bytes(peak)}` : '',
+    ghost: ghostOf(run, time, band, (p) => p.memory_bytes),
+  }
+}
+
+function ioPanel(run: Run, samples: Sample[], time: number[]): Panel {
+  const read = rates(time, samples.map((s) => s.read_bytes ?? 0))
+  const written = rates(time, samples.map((s) => s.write_bytes ?? 0))
+  return {
+    id: 'io', title: 'IO', time, format: perSecond, least: 1 << 10, binary: true, ghost: null,
+    now: `read ${f.bytes(run.usage.read_bytes)}, written ${f.bytes(run.usage.written_bytes)}`,
+    detail: '',
+    lines: [
+      { label: 'read', token: 'accent', values: read },
+      { label: 'written', token: 'warn', values: written },
+    ],
+  }
+}
+
+function pressurePanel(samples: Sample[], time: number[]): Panel {
+  const line = (label: string, token: string, pick: (s: Sample) => number | undefined): Line => ({
+    label, token, values: samples.map((s) => pick(s) ?? null),
+  })
+  return {
+    id: 'pressure', title: 'Waiting', time, format: percent, least: 5, binary: false, ghost: null,
+    now: 'share of time some task waited',
+    detail: '',
+    lines: [
+      line('for CPU', 'accent', (s) => s.pressure?.cpu),
+      line('for memory', 'lost', (s) => s.pressure?.memory),
+      line('for IO', 'warn', (s) => s.pressure?.io),
+    ],
+  }
+}
+
+function gpuPanels(samples: Sample[], time: number[]): Panel[] {
+  const indexes = [...new Set(samples.flatMap((s) => (s.gpus ?? []).map((g) => g.index)))].sort((a, b) => a - b)
+  const shown = indexes.slice(0, gpuTokens.length)
+  const names = new Set(samples.flatMap((s) => (s.gpus ?? []).map((g) => g.name)))
+  const of = (i: number, pick: (g: NonNullable<Sample['gpus']>[number]) => number | undefined) =>
+    samples.map((s) => {
+      const gpu = s.gpus?.find((g) => g.index === i)
+      return gpu ? (pick(gpu) ?? null) : null
+    })
+  const common = { time, ghost: null, detail: indexes.length > shown.length ? `the first ${shown.length} of ${indexes.length}` : '' }
+  return [
+    {
+      ...common, id: 'gpu', title: 'GPU', format: percent, least: 100, binary: false, now: [...names].join(', '),
+      lines: shown.map((i, at) => ({ label: `GPU ${i}`, token: gpuTokens[at]!, values: of(i, (g) => g.utilization_percent) })),
+    },
+    {
+      ...common, id: 'gpu-memory', title: 'GPU memory', format: f.bytes, least: 1 << 30, binary: true, now: '',
+      lines: shown.map((i, at) => ({ label: `GPU ${i}`, token: gpuTokens[at]!, values: of(i, (g) => g.memory_bytes) })),
+    },
+  ]
+}
+
+function most(values: (number | null)[]): number {
+  return values.reduce<number>((a, b) => Math.max(a, b ?? 0), 0)
+}
+
+/** What grew between two samples, by the second; the first has no rate. */
+export function rates(time: number[], total: number[]): (number | null)[] {
+  return total.map((v, i) => {
+    const span = i > 0 ? time[i]! - time[i - 1]! : 0
+    return span > 0 ? Math.max(0, v - total[i - 1]!) / span : null
+  })
+}
+
+/** The band of the last good runs at the moments of this run's samples. */
+export function ghostOf(
+  run: Run,
+  time: number[],
+  band: GhostBand | null,
+  pick: (p: NonNullable<GhostBand['points']>[number]) => Spread,
+): Panel['ghost'] {
+  const points = band?.points ?? []
+  const began = Date.parse(run.started_at ?? run.created_at) / 1000
+  if (points.length < 2) return null
+  const ages = points.map((p) => p.at_seconds)
+  const at = (edge: 'p10' | 'p90') =>
+    time.map((t) => {
+      const i = indexAt(ages, t - began)
+      const a = points[Math.max(0, i)]!
+      const b = points[i + 1]
+      if (!b) return t - began > ages[ages.length - 1]! + 1 ? null : pick(a)[edge]
+      const share = Math.min(1, Math.max(0, (t - began - a.at_seconds) / (b.at_seconds - a.at_seconds || 1)))
+      return pick(a)[edge] + (pick(b)[edge] - pick(a)[edge]) * share
+    })
+  return { low: at('p10'), high: at('p90') }
+}
+
+/** What is written while a moment is pointed at. */
+export function valueAt(p: Panel, time: number): string {
+  const i = indexAt(p.time, time)
+  if (i < 0) return '–'
+  const parts = p.lines
+    .filter((l) => l.label !== 'limit' && l.label !== 'peak')
+    .map((l) => {
+      const v = lastKnown(l.values, i)
+      return v === null ? '' : p.lines.length > 1 ? `${l.label} ${p.format(v)}` : p.format(v)
+    })
+    .filter(Boolean)
+  return parts.join(' · ')
+}
+
+function lastKnown(values: (number | null)[], i: number): number | null {
+  for (let k = i; k >= 0 && k > i - 20; k--) {
+    const v = values[k]
+    if (v !== null && v !== undefined) return v
+  }
+  return null
+}
+
+/** The moments of a run that its charts should show: steps, gaps, findings. */
+export function markers(run: Run): Marker[] {
+  const at = (iso: string) => Date.parse(iso) / 1000
+  return [
+    ...(run.steps ?? []).slice(1).map((s) => ({ time: at(s.started_at), token: 'quiet', label: `${s.name} begins` })),
+    ...(run.output.gaps ?? []).map((g) => ({ time: at(g.at), token: 'warn', label: `gap: ${f.bytes(g.bytes)} of ${g.stream}` })),
+    ...(run.findings ?? []).map((x) => ({ time: at(x.since), token: x.health === 'critical' ? 'bad' : 'warn', label: x.rule.replaceAll('_', ' ') })),
+    ...(run.cancel ? [{ time: at(run.cancel.at), token: 'quiet', label: 'asked to stop' }] : []),
+  ].filter((m) => Number.isFinite(m.time))
+}
