@@ -18,7 +18,7 @@ const (
 	cancelEvery = 5 * time.Second
 	// waitForAgent is how long an agent may take to say that it waits for a retry.
 	waitForAgent = 30 * time.Second
-	actAtOnce   = 500
+	actAtOnce    = 500
 )
 
 // act follows the cancels and retries whose time has come.

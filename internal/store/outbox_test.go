@@ -1,0 +1,284 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store"
+	"stint.dev/stint/internal/store/postgrestest"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+func TestOutboxSQLite(t *testing.T)     { outboxSuite(t, openSQLite) }
+func TestOutboxPostgreSQL(t *testing.T) { outboxSuite(t, openPostgres) }
+
+func outboxSuite(t *testing.T, open func(*testing.T) *store.Store) {
+	for name, test := range map[string]func(*testing.T, *store.Store){
+		"causes come with changes":     causesWithChanges,
+		"good news":                    goodNews,
+		"dispatch":                     dispatching,
+		"settle and repeat":            settling,
+		"routes":                       routeRows,
+		"verdicts bring their entries": verdictEntries,
+		"cancel without the agent":     cancelWithoutAgent,
+		"retry in place":               retryInPlace,
+		"retry that was asked for":     retryAskedFor,
+		"acknowledge":                  acknowledging,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, open(t)) })
+	}
+}
+
+// told lists what the outbox holds, oldest first.
+func told(t *testing.T, s *store.Store, run string) []index.Action {
+	t.Helper()
+	actions, err := s.Actions(t.Context(), index.ActionQuery{Run: run, Limit: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(actions)
+	return actions
+}
+
+func words(actions []index.Action) []string {
+	var out []string
+	for _, a := range actions {
+		out = append(out, a.Kind+" "+a.What)
+	}
+	return out
+}
+
+func wantWords(t *testing.T, s *store.Store, run string, want ...string) []index.Action {
+	t.Helper()
+	actions := told(t, s, run)
+	if diff := cmp.Diff(want, words(actions)); diff != "" {
+		t.Errorf("outbox (-want +got):\n%s", diff)
+	}
+	return actions
+}
+
+func causesWithChanges(t *testing.T, s *store.Store) {
+	id, data := whole(t, journal.Attempt{}, 3)
+	one(t, s, id, 1, 0, data)
+	got := wantWords(t, s, id, "notify failed")[0]
+	if got.Severity != job.Critical || got.Message != "Exited with code 3." || got.Status != index.OutboxPending || got.Attempt != 1 || got.Cause != got.ID {
+		t.Errorf("action: %+v", got)
+	}
+	// The same bytes again change nothing, and neither does an append that is refused.
+	try(t, s, index.Append{Run: id, Attempt: 1, Offset: 0, Data: data, At: noon})
+	wantWords(t, s, id, "notify failed")
+
+	j := running(t, s, journal.Attempt{Job: "other"})
+	lose(t, s, j.id)
+	wantWords(t, s, j.id) // what to tell of a verdict is for the monitor to say
+	beatOnce(t, s, j.id, 1, noon.Add(time.Hour))
+	wantWords(t, s, j.id, "notify healed")
+}
+
+func goodNews(t *testing.T, s *store.Store) {
+	run := func(code int) string {
+		id, data := whole(t, journal.Attempt{}, code)
+		one(t, s, id, 1, 0, data)
+		return id
+	}
+	wantWords(t, s, run(0)) // no news
+	wantWords(t, s, run(1), "notify failed")
+	got := wantWords(t, s, run(0), "notify recovered")
+	if got[0].Message != "Succeeded again, after run #2 had not." {
+		t.Errorf("message %q", got[0].Message)
+	}
+	wantWords(t, s, run(0))
+	if err := s.SetRoute(t.Context(), index.Route{Name: "all", Match: index.Match{Events: []string{"succeeded"}}}); err != nil {
+		t.Fatal(err)
+	}
+	wantWords(t, s, run(0), "notify succeeded")
+}
+
+func dispatching(t *testing.T, s *store.Store) {
+	id, data := whole(t, journal.Attempt{Labels: map[string]string{"team": "ml"}}, 3)
+	one(t, s, id, 1, 0, data)
+	if err := s.AddOutbox(t.Context(), []index.OutboxEntry{{Kind: index.OutboxNotify, What: "network", Severity: job.Warning, At: noon}}); err != nil {
+		t.Fatal(err)
+	}
+	n, err := s.Dispatch(t.Context(), noon, 10, func(a index.Action, run *job.Run) ([]string, string) {
+		if run == nil {
+			return nil, "nobody asked"
+		}
+		if run.Labels["team"] != "ml" {
+			t.Errorf("run: %+v", run)
+		}
+		return []string{"one", "two"}, ""
+	})
+	if err != nil || n != 2 {
+		t.Fatalf("%d %v", n, err)
+	}
+	rows := told(t, s, "")
+	var seen []string
+	for _, a := range rows {
+		seen = append(seen, fmt.Sprint(a.What, " ", a.Route, " ", a.Status, " ", a.LastError, " ", a.Cause != a.ID))
+	}
+	slices.Sort(seen)
+	want := []string{"failed one pending  true", "failed two pending  true", "network  dropped nobody asked false"}
+	if diff := cmp.Diff(want, seen); diff != "" {
+		t.Error(diff)
+	}
+	if n, err := s.Dispatch(t.Context(), noon, 10, nil); err != nil || n != 0 {
+		t.Errorf("again: %d %v", n, err)
+	}
+}
+
+// Two servers dispatch at once: each cause goes to its route once, and in order.
+func TestTwoServersDispatch(t *testing.T) {
+	url := postgrestest.URL(t)
+	a, b := openURL(t, url), openURL(t, url)
+	for n := range 50 {
+		entry := index.OutboxEntry{Kind: index.OutboxNotify, What: "network", Message: fmt.Sprint(n), At: noon}
+		if err := a.AddOutbox(t.Context(), []index.OutboxEntry{entry}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var wg sync.WaitGroup
+	for _, s := range []*store.Store{a, b} {
+		wg.Go(func() {
+			for range 25 {
+				if _, err := s.Dispatch(t.Context(), noon, 7, func(index.Action, *job.Run) ([]string, string) { return []string{"r"}, "" }); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	rows, err := b.RouteRows(t.Context(), "r", 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, row := range rows {
+		if row.Message != fmt.Sprint(n) {
+			t.Fatalf("row %d is %s", n, row.Message)
+		}
+	}
+	if len(rows) != 50 {
+		t.Errorf("%d rows", len(rows))
+	}
+}
+
+func settling(t *testing.T, s *store.Store) {
+	id, data := whole(t, journal.Attempt{}, 3)
+	one(t, s, id, 1, 0, data)
+	if _, err := s.Dispatch(t.Context(), noon, 10, func(index.Action, *job.Run) ([]string, string) { return []string{"r"}, "" }); err != nil {
+		t.Fatal(err)
+	}
+	row := told(t, s, id)[0]
+	settle := func(one index.Settled) index.Action {
+		t.Helper()
+		if err := s.Settle(t.Context(), []index.Settled{one}); err != nil {
+			t.Fatal(err)
+		}
+		return told(t, s, id)[0]
+	}
+	later := noon.Add(time.Minute)
+	got := settle(index.Settled{ID: row.ID, Status: index.OutboxPending, Tries: 1, NextAt: later, Batch: row.ID, Error: "no\x1b[0m", At: noon})
+	if got.Tries != 1 || !got.NextAt.Equal(later) || got.Batch != row.ID || got.LastError == "" || got.DoneAt != nil {
+		t.Errorf("tried: %+v", got)
+	}
+	again := later.Add(time.Hour)
+	got = settle(index.Settled{ID: row.ID, Status: index.OutboxDone, Tries: 2, Batch: row.ID, At: later, Again: again})
+	if got.Status != index.OutboxDone || !got.DoneAt.Equal(later) || got.NextAt != nil {
+		t.Errorf("done: %+v", got)
+	}
+	rows := told(t, s, id)
+	if len(rows) != 2 || rows[1].Repeat != 1 || rows[1].Cause != row.Cause || !rows[1].NextAt.Equal(again) || rows[1].Batch != 0 || !rows[1].CreatedAt.Equal(row.CreatedAt) {
+		t.Fatalf("repetition: %+v", rows)
+	}
+	// What is settled stays settled, and makes no second repetition.
+	if got = settle(index.Settled{ID: row.ID, Status: index.OutboxFailed, At: later, Again: again}); got.Status != index.OutboxDone || len(told(t, s, id)) != 2 {
+		t.Errorf("settled twice: %+v", got)
+	}
+	if err := s.TidyOutbox(t.Context(), again, later.Add(time.Second), 10); err != nil {
+		t.Fatal(err)
+	}
+	if rows = told(t, s, id); len(rows) != 1 || rows[0].Status != index.OutboxDropped || rows[0].LastError != "the route was deleted" {
+		t.Errorf("tidied: %+v", rows)
+	}
+}
+
+func routeRows(t *testing.T, s *store.Store) {
+	ctx := t.Context()
+	var missing *index.NotFoundError
+	if _, err := s.Route(ctx, "x"); !errors.As(err, &missing) {
+		t.Errorf("no route: %v", err)
+	}
+	r := index.Route{Name: "x", URL: "https://example.org/hook", Secret: "whsec_c2VjcmV0", Enabled: true, ChangedAt: noon, Match: index.Match{Job: "n*"}, Quiet: &index.Quiet{Cron: "0 22 * * *", Duration: "9h"}}
+	if err := s.SetRoute(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Route(ctx, "x")
+	if diff := cmp.Diff(r, got); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	claim := func(owner string, at, until time.Time) bool {
+		t.Helper()
+		mine, err := s.ClaimRoute(ctx, "x", owner, at, until)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return mine
+	}
+	minute := noon.Add(time.Minute)
+	if !claim("a", noon, minute) || claim("b", noon, minute) || !claim("a", noon, minute) || !claim("b", minute, minute.Add(time.Minute)) || claim("a", minute, minute) {
+		t.Error("a claim does not hold, or holds too long")
+	}
+	r.URL = "https://example.org/other"
+	if err := s.SetRoute(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	if claim("a", minute, minute) {
+		t.Error("a change of the route gave it to somebody else")
+	}
+	if err := s.AddOutbox(ctx, []index.OutboxEntry{{Kind: index.OutboxNotify, What: "network", At: noon}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Dispatch(ctx, noon, 10, func(index.Action, *job.Run) ([]string, string) { return []string{"x"}, "" }); err != nil {
+		t.Fatal(err)
+	}
+	all, err := s.Deliveries(ctx)
+	if err != nil || len(all) != 1 || !all[0].Pending || all[0].Route.URL != r.URL || all[0].Route.Secret != r.Secret {
+		t.Errorf("deliveries: %+v %v", all, err)
+	}
+	if err := s.DeleteRoute(ctx, "x", noon); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.DeleteRoute(ctx, "x", noon); !errors.As(err, &missing) {
+		t.Errorf("deleted twice: %v", err)
+	}
+	if rows := told(t, s, ""); len(rows) != 1 || rows[0].Status != index.OutboxDropped {
+		t.Errorf("after the route: %+v", rows)
+	}
+}
+
+func verdictEntries(t *testing.T, s *store.Store) {
+	j := running(t, s, journal.Attempt{})
+	l := lease(t, s, j.id)
+	entry := index.OutboxEntry{Kind: index.OutboxNotify, Run: j.id, Attempt: 1, What: "lost", Severity: job.Critical, Message: "gone", At: noon}
+	v := index.Verdict{Run: j.id, Attempt: 1, HeardAt: l.HeardAt.Add(-time.Second), At: noon, Lost: true, Evidence: "gone", Outbox: []index.OutboxEntry{entry}}
+	judge := func() {
+		t.Helper()
+		if _, err := s.Judge(t.Context(), []index.Verdict{v}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	judge()
+	wantWords(t, s, j.id) // the verdict was not applied, so nobody is told of it
+	v.HeardAt = l.HeardAt
+	judge()
+	judge()
+	wantWords(t, s, j.id, "notify lost")
+}

@@ -1,0 +1,221 @@
+package store_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+func cancelWithoutAgent(t *testing.T, s *store.Store) {
+	j := running(t, s, journal.Attempt{})
+	ask := job.Cancel{By: "ada", Why: "enough", At: noon}
+	if _, _, err := s.RequestCancel(t.Context(), j.id, ask); err != nil {
+		t.Fatal(err)
+	}
+	wantWords(t, s, j.id, "cancel canceled")
+	follow := func(at time.Time, force bool) index.Stopped {
+		t.Helper()
+		got, err := s.FollowCancel(t.Context(), j.id, 1, job.Cancel{By: "x", At: at}, force)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	beatOnce(t, s, j.id, 1, noon.Add(time.Minute)) // alive: a job may take its time to end
+	if got := follow(noon.Add(time.Minute), true); got.Over || got.Run != nil {
+		t.Errorf("while the agent lives: %+v", got)
+	}
+	if got := follow(noon.Add(time.Hour), false); got.Over {
+		t.Errorf("before the deadline: %+v", got)
+	}
+	got := follow(noon.Add(time.Hour), true)
+	if !got.Over || got.Run == nil || got.Run.State != job.Canceled || got.Run.EndedAt != nil || got.Run.Outcome.By != "ada" ||
+		!strings.Contains(got.Run.Outcome.Message, "nobody saw the job end") || len(got.Events) != 1 {
+		t.Fatalf("forced: %+v", got)
+	}
+	wantWords(t, s, j.id, "cancel canceled", "notify canceled")
+	if again := follow(noon.Add(time.Hour), true); !again.Over || again.Run != nil {
+		t.Errorf("again: %+v", again)
+	}
+	// The agent comes back after all: it is told to stop, and the verdict stays.
+	if b := beatOnce(t, s, j.id, 1, noon.Add(2*time.Hour)); b.Cancel == nil || b.Ended {
+		t.Errorf("back: %+v", b)
+	}
+	j.output("late\n")
+	offset, data := j.take()
+	if a := one(t, s, j.id, 1, offset, data); a.Run.State != job.Canceled || a.Run.Outcome == nil || a.Run.Output.Bytes == 0 {
+		t.Errorf("late bytes: %+v", a.Run)
+	}
+	j.end(0)
+	offset, data = j.take()
+	if a := one(t, s, j.id, 1, offset, data); a.Run.State != job.Canceled || a.Run.Outcome.State != job.Canceled {
+		t.Errorf("late end: %+v", a.Run)
+	}
+
+	// A cancel that a policy asks for is first asked of the agent.
+	p := running(t, s, journal.Attempt{Job: "policy"})
+	first, err := s.FollowCancel(t.Context(), p.id, 1, job.Cancel{By: "policy of job policy", Why: "stalled", At: noon}, false)
+	if err != nil || first.Over || first.Run == nil || first.Run.State != job.Stopping || first.Run.Cancel.By != "policy of job policy" {
+		t.Errorf("policy: %+v %v", first, err)
+	}
+	if other, err := s.FollowCancel(t.Context(), p.id, 2, ask, true); err != nil || !other.Over || other.Run != nil {
+		t.Errorf("a cancel of another attempt: %+v %v", other, err)
+	}
+}
+
+// retrying writes the end of an attempt that another one is to follow.
+func (j *testJournal) retrying(at time.Time) {
+	j.t.Helper()
+	o := job.Classify(job.Ending{Step: "command", Kind: job.CommandStep, ExitCode: 1})
+	o.RetryAt = &at
+	if err := j.w.Finish(j.tick(), journal.Final{Outcome: o}); err != nil {
+		j.t.Fatal(err)
+	}
+}
+
+func retryInPlace(t *testing.T, s *store.Store) {
+	j := running(t, s, journal.Attempt{})
+	j.retrying(noon.Add(time.Minute))
+	offset, data := j.take()
+	got := one(t, s, j.id, 1, offset, data)
+	if got.Run.State != job.Retrying || got.Run.Outcome.State != job.Failed || got.Run.Health != "" {
+		t.Fatalf("after the first attempt: %+v", got.Run)
+	}
+	row := wantWords(t, s, j.id, "retry retry")[0] // nobody is told of a failure that is tried again
+	if row.Attempt != 2 || row.NextAt.Before(noon.Add(time.Minute)) {
+		t.Errorf("watch: %+v", row)
+	}
+	second := newJournal(t, journal.Attempt{Run: j.id, Attempt: 2})
+	second.command()
+	_, data = second.take()
+	if got = one(t, s, j.id, 2, 0, data); got.Run.State != job.Running || got.Run.Attempt != 2 || got.Run.Number != 1 {
+		t.Fatalf("second attempt: %+v", got.Run)
+	}
+	if over, err := s.WatchRetry(t.Context(), j.id, 2, noon.Add(time.Hour)); err != nil || !over.Over || over.Run != nil {
+		t.Errorf("watch over an attempt that began: %+v %v", over, err)
+	}
+	if run, err := s.RunAttempt(t.Context(), j.id, 1); err != nil || run.State != job.Failed {
+		t.Errorf("first attempt: %+v %v", run, err)
+	}
+
+	// An attempt that never begins is given up, and then people are told.
+	lost := running(t, s, journal.Attempt{Job: "lost"})
+	lost.retrying(noon)
+	offset, data = lost.take()
+	one(t, s, lost.id, 1, offset, data)
+	over, err := s.WatchRetry(t.Context(), lost.id, 2, noon.Add(time.Hour))
+	if err != nil || !over.Over || over.Run == nil || over.Run.State != job.Failed {
+		t.Fatalf("given up: %+v %v", over, err)
+	}
+	wantWords(t, s, lost.id, "retry retry", "notify failed")
+
+	// Canceled while it waits: the agent hears it, and its next attempt is refused.
+	wait := running(t, s, journal.Attempt{Job: "wait"})
+	wait.retrying(noon.Add(time.Hour))
+	offset, data = wait.take()
+	one(t, s, wait.id, 1, offset, data)
+	run, _, err := s.RequestCancel(t.Context(), wait.id, job.Cancel{By: "ada", At: noon})
+	if err != nil || run.State != job.Canceled {
+		t.Fatalf("cancel: %+v %v", run, err)
+	}
+	if b := waitingBeat(t, s, wait.id, 1); b.Cancel == nil || b.Ended || b.Retry != nil {
+		t.Errorf("beat of the waiting agent: %+v", b)
+	}
+	next := newJournal(t, journal.Attempt{Run: wait.id, Attempt: 2, Job: "wait"})
+	_, data = next.take()
+	var refused *index.RefusedError
+	if got := try(t, s, index.Append{Run: wait.id, Attempt: 2, Data: data, At: noon}); !errors.As(got.Err, &refused) {
+		t.Errorf("attempt after a cancel: %+v", got)
+	}
+	if b := beatOnce(t, s, wait.id, 2, noon); b.Cancel == nil {
+		t.Errorf("an attempt that began all the same is not told to stop: %+v", b)
+	}
+}
+
+func waitingBeat(t *testing.T, s *store.Store, run string, attempt int) index.Beaten {
+	t.Helper()
+	beat := index.Beat{Run: run, Attempt: attempt, At: noon, Lease: 15 * time.Second, Heartbeat: job.Heartbeat{WaitingMS: 60_000, PeriodMS: 5000}}
+	_, got, err := s.Ingest(t.Context(), nil, []index.Beat{beat})
+	if err != nil || got[0].Err != nil {
+		t.Fatal(err, got)
+	}
+	return got[0]
+}
+
+func retryAskedFor(t *testing.T, s *store.Store) {
+	id, data := whole(t, journal.Attempt{}, 1)
+	one(t, s, id, 1, 0, data)
+	ask := func(run string, at time.Time) error {
+		_, _, err := s.RequestRetry(t.Context(), run, "ada", "try again", at)
+		return err
+	}
+	var no *index.NoRetryError
+	if err := ask(id, noon); !errors.As(err, &no) || no.Run.ID != id {
+		t.Errorf("nobody waits: %v", err)
+	}
+	if b := waitingBeat(t, s, id, 1); b.Retry != nil || !b.Owner {
+		t.Errorf("beat: %+v", b)
+	}
+	if err := ask(id, noon.Add(time.Hour)); !errors.As(err, &no) {
+		t.Errorf("the agent has gone: %v", err)
+	}
+	if err := ask(id, noon); err != nil {
+		t.Fatal(err)
+	}
+	if err := ask(id, noon); err != nil {
+		t.Errorf("asked twice: %v", err)
+	}
+	if run := mustRun(t, s, id); run.State != job.Retrying {
+		t.Errorf("run: %+v", run)
+	}
+	wantWords(t, s, id, "notify failed", "retry retry")
+	for range 2 { // the command is repeated until the attempt begins
+		if b := waitingBeat(t, s, id, 1); b.Retry == nil || b.Retry.Attempt != 2 || b.Retry.By != "ada" || b.Retry.Why != "try again" {
+			t.Errorf("beat: %+v", b)
+		}
+	}
+	_, data = whole(t, journal.Attempt{Run: id, Attempt: 2}, 0)
+	if got := one(t, s, id, 2, 0, data); got.Run.State != job.Succeeded || got.Run.Attempt != 2 {
+		t.Errorf("second attempt: %+v", got.Run)
+	}
+	wantWords(t, s, id, "notify failed", "retry retry", "notify recovered")
+	if err := ask(id, noon); !errors.As(err, &no) {
+		t.Errorf("a run that succeeded: %v", err)
+	}
+	j := running(t, s, journal.Attempt{Job: "live"})
+	if err := ask(j.id, noon); !errors.As(err, &no) {
+		t.Errorf("beside a live attempt: %v", err)
+	}
+}
+
+func acknowledging(t *testing.T, s *store.Store) {
+	id, data := whole(t, journal.Attempt{}, 1)
+	one(t, s, id, 1, 0, data)
+	acknowledged := func(since time.Time) bool {
+		t.Helper()
+		yes, err := s.Acknowledged(t.Context(), id, since)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return yes
+	}
+	if acknowledged(noon) {
+		t.Error("acknowledged by nobody")
+	}
+	run, events, err := s.Acknowledge(t.Context(), id, "ada", "on it", noon.Add(time.Minute))
+	if err != nil || run.ID != id || len(events) != 1 || events[0].Evidence != "Acknowledged by ada: on it" {
+		t.Fatalf("%+v %+v %v", run, events, err)
+	}
+	if !acknowledged(noon) || acknowledged(noon.Add(time.Hour)) {
+		t.Error("an acknowledgement counts for what was before it, and for nothing else")
+	}
+	if yes, err := s.SucceededSince(t.Context(), "train", noon.Add(-time.Hour)); err != nil || yes {
+		t.Errorf("succeeded: %v %v", yes, err)
+	}
+}
