@@ -1,12 +1,9 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -53,7 +50,7 @@ func newServerMetrics(s *Server) *serverMetrics {
 	set.NewGauge("stint_body_bytes", func() float64 { return float64(s.bodies.used.Load()) })
 	set.NewGauge("stint_queue_bytes", func() float64 { return float64(s.committer.queued()) })
 	set.NewGauge(fmt.Sprintf("stint_info{version=%q}", s.cfg.Version), func() float64 { return 1 })
-	set.RegisterMetricsWriter((&activeRuns{store: s.store, now: s.now}).write)
+	set.RegisterMetricsWriter((&storeFigures{store: s.store, now: s.now}).write)
 	return m
 }
 
@@ -92,48 +89,10 @@ func (m *serverMetrics) events(events []job.RunEvent) {
 	}
 }
 
-// activeRuns counts the active runs by state, at most every few seconds.
-type activeRuns struct {
-	store Store
-	now   func() time.Time
-
-	mu   sync.Mutex
-	at   time.Time
-	runs map[job.State]int
-}
-
-const (
-	activeEvery = 10 * time.Second
-	activeLimit = 100_000
-)
-
-func (a *activeRuns) write(w io.Writer) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	now := a.now()
-	if a.runs == nil || now.Sub(a.at) >= activeEvery {
-		ctx, cancel := context.WithTimeout(context.Background(), readyTime)
-		defer cancel()
-		leases, err := a.store.Due(ctx, now.AddDate(100, 0, 0), activeLimit)
-		if err != nil {
-			return // a figure that is not known is left out
-		}
-		a.at, a.runs = now, map[job.State]int{}
-		for _, l := range leases {
-			a.runs[l.State]++
-		}
-	}
-	metrics.WriteMetadataIfNeeded(w, "stint_active_runs", "gauge")
-	for _, st := range job.States() {
-		if !st.Terminal() {
-			_, _ = fmt.Fprintf(w, "stint_active_runs{state=%q} %d\n", st, a.runs[st])
-		}
-	}
-}
-
 // getMetrics answers the figures in the text format of Prometheus.
 func (s *Server) getMetrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	s.metrics.set.WritePrometheus(w)
 	metrics.WriteProcessMetrics(w)
+	metrics.WriteFDMetrics(w)
 }

@@ -59,6 +59,9 @@ type Store interface {
 	accessStore
 	outboxStore
 
+	// Figures counts what is shown to monitoring.
+	Figures(ctx context.Context, now time.Time) (index.Figures, error)
+
 	// Ping reports whether the database answers and may be written to.
 	Ping(ctx context.Context) error
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"stint.dev/stint/internal/health"
+	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
@@ -36,7 +37,7 @@ func TestAKilledAgentIsSeenLiveAndHeals(t *testing.T) {
 	agent.kill()
 
 	run := f.runThat(func(run job.Run) bool { return len(run.Findings) > 0 })
-	if run.State != job.Running || run.Health != job.Warning || run.Findings[0].Rule != health.RuleQuiet ||
+	if run.State != job.Running || run.Health != job.Warning || run.Findings[0].Rule != policy.Quiet ||
 		!strings.Contains(run.Findings[0].Evidence, "connection closed") || run.Findings[0].NextAt == nil {
 		t.Fatalf("a killed agent makes %s %s %+v", run.State, run.Health, run.Findings)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store"
+	"stint.dev/stint/journal"
 )
 
 func sessions(t *testing.T, s *store.Store) {
@@ -124,5 +125,18 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func figures(t *testing.T, s *store.Store) {
+	f, err := s.Figures(t.Context(), noon)
+	must(t, err)
+	if len(f.Active) != 0 || f.OutboxPending != 0 || f.OutboxOldest != 0 || f.DatabaseConnections == 0 {
+		t.Errorf("an empty store: %+v", f)
+	}
+	j := newJournal(t, journal.Attempt{Job: "nightly"})
+	one(t, s, j.id, 1, 0, j.buf.Bytes())
+	if f, err = s.Figures(t.Context(), noon); err != nil || len(f.Active) != 1 || f.Active[0].Runs != 1 || f.Active[0].Health != "healthy" {
+		t.Errorf("one active run: %+v, %v", f, err)
 	}
 }

@@ -57,6 +57,7 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"logins", logins},
 		{"audit log", auditLog},
 		{"owners of runs", owners},
+		{"figures", figures},
 		{"ping", ping},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })

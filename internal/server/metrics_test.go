@@ -1,0 +1,105 @@
+package server_test
+
+import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+
+	"stint.dev/stint/internal/server"
+)
+
+// families are the metrics that a server shows, after one of everything that makes one.
+func families(t *testing.T) map[string]bool {
+	t.Helper()
+	l := start(t, server.Config{})
+	s := newSketch(t, "j", nil).command().output("x\n").finish(0)
+	path := "/api/v1/runs/" + s.id + "/attempts/1/journal?offset="
+	l.do("POST", path+"7", s.bytes())
+	l.do("POST", path+"0", s.bytes()).ok(t, nil)
+	out := map[string]bool{}
+	for _, line := range strings.Split(string(l.get("/metrics").body), "\n") {
+		name := regexp.MustCompile(`^[a-z_]+`).FindString(line)
+		if name != "" {
+			out[name] = true
+		}
+	}
+	return out
+}
+
+var metricName = regexp.MustCompile(`\b(stint|process|go)_[a-z_]+\b`)
+
+func TestMetricsAreDocumented(t *testing.T) {
+	shown := families(t)
+	page, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]bool{}
+	for _, m := range regexp.MustCompile("\\| `(stint_[a-z_]+)").FindAllStringSubmatch(string(page), -1) {
+		documented[m[1]] = true
+		if !shown[m[1]] && !shown[m[1]+"_bucket"] {
+			t.Errorf("docs/metrics.md names %s, which the server does not show", m[1])
+		}
+	}
+	for name := range shown {
+		for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+			if base := strings.TrimSuffix(name, suffix); shown[base+"_bucket"] {
+				name = base
+			}
+		}
+		if strings.HasPrefix(name, "stint_") && !documented[name] {
+			t.Errorf("%s is not in docs/metrics.md", name)
+		}
+	}
+}
+
+// The dashboard and the alerts ask only for what there is.
+func TestDashboardAndAlerts(t *testing.T) {
+	shown := families(t)
+	check := func(where, expr string) {
+		if len(metricName.FindAllString(expr, -1)) == 0 && !strings.HasPrefix(expr, "up{") {
+			t.Errorf("%s: no metric in %q", where, expr)
+		}
+		for _, name := range metricName.FindAllString(expr, -1) {
+			if !shown[name] {
+				t.Errorf("%s: the server does not show %s", where, name)
+			}
+		}
+	}
+	data, err := os.ReadFile("../../deploy/grafana/stint.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var board struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal(data, &board); err != nil || len(board.Panels) < 10 {
+		t.Fatalf("the dashboard has %d panels: %v", len(board.Panels), err)
+	}
+	for _, p := range board.Panels {
+		for _, target := range p.Targets {
+			check("panel "+p.Title, target.Expr)
+		}
+	}
+	if data, err = os.ReadFile("../../deploy/prometheus/alerts.yml"); err != nil {
+		t.Fatal(err)
+	}
+	var alerts struct {
+		Groups []struct {
+			Rules []struct{ Alert, Expr string }
+		}
+	}
+	if err := yaml.Unmarshal(data, &alerts); err != nil || len(alerts.Groups) != 1 || len(alerts.Groups[0].Rules) < 5 {
+		t.Fatalf("alerts: %+v, %v", alerts, err)
+	}
+	for _, r := range alerts.Groups[0].Rules {
+		check("alert "+r.Alert, r.Expr)
+	}
+}

@@ -1,0 +1,46 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/index"
+)
+
+// Figures counts what the server shows to monitoring. It reads indexes only.
+func (s *Store) Figures(ctx context.Context, now time.Time) (index.Figures, error) {
+	var f index.Figures
+	rows, err := s.reader.QueryContext(ctx, `SELECT state, health, COUNT(*) FROM runs WHERE leased = 1 GROUP BY state, health`)
+	if err != nil {
+		return f, fmt.Errorf("count active runs: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	for rows.Next() {
+		var c index.ActiveCount
+		if err := rows.Scan(&c.State, &c.Health, &c.Runs); err != nil {
+			return f, fmt.Errorf("count active runs: %w", err)
+		}
+		f.Active = append(f.Active, c)
+	}
+	if err := rows.Err(); err != nil {
+		return f, fmt.Errorf("count active runs: %w", err)
+	}
+	var oldest int64
+	err = s.reader.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(MIN(created_at), 0) FROM outbox WHERE status = 'pending'`).Scan(&f.OutboxPending, &oldest)
+	if err != nil {
+		return f, fmt.Errorf("count the outbox: %w", err)
+	}
+	if f.OutboxPending > 0 {
+		f.OutboxOldest = max(0, now.Sub(fromMicros(oldest)))
+	}
+	pools := s.writer.Stats()
+	f.DatabaseConnections, f.DatabaseInUse, f.DatabaseWaits = pools.OpenConnections, pools.InUse, pools.WaitDuration
+	if s.reader != s.writer {
+		read := s.reader.Stats()
+		f.DatabaseConnections += read.OpenConnections
+		f.DatabaseInUse += read.InUse
+		f.DatabaseWaits += read.WaitDuration
+	}
+	return f, nil
+}
