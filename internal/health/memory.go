@@ -78,7 +78,7 @@ func memory(e evidence) opinion {
 // aboveUsual compares with the band of the good runs.
 func (e evidence) aboveUsual(o *opinion, used int64) {
 	factor := e.policy.Memory.Factor
-	if e.Expected == nil || factor <= 0 {
+	if e.Expected == nil || factor <= 0 || e.Expected.PeakMemoryBytes.P95 <= 0 {
 		return
 	}
 	if e.had {
@@ -92,7 +92,7 @@ func (e evidence) aboveUsual(o *opinion, used int64) {
 }
 
 func usualPeak(e evidence) string {
-	if e.Expected == nil {
+	if e.Expected == nil || e.Expected.PeakMemoryBytes.P95 <= 0 {
 		return ""
 	}
 	return fmt.Sprintf(" Of its last %d good runs 95 %% stayed below %s.", e.Expected.Runs, job.Bytes(int64(e.Expected.PeakMemoryBytes.P95)))

@@ -143,7 +143,7 @@ func overdueLimit(e evidence) (limit time.Duration, why string) {
 	p := e.policy.Overdue
 	take(e.Limits.Expect, "it was started with --expect "+span(e.Limits.Expect))
 	take(p.Limit.D(), "the policy of the job says "+span(p.Limit.D()))
-	if x := e.Expected; x != nil && p.Factor > 0 {
+	if x := e.Expected; x != nil && p.Factor > 0 && x.DurationSeconds.P95 > 0 {
 		usual := seconds(x.DurationSeconds.P95)
 		most := max(seconds(x.DurationSeconds.P95*p.Factor), usual+p.AtLeast.D())
 		take(most, fmt.Sprintf("of its last %d good runs half took %s and 95 %% at most %s", x.Runs, span(seconds(x.DurationSeconds.P50)), span(usual)))
@@ -194,7 +194,7 @@ func spool(e evidence) opinion {
 	o.fires = lasting >= p.After.D() && e.Beat.UnsentBytes >= need
 	if o.fires {
 		o.since = e.UnsentSince.Add(p.After.D())
-		o.sentence = fmt.Sprintf("The agent is heard, but more than %s of its journal have not arrived since %s.", job.Bytes(need), clock(e.UnsentSince))
+		o.sentence = fmt.Sprintf("The agent is heard, but more of its journal than %s has not arrived since %s.", job.Bytes(max(p.Bytes, index.Backlog)/2), clock(e.UnsentSince))
 		return o
 	}
 	o.sentence = "What the agent has to deliver arrives."

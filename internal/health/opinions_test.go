@@ -1,0 +1,256 @@
+package health
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/job"
+)
+
+// seen is a healthy run that was last heard now, at(0), and began an hour before.
+func seen(change ...func(*index.Lease)) index.Lease {
+	l := lease()
+	l.Evidence = index.Evidence{
+		BegunAt: at(-3600), At: noon, MovedAt: noon,
+		Beat: job.Heartbeat{Sequence: 9, PeriodMS: 5000, Processes: 2, MemoryBytes: 100 << 20, OutputAgeMS: 1000},
+	}
+	for range 5 {
+		l.Evidence.Recent = append(l.Evidence.Recent, index.Recent{})
+	}
+	for _, c := range change {
+		c(&l)
+	}
+	return l
+}
+
+func told(change func(*index.Evidence)) func(*index.Lease) {
+	return func(l *index.Lease) { change(&l.Evidence) }
+}
+
+func holding(rule string) func(*index.Lease) {
+	return func(l *index.Lease) {
+		l.Findings, l.Health = []job.Finding{{Rule: rule, Health: job.Warning, Since: at(-60)}}, job.Warning
+	}
+}
+
+func idle(seconds float64) func(*index.Lease) {
+	return told(func(e *index.Evidence) { e.MovedAt = at(-seconds) })
+}
+
+func usual(x job.Expected) func(*index.Lease) {
+	x.Runs = 20
+	return told(func(e *index.Evidence) { e.Expected = &x })
+}
+
+func used(percent float64) func(*index.Lease) {
+	return told(func(e *index.Evidence) {
+		e.Beat.MemoryLimitBytes, e.Beat.MemoryBytes = 1<<30, int64(percent/100*(1<<30))
+	})
+}
+
+// growing is memory that was used every 20 s until now, ending at 60 % of a limit of 1 GiB.
+func growing(bytesPerSecond float64, points int) func(*index.Lease) {
+	return told(func(e *index.Evidence) {
+		e.Beat.MemoryLimitBytes, e.Beat.MemoryBytes = 1<<30, 6<<30/10
+		for i := range points {
+			ago := float64(points-1-i) * 20
+			e.Memory = append(e.Memory, index.MemoryPoint{At: at(-ago), Bytes: e.Beat.MemoryBytes - int64(ago*bytesPerSecond)})
+		}
+	})
+}
+
+func skewed(ms ...int64) func(*index.Lease) {
+	return told(func(e *index.Evidence) {
+		e.Recent = nil
+		for _, s := range ms {
+			e.Recent = append(e.Recent, index.Recent{SkewMS: s})
+		}
+	})
+}
+
+func delayed(ms ...int64) func(*index.Lease) {
+	return told(func(e *index.Evidence) {
+		for i, d := range ms {
+			e.Recent[i].DelayMS = d
+		}
+	})
+}
+
+func unsent(bytes int64, since float64) func(*index.Lease) {
+	return told(func(e *index.Evidence) { e.Beat.UnsentBytes, e.UnsentSince = bytes, at(-since) })
+}
+
+func pressed(percent float64, coreSeconds int64) func(*index.Lease) {
+	return told(func(e *index.Evidence) {
+		e.Beat.Pressure = &job.Pressure{CPU: percent}
+		e.Recent[len(e.Recent)-1].CPUMS = coreSeconds
+	})
+}
+
+func TestRules(t *testing.T) {
+	const minute, limit = 60.0, 1 << 30
+	printedAgo := func(seconds float64) func(*index.Lease) {
+		return told(func(e *index.Evidence) { e.Beat.OutputAgeMS = int64(seconds * 1000) })
+	}
+	aged := func(seconds float64) func(*index.Lease) {
+		return told(func(e *index.Evidence) { e.BegunAt = at(-seconds) })
+	}
+	duration := usual(job.Expected{DurationSeconds: job.Percentiles{P50: 300, P95: 600}})
+	peak := usual(job.Expected{PeakMemoryBytes: job.Percentiles{P50: 90 << 20, P95: 100 << 20}})
+	state := func(s job.State) func(*index.Lease) { return func(l *index.Lease) { l.State = s } }
+	with := func(all ...func(*index.Lease)) []func(*index.Lease) { return all }
+	for _, c := range []struct {
+		name   string
+		rule   string
+		policy string
+		lease  []func(*index.Lease)
+		want   job.Health // "" for no finding
+		says   string
+	}{
+		{"moving", "stalled", "", with(), "", ""},
+		{"idle just under", "stalled", "", with(idle(15*minute - 0.001)), "", ""},
+		{"idle", "stalled", "", with(idle(15 * minute)), job.Warning, "since 11:45:00 UTC"},
+		{"idle for long", "stalled", "", with(idle(60*minute - 0.001)), job.Warning, ""},
+		{"idle for very long", "stalled", "", with(idle(60 * minute)), job.Critical, ""},
+		{"idle while it stops", "stalled", "", with(idle(60*minute), state(job.Stopping)), "", ""},
+		{"idle while it installs", "stalled", "", with(idle(20*minute), state(job.Installing)), job.Warning, ""},
+		{"always silent for an hour", "stalled", "", with(idle(89*minute), usual(job.Expected{LongestSilenceSeconds: job.Percentiles{P95: 3600}})), "", ""},
+		{"silent for longer than ever", "stalled", "", with(idle(90*minute), usual(job.Expected{LongestSilenceSeconds: job.Percentiles{P95: 3600}})), job.Warning, "silent for up to 60 min"},
+		{"idle because it gets no processor", "stalled", "", with(idle(20*minute), pressed(95, 100)), "", ""},
+		{"another figure", "stalled", "rules: {stalled: {after: 30s}}", with(idle(30)), job.Warning, ""},
+		{"another severity", "stalled", "rules: {stalled: {after: 30s}}\nactions: {stalled: {severity: critical}}", with(idle(30)), job.Critical, ""},
+		{"off", "stalled", "rules: {stalled: {on: false}}", with(idle(3600)), "", ""},
+
+		{"silent by default", "no_output", "", with(printedAgo(86400)), "", ""},
+		{"silent, just under", "no_output", "rules: {no_output: {after: 5m}}", with(printedAgo(5*minute - 0.001)), "", ""},
+		{"silent", "no_output", "rules: {no_output: {after: 5m}}", with(printedAgo(5 * minute)), job.Warning, "last printed at 11:55:00"},
+		{"never printed", "no_output", "rules: {no_output: {after: 5m}}", with(told(func(e *index.Evidence) { e.Beat.OutputAgeMS = -1 })), job.Warning, "printed nothing since it began"},
+
+		{"nothing to compare with", "overdue", "", with(aged(1e6)), "", ""},
+		{"as long as usual", "overdue", "", with(duration, aged(900-0.001)), "", ""},
+		{"longer than usual", "overdue", "", with(duration, aged(900)), job.Warning, "half took 5 min and 95 % at most 10 min"},
+		{"far longer", "overdue", "", with(duration, aged(1800)), job.Critical, ""},
+		{"short jobs have a minute more", "overdue", "", with(usual(job.Expected{DurationSeconds: job.Percentiles{P95: 1}}), aged(60.9)), "", ""},
+		{"and not more", "overdue", "", with(usual(job.Expected{DurationSeconds: job.Percentiles{P95: 1}}), aged(61)), job.Warning, ""},
+		{"longer than it said", "overdue", "", with(duration, aged(100), told(func(e *index.Evidence) { e.Limits.Expect = 100 * time.Second })), job.Warning, "--expect 100 s"},
+		{"longer than the policy says", "overdue", "rules: {overdue: {limit: 2m}}", with(aged(120)), job.Warning, "policy of the job says 2 min"},
+		{"no comparison wanted", "overdue", "rules: {overdue: {factor: 0}}", with(duration, aged(1e6)), "", ""},
+
+		{"under the limit", "memory", "", with(used(89.9)), "", ""},
+		{"near the limit", "memory", "", with(used(90.1)), job.Warning, "90 % of its limit of 1 GiB"},
+		{"at the limit", "memory", "", with(used(97.1)), job.Critical, ""},
+		{"still near", "memory", "", with(used(86), holding("memory")), job.Warning, ""},
+		{"no longer near", "memory", "", with(used(84), holding("memory")), "", ""},
+		{"a limit of the run's own", "memory", "", with(told(func(e *index.Evidence) { e.Beat.MemoryBytes, e.Limits.MemoryBytes = 95, 100 })), job.Warning, ""},
+		{"kernel's kills", "memory", "", with(told(func(e *index.Evidence) { e.Beat.OOMKills = 2 })), job.Critical, "killed processes"},
+		{"growing towards it", "memory", "", with(growing(0.4*limit/599, 10)), job.Warning, "reaches its limit of 1 GiB in about 10 min"},
+		{"growing too slowly", "memory", "", with(growing(0.4*limit/620, 10)), "", ""},
+		{"growing slowly, but it was a finding", "memory", "", with(growing(0.4*limit/1100, 10), holding("memory")), job.Warning, ""},
+		{"grown for too short a time", "memory", "", with(growing(0.4*limit/300, 6)), "", ""},
+		{"levelled off", "memory", "", with(growing(0, 10), told(func(e *index.Evidence) { e.Memory[0].Bytes, e.Memory[1].Bytes = 1, 1 << 28 })), "", ""},
+		{"far more than usual", "memory", "", with(peak, told(func(e *index.Evidence) { e.Beat.MemoryBytes = 201 << 20 })), job.Warning, "95 % stayed below 100 MiB"},
+		{"twice as much is usual enough", "memory", "", with(peak, told(func(e *index.Evidence) { e.Beat.MemoryBytes = 200 << 20 })), "", ""},
+
+		{"in step", "clock_skew", "", with(skewed(-4900, -5000, -5000)), "", ""},
+		{"slow network", "clock_skew", "", with(skewed(-20000, -30000, -4000, -20000, -20000)), "", ""},
+		{"one late heartbeat proves nothing", "clock_skew", "", with(skewed(-20000)), "", ""},
+		{"behind", "clock_skew", "", with(skewed(-7000, -6000, -6500)), job.Warning, "about 6 s behind"},
+		{"ahead", "clock_skew", "", with(skewed(0, 3600_000)), job.Warning, "about 60 min ahead of"},
+		{"nearly mended", "clock_skew", "", with(skewed(4500, 4500, 4500), holding("clock_skew")), job.Warning, ""},
+		{"mended", "clock_skew", "", with(skewed(3900, 3900, 3900), holding("clock_skew")), "", ""},
+
+		{"delivers", "spool", "", with(), "", ""},
+		{"cannot deliver, just under", "spool", "", with(unsent(64<<20, 299.9)), "", ""},
+		{"cannot deliver", "spool", "", with(unsent(64<<20, 300)), job.Warning, "has not arrived since 11:55:00"},
+		{"too little to tell", "spool", "", with(unsent(63<<20, 3000)), "", ""},
+		{"half of it is left", "spool", "", with(unsent(32<<20, 3000), holding("spool")), job.Warning, ""},
+		{"most of it arrived", "spool", "", with(unsent(31<<20, 3000), holding("spool")), "", ""},
+
+		{"two late timers", "starved", "", with(delayed(9000, 9000)), "", ""},
+		{"late timers", "starved", "", with(delayed(9000, 2000, 2000)), job.Warning, "more than 2 s late"},
+		{"still late", "starved", "", with(delayed(9000, 2000), holding("starved")), job.Warning, ""},
+		{"no longer late", "starved", "", with(delayed(9000), holding("starved")), "", ""},
+		{"waits for a processor", "starved", "", with(pressed(80, 999)), job.Warning, "waits for a processor"},
+		{"waits and works", "starved", "", with(pressed(80, 1001)), "", ""},
+		{"waits a little", "starved", "", with(pressed(79, 0)), "", ""},
+	} {
+		t.Run(c.rule+"/"+c.name, func(t *testing.T) {
+			p, err := policy.Parse([]byte(c.policy))
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := seen(c.lease...)
+			v, changed := Judge(l, noon, Circumstances{Since: at(-1000)}, p)
+			f, found := findingOf(v.Findings, c.rule)
+			if found != (c.want != "") || f.Health != c.want || !strings.Contains(f.Evidence, c.says) {
+				t.Fatalf("findings %+v, want %q saying %q", v.Findings, c.want, c.says)
+			}
+			if len(v.Findings) > 1 {
+				t.Errorf("other rules hold too: %+v", v.Findings)
+			}
+			ruled := false
+			for _, r := range Explain(l, noon, Circumstances{Since: at(-1000)}, p) {
+				if r.Rule == c.rule {
+					ruled = true
+					if r.Fires != found && r.On || r.Sentence == "" || r.Inputs == nil || found && r.Health != c.want {
+						t.Errorf("explained as %+v", r)
+					}
+				}
+			}
+			if !ruled {
+				t.Error("not explained")
+			}
+			if !changed {
+				return
+			}
+			l.Findings, l.Health = v.Findings, v.Health
+			if _, again := Judge(l, noon, Circumstances{Since: at(-1000)}, p); again {
+				t.Error("the same facts made another verdict")
+			}
+		})
+	}
+}
+
+// What is told, and what is done, when findings begin, grow worse and pass.
+func TestEntriesOfFindings(t *testing.T) {
+	p, err := policy.Parse([]byte("rules: {stalled: {after: 30s, critical: 60s}}\nactions: {stalled: {cancel_after: 45s}, lost: {retry: 1, backoff: 10s}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := seen()
+	l.Evidence.MovedAt = at(0)
+	l.ExpiresAt = at(1000)
+	var told []string
+	for s := 0.0; s <= 120; s += 5 {
+		if s > 100 {
+			l.Evidence.MovedAt = at(100)
+		}
+		l.HeardAt, l.Evidence.At = at(s), at(s)
+		v, changed := Judge(l, at(s), Circumstances{}, p)
+		if !changed {
+			continue
+		}
+		for _, e := range v.Outbox {
+			told = append(told, strings.Join([]string{e.Kind, e.What, string(e.Severity), at(s).Format("04:05"), e.Ends}, " "))
+			if e.Run != l.Run || e.Attempt != 1 || e.Message == "" || !e.At.Equal(at(s)) {
+				t.Errorf("entry %+v", e)
+			}
+		}
+		l.Findings, l.Health = v.Findings, v.Health
+	}
+	want := "notify stalled warning 00:30 |notify stalled critical 01:00 |cancel stalled  01:15 |notify recovered critical 01:45 stalled"
+	if got := strings.Join(told, "|"); got != want {
+		t.Errorf("told %s\nwant %s", got, want)
+	}
+	v, _ := Judge(l, at(2000), Circumstances{}, p)
+	if !v.Lost || len(v.Outbox) != 2 || v.Outbox[0].What != index.WhatLost || v.Outbox[1].Kind != index.OutboxRetry || !v.Outbox[1].After.Equal(at(2010)) {
+		t.Errorf("lost: %+v", v.Outbox)
+	}
+	l.Attempt = 2
+	if v, _ := Judge(l, at(2000), Circumstances{}, p); len(v.Outbox) != 1 {
+		t.Errorf("lost in the last attempt there may be: %+v", v.Outbox)
+	}
+}
