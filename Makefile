@@ -97,6 +97,12 @@ faults: ## Play N (1000) random schedules of faults and look at every byte; SEED
 	@set -o pipefail; $(GO) test ./internal/faulttest -run TestSchedules -v -timeout 3h \
 		-args -schedules $(N) -side 6 -clock $(if $(SEED),-seed $(SEED)) $(ARGS) | grep -vE '^(=== |    --- PASS)'
 
+SOAK ?= 30m
+
+.PHONY: soak
+soak: ## Work a server and agents for SOAK (30m); fails when memory, descriptors or goroutines grow
+	$(GO) test ./internal/faulttest -run '^TestSoak$$' -v -timeout 0 -args -soak $(SOAK)
+
 .PHONY: bench
 bench: ## Measure the agent against its yardsticks; ARGS='-only startup' for one
 	$(GO) run ./internal/bench $(ARGS)

@@ -46,8 +46,8 @@ func (w *world) begin(f fault) (undo func() error, err error) {
 		}
 		return func() error { return l.set("up") }, l.set("down")
 	case netCut:
-		w.toxic.Stop()
-		return w.toxic.Start, nil
+		w.toxic.cut()
+		return w.toxic.mend, nil
 	case netDelay, netReset, netHalfOpen, netSlow, netLimit, netSlices:
 		return w.poison(f)
 	case replyLost, twice, tooLate, bodyCut, gateway:

@@ -49,6 +49,10 @@ func TestMain(m *testing.M) {
 func buildAndRun(m *testing.M) int {
 	if programs = os.Getenv(inside); programs != "" {
 		_ = os.Unsetenv(inside) // ours alone
+		if err := loopbackUp(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		return run(m)
 	}
 	dir, err := os.MkdirTemp("", "stint-faults-")

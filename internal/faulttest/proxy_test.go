@@ -17,7 +17,29 @@ import (
 )
 
 // toxic is the part of toxiproxy that we use.
-type toxic struct{ *toxiproxy.Proxy }
+type toxic struct {
+	*toxiproxy.Proxy
+	mu   sync.Mutex
+	cuts int // that are going on
+}
+
+// cut closes all connections and refuses new ones, until mend was called as often.
+func (p *toxic) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cuts++; p.cuts == 1 {
+		p.Stop()
+	}
+}
+
+func (p *toxic) mend() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cuts--; p.cuts > 0 {
+		return nil
+	}
+	return p.Start()
+}
 
 func init() { zerolog.SetGlobalLevel(zerolog.Disabled) } // some of its toxics log past the logger given
 
@@ -27,7 +49,7 @@ func startToxic(listen, upstream string) (*toxic, error) {
 	if err := p.Start(); err != nil {
 		return nil, fmt.Errorf("toxiproxy from %s to %s: %w", listen, upstream, err)
 	}
-	return &toxic{p}, nil
+	return &toxic{Proxy: p}, nil
 }
 
 // add begins one kind of trouble in one direction, and returns how to end it.

@@ -17,24 +17,25 @@ func main() {
 	seed := flag.Uint64("seed", 1, "what is printed")
 	stdout := flag.Int("stdout", 0, "bytes on stdout")
 	stderr := flag.Int("stderr", 0, "bytes on stderr")
+	most := flag.Int("most", 0, "most bytes of one write; 0: a fortieth of all")
 	during := flag.Duration("during", 0, "how long printing takes at least")
 	code := flag.Int("code", 0, "exit code")
 	marks := flag.String("marks", "", "directory of the files begun and done")
 	flag.Parse()
-	if err := run(*seed, *stdout, *stderr, *during, *marks); err != nil {
+	if err := run(*seed, *stdout, *stderr, *most, *during, *marks); err != nil {
 		_ = os.WriteFile(filepath.Join(*marks, "trouble"), []byte(err.Error()), 0o644) // stderr is under test
 		os.Exit(99)
 	}
 	os.Exit(*code)
 }
 
-func run(seed uint64, stdout, stderr int, during time.Duration, marks string) error {
+func run(seed uint64, stdout, stderr, most int, during time.Duration, marks string) error {
 	if err := mark(marks, "begun"); err != nil {
 		return err
 	}
 	out := [2][]byte{sequence.Bytes(seed, "stdout", stdout), sequence.Bytes(seed, "stderr", stderr)}
 	files := [2]*os.File{os.Stdout, os.Stderr}
-	chunks := sequence.Chunks(seed, stdout, stderr)
+	chunks := sequence.Chunks(seed, stdout, stderr, most)
 	begun := time.Now()
 	for i, c := range chunks {
 		which := 0

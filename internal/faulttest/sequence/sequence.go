@@ -47,11 +47,13 @@ func Bytes(seed uint64, stream string, n int) []byte {
 // longest bounds a line, but for those that lack their end.
 const longest = 16 << 10
 
-// Chunks cuts n bytes of two streams into writes, in the order they are to be made. They
-// too are a function of the seed.
-func Chunks(seed uint64, stdout, stderr int) []Chunk {
+// Chunks cuts the bytes of two streams into writes of at most some bytes, 0 for about forty
+// writes or more, in the order they are to be made. They too are a function of the seed.
+func Chunks(seed uint64, stdout, stderr, most int) []Chunk {
 	r := rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15))
-	most := 1 + (stdout+stderr)/40
+	if most <= 0 {
+		most = 1 + (stdout+stderr)/40
+	}
 	var out []Chunk
 	for left := [2]int{stdout, stderr}; left[0]+left[1] > 0; {
 		which := 0

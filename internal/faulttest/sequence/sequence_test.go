@@ -30,8 +30,8 @@ func TestBytesAreAFunctionOfSeedAndStream(t *testing.T) {
 func TestChunksCoverBothStreams(t *testing.T) {
 	for seed := range uint64(50) {
 		var got [2]int
-		for _, c := range sequence.Chunks(seed, 10_000, 700) {
-			if c.Size <= 0 {
+		for _, c := range sequence.Chunks(seed, 10_000, 700, int(seed)) {
+			if c.Size <= 0 || seed > 0 && c.Size > int(seed) {
 				t.Fatalf("a write of %d bytes", c.Size)
 			}
 			if c.Stderr {
