@@ -63,6 +63,7 @@ type Config struct {
 	SamplePeriod    time.Duration  // default 5 s
 	FlushTimeout    time.Duration  // for delivery after the end; default 30 s
 
+	Containment string  // process.Options.AtMost: the best level to use; empty for the best there is
 	MemoryLimit int64   // bytes, 0 for none
 	CPULimit    float64 // cores, 0 for none
 

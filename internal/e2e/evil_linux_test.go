@@ -57,8 +57,32 @@ var endings = []struct {
 	}, []int{-1}},
 }
 
-// Whatever the job does and however the attempt ends, nothing of it is left, as root and as
-// an ordinary user.
+// containments are who runs the agent, and at which level of containment. What an ordinary
+// user gets by itself is the last one, unless somebody delegated cgroups.
+func containments() (all []containment) {
+	own := fmt.Sprintf("uid-%d", os.Getuid())
+	if os.Getuid() != 0 {
+		return []containment{{own + "/auto", "auto", nil}}
+	}
+	for _, level := range []string{"auto", "cgroup1", "process-group"} {
+		all = append(all, containment{own + "/" + level, level, nil})
+	}
+	return append(all, containment{"uid-65534/auto", "auto", &syscall.Credential{Uid: 65534, Gid: 65534}})
+}
+
+type containment struct {
+	name, level string
+	id          *syscall.Credential
+}
+
+// holds reports whether it is promised that an agent which is killed leaves nothing, not
+// even what took off the mark: docs/adr/0003-containment.md.
+func (c containment) holds() bool {
+	return c.id == nil && os.Getuid() == 0 && c.level != "process-group"
+}
+
+// Whatever the job does and however the attempt ends, nothing of it is left, at every level
+// of containment, as root and as an ordinary user.
 func TestNothingIsLeftOfEvilJobs(t *testing.T) {
 	s := startServer(t)
 	dir, err := os.MkdirTemp("/tmp", "stint-evil-") // t.TempDir is closed to other users
@@ -77,24 +101,20 @@ func TestNothingIsLeftOfEvilJobs(t *testing.T) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	users := map[string]*syscall.Credential{fmt.Sprintf("uid-%d", os.Getuid()): nil}
-	if os.Getuid() == 0 {
-		users["uid-65534"] = &syscall.Credential{Uid: 65534, Gid: 65534}
-	}
 	number := 0
-	for user, id := range users {
+	for _, contained := range containments() {
 		for _, e := range evil {
 			for _, ending := range endings {
-				if ending.name == "kill-9" && e.name == "without-the-mark" && user != "uid-0" {
-					continue // not promised without cgroups: docs/adr/0003-containment.md
+				if ending.name == "kill-9" && e.name == "without-the-mark" && !contained.holds() {
+					continue
 				}
 				number++
 				c := evilCase{
-					agent: agent, dir: filepath.Join(dir, fmt.Sprint(number)), id: id, script: e.script,
+					agent: agent, dir: filepath.Join(dir, fmt.Sprint(number)), id: contained.id, level: contained.level, script: e.script,
 					nap: fmt.Sprintf("1000.%06d%04d", os.Getpid(), number),
 					run: fmt.Sprintf("0193c000-0000-7000-8000-%08d%04d", os.Getpid(), number),
 				}
-				t.Run(user+"/"+e.name+"/"+ending.name, func(t *testing.T) {
+				t.Run(contained.name+"/"+e.name+"/"+ending.name, func(t *testing.T) {
 					t.Parallel()
 					code := c.play(t, s, ending.name == "by-itself", ending.flags, ending.end)
 					if !slices.Contains(ending.codes, code) {
@@ -107,8 +127,8 @@ func TestNothingIsLeftOfEvilJobs(t *testing.T) {
 }
 
 type evilCase struct {
-	agent, dir, script, nap, run string
-	id                           *syscall.Credential
+	agent, dir, level, script, nap, run string
+	id                                  *syscall.Credential
 }
 
 // play runs the case to its end, looks for what is left, and returns the exit code.
@@ -125,7 +145,7 @@ func (c evilCase) play(t *testing.T, s *server, itself bool, flags []string, end
 	if !itself {
 		script += "exec sleep " + c.nap
 	}
-	args := append([]string{"run", "--server", s.url, "--quiet", "--run-id", c.run, "--dir", c.dir, "--stop-grace", "200ms"}, flags...)
+	args := append([]string{"run", "--server", s.url, "--quiet", "--run-id", c.run, "--dir", c.dir, "--stop-grace", "200ms", "--containment", c.level}, flags...)
 	cmd := newHost(t).command(c.agent, append(args, "--", "sh", "-c", script)...)
 	cmd.Env = append(cmd.Env, "STINT_STATE="+filepath.Join(c.dir, "state"), "HOME="+c.dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.id}
@@ -139,6 +159,9 @@ func (c evilCase) play(t *testing.T, s *server, itself bool, flags []string, end
 		end(t, s, c.run, cmd)
 	}
 	_ = cmd.Wait() // the exit code says it
+	if r, known := s.find(c.run); known && c.level == "process-group" && r.Containment != "process_group" {
+		t.Errorf("contained by %s, although %s was asked for", r.Containment, c.level)
+	}
 	gone := func() bool { return len(living(c.nap)) == 0 }
 	if code := cmd.ProcessState.ExitCode(); code == -1 {
 		eventually(t, "the watcher has killed everything", gone)

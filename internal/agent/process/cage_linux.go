@@ -53,10 +53,15 @@ func newCage(opts Options, note func(string, ...any)) *cage {
 	if opts.AtMost != LevelProcessGroup {
 		c.v1, why1 = host.makeV1(c.name, want, c.v2)
 	}
+	if opts.AtMost == LevelProcessGroup {
+		why1 = errLeftAlone
+	}
 	want.apply(c, errors.Join(why2, why1), note)
 	c.memory = newMemoryCounter(c, host)
 	return c
 }
+
+var errLeftAlone = errors.New("cgroups are left alone, as --containment asks")
 
 func (c *cage) level() string {
 	c.mu.Lock()

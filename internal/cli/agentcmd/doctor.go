@@ -40,7 +40,7 @@ something is wrong that loses data or keeps a job from running.`,
 			return nil
 		},
 	}
-	opts := option.Register(cmd.Flags(), append(ServerRows(),
+	opts := option.Register(cmd.Flags(), append(ServerRows(), containmentRow(),
 		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
 	))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -52,6 +52,10 @@ something is wrong that loses data or keeps a job from running.`,
 			return err
 		}
 		defer c.Close()
+		level, err := containment(opts.Text("containment"))
+		if err != nil {
+			return err
+		}
 		roots, err := authorities(opts.Text("tls-ca"))
 		if err != nil {
 			return err
@@ -62,7 +66,7 @@ something is wrong that loses data or keeps a job from running.`,
 			checkToken(cmd.Context(), c, opts.Text("token") != ""),
 		}
 		findings = append(findings, a.checkState(c.URL())...)
-		findings = append(findings, checkContainment()...)
+		findings = append(findings, checkContainment(level)...)
 		findings = append(findings, checkFiles(), checkPipes())
 		wait.Done()
 		return a.printFindings(findings, opts.On("json"))
@@ -173,7 +177,7 @@ func writable(dir string) error {
 }
 
 // checkContainment makes the containment that a run would get, and takes it down again.
-func checkContainment() []finding {
+func checkContainment(atMost string) []finding {
 	g, err := process.Contain(process.Options{
 		Run: noRun, Attempt: 1, MemoryLimitBytes: 1 << 40, CPULimit: 1024,
 	})
@@ -181,6 +185,9 @@ func checkContainment() []finding {
 		return []finding{{"containment", "error", err.Error(), ""}}
 	}
 	out := []finding{{"containment", "ok", "jobs are contained by " + g.Level(), better(g.Level())}}
+	if atMost != "" && g.Level() == atMost {
+		out[0].Detail, out[0].Do = out[0].Detail+", the best that --containment allows", ""
+	}
 	for _, n := range g.Notes() {
 		out = append(out, finding{"containment", "warning", strings.ReplaceAll(n, "\n", "; "), "jobs run all the same, without it"})
 	}

@@ -160,6 +160,9 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 	if c.StopSignal, err = stopSignal(opts.Text("stop-signal")); err != nil {
 		return cfg, err
 	}
+	if c.Containment, err = containment(opts.Text("containment")); err != nil {
+		return cfg, err
+	}
 	if c.Dir, err = workingDir(opts.Text("dir")); err != nil {
 		return cfg, err
 	}

@@ -32,6 +32,7 @@ func RunRows() []option.Option {
 		{Name: "sample-period", Kind: option.Duration, Value: "D", Default: "5s", Help: "how often to measure CPU and memory"},
 		{Name: "memory-limit", Kind: option.Size, Value: "SIZE", Help: "most memory of the job's processes together, where the system lets us set it"},
 		{Name: "cpu-limit", Kind: option.Number, Value: "CORES", Help: "most CPU of the job's processes together, where the system lets us set it"},
+		containmentRow(),
 		{Name: "tty", Short: "t", Kind: option.Switch, Help: "give the command a terminal; its stdout and stderr are one stream then"},
 		{Name: "stdin", Short: "i", Kind: option.Switch, Help: "pass our stdin on to the command (default: it reads /dev/null)"},
 		{Name: "keep-background", Kind: option.Switch, Help: "leave running what the command leaves behind, instead of ending it"},
