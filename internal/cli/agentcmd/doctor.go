@@ -179,7 +179,7 @@ func writable(dir string) error {
 // checkContainment makes the containment that a run would get, and takes it down again.
 func checkContainment(atMost string) []finding {
 	g, err := process.Contain(process.Options{
-		Run: noRun, Attempt: 1, MemoryLimitBytes: 1 << 40, CPULimit: 1024,
+		Run: noRun, Attempt: 1, MemoryLimitBytes: 1 << 40, CPULimit: 1024, AtMost: atMost,
 	})
 	if err != nil {
 		return []finding{{"containment", "error", err.Error(), ""}}
