@@ -44,6 +44,8 @@ type Config struct {
 	ServerURL string // told to the job and noted in the spool, without credentials
 	ReportTo  Reporter
 	StateDir  string // empty: the journal is held in memory
+	// SpoolLimit bounds what of the journal waits on disk for the server; 0 is 1 GiB.
+	SpoolLimit int64
 
 	Stdin          *os.File // of the command; nil: /dev/null
 	Stdout, Stderr *os.File // the caller's own; nil drops that stream

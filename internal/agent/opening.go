@@ -27,16 +27,16 @@ func (a *attempt) openJournal() <-chan openedJournal {
 	if c.StateDir == "" {
 		opened <- openedJournal{journal: spool.InMemory(meta, spool.Limits{}, errNoStateDir)}
 	} else {
-		go func() { opened <- openIn(c.StateDir, meta) }()
+		go func() { opened <- openIn(c.StateDir, meta, spool.Limits{Unsent: c.SpoolLimit}) }()
 	}
 	return opened
 }
 
 // openIn makes a journal in the spool, or in memory where there is no spool.
-func openIn(stateDir string, meta spool.Meta) (o openedJournal) {
+func openIn(stateDir string, meta spool.Meta, limits spool.Limits) (o openedJournal) {
 	var err error
 	if o.spool, err = spool.Open(stateDir); err == nil {
-		if o.journal, err = o.spool.Create(meta, spool.Limits{}); err == nil {
+		if o.journal, err = o.spool.Create(meta, limits); err == nil {
 			return o
 		}
 		if errors.Is(err, spool.ErrExists) {
@@ -44,6 +44,6 @@ func openIn(stateDir string, meta spool.Meta) (o openedJournal) {
 			return o
 		}
 	}
-	o.journal = spool.InMemory(meta, spool.Limits{}, err) // the recorder says why
+	o.journal = spool.InMemory(meta, limits, err) // the recorder says why
 	return o
 }

@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -77,11 +76,6 @@ func (j *Journal) load() error {
 	if err != nil {
 		return err
 	}
-	if note.Commit != nil {
-		if err := redo(j.dir, *note.Commit); err != nil {
-			return err
-		}
-	}
 	found, err := segmentsIn(j.dir)
 	if err != nil {
 		return err
@@ -89,12 +83,13 @@ func (j *Journal) load() error {
 	if err := j.loadPlaced(found.placed); err != nil {
 		return err
 	}
-	if err := j.loadTail(found.tail, note); err != nil {
-		return err
-	}
 	j.onDisk = j.placed[0].start
 	j.advance()
-	return nil
+	done, err := j.redo(note.Commits)
+	if err != nil {
+		return err
+	}
+	return j.loadTail(slices.DeleteFunc(found.tail, func(n int64) bool { return slices.Contains(done, n) }), note)
 }
 
 // parseName takes the name of a segment's file apart.
@@ -241,7 +236,7 @@ func openSegment(path string) (file, error) {
 // loadTail reads the segments that have no place yet.
 func (j *Journal) loadTail(numbers []int64, note tailNote) error {
 	t := &j.tail
-	t.dropped, t.noted = note.Dropped, note.Dropped > 0 || note.Commit != nil || len(note.Gaps) > 0
+	t.dropped, t.noted = note.Dropped, note.Dropped > 0 || len(note.Commits) > 0 || len(note.Gaps) > 0
 	t.stale = t.noted
 	for _, g := range note.Gaps {
 		key := streamKey{g.Step, g.Stream}
@@ -257,24 +252,32 @@ func (j *Journal) loadTail(numbers []int64, note tailNote) error {
 			}
 			continue
 		}
-		f, err := openSegment(path)
+		s, err := j.loadTailSegment(n)
 		if err != nil {
 			return err
 		}
-		s := &segment{file: f, name: tailName(int(n)), number: int(n), begun: j.state.LastAt}
-		if s.size, s.counts, err = countOutput(f); err != nil {
-			_ = f.Close()
-			return err
-		}
-		if err := f.Truncate(s.size); err != nil {
-			_ = f.Close()
-			return err
-		}
-		s.written = s.size
 		t.number = int(n)
 		t.segments = append(t.segments, s)
 	}
 	return nil
+}
+
+// loadTailSegment opens a segment of the tail and cuts off a torn end.
+func (j *Journal) loadTailSegment(n int64) (*segment, error) {
+	s := &segment{name: tailName(int(n)), number: int(n), begun: j.state.LastAt}
+	f, err := openSegment(filepath.Join(j.dir, s.name))
+	if err != nil {
+		return nil, err
+	}
+	if s.size, s.counts, err = countOutput(f); err == nil {
+		err = f.Truncate(s.size)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	s.file, s.written = f, s.size
+	return s, nil
 }
 
 // countOutput counts the whole records of a segment from the tail.
@@ -315,39 +318,49 @@ func readNote(dir string) (tailNote, error) {
 	return n, nil
 }
 
-// redo brings the disk to where a commit wanted it; once more does no harm.
-func redo(dir string, c commitNote) error {
-	found, err := segmentsIn(dir)
-	if err != nil {
-		return err
+// redo gives their place to what had got it before the agent died, as far as the disk does
+// not show it yet. It returns the numbers of the segments of the tail that are placed now.
+func (j *Journal) redo(commits []commitNote) (done []int64, err error) {
+	t := &j.tail
+	for _, c := range commits {
+		if j.state.Ended {
+			return done, nil
+		}
+		if j.state.Size >= c.end() && c.Name == "" || j.state.Size > c.end() {
+			continue
+		}
+		// What stood before it and was lost was not output.
+		c.Records = c.Records[max(0, min(j.state.Size-c.At, int64(len(c.Records)))):]
+		c.At = j.state.Size
+		for rest := c.Records; len(rest) > 0; {
+			_, n, err := journal.Next(rest, c.At)
+			if err == nil {
+				err = j.put(rest[:n], false)
+			}
+			if err != nil {
+				return done, err
+			}
+			rest = rest[n:]
+		}
+		if c.Name != "" {
+			n, _, _ := parseName(c.Name)
+			s, err := j.loadTailSegment(n)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // it is gone, or has its place
+			}
+			if err != nil {
+				return done, err
+			}
+			frames, err := readFrames(segmentReader{s}, s.size)
+			if err != nil {
+				return done, err
+			}
+			j.settleIn(s, frames)
+			done = append(done, n)
+		}
+		t.commits, t.stale = append(t.commits, c), true
 	}
-	i, exact := slices.BinarySearchFunc(found.placed, c.At, func(start, at int64) int { return cmp.Compare(start, at) })
-	into := c.At
-	if !exact && i > 0 {
-		into = found.placed[i-1]
-	}
-	f, err := os.OpenFile(filepath.Join(dir, fileName(into)), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	info, err := f.Stat()
-	behind := c.At + int64(len(c.Records))
-	if err == nil && into+info.Size() < c.At {
-		// The end before it was lost with the power: recovery stops there, and what
-		// follows is of no use.
-		return f.Close()
-	}
-	if err == nil && len(c.Records) > 0 {
-		_, err = f.WriteAt(c.Records, c.At-into)
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	err = os.Rename(filepath.Join(dir, c.Name), filepath.Join(dir, fileName(behind)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // it was done before
-	}
-	return err
+	return done, nil
 }
 
 // DropTail forgets the newest output that has no place: the server knows more than this

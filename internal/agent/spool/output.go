@@ -87,9 +87,9 @@ type tail struct {
 	placing  bool  // there was room; go on while there is
 	settle   bool  // place it all, room or not
 	dead     []*segment
-	commit   *commitNote // of the segment whose place the disk does not show yet
-	noted    bool        // the disk has a note about the tail
-	stale    bool        // and it does not say how things are
+	commits  []commitNote // what has got its place, and the disk does not show it yet
+	noted    bool         // the disk has a note about the tail
+	stale    bool         // and it does not say how things are
 }
 
 // count is output by bytes and lines.

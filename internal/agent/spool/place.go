@@ -30,9 +30,7 @@ func (j *Journal) mayPlace() bool {
 	}
 	var size int64
 	if len(t.segments) > 0 {
-		if size = t.segments[0].size; t.commit != nil && t.segments[0].name != "" {
-			return false // one at a time
-		}
+		size = t.segments[0].size
 	}
 	unsent, most := j.state.Size-j.acked, j.limits.Unsent/2
 	if !t.placing { // not before there is room for a good deal: else many small gaps would follow each other
@@ -95,15 +93,27 @@ func (j *Journal) arrive(m *move, frames []byte) {
 	for _, rec := range records {
 		_ = j.put(rec, false) // it was encoded here
 	}
-	t.stale = t.stale || t.noted
 	s := m.segment
+	if c := (commitNote{At: at, Records: slices.Concat(records...)}); s != nil && s.name != "" {
+		c.Name = s.name
+		t.commits, t.stale = append(t.commits, c), true
+	} else if t.noted && len(records) > 0 {
+		t.commits, t.stale = append(t.commits, c), true
+	}
+	t.stale = t.stale || t.noted
 	if s == nil {
 		return
 	}
-	if s.name != "" {
-		t.commit = &commitNote{At: at, Records: slices.Concat(records...), Name: s.name}
-		t.stale = true
+	j.settleIn(s, frames)
+	t.memory -= s.held
+	j.memory += s.held
+	if j.second {
+		j.aside = append(j.aside, span{s.start, s.end()})
 	}
+}
+
+// settleIn appends a segment of the tail to those that have their place.
+func (j *Journal) settleIn(s *segment, frames []byte) {
 	s.start = j.state.Size
 	s.at, _ = j.state.Checkpoint() // SHA-256 can always say its state
 	for ; len(frames) >= journal.FrameSize; frames = frames[journal.FrameSize:] {
@@ -113,11 +123,6 @@ func (j *Journal) arrive(m *move, frames []byte) {
 		j.streams[key] += c.bytes
 	}
 	j.placed = append(j.placed, s)
-	t.memory -= s.held
-	j.memory += s.held
-	if j.second {
-		j.aside = append(j.aside, span{s.start, s.end()})
-	}
 }
 
 // gapRecords encodes gaps, and counts them as kept at their place.

@@ -105,4 +105,4 @@ func fileName(start int64) string {
 }
 
 // tailName is the name of a segment that has no place yet.
-func tailName(number int) string { return fmt.Sprintf("tail.%08x", number) }
+func tailName(number int) string { return fmt.Sprintf("tail.%08d", number) }

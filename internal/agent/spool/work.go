@@ -123,21 +123,21 @@ func (j *Journal) deleteAll(gone []*segment) error {
 
 // writePlaced writes the next chunk of what has its place.
 func (j *Journal) writePlaced() (bool, error) {
+	if j.tail.stale && len(j.tail.commits) > 0 { // the note first: it says what follows
+		return j.writeNote()
+	}
 	for _, s := range j.placed {
 		if s.released || s.inPlace && s.written == s.size {
 			continue
 		}
 		if !s.inPlace && s.name != "" { // it was in the tail
 			from, to := s.name, fileName(s.start)
-			if j.tail.stale { // the note first: it says where this one goes
-				return j.writeNote()
-			}
 			if err := j.io(func() error { return j.disk.Rename(from, to) }); err != nil {
 				return false, err
 			}
 			s.name, s.inPlace = to, true
-			j.tail.commit, j.tail.stale = nil, true
 			j.advanceAndTell()
+			j.committed()
 			return true, nil
 		}
 		// Each file is whole before the next one begins.
@@ -145,10 +145,23 @@ func (j *Journal) writePlaced() (bool, error) {
 		if done {
 			s.inPlace = true
 			j.advanceAndTell()
+			j.committed()
 		}
 		return done, err
 	}
 	return false, nil
+}
+
+// committed forgets the commits that the disk shows by itself.
+func (j *Journal) committed() {
+	t := &j.tail
+	for len(t.commits) > 0 && j.onDisk >= t.commits[0].end() {
+		if s := j.segmentOf(t.commits[0].end()); t.commits[0].Name != "" && (s == nil || !s.inPlace && !s.released) {
+			return
+		}
+		t.commits = t.commits[1:]
+		t.stale = true
+	}
 }
 
 func (j *Journal) advanceAndTell() {
@@ -261,17 +274,19 @@ type tailNote struct {
 	Dropped int `json:"dropped"`
 	// Gaps are what was dropped and is not declared yet.
 	Gaps []job.Gap `json:"gaps,omitempty"`
-	// Commit is a segment that has got its place.
-	Commit *commitNote `json:"commit,omitempty"`
+	// Commits are what has got its place, in order.
+	Commits []commitNote `json:"commits,omitempty"`
 }
 
 // commitNote says that at a journal offset some records stand, and behind them a segment
 // which may still have its name from the tail.
 type commitNote struct {
 	At      int64  `json:"at"`
-	Records []byte `json:"records"`
-	Name    string `json:"name"`
+	Records []byte `json:"records,omitempty"`
+	Name    string `json:"name,omitempty"` // empty: there is no such segment
 }
+
+func (c commitNote) end() int64 { return c.At + int64(len(c.Records)) }
 
 const noteFile = "tail.json"
 
@@ -281,18 +296,14 @@ func (j *Journal) writeNote() (bool, error) {
 	if !t.stale {
 		return false, nil
 	}
-	n := tailNote{Dropped: t.dropped, Commit: t.commit}
+	n := tailNote{Dropped: t.dropped, Commits: t.commits}
 	for _, key := range sortedKeys(t.gaps) {
 		g := *t.gaps[key]
 		g.AtBytes = j.streams[key]
 		n.Gaps = append(n.Gaps, g)
 	}
-	files := t.commit != nil
-	for _, s := range t.segments {
-		files = files || s.name != ""
-	}
 	dead, noted := t.dead, t.noted
-	wanted := files || len(dead) > 0
+	wanted := len(t.commits) > 0 || len(t.segments) > 0 || len(n.Gaps) > 0 || len(dead) > 0
 	t.stale = false
 	err := j.io(func() error {
 		if !wanted {

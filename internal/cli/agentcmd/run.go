@@ -169,6 +169,9 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 	if c.StateDir, err = a.StateDir(); err != nil {
 		a.Say("%v; the journal of this run is kept in memory", err)
 	}
+	if err := spoolLimit(c, opts); err != nil {
+		return cfg, err
+	}
 	if err := installCache(c, opts); err != nil {
 		return cfg, err
 	}

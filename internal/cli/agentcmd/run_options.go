@@ -39,6 +39,7 @@ func RunRows() []option.Option {
 		{Name: "quiet", Kind: option.Switch, Help: "do not pass the job's output on to our own stdout and stderr"},
 		{Name: "run-id", Value: "UUID", Help: "id of the run (default: a new one)"},
 		{Name: "flush-timeout", Kind: option.Duration, Value: "D", Default: "30s", Help: "how long to go on delivering after the job's end before leaving the journal in the spool"},
+		spoolRow(),
 		{Name: "report-to", Value: "URL", Help: "speak the two-call wire (PUT URL/status, PUT URL/heartbeat) to this server; the tracking server is then used only if --server is given too"},
 	}...)
 }

@@ -1,0 +1,279 @@
+package spool
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// faulty is a real directory whose writes fail on demand.
+type faulty struct {
+	directory
+	err *error
+}
+
+type faultyFile struct {
+	file
+	err *error
+}
+
+func (d faulty) Create(name string) (file, error) {
+	if *d.err != nil {
+		return nil, *d.err
+	}
+	f, err := d.directory.Create(name)
+	return faultyFile{f, d.err}, err
+}
+
+func (d faulty) Rename(from, to string) error {
+	if *d.err != nil {
+		return *d.err
+	}
+	return d.directory.Rename(from, to)
+}
+
+func (d faulty) Replace(name string, data []byte) error {
+	if *d.err != nil {
+		return *d.err
+	}
+	return d.directory.Replace(name, data)
+}
+
+func (f faultyFile) WriteAt(p []byte, at int64) (int, error) {
+	if *f.err != nil {
+		n, _ := f.file.WriteAt(p[:len(p)/2], at) // a part may have come through
+		return n, *f.err
+	}
+	return f.file.WriteAt(p, at)
+}
+
+// model drives a journal, plays its server, and remembers what was printed.
+type model struct {
+	t       *rapid.T
+	spool   *Spool
+	limits  Limits
+	j       *Journal
+	fault   error
+	printed map[streamKey][]byte
+	served  []byte
+	step    int
+	risky   bool // a crash may have lost what the disk did not take
+}
+
+func (m *model) start() {
+	j, err := m.spool.Create(meta, m.limits)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.j = j
+	m.interpose()
+	if err := j.AppendJSON(journal.TypeAttempt, time.Unix(1, 0), journal.Attempt{Run: meta.Run, Attempt: 2}); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func (m *model) interpose() {
+	m.j.disk = faulty{directory(m.j.dir), &m.fault}
+	for _, s := range m.j.placed {
+		if s.file != nil {
+			s.file = faultyFile{s.file, &m.fault}
+		}
+	}
+	for _, s := range m.j.tail.segments {
+		s.file = faultyFile{s.file, &m.fault}
+	}
+}
+
+func (m *model) print(stream job.Stream, n int) {
+	key := streamKey{m.step, stream}
+	data := make([]byte, n)
+	for i := range data {
+		at := len(m.printed[key]) + i
+		data[i] = byte(at*7 + at>>8 + len(stream))
+		if at%61 == 60 {
+			data[i] = '\n'
+		}
+	}
+	m.printed[key] = append(m.printed[key], data...)
+	rec := journal.AppendRecord(nil, journal.OutputRecord(time.Unix(2, 0), journal.Output{Step: m.step, Stream: stream, Data: data}))
+	own := n%2 == 0
+	if next, _, _ := m.j.Output(rec, m.step, stream, own); own && next != nil && len(next) != cap(rec) {
+		m.t.Fatalf("memory of %d bytes came back for %d", len(next), cap(rec))
+	}
+}
+
+// deliver sends a part of what can be read.
+func (m *model) deliver(most int) {
+	n := min(int(m.j.Unsent()), most)
+	buf := make([]byte, n)
+	at := m.j.Acknowledged()
+	got, err := m.j.ReadAt(buf, at)
+	if err != nil && !errors.Is(err, io.EOF) {
+		m.t.Fatalf("read %d bytes at %d: %v", n, at, err)
+	}
+	m.served = append(m.served[:at], buf[:got]...)
+	m.j.Acknowledge(int64(len(m.served)))
+}
+
+func (m *model) breakDisk(err error) { m.fault = err }
+
+func (m *model) heal() {
+	m.fault = nil
+	m.j.mu.Lock()
+	m.j.retryAt = time.Time{}
+	m.j.mu.Unlock()
+	m.j.kick()
+}
+
+// crash ends the agent as kill -9 does, and lets another adopt its journal.
+func (m *model) crash() {
+	m.risky = m.risky || m.j.onDisk < m.j.state.Size || m.j.DiskError() != nil || m.j.noRoom != ""
+	given := slices.ContainsFunc(m.j.placed, func(s *segment) bool { return s.released }) // the server had it before the disk
+	m.fault = nil
+	_ = m.j.closeFiles()
+	entries, err := m.spool.List()
+	if err != nil || len(entries) != 1 {
+		m.t.Fatalf("entries %+v, error %v", entries, err)
+	}
+	j, rec, err := m.spool.Adopt(entries[0])
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.j = j
+	m.j.limits = m.limits.withDefaults()
+	if size := int64(len(m.served)); size > rec.Size {
+		if !m.risky && !given {
+			m.t.Fatalf("the server has %d bytes, this host only %d", size, rec.Size)
+		}
+		whole := size
+		m.j.DropTail()
+		if _, err := m.j.Extend(m.served[rec.Size:]); err != nil {
+			m.t.Fatal(err)
+		}
+		m.served = m.served[:min(whole, m.j.Size())]
+	}
+	m.j.Acknowledge(int64(len(m.served)))
+	m.j.Settle()
+	m.interpose()
+	m.step++ // nobody goes on with the streams of a dead agent
+}
+
+func (m *model) endStep() {
+	m.j.Settle()
+	if err := m.j.AppendJSON(journal.TypeStepEnded, time.Unix(3, 0), journal.StepEnded{Index: m.step}); err != nil {
+		m.t.Fatal(err)
+	}
+	m.step++
+}
+
+// check compares everything that was delivered with everything that was printed.
+func (m *model) check() {
+	if err := m.j.Finish(time.Unix(4, 0), journal.Final{}); err != nil {
+		m.t.Fatal(err)
+	}
+	for m.j.Waiting() > 0 {
+		m.deliver(1 << 30)
+	}
+	rec, err := journal.Recover(bytes.NewReader(m.served))
+	if err != nil || rec.Torn != 0 || !rec.Ended || rec.Final.Bytes >= rec.Size {
+		m.t.Fatalf("delivered %d bytes: %+v, error %v", len(m.served), rec, err)
+	}
+	seen := map[streamKey]int{}
+	r := journal.NewReader(bytes.NewReader(m.served))
+	for {
+		rec, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		m.checkRecord(rec, seen)
+	}
+	for key, want := range m.printed {
+		if got := seen[key]; got != len(want) && (!m.risky || got > len(want)) {
+			m.t.Fatalf("step %d %s: %d bytes are accounted for, %d were printed", key.step, key.stream, got, len(want))
+		}
+	}
+}
+
+func (m *model) checkRecord(rec journal.Record, seen map[streamKey]int) {
+	switch rec.Type {
+	case journal.TypeOutput:
+		o, err := journal.DecodeOutput(rec)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		key := streamKey{o.Step, o.Stream}
+		from := seen[key]
+		if from+len(o.Data) > len(m.printed[key]) || !bytes.Equal(o.Data, m.printed[key][from:from+len(o.Data)]) {
+			m.t.Fatalf("step %d %s: %d bytes at %d are not what was printed there", o.Step, o.Stream, len(o.Data), from)
+		}
+		seen[key] += len(o.Data)
+	case journal.TypeGap:
+		var g job.Gap
+		if err := journal.Decode(rec, &g); err != nil {
+			m.t.Fatal(err)
+		}
+		key := streamKey{g.Step, g.Stream}
+		from, to := g.AtBytes, g.AtBytes+g.Bytes
+		if from != int64(seen[key]) || to > int64(len(m.printed[key])) || lines(m.printed[key][from:to]) != g.Lines || g.Reason == "" {
+			m.t.Fatalf("gap %+v; %d bytes stand before it, %d were printed", g, seen[key], len(m.printed[key]))
+		}
+		seen[key] = int(to)
+	}
+}
+
+// Whatever comes together of output, delivery, full and failing disks, ends of steps and
+// crashes: what the server has in the end is what was printed, byte for byte, or a gap of
+// exactly what is missing.
+func TestNothingIsLostUnsaid(t *testing.T) {
+	dir := t.TempDir()
+	rapid.Check(t, func(rt *rapid.T) {
+		s, err := Open(filepath.Join(dir, fmt.Sprint(time.Now().UnixNano())))
+		if err != nil {
+			rt.Fatal(err)
+		}
+		defer os.RemoveAll(filepath.Dir(s.Dir()))
+		m := &model{t: rt, spool: s, printed: map[streamKey][]byte{}, limits: Limits{
+			Unsent: rapid.SampledFrom([]int64{64 << 10, 300 << 10, 4 << 20}).Draw(rt, "limit"), Memory: 64 << 10,
+			Segment: rapid.SampledFrom([]int64{2 << 10, 16 << 10}).Draw(rt, "segment"),
+		}}
+		m.start()
+		defer func() { _ = m.j.closeFiles() }()
+		streams := rapid.SampledFrom([]job.Stream{job.Stdout, job.Stderr})
+		rt.Repeat(map[string]func(*rapid.T){
+			"print": func(rt *rapid.T) { m.print(streams.Draw(rt, "stream"), rapid.IntRange(1, 9000).Draw(rt, "bytes")) },
+			"burst": func(rt *rapid.T) {
+				for range rapid.IntRange(5, 60).Draw(rt, "records") {
+					m.print(streams.Draw(rt, "stream"), 5000)
+				}
+			},
+			"note": func(rt *rapid.T) {
+				_ = m.j.AppendJSON(journal.TypeNote, time.Unix(2, 0), journal.Note{Text: "n"}) // may be refused
+			},
+			"deliver":     func(rt *rapid.T) { m.deliver(rapid.IntRange(0, 100_000).Draw(rt, "most")) },
+			"deliver all": func(rt *rapid.T) { m.deliver(1 << 30) },
+			"end step":    func(rt *rapid.T) { m.endStep() },
+			"disk full":   func(rt *rapid.T) { m.breakDisk(syscall.ENOSPC) },
+			"disk fails":  func(rt *rapid.T) { m.breakDisk(syscall.EIO) },
+			"disk heals":  func(rt *rapid.T) { m.heal() },
+			"crash":       func(rt *rapid.T) { m.crash() },
+		})
+		m.heal()
+		m.j.Settle()
+		m.check()
+	})
+}

@@ -1,0 +1,21 @@
+package agentcmd
+
+import (
+	"stint.dev/stint/internal/agent"
+	"stint.dev/stint/internal/cli/option"
+)
+
+// leastSpool is the least that --spool-limit may say: a few records of the largest kind.
+const leastSpool = 1 << 20
+
+// spoolRow is the option that bounds a run's journal on disk.
+func spoolRow() option.Option {
+	return option.Option{Name: "spool-limit", Kind: option.Size, Value: "SIZE", Default: "1GiB", Help: "most of the journal on disk that the server does not have yet; beyond it the head and the tail of the output are kept, and the rest is declared as a gap"}
+}
+
+func spoolLimit(c *agent.Config, opts *option.Set) error {
+	if c.SpoolLimit = opts.Size("spool-limit"); c.SpoolLimit < leastSpool {
+		return option.Usagef("--spool-limit: %s is less than 1MiB, which it must be at least", opts.Text("spool-limit"))
+	}
+	return nil
+}
