@@ -45,7 +45,39 @@ func (m *Monitor) look(ctx context.Context, now time.Time) (err error) {
 	if err := m.judge(ctx, now, leases, gone); err != nil {
 		return err
 	}
-	return m.keepEvidence(ctx, now, swept, leases)
+	if err := m.keepEvidence(ctx, now, swept, leases); err != nil {
+		return err
+	}
+	m.diagnose(ctx)
+	return nil
+}
+
+// diagnosesAtOnce bounds the diagnoses of one look: verdicts must not wait for them.
+const diagnosesAtOnce = 5
+
+// diagnose says what is to be made of runs that ended badly. What cannot be read does not
+// keep runs from being judged: it is logged, and the run is left without a diagnosis.
+func (m *Monitor) diagnose(ctx context.Context) {
+	runs, err := m.store.Undiagnosed(ctx, diagnosesAtOnce)
+	if err != nil {
+		m.log.Error("runs cannot be diagnosed", "error", err)
+		return
+	}
+	for _, run := range runs {
+		d, err := Investigate(ctx, m.store, run)
+		if err != nil {
+			m.log.Error("a run cannot be diagnosed", "run", run.ID, "error", err)
+		}
+		stored, err := m.store.StoreDiagnosis(ctx, run, d)
+		if err != nil {
+			m.log.Error("a diagnosis cannot be stored", "run", run.ID, "error", err)
+			return
+		}
+		if stored && m.changed != nil {
+			run.Diagnosis = d
+			m.changed(index.Judged{Run: run})
+		}
+	}
 }
 
 // follow is the round of a server that does not judge: it tells what only it can see.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
 )
 
 // Store is what the monitor needs of the database.
@@ -29,6 +30,11 @@ type Store interface {
 	Policies(ctx context.Context, seen string) (all []index.StoredPolicy, version string, err error)
 	// Announce stores outbox entries that are about no single run.
 	Announce(ctx context.Context, entries []index.OutboxEntry) error
+	// Undiagnosed returns runs that wait for a diagnosis, and StoreDiagnosis stores one if
+	// the run has not changed since.
+	Undiagnosed(ctx context.Context, limit int) ([]job.Run, error)
+	StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosis) (bool, error)
+	Archive
 }
 
 // Config is what a monitor is made of. Store is required.

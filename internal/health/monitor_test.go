@@ -19,6 +19,7 @@ import (
 
 // fakeStore keeps leases as the store does, in memory.
 type fakeStore struct {
+	Archive // nothing is read of it: no run waits for a diagnosis
 	mu      sync.Mutex
 	leases  map[string]*index.Lease
 	lost    map[string]time.Time
@@ -128,6 +129,12 @@ func (s *fakeStore) Announce(_ context.Context, entries []index.OutboxEntry) err
 	defer s.mu.Unlock()
 	s.outbox = append(s.outbox, entries...)
 	return nil
+}
+
+func (s *fakeStore) Undiagnosed(context.Context, int) ([]job.Run, error) { return nil, nil }
+
+func (s *fakeStore) StoreDiagnosis(context.Context, job.Run, *job.Diagnosis) (bool, error) {
+	return true, nil
 }
 
 func (s *fakeStore) ExtendLeases(_ context.Context, until time.Time) error {

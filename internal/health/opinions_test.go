@@ -150,7 +150,7 @@ func TestRules(t *testing.T) {
 		{"growing too slowly", "memory", "", with(growing(0.4*limit/620, 10)), "", ""},
 		{"growing slowly, but it was a finding", "memory", "", with(growing(0.4*limit/1100, 10), holding("memory")), job.Warning, ""},
 		{"grown for too short a time", "memory", "", with(growing(0.4*limit/300, 6)), "", ""},
-		{"levelled off", "memory", "", with(growing(0, 10), told(func(e *index.Evidence) { e.Memory[0].Bytes, e.Memory[1].Bytes = 1, 1 << 28 })), "", ""},
+		{"levelled off", "memory", "", with(growing(0, 10), told(func(e *index.Evidence) { e.Memory[0].Bytes, e.Memory[1].Bytes = 1, 1<<28 })), "", ""},
 		{"far more than usual", "memory", "", with(peak, told(func(e *index.Evidence) { e.Beat.MemoryBytes = 201 << 20 })), job.Warning, "95 % stayed below 100 MiB"},
 		{"twice as much is usual enough", "memory", "", with(peak, told(func(e *index.Evidence) { e.Beat.MemoryBytes = 200 << 20 })), "", ""},
 

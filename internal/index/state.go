@@ -49,8 +49,8 @@ type State struct {
 	// Limits that the attempt was started with, for the judgement of its health.
 	Limits Limits `json:"limits,omitzero"`
 	// SpokeAt is when the running step last printed, or began.
-	SpokeAt time.Time `json:"spoke_at,omitzero"`
-	LostNotes       int           `json:"lost_notes,omitempty"`
+	SpokeAt   time.Time `json:"spoke_at,omitzero"`
+	LostNotes int       `json:"lost_notes,omitempty"`
 }
 
 // Stream is how far the output of one step and stream has come.

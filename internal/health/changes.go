@@ -1,0 +1,136 @@
+package health
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// Side is one of two runs that are compared: what its identity says, and what it used.
+type Side struct {
+	Identity journal.Attempt
+	Usage    job.Usage
+	Duration time.Duration // 0: not known, or not over
+}
+
+// Changes says what differs between two runs of a job, before and after.
+func Changes(before, after Side) []job.Change {
+	out := []job.Change{}
+	add := func(what, old, now string) {
+		if old != now {
+			out = append(out, job.Change{What: what, Before: old, After: now})
+		}
+	}
+	a, b := before.Identity, after.Identity
+	add("command", job.CommandLine(a.Args), job.CommandLine(b.Args))
+	add("command", place(a.Dir), place(b.Dir))
+	add("install", strings.Join(a.Install, "\n"), strings.Join(b.Install, "\n"))
+	for _, name := range keys(a.LockFiles, b.LockFiles) {
+		add("lock_file", hashOf(name, a.LockFiles), hashOf(name, b.LockFiles))
+	}
+	add("agent_version", a.AgentVersion, b.AgentVersion)
+	add("host", a.Host, b.Host)
+	for _, key := range keys(a.Labels, b.Labels) {
+		add("labels", labelOf(key, a.Labels), labelOf(key, b.Labels))
+	}
+	gone, come := names(a, b)
+	add("environment", gone, come)
+	add("limits", limits(a), limits(b))
+	return append(out, profile(before, after)...)
+}
+
+func place(dir string) string {
+	if dir == "" {
+		return ""
+	}
+	return "in " + dir
+}
+
+func keys(a, b map[string]string) []string {
+	all := maps.Clone(a)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, b)
+	return slices.Sorted(maps.Keys(all))
+}
+
+func hashOf(name string, of map[string]string) string {
+	if sum, ok := of[name]; ok {
+		return name + " " + sum
+	}
+	return ""
+}
+
+func labelOf(key string, of map[string]string) string {
+	if value, ok := of[key]; ok {
+		return key + "=" + value
+	}
+	return ""
+}
+
+// names are the variables that only one of two attempts had. Those of Stint itself, and of
+// the shell that happened to start it, say nothing.
+func names(a, b journal.Attempt) (gone, come string) {
+	if a.Environment == "" || b.Environment == "" {
+		return only(a.EnvNames, b.EnvNames), only(b.EnvNames, a.EnvNames)
+	}
+	x, y := strings.Fields(a.Environment), strings.Fields(b.Environment)
+	return only(x, y), only(y, x)
+}
+
+func only(these, without []string) string {
+	var out []string
+	for _, name := range these {
+		if !slices.Contains(without, name) && !strings.HasPrefix(name, "STINT_") && name != "_" && name != "SHLVL" && name != "OLDPWD" {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(slices.Compact(out), " ")
+}
+
+func limits(a journal.Attempt) string {
+	var parts []string
+	add := func(name string, ms int64) {
+		if ms > 0 {
+			parts = append(parts, name+" "+span(time.Duration(ms)*time.Millisecond))
+		}
+	}
+	add("timeout", a.TimeoutMS)
+	add("install timeout", a.InstallTimeoutMS)
+	add("no-output timeout", a.NoOutputTimeoutMS)
+	add("no-progress timeout", a.NoProgressTimeoutMS)
+	add("expect", a.ExpectMS)
+	if a.MemoryLimitBytes > 0 {
+		parts = append(parts, "memory "+job.Bytes(a.MemoryLimitBytes))
+	}
+	if a.CPULimit > 0 {
+		parts = append(parts, fmt.Sprintf("cpu %g", a.CPULimit))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// profile compares what two runs used. Only a half more or less is a change.
+func profile(before, after Side) []job.Change {
+	var out []job.Change
+	add := func(name string, old, now, least float64, write func(float64) string) {
+		if old <= 0 || now <= 0 || max(old, now) < least || max(old, now) < 1.5*min(old, now) {
+			return
+		}
+		out = append(out, job.Change{What: "profile", Before: name + " " + write(old), After: name + " " + write(now)})
+	}
+	size := func(f float64) string { return job.Bytes(int64(f)) }
+	lasting := func(f float64) string { return span(seconds(f)) }
+	add("duration", before.Duration.Seconds(), after.Duration.Seconds(), 2, lasting)
+	add("CPU", before.Usage.CPUSeconds, after.Usage.CPUSeconds, 2, lasting)
+	add("peak memory", float64(before.Usage.PeakMemoryBytes), float64(after.Usage.PeakMemoryBytes), 16<<20, size)
+	add("read", float64(before.Usage.ReadBytes), float64(after.Usage.ReadBytes), 16<<20, size)
+	add("written", float64(before.Usage.WrittenBytes), float64(after.Usage.WrittenBytes), 16<<20, size)
+	return out
+}

@@ -1,0 +1,112 @@
+package health
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+func containsAny(text string, signs ...string) bool {
+	for _, s := range signs {
+		if strings.Contains(text, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// quoted is a line of a job for a sentence: short, and harmless to a terminal.
+func quoted(line string) string {
+	return job.Quote(index.Cut(strings.TrimSpace(index.Text(plain(line), 400)), 200))
+}
+
+// plain takes the escape sequences of terminals out of a line.
+func plain(line string) string {
+	var b strings.Builder
+	for i := 0; i < len(line); i++ {
+		if line[i] != 0x1b {
+			b.WriteByte(line[i])
+			continue
+		}
+		if i+1 < len(line) && line[i+1] == '[' {
+			for i += 2; i < len(line) && (line[i] < '@' || line[i] > '~'); i++ {
+			}
+		}
+	}
+	return strings.ToValidUTF8(b.String(), "\uFFFD")
+}
+
+// telling is the line of the last ones that says most: the last that speaks of an error,
+// else the last that is not empty.
+func telling(lines []string) string {
+	last := ""
+	for i := len(lines) - 1; i >= 0; i-- {
+		line := strings.TrimSpace(lines[i])
+		if line == "" {
+			continue
+		}
+		if last == "" {
+			last = line
+		}
+		if containsAny(strings.ToLower(line), "error", "exception", "fatal", "panic", "failed", "cannot", "denied") {
+			return line
+		}
+	}
+	return last
+}
+
+func limitWords(limit int64) string {
+	if limit <= 0 {
+		return " on the whole host"
+	}
+	return ", at its limit of " + job.Bytes(limit)
+}
+
+// lastMemory is the memory that was measured last, and the limit.
+func lastMemory(c Clues) (used, limit int64) {
+	used, limit = c.Evidence.Beat.MemoryBytes, c.Evidence.Beat.MemoryLimitBytes
+	if n := len(c.Samples); n > 0 && c.Samples[n-1].MemoryBytes > 0 {
+		used = c.Samples[n-1].MemoryBytes
+		limit = max(limit, c.Samples[n-1].LimitBytes)
+	}
+	if limit <= 0 {
+		limit = c.Evidence.Limits.MemoryBytes
+	}
+	return used, limit
+}
+
+func lastPressure(c Clues) *job.Pressure {
+	for i := len(c.Samples) - 1; i >= 0; i-- {
+		if c.Samples[i].Pressure != nil {
+			return c.Samples[i].Pressure
+		}
+	}
+	return c.Evidence.Beat.Pressure
+}
+
+func pressureWords(c Clues) string {
+	if p := lastPressure(c); p != nil && p.Memory >= 5 {
+		return fmt.Sprintf(" Its tasks waited for memory %.0f %% of the time.", p.Memory)
+	}
+	return ""
+}
+
+// slopeWords says how memory grew before the end, if it grew steadily.
+func slopeWords(c Clues) string {
+	points := c.Evidence.Memory
+	if n := len(c.Samples); n >= 5 {
+		points = nil
+		for _, s := range c.Samples[max(0, n-60):] {
+			points = append(points, index.MemoryPoint{At: s.At, Bytes: s.MemoryBytes})
+		}
+	}
+	slope, r2 := line(points)
+	if len(points) < 5 || r2 < 0.7 || slope*60 < 1<<20 {
+		return ""
+	}
+	lasting := points[len(points)-1].At.Sub(points[0].At)
+	return fmt.Sprintf(" It had grown by %s a minute for %s.", job.Bytes(int64(slope*60)), span(lasting.Round(time.Second)))
+}

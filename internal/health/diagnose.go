@@ -1,0 +1,276 @@
+package health
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/job"
+)
+
+// Clues are what is at hand about a run that failed, was lost or stalls.
+type Clues struct {
+	Run      job.Run
+	Evidence index.Evidence // of its heartbeats
+	Samples  []job.Sample   // the last ones, in order of time
+	Stderr   []string       // the last lines of stderr, or of all output where stderr has none
+	Changes  []job.Change   // since the last good run
+	Since    string         // that run, for a person ("#12"); empty when there is none
+}
+
+// cause is one row of the table: a possible cause, how strongly the clues speak for it, and
+// why. A weight of 0 is none at all.
+type cause struct {
+	name string
+	says func(Clues) (weight float64, sentence string)
+}
+
+var causes = []cause{
+	{"out_of_memory", outOfMemory},
+	{"host_rebooted", hostRebooted},
+	{"disk_full", diskFull},
+	{"could_not_start", couldNotStart},
+	{"time_limit", timeLimit},
+	{"stopped_making_progress", madeNoProgress},
+	{"missing_module", saidBy(0.85, "The job could not find something it needs", "modulenotfounderror", "importerror", "cannot find module", "no such file or directory", "command not found", "error while loading shared libraries", "classnotfoundexception")},
+	{"network", saidBy(0.8, "The job could not reach something over the network", "connection refused", "connection reset", "connection timed out", "no route to host", "could not resolve", "name or service not known", "temporary failure in name resolution", "network is unreachable", "tls handshake", "certificate verify failed")},
+	{"permission", saidBy(0.8, "The job was not allowed to do something", "permission denied", "access denied", "accessdenied", "401 unauthorized", "403 forbidden", "operation not permitted")},
+	{"killed_from_outside", killed},
+	{"crashed", crashed},
+	{"agent_killed", agentKilled},
+	{"starved", hostOverloaded},
+	{"install_failed", installFailed},
+	{"said_so_itself", lastWords},
+	{"changed", changed},
+}
+
+// Diagnose ranks what the clues speak for. It returns nil when there is nothing to be said
+// that the outcome does not say.
+func Diagnose(c Clues) *job.Diagnosis {
+	var d job.Diagnosis
+	for _, one := range causes {
+		if weight, sentence := one.says(c); weight > 0 {
+			d.Causes = append(d.Causes, job.Cause{Cause: one.name, Weight: weight, Evidence: index.Text(sentence, 500)})
+		}
+	}
+	if len(d.Causes) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(d.Causes, func(a, b job.Cause) int { return cmp.Compare(b.Weight, a.Weight) })
+	d.Sentence = sureness(d.Causes[0].Weight) + d.Causes[0].Evidence
+	if d.Causes[0].Cause != "changed" {
+		if _, words := changed(c); words != "" {
+			d.Sentence += " " + words
+		}
+	}
+	d.Sentence = index.Text(d.Sentence, 1000)
+	return &d
+}
+
+func sureness(weight float64) string {
+	switch {
+	case weight >= 0.9:
+		return ""
+	case weight >= 0.6:
+		return "Probably: "
+	}
+	return "Possibly: "
+}
+
+func (c Clues) lost() bool { return c.Run.State == job.Lost }
+
+func (c Clues) reason() job.Reason {
+	if c.Run.Outcome == nil {
+		return ""
+	}
+	return c.Run.Outcome.Reason
+}
+
+// outOfMemory is certain when the kernel counted it, and likely when a run fell silent or
+// was killed with its memory near the limit.
+func outOfMemory(c Clues) (float64, string) {
+	if o := c.Run.Outcome; o != nil && o.OOM != nil && c.reason() == job.OutOfMemory {
+		return 1, "The kernel killed it for lack of memory" + limitWords(o.OOM.LimitBytes) + "." + slopeWords(c)
+	}
+	if c.Evidence.Beat.OOMKills > 0 {
+		return 0.95, "The kernel had killed processes of it for lack of memory before." + slopeWords(c)
+	}
+	killed := c.lost() || c.Run.Outcome != nil && c.Run.Outcome.Signal == "SIGKILL"
+	used, limit := lastMemory(c)
+	if killed && limit > 0 {
+		share := float64(used) / float64(limit)
+		words := fmt.Sprintf("Its memory was at %.0f %% of the limit of %s when it was last measured.", share*100, job.Bytes(limit)) + slopeWords(c) + pressureWords(c)
+		switch {
+		case share >= 0.85:
+			return 0.9, words
+		case share >= 0.6:
+			return 0.5, words
+		}
+	}
+	if p := lastPressure(c); killed && p != nil && p.Memory >= 20 {
+		return 0.75, fmt.Sprintf("Its tasks waited for memory %.0f %% of the time before the end: the host was out of memory.", p.Memory)
+	}
+	for _, line := range c.Stderr {
+		low := strings.ToLower(line)
+		if containsAny(low, "outofmemoryerror", "memoryerror", "cannot allocate memory", "std::bad_alloc", "cuda out of memory", "java heap space") {
+			return 0.9, "It said so: " + quoted(line)
+		}
+	}
+	return 0, ""
+}
+
+func hostRebooted(c Clues) (float64, string) {
+	if c.reason() == job.HostRebooted {
+		return 1, "The host went down under it: the next agent there began with another boot id."
+	}
+	return 0, ""
+}
+
+func diskFull(c Clues) (float64, string) {
+	for _, line := range c.Stderr {
+		if containsAny(strings.ToLower(line), "no space left on device", "disk quota exceeded", "enospc", "disk full") {
+			return 0.97, "The disk was full: " + quoted(line)
+		}
+	}
+	if free := c.Evidence.Beat.DiskFreeBytes; free != nil && *free < 32<<20 {
+		return 0.7, fmt.Sprintf("The disk of its working directory had %s left.", job.Bytes(*free))
+	}
+	return 0, ""
+}
+
+func couldNotStart(c Clues) (float64, string) {
+	if c.reason() == job.CouldNotStart {
+		return 1, c.Run.Outcome.Message
+	}
+	return 0, ""
+}
+
+func timeLimit(c Clues) (float64, string) {
+	if c.Run.State != job.TimedOut {
+		return 0, ""
+	}
+	words := c.Run.Outcome.Message
+	if x := c.Run.Expected; x != nil && c.reason() == job.Timeout {
+		words += fmt.Sprintf(" Of its last %d good runs half took %s and 95 %% at most %s.", x.Runs, span(seconds(x.DurationSeconds.P50)), span(seconds(x.DurationSeconds.P95)))
+	}
+	return 0.92, words
+}
+
+func madeNoProgress(c Clues) (float64, string) {
+	f, stalls := findingOf(c.Run.Findings, policy.Stalled)
+	if !stalls {
+		return 0, ""
+	}
+	words := f.Evidence
+	if n := c.Evidence.Beat.Processes; n > 0 {
+		words += fmt.Sprintf(" Its processes (%d) are alive and wait.", n)
+	}
+	if len(c.Stderr) > 0 {
+		words += " It last said: " + quoted(c.Stderr[len(c.Stderr)-1])
+	}
+	return 0.6, words
+}
+
+func killed(c Clues) (float64, string) {
+	o := c.Run.Outcome
+	if o == nil || c.reason() != job.BySignal {
+		return 0, ""
+	}
+	switch o.Signal {
+	case "SIGKILL":
+		return 0.6, "Somebody killed it with SIGKILL, and the kernel counted no lack of memory."
+	case "SIGTERM", "SIGINT", "SIGHUP":
+		return 0.9, "Something outside sent it " + o.Signal + "."
+	}
+	return 0, ""
+}
+
+func crashed(c Clues) (float64, string) {
+	o := c.Run.Outcome
+	if o == nil || c.reason() != job.BySignal || !slices.Contains([]string{"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT"}, o.Signal) {
+		return 0, ""
+	}
+	return 0.93, "The program crashed with " + o.Signal + "; the fault is in it or in a library it uses."
+}
+
+func agentKilled(c Clues) (float64, string) {
+	if !c.lost() || c.reason() == job.HostRebooted || c.Run.Outcome == nil {
+		return 0, ""
+	}
+	if strings.Contains(c.Run.Outcome.Message, "connection closed") {
+		return 0.7, "The agent was killed: its connection closed in the middle of the run, and its host's kernel was alive to close it."
+	}
+	return 0.4, "The host went down or lost its network: the agent fell silent without closing its connection."
+}
+
+func hostOverloaded(c Clues) (float64, string) {
+	if _, starved := findingOf(c.Run.Findings, policy.Starved); starved {
+		return 0.65, "The host is overloaded: the agent's own timers fired late."
+	}
+	if r := c.Evidence.Recent; c.lost() && len(r) > 0 && r[len(r)-1].DelayMS >= 2000 {
+		return 0.5, fmt.Sprintf("The host was overloaded: the agent's last timer fired %s late.", span(time.Duration(r[len(r)-1].DelayMS)*time.Millisecond))
+	}
+	return 0, ""
+}
+
+func installFailed(c Clues) (float64, string) {
+	if c.reason() != job.InstallFailed {
+		return 0, ""
+	}
+	words := fmt.Sprintf("The install step %s failed, so the command never ran.", job.Quote(c.Run.Outcome.Step))
+	if line := telling(c.Stderr); line != "" {
+		words += " It said: " + quoted(line)
+	}
+	return 0.7, words
+}
+
+// lastWords is what a failed job said itself.
+func lastWords(c Clues) (float64, string) {
+	if c.reason() != job.ExitCode || c.Run.State != job.Failed {
+		return 0, ""
+	}
+	line := telling(c.Stderr)
+	if line == "" {
+		return 0, ""
+	}
+	return 0.62, "It said: " + quoted(line)
+}
+
+func changed(c Clues) (float64, string) {
+	if len(c.Changes) == 0 || c.Since == "" {
+		return 0, ""
+	}
+	var what []string
+	for _, change := range c.Changes {
+		if word := strings.ReplaceAll(change.What, "_", " "); change.What != "profile" && !slices.Contains(what, word) {
+			what = append(what, word)
+		}
+	}
+	if len(what) == 0 {
+		return 0, ""
+	}
+	return 0.3, "Changed since the last good run, " + c.Since + ": " + strings.Join(what, ", ") + "."
+}
+
+// saidBy is a cause that the job's own last lines name.
+func saidBy(weight float64, words string, signs ...string) func(Clues) (float64, string) {
+	return func(c Clues) (float64, string) {
+		if c.Run.State == job.Lost || c.Run.State == job.TimedOut {
+			return said(c, weight/2, words, signs)
+		}
+		return said(c, weight, words, signs)
+	}
+}
+
+func said(c Clues, weight float64, words string, signs []string) (float64, string) {
+	for _, line := range slices.Backward(c.Stderr) {
+		if containsAny(strings.ToLower(line), signs...) {
+			return weight, words + ": " + quoted(line)
+		}
+	}
+	return 0, ""
+}

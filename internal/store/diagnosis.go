@@ -1,0 +1,107 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// Undiagnosed returns runs that wait for a diagnosis, the newest first.
+func (s *Store) Undiagnosed(ctx context.Context, limit int) ([]job.Run, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+` FROM runs WHERE diagnose = 1 ORDER BY created_at DESC LIMIT $1`, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read runs to diagnose: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	var runs []job.Run
+	for rows.Next() {
+		row, err := scanRun(rows)
+		if err != nil {
+			return nil, fmt.Errorf("read runs to diagnose: %w", err)
+		}
+		runs = append(runs, row.run)
+	}
+	return runs, rows.Err()
+}
+
+// StoreDiagnosis stores what was made of a run, which may be nothing, unless it has
+// changed since: then it will be looked at again. It reports whether it was stored.
+func (s *Store) StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosis) (bool, error) {
+	stored := false
+	err := s.write(ctx, func(t *tx) error {
+		stored = false
+		row, err := t.lockRun(ctx, of.ID)
+		var gone *index.NotFoundError
+		if errors.As(err, &gone) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if row.run.Attempt != of.Attempt || row.run.State != of.State {
+			return nil
+		}
+		if _, err := t.ExecContext(ctx, `UPDATE runs SET diagnose = 0 WHERE id = $1`, of.ID); err != nil {
+			return err
+		}
+		stored = true
+		row.run.Diagnosis = d
+		return t.updateRun(ctx, &row)
+	})
+	if err != nil {
+		return false, fmt.Errorf("store the diagnosis of run %s: %w", of.ID, err)
+	}
+	return stored, nil
+}
+
+// GoodRunsBefore returns up to limit runs of a job that succeeded and came before one with
+// a number, the newest first; of number 0 the newest of all.
+func (s *Store) GoodRunsBefore(ctx context.Context, name string, number int64, limit int) ([]job.Run, error) {
+	if number <= 0 {
+		number = 1 << 62
+	}
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+` FROM runs WHERE job = $1 AND number < $2 AND state = 'succeeded'
+		ORDER BY number DESC LIMIT $3`, name, number, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read good runs of job %s: %w", name, err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	var runs []job.Run
+	for rows.Next() {
+		row, err := scanRun(rows)
+		if err != nil {
+			return nil, fmt.Errorf("read good runs of job %s: %w", name, err)
+		}
+		runs = append(runs, row.run)
+	}
+	return runs, rows.Err()
+}
+
+// LastBlocks returns the heads of the last blocks of an attempt's journal, in order.
+func (s *Store) LastBlocks(ctx context.Context, run string, attempt, limit int) ([]index.BlockHead, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT head FROM blocks WHERE run_id = $1 AND attempt = $2 ORDER BY start DESC LIMIT $3`, run, attempt, limit)
+	if err != nil {
+		return nil, fmt.Errorf("last blocks of run %s attempt %d: %w", run, attempt, err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	var heads []index.BlockHead
+	for rows.Next() {
+		var text []byte
+		var head index.BlockHead
+		err := rows.Scan(&text)
+		if err == nil {
+			err = json.Unmarshal(text, &head)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("last blocks of run %s attempt %d: %w", run, attempt, err)
+		}
+		heads = append(heads, head)
+	}
+	slices.Reverse(heads)
+	return heads, rows.Err()
+}
