@@ -107,8 +107,11 @@ type RunQuery struct {
 	Health []job.Health
 	Labels map[string]string // all must match
 	Text   string            // in job, command, host, id or a label value; case-insensitive
-	Limit  int               // 1 to 500
-	Cursor string            // of the page before; empty for the first
+	Host   string
+	Since  time.Time // created then or later; zero for no bound
+	Until  time.Time // created before; zero for no bound
+	Limit  int       // 1 to 500
+	Cursor string    // of the page before; empty for the first
 }
 
 // RunPage is one page. NextCursor is empty on the last.

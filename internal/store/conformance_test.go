@@ -58,6 +58,8 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"audit log", auditLog},
 		{"owners of runs", owners},
 		{"figures", figures},
+		{"counts of runs", countRuns},
+		{"live agents", liveAgents},
 		{"ping", ping},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })

@@ -22,7 +22,7 @@ func (t *tx) learn(ctx context.Context, status string, taken *taken, f *index.Fo
 			return err
 		}
 		run.Expected, run.Diagnosis = index.Expect(figures), nil
-		if err := t.beginEvidence(ctx, run.ID, index.BeginEvidence(f.State.Limits, run.Expected, now)); err != nil {
+		if err := t.beginEvidence(ctx, run, index.BeginEvidence(f.State.Limits, run.Expected, now)); err != nil {
 			return err
 		}
 		status = ""
@@ -47,13 +47,14 @@ func (t *tx) learn(ctx context.Context, status string, taken *taken, f *index.Fo
 	return nil
 }
 
-func (t *tx) beginEvidence(ctx context.Context, run string, e index.Evidence) error {
+// beginEvidence also notes the host, by which runs are found.
+func (t *tx) beginEvidence(ctx context.Context, run *job.Run, e index.Evidence) error {
 	doc, err := json.Marshal(e)
 	if err == nil {
-		_, err = t.ExecContext(ctx, `UPDATE runs SET evidence = $2, beat = NULL, status = '', gone_at = 0, diagnose = 0 WHERE id = $1`, run, string(doc))
+		_, err = t.ExecContext(ctx, `UPDATE runs SET evidence = $2, beat = NULL, status = '', gone_at = 0, diagnose = 0, host = $3 WHERE id = $1`, run.ID, string(doc), run.Host)
 	}
 	if err != nil {
-		return fmt.Errorf("begin the evidence of run %s: %w", run, err)
+		return fmt.Errorf("begin the evidence of run %s: %w", run.ID, err)
 	}
 	return nil
 }

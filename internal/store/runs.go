@@ -99,7 +99,7 @@ func (s *Store) RunAttempt(ctx context.Context, id string, attempt int) (job.Run
 	if err != nil {
 		return job.Run{}, fmt.Errorf("read attempt %d of run %s: %w", attempt, id, err)
 	}
-	return earlierAttempt(run, state.View), nil
+	return withCut(earlierAttempt(run, state.View), state.Cut), nil
 }
 
 // earlierAttempt shows an attempt that another one followed.
@@ -192,6 +192,15 @@ func runConditions(q index.RunQuery) (conditions []string, args []any, err error
 	}
 	if q.Job != "" {
 		conditions = append(conditions, "job = "+arg(q.Job))
+	}
+	if q.Host != "" {
+		conditions = append(conditions, "host = "+arg(q.Host))
+	}
+	if !q.Since.IsZero() {
+		conditions = append(conditions, "created_at >= CAST("+arg(micros(q.Since))+" AS BIGINT)")
+	}
+	if !q.Until.IsZero() {
+		conditions = append(conditions, "created_at < CAST("+arg(micros(q.Until))+" AS BIGINT)")
 	}
 	if len(q.Health) > 0 {
 		marks := make([]string, len(q.Health))

@@ -1,0 +1,25 @@
+package index
+
+import (
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// RunCounts are how many runs there are in each state and of each health, among those
+// that all other filters of a query let through, and how many pass them all.
+type RunCounts struct {
+	Total  int64
+	State  map[job.State]int64
+	Health map[job.Health]int64
+	// Exact is false when counting stopped early: then the figures are the least there are.
+	Exact bool
+}
+
+// LiveAgent is an active attempt and its last heartbeat.
+type LiveAgent struct {
+	Run    string
+	Host   string
+	BeatAt time.Time     // the server's clock; zero before the first
+	Beat   job.Heartbeat // zero before the first
+}

@@ -1,0 +1,133 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+const (
+	// countMost is how many runs of one state are counted before "or more" will do.
+	countMost = 20_000
+	// countTime bounds a count that no index helps with.
+	countTime = 2 * time.Second
+)
+
+// RunCounts counts runs by state and by health, each among those that the other filters
+// of the query let through. Limit and Cursor play no part.
+func (s *Store) RunCounts(ctx context.Context, q index.RunQuery) (index.RunCounts, error) {
+	counts := index.RunCounts{State: map[job.State]int64{}, Health: map[job.Health]int64{}, Exact: true}
+	bounded, cancel := context.WithTimeout(ctx, countTime)
+	defer cancel()
+	err := s.countActive(bounded, q, &counts)
+	if err == nil && len(q.Health) == 0 { // only active runs have a health
+		err = s.countRest(bounded, q, &counts)
+	}
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		counts.Exact, err = false, nil
+	}
+	if err != nil {
+		return index.RunCounts{}, fmt.Errorf("count runs: %w", err)
+	}
+	return counts, nil
+}
+
+// countActive counts the active runs, of which there are few.
+func (s *Store) countActive(ctx context.Context, q index.RunQuery, counts *index.RunCounts) error {
+	others := q
+	others.Health, others.Cursor = nil, ""
+	conditions, args, err := runConditions(others)
+	if err != nil {
+		return err
+	}
+	conditions = append(conditions, "leased = 1")
+	rows, err := s.reader.QueryContext(ctx, "SELECT state, health, COUNT(*) FROM runs"+where(conditions)+" GROUP BY state, health", args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	for rows.Next() {
+		var state job.State
+		var health job.Health
+		var n int64
+		if err := rows.Scan(&state, &health, &n); err != nil {
+			return err
+		}
+		ofState := len(q.States) == 0 || slices.Contains(q.States, state)
+		ofHealth := len(q.Health) == 0 || slices.Contains(q.Health, health)
+		if ofHealth {
+			counts.State[state] += n
+		}
+		if ofState {
+			counts.Health[health] += n
+		}
+		if ofState && ofHealth {
+			counts.Total += n
+		}
+	}
+	return rows.Err()
+}
+
+// countRest counts the runs that are not active, state by state, off an index.
+func (s *Store) countRest(ctx context.Context, q index.RunQuery, counts *index.RunCounts) error {
+	q.Cursor = ""
+	conditions, args, err := runConditions(q)
+	if err != nil {
+		return err
+	}
+	for _, state := range job.States() {
+		if index.Active(state) {
+			continue
+		}
+		mine := append(slices.Clone(conditions), "state = $"+strconv.Itoa(len(args)+1))
+		query := "SELECT COUNT(*) FROM (SELECT 1 FROM runs" + where(mine) + " LIMIT " + strconv.Itoa(countMost+1) + ") AS few"
+		var n int64
+		if err := s.reader.QueryRowContext(ctx, query, append(slices.Clone(args), string(state))...).Scan(&n); err != nil {
+			return err
+		}
+		if n > countMost {
+			n, counts.Exact = countMost, false
+		}
+		if n == 0 {
+			continue
+		}
+		counts.State[state] = n
+		if len(q.States) == 0 || slices.Contains(q.States, state) {
+			counts.Total += n
+		}
+	}
+	return nil
+}
+
+// LiveAgents returns the active attempts with their last heartbeats.
+func (s *Store) LiveAgents(ctx context.Context) ([]index.LiveAgent, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT id, host, beat_at, beat FROM runs WHERE leased = 1`)
+	if err != nil {
+		return nil, fmt.Errorf("read live agents: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	var all []index.LiveAgent
+	for rows.Next() {
+		var a index.LiveAgent
+		var at sql.NullInt64
+		var beat []byte
+		if err := rows.Scan(&a.Run, &a.Host, &at, &beat); err != nil {
+			return nil, fmt.Errorf("read live agents: %w", err)
+		}
+		if len(beat) > 0 && at.Valid {
+			if err := json.Unmarshal(beat, &a.Beat); err != nil {
+				return nil, fmt.Errorf("stored heartbeat of run %s: %w", a.Run, err)
+			}
+			a.BeatAt = fromMicros(at.Int64)
+		}
+		all = append(all, a)
+	}
+	return all, rows.Err()
+}

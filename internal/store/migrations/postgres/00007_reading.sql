@@ -1,0 +1,8 @@
+-- +goose Up
+ALTER TABLE runs ADD COLUMN host TEXT COLLATE "C" NOT NULL DEFAULT '';
+UPDATE runs SET host = COALESCE(doc::jsonb ->> 'host', '');
+CREATE INDEX runs_of_host ON runs (host, created_at, id);
+
+-- +goose Down
+DROP INDEX runs_of_host;
+ALTER TABLE runs DROP COLUMN host;
