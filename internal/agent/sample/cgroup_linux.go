@@ -18,6 +18,9 @@ const (
 	pressureEvery = 2 * time.Second
 	detailEvery   = 4 * time.Second
 	detailStep    = 16 // of memory: when it has changed by a sixteenth
+	// stillMost bounds how long processes are not counted because they stand still: somebody
+	// may have moved one.
+	stillMost = 30 * time.Second
 )
 
 // cgroup reads the accounting files of an attempt's cgroups through descriptors that stay
@@ -39,8 +42,17 @@ type cgroup struct {
 	detailAt   time.Time
 	detailOf   int64 // memory usage at that time
 	detail     detail
+	looked     looked
 	pressureAt time.Time
 	pressure   *job.Pressure
+}
+
+// looked is what the last look at each process found.
+type looked struct {
+	at                 time.Time
+	cpu                float64
+	processes, threads int
+	read, written      int64 // by those that live
 }
 
 // detail is what memory.stat and the limit say.
@@ -113,8 +125,15 @@ func (c *cgroup) read(s *job.Sample, ended process.Usage) (k known) {
 	}
 	k.cpu = c.readCPU(s)
 	k.memory = c.readMemory(s)
-	k.count = c.readCounts(s)
-	k.io = c.readIO(s, ended, k.count)
+	still := k.cpu && s.CPUSeconds == c.looked.cpu && s.At.Sub(c.looked.at) < stillMost && !c.looked.at.IsZero()
+	if still {
+		// Nobody has used any CPU time: so nobody was made, has ended, or has moved a byte.
+		k.count = true
+	} else if k.count = c.readCounts(); k.count {
+		c.looked.at, c.looked.cpu = s.At, s.CPUSeconds
+	}
+	s.Processes, s.Threads = c.looked.processes, c.looked.threads
+	k.io = c.readIO(s, ended, k.count, still)
 	c.readPressure(s)
 	return k
 }
@@ -192,38 +211,39 @@ func readNumber(file string, buf []byte) int64 {
 	return v
 }
 
-func (c *cgroup) readCounts(s *job.Sample) bool {
+func (c *cgroup) readCounts() bool {
 	if c.v1Dir != "" {
-		return c.readCountsV1(s)
+		return c.readCountsV1()
 	}
-	return c.count(c.procs, c.threads, s)
+	return c.count(c.procs, c.threads)
 }
 
-func (c *cgroup) count(procs, threads int, s *job.Sample) bool {
+func (c *cgroup) count(procs, threads int) bool {
+	c.looked.processes, c.looked.threads = 0, 0
 	if procs < 0 {
 		return false
 	}
 	c.pids = c.pids[:0]
 	c.each(procs, func(text []byte) { c.pids = procfs.PIDs(c.pids, text) })
-	s.Processes = len(c.pids)
-	c.each(threads, func(text []byte) { s.Threads += bytes.Count(text, newline) })
+	c.looked.processes = len(c.pids)
+	c.each(threads, func(text []byte) { c.looked.threads += bytes.Count(text, newline) })
 	return true
 }
 
 // readCountsV1 opens the lists anew: through an open descriptor, cgroup v1 goes on giving
 // the list of the first read.
-func (c *cgroup) readCountsV1(s *job.Sample) bool {
+func (c *cgroup) readCountsV1() bool {
 	procs, threads := open(c.v1Dir, "cgroup.procs"), open(c.v1Dir, "tasks")
 	defer shut(&procs)
 	defer shut(&threads)
-	return c.count(procs, threads, s)
+	return c.count(procs, threads)
 }
 
 var newline = []byte{'\n'}
 
 // readIO takes the cgroup's own account, or else sums up over its processes, which is
 // cheap as long as they are known. What ended comes from the waits for it.
-func (c *cgroup) readIO(s *job.Sample, ended process.Usage, listed bool) bool {
+func (c *cgroup) readIO(s *job.Sample, ended process.Usage, listed, still bool) bool {
 	if text := c.text(c.ioStat); c.ioStat >= 0 {
 		s.ReadBytes, s.WriteBytes = procfs.IOStat(text)
 		return true
@@ -231,13 +251,16 @@ func (c *cgroup) readIO(s *job.Sample, ended process.Usage, listed bool) bool {
 	if !listed {
 		return false
 	}
-	s.ReadBytes, s.WriteBytes = ended.ReadBytes, ended.WriteBytes
-	for _, pid := range c.pids {
-		r, w := c.io.read(pid, c.buf)
-		s.ReadBytes += r
-		s.WriteBytes += w
+	if !still {
+		c.looked.read, c.looked.written = 0, 0
+		for _, pid := range c.pids {
+			r, w := c.io.read(pid, c.buf)
+			c.looked.read += r
+			c.looked.written += w
+		}
+		c.io.prune()
 	}
-	c.io.prune()
+	s.ReadBytes, s.WriteBytes = ended.ReadBytes+c.looked.read, ended.WriteBytes+c.looked.written
 	return true
 }
 

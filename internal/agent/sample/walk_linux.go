@@ -43,7 +43,7 @@ func (w *walk) add(s *procfs.Stat) {
 	w.processes++
 	w.threads += s.Threads
 	w.rssPages += s.RSSPages
-	r, wr := w.io.read(s.PID, w.buf[:])
+	r, wr := w.io.readMoved(s.PID, s.CPUTicks(), w.buf[:])
 	w.read += r
 	w.written += wr
 }
@@ -75,6 +75,29 @@ type ioFiles map[int]*ioFile
 type ioFile struct {
 	fd   int
 	seen bool
+
+	ticks         uint64 // of CPU at the last reading; what that found
+	read, written int64
+	skipped       int
+}
+
+// mostSkipped is how often the file of a process is not read whose CPU time, in ticks of
+// 10 ms, has not moved: what it has moved in less than a tick shows at the next reading,
+// or in what its end tells.
+const mostSkipped = 3
+
+// readMoved is read, of a process that has used so many ticks of CPU.
+func (f ioFiles) readMoved(pid int, ticks uint64, buf []byte) (read, written int64) {
+	if file := f[pid]; file != nil && file.ticks == ticks && file.skipped < mostSkipped {
+		file.skipped++
+		file.seen = true
+		return file.read, file.written
+	}
+	read, written = f.read(pid, buf)
+	if file := f[pid]; file != nil {
+		file.ticks, file.read, file.written, file.skipped = ticks, read, written, 0
+	}
+	return read, written
 }
 
 // maxIOFiles bounds the descriptors held; further processes are opened at each sample.
