@@ -39,12 +39,11 @@ func storeRows() []option.Option {
 
 // listenRows are the options of stint server.
 func listenRows() []option.Option {
-	return slices.Concat(storeRows(), accessRows(), []option.Option{
+	return slices.Concat(storeRows(), keepRows(), accessRows(), []option.Option{
 		{Name: "listen", Value: "ADDR", Default: defaultListen, Help: "address and port to listen on"},
 		{Name: "insecure", Kind: option.Switch, Help: "listen on any address without asking for tokens"},
 		{Name: "allow-host", Kind: option.List, Value: "NAME", Help: "a further Host name to answer to without a token (repeatable)"},
 		{Name: "allow-private-targets", Kind: option.Switch, Help: "let notifications go to private networks and to this host too"},
-		{Name: "durability", Value: "LEVEL", Default: "full", Help: "what is on disk before an agent is answered: full (survives a power cut) or relaxed (survives the end of the server)"},
 		{Name: "log", Value: "FORMAT", Default: "text", Help: "format of the server's own log on stderr: text or json"},
 	})
 }
@@ -74,7 +73,7 @@ a PostgreSQL database.`,
 		if err != nil {
 			return err
 		}
-		if so.Relaxed, err = relaxed(opts.Text("durability")); err != nil {
+		if err := keepOptions(opts, &so); err != nil {
 			return err
 		}
 		who, err := p.access(opts, log)
@@ -107,13 +106,6 @@ func (p *program) logger(format string) (*slog.Logger, error) {
 		return slog.New(slog.NewJSONHandler(p.Err, nil)), nil
 	}
 	return nil, option.Usagef("--log: %q is neither text nor json", format)
-}
-
-func relaxed(durability string) (bool, error) {
-	if durability != "full" && durability != "relaxed" {
-		return false, option.Usagef("--durability: %q is neither full nor relaxed", durability)
-	}
-	return durability == "relaxed", nil
 }
 
 // storeOptions reads which database was asked for.
@@ -224,6 +216,7 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 	defer stopWatch()
 	var group errgroup.Group
 	group.Go(func() error { monitor.Run(watch); return nil })
+	group.Go(func() error { maintain(watch, db, cfg.Log); return nil })
 	group.Go(func() error { sweepAccess(watch, db, cfg.Log); return nil })
 	group.Go(func() error { outbox.Run(watch); return nil })
 	group.Go(func() error {

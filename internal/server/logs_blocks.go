@@ -132,6 +132,26 @@ func newLineScan(head index.BlockHead) *lineScan {
 	return s
 }
 
+// jump goes on at a block behind a part of the journal that the server dropped. Lines that
+// ended in that part are closed.
+func (s *lineScan) jump(head index.BlockHead, fn func(*pendingLine) error) error {
+	fresh := newLineScan(head)
+	for key, line := range s.open {
+		if now, open := fresh.open[key]; open && now.n == line.n {
+			fresh.open[key] = line
+			continue
+		}
+		if line.want == nil {
+			continue
+		}
+		if err := fn(line.want); err != nil {
+			return err
+		}
+	}
+	*s = *fresh
+	return nil
+}
+
 // piece is a part of one line: all of it that stands in one record.
 type piece struct {
 	n      int64

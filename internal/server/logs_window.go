@@ -166,6 +166,7 @@ type windowReader struct {
 	over  bool  // output that came later was met: the window ends here
 	begun bool
 	scan  *lineScan
+	end   int64 // journal offset behind the last block
 	order lineOrder
 	ahead int64 // journal bytes read after the last line of the window began
 }
@@ -245,7 +246,13 @@ func (wr *windowReader) block(b block, total int64) error {
 		b.from = b.head.Start
 		wr.scan = newLineScan(b.head)
 		wr.bytes = max(0, total-b.head.OutputStart)
+	} else if b.head.Start > wr.end {
+		if err := wr.scan.jump(b.head, wr.order.close); err != nil {
+			return err
+		}
+		wr.bytes = max(0, total-b.head.OutputStart)
 	}
+	wr.end = b.head.Start + int64(len(b.data))
 	return scanLines(b, wr.scan, scanner{
 		begin: wr.begin,
 		piece: func(p piece) error {

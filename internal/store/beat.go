@@ -149,7 +149,7 @@ func (g *group) beat(ctx context.Context, b index.Beat) (index.Beaten, error) {
 	if err := g.tx.raise(ctx, &run, events, now); err != nil {
 		return index.Beaten{}, err
 	}
-	row.run = showAttempt(run, &attempt.View)
+	row.run = withCut(showAttempt(run, &attempt.View), attempt.Cut)
 	g.dirtyRuns[b.Run] = true
 	healed := row.run
 	out.Run, out.Events = &healed, events

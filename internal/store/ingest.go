@@ -38,6 +38,9 @@ func (s *Store) Ingest(ctx context.Context, appends []index.Append, beats []inde
 		if err := g.save(ctx); err != nil {
 			return err
 		}
+		if err := s.count(ctx, t, t.added); err != nil {
+			return err
+		}
 		if t.segments != nil {
 			return t.segments.Write() // before the commit: bytes first, then what refers to them
 		}
@@ -240,6 +243,7 @@ func (g *group) take(ctx context.Context, a index.Append, attempt *attemptRow, f
 	if err := g.tx.raise(ctx, &taken.row.run, taken.events, now); err != nil {
 		return job.Run{}, nil, err
 	}
+	taken.row.run = withCut(taken.row.run, attempt.Cut)
 	g.runs[a.Run] = &taken.row
 	g.dirtyRuns[a.Run] = true
 	return taken.row.run, taken.events, nil

@@ -78,6 +78,7 @@ func (t *tx) putBlock(ctx context.Context, key attemptKey, b storedBlock) error 
 	if err != nil {
 		return err
 	}
+	t.added += b.head.Size
 	return t.putRow(ctx, key, b.head, b.samples, at)
 }
 
@@ -112,6 +113,7 @@ func (t *tx) mergeLast(ctx context.Context, key attemptKey) (int64, error) {
 		return 0, err
 	}
 	merged := joinBlocks(blocks)
+	t.added -= merged.head.Size // they go
 	_, err = t.ExecContext(ctx, `DELETE FROM blocks WHERE run_id = $1 AND attempt = $2 AND start >= $3`,
 		key.run, key.attempt, merged.head.Start)
 	if err != nil {
@@ -123,7 +125,7 @@ func (t *tx) mergeLast(ctx context.Context, key attemptKey) (int64, error) {
 // lastBlocks reads the last n blocks, in the order of the journal.
 func (t *tx) lastBlocks(ctx context.Context, key attemptKey, n int) ([]storedBlock, error) {
 	rows, err := t.QueryContext(ctx, `SELECT head, samples, `+placeColumns+` FROM blocks
-		WHERE run_id = $1 AND attempt = $2 ORDER BY start DESC LIMIT $3`, key.run, key.attempt, n)
+		WHERE run_id = $1 AND attempt = $2 AND codec <> 2 ORDER BY start DESC LIMIT $3`, key.run, key.attempt, n)
 	if err != nil {
 		return nil, err
 	}

@@ -240,6 +240,9 @@ func (s *Store) packed(ctx context.Context, p *packing, frames []frame, object i
 			if err := t.swap(ctx, p, frames, object); err != nil {
 				return err
 			}
+			if err := s.count(ctx, t, frameBytesOf(frames)-(p.to()-p.blocks[0].head.Start)); err != nil {
+				return err
+			}
 		}
 		row.Tiers = tiers{} // what they counted may be packed now
 		doc, err := json.Marshal(row.attemptDoc)
@@ -253,6 +256,13 @@ func (s *Store) packed(ctx context.Context, p *packing, frames []frame, object i
 		}
 		return nil
 	})
+}
+
+func frameBytesOf(frames []frame) (n int64) {
+	for _, f := range frames {
+		n += int64(len(f.data))
+	}
+	return n
 }
 
 // packNext says when packing goes on: at once while there is more. The end of a journal

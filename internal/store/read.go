@@ -29,7 +29,7 @@ func (s *Store) JournalSize(ctx context.Context, run string, attempt int) (int64
 // beginning with the one that holds journal offset from (or the first after it).
 func (s *Store) Blocks(ctx context.Context, run string, attempt int, from int64, limit int) ([]index.BlockHead, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT head FROM blocks
-		WHERE run_id = $1 AND attempt = $2 AND start + size > $3 AND start >= COALESCE(
+		WHERE run_id = $1 AND attempt = $2 AND codec <> 2 AND start + size > $3 AND start >= COALESCE(
 			(SELECT start FROM blocks WHERE run_id = $1 AND attempt = $2 AND start <= $3 ORDER BY start DESC LIMIT 1), 0)
 		ORDER BY start LIMIT $4`, run, attempt, from, limit)
 	if err != nil {
@@ -51,13 +51,18 @@ func (s *Store) Blocks(ctx context.Context, run string, attempt int, from int64,
 	return heads, rows.Err()
 }
 
-// BlocksFromLine is the same, beginning with the block in which line begins. There is
-// none for a line that has not begun yet.
+// BlocksFromLine is the same, beginning with the block in which line begins, or the first
+// after it when that was dropped. There is none for a line that has not begun yet.
 func (s *Store) BlocksFromLine(ctx context.Context, run string, attempt int, line int64, limit int) ([]index.BlockHead, error) {
 	var start int64
 	err := s.reader.QueryRowContext(ctx, `SELECT start FROM blocks
-		WHERE run_id = $1 AND attempt = $2 AND first_line <= $3 AND first_line + lines > $3
+		WHERE run_id = $1 AND attempt = $2 AND first_line <= $3 AND first_line + lines > $3 AND codec <> 2
 		ORDER BY first_line DESC LIMIT 1`, run, attempt, line).Scan(&start)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = s.reader.QueryRowContext(ctx, `SELECT start FROM blocks
+			WHERE run_id = $1 AND attempt = $2 AND first_line > $3 AND lines > 0 AND codec <> 2
+			ORDER BY first_line LIMIT 1`, run, attempt, line).Scan(&start)
+	}
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}

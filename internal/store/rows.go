@@ -147,7 +147,7 @@ func (t *tx) setLabels(ctx context.Context, r *job.Run) error {
 		return fmt.Errorf("labels of run %s: %w", r.ID, err)
 	}
 	for k, v := range r.Labels {
-		if _, err := t.ExecContext(ctx, `INSERT INTO run_labels (key, value, run_id) VALUES ($1, $2, $3)`, k, v, r.ID); err != nil {
+		if _, err := t.ExecContext(ctx, `INSERT INTO run_labels (key, value, run_id, created_at) VALUES ($1, $2, $3, $4)`, k, v, r.ID, micros(r.CreatedAt)); err != nil {
 			return fmt.Errorf("labels of run %s: %w", r.ID, err)
 		}
 	}
@@ -194,6 +194,8 @@ type attemptDoc struct {
 	index.State
 	// Tiers counts the small blocks at the end of the journal, by tier; see merge.go.
 	Tiers tiers `json:"tiers"`
+	// Cut is what was dropped of the journal's middle; see trim.go.
+	Cut *cut `json:"cut,omitempty"`
 }
 
 // durable is how many bytes of the journal are stored.
@@ -237,12 +239,16 @@ func (t *tx) saveAttempt(ctx context.Context, key attemptKey, row *attemptRow) e
 	if row.Ended {
 		due = number(micros(row.at.Add(packSoon)))
 	}
+	trim := sql.NullInt64{}
+	if row.trimDue(t.runLog) {
+		trim = number(micros(row.at))
+	}
 	statement := `UPDATE attempts SET size = $3, doc = $4, tail = $5,
-		pack_at = COALESCE(pack_at, CAST($6 AS BIGINT), CASE WHEN $3 - packed > CAST($7 AS BIGINT) THEN CAST($8 AS BIGINT) END) WHERE run_id = $1 AND attempt = $2`
-	args := []any{key.run, key.attempt, row.durable(), string(doc), row.tail, due, packLive, micros(row.at.Add(packSoon))}
+		trim_at = COALESCE(trim_at, CAST($9 AS BIGINT)), pack_at = COALESCE(pack_at, CAST($6 AS BIGINT), CASE WHEN $3 - packed > CAST($7 AS BIGINT) THEN CAST($8 AS BIGINT) END) WHERE run_id = $1 AND attempt = $2`
+	args := []any{key.run, key.attempt, row.durable(), string(doc), row.tail, due, packLive, micros(row.at.Add(packSoon)), trim}
 	if !row.stored {
-		statement = `INSERT INTO attempts (run_id, attempt, size, doc, tail, pack_at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`
-		args = args[:6]
+		statement = `INSERT INTO attempts (run_id, attempt, size, doc, tail, pack_at, trim_at) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`
+		args = append(args[:6], trim)
 	}
 	res, err := t.ExecContext(ctx, statement, args...)
 	if err := wrote(res, err); err != nil {

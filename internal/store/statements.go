@@ -71,6 +71,8 @@ type tx struct {
 	dialect  dialect
 	prepared *statements // nil for PostgreSQL
 	segments batch       // nil for PostgreSQL, and where no blocks are written
+	runLog   int64       // the length from which journals are trimmed; 0 for none
+	added    int64       // bytes of blocks that were added
 }
 
 // local takes the end off a context in SQLite: there a statement takes microseconds, and

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/google/uuid"
+
 	"stint.dev/stint/internal/store/segment"
 )
 
@@ -26,6 +28,8 @@ type Options struct {
 	Relaxed bool
 	// Archive is where packed journals go; nil keeps them in the database.
 	Archive Archive
+	// Keep says how much is kept.
+	Keep Keep
 }
 
 // Store is an open database. Its methods may be called from any goroutine.
@@ -37,6 +41,8 @@ type Store struct {
 	prepared       *statements  // of writer; nil for PostgreSQL
 	segments       *segment.Log // where blocks are; nil for PostgreSQL
 	archive        Archive      // may be nil
+	keep           Keep
+	name           string // of this server, among those on the database
 	cache          *frameCache
 	release        func() error // gives the data directory free
 	leader         leader       // of PostgreSQL: see Lead
@@ -76,6 +82,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.name, s.keep = uuid.NewString(), o.Keep
 	s.archive, s.cache = o.Archive, newFrameCache(frameMemory)
 	return s, nil
 }
@@ -134,7 +141,7 @@ func (s *Store) writeOnce(ctx context.Context, fn func(*tx) error) error {
 	if err != nil {
 		return fmt.Errorf("begin a transaction in %s: %w", s.dialect.name, err)
 	}
-	if err := fn(&tx{Tx: t, dialect: s.dialect, prepared: s.prepared}); err != nil {
+	if err := fn(&tx{Tx: t, dialect: s.dialect, prepared: s.prepared, runLog: s.keep.RunLog}); err != nil {
 		if rerr := t.Rollback(); rerr != nil && !errors.Is(rerr, sql.ErrTxDone) {
 			return errors.Join(err, fmt.Errorf("roll back: %w", rerr))
 		}

@@ -25,8 +25,14 @@ const (
 func (s *Store) Maintain(ctx context.Context, tell func(error)) {
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
+	var kept time.Time
 	for {
-		if err := s.Tidy(ctx, time.Now()); err != nil && ctx.Err() == nil {
+		now := time.Now()
+		tidy := s.tidy
+		if now.Sub(kept) >= keepEvery {
+			tidy, kept = s.Tidy, now
+		}
+		if err := tidy(ctx, now); err != nil && ctx.Err() == nil {
 			tell(err)
 		}
 		select {
@@ -37,24 +43,34 @@ func (s *Store) Maintain(ctx context.Context, tell func(error)) {
 	}
 }
 
-// Tidy does all that is due now. Between two steps it rests as long as the last one took,
+// Tidy does all that is due now: trims, deletes, packs, and sweeps. Between two steps it rests as long as the last one took,
 // so that it takes half of one core at most.
 func (s *Store) Tidy(ctx context.Context, now time.Time) error {
-	var failed error
+	return errors.Join(s.keepLess(ctx, now), s.tidy(ctx, now))
+}
+
+// tidy is Tidy without deleting runs, for which much has to be looked at.
+func (s *Store) tidy(ctx context.Context, now time.Time) error {
+	return errors.Join(
+		repeat(ctx, func() (bool, error) { return s.trimOne(ctx, now) }),
+		repeat(ctx, func() (bool, error) { return s.packOne(ctx, now) }),
+		s.sweepObjects(ctx, now),
+		s.sweepSegments(ctx, now),
+	)
+}
+
+// repeat takes steps while there is more to do.
+func repeat(ctx context.Context, step func() (more bool, err error)) error {
 	for {
 		began := time.Now()
-		more, err := s.packOne(ctx, now)
-		if err != nil {
-			failed = errors.Join(failed, err)
-		}
+		more, err := step()
 		if !more || err != nil {
-			break
+			return err
 		}
 		if err := rest(ctx, min(time.Since(began), time.Second)); err != nil {
 			return err
 		}
 	}
-	return errors.Join(failed, s.sweepObjects(ctx, now), s.sweepSegments(ctx, now))
 }
 
 func rest(ctx context.Context, d time.Duration) error {

@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"stint.dev/stint/internal/archive"
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/internal/store"
+)
+
+// keepRows say how much the server keeps, and where.
+func keepRows() []option.Option {
+	return []option.Option{
+		{Name: "durability", Value: "LEVEL", Default: "full", Help: "what is on disk before an agent is answered: full (survives a power cut) or relaxed (survives the end of the server)"},
+		{Name: "archive", Value: "DIR", Help: "where finished logs are kept (default: archive/ in the data directory; with PostgreSQL, the database)"},
+		{Name: "run-log-limit", Kind: option.Size, Value: "BYTES", Help: "keep only the beginning and the end of longer logs; the gap is shown with its size"},
+		{Name: "keep-days", Kind: option.Number, Value: "N", Help: "delete runs that ended more than N days ago"},
+		{Name: "keep-bytes", Kind: option.Size, Value: "BYTES", Help: "delete the oldest runs when all journals together are larger"},
+		{Name: "keep-runs", Kind: option.Number, Value: "N", Help: "keep only the last N ended runs of each job"},
+	}
+}
+
+// keepOptions reads keepRows into the options of the store.
+func keepOptions(opts *option.Set, so *store.Options) error {
+	switch durability := opts.Text("durability"); durability {
+	case "full", "relaxed":
+		so.Relaxed = durability == "relaxed"
+	default:
+		return option.Usagef("--durability: %q is neither full nor relaxed", durability)
+	}
+	days, runs := opts.Number("keep-days"), opts.Number("keep-runs")
+	if days < 0 || days > 100_000 || math.IsNaN(days) {
+		return option.Usagef("--keep-days: %g is not a number of days", days)
+	}
+	if runs < 0 || runs > 1e9 || runs != math.Trunc(runs) {
+		return option.Usagef("--keep-runs: %g is not a number of runs", runs)
+	}
+	so.Keep = store.Keep{
+		Age: time.Duration(days * float64(24*time.Hour)), Bytes: opts.Size("keep-bytes"), Runs: int(runs),
+		RunLog: opts.Size("run-log-limit"),
+	}
+	a, err := openArchive(opts.Text("archive"), so)
+	if err != nil {
+		return err
+	}
+	so.Archive = a
+	return nil
+}
+
+// openArchive opens the place of finished logs. nil keeps them in the database.
+func openArchive(place string, so *store.Options) (store.Archive, error) {
+	switch {
+	case place == "" && so.Dir == "":
+		return nil, nil //nolint:nilnil // no archive is a choice
+	case place == "":
+		place = filepath.Join(so.Dir, "archive")
+	case strings.Contains(place, "://"):
+		return nil, option.Usagef("--archive: %q is not a directory", place)
+	}
+	return archive.OpenDir(place)
+}
+
+// maintain keeps the store tidy until ctx ends.
+func maintain(ctx context.Context, db *store.Store, log *slog.Logger) {
+	db.Maintain(ctx, func(err error) { log.Error("keeping the store tidy: will try again", "error", err) })
+}
