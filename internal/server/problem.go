@@ -83,6 +83,7 @@ func validationDetail(msg string, errs []error) string {
 	if len(parts) > 0 {
 		msg += ": " + strings.Join(parts, "; ")
 	}
+	msg = printable(msg) // it may quote what the client sent
 	const most = 500
 	if len(msg) > most {
 		msg = strings.ToValidUTF8(msg[:most], "") + "…"
