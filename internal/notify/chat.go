@@ -65,6 +65,9 @@ var services = map[string]func() service{
 	"zulip":      func() service { return &zulip.Service{} },
 }
 
+// untitled are services whose messages have no title beside their text.
+var untitled = []string{"googlechat", "pagerduty", "rocketchat", "signal", "wecom"}
+
 // Schemes names what a route's URL may begin with.
 func Schemes() []string {
 	return append([]string{"https", "http", "smtp", "smtps"}, slices.Sorted(maps.Keys(services))...)
@@ -131,7 +134,11 @@ func (c *chat) Send(ctx context.Context, m Message) error {
 	if err != nil {
 		return &SendError{Why: cause(err), Never: true}
 	}
-	err = deliver(s, bounded(m.Text(harmless)), m.Title(harmless))
+	text, title := bounded(m.Text(harmless)), m.Title(harmless)
+	if slices.Contains(untitled, strings.ToLower(c.url.Scheme)) {
+		text, title = title+"\n"+text, ""
+	}
+	err = deliver(s, text, title)
 	switch {
 	case last.failed != nil:
 		return failed(last.failed)
@@ -151,7 +158,9 @@ func deliver(s service, text, title string) (err error) {
 		}
 	}()
 	params := types.Params{}
-	params.SetTitle(title)
+	if title != "" {
+		params.SetTitle(title)
+	}
 	return s.Send(text, &params)
 }
 

@@ -1,0 +1,318 @@
+package notify
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+func event(what string, severity job.Health) index.Action {
+	return index.Action{What: what, Severity: severity, Kind: index.OutboxNotify}
+}
+
+func TestTakes(t *testing.T) {
+	run := &job.Run{Job: "nightly-etl", Labels: map[string]string{"team": "ml"}}
+	failed, warning := event("failed", job.Critical), event("overdue", job.Warning)
+	recovered := event("recovered", job.Critical)
+	passed := recovered
+	passed.Ends = "overdue"
+	for name, c := range map[string]struct {
+		match index.Match
+		a     index.Action
+		run   *job.Run
+		want  bool
+	}{
+		"everything":                    {index.Match{}, failed, run, true},
+		"a notice about the server":     {index.Match{}, event("network", job.Warning), nil, true},
+		"success is no trouble":         {index.Match{}, event("succeeded", ""), run, false},
+		"success by name":               {index.Match{Events: []string{"succeeded"}}, event("succeeded", ""), run, true},
+		"a person's cancel":             {index.Match{}, event("canceled", ""), run, false},
+		"the agent's end":               {index.Match{}, event("canceled", job.Warning), run, true},
+		"glob":                          {index.Match{Job: "nightly-*"}, failed, run, true},
+		"another glob":                  {index.Match{Job: "weekly-*"}, failed, run, false},
+		"server notice, route of a job": {index.Match{Job: "*"}, event("network", job.Warning), nil, false},
+		"label":                         {index.Match{Labels: map[string]string{"team": "ml"}}, failed, run, true},
+		"another label":                 {index.Match{Labels: map[string]string{"team": "web"}}, failed, run, false},
+		"missing label":                 {index.Match{Labels: map[string]string{"x": ""}}, failed, run, false},
+		"severe enough":                 {index.Match{Severity: job.Critical}, failed, run, true},
+		"not severe enough":             {index.Match{Severity: job.Critical}, warning, run, false},
+		"warning and above":             {index.Match{Severity: job.Warning}, failed, run, true},
+		"event":                         {index.Match{Events: []string{"failed"}}, failed, run, true},
+		"another event":                 {index.Match{Events: []string{"failed"}}, warning, run, false},
+		"healed belongs to lost":        {index.Match{Events: []string{"lost"}}, event("healed", job.Critical), run, true},
+		"a passed finding":              {index.Match{Events: []string{"overdue"}}, passed, run, true},
+		"another passed finding":        {index.Match{Events: []string{"memory"}}, passed, run, false},
+		"recovered is a success":        {index.Match{Events: []string{"succeeded"}}, recovered, run, true},
+	} {
+		if got := Takes(index.Route{Match: c.match, Enabled: true}, c.a, c.run); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if Takes(index.Route{}, failed, run) {
+		t.Error("a disabled route takes a message")
+	}
+}
+
+func at(clock string) time.Time {
+	v, err := time.Parse("2006-01-02 15:04", "2026-03-02 "+clock) // a Monday
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func TestQuietHours(t *testing.T) {
+	night, err := parseQuiet(&index.Quiet{Cron: "0 22 * * *", Duration: "9h"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for clock, want := range map[string]string{
+		"21:59": "", "22:00": "07:00", "23:30": "07:00", "06:59": "07:00", "07:00": "", "12:00": "",
+	} {
+		end := night.until(at(clock))
+		if got := ""; want == "" && !end.IsZero() || want != "" && end.Format("15:04") != want {
+			t.Errorf("at %s quiet until %s%v, want %q", clock, got, end, want)
+		}
+	}
+	berlin, err := parseQuiet(&index.Quiet{Cron: "0 22 * * 1-5", Duration: "8h", Zone: "Europe/Berlin"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if end := berlin.until(at("21:30")); !end.Equal(at("21:00").Add(8 * time.Hour)) {
+		t.Errorf("Berlin, in winter: %v", end)
+	}
+	if !(hours{}).until(at("12:00")).IsZero() {
+		t.Error("no quiet hours are quiet")
+	}
+	for _, bad := range []struct {
+		q    index.Quiet
+		want string
+	}{
+		{index.Quiet{Cron: "0 25 * * *", Duration: "9h"}, "quiet.cron"},
+		{index.Quiet{Cron: "", Duration: "9h"}, "quiet.cron"},
+		{index.Quiet{Cron: "0 0 30 2 *", Duration: "9h"}, "quiet.cron"},
+		{index.Quiet{Cron: "0 22 * * *", Duration: "9"}, "quiet.duration"},
+		{index.Quiet{Cron: "0 22 * * *", Duration: "-9h"}, "quiet.duration"},
+		{index.Quiet{Cron: "0 22 * * *", Duration: "400h"}, "quiet.duration"},
+		{index.Quiet{Cron: "0 22 * * *", Duration: "9h", Zone: "Mars/Olympus"}, "quiet.zone"},
+		{index.Quiet{Cron: "0 22 * * *", Duration: "24h"}, "never end"},
+		{index.Quiet{Cron: "* * * * *", Duration: "5m"}, "never end"},
+	} {
+		if _, err := parseQuiet(&bad.q); err == nil || !strings.Contains(err.Error(), bad.want) {
+			t.Errorf("%+v: %v", bad.q, err)
+		}
+	}
+}
+
+func rows(from time.Time, n int) []index.Action {
+	out := make([]index.Action, n)
+	for i := range out {
+		next := from.Add(time.Duration(i) * time.Second)
+		out[i] = index.Action{ID: int64(i + 1), Run: fmt.Sprint("run", i), CreatedAt: next, NextAt: &next}
+	}
+	return out
+}
+
+func ids(all []index.Action) []int64 {
+	var out []int64
+	for _, a := range all {
+		out = append(out, a.ID)
+	}
+	return out
+}
+
+func TestPlan(t *testing.T) {
+	now := at("12:00")
+	early := now.Add(-time.Hour)
+	night, err := parseQuiet(&index.Quiet{Cron: "0 11 * * *", Duration: "30m"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tried := rows(now.Add(-time.Minute), 4)
+	soon := now.Add(time.Minute)
+	tried[0].Batch, tried[2].Batch, tried[0].NextAt, tried[2].NextAt = 1, 1, &soon, &soon
+	due := rows(now.Add(-time.Minute), 4)
+	due[0].Batch, due[2].Batch = 1, 1
+	same := rows(now.Add(-time.Minute), 4)
+	same[2].Run = same[0].Run
+	repeat := rows(now.Add(-time.Minute), 2)
+	repeat[0].NextAt, repeat[0].Repeat = &soon, 1
+	for name, c := range map[string]struct {
+		route   index.Route
+		quiet   hours
+		rows    []index.Action
+		opened  time.Time
+		batch   []int64
+		summary bool
+		wait    time.Time
+	}{
+		"nothing":                      {opened: early},
+		"one by one":                   {rows: rows(now.Add(-time.Minute), 3), opened: early, batch: []int64{1}},
+		"what is about one run":        {rows: same, opened: early, batch: []int64{1, 3}},
+		"a tried batch stays":          {rows: due, opened: early, batch: []int64{1, 3}, summary: true},
+		"behind a tried one":           {rows: tried, opened: early, wait: soon},
+		"a repetition holds nobody up": {rows: repeat, opened: early, batch: []int64{2}},
+		"only a repetition":            {rows: repeat[:1], opened: early, wait: soon},
+		"collecting":                   {route: index.Route{GroupSeconds: 300}, rows: rows(now.Add(-time.Minute), 2), opened: early, wait: now.Add(4 * time.Minute)},
+		"collected":                    {route: index.Route{GroupSeconds: 30}, rows: rows(now.Add(-time.Minute), 2), opened: early, batch: []int64{1, 2}, summary: true},
+		"quiet":                        {quiet: night, rows: rows(at("11:05"), 2), opened: at("01:00"), batch: []int64{1, 2}, summary: true},
+		"one in quiet hours":           {quiet: night, rows: rows(at("11:05"), 1), opened: at("01:00"), batch: []int64{1}},
+		"after our own outage":         {rows: rows(now.Add(-time.Minute), 3), opened: now.Add(-time.Second), batch: []int64{1, 2, 3}, summary: true},
+		"one after our own outage":     {rows: rows(now.Add(-time.Minute), 1), opened: now, batch: []int64{1}},
+		"outage while it collected":    {route: index.Route{GroupSeconds: 3600}, rows: rows(now.Add(-time.Minute), 2), opened: now, batch: []int64{1, 2}, summary: true},
+		"as many as a person can read": {rows: rows(now.Add(-time.Minute), stormAt), opened: early, batch: []int64{1}},
+		"a storm":                      {rows: rows(now.Add(-time.Minute), stormAt+1), opened: early, batch: ids(rows(now, stormAt+1)), summary: true},
+	} {
+		got := plan(c.route, c.quiet, c.rows, now, c.opened)
+		if diff := cmp.Diff(c.batch, ids(got.batch)); diff != "" || got.summary != c.summary || !got.wait.Equal(c.wait) {
+			t.Errorf("%s: %v %v %v, want %v %v %v", name, ids(got.batch), got.summary, got.wait, c.batch, c.summary, c.wait)
+		}
+	}
+	if got := plan(index.Route{}, night, rows(at("11:05"), 2), at("11:10"), early); len(got.batch) != 0 || !got.wait.Equal(at("11:30")) {
+		t.Errorf("in quiet hours: %+v", got)
+	}
+}
+
+func TestWhatIsNotToldAgain(t *testing.T) {
+	run := func(s job.State, rules ...string) *job.Run {
+		r := &job.Run{State: s, Attempt: 1}
+		for _, rule := range rules {
+			r.Findings = append(r.Findings, job.Finding{Rule: rule})
+		}
+		return r
+	}
+	for name, c := range map[string]struct {
+		what string
+		s    situation
+		over bool
+	}{
+		"still lost":             {"lost", situation{run: run(job.Lost)}, false},
+		"lost and heard":         {"lost", situation{run: run(job.Running)}, true},
+		"still failed":           {"failed", situation{run: run(job.Failed)}, false},
+		"failed, then a success": {"failed", situation{run: run(job.Failed), later: true}, true},
+		"acknowledged":           {"failed", situation{run: run(job.Failed), acknowledged: true}, true},
+		"still stalled":          {"stalled", situation{run: run(job.Running, "overdue", "stalled")}, false},
+		"moves again":            {"stalled", situation{run: run(job.Running, "overdue")}, true},
+		"deleted":                {"failed", situation{}, true},
+		"another attempt":        {"failed", situation{run: &job.Run{State: job.Failed, Attempt: 2}}, true},
+	} {
+		if got := settledBy(index.Action{What: c.what, Attempt: 1}, c.s); (got != "") != c.over {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+func TestOutcomeOfATry(t *testing.T) {
+	now := at("12:00")
+	batch := []index.Action{{ID: 1, Run: "r", Severity: job.Critical, What: "failed", Batch: 1, CreatedAt: now.Add(-time.Minute)}}
+	route := index.Route{RepeatSeconds: 600}
+	got := outcome(route, batch, nil, now, 0)[0]
+	if got.Status != index.OutboxDone || !got.Again.Equal(now.Add(10*time.Minute)) || got.Error != "" {
+		t.Errorf("taken: %+v", got)
+	}
+	down := errors.New("down")
+	for tries, want := range map[int]time.Duration{0: time.Second, 1: 2 * time.Second, 5: 32 * time.Second, 9: longestPause, 500: longestPause} {
+		batch[0].Tries = tries
+		got := outcome(route, batch, down, now, 0)[0]
+		if got.Status != index.OutboxPending || !got.NextAt.Equal(now.Add(want)) || got.Error != "down" || !got.Again.IsZero() {
+			t.Errorf("after %d tries: %+v", tries, got)
+		}
+	}
+	batch[0].Tries = 0
+	if got := outcome(route, batch, &SendError{Why: "busy", After: time.Hour}, now, 0)[0]; !got.NextAt.Equal(now.Add(time.Hour)) {
+		t.Errorf("asked to wait: %+v", got)
+	}
+	refused := &SendError{Why: "no", Refused: true}
+	if got := outcome(route, batch, refused, now, 0)[0]; got.Status != index.OutboxPending {
+		t.Errorf("refused once: %+v", got)
+	}
+	batch[0].Tries = refusedTries - 1
+	if got := outcome(route, batch, refused, now, 0)[0]; got.Status != index.OutboxFailed || !strings.Contains(got.Error, "refuses") {
+		t.Errorf("refused: %+v", got)
+	}
+	if got := outcome(route, batch, &SendError{Why: "no", Never: true}, now, 0)[0]; got.Status != index.OutboxFailed {
+		t.Errorf("never: %+v", got)
+	}
+	batch[0].CreatedAt = now.Add(-giveUpAfter - time.Second)
+	if got := outcome(route, batch, down, now, 0)[0]; got.Status != index.OutboxFailed {
+		t.Errorf("too old: %+v", got)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		p := pause(rapid.IntRange(0, 1000).Draw(t, "tries"), rapid.Float64Range(0, 1).Draw(t, "chance"))
+		if p < 3*firstPause/4 || p > longestPause {
+			t.Fatalf("pause %s", p)
+		}
+	})
+}
+
+// Whatever a job calls itself and prints, a message is text and nothing else.
+func TestForeignTextIsHarmless(t *testing.T) {
+	for in, want := range map[string]string{
+		"\x1b[31mred\x1b[0m":      "red",
+		"\x1b]0;title\x07text":    "text",
+		"a\r\nBcc: x@example.org": "a  Bcc: x@\u200bexample.org",
+		"@everyone <!channel>":    "@\u200beveryone ‹!channel›",
+		"[x](http://evil)":        "[x]\u200b(http:\u200b//evil)",
+		"<img src=x onerror=y>":   "‹img src=x onerror=y›",
+		"safe\u202eexe.txt\u2066": "safeexe.txt",
+		"bad \xff byte":           "bad \uFFFD byte",
+		"":                        "",
+		"Exited with code 3.":     "Exited with code 3.",
+		"a\x1b":                   "a",
+		"```\nrm -rf /\n```":      "''' rm -rf / '''",
+	} {
+		if got := harmless(in, 1000); got != want {
+			t.Errorf("harmless(%q) = %q, want %q", in, got, want)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.RuneFrom([]rune("\x1b[]()<>@`\n\r:/;m\u202e a")))).Draw(t, "s")
+		got := harmless(s, 50)
+		if strings.ContainsAny(got, "<>`\n\r\x1b\u202e") || strings.Contains(got, "](") || strings.Contains(got, "://") || len(got) > 50*5 {
+			t.Fatalf("%q became %q", s, got)
+		}
+		for i := strings.Index(got, "@"); i >= 0; i = -1 {
+			if !strings.HasPrefix(got[i:], "@\u200b") {
+				t.Fatalf("%q became %q", s, got)
+			}
+		}
+	})
+}
+
+func TestMessage(t *testing.T) {
+	begun, ended := at("11:00"), at("11:42")
+	run := &job.Run{ID: "0199", Job: "train", Number: 7, Attempt: 2, Host: "box", State: job.Failed, StartedAt: &begun, EndedAt: &ended, Outcome: &job.Outcome{Reason: job.ExitCode}}
+	a := index.Action{ID: 5, Cause: 4, Run: "0199", What: "failed", Severity: job.Critical, Message: "Exited with code 3.", CreatedAt: ended}
+	item := itemOf(a, run, "https://stint.example.org/")
+	item.Lines = []string{"Traceback", "KeyError: 'x'"}
+	m := newMessage("team", 5, []Item{item}, false, ended)
+	if got := m.Title(plain); got != "train #7 failed" {
+		t.Errorf("title %q", got)
+	}
+	want := "Exited with code 3.\nhost box, ran 42m0s, attempt 2\n  Traceback\n  KeyError: 'x'\nhttps://stint.example.org/runs/0199"
+	if diff := cmp.Diff(want, m.Text(plain)); diff != "" {
+		t.Error("text:", diff)
+	}
+	if m.ID != "stint_5_team" || m.Severity != job.Critical {
+		t.Errorf("%+v", m)
+	}
+	var many []Item
+	for range 40 {
+		many = append(many, item)
+	}
+	sum := newMessage("team", 5, many, true, ended)
+	if got := sum.Title(plain); got != "40 messages, the last: train #7 failed" {
+		t.Errorf("title %q", got)
+	}
+	if text := sum.Text(plain); strings.Count(text, "Exited with code 3.") != mostShown || !strings.HasSuffix(text, "and 15 more") {
+		t.Errorf("text %s", text)
+	}
+}

@@ -1,0 +1,382 @@
+package notify
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store"
+	"stint.dev/stint/internal/store/postgrestest"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// onBothEngines runs a test of the worker over a real database of each kind.
+func onBothEngines(t *testing.T, test func(t *testing.T, db *store.Store)) {
+	t.Helper()
+	for name, options := range map[string]func(t *testing.T) store.Options{
+		"sqlite":   func(t *testing.T) store.Options { t.Helper(); return store.Options{Dir: t.TempDir()} },
+		"postgres": func(t *testing.T) store.Options { t.Helper(); return store.Options{URL: postgrestest.URL(t)} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, err := store.Open(t.Context(), options(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := db.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			test(t, db)
+		})
+	}
+}
+
+// fail stores a run that failed, or one that succeeded when code is 0.
+func fail(t *testing.T, db *store.Store, name string, code int) string {
+	t.Helper()
+	id := uuid.Must(uuid.NewV7()).String()
+	var buf bytes.Buffer
+	w, err := journal.NewWriter(&buf)
+	if err == nil {
+		err = w.AppendJSON(journal.TypeAttempt, time.Now(), journal.Attempt{Run: id, Attempt: 1, Job: name, Args: []string{"x"}, Host: "box"})
+	}
+	if err == nil {
+		o := job.Classify(job.Ending{Step: "command", Kind: job.CommandStep, ExitCode: code})
+		err = w.Finish(time.Now(), journal.Final{Outcome: o})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := db.Ingest(t.Context(), []index.Append{{Run: id, Attempt: 1, Data: buf.Bytes(), At: time.Now()}}, nil)
+	if err != nil || got[0].Err != nil {
+		t.Fatal(err, got)
+	}
+	return id
+}
+
+// heard is a receiver that writes down what it took.
+type heard struct {
+	mu    sync.Mutex
+	took  []webhookBody
+	tries map[string]int // by webhook-id
+	down  int            // this many requests are answered 503
+	more  chan struct{}
+}
+
+func newHeard() *heard { return &heard{tries: map[string]int{}, more: make(chan struct{}, 1000)} }
+
+func (h *heard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	raw, _ := io.ReadAll(r.Body)
+	var body webhookBody
+	if err := json.Unmarshal(raw, &body); err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.tries[r.Header.Get("webhook-id")]++
+	if h.down > 0 {
+		h.down--
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	h.took = append(h.took, body)
+	h.more <- struct{}{}
+}
+
+func (h *heard) items() []Item {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var all []Item
+	for _, m := range h.took {
+		all = append(all, m.Data.Items...)
+	}
+	return all
+}
+
+// wait waits until so many messages were taken.
+func (h *heard) wait(t *testing.T, n int) {
+	t.Helper()
+	for range n {
+		select {
+		case <-h.more:
+		case <-time.After(30 * time.Second):
+			t.Fatalf("after 30 s: %+v", h.items())
+		}
+	}
+}
+
+func setRoute(t *testing.T, db *store.Store, r index.Route) {
+	t.Helper()
+	r.Enabled, r.ChangedAt = true, time.Now()
+	if err := db.SetRoute(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// work runs a worker until the test ends or stop is called.
+func work(t *testing.T, db *store.Store, change func(*Config)) (stop func()) {
+	t.Helper()
+	c := Config{Store: db, Log: slog.New(slog.DiscardHandler), Options: Options{PrivateTargets: true}}
+	if change != nil {
+		change(&c)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { New(c).Run(ctx); close(done) }()
+	stop = func() { cancel(); <-done }
+	t.Cleanup(stop)
+	return stop
+}
+
+// settledAll waits until nothing is pending and returns how everything stands.
+func settledAll(t *testing.T, db *store.Store) map[string]int {
+	t.Helper()
+	return counted(t, db, func(count map[string]int) bool { return count[index.OutboxPending] == 0 })
+}
+
+// stands waits until so many rows stand like this.
+func stands(t *testing.T, db *store.Store, status string, n int) {
+	t.Helper()
+	counted(t, db, func(count map[string]int) bool { return count[status] == n })
+}
+
+func counted(t *testing.T, db *store.Store, enough func(map[string]int) bool) map[string]int {
+	t.Helper()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.After(30 * time.Second)
+	for {
+		all, err := db.Actions(t.Context(), index.ActionQuery{Limit: 500})
+		if err != nil {
+			t.Fatal(err)
+		}
+		count := map[string]int{}
+		for _, a := range all {
+			count[a.Status]++
+		}
+		if enough(count) {
+			return count
+		}
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Fatalf("after 30 s: %+v", all)
+		}
+	}
+}
+
+// A receiver that is down loses nothing: afterwards each notification arrives once, in
+// order, and the one that was tried kept its id.
+func TestAReceiverThatWasDown(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, db *store.Store) {
+		h := newHeard()
+		h.down = 2
+		setRoute(t, db, index.Route{Name: "team", URL: receiver(t, h.ServeHTTP), Secret: NewSecret()})
+		work(t, db, func(c *Config) { c.Now = func() time.Time { return time.Now().Add(-time.Second) } })
+		var want []string
+		for n := range 10 {
+			want = append(want, fail(t, db, "train", 1)+" failed")
+			if n%2 == 0 {
+				want = append(want, fail(t, db, "train", 0)+" recovered")
+			}
+		}
+		h.wait(t, len(want))
+		var got []string
+		for _, i := range h.items() {
+			got = append(got, i.Run.ID+" "+i.What)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
+		}
+		if count := settledAll(t, db); count[index.OutboxDone] != len(want) {
+			t.Errorf("settled: %v", count)
+		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if len(h.tries) != len(want) || slices.Max(slices.Collect(mapValues(h.tries))) != 3 {
+			t.Errorf("tries by id: %v", h.tries)
+		}
+	})
+}
+
+func mapValues(m map[string]int) func(func(int) bool) {
+	return func(yield func(int) bool) {
+		for _, v := range m {
+			if !yield(v) {
+				return
+			}
+		}
+	}
+}
+
+// A slow receiver delays nobody else, and is cut off when the worker ends. What it was
+// being told is told again, with everything that came meanwhile in one message.
+func TestASlowReceiverAndARestart(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, db *store.Store) {
+		fast, slow := newHeard(), newHeard()
+		arrived, first := make(chan string, 1), true
+		setRoute(t, db, index.Route{Name: "fast", URL: receiver(t, fast.ServeHTTP)})
+		setRoute(t, db, index.Route{Name: "slow", URL: receiver(t, func(w http.ResponseWriter, r *http.Request) {
+			if first {
+				first = false
+				raw, _ := io.ReadAll(r.Body) // whoever has not read cannot see the other side hang up
+				if len(raw) == 0 {
+					t.Error("no body")
+				}
+				arrived <- r.Header.Get("webhook-id")
+				<-r.Context().Done()
+				return
+			}
+			slow.ServeHTTP(w, r)
+		})})
+		stop := work(t, db, nil)
+		fail(t, db, "train", 1)
+		id := <-arrived
+		for range 4 {
+			fail(t, db, "train", 1)
+		}
+		fast.wait(t, 5)
+		stop()
+		work(t, db, nil)
+		slow.wait(t, 2)
+		settledAll(t, db)
+		slow.mu.Lock()
+		defer slow.mu.Unlock()
+		if slow.tries[id] != 1 || len(slow.tries) != 2 || len(slow.took[0].Data.Items) != 1 || len(slow.took[1].Data.Items) != 4 || slow.took[1].Type != "summary" {
+			t.Errorf("after the restart: %v %+v", slow.tries, slow.took)
+		}
+	})
+}
+
+// What nobody takes is dropped with the reason; what a receiver refuses does not hold up
+// what comes behind it.
+func TestDroppedAndRefused(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, db *store.Store) {
+		stop := work(t, db, nil)
+		fail(t, db, "train", 1)
+		if count := settledAll(t, db); count[index.OutboxDropped] != 1 {
+			t.Errorf("without a route: %v", count)
+		}
+		stop()
+		h := newHeard()
+		setRoute(t, db, index.Route{Name: "team", URL: receiver(t, func(w http.ResponseWriter, r *http.Request) {
+			raw, _ := io.ReadAll(r.Body)
+			if bytes.Contains(raw, []byte("poison")) {
+				w.WriteHeader(http.StatusBadRequest)
+				return
+			}
+			r.Body = io.NopCloser(bytes.NewReader(raw))
+			h.ServeHTTP(w, r)
+		})})
+		work(t, db, nil)
+		fail(t, db, "poison", 1)
+		fail(t, db, "fine", 1)
+		h.wait(t, 1)
+		if count := settledAll(t, db); count[index.OutboxFailed] != 1 || count[index.OutboxDone] != 1 {
+			t.Errorf("settled: %v", count)
+		}
+	})
+}
+
+func TestRepeatedUntilAcknowledged(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, db *store.Store) {
+		h := newHeard()
+		setRoute(t, db, index.Route{Name: "team", URL: receiver(t, h.ServeHTTP), RepeatSeconds: 60})
+		var mu sync.Mutex
+		var ahead time.Duration
+		work(t, db, func(c *Config) {
+			c.Now = func() time.Time {
+				mu.Lock()
+				defer mu.Unlock()
+				return time.Now().Add(ahead)
+			}
+		})
+		pass := func(d time.Duration) { mu.Lock(); ahead += d; mu.Unlock() }
+		id := fail(t, db, "train", 1)
+		h.wait(t, 1)
+		stands(t, db, index.OutboxDone, 1)
+		pass(61 * time.Second)
+		h.wait(t, 1)
+		stands(t, db, index.OutboxDone, 2)
+		if items := h.items(); items[1].Repeat != 1 || items[1].ID != items[0].ID {
+			t.Errorf("repetition: %+v", items)
+		}
+		if _, _, err := db.Acknowledge(t.Context(), id, "ada", "", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		pass(61 * time.Second)
+		if count := settledAll(t, db); count[index.OutboxDropped] != 1 || count[index.OutboxDone] != 2 {
+			t.Errorf("settled: %v", count)
+		}
+	})
+}
+
+// A run whose agent is gone is ended by its cancel, and a policy's retry that no agent
+// waits for fails with the reason.
+func TestActionsHaveAnEnd(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, db *store.Store) {
+		id := uuid.Must(uuid.NewV7()).String()
+		var buf bytes.Buffer
+		w, err := journal.NewWriter(&buf)
+		if err == nil {
+			err = w.AppendJSON(journal.TypeAttempt, time.Now(), journal.Attempt{Run: id, Attempt: 1, Job: "train", Args: []string{"x"}})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		past := time.Now().Add(-time.Hour)
+		if _, _, err := db.Ingest(t.Context(), []index.Append{{Run: id, Attempt: 1, Data: buf.Bytes(), At: past}}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := db.RequestCancel(t.Context(), id, job.Cancel{By: "ada", At: past}); err != nil {
+			t.Fatal(err)
+		}
+		failed := fail(t, db, "other", 1)
+		entry := index.OutboxEntry{Kind: index.OutboxRetry, Run: failed, Attempt: 1, What: "failed", By: "policy of job other", At: past}
+		if err := db.AddOutbox(t.Context(), []index.OutboxEntry{entry}); err != nil {
+			t.Fatal(err)
+		}
+		changed := make(chan string, 10)
+		work(t, db, func(c *Config) { c.Changed = func(run string) { changed <- run } })
+		if got := <-changed; got != id {
+			t.Errorf("changed %s, want %s", got, id)
+		}
+		settledAll(t, db)
+		run, err := db.Run(t.Context(), id)
+		if err != nil || run.State != job.Canceled {
+			t.Errorf("run: %+v %v", run, err)
+		}
+		for _, of := range []struct{ run, kind, status string }{{id, "cancel", "done"}, {failed, "retry", "failed"}} {
+			all, err := db.Actions(t.Context(), index.ActionQuery{Run: of.run, Limit: 10})
+			if err != nil || !slices.ContainsFunc(all, func(a index.Action) bool { return a.Kind == of.kind && a.Status == of.status && a.LastError != "" }) {
+				t.Errorf("%s: %+v %v", of.kind, all, err)
+			}
+		}
+	})
+}
+
+func TestTestMessage(t *testing.T) {
+	h := newHeard()
+	w := New(Config{Options: Options{PrivateTargets: true}})
+	if err := w.TestRoute(t.Context(), index.Route{Name: "team", URL: receiver(t, h.ServeHTTP)}); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(h.took[0].Type, " ", h.took[0].Data.Title); got != "server.test Stint: this is a test" {
+		t.Error(got)
+	}
+}
