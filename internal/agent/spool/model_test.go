@@ -61,7 +61,10 @@ func (f faultyFile) WriteAt(p []byte, at int64) (int, error) {
 
 // model drives a journal, plays its server, and remembers what was printed.
 type model struct {
-	t       *rapid.T
+	t interface {
+		Fatal(args ...any)
+		Fatalf(format string, args ...any)
+	}
 	spool   *Spool
 	limits  Limits
 	j       *Journal
@@ -69,6 +72,7 @@ type model struct {
 	printed map[streamKey][]byte
 	served  []byte
 	step    int
+	missing int  // bytes in gaps
 	risky   bool // a crash may have lost what the disk did not take
 }
 
@@ -186,6 +190,11 @@ func (m *model) check() {
 	for m.j.Waiting() > 0 {
 		m.deliver(1 << 30)
 	}
+	m.compare()
+}
+
+// compare compares what the server has with what was printed.
+func (m *model) compare() {
 	rec, err := journal.Recover(bytes.NewReader(m.served))
 	if err != nil || rec.Torn != 0 || !rec.Ended || rec.Final.Bytes >= rec.Size {
 		m.t.Fatalf("delivered %d bytes: %+v, error %v", len(m.served), rec, err)
@@ -233,6 +242,7 @@ func (m *model) checkRecord(rec journal.Record, seen map[streamKey]int) {
 			m.t.Fatalf("gap %+v; %d bytes stand before it, %d were printed", g, seen[key], len(m.printed[key]))
 		}
 		seen[key] = int(to)
+		m.missing += int(g.Bytes)
 	}
 }
 

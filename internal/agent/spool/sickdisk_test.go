@@ -1,0 +1,202 @@
+package spool
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// gated is a directory whose writes stand still while its gate is shut.
+type gated struct {
+	directory
+	gate <-chan struct{}
+}
+
+type gatedFile struct {
+	file
+	gate <-chan struct{}
+}
+
+func (d gated) Create(name string) (file, error) {
+	<-d.gate
+	f, err := d.directory.Create(name)
+	return gatedFile{f, d.gate}, err
+}
+
+func (f gatedFile) WriteAt(p []byte, at int64) (int, error) {
+	<-f.gate
+	return f.file.WriteAt(p, at)
+}
+
+func newModel(t *testing.T, s *Spool, l Limits) *model {
+	t.Helper()
+	m := &model{t: t, spool: s, limits: l, printed: map[streamKey][]byte{}}
+	m.j = begin(t, s, l)
+	return m
+}
+
+// A disk that stands still does not hold up whoever prints, memory stays within its bound,
+// and what is in memory can be delivered. When the disk answers again, all comes to it.
+func TestDiskThatStandsStill(t *testing.T) {
+	s := open(t)
+	m := newModel(t, s, Limits{Memory: 8 << 20})
+	gate := make(chan struct{})
+	m.j.disk = gated{directory(m.j.dir), gate}
+	m.j.placed[0].file = gatedFile{m.j.placed[0].file, gate}
+	m.j.Start(func() {})
+	begun := time.Now()
+	for range 400 { // 24 MiB
+		m.print(job.Stdout, 60_000)
+		m.j.mu.Lock()
+		held := m.j.memory + m.j.tail.memory
+		m.j.mu.Unlock()
+		if held > m.limits.Memory+queueLimit+windowLimit+memorySegment {
+			t.Fatalf("%d bytes are held in memory", held)
+		}
+	}
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("printing took %s beside a disk that stands still", took)
+	}
+	if m.j.Unsent() == 0 || !m.j.Dropped() {
+		t.Errorf("%d bytes can be delivered, dropped: %v", m.j.Unsent(), m.j.Dropped())
+	}
+	m.deliver(1 << 20)
+	close(gate)
+	if err := m.j.Persist(); err != nil {
+		t.Error(err)
+	}
+	m.check()
+	if err := m.j.Remove(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A directory that is removed under a running agent costs nothing while the server is there,
+// and is not called a place where the journal waits.
+func TestDirectoryRemovedUnderAnAgent(t *testing.T) {
+	s := open(t)
+	m := newModel(t, s, Limits{Unsent: 4 << 20})
+	m.j.Start(func() {})
+	m.print(job.Stdout, 60_000)
+	if !m.j.await(settleLimit, func() bool { return m.j.onDisk == m.j.state.Size }) {
+		t.Fatal("the disk does not work")
+	}
+	if err := os.RemoveAll(m.j.Path()); err != nil {
+		t.Fatal(err)
+	}
+	for range 200 {
+		m.print(job.Stdout, 60_000)
+		m.deliver(1 << 20)
+	}
+	m.j.Settle()
+	if err := m.j.Persist(); err == nil {
+		t.Error("a journal whose directory is gone is said to be on disk")
+	}
+	m.check()
+	if m.j.Dropped() {
+		t.Error("output was dropped although the server took it all")
+	}
+	if err := m.j.Close(); err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+// finishAway ends an attempt whose server is away, and reads back what waits on the disk.
+func (m *model) finishAway(t *testing.T) journal.Recovered {
+	t.Helper()
+	m.endStep()
+	m.step--
+	if err := m.j.Finish(time.Unix(4, 0), journal.Final{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.j.Persist(); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	j, rec, err := m.spool.Adopt(only(t, m.spool))
+	if err != nil || !rec.Ended {
+		t.Fatalf("recovered %+v, error %v", rec, err)
+	}
+	m.j = j
+	for j.Waiting() > 0 {
+		m.deliver(1 << 20)
+	}
+	m.compare()
+	return rec
+}
+
+// keptOf is how much of what was printed was delivered.
+func (m *model) keptOf() (kept int) {
+	for _, data := range m.printed {
+		kept += len(data)
+	}
+	return kept - m.missing
+}
+
+func TestOutputLargerThanTheDisk(t *testing.T) {
+	dir := smallDisk(t, 24<<20)
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newModel(t, s, Limits{})
+	m.j.Start(func() {})
+	for range 1200 { // 69 MiB
+		m.print(job.Stdout, 60_000)
+	}
+	m.finishAway(t)
+	if kept := m.keptOf(); m.missing == 0 || kept < 8<<20 {
+		t.Errorf("%d bytes were kept, %d are missing", kept, m.missing)
+	}
+	if err := m.j.Remove(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The end of an attempt fits although others have filled the disk.
+func TestDiskFilledByOthers(t *testing.T) {
+	dir := smallDisk(t, 24<<20)
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newModel(t, s, Limits{})
+	m.j.Start(func() {})
+	m.print(job.Stdout, 60_000)
+	if !m.j.await(settleLimit, func() bool { return m.j.onDisk == m.j.state.Size }) {
+		t.Fatal("the disk does not work")
+	}
+	fill(t, filepath.Join(dir, "others"))
+	for range 200 {
+		m.print(job.Stdout, 60_000)
+	}
+	m.finishAway(t)
+	if kept := m.keptOf(); m.missing == 0 || kept < 1<<20 {
+		t.Errorf("%d bytes were kept, %d are missing", kept, m.missing)
+	}
+	if err := m.j.Remove(); err != nil {
+		t.Error(err)
+	}
+}
+
+// fill writes a file until the disk is full.
+func fill(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for size := 1 << 20; size > 0; {
+		if _, err := f.Write(make([]byte, size)); err != nil {
+			size /= 2
+		}
+	}
+}

@@ -1,0 +1,12 @@
+//go:build !linux
+
+package spool
+
+import "testing"
+
+// smallDisk needs mounts of Linux.
+func smallDisk(t *testing.T, _ int) string {
+	t.Helper()
+	t.Skip("small disks are mounted on Linux only")
+	return ""
+}
