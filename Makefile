@@ -84,11 +84,14 @@ format: ## Format the Go files
 	$(TOOL) gofumpt -w $$(git ls-files -co --exclude-standard '*.go')
 
 .PHONY: fuzz
-fuzz: ## Fuzz the journal's readers, the masking of secrets and the server's fold, each for FUZZTIME (10s)
+fuzz: ## Fuzz the journal's readers, masking, the server's fold, its interface, segments and policies, each for FUZZTIME (10s)
 	@for target in FuzzReader FuzzNext FuzzRecover; do \
 		$(GO) test ./journal -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) || exit 1; done
 	@$(GO) test ./internal/agent/redact -run '^$$' -fuzz '^FuzzStream$$' -fuzztime $(FUZZTIME)
 	@$(GO) test ./internal/index -run '^$$' -fuzz '^FuzzFold$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
+	@$(GO) test ./internal/server -run '^$$' -fuzz '^FuzzAPI$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
+	@$(GO) test ./internal/store/segment -run '^$$' -fuzz '^FuzzScan$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
+	@$(GO) test ./internal/policy -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME)
 
 N ?= 1000
 
