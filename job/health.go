@@ -53,3 +53,69 @@ type Ruling struct {
 	NextAt   *time.Time     `json:"next_at,omitempty"`
 	Since    *time.Time     `json:"since,omitempty"` // nil when the rule does not hold
 }
+
+// Raised is a finding that a policy would make, or would not have made, in a past run.
+type Raised struct {
+	Run      string    `json:"run"`
+	Rule     string    `json:"rule"` // or the state in which the run ended
+	At       time.Time `json:"at"`
+	Sentence string    `json:"sentence"`
+}
+
+// Explanation is what the health rules make of a run.
+type Explanation struct {
+	Policy string   `json:"policy"` // "default", or "job" when the job has one of its own
+	Rules  []Ruling `json:"rules" nullable:"false"`
+}
+
+// JobPolicy is the policy that holds for a job.
+type JobPolicy struct {
+	YAML    string     `json:"yaml"`    // as it was set; empty for the default
+	Default bool       `json:"default"` // nothing was set
+	SetAt   *time.Time `json:"set_at"`
+	SetBy   string     `json:"set_by"`
+	// Effective is every figure that holds, those of the default included.
+	Effective map[string]any `json:"effective"`
+}
+
+// PolicyTest is what a policy would have done over stored runs.
+type PolicyTest struct {
+	Runs       int      `json:"runs"` // how many were looked at
+	WouldRaise []Raised `json:"would_raise" nullable:"false"`
+	// WouldMiss are bad ends that nothing would have announced, and findings that were made
+	// and that this policy would not make.
+	WouldMiss []Raised `json:"would_miss" nullable:"false"`
+}
+
+// Changes is what differs between a run and an earlier one.
+type Changes struct {
+	Since   *ChangesSince `json:"since"` // nil when there is no run to compare with
+	Changes []Change      `json:"changes" nullable:"false"`
+}
+
+// ChangesSince is the run that is compared with.
+type ChangesSince struct {
+	ID      string     `json:"id"`
+	Number  int64      `json:"number"`
+	EndedAt *time.Time `json:"ended_at"`
+}
+
+// Band is what good runs used over time, counted from their start.
+type Band struct {
+	Runs   int         `json:"runs"`
+	Points []BandPoint `json:"points" nullable:"false"`
+}
+
+// BandPoint is the band at one time.
+type BandPoint struct {
+	AtSeconds   float64 `json:"at_seconds"`
+	CPUCores    Spread  `json:"cpu_cores"`
+	MemoryBytes Spread  `json:"memory_bytes"`
+}
+
+// Spread is three percentiles.
+type Spread struct {
+	P10 float64 `json:"p10"`
+	P50 float64 `json:"p50"`
+	P90 float64 `json:"p90"`
+}

@@ -15,6 +15,9 @@ type Problem struct {
 	Detail string `json:"detail,omitempty"` // what, on what, and what to do
 	// Size is set in the answer to an append at the wrong offset: go on from here.
 	Size *int64 `json:"size,omitempty"`
+	// Line and Column are the place of a mistake in a text that was sent; 0 for none.
+	Line   int `json:"line,omitempty"`
+	Column int `json:"column,omitempty"`
 	// RetryAfter is the header of the same name; 0 when there was none.
 	RetryAfter time.Duration `json:"-"`
 }

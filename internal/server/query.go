@@ -176,6 +176,13 @@ func (s *Server) listJobs(ctx context.Context, _ *struct{}) (*answered[jobList],
 	if jobs == nil {
 		jobs = []job.Summary{}
 	}
+	expected, err := s.store.Expected(ctx)
+	if err != nil {
+		return nil, s.internal(ctx, "list jobs", err)
+	}
+	for i := range jobs {
+		jobs[i].Expected = expected[jobs[i].Name]
+	}
 	return &answered[jobList]{jobList{jobs}}, nil
 }
 
@@ -192,6 +199,11 @@ func (s *Server) getJob(ctx context.Context, in *jobPath) (*answered[job.Summary
 	if err != nil {
 		return nil, s.internal(ctx, "read job "+job.Quote(in.Job), err)
 	}
+	expected, err := s.store.Expected(ctx, in.Job)
+	if err != nil {
+		return nil, s.internal(ctx, "read job "+job.Quote(in.Job), err)
+	}
+	sum.Expected = expected[in.Job]
 	return &answered[job.Summary]{sum}, nil
 }
 

@@ -75,6 +75,7 @@ type Server struct {
 	broker    *broker
 	bodies    budget
 	tokens    *tokenCache
+	profiles  profiles // of good runs
 	failures  *failures
 	owners    *ownership
 	oidc      *provider // nil: people log in with tokens only

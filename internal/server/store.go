@@ -58,6 +58,7 @@ type Store interface {
 
 	accessStore
 	outboxStore
+	healthStore
 
 	// Figures counts what is shown to monitoring.
 	Figures(ctx context.Context, now time.Time) (index.Figures, error)

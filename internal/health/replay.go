@@ -1,0 +1,71 @@
+package health
+
+import (
+	"slices"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/job"
+)
+
+// Past is what is stored of a run that is over, or goes on.
+type Past struct {
+	Run     job.Run
+	Limits  index.Limits
+	Samples []job.Sample // in order of time
+	Printed []time.Time  // when output came, in order
+}
+
+// Replay says what a policy would have found in a run: of each rule the first time. Each
+// stored sample stands for a heartbeat that came at once, so that the rules about the way
+// to the server (quiet, spool, clock_skew) and about the agent's own timers cannot be
+// replayed.
+func Replay(past Past, p policy.Policy) []job.Raised {
+	r := past.Run
+	if r.StartedAt == nil {
+		return nil
+	}
+	l := index.Lease{
+		Run: r.ID, Attempt: r.Attempt, Job: r.Job, State: job.Running, Health: job.Healthy, HeardAt: *r.StartedAt, EveryPeriod: DefaultPeriod,
+		Evidence: index.BeginEvidence(past.Limits, r.Expected, *r.StartedAt),
+	}
+	var out []job.Raised
+	look := func(at time.Time) {
+		l.HeardAt, l.ExpiresAt = at, at.Add(time.Hour)
+		v, _ := Judge(l, at, Circumstances{Since: at}, p)
+		for _, f := range v.Findings {
+			if !slices.ContainsFunc(out, func(had job.Raised) bool { return had.Rule == f.Rule }) {
+				out = append(out, job.Raised{Run: r.ID, Rule: f.Rule, At: at, Sentence: f.Evidence})
+			}
+		}
+		l.Findings, l.Health = v.Findings, v.Health
+	}
+	printed := past.Printed
+	for i, s := range past.Samples {
+		for len(printed) > 1 && !printed[1].After(s.At) {
+			printed = printed[1:]
+		}
+		l.Evidence = l.Evidence.Observe(asHeartbeat(i, s, past.Samples, printed, *r.StartedAt), s.At, "")
+		look(s.At)
+	}
+	if r.EndedAt != nil && len(past.Samples) == 0 {
+		look(*r.EndedAt)
+	}
+	return out
+}
+
+func asHeartbeat(i int, s job.Sample, all []job.Sample, printed []time.Time, began time.Time) job.Heartbeat {
+	hb := job.Heartbeat{
+		Sequence: int64(i + 1), SentAt: s.At, UptimeMS: max(s.At.Sub(began).Milliseconds(), 1), OutputAgeMS: -1,
+		CPUSeconds: s.CPUSeconds, MemoryBytes: s.MemoryBytes, Processes: s.Processes, ReadBytes: s.ReadBytes, WrittenBytes: s.WriteBytes,
+		MemoryLimitBytes: s.LimitBytes, Pressure: s.Pressure, PeriodMS: DefaultPeriod.Milliseconds(),
+	}
+	if i > 0 {
+		hb.PeriodMS = max(s.At.Sub(all[i-1].At).Milliseconds(), 1)
+	}
+	if len(printed) > 0 && !printed[0].After(s.At) {
+		hb.OutputAgeMS = s.At.Sub(printed[0]).Milliseconds()
+	}
+	return hb
+}

@@ -1,0 +1,61 @@
+package server
+
+import (
+	"context"
+
+	"stint.dev/stint/internal/health"
+	"stint.dev/stint/job"
+)
+
+type changesIn struct {
+	Run  string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
+	With string `query:"with" maxLength:"900" doc:"The run to compare with, named in the same ways; without it, the last good run of the job before this one."`
+}
+
+// listChanges compares a run with the last good one before it, or with any other.
+func (s *Server) listChanges(ctx context.Context, in *changesIn) (*answered[job.Changes], error) {
+	id, err := s.findRun(ctx, in.Run)
+	if err != nil {
+		return nil, err
+	}
+	run, err := s.store.Run(ctx, id)
+	if err != nil {
+		return nil, s.internal(ctx, "read run "+id, err)
+	}
+	out := job.Changes{Changes: []job.Change{}}
+	before, err := s.compareWith(ctx, run, in.With)
+	if err != nil {
+		return nil, err
+	}
+	if before == nil {
+		return &answered[job.Changes]{out}, nil
+	}
+	out.Since = &job.ChangesSince{ID: before.ID, Number: before.Number, EndedAt: before.EndedAt}
+	if out.Changes, err = health.Compare(ctx, s.store, *before, run); err != nil {
+		return nil, s.internal(ctx, "compare run "+id+" with run "+before.ID, err)
+	}
+	return &answered[job.Changes]{out}, nil
+}
+
+// compareWith is the run to compare with; nil when there is none.
+func (s *Server) compareWith(ctx context.Context, run job.Run, with string) (*job.Run, error) {
+	if with != "" {
+		id, err := s.findRun(ctx, with)
+		if err != nil {
+			return nil, err
+		}
+		other, err := s.store.Run(ctx, id)
+		if err != nil {
+			return nil, s.internal(ctx, "read run "+id, err)
+		}
+		return &other, nil
+	}
+	good, err := s.store.GoodRunsBefore(ctx, run.Job, run.Number, 1)
+	if err != nil {
+		return nil, s.internal(ctx, "find the last good run of job "+run.Job, err)
+	}
+	if len(good) == 0 {
+		return nil, nil
+	}
+	return &good[0], nil
+}

@@ -1,0 +1,92 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"stint.dev/stint/internal/health"
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/job"
+)
+
+// healthStore is what the server needs of health, policies and comparisons.
+type healthStore interface {
+	// Lease returns what a judgement of a run needs, whether it is active or not.
+	Lease(ctx context.Context, run string) (index.Lease, error)
+	// Policy returns the policy that was set for a job.
+	Policy(ctx context.Context, name string) (index.StoredPolicy, error)
+	SetPolicy(ctx context.Context, p index.StoredPolicy, actions []byte) error
+	DeletePolicy(ctx context.Context, name string) error
+	// Expected returns what is usual for jobs now, by name; without names for all.
+	Expected(ctx context.Context, names ...string) (map[string]*job.Expected, error)
+	// GoodRunsBefore returns runs that succeeded and have a smaller number, newest first.
+	GoodRunsBefore(ctx context.Context, name string, number int64, limit int) ([]job.Run, error)
+	// LastBlocks returns the heads of the last blocks of an attempt's journal, in order.
+	LastBlocks(ctx context.Context, run string, attempt, limit int) ([]index.BlockHead, error)
+}
+
+// healthRoutes are the rows about judgement.
+func (s *Server) healthRoutes() []route {
+	const (
+		run = "/api/v1/runs/{run}"
+		own = "/api/v1/jobs/{job}/policy"
+	)
+	return []route{
+		{method: "GET", pattern: run + "/explain", scope: ScopeRead, rest: rest(s.explainRun), summary: "Tell what every health rule makes of a run, on what figures, and what would happen next"},
+		{method: "GET", pattern: run + "/changes", scope: ScopeRead, rest: rest(s.listChanges), summary: "List what changed since the last good run of the job, or since another run"},
+		{method: "GET", pattern: run + "/band", scope: ScopeRead, rest: rest(s.getBand), summary: "Get what the last good runs before this one used over time"},
+		{method: "GET", pattern: own, scope: ScopeRead, rest: rest(s.getPolicy), summary: "Get the policy of a job"},
+		{method: "PUT", pattern: own, scope: ScopeWrite, handle: s.putPolicy, summary: "Set the policy of a job", doc: docPutPolicy},
+		{method: "DELETE", pattern: own, scope: ScopeWrite, rest: rest(s.deletePolicy), summary: "Let the default policy hold for a job"},
+		{method: "POST", pattern: own + "/test", scope: ScopeRead, handle: s.testPolicy, stream: true, summary: "Tell what a policy would have raised and missed in the stored runs of a job", doc: docTestPolicy},
+	}
+}
+
+// explainRun answers what every rule makes of a run now; of a run that has ended, what it
+// made of it last.
+func (s *Server) explainRun(ctx context.Context, in *runPath) (*answered[job.Explanation], error) {
+	id, err := s.findRun(ctx, in.Run)
+	if err != nil {
+		return nil, err
+	}
+	l, err := s.store.Lease(ctx, id)
+	if err != nil {
+		return nil, s.internal(ctx, "read the lease of run "+id, err)
+	}
+	p, stored, err := s.policyOf(ctx, l.Job)
+	if err != nil {
+		return nil, s.internal(ctx, "read the policy of job "+l.Job, err)
+	}
+	out := job.Explanation{Policy: "default"}
+	if stored.YAML != "" {
+		out.Policy = "job"
+	}
+	now := s.now()
+	if !index.Active(l.State) {
+		now = l.HeardAt
+	}
+	out.Rules = health.Explain(l, now, health.Circumstances{GoneAt: l.GoneAt}, p)
+	for i := range out.Rules {
+		r := &out.Rules[i]
+		if !index.Active(l.State) {
+			r.Fires, r.Health, r.Since, r.Next, r.NextAt = false, "", nil, "", nil
+			r.Sentence = "The run is " + string(l.State) + ", so nothing is judged. When it was last heard: " + r.Sentence
+		}
+	}
+	return &answered[job.Explanation]{out}, nil
+}
+
+// policyOf is the policy that holds for a job; stored is empty for the default.
+func (s *Server) policyOf(ctx context.Context, name string) (policy.Policy, index.StoredPolicy, error) {
+	stored, err := s.store.Policy(ctx, name)
+	var none *index.NotFoundError
+	if errors.As(err, &none) {
+		return policy.Default(), index.StoredPolicy{}, nil
+	}
+	if err != nil {
+		return policy.Policy{}, stored, err
+	}
+	p, err := policy.Parse([]byte(stored.YAML))
+	return p, stored, err
+}

@@ -1,0 +1,237 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"stint.dev/stint/internal/health"
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+var (
+	docPutPolicy = doc{
+		text: "Sets the policy of a job: which health rules count, from which figures on, and what is done. What the text " +
+			"does not say stays as in the default. A key that does not exist, or a value that makes no sense, is refused with " +
+			"422 and the line and column of the mistake. It counts from the next look at the job's runs, within seconds.",
+		request: "application/yaml",
+		answers: []content{{"application/json", job.JobPolicy{}}},
+		errors:  []int{400, 413, 422},
+	}
+	docTestPolicy = doc{
+		text: "Replays a policy over the last stored runs of the job and answers what it would have raised, and which bad ends " +
+			"and findings it would have missed. Nothing is stored. The rules about the way to the server cannot be replayed.",
+		request: "application/yaml",
+		answers: []content{{"application/json", job.PolicyTest{}}},
+		errors:  []int{400, 413, 422},
+	}
+)
+
+// readPolicy reads the body of a request; its errors are answered as they are.
+func readPolicy(r *http.Request) (policy.Policy, []byte, error) {
+	text, err := io.ReadAll(r.Body)
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large) || len(text) > policy.MaxSize:
+		return policy.Policy{}, nil, newProblem(http.StatusRequestEntityTooLarge, "a policy has at most %d bytes", policy.MaxSize)
+	case err != nil:
+		return policy.Policy{}, nil, newProblem(http.StatusRequestTimeout, "the policy did not arrive")
+	}
+	p, err := policy.Parse(text)
+	var mistake *policy.Error
+	if errors.As(err, &mistake) {
+		refused := newProblem(http.StatusUnprocessableEntity, "the policy cannot be taken: %s", mistake)
+		refused.Line, refused.Column = mistake.Line, mistake.Column
+		return p, nil, refused
+	}
+	return p, text, err
+}
+
+func (s *Server) putPolicy(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("job")
+	if err := errors.Join(job.CheckName(name), newParams(r).err); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	p, text, err := readPolicy(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	actions, err := json.Marshal(p.Actions)
+	if err != nil {
+		s.fail(w, r, fmt.Errorf("encode the policy of job %s: %w", name, err))
+		return
+	}
+	stored := index.StoredPolicy{Job: name, YAML: string(text), SetAt: s.now().UTC(), SetBy: actorOf(r.Context()).name}
+	if err := s.store.SetPolicy(r.Context(), stored, actions); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.answerPolicy(w, r, p, stored)
+}
+
+func (s *Server) answerPolicy(w http.ResponseWriter, r *http.Request, p policy.Policy, stored index.StoredPolicy) {
+	out, err := jobPolicy(p, stored)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	answer(w, out)
+}
+
+func jobPolicy(p policy.Policy, stored index.StoredPolicy) (job.JobPolicy, error) {
+	out := job.JobPolicy{YAML: stored.YAML, Default: stored.SetAt.IsZero(), SetBy: stored.SetBy}
+	if !out.Default {
+		out.SetAt = &stored.SetAt
+	}
+	text, err := json.Marshal(p)
+	if err == nil {
+		err = json.Unmarshal(text, &out.Effective)
+	}
+	if err != nil {
+		return out, fmt.Errorf("encode the policy of job %s: %w", stored.Job, err)
+	}
+	return out, nil
+}
+
+func (s *Server) getPolicy(ctx context.Context, in *jobPath) (*answered[job.JobPolicy], error) {
+	if err := job.CheckName(in.Job); err != nil {
+		return nil, asProblem(err)
+	}
+	p, stored, err := s.policyOf(ctx, in.Job)
+	if err != nil {
+		return nil, s.internal(ctx, "read the policy of job "+in.Job, err)
+	}
+	out, err := jobPolicy(p, stored)
+	if err != nil {
+		return nil, s.internal(ctx, "show the policy of job "+in.Job, err)
+	}
+	return &answered[job.JobPolicy]{out}, nil
+}
+
+func (s *Server) deletePolicy(ctx context.Context, in *jobPath) (*answered[job.JobPolicy], error) {
+	if err := job.CheckName(in.Job); err != nil {
+		return nil, asProblem(err)
+	}
+	if err := s.store.DeletePolicy(ctx, in.Job); err != nil {
+		return nil, s.internal(ctx, "remove the policy of job "+in.Job, err)
+	}
+	return s.getPolicy(ctx, in)
+}
+
+// What a replay reads at most.
+const (
+	replayRuns    = 50
+	replaySamples = 300_000
+	replayBlocks  = 20_000
+	replayTime    = 20 * time.Second
+)
+
+// testPolicy replays a policy over the last runs of a job.
+func (s *Server) testPolicy(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("job")
+	if err := errors.Join(job.CheckName(name), newParams(r).err); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	p, _, err := readPolicy(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	out, err := s.replay(r.Context(), name, p)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(s.answerBy()) // a recorder in a test has none
+	answer(w, out)
+}
+
+func (s *Server) replay(ctx context.Context, name string, p policy.Policy) (job.PolicyTest, error) {
+	out := job.PolicyTest{WouldRaise: []job.Raised{}, WouldMiss: []job.Raised{}}
+	page, err := s.store.Runs(ctx, index.RunQuery{Job: name, Limit: replayRuns})
+	if err != nil {
+		return out, err
+	}
+	end, samples := time.Now().Add(replayTime), 0
+	for _, run := range page.Runs {
+		if time.Now().After(end) || samples > replaySamples {
+			break
+		}
+		past, err := s.pastOf(ctx, run)
+		if err != nil {
+			return out, err
+		}
+		samples += len(past.Samples)
+		out.Runs++
+		raised := health.Replay(past, p)
+		out.WouldRaise = append(out.WouldRaise, raised...)
+		missed, err := s.missed(ctx, run, raised, p)
+		if err != nil {
+			return out, err
+		}
+		out.WouldMiss = append(out.WouldMiss, missed...)
+	}
+	return out, nil
+}
+
+// pastOf reads what a replay needs of a run.
+func (s *Server) pastOf(ctx context.Context, run job.Run) (past health.Past, err error) {
+	past.Run = run
+	if past.Samples, err = s.store.Samples(ctx, run.ID, run.Attempt); err != nil {
+		return past, err
+	}
+	heads, err := s.store.Blocks(ctx, run.ID, run.Attempt, journal.HeaderSize, replayBlocks)
+	if err != nil {
+		return past, err
+	}
+	for _, h := range heads {
+		if h.OutputBytes > 0 {
+			past.Printed = append(past.Printed, h.FirstAt, h.LastAt)
+		}
+	}
+	l, err := s.store.Lease(ctx, run.ID)
+	past.Limits = l.Evidence.Limits
+	return past, err
+}
+
+// missed are a bad end that nothing would have announced, and the findings that were made
+// and would not be made.
+func (s *Server) missed(ctx context.Context, run job.Run, raised []job.Raised, p policy.Policy) ([]job.Raised, error) {
+	var out []job.Raised
+	state := string(run.State)
+	if slices.Contains(policy.Ends(), state) && !p.Actions[state].Notify && len(raised) == 0 {
+		at := run.CreatedAt
+		if run.EndedAt != nil {
+			at = *run.EndedAt
+		}
+		out = append(out, job.Raised{Run: run.ID, Rule: state, At: at, Sentence: run.Outcome.Message})
+	}
+	events, err := s.store.Events(ctx, run.ID, 0, 500)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range events {
+		known := slices.Contains(policy.Rules(), e.Rule) && e.Rule != policy.Quiet
+		made := slices.ContainsFunc(append(raised, out...), func(r job.Raised) bool { return r.Rule == e.Rule })
+		if e.Kind == "health" && known && !made && (replayable(e.Rule) || !p.On(e.Rule)) {
+			out = append(out, job.Raised{Run: run.ID, Rule: e.Rule, At: e.At, Sentence: e.Evidence})
+		}
+	}
+	return out, nil
+}
+
+// replayable reports whether stored samples are enough for a rule.
+func replayable(rule string) bool {
+	return rule != policy.Spool && rule != policy.ClockSkew && rule != policy.Starved
+}
