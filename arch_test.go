@@ -57,9 +57,10 @@ var table = []row{
 	{"internal/cli", "job journal client internal/agent internal/server internal/health internal/notify internal/store internal/archive internal/index internal/web internal/demo internal/cli/agentcmd internal/cli/option internal/cli/console internal/policy", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sync golang.org/x/sys golang.org/x/term", "joins all the parts"},
 	{"internal/e2e", "job client", "", "drives the real programs from outside; tests only"},
 
-	{"internal/bench", "", "", "measures the built programs from outside; no product links it"},
+	{"internal/bench", "job journal internal/index internal/store internal/store/postgrestest", "", "measures the built programs from outside; no product links it"},
 	{"internal/bench/wrapper", "", "", "the yardstick must not share what it measures"},
 	{"internal/bench/printer", "", "", "a job that prints"},
+	{"internal/bench/noop", "", "", "the yardstick must not share what it measures"},
 
 	{"internal/faulttest/sequence", "", "", "what must be printed; the job and who looks at it later share it"},
 	{"internal/faulttest/printer", "internal/faulttest/sequence", "", "a job whose output can be verified; knows nothing of Stint"},

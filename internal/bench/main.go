@@ -7,11 +7,13 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
+	"time"
 )
 
 // row is one line of the table. A target of 0 is none.
@@ -20,12 +22,13 @@ type row struct {
 	unit                string
 	yardstick, measured float64 // a yardstick of 0 is none
 	mostRatio, most     float64
+	leastRatio          float64
 }
 
 func (r row) ratio() float64 { return r.measured / r.yardstick }
 
 func (r row) met() bool {
-	return (r.mostRatio == 0 || r.ratio() <= r.mostRatio) && (r.most == 0 || r.measured <= r.most)
+	return (r.mostRatio == 0 || r.ratio() <= r.mostRatio) && (r.most == 0 || r.measured <= r.most) && (r.leastRatio == 0 || r.ratio() >= r.leastRatio)
 }
 
 func (r row) String() string {
@@ -40,6 +43,9 @@ func (r row) String() string {
 	if r.most > 0 {
 		targets = append(targets, fmt.Sprintf("≤ %g %s", r.most, r.unit))
 	}
+	if r.leastRatio > 0 {
+		targets = append(targets, fmt.Sprintf("≥ %g ×", r.leastRatio))
+	}
 	if len(targets) > 0 {
 		met = "no"
 		if r.met() {
@@ -47,6 +53,14 @@ func (r row) String() string {
 		}
 	}
 	return fmt.Sprintf("| %s | %s | %.4g %s | %s | %s | %s |", r.what, yard, r.measured, r.unit, ratio, strings.Join(targets, ", "), met)
+}
+
+// scale is how large the measurements of the server are.
+type scale struct {
+	agents   int
+	span     time.Duration
+	logBytes int64
+	runs     int
 }
 
 // measurement makes rows; one that cannot be made here is an error.
@@ -61,24 +75,36 @@ var measurements = []measurement{
 	{"sample", (*bench).sample},
 	{"thousand", (*bench).thousand},
 	{"capture", (*bench).capture},
+	{"beats", (*bench).beats},
+	{"live", (*bench).live},
+	{"read", (*bench).read},
+	{"runs", (*bench).runs},
 }
 
 func main() {
 	rounds := flag.Int("rounds", 7, "how often each thing is measured; the median counts")
-	only := flag.String("only", "", "names of measurements, separated by commas: startup,steady,sample,thousand,capture")
+	only := flag.String("only", "", "names of measurements, separated by commas: startup,steady,sample,thousand,capture,beats,live,read,runs")
+	var size scale
+	flag.IntVar(&size.agents, "agents", 10_000, "live: how many agents")
+	flag.DurationVar(&size.span, "span", 10*time.Second, "beats, live: how long is measured; live takes three times this")
+	flag.Int64Var(&size.logBytes, "log", 1<<30, "read: bytes of the log")
+	flag.IntVar(&size.runs, "runs", 1_000_000, "runs: how many")
 	flag.Parse()
-	if err := run(*rounds, *only); err != nil {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	if err := run(ctx, *rounds, *only, size); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(rounds int, only string) error {
+func run(ctx context.Context, rounds int, only string, size scale) error {
 	b, err := newBench(rounds)
 	if err != nil {
 		return err
 	}
 	defer b.close()
+	b.ctx, b.scale = ctx, size
 	fmt.Println("| what | yardstick | stint | ratio | target | met |\n|---|---|---|---|---|---|")
 	for _, m := range measurements {
 		if only != "" && !slices.Contains(strings.Split(only, ","), m.name) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -15,6 +16,8 @@ import (
 
 // bench holds what all measurements need.
 type bench struct {
+	scale
+	ctx    context.Context
 	rounds int
 	dir    string
 	url    string // of the server
@@ -45,7 +48,8 @@ func (b *bench) prepare() error {
 	}
 	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.dir+"/",
 		"stint.dev/stint/cmd/stint", "stint.dev/stint/cmd/stint-agent",
-		"stint.dev/stint/internal/bench/wrapper", "stint.dev/stint/internal/bench/printer")
+		"stint.dev/stint/internal/bench/wrapper", "stint.dev/stint/internal/bench/printer",
+		"stint.dev/stint/internal/bench/noop")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the programs: %w\n%s", err, out)

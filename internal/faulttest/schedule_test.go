@@ -183,8 +183,9 @@ func planJob(r *rand.Rand) jobPlan {
 		code: r.IntN(4) * r.IntN(30), install: r.IntN(6) == 0, quiet: r.IntN(4) == 0,
 	}
 	p.stderr = size - p.stdout
-	if r.IntN(8) == 0 {
-		p.spoolLimit = int64(64<<10 + r.IntN(1<<20))
+	if r.IntN(10) == 0 { // so much that it outgrows its spool whenever the server is away
+		p.spoolLimit = int64(1<<20 + r.IntN(4<<20))
+		p.stdout, p.stderr = r.IntN(20<<20), r.IntN(20<<20)
 	}
 	return p
 }

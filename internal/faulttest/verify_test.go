@@ -287,6 +287,11 @@ func (w *world) checkEvents(r job.Run) {
 // checkNothingLeft looks for files in the spool and for processes of the run.
 func (w *world) checkNothingLeft() {
 	left, err := filepath.Glob(w.path("state", "spool", "*"))
+	if w.killed.Load() {
+		// An agent killed before its journal had a name leaves an empty one, which is
+		// removed when it is an hour old.
+		left = slices.DeleteFunc(left, func(p string) bool { return strings.HasPrefix(filepath.Base(p), ".new-") })
+	}
 	if err != nil || len(left) > 0 {
 		w.t.Errorf("the spool still holds %v (%v)", left, err)
 	}

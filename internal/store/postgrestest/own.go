@@ -19,9 +19,10 @@ type Own struct {
 // ErrMissing says that this machine has no PostgreSQL.
 var ErrMissing = errMissing
 
-// StartOwn makes and starts a PostgreSQL. It returns ErrMissing where there is none.
-func StartOwn() (*Own, error) {
-	c, err := startWith("on")
+// StartOwn makes and starts a PostgreSQL with settings NAME=VALUE. It returns ErrMissing
+// where there is none.
+func StartOwn(settings ...string) (*Own, error) {
+	c, err := startWith(append([]string{"synchronous_commit=on"}, settings...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ type cluster struct {
 	server   *exec.Cmd
 	bin      string // directory of the programs
 	owner    *syscall.Credential
-	commit   string // synchronous_commit
+	settings []string // NAME=VALUE, over those that every one has
 	done     chan error
 	released chan struct{} // closed to let the starting thread go
 	next     int
@@ -107,10 +107,9 @@ func (c *cluster) exec(ctx context.Context, sql string) error {
 }
 
 // start makes a cluster and waits until it answers.
-func start() (*cluster, error) { return startWith("off") }
+func start() (*cluster, error) { return startWith("synchronous_commit=off") }
 
-// startWith makes a cluster with a setting of synchronous_commit.
-func startWith(commit string) (*cluster, error) {
+func startWith(settings ...string) (*cluster, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
@@ -123,7 +122,7 @@ func startWith(commit string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{dir: dir, bin: bin, owner: owner, commit: commit}
+	c := &cluster{dir: dir, bin: bin, owner: owner, settings: settings}
 	if err := c.run(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -153,8 +152,11 @@ func (c *cluster) up() error {
 	}
 	defer log.Close() //nolint:errcheck // the server has its own descriptor
 	c.server = exec.Command(filepath.Join(c.bin, "postgres"), "-D", filepath.Join(c.dir, "data"), "-k", c.dir,
-		"-c", "listen_addresses=", "-c", "fsync=off", "-c", "synchronous_commit="+c.commit,
+		"-c", "listen_addresses=", "-c", "fsync=off",
 		"-c", "full_page_writes=off", "-c", "max_connections=60", "-c", "deadlock_timeout=100ms")
+	for _, setting := range c.settings {
+		c.server.Args = append(c.server.Args, "-c", setting)
+	}
 	c.server.Dir, c.server.SysProcAttr = c.dir, serverAttr(c.owner)
 	c.server.Stdout, c.server.Stderr = log, log
 	if err := c.launch(); err != nil {

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"time"
+)
+
+// wire is one connection that speaks HTTP/1.1 at the least cost to whoever measures.
+type wire struct {
+	host string
+	conn net.Conn
+	br   *bufio.Reader
+	out  []byte
+}
+
+// wireTimeout bounds one request and its answer.
+const wireTimeout = 60 * time.Second
+
+func dialWire(host string) (*wire, error) {
+	conn, err := net.DialTimeout("tcp", host, wireTimeout)
+	if err != nil {
+		return nil, err
+	}
+	return &wire{host: host, conn: conn, br: bufio.NewReaderSize(conn, 1<<10)}, nil
+}
+
+func (w *wire) close() {
+	if w != nil {
+		_ = w.conn.Close() // it is given up
+	}
+}
+
+// post sends a body and returns the answer's, with an error for any answer but a success.
+func (w *wire) post(path, contentType string, body []byte) ([]byte, error) {
+	w.out = fmt.Appendf(w.out[:0], "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", path, w.host, contentType, len(body))
+	w.out = append(w.out, body...)
+	if err := w.conn.SetDeadline(time.Now().Add(wireTimeout)); err != nil {
+		return nil, err
+	}
+	if _, err := w.conn.Write(w.out); err != nil {
+		return nil, err
+	}
+	status, length := 0, -1
+	for n := 0; ; n++ {
+		line, err := w.br.ReadSlice('\n')
+		if err != nil {
+			return nil, err
+		}
+		line = bytes.TrimSpace(line)
+		if n == 0 && len(line) >= 12 {
+			status, _ = strconv.Atoi(string(line[9:12])) // 0 is no success
+		}
+		if name, value, ok := bytes.Cut(line, []byte(":")); ok && bytes.EqualFold(name, []byte("content-length")) {
+			length, _ = strconv.Atoi(string(bytes.TrimSpace(value))) // our own server counts
+		}
+		if len(line) == 0 {
+			break
+		}
+	}
+	if length < 0 {
+		return nil, fmt.Errorf("POST %s: HTTP %d, of unknown length: %w", path, status, errNoFigure)
+	}
+	answer := make([]byte, length)
+	if _, err := io.ReadFull(w.br, answer); err != nil {
+		return nil, err
+	}
+	if status < 200 || status > 299 {
+		return answer, fmt.Errorf("POST %s: HTTP %d: %s: %w", path, status, answer, errNoFigure)
+	}
+	return answer, nil
+}
