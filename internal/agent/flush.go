@@ -172,6 +172,9 @@ func (b *backlog) start(ctx context.Context, known <-chan struct{}) {
 		case <-ctx.Done():
 			return
 		}
+		if !b.a.spool.HasOthers(c.Run, c.Attempt) {
+			return
+		}
 		// What goes wrong here is reported by stint flush; this is a favour.
 		_, _ = Flush(ctx, FlushConfig{StateDir: c.StateDir, Server: c.Server, ServerURL: c.ServerURL, BootID: c.BootID})
 	})

@@ -1,0 +1,25 @@
+package spool
+
+import (
+	"os"
+	"strconv"
+)
+
+// HasOthers reports whether journals of other attempts than this one may wait in the spool.
+// It looks at names only, so that an agent that ends learns at next to no cost that there
+// is nothing to do; what cannot be listed may hold some.
+func (s *Spool) HasOthers(run string, attempt int) bool {
+	dir, err := os.Open(s.dir)
+	if err != nil {
+		return true
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	own := run + "." + strconv.Itoa(attempt)
+	for _, name := range names {
+		if name != own { // also what Sweep may have to remove
+			return true
+		}
+	}
+	return err != nil
+}
