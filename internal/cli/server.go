@@ -42,6 +42,7 @@ func listenRows() []option.Option {
 	return slices.Concat(storeRows(), keepRows(), accessRows(), []option.Option{
 		{Name: "listen", Value: "ADDR", Default: defaultListen, Help: "address and port to listen on"},
 		{Name: "insecure", Kind: option.Switch, Help: "listen on any address without asking for tokens"},
+		{Name: "public-badges", Kind: option.Switch, Help: "answer the badges of jobs to everybody, also without a token"},
 		{Name: "allow-host", Kind: option.List, Value: "NAME", Help: "a further Host name to answer to without a token (repeatable)"},
 		{Name: "allow-private-targets", Kind: option.Switch, Help: "let notifications go to private networks and to this host too"},
 		{Name: "log", Value: "FORMAT", Default: "text", Help: "format of the server's own log on stderr: text or json"},
@@ -85,7 +86,8 @@ a PostgreSQL database.`,
 			return err
 		}
 		return serve(ctx, serveConfig{
-			Listener: l, Store: so, Access: who, Insecure: opts.On("insecure"), Private: opts.On("allow-private-targets"), Hosts: opts.List("allow-host"),
+			Listener: l, Store: so, Access: who, Shown: settingsOf(so, opts.Text("archive")),
+			Insecure: opts.On("insecure"), Badges: opts.On("public-badges"), Private: opts.On("allow-private-targets"), Hosts: opts.List("allow-host"),
 			Version: p.version, Log: log,
 			Ready: func() {
 				p.Say("serving %s://%s, data in %s; Ctrl-C ends it", who.scheme(), l.Addr(), storePlace(so))
@@ -162,7 +164,9 @@ type serveConfig struct {
 	Listener net.Listener
 	Store    store.Options
 	Access   access
+	Shown    server.Settings
 	Insecure bool
+	Badges   bool // are for everybody
 	Private  bool // notifications may go to private networks
 	Hosts    []string
 	Version  string
@@ -201,10 +205,10 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 		Changed: func(run string) { s.Notify(run) },
 	})
 	s, err = server.New(server.Config{
-		Store: db, Version: cfg.Version, Log: cfg.Log, Notifier: outbox,
+		Store: db, Version: cfg.Version, Log: cfg.Log, Notifier: outbox, Settings: cfg.Shown,
 		PublicURL: cfg.Access.PublicURL, TLS: cfg.Access.TLS,
 		AgentCertificates: cfg.Access.AgentCertificates, OIDC: cfg.Access.OIDC,
-		RequireToken: needToken, AnyHost: cfg.Insecure, Hosts: cfg.Hosts,
+		RequireToken: needToken, AnyHost: cfg.Insecure, Hosts: cfg.Hosts, PublicBadges: cfg.Badges,
 		UI: web.Handler(cfg.Version), OnAgentGone: monitor.AgentGone,
 	})
 	if err != nil {

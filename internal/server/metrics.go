@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -23,6 +24,7 @@ type serverMetrics struct {
 	commitFailures       *metrics.Counter
 	commitSeconds        *metrics.PrometheusHistogram
 	groupSize            *metrics.PrometheusHistogram
+	commitTook           atomic.Int64 // nanoseconds of the last commit
 	panics, agentsGone   *metrics.Counter
 	wrongTokens          *metrics.Counter
 	// streamReaders counts the readers of live streams that are connected now.
@@ -57,6 +59,7 @@ func newServerMetrics(s *Server) *serverMetrics {
 // commit counts one try to commit a group.
 func (m *serverMetrics) commit(took time.Duration, entries int, err error) {
 	m.commitSeconds.Update(took.Seconds())
+	m.commitTook.Store(int64(took))
 	m.groupSize.Update(float64(entries))
 	if err != nil {
 		m.commitFailures.Inc()

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"stint.dev/stint/internal/index"
@@ -27,6 +28,9 @@ type listRunsIn struct {
 	Health []string `query:"health,explode" maxItems:"10" doc:"Only runs judged like this: healthy, warning, critical; may be given several times."`
 	Label  []string `query:"label,explode" maxItems:"20" doc:"Only runs with this label, as key=value or key:value; given several times, all must match."`
 	Q      string   `query:"q" maxLength:"256" doc:"Only runs with this text in job, command, host, id or a label's value."`
+	Host   string   `query:"host" maxLength:"256" doc:"Only runs on this host."`
+	Since  string   `query:"since" maxLength:"64" doc:"Only runs that the server heard of then or later; RFC 3339."`
+	Until  string   `query:"until" maxLength:"64" doc:"Only runs that the server heard of before; RFC 3339."`
 	Limit  int      `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"The most runs to return."`
 	Cursor string   `query:"cursor" maxLength:"512" doc:"next_cursor of the page before."`
 }
@@ -60,11 +64,14 @@ func (s *Server) listRuns(ctx context.Context, in *listRunsIn) (*answered[runLis
 
 // query checks the filters, because an unknown state would quietly match nothing.
 func (in *listRunsIn) query() (index.RunQuery, error) {
-	q := index.RunQuery{Job: in.Job, Text: in.Q, Limit: in.Limit, Cursor: in.Cursor, Labels: map[string]string{}}
-	for _, text := range []string{in.Job, in.Q, in.Cursor} {
+	q := index.RunQuery{Job: in.Job, Text: in.Q, Host: in.Host, Limit: in.Limit, Cursor: in.Cursor, Labels: map[string]string{}}
+	for _, text := range []string{in.Job, in.Q, in.Host, in.Cursor} {
 		if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
 			return q, newProblem(http.StatusBadRequest, "%s is not text", job.Quote(text))
 		}
+	}
+	if err := in.bounds(&q); err != nil {
+		return q, err
 	}
 	for _, name := range splitWords(in.State) {
 		if !job.State(name).Valid() {
@@ -89,6 +96,24 @@ func (in *listRunsIn) query() (index.RunQuery, error) {
 		q.Labels[key] = value
 	}
 	return q, nil
+}
+
+// bounds reads the times between which runs were heard of.
+func (in *listRunsIn) bounds(q *index.RunQuery) error {
+	for _, bound := range []struct {
+		name, text string
+		into       *time.Time
+	}{{"since", in.Since, &q.Since}, {"until", in.Until, &q.Until}} {
+		if bound.text == "" {
+			continue
+		}
+		at, err := time.Parse(time.RFC3339Nano, bound.text)
+		if err != nil {
+			return newProblem(http.StatusBadRequest, "%s=%s: want a time such as 2006-01-02T15:04:05Z", bound.name, job.Quote(bound.text))
+		}
+		*bound.into = at
+	}
+	return nil
 }
 
 // parseLabel reads key=value; key:value does too where there is no =.
@@ -209,11 +234,13 @@ func (s *Server) getJob(ctx context.Context, in *jobPath) (*answered[job.Summary
 
 type cancelIn struct {
 	Run  string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
-	Body *struct {
-		_   struct{} `additionalProperties:"false"`
-		By  string   `json:"by,omitempty" maxLength:"200" doc:"Who asks."`
-		Why string   `json:"why,omitempty" maxLength:"1000" doc:"In their words."`
-	}
+	Body *cancelBody
+}
+
+type cancelBody struct {
+	_   struct{} `additionalProperties:"false"`
+	By  string   `json:"by,omitempty" maxLength:"200" doc:"Who asks."`
+	Why string   `json:"why,omitempty" maxLength:"1000" doc:"In their words."`
 }
 
 // cancelRun records that a run is to stop. The agent learns it with its next heartbeat;

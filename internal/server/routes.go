@@ -67,6 +67,8 @@ func (s *Server) runRoutes() []route {
 
 		// Reading.
 		{method: "GET", pattern: runs, scope: ScopeRead, rest: rest(s.listRuns), summary: "List runs, newest first"},
+		{method: "GET", pattern: runs + "/counts", scope: ScopeRead, rest: rest(s.countRuns), summary: "Count runs by state and health"},
+		{method: "GET", pattern: "/api/v1/fleet", scope: ScopeRead, rest: rest(s.getFleet), summary: "Tell what agents and server are doing"},
 		{method: "GET", pattern: run, scope: ScopeRead, rest: rest(s.getRun), summary: "Get one run"},
 		{method: "GET", pattern: run + "/events", scope: ScopeRead, rest: rest(s.listEvents), summary: "List every change of a run's state and health"},
 		{
@@ -91,8 +93,13 @@ func (s *Server) runRoutes() []route {
 		},
 		{method: "GET", pattern: "/api/v1/jobs", scope: ScopeRead, rest: rest(s.listJobs), summary: "List jobs with their figures"},
 		{method: "GET", pattern: "/api/v1/jobs/{job}", scope: ScopeRead, rest: rest(s.getJob), summary: "Get one job with its figures"},
+		{
+			method: "GET", pattern: "/api/v1/jobs/{job}/badge.svg", scope: s.badgeScope(), handle: s.getBadge,
+			summary: "Get a badge with the state of a job's last run", doc: docBadge,
+		},
 
 		// Acting.
+		{method: "POST", pattern: runs + "/cancel", scope: ScopeWrite, rest: rest(s.cancelRuns), summary: "Ask several runs to stop"},
 		{method: "POST", pattern: run + "/cancel", scope: ScopeWrite, rest: rest(s.cancelRun), summary: "Ask a run to stop"},
 	}
 }

@@ -38,6 +38,8 @@ type Config struct {
 	// at once; 0 for 20 s and 4.
 	SearchTime time.Duration
 	Searches   int
+	// Settings are shown on the page.
+	Settings Settings
 	// TLS makes the server speak it; see TLSConfig.
 	TLS *tls.Config
 	// AgentCertificates asks agents for a client certificate, which the listener's TLS
@@ -50,6 +52,8 @@ type Config struct {
 	OIDC OIDC
 	// Notifier checks and tests routes of notifications; nil for a server that sends none.
 	Notifier Notifier
+	// PublicBadges answers the badges of jobs to everybody.
+	PublicBadges bool
 	// ShutdownTime bounds how long Serve waits for running requests; 0 for 10 s.
 	ShutdownTime time.Duration
 
@@ -82,6 +86,7 @@ type Server struct {
 	pace      *pacer
 	conns     *conns
 	compat    *compatLocks
+	fleet     fleet
 	searches  chan struct{} // holds one for each search under way
 	metrics   *serverMetrics
 

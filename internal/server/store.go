@@ -60,6 +60,8 @@ type Store interface {
 	outboxStore
 	healthStore
 
+	countStore
+
 	// Figures counts what is shown to monitoring.
 	Figures(ctx context.Context, now time.Time) (index.Figures, error)
 

@@ -1,0 +1,92 @@
+package server
+
+import (
+	"fmt"
+	"html"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"stint.dev/stint/job"
+)
+
+// badgeColours by state; what is under way has one of its own. White text on each has a
+// contrast of at least 4.5.
+var badgeColours = map[job.State]string{
+	job.Succeeded: "#1a7f37", job.Failed: "#c2352b", job.TimedOut: "#c2352b", job.Lost: "#a04a00", job.Canceled: "#6e7781",
+}
+
+const badgeBusy = "#0a5cc2"
+
+// getBadge answers a picture of the state of a job's last run, for a README.
+func (s *Server) getBadge(w http.ResponseWriter, r *http.Request) {
+	if err := newParams(r).err; err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	name := r.PathValue("job")
+	if err := job.CheckName(name); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	sum, err := s.store.Job(r.Context(), name)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	state, colour := "no run", badgeColours[job.Canceled]
+	if sum.LastRun != nil {
+		state = strings.ReplaceAll(string(sum.LastRun.State), "_", " ")
+		if colour = badgeColours[sum.LastRun.State]; colour == "" {
+			colour = badgeBusy
+		}
+	}
+	body := badge(name, state, colour)
+	h := w.Header()
+	h.Set("Content-Type", "image/svg+xml")
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	tag := fmt.Sprintf("%q", "b"+state+colour)
+	h.Set("ETag", tag)
+	if r.Header.Get("If-None-Match") == tag {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	_, _ = w.Write([]byte(body))
+}
+
+// badge draws two boxes with text. The text is stretched to the width that it is given,
+// so that it fits whatever the font.
+func badge(left, right, colour string) string {
+	const most = 60
+	if utf8.RuneCountInString(left) > most {
+		left = string([]rune(left)[:most-1]) + "…"
+	}
+	lw, rw := badgeWidth(left), badgeWidth(right)
+	label := html.EscapeString(left + ": " + right)
+	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="20" role="img" aria-label="%s"><title>%s</title>`+
+		`<clipPath id="r"><rect width="%d" height="20" rx="3"/></clipPath>`+
+		`<g clip-path="url(#r)"><rect width="%d" height="20" fill="#444c56"/><rect x="%d" width="%d" height="20" fill="%s"/></g>`+
+		`<g fill="#fff" text-anchor="middle" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">`+
+		`<text x="%d" y="14" textLength="%d">%s</text><text x="%d" y="14" textLength="%d">%s</text></g></svg>`+"\n",
+		lw+rw, label, label, lw+rw, lw, lw, rw, colour,
+		lw/2, lw-12, html.EscapeString(left), lw+rw/2, rw-12, html.EscapeString(right))
+}
+
+// badgeWidth is about what the text takes, with its margins.
+func badgeWidth(text string) int { return 7*utf8.RuneCountInString(text) + 12 }
+
+var docBadge = doc{
+	text: "A picture (SVG) of the state of the job's last run, for a README. A server that was started with " +
+		"--public-badges asks no token for it.",
+	answers: []content{{"image/svg+xml", nil}},
+	errors:  []int{400, 404},
+}
+
+// badgeScope is what reading a badge needs.
+func (s *Server) badgeScope() Scope {
+	if s.cfg.PublicBadges {
+		return Public
+	}
+	return ScopeRead
+}
