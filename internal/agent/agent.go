@@ -99,6 +99,9 @@ func Run(ctx context.Context, c Config) Result {
 	a.back.stopMeter()
 	a.meter.sample()
 	a.tellNotes()
+	if at := c.retryAt(outcome, time.Now()); !at.IsZero() {
+		outcome.RetryAt = &at
+	}
 	if err := a.rec.finish(time.Now(), journal.Final{Outcome: outcome, Usage: a.meter.totals()}); err != nil {
 		c.Say("the outcome could not be written to the journal: " + err.Error())
 	}

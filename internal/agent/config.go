@@ -25,9 +25,12 @@ type Server interface {
 type Config struct {
 	Run     string // UUIDv7, made by the caller
 	Attempt int    // from 1
-	Job     string
-	Args    []string // the command
-	Install []string // commands for sh -c, run in order before it
+	// FirstAttempt is the first that this agent makes; 0 for Attempt. Supervise counts.
+	FirstAttempt int
+	Retry        Retry
+	Job          string
+	Args         []string // the command
+	Install      []string // commands for sh -c, run in order before it
 	// InstallCache names lock files, CacheDirs what the install steps make of them, both
 	// relative to Dir: an equal install is then not done twice.
 	InstallCache []string
@@ -119,6 +122,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.FlushTimeout <= 0 {
 		c.FlushTimeout = 30 * time.Second
+	}
+	if c.FirstAttempt == 0 {
+		c.FirstAttempt = c.Attempt
 	}
 	if c.Say == nil {
 		c.Say = func(string) {}

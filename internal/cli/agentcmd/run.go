@@ -60,7 +60,7 @@ command could not be started; 125 when stint could not do its own work before th
 		most := min(2, runtime.GOMAXPROCS(0))
 		runtime.GOMAXPROCS(most)
 		cfg.Cores = func(n int) { runtime.GOMAXPROCS(min(n, most)) }
-		result := agent.Run(cmd.Context(), cfg.Config)
+		result := agent.Supervise(cmd.Context(), cfg.Config)
 		return &console.ExitError{Code: result.ExitCode, Err: cmp.Or(result.Err, unsaid(result.Outcome))}
 	}
 	return cmd
@@ -155,6 +155,9 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 		return cfg, err
 	}
 	var err error
+	if c.Retry, err = retries(opts); err != nil {
+		return cfg, err
+	}
 	c.KeepBackground = opts.On("keep-background")
 	a.terminal(c, opts)
 	if c.StopSignal, err = stopSignal(opts.Text("stop-signal")); err != nil {
