@@ -1,0 +1,165 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// longestBackoff bounds the pause between two attempts, unless a longer one was asked for.
+const longestBackoff = time.Hour
+
+// Retry says whether an attempt that went wrong is followed by another one of the same
+// run. Each attempt has a journal of its own, and its number fences it: the server takes
+// attempt 2 only when attempt 1 has ended there.
+type Retry struct {
+	// Most is how many further attempts the agent makes by itself.
+	Most int
+	// Backoff is the pause before the first of them; it doubles with each.
+	Backoff time.Duration
+	// Wait is how long the agent waits, after its last attempt went wrong, for somebody
+	// to ask for another one.
+	Wait time.Duration
+}
+
+// Supervise runs attempts of one run until one succeeds, is stopped, or nothing is left to
+// try. Each is an attempt as Run does it, with its whole order of ending: two never
+// overlap. The result is that of the last one.
+func Supervise(ctx context.Context, c Config) Result {
+	c = c.withDefaults()
+	for {
+		result := Run(ctx, c)
+		if result.Err != nil || !c.another(ctx, result.Outcome) {
+			return result
+		}
+		c.Attempt++
+	}
+}
+
+// retryAt is when the next attempt is to begin by itself after an outcome; zero if none
+// is.
+func (c Config) retryAt(o job.Outcome, now time.Time) time.Time {
+	done := c.Attempt - c.FirstAttempt
+	if o.State != job.Failed && o.State != job.TimedOut || o.Reason == job.CouldNotStart || done >= c.Retry.Most {
+		return time.Time{}
+	}
+	return now.Add(backoffAfter(c.Retry.Backoff, done))
+}
+
+// backoffAfter is the pause after a number of retries.
+func backoffAfter(first time.Duration, done int) time.Duration {
+	most := max(first, longestBackoff)
+	for range done {
+		if first >= most/2 {
+			return most
+		}
+		first *= 2
+	}
+	return first
+}
+
+// mayAsk reports whether somebody may want the attempt to be repeated. One that was told
+// to make room, or whose agent was told to end, is over.
+func mayAsk(o job.Outcome) bool {
+	switch o.State {
+	case job.Failed, job.TimedOut:
+		return true
+	case job.Canceled:
+		return o.Reason == job.ByCancel
+	}
+	return false
+}
+
+// another waits for the next attempt and reports whether there is one.
+func (c Config) another(ctx context.Context, o job.Outcome) bool {
+	left := c.Retry.Most - (c.Attempt - c.FirstAttempt)
+	switch {
+	case o.RetryAt != nil:
+		pause := max(0, time.Until(*o.RetryAt)).Round(time.Second)
+		c.Say(fmt.Sprintf("attempt %d: %s Attempt %d begins in %s (%d left)", c.Attempt, o.Message, c.Attempt+1, pause, left))
+		return c.wait(ctx, time.Until(*o.RetryAt)) != gaveUp
+	case c.Retry.Wait > 0 && c.Server != nil && mayAsk(o):
+		c.Say(fmt.Sprintf("attempt %d: %s Waiting %s for a retry (stint retry %s)", c.Attempt, o.Message, c.Retry.Wait, c.Run))
+		return c.wait(ctx, c.Retry.Wait) == wasAsked
+	}
+	return false
+}
+
+// How a wait between two attempts ended.
+type waited int
+
+const (
+	timeCame waited = iota
+	wasAsked        // the server wants the next attempt now
+	gaveUp          // canceled, or the agent was told to end
+)
+
+// wait waits between two attempts. Meanwhile heartbeats say that the agent is there, and
+// bring what the server wants.
+func (c Config) wait(ctx context.Context, pause time.Duration) waited {
+	heard := make(chan waited, 1)
+	if c.Server != nil {
+		beatCtx, stop := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() { defer close(done); c.waitingBeats(beatCtx, time.Now().Add(pause), heard) }()
+		defer func() { stop(); <-done }()
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			return timeCame
+		case how := <-heard:
+			return how
+		case <-ctx.Done():
+			return gaveUp
+		case sig := <-c.Signals:
+			if ends(sig) {
+				c.Say("told to end while waiting for the next attempt")
+				return gaveUp
+			}
+		}
+	}
+}
+
+func ends(sig os.Signal) bool {
+	return sig == syscall.SIGINT || sig == syscall.SIGTERM || sig == syscall.SIGHUP
+}
+
+// waitingBeats sends heartbeats of the attempt that has ended, until ctx ends.
+func (c Config) waitingBeats(ctx context.Context, until time.Time, heard chan<- waited) {
+	ready := make(chan struct{})
+	close(ready)
+	tell := func(how waited) {
+		select {
+		case heard <- how:
+		default: // it was told before
+		}
+	}
+	b := &beater{
+		server: c.Server, run: c.Run, attempt: c.Attempt, period: c.beatPeriod(), begun: time.Now(),
+		ready: ready, about: func() {},
+		evidence: func(now time.Time) job.Heartbeat {
+			return job.Heartbeat{OutputAgeMS: -1, WaitingMS: max(1, until.Sub(now).Milliseconds())}
+		},
+		heard: func(r job.HeartbeatReply) {
+			if !r.Owner {
+				tell(gaveUp)
+			}
+			for _, command := range r.Commands {
+				switch {
+				case command.Kind == "cancel":
+					tell(gaveUp)
+				case command.Kind == "retry" && command.Attempt == c.Attempt+1:
+					tell(wasAsked)
+				}
+			}
+		},
+	}
+	b.beats(ctx)
+}

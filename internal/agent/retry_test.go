@@ -1,0 +1,149 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"stint.dev/stint/job"
+)
+
+// attemptsServer keeps the journal of each attempt apart.
+type attemptsServer struct{ *memoryServer }
+
+func attemptName(run string, attempt int) string { return fmt.Sprintf("%s.%d", run, attempt) }
+
+func (s attemptsServer) Append(ctx context.Context, run string, attempt int, offset int64, data []byte) (job.AppendReply, error) {
+	return s.memoryServer.Append(ctx, attemptName(run, attempt), attempt, offset, data)
+}
+
+func retrying(t *testing.T, script string, r Retry) (attemptsServer, Config, *says) {
+	t.Helper()
+	s := attemptsServer{newMemoryServer()}
+	c, heard := config(t, s, script)
+	c.Retry = r
+	return s, c, heard
+}
+
+func TestRetriesInPlace(t *testing.T) {
+	s, c, heard := retrying(t, `echo "attempt $STINT_ATTEMPT"; test "$STINT_ATTEMPT" = 3`, Retry{Most: 5, Backoff: 10 * time.Millisecond})
+	got := Supervise(t.Context(), c)
+	if got.ExitCode != 0 || got.Outcome.State != job.Succeeded {
+		t.Fatalf("result %+v, said %s", got, heard.text())
+	}
+	for n := 1; n <= 3; n++ {
+		v := s.read(t, attemptName(testRun, n))
+		if v.attempt.Attempt != n || string(v.output[streamKey{0, job.Stdout}]) != fmt.Sprintf("attempt %d\n", n) || (v.final.Outcome.RetryAt != nil) != (n < 3) {
+			t.Errorf("attempt %d: %+v %+v", n, v.attempt, v.final.Outcome)
+		}
+	}
+	if text := heard.text(); !strings.Contains(text, "Attempt 2 begins in 0s (5 left)") || !strings.Contains(text, "Attempt 3 begins in 0s (4 left)") {
+		t.Errorf("said %s", text)
+	}
+	if left, _ := os.ReadDir(c.StateDir + "/spool"); len(left) != 0 {
+		t.Errorf("the spool still holds %v", left)
+	}
+}
+
+func TestRetriesAreUsedUp(t *testing.T) {
+	s, c, _ := retrying(t, "exit 7", Retry{Most: 1, Backoff: time.Millisecond})
+	if got := Supervise(t.Context(), c); got.ExitCode != 7 {
+		t.Fatalf("result %+v", got)
+	}
+	if v := s.read(t, attemptName(testRun, 2)); v.final.Outcome.RetryAt != nil {
+		t.Errorf("the last attempt announces another: %+v", v.final.Outcome)
+	}
+	s.set(func() {
+		if len(s.journals) != 2 {
+			t.Errorf("%d attempts", len(s.journals))
+		}
+	})
+}
+
+// What a retry cannot help, and what somebody meant, is not tried again.
+func TestNoRetry(t *testing.T) {
+	c := Config{Attempt: 2, FirstAttempt: 1, Retry: Retry{Most: 3, Backoff: time.Second}}
+	now := time.Unix(0, 0)
+	for _, o := range []job.Outcome{
+		{State: job.Succeeded}, {State: job.Canceled, Reason: job.ByCancel}, {State: job.Canceled, Reason: job.AgentStopped},
+		{State: job.Canceled, Reason: job.Superseded}, {State: job.Failed, Reason: job.CouldNotStart},
+	} {
+		if at := c.retryAt(o, now); !at.IsZero() {
+			t.Errorf("%+v is tried again", o)
+		}
+	}
+	for _, o := range []job.Outcome{{State: job.Failed, Reason: job.ExitCode}, {State: job.TimedOut}, {State: job.Failed, Reason: job.InstallFailed}} {
+		if at := c.retryAt(o, now); !at.Equal(now.Add(2 * time.Second)) {
+			t.Errorf("%+v: %v", o, at)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		first := time.Duration(rapid.Int64Range(0, int64(48*time.Hour)).Draw(t, "first"))
+		done := rapid.IntRange(0, job.MaxAttempt).Draw(t, "done")
+		if got := backoffAfter(first, done); got < first || got > max(first, longestBackoff) {
+			t.Fatalf("%s after %d of %s", got, done, first)
+		}
+	})
+}
+
+// A cancel, or a signal to the agent, while it waits ends the waiting; the exit code is
+// the job's.
+func TestWaitingForTheNextAttemptCanBeEnded(t *testing.T) {
+	t.Run("cancel", func(t *testing.T) {
+		s, c, _ := retrying(t, "exit 7", Retry{Most: 5, Backoff: time.Hour})
+		s.reply.Commands = nil
+		done := make(chan Result, 1)
+		go func() { done <- Supervise(t.Context(), c) }()
+		s.wait(t, func() bool { return len(s.beats) > 0 && s.beats[len(s.beats)-1].WaitingMS > 0 })
+		s.set(func() { s.reply.Commands = []job.Command{{Kind: "cancel", By: "ada"}} })
+		if got := <-done; got.ExitCode != 7 {
+			t.Errorf("result %+v", got)
+		}
+	})
+	t.Run("signal", func(t *testing.T) {
+		_, c, heard := retrying(t, "exit 7", Retry{Most: 5, Backoff: time.Hour})
+		c.Server = nil
+		signals := make(chan os.Signal, 1)
+		c.Signals = signals
+		say, waits := c.Say, make(chan struct{})
+		c.Say = func(line string) {
+			say(line)
+			if strings.Contains(line, "Attempt 2 begins") {
+				close(waits)
+			}
+		}
+		done := make(chan Result, 1)
+		go func() { done <- Supervise(t.Context(), c) }()
+		<-waits
+		signals <- syscall.SIGTERM
+		if got := <-done; got.ExitCode != 7 || !strings.Contains(heard.text(), "told to end") {
+			t.Errorf("result %+v, said %s", got, heard.text())
+		}
+	})
+}
+
+func TestARetryThatIsAskedFor(t *testing.T) {
+	s, c, _ := retrying(t, `test "$STINT_ATTEMPT" = 2`, Retry{Wait: time.Hour})
+	done := make(chan Result, 1)
+	go func() { done <- Supervise(t.Context(), c) }()
+	s.wait(t, func() bool { return len(s.beats) > 0 && s.beats[len(s.beats)-1].WaitingMS > 0 })
+	s.set(func() { s.reply.Commands = []job.Command{{Kind: "retry", By: "ada", Attempt: 2}} })
+	if got := <-done; got.ExitCode != 0 {
+		t.Errorf("result %+v", got)
+	}
+	if v := s.read(t, attemptName(testRun, 2)); v.attempt.Attempt != 2 || v.final.Outcome.State != job.Succeeded {
+		t.Errorf("second attempt: %+v", v.final)
+	}
+	// An old command for an attempt that has been is nobody's wish.
+	_, c, _ = retrying(t, "exit 7", Retry{Wait: 200 * time.Millisecond})
+	c.Server.(attemptsServer).reply.Commands = []job.Command{{Kind: "retry", Attempt: 1}}
+	if got := Supervise(t.Context(), c); got.ExitCode != 7 {
+		t.Errorf("result %+v", got)
+	}
+}
