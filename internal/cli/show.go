@@ -57,6 +57,9 @@ func (p *program) runPage(r job.Run, now time.Time) string {
 	if r.Outcome != nil {
 		fmt.Fprintf(&b, "%s\n", console.Clean(r.Outcome.Message))
 	}
+	if r.Diagnosis != nil {
+		fmt.Fprintf(&b, "%s\n", console.Clean(r.Diagnosis.Sentence))
+	}
 	for _, f := range r.Findings {
 		fmt.Fprintf(&b, "%s\n", s.Yellow(console.Clean(f.Rule+": "+f.Evidence)))
 	}
@@ -101,6 +104,11 @@ func runFacts(r job.Run, now time.Time) [][2]string {
 		add("ended", r.EndedAt.Local().Format("2006-01-02 15:04:05.000 -07:00"))
 	}
 	add("took", durationText(r, now))
+	if x := r.Expected; x != nil {
+		add("usual", fmt.Sprintf("half of the last %d good runs took %s, 95 %% at most %s; peak memory up to %s", x.Runs,
+			console.Duration(time.Duration(x.DurationSeconds.P50*float64(time.Second))),
+			console.Duration(time.Duration(x.DurationSeconds.P95*float64(time.Second))), job.Bytes(int64(x.PeakMemoryBytes.P95))))
+	}
 	if r.LastHeartbeatAt != nil && !r.State.Terminal() {
 		add("heard", console.Ago(*r.LastHeartbeatAt, now))
 	}

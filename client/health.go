@@ -1,0 +1,71 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"stint.dev/stint/job"
+)
+
+// Explain tells what every health rule makes of a run.
+func (c *Client) Explain(ctx context.Context, ref string) (job.Explanation, error) {
+	var out job.Explanation
+	err := c.get(ctx, runPath(ref)+"/explain", &out)
+	return out, err
+}
+
+// Changes tells what changed since the last good run, or since the run named with.
+func (c *Client) Changes(ctx context.Context, ref, with string) (job.Changes, error) {
+	path := runPath(ref) + "/changes"
+	if with != "" {
+		path += "?with=" + url.QueryEscape(with)
+	}
+	var out job.Changes
+	err := c.get(ctx, path, &out)
+	return out, err
+}
+
+// Job returns one job with its figures.
+func (c *Client) Job(ctx context.Context, name string) (job.Summary, error) {
+	var out job.Summary
+	err := c.get(ctx, jobPath(name), &out)
+	return out, err
+}
+
+// Policy returns the policy that holds for a job.
+func (c *Client) Policy(ctx context.Context, name string) (job.JobPolicy, error) {
+	var out job.JobPolicy
+	err := c.get(ctx, jobPath(name)+"/policy", &out)
+	return out, err
+}
+
+// SetPolicy sets the policy of a job. A mistake in it is a *job.Problem with its place.
+func (c *Client) SetPolicy(ctx context.Context, name string, yaml []byte) (job.JobPolicy, error) {
+	var out job.JobPolicy
+	err := c.put(ctx, http.MethodPut, jobPath(name)+"/policy", yaml, &out)
+	return out, err
+}
+
+// DeletePolicy lets the default hold again for a job.
+func (c *Client) DeletePolicy(ctx context.Context, name string) (job.JobPolicy, error) {
+	var out job.JobPolicy
+	err := c.put(ctx, http.MethodDelete, jobPath(name)+"/policy", nil, &out)
+	return out, err
+}
+
+// TestPolicy replays a policy over the stored runs of a job.
+func (c *Client) TestPolicy(ctx context.Context, name string, yaml []byte) (job.PolicyTest, error) {
+	var out job.PolicyTest
+	err := c.put(ctx, http.MethodPost, jobPath(name)+"/policy/test", yaml, &out)
+	return out, err
+}
+
+// put sends a text of its own type, and an empty one as such.
+func (c *Client) put(ctx context.Context, method, path string, text []byte, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return c.do(ctx, c.calls, method, path, "application/yaml", text, out)
+}
+
+func jobPath(name string) string { return "/api/v1/jobs/" + url.PathEscape(name) }

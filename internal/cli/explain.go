@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/job"
+)
+
+// explain prints what the health rules make of a run.
+func (p *program) explain() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "explain [flags] RUN",
+		Short: "Tell what every health rule makes of a run, and why",
+		Long: `Tell what every health rule makes of a run: whether it holds, on what figures, and what
+would happen next and when; then what is made of the run as a whole, and what changed since
+the last good run of the job. RUN is an id, the first characters of one, or job#number.`,
+		Args: oneRun,
+	}
+	opts := option.Register(cmd.Flags(), append(p.serverRows(),
+		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
+	))
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := p.client(opts)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		e, err := c.Explain(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		if opts.On("json") {
+			return p.PrintJSON(e)
+		}
+		run, err := c.Run(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		changes, err := c.Changes(cmd.Context(), args[0], "")
+		if err != nil {
+			return err
+		}
+		return console.WriteAll(p.Out, p.explanation(run, e, changes, time.Now()))
+	}
+	return cmd
+}
+
+func (p *program) explanation(run job.Run, e job.Explanation, changes job.Changes, now time.Time) string {
+	s := p.StyleFor(p.Out)
+	var b strings.Builder
+	of := "by the default policy"
+	if e.Policy == "job" {
+		of = "by the policy of the job"
+	}
+	fmt.Fprintf(&b, "%s is %s; judged %s\n\n", s.Bold(console.Clean(runName(run))), run.State, of)
+	for _, r := range e.Rules {
+		mark, paint := "no ", s.Muted
+		switch {
+		case !r.On:
+			mark = "off"
+		case r.Fires && r.Health == job.Critical:
+			mark, paint = "YES", s.Red
+		case r.Fires:
+			mark, paint = "YES", s.Yellow
+		}
+		fmt.Fprintf(&b, "%s %s %s\n", paint(mark), s.Bold(fmt.Sprintf("%-10s", r.Rule)), console.Clean(r.Sentence))
+		if text := inputsText(r.Inputs); text != "" && r.On {
+			fmt.Fprintf(&b, "               %s\n", s.Muted(console.Clean(text)))
+		}
+		if r.Fires && r.On && r.Next != "" {
+			fmt.Fprintf(&b, "               next: %s\n", console.Clean(nextText(r.Next, r.NextAt, now)))
+		}
+	}
+	if run.Diagnosis != nil {
+		fmt.Fprintf(&b, "\n%s\n", console.Clean(run.Diagnosis.Sentence))
+		for _, c := range run.Diagnosis.Causes {
+			fmt.Fprintf(&b, "  %3.0f %%  %s  %s\n", c.Weight*100, console.Clean(c.Cause), s.Muted(console.Clean(c.Evidence)))
+		}
+	}
+	if changes.Since != nil && len(changes.Changes) > 0 {
+		fmt.Fprintf(&b, "\nChanged since #%d, the last good run:\n", changes.Since.Number)
+		for _, c := range changes.Changes {
+			fmt.Fprintf(&b, "  %s: %s → %s\n", console.Clean(c.What), console.Clean(orNone(c.Before)), console.Clean(orNone(c.After)))
+		}
+	}
+	return b.String()
+}
+
+func nextText(next string, at *time.Time, now time.Time) string {
+	if at == nil {
+		return next
+	}
+	if left := at.Sub(now); left > 0 {
+		return next + " in " + console.Duration(left)
+	}
+	return next
+}
+
+func orNone(text string) string {
+	if text == "" {
+		return "(none)"
+	}
+	return strings.ReplaceAll(text, "\n", "; ")
+}
+
+// inputsText is figures on one line, in the order of their names.
+func inputsText(inputs map[string]any) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(inputs)) {
+		value := fmt.Sprint(inputs[name])
+		if f, ok := inputs[name].(float64); ok {
+			if text, err := json.Marshal(f); err == nil {
+				value = string(text)
+			}
+			if strings.HasSuffix(name, "bytes") {
+				value = job.Bytes(int64(f))
+			}
+		}
+		parts = append(parts, name+"="+value)
+	}
+	return strings.Join(parts, " ")
+}

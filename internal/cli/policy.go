@@ -1,0 +1,115 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/job"
+)
+
+// policy holds the commands about policies.
+func (p *program) policy() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "policy",
+		Short: "Try a policy over the stored runs of a job",
+		Args:  noArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(p.policyTest())
+	return cmd
+}
+
+func (p *program) policyTest() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "test [flags] NAME",
+		Short: "Tell what a policy would have raised and missed in a job's stored runs",
+		Long: `Replay a policy over the last stored runs of a job and print what it would have raised,
+and which bad ends and findings it would have missed. Nothing is changed.`,
+		Args: oneJob,
+	}
+	opts := option.Register(cmd.Flags(), append(p.serverRows(),
+		option.Option{FlagOnly: true, Name: "policy", Value: "FILE", Help: "the policy (YAML); - reads standard input"},
+		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
+	))
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := p.client(opts)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		file := opts.Text("policy")
+		if file == "" {
+			return option.Usagef("give the policy to try with --policy FILE")
+		}
+		text, err := p.readPolicy(file)
+		if err != nil {
+			return err
+		}
+		wait := p.Wait("replaying over the runs of %s", args[0])
+		test, err := c.TestPolicy(cmd.Context(), args[0], text)
+		wait.Done()
+		if err != nil {
+			return inFile(file, err)
+		}
+		if opts.On("json") {
+			return p.PrintJSON(test)
+		}
+		return console.WriteAll(p.Out, testText(test))
+	}
+	return cmd
+}
+
+func testText(t job.PolicyTest) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "over %s: %d would be raised, %d missed\n", console.Count(int64(t.Runs), "run"), len(t.WouldRaise), len(t.WouldMiss))
+	list := func(head string, all []job.Raised) {
+		for _, r := range all {
+			fmt.Fprintf(&b, "%s  %s  %s  %s: %s\n", head, r.Run[:min(len(r.Run), 13)], r.At.Local().Format(time.DateTime), console.Clean(r.Rule), console.Clean(r.Sentence))
+		}
+	}
+	list("raised", t.WouldRaise)
+	list("missed", t.WouldMiss)
+	return b.String()
+}
+
+// readPolicy reads a policy, of which the server takes no more than a little.
+func (p *program) readPolicy(file string) ([]byte, error) {
+	from := p.In
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, fmt.Errorf("read the policy: %w", err)
+		}
+		defer f.Close() //nolint:errcheck // only read
+		from = f
+	}
+	text, err := io.ReadAll(io.LimitReader(from, policy.MaxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the policy %s: %w", file, err)
+	}
+	if len(text) > policy.MaxSize {
+		return nil, fmt.Errorf("the policy %s has more than %d bytes", file, policy.MaxSize)
+	}
+	return text, nil
+}
+
+// inFile names the file in which a mistake was found, as compilers do.
+func inFile(file string, err error) error {
+	var mistake *job.Problem
+	if errors.As(err, &mistake) && mistake.Line > 0 {
+		why := mistake.Detail
+		if _, after, found := strings.Cut(why, fmt.Sprintf("column %d: ", mistake.Column)); found {
+			why = after
+		}
+		return fmt.Errorf("%s:%d:%d: %s", file, mistake.Line, mistake.Column, why)
+	}
+	return err
+}
