@@ -78,8 +78,9 @@ func (p *program) runDemo(ctx context.Context, l net.Listener, exit bool) (err e
 	var group errgroup.Group
 	group.Go(func() error {
 		defer stopServing() // a server that cannot begin must not be waited for
+		kept := store.Options{Dir: filepath.Join(dir, "server")}
 		return serve(serving, serveConfig{
-			Listener: l, Store: store.Options{Dir: filepath.Join(dir, "server")}, Version: p.version,
+			Listener: l, Store: kept, Shown: settingsOf(kept, ""), Version: p.version,
 			Log:   slog.New(slog.NewTextHandler(p.Err, &slog.HandlerOptions{Level: slog.LevelWarn})),
 			Ready: func() { close(ready) },
 		})

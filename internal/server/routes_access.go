@@ -12,6 +12,7 @@ func (s *Server) accessRoutes() []route {
 		{method: "GET", pattern: v1 + "/tokens", scope: ScopeAdmin, rest: rest(s.listTokens), summary: "List tokens, without their secrets"},
 		{method: "POST", pattern: v1 + "/tokens", scope: ScopeAdmin, rest: rest(s.createToken), summary: "Make a token; the answer is the only one with its secret"},
 		{method: "DELETE", pattern: v1 + "/tokens/{id}", scope: ScopeAdmin, rest: rest(s.revokeToken), summary: "Revoke a token"},
+		{method: "GET", pattern: v1 + "/settings", scope: ScopeRead, rest: rest(s.getSettings), summary: "Tell how this server was started"},
 		{method: "GET", pattern: v1 + "/audit", scope: ScopeAdmin, rest: rest(s.listAudit), summary: "List what people changed, newest first"},
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"stint.dev/stint/internal/health"
-	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
 )

@@ -1,0 +1,23 @@
+package server
+
+import (
+	"context"
+)
+
+// Settings are what people may want to know of how a server was started. They are shown,
+// not decided, here.
+type Settings struct {
+	Version    string            `json:"version"`
+	Database   string            `json:"database" enum:"sqlite,postgres"`
+	Durability string            `json:"durability" enum:"full,relaxed" doc:"What is on disk before an agent is answered"`
+	Archive    map[string]string `json:"archive" doc:"Where finished logs are kept"`
+	Retention  map[string]string `json:"retention" doc:"How much is kept; an empty one keeps everything"`
+	PublicURL  string            `json:"public_url,omitempty"`
+}
+
+// getSettings answers how this server was started.
+func (s *Server) getSettings(context.Context, *struct{}) (*answered[Settings], error) {
+	out := s.cfg.Settings
+	out.Version, out.PublicURL = s.cfg.Version, s.cfg.PublicURL
+	return &answered[Settings]{out}, nil
+}
