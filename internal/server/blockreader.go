@@ -46,6 +46,7 @@ func (b *blockReader) Read(p []byte) (int, error) {
 		if err != nil {
 			return 0, err
 		}
+		data = data[:min(head.Size, int64(len(data)))] // the block may have been merged since
 		// From an offset inside a block, its beginning is not wanted.
 		b.data = data[min(max(b.next-head.Start, 0), int64(len(data))):]
 		b.heads, b.next = b.heads[1:], head.Start+head.Size

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
 )
 
 // Limits of the committer. The queue is bounded by count and bytes; a request that finds
@@ -21,6 +22,11 @@ const (
 	// commitTries is how many single commits in a row may fail before the rest of a
 	// failed group is given up: then it is the database, not one entry.
 	commitTries = 3
+	// One run may hold a share of the queue, and of a group: an agent has one append on
+	// its way and a heartbeat, so whoever has more is many clients or a wrong one.
+	runEntries = 64
+	runBytes   = queueBytes / 4
+	runGroup   = groupBytes / 4
 )
 
 // committer makes appends and beats durable in groups: it commits at once when idle, and
@@ -33,6 +39,7 @@ type committer struct {
 	mu     sync.Mutex
 	queue  []*entry
 	bytes  int64
+	shares map[string]share // what each run has in the queue
 	closed bool
 	wake   chan struct{} // holds one token when there is something to look at
 	ended  chan struct{} // closed when the goroutine has ended
@@ -51,6 +58,12 @@ type entry struct {
 	ready    chan struct{}
 }
 
+// share is what one run has in the queue.
+type share struct {
+	entries int
+	bytes   int64
+}
+
 // committed is what the committer tells about the entries that are durable.
 type committed struct {
 	append func(index.Append, index.Appended)
@@ -60,7 +73,7 @@ type committed struct {
 func newCommitter(store Store, tell committed, m *serverMetrics) *committer {
 	ctx, stop := context.WithCancel(context.Background())
 	c := &committer{
-		ingest: store.Ingest, told: tell, metrics: m,
+		ingest: store.Ingest, told: tell, metrics: m, shares: map[string]share{},
 		wake: make(chan struct{}, 1), ended: make(chan struct{}), stop: stop,
 	}
 	go c.run(ctx)
@@ -108,6 +121,13 @@ func (c *committer) enqueue(e *entry) error {
 		c.metrics.refusedBusy.Inc()
 		return busy(http.StatusTooManyRequests, time.Second, "the server has too much to write at the moment: try again")
 	}
+	run := e.run()
+	of := c.shares[run]
+	if of.entries >= runEntries || of.entries > 0 && of.bytes+e.size() > runBytes {
+		c.metrics.refusedBusy.Inc()
+		return busy(http.StatusTooManyRequests, time.Second, "run %s has too much on its way at the moment: try again", job.Quote(run))
+	}
+	c.shares[run] = share{of.entries + 1, of.bytes + e.size()}
 	c.queue = append(c.queue, e)
 	c.bytes += e.size()
 	c.poke()
@@ -129,6 +149,13 @@ func (e *entry) size() int64 {
 	return 0
 }
 
+func (e *entry) run() string {
+	if e.append != nil {
+		return e.append.Run
+	}
+	return e.beat.Run
+}
+
 // run commits group after group until the committer is closed and its queue is empty.
 func (c *committer) run(ctx context.Context) {
 	defer close(c.ended)
@@ -145,22 +172,43 @@ func (c *committer) run(ctx context.Context) {
 	}
 }
 
-// take removes the next group from the queue.
+// take removes the next group from the queue. A run that has much in it waits with the
+// rest for the next group while others go first; the order within each run stays.
 func (c *committer) take() (group []*entry, closed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n, size := 0, int64(0)
-	for n < len(c.queue) && n < groupEntries && (n == 0 || size+c.queue[n].size() <= groupBytes) {
-		size += c.queue[n].size()
-		n++
+	size, inGroup := int64(0), map[string]int64{}
+	waits := map[string]bool{}
+	left := c.queue[:0:0]
+	for i, e := range c.queue {
+		if len(group) >= groupEntries || len(group) > 0 && size+e.size() > groupBytes {
+			left = append(left, c.queue[i:]...)
+			break
+		}
+		run := e.run()
+		if of := inGroup[run]; waits[run] || of > 0 && of+e.size() > runGroup {
+			waits[run] = true
+			left = append(left, e)
+			continue
+		}
+		inGroup[run] += e.size()
+		size += e.size()
+		group = append(group, e)
+		c.taken(run, e.size())
 	}
-	group = c.queue[:n:n]
-	c.queue = c.queue[n:]
-	if len(c.queue) == 0 {
-		c.queue = nil // lets go of the array, and of the entries it still points to
-	}
+	c.queue = left
 	c.bytes -= size
 	return group, c.closed
+}
+
+// taken gives a run's share of the queue back; the caller holds mu.
+func (c *committer) taken(run string, bytes int64) {
+	of := c.shares[run]
+	if of.entries == 1 {
+		delete(c.shares, run)
+		return
+	}
+	c.shares[run] = share{of.entries - 1, of.bytes - bytes}
 }
 
 // commit makes a group durable and answers each of its entries. When the group as a whole

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,20 +68,24 @@ func testCommitter(g *groups) (*committer, *sync.Map) {
 // waitQueued waits until n entries are queued, which the test knows must happen.
 func waitQueued(t *testing.T, c *committer, n int) {
 	t.Helper()
+	waitUntil(t, func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return len(c.queue) >= n
+	})
+}
+
+// waitUntil waits for something that the test knows must happen.
+func waitUntil(t *testing.T, happened func() bool) {
+	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(30 * time.Second)
-	for {
-		c.mu.Lock()
-		have := len(c.queue)
-		c.mu.Unlock()
-		if have >= n {
-			return
-		}
+	for !happened() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("%d of %d entries queued", have, n)
+			t.Fatal("it did not happen in time")
 		}
 	}
 }
@@ -162,9 +167,9 @@ func TestDatabaseDownFailsAGroupSoon(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() { _, _ = c.append(t.Context(), index.Append{Run: "first", Data: []byte("x")}) })
 	<-g.entered
-	for range 200 {
+	for i := range 200 {
 		wg.Go(func() {
-			if _, err := c.append(t.Context(), index.Append{Run: "r", Data: []byte("x")}); !errors.Is(err, errDown) {
+			if _, err := c.append(t.Context(), index.Append{Run: fmt.Sprint("r", i), Data: []byte("x")}); !errors.Is(err, errDown) {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -185,9 +190,12 @@ func TestFullQueueRefuses(t *testing.T) {
 	g := newGroups()
 	c, _ := testCommitter(g)
 	var wg sync.WaitGroup
+	var n int
 	send := func(size int) {
+		n++
+		run := fmt.Sprint("r", n)
 		wg.Go(func() {
-			if _, err := c.append(t.Context(), index.Append{Run: "r", Data: make([]byte, size)}); err != nil {
+			if _, err := c.append(t.Context(), index.Append{Run: run, Data: make([]byte, size)}); err != nil {
 				t.Errorf("accepted, then: %v", err)
 			}
 		})
@@ -264,5 +272,58 @@ func TestCloseGivesUpOnAStuckDatabase(t *testing.T) {
 	}
 	if err := <-stuck; !errors.Is(err, context.Canceled) {
 		t.Errorf("the append returned %v", err)
+	}
+}
+
+// One run that sends as much as it can neither fills the queue nor holds up the others.
+func TestOneHugeRunStarvesNobody(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	g := newGroups()
+	c, _ := testCommitter(g)
+	var wg sync.WaitGroup
+	var refused atomic.Int64
+	send := func(run string, n int, size int) {
+		for range n {
+			wg.Go(func() {
+				_, err := c.append(t.Context(), index.Append{Run: run, Data: make([]byte, size)})
+				var p *problem
+				switch {
+				case errors.As(err, &p) && p.Status == http.StatusTooManyRequests:
+					refused.Add(1)
+				case err != nil:
+					t.Error(err)
+				}
+			})
+		}
+	}
+	send("first", 1, 1)
+	<-g.entered
+	send("huge", 40, 1<<20) // more than its share of 16 MiB
+	waitUntil(t, func() bool { return refused.Load() == 24 })
+	for i := range 20 {
+		send(fmt.Sprint("small-", i), 1, 1000)
+	}
+	waitQueued(t, c, 36)
+	g.release <- struct{}{}
+	<-g.entered // the second group has begun
+	c.mu.Lock()
+	var left int
+	for _, e := range c.queue {
+		if e.run() != "huge" {
+			t.Errorf("run %s waits behind the huge one", e.run())
+		}
+		left++
+	}
+	c.mu.Unlock()
+	if left != 12 {
+		t.Errorf("%d appends of the huge run wait, want 12 of 16", left)
+	}
+	close(g.release)
+	wg.Wait()
+	if err := c.close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.shares) != 0 {
+		t.Errorf("shares left: %v", c.shares)
 	}
 }

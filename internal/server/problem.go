@@ -130,6 +130,8 @@ func asProblem(err error) *problem {
 		return newProblem(http.StatusConflict, "%s", state)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return busy(http.StatusServiceUnavailable, time.Second, "the database did not answer in time: try again")
+	case unavailable(err):
+		return busy(http.StatusServiceUnavailable, time.Second, "the database cannot do it at the moment; the server's log says why: try again")
 	}
 	return newProblem(http.StatusInternalServerError, "the server failed; its log says why")
 }
@@ -150,7 +152,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 // explain is asProblem with the log line for what is the server's own fault.
 func (s *Server) explain(r *http.Request, err error) *problem {
 	p := asProblem(err)
-	if p.Status == http.StatusInternalServerError && r.Context().Err() == nil {
+	if (p.Status == http.StatusInternalServerError || unavailable(err)) && r.Context().Err() == nil {
 		s.log.Error("request failed", "method", r.Method, "path", job.Quote(r.URL.Path), "error", err)
 	}
 	return p
