@@ -30,7 +30,7 @@ func Main(args []string, version string) int {
 	root := agentcmd.Root(c, version, "stint",
 		"Runs batch jobs and keeps watch over them, on next to no resources",
 		"stint run runs a job and tells a tracking server everything about it; stint server is that\nserver. Begin with: stint demo")
-	root.AddCommand(p.runs(), p.show(), p.logs(), p.cancel(), p.explain(), p.job(), p.policy(), p.server(), p.token(), p.demo(), p.demoJob())
+	root.AddCommand(p.runs(), p.show(), p.logs(), p.cancel(), p.retry(), p.acknowledge(), p.notify(), p.explain(), p.job(), p.policy(), p.server(), p.token(), p.demo(), p.demoJob())
 	return agentcmd.Execute(root, c, args)
 }
 

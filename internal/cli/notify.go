@@ -1,0 +1,256 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"stint.dev/stint/client"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/internal/notify"
+	"stint.dev/stint/job"
+)
+
+// notify sets up who is told of what.
+func (p *program) notify() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "notify",
+		Short: "Set up who is told of what: webhooks, e-mail, chats",
+		Long: `Set up who is told of what. A route names a receiver by its URL and says which messages it
+takes: https://… for a webhook (signed as Standard Webhooks), smtp://… for e-mail, and the
+service URLs of chats, such as slack://…, teams://…, discord://…, ntfy://….`,
+		Example: `  stint notify set team --url ntfy://ntfy.sh/our-topic
+  stint notify set oncall --url https://example.org/hook --severity critical --repeat 1h
+  stint notify set mail --url 'smtp://mail.example.org/?from=stint@example.org&to=ada@example.org' --quiet-cron '0 22 * * *' --quiet-for 9h
+  stint notify test team`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(p.notifyList(), p.notifySet(), p.notifyDelete(), p.notifyTest(), p.notifyLog())
+	return cmd
+}
+
+// asking makes the RunE of a command that asks a server.
+func (p *program) asking(opts *option.Set, do func(ctx context.Context, c *client.Client, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		c, err := p.client(opts)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return do(cmd.Context(), c, args)
+	}
+}
+
+func oneName(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return option.Usagef("%s wants one NAME, that of a route", cmd.CommandPath())
+	}
+	return nil
+}
+
+func jsonRow() option.Option {
+	return option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"}
+}
+
+func (p *program) notifyList() *cobra.Command {
+	cmd := &cobra.Command{Use: "list [flags]", Short: "List the routes", Args: noArgs}
+	opts := option.Register(cmd.Flags(), append(p.serverRows(), jsonRow()))
+	cmd.RunE = p.asking(opts, func(ctx context.Context, c *client.Client, _ []string) error {
+		routes, err := c.Routes(ctx)
+		if err != nil {
+			return err
+		}
+		if opts.On("json") {
+			return p.PrintJSON(map[string]any{"routes": routes})
+		}
+		if len(routes) == 0 {
+			p.Say("no routes yet, so nobody is told of anything; make one with: stint notify set NAME --url URL")
+			return nil
+		}
+		var rows [][]console.Cell
+		for _, r := range routes {
+			rows = append(rows, []console.Cell{console.T(r.Name), console.T(r.URL), console.T(matchText(r)), console.T(paceText(r))})
+		}
+		return console.WriteAll(p.Out, console.Table([]string{"NAME", "RECEIVER", "TAKES", "HOW"}, rows, 0, p.StyleFor(p.Out)))
+	})
+	return cmd
+}
+
+// matchText is what a route takes, in words.
+func matchText(r client.Route) string {
+	var parts []string
+	if len(r.Match.Events) > 0 {
+		parts = append(parts, strings.Join(r.Match.Events, ", "))
+	}
+	if r.Match.Severity != "" {
+		parts = append(parts, string(r.Match.Severity))
+	}
+	if r.Match.Job != "" {
+		parts = append(parts, "jobs "+r.Match.Job)
+	}
+	for k, v := range r.Match.Labels {
+		parts = append(parts, k+"="+v)
+	}
+	if len(parts) == 0 {
+		return "every trouble"
+	}
+	return strings.Join(parts, "; ")
+}
+
+// paceText is when and how a route is told.
+func paceText(r client.Route) string {
+	var parts []string
+	if !r.Enabled {
+		parts = append(parts, "off")
+	}
+	if r.GroupSeconds > 0 {
+		parts = append(parts, fmt.Sprintf("together after %ds", r.GroupSeconds))
+	}
+	if r.RepeatSeconds > 0 {
+		parts = append(parts, fmt.Sprintf("again every %ds", r.RepeatSeconds))
+	}
+	if r.Quiet != nil {
+		parts = append(parts, fmt.Sprintf("quiet for %s from %s", r.Quiet.Duration, r.Quiet.Cron))
+	}
+	if len(parts) == 0 {
+		return "at once"
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (p *program) notifySet() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "set [flags] NAME", Short: "Make a route, or replace it", Args: oneName,
+		Long: `Make a route, or replace it: what is not given is empty. A webhook gets a new secret, which
+is shown once, unless one is given or --unsigned.`,
+	}
+	opts := option.Register(cmd.Flags(), append(p.serverRows(),
+		option.Option{FlagOnly: true, Name: "url", Value: "URL", Help: "the receiver: " + strings.Join(notify.Schemes(), "://, ") + "://"},
+		option.Option{FlagOnly: true, Name: "secret", Value: "SECRET", Help: "secret for signing webhooks, whsec_ and base64 (default: a new one)"},
+		option.Option{FlagOnly: true, Name: "unsigned", Kind: option.Switch, Help: "do not sign webhooks"},
+		option.Option{FlagOnly: true, Name: "event", Kind: option.List, Value: "NAME", Help: "take only this event (repeatable): " + strings.Join(notify.Events(), ", ")},
+		option.Option{FlagOnly: true, Name: "severity", Value: "LEVEL", Help: "the least severity: warning or critical"},
+		option.Option{FlagOnly: true, Name: "match-job", Value: "GLOB", Help: "take only runs of jobs named like this"},
+		option.Option{FlagOnly: true, Name: "match-label", Kind: option.List, Value: "K=V", Help: "take only runs with this label (repeatable)"},
+		option.Option{FlagOnly: true, Name: "group", Kind: option.Duration, Value: "D", Help: "let the first message wait this long for others, to be sent as one"},
+		option.Option{FlagOnly: true, Name: "repeat", Kind: option.Duration, Value: "D", Help: "tell a trouble again after this long, until it is acknowledged or has passed"},
+		option.Option{FlagOnly: true, Name: "quiet-cron", Value: "CRON", Help: "when quiet hours begin: MINUTE HOUR DAY MONTH WEEKDAY"},
+		option.Option{FlagOnly: true, Name: "quiet-for", Value: "D", Help: "how long quiet hours last, as 9h"},
+		option.Option{FlagOnly: true, Name: "quiet-zone", Value: "ZONE", Help: "their time zone, as Europe/Berlin (default: UTC)"},
+		option.Option{FlagOnly: true, Name: "disabled", Kind: option.Switch, Help: "keep the route and send nothing to it"},
+		jsonRow(),
+	))
+	cmd.RunE = p.asking(opts, func(ctx context.Context, c *client.Client, args []string) error {
+		r, err := routeOf(args[0], opts)
+		if err != nil {
+			return err
+		}
+		made := r.Secret != "" && opts.Text("secret") == ""
+		secret := r.Secret
+		if r, err = c.SetRoute(ctx, r); err != nil {
+			return err
+		}
+		if opts.On("json") {
+			if made {
+				r.Secret = secret
+			}
+			return p.PrintJSON(r)
+		}
+		if made {
+			p.Say("this is the only time that the secret is shown; the receiver verifies signatures with it: %s", secret)
+		}
+		return console.WriteAll(p.Out, fmt.Sprintf("route %s takes %s; try it with: stint notify test %s\n", r.Name, console.Clean(matchText(r)), r.Name))
+	})
+	return cmd
+}
+
+// routeOf reads a route from options.
+func routeOf(name string, opts *option.Set) (client.Route, error) {
+	r := client.Route{
+		Name: name, URL: opts.Text("url"), Secret: opts.Text("secret"), Enabled: !opts.On("disabled"),
+		Match: client.RouteMatch{
+			Job: opts.Text("match-job"), Severity: job.Health(opts.Text("severity")), Events: opts.List("event"), Labels: map[string]string{},
+		},
+		GroupSeconds: int64(opts.Duration("group").Seconds()), RepeatSeconds: int64(opts.Duration("repeat").Seconds()),
+	}
+	if r.URL == "" {
+		return r, option.Usagef("stint notify set wants --url URL")
+	}
+	for _, kv := range opts.List("match-label") {
+		k, v, found := strings.Cut(kv, "=")
+		if !found {
+			return r, option.Usagef("--match-label: %s is not K=V", job.Quote(kv))
+		}
+		r.Match.Labels[k] = v
+	}
+	if opts.Text("quiet-cron") != "" || opts.Text("quiet-for") != "" {
+		r.Quiet = &client.Quiet{Cron: opts.Text("quiet-cron"), Duration: opts.Text("quiet-for"), Zone: opts.Text("quiet-zone")}
+	}
+	if r.Secret == "" && !opts.On("unsigned") && strings.HasPrefix(strings.ToLower(r.URL), "http") {
+		r.Secret = notify.NewSecret()
+	}
+	return r, nil
+}
+
+func (p *program) notifyDelete() *cobra.Command {
+	cmd := &cobra.Command{Use: "delete [flags] NAME", Short: "Delete a route; what waits for it is dropped", Args: oneName}
+	opts := option.Register(cmd.Flags(), p.serverRows())
+	cmd.RunE = p.asking(opts, func(ctx context.Context, c *client.Client, args []string) error {
+		if err := c.DeleteRoute(ctx, args[0]); err != nil {
+			return err
+		}
+		return console.WriteAll(p.Out, fmt.Sprintf("route %s is deleted\n", console.Clean(args[0])))
+	})
+	return cmd
+}
+
+func (p *program) notifyTest() *cobra.Command {
+	cmd := &cobra.Command{Use: "test [flags] NAME", Short: "Send a test message through a route", Args: oneName}
+	opts := option.Register(cmd.Flags(), p.serverRows())
+	cmd.RunE = p.asking(opts, func(ctx context.Context, c *client.Client, args []string) error {
+		refused, err := c.TestRoute(ctx, args[0])
+		if err == nil && refused != "" {
+			err = errors.New("route " + console.Clean(args[0]) + ": " + console.Clean(refused))
+		}
+		if err != nil {
+			return err
+		}
+		return console.WriteAll(p.Out, fmt.Sprintf("the receiver of route %s has taken the message\n", console.Clean(args[0])))
+	})
+	return cmd
+}
+
+func (p *program) notifyLog() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "log [flags] [RUN]", Short: "List what was told and done, newest first",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return oneRun(cmd, args)
+			}
+			return nil
+		},
+	}
+	opts := option.Register(cmd.Flags(), append(p.serverRows(), jsonRow()))
+	cmd.RunE = p.asking(opts, func(ctx context.Context, c *client.Client, args []string) error {
+		actions, err := c.Actions(ctx, strings.Join(args, ""), 100)
+		if err != nil {
+			return err
+		}
+		if opts.On("json") {
+			return p.PrintJSON(map[string]any{"actions": actions})
+		}
+		var rows [][]console.Cell
+		for _, a := range actions {
+			rows = append(rows, []console.Cell{
+				console.T(a.CreatedAt.Local().Format("01-02 15:04:05")), console.T(a.Kind), console.T(a.What), console.T(a.Route),
+				console.T(a.Status), console.T(fmt.Sprint(a.Tries)), console.T(a.Message), console.T(a.LastError),
+			})
+		}
+		return console.WriteAll(p.Out, console.Table([]string{"AT", "KIND", "WHAT", "ROUTE", "STATUS", "TRIES", "MESSAGE", "RESULT"}, rows, 0, p.StyleFor(p.Out)))
+	})
+	return cmd
+}

@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+)
+
+// retry asks for another attempt of a run.
+func (p *program) retry() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "retry [flags] RUN",
+		Short: "Ask the waiting agent of a run for another attempt",
+		Long: `Ask for another attempt of a run that has ended badly. Only an agent that still waits can
+begin one in place: start the job with stint run --retry-wait D for that. For every other
+run the answer is the command that starts the job again by hand.`,
+		Args: oneRun,
+	}
+	opts := option.Register(cmd.Flags(), append(p.serverRows(),
+		option.Option{FlagOnly: true, Name: "why", Value: "TEXT", Help: "the reason, kept with the run"},
+		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
+	))
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := p.client(opts)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		r, err := c.Retry(cmd.Context(), args[0], userName(), opts.Text("why"))
+		if err != nil {
+			return err
+		}
+		if opts.On("json") {
+			return p.PrintJSON(r)
+		}
+		return console.WriteAll(p.Out, fmt.Sprintf("%s is %s: attempt %d begins with the agent's next heartbeat\n",
+			console.Clean(runName(r)), r.State, r.Attempt+1))
+	}
+	return cmd
+}
+
+// acknowledge says that somebody knows of a run's trouble.
+func (p *program) acknowledge() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "acknowledge [flags] RUN",
+		Short: "Say that you know of a run's trouble, so that nobody is told again",
+		Args:  oneRun,
+	}
+	opts := option.Register(cmd.Flags(), append(p.serverRows(),
+		option.Option{FlagOnly: true, Name: "why", Value: "TEXT", Help: "a note, kept with the run"},
+	))
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := p.client(opts)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		r, err := c.Acknowledge(cmd.Context(), args[0], userName(), opts.Text("why"))
+		if err != nil {
+			return err
+		}
+		return console.WriteAll(p.Out, fmt.Sprintf("%s is acknowledged\n", console.Clean(runName(r))))
+	}
+	return cmd
+}
