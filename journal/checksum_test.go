@@ -7,14 +7,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Both tables give the checksum that hash/crc32 gives, whatever came before.
+// Short or long, the checksum is the one that hash/crc32 gives.
 func TestChecksum(t *testing.T) {
 	if *makePlainTable() != *crc32.MakeTable(crc32.Castagnoli) {
 		t.Fatal("the plain table is not that of CRC-32C")
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		b := rapid.SliceOfN(rapid.Byte(), 0, 2*shortText).Draw(t, "bytes")
-		computed.Store(int64(rapid.SampledFrom([]int{0, firstOnes - 1, firstOnes}).Draw(t, "computed before")))
 		if got, want := checksum(b), crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)); got != want {
 			t.Errorf("%d bytes: %08x, want %08x", len(b), got, want)
 		}
