@@ -24,7 +24,7 @@ type row struct {
 var table = []row{
 	{"job", "", "", "the words and rules: everybody imports it, so it imports nobody"},
 	{"journal", "job", "", "the format needs the words, and nothing else"},
-	{"client", "job", "", "programs outside the repository import it: words and the standard library"},
+	{"client", "job", "github.com/klauspost/compress", "programs outside the repository import it: words, the standard library, and zstd for slow links"},
 
 	{"internal/agent", "job journal internal/agent/cache internal/agent/diagnose internal/agent/gpu internal/agent/notify internal/agent/process internal/agent/process/terminal internal/agent/redact internal/agent/sample internal/agent/spool internal/agent/stall", "github.com/cenkalti/backoff/v7 golang.org/x/sys", "wires its three parts; the server is an interface that cli joins"},
 	{"internal/agent/cache", "", "golang.org/x/sync golang.org/x/sys", "files and locks; it knows nothing of runs, so that list and prune need none"},

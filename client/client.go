@@ -53,6 +53,7 @@ type Client struct {
 	// never delays one, and so that its closing means that the agent is gone.
 	calls *http.Client
 	beats *http.Client
+	zstd  compressor
 }
 
 // URLError says that a server's address cannot be used.

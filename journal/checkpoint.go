@@ -80,3 +80,24 @@ func (r *Recovered) Finish(at time.Time, f Final) ([]byte, error) {
 	}
 	return AppendRecord(nil, rec), nil
 }
+
+// WholeRecords is how many of the bytes that stand at an offset of a journal are whole
+// records, the header counted as one. It goes by their lengths alone; checksums are for
+// whoever keeps the bytes.
+func WholeRecords(b []byte, offset int64) int {
+	n := 0
+	if offset == 0 {
+		if len(b) < HeaderSize {
+			return 0
+		}
+		n = HeaderSize
+	}
+	for len(b)-n >= FrameSize {
+		length := int64(binary.LittleEndian.Uint32(b[n+4:]))
+		if length > MaxPayload || b[n+8] == 0 || int64(len(b)-n) < FrameSize+length {
+			break
+		}
+		n += FrameSize + int(length)
+	}
+	return n
+}

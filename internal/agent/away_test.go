@@ -2,12 +2,14 @@ package agent
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -285,4 +287,46 @@ func readAll(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// After a power cut this host has less of the journal than the server: the rest is read
+// back, and the end is added behind it.
+func TestEndLostWithThePowerIsReadBack(t *testing.T) {
+	s := newMemoryServer()
+	c, _ := config(t, s, "echo one; echo ready; exec sleep 60")
+	signals := make(chan os.Signal, 1)
+	c.Signals = signals
+	done := running(t, s, c)
+	s.wait(t, func() bool { return bytes.Contains(s.journals[testRun], []byte("ready\n")) })
+	entry := filepath.Join(c.StateDir, "spool", testRun+".1")
+	part := []byte(readAll(t, filepath.Join(entry, "journal")))[:100]
+	meta := readAll(t, filepath.Join(entry, "meta.json"))
+	var had []byte
+	s.set(func() { had = bytes.Clone(s.journals[testRun]) })
+	signals <- syscall.SIGTERM
+	result(t, done)
+	// The host as it comes up again.
+	if err := os.MkdirAll(entry, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{"journal": part, "meta.json": []byte(meta)} {
+		if err := os.WriteFile(filepath.Join(entry, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.set(func() { s.journals[testRun] = bytes.Clone(had) })
+	report, err := Flush(t.Context(), FlushConfig{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, BootID: "another"})
+	if err != nil || len(report.Journals) != 1 || !report.Journals[0].Delivered || !report.Journals[0].Unfinished {
+		t.Fatalf("flush %+v, error %v", report, err)
+	}
+	v := s.read(t, testRun)
+	if string(v.output[streamKey{0, job.Stdout}]) != "one\nready\n" || v.final.Outcome.Reason != job.HostRebooted {
+		t.Errorf("output %v, outcome %+v", v.output, v.final.Outcome)
+	}
+}
+
+func (s *memoryServer) Journal(_ context.Context, run string, _ int, offset int64) (io.ReadCloser, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return io.NopCloser(bytes.NewReader(bytes.Clone(s.journals[run][offset:]))), nil
 }

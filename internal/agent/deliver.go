@@ -17,17 +17,6 @@ import (
 )
 
 const (
-	// batchSize is the most that one append brings, unless one record is longer.
-	batchSize = 1 << 20
-	// Small output waits this long for more to come, unless somebody watches; a heartbeat,
-	// which wakes us and the server anyway, takes it along if the last append is not too
-	// recent: each append of its own costs as much CPU as all else in that second. What is
-	// urgent waits a moment, so that the start of a job is one append and a very short
-	// job is one altogether.
-	coalesce        = 3 * time.Second
-	coalesceBeat    = 1500 * time.Millisecond
-	coalesceWatched = 150 * time.Millisecond
-	coalesceUrgent  = 30 * time.Millisecond
 	// lookAgain is when to look whether the spool has written what is still to come.
 	lookAgain = 100 * time.Millisecond
 	// appendTimeout bounds one append; a link that takes longer for a batch is down.
@@ -71,6 +60,7 @@ type delivery struct {
 	patience time.Duration
 	lastGood time.Time
 
+	pace    pace
 	buf     []byte
 	backoff *backoff.ExponentialBackOff
 	lastErr error // of the last try; nil when it went well
@@ -89,7 +79,7 @@ func newBackOff() *backoff.ExponentialBackOff {
 // server refuses it for good (*refusedError), or ctx ends (the last trouble, with ctx's
 // error), or the attempt has ended and the server never answered (the last trouble).
 func (d *delivery) deliver(ctx context.Context) error {
-	d.backoff = newBackOff()
+	d.backoff, d.pace = newBackOff(), newPace()
 	d.lastGood = time.Now()
 	if err := d.collect(ctx, coalesceUrgent); err != nil {
 		return err
@@ -161,11 +151,7 @@ func (d *delivery) collect(ctx context.Context, wait time.Duration) error {
 
 // gather lets small output collect.
 func (d *delivery) gather(ctx context.Context) error {
-	wait := coalesce
-	if d.watched.Load() {
-		wait = coalesceWatched
-	}
-	timer := time.NewTimer(wait)
+	timer := time.NewTimer(d.pace.wait(d.watched.Load()))
 	defer timer.Stop()
 	for {
 		select {
@@ -225,11 +211,14 @@ func (d *delivery) sendOne(ctx context.Context) (time.Duration, error) {
 	}
 	fresh := d.fresh
 	d.fresh = false
-	callCtx, cancel := context.WithTimeout(ctx, appendTimeout)
-	reply, err := d.server.Append(callCtx, d.run, d.attempt, offset, batch)
-	cancel()
+	begun := time.Now()
+	reply, err := d.append(ctx, offset, batch)
 	d.lastErr = err
+	if err != nil {
+		d.buf = nil // the transport may not be done with it
+	}
 	if err == nil {
+		d.pace.sent(time.Now(), len(batch), time.Since(begun))
 		if reply.Size < offset || reply.Size > offset+int64(len(batch)) {
 			return d.resume(offset, reply.Size)
 		}
@@ -250,6 +239,28 @@ func (d *delivery) sendOne(ctx context.Context) (time.Duration, error) {
 	return d.trouble(offset, err, fresh)
 }
 
+// append sends bytes in the way that is the quicker one on this link.
+func (d *delivery) append(ctx context.Context, offset int64, batch []byte) (job.AppendReply, error) {
+	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
+	defer cancel()
+	c, able := d.server.(compressing)
+	if !d.pace.compressed || !able || len(batch) < leastBatch {
+		return d.server.Append(ctx, d.run, d.attempt, offset, batch)
+	}
+	reply, err := c.AppendCompressed(ctx, d.run, d.attempt, offset, batch)
+	var p *job.Problem
+	if errors.As(err, &p) && p.Status == http.StatusUnsupportedMediaType {
+		d.pace.refuseCompression()
+		return d.server.Append(ctx, d.run, d.attempt, offset, batch)
+	}
+	return reply, err
+}
+
+// compressing is a server that takes compressed journal bytes.
+type compressing interface {
+	AppendCompressed(ctx context.Context, run string, attempt int, offset int64, data []byte) (job.AppendReply, error)
+}
+
 // answered notes the first answer.
 func (d *delivery) answered() {
 	d.alive.Store(true)
@@ -263,6 +274,7 @@ func (d *delivery) answered() {
 func (d *delivery) trouble(offset int64, err error, fresh bool) (time.Duration, error) {
 	var p *job.Problem
 	if !errors.As(err, &p) {
+		d.pace.failed()
 		return d.backoff.NextBackOff(), nil
 	}
 	d.alive.Store(true)
@@ -273,6 +285,7 @@ func (d *delivery) trouble(offset int64, err error, fresh bool) (time.Duration, 
 		d.answered()
 		return d.resume(offset, *p.Size)
 	case p.Temporary():
+		d.pace.failed()
 		return max(p.RetryAfter, d.backoff.NextBackOff()), nil
 	}
 	return 0, &refusedError{"the server refuses the journal of this run", err}
@@ -293,7 +306,7 @@ func (d *delivery) resume(offset, size int64) (time.Duration, error) {
 
 // peek reads a batch from the spool and cuts it at the end of its last whole record.
 func (d *delivery) peek(offset int64) ([]byte, error) {
-	size := int(min(d.from.Unsent(), batchSize))
+	size := int(min(d.from.Unsent(), int64(d.pace.batch)))
 	for size > 0 {
 		if cap(d.buf) < size {
 			d.buf = make([]byte, size)
@@ -302,7 +315,7 @@ func (d *delivery) peek(offset int64) ([]byte, error) {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, err
 		}
-		if whole := wholeRecords(d.buf[:n], offset); whole > 0 {
+		if whole := journal.WholeRecords(d.buf[:n], offset); whole > 0 {
 			return d.buf[:whole], nil
 		}
 		if n < size || size > 2*journal.MaxRecord {
@@ -312,22 +325,4 @@ func (d *delivery) peek(offset int64) ([]byte, error) {
 		size *= 2
 	}
 	return nil, nil // an empty append asks how far the server is
-}
-
-// wholeRecords is how many of the bytes that stand at offset are whole records.
-func wholeRecords(b []byte, offset int64) int {
-	n := 0
-	if offset == 0 {
-		if len(b) < journal.HeaderSize {
-			return 0
-		}
-		n = journal.HeaderSize
-	}
-	for {
-		_, size, err := journal.Next(b[n:], offset+int64(n))
-		if err != nil {
-			return n
-		}
-		n += size
-	}
 }

@@ -132,7 +132,9 @@ func haveTerminal() bool {
 
 // heard acts on the server's answer to a heartbeat. It runs on the heartbeat's goroutine.
 func (a *attempt) heard(r job.HeartbeatReply) {
-	a.watched.Store(r.Watched)
+	if !a.watched.Swap(r.Watched) && r.Watched {
+		poke(a.rec.urgent) // what has been waiting is for who has just come
+	}
 	for _, c := range r.Commands {
 		if c.Kind == "cancel" {
 			a.ask(job.StopCause{Reason: job.ByCancel, By: c.By, Why: c.Why})

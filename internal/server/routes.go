@@ -40,7 +40,7 @@ type route struct {
 // routes is the table. Every route of the server is a row here and nowhere else: first
 // what is about runs, then the compat wire and the server itself.
 func (s *Server) routes() []route {
-	return slices.Concat(s.runRoutes(), s.healthRoutes(), s.actionRoutes(), s.accessRoutes(), s.ownRoutes())
+	return slices.Concat(s.runRoutes(), s.readBackRoutes(), s.healthRoutes(), s.actionRoutes(), s.accessRoutes(), s.ownRoutes())
 }
 
 func (s *Server) runRoutes() []route {

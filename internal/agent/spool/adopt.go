@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 
-	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
@@ -361,50 +360,4 @@ func (j *Journal) redo(commits []commitNote) (done []int64, err error) {
 		t.commits, t.stale = append(t.commits, c), true
 	}
 	return done, nil
-}
-
-// DropTail forgets the newest output that has no place: the server knows more than this
-// host, and what this host knows does not go on from there.
-func (j *Journal) DropTail() (bytes int64) {
-	j.mu.Lock()
-	t := &j.tail
-	for len(t.segments) > 0 {
-		for _, c := range t.segments[0].counts {
-			bytes += c.bytes
-		}
-		j.dropOldest("the host went down")
-	}
-	for _, g := range t.gaps {
-		bytes += g.Bytes
-	}
-	t.gaps, t.stale = map[streamKey]*job.Gap{}, true
-	j.mu.Unlock()
-	j.kick()
-	return bytes
-}
-
-// Extend appends whole records that the server has and this host lost.
-func (j *Journal) Extend(data []byte) (used int, err error) {
-	j.mu.Lock()
-	for err == nil {
-		_, n, nextErr := journal.Next(data[used:], j.state.Size)
-		if errors.Is(nextErr, journal.ErrShort) {
-			break
-		}
-		if err = nextErr; err == nil {
-			if err = j.put(data[used:used+n], false); err == nil {
-				used += n
-			}
-		}
-	}
-	j.mu.Unlock()
-	j.kick()
-	return used, err
-}
-
-// Recovered is what the journal holds.
-func (j *Journal) Recovered() journal.Recovered {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.state
 }

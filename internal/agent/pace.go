@@ -1,0 +1,109 @@
+package agent
+
+import "time"
+
+const (
+	// An append brings at least leastBatch and at most mostBatch, unless one record is
+	// longer.
+	leastBatch = 64 << 10
+	firstBatch = 1 << 20
+	mostBatch  = 4 << 20
+	// A batch should take about this long: quicker ones grow, slower ones shrink.
+	quickBatch = 200 * time.Millisecond
+	slowBatch  = 2 * time.Second
+
+	// Small output waits this long for more to come, unless somebody watches: a little
+	// longer each time while nobody does. A heartbeat, which wakes us and the server
+	// anyway, takes it along if the last append is not too recent: each append of its own
+	// costs as much CPU as all else in that second. What is urgent waits a moment, so that
+	// the start of a job is one append and a very short job is one altogether.
+	coalesce        = 3 * time.Second
+	coalesceLongest = 5 * time.Second
+	coalesceBeat    = 1500 * time.Millisecond
+	coalesceWatched = 150 * time.Millisecond
+	coalesceUrgent  = 30 * time.Millisecond
+
+	// Compression is tried where plain bytes go slower than this, in bytes per second: one
+	// core compresses several times as fast.
+	slowLink = 50 << 20
+	// worthTrying is the least batch whose time says something about the link.
+	worthTrying = 256 << 10
+	// trials is how many batches each way of sending is measured by, and trialPause how
+	// long a verdict stands.
+	trials     = 3
+	trialPause = time.Minute
+)
+
+// pace decides how much to send at once, how long to wait for more, and whether to
+// compress, by what the last appends showed. It is not safe for concurrent use.
+type pace struct {
+	batch   int
+	waiting time.Duration // of the last wait for small output; 0 for none
+
+	compressed bool      // how batches go now
+	until      time.Time // when the other way is looked at again; zero while it is not known
+	seen       int       // batches measured since the last change
+	rate       float64   // of them, bytes of journal per second
+	plainRate  float64   // when compression began
+	unable     bool      // the server does not take it
+}
+
+func newPace() pace { return pace{batch: firstBatch} }
+
+// wait is how long small output waits for more.
+func (p *pace) wait(watched bool) time.Duration {
+	if watched {
+		p.waiting = 0
+		return coalesceWatched
+	}
+	p.waiting = min(max(coalesce, p.waiting+p.waiting/8), coalesceLongest)
+	return p.waiting
+}
+
+// sent learns from a batch that was taken.
+func (p *pace) sent(now time.Time, bytes int, took time.Duration) {
+	switch {
+	case took > slowBatch:
+		p.shrink()
+	case took < quickBatch && bytes >= p.batch/2:
+		p.batch = min(2*p.batch, mostBatch)
+	}
+	if bytes >= worthTrying {
+		p.measure(now, float64(bytes)/max(took, time.Microsecond).Seconds())
+	}
+}
+
+// failed learns from a batch that did not come through.
+func (p *pace) failed() { p.shrink() }
+
+func (p *pace) shrink() { p.batch = max(p.batch/2, leastBatch) }
+
+// measure compares both ways of sending and takes the quicker one. Compression must be a
+// good deal quicker: it costs the job's host CPU.
+func (p *pace) measure(now time.Time, rate float64) {
+	if p.unable {
+		return
+	}
+	p.seen++
+	p.rate += (rate - p.rate) / float64(min(p.seen, trials))
+	if p.seen < trials {
+		return
+	}
+	switch {
+	case !p.compressed && p.rate < slowLink && !now.Before(p.until):
+		p.plainRate = p.rate
+		p.change(true, now)
+	case p.compressed && p.rate < 1.3*p.plainRate:
+		p.change(false, now)
+	}
+}
+
+func (p *pace) change(compressed bool, now time.Time) {
+	p.compressed, p.seen, p.rate = compressed, 0, 0
+	if !compressed {
+		p.until = now.Add(trialPause)
+	}
+}
+
+// refuseCompression notes that the server does not understand it.
+func (p *pace) refuseCompression() { p.compressed, p.unable = false, true }
