@@ -286,14 +286,8 @@ func (w *world) checkEvents(r job.Run) {
 
 // checkNothingLeft looks for files in the spool and for processes of the run.
 func (w *world) checkNothingLeft() {
-	left, err := filepath.Glob(w.path("state", "spool", "*"))
-	if w.killed.Load() {
-		// An agent killed before its journal had a name leaves an empty one, which is
-		// removed when it is an hour old.
-		left = slices.DeleteFunc(left, func(p string) bool { return strings.HasPrefix(filepath.Base(p), ".new-") })
-	}
-	if err != nil || len(left) > 0 {
-		w.t.Errorf("the spool still holds %v (%v)", left, err)
+	if left := w.spooled(); len(left) > 0 {
+		w.t.Errorf("the spool still holds %v", left)
 	}
 	for deadline := time.Now().Add(15 * time.Second); ; <-time.After(50 * ms) {
 		alive := living("STINT_RUN_ID=" + w.run)
@@ -305,6 +299,17 @@ func (w *world) checkNothingLeft() {
 			return
 		}
 	}
+}
+
+// spooled lists what is left in the spool.
+func (w *world) spooled() []string {
+	left, _ := filepath.Glob(w.path("state", "spool", "*")) // the pattern is good
+	if w.killed.Load() {
+		// An agent killed before its journal had a name leaves an empty one, which is
+		// removed when it is an hour old.
+		left = slices.DeleteFunc(left, func(p string) bool { return strings.HasPrefix(filepath.Base(p), ".new-") })
+	}
+	return left
 }
 
 // living lists processes that have a variable in their environment.
