@@ -44,34 +44,40 @@ var (
 			{"from_time", "query", "Begin with the first line at or after this time.", "string"},
 			{"download", "query", "1: ask browsers to save the answer.", "string"},
 		},
-		answers: []content{{"text/plain", nil}, {"application/x-ndjson", nil}},
+		answers: []content{{"text/plain", nil}, {"application/x-ndjson", logLine{}}, {"application/x-ndjson", gapLine{}}},
 		errors:  []int{400, 404},
 	}
 	docSamples = doc{
-		text:    "Returns samples, reduced by minimum and maximum so that spikes survive.",
-		params:  []param{attemptParam, {"points", "query", "About how many points to return, 1 to 5000.", "integer"}},
+		text: "Returns samples, reduced by minimum and maximum so that spikes survive.",
+		params: []param{
+			attemptParam,
+			{"points", "query", "About how many points to return, 1 to 5000.", "integer"},
+			{"from", "query", "Only from this time on.", "string"},
+			{"to", "query", "Only up to this time.", "string"},
+		},
 		answers: []content{{"application/json", sampleSeries{}}},
 		errors:  []int{400, 404},
 	}
 	docStreamRun = doc{
 		text: "Server-sent events of one run: output, samples, steps, gaps, notes, and the run itself whenever it changes. " +
-			"The last event is end. Reconnect with Last-Event-ID to go on without a gap or a double.",
+			"The last event is end. The schema has a field for each kind of event, with its data. Reconnect with Last-Event-ID to go on without a gap or a double.",
 		params: []param{
 			attemptParam,
 			{"step", "query", "Only output of this step: its index or name.", "string"},
 			{"stream", "query", "Only output of stdout or stderr.", "string"},
 			{"from", "query", "Begin here: an event id, attempt:offset.", "string"},
 			{"tail", "query", "Begin N lines before the end.", "integer"},
+			{"output", "query", "false: everything but what the run prints.", "boolean"},
 			{"Last-Event-ID", "header", "The id of the last event received.", "string"},
 		},
-		answers: []content{{"text/event-stream", nil}},
+		answers: []content{{"text/event-stream", runEvents{}}},
 		errors:  []int{400, 404},
 	}
 	docStreamAll = doc{
 		text: "Server-sent events of all runs: every change of state and health, and the runs that changed. " +
 			"Without Last-Event-ID it begins now.",
 		params:  []param{{"Last-Event-ID", "header", "The id of the last event received.", "string"}},
-		answers: []content{{"text/event-stream", nil}},
+		answers: []content{{"text/event-stream", allEvents{}}},
 		errors:  []int{400},
 	}
 	docCompatStatus = doc{

@@ -96,11 +96,12 @@ func (s *Server) pump(ctx context.Context, out *eventWriter, sub *subscription, 
 // newFollower reads a request for a live stream and finds its place. The subscription is
 // made before the run is read: what is committed in between leaves a wake-up.
 func (s *Server) newFollower(r *http.Request) (*follower, *subscription, error) {
-	p := newParams(r, "attempt", "from", "tail", "step", "stream")
+	p := newParams(r, "attempt", "from", "tail", "step", "stream", "output")
 	f := &follower{
 		server: s,
 		filter: p.filter(),
 		pinned: int(p.number("attempt", 1, job.MaxAttempt, 0)),
+		mute:   !p.truth("output", true),
 	}
 	tail := p.number("tail", 0, maxNumber, -1)
 	place := p.values.Get("from")

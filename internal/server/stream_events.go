@@ -8,6 +8,26 @@ import (
 	"stint.dev/stint/journal"
 )
 
+// runEvents are the kinds of events of one run's stream, each with its data; it is only
+// there for the OpenAPI document.
+type runEvents struct {
+	Run     job.Run      `json:"run"`
+	Attempt attemptEvent `json:"attempt"`
+	Output  outputEvent  `json:"output"`
+	Step    job.Step     `json:"step"`
+	Sample  job.Sample   `json:"sample"`
+	Gap     job.Gap      `json:"gap"`
+	Note    noteEvent    `json:"note"`
+	Status  statusEvent  `json:"status"`
+	End     endEvent     `json:"end"`
+}
+
+// allEvents are those of the stream of all runs.
+type allEvents struct {
+	Run    job.Run      `json:"run"`
+	Change job.RunEvent `json:"change"`
+}
+
 type noteEvent struct {
 	Step int       `json:"step"` // -1: the whole attempt
 	Text string    `json:"text"`

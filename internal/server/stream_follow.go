@@ -17,6 +17,7 @@ type follower struct {
 	run    string
 	pinned int // the attempt that was asked for; 0 to go on with later ones
 	filter outputFilter
+	mute   bool // output is not told
 
 	attempt int
 	pos     int64
@@ -218,7 +219,7 @@ func (f *follower) output(rec journal.Record, end int64) error {
 			return err
 		}
 	}
-	if len(data) == 0 || !f.filter.match(o.Step, o.Stream) {
+	if f.mute || len(data) == 0 || !f.filter.match(o.Step, o.Stream) {
 		return nil
 	}
 	key := outputKey{o.Step, o.Stream}
