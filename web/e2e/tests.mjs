@@ -105,7 +105,7 @@ export const tests = {
     const out = String.raw`<script>alert(1)</script><img src=x onerror=alert(2)>\n\033]8;;javascript:alert(3)\007click\033]8;;\007\nbidi \342\200\256abc\n\033[2J\033[31mred\033[0m\n10%%\r20%%\r30%%\n\377\376\n`
     const run = await world.run('<b>hostile</b>'.replaceAll('/', ''), `printf '${out}'; head -c 1000000 /dev/zero | tr '\\0' x`)
     await page.goto('runs/' + run.id)
-    await seen(page.getByText('<script>alert(1)</script><img src=x onerror=alert(2)>'))
+    await seen(page.locator('.log-text', { hasText: '<script>alert(1)</script><img src=x onerror=alert(2)>' }))
     assert.equal(await page.locator('.log-text a, .log-text script, .log-text img').count(), 0)
     await seen(page.getByText('U+202E'))
     await seen(line(page, 4).locator('.ansi-1'))
@@ -230,17 +230,30 @@ export const tests = {
 
   async 'every page is accessible in both themes and fits a phone'(_page, world) {
     const etl = await world.last('etl')
+    const other = await world.run('etl', 'echo well')
+    const rest = ['', 'runs', 'jobs', 'jobs/etl', 'jobs/etl#policy', 'jobs/etl#badge', `compare?a=${etl.id}&b=${other.id}`, 'settings']
     for (const colorScheme of ['light', 'dark']) {
-      const page = await world.open({ colorScheme, viewport: { width: 375, height: 800 } })
-      for (const path of ['', 'runs', 'jobs', 'jobs/etl', 'runs/' + etl.id]) {
-        await page.goto(path)
-        await seen(page.getByText(/etl/).first())
-        if (path.includes(etl.id)) await seen(line(page, 1))
-        const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
-        assert.ok(over <= 0, `/${path} is ${over} px too wide`)
-        assert.deepEqual(await faults(page), [], `/${path} in ${colorScheme}`)
+      for (const width of [375, 1280]) {
+        const page = await world.open({ colorScheme, viewport: { width, height: 800 } })
+        const check = async (what) => {
+          const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+          assert.ok(over <= 0, `${what} is ${over} px too wide at ${width}`)
+          assert.deepEqual(await faults(page), [], `${what} in ${colorScheme} at ${width}`)
+        }
+        for (const path of rest) {
+          await page.goto(path)
+          await seen(page.getByText(path === 'settings' ? /libraries in this page/ : /etl/).first())
+          await check('/' + path)
+        }
+        await page.goto('runs/' + etl.id)
+        await seen(line(page, 1))
+        for (const name of ['Log', 'Changes', 'Events', 'Parameters', 'Notifications']) {
+          await page.getByRole('tab', { name }).click()
+          await seen(page.getByRole('tabpanel', { name }))
+          await check(`a run's ${name}`)
+        }
+        await page.context().close()
       }
-      await page.context().close()
     }
   },
 }

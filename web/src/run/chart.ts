@@ -165,8 +165,8 @@ const timeSteps = [
 
 /** The span of time that is drawn; never so short that its ticks could not be told apart. */
 function span(min: number | null, max: number | null): [number, number] {
-  if (min === null || max === null) return [0, 10]
-  return max - min < 10 ? [min, min + 10] : [min, max]
+  if (min === null || max === null) return [0, 4]
+  return max - min < 4 ? [min, min + 4] : [min, max]
 }
 
 function times(_u: uPlot, values: number[]): string[] {

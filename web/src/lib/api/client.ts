@@ -171,7 +171,7 @@ export const api = {
   routes: (signal?: AbortSignal) => json<{ routes: t.NotifyRoute[] | null }>('routes', {}, { signal }),
   setRoute: (route: t.NotifyRoute) => send<t.NotifyRoute>('PUT', 'routes/' + enc(route.name), route),
   dropRoute: (name: string) => json<unknown>('routes/' + enc(name), {}, { method: 'DELETE' }),
-  testRoute: (name: string) => send<unknown>('POST', `routes/${enc(name)}/test`),
+  testRoute: (name: string) => send<{ ok: boolean; error?: string }>('POST', `routes/${enc(name)}/test`),
 }
 
 function yamlBody(method: string, yaml: string): RequestInit {

@@ -2,10 +2,88 @@
 
 export interface components {
     schemas: {
+        Action: {
+            /** Format: int64 */
+            attempt?: number;
+            /** Format: int64 */
+            batch?: number;
+            by?: string;
+            /** Format: int64 */
+            cause: number;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            done_at: string | null;
+            ends?: string;
+            /** Format: int64 */
+            id: number;
+            kind: string;
+            last_error?: string;
+            message: string;
+            /** Format: date-time */
+            next_at: string | null;
+            /** Format: int64 */
+            repeat?: number;
+            route?: string;
+            run?: string;
+            severity?: string;
+            status: string;
+            /** Format: int64 */
+            tries: number;
+            what: string;
+        };
+        ActionPage: {
+            actions: components["schemas"]["Action"][];
+            /**
+             * Format: int64
+             * @description Pass it as cursor for older actions; not there on the last page
+             */
+            next_cursor?: number;
+        };
         AppendReply: {
             /** Format: int64 */
             size: number;
             watched: boolean;
+        };
+        AuditEntry: {
+            /** @description Method and route, or the command */
+            action: string;
+            /** @description Where the request came from */
+            address: string;
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            id: number;
+            /**
+             * Format: int64
+             * @description HTTP status of the answer
+             */
+            status: number;
+            /** @description The path asked for */
+            target: string;
+            /** @enum {string} */
+            via: "none" | "token" | "session" | "oidc" | "command";
+            /** @description Name of the token or person; empty on a server that asks nobody */
+            who: string;
+        };
+        AuditPage: {
+            entries: components["schemas"]["AuditEntry"][] | null;
+            /**
+             * Format: int64
+             * @description Pass it as cursor for older entries; not there on the last page
+             */
+            next_cursor?: number;
+        };
+        Band: {
+            points: components["schemas"]["BandPoint"][];
+            /** Format: int64 */
+            runs: number;
+        };
+        BandPoint: {
+            /** Format: double */
+            at_seconds: number;
+            cpu_cores: components["schemas"]["Spread"];
+            memory_bytes: components["schemas"]["Spread"];
         };
         Cancel: {
             /** Format: date-time */
@@ -13,13 +91,54 @@ export interface components {
             by: string;
             why?: string;
         };
-        CancelInBody: {
+        CancelBody: {
             /** @description Who asks. */
             by?: string;
             /** @description In their words. */
             why?: string;
         };
+        CanceledRun: {
+            canceled?: boolean;
+            error?: string;
+            /** @description As it was given. */
+            run: string;
+        };
+        CanceledRuns: {
+            results: components["schemas"]["CanceledRun"][];
+        };
+        CancelManyInBody: {
+            /** @description Who asks, where the server does not know. */
+            by?: string;
+            /** @description Why, in the caller's words. */
+            reason?: string;
+            /** @description Ids, or what else names a run. */
+            runs: string[];
+        };
+        Cause: {
+            cause: string;
+            evidence: string;
+            /** Format: double */
+            weight: number;
+        };
+        Change: {
+            after: string;
+            before: string;
+            what: string;
+        };
+        Changes: {
+            changes: components["schemas"]["Change"][];
+            since: components["schemas"]["ChangesSince"] | null;
+        };
+        ChangesSince: {
+            /** Format: date-time */
+            ended_at: string | null;
+            id: string;
+            /** Format: int64 */
+            number: number;
+        };
         Command: {
+            /** Format: int64 */
+            attempt?: number;
             by: string;
             kind: string;
             why?: string;
@@ -31,11 +150,55 @@ export interface components {
             /** @enum {string} */
             status: "started" | "completed" | "failed";
         };
+        CreatedToken: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string | null;
+            id: string;
+            /** Format: date-time */
+            last_used_at: string | null;
+            name: string;
+            prefix: string;
+            scope: string;
+            /** @description The secret. It is shown this once */
+            token: string;
+        };
+        CreateTokenInBody: {
+            /**
+             * Format: double
+             * @description How long it is valid; 0 for ever
+             */
+            expires_seconds?: number;
+            /** @description What the token is for */
+            name: string;
+            /** @enum {string} */
+            scope: "agent" | "read" | "write" | "admin";
+        };
+        Diagnosis: {
+            causes: components["schemas"]["Cause"][] | null;
+            sentence: string;
+        };
         EventList: {
             events: components["schemas"]["RunEvent"][];
         };
+        Expected: {
+            duration_seconds: components["schemas"]["Percentiles"];
+            longest_silence_seconds: components["schemas"]["Percentiles"];
+            output_bytes_per_second: components["schemas"]["Percentiles"];
+            peak_memory_bytes: components["schemas"]["Percentiles"];
+            /** Format: int64 */
+            runs: number;
+        };
+        Explanation: {
+            policy: string;
+            rules: components["schemas"]["Ruling"][];
+        };
         Finding: {
             evidence: string;
+            facts?: {
+                [key: string]: unknown;
+            };
             health: string;
             next?: string;
             /** Format: date-time */
@@ -43,6 +206,53 @@ export interface components {
             rule: string;
             /** Format: date-time */
             since: string;
+        };
+        FleetAnswer: {
+            /**
+             * Format: int64
+             * @description Active attempts.
+             */
+            agents: number;
+            hosts: components["schemas"]["FleetHost"][];
+            ingest: components["schemas"]["FleetIngest"];
+            /**
+             * Format: double
+             * @description How long the last appends and heartbeats took to become durable.
+             */
+            lag_seconds: number;
+            /**
+             * Format: int64
+             * @description Live streams that are open on this server.
+             */
+            readers: number;
+        };
+        FleetHost: {
+            /** Format: int64 */
+            agents: number;
+            /**
+             * Format: double
+             * @description Used by the jobs here, on average since the heartbeat before.
+             */
+            cpu_cores: number;
+            host: string;
+            /** Format: date-time */
+            last_heartbeat_at: string | null;
+            /** Format: int64 */
+            memory_bytes: number;
+            /**
+             * Format: int64
+             * @description Of journals that wait on the host.
+             */
+            unsent_bytes: number;
+        };
+        FleetIngest: {
+            /**
+             * Format: double
+             * @description Journal bytes taken by this server, since the answer before.
+             */
+            bytes_per_second: number;
+            /** Format: double */
+            heartbeats_per_second: number;
         };
         Gap: {
             /** Format: date-time */
@@ -77,13 +287,22 @@ export interface components {
             /** Format: double */
             cpu_seconds: number;
             /** Format: int64 */
+            disk_free_bytes?: number;
+            /** Format: int64 */
             memory_bytes: number;
+            /** Format: int64 */
+            memory_limit_bytes?: number;
+            /** Format: int64 */
+            oom_kills?: number;
             /** Format: int64 */
             output_age_ms: number;
             /** Format: int64 */
             period_ms: number;
+            pressure?: components["schemas"]["Pressure"];
             /** Format: int64 */
             processes: number;
+            /** Format: int64 */
+            read_bytes?: number;
             /** Format: int64 */
             scheduling_delay_ms: number;
             /** Format: date-time */
@@ -94,6 +313,10 @@ export interface components {
             unsent_bytes: number;
             /** Format: int64 */
             uptime_ms: number;
+            /** Format: int64 */
+            waiting_ms?: number;
+            /** Format: int64 */
+            written_bytes?: number;
         };
         HeartbeatReply: {
             commands: components["schemas"]["Command"][] | null;
@@ -106,6 +329,52 @@ export interface components {
         };
         JobList: {
             jobs: components["schemas"]["Summary"][];
+        };
+        JobPolicy: {
+            default: boolean;
+            effective: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            set_at: string | null;
+            set_by: string;
+            yaml: string;
+        };
+        LoginRequest: {
+            /** @description A token with the scope read, write or admin */
+            token: string;
+        };
+        Match: {
+            events?: string[] | null;
+            job?: string;
+            labels?: {
+                [key: string]: string;
+            };
+            severity?: string;
+        };
+        MatchBody: {
+            /** @description What it wants to hear of: failed, timed_out, lost, canceled, succeeded, healed, recovered, network, or the rule of a finding. Empty for every trouble. */
+            events?: string[] | null;
+            /** @description A glob of job names: *, ? and [a-z]. */
+            job?: string;
+            /** @description Labels that the run must have. */
+            labels?: {
+                [key: string]: string;
+            };
+            /**
+             * @description The least severity.
+             * @enum {string}
+             */
+            severity?: "warning" | "critical";
+        };
+        MeAnswer: {
+            /** @description The ways to log in: token, oidc */
+            login: string[] | null;
+            name: string;
+            /** @description read, write or admin; empty when one must log in */
+            scope: string;
+            /** @enum {string} */
+            via: "none" | "token" | "session" | "oidc";
         };
         OOM: {
             /** Format: date-time */
@@ -129,6 +398,8 @@ export interface components {
             message: string;
             oom?: components["schemas"]["OOM"];
             reason: string;
+            /** Format: date-time */
+            retry_at?: string;
             signal?: string;
             /** Format: int64 */
             signal_number?: number;
@@ -142,6 +413,20 @@ export interface components {
             gaps: components["schemas"]["Gap"][] | null;
             /** Format: int64 */
             lines: number;
+            /** Format: double */
+            longest_silence_seconds: number;
+        };
+        Percentiles: {
+            /** Format: double */
+            p50: number;
+            /** Format: double */
+            p95: number;
+        };
+        PolicyTest: {
+            /** Format: int64 */
+            runs: number;
+            would_miss: components["schemas"]["Raised"][];
+            would_raise: components["schemas"]["Raised"][];
         };
         Pressure: {
             /** Format: double */
@@ -152,13 +437,86 @@ export interface components {
             memory: number;
         };
         Problem: {
+            /** Format: int64 */
+            column?: number;
             detail?: string;
+            /** Format: int64 */
+            line?: number;
             /** Format: int64 */
             size?: number;
             /** Format: int64 */
             status: number;
             title: string;
             type?: string;
+        };
+        Quiet: {
+            cron: string;
+            duration: string;
+            zone?: string;
+        };
+        Raised: {
+            /** Format: date-time */
+            at: string;
+            rule: string;
+            run: string;
+            sentence: string;
+        };
+        Route: {
+            /** Format: date-time */
+            changed_at: string;
+            enabled: boolean;
+            /** Format: int64 */
+            group_seconds?: number;
+            match: components["schemas"]["Match"];
+            name: string;
+            quiet?: components["schemas"]["Quiet"];
+            /** Format: int64 */
+            repeat_seconds?: number;
+            secret?: string;
+            url: string;
+        };
+        RouteBody: {
+            /** @description Ignored, so that a route can be set as it was shown. */
+            changed_at?: string;
+            /** @description false keeps the route and sends nothing new to it; true if left out. */
+            enabled?: boolean;
+            /**
+             * Format: int64
+             * @description How long the first message waits for others, to be sent as one.
+             */
+            group_seconds?: number;
+            match?: components["schemas"]["MatchBody"];
+            /** @description The same as in the path, or left out. */
+            name?: string;
+            /** @description Hours in which nothing is sent; what was held is told in one message at their end. */
+            quiet?: components["schemas"]["Quiet"];
+            /**
+             * Format: int64
+             * @description After how long a trouble is told again that nobody acknowledged; 0 for never.
+             */
+            repeat_seconds?: number;
+            /** @description Signs webhooks: whsec_ and base64. Left out, it stays what it was. It is never shown. */
+            secret?: string;
+            /** @description https://… for a signed webhook, smtp://… for e-mail, or a chat's service URL (slack://…, ntfy://…). As it is shown, with asterisks, it stays what it was. */
+            url: string;
+        };
+        RouteList: {
+            routes: components["schemas"]["Route"][];
+        };
+        Ruling: {
+            fires: boolean;
+            health?: string;
+            inputs: {
+                [key: string]: unknown;
+            };
+            next?: string;
+            /** Format: date-time */
+            next_at?: string;
+            on: boolean;
+            rule: string;
+            sentence: string;
+            /** Format: date-time */
+            since?: string;
         };
         Run: {
             agent_version: string;
@@ -170,9 +528,11 @@ export interface components {
             containment: string;
             /** Format: date-time */
             created_at: string;
+            diagnosis?: components["schemas"]["Diagnosis"];
             dir: string;
             /** Format: date-time */
             ended_at: string | null;
+            expected?: components["schemas"]["Expected"];
             findings: components["schemas"]["Finding"][] | null;
             health: string;
             host: string;
@@ -194,6 +554,23 @@ export interface components {
             status: string;
             steps: components["schemas"]["Step"][] | null;
             usage: components["schemas"]["Usage"];
+        };
+        RunCounts: {
+            /** @description false: counting stopped early, and there are at least so many. */
+            exact: boolean;
+            /** @description Active runs by health, with all filters but that of health. */
+            health: {
+                [key: string]: number;
+            };
+            /** @description Runs by state, with all filters but that of state. */
+            state: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description Runs that pass all filters.
+             */
+            total: number;
         };
         RunEvent: {
             /** Format: date-time */
@@ -251,6 +628,75 @@ export interface components {
             /** Format: int64 */
             total: number;
         };
+        SearchDone: {
+            /** Format: int64 */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Lines searched.
+             */
+            lines: number;
+            /** Format: int64 */
+            matches: number;
+            /**
+             * Format: int64
+             * @description Where to go on: as from_line, or backwards as to_line, where 0 is the beginning.
+             */
+            next_line: number;
+            /** @description Why it ended before the log did: limit or time; else empty. */
+            stopped: string;
+        };
+        SearchDoneLine: {
+            done: components["schemas"]["SearchDone"];
+        };
+        SearchedLine: {
+            /**
+             * Format: date-time
+             * @description When its first byte was printed, by the agent's clock.
+             */
+            at: string;
+            /** @description The line does not match, but is near one that does. */
+            context?: boolean;
+            /** @description Only a part of the line is shown. */
+            cut?: boolean;
+            /**
+             * Format: int64
+             * @description The line's number in the log.
+             */
+            line: number;
+            /** @description Where the matches are: byte offsets in text, from and to. */
+            ranges?: (number[] | null)[] | null;
+            /** Format: int64 */
+            step: number;
+            stream: string;
+            /** @description The line; of a long one, the part around its first match. */
+            text: string;
+        };
+        SearchProgress: {
+            /**
+             * Format: int64
+             * @description Output searched so far.
+             */
+            bytes: number;
+            /** Format: int64 */
+            matches: number;
+            /**
+             * Format: int64
+             * @description Output to search.
+             */
+            of: number;
+        };
+        SearchProgressLine: {
+            progress: components["schemas"]["SearchProgress"];
+        };
+        Spread: {
+            /** Format: double */
+            p10: number;
+            /** Format: double */
+            p50: number;
+            /** Format: double */
+            p90: number;
+        };
         Step: {
             command: string;
             /** Format: date-time */
@@ -272,6 +718,7 @@ export interface components {
         Summary: {
             /** Format: int64 */
             active: number;
+            expected?: components["schemas"]["Expected"];
             last_run: components["schemas"]["Run"] | null;
             /** Format: date-time */
             last_success_at: string | null;
@@ -281,6 +728,26 @@ export interface components {
             /** Format: int64 */
             succeeded: number;
             usual: components["schemas"]["Usual"] | null;
+        };
+        TestAnswer: {
+            /** @description Why the receiver has not taken the message. */
+            error?: string;
+            ok: boolean;
+        };
+        Token: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string | null;
+            id: string;
+            /** Format: date-time */
+            last_used_at: string | null;
+            name: string;
+            prefix: string;
+            scope: string;
+        };
+        TokensAnswer: {
+            tokens: components["schemas"]["Token"][] | null;
         };
         Usage: {
             /** Format: double */
@@ -307,6 +774,12 @@ export interface components {
             peak_memory_p95_bytes: number;
             /** Format: int64 */
             runs: number;
+        };
+        WishInBody: {
+            /** @description Who asks. */
+            by?: string;
+            /** @description In their words. */
+            why?: string;
         };
     };
 }

@@ -54,24 +54,11 @@ export type RunPage = With<S['RunList'], { runs: Run[] | null }>
 export type Job = With<S['Summary'], { last_run: Run | null; expected?: Expected | null }>
 
 /** Why the server thinks a run is not well. */
-export interface Diagnosis {
-  sentence: string
-  causes?: { cause: string; weight: number; evidence: string }[] | null
-}
+export type Diagnosis = S['Diagnosis']
 
-/** A band that the job's own good runs stayed in. */
-export interface Band {
-  p50: number
-  p95: number
-}
 
-export interface Expected {
-  runs: number
-  duration_seconds?: Band
-  peak_memory_bytes?: Band
-  output_bytes_per_second?: Band
-  longest_silence_seconds?: Band
-}
+/** What a job's own good runs did. */
+export type Expected = S['Expected']
 
 /** One line of the log as application/x-ndjson gives it. */
 export interface LogLine {
@@ -155,47 +142,13 @@ export interface PolicyTest {
   would_miss: { run: string; rule: string; at: string; sentence: string }[] | null
 }
 
-export interface Action {
-  id: number
-  run?: string
-  kind: 'notify' | 'cancel' | 'retry'
-  what: string
-  route: string
-  status: 'pending' | 'done' | 'failed' | 'dropped'
-  tries: number
-  next_at?: string | null
-  last_error?: string
-  created_at: string
-  done_at?: string | null
-  message: string
-}
+export type Action = With<S['Action'], { kind: 'notify' | 'cancel' | 'retry'; status: 'pending' | 'done' | 'failed' | 'dropped' }>
 
-export interface NotifyRoute {
-  name: string
-  url: string
-  secret?: string
-  match?: { job?: string; labels?: Record<string, string> | null; severity?: string; events?: string[] | null }
-  quiet?: { cron?: string; duration?: string; zone?: string } | null
-  group_seconds?: number
-  repeat_seconds?: number
-  enabled: boolean
-}
+export type NotifyRoute = With<S['Route'], { changed_at?: string }>
 
-export interface Token {
-  id: string
-  name: string
-  scope: string
-  created_at?: string
-  expires_at?: string | null
-  last_used_at?: string | null
-}
+export type Token = S['Token']
 
-export interface Me {
-  name: string
-  scope: string
-  via: 'none' | 'token' | 'session' | 'oidc'
-  login?: string[] | null
-}
+export type Me = S['MeAnswer']
 
 export interface Settings {
   version: string

@@ -53,8 +53,9 @@ export class LogSearch {
           if (!item.context) lines.push(item.line)
         }
       }, () => {
-        this.lines = lines.slice()
-        this.found = found.slice()
+        // A line that took long to end comes later than its number says.
+        this.lines = lines.toSorted((a, b) => a - b)
+        this.found = found.toSorted((a, b) => a.line - b.line)
         this.count = Math.max(this.count, lines.length)
       })
       await this.countRest(stream, ctl.signal)

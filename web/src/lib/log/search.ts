@@ -1,5 +1,7 @@
-import type { Stream } from '../api/types'
-import type { LogLine } from '../api/types'
+import type { components } from '../api/schema'
+import type { LogLine, Stream } from '../api/types'
+
+type S = components['schemas']
 
 /** What is looked for. */
 export interface Wanted {
@@ -9,27 +11,11 @@ export interface Wanted {
 }
 
 /** A line of the search's answer: a match, or context around one. */
-export interface FoundLine {
-  line: number
-  at: string
-  step: number
-  stream: Stream
-  text: string
-  ranges?: [number, number][] | null
-  cut?: boolean
-  context?: boolean
-}
-
-export interface Done {
-  matches: number
-  bytes: number
-  lines: number
-  stopped: '' | 'limit' | 'time'
-  next_line?: number
-}
+export type FoundLine = Omit<S['SearchedLine'], 'stream'> & { stream: Stream }
+export type Done = S['SearchDone']
 
 /** One object of the streamed answer. */
-export type SearchItem = FoundLine | { progress: { bytes: number; of: number; matches: number } } | { done: Done }
+export type SearchItem = FoundLine | { progress: S['SearchProgress'] } | { done: Done }
 
 /** The pattern that marks matches in drawn text; null if this browser cannot read it. */
 export function pattern(wanted: Wanted): RegExp | null {
