@@ -42,7 +42,7 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 		}
 		return nil, errors.Join(unusable(dir, err), release())
 	}
-	s.release = release
+	s.release, s.dir = release, dir
 	return s, nil
 }
 

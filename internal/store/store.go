@@ -42,6 +42,7 @@ type Store struct {
 	segments       *segment.Log // where blocks are; nil for PostgreSQL
 	archive        Archive      // may be nil
 	keep           Keep
+	dir            string // the data directory; empty for PostgreSQL
 	name           string // of this server, among those on the database
 	cache          *frameCache
 	release        func() error // gives the data directory free

@@ -54,9 +54,20 @@ func (s *Store) tidy(ctx context.Context, now time.Time) error {
 	return errors.Join(
 		repeat(ctx, func() (bool, error) { return s.trimOne(ctx, now) }),
 		repeat(ctx, func() (bool, error) { return s.packOne(ctx, now) }),
-		s.sweepObjects(ctx, now),
-		s.sweepSegments(ctx, now),
+		s.sweep(ctx, now),
 	)
+}
+
+// sweep removes files that nobody needs, unless a backup is copying.
+func (s *Store) sweep(ctx context.Context, now time.Time) (err error) {
+	if s.dir != "" {
+		release, err := s.hold(false)
+		if err != nil || release == nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, release()) }()
+	}
+	return errors.Join(s.sweepObjects(ctx, now), s.sweepSegments(ctx, now))
 }
 
 // repeat takes steps while there is more to do.

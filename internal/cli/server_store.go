@@ -1,0 +1,136 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"stint.dev/stint/internal/archive"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/internal/store"
+)
+
+// archiveRow says where packed journals are, for commands beside the server.
+func archiveRow() option.Option {
+	return option.Option{Name: "archive", Value: "DIR", Help: "where finished logs are kept, as given to the server"}
+}
+
+// serverCheck verifies everything that the server has stored.
+func (p *program) serverCheck() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "check [flags]", Short: "Verify every stored journal", Args: noArgs,
+		Long: `Read every stored journal again: the checksum of every record, the digest at the end, and
+whether the tables say what the journals say. It may run beside the server. With --repair,
+for which the server must be stopped, the tables are written anew from the journals, and a
+journal that was still arriving when its bytes were damaged is cut off before them, so that
+its agent can send the rest. The exit code is 1 if something is wrong and stays so.`,
+	}
+	opts := option.Register(cmd.Flags(), append(
+		storeRows(), archiveRow(),
+		option.Option{FlagOnly: true, Name: "repair", Kind: option.Switch, Help: "rebuild tables, cut off damaged ends"},
+		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON, one finding a line, then the sum"},
+	))
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		ctx, stop := interruptible(cmd)
+		defer stop()
+		return p.withJournals(ctx, opts, opts.On("repair"), func(db *store.Store) error {
+			return p.check(ctx, db, opts.On("repair"), opts.On("json"))
+		})
+	}
+	return cmd
+}
+
+// withJournals opens database and archive for one action.
+func (p *program) withJournals(ctx context.Context, opts *option.Set, alone bool, do func(*store.Store) error) (err error) {
+	if err := opts.Resolve(p.Getenv); err != nil {
+		return err
+	}
+	so, err := p.storeOptions(opts)
+	if err != nil {
+		return err
+	}
+	if so.Archive, err = openArchive(opts.Text("archive"), &so); err != nil {
+		return err
+	}
+	so.Beside = !alone
+	db, err := store.Open(ctx, so)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return do(db)
+}
+
+func (p *program) check(ctx context.Context, db *store.Store, repair, asJSON bool) error {
+	var printed error
+	wrong := 0
+	sum, err := db.Check(ctx, repair, func(f store.Finding) {
+		if f.Repaired == "" {
+			wrong++
+		}
+		if asJSON {
+			printed = errors.Join(printed, p.PrintJSON(f))
+			return
+		}
+		printed = errors.Join(printed, console.WriteAll(p.Out, findingLine(f)+"\n"))
+	})
+	if err = errors.Join(err, printed); err != nil {
+		return err
+	}
+	if asJSON {
+		err = p.PrintJSON(sum)
+	} else {
+		err = console.WriteAll(p.Out, fmt.Sprintf("%d attempts, %d blocks, %d bytes, %d objects of the archive: %d findings\n",
+			sum.Attempts, sum.Blocks, sum.Bytes, sum.Objects, sum.Findings))
+	}
+	if err == nil && wrong > 0 {
+		return fmt.Errorf("%d of %d findings are not repaired; stop the server and run: stint server check --repair", wrong, sum.Findings)
+	}
+	return err
+}
+
+func findingLine(f store.Finding) string {
+	line := f.What
+	if f.Run != "" {
+		line = fmt.Sprintf("run %s attempt %d", f.Run, f.Attempt)
+		if f.At > 0 {
+			line += fmt.Sprintf(", byte %d", f.At)
+		}
+		line += ": " + f.What
+	}
+	if f.Repaired != "" {
+		line += "; " + f.Repaired
+	}
+	return line
+}
+
+// serverBackup copies the data directory while a server works in it.
+func (p *program) serverBackup() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "backup DIR [flags]", Short: "Copy the data directory while the server works", Args: cobra.ExactArgs(1),
+		Long: `Write a copy of the data directory into DIR, which must not exist yet, as it stands at one
+moment, while the server goes on working. DIR is then a data directory: start a server on
+it with --data. An archive that was named with --archive is not copied; the one inside of
+the data directory is.`,
+	}
+	opts := option.Register(cmd.Flags(), append(storeRows(), archiveRow()))
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ctx, stop := interruptible(cmd)
+		defer stop()
+		return p.withJournals(ctx, opts, false, func(db *store.Store) error {
+			var to func() (store.Archive, error)
+			if opts.Text("archive") == "" {
+				to = func() (store.Archive, error) { return archive.OpenDir(filepath.Join(args[0], "archive")) }
+			}
+			if err := db.Backup(ctx, args[0], to); err != nil {
+				return err
+			}
+			p.Say("copied to %s; a server starts on it with --data %s", args[0], args[0])
+			return nil
+		})
+	}
+	return cmd
+}

@@ -1,0 +1,112 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// badBytes tells of bytes that cannot be read. Those of a journal that was still arriving
+// are cut off, with --repair: its agent sends them again.
+func (c *checker) badBytes(ctx context.Context, key attemptKey, row *attemptRow, r *replay) error {
+	f := Finding{Run: key.run, Attempt: key.attempt, At: r.bad, What: r.why}
+	if c.repair && r.live && !r.holes {
+		if err := c.store.cutOff(ctx, key, row, r); err != nil {
+			return err
+		}
+		f.Repaired = "the journal ends here now; an agent that still has it sends the rest"
+	}
+	c.found(f)
+	return nil
+}
+
+// cutOff ends a journal where its good bytes end.
+func (s *Store) cutOff(ctx context.Context, key attemptKey, row *attemptRow, r *replay) error {
+	return s.write(ctx, func(t *tx) error {
+		err := s.forgetBlocks(ctx, t, `run_id = $1 AND attempt = $2 AND start >= $3`, key.run, key.attempt, r.bad)
+		if err != nil {
+			return err
+		}
+		row := *row
+		row.tail = nil
+		return t.rewrite(ctx, key, &row, r)
+	})
+}
+
+// rebuild writes the tables of an attempt anew from its journal.
+func (c *checker) rebuild(ctx context.Context, key attemptKey, row *attemptRow, r *replay, what string) error {
+	f := Finding{Run: key.run, Attempt: key.attempt, What: what}
+	if c.repair {
+		err := c.store.write(ctx, func(t *tx) error {
+			copied := *row
+			return t.rewrite(ctx, key, &copied, r)
+		})
+		if err != nil {
+			return err
+		}
+		f.Repaired = "the tables were written anew from the journal"
+	}
+	c.found(f)
+	return nil
+}
+
+// rewrite stores an attempt, its blocks' heads and its run as the journal tells them.
+func (t *tx) rewrite(ctx context.Context, key attemptKey, row *attemptRow, r *replay) error {
+	row.State, row.Tiers = r.state, tiers{}
+	if err := t.saveAttempt(ctx, key, row); err != nil {
+		return err
+	}
+	for start, h := range r.heads {
+		text, err := json.Marshal(h)
+		if err != nil {
+			return fmt.Errorf("encode block %d: %w", start, err)
+		}
+		_, err = t.ExecContext(ctx, `UPDATE blocks SET head = $4, first_line = $5, lines = $6 WHERE run_id = $1 AND attempt = $2 AND start = $3`,
+			key.run, key.attempt, start, string(text), h.FirstLine, h.Lines)
+		if err != nil {
+			return fmt.Errorf("store block %d: %w", start, err)
+		}
+	}
+	if !r.state.Known() {
+		return nil
+	}
+	return t.rewriteRun(ctx, key, r)
+}
+
+// rewriteRun shows the attempt in its run, which is made if it is missing.
+func (t *tx) rewriteRun(ctx context.Context, key attemptKey, r *replay) error {
+	row, err := t.lockRun(ctx, key.run)
+	var gone *index.NotFoundError
+	missing := errors.As(err, &gone)
+	if err != nil && !missing {
+		return err
+	}
+	view := &r.state.View
+	if missing {
+		at := *view.StartedAt // an attempt that is known has one
+		row = newRun(&r.state, at)
+		row.heardAt, row.expiresAt, row.lease = at, at, firstLease(r.state.HeartbeatPeriod)
+		if err := t.insertRun(ctx, &row); err != nil {
+			return err
+		}
+	}
+	if row.run.Attempt > key.attempt {
+		return nil
+	}
+	began := row.run.Attempt < key.attempt
+	row.run.Attempt = key.attempt
+	row.run = showAttempt(row.run, view)
+	if state, over := ended(view); over {
+		row.run.State = state
+	} else if missing || began {
+		row.run.State = job.Lost
+	}
+	if err := t.setLabels(ctx, &row.run); err != nil {
+		return err
+	}
+	return t.updateRun(ctx, &row)
+}
