@@ -54,6 +54,7 @@ func Diagnose(c Clues) *job.Diagnosis {
 	var d job.Diagnosis
 	for _, one := range causes {
 		if weight, sentence := one.says(c); weight > 0 {
+			sentence = strings.TrimRight(sentence, ". ") + "."
 			d.Causes = append(d.Causes, job.Cause{Cause: one.name, Weight: weight, Evidence: index.Text(sentence, 500)})
 		}
 	}

@@ -13,6 +13,9 @@ import (
 // what was told until then.
 const keepEvery = 30 * time.Second
 
+// keepSoon is the same for a run that has findings: people ask why.
+const keepSoon = 3 * time.Second
+
 // folds is the evidence of active attempts, newer than what is stored.
 type folds map[attempt]*folded
 
@@ -20,6 +23,7 @@ type folded struct {
 	evidence index.Evidence
 	savedAt  time.Time // when it was stored; zero for not yet
 	dirty    bool
+	pause    time.Duration // until it is stored again
 }
 
 // fold adds the last heartbeat of a lease and returns the evidence.
@@ -37,6 +41,10 @@ func (f folds) fold(l index.Lease) index.Evidence {
 		before := known.evidence.At
 		known.evidence = known.evidence.Observe(*l.Beat, l.BeatAt, l.Status)
 		known.dirty = known.dirty || known.evidence.At.After(before)
+	}
+	known.pause = keepEvery
+	if len(l.Findings) > 0 {
+		known.pause = keepSoon
 	}
 	return known.evidence
 }
@@ -61,7 +69,7 @@ func (f folds) forget(active []index.Lease) {
 func (f folds) unsaved(now time.Time) []index.Folding {
 	var out []index.Folding
 	for key, one := range f {
-		if one.dirty && now.Sub(one.savedAt) >= keepEvery {
+		if one.dirty && now.Sub(one.savedAt) >= one.pause {
 			out = append(out, index.Folding{Run: key.run, Attempt: key.number, Evidence: one.evidence})
 		}
 	}

@@ -40,6 +40,9 @@ func Move(run job.Run, e job.Event, at time.Time, clock, evidence string) (job.R
 		return run, nil, err
 	}
 	run.State = t.To
+	if t.To == job.Succeeded || Active(t.To) && !Active(t.From) {
+		run.Diagnosis = nil // of a trouble that is over
+	}
 	switch {
 	case !Active(t.To):
 		run.Health, run.Findings = "", []job.Finding{}

@@ -149,6 +149,9 @@ func applyVerdict(run job.Run, v index.Verdict) (next job.Run, events []job.RunE
 		})
 	}
 	run.Health, run.Findings = v.Health, findings
+	if !stalls(findings) {
+		run.Diagnosis = nil // of a stall that is over
+	}
 	return run, events, true
 }
 
