@@ -309,7 +309,8 @@ func (d *delivery) peek(offset int64) ([]byte, error) {
 	size := int(min(d.from.Unsent(), int64(d.pace.batch)))
 	for size > 0 {
 		if cap(d.buf) < size {
-			d.buf = make([]byte, size)
+			d.buf = nil // let go of it first
+			d.buf = make([]byte, roomFor(size))
 		}
 		n, err := d.from.ReadAt(d.buf[:size], offset)
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -325,4 +326,15 @@ func (d *delivery) peek(offset int64) ([]byte, error) {
 		size *= 2
 	}
 	return nil, nil // an empty append asks how far the server is
+}
+
+// roomFor is how large a buffer is made for a batch of a size: there are few sizes, so that
+// growing leaves little behind.
+func roomFor(size int) int {
+	for _, room := range []int{leastBatch, mostBatch} {
+		if size <= room {
+			return room
+		}
+	}
+	return size
 }

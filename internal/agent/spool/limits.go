@@ -19,7 +19,7 @@ const (
 	defaultMemory = 16 << 20
 	// queueLimit is how much may wait for a disk that works. Beyond it, whoever appends
 	// waits as any program does that writes faster than its disk.
-	queueLimit = 2 << 20
+	queueLimit = 1 << 20
 	// stuckAfter is how long one call to the disk may take before it is not waited for.
 	stuckAfter = 250 * time.Millisecond
 	// retryAfter is when a disk that refused to be written is tried again.

@@ -71,7 +71,7 @@ func (j *Journal) buffer(size int) []byte {
 
 // recycle keeps memory for the next that want it.
 func (j *Journal) recycle(b []byte) {
-	if cap(b) >= 64<<10 && len(j.spare) < 4 {
+	if cap(b) >= 64<<10 && len(j.spare) < 2 {
 		j.spare = append(j.spare, b)
 	}
 }
