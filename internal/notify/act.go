@@ -16,8 +16,9 @@ const (
 	CancelDeadline = time.Minute
 	// cancelEvery is the pause between two looks at a cancel.
 	cancelEvery = 5 * time.Second
-	// waitForAgent is how long an agent may take to say that it waits for a retry.
-	waitForAgent = 30 * time.Second
+	// waitForAgent is how many looks, every 2 s, an agent has to say that it waits for a
+	// retry.
+	waitForAgent = 15
 	actAtOnce    = 500
 )
 
@@ -55,7 +56,7 @@ func (w *Worker) actOn(ctx context.Context, a index.Action, now time.Time) (inde
 	case a.Kind == index.OutboxRetry: // a policy wants one: Attempt is the one that ended
 		run, events, err := w.Store.RequestRetry(ctx, a.Run, a.By, a.Message, now)
 		var no *index.NoRetryError
-		if errors.As(err, &no) && now.Sub(a.CreatedAt) < waitForAgent {
+		if errors.As(err, &no) && a.Tries < waitForAgent {
 			one := settle(a, index.OutboxPending, no.Why, now)
 			one.NextAt = now.Add(2 * Every)
 			return one, nil

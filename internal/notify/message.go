@@ -165,7 +165,7 @@ func (i Item) write(b *strings.Builder, clean func(string, int) string, whole bo
 	}
 	if whole {
 		facts := []string{"host " + clean(i.Run.Host, 100)}
-		if i.Run.DurationSeconds > 0 {
+		if i.Run.DurationSeconds >= 1 {
 			d := time.Duration(i.Run.DurationSeconds * float64(time.Second)).Round(time.Second)
 			facts = append(facts, "ran "+d.String())
 		}

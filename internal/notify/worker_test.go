@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -327,7 +328,7 @@ func TestRepeatedUntilAcknowledged(t *testing.T) {
 }
 
 // A run whose agent is gone is ended by its cancel, and a policy's retry that no agent
-// waits for fails with the reason.
+// waits for is given up with the reason.
 func TestActionsHaveAnEnd(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, db *store.Store) {
 		id := uuid.Must(uuid.NewV7()).String()
@@ -356,16 +357,20 @@ func TestActionsHaveAnEnd(t *testing.T) {
 		if got := <-changed; got != id {
 			t.Errorf("changed %s, want %s", got, id)
 		}
-		settledAll(t, db)
+		counted(t, db, func(count map[string]int) bool { return count[index.OutboxPending] == 1 && count[index.OutboxDone] == 1 })
 		run, err := db.Run(t.Context(), id)
 		if err != nil || run.State != job.Canceled {
 			t.Errorf("run: %+v %v", run, err)
 		}
-		for _, of := range []struct{ run, kind, status string }{{id, "cancel", "done"}, {failed, "retry", "failed"}} {
+		for _, of := range []struct{ run, kind, status string }{{id, "cancel", "done"}, {failed, "retry", "pending"}} {
 			all, err := db.Actions(t.Context(), index.ActionQuery{Run: of.run, Limit: 10})
 			if err != nil || !slices.ContainsFunc(all, func(a index.Action) bool { return a.Kind == of.kind && a.Status == of.status && a.LastError != "" }) {
 				t.Errorf("%s: %+v %v", of.kind, all, err)
 			}
+		}
+		last := index.Action{ID: 1, Kind: index.OutboxRetry, Run: failed, What: "failed", Tries: waitForAgent}
+		if got, err := New(Config{Store: db}).actOn(t.Context(), last, time.Now()); err != nil || got.Status != index.OutboxFailed || !strings.Contains(got.Error, "does not wait") {
+			t.Errorf("after the last look: %+v %v", got, err)
 		}
 	})
 }

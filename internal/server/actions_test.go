@@ -1,0 +1,200 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/notify"
+	"stint.dev/stint/internal/server"
+	"stint.dev/stint/job"
+)
+
+func withNotifier(t *testing.T) *live {
+	t.Helper()
+	return start(t, server.Config{Notifier: notify.New(notify.Config{})})
+}
+
+type routeAnswer struct {
+	Routes []index.Route `json:"routes"`
+}
+
+func TestRoutesAreSetAndShownWithoutSecrets(t *testing.T) {
+	l := withNotifier(t)
+	const url = "https://example.org/hook/s3cret"
+	put := func(name, body string) reply { return l.do("PUT", "/api/v1/routes/"+name, []byte(body)) }
+	var r index.Route
+	put("team", `{"url":"`+url+`","secret":"whsec_c2VjcmV0","match":{"job":"n*","severity":"critical","events":["failed"],"labels":{"team":"ml"}},
+		"quiet":{"cron":"0 22 * * *","duration":"9h","zone":"Europe/Berlin"},"group_seconds":60,"repeat_seconds":3600}`).ok(t, &r)
+	if r.URL != "https://example.org/*****" || r.Secret != "" || !r.Enabled || r.Match.Job != "n*" || r.Quiet == nil || r.ChangedAt.IsZero() {
+		t.Errorf("answer: %+v", r)
+	}
+	var all routeAnswer
+	list := l.get("/api/v1/routes")
+	list.ok(t, &all)
+	if len(all.Routes) != 1 || strings.Contains(string(list.body), "s3cret") || strings.Contains(string(list.body), "whsec") {
+		t.Errorf("list: %s", list.body)
+	}
+	stored := func() index.Route {
+		t.Helper()
+		r, err := l.store.Route(t.Context(), "team")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	// Set as it was shown, it keeps what was not shown.
+	put("team", `{"name":"team","url":"https://example.org/*****","enabled":false,"changed_at":"2026-01-01T00:00:00Z"}`).ok(t, &r)
+	if got := stored(); got.URL != url || got.Secret != "whsec_c2VjcmV0" || got.Enabled || got.Quiet != nil {
+		t.Errorf("kept: %+v", got)
+	}
+	// The secret of one receiver is not used for another.
+	put("team", `{"url":"https://elsewhere.example.org/"}`).ok(t, &r)
+	if got := stored(); got.Secret != "" {
+		t.Errorf("the secret went along: %+v", got)
+	}
+	if got := l.do("DELETE", "/api/v1/routes/team", nil); got.status != http.StatusNoContent {
+		t.Errorf("deleted: %d %s", got.status, got.body)
+	}
+	l.do("DELETE", "/api/v1/routes/team", nil).problem(t, http.StatusNotFound)
+	l.do("POST", "/api/v1/routes/team/test", nil).problem(t, http.StatusNotFound)
+}
+
+func TestRoutesThatMakeNoSense(t *testing.T) {
+	l := withNotifier(t)
+	for body, want := range map[string]string{
+		`{"url":"gopher://x"}`:                                                  "url: the scheme gopher",
+		`{"url":"http://127.0.0.1/"}`:                                           "private network",
+		`{"url":"https://example.org","name":"other"}`:                          "name:",
+		`{"url":"https://e.org","match":{"job":"[a"}}`:                          "match.job",
+		`{"url":"https://e.org","match":{"events":["exploded"]}}`:               "match.events[0]",
+		`{"url":"https://e.org","quiet":{"cron":"61 * * * *","duration":"9h"}}`: "quiet.cron",
+		`{"url":"https://e.org","repeat_seconds":1}`:                            "repeat_seconds",
+	} {
+		p := l.do("PUT", "/api/v1/routes/team", []byte(body)).problem(t, http.StatusUnprocessableEntity)
+		if !strings.Contains(p.Detail, want) {
+			t.Errorf("%s: %s", body, p.Detail)
+		}
+	}
+	for _, body := range []string{`{`, `{"url":"https://e.org","surprise":1}`, `{"url":"https://e.org","match":{"severity":"bad"}}`, `[]`} {
+		l.do("PUT", "/api/v1/routes/team", []byte(body)).problem(t, http.StatusBadRequest)
+	}
+	start(t, server.Config{}).get("/api/v1/routes").problem(t, http.StatusNotImplemented)
+}
+
+// deaf is a notifier whose receivers take nothing.
+type deaf struct{ *notify.Worker }
+
+func (deaf) TestRoute(context.Context, index.Route) error { return errors.New("it answered 500") }
+
+func TestTestOfARoute(t *testing.T) {
+	l := start(t, server.Config{Notifier: deaf{notify.New(notify.Config{})}})
+	l.do("PUT", "/api/v1/routes/team", []byte(`{"url":"https://example.org"}`)).ok(t, nil)
+	var got struct {
+		OK    bool
+		Error string
+	}
+	l.do("POST", "/api/v1/routes/team/test", nil).ok(t, &got)
+	if got.OK || got.Error != "it answered 500" {
+		t.Errorf("%+v", got)
+	}
+}
+
+type actionsAnswer struct {
+	Actions    []index.Action `json:"actions"`
+	NextCursor int64          `json:"next_cursor"`
+}
+
+func TestActionsOfRuns(t *testing.T) {
+	l := withNotifier(t)
+	var ids []string
+	for range 3 {
+		s := newSketch(t, "train", nil).command().finish(1)
+		l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
+		ids = append(ids, s.id)
+	}
+	var page actionsAnswer
+	l.get("/api/v1/runs/train%232/actions").ok(t, &page)
+	if len(page.Actions) != 1 || page.Actions[0].What != "failed" || page.Actions[0].Run != ids[1] || page.Actions[0].Status != "pending" || page.Actions[0].NextAt == nil {
+		t.Errorf("of one run: %+v", page)
+	}
+	var seen []string
+	for path := "/api/v1/actions?limit=2&status=pending"; ; {
+		page = actionsAnswer{}
+		l.get(path).ok(t, &page)
+		for _, a := range page.Actions {
+			seen = append(seen, a.Run)
+		}
+		if page.NextCursor == 0 {
+			break
+		}
+		path = "/api/v1/actions?limit=2&status=pending&cursor=" + strconv.FormatInt(page.NextCursor, 10)
+	}
+	if diff := cmp.Diff([]string{ids[2], ids[1], ids[0]}, seen); diff != "" {
+		t.Error(diff)
+	}
+	l.get("/api/v1/actions?status=odd").problem(t, http.StatusBadRequest)
+	l.get("/api/v1/runs/nobody%231/actions").problem(t, http.StatusNotFound)
+}
+
+func TestRetryOverHTTP(t *testing.T) {
+	l := withNotifier(t)
+	s := newSketch(t, "train", map[string]string{"team": "it's"}).command().finish(1)
+	l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
+	retry := "/api/v1/runs/" + s.id + "/retry"
+	p := l.do("POST", retry, nil).problem(t, http.StatusConflict)
+	if !strings.Contains(p.Detail, "does not wait") || !strings.Contains(p.Detail, `stint run --job train`) || !strings.Contains(p.Detail, `--label 'team=it'\''s'`) {
+		t.Errorf("detail: %s", p.Detail)
+	}
+	beat := func() job.HeartbeatReply {
+		t.Helper()
+		var r job.HeartbeatReply
+		l.do("POST", "/api/v1/runs/"+s.id+"/attempts/1/heartbeat", []byte(`{"sequence":1,"waiting_ms":60000,"period_ms":5000}`)).ok(t, &r)
+		return r
+	}
+	if r := beat(); len(r.Commands) != 0 || !r.Owner {
+		t.Errorf("before anybody asked: %+v", r)
+	}
+	var run job.Run
+	l.do("POST", retry, []byte(`{"by":"ada","why":"once more"}`)).ok(t, &run)
+	if run.State != job.Retrying {
+		t.Errorf("run: %+v", run)
+	}
+	want := []job.Command{{Kind: "retry", By: "ada", Why: "once more", Attempt: 2}}
+	if diff := cmp.Diff(want, beat().Commands); diff != "" {
+		t.Error(diff)
+	}
+	active := newSketch(t, "train", nil).command()
+	l.do("POST", journalPath(active.id, 1, 0), active.bytes()).ok(t, nil)
+	if p := l.do("POST", "/api/v1/runs/"+active.id+"/retry", nil).problem(t, http.StatusConflict); strings.Contains(p.Detail, "stint run") {
+		t.Errorf("beside a live attempt: %s", p.Detail)
+	}
+	// An attempt that comes too early is asked to come again.
+	second := l.do("POST", journalPath(active.id, 2, 0), newAttempt(t, active.id, 2, "train", nil).bytes())
+	second.problem(t, http.StatusServiceUnavailable)
+	if second.header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+}
+
+func TestAcknowledgeOverHTTP(t *testing.T) {
+	l := withNotifier(t)
+	s := newSketch(t, "train", nil).command().finish(1)
+	l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
+	var run job.Run
+	l.do("POST", "/api/v1/runs/"+s.id+"/acknowledge", []byte(`{"by":"ada","why":"on it"}`)).ok(t, &run)
+	var out struct{ Events []job.RunEvent }
+	l.get("/api/v1/runs/"+s.id+"/events").ok(t, &out)
+	if last := out.Events[len(out.Events)-1]; last.Kind != "acknowledged" || last.Evidence != "Acknowledged by ada: on it" {
+		t.Errorf("history: %+v", last)
+	}
+	if lines, err := l.srv.LastLines(t.Context(), s.id, 5); err != nil || len(lines) > 5 {
+		t.Errorf("last lines: %q %v", lines, err)
+	}
+}
