@@ -75,6 +75,7 @@ var measurements = []measurement{
 	{"sample", (*bench).sample},
 	{"thousand", (*bench).thousand},
 	{"capture", (*bench).capture},
+	{"outage", (*bench).outage},
 	{"beats", (*bench).beats},
 	{"live", (*bench).live},
 	{"read", (*bench).read},
@@ -83,7 +84,7 @@ var measurements = []measurement{
 
 func main() {
 	rounds := flag.Int("rounds", 7, "how often each thing is measured; the median counts")
-	only := flag.String("only", "", "names of measurements, separated by commas: startup,steady,sample,thousand,capture,beats,live,read,runs")
+	only := flag.String("only", "", "names of measurements, separated by commas: startup,steady,sample,thousand,capture,outage,beats,live,read,runs")
 	var size scale
 	flag.IntVar(&size.agents, "agents", 10_000, "live: how many agents")
 	flag.DurationVar(&size.span, "span", 10*time.Second, "beats, live: how long is measured; live takes three times this")
