@@ -1,0 +1,314 @@
+package store_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store"
+	"stint.dev/stint/internal/store/postgrestest"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+func TestHealthOnSQLite(t *testing.T)     { healthConformance(t, openSQLite) }
+func TestHealthOnPostgreSQL(t *testing.T) { healthConformance(t, openPostgres) }
+
+func healthConformance(t *testing.T, open func(*testing.T) *store.Store) {
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, *store.Store)
+	}{
+		{"heartbeats are kept for the judge", evidence},
+		{"connections that closed", connections},
+		{"policies", policies},
+		{"policies at the end of a run", policiesAtTheEnd},
+		{"bands", bands},
+		{"diagnoses", diagnoses},
+		{"outbox of a verdict", verdictOutbox},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
+	}
+}
+
+func evidence(t *testing.T, s *store.Store) {
+	j := running(t, s, journal.Attempt{TimeoutMS: 60_000, ExpectMS: 30_000, MemoryLimitBytes: 1 << 20})
+	l := lease(t, s, j.id)
+	if l.Beat != nil || l.Evidence.Limits != (index.Limits{Timeout: time.Minute, Expect: 30 * time.Second, MemoryBytes: 1 << 20}) || !l.Evidence.BegunAt.Equal(noon) {
+		t.Errorf("lease before the first heartbeat: %+v", l)
+	}
+	beat := func(hb job.Heartbeat, at time.Time, appends ...index.Append) {
+		t.Helper()
+		if _, _, err := s.Ingest(t.Context(), appends, []index.Beat{{Run: j.id, Attempt: 1, At: at, Lease: time.Minute, Heartbeat: hb}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hb := job.Heartbeat{Sequence: 1, UptimeMS: 1000, MemoryBytes: 5, Processes: 1, OutputAgeMS: -1, Pressure: &job.Pressure{CPU: 1.5}}
+	beat(hb, noon.Add(time.Second))
+	l = lease(t, s, j.id)
+	if diff := cmp.Diff(&hb, l.Beat); diff != "" || !l.BeatAt.Equal(noon.Add(time.Second)) {
+		t.Errorf("heartbeat at %s (-sent +kept): %s", l.BeatAt, diff)
+	}
+	// One that comes together with an append of its run is kept as well, and the job's word.
+	j.json(journal.TypeStatus, journal.Status{Text: "half"})
+	offset, data := j.take()
+	hb.Sequence = 2
+	beat(hb, noon.Add(2*time.Second), index.Append{Run: j.id, Attempt: 1, Offset: offset, Data: data, At: noon.Add(2 * time.Second)})
+	l = lease(t, s, j.id)
+	if l.Beat.Sequence != 2 || l.Status != "half" {
+		t.Errorf("lease %+v", l)
+	}
+	e := l.Evidence.Observe(*l.Beat, l.BeatAt, l.Status)
+	if err := s.StoreEvidence(t.Context(), []index.Folding{{Run: j.id, Attempt: 1, Evidence: e}, {Run: runID(), Attempt: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	one, err := s.Lease(t.Context(), j.id)
+	if diff := cmp.Diff(e, one.Evidence); diff != "" || err != nil {
+		t.Errorf("%v (-stored +read) %s", err, diff)
+	}
+	var gone *index.NotFoundError
+	if _, err := s.Lease(t.Context(), runID()); !errors.As(err, &gone) {
+		t.Errorf("lease of no run: %v", err)
+	}
+}
+
+func connections(t *testing.T, s *store.Store) {
+	j := running(t, s, journal.Attempt{})
+	beatOnce(t, s, j.id, 1, noon)
+	near := func() bool {
+		due, err := s.Due(t.Context(), noon.Add(-time.Hour), 10)
+		return err == nil && len(due) == 1 && due[0].GoneAt.Equal(noon.Add(time.Second))
+	}
+	note := func(attempt int, at time.Time) {
+		t.Helper()
+		if err := s.NoteGone(t.Context(), []index.Gone{{Run: j.id, Attempt: attempt, At: at}, {Run: runID(), Attempt: 1, At: at}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	note(2, noon.Add(time.Second))
+	note(1, noon.Add(-time.Second)) // heard since
+	if near() {
+		t.Error("a connection that says nothing makes a run due")
+	}
+	note(1, noon.Add(time.Second))
+	if !near() {
+		t.Error("a closed connection does not make its run due")
+	}
+	beatOnce(t, s, j.id, 1, noon.Add(2*time.Second))
+	if near() {
+		t.Error("a heartbeat does not settle it")
+	}
+}
+
+func policies(t *testing.T, s *store.Store) {
+	all, version, err := s.Policies(t.Context(), "")
+	if err != nil || len(all) != 0 || version == "" {
+		t.Errorf("no policies: %v %q %v", all, version, err)
+	}
+	p := index.StoredPolicy{Job: "train", YAML: "rules: {}\n", SetAt: noon, SetBy: "ada"}
+	if err := s.SetPolicy(t.Context(), p, []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetPolicy(t.Context(), p, []byte("nonsense")); err == nil {
+		t.Error("actions that are no JSON were stored")
+	}
+	all, next, err := s.Policies(t.Context(), version)
+	if diff := cmp.Diff([]index.StoredPolicy{p}, all); diff != "" || next == version || err != nil {
+		t.Errorf("%q after %q, %v: %s", next, version, err, diff)
+	}
+	if again, same, err := s.Policies(t.Context(), next); again != nil || same != next || err != nil {
+		t.Errorf("nothing new: %v %q %v", again, same, err)
+	}
+	p.YAML, p.SetAt = "actions: {}\n", noon.Add(time.Second)
+	if err := s.SetPolicy(t.Context(), p, []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Policy(t.Context(), "train"); err != nil || got != p {
+		t.Errorf("policy %+v, %v", got, err)
+	}
+	if _, later, err := s.Policies(t.Context(), next); later == next || err != nil {
+		t.Errorf("a changed policy has the same version %q, %v", later, err)
+	}
+	var none *index.NotFoundError
+	if err := errors.Join(s.DeletePolicy(t.Context(), "train")); err != nil {
+		t.Error(err)
+	}
+	if err := s.DeletePolicy(t.Context(), "train"); !errors.As(err, &none) {
+		t.Errorf("deleted twice: %v", err)
+	}
+	if _, err := s.Policy(t.Context(), "train"); !errors.As(err, &none) {
+		t.Errorf("a deleted policy: %v", err)
+	}
+}
+
+// kinds is what is asked for because of a run, oldest first.
+func kinds(t *testing.T, s *store.Store, run string) []string {
+	t.Helper()
+	rows, err := s.Actions(t.Context(), index.ActionQuery{Run: run, Limit: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, a := range slices.Backward(rows) {
+		out = append(out, a.Kind+" "+a.What+" "+string(a.Severity))
+	}
+	return out
+}
+
+func policiesAtTheEnd(t *testing.T, s *store.Store) {
+	set := func(actions string) {
+		t.Helper()
+		if err := s.SetPolicy(t.Context(), index.StoredPolicy{Job: "train", SetAt: noon}, []byte(actions)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		actions string
+		want    []string
+	}{
+		{`{"failed":{"notify":true}}`, []string{"notify failed critical"}},
+		{`{"failed":{"notify":true,"severity":"warning"}}`, []string{"notify failed warning"}},
+		{`{"failed":{"notify":false}}`, nil},
+		{`{"failed":{"notify":false,"retry":1,"backoff_seconds":10}}`, []string{"retry failed "}},
+	} {
+		set(c.actions)
+		id, data := whole(t, journal.Attempt{}, 3, "x")
+		one(t, s, id, 1, 0, data)
+		if diff := cmp.Diff(c.want, kinds(t, s, id)); diff != "" {
+			t.Errorf("%s (-want +got) %s", c.actions, diff)
+		}
+	}
+}
+
+func bands(t *testing.T, s *store.Store) {
+	for i := range 4 {
+		id, data := whole(t, journal.Attempt{}, 0, "x")
+		one(t, s, id, 1, 0, data)
+		if run := mustRun(t, s, id); (run.Expected != nil) != (i >= 3) {
+			t.Errorf("run %d expects %+v", i, run.Expected)
+		}
+	}
+	id, data := whole(t, journal.Attempt{}, 1, "x") // not a good one
+	one(t, s, id, 1, 0, data)
+	if run := mustRun(t, s, id); run.Expected == nil || run.Expected.Runs != 4 || run.Expected.DurationSeconds.P50 <= 0 {
+		t.Errorf("expects %+v", run.Expected)
+	}
+	all, err := s.Expected(t.Context())
+	if err != nil || len(all) != 1 || all["train"].Runs != 4 {
+		t.Errorf("bands of all jobs: %+v, %v", all, err)
+	}
+	if none, err := s.Expected(t.Context(), "other"); err != nil || len(none) != 0 {
+		t.Errorf("band of another job: %+v, %v", none, err)
+	}
+	good, err := s.GoodRunsBefore(t.Context(), "train", 3, 10)
+	if err != nil || len(good) != 2 || good[0].Number != 2 {
+		t.Errorf("good runs before the third: %+v, %v", good, err)
+	}
+}
+
+func diagnoses(t *testing.T, s *store.Store) {
+	id, data := whole(t, journal.Attempt{}, 1, "x")
+	one(t, s, id, 1, 0, data)
+	j := running(t, s, journal.Attempt{})
+	lose(t, s, j.id)
+	waiting, err := s.Undiagnosed(t.Context(), 10)
+	if err != nil || len(waiting) != 2 {
+		t.Fatalf("waiting: %+v, %v", waiting, err)
+	}
+	d := &job.Diagnosis{Sentence: "It was the disk.", Causes: []job.Cause{{Cause: "disk_full", Weight: 1, Evidence: "x"}}}
+	lost := mustRun(t, s, j.id)
+	beatOnce(t, s, j.id, 1, noon.Add(time.Hour)) // it is heard again
+	if stored, err := s.StoreDiagnosis(t.Context(), lost, d); stored || err != nil {
+		t.Errorf("a diagnosis of a run that changed: %v, %v", stored, err)
+	}
+	failed := mustRun(t, s, id)
+	if stored, err := s.StoreDiagnosis(t.Context(), failed, d); !stored || err != nil {
+		t.Errorf("diagnosis: %v, %v", stored, err)
+	}
+	if diff := cmp.Diff(d, mustRun(t, s, id).Diagnosis); diff != "" {
+		t.Error("(-made +stored)", diff)
+	}
+	lose(t, s, j.id)
+	if stored, err := s.StoreDiagnosis(t.Context(), mustRun(t, s, j.id), d); !stored || err != nil {
+		t.Errorf("diagnosis of the lost: %v, %v", stored, err)
+	}
+	if waiting, err = s.Undiagnosed(t.Context(), 10); err != nil || len(waiting) != 0 {
+		t.Errorf("still waiting: %+v, %v", waiting, err)
+	}
+	if back := beatOnce(t, s, j.id, 1, noon.Add(2*time.Hour)); back.Run == nil || back.Run.Diagnosis != nil {
+		t.Errorf("a run that was healed: %+v", back.Run)
+	}
+	heads, err := s.LastBlocks(t.Context(), id, 1, 5)
+	if err != nil || len(heads) == 0 {
+		t.Errorf("last blocks %+v, %v", heads, err)
+	}
+}
+
+func verdictOutbox(t *testing.T, s *store.Store) {
+	j := running(t, s, journal.Attempt{})
+	l := lease(t, s, j.id)
+	v := index.Verdict{
+		Run: j.id, Attempt: 1, HeardAt: l.HeardAt, At: noon, Health: job.Warning,
+		Findings: []job.Finding{{Rule: "stalled", Health: job.Warning, Since: noon, Evidence: "x", Facts: map[string]any{"a": 1.0}}},
+		Outbox:   []index.OutboxEntry{{Kind: index.OutboxNotify, Run: j.id, Attempt: 1, What: "stalled", Severity: job.Warning, Message: "x", At: noon}},
+	}
+	late := v
+	late.HeardAt = noon.Add(-time.Second)
+	for range 3 {
+		for _, one := range []index.Verdict{late, v} {
+			if _, err := s.Judge(t.Context(), []index.Verdict{one}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		v.Findings[0].Facts = map[string]any{"a": 2.0} // figures alone are no change
+	}
+	if diff := cmp.Diff([]string{"notify stalled warning"}, kinds(t, s, j.id)); diff != "" {
+		t.Error("(-want +got)", diff)
+	}
+	if waiting, err := s.Undiagnosed(t.Context(), 10); err != nil || len(waiting) != 1 {
+		t.Errorf("a stalled run waits for a diagnosis: %+v, %v", waiting, err)
+	}
+	if got := lease(t, s, j.id); len(got.Findings) != 1 || got.Health != job.Warning || got.Findings[0].Facts["a"] != 1.0 {
+		t.Errorf("lease %+v", got)
+	}
+}
+
+// Of two servers on one database one judges; when it ends the other one does at once.
+func TestOneOfSeveralServersLeads(t *testing.T) {
+	url := postgrestest.URL(t)
+	first, second := openURL(t, url), openURL(t, url)
+	leads := func(s *store.Store) bool {
+		t.Helper()
+		got, err := s.Lead(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	for range 3 {
+		if !leads(first) || leads(second) {
+			t.Fatal("the first server does not lead, or the second does")
+		}
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for !leads(second) {
+		if time.Now().After(deadline) {
+			t.Fatal("the second server does not take over")
+		}
+	}
+	third := openURL(t, url)
+	if leads(third) || !leads(second) {
+		t.Error("the third server leads")
+	}
+	alone := openSQLite(t)
+	if !leads(alone) {
+		t.Error("a server with its own database does not lead")
+	}
+}
