@@ -16,6 +16,10 @@ type RunCounts struct {
 	Exact bool
 }
 
+// CutReason is why the middle of a long log is missing: the gaps that trimming made have
+// it, and stand in no journal.
+const CutReason = "the log is longer than the server keeps of one run"
+
 // LiveAgent is an active attempt and its last heartbeat.
 type LiveAgent struct {
 	Run    string

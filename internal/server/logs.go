@@ -161,7 +161,7 @@ func logHeaders(w http.ResponseWriter, view job.Run, q logQuery) {
 	h.Set(headerLogLines, strconv.FormatInt(view.Output.Lines, 10))
 	h.Set(headerLogBytes, strconv.FormatInt(view.Output.Bytes, 10))
 	h.Set(headerLogAttempt, strconv.Itoa(view.Attempt))
-	if !q.window() && q.outputFilter.all() {
+	if !q.window() && q.outputFilter.all() && len(view.Output.Gaps) == 0 {
 		h.Set("Content-Length", strconv.FormatInt(view.Output.Bytes, 10))
 	}
 	if q.download {
@@ -190,6 +190,9 @@ func writeRaw(ctx context.Context, store blockStore, w io.Writer, view job.Run, 
 		b, ok, err := c.next(ctx)
 		if err != nil || !ok {
 			return orShort(err, left)
+		}
+		if b.from == b.head.Start {
+			left = view.Output.Bytes - b.head.OutputStart // less than it was when blocks were dropped
 		}
 		err = b.records(func(rec journal.Record, _ int64) error {
 			if rec.Type != journal.TypeOutput {

@@ -36,6 +36,9 @@ type block struct {
 	head index.BlockHead
 	data []byte
 	from int64
+	// jumped: what was stored before it is gone, and with it the ends of lines that were
+	// open there.
+	jumped bool
 }
 
 // next returns the block that holds the cursor's place and moves behind it; false at the
@@ -68,11 +71,55 @@ func (c *cursor) next(ctx context.Context) (block, bool, error) {
 			return block{}, false, err
 		}
 		c.heads = c.heads[1:]
-		b := block{head: head, data: data, from: max(c.pos, head.Start)}
+		b := block{head: head, data: data, from: max(c.pos, head.Start), jumped: head.Start > max(c.pos, journal.HeaderSize)}
 		c.pos = head.Start + int64(len(data))
 		return b, true, nil
 	}
 	return block{}, false, fmt.Errorf("read journal of run %s attempt %d at byte %d: its blocks kept moving; try again", c.run, c.attempt, c.pos)
+}
+
+// blockBefore returns the head of the last block that begins before an offset; false when
+// there is none. Blocks in between may have been dropped.
+func blockBefore(ctx context.Context, store blockStore, view job.Run, start int64) (index.BlockHead, bool, error) {
+	var failed error
+	first := func(from int64) (index.BlockHead, bool) {
+		heads, err := store.Blocks(ctx, view.ID, view.Attempt, from, 1)
+		if err != nil {
+			failed = err
+		}
+		if err != nil || len(heads) == 0 || heads[0].Start >= start {
+			return index.BlockHead{}, false
+		}
+		return heads[0], true
+	}
+	if head, ok := first(start - 1); ok || failed != nil {
+		return head, ok, failed
+	}
+	// The offset before start lies in a gap: find where that begins.
+	found, ok := first(journal.HeaderSize)
+	if !ok {
+		return found, false, failed
+	}
+	for low, high := found.Start, start-1; high-low > 1 && failed == nil; {
+		middle := low + (high-low)/2
+		if head, ok := first(middle); ok {
+			found, low = head, middle
+		} else {
+			high = middle
+		}
+	}
+	return found, failed == nil, failed
+}
+
+// cutGaps are the gaps that trimming made; those of the journal itself stand in it.
+func cutGaps(view job.Run, f outputFilter) []job.Gap {
+	var out []job.Gap
+	for _, g := range view.Output.Gaps {
+		if g.Reason == index.CutReason && f.match(g.Step, g.Stream) {
+			out = append(out, g)
+		}
+	}
+	return out
 }
 
 // records calls fn for each record from b.from on, with the offset after it. It stops at

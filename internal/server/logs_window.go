@@ -5,6 +5,7 @@ import (
 	"io"
 	"sort"
 
+	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -71,10 +72,11 @@ func tailLine(ctx context.Context, store blockStore, view job.Run, f outputFilte
 		if b.head.Start <= journal.HeaderSize || b.head.FirstLine <= 1 {
 			break
 		}
-		heads, err = store.Blocks(ctx, view.ID, view.Attempt, b.head.Start-1, 1)
-		if err != nil || len(heads) > 0 && heads[0].Start >= b.head.Start {
+		before, ok, err := blockBefore(ctx, store, view, b.head.Start)
+		if err != nil || !ok {
 			return 1, err
 		}
+		heads = []index.BlockHead{before}
 	}
 	return 1, err
 }
@@ -201,7 +203,7 @@ func (wr *windowReader) read(ctx context.Context, store blockStore, view job.Run
 		if !ok {
 			break
 		}
-		if err := wr.block(b, view.Output.Bytes); err != nil {
+		if err := wr.block(b, view); err != nil {
 			return err
 		}
 	}
@@ -241,18 +243,16 @@ func (wr *windowReader) done() bool {
 	return len(wr.order.queue) == 0 && wr.order.cuts == 0
 }
 
-func (wr *windowReader) block(b block, total int64) error {
+func (wr *windowReader) block(b block, view job.Run) error {
 	if wr.scan == nil { // the first block
 		b.from = b.head.Start
 		wr.scan = newLineScan(b.head)
-		wr.bytes = max(0, total-b.head.OutputStart)
-	} else if b.head.Start > wr.end {
-		if err := wr.scan.jump(b.head, wr.order.close); err != nil {
+		wr.bytes = max(0, view.Output.Bytes-b.head.OutputStart)
+	} else if b.jumped {
+		if err := wr.jump(b.head, view); err != nil {
 			return err
 		}
-		wr.bytes = max(0, total-b.head.OutputStart)
 	}
-	wr.end = b.head.Start + int64(len(b.data))
 	return scanLines(b, wr.scan, scanner{
 		begin: wr.begin,
 		piece: func(p piece) error {
@@ -279,6 +279,20 @@ func (wr *windowReader) block(b block, total int64) error {
 			return nil
 		},
 	})
+}
+
+// jump goes on behind a part of the journal that the server dropped, and shows the gaps.
+func (wr *windowReader) jump(head index.BlockHead, view job.Run) error {
+	wr.bytes = max(0, view.Output.Bytes-head.OutputStart)
+	if err := wr.scan.jump(head, wr.order.close); err != nil || wr.left == 0 {
+		return err
+	}
+	for _, g := range cutGaps(view, wr.q.outputFilter) {
+		if err := wr.order.addGap(&g); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // begin decides whether a line that begins belongs to the window.

@@ -178,10 +178,20 @@ func (se *search) forward() (int64, error) {
 		if !ok {
 			break
 		}
-		if first {
+		if b.jumped && !first { // the ends of open lines are gone
+			if err := se.scan.end(); err != nil {
+				return 0, err
+			}
+		}
+		if first || b.jumped {
 			se.scan.start(b.head)
 			se.scan.left = max(0, se.view.Output.Bytes-b.head.OutputStart)
+		}
+		if first {
 			se.of = se.scan.left
+		}
+		if se.scan.closing {
+			return se.early(ahead)
 		}
 		if err := se.scan.block(b); err != nil {
 			return 0, err
@@ -212,7 +222,7 @@ func (se *search) early(ahead *readAhead) (int64, error) {
 		if err != nil {
 			return 0, se.quiet(err)
 		}
-		if !ok {
+		if !ok || b.jumped {
 			break
 		}
 		read += b.head.Size

@@ -45,12 +45,17 @@ func (sb *searchBack) run(ctx context.Context, to int64) (next int64, err error)
 		if head.Start <= journal.HeaderSize || head.FirstLine <= sb.scan.from || head.FirstLine <= 1 {
 			return 0, nil
 		}
-		if heads, err = sb.store.Blocks(ctx, sb.view.ID, sb.view.Attempt, head.Start-1, 1); err != nil {
-			break
+		before, ok, err := blockBefore(ctx, sb.store, sb.view, head.Start)
+		if err != nil || !ok {
+			return 0, err
 		}
-		if len(heads) > 0 && heads[0].Start+heads[0].Size != head.Start { // merged with its neighbour
-			heads = []index.BlockHead{cutHead(heads[0], head)}
+		switch end := before.Start + before.Size; {
+		case end > head.Start: // merged with its neighbour
+			before = cutHead(before, head)
+		case end < head.Start: // what followed it was dropped
+			sb.tails = nil
 		}
+		heads = []index.BlockHead{before}
 	}
 	return 0, err
 }
@@ -109,7 +114,7 @@ func (sb *searchBack) follow(ctx context.Context, b block) error {
 	c := cursor{store: sb.store, run: sb.view.ID, attempt: sb.view.Attempt, pos: b.head.Start + b.head.Size}
 	for read := int64(0); s.left > 0 && read < lookAhead && s.waiting(); {
 		more, ok, err := c.next(ctx)
-		if err != nil || !ok {
+		if err != nil || !ok || more.jumped {
 			return err
 		}
 		read += int64(len(more.data))

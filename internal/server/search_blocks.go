@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/journal"
 )
 
 // blocksAhead is how many blocks are read at once, so that reading and searching overlap.
@@ -79,6 +80,7 @@ func (r *readAhead) next() (block, bool, error) {
 		}
 		r.queue = r.queue[1:]
 		b := block{head: one.head, data: one.data[:one.head.Size], from: max(r.pos, one.head.Start)}
+		b.jumped = one.head.Start > max(r.pos, journal.HeaderSize)
 		r.pos = one.head.Start + one.head.Size
 		return b, true, nil
 	}

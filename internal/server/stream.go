@@ -185,7 +185,7 @@ func (f *follower) resume(ctx context.Context, place string) error {
 	if err != nil {
 		return err
 	}
-	if !ok || !endsAt(b, pos) {
+	if !ok || !b.jumped && !endsAt(b, pos) { // a place in what was dropped goes on behind it
 		return newProblem(http.StatusBadRequest, "event id %s is no place between two records of the journal", job.Quote(place))
 	}
 	return nil

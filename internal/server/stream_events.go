@@ -142,7 +142,7 @@ func (f *follower) startTail(ctx context.Context, view job.Run, n int64) error {
 
 // block begins the scan at the first block.
 func (t *tailStart) block(b block) {
-	if t.scan == nil {
+	if t.scan == nil || b.jumped {
 		t.scan = newLineScan(b.head)
 		t.left = max(0, t.bytes-b.head.OutputStart)
 	}

@@ -165,6 +165,11 @@ func (f *follower) drain(ctx context.Context) error {
 
 // block sends the records of one block.
 func (f *follower) block(b block) error {
+	if b.jumped {
+		if err := f.gone(); err != nil {
+			return err
+		}
+	}
 	if f.tail != nil {
 		f.tail.block(b)
 	}
@@ -184,6 +189,19 @@ func (f *follower) block(b block) error {
 		}
 		return f.out.event(kind, eventID(f.attempt, end), data)
 	})
+}
+
+// gone tells of the part of the journal that was dropped.
+func (f *follower) gone() error {
+	if err := f.flushChunk(); err != nil {
+		return err
+	}
+	for _, g := range cutGaps(f.last, f.filter) {
+		if err := f.out.event("gap", "", g); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // maxChunk is how much output of one stream makes one event; a single larger record stays

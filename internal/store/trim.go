@@ -165,7 +165,7 @@ func (c *cut) gap(step int, stream job.Stream, at time.Time) *job.Gap {
 		}
 	}
 	c.Gaps = append(c.Gaps, job.Gap{
-		Step: step, Stream: stream, AtBytes: c.before(step, stream).Bytes, Reason: cutReason, At: at,
+		Step: step, Stream: stream, AtBytes: c.before(step, stream).Bytes, Reason: index.CutReason, At: at,
 	})
 	return &c.Gaps[len(c.Gaps)-1]
 }
