@@ -36,7 +36,7 @@ export async function setup() {
     dir,
     server: null,
     async startServer() {
-      world.server = start(['server', '--listen', `127.0.0.1:${port}`, '--data', join(dir, 'data')])
+      world.server = start(['server', '--listen', `127.0.0.1:${port}`, '--data', join(dir, 'data'), '--allow-private-targets'])
       await until(async () => (await fetch(base + 'readyz')).ok, 'the server to be ready', () => world.server.said())
     },
     async stopServer() {

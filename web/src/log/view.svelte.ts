@@ -14,7 +14,8 @@ import { chunkLines, LogWindow, type LogRows } from '../lib/log/window'
 export const rowHeight = 20
 export const segmentLines = 1_000_000 // browsers cannot make an element tall enough for more
 const tailLines = 200
-const pace = 150 // ms between two looks at the end
+const pace = 150 // ms between two looks at the end, at least
+const rest = 2 // and so many times as long as the last look took
 
 export class LogView {
   win = $state.raw<LogRows | null>(null)
@@ -106,8 +107,11 @@ export class LogView {
     this.looking = true
     do {
       this.again = false
+      const began = performance.now()
       await this.full?.tail(this.follow ? tailLines : 1)
-      await new Promise((done) => setTimeout(done, pace))
+      await tick()
+      const took = performance.now() - began
+      await new Promise((done) => setTimeout(done, Math.max(pace, rest * took)))
     } while (this.again)
     this.looking = false
   }

@@ -2,12 +2,16 @@ import { api, ApiError, apiURL, optional } from '../lib/api/client'
 import { follow, type ServerEvent } from '../lib/api/events'
 import type { GhostBand, Job, Run, RunEvent, Sample } from '../lib/api/types'
 import { app } from '../lib/app.svelte'
+import { takeEarly } from '../lib/early'
 import { append } from '../lib/series'
 import { isActive } from '../lib/state'
 
 const points = 600
-const mostPoints = 5000
 const bandPoints = 120
+// A job that prints more than this in a second is looked at now and then instead: nobody can
+// read it, and what it prints need not come here twice.
+const busyBytes = 256 * 1024
+const busyLookMs = 300
 
 /** One run as it stands and goes on: loaded once, then kept up to date by its stream. */
 export class LiveRun {
@@ -20,6 +24,8 @@ export class LiveRun {
   band = $state.raw<GhostBand | null>(null)
   /** The span of time that the charts show, in seconds; null for all of it. */
   zoom = $state.raw<[number, number] | null>(null)
+  /** The samples of that span, in full detail. */
+  detail = $state.raw<Sample[] | null>(null)
   /** Raised whenever there may be new output. */
   pulse = $state(0)
 
@@ -33,7 +39,8 @@ export class LiveRun {
   async start() {
     clearTimeout(this.retry)
     try {
-      const run = await api.run(this.id, this.ctl.signal)
+      const run = await (takeEarly(this.id) ?? api.run(this.id, this.ctl.signal))
+      if (this.ctl.signal.aborted) return
       this.run = run
       this.error = null
       await Promise.all([this.loadSamples(), this.loadEvents(), this.loadUsual(run.job)])
@@ -48,14 +55,35 @@ export class LiveRun {
 
   stop() {
     this.ctl.abort()
+    clearInterval(this.looking)
     clearTimeout(this.retry)
     this.stream?.stop()
     this.connection.release()
   }
 
-  private followStream() {
+  private arrived = 0
+  private since = 0
+  private looking: ReturnType<typeof setInterval> | undefined
+
+  /** Counts output as it arrives; too much of it changes over to looking now and then. */
+  private count(bytes: number) {
+    const now = performance.now()
+    if (now - this.since > 1000) {
+      this.since = now
+      this.arrived = 0
+    }
+    this.arrived += bytes
+    if (this.arrived < busyBytes || this.looking) return
+    this.looking = setInterval(() => {
+      if (!document.hidden) this.pulse++
+    }, busyLookMs)
+    this.followStream(false)
+  }
+
+  private followStream(output = true) {
     this.stream?.stop()
-    this.stream = follow(apiURL(`runs/${encodeURIComponent(this.id)}/stream`, { tail: 0 }), {
+    const query = output ? { tail: 0 } : { tail: 0, output: false }
+    this.stream = follow(apiURL(`runs/${encodeURIComponent(this.id)}/stream`, query), {
       onEvent: (e) => this.take(e),
       onState: (open) => {
         this.connection.set(open)
@@ -70,6 +98,9 @@ export class LiveRun {
   private take(e: ServerEvent) {
     switch (e.type) {
       case 'output':
+        this.count(e.data.length)
+        this.pulse++
+        break
       case 'gap':
         this.pulse++
         break
@@ -95,6 +126,7 @@ export class LiveRun {
   }
 
   private async finish() {
+    clearInterval(this.looking)
     try {
       this.run = await api.run(this.id, this.ctl.signal)
     } catch {
@@ -113,23 +145,20 @@ export class LiveRun {
   }
 
   /** Shows a span of time with all the samples there are of it; null shows the whole run. */
-  zoomTo(span: [number, number] | null) {
+  async zoomTo(span: [number, number] | null) {
     this.zoom = span
-    void this.loadSamples()
+    this.detail = null
+    if (!span) return
+    const iso = (t: number) => new Date(t * 1000).toISOString()
+    const got = await optional(api.samples(this.id, { points, from: iso(span[0]), to: iso(span[1]) }, this.ctl.signal))
+    // Too few to draw a line: what was there before is closer.
+    if (this.zoom === span && got?.samples && got.samples.length > 2) this.detail = got.samples
   }
 
   // The rest of the page stands without these.
   private async loadSamples() {
-    const got = await optional(api.samples(this.id, { points: this.pointsWanted() }, this.ctl.signal))
+    const got = await optional(api.samples(this.id, { points }, this.ctl.signal))
     if (got) this.samples = got.samples ?? []
-  }
-
-  /** As many points as show the part that is looked at in full detail. */
-  private pointsWanted(): number {
-    const [first, last] = [this.samples[0], this.samples[this.samples.length - 1]]
-    if (!this.zoom || !first || !last) return points
-    const whole = (Date.parse(last.at) - Date.parse(first.at)) / 1000
-    return Math.min(mostPoints, Math.ceil((points * whole) / Math.max(1, this.zoom[1] - this.zoom[0])))
   }
 
   private async loadEvents() {

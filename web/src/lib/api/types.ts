@@ -56,7 +56,6 @@ export type Job = With<S['Summary'], { last_run: Run | null; expected?: Expected
 /** Why the server thinks a run is not well. */
 export type Diagnosis = S['Diagnosis']
 
-
 /** What a job's own good runs did. */
 export type Expected = S['Expected']
 
@@ -73,74 +72,22 @@ export interface LogLine {
   bytes?: number
 }
 
-export interface Counts {
-  total: number
-  state: Partial<Record<State, number>>
-  health: Partial<Record<Health, number>>
-  exact: boolean
-}
+export type Counts = With<S['RunCounts'], { state: Partial<Record<State, number>>; health: Partial<Record<Health, number>> }>
 
-export interface Fleet {
-  agents: number
-  hosts: FleetHost[] | null
-  ingest: { bytes_per_second: number; heartbeats_per_second: number }
-  lag_seconds: number
-  readers: number
-}
+export type Fleet = S['FleetAnswer']
 
-export interface FleetHost {
-  host: string
-  agents: number
-  cpu_cores: number
-  memory_bytes: number
-  unsent_bytes: number
-  last_heartbeat_at: string | null
-}
+/** What the last good runs did at each age of a run. */
+export type GhostBand = S['Band']
 
-export interface GhostBand {
-  runs: number
-  points: { at_seconds: number; cpu_cores: Spread; memory_bytes: Spread }[] | null
-}
+export type Spread = S['Spread']
 
-export interface Spread {
-  p10: number
-  p50: number
-  p90: number
-}
+export type Changes = S['Changes']
 
-export interface Changes {
-  since: { id: string; number: number; ended_at: string | null } | null
-  changes: { what: string; before: string; after: string }[] | null
-}
+export type Explanation = S['Explanation']
 
-export interface Explanation {
-  policy: 'default' | 'job'
-  rules: RuleState[] | null
-}
+export type Policy = S['JobPolicy']
 
-export interface RuleState {
-  rule: string
-  on: boolean
-  fires: boolean
-  inputs?: Record<string, unknown> | null
-  sentence: string
-  next?: string
-  next_at?: string | null
-}
-
-export interface Policy {
-  yaml: string
-  default: boolean
-  set_at?: string | null
-  set_by?: string
-  effective?: unknown
-}
-
-export interface PolicyTest {
-  runs: number
-  would_raise: { run: string; rule: string; at: string; sentence: string }[] | null
-  would_miss: { run: string; rule: string; at: string; sentence: string }[] | null
-}
+export type PolicyTest = S['PolicyTest']
 
 export type Action = With<S['Action'], { kind: 'notify' | 'cancel' | 'retry'; status: 'pending' | 'done' | 'failed' | 'dropped' }>
 

@@ -1,5 +1,6 @@
 import { expect, test, vi } from 'vitest'
 import type { LogLine } from '../api/types'
+import { chunkLines } from './window'
 import { FilteredWindow, type AskTail } from './filtered'
 
 /** A log in which every tenth line is on stderr. */
@@ -16,7 +17,7 @@ function server(lines: number) {
 
 const numbers = (w: FilteredWindow) => {
   const out: number[] = []
-  for (let c = 0; c * 100 < w.size; c++) out.push(...w.rows(c).map((r) => r.n))
+  for (let c = 0; c * chunkLines < w.size; c++) out.push(...w.rows(c).map((r) => r.n))
   return out
 }
 

@@ -1,7 +1,7 @@
 import type { Gap, LogLine } from '../api/types'
 import { FoldMap, type Fold } from './folds'
 
-export const chunkLines = 100 // what is drawn or not drawn as one
+export const chunkLines = 50 // what is drawn or not drawn as one
 export const blockLines = 500 // what is fetched as one
 const keepBlocks = 80
 
@@ -99,7 +99,7 @@ export class LogWindow implements LogRows {
     return this.blocks.get(blockOf(n))?.[(n - 1) % blockLines]
   }
 
-  /** The rows of chunk c (slots 100c+1 …), placeholders where a line is not here yet. */
+  /** The rows of chunk c (slots 50c+1 …), placeholders where a line is not here yet. */
   rows(c: number): Row[] {
     const rows: Row[] = []
     const first = c * chunkLines + 1
@@ -132,21 +132,21 @@ export class LogWindow implements LogRows {
 
   /** Fetches what is missing or still open between two slots; far blocks are let go. */
   want(from: number, to: number) {
-    const blocks = this.blocksOf(Math.max(1, from), Math.min(Math.max(1, to), Math.max(1, this.size)))
-    for (const [b, ctl] of this.asking) {
-      if (!blocks.has(b) && !blocks.has(b - 1) && !blocks.has(b + 1)) ctl.abort()
+    const [first, last] = [Math.max(1, from), Math.min(Math.max(1, to), Math.max(1, this.size))]
+    const seen = new Map<number, boolean>() // block: all of it that is wanted is here
+    for (let slot = first; slot <= last; slot++) {
+      const n = this.folds.lineOf(slot)
+      const b = blockOf(n)
+      seen.set(b, (seen.get(b) ?? true) && this.line(n) !== undefined)
     }
-    for (const b of blocks) {
+    for (const [b, ctl] of this.asking) {
+      if (!seen.has(b) && !seen.has(b - 1) && !seen.has(b + 1)) ctl.abort()
+    }
+    for (const [b, here] of seen) {
       this.touch(b)
-      if (!this.asking.has(b) && !this.isWhole(b)) void this.fetchBlock(b)
+      if (!here && !this.asking.has(b)) void this.fetchBlock(b)
     }
     this.forgetOldest()
-  }
-
-  private blocksOf(first: number, last: number): Set<number> {
-    const blocks = new Set<number>()
-    for (let slot = first; slot <= last; slot++) blocks.add(blockOf(this.folds.lineOf(slot)))
-    return blocks
   }
 
   /** Fetches the last lines, at least `lines` of them, and with them the new total. */
@@ -163,14 +163,6 @@ export class LogWindow implements LogRows {
         if (line?.open) block[i] = undefined
       })
     }
-  }
-
-  private isWhole(b: number): boolean {
-    const block = this.blocks.get(b)
-    if (!block) return false
-    const last = Math.min(blockLines, this.total - b * blockLines)
-    for (let i = 0; i < last; i++) if (!block[i]) return false
-    return true
   }
 
   private async fetchBlock(b: number) {
