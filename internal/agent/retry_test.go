@@ -71,8 +71,11 @@ func TestNoRetry(t *testing.T) {
 	c := Config{Attempt: 2, FirstAttempt: 1, Retry: Retry{Most: 3, Backoff: time.Second}}
 	now := time.Unix(0, 0)
 	for _, o := range []job.Outcome{
-		{State: job.Succeeded}, {State: job.Canceled, Reason: job.ByCancel}, {State: job.Canceled, Reason: job.AgentStopped},
-		{State: job.Canceled, Reason: job.Superseded}, {State: job.Failed, Reason: job.CouldNotStart},
+		{State: job.Succeeded},
+		{State: job.Canceled, Reason: job.ByCancel},
+		{State: job.Canceled, Reason: job.AgentStopped},
+		{State: job.Canceled, Reason: job.Superseded},
+		{State: job.Failed, Reason: job.CouldNotStart},
 	} {
 		if at := c.retryAt(o, now); !at.IsZero() {
 			t.Errorf("%+v is tried again", o)

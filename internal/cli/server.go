@@ -175,6 +175,15 @@ type serveConfig struct {
 	Ready    func() // called once the server answers
 }
 
+// pageURL is where people reach the page, for links in messages; empty when nobody said
+// and the address alone does not tell.
+func (c serveConfig) pageURL() string {
+	if c.Access.PublicURL == "" && c.Access.TLS == nil && loopback(c.Listener.Addr()) {
+		return "http://" + c.Listener.Addr().String()
+	}
+	return c.Access.PublicURL
+}
+
 // serve joins store, server, monitor and page, and runs them until ctx ends. They stop in
 // this order:
 //
@@ -201,7 +210,7 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 		Changed: func(j index.Judged) { s.Notify(j.Run.ID) },
 	})
 	outbox := notify.New(notify.Config{
-		Store: db, Log: cfg.Log, Options: notify.Options{PrivateTargets: cfg.Private}, PublicURL: cfg.Access.PublicURL,
+		Store: db, Log: cfg.Log, Options: notify.Options{PrivateTargets: cfg.Private}, PublicURL: cfg.pageURL(),
 		Lines:   func(ctx context.Context, run string, n int) ([]string, error) { return s.LastLines(ctx, run, n) },
 		Changed: func(run string) { s.Notify(run) },
 	})

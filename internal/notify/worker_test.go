@@ -357,7 +357,9 @@ func TestActionsHaveAnEnd(t *testing.T) {
 		if got := <-changed; got != id {
 			t.Errorf("changed %s, want %s", got, id)
 		}
-		counted(t, db, func(count map[string]int) bool { return count[index.OutboxPending] == 1 && count[index.OutboxDone] == 1 })
+		counted(t, db, func(count map[string]int) bool {
+			return count[index.OutboxPending] == 1 && count[index.OutboxDone] == 1
+		})
 		run, err := db.Run(t.Context(), id)
 		if err != nil || run.State != job.Canceled {
 			t.Errorf("run: %+v %v", run, err)

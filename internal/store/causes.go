@@ -31,6 +31,21 @@ func (t *tx) raise(ctx context.Context, run *job.Run, events []job.RunEvent, now
 	return t.insertOutbox(ctx, entries)
 }
 
+// raise does so for a group, whose runs may not be stored yet: whether a success is news
+// depends on the runs before it.
+func (g *group) raise(ctx context.Context, run *job.Run, events []job.RunEvent, now time.Time) error {
+	if n := len(events); n > 0 && events[n-1].To == string(job.Succeeded) {
+		for id := range g.dirtyRuns {
+			if row := g.runs[id]; id != run.ID && row.run.Job == run.Job {
+				if err := g.tx.updateRun(ctx, row); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return g.tx.raise(ctx, run, events, now)
+}
+
 // goodNews is what a success is worth telling: an end of bad runs, or that somebody asked
 // to be told of every success.
 func (t *tx) goodNews(ctx context.Context, run *job.Run, now time.Time) ([]index.OutboxEntry, error) {

@@ -96,6 +96,14 @@ func goodNews(t *testing.T, s *store.Store) {
 		t.Errorf("message %q", got[0].Message)
 	}
 	wantWords(t, s, run(0))
+	// Both may come in one group, from a spool that waited.
+	bad, first := whole(t, journal.Attempt{}, 1)
+	good, second := whole(t, journal.Attempt{}, 0)
+	_, _, err := s.Ingest(t.Context(), []index.Append{{Run: bad, Attempt: 1, Data: first, At: noon}, {Run: good, Attempt: 1, Data: second, At: noon}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantWords(t, s, good, "notify recovered")
 	if err := s.SetRoute(t.Context(), index.Route{Name: "all", Match: index.Match{Events: []string{"succeeded"}}}); err != nil {
 		t.Fatal(err)
 	}

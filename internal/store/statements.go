@@ -42,9 +42,7 @@ func (s *statements) get(query string) *sql.Stmt {
 func (s *statements) prepare(ctx context.Context) error {
 	s.mu.Lock()
 	wanted := s.wanted
-	if len(wanted) > 0 {
-		s.wanted = map[string]bool{}
-	}
+	s.wanted = map[string]bool{} // never read without the lock while get may write to it
 	s.mu.Unlock()
 	for query := range wanted {
 		stmt, err := s.db.PrepareContext(ctx, query)

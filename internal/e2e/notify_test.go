@@ -1,0 +1,106 @@
+package e2e
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+)
+
+// hook is a receiver that verifies what it is sent.
+type hook struct {
+	t      *testing.T
+	mu     sync.Mutex
+	signer *standardwebhooks.Webhook
+	told   []string // title and text of each message
+	ids    map[string]bool
+	down   bool
+}
+
+func (h *hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.down {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	if err := h.signer.Verify(body, r.Header); err != nil {
+		h.t.Error(err)
+	}
+	var m struct{ Data struct{ Title, Text string } }
+	if err := json.Unmarshal(body, &m); err != nil {
+		h.t.Error(err)
+	}
+	if id := r.Header.Get("webhook-id"); h.ids[id] {
+		h.t.Errorf("%s came twice", id)
+	} else {
+		h.ids[id] = true
+	}
+	h.told = append(h.told, m.Data.Title+"\n"+m.Data.Text)
+}
+
+func (h *hook) said() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return strings.Join(h.told, "\n")
+}
+
+// A receiver that is down while runs fail and recover is told of each once, in order, and
+// signed; what is tried again in place is told when it is over.
+func TestNotificationsOfRealRuns(t *testing.T) {
+	s := startServer(t, "--allow-private-targets")
+	a := newHost(t)
+	h := &hook{t: t, ids: map[string]bool{}, down: true}
+	receiver := httptest.NewServer(h)
+	defer receiver.Close()
+	set := a.run("notify", "set", "--server", s.url, "--url", receiver.URL, "--json", "team")
+	var route struct{ Secret string }
+	if err := json.Unmarshal([]byte(set.stdout), &route); err != nil || set.code != 0 {
+		t.Fatalf("%+v: %v", set, err)
+	}
+	var err error
+	if h.signer, err = standardwebhooks.NewWebhook(route.Secret); err != nil {
+		t.Fatal(err)
+	}
+	a.run("run", "--server", s.url, "--job", "train", "-c", "echo the reason; exit 3")
+	a.run("run", "--server", s.url, "--job", "train", "-c", "true")
+	flaky := a.run("run", "--server", s.url, "--job", "flaky", "--retries", "2", "--retry-backoff", "10ms", "-c", `test "$STINT_ATTEMPT" = 3`)
+	if flaky.code != 0 || !strings.Contains(flaky.stderr, "Attempt 3 begins") {
+		t.Errorf("flaky: %+v", flaky)
+	}
+	a.run("run", "--server", s.url, "--job", "hopeless", "--retries", "1", "--retry-backoff", "10ms", "-c", "exit 9")
+	if failed := a.run("notify", "test", "--server", s.url, "team"); failed.code != 1 || !strings.Contains(failed.stderr, "502") {
+		t.Errorf("a test while it is down: %+v", failed)
+	}
+	s.kill() // nothing is lost with the server either
+	s.start("--allow-private-targets")
+	h.mu.Lock()
+	h.down = false
+	h.mu.Unlock()
+	// What had waited when the server began is one message.
+	eventually(t, "everything was told", func() bool { return strings.Contains(h.said(), "hopeless") })
+	texts := h.said()
+	for want, times := range map[string]int{"Exited with code 3.": 1, "Succeeded again": 1, "Exited with code 9.": 1, s.url + "/runs/": 3} {
+		if n := strings.Count(texts, want); n != times {
+			t.Errorf("%q was told %d times, want %d: %s", want, n, times, texts)
+		}
+	}
+	if strings.Contains(texts, "flaky") || strings.Index(texts, "train #1") > strings.Index(texts, "train #2") {
+		t.Errorf("told: %s", texts)
+	}
+	if retry := a.run("retry", "--server", s.url, "hopeless#1"); retry.code != 1 || !strings.Contains(retry.stderr, "stint run --job hopeless") {
+		t.Errorf("retry: %+v", retry)
+	}
+	if ack := a.run("acknowledge", "--server", s.url, "hopeless#1"); ack.code != 0 {
+		t.Errorf("acknowledge: %+v", ack)
+	}
+	if log := a.run("notify", "log", "--server", s.url, "--json", "train#1"); log.code != 0 || !strings.Contains(log.stdout, `"done"`) {
+		t.Errorf("log: %+v", log)
+	}
+}
