@@ -157,7 +157,7 @@ func (b *background) waitDelivered() error {
 		case err := <-b.delivered:
 			return err
 		case <-first.C:
-			if b.delivery.alive.Load() {
+			if !b.delivery.hopeless() {
 				continue
 			}
 		case <-last.C:

@@ -38,10 +38,9 @@ func complete(ctx context.Context, j *spool.Journal, s Server, bootID string) (a
 		// Without even the first record there is nothing to complete or deliver.
 		return false, nil
 	}
-	if err = addEnd(j, r, bootID, lost); err == nil {
-		err = j.DiskError()
-	}
-	if err != nil {
+	// A disk that is full, perhaps of this very journal, is no reason to keep it there: what
+	// is added may be in memory alone, and after another crash the server's copy is read back.
+	if err = addEnd(j, r, bootID, lost); err != nil {
 		return false, fmt.Errorf("%w: complete %s: %w", errSpool, j.Path(), err)
 	}
 	return true, nil

@@ -174,8 +174,15 @@ func (d *delivery) gather(ctx context.Context) error {
 	}
 }
 
+// hopeless reports whether an ended attempt need not be delivered now: the server never
+// answered, and the journal is safe where it waits. One that the disk could not take is gone
+// with this process.
+func (d *delivery) hopeless() bool {
+	return !d.alive.Load() && (d.from.DiskError() == nil || d.from.Path() == "")
+}
+
 // pause waits after trouble. The attempt's end cuts it short, once; after it, a server that
-// never answered is not waited for.
+// never answered is not waited for (see hopeless).
 func (d *delivery) pause(ctx context.Context, wait time.Duration) error {
 	if d.patience > 0 && time.Since(d.lastGood)+wait > d.patience {
 		return d.lastErr
@@ -185,7 +192,7 @@ func (d *delivery) pause(ctx context.Context, wait time.Duration) error {
 	ended := d.ended
 	select {
 	case <-ended:
-		if !d.alive.Load() {
+		if d.hopeless() {
 			return d.lastErr
 		}
 		ended = nil // it had ended before already: the pause stands
