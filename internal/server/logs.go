@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klauspost/compress/gzip"
+
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -56,22 +58,53 @@ func (s *Server) getLog(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	logHeaders(w, view, q)
+	part := span{0, view.Output.Bytes}
+	switch encode := !q.gzip && !q.exactOnly(r) && wantsGzip(r); {
+	case encode:
+		w.Header().Set("Content-Encoding", "gzip")
+		q.gzip = true
+	case q.exact(view):
+		var done bool
+		if part, done, err = sendExact(w, r, view); err != nil || done {
+			if err != nil {
+				s.fail(w, r, err)
+			}
+			return
+		}
+	}
 	if r.Method == http.MethodHead {
 		return
 	}
-	out := newPatientWriter(w)
-	buf := bufio.NewWriterSize(out, 64<<10)
-	if q.window() {
-		err = writeLines(ctx, s.store, buf, view, q, from)
-	} else {
-		err = writeRaw(ctx, s.store, buf, view, q)
-	}
-	if err == nil {
-		err = buf.Flush()
-	}
-	if err != nil {
+	if err := s.sendLog(ctx, newPatientWriter(w), view, q, from, part); err != nil {
 		s.breakOff(r, err)
 	}
+}
+
+// sendLog writes the body of an answer.
+func (s *Server) sendLog(ctx context.Context, w io.Writer, view job.Run, q logQuery, from int64, part span) error {
+	buf := bufio.NewWriterSize(w, 64<<10)
+	var body io.Writer = buf
+	var z *gzip.Writer
+	if q.gzip {
+		z = gzipWriter(buf)
+		body = z
+	}
+	var err error
+	switch {
+	case q.window():
+		err = writeLines(ctx, s.store, body, view, q, from)
+	case q.exact(view):
+		err = writeSpan(ctx, s.store, body, view, part)
+	default:
+		err = writeRaw(ctx, s.store, body, view, q)
+	}
+	if err == nil && z != nil {
+		err = z.Close()
+	}
+	if err != nil {
+		return err
+	}
+	return buf.Flush()
 }
 
 // breakOff ends an answer that has begun and cannot be finished: the connection is cut,
@@ -114,17 +147,25 @@ type logQuery struct {
 	lines    int64 // 0: all
 	fromTime time.Time
 	tail     int64 // -1: not asked for
+	toTime   time.Time
 	ndjson   bool
 	download bool
+	gzip     bool // compressed
+}
+
+// exactOnly reports whether the client asks for a part of the raw log or its tag, which
+// belong to the plain bytes.
+func (q logQuery) exactOnly(r *http.Request) bool {
+	return r.Header.Get("Range") != "" || r.Header.Get("If-None-Match") != ""
 }
 
 // window reports whether lines are wanted, and not just bytes.
 func (q logQuery) window() bool {
-	return q.ndjson || q.fromLine > 0 || q.lines > 0 || q.tail >= 0 || !q.fromTime.IsZero()
+	return q.ndjson || q.fromLine > 0 || q.lines > 0 || q.tail >= 0 || !q.fromTime.IsZero() || !q.toTime.IsZero()
 }
 
 func parseLogQuery(r *http.Request) (logQuery, error) {
-	p := newParams(r, "attempt", "step", "stream", "tail", "from_line", "lines", "from_time", "download")
+	p := newParams(r, "attempt", "step", "stream", "tail", "from_line", "lines", "from_time", "to_time", "download", "format")
 	q := logQuery{
 		outputFilter: p.filter(),
 		attempt:      int(p.number("attempt", 1, job.MaxAttempt, 0)),
@@ -132,11 +173,16 @@ func parseLogQuery(r *http.Request) (logQuery, error) {
 		lines:        p.number("lines", 1, maxNumber, 0),
 		tail:         p.number("tail", 0, maxNumber, -1),
 		fromTime:     p.time("from_time"),
-		download:     p.number("download", 0, 1, 0) == 1,
+		toTime:       p.time("to_time"),
+		download:     p.truth("download", false),
+		gzip:         p.values.Get("format") == "gzip",
 		ndjson:       wantsNDJSON(r.Header.Get("Accept")),
 	}
-	if q.tail >= 0 && (q.fromLine > 0 || q.lines > 0 || !q.fromTime.IsZero()) {
-		p.refuse("tail counts from the end: it cannot be combined with from_line, lines or from_time")
+	if q.tail >= 0 && (q.fromLine > 0 || q.lines > 0 || !q.fromTime.IsZero() || !q.toTime.IsZero()) {
+		p.refuse("tail counts from the end: it cannot be combined with from_line, lines, from_time or to_time")
+	}
+	if format := p.values.Get("format"); format != "" && format != "gzip" {
+		p.refuse("format=%s: want gzip, or none", job.Quote(format))
 	}
 	if q.fromLine > 0 && !q.fromTime.IsZero() {
 		p.refuse("from_line and from_time both say where to begin: give one of them")
@@ -154,16 +200,16 @@ func logHeaders(w http.ResponseWriter, view job.Run, q logQuery) {
 	if q.ndjson {
 		kind, ending = "application/x-ndjson", ".ndjson"
 	}
+	if q.gzip {
+		kind, ending = "application/gzip", ending+".gz"
+	}
 	h.Set("Content-Type", kind)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Vary", "Accept")
+	h.Set("Vary", "Accept, Accept-Encoding")
 	h.Set(headerLogLines, strconv.FormatInt(view.Output.Lines, 10))
 	h.Set(headerLogBytes, strconv.FormatInt(view.Output.Bytes, 10))
 	h.Set(headerLogAttempt, strconv.Itoa(view.Attempt))
-	if !q.window() && q.outputFilter.all() && len(view.Output.Gaps) == 0 {
-		h.Set("Content-Length", strconv.FormatInt(view.Output.Bytes, 10))
-	}
 	if q.download {
 		h.Set("Content-Disposition", `attachment; filename="`+fileName(view)+ending+`"`)
 	}

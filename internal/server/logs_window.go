@@ -300,6 +300,9 @@ func (wr *windowReader) begin(key outputKey, rec journal.Record, n int64) *pendi
 	if wr.upTo > 0 && n > wr.upTo {
 		wr.left = 0
 	}
+	if !wr.q.toTime.IsZero() && rec.At.After(wr.q.toTime) && n >= wr.from {
+		wr.left = 0
+	}
 	if n < wr.from || wr.left == 0 || rec.At.Before(wr.q.fromTime) || !wr.q.match(key.step, key.stream) {
 		return nil
 	}

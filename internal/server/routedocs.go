@@ -42,10 +42,12 @@ var (
 			{"from_line", "query", "Begin with this line; lines count from 1.", "integer"},
 			{"lines", "query", "The most lines to return.", "integer"},
 			{"from_time", "query", "Begin with the first line at or after this time.", "string"},
-			{"download", "query", "1: ask browsers to save the answer.", "string"},
+			{"to_time", "query", "End before the first line after this time.", "string"},
+			{"download", "query", "true: ask browsers to save the answer.", "boolean"},
+			{"format", "query", "gzip: the same, compressed.", "string"},
 		},
-		answers: []content{{"text/plain", nil}, {"application/x-ndjson", logLine{}}, {"application/x-ndjson", gapLine{}}},
-		errors:  []int{400, 404},
+		answers: []content{{"text/plain", nil}, {"application/x-ndjson", logLine{}}, {"application/x-ndjson", gapLine{}}, {"application/gzip", nil}},
+		errors:  []int{400, 404, 416},
 	}
 	docSamples = doc{
 		text: "Returns samples, reduced by minimum and maximum so that spikes survive.",
