@@ -2,18 +2,17 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
 )
 
-// usualRuns is how many of a job's last good runs make what is usual for it.
-const usualRuns = 20
+// usualMost is how many of a job's last good runs make what is usual for it.
+const usualMost = 20
 
 // Jobs returns every job in the order of names.
 func (s *Store) Jobs(ctx context.Context) ([]job.Summary, error) { return s.summaries(ctx, "") }
@@ -40,13 +39,28 @@ func (s *Store) summaries(ctx context.Context, name string) ([]job.Summary, erro
 	if err != nil {
 		return nil, fmt.Errorf("count the runs of jobs: %w", err)
 	}
+	byName := make(map[string]*job.Summary, len(found))
 	for i := range found {
-		if err := s.describe(ctx, &found[i]); err != nil {
-			return nil, fmt.Errorf("read job %s: %w", found[i].Name, err)
-		}
+		byName[found[i].Name] = &found[i]
+	}
+	if err := s.lastRuns(ctx, name, byName); err != nil {
+		return nil, fmt.Errorf("read the last runs of jobs: %w", err)
+	}
+	if err := s.usualRuns(ctx, name, byName); err != nil {
+		return nil, fmt.Errorf("read the last good runs of jobs: %w", err)
 	}
 	return found, nil
 }
+
+// ofJobs is the jobs that a query is about: all, or one.
+func ofJobs(name string) (where string, args []any) {
+	if name == "" {
+		return "", nil
+	}
+	return ` WHERE j.name = $1`, []any{name}
+}
+
+func and(where string) string { return strings.Replace(where, " WHERE ", " AND ", 1) }
 
 func (s *Store) countRuns(ctx context.Context, name string) ([]job.Summary, error) {
 	query, args := `SELECT job, state, COUNT(*) FROM runs`, []any{}
@@ -80,36 +94,68 @@ func (s *Store) countRuns(ctx context.Context, name string) ([]job.Summary, erro
 	return found, rows.Err()
 }
 
-// describe adds a job's last run and what is usual for it.
-func (s *Store) describe(ctx context.Context, sum *job.Summary) error {
-	row, err := scanRun(s.reader.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs WHERE job = $1 ORDER BY number DESC LIMIT 1`, sum.Name))
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return err
-	}
-	if err == nil {
-		sum.LastRun = &row.run
-	}
-	rows, err := s.reader.QueryContext(ctx, `SELECT started_at, ended_at, peak_memory FROM runs
-		WHERE job = $1 AND state = 'succeeded' AND started_at IS NOT NULL AND ended_at IS NOT NULL
-		ORDER BY created_at DESC, id DESC LIMIT $2`, sum.Name, usualRuns)
+// lastRuns adds each job's last run.
+func (s *Store) lastRuns(ctx context.Context, name string, found map[string]*job.Summary) error {
+	where, args := ofJobs(name)
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+` FROM jobs j CROSS JOIN runs
+		WHERE runs.job = j.name AND runs.number = (SELECT MAX(r.number) FROM runs r WHERE r.job = j.name)`+and(where), args...)
 	if err != nil {
 		return err
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
-	var durations []float64
-	var peaks []int64
 	for rows.Next() {
-		var started, ended, peak int64
-		if err := rows.Scan(&started, &ended, &peak); err != nil {
+		row, err := scanRun(rows)
+		if err != nil {
 			return err
 		}
-		durations = append(durations, max(time.Duration(ended-started)*time.Microsecond, 0).Seconds())
-		peaks = append(peaks, peak)
+		if sum := found[row.run.Job]; sum != nil {
+			sum.LastRun = &row.run
+		}
+	}
+	return rows.Err()
+}
+
+// usualQuery reads the last good runs of each job, in the form that the engine does one
+// job after the other, each off an index.
+func (d dialect) usualQuery(where string) string {
+	last := fmt.Sprintf(`FROM runs r WHERE r.job = j.name AND r.state = 'succeeded'
+		AND r.started_at IS NOT NULL AND r.ended_at IS NOT NULL ORDER BY r.created_at DESC, r.id DESC LIMIT %d`, usualMost)
+	if d.postgres {
+		return `SELECT j.name, one.started_at, one.ended_at, one.peak_memory
+			FROM jobs j CROSS JOIN LATERAL (SELECT r.started_at, r.ended_at, r.peak_memory ` + last + `) AS one` + where
+	}
+	return `SELECT j.name, one.started_at, one.ended_at, one.peak_memory
+		FROM jobs j CROSS JOIN runs one ON one.id IN (SELECT r.id ` + last + `)` + where
+}
+
+// usualRuns adds what is usual for each job.
+func (s *Store) usualRuns(ctx context.Context, name string, found map[string]*job.Summary) error {
+	where, args := ofJobs(name)
+	rows, err := s.reader.QueryContext(ctx, s.dialect.usualQuery(where), args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	durations, peaks := map[string][]float64{}, map[string][]int64{}
+	for rows.Next() {
+		var of string
+		var started, ended, peak int64
+		if err := rows.Scan(&of, &started, &ended, &peak); err != nil {
+			return err
+		}
+		sum := found[of]
+		if sum == nil {
+			continue // it began since the runs were counted
+		}
+		durations[of] = append(durations[of], max(time.Duration(ended-started)*time.Microsecond, 0).Seconds())
+		peaks[of] = append(peaks[of], peak)
 		if at := fromMicros(ended); sum.LastSuccessAt == nil || at.After(*sum.LastSuccessAt) {
 			sum.LastSuccessAt = &at
 		}
 	}
-	sum.Usual = usual(durations, peaks)
+	for of, sum := range found {
+		sum.Usual = usual(durations[of], peaks[of])
+	}
 	return rows.Err()
 }
 

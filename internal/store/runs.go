@@ -122,7 +122,7 @@ func earlierAttempt(run, view job.Run) job.Run {
 // *job.InvalidError.
 func (s *Store) Runs(ctx context.Context, q index.RunQuery) (index.RunPage, error) {
 	limit := min(max(q.Limit, 1), 500)
-	query, args, err := runsQuery(q, limit+1)
+	query, args, err := s.pageQuery(ctx, q, limit+1)
 	if err != nil {
 		return index.RunPage{}, err
 	}
@@ -145,6 +145,68 @@ func (s *Store) Runs(ctx context.Context, q index.RunQuery) (index.RunPage, erro
 		page.NextCursor = cursorOf(micros(last.CreatedAt), last.ID)
 	}
 	return page, rows.Err()
+}
+
+// fewLabels is how many runs with a label are looked through one by one.
+const fewLabels = 2000
+
+// pageQuery chooses how a page is found. Runs that must have a label are read off the
+// index of labels, if there are few of them or nothing else is asked for; else by time,
+// and looked up whether they have it.
+func (s *Store) pageQuery(ctx context.Context, q index.RunQuery, limit int) (string, []any, error) {
+	if len(q.Labels) == 0 {
+		return runsQuery(q, limit)
+	}
+	alone := len(q.Labels) == 1 && q.Job == "" && q.Host == "" && q.Text == "" && len(q.States)+len(q.Health) == 0
+	for _, key := range slices.Sorted(maps.Keys(q.Labels)) {
+		var n int
+		if !alone {
+			err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM run_labels WHERE key = $1 AND value = $2 LIMIT $3) AS few`,
+				index.Text(key, 1000), index.Text(q.Labels[key], 1000), fewLabels).Scan(&n)
+			if err != nil {
+				return "", nil, fmt.Errorf("count the runs with label %s: %w", job.Quote(key), err)
+			}
+		}
+		if n < fewLabels {
+			return labelQuery(q, key, limit)
+		}
+	}
+	return runsQuery(q, limit)
+}
+
+// labelQuery writes the query for a page that is read off the index of one label.
+func labelQuery(q index.RunQuery, key string, limit int) (string, []any, error) {
+	value := q.Labels[key]
+	q.Labels = maps.Clone(q.Labels)
+	delete(q.Labels, key)
+	cursor := q.Cursor
+	q.Cursor = ""
+	conditions, args, err := runConditions(q)
+	if err != nil {
+		return "", nil, err
+	}
+	arg := func(v any) string {
+		args = append(args, v)
+		return "$" + strconv.Itoa(len(args))
+	}
+	var states []string
+	for _, state := range q.States {
+		states = append(states, arg(string(state)))
+	}
+	if len(states) > 0 {
+		conditions = append(conditions, "state IN ("+strings.Join(states, ", ")+")")
+	}
+	labels := []string{"key = " + arg(index.Text(key, 1000)), "value = " + arg(index.Text(value, 1000))}
+	if cursor != "" {
+		at, id, err := readCursor(cursor)
+		if err != nil {
+			return "", nil, err
+		}
+		labels = append(labels, "(created_at, run_id) < (CAST("+arg(at)+" AS BIGINT), "+arg(id)+")")
+	}
+	from := "(SELECT run_id, created_at AS label_at FROM run_labels" + where(labels) + ") AS l CROSS JOIN runs"
+	return "SELECT " + runColumns + " FROM " + from + where(append(conditions, "runs.id = l.run_id")) +
+		fmt.Sprintf(" ORDER BY l.label_at DESC, l.run_id DESC LIMIT %d", limit), args, nil
 }
 
 // runsQuery writes the query for a page. Several states are asked for one by one and

@@ -1,0 +1,104 @@
+package store
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"testing"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store/postgrestest"
+	"stint.dev/stint/job"
+)
+
+var manyRuns = flag.Int("runs", 50_000, "how many runs the store of BenchmarkManyRuns holds")
+
+// fill makes a store of many runs of 200 jobs in one statement a table: one in ten runs
+// failed, and one in twenty thousand has a word and a label that no other has.
+func fill(b *testing.B, s *Store, n int) {
+	b.Helper()
+	series := `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ` + fmt.Sprint(n) + `)`
+	number, text := `printf('%012d', i)`, `printf('job-%03d', i % 200)`
+	if s.dialect.postgres {
+		series = `WITH n AS (SELECT generate_series(1, ` + fmt.Sprint(n) + `) AS i)`
+		number, text = `lpad(CAST(i AS TEXT), 12, '0')`, `'job-' || lpad(CAST(i % 200 AS TEXT), 3, '0')`
+	}
+	id := `'0199aaaa-0000-7000-8000-' || ` + number
+	at := fmt.Sprintf(`%d + CAST(i AS BIGINT) * 1000000`, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro())
+	doc := `'{"command":"python train.py --epochs 90 --batch 256 --data /mnt/data/set","host":"node-17","labels":{"team":"ml"},"args":["python","train.py"],"findings":[],"steps":[],"notes":[],"output":{"bytes":100,"lines":3,"gaps":[]},"usage":{}}'`
+	rare := `CASE WHEN i % 20000 = 77 THEN ' needle' ELSE '' END`
+	for _, query := range []string{
+		series + ` INSERT INTO runs (id, job, number, attempt, state, health, leased, created_at, started_at, ended_at, heard_at, lease_us, expires_at, period_us, peak_memory, search, doc)
+			SELECT ` + id + `, ` + text + `, i / 200 + 1, 1, CASE WHEN i % 10 = 3 THEN 'failed' ELSE 'succeeded' END, '', 0, ` + at + `, ` + at + `, ` + at + ` + 60000000,
+			` + at + `, 0, 0, 0, 1000, ` + text + ` || ' ' || ` + id + ` || ' node-17 python train.py --epochs 90 ml' || ` + rare + `, ` + doc + ` FROM n`,
+		series + ` INSERT INTO run_labels (key, value, run_id, created_at) SELECT 'team', 'ml', ` + id + `, ` + at + ` FROM n`,
+		series + ` INSERT INTO run_labels (key, value, run_id, created_at) SELECT 'case', 'rare', ` + id + `, ` + at + ` FROM n WHERE i % 20000 = 77`,
+		`INSERT INTO jobs (name, next_number) SELECT job, MAX(number) + 1 FROM runs GROUP BY job`,
+	} {
+		if _, err := s.writer.Exec(query); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if s.dialect.postgres {
+		if _, err := s.writer.Exec(`ANALYZE`); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkManyRuns lists and filters in a store of many runs.
+func BenchmarkManyRuns(b *testing.B) {
+	for _, engine := range []string{"SQLite", "PostgreSQL"} {
+		b.Run(engine, func(b *testing.B) {
+			o := Options{Dir: b.TempDir()}
+			if engine == "PostgreSQL" {
+				o = Options{URL: postgrestest.URL(b)}
+			}
+			s, err := Open(context.Background(), o)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.Close() //nolint:errcheck // a benchmark
+			fill(b, s, *manyRuns)
+			benchQueries(b, s)
+		})
+	}
+}
+
+func benchQueries(b *testing.B, s *Store) {
+	cursor := cursorOf(time.Date(2026, 1, 1, 1, 0, 0, 0, time.UTC).UnixMicro(), "0199aaaa-0000-7000-8000-000000000001")
+	for _, q := range []struct {
+		name  string
+		query index.RunQuery
+	}{
+		{"newest", index.RunQuery{}},
+		{"deep page", index.RunQuery{Cursor: cursor}},
+		{"state", index.RunQuery{States: []job.State{job.Failed}}},
+		{"rare state", index.RunQuery{States: []job.State{job.Lost}}},
+		{"job", index.RunQuery{Job: "job-007"}},
+		{"common label", index.RunQuery{Labels: map[string]string{"team": "ml"}}},
+		{"rare label", index.RunQuery{Labels: map[string]string{"case": "rare"}}},
+		{"no such label", index.RunQuery{Labels: map[string]string{"team": "x"}}},
+		{"rare label and state", index.RunQuery{Labels: map[string]string{"case": "rare"}, States: []job.State{job.Failed}}},
+		{"common text", index.RunQuery{Text: "python"}},
+		{"rare text", index.RunQuery{Text: "needle"}},
+		{"no such text", index.RunQuery{Text: "haystack"}},
+	} {
+		b.Run(q.name, func(b *testing.B) {
+			q.query.Limit = 50
+			for b.Loop() {
+				if _, err := s.Runs(context.Background(), q.query); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	b.Run("jobs", func(b *testing.B) {
+		for b.Loop() {
+			if all, err := s.Jobs(context.Background()); err != nil || len(all) != 200 {
+				b.Fatal(len(all), err)
+			}
+		}
+	})
+}
