@@ -157,7 +157,7 @@ func (b *background) waitDelivered() error {
 		case err := <-b.delivered:
 			return err
 		case <-first.C:
-			if !b.delivery.hopeless() {
+			if b.delivery.alive.Load() || b.delivery.from.DiskError() != nil {
 				continue
 			}
 		case <-last.C:

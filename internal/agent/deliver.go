@@ -175,10 +175,10 @@ func (d *delivery) gather(ctx context.Context) error {
 }
 
 // hopeless reports whether an ended attempt need not be delivered now: the server never
-// answered, and the journal is safe where it waits. One that the disk could not take is gone
-// with this process.
+// answered, and the journal is safe where it waits. One that the disk does not take is gone
+// with this process, so its server is waited for.
 func (d *delivery) hopeless() bool {
-	return !d.alive.Load() && (d.from.DiskError() == nil || d.from.Path() == "")
+	return !d.alive.Load() && (d.from.Path() == "" || d.from.Persist() == nil)
 }
 
 // pause waits after trouble. The attempt's end cuts it short, once; after it, a server that
