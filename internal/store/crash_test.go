@@ -4,14 +4,18 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/archive"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/journal"
@@ -21,6 +25,7 @@ import (
 const (
 	crashEnv   = "STINT_TEST_CRASH_DIR"
 	relaxedEnv = "STINT_TEST_CRASH_RELAXED"
+	packEnv    = "STINT_TEST_CRASH_PACK" // the victim packs while it ingests
 )
 
 // ack is one line that the victim prints once an append is durable.
@@ -35,7 +40,11 @@ const victimRuns = 3
 // victim ingests numbered lines, one group after the other, until it is killed.
 func victim(dir string) error {
 	ctx := context.Background()
-	s, err := store.Open(ctx, store.Options{Dir: dir, Relaxed: os.Getenv(relaxedEnv) != ""})
+	a, err := archive.OpenDir(filepath.Join(dir, "archive"))
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(ctx, store.Options{Dir: dir, Archive: a, Relaxed: os.Getenv(relaxedEnv) != ""})
 	if err != nil {
 		return err
 	}
@@ -65,6 +74,11 @@ func victim(dir string) error {
 		if err != nil {
 			return err
 		}
+		if os.Getenv(packEnv) != "" && n%5 == 4 {
+			if err := packNow(ctx, s, dir); err != nil {
+				return err
+			}
+		}
 		for i, a := range got {
 			if a.Err != nil {
 				return a.Err
@@ -76,25 +90,53 @@ func victim(dir string) error {
 	}
 }
 
+// packNow packs whatever there is, as if it were due.
+func packNow(ctx context.Context, s *store.Store, dir string) error {
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "stint.db")+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		return err
+	}
+	if _, err := db.ExecContext(ctx, `UPDATE attempts SET pack_at = 0`); err != nil {
+		return errors.Join(err, db.Close())
+	}
+	return errors.Join(db.Close(), s.Tidy(ctx, noon.Add(time.Hour)))
+}
+
 func victimID(i int) string { return fmt.Sprintf("0199aaaa-0000-7000-8000-%012d", i) }
 
 // What was acknowledged before a SIGKILL is there after it, exactly once, and the
-// journal goes on from there. So it is with relaxed durability too.
+// journal goes on from there: with full and with relaxed durability, and while journals
+// are packed. Afterwards a check finds nothing wrong.
 func TestKilledWhileIngesting(t *testing.T) {
-	for round := range 6 {
-		relaxed := round%2 == 1
-		t.Run(fmt.Sprintf("round %d, relaxed %v", round, relaxed), func(t *testing.T) {
+	for round := range 9 {
+		var env []string
+		switch round % 3 {
+		case 1:
+			env = []string{relaxedEnv + "=1"}
+		case 2:
+			env = []string{packEnv + "=1"}
+		}
+		t.Run(fmt.Sprintf("round %d %s", round, env), func(t *testing.T) {
 			dir := t.TempDir()
-			acked := killVictim(t, dir, 20+rand.IntN(200), relaxed)
-			s, err := store.Open(t.Context(), store.Options{Dir: dir})
+			acked := killVictim(t, dir, 20+rand.IntN(200), env)
+			a, err := archive.OpenDir(filepath.Join(dir, "archive"))
 			if err != nil {
 				t.Fatal(err)
+			}
+			s := openWith(t, store.Options{Dir: dir, Archive: a})
+			if found := check(t, s, false); len(found) > 0 {
+				t.Errorf("found: %+v", found)
 			}
 			for id, size := range acked {
 				checkVictim(t, s, id, size)
 			}
-			if err := s.Close(); err != nil {
+			if err := s.Tidy(t.Context(), noon.Add(30*time.Hour)); err != nil {
 				t.Error(err)
+			}
+			for id, size := range acked {
+				if body, _ := readBack(t, s, id, 1); int64(len(body)) < size-journal.HeaderSize {
+					t.Errorf("run %s: %d bytes after packing, %d acknowledged", id, len(body), size)
+				}
 			}
 		})
 	}
@@ -102,15 +144,13 @@ func TestKilledWhileIngesting(t *testing.T) {
 
 // killVictim runs the victim until it has acknowledged a number of appends, kills it, and
 // returns what it had acknowledged.
-func killVictim(t *testing.T, dir string, after int, relaxed bool) map[string]int64 {
+func killVictim(t *testing.T, dir string, after int, env []string) map[string]int64 {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), crashEnv+"="+dir)
-	if relaxed {
-		cmd.Env = append(cmd.Env, relaxedEnv+"=1")
-	}
+	cmd.Env = append(cmd.Env, env...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
