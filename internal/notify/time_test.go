@@ -1,0 +1,256 @@
+package notify
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/job"
+)
+
+func TestEveryRuleCanBeAskedFor(t *testing.T) {
+	for _, rule := range append(policy.Rules(), policy.Ends()...) {
+		if !slices.Contains(Events(), rule) {
+			t.Errorf("no route can ask for %s", rule)
+		}
+	}
+}
+
+// memory is an outbox without a database, for tests of time. It is used by one goroutine
+// at a time.
+type memory struct {
+	route index.Route
+	rows  []index.Action
+	lock  chan struct{}
+}
+
+func newMemory(r index.Route) *memory {
+	r.Name, r.Enabled = "team", true
+	return &memory{route: r, lock: make(chan struct{}, 1)}
+}
+
+func (m *memory) locked(f func()) { m.lock <- struct{}{}; f(); <-m.lock }
+
+// raise adds a pending row of a run.
+func (m *memory) raise(run string) {
+	m.locked(func() {
+		now := time.Now()
+		id := int64(len(m.rows) + 1)
+		m.rows = append(m.rows, index.Action{
+			ID: id, Cause: id, Kind: index.OutboxNotify, Run: run, Route: "team", What: "failed", Severity: job.Critical,
+			Status: index.OutboxPending, CreatedAt: now, NextAt: &now, Attempt: 1,
+		})
+	})
+}
+
+func (m *memory) pending() (left []index.Action) {
+	m.locked(func() {
+		for _, row := range m.rows {
+			if row.Status == index.OutboxPending {
+				left = append(left, row)
+			}
+		}
+	})
+	return left
+}
+
+func (m *memory) Dispatch(context.Context, time.Time, int, func(index.Action, *job.Run) ([]string, string)) (int, error) {
+	return 0, nil
+}
+
+func (m *memory) Deliveries(context.Context) ([]index.Delivery, error) {
+	return []index.Delivery{{Route: m.route, Pending: len(m.pending()) > 0}}, nil
+}
+
+func (m *memory) ClaimRoute(context.Context, string, string, time.Time, time.Time) (bool, error) {
+	return true, nil
+}
+
+func (m *memory) RouteRows(context.Context, string, int) ([]index.Action, error) {
+	return m.pending(), nil
+}
+
+func (m *memory) Settle(_ context.Context, all []index.Settled) error {
+	m.locked(func() {
+		for _, s := range all {
+			row := &m.rows[s.ID-1]
+			next := s.NextAt
+			row.Status, row.Tries, row.NextAt, row.Batch, row.LastError = s.Status, s.Tries, &next, s.Batch, s.Error
+		}
+	})
+	return nil
+}
+
+func (m *memory) TidyOutbox(context.Context, time.Time, time.Time, int) error { return nil }
+
+func (m *memory) Run(_ context.Context, id string) (job.Run, error) {
+	return job.Run{ID: id, Job: id, Number: 1, Attempt: 1, State: job.Failed}, nil
+}
+
+func (m *memory) Acknowledged(context.Context, string, time.Time) (bool, error) { return false, nil }
+
+func (m *memory) SucceededSince(context.Context, string, time.Time) (bool, error) { return false, nil }
+
+func (m *memory) DueActions(context.Context, time.Time, int) ([]index.Action, error) {
+	return nil, nil
+}
+
+func (m *memory) FollowCancel(context.Context, string, int, job.Cancel, bool) (index.Stopped, error) {
+	return index.Stopped{}, nil
+}
+
+func (m *memory) WatchRetry(context.Context, string, int, time.Time) (index.Stopped, error) {
+	return index.Stopped{}, nil
+}
+
+func (m *memory) RequestRetry(context.Context, string, string, string, time.Time) (job.Run, []job.RunEvent, error) {
+	return job.Run{}, nil, nil
+}
+
+// mailbox is a channel that writes down what it takes, and when.
+type mailbox struct {
+	down time.Time // until then it takes nothing
+	slow bool      // it never answers
+
+	mu    sync.Mutex
+	tries int
+	took  []string
+}
+
+func (b *mailbox) seen() (took []string, tries int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.took), b.tries
+}
+
+func (b *mailbox) Send(ctx context.Context, m Message) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tries++
+	if b.slow {
+		b.mu.Unlock()
+		defer b.mu.Lock()
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	if time.Now().Before(b.down) {
+		return &SendError{Why: "down"}
+	}
+	line := time.Now().UTC().Format("15:04") + " " + m.ID
+	for _, i := range m.Items {
+		line += " " + i.Run.Job
+	}
+	b.took = append(b.took, line)
+	return nil
+}
+
+// inTime runs a worker over an outbox and a mailbox in a bubble of fake time, which
+// begins at midnight UTC.
+func inTime(t *testing.T, r index.Route, test func(m *memory, b *mailbox)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		m, b := newMemory(r), &mailbox{}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		w := New(Config{Store: m, Log: slog.New(slog.DiscardHandler), open: func(index.Route) (Channel, error) { return b, nil }})
+		go func() { w.Run(ctx); close(done) }()
+		synctest.Wait()
+		test(m, b)
+		cancel()
+		<-done // synctest fails the test if anything else is still there
+	})
+}
+
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+func TestAMinuteOfADeadReceiver(t *testing.T) {
+	inTime(t, index.Route{}, func(m *memory, b *mailbox) {
+		b.down = time.Now().Add(time.Minute)
+		var want []string
+		for n := range 12 {
+			run := fmt.Sprint("run", n)
+			m.raise(run)
+			want = append(want, fmt.Sprintf("00:01 stint_%d_team %s", n+1, run))
+			pass(5 * time.Second)
+		}
+		pass(time.Minute)
+		took, tries := b.seen()
+		if diff := cmp.Diff(want, took); diff != "" {
+			t.Errorf("taken (-want +got):\n%s", diff)
+		}
+		if failed := tries - len(took); failed < 5 || failed > 9 || len(m.pending()) != 0 {
+			t.Errorf("%d tries while it was down, %d rows left", failed, len(m.pending()))
+		}
+	})
+}
+
+func TestQuietHoursEndWithOneMessage(t *testing.T) {
+	inTime(t, index.Route{Quiet: &index.Quiet{Cron: "0 22 * * *", Duration: "9h"}}, func(m *memory, b *mailbox) {
+		for n := range 3 {
+			m.raise(fmt.Sprint("night", n))
+			pass(time.Hour)
+		}
+		if took, _ := b.seen(); len(took) != 0 {
+			t.Fatalf("told at night: %v", took)
+		}
+		pass(4*time.Hour + time.Minute)
+		m.raise("day")
+		pass(2 * time.Second)
+		want := []string{"07:00 stint_1_team night0 night1 night2", "07:01 stint_4_team day"}
+		took, _ := b.seen()
+		if diff := cmp.Diff(want, took); diff != "" {
+			t.Errorf("taken (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestGroupingAndStorms(t *testing.T) {
+	inTime(t, index.Route{GroupSeconds: 120}, func(m *memory, b *mailbox) {
+		m.raise("a")
+		pass(time.Minute)
+		m.raise("b")
+		pass(59 * time.Second)
+		if took, _ := b.seen(); len(took) != 0 {
+			t.Fatalf("told too early: %v", took)
+		}
+		pass(3 * time.Second)
+		m.raise("c")
+		pass(3 * time.Minute)
+		took, _ := b.seen()
+		if diff := cmp.Diff([]string{"00:02 stint_1_team a b", "00:04 stint_3_team c"}, took); diff != "" {
+			t.Errorf("taken (-want +got):\n%s", diff)
+		}
+	})
+	inTime(t, index.Route{}, func(m *memory, b *mailbox) {
+		for n := range 1100 {
+			m.raise(fmt.Sprint(n))
+		}
+		pass(5 * time.Second)
+		if took, _ := b.seen(); len(took) != 3 || len(m.pending()) != 0 {
+			t.Errorf("a storm of 1100 became %d messages, %d rows left", len(took), len(m.pending()))
+		}
+	})
+}
+
+func TestAWorkerEndsInTheMiddleOfATry(t *testing.T) {
+	inTime(t, index.Route{}, func(m *memory, b *mailbox) {
+		b.slow = true
+		m.raise("a")
+		pass(10 * time.Second)
+		if _, tries := b.seen(); tries != 1 {
+			t.Errorf("%d tries", tries)
+		}
+	})
+}
