@@ -17,7 +17,7 @@ import (
 func keepRows() []option.Option {
 	return []option.Option{
 		{Name: "durability", Value: "LEVEL", Default: "full", Help: "what is on disk before an agent is answered: full (survives a power cut) or relaxed (survives the end of the server)"},
-		{Name: "archive", Value: "DIR", Help: "where finished logs are kept (default: archive/ in the data directory; with PostgreSQL, the database)"},
+		{Name: "archive", Value: "PLACE", Help: "where finished logs are kept: a directory, or s3://BUCKET/PREFIX?endpoint=URL (default: archive/ in the data directory; with PostgreSQL, the database)"},
 		{Name: "run-log-limit", Kind: option.Size, Value: "BYTES", Help: "keep only the beginning and the end of longer logs; the gap is shown with its size"},
 		{Name: "keep-days", Kind: option.Number, Value: "N", Help: "delete runs that ended more than N days ago"},
 		{Name: "keep-bytes", Kind: option.Size, Value: "BYTES", Help: "delete the oldest runs when all journals together are larger"},
@@ -26,7 +26,7 @@ func keepRows() []option.Option {
 }
 
 // keepOptions reads keepRows into the options of the store.
-func keepOptions(opts *option.Set, so *store.Options) error {
+func (p *program) keepOptions(ctx context.Context, opts *option.Set, so *store.Options) error {
 	switch durability := opts.Text("durability"); durability {
 	case "full", "relaxed":
 		so.Relaxed = durability == "relaxed"
@@ -44,7 +44,7 @@ func keepOptions(opts *option.Set, so *store.Options) error {
 		Age: time.Duration(days * float64(24*time.Hour)), Bytes: opts.Size("keep-bytes"), Runs: int(runs),
 		RunLog: opts.Size("run-log-limit"),
 	}
-	a, err := openArchive(opts.Text("archive"), so)
+	a, err := p.openArchive(ctx, opts.Text("archive"), so)
 	if err != nil {
 		return err
 	}
@@ -53,16 +53,35 @@ func keepOptions(opts *option.Set, so *store.Options) error {
 }
 
 // openArchive opens the place of finished logs. nil keeps them in the database.
-func openArchive(place string, so *store.Options) (store.Archive, error) {
+func (p *program) openArchive(ctx context.Context, place string, so *store.Options) (store.Archive, error) {
 	switch {
 	case place == "" && so.Dir == "":
 		return nil, nil //nolint:nilnil // no archive is a choice
 	case place == "":
-		place = filepath.Join(so.Dir, "archive")
+		return archive.OpenDir(filepath.Join(so.Dir, "archive"))
 	case strings.Contains(place, "://"):
-		return nil, option.Usagef("--archive: %q is not a directory", place)
+		return p.openBucket(ctx, place)
 	}
 	return archive.OpenDir(place)
+}
+
+// openBucket opens a bucket. The names of its credentials are those that every tool for
+// such buckets knows.
+func (p *program) openBucket(ctx context.Context, address string) (store.Archive, error) {
+	o, err := archive.ParseS3(address)
+	if err != nil {
+		return nil, option.Usagef("--archive: %v", err)
+	}
+	o.AccessKey, o.SecretKey, o.SessionToken = p.Getenv("AWS_ACCESS_KEY_ID"), p.Getenv("AWS_SECRET_ACCESS_KEY"), p.Getenv("AWS_SESSION_TOKEN")
+	bucket, err := archive.OpenS3(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := bucket.Check(ctx); err != nil {
+		// New journals need no archive, so the server starts without it.
+		p.Say("warning: %v; logs are packed once it can be reached", err)
+	}
+	return bucket, nil
 }
 
 // maintain keeps the store tidy until ctx ends.

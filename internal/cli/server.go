@@ -75,7 +75,7 @@ a PostgreSQL database.`,
 		if err != nil {
 			return err
 		}
-		if err := keepOptions(opts, &so); err != nil {
+		if err := p.keepOptions(ctx, opts, &so); err != nil {
 			return err
 		}
 		who, err := p.access(opts, log)

@@ -15,7 +15,7 @@ import (
 
 // archiveRow says where packed journals are, for commands beside the server.
 func archiveRow() option.Option {
-	return option.Option{Name: "archive", Value: "DIR", Help: "where finished logs are kept, as given to the server"}
+	return option.Option{Name: "archive", Value: "PLACE", Help: "where finished logs are kept, as given to the server"}
 }
 
 // serverCheck verifies everything that the server has stored.
@@ -52,7 +52,7 @@ func (p *program) withJournals(ctx context.Context, opts *option.Set, alone bool
 	if err != nil {
 		return err
 	}
-	if so.Archive, err = openArchive(opts.Text("archive"), &so); err != nil {
+	if so.Archive, err = p.openArchive(ctx, opts.Text("archive"), &so); err != nil {
 		return err
 	}
 	so.Beside = !alone
