@@ -53,6 +53,7 @@ type Client struct {
 	// never delays one, and so that its closing means that the agent is gone.
 	calls *http.Client
 	beats *http.Client
+	cut   chan struct{} // see HeartbeatsCut
 	zstd  compressor
 }
 
@@ -76,10 +77,12 @@ func New(o Options) (*Client, error) {
 	if o.UserAgent == "" {
 		o.UserAgent = "stint"
 	}
+	cut := make(chan struct{}, 1)
 	return &Client{
+		cut:  cut,
 		base: base, token: o.Token, agent: o.UserAgent,
 		calls: &http.Client{Transport: transport(o.TLS)},
-		beats: &http.Client{Transport: transport(o.TLS)},
+		beats: &http.Client{Transport: holding(transport(o.TLS), cut)},
 	}, nil
 }
 

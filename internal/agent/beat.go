@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"stint.dev/stint/job"
@@ -13,7 +14,17 @@ const (
 	// The server paces beats within these bounds.
 	shortestBeat = 100 * time.Millisecond
 	longestBeat  = 10 * time.Minute
+	// again is how long after its connection was cut an agent beats again, and mostAgain
+	// the most of it that chance adds: a server that restarts cuts all at once.
+	again     = 50 * time.Millisecond
+	mostAgain = 500 * time.Millisecond
+	// heldBeats is how many beats a connection must have carried to be missed: some
+	// proxies close it after every one.
+	heldBeats = 2
 )
+
+// holder is a Server that tells when the connection of heartbeats was cut.
+type holder interface{ HeartbeatsCut() <-chan struct{} }
 
 // beater sends heartbeats. A beat that fails is forgotten: the next one says more.
 type beater struct {
@@ -27,6 +38,8 @@ type beater struct {
 	// ready is closed when the server knows the run, which the first append tells it.
 	ready <-chan struct{}
 	heard func(job.HeartbeatReply)
+	// prompt is true when a cut connection is followed by a beat at once; beats sets it.
+	prompt bool
 	// about is called before each beat, for what can be done on the same occasion.
 	about func()
 }
@@ -38,17 +51,31 @@ func (b *beater) beats(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
-	next := b.period
+	var cut <-chan struct{}
+	if h, ok := b.server.(holder); ok {
+		cut, b.prompt = h.HeartbeatsCut(), true
+	}
+	next, held := b.period, 0
 	due := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for sequence := int64(1); ; sequence++ {
+	for sequence := int64(1); ; {
 		select {
 		case <-timer.C:
+			held++
+		case <-cut:
+			soon := again + rand.N(mostAgain)
+			if held >= heldBeats && time.Until(due) > soon {
+				due = time.Now().Add(soon)
+				timer.Reset(soon)
+			}
+			held = 0
+			continue
 		case <-ctx.Done():
 			return
 		}
 		next = b.one(ctx, sequence, due, next)
+		sequence++
 		due = time.Now().Add(next)
 		timer.Reset(next)
 	}
@@ -61,7 +88,7 @@ func (b *beater) one(ctx context.Context, sequence int64, due time.Time, period 
 	hb.Sequence, hb.SentAt = sequence, now.UTC()
 	hb.UptimeMS = now.Sub(b.begun).Milliseconds()
 	hb.SchedulingDelayMS = max(0, now.Sub(due).Milliseconds())
-	hb.PeriodMS = period.Milliseconds()
+	hb.PeriodMS, hb.Prompt = period.Milliseconds(), b.prompt
 	b.about()
 	callCtx, cancel := context.WithTimeout(ctx, max(beatTimeout, period))
 	reply, err := b.server.Beat(callCtx, b.run, b.attempt, hb)

@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/client"
+	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -381,5 +382,54 @@ func TestAStoppedServerCallsNobodyLost(t *testing.T) {
 	}
 	if got := s.told(); len(got) != 0 {
 		t.Errorf("told %v", got)
+	}
+}
+
+// Two servers on one PostgreSQL: the one that judges is told by the other of agents that
+// are gone, and when it is killed the other one judges within seconds.
+func TestAnotherServerTakesOver(t *testing.T) {
+	database := postgrestest.URL(t)
+	servers := make([]*server, 2)
+	for i := range servers {
+		servers[i] = &server{t: t, url: "http://" + freeAddress(t), database: database}
+		servers[i].start()
+		t.Cleanup(servers[i].stop)
+	}
+	first, second := servers[0], servers[1]
+	lost := func(a *simulated) time.Duration {
+		t.Helper()
+		begun := time.Now()
+		a.kill()
+		eventually(t, "it is lost", func() bool { r, ok := second.find(a.id); return ok && r.State == job.Lost })
+		return time.Since(begun)
+	}
+	var all []*simulated
+	for range 4 { // all of them beside the server that does not judge
+		all = append(all, simulate(t, second.url, "fleet"))
+	}
+	beat := func(n int64) {
+		t.Helper()
+		eventually(t, "they beat", func() bool {
+			for _, a := range all {
+				if a.beats.Load() < n {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	beat(3)
+	if took := lost(all[0]); took > 8*time.Second {
+		t.Errorf("lost %s after it was killed, judged by the other server", took)
+	}
+	all = all[1:]
+	first.kill()
+	if took := lost(all[0]); took > 8*time.Second {
+		t.Errorf("lost %s after it was killed, judged by the server that took over", took)
+	}
+	all = all[1:]
+	beat(15)
+	if got := second.states(); got[job.Lost] != 2 || got[job.Running] != 2 {
+		t.Errorf("states %v", got)
 	}
 }

@@ -197,6 +197,32 @@ func TestHealthRules(t *testing.T) {
 			}
 			s.holds(t, "hungry#1", "starved")
 		})
+		t.Run("killed at the usual pace", func(t *testing.T) {
+			t.Parallel()
+			cmd := newHost(t).command(stint, "run", "--server", s.url, "--job", "usual", "--quiet", "--", "sleep", "300")
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			var beats []time.Time
+			eventually(t, "two heartbeats", func() bool {
+				r, ok := s.find("usual#1")
+				if ok && r.LastHeartbeatAt != nil && (len(beats) == 0 || r.LastHeartbeatAt.After(beats[len(beats)-1])) {
+					beats = append(beats, *r.LastHeartbeatAt)
+				}
+				return len(beats) >= 2
+			})
+			begun := time.Now()
+			signal(t, cmd, syscall.SIGKILL)
+			_ = cmd.Wait() // it was killed, which is an error here
+			s.holds(t, "usual#1", "quiet")
+			if took := time.Since(begun); took > 1500*time.Millisecond {
+				t.Errorf("noticed after %s", took)
+			}
+			s.ended("usual#1")
+			if took := time.Since(begun); took > 5*time.Second {
+				t.Errorf("lost after %s", took)
+			}
+		})
 		t.Run("quiet, then lost", func(t *testing.T) {
 			t.Parallel()
 			cmd := begin(t, s.url, "gone", "--", "sleep", "300")

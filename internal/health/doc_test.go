@@ -47,7 +47,7 @@ func rulesTable() string {
 	return "| rule | holds when | then |\n|---|---|---|\n" +
 		fmt.Sprintf("| `%s` | nothing was heard for more than 1.5 heartbeat periods, at least %s (with the usual period of %s: %s) | `warning`, with a countdown to the end of the lease |\n",
 			policy.Quiet, MinQuiet, period, QuietAfter(period)) +
-		fmt.Sprintf("| `%s` | the connection of its heartbeats closed and the attempt had not ended | `warning` at once; `lost` %s after the close or %s after the next heartbeat was due, whichever is later, and never after the lease |\n",
+		fmt.Sprintf("| `%s` | the connection of its heartbeats closed and the attempt had not ended | `warning` at once; `lost` %s after the close; where the agent does not beat again at once when that happens, %s after the next heartbeat was due if that is later; never after the lease |\n",
 			policy.Quiet, ConfirmGone, latenessGone) +
 		"| `lost` | the lease has ended | the state becomes `lost`, reason `agent_lost` |\n" +
 		fmt.Sprintf("| network | at least %d%% of at least %d active runs are silent at the same time | none is called lost for up to %s; when most are heard again, the others have %s left |\n",

@@ -105,8 +105,8 @@ func (m *Monitor) begin(ctx context.Context, now time.Time) error {
 	if m.judges && !m.since.IsZero() {
 		return nil
 	}
-	grace := Grace
-	if !m.judges && m.waited {
+	grace, takeover := Grace, !m.judges && m.waited
+	if takeover {
 		grace = TakeoverGrace
 		m.log.Info("this server judges runs now")
 	}
@@ -117,7 +117,9 @@ func (m *Monitor) begin(ctx context.Context, now time.Time) error {
 		m.folded = folds{} // what was folded meanwhile is in the store
 	}
 	m.since, m.judges, m.sweepIn = now, true, 0
-	m.forgetGone()
+	if !takeover { // else this server was listening all the time
+		m.forgetGone()
+	}
 	return nil
 }
 

@@ -356,6 +356,9 @@ func TestManySilentTogetherAreTheNetwork(t *testing.T) {
 		if n := strings.Count(logged(), "fell silent together"); n != 1 {
 			t.Fatalf("said %d times", n)
 		}
+		if len(s.outbox) != 1 || s.outbox[0].What != index.WhatNetwork || s.outbox[0].Run != "" {
+			t.Fatalf("told %+v", s.outbox)
+		}
 		pass(s, 20*time.Second, all[:19]...) // all but one come back
 		want(t, s, all[15], "healthy")
 		want(t, s, all[19], "network")
@@ -399,5 +402,90 @@ func TestNothingIsStoredWhileNothingChanges(t *testing.T) {
 		if s.judged != 1 {
 			t.Fatalf("%d verdicts were stored for one finding", s.judged)
 		}
+	})
+}
+
+// A server that does not judge says nothing of runs, and tells the one that does of the
+// connections that only it can see. When it judges, everybody is trusted for a while.
+func TestAFollowerTellsAndTakesOver(t *testing.T) {
+	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, logged func() string) {
+		pass(s, 70*time.Second, "a", "b")
+		s.set(func(s *fakeStore) { s.follows = true })
+		pass(s, 2*time.Second, "a", "b")
+		m.AgentGone("a", 1)
+		pass(s, 60*time.Second, "b")
+		want(t, s, "a", "healthy")
+		if len(s.noted) != 1 || s.noted[0].Run != "a" || len(m.goneNow()) != 0 {
+			t.Errorf("told %+v, still knows %v", s.noted, m.goneNow())
+		}
+		extends := s.extends
+		m.AgentGone("b", 1)
+		s.set(func(s *fakeStore) { s.follows = false })
+		pass(s, 2*time.Second)
+		if s.extends != extends+1 {
+			t.Error("leases were not extended by the takeover")
+		}
+		want(t, s, "a", "healthy")
+		want(t, s, "b", policy.Quiet)
+		pass(s, 8*time.Second)
+		want(t, s, "b", "lost") // it was seen to go
+		pass(s, 8*time.Second)
+		want(t, s, "a", "lost")
+		if !strings.Contains(logged(), "another server judges") || !strings.Contains(logged(), "this server judges runs now") {
+			t.Errorf("log: %s", logged())
+		}
+	})
+}
+
+// Heartbeats are folded, by the policy of the job, and kept for whoever judges next.
+func TestHeartbeatsAreJudgedByThePolicy(t *testing.T) {
+	watched(t, func(t *testing.T, s *fakeStore, _ *Monitor, _ func() string) {
+		s.set(func(s *fakeStore) {
+			s.policies = []index.StoredPolicy{{Job: "j", YAML: "rules: {stalled: {after: 60s}}"}, {Job: "k", YAML: "rules: {staled: {}}"}}
+		})
+		begun := time.Now()
+		tell := func(name string) {
+			s.beat(name)
+			s.set(func(s *fakeStore) {
+				l := s.leases[name]
+				n := int64(time.Since(begun)/time.Second) + 1
+				l.Job, l.BeatAt = name, l.HeardAt
+				l.Beat = &job.Heartbeat{Sequence: n, UptimeMS: n * 1000, SentAt: l.HeardAt, Processes: 1, MemoryBytes: 1, OutputAgeMS: -1, PeriodMS: 1000}
+				if l.Evidence.BegunAt.IsZero() {
+					l.Evidence = index.BeginEvidence(index.Limits{}, nil, begun)
+				}
+			})
+		}
+		for range 90 {
+			tell("j")
+			tell("k") // its policy cannot be read: the default holds
+			pass(s, time.Second)
+		}
+		if f, stalls := findingOf(s.leases["j"].Findings, policy.Stalled); !stalls || f.Health != job.Warning || f.Since.Sub(begun).Round(time.Second) != 60*time.Second {
+			t.Errorf("findings of j: %+v", s.leases["j"].Findings)
+		}
+		if len(s.leases["k"].Findings) != 0 {
+			t.Errorf("findings of k: %+v", s.leases["k"].Findings)
+		}
+		if len(s.outbox) != 1 || s.outbox[0].What != policy.Stalled {
+			t.Errorf("told %+v", s.outbox)
+		}
+		if s.kept == 0 || s.leases["k"].Evidence.At.IsZero() {
+			t.Error("the evidence was not kept")
+		}
+	})
+}
+
+func TestAnAgentThatBeatsAtOnceIsMissedSoon(t *testing.T) {
+	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {
+		pass(s, 70*time.Second, "a", "b")
+		s.set(func(s *fakeStore) { s.leases["a"].Beat = &job.Heartbeat{Prompt: true} })
+		m.AgentGone("a", 1)
+		m.AgentGone("b", 1)
+		pass(s, ConfirmGone-500*time.Millisecond)
+		want(t, s, "a", policy.Quiet)
+		pass(s, 1500*time.Millisecond)
+		want(t, s, "a", "lost")
+		want(t, s, "b", policy.Quiet)
 	})
 }

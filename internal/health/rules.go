@@ -18,8 +18,8 @@ const (
 	MinQuiet = 2 * time.Second
 	// ConfirmGone is how long an agent whose connection closed has at least to come back.
 	ConfirmGone = 3 * time.Second
-	// latenessGone is how late the beat after a closed connection may be: an agent
-	// notices the close only when it beats next.
+	// latenessGone is how late the beat after a closed connection may be, where the agent
+	// does not beat again at once.
 	latenessGone = 2 * time.Second
 )
 
@@ -67,7 +67,10 @@ func Silent(l index.Lease, now time.Time, c Circumstances) bool {
 func Deadline(l index.Lease, c Circumstances) time.Time {
 	end := l.ExpiresAt
 	if c.gone(l) {
-		confirm := later(c.GoneAt.Add(ConfirmGone), l.HeardAt.Add(periodOr(l.EveryPeriod)+latenessGone))
+		confirm := c.GoneAt.Add(ConfirmGone)
+		if l.Beat == nil || !l.Beat.Prompt { // it notices the close only when it beats next
+			confirm = later(confirm, l.HeardAt.Add(periodOr(l.EveryPeriod)+latenessGone))
+		}
 		end = earlier(end, confirm)
 	}
 	return later(end, c.HeldUntil)
