@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,9 @@ import (
 )
 
 const (
+	// bulkGC makes the garbage collector keep the heap close to what is used while a lot is
+	// sent: its buffers hold no pointers, so that collecting costs little.
+	bulkGC = 50
 	// lookAgain is when to look whether the spool has written what is still to come.
 	lookAgain = 100 * time.Millisecond
 	// appendTimeout bounds one append; a link that takes longer for a batch is down.
@@ -318,6 +322,9 @@ func (d *delivery) peek(offset int64) ([]byte, error) {
 		if cap(d.buf) < size {
 			d.buf = nil // let go of it first
 			d.buf = make([]byte, roomFor(size))
+			if size > leastBatch {
+				debug.SetGCPercent(bulkGC)
+			}
 		}
 		n, err := d.from.ReadAt(d.buf[:size], offset)
 		if err != nil && !errors.Is(err, io.EOF) {

@@ -7,7 +7,7 @@ const (
 	// longer.
 	leastBatch = 64 << 10
 	firstBatch = 1 << 20
-	mostBatch  = 2 << 20
+	mostBatch  = 3 << 19
 	// A batch should take about this long: quicker ones grow, slower ones shrink.
 	quickBatch = 200 * time.Millisecond
 	slowBatch  = 2 * time.Second
