@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"stint.dev/stint/job"
 )
@@ -104,6 +105,8 @@ type LogQuery struct {
 	Tail     int // only the last lines, when > 0
 	FromLine int64
 	Lines    int
+	FromTime time.Time // only lines printed then or later, unless zero
+	ToTime   time.Time // and up to then
 }
 
 // Values are the query parameters of q.
@@ -123,6 +126,11 @@ func (q LogQuery) Values() url.Values {
 	}
 	if q.Stream != "" {
 		v.Set("stream", q.Stream)
+	}
+	for name, at := range map[string]time.Time{"from_time": q.FromTime, "to_time": q.ToTime} {
+		if !at.IsZero() {
+			v.Set(name, at.UTC().Format(time.RFC3339Nano))
+		}
 	}
 	return v
 }

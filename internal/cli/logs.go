@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 	"stint.dev/stint/client"
@@ -22,15 +24,15 @@ func (p *program) logs() *cobra.Command {
 or job#number. With -f it goes on until the run has ended, across restarts of the server.`,
 		Args: oneRun,
 	}
-	opts := option.Register(cmd.Flags(), append(p.serverRows(),
-		option.Option{FlagOnly: true, Name: "follow", Short: "f", Kind: option.Switch, Help: "go on with what comes, until the run has ended"},
-		option.Option{FlagOnly: true, Name: "tail", Short: "n", Value: "N", Kind: option.Number, Help: "only the last N lines"},
-		option.Option{FlagOnly: true, Name: "from-line", Value: "N", Kind: option.Number, Help: "begin with line N"},
-		option.Option{FlagOnly: true, Name: "lines", Value: "N", Kind: option.Number, Help: "at most N lines"},
-		option.Option{FlagOnly: true, Name: "stream", Value: "NAME", Help: "only stdout or only stderr"},
-		option.Option{FlagOnly: true, Name: "step", Value: "NAME", Help: "only this step, by name or number"},
-		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print one JSON object a line, with time, stream and number"},
-	))
+	opts := option.Register(cmd.Flags(), slices.Concat(p.serverRows(), searchRows(), []option.Option{
+		{FlagOnly: true, Name: "follow", Short: "f", Kind: option.Switch, Help: "go on with what comes, until the run has ended"},
+		{FlagOnly: true, Name: "tail", Short: "n", Value: "N", Kind: option.Number, Help: "only the last N lines"},
+		{FlagOnly: true, Name: "from-line", Value: "N", Kind: option.Number, Help: "begin with line N"},
+		{FlagOnly: true, Name: "lines", Value: "N", Kind: option.Number, Help: "at most N lines"},
+		{FlagOnly: true, Name: "stream", Value: "NAME", Help: "only stdout or only stderr"},
+		{FlagOnly: true, Name: "step", Value: "NAME", Help: "only this step, by name or number"},
+		{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print one JSON object a line, with time, stream and number"},
+	}))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := p.client(opts)
 		if err != nil {
@@ -41,11 +43,18 @@ or job#number. With -f it goes on until the run has ended, across restarts of th
 		if err != nil {
 			return err
 		}
+		search, wanted, err := searchQuery(opts, q)
+		if err != nil {
+			return err
+		}
+		if wanted {
+			return p.searchLogs(cmd.Context(), c, args[0], search, opts.On("json"))
+		}
 		if !opts.On("follow") {
 			return brokenPipe(c.Log(cmd.Context(), p.Out, args[0], q, opts.On("json")))
 		}
-		if q.FromLine > 0 || q.Lines > 0 {
-			return option.Usagef("--from-line and --lines choose a fixed part of the log and do not go with --follow; use --tail")
+		if q.FromLine > 0 || q.Lines > 0 || !q.FromTime.IsZero() || !q.ToTime.IsZero() {
+			return option.Usagef("--from-line, --lines, --since and --until choose a fixed part of the log and do not go with --follow; use --tail")
 		}
 		f := &follower{out: bufio.NewWriterSize(p.Out, 64<<10), json: opts.On("json")}
 		err = c.Follow(cmd.Context(), args[0], q, f.event, func(why error) {
@@ -78,8 +87,20 @@ func logQuery(opts *option.Set) (client.LogQuery, error) {
 		}
 		into(int64(n))
 	}
-	if q.Tail > 0 && (q.FromLine > 0 || q.Lines > 0) {
-		return q, option.Usagef("--tail does not go with --from-line or --lines")
+	var err error
+	now := time.Now()
+	if q.FromTime, err = moment("since", opts.Text("since"), now); err != nil {
+		return q, err
+	}
+	if q.ToTime, err = moment("until", opts.Text("until"), now); err != nil {
+		return q, err
+	}
+	timed := !q.FromTime.IsZero() || !q.ToTime.IsZero()
+	if q.Tail > 0 && (q.FromLine > 0 || q.Lines > 0 || timed) {
+		return q, option.Usagef("--tail does not go with --from-line, --lines, --since or --until")
+	}
+	if q.FromLine > 0 && !q.FromTime.IsZero() {
+		return q, option.Usagef("--from-line and --since both say where to begin: give one of them")
 	}
 	return q, nil
 }
