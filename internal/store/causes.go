@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -60,16 +58,12 @@ func (t *tx) goodNews(ctx context.Context, run *job.Run, now time.Time) ([]index
 			return []index.OutboxEntry{index.Recovered(run, fmt.Sprintf("attempt %d had not", run.Attempt-1), now)}, nil
 		}
 	}
-	var state string
-	var number int64
-	err := t.QueryRowContext(ctx, `SELECT state, number FROM runs WHERE job = $1 AND created_at <= $2 AND id <> $3
-		AND state IN ('succeeded', 'failed', 'timed_out', 'lost') ORDER BY created_at DESC, id DESC LIMIT 1`,
-		run.Job, micros(run.CreatedAt), run.ID).Scan(&state, &number)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return nil, fmt.Errorf("the run before run %s: %w", run.ID, err)
+	before, err := t.endBefore(ctx, run)
+	if err != nil {
+		return nil, err
 	}
-	if index.Bad(job.State(state)) {
-		return []index.OutboxEntry{index.Recovered(run, fmt.Sprintf("run #%d had not", number), now)}, nil
+	if before.Number > 0 && index.Bad(before.State) {
+		return []index.OutboxEntry{index.Recovered(run, fmt.Sprintf("run #%d had not", before.Number), now)}, nil
 	}
 	var wanted int
 	err = t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM routes WHERE events LIKE '%,succeeded,%' LIMIT 1) AS wanted`).Scan(&wanted)
@@ -83,6 +77,32 @@ func (t *tx) goodNews(ctx context.Context, run *job.Run, now time.Time) ([]index
 		Kind: index.OutboxNotify, Run: run.ID, Attempt: run.Attempt, What: index.WhatSucceeded,
 		Message: run.Outcome.Message, At: now,
 	}}, nil
+}
+
+// runsBefore finds the runs of a job before one of them, by an index and without sorting.
+// How many are looked at is bounded: whoever has so many at once has no series of them.
+const runsBefore = `SELECT state, number FROM runs WHERE job = $1 AND created_at <= $2
+	ORDER BY created_at DESC, id DESC LIMIT 50`
+
+// endBefore is the number and state of the last run of the job, before this one, that
+// ended by itself; zero when there is none.
+func (t *tx) endBefore(ctx context.Context, run *job.Run) (before job.Run, err error) {
+	rows, err := t.QueryContext(ctx, runsBefore, run.Job, micros(run.CreatedAt))
+	if err != nil {
+		return before, fmt.Errorf("runs before run %s: %w", run.ID, err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	for rows.Next() {
+		var state string
+		var number int64
+		if err := rows.Scan(&state, &number); err != nil {
+			return before, fmt.Errorf("runs before run %s: %w", run.ID, err)
+		}
+		if s := job.State(state); number != run.Number && (s == job.Succeeded || index.Bad(s)) {
+			return job.Run{Number: number, State: s}, nil
+		}
+	}
+	return before, rows.Err()
 }
 
 // Acknowledge writes down that a person knows of a run's trouble: nobody is told of it

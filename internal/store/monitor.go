@@ -59,7 +59,11 @@ func cancelRun(run job.Run, c job.Cancel) (next job.Run, events []job.RunEvent, 
 	}
 	if run.State == job.Canceled {
 		run.EndedAt = &c.At
-		run.Outcome = &job.Outcome{State: job.Canceled, Reason: job.ByCancel, By: c.By, Message: evidence + ", before an agent began."}
+		when := ", before an agent began."
+		if run.Attempt > 0 {
+			when = ", between two attempts."
+		}
+		run.Outcome = &job.Outcome{State: job.Canceled, Reason: job.ByCancel, By: c.By, Message: evidence + when}
 	}
 	return run, []job.RunEvent{*event}, true
 }

@@ -47,6 +47,19 @@ func TestRunsUseAnIndex(t *testing.T) {
 	}
 }
 
+// Whether a success is news is asked at the end of every run.
+func TestTheRunBeforeIsFoundByAnIndex(t *testing.T) {
+	s, err := Open(t.Context(), Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close() //nolint:errcheck // only read
+	plan := explain(t, s, runsBefore, "a", 1)
+	if !strings.Contains(plan, "SEARCH runs USING INDEX runs_of_job (job=? AND created_at<?)") || strings.Contains(plan, "TEMP B-TREE") {
+		t.Errorf("plan:\n%s", plan)
+	}
+}
+
 func explain(t *testing.T, s *Store, query string, args ...any) string {
 	t.Helper()
 	rows, err := s.reader.Query("EXPLAIN QUERY PLAN "+query, args...)
