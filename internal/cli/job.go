@@ -83,8 +83,10 @@ func (p *program) jobPage(sum job.Summary, policy job.JobPolicy, now time.Time) 
 			of   job.Percentiles
 			text func(float64) string
 		}{
-			{"duration", x.DurationSeconds, lasting}, {"peak memory", x.PeakMemoryBytes, size},
-			{"output", x.OutputBytesPerSecond, func(f float64) string { return size(f) + "/s" }}, {"longest silence", x.LongestSilenceSeconds, lasting},
+			{"duration", x.DurationSeconds, lasting},
+			{"peak memory", x.PeakMemoryBytes, size},
+			{"output", x.OutputBytesPerSecond, func(f float64) string { return size(f) + "/s" }},
+			{"longest silence", x.LongestSilenceSeconds, lasting},
 		} {
 			fmt.Fprintf(&b, "  %s  %s; %s\n", s.Muted(fmt.Sprintf("%-15s", row.name)), row.text(row.of.P50), row.text(row.of.P95))
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/job"
 )
 
 var update = flag.Bool("update", false, "rewrite the generated part of docs/states.md")
@@ -53,5 +54,27 @@ func rulesTable() string {
 		fmt.Sprintf("| network | at least %d%% of at least %d active runs are silent at the same time | none is called lost for up to %s; when most are heard again, the others have %s left |\n",
 			Together, TogetherAtLeast, HoldFor, HoldAfter) +
 		fmt.Sprintf("| server away | it starts, its database failed, or it was more than %s late for a look that is due every %s | every active run is trusted for at least %s more |\n",
-			Late, Every, Grace.Round(time.Second))
+			Late, Every, Grace.Round(time.Second)) +
+		judgedRows(policy.Default())
+}
+
+// judgedRows are the rules that judge by heartbeats, with the figures of a policy.
+func judgedRows(p policy.Policy) string {
+	row := func(rule, holds, then string) string {
+		if !p.On(rule) {
+			holds += " (off by default)"
+		}
+		return fmt.Sprintf("| `%s` | %s | %s |\n", rule, holds, then)
+	}
+	s := p.Stalled
+	return row(policy.Stalled, fmt.Sprintf("no output, no CPU, no disk IO and no new status for %s, or for half as much again as its good runs were silent", span(s.After.D())),
+		fmt.Sprintf("`warning`; `critical` after %s", span(s.Critical.D()))) +
+		row(policy.NoOutput, fmt.Sprintf("nothing was printed for %s", span(p.NoOutput.After.D())), "`warning`") +
+		row(policy.Overdue, fmt.Sprintf("longer than `--expect`, than the policy's limit, or than %g times what 95 %% of its good runs needed (at least %s more)", p.Overdue.Factor, span(p.Overdue.AtLeast.D())),
+			"`warning`; `critical` at twice that") +
+		row(policy.Memory, fmt.Sprintf("memory is at %g %% of its limit, or reaches it within %s at this slope, or is above %g times what is usual", p.Memory.Percent, span(p.Memory.Within.D()), p.Memory.Factor),
+			fmt.Sprintf("`warning`; `critical` at %g %%, and when the kernel has killed for lack of it", p.Memory.Critical)) +
+		row(policy.ClockSkew, fmt.Sprintf("the quickest of the last %d heartbeats tells a time that is off by more than %s", 5, span(p.ClockSkew.Over.D())), "`warning`") +
+		row(policy.Spool, fmt.Sprintf("the agent is heard, and %s of its journal have not arrived for %s", job.Bytes(p.Spool.Bytes), span(p.Spool.After.D())), "`warning`") +
+		row(policy.Starved, fmt.Sprintf("3 of the last 5 heartbeats were sent %s late, or tasks waited for a processor %g %% of the time and hardly got one", span(p.Starved.Delay.D()), p.Starved.Pressure), "`warning`")
 }
