@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"time"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
@@ -48,6 +49,13 @@ func (s *Store) Ingest(ctx context.Context, appends []index.Append, beats []inde
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("store %d appends and %d heartbeats: %w", len(appends), len(beats), err)
+	}
+	var bytes int
+	for _, a := range appends {
+		bytes += len(a.Data)
+	}
+	if bytes >= busyBytes {
+		s.busy.Store(time.Now().UnixNano())
 	}
 	return appended, beaten, nil
 }

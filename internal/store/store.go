@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -42,8 +43,9 @@ type Store struct {
 	segments       *segment.Log // where blocks are; nil for PostgreSQL
 	archive        Archive      // may be nil
 	keep           Keep
-	dir            string // the data directory; empty for PostgreSQL
-	name           string // of this server, among those on the database
+	busy           atomic.Int64 // when much arrived last, in nanoseconds since 1970
+	dir            string       // the data directory; empty for PostgreSQL
+	name           string       // of this server, among those on the database
 	cache          *frameCache
 	release        func() error // gives the data directory free
 	leader         leader       // of PostgreSQL: see Lead

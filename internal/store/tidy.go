@@ -17,6 +17,11 @@ const (
 	// objectRest is how long an object may be on its way into the archive.
 	objectRest = time.Hour
 	tidyBatch  = 100
+	// busyBytes is a group of appends that says that much arrives; busyRest is how long
+	// packing waits after one, and packAnyway how long in all.
+	busyBytes  = 512 << 10
+	busyRest   = 3 * time.Second
+	packAnyway = 10 * time.Minute
 )
 
 // Maintain keeps the store tidy until ctx ends: it packs journals, frees segments, and
@@ -26,13 +31,20 @@ func (s *Store) Maintain(ctx context.Context, tell func(error)) {
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
 	var kept time.Time
+	packed := time.Now()
 	for {
 		now := time.Now()
-		tidy := s.tidy
+		// While much arrives, packing waits: it would take a core from what agents wait for.
+		may := func() bool { return now.Sub(packed) > packAnyway || time.Since(s.busyAt()) > busyRest }
+		var err error
 		if now.Sub(kept) >= keepEvery {
-			tidy, kept = s.Tidy, now
+			kept, err = now, s.keepLess(ctx, now)
 		}
-		if err := tidy(ctx, now); err != nil && ctx.Err() == nil {
+		done, terr := s.tidy(ctx, now, may)
+		if done {
+			packed = now
+		}
+		if err = errors.Join(err, terr); err != nil && ctx.Err() == nil {
 			tell(err)
 		}
 		select {
@@ -43,31 +55,29 @@ func (s *Store) Maintain(ctx context.Context, tell func(error)) {
 	}
 }
 
-// Tidy does all that is due now: trims, deletes, packs, and sweeps. Between two steps it rests as long as the last one took,
-// so that it takes half of one core at most.
+// Tidy does all that is due now: deletes, trims, packs, and sweeps. Between two steps it
+// rests as long as the last one took, so that it takes half of one core at most.
 func (s *Store) Tidy(ctx context.Context, now time.Time) error {
-	return errors.Join(s.keepLess(ctx, now), s.tidy(ctx, now))
-}
-
-// tidy is Tidy without deleting runs, for which much has to be looked at.
-func (s *Store) tidy(ctx context.Context, now time.Time) error {
-	return errors.Join(
-		repeat(ctx, func() (bool, error) { return s.trimOne(ctx, now) }),
-		repeat(ctx, func() (bool, error) { return s.packOne(ctx, now) }),
-		s.sweep(ctx, now),
-	)
-}
-
-// sweep removes files that nobody needs, unless a backup is copying.
-func (s *Store) sweep(ctx context.Context, now time.Time) (err error) {
-	if s.dir != "" {
-		release, err := s.hold(false)
-		if err != nil || release == nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, release()) }()
+	if err := s.keepLess(ctx, now); err != nil {
+		return err
 	}
-	return errors.Join(s.sweepObjects(ctx, now), s.sweepSegments(ctx, now))
+	_, err := s.tidy(ctx, now, func() bool { return true })
+	return err
+}
+
+// tidy is Tidy without deleting runs, for which much has to be looked at. It packs as long
+// as it may, and reports whether nothing is left to pack.
+func (s *Store) tidy(ctx context.Context, now time.Time, may func() bool) (packed bool, err error) {
+	err = repeat(ctx, func() (bool, error) { return s.trimOne(ctx, now) })
+	err = errors.Join(err, repeat(ctx, func() (bool, error) {
+		if !may() {
+			return false, nil
+		}
+		more, err := s.packOne(ctx, now)
+		packed = !more && err == nil
+		return more, err
+	}))
+	return packed, errors.Join(err, s.sweep(ctx, now))
 }
 
 // repeat takes steps while there is more to do.
@@ -84,6 +94,9 @@ func repeat(ctx context.Context, step func() (more bool, err error)) error {
 	}
 }
 
+// busyAt is when a large group of appends arrived last.
+func (s *Store) busyAt() time.Time { return time.Unix(0, s.busy.Load()) }
+
 func rest(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -93,6 +106,18 @@ func rest(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// sweep removes files that nobody needs, unless a backup is copying.
+func (s *Store) sweep(ctx context.Context, now time.Time) (err error) {
+	if s.dir != "" {
+		release, err := s.hold(false)
+		if err != nil || release == nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, release()) }()
+	}
+	return errors.Join(s.sweepObjects(ctx, now), s.sweepSegments(ctx, now))
 }
 
 // sweepObjects deletes objects that nobody refers to: those given up, and those that were
