@@ -142,12 +142,20 @@ func (m *Monitor) due(ctx context.Context, now time.Time, all bool) ([]index.Lea
 	return leases, swept, err
 }
 
+// reconnect is how long agents have to come back, all of whose connections closed at once,
+// before that is called the network's trouble: something between may have restarted.
+const reconnect = ConfirmGone / 2
+
 // watchTogether holds the verdicts while many are silent together. The active are counted
 // only when enough are silent for that to matter.
 func (m *Monitor) watchTogether(ctx context.Context, now time.Time, leases []index.Lease, gone map[attempt]time.Time) error {
 	silent := 0
 	for _, l := range leases {
-		if Silent(l, now, m.circumstances(l, gone, now)) {
+		c := m.circumstances(l, gone, now)
+		if c.gone(l) && now.Sub(c.GoneAt) < reconnect {
+			continue
+		}
+		if Silent(l, now, c) {
 			silent++
 		}
 	}

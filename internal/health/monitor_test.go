@@ -489,3 +489,33 @@ func TestAnAgentThatBeatsAtOnceIsMissedSoon(t *testing.T) {
 		want(t, s, "b", policy.Quiet)
 	})
 }
+
+// What stands between agents and server was restarted: all connections close, and all come
+// back. Nobody is told.
+func TestManyThatComeBackAreNoNews(t *testing.T) {
+	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {
+		var all []string
+		for i := range 20 {
+			all = append(all, fmt.Sprint("run", i))
+		}
+		pass(s, 70*time.Second, all...)
+		for _, run := range all {
+			m.AgentGone(run, 1)
+		}
+		pass(s, time.Second)
+		want(t, s, all[0], policy.Quiet)
+		pass(s, 3*time.Second, all...)
+		want(t, s, all[0], "healthy")
+		if len(s.outbox) != 0 {
+			t.Errorf("told %+v", s.outbox)
+		}
+		for _, run := range all {
+			m.AgentGone(run, 1)
+		}
+		pass(s, 20*time.Second)
+		want(t, s, all[0], "network")
+		if len(s.outbox) != 1 || s.outbox[0].What != index.WhatNetwork {
+			t.Errorf("told %+v", s.outbox)
+		}
+	})
+}
