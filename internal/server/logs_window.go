@@ -168,7 +168,6 @@ type windowReader struct {
 	over  bool  // output that came later was met: the window ends here
 	begun bool
 	scan  *lineScan
-	end   int64 // journal offset behind the last block
 	order lineOrder
 	ahead int64 // journal bytes read after the last line of the window began
 }
