@@ -302,10 +302,15 @@ func (d *delivery) trouble(offset int64, err error, fresh bool) (time.Duration, 
 	return 0, &refusedError{"the server refuses the journal of this run", err}
 }
 
+// aheadError refuses a journal of which the server has more than this host.
+func aheadError(size, length int64) error {
+	return &refusedError{why: fmt.Sprintf("the server already has %d bytes of this journal, and here it is %d bytes long: it is not the same journal, or this host lost its end", size, length)}
+}
+
 // resume goes on from where the server says it is.
 func (d *delivery) resume(offset, size int64) (time.Duration, error) {
 	if length := d.from.Size(); size > length || size < 0 {
-		return 0, &refusedError{why: fmt.Sprintf("the server already has %d bytes of this journal, and here it is %d bytes long: it is not the same journal, or this host lost its end", size, length)}
+		return 0, aheadError(size, length)
 	}
 	d.from.Acknowledge(size)
 	if size == offset {

@@ -144,8 +144,15 @@ func deliverWaiting(ctx context.Context, j *spool.Journal, s Server) error {
 	ended := make(chan struct{})
 	close(ended)
 	d := &delivery{server: s, run: j.Meta().Run, attempt: j.Meta().Attempt, from: j, ended: ended, watched: new(atomic.Bool), patience: waitingPatience}
-	if j.Unsent() == 0 {
-		j.Acknowledge(0) // a guess of the agent before: ask the server
+	if j.Unsent() == 0 { // a guess of the agent before: ask the server
+		size, err := askSize(ctx, j, s)
+		switch {
+		case err != nil:
+			return err
+		case size > j.Size():
+			return aheadError(size, j.Size())
+		}
+		j.Acknowledge(size)
 	}
 	return d.deliver(ctx)
 }

@@ -1,0 +1,55 @@
+package agent
+
+import (
+	"bytes"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// An agent that was killed after the server had the whole journal, and before it removed it,
+// leaves one whose beginning is deleted already: there is nothing to send, and the server is
+// asked and the rest removed.
+func TestJournalThatTheServerHasWhollyIsPutAway(t *testing.T) {
+	s := newMemoryServer()
+	state := t.TempDir()
+	sp, err := spool.Open(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := sp.Create(spool.Meta{Run: testRun, Attempt: 1, Job: "test"}, spool.Limits{Unsent: 64 << 20, Segment: 64 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now()
+	must := func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(j.AppendJSON(journal.TypeAttempt, at, journal.Attempt{Run: testRun, Attempt: 1, Job: "test", Host: "here", AgentVersion: "test"}))
+	for n := range 100 {
+		must(j.Append(journal.OutputRecord(at, journal.Output{Stream: job.Stdout, Data: bytes.Repeat([]byte{byte('a' + n%26)}, 5000)})))
+	}
+	outcome := job.Classify(job.Ending{Step: "command", Kind: job.CommandStep})
+	must(j.Finish(at, journal.Final{Outcome: outcome}))
+	whole := make([]byte, j.Size())
+	if _, err := j.ReadAt(whole, 0); err != nil {
+		t.Fatal(err)
+	}
+	s.journals[testRun] = whole
+	j.Acknowledge(j.Size())
+	j.Settle()
+	must(j.Close())
+	report, err := Flush(t.Context(), FlushConfig{StateDir: state, Server: s, BootID: "boot"})
+	if err != nil || len(report.Journals) != 1 || !report.Journals[0].Delivered || report.Journals[0].Unfinished {
+		t.Fatalf("flush %+v, error %v", report, err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(state, "spool", "*")); len(left) > 0 {
+		t.Errorf("the spool still holds %v", left)
+	}
+}
