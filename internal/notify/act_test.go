@@ -1,0 +1,78 @@
+package notify
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// A run whose agent is gone is ended by its cancel, and a policy's retry that no agent
+// waits for is given up with the reason.
+func TestActionsHaveAnEnd(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, db *store.Store) {
+		id := uuid.Must(uuid.NewV7()).String()
+		var buf bytes.Buffer
+		w, err := journal.NewWriter(&buf)
+		if err == nil {
+			err = w.AppendJSON(journal.TypeAttempt, time.Now(), journal.Attempt{Run: id, Attempt: 1, Job: "train", Args: []string{"x"}})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		past := time.Now().Add(-time.Hour)
+		if _, _, err := db.Ingest(t.Context(), []index.Append{{Run: id, Attempt: 1, Data: buf.Bytes(), At: past}}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := db.RequestCancel(t.Context(), id, job.Cancel{By: "ada", At: past}); err != nil {
+			t.Fatal(err)
+		}
+		failed := fail(t, db, "other", 1)
+		entry := index.OutboxEntry{Kind: index.OutboxRetry, Run: failed, Attempt: 1, What: "failed", By: "policy of job other", At: past}
+		if err := db.AddOutbox(t.Context(), []index.OutboxEntry{entry}); err != nil {
+			t.Fatal(err)
+		}
+		changed := make(chan string, 10)
+		work(t, db, func(c *Config) { c.Changed = func(run string) { changed <- run } })
+		if got := <-changed; got != id {
+			t.Errorf("changed %s, want %s", got, id)
+		}
+		counted(t, db, func(count map[string]int) bool {
+			return count[index.OutboxPending] == 1 && count[index.OutboxDone] == 1
+		})
+		run, err := db.Run(t.Context(), id)
+		if err != nil || run.State != job.Canceled {
+			t.Errorf("run: %+v %v", run, err)
+		}
+		for _, of := range []struct{ run, kind, status string }{{id, "cancel", "done"}, {failed, "retry", "pending"}} {
+			all, err := db.Actions(t.Context(), index.ActionQuery{Run: of.run, Limit: 10})
+			if err != nil || !slices.ContainsFunc(all, func(a index.Action) bool { return a.Kind == of.kind && a.Status == of.status && a.LastError != "" }) {
+				t.Errorf("%s: %+v %v", of.kind, all, err)
+			}
+		}
+		last := index.Action{ID: 1, Kind: index.OutboxRetry, Run: failed, What: "failed", Tries: waitForAgent}
+		if got, err := New(Config{Store: db}).actOn(t.Context(), last, time.Now()); err != nil || got.Status != index.OutboxFailed || !strings.Contains(got.Error, "does not wait") {
+			t.Errorf("after the last look: %+v %v", got, err)
+		}
+	})
+}
+
+func TestTestMessage(t *testing.T) {
+	h := newHeard()
+	w := New(Config{Options: Options{PrivateTargets: true}})
+	if err := w.TestRoute(t.Context(), index.Route{Name: "team", URL: receiver(t, h.ServeHTTP)}); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(h.took[0].Type, " ", h.took[0].Data.Title); got != "server.test Stint: this is a test" {
+		t.Error(got)
+	}
+}
