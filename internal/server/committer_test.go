@@ -232,14 +232,18 @@ func TestCloseAnswersWhatWasAccepted(t *testing.T) {
 	g := newGroups()
 	c, _ := testCommitter(g)
 	var wg sync.WaitGroup
-	for range 20 {
+	send := func() {
 		wg.Go(func() {
 			if _, err := c.append(t.Context(), index.Append{Run: "r", Data: []byte("x")}); err != nil {
 				t.Errorf("accepted, then: %v", err)
 			}
 		})
 	}
-	<-g.entered
+	send()
+	<-g.entered // alone, so that the others wait
+	for range 19 {
+		send()
+	}
 	waitQueued(t, c, 19)
 	closed := make(chan error, 1)
 	go func() { closed <- c.close(t.Context()) }()

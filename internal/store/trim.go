@@ -36,8 +36,6 @@ type streamBytes struct {
 	Bytes  int64      `json:"bytes"`
 }
 
-const cutReason = "the log is longer than the server keeps of one run"
-
 // trimSlack is how much more than needed goes at a time, so that this is done seldom.
 func trimSlack(limit int64) int64 { return limit / 8 }
 
