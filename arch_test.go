@@ -56,6 +56,7 @@ var table = []row{
 	{"internal/cli/agentcmd", "job journal client internal/agent internal/agent/cache internal/agent/process internal/agent/sample internal/agent/spool internal/cli/option internal/cli/console", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sys golang.org/x/term", "the commands of stint-agent: links no server, no store and no page"},
 	{"internal/cli", "job journal client internal/agent internal/server internal/health internal/notify internal/store internal/archive internal/index internal/web internal/demo internal/cli/agentcmd internal/cli/option internal/cli/console internal/policy", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sync golang.org/x/sys golang.org/x/term", "joins all the parts"},
 	{"internal/e2e", "job client", "", "drives the real programs from outside; tests only"},
+	{"internal/faulttest", "", "", "drives the real programs through faults; tests only"},
 
 	{"internal/bench", "job journal internal/index internal/store internal/store/postgrestest", "", "measures the built programs from outside; no product links it"},
 	{"internal/bench/wrapper", "", "", "the yardstick must not share what it measures"},
