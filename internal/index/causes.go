@@ -37,9 +37,9 @@ func Causes(run *job.Run, events []job.RunEvent, now time.Time) []OutboxEntry {
 			entry.What, entry.Severity, entry.Ends = WhatHealed, job.Critical, WhatLost
 		case to == job.Retrying:
 			entry.Kind, entry.What, entry.Attempt = OutboxRetry, "retry", run.Attempt+1
-			entry.By, entry.After = "the agent", now.Add(RetryGrace)
+			entry.By = "the agent"
 			if o := run.Outcome; o != nil && o.RetryAt != nil {
-				entry.After = laterOf(now, *o.RetryAt).Add(RetryGrace)
+				entry.After = *o.RetryAt
 			}
 		default:
 			continue
@@ -60,10 +60,3 @@ func Recovered(run *job.Run, before string, now time.Time) OutboxEntry {
 
 // Bad reports whether somebody may have been told of a run's end in this state.
 func Bad(s job.State) bool { return s == job.Failed || s == job.TimedOut || s == job.Lost }
-
-func laterOf(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}

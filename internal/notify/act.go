@@ -51,7 +51,7 @@ func (w *Worker) actOn(ctx context.Context, a index.Action, now time.Time) (inde
 		stopped, err := w.Store.FollowCancel(ctx, a.Run, a.Attempt, ask, now.Sub(a.CreatedAt) >= CancelDeadline)
 		return w.followed(a, stopped, now), err
 	case a.Kind == index.OutboxRetry && a.What == "retry":
-		stopped, err := w.Store.WatchRetry(ctx, a.Run, a.Attempt, now)
+		stopped, err := w.Store.WatchRetry(ctx, a.Run, a.Attempt, a.CreatedAt, now)
 		return w.followed(a, stopped, now), err
 	case a.Kind == index.OutboxRetry: // a policy wants one: Attempt is the one that ended
 		run, events, err := w.Store.RequestRetry(ctx, a.Run, a.By, a.Message, now)

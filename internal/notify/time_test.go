@@ -108,7 +108,7 @@ func (m *memory) FollowCancel(context.Context, string, int, job.Cancel, bool) (i
 	return index.Stopped{}, nil
 }
 
-func (m *memory) WatchRetry(context.Context, string, int, time.Time) (index.Stopped, error) {
+func (m *memory) WatchRetry(context.Context, string, int, time.Time, time.Time) (index.Stopped, error) {
 	return index.Stopped{}, nil
 }
 

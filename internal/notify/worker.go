@@ -36,7 +36,7 @@ type Store interface {
 	// DueActions returns pending cancels and retries whose time has come.
 	DueActions(ctx context.Context, now time.Time, limit int) ([]index.Action, error)
 	FollowCancel(ctx context.Context, run string, attempt int, c job.Cancel, force bool) (index.Stopped, error)
-	WatchRetry(ctx context.Context, run string, attempt int, now time.Time) (index.Stopped, error)
+	WatchRetry(ctx context.Context, run string, attempt int, announced, now time.Time) (index.Stopped, error)
 	RequestRetry(ctx context.Context, run, by, why string, now time.Time) (job.Run, []job.RunEvent, error)
 }
 

@@ -78,7 +78,7 @@ func (t *tx) startRetry(ctx context.Context, row *runRow, events *[]job.RunEvent
 	}
 	if err := t.insertOutbox(ctx, []index.OutboxEntry{{
 		Kind: index.OutboxRetry, Run: next.ID, Attempt: next.Attempt + 1, What: "retry", Message: evidence, By: by,
-		At: now, After: now.Add(index.RetryGrace),
+		At: now,
 	}}); err != nil {
 		return err
 	}
@@ -110,9 +110,9 @@ func (t *tx) agentWaits(ctx context.Context, run *job.Run, until time.Time) (*in
 	return &r, nil
 }
 
-// WatchRetry looks whether the attempt that was announced has begun. One that is
-// overdue is given up: the run ends as its last attempt did.
-func (s *Store) WatchRetry(ctx context.Context, id string, attempt int, now time.Time) (index.Stopped, error) {
+// WatchRetry looks whether the attempt has begun that was announced at a time. One that
+// is overdue is given up: the run ends as its last attempt did.
+func (s *Store) WatchRetry(ctx context.Context, id string, attempt int, announced, now time.Time) (index.Stopped, error) {
 	var out index.Stopped
 	err := s.write(ctx, func(t *tx) error {
 		out = index.Stopped{Over: true}
@@ -130,6 +130,13 @@ func (s *Store) WatchRetry(ctx context.Context, id string, attempt int, now time
 			return nil
 		}
 		to, said := job.Failed, ""
+		if run.Outcome != nil && run.Outcome.RetryAt != nil {
+			announced = later(announced, *run.Outcome.RetryAt)
+		}
+		if now.Before(announced.Add(index.RetryGrace)) {
+			out.Over = false
+			return nil
+		}
 		if run.Outcome != nil {
 			to, said = run.Outcome.State, " Attempt "+fmt.Sprint(run.Attempt)+": "+run.Outcome.Message
 		}

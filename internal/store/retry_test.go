@@ -97,7 +97,7 @@ func retryInPlace(t *testing.T, s *store.Store) {
 	if got = one(t, s, j.id, 2, 0, data); got.Run.State != job.Running || got.Run.Attempt != 2 || got.Run.Number != 1 {
 		t.Fatalf("second attempt: %+v", got.Run)
 	}
-	if over, err := s.WatchRetry(t.Context(), j.id, 2, noon.Add(time.Hour)); err != nil || !over.Over || over.Run != nil {
+	if over, err := s.WatchRetry(t.Context(), j.id, 2, noon, noon.Add(time.Hour)); err != nil || !over.Over || over.Run != nil {
 		t.Errorf("watch over an attempt that began: %+v %v", over, err)
 	}
 	if run, err := s.RunAttempt(t.Context(), j.id, 1); err != nil || run.State != job.Failed {
@@ -109,7 +109,10 @@ func retryInPlace(t *testing.T, s *store.Store) {
 	lost.retrying(noon)
 	offset, data = lost.take()
 	one(t, s, lost.id, 1, offset, data)
-	over, err := s.WatchRetry(t.Context(), lost.id, 2, noon.Add(time.Hour))
+	if early, err := s.WatchRetry(t.Context(), lost.id, 2, noon, noon.Add(time.Minute)); err != nil || early.Over || early.Run != nil {
+		t.Errorf("watch over an attempt that may still begin: %+v %v", early, err)
+	}
+	over, err := s.WatchRetry(t.Context(), lost.id, 2, noon, noon.Add(time.Hour))
 	if err != nil || !over.Over || over.Run == nil || over.Run.State != job.Failed {
 		t.Fatalf("given up: %+v %v", over, err)
 	}
