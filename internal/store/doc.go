@@ -4,7 +4,12 @@
 // to lock rows, which errors may be tried again, the types in the migrations) is in
 // sqlite.go, postgres.go and migrations/.
 //
-// A journal is stored as blocks: what each append brought, raw, in whole records. Small
+// A journal is stored as blocks: what each append brought, raw, in whole records, in the
+// row or, with SQLite, in a segment file beside the database (place.go). Once the attempt
+// has ended, its blocks are packed into compressed ones, in the row or in an archive
+// (pack.go); Maintain does that, and deletes what is not to be kept (keep.go, trim.go).
+//
+// Small
 // blocks would pile up under a job that prints a little every second, so they are merged
 // while they arrive: sixteen small neighbours of the same tier become one block of the
 // next tier (see merge.go), which rewrites a byte at most once per tier. A block's
