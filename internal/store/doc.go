@@ -9,10 +9,9 @@
 // has ended, its blocks are packed into compressed ones, in the row or in an archive
 // (pack.go); Maintain does that, and deletes what is not to be kept (keep.go, trim.go).
 //
-// Small
-// blocks would pile up under a job that prints a little every second, so they are merged
-// while they arrive: sixteen small neighbours of the same tier become one block of the
-// next tier (see merge.go), which rewrites a byte at most once per tier. A block's
+// Small blocks would pile up under a job that prints a little every second, so they are
+// merged while they arrive: sixteen small neighbours of the same tier become one block of
+// the next tier (see merge.go), which rewrites a byte at most once per tier. A block's
 // start therefore can end up inside a larger block. Blocks and BlockData take any
 // offset, so a start that was once handed out stays usable; but BlockData may return
 // more than the head that its reader holds said, and the reader cuts at head.Size.
