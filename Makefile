@@ -110,6 +110,14 @@ soak: ## Work a server and agents for SOAK (30m); fails when memory, descriptors
 bench: ## Measure the agent against its yardsticks; ARGS='-only startup' for one
 	$(GO) run ./internal/bench $(ARGS)
 
+.PHONY: bench-web
+bench-web: build ## Measure the page in Chromium: size, first look, a 1 GiB log, a fast job, 1,000 runs
+	@cd web && STINT_BIN=../bin/stint CHROMIUM=$(CHROMIUM) npm run --silent bench
+
+.PHONY: screenshots
+screenshots: build ## Make the README's pictures from real runs
+	@cd web && STINT_BIN=../bin/stint CHROMIUM=$(CHROMIUM) npm run --silent screenshots
+
 .PHONY: bench-go
 bench-go: ## Run the Go benchmarks of the packages
 	$(GO) test -run '^$$' -bench . -benchmem ./...

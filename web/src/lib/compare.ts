@@ -24,14 +24,12 @@ export function facts(a: Run, b: Run): Fact[] {
     words('outcome', (r) => look(r.state).word),
     words('reason', (r) => r.outcome?.message ?? ''),
     words('host', (r) => r.host),
-    words('command', (r) => r.command),
     figure('time', took, f.duration),
     figure('CPU used', (r) => r.usage.cpu_seconds, f.duration),
     figure('peak memory', (r) => r.usage.peak_memory_bytes || NaN, f.bytes),
     figure('read', (r) => r.usage.read_bytes, f.bytes),
     figure('written', (r) => r.usage.written_bytes, f.bytes),
     figure('lines printed', (r) => r.output.lines, f.count),
-    words('agent', (r) => r.agent_version),
   ].filter((x) => x.a !== '' || x.b !== '')
 }
 

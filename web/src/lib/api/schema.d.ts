@@ -40,10 +40,18 @@ export interface components {
              */
             next_cursor?: number;
         };
+        AllEvents: {
+            change: components["schemas"]["RunEvent"];
+            run: components["schemas"]["Run"];
+        };
         AppendReply: {
             /** Format: int64 */
             size: number;
             watched: boolean;
+        };
+        AttemptEvent: {
+            /** Format: int64 */
+            attempt: number;
         };
         AuditEntry: {
             /** @description Method and route, or the command */
@@ -179,6 +187,11 @@ export interface components {
             causes: components["schemas"]["Cause"][] | null;
             sentence: string;
         };
+        EndEvent: {
+            /** Format: int64 */
+            attempt: number;
+            state: string;
+        };
         EventList: {
             events: components["schemas"]["RunEvent"][];
         };
@@ -268,6 +281,9 @@ export interface components {
             step: number;
             stream: string;
         };
+        GapLine: {
+            gap: components["schemas"]["Gap"] | null;
+        };
         GPU: {
             /** Format: int64 */
             index: number;
@@ -344,6 +360,21 @@ export interface components {
             /** @description A token with the scope read, write or admin */
             token: string;
         };
+        LogLine: {
+            /** Format: date-time */
+            at: string;
+            base64?: string;
+            /** Format: int64 */
+            bytes?: number;
+            /** Format: int64 */
+            n: number;
+            open?: boolean;
+            /** Format: int64 */
+            step: number;
+            stream: string;
+            text?: string;
+            truncated?: boolean;
+        };
         Match: {
             events?: string[] | null;
             job?: string;
@@ -375,6 +406,13 @@ export interface components {
             scope: string;
             /** @enum {string} */
             via: "none" | "token" | "session" | "oidc";
+        };
+        NoteEvent: {
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            step: number;
+            text: string;
         };
         OOM: {
             /** Format: date-time */
@@ -415,6 +453,15 @@ export interface components {
             lines: number;
             /** Format: double */
             longest_silence_seconds: number;
+        };
+        OutputEvent: {
+            /** Format: date-time */
+            at: string;
+            base64?: string;
+            /** Format: int64 */
+            step: number;
+            stream: string;
+            text?: string;
         };
         Percentiles: {
             /** Format: double */
@@ -587,6 +634,17 @@ export interface components {
             run: string;
             to: string;
         };
+        RunEvents: {
+            attempt: components["schemas"]["AttemptEvent"];
+            end: components["schemas"]["EndEvent"];
+            gap: components["schemas"]["Gap"];
+            note: components["schemas"]["NoteEvent"];
+            output: components["schemas"]["OutputEvent"];
+            run: components["schemas"]["Run"];
+            sample: components["schemas"]["Sample"];
+            status: components["schemas"]["StatusEvent"];
+            step: components["schemas"]["Step"];
+        };
         RunList: {
             /** @description Ask for the next page with this as cursor; null on the last page. */
             next_cursor: string | null;
@@ -689,6 +747,25 @@ export interface components {
         SearchProgressLine: {
             progress: components["schemas"]["SearchProgress"];
         };
+        Settings: {
+            /** @description Where finished logs are kept */
+            archive: {
+                [key: string]: string;
+            };
+            /** @enum {string} */
+            database: "sqlite" | "postgres";
+            /**
+             * @description What is on disk before an agent is answered
+             * @enum {string}
+             */
+            durability: "full" | "relaxed";
+            public_url?: string;
+            /** @description How much is kept; an empty one keeps everything */
+            retention: {
+                [key: string]: string;
+            };
+            version: string;
+        };
         Spread: {
             /** Format: double */
             p10: number;
@@ -696,6 +773,11 @@ export interface components {
             p50: number;
             /** Format: double */
             p90: number;
+        };
+        StatusEvent: {
+            /** Format: date-time */
+            at: string;
+            text: string;
         };
         Step: {
             command: string;
