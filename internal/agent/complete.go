@@ -30,6 +30,9 @@ func complete(ctx context.Context, j *spool.Journal, s Server, bootID string) (a
 		if err := repair(ctx, j, s, size); err != nil {
 			return false, err
 		}
+		// What the server has beyond that is the beginning of a record whose rest nobody has:
+		// what is added here takes its place.
+		size = min(size, j.Size())
 	}
 	j.Acknowledge(size)
 	j.Settle()

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -51,5 +52,35 @@ func TestJournalThatTheServerHasWhollyIsPutAway(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(state, "spool", "*")); len(left) > 0 {
 		t.Errorf("the spool still holds %v", left)
+	}
+}
+
+// The server has the beginning of a record whose rest this host lost: what says how the run
+// ended takes its place.
+func TestTornRecordOnTheServerIsReplaced(t *testing.T) {
+	s := newMemoryServer()
+	s.before = func(int, int64, []byte) error { return errAway }
+	c, _ := config(t, s, "echo kept")
+	got := Run(t.Context(), c)
+	file := filepath.Join(got.WaitsAt, "journal")
+	text := []byte(readAll(t, file))
+	i := bytes.LastIndex(text, []byte(`{"index":0,"outcome"`)) - journal.FrameSize
+	if i < 0 {
+		t.Fatal("the journal has no end of its step")
+	}
+	if err := os.Truncate(file, int64(i)); err != nil {
+		t.Fatal(err)
+	}
+	s.set(func() {
+		s.before = nil
+		s.journals[testRun] = bytes.Clone(text[:i+journal.FrameSize+5])
+		s.whole = i
+	})
+	report, err := Flush(t.Context(), FlushConfig{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, BootID: "boot"})
+	if err != nil || len(report.Journals) != 1 || !report.Journals[0].Delivered || !report.Journals[0].Unfinished {
+		t.Fatalf("flush %+v, error %v", report, err)
+	}
+	if v := s.read(t, testRun); v.final == nil || v.final.Outcome.Reason != job.AgentLost {
+		t.Errorf("journal %+v", v)
 	}
 }

@@ -34,9 +34,8 @@ const (
 // live is what a server needs for many agents at once, and how soon a reader sees what a job
 // prints. The agents live in this process and speak the real wire.
 func (b *bench) live() ([]row, error) {
-	limit := syscall.Rlimit{Cur: 65536, Max: 65536}
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil && b.agents > 5000 {
-		return nil, fmt.Errorf("%d agents need %d open files: %w; ask for fewer with -agents", b.agents, livePerAgent*b.agents, err)
+	if err := openFiles(uint64(livePerAgent*b.agents + 200)); err != nil {
+		return nil, fmt.Errorf("%d agents: %w; ask for fewer with -agents", b.agents, err)
 	}
 	all, err := b.databases("live")
 	if err != nil {
@@ -51,6 +50,19 @@ func (b *bench) live() ([]row, error) {
 		rows = append(rows, more...)
 	}
 	return rows, nil
+}
+
+// openFiles sees to it that this process may have so many files open.
+func openFiles(n uint64) error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur >= n {
+		return err
+	}
+	want := syscall.Rlimit{Cur: n, Max: max(n, limit.Max)}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &want); err != nil {
+		return fmt.Errorf("%d open files, where %d are allowed: %w", n, limit.Max, err)
+	}
+	return nil
 }
 
 func (b *bench) liveOn(on stored) ([]row, error) {

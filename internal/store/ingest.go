@@ -186,16 +186,22 @@ func (g *group) append(ctx context.Context, a index.Append) (index.Appended, err
 		g.attempts[key] = attempt
 	}
 	size := attempt.durable()
-	if a.Offset != size {
+	instead := len(attempt.tail) > 0 && a.Offset == attempt.Size
+	if a.Offset != size && !instead {
 		return index.Appended{Size: size, Err: &index.OffsetError{Offset: a.Offset, Size: size}}, nil
 	}
 	data := a.Data
-	if len(attempt.tail) > 0 {
+	if len(attempt.tail) > 0 && !instead {
 		data = slices.Concat(attempt.tail, a.Data)
 	}
 	folded, blocks, err := foldParts(attempt.State, data)
 	if err != nil {
 		return index.Appended{Size: size, Err: err}, nil
+	}
+	if instead && folded.Head.Size == 0 {
+		// Only a whole record takes the place of a torn one: one whose rest was lost with
+		// the agent's host, so that nobody can ever send it.
+		return index.Appended{Size: size, Err: &index.OffsetError{Offset: a.Offset, Size: size}}, nil
 	}
 	out := index.Appended{Block: folded.Head}
 	if folded.State.Known() {
