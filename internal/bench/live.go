@@ -210,8 +210,7 @@ func (a *liveAgent) live() {
 			err = a.sample(now)
 			sample = sample.Add(liveSample)
 		case beat:
-			a.sequence++
-			_, err = a.beats.post(a.path()+"/heartbeat", "application/json", heartbeat(a.sequence))
+			err = a.beat()
 			beat = beat.Add(liveBeat)
 		case send:
 			err = a.send()
@@ -236,10 +235,6 @@ func (a *liveAgent) start() (err error) {
 	if a.calls, err = dialWire(a.host); err != nil {
 		return err
 	}
-	if a.beats, err = dialWire(a.host); err != nil {
-		a.calls.close()
-		return err
-	}
 	a.pending = beginning(a.id, a.number, time.Now())
 	if err := a.send(); err != nil {
 		return err
@@ -260,6 +255,18 @@ func (a *liveAgent) sample(now time.Time) error {
 		At: now.UTC(), CPUSeconds: float64(a.offset) / 100, CPUCores: 0.98, MemoryBytes: 512 << 20, Processes: 3, Threads: 12, ReadBytes: a.offset, WriteBytes: a.offset,
 	})
 	a.pending = journal.AppendRecord(a.pending, rec)
+	return err
+}
+
+// beat opens its connection with the first heartbeat, as the real agent does.
+func (a *liveAgent) beat() (err error) {
+	if a.beats == nil {
+		if a.beats, err = dialWire(a.host); err != nil {
+			return err
+		}
+	}
+	a.sequence++
+	_, err = a.beats.post(a.path()+"/heartbeat", "application/json", heartbeat(a.sequence))
 	return err
 }
 
