@@ -16,7 +16,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -123,7 +122,11 @@ func goTool(env string, args ...string) error {
 // nanoseconds that stand in the file STINT_TEST_CLOCK. The steady clock and timers stay what
 // they are, as when a system's clock is set. It returns the overlay for go build.
 func clockOverlay(dir string) (string, error) {
-	file := filepath.Join(runtime.GOROOT(), "src", "time", "time.go")
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return "", fmt.Errorf("go env GOROOT: %w", err)
+	}
+	file := filepath.Join(strings.TrimSpace(string(root)), "src", "time", "time.go")
 	source, err := os.ReadFile(file)
 	if err != nil {
 		return "", err
