@@ -196,6 +196,25 @@ export const pages = {
     receiver.close()
   },
 
+  async 'a policy is tried, refused with its place, saved and taken back'(page, world) {
+    await world.run('watched', 'echo hi')
+    await page.goto('jobs/watched#policy')
+    const text = page.getByRole('textbox', { name: /Policy of watched/ })
+    await text.fill('rules:\n  stalled: {after: often}\n')
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.getByRole('button', { name: 'Go to line 2' }).click()
+    assert.equal(await text.evaluate((e) => e.selectionStart >= 7), true)
+    await text.fill('rules:\n  stalled: {after: 2h}\n')
+    await page.getByRole('button', { name: 'Try on past runs' }).click()
+    await seen(page.getByRole('status', { name: 'Trial' }).getByText(/this policy would have raised/))
+    await page.getByRole('button', { name: 'Save' }).click()
+    await seen(page.getByText('Saved. It counts from now on.'))
+    await page.reload()
+    assert.match(await text.inputValue(), /after: 2h/)
+    await page.getByRole('button', { name: 'Back to the default' }).click()
+    await seen(page.getByText('The default policy counts again.'))
+  },
+
   async 'a link to a line that is not there says so'(page, world) {
     const run = await world.run('short', 'seq 1 30')
     await page.goto(`runs/${run.id}#L400`)

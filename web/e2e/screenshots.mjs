@@ -43,18 +43,21 @@ async function shot(name, path, colorScheme, before = async () => {}) {
 
 try {
   await history()
-  const live = await world.begin('train', training(600), '--sample-period', '500ms', '--install', install, '--label', 'model=resnet', '--memory-limit', '512MiB')
+  const going = await world.begin('train', training(600), '--sample-period', '500ms', '--install', install, '--label', 'model=resnet', '--memory-limit', '512MiB')
   await world.begin('backup', backup(600), '--label', 'site=fra')
   await world.begin('index-search', 'i=0; while [ $i -lt 600 ]; do i=$((i+1)); echo "indexed $((i * 250)) documents"; sleep 0.2; done')
-  await world.until(async () => (await world.last('train')).output.lines > 60, 'the training to be under way')
+  const live = await world.until(async () => {
+    const run = await world.last('train')
+    return run.number === 5 && run.output.lines > 60 ? run : null
+  }, 'the training to be under way')
   const seen = (page, text) => page.getByText(text).first().waitFor()
   const settle = (page) => page.waitForTimeout(6000) // until curves have some length
   await shot('overview', '', 'light', async (page) => (await seen(page, 'Fleet'), await settle(page)))
-  await shot('run', 'runs/' + live.run.id, 'light', async (page) => (await seen(page, /epoch/), await settle(page)))
-  await live.ended // it holds on to memory until its limit is reached
+  await shot('run', 'runs/' + live.id, 'light', async (page) => (await seen(page, /epoch/), await settle(page)))
+  await going.ended // it holds on to memory until its limit is reached
   const { outcome } = await world.until(async () => ((await world.last('train')).outcome ? world.last('train') : null), 'the training to end')
   if (outcome.reason !== 'out_of_memory') throw new Error('the training ended otherwise: ' + outcome.message)
-  await shot('run-out-of-memory', 'runs/' + live.run.id, 'dark', (page) => seen(page, /out of memory|lack of memory/))
+  await shot('run-out-of-memory', 'runs/' + live.id, 'dark', (page) => seen(page, /out of memory|lack of memory/))
   await shot('job', 'jobs/train', 'light', (page) => seen(page, 'Duration'))
 } finally {
   await world.close(true)

@@ -317,6 +317,7 @@ export interface components {
             pressure?: components["schemas"]["Pressure"];
             /** Format: int64 */
             processes: number;
+            prompt?: boolean;
             /** Format: int64 */
             read_bytes?: number;
             /** Format: int64 */

@@ -97,10 +97,4 @@ export type Token = S['Token']
 
 export type Me = S['MeAnswer']
 
-export interface Settings {
-  version: string
-  retention: Record<string, unknown> | null
-  archive: Record<string, unknown> | null
-  database: string
-  durability: string
-}
+export type Settings = S['Settings']
