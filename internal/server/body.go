@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -15,9 +16,18 @@ import (
 // maxAppend is the most journal bytes one append carries, after decompression.
 const maxAppend = 8 << 20
 
+// bodyRooms are the sizes of the memory that bodies are read into: the first for nearly all
+// appends, the third for the batches of a journal that is far behind.
+var bodyRooms = [...]int{64 << 10, 256 << 10, 2 << 20, maxAppend + 1}
+
+// bodyPools keep that memory between appends. Made anew for each, it would be nearly all of
+// the garbage of a server that takes a lot of output, and collecting it a quarter of its work.
+var bodyPools [len(bodyRooms)]sync.Pool
+
 // body is the bytes of an append, and what they hold of the server's memory.
 type body struct {
 	data  []byte
+	room  int // which of bodyPools the memory goes back to; -1 for none
 	taken int64
 	from  *budget
 	// cut is why the bytes are not all: the client went away, or was cut off.
@@ -27,7 +37,17 @@ type body struct {
 // release returns the memory. The bytes must not be used after it.
 func (b *body) release() {
 	b.from.give(b.taken)
+	b.recycle()
 	b.taken, b.data = 0, nil
+}
+
+// recycle keeps the memory for the next that wants it.
+func (b *body) recycle() {
+	if b.room >= 0 && cap(b.data) == bodyRooms[b.room] {
+		memory := b.data[:0]
+		bodyPools[b.room].Put(&memory)
+	}
+	b.room = -1
 }
 
 // readBody reads an append's body within all limits: at most maxAppend bytes, no more
@@ -35,7 +55,7 @@ func (b *body) release() {
 // all. Bytes that came before a client was cut off are good: a journal may be cut
 // anywhere, so a link that always breaks still gets on.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
-	b := &body{from: &s.bodies}
+	b := &body{from: &s.bodies, room: -1}
 	if r.ContentLength > maxAppend {
 		return b, tooLarge()
 	}
@@ -79,18 +99,17 @@ func (s *Server) decode(w http.ResponseWriter, r *http.Request) (io.Reader, func
 }
 
 // fill reads src to its end into memory taken from the budget step by step, so that a
-// client holds no more than it has sent, twice over.
+// client holds no more than 64 KiB, or eight times what it has sent.
 func (b *body) fill(src io.Reader, expected int64) error {
-	const first = 64 << 10
-	size := int64(first)
-	if expected > 0 && expected < first {
-		size = expected + 1 // one more, to see the end
-	}
-	if !b.grow(size) {
+	if first := int64(bodyRooms[0]); expected > 0 && expected < first/4 {
+		if !b.grow(int(expected)+1, -1) { // one more, to see the end
+			return bodyBusy()
+		}
+	} else if !b.grow(bodyRooms[0], 0) {
 		return bodyBusy()
 	}
 	for {
-		if len(b.data) == cap(b.data) && !b.grow(min(2*int64(cap(b.data)), maxAppend+1)) {
+		if next := b.room + 1; len(b.data) == cap(b.data) && !b.grow(bodyRooms[next], next) {
 			return bodyBusy()
 		}
 		n, err := src.Read(b.data[len(b.data):cap(b.data)])
@@ -110,15 +129,24 @@ func (b *body) fill(src io.Reader, expected int64) error {
 	}
 }
 
-// grow moves the bytes into a buffer of the given size.
-func (b *body) grow(size int64) bool {
-	if !b.from.take(size) {
+// grow moves the bytes into memory of a size, from one of bodyPools or, with -1, of its own.
+func (b *body) grow(size, room int) bool {
+	if !b.from.take(int64(size)) {
 		return false
 	}
-	data := make([]byte, len(b.data), size)
-	copy(data, b.data)
-	b.from.give(b.taken) // the old buffer is garbage now
-	b.data, b.taken = data, size
+	var data []byte
+	if room >= 0 {
+		if kept, ok := bodyPools[room].Get().(*[]byte); ok {
+			data = *kept
+		}
+	}
+	if data == nil {
+		data = make([]byte, 0, size)
+	}
+	data = append(data, b.data...)
+	b.from.give(b.taken)
+	b.recycle()
+	b.data, b.taken, b.room = data, int64(size), room
 	return true
 }
 

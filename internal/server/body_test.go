@@ -1,0 +1,84 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"testing"
+)
+
+// Bodies of every size come whole, in memory of their own as long as they are held, and give
+// all of it back to the budget.
+func TestBodiesKeepTheirMemoryUntilReleased(t *testing.T) {
+	from := &budget{limit: 64 << 20}
+	sizes := []int{0, 1, 100, 16 << 10}
+	for _, room := range bodyRooms[:3] {
+		sizes = append(sizes, room-1, room, room+1)
+	}
+	sizes = append(sizes, maxAppend)
+	chance := rand.NewChaCha8([32]byte{})
+	for range 3 {
+		var held []*body
+		var sent [][]byte
+		for i, size := range sizes {
+			data := make([]byte, size)
+			_, _ = chance.Read(data) // it has no way to fail
+			expected := int64(size)
+			if i%2 == 1 {
+				expected = -1 // of a client that does not say
+			}
+			b := &body{from: from, room: -1}
+			if err := b.fill(bytes.NewReader(data), expected); err != nil {
+				t.Fatalf("%d bytes: %v", size, err)
+			}
+			held, sent = append(held, b), append(sent, data)
+		}
+		for i, b := range held {
+			if !bytes.Equal(b.data, sent[i]) {
+				t.Errorf("a body of %d bytes came as %d other bytes", len(sent[i]), len(b.data))
+			}
+			b.release()
+		}
+	}
+	if used := from.used.Load(); used != 0 {
+		t.Errorf("%d bytes of the budget were not given back", used)
+	}
+}
+
+// A client that has sent little holds little, whatever it promises; and one that is cut off
+// leaves what came.
+func TestBodyTakesMemoryAsItComes(t *testing.T) {
+	from := &budget{limit: 64 << 20}
+	cut := errors.New("cut off")
+	for _, sent := range []int{0, 100, 64<<10 + 1, 256<<10 + 1} {
+		b := &body{from: from, room: -1}
+		data := bytes.Repeat([]byte{'x'}, sent)
+		if err := b.fill(&cutReader{bytes.NewReader(data), sent, cut}, maxAppend); err != nil {
+			t.Fatal(err)
+		}
+		if !errors.Is(b.cut, cut) || !bytes.Equal(b.data, data) {
+			t.Errorf("of %d bytes %d came, and %v", sent, len(b.data), b.cut)
+		}
+		if most := int64(max(64<<10, 8*sent)); b.taken > most {
+			t.Errorf("for %d bytes %d are held; the most is %d", sent, b.taken, most)
+		}
+		b.release()
+	}
+}
+
+// cutReader ends with an error after so many bytes.
+type cutReader struct {
+	src io.Reader
+	n   int
+	err error
+}
+
+func (c *cutReader) Read(p []byte) (int, error) {
+	if c.n == 0 {
+		return 0, c.err
+	}
+	n, _ := c.src.Read(p) // the end is ours
+	c.n -= n
+	return n, nil
+}
