@@ -9,6 +9,8 @@ export interface Line {
   values: (number | null)[]
   fill?: boolean
   dash?: boolean
+  /** A thin dotted line, for what only stands behind the others. */
+  dots?: boolean
   /** Drawn, but the scale does not make room for it. */
   loose?: boolean
 }
@@ -69,14 +71,14 @@ function memoryPanel(run: Run, samples: Sample[], time: number[], band: GhostBan
   const last = samples[samples.length - 1]
   const limit = last?.limit_bytes ?? 0
   const peak = Math.max(run.usage.peak_memory_bytes, most(values))
-  const lines: Line[] = [{ label: 'memory', token: 'accent', values, fill: true }]
+  const lines: Line[] = []
+  // Mostly the two are one: the peak is drawn first, so that the memory lies over it.
   if (samples.some((s) => s.peak_bytes)) {
-    lines.push({ label: 'peak', token: 'lost', values: samples.map((s) => s.peak_bytes ?? null), dash: true })
+    lines.push({ label: 'peak', token: 'muted', values: samples.map((s) => s.peak_bytes ?? null), dots: true })
   }
-  if (samples.some((s) => s.cache_bytes)) {
-    const cache = samples.map((s) => s.cache_bytes ?? null)
-    lines.push({ label: 'cache', token: 'quiet', values: cache, loose: most(cache) > 2 * peak })
-  }
+  lines.push({ label: 'memory', token: 'accent', values, fill: true })
+  const cache = samples.map((s) => s.cache_bytes ?? null)
+  if (most(cache) > 0) lines.push({ label: 'cache', token: 'warn', values: cache, loose: most(cache) > 2 * peak })
   // A limit far above would press everything else onto the ground.
   if (limit > 0) lines.push({ label: 'limit', token: 'bad', values: time.map(() => limit), dash: true, loose: limit > 4 * peak })
   const of = limit > 0 ? ` of ${f.bytes(limit)}` : ''

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Run } from './api/types'
-import { gist, needAttention, title, upsert, verdict } from './state'
+import { cause, clearlyOver, gist, needAttention, title, upsert, verdict, why } from './state'
 
 const now = Date.parse('2026-03-01T12:00:00Z')
 
@@ -57,6 +57,28 @@ test('gist of an end', () => {
   const code = run({ state: 'failed', outcome: { state: 'failed', reason: 'exit_code', exit_code: 3, message: '…' } })
   expect(gist(code, now)).toBe('exit code 3')
   expect(gist(run({ status: 'epoch 3' }), now)).toBe('epoch 3')
+})
+
+test('the likeliest cause stands behind a reason that says little', () => {
+  const outcome = { state: 'failed' as const, reason: 'exit_code', exit_code: 3, message: 'Exited with code 3.' }
+  const because = (evidence: string, weight = 0.6) =>
+    run({ state: 'failed', outcome, diagnosis: { sentence: 'Probably: ' + evidence, causes: [{ cause: 'x', weight, evidence }] } })
+  const said = because(`It said: "KeyError: 'order_id'".`)
+  expect(cause(said)).toBe("KeyError: 'order_id'")
+  expect(why(said)).toBe(`Exited with code 3. Probably: It said: "KeyError: 'order_id'".`)
+  expect(cause(because('It said: "a long \\"line\\""… (300 bytes).'))).toBe('a long \\"line\\"…')
+  expect(cause(because('The disk was full.'))).toBe('The disk was full')
+  expect(cause(because('Changed.', 0.3))).toBe('')
+  expect(cause(run({ state: 'failed', outcome, diagnosis: null }))).toBe('')
+  const oom = { ...because('The kernel killed it.', 1), outcome: { ...outcome, reason: 'out_of_memory' } }
+  expect(cause(oom)).toBe('')
+})
+
+test('only what is clearly over the usual time stands out', () => {
+  const usual = { runs: 3, p50: 10, p95: 10 }
+  expect([10.5, 11.1].map((s) => clearlyOver(usual, s))).toEqual([false, true])
+  expect(clearlyOver({ ...usual, runs: 2 }, 100)).toBe(false)
+  expect(clearlyOver(null, 100)).toBe(false)
 })
 
 test('attention: worst first, settled by a later good run, old failures left out', () => {

@@ -55,6 +55,13 @@ export function usually(from: { expected?: Expected | null; usual?: Usual | null
   return u ? { runs: u.runs, p50: u.duration_p50_seconds, p95: u.duration_p95_seconds, peak: u.peak_memory_p50_bytes } : null
 }
 
+const clearly = 1.1 // so many times the p95: what is a hair over it worries nobody
+
+/** A time took clearly longer than the job's good runs do, of which there are enough to tell. */
+export function clearlyOver(usual: Usually | null | undefined, seconds: number): boolean {
+  return usual != null && usual.runs >= 3 && seconds > usual.p95 * clearly
+}
+
 /** What a finding says: its message, or its evidence where that is all there is. */
 export function findingText(x: Finding): string {
   const message = (x as { message?: unknown }).message
@@ -118,6 +125,23 @@ export function gist(run: Run, now: number): string {
   if (o.reason === 'exit_code') return o.exit_code ? `exit code ${o.exit_code}` : ''
   if (o.reason === 'signal') return `signal ${o.signal}`
   return o.message
+}
+
+const sureEnough = 0.5 // a cause that weighs less is one of several
+
+/** The likeliest cause of a bad end in a few words, where its reason alone says little; or ''. */
+export function cause(run: Run): string {
+  const first = run.diagnosis?.causes?.[0]
+  if (!first || first.weight < sureEnough || !['exit_code', 'signal'].includes(run.outcome?.reason ?? '')) return ''
+  const said = /^It said: "([^]*)"(… \(\d+ bytes\))?\.?$/.exec(first.evidence)
+  return said ? said[1]! + (said[2] ? '…' : '') : first.evidence.replace(/\.$/, '')
+}
+
+/** All that is known of why, for a title: what happened, and what it probably means. */
+export function why(run: Run): string {
+  const message = run.outcome?.message ?? ''
+  const sentence = run.diagnosis?.sentence ?? ''
+  return sentence === message ? message : [message, sentence].filter(Boolean).join(' ')
 }
 
 /** Ended runs ask for a look for this long; nobody wants last week's failures on top. */

@@ -66,8 +66,8 @@ export function makeChart(node: HTMLElement, p: Panel, o: ChartOptions): uPlot {
           return {
             label: l.label,
             stroke,
-            width: 1.5,
-            dash: l.dash ? [4, 4] : undefined,
+            width: l.dots ? 1 : 1.5,
+            dash: l.dots ? [1, 3] : l.dash ? [4, 4] : undefined,
             fill: l.fill ? stroke + '1f' : undefined,
             points: { show: (u) => u.data[0].length < 3 },
             spanGaps: true,
