@@ -59,6 +59,7 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"owners of runs", owners},
 		{"figures", figures},
 		{"counts of runs", countRuns},
+		{"texts of runs", texts},
 		{"live agents", liveAgents},
 		{"ping", ping},
 	} {

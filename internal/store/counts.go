@@ -16,6 +16,8 @@ import (
 const (
 	// countMost is how many runs of one state are counted before "or more" will do.
 	countMost = 20_000
+	// countTextMost is how many runs with a text are counted before that.
+	countTextMost = 5_000
 	// countTime bounds a count that no index helps with.
 	countTime = 2 * time.Second
 )
@@ -48,7 +50,7 @@ func (s *Store) countActive(ctx context.Context, q index.RunQuery, counts *index
 		return err
 	}
 	conditions = append(conditions, "leased = 1")
-	rows, err := s.reader.QueryContext(ctx, "SELECT state, health, COUNT(*) FROM runs"+where(conditions)+" GROUP BY state, health", args...)
+	rows, err := s.reader.QueryContext(ctx, "SELECT state, health, COUNT(*) FROM "+s.dialect.runsBy("runs_leased")+where(conditions)+" GROUP BY state, health", args...)
 	if err != nil {
 		return err
 	}
@@ -75,9 +77,21 @@ func (s *Store) countActive(ctx context.Context, q index.RunQuery, counts *index
 	return rows.Err()
 }
 
-// countRest counts the runs that are not active, state by state, off an index.
+// countRest counts the runs that are not active: from the table of counts, off the index of
+// texts, or state by state off another index.
 func (s *Store) countRest(ctx context.Context, q index.RunQuery, counts *index.RunCounts) error {
 	q.Cursor = ""
+	if q.Text == "" && q.Host == "" && len(q.Labels) == 0 && q.Since.IsZero() && q.Until.IsZero() {
+		if q.Job == "" {
+			return s.addCounts(ctx, q, counts, `SELECT state, SUM(n) FROM run_counts GROUP BY state`)
+		}
+		return s.addCounts(ctx, q, counts, `SELECT state, SUM(n) FROM run_counts WHERE job = $1 GROUP BY state`, index.Text(q.Job, 1000))
+	}
+	others := q
+	others.States = nil // each state is counted
+	if _, _, ok := s.dialect.textMatch(q.Text, 1); ok && onlyText(others) {
+		return s.countTexts(ctx, q, counts)
+	}
 	conditions, args, err := runConditions(q)
 	if err != nil {
 		return err
@@ -104,6 +118,30 @@ func (s *Store) countRest(ctx context.Context, q index.RunQuery, counts *index.R
 		}
 	}
 	return nil
+}
+
+// addCounts adds what a query counts by state, of the states that are not active.
+func (s *Store) addCounts(ctx context.Context, q index.RunQuery, counts *index.RunCounts, query string, args ...any) error {
+	rows, err := s.reader.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	for rows.Next() {
+		var state job.State
+		var n int64
+		if err := rows.Scan(&state, &n); err != nil {
+			return err
+		}
+		if n == 0 || index.Active(state) {
+			continue
+		}
+		counts.State[state] += n
+		if len(q.States) == 0 || slices.Contains(q.States, state) {
+			counts.Total += n
+		}
+	}
+	return rows.Err()
 }
 
 // LiveAgents returns the active attempts with their last heartbeats.

@@ -33,7 +33,7 @@ func (s *Store) Job(ctx context.Context, name string) (job.Summary, error) {
 	return found[0], nil
 }
 
-// summaries counts runs by job and state, and adds what the last runs show.
+// summaries reads how many runs each job has in each state, and adds what the last runs show.
 func (s *Store) summaries(ctx context.Context, name string) ([]job.Summary, error) {
 	found, err := s.countRuns(ctx, name)
 	if err != nil {
@@ -63,7 +63,7 @@ func ofJobs(name string) (where string, args []any) {
 func and(where string) string { return strings.Replace(where, " WHERE ", " AND ", 1) }
 
 func (s *Store) countRuns(ctx context.Context, name string) ([]job.Summary, error) {
-	query, args := `SELECT job, state, COUNT(*) FROM runs`, []any{}
+	query, args := `SELECT job, state, SUM(n) FROM run_counts`, []any{}
 	if name != "" {
 		query, args = query+` WHERE job = $1`, []any{name}
 	}
@@ -78,6 +78,9 @@ func (s *Store) countRuns(ctx context.Context, name string) ([]job.Summary, erro
 		var count int64
 		if err := rows.Scan(&of, &state, &count); err != nil {
 			return nil, err
+		}
+		if count == 0 {
+			continue // there were some
 		}
 		if len(found) == 0 || found[len(found)-1].Name != of {
 			found = append(found, job.Summary{Name: of})

@@ -40,6 +40,15 @@ func fill(b *testing.B, s *Store, n int) {
 			b.Fatal(err)
 		}
 	}
+	for more := true; more; {
+		var err error
+		if more, err = s.indexTexts(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := s.mergeCounts(context.Background()); err != nil {
+		b.Fatal(err)
+	}
 	if s.dialect.postgres {
 		if _, err := s.writer.Exec(`ANALYZE`); err != nil {
 			b.Fatal(err)
@@ -84,11 +93,25 @@ func benchQueries(b *testing.B, s *Store) {
 		{"common text", index.RunQuery{Text: "python"}},
 		{"rare text", index.RunQuery{Text: "needle"}},
 		{"no such text", index.RunQuery{Text: "haystack"}},
+		{"rare text of common parts", index.RunQuery{Text: "epython"}},
+		{"common text, deep page", index.RunQuery{Text: "python", Cursor: cursor}},
+		{"common text and rare state", index.RunQuery{Text: "python", States: []job.State{job.Lost}}},
+		{"rare text and state", index.RunQuery{Text: "needle", States: []job.State{job.Failed}}},
+		{"time and text", index.RunQuery{Text: "needle", Until: time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC)}},
 	} {
 		b.Run(q.name, func(b *testing.B) {
 			q.query.Limit = 50
 			for b.Loop() {
 				if _, err := s.Runs(context.Background(), q.query); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	for name, q := range map[string]index.RunQuery{"all": {}, "job": {Job: "job-007"}, "common text": {Text: "python"}, "rare text": {Text: "needle"}} {
+		b.Run("counts, "+name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := s.RunCounts(context.Background(), q); err != nil {
 					b.Fatal(err)
 				}
 			}

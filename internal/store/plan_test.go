@@ -47,6 +47,35 @@ func TestRunsUseAnIndex(t *testing.T) {
 	}
 }
 
+// A page of runs with a text is read off the index of texts, and the runs that are not in
+// it yet off theirs.
+func TestTextsUseAnIndex(t *testing.T) {
+	s, err := Open(t.Context(), Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close() //nolint:errcheck // only read
+	for name, q := range map[string]index.RunQuery{
+		"text":       {Text: "needle"},
+		"next page":  {Text: "needle", Cursor: cursorOf(1, "0199aaaa-0000-7000-8000-000000000001")},
+		"and states": {Text: "needle", Job: "a", States: []job.State{job.Failed, job.Lost}},
+	} {
+		query, args, err := s.pageQuery(t.Context(), q, 50)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := explain(t, s, query, args...)
+		for _, want := range []string{"run_texts VIRTUAL TABLE INDEX", "SEARCH runs USING INDEX runs_text (text_id=?)", "runs USING INDEX runs_no_text"} {
+			if !strings.Contains(plan, want) {
+				t.Errorf("plan of %s:\n%swants %q", name, plan, want)
+			}
+		}
+		if strings.Contains(plan, "SCAN runs\n") {
+			t.Errorf("the whole table is read:\n%s", plan)
+		}
+	}
+}
+
 // Whether a success is news is asked at the end of every run.
 func TestTheRunBeforeIsFoundByAnIndex(t *testing.T) {
 	s, err := Open(t.Context(), Options{Dir: t.TempDir()})

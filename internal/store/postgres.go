@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -22,22 +23,40 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 		config.RuntimeParams["synchronous_commit"] = "off"
 	}
 	where := fmt.Sprintf("PostgreSQL database %s on %s", config.Database, config.Host)
-	db := stdlib.OpenDB(*config)
-	db.SetMaxOpenConns(16)
-	db.SetMaxIdleConns(8)
-	db.SetConnMaxIdleTime(5 * time.Minute)
+	db, reader := postgresPool(config, 12), postgresPool(config, 8, readingPostgres...)
 	if err := db.PingContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s does not answer: %w; check the address, and that the server runs", where, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("%s does not answer: %w; check the address, and that the server runs", where, err), db.Close(), reader.Close())
 	}
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // every second, for 5 minutes
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("lock for migrations: %w", err), db.Close())
+		return nil, errors.Join(fmt.Errorf("lock for migrations: %w", err), db.Close(), reader.Close())
 	}
 	if err := migrate(ctx, db, goose.DialectPostgres, locker); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", where, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", where, err), db.Close(), reader.Close())
 	}
 	d := dialect{name: "PostgreSQL", postgres: true, lock: " FOR UPDATE", again: postgresAgain}
-	return &Store{writer: db, reader: db, dialect: d, release: func() error { return nil }}, nil
+	return &Store{writer: db, reader: reader, dialect: d, release: func() error { return nil }}, nil
+}
+
+// readingPostgres is the settings of connections that read. What filters a page has
+// decides how it is found, so it is planned each time; and compiling a query takes longer
+// than any of ours.
+var readingPostgres = []string{`SET plan_cache_mode = force_custom_plan`, `SET jit = off`}
+
+// postgresPool makes connections as they are needed, each with settings.
+func postgresPool(config *pgx.ConnConfig, most int, settings ...string) *sql.DB {
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		for _, one := range settings {
+			if _, err := conn.Exec(ctx, one); err != nil {
+				return fmt.Errorf("prepare a connection that reads (%s): %w", one, err)
+			}
+		}
+		return nil
+	}))
+	db.SetMaxOpenConns(most)
+	db.SetMaxIdleConns(most / 2)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+	return db
 }
 
 // postgresAgain recognises a transaction that failed because of another one: a

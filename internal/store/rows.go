@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -130,8 +132,8 @@ func leased(s job.State) int {
 // searchText is what the q filter looks in.
 func searchText(r *job.Run) string {
 	parts := []string{r.Job, r.ID, r.Host, r.Command}
-	for _, v := range r.Labels {
-		parts = append(parts, v)
+	for _, k := range slices.Sorted(maps.Keys(r.Labels)) {
+		parts = append(parts, r.Labels[k])
 	}
 	return index.Cut(strings.Map(func(c rune) rune {
 		if unicode.IsControl(c) {

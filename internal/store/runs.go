@@ -150,13 +150,10 @@ func (s *Store) Runs(ctx context.Context, q index.RunQuery) (index.RunPage, erro
 // fewLabels is how many runs with a label are looked through one by one.
 const fewLabels = 2000
 
-// pageQuery chooses how a page is found. Runs that must have a label are read off the
-// index of labels, if there are few of them or nothing else is asked for; else by time,
-// and looked up whether they have it.
+// pageQuery chooses how a page is found. Runs that must have a label, or a text, are read
+// off the index of labels or texts, if there are few of them or nothing else is asked for;
+// else by time, and looked up whether they have it.
 func (s *Store) pageQuery(ctx context.Context, q index.RunQuery, limit int) (string, []any, error) {
-	if len(q.Labels) == 0 {
-		return runsQuery(q, limit)
-	}
 	alone := len(q.Labels) == 1 && q.Job == "" && q.Host == "" && q.Text == "" && len(q.States)+len(q.Health) == 0
 	for _, key := range slices.Sorted(maps.Keys(q.Labels)) {
 		var n int
@@ -170,6 +167,12 @@ func (s *Store) pageQuery(ctx context.Context, q index.RunQuery, limit int) (str
 		if n < fewLabels {
 			return labelQuery(q, key, limit)
 		}
+	}
+	if ok, err := s.byText(ctx, q); ok || err != nil {
+		if err != nil {
+			return "", nil, err
+		}
+		return s.dialect.textQuery(q, limit)
 	}
 	return runsQuery(q, limit)
 }
@@ -276,8 +279,7 @@ func runConditions(q index.RunQuery) (conditions []string, args []any, err error
 			arg(key)+" AND l.value = "+arg(q.Labels[key])+")")
 	}
 	if q.Text != "" {
-		like := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(index.Cut(q.Text, 200)))
-		conditions = append(conditions, `search LIKE `+arg("%"+like+"%")+` ESCAPE '\'`)
+		conditions = append(conditions, `search LIKE `+arg(likeText(q.Text))+` ESCAPE '\'`)
 	}
 	if q.Cursor != "" {
 		at, id, err := readCursor(q.Cursor)

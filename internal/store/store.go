@@ -35,8 +35,8 @@ type Options struct {
 
 // Store is an open database. Its methods may be called from any goroutine.
 type Store struct {
-	// writer and reader are one pool for PostgreSQL. SQLite has one connection that
-	// writes and a few that read.
+	// SQLite has one connection that writes and a few that read; PostgreSQL a pool for
+	// each, because they are planned differently.
 	writer, reader *sql.DB
 	dialect        dialect
 	prepared       *statements  // of writer; nil for PostgreSQL

@@ -24,8 +24,8 @@ const (
 	packAnyway = 10 * time.Minute
 )
 
-// Maintain keeps the store tidy until ctx ends: it packs journals, frees segments, and
-// deletes what nobody refers to. What goes wrong is told, and tried again later. Several
+// Maintain keeps the store tidy until ctx ends: it makes the texts of new runs searchable,
+// packs journals, frees segments, and deletes what nobody refers to. What goes wrong is told, and tried again later. Several
 // servers may do so on one database.
 func (s *Store) Maintain(ctx context.Context, tell func(error)) {
 	tick := time.NewTicker(tidyEvery)
@@ -68,7 +68,8 @@ func (s *Store) Tidy(ctx context.Context, now time.Time) error {
 // tidy is Tidy without deleting runs, for which much has to be looked at. It packs as long
 // as it may, and reports whether nothing is left to pack.
 func (s *Store) tidy(ctx context.Context, now time.Time, may func() bool) (packed bool, err error) {
-	err = repeat(ctx, func() (bool, error) { return s.trimOne(ctx, now) })
+	err = errors.Join(s.mergeCounts(ctx), repeat(ctx, func() (bool, error) { return s.indexTexts(ctx) }))
+	err = errors.Join(err, repeat(ctx, func() (bool, error) { return s.trimOne(ctx, now) }))
 	err = errors.Join(err, repeat(ctx, func() (bool, error) {
 		if !may() {
 			return false, nil

@@ -1,0 +1,294 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"strings"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+const (
+	// textsBatch is how many runs become searchable in one transaction, for which agents
+	// may have to wait.
+	textsBatch = 100
+	// textSpan is how many text ids there are in a microsecond, for runs that were created
+	// in the same one. One that finds none free takes one of the next.
+	textSpan = 1024
+	// mostTerms bounds how much of a text is looked up; the rest is only compared.
+	mostTerms = 30
+	// fewTexts is how many runs with a text are looked through for other filters.
+	fewTexts = 2000
+	// countsMost is how many rows of changes to the counts of runs may pile up.
+	countsMost = 2000
+)
+
+// indexTexts makes some runs that are new searchable. It reports whether there may be more.
+// A text id is the time of the run; of several servers each takes other runs.
+func (s *Store) indexTexts(ctx context.Context) (more bool, err error) {
+	lock := ""
+	if s.dialect.postgres {
+		lock = " FOR UPDATE SKIP LOCKED"
+	}
+	err = s.write(ctx, func(t *tx) error {
+		runs, at, err := t.withoutText(ctx, lock)
+		if more = len(runs) == textsBatch; err != nil || len(runs) == 0 {
+			return err
+		}
+		ids, err := t.textIDs(ctx, runs, at)
+		if err != nil {
+			return err
+		}
+		table, args := t.dialect.table(1, column{texts: runs}, column{numbers: ids})
+		for _, query := range []string{
+			`UPDATE runs SET text_id = v.c1 FROM ` + table + ` WHERE runs.id = v.c0`,
+			t.dialect.insertTexts() + ` FROM ` + table + ` JOIN runs ON runs.id = v.c0`,
+		} {
+			if _, err := t.ExecContext(ctx, query, args...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("make the texts of runs searchable: %w", err)
+	}
+	return more, nil
+}
+
+// withoutText locks and reads runs that cannot be searched yet, the newest first.
+func (t *tx) withoutText(ctx context.Context, lock string) (runs []string, at []int64, err error) {
+	rows, err := t.QueryContext(ctx, `SELECT id, created_at FROM runs WHERE text_id IS NULL AND search <> ''
+		ORDER BY created_at DESC, id DESC LIMIT $1`+lock, textsBatch)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	for rows.Next() {
+		var id string
+		var created int64
+		if err := rows.Scan(&id, &created); err != nil {
+			return nil, nil, err
+		}
+		runs, at = append(runs, id), append(at, created)
+	}
+	return runs, at, rows.Err()
+}
+
+// textIDs chooses ids that are free.
+func (t *tx) textIDs(ctx context.Context, runs []string, at []int64) ([]int64, error) {
+	ids, mine := make([]int64, len(runs)), map[int64]bool{}
+	for i, run := range runs {
+		h := fnv.New32a()
+		_, _ = h.Write([]byte(run)) // a hash takes everything
+		for ids[i] = at[i]*textSpan + int64(h.Sum32()%(textSpan/2)); mine[ids[i]]; {
+			ids[i]++
+		}
+		mine[ids[i]] = true
+	}
+	for {
+		table, args := t.dialect.table(1, column{numbers: ids})
+		taken, err := t.numbers(ctx, `SELECT text_id FROM runs WHERE text_id IN (SELECT c0 FROM `+table+`)`, args...)
+		if err != nil || len(taken) == 0 {
+			return ids, err
+		}
+		others := map[int64]bool{}
+		for _, id := range taken {
+			others[id] = true
+		}
+		for i := range ids {
+			if others[ids[i]] {
+				for ids[i]++; mine[ids[i]] || others[ids[i]]; {
+					ids[i]++
+				}
+				mine[ids[i]] = true
+			}
+		}
+	}
+}
+
+// insertTexts is the statement that fills run_texts, but for where the ids come from.
+func (d dialect) insertTexts() string {
+	if d.postgres {
+		return `INSERT INTO run_texts (text_id, created, run, words) SELECT v.c1, runs.created_at, runs.id, runs.search`
+	}
+	return `INSERT INTO run_texts (rowid, words) SELECT v.c1, runs.search`
+}
+
+// textID is what run_texts calls the id.
+func (d dialect) textID() string {
+	if d.postgres {
+		return "text_id"
+	}
+	return "rowid"
+}
+
+// textMatch is the condition on run_texts that every run with a text meets, and its
+// parameter; false for a text that is too short to be looked up.
+func (d dialect) textMatch(text string, param int) (condition, arg string, ok bool) {
+	letters := []rune(textWanted(text))
+	if len(letters) < 3 {
+		return "", "", false
+	}
+	if d.postgres {
+		return "run_texts.words LIKE $" + strconv.Itoa(param) + ` ESCAPE '\'`, likeText(text), true
+	}
+	seen, terms := map[string]bool{}, []string{}
+	for i := 0; i+3 <= len(letters) && len(terms) < mostTerms; i++ {
+		term := string(letters[i : i+3])
+		if !seen[term] {
+			seen[term] = true
+			terms = append(terms, `"`+strings.ReplaceAll(term, `"`, `""`)+`"`)
+		}
+	}
+	return "run_texts MATCH $" + strconv.Itoa(param), strings.Join(terms, " "), true
+}
+
+// textWanted is a text as it is looked for.
+func textWanted(text string) string { return strings.ToLower(index.Text(index.Cut(text, 200), 1000)) }
+
+// likeText is the pattern of the runs with a text.
+func likeText(text string) string {
+	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(textWanted(text)) + "%"
+}
+
+// onlyText says that a query has no filter that an index helps with but the text and time.
+func onlyText(q index.RunQuery) bool {
+	return q.Job == "" && q.Host == "" && len(q.States)+len(q.Health)+len(q.Labels) == 0
+}
+
+// byText reports whether a page is best read off the index of texts: when few runs have
+// the text, or nothing else is asked for.
+func (s *Store) byText(ctx context.Context, q index.RunQuery) (bool, error) {
+	match, arg, ok := s.dialect.textMatch(q.Text, 1)
+	if !ok || onlyText(q) {
+		return ok, nil
+	}
+	var n int
+	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM run_texts WHERE `+match+` LIMIT $2) AS few`, arg, fewTexts).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("count the runs with %s: %w", job.Quote(q.Text), err)
+	}
+	return n < fewTexts, nil
+}
+
+// textQuery writes the query for a page that is read off the index of texts, newest first,
+// together with the runs that are not in it yet.
+func (d dialect) textQuery(q index.RunQuery, limit int) (string, []any, error) {
+	conditions, args, err := runConditions(q)
+	if err != nil {
+		return "", nil, err
+	}
+	if len(q.States) > 0 {
+		marks := make([]string, len(q.States))
+		for i, state := range q.States {
+			args = append(args, string(state))
+			marks[i] = "$" + strconv.Itoa(len(args))
+		}
+		conditions = append(conditions, "state IN ("+strings.Join(marks, ", ")+")")
+	}
+	match, arg, _ := d.textMatch(q.Text, len(args)+1)
+	args = append(args, arg)
+	indexed := append([]string{match, "runs.text_id = run_texts." + d.textID()}, conditions...)
+	end, err := before(q)
+	if err != nil {
+		return "", nil, err
+	}
+	if end > 0 { // so that the index is not read from its end
+		args = append(args, end)
+		indexed = append(indexed, d.textBefore("$"+strconv.Itoa(len(args))))
+	}
+	newest := fmt.Sprintf(" ORDER BY created_at DESC, id DESC LIMIT %d", limit)
+	return "SELECT * FROM (SELECT * FROM (" + d.textPage(indexed, limit) + ") AS old UNION ALL SELECT * FROM (SELECT " + runColumns + " FROM " +
+		d.runsBy("runs_no_text") + where(append(conditions, "text_id IS NULL")) + newest + ") AS fresh) AS merged" + newest, args, nil
+}
+
+// before is a time in microseconds after every run that a query lets through; 0 for none.
+func before(q index.RunQuery) (int64, error) {
+	if q.Cursor != "" {
+		at, _, err := readCursor(q.Cursor)
+		return at + 1, err
+	}
+	if !q.Until.IsZero() {
+		return micros(q.Until), nil
+	}
+	return 0, nil
+}
+
+// textBefore is the condition that a text is older than a parameter says.
+func (d dialect) textBefore(param string) string {
+	if d.postgres {
+		return "run_texts.created < CAST(" + param + " AS BIGINT)"
+	}
+	return fmt.Sprintf("run_texts.rowid < %s * %d", param, textSpan)
+}
+
+// textPage reads a page of runs off the index of texts. The ids of SQLite are in the order
+// of time, and in any order within a microsecond: so all of the page's last one is read.
+func (d dialect) textPage(conditions []string, limit int) string {
+	from := " FROM run_texts CROSS JOIN runs" + where(conditions)
+	if d.postgres {
+		return "SELECT " + runColumns + from + d.textOrder() + fmt.Sprintf(" LIMIT %d", limit)
+	}
+	last := fmt.Sprintf("(SELECT MIN(hit) / %d * %d FROM (SELECT run_texts.rowid AS hit%s%s LIMIT %d))", textSpan, textSpan, from, d.textOrder(), limit)
+	return "SELECT " + runColumns + from + " AND run_texts.rowid >= " + last + fmt.Sprintf(" ORDER BY created_at DESC, id DESC LIMIT %d", limit)
+}
+
+// runsBy is the runs, to be read off an index of few of them. PostgreSQL knows that they
+// are few.
+func (d dialect) runsBy(name string) string {
+	if d.postgres {
+		return "runs"
+	}
+	return "runs INDEXED BY " + name
+}
+
+// textOrder is the order of time in run_texts, the newest first.
+func (d dialect) textOrder() string {
+	if d.postgres {
+		return " ORDER BY run_texts.created DESC, run_texts.run DESC"
+	}
+	return " ORDER BY run_texts.rowid DESC"
+}
+
+// countTexts counts the runs that are not active by state, among the newest countTextMost
+// with a text.
+func (s *Store) countTexts(ctx context.Context, q index.RunQuery, counts *index.RunCounts) error {
+	conditions, args, err := runConditions(q)
+	if err != nil {
+		return err
+	}
+	id := s.dialect.textID()
+	match, arg, _ := s.dialect.textMatch(q.Text, len(args)+1)
+	args = append(args, arg)
+	few := "(SELECT " + id + " AS few_id FROM run_texts WHERE " + match + s.dialect.textOrder() + " LIMIT " + strconv.Itoa(countTextMost+1) + ") AS few"
+	var n int
+	if err := s.reader.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+strings.Replace(few, "$"+strconv.Itoa(len(args)), "$1", 1), arg).Scan(&n); err != nil {
+		return err
+	}
+	counts.Exact = counts.Exact && n <= countTextMost
+	conditions = append(conditions, "leased = 0")
+	return s.addCounts(ctx, q, counts, "SELECT state, COUNT(*) FROM "+few+" CROSS JOIN runs"+
+		where(append([]string{"runs.text_id = few.few_id"}, conditions...))+" GROUP BY state UNION ALL SELECT state, COUNT(*) FROM "+s.dialect.runsBy("runs_no_text")+
+		where(append([]string{"text_id IS NULL"}, conditions...))+" GROUP BY state", args...)
+}
+
+// mergeCounts adds the changes to the counts of runs up, when many have piled up.
+func (s *Store) mergeCounts(ctx context.Context) error {
+	if !s.dialect.postgres {
+		return nil
+	}
+	var n int
+	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) - COUNT(DISTINCT (job, state)) FROM run_counts`).Scan(&n)
+	if err == nil && n > countsMost {
+		_, err = s.writer.ExecContext(ctx, `WITH gone AS (DELETE FROM run_counts RETURNING job, state, n)
+			INSERT INTO run_counts (job, state, n) SELECT job, state, SUM(n) FROM gone GROUP BY job, state HAVING SUM(n) <> 0`)
+	}
+	if err != nil {
+		return fmt.Errorf("add up the counts of runs: %w", err)
+	}
+	return nil
+}

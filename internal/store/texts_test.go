@@ -1,0 +1,161 @@
+package store_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// textRun is a run as a search in texts must see it.
+type textRun struct {
+	id    string
+	at    time.Time
+	words string
+	state job.State
+}
+
+// texts looks for words before runs are in the index of texts, when some are, when all
+// are, and when some were deleted, and compares with the words themselves.
+func texts(t *testing.T, s *store.Store) {
+	var all []textRun
+	add := func(n int) {
+		for range n {
+			i := len(all)
+			words := []string{"plain ice", `quo"te'd 100% a_b \ back`, "Größe ΑΒΓ straße", "tiny", "icecream"}[i%5]
+			// Runs of one microsecond, and some apart.
+			at := noon.Add(time.Duration(i/20) * time.Microsecond)
+			id, data := whole(t, journal.Attempt{Job: fmt.Sprintf("j%d", i%3), Host: words, Labels: map[string]string{"a": "x", "b": fmt.Sprint("run-", i)}}, i%2, "x\n")
+			got, _, err := s.Ingest(t.Context(), []index.Append{{Run: id, Attempt: 1, Data: data, At: at}}, nil)
+			if err != nil || got[0].Err != nil {
+				t.Fatal(err, got)
+			}
+			state := job.Succeeded
+			if i%2 == 1 {
+				state = job.Failed
+			}
+			all = append(all, textRun{id: id, at: at, words: strings.ToLower(words + " run-" + fmt.Sprint(i)), state: state})
+		}
+	}
+	add(60)
+	checkTexts(t, s, all, "none in the index")
+	tidyTexts(t, s)
+	checkTexts(t, s, all, "all in the index")
+	add(45)
+	checkTexts(t, s, all, "some in the index")
+	tidyTexts(t, s)
+	checkTexts(t, s, all, "all, in two steps")
+	// A second attempt on another host changes the text of a run.
+	begun, ended := newJournal(t, journal.Attempt{Run: all[7].id, Attempt: 2, Job: "j1", Host: "elsewhere"}), all[7]
+	begun.command()
+	_, data := begun.take()
+	if got, _, err := s.Ingest(t.Context(), []index.Append{{Run: ended.id, Attempt: 2, Data: data, At: noon.Add(time.Minute)}}, nil); err != nil || got[0].Err != nil {
+		t.Fatal(err, got)
+	}
+	all[7].words, all[7].state = "elsewhere", job.Running
+	checkTexts(t, s, all, "one changed")
+	tidyTexts(t, s)
+	checkTexts(t, s, all, "one changed, and in the index")
+}
+
+func tidyTexts(t *testing.T, s *store.Store) {
+	t.Helper()
+	if err := s.Tidy(t.Context(), noon); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// checkTexts compares pages and counts with the words.
+func checkTexts(t *testing.T, s *store.Store, all []textRun, when string) {
+	t.Helper()
+	for _, text := range []string{"ice", "icecream", "ICE", `"te'`, "100%", "0% A_b", "a_b", "axb", `\ b`, "größe", "αβγ", "run-1", "run-59", "nowhere", "elsewhere", "ti", "e"} {
+		for _, q := range []index.RunQuery{{}, {States: []job.State{job.Failed}}, {Until: noon.Add(2 * time.Microsecond)}, {Since: noon.Add(time.Microsecond), States: []job.State{job.Failed, job.Succeeded}}} {
+			q.Text = text
+			var want []string
+			for _, r := range all {
+				if strings.Contains(r.words, strings.ToLower(text)) && (len(q.States) == 0 || slices.Contains(q.States, r.state)) &&
+					(q.Until.IsZero() || r.at.Before(q.Until)) && !r.at.Before(q.Since) {
+					want = append(want, r.id)
+				}
+			}
+			got, n := allPages(t, s, q)
+			slices.Sort(want)
+			slices.Sort(got)
+			if text == "e" || text == "ti" { // also in the command and in ids
+				continue
+			}
+			if diff := cmp.Diff(want, got); diff != "" || n != int64(len(want)) {
+				t.Fatalf("%s: %+v: %d counted, %d there are (-want +got):\n%s", when, q, n, len(want), diff)
+			}
+		}
+	}
+}
+
+// allPages reads small pages until the last, which must stand in order.
+func allPages(t *testing.T, s *store.Store, q index.RunQuery) (ids []string, counted int64) {
+	t.Helper()
+	counts, err := s.RunCounts(t.Context(), q)
+	if err != nil || !counts.Exact {
+		t.Fatal(counts, err)
+	}
+	q.Limit = 7
+	var last job.Run
+	for {
+		page, err := s.Runs(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range page.Runs {
+			if last.ID != "" && (r.CreatedAt.After(last.CreatedAt) || r.CreatedAt.Equal(last.CreatedAt) && r.ID >= last.ID) {
+				t.Fatalf("%+v: %s at %s after %s at %s", q, r.ID, r.CreatedAt, last.ID, last.CreatedAt)
+			}
+			last = r
+			ids = append(ids, r.ID)
+		}
+		if q.Cursor = page.NextCursor; q.Cursor == "" {
+			return ids, counts.Total
+		}
+	}
+}
+
+// The counts of runs are kept as runs come, change and go.
+func TestRunCountsAreKept(t *testing.T) {
+	onBoth(t, store.Keep{Age: time.Hour}, func(t *testing.T, s *store.Store, _ string) {
+		for i := range 5 {
+			endedRun(t, s, "a", noon.Add(time.Duration(i)*time.Minute), 10)
+		}
+		id, data := begun(t, journal.Attempt{Job: "a"})
+		one(t, s, id, 1, 0, data)
+		check := func(succeeded, running int64) {
+			t.Helper()
+			got, err := s.RunCounts(t.Context(), index.RunQuery{Job: "a"})
+			if err != nil || got.State[job.Succeeded] != succeeded || got.State[job.Running] != running || got.Total != succeeded+running {
+				t.Errorf("counts %+v, %v; want %d and %d", got, err, succeeded, running)
+			}
+			sum, err := s.Job(t.Context(), "a")
+			if err != nil || sum.Runs != succeeded+running || sum.Succeeded != succeeded || sum.Active != running {
+				t.Errorf("summary %+v, %v", sum, err)
+			}
+			if page, err := s.Runs(t.Context(), index.RunQuery{Text: "train", Limit: 50}); err != nil || int64(len(page.Runs)) != succeeded+running {
+				t.Errorf("%d runs with a text, %v", len(page.Runs), err)
+			}
+		}
+		check(5, 1)
+		if err := s.Tidy(t.Context(), noon); err != nil {
+			t.Fatal(err)
+		}
+		check(5, 1)
+		if err := s.Tidy(t.Context(), noon.Add(24*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		check(0, 1)
+	})
+}
