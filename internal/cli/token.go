@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -69,6 +70,9 @@ func (p *program) tokenCreate() *cobra.Command {
 			if err := db.CreateToken(cmd.Context(), t); err != nil {
 				return err
 			}
+			if err := auditCommand(cmd, db, t.ID); err != nil {
+				return err
+			}
 			if opts.On("json") {
 				return p.PrintJSON(struct {
 					Secret string `json:"token"`
@@ -80,6 +84,14 @@ func (p *program) tokenCreate() *cobra.Command {
 		})
 	}
 	return cmd
+}
+
+// auditCommand writes down who changed a token past the server.
+func auditCommand(cmd *cobra.Command, db *store.Store, token string) error {
+	return db.Audit(cmd.Context(), index.AuditEntry{
+		At: time.Now().UTC(), Who: userName(), Via: "command", Address: "this machine",
+		Action: cmd.CommandPath(), Target: token, Status: http.StatusOK,
+	})
 }
 
 func (p *program) tokenList() *cobra.Command {
@@ -137,6 +149,9 @@ func (p *program) tokenRevoke() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return p.withStore(cmd.Context(), opts, func(db *store.Store) error {
 			if err := db.RevokeToken(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			if err := auditCommand(cmd, db, args[0]); err != nil {
 				return err
 			}
 			return console.WriteAll(p.Out, fmt.Sprintf("token %s is revoked\n", console.Clean(args[0])))

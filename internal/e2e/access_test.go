@@ -5,12 +5,15 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -107,6 +110,9 @@ func TestRunOverTLS(t *testing.T) {
 	if r := run("run", token.Token, append(trust, "--flush-timeout", "1s"), "--job", "bare", "--", "true"); r.code != 0 || !strings.Contains(r.stderr, "client certificate") {
 		t.Errorf("run without the client certificate: %+v", r)
 	}
+	if audit, err := fetch(url+"/api/v1/audit", first, cert); err != nil || !strings.Contains(audit, `"action":"stint token create"`) {
+		t.Errorf("audit log: %s, %v", audit, err)
+	}
 	if r := run("doctor", token.Token, agent); !strings.Contains(r.stdout, "valid until") {
 		t.Errorf("doctor: %+v", r)
 	}
@@ -134,6 +140,29 @@ func TestBadAccessOptions(t *testing.T) {
 	if r.code == 0 || !strings.Contains(r.stderr, "https") {
 		t.Errorf("an issuer without TLS: %+v", r)
 	}
+}
+
+// fetch asks a server that speaks TLS.
+func fetch(address, token, authority string) (string, error) {
+	pem, err := os.ReadFile(authority)
+	if err != nil {
+		return "", err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	req, err := http.NewRequest("GET", address, nil)
+	if err != nil {
+		return "", err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	c := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}}
+	resp, err := c.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return string(body), err
 }
 
 // watched is what a program has said so far.

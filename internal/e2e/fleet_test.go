@@ -24,7 +24,10 @@ import (
 )
 
 // agents is how many agents the tests of a fleet simulate; a quarter of them dies.
-var agents = flag.Int("fleet-agents", 60, "simulated agents in the tests of a fleet; 200 is full size")
+var (
+	agents  = flag.Int("fleet-agents", 60, "simulated agents in the tests of a fleet; 200 is full size")
+	cutTime = flag.Duration("fleet-cut", 75*time.Second, "how long all agents are cut off; 2m is full size, less than 70s shows nothing")
+)
 
 // simulated is an agent without a job: it creates its run and beats once a second on a
 // connection of its own, until it is killed.
@@ -284,7 +287,7 @@ func TestAPartitionIsOneNotice(t *testing.T) {
 	w := newWire(t, strings.TrimPrefix(s.url, "http://"))
 	all, real := fleet(t, s, "http://"+w.listener.Addr().String())
 	// The server trusts everybody for a while after its start; the cut must last longer.
-	patient := time.Now().Add(75 * time.Second)
+	patient := time.Now().Add(*cutTime)
 	w.cut.Store(true)
 	eventuallyLong(t, "the network is called the cause", func() bool { return s.told()["network"] == 1 })
 	for until := time.NewTimer(time.Until(patient)); ; {
