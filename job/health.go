@@ -68,6 +68,11 @@ type Explanation struct {
 	Rules  []Ruling `json:"rules" nullable:"false"`
 }
 
+// EndedRuling is what stands before each sentence of the Explanation of a run that has ended.
+func EndedRuling(s State) string {
+	return "The run is " + string(s) + ", so nothing is judged. When it was last heard: "
+}
+
 // JobPolicy is the policy that holds for a job.
 type JobPolicy struct {
 	YAML    string     `json:"yaml"`    // as it was set; empty for the default

@@ -26,12 +26,17 @@ type program struct {
 // Main runs the command that args name and returns the exit code of the process.
 func Main(args []string, version string) int {
 	c := &console.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv}
+	return agentcmd.Execute(newRoot(c, version), c, args)
+}
+
+// newRoot makes the command stint with everything below it.
+func newRoot(c *console.Console, version string) *cobra.Command {
 	p := &program{Console: c, version: version}
 	root := agentcmd.Root(c, version, "stint",
 		"Runs batch jobs and keeps watch over them, on next to no resources",
 		"stint run runs a job and tells a tracking server everything about it; stint server is that\nserver. Begin with: stint demo")
 	root.AddCommand(p.runs(), p.show(), p.logs(), p.cancel(), p.retry(), p.acknowledge(), p.notify(), p.explain(), p.job(), p.policy(), p.server(), p.token(), p.demo(), p.demoJob())
-	return agentcmd.Execute(root, c, args)
+	return root
 }
 
 // interruptible makes the command's context end at the first Ctrl-C or SIGTERM; a second
@@ -53,8 +58,11 @@ func (p *program) client(opts *option.Set) (*client.Client, error) {
 	return agentcmd.Client(opts, p.version)
 }
 
-func noArgs(_ *cobra.Command, args []string) error {
+func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
+		if cmd.HasSubCommands() && cmd.Name() != "server" {
+			return option.Usagef("there is no command %q below %s; %s --help lists them", args[0], cmd.CommandPath(), cmd.CommandPath())
+		}
 		return option.Usagef("unexpected argument %q: this command takes options only", args[0])
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -61,6 +62,11 @@ func (p *program) explanation(run job.Run, e job.Explanation, changes job.Change
 		of = "by the policy of the job"
 	}
 	fmt.Fprintf(&b, "%s is %s; judged %s\n\n", s.Bold(console.Clean(runName(run))), run.State, of)
+	ended := ""
+	if run.State.Terminal() {
+		ended = job.EndedRuling(run.State)
+		b.WriteString(console.Clean(strings.TrimSuffix(ended, " ")) + "\n\n")
+	}
 	for _, r := range e.Rules {
 		mark, paint := "no ", s.Muted
 		switch {
@@ -71,7 +77,7 @@ func (p *program) explanation(run job.Run, e job.Explanation, changes job.Change
 		case r.Fires:
 			mark, paint = "YES", s.Yellow
 		}
-		fmt.Fprintf(&b, "%s %s %s\n", paint(mark), s.Bold(fmt.Sprintf("%-10s", r.Rule)), console.Clean(r.Sentence))
+		fmt.Fprintf(&b, "%s %s %s\n", paint(mark), s.Bold(fmt.Sprintf("%-10s", r.Rule)), console.Clean(strings.TrimPrefix(r.Sentence, ended)))
 		if text := inputsText(r.Inputs); text != "" && r.On {
 			fmt.Fprintf(&b, "               %s\n", s.Muted(console.Clean(text)))
 		}
@@ -117,7 +123,7 @@ func inputsText(inputs map[string]any) string {
 	for _, name := range slices.Sorted(maps.Keys(inputs)) {
 		value := fmt.Sprint(inputs[name])
 		if f, ok := inputs[name].(float64); ok {
-			if text, err := json.Marshal(f); err == nil {
+			if text, err := json.Marshal(math.Round(f*1000) / 1000); err == nil {
 				value = string(text)
 			}
 			if strings.HasSuffix(name, "bytes") {

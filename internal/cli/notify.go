@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"stint.dev/stint/client"
@@ -108,10 +109,10 @@ func paceText(r client.Route) string {
 		parts = append(parts, "off")
 	}
 	if r.GroupSeconds > 0 {
-		parts = append(parts, fmt.Sprintf("together after %ds", r.GroupSeconds))
+		parts = append(parts, fmt.Sprintf("together after %s", seconds(r.GroupSeconds)))
 	}
 	if r.RepeatSeconds > 0 {
-		parts = append(parts, fmt.Sprintf("again every %ds", r.RepeatSeconds))
+		parts = append(parts, fmt.Sprintf("again every %s", seconds(r.RepeatSeconds)))
 	}
 	if r.Quiet != nil {
 		parts = append(parts, fmt.Sprintf("quiet for %s from %s", r.Quiet.Duration, r.Quiet.Cron))
@@ -121,6 +122,8 @@ func paceText(r client.Route) string {
 	}
 	return strings.Join(parts, "; ")
 }
+
+func seconds(n int64) string { return console.Duration(time.Duration(n) * time.Second) }
 
 func (p *program) notifySet() *cobra.Command {
 	cmd := &cobra.Command{
@@ -224,6 +227,13 @@ func (p *program) notifyTest() *cobra.Command {
 	return cmd
 }
 
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
 func (p *program) notifyLog() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "log [flags] [RUN]", Short: "List what was told and done, newest first",
@@ -246,11 +256,15 @@ func (p *program) notifyLog() *cobra.Command {
 		var rows [][]console.Cell
 		for _, a := range actions {
 			rows = append(rows, []console.Cell{
-				console.T(a.CreatedAt.Local().Format("01-02 15:04:05")), console.T(a.Kind), console.T(a.What), console.T(a.Route),
-				console.T(a.Status), console.T(fmt.Sprint(a.Tries)), console.T(a.Message), console.T(a.LastError),
+				console.T(a.CreatedAt.Local().Format("01-02 15:04:05")), console.T(shortID(a.Run)), console.T(a.Kind), console.T(a.What), console.T(orDash(a.Route)),
+				console.T(a.Status), console.R(fmt.Sprint(a.Tries)), console.T(orDash(a.LastError)), console.T(a.Message),
 			})
 		}
-		return console.WriteAll(p.Out, console.Table([]string{"AT", "KIND", "WHAT", "ROUTE", "STATUS", "TRIES", "MESSAGE", "RESULT"}, rows, 0, p.StyleFor(p.Out)))
+		if len(rows) == 0 {
+			p.Say("nothing was told or done yet; the routes are listed by: stint notify list")
+			return nil
+		}
+		return console.WriteAll(p.Out, console.Table([]string{"AT", "RUN", "KIND", "WHAT", "ROUTE", "STATUS", "TRIES", "RESULT", "MESSAGE"}, rows, p.Width(p.Out), p.StyleFor(p.Out)))
 	})
 	return cmd
 }

@@ -42,6 +42,11 @@ func (p *program) runs() *cobra.Command {
 				return option.Usagef("--state: %s is not a state; the states are %s", job.Quote(s), stateNames())
 			}
 		}
+		for _, kv := range opts.List("label") {
+			if !strings.Contains(kv, "=") {
+				return option.Usagef("--label: %s is not K=V", job.Quote(kv))
+			}
+		}
 		wait := p.Wait("asking %s", c.URL())
 		page, err := c.Runs(cmd.Context(), client.RunsQuery{
 			Job: opts.Text("job"), State: opts.List("state"), Labels: opts.List("label"),
@@ -55,12 +60,20 @@ func (p *program) runs() *cobra.Command {
 			return p.PrintJSON(page)
 		}
 		if len(page.Runs) == 0 {
-			p.Say("no runs here yet; start one with: stint run -- COMMAND")
+			p.Say("%s", noRunsText(opts))
 			return nil
 		}
 		return console.WriteAll(p.Out, p.runsTable(page.Runs, time.Now()))
 	}
 	return cmd
+}
+
+// noRunsText tells an empty server from a filter that lets nothing through.
+func noRunsText(opts *option.Set) string {
+	if opts.Text("job")+opts.Text("search") != "" || len(opts.List("state"))+len(opts.List("label")) > 0 {
+		return "no run is like that; stint runs, without a filter, lists all"
+	}
+	return "no runs here yet; start one with: stint run -- COMMAND"
 }
 
 func (p *program) runsTable(runs []job.Run, now time.Time) string {

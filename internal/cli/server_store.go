@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -16,6 +18,26 @@ import (
 // archiveRow says where packed journals are, for commands beside the server.
 func archiveRow() option.Option {
 	return option.Option{Name: "archive", Value: "PLACE", Help: "where finished logs are kept, as given to the server"}
+}
+
+func oneDir(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return option.Usagef("%s wants one DIR, which it makes", cmd.CommandPath())
+	}
+	return nil
+}
+
+// mustHold refuses a data directory without a database: a mistyped one would be made anew,
+// found in order, and copied as a backup of nothing.
+func mustHold(dir string) error {
+	if dir == "" {
+		return nil // PostgreSQL
+	}
+	_, err := os.Stat(filepath.Join(dir, "stint.db"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("no server has worked in %s: there is no stint.db; name its data directory with --data, or its database with --database", dir)
+	}
+	return err
 }
 
 // serverCheck verifies everything that the server has stored.
@@ -50,6 +72,9 @@ func (p *program) withJournals(ctx context.Context, opts *option.Set, alone bool
 	}
 	so, err := p.storeOptions(opts)
 	if err != nil {
+		return err
+	}
+	if err := mustHold(so.Dir); err != nil {
 		return err
 	}
 	if so.Archive, err = p.openArchive(ctx, opts.Text("archive"), &so); err != nil {
@@ -110,7 +135,7 @@ func findingLine(f store.Finding) string {
 // serverBackup copies the data directory while a server works in it.
 func (p *program) serverBackup() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "backup DIR [flags]", Short: "Copy the data directory while the server works", Args: cobra.ExactArgs(1),
+		Use: "backup [flags] DIR", Short: "Copy the data directory while the server works", Args: oneDir,
 		Long: `Write a copy of the data directory into DIR, which must not exist yet, as it stands at one
 moment, while the server goes on working. DIR is then a data directory: start a server on
 it with --data. An archive that was named with --archive is not copied; the one inside of

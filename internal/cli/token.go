@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/internal/store"
+	"stint.dev/stint/job"
 )
 
 // token manages access tokens. It works on the database itself, beside a running server,
@@ -137,10 +138,10 @@ func (p *program) tokensTable(tokens []index.Token) string {
 
 func (p *program) tokenRevoke() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "revoke [flags] ID", Short: "Make a token invalid at once",
+		Use: "revoke [flags] ID|NAME", Short: "Make a token invalid at once",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return option.Usagef("stint token revoke wants one ID, as stint token list shows it")
+				return option.Usagef("stint token revoke wants one token, by its ID or its NAME, as stint token list shows them")
 			}
 			return nil
 		},
@@ -148,14 +149,42 @@ func (p *program) tokenRevoke() *cobra.Command {
 	opts := option.Register(cmd.Flags(), storeRows())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return p.withStore(cmd.Context(), opts, func(db *store.Store) error {
-			if err := db.RevokeToken(cmd.Context(), args[0]); err != nil {
+			tokens, err := db.Tokens(cmd.Context())
+			if err != nil {
 				return err
 			}
-			if err := auditCommand(cmd, db, args[0]); err != nil {
+			t, err := namedToken(tokens, args[0])
+			if err != nil {
 				return err
 			}
-			return console.WriteAll(p.Out, fmt.Sprintf("token %s is revoked\n", console.Clean(args[0])))
+			if err := db.RevokeToken(cmd.Context(), t.ID); err != nil {
+				return err
+			}
+			if err := auditCommand(cmd, db, t.ID); err != nil {
+				return err
+			}
+			return console.WriteAll(p.Out, fmt.Sprintf("token %s (%s…) is revoked\n", console.Clean(t.Name), t.Prefix))
 		})
 	}
 	return cmd
+}
+
+// namedToken finds a token by its id, or by its name when no other has that.
+func namedToken(tokens []index.Token, which string) (index.Token, error) {
+	var found []index.Token
+	for _, t := range tokens {
+		if t.ID == which {
+			return t, nil
+		}
+		if t.Name == which {
+			found = append(found, t)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return index.Token{}, fmt.Errorf("no token has the id or the name %s; stint token list shows them", job.Quote(which))
+	}
+	return index.Token{}, fmt.Errorf("%d tokens have the name %s: say which by its id; stint token list shows them", len(found), job.Quote(which))
 }

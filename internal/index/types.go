@@ -2,6 +2,7 @@ package index
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"stint.dev/stint/job"
@@ -144,7 +145,7 @@ type AmbiguousError struct {
 }
 
 func (e *AmbiguousError) Error() string {
-	return fmt.Sprintf("%q begins the id of several runs (%v): write more of it", e.Prefix, e.Matches)
+	return fmt.Sprintf("%q begins the id of several runs (%s): write more of it", e.Prefix, strings.Join(e.Matches, ", "))
 }
 
 // Lease is what the monitor looks at: an active run and how long it is trusted.

@@ -71,7 +71,7 @@ func (s *Server) explainRun(ctx context.Context, in *runPath) (*answered[job.Exp
 		r := &out.Rules[i]
 		if !index.Active(l.State) {
 			r.Fires, r.Health, r.Since, r.Next, r.NextAt = false, "", nil, "", nil
-			r.Sentence = "The run is " + string(l.State) + ", so nothing is judged. When it was last heard: " + r.Sentence
+			r.Sentence = job.EndedRuling(l.State) + r.Sentence
 		}
 	}
 	return &answered[job.Explanation]{out}, nil

@@ -125,7 +125,7 @@ func (a *agentProgram) checkServer(ctx context.Context, c *client.Client) findin
 	case err != nil:
 		return finding{"server", "error", err.Error(), "until then jobs run and their journals wait on this host"}
 	}
-	detail := fmt.Sprintf("%s answers in %s, version %s", c.URL(), took.Round(100*time.Microsecond), about.Version)
+	detail := fmt.Sprintf("%s answers in %s, version %s", c.URL(), console.Duration(took), about.Version)
 	if clock, err := http.ParseTime(about.Date); err == nil {
 		// The header has whole seconds, so half a second is its middle.
 		skew := before.Add(took / 2).Sub(clock.Add(500 * time.Millisecond)).Round(time.Second)
@@ -163,7 +163,7 @@ func (a *agentProgram) checkState(server string) []finding {
 		return append(out, finding{"spool", "ok", "nothing waits for delivery", ""})
 	}
 	return append(out, finding{
-		"spool", "warning", fmt.Sprintf("%d journals (%s) wait or are being written", len(waiting), job.Bytes(bytes)),
+		"spool", "warning", fmt.Sprintf("%s (%s) waiting or being written", console.Count(int64(len(waiting)), "journal"), job.Bytes(bytes)),
 		"stint flush --server " + server + " delivers what is finished",
 	})
 }

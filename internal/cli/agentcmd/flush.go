@@ -120,7 +120,7 @@ func (a *agentProgram) printFlush(report agent.FlushReport, server string, asJSO
 		case f.Error != "":
 			line = s.Red("✕") + " kept at " + console.Clean(f.Path+": "+f.Error)
 		case f.Skipped != "":
-			line = s.Muted("-") + " left alone: " + console.Clean(f.Skipped) + f.hint()
+			line = s.Muted("left alone: ") + console.Clean(f.Skipped) + f.hint()
 		case f.Completed:
 			line += ", completed because its agent had died"
 		}

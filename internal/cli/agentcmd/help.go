@@ -26,12 +26,7 @@ func usage(c *console.Console) func(*cobra.Command) error {
 			fmt.Fprintf(&b, "\nExamples:\n%s\n", cmd.Example)
 		}
 		if cmd.HasAvailableSubCommands() {
-			b.WriteString("\nCommands:\n")
-			for _, sub := range cmd.Commands() {
-				if sub.IsAvailableCommand() && sub.Name() != "help" {
-					fmt.Fprintf(&b, "  %-10s  %s\n", sub.Name(), sub.Short)
-				}
-			}
+			b.WriteString("\nCommands:\n" + commandList(cmd))
 			fmt.Fprintf(&b, "\n%s COMMAND --help tells more about a command.\n", cmd.CommandPath())
 		}
 		if cmd.HasAvailableLocalFlags() && !cmd.HasAvailableSubCommands() {
@@ -43,3 +38,18 @@ func usage(c *console.Console) func(*cobra.Command) error {
 
 // helpWidth is how wide help may be: the terminal, within what reads well.
 func helpWidth(c *console.Console) int { return min(max(c.Width(c.Out), 80), 110) }
+
+// commandList is the commands below cmd in two columns.
+func commandList(cmd *cobra.Command) string {
+	var b strings.Builder
+	width := 0
+	for _, sub := range cmd.Commands() {
+		width = max(width, len(sub.Name()))
+	}
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() && sub.Name() != "help" {
+			fmt.Fprintf(&b, "  %-*s  %s\n", width, sub.Name(), sub.Short)
+		}
+	}
+	return b.String()
+}

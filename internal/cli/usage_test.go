@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"stint.dev/stint/internal/cli/agentcmd"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// command runs stint with args in this process; what it needs of a server must fail before.
+func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	dir := t.TempDir()
+	file := func(name string) *os.File {
+		f, err := os.Create(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	c := &console.Console{In: file("in"), Out: file("out"), Err: file("err"), Getenv: func(string) string { return "" }}
+	code = agentcmd.Execute(newRoot(c, "test"), c, args)
+	read := func(f *os.File) string {
+		text, err := os.ReadFile(f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	return code, read(c.Out), read(c.Err)
+}
+
+// TestWrongUseExitsWith2 holds the messages of a command used wrongly: what, and what to do.
+func TestWrongUseExitsWith2(t *testing.T) {
+	for _, c := range []struct{ args, says string }{
+		{"bogus", `no command "bogus"`},
+		{"job list", `no command "list" below stint job; stint job --help`},
+		{"notify bogus", `no command "bogus" below stint notify`},
+		{"server backup", "wants one DIR"},
+		{"server extra", `unexpected argument "extra"`},
+		{"runs --label x", `--label: "x" is not K=V`},
+		{"runs --limit 0", "--limit: 0"},
+		{"runs --bogus", "stint runs --help lists the options"},
+		{"token revoke", "by its ID or its NAME"},
+		{"show", "wants one RUN"},
+	} {
+		code, _, stderr := command(t, strings.Fields(c.args)...)
+		if code != console.ExitUsage || !strings.Contains(stderr, c.says) || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("stint %s: exit code %d and %q, want 2 and one line with %q", c.args, code, stderr, c.says)
+		}
+	}
+}
+
+func TestAMistypedDataDirectoryIsNotMade(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "mistyped")
+	for _, args := range [][]string{
+		{"server", "check", "--data", dir},
+		{"server", "backup", "--data", dir, filepath.Join(t.TempDir(), "copy")},
+	} {
+		code, stdout, stderr := command(t, args...)
+		if code == 0 || stdout != "" || !strings.Contains(stderr, "no server has worked in "+dir) {
+			t.Errorf("%v: exit code %d, %q, %q", args, code, stdout, stderr)
+		}
+		if _, err := os.Stat(dir); err == nil {
+			t.Fatalf("%v made the directory", args)
+		}
+	}
+}
+
+func TestCommandsStandInTwoColumns(t *testing.T) {
+	_, stdout, _ := command(t, "--help")
+	_, stdout, _ = strings.Cut(stdout, "Commands:\n")
+	at := -1
+	for _, m := range regexp.MustCompile(`(?m)^  ([a-z]+ +)\S`).FindAllStringSubmatch(stdout, -1) {
+		if at >= 0 && len(m[1]) != at {
+			t.Errorf("%q ends at column %d, the ones before at %d", m[1], len(m[1]), at)
+		}
+		at = len(m[1])
+	}
+	if at < 0 {
+		t.Fatal("no command is listed")
+	}
+}
+
+func TestNamedToken(t *testing.T) {
+	tokens := []index.Token{{ID: "1", Name: "ci"}, {ID: "2", Name: "two"}, {ID: "3", Name: "two"}}
+	for which, want := range map[string]string{"1": "1", "ci": "1", "2": "2"} {
+		if got, err := namedToken(tokens, which); err != nil || got.ID != want {
+			t.Errorf("%s: %v, %v", which, got, err)
+		}
+	}
+	for which, says := range map[string]string{"none": "stint token list", "two": "2 tokens have the name"} {
+		if _, err := namedToken(tokens, which); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", which, err)
+		}
+	}
+}
+
+func TestExplanationOfAnEndedRunSaysSoOnce(t *testing.T) {
+	p := &program{Console: &console.Console{Out: os.Stdout, Getenv: func(string) string { return "" }}}
+	ended := job.EndedRuling(job.Failed)
+	text := p.explanation(job.Run{Job: "a", Number: 1, State: job.Failed}, job.Explanation{Rules: []job.Ruling{
+		{Rule: "quiet", On: true, Sentence: ended + "Heard."},
+		{Rule: "memory", On: true, Sentence: ended + "Near no limit.", Inputs: map[string]any{"percent": 1.23456}},
+	}}, job.Changes{}, time.Now())
+	if strings.Count(text, "nothing is judged") != 1 || !strings.Contains(text, "memory     Near no limit.") || !strings.Contains(text, "percent=1.235\n") {
+		t.Errorf("got\n%s", text)
+	}
+}
