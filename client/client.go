@@ -146,7 +146,7 @@ func (c *Client) Close() {
 func (c *Client) Append(ctx context.Context, run string, attempt int, offset int64, data []byte) (job.AppendReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
-	path := fmt.Sprintf("/api/v1/runs/%s/attempts/%d/journal?offset=%d", url.PathEscape(run), attempt, offset)
+	path := appendPath(run, attempt, offset)
 	var reply job.AppendReply
 	err := c.do(ctx, c.calls, http.MethodPost, path, "application/octet-stream", data, &reply)
 	return reply, err

@@ -48,8 +48,7 @@ func (c *Client) AppendCompressed(ctx context.Context, run string, attempt int, 
 	if err != nil {
 		return reply, err
 	}
-	path := fmt.Sprintf("/api/v1/runs/%s/attempts/%d/journal?offset=%d", url.PathEscape(run), attempt, offset)
-	req, err := c.request(ctx, http.MethodPost, path, bytes.NewReader(body))
+	req, err := c.request(ctx, http.MethodPost, appendPath(run, attempt, offset), bytes.NewReader(body))
 	if err != nil {
 		return reply, err
 	}

@@ -101,3 +101,32 @@ func WholeRecords(b []byte, offset int64) int {
 	}
 	return n
 }
+
+// WholeRecordsIn is WholeRecords of what src holds from offset to offset+size, of which it
+// reads little more than the frames.
+func WholeRecordsIn(src io.ReaderAt, offset, size int64) (int64, error) {
+	var window [4 << 10]byte
+	var b []byte      // what was read last
+	var from, n int64 // where b stands, and how much is whole
+	if offset == 0 {
+		if size < HeaderSize {
+			return 0, nil
+		}
+		n = HeaderSize
+	}
+	for size-n >= FrameSize {
+		if n-from+FrameSize > int64(len(b)) {
+			from, b = n, window[:min(int64(len(window)), size-n)]
+			if got, err := src.ReadAt(b, offset+n); got < len(b) {
+				return 0, err
+			}
+		}
+		frame := b[n-from:]
+		length := int64(binary.LittleEndian.Uint32(frame[4:]))
+		if length > MaxPayload || frame[8] == 0 || size-n < FrameSize+length {
+			break
+		}
+		n += FrameSize + length
+	}
+	return n, nil
+}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -14,13 +12,9 @@ import (
 
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
-	"stint.dev/stint/journal"
 )
 
 const (
-	// bulkGC makes the garbage collector keep the heap close to what is used while a lot is
-	// sent: its buffers hold no pointers, so that collecting costs little.
-	bulkGC = 50
 	// lookAgain is when to look whether the spool has written what is still to come.
 	lookAgain = 100 * time.Millisecond
 	// appendTimeout bounds one append; a link that takes longer for a batch is down.
@@ -66,6 +60,7 @@ type delivery struct {
 
 	pace    pace
 	buf     []byte
+	bulk    bool // much was called
 	backoff *backoff.ExponentialBackOff
 	lastErr error // of the last try; nil when it went well
 }
@@ -216,27 +211,27 @@ func (d *delivery) pause(ctx context.Context, wait time.Duration) error {
 // that ends delivery.
 func (d *delivery) sendOne(ctx context.Context) (time.Duration, error) {
 	offset := d.from.Acknowledged()
-	batch, err := d.peek(offset)
+	b, err := d.next(offset)
 	if err != nil {
 		return 0, &refusedError{"the journal cannot be read back from the spool", err}
 	}
 	fresh := d.fresh
 	d.fresh = false
 	begun := time.Now()
-	reply, err := d.append(ctx, offset, batch)
+	reply, err := d.append(ctx, offset, b)
 	d.lastErr = err
 	if err != nil {
 		d.buf = nil // the transport may not be done with it
 	}
 	if err == nil {
-		d.pace.sent(time.Now(), len(batch), time.Since(begun))
-		if reply.Size < offset || reply.Size > offset+int64(len(batch)) {
+		d.pace.sent(time.Now(), int(b.size), time.Since(begun))
+		if reply.Size < offset || reply.Size > offset+b.size {
 			return d.resume(offset, reply.Size)
 		}
 		d.watched.Store(reply.Watched)
 		d.from.Acknowledge(reply.Size)
 		d.answered()
-		if reply.Size == offset && len(batch) > 0 {
+		if reply.Size == offset && b.size > 0 {
 			d.lastErr = fmt.Errorf("the server takes the journal but keeps nothing after byte %d", offset)
 			return d.backoff.NextBackOff(), nil
 		}
@@ -251,9 +246,13 @@ func (d *delivery) sendOne(ctx context.Context) (time.Duration, error) {
 }
 
 // append sends bytes in the way that is the quicker one on this link.
-func (d *delivery) append(ctx context.Context, offset int64, batch []byte) (job.AppendReply, error) {
+func (d *delivery) append(ctx context.Context, offset int64, b batch) (job.AppendReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
+	if b.stands {
+		return d.server.(streaming).AppendFrom(ctx, d.run, d.attempt, offset, b.size, d.from)
+	}
+	batch := b.data
 	c, able := d.server.(compressing)
 	if !d.pace.compressed || !able || len(batch) < leastBatch {
 		return d.server.Append(ctx, d.run, d.attempt, offset, batch)
@@ -318,42 +317,4 @@ func (d *delivery) resume(offset, size int64) (time.Duration, error) {
 		return d.backoff.NextBackOff(), nil // try again, but not in a loop
 	}
 	return 0, nil
-}
-
-// peek reads a batch from the spool and cuts it at the end of its last whole record.
-func (d *delivery) peek(offset int64) ([]byte, error) {
-	size := int(min(d.from.Unsent(), int64(d.pace.batch)))
-	for size > 0 {
-		if cap(d.buf) < size {
-			d.buf = nil // let go of it first
-			d.buf = make([]byte, roomFor(size))
-			if size > leastBatch {
-				debug.SetGCPercent(bulkGC)
-			}
-		}
-		n, err := d.from.ReadAt(d.buf[:size], offset)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, err
-		}
-		if whole := journal.WholeRecords(d.buf[:n], offset); whole > 0 {
-			return d.buf[:whole], nil
-		}
-		if n < size || size > 2*journal.MaxRecord {
-			// Not at a record's beginning: the server took a part of one. It takes the rest.
-			return d.buf[:n], nil
-		}
-		size *= 2
-	}
-	return nil, nil // an empty append asks how far the server is
-}
-
-// roomFor is how large a buffer is made for a batch of a size: there are few sizes, so that
-// growing leaves little behind.
-func roomFor(size int) int {
-	for _, room := range []int{leastBatch, mostBatch} {
-		if size <= room {
-			return room
-		}
-	}
-	return size
 }

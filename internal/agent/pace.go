@@ -4,10 +4,12 @@ import "time"
 
 const (
 	// An append brings at least leastBatch and at most mostBatch, unless one record is
-	// longer.
-	leastBatch = 64 << 10
-	firstBatch = 1 << 20
-	mostBatch  = 3 << 19
+	// longer; at most mostBuffered where its bytes are held in memory. The server takes
+	// 8 MiB, and each append costs it two waits for its disk.
+	leastBatch   = 64 << 10
+	firstBatch   = 1 << 20
+	mostBuffered = 1 << 20
+	mostBatch    = 7 << 20
 	// A batch should take about this long: quicker ones grow, slower ones shrink.
 	quickBatch = 200 * time.Millisecond
 	slowBatch  = 2 * time.Second

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"sync"
 	"testing"
@@ -64,6 +65,14 @@ func (s *memoryServer) Append(ctx context.Context, run string, attempt int, offs
 		}
 	}
 	return job.AppendReply{Size: int64(len(s.journals[run]))}, nil
+}
+
+func (s *memoryServer) AppendFrom(ctx context.Context, run string, attempt int, offset, size int64, src io.ReaderAt) (job.AppendReply, error) {
+	data := make([]byte, size)
+	if _, err := src.ReadAt(data, offset); err != nil {
+		return job.AppendReply{}, err
+	}
+	return s.Append(ctx, run, attempt, offset, data)
 }
 
 func (s *memoryServer) Beat(ctx context.Context, run string, attempt int, hb job.Heartbeat) (job.HeartbeatReply, error) {

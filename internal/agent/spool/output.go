@@ -69,9 +69,13 @@ func (j *Journal) buffer(size int) []byte {
 	return make([]byte, size)
 }
 
+// mostSpare is how many buffers are kept: about as many as queueLimit lets wait. With fewer,
+// most of the agent's CPU while a job prints fast goes into making and collecting them.
+const mostSpare = 5
+
 // recycle keeps memory for the next that want it.
 func (j *Journal) recycle(b []byte) {
-	if cap(b) >= 64<<10 && len(j.spare) < 2 {
+	if cap(b) >= 64<<10 && len(j.spare) < mostSpare {
 		j.spare = append(j.spare, b)
 	}
 }

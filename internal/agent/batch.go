@@ -1,0 +1,88 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime/debug"
+
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// bulkGC makes the garbage collector keep the heap close to what is used while a lot is
+// sent: its buffers hold no pointers, so that collecting costs little.
+const bulkGC = 50
+
+// batch is what one append brings.
+type batch struct {
+	size   int64
+	data   []byte
+	stands bool // in the spool, from which it is sent
+}
+
+// streaming is a server that reads what it is sent from where it stands.
+type streaming interface {
+	AppendFrom(ctx context.Context, run string, attempt int, offset, size int64, src io.ReaderAt) (job.AppendReply, error)
+}
+
+// next is the batch that begins at an offset. A large one stays in the spool while it is
+// sent, unless it is compressed, or the last try has failed, whose reason may be the spool:
+// reading it shows that.
+func (d *delivery) next(offset int64) (batch, error) {
+	if _, able := d.server.(streaming); able && !d.pace.compressed && d.lastErr == nil && d.from.Unsent() > leastBatch {
+		d.much()
+		size, err := journal.WholeRecordsIn(d.from, offset, min(d.from.Unsent(), int64(d.pace.batch)))
+		if err != nil || size > 0 {
+			return batch{size: size, stands: true}, err
+		}
+	}
+	data, err := d.peek(offset)
+	return batch{size: int64(len(data)), data: data}, err
+}
+
+// peek reads a batch from the spool and cuts it at the end of its last whole record.
+func (d *delivery) peek(offset int64) ([]byte, error) {
+	size := int(min(d.from.Unsent(), int64(d.pace.batch), mostBuffered))
+	for size > 0 {
+		if cap(d.buf) < size {
+			d.buf = nil // let go of it first
+			d.buf = make([]byte, roomFor(size))
+			if size > leastBatch {
+				d.much()
+			}
+		}
+		n, err := d.from.ReadAt(d.buf[:size], offset)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		if whole := journal.WholeRecords(d.buf[:n], offset); whole > 0 {
+			return d.buf[:whole], nil
+		}
+		if n < size || size > 2*journal.MaxRecord {
+			// Not at a record's beginning: the server took a part of one. It takes the rest.
+			return d.buf[:n], nil
+		}
+		size *= 2
+	}
+	return nil, nil // an empty append asks how far the server is
+}
+
+// much prepares for a lot to be sent, once: it stops all goroutines for a moment.
+func (d *delivery) much() {
+	if !d.bulk {
+		d.bulk = true
+		debug.SetGCPercent(bulkGC)
+	}
+}
+
+// roomFor is how large a buffer is made for a batch of a size: there are few sizes, so that
+// growing leaves little behind.
+func roomFor(size int) int {
+	for _, room := range []int{leastBatch, mostBuffered} {
+		if size <= room {
+			return room
+		}
+	}
+	return size
+}
