@@ -58,13 +58,14 @@ func handler(files fs.FS, version string) http.Handler {
 	}
 	mark := fmt.Sprintf(`<meta name="stint-version" content="%s"`, html.EscapeString(version))
 	index = bytes.Replace(index, []byte(versionMark), []byte(mark), 1)
-	return &site{files: files, index: index}
+	return &site{files: files, index: index, preload: preloads(files)}
 }
 
 // site serves a built page.
 type site struct {
-	files fs.FS
-	index []byte
+	files   fs.FS
+	index   []byte
+	preload map[string][]byte // by the kind of page: the links that fetch its code at once
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -114,6 +115,9 @@ func isPage(clean string) bool {
 func (s *site) servePage(w http.ResponseWriter, r *http.Request) {
 	base := fmt.Sprintf(`<base href="%s"`, upTo(r.URL.EscapedPath()))
 	page := bytes.Replace(s.index, []byte(baseMark), []byte(base), 1)
+	if links := s.preload[kindOf(r.URL.Path)]; links != nil {
+		page = bytes.Replace(page, []byte("</head>"), links, 1)
+	}
 	h := w.Header()
 	guard(h, pagePolicy)
 	h.Set("Content-Type", "text/html; charset=utf-8")

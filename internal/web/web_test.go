@@ -143,3 +143,26 @@ func TestEmbedded(t *testing.T) {
 		t.Errorf("Built() is %v, the page: %s", Built(), body)
 	}
 }
+
+func TestPagesPreloadTheirCode(t *testing.T) {
+	files := testFiles()
+	files[".vite/manifest.json"] = &fstest.MapFile{Data: []byte(`{
+		"index.html": {"file": "assets/index-1.js", "isEntry": true},
+		"_part-2.js": {"file": "assets/part-2.js"},
+		"src/pages/Run.svelte": {"file": "assets/Run-3.js", "imports": ["index.html", "_part-2.js"]}}`)}
+	h := handler(files, "1")
+	_, run := get(t, h, "GET", "/runs/0199", "")
+	links := `<link rel="modulepreload" crossorigin href="./assets/Run-3.js"><link rel="modulepreload" crossorigin href="./assets/part-2.js"></head>`
+	if !strings.Contains(run, links) {
+		t.Errorf("the page of a run does not fetch its code at once: %s", run)
+	}
+	for _, path := range []string{"/", "/runs", "/jobs/a", "/settings"} {
+		if _, page := get(t, h, "GET", path, ""); strings.Contains(page, "modulepreload") {
+			t.Errorf("%s fetches code that it does not need, or has not: %s", path, page)
+		}
+	}
+	files[".vite/manifest.json"] = &fstest.MapFile{Data: []byte("{")}
+	if _, page := get(t, handler(files, "1"), "GET", "/runs/0199", ""); strings.Contains(page, "modulepreload") {
+		t.Errorf("links of a manifest that cannot be read: %s", page)
+	}
+}

@@ -3,11 +3,11 @@ import { mount } from 'svelte'
 import App from './App.svelte'
 import { root } from './lib/api/client'
 import { app } from './lib/app.svelte'
-import { askEarly } from './lib/early'
+import { endEarly } from './lib/early'
 
 // A relative base would be resolved anew by some browsers after navigation: pin it.
 document.querySelector('base')?.setAttribute('href', root.href)
 
-askEarly(app.route)
+endEarly()
 app.start()
 mount(App, { target: document.getElementById('app')! })

@@ -1,20 +1,17 @@
-import { api } from './api/client'
-import type { Run } from './api/types'
-import type { Route } from './route'
+/** Answers that were asked for before the page's code was here (src/early.ts), by address. */
+export type Early = Map<string, { at: number; answer: Promise<Response> }>
 
-// The first page's run is asked for while the code that shows it is still on its way.
-let asked: { id: string; run: Promise<Run> } | null = null
+const freshMs = 5000
+const scope = globalThis as { stintEarly?: Early }
 
-export function askEarly(route: Route) {
-  if (route.page !== 'run') return
-  const run = api.run(route.id)
-  run.catch(() => {}) // whoever takes it hears of the error
-  asked = { id: route.id, run }
+/** From here on nothing is asked early any more: the page asks by itself. */
+export function endEarly() {
+  scope.stintEarly ??= new Map()
 }
 
-/** The answer that was asked for early, once; null when there is none. */
-export function takeEarly(id: string): Promise<Run> | null {
-  const run = asked?.id === id ? asked.run : null
-  asked = null
-  return run
+/** The answer that was asked for early, once; null when there is none, or an old one. */
+export function takeEarly(url: string): Promise<Response> | null {
+  const found = scope.stintEarly?.get(url)
+  scope.stintEarly?.delete(url)
+  return found && Date.now() - found.at < freshMs ? found.answer : null
 }

@@ -2,7 +2,6 @@ import { api, ApiError, apiURL, optional } from '../lib/api/client'
 import { follow, type ServerEvent } from '../lib/api/events'
 import type { GhostBand, Job, Run, RunEvent, Sample } from '../lib/api/types'
 import { app } from '../lib/app.svelte'
-import { takeEarly } from '../lib/early'
 import { append } from '../lib/series'
 import { isActive } from '../lib/state'
 
@@ -36,20 +35,23 @@ export class LiveRun {
 
   constructor(private id: string) {}
 
-  async start() {
+  /** Loads the run; what stands beside its log waits for `drawn`, the log's first lines. */
+  async start(drawn: Promise<unknown> = Promise.resolve()) {
     clearTimeout(this.retry)
     try {
-      const run = await (takeEarly(this.id) ?? api.run(this.id, this.ctl.signal))
+      const run = await api.run(this.id, this.ctl.signal)
       if (this.ctl.signal.aborted) return
       this.run = run
       this.error = null
+      await drawn
+      if (this.ctl.signal.aborted) return
       await Promise.all([this.loadSamples(), this.loadEvents(), this.loadUsual(run.job)])
       void this.loadBand()
       if (isActive(run.state) || run.state === 'lost') this.followStream()
     } catch (err) {
       if (this.ctl.signal.aborted) return
       this.error = err instanceof ApiError ? err : new ApiError(0, String(err))
-      if (this.error.temporary) this.retry = setTimeout(() => void this.start(), 3000)
+      if (this.error.temporary) this.retry = setTimeout(() => void this.start(drawn), 3000)
     }
   }
 
@@ -140,7 +142,10 @@ export class LiveRun {
   refresh() {
     void api.run(this.id, this.ctl.signal).then(
       (run) => this.replace(run),
-      () => {}, // the stream will say it
+      (err) => {
+        if (err instanceof ApiError && err.status === 404) this.error = err // removed meanwhile
+        // anything else the stream will say
+      },
     )
   }
 

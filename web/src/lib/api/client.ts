@@ -1,3 +1,4 @@
+import { takeEarly } from '../early'
 import type * as t from './types'
 
 /** The address that the page is served under; read once, before any navigation. */
@@ -69,7 +70,9 @@ export async function call(url: string, init: RequestInit = {}): Promise<Respons
   if (init.method && init.method !== 'GET') headers.set('X-Stint-CSRF', '1')
   let res: Response
   try {
-    res = await fetch(url, { ...init, headers, cache: 'no-store' })
+    const early = init.method ? null : takeEarly(url)
+    res = await (early ?? fetch(url, { ...init, headers, cache: 'no-store' }))
+    if (early) init.signal?.throwIfAborted()
   } catch (err) {
     if (init.signal?.aborted) throw err
     throw new ApiError(0, 'The server does not answer.')

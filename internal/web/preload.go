@@ -1,0 +1,70 @@
+package web
+
+import (
+	"encoding/json"
+	"fmt"
+	"html"
+	"io/fs"
+	"path"
+	"strings"
+)
+
+// sources names the code that a kind of page needs beyond what every page begins with.
+var sources = map[string]string{
+	"run":      "src/pages/Run.svelte",
+	"job":      "src/pages/Job.svelte",
+	"compare":  "src/pages/Compare.svelte",
+	"settings": "src/pages/Settings.svelte",
+}
+
+// kindOf names the kind of page at a path, as sources has it; "" for any other.
+func kindOf(urlPath string) string {
+	clean := path.Clean("/" + urlPath)
+	switch {
+	case clean == "/compare", clean == "/settings":
+		return clean[1:]
+	case strings.HasPrefix(clean, "/runs/"):
+		return "run"
+	case strings.HasPrefix(clean, "/jobs/"):
+		return "job"
+	}
+	return ""
+}
+
+// preloads makes the links by which the code of a page is fetched beside the code that
+// would ask for it only when it runs. Without the build's manifest there are none: the
+// page then only opens later.
+func preloads(files fs.FS) map[string][]byte {
+	data, err := fs.ReadFile(files, ".vite/manifest.json")
+	if err != nil {
+		return nil
+	}
+	var chunks map[string]struct {
+		File    string   `json:"file"`
+		IsEntry bool     `json:"isEntry"`
+		Imports []string `json:"imports"`
+	}
+	if err := json.Unmarshal(data, &chunks); err != nil {
+		return nil
+	}
+	out := map[string][]byte{}
+	for kind, source := range sources {
+		chunk, ok := chunks[source]
+		if !ok {
+			continue
+		}
+		names := []string{chunk.File}
+		for _, name := range chunk.Imports {
+			if of := chunks[name]; !of.IsEntry && of.File != "" {
+				names = append(names, of.File)
+			}
+		}
+		var links strings.Builder
+		for _, name := range names {
+			fmt.Fprintf(&links, `<link rel="modulepreload" crossorigin href="./%s">`, html.EscapeString(name))
+		}
+		links.WriteString("</head>")
+		out[kind] = []byte(links.String())
+	}
+	return out
+}
