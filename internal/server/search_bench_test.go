@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"stint.dev/stint/internal/archive"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/internal/store"
@@ -65,19 +66,34 @@ func benchLog(b *testing.B, st *store.Store, size int) (string, []byte) {
 	return id, text.Bytes()
 }
 
-// BenchmarkSearch measures a search for a rare word as a ratio to what a person would do
-// with the log as a compressed file: zstd -dc FILE | grep -c WORD.
+// BenchmarkSearch measures a search in a log that has just arrived, and in one that is packed.
 func BenchmarkSearch(b *testing.B) {
+	b.Run("segments", func(b *testing.B) { benchSearch(b, false) })
+	b.Run("packed", func(b *testing.B) { benchSearch(b, true) })
+}
+
+// benchSearch measures a search for a rare word as a ratio to what a person would do
+// with the log as a compressed file: zstd -dc FILE | grep -c WORD.
+func benchSearch(b *testing.B, packed bool) {
 	if _, err := exec.LookPath("zstd"); err != nil {
 		b.Skip("zstd, the yardstick, is not installed")
 	}
 	const size = 256 << 20
-	st, err := store.Open(b.Context(), store.Options{Dir: b.TempDir()})
+	objects, err := archive.OpenDir(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	st, err := store.Open(b.Context(), store.Options{Dir: b.TempDir(), Archive: objects})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = st.Close() })
 	id, text := benchLog(b, st, size)
+	if packed {
+		if err := st.Tidy(b.Context(), time.Now().Add(time.Hour)); err != nil {
+			b.Fatal(err)
+		}
+	}
 	file := filepath.Join(b.TempDir(), "log.zst")
 	pack := exec.CommandContext(b.Context(), "zstd", "-q", "-o", file)
 	pack.Stdin = bytes.NewReader(text)

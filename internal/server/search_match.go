@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -86,44 +87,74 @@ func regexpFault(err error) string {
 	return strings.TrimPrefix(err.Error(), "error parsing regexp: ")
 }
 
-// required makes a finder for the longest text that every match of an expression
-// contains; nil when there is none.
+// maxRequired is how many texts that every match contains are looked for.
+const maxRequired = 3
+
+// required makes a finder for the longest texts that every match of an expression contains;
+// nil when there is none.
 func required(tree *syntax.Regexp) finder {
-	text, fold := requiredText(tree)
-	switch {
-	case text == "":
-		return nil
-	case fold:
-		return foldFinder(text)
+	texts := requiredTexts(tree)
+	slices.SortStableFunc(texts, func(a, b requiredText) int { return len(b.text) - len(a.text) })
+	finders := make([]finder, 0, maxRequired)
+	for _, t := range texts[:min(len(texts), maxRequired)] {
+		want := []byte(t.text)
+		if t.fold {
+			finders = append(finders, foldFinder(t.text))
+			continue
+		}
+		finders = append(finders, func(data []byte) int { return bytes.Index(data, want) })
 	}
-	want := []byte(text)
-	return func(data []byte) int { return bytes.Index(data, want) }
+	if len(finders) < 2 {
+		return append(finders, nil)[0]
+	}
+	return func(data []byte) int { return lastOf(finders, data) }
 }
 
-// requiredText is the longest such text, and whether its case does not matter. Of text
-// whose case does not matter only ASCII is taken, and not k and s, which regexp also
-// matches with letters outside of ASCII.
-func requiredText(re *syntax.Regexp) (text string, fold bool) {
+// lastOf is the place of the text that is found last, each where it occurs first; -1 when
+// one is missing. No line before that one has them all.
+func lastOf(finders []finder, data []byte) int {
+	last := 0
+	for _, find := range finders {
+		at := find(data)
+		if at < 0 {
+			return -1
+		}
+		last = max(last, at)
+	}
+	return last
+}
+
+// requiredText is a text that every match contains, and whether its case does not matter.
+type requiredText struct {
+	text string
+	fold bool
+}
+
+// requiredTexts are such texts. Of text whose case does not matter only ASCII is taken, and
+// not k and s, which regexp also matches with letters outside of ASCII.
+func requiredTexts(re *syntax.Regexp) []requiredText {
+	var out []requiredText
 	switch re.Op {
 	case syntax.OpLiteral:
-		if re.Flags&syntax.FoldCase == 0 {
-			return string(re.Rune), false
+		one := requiredText{text: string(re.Rune)}
+		if re.Flags&syntax.FoldCase != 0 {
+			one = requiredText{plainRun(re.Rune), true}
 		}
-		return plainRun(re.Rune), true
+		if one.text != "" {
+			out = append(out, one)
+		}
 	case syntax.OpCapture, syntax.OpPlus:
-		return requiredText(re.Sub[0])
+		return requiredTexts(re.Sub[0])
 	case syntax.OpRepeat:
 		if re.Min > 0 {
-			return requiredText(re.Sub[0])
+			return requiredTexts(re.Sub[0])
 		}
 	case syntax.OpConcat:
 		for _, sub := range re.Sub {
-			if t, f := requiredText(sub); len(t) > len(text) {
-				text, fold = t, f
-			}
+			out = append(out, requiredTexts(sub)...)
 		}
 	}
-	return text, fold
+	return out
 }
 
 // plainRun is the longest part of a text that consists of ASCII without k and s.

@@ -64,16 +64,21 @@ func (c *frameCache) put(key frameKey, data []byte) {
 	}
 }
 
+// unpacker decompresses whole frames, as many at once as there are cores; making one costs
+// as much as a small frame.
+var unpacker = sync.OnceValues(func() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxFrame))
+})
+
 // unpack decompresses a frame whose plain size is known.
 func unpack(data []byte, size int64) ([]byte, error) {
 	if size < 0 || size > maxFrame {
 		return nil, fmt.Errorf("a packed block claims %d bytes", size)
 	}
-	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxFrame))
+	z, err := unpacker()
 	if err != nil {
 		return nil, fmt.Errorf("make a decompressor: %w", err)
 	}
-	defer z.Close()
 	plain, err := z.DecodeAll(data, make([]byte, 0, size))
 	if err != nil {
 		return nil, fmt.Errorf("decompress a packed block: %w", err)
