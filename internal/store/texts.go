@@ -45,7 +45,7 @@ func (s *Store) indexTexts(ctx context.Context) (more bool, err error) {
 		table, args := t.dialect.table(1, column{texts: runs}, column{numbers: ids})
 		for _, query := range []string{
 			`UPDATE runs SET text_id = v.c1 FROM ` + table + ` WHERE runs.id = v.c0`,
-			t.dialect.insertTexts() + ` FROM ` + table + ` JOIN runs ON runs.id = v.c0`,
+			t.dialect.insertTexts() + ` FROM ` + table + ` JOIN runs ON runs.id = v.c0 ORDER BY v.c1`, // FTS5 begins anew with each that is not
 		} {
 			if _, err := t.ExecContext(ctx, query, args...); err != nil {
 				return err
