@@ -270,9 +270,9 @@ func (a *attempt) settle(result *Result, delivered error) {
 		return
 	}
 	lost := j.Persist()
-	var refused *refusedError
-	if errors.As(delivered, &refused) {
-		j.Refuse(refused.Error())
+	refused := refusedForGood(delivered)
+	if refused {
+		j.Refuse(delivered.Error())
 	}
 	if err := j.Close(); err != nil {
 		a.cfg.Say("closing the journal: " + err.Error())
@@ -285,7 +285,7 @@ func (a *attempt) settle(result *Result, delivered error) {
 	}
 	result.WaitsAt = j.Path()
 	if a.cfg.Server != nil {
-		a.cfg.Say(waitsText(delivered, j.Path(), refused != nil))
+		a.cfg.Say(waitsText(delivered, j.Path(), refused))
 	}
 }
 

@@ -94,6 +94,23 @@ func TestRefusedJournalIsKeptAndSaidOnce(t *testing.T) {
 	}
 }
 
+func TestJournalRefusedForItsTokenGoesOutWithTheRightOne(t *testing.T) {
+	s := newMemoryServer()
+	s.before = func(int, int64, []byte) error { return &job.Problem{Status: 401, Detail: "the token is not known"} }
+	c, heard := config(t, s, "echo a")
+	if got := Run(t.Context(), c); got.ExitCode != 0 || got.WaitsAt == "" || !strings.Contains(heard.text(), "until the next stint run") {
+		t.Errorf("result %+v, said %q", got, heard.text())
+	}
+	f := FlushConfig{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL}
+	if report, err := Flush(t.Context(), f); err != nil || report.Journals[0].Err == nil {
+		t.Errorf("flush with the wrong token %+v, error %v", report, err)
+	}
+	s.set(func() { s.before = nil })
+	if report, err := Flush(t.Context(), f); err != nil || !report.Journals[0].Delivered {
+		t.Errorf("flush %+v, error %v", report, err)
+	}
+}
+
 func TestServerAheadOfTheJournal(t *testing.T) {
 	s := newMemoryServer()
 	size := int64(1 << 40)

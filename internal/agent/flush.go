@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
@@ -125,11 +127,21 @@ func putAway(j *spool.Journal, err error) error {
 	if err == nil {
 		return j.Remove()
 	}
-	var refused *refusedError
-	if errors.As(err, &refused) {
-		j.Refuse(refused.Error())
+	if refusedForGood(err) {
+		j.Refuse(err.Error())
 	}
 	return j.Close()
+}
+
+// refusedForGood reports whether to leave a journal alone from now on. One that was refused
+// for want of a valid token is not: it goes out with the next, once the token is right.
+func refusedForGood(err error) bool {
+	var refused *refusedError
+	if !errors.As(err, &refused) {
+		return false
+	}
+	var p *job.Problem
+	return !errors.As(err, &p) || p.Status != http.StatusUnauthorized
 }
 
 // waitingPatience is how long a server that answered may fail before the journals in the
