@@ -27,6 +27,10 @@ func Causes(run *job.Run, events []job.RunEvent, now time.Time) []OutboxEntry {
 		case to == job.TimedOut:
 			entry.What, entry.Severity = WhatTimedOut, job.Critical
 		case to == job.Lost:
+			if n := len(out); n > 0 && out[n-1].What == WhatHealed {
+				out = out[:n-1] // the rest of its journal says that it is lost: people know that
+				continue
+			}
 			entry.What, entry.Severity = WhatLost, job.Critical
 		case to == job.Canceled:
 			entry.What = WhatCanceled

@@ -1,0 +1,35 @@
+package index
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"stint.dev/stint/job"
+)
+
+func TestCausesOfALostRunThatIsHeardAgain(t *testing.T) {
+	healed := job.RunEvent{Kind: "state", From: string(job.Lost), To: string(job.Running), Rule: string(job.Heard)}
+	to := func(s job.State) job.RunEvent {
+		return job.RunEvent{Kind: "state", From: string(job.Running), To: string(s)}
+	}
+	for name, c := range map[string]struct {
+		events []job.RunEvent
+		want   []string
+	}{
+		"lost":                          {[]job.RunEvent{to(job.Lost)}, []string{WhatLost}},
+		"heard again":                   {[]job.RunEvent{healed}, []string{WhatHealed}},
+		"heard again, and it failed":    {[]job.RunEvent{healed, to(job.Failed)}, []string{WhatHealed, WhatFailed}},
+		"completed as lost by a flush":  {[]job.RunEvent{healed, to(job.Lost)}, nil},
+		"the health between is no news": {[]job.RunEvent{healed, {Kind: "health"}, to(job.Lost)}, nil},
+	} {
+		var got []string
+		for _, e := range Causes(&job.Run{ID: "r"}, c.events, time.Unix(0, 0)) {
+			got = append(got, e.What)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
