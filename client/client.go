@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -217,7 +218,22 @@ type UnreachableError struct {
 }
 
 func (e *UnreachableError) Error() string {
-	return fmt.Sprintf("no answer from %s: %v; is the server running there? (stint server starts one)", e.URL, e.Err)
+	return fmt.Sprintf("no answer from %s: %v; %s", e.URL, e.Err, unreachableHint(e.Err))
+}
+
+// unreachableHint says what to do. A server whose certificate is not believed does run.
+func unreachableHint(err error) string {
+	var authority x509.UnknownAuthorityError
+	var name x509.HostnameError
+	switch {
+	case errors.As(err, &authority):
+		return "name the authority that issued its certificate with --tls-ca FILE"
+	case errors.As(err, &name):
+		return "use a name that stands in its certificate"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return "it does not speak TLS: does the address begin with http:// instead?"
+	}
+	return "is the server running there? (stint server starts one)"
 }
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
@@ -246,7 +262,7 @@ func (c *Client) check(resp *http.Response) error {
 		}
 	}
 	p.Status, p.Title = resp.StatusCode, http.StatusText(resp.StatusCode)
-	p.Detail = fmt.Sprintf("%s answered %q, not in the way of a Stint server: check the address", c.base, resp.Status)
+	p.Detail = fmt.Sprintf("%s answered %q, not in the way of a Stint server: check the address, and whether it begins with http:// or https://", c.base, resp.Status)
 	if resp.StatusCode >= 500 {
 		p.Detail = fmt.Sprintf("%s answered %q", c.base, resp.Status)
 	}

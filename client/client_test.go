@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -132,6 +133,29 @@ func TestUnreachable(t *testing.T) {
 	var gone *UnreachableError
 	if err := c.Ready(context.Background()); !errors.As(err, &gone) || !strings.Contains(err.Error(), "http://127.0.0.1:1") {
 		t.Fatalf("got %v, want *UnreachableError with the address", err)
+	}
+}
+
+func TestUnreachableSaysWhatToDoAboutACertificate(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	defer s.Close()
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	for address, says := range map[string]string{
+		s.URL: "--tls-ca FILE",
+		strings.Replace(plain.URL, "http:", "https:", 1): "begin with http://",
+		"http://127.0.0.1:1":                             "stint server starts one",
+	} {
+		c, err := New(Options{URL: address})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: got %v, want %q", address, err, says)
+		}
+		c.Close()
 	}
 }
 
