@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store"
+	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
@@ -67,4 +69,41 @@ func ingest(b *testing.B, s *store.Store, group []index.Append) {
 			b.Fatal(a.Err)
 		}
 	}
+}
+
+// BenchmarkBeats stores the heartbeats of many runs in one group; the figure is for a group.
+func BenchmarkBeats(b *testing.B) {
+	for _, agents := range []int{64, 1000} {
+		b.Run(fmt.Sprintf("agents=%d", agents), func(b *testing.B) {
+			s, err := store.Open(b.Context(), store.Options{Dir: b.TempDir()})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.Close() //nolint:errcheck // a benchmark
+			group, beats := make([]index.Append, agents), make([]index.Beat, agents)
+			for i := range group {
+				id := runID()
+				first, err := journal.JSONRecord(journal.TypeAttempt, epoch, journal.Attempt{Run: id, Attempt: 1, Job: "bench"})
+				if err != nil {
+					b.Fatal(err)
+				}
+				group[i] = index.Append{Run: id, Attempt: 1, Data: journal.AppendRecord(journal.AppendHeader(nil), first), At: noon}
+				beats[i] = index.Beat{Run: id, Attempt: 1, Lease: time.Minute, Heartbeat: job.Heartbeat{Sequence: 1, CPUSeconds: 3, MemoryBytes: 4 << 20}}
+			}
+			ingest(b, s, group)
+			for n := 0; b.Loop(); n++ {
+				for i := range beats {
+					beats[i].At = noon.Add(time.Duration(n) * time.Second)
+				}
+				if done, err := beatAll(b, s, beats); err != nil || !done[0].Known {
+					b.Fatal(done, err)
+				}
+			}
+		})
+	}
+}
+
+func beatAll(b *testing.B, s *store.Store, beats []index.Beat) ([]index.Beaten, error) {
+	_, done, err := s.Ingest(b.Context(), nil, beats)
+	return done, err
 }
