@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/job"
 )
 
 // cancel asks for a run to be stopped.
@@ -35,7 +36,7 @@ signal, waits for the grace and then kills what is left.`,
 		if opts.On("json") {
 			return p.PrintJSON(r)
 		}
-		return console.WriteAll(p.Out, fmt.Sprintf("%s is %s\n", console.Clean(runName(r)), r.State))
+		return console.WriteAll(p.Out, canceledText(r))
 	}
 	return cmd
 }
@@ -47,4 +48,16 @@ func userName() string {
 		return "the command line"
 	}
 	return u.Username
+}
+
+// canceledText says whether there was anything to stop.
+func canceledText(r job.Run) string {
+	name := console.Clean(runName(r))
+	switch {
+	case r.State.Terminal() && r.Cancel == nil:
+		return fmt.Sprintf("%s had ended before: %s\n", name, r.State)
+	case r.State.Terminal():
+		return fmt.Sprintf("%s has ended: %s\n", name, r.State)
+	}
+	return fmt.Sprintf("%s is asked to stop; it is %s\n", name, r.State)
 }

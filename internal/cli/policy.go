@@ -68,6 +68,9 @@ and which bad ends and findings it would have missed. Nothing is changed.`,
 }
 
 func testText(t job.PolicyTest) string {
+	if t.Runs == 0 {
+		return "the policy is in order; the job has no stored runs to try it on\n"
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "over %s: %d would be raised, %d missed\n", console.Count(int64(t.Runs), "run"), len(t.WouldRaise), len(t.WouldMiss))
 	list := func(head string, all []job.Raised) {

@@ -115,3 +115,16 @@ func TestExplanationOfAnEndedRunSaysSoOnce(t *testing.T) {
 		t.Errorf("got\n%s", text)
 	}
 }
+
+func TestCancelSaysWhetherThereWasAnythingToStop(t *testing.T) {
+	asked := &job.Cancel{}
+	for want, r := range map[string]job.Run{
+		"a#1 is asked to stop; it is running\n": {Job: "a", Number: 1, State: job.Running, Cancel: asked},
+		"a#1 had ended before: failed\n":        {Job: "a", Number: 1, State: job.Failed},
+		"a#1 has ended: canceled\n":             {Job: "a", Number: 1, State: job.Canceled, Cancel: asked},
+	} {
+		if got := canceledText(r); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
