@@ -21,8 +21,8 @@ export async function setup() {
   const children = new Set()
   const complaints = new WeakMap()
 
-  function start(args) {
-    const child = spawn(bin, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  function start(args, more = {}) {
+    const child = spawn(bin, args, { env: { ...env, ...more }, stdio: ['ignore', 'pipe', 'pipe'] })
     children.add(child)
     let said = ''
     child.stdout.on('data', () => {})
@@ -58,6 +58,31 @@ export async function setup() {
     async last(job) {
       const res = await fetch(`${base}api/v1/runs?limit=1&job=${encodeURIComponent(job)}`)
       return (await res.json()).runs[0]
+    },
+    /** Starts a job in an environment of its own and waits for its end. */
+    runWith: (more, job, script, ...flags) => start(['run', '--quiet', '--job', job, ...flags, '-c', script], more).ended.then(() => world.last(job)),
+    /** Another server on a directory of its own, which can be stopped and started with other flags. */
+    async other(name, ...flags) {
+      const itsPort = await freePort()
+      const itsBase = `http://127.0.0.1:${itsPort}/`
+      let process = null
+      const it = {
+        base: itsBase,
+        async begin(...given) {
+          process = start(['server', '--listen', `127.0.0.1:${itsPort}`, '--data', join(dir, name), ...given])
+          await until(async () => (await fetch(itsBase + 'readyz')).ok, `the server ${name} to be ready`, () => process.said())
+        },
+        async stop() {
+          process.child.kill('SIGTERM')
+          await process.ended
+        },
+        async run(job, script, ...more) {
+          await start(['run', '--quiet', '--job', job, ...more, '-c', script], { STINT_SERVER: itsBase }).ended
+          return (await (await fetch(`${itsBase}api/v1/runs?limit=1&job=${job}`)).json()).runs[0]
+        },
+      }
+      await it.begin(...flags)
+      return it
     },
     until,
     /** A proxy that serves the server under a prefix and strips it, as people's own do. */

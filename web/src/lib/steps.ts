@@ -30,6 +30,11 @@ export interface Attempt {
   evidence: string
 }
 
+/** What an attempt that was not the last came to: it waited for the next because it had failed. */
+function cameTo(last: string | undefined): string {
+  return last === 'retrying' ? 'failed' : (last ?? 'lost')
+}
+
 /** What each attempt of a run came to, newest first, read off the run's events. */
 export function attempts(run: Run, events: RunEvent[]): Attempt[] {
   const out: Attempt[] = []
@@ -39,7 +44,7 @@ export function attempts(run: Run, events: RunEvent[]): Attempt[] {
     const now = n === run.attempt
     out.push({
       number: n,
-      state: now ? run.state : (last?.to ?? 'lost'),
+      state: now ? run.state : cameTo(last?.to),
       from: first?.at ?? run.created_at,
       to: last?.at ?? run.ended_at ?? run.created_at,
       evidence: now && run.outcome ? run.outcome.message : (last?.evidence ?? ''),

@@ -66,6 +66,32 @@ export class LogSearch {
     this.busy = false
   }
 
+  /**
+   * Goes on where the log went on: looks at the lines from `from` to the end, as more of
+   * them are printed. What is known stays, and stays in its place.
+   */
+  async more(from: number, stream: Stream | null, context: number): Promise<void> {
+    if (!this.on || this.busy || !this.done || ['limit', 'time'].includes(this.done.stopped) || this.lines.length >= searchMost) return
+    const ctl = new AbortController()
+    this.ctl = ctl
+    this.busy = true
+    const before = this.count
+    const known = new Map(this.found.map((x) => [x.line, x]))
+    const limit = searchMost - this.lines.length
+    try {
+      await this.read({ stream, limit, context, from }, ctl.signal, (item) => {
+        if ('line' in item && (!item.context || !known.has(item.line))) known.set(item.line, item)
+      }, () => {
+        this.found = [...known.values()].sort((a, b) => a.line - b.line)
+        this.lines = this.found.filter((x) => !x.context).map((x) => x.line)
+        this.count = Math.max(before, this.lines.length)
+      })
+    } catch {
+      if (ctl.signal.aborted) return // the next lines bring the next look
+    }
+    this.busy = false
+  }
+
   /** Past the matches that are kept, the rest is only counted. */
   private async countRest(stream: Stream | null, signal: AbortSignal) {
     const first = this.done

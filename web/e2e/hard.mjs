@@ -1,0 +1,133 @@
+// What goes wrong, and what few have: gaps, retries, retention, GPUs.
+import assert from 'node:assert/strict'
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+const line = (page, n) => page.locator(`[data-n="${n}"]`)
+const seen = (locator) => locator.waitFor({ state: 'visible' })
+
+export const hard = {
+  async 'nothing is asked twice by a page that opens'(page, world) {
+    const run = await world.run('asked', 'for i in $(seq 1 150); do echo $i; done')
+    for (const [path, there] of [['', page.getByRole('region', { name: /^Jobs/ })], ['runs/' + run.id, line(page, 150)]]) {
+      await page.goto(path)
+      await seen(there)
+      const asked = await page.evaluate(() => performance.getEntriesByType('resource').map((r) => r.name).filter((n) => n.includes('/api/v1/') && !n.includes('/stream')))
+      assert.deepEqual(asked.filter((n, i) => asked.indexOf(n) < i), [], 'asked twice')
+      const early = await page.evaluate(() => globalThis.stintEarly.size)
+      assert.equal(early, 0, 'answers that were asked for early and not taken')
+    }
+  },
+
+  async 'a gap stands in its place with its size'(page, world) {
+    const run = await world.run('gappy', 'seq 1 400000', '--spool-limit', '1MiB', '--flush-timeout', '20s', '--no-redact', '*')
+    const limited = run.output.gaps?.length ? null : await world.other('limited', '--run-log-limit', '65536')
+    const shown = limited ? await limited.run('gappy', 'seq 1 400000') : run
+    await page.goto((limited?.base ?? world.base) + 'runs/' + shown.id)
+    await line(page, shown.output.lines).waitFor()
+    const gaps = shown.output.gaps ?? []
+    assert.ok(gaps.length > 0, 'a log over its limit has a gap')
+    const base = limited?.base ?? world.base
+    const log = await (await fetch(`${base}api/v1/runs/${shown.id}/log`, { headers: { Accept: 'application/x-ndjson' } })).text()
+    const records = log.trim().split('\n').map((r) => JSON.parse(r))
+    const at = records.findIndex((r) => r.gap)
+    await page.evaluate((n) => (location.hash = '#L' + n), records[at - 1].n)
+    const note = page.locator('.log-note').filter({ hasText: /could not be kept/ }).first()
+    await seen(note)
+    assert.match(await note.textContent(), /[\d.]+ (KiB|MiB) of stdout/)
+    await limited?.stop()
+  },
+
+  async 'each attempt of a run has its log'(page, world) {
+    const run = await world.run('flaky', 'echo "try $STINT_ATTEMPT"; test "$STINT_ATTEMPT" = 3', '--retries', '2', '--retry-backoff', '200ms')
+    assert.equal(run.attempt, 3)
+    await page.goto('runs/' + run.id)
+    await seen(page.getByText('try 3', { exact: true }))
+    await page.getByRole('tab', { name: /^Attempts/ }).click()
+    const panel = page.getByRole('tabpanel', { name: /Attempts/ })
+    assert.equal(await panel.getByRole('listitem').count(), 3)
+    await seen(panel.getByRole('listitem').filter({ hasText: 'Attempt 1' }).getByText('failed'))
+    await panel.getByRole('button', { name: 'Attempt 1' }).click()
+    await seen(page.getByText('try 1', { exact: true }))
+    assert.equal(await page.getByText('try 3', { exact: true }).count(), 0)
+  },
+
+  async 'a run that retention removes under the viewer is said to be gone'(page, world) {
+    const other = await world.other('kept')
+    const first = await other.run('kept', 'echo first')
+    await other.run('kept', 'echo second')
+    await page.goto(`${other.base}runs/${first.id}`)
+    await seen(line(page, 1))
+    await other.stop()
+    await other.begin('--keep-runs', '1')
+    await world.until(async () => (await fetch(`${other.base}api/v1/runs/${first.id}`)).status === 404, 'retention to remove the run')
+    await page.keyboard.press('/')
+    await page.keyboard.type('first')
+    await seen(page.getByRole('heading', { name: 'This run is not here' }))
+    await page.getByRole('link', { name: 'Other runs of kept' }).click()
+    await seen(page.getByRole('link', { name: /#2/ }).first())
+    await other.stop()
+  },
+
+  async 'GPUs have charts'(page, world) {
+    const bin = join(world.dir, 'gpu-bin')
+    mkdirSync(bin, { recursive: true })
+    writeFileSync(join(bin, 'nvidia-smi'), '#!/bin/sh\necho "0, NVIDIA A100, 61, 1024, 40960"\necho "1, NVIDIA A100, 7, 2048, 40960"\n')
+    chmodSync(join(bin, 'nvidia-smi'), 0o755)
+    const run = await world.runWith({ PATH: `${bin}:${process.env.PATH}` }, 'gpus', 'sleep 3', '--sample-period', '250ms')
+    await page.goto('runs/' + run.id)
+    await page.getByRole('button', { name: /Also show .*GPU/ }).click()
+    await seen(page.getByRole('img', { name: /^GPU over time: NVIDIA A100/ }))
+    await seen(page.getByRole('img', { name: /^GPU memory over time/ }))
+  },
+
+  async 'lines printed after a search are found too'(page, world) {
+    const job = await world.begin('growing', 'echo needle 1; i=0; while [ -d . ]; do i=$((i+1)); echo hay $i; case $i in 150|300) echo needle $i;; esac; sleep 0.02; done')
+    await page.goto('runs/' + job.run.id)
+    await seen(line(page, 3))
+    await page.keyboard.press('/')
+    await page.keyboard.type('needle')
+    await page.getByRole('status', { name: 'Matches' }).filter({ hasText: /of 3$/ }).waitFor()
+    job.child.kill('SIGTERM')
+    await job.ended
+  },
+
+  async 'by keyboard alone: a failed run is found, its error read, its link taken'(_page, world) {
+    await world.run('other-job', 'echo other')
+    const run = await world.run('keyboard-only', 'seq 1 200; echo "error: no space left for orders"; seq 1 200; exit 3')
+    const page = await world.open({ reducedMotion: 'reduce', permissions: ['clipboard-read', 'clipboard-write'] })
+    await page.goto('runs')
+    await seen(page.getByRole('listitem').filter({ hasText: 'keyboard-only' }))
+    const moving = await page.evaluate(() => document.getAnimations().filter((a) => a.playState === 'running' && a.effect.getTiming().duration > 1).length)
+    assert.equal(moving, 0, 'nothing moves where people asked for that')
+    await page.keyboard.press('/')
+    await page.keyboard.type('keyboard-only')
+    await page.waitForURL(/q=keyboard-only/)
+    await page.getByRole('listitem').filter({ hasText: 'other-job' }).waitFor({ state: 'detached' })
+    await page.evaluate(() => document.activeElement.blur())
+    await page.keyboard.press('j')
+    await page.keyboard.press('Enter')
+    await page.waitForURL(new RegExp(run.id))
+    await line(page, 401).waitFor()
+    await page.keyboard.press('e')
+    await page.waitForFunction(() => location.hash === '#L201')
+    await seen(line(page, 201))
+    const copy = page.getByRole('button', { name: /Copy link/ }).first()
+    for (let i = 0; i < 40 && !(await copy.evaluate((e) => e === document.activeElement)); i++) await page.keyboard.press('Tab')
+    await page.keyboard.press('Enter')
+    await world.until(async () => (await page.evaluate(() => navigator.clipboard.readText())).includes(run.id), 'the link to be copied')
+    assert.deepEqual(world.complaints(page), [])
+    await page.context().close()
+  },
+
+  async 'a search that is typed does not lead back from another page'(page, world) {
+    await world.run('typed', 'echo typed')
+    await page.goto('runs')
+    await seen(page.getByRole('listitem').filter({ hasText: 'typed' }))
+    await page.keyboard.press('/')
+    await page.keyboard.type('typ')
+    await page.getByRole('link', { name: 'Settings' }).click()
+    await page.waitForTimeout(500) // longer than the pause after the last key
+    assert.match(page.url(), /settings$/)
+  },
+}
