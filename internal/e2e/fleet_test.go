@@ -318,9 +318,15 @@ func TestAPartitionIsOneNotice(t *testing.T) {
 	if got := s.states(); got[job.Lost] != 0 || got[job.Running] != len(all)+len(real) {
 		t.Errorf("states %v", got)
 	}
+	var ill job.Run
+	t.Cleanup(func() {
+		if t.Failed() && ill.Health != job.Healthy {
+			t.Logf("%s is %s: %+v", ill.ID, ill.Health, ill.Findings)
+		}
+	})
 	eventually(t, "every run is healthy", func() bool {
 		for _, ref := range append(real, all[0].id) {
-			if r, _ := s.find(ref); r.Health != job.Healthy {
+			if ill, _ = s.find(ref); ill.Health != job.Healthy {
 				return false
 			}
 		}

@@ -39,7 +39,9 @@ func (s *server) policy(name, text string) {
 // begin starts stint run with short periods, and ends it with the test.
 func begin(t *testing.T, server, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := newHost(t).command(stint, append([]string{"run", "--server", server, "--job", name, "--heartbeat-period", "1s", "--sample-period", "500ms", "--quiet"}, args...)...)
+	// Without a bound of its own: a run may be watched for minutes, and ends with the test.
+	cmd := exec.Command(stint, append([]string{"run", "--server", server, "--job", name, "--heartbeat-period", "1s", "--sample-period", "500ms", "--quiet"}, args...)...)
+	cmd.Env = newHost(t).environment()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
