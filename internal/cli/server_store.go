@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/internal/store"
+	"stint.dev/stint/job"
 )
 
 // archiveRow says where packed journals are, for commands beside the server.
@@ -108,8 +109,9 @@ func (p *program) check(ctx context.Context, db *store.Store, repair, asJSON boo
 	if asJSON {
 		err = p.PrintJSON(sum)
 	} else {
-		err = console.WriteAll(p.Out, fmt.Sprintf("%d attempts, %d blocks, %d bytes, %d objects of the archive: %d findings\n",
-			sum.Attempts, sum.Blocks, sum.Bytes, sum.Objects, sum.Findings))
+		err = console.WriteAll(p.Out, fmt.Sprintf("%s, %s, %s, %s in the archive: %s\n",
+			console.Count(int64(sum.Attempts), "attempt"), console.Count(int64(sum.Blocks), "block"), job.Bytes(int64(sum.Bytes)),
+			console.Count(int64(sum.Objects), "object"), console.Count(int64(sum.Findings), "finding")))
 	}
 	if err == nil && wrong > 0 {
 		return fmt.Errorf("%d of %d findings are not repaired; stop the server and run: stint server check --repair", wrong, sum.Findings)
