@@ -173,14 +173,16 @@ func (c *cluster) up() error {
 // system can end a child with its parent, it looks at the thread that started it.
 func (c *cluster) launch() error {
 	started := make(chan error)
+	// Of this start: a later one puts others in their place.
+	server, done, released := c.server, c.done, c.released
 	go func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		err := c.server.Start()
+		err := server.Start()
 		started <- err
 		if err == nil {
-			go func() { c.done <- c.server.Wait() }()
-			<-c.released
+			go func() { done <- server.Wait() }()
+			<-released
 		}
 	}()
 	return <-started
