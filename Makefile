@@ -86,12 +86,12 @@ format: ## Format the Go files
 .PHONY: fuzz
 fuzz: ## Fuzz the journal's readers, masking, the server's fold, its interface, segments and policies, each for FUZZTIME (10s)
 	@for target in FuzzReader FuzzNext FuzzRecover; do \
-		$(GO) test ./journal -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) || exit 1; done
-	@$(GO) test ./internal/agent/redact -run '^$$' -fuzz '^FuzzStream$$' -fuzztime $(FUZZTIME)
-	@$(GO) test ./internal/index -run '^$$' -fuzz '^FuzzFold$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
-	@$(GO) test ./internal/server -run '^$$' -fuzz '^FuzzAPI$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
-	@$(GO) test ./internal/store/segment -run '^$$' -fuzz '^FuzzScan$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
-	@$(GO) test ./internal/policy -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME)
+		scripts/fuzz ./journal $$target $(FUZZTIME) || exit 1; done
+	@scripts/fuzz ./internal/agent/redact FuzzStream $(FUZZTIME)
+	@scripts/fuzz ./internal/index FuzzFold $(FUZZTIME) -fuzzminimizetime 10x
+	@scripts/fuzz ./internal/server FuzzAPI $(FUZZTIME) -fuzzminimizetime 10x
+	@scripts/fuzz ./internal/store/segment FuzzScan $(FUZZTIME) -fuzzminimizetime 10x
+	@scripts/fuzz ./internal/policy FuzzParse $(FUZZTIME)
 
 N ?= 1000
 
