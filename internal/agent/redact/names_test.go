@@ -14,7 +14,7 @@ import (
 func TestLooksSecret(t *testing.T) {
 	for name, want := range map[string]bool{
 		"GITHUB_TOKEN": true, "GITHUBTOKEN": true, "github_token": true, "authToken": true,
-		"npm_config_//registry.npmjs.org/:_authToken": true,
+		"npm_config_//npm.example.org/:_authToken": true,
 		"PGPASSWORD": true, "MYSQL_PWD": true, "SSHPASS": true, "SMTP_PASS": true, "DB_PASSWD": true, "KEY_PASSPHRASE": true,
 		"AWS_SECRET_ACCESS_KEY": true, "AWS_ACCESS_KEY_ID": true, "OPENAI_API_KEY": true, "apiKey": true,
 		"SSH_PRIVATE_KEY": true, "CLIENT_SECRET": true, "SECRET_KEY_BASE": true, "SERVICE_CREDENTIALS": true, "AZURE_STORAGE_ACCOUNT_KEY": true,
