@@ -131,6 +131,8 @@ func TestHealthRules(t *testing.T) {
 				t.Errorf("finding %+v", f)
 			}
 			r := s.ended("stall#1")
+			// The diagnosis is made with the server's next look, a moment after the end.
+			eventually(t, "the end is diagnosed", func() bool { r, _ = s.find("stall#1"); return r.Diagnosis != nil })
 			if r.State != job.Canceled || r.Cancel == nil || r.Cancel.By != "the policy of the job" || r.Diagnosis == nil || !strings.Contains(r.Diagnosis.Sentence, "waiting for a lock") {
 				t.Errorf("ended as %s, %+v, %+v", r.State, r.Cancel, r.Diagnosis)
 			}
