@@ -50,10 +50,12 @@ type Client struct {
 	base  *url.URL
 	token string
 	agent string
-	// Heartbeats have a connection of their own, so that a large append on the way
-	// never delays one, and so that its closing means that the agent is gone.
+	// Heartbeats and small appends share a connection that is held, one after the other:
+	// its closing means that the agent is gone. All else has others, so that a large
+	// append on the way never delays a heartbeat.
 	calls *http.Client
-	beats *http.Client
+	held  *http.Client
+	turn  chan struct{} // holds a token while the held connection is in use
 	cut   chan struct{} // see HeartbeatsCut
 	zstd  compressor
 }
@@ -80,10 +82,10 @@ func New(o Options) (*Client, error) {
 	}
 	cut := make(chan struct{}, 1)
 	return &Client{
-		cut:  cut,
+		cut: cut, turn: make(chan struct{}, 1),
 		base: base, token: o.Token, agent: o.UserAgent,
 		calls: &http.Client{Transport: transport(o.TLS)},
-		beats: &http.Client{Transport: holding(transport(o.TLS), cut)},
+		held:  &http.Client{Transport: holding(transport(o.TLS), cut)},
 	}, nil
 }
 
@@ -127,7 +129,7 @@ func transport(trust *tls.Config) *http.Transport {
 		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
 		TLSHandshakeTimeout:   10 * time.Second,
 		MaxIdleConnsPerHost:   4,
-		IdleConnTimeout:       5 * time.Minute,
+		IdleConnTimeout:       callsIdle,
 		ExpectContinueTimeout: time.Second,
 		WriteBufferSize:       64 << 10,
 	}
@@ -139,7 +141,7 @@ func (c *Client) URL() string { return c.base.String() }
 // Close drops idle connections.
 func (c *Client) Close() {
 	c.calls.CloseIdleConnections()
-	c.beats.CloseIdleConnections()
+	c.held.CloseIdleConnections()
 }
 
 // Append sends journal bytes that begin at offset. A *job.Problem with status 409 has Size
@@ -148,8 +150,13 @@ func (c *Client) Append(ctx context.Context, run string, attempt int, offset int
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
 	path := appendPath(run, attempt, offset)
+	hc := c.calls
+	if len(data) <= smallAppend && c.takeTurn(ctx) {
+		defer c.giveTurn()
+		hc = c.held
+	}
 	var reply job.AppendReply
-	err := c.do(ctx, c.calls, http.MethodPost, path, "application/octet-stream", data, &reply)
+	err := c.do(ctx, hc, http.MethodPost, path, "application/octet-stream", data, &reply)
 	return reply, err
 }
 
@@ -162,8 +169,11 @@ func (c *Client) Beat(ctx context.Context, run string, attempt int, hb job.Heart
 		return job.HeartbeatReply{}, fmt.Errorf("encode heartbeat: %w", err)
 	}
 	path := fmt.Sprintf("/api/v1/runs/%s/attempts/%d/heartbeat", url.PathEscape(run), attempt)
+	if c.takeTurn(ctx) { // else on one more connection: an append must not hold it up
+		defer c.giveTurn()
+	}
 	var reply job.HeartbeatReply
-	err = c.do(ctx, c.beats, http.MethodPost, path, "application/json", body, &reply)
+	err = c.do(ctx, c.held, http.MethodPost, path, "application/json", body, &reply)
 	return reply, err
 }
 

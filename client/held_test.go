@@ -2,8 +2,14 @@ package client_test
 
 import (
 	"context"
+	"errors"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,5 +46,84 @@ func TestHeartbeatsCut(t *testing.T) {
 	case <-c.HeartbeatsCut():
 	case <-ctx.Done():
 		t.Fatal("nobody tells that the connection was cut")
+	}
+}
+
+// connections is a server that counts them.
+func connections(t *testing.T, h http.HandlerFunc) (*client.Client, *atomic.Int64) {
+	var count atomic.Int64
+	server := httptest.NewUnstartedServer(h)
+	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			count.Add(1)
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	c, err := client.New(client.Options{URL: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c, &count
+}
+
+func TestSmallAppendsAndHeartbeatsShareAConnection(t *testing.T) {
+	c, count := connections(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // the client tells of any error
+		_, _ = w.Write([]byte(`{"owner":true}`))
+	})
+	var both sync.WaitGroup
+	for _, call := range []func() error{
+		func() error { _, err := c.Append(t.Context(), "r", 1, 0, make([]byte, 64<<10)); return err },
+		func() error { _, err := c.Beat(t.Context(), "r", 1, job.Heartbeat{}); return err },
+	} {
+		both.Go(func() {
+			for range 200 {
+				if err := call(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	both.Wait()
+	if n := count.Load(); n != 1 {
+		t.Errorf("%d connections for small appends and heartbeats", n)
+	}
+	if _, err := c.Append(t.Context(), "r", 1, 0, make([]byte, 64<<10+1)); err != nil {
+		t.Fatal(err)
+	}
+	if n := count.Load(); n != 2 {
+		t.Errorf("%d connections, with one for a larger append", n)
+	}
+}
+
+// An append that gets no answer holds up neither heartbeats nor what follows them.
+func TestHeartbeatsDoNotWaitForAnAppend(t *testing.T) {
+	beaten := make(chan struct{})
+	c, count := connections(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // the client tells of any error
+		if strings.Contains(r.URL.Path, "/journal") {
+			<-beaten
+		}
+		_, _ = w.Write([]byte(`{"owner":true}`))
+	})
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.Append(t.Context(), "r", 1, 0, []byte("a few bytes"))
+		done <- err
+	}()
+	_, err := c.Beat(t.Context(), "r", 1, job.Heartbeat{})
+	close(beaten)
+	if err := errors.Join(err, <-done); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // one of the connections goes on
+		if _, err := c.Beat(t.Context(), "r", 1, job.Heartbeat{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := count.Load(); n > 2 {
+		t.Errorf("%d connections", n)
 	}
 }

@@ -26,7 +26,7 @@ type Config struct {
 	Hosts        []string
 
 	// BeatsPerSecond is how many heartbeats the server means to take from the whole
-	// fleet before it asks agents to beat less often; 0 for 500.
+	// fleet before it asks agents to beat less often; 0 for 2,000.
 	BeatsPerSecond float64
 	// BodyMemory bounds the bytes of journal bodies held in memory, over all requests;
 	// 0 for 128 MiB.
@@ -140,7 +140,7 @@ func (c Config) withDefaults() Config {
 	if c.Version == "" {
 		c.Version = "unknown"
 	}
-	setDefault(&c.BeatsPerSecond, 500)
+	setDefault(&c.BeatsPerSecond, 2000)
 	setDefault(&c.BodyMemory, 128<<20)
 	setDefault(&c.BodyPause, 20*time.Second)
 	setDefault(&c.BodyTime, 10*time.Minute)
