@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"net"
@@ -12,6 +13,14 @@ import (
 	"strings"
 	"syscall"
 	"time"
+)
+
+// A job that prints, and the least that can take what it prints.
+var (
+	//go:embed programs/printer.c
+	printerSource string
+	//go:embed programs/reader.c
+	readerSource string
 )
 
 // bench holds what all measurements need.
@@ -48,11 +57,17 @@ func (b *bench) prepare() error {
 	}
 	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.dir+"/",
 		"stint.dev/stint/cmd/stint", "stint.dev/stint/cmd/stint-agent",
-		"stint.dev/stint/internal/bench/wrapper", "stint.dev/stint/internal/bench/printer",
-		"stint.dev/stint/internal/bench/noop")
+		"stint.dev/stint/internal/bench/wrapper", "stint.dev/stint/internal/bench/noop")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the programs: %w\n%s", err, out)
+	}
+	for name, source := range map[string]string{"printer": printerSource, "reader": readerSource} {
+		compile := exec.Command("cc", "-O2", "-o", b.program(name), "-x", "c", "-")
+		compile.Stdin = strings.NewReader(source)
+		if out, err := compile.CombinedOutput(); err != nil {
+			return fmt.Errorf("build the %s with the system's C compiler: %w\n%s", name, err, out)
+		}
 	}
 	address, err := freeAddress()
 	if err != nil {
