@@ -96,9 +96,9 @@ func beginning(id string, n int, at time.Time) []byte {
 }
 
 // heartbeat is what an agent sends.
-func heartbeat(sequence int) []byte {
-	return fmt.Appendf(nil, `{"sequence":%d,"sent_at":%q,"uptime_ms":%d,"scheduling_delay_ms":0,"output_age_ms":420,"cpu_seconds":%d.25,"memory_bytes":123456789,"processes":4,"unsent_bytes":0,"period_ms":5000}`,
-		sequence, time.Now().UTC().Format(time.RFC3339Nano), sequence*5000, sequence)
+func heartbeat(sequence int, period time.Duration) []byte {
+	return fmt.Appendf(nil, `{"sequence":%d,"sent_at":%q,"uptime_ms":%d,"scheduling_delay_ms":0,"output_age_ms":420,"cpu_seconds":%d.25,"memory_bytes":123456789,"processes":4,"unsent_bytes":0,"period_ms":%d}`,
+		sequence, time.Now().UTC().Format(time.RFC3339Nano), int64(sequence)*period.Milliseconds(), sequence, period.Milliseconds())
 }
 
 type load struct {
@@ -124,7 +124,7 @@ func pound(s *service, paths []string, span time.Duration) (load, error) {
 			var took []float64
 			for n := 1; time.Now().Before(end); n++ {
 				begun := time.Now()
-				if _, err := w.post(path+"/heartbeat", "application/json", heartbeat(n)); err != nil {
+				if _, err := w.post(path+"/heartbeat", "application/json", heartbeat(n, 5*time.Second)); err != nil {
 					mu.Lock()
 					failed = errors.Join(failed, err)
 					mu.Unlock()

@@ -58,6 +58,8 @@ func (r row) String() string {
 // scale is how large the measurements of the server are.
 type scale struct {
 	agents   int
+	spread   time.Duration
+	on       string
 	span     time.Duration
 	logBytes int64
 	runs     int
@@ -78,15 +80,18 @@ var measurements = []measurement{
 	{"outage", (*bench).outage},
 	{"beats", (*bench).beats},
 	{"live", (*bench).live},
+	{"readers", (*bench).readers},
 	{"read", (*bench).read},
 	{"runs", (*bench).runs},
 }
 
 func main() {
 	rounds := flag.Int("rounds", 7, "how often each thing is measured; the median counts")
-	only := flag.String("only", "", "names of measurements, separated by commas: startup,steady,sample,thousand,capture,outage,beats,live,read,runs")
+	only := flag.String("only", "", "names of measurements, separated by commas: startup,steady,sample,thousand,capture,outage,beats,live,readers,read,runs")
 	var size scale
 	flag.IntVar(&size.agents, "agents", 10_000, "live: how many agents")
+	flag.DurationVar(&size.spread, "spread", 30*time.Second, "live: the time within which all agents begin")
+	flag.StringVar(&size.on, "on", "", "live: SQLite or PostgreSQL; both unless one is named")
 	flag.DurationVar(&size.span, "span", 10*time.Second, "beats, live: how long is measured; live takes three times this")
 	flag.Int64Var(&size.logBytes, "log", 1<<30, "read: bytes of the log")
 	flag.IntVar(&size.runs, "runs", 1_000_000, "runs: how many")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strconv"
 	"time"
 )
@@ -35,7 +36,22 @@ func (w *wire) close() {
 	}
 }
 
-// post sends a body and returns the answer's, with an error for any answer but a success.
+// refusal is an answer that is no success.
+type refusal struct {
+	path   string
+	status int
+	after  time.Duration // Retry-After
+	body   []byte
+}
+
+func (r *refusal) Error() string {
+	return fmt.Sprintf("POST %s: HTTP %d: %s", r.path, r.status, r.body)
+}
+
+// busy reports whether the same request may succeed later, as job.Problem.Temporary does.
+func (r *refusal) busy() bool { return r.status == http.StatusTooManyRequests || r.status >= 500 }
+
+// post sends a body and returns the answer's, with a *refusal for any answer but a success.
 func (w *wire) post(path, contentType string, body []byte) ([]byte, error) {
 	w.out = fmt.Appendf(w.out[:0], "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", path, w.host, contentType, len(body))
 	w.out = append(w.out, body...)
@@ -45,7 +61,7 @@ func (w *wire) post(path, contentType string, body []byte) ([]byte, error) {
 	if _, err := w.conn.Write(w.out); err != nil {
 		return nil, err
 	}
-	status, length := 0, -1
+	status, length, after := 0, -1, 0
 	for n := 0; ; n++ {
 		line, err := w.br.ReadSlice('\n')
 		if err != nil {
@@ -55,8 +71,13 @@ func (w *wire) post(path, contentType string, body []byte) ([]byte, error) {
 		if n == 0 && len(line) >= 12 {
 			status, _ = strconv.Atoi(string(line[9:12])) // 0 is no success
 		}
-		if name, value, ok := bytes.Cut(line, []byte(":")); ok && bytes.EqualFold(name, []byte("content-length")) {
-			length, _ = strconv.Atoi(string(bytes.TrimSpace(value))) // our own server counts
+		if name, value, ok := bytes.Cut(line, []byte(":")); ok {
+			switch { // our own server counts
+			case bytes.EqualFold(name, []byte("content-length")):
+				length, _ = strconv.Atoi(string(bytes.TrimSpace(value)))
+			case bytes.EqualFold(name, []byte("retry-after")):
+				after, _ = strconv.Atoi(string(bytes.TrimSpace(value)))
+			}
 		}
 		if len(line) == 0 {
 			break
@@ -70,7 +91,7 @@ func (w *wire) post(path, contentType string, body []byte) ([]byte, error) {
 		return nil, err
 	}
 	if status < 200 || status > 299 {
-		return answer, fmt.Errorf("POST %s: HTTP %d: %s: %w", path, status, answer, errNoFigure)
+		return answer, &refusal{path, status, time.Duration(after) * time.Second, answer}
 	}
 	return answer, nil
 }
