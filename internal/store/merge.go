@@ -96,14 +96,15 @@ func (t *tx) putRow(ctx context.Context, key attemptKey, h index.BlockHead, samp
 		}
 		text = string(encoded)
 	}
-	_, err = t.ExecContext(ctx, `INSERT INTO blocks (run_id, attempt, start, size, first_line, lines, head, samples, data, codec, stored, segment, object, place)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
-		key.run, key.attempt, h.Start, h.Size, h.FirstLine, h.Lines, string(head), text,
-		at.data, at.codec, at.stored, at.segment, at.object, at.place)
-	if err != nil {
-		return fmt.Errorf("store block %d of run %s attempt %d: %w", h.Start, key.run, key.attempt, err)
-	}
-	return nil
+	return t.later(ctx, laterStatement{
+		query: `INSERT INTO blocks (run_id, attempt, start, size, first_line, lines, head, samples, data, codec, stored, segment, object, place)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		args: []any{
+			key.run, key.attempt, h.Start, h.Size, h.FirstLine, h.Lines, string(head), text,
+			at.data, at.codec, at.stored, at.segment, at.object, at.place,
+		},
+		what: fmt.Sprintf("store block %d of run %s attempt %d", h.Start, key.run, key.attempt),
+	})
 }
 
 // mergeLast makes one block of the last fan blocks and returns its size.

@@ -101,17 +101,14 @@ func (t *tx) updateRun(ctx context.Context, row *runRow) error {
 	if err != nil {
 		return fmt.Errorf("encode run %s: %w", r.ID, err)
 	}
-	_, err = t.ExecContext(ctx, `UPDATE runs SET attempt = $2, state = $3, health = $4, leased = $5,
+	return t.later(ctx, laterStatement{what: "store run " + r.ID, query: `UPDATE runs SET attempt = $2, state = $3, health = $4, leased = $5,
 		started_at = $6, ended_at = $7, heard_at = $8, beat_at = $9, lease_us = $10, expires_at = $11,
-		period_us = $12, peak_memory = $13, search = $14, doc = $15, cancel = $16 WHERE id = $1`,
+		period_us = $12, peak_memory = $13, search = $14, doc = $15, cancel = $16 WHERE id = $1`, args: []any{
 		r.ID, r.Attempt, string(r.State), string(r.Health), leased(r.State),
 		microsOrNull(r.StartedAt), microsOrNull(r.EndedAt), micros(row.heardAt), microsOrNull(r.LastHeartbeatAt),
 		row.lease.Microseconds(), micros(row.expiresAt), row.period.Microseconds(),
-		r.Usage.PeakMemoryBytes, searchText(r), string(doc), cancel)
-	if err != nil {
-		return fmt.Errorf("store run %s: %w", r.ID, err)
-	}
-	return nil
+		r.Usage.PeakMemoryBytes, searchText(r), string(doc), cancel,
+	}})
 }
 
 func jsonOrNull[T any](v *T) (sql.NullString, error) {
@@ -252,10 +249,6 @@ func (t *tx) saveAttempt(ctx context.Context, key attemptKey, row *attemptRow) e
 		statement = `INSERT INTO attempts (run_id, attempt, size, doc, tail, pack_at, trim_at) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`
 		args = append(args[:6], trim)
 	}
-	res, err := t.ExecContext(ctx, statement, args...)
-	if err := wrote(res, err); err != nil {
-		return fmt.Errorf("store attempt %d of run %s: %w", key.attempt, key.run, err)
-	}
 	row.stored = true
-	return nil
+	return t.later(ctx, laterStatement{query: statement, args: args, one: true, what: fmt.Sprintf("store attempt %d of run %s", key.attempt, key.run)})
 }

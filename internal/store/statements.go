@@ -71,6 +71,7 @@ type tx struct {
 	segments batch       // nil for PostgreSQL, and where no blocks are written
 	runLog   int64       // the length from which journals are trimmed; 0 for none
 	added    int64       // bytes of blocks that were added
+	pipeline *pipeline   // nil for SQLite
 }
 
 // local takes the end off a context in SQLite: there a statement takes microseconds, and
@@ -99,6 +100,9 @@ func (t *tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Re
 	if stmt := t.stmt(ctx, query); stmt != nil {
 		return stmt.ExecContext(ctx, args...)
 	}
+	if err := t.pipeline.flush(ctx); err != nil {
+		return nil, err
+	}
 	return t.Tx.ExecContext(ctx, query, args...)
 }
 
@@ -107,6 +111,9 @@ func (t *tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.
 	ctx = t.local(ctx)
 	if stmt := t.stmt(ctx, query); stmt != nil {
 		return stmt.QueryContext(ctx, args...)
+	}
+	if err := t.pipeline.flush(ctx); err != nil {
+		return nil, err
 	}
 	return t.Tx.QueryContext(ctx, query, args...)
 }
@@ -117,6 +124,7 @@ func (t *tx) QueryRowContext(ctx context.Context, query string, args ...any) *sq
 	if stmt := t.stmt(ctx, query); stmt != nil {
 		return stmt.QueryRowContext(ctx, args...)
 	}
+	_ = t.pipeline.flush(ctx) // its end tells of the error
 	return t.Tx.QueryRowContext(ctx, query, args...)
 }
 

@@ -140,11 +140,21 @@ func (s *Store) write(ctx context.Context, fn func(*tx) error) error {
 }
 
 func (s *Store) writeOnce(ctx context.Context, fn func(*tx) error) error {
-	t, err := s.writer.BeginTx(ctx, nil)
+	begin, send := s.writer.BeginTx, (*pipeline)(nil)
+	if s.dialect.postgres {
+		conn, err := s.writer.Conn(ctx)
+		if err != nil {
+			return fmt.Errorf("begin a transaction in %s: %w", s.dialect.name, err)
+		}
+		defer conn.Close() //nolint:errcheck // it goes back to the others
+		begin, send = conn.BeginTx, &pipeline{conn: conn}
+	}
+	t, err := begin(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin a transaction in %s: %w", s.dialect.name, err)
 	}
-	if err := fn(&tx{Tx: t, dialect: s.dialect, prepared: s.prepared, runLog: s.keep.RunLog}); err != nil {
+	err = fn(&tx{Tx: t, dialect: s.dialect, prepared: s.prepared, runLog: s.keep.RunLog, pipeline: send})
+	if err := send.end(ctx, err); err != nil {
 		if rerr := t.Rollback(); rerr != nil && !errors.Is(rerr, sql.ErrTxDone) {
 			return errors.Join(err, fmt.Errorf("roll back: %w", rerr))
 		}

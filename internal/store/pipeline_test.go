@@ -1,0 +1,89 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"stint.dev/stint/internal/store/postgrestest"
+)
+
+// addJob is a statement that adds a job.
+func addJob(n int) laterStatement {
+	return laterStatement{
+		query: `INSERT INTO jobs (name, next_number) VALUES ($1, $2)`, args: []any{fmt.Sprintf("job %d", n), n},
+		what: fmt.Sprintf("add job %d", n),
+	}
+}
+
+func countJobs(t *testing.T, ctx context.Context, tx *tx) (n int) {
+	t.Helper()
+	if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM jobs`).Scan(&n); err != nil {
+		t.Error(err)
+	}
+	return n
+}
+
+func TestStatementsThatGoTogether(t *testing.T) {
+	ctx := t.Context()
+	s, err := Open(ctx, Options{URL: postgrestest.URL(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	const many = 2*pipelineStatements + 7
+	add := func(tx *tx, from, to int) error {
+		for n := from; n < to; n++ {
+			if err := tx.later(ctx, addJob(n)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	err = s.write(ctx, func(tx *tx) error {
+		err := add(tx, 0, many)
+		if n := countJobs(t, ctx, tx); n != many {
+			t.Errorf("a query sees %d of the %d jobs before it", n, many)
+		}
+		return errors.Join(err, add(tx, many, many+5)) // nothing is asked after these
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	// One that fails is named, whatever comes after it, and nothing is left of the rest.
+	err = s.write(ctx, func(tx *tx) error {
+		if err := errors.Join(add(tx, many+5, many+10), add(tx, 3, 4), add(tx, many+10, many+15)); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE jobs SET next_number = 0`)
+		return err
+	})
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || pg.Code != "23505" || !strings.Contains(err.Error(), "add job 3") {
+		t.Errorf("adding a job twice: %v", err)
+	}
+
+	// A row that another server was faster with makes the transaction begin again.
+	tries := 0
+	err = s.write(ctx, func(tx *tx) error {
+		if tries++; tries > 1 {
+			if n := countJobs(t, ctx, tx); n != many+5 {
+				t.Errorf("%d jobs, want %d", n, many+5)
+			}
+			return nil
+		}
+		return tx.later(ctx, laterStatement{query: `UPDATE jobs SET next_number = 1 WHERE name = $1`, args: []any{"none"}, one: true, what: "change it"})
+	})
+	if err != nil || tries != 2 {
+		t.Errorf("%d tries, error %v", tries, err)
+	}
+}
