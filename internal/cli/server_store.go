@@ -49,16 +49,26 @@ func (p *program) serverCheck() *cobra.Command {
 whether the tables say what the journals say. It may run beside the server. With --repair,
 for which the server must be stopped, the tables are written anew from the journals, and a
 journal that was still arriving when its bytes were damaged is cut off before them, so that
-its agent can send the rest. The exit code is 1 if something is wrong and stays so.`,
+its agent can send the rest. The exit code is 1 if something is wrong and stays so.
+
+When the database itself is gone or damaged, --rebuild makes a new one from the journals in
+the data directory and in the archive, and keeps the old file beside it. Runs, attempts,
+logs and samples come back. What stands in no journal does not: tokens, sessions, the audit
+log, policies, routes and notifications, and what the server itself found about runs. A
+PostgreSQL database must be empty for it, and gets back what is in the archive.`,
 	}
 	opts := option.Register(cmd.Flags(), append(
 		storeRows(), archiveRow(),
 		option.Option{FlagOnly: true, Name: "repair", Kind: option.Switch, Help: "rebuild tables, cut off damaged ends"},
+		option.Option{FlagOnly: true, Name: "rebuild", Kind: option.Switch, Help: "make a new database from the journals, when it is gone or damaged"},
 		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON, one finding a line, then the sum"},
 	))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, stop := interruptible(cmd)
 		defer stop()
+		if opts.On("rebuild") {
+			return p.rebuild(ctx, opts)
+		}
 		return p.withJournals(ctx, opts, opts.On("repair"), func(db *store.Store) error {
 			return p.check(ctx, db, opts.On("repair"), opts.On("json"))
 		})
@@ -97,11 +107,7 @@ func (p *program) check(ctx context.Context, db *store.Store, repair, asJSON boo
 		if f.Repaired == "" {
 			wrong++
 		}
-		if asJSON {
-			printed = errors.Join(printed, p.PrintJSON(f))
-			return
-		}
-		printed = errors.Join(printed, console.WriteAll(p.Out, findingLine(f)+"\n"))
+		printed = errors.Join(printed, p.printFinding(f, asJSON))
 	})
 	if err = errors.Join(err, printed); err != nil {
 		return err
@@ -117,6 +123,13 @@ func (p *program) check(ctx context.Context, db *store.Store, repair, asJSON boo
 		return fmt.Errorf("%d of %d findings are not repaired; stop the server and run: stint server check --repair", wrong, sum.Findings)
 	}
 	return err
+}
+
+func (p *program) printFinding(f store.Finding, asJSON bool) error {
+	if asJSON {
+		return p.PrintJSON(f)
+	}
+	return console.WriteAll(p.Out, findingLine(f)+"\n")
 }
 
 func findingLine(f store.Finding) string {

@@ -83,7 +83,7 @@ func (s *Store) copySegments(ctx context.Context, copied *sql.DB, dir string) er
 	if err != nil {
 		return err
 	}
-	rows, err := copied.QueryContext(ctx, `SELECT segment, MAX(place + stored) FROM blocks WHERE segment IS NOT NULL GROUP BY segment`)
+	rows, err := copied.QueryContext(ctx, `SELECT segment, MAX(place + COALESCE(stored, size)) FROM blocks WHERE segment IS NOT NULL GROUP BY segment`)
 	if err != nil {
 		return fmt.Errorf("list segments: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/journal"
 )
 
 // Small blocks are merged like digits are carried: blocks that arrive are of tier 0; when
@@ -59,12 +60,12 @@ type storedBlock struct {
 // insertBlock stores a block at the end of an attempt's journal, and merges small
 // neighbours when enough of them have come together.
 func (t *tx) insertBlock(ctx context.Context, key attemptKey, row *attemptRow, b storedBlock) error {
-	if err := t.putBlock(ctx, key, b); err != nil {
+	if err := t.putBlock(ctx, key, row, b); err != nil {
 		return err
 	}
 	row.Tiers.arrived(b.head.Size)
 	for row.Tiers.full() {
-		size, err := t.mergeLast(ctx, key)
+		size, err := t.mergeLast(ctx, key, row)
 		if err != nil {
 			return fmt.Errorf("merge blocks of run %s attempt %d: %w", key.run, key.attempt, err)
 		}
@@ -73,7 +74,12 @@ func (t *tx) insertBlock(ctx context.Context, key attemptKey, row *attemptRow, b
 	return nil
 }
 
-func (t *tx) putBlock(ctx context.Context, key attemptKey, b storedBlock) error {
+func (t *tx) putBlock(ctx context.Context, key attemptKey, row *attemptRow, b storedBlock) error {
+	if b.head.Start == journal.HeaderSize && t.segments != nil {
+		if err := t.copyNote(ctx, key, row); err != nil {
+			return err
+		}
+	}
 	at, err := t.placeBlock(key, b)
 	if err != nil {
 		return err
@@ -108,7 +114,7 @@ func (t *tx) putRow(ctx context.Context, key attemptKey, h index.BlockHead, samp
 }
 
 // mergeLast makes one block of the last fan blocks and returns its size.
-func (t *tx) mergeLast(ctx context.Context, key attemptKey) (int64, error) {
+func (t *tx) mergeLast(ctx context.Context, key attemptKey, row *attemptRow) (int64, error) {
 	blocks, err := t.lastBlocks(ctx, key, fan)
 	if err != nil {
 		return 0, err
@@ -120,7 +126,7 @@ func (t *tx) mergeLast(ctx context.Context, key attemptKey) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return merged.head.Size, t.putBlock(ctx, key, merged)
+	return merged.head.Size, t.putBlock(ctx, key, row, merged)
 }
 
 // lastBlocks reads the last n blocks, in the order of the journal.

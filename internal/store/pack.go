@@ -14,6 +14,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store/segment"
+	"stint.dev/stint/journal"
 )
 
 // Archive is where packed journals go. internal/archive implements it.
@@ -53,6 +55,7 @@ type packing struct {
 	claim  string
 	from   int64 // journal offset where it begins
 	blocks []packBlock
+	skip   int64 // bytes of the object before the first frame
 }
 
 // packBlock is a block as it is now.
@@ -119,10 +122,15 @@ func (s *Store) pack(ctx context.Context, p *packing, now time.Time) error {
 	if s.archive == nil || size <= rowBytes {
 		return s.packed(ctx, p, frames, 0, now)
 	}
-	object, err := s.putObject(ctx, p, frames, size, now)
+	note, err := s.noteFor(ctx, p)
 	if err != nil {
 		return err
 	}
+	object, err := s.putObject(ctx, p, note, frames, size+int64(len(note)), now)
+	if err != nil {
+		return err
+	}
+	p.skip = int64(len(note))
 	return s.packed(ctx, p, frames, object, now)
 }
 
@@ -207,7 +215,7 @@ func (s *Store) joined(ctx context.Context, key attemptKey, blocks []packBlock) 
 }
 
 // putObject stores frames as one object of the archive.
-func (s *Store) putObject(ctx context.Context, p *packing, frames []frame, size int64, now time.Time) (object int64, err error) {
+func (s *Store) putObject(ctx context.Context, p *packing, note []byte, frames []frame, size int64, now time.Time) (object int64, err error) {
 	name := fmt.Sprintf("%s/%d/%016d-%s", p.key.run, p.key.attempt, p.from, p.claim[:8])
 	err = s.write(ctx, func(t *tx) error {
 		return t.QueryRowContext(ctx, `INSERT INTO objects (name, state, size, changed_at) VALUES ($1, 'writing', $2, $3) RETURNING id`,
@@ -216,9 +224,9 @@ func (s *Store) putObject(ctx context.Context, p *packing, frames []frame, size 
 	if err != nil {
 		return 0, fmt.Errorf("note object %s: %w", name, err)
 	}
-	readers := make([]io.Reader, len(frames))
-	for i, f := range frames {
-		readers[i] = bytes.NewReader(f.data)
+	readers := []io.Reader{bytes.NewReader(note)}
+	for _, f := range frames {
+		readers = append(readers, bytes.NewReader(f.data))
 	}
 	if err := s.archive.Put(ctx, name, io.MultiReader(readers...), size); err != nil {
 		return 0, err
@@ -234,10 +242,15 @@ func (s *Store) packed(ctx context.Context, p *packing, frames []frame, object i
 		if err != nil {
 			return err
 		}
+		if s.segments != nil && object == 0 && len(frames) > 0 {
+			b := s.segments.Begin()
+			defer b.End()
+			t.segments = b
+		}
 		done := p.from
 		if len(frames) > 0 {
 			done = p.to()
-			if err := t.swap(ctx, p, frames, object); err != nil {
+			if err := t.swap(ctx, p, row, frames, object); err != nil {
 				return err
 			}
 			if err := s.count(ctx, t, frameBytesOf(frames)-(p.to()-p.blocks[0].head.Start)); err != nil {
@@ -253,6 +266,9 @@ func (s *Store) packed(ctx context.Context, p *packing, frames []frame, object i
 			p.key.run, p.key.attempt, done, packNext(row, done, len(frames) > 0, now), string(doc))
 		if err != nil {
 			return fmt.Errorf("store how far it is packed: %w", err)
+		}
+		if t.segments != nil {
+			return t.segments.Write()
 		}
 		return nil
 	})
@@ -290,8 +306,40 @@ func (t *tx) claimed(ctx context.Context, p *packing) (*attemptRow, error) {
 	return row, err
 }
 
+// putFrames stores the rows of frames, whose bytes are in an object, if there is one, and
+// otherwise in the rows.
+func (t *tx) putFrames(ctx context.Context, p *packing, row *attemptRow, frames []frame, object int64) (err error) {
+	offset := p.skip
+	for _, f := range frames {
+		at := place{codec: compressed, data: f.data, stored: number(int64(len(f.data)))}
+		switch {
+		case object != 0:
+			at.data, at.object, at.place = []byte{}, number(object), number(offset)
+			offset += int64(len(f.data))
+		case t.segments != nil:
+			if at, err = t.copyFrame(ctx, p.key, row, f.head.Start, at); err != nil {
+				return err
+			}
+		}
+		if err := t.putRow(ctx, p.key, f.head, f.samples, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyFrame has a packed block that is kept in its row copied into a segment.
+func (t *tx) copyFrame(ctx context.Context, key attemptKey, row *attemptRow, start int64, at place) (place, error) {
+	if start == journal.HeaderSize {
+		if err := t.copyNote(ctx, key, row); err != nil {
+			return place{}, err
+		}
+	}
+	return t.copied(segment.Packed, key, start, at)
+}
+
 // swap deletes the blocks and inserts their frames.
-func (t *tx) swap(ctx context.Context, p *packing, frames []frame, object int64) error {
+func (t *tx) swap(ctx context.Context, p *packing, row *attemptRow, frames []frame, object int64) error {
 	var count, size int64
 	err := t.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(size), 0) FROM blocks
 		WHERE run_id = $1 AND attempt = $2 AND start >= $3 AND start < $4 AND codec = 0`,
@@ -307,16 +355,8 @@ func (t *tx) swap(ctx context.Context, p *packing, frames []frame, object int64)
 	if err != nil {
 		return fmt.Errorf("take the blocks away: %w", err)
 	}
-	var offset int64
-	for _, f := range frames {
-		at := place{codec: compressed, data: f.data, stored: number(int64(len(f.data)))}
-		if object != 0 {
-			at.data, at.object, at.place = []byte{}, number(object), number(offset)
-			offset += int64(len(f.data))
-		}
-		if err := t.putRow(ctx, p.key, f.head, f.samples, at); err != nil {
-			return err
-		}
+	if err := t.putFrames(ctx, p, row, frames, object); err != nil {
+		return err
 	}
 	if object == 0 {
 		return nil

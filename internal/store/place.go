@@ -24,7 +24,8 @@ const (
 	dropped    codec = 2 // only head and samples are left
 )
 
-// place says where the bytes of a block are: in the row, in a segment, or in an object.
+// place says where the bytes of a block are: in the row, in a segment, or in an object. When
+// they are in the row, a segment may have a copy.
 type place struct {
 	codec   codec
 	stored  sql.NullInt64 // how many bytes are kept, when not in data
@@ -45,6 +46,7 @@ func (p *place) dest() []any {
 type batch interface {
 	segmentReader
 	Add(run string, attempt int, start int64, data []byte) (segment.Place, error)
+	Copy(kind segment.Kind, run string, attempt int, start int64, data []byte) (segment.Place, error)
 	Write() error
 }
 
@@ -52,16 +54,32 @@ type segmentReader interface {
 	Read(p segment.Place, n int64) ([]byte, error)
 }
 
-// placeBlock decides where the bytes of a new block go.
+// placeBlock decides where the bytes of a new block go. Those that stay in the row are
+// copied into a segment too, which need not be synced for it: the row is durable, and the
+// copy is there for the day when the database is gone.
 func (t *tx) placeBlock(key attemptKey, b storedBlock) (place, error) {
-	if t.segments == nil || len(b.data) <= inlineBytes {
+	if t.segments == nil {
 		return place{data: b.data}, nil
+	}
+	if len(b.data) <= inlineBytes {
+		return t.copied(segment.Plain, key, b.head.Start, place{data: b.data})
 	}
 	at, err := t.segments.Add(key.run, key.attempt, b.head.Start, b.data)
 	if err != nil {
 		return place{}, fmt.Errorf("store block %d of run %s attempt %d: %w", b.head.Start, key.run, key.attempt, err)
 	}
 	return inSegment(at, int64(len(b.data))), nil
+}
+
+// copied has the bytes of a row copied into a segment. The row names the place, so that the
+// segment stays as long as the row.
+func (t *tx) copied(kind segment.Kind, key attemptKey, start int64, p place) (place, error) {
+	at, err := t.segments.Copy(kind, key.run, key.attempt, start, p.data)
+	if err != nil {
+		return place{}, fmt.Errorf("copy block %d of run %s attempt %d: %w", start, key.run, key.attempt, err)
+	}
+	p.segment, p.place = number(at.Segment), number(at.Offset)
+	return p, nil
 }
 
 func inSegment(at segment.Place, n int64) place {
@@ -74,7 +92,7 @@ func number(n int64) sql.NullInt64 { return sql.NullInt64{Int64: n, Valid: true}
 
 // bytes reads the bytes of a block that is not packed.
 func (p *place) bytes(segments segmentReader) ([]byte, error) {
-	if !p.segment.Valid {
+	if !p.segment.Valid || len(p.data) > 0 {
 		return p.data, nil
 	}
 	return segments.Read(segment.Place{Segment: p.segment.Int64, Offset: p.place.Int64}, p.stored.Int64)

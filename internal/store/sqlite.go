@@ -26,6 +26,9 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, unusable(dir, err)
 	}
+	if o.file != "" {
+		return openNew(ctx, dir, o)
+	}
 	release, err := lockDir(dir)
 	var inUse *InUseError
 	if o.Beside && errors.As(err, &inUse) {
@@ -34,7 +37,10 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := openFile(ctx, dir, o.Relaxed)
+	if err := isLost(dir); err != nil {
+		return nil, errors.Join(err, release())
+	}
+	s, err := openFile(ctx, filepath.Join(dir, databaseName), o.Relaxed)
 	if err != nil {
 		var newer *NewerSchemaError
 		if errors.As(err, &newer) {
@@ -50,9 +56,8 @@ func unusable(dir string, err error) error {
 	return fmt.Errorf("data directory %s cannot be used: %w; give this user the right to write there, or choose another with --data", dir, err)
 }
 
-// openFile opens the database of a data directory, and its segments.
-func openFile(ctx context.Context, dir string, relaxed bool) (*Store, error) {
-	file := filepath.Join(dir, "stint.db")
+// openFile opens the database in a data directory, and the segments there.
+func openFile(ctx context.Context, file string, relaxed bool) (*Store, error) {
 	writer, err := sql.Open("sqlite", sqliteName(file, writing(relaxed)))
 	if err != nil {
 		return nil, err
@@ -66,7 +71,7 @@ func openFile(ctx context.Context, dir string, relaxed bool) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("look for the last segment: %w", err), writer.Close())
 	}
-	segments, err := segment.Open(filepath.Join(dir, "segments"), segment.Options{Relaxed: relaxed, After: last})
+	segments, err := segment.Open(filepath.Join(filepath.Dir(file), "segments"), segment.Options{Relaxed: relaxed, After: last})
 	if err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}

@@ -31,6 +31,8 @@ type Options struct {
 	Archive Archive
 	// Keep says how much is kept.
 	Keep Keep
+	// file is a database that Rebuild makes, which holds the data directory already.
+	file string
 }
 
 // Store is an open database. Its methods may be called from any goroutine.

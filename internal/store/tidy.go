@@ -205,11 +205,11 @@ func (s *Store) empty(ctx context.Context, id int64, now time.Time) error {
 	}
 	err = s.write(ctx, func(t *tx) error {
 		_, err := t.ExecContext(ctx, `UPDATE attempts SET pack_at = $2 WHERE pack_at IS NULL AND (run_id, attempt) IN
-			(SELECT DISTINCT run_id, attempt FROM blocks WHERE segment = $1 LIMIT $3)`, id, micros(now), tidyBatch)
+			(SELECT DISTINCT run_id, attempt FROM blocks WHERE segment = $1 AND codec = 0 LIMIT $3)`, id, micros(now), tidyBatch)
 		return err
 	})
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("have the journals in segment %d packed: %w", id, err)
 	}
-	return nil
+	return s.copyAgain(ctx, id, info.Size())
 }

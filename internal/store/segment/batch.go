@@ -13,6 +13,7 @@ type Batch struct {
 	log   *Log
 	parts []part
 	at    int64 // where the next frame begins
+	sync  bool  // some of the bytes are nowhere else
 	err   error // why this batch cannot go on
 }
 
@@ -30,9 +31,19 @@ func (l *Log) Begin() *Batch {
 	return &Batch{log: l}
 }
 
-// Add takes bytes into the batch and returns where they will stand. They must not change
-// before End.
+// Add takes bytes of a journal into the batch and returns where they will stand. They must
+// not change before End.
 func (b *Batch) Add(run string, attempt int, start int64, data []byte) (Place, error) {
+	b.sync = true
+	return b.add(Plain, run, attempt, start, data)
+}
+
+// Copy is Add for bytes that are durable elsewhere: a batch of nothing else is not synced.
+func (b *Batch) Copy(kind Kind, run string, attempt int, start int64, data []byte) (Place, error) {
+	return b.add(kind, run, attempt, start, data)
+}
+
+func (b *Batch) add(kind Kind, run string, attempt int, start int64, data []byte) (Place, error) {
 	l := b.log
 	if b.err == nil && len(b.parts) == 0 {
 		if b.err = l.ready(); b.err == nil {
@@ -47,7 +58,7 @@ func (b *Batch) Add(run string, attempt int, start int64, data []byte) (Place, e
 		return Place{}, b.err
 	}
 	p := part{place: Place{Segment: l.id, Offset: b.at + FrameSize}, frame: len(l.buf), data: data}
-	l.buf = appendFrame(l.buf, run, attempt, start, data)
+	l.buf = appendFrame(l.buf, kind, run, attempt, start, data)
 	b.parts = append(b.parts, p)
 	b.at = p.place.Offset + int64(len(data))
 	return p.place, nil
@@ -63,8 +74,8 @@ func (b *Batch) Read(p Place, n int64) ([]byte, error) {
 	return b.log.Read(p, n)
 }
 
-// Write writes the batch and, unless the log is relaxed, syncs it. After an error nothing
-// of it counts.
+// Write writes the batch and syncs it, unless the log is relaxed or all of it is copies.
+// After an error nothing of it counts.
 func (b *Batch) Write() error {
 	l := b.log
 	if b.err != nil || len(b.parts) == 0 {
@@ -72,7 +83,7 @@ func (b *Batch) Write() error {
 	}
 	wrote := b.writeParts()
 	err := wrote
-	if err == nil && !l.opts.Relaxed {
+	if err == nil && b.sync && !l.opts.Relaxed {
 		err = syncData(l.file)
 	}
 	if err != nil {

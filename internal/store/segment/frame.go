@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 )
 
 const (
@@ -13,16 +14,28 @@ const (
 	// MaxData bounds the bytes of one frame, so that a reader can bound its memory.
 	MaxData = 64 << 20
 
-	magic   = 0x31474553 // "SEG1"
 	runSize = 36
 )
 
+// Kind says what the bytes of a frame are.
+type Kind int
+
+const (
+	Plain  Kind = iota // bytes of a journal, as they came
+	Packed             // bytes of a journal, compressed
+	Note               // what the caller knows besides the journal
+)
+
+// magics begin the frames of each kind: SEG1, SEGZ and SEGN.
+var magics = [...]uint32{Plain: 0x31474553, Packed: 0x5a474553, Note: 0x4e474553}
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Frame says whose bytes follow it. On disk, little-endian: magic, length of the bytes,
+// Frame says whose bytes follow it. On disk, little-endian: magic of the kind, length of the bytes,
 // their CRC-32C, attempt (4 bytes each), start (8), run (36, filled with zeros), and the
 // CRC-32C of all of that (4).
 type Frame struct {
+	Kind    Kind
 	Run     string // at most 36 bytes
 	Attempt int
 	Start   int64 // offset of the bytes in the journal
@@ -31,9 +44,9 @@ type Frame struct {
 }
 
 // appendFrame appends the header of a frame with the given bytes.
-func appendFrame(to []byte, run string, attempt int, start int64, data []byte) []byte {
+func appendFrame(to []byte, kind Kind, run string, attempt int, start int64, data []byte) []byte {
 	from := len(to)
-	to = binary.LittleEndian.AppendUint32(to, magic)
+	to = binary.LittleEndian.AppendUint32(to, magics[kind])
 	to = binary.LittleEndian.AppendUint32(to, uint32(len(data)))
 	to = binary.LittleEndian.AppendUint32(to, crc32.Checksum(data, castagnoli))
 	to = binary.LittleEndian.AppendUint32(to, uint32(attempt))
@@ -52,7 +65,8 @@ func parseFrame(b []byte) (Frame, error) {
 	if crc32.Checksum(b[:FrameSize-4], castagnoli) != binary.LittleEndian.Uint32(b[FrameSize-4:]) {
 		return Frame{}, errors.New("the frame's checksum does not match")
 	}
-	if binary.LittleEndian.Uint32(b) != magic {
+	kind := slices.Index(magics[:], binary.LittleEndian.Uint32(b))
+	if kind < 0 {
 		return Frame{}, errors.New("this is not a frame")
 	}
 	size := binary.LittleEndian.Uint32(b[4:])
@@ -64,7 +78,7 @@ func parseFrame(b []byte) (Frame, error) {
 		name = name[:len(name)-1]
 	}
 	return Frame{
-		Run: string(name), Attempt: int(binary.LittleEndian.Uint32(b[12:])),
+		Kind: Kind(kind), Run: string(name), Attempt: int(binary.LittleEndian.Uint32(b[12:])),
 		Start: int64(binary.LittleEndian.Uint64(b[16:])), Size: int64(size),
 		sum: binary.LittleEndian.Uint32(b[8:]),
 	}, nil

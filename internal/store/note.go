@@ -1,0 +1,163 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/store/segment"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// note is what no journal tells of its run, and is to be known again when the database is
+// gone. It stands beside the first block of each attempt, wherever that is: in front of it
+// in a segment, and in front of the first frame of an object, where decompressors skip it.
+type note struct {
+	Job       string      `json:"job"`
+	Number    int64       `json:"number"`
+	CreatedAt time.Time   `json:"created_at"`
+	BeatAt    *time.Time  `json:"last_heartbeat_at,omitempty"`
+	Cancel    *job.Cancel `json:"cancel,omitempty"`
+	Header    []byte      `json:"header"` // of the attempt's journal
+}
+
+// oneRow is a database or a transaction.
+type oneRow interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// readNote returns the note of an attempt; none for a run that is not known yet.
+func readNote(ctx context.Context, from oneRow, key attemptKey, header []byte) ([]byte, error) {
+	n := note{Header: header}
+	var created int64
+	var beat sql.NullInt64
+	var cancel []byte
+	err := from.QueryRowContext(ctx, `SELECT job, number, created_at, beat_at, cancel FROM runs WHERE id = $1`, key.run).
+		Scan(&n.Job, &n.Number, &created, &beat, &cancel)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err == nil && len(cancel) > 0 {
+		err = json.Unmarshal(cancel, &n.Cancel)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read what is known of run %s: %w", key.run, err)
+	}
+	n.CreatedAt, n.BeatAt = fromMicros(created), fromNull(beat)
+	return json.Marshal(n)
+}
+
+// copyNote puts the note of an attempt into a segment.
+func (t *tx) copyNote(ctx context.Context, key attemptKey, row *attemptRow) error {
+	text, err := readNote(ctx, t, key, row.Header)
+	if err != nil || text == nil {
+		return err
+	}
+	if _, err := t.segments.Copy(segment.Note, key.run, key.attempt, 0, text); err != nil {
+		return fmt.Errorf("note what is known of run %s: %w", key.run, err)
+	}
+	return nil
+}
+
+// skippable begins what a decompressor of zstd leaves out; its length follows.
+const skippable = 0x184d2a50
+
+// noteFor is what an object begins with: the note, if the object holds the first block.
+func (s *Store) noteFor(ctx context.Context, p *packing) ([]byte, error) {
+	if p.blocks[0].head.Start != journal.HeaderSize {
+		return nil, nil
+	}
+	_, row, err := scanAttempt(s.reader.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, p.key.run, p.key.attempt))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, errMoved
+	}
+	if err != nil {
+		return nil, err
+	}
+	text, err := readNote(ctx, s.reader, p.key, row.Header)
+	if err != nil || text == nil {
+		return nil, err
+	}
+	out := binary.LittleEndian.AppendUint32(nil, skippable)
+	out = binary.LittleEndian.AppendUint32(out, uint32(len(text)))
+	return append(out, text...), nil
+}
+
+// copyAgain moves the copies that keep an old segment to the one that grows, once they are
+// less than half of it, so that a few runs that are kept for long do not hold many files.
+func (s *Store) copyAgain(ctx context.Context, id, size int64) error {
+	var plainRows int64
+	var bytes int64
+	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(CASE WHEN codec = 0 THEN 1 END), COALESCE(SUM(COALESCE(stored, size)), 0)
+		FROM blocks WHERE segment = $1`, id).Scan(&plainRows, &bytes)
+	if err != nil {
+		return fmt.Errorf("look what segment %d is needed for: %w", id, err)
+	}
+	if plainRows > 0 || bytes > size/2 || id == s.segments.Active() {
+		return nil
+	}
+	err = repeat(ctx, func() (bool, error) {
+		left := true
+		err := s.write(ctx, func(t *tx) error {
+			b := s.segments.Begin()
+			defer b.End()
+			t.segments = b
+			n, err := t.copySome(ctx, id)
+			if left = n == tidyBatch; err != nil {
+				return err
+			}
+			return b.Write()
+		})
+		return left, err
+	})
+	if err != nil {
+		return fmt.Errorf("copy what is left in segment %d: %w", id, err)
+	}
+	return nil
+}
+
+// copySome copies some packed blocks of a segment again.
+func (t *tx) copySome(ctx context.Context, id int64) (int, error) {
+	type oneCopy struct {
+		key   attemptKey
+		start int64
+		at    place
+	}
+	rows, err := t.QueryContext(ctx, `SELECT run_id, attempt, start, `+placeColumns+` FROM blocks WHERE segment = $1 LIMIT $2`, id, tidyBatch)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	var all []oneCopy
+	for rows.Next() {
+		var c oneCopy
+		if err := rows.Scan(append([]any{&c.key.run, &c.key.attempt, &c.start}, c.at.dest()...)...); err != nil {
+			return 0, err
+		}
+		all = append(all, c)
+	}
+	if err := rows.Err(); err != nil {
+		return 0, err
+	}
+	for _, c := range all {
+		_, row, err := scanAttempt(t.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, c.key.run, c.key.attempt))
+		if err != nil {
+			return 0, err
+		}
+		at, err := t.copyFrame(ctx, c.key, row, c.start, c.at)
+		if err != nil {
+			return 0, err
+		}
+		_, err = t.ExecContext(ctx, `UPDATE blocks SET segment = $4, place = $5 WHERE run_id = $1 AND attempt = $2 AND start = $3`,
+			c.key.run, c.key.attempt, c.start, at.segment, at.place)
+		if err != nil {
+			return 0, err
+		}
+	}
+	return len(all), nil
+}

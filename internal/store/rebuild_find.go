@@ -1,0 +1,287 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/klauspost/compress/zstd"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store/segment"
+	"stint.dev/stint/journal"
+)
+
+// piece is some bytes of a journal that were found. The same bytes may be found several
+// times: as they came, merged with others, and packed.
+type piece struct {
+	start  int64
+	place  int64
+	stored int64
+	from   int64 // the segment; 0 when it is in an object
+	object *foundObject
+	kind   segment.Kind
+}
+
+// foundObject is an object of the archive.
+type foundObject struct {
+	name string
+	size int64
+	key  attemptKey
+	end  int64 // of the journal in it
+}
+
+// rebuilder makes a database from what it finds.
+type rebuilder struct {
+	store   *Store
+	tell    func(Finding)
+	sum     Rebuilt
+	pieces  map[attemptKey][]piece
+	notes   map[attemptKey]note
+	objects []*foundObject
+}
+
+func (r *rebuilder) found(f Finding) {
+	r.sum.Findings++
+	r.tell(f)
+}
+
+// find looks into all segments and objects.
+func (r *rebuilder) find(ctx context.Context, objects Objects) error {
+	if err := r.findInSegments(ctx); err != nil {
+		return err
+	}
+	if objects != nil {
+		err := objects(ctx, func(name string, size int64) error { return r.findInObject(ctx, name, size) })
+		if err != nil {
+			return fmt.Errorf("look through the archive: %w", err)
+		}
+	}
+	for _, all := range r.pieces {
+		slices.SortFunc(all, comparePieces)
+	}
+	return nil
+}
+
+// comparePieces sorts by start; of the same start the one first that is to be taken: packed
+// in the archive, or written last. What a transaction wrote that was not committed is older
+// than what came in its place.
+func comparePieces(a, b piece) int {
+	switch {
+	case a.start != b.start:
+		return cmp.Compare(a.start, b.start)
+	case (a.object == nil) != (b.object == nil):
+		if a.object != nil {
+			return -1
+		}
+		return 1
+	case a.from != b.from:
+		return cmp.Compare(b.from, a.from)
+	}
+	return cmp.Compare(b.place, a.place)
+}
+
+func (r *rebuilder) findInSegments(ctx context.Context) error {
+	if r.store.segments == nil {
+		return nil
+	}
+	all, err := r.store.segments.List()
+	if err != nil {
+		return err
+	}
+	for _, one := range all {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := r.findInSegment(one); err != nil {
+			return fmt.Errorf("look through segment %d: %w", one.ID, err)
+		}
+	}
+	return nil
+}
+
+func (r *rebuilder) findInSegment(one segment.Info) error {
+	path := r.store.segments.Path(one.ID)
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	type span struct{ from, to int64 }
+	var bad *span // the last; one that nothing follows is what a crash leaves
+	tellBad := func() {
+		if bad != nil {
+			r.found(Finding{What: fmt.Sprintf("segment %s: bytes %d to %d cannot be read", path, bad.from, bad.to)})
+		}
+		bad = nil
+	}
+	return segment.Walk(f, one.Size, func(fr segment.Frame, at int64, data []byte) error {
+		tellBad()
+		key := attemptKey{fr.Run, fr.Attempt}
+		if index.CheckAddress(fr.Run, fr.Attempt) != nil {
+			return nil // no server writes that
+		}
+		if fr.Kind == segment.Note {
+			r.note(key, data)
+			return nil
+		}
+		r.pieces[key] = append(r.pieces[key], piece{start: fr.Start, place: at, stored: fr.Size, from: one.ID, kind: fr.Kind})
+		return nil
+	}, func(from, to int64) {
+		if bad == nil {
+			bad = &span{from, to}
+		}
+		bad.to = to
+	})
+}
+
+// note keeps what is known of an attempt's run. Later notes know more.
+func (r *rebuilder) note(key attemptKey, text []byte) {
+	var n note
+	if json.Unmarshal(text, &n) != nil || n.Number < 1 {
+		return
+	}
+	before, known := r.notes[key]
+	if known && n.BeatAt == nil {
+		n.BeatAt = before.BeatAt
+	}
+	r.notes[key] = n
+}
+
+// findInObject looks at the frames of an object.
+func (r *rebuilder) findInObject(ctx context.Context, name string, size int64) error {
+	key, start, ok := parseObject(name)
+	if !ok {
+		return nil // somebody else's
+	}
+	data, err := r.store.archive.ReadRange(ctx, name, 0, size)
+	if err != nil {
+		return err
+	}
+	o := &foundObject{name: name, size: size, key: key}
+	for at := 0; at < len(data); {
+		f, err := parsePacked(data[at:])
+		if err != nil {
+			r.found(Finding{Run: key.run, Attempt: key.attempt, At: start, What: fmt.Sprintf("object %s, byte %d: %v", name, at, err)})
+			break
+		}
+		if f.note != nil {
+			r.note(key, f.note)
+		} else {
+			r.pieces[key] = append(r.pieces[key], piece{start: start, place: int64(at), stored: int64(f.stored), object: o, kind: segment.Packed})
+			start += f.size
+		}
+		at += f.stored
+	}
+	o.end = start
+	r.objects = append(r.objects, o)
+	return nil
+}
+
+// parseObject reads the name of an object: RUN/ATTEMPT/START-CLAIM.
+func parseObject(name string) (key attemptKey, start int64, ok bool) {
+	parts := strings.Split(name, "/")
+	if len(parts) != 3 {
+		return key, 0, false
+	}
+	attempt, err := strconv.Atoi(parts[1])
+	from, _, found := strings.Cut(parts[2], "-")
+	start, perr := strconv.ParseInt(from, 10, 64)
+	key = attemptKey{parts[0], attempt}
+	return key, max(start, journal.HeaderSize), err == nil && perr == nil && found && index.CheckAddress(key.run, attempt) == nil
+}
+
+// packedFrame is a frame at the beginning of some bytes.
+type packedFrame struct {
+	stored int    // bytes that it takes
+	size   int64  // of what it holds
+	note   []byte // what it says, if it is none of a journal
+}
+
+var errFrame = errors.New("what stands here is not a packed block")
+
+// parsePacked finds out where the frame ends with which data begins. It does not
+// decompress it.
+func parsePacked(data []byte) (packedFrame, error) {
+	var h zstd.Header
+	if h.Decode(data) != nil {
+		return packedFrame{}, errFrame
+	}
+	if h.Skippable {
+		end := h.HeaderSize + int(h.SkippableSize)
+		if end > len(data) {
+			return packedFrame{}, errFrame
+		}
+		return packedFrame{stored: end, note: data[h.HeaderSize:end]}, nil
+	}
+	if !h.HasFCS || h.FrameContentSize > maxFrame {
+		return packedFrame{}, errFrame
+	}
+	at := h.HeaderSize
+	for last := false; !last; {
+		if at+3 > len(data) {
+			return packedFrame{}, errFrame
+		}
+		block := uint32(data[at]) | uint32(data[at+1])<<8 | uint32(data[at+2])<<16
+		last = block&1 != 0
+		size := int(block >> 3)
+		if block>>1&3 == 1 { // one byte, repeated
+			size = 1
+		}
+		at += 3 + size
+	}
+	if h.HasCheckSum {
+		at += 4
+	}
+	if at > len(data) {
+		return packedFrame{}, errFrame
+	}
+	return packedFrame{stored: at, size: int64(h.FrameContentSize)}, nil
+}
+
+// order lists the attempts as they began: runs by the time of their creation, then
+// attempts by number.
+func (r *rebuilder) order() []attemptKey {
+	created := map[string]time.Time{}
+	keys := make([]attemptKey, 0, len(r.pieces))
+	for key := range r.pieces {
+		keys = append(keys, key)
+		at := r.notes[key].CreatedAt
+		if known, ok := created[key.run]; at.IsZero() && ok {
+			at = known
+		}
+		created[key.run] = at
+	}
+	for run, at := range created {
+		if at.IsZero() {
+			created[run] = idTime(run)
+		}
+	}
+	slices.SortFunc(keys, func(a, b attemptKey) int {
+		if c := created[a.run].Compare(created[b.run]); c != 0 {
+			return c
+		}
+		return compareKeys(a, b)
+	})
+	return keys
+}
+
+// idTime is when the agent made the id of a run.
+func idTime(run string) time.Time {
+	id, err := uuid.Parse(run)
+	if err != nil {
+		return time.Time{}
+	}
+	var at [8]byte
+	copy(at[2:], id[:6])
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(at[:]))).UTC()
+}

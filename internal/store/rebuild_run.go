@@ -1,0 +1,382 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store/segment"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// rebuildBlocks bounds what one transaction of a rebuilding stores.
+const rebuildBlocks = 500
+
+// rebuild fills an empty database.
+func (s *Store) rebuild(ctx context.Context, objects Objects, tell func(Finding)) (Rebuilt, error) {
+	r := &rebuilder{store: s, tell: tell, pieces: map[attemptKey][]piece{}, notes: map[attemptKey]note{}}
+	if s.archive == nil {
+		objects = nil
+	}
+	if err := r.find(ctx, objects); err != nil {
+		return r.sum, err
+	}
+	order := r.order()
+	ids := map[string]int64{} // of objects
+	for c := (cursor{}); c.done < len(order); {
+		var b *rebuilding
+		err := s.write(ctx, func(t *tx) error {
+			b = &rebuilding{r: r, group: newGroup(t), cursor: c, left: rebuildBlocks, old: ids, ids: map[string]int64{}}
+			return b.some(ctx, order)
+		})
+		if err != nil {
+			return r.sum, fmt.Errorf("rebuild: %w", err)
+		}
+		c = b.cursor
+		r.sum.Runs, r.sum.Attempts, r.sum.Blocks, r.sum.Bytes = r.sum.Runs+b.sum.Runs, r.sum.Attempts+b.sum.Attempts, r.sum.Blocks+b.sum.Blocks, r.sum.Bytes+b.sum.Bytes
+		for name, id := range b.ids {
+			ids[name] = id
+		}
+		for _, f := range b.findings {
+			r.found(f)
+		}
+	}
+	return r.sum, r.finish(ctx, ids)
+}
+
+// finish notes what else there is in the archive, and makes the tables ready for a server.
+func (r *rebuilder) finish(ctx context.Context, ids map[string]int64) error {
+	s := r.store
+	return s.write(ctx, func(t *tx) error {
+		for _, o := range r.objects {
+			if ids[o.name] != 0 {
+				continue
+			}
+			size, err := s.JournalSize(ctx, o.key.run, o.key.attempt)
+			if err != nil {
+				return err
+			}
+			if o.end > size {
+				continue // told of: what it holds has no place
+			}
+			_, err = t.ExecContext(ctx, `INSERT INTO objects (name, state, size, changed_at) VALUES ($1, 'dead', $2, $3)`, o.name, o.size, micros(time.Now()))
+			if err != nil {
+				return err
+			}
+		}
+		// Nobody is told again of what happened long ago; and numbers go on.
+		for _, query := range []string{
+			`DELETE FROM outbox`,
+			`UPDATE jobs SET next_number = (SELECT COALESCE(MAX(number), 0) + 1 FROM runs WHERE job = jobs.name)`,
+		} {
+			if _, err := t.ExecContext(ctx, query); err != nil {
+				return fmt.Errorf("end the rebuilding: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// cursor is how far a rebuilding is.
+type cursor struct {
+	done int   // attempts that are done
+	at   int64 // offset in the journal of the next
+	pack int64 // so far its blocks are packed, without a break
+}
+
+// rebuilding is one transaction of it.
+type rebuilding struct {
+	r        *rebuilder
+	group    *group
+	cursor   cursor
+	left     int
+	old, ids map[string]int64 // rows of objects, of earlier transactions and of this one
+	sum      Rebuilt
+	findings []Finding
+}
+
+// some rebuilds attempts until there is enough for one transaction.
+func (b *rebuilding) some(ctx context.Context, order []attemptKey) error {
+	for b.left > 0 && b.cursor.done < len(order) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		key := order[b.cursor.done]
+		done, err := b.attempt(ctx, key)
+		if err != nil {
+			return fmt.Errorf("run %s attempt %d: %w", key.run, key.attempt, err)
+		}
+		if done {
+			b.cursor = cursor{done: b.cursor.done + 1}
+		}
+		b.left--
+	}
+	t := b.group.tx
+	if err := b.group.save(ctx); err != nil {
+		return err
+	}
+	return b.r.store.count(ctx, t, t.added)
+}
+
+// attempt takes the next blocks of an attempt, and reports whether that is all of it.
+func (b *rebuilding) attempt(ctx context.Context, key attemptKey) (done bool, err error) {
+	if b.group.runs[key.run] == nil {
+		if err := b.group.loadRuns(ctx, []string{key.run}); err != nil {
+			return false, err
+		}
+	}
+	row, err := b.group.attempt(ctx, key)
+	if err != nil {
+		return false, err
+	}
+	if b.cursor.at == 0 {
+		begun, err := index.Fold(row.State, b.r.header(key))
+		if err != nil {
+			return false, err
+		}
+		row.State = begun.State
+		b.cursor.at, b.cursor.pack = journal.HeaderSize, journal.HeaderSize
+	}
+	for b.left > 0 {
+		found, err := b.r.blockAt(ctx, key, row.State, b.cursor.at)
+		if err != nil {
+			return false, err
+		}
+		if found == nil {
+			return true, b.end(ctx, key, row)
+		}
+		if why, err := b.take(ctx, key, row, found); err != nil || why != "" {
+			b.findings = append(b.findings, Finding{Run: key.run, Attempt: key.attempt, At: b.cursor.at, What: why})
+			return true, err
+		}
+		b.left--
+	}
+	return false, nil
+}
+
+// header is that of an attempt's journal.
+func (r *rebuilder) header(key attemptKey) []byte {
+	if h := r.notes[key].Header; journal.CheckHeader(h) == nil {
+		return h
+	}
+	return journal.AppendHeader(nil)
+}
+
+// foundBlock is a block that goes on with a journal.
+type foundBlock struct {
+	piece
+	folded index.Folded
+	at     place
+	object *foundObject
+}
+
+// blockAt finds the block that begins at an offset; nil when there is none that can be read.
+func (r *rebuilder) blockAt(ctx context.Context, key attemptKey, s index.State, at int64) (*foundBlock, error) {
+	all := r.pieces[key]
+	for _, p := range all[firstFrom(all, at):] {
+		if p.start != at {
+			break
+		}
+		data, stored, err := r.read(ctx, p)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil {
+			continue // another copy may be good; if none is, the end of the journal is told of
+		}
+		f, err := index.Fold(s, data)
+		if err != nil || f.Tail != 0 || f.Head.Size != int64(len(data)) {
+			continue
+		}
+		return &foundBlock{piece: p, folded: f, at: stored, object: p.object}, nil
+	}
+	return nil, nil
+}
+
+// read returns the journal's bytes in a piece, and how a row refers to them.
+func (r *rebuilder) read(ctx context.Context, p piece) ([]byte, place, error) {
+	at := place{data: []byte{}, stored: number(p.stored), place: number(p.place)}
+	if p.object != nil {
+		data, err := r.store.archive.ReadRange(ctx, p.object.name, p.place, p.stored)
+		if err != nil {
+			return nil, at, err
+		}
+		at.codec = compressed
+		plain, err := unpackFound(data)
+		return plain, at, err
+	}
+	at.segment = number(p.from)
+	data, err := r.store.segments.Read(segment.Place{Segment: p.from, Offset: p.place}, p.stored)
+	if err != nil {
+		return nil, at, err
+	}
+	if p.kind == segment.Packed {
+		at.codec, at.data = compressed, data
+		data, err = unpackFound(data)
+		return data, at, err
+	}
+	if len(data) <= inlineBytes {
+		at.data = data
+		at.stored.Valid = false
+	}
+	return data, at, nil
+}
+
+// unpackFound decompresses a frame that says itself how large it is.
+func unpackFound(data []byte) ([]byte, error) {
+	f, err := parsePacked(data)
+	if err != nil {
+		return nil, err
+	}
+	return unpack(data, f.size)
+}
+
+// take stores a block, and what it does to its run. why says that the run does not take it.
+func (b *rebuilding) take(ctx context.Context, key attemptKey, row *attemptRow, found *foundBlock) (why string, err error) {
+	g, f := b.group, &found.folded
+	n := b.r.notes[key]
+	now := f.Head.LastAt
+	if row.Size == journal.HeaderSize {
+		now = f.Head.FirstAt // of what the server saw in between only the agent's time is left
+	}
+	if g.runs[key.run] == nil {
+		if !n.CreatedAt.IsZero() {
+			now = n.CreatedAt
+		}
+		if err := g.tx.nextNumber(ctx, f.State.View.Job, n.Number); err != nil {
+			return "", err
+		}
+		b.sum.Runs++
+	} else if run := g.runs[key.run]; run.run.Attempt < key.attempt && run.run.State.Active() {
+		// Its end is in no journal: the server found that it was lost.
+		lost, _, err := index.Move(run.run, job.Event{Kind: job.LeaseExpired}, now, index.ServerClock, "Another attempt followed.")
+		if err == nil {
+			run.run = lost
+		}
+	}
+	_, _, err = g.take(ctx, index.Append{Run: key.run, Attempt: key.attempt, At: now}, row, f)
+	var refused *index.RefusedError
+	var early *index.NotYetError
+	if errors.As(err, &refused) || errors.As(err, &early) {
+		return err.Error(), nil
+	}
+	if err != nil {
+		return "", err
+	}
+	row.at = time.Now()
+	if err := g.store(ctx, key, row, f, nil); err != nil {
+		return "", err
+	}
+	if !row.stored {
+		if err := g.tx.saveAttempt(ctx, key, row); err != nil {
+			return "", err
+		}
+		b.sum.Attempts++
+	}
+	return "", b.put(ctx, key, found)
+}
+
+// put stores the row of a block.
+func (b *rebuilding) put(ctx context.Context, key attemptKey, found *foundBlock) error {
+	t, f := b.group.tx, &found.folded
+	if o := found.object; o != nil {
+		id := b.old[o.name] + b.ids[o.name]
+		if id == 0 {
+			err := t.QueryRowContext(ctx, `INSERT INTO objects (name, state, size, changed_at) VALUES ($1, 'live', $2, $3) RETURNING id`,
+				o.name, o.size, micros(time.Now())).Scan(&id)
+			if err != nil {
+				return fmt.Errorf("note object %s: %w", o.name, err)
+			}
+			b.ids[o.name] = id
+		}
+		found.at.object = number(id)
+	}
+	samples, err := encodeSamples(f.Samples)
+	if err != nil {
+		return err
+	}
+	if err := t.putRow(ctx, key, f.Head, samples, found.at); err != nil {
+		return err
+	}
+	b.cursor.at += f.Head.Size
+	if found.at.codec == compressed && b.cursor.pack == f.Head.Start {
+		b.cursor.pack = b.cursor.at
+	}
+	b.sum.Blocks++
+	b.sum.Bytes += f.Head.Size
+	if t.added += f.Head.Size; found.at.stored.Valid {
+		t.added += found.at.stored.Int64 - f.Head.Size
+	}
+	return nil
+}
+
+// nextNumber has the next run of a job get a number: the one it had, or the first after all.
+func (t *tx) nextNumber(ctx context.Context, name string, number int64) error {
+	var taken, last int64
+	err := t.QueryRowContext(ctx, `SELECT COUNT(CASE WHEN number = $2 THEN 1 END), COALESCE(MAX(number), 0) FROM runs WHERE job = $1`, name, number).Scan(&taken, &last)
+	if err != nil {
+		return fmt.Errorf("number a run of job %s: %w", name, err)
+	}
+	if taken > 0 || number < 1 {
+		number = last + 1
+	}
+	_, err = t.ExecContext(ctx, `INSERT INTO jobs (name, next_number) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET next_number = excluded.next_number`, name, number)
+	if err != nil {
+		return fmt.Errorf("number a run of job %s: %w", name, err)
+	}
+	return nil
+}
+
+// end adds what no journal tells, and tells of what could not be taken.
+func (b *rebuilding) end(ctx context.Context, key attemptKey, row *attemptRow) error {
+	all := b.r.pieces[key]
+	var beyond int64
+	for _, p := range all[firstFrom(all, b.cursor.at):] {
+		beyond = max(beyond, p.start-b.cursor.at)
+		if p.start == b.cursor.at {
+			beyond = max(beyond, 1)
+		}
+	}
+	if beyond > 0 {
+		b.findings = append(b.findings, Finding{
+			Run: key.run, Attempt: key.attempt, At: b.cursor.at,
+			What: "the journal goes on after this, but the bytes that stood here are gone or damaged; what came after them has no place",
+		})
+	}
+	run := b.group.runs[key.run]
+	if !row.stored || run == nil {
+		return nil
+	}
+	if n := b.r.notes[key]; run.run.Attempt == key.attempt {
+		run.run.LastHeartbeatAt, run.run.Cancel = n.BeatAt, n.Cancel
+		if run.run.State.Active() { // its agent may live, and has time to say so
+			run.heardAt = time.Now().UTC()
+			run.expiresAt = run.heardAt.Add(run.lease)
+		}
+		b.group.dirtyRuns[key.run] = true
+	}
+	if b.cursor.pack == journal.HeaderSize {
+		return nil
+	}
+	_, err := b.group.tx.ExecContext(ctx, `UPDATE attempts SET packed = $3 WHERE run_id = $1 AND attempt = $2`, key.run, key.attempt, b.cursor.pack)
+	if err != nil {
+		return fmt.Errorf("note how far it is packed: %w", err)
+	}
+	return nil
+}
+
+// firstFrom is where the pieces begin that start at an offset or after it.
+func firstFrom(all []piece, at int64) int {
+	low, high := 0, len(all)
+	for low < high {
+		if middle := (low + high) / 2; all[middle].start < at {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low
+}
