@@ -3,8 +3,12 @@ package archive
 import (
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 )
+
+// bucketName is what S3 and all that are like it let a bucket be called.
+var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 
 // ParseS3 reads an address: s3://BUCKET/PREFIX?endpoint=https://HOST:PORT&region=R&path_style=true.
 // Without an endpoint it is Amazon's. Credentials do not belong into it.
@@ -23,6 +27,13 @@ func ParseS3(address string) (S3Options, error) {
 		return wrong("credentials do not belong into it: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 	case u.Host == "" || strings.Contains(u.Host, ":"):
 		return wrong("it names no bucket")
+	case !bucketName.MatchString(u.Host) || strings.Contains(u.Host, ".."):
+		return wrong("no bucket can be called %q: its name has 3 to 63 lower-case letters, digits, dots and hyphens, and a letter or digit at both ends", u.Host)
+	}
+	if prefix := strings.Trim(u.Path, "/"); prefix != "" {
+		if err := CheckKey(prefix); err != nil {
+			return wrong("the prefix is not possible: %v", err)
+		}
 	}
 	o := S3Options{Bucket: u.Host, Prefix: strings.Trim(u.Path, "/"), Endpoint: "s3.amazonaws.com"}
 	values, err := url.ParseQuery(u.RawQuery)

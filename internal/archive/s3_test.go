@@ -331,7 +331,7 @@ func TestAddressOfABucket(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"", "logs", "http://logs", "s3://", "s3:///x", "s3://logs:9000/x", "s3://key:hunter2@logs/x", "s3://logs?endpoint=127.0.0.1:9000",
-		"s3://logs?endpoint=https://h/path", "s3://logs?colour=red", "s3://logs?path_style=1", "s3://lo gs", "s3://logs?endpoint=https://me:hunter2@h",
+		"s3://logs?endpoint=https://h/path", "s3://logs?colour=red", "s3://logs?path_style=1", "s3://lo gs", "s3://x", "s3://Logs", "s3://a..b", "s3://logs/.hidden", "s3://logs?endpoint=https://me:hunter2@h",
 	} {
 		_, err := archive.ParseS3(bad)
 		if err == nil || strings.Contains(err.Error(), "hunter2") {
