@@ -11,7 +11,7 @@ import "sync"
 // nobody here, which is why followers also look by themselves once in a while.
 type broker struct {
 	mu   sync.Mutex
-	runs map[string]map[*subscription]struct{}
+	runs map[string]*followed
 	all  map[*subscription]struct{}
 
 	// recent lets followers of one run share what they read of its journal.
@@ -20,12 +20,16 @@ type broker struct {
 
 // newBroker makes a broker that nobody listens to yet.
 func newBroker() *broker {
-	return &broker{
-		runs: make(map[string]map[*subscription]struct{}),
-		all:  make(map[*subscription]struct{}),
+	b := &broker{runs: make(map[string]*followed), all: make(map[*subscription]struct{})}
+	b.recent = newBlockCache(recentBytes, b.followed)
+	return b
+}
 
-		recent: newBlockCache(recentBytes),
-	}
+// followed is what a run's followers have in common.
+func (b *broker) followed(run string) *followed {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.runs[run]
 }
 
 // subscription receives wake-ups until it is closed.
@@ -45,9 +49,9 @@ func (b *broker) Subscribe(run string) *subscription {
 		return s
 	}
 	if b.runs[run] == nil {
-		b.runs[run] = make(map[*subscription]struct{})
+		b.runs[run] = newFollowed(b.recent.commits.Add(1))
 	}
-	b.runs[run][s] = struct{}{}
+	b.runs[run].subs[s] = struct{}{}
 	return s
 }
 
@@ -61,9 +65,9 @@ func (s *subscription) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.all, s)
-	if subs := b.runs[s.run]; subs != nil {
-		delete(subs, s)
-		if len(subs) == 0 {
+	if f := b.runs[s.run]; f != nil {
+		delete(f.subs, s)
+		if len(f.subs) == 0 {
 			delete(b.runs, s.run)
 		}
 	}
@@ -71,11 +75,14 @@ func (s *subscription) Close() {
 
 // Notify says that something about a run was committed. It never blocks.
 func (b *broker) Notify(run string) {
-	b.recent.commits.Add(1)
+	commit := b.recent.commits.Add(1)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for s := range b.runs[run] {
-		s.notify()
+	if f := b.runs[run]; f != nil {
+		f.committed(commit)
+		for s := range f.subs {
+			s.notify()
+		}
 	}
 	for s := range b.all {
 		s.notify()
@@ -94,7 +101,7 @@ func (s *subscription) notify() {
 func (b *broker) Watched(run string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.runs[run]) > 0
+	return b.runs[run] != nil
 }
 
 // Readers counts the live streams that are open.
@@ -102,8 +109,8 @@ func (b *broker) Readers() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := len(b.all)
-	for _, subs := range b.runs {
-		n += len(subs)
+	for _, f := range b.runs {
+		n += len(f.subs)
 	}
 	return n
 }

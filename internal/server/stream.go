@@ -181,11 +181,11 @@ func (f *follower) resume(ctx context.Context, place string) error {
 	if pos == 0 || pos == journal.HeaderSize {
 		return nil
 	}
-	b, _, ok, err := f.server.broker.recent.read(ctx, f.server.store, f.run, attempt, pos-1)
+	b, err := f.server.broker.recent.read(ctx, f.server.store, f.run, attempt, pos-1)
 	if err != nil {
 		return err
 	}
-	if !ok || !b.jumped && !endsAt(b, pos) { // a place in what was dropped goes on behind it
+	if b == nil || !b.block.jumped && !endsAt(b.block, pos) { // a place in what was dropped goes on behind it
 		return newProblem(http.StatusBadRequest, "event id %s is no place between two records of the journal", job.Quote(place))
 	}
 	return nil

@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// recentBytes bounds the journal bytes kept for followers.
-	recentBytes = 16 << 20
+	// recentBytes bounds what is kept for followers: journal bytes, and about as much again
+	// for the events that they make.
+	recentBytes = 32 << 20
 	// sharedRead bounds a read of the store that several followers wait for.
 	sharedRead = 30 * time.Second
 )
@@ -24,10 +25,9 @@ const (
 // run cost the database little more than one. Journal bytes never change once stored, so
 // nothing here can be out of date.
 type blockCache struct {
-	flight singleflight.Group
-	// commits counts what was committed here: who asks after a commit must not be handed
-	// an answer that was read before it.
-	commits atomic.Uint64
+	flight   singleflight.Group
+	commits  atomic.Uint64              // counts what was committed here
+	followed func(run string) *followed // nil where nobody follows it
 
 	mu    sync.Mutex
 	most  int64
@@ -46,24 +46,27 @@ type cachedBlock struct {
 	key   blockKey
 	block block
 	next  int64
+
+	tell   sync.Once
+	events []byte // see told
 }
 
-func newBlockCache(most int64) *blockCache {
-	return &blockCache{most: most, items: make(map[blockKey]*list.Element), order: list.New()}
+func newBlockCache(most int64, followers func(string) *followed) *blockCache {
+	return &blockCache{most: most, followed: followers, items: make(map[blockKey]*list.Element), order: list.New()}
 }
 
 // read returns the stored records from an offset on, as far as one block goes, and the
-// offset after them; false when nothing is stored there yet.
-func (c *blockCache) read(ctx context.Context, store blockStore, run string, attempt int, pos int64) (block, int64, bool, error) {
+// offset after them; nil when nothing is stored there yet.
+func (c *blockCache) read(ctx context.Context, store blockStore, run string, attempt int, pos int64) (*cachedBlock, error) {
 	key := blockKey{run, attempt, pos}
 	if hit := c.get(key); hit != nil {
-		return hit.block, hit.next, true, nil
+		return hit, nil
 	}
 	if err := ctx.Err(); err != nil {
-		return block{}, 0, false, err
+		return nil, err
 	}
-	name := c.flightName(run + "/" + eventID(attempt, pos))
-	v, err, _ := c.flight.Do(name, func() (any, error) {
+	nothing := func(v any) bool { return v.(*cachedBlock) == nil } // a block is kept by put
+	v, err := c.share(run, eventID(attempt, pos), nothing, func() (any, error) {
 		// One follower that leaves must not fail the others who wait for this read.
 		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), sharedRead)
 		defer cancel()
@@ -76,16 +79,12 @@ func (c *blockCache) read(ctx context.Context, store blockStore, run string, att
 		c.put(found)
 		return found, nil
 	})
-	found := v.(*cachedBlock)
-	if err != nil || found == nil {
-		return block{}, 0, false, err
-	}
-	return found.block, found.next, true, nil
+	return v.(*cachedBlock), err
 }
 
-// run reads a run, once for all who ask at the same time.
+// run reads a run, once for all who ask at the same time or shortly after.
 func (c *blockCache) run(ctx context.Context, store Store, id string) (job.Run, error) {
-	v, err, _ := c.flight.Do(c.flightName("run/"+id), func() (any, error) {
+	v, err := c.share(id, "run", func(any) bool { return true }, func() (any, error) {
 		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), sharedRead)
 		defer cancel()
 		return store.Run(shared, id)
@@ -93,8 +92,8 @@ func (c *blockCache) run(ctx context.Context, store Store, id string) (job.Run, 
 	return v.(job.Run), err
 }
 
-func (c *blockCache) flightName(what string) string {
-	return strconv.FormatUint(c.commits.Load(), 10) + "/" + what
+func flightName(commit uint64, run, question string) string {
+	return strconv.FormatUint(commit, 10) + "/" + run + "/" + question
 }
 
 func (c *blockCache) get(key blockKey) *cachedBlock {
@@ -109,7 +108,7 @@ func (c *blockCache) get(key blockKey) *cachedBlock {
 }
 
 func (c *blockCache) put(b *cachedBlock) {
-	size := int64(len(b.block.data))
+	size := b.size()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if size > c.most/2 || c.items[b.key] != nil {
@@ -121,6 +120,9 @@ func (c *blockCache) put(b *cachedBlock) {
 		last := c.order.Back()
 		old := c.order.Remove(last).(*cachedBlock)
 		delete(c.items, old.key)
-		c.bytes -= int64(len(old.block.data))
+		c.bytes -= old.size()
 	}
 }
+
+// size is what a block may come to take, with its events.
+func (c *cachedBlock) size() int64 { return 2 * int64(len(c.block.data)) }

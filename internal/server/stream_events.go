@@ -148,6 +148,9 @@ func (t *tailStart) block(b block) {
 	}
 }
 
+// over reports whether all that was there when the stream began has been read.
+func (t *tailStart) over() bool { return t.left == 0 }
+
 // output returns what is to be told of one output record.
 func (t *tailStart) output(o journal.Output) ([]byte, error) {
 	old := o.Data[:min(int64(len(o.Data)), t.left)]

@@ -149,17 +149,29 @@ func mustMark(v any) []byte {
 // drain sends what the journal of the current attempt holds from the stream's place on.
 func (f *follower) drain(ctx context.Context) error {
 	for {
-		b, next, ok, err := f.server.broker.recent.read(ctx, f.server.store, f.run, f.attempt, f.pos)
+		b, err := f.server.broker.recent.read(ctx, f.server.store, f.run, f.attempt, f.pos)
 		if err != nil {
 			return err
 		}
-		if !ok {
+		if b == nil {
 			return f.flushChunk()
 		}
-		if err := f.block(b); err != nil {
+		if f.tail != nil && f.tail.over() {
+			f.tail = nil
+		}
+		var told []byte
+		if f.tail == nil && !f.mute && f.filter.all() && !b.block.jumped {
+			told = b.told()
+		}
+		if told == nil {
+			err = f.block(b.block)
+		} else if err = f.flushChunk(); err == nil {
+			err = f.out.raw(told)
+		}
+		if err != nil {
 			return err
 		}
-		f.pos = next
+		f.pos = b.next
 	}
 }
 
@@ -173,22 +185,25 @@ func (f *follower) block(b block) error {
 	if f.tail != nil {
 		f.tail.block(b)
 	}
-	return b.records(func(rec journal.Record, end int64) error {
-		if rec.Type == journal.TypeOutput {
-			return f.output(rec, end)
-		}
-		if f.tail != nil && !f.tail.other(rec) {
-			return nil
-		}
-		if err := f.flushChunk(); err != nil {
-			return err
-		}
-		kind, data := f.describe(rec)
-		if kind == "" {
-			return nil
-		}
-		return f.out.event(kind, eventID(f.attempt, end), data)
-	})
+	return b.records(f.record)
+}
+
+// record sends one record, which ends at an offset.
+func (f *follower) record(rec journal.Record, end int64) error {
+	if rec.Type == journal.TypeOutput {
+		return f.output(rec, end)
+	}
+	if f.tail != nil && !f.tail.other(rec) {
+		return nil
+	}
+	if err := f.flushChunk(); err != nil {
+		return err
+	}
+	kind, data := f.describe(rec)
+	if kind == "" {
+		return nil
+	}
+	return f.out.event(kind, eventID(f.attempt, end), data)
 }
 
 // gone tells of the part of the journal that was dropped.

@@ -91,6 +91,12 @@ func (e *eventWriter) event(kind, id string, data any) error {
 	return err
 }
 
+// raw adds events that were written before.
+func (e *eventWriter) raw(events []byte) error {
+	_, err := e.buf.Write(events)
+	return err
+}
+
 // beat adds a comment that tells the client and everything between that the line lives.
 func (e *eventWriter) beat() error {
 	_, err := e.buf.WriteString(": still here\n\n")
