@@ -49,7 +49,8 @@ func (p *program) serverCheck() *cobra.Command {
 whether the tables say what the journals say. It may run beside the server. With --repair,
 for which the server must be stopped, the tables are written anew from the journals, and a
 journal that was still arriving when its bytes were damaged is cut off before them, so that
-its agent can send the rest. The exit code is 1 if something is wrong and stays so.
+its agent can send the rest; damage in packed logs, which no agent has any more, becomes a
+gap of exact size. The exit code is 1 if something is wrong and stays so.
 
 When the database itself is gone or damaged, --rebuild makes a new one from the journals in
 the data directory and in the archive, and keeps the old file beside it. Runs, attempts,
@@ -138,6 +139,9 @@ func findingLine(f store.Finding) string {
 		line = fmt.Sprintf("run %s attempt %d", f.Run, f.Attempt)
 		if f.At > 0 {
 			line += fmt.Sprintf(", byte %d", f.At)
+		}
+		if f.To > 0 {
+			line += fmt.Sprintf(" to %d", f.To)
 		}
 		line += ": " + f.What
 	}

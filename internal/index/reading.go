@@ -20,6 +20,10 @@ type RunCounts struct {
 // it, and stand in no journal.
 const CutReason = "the log is longer than the server keeps of one run"
 
+// DamageReason is why a part of a log is missing that was damaged where it was stored, and
+// dropped by a repair. It stands in no journal either.
+const DamageReason = "what was stored here was damaged"
+
 // LiveAgent is an active attempt and its last heartbeat.
 type LiveAgent struct {
 	Run    string

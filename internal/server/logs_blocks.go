@@ -111,11 +111,11 @@ func blockBefore(ctx context.Context, store blockStore, view job.Run, start int6
 	return found, failed == nil, failed
 }
 
-// cutGaps are the gaps that trimming made; those of the journal itself stand in it.
+// cutGaps are the gaps that trimming and repairs made; those of the journal itself stand in it.
 func cutGaps(view job.Run, f outputFilter) []job.Gap {
 	var out []job.Gap
 	for _, g := range view.Output.Gaps {
-		if g.Reason == index.CutReason && f.match(g.Step, g.Stream) {
+		if (g.Reason == index.CutReason || g.Reason == index.DamageReason) && f.match(g.Step, g.Stream) {
 			out = append(out, g)
 		}
 	}

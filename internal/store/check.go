@@ -18,6 +18,7 @@ type Finding struct {
 	Run     string `json:"run,omitempty"`
 	Attempt int    `json:"attempt,omitempty"`
 	At      int64  `json:"at,omitempty"` // offset in the journal
+	To      int64  `json:"to,omitempty"` // where what is wrong ends, if that is known
 	What    string `json:"what"`
 	// Repaired says what was done about it; empty for nothing.
 	Repaired string `json:"repaired,omitempty"`
@@ -99,7 +100,9 @@ type replay struct {
 	bad   int64                     // where the first bytes are that cannot be read; 0 for none
 	why   string
 	live  bool // the bad bytes are not packed: they were still arriving
-	holes bool
+	// damage: the bad bytes were read, and are not what was stored.
+	damage bool
+	holes  bool
 }
 
 // attempt checks one attempt.
@@ -191,7 +194,7 @@ func (c *checker) block(ctx context.Context, key attemptKey, h index.BlockHead, 
 		if lerr != nil {
 			return lerr
 		}
-		r.live = b.codec == plain
+		r.live, r.damage = b.codec == plain, isDamage(err)
 		r.spoil(h.Start, err.Error())
 		return nil
 	}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"container/list"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -81,10 +80,10 @@ func unpack(data []byte, size int64) ([]byte, error) {
 	}
 	plain, err := z.DecodeAll(data, make([]byte, 0, size))
 	if err != nil {
-		return nil, fmt.Errorf("decompress a packed block: %w", err)
+		return nil, &damagedError{"decompress a packed block: " + err.Error()}
 	}
 	if int64(len(plain)) != size {
-		return nil, errors.New("a packed block has another size than its head says")
+		return nil, &damagedError{"a packed block has another size than its head says"}
 	}
 	return plain, nil
 }

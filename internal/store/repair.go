@@ -11,8 +11,12 @@ import (
 )
 
 // badBytes tells of bytes that cannot be read. Those of a journal that was still arriving
-// are cut off, with --repair: its agent sends them again.
+// are cut off, with --repair: its agent sends them again. Packed ones, which no agent has any
+// more, become a gap.
 func (c *checker) badBytes(ctx context.Context, key attemptKey, row *attemptRow, r *replay) error {
+	if r.damage && !r.live {
+		return c.damaged(ctx, key, row)
+	}
 	f := Finding{Run: key.run, Attempt: key.attempt, At: r.bad, What: r.why}
 	if c.repair && r.live && !r.holes {
 		if err := c.store.cutOff(ctx, key, row, r); err != nil {

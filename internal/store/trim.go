@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -28,6 +27,8 @@ type cut struct {
 	To    int64 `json:"to"`
 	// Before is what each stream had printed where the gap begins.
 	Before []streamBytes `json:"before"`
+	// Damaged is what a check found damaged, and dropped; see damage.go.
+	Damaged []job.Gap `json:"damaged,omitempty"`
 }
 
 type streamBytes struct {
@@ -215,20 +216,7 @@ func (s *Store) drop(ctx context.Context, key attemptKey, before *attemptRow, bl
 		if err := s.dropBlocks(ctx, t, key, blocks[0].Start, c.To); err != nil {
 			return err
 		}
-		row.Cut, row.Tiers = c, tiers{}
-		doc, err := json.Marshal(row.attemptDoc)
-		if err != nil {
-			return fmt.Errorf("encode attempt %d of run %s: %w", key.attempt, key.run, err)
-		}
-		if _, err := t.ExecContext(ctx, `UPDATE attempts SET doc = $3 WHERE run_id = $1 AND attempt = $2`, key.run, key.attempt, string(doc)); err != nil {
-			return err
-		}
-		if run.run.Attempt != key.attempt {
-			return nil
-		}
-		run.run.Output = row.View.Output
-		run.run = withCut(run.run, c)
-		return t.updateRun(ctx, &run)
+		return t.showCut(ctx, key, &run, row, c)
 	})
 }
 
@@ -272,7 +260,7 @@ func withCut(run job.Run, c *cut) job.Run {
 	if c == nil {
 		return run
 	}
-	run.Output.Gaps = slices.Concat(c.Gaps, run.Output.Gaps)
+	run.Output.Gaps = slices.Concat(c.Gaps, c.Damaged, run.Output.Gaps)
 	run.Output.Complete = false
 	return run
 }

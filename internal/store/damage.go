@@ -1,0 +1,182 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// damagedError says that stored bytes were read and are not what was stored. It is none of
+// a disk or a bucket that cannot be reached: those may be whole.
+type damagedError struct{ why string }
+
+func (e *damagedError) Error() string { return e.why }
+
+func isDamage(err error) bool {
+	var damaged *damagedError
+	var corrupt *journal.CorruptError
+	return errors.As(err, &damaged) || errors.As(err, &corrupt) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// damage is what is wrong with a journal of which all agents have forgotten their copy.
+type damage struct {
+	blocks []index.BlockHead
+	why    []string
+	before []streamBytes // what each stream had printed where the first of the blocks begins
+	read   []streamBytes // what each stream printed in all good blocks
+	lines  int64         // that begin in the blocks
+}
+
+func addBytes(all *[]streamBytes, step int, stream job.Stream, n int64) {
+	for i := range *all {
+		if b := &(*all)[i]; b.Step == step && b.Stream == stream {
+			b.Bytes += n
+			return
+		}
+	}
+	*all = append(*all, streamBytes{Step: step, Stream: stream, Bytes: n})
+}
+
+func bytesOf(all []streamBytes, step int, stream job.Stream) int64 {
+	for _, b := range all {
+		if b.Step == step && b.Stream == stream {
+			return b.Bytes
+		}
+	}
+	return 0
+}
+
+// survey reads all blocks of a journal and tells which are damaged.
+func (s *Store) survey(ctx context.Context, key attemptKey) (*damage, error) {
+	var d damage
+	for at := int64(journal.HeaderSize); ; {
+		heads, err := s.Blocks(ctx, key.run, key.attempt, at, 64)
+		if err != nil || len(heads) == 0 {
+			return &d, err
+		}
+		for _, h := range heads {
+			at = h.Start + h.Size
+			var here []streamBytes
+			err := s.eachOutput(ctx, key, h, func(o journal.Output) { addBytes(&here, o.Step, o.Stream, int64(len(o.Data))) })
+			if isDamage(err) {
+				d.blocks, d.why = append(d.blocks, h), append(d.why, err.Error())
+				d.lines += h.Lines
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			for _, b := range here {
+				addBytes(&d.read, b.Step, b.Stream, b.Bytes)
+				if len(d.blocks) == 0 {
+					addBytes(&d.before, b.Step, b.Stream, b.Bytes)
+				}
+			}
+		}
+	}
+}
+
+// gaps are what is missing of each stream: all that it printed, as the journal said when it
+// arrived, less what can be read and what was known to be missing.
+func (d *damage) gaps(row *attemptRow) (gaps []job.Gap) {
+	most := -1
+	for _, st := range row.Streams {
+		missing := st.Kept - bytesOf(d.read, st.Step, st.Stream)
+		if row.Cut != nil {
+			for _, g := range slices.Concat(row.Cut.Gaps, row.Cut.Damaged) {
+				if g.Step == st.Step && g.Stream == st.Stream {
+					missing -= g.Bytes
+				}
+			}
+		}
+		if missing <= 0 {
+			continue
+		}
+		gaps = append(gaps, job.Gap{
+			Step: st.Step, Stream: st.Stream, Bytes: missing, AtBytes: bytesOf(d.before, st.Step, st.Stream),
+			Reason: index.DamageReason, At: d.blocks[0].FirstAt,
+		})
+		if most < 0 || missing > gaps[most].Bytes {
+			most = len(gaps) - 1
+		}
+	}
+	if most >= 0 {
+		gaps[most].Lines = d.lines // of which stream they were, nobody knows any more
+	}
+	return gaps
+}
+
+// damaged tells of the damaged blocks of a journal. A repair declares them as gaps, so that
+// all the rest can be read.
+func (c *checker) damaged(ctx context.Context, key attemptKey, row *attemptRow) error {
+	d, err := c.store.survey(ctx, key)
+	if err != nil || len(d.blocks) == 0 {
+		return err
+	}
+	repaired := ""
+	if c.repair {
+		gaps := d.gaps(row)
+		if err := c.store.declare(ctx, key, d, gaps); err != nil {
+			return err
+		}
+		var bytes int64
+		for _, g := range gaps {
+			bytes += g.Bytes
+		}
+		repaired = fmt.Sprintf("declared as a gap of %d bytes of output", bytes)
+	}
+	for i, h := range d.blocks {
+		c.found(Finding{Run: key.run, Attempt: key.attempt, At: h.Start, To: h.Start + h.Size, What: d.why[i], Repaired: repaired})
+	}
+	return nil
+}
+
+// declare drops damaged blocks, and shows the gaps in the run.
+func (s *Store) declare(ctx context.Context, key attemptKey, d *damage, gaps []job.Gap) error {
+	return s.write(ctx, func(t *tx) error {
+		run, err := t.lockRun(ctx, key.run)
+		if err != nil {
+			return err
+		}
+		_, row, err := scanAttempt(t.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`+t.dialect.lock, key.run, key.attempt))
+		if err != nil {
+			return err
+		}
+		for _, h := range d.blocks {
+			if err := s.dropBlocks(ctx, t, key, h.Start, h.Start+h.Size); err != nil {
+				return err
+			}
+		}
+		now := cut{To: journal.HeaderSize}
+		if row.Cut != nil {
+			now = *row.Cut
+		}
+		now.Damaged = slices.Concat(now.Damaged, gaps)
+		return t.showCut(ctx, key, &run, row, &now)
+	})
+}
+
+// showCut stores what is missing of a journal, and shows it in its run.
+func (t *tx) showCut(ctx context.Context, key attemptKey, run *runRow, row *attemptRow, c *cut) error {
+	row.Cut, row.Tiers = c, tiers{}
+	doc, err := json.Marshal(row.attemptDoc)
+	if err != nil {
+		return fmt.Errorf("encode attempt %d of run %s: %w", key.attempt, key.run, err)
+	}
+	if _, err := t.ExecContext(ctx, `UPDATE attempts SET doc = $3 WHERE run_id = $1 AND attempt = $2`, key.run, key.attempt, string(doc)); err != nil {
+		return err
+	}
+	if run.run.Attempt != key.attempt {
+		return nil
+	}
+	run.run.Output = row.View.Output
+	run.run = withCut(run.run, c)
+	return t.updateRun(ctx, run)
+}
