@@ -45,14 +45,41 @@ func (b *bench) read() ([]row, error) {
 	if err := s.settle(); err != nil {
 		return nil, err
 	}
+	if out, err := exec.Command("zstd", "-q", "-3", file).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("zstd, which is the yardstick of search: %w: %s", err, out)
+	}
+	rows, err := b.reading(s, id, file, lines, fmt.Sprintf("log of %s, %d lines: ", job.Bytes(b.logBytes), lines))
+	if err != nil {
+		return nil, err
+	}
+	if err := b.packed(s); err != nil {
+		return nil, err
+	}
+	more, err := b.reading(s, id, file, lines, "… once it is packed: ")
+	return append(rows, more...), err
+}
+
+// packed waits until the server has packed the log: no segment but the one that grows is left.
+func (b *bench) packed(s *service) error {
+	for late := time.Now().Add(2 * time.Minute); time.Now().Before(late); <-time.After(time.Second) {
+		left, err := filepath.Glob(filepath.Join(b.dir, "read", "segments", "*.seg"))
+		if err != nil {
+			return err
+		}
+		if len(left) <= 1 {
+			return s.settle()
+		}
+	}
+	return fmt.Errorf("the log is not packed after two minutes: %w", errNoFigure)
+}
+
+// reading opens windows in a log and searches it.
+func (b *bench) reading(s *service, id, file string, lines int, what string) ([]row, error) {
 	windows, err := s.windows(id, lines)
 	if err != nil {
 		return nil, err
 	}
 	var yard, ours []float64
-	if out, err := exec.Command("zstd", "-q", "-3", file).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("zstd, which is the yardstick of search: %w: %s", err, out)
-	}
 	for range max(3, b.rounds/2) {
 		ms, err := b.timed([]string{"sh", "-c", `test "$(zstd -dc "$0" | grep -c "$1")" = "$2"`, file + ".zst", rare, strconv.Itoa(rareLines)})
 		if err != nil {
@@ -65,7 +92,6 @@ func (b *bench) read() ([]row, error) {
 		}
 		ours = append(ours, took.Seconds())
 	}
-	what := fmt.Sprintf("log of %s, %d lines: ", job.Bytes(b.logBytes), lines)
 	return []row{
 		{what: what + "open a window of 200 lines anywhere, the slowest of 60", unit: "ms", measured: windows[len(windows)-1], most: 50},
 		{what: "… the middle one", unit: "ms", measured: windows[len(windows)/2]},
