@@ -60,7 +60,6 @@ var table = []row{
 
 	{"internal/bench", "job journal internal/index internal/store internal/store/postgrestest", "", "measures the built programs from outside; no product links it"},
 	{"internal/bench/wrapper", "", "", "the yardstick must not share what it measures"},
-	{"internal/bench/printer", "", "", "a job that prints"},
 	{"internal/bench/noop", "", "", "the yardstick must not share what it measures"},
 
 	{"internal/faulttest/sequence", "", "", "what must be printed; the job and who looks at it later share it"},
