@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -172,6 +173,7 @@ func (r *rebuilder) findInObject(ctx context.Context, name string, size int64) e
 		f, err := parsePacked(data[at:])
 		if err != nil {
 			r.found(Finding{Run: key.run, Attempt: key.attempt, At: start, What: fmt.Sprintf("object %s, byte %d: %v", name, at, err)})
+			start = math.MaxInt64 // nobody knows what else it holds, so it stays
 			break
 		}
 		if f.note != nil {

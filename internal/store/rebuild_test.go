@@ -378,3 +378,52 @@ func TestCopiesMoveOn(t *testing.T) {
 		t.Error("differs (-before +after):", diff)
 	}
 }
+
+// An object that is damaged costs what stands behind the damage in its run. It is told, and
+// nothing is deleted for it.
+func TestRebuildAroundADamagedObject(t *testing.T) {
+	for _, place := range []int{0, 2} { // thirds of the object
+		dir := t.TempDir()
+		a, path := openArchive(t)
+		o := store.Options{Dir: dir, Archive: a, Relaxed: true}
+		s, err := store.Open(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, sent := longRun(t, s, true)
+		pack(t, s)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		loseDatabase(t, dir, true)
+		if err := os.RemoveAll(filepath.Join(dir, "segments")); err != nil { // they may have it all still
+			t.Fatal(err)
+		}
+		objects := filesIn(t, path)
+		data, err := os.ReadFile(objects[0])
+		if err != nil || len(objects) != 1 {
+			t.Fatal(objects, err)
+		}
+		data[1000+place*len(data)/3] ^= 1
+		if err := os.WriteFile(objects[0], data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var found []store.Finding
+		if _, err := store.Rebuild(t.Context(), o, objectsIn(a), func(f store.Finding) { found = append(found, f) }); err != nil {
+			t.Fatal(err)
+		}
+		if len(found) == 0 || found[0].Run != id {
+			t.Errorf("found: %+v", found)
+		}
+		s = openWith(t, o)
+		if body, _ := readBack(t, s, id, 1); !bytes.HasPrefix(sent[journal.HeaderSize:], body) || (len(body) > 0) != (place > 0) {
+			t.Errorf("%d bytes came back, or others", len(body))
+		}
+		if err := s.Tidy(t.Context(), noon.Add(48*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if left := filesIn(t, path); len(left) != 1 {
+			t.Errorf("objects: %v", left)
+		}
+	}
+}
