@@ -41,7 +41,8 @@ var table = []row{
 
 	{"internal/index", "job journal", "", "pure: journal bytes in, views out"},
 	{"internal/archive", "", "github.com/minio/minio-go/v7", "objects under keys; it knows nothing of journals"},
-	{"internal/store", "job journal internal/index internal/store/segment", "github.com/google/uuid github.com/jackc/pgx/v5 github.com/pressly/goose/v3 github.com/klauspost/compress modernc.org/sqlite golang.org/x/sys", "the only place that knows a database"},
+	{"internal/store", "job journal internal/index internal/store/beatlog internal/store/segment", "github.com/google/uuid github.com/jackc/pgx/v5 github.com/pressly/goose/v3 github.com/klauspost/compress modernc.org/sqlite golang.org/x/sys", "the only place that knows a database"},
+	{"internal/store/beatlog", "job", "golang.org/x/sys", "heartbeats in a file; it knows nothing of databases"},
 	{"internal/store/segment", "", "golang.org/x/sys", "bytes in files; it knows nothing of databases"},
 	{"internal/store/postgrestest", "", "github.com/jackc/pgx/v5", "a real PostgreSQL for tests"},
 	{"internal/server", "job journal internal/index internal/health internal/policy", "github.com/VictoriaMetrics/metrics github.com/coreos/go-oidc/v3 golang.org/x/oauth2 github.com/danielgtaylor/huma/v2 github.com/google/uuid github.com/klauspost/compress golang.org/x/sync", "HTTP; the store is an interface that cli joins"},

@@ -3,7 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
+	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -11,21 +14,29 @@ import (
 	"stint.dev/stint/journal"
 )
 
+// beatsPeriod is what the agents of this benchmark say their period is: long, so that none
+// is late while the others have their turn.
+const beatsPeriod = time.Minute
+
 // beats is what heartbeats cost the server, each durable before it is answered, against the
-// least that a Go server does with a request. Each server has one core.
+// least that a Go server does with a request. Each server has the first core for itself, and
+// those who send have the second.
 func (b *bench) beats() ([]row, error) {
-	one := []string{"GOMAXPROCS=1"}
-	noop, err := b.serve(one, b.program("noop"), "{}")
+	noop, err := b.serve(nil, pinned("0", b.program("noop"), "{}")...)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = noop.stop() }() // it has nothing to say
-	dir := b.program("beats")
-	ours, err := b.stint(stored{place: []string{"--data", dir}}, one...)
+	ours, err := b.serve(nil, pinned("0", b.program("stint"), "server", "--listen", "{}", "--data", b.program("beats"))...)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = ours.stop() }() // the figures are what counts
+	release, err := b.pinSelf("1")
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	const most = 1000
 	paths := make([]string, most)
 	for i := range paths {
@@ -33,14 +44,23 @@ func (b *bench) beats() ([]row, error) {
 			return nil, err
 		}
 	}
+	servers := []*service{noop, ours}
+	var wires [2][]*wire
+	for i, s := range servers {
+		wires[i], err = s.connect(paths)
+		defer hangUp(wires[i])
+		if err != nil {
+			return nil, err
+		}
+	}
 	var cpu, rate, p50 [2][]float64
 	for range max(3, b.rounds/2) {
-		for i, s := range []*service{noop, ours} {
-			many, err := pound(s, paths, b.span)
+		for i, s := range servers {
+			many, err := pound(s, wires[i], paths, b.span)
 			if err != nil {
 				return nil, err
 			}
-			few, err := pound(s, paths[:64], b.span)
+			few, err := pound(s, wires[i][:64], paths[:64], b.span)
 			if err != nil {
 				return nil, err
 			}
@@ -52,6 +72,47 @@ func (b *bench) beats() ([]row, error) {
 		{what: "… how many", unit: "/s", yardstick: median(rate[0]), measured: median(rate[1]), leastRatio: 0.66},
 		{what: "… 64 connections: the middle one takes", unit: "ms", yardstick: median(p50[0]), measured: median(p50[1]), most: 5},
 	}, nil
+}
+
+// pinned is a command on one core.
+func pinned(core string, args ...string) []string {
+	return append([]string{"taskset", "-c", core}, args...)
+}
+
+// pinSelf moves this process to one core, until release.
+func (b *bench) pinSelf(core string) (release func(), err error) {
+	self := strconv.Itoa(os.Getpid())
+	move := func(cores string) error { return b.command([]string{"taskset", "-apc", cores, self}).Run() }
+	if err := move(core); err != nil {
+		return nil, fmt.Errorf("taskset (util-linux), on a machine of at least two cores: %w", err)
+	}
+	return func() {
+		if err := move("0-" + strconv.Itoa(runtime.NumCPU()-1)); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: what follows is measured on one core:", err)
+		}
+	}, nil
+}
+
+// connect makes one connection for each path, and sends a first heartbeat on it.
+func (s *service) connect(paths []string) ([]*wire, error) {
+	var wires []*wire
+	for _, path := range paths {
+		w, err := dialWire(s.host)
+		if err != nil {
+			return wires, err
+		}
+		wires = append(wires, w)
+		if _, err := w.post(path+"/heartbeat", "application/json", heartbeat(1, beatsPeriod)); err != nil {
+			return wires, err
+		}
+	}
+	return wires, nil
+}
+
+func hangUp(wires []*wire) {
+	for _, w := range wires {
+		w.close()
+	}
 }
 
 // runID is the id of the n-th run of a benchmark, begun at a time.
@@ -106,27 +167,23 @@ type load struct {
 }
 
 // pound sends heartbeats on one connection for each path, one after the other's answer.
-func pound(s *service, paths []string, span time.Duration) (load, error) {
+func pound(s *service, wires []*wire, paths []string, span time.Duration) (load, error) {
 	var mu sync.Mutex
 	var all []float64
 	var failed error
 	var workers sync.WaitGroup
 	ready := make(chan struct{})
 	var end time.Time
-	for _, path := range paths {
-		w, err := dialWire(s.host)
-		if err != nil {
-			return load{}, err
-		}
+	for i, path := range paths {
+		w := wires[i]
 		workers.Go(func() {
-			defer w.close()
 			<-ready
 			var took []float64
 			for n := 1; time.Now().Before(end); n++ {
 				begun := time.Now()
-				if _, err := w.post(path+"/heartbeat", "application/json", heartbeat(n, 5*time.Second)); err != nil {
+				if _, err := w.post(path+"/heartbeat", "application/json", heartbeat(n+1, beatsPeriod)); err != nil {
 					mu.Lock()
-					failed = errors.Join(failed, err)
+					failed = err // one tells as much as a thousand
 					mu.Unlock()
 					return
 				}

@@ -193,7 +193,7 @@ func (c serveConfig) pageURL() string {
 //  3. the database closes.
 func serve(ctx context.Context, cfg serveConfig) (err error) {
 	defer func() { _ = cfg.Listener.Close() }() // closed already after an orderly end
-	boundGarbage()
+	tuneRuntime()
 	db, err := store.Open(ctx, cfg.Store)
 	if err != nil {
 		return err

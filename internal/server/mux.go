@@ -30,8 +30,8 @@ func (s *Server) build() (http.Handler, error) {
 		}
 		mux.HandleFunc(rt.key(), s.guard(rt, h))
 	}
-	cross := http.NewCrossOriginProtection()
-	return s.outer(mux, cross), nil
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.unrouted(w, r, mux) })
+	return s.outer(mux, http.NewCrossOriginProtection()), nil
 }
 
 // key is the route as ServeMux writes it.
@@ -67,7 +67,7 @@ func (s *Server) guard(rt route, h http.HandlerFunc) http.HandlerFunc {
 }
 
 // outer is what every request passes, known route or not.
-func (s *Server) outer(mux *http.ServeMux, cross *http.CrossOriginProtection) http.Handler {
+func (s *Server) outer(mux http.Handler, cross *http.CrossOriginProtection) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer s.recovered(w, r)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -81,11 +81,7 @@ func (s *Server) outer(mux *http.ServeMux, cross *http.CrossOriginProtection) ht
 				"a web page of another site sent this request: pages may only write to the server they came from"))
 			return
 		}
-		if _, pattern := mux.Handler(r); pattern != "" {
-			mux.ServeHTTP(w, r)
-			return
-		}
-		s.unrouted(w, r, mux)
+		mux.ServeHTTP(w, r)
 	})
 }
 

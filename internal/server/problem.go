@@ -165,10 +165,15 @@ func writeJSON(w http.ResponseWriter, contentType string, status int, v any) {
 		status, body = http.StatusInternalServerError, []byte(`{"title":"Internal Server Error","status":500}`)
 		contentType = problemType
 	}
+	writeBody(w, contentType, status, append(body, '\n'))
+}
+
+// writeBody answers with bytes.
+func writeBody(w http.ResponseWriter, contentType string, status int, body []byte) {
 	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n'))
+	_, _ = w.Write(body)
 }
 
 // answer writes v as the JSON of a successful answer.

@@ -54,6 +54,9 @@ func (s *Store) Backup(ctx context.Context, dir string, open func() (Archive, er
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
+	if err := s.settleNow(ctx); err != nil {
+		return fmt.Errorf("bring heartbeats into the database: %w", err)
+	}
 	file := filepath.Join(dir, "stint.db")
 	if _, err := s.writer.ExecContext(ctx, `VACUUM INTO $1`, file); err != nil {
 		return fmt.Errorf("copy the database to %s: %w", file, err)

@@ -25,10 +25,11 @@ func (g *group) beats(ctx context.Context, beats []index.Beat) ([]index.Beaten, 
 			latest[attemptKey{b.Run, b.Attempt}] = b
 		}
 	}
-	renewed, err := g.renew(ctx, latest)
+	renewed, err := g.renew(ctx, latest, false)
 	if err != nil {
 		return nil, err
 	}
+	g.tx.renewed = renewed
 	missing := map[string]bool{}
 	for key := range latest {
 		if _, ok := renewed[key]; !ok {
@@ -56,15 +57,20 @@ func (g *group) beats(ctx context.Context, beats []index.Beat) ([]index.Beaten, 
 }
 
 // renew renews the leases of active runs by their owners, and returns those with the
-// request to stop that each is to be told, if any.
-func (g *group) renew(ctx context.Context, beats map[attemptKey]index.Beat) (map[attemptKey]*job.Cancel, error) {
+// request to stop that each is to be told, if any. With later, a heartbeat that the row
+// has already, or that is older, changes nothing: what was noted since stays.
+func (g *group) renew(ctx context.Context, beats map[attemptKey]index.Beat, later bool) (map[attemptKey]*job.Cancel, error) {
 	renewed := make(map[attemptKey]*job.Cancel, len(beats))
 	if len(beats) == 0 {
 		return renewed, nil
 	}
 	table, args := g.tx.dialect.table(1, beatLists(beats)...)
+	unless := ""
+	if later {
+		unless = " AND runs.heard_at < v.c2"
+	}
 	rows, err := g.tx.QueryContext(ctx, `UPDATE runs SET heard_at = v.c2, beat_at = v.c2, lease_us = v.c3, expires_at = v.c4, period_us = v.c5, beat = v.c6, gone_at = 0
-		FROM `+table+` WHERE runs.id = v.c0 AND runs.attempt = v.c1 AND runs.ended_at IS NULL AND runs.state <> 'lost'
+		FROM `+table+` WHERE runs.id = v.c0 AND runs.attempt = v.c1 AND runs.ended_at IS NULL AND runs.state <> 'lost'`+unless+`
 		RETURNING runs.id, runs.attempt, runs.cancel`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("renew %d leases: %w", len(beats), err)

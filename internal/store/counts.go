@@ -146,6 +146,9 @@ func (s *Store) addCounts(ctx context.Context, q index.RunQuery, counts *index.R
 
 // LiveAgents returns the active attempts with their last heartbeats.
 func (s *Store) LiveAgents(ctx context.Context) ([]index.LiveAgent, error) {
+	if err := s.settleNow(ctx); err != nil {
+		return nil, fmt.Errorf("read live agents: %w", err)
+	}
 	rows, err := s.reader.QueryContext(ctx, `SELECT id, host, beat_at, beat FROM runs WHERE leased = 1`)
 	if err != nil {
 		return nil, fmt.Errorf("read live agents: %w", err)

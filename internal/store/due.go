@@ -22,6 +22,9 @@ const leaseColumns = `id, attempt, job, number, state, health, heard_at, beat_at
 // Due returns the active runs whose lease ends before the given time, the most urgent
 // first, and those that have a finding, which may have passed, or whose connection closed.
 func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]index.Lease, error) {
+	if err := s.settleNow(ctx); err != nil {
+		return nil, fmt.Errorf("read leases: %w", err)
+	}
 	rows, err := s.reader.QueryContext(ctx, `SELECT `+leaseColumns+` FROM runs
 		WHERE leased = 1 AND (expires_at < $1 OR health IN ('warning', 'critical') OR gone_at > 0)
 		ORDER BY expires_at LIMIT $2`, micros(before), limit)
@@ -43,6 +46,9 @@ func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]index.L
 // Lease returns what a judgement of one run needs, whether it is active or not, and the
 // error *index.NotFoundError.
 func (s *Store) Lease(ctx context.Context, run string) (index.Lease, error) {
+	if err := s.settleNow(ctx); err != nil {
+		return index.Lease{}, fmt.Errorf("read the lease of run %s: %w", run, err)
+	}
 	l, err := scanLease(s.reader.QueryRowContext(ctx, `SELECT `+leaseColumns+` FROM runs WHERE id = $1`, run))
 	if errors.Is(err, sql.ErrNoRows) {
 		return l, &index.NotFoundError{What: "run " + job.Quote(run)}

@@ -21,9 +21,14 @@ import (
 //
 // The Run of an Appended is zero while the attempt's identity has not arrived whole.
 func (s *Store) Ingest(ctx context.Context, appends []index.Append, beats []index.Beat) ([]index.Appended, []index.Beaten, error) {
+	if len(appends) == 0 && s.leases != nil {
+		if beaten, ok := s.leases.renew(ctx, beats); ok {
+			return nil, beaten, nil
+		}
+	}
 	var appended []index.Appended
 	var beaten []index.Beaten
-	err := s.write(ctx, func(t *tx) (err error) {
+	err := s.writeRuns(ctx, touched(appends, beats), func(t *tx) (err error) {
 		if s.segments != nil && len(appends) > 0 {
 			b := s.segments.Begin()
 			defer b.End()

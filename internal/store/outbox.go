@@ -127,7 +127,16 @@ func (s *Store) DueActions(ctx context.Context, now time.Time, limit int) ([]ind
 // the store. It returns how many causes were handled.
 func (s *Store) Dispatch(ctx context.Context, now time.Time, limit int, to func(index.Action, *job.Run) (routes []string, why string)) (int, error) {
 	var n int
-	err := s.write(ctx, func(t *tx) error {
+	// Most of the time there is none, and a transaction that writes is not to be had for nothing.
+	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM outbox
+		WHERE status = 'pending' AND route = '' AND kind = 'notify' LIMIT 1) AS causes`).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("look for notifications: %w", err)
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	err = s.write(ctx, func(t *tx) error {
 		// No row is skipped for being locked: another server's causes come first, and
 		// what is told of a run stays in order.
 		rows, err := t.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox

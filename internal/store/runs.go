@@ -77,7 +77,7 @@ func (s *Store) Run(ctx context.Context, id string) (job.Run, error) {
 	if err != nil {
 		return job.Run{}, fmt.Errorf("read run %s: %w", id, err)
 	}
-	return row.run, nil
+	return s.leases.show(row.run), nil
 }
 
 // RunAttempt is Run as it stands for one attempt, which may not be the last. An earlier
@@ -137,7 +137,7 @@ func (s *Store) Runs(ctx context.Context, q index.RunQuery) (index.RunPage, erro
 		if err != nil {
 			return index.RunPage{}, fmt.Errorf("list runs: %w", err)
 		}
-		page.Runs = append(page.Runs, row.run)
+		page.Runs = append(page.Runs, s.leases.show(row.run))
 	}
 	if len(page.Runs) > limit {
 		page.Runs = page.Runs[:limit]

@@ -31,7 +31,8 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 	}
 	release, err := lockDir(dir)
 	var inUse *InUseError
-	if o.Beside && errors.As(err, &inUse) {
+	beside := o.Beside && errors.As(err, &inUse)
+	if beside {
 		release, err = func() error { return nil }, nil
 	}
 	if err != nil {
@@ -49,6 +50,12 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 		return nil, errors.Join(unusable(dir, err), release())
 	}
 	s.release, s.dir = release, dir
+	if beside {
+		return s, nil // the log of heartbeats is the server's
+	}
+	if err := s.openLeases(ctx, dir, o.Relaxed); err != nil {
+		return nil, errors.Join(unusable(dir, err), s.Close())
+	}
 	return s, nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"stint.dev/stint/job"
 )
 
 // statements keeps the texts of the writing connection of SQLite prepared: parsing one
@@ -72,6 +74,9 @@ type tx struct {
 	runLog   int64       // the length from which journals are trimmed; 0 for none
 	added    int64       // bytes of blocks that were added
 	pipeline *pipeline   // nil for SQLite
+	// renewed are the owners of active runs whose leases the transaction renewed, with
+	// the request to stop that each is to be told.
+	renewed map[attemptKey]*job.Cancel
 }
 
 // local takes the end off a context in SQLite: there a statement takes microseconds, and

@@ -45,6 +45,7 @@ type Store struct {
 	segments       *segment.Log // where blocks are; nil for PostgreSQL
 	archive        Archive      // may be nil
 	keep           Keep
+	leases         *leases      // of SQLite, but beside another process; else nil
 	busy           atomic.Int64 // when much arrived last, in nanoseconds since 1970
 	dir            string       // the data directory; empty for PostgreSQL
 	name           string       // of this server, among those on the database
@@ -94,7 +95,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 
 // Close ends all use of the database.
 func (s *Store) Close() error {
-	err := errors.Join(s.leader.stop(), s.writer.Close())
+	err := errors.Join(s.leader.stop(), s.closeLeases(), s.writer.Close())
 	if s.segments != nil {
 		err = errors.Join(err, s.segments.Close())
 	}
@@ -121,9 +122,14 @@ func (s *Store) Ping(ctx context.Context) error {
 // write runs fn in one transaction and commits it. A transaction that lost against
 // another server's is tried again from the start, so fn must be able to run twice.
 func (s *Store) write(ctx context.Context, fn func(*tx) error) error {
+	return s.writeRuns(ctx, nil, fn)
+}
+
+// writeRuns is write for a function that looks at these runs only, and changes no others.
+func (s *Store) writeRuns(ctx context.Context, runs map[string]bool, fn func(*tx) error) error {
 	const tries = 10
 	for try := 1; ; try++ {
-		err := s.writeOnce(ctx, fn)
+		err := s.writeOnce(ctx, runs, fn)
 		if err == nil && s.prepared != nil {
 			// What cannot be prepared now is parsed each time, as before.
 			_ = s.prepared.prepare(context.WithoutCancel(ctx))
@@ -141,7 +147,14 @@ func (s *Store) write(ctx context.Context, fn func(*tx) error) error {
 	}
 }
 
-func (s *Store) writeOnce(ctx context.Context, fn func(*tx) error) error {
+func (s *Store) writeOnce(ctx context.Context, runs map[string]bool, fn func(*tx) error) error {
+	if s.leases == nil {
+		return s.transact(ctx, fn)
+	}
+	return s.leases.write(ctx, runs, s.transact, fn)
+}
+
+func (s *Store) transact(ctx context.Context, fn func(*tx) error) error {
 	begin, send := s.writer.BeginTx, (*pipeline)(nil)
 	if s.dialect.postgres {
 		conn, err := s.writer.Conn(ctx)
