@@ -46,6 +46,7 @@ type committer struct {
 	ingest  func(context.Context, []index.Append, []index.Beat) ([]index.Appended, []index.Beaten, error)
 	told    committed
 	metrics *serverMetrics
+	now     func() time.Time
 
 	mu     sync.Mutex
 	queue  []*entry
@@ -53,6 +54,8 @@ type committer struct {
 	shares map[string]share // what each run has in the queue
 	closed bool
 	want   int           // how many entries are worth waking for; 0 for any
+	failed int           // commits in a row
+	last   time.Time     // when the last of them failed
 	wake   chan struct{} // holds one token when there is something to look at
 	ended  chan struct{} // closed when the goroutine has ended
 	stop   context.CancelFunc
@@ -82,10 +85,10 @@ type committed struct {
 	beat   func(index.Beat, index.Beaten)
 }
 
-func newCommitter(store Store, tell committed, m *serverMetrics) *committer {
+func newCommitter(store Store, tell committed, m *serverMetrics, now func() time.Time) *committer {
 	ctx, stop := context.WithCancel(context.Background())
 	c := &committer{
-		ingest: store.Ingest, told: tell, metrics: m, shares: map[string]share{},
+		ingest: store.Ingest, told: tell, metrics: m, now: now, shares: map[string]share{},
 		wake: make(chan struct{}, 1), ended: make(chan struct{}), stop: stop,
 	}
 	go c.run(ctx)
@@ -305,6 +308,7 @@ func (c *committer) try(ctx context.Context, group []*entry) error {
 			len(appends), len(beats), len(appended), len(beaten))
 	}
 	c.metrics.commit(time.Since(began), len(group), err)
+	c.note(err)
 	if err != nil {
 		return fmt.Errorf("commit %d appends and %d heartbeats: %w", len(appends), len(beats), err)
 	}
@@ -316,6 +320,29 @@ func (c *committer) try(ctx context.Context, group []*entry) error {
 		}
 	}
 	return nil
+}
+
+// note counts commits that fail one after the other.
+func (c *committer) note(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil {
+		c.failed = 0
+		return
+	}
+	c.failed++
+	c.last = c.now()
+}
+
+// unableFor is how long failed commits count when nobody has tried since.
+const unableFor = 30 * time.Second
+
+// unable reports whether so many commits in a row have failed, the last of them just now,
+// that it is the database or its disk.
+func (c *committer) unable() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed >= commitTries && c.now().Sub(c.last) < unableFor
 }
 
 // tell passes on what an entry changed, once it is durable.

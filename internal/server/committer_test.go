@@ -62,7 +62,7 @@ func testCommitter(g *groups) (*committer, *sync.Map) {
 	return newCommitter(g, committed{
 		append: func(a index.Append, _ index.Appended) { told.Store(a.Run, true) },
 		beat:   func(b index.Beat, _ index.Beaten) { told.Store(b.Run, true) },
-	}, m), told
+	}, m, time.Now), told
 }
 
 // waitQueued waits until n entries are queued, which the test knows must happen.

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -204,6 +205,45 @@ func (f failing) Jobs(context.Context) ([]job.Summary, error) {
 
 func (f failing) Ingest(context.Context, []index.Append, []index.Beat) ([]index.Appended, []index.Beaten, error) {
 	return nil, nil, f.err
+}
+
+// full is a store whose database answers, and whose disk takes nothing more.
+type full struct {
+	server.Store
+	refuse atomic.Bool
+}
+
+func (f *full) Ingest(ctx context.Context, appends []index.Append, beats []index.Beat) ([]index.Appended, []index.Beaten, error) {
+	if f.refuse.Load() {
+		return nil, nil, errors.New("no space left on device")
+	}
+	return f.Store.Ingest(ctx, appends, beats)
+}
+
+// A server that cannot commit is not ready, until it can again or nobody has tried for a while.
+func TestNotReadyWhileCommitsFail(t *testing.T) {
+	store := &full{Store: openStore(t, t.TempDir())}
+	clock := newClock()
+	l := start(t, server.Config{Store: store, Now: clock.now})
+	s := newSketch(t, "j", nil)
+	first := s.bytes()
+	store.refuse.Store(true)
+	for try := range 3 {
+		l.get("/readyz").ok(t, nil)
+		if got := l.do("POST", journalPath(s.id, 1, 0), first); got.status < 500 {
+			t.Fatalf("append %d: HTTP %d", try, got.status)
+		}
+	}
+	if p := l.get("/readyz").problem(t, http.StatusServiceUnavailable); !strings.Contains(p.Detail, "disk") {
+		t.Errorf("it says %q", p.Detail)
+	}
+	clock.add(time.Minute)
+	l.get("/readyz").ok(t, nil)
+	l.do("POST", journalPath(s.id, 1, 0), first)
+	l.get("/readyz").problem(t, http.StatusServiceUnavailable)
+	store.refuse.Store(false)
+	l.do("POST", journalPath(s.id, 1, 0), first).ok(t, nil)
+	l.get("/readyz").ok(t, nil)
 }
 
 // The client of a server with a fault of its own learns that, and the log learns the rest.

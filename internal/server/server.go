@@ -121,7 +121,7 @@ func New(cfg Config) (*Server, error) {
 	s.bodies.limit = cfg.BodyMemory
 	s.conns = newConns(cfg.Now, s.agentGone)
 	s.metrics = newServerMetrics(s)
-	s.committer = newCommitter(cfg.Store, committed{s.appendCommitted, s.beatCommitted}, s.metrics)
+	s.committer = newCommitter(cfg.Store, committed{s.appendCommitted, s.beatCommitted}, s.metrics, cfg.Now)
 	handler, err := s.build()
 	if err != nil {
 		return nil, errors.Join(err, s.committer.close(context.Background()))

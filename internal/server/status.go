@@ -34,5 +34,9 @@ func (s *Server) getReadyz(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, busy(http.StatusServiceUnavailable, time.Second, "the database does not answer or cannot be written to; the server's log says why"))
 		return
 	}
+	if s.committer.unable() {
+		s.fail(w, r, busy(http.StatusServiceUnavailable, time.Second, "what agents send cannot be stored: is a disk full? The server's log says why"))
+		return
+	}
 	answer(w, healthAnswer{"ok", s.cfg.Version})
 }
