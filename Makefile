@@ -90,6 +90,7 @@ fuzz: ## Fuzz the journal's readers, masking, the server's fold, its interface, 
 	@scripts/fuzz ./internal/agent/redact FuzzStream $(FUZZTIME)
 	@scripts/fuzz ./internal/index FuzzFold $(FUZZTIME) -fuzzminimizetime 10x
 	@scripts/fuzz ./internal/server FuzzAPI $(FUZZTIME) -fuzzminimizetime 10x
+	@scripts/fuzz ./internal/store/beatlog FuzzDecode $(FUZZTIME)
 	@scripts/fuzz ./internal/store/segment FuzzScan $(FUZZTIME) -fuzzminimizetime 10x
 	@scripts/fuzz ./internal/policy FuzzParse $(FUZZTIME)
 
@@ -98,7 +99,7 @@ N ?= 1000
 .PHONY: faults
 faults: ## Play N (1000) random schedules of faults and look at every byte; SEED=… replays, ARGS='-race-programs'
 	@set -o pipefail; $(GO) test ./internal/faulttest -run TestSchedules -v -timeout 3h \
-		-args -schedules $(N) -side 6 -clock $(if $(SEED),-seed $(SEED)) $(ARGS) | grep -vE '^(=== |    --- PASS)'
+		-args -schedules $(N) -side 6 -clock $(if $(SEED),-seed $(SEED)) $(ARGS) | grep -avE '^(=== |    --- PASS)'
 
 SOAK ?= 30m
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"sync"
 
@@ -27,14 +26,14 @@ type leases struct {
 	log *beatlog.Log
 
 	mu    sync.Mutex // of what follows; held for moments
-	known map[attemptKey]*knownLease
-	dirty map[attemptKey]*knownLease // those of known that are newer than their rows
+	known map[string]knownLease // by run
+	dirty map[string]index.Beat // by run: the latest heartbeats that their rows do not have
 }
 
 // knownLease is the owner of an active run, as its row says.
 type knownLease struct {
-	cancel *job.Cancel
-	beat   index.Beat // the latest, where it is dirty
+	attempt int
+	cancel  *job.Cancel
 }
 
 // openLeases opens the log of a data directory and brings what it holds into the database.
@@ -54,7 +53,7 @@ func (s *Store) openLeases(ctx context.Context, dir string, relaxed bool) error 
 	if err != nil {
 		return errors.Join(fmt.Errorf("bring %d heartbeats into the database: %w", len(latest), err), log.Close())
 	}
-	s.leases = &leases{tx: make(chan struct{}, 1), log: log, known: map[attemptKey]*knownLease{}, dirty: map[attemptKey]*knownLease{}}
+	s.leases = &leases{tx: make(chan struct{}, 1), log: log, known: map[string]knownLease{}, dirty: map[string]index.Beat{}}
 	return nil
 }
 
@@ -68,14 +67,14 @@ func (l *leases) renew(ctx context.Context, beats []index.Beat) ([]index.Beaten,
 	}
 	out := make([]index.Beaten, len(beats))
 	records := make([]beatlog.Beat, len(beats))
-	of := make([]*knownLease, len(beats))
 	l.mu.Lock()
 	for i, b := range beats {
-		if of[i] = l.known[attemptKey{b.Run, b.Attempt}]; of[i] == nil {
+		owner, ok := l.known[b.Run]
+		if !ok || owner.attempt != b.Attempt {
 			l.mu.Unlock()
 			return nil, false
 		}
-		out[i] = index.Beaten{Known: true, Owner: true, Cancel: of[i].cancel}
+		out[i] = index.Beaten{Known: true, Owner: true, Cancel: owner.cancel}
 	}
 	l.mu.Unlock()
 	for i, b := range beats {
@@ -87,9 +86,8 @@ func (l *leases) renew(ctx context.Context, beats []index.Beat) ([]index.Beaten,
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i, b := range records {
-		of[i].beat = index.Beat(b)
-		l.dirty[attemptKey{b.Run, b.Attempt}] = of[i]
+	for _, b := range records {
+		l.dirty[b.Run] = index.Beat(b)
 	}
 	return out, true
 }
@@ -119,13 +117,13 @@ func (l *leases) write(ctx context.Context, runs map[string]bool, transact func(
 		renewed = t.renewed
 		return err
 	})
+	if fn != nil { // also after an error: a commit that failed may have been one
+		l.forget(runs)
+	}
 	if err != nil {
 		return err
 	}
 	settled()
-	if fn != nil {
-		l.forget(runs)
-	}
 	l.learn(renewed)
 	return nil
 }
@@ -134,10 +132,16 @@ func (l *leases) write(ctx context.Context, runs map[string]bool, transact func(
 // settled is to be called once it is committed.
 func (l *leases) settle(ctx context.Context, t *tx, runs map[string]bool) (settled func(), err error) {
 	latest := map[attemptKey]index.Beat{}
+	take := func(b index.Beat) { latest[attemptKey{b.Run, b.Attempt}] = b }
 	l.mu.Lock()
-	for key, d := range l.dirty {
-		if runs == nil || runs[key.run] {
-			latest[key] = d.beat
+	if runs == nil {
+		for _, b := range l.dirty {
+			take(b)
+		}
+	}
+	for run := range runs {
+		if b, ok := l.dirty[run]; ok {
+			take(b)
 		}
 	}
 	l.mu.Unlock()
@@ -148,7 +152,7 @@ func (l *leases) settle(ctx context.Context, t *tx, runs map[string]bool) (settl
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		for key := range latest {
-			delete(l.dirty, key)
+			delete(l.dirty, key.run)
 		}
 		if len(l.dirty) == 0 {
 			l.log.Reset()
@@ -160,7 +164,12 @@ func (l *leases) settle(ctx context.Context, t *tx, runs map[string]bool) (settl
 func (l *leases) forget(runs map[string]bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	maps.DeleteFunc(l.known, func(key attemptKey, _ *knownLease) bool { return runs == nil || runs[key.run] })
+	if runs == nil {
+		clear(l.known)
+	}
+	for run := range runs {
+		delete(l.known, run)
+	}
 }
 
 // learn notes owners whose leases a committed transaction has renewed.
@@ -168,7 +177,7 @@ func (l *leases) learn(renewed map[attemptKey]*job.Cancel) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for key, cancel := range renewed {
-		l.known[key] = &knownLease{cancel: cancel}
+		l.known[key.run] = knownLease{attempt: key.attempt, cancel: cancel}
 	}
 }
 
@@ -193,8 +202,8 @@ func (l *leases) show(run job.Run) job.Run {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if d := l.dirty[attemptKey{run.ID, run.Attempt}]; d != nil {
-		at := d.beat.At
+	if b, ok := l.dirty[run.ID]; ok && b.Attempt == run.Attempt {
+		at := b.At
 		run.LastHeartbeatAt = &at
 	}
 	return run
