@@ -147,6 +147,10 @@ func (c *Client) Log(ctx context.Context, w io.Writer, ref string, q LogQuery, a
 	} else {
 		req.Header.Set("Accept", "text/plain")
 	}
+	return again(ctx, func() error { return c.copyLog(w, ref, req) })
+}
+
+func (c *Client) copyLog(w io.Writer, ref string, req *http.Request) error {
 	resp, err := c.calls.Do(req)
 	if err != nil {
 		return c.transportError(err)
@@ -188,7 +192,9 @@ func (c *Client) Jobs(ctx context.Context) ([]job.Summary, error) {
 
 // Ready asks whether the server can do its work.
 func (c *Client) Ready(ctx context.Context) error {
-	return c.get(ctx, "/readyz", nil)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return c.do(ctx, c.calls, http.MethodGet, "/readyz", "", nil, nil)
 }
 
 // About is what a server says of itself.
@@ -226,7 +232,7 @@ func (c *Client) About(ctx context.Context) (About, error) {
 func (c *Client) get(ctx context.Context, path string, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return c.do(ctx, c.calls, http.MethodGet, path, "", nil, out)
+	return again(ctx, func() error { return c.do(ctx, c.calls, http.MethodGet, path, "", nil, out) })
 }
 
 func runPath(ref string) string { return "/api/v1/runs/" + url.PathEscape(ref) }
