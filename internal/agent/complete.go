@@ -24,9 +24,9 @@ func complete(ctx context.Context, j *spool.Journal, s Server, bootID string) (a
 	if err != nil {
 		return false, err
 	}
-	lost := int64(0)
+	why, lost := diedInMemory, j.Unattached()
 	if size > j.Size() {
-		lost = j.DropTail()
+		why, lost = readBack, lost+j.DropTail()
 		if err := repair(ctx, j, s, size); err != nil {
 			return false, err
 		}
@@ -43,14 +43,21 @@ func complete(ctx context.Context, j *spool.Journal, s Server, bootID string) (a
 	}
 	// A disk that is full, perhaps of this very journal, is no reason to keep it there: what
 	// is added may be in memory alone, and after another crash the server's copy is read back.
-	if err = addEnd(j, r, bootID, lost); err != nil {
+	if err = addEnd(j, r, bootID, why, lost); err != nil {
 		return false, fmt.Errorf("%w: complete %s: %w", errSpool, j.Path(), err)
 	}
 	return true, nil
 }
 
-// addEnd appends what is known of the end of an attempt whose agent died.
-func addEnd(j *spool.Journal, r journal.Recovered, bootID string, lost int64) error {
+// What a note says of output that is lost.
+const (
+	diedInMemory = "output that the agent still had in memory died with it, and %s behind it, which it had on the disk or had counted, are left out"
+	readBack     = "the end of this host's journal was lost with its power and was read back from the server; %s of output that had no place in it yet are lost"
+)
+
+// addEnd appends what is known of the end of an attempt whose agent died. why says how
+// the lost bytes of output were.
+func addEnd(j *spool.Journal, r journal.Recovered, bootID, why string, lost int64) error {
 	rebooted := bootID != "" && r.Attempt.BootID != "" && bootID != r.Attempt.BootID
 	o := job.Unfinished(rebooted, r.LastAt)
 	note := func(text string) error {
@@ -58,7 +65,7 @@ func addEnd(j *spool.Journal, r journal.Recovered, bootID string, lost int64) er
 	}
 	var err error
 	if lost > 0 {
-		err = note(fmt.Sprintf("the end of this host's journal was lost with its power and was read back from the server; %s of output that had no place in it yet are lost", job.Bytes(lost)))
+		err = note(fmt.Sprintf(why, job.Bytes(lost)))
 	}
 	if text := sweep(r.Attempt, rebooted); text != "" && err == nil {
 		err = note(text)

@@ -84,11 +84,26 @@ func (j *Journal) load() error {
 	}
 	j.onDisk = j.placed[0].start
 	j.advance()
-	done, err := j.redo(note.Commits)
+	held := j.state.Size
+	attached := slices.DeleteFunc(slices.Clone(note.Commits), func(c commitNote) bool { return c.After > held })
+	done, err := j.redo(attached)
 	if err != nil {
 		return err
 	}
-	return j.loadTail(slices.DeleteFunc(found.tail, func(n int64) bool { return slices.Contains(done, n) }), note)
+	err = j.loadTail(slices.DeleteFunc(found.tail, func(n int64) bool { return slices.Contains(done, n) }), note)
+	if err == nil && note.After > held {
+		// Output that stands before the tail was in the memory of an agent that died.
+		j.unattached = j.dropTail("the agent died")
+	}
+	return err
+}
+
+// Unattached is how many bytes of output were let go of because what stands before them died
+// with the agent, in its memory.
+func (j *Journal) Unattached() int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.unattached
 }
 
 // parseName takes the name of a segment's file apart.

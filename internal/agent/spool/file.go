@@ -43,6 +43,10 @@ type Journal struct {
 	passed  int64 // what the second reader has, when there is one
 	second  bool
 	aside   []span // output that the second reader was given before it had its place
+	// outputEnd is where the newest output ends that has its place and came to no file
+	// before. unattached is what an adoption let go of, in bytes.
+	outputEnd  int64
+	unattached int64
 
 	onDisk  int64 // how far the journal stands on the disk without a break
 	memory  int64 // held by all chunks of placed segments

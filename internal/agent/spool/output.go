@@ -36,6 +36,7 @@ func (j *Journal) Output(rec []byte, step int, stream job.Stream, own bool) (nex
 	if j.tail.empty() && j.room(int64(len(rec))) {
 		if j.put(rec, own) == nil {
 			j.streams[key] += rawLen(rec)
+			j.outputEnd = j.state.Size
 		}
 	} else {
 		kept = j.float(rec, key, own)

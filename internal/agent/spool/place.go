@@ -94,7 +94,7 @@ func (j *Journal) arrive(m *move, frames []byte) {
 		_ = j.put(rec, false) // it was encoded here
 	}
 	s := m.segment
-	if c := (commitNote{At: at, Records: slices.Concat(records...)}); s != nil && s.name != "" {
+	if c := (commitNote{At: at, After: j.outputEnd, Records: slices.Concat(records...)}); s != nil && s.name != "" {
 		c.Name = s.name
 		t.commits, t.stale = append(t.commits, c), true
 	} else if t.noted && len(records) > 0 {
@@ -105,6 +105,9 @@ func (j *Journal) arrive(m *move, frames []byte) {
 		return
 	}
 	j.settleIn(s, frames)
+	if s.name == "" {
+		j.outputEnd = s.end()
+	}
 	t.memory -= s.held
 	j.memory += s.held
 	if j.second {

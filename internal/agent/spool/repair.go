@@ -11,19 +11,21 @@ import (
 // host, and what this host knows does not go on from there.
 func (j *Journal) DropTail() (bytes int64) {
 	j.mu.Lock()
+	bytes = j.dropTail("the host went down")
+	j.mu.Unlock()
+	j.kick()
+	return bytes
+}
+
+func (j *Journal) dropTail(why string) (bytes int64) {
 	t := &j.tail
 	for len(t.segments) > 0 {
-		for _, c := range t.segments[0].counts {
-			bytes += c.bytes
-		}
-		j.dropOldest("the host went down")
+		j.dropOldest(why)
 	}
 	for _, g := range t.gaps {
 		bytes += g.Bytes
 	}
 	t.gaps, t.stale = map[streamKey]*job.Gap{}, true
-	j.mu.Unlock()
-	j.kick()
 	return bytes
 }
 

@@ -200,3 +200,55 @@ func fill(t *testing.T, path string) {
 		}
 	}
 }
+
+// An agent that dies while its disk takes no output has output in memory that belongs before
+// what is known of the rest. What is left is the beginning, and not that rest behind it as if
+// nothing were missing.
+func TestDiesWithOutputInMemory(t *testing.T) {
+	for _, delivered := range []bool{false, true} {
+		dir := smallDisk(t, 24<<20)
+		s, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := newModel(t, s, Limits{})
+		m.j.Start(func() {})
+		m.print(job.Stdout, 60_000)
+		if !m.j.await(settleLimit, func() bool { return m.j.onDisk == m.j.state.Size }) {
+			t.Fatal("the disk does not work")
+		}
+		others := filepath.Join(dir, "others")
+		fill(t, others)
+		if info, err := os.Stat(others); err != nil || os.Truncate(others, info.Size()-256<<10) != nil {
+			t.Fatal(err) // a little stays free: for notes, not for output
+		}
+		for range 400 {
+			m.print(job.Stdout, 60_000)
+			m.print(job.Stderr, 3_000)
+		}
+		noted := func() bool { return m.j.tail.noted && !m.j.tail.stale && len(m.j.tail.gaps) > 0 }
+		if !m.j.await(settleLimit, noted) {
+			t.Fatal("nothing was dropped, or no note of it was written")
+		}
+		if held := m.j.state.Size - m.j.onDisk; held < 1<<20 {
+			t.Fatalf("%d bytes wait in memory: the test shows nothing", held)
+		}
+		if delivered {
+			m.deliver(1 << 30)
+		}
+		if err := os.Remove(others); err != nil {
+			t.Fatal(err)
+		}
+		close(m.j.writer.stop) // no more than a kill leaves undone
+		<-m.j.writer.ended
+		before := m.j.onDisk
+		m.crash()
+		if unattached := m.j.Unattached(); !delivered && unattached == 0 {
+			t.Errorf("the journal ended at %d on the disk; nothing of the rest was let go", before)
+		}
+		m.check()
+		if err := m.j.Remove(); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -270,6 +270,9 @@ func (j *Journal) allocate(f file, ready, size int64) (int64, error) {
 
 // tailNote is what a recovery must know of the tail.
 type tailNote struct {
+	// After is where the output ends that stands before the tail and has no file of the tail:
+	// if the journal on the disk ends before that, the tail belongs to nothing any more.
+	After int64 `json:"after,omitempty"`
 	// Dropped is the number of the newest segment that was dropped, with all before it.
 	Dropped int `json:"dropped"`
 	// Gaps are what was dropped and is not declared yet.
@@ -282,6 +285,7 @@ type tailNote struct {
 // which may still have its name from the tail.
 type commitNote struct {
 	At      int64  `json:"at"`
+	After   int64  `json:"after,omitempty"` // as in the note
 	Records []byte `json:"records,omitempty"`
 	Name    string `json:"name,omitempty"` // empty: there is no such segment
 }
@@ -296,7 +300,7 @@ func (j *Journal) writeNote() (bool, error) {
 	if !t.stale {
 		return false, nil
 	}
-	n := tailNote{Dropped: t.dropped, Commits: t.commits}
+	n := tailNote{After: j.outputEnd, Dropped: t.dropped, Commits: t.commits}
 	for _, key := range sortedKeys(t.gaps) {
 		g := *t.gaps[key]
 		g.AtBytes = j.streams[key]
