@@ -32,7 +32,7 @@ func (w *world) begin(f fault) (undo func() error, err error) {
 	case serverFull:
 		return fill(w.path("data"), f.n%(256<<10))
 	case spoolRemoved:
-		return nil, os.RemoveAll(w.path("state", "spool"))
+		return nil, removeWhileUsed(w.path("state", "spool"))
 	case agentClock:
 		return w.stepClock("agent.clock", f.n)
 	case serverClock:
@@ -186,4 +186,14 @@ func (w *world) play() {
 		})
 	}
 	all.Wait()
+}
+
+// removeWhileUsed removes a directory in which an agent may make one more file while that goes on.
+func removeWhileUsed(dir string) (err error) {
+	for range 100 {
+		if err = os.RemoveAll(dir); !errors.Is(err, syscall.ENOTEMPTY) {
+			return err
+		}
+	}
+	return err
 }
