@@ -25,7 +25,7 @@ type leases struct {
 	tx  chan struct{} // holds a token while a transaction writes, or heartbeats go to the log
 	log *beatlog.Log
 
-	mu    sync.Mutex // of what follows; held for moments
+	mu    sync.Mutex            // of what follows; held for moments
 	known map[string]knownLease // by run
 	dirty map[string]index.Beat // by run: the latest heartbeats that their rows do not have
 }
