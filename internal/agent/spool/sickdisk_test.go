@@ -160,19 +160,26 @@ func TestOutputLargerThanTheDisk(t *testing.T) {
 	}
 }
 
-// The end of an attempt fits although others have filled the disk.
-func TestDiskFilledByOthers(t *testing.T) {
-	dir := smallDisk(t, 24<<20)
+// onSmallDisk is a journal on a disk of 24 MiB, which has what was printed first.
+func onSmallDisk(t *testing.T) (dir string, m *model) {
+	t.Helper()
+	dir = smallDisk(t, 24<<20)
 	s, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newModel(t, s, Limits{})
+	m = newModel(t, s, Limits{})
 	m.j.Start(func() {})
 	m.print(job.Stdout, 60_000)
 	if !m.j.await(settleLimit, func() bool { return m.j.onDisk == m.j.state.Size }) {
 		t.Fatal("the disk does not work")
 	}
+	return dir, m
+}
+
+// The end of an attempt fits although others have filled the disk.
+func TestDiskFilledByOthers(t *testing.T) {
+	dir, m := onSmallDisk(t)
 	fill(t, filepath.Join(dir, "others"))
 	for range 200 {
 		m.print(job.Stdout, 60_000)
@@ -206,17 +213,7 @@ func fill(t *testing.T, path string) {
 // nothing were missing.
 func TestDiesWithOutputInMemory(t *testing.T) {
 	for _, delivered := range []bool{false, true} {
-		dir := smallDisk(t, 24<<20)
-		s, err := Open(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m := newModel(t, s, Limits{})
-		m.j.Start(func() {})
-		m.print(job.Stdout, 60_000)
-		if !m.j.await(settleLimit, func() bool { return m.j.onDisk == m.j.state.Size }) {
-			t.Fatal("the disk does not work")
-		}
+		dir, m := onSmallDisk(t)
 		others := filepath.Join(dir, "others")
 		fill(t, others)
 		if info, err := os.Stat(others); err != nil || os.Truncate(others, info.Size()-256<<10) != nil {
