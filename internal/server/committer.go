@@ -32,8 +32,7 @@ const (
 // Clients that were answered together come back together. After a group of at least
 // gatherFrom the committer waits until gatherShare of those and of whoever came meanwhile
 // are there, and no longer than gatherTime; otherwise the first of them alone would make the
-// next group, and all others wait for its commit. At 64 connections and more that is the
-// difference between a commit for every second heartbeat and one for sixty.
+// next group, and all others wait for its commit.
 const (
 	gatherFrom  = 8
 	gatherShare = 0.75

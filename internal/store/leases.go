@@ -14,7 +14,7 @@ import (
 
 // leases are the active runs whose owners this process knows, because it has renewed their
 // leases in the database. The next heartbeat of such an owner changes nothing but times and
-// figures: it is made durable in the log of heartbeats, a hundredth of the work, and reaches
+// figures: it is made durable in the log of heartbeats, a small part of the work, and reaches
 // the database with the next transaction that writes anything else.
 //
 // That is sound because in a data directory every change goes through one process and one

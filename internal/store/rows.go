@@ -75,6 +75,12 @@ func (t *tx) insertRun(ctx context.Context, row *runRow) error {
 	return nil
 }
 
+// lockAttempt reads an attempt and keeps others from changing it.
+func (t *tx) lockAttempt(ctx context.Context, key attemptKey) (*attemptRow, error) {
+	_, row, err := scanAttempt(t.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`+t.dialect.lock, key.run, key.attempt))
+	return row, err
+}
+
 // wrote turns a row that was not written into errAgain: another server was faster.
 func wrote(res sql.Result, err error) error {
 	if err != nil {

@@ -202,7 +202,7 @@ func (s *Store) drop(ctx context.Context, key attemptKey, before *attemptRow, bl
 		if err != nil {
 			return err
 		}
-		_, row, err := scanAttempt(t.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`+t.dialect.lock, key.run, key.attempt))
+		row, err := t.lockAttempt(ctx, key)
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"stint.dev/stint/internal/store/durable"
 	"stint.dev/stint/job"
 )
 
@@ -82,11 +83,7 @@ func (l *Log) allocate(from int64) error {
 	if err := l.file.Sync(); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(l.file.Name()))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return durable.Dir(filepath.Dir(l.file.Name()))
 }
 
 // Append makes heartbeats durable. After an error nothing is known of them, and the log
@@ -101,7 +98,7 @@ func (l *Log) Append(beats []Beat) error {
 	}
 	_, err := l.file.WriteAt(l.buf, l.at)
 	if err == nil && !l.relaxed {
-		err = syncData(l.file)
+		err = durable.Data(l.file)
 	}
 	if err != nil {
 		l.at = Size

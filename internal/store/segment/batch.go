@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+
+	"stint.dev/stint/internal/store/durable"
 )
 
 // Batch is a group of frames that is written and synced at once. It has the log to itself
@@ -84,7 +86,7 @@ func (b *Batch) Write() error {
 	wrote := b.writeParts()
 	err := wrote
 	if err == nil && b.sync && !l.opts.Relaxed {
-		err = syncData(l.file)
+		err = durable.Data(l.file)
 	}
 	if err != nil {
 		b.err = errors.Join(fmt.Errorf("write %d bytes to segment %d: %w", b.at-l.end, l.id, err), l.takeBack(wrote != nil))

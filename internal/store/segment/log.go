@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"stint.dev/stint/internal/store/durable"
 )
 
 const (
@@ -144,7 +146,7 @@ func (l *Log) ready() error {
 	if l.opts.Relaxed {
 		return nil
 	}
-	if err := syncDir(l.dir); err != nil {
+	if err := durable.Dir(l.dir); err != nil {
 		return errors.Join(fmt.Errorf("begin segment %d: %w", l.id, err), l.finish())
 	}
 	return nil
@@ -208,12 +210,4 @@ func (l *Log) Remove(id int64) error {
 		return fmt.Errorf("remove segment %d: %w", id, err)
 	}
 	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

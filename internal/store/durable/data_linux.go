@@ -1,4 +1,4 @@
-package segment
+package durable
 
 import (
 	"errors"
@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// syncData makes the bytes of a file durable, and of its attributes only what reading
+// Data makes the bytes of a file durable, and of its attributes only what reading
 // them needs.
-func syncData(f *os.File) error {
+func Data(f *os.File) error {
 	for {
 		err := unix.Fdatasync(int(f.Fd()))
 		if !errors.Is(err, unix.EINTR) {
