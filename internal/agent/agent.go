@@ -29,9 +29,12 @@ import (
 	"syscall"
 	"time"
 
+	"stint.dev/stint/internal/agent/delivery"
+	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/process/terminal"
 	"stint.dev/stint/internal/agent/redact"
+	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -270,7 +273,7 @@ func (a *attempt) settle(result *Result, delivered error) {
 		return
 	}
 	lost := j.Persist()
-	refused := refusedForGood(delivered)
+	refused := delivery.IsFinal(delivered)
 	if refused {
 		j.Refuse(delivered.Error())
 	}
@@ -308,16 +311,16 @@ type background struct {
 	passerStop context.CancelFunc
 
 	ended       chan struct{} // closed when the journal is whole
-	delivery    *delivery
+	delivery    *delivery.Delivery
 	deliverStop context.CancelFunc
 	delivered   chan error
 
 	beatStop context.CancelFunc
 	beatDone sync.WaitGroup
 
-	reports    *reporting
+	reports    *report.Reports
 	reportStop context.CancelFunc
 	reportDone sync.WaitGroup
 
-	others *backlog
+	others *flush.Backlog
 }

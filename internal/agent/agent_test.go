@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -43,7 +44,7 @@ func (s *says) text() string {
 }
 
 // config is a quiet attempt of a shell script, with a server.
-func config(t *testing.T, s Server, script string) (Config, *says) {
+func config(t *testing.T, s delivery.Server, script string) (Config, *says) {
 	t.Helper()
 	heard := &says{}
 	return Config{

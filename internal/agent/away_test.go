@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -34,7 +35,7 @@ func TestServerAwayFromBeginningToEnd(t *testing.T) {
 		t.Error("the spool holds a password")
 	}
 	s.set(func() { s.before = nil })
-	report, err := Flush(t.Context(), FlushConfig{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, BootID: "boot"})
+	report, err := flush.Run(t.Context(), flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, BootID: "boot"})
 	if err != nil || len(report.Journals) != 1 || !report.Journals[0].Delivered || report.Journals[0].Unfinished {
 		t.Fatalf("flush %+v, error %v", report, err)
 	}
@@ -42,7 +43,7 @@ func TestServerAwayFromBeginningToEnd(t *testing.T) {
 	if string(v.output[streamKey{0, job.Stdout}]) != "kept\n" || *v.final.Outcome.ExitCode != 4 || v.finalAt.After(time.Now()) || v.finalAt.Before(begun) {
 		t.Errorf("journal %+v", v)
 	}
-	if again, err := Flush(t.Context(), FlushConfig{StateDir: c.StateDir, Server: s}); err != nil || len(again.Journals) != 0 {
+	if again, err := flush.Run(t.Context(), flush.Config{StateDir: c.StateDir, Server: s}); err != nil || len(again.Journals) != 0 {
 		t.Errorf("a second flush found %+v, error %v", again, err)
 	}
 }
@@ -69,13 +70,13 @@ func TestFlushLeavesAloneWhatIsMeantForOthers(t *testing.T) {
 	c, _ := config(t, s, "true")
 	Run(t.Context(), c)
 	s.set(func() { s.before = nil })
-	f := FlushConfig{StateDir: c.StateDir, Server: s, ServerURL: "https://elsewhere"}
-	report, err := Flush(t.Context(), f)
+	f := flush.Config{StateDir: c.StateDir, Server: s, ServerURL: "https://elsewhere"}
+	report, err := flush.Run(t.Context(), f)
 	if err != nil || len(report.Journals) != 1 || report.Journals[0].Skipped == "" || len(s.journals) != 0 {
 		t.Fatalf("flush %+v, error %v", report, err)
 	}
 	f.Any = true
-	if report, err = Flush(t.Context(), f); err != nil || !report.Journals[0].Delivered {
+	if report, err = flush.Run(t.Context(), f); err != nil || !report.Journals[0].Delivered {
 		t.Fatalf("flush of any %+v, error %v", report, err)
 	}
 }
@@ -88,7 +89,7 @@ func TestRefusedJournalIsKeptAndSaidOnce(t *testing.T) {
 	if got.ExitCode != 0 || got.WaitsAt == "" || s.appends != 1 || strings.Count(heard.text(), "the token may not write") != 1 {
 		t.Errorf("result %+v, %d appends, said %q", got, s.appends, heard.text())
 	}
-	report, err := Flush(t.Context(), FlushConfig{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL})
+	report, err := flush.Run(t.Context(), flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL})
 	if err != nil || report.Journals[0].Skipped == "" {
 		t.Errorf("flush %+v, error %v", report, err)
 	}
@@ -101,12 +102,12 @@ func TestJournalRefusedForItsTokenGoesOutWithTheRightOne(t *testing.T) {
 	if got := Run(t.Context(), c); got.ExitCode != 0 || got.WaitsAt == "" || !strings.Contains(heard.text(), "until the next stint run") {
 		t.Errorf("result %+v, said %q", got, heard.text())
 	}
-	f := FlushConfig{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL}
-	if report, err := Flush(t.Context(), f); err != nil || report.Journals[0].Err == nil {
+	f := flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL}
+	if report, err := flush.Run(t.Context(), f); err != nil || report.Journals[0].Err == nil {
 		t.Errorf("flush with the wrong token %+v, error %v", report, err)
 	}
 	s.set(func() { s.before = nil })
-	if report, err := Flush(t.Context(), f); err != nil || !report.Journals[0].Delivered {
+	if report, err := flush.Run(t.Context(), f); err != nil || !report.Journals[0].Delivered {
 		t.Errorf("flush %+v, error %v", report, err)
 	}
 }
@@ -150,14 +151,14 @@ func TestKilledAgentsJournalIsCompleted(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := newMemoryServer()
-			f := FlushConfig{StateDir: state, Server: s, BootID: tc.boot, Any: true}
-			if report, err := Flush(t.Context(), f); err != nil || report.Journals[0].Skipped == "" {
+			f := flush.Config{StateDir: state, Server: s, BootID: tc.boot, Any: true}
+			if report, err := flush.Run(t.Context(), f); err != nil || report.Journals[0].Skipped == "" {
 				t.Errorf("flush beside the living agent: %+v, error %v", report, err)
 			}
 			_ = cmd.Process.Kill()
 			_ = cmd.Wait()
 			tear(t, state)
-			report, err := Flush(t.Context(), f)
+			report, err := flush.Run(t.Context(), f)
 			if err != nil || !report.Journals[0].Unfinished || !report.Journals[0].Delivered {
 				t.Fatalf("flush %+v, error %v", report, err)
 			}
@@ -332,7 +333,7 @@ func TestEndLostWithThePowerIsReadBack(t *testing.T) {
 		}
 	}
 	s.set(func() { s.journals[testRun] = bytes.Clone(had) })
-	report, err := Flush(t.Context(), FlushConfig{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, BootID: "another"})
+	report, err := flush.Run(t.Context(), flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, BootID: "another"})
 	if err != nil || len(report.Journals) != 1 || !report.Journals[0].Delivered || !report.Journals[0].Unfinished {
 		t.Fatalf("flush %+v, error %v", report, err)
 	}

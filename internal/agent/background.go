@@ -7,6 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"stint.dev/stint/internal/agent/delivery"
+	"stint.dev/stint/internal/agent/flush"
+	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/job"
 )
 
@@ -57,31 +60,31 @@ func (b *background) start(ctx context.Context) {
 		}
 		var reportCtx context.Context
 		reportCtx, b.reportStop = context.WithCancel(ctx)
-		b.reports = &reporting{to: c.ReportTo, period: period, say: c.Say, over: make(chan struct{})}
-		b.reportDone.Go(func() { b.reports.beats(reportCtx) })
+		b.reports = report.New(c.ReportTo, period, c.Say)
+		b.reportDone.Go(func() { b.reports.Beat(reportCtx) })
 	}
 }
 
 func (b *background) startServer(ctx context.Context) {
 	a, c := b.a, b.a.cfg
-	known, about := make(chan struct{}), make(chan struct{}, 1)
-	b.others = newBacklog(a)
-	b.delivery = &delivery{
-		server: c.Server, run: c.Run, attempt: c.Attempt, from: a.rec.spool, fresh: true,
-		more: a.rec.more, urgent: a.rec.urgent, ended: b.ended, beat: about, watched: &a.watched,
-		first: func() { close(known) },
-	}
+	known, beat := make(chan struct{}), make(chan struct{}, 1)
+	b.delivery = delivery.New(delivery.Config{
+		Server: c.Server, Run: c.Run, Attempt: c.Attempt, Journal: a.rec.spool, Fresh: true,
+		More: a.rec.more, Urgent: a.rec.urgent, Ended: b.ended, Beat: beat, Watched: &a.watched,
+		FirstReply: func() { close(known) },
+	})
 	var deliverCtx, beatCtx context.Context
 	deliverCtx, b.deliverStop = context.WithCancel(ctx)
 	b.delivered = make(chan error, 1)
-	go func() { b.delivered <- b.delivery.deliver(deliverCtx) }()
+	go func() { b.delivered <- b.delivery.Run(deliverCtx) }()
 	beatCtx, b.beatStop = context.WithCancel(ctx)
-	beats := &beater{
-		server: c.Server, run: c.Run, attempt: c.Attempt, period: c.beatPeriod(), begun: a.begun,
-		evidence: a.evidence, ready: known, heard: a.heard, about: func() { poke(about) },
+	beats := &delivery.Heartbeats{
+		Server: c.Server, Run: c.Run, Attempt: c.Attempt, Period: c.beatPeriod(), Begun: a.begun,
+		Evidence: a.evidence, Ready: known, Reply: a.heard, BeforeBeat: func() { poke(beat) },
 	}
-	b.beatDone.Go(func() { beats.beats(beatCtx) })
-	b.others.start(ctx, known)
+	b.beatDone.Go(func() { beats.Send(beatCtx) })
+	b.others = flush.NewBacklog(a.spool, flush.Config{StateDir: c.StateDir, Server: c.Server, ServerURL: c.ServerURL, BootID: c.BootID}, c.Run, c.Attempt)
+	b.others.Start(ctx, known)
 }
 
 // stopMeter ends the sampling; the last sample is the caller's.
@@ -109,7 +112,11 @@ func (b *background) finish(o job.Outcome) error {
 		err = b.waitDelivered()
 		b.beatStop()
 		b.beatDone.Wait()
-		b.others.finish(err == nil)
+		limit := time.Duration(0)
+		if err == nil {
+			limit = min(othersLimit, b.a.cfg.FlushTimeout)
+		}
+		b.others.Finish(limit)
 	}
 	told.Wait()
 	if r, ok := b.a.cfg.ReportTo.(interface{ Close() }); ok {
@@ -122,18 +129,18 @@ func (b *background) finish(o job.Outcome) error {
 // cut off, nobody would know whether it was heard. A server that never answered is not
 // waited for long.
 func (b *background) finishReports(o job.Outcome) {
-	close(b.reports.over)
+	b.reports.EndBeats()
 	limit := time.Now().Add(b.a.cfg.FlushTimeout)
 	cut := time.AfterFunc(b.a.cfg.FlushTimeout, b.reportStop)
 	b.reportDone.Wait()
 	cut.Stop()
 	b.reportStop()
-	if !b.reports.heard {
+	if !b.reports.Answered() {
 		limit = earlier(limit, time.Now().Add(silentServer))
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), limit)
 	defer cancel()
-	b.reports.end(ctx, o)
+	b.reports.End(ctx, o)
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -157,7 +164,7 @@ func (b *background) waitDelivered() error {
 		case err := <-b.delivered:
 			return err
 		case <-first.C:
-			if b.delivery.alive.Load() || b.delivery.from.DiskError() != nil {
+			if b.delivery.Answered() || b.a.rec.spool.DiskError() != nil {
 				continue
 			}
 		case <-last.C:
@@ -165,8 +172,8 @@ func (b *background) waitDelivered() error {
 		b.deliverStop()
 		err := <-b.delivered
 		if errors.Is(err, context.Canceled) {
-			if b.delivery.lastErr != nil {
-				return fmt.Errorf("%w: %w", errFlushTimeout, b.delivery.lastErr)
+			if last := b.delivery.LastError(); last != nil {
+				return fmt.Errorf("%w: %w", errFlushTimeout, last)
 			}
 			return errFlushTimeout
 		}

@@ -1,24 +1,14 @@
 package agent
 
 import (
-	"context"
-	"net/url"
 	"os"
 	"syscall"
 	"time"
 
+	"stint.dev/stint/internal/agent/delivery"
+	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/job"
 )
-
-// Server is what the agent needs of the tracking server. Errors are *job.Problem for an
-// answer that refuses; anything else is trouble on the way.
-type Server interface {
-	// Append brings journal bytes that stand at offset. The reply says how much of the
-	// journal is durable there.
-	Append(ctx context.Context, run string, attempt int, offset int64, data []byte) (job.AppendReply, error)
-	// Beat says "alive" and asks what is to be done.
-	Beat(ctx context.Context, run string, attempt int, hb job.Heartbeat) (job.HeartbeatReply, error)
-}
 
 // Config is one attempt to supervise. Zero durations mean no limit, or the default where
 // one is named.
@@ -43,9 +33,9 @@ type Config struct {
 	NoRedact     []string // names whose values are not masked; "*" is all
 	Token        string   // of the access to the server: masked, and never told to the job
 
-	Server    Server // nil: the journal stays in the spool
-	ServerURL string // told to the job and noted in the spool, without credentials
-	ReportTo  Reporter
+	Server    delivery.Server // nil: the journal stays in the spool
+	ServerURL string          // told to the job and noted in the spool, without credentials
+	ReportTo  report.Reporter
 	StateDir  string // empty: the journal is held in memory
 	// SpoolLimit bounds what of the journal waits on disk for the server; 0 is 1 GiB.
 	SpoolLimit int64
@@ -129,7 +119,7 @@ func (c Config) withDefaults() Config {
 	if c.Say == nil {
 		c.Say = func(string) {}
 	}
-	c.ServerURL = withoutCredentials(c.ServerURL)
+	c.ServerURL = delivery.WithoutCredentials(c.ServerURL)
 	return c
 }
 
@@ -142,15 +132,4 @@ func (c Config) beatPeriod() time.Duration {
 		return c.HeartbeatPeriod
 	}
 	return 5 * time.Second
-}
-
-// withoutCredentials takes user and password out of a URL, which the job and the spool
-// must not see.
-func withoutCredentials(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil || u.User == nil {
-		return raw
-	}
-	u.User = nil
-	return u.String()
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -46,7 +47,7 @@ func TestJournalThatTheServerHasWhollyIsPutAway(t *testing.T) {
 	j.Acknowledge(j.Size())
 	j.Settle()
 	must(j.Close())
-	report, err := Flush(t.Context(), FlushConfig{StateDir: state, Server: s, BootID: "boot"})
+	report, err := flush.Run(t.Context(), flush.Config{StateDir: state, Server: s, BootID: "boot"})
 	if err != nil || len(report.Journals) != 1 || !report.Journals[0].Delivered || report.Journals[0].Unfinished {
 		t.Fatalf("flush %+v, error %v", report, err)
 	}
@@ -76,7 +77,7 @@ func TestTornRecordOnTheServerIsReplaced(t *testing.T) {
 		s.journals[testRun] = bytes.Clone(text[:i+journal.FrameSize+5])
 		s.whole = i
 	})
-	report, err := Flush(t.Context(), FlushConfig{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, BootID: "boot"})
+	report, err := flush.Run(t.Context(), flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, BootID: "boot"})
 	if err != nil || len(report.Journals) != 1 || !report.Journals[0].Delivered || !report.Journals[0].Unfinished {
 		t.Fatalf("flush %+v, error %v", report, err)
 	}

@@ -8,12 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/job"
 )
 
 // cachedConfig is an attempt whose install step counts how often it runs, next to what it
 // makes.
-func cachedConfig(t *testing.T, s Server, dir, state, script string) Config {
+func cachedConfig(t *testing.T, s delivery.Server, dir, state, script string) Config {
 	t.Helper()
 	c, _ := config(t, s, script)
 	c.Dir, c.StateDir = dir, state

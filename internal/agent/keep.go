@@ -6,7 +6,7 @@ import "stint.dev/stint/internal/agent/process"
 // not signalled, and from here on nothing of the agent ends it.
 func (a *attempt) keep(members []process.Member) {
 	a.kept = true
-	text := "left running on purpose: " + leftText(members)
+	text := "left running on purpose: " + process.LeftText(members)
 	if a.group.LetLive() {
 		text += "; they end with the agent, because it is the init of its container"
 	}

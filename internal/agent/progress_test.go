@@ -9,13 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/stall"
 	"stint.dev/stint/job"
 )
 
 // telling is an attempt of this test binary, which sends messages (see childTell) and then
 // runs a script.
-func telling(t *testing.T, s Server, script string, messages ...string) Config {
+func telling(t *testing.T, s delivery.Server, script string, messages ...string) Config {
 	t.Helper()
 	c, _ := config(t, s, script)
 	c.Args = append(child(messages...), "--", "sh", "-c", script)

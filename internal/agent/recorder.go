@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/redact"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
@@ -38,9 +39,6 @@ type dropped struct {
 	stream job.Stream
 	data   []byte
 }
-
-// sendAtOnce is how much unsent output makes delivery not wait for more.
-const sendAtOnce = 512 << 10
 
 func newRecorder(j *spool.Journal, say func(string)) *recorder {
 	return &recorder{
@@ -155,7 +153,7 @@ func (r *recorder) finish(at time.Time, f journal.Final) error {
 func (r *recorder) wake() {
 	poke(r.more)
 	poke(r.passed)
-	if r.soon.Swap(false) || r.spool.Unsent() >= sendAtOnce {
+	if r.soon.Swap(false) || r.spool.Unsent() >= delivery.SendAtOnce {
 		poke(r.urgent)
 	}
 	if err := r.spool.DiskError(); err != nil && !r.saidBad.Swap(true) {

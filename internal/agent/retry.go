@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/job"
 )
 
@@ -141,13 +142,12 @@ func (c Config) waitingBeats(ctx context.Context, until time.Time, heard chan<- 
 		default: // it was told before
 		}
 	}
-	b := &beater{
-		server: c.Server, run: c.Run, attempt: c.Attempt, period: c.beatPeriod(), begun: time.Now(),
-		ready: ready, about: func() {},
-		evidence: func(now time.Time) job.Heartbeat {
+	b := &delivery.Heartbeats{
+		Server: c.Server, Run: c.Run, Attempt: c.Attempt, Period: c.beatPeriod(), Begun: time.Now(), Ready: ready,
+		Evidence: func(now time.Time) job.Heartbeat {
 			return job.Heartbeat{OutputAgeMS: -1, WaitingMS: max(1, until.Sub(now).Milliseconds())}
 		},
-		heard: func(r job.HeartbeatReply) {
+		Reply: func(r job.HeartbeatReply) {
 			if !r.Owner {
 				tell(gaveUp)
 			}
@@ -161,5 +161,5 @@ func (c Config) waitingBeats(ctx context.Context, until time.Time, heard chan<- 
 			}
 		},
 	}
-	b.beats(ctx)
+	b.Send(ctx)
 }

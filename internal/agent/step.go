@@ -200,7 +200,7 @@ func (a *attempt) clearUp(ctx context.Context) {
 		return
 	}
 	if err == nil && a.stop.cause == nil {
-		a.rec.note(a.current, leftText(members))
+		a.rec.note(a.current, process.LeftText(members))
 	}
 	if a.stop.cause == nil {
 		_ = a.group.Signal(syscall.SIGTERM) // the kill below reports
@@ -250,23 +250,6 @@ func (a *attempt) hurry(sig os.Signal) {
 		a.stop.wishes++
 		a.stop.kill.Reset(0)
 	}
-}
-
-func leftText(members []process.Member) string {
-	const most = 20
-	var b strings.Builder
-	fmt.Fprintf(&b, "left %d process%s:", len(members), map[bool]string{false: "es"}[len(members) == 1])
-	for i, m := range members {
-		if i == most {
-			fmt.Fprintf(&b, " and %d more", len(members)-most)
-			break
-		}
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		fmt.Fprintf(&b, " %s pid %d", m.Name, m.PID)
-	}
-	return b.String()
 }
 
 // drainStep lets the pipes of a step run dry. What the step left behind may go on

@@ -7,7 +7,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"stint.dev/stint/internal/agent"
+	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
@@ -50,7 +50,7 @@ that STINT_SERVER or the default names. Exit code 1 when a journal could not be 
 			return err
 		}
 		wait := a.Wait("delivering to %s", c.URL())
-		report, err := agent.Flush(ctx, agent.FlushConfig{
+		report, err := flush.Run(ctx, flush.Config{
 			StateDir: dir, Server: c, ServerURL: c.URL(), Any: opts.On("any") || opts.Flagged("server"), BootID: bootID(),
 		})
 		wait.Done()
@@ -91,7 +91,7 @@ func (f flushed) hint() string {
 	return ""
 }
 
-func (a *agentProgram) printFlush(report agent.FlushReport, server string, asJSON bool) error {
+func (a *agentProgram) printFlush(report flush.Report, server string, asJSON bool) error {
 	list := make([]flushed, 0, len(report.Journals))
 	for _, j := range report.Journals {
 		f := flushed{

@@ -17,6 +17,8 @@ import (
 	"github.com/spf13/cobra"
 	"stint.dev/stint/client"
 	"stint.dev/stint/internal/agent"
+	"stint.dev/stint/internal/agent/delivery"
+	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
@@ -268,7 +270,7 @@ func workingDir(dir string) (string, error) {
 // destinations says whom to tell: the tracking server, the two-call wire, or both.
 func (a *agentProgram) destinations(cfg *runConfig, opts *option.Set) error {
 	if url := opts.Text("report-to"); url != "" {
-		r, err := agent.NewReporter(url)
+		r, err := report.NewReporter(url)
 		if err != nil {
 			return option.Usagef("--report-to: %v", err)
 		}
@@ -285,7 +287,7 @@ func (a *agentProgram) destinations(cfg *runConfig, opts *option.Set) error {
 	return nil
 }
 
-var _ agent.Server = (*client.Client)(nil)
+var _ delivery.Server = (*client.Client)(nil)
 
 func hostName() string {
 	name, err := os.Hostname()

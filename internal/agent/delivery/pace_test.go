@@ -1,4 +1,4 @@
-package agent
+package delivery
 
 import (
 	"testing"
@@ -32,7 +32,7 @@ func TestBatchesFollowTheLink(t *testing.T) {
 
 func TestSmallOutputWaitsLongerWhileNobodyWatches(t *testing.T) {
 	p := newPace()
-	if first := p.wait(false); first != coalesce {
+	if first := p.wait(false); first != coalesceDelay {
 		t.Errorf("waited %s at first", first)
 	}
 	for range 20 {
@@ -44,7 +44,7 @@ func TestSmallOutputWaitsLongerWhileNobodyWatches(t *testing.T) {
 	if watched := p.wait(true); watched > 200*time.Millisecond {
 		t.Errorf("waited %s although somebody watches", watched)
 	}
-	if again := p.wait(false); again != coalesce {
+	if again := p.wait(false); again != coalesceDelay {
 		t.Errorf("waited %s when nobody watched any more", again)
 	}
 }

@@ -1,34 +1,34 @@
-package agent
+// Package flush delivers the journals that wait in the spool of a host. It completes those
+// whose agents died.
+package flush
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/spool"
-	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
-// FlushConfig says which waiting journals to deliver, and where.
-type FlushConfig struct {
+// Config says which waiting journals to deliver, and where.
+type Config struct {
 	StateDir  string
-	Server    Server
+	Server    delivery.Server
 	ServerURL string
 	// Any delivers every journal to this server, also those meant for another one and
 	// those that were refused before.
 	Any    bool
 	BootID string // of this host, to tell a dead agent from a host that went down
 	// Each is called for each journal as soon as it is done; may be nil.
-	Each func(FlushedJournal)
+	Each func(Journal)
 }
 
-// FlushedJournal is what became of one waiting journal.
-type FlushedJournal struct {
+// Journal is what became of one waiting journal.
+type Journal struct {
 	Run     string
 	Attempt int
 	Job     string
@@ -43,17 +43,17 @@ type FlushedJournal struct {
 	Err     error
 }
 
-// FlushReport is what a flush did.
-type FlushReport struct {
-	Journals []FlushedJournal
+// Report is what a flush did.
+type Report struct {
+	Journals []Journal
 }
 
-// Flush delivers the journals that wait in the spool, oldest first. A journal whose agent
+// Run delivers the journals that wait in the spool, oldest first. A journal whose agent
 // died is completed with what is known of its end. Each journal is reported for itself;
 // the error is for the spool as a whole, or ctx's. After one journal has met trouble on
 // the way to the server, the rest is left for another time.
-func Flush(ctx context.Context, c FlushConfig) (FlushReport, error) {
-	var report FlushReport
+func Run(ctx context.Context, c Config) (Report, error) {
+	var report Report
 	s, err := spool.Open(c.StateDir)
 	if err != nil {
 		return report, err
@@ -63,7 +63,7 @@ func Flush(ctx context.Context, c FlushConfig) (FlushReport, error) {
 	if err != nil {
 		return report, err
 	}
-	c.ServerURL = withoutCredentials(c.ServerURL)
+	c.ServerURL = delivery.WithoutCredentials(c.ServerURL)
 	for _, e := range entries {
 		if err := ctx.Err(); err != nil {
 			return report, err
@@ -73,7 +73,7 @@ func Flush(ctx context.Context, c FlushConfig) (FlushReport, error) {
 		if c.Each != nil {
 			c.Each(f)
 		}
-		var refused *refusedError
+		var refused *delivery.RefusedError
 		if f.Err != nil && !errors.As(f.Err, &refused) && !errors.Is(f.Err, errSpool) {
 			return report, nil
 		}
@@ -84,8 +84,8 @@ func Flush(ctx context.Context, c FlushConfig) (FlushReport, error) {
 // errSpool marks trouble with one journal on disk, which says nothing about the others.
 var errSpool = errors.New("the journal on disk")
 
-func flushOne(ctx context.Context, s *spool.Spool, e spool.Entry, c FlushConfig) FlushedJournal {
-	f := FlushedJournal{Run: e.Meta.Run, Attempt: e.Meta.Attempt, Job: e.Meta.Job, Path: e.Path, Bytes: e.Size}
+func flushOne(ctx context.Context, s *spool.Spool, e spool.Entry, c Config) Journal {
+	f := Journal{Run: e.Meta.Run, Attempt: e.Meta.Attempt, Job: e.Meta.Job, Path: e.Path, Bytes: e.Size}
 	if f.Run == "" {
 		f.Run = e.Name
 	}
@@ -127,86 +127,36 @@ func putAway(j *spool.Journal, err error) error {
 	if err == nil {
 		return j.Remove()
 	}
-	if refusedForGood(err) {
+	if delivery.IsFinal(err) {
 		j.Refuse(err.Error())
 	}
 	return j.Close()
 }
 
-// refusedForGood reports whether to leave a journal alone from now on. One that was refused
-// for want of a valid token is not: it goes out with the next, once the token is right.
-func refusedForGood(err error) bool {
-	var refused *refusedError
-	if !errors.As(err, &refused) {
-		return false
-	}
-	var p *job.Problem
-	return !errors.As(err, &p) || p.Status != http.StatusUnauthorized
-}
-
-// waitingPatience is how long a server that answered may fail before the journals in the
+// giveUpAfter is how long a server that answered may fail before the journals in the
 // spool are left for another time.
-const waitingPatience = 30 * time.Second
+const giveUpAfter = 30 * time.Second
 
 // deliverWaiting brings a whole journal to the server. It does not wait out an outage.
-func deliverWaiting(ctx context.Context, j *spool.Journal, s Server) error {
+func deliverWaiting(ctx context.Context, j *spool.Journal, s delivery.Server) error {
 	if j.Size() <= journal.HeaderSize {
 		return nil // it says nothing
 	}
 	ended := make(chan struct{})
 	close(ended)
-	d := &delivery{server: s, run: j.Meta().Run, attempt: j.Meta().Attempt, from: j, ended: ended, watched: new(atomic.Bool), patience: waitingPatience}
+	d := delivery.New(delivery.Config{
+		Server: s, Run: j.Meta().Run, Attempt: j.Meta().Attempt, Journal: j,
+		Ended: ended, Watched: new(atomic.Bool), GiveUpAfter: giveUpAfter,
+	})
 	if j.Unsent() == 0 { // a guess of the agent before: ask the server
 		size, err := askSize(ctx, j, s)
 		switch {
 		case err != nil:
 			return err
 		case size > j.Size():
-			return aheadError(size, j.Size())
+			return delivery.AheadError(size, j.Size())
 		}
 		j.Acknowledge(size)
 	}
-	return d.deliver(ctx)
-}
-
-// backlog delivers, beside the run, what other agents left in the spool for this server.
-type backlog struct {
-	a    *attempt
-	stop context.CancelFunc
-	done sync.WaitGroup
-}
-
-func newBacklog(a *attempt) *backlog { return &backlog{a: a} }
-
-// start begins when the server is known to answer.
-func (b *backlog) start(ctx context.Context, known <-chan struct{}) {
-	ctx, b.stop = context.WithCancel(ctx)
-	if b.a.spool == nil {
-		return
-	}
-	c := b.a.cfg
-	b.done.Go(func() {
-		select {
-		case <-known:
-		case <-ctx.Done():
-			return
-		}
-		if !b.a.spool.HasOthers(c.Run, c.Attempt) {
-			return
-		}
-		// What goes wrong here is reported by stint flush; this is a favour.
-		_, _ = Flush(ctx, FlushConfig{StateDir: c.StateDir, Server: c.Server, ServerURL: c.ServerURL, BootID: c.BootID})
-	})
-}
-
-// finish waits for what is under way, if the server is there, but not for long.
-func (b *backlog) finish(reachable bool) {
-	if reachable {
-		timer := time.AfterFunc(min(othersLimit, b.a.cfg.FlushTimeout), b.stop)
-		defer timer.Stop()
-	} else {
-		b.stop()
-	}
-	b.done.Wait()
-	b.stop()
+	return d.Run(ctx)
 }

@@ -1,4 +1,6 @@
-package agent
+// Package report tells a second server about a run with two calls: its status and a
+// heartbeat.
+package report
 
 import (
 	"bytes"
@@ -12,50 +14,57 @@ import (
 	"strings"
 	"time"
 
+	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/job"
 )
 
-// Reporter tells somebody else about the run in the wire of two calls.
+// Reporter is a server of those two calls.
 type Reporter interface {
 	Status(ctx context.Context, status string) error
 	Heartbeat(ctx context.Context) error
 }
 
-// The words of that wire.
+// What a status says.
 const (
 	statusStarted   = "started"
 	statusCompleted = "completed"
 	statusFailed    = "failed"
 )
 
-const reportTimeout = 5 * time.Second
+const callTimeout = 5 * time.Second
 
-// reporting speaks to a Reporter beside the job. Nothing it meets disturbs the job; the
-// first trouble is told in one line.
-type reporting struct {
+// Reports sends the calls of one run to a Reporter, beside the job. Nothing that fails
+// there disturbs the job; the first failure is printed in one line.
+type Reports struct {
 	to     Reporter
 	period time.Duration
-	say    func(string)
-	said   bool
-	told   bool // that the run has started
-	heard  bool // the other side has taken a call
-	over   chan struct{}
+	print  func(line string)
+	ended  chan struct{}
+
+	warned   bool // a failure was printed
+	started  bool // the other side took "started"
+	answered bool // the other side took a call
 }
 
-// beats says "started" until it was heard, and then beats, until the run is over. The end
-// of ctx cuts off a call as well.
-func (r *reporting) beats(ctx context.Context) {
+// New prepares reports with a heartbeat each period.
+func New(to Reporter, period time.Duration, print func(line string)) *Reports {
+	return &Reports{to: to, period: period, print: print, ended: make(chan struct{})}
+}
+
+// Beat sends "started" until it was taken, and then heartbeats, until EndBeats. The end of
+// ctx cuts off a call as well.
+func (r *Reports) Beat(ctx context.Context) {
 	ticker := time.NewTicker(r.period)
 	defer ticker.Stop()
 	for {
-		if !r.told {
-			r.told = r.call(ctx, func(ctx context.Context) error { return r.to.Status(ctx, statusStarted) }) == nil
+		if !r.started {
+			r.started = r.call(ctx, func(ctx context.Context) error { return r.to.Status(ctx, statusStarted) }) == nil
 		} else {
-			_ = r.call(ctx, r.to.Heartbeat) // told in call
+			_ = r.call(ctx, r.to.Heartbeat) // printed in call
 		}
 		select {
 		case <-ticker.C:
-		case <-r.over:
+		case <-r.ended:
 			return
 		case <-ctx.Done():
 			return
@@ -63,16 +72,22 @@ func (r *reporting) beats(ctx context.Context) {
 	}
 }
 
-// end tells how it ended; call it when beats has returned. It tries until ctx ends.
-func (r *reporting) end(ctx context.Context, o job.Outcome) {
+// EndBeats makes Beat return after the call that is under way. Call it once.
+func (r *Reports) EndBeats() { close(r.ended) }
+
+// Answered reports whether the other side has taken a call. Call it when Beat has returned.
+func (r *Reports) Answered() bool { return r.answered }
+
+// End sends how the run ended; call it when Beat has returned. It tries until ctx ends.
+func (r *Reports) End(ctx context.Context, o job.Outcome) {
 	status := statusFailed
 	if o.State == job.Succeeded {
 		status = statusCompleted
 	}
-	if !r.told {
+	if !r.started {
 		_ = r.call(ctx, func(ctx context.Context) error { return r.to.Status(ctx, statusStarted) })
 	}
-	b := newBackOff()
+	b := delivery.NewBackOff()
 	for {
 		err := r.call(ctx, func(ctx context.Context) error { return r.to.Status(ctx, status) })
 		var p *job.Problem
@@ -89,14 +104,14 @@ func (r *reporting) end(ctx context.Context, o job.Outcome) {
 	}
 }
 
-func (r *reporting) call(ctx context.Context, f func(context.Context) error) error {
-	callCtx, cancel := context.WithTimeout(ctx, reportTimeout)
+func (r *Reports) call(ctx context.Context, f func(context.Context) error) error {
+	callCtx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	err := f(callCtx)
-	r.heard = r.heard || err == nil
-	if err != nil && ctx.Err() == nil && !r.said {
-		r.said = true
-		r.say("reporting: " + err.Error() + "; the job goes on")
+	r.answered = r.answered || err == nil
+	if err != nil && ctx.Err() == nil && !r.warned {
+		r.warned = true
+		r.print("reporting: " + err.Error() + "; the job goes on")
 	}
 	return err
 }
@@ -107,7 +122,7 @@ type httpReporter struct {
 	client *http.Client
 }
 
-// NewReporter speaks the wire of two calls to a URL: PUT URL/status, PUT URL/heartbeat.
+// NewReporter makes the two calls to a URL: PUT URL/status, PUT URL/heartbeat.
 func NewReporter(raw string) (Reporter, error) {
 	u, err := url.Parse(raw)
 	switch {

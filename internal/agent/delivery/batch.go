@@ -1,4 +1,4 @@
-package agent
+package delivery
 
 import (
 	"context"
@@ -16,12 +16,12 @@ const bulkGC = 50
 
 // batch is what one append brings.
 type batch struct {
-	size   int64
-	data   []byte
-	stands bool // in the spool, from which it is sent
+	size    int64
+	data    []byte
+	inSpool bool // data is nil; the bytes are sent from the spool
 }
 
-// streaming is a server that reads what it is sent from where it stands.
+// streaming is a Server that reads the bytes to send from the spool itself.
 type streaming interface {
 	AppendFrom(ctx context.Context, run string, attempt int, offset, size int64, src io.ReaderAt) (job.AppendReply, error)
 }
@@ -29,12 +29,12 @@ type streaming interface {
 // next is the batch that begins at an offset. A large one stays in the spool while it is
 // sent, unless it is compressed, or the last try has failed, whose reason may be the spool:
 // reading it shows that.
-func (d *delivery) next(offset int64) (batch, error) {
-	if _, able := d.server.(streaming); able && !d.pace.compressed && d.lastErr == nil && d.from.Unsent() > leastBatch {
-		d.much()
-		size, err := journal.WholeRecordsIn(d.from, offset, min(d.from.Unsent(), int64(d.pace.batch)))
+func (d *Delivery) next(offset int64) (batch, error) {
+	if _, able := d.cfg.Server.(streaming); able && !d.pace.compressed && d.lastErr == nil && d.cfg.Journal.Unsent() > leastBatch {
+		d.tuneForBulk()
+		size, err := journal.WholeRecordsIn(d.cfg.Journal, offset, min(d.cfg.Journal.Unsent(), int64(d.pace.batch)))
 		if err != nil || size > 0 {
-			return batch{size: size, stands: true}, err
+			return batch{size: size, inSpool: true}, err
 		}
 	}
 	data, err := d.peek(offset)
@@ -42,17 +42,17 @@ func (d *delivery) next(offset int64) (batch, error) {
 }
 
 // peek reads a batch from the spool and cuts it at the end of its last whole record.
-func (d *delivery) peek(offset int64) ([]byte, error) {
-	size := int(min(d.from.Unsent(), int64(d.pace.batch), mostBuffered))
+func (d *Delivery) peek(offset int64) ([]byte, error) {
+	size := int(min(d.cfg.Journal.Unsent(), int64(d.pace.batch), mostBuffered))
 	for size > 0 {
 		if cap(d.buf) < size {
 			d.buf = nil // let go of it first
 			d.buf = make([]byte, roomFor(size))
 			if size > leastBatch {
-				d.much()
+				d.tuneForBulk()
 			}
 		}
-		n, err := d.from.ReadAt(d.buf[:size], offset)
+		n, err := d.cfg.Journal.ReadAt(d.buf[:size], offset)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, err
 		}
@@ -68,8 +68,9 @@ func (d *delivery) peek(offset int64) ([]byte, error) {
 	return nil, nil // an empty append asks how far the server is
 }
 
-// much prepares for a lot to be sent, once: it stops all goroutines for a moment.
-func (d *delivery) much() {
+// tuneForBulk prepares the process for sending a lot. It acts once, because it stops all
+// goroutines for a moment.
+func (d *Delivery) tuneForBulk() {
 	if !d.bulk {
 		d.bulk = true
 		debug.SetGCPercent(bulkGC)

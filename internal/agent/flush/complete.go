@@ -1,4 +1,4 @@
-package agent
+package flush
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 
+	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
@@ -16,7 +17,7 @@ import (
 // complete ends a journal whose agent died before it could: with the time of the last
 // record, which is the last that anybody knows. The server is asked first: after a power
 // cut it may know more than this host, and what is added here must not contradict it.
-func complete(ctx context.Context, j *spool.Journal, s Server, bootID string) (added bool, err error) {
+func complete(ctx context.Context, j *spool.Journal, s delivery.Server, bootID string) (added bool, err error) {
 	if j.Recovered().Ended {
 		return false, nil
 	}
@@ -80,8 +81,8 @@ func addEnd(j *spool.Journal, r journal.Recovered, bootID, why string, lost int6
 }
 
 // askSize asks how far the server is with a journal: an append of nothing.
-func askSize(ctx context.Context, j *spool.Journal, s Server) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
+func askSize(ctx context.Context, j *spool.Journal, s delivery.Server) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, delivery.AppendTimeout)
 	defer cancel()
 	m := j.Meta()
 	reply, err := s.Append(ctx, m.Run, m.Attempt, j.Size(), nil)
@@ -92,7 +93,7 @@ func askSize(ctx context.Context, j *spool.Journal, s Server) (int64, error) {
 	case errors.As(err, &p) && p.Status == http.StatusConflict && p.Size != nil:
 		return *p.Size, nil
 	case errors.As(err, &p) && !p.Temporary():
-		return 0, &refusedError{"the server refuses the journal of this run", err}
+		return 0, &delivery.RefusedError{Why: "the server refuses the journal of this run", Cause: err}
 	}
 	return 0, err
 }
@@ -105,17 +106,17 @@ type reader interface {
 }
 
 // repair appends what the server has of a journal and this host has lost.
-func repair(ctx context.Context, j *spool.Journal, s Server, size int64) error {
+func repair(ctx context.Context, j *spool.Journal, s delivery.Server, size int64) error {
 	ahead := fmt.Sprintf("the server already has %d bytes of this journal, and here it is %d bytes long", size, j.Size())
 	from, ok := s.(reader)
 	if !ok {
-		return &refusedError{why: ahead}
+		return &delivery.RefusedError{Why: ahead}
 	}
 	m := j.Meta()
 	body, err := from.Journal(ctx, m.Run, m.Attempt, j.Size())
 	var p *job.Problem
 	if errors.As(err, &p) && !p.Temporary() {
-		return &refusedError{ahead + ", and they cannot be read back", err}
+		return &delivery.RefusedError{Why: ahead + ", and they cannot be read back", Cause: err}
 	}
 	if err != nil {
 		return fmt.Errorf("%s: read them back: %w", ahead, err)
@@ -134,7 +135,7 @@ func extend(j *spool.Journal, body io.Reader) error {
 		buf = append(buf[:0], buf[used:]...)
 		switch {
 		case bad != nil:
-			return &refusedError{"what the server has of this journal does not go on from what is here", bad}
+			return &delivery.RefusedError{Why: "what the server has of this journal does not go on from what is here", Cause: bad}
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
@@ -153,7 +154,7 @@ func sweep(a journal.Attempt, rebooted bool) string {
 	case err != nil:
 		return "processes of the job may live on: " + err.Error()
 	case len(killed) > 0:
-		return "the agent died and " + leftText(killed) + "; they were killed"
+		return "the agent died and " + process.LeftText(killed) + "; they were killed"
 	}
 	return ""
 }

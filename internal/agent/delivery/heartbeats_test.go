@@ -1,4 +1,4 @@
-package agent
+package delivery
 
 import (
 	"context"
@@ -15,9 +15,9 @@ import (
 type heldServer struct {
 	cut chan struct{}
 
-	mu   sync.Mutex
-	at   []time.Time
-	said []job.Heartbeat
+	mu    sync.Mutex
+	at    []time.Time
+	beats []job.Heartbeat
 }
 
 func (h *heldServer) HeartbeatsCut() <-chan struct{} { return h.cut }
@@ -29,7 +29,7 @@ func (h *heldServer) Append(context.Context, string, int, int64, []byte) (job.Ap
 func (h *heldServer) Beat(_ context.Context, _ string, _ int, hb job.Heartbeat) (job.HeartbeatReply, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.at, h.said = append(h.at, time.Now()), append(h.said, hb)
+	h.at, h.beats = append(h.at, time.Now()), append(h.beats, hb)
 	return job.HeartbeatReply{Owner: true}, nil
 }
 
@@ -41,12 +41,12 @@ func TestACutConnectionIsFollowedByABeat(t *testing.T) {
 		server := &heldServer{cut: make(chan struct{}, 1)}
 		ready := make(chan struct{})
 		close(ready)
-		b := &beater{
-			server: server, run: "r", attempt: 1, period: 10 * time.Second, begun: time.Now(), ready: ready,
-			evidence: func(time.Time) job.Heartbeat { return job.Heartbeat{} }, heard: func(job.HeartbeatReply) {}, about: func() {},
+		b := &Heartbeats{
+			Server: server, Run: "r", Attempt: 1, Period: 10 * time.Second, Begun: time.Now(), Ready: ready,
+			Evidence: func(time.Time) job.Heartbeat { return job.Heartbeat{} }, Reply: func(job.HeartbeatReply) {},
 		}
-		over := make(chan struct{})
-		go func() { b.beats(ctx); close(over) }()
+		stopped := make(chan struct{})
+		go func() { b.Send(ctx); close(stopped) }()
 		wait := func(d time.Duration, beats int) {
 			t.Helper()
 			<-time.After(d)
@@ -69,10 +69,10 @@ func TestACutConnectionIsFollowedByABeat(t *testing.T) {
 		wait(9*time.Second, 5)
 		server.mu.Lock()
 		defer server.mu.Unlock()
-		if last := server.said[4]; !last.Prompt || last.Sequence != 5 || server.said[3].SchedulingDelayMS != 0 {
-			t.Errorf("heartbeats %+v", server.said)
+		if last := server.beats[4]; !last.Prompt || last.Sequence != 5 || server.beats[3].SchedulingDelayMS != 0 {
+			t.Errorf("heartbeats %+v", server.beats)
 		}
 		cancel()
-		<-over
+		<-stopped
 	})
 }

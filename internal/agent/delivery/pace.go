@@ -1,4 +1,4 @@
-package agent
+package delivery
 
 import "time"
 
@@ -19,7 +19,7 @@ const (
 	// anyway, takes it along if the last append is not too recent: each append of its own
 	// costs as much CPU as all else in that second. What is urgent waits a moment, so that
 	// the start of a job is one append and a very short job is one altogether.
-	coalesce        = 3 * time.Second
+	coalesceDelay   = 3 * time.Second
 	coalesceLongest = 5 * time.Second
 	coalesceBeat    = 1500 * time.Millisecond
 	coalesceWatched = 150 * time.Millisecond
@@ -58,7 +58,7 @@ func (p *pace) wait(watched bool) time.Duration {
 		p.waiting = 0
 		return coalesceWatched
 	}
-	p.waiting = min(max(coalesce, p.waiting+p.waiting/8), coalesceLongest)
+	p.waiting = min(max(coalesceDelay, p.waiting+p.waiting/8), coalesceLongest)
 	return p.waiting
 }
 
