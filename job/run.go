@@ -193,6 +193,13 @@ type Heartbeat struct {
 	Prompt bool `json:"prompt,omitempty"`
 	// PeriodMS is when the agent means to beat next, if the server says nothing else.
 	PeriodMS int64 `json:"period_ms"`
+	// LocalAddress is the agent's own end, host:port, of the connection that carries its
+	// heartbeats; empty while it has none. Where the server sees another address, something
+	// stands between the two and may close the connection while the agent lives.
+	LocalAddress string `json:"local_address,omitempty"`
+	// Suspended says that this is the last heartbeat before job and agent are stopped
+	// (SIGTSTP). The next one, with or without it, tells that the agent goes on.
+	Suspended bool `json:"suspended,omitempty"`
 }
 
 // HeartbeatReply is the server's side of the lease.

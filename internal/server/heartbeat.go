@@ -81,7 +81,8 @@ func beatReply(b index.Beaten, lease, next time.Duration, watched bool) job.Hear
 	return reply
 }
 
-// bounded takes figures that no process tree can have out of a heartbeat.
+// bounded takes figures that no process tree can have, and texts that no address is, out of
+// a heartbeat.
 func bounded(hb job.Heartbeat) job.Heartbeat {
 	hb.Sequence = max(hb.Sequence, 0)
 	hb.UptimeMS = max(hb.UptimeMS, 0)
@@ -92,8 +93,12 @@ func bounded(hb job.Heartbeat) job.Heartbeat {
 	hb.Processes = max(hb.Processes, 0)
 	hb.UnsentBytes = max(hb.UnsentBytes, 0)
 	hb.WaitingMS = max(hb.WaitingMS, 0)
+	hb.LocalAddress = index.Text(hb.LocalAddress, maxAddress)
 	return hb
 }
+
+// maxAddress is longer than any host:port with an IPv6 zone.
+const maxAddress = 80
 
 // readJSON reads a small JSON body into v. what names it in the error.
 func readJSON(r *http.Request, what string, v any) error {

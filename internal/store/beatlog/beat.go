@@ -8,11 +8,12 @@ import (
 	"stint.dev/stint/job"
 )
 
-// What a heartbeat may lack, and its one yes or no.
+// What a heartbeat may lack, and its flags.
 const (
 	hasDiskFree = 1 << iota
 	hasPressure
 	isPrompt
+	isSuspended
 )
 
 // integers are the figures of a heartbeat that are whole numbers.
@@ -40,6 +41,9 @@ func appendBeat(buf []byte, b *Beat) []byte {
 	if hb.Prompt {
 		flags |= isPrompt
 	}
+	if hb.Suspended {
+		flags |= isSuspended
+	}
 	buf = append(buf, flags)
 	for _, n := range integers(hb) {
 		buf = binary.AppendVarint(buf, *n)
@@ -48,6 +52,8 @@ func appendBeat(buf []byte, b *Beat) []byte {
 	buf = binary.AppendVarint(buf, hb.SentAt.Unix())
 	buf = binary.AppendVarint(buf, int64(hb.SentAt.Nanosecond()))
 	buf = appendFloat(buf, hb.CPUSeconds)
+	buf = binary.AppendUvarint(buf, uint64(len(hb.LocalAddress)))
+	buf = append(buf, hb.LocalAddress...)
 	if hb.DiskFreeBytes != nil {
 		buf = binary.AppendVarint(buf, *hb.DiskFreeBytes)
 	}
@@ -86,7 +92,8 @@ func readBeat(data []byte) (Beat, bool) {
 	seconds := s.varint()
 	hb.SentAt = time.Unix(seconds, s.varint()).UTC()
 	hb.CPUSeconds = s.float()
-	hb.Prompt = flags&isPrompt != 0
+	hb.LocalAddress = string(s.take(s.uvarint()))
+	hb.Prompt, hb.Suspended = flags&isPrompt != 0, flags&isSuspended != 0
 	if flags&hasDiskFree != 0 {
 		free := s.varint()
 		hb.DiskFreeBytes = &free

@@ -1,6 +1,7 @@
 package beatlog
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -38,6 +39,8 @@ func full(t *testing.T) Beat {
 			v.SetFloat(float64(n) + 0.5)
 		case v.Kind() == reflect.Bool:
 			v.SetBool(true)
+		case v.Kind() == reflect.String:
+			v.SetString(fmt.Sprint("text ", n))
 		default:
 			t.Fatalf("a heartbeat has a %s, which this test cannot fill", v.Type())
 		}

@@ -304,6 +304,7 @@ export interface components {
             cpu_seconds: number;
             /** Format: int64 */
             disk_free_bytes?: number;
+            local_address?: string;
             /** Format: int64 */
             memory_bytes: number;
             /** Format: int64 */
@@ -326,6 +327,7 @@ export interface components {
             sent_at: string;
             /** Format: int64 */
             sequence: number;
+            suspended?: boolean;
             /** Format: int64 */
             unsent_bytes: number;
             /** Format: int64 */
