@@ -17,6 +17,7 @@ type Config struct {
 	Attempt int    // from 1
 	// FirstAttempt is the first that this agent makes; 0 for Attempt. Supervise counts.
 	FirstAttempt int
+	claim        *runClaim // nil when there is one attempt only
 	Retry        Retry
 	Job          string
 	Args         []string // the command

@@ -3,6 +3,9 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"os"
+	"sync"
+	"time"
 
 	"stint.dev/stint/internal/agent/spool"
 )
@@ -22,28 +25,84 @@ type openedJournal struct {
 // a file system may take as long for that as all the rest.
 func (a *attempt) openJournal() <-chan openedJournal {
 	c := a.cfg
-	meta := spool.Meta{Run: c.Run, Attempt: c.Attempt, Job: c.Job, Server: c.ServerURL, CreatedAt: a.begun.UTC()}
+	meta := spool.Meta{Run: c.Run, Attempt: c.Attempt, Job: c.Job, Server: c.ServerURL, CreatedAt: a.begun.UTC(), PID: os.Getpid()}
 	opened := make(chan openedJournal, 1)
 	if c.StateDir == "" {
 		opened <- openedJournal{journal: spool.InMemory(meta, spool.Limits{}, errNoStateDir)}
 	} else {
-		go func() { opened <- openIn(c.StateDir, meta, spool.Limits{Unsent: c.SpoolLimit}) }()
+		go func() { opened <- openIn(c, meta) }()
 	}
 	return opened
 }
 
 // openIn makes a journal in the spool, or in memory where there is no spool.
-func openIn(stateDir string, meta spool.Meta, limits spool.Limits) (o openedJournal) {
+func openIn(c Config, meta spool.Meta) (o openedJournal) {
+	limits := spool.Limits{Unsent: c.SpoolLimit}
 	var err error
-	if o.spool, err = spool.Open(stateDir); err == nil {
-		if o.journal, err = o.spool.Create(meta, limits); err == nil {
-			return o
+	if o.spool, err = spool.Open(c.StateDir); err == nil {
+		if err = c.claim.take(o.spool, c); err == nil {
+			o.journal, err = o.spool.Create(meta, limits)
 		}
-		if errors.Is(err, spool.ErrExists) {
+		var running *spool.RunningError
+		switch {
+		case err == nil:
+			return o
+		case errors.As(err, &running):
+			o.err = err
+			return o
+		case errors.Is(err, spool.ErrExists):
 			o.err = fmt.Errorf("%w; leave out the run id to start a new run", err)
 			return o
 		}
 	}
 	o.journal = spool.InMemory(meta, limits, err) // the recorder says why
 	return o
+}
+
+// runClaim is what keeps other agents of this host from the run, also between two attempts.
+// Its zero value holds nothing.
+type runClaim struct {
+	mu   sync.Mutex
+	held *spool.Claim
+}
+
+// take holds the run if there may be several attempts of it; for a single one it looks whether
+// another agent holds it, and the lock of the journal does the rest.
+func (r *runClaim) take(s *spool.Spool, c Config) error {
+	if c.Attempt != c.FirstAttempt {
+		return nil
+	}
+	if r == nil {
+		return s.Claimed(c.Run)
+	}
+	held, err := s.Claim(c.Run)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held = held
+	return err
+}
+
+// releaseLimit bounds the wait for a disk that does not answer.
+const releaseLimit = time.Second
+
+// release lets go of the run. The goroutine ends when the file system answers.
+func (r *runClaim) release() {
+	r.mu.Lock()
+	held := r.held
+	r.held = nil
+	r.mu.Unlock()
+	if held == nil {
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = held.Release() // what is left of it is swept later
+	}()
+	limit := time.NewTimer(releaseLimit)
+	defer limit.Stop()
+	select {
+	case <-done:
+	case <-limit.C:
+	}
 }

@@ -32,6 +32,10 @@ type Retry struct {
 // overlap. The result is that of the last one.
 func Supervise(ctx context.Context, c Config) Result {
 	c = c.withDefaults()
+	if c.Retry.Most > 0 || c.Retry.Wait > 0 {
+		c.claim = &runClaim{}
+		defer c.claim.release()
+	}
 	for {
 		result := Run(ctx, c)
 		if result.Err != nil || !c.another(ctx, result.Outcome) {

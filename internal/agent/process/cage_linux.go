@@ -131,14 +131,15 @@ func (c *cage) enter(attr *syscall.SysProcAttr, note func(string, ...any)) (leav
 }
 
 // mayHaveRefused reports whether a failed start can be the kernel's refusal to make a
-// process in the v2 leaf rather than the program's fault. Both come as one error number.
+// process in the v2 leaf rather than the program's fault. Both come as one error number:
+// ENOENT is a program that is not there, or a leaf that somebody has removed.
 func (c *cage) mayHaveRefused(err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.v2 == nil {
 		return false
 	}
-	for _, e := range []error{unix.EACCES, unix.EPERM, unix.EBUSY, unix.EOPNOTSUPP, unix.ENODEV, unix.EINVAL, unix.ENOSYS, unix.E2BIG, unix.EAGAIN} {
+	for _, e := range []error{unix.ENOENT, unix.EACCES, unix.EPERM, unix.EBUSY, unix.EOPNOTSUPP, unix.ENODEV, unix.EINVAL, unix.ENOSYS, unix.E2BIG, unix.EAGAIN} {
 		if errors.Is(err, e) {
 			return true
 		}

@@ -174,12 +174,19 @@ func hintMissing(f file) string {
 		return "there is no such file"
 	case strings.HasSuffix(f.interpreter, "\r"):
 		return "its first line ends in CRLF as on Windows, so the interpreter's name ends in a carriage return: convert the file with dos2unix or sed -i 's/\\r$//' " + f.path
-	case f.interpreter != "" && f.script:
-		return "the interpreter in its first line, " + f.interpreter + ", does not exist"
-	case f.interpreter != "":
-		return "it needs the loader " + f.interpreter + ", which is not here: it was built for another C library or architecture"
+	case f.interpreter == "":
+		return ""
 	}
-	return ""
+	interpreter := look(f.interpreter)
+	switch {
+	case f.script && !interpreter.exists:
+		return "the interpreter in its first line, " + f.interpreter + ", does not exist"
+	case f.script && interpreter.interpreter != "" && !look(interpreter.interpreter).exists:
+		return "the interpreter in its first line, " + f.interpreter + ", cannot be started: " + interpreter.interpreter + ", which it needs, does not exist"
+	case !f.script && !interpreter.exists:
+		return "it needs the loader " + f.interpreter + ", which does not exist: it was built for another C library or architecture"
+	}
+	return "" // everything is there by now
 }
 
 func hintFormat(f file) string {

@@ -24,14 +24,15 @@ type leaf struct {
 	in, out     int      // v1 only: tasks of the leaf, and of the group the agent is in; or -1
 }
 
+// makeLeaf makes a cgroup and locks it. Where the name is taken (by another agent that was
+// started for the same attempt, or by what is left of a dead one) the cgroup gets a suffix:
+// what is there belongs to somebody else, and removeStale deletes it when nobody holds it.
 func makeLeaf(parent, name string) (*leaf, error) {
+	const mostNames = 100
 	dir := path.Join(parent, name)
 	err := os.Mkdir(dir, 0o755)
-	if errors.Is(err, os.ErrExist) {
-		// The same attempt again, or what is left of a dead agent's.
-		if syscall.Rmdir(dir) != nil {
-			dir += fmt.Sprintf("-%d", os.Getpid())
-		}
+	for n := 1; errors.Is(err, os.ErrExist) && n < mostNames; n++ {
+		dir = path.Join(parent, fmt.Sprintf("%s-%d-%d", name, os.Getpid(), n))
 		err = os.Mkdir(dir, 0o755)
 	}
 	if err != nil {

@@ -78,10 +78,16 @@ func marked(run string, attempt int, spared map[int]bool) ([]Member, error) {
 	return found, nil
 }
 
-// inLeaf reports whether a process is in a cgroup whose path has this element.
+// inLeaf reports whether a process is in a cgroup of an attempt.
 func inLeaf(pid int, element []byte) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
-	for err == nil {
+	return err == nil && hasLeaf(text, element)
+}
+
+// hasLeaf reports whether a path in text has this element, as it is or with the suffix that
+// makeLeaf gives to a second cgroup of the same attempt.
+func hasLeaf(text, element []byte) bool {
+	for {
 		i := bytes.Index(text, element)
 		if i < 0 {
 			return false
@@ -91,5 +97,4 @@ func inLeaf(pid int, element []byte) bool {
 			return true
 		}
 	}
-	return false
 }

@@ -10,9 +10,15 @@ import (
 
 // lock takes the owner's lock of a journal, or returns ErrBusy. The kernel drops it when
 // the last process that holds the file is gone, however it ended.
-func lock(f *os.File) error {
+func lock(f *os.File) error { return flock(f, unix.LOCK_EX) }
+
+// locked reports whether somebody else has the lock. To look takes a shared lock for a moment,
+// so that two that look do not see each other.
+func locked(f *os.File) bool { return errors.Is(flock(f, unix.LOCK_SH), ErrBusy) }
+
+func flock(f *os.File, how int) error {
 	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
 		switch {
 		case err == nil:
 			return nil

@@ -17,7 +17,7 @@ func (s *Spool) HasOthers(run string, attempt int) bool {
 	names, err := dir.Readdirnames(-1)
 	own := run + "." + strconv.Itoa(attempt)
 	for _, name := range names {
-		if name != own { // also what Sweep may have to remove
+		if name != own && name != claimPrefix+run { // also what Sweep may have to remove
 			return true
 		}
 	}

@@ -24,6 +24,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"stint.dev/stint/journal"
 )
 
@@ -42,6 +44,28 @@ var ErrBusy = errors.New("another agent owns this journal")
 // ErrExists says that the spool holds a journal of this attempt already.
 var ErrExists = errors.New("the same attempt of the same run was started before")
 
+// RunningError says that another process of this host holds the run. It is an ErrExists, too.
+type RunningError struct {
+	Run string
+	PID int // of its agent; 0 when that is not known, or has ended
+}
+
+func (e *RunningError) Error() string {
+	if e.PID == 0 {
+		return fmt.Sprintf("another process of this host holds the journal of run %s", e.Run)
+	}
+	return fmt.Sprintf("run %s is running on this host, pid %d", e.Run, e.PID)
+}
+
+func (e *RunningError) Is(target error) bool { return target == ErrExists }
+
+func runningError(run string, pid int) *RunningError {
+	if pid <= 0 || unix.Kill(pid, 0) == unix.ESRCH {
+		pid = 0
+	}
+	return &RunningError{Run: run, PID: pid}
+}
+
 // ErrGone says that a journal was delivered and removed while it was looked at.
 var ErrGone = errors.New("the journal is not there any more")
 
@@ -52,6 +76,7 @@ type Meta struct {
 	Job       string    `json:"job"`
 	Server    string    `json:"server,omitempty"` // URL without credentials
 	CreatedAt time.Time `json:"created_at"`
+	PID       int       `json:"pid,omitempty"` // of the agent that made it
 	// Acknowledged is how far the server was when the journal was closed; it may be
 	// further. Asking it is the rule, this the first guess.
 	Acknowledged int64 `json:"acknowledged,omitempty"`
@@ -77,12 +102,13 @@ func Open(stateDir string) (*Spool, error) {
 // Dir is the directory that holds the journals.
 func (s *Spool) Dir() string { return s.dir }
 
-// Create begins an empty journal and takes its lock.
+// Create begins an empty journal and takes its lock. Of several that begin the same attempt
+// one gets it; the others get a *RunningError as long as its agent lives, and then ErrExists.
 func (s *Spool) Create(meta Meta, limits Limits) (*Journal, error) {
 	name := meta.Run + "." + strconv.Itoa(meta.Attempt)
 	final := filepath.Join(s.dir, name)
 	if _, err := os.Lstat(final); err == nil {
-		return nil, fmt.Errorf("spool: %s is there already: %w", final, ErrExists)
+		return nil, existsError(final, meta.Run)
 	}
 	dir, err := os.MkdirTemp(s.dir, newPrefix)
 	if err != nil {
@@ -90,10 +116,28 @@ func (s *Spool) Create(meta Meta, limits Limits) (*Journal, error) {
 	}
 	j, err := create(dir, final, meta, limits)
 	if err != nil {
-		_ = os.RemoveAll(dir) // what matters is the error that came first
+		_ = os.RemoveAll(dir)            // what matters is the error that came first
+		if errors.Is(err, fs.ErrExist) { // by the rename: somebody else was quicker
+			return nil, existsError(final, meta.Run)
+		}
 		return nil, fmt.Errorf("spool: make journal %s: %w", final, err)
 	}
 	return j, nil
+}
+
+// existsError says why the journal at path is not to be made: its agent lives, or it waits.
+func existsError(path, run string) error {
+	waits := fmt.Errorf("spool: %s is there already: %w", path, ErrExists)
+	file, err := os.Open(filepath.Join(path, journalFile))
+	if err != nil {
+		return waits
+	}
+	defer file.Close()
+	if !locked(file) {
+		return waits
+	}
+	m, _ := readMeta(path) // without it the pid is not known
+	return runningError(run, m.PID)
 }
 
 func create(dir, final string, meta Meta, limits Limits) (*Journal, error) {
@@ -156,7 +200,7 @@ func (s *Spool) List() ([]Entry, error) {
 }
 
 // Sweep removes journals that never got their name because their agent died while it made
-// them. They are empty.
+// them (they are empty), and claims of agents that died.
 func (s *Spool) Sweep(now time.Time) {
 	dirs, err := os.ReadDir(s.dir)
 	if err != nil {
@@ -164,8 +208,15 @@ func (s *Spool) Sweep(now time.Time) {
 	}
 	for _, d := range dirs {
 		info, err := d.Info()
-		if err == nil && strings.HasPrefix(d.Name(), newPrefix) && now.Sub(info.ModTime()) > staleAfter {
+		if err != nil || now.Sub(info.ModTime()) <= staleAfter {
+			continue
+		}
+		if strings.HasPrefix(d.Name(), newPrefix) {
 			_ = os.RemoveAll(filepath.Join(s.dir, d.Name()))
+		} else if run, ok := strings.CutPrefix(d.Name(), claimPrefix); ok {
+			if c, err := s.Claim(run); err == nil {
+				_ = c.Release()
+			}
 		}
 	}
 }

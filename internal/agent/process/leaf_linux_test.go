@@ -1,0 +1,124 @@
+package process
+
+import (
+	"os"
+	"path"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"stint.dev/stint/job"
+)
+
+// newLeafParent is a cgroup of the test's own, in the hierarchy that a group here would use.
+func newLeafParent(t *testing.T) string {
+	t.Helper()
+	g, err := Contain(Options{Run: testRun(), Attempt: 1, AtMost: levels(t)[0]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dirs := g.cage.dirs()
+	if err := g.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if len(dirs) == 0 {
+		t.Skip("this host and user have no cgroups")
+	}
+	parent := path.Join(path.Dir(dirs[0]), "test-"+testRun())
+	if err := os.Mkdir(parent, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = removeTree(parent) }) // the test has said what was wrong
+	return parent
+}
+
+// Agents that start the same attempt at once have a cgroup each, and none takes away
+// another's: also between another's making and locking it.
+func TestLeavesOfOneNameAtOnce(t *testing.T) {
+	parent := newLeafParent(t)
+	const agents, rounds = 8, 50
+	var all sync.WaitGroup
+	for range agents {
+		all.Go(func() {
+			for range rounds {
+				l, err := makeLeaf(parent, "stint-same.1")
+				if err != nil {
+					t.Errorf("make: %v", err)
+					return
+				}
+				var mine, there unix.Stat_t
+				if err := unix.Fstat(l.fd, &mine); err != nil {
+					t.Error(err)
+				}
+				if err := unix.Stat(l.dir, &there); err != nil || mine.Ino != there.Ino {
+					t.Errorf("%s is not the locked directory any more: %v", l.dir, err)
+				}
+				if err := l.remove(); err != nil {
+					t.Errorf("remove: %v", err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if left := subdirs(parent); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// What a dead agent left under the name does not keep the attempt from a cgroup.
+func TestLeafBesideOneOfADeadAgent(t *testing.T) {
+	parent := newLeafParent(t)
+	if err := os.Mkdir(path.Join(parent, "stint-same.1"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	l, err := makeLeaf(parent, "stint-same.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !hasLeaf([]byte("0::"+l.dir), []byte("/stint-same.1")) {
+		t.Errorf("Sweep does not find what is in %s", l.dir)
+	}
+	if err := l.remove(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A cgroup that somebody removed is no reason for the job not to start, and no program is
+// blamed for it.
+func TestStartAfterTheLeafWasRemoved(t *testing.T) {
+	for _, level := range levels(t) {
+		if level == LevelProcessGroup {
+			continue
+		}
+		t.Run(level, func(t *testing.T) {
+			g, err := Contain(Options{Run: testRun(), Attempt: 1, AtMost: level})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer g.Close()
+			for _, dir := range g.cage.dirs() {
+				if err := syscall.Rmdir(dir); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p, err := g.Start(Spec{Args: []string{"sh", "-c", "exit 3"}, Env: os.Environ()})
+			if err != nil {
+				t.Fatalf("not started: %v", err)
+			}
+			if e := p.Exit(); e.Code != 3 {
+				t.Errorf("exit %+v", e)
+			}
+			if notes := strings.Join(g.Notes(), "\n"); !strings.Contains(notes, "cgroup") || g.Level() == level {
+				t.Errorf("level %s, notes %q", g.Level(), notes)
+			}
+			// A program that is not there stays one.
+			_, err = g.Start(Spec{Args: []string{"/nowhere/program"}, Env: os.Environ()})
+			if e, ok := err.(*job.StartError); !ok || e.Errno != "ENOENT" || e.Hint != "there is no such file" {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}

@@ -1,0 +1,147 @@
+package spool
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// running is what tells of the process that holds a run; the zero value for none.
+func running(err error) RunningError {
+	var r *RunningError
+	if !errors.As(err, &r) {
+		return RunningError{}
+	}
+	return *r
+}
+
+func TestOneOfManyGetsAnAttempt(t *testing.T) {
+	s := open(t)
+	const agents = 8
+	for range 20 {
+		var all sync.WaitGroup
+		var got, others atomic.Int32
+		held := make(chan *Journal, agents)
+		for range agents {
+			all.Go(func() {
+				m := meta
+				m.PID = os.Getpid()
+				j, err := s.Create(m, Limits{})
+				switch {
+				case err == nil:
+					got.Add(1)
+					held <- j
+				case running(err) == RunningError{meta.Run, os.Getpid()} && errors.Is(err, ErrExists):
+					others.Add(1)
+				default:
+					t.Errorf("unexpected: %v", err)
+				}
+			})
+		}
+		all.Wait()
+		if got.Load() != 1 || others.Load() != agents-1 {
+			t.Fatalf("%d got the attempt, %d were refused", got.Load(), others.Load())
+		}
+		if err := (<-held).Remove(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left, _ := os.ReadDir(s.Dir()); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// What waits belongs to nobody, and a journal that is being delivered is not a run that goes on.
+func TestCreateWhatWaits(t *testing.T) {
+	s := open(t)
+	m := meta
+	m.PID = 1<<22 + 1 // more than any process has
+	j, err := s.Create(m, Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	identify(t, j)
+	if _, err := s.Create(m, Limits{}); (running(err) != RunningError{Run: meta.Run}) {
+		t.Errorf("while it is held: %v", err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Create(m, Limits{}); !errors.Is(err, ErrExists) || running(err).Run != "" {
+		t.Errorf("while it waits: %v", err)
+	}
+}
+
+func TestClaim(t *testing.T) {
+	s := open(t)
+	if err := s.Claimed("r"); err != nil {
+		t.Errorf("nobody has it: %v", err)
+	}
+	c, err := s.Claim("r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := RunningError{"r", os.Getpid()}
+	if err := s.Claimed("r"); running(err) != want {
+		t.Errorf("looked: %v", err)
+	}
+	if _, err := s.Claim("r"); running(err) != want {
+		t.Errorf("claimed again: %v", err)
+	}
+	if s.HasOthers("r", 1) {
+		t.Error("the run's own claim is taken for a journal that waits")
+	}
+	s.Sweep(time.Now().Add(2 * staleAfter))
+	if err := s.Claimed("r"); running(err) != want {
+		t.Errorf("after a sweep: %v", err)
+	}
+	if err := c.Release(); err != nil {
+		t.Error(err)
+	}
+	// What an agent that died left belongs to nobody.
+	if err := os.WriteFile(filepath.Join(s.Dir(), claimPrefix+"r"), []byte("1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Claimed("r"); err != nil {
+		t.Errorf("left by the dead: %v", err)
+	}
+	s.Sweep(time.Now())
+	if !s.HasOthers("another", 1) {
+		t.Error("swept too early")
+	}
+	s.Sweep(time.Now().Add(2 * staleAfter))
+	if s.HasOthers("another", 1) {
+		t.Error("not swept")
+	}
+}
+
+func TestOneOfManyClaims(t *testing.T) {
+	s := open(t)
+	var all sync.WaitGroup
+	var holders atomic.Int32
+	for range 8 {
+		all.Go(func() {
+			for range 200 {
+				c, err := s.Claim("r")
+				if err != nil {
+					if running(err).Run != "r" {
+						t.Errorf("unexpected: %v", err)
+					}
+					continue
+				}
+				if n := holders.Add(1); n != 1 {
+					t.Errorf("%d hold it", n)
+				}
+				holders.Add(-1)
+				if err := c.Release(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
