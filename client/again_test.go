@@ -43,7 +43,7 @@ func TestAsksAgain(t *testing.T) {
 						}
 						w.Header().Set("Content-Type", "application/problem+json")
 						w.WriteHeader(tt.status)
-						fmt.Fprintf(w, `{"title":"no","status":%d}`, tt.status)
+						fmt.Fprintf(w, `{"type":"urn:stint:x","title":"no","status":%d}`, tt.status)
 						return
 					}
 					fmt.Fprint(w, `{}`)

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,24 +22,33 @@ func (c *Client) AppendFrom(ctx context.Context, run string, attempt int, offset
 	defer cancel()
 	body := func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(src, offset, size)), nil }
 	first, _ := body() // it has no way to fail
-	var reply job.AppendReply
 	req, err := c.request(ctx, http.MethodPost, appendPath(run, attempt, offset), first)
 	if err != nil {
-		return reply, err
+		return job.AppendReply{}, err
 	}
 	req.ContentLength, req.GetBody = size, body
-	req.Header.Set("Content-Type", "application/octet-stream")
-	req.Header.Set("Accept", "application/json")
-	resp, err := c.calls.Do(req)
+	return c.append(c.calls, req, run, attempt)
+}
+
+// append sends a request with journal bytes and reads its reply.
+func (c *Client) append(hc *http.Client, req *http.Request, run string, attempt int) (job.AppendReply, error) {
+	resp, err := c.ask(hc, req, "application/octet-stream")
 	if err != nil {
-		return reply, c.transportError(err)
+		return job.AppendReply{}, err
 	}
 	defer drain(resp)
-	if err := c.check(resp); err != nil {
-		return reply, err
+	return c.readAppendReply(resp, run, attempt)
+}
+
+// ask sends an agent's request. Its reply is small, and not compressed: what a few bytes
+// unpack to must not be held in the job's memory.
+func (c *Client) ask(hc *http.Client, req *http.Request, contentType string) (*http.Response, error) {
+	req.Header.Set("Content-Type", contentType)
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept-Encoding", "identity")
+	resp, err := hc.Do(req)
+	if err != nil {
+		return nil, c.transportError(err)
 	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&reply); err != nil {
-		return reply, fmt.Errorf("the answer of %s to an append: %w", c.base, err)
-	}
-	return reply, nil
+	return resp, nil
 }

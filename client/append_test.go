@@ -20,7 +20,7 @@ func TestAppendFrom(t *testing.T) {
 		if err != nil || !bytes.Equal(got, held[7:1_000_007]) || r.ContentLength != 1_000_000 || r.URL.Query().Get("offset") != "7" {
 			t.Errorf("got %d bytes of %d, error %v, %v", len(got), r.ContentLength, err, r.URL)
 		}
-		_, _ = w.Write([]byte(`{"size":1000007,"watched":true}`))
+		writeJSON(w, `{"run":"`+someRun+`","attempt":1,"server":"s","size":1000007,"watched":true}`)
 	}))
 	defer srv.Close()
 	c, err := New(Options{URL: srv.URL})
@@ -40,8 +40,9 @@ func TestAppendFrom(t *testing.T) {
 func TestAppendFromBreaksOff(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("offset") == "1" {
+			w.Header().Set("Content-Type", "application/problem+json")
 			w.WriteHeader(http.StatusConflict)
-			_, _ = w.Write([]byte(`{"title":"wrong offset","size":5}`))
+			_, _ = w.Write([]byte(`{"type":"urn:stint:wrong-offset","title":"wrong offset","status":409,"size":5}`))
 			return
 		}
 		if n, err := io.Copy(io.Discard, r.Body); err == nil {
@@ -64,4 +65,10 @@ func TestAppendFromBreaksOff(t *testing.T) {
 	if !errors.As(err, &p) && !errors.As(err, &away) { // whichever end of the connection is first
 		t.Errorf("a conflict came as %v", err)
 	}
+}
+
+// writeJSON answers 200 with JSON.
+func writeJSON(w http.ResponseWriter, body string) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write([]byte(body)) // the client tells of any error
 }

@@ -1,8 +1,9 @@
 // Package client is the typed HTTP client of the tracking server's API: what an agent
 // sends, what people and scripts ask, and live streams that resume.
 //
-// Every error that the server answered is a *job.Problem, which says whether the same
-// request may succeed later. Any other error is trouble on the way there.
+// An error that a Stint server answered is a *job.Problem, which says whether the same
+// request may succeed later. An answer that is not recognisably one of a Stint server is a
+// *ForeignReplyError, and no answer at all an *UnreachableError.
 package client
 
 import (
@@ -14,20 +15,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"stint.dev/stint/job"
 )
 
 const (
-	// maxAnswer bounds how much of a JSON answer is read into memory.
-	maxAnswer = 64 << 20
 	// callTimeout bounds a question and its whole answer; beats and appends have their
 	// own, streams have none.
 	callTimeout   = 30 * time.Second
@@ -58,6 +57,8 @@ type Client struct {
 	turn  chan struct{} // holds a token while the held connection is in use
 	cut   chan struct{} // see HeartbeatsCut
 	zstd  compressor
+	// plainOnly is set when compressed journal bytes were refused.
+	plainOnly atomic.Bool
 }
 
 // URLError says that a server's address cannot be used.
@@ -84,8 +85,8 @@ func New(o Options) (*Client, error) {
 	return &Client{
 		cut: cut, turn: make(chan struct{}, 1),
 		base: base, token: o.Token, agent: o.UserAgent,
-		calls: &http.Client{Transport: transport(o.TLS)},
-		held:  &http.Client{Transport: holding(transport(o.TLS), cut)},
+		calls: httpClient(transport(o.TLS)),
+		held:  httpClient(holding(transport(o.TLS), cut)),
 	}, nil
 }
 
@@ -122,6 +123,10 @@ func ParseURL(raw string) (*url.URL, error) {
 // redacted shows an address without its user and password.
 func redacted(u *url.URL) string { return u.Scheme + "://…@" + u.Host + u.Path }
 
+func httpClient(t *http.Transport) *http.Client {
+	return &http.Client{Transport: redirects{t}, CheckRedirect: followRedirect}
+}
+
 func transport(trust *tls.Config) *http.Transport {
 	return &http.Transport{
 		TLSClientConfig:       trust,
@@ -144,20 +149,21 @@ func (c *Client) Close() {
 	c.held.CloseIdleConnections()
 }
 
-// Append sends journal bytes that begin at offset. A *job.Problem with status 409 has Size
-// set: go on from there.
+// Append sends journal bytes that begin at offset. A *job.Problem of the type
+// job.ProblemWrongOffset has Size set: go on from there.
 func (c *Client) Append(ctx context.Context, run string, attempt int, offset int64, data []byte) (job.AppendReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
-	path := appendPath(run, attempt, offset)
+	req, err := c.request(ctx, http.MethodPost, appendPath(run, attempt, offset), bytes.NewReader(data))
+	if err != nil {
+		return job.AppendReply{}, err
+	}
 	hc := c.calls
 	if len(data) <= smallAppend && c.takeTurn(ctx) {
 		defer c.giveTurn()
 		hc = c.held
 	}
-	var reply job.AppendReply
-	err := c.do(ctx, hc, http.MethodPost, path, "application/octet-stream", data, &reply)
-	return reply, err
+	return c.append(hc, req, run, attempt)
 }
 
 // Beat sends a heartbeat.
@@ -169,12 +175,19 @@ func (c *Client) Beat(ctx context.Context, run string, attempt int, hb job.Heart
 		return job.HeartbeatReply{}, fmt.Errorf("encode heartbeat: %w", err)
 	}
 	path := fmt.Sprintf("/api/v1/runs/%s/attempts/%d/heartbeat", url.PathEscape(run), attempt)
+	req, err := c.request(ctx, http.MethodPost, path, bytes.NewReader(body))
+	if err != nil {
+		return job.HeartbeatReply{}, err
+	}
 	if c.takeTurn(ctx) { // else on one more connection: an append must not hold it up
 		defer c.giveTurn()
 	}
-	var reply job.HeartbeatReply
-	err = c.do(ctx, c.held, http.MethodPost, path, "application/json", body, &reply)
-	return reply, err
+	resp, err := c.ask(c.held, req, "application/json")
+	if err != nil {
+		return job.HeartbeatReply{}, err
+	}
+	defer drain(resp)
+	return c.readHeartbeatReply(resp, run, attempt)
 }
 
 // do sends a request with a body of bytes and reads a JSON answer into out.
@@ -203,8 +216,7 @@ func (c *Client) do(ctx context.Context, hc *http.Client, method, path, contentT
 		return nil
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(out); err != nil {
-		return fmt.Errorf("%s answered %s %s, but not with the JSON of a Stint server (%w): is it one?",
-			c.base, method, path, err)
+		return c.foreign(resp, nil, fmt.Sprintf("is not the JSON of %s %s", method, path))
 	}
 	return nil
 }
@@ -255,49 +267,4 @@ func (c *Client) transportError(err error) error {
 		err = u.Err
 	}
 	return &UnreachableError{c.base.String(), err}
-}
-
-// check turns an answer that is not a success into a *job.Problem.
-func (c *Client) check(resp *http.Response) error {
-	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
-		return nil
-	}
-	p := &job.Problem{RetryAfter: retryAfter(resp.Header.Get("Retry-After"))}
-	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")) // an odd type is not JSON, which is all we ask
-	if kind == "application/problem+json" || kind == "application/json" {
-		err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(p)
-		if err == nil && (p.Title != "" || p.Detail != "") {
-			p.Status = resp.StatusCode
-			return p
-		}
-	}
-	p.Status, p.Title = resp.StatusCode, http.StatusText(resp.StatusCode)
-	p.Detail = fmt.Sprintf("%s answered %q, not in the way of a Stint server: check the address, and whether it begins with http:// or https://", c.base, resp.Status)
-	if resp.StatusCode >= 500 {
-		p.Detail = fmt.Sprintf("%s answered %q", c.base, resp.Status)
-	}
-	return p
-}
-
-// retryAfter reads the header's seconds; a date is rare and worth a fixed pause.
-func retryAfter(v string) time.Duration {
-	if v == "" {
-		return 0
-	}
-	n, err := strconv.Atoi(v)
-	switch {
-	case err != nil:
-		return 5 * time.Second
-	case n < 0:
-		return 0
-	case n > 3600:
-		n = 3600
-	}
-	return time.Duration(n) * time.Second
-}
-
-// drain lets the connection be used again.
-func drain(resp *http.Response) {
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // best effort: only reuse is at stake
-	_ = resp.Body.Close()
 }

@@ -62,7 +62,7 @@ func TestAppendSaysWhereToGoOn(t *testing.T) {
 		}
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.WriteHeader(http.StatusConflict)
-		fmt.Fprint(w, `{"title":"Conflict","status":409,"detail":"go on from 12","size":12}`)
+		fmt.Fprint(w, `{"type":"urn:stint:wrong-offset","title":"Conflict","status":409,"detail":"go on from 12","size":12}`)
 	})
 	_, err := c.Append(context.Background(), "R", 2, 7, []byte("bytes"))
 	var p *job.Problem
@@ -71,52 +71,63 @@ func TestAppendSaysWhereToGoOn(t *testing.T) {
 	}
 }
 
+// Only what a Stint server sends is a problem; all else is foreign.
 func TestErrorsOfAnswers(t *testing.T) {
 	for name, c := range map[string]struct {
 		status      int
 		contentType string
 		body        string
-		header      map[string]string
-		temporary   bool
+		retryAfter  string
+		problem     bool
 		wait        time.Duration
 		says        string
 	}{
-		"overload":       {503, "application/problem+json", `{"title":"busy","detail":"try later"}`, map[string]string{"Retry-After": "7"}, true, 7 * time.Second, "try later"},
-		"limit":          {429, "text/plain", "slow down", map[string]string{"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, true, 5 * time.Second, "429"},
-		"proxy":          {502, "text/html", "<html>", nil, true, 0, "502"},
-		"wrong server":   {404, "text/html", "<html>not found</html>", nil, false, 0, "not in the way of a Stint server"},
-		"empty problem":  {400, "application/problem+json", `{}`, nil, false, 0, "400"},
-		"broken problem": {400, "application/problem+json", `{"title":`, nil, false, 0, "400"},
-		"gone":           {404, "application/problem+json", `{"title":"Not Found","detail":"run x was not found"}`, nil, false, 0, "run x was not found"},
+		"overload":       {503, problemJSON, `{"type":"urn:stint:unavailable","status":503,"detail":"try later"}`, "7", true, 7 * time.Second, "try later"},
+		"gone":           {404, problemJSON, `{"type":"urn:stint:not-found","status":404,"detail":"run x was not found"}`, "", true, 0, "run x was not found"},
+		"limit":          {429, "text/plain", "slow down", "9", false, 9 * time.Second, `429 Too Many Requests, not in the way of a Stint server ("slow down")`},
+		"proxy":          {502, "text/html", "<html><b>bad</b>\ngateway", "", false, 0, `502 Bad Gateway ("bad gateway")`},
+		"wrong server":   {404, "text/html", "<html>not found</html>", "", false, 0, "not in the way of a Stint server"},
+		"other problem":  {400, problemJSON, `{"type":"about:blank","status":400,"detail":"no"}`, "", false, 0, "400"},
+		"empty problem":  {400, problemJSON, `{}`, "", false, 0, "400"},
+		"broken problem": {400, problemJSON, `{"title":`, "", false, 0, "400"},
+		"other status":   {404, problemJSON, `{"type":"urn:stint:run-deleted","status":410}`, "", false, 0, "404"},
+		"not as JSON":    {404, "text/plain", `{"type":"urn:stint:not-found","status":404}`, "", false, 0, "404"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cl := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", c.contentType)
-				for k, v := range c.header {
-					w.Header().Set(k, v)
+				if c.retryAfter != "" {
+					w.Header().Set("Retry-After", c.retryAfter)
 				}
 				w.WriteHeader(c.status)
 				fmt.Fprint(w, c.body)
 			})
 			_, err := cl.Run(context.Background(), "x")
 			var p *job.Problem
-			if !errors.As(err, &p) {
-				t.Fatalf("got %v, want *job.Problem", err)
+			var foreign *ForeignReplyError
+			if errors.As(err, &p) != c.problem || errors.As(err, &foreign) == c.problem || !strings.Contains(err.Error(), c.says) {
+				t.Fatalf("got %T: %v", err, err)
 			}
-			if p.Status != c.status || p.Temporary() != c.temporary || p.RetryAfter != c.wait || !strings.Contains(err.Error(), c.says) {
-				t.Errorf("got %+v, temporary %v", p, p.Temporary())
+			if p != nil && (p.Status != c.status || p.RetryAfter != c.wait) || foreign != nil && (foreign.Status != c.status || foreign.RetryAfter != c.wait) {
+				t.Errorf("got %+v", err)
 			}
 		})
 	}
 }
 
+const problemJSON = "application/problem+json"
+
 func TestNotAStintServer(t *testing.T) {
 	c := serve(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>hello</html>") })
-	if _, err := c.Runs(context.Background(), RunsQuery{}); err == nil || !strings.Contains(err.Error(), "is it one?") {
+	var foreign *ForeignReplyError
+	if _, err := c.Runs(context.Background(), RunsQuery{}); !errors.As(err, &foreign) {
 		t.Errorf("runs: got %v", err)
 	}
-	if _, err := c.About(context.Background()); err == nil || !strings.Contains(err.Error(), "not as a Stint server") {
+	if _, err := c.About(context.Background()); !errors.As(err, &foreign) {
 		t.Errorf("about: got %v", err)
+	}
+	if _, err := c.Journal(context.Background(), someRun, 1, 0); !errors.As(err, &foreign) {
+		t.Errorf("journal: got %v", err)
 	}
 	err := c.Follow(context.Background(), "x", LogQuery{}, func(StreamEvent) error { return nil }, nil)
 	if err == nil || !strings.Contains(err.Error(), "live stream") {

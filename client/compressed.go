@@ -3,7 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -37,38 +37,48 @@ func (z *compressor) bytes(data []byte) ([]byte, error) {
 	return z.buf, nil
 }
 
-// AppendCompressed is Append over a link that is slower than compressing.
+// AppendCompressed is Append over a link that is slower than compressing. Where compressed
+// bytes are not taken, by the server or by something before it, this and every later call
+// sends them as they are.
 func (c *Client) AppendCompressed(ctx context.Context, run string, attempt int, offset int64, data []byte) (job.AppendReply, error) {
+	if c.plainOnly.Load() {
+		return c.Append(ctx, run, attempt, offset, data)
+	}
+	reply, err := c.appendZstd(ctx, run, attempt, offset, data)
+	if refusesType(err) {
+		c.plainOnly.Store(true)
+		return c.Append(ctx, run, attempt, offset, data)
+	}
+	return reply, err
+}
+
+// refusesType reports whether an answer is 415, whoever sent it.
+func refusesType(err error) bool {
+	var p *job.Problem
+	var foreign *ForeignReplyError
+	return errors.As(err, &p) && p.Status == http.StatusUnsupportedMediaType ||
+		errors.As(err, &foreign) && foreign.Status == http.StatusUnsupportedMediaType
+}
+
+func (c *Client) appendZstd(ctx context.Context, run string, attempt int, offset int64, data []byte) (job.AppendReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
 	c.zstd.mu.Lock()
 	defer c.zstd.mu.Unlock()
-	var reply job.AppendReply
 	body, err := c.zstd.bytes(data)
 	if err != nil {
-		return reply, err
+		return job.AppendReply{}, err
 	}
 	req, err := c.request(ctx, http.MethodPost, appendPath(run, attempt, offset), bytes.NewReader(body))
 	if err != nil {
-		return reply, err
+		return job.AppendReply{}, err
 	}
-	req.Header.Set("Content-Type", "application/octet-stream")
 	req.Header.Set("Content-Encoding", "zstd")
-	req.Header.Set("Accept", "application/json")
-	resp, err := c.calls.Do(req)
+	reply, err := c.append(c.calls, req, run, attempt)
 	if err != nil {
 		c.zstd.buf = nil // the transport may not be done with it
-		return reply, c.transportError(err)
 	}
-	defer drain(resp)
-	if err := c.check(resp); err != nil {
-		c.zstd.buf = nil
-		return reply, err
-	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&reply); err != nil {
-		return reply, fmt.Errorf("the answer of %s to an append: %w", c.base, err)
-	}
-	return reply, nil
+	return reply, err
 }
 
 // Journal reads the stored bytes of an attempt's journal from an offset on, up to its last
@@ -83,7 +93,11 @@ func (c *Client) Journal(ctx context.Context, run string, attempt int, offset in
 	if err != nil {
 		return nil, c.transportError(err)
 	}
-	if err := c.check(resp); err != nil {
+	err = c.check(resp)
+	if err == nil && (resp.StatusCode != http.StatusOK || resp.Header.Get("Stint-Journal-Size") == "") {
+		err = c.foreign(resp, nil, "has no Stint-Journal-Size")
+	}
+	if err != nil {
 		drain(resp)
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func TestAppendCompressed(t *testing.T) {
 		if err != nil || !bytes.Equal(got, data) || r.Header.Get("Content-Encoding") != "zstd" || r.URL.Query().Get("offset") != "7" {
 			t.Errorf("got %d bytes, error %v, %v %v", len(got), err, r.URL, r.Header)
 		}
-		_, _ = w.Write([]byte(`{"size":9,"watched":true}`))
+		writeJSON(w, `{"run":"`+someRun+`","attempt":1,"size":9,"watched":true}`)
 	}))
 	defer srv.Close()
 	c, err := New(Options{URL: srv.URL})
@@ -38,7 +38,7 @@ func TestAppendCompressed(t *testing.T) {
 	}
 	defer c.Close()
 	for range 2 { // the second time with what the first has made
-		reply, err := c.AppendCompressed(t.Context(), "01890a5d-ac96-774b-bcce-b302099a8057", 1, 7, data)
+		reply, err := c.AppendCompressed(t.Context(), someRun, 1, 7, data)
 		if err != nil || reply.Size != 9 || !reply.Watched || sent > len(data)/10 {
 			t.Errorf("reply %+v, error %v, %d bytes sent", reply, err, sent)
 		}

@@ -20,8 +20,7 @@ import (
 // The end of the server's side of the connection is told while nothing is on its way.
 func TestHeartbeatsCut(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(`{"owner":true}`)) // the client tells of any error
+		accept(w)
 	}))
 	defer server.Close()
 	c, err := client.New(client.Options{URL: server.URL})
@@ -49,6 +48,12 @@ func TestHeartbeatsCut(t *testing.T) {
 	}
 }
 
+// accept answers an append or a heartbeat of run r, attempt 1.
+func accept(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write([]byte(`{"run":"r","attempt":1,"size":0,"owner":true,"lease_ms":15000,"next_ms":5000}`)) // the client tells of any error
+}
+
 // connections is a server that counts them.
 func connections(t *testing.T, h http.HandlerFunc) (*client.Client, *atomic.Int64) {
 	var count atomic.Int64
@@ -71,7 +76,7 @@ func connections(t *testing.T, h http.HandlerFunc) (*client.Client, *atomic.Int6
 func TestSmallAppendsAndHeartbeatsShareAConnection(t *testing.T) {
 	c, count := connections(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // the client tells of any error
-		_, _ = w.Write([]byte(`{"owner":true}`))
+		accept(w)
 	})
 	var both sync.WaitGroup
 	for _, call := range []func() error{
@@ -106,7 +111,7 @@ func TestHeartbeatsDoNotWaitForAnAppend(t *testing.T) {
 		if strings.Contains(r.URL.Path, "/journal") {
 			<-beaten
 		}
-		_, _ = w.Write([]byte(`{"owner":true}`))
+		accept(w)
 	})
 	done := make(chan error, 1)
 	go func() {

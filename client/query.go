@@ -224,7 +224,7 @@ func (c *Client) About(ctx context.Context) (About, error) {
 		Info struct{ Title, Version string } `json:"info"`
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&doc); err != nil || doc.Info.Version == "" {
-		return About{}, fmt.Errorf("%s answers, but not as a Stint server: check the address", c.base)
+		return About{}, c.foreign(resp, nil, "is not the description of a server")
 	}
 	return About{Version: doc.Info.Version, Date: resp.Header.Get("Date")}, nil
 }

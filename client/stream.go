@@ -36,6 +36,7 @@ type StreamEvent struct {
 // is done. A connection that breaks is made again and goes on after the last event handled,
 // so that nothing is lost or doubled; waiting is told through onWait (may be nil) once per
 // break. The errors of handle and permanent answers of the server come back; nil means end.
+// So does an answer that is not a server's, before there has been any event.
 func (c *Client) Follow(ctx context.Context, ref string, q LogQuery, handle func(StreamEvent) error, onWait func(error)) error {
 	lastID := ""
 	pause := firstPause
@@ -43,6 +44,7 @@ func (c *Client) Follow(ctx context.Context, ref string, q LogQuery, handle func
 		got, err := c.followOnce(ctx, ref, q, &lastID, handle)
 		var stop *stopError
 		var problem *job.Problem
+		var foreign *ForeignReplyError
 		switch {
 		case err == nil:
 			return nil
@@ -52,6 +54,8 @@ func (c *Client) Follow(ctx context.Context, ref string, q LogQuery, handle func
 			return ctx.Err()
 		case errors.As(err, &problem) && !problem.Temporary():
 			return err
+		case errors.As(err, &foreign) && lastID == "" && foreign.Status < 500 && foreign.RetryAfter == 0:
+			return err // nothing says that there is a server
 		}
 		if got {
 			pause = firstPause
@@ -62,6 +66,9 @@ func (c *Client) Follow(ctx context.Context, ref string, q LogQuery, handle func
 		wait := pause
 		if problem != nil && problem.RetryAfter > wait {
 			wait = problem.RetryAfter
+		}
+		if foreign != nil && foreign.RetryAfter > wait {
+			wait = foreign.RetryAfter
 		}
 		if !sleep(ctx, wait) {
 			return ctx.Err()
@@ -97,8 +104,8 @@ func (c *Client) followOnce(ctx context.Context, ref string, q LogQuery, lastID 
 	if err := c.check(resp); err != nil {
 		return false, err
 	}
-	if kind := resp.Header.Get("Content-Type"); !strings.HasPrefix(kind, "text/event-stream") {
-		return false, &stopError{fmt.Errorf("%s does not answer with a live stream (%s): is it a Stint server?", c.base, kind)}
+	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
+		return false, c.foreign(resp, nil, "is not a live stream")
 	}
 	events := NewEventReader(&touching{resp.Body, func() { watchdog.Reset(silence) }})
 	for {

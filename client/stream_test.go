@@ -128,7 +128,9 @@ func TestFollowWaitsAndGoesOn(t *testing.T) {
 func TestFollowStops(t *testing.T) {
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "gone") {
+			w.Header().Set("Content-Type", problemJSON)
 			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, `{"type":"urn:stint:not-found","status":404}`)
 			return
 		}
 		w.Header().Set("Content-Type", "text/event-stream")

@@ -3,13 +3,77 @@ package job
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
+
+// The types of the problems that a server answers. A program decides on the type, because
+// a status alone may come from anything between it and the server.
+const (
+	// ProblemWrongOffset is an append that does not begin where the stored journal ends;
+	// Size says where to go on.
+	ProblemWrongOffset = problemPrefix + "wrong-offset"
+	// ProblemRunIDUsed is an append of another journal under the id of a stored run.
+	ProblemRunIDUsed = problemPrefix + "run-id-used"
+	// ProblemJournalRefused is an append that the server can never take.
+	ProblemJournalRefused = problemPrefix + "journal-refused"
+	// ProblemRunDeleted is a call for a run that was deleted: nobody wants its journal.
+	// It is reserved; no server sends it yet.
+	ProblemRunDeleted = problemPrefix + "run-deleted"
+
+	ProblemInvalid          = problemPrefix + "invalid"
+	ProblemUnauthorized     = problemPrefix + "unauthorized"
+	ProblemForbidden        = problemPrefix + "forbidden"
+	ProblemNotFound         = problemPrefix + "not-found"
+	ProblemMethodNotAllowed = problemPrefix + "method-not-allowed"
+	ProblemTimeout          = problemPrefix + "request-timeout"
+	ProblemConflict         = problemPrefix + "conflict"
+	ProblemTooLarge         = problemPrefix + "too-large"
+	ProblemUnsupportedType  = problemPrefix + "unsupported-type"
+	ProblemRange            = problemPrefix + "range"
+	ProblemUnknownHost      = problemPrefix + "unknown-host"
+	ProblemTooManyRequests  = problemPrefix + "too-many-requests"
+	ProblemInternal         = problemPrefix + "internal"
+	ProblemNotImplemented   = problemPrefix + "not-implemented"
+	ProblemUnavailable      = problemPrefix + "unavailable"
+)
+
+const problemPrefix = "urn:stint:"
+
+// problemTypes are the types of problems that have no type of their own, by status.
+var problemTypes = map[int]string{
+	http.StatusBadRequest:                   ProblemInvalid,
+	http.StatusUnauthorized:                 ProblemUnauthorized,
+	http.StatusForbidden:                    ProblemForbidden,
+	http.StatusNotFound:                     ProblemNotFound,
+	http.StatusMethodNotAllowed:             ProblemMethodNotAllowed,
+	http.StatusRequestTimeout:               ProblemTimeout,
+	http.StatusConflict:                     ProblemConflict,
+	http.StatusRequestEntityTooLarge:        ProblemTooLarge,
+	http.StatusUnsupportedMediaType:         ProblemUnsupportedType,
+	http.StatusRequestedRangeNotSatisfiable: ProblemRange,
+	http.StatusMisdirectedRequest:           ProblemUnknownHost,
+	http.StatusUnprocessableEntity:          ProblemInvalid,
+	http.StatusTooManyRequests:              ProblemTooManyRequests,
+	http.StatusNotImplemented:               ProblemNotImplemented,
+	http.StatusServiceUnavailable:           ProblemUnavailable,
+}
+
+// ProblemType returns the type of a problem that its status describes well enough.
+func ProblemType(status int) string {
+	if t := problemTypes[status]; t != "" {
+		return t
+	}
+	if status >= 500 {
+		return ProblemInternal
+	}
+	return ProblemInvalid
+}
 
 // Problem is an error answer of the API, as RFC 9457 writes it. Server, client and agent
 // share it, so that what the server meant is what the agent decides on.
 type Problem struct {
-	Type   string `json:"type,omitempty"`
+	Type   string `json:"type"` // one of the Problem constants
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"` // what, on what, and what to do
@@ -28,6 +92,9 @@ func (p *Problem) Error() string {
 	}
 	return fmt.Sprintf("%s (HTTP %d)", p.Title, p.Status)
 }
+
+// FromStint reports whether a Stint server sent the problem, by its type.
+func (p *Problem) FromStint() bool { return strings.HasPrefix(p.Type, problemPrefix) }
 
 // Temporary reports whether the same request may succeed later. A request that was
 // refused for what it is cannot.

@@ -202,10 +202,23 @@ type Heartbeat struct {
 	Suspended bool `json:"suspended,omitempty"`
 }
 
+// Milliseconds returns a figure of a reply as a duration within bounds. It is clamped
+// before it is multiplied, because nothing keeps a reply from holding 2^63-1.
+func Milliseconds(ms int64, least, most time.Duration) time.Duration {
+	ms = min(max(ms, 0), most.Milliseconds()+1)
+	return min(max(time.Duration(ms)*time.Millisecond, least), most)
+}
+
 // HeartbeatReply is the server's side of the lease.
 type HeartbeatReply struct {
-	LeaseMS int64 `json:"lease_ms"`
-	NextMS  int64 `json:"next_ms"` // when to beat next
+	// Run and Attempt are those of the request. An agent acts on no reply without them:
+	// anything between it and the server can answer 200 and some JSON.
+	Run     string `json:"run"`
+	Attempt int    `json:"attempt"`
+	// Server is the id of the installation, the same for all servers of one database.
+	Server  string `json:"server"`
+	LeaseMS int64  `json:"lease_ms"`
+	NextMS  int64  `json:"next_ms"` // when to beat next
 	// Owner is false when a newer attempt owns the run: this one must follow the job's
 	// policy, by default stop.
 	Owner bool `json:"owner"`
@@ -226,8 +239,12 @@ type Command struct {
 
 // AppendReply answers an append of journal bytes.
 type AppendReply struct {
-	Size    int64 `json:"size"` // bytes of the journal that are durable on the server
-	Watched bool  `json:"watched"`
+	// Run, Attempt and Server are as in HeartbeatReply.
+	Run     string `json:"run"`
+	Attempt int    `json:"attempt"`
+	Server  string `json:"server"`
+	Size    int64  `json:"size"` // bytes of the journal that are durable on the server
+	Watched bool   `json:"watched"`
 }
 
 // RunEvent is one change of state or health, as the history keeps it.

@@ -47,7 +47,9 @@ func (s *Server) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 	if done.Known && !done.Ended {
 		s.conns.heard(r.Context(), run, attempt, next)
 	}
-	answerBeat(w, beatReply(done, lease, next, s.broker.Watched(run)))
+	reply := beatReply(done, lease, next, s.broker.Watched(run))
+	reply.Run, reply.Attempt, reply.Server = run, attempt, s.store.Installation()
+	answerBeat(w, reply)
 }
 
 // answerBeat writes a reply. Nearly all ask nothing of the agent, and there are so many of
@@ -57,7 +59,10 @@ func answerBeat(w http.ResponseWriter, r job.HeartbeatReply) {
 		answer(w, r)
 		return
 	}
-	b := append(make([]byte, 0, 128), `{"lease_ms":`...)
+	b := append(make([]byte, 0, 256), `{"run":"`...) // both ids are UUIDs: nothing in them is escaped
+	b = append(append(b, r.Run...), `","attempt":`...)
+	b = append(strconv.AppendInt(b, int64(r.Attempt), 10), `,"server":"`...)
+	b = append(append(b, r.Server...), `","lease_ms":`...)
 	b = append(strconv.AppendInt(b, r.LeaseMS, 10), `,"next_ms":`...)
 	b = append(strconv.AppendInt(b, r.NextMS, 10), `,"owner":`...)
 	b = append(strconv.AppendBool(b, r.Owner), `,"watched":`...)

@@ -16,6 +16,8 @@ import (
 func TestBeatReplyIsJSON(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := job.HeartbeatReply{
+			Run: "01890a5d-ac96-774b-bcce-b302099a8057", Attempt: rapid.IntRange(1, job.MaxAttempt).Draw(t, "attempt"),
+			Server:  "5a3c1c1e-6f6b-4b0e-8d0c-6f4d3f6a8b11",
 			LeaseMS: rapid.Int64().Draw(t, "lease"), NextMS: rapid.Int64().Draw(t, "next"),
 			Owner: rapid.Bool().Draw(t, "owner"), Watched: rapid.Bool().Draw(t, "watched"), Commands: []job.Command{},
 		}

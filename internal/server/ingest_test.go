@@ -27,12 +27,15 @@ func TestAppendsBecomeARun(t *testing.T) {
 
 	var first, again, last job.AppendReply
 	l.do("POST", journalPath(s.id, 1, 0), data[:half]).ok(t, &first)
+	if first != (job.AppendReply{Run: s.id, Attempt: 1, Server: l.store.Installation(), Size: half}) {
+		t.Errorf("reply %+v", first)
+	}
 	if first.Size != half {
 		t.Fatalf("size %d after %d bytes", first.Size, half)
 	}
 	// The reply was lost and the agent sends the same again: 409 says where to go on.
 	p := l.do("POST", journalPath(s.id, 1, 0), data[:half]).problem(t, http.StatusConflict)
-	if p.Size == nil || *p.Size != half {
+	if p.Size == nil || *p.Size != half || p.Type != job.ProblemWrongOffset {
 		t.Fatalf("the problem names size %v, want %d", p.Size, half)
 	}
 	// An empty append asks.

@@ -43,7 +43,7 @@ const problemType = "application/problem+json"
 // newProblem makes a problem whose detail says what, on what, and what to do.
 func newProblem(status int, format string, args ...any) *problem {
 	return &problem{job.Problem{
-		Type: "about:blank", Title: http.StatusText(status), Status: status,
+		Type: job.ProblemType(status), Title: http.StatusText(status), Status: status,
 		Detail: fmt.Sprintf(format, args...),
 	}}
 }
@@ -120,7 +120,7 @@ func asProblem(err error) *problem {
 		return newProblem(http.StatusBadRequest, "%s", invalid)
 	case errors.As(err, &offset):
 		out := newProblem(http.StatusConflict, "%s", offset)
-		out.Size = &offset.Size
+		out.Type, out.Size = job.ProblemWrongOffset, &offset.Size
 		return out
 	case errors.As(err, &refused), errors.As(err, &corrupt), errors.As(err, &newer):
 		return newProblem(http.StatusUnprocessableEntity, "%s", err)
@@ -162,7 +162,7 @@ func (s *Server) explain(r *http.Request, err error) *problem {
 func writeJSON(w http.ResponseWriter, contentType string, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
-		status, body = http.StatusInternalServerError, []byte(`{"title":"Internal Server Error","status":500}`)
+		status, body = http.StatusInternalServerError, []byte(`{"type":"`+job.ProblemInternal+`","title":"Internal Server Error","status":500}`)
 		contentType = problemType
 	}
 	writeBody(w, contentType, status, append(body, '\n'))

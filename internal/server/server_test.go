@@ -135,7 +135,7 @@ func (r reply) problem(t *testing.T, status int) job.Problem {
 	}
 	var p job.Problem
 	r.json(t, &p)
-	if p.Status != status || p.Title == "" || p.Detail == "" {
+	if p.Status != status || p.Title == "" || p.Detail == "" || !p.FromStint() {
 		t.Fatalf("incomplete problem: %s", r.body)
 	}
 	return p

@@ -65,6 +65,9 @@ type Store interface {
 	// Figures counts what is shown to monitoring.
 	Figures(ctx context.Context, now time.Time) (index.Figures, error)
 
+	// Installation is the id of the database, a UUID that all its servers share.
+	Installation() string
+
 	// Ping reports whether the database answers and may be written to.
 	Ping(ctx context.Context) error
 }

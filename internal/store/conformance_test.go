@@ -62,6 +62,7 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"texts of runs", texts},
 		{"live agents", liveAgents},
 		{"ping", ping},
+		{"installation", installation},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
 	}

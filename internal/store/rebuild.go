@@ -71,6 +71,9 @@ func Rebuild(ctx context.Context, o Options, objects Objects, tell func(Finding)
 		return sum, err
 	}
 	err = s.mustBeEmpty(ctx)
+	if err == nil && o.Dir != "" {
+		err = s.keepInstallation(ctx, filepath.Join(o.Dir, databaseName))
+	}
 	if err == nil {
 		sum, err = s.rebuild(ctx, objects, tell)
 	}

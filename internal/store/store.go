@@ -49,6 +49,7 @@ type Store struct {
 	busy           atomic.Int64 // when much arrived last, in nanoseconds since 1970
 	dir            string       // the data directory; empty for PostgreSQL
 	name           string       // of this server, among those on the database
+	installation   string       // the id of the database
 	cache          *frameCache
 	release        func() error // gives the data directory free
 	leader         leader       // of PostgreSQL: see Lead
@@ -90,8 +91,15 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s.name, s.keep = uuid.NewString(), o.Keep
 	s.archive, s.cache = o.Archive, newFrameCache(frameMemory)
+	if s.installation, err = readInstallation(ctx, s.writer); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	return s, nil
 }
+
+// Installation is the id of the database: all servers on it share it, and it stays when
+// they are restarted, moved or restored from a backup.
+func (s *Store) Installation() string { return s.installation }
 
 // Close ends all use of the database.
 func (s *Store) Close() error {

@@ -46,6 +46,10 @@ export interface components {
         };
         AppendReply: {
             /** Format: int64 */
+            attempt: number;
+            run: string;
+            server: string;
+            /** Format: int64 */
             size: number;
             watched: boolean;
         };
@@ -338,12 +342,16 @@ export interface components {
             written_bytes?: number;
         };
         HeartbeatReply: {
+            /** Format: int64 */
+            attempt: number;
             commands: components["schemas"]["Command"][] | null;
             /** Format: int64 */
             lease_ms: number;
             /** Format: int64 */
             next_ms: number;
             owner: boolean;
+            run: string;
+            server: string;
             watched: boolean;
         };
         JobList: {
@@ -497,7 +505,7 @@ export interface components {
             /** Format: int64 */
             status: number;
             title: string;
-            type?: string;
+            type: string;
         };
         Quiet: {
             cron: string;

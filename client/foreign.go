@@ -1,0 +1,107 @@
+package client
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// ForeignReplyError says that something answered, and that the answer is not one of a Stint
+// server: a proxy, a login page, another service, or an address that redirects elsewhere.
+// It says nothing about the request, which may succeed later or at another address.
+type ForeignReplyError struct {
+	URL    string // the server's address as given
+	Status int
+	// Location is where a redirect that was not followed leads, as the address of a server:
+	// without the path of the call. Empty if the answer was no redirect.
+	Location string
+	Why      string // what is wrong with an answer of status 200
+	// Excerpt is the beginning of the body as one line of printable text; it may be empty.
+	Excerpt string
+	// RetryAfter is the header of the same name, at most a minute; 0 when there was none.
+	RetryAfter time.Duration
+}
+
+func (e *ForeignReplyError) Error() string {
+	status := strings.TrimSpace(fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status)))
+	excerpt := ""
+	if e.Excerpt != "" {
+		excerpt = fmt.Sprintf(" (%q)", e.Excerpt)
+	}
+	switch {
+	case e.Location != "":
+		return fmt.Sprintf("%s answers with a redirect to %s (%s): if the server is there, use that address", e.URL, e.Location, status)
+	case e.Status >= 500:
+		return fmt.Sprintf("%s answered %s%s", e.URL, status, excerpt)
+	case e.Why != "":
+		return fmt.Sprintf("%s answered %s, but the reply %s, so that it is not one of a Stint server%s: check the address, and what is between it and this host",
+			e.URL, status, e.Why, excerpt)
+	}
+	return fmt.Sprintf("%s answered %s, not in the way of a Stint server%s: check the address, whether it begins with http:// or https://, and what is between it and this host",
+		e.URL, status, excerpt)
+}
+
+// foreign describes an answer that is not one of a Stint server.
+func (c *Client) foreign(resp *http.Response, body []byte, why string) *ForeignReplyError {
+	e := &ForeignReplyError{
+		URL: c.base.String(), Status: resp.StatusCode, Why: why, Excerpt: excerpt(body),
+		RetryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()),
+	}
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		e.Location = c.location(resp)
+	}
+	return e
+}
+
+// location is the server's address that a redirect names: its target without the path of
+// the call, and without what could hold a secret.
+func (c *Client) location(resp *http.Response) string {
+	to, err := resp.Location()
+	if err != nil || to.Host == "" {
+		return ""
+	}
+	call := strings.TrimPrefix(resp.Request.URL.EscapedPath(), c.base.EscapedPath())
+	path := strings.TrimSuffix(to.EscapedPath(), call)
+	return cleaned((&url.URL{Scheme: to.Scheme, Host: to.Host}).String()+strings.TrimRight(path, "/"), 200)
+}
+
+// excerpt is the beginning of a body as one line, without the tags of HTML; empty for a body
+// that is not text.
+func excerpt(body []byte) string {
+	const most = 2000
+	text := string(body[:min(len(body), most)])
+	if len(body) > most { // perhaps within a character
+		text = strings.TrimRightFunc(text, func(r rune) bool { return r == utf8.RuneError })
+	}
+	if !utf8.ValidString(text) {
+		return ""
+	}
+	if strings.HasPrefix(strings.TrimSpace(text), "<") {
+		var b strings.Builder
+		for text != "" {
+			before, rest, _ := strings.Cut(text, "<")
+			b.WriteString(before + " ")
+			_, text, _ = strings.Cut(rest, ">")
+		}
+		text = b.String()
+	}
+	return cleaned(text, 100)
+}
+
+// cleaned is text as one line of at most so many bytes, without what a terminal obeys.
+func cleaned(text string, most int) string {
+	text = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "�"), func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	}), " ")
+	if len(text) <= most {
+		return text
+	}
+	for !utf8.RuneStart(text[most]) {
+		most--
+	}
+	return text[:most] + "…"
+}

@@ -1,0 +1,41 @@
+package client
+
+import (
+	"net/http"
+	"strings"
+)
+
+// maxRedirects is how many redirects of one call are followed.
+const maxRedirects = 3
+
+// followRedirect is the CheckRedirect of every call. A redirect is followed if it keeps
+// method and body (307, 308) and leads to the same host name, because a token and a job's
+// output must not go to whoever an answer names. It may lead from http to https and not
+// back. Any other is the answer: *ForeignReplyError, which names the target.
+func followRedirect(req *http.Request, via []*http.Request) error {
+	first, last := via[0].URL, via[len(via)-1].URL
+	status := req.Response.StatusCode
+	switch {
+	case status != http.StatusTemporaryRedirect && status != http.StatusPermanentRedirect,
+		len(via) > maxRedirects,
+		!strings.EqualFold(req.URL.Hostname(), first.Hostname()),
+		req.URL.User != nil,
+		req.URL.Scheme != "https" && (req.URL.Scheme != "http" || last.Scheme == "https"):
+		return http.ErrUseLastResponse
+	}
+	return nil
+}
+
+// redirects is a transport that takes a redirect to nowhere for the answer, which net/http
+// would call a failure.
+type redirects struct{ *http.Transport }
+
+func (t redirects) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.Transport.RoundTrip(req)
+	if err == nil && resp.Header.Get("Location") != "" {
+		if _, bad := resp.Location(); bad != nil {
+			resp.Header.Del("Location")
+		}
+	}
+	return resp, err
+}

@@ -1,0 +1,46 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/google/uuid"
+)
+
+// readInstallation reads the id of a database, which a migration made.
+func readInstallation(ctx context.Context, db *sql.DB) (string, error) {
+	var id string
+	if err := db.QueryRowContext(ctx, `SELECT id FROM installation`).Scan(&id); err != nil {
+		return "", fmt.Errorf("read the installation's id: %w", err)
+	}
+	if _, err := uuid.Parse(id); err != nil {
+		return "", fmt.Errorf("the installation's id %q is not a UUID: %w", id, err)
+	}
+	return id, nil
+}
+
+// keepInstallation gives a database that is being rebuilt the id of the one that it
+// replaces. If that file is gone, or too damaged to tell, the new id stays.
+func (s *Store) keepInstallation(ctx context.Context, replaced string) (err error) {
+	if _, err := os.Stat(replaced); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	old, err := sql.Open("sqlite", sqliteName(replaced, reading()))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, old.Close()) }()
+	id, err := readInstallation(ctx, old)
+	if err != nil {
+		return ctx.Err() // it is damaged: that is why it is replaced
+	}
+	if _, err := s.writer.ExecContext(ctx, `UPDATE installation SET id = $1`, id); err != nil {
+		return fmt.Errorf("keep the installation's id: %w", err)
+	}
+	s.installation = id
+	return nil
+}
