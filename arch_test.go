@@ -26,7 +26,7 @@ var table = []row{
 	{"journal", "job", "", "the format needs the words, and nothing else"},
 	{"client", "job", "github.com/klauspost/compress", "programs outside the repository import it: words, the standard library, and zstd for slow links"},
 
-	{"internal/agent", "job journal internal/agent/cache internal/agent/delivery internal/agent/diagnose internal/agent/flush internal/agent/gpu internal/agent/notify internal/agent/process internal/agent/process/terminal internal/agent/redact internal/agent/report internal/agent/sample internal/agent/spool internal/agent/stall", "golang.org/x/sys", "wires its parts; the server is an interface that cli joins"},
+	{"internal/agent", "job journal internal/agent/cache internal/agent/delivery internal/agent/diagnose internal/agent/flush internal/agent/gpu internal/agent/notify internal/agent/process internal/agent/process/terminal internal/agent/redact internal/agent/report internal/agent/sample internal/agent/signals internal/agent/spool internal/agent/stall", "golang.org/x/sys", "wires its parts; the server is an interface that cli joins"},
 	{"internal/agent/cache", "", "golang.org/x/sync golang.org/x/sys", "files and locks; it knows nothing of runs, so that list and prune need none"},
 	{"internal/agent/delivery", "job journal internal/agent/spool", "github.com/cenkalti/backoff/v7", "sends one journal and the heartbeats of one attempt; it knows no processes"},
 	{"internal/agent/diagnose", "internal/agent/process internal/agent/process/procfs", "golang.org/x/sys", "reads what the kernel shows of processes, and writes text"},
@@ -36,6 +36,7 @@ var table = []row{
 	{"internal/agent/process", "job internal/agent/process/procfs", "golang.org/x/sys", "system calls and facts about an ending"},
 	{"internal/agent/process/procfs", "", "golang.org/x/sys", "reads files of the kernel and knows nothing of Stint"},
 	{"internal/agent/process/terminal", "", "golang.org/x/sys golang.org/x/term", "pseudo-terminals and the caller's own: system calls, and nothing of Stint"},
+	{"internal/agent/signals", "internal/agent/process/procfs", "golang.org/x/sys", "what signals ask for, and system calls; knows nothing of jobs"},
 	{"internal/agent/sample", "job internal/agent/process internal/agent/process/procfs", "golang.org/x/sys", "measures what process contains"},
 	{"internal/agent/redact", "", "", "pure: names, values and bytes in, masked bytes out"},
 	{"internal/agent/report", "job internal/agent/delivery", "", "tells a server of two calls; only the pauses between tries are shared"},
@@ -123,10 +124,10 @@ var places = []struct {
 	{"os.Args", []string{"internal/cli", "cmd", "internal/bench"}, "arguments are read where options are"},
 	{"os.Exit", []string{"internal/cli", "cmd", "internal/bench", "internal/faulttest/printer"}, "whoever exits skips everybody's clean-up"},
 	{"log.Fatal", nil, "whoever exits skips everybody's clean-up"},
-	{"os/signal", []string{"internal/cli"}, "signals have one owner"},
+	{"os/signal", []string{"internal/agent/signals", "internal/cli"}, "signals have one owner: of the agent's process, and of the other commands'"},
 	{"testing", nil, "production code does not link the test library"},
 	{"time.Sleep", []string{"internal/agent", "internal/demo"}, "waiting has a context; only the lazy drain and the demo's job pause"},
-	{"unsafe", []string{"internal/agent/process"}, "only system calls need it"},
+	{"unsafe", []string{"internal/agent/process", "internal/agent/signals"}, "only system calls need it"},
 }
 
 func TestThingsThatBelongInOnePlace(t *testing.T) {

@@ -1,0 +1,85 @@
+package signals
+
+import (
+	"os"
+	"runtime"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"stint.dev/stint/internal/agent/process/procfs"
+)
+
+// disposition is what the kernel does with a signal; all that matters is that the handler
+// comes first, and that zeros are the default.
+type disposition [8]uintptr
+
+const (
+	ignore       = 1 // SIG_IGN, the handler of what is ignored
+	kernelSigset = 8 // bytes
+)
+
+func readDisposition(sig syscall.Signal) (d disposition, ok bool) {
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), 0, uintptr(unsafe.Pointer(&d)), kernelSigset, 0, 0)
+	return d, errno == 0
+}
+
+func writeDisposition(sig syscall.Signal, d disposition) (ok bool) {
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&d)), 0, kernelSigset, 0, 0)
+	return errno == 0
+}
+
+// ignored asks the kernel whether a signal is ignored. It tells what the program's caller
+// wanted only where Go has installed no handler: for the signals of job control.
+func ignored(sig syscall.Signal) bool {
+	d, ok := readDisposition(sig)
+	return ok && d[0] == ignore
+}
+
+// raise sends a signal to the calling thread. If it is not blocked, the kernel has acted on
+// it when this returns, and a stop of the process is over.
+func raise(sig syscall.Signal) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_ = unix.Tgkill(os.Getpid(), unix.Gettid(), sig) // fails for no valid signal
+}
+
+// SuspendSelf stops the process as sig would have done it, had it not been taken, and returns
+// when it is continued. Where the kernel does not stop for sig, SIGSTOP does it.
+func SuspendSelf(sig syscall.Signal) {
+	taken, ok := readDisposition(sig) // os/signal does not give back the default
+	if !ok || groupIsOrphaned() || !writeDisposition(sig, disposition{}) {
+		raise(syscall.SIGSTOP)
+		return
+	}
+	raise(sig)
+	_ = writeDisposition(sig, taken) // has worked a moment ago
+}
+
+// groupIsOrphaned reports whether nobody is there who could continue the process group: the
+// kernel stops it for none of the terminal's signals then.
+func groupIsOrphaned() bool {
+	var sc procfs.Scanner
+	return sc.Scan() != nil || orphaned(unix.Getpgrp(), sc.Stats)
+}
+
+// orphaned is the rule of POSIX: no member has a parent in the same session that is outside
+// of the group.
+func orphaned(group int, all []procfs.Stat) bool {
+	byPID := make(map[int]*procfs.Stat, len(all))
+	for i := range all {
+		byPID[all[i].PID] = &all[i]
+	}
+	for i := range all {
+		member := &all[i]
+		if member.PGRP != group || member.Dead() {
+			continue
+		}
+		parent, known := byPID[member.PPID]
+		if known && parent.Session == member.Session && parent.PGRP != group {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,52 @@
+package signals
+
+import (
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+)
+
+// Taker takes the signals of the process.
+type Taker struct {
+	// C is where they come.
+	C     chan os.Signal
+	ready chan struct{}
+}
+
+// Take begins to take signals, beside what the caller does: each costs two changes of thread.
+// Nobody undoes it, because the process ends with the command.
+//
+// What the caller of the program ignores is not taken: it stays so for the agent and for the
+// job. That holds for SIGHUP, SIGINT and the signals of job control. The runtime of Go has
+// put its own handler in place of all others before any of this runs, and does not tell.
+func Take() *Taker {
+	t := &Taker{C: make(chan os.Signal, 64), ready: make(chan struct{})}
+	go func() {
+		defer close(t.ready)
+		all := slices.DeleteFunc(slices.Clone(taken), leftAlone)
+		if len(all) > 0 { // none would mean every one
+			signal.Notify(t.C, all...)
+		}
+	}()
+	return t
+}
+
+// Wait returns when the signals are taken.
+func (t *Taker) Wait() { <-t.ready }
+
+// leftAlone reports whether the caller of the program ignores a signal.
+func leftAlone(s os.Signal) bool {
+	sig, ok := s.(syscall.Signal)
+	return signal.Ignored(s) || ok && ignored(sig)
+}
+
+// Die ends the process by a signal, so that whoever waits for it sees that. It returns when
+// the signal cannot end it: as the init of a container, or when it is blocked.
+func Die(sig syscall.Signal) {
+	if os.Getpid() == 1 {
+		return
+	}
+	signal.Reset(sig)
+	raise(sig)
+}
