@@ -40,6 +40,7 @@ var table = []row{
 	{"internal/agent/sample", "job internal/agent/process internal/agent/process/procfs", "golang.org/x/sys", "measures what process contains"},
 	{"internal/agent/redact", "", "", "pure: names, values and bytes in, masked bytes out"},
 	{"internal/agent/report", "job internal/agent/delivery", "", "tells a server of two calls; only the pauses between tries are shared"},
+	{"internal/agent/sink", "", "golang.org/x/sys", "writes to descriptors of the caller; it knows neither jobs nor journals"},
 	{"internal/agent/spool", "job journal", "golang.org/x/sys", "journals on disk; locks are system calls"},
 	{"internal/agent/stall", "internal/agent/process internal/agent/process/procfs", "", "a judgement on what was seen; only the bytes that processes moved are read here"},
 
@@ -58,7 +59,7 @@ var table = []row{
 	{"internal/demo", "job", "golang.org/x/sync", "the job of stint demo is a program like any other and knows nothing of servers"},
 
 	{"internal/cli/option", "", "github.com/spf13/pflag", "options: flag, environment and help from one row"},
-	{"internal/cli/console", "job internal/cli/option", "golang.org/x/term golang.org/x/sys", "tables, colours and progress for people"},
+	{"internal/cli/console", "job internal/agent/sink internal/cli/option", "golang.org/x/term golang.org/x/sys", "tables, colours and progress for people"},
 	{"internal/cli/agentcmd", "job journal client internal/agent internal/agent/cache internal/agent/delivery internal/agent/flush internal/agent/process internal/agent/report internal/agent/sample internal/agent/spool internal/cli/option internal/cli/console", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sys golang.org/x/term", "the commands of stint-agent: links no server, no store and no page"},
 	{"internal/cli", "job journal client internal/agent internal/server internal/health internal/notify internal/store internal/archive internal/index internal/web internal/demo internal/cli/agentcmd internal/cli/option internal/cli/console internal/policy", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sync golang.org/x/sys golang.org/x/term", "joins all the parts"},
 	{"internal/e2e", "job client", "", "drives the real programs from outside; tests only"},

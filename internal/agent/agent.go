@@ -82,8 +82,9 @@ func Run(ctx context.Context, c Config) Result {
 	a.cores.use = c.Cores
 	opened := a.openJournal()
 	secrets, said := secretsOf(c)
-	a.cfg.Say = maskedSay(secrets, c.Say)
-	c = a.cfg
+	if secrets != nil {
+		c.MaskMessages(secrets.String)
+	}
 	a.env = jobEnvironment(c)
 	if err := a.prepare(secrets, opened); err != nil {
 		return Result{ExitCode: 125, Err: err}

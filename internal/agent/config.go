@@ -85,8 +85,12 @@ type Config struct {
 	// Started is called once, when the first process has been started or could not be; may
 	// be nil. What need not happen before the job belongs there.
 	Started func()
-	// Say tells the person one line. It is called from several goroutines.
+	// Say tells the person one line. It is called from several goroutines, which it must
+	// not make wait: whoever reads these lines may have stopped reading.
 	Say func(line string)
+	// MaskMessages is given what hides the secrets in a text, before anything is said in
+	// which there may be one. May be nil.
+	MaskMessages func(mask func(string) string)
 }
 
 // Result is how supervising ended.
@@ -119,6 +123,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Say == nil {
 		c.Say = func(string) {}
+	}
+	if c.MaskMessages == nil {
+		c.MaskMessages = func(func(string) string) {}
 	}
 	c.ServerURL = delivery.WithoutCredentials(c.ServerURL)
 	return c

@@ -44,13 +44,6 @@ func namesText(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-func maskedSay(secrets *redact.Set, say func(string)) func(string) {
-	if secrets == nil {
-		return say
-	}
-	return func(line string) { say(secrets.String(line)) }
-}
-
 // masked is what a record says, masked. Names of steps, samples and gaps hold no text from
 // outside, and the job's name is what the run is found by.
 func masked(secrets *redact.Set, v any) any {

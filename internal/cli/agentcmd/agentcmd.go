@@ -62,6 +62,7 @@ func Execute(root *cobra.Command, c *console.Console, args []string) int {
 	}
 	root.SetArgs(own)
 	err := root.ExecuteContext(context.Background())
+	defer c.Flush()
 	return c.Report(root.Name(), err)
 }
 

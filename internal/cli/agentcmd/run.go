@@ -43,6 +43,7 @@ command could not be started; 125 when stint could not do its own work before th
 	opts := option.Register(cmd.Flags(), RunRows())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		signals := receive()
+		a.NeverWait()
 		nested := a.Getenv("STINT_ATTEMPT") != ""
 		if err := opts.Resolve(a.runEnv(nested)); err != nil {
 			return noStart(err)
@@ -148,7 +149,7 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 		Token: opts.Text("token"),
 		Quiet: opts.On("quiet"), Stdout: a.Out, Stderr: a.Err,
 		Version: a.version, Host: hostName(), BootID: bootID(),
-		Say: func(line string) { a.Say("%s", line) },
+		Say: func(line string) { a.Say("%s", line) }, MaskMessages: a.MaskMessages,
 	}
 	if err := a.identity(c, opts, args, nested); err != nil {
 		return cfg, err

@@ -1,7 +1,6 @@
 package agentcmd
 
 import (
-	"fmt"
 	"os"
 	"os/signal"
 	"slices"
@@ -9,7 +8,6 @@ import (
 
 	"golang.org/x/term"
 	"stint.dev/stint/internal/agent"
-	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 )
 
@@ -21,8 +19,7 @@ func (a *agentProgram) terminal(c *agent.Config, opts *option.Set) {
 	}
 	c.Stdin = a.In
 	if c.TTY && term.IsTerminal(int(a.In.Fd())) {
-		// Our lines come between the job's, on a terminal that does not return the carriage.
-		c.Say = func(line string) { fmt.Fprintf(a.Err, "\rstint: %s\r\n", console.Clean(line)) }
+		a.RawTerminal() // our lines come between the job's
 	}
 }
 

@@ -3,16 +3,20 @@
 package console
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"sync/atomic"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/term"
+	"stint.dev/stint/internal/agent/sink"
 	"stint.dev/stint/internal/cli/option"
 )
 
@@ -44,6 +48,54 @@ type Console struct {
 	In       *os.File
 	Out, Err *os.File
 	Getenv   func(string) string
+
+	messages *sink.Messages                      // nil: whoever says something waits until it is written
+	mask     atomic.Pointer[func(string) string] // hides secrets in messages; nil for none
+	lineEnd  string                              // of Say; empty is "\n"
+}
+
+// flushLimit bounds the wait, at the end, for a reader of stderr that does not read.
+const flushLimit = time.Second
+
+// NeverWait lets nobody wait for stderr from here on: a message that finds no room while
+// stderr is not read is dropped and counted.
+func (c *Console) NeverWait() {
+	c.messages = sink.NewMessages(c.Err, func(dropped int) string {
+		return fmt.Sprintf("stint: messages dropped, because stderr could not be written: %d%s", dropped, c.end())
+	})
+}
+
+// Flush waits until messages are written, but not long for a reader that does not read.
+func (c *Console) Flush() {
+	if c.messages != nil {
+		c.messages.Flush(flushLimit)
+	}
+}
+
+// MaskMessages hides secrets in all messages from here on.
+func (c *Console) MaskMessages(mask func(string) string) { c.mask.Store(&mask) }
+
+// RawTerminal makes Say return the carriage too: its lines come on a terminal that does not.
+func (c *Console) RawTerminal() { c.lineEnd = "\r\n" }
+
+// end is what stands at the end of a line.
+func (c *Console) end() string { return cmp.Or(c.lineEnd, "\n") }
+
+// message is a text from anywhere as part of a message.
+func (c *Console) message(text string) string {
+	if mask := c.mask.Load(); mask != nil {
+		text = (*mask)(text)
+	}
+	return Clean(text)
+}
+
+// tell writes a message, or queues it.
+func (c *Console) tell(text string) {
+	if c.messages != nil {
+		c.messages.Add(text)
+		return
+	}
+	_, _ = io.WriteString(c.Err, text) // where could one say that stderr cannot be written?
 }
 
 // Report tells an error on stderr in one line and returns the exit code it asks for.
@@ -61,14 +113,18 @@ func (c *Console) Report(program string, err error) int {
 		code = ExitUsage
 	}
 	if err != nil {
-		fmt.Fprintf(c.Err, "%s: %s\n", program, Clean(err.Error()))
+		c.tell(fmt.Sprintf("%s: %s\n", program, c.message(err.Error())))
 	}
 	return code
 }
 
 // Say writes one line to stderr.
 func (c *Console) Say(format string, args ...any) {
-	fmt.Fprintf(c.Err, "stint: %s\n", Clean(fmt.Sprintf(format, args...)))
+	start := ""
+	if c.lineEnd != "" {
+		start = "\r"
+	}
+	c.tell(start + "stint: " + c.message(fmt.Sprintf(format, args...)) + c.end())
 }
 
 // IsTerminal reports whether f is one that understands colours and cursor movement.
