@@ -33,6 +33,7 @@ type Config struct {
 	Redact       []string // names of variables whose values are masked, besides those that look secret
 	NoRedact     []string // names whose values are not masked; "*" is all
 	Token        string   // of the access to the server: masked, and never told to the job
+	ReportURL    string   // of ReportTo: credentials in it are masked
 
 	Server    delivery.Server // nil: the journal stays in the spool
 	ServerURL string          // told to the job and noted in the spool, without credentials

@@ -9,6 +9,9 @@ import (
 // tokenName is the variable that opens the server to the agent, and is not for the job.
 const tokenName = "STINT_TOKEN"
 
+// reportName is the variable with the address of --report-to, which may hold credentials.
+const reportName = "STINT_REPORT_TO"
+
 // jobEnvironment is the environment of every step: the caller's without the token, and
 // what tells the job who it is. Of a name given twice the last value counts, as a shell
 // would have it; the first place is kept.

@@ -3,6 +3,7 @@ package agent
 import (
 	"fmt"
 	"maps"
+	"os"
 	"strings"
 	"time"
 
@@ -17,11 +18,15 @@ import (
 // secretsOf is what is masked in the attempt, nil for nothing, and what there is to say
 // about it.
 func secretsOf(c Config) (*redact.Set, []string) {
-	found := redact.Find(jobEnvironment(c), redact.Choice{Also: c.Redact, Except: c.NoRedact})
-	values := append(found.Values, redact.Forms(c.Token)...)
-	for _, kv := range c.Env {
+	found := redact.Find(jobEnvironment(c), redact.Choice{Also: c.Redact, Except: c.NoRedact, Exists: fileExists})
+	values := append(found.Values, redact.Parts(c.Token)...)
+	values = append(values, redact.URLCredentials(c.ReportURL)...)
+	for _, kv := range c.Env { // what the job's environment does not have
 		if token, ok := strings.CutPrefix(kv, tokenName+"="); ok {
-			values = append(values, redact.Forms(token)...)
+			values = append(values, redact.Parts(token)...)
+		}
+		if address, ok := strings.CutPrefix(kv, reportName+"="); ok {
+			values = append(values, redact.URLCredentials(address)...)
 		}
 	}
 	var said []string
@@ -34,6 +39,11 @@ func secretsOf(c Config) (*redact.Set, []string) {
 	say(found.Short, fmt.Sprintf("not masked, because it is shorter than %d bytes: the value of %%s", redact.MinLength))
 	say(found.Unknown, "--redact names what the job's environment does not have: %s")
 	return redact.NewSet(values), said
+}
+
+func fileExists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 func namesText(names []string) string {

@@ -1,7 +1,6 @@
 package redact
 
 import (
-	"net/url"
 	"slices"
 	"strings"
 	"unicode"
@@ -23,15 +22,25 @@ var keys = []string{
 	"ACCESS", "ACCOUNT", "API", "AUTH", "DEPLOY", "ENCRYPTION", "MASTER", "PRIVATE", "SECRET", "SIGNING", "SSH",
 }
 
-// harmless last words say that the value is about a secret and not one.
-var harmless = []string{"FILE", "PATH", "DIR", "URL", "URI", "NAME", "TYPE"}
+// harmlessFirst and harmlessLast are words with which the value is about a secret and not one.
+var (
+	harmlessFirst = []string{"MAX", "MIN", "NUM", "COUNT", "DISABLE", "ENABLE", "USE"}
+	harmlessLast  = []string{
+		"FILE", "PATH", "DIR", "DIRECTORY", "URL", "URI", "NAME", "TYPE",
+		"PROVIDER", "LIMIT", "LENGTH", "COUNT", "TTL", "EXPIRES",
+	}
+)
+
+// neverPath are last words with which even the path of a file that exists is a secret.
+var neverPath = []string{"PASSWORD", "PASSWD", "PASS", "PASSPHRASE", "SECRET", "KEY"}
 
 // LooksSecret reports whether the value of a variable with this name is to be masked.
 func LooksSecret(name string) bool {
-	words := strings.FieldsFunc(strings.ToUpper(name), func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsDigit(r)
-	})
-	if len(words) == 0 || slices.Contains(harmless, words[len(words)-1]) || len(words) == 1 && isDirectory(words[0]) {
+	words := wordsOf(name)
+	switch {
+	case len(words) == 0, len(words) == 1 && isDirectory(words[0]):
+		return false
+	case slices.Contains(harmlessFirst, words[0]), slices.Contains(harmlessLast, words[len(words)-1]):
 		return false
 	}
 	for i, w := range words {
@@ -45,6 +54,23 @@ func LooksSecret(name string) bool {
 	return false
 }
 
+func wordsOf(name string) []string {
+	return strings.FieldsFunc(strings.ToUpper(name), func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	})
+}
+
+// isHarmless reports whether the value of a variable whose name looks secret is none: a
+// switch, or the path of a file.
+func isHarmless(name, value string, exists func(path string) bool) bool {
+	switch strings.ToLower(value) {
+	case "true", "false", "yes", "no", "on", "off":
+		return true
+	}
+	words := wordsOf(name)
+	return strings.HasPrefix(value, "/") && !slices.Contains(neverPath, words[len(words)-1]) && exists != nil && exists(value)
+}
+
 // isDirectory knows the shell's own variables, whose PWD is no password.
 func isDirectory(word string) bool { return word == "PWD" || word == "OLDPWD" }
 
@@ -52,50 +78,52 @@ func isDirectory(word string) bool { return word == "PWD" || word == "OLDPWD" }
 type Choice struct {
 	Also []string // names of variables whose values are masked, whatever they look like
 	// Except are names whose values are not masked although they look secret; "*" is all
-	// of them. A name that stands in Also as well is masked.
+	// of them. A name that is in Also as well is masked.
 	Except []string
+	// Exists reports whether there is a file with an absolute path; nil for none.
+	Exists func(path string) bool
 }
 
-func (c Choice) wants(name string) bool {
-	switch {
-	case slices.Contains(c.Also, name):
+func (c Choice) wants(name, value string) bool {
+	if slices.Contains(c.Also, name) {
 		return true
-	case slices.Contains(c.Except, name) || slices.Contains(c.Except, "*"):
-		return false
 	}
-	return LooksSecret(name)
+	return !c.spares(name) && LooksSecret(name) && !isHarmless(name, value, c.Exists)
+}
+
+// spares reports whether the caller wants a variable not to be masked.
+func (c Choice) spares(name string) bool {
+	return slices.Contains(c.Except, name) || slices.Contains(c.Except, "*")
 }
 
 // Found is what there is to mask in an environment.
 type Found struct {
-	Values  []string // with the forms in which they are often printed
+	Values  []string // or parts of them; see Parts
 	Names   []string // whose values these are, sorted
 	Short   []string // names whose values are not masked because they are too short
 	Unknown []string // names in Choice.Also that the environment does not have
 }
 
-// Find looks through an environment, KEY=VALUE. Of a URL with a password in it, whatever
-// the variable's name, the password is masked.
+// Find looks through an environment, KEY=VALUE. Of a URL with credentials in it, whatever
+// the variable's name, the credentials are masked.
 func Find(env []string, c Choice) Found {
 	var f Found
 	seen := map[string]bool{}
 	for _, kv := range env {
 		name, value, _ := strings.Cut(kv, "=")
 		seen[name] = true
-		var forms []string
+		var parts []string
 		switch {
-		case c.wants(name):
-			if forms = Forms(value); len(forms) == 0 && value != "" {
+		case c.wants(name, value):
+			if parts = Parts(value); len(parts) == 0 && value != "" {
 				f.Short = append(f.Short, name)
 			}
-		case !slices.Contains(c.Except, name) && !slices.Contains(c.Except, "*"):
-			for _, password := range urlPasswords(value) {
-				forms = append(forms, Forms(password)...)
-			}
+		case !c.spares(name):
+			parts = URLCredentials(value)
 		}
-		if len(forms) > 0 {
+		if len(parts) > 0 {
 			f.Names = append(f.Names, name)
-			f.Values = append(f.Values, forms...)
+			f.Values = append(f.Values, parts...)
 		}
 	}
 	for _, name := range c.Also {
@@ -107,25 +135,4 @@ func Find(env []string, c Choice) Found {
 	slices.Sort(f.Short)
 	f.Names, f.Short = slices.Compact(f.Names), slices.Compact(f.Short)
 	return f
-}
-
-// urlPasswords is the password in a value like postgres://user:password@host/db, as it
-// stands there and decoded.
-func urlPasswords(value string) []string {
-	_, rest, found := strings.Cut(value, "://")
-	if !found {
-		return nil
-	}
-	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
-		rest = rest[:end]
-	}
-	at := strings.LastIndexByte(rest, '@')
-	if at < 0 {
-		return nil
-	}
-	_, password, _ := strings.Cut(rest[:at], ":")
-	if decoded, err := url.PathUnescape(password); err == nil && decoded != password {
-		return []string{password, decoded}
-	}
-	return []string{password}
 }

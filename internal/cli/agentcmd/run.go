@@ -275,7 +275,7 @@ func (a *agentProgram) destinations(cfg *runConfig, opts *option.Set) error {
 		if err != nil {
 			return option.Usagef("--report-to: %v", err)
 		}
-		cfg.ReportTo = r
+		cfg.ReportTo, cfg.ReportURL = r, url
 		if !opts.Given("server") {
 			return nil
 		}
