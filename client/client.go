@@ -55,8 +55,9 @@ type Client struct {
 	calls *http.Client
 	held  *http.Client
 	turn  chan struct{} // holds a token while the held connection is in use
-	cut   chan struct{} // see HeartbeatsCut
-	zstd  compressor
+	// holding is what is known of the held connection.
+	holding holding
+	zstd    compressor
 	// plainOnly is set when compressed journal bytes were refused.
 	plainOnly atomic.Bool
 }
@@ -81,13 +82,13 @@ func New(o Options) (*Client, error) {
 	if o.UserAgent == "" {
 		o.UserAgent = "stint"
 	}
-	cut := make(chan struct{}, 1)
-	return &Client{
-		cut: cut, turn: make(chan struct{}, 1),
+	c := &Client{
+		turn: make(chan struct{}, 1), holding: holding{cut: make(chan struct{}, 1)},
 		base: base, token: o.Token, agent: o.UserAgent,
 		calls: httpClient(transport(o.TLS)),
-		held:  httpClient(holding(transport(o.TLS), cut)),
-	}, nil
+	}
+	c.held = httpClient(c.holding.transport(transport(o.TLS)))
+	return c, nil
 }
 
 // ParseURL reads a server's address: http or https, with a host.
@@ -170,6 +171,7 @@ func (c *Client) Append(ctx context.Context, run string, attempt int, offset int
 func (c *Client) Beat(ctx context.Context, run string, attempt int, hb job.Heartbeat) (job.HeartbeatReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
 	defer cancel()
+	hb.LocalAddress = c.holding.localAddress()
 	body, err := json.Marshal(hb)
 	if err != nil {
 		return job.HeartbeatReply{}, fmt.Errorf("encode heartbeat: %w", err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,10 +21,11 @@ const (
 	callsIdle = 30 * time.Second
 )
 
-// HeartbeatsCut tells when a connection closed that carried heartbeats. An agent that
-// beats again at once shows that it lives; a reader that is late misses nothing but how
-// often it happened.
-func (c *Client) HeartbeatsCut() <-chan struct{} { return c.cut }
+// HeartbeatsCut tells when a connection closed that had carried two requests or more,
+// heartbeats or small appends. An agent that beats again at once shows that it lives; a
+// reader that is late misses nothing but how often it happened. A connection that carried
+// one request is not missed: some proxies close each after its answer.
+func (c *Client) HeartbeatsCut() <-chan struct{} { return c.holding.cut }
 
 // takeTurn waits for the held connection to be free, and reports false where that takes
 // too long. Who has got it gives it back.
@@ -45,8 +48,17 @@ func (c *Client) takeTurn(ctx context.Context) bool {
 
 func (c *Client) giveTurn() { <-c.turn }
 
-// holding makes a transport keep one connection, and tell when it closes.
-func holding(t *http.Transport, cut chan<- struct{}) *http.Transport {
+// leastHeld is how many requests a connection must have carried to be missed.
+const leastHeld = 2
+
+// holding is what is known of the held connection.
+type holding struct {
+	cut  chan struct{}
+	last atomic.Pointer[heldConn] // the one that was made last; nil when it has closed
+}
+
+// transport makes a transport keep one connection.
+func (h *holding) transport(t *http.Transport) *http.Transport {
 	t.MaxIdleConnsPerHost, t.IdleConnTimeout = 1, heldIdle
 	dial := t.DialContext
 	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -54,24 +66,54 @@ func holding(t *http.Transport, cut chan<- struct{}) *http.Transport {
 		if err != nil {
 			return nil, err
 		}
-		return &heldConn{Conn: conn, cut: cut}, nil
+		held := &heldConn{Conn: conn, of: h}
+		h.last.Store(held)
+		return held, nil
 	}
 	return t
+}
+
+// counted returns a context whose request on the held connection is counted there, before it
+// is sent: a connection that closes before the answer was missed as well.
+func (h *holding) counted(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
+		if c := h.last.Load(); c != nil {
+			c.requests.Add(1)
+		}
+	}})
+}
+
+// localAddress is this end of the held connection; empty while there is none.
+func (h *holding) localAddress() string {
+	if c := h.last.Load(); c != nil {
+		return c.LocalAddr().String()
+	}
+	return ""
 }
 
 // heldConn is a connection that the transport always reads from, also while it is idle.
 type heldConn struct {
 	net.Conn
-	cut chan<- struct{}
+	of       *holding
+	requests atomic.Int32
 }
 
-func (h *heldConn) Read(p []byte) (int, error) {
-	n, err := h.Conn.Read(p)
+func (c *heldConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
 	if err != nil {
-		select {
-		case h.cut <- struct{}{}:
-		default: // one that was not read yet says the same
-		}
+		c.closed()
 	}
 	return n, err
+}
+
+// closed notes that the connection ended. Only the first call has an effect.
+func (c *heldConn) closed() {
+	c.of.last.CompareAndSwap(c, nil)
+	if c.requests.Swap(0) < leastHeld {
+		return
+	}
+	select {
+	case c.of.cut <- struct{}{}:
+	default: // one that was not read yet says the same
+	}
 }
