@@ -63,12 +63,18 @@ type Step struct {
 
 // Usage is what the attempt has used so far, over its whole process tree.
 type Usage struct {
-	CPUSeconds      float64 `json:"cpu_seconds"`
-	MemoryBytes     int64   `json:"memory_bytes"` // at the last sample; 0 after the end
-	PeakMemoryBytes int64   `json:"peak_memory_bytes"`
-	Processes       int     `json:"processes"`
-	ReadBytes       int64   `json:"read_bytes"`
-	WrittenBytes    int64   `json:"written_bytes"`
+	CPUSeconds  float64 `json:"cpu_seconds"`
+	MemoryBytes int64   `json:"memory_bytes"` // in use at the last sample; 0 after the end
+	// PeakMemoryBytes is the most memory in use: the highest sample, and at least the largest
+	// size that the kernel reports of one process. What the kernel gives back when somebody
+	// needs memory, the clean cache of files, is not in use.
+	PeakMemoryBytes int64 `json:"peak_memory_bytes"`
+	// PeakMemoryWithCacheBytes is the kernel's own peak, which counts the cache of files; 0
+	// where the kernel keeps none, or it is not larger.
+	PeakMemoryWithCacheBytes int64 `json:"peak_memory_with_cache_bytes,omitempty"`
+	Processes                int   `json:"processes"`
+	ReadBytes                int64 `json:"read_bytes"`
+	WrittenBytes             int64 `json:"written_bytes"`
 }
 
 // Output sums up what the job printed, over all steps and both streams.
@@ -128,11 +134,11 @@ type Cancel struct {
 // Sample is one measurement of the whole process tree of an attempt.
 type Sample struct {
 	At          time.Time `json:"at"`
-	CPUSeconds  float64   `json:"cpu_seconds"` // since the attempt began; never falls
-	CPUCores    float64   `json:"cpu_cores"`   // average since the sample before
-	MemoryBytes int64     `json:"memory_bytes"`
+	CPUSeconds  float64   `json:"cpu_seconds"`  // since the attempt began; never falls
+	CPUCores    float64   `json:"cpu_cores"`    // average since the sample before
+	MemoryBytes int64     `json:"memory_bytes"` // in use: without the clean cache of files
 	CacheBytes  int64     `json:"cache_bytes,omitempty"`
-	PeakBytes   int64     `json:"peak_bytes,omitempty"`
+	PeakBytes   int64     `json:"peak_bytes,omitempty"` // the kernel's own, with the cache of files
 	LimitBytes  int64     `json:"limit_bytes,omitempty"`
 	Processes   int       `json:"processes"`
 	Threads     int       `json:"threads,omitempty"`

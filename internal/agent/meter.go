@@ -29,7 +29,8 @@ type meter struct {
 	due     time.Time   // when that is due
 	over    bool        // only the last sample is still to come
 	last    job.Sample
-	peak    int64
+	peak    int64   // in use
+	cached  int64   // the kernel's own peak, with the cache of files
 	exitCPU float64 // of the steps that ended, as their wait told
 	failed  bool
 }
@@ -111,7 +112,7 @@ func (m *meter) take() {
 	}
 	m.last = s
 	s.GPUs = m.gpus.take()
-	m.peak = max(m.peak, s.MemoryBytes, s.PeakBytes)
+	m.peak, m.cached = max(m.peak, s.MemoryBytes), s.PeakBytes
 	_ = m.rec.record(journal.TypeSample, s.At, s) // no room: see record
 }
 
@@ -170,8 +171,12 @@ func (m *meter) close() {
 func (m *meter) totals() job.Usage {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return job.Usage{
+	u := job.Usage{
 		CPUSeconds: max(m.last.CPUSeconds, m.exitCPU), PeakMemoryBytes: m.peak,
 		Processes: m.last.Processes, ReadBytes: m.last.ReadBytes, WrittenBytes: m.last.WriteBytes,
 	}
+	if m.cached > m.peak {
+		u.PeakMemoryWithCacheBytes = m.cached
+	}
+	return u
 }

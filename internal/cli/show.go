@@ -113,7 +113,7 @@ func runFacts(r job.Run, now time.Time) [][2]string {
 		add("heard", console.Ago(*r.LastHeartbeatAt, now))
 	}
 	if measured(r) {
-		add("used", fmt.Sprintf("%.2f s of CPU, at most %s of memory", r.Usage.CPUSeconds, job.Bytes(r.Usage.PeakMemoryBytes)))
+		add("used", usedText(r.Usage))
 	}
 	add("output", outputText(r))
 	add("status", r.Status)
@@ -133,6 +133,14 @@ func runFacts(r job.Run, now time.Time) [][2]string {
 }
 
 // measured reports whether anybody measured the run: a client of the two-call wire cannot.
+func usedText(u job.Usage) string {
+	text := fmt.Sprintf("%.2f s of CPU, at most %s of memory", u.CPUSeconds, job.Bytes(u.PeakMemoryBytes))
+	if u.PeakMemoryWithCacheBytes > u.PeakMemoryBytes {
+		text += fmt.Sprintf(" (%s with file cache)", job.Bytes(u.PeakMemoryWithCacheBytes))
+	}
+	return text
+}
+
 func measured(r job.Run) bool { return r.Usage.CPUSeconds > 0 || r.Usage.PeakMemoryBytes > 0 }
 
 func outputText(r job.Run) string {

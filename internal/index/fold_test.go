@@ -115,7 +115,7 @@ func TestFoldWholeJournal(t *testing.T) {
 	if v.State != job.Succeeded || !v.Output.Complete || v.Output.Lines != 4 || v.Output.Bytes != 19 {
 		t.Errorf("view: %+v", v)
 	}
-	want := job.Usage{CPUSeconds: 9, PeakMemoryBytes: 70}
+	want := job.Usage{CPUSeconds: 9, PeakMemoryBytes: 50, PeakMemoryWithCacheBytes: 70}
 	if diff := cmp.Diff(want, v.Usage); diff != "" {
 		t.Error("usage (-want +got):", diff)
 	}

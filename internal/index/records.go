@@ -214,7 +214,10 @@ func (f *folder) sample(rec journal.Record) error {
 	u := &f.State.View.Usage
 	u.CPUSeconds = max(u.CPUSeconds, p.CPUSeconds)
 	u.MemoryBytes = max(p.MemoryBytes, 0)
-	u.PeakMemoryBytes = max(u.PeakMemoryBytes, p.PeakBytes, p.MemoryBytes)
+	u.PeakMemoryBytes = max(u.PeakMemoryBytes, p.MemoryBytes)
+	if p.PeakBytes > u.PeakMemoryBytes {
+		u.PeakMemoryWithCacheBytes = max(u.PeakMemoryWithCacheBytes, p.PeakBytes)
+	}
 	u.Processes = max(p.Processes, 0)
 	u.ReadBytes = max(u.ReadBytes, p.ReadBytes)
 	u.WrittenBytes = max(u.WrittenBytes, p.WriteBytes)
@@ -346,9 +349,10 @@ func boundOutcome(o job.Outcome) job.Outcome {
 // finalUsage joins the totals of the samples with those the agent read at the very end.
 func finalUsage(seen, final job.Usage) job.Usage {
 	return job.Usage{
-		CPUSeconds:      max(seen.CPUSeconds, final.CPUSeconds),
-		PeakMemoryBytes: max(seen.PeakMemoryBytes, final.PeakMemoryBytes),
-		ReadBytes:       max(seen.ReadBytes, final.ReadBytes),
-		WrittenBytes:    max(seen.WrittenBytes, final.WrittenBytes),
+		CPUSeconds:               max(seen.CPUSeconds, final.CPUSeconds),
+		PeakMemoryBytes:          max(seen.PeakMemoryBytes, final.PeakMemoryBytes),
+		PeakMemoryWithCacheBytes: max(seen.PeakMemoryWithCacheBytes, final.PeakMemoryWithCacheBytes),
+		ReadBytes:                max(seen.ReadBytes, final.ReadBytes),
+		WrittenBytes:             max(seen.WrittenBytes, final.WrittenBytes),
 	}
 }

@@ -18,6 +18,7 @@ const (
 	pressureEvery = 2 * time.Second
 	detailEvery   = 4 * time.Second
 	detailStep    = 16 // of memory: when it has changed by a sixteenth
+	nearLimit     = 4  // or whenever it has changed, in the last quarter of the limit
 	// stillMost bounds how long processes are not counted because they stand still: somebody
 	// may have moved one.
 	stillMost = 30 * time.Second
@@ -56,7 +57,7 @@ type looked struct {
 }
 
 // detail is what memory.stat and the limit say.
-type detail struct{ inactive, cache, limit int64 }
+type detail struct{ reclaimable, cache, limit int64 }
 
 func openCgroup(s Source) *cgroup {
 	v2, memory, cpuacct := s.CgroupDir("cgroup2"), s.CgroupDir("memory"), s.CgroupDir("cpuacct")
@@ -155,23 +156,43 @@ func (c *cgroup) readMemory(s *job.Sample) bool {
 	if !ok {
 		return false
 	}
-	change := usage - c.detailOf
-	if change < 0 {
-		change = -change
-	}
-	if c.detailAt.IsZero() || s.At.Sub(c.detailAt) >= detailEvery || change > c.detailOf/detailStep {
+	if c.detailAt.IsZero() || s.At.Sub(c.detailAt) >= detailEvery || c.detail.isOld(c.detailOf, usage) {
 		c.detailAt, c.detailOf, c.detail = s.At, usage, c.readDetail()
 	}
-	s.MemoryBytes = max(usage-c.detail.inactive, 0)
+	s.MemoryBytes = max(usage-c.detail.reclaimable, 0)
 	s.CacheBytes, s.LimitBytes = c.detail.cache, c.detail.limit
 	s.PeakBytes, _ = procfs.Number(c.text(c.peak))
 	return true
 }
 
+// isOld reports whether details that were read at one usage do not do for another. Near the
+// limit a file that was read meanwhile must not look like memory in use.
+func (d detail) isOld(before, usage int64) bool {
+	change := max(usage-before, before-usage)
+	near := d.limit > 0 && usage-d.reclaimable > d.limit-d.limit/nearLimit
+	return change > before/detailStep || change > 0 && near
+}
+
+// reclaimable is how much of a cgroup's usage the kernel gives back when somebody needs
+// memory: the cache of files, active or not, but for what must be written first. Files in
+// tmpfs are not among it.
+func reclaimable(stat []byte, v2 bool) int64 {
+	active, inactive, dirty, writeback := "total_active_file", "total_inactive_file", "total_dirty", "total_writeback"
+	if v2 {
+		active, inactive, dirty, writeback = "active_file", "inactive_file", "file_dirty", "file_writeback"
+	}
+	sum := int64(0)
+	for name, sign := range map[string]int64{active: 1, inactive: 1, dirty: -1, writeback: -1} {
+		v, _ := procfs.Value(stat, name) // an old kernel may not say all of them
+		sum += sign * v
+	}
+	return max(sum, 0)
+}
+
 func (c *cgroup) readDetail() (d detail) {
 	text := c.text(c.stat)
+	d.reclaimable = reclaimable(text, c.v2)
 	if !c.v2 {
-		d.inactive, _ = procfs.Value(text, "total_inactive_file")
 		d.cache, _ = procfs.Value(text, "total_cache")
 		d.limit, _ = procfs.Value(text, "hierarchical_memory_limit")
 		if d.limit >= 1<<62 { // how v1 writes "none"
@@ -179,7 +200,6 @@ func (c *cgroup) readDetail() (d detail) {
 		}
 		return d
 	}
-	d.inactive, _ = procfs.Value(text, "inactive_file")
 	d.cache, _ = procfs.Value(text, "file")
 	own := readNumber(path.Join(c.dir, "memory.max"), c.buf)
 	if d.limit = c.outerLimit; own > 0 && (d.limit == 0 || own < d.limit) {

@@ -45,7 +45,7 @@ func (r *Reader) Sample(now time.Time) (job.Sample, error) {
 	s.CPUSeconds = max(s.CPUSeconds, r.last.CPUSeconds)
 	s.ReadBytes = max(s.ReadBytes, r.last.ReadBytes)
 	s.WriteBytes = max(s.WriteBytes, r.last.WriteBytes)
-	s.PeakBytes = max(s.PeakBytes, r.last.PeakBytes, s.MemoryBytes)
+	s.PeakBytes = max(s.PeakBytes, r.last.PeakBytes)
 	if elapsed := now.Sub(r.last.At).Seconds(); r.started && elapsed > 0 {
 		s.CPUCores = (s.CPUSeconds - r.last.CPUSeconds) / elapsed
 	}

@@ -195,3 +195,62 @@ func ownCPU(b *testing.B) time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+func TestReclaimable(t *testing.T) {
+	for _, c := range []struct {
+		name, stat string
+		v2         bool
+		want       int64
+	}{
+		{"v2", "anon 9\nfile 1000\nshmem 100\nfile_dirty 30\nfile_writeback 20\ninactive_anon 7\nactive_file 500\ninactive_file 400\n", true, 850},
+		{"v1", "cache 1\nactive_file 1\ntotal_dirty 30\ntotal_writeback 20\ntotal_inactive_file 400\ntotal_active_file 500\n", false, 850},
+		{"all of it dirty", "file_dirty 900\nactive_file 300\ninactive_file 300\n", true, 0},
+		{"an old kernel", "total_inactive_file 400\n", false, 400},
+		{"nothing", "", true, 0},
+	} {
+		if got := reclaimable([]byte(c.stat), c.v2); got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+func TestDetailsAreReadAgain(t *testing.T) {
+	d := detail{reclaimable: 40, limit: 100}
+	for _, c := range []struct {
+		before, usage int64
+		want          bool
+	}{
+		{100, 100, false},
+		{1600, 1601, true}, // in the last quarter of the limit
+		{64, 65, false},    // far from it
+		{64, 69, true},     // by more than a sixteenth
+		{64, 59, true},
+	} {
+		if got := d.isOld(c.before, c.usage); got != c.want {
+			t.Errorf("from %d to %d: %v", c.before, c.usage, got)
+		}
+	}
+}
+
+// What a job reads and writes is in the cache of files, and no memory that it uses.
+func TestFileCacheIsNotInUse(t *testing.T) {
+	file := t.TempDir() + "/big"
+	eachLevel(t, func(t *testing.T, g *process.Group) {
+		if g.CgroupDir("memory") == "" && g.CgroupDir("cgroup2") == "" {
+			t.Logf("this level has no memory account: sizes of processes are summed up, which have no cache")
+		}
+		r := New(g)
+		defer r.Close()
+		j := run(t, g, `dd if=/dev/zero of=`+file+` bs=1M count=64 conv=fsync 2>/dev/null; cat `+file+` `+file+` >/dev/null; printf x; read l; rm `+file)
+		j.next()
+		s := take(t, r, time.Now())
+		j.goOn()
+		j.Exit()
+		if s.MemoryBytes > 24<<20 {
+			t.Errorf("%d bytes in use after a file of 64 MiB was read (cache %d, peak with cache %d)", s.MemoryBytes, s.CacheBytes, s.PeakBytes)
+		}
+		if s.PeakBytes > 0 && s.PeakBytes < 64<<20 {
+			t.Errorf("the peak with cache is %d", s.PeakBytes)
+		}
+	})
+}

@@ -74,7 +74,7 @@ function memoryPanel(run: Run, samples: Sample[], time: number[], band: GhostBan
   const lines: Line[] = []
   // Mostly the two are one: the peak is drawn first, so that the memory lies over it.
   if (samples.some((s) => s.peak_bytes)) {
-    lines.push({ label: 'peak', token: 'muted', values: samples.map((s) => s.peak_bytes ?? null), dots: true })
+    lines.push({ label: 'peak with cache', token: 'muted', values: samples.map((s) => s.peak_bytes ?? null), dots: true })
   }
   lines.push({ label: 'memory', token: 'accent', values, fill: true })
   const cache = samples.map((s) => s.cache_bytes ?? null)
@@ -182,7 +182,7 @@ export function valueAt(p: Panel, time: number): string {
   const i = indexAt(p.time, time)
   if (i < 0) return '–'
   const parts = p.lines
-    .filter((l) => l.label !== 'limit' && l.label !== 'peak')
+    .filter((l) => l.label !== 'limit' && l.label !== 'peak with cache')
     .map((l) => {
       const v = lastKnown(l.values, i)
       return v === null ? '' : p.lines.length > 1 ? `${l.label} ${p.format(v)}` : p.format(v)
