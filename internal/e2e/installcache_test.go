@@ -163,10 +163,10 @@ func TestInstallCacheUsage(t *testing.T) {
 		want string
 		code int
 	}{
-		{[]string{"run", "--install-cache", "x", "--install", "true", "--", "true"}, "needs --cache-dir", 125},
-		{[]string{"run", "--cache-dir", "x", "--install", "true", "--", "true"}, "needs --install-cache", 125},
-		{[]string{"run", "--install-cache", "x", "--cache-dir", "y", "--", "true"}, "needs --install CMD", 125},
-		{[]string{"run", "--dir", dir, "--install-cache", "x", "--cache-dir", ".", "--install", "true", "--", "true"}, "working directory", 125},
+		{[]string{"run", "--install-cache", "x", "--install", "true", "--", "true"}, "needs --cache-dir", 2},
+		{[]string{"run", "--cache-dir", "x", "--install", "true", "--", "true"}, "needs --install-cache", 2},
+		{[]string{"run", "--install-cache", "x", "--cache-dir", "y", "--", "true"}, "needs --install CMD", 2},
+		{[]string{"run", "--dir", dir, "--install-cache", "x", "--cache-dir", ".", "--install", "true", "--", "true"}, "working directory", 2},
 		{[]string{"cache", "prune", "--max-size", "0"}, "--all removes everything", 2},
 		{[]string{"cache", "prune", "x"}, "takes options only", 2},
 		{[]string{"cache", "purge"}, "no command", 2},

@@ -34,7 +34,8 @@ and end go to the tracking server; the job starts at once and never waits for it
 server the journal of the run waits on disk until stint flush or the next stint run.
 
 Exit code: the job's own; 128+n after signal n; 124 after a time limit; 126 or 127 when the
-command could not be started; 125 when stint could not do its own work before that.`,
+command could not be started; 2 for bad options or arguments; 125 when stint could not do
+its own work before the job started.`,
 		Example: `  stint run -- python train.py
   stint run --job nightly --install 'npm ci' --timeout 2h -- npm run report
   stint run -c 'tar c /srv | zstd > /backup/srv.zst'`,
@@ -80,14 +81,19 @@ func unsaid(o job.Outcome) error {
 	return nil
 }
 
-// noStart is an error before the job could start: exit code 125, also for a value that
-// makes no sense, so that a script can tell it from the job's own codes.
+// noStart is an error before the job could start: exit code 2 for bad options or arguments,
+// 125 for what the agent could not do.
 func noStart(err error) error {
 	var exit *console.ExitError
 	if errors.As(err, &exit) {
 		return err
 	}
-	return &console.ExitError{Code: console.ExitNoStart, Err: fmt.Errorf("the job was not started: %w", err)}
+	code := console.ExitNoStart
+	var usage *option.UsageError
+	if errors.As(err, &usage) {
+		code = console.ExitUsage
+	}
+	return &console.ExitError{Code: code, Err: fmt.Errorf("the job was not started: %w", err)}
 }
 
 // received is how the signals come that the agent wants to see.
@@ -261,9 +267,9 @@ func workingDir(dir string) (string, error) {
 	info, err := os.Stat(abs)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("--dir %s: %w", dir, errors.Unwrap(err))
+		return "", option.Usagef("--dir %s: %v", job.Quote(dir), errors.Unwrap(err))
 	case !info.IsDir():
-		return "", fmt.Errorf("--dir %s is not a directory", dir)
+		return "", option.Usagef("--dir %s is not a directory", job.Quote(dir))
 	}
 	return abs, nil
 }

@@ -87,6 +87,11 @@ func TestParseDuration(t *testing.T) {
 			t.Errorf("%q: got %v, want an error", in, got)
 		}
 	}
+	for _, in := range []string{"999999d", "3651d", "87601h"} {
+		if got, err := ParseDuration(in); err == nil || !strings.Contains(err.Error(), "more than ten years") {
+			t.Errorf("%q: got %v, %v; want an error that says it is too long", in, got, err)
+		}
+	}
 }
 
 func TestParseSize(t *testing.T) {

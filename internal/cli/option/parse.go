@@ -20,7 +20,11 @@ func ParseDuration(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	if days, found := strings.CutSuffix(s, "d"); found {
 		n, derr := strconv.ParseFloat(days, 64)
-		if derr == nil && math.Abs(n) <= 3650 {
+		switch {
+		case derr != nil || math.IsNaN(n) || math.IsInf(n, 0):
+		case math.Abs(n) > 3650:
+			d, err = longest+1, nil
+		default:
 			d, err = time.Duration(n*float64(24*time.Hour)), nil
 		}
 	}

@@ -1,0 +1,121 @@
+package agentcmd
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+)
+
+// anyText are the options of stint run of which every value makes sense.
+var anyText = []string{"token", "script", "install"}
+
+// badValues are values of text options that make none. For the other kinds see badOf.
+var badValues = map[string][]string{
+	"server":        {"::nonsense::", "ftp://host/", "no-url"},
+	"tls-ca":        {"/nowhere/at/all"},
+	"tls-cert":      {"/nowhere/at/all"}, // and its key is missing
+	"tls-key":       {"/nowhere/at/all"},
+	"job":           {"a/b", "a#b", strings.Repeat("n", 10_000)},
+	"install-cache": {"lock"}, // without --cache-dir
+	"cache-dir":     {"made"}, // without --install-cache
+	"dir":           {"/nowhere/at/all", "/dev/null"},
+	"env":           {"NAME", "=value", "A B=c"},
+	"redact":        {"A=b", "*", "A B"},
+	"no-redact":     {"A=b", "A B"},
+	"label":         {"foo", "=bar"},
+	"stop-signal":   {"STOP", "15", "TERMINATE"},
+	"retries":       {"1.5", "1000000"},
+	"containment":   {"docker"},
+	"run-id":        {"7", "nightly"},
+	"spool-limit":   {"1K"},
+	"report-to":     {"ftp://host/", "::nonsense::"},
+}
+
+// badOf are bad values of every option of a kind.
+func badOf(o option.Option) []string {
+	switch o.Kind {
+	case option.Duration:
+		return []string{"soon", "10", "-1s", "999999d"}
+	case option.Size:
+		return []string{"plenty", "-1M", "1e30G"}
+	case option.Number:
+		return []string{"many", "-1", "NaN"}
+	case option.Switch:
+		return []string{"perhaps"}
+	}
+	return nil
+}
+
+// execute runs stint-agent in this process; what it is told must be wrong, so that nothing
+// starts.
+func execute(t *testing.T, getenv func(string) string, args ...string) (code int, stderr string) {
+	t.Helper()
+	dir := t.TempDir()
+	open := func(name string) *os.File {
+		f, err := os.Create(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	c := &console.Console{In: open("in"), Out: open("out"), Err: open("err"), Getenv: getenv}
+	code = Execute(Root(c, "test", "stint", "short", "long"), c, args)
+	text, err := os.ReadFile(c.Err.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code, string(text)
+}
+
+// A bad value of any option ends with exit code 2 and one line that names the option, and
+// nothing runs. An option that is not in the tables above fails the test.
+func TestBadValueOfEachOption(t *testing.T) {
+	mark := filepath.Join(t.TempDir(), "ran")
+	for _, o := range RunRows() {
+		bad := slices.Concat(badOf(o), badValues[o.Name])
+		if len(bad) == 0 && !slices.Contains(anyText, o.Name) {
+			t.Errorf("--%s: what is a bad value of it? Add it to the table of this test", o.Name)
+		}
+		for _, value := range bad {
+			flag := []string{"run", "--" + o.Name + "=" + value, "--", "touch", mark}
+			code, stderr := execute(t, func(string) string { return "" }, flag...)
+			if code != console.ExitUsage || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "--"+o.Name) {
+				t.Errorf("--%s=%.40s: exit code %d and %.300q, want 2 and one line that names the option", o.Name, value, code, stderr)
+			}
+			if o.FlagOnly {
+				continue
+			}
+			env := func(name string) string {
+				if name == o.Env() {
+					return value
+				}
+				return ""
+			}
+			code, stderr = execute(t, env, "run", "--", "touch", mark)
+			if code != console.ExitUsage || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("%s=%.40s: exit code %d and %.300q, want 2 and one line", o.Env(), value, code, stderr)
+			}
+		}
+	}
+	for _, args := range [][]string{
+		{"run"},
+		{"run", "--"},
+		{"run", "-c", "true", "--", "true"},
+		{"run", "--timout", "3", "--", "true"},
+		{"run", "--timeout"},
+		{"run", "-z", "--", "true"},
+	} {
+		if code, stderr := execute(t, func(string) string { return "" }, args...); code != console.ExitUsage || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%v: exit code %d and %q, want 2 and one line", args, code, stderr)
+		}
+	}
+	if _, err := os.Stat(mark); err == nil {
+		t.Error("a job was started")
+	}
+}
