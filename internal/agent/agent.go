@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -89,12 +90,13 @@ func Run(ctx context.Context, c Config) Result {
 	if err := a.prepare(secrets, opened); err != nil {
 		return Result{ExitCode: 125, Err: err}
 	}
-	for _, text := range said {
+	for _, text := range slices.Concat(c.Notes, said) {
 		a.rec.note(-1, text)
 	}
 	a.hadTerminal = haveTerminal()
 	defer a.endTyping() // whatever happens, the caller's terminal is given back
 	outcome := maskedOutcome(secrets, a.steps(ctx))
+	a.leaveStdin() // also when the command was not started
 	if !a.cleared {
 		a.clearUp(ctx)
 	}

@@ -42,7 +42,12 @@ type Config struct {
 	// SpoolLimit bounds what of the journal waits on disk for the server; 0 is 1 GiB.
 	SpoolLimit int64
 
-	Stdin          *os.File // of the command; nil: /dev/null
+	// Stdin is descriptor 0 of the command; nil is /dev/null. The agent does not read it. A
+	// regular file is set back to where it was before a further attempt.
+	Stdin *os.File
+	// TypeStdin, with TTY, has the agent type what Stdin brings into the command's terminal;
+	// that terminal is descriptor 0 then.
+	TypeStdin      bool
 	Stdout, Stderr *os.File // the caller's own; nil drops that stream
 	Quiet          bool     // do not pass output on to Stdout and Stderr
 
@@ -64,13 +69,15 @@ type Config struct {
 	MemoryLimit int64   // bytes, 0 for none
 	CPULimit    float64 // cores, 0 for none
 
-	// TTY gives the command a pseudo-terminal. Its stdout and stderr are one stream then, and
-	// what Stdin brings is typed into it.
+	// TTY gives the command a pseudo-terminal. Its stdout and stderr are one stream then.
 	TTY bool
 	// BeforeFork is called before each process is made; see process.Options.
 	BeforeFork func() (after func())
 	// KeepBackground leaves running what the command leaves behind when it ends by itself.
 	KeepBackground bool
+
+	// Notes are recorded before the first step of each attempt.
+	Notes []string
 
 	Version string
 	Host    string

@@ -6,6 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// bytesWaiting is the ioctl that returns how many bytes can be read.
+const bytesWaiting = unix.TIOCINQ
+
 // enlarge gives a pipe the capacity we want and returns the one it has.
 func enlarge(f *os.File, want int) (int, error) {
 	conn, err := f.SyscallConn()
@@ -38,3 +41,6 @@ func blockingPipe() (r, w *os.File, err error) {
 	}
 	return os.NewFile(uintptr(fds[0]), "|0"), os.NewFile(uintptr(fds[1]), "|1"), nil
 }
+
+// dupTo makes the descriptor to a copy of from.
+func dupTo(from, to int) error { return unix.Dup3(from, to, 0) }

@@ -27,18 +27,26 @@ type Retry struct {
 	Wait time.Duration
 }
 
+// Possible reports whether there may be a further attempt.
+func (r Retry) Possible() bool { return r.Most > 0 || r.Wait > 0 }
+
 // Supervise runs attempts of one run until one succeeds, is stopped, or nothing is left to
 // try. Each is an attempt as Run does it, with its whole order of ending: two never
 // overlap. The result is that of the last one.
 func Supervise(ctx context.Context, c Config) Result {
 	c = c.withDefaults()
-	if c.Retry.Most > 0 || c.Retry.Wait > 0 {
+	if c.Retry.Possible() {
 		c.claim = &runClaim{}
 		defer c.claim.release()
 	}
+	start := placeOf(c.Stdin)
 	for {
 		result := Run(ctx, c)
 		if result.Err != nil || !c.another(ctx, result.Outcome) {
+			return result
+		}
+		if err := start.restore(); err != nil {
+			c.Say(err.Error())
 			return result
 		}
 		c.Attempt++

@@ -16,7 +16,7 @@ type stdio struct {
 }
 
 // stdioOf makes the streams of a step. Only the command has the caller's stdin and a
-// terminal: an install step would eat what is meant for it.
+// terminal: an install step would consume the command's input.
 func (a *attempt) stdioOf(s step) (stdio, error) {
 	command := s.kind == job.CommandStep
 	if command && a.cfg.TTY {
@@ -45,12 +45,15 @@ func (a *attempt) terminalFor(s step) (stdio, error) {
 		return stdio{}, err
 	}
 	c := captureOf(a.rec, s.index, job.Stdout, master, slave)
-	io := stdio{stdout: slave, stderr: slave, captures: []*capture{c}, master: master}
-	if a.cfg.Stdin != nil {
+	io := stdio{stdin: a.cfg.Stdin, stdout: slave, stderr: slave, captures: []*capture{c}, master: master}
+	if a.types() {
 		io.stdin = slave
 	}
 	return io, nil
 }
+
+// types reports whether the agent types the caller's stdin into the command's terminal.
+func (a *attempt) types() bool { return a.cfg.TTY && a.cfg.TypeStdin && a.cfg.Stdin != nil }
 
 // terminalSize is that of the agent's own terminal.
 func (a *attempt) terminalSize() terminal.Size {
@@ -64,7 +67,7 @@ func (a *attempt) startStdio(io stdio) {
 		c.start()
 	}
 	a.open = append(a.open, io.captures...)
-	if a.tty = io.master; a.tty == nil || a.cfg.Stdin == nil {
+	if a.tty = io.master; a.tty == nil || !a.types() {
 		return
 	}
 	keyboard, err := terminal.Connect(a.cfg.Stdin, io.master)

@@ -101,6 +101,9 @@ func (a *attempt) startStep(s step) (*process.Process, error) {
 		Args: s.args, Dir: a.cfg.Dir, Env: a.env, Terminal: streams.master != nil,
 		Stdin: streams.stdin, Stdout: streams.stdout, Stderr: streams.stderr,
 	})
+	if s.kind == job.CommandStep {
+		a.leaveStdin()
+	}
 	if err == nil {
 		started.PID = proc.PID()
 	}

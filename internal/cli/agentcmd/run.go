@@ -168,7 +168,9 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 		return cfg, err
 	}
 	c.KeepBackground = opts.On("keep-background")
-	a.terminal(c, opts)
+	if err := a.streams(c, opts); err != nil {
+		return cfg, err
+	}
 	if c.StopSignal, err = stopSignal(opts.Text("stop-signal")); err != nil {
 		return cfg, err
 	}
@@ -187,7 +189,10 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 	if err := installCache(c, opts); err != nil {
 		return cfg, err
 	}
-	return cfg, a.destinations(&cfg, opts)
+	if err := a.destinations(&cfg, opts); err != nil {
+		return cfg, err
+	}
+	return cfg, a.fitRetries(c, opts.On("stdin"))
 }
 
 // runEnv is the environment as the options see it. Inside a job, the names that describe

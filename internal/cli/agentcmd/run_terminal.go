@@ -11,16 +11,51 @@ import (
 	"stint.dev/stint/internal/cli/option"
 )
 
-// terminal fills in what the command's streams are.
-func (a *agentProgram) terminal(c *agent.Config, opts *option.Set) {
+// streams fills in what the command's streams are.
+func (a *agentProgram) streams(c *agent.Config, opts *option.Set) error {
 	c.TTY = opts.On("tty")
-	if !opts.On("stdin") {
-		return
+	onTerminal := term.IsTerminal(int(a.In.Fd()))
+	give, err := givesStdin(opts, onTerminal)
+	if err != nil || !give {
+		return err
 	}
-	c.Stdin = a.In
-	if c.TTY && term.IsTerminal(int(a.In.Fd())) {
+	c.Stdin, c.TypeStdin = a.In, opts.On("stdin")
+	if c.TTY && onTerminal {
 		a.RawTerminal() // our lines come between the job's
 	}
+	return nil
+}
+
+// givesStdin reports whether the command gets the agent's stdin. Of -i and --no-stdin a flag
+// wins over the environment.
+func givesStdin(opts *option.Set, onTerminal bool) (bool, error) {
+	give, not := opts.On("stdin"), opts.On("no-stdin")
+	if give && not {
+		give, not = opts.Flagged("stdin"), opts.Flagged("no-stdin")
+		if give == not {
+			return false, option.Usagef("both --stdin and --no-stdin were given: choose one")
+		}
+	}
+	return give || !not && !onTerminal, nil
+}
+
+// fitRetries takes back the further attempts that a run may make when its stdin leaves
+// nothing for them. Where stdin was asked for, asked, that is an error.
+func (a *agentProgram) fitRetries(c *agent.Config, asked bool) error {
+	if !c.Retry.Possible() {
+		return nil
+	}
+	kind := agent.OneReader(c.Stdin)
+	switch {
+	case kind == "":
+		return nil
+	case asked:
+		return option.Usagef("--stdin: stdin is %s, which only one attempt can read, so --retries and --retry-wait cannot be kept; give a file, or leave them out", kind)
+	}
+	text := "no further attempts will be made: stdin is " + kind + ", which only the first can read; with --no-stdin the command reads /dev/null and is tried again"
+	a.Say("%s", text)
+	c.Retry, c.Notes = agent.Retry{}, append(c.Notes, text)
+	return nil
 }
 
 // unstoppable keeps a terminal from stopping the agent when it is in the background there

@@ -107,6 +107,7 @@ func TestBadValueOfEachOption(t *testing.T) {
 		{"run"},
 		{"run", "--"},
 		{"run", "-c", "true", "--", "true"},
+		{"run", "-i", "--no-stdin", "--", "true"},
 		{"run", "--timout", "3", "--", "true"},
 		{"run", "--timeout"},
 		{"run", "-z", "--", "true"},
