@@ -194,8 +194,8 @@ type Heartbeat struct {
 	// WaitingMS is how much longer the agent waits, after the attempt's end, to be asked
 	// for another one; 0 while the attempt goes on.
 	WaitingMS int64 `json:"waiting_ms,omitempty"`
-	// Prompt says that the agent beats again at once when the connection of its heartbeats
-	// closes.
+	// Prompt says that the agent beats again within half a second when a connection closes
+	// that carried two of its requests, one of them a heartbeat.
 	Prompt bool `json:"prompt,omitempty"`
 	// PeriodMS is when the agent means to beat next, if the server says nothing else.
 	PeriodMS int64 `json:"period_ms"`

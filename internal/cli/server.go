@@ -187,9 +187,10 @@ func (c serveConfig) pageURL() string {
 // serve joins store, server, monitor and page, and runs them until ctx ends. They stop in
 // this order:
 //
-//  1. the HTTP server drains: nobody new, running requests finish, the committer empties;
-//  2. the loops of the monitor, of the sweeper and of the outbox's worker end: a message
-//     that is under way is cut off and sent again, under the same id, by whoever is next;
+//  1. the monitor ends, because agents can be heard no longer;
+//  2. the HTTP server drains: nobody new, running requests finish, the committer empties;
+//     then the loops of the sweeper and of the outbox's worker end: a message that is under
+//     way is cut off and sent again, under the same id, by whoever is next;
 //  3. the database closes.
 func serve(ctx context.Context, cfg serveConfig) (err error) {
 	defer func() { _ = cfg.Listener.Close() }() // closed already after an orderly end
@@ -220,17 +221,15 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 		PublicURL: cfg.Access.PublicURL, TLS: cfg.Access.TLS,
 		AgentCertificates: cfg.Access.AgentCertificates, OIDC: cfg.Access.OIDC,
 		RequireToken: needToken, AnyHost: cfg.Insecure, Hosts: cfg.Hosts, PublicBadges: cfg.Badges,
-		UI: web.Handler(cfg.Version), OnAgentGone: monitor.AgentGone,
+		UI: web.Handler(cfg.Version), Connections: monitor,
 	})
 	if err != nil {
 		return err
 	}
-	// The monitor outlives the HTTP server by a moment: what is committed last is still
-	// judged by the same rules after the next start.
 	watch, stopWatch := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWatch()
 	var group errgroup.Group
-	group.Go(func() error { monitor.Run(watch); return nil })
+	group.Go(func() error { judge(watch, monitor, s.Stopping()); return nil })
 	group.Go(func() error { maintain(watch, db, cfg.Log); return nil })
 	group.Go(func() error { sweepAccess(watch, db, cfg.Log); return nil })
 	group.Go(func() error { outbox.Run(watch); return nil })
@@ -246,6 +245,20 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 		return nil
 	}
 	return err
+}
+
+// judge runs the monitor until the server begins to stop.
+func judge(ctx context.Context, monitor *health.Monitor, stopping <-chan struct{}) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		defer stop()
+		select {
+		case <-stopping:
+		case <-ctx.Done():
+		}
+	}()
+	monitor.Run(ctx)
 }
 
 // removeAll removes a directory that the program itself made.

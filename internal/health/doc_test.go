@@ -48,8 +48,9 @@ func rulesTable() string {
 	return "| rule | holds when | then |\n|---|---|---|\n" +
 		fmt.Sprintf("| `%s` | nothing was heard for more than 1.5 heartbeat periods, at least %s (with the usual period of %s: %s) | `warning`, with a countdown to the end of the lease |\n",
 			policy.Quiet, MinQuiet, period, QuietAfter(period)) +
-		fmt.Sprintf("| `%s` | the connection of its heartbeats closed and the attempt had not ended | `warning` at once; `lost` %s after the close; where the agent does not beat again at once when that happens, %s after the next heartbeat was due if that is later; never after the lease |\n",
-			policy.Quiet, ConfirmGone, latenessGone) +
+		fmt.Sprintf("| `%s` | the other side closed the connection of its heartbeats and the attempt had not ended | `warning` at once; `lost` %s after the close unless a request arrives, or %s after it where something else may have closed it (below); where the agent does not beat again at once, %s after the next heartbeat was due if that is later; never after the lease |\n",
+			policy.Quiet, ConfirmGone, ConfirmDoubt, latenessGone) +
+		fmt.Sprintf("| `%s` | that connection timed out, or the server closed it | `warning` at once; `lost` when the lease ends |\n", policy.Quiet) +
 		"| `lost` | the lease has ended | the state becomes `lost`, reason `agent_lost` |\n" +
 		fmt.Sprintf("| network | at least %d%% of at least %d active runs are silent at the same time | none is called lost for up to %s; when most are heard again, the others have %s left |\n",
 			Together, TogetherAtLeast, HoldFor, HoldAfter) +

@@ -12,9 +12,11 @@ import (
 // farAhead is after the end of every lease.
 const farAhead = 10 * 365 * 24 * time.Hour
 
-// look is one round: who is due, what is the verdict, store it. After an error the server
-// could not know who beat, so the next round begins with extended leases.
-func (m *Monitor) look(ctx context.Context, now time.Time) (err error) {
+// look is one round: who is due, what is the verdict, store it. It returns the earliest
+// deadline of a run that was judged, or a time after the next round. After an error the
+// server could not know who beat, so the next round begins with extended leases.
+func (m *Monitor) look(ctx context.Context, now time.Time) (deadline time.Time, err error) {
+	deadline = now.Add(farAhead)
 	defer func() {
 		if err != nil {
 			m.since = time.Time{}
@@ -22,34 +24,34 @@ func (m *Monitor) look(ctx context.Context, now time.Time) (err error) {
 	}()
 	leads, err := m.store.Lead(ctx)
 	if err != nil {
-		return fmt.Errorf("find out which server judges: %w", err)
+		return deadline, fmt.Errorf("find out which server judges: %w", err)
 	}
 	if !leads {
-		return m.follow(ctx)
+		return deadline, m.follow(ctx, now)
 	}
 	if err := m.begin(ctx, now); err != nil {
-		return err
+		return deadline, err
 	}
-	gone := m.goneNow()
-	leases, swept, err := m.due(ctx, now, len(gone) > 0)
+	closed := m.closedNow()
+	leases, swept, err := m.due(ctx, now, len(closed) > 0)
 	if err != nil {
-		return fmt.Errorf("read leases: %w", err)
+		return deadline, fmt.Errorf("read leases: %w", err)
 	}
 	if err := m.policies.refresh(ctx, m.store, m.log); err != nil {
-		return fmt.Errorf("read policies: %w", err)
+		return deadline, fmt.Errorf("read policies: %w", err)
 	}
-	if err := m.watchTogether(ctx, now, leases, gone); err != nil {
-		return err
+	if err := m.watchTogether(ctx, now, leases, closed); err != nil {
+		return deadline, err
 	}
-	m.settle(leases, gone)
-	if err := m.judge(ctx, now, leases, gone); err != nil {
-		return err
+	m.settle(leases, closed)
+	if deadline, err = m.judge(ctx, now, leases, closed); err != nil {
+		return deadline, err
 	}
 	if err := m.keepEvidence(ctx, now, swept, leases); err != nil {
-		return err
+		return deadline, err
 	}
 	m.diagnose(ctx)
-	return nil
+	return deadline, nil
 }
 
 // diagnosesAtOnce bounds the diagnoses of one look: verdicts must not wait for them.
@@ -80,23 +82,31 @@ func (m *Monitor) diagnose(ctx context.Context) {
 	}
 }
 
-// follow is the round of a server that does not judge: it tells what only it can see.
-func (m *Monitor) follow(ctx context.Context) error {
+// follow is the round of a server that does not judge: it tells what only it can see, once
+// it knows how many connections closed together. The clock of the server that judges is
+// another one: it takes its time to confirm.
+func (m *Monitor) follow(ctx context.Context, now time.Time) error {
 	if m.judges {
 		m.log.Info("another server judges runs now")
 	}
 	m.judges, m.waited, m.since = false, true, time.Time{}
-	var closed []index.Gone
-	for a, at := range m.goneNow() {
-		closed = append(closed, index.Gone{Run: a.run, Attempt: a.number, At: at})
+	var told []index.ClosedRun
+	for a, c := range m.closedNow() {
+		if now.Sub(c.At) < TogetherWithin {
+			continue // the next round tells it
+		}
+		if c.Confirm > 0 {
+			c.Confirm = ConfirmDoubt
+		}
+		told = append(told, index.ClosedRun{Run: a.run, Attempt: a.number, Closure: c})
 	}
-	if len(closed) == 0 {
+	if len(told) == 0 {
 		return nil
 	}
-	if err := m.store.NoteGone(ctx, closed); err != nil {
-		return fmt.Errorf("tell of %d closed connections: %w", len(closed), err)
+	if err := m.store.NoteClosed(ctx, told); err != nil {
+		return fmt.Errorf("tell of %d closed connections: %w", len(told), err)
 	}
-	m.forget(closed)
+	m.forget(told)
 	return nil
 }
 
@@ -116,9 +126,9 @@ func (m *Monitor) begin(ctx context.Context, now time.Time) error {
 	if !m.judges {
 		m.folded = folds{} // what was folded meanwhile is in the store
 	}
-	m.since, m.judges, m.sweepIn = now, true, 0
+	m.since, m.judges, m.sweepIn, m.lateAt = now, true, 0, now
 	if !takeover { // else this server was listening all the time
-		m.forgetGone()
+		m.forgetClosed()
 	}
 	return nil
 }
@@ -144,15 +154,15 @@ func (m *Monitor) due(ctx context.Context, now time.Time, all bool) ([]index.Lea
 
 // reconnect is how long agents have to come back, all of whose connections closed at once,
 // before that is called the network's trouble: something between may have restarted.
-const reconnect = ConfirmGone / 2
+const reconnect = ConfirmDoubt / 2
 
 // watchTogether holds the verdicts while many are silent together. The active are counted
 // only when enough are silent for that to matter.
-func (m *Monitor) watchTogether(ctx context.Context, now time.Time, leases []index.Lease, gone map[attempt]time.Time) error {
+func (m *Monitor) watchTogether(ctx context.Context, now time.Time, leases []index.Lease, closed closings) error {
 	silent := 0
 	for _, l := range leases {
-		c := m.circumstances(l, gone, now)
-		if c.gone(l) && now.Sub(c.GoneAt) < reconnect {
+		c := m.circumstances(l, closed, now)
+		if c.closed(l) && now.Sub(c.Closed.At) < reconnect {
 			continue
 		}
 		if Silent(l, now, c) {
@@ -187,30 +197,46 @@ func (m *Monitor) watchTogether(ctx context.Context, now time.Time, leases []ind
 	return nil
 }
 
-func (m *Monitor) circumstances(l index.Lease, gone map[attempt]time.Time, now time.Time) Circumstances {
-	return Circumstances{Since: m.since, GoneAt: later(gone[attempt{l.Run, l.Attempt}], l.GoneAt), HeldUntil: m.hold.heldUntil(now)}
+func (m *Monitor) circumstances(l index.Lease, closed closings, now time.Time) Circumstances {
+	closure := l.Closed
+	if here := closed[attempt{l.Run, l.Attempt}]; here.At.After(closure.At) {
+		closure = here
+	}
+	return Circumstances{Since: m.since, Closed: closure, HeldUntil: m.hold.heldUntil(now)}
 }
 
-func (m *Monitor) judge(ctx context.Context, now time.Time, leases []index.Lease, gone map[attempt]time.Time) error {
+// judge stores what is new about runs, and returns the earliest deadline of those that are
+// not lost.
+func (m *Monitor) judge(ctx context.Context, now time.Time, leases []index.Lease, closed closings) (deadline time.Time, err error) {
+	deadline = now.Add(farAhead)
 	var verdicts []index.Verdict
 	for _, l := range leases {
-		if v, changed := Judge(l, now, m.circumstances(l, gone, now), m.policies.of(l.Job)); changed {
+		c := m.circumstances(l, closed, now)
+		v, changed := Judge(l, now, c, m.policies.of(l.Job))
+		if !v.Lost {
+			deadline = earlier(deadline, Deadline(l, c))
+		}
+		a := attempt{l.Run, l.Attempt}
+		if _, here := closed[a]; here && v.Lost && !m.stillClosed(a) {
+			continue
+		}
+		if changed {
 			verdicts = append(verdicts, v)
 		}
 	}
 	if len(verdicts) == 0 {
-		return nil
+		return deadline, nil
 	}
 	judged, err := m.store.Judge(ctx, verdicts)
 	if err != nil {
-		return err
+		return deadline, err
 	}
 	for _, j := range judged {
 		if m.changed != nil {
 			m.changed(j)
 		}
 	}
-	return nil
+	return deadline, nil
 }
 
 // keepEvidence stores what was folded since it was stored last, and forgets the runs that

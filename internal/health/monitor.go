@@ -21,8 +21,8 @@ type Store interface {
 	Judge(ctx context.Context, verdicts []index.Verdict) ([]index.Judged, error)
 	// ExtendLeases gives every active run a lease of at least until.
 	ExtendLeases(ctx context.Context, until time.Time) error
-	// NoteGone tells the server that judges of connections that closed here.
-	NoteGone(ctx context.Context, gone []index.Gone) error
+	// NoteClosed tells the server that judges of connections that closed here.
+	NoteClosed(ctx context.Context, closed []index.ClosedRun) error
 	// StoreEvidence keeps what was folded, for the server that judges next.
 	StoreEvidence(ctx context.Context, folded []index.Folding) error
 	// Policies returns the policies that were set since the version that was seen last;
@@ -65,7 +65,7 @@ const (
 	sweepAtOnce  = 100
 	sweepSlowest = 10
 	// apart is the least time between two looks, when many connections close at once.
-	apart = 200 * time.Millisecond
+	apart = TogetherWithin
 	// most bounds the leases of one look; the most urgent come first.
 	most = 50_000
 )
@@ -77,11 +77,13 @@ type Monitor struct {
 	now     func() time.Time
 	changed func(index.Judged)
 
-	mu   sync.Mutex
-	gone map[attempt]time.Time // closed connections that are not settled yet
-	wake chan struct{}
+	mu     sync.Mutex
+	closed map[attempt]index.Disconnect // connections that closed and are not settled yet
+	recent []time.Time                  // when connections closed of late, in order
+	wake   chan struct{}
 
 	// Of the loop alone:
+	lateAt   time.Time // when the server was last late
 	since    time.Time // the server listens without a break since then; zero: leases are to be extended
 	judges   bool      // this server judges
 	waited   bool      // another server judged until now
@@ -102,7 +104,7 @@ type attempt struct {
 func New(c Config) *Monitor {
 	m := &Monitor{
 		store: c.Store, log: c.Log, now: c.Now, changed: c.Changed,
-		gone: make(map[attempt]time.Time), wake: make(chan struct{}, 1), folded: folds{},
+		closed: make(map[attempt]index.Disconnect), wake: make(chan struct{}, 1), folded: folds{},
 	}
 	if m.log == nil {
 		m.log = slog.Default()
@@ -113,23 +115,11 @@ func New(c Config) *Monitor {
 	return m
 }
 
-// AgentGone says that the connection closed on which an attempt kept sending heartbeats.
-// It never blocks.
-func (m *Monitor) AgentGone(run string, number int) {
-	m.mu.Lock()
-	m.gone[attempt{run, number}] = m.wall()
-	m.mu.Unlock()
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
-}
-
 // wall is the time without the monotonic part, which stands still while a machine sleeps.
 func (m *Monitor) wall() time.Time { return m.now().Round(0) }
 
-// Run looks once a second until ctx ends. It returns when the look that is going on has
-// ended.
+// Run looks once a second, and when a deadline passes, until ctx ends. It returns when the
+// look that is going on has ended.
 func (m *Monitor) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -148,13 +138,26 @@ func (m *Monitor) Run(ctx context.Context) {
 		}
 		now := m.wall()
 		looked = now
-		if late := now.Sub(planned); late > Late && !m.since.IsZero() {
-			m.log.Warn("the server was away or behind: leases are extended", "late", late.Round(time.Millisecond), "grace", Grace)
-			m.since = time.Time{}
-		}
-		m.tell(ctx, m.look(ctx, now))
-		planned = now.Add(Every)
-		timer.Reset(Every)
+		m.noteLateness(now, now.Sub(planned))
+		deadline, err := m.look(ctx, now)
+		m.tell(ctx, err)
+		end := m.wall()
+		m.noteLateness(end, end.Sub(now))
+		pause := min(Every, max(deadline.Sub(end)+time.Millisecond, apart)) // a moment more: clocks differ
+		planned = now.Add(pause)
+		timer.Reset(pause)
+	}
+}
+
+// noteLateness takes how late the server was, or how long a look took. When that is much,
+// the server itself was away or behind.
+func (m *Monitor) noteLateness(now time.Time, late time.Duration) {
+	if late > MostLate {
+		m.lateAt = now
+	}
+	if late > Late && !m.since.IsZero() {
+		m.log.Warn("the server was away or behind: leases are extended", "late", late.Round(time.Millisecond), "grace", Grace)
+		m.since = time.Time{}
 	}
 }
 
@@ -174,57 +177,4 @@ func (m *Monitor) tell(ctx context.Context, err error) {
 		m.log.Info("runs are judged again")
 	}
 	m.lastFail = text
-}
-
-// goneNow is a copy of the closed connections that are not settled.
-func (m *Monitor) goneNow() map[attempt]time.Time {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.gone) == 0 {
-		return nil
-	}
-	out := make(map[attempt]time.Time, len(m.gone))
-	for a, at := range m.gone {
-		out[a] = at
-	}
-	return out
-}
-
-func (m *Monitor) forgetGone() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	clear(m.gone)
-}
-
-// forget drops closed connections that were told to the server that judges.
-func (m *Monitor) forget(closed []index.Gone) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, c := range closed {
-		if a := (attempt{c.Run, c.Attempt}); m.gone[a].Equal(c.At) {
-			delete(m.gone, a)
-		}
-	}
-}
-
-// settle forgets closed connections of attempts that were heard again, or that are not
-// active any more: ended, lost or superseded.
-func (m *Monitor) settle(leases []index.Lease, gone map[attempt]time.Time) {
-	if len(gone) == 0 {
-		return
-	}
-	open := make(map[attempt]bool)
-	for _, l := range leases {
-		a := attempt{l.Run, l.Attempt}
-		if at, ok := gone[a]; ok && (Circumstances{GoneAt: at}).gone(l) {
-			open[a] = true
-		}
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for a, at := range gone {
-		if !open[a] && m.gone[a].Equal(at) {
-			delete(m.gone, a)
-		}
-	}
 }

@@ -29,7 +29,7 @@ type fakeStore struct {
 	extends int
 
 	follows  bool // another server judges
-	noted    []index.Gone
+	noted    []index.ClosedRun
 	kept     int
 	policies []index.StoredPolicy
 	outbox   []index.OutboxEntry
@@ -99,10 +99,10 @@ func (s *fakeStore) Lead(context.Context) (bool, error) {
 	return !s.follows, nil
 }
 
-func (s *fakeStore) NoteGone(_ context.Context, gone []index.Gone) error {
+func (s *fakeStore) NoteClosed(_ context.Context, closed []index.ClosedRun) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.noted = append(s.noted, gone...)
+	s.noted = append(s.noted, closed...)
 	return nil
 }
 
@@ -220,6 +220,11 @@ func pass(s *fakeStore, d time.Duration, beating ...string) {
 	}
 }
 
+// cut is the end of a connection whose agent is killed.
+func cut(run string, number int) index.Disconnect {
+	return index.Disconnect{Run: run, Attempt: number, At: time.Now(), Peer: true}
+}
+
 func want(t *testing.T, s *fakeStore, run, state string) {
 	t.Helper()
 	if got := s.state(run); got != state {
@@ -309,38 +314,6 @@ func TestAFailingStoreCountsAgainstNobody(t *testing.T) {
 	})
 }
 
-func TestAgentGoneIsToldAtOnceAndConfirmedSoon(t *testing.T) {
-	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {
-		pass(s, 70*time.Second, "a", "b")
-		m.AgentGone("a", 1)
-		m.AgentGone("a", 2)    // another attempt than the one that is active
-		m.AgentGone("none", 1) // nobody
-		pass(s, apart, "b")
-		want(t, s, "a", policy.Quiet)
-		want(t, s, "b", "healthy")
-		pass(s, 5*time.Second, "b")
-		want(t, s, "a", policy.Quiet)
-		pass(s, 3*time.Second, "b")
-		want(t, s, "a", "lost")
-		want(t, s, "b", "healthy")
-		if len(m.goneNow()) != 0 {
-			t.Fatalf("closed connections are never forgotten: %v", m.goneNow())
-		}
-	})
-}
-
-func TestAgentThatComesBackHeals(t *testing.T) {
-	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {
-		pass(s, 70*time.Second, "a")
-		m.AgentGone("a", 1)
-		pass(s, apart)
-		want(t, s, "a", policy.Quiet)
-		pass(s, 2*time.Second)
-		pass(s, 20*time.Second, "a")
-		want(t, s, "a", "healthy")
-	})
-}
-
 func TestManySilentTogetherAreTheNetwork(t *testing.T) {
 	watched(t, func(t *testing.T, s *fakeStore, _ *Monitor, logged func() string) {
 		var all []string
@@ -412,14 +385,14 @@ func TestAFollowerTellsAndTakesOver(t *testing.T) {
 		pass(s, 70*time.Second, "a", "b")
 		s.set(func(s *fakeStore) { s.follows = true })
 		pass(s, 2*time.Second, "a", "b")
-		m.AgentGone("a", 1)
+		m.Disconnected(cut("a", 1))
 		pass(s, 60*time.Second, "b")
 		want(t, s, "a", "healthy")
-		if len(s.noted) != 1 || s.noted[0].Run != "a" || len(m.goneNow()) != 0 {
-			t.Errorf("told %+v, still knows %v", s.noted, m.goneNow())
+		if len(s.noted) != 1 || s.noted[0].Run != "a" || len(m.closedNow()) != 0 {
+			t.Errorf("told %+v, still knows %v", s.noted, m.closedNow())
 		}
 		extends := s.extends
-		m.AgentGone("b", 1)
+		m.Disconnected(cut("b", 1))
 		s.set(func(s *fakeStore) { s.follows = false })
 		pass(s, 2*time.Second)
 		if s.extends != extends+1 {
@@ -472,50 +445,6 @@ func TestHeartbeatsAreJudgedByThePolicy(t *testing.T) {
 		}
 		if s.kept == 0 || s.leases["k"].Evidence.At.IsZero() {
 			t.Error("the evidence was not kept")
-		}
-	})
-}
-
-func TestAnAgentThatBeatsAtOnceIsMissedSoon(t *testing.T) {
-	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {
-		pass(s, 70*time.Second, "a", "b")
-		s.set(func(s *fakeStore) { s.leases["a"].Beat = &job.Heartbeat{Prompt: true} })
-		m.AgentGone("a", 1)
-		m.AgentGone("b", 1)
-		pass(s, ConfirmGone-500*time.Millisecond)
-		want(t, s, "a", policy.Quiet)
-		pass(s, 1500*time.Millisecond)
-		want(t, s, "a", "lost")
-		want(t, s, "b", policy.Quiet)
-	})
-}
-
-// What stands between agents and server was restarted: all connections close, and all come
-// back. Nobody is told.
-func TestManyThatComeBackAreNoNews(t *testing.T) {
-	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {
-		var all []string
-		for i := range 20 {
-			all = append(all, fmt.Sprint("run", i))
-		}
-		pass(s, 70*time.Second, all...)
-		for _, run := range all {
-			m.AgentGone(run, 1)
-		}
-		pass(s, time.Second)
-		want(t, s, all[0], policy.Quiet)
-		pass(s, 3*time.Second, all...)
-		want(t, s, all[0], "healthy")
-		if len(s.outbox) != 0 {
-			t.Errorf("told %+v", s.outbox)
-		}
-		for _, run := range all {
-			m.AgentGone(run, 1)
-		}
-		pass(s, 20*time.Second)
-		want(t, s, all[0], "network")
-		if len(s.outbox) != 1 || s.outbox[0].What != index.WhatNetwork {
-			t.Errorf("told %+v", s.outbox)
 		}
 	})
 }

@@ -16,11 +16,20 @@ const (
 	// MinQuiet is the shortest silence that makes a finding: less than that is a busy
 	// host or network.
 	MinQuiet = 2 * time.Second
-	// ConfirmGone is how long an agent whose connection closed has at least to come back.
-	ConfirmGone = 3 * time.Second
+	// ConfirmGone is how long an agent whose connection closed has to come back, and
+	// ConfirmDoubt where something else than its death may have closed it.
+	ConfirmGone  = time.Second
+	ConfirmDoubt = 3 * time.Second
 	// latenessGone is how late the beat after a closed connection may be, where the agent
 	// does not beat again at once.
 	latenessGone = 2 * time.Second
+	// FewTogether is how many connections may close within TogetherWithin before the
+	// cause may be what they share.
+	FewTogether    = 2
+	TogetherWithin = 200 * time.Millisecond
+	// MostLate is how late timers of the server or of an agent may be before ConfirmGone is
+	// too short for it.
+	MostLate = 300 * time.Millisecond
 )
 
 // QuietAfter is how long a run may be silent before that is a finding: one and a half
@@ -41,37 +50,57 @@ type Circumstances struct {
 	// Since is when the server began to listen without a break: silence before it is
 	// the server's own.
 	Since time.Time
-	// GoneAt is when the connection that carried the attempt's heartbeats closed; zero
-	// if it did not.
-	GoneAt time.Time
+	// Closed is the end of the connection that carried the attempt's heartbeats, if any.
+	Closed index.Closure
 	// HeldUntil is until when no run is called lost because many fell silent together;
 	// zero if that is not so.
 	HeldUntil time.Time
 }
 
-// gone reports whether the closed connection still says something: the attempt was not
-// heard of since.
-func (c Circumstances) gone(l index.Lease) bool {
-	return !c.GoneAt.IsZero() && !l.HeardAt.After(c.GoneAt)
+// closed reports whether the end of the connection still says something: the attempt was
+// not heard of since.
+func (c Circumstances) closed(l index.Lease) bool {
+	return !c.Closed.At.IsZero() && !l.HeardAt.After(c.Closed.At)
+}
+
+// gone reports whether the connection ended as that of a killed agent does.
+func (c Circumstances) gone(l index.Lease) bool { return c.closed(l) && c.Closed.Confirm > 0 }
+
+// Closes is what the end of a connection means, when together of them closed within
+// TogetherWithin of it, itself included, and the server was last late at lateAt.
+func Closes(d index.Disconnect, together int, lateAt time.Time) index.Closure {
+	c := index.Closure{At: d.At}
+	switch {
+	case !d.Peer:
+	case d.Indirect, together > FewTogether, lateAt.After(d.At.Add(-ConfirmDoubt)):
+		c.Confirm = ConfirmDoubt
+	default:
+		c.Confirm = ConfirmGone
+	}
+	return c
 }
 
 // Silent reports whether a run is silent now: its connection closed, or no heartbeat and
 // no journal for longer than QuietAfter, while the server was listening.
 func Silent(l index.Lease, now time.Time, c Circumstances) bool {
-	return c.gone(l) || now.Sub(later(l.HeardAt, c.Since)) > QuietAfter(l.EveryPeriod)
+	return c.closed(l) || now.Sub(later(l.HeardAt, c.Since)) > QuietAfter(l.EveryPeriod)
 }
 
-// Deadline is when a silent run is called lost: when its lease ends. A closed connection
-// shortens that to a confirmation in which a living agent beats again; silence of many
-// together puts it off.
+// Deadline is when a silent run is called lost: when its lease ends. A connection that its
+// agent's side closed shortens that to a confirmation in which a living agent beats again;
+// silence of many together puts it off.
 func Deadline(l index.Lease, c Circumstances) time.Time {
 	end := l.ExpiresAt
 	if c.gone(l) {
-		confirm := c.GoneAt.Add(ConfirmGone)
-		if l.Beat == nil || !l.Beat.Prompt { // it notices the close only when it beats next
-			confirm = later(confirm, l.HeardAt.Add(periodOr(l.EveryPeriod)+latenessGone))
+		confirmed := c.Closed.At.Add(c.Closed.Confirm)
+		prompt := l.Beat != nil && l.Beat.Prompt
+		if !prompt || l.Beat.SchedulingDelayMS > MostLate.Milliseconds() { // its host is slow
+			confirmed = later(confirmed, c.Closed.At.Add(ConfirmDoubt))
 		}
-		end = earlier(end, confirm)
+		if !prompt { // it notices the close only when it beats next
+			confirmed = later(confirmed, l.HeardAt.Add(periodOr(l.EveryPeriod)+latenessGone))
+		}
+		end = earlier(end, confirmed)
 	}
 	return later(end, c.HeldUntil)
 }
@@ -148,7 +177,9 @@ func quiet(l index.Lease, c Circumstances) job.Finding {
 	case !c.HeldUntil.IsZero():
 		f.Evidence = fmt.Sprintf("Not heard of since %s, together with many others: this looks like the network, not the job.", clock(l.HeardAt))
 	case c.gone(l):
-		f.Evidence = fmt.Sprintf("The agent's connection closed at %s and the attempt had not ended.", clock(c.GoneAt))
+		f.Evidence = fmt.Sprintf("The agent's connection closed at %s and the attempt had not ended.", clock(c.Closed.At))
+	case c.closed(l):
+		f.Evidence = fmt.Sprintf("The agent's connection broke at %s, and no heartbeat came since %s.", clock(c.Closed.At), clock(l.HeardAt))
 	default:
 		f.Evidence = fmt.Sprintf("No heartbeat since %s; one is due every %s.", clock(l.HeardAt), periodOr(l.EveryPeriod))
 	}
@@ -157,7 +188,7 @@ func quiet(l index.Lease, c Circumstances) job.Finding {
 
 func lostEvidence(l index.Lease, c Circumstances) string {
 	if c.gone(l) {
-		return fmt.Sprintf("The agent's connection closed at %s, and it did not come back.", clock(c.GoneAt))
+		return fmt.Sprintf("The agent's connection closed at %s, and it did not come back.", clock(c.Closed.At))
 	}
 	return fmt.Sprintf("No heartbeat since %s; one was due every %s, and the lease ended at %s.",
 		clock(l.HeardAt), periodOr(l.EveryPeriod), clock(l.ExpiresAt))

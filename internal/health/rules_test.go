@@ -40,7 +40,14 @@ func TestJudge(t *testing.T) {
 	memory := job.Finding{Rule: "memory", Health: job.Critical, Since: noon, Evidence: "Near its limit."}
 	every := func(d time.Duration) func(*index.Lease) { return func(l *index.Lease) { l.EveryPeriod = d } }
 	before := Circumstances{Since: at(-100)}
-	goneAt := func(s float64) Circumstances { return Circumstances{Since: at(-100), GoneAt: at(s)} }
+	closed := func(s float64, confirm time.Duration) Circumstances {
+		return Circumstances{Since: at(-100), Closed: index.Closure{At: at(s), Confirm: confirm}}
+	}
+	goneAt := func(s float64) Circumstances { return closed(s, ConfirmGone) }
+	beat := func(hb job.Heartbeat) func(*index.Lease) {
+		return func(l *index.Lease) { hb.Prompt, l.Beat = true, &hb }
+	}
+	prompt := beat(job.Heartbeat{})
 	for _, c := range []struct {
 		name     string
 		lease    index.Lease
@@ -71,11 +78,22 @@ func TestJudge(t *testing.T) {
 		{name: "closed late in the period", lease: lease(), now: 7, circs: goneAt(4.5), verdict: "quiet", deadline: 7.5},
 		{name: "closed late, confirmed", lease: lease(), now: 7.5, circs: goneAt(4.5), verdict: "lost"},
 		{name: "never later than the lease", lease: lease(), now: 15, circs: goneAt(14), verdict: "lost"},
+		{name: "beats at once", lease: lease(prompt), now: 1.999, circs: goneAt(1), verdict: "quiet", deadline: 2},
+		{name: "and did not", lease: lease(prompt), now: 2, circs: goneAt(1), verdict: "lost", evidence: "connection closed at 12:00:01 UTC"},
+		{name: "beats at once, in doubt", lease: lease(prompt), now: 3.999, circs: closed(1, ConfirmDoubt), verdict: "quiet", deadline: 4},
+		{name: "and did not, in doubt", lease: lease(prompt), now: 4, circs: closed(1, ConfirmDoubt), verdict: "lost"},
+		{name: "a slow agent", lease: lease(beat(job.Heartbeat{SchedulingDelayMS: 301})), now: 2, circs: goneAt(1), verdict: "quiet", deadline: 4},
+		{name: "an agent that is hardly slow", lease: lease(beat(job.Heartbeat{SchedulingDelayMS: 300})), now: 2, circs: goneAt(1), verdict: "lost"},
+		{name: "beats at once, but the lease ends", lease: lease(prompt), now: 15, circs: closed(14, ConfirmDoubt), verdict: "lost"},
+		{name: "a broken connection is silence", lease: lease(prompt), now: 1, circs: closed(1, 0), verdict: "quiet", deadline: 15, evidence: "connection broke at 12:00:01 UTC"},
+		{name: "and waits for the lease", lease: lease(prompt), now: 14.999, circs: closed(1, 0), verdict: "quiet", deadline: 15},
+		{name: "which ends", lease: lease(prompt), now: 15, circs: closed(1, 0), verdict: "lost", evidence: "the lease ended"},
+		{name: "heard after the break", lease: lease(prompt), now: 1, circs: closed(-1, 0)},
 		{name: "heard after the close", lease: lease(), now: 1, circs: goneAt(-1)},
 
 		{name: "held with the others", lease: lease(), now: 15, circs: Circumstances{Since: at(-100), HeldUntil: at(120)}, verdict: "quiet", deadline: 120, evidence: "network"},
 		{name: "hold does not touch who is heard", lease: lease(), now: 3, circs: Circumstances{Since: at(-100), HeldUntil: at(120)}},
-		{name: "hold covers closed connections", lease: lease(), now: 9, circs: Circumstances{Since: at(-100), GoneAt: at(1), HeldUntil: at(120)}, verdict: "quiet", deadline: 120},
+		{name: "hold covers closed connections", lease: lease(), now: 9, circs: Circumstances{Since: at(-100), Closed: index.Closure{At: at(1), Confirm: ConfirmGone}, HeldUntil: at(120)}, verdict: "quiet", deadline: 120},
 		{name: "the hold is over", lease: lease(), now: 120, circs: Circumstances{Since: at(-100)}, verdict: "lost"},
 
 		{name: "heard again", lease: lease(withFinding(job.Finding{Rule: policy.Quiet, Health: job.Warning, Since: at(-20)})), now: 1, circs: before, verdict: "recovered", evidence: "Heard again at 12:00:00 UTC"},
@@ -115,6 +133,31 @@ func TestJudge(t *testing.T) {
 				t.Error("the same facts made another verdict")
 			}
 		})
+	}
+}
+
+func TestCloses(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		d        index.Disconnect
+		together int
+		lateAt   time.Time
+		confirm  time.Duration
+	}{
+		{"killed", index.Disconnect{Peer: true}, 1, time.Time{}, ConfirmGone},
+		{"two killed together", index.Disconnect{Peer: true}, 2, time.Time{}, ConfirmGone},
+		{"three", index.Disconnect{Peer: true}, 3, time.Time{}, ConfirmDoubt},
+		{"through a proxy", index.Disconnect{Peer: true, Indirect: true}, 1, time.Time{}, ConfirmDoubt},
+		{"the server was late just before", index.Disconnect{Peer: true}, 1, at(-2.9), ConfirmDoubt},
+		{"the server was late long before", index.Disconnect{Peer: true}, 1, at(-3), ConfirmGone},
+		{"the server was late since", index.Disconnect{Peer: true}, 1, at(0.5), ConfirmDoubt},
+		{"timed out", index.Disconnect{}, 1, time.Time{}, 0},
+		{"many timed out, through a proxy, at a late server", index.Disconnect{Indirect: true}, 9, at(0), 0},
+	} {
+		c.d.At = noon
+		if got := Closes(c.d, c.together, c.lateAt); got != (index.Closure{At: noon, Confirm: c.confirm}) {
+			t.Errorf("%s: %+v, want %s", c.name, got, c.confirm)
+		}
 	}
 }
 

@@ -161,9 +161,8 @@ type Lease struct {
 	Length      time.Duration // of the lease that it granted
 	ExpiresAt   time.Time     // HeardAt + Length, or later after ExtendLeases
 	EveryPeriod time.Duration // how often the agent means to beat
-	// GoneAt is when another server saw the connection of its heartbeats close; zero if
-	// none did.
-	GoneAt time.Time
+	// Closed is what another server saw of the end of the connection of its heartbeats.
+	Closed Closure
 	// Beat is the last heartbeat and BeatAt when it arrived; nil before the first. Status is
 	// the job's own last word.
 	Beat   *job.Heartbeat
@@ -173,11 +172,34 @@ type Lease struct {
 	Evidence Evidence
 }
 
-// Gone is an agent's connection that closed while its attempt had not ended.
-type Gone struct {
+// Disconnect is the end of the connection that carried an attempt's heartbeats, before the
+// attempt had ended.
+type Disconnect struct {
 	Run     string
 	Attempt int
-	At      time.Time
+	At      time.Time // the server's clock
+	// Peer says that the other side closed or reset the connection, as the kernel of a
+	// killed agent does. Else it timed out, or this server closed it: that is silence.
+	Peer bool
+	// Indirect says that something may stand between agent and server, which can close a
+	// connection while the agent lives.
+	Indirect bool
+}
+
+// Closure is what the end of that connection means for the run. The zero value stands for
+// a connection that has not closed.
+type Closure struct {
+	At time.Time
+	// Confirm is how long the agent has to come back before the run is lost; 0 where the
+	// end says no more than silence does.
+	Confirm time.Duration
+}
+
+// ClosedRun is a Closure with the attempt whose connection it was.
+type ClosedRun struct {
+	Run     string
+	Attempt int
+	Closure Closure
 }
 
 // Folding is the evidence about an attempt, to be stored.

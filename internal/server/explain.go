@@ -66,7 +66,7 @@ func (s *Server) explainRun(ctx context.Context, in *runPath) (*answered[job.Exp
 	if !index.Active(l.State) {
 		now = l.HeardAt
 	}
-	out.Rules = health.Explain(l, now, health.Circumstances{GoneAt: l.GoneAt}, p)
+	out.Rules = health.Explain(l, now, health.Circumstances{Closed: l.Closed}, p)
 	for i := range out.Rules {
 		r := &out.Rules[i]
 		if !index.Active(l.State) {

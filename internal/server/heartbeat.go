@@ -21,6 +21,7 @@ func (s *Server) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	carried := s.connections.arrived(r, run, attempt)
 	err = newParams(r).err
 	if err == nil {
 		err = s.own(r.Context(), run)
@@ -38,15 +39,13 @@ func (s *Server) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 	next := s.pace.next(now, periodOf(hb.PeriodMS))
 	lease := LeaseFor(next)
 	hb.PeriodMS = next.Milliseconds() // what it is judged by is what it was told
+	s.connections.beat(carried, hb.LocalAddress, r.RemoteAddr, next)
 	done, err := s.committer.beat(r.Context(), index.Beat{Run: run, Attempt: attempt, Heartbeat: bounded(hb), At: now, Lease: lease})
 	if err != nil {
 		s.fail(w, r, fmt.Errorf("record heartbeat of run %s, attempt %d: %w", run, attempt, err))
 		return
 	}
 	s.metrics.beats.Inc()
-	if done.Known && !done.Ended {
-		s.conns.heard(r.Context(), run, attempt, next)
-	}
 	reply := beatReply(done, lease, next, s.broker.Watched(run))
 	reply.Run, reply.Attempt, reply.Server = run, attempt, s.store.Installation()
 	answerBeat(w, reply)

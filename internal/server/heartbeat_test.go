@@ -1,8 +1,11 @@
 package server_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -133,55 +136,85 @@ func TestHeartbeatsThatAreTaken(t *testing.T) {
 	}
 }
 
-// The connection on which an agent beats closes: that is evidence. A run that has ended,
-// and the server's own shutdown, are not.
-func TestAgentGone(t *testing.T) {
-	type who struct {
-		run     string
-		attempt int
+// observer is a ConnectionObserver that passes on which agents were seen to go.
+type observer chan index.Disconnect
+
+func (o observer) Disconnected(d index.Disconnect) { o <- d }
+
+func (o observer) Returned(string, int) {}
+
+// agentOn is an agent with one connection of its own: it sends a journal and beats.
+func (l *live) agentOn(tr *http.Transport, s *sketch, beats int) {
+	l.t.Helper()
+	client := &http.Client{Transport: tr}
+	post := func(path, body, local string) {
+		l.t.Helper()
+		if local != "" {
+			body = strings.Replace(body, "}", `,"local_address":"`+local+`"}`, 1)
+		}
+		resp, err := client.Post(l.url+path, "application/octet-stream", strings.NewReader(body))
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if text, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+			l.t.Fatalf("%s: %d %s %v", path, resp.StatusCode, text, err)
+		}
 	}
-	gone := make(chan who, 10)
-	l := start(t, server.Config{OnAgentGone: func(run string, attempt int) { gone <- who{run, attempt} }})
-	agent := func(finish bool) (string, *http.Transport) {
+	local := ""
+	dial := tr.DialContext
+	tr.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if dial == nil {
+			dial = new(net.Dialer).DialContext
+		}
+		conn, err := dial(ctx, network, address)
+		if err == nil {
+			local = conn.LocalAddr().String()
+		}
+		return conn, err
+	}
+	post(journalPath(s.id, 1, 0), string(s.bytes()), "")
+	for range beats {
+		post(beatPath(s.id, 1), `{"period_ms":5000}`, local)
+	}
+}
+
+// What closes the connection on which an agent beats is evidence, and told apart. A run that
+// has ended, and the server's own shutdown, are none.
+func TestAgentsWhoseConnectionCloses(t *testing.T) {
+	gone := make(observer, 10)
+	l := start(t, server.Config{Connections: gone})
+	agent := func(beats int) (*sketch, *http.Transport) {
 		s := newSketch(t, "j", nil).command()
-		l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
 		tr := &http.Transport{MaxIdleConnsPerHost: 1}
-		for range 3 {
-			resp, err := (&http.Client{Transport: tr}).Post(l.url+beatPath(s.id, 1), "application/json", strings.NewReader(`{"period_ms":5000}`))
-			if err != nil {
-				t.Fatal(err)
-			}
-			var reply job.HeartbeatReply
-			if err := json.NewDecoder(resp.Body).Decode(&reply); err != nil {
-				t.Fatal(err)
-			}
-			_ = resp.Body.Close()
-		}
-		if finish {
-			at := int64(len(s.bytes()))
-			s.finish(0)
-			l.do("POST", journalPath(s.id, 1, at), s.bytes()[at:]).ok(t, nil)
-		}
-		return s.id, tr
+		l.agentOn(tr, s, beats)
+		return s, tr
 	}
-	_, done := agent(true)
+	s, done := agent(3)
+	at := int64(len(s.bytes()))
+	s.finish(0)
+	l.do("POST", journalPath(s.id, 1, at), s.bytes()[at:]).ok(t, nil)
 	done.CloseIdleConnections()
-	id, killed := agent(false)
-	killed.CloseIdleConnections()
-	select {
-	case w := <-gone:
-		if w != (who{id, 1}) {
-			t.Errorf("gone: %v, want %s, 1", w, id)
+	_, waiting := agent(0)
+	waiting.CloseIdleConnections()
+	for _, beats := range []int{1, 3} {
+		killed, tr := agent(beats)
+		tr.CloseIdleConnections()
+		select {
+		case d := <-gone:
+			if d.Run != killed.id || d.Attempt != 1 || !d.Peer || d.Indirect {
+				t.Errorf("after %d beats: %+v, want %s", beats, d, killed.id)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("nobody was told that the connection closed")
 		}
-	case <-time.After(20 * time.Second):
-		t.Fatal("nobody was told that the connection closed")
 	}
-	_, running := agent(false)
+	_, running := agent(3)
 	l.stop()
 	running.CloseIdleConnections()
 	select {
-	case w := <-gone:
-		t.Errorf("told %v without reason", w)
+	case d := <-gone:
+		t.Errorf("told %+v without reason", d)
 	default:
 	}
 }

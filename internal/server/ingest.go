@@ -19,6 +19,7 @@ func (s *Server) postJournal(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	s.connections.arrived(r, run, attempt)
 	offset, err := offsetOf(r, true)
 	if err == nil {
 		err = s.own(r.Context(), run)
@@ -89,7 +90,7 @@ func (s *Server) appendBody(r *http.Request, run string, attempt int, offset int
 func (s *Server) appendCommitted(a index.Append, done index.Appended) {
 	s.metrics.appended(a, done)
 	if done.Run.Outcome != nil {
-		s.conns.forget(a.Run, a.Attempt)
+		s.connections.forget(a.Run, a.Attempt)
 	}
 	s.broker.Notify(a.Run)
 }
@@ -98,7 +99,7 @@ func (s *Server) appendCommitted(a index.Append, done index.Appended) {
 func (s *Server) beatCommitted(b index.Beat, done index.Beaten) {
 	s.metrics.events(done.Events)
 	if done.Ended {
-		s.conns.forget(b.Run, b.Attempt)
+		s.connections.forget(b.Run, b.Attempt)
 	}
 	if len(done.Events) > 0 {
 		s.broker.Notify(b.Run)

@@ -1,10 +1,6 @@
 package server
 
 import (
-	"context"
-	"net"
-	"net/http"
-	"slices"
 	"testing"
 	"time"
 )
@@ -60,66 +56,5 @@ func TestPacerSettles(t *testing.T) {
 		if got := calm.next(now.Add(time.Duration(i)*time.Second), period); got != period {
 			t.Fatalf("beat %d: next after %s", i, got)
 		}
-	}
-}
-
-// fakeConn is a connection's identity.
-type fakeConn struct{ net.Conn }
-
-func TestConnectionsAsEvidence(t *testing.T) {
-	const next = 5 * time.Second
-	type beat struct {
-		conn  int
-		run   string
-		after time.Duration
-	}
-	tests := []struct {
-		name  string
-		beats []beat
-		end   string // a run whose end is known
-		wait  time.Duration
-		close int
-		gone  []string
-	}{
-		{"held", []beat{{0, "a", 0}, {0, "a", next}}, "", time.Second, 0, []string{"a"}},
-		{"one beat only", []beat{{0, "a", 0}}, "", time.Second, 0, nil},
-		{"each on its own connection", []beat{{0, "a", 0}, {1, "a", next}}, "", 0, 1, nil},
-		{"moved to another", []beat{{0, "a", 0}, {0, "a", next}, {1, "a", next}}, "", 0, 0, nil},
-		{"ended", []beat{{0, "a", 0}, {0, "a", next}}, "a", 0, 0, nil},
-		{"idle for long", []beat{{0, "a", 0}, {0, "a", next}}, "", 2 * next, 0, nil},
-		{"two runs on one", []beat{{0, "a", 0}, {0, "b", 0}, {0, "a", next}, {0, "b", 0}}, "", 0, 0, []string{"a", "b"}},
-		{"another closed", []beat{{0, "a", 0}, {0, "a", next}}, "", 0, 1, nil},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			now := time.Unix(1000, 0)
-			var gone []string
-			c := newConns(func() time.Time { return now }, func(run string, _ int) { gone = append(gone, run) })
-			conns := []net.Conn{&fakeConn{}, &fakeConn{&net.TCPConn{}}}
-			ctxs := make([]context.Context, len(conns))
-			for i, conn := range conns {
-				ctxs[i] = c.context(t.Context(), conn)
-			}
-			for _, b := range tt.beats {
-				now = now.Add(b.after)
-				c.heard(ctxs[b.conn], b.run, 1, next)
-			}
-			if tt.end != "" {
-				c.forget(tt.end, 1)
-			}
-			now = now.Add(tt.wait)
-			c.state(conns[tt.close], http.StateClosed)
-			slices.Sort(gone)
-			if !slices.Equal(gone, tt.gone) {
-				t.Errorf("gone: %v, want %v", gone, tt.gone)
-			}
-			for i := range conns {
-				c.state(conns[i], http.StateClosed)
-				c.heard(ctxs[i], "late", 1, next) // a beat that was in hand when its connection closed
-			}
-			if len(c.byConn)+len(c.latest) != 0 {
-				t.Errorf("left behind: %v, %v", c.byConn, c.latest)
-			}
-		})
 	}
 }

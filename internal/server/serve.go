@@ -35,10 +35,11 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
-		ConnContext:       s.conns.context,
-		ConnState:         s.conns.state,
+		ConnContext:       s.connections.context,
+		ConnState:         s.connections.state,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	listener = watchedListener{listener}
 	served := make(chan error, 1)
 	go func() {
 		if s.cfg.TLS == nil {

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"stint.dev/stint/internal/index"
 )
 
 // Config is what a server is made of. Store is required; the rest has working defaults.
@@ -59,9 +61,8 @@ type Config struct {
 
 	// UI serves every path that is not the interface's; nil for a plain answer.
 	UI http.Handler
-	// OnAgentGone is told when the connection closed on which an attempt kept sending
-	// its heartbeats. It must not block. It may be nil.
-	OnAgentGone func(run string, attempt int)
+	// Connections is told what the connections of agents say; nil for nobody.
+	Connections ConnectionObserver
 }
 
 // Server answers HTTP. It owns one goroutine, the committer's; Close ends it.
@@ -75,20 +76,20 @@ type Server struct {
 	spec    []byte // the OpenAPI document
 	page    []byte // the same for people
 
-	committer *committer
-	broker    *broker
-	bodies    budget
-	tokens    *tokenCache
-	profiles  profiles // of good runs
-	failures  *failures
-	owners    *ownership
-	oidc      *provider // nil: people log in with tokens only
-	pace      *pacer
-	conns     *conns
-	compat    *compatLocks
-	fleet     fleet
-	searches  chan struct{} // holds one for each search under way
-	metrics   *serverMetrics
+	committer   *committer
+	broker      *broker
+	connections *connections
+	bodies      budget
+	tokens      *tokenCache
+	profiles    profiles // of good runs
+	failures    *failures
+	owners      *ownership
+	oidc        *provider // nil: people log in with tokens only
+	pace        *pacer
+	compat      *compatLocks
+	fleet       fleet
+	searches    chan struct{} // holds one for each search under way
+	metrics     *serverMetrics
 
 	// draining is set when the server begins to shut down; stopping is closed with it,
 	// so that handlers that would never end by themselves do.
@@ -119,7 +120,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.oidc = provider
 	s.bodies.limit = cfg.BodyMemory
-	s.conns = newConns(cfg.Now, s.agentGone)
+	s.connections = newConnections(cfg.Now, undrained{s})
 	s.metrics = newServerMetrics(s)
 	s.committer = newCommitter(cfg.Store, committed{s.appendCommitted, s.beatCommitted}, s.metrics, cfg.Now)
 	handler, err := s.build()
@@ -179,14 +180,24 @@ func (s *Server) Close(ctx context.Context) error {
 	return s.committer.close(ctx)
 }
 
-// agentGone passes on that an agent's heartbeat connection closed. The server's own
-// shutdown closes connections too, which says nothing about any agent.
-func (s *Server) agentGone(run string, attempt int) {
-	if s.draining.Load() {
+// undrained passes on what connections say. The server's own shutdown closes them too,
+// which says nothing about any agent.
+type undrained struct{ *Server }
+
+func (u undrained) Disconnected(d index.Disconnect) {
+	if u.draining.Load() {
 		return
 	}
-	s.metrics.agentsGone.Inc()
-	if s.cfg.OnAgentGone != nil {
-		s.cfg.OnAgentGone(run, attempt)
+	if d.Peer {
+		u.metrics.agentsGone.Inc()
+	}
+	if u.cfg.Connections != nil {
+		u.cfg.Connections.Disconnected(d)
+	}
+}
+
+func (u undrained) Returned(run string, attempt int) {
+	if u.cfg.Connections != nil {
+		u.cfg.Connections.Returned(run, attempt)
 	}
 }

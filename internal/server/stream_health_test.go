@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -22,17 +23,16 @@ func TestAKilledAgentIsSeenLiveAndHeals(t *testing.T) {
 	st := openStore(t, t.TempDir())
 	var l *live
 	monitor := health.New(health.Config{Store: st, Changed: func(j index.Judged) { l.srv.Notify(j.Run.ID) }})
-	l = start(t, server.Config{Store: st, OnAgentGone: monitor.AgentGone})
+	l = start(t, server.Config{Store: st, Connections: monitor})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { monitor.Run(ctx); close(ended) }()
 	defer func() { cancel(); <-ended }()
 
 	s := newSketch(t, "killed", nil).command()
-	l.deliver(s, 0, 1<<20)
-	f := l.follow(streamOf(s), "")
 	agent := l.heart(s.id)
-	agent.beat()
+	agent.post("/api/v1/runs/"+s.id+"/attempts/1/journal?offset=0", s.bytes())
+	f := l.follow(streamOf(s), "")
 	agent.beat()
 	agent.kill()
 
@@ -88,15 +88,18 @@ func (l *live) heart(id string) *heart {
 	return h
 }
 
-func (h *heart) beat() {
+func (h *heart) beat() { h.post(h.path, []byte(`{"sequence":1,"period_ms":1000}`)) }
+
+// post sends a request on the agent's connection.
+func (h *heart) post(path string, body []byte) {
 	h.l.t.Helper()
-	resp, err := h.client.Post(h.l.url+h.path, "application/json", strings.NewReader(`{"sequence":1,"period_ms":1000}`))
+	resp, err := h.client.Post(h.l.url+path, "application/octet-stream", bytes.NewReader(body))
 	if err != nil {
 		h.l.t.Fatal(err)
 	}
 	defer resp.Body.Close()
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
-		h.l.t.Fatalf("heartbeat: %d, %v", resp.StatusCode, err)
+		h.l.t.Fatalf("%s: %d, %v", path, resp.StatusCode, err)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 // leaseColumns are what a judgement needs. The whole document is read only of runs that
 // have findings, which are in it.
 const leaseColumns = `id, attempt, job, number, state, health, heard_at, beat_at, lease_us, expires_at, period_us,
-	gone_at, status, beat, evidence, CASE WHEN health IN ('warning', 'critical') THEN doc END`
+	gone_at, gone_confirm_us, status, beat, evidence, CASE WHEN health IN ('warning', 'critical') THEN doc END`
 
 // Due returns the active runs whose lease ends before the given time, the most urgent
 // first, and those that have a finding, which may have passed, or whose connection closed.
@@ -62,19 +62,19 @@ func (s *Store) Lease(ctx context.Context, run string) (index.Lease, error) {
 func scanLease(from scanner) (index.Lease, error) {
 	var l index.Lease
 	var state, health string
-	var heard, lease, expires, period, gone int64
+	var heard, lease, expires, period, closed, confirm int64
 	var beatAt sql.NullInt64
 	var beat, evidence, doc []byte
 	err := from.Scan(&l.Run, &l.Attempt, &l.Job, &l.Number, &state, &health, &heard, &beatAt, &lease, &expires, &period,
-		&gone, &l.Status, &beat, &evidence, &doc)
+		&closed, &confirm, &l.Status, &beat, &evidence, &doc)
 	if err != nil {
 		return l, err
 	}
 	l.State, l.Health = job.State(state), job.Health(health)
 	l.HeardAt, l.ExpiresAt = fromMicros(heard), fromMicros(expires)
 	l.Length, l.EveryPeriod = time.Duration(lease)*time.Microsecond, time.Duration(period)*time.Microsecond
-	if gone > 0 {
-		l.GoneAt = fromMicros(gone)
+	if closed > 0 {
+		l.Closed = index.Closure{At: fromMicros(closed), Confirm: time.Duration(confirm) * time.Microsecond}
 	}
 	if len(evidence) > 0 {
 		if err := json.Unmarshal(evidence, &l.Evidence); err != nil {
@@ -99,15 +99,16 @@ func scanLease(from scanner) (index.Lease, error) {
 	return l, nil
 }
 
-// NoteGone writes down connections that closed, for the server that judges.
-func (s *Store) NoteGone(ctx context.Context, gone []index.Gone) error {
-	gone = slices.Clone(gone)
-	slices.SortFunc(gone, func(a, b index.Gone) int { return strings.Compare(a.Run, b.Run) })
+// NoteClosed writes down connections that closed, for the server that judges.
+func (s *Store) NoteClosed(ctx context.Context, closed []index.ClosedRun) error {
+	closed = slices.Clone(closed)
+	slices.SortFunc(closed, func(a, b index.ClosedRun) int { return strings.Compare(a.Run, b.Run) })
 	return s.write(ctx, func(t *tx) error {
-		for _, g := range gone {
-			_, err := t.ExecContext(ctx, `UPDATE runs SET gone_at = $3 WHERE id = $1 AND attempt = $2 AND leased = 1 AND heard_at <= $3`, g.Run, g.Attempt, micros(g.At))
+		for _, c := range closed {
+			_, err := t.ExecContext(ctx, `UPDATE runs SET gone_at = $3, gone_confirm_us = $4 WHERE id = $1 AND attempt = $2 AND leased = 1 AND heard_at <= $3`,
+				c.Run, c.Attempt, micros(c.Closure.At), c.Closure.Confirm.Microseconds())
 			if err != nil {
-				return fmt.Errorf("note that the agent of run %s is gone: %w", g.Run, err)
+				return fmt.Errorf("note that the connection of run %s closed: %w", c.Run, err)
 			}
 		}
 		return nil

@@ -81,11 +81,12 @@ func connections(t *testing.T, s *store.Store) {
 	beatOnce(t, s, j.id, 1, noon)
 	near := func() bool {
 		due, err := s.Due(t.Context(), noon.Add(-time.Hour), 10)
-		return err == nil && len(due) == 1 && due[0].GoneAt.Equal(noon.Add(time.Second))
+		return err == nil && len(due) == 1 && due[0].Closed == (index.Closure{At: noon.Add(time.Second), Confirm: 3 * time.Second})
 	}
 	note := func(attempt int, at time.Time) {
 		t.Helper()
-		if err := s.NoteGone(t.Context(), []index.Gone{{Run: j.id, Attempt: attempt, At: at}, {Run: runID(), Attempt: 1, At: at}}); err != nil {
+		c := index.Closure{At: at, Confirm: 3 * time.Second}
+		if err := s.NoteClosed(t.Context(), []index.ClosedRun{{Run: j.id, Attempt: attempt, Closure: c}, {Run: runID(), Attempt: 1, Closure: c}}); err != nil {
 			t.Fatal(err)
 		}
 	}

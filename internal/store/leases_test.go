@@ -101,7 +101,7 @@ func (m *modelled) do(st step) any {
 	case "lost":
 		return m.lose(st)
 	case "gone":
-		return m.s.NoteGone(m.t.Context(), []index.Gone{{Run: st.run, Attempt: 1, At: st.at}})
+		return m.s.NoteClosed(m.t.Context(), []index.ClosedRun{{Run: st.run, Attempt: 1, Closure: index.Closure{At: st.at, Confirm: time.Second}}})
 	case "end":
 		if st.end != nil {
 			return one(m.t, m.s, st.run, 1, st.offset, st.end)

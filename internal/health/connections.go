@@ -1,0 +1,102 @@
+package health
+
+import (
+	"stint.dev/stint/internal/index"
+)
+
+// Disconnected says that the connection closed on which an attempt kept sending heartbeats.
+// It never blocks.
+func (m *Monitor) Disconnected(d index.Disconnect) {
+	d.At = d.At.Round(0)
+	m.mu.Lock()
+	m.closed[attempt{d.Run, d.Attempt}] = d
+	old := 0
+	for old < len(m.recent) && d.At.Sub(m.recent[old]) > ConfirmDoubt+TogetherWithin {
+		old++
+	}
+	m.recent = append(m.recent[old:], d.At)
+	m.mu.Unlock()
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Returned says that a request of an attempt arrived again after its connection closed. It
+// counts before its commit, for which the server and not the agent is to blame.
+func (m *Monitor) Returned(run string, number int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.closed, attempt{run, number})
+}
+
+// closings are the connections that closed and are not settled.
+type closings map[attempt]index.Closure
+
+// closedNow is what the ends of connections mean that are not settled.
+func (m *Monitor) closedNow() closings {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.closed) == 0 {
+		return nil
+	}
+	out := make(closings, len(m.closed))
+	for a, d := range m.closed {
+		together := 0
+		for _, at := range m.recent {
+			if at.Sub(d.At).Abs() <= TogetherWithin {
+				together++
+			}
+		}
+		out[a] = Closes(d, together, m.lateAt)
+	}
+	return out
+}
+
+// stillClosed reports whether the agent of a run that is about to be called lost, because
+// its connection closed, has not returned meanwhile.
+func (m *Monitor) stillClosed(a attempt) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, ok := m.closed[a]
+	return ok
+}
+
+func (m *Monitor) forgetClosed() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.closed)
+}
+
+// forget drops closed connections that were told to the server that judges.
+func (m *Monitor) forget(told []index.ClosedRun) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range told {
+		if a := (attempt{c.Run, c.Attempt}); m.closed[a].At.Equal(c.Closure.At) {
+			delete(m.closed, a)
+		}
+	}
+}
+
+// settle forgets closed connections of attempts that were heard again, or that are not
+// active any more: ended, lost or superseded.
+func (m *Monitor) settle(leases []index.Lease, closed closings) {
+	if len(closed) == 0 {
+		return
+	}
+	open := make(map[attempt]bool)
+	for _, l := range leases {
+		a := attempt{l.Run, l.Attempt}
+		if c, ok := closed[a]; ok && (Circumstances{Closed: c}).closed(l) {
+			open[a] = true
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for a, c := range closed {
+		if !open[a] && m.closed[a].At.Equal(c.At) {
+			delete(m.closed, a)
+		}
+	}
+}

@@ -1,0 +1,214 @@
+package server
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"stint.dev/stint/internal/index"
+)
+
+// ConnectionObserver is told what the connections of agents say. Its methods must not block.
+type ConnectionObserver interface {
+	// Disconnected says that the connection closed that carried an attempt's heartbeats,
+	// and that its agent has no other one.
+	Disconnected(index.Disconnect)
+	// Returned says that a request of the attempt arrived on a connection again.
+	Returned(run string, attempt int)
+}
+
+// connections knows which connections carry the requests of which attempt. When an agent
+// is killed, its kernel closes them at once, long before the lease ends.
+type connections struct {
+	now      func() time.Time
+	observer ConnectionObserver
+
+	mu       sync.Mutex
+	attempts map[attemptKey]*agentConns
+}
+
+type attemptKey struct {
+	run     string
+	attempt int
+}
+
+// agentConns are the open connections of the agent of one attempt.
+type agentConns struct {
+	open      []*traffic
+	forwarded bool // a request came through a proxy that says so
+	// held is the end of the connection of its heartbeats while others are open; nil for none.
+	held *index.Disconnect
+}
+
+// traffic is what one connection carried for one attempt.
+type traffic struct {
+	key      attemptKey
+	conn     *watchedConn
+	requests int
+	beats    int
+	lastBeat time.Time
+	nextBeat time.Duration // when the beat after the last was to come
+	direct   bool          // the agent's address of its end is the one that arrives here
+}
+
+type connKey struct{}
+
+func newConnections(now func() time.Time, observer ConnectionObserver) *connections {
+	return &connections{now: now, observer: observer, attempts: map[attemptKey]*agentConns{}}
+}
+
+// context puts the connection where arrived finds it (http.Server.ConnContext).
+func (c *connections) context(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, watchedConnOf(conn))
+}
+
+// arrived notes an append or a heartbeat before it is committed: an agent that waits for a
+// slow database has returned. It returns nil where connections are not watched.
+func (c *connections) arrived(r *http.Request, run string, attempt int) *traffic {
+	conn, _ := r.Context().Value(connKey{}).(*watchedConn)
+	if conn == nil {
+		return nil
+	}
+	key := attemptKey{run, attempt}
+	t, returned := c.count(conn, key, forwarded(r.Header))
+	if returned {
+		c.observer.Returned(run, attempt)
+	}
+	return t
+}
+
+// count adds a request. returned reports that the attempt had no open connection.
+func (c *connections) count(conn *watchedConn, key attemptKey, forwarded bool) (t *traffic, returned bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if conn.closed {
+		return nil, false
+	}
+	a := c.attempts[key]
+	if a == nil {
+		a, returned = &agentConns{}, true
+		c.attempts[key] = a
+	}
+	a.forwarded = a.forwarded || forwarded
+	i := slices.IndexFunc(a.open, func(t *traffic) bool { return t.conn == conn })
+	if i < 0 { // what comes on an older connection may have been sent before the held one closed
+		a.held = nil
+		i = len(a.open)
+		t := &traffic{key: key, conn: conn}
+		a.open, conn.carried = append(a.open, t), append(conn.carried, t)
+	}
+	a.open[i].requests++
+	return a.open[i], returned
+}
+
+// forwarded reports whether a proxy says that it stands between.
+func forwarded(h http.Header) bool {
+	return h.Get("Forwarded") != "" || h.Get("X-Forwarded-For") != "" || h.Get("Via") != ""
+}
+
+// beat notes that a request is a heartbeat: its connection is the one that the agent
+// holds. next is when the beat after it is to come.
+func (c *connections) beat(t *traffic, local, remote string, next time.Duration) {
+	if t == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	conn := t.conn
+	if conn.closed {
+		return
+	}
+	if conn.beatRun == "" {
+		conn.beatRun = t.key.run
+		conn.keepAlive()
+	}
+	conn.pooled = conn.pooled || conn.beatRun != t.key.run
+	if a := c.attempts[t.key]; a != nil {
+		a.held = nil
+	}
+	t.beats++
+	t.lastBeat, t.nextBeat, t.direct = c.now(), next, sameAddress(local, remote)
+}
+
+// sameAddress compares two ends of connections. A zone is a name that only its own host knows.
+func sameAddress(a, b string) bool {
+	x, err1 := netip.ParseAddrPort(a)
+	y, err2 := netip.ParseAddrPort(b)
+	return err1 == nil && err2 == nil && x.Port() == y.Port() &&
+		x.Addr().Unmap().WithZone("") == y.Addr().Unmap().WithZone("")
+}
+
+// forget ends the watch over an attempt, because it has ended.
+func (c *connections) forget(run string, attempt int) {
+	key := attemptKey{run, attempt}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.attempts[key]
+	if a == nil {
+		return
+	}
+	delete(c.attempts, key)
+	for _, t := range a.open {
+		t.conn.carried = slices.DeleteFunc(t.conn.carried, func(other *traffic) bool { return other == t })
+	}
+}
+
+// state is told of every change of a connection (http.Server.ConnState).
+func (c *connections) state(conn net.Conn, state http.ConnState) {
+	watched := watchedConnOf(conn)
+	if watched == nil || state != http.StateClosed && state != http.StateHijacked {
+		return
+	}
+	for _, d := range c.close(watched) {
+		c.observer.Disconnected(d)
+	}
+}
+
+// close forgets a connection and returns what its end says: of each attempt whose agent
+// held it and has no other connection left.
+func (c *connections) close(conn *watchedConn) []index.Disconnect {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	conn.closed = true
+	var ends []index.Disconnect
+	for _, t := range conn.carried {
+		a := c.attempts[t.key]
+		a.open = slices.DeleteFunc(a.open, func(other *traffic) bool { return other == t })
+		if t.held() {
+			a.held = t.end(a.forwarded, now)
+		}
+		if len(a.open) > 0 {
+			continue
+		}
+		delete(c.attempts, t.key)
+		if a.held != nil {
+			a.held.At = now
+			ends = append(ends, *a.held)
+		}
+	}
+	conn.carried = nil
+	return ends
+}
+
+// held reports whether the agent holds this connection open: two requests came on it, so
+// that nothing between closes it after each, or nothing stands between. What carries
+// heartbeats of several runs belongs to a proxy and says nothing of any agent.
+func (t *traffic) held() bool {
+	return t.beats > 0 && (t.requests > 1 || t.direct) && !t.conn.pooled
+}
+
+// end is what the end of a held connection says. Where something stands between, a beat
+// that is long overdue means that the connection may have been closed for being idle.
+func (t *traffic) end(forwarded bool, now time.Time) *index.Disconnect {
+	indirect := forwarded || !t.direct
+	peer := endCause(t.conn.cause.Load()) == endPeer
+	if indirect && now.Sub(t.lastBeat) > t.nextBeat+t.nextBeat/2 {
+		peer = false
+	}
+	return &index.Disconnect{Run: t.key.run, Attempt: t.key.attempt, At: now, Peer: peer, Indirect: indirect}
+}
