@@ -108,6 +108,11 @@ func (m Member) signal(sig syscall.Signal) error {
 	return nil
 }
 
+// startedAt is not asked for here: without a /proc the watcher cannot compare it.
+func startedAt(int) uint64 { return 0 }
+
+func onMainThread() bool { return false } // which does not matter here
+
 // Sweep finds nothing on macOS: the environment of another process cannot be read. The
 // watcher ends the process groups of an agent that died.
 func Sweep(run string, attempt int) (killed []Member, err error) { return nil, nil }

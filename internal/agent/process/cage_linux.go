@@ -226,6 +226,7 @@ func (c *cage) oom(g *Group) *job.OOM {
 // close removes the cgroups. One that is not empty stays: what lives in it was left on
 // purpose, and a later agent removes it when it is empty.
 func (c *cage) close() error {
+	c.oomKills() // a heartbeat that comes later says the same
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	leaves := c.v1

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -30,6 +31,9 @@ func (h hierarchies) ownDir(controller string) (string, procfs.Mount, error) {
 			continue
 		}
 		if dir, ok := m.Dir(cgroup); ok {
+			if from := steppedFrom.Load(); from != nil && m.V2 && dir == path.Join(*from, agentLeaf) {
+				dir = *from
+			}
 			return dir, m, nil
 		}
 	}
@@ -41,6 +45,10 @@ func (h hierarchies) ownDir(controller string) (string, procfs.Mount, error) {
 
 // agentLeaf is where the agent puts itself when its own cgroup must be free of processes.
 const agentLeaf = "stint-agent"
+
+// steppedFrom is the cgroup that the agent was in before it put itself into agentLeaf; nil
+// before it did. The cgroups of further attempts are made there as well.
+var steppedFrom atomic.Pointer[string]
 
 // makeV2 makes the leaf in the unified hierarchy.
 func (h hierarchies) makeV2(name string, want limits) (*leaf, error) {
@@ -87,6 +95,7 @@ func delegate(own, leafDir string, want limits) {
 		return
 	}
 	if os.WriteFile(path.Join(aside, "cgroup.procs"), []byte("0"), 0) == nil {
+		steppedFrom.Store(&own)
 		_ = enable(own, missing)
 	}
 }

@@ -2,7 +2,9 @@ package process
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -32,9 +34,23 @@ type registry struct {
 	groups map[*Group]struct{}
 	own    map[int]struct{} // children made here; each has a waiter of its own
 	adopts bool             // the kernel gives orphans to this process
-	stop   chan struct{}
-	done   chan struct{}
+	// inherited is true when the process had children before the first group: those of a
+	// shell that became this program (exec).
+	inherited bool
+	zombies   map[int]zombie // see abandoned
+	stop      chan struct{}
+	done      chan struct{}
 }
+
+// zombie is a dead child in this process's own process group.
+type zombie struct {
+	startedTicks uint64
+	seen         time.Time // first
+}
+
+// abandonedAfter is how long a dead child in our own process group may wait for whoever made
+// it, before it is taken to be nobody's.
+const abandonedAfter = 10 * time.Second
 
 func (r *registry) join(g *Group) {
 	r.mu.Lock()
@@ -44,7 +60,8 @@ func (r *registry) join(g *Group) {
 		return
 	}
 	err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-	r.adopts = err == nil
+	before, _ := mainChildren() // where they are not listed, all that come are taken for the job's
+	r.adopts, r.inherited = err == nil, len(before) > 0
 	if err != nil {
 		g.note("processes that detach themselves go to the system's init, not to the agent: the kernel refuses PR_SET_CHILD_SUBREAPER: %v", err)
 	}
@@ -107,8 +124,17 @@ func (r *registry) run(stop, done chan struct{}) {
 		default:
 			pause = min(pause, reapSlow)
 		}
+		for _, g := range r.living() {
+			g.retractEnded()
+		}
 		timer.Reset(pause)
 	}
+}
+
+func (r *registry) living() []*Group {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Keys(r.groups))
 }
 
 // reap collects every dead orphan that can be seen and returns how many it was. It looks
@@ -120,27 +146,92 @@ func (r *registry) reap() (reaped int) {
 	for {
 		pid := peekDead()
 		if pid == 0 {
+			clear(r.zombies)
 			return reaped
 		}
 		if _, waited := r.own[pid]; waited {
 			return reaped
 		}
-		var s procfs.Stat
-		if procfs.ReadStat(pid, &s) != nil || s.PGRP == syscall.Getpgrp() {
-			// Everything of a group has a session of its own. A child in this process's
-			// own process group was made by somebody else here, who will wait for it.
-			return reaped
-		}
-		g := r.adopter(&s)
-		var usage syscall.Rusage
-		if got, err := syscall.Wait4(pid, nil, syscall.WNOHANG, &usage); err != nil || got != pid {
-			return reaped
+		if !r.take(pid) {
+			return reaped + r.takeBehind()
 		}
 		reaped++
-		if g != nil {
-			g.addUsage(usageOf(&usage))
+	}
+}
+
+// takeBehind collects dead orphans that the kernel does not show, because a dead child that
+// stays is in front of them.
+func (r *registry) takeBehind() (reaped int) {
+	for _, pid := range deadChildren() {
+		if _, waited := r.own[pid]; !waited && r.take(pid) {
+			reaped++
 		}
 	}
+	return reaped
+}
+
+// take collects one dead child, unless somebody else here may be about to wait for it.
+func (r *registry) take(pid int) bool {
+	var s procfs.Stat
+	if procfs.ReadStat(pid, &s) != nil || s.PGRP == syscall.Getpgrp() && !r.abandoned(&s) {
+		return false
+	}
+	g := r.adopter(&s)
+	var usage syscall.Rusage
+	if got, err := syscall.Wait4(pid, nil, syscall.WNOHANG, &usage); err != nil || got != pid {
+		return false
+	}
+	delete(r.zombies, pid)
+	if g != nil {
+		g.addUsage(usageOf(&usage))
+	}
+	return true
+}
+
+// abandoned reports whether nobody will wait for a dead child in this process's own process
+// group. Everything of a group has a session of its own, so either somebody else here made
+// the child and waits for it, which is a matter of milliseconds, or it was inherited from
+// the shell that became this program, or is an orphan of such a child.
+func (r *registry) abandoned(s *procfs.Stat) bool {
+	z, known := r.zombies[s.PID]
+	if !known || z.startedTicks != s.StartedTicks {
+		if r.zombies == nil {
+			r.zombies = map[int]zombie{}
+		}
+		z = zombie{s.StartedTicks, time.Now()}
+		r.zombies[s.PID] = z
+	}
+	return time.Since(z.seen) >= abandonedAfter
+}
+
+// mainChildren are the children of the main thread: those that were there when this program
+// began, and those that the kernel has given to it. It fails on a kernel that does not list
+// children (built without CONFIG_PROC_CHILDREN).
+func mainChildren() ([]int, error) {
+	text, err := procfs.ReadWhole(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()), 1<<10)
+	return procfs.PIDs(nil, text), err
+}
+
+// deadChildren are children that have ended and were not waited for; some that are made here
+// are among them.
+func deadChildren() (dead []int) {
+	pids, err := mainChildren()
+	if err == nil {
+		return slices.DeleteFunc(pids, func(pid int) bool {
+			var s procfs.Stat
+			return procfs.ReadStat(pid, &s) != nil || !s.Dead()
+		})
+	}
+	var all procfs.Scanner
+	if all.Scan() != nil {
+		return nil // the next look tries again
+	}
+	for i := range all.Stats {
+		if s := &all.Stats[i]; s.PPID == os.Getpid() && s.Dead() {
+			dead = append(dead, s.PID)
+		}
+	}
+	return dead
 }
 
 // peekDead is the PID of a child that has ended and was not waited for, or 0.
@@ -160,8 +251,9 @@ func peekDead() int {
 }
 
 // adopter is the group to which an adopted child belongs. With one group alive, as in
-// every agent, there is no question, unless the agent is the init of a container: then
-// others' orphans come to it too, and only the mark tells.
+// every agent, there is no question, unless the agent is the init of a container or was
+// started by a shell that had children: then others' orphans come to it too, and only the
+// mark tells.
 func (r *registry) adopter(s *procfs.Stat) *Group {
 	for g := range r.groups {
 		g.mu.Lock()
@@ -171,7 +263,7 @@ func (r *registry) adopter(s *procfs.Stat) *Group {
 			return g
 		}
 	}
-	if len(r.groups) == 1 && os.Getpid() != 1 {
+	if len(r.groups) == 1 && os.Getpid() != 1 && !r.inherited {
 		for g := range r.groups {
 			return g
 		}
@@ -186,16 +278,15 @@ func (r *registry) adopter(s *procfs.Stat) *Group {
 }
 
 // adopted calls f for each orphan of g that this process has adopted, dead ones included.
-// The kernel gives orphans to the main thread. It returns false on a kernel that does not
-// list children (built without CONFIG_PROC_CHILDREN).
+// It returns false where they are not listed.
 func (r *registry) adopted(g *Group, f func(s *procfs.Stat)) (listed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()))
+	pids, err := mainChildren()
 	if err != nil || !r.adopts {
 		return false
 	}
-	for _, pid := range procfs.PIDs(nil, text) {
+	for _, pid := range pids {
 		var s procfs.Stat
 		if _, made := r.own[pid]; made || procfs.ReadStat(pid, &s) != nil {
 			continue

@@ -76,6 +76,15 @@ func TestOutOfMemoryIsProved(t *testing.T) {
 			if again := g.OOM(); again != nil {
 				t.Errorf("told twice: %+v", again)
 			}
+			// A heartbeat that is sent while the group is given back says the same.
+			kills := g.OOMKills()
+			empty(t, g)
+			if err := g.Close(); err != nil {
+				t.Error(err)
+			}
+			if later := g.OOMKills(); kills != o.Kills || later != kills {
+				t.Errorf("%d kills while the group was there, %d later; the proof says %d", kills, later, o.Kills)
+			}
 		})
 	}
 }

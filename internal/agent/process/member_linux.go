@@ -40,3 +40,14 @@ func (m Member) signal(sig syscall.Signal) error {
 	}
 	return nil
 }
+
+// startedAt is when a process started, in the unit of Member.StartedTicks; 0 when there is none.
+func startedAt(pid int) uint64 {
+	var s procfs.Stat
+	if procfs.ReadStat(pid, &s) != nil {
+		return 0
+	}
+	return s.StartedTicks
+}
+
+func onMainThread() bool { return unix.Gettid() == unix.Getpid() }

@@ -28,6 +28,7 @@ type memoryCounter struct {
 	mu    sync.Mutex
 	seen  int64
 	first int64 // the count when the attempt began
+	last  int64 // the newest count; it stays when the cgroup is gone
 }
 
 type memoryFiles struct{ events, peak, current, limit string }
@@ -71,7 +72,7 @@ func openCounter(dir string, files memoryFiles, around bool) *memoryCounter {
 		f.Close()
 		return nil // a v1 kernel before 4.13 does not count
 	}
-	m.seen, m.first = count, count
+	m.seen, m.first, m.last = count, count, count
 	return m
 }
 
@@ -87,14 +88,22 @@ func (m *memoryCounter) count() (int64, bool) {
 	return procfs.Value(buf[:n], "oom_kill")
 }
 
+// kills counts those since the attempt began, up to when the cgroup was removed.
+func (m *memoryCounter) kills() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if count, ok := m.count(); ok {
+		m.last = count
+	}
+	return max(m.last-m.first, 0)
+}
+
 // oomKills counts kills that are certainly the attempt's.
 func (c *cage) oomKills() int64 {
-	m := c.memory
-	if m == nil || m.around {
+	if c.memory == nil || c.memory.around {
 		return 0
 	}
-	count, _ := m.count()
-	return max(count-m.first, 0)
+	return c.memory.kills()
 }
 
 // proof tells of kills since the last call.

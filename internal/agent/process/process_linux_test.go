@@ -284,6 +284,12 @@ func play(role string) int {
 	switch role {
 	case "agent":
 		return playAgent()
+	case "inherits":
+		return playInherits()
+	case "forks":
+		return playForks()
+	case "attempts":
+		return playAttempts()
 	}
 	fmt.Fprintln(os.Stderr, "unknown role", role)
 	return 2

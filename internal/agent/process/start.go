@@ -93,9 +93,27 @@ func (g *Group) Start(s Spec) (*Process, error) {
 // when the thread that forked it ends, so that thread must live as long as the child; and
 // under cgroup v1 it steps into the attempt's groups for the length of a fork, so that the
 // child is born there.
+//
+// That is never the main thread: the kernel counts the memory of a process where its main
+// thread is, and would kill the agent in its place when the attempt's group has none left.
 func (p *Process) live(path string, args []string, attr *os.ProcAttr, started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	if onMainThread() {
+		locked := make(chan struct{})
+		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			close(locked) // before that, the main thread was taken
+			p.makeAndWait(path, args, attr, started)
+		}()
+		<-locked
+		return
+	}
+	p.makeAndWait(path, args, attr, started)
+}
+
+func (p *Process) makeAndWait(path string, args []string, attr *os.ProcAttr, started chan<- error) {
 	child, err := p.group.fork(path, args, attr)
 	if err == nil {
 		p.os, p.pid = child, child.Pid

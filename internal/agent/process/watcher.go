@@ -4,9 +4,10 @@ package process
 
 import (
 	_ "embed"
+	"fmt"
 	"io"
 	"os"
-	"strconv"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -37,6 +38,7 @@ type guards struct {
 	mu        sync.Mutex
 	watcher   *watcher    // nil until a process has lived for a while, and where none is needed
 	unguarded []*Process  // what the watcher does not know yet
+	guarded   []*Process  // whose sessions the watcher would end
 	late      *time.Timer // nil before the first process
 	over      bool        // no watcher is wanted any more
 }
@@ -57,7 +59,8 @@ func (g *Group) guardSoon(p *Process) {
 }
 
 // guard tells the watcher of processes, and starts it with the first that has lived long
-// enough.
+// enough. A session is told of while anything lives in it: later its number may be a
+// stranger's.
 func (g *Group) guard() {
 	g.guards.mu.Lock()
 	defer g.guards.mu.Unlock()
@@ -75,8 +78,38 @@ func (g *Group) guard() {
 			}
 			g.guards.watcher = w
 		}
-		// A watcher that was killed gives EPIPE here; it is not the job's trouble.
-		_, _ = io.WriteString(g.guards.watcher.pipe, strconv.Itoa(p.pid)+"\n")
+		if ticks, lives := p.session(); lives {
+			g.guards.watcher.tell(fmt.Sprintf("%d %d", p.pid, ticks))
+			g.guards.guarded = append(g.guards.guarded, p)
+		}
+	}
+}
+
+// retractEnded tells the watcher which sessions have ended.
+func (g *Group) retractEnded() {
+	g.guards.mu.Lock()
+	defer g.guards.mu.Unlock()
+	if g.guards.watcher == nil {
+		return
+	}
+	g.guards.guarded = slices.DeleteFunc(g.guards.guarded, func(p *Process) bool {
+		_, lives := p.session()
+		if !lives {
+			g.guards.watcher.tell(fmt.Sprintf("-%d", p.pid))
+		}
+		return !lives
+	})
+}
+
+// session reports whether anything lives in the session of p, or of its first process waits
+// to be reaped, and when that process started; 0 when it has ended.
+func (p *Process) session() (startedTicks uint64, lives bool) {
+	startedTicks = startedAt(p.pid)
+	select {
+	case <-p.done:
+		return 0, syscall.Kill(-p.pid, 0) != syscall.ESRCH
+	default:
+		return startedTicks, true // the number was its own while we looked
 	}
 }
 
@@ -119,6 +152,9 @@ func (g *Group) startWatcher() (*watcher, error) {
 	}
 	return &watcher{process: p, pipe: w}, nil
 }
+
+// tell sends a line. A watcher that was killed gives EPIPE; it is not the job's trouble.
+func (w *watcher) tell(line string) { _, _ = io.WriteString(w.pipe, line+"\n") }
 
 // dismiss ends the watcher. It is killed before the pipe closes, so it cannot take the
 // end of the pipe for the agent's death.

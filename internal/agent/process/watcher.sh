@@ -1,11 +1,23 @@
 # The watcher of one attempt: $1 and $2 mark its processes' environment, the rest are its
-# cgroup directories. It reads process ids from the agent until the agent is gone, and then
-# ends what is left.
+# cgroup directories. It reads from the agent until the agent is gone, and then ends what is
+# left. "PID TICKS" is a session's first process and when that started, "-PID" a session of
+# which nothing lives any more.
 trap '' HUP INT QUIT TERM PIPE
 run=$1 attempt=$2
 shift 2
 sessions='' complete=''
-while read -r pid; do sessions="$sessions $pid"; done
+while read -r pid ticks; do
+	case $pid in
+	-*)
+		kept=''
+		for session in $sessions; do
+			[ "-${session%:*}" = "$pid" ] || kept="$kept $session"
+		done
+		sessions=$kept
+		;;
+	*) sessions="$sessions $pid:$ticks" ;;
+	esac
+done
 
 for dir in "$@"; do
 	if [ -e "$dir/cgroup.kill" ]; then
@@ -18,11 +30,29 @@ for dir in "$@"; do
 			found=1
 			kill -KILL "$pid"
 		done <"$dir/cgroup.procs"
+		# An agent that died between freezing a group and thawing it left it frozen.
+		[ ! -e "$dir/freezer.state" ] || echo THAWED >"$dir/freezer.state"
 		[ -n "$found" ] || break
 		round=$((round + 1))
 	done
 done
-for pid in $sessions; do kill -KILL -- "-$pid"; done
+
+# started prints when a process started: the 22nd field of its stat, of which the second, the
+# name, may hold anything.
+started() {
+	stat=$(cat "/proc/$1/stat")
+	stat=${stat##*) }
+	set -- $stat
+	echo "${20}"
+}
+# A session's number stays its own while anything of it lives. Another process with that number
+# says that it was given away.
+[ -n "$complete" ] || for session in $sessions; do
+	pid=${session%:*}
+	if [ ! -d "/proc/$pid" ] || [ "$(started "$pid")" = "${session#*:}" ]; then
+		kill -KILL "-$pid" # dash takes no -- here
+	fi
+done
 
 # What changed its session and is in none of these cgroups still has the mark. A process
 # that is just replacing its program shows no environment for a moment, so it takes two looks
