@@ -73,7 +73,7 @@ func ProblemType(status int) string {
 // Problem is an error answer of the API, as RFC 9457 writes it. Server, client and agent
 // share it, so that what the server meant is what the agent decides on.
 type Problem struct {
-	Type   string `json:"type"` // one of the Problem constants
+	Type   string `json:"type" example:"urn:stint:wrong-offset"` // one of the Problem constants
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"` // what, on what, and what to do

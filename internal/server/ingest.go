@@ -43,24 +43,13 @@ func (s *Server) postJournal(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // nobody is there to hear an answer
 	case err != nil:
 		s.metrics.appendRefused(err)
-		s.fail(w, r, refusedJournal(err))
+		s.fail(w, r, s.explainAppend(r.Context(), run, attempt, b.data, err))
 	default:
 		answer(w, job.AppendReply{
 			Run: run, Attempt: attempt, Server: s.store.Installation(),
 			Size: size, Watched: s.broker.Watched(run),
 		})
 	}
-}
-
-// refusedJournal gives an error of an append its type where the bytes can never be taken,
-// however they are sent.
-func refusedJournal(err error) error {
-	p := asProblem(err)
-	if p.Status != http.StatusUnprocessableEntity {
-		return err
-	}
-	p.Type = job.ProblemJournalRefused
-	return p
 }
 
 // appendBody hands an append to the committer and returns how far the journal is. An

@@ -118,14 +118,12 @@ func (s *Server) unrouted(w http.ResponseWriter, r *http.Request, mux *http.Serv
 		s.fail(w, r, newProblem(http.StatusMethodNotAllowed, "%s is not possible on a page: use GET", job.Quote(r.Method)))
 		return
 	}
-	pageHeaders(w)
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime))
 	if s.cfg.UI == nil {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.WriteHeader(http.StatusNotFound)
-		_, _ = w.Write([]byte("This Stint server has no pages. /api/docs describes its interface.\n"))
+		s.fail(w, r, newProblem(http.StatusNotFound, "this Stint server has no pages: /api/docs describes its interface"))
 		return
 	}
+	pageHeaders(w)
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime))
 	s.cfg.UI.ServeHTTP(w, r)
 }
 

@@ -217,8 +217,8 @@ func pathKind(name string) string {
 }
 
 const apiText = `The interface of a Stint server. Times are UTC as RFC 3339 writes them, sizes are bytes, ` +
-	`and durations carry their unit in their name. Errors are RFC 9457 problem details; their detail says what was ` +
-	`wrong, with what, and what to do. A query parameter that a call does not have is refused.`
+	`and durations carry their unit in their name. Errors are RFC 9457 problem details: their type, for programs, begins ` +
+	`with urn:stint:, and their detail says what was wrong, with what, and what to do. A query parameter that a call does not have is refused.`
 
 // getOpenAPI answers the OpenAPI document.
 func (s *Server) getOpenAPI(w http.ResponseWriter, r *http.Request) {

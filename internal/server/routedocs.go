@@ -10,12 +10,13 @@ var (
 	docPostJournal = doc{
 		text: "Stores the body's bytes at exactly this offset of the attempt's journal; the answer's size is durable. " +
 			"The first append creates the run. An append that does not begin where the stored journal ends is answered 409 " +
-			"with size: go on from there. 422 means that these bytes can never be taken. An empty body asks how far the " +
+			"urn:stint:wrong-offset with size: go on from there. 409 urn:stint:run-id-used means that the stored journal is " +
+			"another one, 422 urn:stint:journal-refused that these bytes can never be taken. An empty body asks how far the " +
 			"journal is. Bytes may be cut anywhere. Content-Encoding: zstd is understood.",
 		params:  []param{{"offset", "query", "Where in the journal the body begins.", "integer"}},
 		request: "application/octet-stream",
 		answers: []content{{"application/json", job.AppendReply{}}},
-		errors:  []int{400, 409, 413, 415, 422, 429, 503},
+		errors:  []int{400, 403, 409, 413, 415, 422, 429, 503},
 	}
 	docGetJournal = doc{
 		text: "Returns the stored journal from an offset on, up to its last whole record. " +
@@ -25,7 +26,7 @@ var (
 		errors:  []int{400, 404},
 	}
 	docHeartbeat = doc{
-		text: "Renews the attempt's lease. The reply says how long it is trusted, when to beat next, whether the attempt " +
+		text: "Renews the attempt's lease. The reply names run and attempt, and says how long it is trusted, when to beat next, whether the attempt " +
 			"still owns the run, and what the agent is asked to do.",
 		request: "application/json", body: job.Heartbeat{},
 		answers: []content{{"application/json", job.HeartbeatReply{}}},

@@ -79,17 +79,18 @@ export async function call(url: string, init: RequestInit = {}): Promise<Respons
   }
   learnClock(res)
   if (res.ok) return res
-  if (res.status === 401) onLocked.forEach((tell) => tell())
-  throw new ApiError(res.status, await reason(res))
+  const problem = await problemOf(res)
+  if (problem?.type === 'urn:stint:unauthorized') onLocked.forEach((tell) => tell())
+  throw new ApiError(res.status, problem ? problem.detail || problem.title : `HTTP ${res.status}, and not from a Stint server: is there a proxy in between?`)
 }
 
-async function reason(res: Response): Promise<string> {
+/** What the server says of an error; null if the answer is that of something else. */
+async function problemOf(res: Response): Promise<t.Problem | null> {
   try {
-    const problem = (await res.json()) as t.Problem & { errors?: { message: string; location?: string }[] }
-    const more = (problem.errors ?? []).map((e) => e.message).filter(Boolean)
-    return [problem.detail || problem.title || `HTTP ${res.status}`, ...more].join(' ')
+    const problem = (await res.json()) as Partial<t.Problem> | null
+    return problem?.type?.startsWith('urn:stint:') ? (problem as t.Problem) : null
   } catch {
-    return `The server answered HTTP ${res.status}.`
+    return null
   }
 }
 

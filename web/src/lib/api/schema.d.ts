@@ -505,6 +505,7 @@ export interface components {
             /** Format: int64 */
             status: number;
             title: string;
+            /** @example urn:stint:wrong-offset */
             type: string;
         };
         Quiet: {

@@ -1,0 +1,66 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// explainAppend returns the error of an append with the type that tells an agent whether
+// to go on. An append that begins at byte 0 of a stored journal is either a repetition, by
+// a proxy or after a lost reply, or another journal under an id that was used before.
+func (s *Server) explainAppend(ctx context.Context, run string, attempt int, data []byte, err error) error {
+	var offset *index.OffsetError
+	if errors.As(err, &offset) {
+		if offset.Offset != 0 || offset.Size == 0 || !s.isOtherJournal(ctx, run, attempt, data) {
+			return err
+		}
+		used := newProblem(http.StatusConflict,
+			"the server has another journal of run %s, attempt %d: the run id was used before; begin the job with a new one", run, attempt)
+		used.Type = job.ProblemRunIDUsed
+		return used
+	}
+	p := asProblem(err)
+	if p.Status == http.StatusUnprocessableEntity {
+		p.Type = job.ProblemJournalRefused
+		return p
+	}
+	return err
+}
+
+// isOtherJournal reports whether the beginning of a journal is not that of the stored one.
+// They are compared up to the first record, which says whose the journal is and when it
+// began. What cannot be compared counts as the same: the agent then goes on after the
+// stored bytes, where checksums and the digest of the outcome hold.
+func (s *Server) isOtherJournal(ctx context.Context, run string, attempt int, data []byte) bool {
+	sent := beginning(data)
+	if sent == nil {
+		return false
+	}
+	heads, err := s.store.Blocks(ctx, run, attempt, 0, 1)
+	if err != nil || len(heads) == 0 || heads[0].Start != journal.HeaderSize {
+		return false
+	}
+	block, err := s.store.BlockData(ctx, run, attempt, heads[0].Start)
+	if err != nil {
+		return false
+	}
+	return !bytes.HasPrefix(append(journal.AppendHeader(nil), block...), sent)
+}
+
+// beginning is the header and the first record of a journal; nil if they are not whole.
+func beginning(data []byte) []byte {
+	if len(data) < journal.HeaderSize || journal.CheckHeader(data) != nil {
+		return nil
+	}
+	_, size, err := journal.Next(data[journal.HeaderSize:], journal.HeaderSize)
+	if err != nil || size == 0 {
+		return nil
+	}
+	return data[:journal.HeaderSize+size]
+}

@@ -1,0 +1,36 @@
+import { afterEach, expect, test, vi } from 'vitest'
+import { ApiError, call, onLocked } from './client'
+
+const stint = { type: 'urn:stint:unauthorized', title: 'Unauthorized', status: 401, detail: 'this server wants a token' }
+
+afterEach(() => {
+  vi.unstubAllGlobals()
+  onLocked.clear()
+})
+
+/** Calls what answers with a status and a body; returns the error and whether the page was locked. */
+async function answered(status: number, body: string) {
+  vi.stubGlobal('sessionStorage', { getItem: () => null })
+  vi.stubGlobal('fetch', () => Promise.resolve(new Response(body, { status })))
+  let locked = false
+  onLocked.add(() => (locked = true))
+  const error = await call('http://localhost/api/v1/runs').catch((err: unknown) => err)
+  return { error: error as ApiError, locked }
+}
+
+test('only a problem of a Stint server asks for a login', async () => {
+  const ours = await answered(401, JSON.stringify(stint))
+  expect(ours).toMatchObject({ locked: true, error: { status: 401, message: 'this server wants a token' } })
+  for (const body of ['', 'null', '[]', '"x"', '<html>sign in</html>', '{"type":7}', JSON.stringify({ ...stint, type: 'about:blank' })]) {
+    const other = await answered(401, body)
+    expect(other.locked, body).toBe(false)
+    expect(other.error, body).toBeInstanceOf(ApiError)
+    expect(other.error.message, body).toContain('not from a Stint server')
+  }
+})
+
+test('other problems say what the server says', async () => {
+  const { error, locked } = await answered(404, JSON.stringify({ type: 'urn:stint:not-found', title: 'Not Found', status: 404 }))
+  expect(error.message).toBe('Not Found')
+  expect(locked).toBe(false)
+})
