@@ -39,7 +39,7 @@ func TestHeartbeat(t *testing.T) {
 	l := start(t, server.Config{Now: c.now})
 	s := newSketch(t, "j", nil).command()
 	hb := job.Heartbeat{Sequence: 1, SentAt: c.now(), PeriodMS: 4000}
-	want := job.HeartbeatReply{Run: s.id, Attempt: 1, Server: l.store.Installation(), LeaseMS: 12_000, NextMS: 4000, Owner: true, Commands: []job.Command{}}
+	want := job.HeartbeatReply{Run: s.id, Attempt: 1, Server: l.store.Installation(), LeaseMS: 19_000, NextMS: 4000, Owner: true, Commands: []job.Command{}}
 
 	// The first beat may overtake the first append.
 	if diff := cmp.Diff(want, l.beat(s.id, 1, hb)); diff != "" {

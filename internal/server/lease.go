@@ -6,20 +6,22 @@ import (
 )
 
 // Lease policy. An attempt is trusted for three heartbeats, so that two lost ones say
-// nothing; never for less than ten seconds, because schedulers and networks pause; and
-// never for more than a quarter of an hour, because somebody waits for the verdict.
+// nothing; never for less than a period and leaseOutage, so that it can send one again after
+// a pause or a broken network of ten seconds that began just before a heartbeat, with five
+// seconds to connect; and never for more than a quarter of an hour, because somebody waits
+// for the verdict.
 const (
 	defaultPeriod = 5 * time.Second
 	minPeriod     = time.Second
 	maxPeriod     = 5 * time.Minute
-	minLease      = 10 * time.Second
+	leaseOutage   = 15 * time.Second
 	maxLease      = 15 * time.Minute
 	leaseBeats    = 3
 )
 
 // LeaseFor is how long a heartbeat is trusted when the next one comes after period.
 func LeaseFor(period time.Duration) time.Duration {
-	return min(max(leaseBeats*period, minLease), maxLease)
+	return min(max(leaseBeats*period, period+leaseOutage), maxLease)
 }
 
 // periodOf is the period an agent asked for, within bounds.

@@ -11,11 +11,12 @@ func TestLeaseFor(t *testing.T) {
 		period time.Duration
 		lease  time.Duration
 	}{
-		{0, 5 * time.Second, 15 * time.Second},
-		{-5, 5 * time.Second, 15 * time.Second},
-		{1, time.Second, 10 * time.Second},
-		{1000, time.Second, 10 * time.Second},
-		{4000, 4 * time.Second, 12 * time.Second},
+		{0, 5 * time.Second, 20 * time.Second},
+		{-5, 5 * time.Second, 20 * time.Second},
+		{1, time.Second, 16 * time.Second},
+		{1000, time.Second, 16 * time.Second},
+		{4000, 4 * time.Second, 19 * time.Second},
+		{8000, 8 * time.Second, 24 * time.Second},
 		{60_000, time.Minute, 3 * time.Minute},
 		{1 << 62, 5 * time.Minute, 15 * time.Minute},
 	}
