@@ -179,7 +179,7 @@ func (a *attempt) tellNotes() {
 func (a *attempt) identify() error {
 	c := a.cfg
 	id := journal.Attempt{
-		Run: c.Run, Attempt: c.Attempt, Job: c.Job, Args: c.Args, Install: c.Install, Dir: c.Dir,
+		Run: c.Run, Attempt: c.Attempt, Job: c.Job, Args: c.Args, Install: c.Install, Dir: c.DirPath,
 		Labels: c.Labels, EnvNames: c.EnvNames, Host: c.Host, BootID: c.BootID,
 		AgentPID: os.Getpid(), AgentVersion: c.Version, Containment: a.group.Level(),
 		HeartbeatPeriodMS: c.beatPeriod().Milliseconds(), TimeoutMS: c.Timeout.Milliseconds(),

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -23,10 +24,12 @@ type Config struct {
 	Args         []string // the command
 	Install      []string // commands for sh -c, run in order before it
 	// InstallCache names lock files, CacheDirs what the install steps make of them, both
-	// relative to Dir: an equal install is then not done twice.
+	// relative to DirPath: an equal install is then not done twice.
 	InstallCache []string
 	CacheDirs    []string
-	Dir          string   // working directory; empty is the agent's own
+	// Dir is the directory to change to; empty keeps the job in the agent's own, which needs
+	// no path. DirPath is the absolute path of either, for the record; empty if it is not known.
+	Dir, DirPath string
 	Env          []string // KEY=VALUE; the last of a name counts
 	EnvNames     []string // names, for the journal, of what the caller added
 	Labels       map[string]string
@@ -125,6 +128,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.FlushTimeout <= 0 {
 		c.FlushTimeout = 30 * time.Second
+	}
+	if c.DirPath == "" && filepath.IsAbs(c.Dir) {
+		c.DirPath = c.Dir
 	}
 	if c.FirstAttempt == 0 {
 		c.FirstAttempt = c.Attempt

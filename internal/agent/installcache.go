@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,8 +37,8 @@ func (a *attempt) reuseInstall(ctx context.Context) (*keepable, bool) {
 	if len(c.InstallCache) == 0 || len(c.Install) == 0 {
 		return nil, false
 	}
-	if c.StateDir == "" {
-		a.rec.note(-1, "the install cache is not used: "+errNoStateDir.Error())
+	if err := a.cacheable(); err != nil {
+		a.rec.note(-1, "the install cache is not used: "+err.Error())
 		return nil, false
 	}
 	a.back.start(ctx) // a large copy must not look like a dead agent
@@ -71,6 +72,30 @@ func (a *attempt) reuseInstall(ctx context.Context) (*keepable, bool) {
 	return nil, true
 }
 
+// cacheable says what keeps this attempt from using the cache. An entry belongs to a path,
+// so the path of the working directory must lead to it.
+func (a *attempt) cacheable() error {
+	c := a.cfg
+	if c.StateDir == "" {
+		return errNoStateDir
+	}
+	own, err := os.Stat(cmp.Or(c.Dir, "."))
+	if err != nil {
+		return fmt.Errorf("the working directory: %w", err)
+	}
+	if c.DirPath == "" {
+		return errors.New("the path of the working directory is not known")
+	}
+	there, err := os.Stat(c.DirPath)
+	if err != nil {
+		return fmt.Errorf("the path of the working directory: %w", err)
+	}
+	if !os.SameFile(own, there) {
+		return fmt.Errorf("the path of the working directory, %s, leads to another directory now", c.DirPath)
+	}
+	return nil
+}
+
 // restore returns nil when the cache has nothing.
 func (k *keepable) restore(ctx context.Context) (*cache.Info, error) {
 	entry, err := k.store.Find(ctx, k.inputs.Key())
@@ -93,7 +118,7 @@ func (a *attempt) keepInstall(ctx context.Context, k *keepable) {
 	var done cache.Published
 	begun := time.Now()
 	err := a.meanwhile(ctx, func(ctx context.Context) (err error) {
-		if name := k.inputs.Changed(a.cfg.Dir); name != "" {
+		if name := k.inputs.Changed(a.cfg.DirPath); name != "" {
 			return fmt.Errorf("the lock file %s changed during the install", name)
 		}
 		done, err = k.store.Publish(ctx, k.inputs, a.rec.secrets.Strings(a.cfg.Install))
@@ -146,7 +171,7 @@ func (a *attempt) meanwhile(ctx context.Context, work func(context.Context) erro
 func (a *attempt) inputs(ctx context.Context) (cache.Inputs, error) {
 	c := a.cfg
 	in, err := cache.Gather(cache.Request{
-		WorkDir: c.Dir, LockFiles: c.InstallCache, Dirs: c.CacheDirs, Install: c.Install, Env: a.env,
+		WorkDir: c.DirPath, LockFiles: c.InstallCache, Dirs: c.CacheDirs, Install: c.Install, Env: a.env,
 	})
 	if err != nil {
 		return in, err

@@ -193,3 +193,26 @@ func TestStopWhileTheCacheIsAsked(t *testing.T) {
 		t.Errorf("result %+v", got)
 	}
 }
+
+// An entry belongs to a path: a working directory whose path leads elsewhere, or is not
+// known, has no cache, and nothing is put there.
+func TestInstallCacheNeedsThePathOfTheDirectory(t *testing.T) {
+	for _, c := range []struct{ path, note string }{
+		{"", "the path of the working directory is not known"},
+		{t.TempDir(), "leads to another directory now"},
+		{"/nowhere/at/all", "no such file"},
+	} {
+		s := newMemoryServer()
+		cfg, _ := config(t, s, "true")
+		cfg.Dir, cfg.DirPath = "", c.path // this process's own directory
+		cfg.Install, cfg.InstallCache, cfg.CacheDirs = []string{"true"}, []string{"config.go"}, []string{"testdata-of-no-test"}
+		got := Run(t.Context(), cfg)
+		v := s.read(t, testRun)
+		if notes := strings.Join(v.notes, "\n"); got.ExitCode != 0 || !strings.Contains(notes, "the install cache is not used") || !strings.Contains(notes, c.note) {
+			t.Errorf("path %q: result %+v, notes %q", c.path, got, notes)
+		}
+		if v.attempt.Dir != c.path {
+			t.Errorf("path %q: the record says %q", c.path, v.attempt.Dir)
+		}
+	}
+}

@@ -33,7 +33,7 @@ func installCache(c *agent.Config, opts *option.Set) error {
 			return option.Usagef("--install-cache: an empty name is no file")
 		}
 	}
-	r := cache.Request{WorkDir: c.Dir, LockFiles: c.InstallCache, Dirs: c.CacheDirs}
+	r := cache.Request{WorkDir: c.DirPath, LockFiles: c.InstallCache, Dirs: c.CacheDirs}
 	if err := r.Check(c.StateDir); err != nil {
 		return option.Usagef("--cache-dir: %v", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -177,7 +176,7 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 	if c.Containment, err = containment(opts.Text("containment")); err != nil {
 		return cfg, err
 	}
-	if c.Dir, err = workingDir(opts.Text("dir")); err != nil {
+	if err := directory(c, opts.Text("dir")); err != nil {
 		return cfg, err
 	}
 	if c.StateDir, err = a.StateDir(); err != nil {
@@ -255,28 +254,6 @@ func environment(c *agent.Config, opts *option.Set) error {
 	}
 	c.NoRedact, err = variableNames(opts, "no-redact")
 	return err
-}
-
-func workingDir(dir string) (string, error) {
-	if dir == "" {
-		wd, err := os.Getwd()
-		if err != nil {
-			return "", fmt.Errorf("working directory: %w; give one with --dir", err)
-		}
-		return wd, nil
-	}
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return "", fmt.Errorf("--dir %s: %w", dir, err)
-	}
-	info, err := os.Stat(abs)
-	switch {
-	case err != nil:
-		return "", option.Usagef("--dir %s: %v", job.Quote(dir), errors.Unwrap(err))
-	case !info.IsDir():
-		return "", option.Usagef("--dir %s is not a directory", job.Quote(dir))
-	}
-	return abs, nil
 }
 
 // destinations says whom to tell: the tracking server, the two-call wire, or both.

@@ -15,7 +15,7 @@ func RunRows() []option.Option {
 		{Name: "install-cache", Kind: option.List, Value: "FILE", Help: "lock file that decides what the install steps make; an equal install is taken from the cache (repeatable)"},
 		{Name: "cache-dir", Kind: option.List, Value: "DIR", Help: "directory that the install steps make and the cache keeps, relative to --dir (repeatable)"},
 		{Name: "script", Short: "c", Value: "SCRIPT", Help: "run SCRIPT through sh -c instead of COMMAND"},
-		{Name: "dir", Value: "DIR", Help: "working directory of install steps and command"},
+		{Name: "dir", Value: "DIR", Help: "working directory of install steps and command (default: the one stint run is started in)"},
 		{Name: "env", Kind: option.List, Value: "K=V", Help: "variable in the job's environment (repeatable)"},
 		{Name: "redact", Kind: option.List, Value: "NAME", Help: "mask the value of this variable too, in output and everything else that is recorded (repeatable)"},
 		{Name: "no-redact", Kind: option.List, Value: "NAME", Help: "do not mask the value of this variable, although its name looks secret; * is all (repeatable)"},
