@@ -3,8 +3,8 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,58 +27,68 @@ const (
 	smallBelow = 8 << 10
 )
 
+// source is the agent's end of a pipe, or of a terminal. The agent keeps a copy of the job's
+// end, until release: a terminal that nobody holds, because the job has redirected
+// everything, would be hung up, and a pipe needs it to be released. Only then can the end of
+// the stream be seen, and a deadline ends a read that waits.
+type source interface {
+	io.ReadCloser
+	release(write *os.File)
+	SetReadDeadline(at time.Time) error
+}
+
+// terminalReader is the agent's side of a job's terminal.
+type terminalReader struct{ *os.File }
+
+func (terminalReader) release(slave *os.File) { _ = slave.Close() }
+
 // capture drains one stream of one step into the journal.
 type capture struct {
 	step   int
 	stream job.Stream
-	read   *os.File
-	write  *os.File // the job's end; closed here once the process has it
+	read   source
+	write  *os.File // our copy of the job's end
 	large  bool
 	rec    *recorder
 	cores  *cores        // nil in tests
 	done   chan struct{} // closed when nothing more will be recorded
 	bytes  atomic.Int64  // read so far
-	stuck  atomic.Bool   // ended by its limit with the pipe still held open
-
-	mu   sync.Mutex
-	over bool  // done is closed
-	mask *mask // nil when there is nothing to mask
+	stuck  atomic.Bool   // ended by its limit with the stream still held open
+	mask   *mask         // nil when there is nothing to mask; the draining goroutine's own
 }
 
 // front is what stands before the raw bytes in an output record.
 const front = journal.FrameSize + journal.OutputPrefix
 
 func newCapture(rec *recorder, step int, stream job.Stream) (*capture, error) {
-	r, w, err := blockingPipe()
+	r, w, size, sizeErr, err := jobPipe(pipeSize)
 	if err != nil {
 		return nil, fmt.Errorf("make a pipe for %s: %w", stream, err)
 	}
 	c := captureOf(rec, step, stream, r, w)
-	size, err := enlarge(r, pipeSize)
-	c.large = err == nil
-	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		rec.note(step, fmt.Sprintf("the pipe for %s holds %d bytes instead of %d (%v): a job that prints fast may wait for the agent", stream, size, pipeSize, err))
+	c.large = sizeErr == nil
+	if sizeErr != nil && !errors.Is(sizeErr, errors.ErrUnsupported) {
+		rec.note(step, fmt.Sprintf("the pipe for %s holds %d bytes instead of %d (%v): a job that prints fast may wait for the agent", stream, size, pipeSize, sizeErr))
 	}
 	return c, nil
 }
 
-// captureOf is for every pair of ends, a pipe's or a terminal's.
-func captureOf(rec *recorder, step int, stream job.Stream, read, write *os.File) *capture {
+// captureOf is for every source.
+func captureOf(rec *recorder, step int, stream job.Stream, read source, write *os.File) *capture {
 	return &capture{
 		step: step, stream: stream, read: read, write: write, rec: rec,
 		done: make(chan struct{}), mask: newMask(rec.secrets),
 	}
 }
 
-// start closes our copy of the job's end and begins to drain. The goroutine ends at the
-// end of the pipe. One that is cut off by limit while somebody outside of the run holds the
-// pipe open ends with that, or with the agent.
-func (c *capture) start() {
-	_ = c.write.Close() // the process has its own copy
-	go c.drain()
-}
+// start begins to drain. The goroutine ends at the end of the stream, or at its limit.
+func (c *capture) start() { go c.drain() }
 
-// discard gives back the pipe of a process that did not start.
+// release lets the stream end. It is called when the job's process has ended; again is
+// harmless.
+func (c *capture) release() { c.read.release(c.write) }
+
+// discard gives back the ends of a process that did not start.
 func (c *capture) discard() {
 	_ = c.write.Close()
 	_ = c.read.Close()
@@ -86,7 +96,6 @@ func (c *capture) discard() {
 }
 
 func (c *capture) drain() {
-	defer c.read.Close()
 	buf := make([]byte, front+readSize)
 	below, pause := smallBelow, smallPause
 	if c.large {
@@ -112,39 +121,21 @@ func (c *capture) drain() {
 // take records what a read brought, and reports whether to go on, and with which memory if
 // not the same.
 func (c *capture) take(rec []byte, err error) (next []byte, more bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.over {
-		return nil, false
-	}
 	if n := len(rec) - front; n > 0 {
 		c.bytes.Add(int64(n))
 		next = c.keep(rec)
 	}
 	if err != nil {
-		c.end(errors.Is(err, os.ErrDeadlineExceeded))
+		c.keepHeld()
+		c.stuck.Store(errors.Is(err, os.ErrDeadlineExceeded))
+		_ = c.read.Close()
+		close(c.done)
 	}
 	return next, err == nil
 }
 
-// end is the last word on the stream. The caller holds mu.
-func (c *capture) end(stuck bool) {
-	c.over = true
-	c.keepHeld()
-	c.stuck.Store(stuck)
-	close(c.done)
-}
-
-// limit ends the recording at a time, whoever still holds the pipe open.
+// limit ends the recording of a stream that was released at a time, whoever still holds it
+// open.
 func (c *capture) limit(at time.Time) {
-	if c.read.SetReadDeadline(at) == nil {
-		return // a terminal's end is watched by the poller
-	}
-	time.AfterFunc(time.Until(at), func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if !c.over {
-			c.end(true)
-		}
-	})
+	_ = c.read.SetReadDeadline(at) // fails when it has ended
 }

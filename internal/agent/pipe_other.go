@@ -12,11 +12,20 @@ import (
 // bytesWaiting is the ioctl that returns how many bytes can be read (FIONREAD).
 const bytesWaiting = 0x4004667f
 
-// enlarge is not possible here: the kernel sizes its pipes itself.
-func enlarge(*os.File, int) (int, error) { return 0, errors.ErrUnsupported }
+// pipeReader is the standard library's pipe: here the poller costs a writer nothing.
+type pipeReader struct{ *os.File }
 
-// blockingPipe is the standard library's pipe: here the poller costs a writer nothing.
-func blockingPipe() (r, w *os.File, err error) { return os.Pipe() }
+// release closes the agent's copy of the job's end.
+func (pipeReader) release(w *os.File) { _ = w.Close() }
+
+// jobPipe makes a pipe, whose capacity the kernel chooses.
+func jobPipe(int) (r source, w *os.File, size int, sizeErr, err error) {
+	read, w, err := os.Pipe()
+	if err != nil {
+		return nil, nil, 0, nil, err
+	}
+	return pipeReader{read}, w, 0, errors.ErrUnsupported, nil
+}
 
 // dupTo makes the descriptor to a copy of from.
 func dupTo(from, to int) error { return unix.Dup2(from, to) }

@@ -200,9 +200,7 @@ func TestGapsCountMaskedBytes(t *testing.T) {
 	if _, err := c.write.Write(bytes.Repeat([]byte(testSecret+"\n"), lines)); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.write.Close(); err != nil {
-		t.Fatal(err)
-	}
+	c.release()
 	<-c.done
 	if err := r.finish(time.Now(), journal.Final{Outcome: job.Outcome{State: job.Succeeded}}); err != nil {
 		t.Fatal(err)

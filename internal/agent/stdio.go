@@ -44,7 +44,7 @@ func (a *attempt) terminalFor(s step) (stdio, error) {
 	if err != nil {
 		return stdio{}, err
 	}
-	c := captureOf(a.rec, s.index, job.Stdout, master, slave)
+	c := captureOf(a.rec, s.index, job.Stdout, terminalReader{master}, slave)
 	io := stdio{stdin: a.cfg.Stdin, stdout: slave, stderr: slave, captures: []*capture{c}, master: master}
 	if a.types() {
 		io.stdin = slave
@@ -89,6 +89,15 @@ func (a *attempt) endTyping() {
 	a.keyboard, a.tty = nil, nil
 }
 
+// releaseStep lets the streams of a step end: its process has.
+func (a *attempt) releaseStep(s step) {
+	for _, c := range a.open {
+		if c.step == s.index {
+			c.release()
+		}
+	}
+}
+
 // resized acts on SIGWINCH: a job with a terminal of its own hears of it from the kernel.
 func (a *attempt) resized() {
 	if a.tty == nil {
@@ -97,5 +106,6 @@ func (a *attempt) resized() {
 	}
 	if err := terminal.Resize(a.tty, a.terminalSize()); err != nil {
 		a.rec.note(a.current, err.Error())
+		a.tty = nil // once is enough
 	}
 }

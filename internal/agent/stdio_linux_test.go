@@ -2,7 +2,9 @@ package agent
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"testing"
 
 	"stint.dev/stint/internal/agent/process/terminal"
+	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
 )
 
@@ -103,5 +106,43 @@ func TestTerminalFollowsTheSize(t *testing.T) {
 	got := result(t, done)
 	if out := s.read(t, testRun).output[streamKey{0, job.Stdout}]; string(out) != "30 100\r\nready\r\n11 77\r\n" {
 		t.Errorf("sizes %q, result %+v", out, got)
+	}
+}
+
+// A command that has redirected everything holds its terminal no more. It is not hung up
+// for that, and may come back to it.
+func TestCommandThatLeavesItsTerminal(t *testing.T) {
+	s := newMemoryServer()
+	c, _ := config(t, s, "echo first; exec >log 2>&1; trap 'echo hung up; exit 9' HUP; sleep 0.5; echo logged; echo last >/dev/tty")
+	c.TTY = true
+	got := Run(t.Context(), c)
+	if out := s.read(t, testRun).output[streamKey{0, job.Stdout}]; got.ExitCode != 0 || string(out) != "first\r\nlast\r\n" {
+		t.Errorf("result %+v, printed %q", got, out)
+	}
+	if log := readAll(t, filepath.Join(c.Dir, "log")); log != "logged\n" {
+		t.Errorf("the command's own log has %q", log)
+	}
+}
+
+// Changes of the window's size that the command's terminal cannot follow are noted once.
+func TestResizeOfATerminalThatIsGone(t *testing.T) {
+	s := newMemoryServer()
+	c, _ := config(t, s, "true")
+	master, slave, err := terminal.Open(terminal.Size{Columns: 80, Rows: 24})
+	if err != nil {
+		t.Skipf("this machine gives no pseudo-terminal: %v", err)
+	}
+	slave.Close()
+	master.Close()
+	a := &attempt{cfg: c, tty: master, rec: newRecorder(spool.InMemory(spool.Meta{Run: testRun}, spool.Limits{}, errors.New("no disk")), func(string) {})}
+	for range 10 {
+		a.resized()
+	}
+	all, err := io.ReadAll(io.NewSectionReader(a.rec.spool, 0, 1<<40))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if notes := readJournal(t, all).notes; len(notes) != 1 {
+		t.Errorf("notes %q", notes)
 	}
 }

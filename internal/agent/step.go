@@ -74,6 +74,7 @@ func (a *attempt) runStep(ctx context.Context, s step, final bool) job.Outcome {
 	a.watch(ctx, s, proc)
 	a.running = nil
 	a.endTyping()
+	a.releaseStep(s)
 	exit := proc.Exit()
 	a.meter.stepEnded(exit)
 	ending.ExitCode, ending.Signal, ending.SignalNo, ending.Core = exit.Code, exit.Signal, exit.SignalNo, exit.Core

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -137,4 +138,17 @@ func TestAgentInTheBackgroundOfATerminal(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A job that sends everything to files of its own is not hung up, although it is given a
+// terminal.
+func TestJobThatRedirectsEverythingUnderATerminal(t *testing.T) {
+	s, h := startServer(t), newHost(t)
+	log := filepath.Join(t.TempDir(), "log")
+	got := h.run("run", "--server", s.url, "--job", "redirects", "-t", "--", "bash", "-c", "exec >"+log+" 2>&1; sleep 1; echo done")
+	text, err := os.ReadFile(log)
+	if got.code != 0 || err != nil || string(text) != "done\n" {
+		t.Errorf("stint run -t: %+v, its log has %q (%v)", got, text, err)
+	}
+	wantEnd(t, s.ended("redirects#1"), job.Succeeded, job.ExitCode, 0)
 }
