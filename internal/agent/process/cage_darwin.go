@@ -111,6 +111,18 @@ func (m Member) signal(sig syscall.Signal) error {
 // startedAt is not asked for here: without a /proc the watcher cannot compare it.
 func startedAt(int) uint64 { return 0 }
 
+// endsWithoutPermission is about cgroups, which macOS does not have.
+func (c *cage) endsWithoutPermission(int) bool { return false }
+
+// effectiveUID is the user that a process runs as; -1 when that is not known.
+func effectiveUID(pid int) int {
+	p, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
+	if err != nil {
+		return -1
+	}
+	return int(p.Eproc.Ucred.Uid)
+}
+
 func onMainThread() bool { return false } // which does not matter here
 
 // Sweep finds nothing on macOS: the environment of another process cannot be read. The

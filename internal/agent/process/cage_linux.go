@@ -19,10 +19,11 @@ import (
 type cage struct {
 	name string // of its cgroups: "stint-RUN.ATTEMPT"
 
-	mu   sync.Mutex
-	v2   *leaf
-	v1   []*leaf
-	tree tree
+	mu       sync.Mutex
+	v2       *leaf
+	v1       []*leaf
+	tree     tree
+	killsAll bool // cgroup.kill was written
 
 	adj    *adjuster
 	memory *memoryCounter // nil where nothing counts out-of-memory kills
@@ -166,6 +167,7 @@ func (c *cage) kill() error {
 	if c.v2 != nil {
 		err := os.WriteFile(path.Join(c.v2.dir, "cgroup.kill"), []byte("1"), 0)
 		if err == nil {
+			c.killsAll = true
 			return nil
 		}
 		if !errors.Is(err, os.ErrNotExist) { // before Linux 5.14
@@ -176,6 +178,14 @@ func (c *cage) kill() error {
 		return frozen.killFrozen()
 	}
 	return nil
+}
+
+// endsWithoutPermission reports whether a process ends although this user may not signal it:
+// the kernel, told to kill its cgroup, asks nobody.
+func (c *cage) endsWithoutPermission(pid int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.v2 != nil && c.killsAll && inLeaf(pid, []byte("/"+path.Base(c.v2.dir)))
 }
 
 // populated reports whether anything lives in the v2 leaf; known is false without one.

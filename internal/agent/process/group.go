@@ -81,23 +81,31 @@ func marks(run string, attempt int) [2]string {
 }
 
 // Signal sends sig to every member once. A member that is stopped is woken, so that it can
-// act on a signal that asks it to end.
+// act on a signal that asks it to end. The error is or holds a *DeniedError for members that
+// this user may not signal.
 func (g *Group) Signal(sig syscall.Signal) error {
 	members, err := g.Members()
+	var denied DeniedError
 	for _, m := range members {
-		err = errors.Join(err, m.signal(sig))
+		if sigErr := m.signal(sig); errors.Is(sigErr, syscall.EPERM) {
+			denied.add(m)
+			continue
+		} else {
+			err = errors.Join(err, sigErr)
+		}
 		if (m.State == "T" || m.State == "t") && sig != syscall.SIGSTOP && sig != syscall.SIGTSTP && sig != syscall.SIGKILL {
 			err = errors.Join(err, m.signal(syscall.SIGCONT))
 		}
 	}
-	if err != nil {
+	if err = errors.Join(err, denied.orNil()); err != nil {
 		return fmt.Errorf("send %s to the processes of the attempt: %w", sig, err)
 	}
 	return nil
 }
 
 // Kill ends every member with SIGKILL, those included that are being made meanwhile. It
-// does not wait until they are gone; see Empty.
+// does not wait until they are gone; see Empty. The error is or holds a *DeniedError for
+// members that live on because this user may not kill them.
 func (g *Group) Kill() error {
 	g.mu.Lock()
 	g.killing = true
@@ -113,21 +121,26 @@ func (g *Group) Kill() error {
 // first stops everybody, so that the number of those who can still fork falls.
 func (g *Group) killRounds() error {
 	const most = 200
-	sent := map[Member]bool{}
+	sent := map[Member]error{}
 	for round := range most {
 		members, err := g.Members()
 		if err != nil {
 			return err
 		}
+		var denied DeniedError
 		fresh := members[:0]
 		for _, m := range members {
 			m.State = ""
-			if !sent[m] {
+			sigErr, known := sent[m]
+			switch {
+			case !known:
 				fresh = append(fresh, m)
+			case sigErr != nil:
+				denied.add(m)
 			}
 		}
 		if len(fresh) == 0 {
-			return nil
+			return denied.orNil()
 		}
 		if round > 0 {
 			for _, m := range fresh {
@@ -135,8 +148,14 @@ func (g *Group) killRounds() error {
 			}
 		}
 		for _, m := range fresh {
-			sent[m] = true
-			err = errors.Join(err, m.signal(syscall.SIGKILL))
+			sigErr := m.signal(syscall.SIGKILL)
+			if !errors.Is(sigErr, syscall.EPERM) {
+				err = errors.Join(err, sigErr)
+				sigErr = nil
+			} else if g.cage.endsWithoutPermission(m.PID) {
+				sigErr = nil
+			}
+			sent[m] = sigErr
 		}
 		if err != nil {
 			return err
@@ -160,7 +179,8 @@ func (g *Group) Members() ([]Member, error) {
 // for yet (zombies) are included where the level still sees them. f must not keep s.
 func (g *Group) Scan(f func(s *procfs.Stat)) error { return g.cage.scan(g, f) }
 
-// Empty waits until no member lives, or ctx ends; then it returns ctx's error.
+// Empty waits until no member lives, or ctx ends; then it returns ctx's error. After Kill it
+// goes on killing what comes to light.
 func (g *Group) Empty(ctx context.Context) error {
 	pause := pollFirst
 	timer := time.NewTimer(0)
@@ -178,7 +198,8 @@ func (g *Group) Empty(ctx context.Context) error {
 		}
 		if pause == pollMost && g.killed() {
 			// What was being made while the kill went round was in none of its looks.
-			if err := g.killRounds(); err != nil {
+			var denied *DeniedError // Kill has reported it
+			if err := g.killRounds(); err != nil && !errors.As(err, &denied) {
 				return err
 			}
 		}

@@ -3,6 +3,8 @@ package process
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -48,6 +50,24 @@ func startedAt(pid int) uint64 {
 		return 0
 	}
 	return s.StartedTicks
+}
+
+// effectiveUID is the user that a process runs as; -1 when that is not known.
+func effectiveUID(pid int) int {
+	text, err := procfs.ReadWhole(fmt.Sprintf("/proc/%d/status", pid), 4<<10)
+	if err != nil {
+		return -1
+	}
+	_, after, _ := strings.Cut(string(text), "\nUid:\t")
+	fields := strings.Fields(after)
+	if len(fields) < 2 {
+		return -1
+	}
+	uid, err := strconv.Atoi(fields[1]) // real, effective, saved
+	if err != nil {
+		return -1
+	}
+	return uid
 }
 
 func onMainThread() bool { return unix.Gettid() == unix.Getpid() }

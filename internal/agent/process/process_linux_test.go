@@ -288,6 +288,10 @@ func play(role string) int {
 		return playInherits()
 	case "forks":
 		return playForks()
+	case "denied":
+		return playDenied()
+	case "becomesroot":
+		return playBecomesRoot()
 	case "attempts":
 		return playAttempts()
 	}

@@ -15,10 +15,12 @@ import (
 // that carry the attempt's mark in their environment or are in one of its cgroups. The
 // watcher has done this already, unless it was killed together with the agent. It looks at
 // every process of the host, so it belongs beside a job and not before it. The caller
-// makes sure that the attempt has no living agent.
+// makes sure that the attempt has no living agent. The error is a *DeniedError for processes
+// that this user may not kill.
 func Sweep(run string, attempt int) (killed []Member, err error) {
 	const rounds = 20
 	spared := ancestors()
+	var denied DeniedError
 	for clean, round := 0, 0; clean < 2 && round < rounds; round++ {
 		found, scanErr := marked(run, attempt, spared)
 		if scanErr != nil {
@@ -26,11 +28,19 @@ func Sweep(run string, attempt int) (killed []Member, err error) {
 		}
 		fresh := 0
 		for _, m := range found {
+			if slices.ContainsFunc(denied.Processes, func(d Denied) bool { return d.PID == m.PID }) {
+				continue
+			}
+			sigErr := m.signal(syscall.SIGKILL)
+			if errors.Is(sigErr, syscall.EPERM) {
+				denied.add(m)
+				continue
+			}
+			err = errors.Join(err, sigErr)
 			if !slices.ContainsFunc(killed, func(k Member) bool { return k.PID == m.PID && k.StartedTicks == m.StartedTicks }) {
 				fresh++
 				killed = append(killed, m)
 			}
-			err = errors.Join(err, m.signal(syscall.SIGKILL))
 		}
 		if err != nil {
 			return killed, err
@@ -41,7 +51,7 @@ func Sweep(run string, attempt int) (killed []Member, err error) {
 			clean = 0
 		}
 	}
-	return killed, nil
+	return killed, denied.orNil()
 }
 
 // ancestors are this process and those above it: an agent that was itself started with
