@@ -91,38 +91,40 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// ParseURL reads a server's address: http or https, with a host.
+// ParseURL reads a server's address: http or https, with a host. The error shows no user
+// and no password that stands in it.
 func ParseURL(raw string) (*url.URL, error) {
+	shown := raw
+	if at := strings.LastIndex(raw, "@"); at >= 0 {
+		shown = "…" + raw[at:]
+	}
 	u, err := url.Parse(raw)
 	if err != nil {
 		var inner *url.Error
-		why := err.Error()
-		if errors.As(err, &inner) {
+		why := "it cannot be read"
+		if errors.As(err, &inner) && shown == raw {
 			why = inner.Err.Error()
 		}
-		return nil, &URLError{raw, why}
+		return nil, &URLError{shown, why}
 	}
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, &URLError{raw, "it does not begin with http:// or https://"}
+		return nil, &URLError{shown, "it does not begin with http:// or https://"}
 	case u.Hostname() == "":
-		return nil, &URLError{raw, "it names no host"}
+		return nil, &URLError{shown, "it names no host"}
 	case u.User != nil:
-		return nil, &URLError{redacted(u), "it holds a user or password; a token goes into STINT_TOKEN"}
+		return nil, &URLError{shown, "it holds a user or password; a token goes into STINT_TOKEN"}
 	case u.RawQuery != "" || u.Fragment != "":
-		return nil, &URLError{raw, "it has a ? or # part"}
+		return nil, &URLError{shown, "it has a ? or # part"}
 	}
 	if p := u.Port(); p != "" {
 		if n, err := strconv.Atoi(p); err != nil || n < 1 || n > 65535 {
-			return nil, &URLError{raw, "its port is not between 1 and 65535"}
+			return nil, &URLError{shown, "its port is not between 1 and 65535"}
 		}
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	return u, nil
 }
-
-// redacted shows an address without its user and password.
-func redacted(u *url.URL) string { return u.Scheme + "://…@" + u.Host + u.Path }
 
 func httpClient(t *http.Transport) *http.Client {
 	return &http.Client{Transport: redirects{t}, CheckRedirect: followRedirect}

@@ -124,16 +124,20 @@ type httpReporter struct {
 
 // NewReporter makes the two calls to a URL: PUT URL/status, PUT URL/heartbeat.
 func NewReporter(raw string) (Reporter, error) {
+	shown := raw
+	if at := strings.LastIndex(raw, "@"); at >= 0 { // no message shows a password
+		shown = "…" + raw[at:]
+	}
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil:
-		return nil, &job.InvalidError{What: "URL", Value: raw, Why: "cannot be read"}
+		return nil, &job.InvalidError{What: "URL", Value: shown, Why: "cannot be read"}
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, &job.InvalidError{What: "URL", Value: raw, Why: "does not begin with http:// or https://"}
+		return nil, &job.InvalidError{What: "URL", Value: shown, Why: "does not begin with http:// or https://"}
 	case u.Host == "":
-		return nil, &job.InvalidError{What: "URL", Value: raw, Why: "has no host"}
+		return nil, &job.InvalidError{What: "URL", Value: shown, Why: "has no host"}
 	case u.RawQuery != "" || u.Fragment != "":
-		return nil, &job.InvalidError{What: "URL", Value: raw, Why: "has a query or a fragment, and /status must be added to it"}
+		return nil, &job.InvalidError{What: "URL", Value: shown, Why: "has a query or a fragment, and /status must be added to it"}
 	}
 	return &httpReporter{
 		shown:  u.Redacted(),

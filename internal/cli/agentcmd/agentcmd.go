@@ -88,19 +88,22 @@ func ServerRows() []option.Option {
 	}, tlsRows()...)
 }
 
-// Client makes the client that a command's resolved options describe.
+// Client makes the client that a command's resolved options describe. Its error names the
+// option or variable that cannot be used.
 func Client(opts *option.Set, version string) (*client.Client, error) {
 	hideToken(opts.Text("token"))
+	token := strings.TrimSpace(opts.Text("token")) // a file's last newline is no part of it
+	if strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return nil, option.Usagef("%s: the token has a character that no token has", opts.Source("token"))
+	}
 	trust, err := clientTLS(opts)
 	if err != nil {
 		return nil, err
 	}
-	c, err := client.New(client.Options{
-		URL: opts.Text("server"), Token: opts.Text("token"), UserAgent: "stint/" + version, TLS: trust,
-	})
+	c, err := client.New(client.Options{URL: opts.Text("server"), Token: token, UserAgent: "stint/" + version, TLS: trust})
 	var bad *client.URLError
 	if errors.As(err, &bad) {
-		return nil, option.Usagef("--server: %v", bad)
+		return nil, option.Usagef("%s: %v", opts.Source("server"), bad)
 	}
 	return c, err
 }

@@ -56,7 +56,7 @@ something is wrong that loses data or keeps a job from running.`,
 		if err != nil {
 			return err
 		}
-		roots, err := authorities(opts.Text("tls-ca"))
+		roots, err := authorities(opts)
 		if err != nil {
 			return err
 		}

@@ -151,7 +151,7 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 		HeartbeatPeriod: opts.Duration("heartbeat-period"), SamplePeriod: opts.Duration("sample-period"),
 		FlushTimeout: notZero(opts.Duration("flush-timeout")),
 		MemoryLimit:  opts.Size("memory-limit"), CPULimit: opts.Number("cpu-limit"),
-		Token: opts.Text("token"),
+		Token: strings.TrimSpace(opts.Text("token")),
 		Quiet: opts.On("quiet"), Stdout: a.Out, Stderr: a.Err,
 		Version: a.version, Host: hostName(), BootID: bootID(),
 		Say: func(line string) { a.Say("%s", line) }, MaskMessages: a.MaskMessages,
@@ -188,9 +188,7 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 	if err := installCache(c, opts); err != nil {
 		return cfg, err
 	}
-	if err := a.destinations(&cfg, opts); err != nil {
-		return cfg, err
-	}
+	a.destinations(&cfg, opts)
 	return cfg, a.fitRetries(c, opts.On("stdin"))
 }
 
@@ -256,24 +254,31 @@ func environment(c *agent.Config, opts *option.Set) error {
 	return err
 }
 
-// destinations says whom to tell: the tracking server, the two-call wire, or both.
-func (a *agentProgram) destinations(cfg *runConfig, opts *option.Set) error {
+// destinations says whom to tell: the tracking server, the two-call wire, or both. A value
+// that cannot be used is reported and keeps no job from running.
+func (a *agentProgram) destinations(cfg *runConfig, opts *option.Set) {
 	if url := opts.Text("report-to"); url != "" {
+		cfg.ReportURL = url
 		r, err := report.NewReporter(url)
-		if err != nil {
-			return option.Usagef("--report-to: %v", err)
+		if err == nil {
+			cfg.ReportTo = r
+		} else {
+			a.Say("%s: %v; the job runs and is not reported there", opts.Source("report-to"), err)
 		}
-		cfg.ReportTo, cfg.ReportURL = r, url
 		if !opts.Given("server") {
-			return nil
+			return
 		}
 	}
 	c, err := Client(opts, a.version)
-	if err != nil {
-		return err
+	if err == nil {
+		cfg.ServerURL, cfg.Server, cfg.close = c.URL(), c, c.Close
+		return
 	}
-	cfg.ServerURL, cfg.Server, cfg.close = c.URL(), c, c.Close
-	return nil
+	a.Say("%v; the job runs, and its journal waits on this host until stint flush delivers it", err)
+	// Without an address it waits for whichever server the next run or flush names.
+	if u, err := client.ParseURL(opts.Text("server")); err == nil {
+		cfg.ServerURL = u.String()
+	}
 }
 
 var _ delivery.Server = (*client.Client)(nil)

@@ -19,13 +19,16 @@ func tlsRows() []option.Option {
 
 // clientTLS reads what the options name; nil when they name nothing.
 func clientTLS(opts *option.Set) (*tls.Config, error) {
-	roots, err := authorities(opts.Text("tls-ca"))
+	roots, err := authorities(opts)
 	if err != nil {
 		return nil, err
 	}
 	cert, key := opts.Text("tls-cert"), opts.Text("tls-key")
-	if (cert == "") != (key == "") {
-		return nil, option.Usagef("--tls-cert and --tls-key belong together: one of them is missing")
+	switch {
+	case cert != "" && key == "":
+		return nil, option.Usagef("%s: a client certificate needs its private key too: give --tls-key", opts.Source("tls-cert"))
+	case cert == "" && key != "":
+		return nil, option.Usagef("%s: a private key needs its client certificate too: give --tls-cert", opts.Source("tls-key"))
 	}
 	if roots == nil && cert == "" {
 		return nil, nil //nolint:nilnil // nil: the system's defaults
@@ -34,28 +37,29 @@ func clientTLS(opts *option.Set) (*tls.Config, error) {
 	if cert != "" {
 		pair, err := tls.LoadX509KeyPair(cert, key)
 		if err != nil {
-			return nil, option.Usagef("--tls-cert, --tls-key: %v", err)
+			return nil, option.Usagef("%s: the client certificate cannot be read: %v", opts.Source("tls-cert"), err)
 		}
 		cfg.Certificates = []tls.Certificate{pair}
 	}
 	return cfg, nil
 }
 
-// authorities are the system's and those in a file; nil for no file.
-func authorities(path string) (*x509.CertPool, error) {
+// authorities are the system's and those in the file that the options name; nil for no file.
+func authorities(opts *option.Set) (*x509.CertPool, error) {
+	path := opts.Text("tls-ca")
 	if path == "" {
 		return nil, nil //nolint:nilnil // nil: the system's
 	}
 	pem, err := os.ReadFile(path)
 	if err != nil {
-		return nil, option.Usagef("--tls-ca: %v", err)
+		return nil, option.Usagef("%s: %v", opts.Source("tls-ca"), err)
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
 		roots = x509.NewCertPool() // a system without any
 	}
 	if !roots.AppendCertsFromPEM(pem) {
-		return nil, option.Usagef("--tls-ca: there is no PEM certificate in %s", path)
+		return nil, option.Usagef("%s: there is no PEM certificate in %s", opts.Source("tls-ca"), path)
 	}
 	return roots, nil
 }

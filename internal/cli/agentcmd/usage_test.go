@@ -12,14 +12,22 @@ import (
 )
 
 // anyText are the options of stint run of which every value makes sense.
-var anyText = []string{"token", "script", "install"}
+var anyText = []string{"script", "install"}
+
+// connectionValues are bad values of options about the connection. They keep no job from
+// running, which a test of the whole program shows; stint flush refuses them. --report-to is
+// an option of run alone.
+var connectionValues = map[string][]string{
+	"server":    {"::nonsense::", "ftp://host/", "no-url"},
+	"token":     {"a\nb", "a\x00"},
+	"tls-ca":    {"/nowhere/at/all"},
+	"tls-cert":  {"/nowhere/at/all"}, // and its key is missing
+	"tls-key":   {"/nowhere/at/all"},
+	"report-to": nil,
+}
 
 // badValues are values of text options that make none. For the other kinds see badOf.
 var badValues = map[string][]string{
-	"server":        {"::nonsense::", "ftp://host/", "no-url"},
-	"tls-ca":        {"/nowhere/at/all"},
-	"tls-cert":      {"/nowhere/at/all"}, // and its key is missing
-	"tls-key":       {"/nowhere/at/all"},
 	"job":           {"a/b", "a#b", strings.Repeat("n", 10_000)},
 	"install-cache": {"lock"}, // without --cache-dir
 	"cache-dir":     {"made"}, // without --install-cache
@@ -33,7 +41,6 @@ var badValues = map[string][]string{
 	"containment":   {"docker"},
 	"run-id":        {"7", "nightly"},
 	"spool-limit":   {"1K"},
-	"report-to":     {"ftp://host/", "::nonsense::"},
 }
 
 // badOf are bad values of every option of a kind.
@@ -78,6 +85,9 @@ func execute(t *testing.T, getenv func(string) string, args ...string) (code int
 func TestBadValueOfEachOption(t *testing.T) {
 	mark := filepath.Join(t.TempDir(), "ran")
 	for _, o := range RunRows() {
+		if _, ok := connectionValues[o.Name]; ok {
+			continue
+		}
 		bad := slices.Concat(badOf(o), badValues[o.Name])
 		if len(bad) == 0 && !slices.Contains(anyText, o.Name) {
 			t.Errorf("--%s: what is a bad value of it? Add it to the table of this test", o.Name)
@@ -118,5 +128,29 @@ func TestBadValueOfEachOption(t *testing.T) {
 	}
 	if _, err := os.Stat(mark); err == nil {
 		t.Error("a job was started")
+	}
+}
+
+// A bad value about the connection is refused by a command that does nothing without one,
+// and the message names where the value came from.
+func TestBadConnectionValues(t *testing.T) {
+	for name, bad := range connectionValues {
+		for _, value := range bad {
+			variable := option.Option{Name: name}.Env()
+			code, stderr := execute(t, func(string) string { return "" }, "flush", "--"+name+"="+value)
+			if code != console.ExitUsage || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "stint: --"+name+": ") {
+				t.Errorf("--%s=%q: exit code %d and %q, want 2 and one line that names the option", name, value, code, stderr)
+			}
+			env := func(n string) string {
+				if n == variable {
+					return value
+				}
+				return ""
+			}
+			code, stderr = execute(t, env, "flush")
+			if code != console.ExitUsage || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "stint: "+variable+": ") {
+				t.Errorf("%s=%q: exit code %d and %q, want 2 and one line that names the variable", variable, value, code, stderr)
+			}
+		}
 	}
 }

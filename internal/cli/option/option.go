@@ -71,7 +71,8 @@ type value struct {
 	duration time.Duration
 	size     int64
 	number   float64
-	given    bool // by flag or environment
+	given    bool   // by flag or environment
+	source   string // the flag or variable that it came from
 }
 
 // Register declares the rows as flags.
@@ -103,17 +104,15 @@ func Register(fs *pflag.FlagSet, rows []Option) *Set {
 func (s *Set) Resolve(getenv func(string) string) error {
 	for _, o := range s.rows {
 		v := s.values[o.Name]
-		from := "--" + o.Name
-		v.given = s.flags.Changed(o.Name)
+		v.source, v.given = "--"+o.Name, s.flags.Changed(o.Name)
 		if env := o.inEnv(getenv); !v.given && env != "" {
-			from = o.Env()
-			v.given = true
+			v.source, v.given = o.Env(), true
 			if err := v.fromEnv(o, env); err != nil {
-				return Usagef("%s: %v", from, err)
+				return Usagef("%s: %v", v.source, err)
 			}
 		}
 		if err := v.parse(o); err != nil {
-			return Usagef("%s: %v", from, err)
+			return Usagef("%s: %v", v.source, err)
 		}
 	}
 	return nil
@@ -192,6 +191,9 @@ func (s *Set) Number(name string) float64 { return s.get(name).number }
 
 // Given reports whether a flag or the environment set the option.
 func (s *Set) Given(name string) bool { return s.get(name).given }
+
+// Source names the flag or variable that set the option; the flag if nothing did.
+func (s *Set) Source(name string) string { return s.get(name).source }
 
 // Flagged reports whether a flag set the option, which is a wish about this one call.
 func (s *Set) Flagged(name string) bool { return s.flags.Changed(name) }
