@@ -28,7 +28,7 @@ var table = []row{
 
 	{"internal/agent", "job journal internal/agent/cache internal/agent/delivery internal/agent/diagnose internal/agent/flush internal/agent/gpu internal/agent/notify internal/agent/process internal/agent/process/terminal internal/agent/redact internal/agent/report internal/agent/sample internal/agent/signals internal/agent/spool internal/agent/stall", "golang.org/x/sys", "wires its parts; the server is an interface that cli joins"},
 	{"internal/agent/cache", "", "golang.org/x/sync golang.org/x/sys", "files and locks; it knows nothing of runs, so that list and prune need none"},
-	{"internal/agent/delivery", "job journal internal/agent/spool", "github.com/cenkalti/backoff/v7", "sends one journal and the heartbeats of one attempt; it knows no processes"},
+	{"internal/agent/delivery", "client job journal internal/agent/spool", "github.com/cenkalti/backoff/v7", "sends one journal and the heartbeats of one attempt; what answered in place of a server is an error of the client"},
 	{"internal/agent/diagnose", "internal/agent/process internal/agent/process/procfs", "golang.org/x/sys", "reads what the kernel shows of processes, and writes text"},
 	{"internal/agent/flush", "job journal internal/agent/delivery internal/agent/process internal/agent/spool", "", "delivers what waits in the spool; of a dead agent's job it ends the processes"},
 	{"internal/agent/gpu", "job", "", "pure: what nvidia-smi printed in, figures out"},
@@ -39,7 +39,7 @@ var table = []row{
 	{"internal/agent/signals", "internal/agent/process/procfs", "golang.org/x/sys", "what signals ask for, and system calls; knows nothing of jobs"},
 	{"internal/agent/sample", "job internal/agent/process internal/agent/process/procfs", "golang.org/x/sys", "measures what process contains"},
 	{"internal/agent/redact", "", "", "pure: names, values and bytes in, masked bytes out"},
-	{"internal/agent/report", "job internal/agent/delivery", "", "tells a server of two calls; only the pauses between tries are shared"},
+	{"internal/agent/report", "client job internal/agent/delivery", "", "tells a server of two calls; pauses, limits and redirects are as for the tracking server"},
 	{"internal/agent/sink", "", "golang.org/x/sys", "writes to descriptors of the caller; it knows neither jobs nor journals"},
 	{"internal/agent/spool", "job journal", "golang.org/x/sys", "journals on disk; locks are system calls"},
 	{"internal/agent/stall", "internal/agent/process internal/agent/process/procfs", "", "a judgement on what was seen; only the bytes that processes moved are read here"},

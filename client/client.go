@@ -127,7 +127,7 @@ func ParseURL(raw string) (*url.URL, error) {
 }
 
 func httpClient(t *http.Transport) *http.Client {
-	return &http.Client{Transport: redirects{t}, CheckRedirect: followRedirect}
+	return &http.Client{Transport: redirects{t}, CheckRedirect: FollowRedirect}
 }
 
 func transport(trust *tls.Config) *http.Transport {

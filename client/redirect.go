@@ -8,11 +8,11 @@ import (
 // maxRedirects is how many redirects of one call are followed.
 const maxRedirects = 3
 
-// followRedirect is the CheckRedirect of every call. A redirect is followed if it keeps
+// FollowRedirect is the http.Client.CheckRedirect of every call. A redirect is followed if it keeps
 // method and body (307, 308) and leads to the same host name, because a token and a job's
 // output must not go to whoever an answer names. It may lead from http to https and not
 // back. Any other is the answer: *ForeignReplyError, which names the target.
-func followRedirect(req *http.Request, via []*http.Request) error {
+func FollowRedirect(req *http.Request, via []*http.Request) error {
 	first, last := via[0].URL, via[len(via)-1].URL
 	status := req.Response.StatusCode
 	switch {

@@ -261,8 +261,9 @@ func (a *attempt) exitCode(o job.Outcome) int {
 // settle removes a delivered journal and says where another one waits.
 func (a *attempt) settle(result *Result, delivered error) {
 	j := a.rec.spool
-	if a.cfg.Server != nil && delivered == nil && j.Waiting() == 0 {
-		result.Complete = !j.Dropped()
+	var deleted *delivery.DeletedError
+	if a.cfg.Server != nil && delivered == nil && j.Waiting() == 0 || errors.As(delivered, &deleted) {
+		result.Complete = delivered == nil && !j.Dropped()
 		if err := j.Remove(); err != nil {
 			a.cfg.Say(err.Error())
 		}
@@ -276,7 +277,8 @@ func (a *attempt) settle(result *Result, delivered error) {
 		return
 	}
 	lost := j.Persist()
-	refused := delivery.IsFinal(delivered)
+	var final *delivery.RefusedError
+	refused := errors.As(delivered, &final)
 	if refused {
 		j.Refuse(delivered.Error())
 	}
@@ -290,16 +292,18 @@ func (a *attempt) settle(result *Result, delivered error) {
 		return
 	}
 	result.WaitsAt = j.Path()
-	if a.cfg.Server != nil {
-		a.cfg.Say(waitsText(delivered, j.Path(), refused))
+	if a.cfg.Server != nil && !refused { // a refusal was reported when it came
+		a.cfg.Say(a.waitsText(delivered, j.Path()))
 	}
 }
 
-func waitsText(why error, path string, refused bool) string {
-	if refused {
-		return fmt.Sprintf("%v; the journal is kept at %s", why, path)
+// waitsText says where the journal waits, and why unless that was reported before.
+func (a *attempt) waitsText(why error, path string) string {
+	text := fmt.Sprintf("the journal of this run waits at %s until the next stint run, or stint flush, delivers it", path)
+	if a.cfg.link.Printed(delivery.NoServer) || a.cfg.link.Printed(delivery.BadToken) {
+		return text
 	}
-	return fmt.Sprintf("the journal of this run waits at %s until the next stint run, or stint flush, delivers it: %v", path, why)
+	return fmt.Sprintf("%s: %v", text, why)
 }
 
 // background is what runs beside the job: each goroutine ends in finish.
@@ -313,17 +317,13 @@ type background struct {
 	passer     *passer
 	passerStop context.CancelFunc
 
-	ended       chan struct{} // closed when the journal is whole
-	delivery    *delivery.Delivery
-	deliverStop context.CancelFunc
-	delivered   chan error
+	ended    chan struct{} // closed when the journal is whole
+	delivery *delivery.Delivery
 
 	beatStop context.CancelFunc
 	beatDone sync.WaitGroup
 
-	reports    *report.Reports
-	reportStop context.CancelFunc
-	reportDone sync.WaitGroup
+	reports *report.Reports
 
 	others *flush.Backlog
 }

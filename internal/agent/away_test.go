@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -48,20 +49,87 @@ func TestServerAwayFromBeginningToEnd(t *testing.T) {
 	}
 }
 
+// While a job runs, its agent delivers what waits on this host, the oldest first.
 func TestNextRunDeliversWhatWaits(t *testing.T) {
 	s := newMemoryServer()
 	s.before = func(int, int64, []byte) error { return errAway }
-	c, _ := config(t, s, "echo first")
-	Run(t.Context(), c)
+	c, _ := config(t, s, "echo waited")
+	waiting := []string{"01890a5d-ac96-774b-bcce-b302099a8051", "01890a5d-ac96-774b-bcce-b302099a8052", "01890a5d-ac96-774b-bcce-b302099a8053"}
+	for _, run := range []int{2, 0, 1} {
+		c.Run = waiting[run]
+		Run(t.Context(), c)
+	}
 	s.set(func() { s.before = nil })
 	next := c
-	next.Run = "01890a5d-ac96-774b-bcce-b302099a8058"
-	if got := Run(t.Context(), next); !got.Complete {
+	next.Run, next.Args = testRun, []string{"cat"}
+	stdin, end, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	next.Stdin = stdin
+	done := make(chan Result, 1)
+	go func() { done <- Run(t.Context(), next) }()
+	s.wait(t, func() bool { return bytes.Contains(s.journals[waiting[2]], []byte(`"reason":"exit_code"`)) })
+	_ = end.Close()
+	if got := result(t, done); !got.Complete {
 		t.Fatalf("result %+v", got)
 	}
-	if v := s.read(t, testRun); v.final == nil || string(v.output[streamKey{0, job.Stdout}]) != "first\n" {
-		t.Errorf("journal of the first run %+v", v)
+	for _, run := range waiting {
+		if v := s.read(t, run); v.final == nil || string(v.output[streamKey{0, job.Stdout}]) != "waited\n" {
+			t.Errorf("journal of run %s %+v", run, v)
+		}
 	}
+	s.set(func() {
+		got := slices.DeleteFunc(slices.Clone(s.created), func(run string) bool { return run == testRun })
+		if !slices.Equal(got, waiting) {
+			t.Errorf("delivered in the order %v", got)
+		}
+	})
+}
+
+// The end of a job does not wait for the journals of others, however long they take.
+func TestEndDoesNotWaitForOthers(t *testing.T) {
+	s := newMemoryServer()
+	s.before = func(int, int64, []byte) error { return errAway }
+	c, _ := config(t, s, "echo waited")
+	Run(t.Context(), c)
+	s.set(func() { s.before = nil })
+	stuck := &stuckServer{memoryServer: s, run: testRun, asked: make(chan struct{})}
+	c.Run, c.Server = "01890a5d-ac96-774b-bcce-b302099a8058", stuck
+	done := make(chan Result, 1)
+	c.Args = []string{"cat"}
+	stdin, end, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	c.Stdin = stdin
+	go func() { done <- Run(t.Context(), c) }()
+	<-stuck.asked // the other's journal is on its way, and will never arrive
+	_ = end.Close()
+	if got := result(t, done); !got.Complete {
+		t.Errorf("result %+v", got)
+	}
+	if left, _ := filepath.Glob(filepath.Join(c.StateDir, "spool", testRun+".1", "journal")); len(left) != 1 {
+		t.Errorf("the journal that was not delivered is gone")
+	}
+}
+
+// stuckServer never answers for one run.
+type stuckServer struct {
+	*memoryServer
+	run   string
+	asked chan struct{}
+}
+
+func (s *stuckServer) Append(ctx context.Context, run string, attempt int, offset int64, data []byte) (job.AppendReply, error) {
+	if run == s.run {
+		close(s.asked)
+		<-ctx.Done()
+		return job.AppendReply{}, ctx.Err()
+	}
+	return s.memoryServer.Append(ctx, run, attempt, offset, data)
 }
 
 func TestFlushLeavesAloneWhatIsMeantForOthers(t *testing.T) {
@@ -81,34 +149,75 @@ func TestFlushLeavesAloneWhatIsMeantForOthers(t *testing.T) {
 	}
 }
 
-func TestRefusedJournalIsKeptAndSaidOnce(t *testing.T) {
+func TestRefusedJournalIsKeptAndMarked(t *testing.T) {
 	s := newMemoryServer()
-	s.before = func(int, int64, []byte) error { return &job.Problem{Status: 403, Detail: "the token may not write"} }
+	s.before = func(int, int64, []byte) error {
+		return &job.Problem{Type: job.ProblemJournalRefused, Status: 422, Detail: "byte 7 is corrupt"}
+	}
 	c, heard := config(t, s, "echo a; sleep 0.3; echo b")
 	got := Run(t.Context(), c)
-	if got.ExitCode != 0 || got.WaitsAt == "" || s.appends != 1 || strings.Count(heard.text(), "the token may not write") != 1 {
-		t.Errorf("result %+v, %d appends, said %q", got, s.appends, heard.text())
+	if got.ExitCode != 0 || got.WaitsAt == "" || s.appends != 1 {
+		t.Errorf("result %+v, %d appends", got, s.appends)
+	}
+	if text := heard.text(); strings.Count(text, "\n") != 0 || !strings.Contains(text, "byte 7 is corrupt") || !strings.Contains(text, got.WaitsAt) {
+		t.Errorf("printed %q", text)
 	}
 	report, err := flush.Run(t.Context(), flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL})
-	if err != nil || report.Journals[0].Skipped == "" {
+	if err != nil || report.Journals[0].Skipped != flush.Refused || !strings.Contains(report.Journals[0].Refusal, "byte 7") {
 		t.Errorf("flush %+v, error %v", report, err)
 	}
 }
 
-func TestJournalRefusedForItsTokenGoesOutWithTheRightOne(t *testing.T) {
+// The token is wrong or may not write: the journal is neither marked nor waited for, and goes
+// out with the right token.
+func TestJournalWaitsForTheRightToken(t *testing.T) {
+	for status, kind := range map[int]string{401: job.ProblemUnauthorized, 403: job.ProblemForbidden} {
+		s := newMemoryServer()
+		s.before = func(int, int64, []byte) error {
+			return &job.Problem{Type: kind, Status: status, Detail: "this token will not do"}
+		}
+		c, heard := config(t, s, "echo a")
+		begun := time.Now()
+		got := Run(t.Context(), c)
+		if got.ExitCode != 0 || got.WaitsAt == "" || time.Since(begun) > 10*time.Second {
+			t.Errorf("%d: result %+v after %s", status, got, time.Since(begun))
+		}
+		if text := heard.text(); strings.Count(text, "this token will not do") != 1 || strings.Count(text, "until the next stint run") != 1 || strings.Count(text, "\n") != 1 {
+			t.Errorf("%d: printed %q", status, text)
+		}
+		f := flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL}
+		if report, err := flush.Run(t.Context(), f); err != nil || report.Journals[0].Err == nil {
+			t.Errorf("%d: flush with the wrong token %+v, error %v", status, report, err)
+		}
+		s.set(func() { s.before = nil })
+		if report, err := flush.Run(t.Context(), f); err != nil || !report.Journals[0].Delivered {
+			t.Errorf("%d: flush %+v, error %v", status, report, err)
+		}
+	}
+}
+
+// The run was deleted on the server: its journal goes too, here and in a flush, with one line.
+func TestJournalOfADeletedRunIsRemoved(t *testing.T) {
+	deleted := func(int, int64, []byte) error {
+		return &job.Problem{Type: job.ProblemRunDeleted, Status: 410, Detail: "deleted"}
+	}
 	s := newMemoryServer()
-	s.before = func(int, int64, []byte) error { return &job.Problem{Status: 401, Detail: "the token is not known"} }
-	c, heard := config(t, s, "echo a")
-	if got := Run(t.Context(), c); got.ExitCode != 0 || got.WaitsAt == "" || !strings.Contains(heard.text(), "until the next stint run") {
-		t.Errorf("result %+v, said %q", got, heard.text())
+	s.before = deleted
+	c, heard := config(t, s, "echo a; exit 3")
+	got := Run(t.Context(), c)
+	left, _ := filepath.Glob(filepath.Join(c.StateDir, "spool", "*"))
+	if text := heard.text(); got.ExitCode != 3 || got.Complete || got.WaitsAt != "" || len(left) > 0 || strings.Count(text, "\n") != 0 || !strings.Contains(text, "was deleted on the server") {
+		t.Errorf("result %+v, left %v, printed %q", got, left, text)
 	}
-	f := flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL}
-	if report, err := flush.Run(t.Context(), f); err != nil || report.Journals[0].Err == nil {
-		t.Errorf("flush with the wrong token %+v, error %v", report, err)
-	}
-	s.set(func() { s.before = nil })
-	if report, err := flush.Run(t.Context(), f); err != nil || !report.Journals[0].Delivered {
-		t.Errorf("flush %+v, error %v", report, err)
+	s = newMemoryServer()
+	s.before = func(int, int64, []byte) error { return errAway }
+	c, _ = config(t, s, "echo a")
+	Run(t.Context(), c)
+	s.set(func() { s.before = deleted })
+	report, err := flush.Run(t.Context(), flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL})
+	left, _ = filepath.Glob(filepath.Join(c.StateDir, "spool", "*"))
+	if err != nil || len(report.Journals) != 1 || !report.Journals[0].Deleted || report.Journals[0].Err != nil || len(left) > 0 {
+		t.Errorf("flush %+v, error %v, left %v", report, err, left)
 	}
 }
 
@@ -119,7 +228,7 @@ func TestServerAheadOfTheJournal(t *testing.T) {
 		if n == 1 {
 			return errAway
 		}
-		return &job.Problem{Status: 409, Size: &size}
+		return &job.Problem{Type: job.ProblemWrongOffset, Status: 409, Size: &size}
 	}
 	c, heard := config(t, s, "sleep 0.5")
 	got := Run(t.Context(), c)

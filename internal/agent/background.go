@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -13,17 +12,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-const (
-	// silentServer bounds the wait, after the end, for a server that never answered.
-	silentServer = 5 * time.Second
-	// othersLimit bounds the wait, after the end, for the journals of others.
-	othersLimit = 10 * time.Second
-)
-
-var (
-	errNoServer     = errors.New("no server was given")
-	errFlushTimeout = errors.New("the flush timeout is over")
-)
+var errNoServer = errors.New("no server was given")
 
 // start starts everything that runs beside the job. It is called when the first process
 // has been started, so that nothing comes before the job; again is harmless.
@@ -58,10 +47,9 @@ func (b *background) start(ctx context.Context) {
 		if period <= 0 {
 			period = time.Second
 		}
-		var reportCtx context.Context
-		reportCtx, b.reportStop = context.WithCancel(ctx)
-		b.reports = report.New(c.ReportTo, period, c.Say)
-		b.reportDone.Go(func() { b.reports.Beat(reportCtx) })
+		b.reports = report.Start(ctx, report.Config{
+			To: c.ReportTo, Period: period, Hung: delivery.NewHungServers(c.StateDir, c.ReportURL), Print: c.Say,
+		})
 	}
 }
 
@@ -71,20 +59,21 @@ func (b *background) startServer(ctx context.Context) {
 	b.delivery = delivery.New(delivery.Config{
 		Server: c.Server, Run: c.Run, Attempt: c.Attempt, Journal: a.rec.spool, Fresh: true,
 		More: a.rec.more, Urgent: a.rec.urgent, Ended: b.ended, Beat: beat, Watched: &a.watched,
+		Link: c.link, Hung: delivery.NewHungServers(c.StateDir, c.ServerURL),
 		FirstReply: func() { close(known) },
 	})
-	var deliverCtx, beatCtx context.Context
-	deliverCtx, b.deliverStop = context.WithCancel(ctx)
-	b.delivered = make(chan error, 1)
-	go func() { b.delivered <- b.delivery.Run(deliverCtx) }()
+	b.delivery.Start(ctx)
+	var beatCtx context.Context
 	beatCtx, b.beatStop = context.WithCancel(ctx)
 	beats := &delivery.Heartbeats{
-		Server: c.Server, Run: c.Run, Attempt: c.Attempt, Period: c.beatPeriod(), Begun: a.begun,
+		Server: c.Server, Run: c.Run, Attempt: c.Attempt, Period: c.beatPeriod(), Begun: a.begun, Link: c.link,
 		Evidence: a.evidence, Ready: known, Reply: a.heard, BeforeBeat: func() { poke(beat) },
 	}
 	b.beatDone.Go(func() { beats.Send(beatCtx) })
-	b.others = flush.NewBacklog(a.spool, flush.Config{StateDir: c.StateDir, Server: c.Server, ServerURL: c.ServerURL, BootID: c.BootID}, c.Run, c.Attempt)
-	b.others.Start(ctx, known)
+	if a.spool != nil {
+		b.others = flush.NewBacklog(a.spool, flush.Config{Server: c.Server, ServerURL: c.ServerURL, BootID: c.BootID}, c.Run, c.Attempt)
+		b.others.Start(ctx, known, b.ended)
+	}
 }
 
 // stopMeter ends the sampling; the last sample is the caller's.
@@ -99,9 +88,9 @@ func (b *background) stopMeter() {
 // ended: nil when the server has the whole journal.
 func (b *background) finish(o job.Outcome) error {
 	close(b.ended)
-	var told sync.WaitGroup
+	var reported sync.WaitGroup
 	if b.reports != nil {
-		told.Go(func() { b.finishReports(o) })
+		reported.Go(func() { b.reports.Finish(context.Background(), o, b.a.cfg.FlushTimeout) })
 	}
 	if b.passer != nil {
 		b.passer.finish(passStall)
@@ -109,74 +98,16 @@ func (b *background) finish(o job.Outcome) error {
 	}
 	err := errNoServer
 	if b.delivery != nil {
-		err = b.waitDelivered()
+		err = b.delivery.Finish(context.Background(), b.a.cfg.FlushTimeout)
 		b.beatStop()
 		b.beatDone.Wait()
-		limit := time.Duration(0)
-		if err == nil {
-			limit = min(othersLimit, b.a.cfg.FlushTimeout)
-		}
-		b.others.Finish(limit)
 	}
-	told.Wait()
+	if b.others != nil {
+		b.others.Stop()
+	}
+	reported.Wait()
 	if r, ok := b.a.cfg.ReportTo.(interface{ Close() }); ok {
 		r.Close()
 	}
 	return err
-}
-
-// finishReports tells the end in the two-call wire. A call that is under way may finish:
-// cut off, nobody would know whether it was heard. A server that never answered is not
-// waited for long.
-func (b *background) finishReports(o job.Outcome) {
-	b.reports.EndBeats()
-	limit := time.Now().Add(b.a.cfg.FlushTimeout)
-	cut := time.AfterFunc(b.a.cfg.FlushTimeout, b.reportStop)
-	b.reportDone.Wait()
-	cut.Stop()
-	b.reportStop()
-	if !b.reports.Answered() {
-		limit = earlier(limit, time.Now().Add(silentServer))
-	}
-	ctx, cancel := context.WithDeadline(context.Background(), limit)
-	defer cancel()
-	b.reports.End(ctx, o)
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
-
-// waitDelivered waits for delivery: as long as the flush timeout allows, and not long for
-// a server that never said a word.
-func (b *background) waitDelivered() error {
-	defer b.deliverStop()
-	limit := b.a.cfg.FlushTimeout
-	first := time.NewTimer(min(limit, silentServer))
-	defer first.Stop()
-	last := time.NewTimer(limit)
-	defer last.Stop()
-	for {
-		select {
-		case err := <-b.delivered:
-			return err
-		case <-first.C:
-			if b.delivery.Answered() || b.a.rec.spool.DiskError() != nil {
-				continue
-			}
-		case <-last.C:
-		}
-		b.deliverStop()
-		err := <-b.delivered
-		if errors.Is(err, context.Canceled) {
-			if last := b.delivery.LastError(); last != nil {
-				return fmt.Errorf("%w: %w", errFlushTimeout, last)
-			}
-			return errFlushTimeout
-		}
-		return err
-	}
 }

@@ -19,10 +19,12 @@ type Config struct {
 	// FirstAttempt is the first that this agent makes; 0 for Attempt. Supervise counts.
 	FirstAttempt int
 	claim        *runClaim // nil when there is one attempt only
-	Retry        Retry
-	Job          string
-	Args         []string // the command
-	Install      []string // commands for sh -c, run in order before it
+	// link is shared by the attempts of a run; made by withDefaults.
+	link    *delivery.Link
+	Retry   Retry
+	Job     string
+	Args    []string // the command
+	Install []string // commands for sh -c, run in order before it
 	// InstallCache names lock files, CacheDirs what the install steps make of them, both
 	// relative to DirPath: an equal install is then not done twice.
 	InstallCache []string
@@ -140,6 +142,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaskMessages == nil {
 		c.MaskMessages = func(func(string) string) {}
+	}
+	if c.link == nil {
+		c.link = delivery.NewLink(c.Say)
 	}
 	c.ServerURL = delivery.WithoutCredentials(c.ServerURL)
 	return c

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -91,49 +90,5 @@ func TestReportingTroubleDoesNotDisturb(t *testing.T) {
 	}
 	if strings.Count(heard.text(), "reporting") != 1 || strings.Contains(heard.text(), "\n") {
 		t.Errorf("said %q", heard.text())
-	}
-}
-
-// slowStart answers "started" only when the job has ended.
-type slowStart struct {
-	ended chan struct{}
-	calls []string
-}
-
-func (s *slowStart) Status(ctx context.Context, status string) error {
-	s.calls = append(s.calls, status)
-	if status != "started" {
-		return nil
-	}
-	select {
-	case <-s.ended:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s *slowStart) Heartbeat(context.Context) error { return nil }
-
-// A job that ends while its "started" is under way must not say it twice: the other side
-// would take it for a second run.
-func TestStartedIsSaidOnce(t *testing.T) {
-	s := &slowStart{ended: make(chan struct{})}
-	c, _ := config(t, nil, "exit 3")
-	c.Server, c.ReportTo = nil, s
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		Run(context.Background(), c)
-	}()
-	select {
-	case <-over:
-		t.Error("the run ended although its start had not been heard")
-	case <-time.After(300 * time.Millisecond):
-	}
-	close(s.ended)
-	<-over
-	if !slices.Equal(s.calls, []string{"started", "failed"}) {
-		t.Errorf("said %q", s.calls)
 	}
 }

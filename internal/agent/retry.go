@@ -155,7 +155,7 @@ func (c Config) waitingBeats(ctx context.Context, until time.Time, heard chan<- 
 		}
 	}
 	b := &delivery.Heartbeats{
-		Server: c.Server, Run: c.Run, Attempt: c.Attempt, Period: c.beatPeriod(), Begun: time.Now(), Ready: ready,
+		Server: c.Server, Run: c.Run, Attempt: c.Attempt, Period: c.beatPeriod(), Begun: time.Now(), Link: c.link, Ready: ready,
 		Evidence: func(now time.Time) job.Heartbeat {
 			return job.Heartbeat{OutputAgeMS: -1, WaitingMS: max(1, until.Sub(now).Milliseconds())}
 		},

@@ -21,6 +21,7 @@ var errAway = errors.New("connection refused")
 type memoryServer struct {
 	mu       sync.Mutex
 	journals map[string][]byte
+	created  []string // the runs, in the order in which they came
 	appends  int
 	whole    int // up to where the journal is whole records, when it ends in a torn one
 	beats    []job.Heartbeat
@@ -56,7 +57,10 @@ func (s *memoryServer) Append(ctx context.Context, run string, attempt int, offs
 	}
 	if offset != int64(len(have)) {
 		size := int64(len(have))
-		return job.AppendReply{}, &job.Problem{Status: http.StatusConflict, Title: "wrong offset", Size: &size}
+		return job.AppendReply{}, &job.Problem{Type: job.ProblemWrongOffset, Status: http.StatusConflict, Title: "wrong offset", Size: &size}
+	}
+	if len(have) == 0 {
+		s.created = append(s.created, run)
 	}
 	s.journals[run] = append(have, data...)
 	if s.after != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
 )
 
 const (
@@ -20,33 +20,10 @@ const (
 	spoolPollInterval = 100 * time.Millisecond
 	// AppendTimeout bounds one append; a link that takes longer for a batch is down.
 	AppendTimeout = 60 * time.Second
+	// longestEndPause is the longest pause between two tries when the attempt has ended and
+	// somebody waits for it, unless the server asks for a longer one.
+	longestEndPause = time.Second
 )
-
-// RefusedError says that the server will never accept this journal.
-type RefusedError struct {
-	Why   string
-	Cause error // may be nil
-}
-
-func (e *RefusedError) Error() string {
-	if e.Cause != nil {
-		return e.Why + ": " + e.Cause.Error()
-	}
-	return e.Why
-}
-
-func (e *RefusedError) Unwrap() error { return e.Cause }
-
-// IsFinal reports whether to leave a journal alone from now on. One that was refused for
-// want of a valid token is not: it is delivered once the token is right.
-func IsFinal(err error) bool {
-	var refused *RefusedError
-	if !errors.As(err, &refused) {
-		return false
-	}
-	var p *job.Problem
-	return !errors.As(err, &p) || p.Status != http.StatusUnauthorized
-}
 
 // Config says which journal to deliver, and where. The channels wake delivery; each of them
 // may be nil.
@@ -55,7 +32,7 @@ type Config struct {
 	Run     string
 	Attempt int
 	Journal *spool.Journal
-	// Fresh says that nobody can have sent anything of this journal yet.
+	// Fresh says that nobody but this delivery can have sent anything of this journal.
 	Fresh bool
 
 	More   <-chan struct{} // something was written
@@ -63,10 +40,14 @@ type Config struct {
 	Ended  <-chan struct{} // closed when nothing more will be written
 	Beat   <-chan struct{} // a heartbeat is about to be sent
 
+	// Link is shared with the run's heartbeats; nil for one of its own that prints nothing.
+	Link *Link
+	// Hung is where servers are noted that do not answer; nil for nowhere.
+	Hung *HungServers
 	// Watched is set from the server's replies: somebody follows the run live.
 	Watched *atomic.Bool
 	// FirstReply is called once, after the first append that the server has answered with a
-	// size; may be nil.
+	// size, unless the whole journal of an ended attempt came with it; may be nil.
 	FirstReply func()
 	// GiveUpAfter bounds the time without progress; 0 for no bound.
 	GiveUpAfter time.Duration
@@ -79,27 +60,30 @@ const SendAtOnce = 512 << 10
 type Delivery struct {
 	cfg Config
 
-	alive    atomic.Bool // the server has answered something
-	reached  bool        // it has answered an append with a size
-	fresh    bool        // see Config.Fresh; false after the first append
+	reached  bool  // the server has answered an append with a size
+	sentTo   int64 // the end of what was ever sent
 	lastGood time.Time
 
 	pace    pace
 	buf     []byte
 	bulk    bool // tuneForBulk was called
 	backoff *backoff.ExponentialBackOff
-	lastErr error // of the last try; nil when it succeeded
+	last    Decision // on the last try
+	lastErr error    // of the last try; nil when it succeeded
+
+	// For Start and Finish.
+	cancel context.CancelFunc
+	done   chan error
+	trying atomic.Pointer[time.Time] // when the append began that is under way; nil for none
 }
 
-// New prepares a delivery; Run does it.
-func New(c Config) *Delivery { return &Delivery{cfg: c, fresh: c.Fresh} }
-
-// Answered reports whether the server has answered anything. It is safe for concurrent use.
-func (d *Delivery) Answered() bool { return d.alive.Load() }
-
-// LastError is the error of the last append, nil if it succeeded. Call it when Run has
-// returned.
-func (d *Delivery) LastError() error { return d.lastErr }
+// New prepares a delivery; Run does it, or Start and Finish.
+func New(c Config) *Delivery {
+	if c.Link == nil {
+		c.Link = NewLink(nil)
+	}
+	return &Delivery{cfg: c, backoff: NewBackOff(), pace: newPace(), done: make(chan error, 1)}
+}
 
 // NewBackOff makes the pauses between tries: from 200 ms to 30 s, with jitter.
 func NewBackOff() *backoff.ExponentialBackOff {
@@ -111,11 +95,26 @@ func NewBackOff() *backoff.ExponentialBackOff {
 	return b
 }
 
-// Run delivers until the whole journal of an ended attempt is acknowledged (nil), the server
-// refuses it for good (*RefusedError), ctx ends (the last error, with ctx's), or the
-// attempt has ended and the server never answered (the last error).
+// Run delivers until the whole journal of an ended attempt is acknowledged (nil), there is
+// nothing more to send (*RefusedError, *DeletedError), ctx ends (the last error, with
+// ctx's), or the attempt has ended and its journal may wait in the spool (the last error;
+// see mayGiveUp). Outages do not end it.
 func (d *Delivery) Run(ctx context.Context) error {
-	d.backoff, d.pace = NewBackOff(), newPace()
+	err := d.deliver(ctx)
+	var refused *RefusedError
+	var deleted *DeletedError
+	switch path := d.cfg.Journal.Path(); {
+	case errors.As(err, &deleted):
+		d.cfg.Link.report(NotWanted, err.Error()+"; its journal is removed from this host")
+	case errors.As(err, &refused) && path != "":
+		d.cfg.Link.report(NotWanted, fmt.Sprintf("%v; it is kept at %s and not sent again", err, path))
+	case errors.As(err, &refused):
+		d.cfg.Link.report(NotWanted, err.Error())
+	}
+	return err
+}
+
+func (d *Delivery) deliver(ctx context.Context) error {
 	d.lastGood = time.Now()
 	if err := d.waitOrEnd(ctx, coalesceUrgent); err != nil {
 		return err
@@ -210,30 +209,46 @@ func (d *Delivery) coalesce(ctx context.Context) error {
 	}
 }
 
-// mayGiveUp reports whether an ended attempt need not be delivered now: the server never
-// answered, and the journal is safe where it waits. One that the disk does not take is gone
-// with this process, so its server is waited for.
-func (d *Delivery) mayGiveUp() bool {
-	return !d.alive.Load() && (d.cfg.Journal.Path() == "" || d.cfg.Journal.Persist() == nil)
+// hasEnded reports whether the attempt has ended.
+func (d *Delivery) hasEnded() bool {
+	select {
+	case <-d.cfg.Ended:
+		return true
+	default:
+		return false
+	}
 }
 
-// pause waits after trouble. The attempt's end cuts it short, once; after it, a server that
-// never answered is not waited for (see mayGiveUp).
+// mayGiveUp reports whether an ended attempt need not be delivered now: no Stint server has
+// answered, or none takes the token, and the journal is safe where it waits. One that the
+// disk does not take is gone with this process, so its server is waited for.
+func (d *Delivery) mayGiveUp() bool {
+	return (!d.cfg.Link.Reached() || d.last.Action == FixToken) && d.onDisk()
+}
+
+// onDisk reports whether the whole journal is on the disk.
+func (d *Delivery) onDisk() bool {
+	return d.cfg.Journal.Path() != "" && d.cfg.Journal.Persist() == nil
+}
+
+// pause waits after a try that failed. The attempt's end cuts it short, once; after it
+// pauses are short, and what may wait in the spool is left there.
 func (d *Delivery) pause(ctx context.Context, wait time.Duration) error {
+	ended := d.cfg.Ended
+	if d.hasEnded() {
+		if d.mayGiveUp() {
+			return d.lastErr
+		}
+		ended = nil // it had ended before already: the pause is made
+		if d.last.Wait == 0 {
+			wait = min(wait, longestEndPause)
+		}
+	}
 	if d.cfg.GiveUpAfter > 0 && time.Since(d.lastGood)+wait > d.cfg.GiveUpAfter {
 		return d.lastErr
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	ended := d.cfg.Ended
-	select {
-	case <-ended:
-		if d.mayGiveUp() {
-			return d.lastErr
-		}
-		ended = nil // it had ended before already: the pause stands
-	default:
-	}
 	select {
 	case <-timer.C:
 		return nil
@@ -250,36 +265,62 @@ func (d *Delivery) sendOne(ctx context.Context) (time.Duration, error) {
 	offset := d.cfg.Journal.Acknowledged()
 	b, err := d.next(offset)
 	if err != nil {
-		return 0, &RefusedError{Why: "the journal cannot be read back from the spool", Cause: err}
+		return d.unreadable(offset, err)
 	}
-	fresh := d.fresh
-	d.fresh = false
+	d.sentTo = max(d.sentTo, offset+b.size)
 	begun := time.Now()
+	d.trying.Store(&begun)
 	reply, err := d.append(ctx, offset, b)
+	d.trying.Store(nil)
 	d.lastErr = err
 	if err != nil {
 		d.buf = nil // the transport may not be done with it
-	}
-	if err == nil {
-		d.pace.sent(time.Now(), int(b.size), time.Since(begun))
-		if reply.Size < offset || reply.Size > offset+b.size {
-			return d.resume(offset, reply.Size)
+		if ctx.Err() != nil {
+			return 0, fmt.Errorf("%w: %w", ctx.Err(), err)
 		}
-		d.cfg.Watched.Store(reply.Watched)
-		d.cfg.Journal.Acknowledge(reply.Size)
-		d.answered()
-		if reply.Size == offset && b.size > 0 {
-			d.lastErr = fmt.Errorf("the server takes the journal but keeps nothing after byte %d", offset)
-			return d.backoff.NextBackOff(), nil
+	}
+	d.last = Decide(err)
+	d.cfg.Link.note("append", time.Now(), d.last, err)
+	switch d.last.Action {
+	case Proceed:
+		return d.accepted(offset, b.size, reply, time.Since(begun))
+	case Resume:
+		return d.resume(offset, d.last.Size)
+	case Split:
+		if d.pace.tooLarge(time.Now(), int(b.size), d.isOneRecord(offset, b.size)) {
+			return 0, nil
 		}
-		d.backoff.Reset()
-		d.lastGood = time.Now()
-		return 0, nil
+	case Refused, Deleted:
+		return 0, FinalError(d.last, d.cfg.Run, err)
+	case Outage:
+		d.pace.failed()
+	case Pause, FixToken:
 	}
-	if ctx.Err() != nil {
-		return 0, fmt.Errorf("%w: %w", ctx.Err(), err)
+	return max(d.last.Wait, d.backoff.NextBackOff()), nil
+}
+
+// isOneRecord reports whether a batch cannot be sent in parts.
+func (d *Delivery) isOneRecord(offset, size int64) bool {
+	part, err := journal.WholeRecordsIn(d.cfg.Journal, offset, size-1)
+	return err != nil || part <= 0
+}
+
+// accepted acts on a reply that says how much the server has.
+func (d *Delivery) accepted(offset, sent int64, reply job.AppendReply, took time.Duration) (time.Duration, error) {
+	d.cfg.Watched.Store(reply.Watched)
+	if reply.Size < offset || reply.Size > offset+sent {
+		return d.resume(offset, reply.Size)
 	}
-	return d.trouble(offset, err, fresh)
+	d.pace.sent(time.Now(), int(sent), took)
+	d.cfg.Journal.Acknowledge(reply.Size)
+	d.answered()
+	if reply.Size == offset && sent > 0 {
+		d.lastErr = fmt.Errorf("the server takes the journal but keeps nothing after byte %d", offset)
+		return d.backoff.NextBackOff(), nil
+	}
+	d.backoff.Reset()
+	d.lastGood = time.Now()
+	return 0, nil
 }
 
 // append sends bytes in the way that is the quicker one on this link.
@@ -289,18 +330,10 @@ func (d *Delivery) append(ctx context.Context, offset int64, b batch) (job.Appen
 	if b.inSpool {
 		return d.cfg.Server.(streaming).AppendFrom(ctx, d.cfg.Run, d.cfg.Attempt, offset, b.size, d.cfg.Journal)
 	}
-	batch := b.data
-	c, able := d.cfg.Server.(compressing)
-	if !d.pace.compressed || !able || len(batch) < leastBatch {
-		return d.cfg.Server.Append(ctx, d.cfg.Run, d.cfg.Attempt, offset, batch)
+	if c, able := d.cfg.Server.(compressing); able && d.pace.compressed && len(b.data) >= leastBatch {
+		return c.AppendCompressed(ctx, d.cfg.Run, d.cfg.Attempt, offset, b.data)
 	}
-	reply, err := c.AppendCompressed(ctx, d.cfg.Run, d.cfg.Attempt, offset, batch)
-	var p *job.Problem
-	if errors.As(err, &p) && p.Status == http.StatusUnsupportedMediaType {
-		d.pace.refuseCompression()
-		return d.cfg.Server.Append(ctx, d.cfg.Run, d.cfg.Attempt, offset, batch)
-	}
-	return reply, err
+	return d.cfg.Server.Append(ctx, d.cfg.Run, d.cfg.Attempt, offset, b.data)
 }
 
 // compressing is a server that takes compressed journal bytes.
@@ -308,50 +341,12 @@ type compressing interface {
 	AppendCompressed(ctx context.Context, run string, attempt int, offset int64, data []byte) (job.AppendReply, error)
 }
 
-// answered notes the first answer.
+// answered notes the first reply with a size.
 func (d *Delivery) answered() {
-	d.alive.Store(true)
-	if !d.reached && d.cfg.FirstReply != nil {
-		d.cfg.FirstReply()
-	}
+	first := !d.reached
 	d.reached = true
-}
-
-// trouble decides what an error means.
-func (d *Delivery) trouble(offset int64, err error, fresh bool) (time.Duration, error) {
-	var p *job.Problem
-	if !errors.As(err, &p) {
-		d.pace.failed()
-		return d.backoff.NextBackOff(), nil
+	if !first || d.cfg.FirstReply == nil || d.hasEnded() && d.cfg.Journal.Waiting() == 0 {
+		return
 	}
-	d.alive.Store(true)
-	switch {
-	case p.Status == http.StatusConflict && p.Size != nil && *p.Size > 0 && fresh:
-		return 0, &RefusedError{Why: "the server has a journal of this attempt already: the run id was used before"}
-	case p.Status == http.StatusConflict && p.Size != nil:
-		d.answered()
-		return d.resume(offset, *p.Size)
-	case p.Temporary():
-		d.pace.failed()
-		return max(p.RetryAfter, d.backoff.NextBackOff()), nil
-	}
-	return 0, &RefusedError{Why: "the server refuses the journal of this run", Cause: err}
-}
-
-// AheadError refuses a journal of which the server has more than this host.
-func AheadError(size, length int64) error {
-	return &RefusedError{Why: fmt.Sprintf("the server already has %d bytes of this journal, and here it is %d bytes long: it is not the same journal, or this host lost its end", size, length)}
-}
-
-// resume goes on from where the server says it is.
-func (d *Delivery) resume(offset, size int64) (time.Duration, error) {
-	if length := d.cfg.Journal.Size(); size > length || size < 0 {
-		return 0, AheadError(size, length)
-	}
-	d.cfg.Journal.Acknowledge(size)
-	if size == offset {
-		d.lastErr = fmt.Errorf("the server answers that it has %d bytes, and will not take what follows them", size)
-		return d.backoff.NextBackOff(), nil // try again, but not in a loop
-	}
-	return 0, nil
+	d.cfg.FirstReply()
 }

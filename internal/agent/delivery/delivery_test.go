@@ -1,14 +1,18 @@
 package delivery
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/job"
 )
 
 // A heartbeat takes along what is to be delivered, if the last append is not too recent;
@@ -40,6 +44,241 @@ func TestCoalescingEndsWithAHeartbeat(t *testing.T) {
 					t.Errorf("after %v: %v; want %v", time.Since(begun), err, c.want)
 				}
 			})
+		})
+	}
+}
+
+// deliverWhole delivers the journal of an attempt that has ended.
+func deliverWhole(t *testing.T, c Config) error {
+	t.Helper()
+	ended := make(chan struct{})
+	close(ended)
+	c.Run, c.Attempt, c.Ended, c.Watched = testRun, 1, ended, new(atomic.Bool)
+	return New(c).Run(t.Context())
+}
+
+// atMost refuses appends of more bytes than a limit, as a proxy does.
+func atMost(limit int, err error) func(context.Context, int64, []byte) error {
+	return func(_ context.Context, _ int64, data []byte) error {
+		if len(data) > limit {
+			return err
+		}
+		return nil
+	}
+}
+
+// A proxy that takes only small bodies gets small ones.
+func TestBatchesFitWhatIsTaken(t *testing.T) {
+	records := slices.Repeat([]int{50_000}, 120)
+	for _, err := range []error{foreign(413), problem(413, job.ProblemTooLarge)} {
+		for _, limit := range []int{1 << 20, 100_000, 51_000} {
+			synctest.Test(t, func(t *testing.T) {
+				j, whole := writeJournal(t, true, records...)
+				s := newFakeServer(atMost(limit, err))
+				begun := time.Now()
+				if err := deliverWhole(t, Config{Server: s, Journal: j, Fresh: true}); err != nil || !bytes.Equal(s.has(), whole) {
+					t.Errorf("limit %d: error %v, the server has %d of %d bytes", limit, err, len(s.has()), len(whole))
+				}
+				refused := 0
+				for _, size := range s.appended() {
+					if size > limit {
+						refused++
+					}
+				}
+				if refused > 8 || time.Since(begun) != 0 {
+					t.Errorf("limit %d: %d appends were refused, in %s", limit, refused, time.Since(begun))
+				}
+			})
+		}
+	}
+}
+
+// A record that is larger than what is taken is an outage, and what comes before it is
+// delivered. Once the limit is gone the rest goes out, in large batches again.
+func TestARecordThatIsNotTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, whole := writeJournal(t, true, slices.Concat([]int{100, 100, 60_000}, slices.Repeat([]int{5000}, 400))...)
+		var limit atomic.Int64
+		limit.Store(10_000)
+		s := newFakeServer(func(ctx context.Context, offset int64, data []byte) error {
+			return atMost(int(limit.Load()), foreign(413))(ctx, offset, data)
+		})
+		said := &lines{}
+		d, end := started(t, Config{Server: s, Journal: j, Fresh: true, Link: NewLink(said.print)})
+		<-time.After(10 * time.Minute)
+		synctest.Wait()
+		if got := len(s.has()); got == 0 || got > 1500 {
+			t.Errorf("%d bytes were delivered before the record that is not taken", got)
+		}
+		if n := len(s.appended()); n > 100 {
+			t.Errorf("%d appends in ten minutes", n)
+		}
+		if got := said.all(); len(got) != 1 || !strings.Contains(got[0], "413") {
+			t.Errorf("printed %q", got)
+		}
+		limit.Store(1 << 30)
+		before := len(s.appended())
+		<-time.After(time.Minute)
+		end()
+		if err := d.Finish(t.Context(), time.Minute); err != nil || !bytes.Equal(s.has(), whole) {
+			t.Errorf("error %v, the server has %d of %d bytes", err, len(s.has()), len(whole))
+		}
+		if n := len(s.appended()) - before; n > 20 {
+			t.Errorf("%d appends for the rest", n)
+		}
+	})
+}
+
+// An outage of any kind ends nothing while the job runs, and is told in one line.
+func TestAnOutageEndsNothing(t *testing.T) {
+	for name, err := range map[string]error{
+		"404": foreign(404), "403": foreign(403), "410": foreign(410), "200": foreign(200), "400 of ours": problem(400, job.ProblemInvalid),
+		"413": foreign(413), "away": errAway, "a token": problem(401, job.ProblemUnauthorized),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var over atomic.Bool
+				s := newFakeServer(func(context.Context, int64, []byte) error {
+					if over.Load() {
+						return nil
+					}
+					return err
+				})
+				said := &lines{}
+				j, whole := writeJournal(t, true, 10, 20)
+				d, end := started(t, Config{Server: s, Journal: j, Fresh: true, Link: NewLink(said.print)})
+				<-time.After(10 * time.Hour)
+				synctest.Wait()
+				if n := len(s.appended()); n < 10*60 || n > 10*60*6 {
+					t.Errorf("%d tries in ten hours", n)
+				}
+				over.Store(true)
+				<-time.After(2 * time.Minute)
+				end()
+				if err := d.Finish(t.Context(), time.Second); err != nil || !bytes.Equal(s.has(), whole) {
+					t.Errorf("error %v, the server has %d of %d bytes", err, len(s.has()), len(whole))
+				}
+				if got := said.all(); len(got) != 1 || !strings.Contains(got[0], err.Error()) {
+					t.Errorf("printed %q", got)
+				}
+			})
+		})
+	}
+}
+
+// What lasts only a moment is nobody's business, and appends and heartbeats share a line.
+func TestWhatPeopleAreTold(t *testing.T) {
+	said := &lines{}
+	l := NewLink(said.print)
+	now := time.Unix(1e9, 0)
+	outage := Decision{Action: Outage}
+	l.note("append", now, outage, foreign(502))
+	l.note("append", now.Add(9*time.Second), outage, foreign(502))
+	l.note("append", now.Add(9*time.Second), Decision{}, nil)
+	l.note("append", now.Add(19*time.Second), outage, foreign(502))
+	if got := said.all(); len(got) != 0 || !l.Reached() {
+		t.Errorf("printed %q", got)
+	}
+	redirect := foreign(301)
+	redirect.Location = "https://elsewhere"
+	l.note("heartbeat", now, outage, redirect)
+	l.note("heartbeat", now.Add(10*time.Second), outage, redirect)
+	l.note("append", now.Add(40*time.Second), outage, foreign(502))
+	l.note("append", now.Add(41*time.Second), Decision{Action: FixToken}, problem(403, job.ProblemForbidden))
+	l.note("heartbeat", now.Add(42*time.Second), Decision{Action: FixToken}, problem(403, job.ProblemForbidden))
+	if got := said.all(); len(got) != 2 || !strings.Contains(got[0], "https://elsewhere") || !strings.Contains(got[1], "token") || !l.Printed(NoServer) || !l.Printed(BadToken) || l.Printed(NotWanted) {
+		t.Errorf("printed %q", got)
+	}
+}
+
+// Something on the way may send an append twice and hand back the second reply: the server
+// then has what was sent, and the agent goes on from there. More than was sent is another
+// journal's.
+func TestFirstAppendThatCameTwice(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		more    int // bytes on the server beyond those that were sent
+		refused bool
+	}{
+		{"sent twice", 0, false},
+		{"another journal", 1, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			j, whole := writeJournal(t, true, slices.Repeat([]int{50_000}, 60)...)
+			var s *fakeServer
+			first := true
+			s = newFakeServer(func(_ context.Context, _ int64, data []byte) error {
+				if !first {
+					return nil
+				}
+				first = false
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.journal = append(bytes.Clone(data), make([]byte, c.more)...)
+				return at(int64(len(s.journal)), problem(409, job.ProblemWrongOffset))
+			})
+			err := deliverWhole(t, Config{Server: s, Journal: j, Fresh: true})
+			var refused *RefusedError
+			if errors.As(err, &refused) != c.refused || !c.refused && (err != nil || !bytes.Equal(s.has(), whole)) {
+				t.Errorf("%s: error %v, the server has %d of %d bytes", c.name, err, len(s.has()), len(whole))
+			}
+		})
+	}
+}
+
+// A server that was put back to an older state may ask for what this host has deleted.
+func TestServerAsksForWhatIsDeleted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, whole := writeJournal(t, true, slices.Repeat([]int{50_000}, 20)...)
+		j.Acknowledge(900_000) // of which whole segments are deleted
+		s := newFakeServer(nil)
+		s.journal = whole[:100]
+		said := &lines{}
+		err := deliverWhole(t, Config{Server: s, Journal: j, Link: NewLink(said.print)})
+		var refused *RefusedError
+		if !errors.As(err, &refused) || !errors.Is(err, spool.ErrTrimmed) || !strings.Contains(err.Error(), "older backup") {
+			t.Errorf("error %v", err)
+		}
+		if got := said.all(); len(got) != 1 || len(s.appended()) > 2 {
+			t.Errorf("printed %q, %d appends", got, len(s.appended()))
+		}
+	})
+}
+
+// A final reply ends the delivery at once, with one line.
+func TestFinalReplies(t *testing.T) {
+	for _, p := range []*job.Problem{problem(409, job.ProblemRunIDUsed), problem(422, job.ProblemJournalRefused), problem(410, job.ProblemRunDeleted)} {
+		synctest.Test(t, func(t *testing.T) {
+			j, _ := writeJournal(t, true, 10)
+			s, said := newFakeServer(always(p)), &lines{}
+			err := deliverWhole(t, Config{Server: s, Journal: j, Fresh: true, Link: NewLink(said.print)})
+			var refused *RefusedError
+			var deleted *DeletedError
+			if errors.As(err, &deleted) != (p.Status == 410) || errors.As(err, &refused) == (p.Status == 410) {
+				t.Errorf("error %v", err)
+			}
+			if got := said.all(); len(got) != 1 || len(s.appended()) != 1 || p.Status != 410 && !strings.Contains(got[0], j.Path()) {
+				t.Errorf("printed %q, %d appends", got, len(s.appended()))
+			}
+		})
+	}
+}
+
+// The first reply starts heartbeats and more, but not for an attempt that has ended and is
+// wholly delivered with it.
+func TestFirstReply(t *testing.T) {
+	for _, long := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			records := []int{10}
+			if long {
+				records = slices.Repeat([]int{50_000}, 100)
+			}
+			j, _ := writeJournal(t, true, records...)
+			calls := 0
+			err := deliverWhole(t, Config{Server: newFakeServer(nil), Journal: j, FirstReply: func() { calls++ }})
+			if err != nil || (calls == 1) != long || calls > 1 {
+				t.Errorf("long %v: %d calls, error %v", long, calls, err)
+			}
 		})
 	}
 }

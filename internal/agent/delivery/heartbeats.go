@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -17,13 +16,16 @@ const (
 	// rebeatDelay is how long after its connection was cut an agent beats again, and
 	// rebeatJitter the most that chance adds: a server that restarts cuts all at once.
 	rebeatDelay  = 50 * time.Millisecond
-	rebeatJitter = 500 * time.Millisecond
-	// heldBeats is how many beats a connection must have carried to be missed: some
-	// proxies close it after every one.
-	heldBeats = 2
+	rebeatJitter = 250 * time.Millisecond
+	// For rebeatFor after a cut, a beat that does not reach the server is followed by another
+	// after rebeatRetry and up to rebeatJitter: whatever stands between them may be restarting
+	// while the server waits for the agent.
+	rebeatFor   = 5 * time.Second
+	rebeatRetry = 200 * time.Millisecond
 )
 
-// cutNotifier is a Server that tells when the connection of heartbeats was cut.
+// cutNotifier is a Server that tells when the connection of heartbeats was cut, after it had
+// carried more than one request.
 type cutNotifier interface{ HeartbeatsCut() <-chan struct{} }
 
 // Heartbeats sends heartbeats of one attempt. A beat that fails is forgotten: the next one
@@ -34,6 +36,8 @@ type Heartbeats struct {
 	Attempt int
 	Period  time.Duration // until the server sets one
 	Begun   time.Time     // of the attempt
+	// Link is shared with the delivery of the run's journal.
+	Link *Link
 	// Evidence fills in what the beat says of the job.
 	Evidence func(now time.Time) job.Heartbeat
 	// Ready is closed when the server knows the run, which the first append tells it.
@@ -44,10 +48,13 @@ type Heartbeats struct {
 	// be nil.
 	BeforeBeat func()
 
-	prompt bool // a cut connection is followed by a beat at once
+	sequence int64
+	period   time.Duration // that the server has set
+	prompt   bool          // a cut connection is followed by a beat at once
+	cutAt    time.Time     // when it was last cut
 }
 
-// Send sends heartbeats until ctx ends.
+// Send sends heartbeats until ctx ends, or the server wants none of this run any more.
 func (b *Heartbeats) Send(ctx context.Context) {
 	select {
 	case <-b.Ready:
@@ -58,56 +65,73 @@ func (b *Heartbeats) Send(ctx context.Context) {
 	if n, ok := b.Server.(cutNotifier); ok {
 		cut, b.prompt = n.HeartbeatsCut(), true
 	}
-	next, held := b.Period, 0
+	b.period = b.Period
 	due := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for sequence := int64(1); ; {
+	for {
 		select {
 		case <-timer.C:
-			held++
 		case <-cut:
+			b.cutAt = time.Now()
 			delay := rebeatDelay + rand.N(rebeatJitter)
-			if held >= heldBeats && time.Until(due) > delay {
-				due = time.Now().Add(delay)
+			if time.Until(due) > delay {
+				due = b.cutAt.Add(delay)
 				timer.Reset(delay)
 			}
-			held = 0
 			continue
 		case <-ctx.Done():
 			return
 		}
-		next = b.sendOne(ctx, sequence, due, next)
-		sequence++
-		due = time.Now().Add(next)
-		timer.Reset(next)
+		d := b.sendOne(ctx, due)
+		if d.Final() || ctx.Err() != nil {
+			return
+		}
+		wait := b.after(d, time.Now())
+		due = time.Now().Add(wait)
+		timer.Reset(wait)
 	}
 }
 
-// sendOne sends a beat that was due at a time, and returns when to send the next.
-func (b *Heartbeats) sendOne(ctx context.Context, sequence int64, due time.Time, period time.Duration) time.Duration {
+// after is how long to wait after a beat.
+func (b *Heartbeats) after(d Decision, now time.Time) time.Duration {
+	switch {
+	case d.Wait > 0:
+		return max(d.Wait, shortestBeat)
+	case !d.Reached() && !b.cutAt.IsZero() && now.Sub(b.cutAt) < rebeatFor:
+		return min(b.period, rebeatRetry+rand.N(rebeatJitter))
+	}
+	return b.period
+}
+
+// sendOne sends a beat that was due at a time, and acts on the reply.
+func (b *Heartbeats) sendOne(ctx context.Context, due time.Time) Decision {
 	now := time.Now()
 	hb := b.Evidence(now)
-	hb.Sequence, hb.SentAt = sequence, now.UTC()
+	b.sequence++
+	hb.Sequence, hb.SentAt = b.sequence, now.UTC()
 	hb.UptimeMS = now.Sub(b.Begun).Milliseconds()
 	hb.SchedulingDelayMS = max(0, now.Sub(due).Milliseconds())
-	hb.PeriodMS, hb.Prompt = period.Milliseconds(), b.prompt
+	hb.PeriodMS, hb.Prompt = b.period.Milliseconds(), b.prompt
 	if b.BeforeBeat != nil {
 		b.BeforeBeat()
 	}
-	callCtx, cancel := context.WithTimeout(ctx, max(beatTimeout, period))
+	callCtx, cancel := context.WithTimeout(ctx, max(beatTimeout, b.period))
+	defer cancel()
 	reply, err := b.Server.Beat(callCtx, b.Run, b.Attempt, hb)
-	cancel()
-	if err != nil {
-		var p *job.Problem
-		if errors.As(err, &p) && p.RetryAfter > 0 {
-			return min(max(p.RetryAfter, shortestBeat), longestBeat)
+	if ctx.Err() != nil {
+		return Decision{Action: Outage} // nobody waits for it any more
+	}
+	d := Decide(err)
+	if d.Final() {
+		return d // the append that meets the same says what becomes of the journal
+	}
+	b.Link.note("heartbeat", time.Now(), d, err)
+	if d.Action == Proceed {
+		if reply.NextMS > 0 {
+			b.period = job.Milliseconds(reply.NextMS, shortestBeat, longestBeat)
 		}
-		return period
+		b.Reply(reply)
 	}
-	b.Reply(reply)
-	if reply.NextMS <= 0 {
-		return period
-	}
-	return min(max(time.Duration(reply.NextMS)*time.Millisecond, shortestBeat), longestBeat)
+	return d
 }

@@ -2,8 +2,8 @@ package delivery
 
 import (
 	"context"
-	"errors"
-	"sync"
+	"math"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,68 +11,149 @@ import (
 	"stint.dev/stint/job"
 )
 
-// heldServer takes heartbeats, and tells when their connection is cut.
+// heldServer tells when the connection of heartbeats is cut.
 type heldServer struct {
+	*fakeServer
 	cut chan struct{}
-
-	mu    sync.Mutex
-	at    []time.Time
-	beats []job.Heartbeat
 }
 
 func (h *heldServer) HeartbeatsCut() <-chan struct{} { return h.cut }
 
-func (h *heldServer) Append(context.Context, string, int, int64, []byte) (job.AppendReply, error) {
-	return job.AppendReply{}, errors.New("not asked for here")
+// beating sends heartbeats to a server until the test's bubble ends, and returns the replies
+// that it obeyed and whether it has stopped.
+func beating(t *testing.T, s Server, link *Link) (obeyed, stopped *atomic.Int64) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ready := make(chan struct{})
+	close(ready)
+	obeyed, stopped = new(atomic.Int64), new(atomic.Int64)
+	b := &Heartbeats{
+		Server: s, Run: testRun, Attempt: 1, Period: 5 * time.Second, Begun: time.Now(), Ready: ready, Link: link,
+		Evidence: func(time.Time) job.Heartbeat { return job.Heartbeat{} }, Reply: func(job.HeartbeatReply) { obeyed.Add(1) },
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); b.Send(ctx); stopped.Add(1) }()
+	t.Cleanup(func() { cancel(); <-done })
+	return obeyed, stopped
 }
 
-func (h *heldServer) Beat(_ context.Context, _ string, _ int, hb job.Heartbeat) (job.HeartbeatReply, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.at, h.beats = append(h.at, time.Now()), append(h.beats, hb)
-	return job.HeartbeatReply{Owner: true}, nil
+// after waits, and returns when the beats since the last call were, counted from that call.
+func (s *fakeServer) after(d time.Duration) []time.Duration {
+	<-time.After(d)
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []time.Duration
+	for _, at := range s.beats[s.seen:] {
+		out = append(out, at-s.seenAt)
+	}
+	s.seen, s.seenAt = len(s.beats), time.Since(s.begun)
+	return out
 }
 
-// A connection that is cut is followed by a heartbeat at once, but only once, and only if
-// it had been held.
+// A connection that is cut is followed by a heartbeat within 300 ms, once for each cut.
 func TestACutConnectionIsFollowedByABeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		server := &heldServer{cut: make(chan struct{}, 1)}
-		ready := make(chan struct{})
-		close(ready)
-		b := &Heartbeats{
-			Server: server, Run: "r", Attempt: 1, Period: 10 * time.Second, Begun: time.Now(), Ready: ready,
-			Evidence: func(time.Time) job.Heartbeat { return job.Heartbeat{} }, Reply: func(job.HeartbeatReply) {},
+		server := &heldServer{newFakeServer(nil), make(chan struct{}, 1)}
+		beating(t, server, NewLink(nil))
+		if got := server.after(time.Second); len(got) != 1 || got[0] != 0 {
+			t.Fatalf("heartbeats at %v, want one at once", got)
 		}
-		stopped := make(chan struct{})
-		go func() { b.Send(ctx); close(stopped) }()
-		wait := func(d time.Duration, beats int) {
-			t.Helper()
-			<-time.After(d)
-			synctest.Wait()
-			server.mu.Lock()
-			defer server.mu.Unlock()
-			if len(server.at) != beats {
-				t.Fatalf("%d heartbeats, want %d: %v", len(server.at), beats, server.at)
+		for range 20 {
+			server.cut <- struct{}{}
+			if got := server.after(4 * time.Second); len(got) != 1 || got[0] < 50*time.Millisecond || got[0] > 300*time.Millisecond {
+				t.Fatalf("heartbeats at %v after a cut, want one within 300 ms", got)
 			}
 		}
-		wait(time.Second, 1)
-		server.cut <- struct{}{}
-		wait(time.Second, 1) // it carried one beat only
-		wait(9*time.Second, 2)
-		wait(10*time.Second, 3)
-		server.cut <- struct{}{}
-		wait(time.Second, 4)
-		server.cut <- struct{}{}
-		wait(time.Second, 4) // once is enough
-		wait(9*time.Second, 5)
-		server.mu.Lock()
-		defer server.mu.Unlock()
-		if last := server.beats[4]; !last.Prompt || last.Sequence != 5 || server.beats[3].SchedulingDelayMS != 0 {
-			t.Errorf("heartbeats %+v", server.beats)
+		if got := server.after(5 * time.Second); len(got) != 1 {
+			t.Errorf("heartbeats at %v, want one in a period", got)
 		}
-		cancel()
-		<-stopped
 	})
+}
+
+// While the way to the server is being mended, the agent tries again twice a second or more
+// often, for a while.
+func TestACutThatLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var away atomic.Bool
+		server := &heldServer{newFakeServer(func(context.Context, int64, []byte) error {
+			if away.Load() {
+				return foreign(502)
+			}
+			return nil
+		}), make(chan struct{}, 1)}
+		obeyed, _ := beating(t, server, NewLink(nil))
+		server.after(time.Second)
+		away.Store(true)
+		server.cut <- struct{}{}
+		last := time.Duration(0)
+		for _, at := range server.after(3 * time.Second) {
+			if at-last > 500*time.Millisecond {
+				t.Errorf("nothing between %s and %s after the cut", last, at)
+			}
+			last = at
+		}
+		if last < 2500*time.Millisecond || obeyed.Load() != 1 {
+			t.Errorf("the last heartbeat is at %s, %d replies were obeyed", last, obeyed.Load())
+		}
+		server.after(3 * time.Second)
+		if got := server.after(20 * time.Second); len(got) != 4 {
+			t.Errorf("heartbeats at %v, want the usual pace again", got)
+		}
+	})
+}
+
+// What a reply asks for stays within bounds, whatever it is.
+func TestThePaceHasBounds(t *testing.T) {
+	for next, want := range map[int64]time.Duration{
+		0: 5 * time.Second, -1: 5 * time.Second, math.MinInt64: 5 * time.Second,
+		1: shortestBeat, 2000: 2 * time.Second,
+		math.MaxInt64: longestBeat, math.MaxInt64 / 1_000_000: longestBeat, math.MaxInt64/1_000_000 + 1: longestBeat,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newFakeServer(nil)
+			s.next = next
+			beating(t, s, NewLink(nil))
+			got := s.after(2*want + time.Millisecond)
+			if len(got) != 3 || got[1] != want || got[2] != 2*want {
+				t.Errorf("next_ms %d: heartbeats at %v, want each %s", next, got, want)
+			}
+		})
+	}
+}
+
+func TestHeartbeatsFollowTheRule(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		err   error
+		every time.Duration // 0 for the last
+	}{
+		{"deleted", problem(410, job.ProblemRunDeleted), 0},
+		{"another run", problem(409, job.ProblemRunIDUsed), 0},
+		{"a wrong token", problem(401, job.ProblemUnauthorized), time.Minute},
+		{"a scope too small", problem(403, job.ProblemForbidden), time.Minute},
+		{"no time", problem(503, job.ProblemUnavailable), 7 * time.Second},
+		{"a proxy with no time", foreign(503), 9 * time.Second},
+		{"something else", foreign(410), 5 * time.Second},
+		{"nobody", errAway, 5 * time.Second},
+		{"not known", problem(404, job.ProblemNotFound), 5 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newFakeServer(always(c.err))
+				obeyed, stopped := beating(t, s, NewLink(nil))
+				got := s.after(10 * time.Minute)
+				if c.every == 0 {
+					if len(got) != 1 || stopped.Load() != 1 {
+						t.Errorf("%d heartbeats, stopped %d", len(got), stopped.Load())
+					}
+				} else if want := int(10*time.Minute/c.every) + 1; len(got) < want-1 || len(got) > want || stopped.Load() != 0 {
+					t.Errorf("%d heartbeats, want %d", len(got), want)
+				}
+				if obeyed.Load() != 0 {
+					t.Errorf("%d replies were obeyed", obeyed.Load())
+				}
+			})
+		})
+	}
 }

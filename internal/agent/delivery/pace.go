@@ -47,7 +47,9 @@ type pace struct {
 	seen       int       // batches measured since the last change
 	rate       float64   // of them, bytes of journal per second
 	plainRate  float64   // when compression began
-	unable     bool      // the server does not take it
+
+	tooMuch      int       // the least that was refused for its size; 0 for none
+	tooMuchUntil time.Time // when more is tried again
 }
 
 func newPace() pace { return pace{batch: firstBatch} }
@@ -64,9 +66,18 @@ func (p *pace) wait(watched bool) time.Duration {
 
 // sent learns from a batch that was taken.
 func (p *pace) sent(now time.Time, bytes int, took time.Duration) {
+	if p.tooMuch > 0 && (bytes >= p.tooMuch || !now.Before(p.tooMuchUntil)) {
+		p.tooMuch = 0
+	}
 	switch {
 	case took > slowBatch:
 		p.shrink()
+	case p.tooMuch > 0:
+		if 2*p.batch < p.tooMuch {
+			p.batch *= 2
+		}
+	case p.batch < leastBatch: // it was no matter of size
+		p.batch = leastBatch
 	case took < quickBatch && bytes >= p.batch/2:
 		p.batch = min(2*p.batch, mostBatch)
 	}
@@ -78,14 +89,23 @@ func (p *pace) sent(now time.Time, bytes int, took time.Duration) {
 // failed learns from a batch that did not come through.
 func (p *pace) failed() { p.shrink() }
 
-func (p *pace) shrink() { p.batch = max(p.batch/2, leastBatch) }
+func (p *pace) shrink() { p.batch = max(p.batch/2, min(p.batch, leastBatch)) }
+
+// tooLarge learns that a batch was refused for its size. It reports whether there is a
+// smaller one to try: a batch is at least one record, however long.
+func (p *pace) tooLarge(now time.Time, bytes int, one bool) bool {
+	if one {
+		p.tooMuch = 0 // so it was no matter of size
+		return false
+	}
+	p.tooMuch, p.tooMuchUntil = bytes, now.Add(trialPause)
+	p.batch = max(1, min(p.batch, bytes)/2)
+	return true
+}
 
 // measure compares both ways of sending and takes the quicker one. Compression must be a
 // good deal quicker: it costs the job's host CPU.
 func (p *pace) measure(now time.Time, rate float64) {
-	if p.unable {
-		return
-	}
 	p.seen++
 	p.rate += (rate - p.rate) / float64(min(p.seen, trials))
 	if p.seen < trials {
@@ -106,6 +126,3 @@ func (p *pace) change(compressed bool, now time.Time) {
 		p.until = now.Add(trialPause)
 	}
 }
-
-// refuseCompression notes that the server does not understand it.
-func (p *pace) refuseCompression() { p.compressed, p.unable = false, true }

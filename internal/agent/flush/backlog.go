@@ -2,57 +2,80 @@ package flush
 
 import (
 	"context"
-	"sync"
+	"math/rand/v2"
+	"strconv"
 	"time"
 
 	"stint.dev/stint/internal/agent/spool"
 )
 
-// Backlog delivers, beside a run, what other agents left in the spool for its server.
+const (
+	// A spool is looked through again this long after the server did not answer, and this
+	// long after everything was tried.
+	outagePause = time.Minute
+	quietPause  = 10 * time.Minute
+	// stopLimit bounds the wait for a backlog that was stopped.
+	stopLimit = 200 * time.Millisecond
+)
+
+// Backlog delivers, while a job runs, what other agents left in the spool for its server. It
+// never delays the job's end.
 type Backlog struct {
-	spool   *spool.Spool // nil when there is none
-	config  Config
-	run     string // which attempt's journal is left alone
-	attempt int
+	spool  *spool.Spool
+	config Config
+	except string // the entry of the run that is at work
 
-	stop context.CancelFunc
-	done sync.WaitGroup
+	cancel context.CancelFunc
+	done   chan struct{}
 }
 
-// NewBacklog prepares a backlog of every journal in a spool, which may be nil, but for that
-// of one attempt.
+// NewBacklog prepares the delivery of every journal in a spool but for that of one attempt.
 func NewBacklog(s *spool.Spool, c Config, run string, attempt int) *Backlog {
-	return &Backlog{spool: s, config: c, run: run, attempt: attempt}
+	return &Backlog{spool: s, config: c, except: run + "." + strconv.Itoa(attempt), done: make(chan struct{})}
 }
 
-// Start begins to deliver when known is closed: the server answers.
-func (b *Backlog) Start(ctx context.Context, known <-chan struct{}) {
-	ctx, b.stop = context.WithCancel(ctx)
-	if b.spool == nil {
-		return
-	}
-	b.done.Go(func() {
+// Start begins to deliver when known is closed: the server answers. A job that has ended
+// before (ended is closed) lets it try while its own journal is sent.
+func (b *Backlog) Start(ctx context.Context, known, ended <-chan struct{}) {
+	ctx, b.cancel = context.WithCancel(ctx)
+	go func() {
+		defer close(b.done)
 		select {
 		case <-known:
+		case <-ended:
 		case <-ctx.Done():
 			return
 		}
-		if !b.spool.HasOthers(b.run, b.attempt) {
-			return
-		}
-		// What goes wrong here is reported by stint flush; this is a favour.
-		_, _ = Run(ctx, b.config)
-	})
+		b.deliver(ctx)
+	}()
 }
 
-// Finish waits for what is under way, but not longer than a limit.
-func (b *Backlog) Finish(limit time.Duration) {
-	if limit > 0 {
-		timer := time.AfterFunc(limit, b.stop)
-		defer timer.Stop()
-	} else {
-		b.stop()
+func (b *Backlog) deliver(ctx context.Context) {
+	for ctx.Err() == nil {
+		b.spool.Sweep(time.Now())
+		// Errors are reported by stint flush: what waits here is no concern of this job.
+		report, _ := deliverAll(ctx, b.spool, b.config, b.except)
+		pause := quietPause
+		if n := len(report.Journals); n > 0 && isOutage(report.Journals[n-1].Err) {
+			pause = outagePause
+		}
+		timer := time.NewTimer(pause + rand.N(pause/4))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
 	}
-	b.done.Wait()
-	b.stop()
+}
+
+// Stop ends the delivery. What the server has received counts, and the rest waits as it
+// did. A disk that does not answer is not waited for: the goroutine ends when it does.
+func (b *Backlog) Stop() {
+	b.cancel()
+	limit := time.NewTimer(stopLimit)
+	defer limit.Stop()
+	select {
+	case <-b.done:
+	case <-limit.C:
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/process"
@@ -86,14 +85,13 @@ func askSize(ctx context.Context, j *spool.Journal, s delivery.Server) (int64, e
 	defer cancel()
 	m := j.Meta()
 	reply, err := s.Append(ctx, m.Run, m.Attempt, j.Size(), nil)
-	var p *job.Problem
-	switch {
-	case err == nil:
+	switch d := delivery.Decide(err); {
+	case d.Action == delivery.Proceed:
 		return reply.Size, nil
-	case errors.As(err, &p) && p.Status == http.StatusConflict && p.Size != nil:
-		return *p.Size, nil
-	case errors.As(err, &p) && !p.Temporary():
-		return 0, &delivery.RefusedError{Why: "the server refuses the journal of this run", Cause: err}
+	case d.Action == delivery.Resume:
+		return d.Size, nil
+	case d.Final():
+		return 0, delivery.FinalError(d, m.Run, err)
 	}
 	return 0, err
 }
@@ -114,9 +112,8 @@ func repair(ctx context.Context, j *spool.Journal, s delivery.Server, size int64
 	}
 	m := j.Meta()
 	body, err := from.Journal(ctx, m.Run, m.Attempt, j.Size())
-	var p *job.Problem
-	if errors.As(err, &p) && !p.Temporary() {
-		return &delivery.RefusedError{Why: ahead + ", and they cannot be read back", Cause: err}
+	if final := delivery.FinalError(delivery.Decide(err), m.Run, err); final != nil {
+		return final
 	}
 	if err != nil {
 		return fmt.Errorf("%s: read them back: %w", ahead, err)

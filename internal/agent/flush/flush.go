@@ -6,11 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync/atomic"
 	"time"
 
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
@@ -27,6 +29,17 @@ type Config struct {
 	Each func(Journal)
 }
 
+// Skip is why a journal was left alone.
+type Skip string
+
+// The reasons to leave a journal alone.
+const (
+	InUse       Skip = "in_use"       // its agent is at work
+	Gone        Skip = "gone"         // another agent has just delivered it
+	OtherServer Skip = "other_server" // it is meant for another server
+	Refused     Skip = "refused"      // the server has refused it for good
+)
+
 // Journal is what became of one waiting journal.
 type Journal struct {
 	Run     string
@@ -36,16 +49,24 @@ type Journal struct {
 	Bytes   int64
 	// Delivered is true when the server has all of it; the journal was removed.
 	Delivered bool
+	// Deleted is true when the run was deleted on the server; the journal was removed.
+	Deleted bool
 	// Unfinished is true when the agent had died and the outcome was added now.
 	Unfinished bool
-	// Skipped is why it was left alone: in use, for another server.
-	Skipped string
-	Err     error
+	// Skipped is why it was left alone; empty if it was not. Server is the server that it is
+	// meant for, and Refusal why it was refused before.
+	Skipped Skip
+	Server  string
+	Refusal string
+	// Err is why it still waits.
+	Err error
 }
 
 // Report is what a flush did.
 type Report struct {
 	Journals []Journal
+	// Untried is how many journals were not tried because the server did not answer.
+	Untried int
 }
 
 // Run delivers the journals that wait in the spool, oldest first. A journal whose agent
@@ -53,29 +74,38 @@ type Report struct {
 // the error is for the spool as a whole, or ctx's. After one journal has met trouble on
 // the way to the server, the rest is left for another time.
 func Run(ctx context.Context, c Config) (Report, error) {
-	var report Report
 	s, err := spool.Open(c.StateDir)
 	if err != nil {
-		return report, err
+		return Report{}, err
 	}
 	s.Sweep(time.Now())
-	entries, err := s.List()
+	return deliverAll(ctx, s, c, "")
+}
+
+// deliverAll delivers what waits in a spool but for the entry with one name.
+func deliverAll(ctx context.Context, s *spool.Spool, c Config, except string) (Report, error) {
+	var report Report
+	names, err := s.Names()
 	if err != nil {
 		return report, err
 	}
 	c.ServerURL = delivery.WithoutCredentials(c.ServerURL)
-	for _, e := range entries {
+	for i, name := range names {
 		if err := ctx.Err(); err != nil {
 			return report, err
 		}
-		f := flushOne(ctx, s, e, c)
-		report.Journals = append(report.Journals, f)
-		if c.Each != nil {
-			c.Each(f)
+		e, there := s.Entry(name)
+		if name == except || !there {
+			continue
 		}
-		var refused *delivery.RefusedError
-		if f.Err != nil && !errors.As(f.Err, &refused) && !errors.Is(f.Err, errSpool) {
-			return report, nil
+		j := deliverOne(ctx, s, e, c)
+		report.Journals = append(report.Journals, j)
+		if c.Each != nil {
+			c.Each(j)
+		}
+		if isOutage(j.Err) {
+			report.Untried = len(names) - i - 1
+			break
 		}
 	}
 	return report, nil
@@ -84,29 +114,55 @@ func Run(ctx context.Context, c Config) (Report, error) {
 // errSpool marks trouble with one journal on disk, which says nothing about the others.
 var errSpool = errors.New("the journal on disk")
 
-func flushOne(ctx context.Context, s *spool.Spool, e spool.Entry, c Config) Journal {
-	f := Journal{Run: e.Meta.Run, Attempt: e.Meta.Attempt, Job: e.Meta.Job, Path: e.Path, Bytes: e.Size}
+// isOutage reports whether an error says that other journals would fare no better. What a
+// Stint server says of one journal is no such error.
+func isOutage(err error) bool {
+	var refused *delivery.RefusedError
+	var read *delivery.ReadError
+	var p *job.Problem
+	switch {
+	case err == nil, errors.As(err, &refused), errors.As(err, &read), errors.Is(err, errSpool):
+		return false
+	case errors.As(err, &p) && p.FromStint():
+		return p.Status == http.StatusUnauthorized || delivery.Decide(err).Action == delivery.Pause
+	}
+	return true
+}
+
+// mayTake returns why a journal is left alone before it is looked into; empty for no reason.
+func (c Config) mayTake(m spool.Meta) Skip {
+	switch {
+	case c.Any:
+	case m.Server != "" && m.Server != c.ServerURL:
+		return OtherServer
+	case m.Refused != "":
+		return Refused
+	}
+	return ""
+}
+
+func deliverOne(ctx context.Context, s *spool.Spool, e spool.Entry, c Config) Journal {
+	f := Journal{
+		Run: e.Meta.Run, Attempt: e.Meta.Attempt, Job: e.Meta.Job, Path: e.Path, Bytes: e.Size,
+		Server: e.Meta.Server, Refusal: e.Meta.Refused,
+	}
 	if f.Run == "" {
 		f.Run = e.Name
 	}
-	switch {
-	case e.Err != nil:
+	if e.Err != nil {
 		f.Err = fmt.Errorf("%w: %w", errSpool, e.Err)
 		return f
-	case !c.Any && e.Meta.Server != "" && e.Meta.Server != c.ServerURL:
-		f.Skipped = "meant for " + e.Meta.Server
-		return f
-	case !c.Any && e.Meta.Refused != "":
-		f.Skipped = "refused before: " + e.Meta.Refused
+	}
+	if f.Skipped = c.mayTake(e.Meta); f.Skipped != "" {
 		return f
 	}
 	j, _, err := s.Adopt(e)
 	switch {
 	case errors.Is(err, spool.ErrBusy):
-		f.Skipped = "its agent is at work"
+		f.Skipped = InUse
 		return f
 	case errors.Is(err, spool.ErrGone):
-		f.Skipped = "delivered meanwhile"
+		f.Skipped = Gone
 		return f
 	case err != nil:
 		f.Err = fmt.Errorf("%w: %w", errSpool, err)
@@ -115,30 +171,38 @@ func flushOne(ctx context.Context, s *spool.Spool, e spool.Entry, c Config) Jour
 	f.Unfinished, f.Err = complete(ctx, j, c.Server, c.BootID)
 	if f.Err == nil {
 		f.Bytes = j.Size()
-		f.Err = deliverWaiting(ctx, j, c.Server)
+		f.Err = deliver(ctx, j, c.Server)
 	}
-	f.Delivered = f.Err == nil
-	f.Err = errors.Join(f.Err, putAway(j, f.Err))
+	f.settle(j)
 	return f
 }
 
-// putAway removes a delivered journal and keeps any other.
-func putAway(j *spool.Journal, err error) error {
-	if err == nil {
-		return j.Remove()
+// settle removes a journal that the server has or does not want, marks one that it refuses
+// for good, and leaves any other as it is.
+func (f *Journal) settle(j *spool.Journal) {
+	var refused *delivery.RefusedError
+	var deleted *delivery.DeletedError
+	switch {
+	case f.Err == nil:
+		f.Err = j.Remove()
+		f.Delivered = f.Err == nil
+	case errors.As(f.Err, &deleted):
+		f.Err = j.Remove()
+		f.Deleted = f.Err == nil
+	case errors.As(f.Err, &refused):
+		j.Refuse(f.Err.Error())
+		f.Err = errors.Join(f.Err, j.Close())
+	default:
+		f.Err = errors.Join(f.Err, j.Close())
 	}
-	if delivery.IsFinal(err) {
-		j.Refuse(err.Error())
-	}
-	return j.Close()
 }
 
-// giveUpAfter is how long a server that answered may fail before the journals in the
-// spool are left for another time.
+// giveUpAfter is how long a server that answered may fail before the journals in the spool
+// are left for another time.
 const giveUpAfter = 30 * time.Second
 
-// deliverWaiting brings a whole journal to the server. It does not wait out an outage.
-func deliverWaiting(ctx context.Context, j *spool.Journal, s delivery.Server) error {
+// deliver brings a whole journal to the server. It does not wait out an outage.
+func deliver(ctx context.Context, j *spool.Journal, s delivery.Server) error {
 	if j.Size() <= journal.HeaderSize {
 		return nil // it says nothing
 	}

@@ -12,8 +12,10 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"stint.dev/stint/client"
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/job"
 )
@@ -31,89 +33,164 @@ const (
 	statusFailed    = "failed"
 )
 
-const callTimeout = 5 * time.Second
+const (
+	// callTimeout bounds one call.
+	callTimeout = 5 * time.Second
+	// mostRefusals is how many times in a row the last status is refused before it is given
+	// up: one refusal may come from something between the two.
+	mostRefusals = 3
+)
+
+// Config says whom to report a run to.
+type Config struct {
+	To     Reporter
+	Period time.Duration // of heartbeats
+	// Hung is where it is noted that the other side does not answer; nil for nowhere.
+	Hung *delivery.HungServers
+	// Print prints a line for a person.
+	Print func(line string)
+}
 
 // Reports sends the calls of one run to a Reporter, beside the job. Nothing that fails
 // there disturbs the job; the first failure is printed in one line.
 type Reports struct {
-	to     Reporter
-	period time.Duration
-	print  func(line string)
-	ended  chan struct{}
+	cfg    Config
+	ended  context.CancelFunc
+	live   context.Context // until the run has ended
+	cancel context.CancelFunc
+	beaten chan struct{} // closed when beat has returned
 
-	warned   bool // a failure was printed
-	started  bool // the other side took "started"
-	answered bool // the other side took a call
+	answered atomic.Bool // the other side took a call
+	// For beat, and for Finish when it has returned.
+	warned  bool // a failure was printed
+	started bool // the other side took "started", or may have
 }
 
-// New prepares reports with a heartbeat each period.
-func New(to Reporter, period time.Duration, print func(line string)) *Reports {
-	return &Reports{to: to, period: period, print: print, ended: make(chan struct{})}
+// Start begins to send "started" until it is taken, and then heartbeats, until Finish.
+func Start(ctx context.Context, c Config) *Reports {
+	r := &Reports{cfg: c, beaten: make(chan struct{})}
+	ctx, r.cancel = context.WithCancel(ctx)
+	r.live, r.ended = context.WithCancel(ctx)
+	go func() {
+		defer close(r.beaten)
+		r.beat(ctx)
+	}()
+	return r
 }
 
-// Beat sends "started" until it was taken, and then heartbeats, until EndBeats. The end of
-// ctx cuts off a call as well.
-func (r *Reports) Beat(ctx context.Context) {
-	ticker := time.NewTicker(r.period)
+// beat runs until the run has ended. That cuts off a heartbeat; only the end of ctx cuts off
+// a "started", because nobody would know whether it was taken.
+func (r *Reports) beat(ctx context.Context) {
+	ticker := time.NewTicker(r.cfg.Period)
 	defer ticker.Stop()
-	for {
-		if !r.started {
-			r.started = r.call(ctx, func(ctx context.Context) error { return r.to.Status(ctx, statusStarted) }) == nil
+	for r.live.Err() == nil {
+		if r.started {
+			_ = r.call(r.live, r.cfg.To.Heartbeat) // printed in call
 		} else {
-			_ = r.call(ctx, r.to.Heartbeat) // printed in call
+			r.started = r.call(ctx, r.status(statusStarted)) == nil || ctx.Err() != nil
 		}
 		select {
 		case <-ticker.C:
-		case <-r.ended:
-			return
-		case <-ctx.Done():
+		case <-r.live.Done():
 			return
 		}
 	}
 }
 
-// EndBeats makes Beat return after the call that is under way. Call it once.
-func (r *Reports) EndBeats() { close(r.ended) }
-
-// Answered reports whether the other side has taken a call. Call it when Beat has returned.
-func (r *Reports) Answered() bool { return r.answered }
-
-// End sends how the run ended; call it when Beat has returned. It tries until ctx ends.
-func (r *Reports) End(ctx context.Context, o job.Outcome) {
+// Finish sends how the run ended, and ends the reports. It tries for as long as flush, and
+// once in any case. A server that has not answered once is not waited for longer than
+// delivery waits for such a one.
+func (r *Reports) Finish(ctx context.Context, o job.Outcome, flush time.Duration) {
+	defer r.cancel()
+	r.ended()
+	begun, once := time.Now(), callTimeout
+	if !r.answered.Load() {
+		once = r.cfg.Hung.SilentLimit(begun)
+	}
+	r.awaitBeat(ctx, once*3/4)
+	if !r.answered.Load() {
+		flush = min(flush, once)
+	} else {
+		once = callTimeout
+	}
+	ctx, cancel := context.WithDeadline(ctx, begun.Add(max(flush, once)))
+	defer cancel()
+	if !r.started {
+		_ = r.call(ctx, r.status(statusStarted))
+	}
 	status := statusFailed
 	if o.State == job.Succeeded {
 		status = statusCompleted
 	}
-	if !r.started {
-		_ = r.call(ctx, func(ctx context.Context) error { return r.to.Status(ctx, statusStarted) })
+	err := r.sendLast(ctx, status, begun.Add(flush))
+	if err != nil {
+		r.warn(err)
 	}
+	if errors.Is(err, context.DeadlineExceeded) && !r.answered.Load() {
+		r.cfg.Hung.Note(time.Now())
+	}
+}
+
+// awaitBeat waits for the call that is under way, and cuts it off after a limit.
+func (r *Reports) awaitBeat(ctx context.Context, limit time.Duration) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-r.beaten:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	r.cancel()
+	<-r.beaten
+}
+
+// sendLast sends the last status, again after a failure if until has not come.
+func (r *Reports) sendLast(ctx context.Context, status string, until time.Time) error {
 	b := delivery.NewBackOff()
-	for {
-		err := r.call(ctx, func(ctx context.Context) error { return r.to.Status(ctx, status) })
+	for refusals := 0; ; {
+		err := r.call(ctx, r.status(status))
 		var p *job.Problem
-		if err == nil || errors.As(err, &p) && !p.Temporary() {
-			return
+		if refusals++; err == nil || !errors.As(err, &p) || p.Temporary() {
+			refusals = 0
 		}
-		timer := time.NewTimer(b.NextBackOff())
+		pause := b.NextBackOff()
+		if err == nil || refusals == mostRefusals || time.Now().Add(pause).After(until) {
+			return err
+		}
+		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return
+			return err
 		}
 	}
 }
 
+func (r *Reports) status(s string) func(context.Context) error {
+	return func(ctx context.Context) error { return r.cfg.To.Status(ctx, s) }
+}
+
+// call makes one call. What it returns while ctx lives is a failure of the other side.
 func (r *Reports) call(ctx context.Context, f func(context.Context) error) error {
 	callCtx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	err := f(callCtx)
-	r.answered = r.answered || err == nil
-	if err != nil && ctx.Err() == nil && !r.warned {
-		r.warned = true
-		r.print("reporting: " + err.Error() + "; the job goes on")
+	if err == nil {
+		r.answered.Store(true)
+	}
+	if err != nil && ctx.Err() == nil {
+		r.warn(err)
 	}
 	return err
+}
+
+// warn prints the first failure.
+func (r *Reports) warn(err error) {
+	if !r.warned {
+		r.warned = true
+		r.cfg.Print("reporting: " + err.Error() + "; the job is not affected")
+	}
 }
 
 type httpReporter struct {
@@ -142,7 +219,7 @@ func NewReporter(raw string) (Reporter, error) {
 	return &httpReporter{
 		shown:  u.Redacted(),
 		base:   strings.TrimRight(raw, "/"),
-		client: &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 1, IdleConnTimeout: 90 * time.Second}},
+		client: &http.Client{CheckRedirect: client.FollowRedirect, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 1, IdleConnTimeout: 90 * time.Second}},
 	}, nil
 }
 
@@ -174,9 +251,12 @@ func (h *httpReporter) put(ctx context.Context, path string, body []byte) error 
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
 	if resp.StatusCode >= 300 {
+		detail := "PUT " + h.shown + path + " was refused"
+		if to, err := resp.Location(); err == nil {
+			detail = fmt.Sprintf("PUT %s%s was answered with a redirect to %s, which is not followed: give that address", h.shown, path, to.Redacted())
+		}
 		return fmt.Errorf("report to %s: %w", h.shown, &job.Problem{
-			Status: resp.StatusCode, Title: http.StatusText(resp.StatusCode),
-			Detail: "PUT " + h.shown + path + " was refused",
+			Status: resp.StatusCode, Title: http.StatusText(resp.StatusCode), Detail: detail,
 		})
 	}
 	return nil

@@ -172,31 +172,48 @@ type Entry struct {
 	Err  error
 }
 
-// List returns the journals of the spool, the oldest run first (run ids begin with their
-// time). It takes no locks: an entry may be in use, or gone a moment later.
+// List returns the journals of the spool, the oldest run first. It takes no locks: an entry
+// may be in use, or gone a moment later.
 func (s *Spool) List() ([]Entry, error) {
+	names, err := s.Names()
+	var out []Entry
+	for _, name := range names {
+		if e, there := s.Entry(name); there {
+			out = append(out, e)
+		}
+	}
+	return out, err
+}
+
+// Names returns the names of the entries, the oldest run first (run ids begin with their
+// time). It reads no entry: there may be many.
+func (s *Spool) Names() ([]string, error) {
 	dirs, err := os.ReadDir(s.dir)
 	if err != nil {
 		return nil, fmt.Errorf("spool: list %s: %w", s.dir, err)
 	}
-	var out []Entry
+	var names []string
 	for _, d := range dirs {
-		if !d.IsDir() || strings.HasPrefix(d.Name(), ".") {
-			continue
+		if d.IsDir() && !strings.HasPrefix(d.Name(), ".") {
+			names = append(names, d.Name())
 		}
-		e := Entry{Name: d.Name(), Path: filepath.Join(s.dir, d.Name())}
-		_, err := os.Stat(filepath.Join(e.Path, journalFile))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err == nil {
-			e.Size = sizeOf(e.Path)
-			e.Meta, err = readMeta(e.Path)
-		}
-		e.Err = err
-		out = append(out, e)
 	}
-	return out, nil
+	return names, nil
+}
+
+// Entry returns the entry with a name, and whether it holds a journal.
+func (s *Spool) Entry(name string) (e Entry, there bool) {
+	e = Entry{Name: name, Path: filepath.Join(s.dir, name)}
+	_, err := os.Stat(filepath.Join(e.Path, journalFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return e, false
+	}
+	if err == nil {
+		e.Size = sizeOf(e.Path)
+		e.Meta, err = readMeta(e.Path)
+	}
+	e.Err = err
+	return e, true
 }
 
 // Sweep removes journals that never got their name because their agent died while it made

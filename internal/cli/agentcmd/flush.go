@@ -3,7 +3,6 @@ package agentcmd
 import (
 	"fmt"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -72,61 +71,86 @@ that STINT_SERVER or the default names. Exit code 1 when a journal could not be 
 
 // flushed is a journal of the report as JSON.
 type flushed struct {
-	Run       string `json:"run"`
-	Attempt   int    `json:"attempt"`
-	Job       string `json:"job"`
-	Bytes     int64  `json:"bytes"`
-	Delivered bool   `json:"delivered"`
-	Completed bool   `json:"completed"` // the agent had died; its outcome was added now
-	Skipped   string `json:"skipped,omitempty"`
-	Error     string `json:"error,omitempty"`
-	Path      string `json:"path,omitempty"` // where it waits
+	Run       string     `json:"run"`
+	Attempt   int        `json:"attempt"`
+	Job       string     `json:"job"`
+	Bytes     int64      `json:"bytes"`
+	Delivered bool       `json:"delivered"`
+	Deleted   bool       `json:"deleted"`           // the run was deleted on the server, and the journal removed here
+	Completed bool       `json:"completed"`         // the agent had died; its outcome was added now
+	Skipped   flush.Skip `json:"skipped,omitempty"` // why it was left alone
+	Server    string     `json:"server,omitempty"`  // that it is meant for
+	Error     string     `json:"error,omitempty"`
+	Path      string     `json:"path,omitempty"` // where it waits
+	Refusal   string     `json:"refusal,omitempty"`
 }
 
-// hint says how to deliver what was left alone, if it can be.
-func (f flushed) hint() string {
-	if strings.HasPrefix(f.Skipped, "meant for") || strings.HasPrefix(f.Skipped, "refused") {
-		return "; --any delivers it here"
-	}
-	return ""
+// skipTexts say why a journal was left alone, and what to do about it.
+var skipTexts = map[flush.Skip]func(f flushed) string{
+	flush.InUse:       func(flushed) string { return "its agent is at work" },
+	flush.Gone:        func(flushed) string { return "another agent has just delivered it" },
+	flush.OtherServer: func(f flushed) string { return "meant for " + f.Server + "; --any delivers it here" },
+	flush.Refused:     func(f flushed) string { return "refused before: " + f.Refusal + "; --any sends it again" },
 }
 
 func (a *agentProgram) printFlush(report flush.Report, server string, asJSON bool) error {
 	list := make([]flushed, 0, len(report.Journals))
+	taken := 0
 	for _, j := range report.Journals {
 		f := flushed{
-			Run: j.Run, Attempt: j.Attempt, Job: j.Job, Bytes: j.Bytes,
-			Delivered: j.Delivered, Completed: j.Unfinished, Skipped: j.Skipped,
+			Run: j.Run, Attempt: j.Attempt, Job: j.Job, Bytes: j.Bytes, Server: j.Server, Refusal: j.Refusal,
+			Delivered: j.Delivered, Deleted: j.Deleted, Completed: j.Unfinished, Skipped: j.Skipped,
 		}
 		if j.Err != nil {
 			f.Error = j.Err.Error()
 		}
-		if !j.Delivered {
+		if !j.Delivered && !j.Deleted {
 			f.Path = j.Path
+		}
+		if j.Skipped == "" {
+			taken++
 		}
 		list = append(list, f)
 	}
 	if asJSON {
-		return a.PrintJSON(map[string]any{"journals": list})
-	}
-	if len(list) == 0 {
-		a.Say("nothing waits for %s", server)
-		return nil
+		return a.PrintJSON(map[string]any{"journals": list, "untried": report.Untried})
 	}
 	s := a.StyleFor(a.Out)
 	for _, f := range list {
-		line := s.Green("✓") + " delivered"
-		switch {
-		case f.Error != "":
-			line = s.Red("✕") + " kept at " + console.Clean(f.Path+": "+f.Error)
-		case f.Skipped != "":
-			line = s.Muted("left alone: ") + console.Clean(f.Skipped) + f.hint()
-		case f.Completed:
-			line += ", completed because its agent had died"
-		}
-		if err := console.WriteAll(a.Out, fmt.Sprintf("%s %s (%s): %s\n", console.Clean(f.Job), f.Run, job.Bytes(f.Bytes), line)); err != nil {
+		text := fmt.Sprintf("%s %s (%s): %s\n", console.Clean(f.Job), f.Run, job.Bytes(f.Bytes), f.line(s))
+		if err := console.WriteAll(a.Out, text); err != nil {
 			return err
 		}
 	}
+	switch {
+	case report.Untried > 0:
+		a.Say("%s not tried, because the server does not answer", journals(report.Untried, "more was", "more were"))
+	case taken == 0 && len(list) > 0:
+		a.Say("nothing waits for %s; %s left alone", server, journals(len(list), "was", "were"))
+	case taken == 0:
+		a.Say("nothing waits for %s", server)
+	}
 	return nil
+}
+
+func journals(n int, one, many string) string {
+	if n == 1 {
+		return "1 journal " + one
+	}
+	return fmt.Sprintf("%d journals %s", n, many)
+}
+
+// line says what became of a journal.
+func (f flushed) line(s console.Style) string {
+	switch {
+	case f.Error != "":
+		return s.Red("✕") + " kept at " + console.Clean(f.Path+": "+f.Error)
+	case f.Skipped != "":
+		return s.Muted("left alone: ") + console.Clean(skipTexts[f.Skipped](f))
+	case f.Deleted:
+		return s.Green("✓") + " removed, because the run was deleted on the server"
+	case f.Completed:
+		return s.Green("✓") + " delivered, completed because its agent had died"
+	}
+	return s.Green("✓") + " delivered"
 }

@@ -1,0 +1,59 @@
+package delivery
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/agent/spool"
+)
+
+// unreadable decides what an error of reading the journal means. A disk may answer again
+// while the job runs; what was deleted never comes back.
+func (d *Delivery) unreadable(offset int64, err error) (time.Duration, error) {
+	if errors.Is(err, spool.ErrTrimmed) {
+		return 0, &RefusedError{
+			Why:   fmt.Sprintf("the server asks for the journal from byte %d on, which this host has deleted because the server had it: was the server put back to an older backup?", offset),
+			Cause: err,
+		}
+	}
+	d.lastErr = &ReadError{Path: d.cfg.Journal.Path(), Err: err}
+	if d.hasEnded() {
+		return 0, d.lastErr
+	}
+	return d.backoff.NextBackOff(), nil
+}
+
+// ReadError says that a journal could not be read back from the spool.
+type ReadError struct {
+	Path string
+	Err  error
+}
+
+func (e *ReadError) Error() string {
+	return fmt.Sprintf("read the journal at %s: %v", e.Path, e.Err)
+}
+
+func (e *ReadError) Unwrap() error { return e.Err }
+
+// AheadError refuses a journal of which the server has more than this host.
+func AheadError(size, length int64) error {
+	return &RefusedError{Why: fmt.Sprintf("the server already has %d bytes of this journal, and here it is %d bytes long: it is not the same journal, or this host lost its end", size, length)}
+}
+
+// resume goes on from where the server says it is.
+func (d *Delivery) resume(offset, size int64) (time.Duration, error) {
+	if length := d.cfg.Journal.Size(); size > length || size < 0 {
+		return 0, AheadError(size, length)
+	}
+	if d.cfg.Fresh && size > d.sentTo {
+		return 0, &RefusedError{Why: fmt.Sprintf("the server already has %d bytes of a journal of this attempt, of which %d were sent: the run id was used before", size, d.sentTo)}
+	}
+	d.cfg.Journal.Acknowledge(size)
+	d.answered()
+	if size == offset {
+		d.lastErr = fmt.Errorf("the server answers that it has %d bytes, and will not take what follows them", size)
+		return d.backoff.NextBackOff(), nil // try again, but not in a loop
+	}
+	return 0, nil
+}
