@@ -55,6 +55,9 @@ type Config struct {
 	TypeStdin      bool
 	Stdout, Stderr *os.File // the caller's own; nil drops that stream
 	Quiet          bool     // do not pass output on to Stdout and Stderr
+	// MergeOutput gives the command one pipe for stdout and stderr, recorded as stdout: their
+	// order is kept.
+	MergeOutput bool
 
 	Expect          time.Duration // longer than that is told to people; nothing is stopped
 	Timeout         time.Duration // of the command

@@ -26,6 +26,9 @@ func (a *attempt) stdioOf(s step) (stdio, error) {
 	if err != nil {
 		return stdio{}, err
 	}
+	if command && a.cfg.MergeOutput {
+		return stdio{stdin: a.cfg.Stdin, stdout: out.write, stderr: out.write, captures: []*capture{out}}, nil
+	}
 	errs, err := newCapture(a.rec, s.index, job.Stderr)
 	if err != nil {
 		out.discard()

@@ -166,7 +166,7 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 	if c.Retry, err = retries(opts); err != nil {
 		return cfg, err
 	}
-	c.KeepBackground = opts.On("keep-background")
+	c.KeepBackground, c.MergeOutput = opts.On("keep-background"), opts.On("merge-output")
 	if err := a.streams(c, opts); err != nil {
 		return cfg, err
 	}

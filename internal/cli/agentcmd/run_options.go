@@ -41,6 +41,7 @@ func RunRows() []option.Option {
 		{Name: "no-stdin", Kind: option.Switch, Help: "let the command read /dev/null"},
 		{Name: "keep-background", Kind: option.Switch, Help: "leave running what the command leaves behind, instead of ending it"},
 		{Name: "quiet", Kind: option.Switch, Help: "do not pass the job's output on to our own stdout and stderr"},
+		{Name: "merge-output", Kind: option.Switch, Help: "give the command one pipe for stdout and stderr, so that their order is kept; recorded and passed on as stdout"},
 		{Name: "run-id", Value: "UUID", Help: "id of the run (default: a new one)"},
 		{Name: "flush-timeout", Kind: option.Duration, Value: "D", Default: "30s", Help: "how long to go on delivering after the job's end before leaving the journal in the spool"},
 		spoolRow(),
