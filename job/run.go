@@ -37,6 +37,9 @@ type Run struct {
 	StartedAt       *time.Time `json:"started_at"`
 	EndedAt         *time.Time `json:"ended_at"`
 	LastHeartbeatAt *time.Time `json:"last_heartbeat_at"`
+	// SuspendedAt is the server's clock when the agent said that it stops itself and the
+	// job (SIGTSTP); nil while they go on.
+	SuspendedAt *time.Time `json:"suspended_at,omitempty"`
 	// Status is the job's own last word about its progress (sd_notify STATUS=).
 	Status string   `json:"status"`
 	Usage  Usage    `json:"usage"`
@@ -253,6 +256,13 @@ type AppendReply struct {
 	Watched bool   `json:"watched"`
 }
 
+// Kinds of events that change neither state nor health: the agent has stopped itself and
+// the job, or both go on.
+const (
+	EventSuspended = "suspended"
+	EventResumed   = "resumed"
+)
+
 // RunEvent is one change of state or health, as the history keeps it.
 type RunEvent struct {
 	ID      int64     `json:"id"`
@@ -261,7 +271,7 @@ type RunEvent struct {
 	At      time.Time `json:"at"`
 	// Clock says whose time At is: "server" or "agent".
 	Clock string `json:"clock"`
-	Kind  string `json:"kind"` // "state" or "health"
+	Kind  string `json:"kind"` // "state", "health", or EventSuspended or EventResumed
 	From  string `json:"from"`
 	To    string `json:"to"`
 	// Rule is the event kind or the health rule that caused the change.

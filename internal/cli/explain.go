@@ -61,7 +61,11 @@ func (p *program) explanation(run job.Run, e job.Explanation, changes job.Change
 	if e.Policy == "job" {
 		of = "by the policy of the job"
 	}
-	fmt.Fprintf(&b, "%s is %s; judged %s\n\n", s.Bold(console.Clean(runName(run))), run.State, of)
+	state := string(run.State)
+	if run.SuspendedAt != nil {
+		state += ", suspended " + console.Ago(*run.SuspendedAt, now)
+	}
+	fmt.Fprintf(&b, "%s is %s; judged %s\n\n", s.Bold(console.Clean(runName(run))), state, of)
 	ended := ""
 	if run.State.Terminal() {
 		ended = job.EndedRuling(run.State)

@@ -108,6 +108,9 @@ func shortID(id string) string {
 }
 
 func healthCell(r job.Run, s console.Style) console.Cell {
+	if r.SuspendedAt != nil && r.Health == job.Healthy {
+		return console.P("suspended", s.Yellow)
+	}
 	switch r.Health {
 	case job.Healthy:
 		return console.P("healthy", s.Green)

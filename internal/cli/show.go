@@ -109,6 +109,9 @@ func runFacts(r job.Run, now time.Time) [][2]string {
 			console.Duration(time.Duration(x.DurationSeconds.P50*float64(time.Second))),
 			console.Duration(time.Duration(x.DurationSeconds.P95*float64(time.Second))), job.Bytes(int64(x.PeakMemoryBytes.P95))))
 	}
+	if r.SuspendedAt != nil {
+		add("suspended", console.Ago(*r.SuspendedAt, now))
+	}
 	if r.LastHeartbeatAt != nil && !r.State.Terminal() {
 		add("heard", console.Ago(*r.LastHeartbeatAt, now))
 	}
@@ -132,7 +135,6 @@ func runFacts(r job.Run, now time.Time) [][2]string {
 	return facts
 }
 
-// measured reports whether anybody measured the run: a client of the two-call wire cannot.
 func usedText(u job.Usage) string {
 	text := fmt.Sprintf("%.2f s of CPU, at most %s of memory", u.CPUSeconds, job.Bytes(u.PeakMemoryBytes))
 	if u.PeakMemoryWithCacheBytes > u.PeakMemoryBytes {
@@ -141,6 +143,7 @@ func usedText(u job.Usage) string {
 	return text
 }
 
+// measured reports whether anybody measured the run: a client of the two-call wire cannot.
 func measured(r job.Run) bool { return r.Usage.CPUSeconds > 0 || r.Usage.PeakMemoryBytes > 0 }
 
 func outputText(r job.Run) string {

@@ -28,7 +28,7 @@ func Explain(l index.Lease, now time.Time, c Circumstances, p policy.Policy) []j
 			continue
 		}
 		before, had := findingOf(l.Findings, r.name)
-		e.had = had
+		e.before = before
 		o := r.of(e)
 		ruling := job.Ruling{Rule: r.name, On: p.On(r.name), Fires: o.fires, Inputs: o.inputs, Sentence: o.sentence}
 		if o.fires {
@@ -50,6 +50,9 @@ func explainQuiet(l index.Lease, now time.Time, c Circumstances, p policy.Policy
 		},
 		Sentence: "Heard at " + clock(l.HeardAt) + "; the lease holds until " + clock(l.ExpiresAt) + ".",
 	}
+	if Suspended(l) {
+		r.Sentence = "The agent stopped itself and the job at " + clock(l.BeatAt) + ", and this rule rests; the lease holds until " + clock(l.ExpiresAt) + "."
+	}
 	if r.Fires {
 		f := withSeverity(quiet(l, c), p)
 		r.Health, r.Since, r.Sentence = f.Health, &f.Since, f.Evidence
@@ -69,7 +72,7 @@ func findings(l index.Lease, now time.Time, p policy.Policy) []job.Finding {
 			continue // an attempt of which nothing was remembered
 		}
 		before, had := findingOf(l.Findings, r.name)
-		e.had = had
+		e.before = before
 		if o := r.of(e); o.fires {
 			out = append(out, asFinding(r.name, o, before, had, now, p))
 		}

@@ -33,8 +33,11 @@ func memory(e evidence) opinion {
 		o.inputs["usual_p95_bytes"] = int64(e.Expected.PeakMemoryBytes.P95)
 	}
 	near, critical := p.Percent, p.Critical
-	if e.had {
-		near, critical = near-settle, critical-1
+	if e.holds("percent", job.Warning) {
+		near -= settle
+	}
+	if e.holds("percent", job.Critical) {
+		critical--
 	}
 	percent := 0.0
 	if limit > 0 {
@@ -44,9 +47,11 @@ func memory(e evidence) opinion {
 	switch left, slope, sure := e.forecast(limit, percent); {
 	case e.Beat.OOMKills > 0:
 		o.fires, o.health = true, job.Critical
+		o.inputs[thresholdFact] = "oom_kills"
 		o.sentence = fmt.Sprintf("The kernel has killed processes of the job for lack of memory (%d so far).", e.Beat.OOMKills)
 	case limit > 0 && percent >= near:
 		o.fires, o.health = true, job.Warning
+		o.inputs[thresholdFact] = "percent"
 		if percent >= critical {
 			o.health = job.Critical
 		}
@@ -54,11 +59,12 @@ func memory(e evidence) opinion {
 	case sure:
 		o.inputs["slope_bytes_per_second"], o.inputs["seconds_to_limit"] = int64(slope), rounded(left.Seconds())
 		within := p.Within.D()
-		if e.had {
+		if e.holds("within", job.Warning) {
 			within *= 2
 		}
 		if left <= within {
 			o.fires, o.health = true, job.Warning
+			o.inputs[thresholdFact] = "within"
 			o.sentence = fmt.Sprintf("Memory grows by %s a minute and reaches its limit of %s in about %s.%s",
 				job.Bytes(int64(slope*60)), job.Bytes(limit), coarse(left), usualPeak(e))
 		}
@@ -81,12 +87,13 @@ func (e evidence) aboveUsual(o *opinion, used int64) {
 	if e.Expected == nil || factor <= 0 || e.Expected.PeakMemoryBytes.P95 <= 0 {
 		return
 	}
-	if e.had {
+	if e.holds("factor", job.Warning) {
 		factor = 1 + (factor-1)*0.8
 	}
 	usual := e.Expected.PeakMemoryBytes.P95
 	if float64(used) > usual*factor && float64(used) > usual+aboveBand {
 		o.fires, o.health = true, job.Warning
+		o.inputs[thresholdFact] = "factor"
 		o.sentence = fmt.Sprintf("Memory is more than %.3g times what is usual.%s", e.policy.Memory.Factor, usualPeak(e))
 	}
 }

@@ -18,6 +18,9 @@ const (
 	nextCanceling = "the run is being canceled"
 )
 
+// restsSuspended is what rules about progress say of a job that is stopped.
+const restsSuspended = "The job is suspended, and this rule rests."
+
 // opinion is what a rule makes of the evidence, before policy's actions come in.
 type opinion struct {
 	fires    bool
@@ -34,8 +37,19 @@ type evidence struct {
 	state  job.State
 	policy policy.Policy
 	now    time.Time
-	had    bool // the rule holds already, so that it takes more to end it than to begin it
+	before job.Finding // of the same rule; zero if it did not hold
 }
+
+// holds reports whether the rule holds already, by one of its thresholds: then it takes more
+// to end that than to begin it. What holds by another threshold, or less severely, lowers
+// none. A finding that does not say which one it holds by is of an older server.
+func (e evidence) holds(threshold string, at job.Health) bool {
+	by, known := e.before.Facts[thresholdFact]
+	return e.before.Rule != "" && (!known || by == threshold) && (at == job.Warning || e.before.Health == at)
+}
+
+// thresholdFact names the threshold of a rule of several by which it holds.
+const thresholdFact = "threshold"
 
 // rules are those that judge by heartbeats, in the order of their importance.
 var rules = []struct {
@@ -75,6 +89,10 @@ func stalled(e evidence) opinion {
 	if e.Expected != nil {
 		o.inputs["usual_silence_p95_seconds"] = e.Expected.LongestSilenceSeconds.P95
 	}
+	if e.Beat.Suspended {
+		o.sentence = restsSuspended
+		return o
+	}
 	o.fires = e.working() && idle >= after && !unscheduled(e)
 	if !o.fires {
 		o.sentence = fmt.Sprintf("The job last made progress at %s; the limit is %s.%s", clock(e.MovedAt), span(after), compare)
@@ -97,8 +115,15 @@ func noOutput(e evidence) opinion {
 		last = e.BegunAt
 		words = "The job has printed nothing since it began at " + clock(last)
 	}
+	if e.ResumedAt.After(last) {
+		last = e.ResumedAt
+		words += ", and goes on since " + clock(last)
+	}
 	silent := e.At.Sub(last)
 	after := e.policy.NoOutput.After.D()
+	if e.Beat.Suspended {
+		return opinion{sentence: restsSuspended, inputs: map[string]any{"after_seconds": after.Seconds()}}
+	}
 	return opinion{
 		fires: e.working() && silent >= after, health: job.Warning, since: last.Add(after),
 		sentence: words + "; the limit is " + span(after) + ".",
@@ -155,7 +180,7 @@ func overdueLimit(e evidence) (limit time.Duration, why string) {
 // agent's clock look late: of the last heartbeats the quickest counts.
 func clockSkew(e evidence) opinion {
 	over := e.policy.ClockSkew.Over.D()
-	if e.had {
+	if e.before.Rule != "" {
 		over = over * 8 / 10
 	}
 	skew := time.Duration(0)
@@ -185,7 +210,7 @@ func spool(e evidence) opinion {
 		lasting = e.At.Sub(e.UnsentSince)
 	}
 	need := max(p.Bytes, index.Backlog)
-	if e.had {
+	if e.before.Rule != "" {
 		need = max(need/2, index.Backlog)
 	}
 	o := opinion{health: job.Warning, inputs: map[string]any{
@@ -212,7 +237,7 @@ func starved(e evidence) opinion {
 		worst = max(worst, r.DelayMS)
 	}
 	enough := 3
-	if e.had {
+	if e.holds("delay", job.Warning) {
 		enough = 2
 	}
 	o := opinion{health: job.Warning, inputs: map[string]any{
@@ -223,8 +248,10 @@ func starved(e evidence) opinion {
 	}
 	switch {
 	case late >= enough:
+		o.inputs[thresholdFact] = "delay"
 		o.fires, o.sentence = true, fmt.Sprintf("The agent is not being scheduled: its timers fired more than %s late. The host is overloaded, or was paused.", span(p.Delay.D()))
 	case unscheduled(e):
+		o.inputs[thresholdFact] = "pressure"
 		o.fires, o.sentence = true, "The job waits for a processor and hardly gets one: the host or its limit has no CPU left for it."
 	default:
 		o.sentence = "The agent and the job are scheduled."

@@ -36,6 +36,13 @@ func holding(rule string) func(*index.Lease) {
 	}
 }
 
+// holdingBy is holding by one of the thresholds of a rule.
+func holdingBy(rule, threshold string, health job.Health) func(*index.Lease) {
+	return func(l *index.Lease) {
+		l.Findings, l.Health = []job.Finding{{Rule: rule, Health: health, Since: at(-60), Facts: map[string]any{"threshold": threshold}}}, health
+	}
+}
+
 func idle(seconds float64) func(*index.Lease) {
 	return told(func(e *index.Evidence) { e.MovedAt = at(-seconds) })
 }
@@ -101,6 +108,13 @@ func TestRules(t *testing.T) {
 	duration := usual(job.Expected{DurationSeconds: job.Percentiles{P50: 300, P95: 600}})
 	peak := usual(job.Expected{PeakMemoryBytes: job.Percentiles{P50: 90 << 20, P95: 100 << 20}})
 	state := func(s job.State) func(*index.Lease) { return func(l *index.Lease) { l.State = s } }
+	suspended := func(l *index.Lease) {
+		l.Evidence.Beat.Suspended = true
+		l.Beat = &l.Evidence.Beat
+	}
+	resumed := func(ago float64) func(*index.Lease) {
+		return told(func(e *index.Evidence) { e.ResumedAt = at(-ago) })
+	}
 	with := func(all ...func(*index.Lease)) []func(*index.Lease) { return all }
 	for _, c := range []struct {
 		name   string
@@ -120,6 +134,7 @@ func TestRules(t *testing.T) {
 		{"always silent for an hour", "stalled", "", with(idle(89*minute), usual(job.Expected{LongestSilenceSeconds: job.Percentiles{P95: 3600}})), "", ""},
 		{"silent for longer than ever", "stalled", "", with(idle(90*minute), usual(job.Expected{LongestSilenceSeconds: job.Percentiles{P95: 3600}})), job.Warning, "silent for up to 60 min"},
 		{"idle because it gets no processor", "stalled", "", with(idle(20*minute), pressed(95, 100)), "", ""},
+		{"idle because it is suspended", "stalled", "", with(idle(60*minute), suspended), "", ""},
 		{"another figure", "stalled", "rules: {stalled: {after: 30s}}", with(idle(30)), job.Warning, ""},
 		{"another severity", "stalled", "rules: {stalled: {after: 30s}}\nactions: {stalled: {severity: critical}}", with(idle(30)), job.Critical, ""},
 		{"off", "stalled", "rules: {stalled: {on: false}}", with(idle(3600)), "", ""},
@@ -127,6 +142,10 @@ func TestRules(t *testing.T) {
 		{"silent by default", "no_output", "", with(printedAgo(86400)), "", ""},
 		{"silent, just under", "no_output", "rules: {no_output: {after: 5m}}", with(printedAgo(5*minute - 0.001)), "", ""},
 		{"silent", "no_output", "rules: {no_output: {after: 5m}}", with(printedAgo(5 * minute)), job.Warning, "last printed at 11:55:00"},
+		{"silent because it is suspended", "no_output", "rules: {no_output: {after: 5m}}", with(printedAgo(50*minute), suspended), "", ""},
+		{"silent before it was suspended", "no_output", "rules: {no_output: {after: 5m}}", with(printedAgo(50*minute), resumed(5*minute-0.001)), "", ""},
+		{"silent since it goes on", "no_output", "rules: {no_output: {after: 5m}}", with(printedAgo(50*minute), resumed(5*minute)), job.Warning, "goes on since 11:55:00"},
+		{"printed since it goes on", "no_output", "rules: {no_output: {after: 5m}}", with(printedAgo(minute), resumed(5*minute)), "", ""},
 		{"never printed", "no_output", "rules: {no_output: {after: 5m}}", with(told(func(e *index.Evidence) { e.Beat.OutputAgeMS = -1 })), job.Warning, "printed nothing since it began"},
 
 		{"nothing to compare with", "overdue", "", with(aged(1e6)), "", ""},
@@ -137,6 +156,7 @@ func TestRules(t *testing.T) {
 		{"and not more", "overdue", "", with(usual(job.Expected{DurationSeconds: job.Percentiles{P95: 1}}), aged(61)), job.Warning, ""},
 		{"longer than it said", "overdue", "", with(duration, aged(100), told(func(e *index.Evidence) { e.Limits.Expect = 100 * time.Second })), job.Warning, "--expect 100 s"},
 		{"longer than the policy says", "overdue", "rules: {overdue: {limit: 2m}}", with(aged(120)), job.Warning, "policy of the job says 2 min"},
+		{"suspended for too long", "overdue", "rules: {overdue: {limit: 2m}}", with(aged(120), suspended), job.Warning, ""},
 		{"no comparison wanted", "overdue", "rules: {overdue: {factor: 0}}", with(duration, aged(1e6)), "", ""},
 
 		{"under the limit", "memory", "", with(used(89.9)), "", ""},
@@ -153,6 +173,14 @@ func TestRules(t *testing.T) {
 		{"levelled off", "memory", "", with(growing(0, 10), told(func(e *index.Evidence) { e.Memory[0].Bytes, e.Memory[1].Bytes = 1, 1<<28 })), "", ""},
 		{"far more than usual", "memory", "", with(peak, told(func(e *index.Evidence) { e.Beat.MemoryBytes = 201 << 20 })), job.Warning, "95 % stayed below 100 MiB"},
 		{"twice as much is usual enough", "memory", "", with(peak, told(func(e *index.Evidence) { e.Beat.MemoryBytes = 200 << 20 })), "", ""},
+
+		{"near critical, and it was a warning", "memory", "", with(used(96.1), holding("memory")), job.Warning, ""},
+		{"near critical, and it was critical", "memory", "", with(used(96.1), holdingBy("memory", "percent", job.Critical)), job.Critical, ""},
+		{"no longer critical", "memory", "", with(used(95.9), holdingBy("memory", "percent", job.Critical)), job.Warning, ""},
+		{"near a limit, but it was above usual", "memory", "", with(used(89), holdingBy("memory", "factor", job.Warning)), "", ""},
+		{"growing slowly, but it was near", "memory", "", with(growing(0.4*limit/1100, 10), holdingBy("memory", "percent", job.Warning)), "", ""},
+		{"above usual still", "memory", "", with(peak, told(func(e *index.Evidence) { e.Beat.MemoryBytes = 190 << 20 }), holdingBy("memory", "factor", job.Warning)), job.Warning, ""},
+		{"above usual, but it was near a limit", "memory", "", with(peak, told(func(e *index.Evidence) { e.Beat.MemoryBytes = 190 << 20 }), holdingBy("memory", "percent", job.Warning)), "", ""},
 
 		{"in step", "clock_skew", "", with(skewed(-4900, -5000, -5000)), "", ""},
 		{"slow network", "clock_skew", "", with(skewed(-20000, -30000, -4000, -20000, -20000)), "", ""},
@@ -173,6 +201,7 @@ func TestRules(t *testing.T) {
 		{"late timers", "starved", "", with(delayed(9000, 2000, 2000)), job.Warning, "more than 2 s late"},
 		{"still late", "starved", "", with(delayed(9000, 2000), holding("starved")), job.Warning, ""},
 		{"no longer late", "starved", "", with(delayed(9000), holding("starved")), "", ""},
+		{"late twice, but it waited for a processor", "starved", "", with(delayed(9000, 2000), holdingBy("starved", "pressure", job.Warning)), "", ""},
 		{"waits for a processor", "starved", "", with(pressed(80, 999)), job.Warning, "waits for a processor"},
 		{"waits and works", "starved", "", with(pressed(80, 1001)), "", ""},
 		{"waits a little", "starved", "", with(pressed(79, 0)), "", ""},

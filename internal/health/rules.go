@@ -80,9 +80,16 @@ func Closes(d index.Disconnect, together int, lateAt time.Time) index.Closure {
 	return c
 }
 
+// Suspended reports whether the agent has stopped itself and the job: its silence is no
+// sign of anything, but the end of its connection still is.
+func Suspended(l index.Lease) bool { return l.Beat != nil && l.Beat.Suspended }
+
 // Silent reports whether a run is silent now: its connection closed, or no heartbeat and
 // no journal for longer than QuietAfter, while the server was listening.
 func Silent(l index.Lease, now time.Time, c Circumstances) bool {
+	if Suspended(l) {
+		return c.gone(l)
+	}
 	return c.closed(l) || now.Sub(later(l.HeardAt, c.Since)) > QuietAfter(l.EveryPeriod)
 }
 

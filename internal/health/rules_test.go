@@ -91,6 +91,12 @@ func TestJudge(t *testing.T) {
 		{name: "heard after the break", lease: lease(prompt), now: 1, circs: closed(-1, 0)},
 		{name: "heard after the close", lease: lease(), now: 1, circs: goneAt(-1)},
 
+		{name: "suspended for a day", lease: lease(beat(job.Heartbeat{Suspended: true}), expires(86400)), now: 86399, circs: before},
+		{name: "suspended for longer", lease: lease(beat(job.Heartbeat{Suspended: true}), expires(86400)), now: 86400, circs: before, verdict: "lost", evidence: "the lease ended"},
+		{name: "suspended, and its connection closed", lease: lease(beat(job.Heartbeat{Suspended: true}), expires(86400)), now: 1001, circs: goneAt(1000.5), verdict: "quiet", deadline: 1001.5},
+		{name: "suspended, and did not come back", lease: lease(beat(job.Heartbeat{Suspended: true}), expires(86400)), now: 1001.5, circs: goneAt(1000.5), verdict: "lost", evidence: "connection closed"},
+		{name: "suspended, and its connection broke", lease: lease(beat(job.Heartbeat{Suspended: true}), expires(86400)), now: 2000, circs: closed(1000, 0)},
+
 		{name: "held with the others", lease: lease(), now: 15, circs: Circumstances{Since: at(-100), HeldUntil: at(120)}, verdict: "quiet", deadline: 120, evidence: "network"},
 		{name: "hold does not touch who is heard", lease: lease(), now: 3, circs: Circumstances{Since: at(-100), HeldUntil: at(120)}},
 		{name: "hold covers closed connections", lease: lease(), now: 9, circs: Circumstances{Since: at(-100), Closed: index.Closure{At: at(1), Confirm: ConfirmGone}, HeldUntil: at(120)}, verdict: "quiet", deadline: 120},

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"fmt"
 	"time"
 
 	"stint.dev/stint/job"
@@ -45,7 +46,7 @@ func Move(run job.Run, e job.Event, at time.Time, clock, evidence string) (job.R
 	}
 	switch {
 	case !Active(t.To):
-		run.Health, run.Findings = "", []job.Finding{}
+		run.Health, run.Findings, run.SuspendedAt = "", []job.Finding{}, nil
 	case run.Health == "":
 		run.Health = job.Healthy
 	}
@@ -53,6 +54,27 @@ func Move(run job.Run, e job.Event, at time.Time, clock, evidence string) (job.R
 		Run: run.ID, Attempt: run.Attempt, At: at.UTC(), Clock: clock, Kind: "state",
 		From: string(t.From), To: string(t.To), Rule: string(e.Kind), Evidence: evidence,
 	}, nil
+}
+
+// Suspend applies to an active run whether its agent says that it stops itself and the job.
+// The event returned is nil when that is known.
+func Suspend(run job.Run, suspended bool, at time.Time) (job.Run, *job.RunEvent) {
+	if suspended == (run.SuspendedAt != nil) || !Active(run.State) {
+		return run, nil
+	}
+	kind, evidence := job.EventSuspended, "The agent stopped itself and the job (SIGTSTP)."
+	if !suspended {
+		kind = job.EventResumed
+		evidence = fmt.Sprintf("Agent and job go on after %s.", at.Sub(*run.SuspendedAt).Round(time.Second))
+	}
+	run.SuspendedAt = nil
+	if suspended {
+		run.SuspendedAt = &at
+	}
+	return run, &job.RunEvent{
+		Run: run.ID, Attempt: run.Attempt, At: at.UTC(), Clock: ServerClock, Kind: kind,
+		From: string(run.State), To: string(run.State), Rule: kind, Evidence: evidence,
+	}
 }
 
 // Active reports whether an agent should be at work in this state, so that a lease holds

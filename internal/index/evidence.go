@@ -27,6 +27,8 @@ type Evidence struct {
 	MovedCPU float64   `json:"moved_cpu,omitempty"`
 	MovedIO  int64     `json:"moved_io,omitempty"`
 	Status   string    `json:"status,omitempty"` // the job's own word then
+	// ResumedAt is when job and agent last went on after both were stopped; zero if never.
+	ResumedAt time.Time `json:"resumed,omitzero"`
 	// UnsentSince is since when every heartbeat has told of at least Backlog unsent bytes.
 	UnsentSince time.Time `json:"unsent,omitzero"`
 	// Recent are the last heartbeats, the newest last.
@@ -94,6 +96,9 @@ func (e Evidence) Observe(hb job.Heartbeat, at time.Time, status string) Evidenc
 	if hb.UptimeMS > 0 {
 		e.BegunAt = at.Add(-milliseconds(hb.UptimeMS))
 	}
+	if e.Beat.Suspended && !hb.Suspended {
+		e.ResumedAt = at
+	}
 	e = e.moved(hb, at, Cut(status, 200))
 	switch {
 	case hb.UnsentBytes < Backlog:
@@ -120,7 +125,9 @@ func (e Evidence) moved(hb job.Heartbeat, at time.Time, status string) Evidence 
 		e.MovedAt, e.MovedCPU, e.MovedIO, e.Status = at, hb.CPUSeconds, hb.ReadBytes+hb.WrittenBytes, status
 	}
 	pause := max(2*milliseconds(hb.PeriodMS), fewestGap)
-	if gap := at.Sub(e.At) - pause; !e.At.IsZero() && gap > 0 {
+	if gap := at.Sub(e.At) - pause; e.Beat.Suspended {
+		e.MovedAt = at
+	} else if !e.At.IsZero() && gap > 0 {
 		e.MovedAt = e.MovedAt.Add(gap)
 	}
 	io := hb.ReadBytes + hb.WrittenBytes

@@ -81,6 +81,24 @@ func TestTimeWithoutHeartbeatsIsNotIdle(t *testing.T) {
 	}
 }
 
+// The time in which job and agent were stopped is not idle, however the heartbeats lie.
+func TestSuspendedTimeIsNotIdle(t *testing.T) {
+	told := newTold()
+	told.beat(func(h *job.Heartbeat) { h.OutputAgeMS = 0 })
+	told.times(12, nil)
+	told.beat(func(h *job.Heartbeat) { h.Suspended = true })
+	stopped := told.at
+	told.at = told.at.Add(time.Hour)
+	told.beat(func(h *job.Heartbeat) { h.Suspended, h.OutputAgeMS = false, h.OutputAgeMS+3600_000 })
+	if idle := told.e.At.Sub(told.e.MovedAt); idle > 0 || !told.e.ResumedAt.Equal(stopped.Add(time.Hour)) {
+		t.Errorf("idle for %s, resumed at %s", idle, told.e.ResumedAt)
+	}
+	told.times(12, nil)
+	if idle := told.e.At.Sub(told.e.MovedAt); idle != time.Minute {
+		t.Errorf("idle for %s a minute after it was resumed", idle)
+	}
+}
+
 func TestBeginIsCountedOnTheServersClock(t *testing.T) {
 	e := BeginEvidence(Limits{}, nil, noon)
 	e = e.Observe(job.Heartbeat{Sequence: 1, UptimeMS: 3600_000, SentAt: noon.Add(-48 * time.Hour)}, noon, "")

@@ -62,7 +62,8 @@ type Beaten struct {
 	Ended  bool // the run has its outcome
 	Cancel *job.Cancel
 	Retry  *Retry // the agent waits, and is asked for another attempt
-	// Run and Events are set only when the beat changed the state (a lost run healed).
+	// Run and Events are set only when the beat changed the run: a lost one healed, or it
+	// was suspended or resumed.
 	Run    *job.Run
 	Events []job.RunEvent
 	Err    error

@@ -38,6 +38,9 @@ func (s *Server) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 	now := s.now()
 	next := s.pace.next(now, periodOf(hb.PeriodMS))
 	lease := LeaseFor(next)
+	if hb.Suspended {
+		lease = suspendedLease
+	}
 	hb.PeriodMS = next.Milliseconds() // what it is judged by is what it was told
 	s.connections.beat(carried, hb.LocalAddress, r.RemoteAddr, next)
 	done, err := s.committer.beat(r.Context(), index.Beat{Run: run, Attempt: attempt, Heartbeat: bounded(hb), At: now, Lease: lease})

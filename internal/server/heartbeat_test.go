@@ -218,3 +218,46 @@ func TestAgentsWhoseConnectionCloses(t *testing.T) {
 	default:
 	}
 }
+
+func TestSuspendedOverHTTP(t *testing.T) {
+	l := start(t, server.Config{})
+	s := newSketch(t, "j", nil).command()
+	l.send(s)
+	beat := func(more string) (reply job.HeartbeatReply) {
+		t.Helper()
+		body := fmt.Sprintf(`{"sequence":1,"uptime_ms":60000,"output_age_ms":-1,"processes":1,"period_ms":1000%s}`, more)
+		l.do("POST", beatPath(s.id, 1), []byte(body)).ok(t, &reply)
+		return reply
+	}
+	beat("")
+	if reply := beat(`,"suspended":true`); reply.LeaseMS != 24*3600*1000 || reply.NextMS != 1000 {
+		t.Errorf("reply to the last heartbeat before it stops: %+v", reply)
+	}
+	run := l.run(s.id)
+	if run.SuspendedAt == nil || run.State != job.Running || run.Health != job.Healthy {
+		t.Errorf("suspended, the run is %s %s, suspended at %v", run.State, run.Health, run.SuspendedAt)
+	}
+	var e job.Explanation
+	l.get("/api/v1/runs/"+s.id+"/explain").ok(t, &e)
+	for _, r := range e.Rules {
+		rests := r.Rule == "quiet" || r.Rule == "stalled" || r.Rule == "no_output"
+		if r.Fires || rests != strings.Contains(r.Sentence, "this rule rests") {
+			t.Errorf("explained while suspended: %+v", r)
+		}
+	}
+	if reply := beat(""); reply.LeaseMS != 16_000 {
+		t.Errorf("reply to the next heartbeat: %+v", reply)
+	}
+	if run := l.run(s.id); run.SuspendedAt != nil {
+		t.Errorf("resumed, the run is suspended at %s", run.SuspendedAt)
+	}
+	var history struct{ Events []job.RunEvent }
+	l.get("/api/v1/runs/"+s.id+"/events").ok(t, &history)
+	var kinds []string
+	for _, e := range history.Events {
+		kinds = append(kinds, e.Kind)
+	}
+	if got := strings.Join(kinds, " "); !strings.HasSuffix(got, "state suspended resumed") {
+		t.Errorf("events %s", got)
+	}
+}

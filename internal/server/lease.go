@@ -17,6 +17,8 @@ const (
 	leaseOutage   = 15 * time.Second
 	maxLease      = 15 * time.Minute
 	leaseBeats    = 3
+	// suspendedLease is how long an agent is trusted that has stopped itself and its job.
+	suspendedLease = 24 * time.Hour
 )
 
 // LeaseFor is how long a heartbeat is trusted when the next one comes after period.

@@ -13,15 +13,16 @@ import (
 	"stint.dev/stint/job"
 )
 
-// beats takes the heartbeats of the group. Nearly all come from the owner of an active run,
-// and one statement renews the leases of all those; the rest is looked at one by one.
+// beats takes the heartbeats of the group. Nearly all come from the owner of an active run
+// that goes on, and one statement renews the leases of all those; the rest is looked at one
+// by one.
 func (g *group) beats(ctx context.Context, beats []index.Beat) ([]index.Beaten, error) {
 	out := make([]index.Beaten, len(beats))
 	latest := map[attemptKey]index.Beat{}
 	for i, b := range beats {
 		if err := index.CheckAddress(b.Run, b.Attempt); err != nil {
 			out[i].Err = err
-		} else if g.runs[b.Run] == nil { // else this group has appends of the run, and its row
+		} else if g.runs[b.Run] == nil && !b.Heartbeat.Suspended { // else this group has the run's row, or needs it
 			latest[attemptKey{b.Run, b.Attempt}] = b
 		}
 	}
@@ -31,9 +32,9 @@ func (g *group) beats(ctx context.Context, beats []index.Beat) ([]index.Beaten, 
 	}
 	g.tx.renewed = renewed
 	missing := map[string]bool{}
-	for key := range latest {
-		if _, ok := renewed[key]; !ok {
-			missing[key.run] = true
+	for i, b := range beats {
+		if _, ok := renewed[attemptKey{b.Run, b.Attempt}]; !ok && out[i].Err == nil && g.runs[b.Run] == nil {
+			missing[b.Run] = true
 		}
 	}
 	if len(missing) > 0 {
@@ -57,8 +58,9 @@ func (g *group) beats(ctx context.Context, beats []index.Beat) ([]index.Beaten, 
 }
 
 // renew renews the leases of active runs by their owners, and returns those with the
-// request to stop that each is to be told, if any. With later, a heartbeat that the row
-// has already, or that is older, changes nothing: what was noted since stays.
+// request to stop that each is to be told, if any. A run that is suspended is left out: a
+// heartbeat of it changes more. With later, a heartbeat that the row has already, or that
+// is older, changes nothing: what was noted since stays.
 func (g *group) renew(ctx context.Context, beats map[attemptKey]index.Beat, later bool) (map[attemptKey]*job.Cancel, error) {
 	renewed := make(map[attemptKey]*job.Cancel, len(beats))
 	if len(beats) == 0 {
@@ -70,7 +72,7 @@ func (g *group) renew(ctx context.Context, beats map[attemptKey]index.Beat, late
 		unless = " AND runs.heard_at < v.c2"
 	}
 	rows, err := g.tx.QueryContext(ctx, `UPDATE runs SET heard_at = v.c2, beat_at = v.c2, lease_us = v.c3, expires_at = v.c4, period_us = v.c5, beat = v.c6, gone_at = 0
-		FROM `+table+` WHERE runs.id = v.c0 AND runs.attempt = v.c1 AND runs.ended_at IS NULL AND runs.state <> 'lost'`+unless+`
+		FROM `+table+` WHERE runs.id = v.c0 AND runs.attempt = v.c1 AND runs.ended_at IS NULL AND runs.state <> 'lost' AND runs.suspended = 0`+unless+`
 		RETURNING runs.id, runs.attempt, runs.cancel`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("renew %d leases: %w", len(beats), err)
@@ -141,24 +143,31 @@ func (g *group) beat(ctx context.Context, b index.Beat) (index.Beaten, error) {
 	if err := g.tx.noteBeat(ctx, b); err != nil {
 		return index.Beaten{}, err
 	}
-	if row.run.State != job.Lost {
+	var events []job.RunEvent
+	if row.run.State == job.Lost {
+		attempt, err := g.attempt(ctx, attemptKey{b.Run, b.Attempt})
+		if err != nil {
+			return index.Beaten{}, err
+		}
+		row.run, events = heal(row.run, &attempt.State, now, "The agent sent a heartbeat again.")
+		row.run = withCut(showAttempt(row.run, &attempt.View), attempt.Cut)
+	}
+	run, event := index.Suspend(row.run, b.Heartbeat.Suspended, now)
+	if event != nil {
+		row.run, events = run, append(events, *event)
+	}
+	if len(events) == 0 {
 		return out, nil
 	}
-	attempt, err := g.attempt(ctx, attemptKey{b.Run, b.Attempt})
-	if err != nil {
-		return index.Beaten{}, err
-	}
-	run, events := heal(row.run, &attempt.State, now, "The agent sent a heartbeat again.")
 	if err := g.tx.insertEvents(ctx, events); err != nil {
 		return index.Beaten{}, err
 	}
-	if err := g.tx.raise(ctx, &run, events, now); err != nil {
+	if err := g.tx.raise(ctx, &row.run, events, now); err != nil {
 		return index.Beaten{}, err
 	}
-	row.run = withCut(showAttempt(run, &attempt.View), attempt.Cut)
 	g.dirtyRuns[b.Run] = true
-	healed := row.run
-	out.Run, out.Events = &healed, events
+	changed := row.run
+	out.Run, out.Events = &changed, events
 	return out, nil
 }
 

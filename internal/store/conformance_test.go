@@ -44,6 +44,7 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"two writers of one journal", twoWriters},
 		{"heartbeats", heartbeats},
 		{"lost and heard again", lostAndHeard},
+		{"suspended and resumed", suspendedRuns},
 		{"attempts", attempts},
 		{"hostile words", hostileWords},
 		{"pages of runs", pagesOfRuns},

@@ -70,7 +70,7 @@ func (l *leases) renew(ctx context.Context, beats []index.Beat) ([]index.Beaten,
 	l.mu.Lock()
 	for i, b := range beats {
 		owner, ok := l.known[b.Run]
-		if !ok || owner.attempt != b.Attempt {
+		if !ok || owner.attempt != b.Attempt || b.Heartbeat.Suspended {
 			l.mu.Unlock()
 			return nil, false
 		}

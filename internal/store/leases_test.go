@@ -95,6 +95,8 @@ func (m *modelled) do(st step) any {
 		return beatOnce(m.t, m.s, st.run, 1, st.at)
 	case "beats":
 		return beatEach(m.t, m.s, st.all, st.at)
+	case "suspend":
+		return suspend(m.t, m.s, st.run, st.at)
 	case "cancel":
 		stopped, err := m.s.FollowCancel(m.t.Context(), st.run, 1, job.Cancel{By: "ada", Why: "no", At: st.at}, false)
 		return []any{stopped, fmt.Sprint(err)}
@@ -175,7 +177,7 @@ func TestKnownLeasesModel(t *testing.T) {
 			i := rapid.IntRange(0, len(journals)-1).Draw(rt, "run")
 			at = at.Add(time.Duration(rapid.IntRange(0, 40_000_000).Draw(rt, "microseconds")) * time.Microsecond)
 			st := step{run: journals[i].id, all: journals, at: at}
-			st.kind = rapid.SampledFrom([]string{"beat", "beat", "beats", "beats", "cancel", "lost", "gone", "end", "kill", "look"}).Draw(rt, "step")
+			st.kind = rapid.SampledFrom([]string{"beat", "beat", "beats", "beats", "suspend", "cancel", "lost", "gone", "end", "kill", "look"}).Draw(rt, "step")
 			if st.kind == "end" && !ended[i] {
 				ended[i] = true
 				journals[i].end(0)

@@ -109,11 +109,11 @@ func (t *tx) updateRun(ctx context.Context, row *runRow) error {
 	}
 	return t.later(ctx, laterStatement{what: "store run " + r.ID, query: `UPDATE runs SET attempt = $2, state = $3, health = $4, leased = $5,
 		started_at = $6, ended_at = $7, heard_at = $8, beat_at = $9, lease_us = $10, expires_at = $11,
-		period_us = $12, peak_memory = $13, search = $14, doc = $15, cancel = $16 WHERE id = $1`, args: []any{
+		period_us = $12, peak_memory = $13, search = $14, doc = $15, cancel = $16, suspended = $17 WHERE id = $1`, args: []any{
 		r.ID, r.Attempt, string(r.State), string(r.Health), leased(r.State),
 		microsOrNull(r.StartedAt), microsOrNull(r.EndedAt), micros(row.heardAt), microsOrNull(r.LastHeartbeatAt),
 		row.lease.Microseconds(), micros(row.expiresAt), row.period.Microseconds(),
-		r.Usage.PeakMemoryBytes, searchText(r), string(doc), cancel,
+		r.Usage.PeakMemoryBytes, searchText(r), string(doc), cancel, suspended(r),
 	}})
 }
 
@@ -127,6 +127,13 @@ func jsonOrNull[T any](v *T) (sql.NullString, error) {
 
 func leased(s job.State) int {
 	if index.Active(s) {
+		return 1
+	}
+	return 0
+}
+
+func suspended(r *job.Run) int {
+	if r.SuspendedAt != nil {
 		return 1
 	}
 	return 0

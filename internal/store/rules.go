@@ -109,6 +109,7 @@ func showAttempt(run job.Run, view *job.Run) job.Run {
 	shown.ID, shown.Job, shown.Number, shown.Attempt = run.ID, run.Job, run.Number, run.Attempt
 	shown.State, shown.Health, shown.Findings = run.State, run.Health, run.Findings
 	shown.CreatedAt, shown.LastHeartbeatAt, shown.Cancel = run.CreatedAt, run.LastHeartbeatAt, run.Cancel
+	shown.SuspendedAt = run.SuspendedAt
 	shown.Expected, shown.Diagnosis = run.Expected, run.Diagnosis
 	if decided(run) && (view.Outcome == nil || view.Outcome.State != run.State) {
 		shown.Outcome = run.Outcome // a late word of the agent does not change the verdict

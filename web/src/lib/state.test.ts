@@ -39,6 +39,11 @@ describe('verdict', () => {
     const r = run({ state: 'stopping', cancel: { by: 'ada', why: 'wrong data', at: '2026-03-01T11:59:50Z' } })
     expect(verdict(r, now)).toBe('ada asked it to stop 10 s ago: wrong data.')
   })
+  test('suspended', () => {
+    const r = run({ suspended_at: '2026-03-01T11:55:00Z' })
+    expect(verdict(r, now)).toBe('Suspended 5 m ago: agent and job are stopped until they are continued.')
+    expect(gist(r, now)).toBe(verdict(r, now))
+  })
   test('lost without an outcome', () => {
     const r = run({ state: 'lost', health: '', last_heartbeat_at: '2026-03-01T11:58:00Z' })
     expect(verdict(r, now)).toBe('Nobody knows how it ended. Last heard 2 m ago.')

@@ -86,6 +86,7 @@ export function verdict(run: Run, now: number): string | null {
       const why = run.cancel.why ? `: ${run.cancel.why}` : ''
       return `${run.cancel.by || 'Somebody'} asked it to stop ${f.ago(run.cancel.at, now)}${why}.`
     }
+    if (run.suspended_at) return `Suspended ${f.ago(run.suspended_at, now)}: agent and job are stopped until they are continued.`
     return null
   }
   if (run.state === 'succeeded') return null

@@ -612,6 +612,8 @@ export interface components {
             state: string;
             status: string;
             steps: components["schemas"]["Step"][] | null;
+            /** Format: date-time */
+            suspended_at?: string;
             usage: components["schemas"]["Usage"];
         };
         RunCounts: {
@@ -850,6 +852,8 @@ export interface components {
             memory_bytes: number;
             /** Format: int64 */
             peak_memory_bytes: number;
+            /** Format: int64 */
+            peak_memory_with_cache_bytes?: number;
             /** Format: int64 */
             processes: number;
             /** Format: int64 */
