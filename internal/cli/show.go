@@ -105,9 +105,13 @@ func runFacts(r job.Run, now time.Time) [][2]string {
 	}
 	add("took", durationText(r, now))
 	if x := r.Expected; x != nil {
-		add("usual", fmt.Sprintf("half of the last %d good runs took %s, 95 %% at most %s; peak memory up to %s", x.Runs,
+		text := fmt.Sprintf("half of the last %d good runs took %s, 95 %% at most %s", x.Runs,
 			console.Duration(time.Duration(x.DurationSeconds.P50*float64(time.Second))),
-			console.Duration(time.Duration(x.DurationSeconds.P95*float64(time.Second))), job.Bytes(int64(x.PeakMemoryBytes.P95))))
+			console.Duration(time.Duration(x.DurationSeconds.P95*float64(time.Second))))
+		if x.PeakMemoryBytes.P95 > 0 {
+			text += "; peak memory up to " + job.Bytes(int64(x.PeakMemoryBytes.P95))
+		}
+		add("usual", text)
 	}
 	if r.SuspendedAt != nil {
 		add("suspended", console.Ago(*r.SuspendedAt, now))

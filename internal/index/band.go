@@ -16,7 +16,9 @@ const (
 // GoodRun is what one good run adds to the band of its job.
 type GoodRun struct {
 	Seconds float64 `json:"seconds"`
-	Peak    int64   `json:"peak"`
+	// Peak is the most memory in use, without file cache; 0 if it was not measured. Under
+	// another name there may be peaks of older servers, which counted the cache.
+	Peak    int64   `json:"memory"`
 	Output  int64   `json:"output"` // bytes
 	Silence float64 `json:"silence"`
 }
@@ -48,13 +50,12 @@ func Expect(last []GoodRun) *job.Expected {
 		for i, f := range last {
 			values[i] = of(f)
 		}
-		slices.Sort(values)
-		return job.Percentiles{P50: Percentile(values, 50), P95: Percentile(values, 95)}
+		return percentiles(values)
 	}
 	return &job.Expected{
 		Runs:            len(last),
 		DurationSeconds: band(func(f GoodRun) float64 { return f.Seconds }),
-		PeakMemoryBytes: band(func(f GoodRun) float64 { return float64(f.Peak) }),
+		PeakMemoryBytes: peaks(last),
 		OutputBytesPerSecond: band(func(f GoodRun) float64 {
 			if f.Seconds <= 0 {
 				return float64(f.Output)
@@ -63,6 +64,25 @@ func Expect(last []GoodRun) *job.Expected {
 		}),
 		LongestSilenceSeconds: band(func(f GoodRun) float64 { return f.Silence }),
 	}
+}
+
+// peaks is the band of the memory of runs in which it was measured; zero for too few.
+func peaks(last []GoodRun) job.Percentiles {
+	var values []float64
+	for _, f := range last {
+		if f.Peak > 0 {
+			values = append(values, float64(f.Peak))
+		}
+	}
+	if len(values) < FewestGood {
+		return job.Percentiles{}
+	}
+	return percentiles(values)
+}
+
+func percentiles(values []float64) job.Percentiles {
+	slices.Sort(values)
+	return job.Percentiles{P50: Percentile(values, 50), P95: Percentile(values, 95)}
 }
 
 // Percentile is the nearest-rank percentile of sorted values, of which there is one.

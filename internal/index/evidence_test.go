@@ -1,6 +1,8 @@
 package index
 
 import (
+	"encoding/json"
+	"errors"
 	"testing"
 	"time"
 
@@ -161,6 +163,33 @@ func TestExpect(t *testing.T) {
 	}
 	if f, ok := GoodRunOf(job.Run{State: job.Succeeded}); ok {
 		t.Errorf("a run without times has figures: %+v", f)
+	}
+}
+
+// Peaks that older servers learned counted the cache of files: only what was learned since
+// makes the band of memory.
+func TestMemoryIsLearnedAnew(t *testing.T) {
+	var last []GoodRun
+	if err := json.Unmarshal([]byte(`[{"seconds":1,"peak":9000},{"seconds":2,"peak":9000},{"seconds":3,"peak":9000}]`), &last); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		got := Expect(last)
+		if got.Runs != 3+i || got.DurationSeconds.P50 != 2 {
+			t.Fatalf("with %d new runs, expected %+v", i, got)
+		}
+		want := job.Percentiles{}
+		if i >= FewestGood {
+			want = job.Percentiles{P50: 20, P95: 30}
+		}
+		if got.PeakMemoryBytes != want {
+			t.Errorf("with %d new runs, memory %+v, want %+v", i, got.PeakMemoryBytes, want)
+		}
+		text, err := json.Marshal(AddGoodRun(last, GoodRun{Seconds: 2, Peak: int64(i+1) * 10}))
+		last = nil
+		if err := errors.Join(err, json.Unmarshal(text, &last)); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -151,7 +151,9 @@ func (s *Store) usualRuns(ctx context.Context, name string, found map[string]*jo
 			continue // it began since the runs were counted
 		}
 		durations[of] = append(durations[of], max(time.Duration(ended-started)*time.Microsecond, 0).Seconds())
-		peaks[of] = append(peaks[of], peak)
+		if peak > 0 { // else nobody measured it, or with file cache
+			peaks[of] = append(peaks[of], peak)
+		}
 		if at := fromMicros(ended); sum.LastSuccessAt == nil || at.After(*sum.LastSuccessAt) {
 			sum.LastSuccessAt = &at
 		}
@@ -169,11 +171,14 @@ func usual(durations []float64, peaks []int64) *job.Usual {
 	}
 	slices.Sort(durations)
 	slices.Sort(peaks)
-	return &job.Usual{
+	u := &job.Usual{
 		Runs:               len(durations),
 		DurationP50Seconds: percentile(durations, 50), DurationP95Seconds: percentile(durations, 95),
-		PeakMemoryP50Bytes: percentile(peaks, 50), PeakMemoryP95Bytes: percentile(peaks, 95),
 	}
+	if len(peaks) > 0 {
+		u.PeakMemoryP50Bytes, u.PeakMemoryP95Bytes = percentile(peaks, 50), percentile(peaks, 95)
+	}
+	return u
 }
 
 // percentile is the nearest-rank percentile of sorted values, of which there is one.

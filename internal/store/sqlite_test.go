@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"stint.dev/stint/internal/store"
+	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
@@ -110,5 +111,50 @@ func TestUnusableDirectory(t *testing.T) {
 		} else {
 			t.Log(err)
 		}
+	}
+}
+
+// Peaks of the time before memory meant memory in use are not compared with new ones.
+func TestUsualMemoryIsLearnedAnew(t *testing.T) {
+	dir := t.TempDir()
+	good := func(s *store.Store, peak int64) {
+		t.Helper()
+		j := newJournal(t, journal.Attempt{Job: "daily"})
+		j.command()
+		j.sample(peak)
+		j.end(0)
+		_, data := j.take()
+		one(t, s, j.id, 1, 0, data)
+	}
+	usual := func(s *store.Store) job.Usual {
+		t.Helper()
+		sum, err := s.Job(t.Context(), "daily")
+		if err != nil || sum.Usual == nil {
+			t.Fatalf("job: %+v, %v", sum, err)
+		}
+		return *sum.Usual
+	}
+	s := openDir(t, dir)
+	good(s, 9<<20)
+	if u := usual(s); u.PeakMemoryP95Bytes != 9<<20 {
+		t.Errorf("usual: %+v", u)
+	}
+	closeStore(t, s)
+	db, err := sql.Open("sqlite", filepath.Join(dir, "stint.db"))
+	if err == nil {
+		_, err = db.Exec(`DELETE FROM schema_version WHERE version_id >= 12`)
+		err = errors.Join(err, db.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = openDir(t, dir) // as the first time with this version
+	defer closeStore(t, s)
+	if u := usual(s); u.Runs != 1 || u.PeakMemoryP95Bytes != 0 {
+		t.Errorf("usual after the upgrade: %+v", u)
+	}
+	good(s, 3<<20)
+	if u := usual(s); u.Runs != 2 || u.PeakMemoryP95Bytes != 3<<20 {
+		t.Errorf("usual of a run since then: %+v", u)
 	}
 }
