@@ -60,8 +60,8 @@ var table = []row{
 
 	{"internal/cli/option", "", "github.com/spf13/pflag", "options: flag, environment and help from one row"},
 	{"internal/cli/console", "job internal/agent/sink internal/cli/option", "golang.org/x/term golang.org/x/sys", "tables, colours and progress for people"},
-	{"internal/cli/agentcmd", "job journal client internal/agent internal/agent/cache internal/agent/delivery internal/agent/flush internal/agent/process internal/agent/report internal/agent/sample internal/agent/spool internal/cli/option internal/cli/console", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sys golang.org/x/term", "the commands of stint-agent: links no server, no store and no page"},
-	{"internal/cli", "job journal client internal/agent internal/server internal/health internal/notify internal/store internal/archive internal/index internal/web internal/demo internal/cli/agentcmd internal/cli/option internal/cli/console internal/policy", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sync golang.org/x/sys golang.org/x/term", "joins all the parts"},
+	{"internal/cli/agentcmd", "job journal client internal/agent internal/agent/cache internal/agent/delivery internal/agent/flush internal/agent/process internal/agent/report internal/agent/sample internal/agent/signals internal/agent/spool internal/cli/option internal/cli/console", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sys golang.org/x/term", "the commands of stint-agent: links no server, no store and no page"},
+	{"internal/cli", "job journal client internal/agent internal/agent/signals internal/server internal/health internal/notify internal/store internal/archive internal/index internal/web internal/demo internal/cli/agentcmd internal/cli/option internal/cli/console internal/policy", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sync golang.org/x/sys golang.org/x/term", "joins all the parts"},
 	{"internal/e2e", "job client", "", "drives the real programs from outside; tests only"},
 	{"internal/faulttest", "", "", "drives the real programs through faults; tests only"},
 

@@ -151,15 +151,13 @@ func (a *attempt) meanwhile(ctx context.Context, work func(context.Context) erro
 				return context.Cause(workCtx)
 			}
 			return err
-		case sig := <-a.cfg.Signals:
-			if sig == syscall.SIGINT || sig == syscall.SIGTERM {
-				a.signal(sig)
-			}
+		case e := <-a.cfg.events.Events():
+			a.act(e)
 		case cause := <-a.asked:
-			a.begin(cause)
+			a.obey(cause)
 		case <-canceled:
 			canceled = nil
-			a.begin(job.StopCause{Reason: job.AgentStopped})
+			a.obey(job.StopCause{Reason: job.AgentStopped})
 		}
 		if a.stop.cause != nil {
 			cancel()

@@ -182,7 +182,7 @@ func (s *stalling) look() {
 	now := time.Now()
 	v := s.watch.Look(now, s.p.seen(now))
 	if v.Stalled {
-		s.p.a.begin(job.StopCause{Reason: job.NoProgress, Limit: s.p.a.cfg.NoProgressTimeout, Why: v.Why})
+		s.p.a.begin(job.StopCause{Reason: job.NoProgress, Limit: s.p.a.cfg.NoProgressTimeout, Why: v.Why}, 0)
 		return
 	}
 	s.timer.Reset(v.Next)

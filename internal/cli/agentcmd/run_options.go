@@ -26,7 +26,7 @@ func RunRows() []option.Option {
 		{Name: "no-output-timeout", Kind: option.Duration, Value: "D", Help: "stop the job when it has printed nothing for this long"},
 		{Name: "no-progress-timeout", Kind: option.Duration, Value: "D", Help: "stop the job when it has printed nothing, used no CPU and done no IO for this long (docs/progress.md)"},
 		{Name: "quit-first", Kind: option.Switch, Help: "before the stop for a time limit, send SIGQUIT to the job's processes: Go and Java then print their stacks"},
-		{Name: "stop-signal", Value: "NAME", Default: "TERM", Help: "signal that asks the job's processes to end: TERM, INT, QUIT, HUP, USR1, USR2, ABRT, ALRM, WINCH or KILL"},
+		{Name: "stop-signal", Value: "NAME", Help: "signal that asks the job's processes to end, in place of the one that stint run got (TERM where it got none): TERM, INT, QUIT, HUP, USR1, USR2, ABRT, ALRM, WINCH or KILL"},
 		{Name: "stop-grace", Kind: option.Duration, Value: "D", Default: "10s", Help: "how long a job may take to end after the stop signal, before it is killed"},
 		{Name: "retries", Kind: option.Number, Value: "N", Default: "0", Help: "how many further attempts to make when the job failed or ran into a time limit; none if stdin is a pipe or socket with data (see --no-stdin)"},
 		{Name: "retry-backoff", Kind: option.Duration, Value: "D", Default: "10s", Help: "pause before the first retry; it doubles with each, up to an hour"},

@@ -72,7 +72,7 @@ func execute(t *testing.T, getenv func(string) string, args ...string) (code int
 		return f
 	}
 	c := &console.Console{In: open("in"), Out: open("out"), Err: open("err"), Getenv: getenv}
-	code = Execute(Root(c, "test", "stint", "short", "long"), c, args)
+	code = Execute(Root(c, nil, "test", "stint", "short", "long"), c, args)
 	text, err := os.ReadFile(c.Err.Name())
 	if err != nil {
 		t.Fatal(err)
