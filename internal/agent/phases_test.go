@@ -134,6 +134,7 @@ func TestEverySignalInEveryPhase(t *testing.T) {
 			syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGABRT, syscall.SIGALRM,
 		} {
 			t.Run(fmt.Sprintf("%s/%v", p.name, sig), func(t *testing.T) {
+				t.Parallel()
 				stops := sig == syscall.SIGINT || sig == syscall.SIGTERM
 				s, c, heard := retrying(t, "exit 7", Retry{Most: 3, Backoff: time.Hour})
 				c.FlushTimeout = time.Hour
@@ -205,6 +206,7 @@ func TestRepeatedStopRequests(t *testing.T) {
 		"a shorter grace":     {"trap '' TERM", 1200 * time.Millisecond, []time.Duration{1100 * time.Millisecond}, 143, syscall.SIGTERM},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newMemoryServer()
 			c, heard := config(t, s, tc.script+"; echo ready; while :; do sleep 0.05; done")
 			signals := make(chan os.Signal, 4)
