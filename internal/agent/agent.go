@@ -141,7 +141,7 @@ func (a *attempt) release() {
 func (a *attempt) prepare(secrets *redact.Set, opened <-chan openedJournal) error {
 	group, err := process.Contain(process.Options{
 		Run: a.cfg.Run, Attempt: a.cfg.Attempt, MemoryLimitBytes: a.cfg.MemoryLimit, CPULimit: a.cfg.CPULimit,
-		AtMost: a.cfg.Containment, BeforeFork: a.cfg.BeforeFork,
+		OOMScoreAdj: a.cfg.OOMScoreAdj, AtMost: a.cfg.Containment, BeforeFork: a.cfg.BeforeFork,
 	})
 	o := <-opened
 	j := o.journal

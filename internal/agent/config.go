@@ -80,6 +80,8 @@ type Config struct {
 	Containment string  // process.Options.AtMost: the best level to use; empty for the best there is
 	MemoryLimit int64   // bytes, 0 for none
 	CPULimit    float64 // cores, 0 for none
+	// OOMScoreAdj is that of the job's processes; nil keeps the caller's. See process.Options.
+	OOMScoreAdj *int
 
 	// TTY gives the command a pseudo-terminal. Its stdout and stderr are one stream then.
 	TTY bool

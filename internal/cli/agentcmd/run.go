@@ -149,7 +149,7 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 			return cfg, err
 		}
 	}
-	if c.Containment, err = containment(opts.Text("containment")); err != nil {
+	if err := contain(c, opts); err != nil {
 		return cfg, err
 	}
 	if err := directory(c, opts.Text("dir")); err != nil {

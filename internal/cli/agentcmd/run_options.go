@@ -35,6 +35,7 @@ func RunRows() []option.Option {
 		{Name: "sample-period", Kind: option.Duration, Value: "D", Default: "5s", Help: "how often to measure CPU and memory"},
 		{Name: "memory-limit", Kind: option.Size, Value: "SIZE", Help: "most memory of the job's processes together, where the system lets us set it"},
 		{Name: "cpu-limit", Kind: option.Number, Value: "CORES", Help: "most CPU of the job's processes together, where the system lets us set it"},
+		oomScoreRow(),
 		containmentRow(),
 		{Name: "tty", Short: "t", Kind: option.Switch, Help: "give the command a terminal; its stdout and stderr are one stream then"},
 		{Name: "stdin", Short: "i", Kind: option.Switch, Help: "give the command stdin also if it is a terminal; with --tty, type stdin into the command's terminal"},

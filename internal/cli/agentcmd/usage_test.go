@@ -39,6 +39,7 @@ var badValues = map[string][]string{
 	"stop-signal":   {"STOP", "15", "TERMINATE"},
 	"retries":       {"1.5", "1000000"},
 	"containment":   {"docker"},
+	"oom-score-adj": {"1001", "-1001", "high", "1.5"},
 	"run-id":        {"7", "nightly"},
 	"spool-limit":   {"1K"},
 }
