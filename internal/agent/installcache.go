@@ -13,6 +13,7 @@ import (
 
 	"stint.dev/stint/internal/agent/cache"
 	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/statedir"
 	"stint.dev/stint/job"
 )
 
@@ -78,6 +79,9 @@ func (a *attempt) cacheable() error {
 	c := a.cfg
 	if c.StateDir == "" {
 		return errNoStateDir
+	}
+	if err := statedir.Check(c.StateDir, "cache"); err != nil {
+		return err // what is kept there would be run
 	}
 	own, err := os.Stat(cmp.Or(c.Dir, "."))
 	if err != nil {
