@@ -23,6 +23,7 @@ const (
 	AgentLost      Reason = "agent_lost"      // the agent died; nobody saw how the job ended
 	HostRebooted   Reason = "host_rebooted"   // the host went down under the agent
 	Superseded     Reason = "superseded"      // a newer attempt owns the run
+	OutputClosed   Reason = "output_closed"   // the caller's reader of the output went away, as head does
 )
 
 // Outcome is how an attempt ended: the one truth that journal, API and page tell.
@@ -86,8 +87,23 @@ type Ending struct {
 	Signal   string      // "SIGKILL" …; empty when the process exited by itself
 	SignalNo int
 	Core     bool
-	OOM      *OOM       // set only when the kernel's counters prove a kill
-	Stop     *StopCause // set when the agent was stopping the step before it ended
+	OOM      *OOM          // set only when the kernel's counters prove a kill
+	Stop     *StopCause    // set when the agent was stopping the step before it ended
+	Closed   *ClosedOutput // set when the agent had closed output of the step before it ended
+}
+
+// ClosedOutput says that the agent closed output of a step, because the caller's reader of it
+// had gone away.
+type ClosedOutput struct {
+	What     string // "stdout", "stderr", "stdout and stderr" or "terminal"
+	Signal   string // what the system sends whoever goes on writing: "SIGPIPE", of a terminal "SIGHUP"
+	SignalNo int
+}
+
+// ended reports whether the closed output is what ended the step: by the signal, or with the
+// exit code with which a shell reports that signal.
+func (c *ClosedOutput) ended(e Ending) bool {
+	return c != nil && (e.SignalNo == c.SignalNo || e.Signal == "" && e.ExitCode == 128+c.SignalNo)
 }
 
 // StartError is why a process could not be made.
@@ -111,7 +127,8 @@ func (e *StartError) Error() string {
 
 // Classify turns the facts of a step's end into the outcome that an attempt would have if
 // the step decided it. The order of the questions is the rule: could it start, did we stop
-// it, did the kernel kill it for memory, did a signal end it, what did it exit with. An
+// it, did the kernel kill it for memory, did it write to output that its reader had closed, did
+// a signal end it, what did it exit with. An
 // install step's own failure becomes InstallFailed and keeps exit code and signal.
 func Classify(e Ending) Outcome {
 	o := Outcome{Step: e.Step, OOM: e.OOM, Signal: e.Signal, SignalNumber: e.SignalNo, CoreDumped: e.Core}
@@ -128,6 +145,9 @@ func Classify(e Ending) Outcome {
 		o.State, o.Message = stopped(e)
 	case e.OOM != nil && (e.Signal != "" || e.ExitCode != 0):
 		o.State, o.Reason, o.Message = Failed, OutOfMemory, oomMessage(e.OOM)
+	case e.Closed.ended(e):
+		o.State, o.Reason = Canceled, OutputClosed
+		o.Message = fmt.Sprintf("The reader of its %s went away, and %s ended it.", e.Closed.What, e.Closed.Signal)
 	case e.Signal != "":
 		o.State, o.Reason = Failed, BySignal
 		o.Message = fmt.Sprintf("Ended by signal %s%s.", e.Signal, coreNote(e.Core))
@@ -136,6 +156,9 @@ func Classify(e Ending) Outcome {
 		o.Message = fmt.Sprintf("Exited with code %d.", e.ExitCode)
 	default:
 		o.State, o.Reason, o.Message = Succeeded, ExitCode, "Exited with code 0."
+	}
+	if e.Closed != nil && o.State == Failed {
+		o.Message += fmt.Sprintf(" The reader of its %s had gone away before.", e.Closed.What)
 	}
 	if e.Kind == InstallStep && o.State == Failed {
 		o.Message = fmt.Sprintf("Install step %q failed: %s The command was not started.", e.Step, o.Message)

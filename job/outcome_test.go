@@ -20,6 +20,8 @@ var oom = &job.OOM{
 	At: time.Date(2026, 3, 1, 12, 3, 11, 0, time.UTC),
 }
 
+var closedPipe = &job.ClosedOutput{What: "stdout", Signal: "SIGPIPE", SignalNo: 13}
+
 var classified = []struct {
 	name string
 	in   job.Ending
@@ -46,6 +48,72 @@ var classified = []struct {
 			Message: "Ended by signal SIGSEGV, core dumped.",
 		},
 		139,
+	},
+	{
+		"the reader closed stdout",
+		job.Ending{Step: "command", Kind: job.CommandStep, Signal: "SIGPIPE", SignalNo: 13, Closed: closedPipe},
+		job.Outcome{
+			State: job.Canceled, Reason: job.OutputClosed, Signal: "SIGPIPE", SignalNumber: 13, Step: "command",
+			Message: "The reader of its stdout went away, and SIGPIPE ended it.",
+		},
+		141,
+	},
+	{
+		"the reader closed stdout, and a shell reports the signal",
+		job.Ending{Kind: job.CommandStep, ExitCode: 141, Closed: closedPipe},
+		job.Outcome{
+			State: job.Canceled, Reason: job.OutputClosed, ExitCode: code(141),
+			Message: "The reader of its stdout went away, and SIGPIPE ended it.",
+		},
+		141,
+	},
+	{
+		"the reader closed the output of an install step",
+		job.Ending{Step: "install", Kind: job.InstallStep, Signal: "SIGPIPE", SignalNo: 13, Closed: closedPipe},
+		job.Outcome{
+			State: job.Canceled, Reason: job.OutputClosed, Signal: "SIGPIPE", SignalNumber: 13, Step: "install",
+			Message: "The reader of its stdout went away, and SIGPIPE ended it.",
+		},
+		141,
+	},
+	{
+		"the reader closed what a terminal prints",
+		job.Ending{Kind: job.CommandStep, Signal: "SIGHUP", SignalNo: 1, Closed: &job.ClosedOutput{What: "terminal", Signal: "SIGHUP", SignalNo: 1}},
+		job.Outcome{
+			State: job.Canceled, Reason: job.OutputClosed, Signal: "SIGHUP", SignalNumber: 1,
+			Message: "The reader of its terminal went away, and SIGHUP ended it.",
+		},
+		129,
+	},
+	{
+		"the reader closed stdout, and the job did not mind",
+		job.Ending{Kind: job.CommandStep, Closed: closedPipe},
+		job.Outcome{State: job.Succeeded, Reason: job.ExitCode, ExitCode: code(0), Message: "Exited with code 0."},
+		0,
+	},
+	{
+		"the reader closed stdout, and the job failed",
+		job.Ending{Kind: job.CommandStep, ExitCode: 1, Closed: closedPipe},
+		job.Outcome{
+			State: job.Failed, Reason: job.ExitCode, ExitCode: code(1),
+			Message: "Exited with code 1. The reader of its stdout had gone away before.",
+		},
+		1,
+	},
+	{
+		"the reader closed stdout, and a stop ended the job",
+		job.Ending{Kind: job.CommandStep, Signal: "SIGPIPE", SignalNo: 13, Closed: closedPipe, Stop: &job.StopCause{Reason: job.Timeout, Limit: time.Second}},
+		job.Outcome{
+			State: job.TimedOut, Reason: job.Timeout, Signal: "SIGPIPE", SignalNumber: 13,
+			Message: "Ran into its time limit of 1s and was stopped.",
+		},
+		124,
+	},
+	{
+		"SIGPIPE of a pipe inside the job",
+		job.Ending{Kind: job.CommandStep, Signal: "SIGPIPE", SignalNo: 13},
+		job.Outcome{State: job.Failed, Reason: job.BySignal, Signal: "SIGPIPE", SignalNumber: 13, Message: "Ended by signal SIGPIPE."},
+		141,
 	},
 	{
 		"SIGKILL alone is not out of memory",

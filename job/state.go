@@ -13,7 +13,7 @@ const (
 
 	Succeeded State = "succeeded" // the command ended with exit code 0
 	Failed    State = "failed"    // a step ended badly, or could not start
-	Canceled  State = "canceled"  // a person or a program stopped it
+	Canceled  State = "canceled"  // a person or a program stopped it, or the reader of its output went away
 	TimedOut  State = "timed_out" // a time limit stopped it
 	Lost      State = "lost"      // nobody knows how it ended; the same attempt may still return
 )

@@ -54,6 +54,7 @@ type capture struct {
 	done   chan struct{} // closed when nothing more will be recorded
 	bytes  atomic.Int64  // read so far
 	stuck  atomic.Bool   // ended by its limit with the stream still held open
+	hungUp atomic.Bool   // ended because the caller's reader has gone away
 	mask   *mask         // nil when there is nothing to mask; the draining goroutine's own
 }
 
@@ -127,8 +128,11 @@ func (c *capture) take(rec []byte, err error) (next []byte, more bool) {
 	}
 	if err != nil {
 		c.keepHeld()
-		c.stuck.Store(errors.Is(err, os.ErrDeadlineExceeded))
+		c.stuck.Store(errors.Is(err, os.ErrDeadlineExceeded) && !c.hungUp.Load())
 		_ = c.read.Close()
+		if c.hungUp.Load() {
+			c.rec.note(c.step, fmt.Sprintf("the caller's reader went away, so %s was closed for the job", c.what()))
+		}
 		close(c.done)
 	}
 	return next, err == nil

@@ -13,7 +13,6 @@ import (
 
 	"stint.dev/stint/internal/agent/cache"
 	"stint.dev/stint/internal/agent/process"
-	"stint.dev/stint/internal/agent/statedir"
 	"stint.dev/stint/job"
 )
 
@@ -79,9 +78,6 @@ func (a *attempt) cacheable() error {
 	c := a.cfg
 	if c.StateDir == "" {
 		return errNoStateDir
-	}
-	if err := statedir.Check(c.StateDir, "cache"); err != nil {
-		return err // what is kept there would be run
 	}
 	own, err := os.Stat(cmp.Or(c.Dir, "."))
 	if err != nil {
@@ -155,13 +151,15 @@ func (a *attempt) meanwhile(ctx context.Context, work func(context.Context) erro
 				return context.Cause(workCtx)
 			}
 			return err
-		case e := <-a.cfg.events.Events():
-			a.act(e)
+		case sig := <-a.cfg.Signals:
+			if sig == syscall.SIGINT || sig == syscall.SIGTERM {
+				a.signal(sig)
+			}
 		case cause := <-a.asked:
-			a.obey(cause)
+			a.begin(cause)
 		case <-canceled:
 			canceled = nil
-			a.obey(job.StopCause{Reason: job.AgentStopped})
+			a.begin(job.StopCause{Reason: job.AgentStopped})
 		}
 		if a.stop.cause != nil {
 			cancel()

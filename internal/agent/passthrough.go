@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"stint.dev/stint/internal/agent/sink"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -34,6 +35,7 @@ type passer struct {
 	waiting *dropped // taken from aside, and its place is not reached yet
 	more    <-chan struct{}
 	say     func(string)
+	closer  *closer                 // nil for none
 	files   []*os.File              // both, for finish
 	outs    map[job.Stream]*os.File // nil: dropped; the goroutine's own
 	written atomic.Int64            // bytes that our readers took; shows progress
@@ -42,9 +44,10 @@ type passer struct {
 }
 
 // newPasser reads what r.passOutput has prepared.
-func newPasser(r *recorder, c Config) *passer {
+func newPasser(r *recorder, c Config, closer *closer) *passer {
 	return &passer{
-		from: r.spool, aside: r.aside, more: r.passed, say: c.Say, done: make(chan struct{}),
+		closer: closer,
+		from:   r.spool, aside: r.aside, more: r.passed, say: c.Say, done: make(chan struct{}),
 		files: []*os.File{c.Stdout, c.Stderr},
 		outs:  map[job.Stream]*os.File{job.Stdout: c.Stdout, job.Stderr: c.Stderr},
 	}
@@ -109,25 +112,27 @@ func (p *passer) passAside(offset int64) {
 
 func (p *passer) write(stream job.Stream, data []byte) {
 	for len(data) > 0 && p.outs[stream] != nil {
-		n, err := p.outs[stream].Write(data[:min(len(data), 64<<10)])
+		n, err := sink.Write(p.outs[stream], data[:min(len(data), 64<<10)])
 		p.written.Add(int64(n))
 		data = data[n:]
 		if err != nil {
 			p.outs[stream] = nil
-			if !gone(err) {
+			switch {
+			case !gone(err):
 				p.say(fmt.Sprintf("the job's %s is not passed on any more: %v", stream, err))
+			case p.closer != nil && !errors.Is(err, syscall.EIO): // a closed terminal stops no job
+				p.closer.readerGone(stream)
 			}
 		}
 	}
 }
 
 func gone(err error) bool {
-	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.EIO) ||
-		errors.Is(err, os.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded)
+	return sink.ReaderGone(err) || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// finish waits until everything is passed on, as long as there is progress and giveUp is open.
-func (p *passer) finish(stall time.Duration, giveUp <-chan struct{}) {
+// finish waits until everything is passed on, as long as there is progress.
+func (p *passer) finish(stall time.Duration) {
 	check := time.NewTicker(stall)
 	defer check.Stop()
 	before := p.progress()
@@ -135,27 +140,19 @@ func (p *passer) finish(stall time.Duration, giveUp <-chan struct{}) {
 		select {
 		case <-p.done:
 			return
-		case <-giveUp:
-			p.abandon("the wait for the reader of our output was ended by a signal: not everything could be passed on to it")
-			return
 		case <-check.C:
 		}
 		now := p.progress()
 		if now == before {
-			p.abandon("the reader of our output has stalled: not everything could be passed on to it")
+			p.say("the reader of our output has stalled: not everything could be passed on to it")
+			for _, f := range p.files {
+				if f != nil {
+					_ = f.SetWriteDeadline(time.Now()) // frees a write to a pipe of ours; else it cannot
+				}
+			}
 			return
 		}
 		before = now
-	}
-}
-
-// abandon frees a write to a pipe of ours; any other it cannot.
-func (p *passer) abandon(why string) {
-	p.say(why)
-	for _, f := range p.files {
-		if f != nil {
-			_ = f.SetWriteDeadline(time.Now())
-		}
 	}
 }
 

@@ -68,6 +68,9 @@ func (a *attempt) startStdio(io stdio) {
 	for _, c := range io.captures {
 		c.cores = &a.cores
 		c.start()
+		if a.closer != nil {
+			a.closer.add(c)
+		}
 	}
 	a.open = append(a.open, io.captures...)
 	if a.tty = io.master; a.tty == nil || !a.types() {

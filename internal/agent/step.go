@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -70,7 +71,6 @@ func (a *attempt) runStep(ctx context.Context, s step, final bool) job.Outcome {
 		return a.stepOver(s, ending)
 	}
 	a.running = proc
-	a.passOnHeld()
 	a.watch(ctx, s, proc)
 	a.running = nil
 	a.endTyping()
@@ -79,6 +79,9 @@ func (a *attempt) runStep(ctx context.Context, s step, final bool) job.Outcome {
 	a.meter.stepEnded(exit)
 	ending.ExitCode, ending.Signal, ending.SignalNo, ending.Core = exit.Code, exit.Signal, exit.SignalNo, exit.Core
 	ending.OOM, ending.Stop = a.group.OOM(), a.stop.cause
+	if a.closer != nil {
+		ending.Closed = a.closer.of(s.index)
+	}
 	if final || exit.Code != 0 || exit.Signal != "" || a.stop.cause != nil {
 		a.clearUp(ctx)
 		a.drainAll(drainLimit)
@@ -139,24 +142,24 @@ func (a *attempt) watch(ctx context.Context, s step, proc *process.Process) {
 		select {
 		case <-proc.Done():
 			return
-		case e := <-a.cfg.events.Events():
-			a.act(e)
+		case sig := <-a.cfg.Signals:
+			a.signal(sig)
 		case cause := <-a.asked:
-			a.obey(cause)
+			a.begin(cause)
 		case <-canceled:
 			canceled = nil
-			a.obey(job.StopCause{Reason: job.AgentStopped})
+			a.begin(job.StopCause{Reason: job.AgentStopped})
 		case <-limit.C:
-			a.begin(limited, 0)
+			a.begin(limited)
 		case <-silence.C:
 			if left := a.silentFor(begun); left > 0 {
 				silence.Reset(left)
 			} else {
-				a.begin(job.StopCause{Reason: job.NoOutput, Limit: a.cfg.NoOutputTimeout}, 0)
+				a.begin(job.StopCause{Reason: job.NoOutput, Limit: a.cfg.NoOutputTimeout})
 			}
 		case <-stalls.C:
 			stalls.look()
-		case <-a.stop.grace.C:
+		case <-a.stop.kill.C:
 			a.graceOver()
 		}
 	}
@@ -206,15 +209,15 @@ func (a *attempt) clearUp(ctx context.Context) {
 	if err == nil && a.stop.cause == nil {
 		a.rec.note(a.current, process.LeftText(members))
 	}
-	if a.stop.cause == nil || a.cfg.StopSignal == 0 && a.stop.sent != syscall.SIGTERM {
+	if a.stop.cause == nil {
 		_ = a.group.Signal(syscall.SIGTERM) // the kill below reports
-		a.stop.shorten(a.cfg.StopGrace)
+		a.stop.kill.Reset(a.cfg.StopGrace)
 	}
 	if a.emptied(ctx, 0) {
 		return
 	}
 	a.graceOver()
-	a.stop.grace.Stop()
+	a.stop.kill.Stop()
 	if !a.emptied(ctx, killLimit) {
 		a.rec.note(a.current, "some processes of the job live on although they were killed: they wait inside the kernel")
 	}
@@ -226,7 +229,7 @@ func (a *attempt) emptied(ctx context.Context, atMost time.Duration) bool {
 	waitCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	result := make(chan error, 1)
 	go func() { result <- a.group.Empty(waitCtx) }()
-	over := a.stop.grace.C
+	over := a.stop.kill.C
 	if atMost > 0 {
 		timer := time.NewTimer(atMost)
 		defer timer.Stop()
@@ -237,14 +240,22 @@ func (a *attempt) emptied(ctx context.Context, atMost time.Duration) bool {
 		select {
 		case err := <-result:
 			return err == nil
-		case e := <-a.cfg.events.Events():
-			a.act(e)
-		case cause := <-a.asked:
-			a.obey(cause)
+		case sig := <-a.cfg.Signals:
+			a.hurry(sig)
 		case <-over:
 			cancel()
 			return <-result == nil
 		}
+	}
+}
+
+// hurry acts on a signal that comes when the step's own process has ended: it can only
+// shorten what is left.
+func (a *attempt) hurry(sig os.Signal) {
+	switch sig {
+	case syscall.SIGINT, syscall.SIGTERM:
+		a.stop.wishes++
+		a.stop.kill.Reset(0)
 	}
 }
 

@@ -28,21 +28,6 @@ func wantLog(t *testing.T, s *server, ref string, want []byte) {
 	}
 }
 
-// `stint run … | head -1`: the reader goes away, the job does not.
-func TestReaderThatLeaves(t *testing.T) {
-	s, h := startServer(t), newHost(t)
-	cmd := h.command("bash", "-c", `"$STINT" run --server "$URL" --job piped -- sh -c 'seq 200000; echo done >&2' | head -1; exit "${PIPESTATUS[0]}"`)
-	cmd.Env = append(cmd.Env, "STINT="+stint, "URL="+s.url)
-	if got := finish(t, cmd); got.code != 0 || got.stdout != "1\n" {
-		t.Errorf("stint run | head -1: %+v", got)
-	}
-	r := s.ended("piped#1")
-	wantEnd(t, r, job.Succeeded, job.ExitCode, 0)
-	if log := s.log(r.ID, "?stream=stdout"); !bytes.Equal(log, numbers(t, h, "200000")) {
-		t.Errorf("%d bytes of stdout are on the server", len(log))
-	}
-}
-
 // A reader that takes nothing and stays: the job goes on to its own end, and the agent does
 // not wait for ever.
 func TestReaderThatStalls(t *testing.T) {

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,7 +18,6 @@ import (
 	"stint.dev/stint/internal/agent"
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/report"
-	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
@@ -31,12 +32,9 @@ func (a *agentProgram) run() *cobra.Command {
 and end go to the tracking server; the job starts at once and never waits for it. With no
 server the journal of the run waits on disk until stint flush or the next stint run.
 
-Exit code: the job's own, or 128+n when signal n ended it; 124 after a time limit. A job that
-was canceled and exits with 0 gives 128 + the signal that asked it to. When stint run itself
-gets SIGINT or SIGTERM, the job gets it, and its code counts, also 0; if the job dies of a
-signal, stint run dies of the one that it got. 127: command not found; 126: not executable;
-125: stint could not do its own work, or dropped output that stdout or stderr was owed; 2: bad
-options or arguments.`,
+Exit code: the job's own; 128+n after signal n; 124 after a time limit; 126 or 127 when the
+command could not be started; 2 for bad options or arguments; 125 when stint could not do
+its own work before the job started.`,
 		Example: `  stint run -- python train.py
   stint run --job nightly --install 'npm ci' --timeout 2h -- npm run report
   stint run -c 'tar c /srv | zstd > /backup/srv.zst'`,
@@ -44,10 +42,7 @@ options or arguments.`,
 	cmd.Flags().SetInterspersed(false)
 	opts := option.Register(cmd.Flags(), RunRows())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		received := a.signals
-		if received == nil {
-			received = signals.Take()
-		}
+		signals := receive()
 		a.NeverWait()
 		nested := a.Getenv("STINT_ATTEMPT") != ""
 		if err := opts.Resolve(a.runEnv(nested)); err != nil {
@@ -61,15 +56,15 @@ options or arguments.`,
 			return noStart(err)
 		}
 		defer cfg.close()
-		cfg.Signals = received.C
-		received.Wait()
+		cfg.Signals, cfg.Started = signals.c, signals.late
+		<-signals.ready
 		defer unstoppable(&cfg.Config, a.In, a.Out, a.Err)()
 		// Nothing an agent does needs a third core, and a job may need them all.
 		most := min(2, runtime.GOMAXPROCS(0))
 		runtime.GOMAXPROCS(most)
 		cfg.Cores = func(n int) { runtime.GOMAXPROCS(min(n, most)) }
 		result := agent.Supervise(cmd.Context(), cfg.Config)
-		return &console.ExitError{Code: result.ExitCode, Signal: result.Signal, Err: cmp.Or(result.Err, unsaid(result.Outcome))}
+		return &console.ExitError{Code: result.ExitCode, Err: cmp.Or(result.Err, unsaid(result.Outcome))}
 	}
 	return cmd
 }
@@ -98,6 +93,37 @@ func noStart(err error) error {
 		code = console.ExitUsage
 	}
 	return &console.ExitError{Code: code, Err: fmt.Errorf("the job was not started: %w", err)}
+}
+
+// received is how the signals come that the agent wants to see.
+type received struct {
+	c     chan os.Signal
+	ready chan struct{} // closed when those that would end the agent come into c
+}
+
+// receive begins to take the signals that would end the agent. It goes on beside what the
+// caller does, as each signal costs two changes of thread. Nobody undoes it: the process
+// ends with the command.
+//
+// SIGPIPE is taken so that a reader of our own output who goes away is an error of that
+// write and not the end of the agent; unlike ignoring it, taking it does not reach the job.
+func receive() received {
+	r := received{c: make(chan os.Signal, 16), ready: make(chan struct{})}
+	go func() {
+		defer close(r.ready)
+		r.take(syscall.SIGINT, syscall.SIGTERM, syscall.SIGPIPE)
+	}()
+	return r
+}
+
+// late takes those that the agent wants for passing them on to a job that runs.
+func (r received) late() { r.take(syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH) }
+
+// take leaves off what the caller had switched off (nohup).
+func (r received) take(all ...os.Signal) {
+	if all = slices.DeleteFunc(all, signal.Ignored); len(all) > 0 { // none would mean every one
+		signal.Notify(r.c, all...)
+	}
 }
 
 // notZero keeps a wish for "at once" from being taken for "not said".
@@ -141,15 +167,14 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 		return cfg, err
 	}
 	c.KeepBackground, c.MergeOutput = opts.On("keep-background"), opts.On("merge-output")
+	c.IgnoreClosedOutput = opts.On("ignore-closed-output")
 	if err := a.streams(c, opts); err != nil {
 		return cfg, err
 	}
-	if opts.Given("stop-signal") {
-		if c.StopSignal, err = stopSignal(opts.Text("stop-signal")); err != nil {
-			return cfg, err
-		}
+	if c.StopSignal, err = stopSignal(opts.Text("stop-signal")); err != nil {
+		return cfg, err
 	}
-	if err := contain(c, opts); err != nil {
+	if c.Containment, err = containment(opts.Text("containment")); err != nil {
 		return cfg, err
 	}
 	if err := directory(c, opts.Text("dir")); err != nil {
