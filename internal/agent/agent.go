@@ -56,10 +56,12 @@ type attempt struct {
 	stop        *stopping
 	asked       chan job.StopCause // from the heartbeats; cap 1
 	watched     atomic.Bool
+	dropped     atomic.Bool // output that the caller was owed was dropped
 
 	running *process.Process // the step's process while it is watched
 	current int              // index of the step that runs; -1 before the first
 	open    []*capture       // pipes that are being drained
+	held    []syscall.Signal // to be passed on to the next process; see passOn
 	closer  *closer          // nil when output is recorded on without a reader
 	cleared bool             // clearUp was done
 	kept    bool             // what the command left behind lives on, on purpose
@@ -76,10 +78,11 @@ type attempt struct {
 // Run supervises one attempt to its end. It returns when the job's fate is known, its
 // output passed on, and delivery done or given up; the journal then waits in the spool.
 func Run(ctx context.Context, c Config) Result {
-	c = c.withDefaults()
+	c, endEvents := c.withDefaults().withEvents()
+	defer endEvents()
 	a := &attempt{
 		cfg: c, begun: time.Now(), stop: newStopping(),
-		asked: make(chan job.StopCause, 1), current: -1,
+		asked: make(chan job.StopCause, 1), current: -1, held: make([]syscall.Signal, 0, mostHeld),
 	}
 	a.cores.use = c.Cores
 	opened := a.openJournal()
@@ -89,7 +92,7 @@ func Run(ctx context.Context, c Config) Result {
 	}
 	a.env = jobEnvironment(c)
 	if err := a.prepare(secrets, opened); err != nil {
-		return Result{ExitCode: 125, Err: err}
+		return Result{ExitCode: exitNoWork, Err: err}
 	}
 	for _, text := range slices.Concat(c.Notes, said) {
 		a.rec.note(-1, text)
@@ -106,18 +109,23 @@ func Run(ctx context.Context, c Config) Result {
 	a.back.stopMeter()
 	a.meter.sample()
 	a.tellNotes()
-	if at := c.retryAt(outcome, time.Now()); !at.IsZero() {
+	if at := c.retryAt(outcome, time.Now()); !at.IsZero() && !a.stop.final {
 		outcome.RetryAt = &at
 	}
 	if err := a.rec.finish(time.Now(), journal.Final{Outcome: outcome, Usage: a.meter.totals()}); err != nil {
 		c.Say("the outcome could not be written to the journal: " + err.Error())
 	}
-	result := Result{Outcome: outcome, ExitCode: a.exitCode(outcome)}
+	result := Result{Outcome: outcome}
 	var released sync.WaitGroup
 	released.Go(a.release) // while the journal is on its way
+	c.events.JobEnded(true)
 	delivered := a.back.finish(outcome)
+	c.events.JobEnded(false)
 	a.settle(&result, delivered)
 	released.Wait()
+	result.ExitCode, result.Signal = exitOf(outcome, processEnd{
+		requested: a.stop.sig, sent: a.stop.sent, dropped: a.dropped.Load(), init: os.Getpid() == 1,
+	})
 	return result
 }
 
@@ -134,7 +142,7 @@ func (a *attempt) release() {
 func (a *attempt) prepare(secrets *redact.Set, opened <-chan openedJournal) error {
 	group, err := process.Contain(process.Options{
 		Run: a.cfg.Run, Attempt: a.cfg.Attempt, MemoryLimitBytes: a.cfg.MemoryLimit, CPULimit: a.cfg.CPULimit,
-		AtMost: a.cfg.Containment, BeforeFork: a.cfg.BeforeFork,
+		OOMScoreAdj: a.cfg.OOMScoreAdj, AtMost: a.cfg.Containment, BeforeFork: a.cfg.BeforeFork,
 	})
 	o := <-opened
 	j := o.journal
@@ -231,15 +239,15 @@ func (a *attempt) steps(ctx context.Context) job.Outcome {
 // stoppedBetween looks for a wish to stop that came while no process ran.
 func (a *attempt) stoppedBetween(ctx context.Context) *job.StopCause {
 	for a.stop.cause == nil {
+		if e, ok := a.cfg.events.Poll(); ok {
+			a.act(e)
+			continue
+		}
 		select {
-		case sig := <-a.cfg.Signals:
-			if sig == syscall.SIGINT || sig == syscall.SIGTERM {
-				a.signal(sig)
-			}
 		case cause := <-a.asked:
-			a.begin(cause)
+			a.obey(cause)
 		case <-ctx.Done():
-			a.begin(job.StopCause{Reason: job.AgentStopped})
+			a.obey(job.StopCause{Reason: job.AgentStopped})
 		default:
 			return nil
 		}
@@ -252,14 +260,6 @@ func neverStarted(s step, cause *job.StopCause) job.Outcome {
 	o := job.Classify(job.Ending{Step: s.name, Kind: s.kind, Stop: cause})
 	o.ExitCode = nil
 	return o
-}
-
-// exitCode is the outcome's, but for a stop by a signal before anything ran.
-func (a *attempt) exitCode(o job.Outcome) int {
-	if o.ExitCode == nil && o.SignalNumber == 0 && o.State == job.Canceled && a.stop.sig != 0 {
-		return 128 + int(a.stop.sig)
-	}
-	return o.ProcessExitCode()
 }
 
 // settle removes a delivered journal and says where another one waits.

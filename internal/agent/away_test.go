@@ -314,6 +314,27 @@ func TestStateDirectoryThatCannotBeUsed(t *testing.T) {
 	}
 }
 
+// A state directory in which others could change things is left alone; the job runs all the
+// same, and its record reaches the server.
+func TestStateDirectoryOfOthers(t *testing.T) {
+	s := newMemoryServer()
+	c, heard := config(t, s, "echo in memory")
+	elsewhere := t.TempDir()
+	if err := os.Symlink(elsewhere, filepath.Join(c.StateDir, "spool")); err != nil {
+		t.Fatal(err)
+	}
+	got := Run(t.Context(), c)
+	if got.ExitCode != 0 || !got.Complete || strings.Count(heard.text(), "held in memory") != 1 || !strings.Contains(heard.text(), "is a symbolic link; set STINT_STATE to") {
+		t.Errorf("result %+v, said %q", got, heard.text())
+	}
+	if out := s.read(t, testRun).output[streamKey{0, job.Stdout}]; string(out) != "in memory\n" {
+		t.Errorf("stdout %q", out)
+	}
+	if left, err := os.ReadDir(elsewhere); err != nil || len(left) > 0 {
+		t.Errorf("written through the link: %v %v", left, err)
+	}
+}
+
 func TestRunIDUsedBefore(t *testing.T) {
 	s := newMemoryServer()
 	s.before = func(int, int64, []byte) error { return errAway }

@@ -12,7 +12,10 @@ import (
 	"stint.dev/stint/job"
 )
 
-var errNoServer = errors.New("no server was given")
+var (
+	errNoServer = errors.New("no server was given")
+	errGivenUp  = errors.New("a signal ended the wait for the server")
+)
 
 // start starts everything that runs beside the job. It is called when the first process
 // has been started, so that nothing comes before the job; again is harmless.
@@ -22,9 +25,6 @@ func (b *background) start(ctx context.Context) {
 	}
 	b.started = true
 	b.a.rec.start()
-	if b.a.cfg.Started != nil {
-		b.a.cfg.Started()
-	}
 	b.a.meter.open(b.a.group, b.a.cfg.SamplePeriod)
 	ctx = context.WithoutCancel(ctx) // a stop of the job is not the end of its record
 	a, c := b.a, b.a.cfg
@@ -91,18 +91,20 @@ func (b *background) stopMeter() {
 // ended: nil when the server has the whole journal.
 func (b *background) finish(o job.Outcome) error {
 	close(b.ended)
+	ctx, cancel := b.untilGivenUp()
+	defer cancel()
 	var reported sync.WaitGroup
 	if b.reports != nil {
-		reported.Go(func() { b.reports.Finish(context.Background(), o, b.a.cfg.FlushTimeout) })
+		reported.Go(func() { b.reports.Finish(ctx, o, b.a.cfg.FlushTimeout) })
 	}
 	if b.passer != nil {
-		b.passer.finish(passStall)
+		b.passer.finish(passStall, ctx.Done())
 		b.passerStop()
 		b.closerDone.Wait()
 	}
 	err := errNoServer
 	if b.delivery != nil {
-		err = b.delivery.Finish(context.Background(), b.a.cfg.FlushTimeout)
+		err = b.delivery.Finish(ctx, b.a.cfg.FlushTimeout)
 		b.beatStop()
 		b.beatDone.Wait()
 	}
@@ -114,4 +116,18 @@ func (b *background) finish(o job.Outcome) error {
 		r.Close()
 	}
 	return err
+}
+
+// untilGivenUp returns a context that ends when a signal asks the agent to wait no longer;
+// cancel must be called.
+func (b *background) untilGivenUp() (ctx context.Context, cancel func()) {
+	ctx, end := context.WithCancelCause(context.Background())
+	go func() {
+		select {
+		case <-b.a.cfg.events.GiveUp():
+			end(errGivenUp)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { end(nil) }
 }

@@ -8,6 +8,7 @@ import (
 
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/report"
+	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/job"
 )
 
@@ -18,7 +19,8 @@ type Config struct {
 	Attempt int    // from 1
 	// FirstAttempt is the first that this agent makes; 0 for Attempt. Supervise counts.
 	FirstAttempt int
-	claim        *runClaim // nil when there is one attempt only
+	claim        *runClaim      // nil when there is one attempt only
+	events       *signals.Owner // of Signals; see withEvents
 	// link is shared by the attempts of a run; made by withDefaults.
 	link    *delivery.Link
 	Retry   Retry
@@ -69,16 +71,20 @@ type Config struct {
 	// NoProgressTimeout is of no output, no CPU, no IO and no word of the job.
 	NoProgressTimeout time.Duration
 	// QuitFirst sends SIGQUIT before the stop signal when a limit was passed.
-	QuitFirst       bool
-	StopSignal      syscall.Signal // asks the job to end; default SIGTERM
-	StopGrace       time.Duration  // from the stop signal to the kill; default 10 s
-	HeartbeatPeriod time.Duration  // until the server sets the pace; default 5 s (1 s for ReportTo)
-	SamplePeriod    time.Duration  // default 5 s
-	FlushTimeout    time.Duration  // for delivery after the end; default 30 s
+	QuitFirst bool
+	// StopSignal asks the job to end; 0 is the signal that asked the agent to, and SIGTERM
+	// where it was none.
+	StopSignal      syscall.Signal
+	StopGrace       time.Duration // from the stop signal to the kill; default 10 s
+	HeartbeatPeriod time.Duration // until the server sets the pace; default 5 s (1 s for ReportTo)
+	SamplePeriod    time.Duration // default 5 s
+	FlushTimeout    time.Duration // for delivery after the end; default 30 s
 
 	Containment string  // process.Options.AtMost: the best level to use; empty for the best there is
 	MemoryLimit int64   // bytes, 0 for none
 	CPULimit    float64 // cores, 0 for none
+	// OOMScoreAdj is that of the job's processes; nil keeps the caller's. See process.Options.
+	OOMScoreAdj *int
 
 	// TTY gives the command a pseudo-terminal. Its stdout and stderr are one stream then.
 	TTY bool
@@ -94,16 +100,12 @@ type Config struct {
 	Host    string
 	BootID  string
 
-	// Signals are those that the process received. The caller owns signal.Notify; SIGPIPE
-	// must be among the signals notified, so that a reader of our output that goes away
-	// is an error of that write.
+	// Signals are those that the process received: see signals.Take. SIGPIPE must be among
+	// those taken, so that a reader of our output that goes away is an error of that write.
 	Signals <-chan os.Signal
 	// Cores is told how many cores the agent can make use of, when that changes; may be nil.
 	// It is called from several goroutines.
 	Cores func(n int)
-	// Started is called once, when the first process has been started or could not be; may
-	// be nil. What need not happen before the job belongs there.
-	Started func()
 	// Say tells the person one line. It is called from several goroutines, which it must
 	// not make wait: whoever reads these lines may have stopped reading.
 	Say func(line string)
@@ -116,6 +118,9 @@ type Config struct {
 type Result struct {
 	Outcome  job.Outcome
 	ExitCode int
+	// Signal is the one that the process is to die of, so that its caller sees what it would
+	// of the bare command; 0 for none. ExitCode is what a shell makes of it.
+	Signal syscall.Signal
 	// Complete is true when the server has the whole journal and no output was dropped.
 	Complete bool
 	// WaitsAt is where the journal waits when it was not delivered; empty otherwise.
@@ -125,9 +130,6 @@ type Result struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.StopSignal == 0 {
-		c.StopSignal = syscall.SIGTERM
-	}
 	if c.StopGrace <= 0 {
 		c.StopGrace = 10 * time.Second
 	}
@@ -154,6 +156,16 @@ func (c Config) withDefaults() Config {
 	}
 	c.ServerURL = delivery.WithoutCredentials(c.ServerURL)
 	return c
+}
+
+// withEvents gives the configuration an owner of its signals, unless it has one; end ends it.
+func (c Config) withEvents() (with Config, end func()) {
+	if c.events != nil {
+		return c, func() {}
+	}
+	c.events = signals.New(c.Signals)
+	go c.events.Run()
+	return c, c.events.Close
 }
 
 // passing reports whether output is passed on to the caller's own.

@@ -13,6 +13,7 @@ import (
 
 	"stint.dev/stint/internal/agent/cache"
 	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/statedir"
 	"stint.dev/stint/job"
 )
 
@@ -78,6 +79,9 @@ func (a *attempt) cacheable() error {
 	c := a.cfg
 	if c.StateDir == "" {
 		return errNoStateDir
+	}
+	if err := statedir.Check(c.StateDir, "cache"); err != nil {
+		return err // what is kept there would be run
 	}
 	own, err := os.Stat(cmp.Or(c.Dir, "."))
 	if err != nil {
@@ -151,15 +155,13 @@ func (a *attempt) meanwhile(ctx context.Context, work func(context.Context) erro
 				return context.Cause(workCtx)
 			}
 			return err
-		case sig := <-a.cfg.Signals:
-			if sig == syscall.SIGINT || sig == syscall.SIGTERM {
-				a.signal(sig)
-			}
+		case e := <-a.cfg.events.Events():
+			a.act(e)
 		case cause := <-a.asked:
-			a.begin(cause)
+			a.obey(cause)
 		case <-canceled:
 			canceled = nil
-			a.begin(job.StopCause{Reason: job.AgentStopped})
+			a.obey(job.StopCause{Reason: job.AgentStopped})
 		}
 		if a.stop.cause != nil {
 			cancel()

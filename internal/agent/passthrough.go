@@ -131,8 +131,8 @@ func gone(err error) bool {
 	return sink.ReaderGone(err) || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// finish waits until everything is passed on, as long as there is progress.
-func (p *passer) finish(stall time.Duration) {
+// finish waits until everything is passed on, as long as there is progress and giveUp is open.
+func (p *passer) finish(stall time.Duration, giveUp <-chan struct{}) {
 	check := time.NewTicker(stall)
 	defer check.Stop()
 	before := p.progress()
@@ -140,19 +140,27 @@ func (p *passer) finish(stall time.Duration) {
 		select {
 		case <-p.done:
 			return
+		case <-giveUp:
+			p.abandon("the wait for the reader of our output was ended by a signal: not everything could be passed on to it")
+			return
 		case <-check.C:
 		}
 		now := p.progress()
 		if now == before {
-			p.say("the reader of our output has stalled: not everything could be passed on to it")
-			for _, f := range p.files {
-				if f != nil {
-					_ = f.SetWriteDeadline(time.Now()) // frees a write to a pipe of ours; else it cannot
-				}
-			}
+			p.abandon("the reader of our output has stalled: not everything could be passed on to it")
 			return
 		}
 		before = now
+	}
+}
+
+// abandon frees a write to a pipe of ours; any other it cannot.
+func (p *passer) abandon(why string) {
+	p.say(why)
+	for _, f := range p.files {
+		if f != nil {
+			_ = f.SetWriteDeadline(time.Now())
+		}
 	}
 }
 

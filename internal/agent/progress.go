@@ -27,9 +27,7 @@ type progress struct {
 	words, watchdogs atomic.Int64
 	extended         atomic.Pointer[time.Time]
 
-	ready, ending bool         // noted; of the socket's goroutine
-	lastAsked     time.Time    // of the socket's goroutine
-	asked         map[int]bool // of the socket's goroutine; see belongs
+	ready, ending bool // noted; of the socket's goroutine
 
 	reader *sample.Reader // nil without --no-progress-timeout
 	moved  stall.Moved
@@ -45,8 +43,8 @@ func newProgress(a *attempt) *progress {
 			a.rec.note(-1, "what the job says of its progress is not handed on: "+err.Error())
 		}
 	}
-	name := fmt.Sprintf("%s.%d", a.cfg.Run, a.cfg.Attempt)
-	socket, err := notify.Listen(name, notify.Heard{Message: p.message, Raw: p.raw, Status: p.status, Refused: p.refused, Belongs: p.belongs})
+	// In the journal's directory nobody else can reach it, and it is removed with the journal.
+	socket, err := notify.Listen(a.rec.spool.Path(), notify.Heard{Message: p.message, Raw: p.raw, Status: p.status, Refused: p.refused})
 	if err != nil {
 		a.rec.note(-1, "the job cannot tell of its progress: NOTIFY_SOCKET could not be made: "+err.Error())
 	} else {
@@ -134,39 +132,6 @@ func (p *progress) refused(why string) {
 	p.a.rec.note(-1, "a message of the job about its progress was not taken: "+why)
 }
 
-const (
-	// askEvery bounds how often a stranger can make us look for a process.
-	askEvery  = 100 * time.Millisecond
-	mostKnown = 1024
-)
-
-// belongs reports whether a process is the job's. It is asked for processes of other
-// users; an answer of yes is kept.
-func (p *progress) belongs(pid int) bool {
-	if p.asked[pid] {
-		return true
-	}
-	now := time.Now()
-	if now.Sub(p.lastAsked) < askEvery {
-		return false
-	}
-	p.lastAsked = now
-	members, err := p.a.group.Members()
-	if err != nil || len(p.asked) >= mostKnown {
-		p.asked = nil
-	}
-	for _, m := range members {
-		if m.PID == pid {
-			if p.asked == nil {
-				p.asked = map[int]bool{}
-			}
-			p.asked[pid] = true
-			return true
-		}
-	}
-	return false
-}
-
 // close takes what the job said last, before the outcome is written.
 func (p *progress) close() {
 	p.socket.Close()
@@ -217,7 +182,7 @@ func (s *stalling) look() {
 	now := time.Now()
 	v := s.watch.Look(now, s.p.seen(now))
 	if v.Stalled {
-		s.p.a.begin(job.StopCause{Reason: job.NoProgress, Limit: s.p.a.cfg.NoProgressTimeout, Why: v.Why})
+		s.p.a.begin(job.StopCause{Reason: job.NoProgress, Limit: s.p.a.cfg.NoProgressTimeout, Why: v.Why}, 0)
 		return
 	}
 	s.timer.Reset(v.Next)

@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"syscall"
 	"time"
 
 	"stint.dev/stint/internal/agent/delivery"
+	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/job"
 )
 
@@ -34,7 +34,8 @@ func (r Retry) Possible() bool { return r.Most > 0 || r.Wait > 0 }
 // try. Each is an attempt as Run does it, with its whole order of ending: two never
 // overlap. The result is that of the last one.
 func Supervise(ctx context.Context, c Config) Result {
-	c = c.withDefaults()
+	c, endEvents := c.withDefaults().withEvents()
+	defer endEvents()
 	if c.Retry.Possible() {
 		c.claim = &runClaim{}
 		defer c.claim.release()
@@ -42,7 +43,16 @@ func Supervise(ctx context.Context, c Config) Result {
 	start := placeOf(c.Stdin)
 	for {
 		result := Run(ctx, c)
-		if result.Err != nil || !c.another(ctx, result.Outcome) {
+		if result.Err != nil {
+			return result
+		}
+		switch c.another(ctx, result.Outcome) {
+		case noOther:
+			return result
+		case gaveUp:
+			result.ExitCode, result.Signal = exitOf(result.Outcome, processEnd{
+				requested: c.events.Requested(), between: true, init: os.Getpid() == 1,
+			})
 			return result
 		}
 		if err := start.restore(); err != nil {
@@ -87,28 +97,35 @@ func mayAsk(o job.Outcome) bool {
 	return false
 }
 
-// another waits for the next attempt and reports whether there is one.
-func (c Config) another(ctx context.Context, o job.Outcome) bool {
+// another waits for the next attempt, if there may be one.
+func (c Config) another(ctx context.Context, o job.Outcome) waited {
 	left := c.Retry.Most - (c.Attempt - c.FirstAttempt)
-	switch {
+	mayCome := o.RetryAt != nil || c.Retry.Wait > 0 && c.Server != nil && mayAsk(o)
+	switch asked := c.events.Requested() != 0; {
+	case !mayCome || asked && o.RetryAt == nil:
+		return noOther
+	case asked:
+		return gaveUp // when the attempt had ended
 	case o.RetryAt != nil:
 		pause := max(0, time.Until(*o.RetryAt)).Round(time.Second)
 		c.Say(fmt.Sprintf("attempt %d: %s Attempt %d begins in %s (%d left)", c.Attempt, o.Message, c.Attempt+1, pause, left))
-		return c.wait(ctx, time.Until(*o.RetryAt)) != gaveUp
-	case c.Retry.Wait > 0 && c.Server != nil && mayAsk(o):
-		c.Say(fmt.Sprintf("attempt %d: %s Waiting %s for a retry (stint retry %s)", c.Attempt, o.Message, c.Retry.Wait, c.Run))
-		return c.wait(ctx, c.Retry.Wait) == wasAsked
+		return c.wait(ctx, time.Until(*o.RetryAt))
 	}
-	return false
+	c.Say(fmt.Sprintf("attempt %d: %s Waiting %s for a retry (stint retry %s)", c.Attempt, o.Message, c.Retry.Wait, c.Run))
+	if how := c.wait(ctx, c.Retry.Wait); how != timeCame {
+		return how
+	}
+	return noOther
 }
 
 // How a wait between two attempts ended.
 type waited int
 
 const (
-	timeCame waited = iota
-	wasAsked        // the server wants the next attempt now
-	gaveUp          // canceled, or the agent was told to end
+	noOther  waited = iota // there is no further attempt
+	timeCame               // its time has come
+	wasAsked               // the server wants it now
+	gaveUp                 // canceled, or the agent was asked to end
 )
 
 // wait waits between two attempts. Meanwhile heartbeats say that the agent is there, and
@@ -131,17 +148,13 @@ func (c Config) wait(ctx context.Context, pause time.Duration) waited {
 			return how
 		case <-ctx.Done():
 			return gaveUp
-		case sig := <-c.Signals:
-			if ends(sig) {
-				c.Say("told to end while waiting for the next attempt")
+		case e := <-c.events.Events():
+			if e.Action == signals.Begin {
+				c.Say("asked to stop while waiting for the next attempt")
 				return gaveUp
 			}
 		}
 	}
-}
-
-func ends(sig os.Signal) bool {
-	return sig == syscall.SIGINT || sig == syscall.SIGTERM || sig == syscall.SIGHUP
 }
 
 // waitingBeats sends heartbeats of the attempt that has ended, until ctx ends.

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"syscall"
@@ -21,6 +22,10 @@ func attemptName(run string, attempt int) string { return fmt.Sprintf("%s.%d", r
 
 func (s attemptsServer) Append(ctx context.Context, run string, attempt int, offset int64, data []byte) (job.AppendReply, error) {
 	return s.memoryServer.Append(ctx, attemptName(run, attempt), attempt, offset, data)
+}
+
+func (s attemptsServer) AppendFrom(ctx context.Context, run string, attempt int, offset, size int64, src io.ReaderAt) (job.AppendReply, error) {
+	return s.memoryServer.AppendFrom(ctx, attemptName(run, attempt), attempt, offset, size, src)
 }
 
 func retrying(t *testing.T, script string, r Retry) (attemptsServer, Config, *says) {
@@ -95,8 +100,7 @@ func TestNoRetry(t *testing.T) {
 	})
 }
 
-// A cancel, or a signal to the agent, while it waits ends the waiting; the exit code is
-// the job's.
+// A cancel, or a signal to the agent, while it waits ends the waiting.
 func TestWaitingForTheNextAttemptCanBeEnded(t *testing.T) {
 	t.Run("cancel", func(t *testing.T) {
 		s, c, _ := retrying(t, "exit 7", Retry{Most: 5, Backoff: time.Hour})
@@ -105,7 +109,7 @@ func TestWaitingForTheNextAttemptCanBeEnded(t *testing.T) {
 		go func() { done <- Supervise(t.Context(), c) }()
 		s.wait(t, func() bool { return len(s.beats) > 0 && s.beats[len(s.beats)-1].WaitingMS > 0 })
 		s.set(func() { s.reply.Commands = []job.Command{{Kind: "cancel", By: "ada"}} })
-		if got := <-done; got.ExitCode != 7 {
+		if got := <-done; got.ExitCode != 143 || got.Signal != 0 {
 			t.Errorf("result %+v", got)
 		}
 	})
@@ -125,7 +129,7 @@ func TestWaitingForTheNextAttemptCanBeEnded(t *testing.T) {
 		go func() { done <- Supervise(t.Context(), c) }()
 		<-waits
 		signals <- syscall.SIGTERM
-		if got := <-done; got.ExitCode != 7 || !strings.Contains(heard.text(), "told to end") {
+		if got := <-done; got.ExitCode != 143 || got.Signal != syscall.SIGTERM || !strings.Contains(heard.text(), "asked to stop") {
 			t.Errorf("result %+v, said %s", got, heard.text())
 		}
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -71,6 +70,7 @@ func (a *attempt) runStep(ctx context.Context, s step, final bool) job.Outcome {
 		return a.stepOver(s, ending)
 	}
 	a.running = proc
+	a.passOnHeld()
 	a.watch(ctx, s, proc)
 	a.running = nil
 	a.endTyping()
@@ -142,24 +142,24 @@ func (a *attempt) watch(ctx context.Context, s step, proc *process.Process) {
 		select {
 		case <-proc.Done():
 			return
-		case sig := <-a.cfg.Signals:
-			a.signal(sig)
+		case e := <-a.cfg.events.Events():
+			a.act(e)
 		case cause := <-a.asked:
-			a.begin(cause)
+			a.obey(cause)
 		case <-canceled:
 			canceled = nil
-			a.begin(job.StopCause{Reason: job.AgentStopped})
+			a.obey(job.StopCause{Reason: job.AgentStopped})
 		case <-limit.C:
-			a.begin(limited)
+			a.begin(limited, 0)
 		case <-silence.C:
 			if left := a.silentFor(begun); left > 0 {
 				silence.Reset(left)
 			} else {
-				a.begin(job.StopCause{Reason: job.NoOutput, Limit: a.cfg.NoOutputTimeout})
+				a.begin(job.StopCause{Reason: job.NoOutput, Limit: a.cfg.NoOutputTimeout}, 0)
 			}
 		case <-stalls.C:
 			stalls.look()
-		case <-a.stop.kill.C:
+		case <-a.stop.grace.C:
 			a.graceOver()
 		}
 	}
@@ -209,15 +209,15 @@ func (a *attempt) clearUp(ctx context.Context) {
 	if err == nil && a.stop.cause == nil {
 		a.rec.note(a.current, process.LeftText(members))
 	}
-	if a.stop.cause == nil {
+	if a.stop.cause == nil || a.cfg.StopSignal == 0 && a.stop.sent != syscall.SIGTERM {
 		_ = a.group.Signal(syscall.SIGTERM) // the kill below reports
-		a.stop.kill.Reset(a.cfg.StopGrace)
+		a.stop.shorten(a.cfg.StopGrace)
 	}
 	if a.emptied(ctx, 0) {
 		return
 	}
 	a.graceOver()
-	a.stop.kill.Stop()
+	a.stop.grace.Stop()
 	if !a.emptied(ctx, killLimit) {
 		a.rec.note(a.current, "some processes of the job live on although they were killed: they wait inside the kernel")
 	}
@@ -229,7 +229,7 @@ func (a *attempt) emptied(ctx context.Context, atMost time.Duration) bool {
 	waitCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	result := make(chan error, 1)
 	go func() { result <- a.group.Empty(waitCtx) }()
-	over := a.stop.kill.C
+	over := a.stop.grace.C
 	if atMost > 0 {
 		timer := time.NewTimer(atMost)
 		defer timer.Stop()
@@ -240,22 +240,14 @@ func (a *attempt) emptied(ctx context.Context, atMost time.Duration) bool {
 		select {
 		case err := <-result:
 			return err == nil
-		case sig := <-a.cfg.Signals:
-			a.hurry(sig)
+		case e := <-a.cfg.events.Events():
+			a.act(e)
+		case cause := <-a.asked:
+			a.obey(cause)
 		case <-over:
 			cancel()
 			return <-result == nil
 		}
-	}
-}
-
-// hurry acts on a signal that comes when the step's own process has ended: it can only
-// shorten what is left.
-func (a *attempt) hurry(sig os.Signal) {
-	switch sig {
-	case syscall.SIGINT, syscall.SIGTERM:
-		a.stop.wishes++
-		a.stop.kill.Reset(0)
 	}
 }
 

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"syscall"
@@ -8,38 +9,56 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
-// impatient is what is left of the grace after a second wish to stop.
-const impatient = time.Second
-
 // stopping is the one path of every stop: a signal to the tree, the grace, the kill. All of
 // it runs on the goroutine that supervises the attempt.
 type stopping struct {
-	cause  *job.StopCause
-	sig    syscall.Signal // that the agent got; 0 if it was no signal
-	wishes int
-	kill   *time.Timer // fires when the grace is over
+	cause *job.StopCause
+	sig   syscall.Signal // the agent was asked to stop by this signal; 0 for another cause
+	sent  syscall.Signal // the last signal sent to the job; 0 for none
+	final bool           // a person or the server wants it: no further attempt begins by itself
+
+	grace *time.Timer // fires when the grace is over, and from then on for each further kill
+	over  time.Time   // when the grace is over; zero while none runs
 }
 
 func newStopping() *stopping {
 	t := time.NewTimer(time.Hour)
 	t.Stop()
-	return &stopping{kill: t}
+	return &stopping{grace: t}
 }
 
-// begin starts stopping for a cause. The first cause counts.
-func (a *attempt) begin(cause job.StopCause) {
+// shorten makes the grace end after d, unless it ends sooner.
+func (s *stopping) shorten(d time.Duration) {
+	over := time.Now().Add(d)
+	if !s.over.IsZero() && s.over.Before(over) {
+		return
+	}
+	s.over = over
+	s.grace.Reset(d)
+}
+
+// begin starts stopping for a cause; sig is the signal that it came by, if it did. The first
+// cause counts.
+func (a *attempt) begin(cause job.StopCause, sig syscall.Signal) {
 	if a.stop.cause != nil {
 		return
 	}
-	a.stop.cause = &cause
+	a.stop.cause, a.stop.sig = &cause, sig
 	_ = a.rec.record(journal.TypeStopping, time.Now(), journal.Stopping{Reason: cause.Reason, By: cause.By, Why: why(cause)})
 	a.explain(cause)
-	a.stop.kill.Reset(a.cfg.StopGrace)
-	if err := a.group.Signal(a.cfg.StopSignal); err != nil {
+	a.stop.shorten(a.cfg.StopGrace)
+	a.askToEnd()
+}
+
+// askToEnd sends the stop signal to every process of the job.
+func (a *attempt) askToEnd() {
+	a.stop.sent = cmp.Or(a.cfg.StopSignal, a.stop.sig, syscall.SIGTERM)
+	if err := a.group.Signal(a.stop.sent); err != nil {
 		a.rec.note(a.current, "the stop signal did not reach every process: "+err.Error())
 	}
 }
@@ -51,55 +70,41 @@ func why(c job.StopCause) string {
 	return c.Why
 }
 
-// graceOver kills what has not ended. The timer is set again: against what was being made
-// meanwhile.
+// killAgainAfter is when a kill is repeated, against what was being made meanwhile.
+const killAgainAfter = 5 * time.Second
+
+// graceOver kills what has not ended.
 func (a *attempt) graceOver() {
+	a.stop.sent = syscall.SIGKILL
 	if err := a.group.Kill(); err != nil {
 		a.rec.note(a.current, "the kill did not reach every process: "+err.Error())
 	}
-	a.stop.kill.Reset(5 * time.Second)
+	a.stop.grace.Reset(killAgainAfter)
 }
 
-// signal acts on one signal that the agent received.
-func (a *attempt) signal(s os.Signal) {
-	sig, ok := s.(syscall.Signal)
-	if !ok {
-		return
-	}
-	switch sig {
-	case syscall.SIGINT, syscall.SIGTERM:
-		a.wish(sig)
-	case syscall.SIGHUP:
+// act does what a signal to the agent asks for. Stop requests that follow the first shorten
+// a stop for whatever cause.
+func (a *attempt) act(e signals.Event) {
+	switch e.Action {
+	case signals.Begin:
+		a.stop.final = true
+		a.begin(signalCause(e.Signal), e.Signal)
+	case signals.Hurry:
+		a.cfg.Say("stopping: the job has another second before it is killed")
+		a.stop.shorten(signals.HurriedGrace)
+	case signals.Kill:
+		a.stop.shorten(0)
+	case signals.Hangup:
 		if a.hadTerminal && !haveTerminal() {
 			a.rec.note(-1, "the terminal of the agent was closed; the job goes on")
 			return
 		}
-		a.passOn(sig)
-	case syscall.SIGUSR1, syscall.SIGUSR2:
-		a.passOn(sig)
-	case syscall.SIGWINCH:
+		a.passOn(e.Signal)
+	case signals.PassOn, signals.Continue:
+		a.passOn(e.Signal)
+	case signals.Resize:
 		a.resized()
 	}
-}
-
-// wish acts on SIGINT and SIGTERM: the first stops, the second shortens the grace, the
-// third ends it.
-func (a *attempt) wish(sig syscall.Signal) {
-	a.stop.wishes++
-	if a.stop.cause == nil {
-		a.stop.sig = sig
-		a.begin(signalCause(sig))
-		return
-	}
-	if a.stop.wishes == 1 {
-		return // it is being stopped already, for another cause
-	}
-	if a.stop.wishes == 2 {
-		a.cfg.Say("stopping: the job has another second before it is killed")
-		a.stop.kill.Reset(min(impatient, a.cfg.StopGrace))
-		return
-	}
-	a.stop.kill.Reset(0)
 }
 
 func signalCause(sig syscall.Signal) job.StopCause {
@@ -110,13 +115,29 @@ func signalCause(sig syscall.Signal) job.StopCause {
 }
 
 // passOn hands a signal to the step's own process, as it would have got it without an agent
-// around it: to its children it would often mean their end.
+// around it: to its children it would often mean their end. Before the first process it
+// waits for that.
 func (a *attempt) passOn(sig syscall.Signal) {
 	if a.running == nil {
+		if !a.cleared && len(a.held) < cap(a.held) {
+			a.held = append(a.held, sig)
+		}
 		return
 	}
 	if err := a.running.Signal(sig); err != nil {
 		a.rec.note(a.current, "a signal could not be passed on: "+err.Error())
+	}
+}
+
+// mostHeld bounds the signals that wait for a process.
+const mostHeld = 16
+
+// passOnHeld hands over the signals that came when no process ran.
+func (a *attempt) passOnHeld() {
+	held := a.held
+	a.held = a.held[:0]
+	for _, sig := range held {
+		a.passOn(sig)
 	}
 }
 
@@ -128,6 +149,12 @@ func haveTerminal() bool {
 	}
 	_ = f.Close()
 	return true
+}
+
+// obey acts on what the server wants.
+func (a *attempt) obey(cause job.StopCause) {
+	a.stop.final = true
+	a.begin(cause, 0)
 }
 
 // heard acts on the server's answer to a heartbeat. It runs on the heartbeat's goroutine.

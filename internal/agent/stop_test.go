@@ -40,7 +40,7 @@ func TestSignalStopsTheJob(t *testing.T) {
 		exit   int
 	}{
 		{syscall.SIGTERM, job.AgentStopped, "signal SIGTERM", 143},
-		{syscall.SIGINT, job.ByCancel, "Ctrl-C", 143},
+		{syscall.SIGINT, job.ByCancel, "Ctrl-C", 130},
 	}
 	for _, tc := range cases {
 		t.Run(tc.sig.String(), func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestSignalStopsTheJob(t *testing.T) {
 			signals <- tc.sig
 			got := result(t, done)
 			v := s.read(t, testRun)
-			if got.Outcome.State != job.Canceled || got.Outcome.Reason != tc.reason || got.Outcome.By != tc.by || got.ExitCode != tc.exit {
+			if got.Outcome.State != job.Canceled || got.Outcome.Reason != tc.reason || got.Outcome.By != tc.by || got.ExitCode != tc.exit || got.Signal != tc.sig {
 				t.Errorf("result %+v", got)
 			}
 			if len(v.stopping) != 1 || v.stopping[0].Reason != tc.reason {
@@ -69,20 +69,7 @@ func TestGraceEndsWithTheKill(t *testing.T) {
 	c.Signals, c.StopGrace = signals, 200*time.Millisecond
 	done := running(t, s, c)
 	signals <- syscall.SIGTERM
-	if got := result(t, done); got.ExitCode != 137 || got.Outcome.Reason != job.AgentStopped {
-		t.Errorf("result %+v", got)
-	}
-}
-
-func TestSecondCtrlCShortensTheGrace(t *testing.T) {
-	s := newMemoryServer()
-	c, _ := config(t, s, "trap '' INT TERM; echo ready; while :; do sleep 1; done")
-	signals := make(chan os.Signal, 4)
-	c.Signals, c.StopGrace = signals, time.Hour
-	done := running(t, s, c)
-	signals <- syscall.SIGINT
-	signals <- syscall.SIGINT
-	if got := result(t, done); got.ExitCode != 137 || got.Outcome.State != job.Canceled {
+	if got := result(t, done); got.ExitCode != 143 || got.Outcome.Signal != "SIGKILL" || got.Outcome.Reason != job.AgentStopped {
 		t.Errorf("result %+v", got)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"stint.dev/stint/client"
+	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/internal/cli/agentcmd"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
@@ -25,14 +26,15 @@ type program struct {
 
 // Main runs the command that args name and returns the exit code of the process.
 func Main(args []string, version string) int {
+	taken := agentcmd.TakeSignals(args)
 	c := &console.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv}
-	return agentcmd.Execute(newRoot(c, version), c, args)
+	return agentcmd.Execute(newRoot(c, taken, version), c, args)
 }
 
 // newRoot makes the command stint with everything below it.
-func newRoot(c *console.Console, version string) *cobra.Command {
+func newRoot(c *console.Console, taken *signals.Taker, version string) *cobra.Command {
 	p := &program{Console: c, version: version}
-	root := agentcmd.Root(c, version, "stint",
+	root := agentcmd.Root(c, taken, version, "stint",
 		"Runs batch jobs and keeps watch over them, on next to no resources",
 		"stint run runs a job and tells a tracking server everything about it; stint server is that\nserver. Begin with: stint demo")
 	root.AddCommand(p.runs(), p.show(), p.logs(), p.cancel(), p.retry(), p.acknowledge(), p.notify(), p.explain(), p.job(), p.policy(), p.server(), p.token(), p.demo(), p.demoJob())

@@ -138,7 +138,7 @@ func (p *program) demoRun(ctx context.Context, url, dir string, exit bool) int {
 
 // runAgent runs stint run in this process: the same code, over HTTP, as in one of its own.
 func (p *program) runAgent(ctx context.Context, args []string) int {
-	root := agentcmd.Root(p.Console, p.version, "stint", "", "")
+	root := agentcmd.Root(p.Console, nil, p.version, "stint", "", "")
 	root.SetArgs(args)
 	return p.Report("stint", root.ExecuteContext(ctx))
 }

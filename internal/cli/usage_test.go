@@ -27,7 +27,7 @@ func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 		return f
 	}
 	c := &console.Console{In: file("in"), Out: file("out"), Err: file("err"), Getenv: func(string) string { return "" }}
-	code = agentcmd.Execute(newRoot(c, "test"), c, args)
+	code = agentcmd.Execute(newRoot(c, nil, "test"), c, args)
 	read := func(f *os.File) string {
 		text, err := os.ReadFile(f.Name())
 		if err != nil {

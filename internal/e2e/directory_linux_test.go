@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -45,10 +46,14 @@ func asOther(t *testing.T) (words []string, program string) {
 		t.Fatal(err)
 	}
 	state := filepath.Join(dir, "state")
-	if err := os.Mkdir(state, 0o777); err != nil {
+	if err := os.Mkdir(state, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(state, 0o777); err != nil {
+	uid, err := strconv.Atoi(otherUser)
+	if err == nil {
+		err = os.Chown(state, uid, uid)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return []string{"setpriv", "--reuid", otherUser, "--regid", otherUser, "--clear-groups", "env", "STINT_STATE=" + state}, program

@@ -48,13 +48,13 @@ var endings = []struct {
 		if err := agent.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Error(err)
 		}
-	}, []int{143, 137}},
+	}, []int{143}},
 	{"kill-9", nil, func(t *testing.T, _ *server, run string, agent *exec.Cmd) {
 		eventually(t, "the watcher is there", func() bool { return len(living("stint-watcher\x00STINT_RUN_ID="+run)) > 0 })
 		if err := agent.Process.Kill(); err != nil {
 			t.Error(err)
 		}
-	}, []int{-1}},
+	}, []int{137}},
 }
 
 // containments are who runs the agent, and at which level of containment. What an ordinary
@@ -163,12 +163,12 @@ func (c evilCase) play(t *testing.T, s *server, itself bool, flags []string, end
 		t.Errorf("contained by %s, although %s was asked for", r.Containment, c.level)
 	}
 	gone := func() bool { return len(living(c.nap)) == 0 }
-	if code := cmd.ProcessState.ExitCode(); code == -1 {
+	if status := cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signaled() && status.Signal() == syscall.SIGKILL {
 		eventually(t, "the watcher has killed everything", gone)
 	} else if !gone() {
 		t.Errorf("left behind: %q; the agent said: %s", living(c.nap), said.String())
 	}
-	return cmd.ProcessState.ExitCode()
+	return shellCode(cmd.ProcessState)
 }
 
 // living are the command lines, of processes other than zombies, which hold a text.

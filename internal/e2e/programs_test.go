@@ -103,7 +103,7 @@ func finish(t *testing.T, cmd *exec.Cmd) result {
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatalf("%v: %v", cmd.Args, err)
 	}
-	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+	return result{stdout.String(), stderr.String(), shellCode(cmd.ProcessState)}
 }
 
 // server is a running stint server on a data directory that outlives it.
@@ -271,4 +271,12 @@ func wantEnd(t *testing.T, r job.Run, state job.State, reason job.Reason, code i
 	if r.StartedAt == nil || r.EndedAt == nil || r.EndedAt.Before(*r.StartedAt) {
 		t.Errorf("started %v, ended %v", r.StartedAt, r.EndedAt)
 	}
+}
+
+// shellCode is what a shell says of how a process ended: 128 and the signal, if one ended it.
+func shellCode(p *os.ProcessState) int {
+	if status, ok := p.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return p.ExitCode()
 }

@@ -9,9 +9,10 @@ import (
 
 const (
 	// silentLimit bounds the wait, after the end, for a server that has not answered once,
-	// and hungLimit the same where an agent of this host has just seen it not answer.
-	silentLimit = time.Second
-	hungLimit   = 200 * time.Millisecond
+	// and hungLimit the same where an agent of this host has just seen it not answer. With
+	// what it takes to end, they keep within the second and the 0.2 s that users are promised.
+	silentLimit = 900 * time.Millisecond
+	hungLimit   = 150 * time.Millisecond
 	// noteLimit bounds the wait for the state directory that holds the note of a hung server.
 	noteLimit = 100 * time.Millisecond
 )

@@ -122,12 +122,12 @@ func TestHungServerIsRemembered(t *testing.T) {
 			address string
 			want    time.Duration
 		}{
-			{0, "http://a", time.Second},
-			{0, "http://a", 200 * time.Millisecond},
-			{50 * time.Second, "http://a", 200 * time.Millisecond},
-			{0, "http://b", time.Second},
-			{time.Minute, "http://a", time.Second},
-			{0, "http://a", 200 * time.Millisecond},
+			{0, "http://a", silentLimit},
+			{0, "http://a", hungLimit},
+			{50 * time.Second, "http://a", hungLimit},
+			{0, "http://b", silentLimit},
+			{time.Minute, "http://a", silentLimit},
+			{0, "http://a", hungLimit},
 		} {
 			<-time.After(c.after)
 			if took := end(c.address); took != c.want {

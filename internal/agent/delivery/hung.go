@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"stint.dev/stint/internal/agent/statedir"
 )
 
 // hungFor is how long a server counts as hung after an agent saw that it does not answer.
@@ -16,7 +18,7 @@ const hungFor = time.Minute
 // and does not answer, so that only the first of many short jobs waits for it. A state
 // directory that cannot be used, or does not answer, holds no note. The methods of nil do
 // nothing.
-type HungServers struct{ path string }
+type HungServers struct{ state, path string }
 
 // NewHungServers returns the note for one server's address.
 func NewHungServers(stateDir, address string) *HungServers {
@@ -24,7 +26,7 @@ func NewHungServers(stateDir, address string) *HungServers {
 		return nil
 	}
 	sum := sha256.Sum256([]byte(address))
-	return &HungServers{filepath.Join(stateDir, "hung", hex.EncodeToString(sum[:8]))}
+	return &HungServers{stateDir, filepath.Join(stateDir, "hung", hex.EncodeToString(sum[:8]))}
 }
 
 // Note writes that the server was seen to hang. It does not wait long for the disk.
@@ -35,7 +37,7 @@ func (h *HungServers) Note(now time.Time) {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		if os.MkdirAll(filepath.Dir(h.path), 0o700) == nil {
+		if _, err := statedir.Open(h.state, "hung"); err == nil {
 			_ = os.WriteFile(h.path, []byte(now.UTC().Format(time.RFC3339Nano)+"\n"), 0o600) // without it the next agent waits longer
 		}
 	}()

@@ -13,16 +13,9 @@ const receiveFlags = unix.MSG_CMSG_CLOEXEC
 // maxName bounds an address: sun_path holds 108 bytes.
 const maxName = 107
 
-// place is in the abstract namespace: there is no file to be left behind, and no path that
-// could be too long. Whoever may connect is told apart by what the kernel says of senders.
-func place(name string) (address string, remove func(), err error) {
-	tail := "." + rand.Text()[:8]
-	address = "@stint-" + name
-	if len(address)+len(tail) > maxName {
-		address = address[:maxName-len(tail)]
-	}
-	return address + tail, func() {}, nil
-}
+// bindWithoutDirectory uses the abstract namespace. Everybody on the host can send there:
+// what the kernel says of the senders tells them apart.
+func bindWithoutDirectory() (*net.UnixConn, error) { return listenAt("@stint-" + rand.Text()) }
 
 // identifySenders asks the kernel to say who sent each message.
 func identifySenders(conn *net.UnixConn) error {
@@ -47,5 +40,5 @@ func credentials(m *unix.SocketControlMessage) sender {
 	if err != nil {
 		return sender{}
 	}
-	return sender{pid: int(c.Pid), uid: c.Uid, known: true}
+	return sender{uid: c.Uid, known: true}
 }

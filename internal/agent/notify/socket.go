@@ -26,53 +26,59 @@ type Heard struct {
 	// Status comes for a status that is news, at most one in StatusEvery; the last one
 	// always comes, at the latest during Close.
 	Status func(text string)
-	// Refused says, once for each reason, why a message was not taken.
+	// Refused says, once for each reason, why a message of this user was not taken.
 	Refused func(why string)
-	// Belongs reports whether a process is the job's. It is asked for processes of other
-	// users; nil refuses those.
-	Belongs func(pid int) bool
 }
+
+// A reader that has met so many messages of other users leaves the socket alone for a while:
+// they must not cost the agent more than a trifle.
+const (
+	strangersLimit = 16
+	strangersPause = 100 * time.Millisecond
+)
 
 // Socket is where one attempt's job sends its messages.
 //
 // Shutdown, in Close: 1. the reader is woken, 2. it takes what waits in the socket, 3. it
-// tells a status that was held back, 4. it ends, 5. the socket and its file are removed.
+// tells a status that was held back, 4. it ends, 5. the socket is closed, and removed if it
+// is not in the caller's directory.
 type Socket struct {
-	conn    *net.UnixConn
-	address string
-	remove  func()
-	heard   Heard
-	ending  atomic.Bool
-	done    chan struct{}
-	once    sync.Once
-	refused map[string]bool
-	pace    pace
+	conn      *net.UnixConn
+	remove    func()
+	heard     Heard
+	ending    atomic.Bool
+	end       chan struct{} // closed with ending
+	done      chan struct{}
+	once      sync.Once
+	refused   map[string]bool
+	strangers int // messages of other users since the last pause
+	pace      pace
 }
 
-// Listen makes the socket and starts to read it. name goes into its address: a run and an
-// attempt.
-func Listen(name string, heard Heard) (*Socket, error) {
-	address, remove, err := place(name)
+// Listen makes the socket in dir, a directory that only this user may enter, and starts to
+// read it. It makes a directory of its own where dir is empty or cannot be used. The file
+// in dir stays: deleting it could wait for a disk.
+func Listen(dir string, heard Heard) (*Socket, error) {
+	conn, remove, err := bind(dir)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: address, Net: "unixgram"})
-	if err != nil {
-		remove()
-		return nil, err
-	}
+	return listen(conn, remove, heard)
+}
+
+func listen(conn *net.UnixConn, remove func(), heard Heard) (*Socket, error) {
 	if err := identifySenders(conn); err != nil {
 		err = errors.Join(err, conn.Close())
 		remove()
 		return nil, err
 	}
-	s := &Socket{conn: conn, address: address, remove: remove, heard: heard, done: make(chan struct{}), refused: map[string]bool{}}
+	s := &Socket{conn: conn, remove: remove, heard: heard, end: make(chan struct{}), done: make(chan struct{}), refused: map[string]bool{}}
 	go s.run()
 	return s, nil
 }
 
 // Address is the value of NOTIFY_SOCKET.
-func (s *Socket) Address() string { return s.address }
+func (s *Socket) Address() string { return s.conn.LocalAddr().String() }
 
 // Close takes what was sent before, and gives the socket back.
 func (s *Socket) Close() {
@@ -81,6 +87,7 @@ func (s *Socket) Close() {
 	}
 	s.once.Do(func() {
 		s.ending.Store(true)
+		close(s.end)
 		_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // wakes the reader
 		<-s.done
 		_ = s.conn.Close()
@@ -104,9 +111,24 @@ func (s *Socket) run() {
 			break // nothing more can come
 		}
 		s.late(false)
+		s.rest()
 	}
 	s.drain(in)
 	s.late(true)
+}
+
+// rest lets strangers wait.
+func (s *Socket) rest() {
+	if s.strangers < strangersLimit {
+		return
+	}
+	s.strangers = 0
+	pause := time.NewTimer(strangersPause)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-s.end:
+	}
 }
 
 // late tells a status that was held back.
@@ -155,12 +177,12 @@ func (s *Socket) take(in *inbox, n, oobn, flags int) {
 			_ = unix.Close(fd)
 		}
 	}()
-	if flags&unix.MSG_TRUNC != 0 {
-		s.refuse("it was longer than 4096 bytes")
+	if !sender.trusted() {
+		s.strangers++
 		return
 	}
-	if !s.trusted(sender) {
-		s.refuse("it came from a process of another user that is not the job's")
+	if flags&unix.MSG_TRUNC != 0 {
+		s.refuse("it was longer than 4096 bytes")
 		return
 	}
 	m := Parse(in.data[:n])
@@ -185,16 +207,13 @@ func (s *Socket) refuse(why string) {
 
 // sender is who sent a datagram, as the kernel says; known is false where it does not.
 type sender struct {
-	pid   int
 	uid   uint32
 	known bool
 }
 
-func (s *Socket) trusted(from sender) bool {
-	if !from.known || from.uid == 0 || from.uid == uint32(os.Geteuid()) {
-		return true // where the kernel does not say, the directory's rights keep others out
-	}
-	return s.heard.Belongs != nil && s.heard.Belongs(from.pid)
+func (from sender) trusted() bool {
+	// Where the kernel does not say, the directory's rights keep others out.
+	return !from.known || from.uid == 0 || from.uid == uint32(os.Geteuid())
 }
 
 // attached reads what came along with a datagram.

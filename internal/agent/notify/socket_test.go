@@ -3,12 +3,12 @@
 package notify
 
 import (
-	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,7 +30,7 @@ type ear struct {
 	news     chan struct{}
 }
 
-func listen(t *testing.T) (*Socket, *ear) {
+func hear(t *testing.T) (*Socket, *ear) {
 	t.Helper()
 	e := &ear{news: make(chan struct{}, 1)}
 	in := func(f func()) {
@@ -42,7 +42,7 @@ func listen(t *testing.T) (*Socket, *ear) {
 		default:
 		}
 	}
-	s, err := Listen("01890a5d-ac96-774b-bcce-b302099a8057.1", Heard{
+	s, err := Listen(t.TempDir(), Heard{
 		Message: func(m Message) { in(func() { e.messages = append(e.messages, m) }) },
 		Status:  func(text string) { in(func() { e.statuses = append(e.statuses, text) }) },
 		Refused: func(why string) { in(func() { e.refused = append(e.refused, why) }) },
@@ -91,13 +91,24 @@ func send(t *testing.T, c *net.UnixConn, text string) {
 
 func sendFile(t *testing.T, c *net.UnixConn, text string, f *os.File) {
 	t.Helper()
+	sendWith(t, c, text, unix.UnixRights(int(f.Fd())))
+}
+
+// asUser sends a datagram as a process of another user would.
+func asUser(t *testing.T, c *net.UnixConn, uid uint32, text string) {
+	t.Helper()
+	sendWith(t, c, text, unix.UnixCredentials(&unix.Ucred{Pid: int32(os.Getpid()), Uid: uid, Gid: uint32(os.Getgid())}))
+}
+
+func sendWith(t *testing.T, c *net.UnixConn, text string, oob []byte) {
+	t.Helper()
 	raw, err := c.SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var sent error
 	err = raw.Write(func(fd uintptr) bool {
-		sent = unix.Sendmsg(int(fd), []byte(text), unix.UnixRights(int(f.Fd())), nil, 0)
+		sent = unix.Sendmsg(int(fd), []byte(text), oob, nil, 0)
 		return sent != unix.EAGAIN
 	})
 	if err != nil || sent != nil {
@@ -106,10 +117,7 @@ func sendFile(t *testing.T, c *net.UnixConn, text string, f *os.File) {
 }
 
 func TestMessagesArrive(t *testing.T) {
-	s, e := listen(t)
-	if a := s.Address(); !strings.HasPrefix(a, "@stint-01890a5d") || len(a) > maxName {
-		t.Errorf("address %q", a)
-	}
+	s, e := hear(t)
 	c := dial(t, s)
 	send(t, c, "READY=1\nSTATUS=one")
 	e.await(t, "the first status", func() bool { return len(e.messages) == 1 && len(e.statuses) == 1 })
@@ -126,7 +134,7 @@ func TestMessagesArrive(t *testing.T) {
 }
 
 func TestHeldBackStatusIsToldInTime(t *testing.T) {
-	s, e := listen(t)
+	s, e := hear(t)
 	c := dial(t, s)
 	send(t, c, "STATUS=one")
 	send(t, c, "STATUS=two")
@@ -136,7 +144,7 @@ func TestHeldBackStatusIsToldInTime(t *testing.T) {
 // A barrier is a descriptor whose closing says that all before it was taken; a descriptor
 // that we are to keep is closed too.
 func TestDescriptorsAreClosed(t *testing.T) {
-	s, e := listen(t)
+	s, e := hear(t)
 	c := dial(t, s)
 	for _, text := range []string{"BARRIER=1", "FDSTORE=1\nFDNAME=x", strings.Repeat("x", 5000)} {
 		r, w, err := os.Pipe()
@@ -166,7 +174,7 @@ func TestDescriptorsAreClosed(t *testing.T) {
 }
 
 func TestHostileDatagrams(t *testing.T) {
-	s, e := listen(t)
+	s, e := hear(t)
 	c := dial(t, s)
 	noise := rand.NewChaCha8([32]byte{7})
 	for i := range 2000 {
@@ -186,7 +194,97 @@ func TestHostileDatagrams(t *testing.T) {
 	}
 }
 
-// With the rights for it, the same from a process of another user, which is asked about.
+// Where the socket is, other users cannot send to it.
+func TestPlaces(t *testing.T) {
+	dir := t.TempDir()
+	for name, tc := range map[string]struct{ in, want string }{
+		"given":               {dir, dir + "/notify"},
+		"none":                {"", ""},
+		"path is too long":    {filepath.Join(dir, strings.Repeat("x", 100)), ""},
+		"no such directory":   {filepath.Join(dir, "gone"), ""},
+		"a name with a space": {filepath.Join(dir, "a b"), filepath.Join(dir, "a b/notify")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if name == "a name with a space" {
+				if err := os.Mkdir(tc.in, 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s, err := Listen(tc.in, Heard{Message: func(Message) {}, Status: func(string) {}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			send(t, dial(t, s), "STATUS=x")
+			info, err := os.Stat(filepath.Dir(s.Address()))
+			if err != nil || tc.want == "" && info.Mode() != os.ModeDir|0o700 || tc.want != "" && tc.want != s.Address() {
+				t.Errorf("address %s in a directory with mode %s, error %v", s.Address(), info.Mode(), err)
+			}
+			s.Close()
+			if _, err := os.Stat(s.Address()); (err == nil) != (tc.want != "") {
+				t.Errorf("after the end: %v", err)
+			}
+		})
+	}
+}
+
+func TestNoFreshDirectoryUnderTMPDIR(t *testing.T) {
+	for name, value := range map[string]string{"is not there": filepath.Join(t.TempDir(), "gone", "x"), "is long": filepath.Join(t.TempDir(), strings.Repeat("y", 100))} {
+		t.Run(name, func(t *testing.T) {
+			_ = os.Mkdir(value, 0o700) // one of them cannot be made, which is meant
+			t.Setenv("TMPDIR", value)
+			s, err := Listen("", Heard{Message: func(Message) {}, Status: func(string) {}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			send(t, dial(t, s), "STATUS=x")
+			if left, _ := os.ReadDir(value); len(left) > 0 {
+				t.Errorf("left: %v", left)
+			}
+		})
+	}
+}
+
+// In the abstract namespace, the last resort, everybody can send: nothing of it is taken, the
+// reader does next to nothing, and nobody is told of each.
+func TestStrangersInTheAbstractNamespace(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can send in the name of another user")
+	}
+	conn, err := bindWithoutDirectory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	heard := make(chan struct{})
+	s, err := listen(conn, func() {}, Heard{
+		Message: func(m Message) { got = append(got, m.Status); close(heard) },
+		Status:  func(string) {},
+		Refused: func(why string) { t.Errorf("told: %s", why) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c := dial(t, s)
+	const pauses = 4
+	begun := time.Now()
+	for range (pauses + 1) * strangersLimit {
+		asUser(t, c, 65534, "STATUS=forged")
+	}
+	asUser(t, c, 65534, strings.Repeat("x", 5000))
+	send(t, c, "STATUS=ours")
+	<-heard
+	if took := time.Since(begun); took < pauses*strangersPause {
+		t.Errorf("the reader took what strangers sent within %s, and never paused for %s", took, strangersPause)
+	}
+	s.Close()
+	if len(got) != 1 || got[0] != "ours" {
+		t.Errorf("took %q", got)
+	}
+}
+
+// A process of another user does not even reach the socket.
 func TestOtherUsers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can start processes of another user")
@@ -195,28 +293,17 @@ func TestOtherUsers(t *testing.T) {
 	if err != nil {
 		t.Skip("systemd-notify is not installed")
 	}
-	for _, belongs := range []bool{true, false} {
-		asked := make(chan int, 16)
-		got, refused := make(chan Message, 16), make(chan string, 16)
-		s, err := Listen("other", Heard{
-			Message: func(m Message) { got <- m }, Status: func(string) {}, Refused: func(why string) { refused <- why },
-			Belongs: func(pid int) bool { asked <- pid; return belongs },
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.Command(notify, "--status=from nobody")
-		cmd.Env = []string{"NOTIFY_SOCKET=" + s.Address()}
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-		var out bytes.Buffer
-		cmd.Stderr = &out
-		if err := cmd.Run(); err != nil {
-			t.Fatalf("%v: %s", err, out.String())
-		}
-		s.Close()
-		if len(asked) == 0 || belongs != (len(got) > 0) || belongs == (len(refused) > 0) {
-			t.Errorf("belongs %v: asked %d times, %d messages, %d refused", belongs, len(asked), len(got), len(refused))
-		}
+	s, e := hear(t)
+	cmd := exec.Command(notify, "--status=from nobody")
+	cmd.Env = []string{"NOTIFY_SOCKET=" + s.Address()}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "Permission denied") {
+		t.Errorf("%v: %s", err, out)
+	}
+	s.Close()
+	if len(e.messages)+len(e.refused) > 0 {
+		t.Errorf("heard %+v, refused %q", e.messages, e.refused)
 	}
 }
 
@@ -226,7 +313,7 @@ func TestSystemdNotify(t *testing.T) {
 	if err != nil {
 		t.Skip("systemd-notify is not installed")
 	}
-	s, e := listen(t)
+	s, e := hear(t)
 	cmd := exec.Command(notify, "--ready", "--status=Größe 7")
 	cmd.Env = []string{"NOTIFY_SOCKET=" + s.Address()}
 	begun := time.Now()

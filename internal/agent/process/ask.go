@@ -30,9 +30,11 @@ func Ask(ctx context.Context, args, env []string) ([]byte, error) {
 		w.Close()
 		return nil, fmt.Errorf("ask %s: %w", args[0], err)
 	}
+	back := asCaller()
 	p, err := children.start(args[0], args, &os.ProcAttr{
 		Dir: "/", Env: env, Files: []*os.File{null, w, null}, Sys: &syscall.SysProcAttr{Setsid: true},
 	})
+	back()
 	null.Close()
 	w.Close()
 	if err != nil {

@@ -33,6 +33,9 @@ func newCage(opts Options, note func(string, ...any)) *cage {
 			note("%s is not enforced: macOS has no means for a group of processes", l.what)
 		}
 	}
+	if opts.OOMScoreAdj != nil {
+		note("the oom_score_adj of %d is not set: macOS has none", *opts.OOMScoreAdj)
+	}
 	return &cage{}
 }
 
@@ -49,6 +52,8 @@ func (c *cage) dropLeaf(func(string, ...any))                                   
 func (c *cage) populated() (populated, known bool)                              { return false, false }
 func (c *cage) oomKills() int64                                                 { return 0 }
 func (c *cage) oom(*Group) *job.OOM                                             { return nil }
+
+func asCaller() (back func()) { return func() {} }
 
 func (g *Group) orphans() (some, listed bool) { return false, false }
 

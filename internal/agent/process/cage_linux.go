@@ -25,7 +25,7 @@ type cage struct {
 	tree     tree
 	killsAll bool // cgroup.kill was written
 
-	adj    *adjuster
+	score  *int           // the oom_score_adj that the job is to have; nil keeps the caller's
 	memory *memoryCounter // nil where nothing counts out-of-memory kills
 }
 
@@ -39,7 +39,8 @@ func leafName(run string, attempt int) string {
 // newCage makes the cgroups that the host, the rights and opts allow. It costs two reads
 // in /proc and about 50 µs per cgroup; nothing is searched.
 func newCage(opts Options, note func(string, ...any)) *cage {
-	c := &cage{name: leafName(opts.Run, opts.Attempt), adj: newAdjuster(note)}
+	c := &cage{name: leafName(opts.Run, opts.Attempt), score: opts.OOMScoreAdj}
+	oomScore.lower()
 	mountinfo, err1 := procfs.ReadWhole("/proc/self/mountinfo", 16<<10)
 	cgroups, err2 := procfs.ReadWhole("/proc/self/cgroup", 1<<10)
 	host := hierarchies{mounts: procfs.CgroupMounts(string(mountinfo)), own: string(cgroups)}
@@ -120,9 +121,12 @@ func (c *cage) enter(attr *syscall.SysProcAttr, note func(string, ...any)) (leav
 		entered = append(entered, l)
 	}
 	c.v1 = entered
-	c.adj.raise()
+	back, err := oomScore.take(c.score)
+	if err != nil {
+		note("%v", err)
+	}
 	return func() {
-		c.adj.restore()
+		back()
 		for _, l := range entered {
 			if err := l.leave(); err != nil {
 				note("a thread of the agent stays in the cgroup %s: %v", l.dir, err)
@@ -250,7 +254,7 @@ func (c *cage) close() error {
 		removeStale(path.Dir(l.dir))
 	}
 	c.memory.close()
-	c.adj.close()
+	oomScore.restore()
 	c.tree.close()
 	return err
 }

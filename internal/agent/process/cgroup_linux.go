@@ -6,7 +6,6 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -178,55 +177,4 @@ func openToWrite(file string) (fd int, err error) {
 
 func exists(file string) bool {
 	return unix.Faccessat(unix.AT_FDCWD, file, unix.F_OK, 0) == nil
-}
-
-// adjuster makes the out-of-memory killer prefer the job to the agent. The value is
-// inherited by the child, so the agent takes it on for the length of a fork; going back is
-// allowed without privileges, because it is not below what root last set.
-type adjuster struct {
-	fd       int // -1 where it cannot be done
-	own, job []byte
-}
-
-// adjBy is how much more eagerly the kernel kills the job than the agent, of 1000.
-const adjBy = 500
-
-func newAdjuster(note func(string, ...any)) *adjuster {
-	const file = "/proc/self/oom_score_adj"
-	a := &adjuster{fd: -1}
-	var buf [16]byte
-	text, err := procfs.Read(file, buf[:])
-	if err == nil {
-		a.fd, err = openToWrite(file)
-	}
-	own, notNumber := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err = errors.Join(err, notNumber); err != nil {
-		note("the job is no more likely than the agent to be killed when the host runs out of memory: %v", err)
-		a.close()
-		return a
-	}
-	a.own, a.job = []byte(strconv.Itoa(own)), []byte(strconv.Itoa(jobAdj(own)))
-	return a
-}
-
-// jobAdj is the job's value given the agent's: never one that protects.
-func jobAdj(agent int) int { return min(max(agent, 0)+adjBy, 1000) }
-
-func (a *adjuster) raise() {
-	if a.fd >= 0 {
-		_, _ = unix.Pwrite(a.fd, a.job, 0) // the job then has the agent's: nothing breaks
-	}
-}
-
-func (a *adjuster) restore() {
-	if a.fd >= 0 {
-		_, _ = unix.Pwrite(a.fd, a.own, 0)
-	}
-}
-
-func (a *adjuster) close() {
-	if a.fd >= 0 {
-		unix.Close(a.fd)
-		a.fd = -1
-	}
 }

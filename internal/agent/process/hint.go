@@ -16,83 +16,17 @@ import (
 	"stint.dev/stint/job"
 )
 
-// defaultPath is searched when the environment has no PATH, as shells do.
-const defaultPath = "/usr/local/bin:/usr/bin:/bin"
-
-func envValue(env []string, key string) (value string, found bool) {
-	for _, pair := range env { // the last one wins, as for os/exec
-		if v, ok := strings.CutPrefix(pair, key+"="); ok {
-			value, found = v, true
-		}
-	}
-	return value, found
-}
+// defaultPath is searched when the environment has no PATH, as execvp does.
+const defaultPath = "/bin:/usr/bin"
 
 func baseName(program string) string { return filepath.Base(program) }
 
-// searchPath is the directories of the PATH in env. A relative one is meant from dir.
-func searchPath(dir string, env []string) []string {
-	list, found := envValue(env, "PATH")
-	if !found {
-		list = defaultPath
-	}
-	dirs := filepath.SplitList(list)
-	for i, d := range dirs {
-		if d == "" {
-			d = "."
-		}
-		if !filepath.IsAbs(d) && dir != "" {
-			d = filepath.Join(dir, d)
-		}
-		dirs[i] = d
-	}
-	return dirs
-}
-
-// lookPath finds the program as a shell would: a name with a slash is taken as it is (from
-// dir, since the child changes there first), any other is searched on the PATH in env. A
-// file that may not be executed is skipped, and named only if nothing better comes.
-func lookPath(program, dir string, env []string) (string, error) {
-	if strings.Contains(program, "/") {
-		return program, nil
-	}
-	var denied string
-	for _, d := range searchPath(dir, env) {
-		path := filepath.Join(d, program)
-		if !strings.Contains(path, "/") {
-			path = "./" + path
-		}
-		info, err := os.Stat(path)
-		if err != nil || info.IsDir() {
-			continue
-		}
-		if info.Mode()&0o111 != 0 && unix.Access(path, unix.X_OK) == nil {
-			return absolute(path), nil
-		}
-		if denied == "" {
-			denied = path
-		}
-	}
-	if denied != "" {
-		return denied, syscall.EACCES
-	}
-	return program, syscall.ENOENT
-}
-
-// absolute keeps a path valid after the child's change of directory.
-func absolute(path string) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		return abs
-	}
-	return path
-}
-
-// explain turns a failed start into the error for a person. path is the file that was
-// tried, or the program as given when no file was found.
-func explain(err error, program, path string, s Spec, env []string) *job.StartError {
-	e := &job.StartError{Path: program, Text: err.Error()}
+// explain turns a refused start into the error for a person.
+func (g *Group) explain(r *refusal, s Spec, env []string) *job.StartError {
+	program := s.Args[0]
+	e := &job.StartError{Path: program, Text: r.err.Error()}
 	var number syscall.Errno
-	if !errors.As(err, &number) {
+	if !errors.As(r.err, &number) {
 		return e
 	}
 	e.Errno, e.Text = unix.ErrnoName(number), number.Error()
@@ -102,19 +36,20 @@ func explain(err error, program, path string, s Spec, env []string) *job.StartEr
 			return e
 		}
 	}
-	if !strings.Contains(program, "/") && number == syscall.ENOENT && path == program {
+	limit := g.opts.MemoryLimitBytes
+	switch {
+	case number == syscall.ENOENT && r.path == program && !strings.Contains(program, "/"):
 		e.Text = "no such program on the PATH"
-		if near := nearest(program, programsOn(searchPath(s.Dir, env))); near != "" {
+		e.Hint = "install it, or give its whole path"
+		if near := nearest(program, programsOn(s.Dir, env)); near != "" {
 			e.Hint = "did you mean " + near + "?"
-		} else {
-			e.Hint = "install it, or give its whole path"
 		}
-		return e
+	case limit > 0 && (number == syscall.ENOMEM || number == syscall.ENFILE): // v1 answers with ENFILE
+		e.Text = "there is not enough memory to start it"
+		e.Hint = "the memory limit of " + job.Bytes(limit) + " is too small"
+	default:
+		e.Hint = hint(number, look(inDir(s.Dir, r.path)), s.Args, env)
 	}
-	if !filepath.IsAbs(path) && s.Dir != "" {
-		path = filepath.Join(s.Dir, path)
-	}
-	e.Hint = hint(number, look(path), s.Args, env)
 	return e
 }
 
@@ -149,7 +84,7 @@ func hint(number syscall.Errno, f file, args, env []string) string {
 		case f.exists:
 			return "the file system may be mounted noexec, or a security policy forbids it"
 		}
-		return "a directory on the way to it may not be searched by this user"
+		return "the directory " + filepath.Dir(f.path) + " may not be searched by this user"
 	case syscall.ENOEXEC:
 		return hintFormat(f)
 	case syscall.E2BIG:
@@ -190,13 +125,8 @@ func hintMissing(f file) string {
 }
 
 func hintFormat(f file) string {
-	switch {
-	case f.empty:
-		return "the file is empty"
-	case f.format != "":
+	if f.format != "" {
 		return "it is " + f.format + "; this machine runs " + thisMachine()
-	case f.text:
-		return "it has no #! line: put one first, such as #!/bin/sh, or run it as sh " + f.path
 	}
 	return "it is neither a program for " + thisMachine() + " nor a script"
 }

@@ -4,6 +4,7 @@ package process
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -14,11 +15,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// headSize is how much of a file is looked at.
+const headSize = 512
+
+// isBinaryHead reports whether the first line of a file, as far as it is in head, has a NUL
+// byte.
+func isBinaryHead(head []byte) bool {
+	line, _, _ := bytes.Cut(head, []byte("\n"))
+	return bytes.ContainsRune(line, 0)
+}
+
 // file is what a program's file looks like from outside.
 type file struct {
 	path                    string
 	exists, dir, executable bool
-	empty, text             bool
 	script                  bool   // begins with #!
 	interpreter             string // of a script or of a dynamically linked program
 	interpreterRuns         bool
@@ -42,7 +52,7 @@ func look(path string) file {
 		return f
 	}
 	defer h.Close()
-	head := make([]byte, 512)
+	head := make([]byte, headSize)
 	n, _ := io.ReadFull(h, head) // short files are fine
 	f.read(head[:n])
 	if f.format == "" && bytes.HasPrefix(head, elfMagic) {
@@ -55,10 +65,8 @@ func look(path string) file {
 // read judges the first bytes of a file.
 func (f *file) read(head []byte) {
 	switch {
-	case len(head) == 0:
-		f.empty = true
 	case bytes.HasPrefix(head, []byte("#!")):
-		f.script, f.text = true, true
+		f.script = true
 		line, _, _ := bytes.Cut(head[2:], []byte("\n"))
 		words := strings.FieldsFunc(string(line), func(r rune) bool { return r == ' ' || r == '\t' })
 		if len(words) > 0 {
@@ -70,10 +78,6 @@ func (f *file) read(head []byte) {
 		f.format = "a Windows program"
 	case len(head) >= 4 && isMachO([4]byte(head)):
 		f.format = "a macOS program"
-	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf#!")):
-		f.format = "a script with a byte order mark before its #! line, which must be removed"
-	default:
-		f.text = !bytes.ContainsRune(head, 0)
 	}
 	if runtime.GOOS == "darwin" && f.format == "a macOS program" {
 		f.format = "a macOS program for another processor"
@@ -161,11 +165,11 @@ func loader(r io.ReaderAt, head []byte) string {
 
 func thisMachine() string { return runtime.GOOS + "/" + runtime.GOARCH + " programs" }
 
-// programsOn lists the names of executable files in directories.
-func programsOn(dirs []string) (names []string) {
+// programsOn lists the names of the files on the PATH in env, seen from dir.
+func programsOn(dir string, env []string) (names []string) {
 	const most = 20_000
-	for _, dir := range dirs {
-		entries, _ := os.ReadDir(dir) // a PATH may name what is not there
+	for _, d := range pathDirs(env) {
+		entries, _ := os.ReadDir(inDir(dir, cmp.Or(d, "."))) // a PATH may name what is not there
 		for _, e := range entries {
 			if len(names) < most && !e.IsDir() {
 				names = append(names, e.Name())

@@ -194,38 +194,3 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 		}
 	}
 }
-
-// The job must be killed before the agent when memory is short, and must not inherit a
-// protection of the agent's.
-func TestOOMScore(t *testing.T) {
-	for agent, want := range map[int]int{-1000: 500, -1: 500, 0: 500, 300: 800, 700: 1000, 1000: 1000} {
-		if got := jobAdj(agent); got != want {
-			t.Errorf("agent %d: job %d, want %d", agent, got, want)
-		}
-	}
-	before, err := os.ReadFile("/proc/self/oom_score_adj")
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := limited(t, Options{})
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	p, err := g.Start(Spec{Args: []string{"cat", "/proc/self/oom_score_adj"}, Env: os.Environ(), Stdout: w})
-	w.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.Exit()
-	buf := make([]byte, 16)
-	n, _ := r.Read(buf)
-	if got := strings.TrimSpace(string(buf[:n])); got == strings.TrimSpace(string(before)) || got == "0" || strings.HasPrefix(got, "-") {
-		t.Errorf("the job has %s", got)
-	}
-	after, err := os.ReadFile("/proc/self/oom_score_adj")
-	if err != nil || string(after) != string(before) {
-		t.Errorf("the agent had %s and has %s (%v)", before, after, err)
-	}
-}

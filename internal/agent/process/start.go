@@ -62,13 +62,9 @@ func (g *Group) Start(s Spec) (*Process, error) {
 		return nil, &job.StartError{Path: "the command", Errno: "ENOENT", Text: "it is empty"}
 	}
 	env := withMarks(s.Env, marks(g.opts.Run, g.opts.Attempt))
-	path, err := lookPath(s.Args[0], s.Dir, env)
-	if err != nil {
-		return nil, explain(err, s.Args[0], path, s, env)
-	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
-		return nil, explain(err, s.Args[0], path, s, env)
+		return nil, g.explain(&refusal{os.DevNull, err}, s, env)
 	}
 	defer null.Close()
 	files := []*os.File{s.Stdin, s.Stdout, s.Stderr}
@@ -79,10 +75,10 @@ func (g *Group) Start(s Spec) (*Process, error) {
 	}
 	sys := &syscall.SysProcAttr{Setsid: true, Setctty: s.Terminal, Ctty: 1}
 	p := &Process{group: g, name: baseName(s.Args[0]), done: make(chan struct{})}
-	started := make(chan error)
-	go p.live(path, s.Args, &os.ProcAttr{Dir: s.Dir, Env: env, Files: files, Sys: sys}, started)
-	if err := <-started; err != nil {
-		return nil, explain(err, s.Args[0], path, s, env)
+	started := make(chan *refusal)
+	go p.live(s, &os.ProcAttr{Dir: s.Dir, Env: env, Files: files, Sys: sys}, started)
+	if refused := <-started; refused != nil {
+		return nil, g.explain(refused, s, env)
 	}
 	g.guardSoon(p)
 	return p, nil
@@ -96,7 +92,7 @@ func (g *Group) Start(s Spec) (*Process, error) {
 //
 // That is never the main thread: the kernel counts the memory of a process where its main
 // thread is, and would kill the agent in its place when the attempt's group has none left.
-func (p *Process) live(path string, args []string, attr *os.ProcAttr, started chan<- error) {
+func (p *Process) live(s Spec, attr *os.ProcAttr, started chan<- *refusal) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if onMainThread() {
@@ -105,24 +101,24 @@ func (p *Process) live(path string, args []string, attr *os.ProcAttr, started ch
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
 			close(locked) // before that, the main thread was taken
-			p.makeAndWait(path, args, attr, started)
+			p.makeAndWait(s, attr, started)
 		}()
 		<-locked
 		return
 	}
-	p.makeAndWait(path, args, attr, started)
+	p.makeAndWait(s, attr, started)
 }
 
-func (p *Process) makeAndWait(path string, args []string, attr *os.ProcAttr, started chan<- error) {
-	child, err := p.group.fork(path, args, attr)
-	if err == nil {
+func (p *Process) makeAndWait(s Spec, attr *os.ProcAttr, started chan<- *refusal) {
+	child, refused := p.group.start(s, attr)
+	if refused == nil {
 		p.os, p.pid = child, child.Pid
 		p.group.mu.Lock()
 		p.group.sessions[p.pid] = p
 		p.group.mu.Unlock()
 	}
-	started <- err
-	if err == nil {
+	started <- refused
+	if refused == nil {
 		p.wait()
 	}
 }

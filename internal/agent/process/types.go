@@ -23,6 +23,9 @@ type Options struct {
 	MemoryLimitBytes int64
 	CPULimit         float64
 	ProcessLimit     int
+	// OOMScoreAdj is the oom_score_adj of the processes, from -1000 to 1000; nil is that of the
+	// caller. One that cannot be set becomes a note.
+	OOMScoreAdj *int
 	// AtMost keeps the level from being better than this one; empty means the best there
 	// is. It is for tests and for hosts whose cgroups must be left alone.
 	AtMost string

@@ -160,7 +160,7 @@ func TestStartedIsSentOnce(t *testing.T) {
 func TestHungServerIsRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		state := t.TempDir()
-		for i, want := range []time.Duration{time.Second, 200 * time.Millisecond} {
+		for i, want := range []time.Duration{900 * time.Millisecond, 150 * time.Millisecond} {
 			took, _ := endOf(t, &fake{answer: silent}, Config{Hung: delivery.NewHungServers(state, "http://a")}, 0, time.Minute)
 			if took != want {
 				t.Errorf("run %d: the end was delayed by %s, want %s", i+1, took, want)

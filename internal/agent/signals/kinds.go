@@ -7,10 +7,11 @@ import (
 
 // What the other signals ask for.
 const (
-	PassOn  Action = GiveUp + 1 + iota // send it to the step's process
-	Hangup                             // SIGHUP: pass it on, unless the terminal is gone
-	Resize                             // the terminal has another size
-	Suspend                            // stop the job and the agent until SIGCONT
+	PassOn   Action = GiveUp + 1 + iota // send it to the step's process
+	Hangup                              // SIGHUP: pass it on, unless the terminal is gone
+	Resize                              // the terminal has another size
+	Suspend                             // stop the job and the agent until SIGCONT
+	Continue                            // SIGCONT: pass it on, unless it ended a Suspend
 )
 
 // asks says what each signal that the agent takes asks for. Begin stands for a stop request;
@@ -33,6 +34,7 @@ var asks = map[os.Signal]Action{
 	syscall.SIGTSTP:  Suspend,
 	syscall.SIGTTIN:  Suspend,
 	syscall.SIGTTOU:  Suspend,
+	syscall.SIGCONT:  Continue,
 	syscall.SIGPIPE:  None,
 }
 
@@ -40,5 +42,5 @@ var asks = map[os.Signal]Action{
 var taken = []os.Signal{
 	syscall.SIGQUIT, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGABRT,
 	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU,
-	syscall.SIGWINCH,
+	syscall.SIGCONT, syscall.SIGWINCH,
 }

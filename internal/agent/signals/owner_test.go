@@ -20,7 +20,7 @@ func TestWhatSignalsAskFor(t *testing.T) {
 	for sig, want := range map[syscall.Signal]Action{
 		syscall.SIGINT: Begin, syscall.SIGTERM: Begin, syscall.SIGHUP: Hangup, syscall.SIGQUIT: PassOn,
 		syscall.SIGUSR1: PassOn, syscall.SIGUSR2: PassOn, syscall.SIGABRT: PassOn, syscall.SIGALRM: PassOn,
-		syscall.SIGWINCH: Resize, syscall.SIGTSTP: Suspend, syscall.SIGTTIN: Suspend, syscall.SIGTTOU: Suspend,
+		syscall.SIGWINCH: Resize, syscall.SIGTSTP: Suspend, syscall.SIGTTIN: Suspend, syscall.SIGTTOU: Suspend, syscall.SIGCONT: Continue,
 		syscall.SIGPIPE: None, syscall.SIGCHLD: None, syscall.SIGXCPU: None,
 	} {
 		t.Run(sig.String(), func(t *testing.T) {

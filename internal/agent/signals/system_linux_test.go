@@ -43,6 +43,9 @@ func child() {
 		t.Wait()
 		fmt.Println("ready")
 		for sig := range t.C {
+			if sig == syscall.SIGCONT {
+				continue
+			}
 			SuspendSelf(sig.(syscall.Signal))
 			fmt.Println("continued after", sig)
 		}

@@ -26,6 +26,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"stint.dev/stint/internal/agent/statedir"
 	"stint.dev/stint/journal"
 )
 
@@ -90,11 +91,12 @@ type Meta struct {
 // Spool is a directory of journals.
 type Spool struct{ dir string }
 
-// Open prepares the spool under an agent's state directory.
+// Open prepares the spool under an agent's state directory. One that others could change is
+// refused: see statedir.
 func Open(stateDir string) (*Spool, error) {
-	dir := filepath.Join(stateDir, "spool")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("spool: make %s: %w", dir, err)
+	dir, err := statedir.Open(stateDir, "spool")
+	if err != nil {
+		return nil, fmt.Errorf("spool: %w", err)
 	}
 	return &Spool{dir: dir}, nil
 }

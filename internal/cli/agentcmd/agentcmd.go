@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"stint.dev/stint/client"
+	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 )
@@ -22,15 +23,17 @@ const DefaultServer = "http://127.0.0.1:7846"
 
 // Main is stint-agent: it runs the command that args name and returns the exit code.
 func Main(args []string, version string) int {
+	taken := TakeSignals(args)
 	c := &console.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv}
-	root := Root(c, version, "stint-agent",
+	root := Root(c, taken, version, "stint-agent",
 		"Runs one batch job and tells a tracking server everything about it",
 		"stint-agent is stint with the agent's commands only, for those who count bytes.")
 	return Execute(root, c, args)
 }
 
-// Root makes the program's command with the agent's commands below it.
-func Root(c *console.Console, version, name, short, long string) *cobra.Command {
+// Root makes the program's command with the agent's commands below it. taken are the signals
+// of stint run; nil if they are still to be taken.
+func Root(c *console.Console, taken *signals.Taker, version, name, short, long string) *cobra.Command {
 	root := &cobra.Command{
 		Use: name, Short: short, Long: short + ".\n\n" + long,
 		SilenceUsage: true, SilenceErrors: true,
@@ -49,7 +52,7 @@ func Root(c *console.Console, version, name, short, long string) *cobra.Command 
 		return option.Usagef("%v; %s --help lists the options", err, cmd.CommandPath())
 	})
 	root.SetUsageFunc(usage(c))
-	a := &agentProgram{Console: c, version: version}
+	a := &agentProgram{Console: c, version: version, signals: taken}
 	root.AddCommand(a.run(), a.flush(), a.cacheCommand(), a.doctor(), a.versionCommand())
 	return root
 }
@@ -62,8 +65,22 @@ func Execute(root *cobra.Command, c *console.Console, args []string) int {
 	}
 	root.SetArgs(own)
 	err := root.ExecuteContext(context.Background())
-	defer c.Flush()
-	return c.Report(root.Name(), err)
+	code := c.Report(root.Name(), err)
+	c.Flush()
+	var exit *console.ExitError
+	if errors.As(err, &exit) && exit.Signal != 0 {
+		signals.Die(exit.Signal)
+	}
+	return code
+}
+
+// TakeSignals begins to take signals if args are those of stint run: before anything else,
+// because Go answers SIGQUIT with a dump of its stacks. It returns nil for other commands.
+func TakeSignals(args []string) *signals.Taker {
+	if len(args) == 0 || args[0] != "run" {
+		return nil
+	}
+	return signals.Take()
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {
@@ -78,6 +95,7 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 type agentProgram struct {
 	*console.Console
 	version string
+	signals *signals.Taker
 }
 
 // ServerRows are the options of every command that talks to a server.

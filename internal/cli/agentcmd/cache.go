@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"stint.dev/stint/internal/agent"
 	"stint.dev/stint/internal/agent/cache"
+	"stint.dev/stint/internal/agent/statedir"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
@@ -92,6 +93,9 @@ func cachedList(list []cache.Listed) []cached {
 func (a *agentProgram) openCache() (*cache.Cache, error) {
 	dir, err := a.StateDir()
 	if err != nil {
+		return nil, err
+	}
+	if err := statedir.Check(dir, "cache"); err != nil {
 		return nil, err
 	}
 	return cache.Open(dir), nil

@@ -1,8 +1,10 @@
 package agentcmd
 
 import (
+	"strconv"
 	"strings"
 
+	"stint.dev/stint/internal/agent"
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
@@ -17,6 +19,15 @@ func containmentRow() option.Option {
 	}
 }
 
+// contain fills in how the job's processes are held together and ranked.
+func contain(c *agent.Config, opts *option.Set) (err error) {
+	if c.Containment, err = containment(opts.Text("containment")); err != nil {
+		return err
+	}
+	c.OOMScoreAdj, err = oomScore(opts.Text("oom-score-adj"))
+	return err
+}
+
 // containment reads a level; empty is the best there is.
 func containment(text string) (string, error) {
 	switch level := strings.ReplaceAll(strings.ToLower(strings.TrimSpace(text)), "-", "_"); level {
@@ -26,4 +37,24 @@ func containment(text string) (string, error) {
 		return level, nil
 	}
 	return "", option.Usagef("--containment: %s is none of auto, cgroup2, cgroup1, process-group", job.Quote(text))
+}
+
+// oomScoreRow is the option that ranks the job when the kernel runs out of memory.
+func oomScoreRow() option.Option {
+	return option.Option{
+		Name: "oom-score-adj", Value: "N",
+		Help: "oom_score_adj of the job's processes, from -1000 to 1000: the more, the sooner the kernel kills them when memory runs out (default: the caller's)",
+	}
+}
+
+// oomScore reads it; nil keeps the caller's.
+func oomScore(text string) (*int, error) {
+	if text == "" {
+		return nil, nil //nolint:nilnil // nil: the caller's
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < -1000 || n > 1000 {
+		return nil, option.Usagef("--oom-score-adj: %s is not a whole number from -1000 to 1000", job.Quote(text))
+	}
+	return &n, nil
 }

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,6 +16,7 @@ import (
 	"stint.dev/stint/internal/agent"
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/report"
+	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
@@ -32,9 +31,12 @@ func (a *agentProgram) run() *cobra.Command {
 and end go to the tracking server; the job starts at once and never waits for it. With no
 server the journal of the run waits on disk until stint flush or the next stint run.
 
-Exit code: the job's own; 128+n after signal n; 124 after a time limit; 126 or 127 when the
-command could not be started; 2 for bad options or arguments; 125 when stint could not do
-its own work before the job started.`,
+Exit code: the job's own, or 128+n when signal n ended it; 124 after a time limit. A job that
+was canceled and exits with 0 gives 128 + the signal that asked it to. When stint run itself
+gets SIGINT or SIGTERM, the job gets it, and its code counts, also 0; if the job dies of a
+signal, stint run dies of the one that it got. 127: command not found; 126: not executable;
+125: stint could not do its own work, or dropped output that stdout or stderr was owed; 2: bad
+options or arguments.`,
 		Example: `  stint run -- python train.py
   stint run --job nightly --install 'npm ci' --timeout 2h -- npm run report
   stint run -c 'tar c /srv | zstd > /backup/srv.zst'`,
@@ -42,7 +44,10 @@ its own work before the job started.`,
 	cmd.Flags().SetInterspersed(false)
 	opts := option.Register(cmd.Flags(), RunRows())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		signals := receive()
+		received := a.signals
+		if received == nil {
+			received = signals.Take()
+		}
 		a.NeverWait()
 		nested := a.Getenv("STINT_ATTEMPT") != ""
 		if err := opts.Resolve(a.runEnv(nested)); err != nil {
@@ -56,15 +61,15 @@ its own work before the job started.`,
 			return noStart(err)
 		}
 		defer cfg.close()
-		cfg.Signals, cfg.Started = signals.c, signals.late
-		<-signals.ready
+		cfg.Signals = received.C
+		received.Wait()
 		defer unstoppable(&cfg.Config, a.In, a.Out, a.Err)()
 		// Nothing an agent does needs a third core, and a job may need them all.
 		most := min(2, runtime.GOMAXPROCS(0))
 		runtime.GOMAXPROCS(most)
 		cfg.Cores = func(n int) { runtime.GOMAXPROCS(min(n, most)) }
 		result := agent.Supervise(cmd.Context(), cfg.Config)
-		return &console.ExitError{Code: result.ExitCode, Err: cmp.Or(result.Err, unsaid(result.Outcome))}
+		return &console.ExitError{Code: result.ExitCode, Signal: result.Signal, Err: cmp.Or(result.Err, unsaid(result.Outcome))}
 	}
 	return cmd
 }
@@ -93,37 +98,6 @@ func noStart(err error) error {
 		code = console.ExitUsage
 	}
 	return &console.ExitError{Code: code, Err: fmt.Errorf("the job was not started: %w", err)}
-}
-
-// received is how the signals come that the agent wants to see.
-type received struct {
-	c     chan os.Signal
-	ready chan struct{} // closed when those that would end the agent come into c
-}
-
-// receive begins to take the signals that would end the agent. It goes on beside what the
-// caller does, as each signal costs two changes of thread. Nobody undoes it: the process
-// ends with the command.
-//
-// SIGPIPE is taken so that a reader of our own output who goes away is an error of that
-// write and not the end of the agent; unlike ignoring it, taking it does not reach the job.
-func receive() received {
-	r := received{c: make(chan os.Signal, 16), ready: make(chan struct{})}
-	go func() {
-		defer close(r.ready)
-		r.take(syscall.SIGINT, syscall.SIGTERM, syscall.SIGPIPE)
-	}()
-	return r
-}
-
-// late takes those that the agent wants for passing them on to a job that runs.
-func (r received) late() { r.take(syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH) }
-
-// take leaves off what the caller had switched off (nohup).
-func (r received) take(all ...os.Signal) {
-	if all = slices.DeleteFunc(all, signal.Ignored); len(all) > 0 { // none would mean every one
-		signal.Notify(r.c, all...)
-	}
 }
 
 // notZero keeps a wish for "at once" from being taken for "not said".
@@ -171,10 +145,12 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 	if err := a.streams(c, opts); err != nil {
 		return cfg, err
 	}
-	if c.StopSignal, err = stopSignal(opts.Text("stop-signal")); err != nil {
-		return cfg, err
+	if opts.Given("stop-signal") {
+		if c.StopSignal, err = stopSignal(opts.Text("stop-signal")); err != nil {
+			return cfg, err
+		}
 	}
-	if c.Containment, err = containment(opts.Text("containment")); err != nil {
+	if err := contain(c, opts); err != nil {
 		return cfg, err
 	}
 	if err := directory(c, opts.Text("dir")); err != nil {

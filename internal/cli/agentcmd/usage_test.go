@@ -39,6 +39,7 @@ var badValues = map[string][]string{
 	"stop-signal":   {"STOP", "15", "TERMINATE"},
 	"retries":       {"1.5", "1000000"},
 	"containment":   {"docker"},
+	"oom-score-adj": {"1001", "-1001", "high", "1.5"},
 	"run-id":        {"7", "nightly"},
 	"spool-limit":   {"1K"},
 }
@@ -72,7 +73,7 @@ func execute(t *testing.T, getenv func(string) string, args ...string) (code int
 		return f
 	}
 	c := &console.Console{In: open("in"), Out: open("out"), Err: open("err"), Getenv: getenv}
-	code = Execute(Root(c, "test", "stint", "short", "long"), c, args)
+	code = Execute(Root(c, nil, "test", "stint", "short", "long"), c, args)
 	text, err := os.ReadFile(c.Err.Name())
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -32,6 +33,8 @@ const (
 type ExitError struct {
 	Code int
 	Err  error
+	// Signal, unless it is 0, ends the program in place of Code.
+	Signal syscall.Signal
 }
 
 func (e *ExitError) Error() string {

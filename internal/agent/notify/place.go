@@ -1,0 +1,50 @@
+//go:build linux || darwin
+
+package notify
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+)
+
+// socketName is the socket's file in its directory.
+const socketName = "notify"
+
+// bind makes the socket where no other user can send to it: in dir, which only this user may
+// enter, else in a fresh directory. Where no directory can be used, or their paths are too
+// long for a socket, the system may have a place without one. remove deletes what was made
+// beside dir, which belongs to the caller.
+func bind(dir string) (conn *net.UnixConn, remove func(), err error) {
+	if dir != "" {
+		if conn, err = listenAt(filepath.Join(dir, socketName)); err == nil {
+			return conn, func() {}, nil
+		}
+	}
+	for _, in := range []string{"", "/tmp", "/dev/shm"} {
+		fresh, mkErr := os.MkdirTemp(in, "stint-") // with the mode 0700
+		if mkErr != nil {
+			err = errors.Join(err, mkErr)
+			continue
+		}
+		conn, listenErr := listenAt(filepath.Join(fresh, socketName))
+		if listenErr == nil {
+			return conn, func() { _ = os.RemoveAll(fresh) }, nil
+		}
+		err = errors.Join(err, listenErr, os.Remove(fresh))
+	}
+	conn, lastErr := bindWithoutDirectory()
+	if lastErr != nil {
+		return nil, nil, errors.Join(err, lastErr)
+	}
+	return conn, func() {}, nil
+}
+
+func listenAt(address string) (*net.UnixConn, error) {
+	if len(address) > maxName {
+		return nil, fmt.Errorf("%s is longer than the %d bytes that the address of a socket may have", address, maxName)
+	}
+	return net.ListenUnixgram("unixgram", &net.UnixAddr{Name: address, Net: "unixgram"})
+}
