@@ -34,7 +34,7 @@ type Config struct {
 	// Dir is the directory to change to; empty keeps the job in the agent's own, which needs
 	// no path. DirPath is the absolute path of either, for the record; empty if it is not known.
 	Dir, DirPath string
-	Env          []string // KEY=VALUE; the last of a name counts
+	Env          []string // KEY=VALUE, as the job is to have it
 	EnvNames     []string // names, for the journal, of what the caller added
 	Labels       map[string]string
 	Redact       []string // names of variables whose values are masked, besides those that look secret

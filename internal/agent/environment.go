@@ -12,31 +12,37 @@ const tokenName = "STINT_TOKEN"
 // reportName is the variable with the address of --report-to, which may hold credentials.
 const reportName = "STINT_REPORT_TO"
 
-// jobEnvironment is the environment of every step: the caller's without the token, and
-// what tells the job who it is. Of a name given twice the last value counts, as a shell
-// would have it; the first place is kept.
+// parentJobName is the variable by which a stint run inside of a job tells a STINT_JOB that was
+// set on purpose from the one of the job around it.
+const parentJobName = "STINT_PARENT_JOB"
+
+// jobEnvironment is the environment of every step: the caller's, byte for byte and with names
+// that are there twice, without what may open a server, and with what tells the job who it is.
 func jobEnvironment(c Config) []string {
-	given := slices.Concat(c.Env, []string{
+	own := []string{
 		"STINT_RUN_ID=" + c.Run,
 		"STINT_JOB=" + c.Job,
+		parentJobName + "=" + c.Job,
 		"STINT_ATTEMPT=" + strconv.Itoa(c.Attempt),
-	})
-	if c.ServerURL != "" {
-		given = append(given, "STINT_SERVER="+c.ServerURL)
 	}
-	place := make(map[string]int, len(given))
-	out := make([]string, 0, len(given))
-	for _, kv := range given {
+	if c.ServerURL != "" {
+		own = append(own, "STINT_SERVER="+c.ServerURL)
+	}
+	not := []string{tokenName, reportName}
+	for _, kv := range own {
 		name, _, _ := strings.Cut(kv, "=")
-		if name == tokenName {
-			continue
+		not = append(not, name)
+	}
+	return append(WithoutNames(c.Env, not), own...)
+}
+
+// WithoutNames is an environment without the variables of these names.
+func WithoutNames(env, names []string) []string {
+	out := make([]string, 0, len(env)+len(names))
+	for _, kv := range env {
+		if name, _, _ := strings.Cut(kv, "="); !slices.Contains(names, name) {
+			out = append(out, kv)
 		}
-		if i, seen := place[name]; seen && name != "" {
-			out[i] = kv
-			continue
-		}
-		place[name] = len(out)
-		out = append(out, kv)
 	}
 	return out
 }

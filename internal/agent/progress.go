@@ -57,7 +57,7 @@ func newProgress(a *attempt) *progress {
 	return p
 }
 
-// valueOf is the value of a variable in an environment that has each name once.
+// valueOf is the value of a variable in an environment, the first if the name is there twice.
 func valueOf(env []string, name string) string {
 	for _, kv := range env {
 		if value, found := strings.CutPrefix(kv, name+"="); found {

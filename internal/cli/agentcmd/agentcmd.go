@@ -59,7 +59,7 @@ func Root(c *console.Console, taken *signals.Taker, version, name, short, long s
 
 // Execute runs the command and tells its error. A command used wrongly exits with 2.
 func Execute(root *cobra.Command, c *console.Console, args []string) int {
-	own := make([]string, len(args)) // of os.Args some will be overwritten: see hideToken
+	own := make([]string, len(args)) // of os.Args some will be overwritten: see hideArguments
 	for i, arg := range args {
 		own[i] = strings.Clone(arg)
 	}
@@ -101,15 +101,15 @@ type agentProgram struct {
 // ServerRows are the options of every command that talks to a server.
 func ServerRows() []option.Option {
 	return append([]option.Option{
-		{Name: "server", Value: "URL", Default: DefaultServer, Help: "address of the tracking server"},
-		{Name: "token", Value: "TOKEN", Help: "access token; better given as STINT_TOKEN, which no process listing shows"},
+		{Name: "server", Value: "URL", Default: DefaultServer, Inherited: true, Help: "address of the tracking server"},
+		{Name: "token", Value: "TOKEN", Inherited: true, Help: "access token; better given as STINT_TOKEN, which no process listing shows"},
 	}, tlsRows()...)
 }
 
 // Client makes the client that a command's resolved options describe. Its error names the
 // option or variable that cannot be used.
 func Client(opts *option.Set, version string) (*client.Client, error) {
-	hideToken(opts.Text("token"))
+	hideArguments(opts.Text("token"), opts.Text("server"))
 	token := strings.TrimSpace(opts.Text("token")) // a file's last newline is no part of it
 	if strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r > '~' }) {
 		return nil, option.Usagef("%s: the token has a character that no token has", opts.Source("token"))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"stint.dev/stint/client"
 	"stint.dev/stint/internal/agent"
 	"stint.dev/stint/internal/agent/delivery"
+	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/internal/cli/console"
@@ -53,6 +55,7 @@ options or arguments.`,
 		if err := opts.Resolve(a.runEnv(nested)); err != nil {
 			return noStart(err)
 		}
+		hideArguments(opts.Text("token"), opts.Text("server"), opts.Text("report-to"))
 		if len(args) == 0 && opts.Text("script") == "" {
 			return option.Usagef("no command to run; write: %s run [flags] -- COMMAND [ARG…]", cmd.Root().Name())
 		}
@@ -169,11 +172,21 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 	return cfg, a.fitRetries(c, opts.On("stdin"))
 }
 
-// runEnv is the environment as the options see it. Inside a job, the names that describe
-// the surrounding run must not be taken for wishes about the new one.
+// runEnv is the environment as the options see it. Inside of a job only what leads to the
+// server is read: every other option was meant for the run around it. A name for the job was
+// set on purpose if it is not that of the run around it.
 func (a *agentProgram) runEnv(nested bool) func(string) string {
+	if !nested {
+		return a.Getenv
+	}
+	inherited := map[string]bool{"STINT_JOB": a.Getenv("STINT_JOB") != a.Getenv("STINT_PARENT_JOB")}
+	for _, o := range RunRows() {
+		if o.Inherited {
+			inherited[o.Env()] = true
+		}
+	}
 	return func(name string) string {
-		if nested && (name == "STINT_RUN_ID" || name == "STINT_JOB") {
+		if !inherited[name] {
 			return ""
 		}
 		return a.Getenv(name)
@@ -218,12 +231,11 @@ func environment(c *agent.Config, opts *option.Set) error {
 	if err != nil {
 		return err
 	}
-	c.Env = os.Environ()
-	for k, v := range vars {
-		c.EnvNames = append(c.EnvNames, k)
-		c.Env = append(c.Env, k+"="+v)
+	c.EnvNames = slices.Sorted(maps.Keys(vars))
+	c.Env = agent.WithoutNames(process.Environ(), c.EnvNames)
+	for _, name := range c.EnvNames {
+		c.Env = append(c.Env, name+"="+vars[name])
 	}
-	slices.Sort(c.EnvNames)
 	if c.Redact, err = variableNames(opts, "redact"); err != nil {
 		return err
 	}

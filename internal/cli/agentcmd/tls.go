@@ -11,9 +11,9 @@ import (
 // tlsRows say what a client trusts and shows when the server's address is https.
 func tlsRows() []option.Option {
 	return []option.Option{
-		{Name: "tls-ca", Value: "FILE", Help: "certificates (PEM) of further authorities that the server's certificate may come from"},
-		{Name: "tls-cert", Value: "FILE", Help: "client certificate (PEM) to show the server; needs --tls-key"},
-		{Name: "tls-key", Value: "FILE", Help: "private key (PEM) of the client certificate"},
+		{Name: "tls-ca", Value: "FILE", Inherited: true, Help: "certificates (PEM) of further authorities that the server's certificate may come from"},
+		{Name: "tls-cert", Value: "FILE", Inherited: true, Help: "client certificate (PEM) to show the server; needs --tls-key"},
+		{Name: "tls-key", Value: "FILE", Inherited: true, Help: "private key (PEM) of the client certificate"},
 	}
 }
 

@@ -33,6 +33,8 @@ type Option struct {
 	// FlagOnly options have no name in the environment: they belong to one question, and
 	// a name such as STINT_JOB says something else to a job.
 	FlagOnly bool
+	// Inherited options are read from the environment also by a run inside of a job.
+	Inherited bool
 }
 
 // Env is the option's name in the environment.
