@@ -46,6 +46,7 @@ func TestAsksAgain(t *testing.T) {
 						fmt.Fprintf(w, `{"type":"urn:stint:x","title":"no","status":%d}`, tt.status)
 						return
 					}
+					w.Header().Set("Stint-Log-Attempt", "1")
 					fmt.Fprint(w, `{}`)
 				}))
 				defer s.Close()

@@ -135,52 +135,6 @@ func (q LogQuery) Values() url.Values {
 	return v
 }
 
-// Log copies the exact bytes of a log, or the chosen lines of it, to w. With asLines it
-// copies NDJSON instead: one object a line, with time, stream and number.
-func (c *Client) Log(ctx context.Context, w io.Writer, ref string, q LogQuery, asLines bool) error {
-	req, err := c.request(ctx, http.MethodGet, runPath(ref)+"/log?"+q.Values().Encode(), nil)
-	if err != nil {
-		return err
-	}
-	if asLines {
-		req.Header.Set("Accept", "application/x-ndjson")
-	} else {
-		req.Header.Set("Accept", "text/plain")
-	}
-	return again(ctx, func() error { return c.copyLog(w, ref, req) })
-}
-
-func (c *Client) copyLog(w io.Writer, ref string, req *http.Request) error {
-	resp, err := c.calls.Do(req)
-	if err != nil {
-		return c.transportError(err)
-	}
-	defer func() { _ = resp.Body.Close() }() // read to its end or abandoned
-	if err := c.check(resp); err != nil {
-		return err
-	}
-	// A writer's error (a closed pipe) and a reader's (a cut connection) must stay apart.
-	sink := &writeErrors{w: w}
-	if _, err := io.Copy(sink, resp.Body); err != nil {
-		if sink.err != nil {
-			return sink.err
-		}
-		return fmt.Errorf("the log of %s broke off: %w", ref, c.transportError(err))
-	}
-	return nil
-}
-
-type writeErrors struct {
-	w   io.Writer
-	err error
-}
-
-func (s *writeErrors) Write(p []byte) (int, error) {
-	n, err := s.w.Write(p)
-	s.err = err
-	return n, err
-}
-
 // Jobs lists the jobs with what their runs have shown.
 func (c *Client) Jobs(ctx context.Context) ([]job.Summary, error) {
 	var out struct {

@@ -38,6 +38,7 @@ var redirectCalls = append([]agentCall{
 // answerAny answers every call of the table as a server would.
 func answerAny(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Stint-Journal-Size", "1007")
+	w.Header().Set("Stint-Log-Attempt", "1")
 	switch {
 	case strings.HasSuffix(r.URL.Path, "/stream"):
 		w.Header().Set("Content-Type", "text/event-stream")

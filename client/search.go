@@ -51,20 +51,36 @@ type searchDone struct {
 
 // Search looks through the whole log on the server, in as many requests as it takes, and
 // calls found for each line as it comes. It returns how many lines match. An error of
-// found ends the search and is returned.
+// found ends the search and is returned. found may take as long as it likes: what breaks
+// off meanwhile is asked for again, and goes on after the last line that it was given.
 func (c *Client) Search(ctx context.Context, ref string, q SearchQuery, found func(SearchLine) error) (int64, error) {
-	var matches int64
+	s := &search{c: c, ref: ref, query: q, found: found}
 	for {
-		done, err := c.searchOnce(ctx, ref, q, found)
-		matches += done.Matches
-		if err != nil || done.Stopped == "" {
-			return matches, err
+		err := resume(ctx, s.read(ctx), func() (bool, error) {
+			before := s.given
+			err := s.read(ctx)
+			return s.given > before, err
+		})
+		switch {
+		case err != nil && canResume(err):
+			return s.matches, fmt.Errorf("the search of %s broke off: %w", ref, err)
+		case err != nil:
+			return s.matches, callersError(err)
+		case s.done:
+			return s.matches, nil
 		}
-		if done.NextLine <= q.FromLine {
-			return matches, fmt.Errorf("the search of %s does not get on behind line %d: look for something simpler", ref, q.FromLine)
-		}
-		q.FromLine = done.NextLine
 	}
+}
+
+// search is a search on its way.
+type search struct {
+	c       *Client
+	ref     string
+	query   SearchQuery // FromLine is where the next request begins
+	found   func(SearchLine) error
+	given   int64 // lines that found was given since there
+	matches int64 // before there
+	done    bool
 }
 
 func (q SearchQuery) values() url.Values {
@@ -82,21 +98,15 @@ func (q SearchQuery) values() url.Values {
 	return v
 }
 
-func (c *Client) searchOnce(ctx context.Context, ref string, q SearchQuery, found func(SearchLine) error) (searchDone, error) {
-	req, err := c.request(ctx, http.MethodGet, runPath(ref)+"/log/search?"+q.values().Encode(), nil)
+// read makes one request and gives found the lines that it has not got yet.
+func (s *search) read(ctx context.Context) error {
+	resp, err := s.ask(ctx)
 	if err != nil {
-		return searchDone{}, err
-	}
-	resp, err := c.calls.Do(req)
-	if err != nil {
-		return searchDone{}, c.transportError(err)
+		return err
 	}
 	defer func() { _ = resp.Body.Close() }() // read to its end or abandoned
-	if err := c.check(resp); err != nil {
-		return searchDone{}, err
-	}
 	dec := json.NewDecoder(bufio.NewReaderSize(resp.Body, 64<<10))
-	for {
+	for n := int64(0); ; {
 		var line struct {
 			SearchLine
 			Progress *json.RawMessage `json:"progress"`
@@ -104,16 +114,62 @@ func (c *Client) searchOnce(ctx context.Context, ref string, q SearchQuery, foun
 		}
 		switch err := dec.Decode(&line); {
 		case errors.Is(err, io.EOF):
-			return searchDone{}, fmt.Errorf("the search of %s broke off: %w", ref, io.ErrUnexpectedEOF)
+			return &brokenOffError{s.c.transportError(io.ErrUnexpectedEOF)}
 		case err != nil:
-			return searchDone{}, fmt.Errorf("the search of %s broke off: %w", ref, c.transportError(err))
+			return &brokenOffError{s.c.transportError(err)}
 		case line.Done != nil:
-			return *line.Done, nil
+			return s.next(*line.Done, n)
 		case line.Progress != nil:
 			continue
 		}
-		if err := found(line.SearchLine); err != nil {
-			return searchDone{}, err
+		if n++; n <= s.given {
+			continue
 		}
+		if err := s.found(line.SearchLine); err != nil {
+			return &stopError{err}
+		}
+		s.given = n
 	}
+}
+
+func (s *search) ask(ctx context.Context) (*http.Response, error) {
+	req, err := s.c.request(ctx, http.MethodGet, runPath(s.ref)+"/log/search?"+s.query.values().Encode(), nil)
+	if err != nil {
+		return nil, &stopError{err}
+	}
+	resp, err := s.c.calls.Do(req)
+	if err != nil {
+		return nil, s.c.transportError(err)
+	}
+	err = s.c.check(resp)
+	attempt := resp.Header.Get("Stint-Log-Attempt")
+	if err == nil && attempt == "" {
+		err = s.c.foreign(resp, nil, "is not a search")
+	}
+	if err != nil {
+		drain(resp)
+		return nil, err
+	}
+	// Later requests are about the same log, although a newer run may have the name by then.
+	if id := resp.Header.Get("Stint-Log-Run"); id != "" {
+		s.ref = id
+	}
+	if n, err := strconv.Atoi(attempt); err == nil {
+		s.query.Attempt = n
+	}
+	return resp, nil
+}
+
+// next takes the end of an answer that had n lines.
+func (s *search) next(d searchDone, n int64) error {
+	s.matches += d.Matches
+	s.given = max(0, s.given-n) // a search that is cut short by time may end before what was given
+	if s.done = d.Stopped == ""; s.done {
+		return nil
+	}
+	if d.NextLine <= s.query.FromLine {
+		return &stopError{fmt.Errorf("the search of %s does not get on behind line %d: look for something simpler", s.ref, s.query.FromLine)}
+	}
+	s.query.FromLine = d.NextLine
+	return nil
 }

@@ -20,6 +20,8 @@ const (
 	// The pause between two tries to connect again grows from the first to the last.
 	firstPause = 200 * time.Millisecond
 	lastPause  = 5 * time.Second
+	// slowHandle is how long an event may take before a break after it is nobody's fault.
+	slowHandle = 10 * time.Second
 	// maxEvent bounds one event in memory.
 	maxEvent = 8 << 20
 )
@@ -34,14 +36,19 @@ type StreamEvent struct {
 // Follow calls handle for each event of a run's live stream, from the beginning or the
 // last tail lines, until handle returns an error, the server sends the event "end", or ctx
 // is done. A connection that breaks is made again and goes on after the last event handled,
-// so that nothing is lost or doubled; waiting is told through onWait (may be nil) once per
-// break. The errors of handle and permanent answers of the server come back; nil means end.
+// so that nothing is lost or doubled, however long handle takes; onWait (may be nil) is called
+// once per break that handle did not cause. The errors of handle and permanent answers of the server come back; nil means end.
 // So does an answer that is not a server's, before there has been any event.
 func (c *Client) Follow(ctx context.Context, ref string, q LogQuery, handle func(StreamEvent) error, onWait func(error)) error {
 	lastID := ""
 	pause := firstPause
 	for {
-		got, err := c.followOnce(ctx, ref, q, &lastID, handle)
+		slow := false // handle took so long that the server may have given the connection up
+		got, err := c.followOnce(ctx, ref, q, &lastID, func(ev StreamEvent) error {
+			begun := time.Now()
+			defer func() { slow = slow || time.Since(begun) > slowHandle }()
+			return handle(ev)
+		})
 		var stop *stopError
 		var problem *job.Problem
 		var foreign *ForeignReplyError
@@ -54,13 +61,13 @@ func (c *Client) Follow(ctx context.Context, ref string, q LogQuery, handle func
 			return ctx.Err()
 		case errors.As(err, &problem) && !problem.Temporary():
 			return err
-		case errors.As(err, &foreign) && lastID == "" && foreign.Status < 500 && foreign.RetryAfter == 0:
+		case errors.As(err, &foreign) && lastID == "" && !canResume(err):
 			return err // nothing says that there is a server
 		}
 		if got {
 			pause = firstPause
 		}
-		if onWait != nil {
+		if onWait != nil && !slow {
 			onWait(err)
 		}
 		wait := pause
@@ -117,9 +124,11 @@ func (c *Client) followOnce(ctx context.Context, ref string, q LogQuery, lastID 
 			return got, fmt.Errorf("live stream of %s: %w", c.base, err)
 		}
 		got = true
+		watchdog.Stop() // the time that handle takes is not the server's
 		if err := handle(ev); err != nil {
 			return true, &stopError{err}
 		}
+		watchdog.Reset(silence)
 		if ev.ID != "" {
 			*lastID = ev.ID
 		}

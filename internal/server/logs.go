@@ -24,6 +24,7 @@ const (
 	headerLogLines   = "Stint-Log-Lines"
 	headerLogBytes   = "Stint-Log-Bytes"
 	headerLogAttempt = "Stint-Log-Attempt"
+	headerLogRun     = "Stint-Log-Run" // the whole id
 )
 
 const (
@@ -32,8 +33,6 @@ const (
 	// lookAhead is how much journal after the last line of a window is read for the rest
 	// of lines that have not ended.
 	lookAhead = 16 << 20
-	// slowWrite is how long a client may take to accept a piece of an answer.
-	slowWrite = 30 * time.Second
 )
 
 // getLog answers with what a run printed: the exact bytes, or a window of lines, as text
@@ -75,7 +74,7 @@ func (s *Server) getLog(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	if err := s.sendLog(ctx, newPatientWriter(w), view, q, from, part); err != nil {
+	if err := s.sendLog(ctx, newPatientWriter(w, s.cfg.WritePause), view, q, from, part); err != nil {
 		s.breakOff(r, err)
 	}
 }
@@ -209,6 +208,7 @@ func logHeaders(w http.ResponseWriter, view job.Run, q logQuery) {
 	h.Set("Vary", "Accept, Accept-Encoding")
 	h.Set(headerLogLines, strconv.FormatInt(view.Output.Lines, 10))
 	h.Set(headerLogBytes, strconv.FormatInt(view.Output.Bytes, 10))
+	h.Set(headerLogRun, view.ID)
 	h.Set(headerLogAttempt, strconv.Itoa(view.Attempt))
 	if q.download {
 		h.Set("Content-Disposition", `attachment; filename="`+fileName(view)+ending+`"`)

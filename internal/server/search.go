@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"time"
 
 	"stint.dev/stint/job"
@@ -90,10 +91,12 @@ func (s *Server) searchLog(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "application/x-ndjson")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // results are of use one by one
+	h.Set(headerLogRun, view.ID)
+	h.Set(headerLogAttempt, strconv.Itoa(view.Attempt))
 	if r.Method == http.MethodHead {
 		return
 	}
-	se := newSearch(r.Context(), s.store, s.stopping, s.cfg.SearchTime, newPatientWriter(w), view, q)
+	se := newSearch(r.Context(), s.store, s.stopping, s.cfg.SearchTime, newPatientWriter(w, s.cfg.WritePause), view, q)
 	if err := se.run(); err != nil {
 		s.breakOff(r, err)
 	}

@@ -36,7 +36,7 @@ type failer interface{ Fatal(...any) }
 
 func doSearch(t failer, p *printed, q searchQuery) searched {
 	rec := httptest.NewRecorder()
-	se := newSearch(context.Background(), &p.blocks, nil, time.Minute, newPatientWriter(rec), p.blocks.view(), q)
+	se := newSearch(context.Background(), &p.blocks, nil, time.Minute, newPatientWriter(rec, time.Minute), p.blocks.view(), q)
 	if err := se.run(); err != nil {
 		t.Fatal(err)
 	}

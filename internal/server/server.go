@@ -36,6 +36,9 @@ type Config struct {
 	// BodyPause is how long a client may send nothing in the middle of a body, and
 	// BodyTime how long one body may take in all; 0 for 20 s and 10 min.
 	BodyPause, BodyTime time.Duration
+	// WritePause is how long a client may take to accept a piece of a log or a live stream
+	// before it is cut off; 0 for 30 s.
+	WritePause time.Duration
 	// SearchTime is how long one search through a log may take, and Searches how many run
 	// at once; 0 for 20 s and 4.
 	SearchTime time.Duration
@@ -145,6 +148,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.BodyMemory, 128<<20)
 	setDefault(&c.BodyPause, 20*time.Second)
 	setDefault(&c.BodyTime, 10*time.Minute)
+	setDefault(&c.WritePause, 30*time.Second)
 	setDefault(&c.SearchTime, 20*time.Second)
 	setDefault(&c.Searches, 4)
 	setDefault(&c.ShutdownTime, 10*time.Second)

@@ -37,7 +37,7 @@ func (s *Server) streamRun(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer sub.Close()
-	f.out = startEvents(w)
+	f.out = startEvents(w, s.cfg.WritePause)
 	if r.Method == http.MethodHead {
 		return
 	}

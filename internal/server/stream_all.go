@@ -25,7 +25,7 @@ func (s *Server) streamAll(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	out := startEvents(w)
+	out := startEvents(w, s.cfg.WritePause)
 	if r.Method == http.MethodHead {
 		return
 	}

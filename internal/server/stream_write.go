@@ -12,12 +12,14 @@ import (
 // goes on taking it: every piece has its own deadline, so a slow link works and a dead one
 // is cut off.
 type patientWriter struct {
-	w  http.ResponseWriter
-	rc *http.ResponseController
+	w     http.ResponseWriter
+	rc    *http.ResponseController
+	pause time.Duration
 }
 
-func newPatientWriter(w http.ResponseWriter) *patientWriter {
-	return &patientWriter{w: w, rc: http.NewResponseController(w)}
+// newPatientWriter makes a writer to a client that may take so long to accept a piece.
+func newPatientWriter(w http.ResponseWriter, pause time.Duration) *patientWriter {
+	return &patientWriter{w: w, rc: http.NewResponseController(w), pause: pause}
 }
 
 func (p *patientWriter) Write(data []byte) (int, error) {
@@ -25,7 +27,7 @@ func (p *patientWriter) Write(data []byte) (int, error) {
 	written := 0
 	for len(data) > 0 {
 		// Only a recorder in a test has no deadlines.
-		_ = p.rc.SetWriteDeadline(time.Now().Add(slowWrite))
+		_ = p.rc.SetWriteDeadline(time.Now().Add(p.pause))
 		n, err := p.w.Write(data[:min(most, len(data))])
 		written += n
 		if err != nil {
@@ -38,7 +40,7 @@ func (p *patientWriter) Write(data []byte) (int, error) {
 
 // flush sends what the HTTP server holds back.
 func (p *patientWriter) flush() error {
-	_ = p.rc.SetWriteDeadline(time.Now().Add(slowWrite))
+	_ = p.rc.SetWriteDeadline(time.Now().Add(p.pause))
 	if err := p.rc.Flush(); err != nil {
 		return &goneError{err}
 	}
@@ -58,14 +60,15 @@ type eventWriter struct {
 	enc bytes.Buffer // of one event's data
 }
 
-// startEvents sends the headers of a live stream.
-func startEvents(w http.ResponseWriter) *eventWriter {
+// startEvents sends the headers of a live stream to a client that may take so long to accept
+// a piece.
+func startEvents(w http.ResponseWriter, pause time.Duration) *eventWriter {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // a proxy that holds events back makes them useless
 	w.WriteHeader(http.StatusOK)
-	out := newPatientWriter(w)
+	out := newPatientWriter(w, pause)
 	e := &eventWriter{out: out, buf: bufio.NewWriterSize(out, 32<<10)}
 	_, _ = e.buf.WriteString("retry: 1000\n\n")
 	return e
