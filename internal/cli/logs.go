@@ -2,10 +2,12 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -21,7 +23,9 @@ func (p *program) logs() *cobra.Command {
 		Use:   "logs [flags] RUN",
 		Short: "Print what a run printed; -f follows it live",
 		Long: `Print what a run printed, byte for byte. RUN is an id, the first characters of one,
-or job#number. With -f it goes on until the run has ended, across restarts of the server.`,
+or job#number. With -f it goes on until the run has ended, across restarts of the server.
+On a terminal only text and its colours are shown; --raw shows everything as it is.
+A reader may pause as long as it likes: stint logs RUN | less.`,
 		Args: oneRun,
 	}
 	opts := option.Register(cmd.Flags(), slices.Concat(p.serverRows(), searchRows(), []option.Option{
@@ -32,6 +36,7 @@ or job#number. With -f it goes on until the run has ended, across restarts of th
 		{FlagOnly: true, Name: "stream", Value: "NAME", Help: "only stdout or only stderr"},
 		{FlagOnly: true, Name: "step", Value: "NAME", Help: "only this step, by name or number"},
 		{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print one JSON object a line, with time, stream and number"},
+		{FlagOnly: true, Name: "raw", Kind: option.Switch, Help: "on a terminal, let every control sequence through, not only colours"},
 	}))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := p.client(opts)
@@ -43,32 +48,42 @@ or job#number. With -f it goes on until the run has ended, across restarts of th
 		if err != nil {
 			return err
 		}
-		search, wanted, err := searchQuery(opts, q)
-		if err != nil {
-			return err
+		out := p.LogWriter(opts.On("raw"))
+		err = p.printLogs(cmd.Context(), c, args[0], opts, q, out)
+		if cerr := out.Close(); err == nil {
+			err = brokenPipe(cerr)
 		}
-		if wanted {
-			return p.searchLogs(cmd.Context(), c, args[0], search, opts.On("json"))
-		}
-		if !opts.On("follow") {
-			return brokenPipe(c.Log(cmd.Context(), p.Out, args[0], q, opts.On("json")))
-		}
-		if q.FromLine > 0 || q.Lines > 0 || !q.FromTime.IsZero() || !q.ToTime.IsZero() {
-			return option.Usagef("--from-line, --lines, --since and --until choose a fixed part of the log and do not go with --follow; use --tail")
-		}
-		f := &follower{out: bufio.NewWriterSize(p.Out, 64<<10), json: opts.On("json")}
-		err = c.Follow(cmd.Context(), args[0], q, f.event, func(why error) {
-			p.Say("%v; waiting for the server", why)
-		})
-		if ferr := f.out.Flush(); err == nil {
-			err = ferr
-		}
-		if errors.Is(err, cmd.Context().Err()) && err != nil {
-			return &console.ExitError{Code: 130} // Ctrl-C is how one stops following
-		}
-		return brokenPipe(err)
+		return err
 	}
 	return cmd
+}
+
+// printLogs writes what the options ask for to out.
+func (p *program) printLogs(ctx context.Context, c *client.Client, run string, opts *option.Set, q client.LogQuery, out io.Writer) error {
+	search, wanted, err := searchQuery(opts, q)
+	if err != nil {
+		return err
+	}
+	if wanted {
+		return searchLogs(ctx, c, run, search, opts.On("json"), out)
+	}
+	if !opts.On("follow") {
+		return brokenPipe(c.Log(ctx, out, run, q, opts.On("json")))
+	}
+	if q.FromLine > 0 || q.Lines > 0 || !q.FromTime.IsZero() || !q.ToTime.IsZero() {
+		return option.Usagef("--from-line, --lines, --since and --until choose a fixed part of the log and do not go with --follow; use --tail")
+	}
+	f := &follower{out: bufio.NewWriterSize(out, 64<<10), json: opts.On("json")}
+	err = c.Follow(ctx, run, q, f.event, func(why error) {
+		p.Say("%v; waiting for the server", why)
+	})
+	if ferr := f.out.Flush(); err == nil {
+		err = ferr
+	}
+	if errors.Is(err, ctx.Err()) && err != nil {
+		return &console.ExitError{Code: 130} // Ctrl-C is how one stops following
+	}
+	return brokenPipe(err)
 }
 
 func logQuery(opts *option.Set) (client.LogQuery, error) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	"stint.dev/stint/client"
@@ -48,8 +49,8 @@ func searchQuery(opts *option.Set, q client.LogQuery) (client.SearchQuery, bool,
 
 // searchLogs prints the lines that match, as grep does: with lines around them, -- stands
 // between those that do not follow each other.
-func (p *program) searchLogs(ctx context.Context, c *client.Client, run string, q client.SearchQuery, asJSON bool) error {
-	out := bufio.NewWriterSize(p.Out, 64<<10)
+func searchLogs(ctx context.Context, c *client.Client, run string, q client.SearchQuery, asJSON bool, w io.Writer) error {
+	out := bufio.NewWriterSize(w, 64<<10)
 	last := int64(-1)
 	matches, err := c.Search(ctx, run, q, func(l client.SearchLine) error {
 		if asJSON {
