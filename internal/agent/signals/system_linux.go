@@ -30,8 +30,7 @@ func writeDisposition(sig syscall.Signal, d disposition) (ok bool) {
 	return errno == 0
 }
 
-// ignored asks the kernel whether a signal is ignored. It tells what the program's caller
-// wanted only where Go has installed no handler: for the signals of job control.
+// ignored asks the kernel whether a signal is ignored now.
 func ignored(sig syscall.Signal) bool {
 	d, ok := readDisposition(sig)
 	return ok && d[0] == ignore

@@ -104,7 +104,7 @@ func TestWhatTheCallerDoesNotWantIsNotTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd.Path, cmd.Args = env, []string{"env", "--ignore-signal=TSTP,TTOU,HUP,INT", os.Args[0]}
+	cmd.Path, cmd.Args = env, []string{"env", "--ignore-signal=TSTP,TTOU,HUP,INT,QUIT,USR2,PIPE", os.Args[0]}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestWhatTheCallerDoesNotWantIsNotTaken(t *testing.T) {
 		sig := s.(syscall.Signal)
 		send(t, cmd, sig)
 		switch sig {
-		case syscall.SIGTSTP, syscall.SIGTTOU, syscall.SIGHUP, syscall.SIGINT:
+		case syscall.SIGTSTP, syscall.SIGTTOU, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGUSR2, syscall.SIGPIPE:
 		default:
 			wantLine(t, out, sig.String())
 		}

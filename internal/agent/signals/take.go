@@ -18,9 +18,9 @@ type Taker struct {
 // Nobody undoes it, because the process ends with the command.
 //
 // What the caller of the program ignores is not taken: it stays so for the agent and for the
-// job. That holds for SIGHUP, SIGINT and the signals of job control. The runtime of Go has
-// put its own handler in place of all others before any of this runs, and does not tell.
+// job.
 func Take() *Taker {
+	keepIgnored()
 	t := &Taker{C: make(chan os.Signal, 64), ready: make(chan struct{})}
 	go func() {
 		defer close(t.ready)
@@ -38,7 +38,7 @@ func (t *Taker) Wait() { <-t.ready }
 // leftAlone reports whether the caller of the program ignores a signal.
 func leftAlone(s os.Signal) bool {
 	sig, ok := s.(syscall.Signal)
-	return signal.Ignored(s) || ok && ignored(sig)
+	return signal.Ignored(s) || ok && callerIgnores(sig)
 }
 
 // Die ends the process by a signal, so that whoever waits for it sees that. It returns when
