@@ -73,6 +73,8 @@ func (g *Group) Start(s Spec) (*Process, error) {
 			files[i] = null
 		}
 	}
+	files, done := apart(files)
+	defer done()
 	sys := &syscall.SysProcAttr{Setsid: true, Setctty: s.Terminal, Ctty: 1}
 	p := &Process{group: g, name: baseName(s.Args[0]), done: make(chan struct{})}
 	started := make(chan *refusal)
