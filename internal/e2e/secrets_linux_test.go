@@ -82,3 +82,23 @@ func TestRedactWantsNames(t *testing.T) {
 		}
 	}
 }
+
+// A job of the same user cannot read the token out of its agent; what the job does with its
+// own files in /proc is as without stint.
+func TestTokenIsOutOfReachOfTheJob(t *testing.T) {
+	other, program := asOther(t)
+	h := newHost(t)
+	const token = "stint_NeverInTheHandsOfTheJob"
+	script := `
+		cat /proc/$PPID/environ >/dev/null 2>&1 || echo environ closed
+		head -c 1 /proc/$PPID/mem >/dev/null 2>&1 || echo mem closed
+		[ "$(stat -c %u /proc/$PPID/status)" = 0 ] && echo agent of root
+		for p in /proc/[0-9]*; do tr '\0' '\n' <$p/environ; tr '\0' '\n' <$p/cmdline; done 2>/dev/null | grep -c "^STINT_TOKEN=\|NeverIn[T]heHands"
+		[ "$(stat -c %u /proc/self/status)" = "$(id -u)" ] && echo own files; [ -r /proc/self/environ ] && echo readable`
+	words := append(append([]string{}, other...), "STINT_TOKEN="+token, program, "run", "--flush-timeout", "0s", "--server", "http://127.0.0.1:9", "--", "sh", "-c", script)
+	cmd := h.command(words[0], words[1:]...)
+	got := finish(t, cmd)
+	if want := "environ closed\nmem closed\nagent of root\n0\nown files\nreadable\n"; got.stdout != want {
+		t.Errorf("code %d, stdout %q, stderr %q", got.code, got.stdout, got.stderr)
+	}
+}

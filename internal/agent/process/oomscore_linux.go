@@ -30,6 +30,16 @@ type scoreAdj struct {
 	caller int  // what this process was started with
 	known  bool // caller is known
 	own    int  // what this process has while groups live
+	file   *os.File
+}
+
+// open opens the file before this process may no longer do that by its name: see Protect.
+func (s *scoreAdj) open() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.file == nil {
+		s.file, _ = os.OpenFile(scoreFile, os.O_WRONLY, 0) // who needs it tries again, and tells
+	}
 }
 
 // lower makes the kernel prefer other processes to the agent, where the agent may do that
@@ -45,7 +55,7 @@ func (s *scoreAdj) lower() {
 		s.caller, err = strconv.Atoi(strings.TrimSpace(string(text)))
 	}
 	s.known, s.own = err == nil, s.caller
-	if want := agentScore(s.caller); s.known && want < s.caller && writeScore(want) == nil {
+	if want := agentScore(s.caller); s.known && want < s.caller && s.write(want) == nil {
 		s.own = want
 	}
 }
@@ -58,7 +68,7 @@ func (s *scoreAdj) restore() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.users--; s.users == 0 && s.own != s.caller {
-		_ = writeScore(s.caller) // raising is always allowed
+		_ = s.write(s.caller) // raising is always allowed
 	}
 }
 
@@ -74,17 +84,17 @@ func (s *scoreAdj) take(want *int) (back func(), err error) {
 	if want == nil && (!s.known || s.own == s.caller) {
 		return s.mu.Unlock, nil // a child inherits what it should have
 	}
-	err = writeScore(child)
+	err = s.write(child)
 	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
 		err = fmt.Errorf("the job's oom_score_adj is %d instead of %d: to lower it takes CAP_SYS_RESOURCE", s.caller, child)
 	}
 	if err != nil && child != s.caller {
 		child = s.caller
-		_ = writeScore(child) // what is left is the agent's own, which the error tells
+		_ = s.write(child) // what is left is the agent's own, which the error tells
 	}
 	return func() {
 		if child != s.own {
-			_ = writeScore(s.own) // not below what it had: allowed
+			_ = s.write(s.own) // not below what it had: allowed
 		}
 		s.mu.Unlock()
 	}, err
@@ -97,12 +107,15 @@ func asCaller() (back func()) {
 	return back
 }
 
-func writeScore(n int) error {
-	f, err := os.OpenFile(scoreFile, os.O_WRONLY, 0)
-	if err != nil {
-		return err
+func (s *scoreAdj) write(n int) error {
+	f := s.file
+	if f == nil {
+		var err error
+		if f, err = os.OpenFile(scoreFile, os.O_WRONLY, 0); err != nil {
+			return err
+		}
+		defer f.Close()
 	}
-	defer f.Close()
-	_, err = f.WriteString(strconv.Itoa(n))
+	_, err := f.WriteAt([]byte(strconv.Itoa(n)), 0)
 	return err
 }

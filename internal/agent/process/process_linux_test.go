@@ -292,6 +292,8 @@ func play(role string) int {
 		return playDenied()
 	case "becomesroot":
 		return playBecomesRoot()
+	case "protected":
+		return playProtected()
 	case "attempts":
 		return playAttempts()
 	}

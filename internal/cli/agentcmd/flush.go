@@ -34,6 +34,7 @@ that STINT_SERVER or the default names. Exit code 1 when a journal could not be 
 		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
 	))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		protect()
 		if err := opts.Resolve(a.Getenv); err != nil {
 			return err
 		}

@@ -46,6 +46,7 @@ options or arguments.`,
 	cmd.Flags().SetInterspersed(false)
 	opts := option.Register(cmd.Flags(), RunRows())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		protect()
 		received := a.signals
 		if received == nil {
 			received = signals.Take()

@@ -44,6 +44,15 @@ func userPart(address string) (from, to int) {
 	return from, from + at
 }
 
+// protect keeps the job, and other processes of its user, from reading the token out of this
+// process: its memory and environment are closed to them, and for root, who may read all of
+// it, the environment at least shows none. A system that refuses that runs the job all the
+// same, as documented in docs/secrets.md.
+func protect() {
+	_ = process.Protect()
+	_ = process.HideVariables("STINT_TOKEN", "STINT_REPORT_TO")
+}
+
 // variableNames are the names that an option lists.
 func variableNames(opts *option.Set, name string) ([]string, error) {
 	names := opts.List(name)
