@@ -36,7 +36,7 @@ func TestServerAwayFromBeginningToEnd(t *testing.T) {
 		t.Error("the spool holds a password")
 	}
 	s.set(func() { s.before = nil })
-	report, err := flush.Run(t.Context(), flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, BootID: "boot"})
+	report, err := flush.Run(t.Context(), flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, Host: spool.Host{Name: "here", BootID: "boot"}})
 	if err != nil || len(report.Journals) != 1 || !report.Journals[0].Delivered || report.Journals[0].Unfinished {
 		t.Fatalf("flush %+v, error %v", report, err)
 	}
@@ -260,7 +260,7 @@ func TestKilledAgentsJournalIsCompleted(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := newMemoryServer()
-			f := flush.Config{StateDir: state, Server: s, BootID: tc.boot, Any: true}
+			f := flush.Config{StateDir: state, Server: s, Host: spool.Host{Name: "here", BootID: tc.boot}, Any: true}
 			if report, err := flush.Run(t.Context(), f); err != nil || report.Journals[0].Skipped == "" {
 				t.Errorf("flush beside the living agent: %+v, error %v", report, err)
 			}
@@ -463,7 +463,7 @@ func TestEndLostWithThePowerIsReadBack(t *testing.T) {
 		}
 	}
 	s.set(func() { s.journals[testRun] = bytes.Clone(had) })
-	report, err := flush.Run(t.Context(), flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, BootID: "another"})
+	report, err := flush.Run(t.Context(), flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, Host: spool.Host{Name: "here", BootID: "another"}})
 	if err != nil || len(report.Journals) != 1 || !report.Journals[0].Delivered || !report.Journals[0].Unfinished {
 		t.Fatalf("flush %+v, error %v", report, err)
 	}

@@ -47,7 +47,7 @@ func TestJournalThatTheServerHasWhollyIsPutAway(t *testing.T) {
 	j.Acknowledge(j.Size())
 	j.Settle()
 	must(j.Close())
-	report, err := flush.Run(t.Context(), flush.Config{StateDir: state, Server: s, BootID: "boot"})
+	report, err := flush.Run(t.Context(), flush.Config{StateDir: state, Server: s, Host: spool.Host{Name: "here", BootID: "boot"}})
 	if err != nil || len(report.Journals) != 1 || !report.Journals[0].Delivered || report.Journals[0].Unfinished {
 		t.Fatalf("flush %+v, error %v", report, err)
 	}
@@ -77,7 +77,7 @@ func TestTornRecordOnTheServerIsReplaced(t *testing.T) {
 		s.journals[testRun] = bytes.Clone(text[:i+journal.FrameSize+5])
 		s.whole = i
 	})
-	report, err := flush.Run(t.Context(), flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, BootID: "boot"})
+	report, err := flush.Run(t.Context(), flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, Host: spool.Host{Name: "here", BootID: "boot"}})
 	if err != nil || len(report.Journals) != 1 || !report.Journals[0].Delivered || !report.Journals[0].Unfinished {
 		t.Fatalf("flush %+v, error %v", report, err)
 	}

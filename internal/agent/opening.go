@@ -25,7 +25,10 @@ type openedJournal struct {
 // a file system may take as long for that as all the rest.
 func (a *attempt) openJournal() <-chan openedJournal {
 	c := a.cfg
-	meta := spool.Meta{Run: c.Run, Attempt: c.Attempt, Job: c.Job, Server: c.ServerURL, CreatedAt: a.begun.UTC(), PID: os.Getpid()}
+	meta := spool.Meta{
+		Run: c.Run, Attempt: c.Attempt, Job: c.Job, Server: c.ServerURL, CreatedAt: a.begun.UTC(), PID: os.Getpid(),
+		Host: spool.Host{Name: c.Host, BootID: c.BootID},
+	}
 	opened := make(chan openedJournal, 1)
 	if c.StateDir == "" {
 		opened <- openedJournal{journal: spool.InMemory(meta, spool.Limits{}, errNoStateDir)}

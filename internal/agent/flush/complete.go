@@ -16,7 +16,7 @@ import (
 // complete ends a journal whose agent died before it could: with the time of the last
 // record, which is the last that anybody knows. The server is asked first: after a power
 // cut it may know more than this host, and what is added here must not contradict it.
-func complete(ctx context.Context, j *spool.Journal, s delivery.Server, bootID string) (added bool, err error) {
+func complete(ctx context.Context, j *spool.Journal, s delivery.Server, host spool.Host) (added bool, err error) {
 	if j.Recovered().Ended {
 		return false, nil
 	}
@@ -43,7 +43,7 @@ func complete(ctx context.Context, j *spool.Journal, s delivery.Server, bootID s
 	}
 	// A disk that is full, perhaps of this very journal, is no reason to keep it there: what
 	// is added may be in memory alone, and after another crash the server's copy is read back.
-	if err = addEnd(j, r, bootID, why, lost); err != nil {
+	if err = addEnd(j, r, host, why, lost); err != nil {
 		return false, fmt.Errorf("%w: complete %s: %w", errSpool, j.Path(), err)
 	}
 	return true, nil
@@ -57,8 +57,8 @@ const (
 
 // addEnd appends what is known of the end of an attempt whose agent died. why says how
 // the lost bytes of output were.
-func addEnd(j *spool.Journal, r journal.Recovered, bootID, why string, lost int64) error {
-	rebooted := bootID != "" && r.Attempt.BootID != "" && bootID != r.Attempt.BootID
+func addEnd(j *spool.Journal, r journal.Recovered, host spool.Host, why string, lost int64) error {
+	rebooted := host.RebootedSince(spool.Host{Name: r.Attempt.Host, BootID: r.Attempt.BootID})
 	o := job.Unfinished(rebooted, r.LastAt)
 	note := func(text string) error {
 		return j.AppendJSON(journal.TypeNote, r.LastAt, journal.Note{Step: r.Open, Text: text})

@@ -21,10 +21,10 @@ type Config struct {
 	StateDir  string
 	Server    delivery.Server
 	ServerURL string
-	// Any delivers every journal to this server, also those meant for another one and
-	// those that were refused before.
-	Any    bool
-	BootID string // of this host, to tell a dead agent from a host that went down
+	// AnyServer also delivers journals that are meant for another server, or that were
+	// refused before; Any these and journals of other hosts, whose agents may be at work.
+	AnyServer, Any bool
+	Host           spool.Host // this one; a later boot of it tells that the host went down
 	// Each is called for each journal as soon as it is done; may be nil.
 	Each func(Journal)
 }
@@ -37,6 +37,7 @@ const (
 	InUse       Skip = "in_use"       // its agent is at work
 	Gone        Skip = "gone"         // another agent has just delivered it
 	OtherServer Skip = "other_server" // it is meant for another server
+	OtherHost   Skip = "other_host"   // its agent runs or ran on another host
 	Refused     Skip = "refused"      // the server has refused it for good
 )
 
@@ -54,9 +55,10 @@ type Journal struct {
 	// Unfinished is true when the agent had died and the outcome was added now.
 	Unfinished bool
 	// Skipped is why it was left alone; empty if it was not. Server is the server that it is
-	// meant for, and Refusal why it was refused before.
+	// meant for, Host the host of its agent, and Refusal why it was refused before.
 	Skipped Skip
 	Server  string
+	Host    string
 	Refusal string
 	// Err is why it still waits.
 	Err error
@@ -133,6 +135,9 @@ func isOutage(err error) bool {
 func (c Config) mayTake(m spool.Meta) Skip {
 	switch {
 	case c.Any:
+	case !c.Host.Is(m.Host):
+		return OtherHost
+	case c.AnyServer:
 	case m.Server != "" && m.Server != c.ServerURL:
 		return OtherServer
 	case m.Refused != "":
@@ -144,7 +149,7 @@ func (c Config) mayTake(m spool.Meta) Skip {
 func deliverOne(ctx context.Context, s *spool.Spool, e spool.Entry, c Config) Journal {
 	f := Journal{
 		Run: e.Meta.Run, Attempt: e.Meta.Attempt, Job: e.Meta.Job, Path: e.Path, Bytes: e.Size,
-		Server: e.Meta.Server, Refusal: e.Meta.Refused,
+		Server: e.Meta.Server, Host: e.Meta.Host.Name, Refusal: e.Meta.Refused,
 	}
 	if f.Run == "" {
 		f.Run = e.Name
@@ -168,7 +173,7 @@ func deliverOne(ctx context.Context, s *spool.Spool, e spool.Entry, c Config) Jo
 		f.Err = fmt.Errorf("%w: %w", errSpool, err)
 		return f
 	}
-	f.Unfinished, f.Err = complete(ctx, j, c.Server, c.BootID)
+	f.Unfinished, f.Err = complete(ctx, j, c.Server, c.Host)
 	if f.Err == nil {
 		f.Bytes = j.Size()
 		f.Err = deliver(ctx, j, c.Server)

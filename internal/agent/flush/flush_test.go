@@ -167,19 +167,93 @@ func TestWhatIsLeftAlone(t *testing.T) {
 	}
 }
 
-// A note of a journal that cannot be read concerns that journal only.
-func TestJournalWithoutItsNote(t *testing.T) {
+// A journal whose meta file was lost, as in a power cut, is delivered all the same.
+func TestJournalWithoutItsMeta(t *testing.T) {
+	for name, damage := range map[string]func(path string) error{
+		"empty":   func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"zeros":   func(path string) error { return os.WriteFile(path, make([]byte, 100), 0o600) },
+		"missing": os.Remove,
+	} {
+		t.Run(name, func(t *testing.T) {
+			state := t.TempDir()
+			wait(t, state, 1, here)
+			wait(t, state, 2, here)
+			if err := damage(filepath.Join(state, "spool", run(1)+".1", "meta.json")); err != nil {
+				t.Fatal(err)
+			}
+			s := &server{journals: map[string][]byte{}}
+			got, err := Run(t.Context(), Config{StateDir: state, Server: s, ServerURL: here, Host: spool.Host{Name: "here"}})
+			if err != nil || len(got.Journals) != 2 || !got.Journals[0].Delivered || !got.Journals[1].Delivered || got.Journals[0].Job != "test" {
+				t.Errorf("report %+v, error %v", got, err)
+			}
+			// It still is of the host that its first record names.
+			wait(t, state, 3, here)
+			if err := damage(filepath.Join(state, "spool", run(3)+".1", "meta.json")); err != nil {
+				t.Fatal(err)
+			}
+			got, err = Run(t.Context(), Config{StateDir: state, Server: s, ServerURL: here, Host: spool.Host{Name: "there"}})
+			if err != nil || got.Journals[0].Skipped != OtherHost {
+				t.Errorf("report %+v, error %v", got, err)
+			}
+		})
+	}
+}
+
+// Where hosts share a state directory, one leaves the journals of others alone: their agents
+// may live, and locks need not reach from host to host.
+func TestJournalsOfOtherHosts(t *testing.T) {
 	state := t.TempDir()
-	wait(t, state, 1, here)
-	wait(t, state, 2, here)
-	if err := os.WriteFile(filepath.Join(state, "spool", run(1)+".1", "meta.json"), nil, 0o600); err != nil {
+	s, err := spool.Open(state)
+	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{journals: map[string][]byte{}}
-	got, err := Run(t.Context(), Config{StateDir: state, Server: s, ServerURL: here})
-	if err != nil || len(got.Journals) != 2 || !got.Journals[1].Delivered {
-		t.Errorf("report %+v, error %v", got, err)
+	mine, other := spool.Host{Name: "node1", BootID: "a"}, spool.Host{Name: "node2", BootID: "b"}
+	for n, host := range []spool.Host{mine, other} {
+		j, err := s.Create(spool.Meta{Run: run(n), Attempt: 1, Job: "test", Server: here, Host: host}, spool.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := journal.Attempt{Run: run(n), Attempt: 1, Job: "test", Host: host.Name, BootID: host.BootID, AgentVersion: "test"}
+		if err := errors.Join(j.AppendJSON(journal.TypeAttempt, time.Now(), a), j.Close()); err != nil {
+			t.Fatal(err)
+		}
 	}
+	srv := &server{journals: map[string][]byte{}}
+	c := Config{StateDir: state, Server: srv, ServerURL: here, AnyServer: true, Host: spool.Host{Name: "node1", BootID: "later"}}
+	got, err := Run(t.Context(), c)
+	if err != nil || len(got.Journals) != 2 || !got.Journals[0].Delivered || got.Journals[1].Skipped != OtherHost || got.Journals[1].Host != "node2" {
+		t.Fatalf("report %+v, error %v", got, err)
+	}
+	if reason := outcomeOf(t, srv.journals[run(0)]).Reason; reason != job.HostRebooted {
+		t.Errorf("of this host: %s", reason)
+	}
+	c.Any = true
+	if got, err = Run(t.Context(), c); err != nil || len(got.Journals) != 1 || !got.Journals[0].Delivered {
+		t.Fatalf("with any: report %+v, error %v", got, err)
+	}
+	if reason := outcomeOf(t, srv.journals[run(1)]).Reason; reason != job.AgentLost {
+		t.Errorf("of the other host, of which no reboot is known: %s", reason)
+	}
+}
+
+func outcomeOf(t *testing.T, data []byte) job.Outcome {
+	t.Helper()
+	for at := journal.HeaderSize; at < len(data); {
+		rec, size, err := journal.Next(data[at:], int64(at))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rec.Type == journal.TypeOutcome {
+			var f journal.Final
+			if err := journal.Decode(rec, &f); err != nil {
+				t.Fatal(err)
+			}
+			return f.Outcome
+		}
+		at += size
+	}
+	t.Fatal("no outcome")
+	return job.Outcome{}
 }
 
 // closed returns a channel that is closed.

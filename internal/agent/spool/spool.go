@@ -14,7 +14,6 @@
 package spool
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,11 +26,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stint.dev/stint/internal/agent/statedir"
-	"stint.dev/stint/journal"
 )
 
 const (
-	metaFile = "meta.json"
 	// newPrefix marks a journal that is being made; it is renamed into place when its
 	// lock is held, so that nobody can adopt it before.
 	newPrefix = ".new-"
@@ -69,24 +66,6 @@ func runningError(run string, pid int) *RunningError {
 
 // ErrGone says that a journal was delivered and removed while it was looked at.
 var ErrGone = errors.New("the journal is not there any more")
-
-// Meta says whose journal this is and where it is meant to go.
-type Meta struct {
-	Run       string    `json:"run"`
-	Attempt   int       `json:"attempt"`
-	Job       string    `json:"job"`
-	Server    string    `json:"server,omitempty"` // URL without credentials
-	CreatedAt time.Time `json:"created_at"`
-	PID       int       `json:"pid,omitempty"` // of the agent that made it
-	// Acknowledged is how far the server was when the journal was closed; it may be
-	// further. Asking it is the rule, this the first guess.
-	Acknowledged int64 `json:"acknowledged,omitempty"`
-	// Beginning is what must be known of the segments that were deleted; nil while there
-	// are none.
-	Beginning *journal.Checkpoint `json:"beginning,omitempty"`
-	// Refused is why the server will never take this journal; empty while it may.
-	Refused string `json:"refused,omitempty"`
-}
 
 // Spool is a directory of journals.
 type Spool struct{ dir string }
@@ -238,28 +217,6 @@ func (s *Spool) Sweep(now time.Time) {
 			}
 		}
 	}
-}
-
-func readMeta(dir string) (Meta, error) {
-	var m Meta
-	path := filepath.Join(dir, metaFile)
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return m, fmt.Errorf("spool: read %s: %w", path, err)
-	}
-	if err := json.Unmarshal(data, &m); err != nil {
-		return m, fmt.Errorf("spool: read %s: %w", path, err)
-	}
-	return m, nil
-}
-
-// writeMeta replaces the meta file in one step.
-func writeMeta(d disk, m Meta) error {
-	data, err := json.Marshal(m)
-	if err != nil {
-		return err
-	}
-	return d.Replace(metaFile, append(data, '\n'))
 }
 
 // sizeOf is how much the segments of a journal take.

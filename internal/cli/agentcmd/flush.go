@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"stint.dev/stint/internal/agent/flush"
+	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
@@ -21,7 +22,9 @@ func (a *agentProgram) flush() *cobra.Command {
 ended. A run whose agent died is completed first, with what is known of its end.
 
 With --server, everything goes to that server; without it, only what was meant for the server
-that STINT_SERVER or the default names. Exit code 1 when a journal could not be delivered.`,
+that STINT_SERVER or the default names. Where hosts share a state directory, only the journals
+of this host are taken, unless --any is given. Exit code 1 when a journal could not be
+delivered.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return option.Usagef("unexpected argument %q: flush takes options only", args[0])
@@ -30,7 +33,7 @@ that STINT_SERVER or the default names. Exit code 1 when a journal could not be 
 		},
 	}
 	opts := option.Register(cmd.Flags(), append(ServerRows(),
-		option.Option{FlagOnly: true, Name: "any", Kind: option.Switch, Help: "deliver also what was meant for another server, or was refused before"},
+		option.Option{FlagOnly: true, Name: "any", Kind: option.Switch, Help: "deliver also what was meant for another server, belongs to another host, or was refused before"},
 		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
 	))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -51,7 +54,8 @@ that STINT_SERVER or the default names. Exit code 1 when a journal could not be 
 		}
 		wait := a.Wait("delivering to %s", c.URL())
 		report, err := flush.Run(ctx, flush.Config{
-			StateDir: dir, Server: c, ServerURL: c.URL(), Any: opts.On("any") || opts.Flagged("server"), BootID: bootID(),
+			StateDir: dir, Server: c, ServerURL: c.URL(), AnyServer: opts.Flagged("server"), Any: opts.On("any"),
+			Host: spool.Host{Name: hostName(), BootID: bootID()},
 		})
 		wait.Done()
 		if perr := a.printFlush(report, c.URL(), opts.On("json")); perr != nil {
@@ -81,6 +85,7 @@ type flushed struct {
 	Completed bool       `json:"completed"`         // the agent had died; its outcome was added now
 	Skipped   flush.Skip `json:"skipped,omitempty"` // why it was left alone
 	Server    string     `json:"server,omitempty"`  // that it is meant for
+	Host      string     `json:"host,omitempty"`    // of its agent
 	Error     string     `json:"error,omitempty"`
 	Path      string     `json:"path,omitempty"` // where it waits
 	Refusal   string     `json:"refusal,omitempty"`
@@ -91,7 +96,10 @@ var skipTexts = map[flush.Skip]func(f flushed) string{
 	flush.InUse:       func(flushed) string { return "its agent is at work" },
 	flush.Gone:        func(flushed) string { return "another agent has just delivered it" },
 	flush.OtherServer: func(f flushed) string { return "meant for " + f.Server + "; --any delivers it here" },
-	flush.Refused:     func(f flushed) string { return "refused before: " + f.Refusal + "; --any sends it again" },
+	flush.OtherHost: func(f flushed) string {
+		return "belongs to host " + f.Host + ", where its agent may be at work; --any delivers it from here"
+	},
+	flush.Refused: func(f flushed) string { return "refused before: " + f.Refusal + "; --any sends it again" },
 }
 
 func (a *agentProgram) printFlush(report flush.Report, server string, asJSON bool) error {
@@ -99,7 +107,7 @@ func (a *agentProgram) printFlush(report flush.Report, server string, asJSON boo
 	taken := 0
 	for _, j := range report.Journals {
 		f := flushed{
-			Run: j.Run, Attempt: j.Attempt, Job: j.Job, Bytes: j.Bytes, Server: j.Server, Refusal: j.Refusal,
+			Run: j.Run, Attempt: j.Attempt, Job: j.Job, Bytes: j.Bytes, Server: j.Server, Host: j.Host, Refusal: j.Refusal,
 			Delivered: j.Delivered, Deleted: j.Deleted, Completed: j.Unfinished, Skipped: j.Skipped,
 		}
 		if j.Err != nil {
