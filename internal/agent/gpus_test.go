@@ -21,7 +21,8 @@ func fakeGPUs(t *testing.T, script string) (dir string, env []string) {
 	if err := os.WriteFile(filepath.Join(dir, "nvidia-smi"), []byte("#!/bin/sh\n"+script), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return dir, append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	return dir, os.Environ()
 }
 
 func TestSamplesHaveGPUs(t *testing.T) {
