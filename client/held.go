@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -54,7 +55,7 @@ const leastHeld = 2
 // holding is what is known of the held connection.
 type holding struct {
 	cut  chan struct{}
-	last atomic.Pointer[heldConn] // the one that was made last; nil when it has closed
+	last atomic.Pointer[heldConn] // the one that was made or used last; nil when it has closed
 }
 
 // transport makes a transport keep one connection.
@@ -76,9 +77,14 @@ func (h *holding) transport(t *http.Transport) *http.Transport {
 // counted returns a context whose request on the held connection is counted there, before it
 // is sent: a connection that closes before the answer was missed as well.
 func (h *holding) counted(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
-		if c := h.last.Load(); c != nil {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
+		conn := got.Conn
+		if secure, ok := conn.(*tls.Conn); ok {
+			conn = secure.NetConn()
+		}
+		if c, ok := conn.(*heldConn); ok {
 			c.requests.Add(1)
+			h.last.Store(c)
 		}
 	}})
 }
@@ -104,6 +110,14 @@ func (c *heldConn) Read(p []byte) (int, error) {
 		c.closed()
 	}
 	return n, err
+}
+
+// Close is also what the transport does on its own, between two requests and without reading
+// again: after a reply that was not read to its end, or when this host is so busy that it has
+// not seen the end of the request before that of the reply.
+func (c *heldConn) Close() error {
+	c.closed()
+	return c.Conn.Close()
 }
 
 // closed notes that the connection ended. Only the first call has an effect.

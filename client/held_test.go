@@ -67,6 +67,43 @@ func TestHeartbeatsCut(t *testing.T) {
 	}
 }
 
+// The transport closes a connection by itself, without reading from it again, after a reply
+// that it has not read to its end. The server takes that for the agent's death.
+func TestAConnectionThatTheTransportClosesIsACut(t *testing.T) {
+	var requests atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if requests.Add(1) < 3 {
+			accept(w)
+			return
+		}
+		w.Header().Set("Content-Length", "10000000")
+		_, _ = w.Write(make([]byte, 1<<20)) // until the client has gone
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	c, err := client.New(client.Options{URL: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for range 2 {
+		if _, err := c.Beat(ctx, "r", 1, job.Heartbeat{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	notCut(t, c)
+	if _, err := c.Beat(ctx, "r", 1, job.Heartbeat{}); err == nil || ctx.Err() != nil {
+		t.Fatalf("a reply without an end: %v", err)
+	}
+	select {
+	case <-c.HeartbeatsCut():
+	case <-ctx.Done():
+		t.Fatal("nobody tells that the connection was cut")
+	}
+}
+
 func notCut(t *testing.T, c *client.Client) {
 	t.Helper()
 	select {
