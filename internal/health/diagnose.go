@@ -205,6 +205,9 @@ func agentKilled(c Clues) (float64, string) {
 	if strings.Contains(c.Run.Outcome.Message, "connection closed") {
 		return 0.7, "The agent was killed: its connection closed in the middle of the run, and its host's kernel was alive to close it."
 	}
+	if c.Run.EndedAt != nil { // its journal came, completed by another agent of the host
+		return 0.7, "The agent was killed: its journal breaks off in the middle of the run, and its host had not gone down."
+	}
 	return 0.4, "The host went down or lost its network: the agent fell silent without closing its connection."
 }
 

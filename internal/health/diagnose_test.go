@@ -44,6 +44,10 @@ func TestDiagnose(t *testing.T) {
 		}), "out_of_memory", "95 % of the limit of 1000 MiB when it was last measured. It had grown by 570 MiB a minute for 90 s. Its tasks waited for memory 40 % of the time.", "agent_killed"},
 		{"lost far from its limit", ended(job.Lost, job.AgentLost, remembering(10, 100), func(c *Clues) { c.Run.Outcome.Message = "The agent's connection closed at noon." }), "agent_killed", "Probably: The agent was killed", ""},
 		{"lost without a word", ended(job.Lost, job.AgentLost), "agent_killed", "Possibly: The host went down", ""},
+		{"killed, and its journal was completed", ended(job.Lost, job.AgentLost, func(c *Clues) {
+			at := noon
+			c.Run.EndedAt, c.Run.Outcome.Message = &at, job.Unfinished(false, noon).Message
+		}), "agent_killed", "Probably: The agent was killed", ""},
 		{"rebooted", ended(job.Lost, job.HostRebooted), "host_rebooted", "boot id", ""},
 		{"memory of the program", ended(job.Failed, job.ExitCode, saying("Traceback", "MemoryError")), "out_of_memory", `"MemoryError"`, "said_so_itself"},
 		{"disk full, said", ended(job.Failed, job.ExitCode, saying("cp: error writing 'x': No space left on device", "bye")), "disk_full", "No space left", ""},

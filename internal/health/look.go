@@ -126,7 +126,7 @@ func (m *Monitor) begin(ctx context.Context, now time.Time) error {
 	if !m.judges {
 		m.folded = folds{} // what was folded meanwhile is in the store
 	}
-	m.since, m.judges, m.sweepIn, m.lateAt = now, true, 0, now
+	m.since, m.judges, m.sweepIn = now, true, 0
 	if !takeover { // else this server was listening all the time
 		m.forgetClosed()
 	}
