@@ -28,6 +28,7 @@ var (
 	withClock  = flag.Bool("clock", false, "set clocks too (builds the programs a second time, with another package time)")
 	raceBuilt  = flag.Bool("race-programs", false, "build the programs with the race detector")
 	keepDirs   = flag.Bool("keep", false, "keep the directories of schedules that failed")
+	alive      = flag.Bool("alive", false, "play TestLiveAgentsAreNotLost and TestKilledAgentsAreLostSoon in full")
 	soakFor    = flag.Duration("soak", 0, "how long TestSoak works; 0: a short trial")
 )
 
@@ -41,6 +42,9 @@ const inside = "STINT_FAULTS_PROGRAMS"
 var programs string
 
 func TestMain(m *testing.M) {
+	if fleet := os.Getenv(fleetEnv); fleet != "" {
+		os.Exit(runFleet(fleet))
+	}
 	flag.Parse()
 	os.Exit(buildAndRun(m))
 }
