@@ -91,8 +91,12 @@ func newMiddlebox(t *testing.T, s *server, route string, answer http.HandlerFunc
 		t.Fatal(err)
 	}
 	b := &middlebox{
-		forward: &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) }},
-		route:   route, answer: answer, changed: make(chan struct{}),
+		forward: &httputil.ReverseProxy{
+			Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) },
+			// An agent that ends cuts off the heartbeat that is on its way.
+			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+		},
+		route: route, answer: answer, changed: make(chan struct{}),
 	}
 	b.Server = httptest.NewServer(b)
 	t.Cleanup(b.Close)
