@@ -30,6 +30,11 @@ func write(t *testing.T, dir, name, text string) {
 	}
 }
 
+// pathBefore is an environment with one more directory at the beginning of the PATH.
+func pathBefore(env []string, dir string) []string {
+	return append(WithoutNames(env, []string{"PATH"}), "PATH="+dir+":"+os.Getenv("PATH"))
+}
+
 func lines(t *testing.T, dir, name string) int {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(dir, name))
@@ -108,7 +113,7 @@ func TestInstallCacheTroubleIsANote(t *testing.T) {
 			if err := os.Chmod(filepath.Join(bin, "node"), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			c.Env = append(c.Env, "PATH="+bin+":"+os.Getenv("PATH"))
+			c.Env = pathBefore(c.Env, bin)
 			c.Install = append(c.Install, ": node")
 		}, "the version of node is not known"},
 	} {
@@ -177,7 +182,7 @@ func TestStopWhileTheCacheIsAsked(t *testing.T) {
 	}
 	signals := make(chan os.Signal, 1)
 	c := cachedConfig(t, newMemoryServer(), dir, t.TempDir(), "echo never")
-	c.Env, c.Install, c.Signals = append(c.Env, "PATH="+bin+":"+os.Getenv("PATH")), []string{": node"}, signals
+	c.Env, c.Install, c.Signals = pathBefore(c.Env, bin), []string{": node"}, signals
 	done := make(chan Result, 1)
 	begun := time.Now()
 	go func() { done <- Run(t.Context(), c) }()
