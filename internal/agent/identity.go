@@ -19,7 +19,8 @@ const (
 	largestLockFile = 8 << 20
 )
 
-// environmentNames are the names of all variables, sorted, with one space between them.
+// environmentNames are the names of all variables, sorted, each once, with one space between
+// them.
 func environmentNames(env []string) string {
 	names := make([]string, 0, len(env))
 	size := 0
@@ -34,7 +35,7 @@ func environmentNames(env []string) string {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	return strings.Join(names, " ")
+	return strings.Join(slices.Compact(names), " ")
 }
 
 // lockFiles are the files that decide what the install steps do, as far as that can be

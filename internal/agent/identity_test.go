@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,13 +10,13 @@ import (
 )
 
 func TestEnvironmentNames(t *testing.T) {
-	got := environmentNames([]string{"PATH=/bin", "B=x=y", "A=", "=C:=x", "odd name=1"})
+	got := environmentNames([]string{"PATH=/bin", "B=x=y", "A=", "=C:=x", "odd name=1", "A=2"})
 	if got != "A B PATH" {
 		t.Errorf("names %q", got)
 	}
 	var many []string
-	for range 5000 {
-		many = append(many, "SOME_NAME=1")
+	for i := range 5000 {
+		many = append(many, fmt.Sprintf("SOME_NAME_%d=1", i))
 	}
 	if got := environmentNames(many); len(got) > mostEnvironment {
 		t.Errorf("%d bytes of names", len(got))

@@ -198,16 +198,16 @@ var (
 // environment hashes the variables that package managers read. Values may be secret and are
 // never written down.
 func environment(env []string) []Hashed {
-	last := map[string]string{}
+	hashes := map[string]string{}
 	for _, kv := range env {
 		name, value, _ := strings.Cut(kv, "=")
 		upper := strings.ToUpper(name)
 		if slices.Contains(readNames, upper) || slices.ContainsFunc(readPrefixes, func(p string) bool { return strings.HasPrefix(upper, p) }) {
-			last[name] = hashText(value)
+			hashes[name] += hashText(value) // a name may be there twice
 		}
 	}
-	out := make([]Hashed, 0, len(last))
-	for name, hash := range last {
+	out := make([]Hashed, 0, len(hashes))
+	for name, hash := range hashes {
 		out = append(out, Hashed{name, hash})
 	}
 	slices.SortFunc(out, func(a, b Hashed) int { return strings.Compare(a.Name, b.Name) })

@@ -150,3 +150,16 @@ func TestChoose(t *testing.T) {
 		}
 	}
 }
+
+// Both values of a name that is there twice are part of the key.
+func TestDoubledNamesInTheKey(t *testing.T) {
+	once := Inputs{Environment: environment([]string{"CC=gcc"})}
+	seen := map[string]bool{once.Key(): true}
+	for _, env := range [][]string{{"CC=gcc", "CC=clang"}, {"CC=clang", "CC=gcc"}, {"CC=clang"}} {
+		key := Inputs{Environment: environment(env)}.Key()
+		if seen[key] {
+			t.Errorf("%q makes a key that another environment made", env)
+		}
+		seen[key] = true
+	}
+}
