@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"errors"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -124,8 +126,11 @@ func TestSocketEndsWithTheAttempt(t *testing.T) {
 	c, _ := config(t, s, "echo $NOTIFY_SOCKET")
 	Run(t.Context(), c)
 	address := strings.TrimSpace(string(s.read(t, testRun).output[streamKey{0, job.Stdout}]))
-	if !strings.Contains(address, "stint") {
+	if !strings.Contains(address, "notify") {
 		t.Fatalf("address %q", address)
+	}
+	if _, err := os.Lstat(address); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is still there: %v", address, err)
 	}
 	open, err := os.ReadFile("/proc/net/unix")
 	if err == nil && strings.Contains(string(open), address) {

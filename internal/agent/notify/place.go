@@ -15,12 +15,13 @@ const socketName = "notify"
 
 // bind makes the socket where no other user can send to it: in dir, which only this user may
 // enter, else in a fresh directory. Where no directory can be used, or their paths are too
-// long for a socket, the system may have a place without one. remove deletes what was made
-// beside dir, which belongs to the caller.
+// long for a socket, the system may have a place without one. remove deletes what was made;
+// dir belongs to the caller.
 func bind(dir string) (conn *net.UnixConn, remove func(), err error) {
 	if dir != "" {
-		if conn, err = listenAt(filepath.Join(dir, socketName)); err == nil {
-			return conn, func() {}, nil
+		path := filepath.Join(dir, socketName)
+		if conn, err = listenAt(path); err == nil {
+			return conn, func() { _ = os.Remove(path) }, nil
 		}
 	}
 	for _, in := range []string{"", "/tmp", "/dev/shm"} {
