@@ -58,11 +58,7 @@ func adopt(e Entry, file *os.File) (*Journal, error) {
 	j := newJournal(meta, Limits{Unsent: math.MaxInt64 / 4})
 	j.dir, j.disk, j.lock = e.Path, directory(e.Path), file
 	if err := j.load(); err != nil {
-		for _, s := range append(j.placed, j.tail.segments...) {
-			if s.file != nil && s.name != journalFile {
-				_ = s.file.Close()
-			}
-		}
+		closeAll(j.files())
 		return nil, fmt.Errorf("spool: read %s: %w", e.Path, err)
 	}
 	j.acked = min(meta.Acknowledged, j.state.Size)
@@ -86,7 +82,10 @@ func (j *Journal) load() error {
 	j.advance()
 	held := j.state.Size
 	attached := slices.DeleteFunc(slices.Clone(note.Commits), func(c commitNote) bool { return c.After > held })
-	done, err := j.redo(attached)
+	done, err := j.loadCommits(attached)
+	if err == nil {
+		err = j.redo(false)
+	}
 	if err != nil {
 		return err
 	}
@@ -270,7 +269,7 @@ func (j *Journal) loadTail(numbers []int64, note tailNote) error {
 		if err != nil {
 			return err
 		}
-		t.number = int(n)
+		t.number = max(t.number, int(n))
 		t.segments = append(t.segments, s)
 	}
 	return nil
@@ -330,49 +329,4 @@ func readNote(dir string) (tailNote, error) {
 		return n, fmt.Errorf("read %s: %w", noteFile, err)
 	}
 	return n, nil
-}
-
-// redo gives their place to what had got it before the agent died, as far as the disk does
-// not show it yet. It returns the numbers of the segments of the tail that are placed now.
-func (j *Journal) redo(commits []commitNote) (done []int64, err error) {
-	t := &j.tail
-	for _, c := range commits {
-		if j.state.Ended {
-			return done, nil
-		}
-		if j.state.Size >= c.end() && c.Name == "" || j.state.Size > c.end() {
-			continue
-		}
-		// What stood before it and was lost was not output.
-		c.Records = c.Records[max(0, min(j.state.Size-c.At, int64(len(c.Records)))):]
-		c.At = j.state.Size
-		for rest := c.Records; len(rest) > 0; {
-			_, n, err := journal.Next(rest, c.At)
-			if err == nil {
-				err = j.put(rest[:n], false)
-			}
-			if err != nil {
-				return done, err
-			}
-			rest = rest[n:]
-		}
-		if c.Name != "" {
-			n, _, _ := parseName(c.Name)
-			s, err := j.loadTailSegment(n)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // it is gone, or has its place
-			}
-			if err != nil {
-				return done, err
-			}
-			frames, err := readFrames(segmentReader{s}, s.size)
-			if err != nil {
-				return done, err
-			}
-			j.settleIn(s, frames)
-			done = append(done, n)
-		}
-		t.commits, t.stale = append(t.commits, c), true
-	}
-	return done, nil
 }

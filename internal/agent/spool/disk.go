@@ -28,6 +28,10 @@ type disk interface {
 	Remove(name string) error
 	// Replace writes a small file in one step.
 	Replace(name string, data []byte) error
+	// Holds reports an error when the lock's file is not the journal that others find here.
+	Holds(lock *os.File) error
+	// Clear removes the directory with everything in it.
+	Clear() error
 	// Free is how much an ordinary user may still write, and how large the disk is.
 	Free() (free, total int64, err error)
 }
@@ -58,6 +62,24 @@ func (d directory) Replace(name string, data []byte) error {
 		return err
 	}
 	return os.Rename(tmp, d.path(name))
+}
+
+func (d directory) Holds(lock *os.File) error {
+	mine, err := lock.Stat()
+	if err != nil {
+		return err
+	}
+	there, err := os.Stat(d.path(journalFile))
+	if err != nil || !os.SameFile(mine, there) {
+		return fmt.Errorf("it was removed while its agent was at work: %w", os.ErrNotExist)
+	}
+	return nil
+}
+
+// Clear removes the journal's first file before the rest: without it the directory is no
+// journal for anybody.
+func (d directory) Clear() error {
+	return errors.Join(os.Remove(d.path(journalFile)), os.RemoveAll(string(d)))
 }
 
 func (d directory) Free() (free, total int64, err error) {

@@ -47,6 +47,7 @@ type Journal struct {
 	// before. unattached is what an adoption let go of, in bytes.
 	outputEnd  int64
 	unattached int64
+	late       []lateCommit // of an adopted journal, in order
 
 	onDisk  int64 // how far the journal stands on the disk without a break
 	memory  int64 // held by all chunks of placed segments
@@ -158,19 +159,19 @@ func (j *Journal) append(rec []byte) error {
 		return ErrFull
 	}
 	err := j.put(rec, false)
-	j.tellAndUnlock()
+	j.notifyAndUnlock()
 	return err
 }
 
-// tellAndUnlock lets the writer look for work, and tells the readers itself when that is held
-// up. The caller holds mu.
-func (j *Journal) tellAndUnlock() {
+// notifyAndUnlock makes the writer look for work, and notifies the readers itself when that is
+// held up. The caller holds mu.
+func (j *Journal) notifyAndUnlock() {
 	var changed func()
 	if !j.healthy() {
 		changed = j.changed
 	}
 	j.mu.Unlock()
-	j.kick()
+	j.wake()
 	if changed != nil {
 		changed()
 	}
@@ -195,7 +196,7 @@ func (j *Journal) Finish(at time.Time, f journal.Final) error {
 	if err == nil {
 		err = j.put(rec, false)
 	}
-	j.tellAndUnlock()
+	j.notifyAndUnlock()
 	return err
 }
 
@@ -203,21 +204,27 @@ func (j *Journal) Finish(at time.Time, f journal.Final) error {
 func (j *Journal) put(rec []byte, own bool) error {
 	last := j.placed[len(j.placed)-1]
 	output := journal.Type(rec[8]) == journal.TypeOutput
-	if last.released || last.size >= j.segmentSize(output) {
-		at, err := j.state.Checkpoint()
-		if err != nil {
+	full := last.released || last.size >= j.segmentSize(output)
+	if full {
+		var err error
+		if last, err = j.nextSegment(); err != nil {
 			return err
 		}
-		last = &segment{start: at.Size, at: at}
 	}
 	if err := j.state.Take(rec); err != nil {
 		return err
 	}
-	if last.size == 0 {
+	if full {
 		j.placed = append(j.placed, last)
 	}
 	j.memory += last.add(rec, output, own)
 	return nil
+}
+
+// nextSegment is an empty segment behind all that have their place.
+func (j *Journal) nextSegment() (*segment, error) {
+	at, err := j.state.Checkpoint()
+	return &segment{start: at.Size, at: at}, err
 }
 
 // segmentSize is how long a segment gets. What may stay in memory is in small ones, because
@@ -264,7 +271,7 @@ func (j *Journal) readSome(p []byte, offset int64) (int, error) {
 		if !s.inMemory(from) {
 			return 0, fmt.Errorf("%w: at %d", ErrTrimmed, offset)
 		}
-		return s.readMemory(p, from), nil
+		return readChunks(s.chunks, p, from), nil
 	}
 	f, n := s.file, min(int64(len(p)), s.written-from)
 	j.mu.Unlock()
@@ -308,7 +315,7 @@ func (j *Journal) Acknowledge(size int64) {
 	j.acked = size
 	j.release()
 	j.mu.Unlock()
-	j.kick()
+	j.wake()
 }
 
 // ExpectSecondReader keeps bytes until Passed has been told of them too.
@@ -328,7 +335,7 @@ func (j *Journal) Passed(offset int64) {
 	done := j.release()
 	j.mu.Unlock()
 	if done {
-		j.kick()
+		j.wake()
 	}
 }
 

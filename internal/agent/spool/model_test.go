@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -18,45 +22,121 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// faulty is a real directory whose writes fail on demand.
+// conditions are how a disk behaves. A test changes them while the disk is in use.
+type conditions struct {
+	effect sync.Mutex // held while a call has its effect
+	mu     sync.Mutex
+	err    error      // of every call that writes
+	dead   bool       // the process that calls is dead: nothing has an effect any more
+	delays *rand.Rand // of how long calls take; nil: no time
+}
+
+// call makes a call to the disk, which may take some time before its effect and after it.
+func (c *conditions) call(effect func(err error) error) error {
+	c.wait()
+	c.mu.Lock()
+	err, dead := c.err, c.dead
+	c.mu.Unlock()
+	if dead {
+		return errDead
+	}
+	c.effect.Lock()
+	err = effect(err)
+	c.effect.Unlock()
+	c.wait()
+	return err
+}
+
+var errDead = errors.New("the process is dead")
+
+// wait takes no time, less than it takes to call a disk stuck, or more than anybody waits for.
+func (c *conditions) wait() {
+	c.mu.Lock()
+	var d time.Duration
+	if c.delays != nil && !c.dead {
+		switch n := c.delays.IntN(100); {
+		case n < 20:
+			d = time.Duration(c.delays.Int64N(int64(stuckAfter / 2)))
+		case n < 23:
+			d = time.Duration(c.delays.Int64N(int64(settleLimit + time.Second)))
+		}
+	}
+	c.mu.Unlock()
+	if d > 0 {
+		<-time.After(d)
+	}
+}
+
+func (c *conditions) set(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.err = err
+}
+
+func (c *conditions) die() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dead = true
+}
+
+// faulty is a real directory under conditions.
 type faulty struct {
 	directory
-	err *error
+	*conditions
 }
 
 type faultyFile struct {
 	file
-	err *error
+	*conditions
 }
 
-func (d faulty) Create(name string) (file, error) {
-	if *d.err != nil {
-		return nil, *d.err
+// unless makes a call that fails as a whole.
+func unless(call func() error) func(error) error {
+	return func(err error) error {
+		if err != nil {
+			return err
+		}
+		return call()
 	}
-	f, err := d.directory.Create(name)
-	return faultyFile{f, d.err}, err
+}
+
+func (d faulty) Create(name string) (f file, err error) {
+	err = d.call(unless(func() (err error) {
+		f, err = d.directory.Create(name)
+		return err
+	}))
+	if f == nil {
+		return nil, err
+	}
+	return faultyFile{f, d.conditions}, err
 }
 
 func (d faulty) Rename(from, to string) error {
-	if *d.err != nil {
-		return *d.err
-	}
-	return d.directory.Rename(from, to)
+	return d.call(unless(func() error { return d.directory.Rename(from, to) }))
+}
+
+func (d faulty) Remove(name string) error {
+	return d.call(unless(func() error { return d.directory.Remove(name) }))
 }
 
 func (d faulty) Replace(name string, data []byte) error {
-	if *d.err != nil {
-		return *d.err
-	}
-	return d.directory.Replace(name, data)
+	return d.call(unless(func() error { return d.directory.Replace(name, data) }))
 }
 
-func (f faultyFile) WriteAt(p []byte, at int64) (int, error) {
-	if *f.err != nil {
-		n, _ := f.file.WriteAt(p[:len(p)/2], at) // a part may have come through
-		return n, *f.err
-	}
-	return f.file.WriteAt(p, at)
+func (f faultyFile) Truncate(size int64) error {
+	return f.call(unless(func() error { return f.file.Truncate(size) }))
+}
+
+func (f faultyFile) WriteAt(p []byte, at int64) (n int, err error) {
+	err = f.call(func(err error) error {
+		if err != nil {
+			n, _ = f.file.WriteAt(p[:len(p)/2], at) // a part may have come through
+			return err
+		}
+		n, err = f.file.WriteAt(p, at)
+		return err
+	})
+	return n, err
 }
 
 // model drives a journal, plays its server, and remembers what was printed.
@@ -68,7 +148,8 @@ type model struct {
 	spool   *Spool
 	limits  Limits
 	j       *Journal
-	fault   error
+	disk    *conditions
+	delays  uint64 // seed of how slow the disk is, which a goroutine then writes to; 0: it takes no time, and who appends writes
 	printed map[streamKey][]byte
 	served  []byte
 	step    int
@@ -89,14 +170,22 @@ func (m *model) start() {
 }
 
 func (m *model) interpose() {
-	m.j.disk = faulty{directory(m.j.dir), &m.fault}
-	for _, s := range m.j.placed {
-		if s.file != nil {
-			s.file = faultyFile{s.file, &m.fault}
+	m.disk = &conditions{}
+	if m.delays > 0 {
+		m.disk.delays = rand.New(rand.NewPCG(m.delays, 0))
+	}
+	m.j.mu.Lock()
+	m.j.disk = faulty{directory(m.j.dir), m.disk}
+	for _, list := range [][]*segment{m.j.placed, m.j.tail.segments} {
+		for _, s := range list {
+			if s.file != nil {
+				s.file = faultyFile{s.file, m.disk}
+			}
 		}
 	}
-	for _, s := range m.j.tail.segments {
-		s.file = faultyFile{s.file, &m.fault}
+	m.j.mu.Unlock()
+	if m.delays > 0 {
+		m.j.Start(func() {})
 	}
 }
 
@@ -131,22 +220,38 @@ func (m *model) deliver(most int) {
 	m.j.Acknowledge(int64(len(m.served)))
 }
 
-func (m *model) breakDisk(err error) { m.fault = err }
+func (m *model) breakDisk(err error) { m.disk.set(err) }
 
 func (m *model) heal() {
-	m.fault = nil
+	m.disk.set(nil)
 	m.j.mu.Lock()
 	m.j.retryAt = time.Time{}
 	m.j.mu.Unlock()
-	m.j.kick()
+	m.j.wake()
+}
+
+// stopWriter ends the journal at once, wherever its writer is, and closes its files as the
+// end of a process does. Calling it again is harmless.
+func (m *model) stopWriter() {
+	j := m.j
+	j.mu.Lock()
+	j.writer.closed = true
+	j.mu.Unlock()
+	j.wake()
+	if j.writer.async.Load() {
+		<-j.writer.ended
+	}
+	closeAll(j.files())
+	_ = j.lock.Close() // the test may have closed it
 }
 
 // crash ends the agent as kill -9 does, and lets another adopt its journal.
 func (m *model) crash() {
-	m.risky = m.risky || m.j.onDisk < m.j.state.Size || m.j.DiskError() != nil || m.j.noRoom != ""
+	m.disk.die()
+	m.stopWriter()
+	unwritten := m.j.tail.stale || slices.ContainsFunc(m.j.tail.segments, func(s *segment) bool { return s.written < s.size })
+	m.risky = m.risky || unwritten || m.j.onDisk < m.j.state.Size || m.j.DiskError() != nil || m.j.noRoom != ""
 	given := slices.ContainsFunc(m.j.placed, func(s *segment) bool { return s.released }) // the server had it before the disk
-	m.fault = nil
-	_ = m.j.closeFiles()
 	entries, err := m.spool.List()
 	if err != nil || len(entries) != 1 {
 		m.t.Fatalf("entries %+v, error %v", entries, err)
@@ -187,8 +292,13 @@ func (m *model) check() {
 	if err := m.j.Finish(time.Unix(4, 0), journal.Final{}); err != nil {
 		m.t.Fatal(err)
 	}
-	for m.j.Waiting() > 0 {
-		m.deliver(1 << 30)
+	for tries := 0; m.j.Waiting() > 0; tries++ {
+		if m.deliver(1 << 30); tries > 10_000 {
+			m.t.Fatalf("%d bytes wait and cannot be read", m.j.Waiting())
+		}
+		if m.delays > 0 {
+			<-time.After(stuckAfter / 4)
+		}
 	}
 	m.compare()
 }
@@ -251,39 +361,101 @@ func (m *model) checkRecord(rec journal.Record, seen map[streamKey]int) {
 // exactly what is missing.
 func TestNothingIsLostUnsaid(t *testing.T) {
 	dir := t.TempDir()
+	rapid.Check(t, func(rt *rapid.T) { drive(rt, dir, 0) })
+}
+
+// The same on a disk that takes its time for each call, now and then more than anybody waits
+// for. What Persist calls written can be read back at any moment after it.
+func TestNothingIsLostOnASlowDisk(t *testing.T) {
+	dir := t.TempDir()
 	rapid.Check(t, func(rt *rapid.T) {
-		s, err := Open(filepath.Join(dir, fmt.Sprint(time.Now().UnixNano())))
-		if err != nil {
-			rt.Fatal(err)
-		}
-		defer os.RemoveAll(filepath.Dir(s.Dir()))
-		m := &model{t: rt, spool: s, printed: map[streamKey][]byte{}, limits: Limits{
-			Unsent: rapid.SampledFrom([]int64{64 << 10, 300 << 10, 4 << 20}).Draw(rt, "limit"), Memory: 64 << 10,
-			Segment: rapid.SampledFrom([]int64{2 << 10, 16 << 10}).Draw(rt, "segment"),
-		}}
-		m.start()
-		defer func() { _ = m.j.closeFiles() }()
-		streams := rapid.SampledFrom([]job.Stream{job.Stdout, job.Stderr})
-		rt.Repeat(map[string]func(*rapid.T){
-			"print": func(rt *rapid.T) { m.print(streams.Draw(rt, "stream"), rapid.IntRange(1, 9000).Draw(rt, "bytes")) },
-			"burst": func(rt *rapid.T) {
-				for range rapid.IntRange(5, 60).Draw(rt, "records") {
-					m.print(streams.Draw(rt, "stream"), 5000)
-				}
-			},
-			"note": func(rt *rapid.T) {
-				_ = m.j.AppendJSON(journal.TypeNote, time.Unix(2, 0), journal.Note{Text: "n"}) // may be refused
-			},
-			"deliver":     func(rt *rapid.T) { m.deliver(rapid.IntRange(0, 100_000).Draw(rt, "most")) },
-			"deliver all": func(rt *rapid.T) { m.deliver(1 << 30) },
-			"end step":    func(rt *rapid.T) { m.endStep() },
-			"disk full":   func(rt *rapid.T) { m.breakDisk(syscall.ENOSPC) },
-			"disk fails":  func(rt *rapid.T) { m.breakDisk(syscall.EIO) },
-			"disk heals":  func(rt *rapid.T) { m.heal() },
-			"crash":       func(rt *rapid.T) { m.crash() },
+		seed := rapid.Uint64Range(1, math.MaxUint64).Draw(rt, "delays")
+		var failed any
+		synctest.Test(t, func(*testing.T) {
+			defer func() { failed = recover() }() // rapid tells a failure by a panic, and looks for it in its own goroutine
+			drive(rt, dir, seed)
 		})
-		m.heal()
-		m.j.Settle()
-		m.check()
+		switch { // two places, for rapid tells failures apart by where they come from
+		case fmt.Sprintf("%T", failed) == "rapid.invalidData":
+			panic(failed)
+		case failed != nil:
+			panic(failed)
+		}
 	})
+}
+
+// drive does what rt draws to a journal under dir.
+func drive(rt *rapid.T, dir string, delays uint64) {
+	state, err := os.MkdirTemp(dir, "")
+	if err != nil {
+		rt.Fatal(err)
+	}
+	defer os.RemoveAll(state)
+	s, err := Open(state)
+	if err != nil {
+		rt.Fatal(err)
+	}
+	m := &model{t: rt, spool: s, printed: map[streamKey][]byte{}, delays: delays, limits: Limits{
+		Unsent: rapid.SampledFrom([]int64{64 << 10, 300 << 10, 4 << 20}).Draw(rt, "limit"), Memory: 64 << 10,
+		Segment: rapid.SampledFrom([]int64{2 << 10, 16 << 10}).Draw(rt, "segment"),
+	}}
+	m.start()
+	defer func() { m.stopWriter() }()
+	streams := rapid.SampledFrom([]job.Stream{job.Stdout, job.Stderr})
+	actions := map[string]func(*rapid.T){
+		"print": func(rt *rapid.T) { m.print(streams.Draw(rt, "stream"), rapid.IntRange(1, 9000).Draw(rt, "bytes")) },
+		"burst": func(rt *rapid.T) {
+			for range rapid.IntRange(5, 60).Draw(rt, "records") {
+				m.print(streams.Draw(rt, "stream"), 5000)
+			}
+		},
+		"note": func(rt *rapid.T) {
+			_ = m.j.AppendJSON(journal.TypeNote, time.Unix(2, 0), journal.Note{Text: "n"}) // may be refused
+		},
+		"deliver":     func(rt *rapid.T) { m.deliver(rapid.IntRange(0, 100_000).Draw(rt, "most")) },
+		"deliver all": func(rt *rapid.T) { m.deliver(1 << 30) },
+		"end step":    func(rt *rapid.T) { m.endStep() },
+		"persist":     func(rt *rapid.T) { m.persist() },
+		"disk full":   func(rt *rapid.T) { m.breakDisk(syscall.ENOSPC) },
+		"disk fails":  func(rt *rapid.T) { m.breakDisk(syscall.EIO) },
+		"disk heals":  func(rt *rapid.T) { m.heal() },
+		"crash":       func(rt *rapid.T) { m.crash() },
+	}
+	if delays > 0 {
+		actions["pause"] = func(rt *rapid.T) {
+			<-time.After(time.Duration(rapid.IntRange(1, 2000).Draw(rt, "ms")) * time.Millisecond)
+		}
+	}
+	rt.Repeat(actions)
+	m.heal()
+	m.j.Settle()
+	m.check()
+}
+
+// persist brings the journal to the disk. If it says that it did, a copy of the directory
+// holds all of it.
+func (m *model) persist() {
+	size := m.j.Size()
+	if err := m.j.Persist(); err != nil {
+		return // an honest answer; what it is worth is seen in the end
+	}
+	copied := m.j.Path() + ".copy"
+	defer os.RemoveAll(copied)
+	m.disk.effect.Lock()
+	err := os.CopyFS(copied, os.DirFS(m.j.Path()))
+	m.disk.effect.Unlock()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	j, rec, err := m.spool.Adopt(Entry{Path: copied})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if rec.Size < size || rec.Torn != 0 || !j.tail.empty() {
+		note, _ := os.ReadFile(filepath.Join(m.j.Path(), noteFile)) // for the eye
+		m.t.Fatalf("of %d bytes that are said to be on the disk, %d are there; %d are torn, the tail is %+v; note %s", size, rec.Size, rec.Torn, j.tail, note)
+	}
+	if err := j.Close(); err != nil {
+		m.t.Fatal(err)
+	}
 }

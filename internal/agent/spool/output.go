@@ -41,7 +41,7 @@ func (j *Journal) Output(rec []byte, step int, stream job.Stream, own bool) (nex
 	} else {
 		kept = j.float(rec, key, own)
 	}
-	j.tellAndUnlock()
+	j.notifyAndUnlock()
 	return next, length, kept
 }
 
@@ -93,7 +93,7 @@ type tail struct {
 	settle   bool  // place it all, room or not
 	dead     []*segment
 	commits  []commitNote // what has got its place, and the disk does not show it yet
-	noted    bool         // the disk has a note about the tail
+	noted    bool         // the disk may have a note about the tail
 	stale    bool         // and it does not say how things are
 }
 

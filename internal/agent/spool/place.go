@@ -52,7 +52,7 @@ func (j *Journal) place() {
 	if len(t.segments) > 0 {
 		m.segment = t.segments[0]
 		t.segments = t.segments[1:]
-		frames, err = j.frames(m.segment)
+		frames, err = j.framesOf(m.segment)
 	}
 	if m.abandoned {
 		return
@@ -97,7 +97,7 @@ func (j *Journal) arrive(m *move, frames []byte) {
 	if c := (commitNote{At: at, After: j.outputEnd, Records: slices.Concat(records...)}); s != nil && s.name != "" {
 		c.Name = s.name
 		t.commits, t.stale = append(t.commits, c), true
-	} else if t.noted && len(records) > 0 {
+	} else if (t.noted || len(t.dead) > 0) && len(records) > 0 {
 		t.commits, t.stale = append(t.commits, c), true
 	}
 	t.stale = t.stale || t.noted
@@ -150,32 +150,37 @@ func sortedKeys[T any](m map[streamKey]T) []streamKey {
 	})
 }
 
-// frames reads the frames of a segment's records, wherever they are.
-func (j *Journal) frames(s *segment) ([]byte, error) {
-	src := segmentReader{s}
+// framesOf reads the frames of a segment's records, wherever they are.
+func (j *Journal) framesOf(s *segment) ([]byte, error) {
+	src, size := segmentReader{s.file, s.written, s.chunks}, s.size // mu is not held below, and Settle may drop it meanwhile
 	if s.written == 0 {
-		return readFrames(src, s.size)
+		return readFrames(src, size)
 	}
 	var out []byte
 	err := j.io(func() (err error) {
-		out, err = readFrames(src, s.size)
+		out, err = readFrames(src, size)
 		return err
 	})
 	return out, err
 }
 
-// segmentReader reads a segment of the tail that nobody appends to any more.
-type segmentReader struct{ s *segment }
+// segmentReader reads a segment of the tail that nobody appends to any more: the part that is
+// in the file, and the rest in memory.
+type segmentReader struct {
+	file    file
+	written int64
+	chunks  []chunk
+}
 
 func (r segmentReader) ReadAt(p []byte, from int64) (int, error) {
 	n := 0
-	if from < r.s.written {
-		n = int(min(int64(len(p)), r.s.written-from))
-		if got, err := r.s.file.ReadAt(p[:n], from); err != nil {
+	if from < r.written {
+		n = int(min(int64(len(p)), r.written-from))
+		if got, err := r.file.ReadAt(p[:n], from); err != nil {
 			return got, err
 		}
 	}
-	if n += r.s.readMemory(p[n:], from+int64(n)); n < len(p) {
+	if n += readChunks(r.chunks, p[n:], from+int64(n)); n < len(p) {
 		return n, io.ErrUnexpectedEOF
 	}
 	return n, nil

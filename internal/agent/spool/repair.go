@@ -13,12 +13,13 @@ func (j *Journal) DropTail() (bytes int64) {
 	j.mu.Lock()
 	bytes = j.dropTail("the host went down")
 	j.mu.Unlock()
-	j.kick()
+	j.wake()
 	return bytes
 }
 
 func (j *Journal) dropTail(why string) (bytes int64) {
 	t := &j.tail
+	bytes = j.dropLate()
 	for len(t.segments) > 0 {
 		j.dropOldest(why)
 	}
@@ -44,7 +45,7 @@ func (j *Journal) Extend(data []byte) (used int, err error) {
 		}
 	}
 	j.mu.Unlock()
-	j.kick()
+	j.wake()
 	return used, err
 }
 

@@ -69,10 +69,10 @@ func (s *segment) add(rec []byte, output, own bool) int64 {
 // chunkSize is the least memory taken at once.
 const chunkSize = 8 << 10
 
-// readMemory copies what memory holds from a place within the segment on.
-func (s *segment) readMemory(p []byte, from int64) int {
+// readChunks copies what chunks hold from a place within their segment on.
+func readChunks(chunks []chunk, p []byte, from int64) int {
 	done := 0
-	for _, c := range s.chunks {
+	for _, c := range chunks {
 		at := from + int64(done) - c.at
 		if at < 0 || at >= int64(len(c.data)) {
 			continue

@@ -35,7 +35,7 @@ func (f gatedFile) WriteAt(p []byte, at int64) (int, error) {
 
 func newModel(t *testing.T, s *Spool, l Limits) *model {
 	t.Helper()
-	m := &model{t: t, spool: s, limits: l, printed: map[streamKey][]byte{}}
+	m := &model{t: t, spool: s, limits: l, printed: map[streamKey][]byte{}, disk: &conditions{}}
 	m.j = begin(t, s, l)
 	return m
 }
@@ -236,8 +236,7 @@ func TestDiesWithOutputInMemory(t *testing.T) {
 		if err := os.Remove(others); err != nil {
 			t.Fatal(err)
 		}
-		close(m.j.writer.stop) // no more than a kill leaves undone
-		<-m.j.writer.ended
+		m.stopWriter() // no more than a kill leaves undone
 		before := m.j.onDisk
 		m.crash()
 		if unattached := m.j.Unattached(); !delivered && unattached == 0 {

@@ -2,7 +2,9 @@ package spool
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"stint.dev/stint/job"
@@ -10,6 +12,11 @@ import (
 
 // work does the most urgent thing that is to be done on the disk. The caller holds mu.
 func (j *Journal) work() (worked bool, err error) {
+	// The note first: it says what got its place, and what of it stands in a gap. Else a
+	// recovery would take what the journal has, or had, for output that comes after it.
+	if t := &j.tail; t.stale && (len(t.commits) > 0 || len(t.dead) > 0) {
+		return j.writeNote()
+	}
 	if worked, err = j.retire(); worked || err != nil {
 		return worked, err
 	}
@@ -112,20 +119,25 @@ func (j *Journal) deleteAll(gone []*segment) error {
 				return err
 			}
 		case s.name != "":
-			if err := j.disk.Remove(s.name); err != nil {
+			if err := j.delete(s); err != nil {
 				return err
 			}
-			_ = s.file.Close()
 		}
 	}
 	return nil
 }
 
+// delete deletes the file of a segment. One that is gone was deleted before a call failed.
+func (j *Journal) delete(s *segment) error {
+	if err := j.disk.Remove(s.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	_ = s.file.Close()
+	return nil
+}
+
 // writePlaced writes the next chunk of what has its place.
 func (j *Journal) writePlaced() (bool, error) {
-	if j.tail.stale && len(j.tail.commits) > 0 { // the note first: it says what follows
-		return j.writeNote()
-	}
 	for _, s := range j.placed {
 		if s.released || s.inPlace && s.written == s.size {
 			continue
@@ -136,7 +148,7 @@ func (j *Journal) writePlaced() (bool, error) {
 				return false, err
 			}
 			s.name, s.inPlace = to, true
-			j.advanceAndTell()
+			j.advanceAndNotify()
 			j.committed()
 			return true, nil
 		}
@@ -144,7 +156,7 @@ func (j *Journal) writePlaced() (bool, error) {
 		done, err := j.writeChunk(s, fileName(s.start))
 		if done {
 			s.inPlace = true
-			j.advanceAndTell()
+			j.advanceAndNotify()
 			j.committed()
 		}
 		return done, err
@@ -164,10 +176,10 @@ func (j *Journal) committed() {
 	}
 }
 
-func (j *Journal) advanceAndTell() {
+func (j *Journal) advanceAndNotify() {
 	before := j.onDisk
 	j.advance()
-	j.writer.tell = j.writer.tell || j.onDisk > before
+	j.writer.notify = j.writer.notify || j.onDisk > before
 }
 
 // writeTail writes the next chunk of the tail.
@@ -191,11 +203,11 @@ func (j *Journal) writeChunk(s *segment, name string) (bool, error) {
 		return false, fmt.Errorf("%w: %s from %d on", ErrTrimmed, name, s.written)
 	}
 	c := s.chunks[i]
-	if c.output && j.noRoom != "" && !j.writer.last {
+	if c.output && j.noRoom != "" && !j.writer.final {
 		return false, nil
 	}
 	data := c.data[s.written-c.at:]
-	at, f, ready, last := s.written, s.file, s.ready, j.writer.last
+	at, f, ready, last := s.written, s.file, s.ready, j.writer.final
 	err := j.io(func() (err error) {
 		if f == nil {
 			if f, err = j.disk.Create(name); err != nil {
@@ -308,11 +320,14 @@ func (j *Journal) writeNote() (bool, error) {
 	}
 	dead, noted := t.dead, t.noted
 	wanted := len(t.commits) > 0 || len(t.segments) > 0 || len(n.Gaps) > 0 || len(dead) > 0
-	t.stale = false
+	t.stale, t.noted = false, noted || wanted // from now on the disk may have it
 	err := j.io(func() error {
 		if !wanted {
-			if noted {
-				return j.disk.Remove(noteFile)
+			if !noted {
+				return nil
+			}
+			if err := j.disk.Remove(noteFile); !errors.Is(err, fs.ErrNotExist) {
+				return err
 			}
 			return nil
 		}
@@ -324,10 +339,9 @@ func (j *Journal) writeNote() (bool, error) {
 			return err
 		}
 		for _, s := range dead {
-			if err := j.disk.Remove(s.name); err != nil {
+			if err := j.delete(s); err != nil {
 				return err
 			}
-			_ = s.file.Close()
 		}
 		return nil
 	})

@@ -1,33 +1,29 @@
 package spool
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 )
 
-// writer is the state of whoever writes to the disk: the goroutine of Start, and before it
-// whoever appends.
+// writer is whoever calls the file system for a journal: the goroutine of Start, and before
+// Start whoever appends. There is one at a time. Everybody else posts a request to it (see
+// ask), so that no file is changed while a call that writes to it is under way.
 type writer struct {
-	async atomic.Bool
-	at    bool          // somebody is at work
-	over  bool          // it was told to end
-	since time.Time     // when the call to the disk began that is under way; zero for none
-	moved chan struct{} // closed and replaced when the writer got on
-	wake  chan struct{} // cap 1
-	stop  chan struct{}
-	ended chan struct{} // closed when the goroutine has ended
-	tell  bool          // readers have not been told of what is new
-	last  bool          // all must come to the disk now, into the reserve too
+	async    atomic.Bool
+	working  bool          // somebody is in drain
+	closed   bool          // the files are closed: there is no more work
+	since    time.Time     // when the call to the disk began that is under way; zero for none
+	progress chan struct{} // closed and replaced when the writer got on
+	wake     chan struct{} // cap 1
+	ended    chan struct{} // closed when the goroutine has ended
+	requests []*request    // not answered yet, oldest first
+	notify   bool          // readers do not know yet of what is new
+	final    bool          // all must come to the disk now, into the reserve too
 }
 
 func newWriter() writer {
-	return writer{
-		moved: make(chan struct{}), wake: make(chan struct{}, 1),
-		stop: make(chan struct{}), ended: make(chan struct{}),
-	}
+	return writer{progress: make(chan struct{}), wake: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
 // stuck reports whether the disk does not answer.
@@ -35,8 +31,8 @@ func (w *writer) stuck(now time.Time) bool {
 	return !w.since.IsZero() && now.Sub(w.since) >= stuckAfter
 }
 
-// Start hands the writing to a goroutine, which Close ends: from here on nobody who appends
-// waits for a disk that stands still. changed is called when there is more to read.
+// Start hands the writing to a goroutine, which Close or Remove ends: from here on nobody who
+// appends waits for a disk that does not answer. changed is called when there is more to read.
 func (j *Journal) Start(changed func()) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -50,29 +46,31 @@ func (j *Journal) run() {
 	timer := time.NewTimer(retryAfter)
 	defer timer.Stop()
 	for {
-		j.pump()
+		j.drain()
 		j.mu.Lock()
+		closed := j.writer.closed
 		retry := j.disk != nil && (j.trouble != nil || j.noRoom != "")
 		j.mu.Unlock()
-		over := timer.C
+		if closed {
+			return
+		}
+		expired := timer.C
 		if retry {
 			timer.Reset(retryAfter)
 		} else {
-			over = nil
+			expired = nil
 		}
 		select {
 		case <-j.writer.wake:
-		case <-over:
-		case <-j.writer.stop:
-			return
+		case <-expired:
 		}
 	}
 }
 
-// kick lets the writer look for work. The caller does not hold mu.
-func (j *Journal) kick() {
+// wake makes the writer look for work. The caller does not hold mu.
+func (j *Journal) wake() {
 	if !j.writer.async.Load() {
-		j.pump()
+		j.drain()
 		return
 	}
 	select {
@@ -81,18 +79,18 @@ func (j *Journal) kick() {
 	}
 }
 
-// pump does all the work there is, unless somebody is at it.
-func (j *Journal) pump() {
+// drain does all the work there is, unless somebody is at it.
+func (j *Journal) drain() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.writer.at {
+	if j.writer.working {
 		return
 	}
-	j.writer.at = true
-	defer func() { j.writer.at = false }()
-	for j.step() {
-		if changed := j.changed; j.writer.tell && changed != nil {
-			j.writer.tell = false
+	j.writer.working = true
+	defer func() { j.writer.working = false }()
+	for j.doOne() {
+		if changed := j.changed; j.writer.notify && changed != nil {
+			j.writer.notify = false
 			j.mu.Unlock()
 			changed()
 			j.mu.Lock()
@@ -100,16 +98,13 @@ func (j *Journal) pump() {
 	}
 }
 
-// step does one piece of work and reports whether there may be more. The caller holds mu.
-func (j *Journal) step() bool {
-	if j.disk == nil {
-		if j.mayPlace() {
-			j.place()
-			j.writer.tell = true
-			j.moved()
-			return true
-		}
+// doOne does one piece of work and reports whether there may be more. The caller holds mu.
+func (j *Journal) doOne() bool {
+	if j.writer.closed {
 		return false
+	}
+	if j.serveFirst(false) {
+		return true
 	}
 	now := time.Now()
 	due := !now.Before(j.retryAt)
@@ -117,7 +112,7 @@ func (j *Journal) step() bool {
 		j.noRoom = "" // look again
 		j.retryAt = now.Add(retryAfter)
 	}
-	if j.trouble == nil || due {
+	if j.disk != nil && (j.trouble == nil || due) {
 		worked, err := j.work()
 		if err != nil {
 			j.failed(err, now)
@@ -125,32 +120,33 @@ func (j *Journal) step() bool {
 		}
 		if worked {
 			j.trouble = nil
-			j.moved()
+			j.notifyProgress()
 			return true
 		}
 	}
 	if j.mayPlace() {
 		j.place()
-		j.writer.tell = true
-		j.moved()
+		j.writer.notify = true
+		j.notifyProgress()
 		return true
 	}
-	return false
+	return j.serveFirst(true)
 }
 
 // failed notes that the disk refuses.
 func (j *Journal) failed(err error, now time.Time) {
 	j.retryAt = now.Add(retryAfter)
-	j.writer.tell = true
-	j.moved()
-	if full(err) && !j.writer.last && j.noRoom == "" {
+	j.writer.notify = true
+	j.notifyProgress()
+	if full(err) && !j.writer.final && j.noRoom == "" {
 		j.noRoom = err.Error()
 		return
 	}
 	j.trouble = err
 }
 
-// io makes a call to the disk. The caller holds mu, which is given up for the call.
+// io makes calls to the disk. Only what doOne calls may use it. The caller holds mu, which is
+// given up for the call.
 func (j *Journal) io(call func() error) error {
 	j.writer.since = time.Now()
 	j.mu.Unlock()
@@ -160,10 +156,10 @@ func (j *Journal) io(call func() error) error {
 	return err
 }
 
-// moved wakes who waits for the writer.
-func (j *Journal) moved() {
-	close(j.writer.moved)
-	j.writer.moved = make(chan struct{})
+// notifyProgress wakes everybody who waits for the writer.
+func (j *Journal) notifyProgress() {
+	close(j.writer.progress)
+	j.writer.progress = make(chan struct{})
 }
 
 // waitForRoom waits while more is queued than should be, and the disk gets on.
@@ -174,10 +170,10 @@ func (w *writer) waitForRoom(j *Journal) {
 	timer := time.NewTimer(stuckAfter)
 	defer timer.Stop()
 	for j.memory+j.tail.memory > queueLimit && j.healthy() {
-		moved := w.moved
+		progress := w.progress
 		j.mu.Unlock()
 		select {
-		case <-moved:
+		case <-progress:
 			timer.Reset(stuckAfter)
 		case <-timer.C:
 			j.mu.Lock()
@@ -187,100 +183,25 @@ func (w *writer) waitForRoom(j *Journal) {
 	}
 }
 
-// await waits until what is said under mu is true, or for a time.
-func (j *Journal) await(limit time.Duration, what func() bool) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
+// await waits until a condition holds, which is evaluated under mu, and reports whether it
+// does. It waits as long as the writer gets on: at most for limit without progress.
+func (j *Journal) await(limit time.Duration, condition func() bool) bool {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
 	for {
+		j.wake()
 		j.mu.Lock()
-		ok, moved := what(), j.writer.moved
+		ok, progress := condition(), j.writer.progress
+		idle := !j.writer.async.Load() && !j.writer.working
 		j.mu.Unlock()
-		if ok {
-			return true
-		}
-		j.kick()
-		if !j.writer.async.Load() {
-			j.mu.Lock()
-			defer j.mu.Unlock()
-			return what()
+		if ok || idle {
+			return ok
 		}
 		select {
-		case <-moved:
-		case <-ctx.Done():
+		case <-progress:
+			timer.Reset(limit)
+		case <-timer.C:
 			return false
-		}
-	}
-}
-
-// settleLimit bounds the wait for a busy disk at the end of a step and of the journal.
-const settleLimit = 5 * time.Second
-
-// Settle gives all output its place, and declares what was dropped. It drops what a full
-// disk has no room for.
-func (j *Journal) Settle() {
-	j.mu.Lock()
-	t := &j.tail
-	if t.empty() {
-		j.mu.Unlock()
-		return
-	}
-	t.settle = true
-	for len(t.segments) > 1 && j.noRoom != "" && t.size() > tailLimit {
-		j.dropOldest(j.why())
-	}
-	j.mu.Unlock()
-	j.kick()
-	placed := j.await(settleLimit, func() bool { return j.tail.empty() })
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	t.settle = false
-	if placed {
-		return
-	}
-	why := "the disk of the spool did not answer"
-	if m := t.moving; m != nil {
-		m.abandoned, t.moving = true, nil
-		j.giveUp(m, why)
-	}
-	for len(t.segments) > 0 {
-		j.dropOldest(why)
-	}
-	m := &move{gaps: t.gaps}
-	t.gaps = newTail().gaps
-	j.arrive(m, nil)
-}
-
-// Persist brings everything to the disk, once more also what it refused before. It returns
-// the reason when the journal on disk is not whole.
-func (j *Journal) Persist() error {
-	j.Settle()
-	j.mu.Lock()
-	if j.disk == nil {
-		defer j.mu.Unlock()
-		return j.trouble
-	}
-	j.writer.last, j.retryAt, j.noRoom = true, time.Time{}, ""
-	j.trouble = nil
-	j.giveBackReserve()
-	j.mu.Unlock()
-	j.await(settleLimit, func() bool { return j.onDisk == j.state.Size || j.trouble != nil })
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	switch {
-	case j.trouble != nil:
-		return fmt.Errorf("spool: write %s: %w", j.dir, j.trouble)
-	case j.onDisk < j.state.Size:
-		return fmt.Errorf("spool: write %s: %w", j.dir, errSlow)
-	}
-	return j.present()
-}
-
-// giveBackReserve frees what was allocated ahead, for the files that follow.
-func (j *Journal) giveBackReserve() {
-	for _, s := range j.placed {
-		if s.ready > s.written && s.file != nil && !j.writer.stuck(time.Now()) {
-			_ = s.file.Truncate(s.written) // what it does not free is missing below, which is an error there
-			s.ready = 0
 		}
 	}
 }

@@ -1,0 +1,124 @@
+package spool
+
+import (
+	"errors"
+	"io/fs"
+
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// lateCommit is what had got its place before an agent died, as far as the disk does not show
+// it: some records, and a segment of the tail behind them.
+type lateCommit struct {
+	note    commitNote
+	records [][]byte
+	segment *segment // nil: none, or it has the name of its place
+	frames  []byte   // of the segment's records
+}
+
+// loadCommits reads what the commits of a note speak of. It returns the numbers of the
+// segments of the tail that belong to them.
+func (j *Journal) loadCommits(commits []commitNote) (numbers []int64, err error) {
+	for _, c := range commits {
+		late := lateCommit{note: c}
+		for rest, at := c.Records, c.At; len(rest) > 0; {
+			_, n, err := journal.Next(rest, at)
+			if err != nil {
+				return numbers, err
+			}
+			late.records = append(late.records, rest[:n])
+			rest, at = rest[n:], at+int64(n)
+		}
+		if c.Name != "" {
+			n, _, _ := parseName(c.Name)
+			if late.segment, late.frames, err = j.loadCommitted(n); err != nil {
+				return numbers, err
+			}
+			numbers = append(numbers, n)
+		}
+		j.late = append(j.late, late)
+	}
+	return numbers, nil
+}
+
+// loadCommitted opens a segment of the tail; nil when it is gone, or has its place.
+func (j *Journal) loadCommitted(n int64) (*segment, []byte, error) {
+	s, err := j.loadTailSegment(n)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	j.tail.number = max(j.tail.number, int(n))
+	frames, err := readFrames(segmentReader{s.file, s.written, nil}, s.size)
+	return s, frames, err
+}
+
+// redo gives late commits their place: those that go on from what the disk has, or with all
+// also those that do not. What stood before them and was lost was not output; the server may
+// have it, which is why they have to wait until it was asked.
+func (j *Journal) redo(all bool) error {
+	for len(j.late) > 0 && (all || j.late[0].note.At <= j.state.Size) {
+		c := j.late[0]
+		j.late = j.late[1:]
+		if size, end := j.state.Size, c.note.end(); j.state.Ended || size > end || size == end && c.segment == nil {
+			j.forget(c)
+			continue
+		}
+		if err := j.apply(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apply appends a late commit.
+func (j *Journal) apply(c lateCommit) error {
+	t := &j.tail
+	done := j.state.Size - c.note.At // of its records
+	note := commitNote{At: j.state.Size, After: c.note.After}
+	for _, rec := range c.records {
+		if done -= int64(len(rec)); done >= 0 {
+			continue
+		}
+		if err := j.put(rec, false); err != nil {
+			return err
+		}
+		note.Records = append(note.Records, rec...)
+	}
+	if c.segment != nil {
+		note.Name = c.segment.name
+		j.settleIn(c.segment, c.frames)
+	}
+	t.commits, t.stale = append(t.commits, note), true
+	return nil
+}
+
+// forget drops a late commit: the journal has it.
+func (j *Journal) forget(c lateCommit) {
+	if c.segment != nil {
+		j.tail.dead, j.tail.stale = append(j.tail.dead, c.segment), true
+	}
+}
+
+// dropLate drops all late commits and returns how many bytes of output they are.
+func (j *Journal) dropLate() (bytes int64) {
+	for _, c := range j.late {
+		for _, rec := range c.records {
+			var g job.Gap
+			if rec, _, err := journal.Next(rec, 0); err == nil && journal.Decode(rec, &g) == nil {
+				bytes += g.Bytes
+			}
+		}
+		if c.segment != nil {
+			for _, n := range c.segment.counts {
+				bytes += n.bytes
+			}
+		}
+		j.forget(c)
+	}
+	j.late = nil
+	return bytes
+}

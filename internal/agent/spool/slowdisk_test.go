@@ -1,0 +1,123 @@
+package spool
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// slow is a directory each of whose calls takes effect at once and returns late, as over a
+// network: slower than anybody likes, but far from stuck.
+type slow struct {
+	directory
+	delay time.Duration
+}
+
+type slowFile struct {
+	file
+	delay time.Duration
+}
+
+func (d slow) Create(name string) (file, error) {
+	f, err := d.directory.Create(name)
+	<-time.After(d.delay)
+	return slowFile{f, d.delay}, err
+}
+
+func (d slow) Replace(name string, data []byte) error {
+	err := d.directory.Replace(name, data)
+	<-time.After(d.delay)
+	return err
+}
+
+func (f slowFile) WriteAt(p []byte, at int64) (int, error) {
+	n, err := f.file.WriteAt(p, at)
+	<-time.After(f.delay)
+	return n, err
+}
+
+// What Persist calls written is on the disk, although a write was under way when it was
+// called.
+func TestPersistOnASlowDisk(t *testing.T) {
+	s := open(t)
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(t, s, Limits{})
+		delay := stuckAfter / 2
+		m.j.disk = slow{directory(m.j.dir), delay}
+		m.j.placed[0].file = slowFile{m.j.placed[0].file, delay}
+		m.j.Start(func() {})
+		m.print(job.Stdout, 60_000)
+		if !m.j.await(settleLimit, func() bool { return m.j.onDisk == m.j.state.Size }) {
+			t.Fatal("the disk does not work")
+		}
+		m.endStep()
+		if err := m.j.Finish(time.Unix(4, 0), journal.Final{}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // the outcome is being written
+		if err := m.j.Persist(); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		j, rec, err := s.Adopt(only(t, s))
+		if err != nil || !rec.Ended || rec.Torn != 0 {
+			t.Fatalf("recovered %+v, error %v", rec, err)
+		}
+		if err := j.Remove(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A disk that does not answer holds nobody up for longer than its bound, and nobody is told that
+// something is written which is not. When it answers again, everything comes to it.
+func TestPersistOnADiskThatDoesNotAnswer(t *testing.T) {
+	s := open(t)
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(t, s, Limits{})
+		gate := make(chan struct{})
+		m.j.disk = gated{directory(m.j.dir), gate}
+		m.j.placed[0].file = gatedFile{m.j.placed[0].file, gate}
+		m.j.Start(func() {})
+		m.print(job.Stdout, 60_000)
+		m.endStep()
+		if err := m.j.Finish(time.Unix(4, 0), journal.Final{}); err != nil {
+			t.Fatal(err)
+		}
+		size := m.j.Size()
+		begun := time.Now()
+		if err := m.j.Persist(); !errors.Is(err, errSlow) {
+			t.Errorf("persisting on a disk that does not answer: %v", err)
+		}
+		if err := m.j.Close(); !errors.Is(err, errSlow) {
+			t.Errorf("closing on a disk that does not answer: %v", err)
+		}
+		if took := time.Since(begun); took != settleLimit+closeLimit {
+			t.Errorf("they took %s, not %s", took, settleLimit+closeLimit)
+		}
+		if _, _, err := s.Adopt(only(t, s)); !errors.Is(err, ErrBusy) {
+			t.Errorf("the lock of a journal that is still written: %v", err)
+		}
+		close(gate)
+		<-m.j.writer.ended
+		j, rec, err := s.Adopt(only(t, s))
+		if err != nil || !rec.Ended || rec.Torn != 0 || rec.Size != size {
+			t.Fatalf("of %d bytes %+v was recovered, error %v", size, rec, err)
+		}
+		if err := j.Remove(); err != nil {
+			t.Error(err)
+		}
+		for what, err := range map[string]error{"Close": m.j.Close(), "Persist": m.j.Persist(), "Remove": m.j.Remove()} {
+			if !errors.Is(err, os.ErrClosed) {
+				t.Errorf("%s of a closed journal: %v", what, err)
+			}
+		}
+	})
+}
