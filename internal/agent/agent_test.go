@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
 	"stint.dev/stint/internal/agent/delivery"
@@ -16,11 +18,17 @@ import (
 	"stint.dev/stint/journal"
 )
 
-const testRun = "01890a5d-ac96-774b-bcce-b302099a8057"
+// testRun is the run of most tests. It differs from process to process: a flush ends what is
+// left of a run on the whole host, also what the same test has begun elsewhere.
+// Children of the test have the same one.
+var testRun = cmp.Or(os.Getenv("AGENT_TEST_RUN"), uuid.Must(uuid.NewV7()).String())
 
 func TestMain(m *testing.M) {
 	if os.Getenv("AGENT_TEST_CHILD") != "" {
 		os.Exit(childMain())
+	}
+	if err := os.Setenv("AGENT_TEST_RUN", testRun); err != nil {
+		panic(err)
 	}
 	goleak.VerifyTestMain(m)
 }
