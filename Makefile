@@ -95,11 +95,12 @@ fuzz: ## Fuzz the journal's readers, masking, the server's fold, its interface, 
 	@scripts/fuzz ./internal/policy FuzzParse $(FUZZTIME)
 
 N ?= 1000
+JOBS ?= 200
 
 .PHONY: faults
 faults: ## Play N (1000) random schedules of faults and look at every byte; SEED=… replays, ARGS='-race-programs'
-	@set -o pipefail; $(GO) test ./internal/faulttest -run TestSchedules -v -timeout 3h \
-		-args -schedules $(N) -side 6 -clock $(if $(SEED),-seed $(SEED)) $(ARGS) | grep -avE '^(=== |    --- PASS)'
+	@set -o pipefail; $(GO) test ./internal/faulttest -run 'TestSchedules|TestShortJobs' -v -timeout 3h \
+		-args -schedules $(N) -jobs $(JOBS) -side 6 -clock $(if $(SEED),-seed $(SEED)) $(ARGS) | grep -avE '^(=== |    --- PASS)'
 
 .PHONY: alive
 alive: ## Restart, pause and cut off 1,000 simulated and 20 real agents: none is lost; kill 100: all are, within 1.5 s

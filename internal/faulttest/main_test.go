@@ -29,6 +29,7 @@ var (
 	raceBuilt  = flag.Bool("race-programs", false, "build the programs with the race detector")
 	keepDirs   = flag.Bool("keep", false, "keep the directories of schedules that failed")
 	alive      = flag.Bool("alive", false, "play TestLiveAgentsAreNotLost and TestKilledAgentsAreLostSoon in full")
+	shortJobs  = flag.Int("jobs", 60, "how many short jobs TestShortJobs runs in each of its rounds")
 	soakFor    = flag.Duration("soak", 0, "how long TestSoak works; 0: a short trial")
 )
 
