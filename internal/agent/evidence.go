@@ -4,8 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"stint.dev/stint/internal/agent/freespace"
 	"stint.dev/stint/job"
 )
 
@@ -47,13 +46,12 @@ func (d *disk) free(dir string, now time.Time) *int64 {
 		}
 		go func() {
 			defer d.asking.Store(false)
-			var s unix.Statfs_t
-			if unix.Statfs(dir, &s) != nil {
+			space, err := freespace.Of(dir)
+			if err != nil {
 				d.known.Store(nil)
 				return
 			}
-			left := int64(s.Bavail) * int64(s.Bsize)
-			d.known.Store(&left)
+			d.known.Store(&space.Free)
 		}()
 	}
 	return d.known.Load()

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stint.dev/stint/internal/agent/freespace"
 )
 
 // Entry is an entry that is being read.
@@ -165,13 +167,12 @@ func stored(dir string) func(node) string {
 // room refuses to fill a disk that the job and its journal need.
 func room(dir string, size int64, files int) error {
 	const spare = 256 << 20
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
+	space, err := freespace.Of(dir)
+	if err != nil {
 		return nil // then writing will tell
 	}
-	free := int64(st.Bavail) * int64(st.Bsize)
-	if need := size + int64(files)*4096 + spare; free < need {
-		return fmt.Errorf("%s has %d MiB free and the copy would need %d MiB", dir, free>>20, need>>20)
+	if need := size + int64(files)*4096 + spare; space.Free < need {
+		return fmt.Errorf("%s has %d MiB free and the copy would need %d MiB", dir, space.Free>>20, need>>20)
 	}
 	return nil
 }

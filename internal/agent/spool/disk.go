@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"stint.dev/stint/internal/agent/freespace"
 )
 
 // file is what a segment needs of a file.
@@ -83,12 +85,8 @@ func (d directory) Clear() error {
 }
 
 func (d directory) Free() (free, total int64, err error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(string(d), &st); err != nil {
-		return 0, 0, fmt.Errorf("free space of %s: %w", string(d), err)
-	}
-	size := int64(st.Bsize)
-	return int64(st.Bavail) * size, int64(st.Blocks) * size, nil
+	space, err := freespace.Of(string(d))
+	return space.Free, space.Total, err
 }
 
 // osFile is a real file.

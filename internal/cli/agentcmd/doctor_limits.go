@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"stint.dev/stint/internal/agent/freespace"
 	"stint.dev/stint/job"
 )
 
@@ -33,13 +35,12 @@ func filesFinding(most uint64) finding {
 
 // spaceFinding is about a state directory that can be written.
 func spaceFinding(dir string) finding {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
+	space, err := freespace.Of(dir)
+	if err != nil {
 		return finding{"state", "ok", dir + " can be written", ""}
 	}
-	free := int64(st.Bavail) * int64(st.Bsize)
-	detail := fmt.Sprintf("%s can be written, %s free", dir, job.Bytes(free))
-	if free < lowSpace {
+	detail := fmt.Sprintf("%s can be written, %s free", dir, job.Bytes(space.Free))
+	if space.Free < lowSpace {
 		return finding{"state", "warning", detail, "make room, or set STINT_STATE to a larger disk: output that finds none is lost while the server is away"}
 	}
 	return finding{"state", "ok", detail, ""}
