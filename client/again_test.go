@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -23,14 +24,16 @@ func TestAsksAgain(t *testing.T) {
 		wait     string
 		asked    int
 		ok       bool
+		kind     string // of the problem; of the server when empty
 	}{
-		{"at once", 0, 503, "1", 1, true},
-		{"once refused", 1, 503, "1", 2, true},
-		{"refused for long", 9, 503, "1", 3, false},
-		{"much later", 9, 503, "60", 1, false},
-		{"no time said", 9, 503, "", 1, false},
-		{"too many requests", 9, 429, "1", 1, false},
-		{"another fault", 9, 500, "", 1, false},
+		{"at once", 0, 503, "1", 1, true, ""},
+		{"once refused", 1, 503, "1", 2, true, ""},
+		{"refused for long", 9, 503, "1", 3, false, ""},
+		{"much later", 9, 503, "60", 1, false, ""},
+		{"no time said", 9, 503, "", 1, false, ""},
+		{"too many requests", 9, 429, "1", 1, false, ""},
+		{"another fault", 9, 500, "", 1, false, ""},
+		{"a proxy without a server", 1, 503, "1", 2, true, "about:blank"},
 	}
 	for _, what := range []string{"run", "log"} {
 		for _, tt := range cases {
@@ -43,7 +46,7 @@ func TestAsksAgain(t *testing.T) {
 						}
 						w.Header().Set("Content-Type", "application/problem+json")
 						w.WriteHeader(tt.status)
-						fmt.Fprintf(w, `{"type":"urn:stint:x","title":"no","status":%d}`, tt.status)
+						fmt.Fprintf(w, `{"type":%q,"title":"no","status":%d}`, cmp.Or(tt.kind, "urn:stint:x"), tt.status)
 						return
 					}
 					w.Header().Set("Stint-Log-Attempt", "1")
