@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -23,10 +25,26 @@ type logServer struct {
 	data   []byte
 	ranges bool
 	cuts   []int // bytes of each answer; what follows is whole
-	asked  []string
+	// later changes the log after each answer; nil for a log that stays as it is.
+	later func(data []byte) []byte
+
+	mu    sync.Mutex
+	asked []string
+}
+
+// requests is what was asked for.
+func (l *logServer) requests() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.asked)
 }
 
 func (l *logServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	l.mu.Lock() // the next request may come before this one's handler has returned
+	defer l.mu.Unlock()
+	if l.later != nil {
+		defer func() { l.data = l.later(l.data) }()
+	}
 	l.asked = append(l.asked, r.URL.Path+"?"+r.URL.RawQuery+" "+r.Header.Get("Range"))
 	h := w.Header()
 	h.Set("Stint-Log-Run", someRun)
@@ -76,9 +94,9 @@ func TestLogGoesOnWhereItBrokeOff(t *testing.T) {
 		var got bytes.Buffer
 		err := c.Log(t.Context(), &got, "job#7", q, rapid.Bool().Draw(rt, "as lines"))
 		if err != nil || !bytes.Equal(got.Bytes(), l.data) {
-			rt.Fatalf("%d bytes of %d, %v, asked %q", got.Len(), len(l.data), err, l.asked)
+			rt.Fatalf("%d bytes of %d, %v, asked %q", got.Len(), len(l.data), err, l.requests())
 		}
-		for _, asked := range l.asked[1:] {
+		for _, asked := range l.requests()[1:] {
 			if !strings.HasPrefix(asked, "/api/v1/runs/"+someRun+"/log?") || !strings.Contains(asked, "attempt=2") {
 				rt.Fatalf("asked for %s, not for the log that was begun", asked)
 			}
@@ -90,10 +108,8 @@ func TestLogGoesOnWhereItBrokeOff(t *testing.T) {
 func TestLogThatGrowsWhileItIsRead(t *testing.T) {
 	for _, ranges := range []bool{true, false} {
 		l := &logServer{data: []byte("one\ntwo\nthree\n"), ranges: ranges, cuts: []int{5}}
-		c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-			defer func() { l.data = append(l.data, "four\n"...) }()
-			l.ServeHTTP(w, r)
-		})
+		l.later = func(data []byte) []byte { return append(data, "four\n"...) }
+		c := serve(t, l.ServeHTTP)
 		var got bytes.Buffer
 		if err := c.Log(t.Context(), &got, "x", LogQuery{}, false); err != nil || got.String() != "one\ntwo\nthree\n" {
 			t.Errorf("ranges %v: %q, %v", ranges, got.String(), err)
@@ -104,8 +120,9 @@ func TestLogThatGrowsWhileItIsRead(t *testing.T) {
 	if err := c.Log(t.Context(), &bytes.Buffer{}, "x", LogQuery{Tail: 2}, false); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"tail=2 ", "attempt=2&from_line=2&lines=2 "}; len(l.asked) != 2 || !strings.HasSuffix(l.asked[0], want[0]) || !strings.HasSuffix(l.asked[1], want[1]) {
-		t.Errorf("asked %q, want %q", l.asked, want)
+	asked := l.requests()
+	if want := []string{"tail=2 ", "attempt=2&from_line=2&lines=2 "}; len(asked) != 2 || !strings.HasSuffix(asked[0], want[0]) || !strings.HasSuffix(asked[1], want[1]) {
+		t.Errorf("asked %q, want %q", asked, want)
 	}
 }
 
@@ -113,10 +130,8 @@ func TestLogThatGrowsWhileItIsRead(t *testing.T) {
 func TestLogThatChangesWhileItIsRead(t *testing.T) {
 	for name, later := range map[string]string{"other bytes": "ONE\ntwo\n", "fewer": "one"} {
 		l := &logServer{data: []byte("one\ntwo\nthree\n"), cuts: []int{5}}
-		c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-			defer func() { l.data = []byte(later) }()
-			l.ServeHTTP(w, r)
-		})
+		l.later = func([]byte) []byte { return []byte(later) }
+		c := serve(t, l.ServeHTTP)
 		var got bytes.Buffer
 		err := c.Log(t.Context(), &got, "x", LogQuery{}, false)
 		if err == nil || !strings.Contains(err.Error(), "another one now") || got.String() != "one\nt" {
