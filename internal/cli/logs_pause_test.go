@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -36,7 +37,7 @@ func serveLog(t *testing.T, text []byte) (url string, ended <-chan struct{}) {
 		t.Fatal(err)
 	}
 	over := make(chan struct{}, 1000)
-	hs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	hs := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if r.Method == http.MethodGet {
 				over <- struct{}{}
@@ -44,6 +45,12 @@ func serveLog(t *testing.T, text []byte) (url string, ended <-chan struct{}) {
 		}()
 		srv.Handler().ServeHTTP(w, r)
 	}))
+	hs.Config.ConnState = func(c net.Conn, state http.ConnState) {
+		if tcp, ok := c.(*net.TCPConn); ok && state == http.StateNew {
+			_ = tcp.SetWriteBuffer(64 << 10) // so that less fills all buffers between the two
+		}
+	}
+	hs.Start()
 	t.Cleanup(func() {
 		srv.Drain()
 		hs.Close()
@@ -105,8 +112,8 @@ func journalOf(t *testing.T, text []byte) finishedJournal {
 // asked for.
 func TestLogsGoOnAfterAPause(t *testing.T) {
 	var text bytes.Buffer
-	for n := 1; text.Len() < 24<<20; n++ { // more than all buffers between hold
-		fmt.Fprintf(&text, "%08d %s\n", n, strings.Repeat("x", 4000))
+	for n := 1; text.Len() < 8<<20; n++ { // more than all buffers between hold
+		fmt.Fprintf(&text, "%08d %s\n", n, strings.Repeat("x", 1300))
 	}
 	url, ended := serveLog(t, text.Bytes())
 	lines := strings.SplitAfter(strings.TrimSuffix(text.String(), "\n"), "\n")
