@@ -29,6 +29,7 @@ func healthConformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"policies at the end of a run", policiesAtTheEnd},
 		{"bands", bands},
 		{"diagnoses", diagnoses},
+		{"diagnosis of a stall", stallDiagnosis},
 		{"outbox of a verdict", verdictOutbox},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
@@ -246,6 +247,37 @@ func diagnoses(t *testing.T, s *store.Store) {
 	heads, err := s.LastBlocks(t.Context(), id, 1, 5)
 	if err != nil || len(heads) == 0 {
 		t.Errorf("last blocks %+v, %v", heads, err)
+	}
+}
+
+// The diagnosis of a stall goes with the stall, but not while the run stops, perhaps because
+// of it.
+func stallDiagnosis(t *testing.T, s *store.Store) {
+	d := &job.Diagnosis{Sentence: "It waits for a lock.", Causes: []job.Cause{{Cause: "stalled", Weight: 1, Evidence: "x"}}}
+	for _, stops := range []bool{false, true} {
+		j := running(t, s, journal.Attempt{})
+		judge := func(worst job.Health, findings ...job.Finding) {
+			t.Helper()
+			_, err := s.Judge(t.Context(), []index.Verdict{{
+				Run: j.id, Attempt: 1, HeardAt: lease(t, s, j.id).HeardAt, At: noon, Findings: findings, Health: worst, Evidence: "x",
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		judge(job.Warning, job.Finding{Rule: "stalled", Health: job.Warning, Since: noon, Evidence: "x"})
+		if stored, err := s.StoreDiagnosis(t.Context(), mustRun(t, s, j.id), d); !stored || err != nil {
+			t.Fatalf("diagnosis: %v, %v", stored, err)
+		}
+		if stops {
+			if _, _, err := s.RequestCancel(t.Context(), j.id, job.Cancel{By: "ada", At: noon}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		judge(job.Healthy)
+		if got := mustRun(t, s, j.id); (got.Diagnosis != nil) != stops || len(got.Findings) != 0 {
+			t.Errorf("the stall is over, and the run is %s with %+v", got.State, got.Diagnosis)
+		}
 	}
 }
 

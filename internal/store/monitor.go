@@ -153,7 +153,7 @@ func applyVerdict(run job.Run, v index.Verdict) (next job.Run, events []job.RunE
 		})
 	}
 	run.Health, run.Findings = v.Health, findings
-	if !stalls(findings) {
+	if !stalls(findings) && run.State != job.Stopping { // where it stops, the stall may be why
 		run.Diagnosis = nil // of a stall that is over
 	}
 	return run, events, true
