@@ -41,7 +41,7 @@ var table = []row{
 	{"internal/agent/sample", "job internal/agent/process internal/agent/process/procfs", "golang.org/x/sys", "measures what process contains"},
 	{"internal/agent/redact", "", "", "pure: names, values and bytes in, masked bytes out"},
 	{"internal/agent/report", "client job internal/agent/delivery", "", "tells a server of two calls; pauses, limits and redirects are as for the tracking server"},
-	{"internal/agent/sink", "", "golang.org/x/sys", "writes to descriptors of the caller; it knows neither jobs nor journals"},
+	{"internal/agent/sink", "internal/agent/freespace", "golang.org/x/sys", "writes to descriptors of the caller; it knows neither jobs nor journals"},
 	{"internal/agent/spool", "job journal internal/agent/freespace internal/agent/statedir", "golang.org/x/sys", "journals on disk; locks are system calls"},
 	{"internal/agent/statedir", "", "", "who owns a directory: the standard library says it"},
 	{"internal/agent/stall", "internal/agent/process internal/agent/process/procfs", "", "a judgement on what was seen; only the bytes that processes moved are read here"},

@@ -13,7 +13,7 @@
 //  4. the last sample is taken
 //  5. the outcome is written: the journal is whole
 //  6. containment is given back, beside what follows
-//  7. output is passed on to its end, while its reader makes progress
+//  7. output is passed on to its end: its readers take it, go away, or a signal ends the wait
 //  8. the journal is delivered, within the flush timeout; the two-call wire is told
 //  9. heartbeats end, and so does the delivery of journals that others left behind
 //  10. the journal is removed from the spool, or kept where it waits
@@ -56,7 +56,6 @@ type attempt struct {
 	stop        *stopping
 	asked       chan job.StopCause // from the heartbeats; cap 1
 	watched     atomic.Bool
-	dropped     atomic.Bool // output that the caller was owed was dropped
 
 	running *process.Process // the step's process while it is watched
 	current int              // index of the step that runs; -1 before the first
@@ -112,19 +111,19 @@ func Run(ctx context.Context, c Config) Result {
 	if at := c.retryAt(outcome, time.Now()); !at.IsZero() && !a.stop.final {
 		outcome.RetryAt = &at
 	}
+	c.events.JobEnded(true) // before anybody can see the end, and act on it
 	if err := a.rec.finish(time.Now(), journal.Final{Outcome: outcome, Usage: a.meter.totals()}); err != nil {
 		c.Say("the outcome could not be written to the journal: " + err.Error())
 	}
-	result := Result{Outcome: outcome}
+	result := Result{Outcome: outcome, Dropped: c.droppedBefore}
 	var released sync.WaitGroup
 	released.Go(a.release) // while the journal is on its way
-	c.events.JobEnded(true)
-	delivered := a.back.finish(outcome)
+	delivered := a.back.finish(outcome, &result)
 	c.events.JobEnded(false)
 	a.settle(&result, delivered)
 	released.Wait()
 	result.ExitCode, result.Signal = exitOf(outcome, processEnd{
-		requested: a.stop.sig, sent: a.stop.sent, dropped: a.dropped.Load(), init: os.Getpid() == 1,
+		requested: a.stop.sig, sent: a.stop.sent, dropped: result.Dropped, init: os.Getpid() == 1,
 	})
 	return result
 }
@@ -160,10 +159,10 @@ func (a *attempt) prepare(secrets *redact.Set, opened <-chan openedJournal) erro
 	a.rec.secrets = secrets
 	a.rec.saidBad.Store(a.cfg.StateDir == "") // the caller knows
 	if a.cfg.passing() {
-		a.rec.passOutput()
 		if !a.cfg.IgnoreClosedOutput {
 			a.closer = newCloser()
 		}
+		a.rec.passer = newPasser(a.rec, a.cfg, a.closer)
 	}
 	a.meter = newMeter(a.rec)
 	a.back = &background{a: a}

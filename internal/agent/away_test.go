@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -361,29 +362,82 @@ func TestPassedOnExactlyAndInTime(t *testing.T) {
 	}
 }
 
-func TestReaderThatGoesAwayOrStalls(t *testing.T) {
-	for _, name := range []string{"gone", "stalled"} {
-		t.Run(name, func(t *testing.T) {
-			s := newMemoryServer()
-			c, heard := config(t, s, "")
-			c.Args, c.Env = child("random", "4"), append(c.Env, "AGENT_TEST_CHILD=random")
-			c.Quiet, c.IgnoreClosedOutput = false, true
-			outR, outW, _, errW := pipes(t)
-			c.Stdout, c.Stderr = outW, errW
-			if name == "gone" {
-				_ = outR.Close()
-			}
-			got := Run(t.Context(), c)
-			if got.ExitCode != 0 || !got.Complete {
-				t.Errorf("result %+v", got)
-			}
-			if out := s.read(t, testRun).output[streamKey{0, job.Stdout}]; !bytes.Equal(out, randomBytes(4<<20)) {
-				t.Errorf("%d bytes on the server", len(out))
-			}
-			if stalled := strings.Contains(heard.text(), "stalled"); stalled != (name == "stalled") {
-				t.Errorf("said %q", heard.text())
-			}
-		})
+func TestIgnoredReaderThatGoesAway(t *testing.T) {
+	s := newMemoryServer()
+	c, heard := config(t, s, "")
+	c.Args, c.Env = child("random", "4"), append(c.Env, "AGENT_TEST_CHILD=random")
+	c.Quiet, c.IgnoreClosedOutput = false, true
+	outR, outW, _, errW := pipes(t)
+	c.Stdout, c.Stderr = outW, errW
+	outR.Close()
+	if got := Run(t.Context(), c); got.ExitCode != 0 || !got.Complete || got.Dropped {
+		t.Errorf("result %+v, said %q", got, heard.text())
+	}
+	if out := s.read(t, testRun).output[streamKey{0, job.Stdout}]; !bytes.Equal(out, randomBytes(4<<20)) {
+		t.Errorf("%d bytes on the server", len(out))
+	}
+}
+
+// A reader that pauses holds up neither the job nor its delivery; the agent waits for it, and
+// it gets everything when it goes on.
+func TestReaderThatPauses(t *testing.T) {
+	s := newMemoryServer()
+	c, heard := config(t, s, "")
+	c.Args, c.Env = child("random", "8"), append(c.Env, "AGENT_TEST_CHILD=random")
+	outR, outW, _, errW := pipes(t)
+	c.Quiet, c.Stdout, c.Stderr = false, outW, errW
+	done := make(chan Result, 1)
+	go func() { done <- Run(t.Context(), c) }()
+	want := randomBytes(8 << 20)
+	s.waitEnded(t) // while nobody reads
+	select {
+	case got := <-done:
+		t.Errorf("the agent did not wait for the reader: %+v", got)
+	default:
+	}
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(outR, got); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("the reader got other bytes, error %v", err)
+	}
+	if r := result(t, done); r.ExitCode != 0 || !r.Complete || r.Dropped {
+		t.Errorf("result %+v, said %q", r, heard.text())
+	}
+}
+
+// A signal after the job's end ends the wait, and what the reader did not get is counted.
+func TestSignalEndsTheWaitForAReader(t *testing.T) {
+	s := newMemoryServer()
+	c, heard := config(t, s, "")
+	c.Args, c.Env = child("random", "1"), append(c.Env, "AGENT_TEST_CHILD=random")
+	outR, outW, _, errW := pipes(t)
+	outW.Fd() // makes it blocking, as a shell's
+	signals := make(chan os.Signal, 1)
+	c.Quiet, c.Stdout, c.Stderr, c.Signals = false, outW, errW, signals
+	done := make(chan Result, 1)
+	go func() { done <- Run(t.Context(), c) }()
+	s.waitEnded(t)
+	again := time.NewTicker(50 * time.Millisecond) // the first may come before the agent waits
+	defer again.Stop()
+	var r Result
+	for ended := false; !ended; {
+		select {
+		case signals <- syscall.SIGTERM:
+		case <-again.C:
+		case r = <-done:
+			ended = true
+		}
+	}
+	go outW.Close()
+	rest, _ := io.ReadAll(outR) // frees the write that waits
+	if r.ExitCode != 125 || !r.Dropped || !r.Complete || !strings.Contains(heard.text(), "a signal ended the wait") {
+		t.Errorf("result %+v, said %q", r, heard.text())
+	}
+	var lost int
+	for line := range strings.Lines(heard.text()) {
+		_, _ = fmt.Sscanf(line, "%d bytes of the job's output were not passed on", &lost)
+	}
+	if lost <= 0 || lost > 1<<20 || len(rest) > 1<<20 {
+		t.Errorf("%d bytes lost, %d read afterwards", lost, len(rest))
 	}
 }
 
@@ -477,4 +531,13 @@ func (s *memoryServer) Journal(_ context.Context, run string, _ int, offset int6
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return io.NopCloser(bytes.NewReader(bytes.Clone(s.journals[run][offset:]))), nil
+}
+
+// waitEnded waits until the server has the whole journal.
+func (s *memoryServer) waitEnded(t *testing.T) {
+	t.Helper()
+	s.wait(t, func() bool {
+		r, err := journal.Recover(bytes.NewReader(s.journals[testRun]))
+		return err == nil && r.Ended
+	})
 }

@@ -37,7 +37,7 @@ func (b *background) start(ctx context.Context) {
 	if c.passing() {
 		var passCtx context.Context
 		passCtx, b.passerStop = context.WithCancel(ctx)
-		b.passer = newPasser(a.rec, c, a.closer)
+		b.passer = a.rec.passer
 		go b.passer.run(passCtx)
 		if a.closer != nil {
 			b.closerDone.Go(func() { a.closer.run(passCtx, c.Stdout, c.Stderr) })
@@ -88,9 +88,9 @@ func (b *background) stopMeter() {
 	}
 }
 
-// finish ends everything in the order of the package's list, and returns how delivery
-// ended: nil when the server has the whole journal.
-func (b *background) finish(o job.Outcome) error {
+// finish ends everything in the order of the package's list, notes in the result whether
+// output that the caller was owed was dropped, and returns how delivery ended: nil when the server has the whole journal.
+func (b *background) finish(o job.Outcome, result *Result) error {
 	close(b.ended)
 	ctx, cancel := b.untilGivenUp()
 	defer cancel()
@@ -99,8 +99,9 @@ func (b *background) finish(o job.Outcome) error {
 		reported.Go(func() { b.reports.Finish(ctx, o, b.a.cfg.FlushTimeout) })
 	}
 	if b.passer != nil {
-		b.passer.finish(passStall, ctx.Done())
-		b.passerStop()
+		if b.passer.finish(ctx.Done(), b.passerStop) > 0 {
+			result.Dropped = true
+		}
 		b.closerDone.Wait()
 	}
 	err := errNoServer

@@ -21,6 +21,8 @@ type Config struct {
 	FirstAttempt int
 	claim        *runClaim      // nil when there is one attempt only
 	events       *signals.Owner // of Signals; see withEvents
+	// droppedBefore says that output of an attempt before this one was dropped.
+	droppedBefore bool
 	// link is shared by the attempts of a run; made by withDefaults.
 	link    *delivery.Link
 	Retry   Retry
@@ -123,6 +125,8 @@ type Result struct {
 	Signal syscall.Signal
 	// Complete is true when the server has the whole journal and no output was dropped.
 	Complete bool
+	// Dropped is true when output that the caller's reader was owed was dropped.
+	Dropped bool
 	// WaitsAt is where the journal waits when it was not delivered; empty otherwise.
 	WaitsAt string
 	// Err is set when the agent could not do its own work before the job started.

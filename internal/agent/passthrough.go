@@ -13,155 +13,170 @@ import (
 	"stint.dev/stint/internal/agent/sink"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
-	"stint.dev/stint/journal"
 )
 
-// passStall is how long, after the end, the reader of our own output may make no progress
-// before the agent stops waiting for it.
-const passStall = 3 * time.Second
+const (
+	// heldInMemory bounds the output that waits for its reader and is not on the disk.
+	heldInMemory = 16 << 20
+	// defaultSpoolLimit is that of a configuration that names none.
+	defaultSpoolLimit = 1 << 30
+	// recordedEvery is how often a passer looks whether output is recorded, besides being
+	// told so: of a disk that stops answering nobody tells.
+	recordedEvery = 100 * time.Millisecond
+)
 
-// asideDepth bounds how many reads' worth of output waits beside a full journal.
-const asideDepth = 8
-
-// passer passes the job's output on to the caller's stdout and stderr. It reads the
-// journal at its own pace: a reader that stalls or goes away is not in the job's path.
+// passer passes the job's output on to the caller's stdout and stderr, when it is recorded.
+// It waits for their readers; the job does not: what they have not taken is in the queue.
 //
-// Its goroutine ends at the journal's outcome, at a reading error, or when ctx ends; a
-// write that blocks in the kernel for ever (a terminal stopped with Ctrl-S) can hold it
-// until the process exits.
+// Its goroutines end at the queue's end, or when ctx ends; a write that blocks in the kernel
+// for ever (a reader that has paused, a terminal stopped with Ctrl-S) can hold one until the
+// process exits.
 type passer struct {
-	from    *spool.Journal
-	aside   <-chan dropped
-	waiting *dropped // taken from aside, and its place is not reached yet
-	more    <-chan struct{}
-	say     func(string)
-	closer  *closer                 // nil for none
-	files   []*os.File              // both, for finish
-	outs    map[job.Stream]*os.File // nil: dropped; the goroutine's own
-	written atomic.Int64            // bytes that our readers took; shows progress
-	offset  atomic.Int64
-	done    chan struct{}
+	queue    *sink.Queue
+	limit    int64 // of the queue
+	journal  *spool.Journal
+	recorded <-chan struct{} // more of the journal can be read
+	say      func(string)
+	closer   *closer // nil for none
+	outputs  [2]callerOutput
+	done     chan struct{}
 }
 
-// newPasser reads what r.passOutput has prepared.
+// callerOutput is the caller's stdout or stderr.
+type callerOutput struct {
+	stream job.Stream
+	file   *os.File // nil: nobody is owed anything
+	failed bool     // it takes nothing any more; the passing goroutine's own
+	owed   atomic.Int64
+	passed atomic.Int64
+	gone   atomic.Bool // its reader went away, so that nothing is owed any more
+}
+
+// newPasser makes the passer of a recorder. Call it before anything is recorded.
 func newPasser(r *recorder, c Config, closer *closer) *passer {
-	return &passer{
-		closer: closer,
-		from:   r.spool, aside: r.aside, more: r.passed, say: c.Say, done: make(chan struct{}),
-		files: []*os.File{c.Stdout, c.Stderr},
-		outs:  map[job.Stream]*os.File{job.Stdout: c.Stdout, job.Stderr: c.Stderr},
+	limits := sink.Limits{Total: c.SpoolLimit, Memory: heldInMemory}
+	if limits.Total <= 0 {
+		limits.Total = defaultSpoolLimit
+	}
+	dir := r.spool.Path()
+	if dir == "" {
+		dir = os.TempDir() // the spool cannot be used
+	}
+	p := &passer{
+		queue: sink.NewQueue(limits, sink.Directory(dir)), limit: limits.Total, journal: r.spool, recorded: r.passed,
+		say: c.Say, closer: closer, done: make(chan struct{}),
+	}
+	p.outputs[0].stream, p.outputs[0].file = job.Stdout, c.Stdout
+	p.outputs[1].stream, p.outputs[1].file = job.Stderr, c.Stderr
+	return p
+}
+
+// add takes over output that was recorded up to an offset of the journal. It waits for no
+// reader.
+func (p *passer) add(stream job.Stream, data []byte, recorded int64) {
+	i := 0
+	if stream == job.Stderr {
+		i = 1
+	}
+	if o := &p.outputs[i]; o.file != nil && !o.gone.Load() {
+		o.owed.Add(int64(len(data)))
+		p.queue.Add(i, data, recorded)
 	}
 }
 
+// run passes output on.
 func (p *passer) run(ctx context.Context) {
+	go p.queue.Spill(ctx)
 	defer close(p.done)
-	cur := cursor{src: p.from, offset: journal.HeaderSize}
 	for {
-		p.passAside(cur.offset)
-		rec, err := cur.next()
-		if errors.Is(err, io.EOF) {
-			select {
-			case <-p.more:
-				continue
-			case <-ctx.Done():
-				return
-			}
+		batch, err := p.queue.Take(ctx)
+		if errors.Is(err, io.EOF) || ctx.Err() != nil {
+			return
 		}
 		if err != nil {
-			p.say("the job's output is not passed on any more: " + err.Error())
-			p.from.Passed(1 << 62)
+			p.say("output that waited for its reader is lost: " + err.Error())
+			continue
+		}
+		if !p.awaitRecorded(ctx, batch.After) {
 			return
 		}
-		if rec.Type == journal.TypeOutput && !p.from.GivenAside(cur.offset-int64(rec.Size())) {
-			p.pass(rec)
+		for i, data, ok := batch.Next(); ok; i, data, ok = batch.Next() {
+			p.write(&p.outputs[i], data)
 		}
-		p.offset.Store(cur.offset)
-		p.from.Passed(cur.offset)
-		if rec.Type == journal.TypeOutcome {
-			return
-		}
+		p.queue.Recycle(batch)
 	}
 }
 
-// pass writes one record's output. A reader who is gone (EPIPE, EIO of a closed terminal)
-// is normal and ends this stream silently.
-func (p *passer) pass(rec journal.Record) {
-	if o, err := journal.DecodeOutput(rec); err == nil {
-		p.write(o.Stream, o.Data)
+// awaitRecorded waits until the journal can be read up to an offset: what the caller has
+// seen, an agent that comes after a crash then has too.
+func (p *passer) awaitRecorded(ctx context.Context, offset int64) bool {
+	if p.journal.Readable() >= offset {
+		return true
 	}
-}
-
-// passAside passes on what found no room in the journal before a place.
-func (p *passer) passAside(offset int64) {
-	for {
-		if p.waiting == nil {
-			select {
-			case d := <-p.aside:
-				p.waiting = &d
-			default:
-				return
-			}
-		}
-		if p.waiting.at > offset {
-			return
-		}
-		p.write(p.waiting.stream, p.waiting.data)
-		p.waiting = nil
-	}
-}
-
-func (p *passer) write(stream job.Stream, data []byte) {
-	for len(data) > 0 && p.outs[stream] != nil {
-		n, err := sink.Write(p.outs[stream], data[:min(len(data), 64<<10)])
-		p.written.Add(int64(n))
-		data = data[n:]
-		if err != nil {
-			p.outs[stream] = nil
-			switch {
-			case !gone(err):
-				p.say(fmt.Sprintf("the job's %s is not passed on any more: %v", stream, err))
-			case p.closer != nil && !errors.Is(err, syscall.EIO): // a closed terminal stops no job
-				p.closer.readerGone(stream)
-			}
-		}
-	}
-}
-
-func gone(err error) bool {
-	return sink.ReaderGone(err) || errors.Is(err, os.ErrDeadlineExceeded)
-}
-
-// finish waits until everything is passed on, as long as there is progress and giveUp is open.
-func (p *passer) finish(stall time.Duration, giveUp <-chan struct{}) {
-	check := time.NewTicker(stall)
-	defer check.Stop()
-	before := p.progress()
-	for {
+	look := time.NewTicker(recordedEvery)
+	defer look.Stop()
+	for p.journal.Readable() < offset {
 		select {
-		case <-p.done:
-			return
-		case <-giveUp:
-			p.abandon("the wait for the reader of our output was ended by a signal: not everything could be passed on to it")
-			return
-		case <-check.C:
+		case <-p.recorded:
+		case <-look.C:
+		case <-ctx.Done():
+			return false
 		}
-		now := p.progress()
-		if now == before {
-			p.abandon("the reader of our output has stalled: not everything could be passed on to it")
-			return
+	}
+	return true
+}
+
+func (p *passer) write(o *callerOutput, data []byte) {
+	for len(data) > 0 && !o.failed && !o.gone.Load() {
+		n, err := sink.Write(o.file, data[:min(len(data), 64<<10)])
+		o.passed.Add(int64(n))
+		data = data[n:]
+		switch {
+		case err == nil:
+		case sink.ReaderGone(err):
+			o.gone.Store(true)
+			if p.closer != nil && !errors.Is(err, syscall.EIO) { // a closed terminal stops no job
+				p.closer.readerGone(o.stream)
+			}
+		default:
+			o.failed = true
+			p.say(fmt.Sprintf("the job's %s is not passed on any more: %v", o.stream, err))
 		}
-		before = now
 	}
 }
 
-// abandon frees a write to a pipe of ours; any other it cannot.
-func (p *passer) abandon(why string) {
-	p.say(why)
-	for _, f := range p.files {
-		if f != nil {
-			_ = f.SetWriteDeadline(time.Now())
+// finish waits until the readers have taken everything, or giveUp is closed. It returns how
+// many bytes they were owed and did not get.
+func (p *passer) finish(giveUp <-chan struct{}, stop context.CancelFunc) (lost int64) {
+	p.queue.End()
+	why := ""
+	select {
+	case <-p.done:
+	case <-giveUp:
+		why = "a signal ended the wait for its reader"
+	}
+	stop()
+	for i := range p.outputs {
+		if o := &p.outputs[i]; !o.gone.Load() {
+			lost += o.owed.Load() - o.passed.Load()
 		}
 	}
+	if dropped, disk := p.queue.Dropped(); why == "" && dropped > 0 {
+		why = fmt.Sprintf("more than %s waited for its reader (--spool-limit)", job.Bytes(p.limit))
+		if disk != nil {
+			why = fmt.Sprintf("more than %s waited for its reader, and the disk did not take it: %v", job.Bytes(heldInMemory), disk)
+		}
+	}
+	if lost > 0 {
+		p.say(fmt.Sprintf("%d bytes of the job's output were not passed on%s", lost, because(why)))
+	}
+	p.queue.Close()
+	return lost
 }
 
-func (p *passer) progress() int64 { return p.written.Load() + p.offset.Load() }
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ": " + why
+}

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bytes"
 	"sync/atomic"
 	"time"
 
@@ -29,15 +28,7 @@ type recorder struct {
 	more    chan struct{} // cap 1: something can be read (for delivery)
 	urgent  chan struct{} // cap 1: something worth sending soon, or a lot
 	passed  chan struct{} // cap 1: something can be read (for passing output on)
-	aside   chan dropped  // what has no place in the journal yet, for passing output on; nil without that
-	behind  atomic.Bool   // nobody takes from aside
-}
-
-// dropped is output that has no place in the journal, or none yet.
-type dropped struct {
-	at     int64 // length of the journal then
-	stream job.Stream
-	data   []byte
+	passer  *passer       // nil when output is not passed on
 }
 
 func newRecorder(j *spool.Journal, say func(string)) *recorder {
@@ -51,12 +42,6 @@ func newRecorder(j *spool.Journal, say func(string)) *recorder {
 func (r *recorder) start() {
 	r.started.Store(true)
 	r.spool.Start(r.wake)
-}
-
-// passOutput prepares for a second reader. Call it before anything is recorded.
-func (r *recorder) passOutput() {
-	r.spool.ExpectSecondReader()
-	r.aside = make(chan dropped, asideDepth)
 }
 
 // record writes a record that is not output. What finds no room any more (only samples
@@ -82,10 +67,13 @@ func (r *recorder) note(step int, text string) {
 func (r *recorder) output(rec []byte, step int, stream job.Stream, at time.Time, own bool) (next []byte) {
 	journal.PutOutput(rec, step, stream, at)
 	r.printed(at)
-	next, length, kept := r.spool.Output(rec, step, stream, own && r.aside == nil)
-	if kept != spool.Placed && r.aside != nil {
-		raw := rec[journal.FrameSize+journal.OutputPrefix:]
-		r.handAside(dropped{at: length, stream: stream, data: bytes.Clone(raw)})
+	next, length, kept := r.spool.Output(rec, step, stream, own && r.passer == nil)
+	if r.passer != nil {
+		end := length + int64(len(rec))
+		if kept != spool.Placed {
+			end = 0 // it has no place that could be waited for
+		}
+		r.passer.add(stream, rec[front:], end)
 	}
 	if !r.started.Load() {
 		r.wake()
@@ -104,31 +92,6 @@ func (r *recorder) outputAt() time.Time {
 		return time.Time{}
 	}
 	return r.begun.Add(time.Duration(d))
-}
-
-// handAside gives output that has no place in the journal to whoever passes output on: the
-// caller's own stdout must not miss it. This one waits for the reader, as the job itself
-// would without us, but not for a reader that has stalled.
-func (r *recorder) handAside(d dropped) {
-	defer poke(r.passed)
-	select {
-	case r.aside <- d:
-		r.behind.Store(false)
-		return
-	default:
-	}
-	if r.behind.Load() {
-		return
-	}
-	poke(r.passed)
-	timer := time.NewTimer(passStall)
-	defer timer.Stop()
-	select {
-	case r.aside <- d:
-	case <-timer.C:
-		r.behind.Store(true)
-		r.say("the reader of our output has stalled and there is no room left: output is lost to it")
-	}
 }
 
 // endStep gives all output its place, declares what was dropped, and writes a step's end.

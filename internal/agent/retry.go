@@ -59,7 +59,7 @@ func Supervise(ctx context.Context, c Config) Result {
 			c.Say(err.Error())
 			return result
 		}
-		c.Attempt++
+		c.Attempt, c.droppedBefore = c.Attempt+1, result.Dropped
 	}
 }
 

@@ -10,7 +10,7 @@ const leastSpool = 1 << 20
 
 // spoolRow is the option that bounds a run's journal on disk.
 func spoolRow() option.Option {
-	return option.Option{Name: "spool-limit", Kind: option.Size, Value: "SIZE", Default: "1GiB", Help: "most of the journal on disk that the server does not have yet; beyond it the head and the tail of the output are kept, and the rest is declared as a gap"}
+	return option.Option{Name: "spool-limit", Kind: option.Size, Value: "SIZE", Default: "1GiB", Help: "most of the journal on disk that the server does not have yet; beyond it the head and the tail of the output are kept, and the rest is declared as a gap; also the most output that waits for the readers of our stdout and stderr"}
 }
 
 func spoolLimit(c *agent.Config, opts *option.Set) error {
