@@ -16,7 +16,8 @@
 //  7. output is passed on to its end: its readers take it, go away, or a signal ends the wait
 //  8. the journal is delivered, within the flush timeout; the two-call wire is told
 //  9. heartbeats end, and so does the delivery of journals that others left behind
-//  10. the journal is removed from the spool, or kept where it waits
+//  10. the journal is removed from the spool, or kept where it waits, and the watcher, which
+//     would have delivered it if the agent had died meanwhile, is dismissed
 package agent
 
 import (
@@ -122,6 +123,7 @@ func Run(ctx context.Context, c Config) Result {
 	c.events.JobEnded(false)
 	a.settle(&result, delivered)
 	released.Wait()
+	a.group.Dismiss()
 	result.ExitCode, result.Signal = exitOf(outcome, processEnd{
 		requested: a.stop.sig, sent: a.stop.sent, dropped: result.Dropped, init: os.Getpid() == 1,
 	})
@@ -142,6 +144,7 @@ func (a *attempt) prepare(secrets *redact.Set, opened <-chan openedJournal) erro
 	group, err := process.Contain(process.Options{
 		Run: a.cfg.Run, Attempt: a.cfg.Attempt, MemoryLimitBytes: a.cfg.MemoryLimit, CPULimit: a.cfg.CPULimit,
 		OOMScoreAdj: a.cfg.OOMScoreAdj, AtMost: a.cfg.Containment, BeforeFork: a.cfg.BeforeFork,
+		Finish: a.cfg.Finish,
 	})
 	o := <-opened
 	j := o.journal

@@ -16,18 +16,18 @@ import (
 // complete ends a journal whose agent died before it could: with the time of the last
 // record, which is the last that anybody knows. The server is asked first: after a power
 // cut it may know more than this host, and what is added here must not contradict it.
-func complete(ctx context.Context, j *spool.Journal, s delivery.Server, host spool.Host) (added bool, err error) {
+func complete(ctx context.Context, j *spool.Journal, c Config) (added bool, err error) {
 	if j.Recovered().Ended {
 		return false, nil
 	}
-	size, err := askSize(ctx, j, s)
+	size, err := askSize(ctx, j, c.Server)
 	if err != nil {
 		return false, err
 	}
 	why, lost := diedInMemory, j.Unattached()
 	if size > j.Size() {
 		why, lost = readBack, lost+j.DropTail()
-		if err := repair(ctx, j, s, size); err != nil {
+		if err := repair(ctx, j, c.Server, size); err != nil {
 			return false, err
 		}
 		// What the server has beyond that is the beginning of a record whose rest nobody has:
@@ -43,7 +43,7 @@ func complete(ctx context.Context, j *spool.Journal, s delivery.Server, host spo
 	}
 	// A disk that is full, perhaps of this very journal, is no reason to keep it there: what
 	// is added may be in memory alone, and after another crash the server's copy is read back.
-	if err = addEnd(j, r, host, why, lost); err != nil {
+	if err = addEnd(j, r, c, why, lost); err != nil {
 		return false, fmt.Errorf("%w: complete %s: %w", errSpool, j.Path(), err)
 	}
 	return true, nil
@@ -57,8 +57,8 @@ const (
 
 // addEnd appends what is known of the end of an attempt whose agent died. why says how
 // the lost bytes of output were.
-func addEnd(j *spool.Journal, r journal.Recovered, host spool.Host, why string, lost int64) error {
-	rebooted := host.RebootedSince(spool.Host{Name: r.Attempt.Host, BootID: r.Attempt.BootID})
+func addEnd(j *spool.Journal, r journal.Recovered, c Config, why string, lost int64) error {
+	rebooted := c.Host.RebootedSince(spool.Host{Name: r.Attempt.Host, BootID: r.Attempt.BootID})
 	o := job.Unfinished(rebooted, r.LastAt)
 	note := func(text string) error {
 		return j.AppendJSON(journal.TypeNote, r.LastAt, journal.Note{Step: r.Open, Text: text})
@@ -67,8 +67,13 @@ func addEnd(j *spool.Journal, r journal.Recovered, host spool.Host, why string, 
 	if lost > 0 {
 		err = note(fmt.Sprintf(why, job.Bytes(lost)))
 	}
-	if text := sweep(r.Attempt, rebooted); text != "" && err == nil {
-		err = note(text)
+	swept := c.swept
+	if swept == nil && !rebooted {
+		text := Sweep(r.Attempt.Run, r.Attempt.Attempt)
+		swept = &text
+	}
+	if swept != nil && *swept != "" && err == nil {
+		err = note(*swept)
 	}
 	if err == nil && r.Open >= 0 {
 		err = j.AppendJSON(journal.TypeStepEnded, r.LastAt, journal.StepEnded{Index: r.Open, Outcome: o})
@@ -141,17 +146,21 @@ func extend(j *spool.Journal, body io.Reader) error {
 	}
 }
 
-// sweep ends what still lives of an attempt whose agent died, and says what that was.
-func sweep(a journal.Attempt, rebooted bool) string {
-	if rebooted {
+// Sweep ends what still lives of an attempt whose agent died, and says what that was; empty
+// for nothing.
+func Sweep(run string, attempt int) string {
+	killed, err := process.Sweep(run, attempt)
+	if err != nil {
+		return "processes of the job may live on: " + err.Error()
+	}
+	return LeftText(killed)
+}
+
+// LeftText says which processes of an attempt outlived its agent and were killed; empty for
+// none.
+func LeftText(killed []process.Member) string {
+	if len(killed) == 0 {
 		return ""
 	}
-	killed, err := process.Sweep(a.Run, a.Attempt)
-	switch {
-	case err != nil:
-		return "processes of the job may live on: " + err.Error()
-	case len(killed) > 0:
-		return "the agent died and " + process.LeftText(killed) + "; they were killed"
-	}
-	return ""
+	return "the agent died and " + process.LeftText(killed) + "; they were killed"
 }

@@ -27,6 +27,8 @@ type Config struct {
 	Host           spool.Host // this one; a later boot of it tells that the host went down
 	// Each is called for each journal as soon as it is done; may be nil.
 	Each func(Journal)
+
+	swept *string // what was said when the attempt's processes were ended; nil before that
 }
 
 // Skip is why a journal was left alone.
@@ -173,7 +175,7 @@ func deliverOne(ctx context.Context, s *spool.Spool, e spool.Entry, c Config) Jo
 		f.Err = fmt.Errorf("%w: %w", errSpool, err)
 		return f
 	}
-	f.Unfinished, f.Err = complete(ctx, j, c.Server, c.Host)
+	f.Unfinished, f.Err = complete(ctx, j, c)
 	if f.Err == nil {
 		f.Bytes = j.Size()
 		f.Err = deliver(ctx, j, c.Server)

@@ -34,18 +34,8 @@ func TestProcessesThatMayNotBeKilled(t *testing.T) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	binary, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for name, mode := range map[string]os.FileMode{"plain": 0o755, "becomesroot": 0o755 | os.ModeSetuid} {
-		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, binary, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(file, mode); err != nil {
-			t.Fatal(err)
-		}
+		copySelf(t, filepath.Join(dir, name), mode)
 	}
 	t.Run("without a cgroup", func(t *testing.T) {
 		out := agentOfNobody(t, dir, LevelProcessGroup, -1)

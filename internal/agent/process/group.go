@@ -24,8 +24,8 @@ import (
 // put them there: they are the mark by which Sweep finds what an agent that died left
 // behind.
 //
-// Shutdown, in Close: 1. a process of Start that still lives is killed, 2. the watcher is
-// dismissed, and none is started any more, 3. the group leaves the reaper of orphans, which ends with the last group, 4. the cgroups
+// Shutdown, in Close: 1. a process of Start that still lives is killed, 2. the watcher kills
+// nothing any more and, unless it has something to finish, is dismissed; none is started, 3. the group leaves the reaper of orphans, which ends with the last group, 4. the cgroups
 // are removed, if they are empty.
 type Group struct {
 	opts Options
@@ -278,7 +278,7 @@ func (g *Group) OOM() *job.OOM { return g.cage.oom(g) }
 // far; 0 where there is none.
 func (g *Group) OOMKills() int64 { return g.cage.oomKills() }
 
-// LetLive gives up the means that end what outlives the agent: the watcher is dismissed.
+// LetLive gives up the means that end what outlives the agent: the watcher kills nothing.
 // Call it when what still lives was left on purpose; its cgroup, and the limits set there,
 // stay as long as it lives. With the init of a container it ends all the same, which is
 // what a return of true says.

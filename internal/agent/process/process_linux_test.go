@@ -2,7 +2,9 @@ package process
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -19,6 +21,9 @@ import (
 // The test binary plays the agent that is killed, and the evil children that no shell can
 // be.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "finish-attempt" {
+		os.Exit(playFinish(os.Args[1:]))
+	}
 	if role := os.Getenv("STINT_TEST_ROLE"); role != "" {
 		os.Exit(play(role))
 	}
@@ -260,13 +265,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	binary, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(dir+"/test", binary, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	copySelf(t, dir+"/test", 0o755)
 	cmd := exec.Command(dir+"/test", "-test.run=^(TestExit|TestNothingLeftAfterKill|TestSignalReachesEverybody.*|TestLimitsWithoutRights|TestAgentKilled)$", "-test.v")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "HOME="+dir, "TMPDIR="+dir)
@@ -277,6 +276,25 @@ func TestAsOrdinaryUser(t *testing.T) {
 	}
 	if n := strings.Count(string(out), "--- PASS"); n < 10 {
 		t.Fatalf("only %d passed:\n%s", n, out)
+	}
+}
+
+// copySelf copies the test binary, without holding it in memory: what a child uses at most
+// begins with what its parent has.
+func copySelf(t *testing.T, path string, mode os.FileMode) {
+	t.Helper()
+	from, err := os.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	to, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o755)
+	if err == nil {
+		_, err = io.Copy(to, from)
+		err = errors.Join(err, to.Close(), os.Chmod(path, mode))
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -294,6 +312,8 @@ func play(role string) int {
 		return playBecomesRoot()
 	case "protected":
 		return playProtected()
+	case "mortal":
+		return playMortal()
 	case "attempts":
 		return playAttempts()
 	}

@@ -52,14 +52,8 @@ func TestProtect(t *testing.T) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	binary, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
 	program := filepath.Join(dir, "agent")
-	if err := os.WriteFile(program, binary, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	copySelf(t, program, 0o755)
 	for _, uid := range []uint32{0, 65534} {
 		cmd := exec.Command(program)
 		cmd.Dir = dir

@@ -29,6 +29,9 @@ type Options struct {
 	// AtMost keeps the level from being better than this one; empty means the best there
 	// is. It is for tests and for hosts whose cgroups must be left alone.
 	AtMost string
+	// Finish is done by the watcher after the agent's death; nil for nothing. The watcher then
+	// lives until Dismiss.
+	Finish *Finish
 	// BeforeFork, if set, is called on the thread that is about to make a process, and what
 	// it returns when that is done: for a caller that ignores signals which its children
 	// must not ignore.

@@ -40,7 +40,16 @@ type guards struct {
 	unguarded []*Process  // what the watcher does not know yet
 	guarded   []*Process  // whose sessions the watcher would end
 	late      *time.Timer // nil before the first process
-	over      bool        // no watcher is wanted any more
+	over      bool        // nothing is to be killed any more
+}
+
+// Finish is what the watcher does once the agent has died and the job's processes are
+// killed: it runs the agent's own program as "finish-attempt RUN ATTEMPT", also when its file
+// was replaced or deleted meanwhile.
+type Finish struct {
+	// Settings is what that program reads from its descriptor 4. While the agent lives no
+	// other process of its user can read it.
+	Settings []byte
 }
 
 // guardSoon has the watcher know of p before long.
@@ -113,14 +122,33 @@ func (p *Process) session() (startedTicks uint64, lives bool) {
 	}
 }
 
-// unguard dismisses the watcher for good; one that is being started is waited for.
+// unguard keeps the watcher from killing anything from here on. One that is being started is
+// waited for. Without anything to finish it is dismissed.
 func (g *Group) unguard() {
 	g.guards.mu.Lock()
 	defer g.guards.mu.Unlock()
+	first := !g.guards.over
 	g.guards.over = true
 	if g.guards.late != nil {
 		g.guards.late.Stop()
 	}
+	if g.opts.Finish == nil {
+		g.dismissWatcher()
+	} else if g.guards.watcher != nil && first {
+		g.guards.watcher.tell("over")
+	}
+}
+
+// Dismiss ends the watcher, which with Options.Finish outlives Close: the journal needs
+// nobody any more.
+func (g *Group) Dismiss() {
+	g.guards.mu.Lock()
+	defer g.guards.mu.Unlock()
+	g.guards.over = true
+	g.dismissWatcher()
+}
+
+func (g *Group) dismissWatcher() {
 	g.guards.watcher.dismiss()
 	g.guards.watcher = nil
 }
@@ -131,26 +159,48 @@ func (g *Group) startWatcher() (*watcher, error) {
 		return nil, err
 	}
 	defer r.Close()
-	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		w.Close()
 		return nil, err
 	}
 	defer null.Close()
-	mark := marks(g.opts.Run, g.opts.Attempt)
-	// A busybox is the shell only under the name sh; what it is stands in $0.
-	args := append([]string{"sh", "-c", watcherScript, "stint-watcher", mark[0], mark[1]}, g.cage.dirs()...)
-	p, err := children.start("/bin/sh", args, &os.ProcAttr{
-		Dir:   "/",
-		Env:   []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
-		Files: []*os.File{r, null, null},
-		Sys:   &syscall.SysProcAttr{Setsid: true},
-	})
+	files := []*os.File{r, null, null}
+	p, err := g.startFinisher(files)
+	if p == nil || err != nil {
+		p, err = g.startShell("/bin/sh", files)
+	}
 	if err != nil {
 		w.Close()
 		return nil, err
 	}
 	return &watcher{process: p, pipe: w}, nil
+}
+
+// startFinisher starts a watcher that can finish the attempt; nil where there is nothing to
+// finish, or no way to do it that keeps the settings to itself.
+func (g *Group) startFinisher(files []*os.File) (*os.Process, error) {
+	if g.opts.Finish == nil {
+		return nil, nil //nolint:nilnil // none is wanted
+	}
+	f, err := openFinisher(g.opts.Finish)
+	if err != nil {
+		return nil, err
+	}
+	defer f.close()
+	return g.startShell(f.shell, append(files, f.program, f.settings))
+}
+
+func (g *Group) startShell(path string, files []*os.File) (*os.Process, error) {
+	mark := marks(g.opts.Run, g.opts.Attempt)
+	// A busybox is the shell only under the name sh; what it is stands in $0.
+	args := append([]string{"sh", "-c", watcherScript, "stint-watcher", mark[0], mark[1]}, g.cage.dirs()...)
+	return children.start(path, args, &os.ProcAttr{
+		Dir:   "/",
+		Env:   []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+		Files: files,
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	})
 }
 
 // tell sends a line. A watcher that was killed gives EPIPE; it is not the job's trouble.

@@ -1,13 +1,25 @@
 # The watcher of one attempt: $1 and $2 mark its processes' environment, the rest are its
 # cgroup directories. It reads from the agent until the agent is gone, and then ends what is
 # left. "PID TICKS" is a session's first process and when that started, "-PID" a session of
-# which nothing lives any more.
+# which nothing lives any more, and "over" says that nothing is to be ended.
 trap '' HUP INT QUIT TERM PIPE
 run=$1 attempt=$2
 shift 2
-sessions='' complete=''
+sessions='' complete='' left=''
+
+# finish lets the agent's own program, descriptor 3, end what still has the mark, unless it is
+# told not to, and complete and deliver the journal; descriptor 4 has what it must know.
+finish() {
+	[ -e /proc/self/fd/3 ] && /proc/self/fd/3 finish-attempt "$@" "${run#*=}" "${attempt#*=}" </dev/null
+}
+
 while read -r pid ticks; do
 	case $pid in
+	over)
+		while read -r pid; do :; done
+		finish --deliver-only
+		exit
+		;;
 	-*)
 		kept=''
 		for session in $sessions; do
@@ -19,6 +31,15 @@ while read -r pid ticks; do
 	esac
 done
 
+# What outlives the agent, for the record; the kernel ends the first processes of sessions.
+for dir in "$@"; do
+	while read -r pid; do
+		case " $sessions" in *" $pid:"*) continue ;; esac
+		[ ${#left} -lt 4000 ] && read -r name <"/proc/$pid/comm" && left="$left$pid $name
+"
+	done <"$dir/cgroup.procs"
+	break # the others hold the same
+done
 for dir in "$@"; do
 	if [ -e "$dir/cgroup.kill" ]; then
 		echo 1 >"$dir/cgroup.kill" && complete=1
@@ -53,6 +74,9 @@ started() {
 		kill -KILL "-$pid" # dash takes no -- here
 	fi
 done
+
+for dir in "$@"; do rmdir "$dir"; done
+if finish --left "$left" ${complete:+--deliver-only}; then complete=1; fi
 
 # What changed its session and is in none of these cgroups still has the mark. A process
 # that is just replacing its program shows no environment for a moment, so it takes two looks

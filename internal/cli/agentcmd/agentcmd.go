@@ -53,7 +53,7 @@ func Root(c *console.Console, taken *signals.Taker, version, name, short, long s
 	})
 	root.SetUsageFunc(usage(c))
 	a := &agentProgram{Console: c, version: version, signals: taken}
-	root.AddCommand(a.run(), a.flush(), a.cacheCommand(), a.doctor(), a.versionCommand())
+	root.AddCommand(a.run(), a.flush(), a.finishAttempt(), a.cacheCommand(), a.doctor(), a.versionCommand())
 	return root
 }
 

@@ -262,6 +262,11 @@ func (a *agentProgram) destinations(cfg *runConfig, opts *option.Set) {
 	c, err := Client(opts, a.version)
 	if err == nil {
 		cfg.ServerURL, cfg.Server, cfg.close = c.URL(), c, c.Close
+		if cfg.StateDir != "" {
+			if cfg.Finish, err = finishOf(opts, cfg.StateDir); err != nil {
+				a.Say("%v; if this agent dies, the next stint run or stint flush delivers its journal", err)
+			}
+		}
 		return
 	}
 	a.Say("%v; the job runs, and its journal waits on this host until stint flush delivers it", err)
