@@ -63,6 +63,7 @@ type attempt struct {
 	open    []*capture       // pipes that are being drained
 	held    []syscall.Signal // to be passed on to the next process; see passOn
 	closer  *closer          // nil when output is recorded on without a reader
+	rests   []interval       // in which agent and job were suspended
 	cleared bool             // clearUp was done
 	kept    bool             // what the command left behind lives on, on purpose
 	told    int              // notes of the group that are recorded
@@ -333,4 +334,6 @@ type background struct {
 	reports *report.Reports
 
 	others *flush.Backlog
+	// suspender suspends the heartbeats; nil when there are none.
+	suspender delivery.Suspender
 }

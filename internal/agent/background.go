@@ -9,6 +9,7 @@ import (
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/report"
+	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
 )
@@ -69,9 +70,11 @@ func (b *background) startServer(ctx context.Context) {
 	b.delivery.Start(ctx)
 	var beatCtx context.Context
 	beatCtx, b.beatStop = context.WithCancel(ctx)
+	b.suspender = make(delivery.Suspender)
 	beats := &delivery.Heartbeats{
 		Server: c.Server, Run: c.Run, Attempt: c.Attempt, Period: c.beatPeriod(), Begun: a.begun, Link: c.link,
 		Evidence: a.evidence, Ready: known, Reply: a.heard, BeforeBeat: func() { poke(beat) },
+		Suspender: b.suspender,
 	}
 	b.beatDone.Go(func() { beats.Send(beatCtx) })
 	if a.spool != nil {
@@ -121,15 +124,26 @@ func (b *background) finish(o job.Outcome, result *Result) error {
 }
 
 // untilGivenUp returns a context that ends when a signal asks the agent to wait no longer;
-// cancel must be called.
+// cancel must be called. Until then the agent can be suspended.
 func (b *background) untilGivenUp() (ctx context.Context, cancel func()) {
 	ctx, end := context.WithCancelCause(context.Background())
+	done := make(chan struct{})
 	go func() {
-		select {
-		case <-b.a.cfg.events.GiveUp():
-			end(errGivenUp)
-		case <-ctx.Done():
+		defer close(done)
+		c := b.a.cfg
+		for {
+			select {
+			case <-c.events.GiveUp():
+				end(errGivenUp)
+				return
+			case e := <-c.events.Events():
+				if e.Action == signals.Suspend {
+					c.suspendAgent(e.Signal, b.suspender)
+				}
+			case <-ctx.Done():
+				return
+			}
 		}
 	}()
-	return ctx, func() { end(nil) }
+	return ctx, func() { end(nil); <-done }
 }

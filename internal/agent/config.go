@@ -108,6 +108,9 @@ type Config struct {
 	// Signals are those that the process received: see signals.Take. SIGPIPE must be among
 	// those taken, so that a reader of our output that goes away is an error of that write.
 	Signals <-chan os.Signal
+	// SuspendSelf stops this process as a signal of job control would have done, and returns
+	// when it is continued: see signals.SuspendSelf. When nil, the agent is not suspended.
+	SuspendSelf func(syscall.Signal)
 	// Cores is told how many cores the agent can make use of, when that changes; may be nil.
 	// It is called from several goroutines.
 	Cores func(n int)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -25,10 +26,19 @@ type phase struct {
 	die  bool
 }
 
-func seen(t *testing.T, s attemptsServer, text string) func() {
+func seen(t *testing.T, s attemptsServer, c *Config, text string) func() {
 	return func() {
-		s.wait(t, func() bool { return strings.Contains(string(s.journals[attemptName(testRun, 1)]), text) })
+		s.wait(t, func() bool { return strings.Contains(string(s.journals[attemptName(c.Run, 1)]), text) })
 	}
+}
+
+var runs atomic.Int64
+
+// parallel lets a test run beside others: processes are told apart by the run's id.
+func parallel(t *testing.T, c *Config) {
+	t.Helper()
+	c.Run = fmt.Sprintf("01890a5d-ac96-774b-bcce-%012d", runs.Add(1))
+	t.Parallel()
 }
 
 // says is told a line, and reached returns when one has a text.
@@ -71,11 +81,11 @@ func phases() []phase {
 		{"before anything runs", func(*testing.T, attemptsServer, *Config, *says) func() { return func() {} }, true, 143, true},
 		{"install step", func(t *testing.T, s attemptsServer, c *Config, _ *says) func() {
 			c.Install = []string{"echo ready; exec sleep 60"}
-			return seen(t, s, "ready\n")
+			return seen(t, s, c, "ready\n")
 		}, true, 143, true},
 		{"command", func(t *testing.T, s attemptsServer, c *Config, _ *says) func() {
 			c.Args = []string{"sh", "-c", "echo ready; exec sleep 60"}
-			return seen(t, s, "ready\n")
+			return seen(t, s, c, "ready\n")
 		}, true, 143, true},
 		{"clear-up", func(t *testing.T, s attemptsServer, c *Config, _ *says) func() {
 			c.Args = []string{"sh", "-c", leftover}
@@ -121,7 +131,7 @@ func phases() []phase {
 			t.Cleanup(func() { r.Close(); w.Close() })
 			c.Stdout, c.Quiet = w, false
 			c.Args = []string{"sh", "-c", "head -c 1000000 /dev/zero; exit 7"}
-			return seen(t, s, ended)
+			return seen(t, s, c, ended)
 		}, false, 7, false},
 	}
 }
@@ -134,9 +144,9 @@ func TestEverySignalInEveryPhase(t *testing.T) {
 			syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGABRT, syscall.SIGALRM,
 		} {
 			t.Run(fmt.Sprintf("%s/%v", p.name, sig), func(t *testing.T) {
-				t.Parallel()
 				stops := sig == syscall.SIGINT || sig == syscall.SIGTERM
 				s, c, heard := retrying(t, "exit 7", Retry{Most: 3, Backoff: time.Hour})
+				parallel(t, &c)
 				c.FlushTimeout = time.Hour
 				reached := p.set(t, s, &c, heard)
 				signals := make(chan os.Signal, 2)
@@ -181,7 +191,7 @@ func TestEverySignalInEveryPhase(t *testing.T) {
 				if p.name == "delivery" || p.name == "delivery before another attempt" {
 					return // its journal is not here
 				}
-				stopped := len(s.read(t, attemptName(testRun, 1)).stopping)
+				stopped := len(s.read(t, attemptName(c.Run, 1)).stopping)
 				if wanted := stops && p.job || p.name == "clear-up"; stopped > 1 || (stopped == 1) != wanted {
 					t.Errorf("%d stops were recorded, wanted: %v", stopped, wanted)
 				}
@@ -206,9 +216,9 @@ func TestRepeatedStopRequests(t *testing.T) {
 		"a shorter grace":     {"trap '' TERM", 1200 * time.Millisecond, []time.Duration{1100 * time.Millisecond}, 143, syscall.SIGTERM},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			s := newMemoryServer()
 			c, heard := config(t, s, tc.script+"; echo ready; while :; do sleep 0.05; done")
+			parallel(t, &c)
 			signals := make(chan os.Signal, 4)
 			c.Signals, c.StopGrace = signals, tc.grace
 			done := running(t, s, c)

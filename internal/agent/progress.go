@@ -169,7 +169,7 @@ func (p *progress) follow() *stalling {
 		return &stalling{}
 	}
 	now := time.Now()
-	w := stall.New(p.a.cfg.NoProgressTimeout, now, p.seen(now))
+	w := stall.New(p.a.cfg.NoProgressTimeout, p.a.working(now), p.seen(now))
 	t := time.NewTimer(w.First())
 	return &stalling{p: p, watch: w, timer: t, C: t.C}
 }
@@ -180,7 +180,7 @@ func (s *stalling) look() {
 		return
 	}
 	now := time.Now()
-	v := s.watch.Look(now, s.p.seen(now))
+	v := s.watch.Look(s.p.a.working(now), s.p.seen(now))
 	if v.Stalled {
 		s.p.a.begin(job.StopCause{Reason: job.NoProgress, Limit: s.p.a.cfg.NoProgressTimeout, Why: v.Why}, 0)
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"stint.dev/stint/internal/agent/delivery"
@@ -132,10 +133,12 @@ const (
 // bring what the server wants.
 func (c Config) wait(ctx context.Context, pause time.Duration) waited {
 	heard := make(chan waited, 1)
+	var suspender delivery.Suspender
 	if c.Server != nil {
 		beatCtx, stop := context.WithCancel(ctx)
 		done := make(chan struct{})
-		go func() { defer close(done); c.waitingBeats(beatCtx, time.Now().Add(pause), heard) }()
+		suspender = make(delivery.Suspender)
+		go func() { defer close(done); c.waitingBeats(beatCtx, time.Now().Add(pause), suspender, heard) }()
 		defer func() { stop(); <-done }()
 	}
 	timer := time.NewTimer(pause)
@@ -149,7 +152,11 @@ func (c Config) wait(ctx context.Context, pause time.Duration) waited {
 		case <-ctx.Done():
 			return gaveUp
 		case e := <-c.events.Events():
-			if e.Action == signals.Begin {
+			came := []signals.Event{e}
+			if e.Action == signals.Suspend {
+				came = c.suspendAgent(e.Signal, suspender)
+			}
+			if slices.ContainsFunc(came, func(e signals.Event) bool { return e.Action == signals.Begin }) {
 				c.Say("asked to stop while waiting for the next attempt")
 				return gaveUp
 			}
@@ -158,7 +165,7 @@ func (c Config) wait(ctx context.Context, pause time.Duration) waited {
 }
 
 // waitingBeats sends heartbeats of the attempt that has ended, until ctx ends.
-func (c Config) waitingBeats(ctx context.Context, until time.Time, heard chan<- waited) {
+func (c Config) waitingBeats(ctx context.Context, until time.Time, suspender delivery.Suspender, heard chan<- waited) {
 	ready := make(chan struct{})
 	close(ready)
 	tell := func(how waited) {
@@ -185,6 +192,7 @@ func (c Config) waitingBeats(ctx context.Context, until time.Time, heard chan<- 
 				}
 			}
 		},
+		Suspender: suspender,
 	}
 	b.Send(ctx)
 }

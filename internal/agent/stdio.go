@@ -76,11 +76,7 @@ func (a *attempt) startStdio(io stdio) {
 	if a.tty = io.master; a.tty == nil || !a.types() {
 		return
 	}
-	keyboard, err := terminal.Connect(a.cfg.Stdin, io.master)
-	if err != nil {
-		a.rec.note(a.current, "the job gets no input: "+err.Error())
-	}
-	a.keyboard = keyboard
+	a.connectKeyboard(io.master)
 }
 
 func (io stdio) discard() {

@@ -189,7 +189,7 @@ func (a *attempt) silentFor(begun time.Time) time.Duration {
 	if at := a.rec.outputAt(); at.After(begun) {
 		last = at
 	}
-	return a.cfg.NoOutputTimeout - time.Since(last)
+	return a.cfg.NoOutputTimeout - time.Since(last) + a.rested(last)
 }
 
 // clearUp ends whatever still lives of the attempt: list it, ask it, kill it.

@@ -104,6 +104,8 @@ func (a *attempt) act(e signals.Event) {
 		a.passOn(e.Signal)
 	case signals.Resize:
 		a.resized()
+	case signals.Suspend:
+		a.suspend(e.Signal)
 	}
 }
 

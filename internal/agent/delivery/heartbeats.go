@@ -47,11 +47,14 @@ type Heartbeats struct {
 	// BeforeBeat is called before each beat, for what can be done on the same occasion; may
 	// be nil.
 	BeforeBeat func()
+	// Suspender suspends the heartbeats; may be nil.
+	Suspender Suspender
 
-	sequence int64
-	period   time.Duration // that the server has set
-	prompt   bool          // a cut connection is followed by a beat at once
-	cutAt    time.Time     // when it was last cut
+	sequence  int64
+	period    time.Duration // that the server has set
+	prompt    bool          // a cut connection is followed by a beat at once
+	cutAt     time.Time     // when it was last cut
+	suspended bool          // the beat that is sent is the last one for a while
 }
 
 // Send sends heartbeats until ctx ends, or the server wants none of this run any more.
@@ -79,6 +82,13 @@ func (b *Heartbeats) Send(ctx context.Context) {
 				due = b.cutAt.Add(delay)
 				timer.Reset(delay)
 			}
+			continue
+		case r := <-b.Suspender:
+			if d := b.suspend(ctx, r); d.Final() {
+				return
+			}
+			due = time.Now()
+			timer.Reset(0)
 			continue
 		case <-ctx.Done():
 			return
@@ -112,7 +122,7 @@ func (b *Heartbeats) sendOne(ctx context.Context, due time.Time) Decision {
 	hb.Sequence, hb.SentAt = b.sequence, now.UTC()
 	hb.UptimeMS = now.Sub(b.Begun).Milliseconds()
 	hb.SchedulingDelayMS = max(0, now.Sub(due).Milliseconds())
-	hb.PeriodMS, hb.Prompt = b.period.Milliseconds(), b.prompt
+	hb.PeriodMS, hb.Prompt, hb.Suspended = b.period.Milliseconds(), b.prompt, b.suspended
 	if b.BeforeBeat != nil {
 		b.BeforeBeat()
 	}

@@ -38,7 +38,9 @@ type Group struct {
 	sessions map[int]*Process // by PID, which is also the session's id
 	ended    Usage
 	killing  bool // Kill was called: SIGKILL is no riddle from here on
-	closed   bool
+	// suspended are the members that Suspend has stopped.
+	suspended map[Member]bool
+	closed    bool
 }
 
 // Contain makes the group for an attempt. Missing rights lower the level and add notes;

@@ -65,7 +65,7 @@ options or arguments.`,
 			return noStart(err)
 		}
 		defer cfg.close()
-		cfg.Signals = received.C
+		cfg.Signals, cfg.SuspendSelf = received.C, signals.SuspendSelf
 		received.Wait()
 		defer unstoppable(&cfg.Config, a.In, a.Out, a.Err)()
 		// Nothing an agent does needs a third core, and a job may need them all.

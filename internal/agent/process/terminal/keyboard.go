@@ -53,6 +53,7 @@ func Connect(in, master *os.File) (*Keyboard, error) {
 		done: make(chan struct{}), lastByte: '\n',
 	}
 	k.isTTY = term.IsTerminal(k.fd)
+	_ = master.SetWriteDeadline(time.Time{}) // which the Close of an earlier one has set
 	go k.copy()
 	return k, nil
 }

@@ -1,0 +1,67 @@
+//go:build linux || darwin
+
+package process
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+)
+
+// Suspend stops every member with SIGSTOP, those included that are being made meanwhile.
+// Members that are stopped already stay so when Resume continues the others.
+func (g *Group) Suspend() error {
+	const most = 200
+	for range most {
+		members, err := g.Members()
+		if err != nil {
+			return fmt.Errorf("suspend the processes of the attempt: %w", err)
+		}
+		fresh := g.toSuspend(members)
+		if len(fresh) == 0 {
+			return nil
+		}
+		for _, m := range fresh {
+			err = errors.Join(err, m.signal(syscall.SIGSTOP))
+		}
+		if err != nil {
+			return fmt.Errorf("suspend the processes of the attempt: %w", err)
+		}
+	}
+	return fmt.Errorf("suspend the processes of the attempt: after %d rounds it still makes new ones", most)
+}
+
+// toSuspend returns the members that are to be stopped, and remembers them.
+func (g *Group) toSuspend(members []Member) (fresh []Member) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, m := range members {
+		stopped := m.State == "T" || m.State == "t"
+		m.State = ""
+		if g.suspended[m] || stopped {
+			continue
+		}
+		if g.suspended == nil {
+			g.suspended = map[Member]bool{}
+		}
+		g.suspended[m] = true
+		fresh = append(fresh, m)
+	}
+	return fresh
+}
+
+// Resume continues what Suspend has stopped.
+func (g *Group) Resume() error {
+	g.mu.Lock()
+	suspended := g.suspended
+	g.suspended = nil
+	g.mu.Unlock()
+	var err error
+	for m := range suspended {
+		err = errors.Join(err, m.signal(syscall.SIGCONT))
+	}
+	if err != nil {
+		return fmt.Errorf("continue the processes of the attempt: %w", err)
+	}
+	return nil
+}

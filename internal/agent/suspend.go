@@ -1,0 +1,134 @@
+package agent
+
+import (
+	"context"
+	"os"
+	"syscall"
+	"time"
+
+	"stint.dev/stint/internal/agent/delivery"
+	"stint.dev/stint/internal/agent/process/terminal"
+	"stint.dev/stint/internal/agent/signals"
+)
+
+const (
+	// lastBeatLimit bounds the wait for the heartbeat that says that the agent is suspended.
+	lastBeatLimit = time.Second
+	// continueLimit bounds the wait for the SIGCONT that has continued the agent already.
+	continueLimit = 100 * time.Millisecond
+)
+
+// interval is a time in which the agent and the job were suspended.
+type interval struct{ from, to time.Time }
+
+// suspend stops the job and the agent, as sig (SIGTSTP, or one of its kind) asks, and
+// continues both.
+func (a *attempt) suspend(sig syscall.Signal) {
+	if a.cfg.SuspendSelf == nil {
+		return
+	}
+	rest := interval{from: time.Now()}
+	if err := a.group.Suspend(); err != nil {
+		a.rec.note(a.current, err.Error())
+	}
+	typing := a.keyboard != nil
+	a.keyboard.Close() // gives the caller's terminal back
+	missed := a.cfg.suspendAgent(sig, a.back.suspender)
+	if err := a.group.Resume(); err != nil {
+		a.rec.note(a.current, err.Error())
+	}
+	if typing {
+		a.connectKeyboard(a.tty)
+	}
+	rest.to = time.Now()
+	a.rests = append(a.rests, rest)
+	for _, e := range missed {
+		a.act(e)
+	}
+}
+
+// suspendAgent sends a last heartbeat and stops the process of the agent until it is
+// continued. A SIGCONT that comes before that cancels it. The events that come meanwhile are
+// returned.
+func (c Config) suspendAgent(sig syscall.Signal, beats delivery.Suspender) (missed []signals.Event) {
+	if c.SuspendSelf == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lastBeatLimit)
+	defer cancel()
+	if !c.link.Reached() {
+		cancel() // the server knows of nothing
+	}
+	sent := make(chan func(), 1)
+	go func() { sent <- beats.Suspend(ctx) }()
+	continued := false
+	for waiting := true; waiting; {
+		select {
+		case resume := <-sent:
+			defer resume()
+			waiting = false
+		case e := <-c.events.Events():
+			switch e.Action {
+			case signals.Continue:
+				continued = true
+				cancel()
+			case signals.Suspend: // it is under way
+			default:
+				missed = append(missed, e)
+			}
+		}
+	}
+	for again := !continued; again; {
+		c.SuspendSelf(sig)
+		var more []signals.Event
+		more, again = c.afterSuspension()
+		missed = append(missed, more...)
+	}
+	return missed
+}
+
+// afterSuspension takes the event of the SIGCONT that has continued the agent, and returns
+// those in front of it; again is true if one of them asks for another suspension.
+func (c Config) afterSuspension() (missed []signals.Event, again bool) {
+	limit := time.NewTimer(continueLimit)
+	defer limit.Stop()
+	for {
+		select {
+		case e := <-c.events.Events():
+			switch e.Action {
+			case signals.Continue:
+				return missed, again
+			case signals.Suspend:
+				again = true
+			default:
+				missed = append(missed, e)
+			}
+		case <-limit.C:
+			return missed, again
+		}
+	}
+}
+
+// rested returns how much of the time since then agent and job were suspended.
+func (a *attempt) rested(since time.Time) (sum time.Duration) {
+	for _, r := range a.rests {
+		if r.from.Before(since) {
+			r.from = since
+		}
+		sum += max(0, r.to.Sub(r.from))
+	}
+	return sum
+}
+
+// working returns the time without that in which the agent was suspended, for comparisons
+// with other times of the same kind.
+func (a *attempt) working(now time.Time) time.Time { return now.Add(-a.rested(time.Time{})) }
+
+// connectKeyboard begins to type what the caller types into the command's terminal.
+func (a *attempt) connectKeyboard(tty *os.File) {
+	keyboard, err := terminal.Connect(a.cfg.Stdin, tty)
+	if err != nil {
+		a.rec.note(a.current, "the job gets no input: "+err.Error())
+	}
+	a.keyboard = keyboard
+}

@@ -1,0 +1,172 @@
+package agent
+
+import (
+	"context"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// suspendable lets a test be the system: stopped gets the signal by which the agent has
+// suspended itself, and what is sent to goOn continues it.
+func suspendable(c *Config) (signals chan os.Signal, stopped <-chan syscall.Signal, goOn chan<- struct{}) {
+	signals = make(chan os.Signal, 8)
+	stop, cont := make(chan syscall.Signal), make(chan struct{})
+	c.Signals = signals
+	c.SuspendSelf = func(sig syscall.Signal) {
+		stop <- sig
+		<-cont
+		signals <- syscall.SIGCONT
+	}
+	return signals, stop, cont
+}
+
+// waitStopped returns when a process stands still. D is that of one that waits for a child to begin.
+func waitStopped(t *testing.T, pid string) {
+	t.Helper()
+	look, limit := time.NewTicker(time.Millisecond), time.NewTimer(20*time.Second)
+	defer look.Stop()
+	defer limit.Stop()
+	for {
+		stat, err := os.ReadFile("/proc/" + pid + "/stat")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, after, _ := strings.Cut(string(stat), ") ")
+		if after[0] == 'T' || after[0] == 'D' {
+			return
+		}
+		select {
+		case <-look.C:
+		case <-limit.C:
+			t.Fatalf("process %s is in state %c", pid, after[0])
+		}
+	}
+}
+
+// Suspended, the server hears of it, the job stands still and no heartbeat goes out; then
+// both go on. The limit on silence does not count that time, the time limit does.
+func TestSuspend(t *testing.T) {
+	for name, tc := range map[string]struct {
+		set    func(*Config)
+		state  job.State
+		reason job.Reason
+	}{
+		"no limit":    {func(*Config) {}, job.Succeeded, job.ExitCode},
+		"no output":   {func(c *Config) { c.NoOutputTimeout = 3 * time.Second }, job.Succeeded, job.ExitCode},
+		"no progress": {func(c *Config) { c.NoProgressTimeout = 3 * time.Second }, job.Succeeded, job.ExitCode},
+		"time limit":  {func(c *Config) { c.Timeout = 3 * time.Second }, job.TimedOut, job.Timeout},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newMemoryServer()
+			c, heard := config(t, s, "trap 'go=1' CONT; echo $$ ready; while [ -z \"$go\" ]; do sleep 0.05; done")
+			parallel(t, &c)
+			tc.set(&c)
+			signals, stopped, goOn := suspendable(&c)
+			done := running(t, s, c)
+			s.wait(t, func() bool { return len(s.beats) > 0 })
+			signals <- syscall.SIGTSTP
+			if sig := <-stopped; sig != syscall.SIGTSTP {
+				t.Errorf("suspended by %v", sig)
+			}
+			pid, _, _ := strings.Cut(string(s.read(t, c.Run).output[streamKey{0, job.Stdout}]), " ")
+			waitStopped(t, pid)
+			var before int
+			s.set(func() {
+				before = len(s.beats)
+				if !s.beats[before-1].Suspended {
+					t.Errorf("the last beat is %+v", s.beats[before-1])
+				}
+			})
+			<-time.After(3500 * time.Millisecond)
+			s.set(func() {
+				if len(s.beats) != before {
+					t.Errorf("%d beats while suspended", len(s.beats)-before)
+				}
+			})
+			goOn <- struct{}{}
+			got := result(t, done)
+			if got.Outcome.State != tc.state || got.Outcome.Reason != tc.reason {
+				t.Errorf("%+v, said %s", got, heard.text())
+			}
+			if last := s.beats[len(s.beats)-1]; last.Suspended {
+				t.Errorf("the last beat of all is %+v", last)
+			}
+		})
+	}
+}
+
+// A SIGCONT that comes while the last heartbeat is on its way keeps the agent from being
+// suspended; a stop request that comes meanwhile is acted on afterwards.
+func TestContinuedBeforeItIsSuspended(t *testing.T) {
+	s := newMemoryServer()
+	slow := &slowBeats{memoryServer: s, came: make(chan struct{}), answer: make(chan struct{})}
+	c, _ := config(t, slow, "echo ready; exec sleep 60")
+	signals, stopped, _ := suspendable(&c)
+	done := running(t, s, c)
+	s.wait(t, func() bool { return len(s.beats) > 0 })
+	signals <- syscall.SIGTSTP
+	<-slow.came
+	signals <- syscall.SIGTERM
+	signals <- syscall.SIGCONT
+	select {
+	case got := <-done:
+		if got.Signal != syscall.SIGTERM {
+			t.Errorf("%+v", got)
+		}
+	case sig := <-stopped:
+		t.Errorf("suspended by %v", sig)
+	case <-time.After(20 * time.Second):
+		t.Fatal("the attempt did not end")
+	}
+	close(slow.answer)
+}
+
+// slowBeats does not answer a beat that says that the agent is suspended.
+type slowBeats struct {
+	*memoryServer
+	came, answer chan struct{}
+}
+
+func (s *slowBeats) Beat(ctx context.Context, run string, attempt int, hb job.Heartbeat) (job.HeartbeatReply, error) {
+	if hb.Suspended {
+		close(s.came)
+		select {
+		case <-s.answer:
+		case <-ctx.Done():
+		}
+	}
+	return s.memoryServer.Beat(ctx, run, attempt, hb)
+}
+
+// Between attempts and while a journal is delivered the agent is suspended alone.
+func TestSuspendWhileNoJobRuns(t *testing.T) {
+	for _, p := range phases() {
+		if p.job || p.name == "clear-up" {
+			continue
+		}
+		t.Run(p.name, func(t *testing.T) {
+			s, c, heard := retrying(t, "exit 7", Retry{Most: 3, Backoff: time.Hour})
+			parallel(t, &c)
+			c.FlushTimeout = time.Hour
+			reached := p.set(t, s, &c, heard)
+			signals, stopped, goOn := suspendable(&c)
+			done := make(chan Result, 1)
+			go func() { done <- Supervise(t.Context(), c) }()
+			reached()
+			for range 2 {
+				signals <- syscall.SIGTSTP
+				<-stopped
+				goOn <- struct{}{}
+			}
+			signals <- syscall.SIGTERM
+			if got := result(t, done); got.ExitCode != p.code {
+				t.Errorf("%+v, said %s", got, heard.text())
+			}
+		})
+	}
+}
