@@ -55,8 +55,8 @@ func TestStderrThatNobodyReadsHoldsUpNothing(t *testing.T) {
 	}{
 		"the message at the end":     {[]string{"--timeout", "100ms", "--", "sleep", "600"}, 124},
 		"a message between attempts": {[]string{"--retries", "1", "--retry-backoff", "1ms", "--", "false"}, 1},
-		"a message before the job":   {[]string{"--dir", "/nonexistent", "--", "true"}, 125},
-		"a wrong option":             {[]string{"--stop-grace", "soon", "--", "true"}, 125},
+		"a message before the job":   {[]string{"--dir", "/nonexistent", "--", "true"}, 2},
+		"a wrong option":             {[]string{"--stop-grace", "soon", "--", "true"}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t)

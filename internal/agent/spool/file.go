@@ -15,7 +15,7 @@ import (
 // ErrFull refuses a sample or note for which there is no room.
 var ErrFull = errors.New("the journal has no room")
 
-// ErrTrimmed says that bytes were given back because both readers had them.
+// ErrTrimmed says that bytes were given back because the server had them.
 var ErrTrimmed = errors.New("these bytes of the journal are not held any more")
 
 // Journal is one journal: a row of segments, each with a file, and memory for what the disk
@@ -40,9 +40,6 @@ type Journal struct {
 	streams map[streamKey]int64 // bytes of each stream that have their place, gaps included
 	gaps    int                 // streams' gaps so far
 	acked   int64
-	passed  int64 // what the second reader has, when there is one
-	second  bool
-	aside   []span // output that the second reader was given before it had its place
 	// outputEnd is where the newest output ends that has its place and came to no file
 	// before. unattached is what an adoption let go of, in bytes.
 	outputEnd  int64
@@ -57,9 +54,6 @@ type Journal struct {
 	noRoom  string // why output is not written to the disk now
 	retryAt time.Time
 }
-
-// span is a range of journal offsets.
-type span struct{ from, to int64 }
 
 // InMemory makes a journal without a file. why is what kept it from the disk.
 func InMemory(meta Meta, limits Limits, why error) *Journal {
@@ -295,6 +289,13 @@ func (j *Journal) segmentOf(offset int64) *segment {
 	return nil
 }
 
+// Readable is how far readers may go.
+func (j *Journal) Readable() int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.readable()
+}
+
 // readable is how far readers may go. While the disk works they get what it has: what they
 // pass on, an agent that comes after a crash then has too.
 func (j *Journal) readable() int64 {
@@ -316,49 +317,6 @@ func (j *Journal) Acknowledge(size int64) {
 	j.release()
 	j.mu.Unlock()
 	j.wake()
-}
-
-// ExpectSecondReader keeps bytes until Passed has been told of them too.
-func (j *Journal) ExpectSecondReader() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.second = true
-}
-
-// Passed notes how far the second reader is.
-func (j *Journal) Passed(offset int64) {
-	j.mu.Lock()
-	j.passed = offset
-	for len(j.aside) > 0 && j.aside[0].to <= offset {
-		j.aside = j.aside[1:]
-	}
-	done := j.release()
-	j.mu.Unlock()
-	if done {
-		j.wake()
-	}
-}
-
-// GivenAside reports whether the output record that begins at an offset was given to the
-// second reader before it had its place.
-func (j *Journal) GivenAside(offset int64) bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for _, s := range j.aside {
-		if offset >= s.from && offset < s.to {
-			return true
-		}
-	}
-	return false
-}
-
-// done is how far both readers are. A second reader that has fallen behind by more than the
-// limit is not waited for.
-func (j *Journal) done() int64 {
-	if !j.second {
-		return j.acked
-	}
-	return min(j.acked, max(j.passed, j.state.Size-j.limits.Unsent))
 }
 
 // Refuse notes in the spool that the server will never take this journal, so that nobody

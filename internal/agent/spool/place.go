@@ -110,9 +110,6 @@ func (j *Journal) arrive(m *move, frames []byte) {
 	}
 	t.memory -= s.held
 	j.memory += s.held
-	if j.second {
-		j.aside = append(j.aside, span{s.start, s.end()})
-	}
 }
 
 // settleIn appends a segment of the tail to those that have their place.

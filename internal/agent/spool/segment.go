@@ -21,7 +21,7 @@ type segment struct {
 	file     file
 	name     string              // of the file; empty while there is none
 	ready    int64               // bytes of the file that are allocated ahead
-	released bool                // both readers have all of it, and what was not written never will be
+	released bool                // the server has all of it, and what was not written never will be
 	inPlace  bool                // the file has the name of its place
 	at       journal.Checkpoint  // what stands before it
 	counts   map[streamKey]count // of a tail segment

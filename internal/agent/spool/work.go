@@ -29,10 +29,10 @@ func (j *Journal) work() (worked bool, err error) {
 	return j.writeTail()
 }
 
-// release gives back the memory of segments that both readers have while the disk is not
+// release gives back the memory of segments that the server has while the disk is not
 // written, and reports whether there is something to delete.
 func (j *Journal) release() bool {
-	done := j.done()
+	done := j.acked
 	ended := 0
 	sick := !j.healthy()
 	for _, s := range j.placed {
@@ -67,10 +67,10 @@ func (j *Journal) advance() {
 	}
 }
 
-// retire deletes segments that both readers have. The newest of them stays, for a server
+// retire deletes segments that the server has. The newest of them stays, for a server
 // that loses its last moments with its power, unless the room is needed.
 func (j *Journal) retire() (bool, error) {
-	done := j.done()
+	done := j.acked
 	n := 0
 	for n < len(j.placed)-1 && j.placed[n].end() <= done {
 		n++
