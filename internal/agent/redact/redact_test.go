@@ -260,3 +260,15 @@ func BenchmarkNewSet(b *testing.B) {
 		NewSet(Find(env, Choice{}).Values)
 	}
 }
+
+// A value of one repeated byte, printed: as many matches as it is long are open at once.
+func BenchmarkRepeatedByte(b *testing.B) {
+	value := strings.Repeat("a", 4096)
+	s, text := NewSet([]string{value}), []byte(value)
+	out := make([]byte, 0, len(text))
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		stream := s.Stream()
+		out = stream.Flush(stream.Mask(out[:0], text))
+	}
+}

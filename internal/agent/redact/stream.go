@@ -15,6 +15,7 @@ type Stream struct {
 	set      *Set
 	matches  []match
 	next     []match // memory for the matches of the next byte
+	taken    int     // how often take was called for this byte
 	escapes  []int   // where in held each escape begins that is not complete
 	held     []byte
 	covered  []bool // which of held belong to an occurrence
@@ -90,7 +91,7 @@ func (st *Stream) follow(src []byte) int {
 func (st *Stream) step(b byte, behind []byte) {
 	last := len(st.held)
 	st.held, st.covered = append(st.held, b), append(st.covered, false)
-	st.next = st.next[:0]
+	st.next, st.taken = st.next[:0], 0
 	begins := len(behind) == 0 || st.set.filter.begin.has(b, behind[0])
 	st.take(last, st.held[last:], begins)
 	if b == '+' {
@@ -133,6 +134,7 @@ func (st *Stream) isOpen(at int) bool {
 // take lets what held[start:] stands for continue matches and, if it can, begin new ones.
 func (st *Stream) take(start int, text []byte, begins bool) {
 	s := st.set
+	st.taken++
 	escaped := len(st.held)-start > 1
 	for _, m := range st.matches {
 		if m.end != start {
@@ -187,9 +189,12 @@ func (st *Stream) advance(m match, text []byte, escaped bool) {
 }
 
 // keep adds a match to those of the next byte. Of equal ones it keeps the longest: the
-// others are a part of it.
+// others are a part of it. One reading of the text makes no equal ones of different ones.
 func (st *Stream) keep(m match) {
 	for i := range st.next {
+		if st.taken < 2 {
+			break
+		}
 		if o := &st.next[i]; o.pattern == m.pattern && o.at == m.at && o.end == m.end && o.brk == m.brk {
 			o.start = min(o.start, m.start)
 			return
