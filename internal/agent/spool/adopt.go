@@ -16,6 +16,10 @@ import (
 	"stint.dev/stint/journal"
 )
 
+// ErrNoBeginning says that segments of a journal were deleted because the server had them, and
+// that what must be known of them is lost. What is left is kept, and nobody can deliver it.
+var ErrNoBeginning = errors.New("delivered parts of the journal were deleted, and meta.json, which says what they were, is lost: the server has the beginning, and the rest is of use to people only")
+
 // Adopt takes over a journal that no living agent owns, cuts off a torn end, and returns it
 // with what it holds. What the dead agent kept of the newest output has no place yet:
 // Settle gives it one, DropTail forgets it. Adopt returns ErrBusy, ErrGone, or an error of
@@ -59,6 +63,10 @@ func adopt(e Entry, file *os.File) (*Journal, error) {
 	j.dir, j.disk, j.lock = e.Path, directory(e.Path), file
 	if err := j.load(); err != nil {
 		closeAll(j.files())
+		if errors.Is(err, ErrNoBeginning) { // as often as one tries
+			j.meta.Refused = err.Error()
+			_ = writeMeta(j.disk, j.meta) // it says so once more then
+		}
 		return nil, fmt.Errorf("spool: read %s: %w", e.Path, err)
 	}
 	j.acked = min(meta.Acknowledged, j.state.Size)
@@ -67,7 +75,7 @@ func adopt(e Entry, file *os.File) (*Journal, error) {
 
 // load reads what the directory holds.
 func (j *Journal) load() error {
-	note, err := readNote(j.dir)
+	note, noted, err := readNote(j.dir)
 	if err != nil {
 		return err
 	}
@@ -78,7 +86,8 @@ func (j *Journal) load() error {
 	if err := j.loadPlaced(found.placed); err != nil {
 		return err
 	}
-	j.onDisk = j.placed[0].start
+	j.onDisk, j.trimmed = j.placed[0].start, j.placed[0].start
+	j.tail.noted = noted
 	j.advance()
 	held := j.state.Size
 	attached := slices.DeleteFunc(slices.Clone(note.Commits), func(c commitNote) bool { return c.After > held })
@@ -150,6 +159,10 @@ func (j *Journal) loadPlaced(starts []int64) error {
 	at := journal.Checkpoint{Open: -1}
 	if j.meta.Beginning != nil {
 		at = *j.meta.Beginning
+	} else if info, err := j.lock.Stat(); err != nil {
+		return err
+	} else if info.Size() == 0 && len(starts) > 1 {
+		return ErrNoBeginning
 	}
 	whole := true
 	for _, start := range starts {
@@ -249,8 +262,7 @@ func openSegment(path string) (file, error) {
 // loadTail reads the segments that have no place yet.
 func (j *Journal) loadTail(numbers []int64, note tailNote) error {
 	t := &j.tail
-	t.dropped, t.noted = note.Dropped, note.Dropped > 0 || len(note.Commits) > 0 || len(note.Gaps) > 0
-	t.stale = t.noted
+	t.dropped, t.stale = note.Dropped, t.noted
 	for _, g := range note.Gaps {
 		key := streamKey{g.Step, g.Stream}
 		t.gaps[key] = &g
@@ -316,17 +328,18 @@ func countOutput(f file) (size int64, counts map[streamKey]count, err error) {
 	}
 }
 
-func readNote(dir string) (tailNote, error) {
-	var n tailNote
+// readNote reads the note about the tail, if there is one. Without what a damaged one said,
+// nobody knows where the tail belongs: nothing of it is attached.
+func readNote(dir string) (n tailNote, noted bool, err error) {
 	data, err := os.ReadFile(filepath.Join(dir, noteFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return n, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(data, &n)
+		return n, false, nil
 	}
 	if err != nil {
-		return n, fmt.Errorf("read %s: %w", noteFile, err)
+		return n, false, fmt.Errorf("read %s: %w", noteFile, err)
 	}
-	return n, nil
+	if json.Unmarshal(data, &n) != nil {
+		n = tailNote{After: math.MaxInt64}
+	}
+	return n, true, nil
 }

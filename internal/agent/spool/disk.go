@@ -28,8 +28,11 @@ type disk interface {
 	Create(name string) (file, error)
 	Rename(from, to string) error
 	Remove(name string) error
-	// Replace writes a small file in one step.
-	Replace(name string, data []byte) error
+	// Replace writes a small file in one step. If it is durable, it survives a loss of power
+	// from then on, and nothing that is done later does without it.
+	Replace(name string, data []byte, durable bool) error
+	// MakeDurable does the same with a file that is there, and with the directory itself.
+	MakeDurable(name string) error
 	// Holds reports an error when the lock's file is not the journal that others find here.
 	Holds(lock *os.File) error
 	// Clear removes the directory with everything in it.
@@ -58,12 +61,40 @@ func (d directory) Rename(from, to string) error { return os.Rename(d.path(from)
 
 func (d directory) Remove(name string) error { return os.Remove(d.path(name)) }
 
-func (d directory) Replace(name string, data []byte) error {
+func (d directory) Replace(name string, data []byte, durable bool) error {
 	tmp := d.path(name + ".tmp")
-	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
 		return err
 	}
-	return os.Rename(tmp, d.path(name))
+	_, err = f.Write(data)
+	if err == nil && durable {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err = os.Rename(tmp, d.path(name)); err != nil || !durable {
+		return err
+	}
+	return syncPath(string(d))
+}
+
+func (d directory) MakeDurable(name string) error {
+	return errors.Join(syncPath(d.path(name)), syncPath(string(d)), syncPath(filepath.Dir(string(d))))
+}
+
+// syncPath waits until the disk has a file, or the names in a directory.
+func syncPath(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) { // a file system that does not sync directories
+		err = nil
+	}
+	return errors.Join(err, f.Close())
 }
 
 func (d directory) Holds(lock *os.File) error {

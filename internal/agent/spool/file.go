@@ -15,8 +15,9 @@ import (
 // ErrFull refuses a sample or note for which there is no room.
 var ErrFull = errors.New("the journal has no room")
 
-// ErrTrimmed says that bytes were given back because the server had them.
-var ErrTrimmed = errors.New("these bytes of the journal are not held any more")
+// ErrTrimmed says that bytes of a journal were deleted because the server had them. They do
+// not come back.
+var ErrTrimmed = errors.New("the beginning of the journal was deleted")
 
 // Journal is one journal: a row of segments, each with a file, and memory for what the disk
 // does not have yet. Any goroutine may append and read; one writes to the disk (see Start).
@@ -40,6 +41,7 @@ type Journal struct {
 	streams map[streamKey]int64 // bytes of each stream that have their place, gaps included
 	gaps    int                 // streams' gaps so far
 	acked   int64
+	trimmed int64 // what stands before was deleted, or is being deleted
 	// outputEnd is where the newest output ends that has its place and came to no file
 	// before. unattached is what an adoption let go of, in bytes.
 	outputEnd  int64
@@ -53,6 +55,10 @@ type Journal struct {
 	trouble error  // why the disk is not written now
 	noRoom  string // why output is not written to the disk now
 	retryAt time.Time
+	// deletedAt is when delivered segments were deleted last. durableAt is when the journal
+	// shall be made to survive a loss of power; zero when it does, or need not.
+	deletedAt time.Time
+	durableAt time.Time
 }
 
 // InMemory makes a journal without a file. why is what kept it from the disk.
@@ -250,12 +256,12 @@ func (j *Journal) readSome(p []byte, offset int64) (int, error) {
 	j.mu.Lock()
 	end := j.readable()
 	s := j.segmentOf(offset)
+	if offset < j.trimmed {
+		defer j.mu.Unlock()
+		return 0, trimmedError(offset, j.trimmed)
+	}
 	if s == nil || offset >= end {
-		first := j.placed[0].start
 		j.mu.Unlock()
-		if offset < first {
-			return 0, fmt.Errorf("%w: from %d to %d", ErrTrimmed, offset, first)
-		}
 		return 0, io.EOF
 	}
 	from := offset - s.start
@@ -263,17 +269,29 @@ func (j *Journal) readSome(p []byte, offset int64) (int, error) {
 	if from >= s.written || !s.inPlace && s.file == nil {
 		defer j.mu.Unlock()
 		if !s.inMemory(from) {
-			return 0, fmt.Errorf("%w: at %d", ErrTrimmed, offset)
+			return 0, trimmedError(offset, s.end())
 		}
 		return readChunks(s.chunks, p, from), nil
 	}
 	f, n := s.file, min(int64(len(p)), s.written-from)
 	j.mu.Unlock()
 	got, err := f.ReadAt(p[:n], from)
-	if err != nil {
-		return got, fmt.Errorf("spool: read %s at %d: %w", j.dir, offset, err)
+	if err == nil {
+		return got, nil
 	}
-	return got, nil
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if offset < j.trimmed { // meanwhile
+		return 0, trimmedError(offset, j.trimmed)
+	}
+	if errors.Is(err, io.EOF) { // which would be the end of the journal
+		err = io.ErrUnexpectedEOF
+	}
+	return got, fmt.Errorf("spool: read %s at %d: %w", j.dir, offset, err)
+}
+
+func trimmedError(offset, first int64) error {
+	return fmt.Errorf("%w: it begins at byte %d, and byte %d was asked for", ErrTrimmed, first, offset)
 }
 
 // segmentOf is the placed segment with the byte at an offset.

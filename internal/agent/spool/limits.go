@@ -24,6 +24,11 @@ const (
 	stuckAfter = 250 * time.Millisecond
 	// retryAfter is when a disk that refused to be written is tried again.
 	retryAfter = time.Second
+	// deleteEvery is how often delivered segments are deleted that take little room.
+	deleteEvery = time.Second
+	// durableAfter is the age from which on a journal survives a loss of power. A job that ends
+	// sooner does not wait for the disk.
+	durableAfter = time.Second
 	// windowLimit bounds the output in memory that may have to be written in the end into
 	// the reserve of a full disk. What goes beyond it can still be dropped.
 	windowLimit = 2 << 20

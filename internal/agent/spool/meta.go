@@ -92,11 +92,12 @@ func firstRecord(dir string) (a journal.Attempt, ok bool) {
 	return a, journal.Decode(rec, &a) == nil
 }
 
-// writeMeta replaces the meta file in one step.
+// writeMeta replaces the meta file in one step. What cannot be known without it has to survive
+// a loss of power; the rest can be read from the journal.
 func writeMeta(d disk, m Meta) error {
 	data, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
-	return d.Replace(metaFile, append(data, '\n'))
+	return d.Replace(metaFile, append(data, '\n'), m.Beginning != nil)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -26,9 +27,11 @@ import (
 type conditions struct {
 	effect sync.Mutex // held while a call has its effect
 	mu     sync.Mutex
-	err    error      // of every call that writes
-	dead   bool       // the process that calls is dead: nothing has an effect any more
-	delays *rand.Rand // of how long calls take; nil: no time
+	err    error // of every call that writes
+	dead   bool  // the process that calls is dead: nothing has an effect any more
+	// volatile are the small files that a loss of power empties; used by calls only.
+	volatile map[string]bool
+	delays   *rand.Rand // of how long calls take; nil: no time
 }
 
 // call makes a call to the disk, which may take some time before its effect and after it.
@@ -119,8 +122,18 @@ func (d faulty) Remove(name string) error {
 	return d.call(unless(func() error { return d.directory.Remove(name) }))
 }
 
-func (d faulty) Replace(name string, data []byte) error {
-	return d.call(unless(func() error { return d.directory.Replace(name, data) }))
+func (d faulty) Replace(name string, data []byte, durable bool) error {
+	return d.call(unless(func() error {
+		d.volatile[name] = !durable
+		return d.directory.Replace(name, data, false) // the power is ours
+	}))
+}
+
+func (d faulty) MakeDurable(name string) error {
+	return d.call(unless(func() error {
+		d.volatile[name] = false
+		return nil
+	}))
 }
 
 func (f faultyFile) Truncate(size int64) error {
@@ -170,7 +183,11 @@ func (m *model) start() {
 }
 
 func (m *model) interpose() {
-	m.disk = &conditions{}
+	volatile := map[string]bool{metaFile: true}
+	if m.disk != nil {
+		volatile = m.disk.volatile // it is the same disk
+	}
+	m.disk = &conditions{volatile: volatile}
 	if m.delays > 0 {
 		m.disk.delays = rand.New(rand.NewPCG(m.delays, 0))
 	}
@@ -245,10 +262,19 @@ func (m *model) stopWriter() {
 	_ = j.lock.Close() // the test may have closed it
 }
 
-// crash ends the agent as kill -9 does, and lets another adopt its journal.
-func (m *model) crash() {
+// crash ends the agent as kill -9 does, and lets another adopt its journal. A loss of power
+// also empties the small files that nobody has made durable.
+func (m *model) crash(power bool) {
 	m.disk.die()
 	m.stopWriter()
+	for name, lost := range m.disk.volatile {
+		if !power || !lost {
+			continue
+		}
+		if err := os.Truncate(filepath.Join(m.j.dir, name), 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			m.t.Fatal(err)
+		}
+	}
 	unwritten := m.j.tail.stale || slices.ContainsFunc(m.j.tail.segments, func(s *segment) bool { return s.written < s.size })
 	m.risky = m.risky || unwritten || m.j.onDisk < m.j.state.Size || m.j.DiskError() != nil || m.j.noRoom != ""
 	given := slices.ContainsFunc(m.j.placed, func(s *segment) bool { return s.released }) // the server had it before the disk
@@ -262,6 +288,7 @@ func (m *model) crash() {
 	}
 	m.j = j
 	m.j.limits = m.limits.withDefaults()
+	m.interpose()
 	if size := int64(len(m.served)); size > rec.Size {
 		if !m.risky && !given {
 			m.t.Fatalf("the server has %d bytes, this host only %d", size, rec.Size)
@@ -275,7 +302,6 @@ func (m *model) crash() {
 	}
 	m.j.Acknowledge(int64(len(m.served)))
 	m.j.Settle()
-	m.interpose()
 	m.step++ // nobody goes on with the streams of a dead agent
 }
 
@@ -419,7 +445,8 @@ func drive(rt *rapid.T, dir string, delays uint64) {
 		"disk full":   func(rt *rapid.T) { m.breakDisk(syscall.ENOSPC) },
 		"disk fails":  func(rt *rapid.T) { m.breakDisk(syscall.EIO) },
 		"disk heals":  func(rt *rapid.T) { m.heal() },
-		"crash":       func(rt *rapid.T) { m.crash() },
+		"crash":       func(rt *rapid.T) { m.crash(false) },
+		"power cut":   func(rt *rapid.T) { m.crash(true) },
 	}
 	if delays > 0 {
 		actions["pause"] = func(rt *rapid.T) {
@@ -439,8 +466,8 @@ func (m *model) persist() {
 	if err := m.j.Persist(); err != nil {
 		return // an honest answer; what it is worth is seen in the end
 	}
-	copied := m.j.Path() + ".copy"
-	defer os.RemoveAll(copied)
+	copied := filepath.Join(m.spool.Dir(), ".copy", filepath.Base(m.j.Path()))
+	defer os.RemoveAll(filepath.Dir(copied))
 	m.disk.effect.Lock()
 	err := os.CopyFS(copied, os.DirFS(m.j.Path()))
 	m.disk.effect.Unlock()

@@ -238,7 +238,7 @@ func TestDiesWithOutputInMemory(t *testing.T) {
 		}
 		m.stopWriter() // no more than a kill leaves undone
 		before := m.j.onDisk
-		m.crash()
+		m.crash(false)
 		if unattached := m.j.Unattached(); !delivered && unattached == 0 {
 			t.Errorf("the journal ended at %d on the disk; nothing of the rest was let go", before)
 		}

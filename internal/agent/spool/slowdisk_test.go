@@ -29,8 +29,8 @@ func (d slow) Create(name string) (file, error) {
 	return slowFile{f, d.delay}, err
 }
 
-func (d slow) Replace(name string, data []byte) error {
-	err := d.directory.Replace(name, data)
+func (d slow) Replace(name string, data []byte, durable bool) error {
+	err := d.directory.Replace(name, data, durable)
 	<-time.After(d.delay)
 	return err
 }

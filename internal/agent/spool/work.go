@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"time"
 
 	"stint.dev/stint/job"
 )
@@ -84,13 +85,14 @@ func (j *Journal) retire() (bool, error) {
 	if j.noRoom == "" {
 		n--
 	}
-	if n = max(n, least); n <= 0 {
+	if n = max(n, least); n <= 0 || least == 0 && !j.worthDeleting(n) {
 		return false, nil
 	}
 	at := j.placed[n].at
 	meta := j.meta
 	meta.Acknowledged, meta.Beginning = j.acked, &at
 	gone := j.placed[:n]
+	j.trimmed = at.Size
 	err := j.io(func() error {
 		if err := writeMeta(j.disk, meta); err != nil {
 			return err
@@ -100,13 +102,20 @@ func (j *Journal) retire() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	j.meta.Beginning = &at
+	j.meta.Beginning, j.deletedAt = &at, time.Now()
 	for _, s := range gone {
 		j.memory -= s.free()
 	}
 	j.placed = append([]*segment(nil), j.placed[n:]...)
 	j.advance()
 	return true, nil
+}
+
+// worthDeleting reports whether to delete the first n segments now. The disk is waited for when
+// that is done, so it is done rarely, unless they take much room or the room is needed.
+func (j *Journal) worthDeleting(n int) bool {
+	size := j.placed[n].start - j.placed[0].start
+	return j.noRoom != "" || size >= j.limits.Unsent/4 || time.Since(j.deletedAt) >= deleteEvery
 }
 
 // deleteAll deletes the files of segments. The first one's file stays, empty: it holds the
@@ -200,7 +209,7 @@ func (j *Journal) writeChunk(s *segment, name string) (bool, error) {
 		i++
 	}
 	if i == len(s.chunks) {
-		return false, fmt.Errorf("%w: %s from %d on", ErrTrimmed, name, s.written)
+		return false, fmt.Errorf("%w: %s from %d on", errIncomplete, name, s.written)
 	}
 	c := s.chunks[i]
 	if c.output && j.noRoom != "" && !j.writer.final {
@@ -335,7 +344,7 @@ func (j *Journal) writeNote() (bool, error) {
 		if err != nil {
 			return err
 		}
-		if err := j.disk.Replace(noteFile, data); err != nil {
+		if err := j.disk.Replace(noteFile, data, true); err != nil {
 			return err
 		}
 		for _, s := range dead {

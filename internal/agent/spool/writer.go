@@ -37,6 +37,9 @@ func (j *Journal) Start(changed func()) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.changed = changed; !j.writer.async.Swap(true) {
+		if j.disk != nil {
+			j.durableAt = time.Now().Add(durableAfter)
+		}
 		go j.run()
 	}
 }
@@ -48,15 +51,14 @@ func (j *Journal) run() {
 	for {
 		j.drain()
 		j.mu.Lock()
-		closed := j.writer.closed
-		retry := j.disk != nil && (j.trouble != nil || j.noRoom != "")
+		closed, pause := j.writer.closed, j.pause()
 		j.mu.Unlock()
 		if closed {
 			return
 		}
 		expired := timer.C
-		if retry {
-			timer.Reset(retryAfter)
+		if pause > 0 {
+			timer.Reset(pause)
 		} else {
 			expired = nil
 		}
@@ -65,6 +67,17 @@ func (j *Journal) run() {
 		case <-expired:
 		}
 	}
+}
+
+// pause is how long the writer waits when nobody wakes it; 0 for ever.
+func (j *Journal) pause() time.Duration {
+	switch {
+	case j.disk != nil && (j.trouble != nil || j.noRoom != ""):
+		return retryAfter
+	case !j.durableAt.IsZero():
+		return max(1, time.Until(j.durableAt))
+	}
+	return 0
 }
 
 // wake makes the writer look for work. The caller does not hold mu.
@@ -130,7 +143,17 @@ func (j *Journal) doOne() bool {
 		j.notifyProgress()
 		return true
 	}
-	return j.serveFirst(true)
+	return j.serveFirst(true) || j.makeDurable(now)
+}
+
+// makeDurable lets the journal survive a loss of power from now on, if it is time for it.
+func (j *Journal) makeDurable(now time.Time) bool {
+	if j.durableAt.IsZero() || now.Before(j.durableAt) {
+		return false
+	}
+	j.durableAt = time.Time{}
+	_ = j.io(func() error { return j.disk.MakeDurable(metaFile) }) // a disk that cannot do it is no worse than before
+	return true
 }
 
 // failed notes that the disk refuses.

@@ -92,7 +92,7 @@ func parsePackage(t *testing.T) map[string]function {
 
 // changing are the calls that change files, by the last name before them.
 var changing = map[string][]string{
-	"disk": {"Create", "Rename", "Remove", "Replace", "Holds", "Clear", "Free"},
+	"disk": {"Create", "Rename", "Remove", "Replace", "Holds", "Clear", "Free", "MakeDurable"},
 	"file": {"WriteAt", "Truncate", "Reserve", "Close", "Sync"},
 	"f":    {"WriteAt", "Truncate", "Reserve", "Close", "Sync"},
 	"lock": {"WriteAt", "Truncate", "Close", "Stat", "Sync"},
