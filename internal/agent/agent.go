@@ -294,7 +294,7 @@ func (a *attempt) settle(result *Result, delivered error) {
 	}
 	if lost != nil {
 		if a.cfg.Server != nil {
-			a.cfg.Say(fmt.Sprintf("the record of run %s is incomplete on the server and could not be kept here (%v): %v", a.cfg.Run, lost, delivered))
+			a.cfg.Say(fmt.Sprintf("the journal of run %s is incomplete on the server, and the part that is missing was in memory only: %v", a.cfg.Run, delivered))
 		}
 		return
 	}

@@ -59,9 +59,9 @@ func (l *Link) note(request string, now time.Time, d Decision, err error) {
 		l.outageLasts(request, now, false)
 	case d.Action == FixToken:
 		l.outageLasts(request, now, false)
-		l.report(BadToken, "the server does not accept the token: "+err.Error()+"; it is tried again each minute, and the journal of this run is kept meanwhile")
+		l.report(BadToken, "the server does not accept the token: "+err.Error()+"; stint run tries again each minute, and the job is not affected")
 	case !d.Final() && l.outageLasts(request, now, true):
-		l.report(NoServer, err.Error()+"; the journal of this run is kept on this host until the server answers")
+		l.report(NoServer, err.Error()+"; stint run keeps trying, and the job is not affected")
 	}
 }
 

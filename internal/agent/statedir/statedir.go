@@ -21,7 +21,7 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("%s %s; set STINT_STATE to a directory that is this user's alone", e.Path, e.Why)
+	return fmt.Sprintf("%s %s; set STINT_STATE to a directory that only this user can write", e.Path, e.Why)
 }
 
 // Open makes a part of the state directory, such as "spool", and returns its path. The error

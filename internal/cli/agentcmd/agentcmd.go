@@ -112,7 +112,7 @@ func Client(opts *option.Set, version string) (*client.Client, error) {
 	hideArguments(opts.Text("token"), opts.Text("server"))
 	token := strings.TrimSpace(opts.Text("token")) // a file's last newline is no part of it
 	if strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r > '~' }) {
-		return nil, option.Usagef("%s: the token has a character that no token has", opts.Source("token"))
+		return nil, option.Usagef("%s: a token has only printable ASCII characters; copy it again", opts.Source("token"))
 	}
 	trust, err := clientTLS(opts)
 	if err != nil {

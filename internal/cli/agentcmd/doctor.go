@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/client"
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/agent/statedir"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
@@ -148,7 +149,11 @@ func (a *agentProgram) checkState(server string) []finding {
 		err = writable(sp.Dir())
 	}
 	if err != nil {
-		return []finding{{"state", "error", err.Error(), "journals would be held in memory only; set STINT_STATE to a directory that this user can write"}}
+		advice := "until then journals are held in memory only"
+		if refused := (*statedir.RefusedError)(nil); !errors.As(err, &refused) { // its text says what to do
+			advice = "set STINT_STATE to a directory that this user can write; " + advice
+		}
+		return []finding{{"state", "error", err.Error(), advice}}
 	}
 	out := []finding{spaceFinding(dir)}
 	waiting, err := sp.List()
