@@ -87,7 +87,7 @@ func (j *Journal) load() error {
 		return err
 	}
 	j.onDisk, j.trimmed = j.placed[0].start, j.placed[0].start
-	j.tail.noted = noted
+	j.tail.hasNote = noted
 	j.advance()
 	held := j.state.Size
 	attached := slices.DeleteFunc(slices.Clone(note.Commits), func(c commitNote) bool { return c.After > held })
@@ -195,7 +195,7 @@ func (j *Journal) loadPlaced(starts []int64) error {
 	}
 	// Nothing is left of it but what is known of its beginning.
 	if at.Size == 0 {
-		j.header()
+		j.addHeader()
 		j.placed[0].file = osFile{j.lock}
 		return nil
 	}
@@ -231,7 +231,7 @@ func (j *Journal) loadSegment(s *segment, at journal.Checkpoint) (torn bool, err
 	}
 	if rec.Size == 0 { // not even the header is whole
 		rec = journal.NewRecovered()
-		j.header()
+		j.addHeader()
 		j.placed[0].file = s.file
 		j.state = rec
 		return true, nil
@@ -262,7 +262,7 @@ func openSegment(path string) (file, error) {
 // loadTail reads the segments that have no place yet.
 func (j *Journal) loadTail(numbers []int64, note tailNote) error {
 	t := &j.tail
-	t.dropped, t.stale = note.Dropped, t.noted
+	t.dropped, t.noteStale = note.Dropped, t.hasNote
 	for _, g := range note.Gaps {
 		key := streamKey{g.Step, g.Stream}
 		t.gaps[key] = &g
@@ -289,7 +289,7 @@ func (j *Journal) loadTail(numbers []int64, note tailNote) error {
 
 // loadTailSegment opens a segment of the tail and cuts off a torn end.
 func (j *Journal) loadTailSegment(n int64) (*segment, error) {
-	s := &segment{name: tailName(int(n)), number: int(n), begun: j.state.LastAt}
+	s := &segment{name: tailName(int(n)), number: int(n), startedAt: j.state.LastAt}
 	f, err := openSegment(filepath.Join(j.dir, s.name))
 	if err != nil {
 		return nil, err

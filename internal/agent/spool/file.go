@@ -48,13 +48,13 @@ type Journal struct {
 	unattached int64
 	late       []lateCommit // of an adopted journal, in order
 
-	onDisk  int64 // how far the journal stands on the disk without a break
-	memory  int64 // held by all chunks of placed segments
-	spare   [][]byte
-	writer  writer
-	trouble error  // why the disk is not written now
-	noRoom  string // why output is not written to the disk now
-	retryAt time.Time
+	onDisk     int64 // how far the journal stands on the disk without a break
+	memory     int64 // held by all chunks of placed segments
+	spare      [][]byte
+	writer     writer
+	diskErr    error  // why the disk is not written now
+	fullReason string // why output is not written to the disk now
+	retryAt    time.Time
 	// deletedAt is when delivered segments were deleted last. durableAt is when the journal
 	// shall be made to survive a loss of power; zero when it does, or need not.
 	deletedAt time.Time
@@ -64,8 +64,8 @@ type Journal struct {
 // InMemory makes a journal without a file. why is what kept it from the disk.
 func InMemory(meta Meta, limits Limits, why error) *Journal {
 	j := newJournal(meta, limits)
-	j.trouble = why
-	j.header()
+	j.diskErr = why
+	j.addHeader()
 	return j
 }
 
@@ -76,8 +76,8 @@ func newJournal(meta Meta, limits Limits) *Journal {
 	}
 }
 
-// header begins the first segment.
-func (j *Journal) header() {
+// addHeader begins the first segment.
+func (j *Journal) addHeader() {
 	j.placed = []*segment{{name: journalFile, inPlace: true}}
 	j.memory += j.placed[0].add(journal.AppendHeader(nil), false, false)
 }
@@ -124,7 +124,7 @@ func (j *Journal) Waiting() int64 {
 func (j *Journal) DiskError() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.trouble
+	return j.diskErr
 }
 
 // Dropped reports whether output was dropped.
@@ -154,11 +154,11 @@ func (j *Journal) AppendJSON(t journal.Type, at time.Time, v any) error {
 
 func (j *Journal) append(rec []byte) error {
 	j.mu.Lock()
-	if !j.takes(journal.Type(rec[8]), int64(len(rec))) {
+	if !j.hasRoom(journal.Type(rec[8]), int64(len(rec))) {
 		j.mu.Unlock()
 		return ErrFull
 	}
-	err := j.put(rec, false)
+	err := j.appendPlaced(rec, false)
 	j.notifyAndUnlock()
 	return err
 }
@@ -177,8 +177,8 @@ func (j *Journal) notifyAndUnlock() {
 	}
 }
 
-// takes reports whether there is room for a record that is not output.
-func (j *Journal) takes(t journal.Type, n int64) bool {
+// hasRoom reports whether there is room for a record that is not output.
+func (j *Journal) hasRoom(t journal.Type, n int64) bool {
 	room := int64(othersReserve)
 	if t == journal.TypeSample || t == journal.TypeNote || t == journal.TypeStatus {
 		if j.state.Size-j.acked+j.tail.size() > j.limits.Unsent+j.limits.Unsent/16 {
@@ -194,14 +194,14 @@ func (j *Journal) Finish(at time.Time, f journal.Final) error {
 	j.mu.Lock()
 	rec, err := j.state.Finish(at, f)
 	if err == nil {
-		err = j.put(rec, false)
+		err = j.appendPlaced(rec, false)
 	}
 	j.notifyAndUnlock()
 	return err
 }
 
-// put appends a record at its place. The caller holds mu.
-func (j *Journal) put(rec []byte, own bool) error {
+// appendPlaced appends a record at its place. The caller holds mu.
+func (j *Journal) appendPlaced(rec []byte, own bool) error {
 	last := j.placed[len(j.placed)-1]
 	output := journal.Type(rec[8]) == journal.TypeOutput
 	full := last.released || last.size >= j.segmentSize(output)
@@ -231,7 +231,7 @@ func (j *Journal) nextSegment() (*segment, error) {
 // memory is given back by whole segments.
 // Only output may not use the reserve, which stands behind what is in the file already.
 func (j *Journal) segmentSize(output bool) int64 {
-	if j.healthy() || !output && j.noRoom != "" && j.trouble == nil {
+	if j.healthy() || !output && j.fullReason != "" && j.diskErr == nil {
 		return j.limits.Segment
 	}
 	return min(memorySegment, j.limits.Segment)
@@ -325,14 +325,14 @@ func (j *Journal) readable() int64 {
 
 // healthy reports whether output goes to the disk.
 func (j *Journal) healthy() bool {
-	return j.disk != nil && j.trouble == nil && j.noRoom == "" && !j.writer.stuck(time.Now())
+	return j.disk != nil && j.diskErr == nil && j.fullReason == "" && !j.writer.stuck(time.Now())
 }
 
 // Acknowledge notes how far the server is. It may fall, after a server has lost its end.
 func (j *Journal) Acknowledge(size int64) {
 	j.mu.Lock()
 	j.acked = size
-	j.release()
+	j.releaseMemory()
 	j.mu.Unlock()
 	j.wake()
 }

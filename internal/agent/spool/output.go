@@ -33,13 +33,13 @@ func (j *Journal) Output(rec []byte, step int, stream job.Stream, own bool) (nex
 	if own = own && cap(rec) > 0 && len(rec) >= cap(rec)/4; own {
 		next = j.buffer(cap(rec))
 	}
-	if j.tail.empty() && j.room(int64(len(rec))) {
-		if j.put(rec, own) == nil {
+	if j.tail.empty() && j.hasRoomForOutput(int64(len(rec))) {
+		if j.appendPlaced(rec, own) == nil {
 			j.streams[key] += rawLen(rec)
 			j.outputEnd = j.state.Size
 		}
 	} else {
-		kept = j.float(rec, key, own)
+		kept = j.appendToTail(rec, key, own)
 	}
 	j.notifyAndUnlock()
 	return next, length, kept
@@ -50,8 +50,8 @@ const front = journal.FrameSize + journal.OutputPrefix
 
 func rawLen(rec []byte) int64 { return int64(len(rec) - front) }
 
-// room reports whether output may have its place now.
-func (j *Journal) room(n int64) bool {
+// hasRoomForOutput reports whether output may have its place now.
+func (j *Journal) hasRoomForOutput(n int64) bool {
 	if j.state.Size-j.acked+n > j.limits.Unsent/2 {
 		return false
 	}
@@ -83,18 +83,18 @@ func (j *Journal) recycle(b []byte) {
 
 // tail is output that has no place in the journal yet, and what was dropped before it.
 type tail struct {
-	segments []*segment // oldest first
-	gaps     map[streamKey]*job.Gap
-	number   int   // of the newest segment
-	dropped  int   // number of the newest segment that was dropped
-	memory   int64 // held by chunks
-	moving   *move // a segment on its way to its place
-	placing  bool  // there was room; go on while there is
-	settle   bool  // place it all, room or not
-	dead     []*segment
-	commits  []commitNote // what has got its place, and the disk does not show it yet
-	noted    bool         // the disk may have a note about the tail
-	stale    bool         // and it does not say how things are
+	segments  []*segment // oldest first
+	gaps      map[streamKey]*job.Gap
+	number    int   // of the newest segment
+	dropped   int   // number of the newest segment that was dropped
+	memory    int64 // held by chunks
+	moving    *move // a segment on its way to its place
+	hasRoom   bool  // there was room; go on while there is
+	moveAll   bool  // place it all, room or not
+	discarded []*segment
+	commits   []commitNote // what has got its place, and the disk does not show it yet
+	hasNote   bool         // the disk may have a note about the tail
+	noteStale bool         // and it does not say how things are
 }
 
 // count is output by bytes and lines.
@@ -112,13 +112,13 @@ func (t *tail) size() int64 {
 	return n
 }
 
-// float appends output to the tail, and drops the oldest of it when it is too much.
-func (j *Journal) float(rec []byte, key streamKey, own bool) Kept {
+// appendToTail appends output to the tail, and drops the oldest of it when it is too much.
+func (j *Journal) appendToTail(rec []byte, key streamKey, own bool) Kept {
 	t := &j.tail
 	n := len(t.segments)
 	if n == 0 || t.segments[n-1].size >= j.segmentSize(true) {
 		t.number++
-		t.segments = append(t.segments, &segment{number: t.number, counts: map[streamKey]count{}, begun: time.Now()})
+		t.segments = append(t.segments, &segment{number: t.number, counts: map[streamKey]count{}, startedAt: time.Now()})
 		n++
 	}
 	s := t.segments[n-1]
@@ -126,7 +126,7 @@ func (j *Journal) float(rec []byte, key streamKey, own bool) Kept {
 	c := s.counts[key]
 	s.counts[key] = count{c.bytes + rawLen(rec), c.lines + lines(rec[front:])}
 	for len(t.segments) > 0 && j.tooMuchTail() {
-		j.dropOldest(j.why())
+		j.dropOldest(j.dropReason())
 	}
 	if len(t.segments) == 0 {
 		return Dropped
@@ -149,12 +149,12 @@ func (j *Journal) dropOldest(why string) {
 	t := &j.tail
 	s := t.segments[0]
 	t.segments = t.segments[1:]
-	j.addGaps(t.gaps, s.counts, s.begun, why)
+	j.addGaps(t.gaps, s.counts, s.startedAt, why)
 	t.memory -= s.free()
-	s.gone = true
-	t.dropped, t.stale = s.number, true
+	s.dropped = true
+	t.dropped, t.noteStale = s.number, true
 	if s.name != "" {
-		t.dead = append(t.dead, s)
+		t.discarded = append(t.discarded, s)
 	}
 }
 
@@ -172,13 +172,13 @@ func (j *Journal) addGaps(gaps map[streamKey]*job.Gap, lost map[streamKey]count,
 	}
 }
 
-// why says what keeps output from being kept.
-func (j *Journal) why() string {
+// dropReason says what keeps output from being kept.
+func (j *Journal) dropReason() string {
 	switch {
-	case j.disk == nil || j.trouble != nil:
-		return fmt.Sprintf("the spool cannot be written (%v) and the memory for output was full", j.trouble)
-	case j.noRoom != "":
-		return j.noRoom + ", and the memory for output was full"
+	case j.disk == nil || j.diskErr != nil:
+		return fmt.Sprintf("the spool cannot be written (%v) and the memory for output was full", j.diskErr)
+	case j.fullReason != "":
+		return j.fullReason + ", and the memory for output was full"
 	case j.writer.stuck(time.Now()):
 		return "the disk of the spool did not answer, and the memory for output was full"
 	}

@@ -145,7 +145,7 @@ func TestDamagedNote(t *testing.T) {
 		for range 20 {
 			m.print(job.Stdout, 60_000)
 		}
-		if m.j.tail.empty() || !m.j.tail.noted {
+		if m.j.tail.empty() || !m.j.tail.hasNote {
 			t.Fatal("there is no tail, or no note about it: the test shows nothing")
 		}
 		placed := m.j.Size()

@@ -83,23 +83,23 @@ func (j *Journal) apply(c lateCommit) error {
 		if done -= int64(len(rec)); done >= 0 {
 			continue
 		}
-		if err := j.put(rec, false); err != nil {
+		if err := j.appendPlaced(rec, false); err != nil {
 			return err
 		}
 		note.Records = append(note.Records, rec...)
 	}
 	if c.segment != nil {
 		note.Name = c.segment.name
-		j.settleIn(c.segment, c.frames)
+		j.insertSegment(c.segment, c.frames)
 	}
-	t.commits, t.stale = append(t.commits, note), true
+	t.commits, t.noteStale = append(t.commits, note), true
 	return nil
 }
 
 // forget drops a late commit: the journal has it.
 func (j *Journal) forget(c lateCommit) {
 	if c.segment != nil {
-		j.tail.dead, j.tail.stale = append(j.tail.dead, c.segment), true
+		j.tail.discarded, j.tail.noteStale = append(j.tail.discarded, c.segment), true
 	}
 }
 

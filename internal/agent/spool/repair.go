@@ -26,7 +26,7 @@ func (j *Journal) dropTail(why string) (bytes int64) {
 	for _, g := range t.gaps {
 		bytes += g.Bytes
 	}
-	t.gaps, t.stale = map[streamKey]*job.Gap{}, true
+	t.gaps, t.noteStale = map[streamKey]*job.Gap{}, true
 	return bytes
 }
 
@@ -39,7 +39,7 @@ func (j *Journal) Extend(data []byte) (used int, err error) {
 			break
 		}
 		if err = nextErr; err == nil {
-			if err = j.put(data[used:used+n], false); err == nil {
+			if err = j.appendPlaced(data[used:used+n], false); err == nil {
 				used += n
 			}
 		}

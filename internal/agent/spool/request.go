@@ -79,29 +79,29 @@ func (j *Journal) Settle() {
 		j.wake()
 		return
 	}
-	t.settle = true
-	for len(t.segments) > 1 && j.noRoom != "" && t.size() > tailLimit {
-		j.dropOldest(j.why())
+	t.moveAll = true
+	for len(t.segments) > 1 && j.fullReason != "" && t.size() > tailLimit {
+		j.dropOldest(j.dropReason())
 	}
 	j.mu.Unlock()
 	placed := j.await(settleLimit, func() bool { return j.tail.empty() })
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	t.settle = false
+	t.moveAll = false
 	if placed {
 		return
 	}
 	why := "the disk of the spool did not answer"
 	if m := t.moving; m != nil {
 		m.abandoned, t.moving = true, nil
-		j.giveUp(m, why)
+		j.abandonMove(m, why)
 	}
 	for len(t.segments) > 0 {
 		j.dropOldest(why)
 	}
 	m := &move{gaps: t.gaps}
 	t.gaps = newTail().gaps
-	j.arrive(m, nil)
+	j.finishMove(m, nil)
 }
 
 // Persist brings everything to the disk, once more also what it refused before. It returns
@@ -119,11 +119,11 @@ func (j *Journal) Persist() error {
 // servePersist serves Persist: at once when it is new, and then when all is written or refused.
 func (j *Journal) servePersist(r *request, idle bool) (bool, error) {
 	if j.disk == nil {
-		return true, j.trouble
+		return true, j.diskErr
 	}
 	if !r.begun {
 		r.begun, r.until = true, j.state.Size
-		j.writer.final, j.retryAt, j.noRoom, j.trouble = true, time.Time{}, "", nil
+		j.writer.final, j.retryAt, j.fullReason, j.diskErr = true, time.Time{}, "", nil
 		j.giveBackReserve()
 		if j.placed[len(j.placed)-1].released { // what the server has needs no file, but something has to say so
 			next, err := j.nextSegment()
@@ -135,8 +135,8 @@ func (j *Journal) servePersist(r *request, idle bool) (bool, error) {
 	}
 	holes := slices.ContainsFunc(j.placed, func(s *segment) bool { return s.released })
 	switch {
-	case j.trouble != nil:
-		return true, j.trouble
+	case j.diskErr != nil:
+		return true, j.diskErr
 	case j.onDisk >= r.until && !holes:
 		return true, j.io(func() error { return j.disk.Holds(j.lock) })
 	case idle:
@@ -199,7 +199,7 @@ func (j *Journal) serveClose(_ *request, idle bool) (bool, error) {
 // files are the open files of all segments but the first, which is the lock.
 func (j *Journal) files() []file {
 	var all []file
-	for _, s := range slices.Concat(j.placed, j.tail.segments, j.tail.dead) {
+	for _, s := range slices.Concat(j.placed, j.tail.segments, j.tail.discarded) {
 		if s.file != nil && s.name != journalFile {
 			all = append(all, s.file)
 		}

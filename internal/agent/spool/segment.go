@@ -13,21 +13,21 @@ const journalFile = "journal"
 // segment is a run of whole records: a part of the journal with a file of its own. What is
 // not on the disk (yet) is in memory.
 type segment struct {
-	start    int64 // journal offset; of a tail segment 0 until it gets its place
-	size     int64
-	written  int64 // how much of it is in the file
-	held     int64 // memory taken by chunks
-	chunks   []chunk
-	file     file
-	name     string              // of the file; empty while there is none
-	ready    int64               // bytes of the file that are allocated ahead
-	released bool                // the server has all of it, and what was not written never will be
-	inPlace  bool                // the file has the name of its place
-	at       journal.Checkpoint  // what stands before it
-	counts   map[streamKey]count // of a tail segment
-	number   int                 // of a tail segment
-	begun    time.Time           // of a tail segment
-	gone     bool                // of a tail segment: dropped
+	start     int64 // journal offset; of a tail segment 0 until it gets its place
+	size      int64
+	written   int64 // how much of it is in the file
+	held      int64 // memory taken by chunks
+	chunks    []chunk
+	file      file
+	name      string              // of the file; empty while there is none
+	ready     int64               // bytes of the file that are allocated ahead
+	released  bool                // the server has all of it, and what was not written never will be
+	inPlace   bool                // the file has the name of its place
+	at        journal.Checkpoint  // what stands before it
+	counts    map[streamKey]count // of a tail segment
+	number    int                 // of a tail segment
+	startedAt time.Time           // of a tail segment
+	dropped   bool                // of a tail segment: dropped
 }
 
 // chunk is memory with whole records or parts of them, at a place within a segment.

@@ -223,7 +223,7 @@ func TestDiesWithOutputInMemory(t *testing.T) {
 			m.print(job.Stdout, 60_000)
 			m.print(job.Stderr, 3_000)
 		}
-		noted := func() bool { return m.j.tail.noted && !m.j.tail.stale && len(m.j.tail.gaps) > 0 }
+		noted := func() bool { return m.j.tail.hasNote && !m.j.tail.noteStale && len(m.j.tail.gaps) > 0 }
 		if !m.j.await(settleLimit, noted) {
 			t.Fatal("nothing was dropped, or no note of it was written")
 		}

@@ -11,6 +11,39 @@
 // What outgrows the limit keeps its head and its tail: the newest output is in files
 // "tail.NUMBER" until it gets its place, and "tail.json" says what was dropped before it.
 // Where the disk cannot be written, a journal goes on in bounded memory.
+//
+// # The life of a segment
+//
+//	Append, and Output while there is room          Output beyond that
+//	        │ appendPlaced                                 │ appendToTail
+//	        ▼                                              ▼
+//	    placed, in memory                          in the tail, in memory
+//	        │                                              │
+//	        │ writePlaced                                  │ writeTail
+//	        ▼                   moveOldest                 ▼
+//	    placed, in its file ◀── a gap, then a segment ── in the tail, in its file
+//	        │                   (writePlaced renames it)   │
+//	        │ Acknowledge                                  │ too much of it: dropOldest
+//	        ▼                                              ▼
+//	    the server has it                          counted in a gap
+//	        │ deleteDelivered: checkpoint                  │ writeNote: tail.json,
+//	        ▼ in meta.json, then the file                  ▼ then the file
+//	    deleted                                        deleted
+//
+// What memory holds of a placed segment is also let go when the server has it while the disk
+// cannot be written (releaseMemory); such a segment comes to no file, and is deleted next.
+//
+// The order of calls to the disk makes a journal recoverable at every moment: placed segments
+// are written in order, each whole before the next; tail.json is written before anything that
+// it speaks of is placed or deleted, and meta.json before segments are.
+//
+// # Who calls the file system
+//
+// A journal has one writer: the goroutine of Start, and before Start whoever appends. Nobody
+// else changes its files. Those who need the disk (Persist, Close, Remove) post a request and
+// wait for the reply as long as the disk gets on. A call that takes longer than a quarter of a
+// second makes the disk count as stuck: appending then goes on in memory, and the writer
+// goes on when the call returns. Readers read files themselves.
 package spool
 
 import (
@@ -128,7 +161,7 @@ func create(dir, final string, meta Meta, limits Limits) (*Journal, error) {
 	}
 	j := newJournal(meta, limits)
 	j.dir, j.disk, j.lock = final, directory(final), file
-	j.header()
+	j.addHeader()
 	j.placed[0].file = osFile{file}
 	err = lock(file)
 	if err == nil {

@@ -11,14 +11,14 @@ import (
 	"stint.dev/stint/job"
 )
 
-// work does the most urgent thing that is to be done on the disk. The caller holds mu.
-func (j *Journal) work() (worked bool, err error) {
+// useDisk does the most urgent thing that is to be done on the disk. The caller holds mu.
+func (j *Journal) useDisk() (worked bool, err error) {
 	// The note first: it says what got its place, and what of it stands in a gap. Else a
 	// recovery would take what the journal has, or had, for output that comes after it.
-	if t := &j.tail; t.stale && (len(t.commits) > 0 || len(t.dead) > 0) {
+	if t := &j.tail; t.noteStale && (len(t.commits) > 0 || len(t.discarded) > 0) {
 		return j.writeNote()
 	}
-	if worked, err = j.retire(); worked || err != nil {
+	if worked, err = j.deleteDelivered(); worked || err != nil {
 		return worked, err
 	}
 	if worked, err = j.writePlaced(); worked || err != nil {
@@ -30,9 +30,9 @@ func (j *Journal) work() (worked bool, err error) {
 	return j.writeTail()
 }
 
-// release gives back the memory of segments that the server has while the disk is not
+// releaseMemory gives back the memory of segments that the server has while the disk is not
 // written, and reports whether there is something to delete.
-func (j *Journal) release() bool {
+func (j *Journal) releaseMemory() bool {
 	done := j.acked
 	ended := 0
 	sick := !j.healthy()
@@ -68,9 +68,9 @@ func (j *Journal) advance() {
 	}
 }
 
-// retire deletes segments that the server has. The newest of them stays, for a server
+// deleteDelivered deletes segments that the server has. The newest of them stays, for a server
 // that loses its last moments with its power, unless the room is needed.
-func (j *Journal) retire() (bool, error) {
+func (j *Journal) deleteDelivered() (bool, error) {
 	done := j.acked
 	n := 0
 	for n < len(j.placed)-1 && j.placed[n].end() <= done {
@@ -82,7 +82,7 @@ func (j *Journal) retire() (bool, error) {
 			least = i + 1
 		}
 	}
-	if j.noRoom == "" {
+	if j.fullReason == "" {
 		n--
 	}
 	if n = max(n, least); n <= 0 || least == 0 && !j.worthDeleting(n) {
@@ -97,7 +97,7 @@ func (j *Journal) retire() (bool, error) {
 		if err := writeMeta(j.disk, meta); err != nil {
 			return err
 		}
-		return j.deleteAll(gone)
+		return j.deleteFiles(gone)
 	})
 	if err != nil {
 		return false, err
@@ -115,12 +115,12 @@ func (j *Journal) retire() (bool, error) {
 // that is done, so it is done rarely, unless they take much room or the room is needed.
 func (j *Journal) worthDeleting(n int) bool {
 	size := j.placed[n].start - j.placed[0].start
-	return j.noRoom != "" || size >= j.limits.Unsent/4 || time.Since(j.deletedAt) >= deleteEvery
+	return j.fullReason != "" || size >= j.limits.Unsent/4 || time.Since(j.deletedAt) >= deleteEvery
 }
 
-// deleteAll deletes the files of segments. The first one's file stays, empty: it holds the
+// deleteFiles deletes the files of segments. The first one's file stays, empty: it holds the
 // lock.
-func (j *Journal) deleteAll(gone []*segment) error {
+func (j *Journal) deleteFiles(gone []*segment) error {
 	for _, s := range gone {
 		switch {
 		case s.name == journalFile:
@@ -128,7 +128,7 @@ func (j *Journal) deleteAll(gone []*segment) error {
 				return err
 			}
 		case s.name != "":
-			if err := j.delete(s); err != nil {
+			if err := j.deleteFile(s); err != nil {
 				return err
 			}
 		}
@@ -136,8 +136,8 @@ func (j *Journal) deleteAll(gone []*segment) error {
 	return nil
 }
 
-// delete deletes the file of a segment. One that is gone was deleted before a call failed.
-func (j *Journal) delete(s *segment) error {
+// deleteFile deletes the file of a segment. One that is gone was deleted before a call failed.
+func (j *Journal) deleteFile(s *segment) error {
 	if err := j.disk.Remove(s.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -158,7 +158,7 @@ func (j *Journal) writePlaced() (bool, error) {
 			}
 			s.name, s.inPlace = to, true
 			j.advanceAndNotify()
-			j.committed()
+			j.forgetCommits()
 			return true, nil
 		}
 		// Each file is whole before the next one begins.
@@ -166,22 +166,22 @@ func (j *Journal) writePlaced() (bool, error) {
 		if done {
 			s.inPlace = true
 			j.advanceAndNotify()
-			j.committed()
+			j.forgetCommits()
 		}
 		return done, err
 	}
 	return false, nil
 }
 
-// committed forgets the commits that the disk shows by itself.
-func (j *Journal) committed() {
+// forgetCommits forgets the commits that the disk shows by itself.
+func (j *Journal) forgetCommits() {
 	t := &j.tail
 	for len(t.commits) > 0 && j.onDisk >= t.commits[0].end() {
 		if s := j.segmentOf(t.commits[0].end()); t.commits[0].Name != "" && (s == nil || !s.inPlace && !s.released) {
 			return
 		}
 		t.commits = t.commits[1:]
-		t.stale = true
+		t.noteStale = true
 	}
 }
 
@@ -212,7 +212,7 @@ func (j *Journal) writeChunk(s *segment, name string) (bool, error) {
 		return false, fmt.Errorf("%w: %s from %d on", errIncomplete, name, s.written)
 	}
 	c := s.chunks[i]
-	if c.output && j.noRoom != "" && !j.writer.final {
+	if c.output && j.fullReason != "" && !j.writer.final {
 		return false, nil
 	}
 	data := c.data[s.written-c.at:]
@@ -233,8 +233,8 @@ func (j *Journal) writeChunk(s *segment, name string) (bool, error) {
 	})
 	if f != s.file {
 		s.file, s.name = f, name
-		if s.gone {
-			j.tail.dead, j.tail.stale = append(j.tail.dead, s), true
+		if s.dropped {
+			j.tail.discarded, j.tail.noteStale = append(j.tail.discarded, s), true
 		}
 	}
 	s.ready = ready
@@ -318,7 +318,7 @@ const noteFile = "tail.json"
 // writeNote brings the note about the tail up to date, and deletes what was dropped.
 func (j *Journal) writeNote() (bool, error) {
 	t := &j.tail
-	if !t.stale {
+	if !t.noteStale {
 		return false, nil
 	}
 	n := tailNote{After: j.outputEnd, Dropped: t.dropped, Commits: t.commits}
@@ -327,9 +327,9 @@ func (j *Journal) writeNote() (bool, error) {
 		g.AtBytes = j.streams[key]
 		n.Gaps = append(n.Gaps, g)
 	}
-	dead, noted := t.dead, t.noted
+	dead, noted := t.discarded, t.hasNote
 	wanted := len(t.commits) > 0 || len(t.segments) > 0 || len(n.Gaps) > 0 || len(dead) > 0
-	t.stale, t.noted = false, noted || wanted // from now on the disk may have it
+	t.noteStale, t.hasNote = false, noted || wanted // from now on the disk may have it
 	err := j.io(func() error {
 		if !wanted {
 			if !noted {
@@ -348,17 +348,17 @@ func (j *Journal) writeNote() (bool, error) {
 			return err
 		}
 		for _, s := range dead {
-			if err := j.delete(s); err != nil {
+			if err := j.deleteFile(s); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		t.stale = true
+		t.noteStale = true
 		return false, err
 	}
-	t.noted = wanted
-	t.dead = t.dead[len(dead):]
+	t.hasNote = wanted
+	t.discarded = t.discarded[len(dead):]
 	return true, nil
 }

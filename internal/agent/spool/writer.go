@@ -72,7 +72,7 @@ func (j *Journal) run() {
 // pause is how long the writer waits when nobody wakes it; 0 for ever.
 func (j *Journal) pause() time.Duration {
 	switch {
-	case j.disk != nil && (j.trouble != nil || j.noRoom != ""):
+	case j.disk != nil && (j.diskErr != nil || j.fullReason != ""):
 		return retryAfter
 	case !j.durableAt.IsZero():
 		return max(1, time.Until(j.durableAt))
@@ -121,24 +121,24 @@ func (j *Journal) doOne() bool {
 	}
 	now := time.Now()
 	due := !now.Before(j.retryAt)
-	if j.noRoom != "" && due {
-		j.noRoom = "" // look again
+	if j.fullReason != "" && due {
+		j.fullReason = "" // look again
 		j.retryAt = now.Add(retryAfter)
 	}
-	if j.disk != nil && (j.trouble == nil || due) {
-		worked, err := j.work()
+	if j.disk != nil && (j.diskErr == nil || due) {
+		worked, err := j.useDisk()
 		if err != nil {
 			j.failed(err, now)
 			return true // there is work that needs no disk
 		}
 		if worked {
-			j.trouble = nil
+			j.diskErr = nil
 			j.notifyProgress()
 			return true
 		}
 	}
-	if j.mayPlace() {
-		j.place()
+	if j.mayMove() {
+		j.moveOldest()
 		j.writer.notify = true
 		j.notifyProgress()
 		return true
@@ -161,11 +161,11 @@ func (j *Journal) failed(err error, now time.Time) {
 	j.retryAt = now.Add(retryAfter)
 	j.writer.notify = true
 	j.notifyProgress()
-	if full(err) && !j.writer.final && j.noRoom == "" {
-		j.noRoom = err.Error()
+	if full(err) && !j.writer.final && j.fullReason == "" {
+		j.fullReason = err.Error()
 		return
 	}
-	j.trouble = err
+	j.diskErr = err
 }
 
 // io makes calls to the disk. Only what doOne calls may use it. The caller holds mu, which is

@@ -18,14 +18,14 @@ type move struct {
 	abandoned bool // it takes too long: it was counted into the gaps that follow
 }
 
-// mayPlace reports whether the oldest of the tail may get its place now.
-func (j *Journal) mayPlace() bool {
+// mayMove reports whether the oldest of the tail may get its place now.
+func (j *Journal) mayMove() bool {
 	t := &j.tail
 	if t.moving != nil || len(t.segments) == 0 && len(t.gaps) == 0 {
-		t.placing = t.placing && t.moving != nil
+		t.hasRoom = t.hasRoom && t.moving != nil
 		return false
 	}
-	if t.settle {
+	if t.moveAll {
 		return true
 	}
 	var size int64
@@ -33,17 +33,17 @@ func (j *Journal) mayPlace() bool {
 		size = t.segments[0].size
 	}
 	unsent, most := j.state.Size-j.acked, j.limits.Unsent/2
-	if !t.placing { // not before there is room for a good deal: else many small gaps would follow each other
+	if !t.hasRoom { // not before there is room for a good deal: else many small gaps would follow each other
 		most -= j.limits.Unsent / 8
 		size = min(size, most)
 	}
-	t.placing = unsent+size <= most && (j.healthy() || unsent+size <= j.limits.window()) || unsent == 0
-	return t.placing
+	t.hasRoom = unsent+size <= most && (j.healthy() || unsent+size <= j.limits.window()) || unsent == 0
+	return t.hasRoom
 }
 
-// place moves the oldest of the tail to its place; the caller holds mu, which is given up
+// moveOldest moves the oldest of the tail to its place; the caller holds mu, which is given up
 // while the disk is read.
-func (j *Journal) place() {
+func (j *Journal) moveOldest() {
 	t := &j.tail
 	m := &move{gaps: t.gaps}
 	t.moving, t.gaps = m, map[streamKey]*job.Gap{}
@@ -59,52 +59,52 @@ func (j *Journal) place() {
 	}
 	t.moving = nil
 	if err != nil {
-		j.giveUp(m, "the spool could not be read back: "+err.Error())
+		j.abandonMove(m, "the spool could not be read back: "+err.Error())
 		return
 	}
-	j.arrive(m, frames)
+	j.finishMove(m, frames)
 }
 
-// giveUp counts a segment that cannot be moved into the gaps that follow it.
-func (j *Journal) giveUp(m *move, why string) {
+// abandonMove counts a segment that cannot be moved into the gaps that follow it.
+func (j *Journal) abandonMove(m *move, why string) {
 	t := &j.tail
 	later := t.gaps
 	t.gaps = m.gaps
 	if m.segment != nil {
-		j.addGaps(t.gaps, m.segment.counts, m.segment.begun, why)
+		j.addGaps(t.gaps, m.segment.counts, m.segment.startedAt, why)
 		t.memory -= m.segment.free()
-		m.segment.gone = true
+		m.segment.dropped = true
 		t.dropped = max(t.dropped, m.segment.number)
 		if m.segment.name != "" {
-			t.dead = append(t.dead, m.segment)
+			t.discarded = append(t.discarded, m.segment)
 		}
 	}
 	for key, g := range later {
 		j.addGaps(t.gaps, map[streamKey]count{key: {g.Bytes, g.Lines}}, g.At, g.Reason)
 	}
-	t.stale = true
+	t.noteStale = true
 }
 
-// arrive appends the gaps and the segment behind them.
-func (j *Journal) arrive(m *move, frames []byte) {
+// finishMove appends the gaps and the segment behind them.
+func (j *Journal) finishMove(m *move, frames []byte) {
 	t := &j.tail
 	at := j.state.Size
 	records := j.gapRecords(m.gaps)
 	for _, rec := range records {
-		_ = j.put(rec, false) // it was encoded here
+		_ = j.appendPlaced(rec, false) // it was encoded here
 	}
 	s := m.segment
 	if c := (commitNote{At: at, After: j.outputEnd, Records: slices.Concat(records...)}); s != nil && s.name != "" {
 		c.Name = s.name
-		t.commits, t.stale = append(t.commits, c), true
-	} else if (t.noted || len(t.dead) > 0) && len(records) > 0 {
-		t.commits, t.stale = append(t.commits, c), true
+		t.commits, t.noteStale = append(t.commits, c), true
+	} else if (t.hasNote || len(t.discarded) > 0) && len(records) > 0 {
+		t.commits, t.noteStale = append(t.commits, c), true
 	}
-	t.stale = t.stale || t.noted
+	t.noteStale = t.noteStale || t.hasNote
 	if s == nil {
 		return
 	}
-	j.settleIn(s, frames)
+	j.insertSegment(s, frames)
 	if s.name == "" {
 		j.outputEnd = s.end()
 	}
@@ -112,8 +112,8 @@ func (j *Journal) arrive(m *move, frames []byte) {
 	j.memory += s.held
 }
 
-// settleIn appends a segment of the tail to those that have their place.
-func (j *Journal) settleIn(s *segment, frames []byte) {
+// insertSegment appends a segment of the tail to those that have their place.
+func (j *Journal) insertSegment(s *segment, frames []byte) {
 	s.start = j.state.Size
 	s.at, _ = j.state.Checkpoint() // SHA-256 can always say its state
 	for ; len(frames) >= journal.FrameSize; frames = frames[journal.FrameSize:] {
