@@ -169,7 +169,7 @@ func (a *agentProgram) checkState(server string) []finding {
 	}
 	return append(out, finding{
 		"spool", "warning", fmt.Sprintf("%s (%s) waiting or being written", console.Count(int64(len(waiting)), "journal"), job.Bytes(bytes)),
-		"stint flush --server " + server + " delivers what is finished",
+		"stint flush --server " + server + " delivers what is finished; with --any also what was meant for another server",
 	})
 }
 

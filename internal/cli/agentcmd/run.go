@@ -24,21 +24,32 @@ import (
 	"stint.dev/stint/job"
 )
 
+const runLong = `Run a job: its install steps, then the command. Output, CPU and memory, heartbeats, start
+and end go to the tracking server; the job starts at once and never waits for it. With no
+server the journal of the run waits on disk until stint flush or the next stint run.
+
+Exit codes:
+  the job or its install step exited by itself         its code
+  the job died of signal n                             128 + n
+  time limit                                           124
+  canceled by the server or a policy, or superseded    the job's code if not 0, else
+                                                       128 + the last signal sent;
+                                                       143 between two attempts
+  SIGINT or SIGTERM, and the job then exited           its code, also 0
+  SIGINT or SIGTERM, and the job then died or was      stint run dies of that signal;
+  killed                                               as PID 1 it exits with 128 + n
+  output for stdout or stderr was dropped, and the     125
+  code would be 0
+  command not found; not executable                    127; 126
+  bad options or arguments                             2
+  stint could not do its work before the job started   125`
+
 // run supervises one job.
 func (a *agentProgram) run() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [flags] [--] COMMAND [ARG…]",
 		Short: "Run a job and tell the server everything about it",
-		Long: `Run a job: its install steps, then the command. Output, CPU and memory, heartbeats, start
-and end go to the tracking server; the job starts at once and never waits for it. With no
-server the journal of the run waits on disk until stint flush or the next stint run.
-
-Exit code: the job's own, or 128+n when signal n ended it; 124 after a time limit. A job that
-was canceled and exits with 0 gives 128 + the signal that asked it to. When stint run itself
-gets SIGINT or SIGTERM, the job gets it, and its code counts, also 0; if the job dies of a
-signal, stint run dies of the one that it got. 127: command not found; 126: not executable;
-125: stint could not do its own work, or dropped output that stdout or stderr was owed; 2: bad
-options or arguments.`,
+		Long:  runLong,
 		Example: `  stint run -- python train.py
   stint run --job nightly --install 'npm ci' --timeout 2h -- npm run report
   stint run -c 'tar c /srv | zstd > /backup/srv.zst'`,
