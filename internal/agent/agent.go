@@ -168,6 +168,7 @@ func (a *attempt) prepare(secrets *redact.Set, opened <-chan openedJournal) erro
 		}
 		a.rec.passer = newPasser(a.rec, a.cfg, a.closer)
 	}
+	a.rec.start() // from here on no disk that does not answer holds up the job
 	a.meter = newMeter(a.rec)
 	a.back = &background{a: a}
 	if err := a.identify(); err != nil {

@@ -26,7 +26,6 @@ func (b *background) start(ctx context.Context) {
 		return
 	}
 	b.started = true
-	b.a.rec.start()
 	b.a.meter.open(b.a.group, b.a.cfg.SamplePeriod)
 	ctx = context.WithoutCancel(ctx) // a stop of the job is not the end of its record
 	a, c := b.a, b.a.cfg
