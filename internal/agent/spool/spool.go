@@ -223,11 +223,29 @@ func (s *Spool) Entry(name string) (e Entry, there bool) {
 		return e, false
 	}
 	if err == nil {
+		err = onlyFiles(e.Path)
+	}
+	if err == nil {
 		e.Size = sizeOf(e.Path)
 		e.Meta, err = readMeta(e.Path)
 	}
 	e.Err = err
 	return e, true
+}
+
+// onlyFiles returns an error if a journal's directory holds anything but regular files. To
+// open a named pipe waits for its writer, which would hold up all other journals.
+func onlyFiles(dir string) error {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("spool: %w", err)
+	}
+	for _, f := range files {
+		if !f.Type().IsRegular() {
+			return fmt.Errorf("spool: %s is not a regular file; remove it, or the journal with it", filepath.Join(dir, f.Name()))
+		}
+	}
+	return nil
 }
 
 // Sweep removes journals that never got their name because their agent died while it made

@@ -1,0 +1,45 @@
+package spool
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// What is in a journal's directory in place of a file is an error of this journal, and
+// keeps nobody waiting.
+func TestEntryRefusesWhatIsNoFile(t *testing.T) {
+	replace := map[string]func(path string) error{
+		"pipe":      func(path string) error { return unix.Mkfifo(path, 0o600) },
+		"directory": func(path string) error { return os.Mkdir(path, 0o700) },
+		"device":    func(path string) error { return os.Symlink("/dev/zero", path) },
+	}
+	for kind, make := range replace {
+		for _, file := range []string{journalFile, metaFile, noteFile, tailName(1)} {
+			t.Run(kind+" "+file, func(t *testing.T) {
+				s, err := Open(t.TempDir())
+				if err != nil {
+					t.Fatal(err)
+				}
+				dir := filepath.Join(s.dir, "01a22132-289d-7374-9636-3d3fb12e8a86.1")
+				if err := os.Mkdir(dir, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if file != journalFile {
+					if err := os.WriteFile(filepath.Join(dir, journalFile), nil, 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := make(filepath.Join(dir, file)); err != nil {
+					t.Fatal(err)
+				}
+				e, there := s.Entry(filepath.Base(dir))
+				if !there || e.Err == nil {
+					t.Errorf("entry: there %v, error %v; want an error that names %s", there, e.Err, file)
+				}
+			})
+		}
+	}
+}
