@@ -10,7 +10,6 @@ import (
 	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/internal/agent/signals"
-	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
 )
 
@@ -77,7 +76,7 @@ func (b *background) startServer(ctx context.Context) {
 	}
 	b.beatDone.Go(func() { beats.Send(beatCtx) })
 	if a.spool != nil {
-		b.others = flush.NewBacklog(a.spool, flush.Config{Server: c.Server, ServerURL: c.ServerURL, Host: spool.Host{Name: c.Host, BootID: c.BootID}}, c.Run, c.Attempt)
+		b.others = flush.NewBacklog(a.spool, flush.Config{Server: c.Server, ServerURL: c.ServerURL, Host: c.host()}, c.Run, c.Attempt)
 		b.others.Start(ctx, known, b.ended)
 	}
 }

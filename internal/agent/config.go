@@ -10,6 +10,7 @@ import (
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/internal/agent/signals"
+	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
 )
 
@@ -177,6 +178,9 @@ func (c Config) withEvents() (with Config, end func()) {
 	go c.events.Run()
 	return c, c.events.Close
 }
+
+// host is this host, as the spool knows hosts.
+func (c Config) host() spool.Host { return spool.Host{Name: c.Host, BootID: c.BootID} }
 
 // passing reports whether output is passed on to the caller's own.
 func (c Config) passing() bool { return !c.Quiet && (c.Stdout != nil || c.Stderr != nil) }

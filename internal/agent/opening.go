@@ -27,7 +27,7 @@ func (a *attempt) openJournal() <-chan openedJournal {
 	c := a.cfg
 	meta := spool.Meta{
 		Run: c.Run, Attempt: c.Attempt, Job: c.Job, Server: c.ServerURL, CreatedAt: a.begun.UTC(), PID: os.Getpid(),
-		Host: spool.Host{Name: c.Host, BootID: c.BootID},
+		Host: c.host(),
 	}
 	opened := make(chan openedJournal, 1)
 	if c.StateDir == "" {
@@ -76,9 +76,9 @@ func (r *runClaim) take(s *spool.Spool, c Config) error {
 		return nil
 	}
 	if r == nil {
-		return s.Claimed(c.Run)
+		return s.Claimed(c.Run, c.host())
 	}
-	held, err := s.Claim(c.Run)
+	held, err := s.Claim(c.Run, c.host())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.held = held

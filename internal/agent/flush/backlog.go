@@ -52,7 +52,7 @@ func (b *Backlog) Start(ctx context.Context, known, ended <-chan struct{}) {
 
 func (b *Backlog) deliver(ctx context.Context) {
 	for ctx.Err() == nil {
-		b.spool.Sweep(time.Now())
+		b.spool.Sweep(time.Now(), b.config.Host)
 		// Errors are reported by stint flush: what waits here is no concern of this job.
 		report, _ := deliverAll(ctx, b.spool, b.config, b.except)
 		pause := quietPause

@@ -82,7 +82,7 @@ func Run(ctx context.Context, c Config) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	s.Sweep(time.Now())
+	s.Sweep(time.Now(), c.Host)
 	return deliverAll(ctx, s, c, "")
 }
 

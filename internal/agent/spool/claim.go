@@ -1,13 +1,13 @@
 package spool
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 )
 
 // claimPrefix begins the name of the file by which an agent holds a run.
@@ -18,8 +18,15 @@ const claimPrefix = ".run-"
 // the agent is gone.
 type Claim struct{ file *os.File }
 
-// Claim takes a run. It returns a *RunningError when another process has it.
-func (s *Spool) Claim(run string) (*Claim, error) {
+// holder is what a claim's file says of the process that holds it.
+type holder struct {
+	PID  int  `json:"pid"`
+	Host Host `json:"host"`
+}
+
+// Claim takes a run for this process, on a host. It returns a *RunningError when another
+// process has it.
+func (s *Spool) Claim(run string, host Host) (*Claim, error) {
 	const tries = 10 // each fails only if another owner lets go of it at that moment
 	path := filepath.Join(s.dir, claimPrefix+run)
 	for range tries {
@@ -27,7 +34,7 @@ func (s *Spool) Claim(run string) (*Claim, error) {
 		if err != nil {
 			return nil, fmt.Errorf("spool: claim run %s: %w", run, err)
 		}
-		held, err := claim(file, run)
+		held, err := claim(file, run, host)
 		if held {
 			return &Claim{file}, nil
 		}
@@ -39,12 +46,12 @@ func (s *Spool) Claim(run string) (*Claim, error) {
 	return nil, fmt.Errorf("spool: claim run %s: %s was removed %d times meanwhile", run, path, tries)
 }
 
-// claim locks the file, and writes the pid into it. held is false without an error when its
+// claim locks the file, and writes its holder into it. held is false without an error when its
 // owner has just removed it.
-func claim(file *os.File, run string) (held bool, err error) {
+func claim(file *os.File, run string, host Host) (held bool, err error) {
 	err = lock(file)
 	if errors.Is(err, ErrBusy) {
-		return false, claimedBy(file, run)
+		return false, claimedBy(file, run, host)
 	}
 	if err != nil {
 		return false, err
@@ -57,8 +64,12 @@ func claim(file *os.File, run string) (held bool, err error) {
 	if err != nil || !os.SameFile(mine, there) {
 		return false, nil
 	}
-	if err = file.Truncate(0); err == nil {
-		_, err = file.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	text, err := json.Marshal(holder{os.Getpid(), host})
+	if err == nil {
+		err = file.Truncate(0)
+	}
+	if err == nil {
+		_, err = file.WriteAt(append(text, '\n'), 0)
 	}
 	if err != nil {
 		return false, fmt.Errorf("spool: claim run %s: %w", run, err)
@@ -66,8 +77,8 @@ func claim(file *os.File, run string) (held bool, err error) {
 	return true, nil
 }
 
-// Claimed returns a *RunningError when another process holds the run.
-func (s *Spool) Claimed(run string) error {
+// Claimed returns a *RunningError when another process holds the run. host is this one.
+func (s *Spool) Claimed(run string, host Host) error {
 	file, err := os.Open(filepath.Join(s.dir, claimPrefix+run))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -79,14 +90,37 @@ func (s *Spool) Claimed(run string) error {
 	if !locked(file) {
 		return nil // an agent that died left it
 	}
-	return claimedBy(file, run)
+	return claimedBy(file, run, host)
 }
 
-func claimedBy(file *os.File, run string) error {
-	var text [16]byte
-	n, _ := file.ReadAt(text[:], 0)
-	pid, _ := strconv.Atoi(strings.TrimSpace(string(text[:n]))) // 0: it is just being written
-	return runningError(run, pid)
+func claimedBy(file *os.File, run string, host Host) error {
+	return runningError(run, holderOf(file), host)
+}
+
+// holderOf reads who holds a claim; zero while that is being written.
+func holderOf(file *os.File) (h holder) {
+	text, err := io.ReadAll(io.NewSectionReader(file, 0, 64<<10))
+	if err != nil || json.Unmarshal(text, &h) != nil {
+		return holder{}
+	}
+	return h
+}
+
+// sweepClaim removes a claim whose agent died on this host. Locks of other hosts need not reach
+// this one: what they hold is theirs.
+func (s *Spool) sweepClaim(run string, host Host) {
+	file, err := os.Open(filepath.Join(s.dir, claimPrefix+run))
+	if err != nil {
+		return
+	}
+	h := holderOf(file)
+	_ = file.Close() // it was read
+	if !host.Is(h.Host) {
+		return
+	}
+	if c, err := s.Claim(run, host); err == nil {
+		_ = c.Release() // another time
+	}
 }
 
 // Release lets go of the run.

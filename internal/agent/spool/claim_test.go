@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -35,7 +36,7 @@ func TestOneOfManyGetsAnAttempt(t *testing.T) {
 				case err == nil:
 					got.Add(1)
 					held <- j
-				case running(err) == RunningError{meta.Run, os.Getpid()} && errors.Is(err, ErrExists):
+				case running(err) == RunningError{Run: meta.Run, PID: os.Getpid()} && errors.Is(err, ErrExists):
 					others.Add(1)
 				default:
 					t.Errorf("unexpected: %v", err)
@@ -78,44 +79,88 @@ func TestCreateWhatWaits(t *testing.T) {
 
 func TestClaim(t *testing.T) {
 	s := open(t)
-	if err := s.Claimed("r"); err != nil {
+	if err := s.Claimed("r", meta.Host); err != nil {
 		t.Errorf("nobody has it: %v", err)
 	}
-	c, err := s.Claim("r")
+	c, err := s.Claim("r", meta.Host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := RunningError{"r", os.Getpid()}
-	if err := s.Claimed("r"); running(err) != want {
+	want := RunningError{Run: "r", PID: os.Getpid()}
+	if err := s.Claimed("r", meta.Host); running(err) != want {
 		t.Errorf("looked: %v", err)
 	}
-	if _, err := s.Claim("r"); running(err) != want {
+	if _, err := s.Claim("r", meta.Host); running(err) != want {
 		t.Errorf("claimed again: %v", err)
 	}
 	if s.HasOthers("r", 1) {
 		t.Error("the run's own claim is taken for a journal that waits")
 	}
-	s.Sweep(time.Now().Add(2 * staleAfter))
-	if err := s.Claimed("r"); running(err) != want {
+	s.Sweep(time.Now().Add(2*staleAfter), meta.Host)
+	if err := s.Claimed("r", meta.Host); running(err) != want {
 		t.Errorf("after a sweep: %v", err)
 	}
 	if err := c.Release(); err != nil {
 		t.Error(err)
 	}
 	// What an agent that died left belongs to nobody.
-	if err := os.WriteFile(filepath.Join(s.Dir(), claimPrefix+"r"), []byte("1\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.Dir(), claimPrefix+"r"), []byte(`{"pid":1}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Claimed("r"); err != nil {
+	if err := s.Claimed("r", meta.Host); err != nil {
 		t.Errorf("left by the dead: %v", err)
 	}
-	s.Sweep(time.Now())
+	s.Sweep(time.Now(), meta.Host)
 	if !s.HasOthers("another", 1) {
 		t.Error("swept too early")
 	}
-	s.Sweep(time.Now().Add(2 * staleAfter))
+	s.Sweep(time.Now().Add(2*staleAfter), meta.Host)
 	if s.HasOthers("another", 1) {
 		t.Error("not swept")
+	}
+}
+
+// Locks need not reach from one host to another: what an agent of another host holds is neither
+// swept nor taken for a process of this one.
+func TestClaimOfAnotherHost(t *testing.T) {
+	s := open(t)
+	here, there := Host{"here", "1"}, Host{"there", "2"}
+	path := filepath.Join(s.Dir(), claimPrefix+"r")
+	if err := os.WriteFile(path, []byte(`{"pid":1,"host":{"name":"there","boot_id":"2"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	later := time.Now().Add(2 * staleAfter)
+	s.Sweep(later, here)
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("the claim of another host was swept: %v", err)
+	}
+	s.Sweep(later, there)
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the claim of this host was not swept: %v", err)
+	}
+	c, err := s.Claim("r", there)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := RunningError{Run: "r", PID: os.Getpid(), Host: "there"}
+	if err := s.Claimed("r", here); running(err) != want || !strings.Contains(err.Error(), "is running on host there, pid ") {
+		t.Errorf("seen from another host: %v", err)
+	}
+	if err := c.Release(); err != nil {
+		t.Error(err)
+	}
+	m := meta
+	m.Host, m.PID = there, 1
+	j, err := s.Create(m, Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Host = here
+	if _, err := s.Create(m, Limits{}); (running(err) != RunningError{Run: meta.Run, PID: 1, Host: "there"}) {
+		t.Errorf("the same attempt on another host: %v", err)
+	}
+	if err := j.Remove(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -126,7 +171,7 @@ func TestOneOfManyClaims(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			for range 200 {
-				c, err := s.Claim("r")
+				c, err := s.Claim("r", meta.Host)
 				if err != nil {
 					if running(err).Run != "r" {
 						t.Errorf("unexpected: %v", err)

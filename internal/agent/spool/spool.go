@@ -75,13 +75,17 @@ var ErrBusy = errors.New("another agent owns this journal")
 // ErrExists says that the spool holds a journal of this attempt already.
 var ErrExists = errors.New("the same attempt of the same run was started before")
 
-// RunningError says that another process of this host holds the run. It is an ErrExists, too.
+// RunningError says that another process holds the run. It is an ErrExists, too.
 type RunningError struct {
-	Run string
-	PID int // of its agent; 0 when that is not known, or has ended
+	Run  string
+	PID  int    // of its agent; 0 when that is not known, or has ended
+	Host string // of its agent, if that is not this one
 }
 
 func (e *RunningError) Error() string {
+	if e.Host != "" {
+		return fmt.Sprintf("run %s is running on host %s, pid %d", e.Run, e.Host, e.PID)
+	}
 	if e.PID == 0 {
 		return fmt.Sprintf("another process of this host holds the journal of run %s", e.Run)
 	}
@@ -90,11 +94,14 @@ func (e *RunningError) Error() string {
 
 func (e *RunningError) Is(target error) bool { return target == ErrExists }
 
-func runningError(run string, pid int) *RunningError {
-	if pid <= 0 || unix.Kill(pid, 0) == unix.ESRCH {
-		pid = 0
+func runningError(run string, by holder, here Host) *RunningError {
+	if !here.Is(by.Host) {
+		return &RunningError{Run: run, PID: by.PID, Host: by.Host.Name}
 	}
-	return &RunningError{Run: run, PID: pid}
+	if by.PID <= 0 || unix.Kill(by.PID, 0) == unix.ESRCH {
+		by.PID = 0
+	}
+	return &RunningError{Run: run, PID: by.PID}
 }
 
 // ErrGone says that a journal was delivered and removed while it was looked at.
@@ -122,7 +129,7 @@ func (s *Spool) Create(meta Meta, limits Limits) (*Journal, error) {
 	name := meta.Run + "." + strconv.Itoa(meta.Attempt)
 	final := filepath.Join(s.dir, name)
 	if _, err := os.Lstat(final); err == nil {
-		return nil, existsError(final, meta.Run)
+		return nil, existsError(final, meta)
 	}
 	dir, err := os.MkdirTemp(s.dir, newPrefix)
 	if err != nil {
@@ -132,7 +139,7 @@ func (s *Spool) Create(meta Meta, limits Limits) (*Journal, error) {
 	if err != nil {
 		_ = os.RemoveAll(dir)            // what matters is the error that came first
 		if errors.Is(err, fs.ErrExist) { // by the rename: somebody else was quicker
-			return nil, existsError(final, meta.Run)
+			return nil, existsError(final, meta)
 		}
 		return nil, fmt.Errorf("spool: make journal %s: %w", final, err)
 	}
@@ -140,7 +147,7 @@ func (s *Spool) Create(meta Meta, limits Limits) (*Journal, error) {
 }
 
 // existsError says why the journal at path is not to be made: its agent lives, or it waits.
-func existsError(path, run string) error {
+func existsError(path string, meta Meta) error {
 	waits := fmt.Errorf("spool: %s is there already: %w", path, ErrExists)
 	file, err := os.Open(filepath.Join(path, journalFile))
 	if err != nil {
@@ -151,7 +158,7 @@ func existsError(path, run string) error {
 		return waits
 	}
 	m, _ := readMeta(path) // without it the pid is not known
-	return runningError(run, m.PID)
+	return runningError(meta.Run, holder{m.PID, m.Host}, meta.Host)
 }
 
 func create(dir, final string, meta Meta, limits Limits) (*Journal, error) {
@@ -249,8 +256,8 @@ func onlyFiles(dir string) error {
 }
 
 // Sweep removes journals that never got their name because their agent died while it made
-// them (they are empty), and claims of agents that died.
-func (s *Spool) Sweep(now time.Time) {
+// them (they are empty), and claims of agents of this host that died.
+func (s *Spool) Sweep(now time.Time, host Host) {
 	dirs, err := os.ReadDir(s.dir)
 	if err != nil {
 		return // nothing to sweep; List reports what is wrong
@@ -263,9 +270,7 @@ func (s *Spool) Sweep(now time.Time) {
 		if strings.HasPrefix(d.Name(), newPrefix) {
 			_ = os.RemoveAll(filepath.Join(s.dir, d.Name()))
 		} else if run, ok := strings.CutPrefix(d.Name(), claimPrefix); ok {
-			if c, err := s.Claim(run); err == nil {
-				_ = c.Release()
-			}
+			s.sweepClaim(run, host)
 		}
 	}
 }

@@ -144,11 +144,11 @@ func TestSweepRemovesWhatNeverGotItsName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Sweep(time.Now())
+	s.Sweep(time.Now(), Host{})
 	if _, err := os.Stat(dir); err != nil {
 		t.Fatal("a journal that is just being made was removed")
 	}
-	s.Sweep(time.Now().Add(2 * staleAfter))
+	s.Sweep(time.Now().Add(2*staleAfter), Host{})
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("still there: %v", err)
 	}
