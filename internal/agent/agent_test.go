@@ -5,9 +5,11 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/google/uuid"
@@ -24,6 +26,10 @@ import (
 var testRun = cmp.Or(os.Getenv("AGENT_TEST_RUN"), uuid.Must(uuid.NewV7()).String())
 
 func TestMain(m *testing.M) {
+	if err := takeHangups(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	if os.Getenv("AGENT_TEST_CHILD") != "" {
 		os.Exit(childMain())
 	}
@@ -200,4 +206,14 @@ func TestOrderOfRecords(t *testing.T) {
 		place[journal.TypeSample] < place[journal.TypeStepEnded] {
 		t.Errorf("records in the order %v", order)
 	}
+}
+
+// takeHangups begins the test binary again where whoever started it (nohup, for one) ignores
+// SIGHUP: the jobs of the tests would ignore it too.
+func takeHangups() error {
+	if !signal.Ignored(syscall.SIGHUP) {
+		return nil
+	}
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // a signal that is taken is not ignored behind an exec
+	return syscall.Exec("/proc/self/exe", os.Args, os.Environ())
 }

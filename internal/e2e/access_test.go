@@ -128,11 +128,18 @@ func TestBadAccessOptions(t *testing.T) {
 		{"server", "--tls-cert", cert},
 		{"server", "--client-ca", cert},
 		{"server", "--public-url", "stint.example.org"},
-		{"run", "--tls-key", key, "--", "true"},
-		{"run", "--tls-ca", key, "--", "true"},
-		{"run", "--tls-cert", key, "--tls-key", cert, "--", "true"},
 	} {
 		if r := h.run(args...); r.code == 0 || strings.Count(strings.TrimSpace(r.stderr), "\n") > 0 || !strings.Contains(r.stderr, "--") {
+			t.Errorf("%v: %+v", args, r)
+		}
+	}
+	// A job runs whatever is wrong with the way to its server.
+	for _, args := range [][]string{
+		{"run", "--tls-key", key, "--", "sh", "-c", "exit 7"},
+		{"run", "--tls-ca", key, "--", "sh", "-c", "exit 7"},
+		{"run", "--tls-cert", key, "--tls-key", cert, "--", "sh", "-c", "exit 7"},
+	} {
+		if r := h.run(args...); r.code != 7 || !strings.HasPrefix(r.stderr, "stint: "+args[1]+": ") || !strings.Contains(r.stderr, "stint flush") {
 			t.Errorf("%v: %+v", args, r)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	ossignal "os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -31,6 +32,10 @@ var stint, stintAgent string
 const patience = 60 * time.Second
 
 func TestMain(m *testing.M) {
+	if err := takeHangups(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	if message := os.Getenv("E2E_TELL"); message != "" {
 		os.Exit(tell(message))
 	}
@@ -279,4 +284,14 @@ func shellCode(p *os.ProcessState) int {
 		return 128 + int(status.Signal())
 	}
 	return p.ExitCode()
+}
+
+// takeHangups begins the test binary again where whoever started it (nohup, for one) ignores
+// SIGHUP: the jobs of the tests would ignore it too.
+func takeHangups() error {
+	if !ossignal.Ignored(syscall.SIGHUP) {
+		return nil
+	}
+	ossignal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // a signal that is taken is not ignored behind an exec
+	return syscall.Exec("/proc/self/exe", os.Args, os.Environ())
 }

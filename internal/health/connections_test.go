@@ -155,6 +155,29 @@ func TestAnAgentIsBackWithItsRequest(t *testing.T) {
 	})
 }
 
+// When a cut ends, the connections of before are reset, and agents take some seconds to be
+// back: that is no end of the silence, and its end is reported once.
+func TestResetAfterACutIsNoEndOfIt(t *testing.T) {
+	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {
+		var all []string
+		for i := range 20 {
+			all = append(all, fmt.Sprint("run", i))
+		}
+		pass(s, 70*time.Second, all...)
+		pass(s, 60*time.Second) // the cut
+		want(t, s, all[0], "network")
+		for _, run := range all {
+			m.Disconnected(cut(run, 1))
+		}
+		pass(s, 5*time.Second)
+		pass(s, 20*time.Second, all...)
+		want(t, s, all[0], "healthy")
+		if len(s.outbox) != 2 || s.outbox[0].What != index.WhatNetwork || s.outbox[1].What != index.WhatRecovered {
+			t.Errorf("reported %+v", s.outbox)
+		}
+	})
+}
+
 // What stands between agents and server was restarted: all connections close, and all come
 // back. Nobody is told.
 func TestManyThatComeBackAreNoNews(t *testing.T) {

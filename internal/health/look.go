@@ -163,7 +163,7 @@ func (m *Monitor) watchTogether(ctx context.Context, now time.Time, leases []ind
 	for _, l := range leases {
 		c := m.circumstances(l, closed, now)
 		if c.closed(l) && now.Sub(c.Closed.At) < reconnect {
-			continue
+			c.Closed = index.Closure{} // it may be back in a moment: its heartbeats alone count
 		}
 		if Silent(l, now, c) {
 			silent++
