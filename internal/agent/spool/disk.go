@@ -61,8 +61,11 @@ func (d directory) Rename(from, to string) error { return os.Rename(d.path(from)
 
 func (d directory) Remove(name string) error { return os.Remove(d.path(name)) }
 
+// tmpSuffix ends the name of a small file while it is written.
+const tmpSuffix = ".tmp"
+
 func (d directory) Replace(name string, data []byte, durable bool) error {
-	tmp := d.path(name + ".tmp")
+	tmp := d.path(name + tmpSuffix)
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err

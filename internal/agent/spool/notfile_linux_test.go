@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -17,7 +18,7 @@ func TestEntryRefusesWhatIsNoFile(t *testing.T) {
 		"device":    func(path string) error { return os.Symlink("/dev/zero", path) },
 	}
 	for kind, make := range replace {
-		for _, file := range []string{journalFile, metaFile, noteFile, tailName(1)} {
+		for _, file := range []string{journalFile, fileName(100), metaFile, metaFile + tmpSuffix, noteFile, tailName(1)} {
 			t.Run(kind+" "+file, func(t *testing.T) {
 				s, err := Open(t.TempDir())
 				if err != nil {
@@ -41,5 +42,44 @@ func TestEntryRefusesWhatIsNoFile(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// The socket of an agent that was killed, and what people put there, keep no journal from
+// being delivered.
+func TestOtherThingsInAJournalsDirectory(t *testing.T) {
+	state, err := os.MkdirTemp("", "s") // the address of a socket must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(state)
+	s, err := Open(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := begin(t, s, Limits{})
+	put(j, 1000)
+	size := j.Size()
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(j.Path(), "notify"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	if err := unix.Mkfifo(filepath.Join(j.Path(), "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	e := only(t, s)
+	if e.Err != nil {
+		t.Fatal(e.Err)
+	}
+	j, rec, err := s.Adopt(e)
+	if err != nil || rec.Size != size {
+		t.Fatalf("recovered %+v, error %v", rec, err)
+	}
+	if err := j.Remove(); err != nil {
+		t.Error(err)
 	}
 }

@@ -240,19 +240,28 @@ func (s *Spool) Entry(name string) (e Entry, there bool) {
 	return e, true
 }
 
-// onlyFiles returns an error if a journal's directory holds anything but regular files. To
-// open a named pipe waits for its writer, which would hold up all other journals.
+// onlyFiles returns an error if a journal's directory holds anything but a regular file under a
+// name that the spool opens. To open a named pipe waits for its writer, which would hold up all
+// other journals. What else stands there, as the socket of an agent that was killed, is none of
+// the spool's business until the journal is removed.
 func onlyFiles(dir string) error {
 	files, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("spool: %w", err)
 	}
 	for _, f := range files {
-		if !f.Type().IsRegular() {
+		if opens(f.Name()) && !f.Type().IsRegular() {
 			return fmt.Errorf("spool: %s is not a regular file; remove it, or the journal with it", filepath.Join(dir, f.Name()))
 		}
 	}
 	return nil
+}
+
+// opens reports whether the spool opens files of a name in a journal's directory.
+func opens(name string) bool {
+	_, _, segment := parseName(name)
+	name = strings.TrimSuffix(name, tmpSuffix)
+	return segment || name == metaFile || name == noteFile
 }
 
 // Sweep removes journals that never got their name because their agent died while it made
