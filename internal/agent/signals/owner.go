@@ -11,6 +11,7 @@ package signals
 
 import (
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -33,6 +34,7 @@ type Owner struct {
 	events  chan Event
 	polls   chan chan Event
 	giveUp  chan struct{}
+	unread  chan struct{} // asks for what JobEnded does with events that nobody took
 	quit    chan struct{}
 	stopped chan struct{}
 	pending []Event // the goroutine's own
@@ -46,7 +48,7 @@ type Owner struct {
 func New(in <-chan os.Signal) *Owner {
 	return &Owner{
 		in: in, events: make(chan Event), polls: make(chan chan Event),
-		giveUp: make(chan struct{}), quit: make(chan struct{}), stopped: make(chan struct{}),
+		giveUp: make(chan struct{}), unread: make(chan struct{}), quit: make(chan struct{}), stopped: make(chan struct{}),
 	}
 }
 
@@ -66,6 +68,8 @@ func (o *Owner) Run() {
 			o.pending = o.pending[1:]
 		case reply := <-o.polls:
 			o.answer(reply)
+		case <-o.unread:
+			o.giveUpUnread()
 		case <-o.quit:
 			return
 		}
@@ -113,11 +117,33 @@ func (o *Owner) answer(reply chan<- Event) {
 // GiveUp is closed by a stop request that comes after the job's end: see JobEnded.
 func (o *Owner) GiveUp() <-chan struct{} { return o.giveUp }
 
-// JobEnded says whether the job has ended, so that only waits follow.
+// JobEnded says whether the job has ended, so that only waits follow. A stop request that came
+// before and that nobody has acted on is one for these waits.
 func (o *Owner) JobEnded(ended bool) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.stop.JobEnded(ended)
+	o.mu.Unlock()
+	if !ended {
+		return
+	}
+	select {
+	case o.unread <- struct{}{}:
+	case <-o.stopped:
+	}
+}
+
+// giveUpUnread ends the waits if a stop request is among the events that nobody took.
+func (o *Owner) giveUpUnread() {
+	isStop := func(e Event) bool { return e.Action >= Begin && e.Action <= Abandon }
+	if !slices.ContainsFunc(o.pending, isStop) {
+		return
+	}
+	o.pending = slices.DeleteFunc(o.pending, isStop)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.stop.giveUp() == GiveUp {
+		close(o.giveUp)
+	}
 }
 
 // Requested returns the signal that asked for a stop first; 0 for none.

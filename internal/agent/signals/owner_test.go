@@ -2,6 +2,7 @@ package signals
 
 import (
 	"os"
+	"runtime"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -122,6 +123,26 @@ func TestGiveUp(t *testing.T) {
 			t.Errorf("event %+v, first %v", e, o.Requested())
 		}
 	})
+}
+
+// A stop request that came as the job ended, and that nobody took, ends the waits; other
+// events stay.
+func TestRequestThatNobodyTook(t *testing.T) {
+	in := make(chan os.Signal, 2)
+	o := started(t, in)
+	in <- syscall.SIGTSTP
+	in <- syscall.SIGTERM
+	for o.Requested() == 0 {
+		runtime.Gosched()
+	}
+	o.JobEnded(true)
+	<-o.GiveUp()
+	if e, ok := o.Poll(); !ok || e.Action != Suspend {
+		t.Errorf("event %+v, %v", e, ok)
+	}
+	if e, ok := o.Poll(); ok {
+		t.Errorf("event %+v is left", e)
+	}
 }
 
 func TestPollAfterClose(t *testing.T) {

@@ -49,6 +49,15 @@ func (s *Stop) Stage() Stage { return s.stage }
 // JobEnded says whether requests meet a job, or only the waits after its end.
 func (s *Stop) JobEnded(ended bool) { s.ended = ended }
 
+// giveUp returns GiveUp once.
+func (s *Stop) giveUp() Action {
+	if s.gave {
+		return None
+	}
+	s.gave = true
+	return GiveUp
+}
+
 // Request returns what a stop request at a time asks for.
 func (s *Stop) Request(now time.Time) Action {
 	if s.stage == Running {
@@ -60,11 +69,7 @@ func (s *Stop) Request(now time.Time) Action {
 		if s.stage == Running {
 			s.stage = Stopping // no further attempt begins
 		}
-		if s.gave {
-			return None
-		}
-		s.gave = true
-		return GiveUp
+		return s.giveUp()
 	}
 	if s.stage == Abandoned {
 		return None
