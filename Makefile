@@ -5,7 +5,8 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 10s
-TIMEOUT  ?= 15m
+# Of one package; the end-to-end tests take about ten minutes beside others on two cores.
+TIMEOUT  ?= 25m
 
 # Exactly the tools that tools/go.mod pins, whatever else is installed.
 TOOL := $(GO) tool -modfile=tools/go.mod
