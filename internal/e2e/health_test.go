@@ -239,8 +239,9 @@ func TestHealthRules(t *testing.T) {
 				}
 				return r.LastHeartbeatAt.After(first)
 			})
-			signal(t, cmd, syscall.SIGKILL)
+			signal(t, cmd, syscall.SIGSTOP) // a killed agent's watcher ends the run before anybody sees that it is quiet
 			s.holds(t, "gone#1", "quiet")
+			signal(t, cmd, syscall.SIGKILL)
 			r := s.ended("gone#1")
 			eventually(t, "a diagnosis", func() bool { r, _ = s.find("gone#1"); return r.Diagnosis != nil })
 			if r.State != job.Lost || !strings.Contains(r.Diagnosis.Sentence, "The agent was killed") {
