@@ -218,13 +218,10 @@ func TestHealthRules(t *testing.T) {
 			begun := time.Now()
 			signal(t, cmd, syscall.SIGKILL)
 			_ = cmd.Wait() // it was killed, which is an error here
-			s.holds(t, "usual#1", "quiet")
-			if took := time.Since(begun); took > 1500*time.Millisecond {
-				t.Errorf("noticed after %s", took)
-			}
-			s.ended("usual#1")
-			if took := time.Since(begun); took > 5*time.Second {
-				t.Errorf("lost after %s", took)
+			// The watcher completes the run, often before the server has seen that it is quiet.
+			r := s.ended("usual#1")
+			if took := time.Since(begun); r.State != job.Lost || took > 5*time.Second {
+				t.Errorf("%s after %s", r.State, took)
 			}
 		})
 		t.Run("quiet, then lost", func(t *testing.T) {
