@@ -4,43 +4,59 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"stint.dev/stint/internal/agent/report"
 )
 
-// wire is a server of the two-call wire.
-type wire struct {
-	mu     sync.Mutex
-	calls  []string
-	answer func(n int) int // status of the n-th call; nil for 200
-	beaten chan struct{}
+const (
+	putStarted   = `PUT /compat/j/status {"status":"started"}`
+	putCompleted = `PUT /compat/j/status {"status":"completed"}`
+	putFailed    = `PUT /compat/j/status {"status":"failed"}`
+	putHeartbeat = "PUT /compat/j/heartbeat "
+)
+
+// callServer is a server of the two calls that runs are reported with.
+type callServer struct {
+	// answer is the status for a call that has come so many times; gone is closed when the
+	// caller does not wait for it any more.
+	answer func(call string, times int, gone <-chan struct{}) int
+
+	mu    sync.Mutex
+	calls []string
 }
 
-func (w *wire) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.calls = append(w.calls, r.Method+" "+r.URL.Path+" "+string(body))
-	if r.URL.Path == "/compat/j/heartbeat" {
-		select {
-		case w.beaten <- struct{}{}:
-		default:
+func (s *callServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body) // a body that breaks off makes a call that no test expects
+	call := r.Method + " " + r.URL.Path + " " + string(body)
+	s.mu.Lock()
+	s.calls = append(s.calls, call)
+	times := 0
+	for _, c := range s.calls {
+		if c == call {
+			times++
 		}
 	}
-	if w.answer != nil {
-		rw.WriteHeader(w.answer(len(w.calls)))
-	}
+	s.mu.Unlock()
+	w.WriteHeader(s.answer(call, times, r.Context().Done()))
 }
 
-func serve(t *testing.T, w *wire) report.Reporter {
+func (s *callServer) all() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.calls)
+}
+
+func serve(t *testing.T, s *callServer) report.Reporter {
 	t.Helper()
-	w.beaten = make(chan struct{}, 1)
-	srv := httptest.NewServer(w)
+	srv := httptest.NewServer(s)
 	t.Cleanup(srv.Close)
 	r, err := report.NewReporter(srv.URL + "/compat/j/")
 	if err != nil {
@@ -49,46 +65,91 @@ func serve(t *testing.T, w *wire) report.Reporter {
 	return r
 }
 
-func TestReportsTheWireOfTwoCalls(t *testing.T) {
-	for script, last := range map[string]string{"true": "completed", "exit 2": "failed"} {
-		w := &wire{}
-		c, heard := config(t, nil, "sleep 0.2; "+script)
-		c.Server, c.ReportTo, c.HeartbeatPeriod = nil, serve(t, w), 20*time.Millisecond
-		Run(t.Context(), c)
-		first, end := `PUT /compat/j/status {"status":"started"}`, `PUT /compat/j/status {"status":"`+last+`"}`
-		if len(w.calls) < 4 || w.calls[0] != first || w.calls[len(w.calls)-1] != end {
-			t.Errorf("calls %q", w.calls)
-		}
-		for _, beat := range w.calls[1 : len(w.calls)-1] {
-			if beat != "PUT /compat/j/heartbeat " {
-				t.Errorf("between start and end: %q", beat)
-			}
-		}
-		if text := heard.text(); text != "" {
-			t.Errorf("said %q", text)
+// gate returns a shell command that waits until open was called.
+func gate(t *testing.T) (wait string, open func()) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "gate")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0) // both ends, so that opening waits for nobody
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return "read line < " + path, func() {
+		if _, err := f.WriteString("\n"); err != nil {
+			t.Error(err)
 		}
 	}
 }
 
-func TestReportingTroubleDoesNotDisturb(t *testing.T) {
-	w := &wire{answer: func(n int) int {
-		if n == 2 {
-			return http.StatusOK // the second try to say "started"
+func TestReportsARunWithTwoCalls(t *testing.T) {
+	for script, last := range map[string]string{"true": putCompleted, "exit 2": putFailed} {
+		wait, open := gate(t)
+		s := &callServer{answer: func(call string, times int, gone <-chan struct{}) int {
+			if call == putHeartbeat && times == 3 { // on its way when the run ends
+				open()
+				<-gone
+			}
+			return http.StatusOK
+		}}
+		c, heard := config(t, nil, wait+"; "+script)
+		c.Server, c.ReportTo, c.HeartbeatPeriod = nil, serve(t, s), 20*time.Millisecond
+		Run(t.Context(), c)
+		calls := s.all()
+		if got, want := slices.Compact(slices.Clone(calls)), []string{putStarted, putHeartbeat, last}; !slices.Equal(got, want) || len(calls) < 5 {
+			t.Errorf("calls %q, want three heartbeats or more between %q and %q", calls, putStarted, last)
 		}
-		return http.StatusInternalServerError
-	}}
-	c, heard := config(t, nil, "sleep 0.2; exit 6")
-	c.Server, c.ReportTo, c.HeartbeatPeriod, c.FlushTimeout = nil, serve(t, w), 20*time.Millisecond, 300*time.Millisecond
-	begun := time.Now()
-	got := Run(t.Context(), c)
-	if got.ExitCode != 6 || time.Since(begun) > 3*time.Second {
-		t.Errorf("result %+v after %s", got, time.Since(begun))
+		if text := heard.text(); text != "" {
+			t.Errorf("printed %q", text)
+		}
 	}
-	failed := slices.DeleteFunc(slices.Clone(w.calls), func(s string) bool { return !strings.Contains(s, "failed") })
-	if len(failed) < 2 {
-		t.Errorf("the end was told %d times, want it tried again: %q", len(failed), w.calls)
+}
+
+// A server that refuses the first "started", every heartbeat and the first "failed" changes
+// nothing for the job, gets each status again, and is named in one line. The server decides
+// when the job ends and when the last status is taken, so that no pause between two tries
+// matters.
+func TestReportingTroubleDoesNotDisturb(t *testing.T) {
+	wait, open := gate(t)
+	s := &callServer{answer: func(call string, times int, _ <-chan struct{}) int {
+		if call == putHeartbeat && times == 2 { // they go on after one that failed
+			open()
+		}
+		if call == putHeartbeat || times == 1 {
+			return http.StatusInternalServerError
+		}
+		return http.StatusOK
+	}}
+	c, heard := config(t, nil, wait+"; exit 6")
+	c.Server, c.ReportTo, c.HeartbeatPeriod, c.FlushTimeout = nil, serve(t, s), 20*time.Millisecond, time.Hour
+	if got := Run(t.Context(), c); got.ExitCode != 6 || got.Err != nil {
+		t.Errorf("result %+v", got)
+	}
+	statuses := slices.DeleteFunc(s.all(), func(call string) bool { return call == putHeartbeat })
+	if want := []string{putStarted, putStarted, putFailed, putFailed}; !slices.Equal(statuses, want) {
+		t.Errorf("statuses %q, want each until it was taken: %q", statuses, want)
 	}
 	if strings.Count(heard.text(), "reporting") != 1 || strings.Contains(heard.text(), "\n") {
-		t.Errorf("said %q", heard.text())
+		t.Errorf("printed %q", heard.text())
+	}
+}
+
+// A server that refuses the last status does not hold the end up beyond the flush timeout.
+func TestReportingEndsWithTheFlushTimeout(t *testing.T) {
+	s := &callServer{answer: func(call string, _ int, _ <-chan struct{}) int {
+		if call == putFailed {
+			return http.StatusInternalServerError
+		}
+		return http.StatusOK
+	}}
+	c, _ := config(t, nil, "exit 6")
+	c.Server, c.ReportTo, c.HeartbeatPeriod, c.FlushTimeout = nil, serve(t, s), time.Hour, time.Nanosecond
+	if got := Run(t.Context(), c); got.ExitCode != 6 {
+		t.Errorf("result %+v", got)
+	}
+	if got, want := s.all(), []string{putStarted, putFailed}; !slices.Equal(got, want) {
+		t.Errorf("calls %q, want %q", got, want)
 	}
 }
