@@ -3,6 +3,7 @@ package main
 
 import (
 	"os"
+	_ "time/tzdata" // quiet hours name time zones; small hosts and the container image have no data of them
 
 	"stint.dev/stint/internal/cli"
 )

@@ -59,7 +59,7 @@ of runs, and serves the page and the API. It keeps everything in one data direct
 a PostgreSQL database.`,
 		Args: noArgs,
 	}
-	cmd.AddCommand(p.serverCheck(), p.serverBackup())
+	cmd.AddCommand(p.serverCheck(), p.serverBackup(), p.serverReady())
 	opts := option.Register(cmd.Flags(), listenRows())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := opts.Resolve(p.Getenv); err != nil {
