@@ -164,7 +164,7 @@ func loopback(addr net.Addr) bool {
 type serveConfig struct {
 	Listener net.Listener
 	Store    store.Options
-	Access   access
+	Access   accessOptions
 	Shown    server.Settings
 	Insecure bool
 	Badges   bool // are for everybody

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/internal/store"
@@ -28,8 +29,8 @@ func accessRows() []option.Option {
 	}
 }
 
-// access is what the options above say.
-type access struct {
+// accessOptions are what the options above say.
+type accessOptions struct {
 	PublicURL         string
 	TLS               *tls.Config
 	AgentCertificates bool
@@ -38,8 +39,8 @@ type access struct {
 	FirstToken func(secret string)
 }
 
-func (p *program) access(opts *option.Set, log *slog.Logger) (access, error) {
-	a := access{
+func (p *program) access(opts *option.Set, log *slog.Logger) (accessOptions, error) {
+	a := accessOptions{
 		PublicURL: strings.TrimRight(opts.Text("public-url"), "/"), AgentCertificates: opts.Text("client-ca") != "",
 		OIDC: server.OIDC{
 			Issuer: opts.Text("oidc-issuer"), ClientID: opts.Text("oidc-client-id"),
@@ -69,7 +70,7 @@ func (p *program) access(opts *option.Set, log *slog.Logger) (access, error) {
 }
 
 // scheme is how the server's address begins.
-func (a access) scheme() string {
+func (a accessOptions) scheme() string {
 	if a.TLS != nil {
 		return "https"
 	}
@@ -91,7 +92,7 @@ func checkAccess(ctx context.Context, db *store.Store, cfg serveConfig, needToke
 	if err != nil || len(tokens) > 0 {
 		return err
 	}
-	secret, t, err := server.NewToken("first", server.ScopeAdmin, time.Time{}, time.Now())
+	secret, t, err := access.NewToken("first", access.Admin, time.Time{}, time.Now())
 	if err == nil {
 		err = db.CreateToken(ctx, t)
 	}

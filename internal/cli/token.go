@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/internal/index"
-	"stint.dev/stint/internal/server"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 )
@@ -64,7 +64,7 @@ func (p *program) tokenCreate() *cobra.Command {
 			if d := opts.Duration("expires"); d > 0 {
 				expires = now.Add(d)
 			}
-			secret, t, err := server.NewToken(opts.Text("name"), server.Scope(opts.Text("scope")), expires, now)
+			secret, t, err := access.NewToken(opts.Text("name"), access.Scope(opts.Text("scope")), expires, now)
 			if err != nil {
 				return option.Usagef("%v", err)
 			}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
 )
@@ -37,13 +38,13 @@ type accessStore interface {
 // actor is who sent a request, as far as the server knows.
 type actor struct {
 	name  string
-	scope Scope  // what they may do
-	via   string // none, token, session or oidc
-	token string // id of the token; empty without one
+	scope access.Scope // what they may do
+	via   string       // none, token, session or oidc
+	token string       // id of the token; empty without one
 }
 
 // nobody is whoever reaches a server that asks for no tokens. They may do everything.
-func nobody() actor { return actor{scope: ScopeAdmin, via: viaNone} }
+func nobody() actor { return actor{scope: access.Admin, via: viaNone} }
 
 // How somebody came in.
 const (
@@ -71,11 +72,11 @@ func actorOf(ctx context.Context) actor {
 // authorize decides who sent a request and whether they may use a route. The error is a
 // *problem, or one of the store.
 func (s *Server) authorize(r *http.Request, rt route) (actor, error) {
-	if rt.scope == ScopeAgent && s.cfg.AgentCertificates && (r.TLS == nil || len(r.TLS.VerifiedChains) == 0) {
+	if rt.scope == access.Agent && s.cfg.AgentCertificates && (r.TLS == nil || len(r.TLS.VerifiedChains) == 0) {
 		return actor{}, newProblem(http.StatusUnauthorized,
 			"this server takes journals only from agents that show a client certificate: give the agent --tls-cert and --tls-key")
 	}
-	if rt.scope == Public {
+	if rt.scope == access.Public {
 		return actor{via: viaNone}, nil
 	}
 	a, err := s.identify(r)
@@ -83,7 +84,7 @@ func (s *Server) authorize(r *http.Request, rt route) (actor, error) {
 		return a, err
 	}
 	switch {
-	case a.scope == Public:
+	case a.scope == access.Public:
 		return a, newProblem(http.StatusUnauthorized,
 			"this server wants a token: send Authorization: Bearer stint_…, or log in on the page; stint token create makes one")
 	case !a.scope.Allows(rt.scope):
@@ -140,5 +141,5 @@ func (s *Server) identifyToken(r *http.Request, secret string) (actor, error) {
 		return actor{}, newProblem(http.StatusUnauthorized, "the token %s expired at %s: stint token create makes a new one",
 			job.Quote(t.Name), t.ExpiresAt.UTC().Format(time.RFC3339))
 	}
-	return actor{name: t.Name, scope: Scope(t.Scope), via: viaToken, token: t.ID}, nil
+	return actor{name: t.Name, scope: access.Scope(t.Scope), via: viaToken, token: t.ID}, nil
 }

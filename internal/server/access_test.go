@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/server"
 )
@@ -40,10 +41,10 @@ func TestSession(t *testing.T) {
 		t.Errorf("before the login: %+v", who)
 	}
 	l.do("POST", "/api/v1/login", []byte(`{"token":"stint_wrong"}`)).problem(t, http.StatusUnauthorized)
-	agent := l.mint(server.ScopeAgent, time.Time{}, c.now())
+	agent := l.mint(access.Agent, time.Time{}, c.now())
 	l.do("POST", "/api/v1/login", []byte(fmt.Sprintf(`{"token":%q}`, agent))).problem(t, http.StatusForbidden)
 
-	cookie := l.session(l.mint(server.ScopeWrite, time.Time{}, c.now()))
+	cookie := l.session(l.mint(access.Write, time.Time{}, c.now()))
 	l.get("/api/v1/me", "Cookie", cookie).ok(t, &who)
 	if who.Name != "for write" || who.Scope != "write" || who.Via != "session" {
 		t.Errorf("after the login: %+v", who)
@@ -63,7 +64,7 @@ func TestSession(t *testing.T) {
 		t.Errorf("after 12 idle hours: %+v", who)
 	}
 
-	cookie = l.session(l.mint(server.ScopeRead, time.Time{}, c.now()))
+	cookie = l.session(l.mint(access.Read, time.Time{}, c.now()))
 	for range 15 {
 		l.get("/api/v1/runs", "Cookie", cookie).ok(t, nil)
 		c.add(11 * time.Hour)
@@ -71,7 +72,7 @@ func TestSession(t *testing.T) {
 	c.add(4 * time.Hour) // 169 hours
 	l.get("/api/v1/runs", "Cookie", cookie).problem(t, http.StatusUnauthorized)
 
-	cookie = l.session(l.mint(server.ScopeRead, time.Time{}, c.now()))
+	cookie = l.session(l.mint(access.Read, time.Time{}, c.now()))
 	l.do("POST", "/api/v1/logout", nil, "Cookie", cookie).ok(t, nil)
 	l.get("/api/v1/runs", "Cookie", cookie).problem(t, http.StatusUnauthorized)
 }
@@ -79,13 +80,13 @@ func TestSession(t *testing.T) {
 func TestSessionEndsWithItsToken(t *testing.T) {
 	c := newClock()
 	l := start(t, server.Config{RequireToken: true, Now: c.now})
-	cookie := l.session(l.mint(server.ScopeRead, c.now().Add(time.Hour), c.now()))
+	cookie := l.session(l.mint(access.Read, c.now().Add(time.Hour), c.now()))
 	l.get("/api/v1/runs", "Cookie", cookie).ok(t, nil)
 	c.add(time.Hour)
 	l.get("/api/v1/runs", "Cookie", cookie).problem(t, http.StatusUnauthorized)
 
-	admin := l.mint(server.ScopeAdmin, time.Time{}, c.now())
-	secret := l.mint(server.ScopeWrite, time.Time{}, c.now())
+	admin := l.mint(access.Admin, time.Time{}, c.now())
+	secret := l.mint(access.Write, time.Time{}, c.now())
 	cookie = l.session(secret)
 	var list struct{ Tokens []index.Token }
 	l.get("/api/v1/tokens", "Authorization", "Bearer "+admin).ok(t, &list)
@@ -101,7 +102,7 @@ func TestSessionEndsWithItsToken(t *testing.T) {
 func TestSessionAgainstForgedRequests(t *testing.T) {
 	c := newClock()
 	l := start(t, server.Config{RequireToken: true, Now: c.now})
-	cookie := l.session(l.mint(server.ScopeWrite, time.Time{}, c.now()))
+	cookie := l.session(l.mint(access.Write, time.Time{}, c.now()))
 	s := newSketch(t, "j", nil).command()
 	l.append(s)
 	path := "/api/v1/runs/" + s.id + "/cancel"
@@ -137,8 +138,8 @@ func TestRefusedRequestsChangeNothing(t *testing.T) {
 	l := start(t, server.Config{RequireToken: true, Now: c.now})
 	s := newSketch(t, "nightly", nil).command().output("hello\n")
 	l.append(s)
-	secrets := map[server.Scope]string{}
-	for _, sc := range []server.Scope{server.ScopeAgent, server.ScopeRead, server.ScopeWrite} {
+	secrets := map[access.Scope]string{}
+	for _, sc := range []access.Scope{access.Agent, access.Read, access.Write} {
 		secrets[sc] = l.mint(sc, time.Time{}, c.now())
 	}
 	tokens, err := l.store.Tokens(t.Context())
@@ -180,7 +181,7 @@ func TestRefusedRequestsChangeNothing(t *testing.T) {
 	before := state()
 	refused := 0
 	for _, rt := range server.RouteList(l.srv) {
-		if rt.Scope == server.Public {
+		if rt.Scope == access.Public {
 			continue
 		}
 		path := names.Replace(rt.Pattern)
@@ -221,7 +222,7 @@ func TestRefusedRequestsChangeNothing(t *testing.T) {
 func TestManyWrongTokens(t *testing.T) {
 	c := newClock()
 	l := start(t, server.Config{RequireToken: true, Now: c.now})
-	right := l.mint(server.ScopeRead, time.Time{}, c.now())
+	right := l.mint(access.Read, time.Time{}, c.now())
 	l.get("/api/v1/runs", "Authorization", "Bearer "+right).ok(t, nil)
 	wrong := "Bearer stint_" + strings.Repeat("x", 43)
 	for i := range 10 {
@@ -243,9 +244,9 @@ func TestManyWrongTokens(t *testing.T) {
 func TestAgentTokenWritesItsOwnRunsOnly(t *testing.T) {
 	c := newClock()
 	l := start(t, server.Config{RequireToken: true, Now: c.now})
-	mine := []string{"Authorization", "Bearer " + l.mint(server.ScopeAgent, time.Time{}, c.now())}
-	other := []string{"Authorization", "Bearer " + l.mint(server.ScopeAgent, time.Time{}, c.now())}
-	admin := []string{"Authorization", "Bearer " + l.mint(server.ScopeAdmin, time.Time{}, c.now())}
+	mine := []string{"Authorization", "Bearer " + l.mint(access.Agent, time.Time{}, c.now())}
+	other := []string{"Authorization", "Bearer " + l.mint(access.Agent, time.Time{}, c.now())}
+	admin := []string{"Authorization", "Bearer " + l.mint(access.Admin, time.Time{}, c.now())}
 	s := newSketch(t, "nightly", nil).command()
 	begun := s.bytes()
 	path := "/api/v1/runs/" + s.id + "/attempts/1"
@@ -273,7 +274,7 @@ func TestAgentTokenWritesItsOwnRunsOnly(t *testing.T) {
 func TestAuditLog(t *testing.T) {
 	c := newClock()
 	l := start(t, server.Config{RequireToken: true, Now: c.now})
-	admin := []string{"Authorization", "Bearer " + l.mint(server.ScopeAdmin, time.Time{}, c.now()), "Content-Type", "application/json"}
+	admin := []string{"Authorization", "Bearer " + l.mint(access.Admin, time.Time{}, c.now()), "Content-Type", "application/json"}
 	s := newSketch(t, "nightly", nil).command()
 	l.append(s)
 	l.do("POST", "/api/v1/runs/"+s.id+"/cancel", nil, admin...).ok(t, nil)

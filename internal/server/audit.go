@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
 )
@@ -15,7 +16,7 @@ import (
 // audited reports whether a route is a write by a person: what agents send belongs to
 // their runs.
 func (rt route) audited() bool {
-	return !safe(rt.method) && (rt.scope == ScopeWrite || rt.scope == ScopeAdmin)
+	return !safe(rt.method) && (rt.scope == access.Write || rt.scope == access.Admin)
 }
 
 // statusWriter remembers the status that was answered.
@@ -107,7 +108,7 @@ func (s *Server) createToken(ctx context.Context, in *createTokenIn) (*answered[
 	if sec := in.Body.ExpiresSeconds; sec > 0 {
 		expires = now.Add(time.Duration(sec * float64(time.Second)))
 	}
-	secret, t, err := NewToken(in.Body.Name, Scope(in.Body.Scope), expires, now)
+	secret, t, err := access.NewToken(in.Body.Name, access.Scope(in.Body.Scope), expires, now)
 	if err == nil {
 		err = s.store.CreateToken(ctx, t)
 	}

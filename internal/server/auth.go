@@ -2,10 +2,8 @@ package server
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net"
@@ -14,68 +12,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
 )
-
-// tokenPrefix begins every secret, so that people and scanners recognise one.
-const tokenPrefix = "stint_"
-
-// NewToken makes a token: the secret, to be shown once, and what is stored of it. expires
-// may be zero for never.
-func NewToken(name string, scope Scope, expires, now time.Time) (secret string, t index.Token, err error) {
-	if err := job.CheckLabel("name", name); err != nil || name == "" {
-		return "", index.Token{}, &job.InvalidError{What: "token name", Value: name, Why: "must be 1 to 256 printable characters"}
-	}
-	if !scope.valid() {
-		return "", index.Token{}, &job.InvalidError{What: "scope", Value: string(scope), Why: "is none of agent, read, write, admin"}
-	}
-	if !expires.IsZero() && !expires.After(now) {
-		return "", index.Token{}, &job.InvalidError{What: "expiry", Value: expires.UTC().Format(time.RFC3339), Why: "is not in the future"}
-	}
-	secret = tokenPrefix + newSecret()
-	id, err := uuid.NewV7()
-	if err != nil {
-		return "", index.Token{}, fmt.Errorf("make token id: %w", err)
-	}
-	t = index.Token{
-		ID: id.String(), Name: name, Scope: string(scope), Prefix: secret[:len(tokenPrefix)+6],
-		Hash: hashToken(secret), CreatedAt: now.UTC(),
-	}
-	if !expires.IsZero() {
-		at := expires.UTC()
-		t.ExpiresAt = &at
-	}
-	return secret, t, nil
-}
-
-// hashToken is what is stored of a secret. One round of SHA-256 is enough for 256 random
-// bits.
-func hashToken(secret string) []byte {
-	sum := sha256.Sum256([]byte(secret))
-	return sum[:]
-}
-
-func (s Scope) valid() bool {
-	switch s {
-	case ScopeAgent, ScopeRead, ScopeWrite, ScopeAdmin:
-		return true
-	}
-	return false
-}
-
-// Allows reports whether a token of scope s may do what needs the scope wanted.
-func (s Scope) Allows(wanted Scope) bool {
-	switch {
-	case wanted == Public, s == ScopeAdmin, s == wanted:
-		return true
-	case s == ScopeWrite:
-		return wanted == ScopeRead
-	}
-	return false
-}
 
 // bearer is the secret that a request brought. The password of HTTP Basic counts too: a
 // client of the compat wire may know no other way, http://any:stint_…@host/compat/JOB. A
@@ -125,13 +65,13 @@ var errNotCached = errors.New("the token is not remembered")
 // find returns the token of a secret, or an *index.NotFoundError. With cachedOnly it does
 // not ask the database, and returns errNotCached for what only the database could know.
 func (c *tokenCache) find(ctx context.Context, store Store, secret string, now time.Time, cachedOnly bool) (index.Token, error) {
-	if !strings.HasPrefix(secret, tokenPrefix) || len(secret) > 256 {
+	if !access.MayBeToken(secret) {
 		if cachedOnly {
 			return index.Token{}, errNotCached
 		}
 		return index.Token{}, &index.NotFoundError{What: "token"}
 	}
-	hash := hashToken(secret)
+	hash := access.Hash(secret)
 	c.mu.Lock()
 	hit, ok := c.known[string(hash)]
 	c.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/job"
 )
 
@@ -84,9 +85,9 @@ var docBadge = doc{
 }
 
 // badgeScope is what reading a badge needs.
-func (s *Server) badgeScope() Scope {
+func (s *Server) badgeScope() access.Scope {
 	if s.cfg.PublicBadges {
-		return Public
+		return access.Public
 	}
-	return ScopeRead
+	return access.Read
 }

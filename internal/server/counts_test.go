@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
 )
@@ -180,7 +181,7 @@ func TestBadge(t *testing.T) {
 		t.Errorf("the same again: %d, %d bytes", r.status, len(r.body))
 	}
 	for _, rt := range server.RouteList(l.srv) {
-		if strings.HasSuffix(rt.Pattern, "badge.svg") && rt.Scope != server.Public {
+		if strings.HasSuffix(rt.Pattern, "badge.svg") && rt.Scope != access.Public {
 			t.Errorf("a public badge asks for %q", rt.Scope)
 		}
 	}

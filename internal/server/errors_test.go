@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
 )
@@ -106,17 +107,17 @@ func TestEveryErrorHasAType(t *testing.T) {
 // The same where a token is asked for, and where the database is away.
 func TestErrorsOfAccessAndOfTheDatabaseHaveTypes(t *testing.T) {
 	l := start(t, server.Config{RequireToken: true, AnyHost: true})
-	agent, admin := l.mint(server.ScopeAgent, time.Time{}, time.Now()), l.mint(server.ScopeAdmin, time.Time{}, time.Now())
+	agent, admin := l.mint(access.Agent, time.Time{}, time.Now()), l.mint(access.Admin, time.Time{}, time.Now())
 	refused := map[int]int{}
 	for _, rt := range server.RouteList(l.srv) {
-		if rt.Scope == server.Public {
+		if rt.Scope == access.Public {
 			continue
 		}
 		what := rt.Method + " " + rt.Pattern
 		none := l.provoke(rt.Method, rt.Pattern, provocation{})
 		checkError(t, what+" without a token", none, false)
 		refused[none.status]++
-		if rt.Scope != server.ScopeAgent {
+		if rt.Scope != access.Agent {
 			small := l.provoke(rt.Method, rt.Pattern, provocation{}, "Authorization", "Bearer "+agent)
 			checkError(t, what+" of an agent", small, false)
 			refused[small.status]++

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/policy"
@@ -33,13 +34,13 @@ func (s *Server) healthRoutes() []route {
 		own = "/api/v1/jobs/{job}/policy"
 	)
 	return []route{
-		{method: "GET", pattern: run + "/explain", scope: ScopeRead, rest: rest(s.explainRun), summary: "Tell what every health rule makes of a run, on what figures, and what would happen next"},
-		{method: "GET", pattern: run + "/changes", scope: ScopeRead, rest: rest(s.listChanges), summary: "List what changed since the last good run of the job, or since another run"},
-		{method: "GET", pattern: run + "/band", scope: ScopeRead, rest: rest(s.getBand), summary: "Get what the last good runs before this one used over time"},
-		{method: "GET", pattern: own, scope: ScopeRead, rest: rest(s.getPolicy), summary: "Get the policy of a job"},
-		{method: "PUT", pattern: own, scope: ScopeWrite, handle: s.putPolicy, summary: "Set the policy of a job", doc: docPutPolicy},
-		{method: "DELETE", pattern: own, scope: ScopeWrite, rest: rest(s.deletePolicy), summary: "Let the default policy hold for a job"},
-		{method: "POST", pattern: own + "/test", scope: ScopeRead, handle: s.testPolicy, stream: true, summary: "Tell what a policy would have raised and missed in the stored runs of a job", doc: docTestPolicy},
+		{method: "GET", pattern: run + "/explain", scope: access.Read, rest: rest(s.explainRun), summary: "Tell what every health rule makes of a run, on what figures, and what would happen next"},
+		{method: "GET", pattern: run + "/changes", scope: access.Read, rest: rest(s.listChanges), summary: "List what changed since the last good run of the job, or since another run"},
+		{method: "GET", pattern: run + "/band", scope: access.Read, rest: rest(s.getBand), summary: "Get what the last good runs before this one used over time"},
+		{method: "GET", pattern: own, scope: access.Read, rest: rest(s.getPolicy), summary: "Get the policy of a job"},
+		{method: "PUT", pattern: own, scope: access.Write, handle: s.putPolicy, summary: "Set the policy of a job", doc: docPutPolicy},
+		{method: "DELETE", pattern: own, scope: access.Write, rest: rest(s.deletePolicy), summary: "Let the default policy hold for a job"},
+		{method: "POST", pattern: own + "/test", scope: access.Read, handle: s.testPolicy, stream: true, summary: "Tell what a policy would have raised and missed in the stored runs of a job", doc: docTestPolicy},
 	}
 }
 

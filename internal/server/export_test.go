@@ -4,12 +4,14 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"time"
+
+	"stint.dev/stint/internal/access"
 )
 
 // RouteRow is a row of the route table, for tests outside the package.
 type RouteRow struct {
 	Method, Pattern, Summary string
-	Scope                    Scope
+	Scope                    access.Scope
 }
 
 // RouteList is the route table of a server.

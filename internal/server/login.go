@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
 )
@@ -29,7 +30,7 @@ func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a, err := s.identifyToken(r, body.Token)
-	if err == nil && !a.scope.Allows(ScopeRead) {
+	if err == nil && !a.scope.Allows(access.Read) {
 		err = newProblem(http.StatusForbidden, "the token %s is for agents: log in with one that has the scope read, write or admin", job.Quote(a.name))
 	}
 	if err == nil {

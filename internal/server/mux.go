@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/job"
 )
 
@@ -55,7 +56,7 @@ func (s *Server) guard(rt route, h http.HandlerFunc) http.HandlerFunc {
 			s.fail(w, r, err)
 			return
 		}
-		if rt.scope != Public {
+		if rt.scope != access.Public {
 			r = r.WithContext(withActor(r.Context(), who))
 		}
 		if rt.audited() {

@@ -14,6 +14,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
 )
@@ -32,14 +33,14 @@ type OIDC struct {
 // grant is one of OIDC.Grants, read.
 type grant struct {
 	email, domain, group string // exactly one is set
-	scope                Scope
+	scope                access.Scope
 }
 
 // parseGrant reads one grant.
 func parseGrant(text string) (grant, error) {
 	who, scope, ok := strings.Cut(text, "=")
-	g := grant{scope: Scope(scope)}
-	if !ok || !g.scope.Allows(ScopeRead) || who == "" || who == "@" || who == "group:" {
+	g := grant{scope: access.Scope(scope)}
+	if !ok || !g.scope.Allows(access.Read) || who == "" || who == "@" || who == "group:" {
 		return g, &job.InvalidError{What: "OIDC grant", Value: text, Why: "is not like ada@example.org=admin, @example.org=read or group:ops=write"}
 	}
 	if name, ok := strings.CutPrefix(who, "group:"); ok {
@@ -68,19 +69,19 @@ type claims struct {
 
 // scopeFor is the widest scope that the grants give a person; Public for none. An address
 // counts only if the provider says that it is verified.
-func scopeFor(grants []grant, c claims) Scope {
+func scopeFor(grants []grant, c claims) access.Scope {
 	email := ""
 	if c.EmailVerified {
 		email = strings.ToLower(c.Email)
 	}
 	_, domain, _ := strings.Cut(email, "@")
-	found := Public
+	found := access.Public
 	for _, g := range grants {
 		match := email != "" && g.email == email || domain != "" && g.domain == domain
 		for _, name := range c.Groups {
 			match = match || g.group != "" && g.group == name
 		}
-		if match && (found == Public || g.scope.Allows(found)) {
+		if match && (found == access.Public || g.scope.Allows(found)) {
 			found = g.scope
 		}
 	}
@@ -161,9 +162,9 @@ func (s *Server) getOIDCStart(w http.ResponseWriter, r *http.Request) {
 		s.loginFailed(w, r, "the identity provider does not answer", err)
 		return
 	}
-	l := index.Login{Nonce: newSecret(), Verifier: oauth2.GenerateVerifier(), ReturnTo: localPath(r.URL.Query().Get("return_to")), ExpiresAt: s.now().Add(loginTime)}
-	state := newSecret()
-	l.Hash = hashToken(state)
+	l := index.Login{Nonce: access.NewSecret(), Verifier: oauth2.GenerateVerifier(), ReturnTo: localPath(r.URL.Query().Get("return_to")), ExpiresAt: s.now().Add(loginTime)}
+	state := access.NewSecret()
+	l.Hash = access.Hash(state)
 	if err := s.store.BeginLogin(r.Context(), l); err != nil {
 		s.fail(w, r, err)
 		return
@@ -187,7 +188,7 @@ func (s *Server) getOIDCCallback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.SetCookie(w, s.cookie(r, loginCookie, "", -time.Second))
-	l, err := s.store.TakeLogin(r.Context(), hashToken(c.Value), s.now())
+	l, err := s.store.TakeLogin(r.Context(), access.Hash(c.Value), s.now())
 	if err != nil {
 		s.loginFailed(w, r, "the login took too long, or came back twice: try again", err)
 		return
@@ -205,7 +206,7 @@ func (s *Server) getOIDCCallback(w http.ResponseWriter, r *http.Request) {
 	if who.name == "" {
 		who.name = said.Name
 	}
-	if who.scope == Public {
+	if who.scope == access.Public {
 		s.loginFailed(w, r, job.Quote(who.name)+" is known to the identity provider but is given no access here: see --oidc-grant", nil)
 		return
 	}

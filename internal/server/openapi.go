@@ -10,6 +10,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"stint.dev/stint/internal/access"
 )
 
 // doc is what a plain handler says of itself. Typed handlers are described by their
@@ -109,7 +111,7 @@ func (rt route) operation() huma.Operation {
 		MaxBodyBytes:    smallBody,
 		BodyReadTimeout: -1, // the table's guard sets the deadlines of every body
 	}
-	if rt.scope != Public {
+	if rt.scope != access.Public {
 		op.Security = []map[string][]string{{"token": {}}}
 		op.Extensions = map[string]any{"x-scope": string(rt.scope)}
 	}

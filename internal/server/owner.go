@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+
+	"stint.dev/stint/internal/access"
 )
 
 // A token with the scope agent may write only to runs that it began: a token that leaks
@@ -40,7 +42,7 @@ func (o *ownership) remember(run, token string) {
 // to a run owns it; an owner that was revoked or expired gives it to the next.
 func (s *Server) own(ctx context.Context, run string) error {
 	a := actorOf(ctx)
-	if a.token == "" || a.scope != ScopeAgent || s.owners.holds(run, a.token) {
+	if a.token == "" || a.scope != access.Agent || s.owners.holds(run, a.token) {
 		return nil
 	}
 	owner, err := s.store.ClaimRun(ctx, run, a.token, s.now())

@@ -1,6 +1,10 @@
 package server
 
-import "net/http"
+import (
+	"net/http"
+
+	"stint.dev/stint/internal/access"
+)
 
 var docJournalRest = doc{
 	text: "Returns what the server has of a journal and its own agent has lost, after a power cut: " +
@@ -12,7 +16,7 @@ var docJournalRest = doc{
 
 func (s *Server) readBackRoutes() []route {
 	return []route{{
-		method: "GET", pattern: "/api/v1/runs/{run}/attempts/{attempt}/journal/rest", scope: ScopeAgent,
+		method: "GET", pattern: "/api/v1/runs/{run}/attempts/{attempt}/journal/rest", scope: access.Agent,
 		handle: s.getJournalRest, stream: true, summary: "Read one's own journal back", doc: docJournalRest,
 	}}
 }

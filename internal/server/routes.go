@@ -5,25 +5,15 @@ import (
 	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
-)
 
-// Scope is what a token may do. A route asks for one; admin covers all, write covers read.
-type Scope string
-
-// The scopes. Public is not for tokens: it marks a route that needs none.
-const (
-	Public     Scope = ""
-	ScopeAgent Scope = "agent" // append journals and beat, nothing else
-	ScopeRead  Scope = "read"
-	ScopeWrite Scope = "write" // read, and cancel
-	ScopeAdmin Scope = "admin"
+	"stint.dev/stint/internal/access"
 )
 
 // route is one row of the table: all that routing, access, limits and documentation need.
 type route struct {
 	method  string
 	pattern string
-	scope   Scope
+	scope   access.Scope
 	summary string
 	// Exactly one of handle and rest is set. rest registers a typed operation with huma,
 	// which documents itself; a plain handler brings its documentation in doc.
@@ -53,54 +43,54 @@ func (s *Server) runRoutes() []route {
 	return []route{
 		// Agents.
 		{
-			method: "POST", pattern: attempt + "/journal", scope: ScopeAgent, handle: s.postJournal, body: maxAppend,
+			method: "POST", pattern: attempt + "/journal", scope: access.Agent, handle: s.postJournal, body: maxAppend,
 			summary: "Append journal bytes at an offset", doc: docPostJournal,
 		},
 		{
-			method: "GET", pattern: attempt + "/journal", scope: ScopeRead, handle: s.getJournal, stream: true,
+			method: "GET", pattern: attempt + "/journal", scope: access.Read, handle: s.getJournal, stream: true,
 			summary: "Download journal bytes from an offset", doc: docGetJournal,
 		},
 		{
-			method: "POST", pattern: beat, scope: ScopeAgent, handle: s.postHeartbeat,
+			method: "POST", pattern: beat, scope: access.Agent, handle: s.postHeartbeat,
 			summary: "Renew the lease of an attempt", doc: docHeartbeat,
 		},
 
 		// Reading.
-		{method: "GET", pattern: runs, scope: ScopeRead, rest: rest(s.listRuns), summary: "List runs, newest first"},
-		{method: "GET", pattern: runs + "/counts", scope: ScopeRead, rest: rest(s.countRuns), summary: "Count runs by state and health"},
-		{method: "GET", pattern: "/api/v1/fleet", scope: ScopeRead, rest: rest(s.getFleet), summary: "Tell what agents and server are doing"},
-		{method: "GET", pattern: run, scope: ScopeRead, rest: rest(s.getRun), summary: "Get one run"},
-		{method: "GET", pattern: run + "/events", scope: ScopeRead, rest: rest(s.listEvents), summary: "List every change of a run's state and health"},
+		{method: "GET", pattern: runs, scope: access.Read, rest: rest(s.listRuns), summary: "List runs, newest first"},
+		{method: "GET", pattern: runs + "/counts", scope: access.Read, rest: rest(s.countRuns), summary: "Count runs by state and health"},
+		{method: "GET", pattern: "/api/v1/fleet", scope: access.Read, rest: rest(s.getFleet), summary: "Tell what agents and server are doing"},
+		{method: "GET", pattern: run, scope: access.Read, rest: rest(s.getRun), summary: "Get one run"},
+		{method: "GET", pattern: run + "/events", scope: access.Read, rest: rest(s.listEvents), summary: "List every change of a run's state and health"},
 		{
-			method: "GET", pattern: run + "/log", scope: ScopeRead, handle: s.getLog, stream: true,
+			method: "GET", pattern: run + "/log", scope: access.Read, handle: s.getLog, stream: true,
 			summary: "Read what a run printed", doc: docLog,
 		},
 		{
-			method: "GET", pattern: run + "/log/search", scope: ScopeRead, handle: s.searchLog, stream: true,
+			method: "GET", pattern: run + "/log/search", scope: access.Read, handle: s.searchLog, stream: true,
 			summary: "Search what a run printed", doc: docSearch,
 		},
 		{
-			method: "GET", pattern: run + "/samples", scope: ScopeRead, handle: s.getSamples,
+			method: "GET", pattern: run + "/samples", scope: access.Read, handle: s.getSamples,
 			summary: "Read CPU, memory and IO over time", doc: docSamples,
 		},
 		{
-			method: "GET", pattern: run + "/stream", scope: ScopeRead, handle: s.streamRun, stream: true,
+			method: "GET", pattern: run + "/stream", scope: access.Read, handle: s.streamRun, stream: true,
 			summary: "Follow one run live (SSE)", doc: docStreamRun,
 		},
 		{
-			method: "GET", pattern: "/api/v1/stream", scope: ScopeRead, handle: s.streamAll, stream: true,
+			method: "GET", pattern: "/api/v1/stream", scope: access.Read, handle: s.streamAll, stream: true,
 			summary: "Follow changes of all runs live (SSE)", doc: docStreamAll,
 		},
-		{method: "GET", pattern: "/api/v1/jobs", scope: ScopeRead, rest: rest(s.listJobs), summary: "List jobs with their figures"},
-		{method: "GET", pattern: "/api/v1/jobs/{job}", scope: ScopeRead, rest: rest(s.getJob), summary: "Get one job with its figures"},
+		{method: "GET", pattern: "/api/v1/jobs", scope: access.Read, rest: rest(s.listJobs), summary: "List jobs with their figures"},
+		{method: "GET", pattern: "/api/v1/jobs/{job}", scope: access.Read, rest: rest(s.getJob), summary: "Get one job with its figures"},
 		{
 			method: "GET", pattern: "/api/v1/jobs/{job}/badge.svg", scope: s.badgeScope(), handle: s.getBadge,
 			summary: "Get a badge with the state of a job's last run", doc: docBadge,
 		},
 
 		// Acting.
-		{method: "POST", pattern: runs + "/cancel", scope: ScopeWrite, rest: rest(s.cancelRuns), summary: "Ask several runs to stop"},
-		{method: "POST", pattern: run + "/cancel", scope: ScopeWrite, rest: rest(s.cancelRun), summary: "Ask a run to stop"},
+		{method: "POST", pattern: runs + "/cancel", scope: access.Write, rest: rest(s.cancelRuns), summary: "Ask several runs to stop"},
+		{method: "POST", pattern: run + "/cancel", scope: access.Write, rest: rest(s.cancelRun), summary: "Ask a run to stop"},
 	}
 }
 
@@ -108,20 +98,20 @@ func (s *Server) ownRoutes() []route {
 	return []route{
 		// The wire of the original tiny agent.
 		{
-			method: "PUT", pattern: "/compat/{job}/status", scope: ScopeAgent, handle: s.putCompatStatus,
+			method: "PUT", pattern: "/compat/{job}/status", scope: access.Agent, handle: s.putCompatStatus,
 			summary: "Report started, completed or failed", doc: docCompatStatus,
 		},
 		{
-			method: "PUT", pattern: "/compat/{job}/heartbeat", scope: ScopeAgent, handle: s.putCompatHeartbeat,
+			method: "PUT", pattern: "/compat/{job}/heartbeat", scope: access.Agent, handle: s.putCompatHeartbeat,
 			summary: "Report a sign of life", doc: docCompatHeartbeat,
 		},
 
 		// The server itself.
-		{method: "GET", pattern: "/healthz", scope: Public, handle: s.getHealthz, summary: "Tell whether the process lives", doc: docHealthz},
-		{method: "GET", pattern: "/readyz", scope: Public, handle: s.getReadyz, summary: "Tell whether the server can do its work", doc: docReadyz},
-		{method: "GET", pattern: "/metrics", scope: ScopeRead, handle: s.getMetrics, summary: "Read the server's own figures", doc: docMetrics},
-		{method: "GET", pattern: "/api/openapi.json", scope: Public, handle: s.getOpenAPI, summary: "Get this interface as OpenAPI 3.1", doc: docOpenAPI},
-		{method: "GET", pattern: "/api/docs", scope: Public, handle: s.getDocs, summary: "Read this interface as a page", doc: docPage},
+		{method: "GET", pattern: "/healthz", scope: access.Public, handle: s.getHealthz, summary: "Tell whether the process lives", doc: docHealthz},
+		{method: "GET", pattern: "/readyz", scope: access.Public, handle: s.getReadyz, summary: "Tell whether the server can do its work", doc: docReadyz},
+		{method: "GET", pattern: "/metrics", scope: access.Read, handle: s.getMetrics, summary: "Read the server's own figures", doc: docMetrics},
+		{method: "GET", pattern: "/api/openapi.json", scope: access.Public, handle: s.getOpenAPI, summary: "Get this interface as OpenAPI 3.1", doc: docOpenAPI},
+		{method: "GET", pattern: "/api/docs", scope: access.Public, handle: s.getDocs, summary: "Read this interface as a page", doc: docPage},
 	}
 }
 

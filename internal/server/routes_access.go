@@ -1,19 +1,21 @@
 package server
 
+import "stint.dev/stint/internal/access"
+
 // accessRoutes are about who may come in and what they did.
 func (s *Server) accessRoutes() []route {
 	const v1 = "/api/v1"
 	return []route{
-		{method: "GET", pattern: v1 + "/me", scope: Public, handle: s.getMe, summary: "Tell who I am here, and how to log in", doc: docMe},
-		{method: "POST", pattern: v1 + "/login", scope: Public, handle: s.postLogin, summary: "Change a token into a session's cookie", doc: docLogin},
-		{method: "POST", pattern: v1 + "/logout", scope: Public, handle: s.postLogout, summary: "End the session", doc: docLogout},
-		{method: "GET", pattern: v1 + "/oidc/start", scope: Public, handle: s.getOIDCStart, summary: "Go to the identity provider", doc: docOIDCStart},
-		{method: "GET", pattern: v1 + "/oidc/callback", scope: Public, handle: s.getOIDCCallback, summary: "Come back from the identity provider", doc: docOIDCCallback},
-		{method: "GET", pattern: v1 + "/tokens", scope: ScopeAdmin, rest: rest(s.listTokens), summary: "List tokens, without their secrets"},
-		{method: "POST", pattern: v1 + "/tokens", scope: ScopeAdmin, rest: rest(s.createToken), summary: "Make a token; the answer is the only one with its secret"},
-		{method: "DELETE", pattern: v1 + "/tokens/{id}", scope: ScopeAdmin, rest: rest(s.revokeToken), summary: "Revoke a token"},
-		{method: "GET", pattern: v1 + "/settings", scope: ScopeRead, rest: rest(s.getSettings), summary: "Tell how this server was started"},
-		{method: "GET", pattern: v1 + "/audit", scope: ScopeAdmin, rest: rest(s.listAudit), summary: "List what people changed, newest first"},
+		{method: "GET", pattern: v1 + "/me", scope: access.Public, handle: s.getMe, summary: "Tell who I am here, and how to log in", doc: docMe},
+		{method: "POST", pattern: v1 + "/login", scope: access.Public, handle: s.postLogin, summary: "Change a token into a session's cookie", doc: docLogin},
+		{method: "POST", pattern: v1 + "/logout", scope: access.Public, handle: s.postLogout, summary: "End the session", doc: docLogout},
+		{method: "GET", pattern: v1 + "/oidc/start", scope: access.Public, handle: s.getOIDCStart, summary: "Go to the identity provider", doc: docOIDCStart},
+		{method: "GET", pattern: v1 + "/oidc/callback", scope: access.Public, handle: s.getOIDCCallback, summary: "Come back from the identity provider", doc: docOIDCCallback},
+		{method: "GET", pattern: v1 + "/tokens", scope: access.Admin, rest: rest(s.listTokens), summary: "List tokens, without their secrets"},
+		{method: "POST", pattern: v1 + "/tokens", scope: access.Admin, rest: rest(s.createToken), summary: "Make a token; the answer is the only one with its secret"},
+		{method: "DELETE", pattern: v1 + "/tokens/{id}", scope: access.Admin, rest: rest(s.revokeToken), summary: "Revoke a token"},
+		{method: "GET", pattern: v1 + "/settings", scope: access.Read, rest: rest(s.getSettings), summary: "Tell how this server was started"},
+		{method: "GET", pattern: v1 + "/audit", scope: access.Admin, rest: rest(s.listAudit), summary: "List what people changed, newest first"},
 	}
 }
 

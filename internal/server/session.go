@@ -2,14 +2,13 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 )
 
@@ -23,20 +22,13 @@ const (
 	sessionTouch = 5 * time.Minute
 )
 
-// newSecret makes what only its bearer knows: 256 random bits.
-func newSecret() string {
-	random := make([]byte, 32)
-	_, _ = rand.Read(random) // never fails: the runtime ends the process instead
-	return base64.RawURLEncoding.EncodeToString(random)
-}
-
 // identifySession finds out whose session a cookie names.
 func (s *Server) identifySession(r *http.Request, secret string) (actor, error) {
 	if len(secret) > 256 {
 		return actor{}, newProblem(http.StatusUnauthorized, "the session is not known here: log in again")
 	}
 	now := s.now()
-	hash := hashToken(secret)
+	hash := access.Hash(secret)
 	n, err := s.store.SessionByHash(r.Context(), hash)
 	var notFound *index.NotFoundError
 	switch {
@@ -58,7 +50,7 @@ func (s *Server) identifySession(r *http.Request, secret string) (actor, error) 
 		via = viaOIDC
 	}
 	// Agents do not log in, so a session never writes journals.
-	return actor{name: n.Who, scope: Scope(n.Scope), via: via}, nil
+	return actor{name: n.Who, scope: access.Scope(n.Scope), via: via}, nil
 }
 
 // beginSession logs somebody in and hands their browser the cookie. A session that the
@@ -68,9 +60,9 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, a actor) e
 		return err
 	}
 	now := s.now().UTC()
-	secret := newSecret()
+	secret := access.NewSecret()
 	err := s.store.CreateSession(r.Context(), index.Session{
-		Hash: hashToken(secret), Who: a.name, Scope: string(a.scope), Via: a.via, Token: a.token,
+		Hash: access.Hash(secret), Who: a.name, Scope: string(a.scope), Via: a.via, Token: a.token,
 		CreatedAt: now, ExpiresAt: now.Add(sessionIdle), UsedAt: now,
 	})
 	if err != nil {
@@ -86,7 +78,7 @@ func (s *Server) endSession(ctx context.Context, r *http.Request) error {
 	if err != nil {
 		return nil //nolint:nilerr // no cookie, no session
 	}
-	return s.store.EndSession(ctx, hashToken(c.Value))
+	return s.store.EndSession(ctx, access.Hash(c.Value))
 }
 
 // cookie makes a cookie that scripts cannot read and other sites cannot send along with a

@@ -1,0 +1,68 @@
+package access
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+const (
+	// tokenPrefix begins every secret, so that people and scanners recognise one.
+	tokenPrefix = "stint_"
+	// longestSecret is more than any secret that was ever made.
+	longestSecret = 256
+)
+
+// NewToken makes a token: the secret, to be shown once, and what is stored of it. expires
+// may be zero for never.
+func NewToken(name string, scope Scope, expires, now time.Time) (secret string, t index.Token, err error) {
+	if err := job.CheckLabel("name", name); err != nil || name == "" {
+		return "", index.Token{}, &job.InvalidError{What: "token name", Value: name, Why: "must be 1 to 256 printable characters"}
+	}
+	if !scope.Valid() {
+		return "", index.Token{}, &job.InvalidError{What: "scope", Value: string(scope), Why: "is none of agent, read, write, admin"}
+	}
+	if !expires.IsZero() && !expires.After(now) {
+		return "", index.Token{}, &job.InvalidError{What: "expiry", Value: expires.UTC().Format(time.RFC3339), Why: "is not in the future"}
+	}
+	secret = tokenPrefix + NewSecret()
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", index.Token{}, fmt.Errorf("make token id: %w", err)
+	}
+	t = index.Token{
+		ID: id.String(), Name: name, Scope: string(scope), Prefix: secret[:len(tokenPrefix)+6],
+		Hash: Hash(secret), CreatedAt: now.UTC(),
+	}
+	if !expires.IsZero() {
+		at := expires.UTC()
+		t.ExpiresAt = &at
+	}
+	return secret, t, nil
+}
+
+// NewSecret makes what only its bearer knows: 256 random bits.
+func NewSecret() string {
+	random := make([]byte, 32)
+	_, _ = rand.Read(random) // never fails: the runtime ends the process instead
+	return base64.RawURLEncoding.EncodeToString(random)
+}
+
+// Hash is what is stored of a secret. One round of SHA-256 is enough for 256 random bits.
+func Hash(secret string) []byte {
+	sum := sha256.Sum256([]byte(secret))
+	return sum[:]
+}
+
+// MayBeToken reports whether a secret has the form of a token.
+func MayBeToken(secret string) bool {
+	return strings.HasPrefix(secret, tokenPrefix) && len(secret) <= longestSecret
+}
