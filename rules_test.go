@@ -1,6 +1,7 @@
 package stint_test
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -243,4 +244,77 @@ func exists(p string) bool {
 	}
 	found, err := filepath.Glob(p)
 	return err == nil && len(found) > 0
+}
+
+// Each version of the changelog has at most one section of each kind, and no item twice.
+func TestChangelogSections(t *testing.T) {
+	text, err := os.ReadFile("CHANGELOG.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fault := range changelogFaults(string(text)) {
+		t.Error("CHANGELOG.md: " + fault)
+	}
+	for name, c := range map[string]struct{ text, fault string }{
+		"in order":           {"# C\n## [2]\n### Added\n- a\n### Fixed\n- a\n## [1]\n### Added\n- a\n", ""},
+		"a kind twice":       {"## [2]\n### Added\n- a\n### Fixed\n- a\n### Added\n- a\n", "[2]: Added is there twice"},
+		"twice in a row":     {"## [2]\n### Added\n- a\n### Added\n- b\n", "[2]: Added is there twice"},
+		"an unknown kind":    {"## [2]\n### New\n- a\n", `[2]: "New" is no kind of section`},
+		"without a version":  {"### Added\n- a\n", "Added belongs to no version"},
+		"a line twice":       {"## [2]\n### Added\n- a\n- b\n- a\n", "[2]: Added: - a is there twice"},
+		"a version twice":    {"## [2]\n### Added\n- a\n## [2]\n", "[2] is there twice"},
+		"empty":              {"## [2]\n### Added\n### Fixed\n- a\n", "[2]: Added is empty"},
+		"outside of a kind":  {"## [2]\n- a\n", `[2]: "- a" belongs to no section`},
+		"the last one empty": {"## [2]\n### Added\n", "[2]: Added is empty"},
+	} {
+		got := changelogFaults(c.text)
+		if c.fault == "" && len(got) > 0 || c.fault != "" && !slices.Contains(got, c.fault) {
+			t.Errorf("%s: %q, want %q", name, got, c.fault)
+		}
+	}
+}
+
+// changelogFaults says what is wrong with the headings and items of a changelog.
+func changelogFaults(text string) (faults []string) {
+	kinds := []string{"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+	version, kind, items := "", "", 0
+	seen := map[string]bool{} // versions; kinds and items, each with what they belong to
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	once := func(where, what string) {
+		if seen[where+what] {
+			fault("%s%s is there twice", where, what)
+		}
+		seen[where+what] = true
+	}
+	end := func() {
+		if kind != "" && items == 0 {
+			fault("%s: %s is empty", version, kind)
+		}
+		items = 0
+	}
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\n")
+		if next, ok := strings.CutPrefix(line, "## "); ok {
+			end()
+			version, kind = next, ""
+			once("", version)
+		} else if next, ok := strings.CutPrefix(line, "### "); ok {
+			end()
+			kind = next
+			if !slices.Contains(kinds, kind) {
+				fault("%s: %q is no kind of section", version, kind)
+			}
+			if version == "" {
+				fault("%s belongs to no version", kind)
+			}
+			once(version+": ", kind)
+		} else if strings.HasPrefix(line, "- ") {
+			if items++; kind == "" {
+				fault("%s: %q belongs to no section", version, line)
+			}
+			once(version+": "+kind+": ", line)
+		}
+	}
+	end()
+	return faults
 }

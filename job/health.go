@@ -70,7 +70,7 @@ type Explanation struct {
 
 // EndedRuling is what stands before each sentence of the Explanation of a run that has ended.
 func EndedRuling(s State) string {
-	return "The run is " + string(s) + ", so nothing is judged. When it was last heard: "
+	return "The run is " + string(s) + ", so nothing is judged. As of its last heartbeat: "
 }
 
 // JobPolicy is the policy that holds for a job.

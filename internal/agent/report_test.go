@@ -131,7 +131,7 @@ func TestReportingTroubleDoesNotDisturb(t *testing.T) {
 	if want := []string{putStarted, putStarted, putFailed, putFailed}; !slices.Equal(statuses, want) {
 		t.Errorf("statuses %q, want each until it was taken: %q", statuses, want)
 	}
-	if strings.Count(heard.text(), "reporting") != 1 || strings.Contains(heard.text(), "\n") {
+	if strings.Count(heard.text(), "report to ") != 1 || strings.Contains(heard.text(), "\n") {
 		t.Errorf("printed %q", heard.text())
 	}
 }

@@ -108,8 +108,7 @@ func (c Config) another(ctx context.Context, o job.Outcome) waited {
 	case asked:
 		return gaveUp // when the attempt had ended
 	case o.RetryAt != nil:
-		pause := max(0, time.Until(*o.RetryAt)).Round(time.Second)
-		c.Say(fmt.Sprintf("attempt %d: %s Attempt %d begins in %s (%d left)", c.Attempt, o.Message, c.Attempt+1, pause, left))
+		c.Say(fmt.Sprintf("attempt %d: %s Attempt %d begins %s (%d left)", c.Attempt, o.Message, c.Attempt+1, inText(time.Until(*o.RetryAt)), left))
 		return c.wait(ctx, time.Until(*o.RetryAt))
 	}
 	c.Say(fmt.Sprintf("attempt %d: %s Waiting %s for a retry (stint retry %s)", c.Attempt, o.Message, c.Retry.Wait, c.Run))
@@ -117,6 +116,14 @@ func (c Config) another(ctx context.Context, o job.Outcome) waited {
 		return how
 	}
 	return noOther
+}
+
+// inText says when something begins: "now", or "in 10s".
+func inText(d time.Duration) string {
+	if d = d.Round(time.Second); d > 0 {
+		return "in " + d.String()
+	}
+	return "now"
 }
 
 // How a wait between two attempts ended.

@@ -48,11 +48,22 @@ func TestRetriesInPlace(t *testing.T) {
 			t.Errorf("attempt %d: %+v %+v", n, v.attempt, v.final.Outcome)
 		}
 	}
-	if text := heard.text(); !strings.Contains(text, "Attempt 2 begins in 0s (5 left)") || !strings.Contains(text, "Attempt 3 begins in 0s (4 left)") {
+	if text := heard.text(); !strings.Contains(text, "Attempt 2 begins now (5 left)") || !strings.Contains(text, "Attempt 3 begins now (4 left)") {
 		t.Errorf("said %s", text)
 	}
 	if left, _ := os.ReadDir(c.StateDir + "/spool"); len(left) != 0 {
 		t.Errorf("the spool still holds %v", left)
+	}
+}
+
+func TestWhenTheNextAttemptBegins(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Minute: "now", 0: "now", 400 * time.Millisecond: "now",
+		600 * time.Millisecond: "in 1s", 10 * time.Second: "in 10s", 2 * time.Minute: "in 2m0s",
+	} {
+		if got := inText(d); got != want {
+			t.Errorf("%s: %q, want %q", d, got, want)
+		}
 	}
 }
 

@@ -41,11 +41,11 @@ run the answer is the command that starts the job again by hand.`,
 	return cmd
 }
 
-// acknowledge says that somebody knows of a run's trouble.
+// acknowledge stops the repetition of a run's notifications.
 func (p *program) acknowledge() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "acknowledge [flags] RUN",
-		Short: "Say that you know of a run's trouble, so that nobody is told again",
+		Short: "Acknowledge a run's failure or finding: its notifications are not repeated",
 		Args:  oneRun,
 	}
 	opts := option.Register(cmd.Flags(), append(p.serverRows(),

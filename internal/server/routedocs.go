@@ -26,7 +26,7 @@ var (
 		errors:  []int{400, 404},
 	}
 	docHeartbeat = doc{
-		text: "Renews the attempt's lease. The reply names run and attempt, and says how long it is trusted, when to beat next, whether the attempt " +
+		text: "Renews the attempt's lease. The reply names run and attempt, and says how long the lease holds, when to send the next heartbeat, whether the attempt " +
 			"still owns the run, and what the agent is asked to do.",
 		request: "application/json", body: job.Heartbeat{},
 		answers: []content{{"application/json", job.HeartbeatReply{}}},

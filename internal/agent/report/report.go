@@ -189,7 +189,7 @@ func (r *Reports) call(ctx context.Context, f func(context.Context) error) error
 func (r *Reports) warn(err error) {
 	if !r.warned {
 		r.warned = true
-		r.cfg.Print("reporting: " + err.Error() + "; the job is not affected")
+		r.cfg.Print(err.Error() + "; the job is not affected")
 	}
 }
 
@@ -246,14 +246,17 @@ func (h *httpReporter) put(ctx context.Context, path string, body []byte) error 
 	}
 	resp, err := h.client.Do(req)
 	if err != nil {
+		if doubled := (*url.Error)(nil); errors.As(err, &doubled) {
+			err = doubled.Err // without the URL once more
+		}
 		return fmt.Errorf("report to %s: %w", h.shown, err)
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
 	if resp.StatusCode >= 300 {
-		detail := "PUT " + h.shown + path + " was refused"
+		detail := "PUT " + path + " was refused"
 		if to, err := resp.Location(); err == nil {
-			detail = fmt.Sprintf("PUT %s%s was answered with a redirect to %s, which is not followed: give that address", h.shown, path, to.Redacted())
+			detail = fmt.Sprintf("PUT %s was answered with a redirect to %s, which is not followed: give that address", path, to.Redacted())
 		}
 		return fmt.Errorf("report to %s: %w", h.shown, &job.Problem{
 			Status: resp.StatusCode, Title: http.StatusText(resp.StatusCode), Detail: detail,

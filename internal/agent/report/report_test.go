@@ -169,6 +169,30 @@ func TestHungServerIsRemembered(t *testing.T) {
 	})
 }
 
+// A failure names the address and the call once each, and no password.
+func TestErrorsNameTheAddressOnce(t *testing.T) {
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	refusing := httptest.NewServer(http.NotFoundHandler())
+	defer refusing.Close()
+	for base, want := range map[string]string{
+		gone.URL:     "report to %s/compat/j: dial tcp ",
+		refusing.URL: "report to %s/compat/j: PUT /status was refused (HTTP 404)",
+	} {
+		base = strings.Replace(base, "http://", "http://ada:hunter2@", 1)
+		r, err := NewReporter(base + "/compat/j")
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = r.Status(t.Context(), "started")
+		r.(*httpReporter).Close()
+		want = strings.Replace(want, "%s", strings.Replace(base, "hunter2", "xxxxx", 1), 1)
+		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Count(err.Error(), "http://") != 1 {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+}
+
 // A redirect to another host is not followed: it is told, once.
 func TestRedirectsAreNotFollowedElsewhere(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the redirect was followed") }))

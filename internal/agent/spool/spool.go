@@ -115,7 +115,7 @@ type Spool struct{ dir string }
 func Open(stateDir string) (*Spool, error) {
 	dir, err := statedir.Open(stateDir, "spool")
 	if err != nil {
-		return nil, fmt.Errorf("spool: %w", err)
+		return nil, err // it names the directory, and says what to do
 	}
 	return &Spool{dir: dir}, nil
 }

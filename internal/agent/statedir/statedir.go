@@ -14,25 +14,38 @@ import (
 	"syscall"
 )
 
-// RefusedError says why a state directory is not used.
+// RefusedError says why a state directory is not used, and what to do.
 type RefusedError struct {
-	Path string // the directory that is at fault
-	Why  string
+	Path  string // the directory that is at fault
+	Why   string
+	Cause error // of the file system; nil if the directory is not safe
 }
 
 func (e *RefusedError) Error() string {
 	return fmt.Sprintf("%s %s; set STINT_STATE to a directory that only this user can write", e.Path, e.Why)
 }
 
-// Open makes a part of the state directory, such as "spool", and returns its path. The error
-// is a *RefusedError when another user could change what is in it.
+func (e *RefusedError) Unwrap() error { return e.Cause }
+
+// failed is the error for something that the file system refused: what was tried and why it
+// failed, with the path once.
+func failed(tried, path string, err error) error {
+	why := err
+	if inner := (*fs.PathError)(nil); errors.As(err, &inner) {
+		path, why = inner.Path, inner.Err
+	}
+	return &RefusedError{Path: path, Why: "cannot be " + tried + ": " + why.Error(), Cause: err}
+}
+
+// Open makes a part of the state directory, such as "spool", and returns its path. Errors are
+// *RefusedError.
 func Open(state, part string) (string, error) {
 	if err := Check(state, part); err != nil {
 		return "", err
 	}
 	dir := filepath.Join(state, part)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("make %s: %w", dir, err)
+		return "", failed("made", dir, err)
 	}
 	// Somebody may have been quicker with a name in a directory of theirs.
 	return dir, Check(state, part)
@@ -41,10 +54,10 @@ func Open(state, part string) (string, error) {
 // Check looks whether another user could change what is in a part of the state directory. What
 // does not exist is in order.
 func Check(state, part string) error {
-	if err := check(filepath.Join(state, part), os.Lstat, false); err != nil {
+	if err := check(state, os.Stat, true); err != nil {
 		return err
 	}
-	return check(state, os.Stat, true)
+	return check(filepath.Join(state, part), os.Lstat, false)
 }
 
 func check(path string, stat func(string) (os.FileInfo, error), parent bool) error {
@@ -53,7 +66,7 @@ func check(path string, stat func(string) (os.FileInfo, error), parent bool) err
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("look at %s: %w", path, err)
+		return failed("used", path, err)
 	}
 	f := facts{path: path, mode: info.Mode(), self: uint32(os.Geteuid())}
 	if sys, known := info.Sys().(*syscall.Stat_t); known {
@@ -73,7 +86,7 @@ type facts struct {
 // refuse is the rule. parent is true for the state directory itself: root may own it, and the
 // sticky bit lets others write without touching what is not theirs.
 func (f facts) refuse(parent bool) error {
-	refused := func(why string) error { return &RefusedError{f.path, why} }
+	refused := func(why string) error { return &RefusedError{Path: f.path, Why: why} }
 	const groupWrites, othersWrite = 0o020, 0o002
 	switch {
 	case f.mode&fs.ModeSymlink != 0:

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -43,6 +44,30 @@ func TestRule(t *testing.T) {
 			if (want == "") != (err == nil) || want != "" && (!errors.As(err, &refused) || !strings.HasPrefix(refused.Why, want)) {
 				t.Errorf("%s, as the state directory %v: %v, want %q", name, parent, err, want)
 			}
+		}
+	}
+}
+
+// What the file system refuses is said with its path, once, and with what to do.
+func TestWhatCannotBeUsed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	long := filepath.Join(t.TempDir(), strings.Repeat("x", 300))
+	for state, want := range map[string]string{
+		file:             file + " is not a directory",
+		"/dev/null":      "/dev/null is not a directory",
+		file + "/state":  file + "/state cannot be used: not a directory",
+		long:             long + " cannot be used: file name too long",
+		"/proc/self/new": "/proc/self/new cannot be made: no such file or directory",
+	} {
+		if runtime.GOOS != "linux" && strings.HasPrefix(state, "/proc") {
+			continue // there is no such file system
+		}
+		_, err := Open(state, "spool")
+		if want += "; set STINT_STATE to a directory that only this user can write"; err == nil || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"stint.dev/stint/client"
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/spool"
-	"stint.dev/stint/internal/agent/statedir"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
@@ -144,16 +143,13 @@ func (a *agentProgram) checkState(server string) []finding {
 	if err != nil {
 		return []finding{{"state", "error", err.Error(), "set STINT_STATE to a directory that this user can write"}}
 	}
+	const inMemory = "until then journals are held in memory only"
 	sp, err := spool.Open(dir)
-	if err == nil {
-		err = writable(sp.Dir())
-	}
 	if err != nil {
-		advice := "until then journals are held in memory only"
-		if refused := (*statedir.RefusedError)(nil); !errors.As(err, &refused) { // its text says what to do
-			advice = "set STINT_STATE to a directory that this user can write; " + advice
-		}
-		return []finding{{"state", "error", err.Error(), advice}}
+		return []finding{{"state", "error", err.Error(), inMemory}}
+	}
+	if err := writable(sp.Dir()); err != nil {
+		return []finding{{"state", "error", err.Error(), "set STINT_STATE to a directory that this user can write; " + inMemory}}
 	}
 	out := []finding{spaceFinding(dir)}
 	waiting, err := sp.List()

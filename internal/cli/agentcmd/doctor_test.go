@@ -65,7 +65,7 @@ func TestTokenFinding(t *testing.T) {
 		deliver, read error
 		level, detail string
 	}{
-		{"no token and none wanted", false, nil, nil, "ok", "asks for none"},
+		{"no token and none wanted", false, nil, nil, "ok", "accepts this host without one"},
 		{"no token and one wanted", false, unauthorized, nil, "error", ""},
 		{"unknown token", true, unauthorized, nil, "error", "not known here"},
 		{"a reader's token", true, forbidden, nil, "error", "scope read"},

@@ -35,7 +35,7 @@ func tokenFinding(given bool, deliver, read error) finding {
 	case deliver != nil:
 		return finding{"token", "warning", "not checked, because the server does not answer as it should", "see the first line"}
 	case !given:
-		return finding{"token", "ok", "the server asks for none", ""}
+		return finding{"token", "ok", "not needed: the server accepts this host without one", ""}
 	case statusOf(read) == http.StatusForbidden:
 		return finding{"token", "ok", "valid, of the scope agent", ""}
 	case read != nil:

@@ -133,20 +133,21 @@ func (a *agentProgram) printFlush(report flush.Report, server string, asJSON boo
 	}
 	switch {
 	case report.Untried > 0:
-		a.Say("%s not tried, because the server does not answer", journals(report.Untried, "more was", "more were"))
+		a.Say("%s not tried, because the server does not answer", journals(report.Untried, "more ", "was", "were"))
 	case taken == 0 && len(list) > 0:
-		a.Say("nothing waits for %s; %s left alone", server, journals(len(list), "was", "were"))
+		a.Say("nothing waits for %s; %s left alone", server, journals(len(list), "", "was", "were"))
 	case taken == 0:
 		a.Say("nothing waits for %s", server)
 	}
 	return nil
 }
 
-func journals(n int, one, many string) string {
+// journals begins a sentence about a number of journals: "2 more journals were".
+func journals(n int, more, one, many string) string {
 	if n == 1 {
-		return "1 journal " + one
+		return "1 " + more + "journal " + one
 	}
-	return fmt.Sprintf("%d journals %s", n, many)
+	return fmt.Sprintf("%d %sjournals %s", n, more, many)
 }
 
 // line says what became of a journal.

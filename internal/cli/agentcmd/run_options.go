@@ -20,7 +20,7 @@ func RunRows() []option.Option {
 		{Name: "redact", Kind: option.List, Value: "NAME", Help: "mask the value of this variable too, in output and everything else that is recorded (repeatable)"},
 		{Name: "no-redact", Kind: option.List, Value: "NAME", Help: "do not mask the value of this variable, although its name looks secret; * is all (repeatable)"},
 		{Name: "label", Kind: option.List, Value: "K=V", Help: "label of the run (repeatable)"},
-		{Name: "expect", Kind: option.Duration, Value: "D", Help: "the run is overdue, which people are told, when it takes longer; nothing is stopped"},
+		{Name: "expect", Kind: option.Duration, Value: "D", Help: "expected duration; a run that takes longer is reported as overdue and not stopped"},
 		{Name: "timeout", Kind: option.Duration, Value: "D", Help: "stop the job when the command has run this long"},
 		{Name: "install-timeout", Kind: option.Duration, Value: "D", Help: "stop the job when the install steps together have run this long"},
 		{Name: "no-output-timeout", Kind: option.Duration, Value: "D", Help: "stop the job when it has printed nothing for this long"},
@@ -30,9 +30,9 @@ func RunRows() []option.Option {
 		{Name: "stop-grace", Kind: option.Duration, Value: "D", Default: "10s", Help: "how long a job may take to end after the stop signal, before it is killed"},
 		{Name: "retries", Kind: option.Number, Value: "N", Default: "0", Help: "how many further attempts to make when the job failed or ran into a time limit; none if stdin is a pipe or socket with data (see --no-stdin)"},
 		{Name: "retry-backoff", Kind: option.Duration, Value: "D", Default: "10s", Help: "pause before the first retry; it doubles with each, up to an hour"},
-		{Name: "retry-wait", Kind: option.Duration, Value: "D", Help: "how long to wait, after the last attempt went wrong, for somebody to ask for another one (stint retry)"},
-		{Name: "heartbeat-period", Kind: option.Duration, Value: "D", Default: "5s", Help: "how often to tell the server that the job lives"},
-		{Name: "sample-period", Kind: option.Duration, Value: "D", Default: "5s", Help: "how often to measure CPU and memory"},
+		{Name: "retry-wait", Kind: option.Duration, Value: "D", Help: "how long to wait for stint retry after the last attempt failed"},
+		{Name: "heartbeat-period", Kind: option.Duration, Value: "D", Default: "5s", Help: "interval between heartbeats to the server"},
+		{Name: "sample-period", Kind: option.Duration, Value: "D", Default: "5s", Help: "interval between samples of CPU and memory"},
 		{Name: "memory-limit", Kind: option.Size, Value: "SIZE", Help: "most memory of the job's processes together, where the system lets us set it"},
 		{Name: "cpu-limit", Kind: option.Number, Value: "CORES", Help: "most CPU of the job's processes together, where the system lets us set it"},
 		oomScoreRow(),
@@ -47,7 +47,7 @@ func RunRows() []option.Option {
 		{Name: "run-id", Value: "UUID", Help: "id of the run (default: a new one)"},
 		{Name: "flush-timeout", Kind: option.Duration, Value: "D", Default: "30s", Help: "how long to go on delivering after the job's end before leaving the journal in the spool"},
 		spoolRow(),
-		{Name: "report-to", Value: "URL", Help: "speak the two-call wire (PUT URL/status, PUT URL/heartbeat) to this server; the tracking server is then used only if --server is given too"},
+		{Name: "report-to", Value: "URL", Help: "report status and heartbeats to this server by PUT URL/status and PUT URL/heartbeat; the tracking server is then used only if --server is given too"},
 	}...)
 }
 
