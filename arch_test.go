@@ -56,7 +56,7 @@ var table = []row{
 	{"internal/store/postgrestest", "", "github.com/jackc/pgx/v5", "a real PostgreSQL for tests"},
 	{"internal/server", "job journal internal/access internal/index internal/health internal/policy", "github.com/VictoriaMetrics/metrics github.com/coreos/go-oidc/v3 golang.org/x/oauth2 github.com/danielgtaylor/huma/v2 github.com/google/uuid github.com/klauspost/compress golang.org/x/sync", "HTTP; the store is an interface that cli joins"},
 	{"internal/health", "job journal internal/index internal/policy", "", "rules and monitor; the store is an interface"},
-	{"internal/policy", "job", "github.com/goccy/go-yaml", "text in, figures out, every mistake with its place"},
+	{"internal/policy", "job", "", "text in, figures out, every mistake with its place"},
 	{"internal/notify", "job internal/index", "github.com/standard-webhooks github.com/nicholas-fedor/shoutrrr github.com/netresearch/go-cron", "the outbox worker and its channels"},
 	{"internal/web", "", "", "serves embedded files"},
 	{"internal/demo", "job", "golang.org/x/sync", "the job of stint demo is a program like any other and knows nothing of servers"},

@@ -1,16 +1,12 @@
 package policy
 
-import (
-	"slices"
-
-	"github.com/goccy/go-yaml/ast"
-)
+import "slices"
 
 // setter reads a value into its place.
-type setter func(ast.Node) error
+type setter func(node) error
 
-func into[T any](to *T, read func(ast.Node) (T, error)) setter {
-	return func(n ast.Node) (err error) {
+func into[T any](to *T, read func(node) (T, error)) setter {
+	return func(n node) (err error) {
 		v, err := read(n)
 		if err == nil {
 			*to = v
@@ -19,12 +15,12 @@ func into[T any](to *T, read func(ast.Node) (T, error)) setter {
 	}
 }
 
-func between(low, high float64) func(ast.Node) (float64, error) {
-	return func(n ast.Node) (float64, error) { return number(n, low, high) }
+func between(low, high float64) func(node) (float64, error) {
+	return func(n node) (float64, error) { return number(n, low, high) }
 }
 
 // positive is a span that must not be zero.
-func positive(n ast.Node) (Span, error) {
+func positive(n node) (Span, error) {
 	s, err := span(n)
 	if err == nil && s == 0 {
 		return 0, at(n, "0 would make the rule hold at once; to switch it off write on: false")
@@ -64,10 +60,10 @@ func (p *Policy) keys(rule string) map[string]setter {
 
 // rule reads what is said under one rule. A rule whose figures are given is on, unless on
 // says otherwise.
-func (p *Policy) rule(rule string, v ast.Node) error {
+func (p *Policy) rule(rule string, v node) error {
 	keys := p.keys(rule)
 	said := map[string]bool{}
-	err := eachKey(v, rule, sorted(keys), func(key string, v ast.Node) error {
+	err := eachKey(v, rule, sorted(keys), func(key string, v node) error {
 		said[key] = true
 		return keys[key](v)
 	})
@@ -85,17 +81,17 @@ func (p *Policy) rule(rule string, v ast.Node) error {
 }
 
 // action reads what is done on one rule or end.
-func (p *Policy) action(on string, v ast.Node) error {
+func (p *Policy) action(on string, v node) error {
 	a := p.Actions[on]
 	keys := map[string]setter{"notify": into(&a.Notify, boolean), "severity": into(&a.Severity, severity)}
 	if slices.Contains(Rules(), on) {
 		keys["cancel"] = into(&a.Cancel, boolean)
-		keys["cancel_after"] = func(n ast.Node) error {
+		keys["cancel_after"] = func(n node) error {
 			a.Cancel = true
 			return into(&a.CancelAfter, span)(n)
 		}
 	} else if on != Recovered {
-		keys["retry"] = func(n ast.Node) error {
+		keys["retry"] = func(n node) error {
 			f, err := number(n, 0, 100)
 			if err == nil && f != float64(int(f)) {
 				return at(n, "how many attempts must be a whole number")
@@ -105,7 +101,7 @@ func (p *Policy) action(on string, v ast.Node) error {
 		}
 		keys["backoff"] = into(&a.Backoff, span)
 	}
-	if err := eachKey(v, on, sorted(keys), func(key string, v ast.Node) error { return keys[key](v) }); err != nil {
+	if err := eachKey(v, on, sorted(keys), func(key string, v node) error { return keys[key](v) }); err != nil {
 		return err
 	}
 	if on == Quiet && a.Cancel {
@@ -116,7 +112,7 @@ func (p *Policy) action(on string, v ast.Node) error {
 }
 
 // check refuses figures that contradict each other.
-func (p *Policy) check(of ast.Node) error {
+func (p *Policy) check(of node) error {
 	switch {
 	case p.Stalled.Critical < p.Stalled.After:
 		return at(of, "stalled: critical (%s) comes before after (%s)", p.Stalled.Critical.D(), p.Stalled.After.D())

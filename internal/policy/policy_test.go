@@ -3,10 +3,13 @@ package policy
 import (
 	"encoding/json"
 	"errors"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/job"
@@ -49,8 +52,32 @@ actions:
 	}
 }
 
+// The ways to write the same.
+func TestFormsOfYAML(t *testing.T) {
+	want := Default()
+	want.Quiet.On, want.Stalled.After, want.Stalled.Critical = false, Span(2*time.Hour), Span(3*time.Hour)
+	for _, text := range []string{
+		"rules: {quiet: {on: false}, stalled: {after: 2h, critical: 3h}}",
+		"\ufeffrules: {quiet: {on: false}, stalled: {after: 2h, critical: 3h,},}\r\n",
+		"--- # begin\nrules:\n\n  quiet:\n    on: off\n\n  # a word\n  stalled: # another\n         critical: 3h # and\n\n         after: 2h\n...\n",
+		"{\"rules\":{\"quiet\":{\"on\":false},\"stalled\":{\"after\":\"2h\",\"critical\":'3h'}}}",
+		"actions:\nrules: {\n quiet: {\n  on: no # }\n }, stalled: { after: 2h\n , critical: 3h }\n}\n",
+		"actions: ~\nrules:\r\n  stalled:\r\n    after: 2h\r\n    critical: 3h\r\n  quiet: {on: false}\r\n",
+		"rules:\n stalled: {after: 2h, critical: 3h}\n quiet: {on: false}\n starved: null\n spool: {}\n---\n",
+	} {
+		got, err := Parse([]byte(text))
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%q (-want +got) %s", text, diff)
+		}
+	}
+}
+
 func TestNothingSaidIsTheDefault(t *testing.T) {
-	for _, text := range []string{"", "# only words\n", "rules:\n", "rules: {}\nactions: {}\n", "---\n"} {
+	for _, text := range []string{"", "# only words\n", "rules:\n", "rules: {}\nactions: {}\n", "---\n", "---", "...", "{}", "rules: null\nactions: ~", "rules: {quiet: , stalled: {}}", " \n\t\n"} {
 		got, err := Parse([]byte(text))
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
@@ -77,7 +104,7 @@ func TestMistakesAreRefusedInPlace(t *testing.T) {
 		{"rules:\n  stalled: {after: [1, 2]}\n", 2, 20, "one plain value"},
 		{"rules:\n  stalled: {after: 2h, critical: 1h}\n", 2, 0, "comes before"},
 		{"rules:\n  memory: {percent: 101}\n", 2, 21, "not between 1 and 100"},
-		{"rules:\n  memory: {percent: .nan}\n", 2, 21, "plain value"},
+		{"rules:\n  memory: {percent: .nan}\n", 2, 21, "not a number"},
 		{"rules:\n  overdue: {factor: 0.5}\n", 2, 0, "below 1"},
 		{"rules:\n  spool: {bytes: many}\n", 2, 18, "not a size"},
 		{"rules:\n  quiet: {on: maybe}\n", 2, 15, "neither true nor false"},
@@ -91,8 +118,27 @@ func TestMistakesAreRefusedInPlace(t *testing.T) {
 		{"rules: 5", 1, 8, "keys and values"},
 		{"- a\n- b\n", 1, 1, "keys and values"},
 		{"rules: {}\n---\nactions: {}\n", 3, 0, "second one"},
-		{"rules: {\n", 0, 0, "YAML"},
+		{"rules: {\n", 2, 1, "YAML"},
 		{"a: &x {b: 1}\nc: *x\n", 1, 1, "not known"},
+		{"rules: &x {}\n", 1, 8, "keys and values"},
+		{"rules: !!map {}\n", 1, 8, "keys and values"},
+		{"rules:\n  quiet: {on: *x}\n", 2, 15, "one plain value"},
+		{"rules:\n  quiet: {on: |\n  }}\n", 2, 15, "one plain value"},
+		{"rules:\n  quiet:\n    on: >\n      true\n", 3, 9, "one plain value"},
+		{"rules:\n  - quiet\n", 2, 3, "keys and values"},
+		{"? rules\n: {}\n", 1, 1, "one plain value"},
+		{"rules:\n    quiet: {}\n  stalled: {}\n", 3, 3, "indented"},
+		{"rules:\n  quiet: {}\n    stalled: {}\n", 3, 5, "indented"},
+		{"rules:\n  quiet: {} {}\n", 2, 13, "the line goes on"},
+		{"rules:\n  quiet: {on: true on}\n", 2, 15, "neither true nor false"},
+		{"rules:\n  quiet: {on:true}\n", 2, 11, "blank behind it"},
+		{"rules\n", 1, 1, "blank behind it"},
+		{"rules: {quiet: {on: \"tr\\u0075e\"}}\n", 1, 21, "without escapes"},
+		{"rules: {quiet: {on: 'true\n'}}\n", 1, 21, "close on the same line"},
+		{"rules: {quiet: {on: true}\n", 2, 1, "closing brace"},
+		{"rules: {quiet: {on: true};}\n", 1, 26, "comma"},
+		{"\trules: {}\nactions: {}\n", 2, 1, "indented"},
+		{"rules: {}\xff\n", 1, 1, "UTF-8"},
 		{strings.Repeat("#", MaxSize+1), 1, 1, "at most"},
 	} {
 		got, err := Parse([]byte(c.text))
@@ -124,7 +170,60 @@ func FuzzParse(f *testing.F) {
 		if _, err := json.Marshal(p); err != nil {
 			t.Fatal(err)
 		}
+		// What is read is YAML also to who reads all of it.
+		if err == nil && len(text) < 4<<10 {
+			var doc any
+			if err := yaml.Unmarshal(text, &doc); err != nil {
+				t.Fatalf("%q is read, and is not YAML: %v", text, err)
+			}
+		}
 	})
+}
+
+// worstTexts are texts of a size that are hard on parsers: deep, long, many.
+func worstTexts(size int) map[string]string {
+	worst := map[string]string{}
+	for _, piece := range []string{
+		"[", "{", "{a: ", "[{", "- ", "? ", "a: ", "&a ", "*a ", "!a ", "\n", "#\n", "a:\n", "a: 1\n", "[],", ",", "-\n", "|\n", "\"", "'", "x", " ", "\t",
+		"---\n", "...\n", "rules: {", "rules:\n", "a: &a [*a]\n", "\\", "\"\\u0041", "{}", "\r", "é", "%",
+	} {
+		worst[piece] = strings.Repeat(piece, size/len(piece))
+		worst["rules: {quiet: {on: "+piece] = "rules: {quiet: {on: " + strings.Repeat(piece, (size-20)/len(piece))
+		worst["rules:\n quiet:\n  "+piece] = "rules:\n quiet:\n  " + strings.Repeat(piece, (size-20)/len(piece))
+	}
+	var steps strings.Builder
+	for i := 0; steps.Len() < size; i++ {
+		steps.WriteString(strings.Repeat(" ", i) + "a:\n")
+	}
+	worst["steps"] = steps.String()[:size]
+	worst["late mistake"] = strings.Repeat("# a comment\n", size/12-2) + "rulez: {}\n"
+	worst["a whole policy"] = "rules: {quiet: {on: true}}" + strings.Repeat("\n# a comment", size/12-3)
+	return worst
+}
+
+// No text costs more memory than eight times its size, and that of a policy without a text.
+func TestMemoryOfTheWorstTexts(t *testing.T) {
+	const own = 32 << 10 // the default, and a mistake in words
+	for name, text := range worstTexts(MaxSize) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, _ = Parse([]byte(text))
+		runtime.ReadMemStats(&after)
+		if got := after.TotalAlloc - before.TotalAlloc; got > uint64(8*len(text)+own) {
+			t.Errorf("%d bytes of %q cost %d bytes of memory, %d times their size", len(text), name, got, got/uint64(len(text)))
+		}
+	}
+}
+
+func BenchmarkWorstTexts(b *testing.B) {
+	for name, text := range worstTexts(MaxSize) {
+		b.Run(strconv.Quote(name), func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				_, _ = Parse([]byte(text))
+			}
+		})
+	}
 }
 
 func TestEveryRuleAndEndHasItsRow(t *testing.T) {
