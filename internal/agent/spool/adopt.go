@@ -266,8 +266,10 @@ func (j *Journal) loadTail(numbers []int64, note tailNote) error {
 	for _, g := range note.Gaps {
 		key := streamKey{g.Step, g.Stream}
 		t.gaps[key] = &g
-		j.streams[key] = g.AtBytes
 		j.gaps++
+	}
+	for _, s := range note.Streams {
+		j.streams[streamKey{s.Step, s.Stream}] = s.Bytes
 	}
 	for _, n := range numbers {
 		path := filepath.Join(j.dir, tailName(int(n)))

@@ -100,11 +100,16 @@ func (j *Journal) finishMove(m *move, frames []byte) {
 	} else if (t.hasNote || len(t.discarded) > 0) && len(records) > 0 {
 		t.commits, t.noteStale = append(t.commits, c), true
 	}
-	t.noteStale = t.noteStale || t.hasNote
+	if t.hasNote {
+		t.noteStale, t.noteFirst = true, true
+	}
 	if s == nil {
 		return
 	}
 	j.insertSegment(s, frames)
+	for key, c := range s.counts {
+		j.streams[key] += c.bytes
+	}
 	if s.name == "" {
 		j.outputEnd = s.end()
 	}
@@ -118,9 +123,6 @@ func (j *Journal) insertSegment(s *segment, frames []byte) {
 	s.at, _ = j.state.Checkpoint() // SHA-256 can always say its state
 	for ; len(frames) >= journal.FrameSize; frames = frames[journal.FrameSize:] {
 		j.state.TakeFrame(frames)
-	}
-	for key, c := range s.counts {
-		j.streams[key] += c.bytes
 	}
 	j.placed = append(j.placed, s)
 }

@@ -95,6 +95,7 @@ type tail struct {
 	commits   []commitNote // what has got its place, and the disk does not show it yet
 	hasNote   bool         // the disk may have a note about the tail
 	noteStale bool         // and it does not say how things are
+	noteFirst bool         // nor what placed segments depend on: they wait for it
 }
 
 // count is output by bytes and lines.
@@ -116,6 +117,7 @@ func (t *tail) size() int64 {
 func (j *Journal) appendToTail(rec []byte, key streamKey, own bool) Kept {
 	t := &j.tail
 	n := len(t.segments)
+	t.noteStale = t.noteStale || t.hasNote && t.empty() // it was of a tail before
 	if n == 0 || t.segments[n-1].size >= j.segmentSize(true) {
 		t.number++
 		t.segments = append(t.segments, &segment{number: t.number, counts: map[streamKey]count{}, startedAt: time.Now()})

@@ -26,7 +26,7 @@ func (j *Journal) dropTail(why string) (bytes int64) {
 	for _, g := range t.gaps {
 		bytes += g.Bytes
 	}
-	t.gaps, t.noteStale = map[streamKey]*job.Gap{}, true
+	t.gaps, t.noteStale, t.noteFirst = map[streamKey]*job.Gap{}, true, true
 	return bytes
 }
 

@@ -15,7 +15,7 @@ import (
 func (j *Journal) useDisk() (worked bool, err error) {
 	// The note first: it says what got its place, and what of it stands in a gap. Else a
 	// recovery would take what the journal has, or had, for output that comes after it.
-	if t := &j.tail; t.noteStale && (len(t.commits) > 0 || len(t.discarded) > 0) {
+	if t := &j.tail; t.noteStale && (t.noteFirst || len(t.commits) > 0 || len(t.discarded) > 0) {
 		return j.writeNote()
 	}
 	if worked, err = j.deleteDelivered(); worked || err != nil {
@@ -193,8 +193,16 @@ func (j *Journal) advanceAndNotify() {
 
 // writeTail writes the next chunk of the tail.
 func (j *Journal) writeTail() (bool, error) {
+	if j.fullReason != "" && !j.writer.final {
+		return false, nil
+	}
 	for _, s := range j.tail.segments {
-		if s.written < s.size {
+		switch {
+		case s.written == s.size:
+		case !j.tail.hasNote: // without it nobody knows where the segment belongs
+			j.tail.noteStale = true
+			return j.writeNote()
+		default:
 			return j.writeChunk(s, tailName(s.number))
 		}
 	}
@@ -296,10 +304,31 @@ type tailNote struct {
 	After int64 `json:"after,omitempty"`
 	// Dropped is the number of the newest segment that was dropped, with all before it.
 	Dropped int `json:"dropped"`
-	// Gaps are what was dropped and is not declared yet.
+	// Streams are how much of the streams of the last step has its place, with all commits.
+	Streams []streamNote `json:"streams,omitempty"`
+	// Gaps are what was dropped and is not declared yet. Where they stand follows from Streams.
 	Gaps []job.Gap `json:"gaps,omitempty"`
 	// Commits are what has got its place, in order.
 	Commits []commitNote `json:"commits,omitempty"`
+}
+
+// streamNote is how much of a stream has its place.
+type streamNote struct {
+	Step   int        `json:"step"`
+	Stream job.Stream `json:"stream"`
+	Bytes  int64      `json:"bytes"`
+}
+
+// lastStreams notes how much of the streams of the last step has its place. A tail is of one
+// step, for it is empty when the next begins.
+func (j *Journal) lastStreams() (all []streamNote) {
+	keys := sortedKeys(j.streams)
+	for _, key := range keys {
+		if key.step == keys[len(keys)-1].step {
+			all = append(all, streamNote{key.step, key.stream, j.streams[key]})
+		}
+	}
+	return all
 }
 
 // commitNote says that at a journal offset some records stand, and behind them a segment
@@ -323,13 +352,13 @@ func (j *Journal) writeNote() (bool, error) {
 	}
 	n := tailNote{After: j.outputEnd, Dropped: t.dropped, Commits: t.commits}
 	for _, key := range sortedKeys(t.gaps) {
-		g := *t.gaps[key]
-		g.AtBytes = j.streams[key]
-		n.Gaps = append(n.Gaps, g)
+		n.Gaps = append(n.Gaps, *t.gaps[key])
 	}
+	n.Streams = j.lastStreams()
 	dead, noted := t.discarded, t.hasNote
 	wanted := len(t.commits) > 0 || len(t.segments) > 0 || len(n.Gaps) > 0 || len(dead) > 0
-	t.noteStale, t.hasNote = false, noted || wanted // from now on the disk may have it
+	first := t.noteFirst
+	t.noteStale, t.noteFirst, t.hasNote = false, false, noted || wanted // from now on the disk may have it
 	err := j.io(func() error {
 		if !wanted {
 			if !noted {
@@ -355,7 +384,7 @@ func (j *Journal) writeNote() (bool, error) {
 		return nil
 	})
 	if err != nil {
-		t.noteStale = true
+		t.noteStale, t.noteFirst = true, t.noteFirst || first
 		return false, err
 	}
 	t.hasNote = wanted
