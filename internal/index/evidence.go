@@ -46,7 +46,7 @@ type Limits struct {
 
 // limitsOf are the limits that an identity tells.
 func limitsOf(a journal.Attempt) Limits {
-	return Limits{Timeout: milliseconds(a.TimeoutMS), Expect: milliseconds(a.ExpectMS), MemoryBytes: max(a.MemoryLimitBytes, 0)}
+	return Limits{Timeout: milliseconds(a.TimeoutMS), Expect: milliseconds(a.ExpectMS), MemoryBytes: job.BoundBytes(a.MemoryLimitBytes)}
 }
 
 // Recent is what is remembered of one of the last heartbeats.

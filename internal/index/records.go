@@ -3,6 +3,7 @@ package index
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -89,6 +90,9 @@ func (f *folder) stepStarted(rec journal.Record) error {
 		return err
 	}
 	v := &f.State.View
+	if p.Index < 0 || p.Index > math.MaxUint16 {
+		return f.corrupt("step %d does not exist: they are numbered from 0 to %d", p.Index, math.MaxUint16)
+	}
 	if p.Kind != job.InstallStep && p.Kind != job.CommandStep {
 		return f.corrupt("step %d is of kind %s, which does not exist", p.Index, job.Quote(string(p.Kind)))
 	}
@@ -104,7 +108,7 @@ func (f *folder) stepStarted(rec journal.Record) error {
 	}
 	v.Steps = append(v.Steps, job.Step{
 		Index: p.Index, Name: Text(p.Name, 200), Kind: p.Kind, Command: Text(p.Command, most),
-		State: job.Running, PID: p.PID, StartedAt: rec.At,
+		State: job.Running, PID: min(max(p.PID, 0), math.MaxInt32), StartedAt: rec.At,
 	})
 	f.State.SpokeAt = rec.At
 	if p.Kind == job.InstallStep {
@@ -137,9 +141,9 @@ func (f *folder) stepEnded(rec journal.Record) error {
 	if !p.Outcome.State.Terminal() {
 		return f.corrupt("step %d ended with state %s, which is no end", p.Index, job.Quote(string(p.Outcome.State)))
 	}
-	at := rec.At
-	step.State, step.EndedAt, step.ExitCode = p.Outcome.State, &at, p.Outcome.ExitCode
-	step.Signal, step.Message = Text(p.Outcome.Signal, 50), Text(p.Outcome.Message, maxText)
+	at, o := rec.At, boundOutcome(p.Outcome, rec.At)
+	step.State, step.EndedAt, step.ExitCode = o.State, &at, o.ExitCode
+	step.Signal, step.Message = o.Signal, o.Message
 	f.spoke(rec.At)
 	f.State.SpokeAt = time.Time{}
 	for i := range f.State.Streams {
@@ -207,18 +211,19 @@ func (f *folder) sample(rec journal.Record) error {
 	if err := f.decode(rec, &p); err != nil {
 		return err
 	}
+	p = p.Bounded()
 	if p.At.IsZero() {
 		p.At = rec.At
 	}
 	f.Samples = append(f.Samples, p)
 	u := &f.State.View.Usage
 	u.CPUSeconds = max(u.CPUSeconds, p.CPUSeconds)
-	u.MemoryBytes = max(p.MemoryBytes, 0)
+	u.MemoryBytes = p.MemoryBytes
 	u.PeakMemoryBytes = max(u.PeakMemoryBytes, p.MemoryBytes)
 	if p.PeakBytes > u.PeakMemoryBytes {
 		u.PeakMemoryWithCacheBytes = max(u.PeakMemoryWithCacheBytes, p.PeakBytes)
 	}
-	u.Processes = max(p.Processes, 0)
+	u.Processes = p.Processes
 	u.ReadBytes = max(u.ReadBytes, p.ReadBytes)
 	u.WrittenBytes = max(u.WrittenBytes, p.WriteBytes)
 	return nil
@@ -250,11 +255,12 @@ func (f *folder) gap(rec journal.Record) error {
 	if p.Bytes < 0 || p.Lines < 0 || p.AtBytes < 0 {
 		return f.corrupt("a gap of negative size")
 	}
+	p = p.Bounded()
 	st, err := f.State.stream(p.Step, p.Stream)
 	if err != nil {
 		return err
 	}
-	st.Bytes += p.Bytes
+	st.Bytes = job.AddBytes(st.Bytes, p.Bytes)
 	p.Reason = Text(p.Reason, 200)
 	if p.At.IsZero() {
 		p.At = rec.At
@@ -263,8 +269,7 @@ func (f *folder) gap(rec journal.Record) error {
 	if len(*gaps) >= maxGaps {
 		for i := len(*gaps) - 1; i >= 0; i-- {
 			if g := &(*gaps)[i]; g.Step == p.Step && g.Stream == p.Stream {
-				g.Bytes += p.Bytes
-				g.Lines += p.Lines
+				g.Bytes, g.Lines = job.AddBytes(g.Bytes, p.Bytes), job.AddBytes(g.Lines, p.Lines)
 				return nil
 			}
 		}
@@ -309,7 +314,7 @@ func (f *folder) outcome(rec journal.Record) error {
 		return f.corrupt("the outcome has state %s, which is no end", job.Quote(string(p.Outcome.State)))
 	}
 	s, v := &f.State, &f.State.View
-	o := boundOutcome(p.Outcome)
+	o := boundOutcome(p.Outcome, rec.At)
 	at := rec.At
 	v.Outcome, v.EndedAt = &o, &at
 	v.Output.Complete = p.Bytes == s.Size && p.Digest == f.digest.Sum() && len(v.Output.Gaps) == 0
@@ -321,7 +326,7 @@ func (f *folder) outcome(rec journal.Record) error {
 	for i := range s.Streams {
 		s.Streams[i].Line, s.Streams[i].Block = 0, 0
 	}
-	v.Usage = finalUsage(v.Usage, p.Usage)
+	v.Usage = finalUsage(v.Usage, p.Usage.Bounded())
 	s.Ended = true
 	to := o.State
 	if o.RetryAt != nil {
@@ -331,7 +336,8 @@ func (f *folder) outcome(rec journal.Record) error {
 	return nil
 }
 
-func boundOutcome(o job.Outcome) job.Outcome {
+func boundOutcome(o job.Outcome, ended time.Time) job.Outcome {
+	o = o.Bounded(ended)
 	o.Reason = job.Reason(Text(string(o.Reason), 50))
 	o.Signal, o.Errno = Text(o.Signal, 50), Text(o.Errno, 50)
 	o.Step, o.By, o.Message = Text(o.Step, 200), Text(o.By, 200), Text(o.Message, maxText)

@@ -91,15 +91,7 @@ func beatReply(b index.Beaten, lease, next time.Duration, watched bool) job.Hear
 // bounded takes figures that no process tree can have, and texts that no address is, out of
 // a heartbeat.
 func bounded(hb job.Heartbeat) job.Heartbeat {
-	hb.Sequence = max(hb.Sequence, 0)
-	hb.UptimeMS = max(hb.UptimeMS, 0)
-	hb.SchedulingDelayMS = max(hb.SchedulingDelayMS, 0)
-	hb.OutputAgeMS = max(hb.OutputAgeMS, -1)
-	hb.CPUSeconds = max(hb.CPUSeconds, 0)
-	hb.MemoryBytes = max(hb.MemoryBytes, 0)
-	hb.Processes = max(hb.Processes, 0)
-	hb.UnsentBytes = max(hb.UnsentBytes, 0)
-	hb.WaitingMS = max(hb.WaitingMS, 0)
+	hb = hb.Bounded()
 	hb.LocalAddress = index.Text(hb.LocalAddress, maxAddress)
 	return hb
 }

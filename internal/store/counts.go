@@ -163,8 +163,8 @@ func (s *Store) LiveAgents(ctx context.Context) ([]index.LiveAgent, error) {
 			return nil, fmt.Errorf("read live agents: %w", err)
 		}
 		if len(beat) > 0 && at.Valid {
-			if err := json.Unmarshal(beat, &a.Beat); err != nil {
-				return nil, fmt.Errorf("stored heartbeat of run %s: %w", a.Run, err)
+			if json.Unmarshal(beat, &a.Beat) != nil {
+				continue // the monitor records it
 			}
 			a.BeatAt = fromMicros(at.Int64)
 		}

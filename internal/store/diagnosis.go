@@ -11,22 +11,26 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Undiagnosed returns runs that wait for a diagnosis, the newest first.
+// Undiagnosed returns runs that wait for a diagnosis, the newest first, without those that
+// could not be diagnosed a moment ago.
 func (s *Store) Undiagnosed(ctx context.Context, limit int) ([]job.Run, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+` FROM runs WHERE diagnose = 1 ORDER BY created_at DESC LIMIT $1`, limit)
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+` FROM runs WHERE diagnose = 1
+		AND`+rests(troubleDiagnose, "runs.id", 2)+` ORDER BY created_at DESC LIMIT $1`, limit, micros(s.now()))
 	if err != nil {
 		return nil, fmt.Errorf("read runs to diagnose: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
-	var runs []job.Run
-	for rows.Next() {
-		row, err := scanRun(rows)
-		if err != nil {
-			return nil, fmt.Errorf("read runs to diagnose: %w", err)
-		}
-		runs = append(runs, row.run)
+	runs, skipped, err := scanRuns(rows)
+	if err != nil {
+		return nil, fmt.Errorf("read runs to diagnose: %w", err)
 	}
-	return runs, rows.Err()
+	s.unreadable(ctx, troubleDiagnose, skipped)
+	return runs, nil
+}
+
+// DiagnosisFailed records that a run could not be diagnosed: its mark stays, and it is tried
+// again after a pause.
+func (s *Store) DiagnosisFailed(ctx context.Context, run string, cause error) {
+	s.failed(ctx, troubleDiagnose, run, cause)
 }
 
 // StoreDiagnosis stores what was made of a run, which may be nothing, unless it has
@@ -56,6 +60,7 @@ func (s *Store) StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosis
 	if err != nil {
 		return false, fmt.Errorf("store the diagnosis of run %s: %w", of.ID, err)
 	}
+	s.done(ctx, troubleDiagnose, of.ID)
 	return stored, nil
 }
 
@@ -70,16 +75,12 @@ func (s *Store) GoodRunsBefore(ctx context.Context, name string, number int64, l
 	if err != nil {
 		return nil, fmt.Errorf("read good runs of job %s: %w", name, err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
-	var runs []job.Run
-	for rows.Next() {
-		row, err := scanRun(rows)
-		if err != nil {
-			return nil, fmt.Errorf("read good runs of job %s: %w", name, err)
-		}
-		runs = append(runs, row.run)
+	runs, skipped, err := scanRuns(rows)
+	if err != nil {
+		return nil, fmt.Errorf("read good runs of job %s: %w", name, err)
 	}
-	return runs, rows.Err()
+	s.unreadable(ctx, troubleRun, skipped)
+	return runs, nil
 }
 
 // LastBlocks returns the heads of the last blocks of an attempt's journal, in order.

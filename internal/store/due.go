@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"stint.dev/stint/internal/index"
@@ -20,7 +18,8 @@ const leaseColumns = `id, attempt, job, number, state, health, heard_at, beat_at
 	gone_at, gone_confirm_us, status, beat, evidence, CASE WHEN health IN ('warning', 'critical') THEN doc END`
 
 // Due returns the active runs whose lease ends before the given time, the most urgent
-// first, and those that have a finding, which may have passed, or whose connection closed.
+// first, and those that have a finding, which may have passed, or whose connection closed. A
+// run whose row cannot be read is left out.
 func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]index.Lease, error) {
 	if err := s.settleNow(ctx); err != nil {
 		return nil, fmt.Errorf("read leases: %w", err)
@@ -31,16 +30,35 @@ func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]index.L
 	if err != nil {
 		return nil, fmt.Errorf("read leases: %w", err)
 	}
+	leases, skipped, err := scanLeases(rows)
+	if err != nil {
+		return nil, fmt.Errorf("read leases: %w", err)
+	}
+	s.unreadable(ctx, troubleLease, skipped)
+	for _, l := range leases {
+		s.done(ctx, troubleLease, l.Run)
+	}
+	return leases, nil
+}
+
+// scanLeases reads the leases of a query and closes it. A row that cannot be read is skipped,
+// and returned apart.
+func scanLeases(rows *sql.Rows) (leases []index.Lease, skipped []*unreadableError, err error) {
 	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
-	leases := []index.Lease{}
+	leases = []index.Lease{}
 	for rows.Next() {
 		l, err := scanLease(rows)
-		if err != nil {
-			return nil, fmt.Errorf("read leases: %w", err)
+		var bad *unreadableError
+		switch {
+		case errors.As(err, &bad):
+			skipped = append(skipped, bad)
+		case err != nil:
+			return nil, nil, err
+		default:
+			leases = append(leases, l)
 		}
-		leases = append(leases, l)
 	}
-	return leases, rows.Err()
+	return leases, skipped, rows.Err()
 }
 
 // Lease returns what a judgement of one run needs, whether it is active or not, and the
@@ -78,13 +96,13 @@ func scanLease(from scanner) (index.Lease, error) {
 	}
 	if len(evidence) > 0 {
 		if err := json.Unmarshal(evidence, &l.Evidence); err != nil {
-			return l, fmt.Errorf("stored evidence of run %s: %w", l.Run, err)
+			return l, &unreadableError{run: l.Run, what: "the stored evidence", cause: err}
 		}
 	}
 	if len(beat) > 0 && beatAt.Valid {
 		l.Beat, l.BeatAt = &job.Heartbeat{}, fromMicros(beatAt.Int64)
 		if err := json.Unmarshal(beat, l.Beat); err != nil {
-			return l, fmt.Errorf("stored heartbeat of run %s: %w", l.Run, err)
+			return l, &unreadableError{run: l.Run, what: "the stored heartbeat", cause: err}
 		}
 	}
 	if len(doc) > 0 {
@@ -92,7 +110,7 @@ func scanLease(from scanner) (index.Lease, error) {
 			Findings []job.Finding `json:"findings"`
 		}
 		if err := json.Unmarshal(doc, &found); err != nil {
-			return l, fmt.Errorf("stored run %s: %w", l.Run, err)
+			return l, &unreadableError{run: l.Run, what: "the stored document", cause: err}
 		}
 		l.Findings = found.Findings
 	}
@@ -101,8 +119,7 @@ func scanLease(from scanner) (index.Lease, error) {
 
 // NoteClosed writes down connections that closed, for the server that judges.
 func (s *Store) NoteClosed(ctx context.Context, closed []index.ClosedRun) error {
-	closed = slices.Clone(closed)
-	slices.SortFunc(closed, func(a, b index.ClosedRun) int { return strings.Compare(a.Run, b.Run) })
+	closed = byRun(closed, func(c index.ClosedRun) string { return c.Run })
 	return s.write(ctx, func(t *tx) error {
 		for _, c := range closed {
 			_, err := t.ExecContext(ctx, `UPDATE runs SET gone_at = $3, gone_confirm_us = $4 WHERE id = $1 AND attempt = $2 AND leased = 1 AND heard_at <= $3`,
@@ -115,10 +132,15 @@ func (s *Store) NoteClosed(ctx context.Context, closed []index.ClosedRun) error 
 	})
 }
 
-// StoreEvidence keeps what heartbeats told, for the server that judges next.
+// StoreEvidence keeps what heartbeats told, for the server that judges next. Evidence that
+// cannot be stored is the trouble of its run alone.
 func (s *Store) StoreEvidence(ctx context.Context, folded []index.Folding) error {
-	folded = slices.Clone(folded)
-	slices.SortFunc(folded, func(a, b index.Folding) int { return strings.Compare(a.Run, b.Run) })
+	folded = byRun(folded, func(f index.Folding) string { return f.Run })
+	return isolate(ctx, s, folded, func(some []index.Folding) error { return s.storeEvidence(ctx, some) },
+		func(one index.Folding, err error) { s.failed(ctx, troubleJudge, one.Run, err) })
+}
+
+func (s *Store) storeEvidence(ctx context.Context, folded []index.Folding) error {
 	return s.write(ctx, func(t *tx) error {
 		for _, f := range folded {
 			doc, err := json.Marshal(f.Evidence)

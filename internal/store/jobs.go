@@ -105,17 +105,17 @@ func (s *Store) lastRuns(ctx context.Context, name string, found map[string]*job
 	if err != nil {
 		return err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
-	for rows.Next() {
-		row, err := scanRun(rows)
-		if err != nil {
-			return err
-		}
-		if sum := found[row.run.Job]; sum != nil {
-			sum.LastRun = &row.run
+	runs, skipped, err := scanRuns(rows)
+	if err != nil {
+		return err
+	}
+	for i := range runs {
+		if sum := found[runs[i].Job]; sum != nil {
+			sum.LastRun = &runs[i]
 		}
 	}
-	return rows.Err()
+	s.unreadable(ctx, troubleRun, skipped)
+	return nil
 }
 
 // usualQuery reads the last good runs of each job, in the form that the engine does one

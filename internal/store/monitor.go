@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"stint.dev/stint/internal/index"
@@ -70,12 +69,34 @@ func cancelRun(run job.Run, c job.Cancel) (next job.Run, events []job.RunEvent, 
 
 // Judge stores the judgement of active runs: findings, health and, for a run whose lease
 // expired, the state lost. Each is applied only if the run was not heard of since the
-// Lease that was judged. It returns the runs that changed.
+// Lease that was judged. It returns the runs that changed. A verdict that cannot be stored
+// is the trouble of its run alone: it is tried again after a pause.
 func (s *Store) Judge(ctx context.Context, verdicts []index.Verdict) ([]index.Judged, error) {
-	verdicts = slices.Clone(verdicts)
-	slices.SortStableFunc(verdicts, func(a, b index.Verdict) int { return strings.Compare(a.Run, b.Run) })
-	var judged []index.Judged
-	err := s.write(ctx, func(t *tx) error {
+	verdicts = byRun(verdicts, func(v index.Verdict) string { return v.Run })
+	verdicts = slices.DeleteFunc(verdicts, func(v index.Verdict) bool { return s.resting(troubleJudge, v.Run) })
+	if len(verdicts) == 0 {
+		return nil, nil
+	}
+	var all []index.Judged
+	err := isolate(ctx, s, verdicts, func(some []index.Verdict) error {
+		judged, err := s.judgeTogether(ctx, some)
+		if err != nil {
+			return err
+		}
+		for _, v := range some {
+			s.done(ctx, troubleJudge, v.Run)
+		}
+		all = append(all, judged...)
+		return nil
+	}, func(one index.Verdict, err error) { s.failed(ctx, troubleJudge, one.Run, err) })
+	if err != nil {
+		return nil, fmt.Errorf("store %d verdicts: %w", len(verdicts), err)
+	}
+	return all, nil
+}
+
+func (s *Store) judgeTogether(ctx context.Context, verdicts []index.Verdict) (judged []index.Judged, err error) {
+	err = s.write(ctx, func(t *tx) error {
 		judged = nil
 		for _, v := range verdicts {
 			one, err := t.judge(ctx, v)
@@ -88,10 +109,7 @@ func (s *Store) Judge(ctx context.Context, verdicts []index.Verdict) ([]index.Ju
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("store %d verdicts: %w", len(verdicts), err)
-	}
-	return judged, nil
+	return judged, err
 }
 
 func (t *tx) judge(ctx context.Context, v index.Verdict) (*index.Judged, error) {

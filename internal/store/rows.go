@@ -46,7 +46,7 @@ func scanRun(from scanner) (runRow, error) {
 		return runRow{}, err
 	}
 	if err := json.Unmarshal(doc, &r); err != nil {
-		return runRow{}, fmt.Errorf("stored run %s: %w", id, err)
+		return runRow{}, &unreadableError{run: id, created: created, what: "the stored document", cause: err}
 	}
 	r.ID, r.Job, r.Number, r.Attempt = id, name, number, attempt
 	r.State, r.Health = job.State(state), job.Health(health)
@@ -54,6 +54,25 @@ func scanRun(from scanner) (runRow, error) {
 	row.run, row.heardAt, row.expiresAt = r, fromMicros(heard), fromMicros(expires)
 	row.lease, row.period = time.Duration(lease)*time.Microsecond, time.Duration(periods)*time.Microsecond
 	return row, nil
+}
+
+// scanRuns reads the runs of a query and closes it. A row that cannot be read is skipped, and
+// returned apart.
+func scanRuns(rows *sql.Rows) (runs []job.Run, skipped []*unreadableError, err error) {
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	for rows.Next() {
+		row, err := scanRun(rows)
+		var bad *unreadableError
+		switch {
+		case errors.As(err, &bad):
+			skipped = append(skipped, bad)
+		case err != nil:
+			return nil, nil, err
+		default:
+			runs = append(runs, row.run)
+		}
+	}
+	return runs, skipped, rows.Err()
 }
 
 // insertRun stores a run of which nothing was known.

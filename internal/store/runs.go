@@ -118,7 +118,7 @@ func earlierAttempt(run, view job.Run) job.Run {
 	return view
 }
 
-// Runs returns a page of runs, newest first. A cursor that this server did not make is a
+// Runs returns a page of runs, newest first, without those whose rows cannot be read. A cursor that this server did not make is a
 // *job.InvalidError.
 func (s *Store) Runs(ctx context.Context, q index.RunQuery) (index.RunPage, error) {
 	limit := min(max(q.Limit, 1), 500)
@@ -132,19 +132,34 @@ func (s *Store) Runs(ctx context.Context, q index.RunQuery) (index.RunPage, erro
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
 	page := index.RunPage{Runs: []job.Run{}}
-	for rows.Next() {
+	var skipped []*unreadableError
+	last := ""
+	for n := 1; rows.Next(); n++ {
 		row, err := scanRun(rows)
-		if err != nil {
+		created, id := micros(row.run.CreatedAt), row.run.ID
+		var bad *unreadableError
+		switch {
+		case n > limit:
+			page.NextCursor = last
+			continue
+		case errors.As(err, &bad):
+			created, id = bad.created, bad.run
+			skipped = append(skipped, bad)
+		case err != nil:
 			return index.RunPage{}, fmt.Errorf("list runs: %w", err)
+		default:
+			page.Runs = append(page.Runs, s.leases.show(row.run))
 		}
-		page.Runs = append(page.Runs, s.leases.show(row.run))
+		last = cursorOf(created, id)
 	}
-	if len(page.Runs) > limit {
-		page.Runs = page.Runs[:limit]
-		last := page.Runs[limit-1]
-		page.NextCursor = cursorOf(micros(last.CreatedAt), last.ID)
+	if err := rows.Err(); err != nil {
+		return index.RunPage{}, fmt.Errorf("list runs: %w", err)
 	}
-	return page, rows.Err()
+	s.unreadable(ctx, troubleRun, skipped)
+	for i := range page.Runs {
+		s.done(ctx, troubleRun, page.Runs[i].ID)
+	}
+	return page, nil
 }
 
 // fewLabels is how many runs with a label are looked through one by one.

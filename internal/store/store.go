@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/store/segment"
+	"stint.dev/stint/job"
 )
 
 // Options says which database to use. Exactly one of Dir and URL is set.
@@ -31,6 +33,8 @@ type Options struct {
 	Archive Archive
 	// Keep says how much is kept.
 	Keep Keep
+	Log  *slog.Logger     // nil: slog.Default()
+	Now  func() time.Time // the server's clock, for what is tried again; nil: time.Now
 	// file is a database that Rebuild makes, which holds the data directory already.
 	file string
 }
@@ -53,6 +57,9 @@ type Store struct {
 	cache          *frameCache
 	release        func() error // gives the data directory free
 	leader         leader       // of PostgreSQL: see Lead
+	troubles       troubles
+	log            *slog.Logger
+	now            func() time.Time
 }
 
 // dialect is what SQLite and PostgreSQL do differently once they are open.
@@ -90,6 +97,14 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	s.name, s.keep = uuid.NewString(), o.Keep
+	s.log, s.now = o.Log, o.Now
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	s.troubles = troubles{known: map[troubleKey]job.TroubledItem{}, failures: map[string]int64{}}
 	s.archive, s.cache = o.Archive, newFrameCache(frameMemory)
 	if s.installation, err = readInstallation(ctx, s.writer); err != nil {
 		return nil, errors.Join(err, s.Close())

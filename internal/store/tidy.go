@@ -68,7 +68,7 @@ func (s *Store) Tidy(ctx context.Context, now time.Time) error {
 // tidy is Tidy without deleting runs, for which much has to be looked at. It packs as long
 // as it may, and reports whether nothing is left to pack.
 func (s *Store) tidy(ctx context.Context, now time.Time, may func() bool) (packed bool, err error) {
-	err = errors.Join(s.mergeCounts(ctx), repeat(ctx, func() (bool, error) { return s.indexTexts(ctx) }))
+	err = errors.Join(s.refreshTroubles(ctx), s.mergeCounts(ctx), repeat(ctx, func() (bool, error) { return s.indexTexts(ctx) }))
 	err = errors.Join(err, repeat(ctx, func() (bool, error) { return s.trimOne(ctx, now) }))
 	err = errors.Join(err, repeat(ctx, func() (bool, error) {
 		if !may() {

@@ -1,0 +1,19 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Exec changes the database behind the store's back, as a damaged disk or an older version
+// of the program does.
+func (s *Store) Exec(ctx context.Context, query string, args ...any) error {
+	_, err := s.writer.ExecContext(ctx, query, args...)
+	return err
+}
+
+// SetClock makes the store go by another clock.
+func (s *Store) SetClock(now func() time.Time) { s.now = now }
+
+// RefreshTroubles reads the troubled items again, as each tidying does.
+func (s *Store) RefreshTroubles(ctx context.Context) error { return s.refreshTroubles(ctx) }

@@ -1,0 +1,254 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// Kinds of troubled items.
+const (
+	troubleRun      = "read_run"   // the stored document of a run cannot be read
+	troubleLease    = "read_lease" // what the judgement of a run needs cannot be read
+	troubleJudge    = "judge"      // the verdict on a run, or its evidence, cannot be stored
+	troubleDiagnose = "diagnose"   // a run that ended badly cannot be diagnosed
+)
+
+// troubles are the troubled items as this process knows them. The table has them for the
+// page, for other servers and for the next start.
+type troubles struct {
+	mu       sync.Mutex
+	known    map[troubleKey]job.TroubledItem
+	failures map[string]int64 // by kind, since the start
+}
+
+type troubleKey struct{ kind, id string }
+
+// failed writes down that something could not be done for an item, which is not to be tried
+// again before a pause has passed. While the item rests it changes nothing. That it cannot
+// be written down is no reason to stop: this process knows it.
+func (s *Store) failed(ctx context.Context, kind, id string, cause error) {
+	now := s.now()
+	s.troubles.mu.Lock()
+	key := troubleKey{kind, id}
+	item, known := s.troubles.known[key]
+	if known && now.Before(item.NextAt) {
+		s.troubles.mu.Unlock()
+		return
+	}
+	if !known {
+		item = job.TroubledItem{Kind: kind, ID: id, SinceAt: now}
+	}
+	item.Error, item.Tries, item.LastAt = index.Text(cause.Error(), 1000), item.Tries+1, now
+	item.NextAt = now.Add(job.TroublePause(item.Tries))
+	s.troubles.known[key] = item
+	s.troubles.failures[kind]++
+	s.troubles.mu.Unlock()
+
+	s.log.Warn("an item is skipped and tried again later", "kind", kind, "id", id, "error", cause, "tries", item.Tries, "next", item.NextAt)
+	err := s.writeRuns(ctx, noRuns, func(t *tx) error {
+		_, err := t.ExecContext(ctx, `INSERT INTO troubled (kind, id, error, tries, since_at, last_at, next_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+			ON CONFLICT (kind, id) DO UPDATE SET error = excluded.error, tries = excluded.tries, last_at = excluded.last_at, next_at = excluded.next_at`,
+			kind, id, item.Error, item.Tries, micros(item.SinceAt), micros(item.LastAt), micros(item.NextAt))
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		s.log.Error("a troubled item cannot be written down", "kind", kind, "id", id, "error", err)
+	}
+}
+
+// noRuns is for writes that look at no run.
+var noRuns = map[string]bool{}
+
+// done forgets the trouble of an item, if it had one.
+func (s *Store) done(ctx context.Context, kind, id string) {
+	key := troubleKey{kind, id}
+	s.troubles.mu.Lock()
+	_, known := s.troubles.known[key]
+	delete(s.troubles.known, key)
+	s.troubles.mu.Unlock()
+	if !known {
+		return
+	}
+	err := s.writeRuns(ctx, noRuns, func(t *tx) error {
+		_, err := t.ExecContext(ctx, `DELETE FROM troubled WHERE kind = $1 AND id = $2`, kind, id)
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		s.log.Error("the trouble of an item is over, and cannot be deleted", "kind", kind, "id", id, "error", err)
+	}
+}
+
+// resting reports whether an item failed and is not to be tried yet.
+func (s *Store) resting(kind, id string) bool {
+	s.troubles.mu.Lock()
+	defer s.troubles.mu.Unlock()
+	item, known := s.troubles.known[troubleKey{kind, id}]
+	return known && s.now().Before(item.NextAt)
+}
+
+// rests is the condition of a query that leaves out what rests: its arguments are the
+// expression that is the item's id and the number of the argument that holds the time.
+func rests(kind, id string, now int) string {
+	return fmt.Sprintf(` NOT EXISTS (SELECT 1 FROM troubled WHERE troubled.kind = '%s' AND troubled.id = %s AND troubled.next_at > $%d)`, kind, id, now)
+}
+
+// unreadable records the runs whose rows could not be read.
+func (s *Store) unreadable(ctx context.Context, kind string, rows []*unreadableError) {
+	for _, one := range rows {
+		s.failed(ctx, kind, one.run, one)
+	}
+}
+
+// unreadableError says that the stored row of a run cannot be read. Other rows can.
+type unreadableError struct {
+	run     string
+	created int64 // microseconds since 1970, where it is needed to go on behind the row
+	what    string
+	cause   error
+}
+
+func (e *unreadableError) Error() string {
+	return fmt.Sprintf("%s of run %s cannot be read: %v; stint check shows what is damaged", e.what, e.run, e.cause)
+}
+
+func (e *unreadableError) Unwrap() error { return e.cause }
+
+// staleTrouble is how long after its next try an item is forgotten that nobody tried again:
+// it is gone, or it succeeded on another server.
+const staleTrouble = 15 * time.Minute
+
+// refreshTroubles reads what other servers wrote down, and forgets what nobody tries any more.
+func (s *Store) refreshTroubles(ctx context.Context) error {
+	stale := micros(s.now().Add(-staleTrouble))
+	var n int64
+	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM troubled WHERE next_at < $1 LIMIT 1) AS stale`, stale).Scan(&n)
+	if err == nil && n > 0 {
+		err = s.writeRuns(ctx, noRuns, func(t *tx) error {
+			_, err := t.ExecContext(ctx, `DELETE FROM troubled WHERE next_at < $1`, stale)
+			return err
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("forget items that are in trouble no more: %w", err)
+	}
+	all, err := s.Troubled(ctx, maxTroubled)
+	if err != nil {
+		return err
+	}
+	known := make(map[troubleKey]job.TroubledItem, len(all))
+	for _, item := range all {
+		known[troubleKey{item.Kind, item.ID}] = item
+	}
+	s.troubles.mu.Lock()
+	defer s.troubles.mu.Unlock()
+	for key, item := range s.troubles.known { // what could not be written down
+		if one, there := known[key]; !there && s.now().Before(item.NextAt) || there && one.Tries < item.Tries {
+			known[key] = item
+		}
+	}
+	s.troubles.known = known
+	return nil
+}
+
+// maxTroubled bounds the items that a process keeps in memory.
+const maxTroubled = 10_000
+
+// Troubled returns up to limit items that could not be done and are tried again later, those
+// that failed last first.
+func (s *Store) Troubled(ctx context.Context, limit int) ([]job.TroubledItem, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT kind, id, error, tries, since_at, last_at, next_at FROM troubled ORDER BY last_at DESC, kind, id LIMIT $1`, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read troubled items: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	items := []job.TroubledItem{}
+	for rows.Next() {
+		var item job.TroubledItem
+		var since, last, next int64
+		if err := rows.Scan(&item.Kind, &item.ID, &item.Error, &item.Tries, &since, &last, &next); err != nil {
+			return nil, fmt.Errorf("read troubled items: %w", err)
+		}
+		item.SinceAt, item.LastAt, item.NextAt = fromMicros(since), fromMicros(last), fromMicros(next)
+		items = append(items, item)
+	}
+	return items, rows.Err()
+}
+
+// ItemFailures counts, by kind, how often something could not be done for an item since this
+// process began.
+func (s *Store) ItemFailures() map[string]int64 {
+	s.troubles.mu.Lock()
+	defer s.troubles.mu.Unlock()
+	return maps.Clone(s.troubles.failures)
+}
+
+// failuresInRow is how many single items in a row may fail before the rest is given up: then
+// it is the database, not one of them.
+const failuresInRow = 50
+
+// isolate does something for items in one transaction. When that fails, it finds those that
+// fail by themselves and does it for the others: bad is called for each of them. Its error is
+// one of the database.
+func isolate[T any](ctx context.Context, s *Store, items []T, do func([]T) error, bad func(T, error)) error {
+	err := do(items)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if perr := s.Ping(ctx); perr != nil {
+		return errors.Join(err, perr)
+	}
+	type failure struct {
+		item T
+		err  error
+	}
+	var row []failure // that failed one after the other
+	worked := false
+	var split func(items []T, err error) error
+	split = func(items []T, err error) error {
+		if len(items) == 1 {
+			row = append(row, failure{items[0], err})
+			if !worked && len(row) >= failuresInRow {
+				return err
+			}
+			return nil
+		}
+		for _, half := range [][]T{items[:len(items)/2], items[len(items)/2:]} {
+			if len(half) == 0 {
+				continue
+			}
+			err := do(half)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err == nil {
+				worked = true
+			} else if err := split(half, err); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := split(items, err); err != nil {
+		return err
+	}
+	for _, one := range row {
+		bad(one.item, one.err)
+	}
+	return nil
+}
+
+// byRun sorts what is about runs, so that several servers take locks in one order.
+func byRun[T any](items []T, run func(T) string) []T {
+	items = slices.Clone(items)
+	slices.SortStableFunc(items, func(a, b T) int { return strings.Compare(run(a), run(b)) })
+	return items
+}
