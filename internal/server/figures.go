@@ -7,9 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/VictoriaMetrics/metrics"
-
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/metrics"
 	"stint.dev/stint/job"
 )
 
@@ -49,24 +48,21 @@ func writeFigures(w io.Writer, f index.Figures) {
 		states[c.State] += c.Runs
 		healths[c.Health] += c.Runs
 	}
-	metrics.WriteMetadataIfNeeded(w, "stint_active_runs", "gauge")
+	var byState, byHealth []metrics.Sample
 	for _, st := range job.States() {
 		if !st.Terminal() {
-			_, _ = fmt.Fprintf(w, "stint_active_runs{state=%q} %d\n", st, states[st])
+			byState = append(byState, metrics.Sample{Labels: fmt.Sprintf("state=%q", st), Value: float64(states[st])})
 		}
 	}
-	metrics.WriteMetadataIfNeeded(w, "stint_active_runs_by_health", "gauge")
 	for _, h := range []job.Health{job.Healthy, job.Warning, job.Critical} {
-		_, _ = fmt.Fprintf(w, "stint_active_runs_by_health{health=%q} %d\n", h, healths[h])
+		byHealth = append(byHealth, metrics.Sample{Labels: fmt.Sprintf("health=%q", h), Value: float64(healths[h])})
 	}
-	gauge := func(name string, v float64) {
-		metrics.WriteMetadataIfNeeded(w, name, "gauge")
-		_, _ = fmt.Fprintf(w, "%s %g\n", name, v)
-	}
+	metrics.Write(w, "stint_active_runs", "gauge", byState...)
+	metrics.Write(w, "stint_active_runs_by_health", "gauge", byHealth...)
+	gauge := func(name string, v float64) { metrics.Write(w, name, "gauge", metrics.Sample{Value: v}) }
 	gauge("stint_outbox_pending", float64(f.OutboxPending))
 	gauge("stint_outbox_oldest_seconds", f.OutboxOldest.Seconds())
 	gauge("stint_database_connections", float64(f.DatabaseConnections))
 	gauge("stint_database_connections_in_use", float64(f.DatabaseInUse))
-	metrics.WriteMetadataIfNeeded(w, "stint_database_wait_seconds_total", "counter")
-	_, _ = fmt.Fprintf(w, "stint_database_wait_seconds_total %g\n", f.DatabaseWaits.Seconds())
+	metrics.Write(w, "stint_database_wait_seconds_total", "counter", metrics.Sample{Value: f.DatabaseWaits.Seconds()})
 }

@@ -7,9 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/VictoriaMetrics/metrics"
-
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/metrics"
 	"stint.dev/stint/job"
 )
 
@@ -22,8 +21,8 @@ type serverMetrics struct {
 	beats                *metrics.Counter
 	refusedBusy          *metrics.Counter
 	commitFailures       *metrics.Counter
-	commitSeconds        *metrics.PrometheusHistogram
-	groupSize            *metrics.PrometheusHistogram
+	commitSeconds        *metrics.Histogram
+	groupSize            *metrics.Histogram
 	commitTook           atomic.Int64 // nanoseconds of the last commit
 	panics, agentsGone   *metrics.Counter
 	wrongTokens          *metrics.Counter
@@ -40,9 +39,9 @@ func newServerMetrics(s *Server) *serverMetrics {
 		beats:          set.NewCounter("stint_heartbeats_total"),
 		refusedBusy:    set.NewCounter("stint_refused_busy_total"),
 		commitFailures: set.NewCounter("stint_commit_failures_total"),
-		commitSeconds: set.NewPrometheusHistogramExt("stint_commit_seconds",
+		commitSeconds: set.NewHistogram("stint_commit_seconds",
 			[]float64{0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30}),
-		groupSize: set.NewPrometheusHistogramExt("stint_commit_entries",
+		groupSize: set.NewHistogram("stint_commit_entries",
 			[]float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024}),
 		panics:        set.NewCounter("stint_panics_total"),
 		agentsGone:    set.NewCounter("stint_agents_gone_total"),
@@ -52,7 +51,7 @@ func newServerMetrics(s *Server) *serverMetrics {
 	set.NewGauge("stint_body_bytes", func() float64 { return float64(s.bodies.used.Load()) })
 	set.NewGauge("stint_queue_bytes", func() float64 { return float64(s.committer.queued()) })
 	set.NewGauge(fmt.Sprintf("stint_info{version=%q}", s.cfg.Version), func() float64 { return 1 })
-	set.RegisterMetricsWriter((&storeFigures{store: s.store, now: s.now}).write)
+	set.Collect((&storeFigures{store: s.store, now: s.now}).write)
 	return m
 }
 
@@ -96,6 +95,6 @@ func (m *serverMetrics) events(events []job.RunEvent) {
 func (s *Server) getMetrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	s.metrics.set.WritePrometheus(w)
-	metrics.WriteProcessMetrics(w)
-	metrics.WriteFDMetrics(w)
+	metrics.WriteProcess(w)
+	metrics.WriteRuntime(w)
 }
