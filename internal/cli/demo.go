@@ -81,8 +81,9 @@ func (p *program) runDemo(ctx context.Context, l net.Listener, exit bool) (err e
 		kept := store.Options{Dir: filepath.Join(dir, "server")}
 		return serve(serving, serveConfig{
 			Listener: l, Store: kept, Shown: settingsOf(kept, ""), Version: p.version,
-			Log:   slog.New(slog.NewTextHandler(p.Err, &slog.HandlerOptions{Level: slog.LevelWarn})),
-			Ready: func() { close(ready) },
+			Access: accessOptions{TrustLocal: true}, // the demo runs as is on every system
+			Log:    slog.New(slog.NewTextHandler(p.Err, &slog.HandlerOptions{Level: slog.LevelWarn})),
+			Ready:  func() { close(ready) },
 		})
 	})
 	code := console.ExitFailed

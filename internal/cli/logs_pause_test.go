@@ -32,7 +32,7 @@ func serveLog(t *testing.T, text []byte) (url string, ended <-chan struct{}) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv, err := server.New(server.Config{Store: st, WritePause: 500 * time.Millisecond})
+	srv, err := server.New(server.Config{Store: st, Insecure: true, WritePause: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/index"
@@ -41,9 +42,11 @@ func storeRows() []option.Option {
 func listenRows() []option.Option {
 	return slices.Concat(storeRows(), keepRows(), accessRows(), []option.Option{
 		{Name: "listen", Value: "ADDR", Default: defaultListen, Help: "address and port to listen on"},
-		{Name: "insecure", Kind: option.Switch, Help: "listen on any address without asking for tokens"},
+		{Name: "require-token", Kind: option.Switch, Help: "ask also the server's own user and root on this machine for a token"},
+		{Name: "trust-local", Kind: option.Switch, Help: "on a loopback address, ask for no token also where the system does not say which user a connection belongs to"},
+		{Name: "insecure", Kind: option.Switch, Help: "ask nobody for a token, on any address"},
 		{Name: "public-badges", Kind: option.Switch, Help: "answer the badges of jobs to everybody, also without a token"},
-		{Name: "allow-host", Kind: option.List, Value: "NAME", Help: "a further Host name to answer to without a token (repeatable)"},
+		{Name: "allow-host", Kind: option.List, Value: "NAME", Help: "a further name of this machine to answer to; requests to it need a token (repeatable)"},
 		{Name: "allow-private-targets", Kind: option.Switch, Help: "let notifications go to private networks and to this host too"},
 		{Name: "log", Value: "FORMAT", Default: "text", Help: "format of the server's own log on stderr: text or json"},
 	})
@@ -88,7 +91,7 @@ a PostgreSQL database.`,
 		}
 		return serve(ctx, serveConfig{
 			Listener: l, Store: so, Access: who, Shown: settingsOf(so, opts.Text("archive")),
-			Insecure: opts.On("insecure"), Badges: opts.On("public-badges"), Private: opts.On("allow-private-targets"), Hosts: opts.List("allow-host"),
+			Badges: opts.On("public-badges"), Private: opts.On("allow-private-targets"),
 			Version: p.version, Log: log,
 			Ready: func() {
 				p.Say("serving %s://%s, data in %s; Ctrl-C ends it", who.scheme(), l.Addr(), storePlace(so))
@@ -156,20 +159,13 @@ func listen(addr string) (net.Listener, error) {
 	return l, nil
 }
 
-func loopback(addr net.Addr) bool {
-	tcp, ok := addr.(*net.TCPAddr)
-	return ok && tcp.IP.IsLoopback()
-}
-
 type serveConfig struct {
 	Listener net.Listener
 	Store    store.Options
 	Access   accessOptions
 	Shown    server.Settings
-	Insecure bool
 	Badges   bool // are for everybody
 	Private  bool // notifications may go to private networks
-	Hosts    []string
 	Version  string
 	Log      *slog.Logger
 	Ready    func() // called once the server answers
@@ -178,7 +174,7 @@ type serveConfig struct {
 // pageURL is where people reach the page, for links in messages; empty when nobody said
 // and the address alone does not tell.
 func (c serveConfig) pageURL() string {
-	if c.Access.PublicURL == "" && c.Access.TLS == nil && loopback(c.Listener.Addr()) {
+	if c.Access.PublicURL == "" && c.Access.TLS == nil && access.Loopback(c.Listener.Addr()) {
 		return "http://" + c.Listener.Addr().String()
 	}
 	return c.Access.PublicURL
@@ -201,8 +197,7 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 
-	needToken := !loopback(cfg.Listener.Addr()) && !cfg.Insecure
-	if err := checkAccess(ctx, db, cfg, needToken); err != nil {
+	if err := checkAccess(ctx, db, cfg); err != nil {
 		return err
 	}
 	var s *server.Server
@@ -220,7 +215,8 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 		Store: db, Version: cfg.Version, Log: cfg.Log, Notifier: outbox, Settings: cfg.Shown,
 		PublicURL: cfg.Access.PublicURL, TLS: cfg.Access.TLS,
 		AgentCertificates: cfg.Access.AgentCertificates, OIDC: cfg.Access.OIDC,
-		RequireToken: needToken, AnyHost: cfg.Insecure, Hosts: cfg.Hosts, PublicBadges: cfg.Badges,
+		RequireToken: cfg.Access.RequireToken, Insecure: cfg.Access.Insecure, TrustLocal: cfg.Access.TrustLocal,
+		Hosts: cfg.Access.Hosts, PublicBadges: cfg.Badges,
 		UI: web.Handler(cfg.Version), Connections: monitor,
 	})
 	if err != nil {

@@ -31,6 +31,9 @@ func accessRows() []option.Option {
 
 // accessOptions are what the options above say.
 type accessOptions struct {
+	RequireToken, Insecure, TrustLocal bool
+
+	Hosts             []string
 	PublicURL         string
 	TLS               *tls.Config
 	AgentCertificates bool
@@ -41,6 +44,7 @@ type accessOptions struct {
 
 func (p *program) access(opts *option.Set, log *slog.Logger) (accessOptions, error) {
 	a := accessOptions{
+		RequireToken: opts.On("require-token"), Insecure: opts.On("insecure"), TrustLocal: opts.On("trust-local"), Hosts: opts.List("allow-host"),
 		PublicURL: strings.TrimRight(opts.Text("public-url"), "/"), AgentCertificates: opts.Text("client-ca") != "",
 		OIDC: server.OIDC{
 			Issuer: opts.Text("oidc-issuer"), ClientID: opts.Text("oidc-client-id"),
@@ -52,6 +56,9 @@ func (p *program) access(opts *option.Set, log *slog.Logger) (accessOptions, err
 	}
 	if u, err := url.Parse(a.PublicURL); a.PublicURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "") {
 		return a, option.Usagef("--public-url: %q is not like https://stint.example.org", a.PublicURL)
+	}
+	if err := a.settings().Check(); err != nil {
+		return a, option.Usagef("%v", err)
 	}
 	cert, key := opts.Text("tls-cert"), opts.Text("tls-key")
 	switch {
@@ -69,6 +76,14 @@ func (p *program) access(opts *option.Set, log *slog.Logger) (accessOptions, err
 	return a, nil
 }
 
+// settings are what the options say about tokens.
+func (a accessOptions) settings() access.Settings {
+	return access.Settings{
+		RequireToken: a.RequireToken, Insecure: a.Insecure, TrustLocal: a.TrustLocal,
+		PublicURL: a.PublicURL, OIDC: a.OIDC.Issuer != "", Hosts: a.Hosts,
+	}
+}
+
 // scheme is how the server's address begins.
 func (a accessOptions) scheme() string {
 	if a.TLS != nil {
@@ -77,15 +92,24 @@ func (a accessOptions) scheme() string {
 	return "http"
 }
 
-// checkAccess makes the first token of a server that is open to a network, and says loudly
-// when somebody insists on none.
-func checkAccess(ctx context.Context, db *store.Store, cfg serveConfig, needToken bool) error {
-	if cfg.Insecure && !loopback(cfg.Listener.Addr()) {
+// checkAccess makes the first token of a server that trusts nobody without one, and warns
+// of a server that asks nobody for one.
+func checkAccess(ctx context.Context, db *store.Store, cfg serveConfig) error {
+	address := cfg.Listener.Addr()
+	rule := cfg.Access.settings().Rule(address)
+	if rule.Everybody {
 		cfg.Log.Warn("INSECURE: everybody who reaches this address may read every log and cancel every run",
-			"address", cfg.Listener.Addr().String())
+			"address", address.String())
 		return nil
 	}
-	if !needToken {
+	if rule.Local && !rule.Unknown {
+		if err := access.CheckPeers(); err != nil {
+			rule.Local = false
+			cfg.Log.Warn("everybody needs a token: this system does not say which user a connection belongs to; "+
+				"--trust-local trusts every user of this machine instead", "error", err)
+		}
+	}
+	if rule.Local {
 		return nil
 	}
 	tokens, err := db.Tokens(ctx)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"time"
 
 	"stint.dev/stint/internal/access"
@@ -41,10 +42,11 @@ type actor struct {
 	scope access.Scope // what they may do
 	via   string       // none, token, session or oidc
 	token string       // id of the token; empty without one
+	doubt access.Doubt // why one without a scope needs a token
 }
 
-// nobody is whoever reaches a server that asks for no tokens. They may do everything.
-func nobody() actor { return actor{scope: access.Admin, via: viaNone} }
+// local is who sent a request that needs no token. They may do everything.
+func local() actor { return actor{scope: access.Admin, via: viaNone} }
 
 // How somebody came in.
 const (
@@ -85,8 +87,7 @@ func (s *Server) authorize(r *http.Request, rt route) (actor, error) {
 	}
 	switch {
 	case a.scope == access.Public:
-		return a, newProblem(http.StatusUnauthorized,
-			"this server wants a token: send Authorization: Bearer stint_…, or log in on the page; stint token create makes one")
+		return a, newProblem(http.StatusUnauthorized, "%s", access.Refusal(a.doubt, peerOf(r), os.Geteuid(), rt.scope))
 	case !a.scope.Allows(rt.scope):
 		return a, newProblem(http.StatusForbidden, "%s has the scope %s, and this needs %s", job.Quote(a.name), a.scope, rt.scope)
 	case (a.via == viaSession || a.via == viaOIDC) && !safe(r.Method) && r.Header.Get("X-Stint-CSRF") == "":
@@ -99,8 +100,8 @@ func (s *Server) authorize(r *http.Request, rt route) (actor, error) {
 func safe(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
 // identify finds out who sent a request: the bearer of a token, of a session's cookie, or
-// nobody in particular, whose scope is Public where tokens are asked for. A token or
-// session that is wrong is an error, also where none is needed.
+// somebody with neither, whose scope is Public unless their connection is trusted. A token
+// or session that is wrong is an error, also where none is needed.
 func (s *Server) identify(r *http.Request) (actor, error) {
 	secret, brought := bearer(r)
 	if brought {
@@ -112,15 +113,31 @@ func (s *Server) identify(r *http.Request) (actor, error) {
 			return a, nil
 		}
 		var p *problem
-		if s.cfg.RequireToken || !errors.As(err, &p) {
+		if !errors.As(err, &p) || s.doubt(r) != access.Trusted {
 			return a, err
 		}
 	}
-	if s.cfg.RequireToken {
-		return actor{via: viaNone}, nil
+	if d := s.doubt(r); d != access.Trusted {
+		return actor{via: viaNone, doubt: d}, nil
 	}
-	return nobody(), nil
+	return local(), nil
 }
+
+// doubt is why a request without a token is not trusted.
+func (s *Server) doubt(r *http.Request) access.Doubt {
+	return s.rule.Judge(func() access.Peer { return peerOf(r) }, os.Geteuid(), r.Host, r.Header)
+}
+
+// peerOf is what the system says of who sent a request.
+func peerOf(r *http.Request) access.Peer {
+	if conn, _ := r.Context().Value(connKey{}).(*watchedConn); conn != nil {
+		return conn.peer()
+	}
+	return access.Peer{Err: errNoConnection}
+}
+
+// errNoConnection says that a request came over no connection that this server accepted.
+var errNoConnection = errors.New("the request came over no connection of this server")
 
 func (s *Server) identifyToken(r *http.Request, secret string) (actor, error) {
 	now := s.now()

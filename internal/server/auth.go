@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -124,38 +123,14 @@ func (c *tokenCache) forget(id string) {
 	maps.DeleteFunc(c.known, func(_ string, t cachedToken) bool { return t.token.ID == id })
 }
 
-// checkHost refuses a request under a name that is not this machine's, on a server that
-// trusts whoever reaches it. Otherwise any web page could point its own name at the
-// loopback address and read everything.
+// checkHost refuses a request that needs a token only because of the name that it is
+// addressed to. Otherwise any web page could point its own name at the loopback address
+// and read everything.
 func (s *Server) checkHost(r *http.Request) error {
-	if s.cfg.RequireToken || s.cfg.AnyHost || localHost(r.Host) {
+	if s.rule.AnswersTo(r.Host) || r.Header.Get("Authorization") != "" || s.doubt(r) != access.ForeignHost {
 		return nil
 	}
-	name := hostName(r.Host)
-	for _, allowed := range s.cfg.Hosts {
-		if strings.EqualFold(name, allowed) || strings.EqualFold(r.Host, allowed) {
-			return nil
-		}
-	}
 	return newProblem(http.StatusMisdirectedRequest,
-		"this server needs no token and answers only to names of its own machine, not to %s: use 127.0.0.1 or localhost, or start it with tokens",
+		"this server answers without a token only to names of its own machine, not to %s: use 127.0.0.1 or localhost, bring a token, or name it with --allow-host",
 		job.Quote(r.Host))
-}
-
-// localHost reports whether a Host header names this machine as only this machine can.
-func localHost(host string) bool {
-	name := strings.ToLower(hostName(host))
-	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
-		return true
-	}
-	ip := net.ParseIP(name)
-	return ip != nil && ip.IsLoopback()
-}
-
-// hostName is a Host header without its port and brackets.
-func hostName(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		return name
-	}
-	return strings.Trim(host, "[]")
 }

@@ -109,15 +109,26 @@ func TestTokensThatDoNotWork(t *testing.T) {
 // nor write to it.
 func TestOtherSites(t *testing.T) {
 	l := start(t, server.Config{Hosts: []string{"jobs.lan"}})
-	for _, host := range []string{"127.0.0.1:7846", "localhost", "x.localhost:1", "[::1]:7846", "jobs.lan:7846", "127.8.8.8"} {
+	token := []string{"Authorization", "Bearer " + l.mint(access.Read, time.Time{}, time.Now())}
+	for _, host := range []string{"127.0.0.1:7846", "localhost", "x.localhost:1", "[::1]:7846", "127.8.8.8"} {
 		l.get("/api/v1/jobs", "Host", host).ok(t, nil)
 	}
-	for _, host := range []string{"evil.example", "localhost.evil.example:7846", "10.0.0.1:7846", "127.0.0.1.evil.example"} {
+	for _, host := range []string{
+		"evil.example", "localhost.evil.example:7846", "10.0.0.1:7846", "127.0.0.1.evil.example",
+		"127.0.0.1:evil.example", "[127.0.0.1]", "jobs.lan:evil.example",
+	} {
 		l.get("/api/v1/jobs", "Host", host).problem(t, http.StatusMisdirectedRequest)
 		l.get("/", "Host", host).problem(t, http.StatusMisdirectedRequest)
+		l.get("/api/v1/jobs", append(token, "Host", host)...).ok(t, nil)
+		l.get("/api/v1/jobs", "Host", host, "Authorization", "Bearer x").problem(t, http.StatusUnauthorized)
+		l.get("/api/v1/jobs", "Host", host, "Cookie", "stint_session=x").problem(t, http.StatusMisdirectedRequest)
 	}
-	own := start(t, server.Config{AnyHost: true})
-	own.get("/api/v1/jobs", "Host", "elsewhere.example").ok(t, nil)
+	// A name that is allowed is answered to, and does not replace a token.
+	l.get("/api/v1/jobs", "Host", "jobs.lan:7846").problem(t, http.StatusUnauthorized)
+	l.get("/healthz", "Host", "jobs.lan:7846").ok(t, nil)
+	l.get("/api/v1/jobs", append(token, "Host", "jobs.lan:7846")...).ok(t, nil)
+	insecure := start(t, server.Config{Insecure: true})
+	insecure.get("/api/v1/jobs", "Host", "elsewhere.example").ok(t, nil)
 
 	path := "/compat/j/heartbeat"
 	l.do("PUT", path, nil, "Sec-Fetch-Site", "cross-site").problem(t, http.StatusForbidden)

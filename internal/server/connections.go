@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 )
 
@@ -74,7 +75,7 @@ func (c *connections) arrived(r *http.Request, run string, attempt int) *traffic
 		return nil
 	}
 	key := attemptKey{run, attempt}
-	t, returned := c.count(conn, key, forwarded(r.Header))
+	t, returned := c.count(conn, key, access.IsForwarded(r.Header))
 	if returned {
 		c.observer.Returned(run, attempt)
 	}
@@ -103,11 +104,6 @@ func (c *connections) count(conn *watchedConn, key attemptKey, forwarded bool) (
 	}
 	a.open[i].requests++
 	return a.open[i], returned
-}
-
-// forwarded reports whether a proxy says that it stands between.
-func forwarded(h http.Header) bool {
-	return h.Get("Forwarded") != "" || h.Get("X-Forwarded-For") != "" || h.Get("Via") != ""
 }
 
 // beat notes that a request is a heartbeat: its connection is the one that the agent

@@ -106,7 +106,7 @@ func TestEveryErrorHasAType(t *testing.T) {
 
 // The same where a token is asked for, and where the database is away.
 func TestErrorsOfAccessAndOfTheDatabaseHaveTypes(t *testing.T) {
-	l := start(t, server.Config{RequireToken: true, AnyHost: true})
+	l := start(t, server.Config{RequireToken: true})
 	agent, admin := l.mint(access.Agent, time.Time{}, time.Now()), l.mint(access.Admin, time.Time{}, time.Now())
 	refused := map[int]int{}
 	for _, rt := range server.RouteList(l.srv) {

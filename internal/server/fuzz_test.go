@@ -19,7 +19,7 @@ import (
 // not panic, does not hang, and says why it refuses.
 func FuzzAPI(f *testing.F) {
 	store := openStore(f, f.TempDir())
-	srv, err := server.New(server.Config{Store: store, Log: slog.New(slog.DiscardHandler), AnyHost: true})
+	srv, err := server.New(server.Config{Store: store, Log: slog.New(slog.DiscardHandler), Insecure: true})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -19,7 +19,7 @@ func BenchmarkLogWindow(b *testing.B) {
 	}
 	b.Cleanup(func() { _ = st.Close() })
 	id, _ := benchLog(b, st, 256<<20)
-	srv, err := server.New(server.Config{Store: st})
+	srv, err := server.New(server.Config{Store: st, Insecure: true})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
 )
@@ -105,10 +106,12 @@ func TestLogCompressed(t *testing.T) {
 	}
 	l.get(log+"?format=zip").problem(t, http.StatusBadRequest)
 	// On the link's other side, not on this machine, the client's word is enough.
+	token := l.mint(access.Read, time.Time{}, time.Now())
 	for from, want := range map[string]string{"192.0.2.7:1234": "gzip", "127.0.0.1:1234": ""} {
 		req := httptest.NewRequestWithContext(t.Context(), "GET", "http://localhost"+log, nil)
 		req.RemoteAddr = from
 		req.Header.Set("Accept-Encoding", "br, gzip;q=0.8")
+		req.Header.Set("Authorization", "Bearer "+token)
 		rec := httptest.NewRecorder()
 		l.srv.Handler().ServeHTTP(rec, req)
 		if got := rec.Header().Get("Content-Encoding"); rec.Code != http.StatusOK || got != want {

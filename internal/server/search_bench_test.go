@@ -100,7 +100,7 @@ func benchSearch(b *testing.B, packed bool) {
 	if out, err := pack.CombinedOutput(); err != nil {
 		b.Fatalf("%v: %s", err, out)
 	}
-	srv, err := server.New(server.Config{Store: st})
+	srv, err := server.New(server.Config{Store: st, Insecure: true})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -39,6 +39,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		ConnState:         s.connections.state,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	s.rule = s.cfg.settings().Rule(listener.Addr())
 	listener = watchedListener{listener}
 	served := make(chan error, 1)
 	go func() {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 )
 
@@ -19,13 +20,10 @@ type Config struct {
 	Log     *slog.Logger     // nil: slog.Default()
 	Now     func() time.Time // nil: time.Now
 
-	// RequireToken asks every request, but for the public routes and the page, for a
-	// token. Without it requests need none, a wrong one is still refused, and unless
-	// AnyHost is set the Host header must be one of this machine's own names or of
-	// Hosts, so that a web page cannot reach the server under a name of its own.
-	RequireToken bool
-	AnyHost      bool
-	Hosts        []string
+	// RequireToken, Insecure, TrustLocal and Hosts say, with PublicURL and OIDC, which
+	// requests need no token: see access.Settings. A wrong token is always refused.
+	RequireToken, Insecure, TrustLocal bool
+	Hosts                              []string
 
 	// BeatsPerSecond is how many heartbeats the server means to take from the whole
 	// fleet before it asks agents to beat less often; 0 for 2,000.
@@ -92,6 +90,7 @@ type Server struct {
 	compat      *compatLocks
 	fleet       fleet
 	searches    chan struct{} // holds one for each search under way
+	rule        access.Rule   // who needs no token; Serve sets it for its listener
 	metrics     *serverMetrics
 
 	// draining is set when the server begins to shut down; stopping is closed with it,
@@ -117,6 +116,10 @@ func New(cfg Config) (*Server, error) {
 		searches: make(chan struct{}, cfg.Searches),
 		stopping: make(chan struct{}),
 	}
+	if err := cfg.settings().Check(); err != nil {
+		return nil, err
+	}
+	s.rule = cfg.settings().Rule(nil)
 	provider, err := newProvider(cfg.OIDC, cfg.PublicURL)
 	if err != nil {
 		return nil, err
@@ -132,6 +135,14 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.handler = handler
 	return s, nil
+}
+
+// settings are what the configuration says about tokens.
+func (c Config) settings() access.Settings {
+	return access.Settings{
+		RequireToken: c.RequireToken, Insecure: c.Insecure, TrustLocal: c.TrustLocal,
+		PublicURL: c.PublicURL, OIDC: c.OIDC.Issuer != "", Hosts: c.Hosts,
+	}
 }
 
 func (c Config) withDefaults() Config {

@@ -6,9 +6,12 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"stint.dev/stint/internal/access"
 )
 
 // endCause says why a connection ended. net/http tells only that it did.
@@ -40,12 +43,14 @@ func (l watchedListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &watchedConn{Conn: conn}, nil
+	return &watchedConn{Conn: conn, peer: sync.OnceValue(func() access.Peer { return access.PeerOf(conn) })}, nil
 }
 
 // watchedConn is a connection that remembers why it ended, and what it carried.
 type watchedConn struct {
 	net.Conn
+	// peer asks the system, once, which user the other end belongs to.
+	peer func() access.Peer
 	// cause is that of the first error: the kernel tells a connection's error once, and
 	// a plain end of the data afterwards.
 	cause atomic.Int32

@@ -1,0 +1,120 @@
+package access
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Sizes and places in the messages of sock_diag(7).
+const (
+	netlinkHeader  = 16
+	diagRequest    = 56                     // struct inet_diag_req_v2
+	diagAnswer     = 72                     // struct inet_diag_msg
+	answerState    = netlinkHeader + 1      // idiag_state
+	answerUID      = netlinkHeader + 64     // idiag_uid
+	answerInode    = netlinkHeader + 68     // idiag_inode
+	diagByFamily   = 20                     // SOCK_DIAG_BY_FAMILY
+	anyCookie      = ^uint32(0)             // INET_DIAG_NOCOOKIE
+	tcpTimeWait    = 6                      // TCP_TIME_WAIT
+	kernelOverflow = 65534                  // the user id that stands for those of other user namespaces
+	wholeUIDRange  = uint64(1)<<32 - 1      // the ids of a user namespace that maps them all
+	answerSize     = netlinkHeader + 4*1024 // more than one answer with its attributes
+)
+
+// socketOwner asks the kernel for the user id of the TCP socket on this machine whose own
+// address is local and whose other end is remote.
+func socketOwner(local, remote netip.AddrPort) (uid int, err error) {
+	answer, err := queryDiag(local, remote)
+	if err != nil {
+		return 0, fmt.Errorf("ask the kernel whose the connection from %s is: %w", local, err)
+	}
+	return parseOwner(answer, mapsAllUIDs())
+}
+
+// queryDiag sends one request to sock_diag and returns the answer.
+func queryDiag(local, remote netip.AddrPort) ([]byte, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd) //nolint:errcheck // nothing was written to a disk
+	if err := unix.Sendto(fd, diagQuery(local, remote), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return nil, err
+	}
+	buf := make([]byte, answerSize)
+	// The kernel has answered before Sendto returns.
+	n, _, err := unix.Recvfrom(fd, buf, unix.MSG_DONTWAIT)
+	if err != nil {
+		return nil, err
+	}
+	return buf[:n], nil
+}
+
+// diagQuery is a request for exactly one socket.
+func diagQuery(local, remote netip.AddrPort) []byte {
+	q := make([]byte, netlinkHeader+diagRequest)
+	binary.NativeEndian.PutUint32(q[0:], uint32(len(q)))
+	binary.NativeEndian.PutUint16(q[4:], diagByFamily)
+	binary.NativeEndian.PutUint16(q[6:], unix.NLM_F_REQUEST)
+	r := q[netlinkHeader:]
+	r[0], r[1] = unix.AF_INET, unix.IPPROTO_TCP
+	if local.Addr().Is6() {
+		r[0] = unix.AF_INET6
+	}
+	binary.NativeEndian.PutUint32(r[4:], ^uint32(0)) // sockets of every state
+	binary.BigEndian.PutUint16(r[8:], local.Port())
+	binary.BigEndian.PutUint16(r[10:], remote.Port())
+	copy(r[12:28], local.Addr().AsSlice())
+	copy(r[28:44], remote.Addr().AsSlice())
+	binary.NativeEndian.PutUint32(r[48:], anyCookie)
+	binary.NativeEndian.PutUint32(r[52:], anyCookie)
+	return q
+}
+
+// parseOwner reads the user id off an answer. allUIDs says that the ids of every user on
+// the machine are known here.
+func parseOwner(b []byte, allUIDs bool) (uid int, err error) {
+	if len(b) < netlinkHeader+4 {
+		return 0, errors.New("the kernel's answer about a connection is too short")
+	}
+	if binary.NativeEndian.Uint16(b[4:]) == unix.NLMSG_ERROR {
+		code := int32(binary.NativeEndian.Uint32(b[netlinkHeader:]))
+		return 0, fmt.Errorf("ask the kernel whose a connection is: %w", unix.Errno(-code))
+	}
+	if binary.NativeEndian.Uint16(b[4:]) != diagByFamily || len(b) < netlinkHeader+diagAnswer {
+		return 0, errors.New("the kernel's answer about a connection is of another kind")
+	}
+	// A socket that no process holds any more counts as root's: its user is not known.
+	if b[answerState] == tcpTimeWait || binary.NativeEndian.Uint32(b[answerInode:]) == 0 {
+		return 0, errors.New("no process holds the other end of the connection any more")
+	}
+	uid = int(binary.NativeEndian.Uint32(b[answerUID:]))
+	if uid == kernelOverflow && !allUIDs {
+		return 0, errors.New("the connection belongs to a user of another user namespace")
+	}
+	return uid, nil
+}
+
+// mapsAllUIDs reports whether this process knows every user id of the machine by its own
+// number, or by any: in a namespace that does not, others look like the user "nobody".
+var mapsAllUIDs = sync.OnceValue(func() bool {
+	text, err := os.ReadFile("/proc/self/uid_map")
+	return err == nil && wholeMap(string(text))
+})
+
+func wholeMap(text string) bool {
+	fields := strings.Fields(text)
+	if len(fields) != 3 {
+		return false
+	}
+	count, err := strconv.ParseUint(fields[2], 10, 64)
+	return err == nil && count >= wholeUIDRange
+}
