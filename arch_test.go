@@ -26,15 +26,16 @@ var table = []row{
 	{"journal", "job", "", "the format needs the words, and nothing else"},
 	{"client", "job", "github.com/klauspost/compress", "programs outside the repository import it: words, the standard library, and zstd for slow links"},
 
-	{"internal/agent", "job journal internal/agent/cache internal/agent/delivery internal/agent/diagnose internal/agent/flush internal/agent/freespace internal/agent/gpu internal/agent/notify internal/agent/process internal/agent/process/terminal internal/agent/redact internal/agent/report internal/agent/sample internal/agent/sink internal/agent/signals internal/agent/spool internal/agent/stall internal/agent/statedir", "golang.org/x/sys", "wires its parts; the server is an interface that cli joins"},
+	{"internal/agent", "job journal internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/diagnose internal/agent/flush internal/agent/freespace internal/agent/gpu internal/agent/notify internal/agent/process internal/agent/process/terminal internal/agent/redact internal/agent/report internal/agent/sample internal/agent/sink internal/agent/signals internal/agent/spool internal/agent/stall internal/agent/statedir", "golang.org/x/sys", "wires its parts; the server is an interface that cli joins"},
+	{"internal/agent/bounded", "", "", "one wait; knows nothing of Stint"},
 	{"internal/agent/cache", "internal/agent/freespace", "golang.org/x/sync golang.org/x/sys", "files and locks; it knows nothing of runs, so that list and prune need none"},
-	{"internal/agent/delivery", "client job journal internal/agent/spool internal/agent/statedir", "github.com/cenkalti/backoff/v7", "sends one journal and the heartbeats of one attempt; what answered in place of a server is an error of the client"},
+	{"internal/agent/delivery", "client job journal internal/agent/bounded internal/agent/spool internal/agent/statedir", "github.com/cenkalti/backoff/v7", "sends one journal and the heartbeats of one attempt; what answered in place of a server is an error of the client"},
 	{"internal/agent/diagnose", "internal/agent/process internal/agent/process/procfs", "golang.org/x/sys", "reads what the kernel shows of processes, and writes text"},
 	{"internal/agent/flush", "job journal internal/agent/delivery internal/agent/process internal/agent/spool", "", "delivers what waits in the spool; of a dead agent's job it ends the processes"},
 	{"internal/agent/freespace", "", "golang.org/x/sys", "one system call"},
 	{"internal/agent/gpu", "job", "", "pure: what nvidia-smi printed in, figures out"},
-	{"internal/agent/notify", "", "golang.org/x/sys", "a socket and the words on it; knows nothing of runs"},
-	{"internal/agent/process", "job internal/agent/process/procfs", "golang.org/x/sys", "system calls and facts about an ending"},
+	{"internal/agent/notify", "internal/agent/bounded", "golang.org/x/sys", "a socket and the words on it; knows nothing of runs"},
+	{"internal/agent/process", "job internal/agent/bounded internal/agent/process/procfs", "golang.org/x/sys", "system calls and facts about an ending"},
 	{"internal/agent/process/procfs", "", "golang.org/x/sys", "reads files of the kernel and knows nothing of Stint"},
 	{"internal/agent/process/terminal", "", "golang.org/x/sys golang.org/x/term", "pseudo-terminals and the caller's own: system calls, and nothing of Stint"},
 	{"internal/agent/signals", "internal/agent/process/procfs", "golang.org/x/sys", "what signals ask for, and system calls; knows nothing of jobs"},
@@ -64,7 +65,7 @@ var table = []row{
 
 	{"internal/cli/option", "", "github.com/spf13/pflag", "options: flag, environment and help from one row"},
 	{"internal/cli/console", "job internal/agent/sink internal/cli/option", "golang.org/x/term golang.org/x/sys", "tables, colours and progress for people"},
-	{"internal/cli/agentcmd", "job journal client internal/agent internal/agent/cache internal/agent/delivery internal/agent/flush internal/agent/freespace internal/agent/process internal/agent/report internal/agent/sample internal/agent/signals internal/agent/spool internal/agent/statedir internal/cli/option internal/cli/console", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sys golang.org/x/term", "the commands of stint-agent: links no server, no store and no page"},
+	{"internal/cli/agentcmd", "job journal client internal/agent internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/flush internal/agent/freespace internal/agent/process internal/agent/report internal/agent/sample internal/agent/signals internal/agent/spool internal/agent/statedir internal/cli/option internal/cli/console", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sys golang.org/x/term", "the commands of stint-agent: links no server, no store and no page"},
 	{"internal/cli", "job journal client internal/access internal/agent internal/agent/signals internal/server internal/health internal/notify internal/store internal/archive internal/index internal/web internal/demo internal/cli/agentcmd internal/cli/option internal/cli/console internal/policy", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sync golang.org/x/sys golang.org/x/term", "joins all the parts"},
 	{"internal/e2e", "job client", "", "drives the real programs from outside; tests only"},
 	{"internal/faulttest", "", "", "drives the real programs through faults; tests only"},
@@ -73,6 +74,7 @@ var table = []row{
 	{"internal/bench/wrapper", "", "", "the yardstick must not share what it measures"},
 	{"internal/bench/noop", "", "", "the yardstick must not share what it measures"},
 
+	{"internal/faulttest/deadfs", "", "golang.org/x/sys", "a mount for tests; knows nothing of Stint"},
 	{"internal/faulttest/sequence", "", "", "what must be printed; the job and who looks at it later share it"},
 	{"internal/faulttest/printer", "internal/faulttest/sequence", "", "a job whose output can be verified; knows nothing of Stint"},
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"stint.dev/stint/internal/agent/bounded"
 	"stint.dev/stint/internal/agent/statedir"
 )
 
@@ -34,19 +35,11 @@ func (h *HungServers) Note(now time.Time) {
 	if h == nil {
 		return
 	}
-	written := make(chan struct{})
-	go func() {
-		defer close(written)
+	bounded.Do(noteLimit, func() {
 		if _, err := statedir.Open(h.state, "hung"); err == nil {
 			_ = os.WriteFile(h.path, []byte(now.UTC().Format(time.RFC3339Nano)+"\n"), 0o600) // without it the next agent waits longer
 		}
-	}()
-	timer := time.NewTimer(noteLimit)
-	defer timer.Stop()
-	select {
-	case <-written:
-	case <-timer.C:
-	}
+	})
 }
 
 // SilentLimit is how long an ended attempt waits for a server that has not answered once. It
@@ -55,16 +48,8 @@ func (h *HungServers) SilentLimit(now time.Time) time.Duration {
 	if h == nil {
 		return silentLimit
 	}
-	recent := make(chan bool, 1)
-	go func() { recent <- h.recent(now) }()
-	timer := time.NewTimer(noteLimit)
-	defer timer.Stop()
-	select {
-	case yes := <-recent:
-		if yes {
-			return hungLimit
-		}
-	case <-timer.C:
+	if recent, ok := bounded.Call(noteLimit, func() bool { return h.recent(now) }); ok && recent {
+		return hungLimit
 	}
 	return silentLimit
 }

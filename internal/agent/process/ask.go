@@ -30,6 +30,7 @@ func Ask(ctx context.Context, args, env []string) ([]byte, error) {
 		w.Close()
 		return nil, fmt.Errorf("ask %s: %w", args[0], err)
 	}
+	touch(args[0], "")
 	back := asCaller()
 	p, err := children.start(args[0], args, &os.ProcAttr{
 		Dir: "/", Env: env, Files: []*os.File{null, w, null}, Sys: &syscall.SysProcAttr{Setsid: true},

@@ -122,6 +122,7 @@ func (g *Group) start(s Spec, attr *os.ProcAttr) (child *os.Process, refused *re
 		}
 	}
 	refused = search(s.Args[0], s.Dir, attr.Env, func(path string) (err error) {
+		touch(path, s.Dir)
 		child, err = g.fork(path, s.Args, attr)
 		if !errors.Is(err, syscall.ENOEXEC) || isBinary(inDir(s.Dir, path)) {
 			return err

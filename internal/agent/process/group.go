@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"stint.dev/stint/internal/agent/bounded"
 	"stint.dev/stint/internal/agent/process/procfs"
 	"stint.dev/stint/job"
 )
@@ -52,7 +53,7 @@ func Contain(opts Options) (*Group, error) {
 	if opts.MemoryLimitBytes < 0 || opts.ProcessLimit < 0 || opts.CPULimit < 0 || opts.CPULimit != opts.CPULimit {
 		return nil, &job.InvalidError{What: "limit", Value: fmt.Sprintf("%d bytes, %g cores, %d processes", opts.MemoryLimitBytes, opts.CPULimit, opts.ProcessLimit), Why: "is below zero"}
 	}
-	g := &Group{opts: opts, sessions: make(map[int]*Process)}
+	g := &Group{opts: opts, sessions: make(map[int]*Process), guards: guards{after: guardAfter}}
 	g.cage = newCage(opts, g.note)
 	children.join(g)
 	return g, nil
@@ -289,6 +290,9 @@ func (g *Group) LetLive() (endsWithUs bool) {
 	return os.Getpid() == 1
 }
 
+// closeLimit bounds the wait for processes that Close has killed: some cannot be.
+const closeLimit = time.Second
+
 // Close gives back what the group holds. Members that still live are left alone (their
 // cgroup stays until they end), except for a process of Start, which is killed.
 func (g *Group) Close() error {
@@ -307,9 +311,11 @@ func (g *Group) Close() error {
 		p.endIfAlive()
 	}
 	g.unguard()
-	for _, p := range started {
-		<-p.done
-	}
+	bounded.Do(closeLimit, func() {
+		for _, p := range started {
+			<-p.done
+		}
+	})
 	children.reap() // an orphan comes to us when its dead parent was waited for
 	children.leave(g)
 	return g.cage.close()

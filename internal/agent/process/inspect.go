@@ -35,7 +35,7 @@ type file struct {
 	format                  string // what it was built for, when that is not this machine
 }
 
-// look inspects a file after a start has failed; it never fails itself.
+// look inspects the file of a program; it never fails itself.
 func look(path string) file {
 	f := file{path: path}
 	info, err := os.Stat(path)

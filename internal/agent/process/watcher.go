@@ -36,11 +36,12 @@ const guardAfter = 50 * time.Millisecond
 // guards is what a group knows of its watcher.
 type guards struct {
 	mu        sync.Mutex
-	watcher   *watcher    // nil until a process has lived for a while, and where none is needed
-	unguarded []*Process  // what the watcher does not know yet
-	guarded   []*Process  // whose sessions the watcher would end
-	late      *time.Timer // nil before the first process
-	over      bool        // nothing is to be killed any more
+	watcher   *watcher      // nil until a process has lived for a while, and where none is needed
+	unguarded []*Process    // what the watcher does not know yet
+	guarded   []*Process    // whose sessions the watcher would end
+	late      *time.Timer   // nil before the first process
+	after     time.Duration // see guardAfter; tests make it longer
+	over      bool          // nothing is to be killed any more
 }
 
 // Finish is what the watcher does once the agent has died and the job's processes are
@@ -61,9 +62,9 @@ func (g *Group) guardSoon(p *Process) {
 	defer g.guards.mu.Unlock()
 	g.guards.unguarded = append(g.guards.unguarded, p)
 	if g.guards.late == nil {
-		g.guards.late = time.AfterFunc(guardAfter, g.guard)
+		g.guards.late = time.AfterFunc(g.guards.after, g.guard)
 	} else {
-		g.guards.late.Reset(guardAfter)
+		g.guards.late.Reset(g.guards.after)
 	}
 }
 

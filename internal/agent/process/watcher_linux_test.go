@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // shells are those that a host may have as /bin/sh.
@@ -151,6 +152,7 @@ func TestEndedSessionsAreTakenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
+	g.guards.after = time.Hour // the test says when
 	first := start(t, g, "sleep", "1000")
 	g.guards.mu.Lock()
 	g.guards.watcher = &watcher{process: first.os, pipe: w}
