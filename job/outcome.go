@@ -90,6 +90,10 @@ type Ending struct {
 	OOM      *OOM          // set only when the kernel's counters prove a kill
 	Stop     *StopCause    // set when the agent was stopping the step before it ended
 	Closed   *ClosedOutput // set when the agent had closed output of the step before it ended
+	// Alive is true when the process has not ended, although it was killed.
+	Alive bool
+	// Unstopped says which processes the stop could not end, and why; empty when all ended.
+	Unstopped string
 }
 
 // ClosedOutput says that the agent closed output of a step, because the caller's reader of it
@@ -132,7 +136,7 @@ func (e *StartError) Error() string {
 // install step's own failure becomes InstallFailed and keeps exit code and signal.
 func Classify(e Ending) Outcome {
 	o := Outcome{Step: e.Step, OOM: e.OOM, Signal: e.Signal, SignalNumber: e.SignalNo, CoreDumped: e.Core}
-	if e.StartErr == nil && e.Signal == "" {
+	if e.StartErr == nil && e.Signal == "" && !e.Alive {
 		code := e.ExitCode
 		o.ExitCode = &code
 	}
@@ -205,24 +209,33 @@ func (o Outcome) ProcessExitCode() int {
 
 func stopped(e Ending) (State, string) {
 	s := e.Stop
+	wasStopped, stoppedIt := "was stopped", "stopped the job first"
+	if e.Unstopped != "" {
+		wasStopped = "could not be stopped: " + e.Unstopped
+		stoppedIt = "could not stop the job: " + e.Unstopped
+	}
 	switch s.Reason {
 	case Timeout, InstallTimeout:
-		return TimedOut, fmt.Sprintf("Ran into its time limit of %s and was stopped.", s.Limit)
+		return TimedOut, sentence(fmt.Sprintf("Ran into its time limit of %s and %s", s.Limit, wasStopped))
 	case NoOutput:
-		return TimedOut, fmt.Sprintf("Printed nothing for %s and was stopped.", s.Limit)
+		return TimedOut, sentence(fmt.Sprintf("Printed nothing for %s and %s", s.Limit, wasStopped))
 	case NoProgress:
-		if s.Why != "" {
-			return TimedOut, fmt.Sprintf("Made no progress (%s) for %s and was stopped.", s.Why, s.Limit)
+		what := s.Why
+		if what == "" {
+			what = "no output, no CPU, no IO"
 		}
-		return TimedOut, fmt.Sprintf("Made no progress (no output, no CPU, no IO) for %s and was stopped.", s.Limit)
+		return TimedOut, sentence(fmt.Sprintf("Made no progress (%s) for %s and %s", what, s.Limit, wasStopped))
 	case AgentStopped:
-		return Canceled, "The agent was told to end" + by(s.By) + ", and stopped the job first."
+		return Canceled, sentence("The agent was told to end" + by(s.By) + ", and " + stoppedIt)
 	case Superseded:
-		return Canceled, "A newer attempt owns this run" + by(s.By) + "; this one was stopped."
+		return Canceled, sentence("A newer attempt owns this run" + by(s.By) + "; this one " + wasStopped)
 	}
 	msg := "Canceled" + by(s.By)
 	if s.Why != "" {
 		msg += ": " + s.Why
+	}
+	if e.Unstopped != "" {
+		msg += "; the job " + wasStopped
 	}
 	return Canceled, sentence(msg)
 }

@@ -264,6 +264,28 @@ var classified = []struct {
 	},
 }
 
+// What a stop could not end is said in place of what it did, and a process that lives on has
+// no exit code.
+func TestClassifyWhatCouldNotBeStopped(t *testing.T) {
+	const who = "sleep (pid 7) runs as root"
+	for cause, want := range map[*job.StopCause]string{
+		{Reason: job.Timeout, Limit: time.Second}:                "Ran into its time limit of 1s and could not be stopped: " + who + ".",
+		{Reason: job.NoOutput, Limit: time.Second}:               "Printed nothing for 1s and could not be stopped: " + who + ".",
+		{Reason: job.NoProgress, Limit: time.Second, Why: "why"}: "Made no progress (why) for 1s and could not be stopped: " + who + ".",
+		{Reason: job.AgentStopped, By: "signal SIGTERM"}:         "The agent was told to end by signal SIGTERM, and could not stop the job: " + who + ".",
+		{Reason: job.Superseded}:                                 "A newer attempt owns this run; this one could not be stopped: " + who + ".",
+		{Reason: job.ByCancel, By: "ada", Why: "no need"}:        "Canceled by ada: no need; the job could not be stopped: " + who + ".",
+	} {
+		o := job.Classify(job.Ending{Step: "command", Kind: job.CommandStep, Stop: cause, Alive: true, Unstopped: who})
+		if o.Message != want || o.ExitCode != nil || o.Reason != cause.Reason {
+			t.Errorf("%+v", o)
+		}
+	}
+	if o := job.Classify(job.Ending{ExitCode: 3, Unstopped: who}); o.Message != "Exited with code 3." {
+		t.Errorf("nobody stopped it: %+v", o)
+	}
+}
+
 func TestClassify(t *testing.T) {
 	for _, c := range classified {
 		t.Run(c.name, func(t *testing.T) {

@@ -15,8 +15,11 @@ func (a *attempt) keep(members []process.Member) {
 
 // holder says who may still hold a stream open when its time is over.
 func (a *attempt) holder() string {
-	if a.kept {
+	switch {
+	case a.kept:
 		return "what was left running"
+	case a.stop.abandoned:
+		return "what could not be stopped"
 	}
 	return "a process outside of the run"
 }

@@ -63,61 +63,43 @@ func shorten(s string) string {
 func (a *attempt) runStep(ctx context.Context, s step, final bool) job.Outcome {
 	a.current = s.index
 	ending := job.Ending{Step: s.name, Kind: s.kind}
-	proc, err := a.startStep(s)
+	limits := a.limitsOf(s)
+	defer limits.stop()
+	proc, err := a.startStep(ctx, s, limits)
 	a.back.start(ctx)
 	if err != nil {
-		ending.StartErr = startError(err, s)
+		if errors.Is(err, errAbandoned) {
+			ending.Alive, ending.Stop, ending.Unstopped = true, a.stop.cause, a.stop.unstopped
+		} else {
+			ending.StartErr = startError(err, s)
+		}
 		return a.stepOver(s, ending)
 	}
 	a.running = proc
 	a.passOnHeld()
-	a.watch(ctx, s, proc)
+	a.watch(ctx, proc, limits)
 	a.running = nil
 	a.endTyping()
 	a.releaseStep(s)
-	exit := proc.Exit()
-	a.meter.stepEnded(exit)
-	ending.ExitCode, ending.Signal, ending.SignalNo, ending.Core = exit.Code, exit.Signal, exit.SignalNo, exit.Core
+	if a.stop.abandoned {
+		ending.Alive = true
+	} else {
+		exit := proc.Exit()
+		a.meter.stepEnded(exit)
+		ending.ExitCode, ending.Signal, ending.SignalNo, ending.Core = exit.Code, exit.Signal, exit.SignalNo, exit.Core
+	}
 	ending.OOM, ending.Stop = a.group.OOM(), a.stop.cause
 	if a.closer != nil {
 		ending.Closed = a.closer.of(s.index)
 	}
-	if final || exit.Code != 0 || exit.Signal != "" || a.stop.cause != nil {
+	if final || ending.ExitCode != 0 || ending.Signal != "" || a.stop.cause != nil {
 		a.clearUp(ctx)
 		a.drainAll(drainLimit)
 	} else {
 		a.drainStep(s)
 	}
+	ending.Unstopped = a.unstopped(proc.PID())
 	return a.stepOver(s, ending)
-}
-
-// startStep makes the streams and the process, writes the beginning of the step and starts
-// to drain.
-func (a *attempt) startStep(s step) (*process.Process, error) {
-	started := journal.StepStarted{Index: s.index, Name: s.name, Kind: s.kind, Command: shownCommand(a.rec.secrets, s)}
-	begun := time.Now()
-	streams, err := a.stdioOf(s)
-	if err != nil {
-		_ = a.rec.record(journal.TypeStepStarted, begun, started)
-		return nil, err
-	}
-	proc, err := a.group.Start(process.Spec{
-		Args: s.args, Dir: a.cfg.Dir, Env: a.env, Terminal: streams.master != nil,
-		Stdin: streams.stdin, Stdout: streams.stdout, Stderr: streams.stderr,
-	})
-	if s.kind == job.CommandStep {
-		a.leaveStdin()
-	}
-	if err == nil {
-		started.PID = proc.PID()
-	}
-	_ = a.rec.record(journal.TypeStepStarted, begun, started) // there is a reserve for it
-	if err != nil {
-		streams.discard()
-		return nil, err
-	}
-	a.startStdio(streams)
-	return proc, nil
 }
 
 func startError(err error, s step) *job.StartError {
@@ -128,17 +110,13 @@ func startError(err error, s step) *job.StartError {
 	return &job.StartError{Path: s.args[0], Text: err.Error()}
 }
 
-// watch waits for the step's process to end, and acts on whatever asks for a stop.
-func (a *attempt) watch(ctx context.Context, s step, proc *process.Process) {
-	begun := time.Now()
-	limit, limited := a.limit(s, begun)
-	defer limit.Stop()
-	silence := time.NewTimer(orNever(a.cfg.NoOutputTimeout))
-	defer silence.Stop()
+// watch waits for the step's process to end, and acts on whatever asks for a stop. It returns
+// before that only when the process was abandoned.
+func (a *attempt) watch(ctx context.Context, proc *process.Process, limits *limits) {
 	stalls := a.said.follow()
 	defer stalls.end()
 	canceled := ctx.Done()
-	for {
+	for !a.stop.abandoned {
 		select {
 		case <-proc.Done():
 			return
@@ -149,11 +127,11 @@ func (a *attempt) watch(ctx context.Context, s step, proc *process.Process) {
 		case <-canceled:
 			canceled = nil
 			a.obey(job.StopCause{Reason: job.AgentStopped})
-		case <-limit.C:
-			a.begin(limited, 0)
-		case <-silence.C:
-			if left := a.silentFor(begun); left > 0 {
-				silence.Reset(left)
+		case <-limits.time.C:
+			a.begin(limits.cause, 0)
+		case <-limits.silence.C:
+			if left := a.silentFor(limits.begun); left > 0 {
+				limits.silence.Reset(left)
 			} else {
 				a.begin(job.StopCause{Reason: job.NoOutput, Limit: a.cfg.NoOutputTimeout}, 0)
 			}
@@ -165,14 +143,29 @@ func (a *attempt) watch(ctx context.Context, s step, proc *process.Process) {
 	}
 }
 
-// limit is the timer for a step's time limit, and the cause when it fires. The install
-// steps share theirs.
-func (a *attempt) limit(s step, begun time.Time) (*time.Timer, job.StopCause) {
+// limits are a step's limits on time and silence.
+type limits struct {
+	begun   time.Time
+	time    *time.Timer
+	cause   job.StopCause // of a stop when time is over
+	silence *time.Timer
+}
+
+// limitsOf begins to count. The install steps share their time.
+func (a *attempt) limitsOf(s step) *limits {
+	l := &limits{begun: time.Now(), silence: time.NewTimer(orNever(a.cfg.NoOutputTimeout))}
 	if s.kind == job.CommandStep {
-		return time.NewTimer(orNever(a.cfg.Timeout)), job.StopCause{Reason: job.Timeout, Limit: a.cfg.Timeout}
+		l.time, l.cause = time.NewTimer(orNever(a.cfg.Timeout)), job.StopCause{Reason: job.Timeout, Limit: a.cfg.Timeout}
+		return l
 	}
-	left := orNever(a.cfg.InstallTimeout) - begun.Sub(a.begun)
-	return time.NewTimer(max(0, left)), job.StopCause{Reason: job.InstallTimeout, Limit: a.cfg.InstallTimeout}
+	left := orNever(a.cfg.InstallTimeout) - l.begun.Sub(a.begun)
+	l.time, l.cause = time.NewTimer(max(0, left)), job.StopCause{Reason: job.InstallTimeout, Limit: a.cfg.InstallTimeout}
+	return l
+}
+
+func (l *limits) stop() {
+	l.time.Stop()
+	l.silence.Stop()
 }
 
 // orNever makes a limit of 0 one that never comes.
@@ -195,7 +188,7 @@ func (a *attempt) silentFor(begun time.Time) time.Duration {
 // clearUp ends whatever still lives of the attempt: list it, ask it, kill it.
 func (a *attempt) clearUp(ctx context.Context) {
 	a.cleared = true
-	if a.group.IsEmpty() || a.emptied(ctx, settle) {
+	if a.stop.abandoned || a.group.IsEmpty() || a.emptied(ctx, settle) {
 		return
 	}
 	members, err := a.group.Members()
@@ -209,22 +202,23 @@ func (a *attempt) clearUp(ctx context.Context) {
 	if err == nil && a.stop.cause == nil {
 		a.rec.note(a.current, process.LeftText(members))
 	}
-	if a.stop.cause == nil || a.cfg.StopSignal == 0 && a.stop.sent != syscall.SIGTERM {
-		_ = a.group.Signal(syscall.SIGTERM) // the kill below reports
+	if a.stop.killed.IsZero() && (a.stop.cause == nil || a.cfg.StopSignal == 0 && a.stop.sent != syscall.SIGTERM) {
+		if err := a.group.Signal(syscall.SIGTERM); err != nil {
+			a.denied(err) // the kill below reports the rest
+		}
 		a.stop.shorten(a.cfg.StopGrace)
 	}
-	if a.emptied(ctx, 0) {
-		return
+	for !a.emptied(ctx, 0) {
+		if a.stop.abandoned {
+			return
+		}
+		a.graceOver()
 	}
-	a.graceOver()
 	a.stop.grace.Stop()
-	if !a.emptied(ctx, killLimit) {
-		a.rec.note(a.current, "some processes of the job live on although they were killed: they wait inside the kernel")
-	}
 }
 
 // emptied waits until no process of the attempt lives: for a time, or, when it is 0, until
-// the grace is over. It goes on acting on signals.
+// the grace is over, or what lives is abandoned. It goes on acting on signals.
 func (a *attempt) emptied(ctx context.Context, atMost time.Duration) bool {
 	waitCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	result := make(chan error, 1)
@@ -237,6 +231,9 @@ func (a *attempt) emptied(ctx context.Context, atMost time.Duration) bool {
 	}
 	defer cancel()
 	for {
+		if a.stop.abandoned {
+			return false
+		}
 		select {
 		case err := <-result:
 			return err == nil
@@ -273,7 +270,7 @@ func (a *attempt) drainStep(s step) {
 
 // drainAll reads every pipe to its end, but not longer than a limit.
 func (a *attempt) drainAll(limit time.Duration) {
-	if a.kept {
+	if a.kept || a.stop.abandoned {
 		limit = heldLimit
 	}
 	at := time.Now().Add(limit)

@@ -2,13 +2,17 @@ package agent
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -24,6 +28,11 @@ type stopping struct {
 
 	grace *time.Timer // fires when the grace is over, and from then on for each further kill
 	over  time.Time   // when the grace is over; zero while none runs
+
+	killed    time.Time            // when the job was killed first; zero before
+	denied    *process.DeniedError // processes that this user may not signal; nil for none
+	abandoned bool                 // what did not die is not waited for any more
+	unstopped string               // what was abandoned, and why; empty for nothing
 }
 
 func newStopping() *stopping {
@@ -58,9 +67,36 @@ func (a *attempt) begin(cause job.StopCause, sig syscall.Signal) {
 // askToEnd sends the stop signal to every process of the job.
 func (a *attempt) askToEnd() {
 	a.stop.sent = cmp.Or(a.cfg.StopSignal, a.stop.sig, syscall.SIGTERM)
-	if err := a.group.Signal(a.stop.sent); err != nil {
+	if err := a.group.Signal(a.stop.sent); err != nil && !a.denied(err) {
 		a.rec.note(a.current, "the stop signal did not reach every process: "+err.Error())
 	}
+}
+
+// denied reports whether an error is about processes that this user may not signal. It names
+// them on stderr once, while a person can do something about it.
+func (a *attempt) denied(err error) bool {
+	var denied *process.DeniedError
+	if !errors.As(err, &denied) {
+		return false
+	}
+	if a.stop.denied == nil {
+		var pids strings.Builder
+		for _, p := range denied.Processes {
+			fmt.Fprintf(&pids, " %d", p.PID)
+		}
+		a.cfg.Say("the job cannot be stopped: " + denied.Error() + "; stop it with: sudo kill" + pids.String())
+	}
+	a.stop.denied = denied
+	return true
+}
+
+// unstopped returns what of a step whose process has ended the stop did not end, and why; empty
+// if it ended everything. What this user may not signal has then ended by itself.
+func (a *attempt) unstopped(pid int) string {
+	if d := a.stop.denied; d != nil && slices.ContainsFunc(d.Processes, func(p process.Denied) bool { return p.PID == pid }) {
+		return d.Error()
+	}
+	return a.stop.unstopped
 }
 
 func why(c job.StopCause) string {
@@ -73,13 +109,58 @@ func why(c job.StopCause) string {
 // killAgainAfter is when a kill is repeated, against what was being made meanwhile.
 const killAgainAfter = 5 * time.Second
 
-// graceOver kills what has not ended.
+// graceOver kills what has not ended. What lives on for killLimit is abandoned.
 func (a *attempt) graceOver() {
+	now := time.Now()
+	again := !a.stop.killed.IsZero()
+	if again && now.Sub(a.stop.killed) >= killLimit {
+		a.abandon()
+		return
+	}
+	if !again {
+		a.stop.killed = now
+	}
 	a.stop.sent = syscall.SIGKILL
 	if err := a.group.Kill(); err != nil {
-		a.rec.note(a.current, "the kill did not reach every process: "+err.Error())
+		a.killFailed(err, again)
 	}
 	a.stop.grace.Reset(killAgainAfter)
+}
+
+// killFailed notes why a kill did not reach every process: for those that this user may not
+// kill, once.
+func (a *attempt) killFailed(err error, again bool) {
+	if a.denied(err) {
+		if again {
+			return
+		}
+		err = a.stop.denied
+	}
+	a.rec.note(a.current, "the kill did not reach every process: "+err.Error())
+}
+
+// abandon ends the wait for processes that did not die of the kill.
+func (a *attempt) abandon() {
+	a.stop.abandoned = true
+	a.stop.grace.Stop()
+	if a.stop.denied != nil { // reported when it was noticed
+		a.stop.final, a.stop.unstopped = true, a.stop.denied.Error()
+		return
+	}
+	members, err := a.group.Members()
+	switch {
+	case err != nil:
+		a.giveUp("its processes cannot be listed: " + err.Error())
+	case len(members) > 0:
+		a.giveUp(process.NamesText(members) + " did not die of SIGKILL")
+	}
+}
+
+// giveUp reports what could not be stopped. No further attempt begins beside it.
+func (a *attempt) giveUp(what string) {
+	a.stop.final, a.stop.unstopped = true, what
+	a.cfg.Say("the job could not be stopped: " + what)
+	a.rec.note(a.current, "the job could not be stopped: "+what)
 }
 
 // act does what a signal to the agent asks for. Stop requests that follow the first shorten
@@ -94,6 +175,8 @@ func (a *attempt) act(e signals.Event) {
 		a.stop.shorten(signals.HurriedGrace)
 	case signals.Kill:
 		a.stop.shorten(0)
+	case signals.Abandon:
+		a.abandon()
 	case signals.Hangup:
 		if a.hadTerminal && !haveTerminal() {
 			a.rec.note(-1, "the terminal of the agent was closed; the job goes on")

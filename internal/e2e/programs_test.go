@@ -39,6 +39,9 @@ func TestMain(m *testing.M) {
 	if message := os.Getenv("E2E_TELL"); message != "" {
 		os.Exit(tell(message))
 	}
+	if os.Getenv("E2E_BECOME_ROOT") != "" {
+		os.Exit(becomeRoot())
+	}
 	os.Exit(buildAndRun(m))
 }
 

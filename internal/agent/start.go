@@ -1,0 +1,105 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"syscall"
+	"time"
+
+	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// slowStart is how long the start of the first process may take before the server is told of
+// the run all the same.
+const slowStart = time.Second
+
+// errAbandoned says that a process was still being started when the stop gave it up.
+var errAbandoned = errors.New("the start of the process was abandoned")
+
+// startStep makes the streams and the process, writes the beginning of the step and starts
+// to drain.
+func (a *attempt) startStep(ctx context.Context, s step, limits *limits) (*process.Process, error) {
+	started := journal.StepStarted{Index: s.index, Name: s.name, Kind: s.kind, Command: shownCommand(a.rec.secrets, s)}
+	begun := time.Now()
+	streams, err := a.stdioOf(s)
+	if err != nil {
+		_ = a.rec.record(journal.TypeStepStarted, begun, started)
+		return nil, err
+	}
+	proc, err := a.startProcess(ctx, limits, process.Spec{
+		Args: s.args, Dir: a.cfg.Dir, Env: a.env, Terminal: streams.master != nil,
+		Stdin: streams.stdin, Stdout: streams.stdout, Stderr: streams.stderr,
+	})
+	if s.kind == job.CommandStep && !errors.Is(err, errAbandoned) {
+		a.leaveStdin()
+	}
+	if err == nil {
+		started.PID = proc.PID()
+	}
+	_ = a.rec.record(journal.TypeStepStarted, begun, started) // there is a reserve for it
+	if err != nil {
+		if !errors.Is(err, errAbandoned) { // which may use them still
+			streams.discard()
+		}
+		return nil, err
+	}
+	a.startStdio(streams)
+	if a.stop.cause != nil {
+		a.askToEnd() // the stop began when the process was not there
+	}
+	return proc, nil
+}
+
+// startProcess makes a process. Its program may be on a file system that does not answer: what
+// asks for a stop is acted on meanwhile, and when the grace is over the start is given up.
+func (a *attempt) startProcess(ctx context.Context, limits *limits, spec process.Spec) (*process.Process, error) {
+	type result struct {
+		proc *process.Process
+		err  error
+	}
+	made := make(chan result, 1)
+	go func() {
+		proc, err := a.group.Start(spec)
+		made <- result{proc, err}
+	}()
+	slow := time.NewTimer(slowStart)
+	defer slow.Stop()
+	var late <-chan time.Time
+	canceled := ctx.Done()
+	for waiting := true; waiting; {
+		select {
+		case r := <-made:
+			return r.proc, r.err
+		case e := <-a.cfg.events.Events():
+			a.act(e)
+			waiting = !a.stop.abandoned
+		case cause := <-a.asked:
+			a.obey(cause)
+		case <-canceled:
+			canceled = nil
+			a.obey(job.StopCause{Reason: job.AgentStopped})
+		case <-limits.time.C:
+			a.begin(limits.cause, 0)
+		case <-limits.silence.C:
+			a.begin(job.StopCause{Reason: job.NoOutput, Limit: a.cfg.NoOutputTimeout}, 0)
+		case <-slow.C:
+			a.back.start(ctx)
+		case <-a.stop.grace.C:
+			a.graceOver() // a child that waits in its exec dies of it
+			late = time.After(settle)
+		case <-late:
+			waiting = false
+		}
+	}
+	if a.stop.unstopped == "" {
+		a.giveUp("the start of " + spec.Args[0] + " waits for a file system that does not answer")
+	}
+	go func() { // ends when the file system answers
+		if r := <-made; r.err == nil {
+			_ = r.proc.Signal(syscall.SIGKILL) // it has ended, or dies with the agent
+		}
+	}()
+	return nil, errAbandoned
+}
