@@ -99,7 +99,7 @@ func Run(ctx context.Context, c Config) Result {
 		a.rec.note(-1, text)
 	}
 	a.hadTerminal = haveTerminal()
-	defer a.endTyping() // whatever happens, the caller's terminal is given back
+	defer func() { a.keyboard.Close() }() // whatever happens, the caller's terminal is given back
 	outcome := maskedOutcome(secrets, a.steps(ctx))
 	a.leaveStdin() // also when the command was not started
 	if !a.cleared {

@@ -105,6 +105,7 @@ func (b *background) finish(o job.Outcome, result *Result) error {
 		}
 		b.closerDone.Wait()
 	}
+	b.a.keyboard.Close()
 	err := errNoServer
 	if b.delivery != nil {
 		err = b.delivery.Finish(ctx, b.a.cfg.FlushTimeout)
@@ -136,6 +137,7 @@ func (b *background) untilGivenUp() (ctx context.Context, cancel func()) {
 				return
 			case e := <-c.events.Events():
 				if e.Action == signals.Suspend {
+					b.a.keyboard.Close()
 					c.suspendAgent(e.Signal, b.suspender)
 				}
 			case <-ctx.Done():

@@ -85,10 +85,11 @@ func (io stdio) discard() {
 	}
 }
 
-// endTyping gives the caller's terminal back; the command has ended, or never began.
+// endTyping ends the copying of what is typed; the command has ended, or never began. The
+// caller's terminal is given back when it has got the output.
 func (a *attempt) endTyping() {
-	a.keyboard.Close()
-	a.keyboard, a.tty = nil, nil
+	a.keyboard.Stop()
+	a.tty = nil
 }
 
 // releaseStep lets the streams of a step end: its process has.

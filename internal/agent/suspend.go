@@ -31,7 +31,7 @@ func (a *attempt) suspend(sig syscall.Signal) {
 	if err := a.group.Suspend(); err != nil {
 		a.rec.note(a.current, err.Error())
 	}
-	typing := a.keyboard != nil
+	typing := a.keyboard != nil && a.running != nil
 	a.keyboard.Close() // gives the caller's terminal back
 	missed := a.cfg.suspendAgent(sig, a.back.suspender)
 	if err := a.group.Resume(); err != nil {

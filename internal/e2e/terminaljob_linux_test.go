@@ -77,7 +77,7 @@ func TestInteractiveJob(t *testing.T) {
 	defer tty.Close()
 	before := mode(t, tty)
 	run := h.command(stint, "run", "--server", s.url, "--job", "typed", "-it", "-c",
-		`trap 'echo interrupted; exit 5' INT; echo ready; read word; echo "got <$word>"; while :; do sleep 0.05; done`)
+		`trap 'seq 20000; echo interrupted; exit 5' INT; echo ready; read word; echo "got <$word>"; while :; do sleep 0.05; done`)
 	inTerminal(run, tty)
 	seen := watchScreen(screen)
 	if err := run.Start(); err != nil {
@@ -95,6 +95,10 @@ func TestInteractiveJob(t *testing.T) {
 	}
 	if err := run.Wait(); run.ProcessState.ExitCode() != 5 {
 		t.Errorf("stint run: %v, on the screen: %q", err, seen.all())
+	}
+	// The job's last lines come out as it sent them, although it has ended meanwhile.
+	if text := seen.all(); strings.Contains(text, "\r\r") {
+		t.Errorf("a line ends with two carriage returns at %q", text[strings.Index(text, "\r\r")-20:])
 	}
 	if after := mode(t, tty); after != before {
 		t.Errorf("the terminal's mode was\n%+v and is\n%+v", before, after)

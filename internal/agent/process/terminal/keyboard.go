@@ -27,8 +27,9 @@ const (
 // long as this process is in its foreground; in the background it is neither read nor
 // changed. The caller must ignore SIGTTOU and SIGTTIN: a look may come too late.
 //
-// Shutdown, in Close: 1. the goroutine is woken and ends, 2. the terminal gets its mode
-// back, unless a shell has taken it over meanwhile, 3. the pipe that wakes is closed.
+// Shutdown: Stop wakes the goroutine and waits for its end, gives the terminal its mode back
+// but for the treatment of output, and closes the pipe that wakes. Close gives the rest of
+// the mode back. Neither touches a terminal that a shell has taken over meanwhile.
 type Keyboard struct {
 	in       *os.File
 	fd       int
@@ -37,8 +38,9 @@ type Keyboard struct {
 	wake     *os.File
 	sleeper  *os.File
 	done     chan struct{}
+	stopping sync.Once
 	closing  sync.Once
-	saved    *term.State // the goroutine's, then Close's
+	saved    *unix.Termios // the goroutine's, then Stop's
 	lastByte byte
 }
 
@@ -58,24 +60,48 @@ func Connect(in, master *os.File) (*Keyboard, error) {
 	return k, nil
 }
 
-// Close ends the copying and gives the terminal back. A nil Keyboard and a second call are
-// harmless.
+// Stop ends the copying, so that Ctrl-C is a signal for the caller again. Output still
+// reaches the terminal as the job sent it: the job's own terminal has put the carriage
+// returns in. A nil Keyboard and a second call are harmless.
+func (k *Keyboard) Stop() {
+	if k == nil {
+		return
+	}
+	k.stopping.Do(func() {
+		_ = k.wake.Close()
+		_ = k.master.SetWriteDeadline(time.Now()) // frees a write that the job does not read
+		<-k.done
+		_ = k.sleeper.Close()
+		if now, err := unix.IoctlGetTermios(k.fd, getMode); err == nil && k.saved != nil {
+			mode := *k.saved
+			mode.Oflag = now.Oflag
+			k.setMode(&mode)
+		}
+	})
+}
+
+// Close stops the copying and gives the terminal back; all output has been written. A nil
+// Keyboard and a second call are harmless.
 func (k *Keyboard) Close() {
 	if k == nil {
 		return
 	}
+	k.Stop()
 	k.closing.Do(func() {
-		_ = k.wake.Close()
-		_ = k.master.SetWriteDeadline(time.Now()) // frees a write that the job does not read
-		<-k.done
-		if k.saved != nil && k.foreground() {
-			_ = term.Restore(k.fd, k.saved) // a terminal that is gone has no mode
+		if k.saved != nil {
+			k.setMode(k.saved)
 		}
-		_ = k.sleeper.Close()
 	})
 }
 
-// copy ends at Close, at the end of the input, or when the job's terminal is gone.
+// setMode changes the terminal's mode if this process is in its foreground.
+func (k *Keyboard) setMode(mode *unix.Termios) {
+	if k.foreground() {
+		_ = unix.IoctlSetTermios(k.fd, setMode, mode) // a terminal that is gone has no mode
+	}
+}
+
+// copy ends at Stop, at the end of the input, or when the job's terminal is gone.
 func (k *Keyboard) copy() {
 	defer close(k.done)
 	buf := make([]byte, 4096)
@@ -113,8 +139,11 @@ func (k *Keyboard) copy() {
 
 // makeRaw keeps the first mode it finds: the one that Close gives back.
 func (k *Keyboard) makeRaw() {
-	before, err := term.MakeRaw(k.fd)
-	if err == nil && k.saved == nil {
+	before, err := unix.IoctlGetTermios(k.fd, getMode)
+	if err != nil {
+		return
+	}
+	if _, err := term.MakeRaw(k.fd); err == nil && k.saved == nil {
 		k.saved = before
 	}
 }
@@ -143,7 +172,7 @@ func (k *Keyboard) foreground() bool {
 	return err != nil || group == unix.Getpgrp()
 }
 
-// wait waits for Close, and for input if that is wanted. At a terminal it returns before
+// wait waits for Stop, and for input if that is wanted. At a terminal it returns before
 // long in any case: it may have changed hands.
 func (k *Keyboard) wait(input bool) (ready, closed bool) {
 	atMost, second := time.Duration(-1), -1

@@ -9,6 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// The requests for the mode of a terminal.
+const getMode, setMode = unix.TIOCGETA, unix.TIOCSETA
+
 // Open makes a pseudo-terminal: master is the agent's side, slave the job's. Reading master
 // ends when the job's session ends, which is when macOS takes the terminal from everybody.
 func Open(size Size) (master, slave *os.File, err error) {

@@ -7,6 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// The requests for the mode of a terminal.
+const getMode, setMode = unix.TCGETS, unix.TCSETS
+
 // Open makes a pseudo-terminal: master is the agent's side and obeys deadlines, slave the
 // job's. Reading master ends with EIO when nobody holds slave any more.
 func Open(size Size) (master, slave *os.File, err error) {

@@ -100,10 +100,7 @@ func TestKeyboardCopiesAPipe(t *testing.T) {
 func TestKeyboardGivesTheTerminalBack(t *testing.T) {
 	screen, own := open(t, DefaultSize)
 	master, slave := open(t, DefaultSize)
-	before, err := unix.IoctlGetTermios(int(own.Fd()), unix.TCGETS)
-	if err != nil {
-		t.Fatal(err)
-	}
+	before := modeOf(t, own)
 	k, err := Connect(own, master)
 	if err != nil {
 		t.Fatal(err)
@@ -135,14 +132,27 @@ func TestKeyboardGivesTheTerminalBack(t *testing.T) {
 	if _, err := screen.WriteString(strings.Repeat("x", 64<<10)); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatal(err)
 	}
+	// What is still to be written has its carriage returns already.
+	k.Stop()
+	between := modeOf(t, own)
+	output := before
+	output.Oflag &^= unix.OPOST
+	if between != output {
+		t.Errorf("after Stop the terminal's mode is\n%+v, want\n%+v", between, output)
+	}
 	k.Close()
-	after, err := unix.IoctlGetTermios(int(own.Fd()), unix.TCGETS)
+	if after := modeOf(t, own); after != before {
+		t.Errorf("the terminal's mode was\n%+v and is\n%+v", before, after)
+	}
+}
+
+func modeOf(t *testing.T, f *os.File) unix.Termios {
+	t.Helper()
+	mode, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *after != *before {
-		t.Errorf("the terminal's mode was\n%+v and is\n%+v", *before, *after)
-	}
+	return *mode
 }
 
 func isRaw(f *os.File) bool {
