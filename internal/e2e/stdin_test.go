@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -40,6 +41,68 @@ func TestPipeline(t *testing.T) {
 				t.Errorf("printed %q, exit code %d; want %q, %d; stderr %s", got.stdout, got.code, c.want, c.code, got.stderr)
 			}
 		})
+	}
+}
+
+// Where stdin is a list that a loop reads, or the script that a shell reads, a command takes
+// of it what it would take without stint run; with --no-stdin or </dev/null it takes nothing.
+func TestStdinOfLoopsAndScripts(t *testing.T) {
+	h := newHost(t)
+	const (
+		loop   = `while read -r x; do echo "$x"; $RUN cat; done`
+		script = "echo first\n$RUN cat\necho second\n"
+	)
+	for _, shell := range []string{"sh", "bash"} {
+		if _, err := exec.LookPath(shell); err != nil {
+			t.Logf("%s is not here", shell)
+			continue
+		}
+		for _, c := range []struct {
+			name, script string // $SHELL is the shell
+			all          string // what is printed when the command reads nothing
+			bare         string // what bash prints when it reads stdin
+		}{
+			{"a loop over a file", loop + " <list", "a\nb\nc\n", "a\nb\nc\n"},
+			{"a loop over a pipe", "cat list | " + loop, "a\nb\nc\n", "a\nb\nc\n"},
+			{"a loop that counts its rounds", `n=0; while read -r x; do n=$((n+1)); $RUN cat >/dev/null; done <list; echo $n`, "3\n", "1\n"},
+			{"a script that the shell reads from a file, as under at", "$SHELL <script", "first\nsecond\n", "first\necho second\n"},
+			{"a script that the shell reads from a pipe, as of ssh and curl", "cat script | $SHELL", "first\nsecond\n", "first\necho second\n"},
+		} {
+			t.Run(shell+", "+c.name, func(t *testing.T) {
+				dir := t.TempDir()
+				for name, text := range map[string]string{"list": "a\nb\nc\n", "script": script} {
+					if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				printed := func(run, script string) string {
+					cmd := h.command(shell, "-c", script)
+					cmd.Dir = dir
+					cmd.Env = append(cmd.Env, "RUN="+run, "SHELL="+shell, "STINT_SERVER=http://"+freeAddress(t), "STINT_FLUSH_TIMEOUT=1ms")
+					got := finish(t, cmd)
+					if got.code != 0 {
+						t.Errorf("RUN=%q: exit code %d, %s", run, got.code, got.stderr)
+					}
+					return got.stdout
+				}
+				bare := printed("", c.script)
+				if shell == "bash" && bare != c.bare {
+					t.Errorf("bash prints %q, want %q", bare, c.bare)
+				}
+				if got := printed(stint+" run --", c.script); got != bare {
+					t.Errorf("with stint run: %q, without: %q", got, bare)
+				}
+				if got := printed(stint+" run --no-stdin --", c.script); got != c.all {
+					t.Errorf("with --no-stdin: %q, want %q", got, c.all)
+				}
+				if err := os.WriteFile(filepath.Join(dir, "script"), []byte(strings.ReplaceAll(script, "cat", "cat </dev/null")), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if got := printed(stint+" run --", strings.ReplaceAll(c.script, "$RUN cat", "$RUN cat </dev/null")); got != c.all {
+					t.Errorf("with </dev/null: %q, want %q", got, c.all)
+				}
+			})
+		}
 	}
 }
 
