@@ -295,7 +295,7 @@ func (a *attempt) settle(result *Result, delivered error) {
 	}
 	if lost != nil {
 		if a.cfg.Server != nil {
-			a.cfg.Say(fmt.Sprintf("the journal of run %s is incomplete on the server, and the part that is missing was in memory only: %v", a.cfg.Run, delivered))
+			a.cfg.Say(a.lostText(delivered))
 		}
 		return
 	}
@@ -303,6 +303,14 @@ func (a *attempt) settle(result *Result, delivered error) {
 	if a.cfg.Server != nil && !refused { // a refusal was reported when it came
 		a.cfg.Say(a.waitsText(delivered, j.Path()))
 	}
+}
+
+// lostText says what is lost of a journal that is neither on the server nor on the disk, and why.
+func (a *attempt) lostText(why error) string {
+	if a.rec.spool.Path() == "" && a.rec.spool.Acknowledged() == 0 {
+		return fmt.Sprintf("the record of run %s is lost: it was in memory, because the state directory could not be used, and the server did not take it: %v", a.cfg.Run, why)
+	}
+	return fmt.Sprintf("the journal of run %s is incomplete on the server, and the part that is missing was in memory only: %v", a.cfg.Run, why)
 }
 
 // waitsText says where the journal waits, and why unless that was reported before.

@@ -315,6 +315,26 @@ func TestStateDirectoryThatCannotBeUsed(t *testing.T) {
 	}
 }
 
+// Where nobody answers either, the end waits for no longer than elsewhere, and one line says that
+// the record is lost.
+func TestRecordInMemoryWithoutAServer(t *testing.T) {
+	s := newMemoryServer()
+	s.before = func(int, int64, []byte) error { return errAway }
+	c, heard := config(t, s, "exit 3")
+	c.FlushTimeout = time.Hour
+	c.StateDir = filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(c.StateDir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := Run(t.Context(), c)
+	if got.ExitCode != 3 || got.Complete || got.WaitsAt != "" {
+		t.Errorf("result %+v", got)
+	}
+	if text := heard.text(); strings.Count(text, "the record of run "+testRun+" is lost") != 1 || strings.Count(text, "\n") != 1 {
+		t.Errorf("said %q, want two lines: one at the start, and one that the record is lost", text)
+	}
+}
+
 // A state directory in which others could change things is left alone; the job runs all the
 // same, and its record reaches the server.
 func TestStateDirectoryOfOthers(t *testing.T) {

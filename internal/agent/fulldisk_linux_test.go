@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -108,16 +109,19 @@ func cutOutcome(t *testing.T, dir string) int {
 }
 
 // Where the end of a run stands in memory alone, because the disk is full, the server is
-// waited for, also one that has not answered yet.
+// waited for if it has answered before.
 func TestAnEndThatTheDiskCannotHoldIsWaitedFor(t *testing.T) {
 	s := newMemoryServer()
 	var ended atomic.Bool
 	var tries atomic.Int64
+	var answered sync.Once
+	reached := make(chan struct{})
 	s.before = func(int, int64, []byte) error {
-		if ended.Load() && tries.Add(1) > 2 {
-			return nil
+		if ended.Load() && tries.Add(1) <= 5 {
+			return errAway
 		}
-		return errAway
+		answered.Do(func() { close(reached) })
+		return nil
 	}
 	c, heard := config(t, s, "echo kept; exit 7")
 	c.FlushTimeout = 30 * time.Second
@@ -125,7 +129,8 @@ func TestAnEndThatTheDiskCannotHoldIsWaitedFor(t *testing.T) {
 	c.StateDir = dir
 	c.Args = []string{"sh", "-c", `while [ ! -e "$0" ]; do sleep 0.05; done; head -c 100000 /dev/zero; exit 7`, filepath.Join(t.TempDir(), "go")}
 	go func() {
-		// The job goes on when the disk is full.
+		// The job goes on when the server has answered and the disk is full.
+		<-reached
 		fill()
 		ended.Store(true)
 		if err := os.WriteFile(c.Args[3], nil, 0o600); err != nil {

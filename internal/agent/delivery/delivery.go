@@ -221,14 +221,9 @@ func (d *Delivery) hasEnded() bool {
 
 // mayGiveUp reports whether an ended attempt need not be delivered now: no Stint server has
 // answered, or none takes the token, and the journal is safe where it waits. One that the
-// disk does not take is gone with this process, so its server is waited for.
+// disk does not take is gone with this process, so the time that Finish allows is used.
 func (d *Delivery) mayGiveUp() bool {
-	return (!d.cfg.Link.Reached() || d.last.Action == FixToken) && d.onDisk()
-}
-
-// onDisk reports whether the whole journal is on the disk.
-func (d *Delivery) onDisk() bool {
-	return d.cfg.Journal.Path() != "" && d.cfg.Journal.Persist() == nil
+	return (!d.cfg.Link.Reached() || d.last.Action == FixToken) && d.cfg.Journal.Path() != "" && d.cfg.Journal.Persist() == nil
 }
 
 // pause waits after a try that failed. The attempt's end cuts it short, once; after it

@@ -31,8 +31,8 @@ func (d *Delivery) Start(ctx context.Context) {
 
 // Finish waits, when Config.Ended is closed, for the journal to be delivered, and ends the
 // delivery. It waits for a limit, or until ctx ends; for a server that has not answered
-// once, not longer than silentLimit, unless the journal is not on the disk. It returns what
-// Run returned, or why it was not waited for.
+// once, not longer than silentLimit, although a journal in memory ends with the process. It
+// returns what Run returned, or why it was not waited for.
 func (d *Delivery) Finish(ctx context.Context, limit time.Duration) error {
 	defer d.cancel()
 	why, ended, err := d.wait(ctx, limit)
@@ -73,7 +73,7 @@ func (d *Delivery) wait(ctx context.Context, limit time.Duration) (why error, en
 			}
 		case <-silent.C:
 		}
-		if !d.cfg.Link.Reached() && d.onDisk() {
+		if !d.cfg.Link.Reached() {
 			return errSilent, false, nil
 		}
 	}

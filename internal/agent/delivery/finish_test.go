@@ -48,10 +48,10 @@ func TestHowLongAnEndWaits(t *testing.T) {
 		{"something that asks for a pause", always(foreign(503)), false, time.Second, 0},
 		{"a wrong token", always(token), false, time.Second, 0},
 		{"a server with no time", always(problem(503, job.ProblemUnavailable)), false, time.Second, flush},
-		{"nobody there, in memory", always(errAway), true, 0, flush},
-		{"a hung server, in memory", silent, true, 0, flush},
-		{"something else there, in memory", always(foreign(404)), true, time.Second, flush},
-		{"a wrong token, in memory", always(token), true, time.Second, flush},
+		{"nobody there, in memory", always(errAway), true, 0, silentLimit},
+		{"a hung server, in memory", silent, true, 0, silentLimit},
+		{"something else there, in memory", always(foreign(404)), true, time.Second, silentLimit},
+		{"a wrong token, in memory", always(token), true, time.Second, silentLimit},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -65,16 +65,18 @@ func TestHowLongAnEndWaits(t *testing.T) {
 	}
 }
 
-// A server that has answered is waited for, and what it takes within the time counts. So is
-// one that has not, where the journal would be lost.
+// A server that has answered is waited for, and what it takes within the time counts, also
+// where the journal is in memory.
 func TestServerThatComesBackInTime(t *testing.T) {
 	for _, inMemory := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			var away atomic.Bool
-			away.Store(inMemory) // from the beginning
+			var away, begun atomic.Bool
 			s := newFakeServer(func(context.Context, int64, []byte) error {
-				if away.Load() {
+				switch {
+				case away.Load():
 					return foreign(502)
+				case inMemory && !begun.Swap(true):
+					return problem(503, job.ProblemUnavailable) // what it takes is gone from memory
 				}
 				return nil
 			})
@@ -82,9 +84,11 @@ func TestServerThatComesBackInTime(t *testing.T) {
 			ended := make(chan struct{})
 			d := New(Config{Server: s, Run: testRun, Attempt: 1, Journal: j, Fresh: true, Ended: ended, Watched: new(atomic.Bool)})
 			d.Start(t.Context())
-			<-time.After(time.Second)
-			synctest.Wait()
-			if !inMemory {
+			if inMemory {
+				<-time.After(100 * time.Millisecond) // it has answered, and did not take anything
+			} else {
+				<-time.After(time.Second)
+				synctest.Wait()
 				s.mu.Lock()
 				s.journal = s.journal[:100] // what it had is there; what follows meets the outage
 				s.mu.Unlock()
@@ -93,9 +97,9 @@ func TestServerThatComesBackInTime(t *testing.T) {
 			away.Store(true)
 			time.AfterFunc(10*time.Second, func() { away.Store(false) })
 			close(ended)
-			begun := time.Now()
+			end := time.Now()
 			err := d.Finish(t.Context(), 30*time.Second)
-			if took := time.Since(begun); err != nil || took < 10*time.Second || took > 12*time.Second {
+			if took := time.Since(end); err != nil || took < 10*time.Second || took > 12*time.Second {
 				t.Errorf("after %s: %v, want it soon after 10 s", took, err)
 			}
 			if !bytes.Equal(s.has(), whole) {
@@ -103,6 +107,30 @@ func TestServerThatComesBackInTime(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A server that answers for the first time after the end, within the second, gets a journal
+// that is in memory.
+func TestServerThatComesWithinASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var away atomic.Bool
+		away.Store(true)
+		s := newFakeServer(func(context.Context, int64, []byte) error {
+			if away.Load() {
+				return errAway
+			}
+			return nil
+		})
+		j, whole := writeJournal(t, false, 10)
+		ended := make(chan struct{})
+		close(ended)
+		d := New(Config{Server: s, Run: testRun, Attempt: 1, Journal: j, Fresh: true, Ended: ended, Watched: new(atomic.Bool)})
+		time.AfterFunc(300*time.Millisecond, func() { away.Store(false) })
+		d.Start(t.Context())
+		if err := d.Finish(t.Context(), 30*time.Second); err != nil || !bytes.Equal(s.has(), whole) {
+			t.Errorf("%v; the server has %d of %d bytes", err, len(s.has()), len(whole))
+		}
+	})
 }
 
 // Only the first of many jobs waits a second for a server that hangs.
@@ -177,9 +205,9 @@ func TestFinishEndsWithItsContext(t *testing.T) {
 		end()
 		ctx, cancel := context.WithCancelCause(t.Context())
 		why := errors.New("interrupted")
-		time.AfterFunc(time.Second, func() { cancel(why) })
+		time.AfterFunc(silentLimit/2, func() { cancel(why) })
 		begun := time.Now()
-		if err := d.Finish(ctx, time.Hour); !errors.Is(err, why) || time.Since(begun) != time.Second {
+		if err := d.Finish(ctx, time.Hour); !errors.Is(err, why) || time.Since(begun) != silentLimit/2 {
 			t.Errorf("after %s: %v", time.Since(begun), err)
 		}
 	})
