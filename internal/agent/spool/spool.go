@@ -78,7 +78,7 @@ var ErrExists = errors.New("the same attempt of the same run was started before"
 // RunningError says that another process holds the run. It is an ErrExists, too.
 type RunningError struct {
 	Run  string
-	PID  int    // of its agent; 0 when that is not known, or has ended
+	PID  int    // of its agent, on Host; 0 if the process or its host is not known, or it has ended
 	Host string // of its agent, if that is not this one
 }
 
@@ -87,21 +87,27 @@ func (e *RunningError) Error() string {
 		return fmt.Sprintf("run %s is running on host %s, pid %d", e.Run, e.Host, e.PID)
 	}
 	if e.PID == 0 {
-		return fmt.Sprintf("another process of this host holds the journal of run %s", e.Run)
+		return fmt.Sprintf("another process holds the journal of run %s", e.Run)
 	}
 	return fmt.Sprintf("run %s is running on this host, pid %d", e.Run, e.PID)
 }
 
 func (e *RunningError) Is(target error) bool { return target == ErrExists }
 
+// runningError returns the error for a run that by holds, seen from a host. A pid says something
+// only together with its host.
 func runningError(run string, by holder, here Host) *RunningError {
-	if !here.Is(by.Host) {
+	unknown := here == (Host{}) || by.Host == (Host{})
+	switch {
+	case unknown, by.PID <= 0:
+	case here.Is(by.Host):
+		if unix.Kill(by.PID, 0) != unix.ESRCH {
+			return &RunningError{Run: run, PID: by.PID}
+		}
+	case by.Host.named():
 		return &RunningError{Run: run, PID: by.PID, Host: by.Host.Name}
 	}
-	if by.PID <= 0 || unix.Kill(by.PID, 0) == unix.ESRCH {
-		by.PID = 0
-	}
-	return &RunningError{Run: run, PID: by.PID}
+	return &RunningError{Run: run}
 }
 
 // ErrGone says that a journal was delivered and removed while it was looked at.
