@@ -66,7 +66,6 @@ func TestAdoptedTailOnADiskThatDoesNotAnswer(t *testing.T) {
 			t.Fatalf("Settle took %s, not %s: the test shows nothing", took, settleLimit)
 		}
 		close(gate)
-		m.delays = 1 // the writer is a goroutine
 		m.checkMissing(t)
 	})
 }

@@ -177,16 +177,16 @@ func (j *Journal) notifyAndUnlock() {
 	}
 }
 
-// hasRoom reports whether there is room for a record that is not output.
+// hasRoom reports whether there is room for a record that is not output. Samples and notes may
+// grow without bound; there are few of the others, and a run cannot be understood without them.
 func (j *Journal) hasRoom(t journal.Type, n int64) bool {
-	room := int64(othersReserve)
-	if t == journal.TypeSample || t == journal.TypeNote || t == journal.TypeStatus {
-		if j.state.Size-j.acked+j.tail.size() > j.limits.Unsent+j.limits.Unsent/16 {
-			return false
-		}
-		room = plainReserve
+	if t != journal.TypeSample && t != journal.TypeNote && t != journal.TypeStatus {
+		return true
 	}
-	return j.healthy() || j.memory+n <= j.limits.window()+room
+	if j.state.Size-j.acked+j.tail.size() > j.limits.Unsent+j.limits.Unsent/16 {
+		return false
+	}
+	return j.healthy() || j.memory+n <= j.limits.window()+plainReserve
 }
 
 // Finish appends the outcome, with the length and digest of everything before it.

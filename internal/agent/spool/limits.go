@@ -37,10 +37,8 @@ const (
 	// reserve is room on the disk, allocated ahead, that output does not use: for the ends
 	// of steps, the outcome, and what may stand before them in memory.
 	reserve = 4 << 20
-	// plainReserve is the part of the memory bound for samples and notes, othersReserve for
-	// everything else that is not output.
-	plainReserve  = 1 << 20
-	othersReserve = 2 << 20
+	// plainReserve is the part of the memory bound for samples and notes.
+	plainReserve = 1 << 20
 	// memorySegment is the grain in which memory is given back when there is no file.
 	memorySegment = 256 << 10
 )

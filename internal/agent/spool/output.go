@@ -140,7 +140,8 @@ func (j *Journal) appendToTail(rec []byte, key streamKey, own bool) Kept {
 // is left to the steps that follow.
 func (j *Journal) tooMuchTail() bool {
 	t := &j.tail
-	if t.memory > j.limits.Memory {
+	placed := max(0, j.memory-j.limits.window()-plainReserve) // of the steps before, in memory
+	if t.memory > max(j.limits.Memory-placed, min(tailLimit, j.limits.Memory)) {
 		return true
 	}
 	return len(t.segments) > 1 && t.size() > (j.limits.Unsent-(j.state.Size-j.acked))*3/4

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"stint.dev/stint/job"
@@ -40,40 +41,44 @@ func newModel(t *testing.T, s *Spool, l Limits) *model {
 	return m
 }
 
-// A disk that stands still does not hold up whoever prints, memory stays within its bound,
-// and what is in memory can be delivered. When the disk answers again, all comes to it.
+// A disk that stands still holds up whoever prints once, until it counts as stuck; memory stays
+// within its bound, and what is in memory can be delivered. When the disk answers again, all
+// comes to it.
 func TestDiskThatStandsStill(t *testing.T) {
 	s := open(t)
-	m := newModel(t, s, Limits{Memory: 8 << 20})
-	gate := make(chan struct{})
-	m.j.disk = gated{directory(m.j.dir), gate}
-	m.j.placed[0].file = gatedFile{m.j.placed[0].file, gate}
-	m.j.Start(func() {})
-	begun := time.Now()
-	for range 400 { // 24 MiB
-		m.print(job.Stdout, 60_000)
-		m.j.mu.Lock()
-		held := m.j.memory + m.j.tail.memory
-		m.j.mu.Unlock()
-		if held > m.limits.Memory+queueLimit+windowLimit+memorySegment {
-			t.Fatalf("%d bytes are held in memory", held)
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(t, s, Limits{Memory: 8 << 20})
+		gate := make(chan struct{})
+		m.j.disk = gated{directory(m.j.dir), gate}
+		m.j.placed[0].file = gatedFile{m.j.placed[0].file, gate}
+		m.j.Start(func() {})
+		begun := time.Now()
+		for range 400 { // 24 MiB
+			m.print(job.Stdout, 60_000)
+			m.j.mu.Lock()
+			held := m.j.memory + m.j.tail.memory
+			m.j.mu.Unlock()
+			if held > m.limits.Memory+queueLimit+windowLimit+memorySegment {
+				t.Fatalf("%d bytes are held in memory", held)
+			}
 		}
-	}
-	if took := time.Since(begun); took > 10*time.Second {
-		t.Errorf("printing took %s beside a disk that stands still", took)
-	}
-	if m.j.Unsent() == 0 || !m.j.Dropped() {
-		t.Errorf("%d bytes can be delivered, dropped: %v", m.j.Unsent(), m.j.Dropped())
-	}
-	m.deliver(1 << 20)
-	close(gate)
-	if err := m.j.Persist(); err != nil {
-		t.Error(err)
-	}
-	m.check()
-	if err := m.j.Remove(); err != nil {
-		t.Error(err)
-	}
+		if took := time.Since(begun); took > stuckAfter {
+			t.Errorf("printing took %s beside a disk that stands still", took)
+		}
+		if m.j.Unsent() == 0 || !m.j.Dropped() {
+			t.Errorf("%d bytes can be delivered, dropped: %v", m.j.Unsent(), m.j.Dropped())
+		}
+		m.deliver(1 << 20)
+		close(gate)
+		if err := m.j.Persist(); err != nil {
+			t.Error(err)
+		}
+		m.check()
+		if err := m.j.Remove(); err != nil {
+			t.Error(err)
+		}
+		<-m.j.writer.ended
+	})
 }
 
 // A directory that is removed under a running agent costs nothing while the server is there,

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var meta = Meta{Run: "01890a5d-ac96-774b-bcce-b302099a8057", Attempt: 2, Job: "test", Server: "http://127.0.0.1:7846"}
+var meta = Meta{Run: "01890a5d-ac96-774b-bcce-b302099a8057", Attempt: 2, Job: "test", Server: "http://127.0.0.1:7846", Host: Host{"here", "1"}}
 
 func output(data []byte) []byte {
 	return journal.AppendRecord(nil, journal.OutputRecord(time.Unix(1, 0), journal.Output{Stream: job.Stdout, Data: data}))

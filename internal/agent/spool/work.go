@@ -193,7 +193,7 @@ func (j *Journal) advanceAndNotify() {
 
 // writeTail writes the next chunk of the tail.
 func (j *Journal) writeTail() (bool, error) {
-	if j.fullReason != "" && !j.writer.final {
+	if j.holdsOutput() {
 		return false, nil
 	}
 	for _, s := range j.tail.segments {
@@ -220,7 +220,7 @@ func (j *Journal) writeChunk(s *segment, name string) (bool, error) {
 		return false, fmt.Errorf("%w: %s from %d on", errIncomplete, name, s.written)
 	}
 	c := s.chunks[i]
-	if c.output && j.fullReason != "" && !j.writer.final {
+	if c.output && j.holdsOutput() {
 		return false, nil
 	}
 	data := c.data[s.written-c.at:]
@@ -250,6 +250,9 @@ func (j *Journal) writeChunk(s *segment, name string) (bool, error) {
 		return false, err
 	}
 	s.written = at + int64(len(data))
+	if c.output && j.writer.again {
+		j.setRoom()
+	}
 	j.dropWritten(s)
 	return true, nil
 }

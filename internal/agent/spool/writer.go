@@ -20,6 +20,7 @@ type writer struct {
 	requests []*request    // not answered yet, oldest first
 	notify   bool          // readers do not know yet of what is new
 	final    bool          // all must come to the disk now, into the reserve too
+	again    bool          // output is tried once more on a disk that was full
 }
 
 func newWriter() writer {
@@ -122,8 +123,7 @@ func (j *Journal) doOne() bool {
 	now := time.Now()
 	due := !now.Before(j.retryAt)
 	if j.fullReason != "" && due {
-		j.fullReason = "" // look again
-		j.retryAt = now.Add(retryAfter)
+		j.writer.again, j.retryAt = true, now.Add(retryAfter)
 	}
 	if j.disk != nil && (j.diskErr == nil || due) {
 		worked, err := j.useDisk()
@@ -135,6 +135,9 @@ func (j *Journal) doOne() bool {
 			j.diskErr = nil
 			j.notifyProgress()
 			return true
+		}
+		if j.writer.again { // nothing waits with which it could be tried
+			j.setRoom()
 		}
 	}
 	if j.mayMove() {
@@ -161,11 +164,21 @@ func (j *Journal) failed(err error, now time.Time) {
 	j.retryAt = now.Add(retryAfter)
 	j.writer.notify = true
 	j.notifyProgress()
-	if full(err) && !j.writer.final && j.fullReason == "" {
-		j.fullReason = err.Error()
+	if full(err) && !j.writer.final && (j.fullReason == "" || j.writer.again) {
+		j.fullReason, j.writer.again = err.Error(), false
 		return
 	}
 	j.diskErr = err
+}
+
+// setRoom notes that the disk has room for output again.
+func (j *Journal) setRoom() {
+	j.fullReason, j.writer.again, j.writer.notify = "", false, true
+}
+
+// holdsOutput reports whether output is not written because the disk is full.
+func (j *Journal) holdsOutput() bool {
+	return j.fullReason != "" && !j.writer.final && !j.writer.again
 }
 
 // io makes calls to the disk. Only what doOne calls may use it. The caller holds mu, which is
