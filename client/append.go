@@ -46,9 +46,6 @@ func (c *Client) ask(hc *http.Client, req *http.Request, contentType string) (*h
 	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Accept-Encoding", "identity")
-	if hc == c.held {
-		req = req.WithContext(c.holding.counted(req.Context()))
-	}
 	resp, err := hc.Do(req)
 	if err != nil {
 		return nil, c.transportError(err)

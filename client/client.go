@@ -39,6 +39,9 @@ type Options struct {
 	URL       string // of the server, "http://127.0.0.1:7846"; a path before /api is kept
 	Token     string // empty for none
 	UserAgent string
+	// Run is the run whose agent uses the client; empty for none. Its heartbeats and small
+	// appends share one connection that is held open.
+	Run string
 	// TLS says what to trust and which certificate to show, where the address is https;
 	// nil for the system's authorities and no certificate.
 	TLS *tls.Config
@@ -49,14 +52,14 @@ type Client struct {
 	base  *url.URL
 	token string
 	agent string
-	// Heartbeats and small appends share a connection that is held, one after the other:
-	// its closing means that the agent is gone. All else has others, so that a large
+	run   string
+	// Heartbeats and small appends of run share a connection that is held, one after the
+	// other: its closing means that the agent is gone. All else has others, so that a large
 	// append on the way never delays a heartbeat.
-	calls *http.Client
-	held  *http.Client
-	turn  chan struct{} // holds a token while the held connection is in use
-	// holding is what is known of the held connection.
+	calls   *http.Client
+	held    *http.Client
 	holding holding
+	turn    chan struct{} // holds a token while the held connection is in use
 	zstd    compressor
 	// plainOnly is set when compressed journal bytes were refused.
 	plainOnly atomic.Bool
@@ -84,7 +87,7 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{
 		turn: make(chan struct{}, 1), holding: holding{cut: make(chan struct{}, 1)},
-		base: base, token: o.Token, agent: o.UserAgent,
+		base: base, token: o.Token, agent: o.UserAgent, run: o.Run,
 		calls: httpClient(transport(o.TLS)),
 	}
 	c.held = httpClient(c.holding.transport(transport(o.TLS)))
@@ -126,7 +129,7 @@ func ParseURL(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-func httpClient(t *http.Transport) *http.Client {
+func httpClient(t roundTripper) *http.Client {
 	return &http.Client{Transport: redirects{t}, CheckRedirect: FollowRedirect}
 }
 
@@ -162,7 +165,7 @@ func (c *Client) Append(ctx context.Context, run string, attempt int, offset int
 		return job.AppendReply{}, err
 	}
 	hc := c.calls
-	if len(data) <= smallAppend && c.takeTurn(ctx) {
+	if run == c.run && len(data) <= smallAppend && c.takeTurn(ctx) {
 		defer c.giveTurn()
 		hc = c.held
 	}
@@ -173,7 +176,6 @@ func (c *Client) Append(ctx context.Context, run string, attempt int, offset int
 func (c *Client) Beat(ctx context.Context, run string, attempt int, hb job.Heartbeat) (job.HeartbeatReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
 	defer cancel()
-	hb.LocalAddress = c.holding.localAddress()
 	body, err := json.Marshal(hb)
 	if err != nil {
 		return job.HeartbeatReply{}, fmt.Errorf("encode heartbeat: %w", err)

@@ -8,6 +8,8 @@ import (
 	"net/http/httptrace"
 	"sync/atomic"
 	"time"
+
+	"stint.dev/stint/job"
 )
 
 const (
@@ -52,14 +54,11 @@ func (c *Client) giveTurn() { <-c.turn }
 // leastHeld is how many requests a connection must have carried to be missed.
 const leastHeld = 2
 
-// holding is what is known of the held connection.
-type holding struct {
-	cut  chan struct{}
-	last atomic.Pointer[heldConn] // the one that was made or used last; nil when it has closed
-}
+// holding holds one connection.
+type holding struct{ cut chan struct{} }
 
-// transport makes a transport keep one connection.
-func (h *holding) transport(t *http.Transport) *http.Transport {
+// transport makes a transport hold its connection.
+func (h holding) transport(t *http.Transport) heldTransport {
 	t.MaxIdleConnsPerHost, t.IdleConnTimeout = 1, heldIdle
 	dial := t.DialContext
 	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -67,40 +66,37 @@ func (h *holding) transport(t *http.Transport) *http.Transport {
 		if err != nil {
 			return nil, err
 		}
-		held := &heldConn{Conn: conn, of: h}
-		h.last.Store(held)
-		return held, nil
+		return &heldConn{Conn: conn, cut: h.cut}, nil
 	}
-	return t
+	return heldTransport{t}
 }
 
-// counted returns a context whose request on the held connection is counted there, before it
-// is sent: a connection that closes before the answer was missed as well.
-func (h *holding) counted(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
+// heldTransport sends the requests on the held connection.
+type heldTransport struct{ *http.Transport }
+
+// RoundTrip counts a request on its connection before it is sent: one that closes before the
+// answer was missed as well. The request names this end of the connection, also the first one
+// on it.
+func (t heldTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	header := req.Header.Clone()
+	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
 		conn := got.Conn
 		if secure, ok := conn.(*tls.Conn); ok {
 			conn = secure.NetConn()
 		}
 		if c, ok := conn.(*heldConn); ok {
 			c.requests.Add(1)
-			h.last.Store(c)
+			header.Set(job.HeaderLocalAddress, c.LocalAddr().String())
 		}
-	}})
-}
-
-// localAddress is this end of the held connection; empty while there is none.
-func (h *holding) localAddress() string {
-	if c := h.last.Load(); c != nil {
-		return c.LocalAddr().String()
-	}
-	return ""
+	}}))
+	req.Header = header
+	return t.Transport.RoundTrip(req)
 }
 
 // heldConn is a connection that the transport always reads from, also while it is idle.
 type heldConn struct {
 	net.Conn
-	of       *holding
+	cut      chan<- struct{}
 	requests atomic.Int32
 }
 
@@ -122,12 +118,11 @@ func (c *heldConn) Close() error {
 
 // closed notes that the connection ended. Only the first call has an effect.
 func (c *heldConn) closed() {
-	c.of.last.CompareAndSwap(c, nil)
 	if c.requests.Swap(0) < leastHeld {
 		return
 	}
 	select {
-	case c.of.cut <- struct{}{}:
+	case c.cut <- struct{}{}:
 	default: // one that was not read yet says the same
 	}
 }

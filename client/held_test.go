@@ -2,7 +2,6 @@ package client_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -40,7 +39,7 @@ func TestHeartbeatsCut(t *testing.T) {
 				accept(w)
 			}))
 			defer server.Close()
-			c, err := client.New(client.Options{URL: server.URL})
+			c, err := client.New(client.Options{URL: server.URL, Run: "r"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -81,7 +80,7 @@ func TestAConnectionThatTheTransportClosesIsACut(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer server.Close()
-	c, err := client.New(client.Options{URL: server.URL})
+	c, err := client.New(client.Options{URL: server.URL, Run: "r"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,32 +112,79 @@ func notCut(t *testing.T, c *client.Client) {
 	}
 }
 
-// A heartbeat names the agent's end of the connection, which is what the server sees where
-// nothing stands between them.
-func TestHeartbeatsNameTheLocalAddress(t *testing.T) {
-	type beat struct{ local, remote string }
-	var beats []beat
+// Every request on the held connection names the agent's end of it, also the first one and
+// the first one after a redirect or a cut: that is what the server sees where nothing stands
+// between them. No other request does, and no other run's journal is on that connection.
+func TestHeldRequestsNameTheLocalAddress(t *testing.T) {
+	type request struct{ local, remote string }
+	var got []request
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var hb job.Heartbeat
-		if err := json.NewDecoder(r.Body).Decode(&hb); err != nil {
-			t.Error(err)
+		_, _ = io.Copy(io.Discard, r.Body) // the client tells of any error
+		got = append(got, request{r.Header.Get("Stint-Local-Address"), r.RemoteAddr})
+		if strings.HasPrefix(r.URL.Path, "/moved") {
+			http.Redirect(w, r, strings.TrimPrefix(r.URL.Path, "/moved"), http.StatusTemporaryRedirect)
+			return
 		}
-		beats = append(beats, beat{hb.LocalAddress, r.RemoteAddr})
 		accept(w)
 	}))
 	defer server.Close()
-	c, err := client.New(client.Options{URL: server.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	for range 2 {
-		if _, err := c.Beat(t.Context(), "r", 1, job.Heartbeat{}); err != nil {
+	for _, path := range []string{"", "/moved"} {
+		c, err := client.New(client.Options{URL: server.URL + path, Run: "r"})
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	if beats[0].local != "" || beats[1].local == "" || beats[1].local != beats[1].remote {
-		t.Errorf("heartbeats %+v, want the address of the second", beats)
+		defer c.Close()
+		appends := func(run string, size int) func() error {
+			return func() error {
+				_, err := c.Append(t.Context(), run, 1, 0, make([]byte, size))
+				var foreign *client.ForeignReplyError
+				if run != "r" && errors.As(err, &foreign) {
+					err = nil // accept answers for run r
+				}
+				return err
+			}
+		}
+		beats := func() error { _, err := c.Beat(t.Context(), "r", 1, job.Heartbeat{}); return err }
+		held := ""
+		for _, step := range []struct {
+			name  string
+			call  func() error
+			cut   bool // before
+			named bool
+		}{
+			{"first append", appends("r", 100), false, true},
+			{"first heartbeat", beats, false, true},
+			{"large append", appends("r", 100_000), false, false},
+			{"another run's append", appends("other", 100), false, false},
+			{"heartbeat after a cut", beats, true, true},
+			{"append after a cut", appends("r", 1), true, true},
+		} {
+			if step.cut {
+				if err := beats(); err != nil { // a connection of one request is not missed
+					t.Fatal(err)
+				}
+				server.CloseClientConnections()
+				<-c.HeartbeatsCut()
+				held = ""
+			}
+			got = nil
+			err := step.call()
+			var missed *client.UnreachableError // the transport may still take the connection for open
+			for n := 0; n < 100 && step.cut && errors.As(err, &missed); n++ {
+				err = step.call()
+			}
+			if err != nil {
+				t.Fatalf("%s%s: %v", path, step.name, err)
+			}
+			for _, r := range got {
+				if r.local != "" != step.named || step.named && (r.local != r.remote || held != "" && r.remote != held) || !step.named && r.remote == held {
+					t.Errorf("%s%s: %+v, held %s", path, step.name, r, held)
+				}
+				if step.named {
+					held = r.remote
+				}
+			}
+		}
 	}
 }
 
@@ -159,7 +205,7 @@ func connections(t *testing.T, h http.HandlerFunc) (*client.Client, *atomic.Int6
 	}
 	server.Start()
 	t.Cleanup(server.Close)
-	c, err := client.New(client.Options{URL: server.URL})
+	c, err := client.New(client.Options{URL: server.URL, Run: "r"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,10 +28,16 @@ func FollowRedirect(req *http.Request, via []*http.Request) error {
 
 // redirects is a transport that takes a redirect to nowhere for the answer, which net/http
 // would call a failure.
-type redirects struct{ *http.Transport }
+type redirects struct{ roundTripper }
+
+// roundTripper is a *http.Transport, or a layer over one.
+type roundTripper interface {
+	http.RoundTripper
+	CloseIdleConnections()
+}
 
 func (t redirects) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := t.Transport.RoundTrip(req)
+	resp, err := t.roundTripper.RoundTrip(req)
 	if err == nil && resp.Header.Get("Location") != "" {
 		if _, bad := resp.Location(); bad != nil {
 			resp.Header.Del("Location")

@@ -140,7 +140,7 @@ func TestBoundedKeepsWhatIsPossible(t *testing.T) {
 	hb := Heartbeat{
 		Sequence: 3, SentAt: at, UptimeMS: 1, SchedulingDelayMS: 2, OutputAgeMS: -1, CPUSeconds: 1.5, MemoryBytes: 1 << 40,
 		Processes: 7, UnsentBytes: 8, ReadBytes: 9, WrittenBytes: 10, MemoryLimitBytes: 11, OOMKills: 12,
-		DiskFreeBytes: &free, Pressure: &Pressure{CPU: 1, Memory: 2, IO: 3.5}, WaitingMS: 13, PeriodMS: 14, LocalAddress: "a", Prompt: true,
+		DiskFreeBytes: &free, Pressure: &Pressure{CPU: 1, Memory: 2, IO: 3.5}, WaitingMS: 13, PeriodMS: 14,
 	}
 	if got := hb.Bounded(); !reflect.DeepEqual(got, hb) {
 		t.Errorf("%+v became %+v", hb, got)

@@ -171,6 +171,13 @@ type Pressure struct {
 	IO     float64 `json:"io"`
 }
 
+// HeaderLocalAddress is the header in which an agent names its own end, host:port, of the
+// connection that it holds open for the heartbeats and small appends of its run. Each such
+// request has it. An agent that sends it sends a heartbeat within half a second after that
+// connection closed. Where the server sees another address, something stands between the
+// two and may close the connection while the agent lives.
+const HeaderLocalAddress = "Stint-Local-Address"
+
 // Heartbeat says "alive" and brings the evidence.
 type Heartbeat struct {
 	Sequence int64     `json:"sequence"` // 1, 2, 3 … within the attempt
@@ -197,15 +204,8 @@ type Heartbeat struct {
 	// WaitingMS is how much longer the agent waits, after the attempt's end, to be asked
 	// for another one; 0 while the attempt goes on.
 	WaitingMS int64 `json:"waiting_ms,omitempty"`
-	// Prompt says that the agent beats again within half a second when a connection closes
-	// that carried two of its requests, one of them a heartbeat.
-	Prompt bool `json:"prompt,omitempty"`
 	// PeriodMS is when the agent means to beat next, if the server says nothing else.
 	PeriodMS int64 `json:"period_ms"`
-	// LocalAddress is the agent's own end, host:port, of the connection that carries its
-	// heartbeats; empty while it has none. Where the server sees another address, something
-	// stands between the two and may close the connection while the agent lives.
-	LocalAddress string `json:"local_address,omitempty"`
 	// Suspended says that this is the last heartbeat before job and agent are stopped
 	// (SIGTSTP). The next one, with or without it, tells that the agent goes on.
 	Suspended bool `json:"suspended,omitempty"`

@@ -57,7 +57,7 @@ func (p *program) client(opts *option.Set) (*client.Client, error) {
 	if err := opts.Resolve(p.Getenv); err != nil {
 		return nil, err
 	}
-	return agentcmd.Client(opts, p.version)
+	return agentcmd.Client(opts, p.version, "")
 }
 
 func noArgs(cmd *cobra.Command, args []string) error {

@@ -53,7 +53,7 @@ func runFleet(text string) int {
 
 // simulate is one agent: it begins its run and sends heartbeats every five seconds.
 func simulate(ctx context.Context, server, name, id string) error {
-	api, err := client.New(client.Options{URL: server})
+	api, err := client.New(client.Options{URL: server, Run: id})
 	if err != nil {
 		return err
 	}

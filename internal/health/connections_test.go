@@ -13,7 +13,7 @@ import (
 func TestAgentGoneIsToldAtOnceAndConfirmedSoon(t *testing.T) {
 	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {
 		pass(s, 70*time.Second, "a", "b")
-		m.Disconnected(cut("a", 1))
+		m.Disconnected(cutUnnoticed("a", 4*time.Second))
 		m.Disconnected(cut("a", 2))    // another attempt than the one that is active
 		m.Disconnected(cut("none", 1)) // nobody
 		pass(s, apart, "b")
@@ -33,22 +33,12 @@ func TestAgentGoneIsToldAtOnceAndConfirmedSoon(t *testing.T) {
 func TestAgentThatComesBackHeals(t *testing.T) {
 	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {
 		pass(s, 70*time.Second, "a")
-		m.Disconnected(cut("a", 1))
+		m.Disconnected(cutUnnoticed("a", 4*time.Second))
 		pass(s, apart)
 		want(t, s, "a", policy.Quiet)
 		pass(s, 2*time.Second)
 		pass(s, 20*time.Second, "a")
 		want(t, s, "a", "healthy")
-	})
-}
-
-// beatsAtOnce makes the last heartbeat of a run say that its agent beats again at once when
-// its connection closes.
-func (s *fakeStore) beatsAtOnce(runs ...string) {
-	s.set(func(s *fakeStore) {
-		for _, run := range runs {
-			s.leases[run].Beat = &job.Heartbeat{Prompt: true}
-		}
 	})
 }
 
@@ -93,7 +83,7 @@ func TestHowLongAClosedConnectionIsConfirmed(t *testing.T) {
 			m.Disconnected(d)
 		}},
 		{name: "the agent was late before", lost: ConfirmDoubt, prep: func(s *fakeStore, _ *Monitor) {
-			s.set(func(s *fakeStore) { s.leases["a"].Beat.SchedulingDelayMS = 400 })
+			s.set(func(s *fakeStore) { s.leases["a"].Beat = &job.Heartbeat{SchedulingDelayMS: 400} })
 		}},
 		{name: "the server was late before", lost: ConfirmDoubt, prep: func(s *fakeStore, _ *Monitor) {
 			s.set(func(s *fakeStore) { s.stall = 400 * time.Millisecond })
@@ -107,6 +97,10 @@ func TestHowLongAClosedConnectionIsConfirmed(t *testing.T) {
 			s.set(func(s *fakeStore) { s.stall = 400 * time.Millisecond })
 			m.Disconnected(d)
 		}},
+		{name: "it would notice only with its next heartbeat", lost: 4*time.Second + latenessGone, close: func(_ *fakeStore, m *Monitor, d index.Disconnect) {
+			d.Due = d.At.Add(4 * time.Second)
+			m.Disconnected(d)
+		}},
 		{name: "it only fell silent", lost: 15 * time.Second, close: func(_ *fakeStore, m *Monitor, d index.Disconnect) {
 			d.Peer = false
 			m.Disconnected(d)
@@ -116,7 +110,6 @@ func TestHowLongAClosedConnectionIsConfirmed(t *testing.T) {
 			watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {
 				all := []string{"a", "b", "c"}
 				pass(s, 70*time.Second+300*time.Millisecond, all...)
-				s.beatsAtOnce(all...)
 				if c.prep != nil {
 					c.prep(s, m)
 				}
@@ -141,7 +134,6 @@ func TestHowLongAClosedConnectionIsConfirmed(t *testing.T) {
 func TestAnAgentIsBackWithItsRequest(t *testing.T) {
 	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {
 		pass(s, 70*time.Second, "a", "b")
-		s.beatsAtOnce("a")
 		m.Disconnected(cut("a", 1))
 		pass(s, 900*time.Millisecond, "b")
 		want(t, s, "a", policy.Quiet)
@@ -188,7 +180,7 @@ func TestManyThatComeBackAreNoNews(t *testing.T) {
 		}
 		pass(s, 70*time.Second, all...)
 		for _, run := range all {
-			m.Disconnected(cut(run, 1))
+			m.Disconnected(cutUnnoticed(run, 5*time.Second))
 		}
 		pass(s, time.Second)
 		want(t, s, all[0], policy.Quiet)

@@ -96,7 +96,7 @@ func (m *Monitor) follow(ctx context.Context, now time.Time) error {
 			continue // the next round tells it
 		}
 		if c.Confirm > 0 {
-			c.Confirm = ConfirmDoubt
+			c.Confirm = max(c.Confirm, ConfirmDoubt)
 		}
 		told = append(told, index.ClosedRun{Run: a.run, Attempt: a.number, Closure: c})
 	}

@@ -225,6 +225,13 @@ func cut(run string, number int) index.Disconnect {
 	return index.Disconnect{Run: run, Attempt: number, At: time.Now(), Peer: true}
 }
 
+// cutUnnoticed is a cut of an agent that would notice it only with its next heartbeat.
+func cutUnnoticed(run string, due time.Duration) index.Disconnect {
+	d := cut(run, 1)
+	d.Due = d.At.Add(due)
+	return d
+}
+
 func want(t *testing.T, s *fakeStore, run, state string) {
 	t.Helper()
 	if got := s.state(run); got != state {
@@ -392,7 +399,7 @@ func TestAFollowerTellsAndTakesOver(t *testing.T) {
 			t.Errorf("told %+v, still knows %v", s.noted, m.closedNow())
 		}
 		extends := s.extends
-		m.Disconnected(cut("b", 1))
+		m.Disconnected(cutUnnoticed("b", 5*time.Second))
 		s.set(func(s *fakeStore) { s.follows = false })
 		pass(s, 2*time.Second)
 		if s.extends != extends+1 {

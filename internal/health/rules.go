@@ -72,6 +72,8 @@ func Closes(d index.Disconnect, together int, lateAt time.Time) index.Closure {
 	c := index.Closure{At: d.At}
 	switch {
 	case !d.Peer:
+	case !d.Due.IsZero(): // it notices the close only when it beats next
+		c.Confirm = max(ConfirmDoubt, d.Due.Add(latenessGone).Sub(d.At))
 	case d.Indirect, together > FewTogether, lateAt.After(d.At.Add(-ConfirmDoubt)):
 		c.Confirm = ConfirmDoubt
 	default:
@@ -99,15 +101,11 @@ func Silent(l index.Lease, now time.Time, c Circumstances) bool {
 func Deadline(l index.Lease, c Circumstances) time.Time {
 	end := l.ExpiresAt
 	if c.gone(l) {
-		confirmed := c.Closed.At.Add(c.Closed.Confirm)
-		prompt := l.Beat != nil && l.Beat.Prompt
-		if !prompt || l.Beat.SchedulingDelayMS > MostLate.Milliseconds() { // its host is slow
-			confirmed = later(confirmed, c.Closed.At.Add(ConfirmDoubt))
+		confirm := c.Closed.Confirm
+		if l.Beat != nil && l.Beat.SchedulingDelayMS > MostLate.Milliseconds() { // its host is slow
+			confirm = max(confirm, ConfirmDoubt)
 		}
-		if !prompt { // it notices the close only when it beats next
-			confirmed = later(confirmed, l.HeardAt.Add(periodOr(l.EveryPeriod)+latenessGone))
-		}
-		end = earlier(end, confirmed)
+		end = earlier(end, c.Closed.At.Add(confirm))
 	}
 	return later(end, c.HeldUntil)
 }

@@ -45,9 +45,8 @@ func TestJudge(t *testing.T) {
 	}
 	goneAt := func(s float64) Circumstances { return closed(s, ConfirmGone) }
 	beat := func(hb job.Heartbeat) func(*index.Lease) {
-		return func(l *index.Lease) { hb.Prompt, l.Beat = true, &hb }
+		return func(l *index.Lease) { l.Beat = &hb }
 	}
-	prompt := beat(job.Heartbeat{})
 	for _, c := range []struct {
 		name     string
 		lease    index.Lease
@@ -73,22 +72,20 @@ func TestJudge(t *testing.T) {
 		{name: "silence before the server listened does not count", lease: lease(expires(160)), now: 107.5, circs: Circumstances{Since: at(100)}},
 		{name: "silence since then does", lease: lease(expires(160)), now: 107.6, circs: Circumstances{Since: at(100)}, verdict: "quiet", deadline: 160},
 
-		{name: "closed connection is told at once", lease: lease(), now: 1, circs: goneAt(1), verdict: "quiet", deadline: 7, evidence: "connection closed at 12:00:01 UTC"},
-		{name: "and confirmed at the next beat", lease: lease(), now: 7, circs: goneAt(1), verdict: "lost", evidence: "it did not come back"},
-		{name: "closed late in the period", lease: lease(), now: 7, circs: goneAt(4.5), verdict: "quiet", deadline: 7.5},
-		{name: "closed late, confirmed", lease: lease(), now: 7.5, circs: goneAt(4.5), verdict: "lost"},
+		{name: "closed connection is told at once", lease: lease(), now: 1, circs: closed(1, 6*time.Second), verdict: "quiet", deadline: 7, evidence: "connection closed at 12:00:01 UTC"},
+		{name: "and confirmed at the next beat", lease: lease(), now: 7, circs: closed(1, 6*time.Second), verdict: "lost", evidence: "it did not come back"},
 		{name: "never later than the lease", lease: lease(), now: 15, circs: goneAt(14), verdict: "lost"},
-		{name: "beats at once", lease: lease(prompt), now: 1.999, circs: goneAt(1), verdict: "quiet", deadline: 2},
-		{name: "and did not", lease: lease(prompt), now: 2, circs: goneAt(1), verdict: "lost", evidence: "connection closed at 12:00:01 UTC"},
-		{name: "beats at once, in doubt", lease: lease(prompt), now: 3.999, circs: closed(1, ConfirmDoubt), verdict: "quiet", deadline: 4},
-		{name: "and did not, in doubt", lease: lease(prompt), now: 4, circs: closed(1, ConfirmDoubt), verdict: "lost"},
+		{name: "beats at once", lease: lease(), now: 1.999, circs: goneAt(1), verdict: "quiet", deadline: 2},
+		{name: "and did not", lease: lease(), now: 2, circs: goneAt(1), verdict: "lost", evidence: "connection closed at 12:00:01 UTC"},
+		{name: "beats at once, in doubt", lease: lease(), now: 3.999, circs: closed(1, ConfirmDoubt), verdict: "quiet", deadline: 4},
+		{name: "and did not, in doubt", lease: lease(), now: 4, circs: closed(1, ConfirmDoubt), verdict: "lost"},
 		{name: "a slow agent", lease: lease(beat(job.Heartbeat{SchedulingDelayMS: 301})), now: 2, circs: goneAt(1), verdict: "quiet", deadline: 4},
 		{name: "an agent that is hardly slow", lease: lease(beat(job.Heartbeat{SchedulingDelayMS: 300})), now: 2, circs: goneAt(1), verdict: "lost"},
-		{name: "beats at once, but the lease ends", lease: lease(prompt), now: 15, circs: closed(14, ConfirmDoubt), verdict: "lost"},
-		{name: "a broken connection is silence", lease: lease(prompt), now: 1, circs: closed(1, 0), verdict: "quiet", deadline: 15, evidence: "connection broke at 12:00:01 UTC"},
-		{name: "and waits for the lease", lease: lease(prompt), now: 14.999, circs: closed(1, 0), verdict: "quiet", deadline: 15},
-		{name: "which ends", lease: lease(prompt), now: 15, circs: closed(1, 0), verdict: "lost", evidence: "the lease ended"},
-		{name: "heard after the break", lease: lease(prompt), now: 1, circs: closed(-1, 0)},
+		{name: "beats at once, but the lease ends", lease: lease(), now: 15, circs: closed(14, ConfirmDoubt), verdict: "lost"},
+		{name: "a broken connection is silence", lease: lease(), now: 1, circs: closed(1, 0), verdict: "quiet", deadline: 15, evidence: "connection broke at 12:00:01 UTC"},
+		{name: "and waits for the lease", lease: lease(), now: 14.999, circs: closed(1, 0), verdict: "quiet", deadline: 15},
+		{name: "which ends", lease: lease(), now: 15, circs: closed(1, 0), verdict: "lost", evidence: "the lease ended"},
+		{name: "heard after the break", lease: lease(), now: 1, circs: closed(-1, 0)},
 		{name: "heard after the close", lease: lease(), now: 1, circs: goneAt(-1)},
 
 		{name: "suspended for a day", lease: lease(beat(job.Heartbeat{Suspended: true}), expires(86400)), now: 86399, circs: before},
@@ -157,6 +154,9 @@ func TestCloses(t *testing.T) {
 		{"the server was late just before", index.Disconnect{Peer: true}, 1, at(-2.9), ConfirmDoubt},
 		{"the server was late long before", index.Disconnect{Peer: true}, 1, at(-3), ConfirmGone},
 		{"the server was late since", index.Disconnect{Peer: true}, 1, at(0.5), ConfirmDoubt},
+		{"it would notice soon", index.Disconnect{Peer: true, Due: at(0.5)}, 1, time.Time{}, ConfirmDoubt},
+		{"it would notice at the end of its period", index.Disconnect{Peer: true, Due: at(5)}, 1, time.Time{}, 5*time.Second + latenessGone},
+		{"it should have noticed", index.Disconnect{Peer: true, Due: at(-50)}, 1, time.Time{}, ConfirmDoubt},
 		{"timed out", index.Disconnect{}, 1, time.Time{}, 0},
 		{"many timed out, through a proxy, at a late server", index.Disconnect{Indirect: true}, 9, at(0), 0},
 	} {

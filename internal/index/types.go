@@ -185,6 +185,9 @@ type Disconnect struct {
 	// Indirect says that something may stand between agent and server, which can close a
 	// connection while the agent lives.
 	Indirect bool
+	// Due is when the next heartbeat is due of an agent that does not send one at once after
+	// its connection closed; zero for one that does.
+	Due time.Time
 }
 
 // Closure is what the end of that connection means for the run. The zero value stands for

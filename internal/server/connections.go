@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
 )
 
 // ConnectionObserver is told what the connections of agents say. Its methods must not block.
@@ -50,10 +51,12 @@ type traffic struct {
 	key      attemptKey
 	conn     *watchedConn
 	requests int
-	beats    int
-	lastBeat time.Time
-	nextBeat time.Duration // when the beat after the last was to come
-	direct   bool          // the agent's address of its end is the one that arrives here
+	// Of the connection that the agent holds open for its heartbeats:
+	kept     bool
+	lastBeat time.Time     // before the first one: when the connection was first seen to be kept
+	nextBeat time.Duration // how long after it the next one is due
+	named    bool          // the last request named the agent's address
+	direct   bool          // that is the address that arrives here
 }
 
 type connKey struct{}
@@ -108,26 +111,45 @@ func (c *connections) count(conn *watchedConn, key attemptKey, forwarded bool) (
 
 // beat notes that a request is a heartbeat: its connection is the one that the agent
 // holds. next is when the beat after it is to come.
-func (c *connections) beat(t *traffic, local, remote string, next time.Duration) {
+func (c *connections) beat(t *traffic, r *http.Request, next time.Duration) {
 	if t == nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.keep(t, r)
+	t.lastBeat, t.nextBeat = c.now(), next
+}
+
+// append notes that a request is an append. One that names the agent's address came on the
+// connection that the agent holds, perhaps before its first heartbeat.
+func (c *connections) append(t *traffic, r *http.Request) {
+	if t == nil || r.Header.Get(job.HeaderLocalAddress) == "" {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.keep(t, r); t.lastBeat.IsZero() {
+		t.lastBeat, t.nextBeat = c.now(), defaultPeriod
+	}
+}
+
+// keep notes that the agent holds the connection of a request. The caller has the lock.
+func (c *connections) keep(t *traffic, r *http.Request) {
 	conn := t.conn
 	if conn.closed {
 		return
 	}
-	if conn.beatRun == "" {
-		conn.beatRun = t.key.run
+	if conn.keptRun == "" {
+		conn.keptRun = t.key.run
 		conn.keepAlive()
 	}
-	conn.pooled = conn.pooled || conn.beatRun != t.key.run
+	conn.pooled = conn.pooled || conn.keptRun != t.key.run
 	if a := c.attempts[t.key]; a != nil {
 		a.held = nil
 	}
-	t.beats++
-	t.lastBeat, t.nextBeat, t.direct = c.now(), next, sameAddress(local, remote)
+	local := r.Header.Get(job.HeaderLocalAddress)
+	t.kept, t.named, t.direct = true, local != "", sameAddress(local, r.RemoteAddr)
 }
 
 // sameAddress compares two ends of connections. A zone is a name that only its own host knows.
@@ -195,7 +217,7 @@ func (c *connections) close(conn *watchedConn) []index.Disconnect {
 // that nothing between closes it after each, or nothing stands between. What carries
 // heartbeats of several runs belongs to a proxy and says nothing of any agent.
 func (t *traffic) held() bool {
-	return t.beats > 0 && (t.requests > 1 || t.direct) && !t.conn.pooled
+	return t.kept && (t.requests > 1 || t.direct) && !t.conn.pooled
 }
 
 // end is what the end of a held connection says. Where something stands between, a beat
@@ -206,5 +228,9 @@ func (t *traffic) end(forwarded bool, now time.Time) *index.Disconnect {
 	if indirect && now.Sub(t.lastBeat) > t.nextBeat+t.nextBeat/2 {
 		peer = false
 	}
-	return &index.Disconnect{Run: t.key.run, Attempt: t.key.attempt, At: now, Peer: peer, Indirect: indirect}
+	d := &index.Disconnect{Run: t.key.run, Attempt: t.key.attempt, At: now, Peer: peer, Indirect: indirect}
+	if !t.named {
+		d.Due = t.lastBeat.Add(t.nextBeat)
+	}
+	return d
 }

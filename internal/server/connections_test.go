@@ -18,6 +18,7 @@ import (
 	"pgregory.net/rapid"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
 )
 
 // seen is a ConnectionObserver that writes down what it is told.
@@ -30,6 +31,9 @@ func (s *seen) Disconnected(d index.Disconnect) {
 	}
 	if d.Indirect {
 		how += " indirect"
+	}
+	if !d.Due.IsZero() {
+		how += " due"
 	}
 	s.events = append(s.events, d.Run+" "+how)
 }
@@ -48,9 +52,10 @@ type fakeConn struct{ net.Conn }
 
 func (fakeConn) Close() error { return nil }
 
-// traced drives connections by words: "1 append a", "1 beat a", "1 beat a elsewhere",
-// "1 proxied a", "2 peer", "2 silent", "2 ours", "wait 8s", "end a". A beat comes from the
-// address that its connection has, "elsewhere" from another one.
+// traced drives connections by words: "1 append a", "1 held a", "1 beat a", "1 proxied a",
+// "2 peer", "2 silent", "2 ours", "wait 8s", "end a". A beat, and an append on a connection
+// that is held, name the address that their connection has; "elsewhere" another one, and
+// "unnamed" none.
 type traced struct {
 	t     *testing.T
 	now   time.Time
@@ -89,18 +94,18 @@ func (tr *traced) do(line string) {
 	}
 	r := httptest.NewRequest(http.MethodPost, "/", nil).WithContext(tr.c.context(context.Background(), conn))
 	r.RemoteAddr = "[::ffff:10.0.0.1]:100" + words[0]
-	local := "10.0.0.1:100" + words[0]
+	local := map[bool]string{false: "10.0.0.1:100" + words[0], true: "192.168.0.7:4711"}[words[len(words)-1] == "elsewhere"]
+	if (words[1] == "beat" || words[1] == "held") && words[len(words)-1] != "unnamed" {
+		r.Header.Set(job.HeaderLocalAddress, local)
+	}
 	switch words[1] {
-	case "append":
-		tr.c.arrived(r, words[2], 1)
+	case "append", "held":
+		tr.c.append(tr.c.arrived(r, words[2], 1), r)
 	case "proxied":
 		r.Header.Set("Via", "1.1 proxy")
-		tr.c.arrived(r, words[2], 1)
+		tr.c.append(tr.c.arrived(r, words[2], 1), r)
 	case "beat":
-		if len(words) > 3 {
-			local = "192.168.0.7:4711"
-		}
-		tr.c.beat(tr.c.arrived(r, words[2], 1), local, r.RemoteAddr, testPeriod)
+		tr.c.beat(tr.c.arrived(r, words[2], 1), r, testPeriod)
 	case "peer", "silent", "ours":
 		conn.note(map[string]error{"peer": io.EOF, "silent": syscall.ETIMEDOUT, "ours": net.ErrClosed}[words[1]])
 		tr.c.state(conn, http.StateClosed)
@@ -119,6 +124,14 @@ func TestWhatClosedConnectionsSay(t *testing.T) {
 		{"two beats", "1 beat a elsewhere; 1 beat a elsewhere; 1 peer", "a closed indirect"},
 		{"one beat, and nothing between", "1 beat a; 1 peer", "a closed"},
 		{"one beat, and something between", "1 beat a elsewhere; 1 peer", ""},
+		{"the first append", "1 held a; 1 peer", "a closed"},
+		{"the first append, and something between", "1 held a elsewhere; 1 peer", ""},
+		{"two appends, and something between", "1 held a elsewhere; 1 held a elsewhere; 1 peer", "a closed indirect"},
+		{"long after two appends, and something between", "1 held a elsewhere; 1 held a elsewhere; wait 8s; 1 peer", "a silent indirect"},
+		{"an append after the last beat is no beat", "1 beat a elsewhere; wait 4s; 1 held a elsewhere; wait 4s; 1 peer", "a silent indirect"},
+		{"an append that ends the run", "1 held a; end a; 1 peer", ""},
+		{"a proxy's connection for appends", "1 held a elsewhere; 1 held b elsewhere; 1 held a elsewhere; 1 peer", ""},
+		{"an agent that names no address", "1 beat a unnamed; 1 beat a unnamed; 1 peer", "a closed indirect due"},
 		{"appends only", "1 append a; 1 append a; 1 append a; 1 peer", ""},
 		{"appends on another connection", "1 beat a; 2 append a; 2 peer", ""},
 		{"and then that of the heartbeats", "1 beat a; 2 append a; 2 peer; 1 peer", "a closed"},
@@ -189,13 +202,13 @@ func TestClosedConnectionsModel(t *testing.T) {
 		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
 			conn := fmt.Sprint(rapid.IntRange(1, 4).Draw(rt, "conn"))
 			run := rapid.SampledFrom([]string{"a", "b"}).Draw(rt, "run")
-			what := rapid.SampledFrom([]string{"append", "beat", "peer", "silent", "ours", "end"}).Draw(rt, "what")
+			what := rapid.SampledFrom([]string{"append", "held", "beat", "peer", "silent", "ours", "end"}).Draw(rt, "what")
 			switch what {
 			case "end":
 				tr.do("end " + run)
 				ended[run] = true
 				delete(open, run)
-			case "append", "beat":
+			case "append", "held", "beat":
 				tr.do(conn + " " + what + " " + run)
 				if !closed[conn] {
 					if open[run] == nil {

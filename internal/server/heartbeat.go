@@ -42,8 +42,8 @@ func (s *Server) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 		lease = suspendedLease
 	}
 	hb.PeriodMS = next.Milliseconds() // what it is judged by is what it was told
-	s.connections.beat(carried, hb.LocalAddress, r.RemoteAddr, next)
-	done, err := s.committer.beat(r.Context(), index.Beat{Run: run, Attempt: attempt, Heartbeat: bounded(hb), At: now, Lease: lease})
+	s.connections.beat(carried, r, next)
+	done, err := s.committer.beat(r.Context(), index.Beat{Run: run, Attempt: attempt, Heartbeat: hb.Bounded(), At: now, Lease: lease})
 	if err != nil {
 		s.fail(w, r, fmt.Errorf("record heartbeat of run %s, attempt %d: %w", run, attempt, err))
 		return
@@ -87,17 +87,6 @@ func beatReply(b index.Beaten, lease, next time.Duration, watched bool) job.Hear
 	}
 	return reply
 }
-
-// bounded takes figures that no process tree can have, and texts that no address is, out of
-// a heartbeat.
-func bounded(hb job.Heartbeat) job.Heartbeat {
-	hb = hb.Bounded()
-	hb.LocalAddress = index.Text(hb.LocalAddress, maxAddress)
-	return hb
-}
-
-// maxAddress is longer than any host:port with an IPv6 zone.
-const maxAddress = 80
 
 // readJSON reads a small JSON body into v. what names it in the error.
 func readJSON(r *http.Request, what string, v any) error {

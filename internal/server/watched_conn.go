@@ -58,7 +58,7 @@ type watchedConn struct {
 	// Of connections.mu:
 	closed  bool
 	carried []*traffic
-	beatRun string // whose heartbeats came on it
+	keptRun string // the run whose agent holds it
 	pooled  bool   // it carried heartbeats of several runs: a proxy's, not an agent's
 }
 

@@ -26,13 +26,23 @@ type streaming interface {
 	AppendFrom(ctx context.Context, run string, attempt int, offset, size int64, src io.ReaderAt) (job.AppendReply, error)
 }
 
+// mostNow is how many bytes the next append may bring. The first one of an attempt that goes
+// on is small: with it the server knows the run and relies on the connection that the agent
+// holds, and heartbeats begin, on a slow link too.
+func (d *Delivery) mostNow() int64 {
+	if !d.reached && d.cfg.Fresh && !d.hasEnded() {
+		return int64(min(d.pace.batch, leastBatch))
+	}
+	return int64(d.pace.batch)
+}
+
 // next is the batch that begins at an offset. A large one stays in the spool while it is
 // sent, unless it is compressed, or the last try has failed, whose reason may be the spool:
 // reading it shows that.
 func (d *Delivery) next(offset int64) (batch, error) {
 	if _, able := d.cfg.Server.(streaming); able && !d.pace.compressed && d.lastErr == nil && d.cfg.Journal.Unsent() > leastBatch {
 		d.tuneForBulk()
-		size, err := journal.WholeRecordsIn(d.cfg.Journal, offset, min(d.cfg.Journal.Unsent(), int64(d.pace.batch)))
+		size, err := journal.WholeRecordsIn(d.cfg.Journal, offset, min(d.cfg.Journal.Unsent(), d.mostNow()))
 		if err != nil || size > 0 {
 			return batch{size: size, inSpool: true}, err
 		}
@@ -43,7 +53,7 @@ func (d *Delivery) next(offset int64) (batch, error) {
 
 // peek reads a batch from the spool and cuts it at the end of its last whole record.
 func (d *Delivery) peek(offset int64) ([]byte, error) {
-	size := int(min(d.cfg.Journal.Unsent(), int64(d.pace.batch), mostBuffered))
+	size := int(min(d.cfg.Journal.Unsent(), d.mostNow(), mostBuffered))
 	for size > 0 {
 		if cap(d.buf) < size {
 			d.buf = nil // let go of it first

@@ -62,6 +62,7 @@ type Delivery struct {
 
 	reached  bool  // the server has answered an append with a size
 	sentTo   int64 // the end of what was ever sent
+	left     bool  // the last batch did not bring all that there was
 	lastGood time.Time
 
 	pace    pace
@@ -140,7 +141,7 @@ func (d *Delivery) deliver(ctx context.Context) error {
 			if err := d.pause(ctx, wait); err != nil {
 				return err
 			}
-		} else if d.cfg.Journal.Unsent() > 0 && d.cfg.Journal.Unsent() < SendAtOnce {
+		} else if d.cfg.Journal.Unsent() > 0 && d.cfg.Journal.Unsent() < SendAtOnce && !d.left {
 			if err := d.coalesce(ctx); err != nil {
 				return err
 			}
@@ -258,11 +259,12 @@ func (d *Delivery) pause(ctx context.Context, wait time.Duration) error {
 // that ends delivery.
 func (d *Delivery) sendOne(ctx context.Context) (time.Duration, error) {
 	offset := d.cfg.Journal.Acknowledged()
+	there := d.cfg.Journal.Unsent()
 	b, err := d.next(offset)
 	if err != nil {
 		return d.unreadable(offset, err)
 	}
-	d.sentTo = max(d.sentTo, offset+b.size)
+	d.sentTo, d.left = max(d.sentTo, offset+b.size), b.size > 0 && b.size < there
 	begun := time.Now()
 	d.trying.Store(&begun)
 	reply, err := d.append(ctx, offset, b)

@@ -48,6 +48,36 @@ func TestCoalescingEndsWithAHeartbeat(t *testing.T) {
 	}
 }
 
+// The first append of an attempt that goes on is small, whatever there is, and the rest
+// follows at once.
+func TestTheFirstAppendIsSmall(t *testing.T) {
+	for _, size := range []int{100, 20_000, 3 << 20} {
+		synctest.Test(t, func(t *testing.T) {
+			records := make([]int, (size+9_999)/10_000)
+			for i := range records {
+				records[i] = min(size, 10_000)
+			}
+			j, whole := writeJournal(t, true, records...)
+			s := newFakeServer(nil)
+			begun := time.Now()
+			d, end := started(t, Config{Server: s, Journal: j, Fresh: true})
+			for len(s.has()) < len(whole) {
+				<-time.After(time.Millisecond)
+			}
+			if took := time.Since(begun); took > coalesceUrgent+10*time.Millisecond {
+				t.Errorf("%d bytes took %s", size, took)
+			}
+			if sizes := s.appended(); sizes[0] > leastBatch || len(sizes) > 1 && len(whole) <= leastBatch {
+				t.Errorf("appends of %v bytes", sizes)
+			}
+			end()
+			if err := d.Finish(t.Context(), time.Minute); err != nil || !bytes.Equal(s.has(), whole) {
+				t.Errorf("%d bytes of %d arrived, %v", len(s.has()), len(whole), err)
+			}
+		})
+	}
+}
+
 // deliverWhole delivers the journal of an attempt that has ended.
 func deliverWhole(t *testing.T, c Config) error {
 	t.Helper()

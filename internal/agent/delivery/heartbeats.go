@@ -52,7 +52,6 @@ type Heartbeats struct {
 
 	sequence  int64
 	period    time.Duration // that the server has set
-	prompt    bool          // a cut connection is followed by a beat at once
 	cutAt     time.Time     // when it was last cut
 	suspended bool          // the beat that is sent is the last one for a while
 }
@@ -66,7 +65,7 @@ func (b *Heartbeats) Send(ctx context.Context) {
 	}
 	var cut <-chan struct{}
 	if n, ok := b.Server.(cutNotifier); ok {
-		cut, b.prompt = n.HeartbeatsCut(), true
+		cut = n.HeartbeatsCut()
 	}
 	b.period = b.Period
 	due := time.Now()
@@ -122,7 +121,7 @@ func (b *Heartbeats) sendOne(ctx context.Context, due time.Time) Decision {
 	hb.Sequence, hb.SentAt = b.sequence, now.UTC()
 	hb.UptimeMS = now.Sub(b.Begun).Milliseconds()
 	hb.SchedulingDelayMS = max(0, now.Sub(due).Milliseconds())
-	hb.PeriodMS, hb.Prompt, hb.Suspended = b.period.Milliseconds(), b.prompt, b.suspended
+	hb.PeriodMS, hb.Suspended = b.period.Milliseconds(), b.suspended
 	if b.BeforeBeat != nil {
 		b.BeforeBeat()
 	}

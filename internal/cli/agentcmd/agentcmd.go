@@ -106,9 +106,9 @@ func ServerRows() []option.Option {
 	}, tlsRows()...)
 }
 
-// Client makes the client that a command's resolved options describe. Its error names the
-// option or variable that cannot be used.
-func Client(opts *option.Set, version string) (*client.Client, error) {
+// Client makes the client that a command's resolved options describe, for the agent of a run
+// or, with none, for anybody else. Its error names the option or variable that cannot be used.
+func Client(opts *option.Set, version, run string) (*client.Client, error) {
 	hideArguments(opts.Text("token"), opts.Text("server"))
 	token := strings.TrimSpace(opts.Text("token")) // a file's last newline is no part of it
 	if strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r > '~' }) {
@@ -118,7 +118,7 @@ func Client(opts *option.Set, version string) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := client.New(client.Options{URL: opts.Text("server"), Token: token, UserAgent: "stint/" + version, TLS: trust})
+	c, err := client.New(client.Options{URL: opts.Text("server"), Token: token, UserAgent: "stint/" + version, Run: run, TLS: trust})
 	var bad *client.URLError
 	if errors.As(err, &bad) {
 		return nil, option.Usagef("%s: %v", opts.Source("server"), bad)

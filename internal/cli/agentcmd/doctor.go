@@ -47,7 +47,7 @@ something is wrong that loses data or keeps a job from running.`,
 		if err := opts.Resolve(a.Getenv); err != nil {
 			return err
 		}
-		c, err := Client(opts, a.version)
+		c, err := Client(opts, a.version, "")
 		if err != nil {
 			return err
 		}

@@ -127,7 +127,7 @@ func (a *agentProgram) finishAttempt() *cobra.Command {
 // deliverOne delivers one journal, or leaves it for the next agent or flush, which reports
 // why it cannot be delivered: nobody hears what a watcher says.
 func (a *agentProgram) deliverOne(ctx context.Context, opts *option.Set, run string, attempt int, swept string) {
-	c, err := Client(opts, a.version)
+	c, err := Client(opts, a.version, "")
 	if err != nil {
 		return
 	}

@@ -43,7 +43,7 @@ delivered.`,
 		}
 		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
-		c, err := Client(opts, a.version)
+		c, err := Client(opts, a.version, "")
 		if err != nil {
 			return err
 		}

@@ -270,7 +270,7 @@ func (a *agentProgram) destinations(cfg *runConfig, opts *option.Set) {
 			return
 		}
 	}
-	c, err := Client(opts, a.version)
+	c, err := Client(opts, a.version, cfg.Run)
 	if err == nil {
 		cfg.ServerURL, cfg.Server, cfg.close = c.URL(), c, c.Close
 		if cfg.StateDir != "" {

@@ -12,7 +12,6 @@ import (
 const (
 	hasDiskFree = 1 << iota
 	hasPressure
-	isPrompt
 	isSuspended
 )
 
@@ -38,9 +37,6 @@ func appendBeat(buf []byte, b *Beat) []byte {
 	if hb.Pressure != nil {
 		flags |= hasPressure
 	}
-	if hb.Prompt {
-		flags |= isPrompt
-	}
 	if hb.Suspended {
 		flags |= isSuspended
 	}
@@ -52,8 +48,6 @@ func appendBeat(buf []byte, b *Beat) []byte {
 	buf = binary.AppendVarint(buf, hb.SentAt.Unix())
 	buf = binary.AppendVarint(buf, int64(hb.SentAt.Nanosecond()))
 	buf = appendFloat(buf, hb.CPUSeconds)
-	buf = binary.AppendUvarint(buf, uint64(len(hb.LocalAddress)))
-	buf = append(buf, hb.LocalAddress...)
 	if hb.DiskFreeBytes != nil {
 		buf = binary.AppendVarint(buf, *hb.DiskFreeBytes)
 	}
@@ -92,8 +86,7 @@ func readBeat(data []byte) (Beat, bool) {
 	seconds := s.varint()
 	hb.SentAt = time.Unix(seconds, s.varint()).UTC()
 	hb.CPUSeconds = s.float()
-	hb.LocalAddress = string(s.take(s.uvarint()))
-	hb.Prompt, hb.Suspended = flags&isPrompt != 0, flags&isSuspended != 0
+	hb.Suspended = flags&isSuspended != 0
 	if flags&hasDiskFree != 0 {
 		free := s.varint()
 		hb.DiskFreeBytes = &free

@@ -65,7 +65,7 @@ func anyBeat(t *rapid.T) Beat {
 		Lease: time.Duration(rapid.Int64Range(0, 1<<40).Draw(t, "lease")) * time.Microsecond,
 		Heartbeat: job.Heartbeat{
 			Sequence: rapid.Int64().Draw(t, "sequence"), SentAt: at.Add(time.Duration(rapid.Int64Range(0, math.MaxInt32).Draw(t, "later"))),
-			CPUSeconds: rapid.Float64Range(0, 1e12).Draw(t, "cpu"), Prompt: rapid.Bool().Draw(t, "prompt"),
+			CPUSeconds: rapid.Float64Range(0, 1e12).Draw(t, "cpu"), Suspended: rapid.Bool().Draw(t, "suspended"),
 		},
 	}
 	if rapid.Bool().Draw(t, "has pressure") {

@@ -308,7 +308,6 @@ export interface components {
             cpu_seconds: number;
             /** Format: int64 */
             disk_free_bytes?: number;
-            local_address?: string;
             /** Format: int64 */
             memory_bytes: number;
             /** Format: int64 */
@@ -322,7 +321,6 @@ export interface components {
             pressure?: components["schemas"]["Pressure"];
             /** Format: int64 */
             processes: number;
-            prompt?: boolean;
             /** Format: int64 */
             read_bytes?: number;
             /** Format: int64 */
