@@ -18,7 +18,7 @@ type accessStore interface {
 	CreateToken(ctx context.Context, t index.Token) error
 	Tokens(ctx context.Context) ([]index.Token, error)
 	TokenByHash(ctx context.Context, hash []byte) (index.Token, error)
-	TouchToken(ctx context.Context, id string, at time.Time) error
+	TouchTokens(ctx context.Context, used map[string]time.Time) error
 	RevokeToken(ctx context.Context, id string) error
 
 	CreateSession(ctx context.Context, n index.Session) error
@@ -142,15 +142,15 @@ var errNoConnection = errors.New("the request came over no connection of this se
 func (s *Server) identifyToken(r *http.Request, secret string) (actor, error) {
 	now := s.now()
 	from := addressOf(r)
-	wait := s.failures.wait(from, now)
-	t, err := s.tokens.find(r.Context(), s.store, secret, now, wait > 0)
+	t, err := s.findToken(r.Context(), secret)
 	var notFound *index.NotFoundError
 	switch {
-	case errors.Is(err, errNotCached):
-		return actor{}, busy(http.StatusTooManyRequests, wait, "too many wrong tokens came from this address: wait")
 	case errors.As(err, &notFound):
-		s.failures.count(from, now)
 		s.metrics.wrongTokens.Inc()
+		if wait := s.failures.Wait(from, now); wait > 0 {
+			return actor{}, busy(http.StatusTooManyRequests, wait, "the token is not known here, and too many wrong ones came from this address: wait")
+		}
+		s.failures.Count(from, now)
 		return actor{}, newProblem(http.StatusUnauthorized, "the token is not known here, or was revoked: stint token create makes one")
 	case err != nil:
 		return actor{}, fmt.Errorf("look up token: %w", err)

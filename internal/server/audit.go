@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"time"
 
@@ -81,6 +82,7 @@ type tokensAnswer struct {
 }
 
 func (s *Server) listTokens(ctx context.Context, _ *struct{}) (*answered[tokensAnswer], error) {
+	s.writeUses(ctx, math.MaxInt) // so that the list is up to date
 	tokens, err := s.store.Tokens(ctx)
 	if err != nil {
 		return nil, s.internal(ctx, "list tokens", err)
@@ -131,6 +133,6 @@ func (s *Server) revokeToken(ctx context.Context, in *revokeTokenIn) (*struct{},
 	if err := s.store.RevokeToken(ctx, in.ID); err != nil {
 		return nil, s.internal(ctx, fmt.Sprintf("revoke token %s", in.ID), err)
 	}
-	s.tokens.forget(in.ID)
+	s.tokens.Forget(in.ID)
 	return nil, nil //nolint:nilnil // huma answers 204
 }

@@ -3,12 +3,11 @@ package server
 import (
 	"context"
 	"crypto/subtle"
-	"errors"
-	"log/slog"
-	"maps"
+	"math"
+	"net"
 	"net/http"
+	"net/netip"
 	"strings"
-	"sync"
 	"time"
 
 	"stint.dev/stint/internal/access"
@@ -34,93 +33,82 @@ func bearer(r *http.Request) (secret string, brought bool) {
 	return strings.TrimSpace(rest), true
 }
 
-// tokenCache remembers tokens for a few seconds, so that not every request asks the
-// database. A revoked token works for at most that long.
-type tokenCache struct {
-	log     *slog.Logger
-	mu      sync.Mutex
-	known   map[string]cachedToken
-	touched map[string]time.Time
-}
-
-type cachedToken struct {
-	token index.Token
-	until time.Time
-}
-
-const (
-	tokenTrust   = 5 * time.Second
-	touchEvery   = time.Minute
-	cachedTokens = 1024
-)
-
-func newTokenCache(log *slog.Logger) *tokenCache {
-	return &tokenCache{log: log, known: map[string]cachedToken{}, touched: map[string]time.Time{}}
-}
-
-// errNotCached says that a token is not in the cache and the database was not to be asked.
-var errNotCached = errors.New("the token is not remembered")
-
-// find returns the token of a secret, or an *index.NotFoundError. With cachedOnly it does
-// not ask the database, and returns errNotCached for what only the database could know.
-func (c *tokenCache) find(ctx context.Context, store Store, secret string, now time.Time, cachedOnly bool) (index.Token, error) {
+// findToken returns the token of a secret, or an *index.NotFoundError.
+func (s *Server) findToken(ctx context.Context, secret string) (index.Token, error) {
 	if !access.MayBeToken(secret) {
-		if cachedOnly {
-			return index.Token{}, errNotCached
-		}
 		return index.Token{}, &index.NotFoundError{What: "token"}
 	}
-	hash := access.Hash(secret)
-	c.mu.Lock()
-	hit, ok := c.known[string(hash)]
-	c.mu.Unlock()
-	if ok && now.Before(hit.until) {
-		return hit.token, nil
+	now, hash := s.now(), access.Hash(secret)
+	if t, ok := s.tokens.Get(hash, now); ok {
+		return t, nil
 	}
-	if cachedOnly {
-		return index.Token{}, errNotCached
-	}
-	t, err := store.TokenByHash(ctx, hash)
+	t, err := s.store.TokenByHash(ctx, hash)
 	if err != nil {
 		return index.Token{}, err
 	}
 	if subtle.ConstantTimeCompare(t.Hash, hash) != 1 {
 		return index.Token{}, &index.NotFoundError{What: "token"}
 	}
-	if c.remember(t, now) {
-		c.touch(ctx, store, t.ID, now)
-	}
+	s.tokens.Put(t, now)
 	return t, nil
 }
 
-// touch writes down that a token was used. A request is not refused because that failed.
-func (c *tokenCache) touch(ctx context.Context, store Store, id string, now time.Time) {
-	if err := store.TouchToken(ctx, id, now); err != nil {
-		c.log.Warn("could not note that a token was used", "token", id, "error", err)
+const (
+	// noteUsesEvery is the pause between two writes of when tokens were used, and
+	// mostUses how many go into one, so that it holds up nobody.
+	noteUsesEvery = time.Second
+	mostUses      = 500
+)
+
+// noteUses writes down when tokens were used, until ctx ends.
+func (s *Server) noteUses(ctx context.Context) {
+	tick := time.NewTicker(noteUsesEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			s.writeUses(ctx, mostUses)
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTime)
+			defer cancel()
+			s.writeUses(last, math.MaxInt)
+			return
+		}
 	}
 }
 
-// remember caches a token and reports whether its last use should be written down.
-func (c *tokenCache) remember(t index.Token, now time.Time) (touch bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.known) >= cachedTokens {
-		clear(c.known)
-		clear(c.touched)
+// writeUses writes down when tokens were used. One that cannot be written is lost: no
+// request is refused because of it.
+func (s *Server) writeUses(ctx context.Context, most int) {
+	used := s.tokens.TakeUsed(most)
+	if len(used) == 0 {
+		return
 	}
-	c.known[string(t.Hash)] = cachedToken{t, now.Add(tokenTrust)}
-	if now.Sub(c.touched[t.ID]) < touchEvery {
-		return false
+	if err := s.store.TouchTokens(ctx, used); err != nil && ctx.Err() == nil {
+		s.log.Warn("could not note that tokens were used", "tokens", len(used), "error", err)
 	}
-	c.touched[t.ID] = now
-	return true
 }
 
-// forget makes a revoked token invalid at once.
-func (c *tokenCache) forget(id string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	maps.DeleteFunc(c.known, func(_ string, t cachedToken) bool { return t.token.ID == id })
+// addressOf is where a request comes from. IPv6 addresses count by their /64 network,
+// because who has one has all of it.
+func addressOf(r *http.Request) netip.Prefix {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	bits := 32
+	if addr = addr.Unmap(); addr.Is6() {
+		bits = 64
+	}
+	p, err := addr.WithZone("").Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return p
 }
 
 // checkHost refuses a request that needs a token only because of the name that it is

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -25,7 +26,8 @@ const (
 //  1. /readyz answers 503 and live streams end (Drain);
 //  2. the listener closes: nobody new comes in;
 //  3. running requests finish; what is left after ShutdownTime is cut off;
-//  4. the committer commits and answers everything it has accepted, then ends.
+//  4. the committer commits and answers everything it has accepted, then ends;
+//  5. the last uses of tokens are written down.
 //
 // The error is nil after a shutdown that was asked for and left nothing undone. The
 // listener is closed in any case.
@@ -41,6 +43,10 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	s.rule = s.cfg.settings().Rule(listener.Addr())
 	listener = watchedListener{listener}
+	noting, stopNoting := context.WithCancel(context.WithoutCancel(ctx))
+	var notes sync.WaitGroup
+	notes.Go(func() { s.noteUses(noting) })
+	defer func() { stopNoting(); notes.Wait() }()
 	served := make(chan error, 1)
 	go func() {
 		if s.cfg.TLS == nil {

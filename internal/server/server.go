@@ -81,9 +81,9 @@ type Server struct {
 	broker      *broker
 	connections *connections
 	bodies      budget
-	tokens      *tokenCache
+	tokens      *access.Tokens
 	profiles    profiles // of good runs
-	failures    *failures
+	failures    *access.Failures
 	owners      *ownership
 	oidc        *provider // nil: people log in with tokens only
 	pace        *pacer
@@ -108,8 +108,8 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, store: cfg.Store, log: cfg.Log, now: cfg.Now,
 		broker:   newBroker(),
-		tokens:   newTokenCache(cfg.Log),
-		failures: newFailures(),
+		tokens:   access.NewTokens(),
+		failures: access.NewFailures(),
 		owners:   newOwnership(),
 		pace:     newPacer(cfg.BeatsPerSecond),
 		compat:   newCompatLocks(),

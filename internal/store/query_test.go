@@ -228,7 +228,10 @@ func tokens(t *testing.T, s *store.Store) {
 		t.Error("the same secret twice")
 	}
 	used := noon.Add(time.Minute)
-	if err := s.TouchToken(t.Context(), "t1", used); err != nil {
+	if err := s.TouchTokens(t.Context(), map[string]time.Time{"t1": used, "gone": used}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.TouchTokens(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	want.LastUsedAt = &used

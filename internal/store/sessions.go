@@ -62,7 +62,7 @@ func (s *Store) BeginLogin(ctx context.Context, l index.Login) error {
 // returns *index.NotFoundError when there is none or it has expired.
 func (s *Store) TakeLogin(ctx context.Context, hash []byte, now time.Time) (index.Login, error) {
 	l := index.Login{Hash: hash}
-	err := s.write(ctx, func(t *tx) error {
+	err := s.writeRuns(ctx, noRuns, func(t *tx) error {
 		var expires int64
 		err := t.QueryRowContext(ctx, `DELETE FROM logins WHERE hash = $1 RETURNING nonce, verifier, return_to, expires_at`, hash).
 			Scan(&l.Nonce, &l.Verifier, &l.ReturnTo, &expires)
@@ -75,10 +75,10 @@ func (s *Store) TakeLogin(ctx context.Context, hash []byte, now time.Time) (inde
 	return l, err
 }
 
-// change runs one statement in a transaction of its own. what says, for the error, what it
-// was meant to do.
+// change runs one statement in a transaction of its own, on tables that are not about runs.
+// what says, for the error, what it was meant to do.
 func (s *Store) change(ctx context.Context, what, statement string, args ...any) error {
-	return s.write(ctx, func(t *tx) error {
+	return s.writeRuns(ctx, noRuns, func(t *tx) error {
 		if _, err := t.ExecContext(ctx, statement, args...); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}

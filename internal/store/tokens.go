@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"stint.dev/stint/internal/index"
@@ -14,7 +16,7 @@ const tokenColumns = `id, name, scope, prefix, hash, created_at, expires_at, las
 
 // CreateToken stores a token.
 func (s *Store) CreateToken(ctx context.Context, k index.Token) error {
-	return s.write(ctx, func(t *tx) error {
+	return s.writeRuns(ctx, noRuns, func(t *tx) error {
 		_, err := t.ExecContext(ctx, `INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 			k.ID, index.Text(k.Name, 200), k.Scope, k.Prefix, k.Hash, micros(k.CreatedAt), microsOrNull(k.ExpiresAt), microsOrNull(k.LastUsedAt))
 		if err != nil {
@@ -55,9 +57,19 @@ func (s *Store) TokenByHash(ctx context.Context, hash []byte) (index.Token, erro
 	return k, nil
 }
 
-// TouchToken records when a token was last used.
-func (s *Store) TouchToken(ctx context.Context, id string, at time.Time) error {
-	return s.changeToken(ctx, id, `UPDATE tokens SET last_used_at = $2 WHERE id = $1`, micros(at))
+// TouchTokens records when tokens, by their ids, were last used. One that was revoked
+// meanwhile is left out.
+func (s *Store) TouchTokens(ctx context.Context, used map[string]time.Time) error {
+	var ids column
+	var times column
+	for _, id := range slices.Sorted(maps.Keys(used)) { // in one order, so that two servers cannot deadlock
+		ids.texts, times.numbers = append(ids.texts, id), append(times.numbers, micros(used[id]))
+	}
+	if len(ids.texts) == 0 {
+		return nil
+	}
+	from, args := s.dialect.table(1, ids, times)
+	return s.change(ctx, "note that tokens were used", `UPDATE tokens SET last_used_at = v.c1 FROM `+from+` WHERE tokens.id = v.c0`, args...)
 }
 
 // RevokeToken deletes a token.
@@ -66,7 +78,7 @@ func (s *Store) RevokeToken(ctx context.Context, id string) error {
 }
 
 func (s *Store) changeToken(ctx context.Context, id, statement string, args ...any) error {
-	return s.write(ctx, func(t *tx) error {
+	return s.writeRuns(ctx, noRuns, func(t *tx) error {
 		res, err := t.ExecContext(ctx, statement, append([]any{id}, args...)...)
 		if err != nil {
 			return fmt.Errorf("change token %s: %w", id, err)

@@ -1,8 +1,6 @@
-package server
+package access
 
 import (
-	"net"
-	"net/http"
 	"net/netip"
 	"sync"
 	"time"
@@ -18,24 +16,25 @@ const (
 	watchedAddresses = 4096
 )
 
-// failures counts wrong tokens per address. A right token is never refused by it.
-type failures struct {
+// Failures counts wrong tokens per address. A right token is never refused because of it.
+type Failures struct {
 	mu    sync.Mutex
 	since map[netip.Prefix]time.Time // when the address will have, or had, no debt left
 }
 
-func newFailures() *failures { return &failures{since: map[netip.Prefix]time.Time{}} }
+// NewFailures makes a count of none.
+func NewFailures() *Failures { return &Failures{since: map[netip.Prefix]time.Time{}} }
 
-// wait is how long an address must wait before its next guess is looked at; 0 for not at
-// all.
-func (f *failures) wait(addr netip.Prefix, now time.Time) time.Duration {
+// Wait is how long an address must wait before a wrong token of it gets an answer of its
+// own again; 0 for not at all.
+func (f *Failures) Wait(addr netip.Prefix, now time.Time) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return max(0, f.since[addr].Add(-(guesses-1)*guessEvery).Sub(now))
 }
 
-// count notes a wrong guess.
-func (f *failures) count(addr netip.Prefix, now time.Time) {
+// Count notes a wrong token.
+func (f *Failures) Count(addr netip.Prefix, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, known := f.since[addr]; !known && len(f.since) >= watchedAddresses {
@@ -49,7 +48,7 @@ func (f *failures) count(addr netip.Prefix, now time.Time) {
 }
 
 // makeRoom forgets the addresses without a debt, and one of the others if there are none.
-func (f *failures) makeRoom(now time.Time) {
+func (f *Failures) makeRoom(now time.Time) {
 	for addr, at := range f.since {
 		if !at.After(now) {
 			delete(f.since, addr)
@@ -61,26 +60,4 @@ func (f *failures) makeRoom(now time.Time) {
 		}
 		delete(f.since, addr)
 	}
-}
-
-// addressOf is where a request comes from. IPv6 addresses count by their /64 network,
-// because who has one has all of it.
-func addressOf(r *http.Request) netip.Prefix {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	bits := 32
-	if addr = addr.Unmap(); addr.Is6() {
-		bits = 64
-	}
-	p, err := addr.WithZone("").Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return p
 }

@@ -1,0 +1,133 @@
+package access
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"stint.dev/stint/internal/index"
+)
+
+func tokenNumber(n int) index.Token {
+	return index.Token{ID: fmt.Sprint("id", n), Hash: fmt.Append(nil, "hash", n)}
+}
+
+// However many tokens there are, each is remembered for as long as any, and its use is
+// noted once a minute.
+func TestTokensRemembersMany(t *testing.T) {
+	const many = 20_000
+	c, now := NewTokens(), time.Now()
+	for n := range many {
+		c.Put(tokenNumber(n), now)
+	}
+	noted := 0
+	for len(c.TakeUsed(500)) > 0 {
+		noted += 500
+	}
+	if noted != many {
+		t.Errorf("%d uses were noted of %d", noted, many)
+	}
+	for n := range many {
+		if got, ok := c.Get(tokenNumber(n).Hash, now.Add(tokenTrust-1)); !ok || got.ID != tokenNumber(n).ID {
+			t.Fatalf("token %d is forgotten: %+v", n, got)
+		}
+	}
+	if used := c.TakeUsed(many); len(used) > 0 {
+		t.Errorf("%d uses were noted within a minute", len(used))
+	}
+	if _, ok := c.Get(tokenNumber(1).Hash, now.Add(tokenTrust)); ok {
+		t.Error("a token is trusted for too long")
+	}
+	c.Put(tokenNumber(1), now.Add(useEvery-1))
+	if used := c.TakeUsed(many); len(used) > 0 {
+		t.Errorf("looking a token up again noted its use: %v", used)
+	}
+	if _, ok := c.Get(tokenNumber(1).Hash, now.Add(useEvery)); !ok || len(c.TakeUsed(many)) != 1 {
+		t.Error("a use after a minute was not noted")
+	}
+	c.Put(tokenNumber(2), now.Add(2*useEvery))
+	c.Forget("id2")
+	if _, ok := c.Get(tokenNumber(2).Hash, now.Add(2*useEvery)); ok || len(c.TakeUsed(many)) != 0 {
+		t.Error("a revoked token is remembered")
+	}
+}
+
+func TestLRU(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		most := rapid.IntRange(1, 5).Draw(t, "most")
+		l := newLRU[int, int](most)
+		var order []int // the model: keys, the most recently used last
+		values := map[int]int{}
+		use := func(key int) {
+			for i, k := range order {
+				if k == key {
+					order = append(order[:i:i], order[i+1:]...)
+					break
+				}
+			}
+			order = append(order, key)
+		}
+		for range rapid.IntRange(0, 50).Draw(t, "steps") {
+			key := rapid.IntRange(0, 8).Draw(t, "key")
+			switch rapid.IntRange(0, 2).Draw(t, "what") {
+			case 0:
+				got := l.get(key)
+				want, ok := values[key]
+				if (got != nil) != ok || ok && *got != want {
+					t.Fatalf("get %d: %v, want %d %t", key, got, want, ok)
+				}
+				if ok {
+					use(key)
+				}
+			case 1:
+				value := rapid.Int().Draw(t, "value")
+				if _, ok := values[key]; !ok && len(order) == most {
+					delete(values, order[0])
+					order = order[1:]
+				}
+				l.put(key, value)
+				values[key] = value
+				use(key)
+			case 2:
+				l.removeIf(func(k int, _ *int) bool { return k == key })
+				if _, ok := values[key]; ok {
+					use(key)
+					order = order[:len(order)-1]
+					delete(values, key)
+				}
+			}
+			if len(l.entries) != len(values) || l.order.Len() != len(values) {
+				t.Fatalf("%d entries, %d in order, want %d", len(l.entries), l.order.Len(), len(values))
+			}
+		}
+	})
+}
+
+func TestFailures(t *testing.T) {
+	f, now := NewFailures(), time.Now()
+	one, other := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("192.0.2.2/32")
+	for range guesses {
+		if wait := f.Wait(one, now); wait > 0 {
+			t.Fatalf("wait %s", wait)
+		}
+		f.Count(one, now)
+	}
+	if wait := f.Wait(one, now); wait <= 0 || wait > guessEvery {
+		t.Errorf("after %d wrong tokens: wait %s", guesses, wait)
+	}
+	if wait := f.Wait(other, now); wait > 0 {
+		t.Errorf("another address waits %s", wait)
+	}
+	if wait := f.Wait(one, now.Add(guessEvery)); wait > 0 {
+		t.Errorf("after a pause: wait %s", wait)
+	}
+	for n := range 2 * watchedAddresses {
+		f.Count(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}), 32), now)
+	}
+	if len(f.since) > watchedAddresses {
+		t.Errorf("%d addresses are remembered", len(f.since))
+	}
+}
