@@ -26,6 +26,7 @@ func (m *Monitor) look(ctx context.Context, now time.Time) (deadline time.Time, 
 	if err != nil {
 		return deadline, fmt.Errorf("find out which server judges: %w", err)
 	}
+	m.diagnoser.leads.Store(leads)
 	if !leads {
 		return deadline, m.follow(ctx, now)
 	}
@@ -50,36 +51,7 @@ func (m *Monitor) look(ctx context.Context, now time.Time) (deadline time.Time, 
 	if err := m.keepEvidence(ctx, now, swept, leases); err != nil {
 		return deadline, err
 	}
-	m.diagnose(ctx)
 	return deadline, nil
-}
-
-// diagnosesAtOnce bounds the diagnoses of one look: verdicts must not wait for them.
-const diagnosesAtOnce = 5
-
-// diagnose says what is to be made of runs that ended badly. What cannot be read does not
-// keep runs from being judged: it is logged, and the run is left without a diagnosis.
-func (m *Monitor) diagnose(ctx context.Context) {
-	runs, err := m.store.Undiagnosed(ctx, diagnosesAtOnce)
-	if err != nil {
-		m.log.Error("runs cannot be diagnosed", "error", err)
-		return
-	}
-	for _, run := range runs {
-		d, err := Investigate(ctx, m.store, run)
-		if err != nil {
-			m.log.Error("a run cannot be diagnosed", "run", run.ID, "error", err)
-		}
-		stored, err := m.store.StoreDiagnosis(ctx, run, d)
-		if err != nil {
-			m.log.Error("a diagnosis cannot be stored", "run", run.ID, "error", err)
-			return
-		}
-		if stored && m.changed != nil {
-			run.Diagnosis = d
-			m.changed(index.Judged{Run: run})
-		}
-	}
 }
 
 // follow is the round of a server that does not judge: it tells what only it can see, once

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
-	"stint.dev/stint/job"
 )
 
 // Store is what the monitor needs of the database.
@@ -30,11 +29,7 @@ type Store interface {
 	Policies(ctx context.Context, seen string) (all []index.StoredPolicy, version string, err error)
 	// Announce stores outbox entries that are about no single run.
 	Announce(ctx context.Context, entries []index.OutboxEntry) error
-	// Undiagnosed returns runs that wait for a diagnosis, and StoreDiagnosis stores one if
-	// the run has not changed since.
-	Undiagnosed(ctx context.Context, limit int) ([]job.Run, error)
-	StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosis) (bool, error)
-	Archive
+	DiagnosisStore
 }
 
 // Config is what a monitor is made of. Store is required.
@@ -77,6 +72,8 @@ type Monitor struct {
 	now     func() time.Time
 	changed func(index.Judged)
 
+	diagnoser *diagnoser
+
 	mu     sync.Mutex
 	closed map[attempt]index.Disconnect // connections that closed and are not settled yet
 	recent []time.Time                  // when connections closed of late, in order
@@ -112,15 +109,19 @@ func New(c Config) *Monitor {
 	if m.now == nil {
 		m.now = time.Now
 	}
+	m.diagnoser = newDiagnoser(m.store, m.log, m.changed)
 	return m
 }
 
 // wall is the time without the monotonic part, which stands still while a machine sleeps.
 func (m *Monitor) wall() time.Time { return m.now().Round(0) }
 
-// Run looks once a second, and when a deadline passes, until ctx ends. It returns when the
-// look that is going on has ended.
+// Run looks once a second, and when a deadline passes, until ctx ends. Runs that ended badly
+// are diagnosed beside it. It returns when the look and the diagnoses under way have ended.
 func (m *Monitor) Run(ctx context.Context) {
+	var diagnoses sync.WaitGroup
+	diagnoses.Go(func() { m.diagnoser.run(ctx) })
+	defer diagnoses.Wait()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	planned := m.wall()

@@ -19,14 +19,14 @@ import (
 
 // fakeStore keeps leases as the store does, in memory.
 type fakeStore struct {
-	Archive // nothing is read of it: no run waits for a diagnosis
-	mu      sync.Mutex
-	leases  map[string]*index.Lease
-	lost    map[string]time.Time
-	judged  int
-	fail    error
-	stall   time.Duration // how long Due takes
-	extends int
+	DiagnosisStore // nothing is read of it: no run waits for a diagnosis
+	mu             sync.Mutex
+	leases         map[string]*index.Lease
+	lost           map[string]time.Time
+	judged         int
+	fail           error
+	stall          time.Duration // how long Due takes
+	extends        int
 
 	follows  bool // another server judges
 	noted    []index.ClosedRun
@@ -132,10 +132,6 @@ func (s *fakeStore) Announce(_ context.Context, entries []index.OutboxEntry) err
 }
 
 func (s *fakeStore) Undiagnosed(context.Context, int) ([]job.Run, error) { return nil, nil }
-
-func (s *fakeStore) StoreDiagnosis(context.Context, job.Run, *job.Diagnosis) (bool, error) {
-	return true, nil
-}
 
 func (s *fakeStore) ExtendLeases(_ context.Context, until time.Time) error {
 	s.mu.Lock()

@@ -19,6 +19,9 @@ const (
 	// giveUpAfter is how old a message may become; after that nobody wants to be woken by it.
 	giveUpAfter = 3 * 24 * time.Hour
 	lastLines   = 5
+	// linesTime is how long a message waits for the last lines of its run, which may be in
+	// a bucket that does not answer.
+	linesTime = time.Second
 )
 
 // deliverOne takes the next step of a route. It returns when to take the one after it: a
@@ -193,7 +196,7 @@ func (w *Worker) items(ctx context.Context, batch []index.Action, runs map[strin
 	default:
 		return items
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, linesTime)
 	defer cancel()
 	lines, err := w.Lines(ctx, last.Run.ID, lastLines)
 	if err != nil {

@@ -1,0 +1,140 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// DiagnosisStore is what the diagnoser needs of the database and of what lies behind it.
+type DiagnosisStore interface {
+	// Undiagnosed returns runs that wait for a diagnosis and did not fail to get one just
+	// now; StoreDiagnosis stores one if the run has not changed since.
+	Undiagnosed(ctx context.Context, limit int) ([]job.Run, error)
+	StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosis) (bool, error)
+	// DiagnosisFailed records that a run could not be diagnosed. It goes on waiting, and is
+	// returned again after a pause.
+	DiagnosisFailed(ctx context.Context, run string, cause error)
+	Archive
+}
+
+const (
+	// diagnosesAtOnce bounds the runs that are diagnosed at the same time. The queue is in
+	// the database: each run that waits is marked there.
+	diagnosesAtOnce = 4
+	// diagnosisTime bounds one diagnosis, which may have to read from a bucket.
+	diagnosisTime = 10 * time.Second
+)
+
+// diagnoser says what is to be made of runs that ended badly or stall. It reads logs and
+// samples, which may take long, so the monitor's rounds never wait for it.
+type diagnoser struct {
+	store   DiagnosisStore
+	log     *slog.Logger
+	changed func(index.Judged)
+	// leads says whether this server judges: then it diagnoses too.
+	leads atomic.Bool
+
+	mu       sync.Mutex
+	busy     map[string]bool // runs that are being diagnosed
+	free     chan struct{}   // holds one token when a diagnosis has ended
+	lastFail string
+}
+
+func newDiagnoser(store DiagnosisStore, log *slog.Logger, changed func(index.Judged)) *diagnoser {
+	return &diagnoser{store: store, log: log, changed: changed, busy: map[string]bool{}, free: make(chan struct{}, 1)}
+}
+
+// run diagnoses until ctx ends, and returns when the diagnoses under way have ended.
+func (d *diagnoser) run(ctx context.Context) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	tick := time.NewTicker(Every)
+	defer tick.Stop()
+	for {
+		if d.leads.Load() {
+			d.start(ctx, &all)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-d.free:
+		}
+	}
+}
+
+// start begins diagnoses while fewer than diagnosesAtOnce are under way.
+func (d *diagnoser) start(ctx context.Context, all *sync.WaitGroup) {
+	d.mu.Lock()
+	under := len(d.busy)
+	d.mu.Unlock()
+	if under >= diagnosesAtOnce {
+		return
+	}
+	runs, err := d.store.Undiagnosed(ctx, 2*diagnosesAtOnce)
+	d.logOnce(ctx, err)
+	for _, run := range runs {
+		d.mu.Lock()
+		skip := d.busy[run.ID] || len(d.busy) >= diagnosesAtOnce
+		if !skip {
+			d.busy[run.ID] = true
+		}
+		d.mu.Unlock()
+		if skip {
+			continue
+		}
+		all.Go(func() {
+			d.diagnose(ctx, run)
+			d.mu.Lock()
+			delete(d.busy, run.ID)
+			d.mu.Unlock()
+			select {
+			case d.free <- struct{}{}:
+			default:
+			}
+		})
+	}
+}
+
+// diagnose makes and stores the diagnosis of one run. What cannot be read in time leaves the
+// run waiting.
+func (d *diagnoser) diagnose(ctx context.Context, run job.Run) {
+	limited, cancel := context.WithTimeoutCause(ctx, diagnosisTime, fmt.Errorf("it took longer than %s", diagnosisTime))
+	defer cancel()
+	diagnosis, err := Investigate(limited, d.store, run)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		err = errors.Join(context.Cause(limited), err)
+	}
+	stored := false
+	if err == nil {
+		stored, err = d.store.StoreDiagnosis(ctx, run, diagnosis)
+	}
+	switch {
+	case ctx.Err() != nil: // this server is ending; the run waits for the next one
+	case err != nil:
+		d.store.DiagnosisFailed(ctx, run.ID, fmt.Errorf("diagnose run %s: %w", run.ID, err))
+	case stored && d.changed != nil:
+		run.Diagnosis = diagnosis
+		d.changed(index.Judged{Run: run})
+	}
+}
+
+// logOnce logs that the runs to diagnose cannot be read, once as long as that lasts.
+func (d *diagnoser) logOnce(ctx context.Context, err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if err != nil && d.lastFail == "" && ctx.Err() == nil {
+		d.log.Error("runs cannot be diagnosed", "error", err)
+	}
+	d.lastFail = text
+}
