@@ -123,10 +123,6 @@ func TestABucketThatHangsDelaysNoVerdict(t *testing.T) {
 			extends := s.extends
 			for range 10 {
 				s.beat("killed")
-				s.set(func(s *fakeStore) {
-					l := s.leases["killed"]
-					l.Beat, l.BeatAt = &job.Heartbeat{Prompt: true, Sequence: 1}, l.HeardAt
-				})
 				<-time.After(2 * time.Second)
 				began := time.Now()
 				m.Disconnected(cut("killed", 1))

@@ -15,6 +15,9 @@ type Figures struct {
 	// for one since the start.
 	DatabaseConnections, DatabaseInUse int
 	DatabaseWaits                      time.Duration
+	// Troubled counts the items that could not be done and are tried again later, and
+	// ItemFailures how often that happened since this server began, both by kind.
+	Troubled, ItemFailures map[string]int64
 }
 
 // ActiveCount is how many active runs are in a state with a health.

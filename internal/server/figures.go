@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -64,5 +66,16 @@ func writeFigures(w io.Writer, f index.Figures) {
 	gauge("stint_outbox_oldest_seconds", f.OutboxOldest.Seconds())
 	gauge("stint_database_connections", float64(f.DatabaseConnections))
 	gauge("stint_database_connections_in_use", float64(f.DatabaseInUse))
+	byKind(w, "stint_troubled_items", "gauge", f.Troubled)
+	byKind(w, "stint_item_failures_total", "counter", f.ItemFailures)
 	metrics.Write(w, "stint_database_wait_seconds_total", "counter", metrics.Sample{Value: f.DatabaseWaits.Seconds()})
+}
+
+// byKind writes one figure for each kind of item, in the order of their names.
+func byKind(w io.Writer, name, kind string, counts map[string]int64) {
+	samples := make([]metrics.Sample, 0, len(counts))
+	for _, k := range slices.Sorted(maps.Keys(counts)) {
+		samples = append(samples, metrics.Sample{Labels: fmt.Sprintf("kind=%q", k), Value: float64(counts[k])})
+	}
+	metrics.Write(w, name, kind, samples...)
 }

@@ -15,6 +15,7 @@ func (s *Server) accessRoutes() []route {
 		{method: "POST", pattern: v1 + "/tokens", scope: access.Admin, rest: rest(s.createToken), summary: "Make a token; the answer is the only one with its secret"},
 		{method: "DELETE", pattern: v1 + "/tokens/{id}", scope: access.Admin, rest: rest(s.revokeToken), summary: "Revoke a token"},
 		{method: "GET", pattern: v1 + "/settings", scope: access.Read, rest: rest(s.getSettings), summary: "Tell how this server was started"},
+		{method: "GET", pattern: v1 + "/troubled", scope: access.Read, rest: rest(s.listTroubled), summary: "List what the server could not do for single items, and tries again later"},
 		{method: "GET", pattern: v1 + "/audit", scope: access.Admin, rest: rest(s.listAudit), summary: "List what people changed, newest first"},
 	}
 }

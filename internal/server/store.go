@@ -65,6 +65,9 @@ type Store interface {
 	// Figures counts what is shown to monitoring.
 	Figures(ctx context.Context, now time.Time) (index.Figures, error)
 
+	// Troubled returns items that could not be done and are tried again later.
+	Troubled(ctx context.Context, limit int) ([]job.TroubledItem, error)
+
 	// Installation is the id of the database, a UUID that all its servers share.
 	Installation() string
 

@@ -42,5 +42,7 @@ func (s *Store) Figures(ctx context.Context, now time.Time) (index.Figures, erro
 		f.DatabaseInUse += read.InUse
 		f.DatabaseWaits += read.WaitDuration
 	}
-	return f, nil
+	f.ItemFailures = s.itemFailures()
+	f.Troubled, err = s.countTroubled(ctx)
+	return f, err
 }

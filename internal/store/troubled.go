@@ -22,6 +22,18 @@ const (
 	troubleDiagnose = "diagnose"   // a run that ended badly cannot be diagnosed
 )
 
+// troubleKinds are all of them: metrics show also those without an item.
+var troubleKinds = []string{troubleRun, troubleLease, troubleJudge, troubleDiagnose}
+
+// noTrouble is a count of 0 for each kind.
+func noTrouble() map[string]int64 {
+	counts := make(map[string]int64, len(troubleKinds))
+	for _, kind := range troubleKinds {
+		counts[kind] = 0
+	}
+	return counts
+}
+
 // troubles are the troubled items as this process knows them. The table has them for the
 // page, for other servers and for the next start.
 type troubles struct {
@@ -183,12 +195,33 @@ func (s *Store) Troubled(ctx context.Context, limit int) ([]job.TroubledItem, er
 	return items, rows.Err()
 }
 
-// ItemFailures counts, by kind, how often something could not be done for an item since this
+// countTroubled counts the troubled items by kind.
+func (s *Store) countTroubled(ctx context.Context) (map[string]int64, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT kind, COUNT(*) FROM troubled GROUP BY kind`)
+	if err != nil {
+		return nil, fmt.Errorf("count troubled items: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	counts := noTrouble()
+	for rows.Next() {
+		var kind string
+		var n int64
+		if err := rows.Scan(&kind, &n); err != nil {
+			return nil, fmt.Errorf("count troubled items: %w", err)
+		}
+		counts[kind] = n
+	}
+	return counts, rows.Err()
+}
+
+// itemFailures counts, by kind, how often something could not be done for an item since this
 // process began.
-func (s *Store) ItemFailures() map[string]int64 {
+func (s *Store) itemFailures() map[string]int64 {
 	s.troubles.mu.Lock()
 	defer s.troubles.mu.Unlock()
-	return maps.Clone(s.troubles.failures)
+	counts := noTrouble()
+	maps.Copy(counts, s.troubles.failures)
+	return counts
 }
 
 // failuresInRow is how many single items in a row may fail before the rest is given up: then

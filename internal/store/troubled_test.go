@@ -104,8 +104,8 @@ func badVerdict(t *testing.T, s *store.Store, now *time.Time) {
 	if run := mustRun(t, s, bad.Run); run.Health != job.Warning {
 		t.Errorf("health %s", run.Health)
 	}
-	if n := s.ItemFailures()["judge"]; n != 2 {
-		t.Errorf("%d failures were counted, want 2", n)
+	if f, err := s.Figures(t.Context(), noon); err != nil || f.ItemFailures["judge"] != 2 || f.Troubled["judge"] != 0 {
+		t.Errorf("%+v, %v; want 2 failures and no item in trouble", f, err)
 	}
 }
 

@@ -168,6 +168,7 @@ export const api = {
   login: (token: string) => send<{ name: string; scope: string }>('POST', 'login', { token }),
   logout: () => send<unknown>('POST', 'logout'),
   settings: (signal?: AbortSignal) => json<t.Settings>('settings', {}, { signal }),
+  troubled: (signal?: AbortSignal) => json<{ items: t.TroubledItem[] }>('troubled', {}, { signal }),
   tokens: (signal?: AbortSignal) => json<{ tokens: t.Token[] | null }>('tokens', {}, { signal }),
   makeToken: (name: string, scope: string, expires_seconds?: number) =>
     send<{ token: string }>('POST', 'tokens', { name, scope, ...(expires_seconds ? { expires_seconds } : {}) }),

@@ -843,6 +843,23 @@ export interface components {
         TokensAnswer: {
             tokens: components["schemas"]["Token"][] | null;
         };
+        TroubledItem: {
+            error: string;
+            id: string;
+            kind: string;
+            /** Format: date-time */
+            last_at: string;
+            /** Format: date-time */
+            next_at: string;
+            /** Format: date-time */
+            since_at: string;
+            /** Format: int64 */
+            tries: number;
+        };
+        TroubledItems: {
+            /** @description Those that failed last come first; 500 at the most */
+            items: components["schemas"]["TroubledItem"][];
+        };
         Usage: {
             /** Format: double */
             cpu_seconds: number;

@@ -98,3 +98,5 @@ export type Token = S['Token']
 export type Me = S['MeAnswer']
 
 export type Settings = S['Settings']
+
+export type TroubledItem = S['TroubledItem']

@@ -1,0 +1,24 @@
+package server
+
+import (
+	"context"
+
+	"stint.dev/stint/job"
+)
+
+// maxTroubledItems bounds the answer to a request for troubled items.
+const maxTroubledItems = 500
+
+type troubledItems struct {
+	Items []job.TroubledItem `json:"items" nullable:"false" doc:"Those that failed last come first; 500 at the most"`
+}
+
+// listTroubled answers what the server could not do for single runs, objects and routes, and
+// tries again later.
+func (s *Server) listTroubled(ctx context.Context, _ *struct{}) (*answered[troubledItems], error) {
+	items, err := s.store.Troubled(ctx, maxTroubledItems)
+	if err != nil {
+		return nil, s.internal(ctx, "read troubled items", err)
+	}
+	return &answered[troubledItems]{troubledItems{items}}, nil
+}
