@@ -29,7 +29,8 @@ type accessStore interface {
 	BeginLogin(ctx context.Context, l index.Login) error
 	TakeLogin(ctx context.Context, hash []byte, now time.Time) (index.Login, error)
 
-	// ClaimRun makes a token the owner of a run that has none and returns the owner.
+	// ClaimRun makes a token the owner of a new run, or of one whose owner is no longer
+	// valid, and returns the owner: empty for a run that was begun without one.
 	ClaimRun(ctx context.Context, run, token string, now time.Time) (owner string, err error)
 
 	Audit(ctx context.Context, e index.AuditEntry) error

@@ -278,6 +278,49 @@ func TestAgentTokenWritesItsOwnRunsOnly(t *testing.T) {
 	l.do("PUT", "/compat/legacy/status", []byte(`{"status":"completed"}`), mine...).ok(t, nil)
 }
 
+// A run that was begun with an admin's token, or before there were tokens, is not taken
+// over by an agent's token: neither written to nor read back.
+func TestRunsWithoutAnOwnerAreNotTakenOver(t *testing.T) {
+	c := newClock()
+	l := start(t, server.Config{RequireToken: true, Now: c.now})
+	agent := []string{"Authorization", "Bearer " + l.mint(access.Agent, time.Time{}, c.now())}
+	admin := []string{"Authorization", "Bearer " + l.mint(access.Admin, time.Time{}, c.now())}
+	byAdmin, before := newSketch(t, "nightly", nil).command(), newSketch(t, "hourly", nil).command()
+	l.do("POST", "/api/v1/runs/"+byAdmin.id+"/attempts/1/journal?offset=0", byAdmin.bytes(), admin...).ok(t, nil)
+	l.append(before)
+	for _, s := range []*sketch{byAdmin, before} {
+		size := len(s.bytes())
+		path := "/api/v1/runs/" + s.id + "/attempts/"
+		second := newAttempt(t, s.id, 2, "nightly", nil)
+		more := s.output("forged\n").bytes()[size:]
+		for _, try := range []struct {
+			method, path string
+			body         []byte
+		}{
+			{"GET", path + "1/journal/rest?offset=0", nil},
+			{"POST", path + fmt.Sprintf("1/journal?offset=%d", size), nil},
+			{"POST", path + fmt.Sprintf("1/journal?offset=%d", size), more},
+			{"POST", path + "1/heartbeat", []byte(`{"seq":1,"period_ms":1000}`)},
+			{"POST", path + "2/journal?offset=0", second.bytes()},
+			{"GET", path + "1/journal/rest?offset=0", nil},
+		} {
+			p := l.do(try.method, try.path, try.body, agent...).problem(t, http.StatusForbidden)
+			if !strings.Contains(p.Detail, "admin") {
+				t.Errorf("%s %s: %s", try.method, try.path, p.Detail)
+			}
+		}
+		if got, err := l.store.JournalSize(t.Context(), s.id, 1); err != nil || got != int64(size) {
+			t.Errorf("run %s has %d bytes, want %d, %v", s.id, got, size, err)
+		}
+		l.do("POST", path+fmt.Sprintf("1/journal?offset=%d", size), more, admin...).ok(t, nil)
+	}
+	// Nor through the two-call wire.
+	l.do("PUT", "/compat/legacy/status", []byte(`{"status":"started"}`), admin...).ok(t, nil)
+	for _, call := range [][2]string{{"status", `{"status":"completed"}`}, {"status", `{"status":"started"}`}, {"heartbeat", ""}} {
+		l.do("PUT", "/compat/legacy/"+call[0], []byte(call[1]), agent...).problem(t, http.StatusForbidden)
+	}
+}
+
 func TestAuditLog(t *testing.T) {
 	c := newClock()
 	l := start(t, server.Config{RequireToken: true, Now: c.now})

@@ -90,12 +90,12 @@ func (s *Server) doCompat(ctx context.Context, name, host string, call compatCal
 	if err != nil {
 		return "", err
 	}
-	if last.ID != "" && !last.State.Terminal() {
+	plan := planCompat(call, last, now)
+	if last.ID != "" && (!last.State.Terminal() || plan.changesLast()) {
 		if err := s.own(ctx, last.ID); err != nil {
 			return "", err
 		}
 	}
-	plan := planCompat(call, last, now)
 	if plan.endFormer {
 		if err := s.endCompat(ctx, last.ID, now, formerOutcome(name)); err != nil {
 			return "", err
@@ -103,10 +103,15 @@ func (s *Server) doCompat(ctx context.Context, name, host string, call compatCal
 	}
 	id := last.ID
 	if plan.begin {
-		if id, err = s.beginCompat(ctx, name, host, call, now); err != nil {
+		made, err := uuid.NewV7()
+		if err != nil {
+			return "", fmt.Errorf("make run id: %w", err)
+		}
+		id = made.String()
+		if err := s.own(ctx, id); err != nil { // before the run exists, as an agent does
 			return "", err
 		}
-		if err := s.own(ctx, id); err != nil {
+		if err := s.beginCompat(ctx, id, name, host, call, now); err != nil {
 			return "", err
 		}
 	}
@@ -136,29 +141,25 @@ func (s *Server) lastCompat(ctx context.Context, name string) (job.Run, error) {
 }
 
 // beginCompat writes the beginning of a new run's journal.
-func (s *Server) beginCompat(ctx context.Context, name, host string, call compatCall, now time.Time) (string, error) {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return "", fmt.Errorf("make run id: %w", err)
-	}
+func (s *Server) beginCompat(ctx context.Context, id, name, host string, call compatCall, now time.Time) error {
 	var j memory
 	w, err := journal.NewWriter(&j)
 	if err != nil {
-		return "", err
+		return err
 	}
 	err = errors.Join(
 		w.AppendJSON(journal.TypeAttempt, now, journal.Attempt{
-			Run: id.String(), Attempt: 1, Job: name, Host: host, AgentVersion: compatVersion,
+			Run: id, Attempt: 1, Job: name, Host: host, AgentVersion: compatVersion,
 			Labels:            map[string]string{wireLabel: wireCompat, beganLabel: string(call)},
 			HeartbeatPeriodMS: (compatPatience / leaseBeats).Milliseconds(),
 		}),
 		w.AppendJSON(journal.TypeStepStarted, now, journal.StepStarted{Name: "command", Kind: job.CommandStep}),
 	)
 	if err != nil {
-		return "", err
+		return err
 	}
-	_, err = s.committer.append(ctx, index.Append{Run: id.String(), Attempt: 1, Data: j, At: now})
-	return id.String(), err
+	_, err = s.committer.append(ctx, index.Append{Run: id, Attempt: 1, Data: j, At: now})
+	return err
 }
 
 // endCompat writes the end of a run's journal. What is there is read back first: it is a

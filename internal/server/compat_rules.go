@@ -49,6 +49,11 @@ type compatPlan struct {
 	lease     time.Duration // how long it is trusted from now on; 0 to leave that
 }
 
+// changesLast reports whether the last run, and not only a new one, is written to.
+func (p compatPlan) changesLast() bool {
+	return p.endFormer || !p.begin && (p.end != nil || p.lease > 0)
+}
+
 // planCompat decides what a call means, given the newest run of the job on this wire. A
 // run without an outcome is open, and so is a lost one: it may come back.
 func planCompat(call compatCall, last job.Run, now time.Time) compatPlan {

@@ -84,7 +84,7 @@ type Server struct {
 	tokens      *access.Tokens
 	profiles    profiles // of good runs
 	failures    *access.Failures
-	owners      *ownership
+	owners      *access.Owners
 	oidc        *provider // nil: people log in with tokens only
 	pace        *pacer
 	compat      *compatLocks
@@ -110,7 +110,7 @@ func New(cfg Config) (*Server, error) {
 		broker:   newBroker(),
 		tokens:   access.NewTokens(),
 		failures: access.NewFailures(),
-		owners:   newOwnership(),
+		owners:   access.NewOwners(),
 		pace:     newPacer(cfg.BeatsPerSecond),
 		compat:   newCompatLocks(),
 		searches: make(chan struct{}, cfg.Searches),

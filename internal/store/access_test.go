@@ -119,6 +119,16 @@ func owners(t *testing.T, s *store.Store) {
 	claim("r2", "a", noon, "a")
 	must(t, s.SweepAccess(ctx, noon.Add(25*time.Hour+time.Minute)))
 	claim("r1", "a", noon, "a") // forgotten, as there is no such run
+
+	// A run that was begun without an owner gets none.
+	j := newJournal(t, journal.Attempt{Job: "nightly"})
+	one(t, s, j.id, 1, 0, j.buf.Bytes())
+	claim(j.id, "a", noon, "")
+	claim(j.id, "a", noon, "")
+	owned := newJournal(t, journal.Attempt{Job: "nightly"})
+	claim(owned.id, "a", noon, "a")
+	one(t, s, owned.id, 1, 0, owned.buf.Bytes())
+	claim(owned.id, "a", noon, "a")
 }
 
 func must(t *testing.T, err error) {

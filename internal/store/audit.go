@@ -39,19 +39,28 @@ func (s *Store) AuditLog(ctx context.Context, before int64, limit int) ([]index.
 	return entries, rows.Err()
 }
 
-// ClaimRun makes a token the owner of a run that has none, or whose owner was revoked or
-// has expired, and returns the id of the owner that the run has now.
+// ClaimRun makes a token the owner of a run that does not exist yet, or whose owner was
+// revoked or has expired, and returns the id of the owner that the run has now. It is empty
+// for a run that was begun without an owner: nobody becomes that afterwards.
 func (s *Store) ClaimRun(ctx context.Context, run, token string, now time.Time) (owner string, err error) {
-	err = s.write(ctx, func(t *tx) error {
-		var known sql.NullString
-		var expires sql.NullInt64
-		err := t.QueryRowContext(ctx, `SELECT o.token_id, k.id, k.expires_at FROM run_owners o LEFT JOIN tokens k ON k.id = o.token_id
-			WHERE o.run_id = $1`, run).Scan(&owner, &known, &expires)
-		if err == nil && known.Valid && (!expires.Valid || micros(now) < expires.Int64) {
-			return nil
+	owner, valid, err := ownerOf(ctx, s.reader, run, now)
+	if err != nil || valid {
+		return owner, err
+	}
+	err = s.writeRuns(ctx, noRuns, func(t *tx) error {
+		before, valid, err := ownerOf(ctx, t, run, now)
+		if owner = before; err != nil || valid {
+			return err
 		}
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return fmt.Errorf("read the owner of run %s: %w", run, err)
+		if before == "" {
+			var exists int
+			err := t.QueryRowContext(ctx, `SELECT 1 FROM attempts WHERE run_id = $1 LIMIT 1`, run).Scan(&exists)
+			if err == nil {
+				return nil
+			}
+			if !errors.Is(err, sql.ErrNoRows) {
+				return fmt.Errorf("look for run %s: %w", run, err)
+			}
 		}
 		// Of two that claim at the same time the one that commits last would win:
 		// both then read the same row.
@@ -59,9 +68,25 @@ func (s *Store) ClaimRun(ctx context.Context, run, token string, now time.Time) 
 			ON CONFLICT (run_id) DO UPDATE SET
 				token_id = CASE WHEN run_owners.token_id = $4 THEN excluded.token_id ELSE run_owners.token_id END,
 				claimed_at = excluded.claimed_at
-			RETURNING token_id`, run, token, micros(now), owner).Scan(&owner)
+			RETURNING token_id`, run, token, micros(now), before).Scan(&owner)
 	})
 	return owner, err
+}
+
+// ownerOf is the token that owns a run; empty for none. valid says that it may still be
+// used.
+func ownerOf(ctx context.Context, q oneRow, run string, now time.Time) (owner string, valid bool, err error) {
+	var known sql.NullString
+	var expires sql.NullInt64
+	err = q.QueryRowContext(ctx, `SELECT o.token_id, k.id, k.expires_at FROM run_owners o LEFT JOIN tokens k ON k.id = o.token_id
+		WHERE o.run_id = $1`, run).Scan(&owner, &known, &expires)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, fmt.Errorf("read the owner of run %s: %w", run, err)
+	}
+	return owner, known.Valid && (!expires.Valid || micros(now) < expires.Int64), nil
 }
 
 const (
