@@ -3,6 +3,7 @@ package index
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -27,17 +28,26 @@ type Folded struct {
 	// Tail counts the bytes at the end of the data that are not a whole record yet. They
 	// are not part of State.Size, and the next data must begin with them.
 	Tail int
+	// Left counts the bytes at the end of the data that were not looked at, because the work
+	// that was allowed was done before. Tail is 0 then.
+	Left int
+	// Work is an estimate of the time that it took, in units of 100 ns.
+	Work int
 }
 
 // Fold reads data, which continues the journal at s.Size, and returns the state after
 // it. It returns *journal.CorruptError, *journal.NewerError or *RefusedError for an
 // append that must not be stored, not even in part; s is never changed.
-func Fold(s State, data []byte) (Folded, error) {
+func Fold(s State, data []byte) (Folded, error) { return FoldSome(s, data, math.MaxInt) }
+
+// FoldSome is Fold that stops behind the record with which it has done the work allowed. It
+// takes one record at least.
+func FoldSome(s State, data []byte, work int) (Folded, error) {
 	digest, err := s.loadDigest()
 	if err != nil {
 		return Folded{}, fmt.Errorf("stored state of run %s attempt %d: %w", s.Run, s.Attempt, err)
 	}
-	f := folder{Folded: Folded{State: s.clone()}, digest: digest}
+	f := folder{Folded: Folded{State: s.clone()}, digest: digest, allowed: work}
 	f.Head = BlockHead{Start: s.Size, FirstLine: s.NextLine, Open: s.openLines()}
 	for _, st := range s.Streams {
 		f.Head.OutputStart += st.Kept
@@ -63,7 +73,9 @@ func Fold(s State, data []byte) (Folded, error) {
 // folder is one Fold under way.
 type folder struct {
 	Folded
-	digest *journal.Digester
+	digest  *journal.Digester
+	allowed int               // of Work
+	streams map[streamKey]int // places in State.Streams; nil until they are many
 }
 
 // records folds every whole record of data and returns what is left.
@@ -85,6 +97,10 @@ func (f *folder) records(data []byte) ([]byte, error) {
 		if s.Ended {
 			return nil, &RefusedError{fmt.Sprintf("the journal of run %s attempt %d has its outcome; nothing can follow it", s.Run, s.Attempt)}
 		}
+		if f.Work >= f.allowed && s.Size > f.Head.Start {
+			f.Left = len(data)
+			return nil, nil
+		}
 		rec, n, err := journal.Next(data, s.Size)
 		if errors.Is(err, journal.ErrShort) {
 			return data, nil
@@ -92,6 +108,7 @@ func (f *folder) records(data []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		f.Work += s.work(rec)
 		if err := f.record(rec); err != nil {
 			return nil, err
 		}

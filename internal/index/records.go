@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -165,7 +166,7 @@ func (f *folder) output(rec journal.Record) error {
 		return nil
 	}
 	s := &f.State
-	st, err := s.stream(o.Step, o.Stream)
+	st, err := f.stream(o.Step, o.Stream)
 	if err != nil {
 		return err
 	}
@@ -208,9 +209,16 @@ func (f *folder) spoke(at time.Time) {
 
 func (f *folder) sample(rec journal.Record) error {
 	var p job.Sample
+	if values(rec.Payload) > maxSampleValues {
+		return &RefusedError{fmt.Sprintf("a sample of %d bytes has more values than any host has GPUs", len(rec.Payload))}
+	}
 	if err := f.decode(rec, &p); err != nil {
 		return err
 	}
+	if len(p.GPUs) > maxGPUs {
+		return &RefusedError{fmt.Sprintf("a sample has %d GPUs; the most is %d", len(p.GPUs), maxGPUs)}
+	}
+	p.GPUs = boundGPUs(p.GPUs)
 	p = p.Bounded()
 	if p.At.IsZero() {
 		p.At = rec.At
@@ -227,6 +235,15 @@ func (f *folder) sample(rec journal.Record) error {
 	u.ReadBytes = max(u.ReadBytes, p.ReadBytes)
 	u.WrittenBytes = max(u.WrittenBytes, p.WriteBytes)
 	return nil
+}
+
+// boundGPUs leaves out devices of which nothing is said.
+func boundGPUs(all []job.GPU) []job.GPU {
+	all = slices.DeleteFunc(all, func(g job.GPU) bool { return g == job.GPU{} })
+	for i := range all {
+		all[i].Name = Text(all[i].Name, maxGPUName)
+	}
+	return all
 }
 
 func (f *folder) note(rec journal.Record) error {
@@ -256,7 +273,7 @@ func (f *folder) gap(rec journal.Record) error {
 		return f.corrupt("a gap of negative size")
 	}
 	p = p.Bounded()
-	st, err := f.State.stream(p.Step, p.Stream)
+	st, err := f.stream(p.Step, p.Stream)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package index
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -21,6 +20,10 @@ const (
 	maxCommandBytes = 8 << 10
 	maxArgsBytes    = 32 << 10
 	fullCommands    = 32 // steps whose command is kept up to maxCommandBytes
+	maxGPUs         = 64 // of a sample; an agent names no more
+	maxGPUName      = 128
+	// maxSampleValues is more than the values of a sample of maxGPUs whose names are of commas.
+	maxSampleValues = maxGPUs*(maxGPUName+8) + 64
 )
 
 // State is what is known of one attempt after a prefix of its journal. It holds all that
@@ -89,20 +92,6 @@ func (s State) clone() State {
 	s.View.Output.Gaps = slices.Clone(s.View.Output.Gaps)
 	s.Streams = slices.Clone(s.Streams)
 	return s
-}
-
-// stream finds or begins the state of one stream.
-func (s *State) stream(step int, name job.Stream) (*Stream, error) {
-	for i := len(s.Streams) - 1; i >= 0; i-- {
-		if s.Streams[i].Step == step && s.Streams[i].Stream == name {
-			return &s.Streams[i], nil
-		}
-	}
-	if len(s.Streams) >= 2*maxSteps {
-		return nil, &RefusedError{fmt.Sprintf("the journal has output of more than %d steps, which no agent writes", maxSteps)}
-	}
-	s.Streams = append(s.Streams, Stream{Step: step, Stream: name})
-	return &s.Streams[len(s.Streams)-1], nil
 }
 
 // openLines lists the lines that have begun and not ended.

@@ -9,6 +9,7 @@ var attemptParam = param{"attempt", "query", "This attempt; without it, the last
 var (
 	docPostJournal = doc{
 		text: "Stores the body's bytes at exactly this offset of the attempt's journal; the answer's size is durable. " +
+			"Of records that are much work the beginning is taken: go on from the answer's size. " +
 			"The first append creates the run. An append that does not begin where the stored journal ends is answered 409 " +
 			"urn:stint:wrong-offset with size: go on from there. 409 urn:stint:run-id-used means that the stored journal is " +
 			"another one, 422 urn:stint:journal-refused that these bytes can never be taken. An empty body asks how far the " +

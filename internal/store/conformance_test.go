@@ -40,6 +40,7 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"errors stay with their append", errorsStay},
 		{"cut anywhere", cutAnywhere},
 		{"small blocks are merged", smallBlocks},
+		{"an append of much work is taken in parts", appendInParts},
 		{"runs are numbered per job", numbering},
 		{"two writers of one journal", twoWriters},
 		{"heartbeats", heartbeats},

@@ -220,7 +220,8 @@ func (g *group) append(ctx context.Context, a index.Append) (index.Appended, err
 			return index.Appended{}, err
 		}
 	}
-	attempt.tail, attempt.at = slices.Clone(data[len(data)-folded.Tail:]), a.At
+	taken := data[:len(data)-folded.Left]
+	attempt.tail, attempt.at = slices.Clone(taken[len(taken)-folded.Tail:]), a.At
 	if err := g.store(ctx, key, attempt, &folded, blocks); err != nil {
 		return index.Appended{}, err
 	}
@@ -285,6 +286,11 @@ func (g *group) store(ctx context.Context, key attemptKey, attempt *attemptRow, 
 	return nil
 }
 
+// appendWork bounds the work of one append, in the unit of index.Folded: all other appends
+// wait for it. Of data that is more than that the beginning is taken, and the reply says how
+// far the journal is.
+const appendWork = 400_000
+
 // foldParts folds data in parts of about frameBytes, each of which becomes a block, so that
 // no block is larger than what a reader of a few lines should have to read. What it
 // returns as folded is the whole.
@@ -292,10 +298,10 @@ func foldParts(s index.State, data []byte) (whole index.Folded, blocks []storedB
 	whole.State = s
 	for rest := data; ; {
 		part := rest[:min(len(rest), frameBytes)]
-		f, err := index.Fold(whole.State, part)
+		f, err := index.FoldSome(whole.State, part, appendWork-whole.Work)
 		if err == nil && f.Head.Size == 0 && len(part) < len(rest) {
 			part = rest[:min(len(rest), frameBytes+journal.MaxRecord)] // a record longer than the part
-			f, err = index.Fold(whole.State, part)
+			f, err = index.FoldSome(whole.State, part, appendWork-whole.Work)
 		}
 		if err != nil {
 			return index.Folded{}, nil, err
@@ -309,8 +315,13 @@ func foldParts(s index.State, data []byte) (whole index.Folded, blocks []storedB
 			blocks = append(blocks, storedBlock{head: f.Head, samples: samples, data: part[from : from+f.Head.Size]})
 		}
 		joinFolded(&whole, &f)
-		taken := len(part) - f.Tail
-		if rest = rest[taken:]; len(rest) == f.Tail || taken == 0 {
+		taken := len(part) - f.Tail - f.Left
+		rest = rest[taken:]
+		switch {
+		case whole.Work >= appendWork:
+			whole.Left = len(rest)
+			return whole, blocks, nil
+		case len(rest) == f.Tail || taken == 0:
 			whole.Tail = len(rest)
 			return whole, blocks, nil
 		}
@@ -320,6 +331,7 @@ func foldParts(s index.State, data []byte) (whole index.Folded, blocks []storedB
 // joinFolded adds what a further part of an append holds.
 func joinFolded(whole, f *index.Folded) {
 	whole.State = f.State
+	whole.Work += f.Work
 	whole.Samples = append(whole.Samples, f.Samples...)
 	whole.Facts = append(whole.Facts, f.Facts...)
 	switch {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -283,5 +284,37 @@ func twoWriters(t *testing.T, s *store.Store) {
 		if all, _ := readBack(t, s, id, 1); !bytes.Equal(all, data[journal.HeaderSize:]) {
 			t.Error("journal differs")
 		}
+	}
+}
+
+// What one append may cost everybody else is bounded by its work, not only by its bytes: of
+// more the beginning is taken, and the sender goes on from where the reply says.
+func appendInParts(t *testing.T, s *store.Store) {
+	j := newJournal(t, journal.Attempt{})
+	j.command()
+	id := j.id
+	_, data := j.take()
+	text := journal.Record{Type: journal.TypeSample, Payload: []byte("{}"), At: epoch}
+	for len(data) < 1<<20 {
+		text.At = text.At.Add(time.Second)
+		data = journal.AppendRecord(data, text)
+	}
+	data = append(data, data[:10]...) // a record that is not whole
+	parts := 0
+	for size := int64(0); size < int64(len(data)); parts++ {
+		got := one(t, s, id, 1, size, data[size:])
+		if got.Size <= size || got.Size-size > 600_000 && got.Size < int64(len(data)) {
+			t.Fatalf("part %d: the journal has %d bytes after %d", parts, got.Size, size)
+		}
+		size = got.Size
+	}
+	if parts < 3 {
+		t.Errorf("55,000 samples are taken in %d appends", parts)
+	}
+	if got, err := s.JournalSize(t.Context(), id, 1); err != nil || got != int64(len(data)) {
+		t.Errorf("the journal has %d bytes of %d: %v", got, len(data), err)
+	}
+	if sum, err := s.Check(t.Context(), false, func(f store.Finding) { t.Errorf("%+v", f) }); err != nil || sum.Findings > 0 {
+		t.Errorf("%+v, %v", sum, err)
 	}
 }
