@@ -1,43 +1,49 @@
 package server
 
 import (
+	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"sync"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
-
+	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
 )
 
 // maxAppend is the most journal bytes one append carries, after decompression.
 const maxAppend = 8 << 20
 
-// bodyRooms are the sizes of the memory that bodies are read into: the first for nearly all
-// appends, the third for the batches of a journal that is far behind.
-var bodyRooms = [...]int{64 << 10, 256 << 10, 2 << 20, maxAppend + 1}
+// bodyRooms are the sizes of the memory that bodies are read into: the second for nearly all
+// appends, the fourth for the batches of a journal that is far behind.
+var bodyRooms = [...]int{8 << 10, 64 << 10, 256 << 10, 2 << 20, maxAppend + 1}
 
 // bodyPools keep that memory between appends. Made anew for each, it would be nearly all of
 // the garbage of a server that takes a lot of output, and collecting it a quarter of its work.
 var bodyPools [len(bodyRooms)]sync.Pool
+
+const (
+	// bodyWait is how long a body waits for memory while others give some back.
+	bodyWait = 3 * time.Second
+	// bodySilence is after how long without progress a body makes room for others.
+	bodySilence = time.Second
+)
 
 // body is the bytes of an append, and what they hold of the server's memory.
 type body struct {
 	data  []byte
 	room  int // which of bodyPools the memory goes back to; -1 for none
 	taken int64
-	from  *budget
+	place *shares.Place // nil before it holds anything
 	// cut is why the bytes are not all: the client went away, or was cut off.
 	cut error
 }
 
 // release returns the memory. The bytes must not be used after it.
 func (b *body) release() {
-	b.from.give(b.taken)
 	b.recycle()
+	b.place.Leave()
 	b.taken, b.data = 0, nil
 }
 
@@ -51,66 +57,60 @@ func (b *body) recycle() {
 }
 
 // readBody reads an append's body within all limits: at most maxAppend bytes, no more
-// memory over all requests than the budget, a pause of at most BodyPause and BodyTime in
-// all. Bytes that came before a client was cut off are good: a journal may be cut
-// anywhere, so a link that always breaks still gets on.
+// memory over all requests and of one client than there is, at least BodyPause's worth of
+// the slowest rate in each BodyPause, and BodyTime in all. Bytes that came before a client
+// was cut off are good: a journal may be cut anywhere, so a link that always breaks still
+// gets on.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
-	b := &body{from: &s.bodies, room: -1}
+	b := &body{room: -1}
 	if r.ContentLength > maxAppend {
 		return b, tooLarge()
 	}
-	src, done, err := s.decode(w, r)
+	paced := newPacedReader(w, r, s.cfg.BodyPause, s.cfg.BodyTime)
+	place, err := s.bodies.Enter(ownerOf(r), 0, paced.drop)
 	if err != nil {
-		return b, err
+		return b, bodyBusy(err)
 	}
-	defer done()
-	if err := b.fill(src, r.ContentLength); err != nil {
+	b.place, paced.moved = place, place.Moved
+	src, done, err := b.decode(paced, r.Header.Get("Content-Encoding"))
+	if err == nil {
+		defer done()
+		err = b.fill(src, r.ContentLength)
+	}
+	if err != nil {
 		b.release()
-		return b, err
 	}
-	return b, nil
+	return b, err
 }
 
 // decode is the reader of a request's plain bytes, and what to call when done with it.
-func (s *Server) decode(w http.ResponseWriter, r *http.Request) (io.Reader, func(), error) {
-	paced := &pacedReader{
-		ReadCloser: r.Body, rc: http.NewResponseController(w),
-		pause: s.cfg.BodyPause, end: time.Now().Add(s.cfg.BodyTime),
-	}
-	switch encoding := r.Header.Get("Content-Encoding"); encoding {
+func (b *body) decode(paced *pacedReader, encoding string) (io.Reader, func(), error) {
+	switch encoding {
 	case "", "identity":
 		return paced, func() {}, nil
 	case "zstd":
-		// The decoder's own buffers count too: about one window.
-		if !s.bodies.take(maxAppend) {
-			return nil, nil, bodyBusy()
-		}
-		z, err := zstd.NewReader(paced, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxMemory(maxAppend+1), zstd.WithDecoderMaxWindow(maxAppend))
-		if err != nil {
-			s.bodies.give(maxAppend)
-			return nil, nil, fmt.Errorf("make zstd reader: %w", err)
-		}
-		return &zstdBody{z, paced}, func() { z.Close(); s.bodies.give(maxAppend) }, nil
-	default:
-		return nil, nil, newProblem(http.StatusUnsupportedMediaType,
-			"Content-Encoding %s is not understood: send zstd, or none", job.Quote(encoding))
+		return b.decodeZstd(paced)
 	}
+	return nil, nil, newProblem(http.StatusUnsupportedMediaType,
+		"Content-Encoding %s is not understood: send zstd, or none", job.Quote(encoding))
 }
 
-// fill reads src to its end into memory taken from the budget step by step, so that a
-// client holds no more than 64 KiB, or eight times what it has sent.
+// fill reads src to its end into memory taken step by step, so that a client holds no more
+// than 8 KiB, or eight times what it has sent.
 func (b *body) fill(src io.Reader, expected int64) error {
-	if first := int64(bodyRooms[0]); expected > 0 && expected < first/4 {
-		if !b.grow(int(expected)+1, -1) { // one more, to see the end
-			return bodyBusy()
+	first := int64(bodyRooms[0])
+	if expected > 0 && expected < first {
+		if err := b.grow(int(expected)+1, -1); err != nil { // one more, to see the end
+			return err
 		}
-	} else if !b.grow(bodyRooms[0], 0) {
-		return bodyBusy()
+	} else if err := b.grow(bodyRooms[0], 0); err != nil {
+		return err
 	}
 	for {
-		if next := b.room + 1; len(b.data) == cap(b.data) && !b.grow(bodyRooms[next], next) {
-			return bodyBusy()
+		if next := b.room + 1; len(b.data) == cap(b.data) {
+			if err := b.grow(bodyRooms[next], next); err != nil {
+				return err
+			}
 		}
 		n, err := src.Read(b.data[len(b.data):cap(b.data)])
 		b.data = b.data[:len(b.data)+n]
@@ -130,9 +130,9 @@ func (b *body) fill(src io.Reader, expected int64) error {
 }
 
 // grow moves the bytes into memory of a size, from one of bodyPools or, with -1, of its own.
-func (b *body) grow(size, room int) bool {
-	if !b.from.take(int64(size)) {
-		return false
+func (b *body) grow(size, room int) error {
+	if err := b.take(int64(size)); err != nil {
+		return err
 	}
 	var data []byte
 	if room >= 0 {
@@ -144,10 +144,23 @@ func (b *body) grow(size, room int) bool {
 		data = make([]byte, 0, size)
 	}
 	data = append(data, b.data...)
-	b.from.give(b.taken)
+	b.place.Shrink(b.taken)
 	b.recycle()
 	b.data, b.taken, b.room = data, int64(size), room
-	return true
+	return nil
+}
+
+// take counts memory for the body, and waits a moment for it.
+func (b *body) take(n int64) error {
+	if b.place.Grow(n) == nil {
+		return nil
+	}
+	limit, cancel := context.WithTimeout(context.Background(), bodyWait)
+	defer cancel()
+	if err := b.place.GrowWait(limit, n); err != nil {
+		return bodyBusy(err)
+	}
+	return nil
 }
 
 func tooLarge() error {
@@ -155,53 +168,11 @@ func tooLarge() error {
 		"an append carries at most %d bytes of journal: send it in parts", maxAppend)
 }
 
-func bodyBusy() error {
+// bodyBusy is the answer to an append for which there is no memory.
+func bodyBusy(err error) error {
+	var full *shares.FullError
+	if errors.As(err, &full) && full.Own {
+		return busy(http.StatusTooManyRequests, time.Second, "this client has as many bodies on their way as the server keeps for one: try again")
+	}
 	return busy(http.StatusTooManyRequests, time.Second, "the server holds too many bodies in memory at the moment: try again")
-}
-
-// pacedReader gives every read of a body its own deadline, so that a slow link that moves
-// is not cut off and one that stands still is. At the end of the body the deadline is
-// lifted, for it would end the request while its handler still works; before the end it
-// stays, because net/http reads on when the handler has returned.
-type pacedReader struct {
-	io.ReadCloser
-	rc    *http.ResponseController
-	pause time.Duration
-	end   time.Time
-	err   error // why reading ended, when not at the end
-}
-
-func (p *pacedReader) Read(b []byte) (int, error) {
-	until := time.Now().Add(p.pause)
-	if until.After(p.end) {
-		until = p.end
-	}
-	_ = p.rc.SetReadDeadline(until) // a recorder in a test has none
-	n, err := p.ReadCloser.Read(b)
-	switch {
-	case errors.Is(err, io.EOF):
-		_ = p.rc.SetReadDeadline(time.Time{})
-	case err != nil:
-		p.err = err
-	}
-	return n, err
-}
-
-// zstdBody tells bytes that are not zstd, the client's mistake, from a body cut short.
-type zstdBody struct {
-	z      *zstd.Decoder
-	source *pacedReader
-}
-
-func (z *zstdBody) Read(b []byte) (int, error) {
-	n, err := z.z.Read(b)
-	switch {
-	case err == nil, errors.Is(err, io.EOF):
-		return n, err
-	case z.source.err != nil:
-		return n, z.source.err
-	case errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
-		return n, tooLarge()
-	}
-	return n, newProblem(http.StatusBadRequest, "the body says zstd and is not whole zstd: %s", err)
 }

@@ -6,14 +6,26 @@ import (
 	"io"
 	"math/rand/v2"
 	"testing"
+	"time"
+
+	"stint.dev/stint/internal/shares"
 )
+
+func enter(t *testing.T, s *shares.Shares) *shares.Place {
+	t.Helper()
+	p, err := s.Enter(shares.Owner{Token: "test"}, 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
 
 // Bodies of every size come whole, in memory of their own as long as they are held, and give
 // all of it back to the budget.
 func TestBodiesKeepTheirMemoryUntilReleased(t *testing.T) {
-	from := &budget{limit: 64 << 20}
+	from := shares.New(shares.Limits{All: 64 << 20, Token: 64 << 20}, time.Now)
 	sizes := []int{0, 1, 100, 16 << 10}
-	for _, room := range bodyRooms[:3] {
+	for _, room := range bodyRooms[:4] {
 		sizes = append(sizes, room-1, room, room+1)
 	}
 	sizes = append(sizes, maxAppend)
@@ -28,7 +40,7 @@ func TestBodiesKeepTheirMemoryUntilReleased(t *testing.T) {
 			if i%2 == 1 {
 				expected = -1 // of a client that does not say
 			}
-			b := &body{from: from, room: -1}
+			b := &body{place: enter(t, from), room: -1}
 			if err := b.fill(bytes.NewReader(data), expected); err != nil {
 				t.Fatalf("%d bytes: %v", size, err)
 			}
@@ -41,7 +53,7 @@ func TestBodiesKeepTheirMemoryUntilReleased(t *testing.T) {
 			b.release()
 		}
 	}
-	if used := from.used.Load(); used != 0 {
+	if used := from.Used(); used != 0 {
 		t.Errorf("%d bytes of the budget were not given back", used)
 	}
 }
@@ -49,10 +61,10 @@ func TestBodiesKeepTheirMemoryUntilReleased(t *testing.T) {
 // A client that has sent little holds little, whatever it promises; and one that is cut off
 // leaves what came.
 func TestBodyTakesMemoryAsItComes(t *testing.T) {
-	from := &budget{limit: 64 << 20}
+	from := shares.New(shares.Limits{All: 64 << 20, Token: 64 << 20}, time.Now)
 	cut := errors.New("cut off")
-	for _, sent := range []int{0, 100, 64<<10 + 1, 256<<10 + 1} {
-		b := &body{from: from, room: -1}
+	for _, sent := range []int{0, 100, 8<<10 + 1, 64<<10 + 1, 256<<10 + 1} {
+		b := &body{place: enter(t, from), room: -1}
 		data := bytes.Repeat([]byte{'x'}, sent)
 		if err := b.fill(&cutReader{bytes.NewReader(data), sent, cut}, maxAppend); err != nil {
 			t.Fatal(err)
@@ -60,7 +72,7 @@ func TestBodyTakesMemoryAsItComes(t *testing.T) {
 		if !errors.Is(b.cut, cut) || !bytes.Equal(b.data, data) {
 			t.Errorf("of %d bytes %d came, and %v", sent, len(b.data), b.cut)
 		}
-		if most := int64(max(64<<10, 8*sent)); b.taken > most {
+		if most := int64(max(8<<10, 8*sent)); b.taken > most || b.place == nil || from.Used() != b.taken {
 			t.Errorf("for %d bytes %d are held; the most is %d", sent, b.taken, most)
 		}
 		b.release()

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
@@ -144,31 +146,93 @@ func TestDrawnOutBodyIsCutOff(t *testing.T) {
 	}
 }
 
-// However many bodies are on their way, the server holds no more than its budget.
-func TestBodiesInMemoryAreBounded(t *testing.T) {
-	l := start(t, server.Config{BodyMemory: 3*64<<10 + 100, BodyPause: 20 * time.Second})
-	s := newSketch(t, "j", nil).command()
-	// Three clients that send nothing more after their head hold 64 KiB each.
-	for range 3 {
-		conn, _ := l.dial()
-		l.write(conn, postHead(journalPath(s.id, 1, 0), 1<<20)+"x")
+// slowBodies opens connections that send some bytes of a body with a token, and no more.
+func (l *live) slowBodies(n int, token, head, bytes string) {
+	l.t.Helper()
+	if token != "" {
+		head += "Authorization: Bearer " + token + "\r\n"
 	}
+	for range n {
+		conn, _ := l.dial()
+		id := newSketch(l.t, "slow", nil).id
+		l.write(conn, fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: 8000000\r\n\r\n%s", journalPath(id, 1, 0), head, bytes))
+	}
+}
+
+// waitMetric waits until a metric has a value.
+func (l *live) waitMetric(token, name string, good func(value int) bool) {
+	l.t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(20 * time.Second)
-	for !strings.Contains(string(l.get("/metrics").body), "stint_body_bytes 196608") {
+	for last := ""; ; {
+		_, after, _ := strings.Cut(string(l.get("/metrics", "Authorization", "Bearer "+token).body), "\n"+name+" ")
+		last, _, _ = strings.Cut(after, "\n")
+		if value, err := strconv.Atoi(last); err == nil && good(value) {
+			return
+		}
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatal("the bodies never filled the budget")
+			l.t.Fatalf("%s is %q", name, last)
 		}
 	}
-	r := l.do("POST", journalPath(s.id, 1, 0), s.bytes())
-	r.problem(t, http.StatusTooManyRequests)
-	if r.header.Get("Retry-After") == "" {
-		t.Error("429 without Retry-After")
+}
+
+// However many bodies one client has on their way, the server holds no more than there is, and
+// has room for those of others.
+func TestBodiesOfOneClientLeaveRoom(t *testing.T) {
+	const memory = 4 << 20
+	l := start(t, server.Config{BodyMemory: memory, BodyPause: 20 * time.Second, RequireToken: true})
+	mint := func(scope access.Scope) string { return l.mint(scope, time.Time{}, time.Now()) }
+	hoarder, other, admin := mint(access.Agent), mint(access.Agent), mint(access.Admin)
+	part := string(newSketch(t, "j", nil).bytes()[:16]) + strings.Repeat("x", 20_000)
+	l.slowBodies(60, hoarder, "", part) // each holds 64 KiB
+	l.waitMetric(admin, "stint_body_bytes", func(n int) bool { return n > memory/3 && n <= memory/2 })
+	window := "\x28\xb5\x2f\xfd\x00\x50" // a frame that wants a window of 1 MiB, and says no more
+	l.slowBodies(40, hoarder, "Content-Encoding: zstd\r\n", window+strings.Repeat("\x00", 20))
+	s := newSketch(t, "j", nil).command().output(strings.Repeat("y", 100_000))
+	l.do("POST", journalPath(s.id, 1, 0), s.bytes(), "Authorization", "Bearer "+other).ok(t, nil)
+	l.waitMetric(admin, "stint_body_bytes", func(n int) bool { return n <= memory/2 })
+}
+
+// A body that makes no progress loses its memory to one of the same client that comes.
+func TestStandingBodiesMakeRoom(t *testing.T) {
+	const memory = 1 << 20
+	l := start(t, server.Config{BodyMemory: memory, BodyPause: time.Minute, BodyTime: time.Hour})
+	part := strings.Repeat("x", 20_000)
+	l.slowBodies(40, "", "", part)
+	s := newSketch(t, "j", nil).command().output(strings.Repeat("y", 200_000))
+	got := l.do("POST", journalPath(s.id, 1, 0), s.bytes())
+	for try := 0; got.status == http.StatusTooManyRequests && try < 5; try++ {
+		if got.header.Get("Retry-After") == "" {
+			t.Error("429 without Retry-After")
+		}
+		got = l.do("POST", journalPath(s.id, 1, 0), s.bytes())
 	}
-	l.get("/api/v1/runs").ok(t, nil) // reading goes on
+	got.ok(t, nil)
+}
+
+// A client that brings a byte from time to time does not keep its place for ever.
+func TestDrippingBodyIsCutOff(t *testing.T) {
+	l := start(t, server.Config{BodyPause: 500 * time.Millisecond, BodyTime: time.Hour})
+	conn, r := l.dial()
+	l.write(conn, postHead(journalPath(newSketch(t, "j", nil).id, 1, 0), 1<<20))
+	ended := make(chan error, 1)
+	go func() { _, err := r.ReadByte(); ended <- err }()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for {
+		select {
+		case <-ended:
+			return
+		case <-deadline:
+			t.Fatal("the server still reads")
+		case <-tick.C:
+			_, _ = conn.Write([]byte("S")) // fails once cut off
+		}
+	}
 }
 
 func TestHugeHeaders(t *testing.T) {

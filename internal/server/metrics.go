@@ -48,7 +48,7 @@ func newServerMetrics(s *Server) *serverMetrics {
 		wrongTokens:   set.NewCounter("stint_wrong_tokens_total"),
 		streamReaders: set.NewGauge("stint_stream_readers", nil),
 	}
-	set.NewGauge("stint_body_bytes", func() float64 { return float64(s.bodies.used.Load()) })
+	set.NewGauge("stint_body_bytes", func() float64 { return float64(s.bodies.Used()) })
 	set.NewGauge("stint_queue_bytes", func() float64 { return float64(s.committer.queued()) })
 	set.NewGauge(fmt.Sprintf("stint_info{version=%q}", s.cfg.Version), func() float64 { return 1 })
 	set.Collect((&storeFigures{store: s.store, now: s.now}).write)

@@ -47,9 +47,7 @@ func (s *Server) guard(rt route, h http.HandlerFunc) http.HandlerFunc {
 			_ = rc.SetWriteDeadline(time.Now().Add(answerTime))
 		}
 		if rt.body == 0 && r.Body != nil && r.Body != http.NoBody {
-			r.Body = http.MaxBytesReader(w, &pacedReader{
-				ReadCloser: r.Body, rc: rc, pause: smallPeriod, end: time.Now().Add(smallPeriod),
-			}, smallBody)
+			r.Body = http.MaxBytesReader(w, newPacedReader(w, r, smallPeriod, smallPeriod), smallBody)
 		}
 		who, err := s.authorize(r, rt)
 		if err != nil {

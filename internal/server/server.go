@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/shares"
 )
 
 // Config is what a server is made of. Store is required; the rest has working defaults.
@@ -31,7 +32,7 @@ type Config struct {
 	// BodyMemory bounds the bytes of journal bodies held in memory, over all requests;
 	// 0 for 128 MiB.
 	BodyMemory int64
-	// BodyPause is how long a client may send nothing in the middle of a body, and
+	// BodyPause is how long a client may send next to nothing in the middle of a body, and
 	// BodyTime how long one body may take in all; 0 for 20 s and 10 min.
 	BodyPause, BodyTime time.Duration
 	// WritePause is how long a client may take to accept a piece of a log or a live stream
@@ -80,7 +81,7 @@ type Server struct {
 	committer   *committer
 	broker      *broker
 	connections *connections
-	bodies      budget
+	bodies      *shares.Shares // memory
 	tokens      *access.Tokens
 	profiles    profiles // of good runs
 	failures    *access.Failures
@@ -114,6 +115,9 @@ func New(cfg Config) (*Server, error) {
 		pace:     newPacer(cfg.BeatsPerSecond),
 		compat:   newCompatLocks(),
 		searches: make(chan struct{}, cfg.Searches),
+		bodies: shares.New(shares.Limits{
+			All: cfg.BodyMemory, Token: cfg.BodyMemory / 4, Address: cfg.BodyMemory / 4, Silence: bodySilence,
+		}, time.Now),
 		stopping: make(chan struct{}),
 	}
 	if err := cfg.settings().Check(); err != nil {
@@ -125,7 +129,6 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.oidc = provider
-	s.bodies.limit = cfg.BodyMemory
 	s.connections = newConnections(cfg.Now, undrained{s})
 	s.metrics = newServerMetrics(s)
 	s.committer = newCommitter(cfg.Store, committed{s.appendCommitted, s.beatCommitted}, s.metrics, cfg.Now)

@@ -1,0 +1,342 @@
+// Package shares divides what a server has little of (memory, places, room in a queue) among
+// those who use it, so that one client cannot keep it from all others.
+package shares
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Owner is who a share is counted for. A token counts before the address: of many machines
+// behind one address, each with a token, everybody has a share.
+type Owner struct {
+	Token   string // empty without one
+	Address string
+}
+
+// key is the name under which an owner's use is counted.
+func (o Owner) key() Owner {
+	if o.Token != "" {
+		return Owner{Token: o.Token}
+	}
+	return o
+}
+
+// Limits are the most that is used at once. An owner may use more than their share as long as
+// they leave as much as they have to others.
+type Limits struct {
+	All     int64
+	Token   int64 // the share of each token
+	Address int64 // the share of each address, of who brings no token
+	// Silence is after how long without a sign of life a holder may lose their place to
+	// somebody for whom there is no room; 0 for never.
+	Silence time.Duration
+}
+
+// share is the share of an owner.
+func (l Limits) share(o Owner) int64 {
+	if o.Token != "" {
+		return min(l.Token, l.All)
+	}
+	return min(l.Address, l.All)
+}
+
+// FullError says that there is no room.
+type FullError struct {
+	Limit int64
+	Own   bool // it is the owner's own share that is used up
+}
+
+func (e *FullError) Error() string {
+	if e.Own {
+		return fmt.Sprintf("one client uses all of its share of %d", e.Limit)
+	}
+	return fmt.Sprintf("all of %d are in use", e.Limit)
+}
+
+// Shares counts what each owner uses.
+type Shares struct {
+	limits Limits
+	now    func() time.Time
+
+	mu     sync.Mutex
+	used   int64
+	owners map[Owner]*use
+	given  chan struct{} // closed when something is given back; nil while nobody waits
+}
+
+// use is what one owner has.
+type use struct {
+	amount int64
+	places map[*Place]struct{}
+}
+
+// Place is one holder of an owner: a request, a connection.
+type Place struct {
+	shares *Shares
+	owner  Owner
+	drop   func()
+
+	// Of Shares.mu:
+	amount  int64
+	moved   time.Time
+	dropped bool
+	kept    bool
+	waits   bool
+	left    bool
+}
+
+// New makes shares; now is the clock.
+func New(l Limits, now func() time.Time) *Shares {
+	return &Shares{limits: l, now: now, owners: map[Owner]*use{}}
+}
+
+// Enter makes a place for an owner that holds n. drop is called, at most once, when the holder
+// was silent for too long and has to make room: it must not block, and lead to Leave. It may be
+// nil for a holder that cannot be interrupted.
+func (s *Shares) Enter(o Owner, n int64, drop func()) (*Place, error) {
+	s.mu.Lock()
+	p := &Place{shares: s, owner: o.key(), drop: drop, moved: s.now()}
+	victim, err := s.take(p, n)
+	s.mu.Unlock()
+	victim.cut()
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// EnterWait is Enter that waits for room until ctx ends.
+func (s *Shares) EnterWait(ctx context.Context, o Owner, n int64, drop func()) (*Place, error) {
+	for {
+		given := s.watch()
+		p, err := s.Enter(o, n, drop)
+		if err == nil {
+			return p, nil
+		}
+		if !s.wait(ctx, given) {
+			return nil, err
+		}
+	}
+}
+
+// recheck is how often who waits looks for holders that have fallen silent.
+const recheck = 100 * time.Millisecond
+
+// wait waits until something was given back. It is false when ctx has ended.
+func (s *Shares) wait(ctx context.Context, given <-chan struct{}) bool {
+	look := time.NewTimer(recheck)
+	defer look.Stop()
+	select {
+	case <-given:
+	case <-look.C:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+// watch returns what is closed when something is given back.
+func (s *Shares) watch() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.given == nil {
+		s.given = make(chan struct{})
+	}
+	return s.given
+}
+
+// Grow takes n more for a place.
+func (p *Place) Grow(n int64) error {
+	p.shares.mu.Lock()
+	victim, err := p.shares.take(p, n)
+	p.shares.mu.Unlock()
+	victim.cut()
+	return err
+}
+
+// GrowWait is Grow that waits for room until ctx ends.
+func (p *Place) GrowWait(ctx context.Context, n int64) error {
+	p.wait(true)
+	defer p.wait(false)
+	for {
+		given := p.shares.watch()
+		err := p.Grow(n)
+		if err == nil || !p.shares.wait(ctx, given) {
+			return err
+		}
+	}
+}
+
+// wait notes that the holder waits for others, which is no silence.
+func (p *Place) wait(waits bool) {
+	p.shares.mu.Lock()
+	defer p.shares.mu.Unlock()
+	p.waits, p.moved = waits, p.shares.now()
+}
+
+// Shrink gives n of a place back.
+func (p *Place) Shrink(n int64) {
+	p.shares.mu.Lock()
+	defer p.shares.mu.Unlock()
+	p.shares.give(p, n)
+}
+
+// Leave gives everything back. It may be called more than once, and of no place.
+func (p *Place) Leave() {
+	if p == nil {
+		return
+	}
+	s := p.shares
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p.left {
+		return
+	}
+	p.left = true
+	s.give(p, p.amount)
+	if u := s.owners[p.owner]; u != nil {
+		delete(u.places, p)
+		s.forget(p.owner, u)
+	}
+}
+
+// Moved notes a sign of life of the holder.
+func (p *Place) Moved() {
+	p.shares.mu.Lock()
+	defer p.shares.mu.Unlock()
+	p.moved = p.shares.now()
+}
+
+// Keep protects a place from being dropped for silence.
+func (p *Place) Keep() {
+	p.shares.mu.Lock()
+	defer p.shares.mu.Unlock()
+	p.kept = true
+}
+
+// Move counts a place for another owner from now on: who a client is may show late. It is not
+// refused: the place is there already.
+func (p *Place) Move(to Owner) {
+	s := p.shares
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	to = to.key()
+	if p.left || p.owner == to {
+		return
+	}
+	if u := s.owners[p.owner]; u != nil {
+		u.amount -= p.amount
+		delete(u.places, p)
+		s.forget(p.owner, u)
+	}
+	p.owner = to
+	u := s.use(to)
+	u.amount += p.amount
+	u.places[p] = struct{}{}
+}
+
+// Used is how much is used in all.
+func (s *Shares) Used() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.used
+}
+
+func (s *Shares) use(o Owner) *use {
+	u := s.owners[o]
+	if u == nil {
+		u = &use{places: map[*Place]struct{}{}}
+		s.owners[o] = u
+	}
+	return u
+}
+
+func (s *Shares) forget(o Owner, u *use) {
+	if len(u.places) == 0 {
+		delete(s.owners, o)
+	}
+}
+
+// take counts n more for a place, or says that there is no room and who may be dropped for it.
+func (s *Shares) take(p *Place, n int64) (victim *Place, err error) {
+	u := s.use(p.owner)
+	share := s.limits.share(p.owner)
+	switch {
+	case p.left:
+		s.forget(p.owner, u)
+		return nil, &FullError{Limit: share, Own: true}
+	case s.used+n > s.limits.All:
+		victim, err = s.silent(nil, p), &FullError{Limit: s.limits.All}
+	case u.amount+n > max(share, s.limits.All-s.used-n):
+		victim, err = s.silent(u, p), &FullError{Limit: share, Own: true}
+	}
+	if err != nil {
+		s.forget(p.owner, u)
+		return victim, err
+	}
+	s.used += n
+	u.amount += n
+	p.amount += n
+	u.places[p] = struct{}{}
+	return nil, nil
+}
+
+func (s *Shares) give(p *Place, n int64) {
+	n = min(n, p.amount)
+	s.used -= n
+	p.amount -= n
+	if u := s.owners[p.owner]; u != nil {
+		u.amount -= n
+	}
+	if s.given != nil {
+		close(s.given)
+		s.given = nil
+	}
+}
+
+// silent finds the holder that has been silent for longest among those who may be dropped: of
+// one owner, or of the owner who uses most of what is there.
+func (s *Shares) silent(of *use, but *Place) *Place {
+	if s.limits.Silence <= 0 {
+		return nil
+	}
+	before := s.now().Add(-s.limits.Silence)
+	var found *Place
+	most := int64(-1)
+	for _, u := range s.owners {
+		if of != nil && u != of || u.amount < most {
+			continue
+		}
+		if p := u.longest(before, but); p != nil && (found == nil || u.amount > most || p.moved.Before(found.moved)) {
+			found, most = p, u.amount
+		}
+	}
+	if found != nil {
+		found.dropped = true
+	}
+	return found
+}
+
+// longest is the place that has been silent for longest, and since before a time.
+func (u *use) longest(before time.Time, but *Place) *Place {
+	var found *Place
+	for p := range u.places {
+		if p == but || p.amount == 0 || p.kept || p.waits || p.dropped || p.drop == nil || !p.moved.Before(before) {
+			continue
+		}
+		if found == nil || p.moved.Before(found.moved) {
+			found = p
+		}
+	}
+	return found
+}
+
+// cut tells the holder of a place that it is lost.
+func (p *Place) cut() {
+	if p != nil {
+		p.drop()
+	}
+}
