@@ -44,6 +44,8 @@ type actor struct {
 	via   string       // none, token, session or oidc
 	token string       // id of the token; empty without one
 	doubt access.Doubt // why one without a scope needs a token
+	// address is where the request came from, as shares are counted.
+	address string
 }
 
 // local is who sent a request that needs no token. They may do everything.

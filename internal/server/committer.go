@@ -3,12 +3,11 @@ package server
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
 	"stint.dev/stint/internal/index"
-	"stint.dev/stint/job"
+	"stint.dev/stint/internal/shares"
 )
 
 // Limits of the committer. The queue is bounded by count and bytes; a request that finds
@@ -27,6 +26,11 @@ const (
 	runEntries = 64
 	runBytes   = queueBytes / 4
 	runGroup   = groupBytes / 4
+	// So may one owner, token or address; of a group only while others wait.
+	ownerEntries = queueEntries / 4
+	ownerBytes   = queueBytes / 4
+	ownerGroup   = groupBytes / 4
+	ownerCommits = groupEntries / 4
 )
 
 // Clients that were answered together come back together. After a group of at least
@@ -40,17 +44,25 @@ const (
 )
 
 // committer makes appends and beats durable in groups: it commits at once when idle, and
-// while a commit runs the next group gathers. It owns one goroutine.
+// while a commit runs the next group gathers. Beats have groups of their own, which go first:
+// however much there is to append, a beat waits for one group of appends at most. It owns one
+// goroutine.
 type committer struct {
 	ingest  func(context.Context, []index.Append, []index.Beat) ([]index.Appended, []index.Beaten, error)
 	told    committed
 	metrics *serverMetrics
 	now     func() time.Time
 
+	// Room in the queues: places for appends and beats, and the bytes of appends.
+	appendRoom, beatRoom, byteRoom *shares.Shares
+
 	mu     sync.Mutex
-	queue  []*entry
+	queue  []*entry // appends
+	beats  []*entry
+	beaten bool // the last group was of beats
 	bytes  int64
-	shares map[string]share // what each run has in the queue
+	runs   map[string]share     // what each run has in the queue
+	owners map[shares.Owner]int // how many appends each owner has in the queue
 	closed bool
 	want   int           // how many entries are worth waking for; 0 for any
 	failed int           // commits in a row
@@ -65,6 +77,8 @@ type committer struct {
 type entry struct {
 	append *index.Append
 	beat   *index.Beat
+	owner  shares.Owner
+	places []*shares.Place
 
 	appended index.Appended
 	beaten   index.Beaten
@@ -87,8 +101,12 @@ type committed struct {
 func newCommitter(store Store, tell committed, m *serverMetrics, now func() time.Time) *committer {
 	ctx, stop := context.WithCancel(context.Background())
 	c := &committer{
-		ingest: store.Ingest, told: tell, metrics: m, now: now, shares: map[string]share{},
-		wake: make(chan struct{}, 1), ended: make(chan struct{}), stop: stop,
+		ingest: store.Ingest, told: tell, metrics: m, now: now,
+		runs: map[string]share{}, owners: map[shares.Owner]int{},
+		appendRoom: shares.New(shares.Limits{All: queueEntries, Token: ownerEntries, Address: ownerEntries}, now),
+		beatRoom:   shares.New(shares.Limits{All: queueEntries, Token: ownerEntries, Address: ownerEntries}, now),
+		byteRoom:   shares.New(shares.Limits{All: queueBytes, Token: ownerBytes, Address: ownerBytes}, now),
+		wake:       make(chan struct{}, 1), ended: make(chan struct{}), stop: stop,
 	}
 	go c.run(ctx)
 	return c
@@ -118,36 +136,12 @@ func (c *committer) submit(ctx context.Context, e *entry) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	e.owner = ownerIn(ctx)
 	if err := c.enqueue(e); err != nil {
 		return err
 	}
 	<-e.ready
 	return e.err
-}
-
-func (c *committer) enqueue(e *entry) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return busy(http.StatusServiceUnavailable, time.Second, "the server is shutting down: try again")
-	}
-	if len(c.queue) >= queueEntries || c.bytes+e.size() > queueBytes {
-		c.metrics.refusedBusy.Inc()
-		return busy(http.StatusTooManyRequests, time.Second, "the server has too much to write at the moment: try again")
-	}
-	run := e.run()
-	of := c.shares[run]
-	if of.entries >= runEntries || of.entries > 0 && of.bytes+e.size() > runBytes {
-		c.metrics.refusedBusy.Inc()
-		return busy(http.StatusTooManyRequests, time.Second, "run %s has too much on its way at the moment: try again", job.Quote(run))
-	}
-	c.shares[run] = share{of.entries + 1, of.bytes + e.size()}
-	c.queue = append(c.queue, e)
-	c.bytes += e.size()
-	if len(c.queue) >= c.want {
-		c.poke()
-	}
-	return nil
 }
 
 // poke wakes the goroutine; the caller holds mu.
@@ -156,20 +150,6 @@ func (c *committer) poke() {
 	case c.wake <- struct{}{}:
 	default:
 	}
-}
-
-func (e *entry) size() int64 {
-	if e.append != nil {
-		return int64(len(e.append.Data))
-	}
-	return 0
-}
-
-func (e *entry) run() string {
-	if e.append != nil {
-		return e.append.Run
-	}
-	return e.beat.Run
 }
 
 // run commits group after group until the committer is closed and its queue is empty.
@@ -189,20 +169,25 @@ func (c *committer) run(ctx context.Context) {
 	}
 }
 
-// gather waits a moment for those who were answered last.
+// gather waits a moment for those who were answered last, unless entries of the other kind
+// wait already.
 func (c *committer) gather(answered int) {
-	if answered < gatherFrom {
+	c.mu.Lock()
+	others := len(c.beats)
+	if c.beaten {
+		others = len(c.queue)
+	}
+	want := int(gatherShare * float64(answered+c.waiting()))
+	c.mu.Unlock()
+	if answered < gatherFrom || others > 0 {
 		return
 	}
 	late := time.NewTimer(gatherTime)
 	defer late.Stop()
-	c.mu.Lock()
-	want := int(gatherShare * float64(answered+len(c.queue)))
-	c.mu.Unlock()
 	for {
 		c.mu.Lock()
 		c.want = want
-		enough := c.closed || len(c.queue) >= c.want
+		enough := c.closed || c.waiting() >= c.want
 		if enough {
 			c.want = 0
 		}
@@ -219,45 +204,6 @@ func (c *committer) gather(answered int) {
 			return
 		}
 	}
-}
-
-// take removes the next group from the queue. A run that has much in it waits with the
-// rest for the next group while others go first; the order within each run stays.
-func (c *committer) take() (group []*entry, closed bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	size, inGroup := int64(0), map[string]int64{}
-	waits := map[string]bool{}
-	left := c.queue[:0:0]
-	for i, e := range c.queue {
-		if len(group) >= groupEntries || len(group) > 0 && size+e.size() > groupBytes {
-			left = append(left, c.queue[i:]...)
-			break
-		}
-		run := e.run()
-		if of := inGroup[run]; waits[run] || of > 0 && of+e.size() > runGroup {
-			waits[run] = true
-			left = append(left, e)
-			continue
-		}
-		inGroup[run] += e.size()
-		size += e.size()
-		group = append(group, e)
-		c.taken(run, e.size())
-	}
-	c.queue = left
-	c.bytes -= size
-	return group, c.closed
-}
-
-// taken gives a run's share of the queue back; the caller holds mu.
-func (c *committer) taken(run string, bytes int64) {
-	of := c.shares[run]
-	if of.entries == 1 {
-		delete(c.shares, run)
-		return
-	}
-	c.shares[run] = share{of.entries - 1, of.bytes - bytes}
 }
 
 // commit makes a group durable and answers each of its entries. When the group as a whole

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -71,7 +72,7 @@ func waitQueued(t *testing.T, c *committer, n int) {
 	waitUntil(t, func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return len(c.queue) >= n
+		return c.waiting() >= n
 	})
 }
 
@@ -119,8 +120,8 @@ func TestCommitsInGroupsWhileBusy(t *testing.T) {
 	if err := c.close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if len(g.sizes) != 2 || g.sizes[0] != 1 || g.sizes[1] != 51 {
-		t.Errorf("groups of %v, want 1 and 51", g.sizes)
+	if !slices.Equal(g.sizes, []int{1, 1, 50}) {
+		t.Errorf("groups of %v, want the first alone, the heartbeat before appends that came earlier, then those", g.sizes)
 	}
 	for _, run := range []string{"first", "later-49", "beat"} {
 		if _, ok := told.Load(run); !ok {
@@ -327,7 +328,102 @@ func TestOneHugeRunStarvesNobody(t *testing.T) {
 	if err := c.close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if len(c.shares) != 0 {
-		t.Errorf("shares left: %v", c.shares)
+	if len(c.runs)+len(c.owners) != 0 || c.appendRoom.Used()+c.byteRoom.Used() != 0 {
+		t.Errorf("shares left: %v, %v", c.runs, c.owners)
+	}
+}
+
+// withOwner is the context of a request that brought a token.
+func withOwner(ctx context.Context, token string) context.Context {
+	return withActor(ctx, actor{token: token, via: viaToken})
+}
+
+// One token that appends to as many runs as it likes has a share of each group while others
+// wait, and of the queue.
+func TestOneOwnerStarvesNobody(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	g := newGroups()
+	c, _ := testCommitter(g)
+	var wg sync.WaitGroup
+	var refused atomic.Int64
+	send := func(token string, n, size int) {
+		for i := range n {
+			wg.Go(func() {
+				_, err := c.append(withOwner(t.Context(), token), index.Append{Run: fmt.Sprint(token, i), Data: make([]byte, size)})
+				var p *problem
+				switch {
+				case errors.As(err, &p) && p.Status == http.StatusTooManyRequests:
+					refused.Add(1)
+				case err != nil:
+					t.Error(err)
+				}
+			})
+		}
+	}
+	send("first", 1, 1)
+	<-g.entered
+	send("huge", 100, 1<<20) // half of the queue is its own while nobody else has much
+	waitUntil(t, func() bool { return refused.Load() == 68 })
+	for i := range 20 {
+		send(fmt.Sprint("small-", i), 1, 1000)
+	}
+	waitQueued(t, c, 52)
+	g.release <- struct{}{}
+	<-g.entered
+	c.mu.Lock()
+	for _, e := range c.queue {
+		if e.owner.Token != "huge" {
+			t.Errorf("%s waits behind the huge one", e.owner.Token)
+		}
+	}
+	if len(c.queue) != 28 {
+		t.Errorf("%d appends of the huge owner wait, want 28 of 32", len(c.queue))
+	}
+	c.mu.Unlock()
+	close(g.release)
+	wg.Wait()
+	if err := c.close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// However many appends wait, a heartbeat goes with the next group, and however many heartbeats
+// wait, appends go on.
+func TestBeatsAndAppendsTakeTurns(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	g := newGroups()
+	c, _ := testCommitter(g)
+	var wg sync.WaitGroup
+	appends := func(n int) {
+		for i := range n {
+			wg.Go(func() {
+				if _, err := c.append(t.Context(), index.Append{Run: fmt.Sprint(i), Data: make([]byte, 4<<20)}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	beats := func(n int) {
+		for i := range n {
+			wg.Go(func() {
+				if _, err := c.beat(t.Context(), index.Beat{Run: fmt.Sprint(i)}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	appends(1)
+	<-g.entered
+	appends(8) // two groups
+	waitQueued(t, c, 8)
+	beats(3 * groupEntries)
+	waitQueued(t, c, 8+3*groupEntries)
+	close(g.release)
+	wg.Wait()
+	if err := c.close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if want := []int{1, groupEntries, 4, groupEntries, 4, groupEntries}; !slices.Equal(g.sizes, want) {
+		t.Errorf("groups of %v, want %v", g.sizes, want)
 	}
 }

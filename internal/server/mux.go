@@ -55,6 +55,7 @@ func (s *Server) guard(rt route, h http.HandlerFunc) http.HandlerFunc {
 			return
 		}
 		if rt.scope != access.Public {
+			who.address = addressOf(r).String()
 			r = r.WithContext(withActor(r.Context(), who))
 		}
 		if rt.audited() {

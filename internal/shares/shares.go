@@ -10,7 +10,8 @@ import (
 )
 
 // Owner is who a share is counted for. A token counts before the address: of many machines
-// behind one address, each with a token, everybody has a share.
+// behind one address, each with a token, everybody has a share. The zero Owner is the server
+// itself, which may have all.
 type Owner struct {
 	Token   string // empty without one
 	Address string
@@ -37,10 +38,13 @@ type Limits struct {
 
 // share is the share of an owner.
 func (l Limits) share(o Owner) int64 {
-	if o.Token != "" {
+	switch {
+	case o.Token != "":
 		return min(l.Token, l.All)
+	case o.Address != "":
+		return min(l.Address, l.All)
 	}
-	return min(l.Address, l.All)
+	return l.All
 }
 
 // FullError says that there is no room.

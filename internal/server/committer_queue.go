@@ -1,0 +1,148 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"stint.dev/stint/internal/shares"
+	"stint.dev/stint/job"
+)
+
+func (e *entry) size() int64 {
+	if e.append != nil {
+		return int64(len(e.append.Data))
+	}
+	return 0
+}
+
+func (e *entry) run() string {
+	if e.append != nil {
+		return e.append.Run
+	}
+	return e.beat.Run
+}
+
+// enqueue queues an entry, or refuses it.
+func (c *committer) enqueue(e *entry) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return busy(http.StatusServiceUnavailable, time.Second, "the server is shutting down: try again")
+	}
+	if err := c.admit(e); err != nil {
+		for _, p := range e.places {
+			p.Leave()
+		}
+		c.metrics.refusedBusy.Inc()
+		return err
+	}
+	if e.append == nil {
+		c.beats = append(c.beats, e)
+	} else {
+		of := c.runs[e.run()]
+		c.runs[e.run()] = share{of.entries + 1, of.bytes + e.size()}
+		c.owners[e.owner]++
+		c.queue = append(c.queue, e)
+		c.bytes += e.size()
+	}
+	if c.waiting() >= c.want {
+		c.poke()
+	}
+	return nil
+}
+
+// admit takes room in the queues for an entry; the caller holds mu.
+func (c *committer) admit(e *entry) error {
+	run := e.run()
+	if of := c.runs[run]; e.append != nil && (of.entries >= runEntries || of.entries > 0 && of.bytes+e.size() > runBytes) {
+		return busy(http.StatusTooManyRequests, time.Second, "run %s has too much on its way at the moment: try again", job.Quote(run))
+	}
+	rooms := []*shares.Shares{c.beatRoom}
+	if e.append != nil {
+		rooms = []*shares.Shares{c.appendRoom, c.byteRoom}
+	}
+	for i, room := range rooms {
+		n := int64(1)
+		if i == 1 {
+			n = e.size()
+		}
+		p, err := room.Enter(e.owner, n, nil)
+		var full *shares.FullError
+		switch {
+		case errors.As(err, &full) && full.Own:
+			return busy(http.StatusTooManyRequests, time.Second, "this client has too much on its way at the moment: try again")
+		case err != nil:
+			return busy(http.StatusTooManyRequests, time.Second, "the server has too much to write at the moment: try again")
+		}
+		e.places = append(e.places, p)
+	}
+	return nil
+}
+
+// waiting is how many entries wait; the caller holds mu.
+func (c *committer) waiting() int { return len(c.queue) + len(c.beats) }
+
+// take removes the next group from the queues: of beats if there are any, and after one of
+// beats of appends if there are any.
+func (c *committer) take() (group []*entry, closed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.beaten = len(c.beats) > 0 && (!c.beaten || len(c.queue) == 0)
+	if c.beaten {
+		n := min(len(c.beats), groupEntries)
+		group, c.beats = c.beats[:n:n], c.beats[n:]
+	} else {
+		group = c.takeAppends()
+	}
+	for _, e := range group {
+		for _, p := range e.places {
+			p.Leave()
+		}
+	}
+	return group, c.closed
+}
+
+// takeAppends removes the next group of appends. A run or an owner that has much in the queue
+// waits with the rest for the next group while others go first; the order within each run
+// stays. The caller holds mu.
+func (c *committer) takeAppends() (group []*entry) {
+	size, inGroup, ofOwner := int64(0), map[string]int64{}, map[shares.Owner]share{}
+	waits, alone := map[string]bool{}, len(c.owners) < 2
+	left := c.queue[:0:0]
+	for i, e := range c.queue {
+		if len(group) >= groupEntries || len(group) > 0 && size+e.size() > groupBytes {
+			left = append(left, c.queue[i:]...)
+			break
+		}
+		run, owns := e.run(), ofOwner[e.owner]
+		full := inGroup[run] > 0 && inGroup[run]+e.size() > runGroup ||
+			!alone && owns.entries > 0 && (owns.bytes+e.size() > ownerGroup || owns.entries >= ownerCommits)
+		if waits[run] || full {
+			waits[run] = true
+			left = append(left, e)
+			continue
+		}
+		inGroup[run] += e.size()
+		ofOwner[e.owner] = share{owns.entries + 1, owns.bytes + e.size()}
+		size += e.size()
+		group = append(group, e)
+		c.taken(e)
+	}
+	c.queue = left
+	c.bytes -= size
+	return group
+}
+
+// taken gives the share of a run in the queue back; the caller holds mu.
+func (c *committer) taken(e *entry) {
+	if c.owners[e.owner]--; c.owners[e.owner] == 0 {
+		delete(c.owners, e.owner)
+	}
+	of := c.runs[e.run()]
+	if of.entries == 1 {
+		delete(c.runs, e.run())
+		return
+	}
+	c.runs[e.run()] = share{of.entries - 1, of.bytes - e.size()}
+}
