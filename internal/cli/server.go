@@ -10,7 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -48,6 +50,7 @@ func listenRows() []option.Option {
 		{Name: "public-badges", Kind: option.Switch, Help: "answer the badges of jobs to everybody, also without a token"},
 		{Name: "allow-host", Kind: option.List, Value: "NAME", Help: "a further name of this machine to answer to; requests to it need a token (repeatable)"},
 		{Name: "allow-private-targets", Kind: option.Switch, Help: "let notifications go to private networks and to this host too"},
+		{FlagOnly: true, Name: "activate", Kind: option.Switch, Help: "make a restored copy the original: it sends notifications, judges, acts and deletes again"},
 		{Name: "log", Value: "FORMAT", Default: "text", Help: "format of the server's own log on stderr: text or json"},
 	})
 }
@@ -92,7 +95,7 @@ a PostgreSQL database.`,
 		return serve(ctx, serveConfig{
 			Listener: l, Store: so, Access: who, Shown: settingsOf(so, opts.Text("archive")),
 			Badges: opts.On("public-badges"), Private: opts.On("allow-private-targets"),
-			Version: p.version, Log: log,
+			Activate: opts.On("activate"), Version: p.version, Log: log,
 			Ready: func() {
 				p.Say("serving %s://%s, data in %s; Ctrl-C ends it", who.scheme(), l.Addr(), storePlace(so))
 				if !web.Built() {
@@ -166,6 +169,7 @@ type serveConfig struct {
 	Shown    server.Settings
 	Badges   bool // are for everybody
 	Private  bool // notifications may go to private networks
+	Activate bool // a restored copy becomes the original
 	Version  string
 	Log      *slog.Logger
 	Ready    func() // called once the server answers
@@ -197,6 +201,10 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 
+	copied, err := restoredCopy(ctx, db, cfg)
+	if err != nil {
+		return err
+	}
 	if err := checkAccess(ctx, db, cfg); err != nil {
 		return err
 	}
@@ -211,13 +219,17 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 		Lines:   func(ctx context.Context, run string, n int) ([]string, error) { return s.LastLines(ctx, run, n) },
 		Changed: func(run string) { s.Notify(run) },
 	})
+	observer := server.ConnectionObserver(monitor)
+	if !copied.IsZero() {
+		observer = nil // nobody judges what it would note
+	}
 	s, err = server.New(server.Config{
-		Store: db, Version: cfg.Version, Log: cfg.Log, Notifier: outbox, Settings: cfg.Shown,
+		Store: db, Version: cfg.Version, Log: cfg.Log, Notifier: outbox, Settings: cfg.Shown, CopiedAt: copied,
 		PublicURL: cfg.Access.PublicURL, TLS: cfg.Access.TLS,
 		AgentCertificates: cfg.Access.AgentCertificates, OIDC: cfg.Access.OIDC,
 		RequireToken: cfg.Access.RequireToken, Insecure: cfg.Access.Insecure, TrustLocal: cfg.Access.TrustLocal,
 		Hosts: cfg.Access.Hosts, PublicBadges: cfg.Badges,
-		UI: web.Handler(cfg.Version), Connections: monitor,
+		UI: web.Handler(cfg.Version), Connections: observer,
 	})
 	if err != nil {
 		return err
@@ -225,10 +237,9 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 	watch, stopWatch := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWatch()
 	var group errgroup.Group
-	group.Go(func() error { judge(watch, monitor, s.Stopping()); return nil })
-	group.Go(func() error { maintain(watch, db, cfg.Log); return nil })
-	group.Go(func() error { sweepAccess(watch, db, cfg.Log); return nil })
-	group.Go(func() error { outbox.Run(watch); return nil })
+	if copied.IsZero() {
+		group.Go(func() error { act(watch, db, monitor, outbox, s.Stopping(), cfg.Log); return nil })
+	}
 	group.Go(func() error {
 		defer stopWatch()
 		return s.Serve(ctx, cfg.Listener)
@@ -236,11 +247,39 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 	if cfg.Ready != nil {
 		cfg.Ready()
 	}
-	err = group.Wait()
-	if errors.Is(err, context.Canceled) {
+	if err = group.Wait(); errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
+}
+
+// restoredCopy returns when the copy was made that the server starts on, and says it loudly;
+// zero for an original, which Activate makes of a copy. On a copy nothing happens by itself:
+// whoever reads a backup for a test must not notify people of old troubles, end runs that
+// the real server watches, or delete objects of its archive.
+func restoredCopy(ctx context.Context, db *store.Store, cfg serveConfig) (time.Time, error) {
+	at := db.CopiedAt()
+	switch {
+	case at.IsZero():
+		return at, nil
+	case cfg.Activate:
+		cfg.Log.Info("the restored copy is the original from now on", "copied_at", at)
+		return time.Time{}, db.Activate(ctx)
+	}
+	cfg.Log.Warn("RESTORED COPY: nothing is sent, judged, canceled, retried, packed or deleted; to make it the original, stop the one it was copied from, and start this one with --activate",
+		"copied_at", at)
+	return at, nil
+}
+
+// act does what a server does by itself, until ctx ends; the monitor until the server begins
+// to stop.
+func act(ctx context.Context, db *store.Store, monitor *health.Monitor, outbox *notify.Worker, stopping <-chan struct{}, log *slog.Logger) {
+	var all sync.WaitGroup
+	all.Go(func() { judge(ctx, monitor, stopping) })
+	all.Go(func() { maintain(ctx, db, log) })
+	all.Go(func() { sweepAccess(ctx, db, log) })
+	all.Go(func() { outbox.Run(ctx) })
+	all.Wait()
 }
 
 // judge runs the monitor until the server begins to stop.

@@ -157,7 +157,8 @@ func (p *program) serverBackup() *cobra.Command {
 		Use: "backup [flags] DIR", Short: "Copy the data directory while the server works", Args: oneDir,
 		Long: `Write a copy of the data directory into DIR, which must not exist yet, as it stands at one
 moment, while the server goes on working. DIR is then a data directory: start a server on
-it with --data. An archive that was named with --archive is not copied; the one inside of
+it with --data. The copy is marked: a server on it sends no notifications, judges no run and
+deletes nothing until it is started with --activate. An archive that was named with --archive is not copied; the one inside of
 the data directory is.`,
 	}
 	opts := option.Register(cmd.Flags(), append(storeRows(), archiveRow()))
@@ -172,7 +173,7 @@ the data directory is.`,
 			if err := db.Backup(ctx, args[0], to); err != nil {
 				return err
 			}
-			p.Say("copied to %s; a server starts on it with --data %s", args[0], args[0])
+			p.Say("copied to %s; a server starts on it with --data %s, and does nothing by itself before --activate is given", args[0], args[0])
 			return nil
 		})
 	}

@@ -20,6 +20,8 @@ type meAnswer struct {
 	Scope string   `json:"scope" doc:"read, write or admin; empty when one must log in"`
 	Via   string   `json:"via" enum:"none,token,session,oidc"`
 	Login []string `json:"login" doc:"The ways to log in: token, oidc"`
+	// CopiedAt is told to everybody who sees the page.
+	CopiedAt *time.Time `json:"copied_at,omitempty" doc:"When the restored copy was made that this server works on; absent on an original"`
 }
 
 // postLogin changes a token into a session. A wrong one counts as a wrong guess.
@@ -70,7 +72,7 @@ func (s *Server) getMe(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) me(a actor) meAnswer {
-	out := meAnswer{Name: a.name, Scope: string(a.scope), Via: a.via, Login: []string{viaToken}}
+	out := meAnswer{Name: a.name, Scope: string(a.scope), Via: a.via, Login: []string{viaToken}, CopiedAt: s.copiedAt()}
 	if s.oidc != nil {
 		out.Login = append(out.Login, viaOIDC)
 	}

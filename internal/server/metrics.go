@@ -51,6 +51,12 @@ func newServerMetrics(s *Server) *serverMetrics {
 	set.NewGauge("stint_body_bytes", func() float64 { return float64(s.bodies.Used()) })
 	set.NewGauge("stint_queue_bytes", func() float64 { return float64(s.committer.queued()) })
 	set.NewGauge(fmt.Sprintf("stint_info{version=%q}", s.cfg.Version), func() float64 { return 1 })
+	set.NewGauge("stint_restored_copy", func() float64 {
+		if s.copiedAt() != nil {
+			return 1
+		}
+		return 0
+	})
 	set.Collect((&storeFigures{store: s.store, now: s.now}).write)
 	return m
 }

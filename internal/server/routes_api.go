@@ -146,6 +146,9 @@ func (s *Server) testRoute(ctx context.Context, in *routePath) (*answered[testAn
 	if err != nil {
 		return nil, err
 	}
+	if s.copiedAt() != nil {
+		return nil, newProblem(http.StatusConflict, "this server works on a restored copy and sends nothing; start it with --activate to make it the original")
+	}
 	r, err := s.store.Route(ctx, in.Name)
 	if err != nil {
 		return nil, s.internal(ctx, "read route "+job.Quote(in.Name), err)

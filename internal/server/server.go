@@ -42,6 +42,8 @@ type Config struct {
 	// at once; 0 for 20 s and 4.
 	SearchTime time.Duration
 	Searches   int
+	// CopiedAt is when the copy was made that the database is; zero for an original.
+	CopiedAt time.Time
 	// Settings are shown on the page.
 	Settings Settings
 	// TLS makes the server speak it; see TLSConfig.

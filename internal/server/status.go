@@ -10,12 +10,23 @@ import (
 type healthAnswer struct {
 	Status  string `json:"status"`
 	Version string `json:"version"`
+	// CopiedAt is there on a restored copy, where nothing happens by itself.
+	CopiedAt *time.Time `json:"copied_at,omitempty"`
+}
+
+// copiedAt is when the restored copy was made that the database is; nil for an original.
+func (s *Server) copiedAt() *time.Time {
+	if s.cfg.CopiedAt.IsZero() {
+		return nil
+	}
+	at := s.cfg.CopiedAt.UTC()
+	return &at
 }
 
 // getHealthz says that the process lives; it looks at nothing else, so that nobody
 // restarts a server because its database is away.
 func (s *Server) getHealthz(w http.ResponseWriter, _ *http.Request) {
-	answer(w, healthAnswer{"ok", s.cfg.Version})
+	answer(w, healthAnswer{Status: "ok", Version: s.cfg.Version})
 }
 
 // readyTime is how long the database may take to answer readyz.
@@ -38,5 +49,9 @@ func (s *Server) getReadyz(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, busy(http.StatusServiceUnavailable, time.Second, "what agents send cannot be stored: is a disk full? The server's log says why"))
 		return
 	}
-	answer(w, healthAnswer{"ok", s.cfg.Version})
+	status := "ok"
+	if s.copiedAt() != nil {
+		status = "restored copy"
+	}
+	answer(w, healthAnswer{status, s.cfg.Version, s.copiedAt()})
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -41,7 +42,7 @@ func (s *Store) hold(share bool) (release func() error, err error) {
 // Backup writes a copy of the data directory into a new directory, as it stands at one
 // moment, while a server may go on working in it. The objects of an archive are copied into
 // what open returns; it is called once the directory is there, and may be nil. The copy is
-// a data directory that a server can be started on.
+// a data directory that a server can be started on, and marked as a copy: see CopiedAt.
 func (s *Store) Backup(ctx context.Context, dir string, open func() (Archive, error)) (err error) {
 	if s.dir == "" {
 		return errors.New("PostgreSQL has its own means of backup: use pg_dump, and copy the archive, if there is one")
@@ -60,6 +61,9 @@ func (s *Store) Backup(ctx context.Context, dir string, open func() (Archive, er
 	file := filepath.Join(dir, "stint.db")
 	if _, err := s.writer.ExecContext(ctx, `VACUUM INTO $1`, file); err != nil {
 		return fmt.Errorf("copy the database to %s: %w", file, err)
+	}
+	if err := markCopied(ctx, file, time.Now()); err != nil {
+		return err
 	}
 	copied, err := sql.Open("sqlite", sqliteName(file, reading()))
 	if err != nil {

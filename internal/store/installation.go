@@ -24,7 +24,8 @@ func readInstallation(ctx context.Context, db *sql.DB) (string, error) {
 }
 
 // keepInstallation gives a database that is being rebuilt the id of the one that it
-// replaces. If that file is gone, or too damaged to tell, the new id stays.
+// replaces, and its mark if that is a copy. If that file is gone, or too damaged to tell,
+// the new id stays.
 func (s *Store) keepInstallation(ctx context.Context, replaced string) (err error) {
 	if _, err := os.Stat(replaced); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -38,7 +39,11 @@ func (s *Store) keepInstallation(ctx context.Context, replaced string) (err erro
 	if err != nil {
 		return ctx.Err() // it is damaged: that is why it is replaced
 	}
-	if _, err := s.writer.ExecContext(ctx, `UPDATE installation SET id = $1`, id); err != nil {
+	var mark sql.NullInt64
+	if at, err := copiedAt(ctx, old); err == nil && !at.IsZero() { // an old schema has no such column
+		mark, s.copiedAt = sql.NullInt64{Int64: micros(at), Valid: true}, at
+	}
+	if _, err := s.writer.ExecContext(ctx, `UPDATE installation SET id = $1, copied_at = $2`, id, mark); err != nil {
 		return fmt.Errorf("keep the installation's id: %w", err)
 	}
 	s.installation = id

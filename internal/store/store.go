@@ -54,6 +54,7 @@ type Store struct {
 	dir            string       // the data directory; empty for PostgreSQL
 	name           string       // of this server, among those on the database
 	installation   string       // the id of the database
+	copiedAt       time.Time    // see CopiedAt
 	cache          *frameCache
 	release        func() error // gives the data directory free
 	leader         leader       // of PostgreSQL: see Lead
@@ -107,6 +108,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s.troubles = troubles{known: map[troubleKey]job.TroubledItem{}, failures: map[string]int64{}}
 	s.archive, s.cache = o.Archive, newFrameCache(frameMemory)
 	if s.installation, err = readInstallation(ctx, s.writer); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.readCopied(ctx, time.Now()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil

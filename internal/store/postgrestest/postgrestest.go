@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -87,6 +88,24 @@ func URL(t testing.TB) string {
 	name := fmt.Sprintf("test_%d", shared.next)
 	if err := shared.exec(t.Context(), "CREATE DATABASE "+name); err != nil {
 		t.Fatalf("create a database: %v", err)
+	}
+	return shared.url(name)
+}
+
+// Copy returns the address of a new database with everything that the one at an address
+// has. Nobody may be connected to that.
+func Copy(t testing.TB, from string) string {
+	t.Helper()
+	u, err := url.Parse(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	shared.next++
+	name := fmt.Sprintf("test_%d", shared.next)
+	if err := shared.exec(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+strings.TrimPrefix(u.Path, "/")); err != nil {
+		t.Fatalf("copy a database: %v", err)
 	}
 	return shared.url(name)
 }

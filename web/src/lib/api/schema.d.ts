@@ -300,6 +300,8 @@ export interface components {
             utilization_percent?: number;
         };
         HealthAnswer: {
+            /** Format: date-time */
+            copied_at?: string;
             status: string;
             version: string;
         };
@@ -408,6 +410,11 @@ export interface components {
             severity?: "warning" | "critical";
         };
         MeAnswer: {
+            /**
+             * Format: date-time
+             * @description When the restored copy was made that this server works on; absent on an original
+             */
+            copied_at?: string;
             /** @description The ways to log in: token, oidc */
             login: string[] | null;
             name: string;
