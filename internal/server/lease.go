@@ -6,10 +6,9 @@ import (
 )
 
 // Lease policy. An attempt is trusted for three heartbeats, so that two lost ones say
-// nothing; never for less than a period and leaseOutage, so that it can send one again after
-// a pause or a broken network of ten seconds that began just before a heartbeat, with five
-// seconds to connect; and never for more than a quarter of an hour, because somebody waits
-// for the verdict.
+// nothing; never for less than a period and leaseOutage, in which two heartbeats of an agent
+// can hang for six seconds each and a third one arrives (docs/states.md has the arithmetic);
+// and never for more than a quarter of an hour, because somebody waits for the verdict.
 const (
 	defaultPeriod = 5 * time.Second
 	minPeriod     = time.Second

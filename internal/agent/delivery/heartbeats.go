@@ -9,7 +9,11 @@ import (
 )
 
 const (
-	beatTimeout = 10 * time.Second
+	// beatTimeout bounds one beat. With the usual period of 5 s and its lease of 20 s, a beat
+	// that is due and the one after it may hang this long, and a third one still arrives in
+	// time: 5 + 2*(6 + 0.3) s leaves more than 2 s for it. So no network cut of up to 12 s makes
+	// a live agent lost, whenever it begins, even if nothing that was sent in it arrives.
+	beatTimeout = 6 * time.Second
 	// The server paces beats within these bounds.
 	shortestBeat = 100 * time.Millisecond
 	longestBeat  = 10 * time.Minute
@@ -18,10 +22,17 @@ const (
 	rebeatDelay  = 50 * time.Millisecond
 	rebeatJitter = 250 * time.Millisecond
 	// For rebeatFor after a cut, a beat that does not reach the server is followed by another
-	// after rebeatRetry and up to rebeatJitter: whatever stands between them may be restarting
-	// while the server waits for the agent.
+	// rebeatRetry and up to rebeatJitter after it began: whatever stands between them may be
+	// restarting while the server waits for the agent.
 	rebeatFor   = 5 * time.Second
 	rebeatRetry = 200 * time.Millisecond
+	// Later, and without a cut, the next one begins a retryShare of the period after it, and
+	// up to a quarter more, while the lease lasts.
+	retryShare = 5
+	// firstLease is how long the server trusts the agent at least until it says; it never
+	// trusts one that is not suspended for longer than longestLease.
+	firstLease   = 15 * time.Second
+	longestLease = 15 * time.Minute
 )
 
 // cutNotifier is a Server that tells when the connection of heartbeats was cut, after it had
@@ -52,6 +63,8 @@ type Heartbeats struct {
 
 	sequence  int64
 	period    time.Duration // that the server has set
+	lease     time.Duration // that the server has given
+	renewed   time.Time     // when the last beat was sent that renewed it
 	cutAt     time.Time     // when it was last cut
 	suspended bool          // the beat that is sent is the last one for a while
 }
@@ -67,8 +80,9 @@ func (b *Heartbeats) Send(ctx context.Context) {
 	if n, ok := b.Server.(cutNotifier); ok {
 		cut = n.HeartbeatsCut()
 	}
-	b.period = b.Period
+	b.period, b.lease = b.Period, firstLease
 	due := time.Now()
+	b.renewed = due // by the first append
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -92,25 +106,35 @@ func (b *Heartbeats) Send(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		begun := time.Now()
 		d := b.sendOne(ctx, due)
 		if d.Final() || ctx.Err() != nil {
 			return
 		}
-		wait := b.after(d, time.Now())
+		wait := b.after(d, begun, time.Now())
 		due = time.Now().Add(wait)
 		timer.Reset(wait)
 	}
 }
 
-// after is how long to wait after a beat.
-func (b *Heartbeats) after(d Decision, now time.Time) time.Duration {
+// after is how long to wait after a beat that began and ended at these times. While the lease
+// lasts, one that did not renew it is followed by another soon, whatever the reply asks for: a
+// run must not be called lost because something on the way wanted a pause.
+func (b *Heartbeats) after(d Decision, begun, now time.Time) time.Duration {
 	switch {
-	case d.Wait > 0:
-		return max(d.Wait, shortestBeat)
-	case !d.Reached() && !b.cutAt.IsZero() && now.Sub(b.cutAt) < rebeatFor:
-		return min(b.period, rebeatRetry+rand.N(rebeatJitter))
+	case d.Action == Proceed:
+		return b.period
+	case d.Action == FixToken:
+		return d.Wait
+	case now.Sub(b.renewed) < b.lease:
+		pause, jitter := b.period/retryShare, b.period/retryShare/4
+		if now.Sub(b.cutAt) < rebeatFor {
+			pause, jitter = rebeatRetry, rebeatJitter
+		}
+		pause = max(pause, d.Wait)
+		return min(b.period, max(pause-now.Sub(begun), rebeatDelay)+rand.N(max(jitter, 1)))
 	}
-	return b.period
+	return max(b.period, d.Wait)
 }
 
 // sendOne sends a beat that was due at a time, and acts on the reply.
@@ -125,7 +149,7 @@ func (b *Heartbeats) sendOne(ctx context.Context, due time.Time) Decision {
 	if b.BeforeBeat != nil {
 		b.BeforeBeat()
 	}
-	callCtx, cancel := context.WithTimeout(ctx, max(beatTimeout, b.period))
+	callCtx, cancel := context.WithTimeout(ctx, beatTimeout)
 	defer cancel()
 	reply, err := b.Server.Beat(callCtx, b.Run, b.Attempt, hb)
 	if ctx.Err() != nil {
@@ -140,6 +164,10 @@ func (b *Heartbeats) sendOne(ctx context.Context, due time.Time) Decision {
 		if reply.NextMS > 0 {
 			b.period = job.Milliseconds(reply.NextMS, shortestBeat, longestBeat)
 		}
+		if reply.LeaseMS > 0 {
+			b.lease = job.Milliseconds(reply.LeaseMS, 0, longestLease)
+		}
+		b.renewed = now
 		b.Reply(reply)
 	}
 	return d

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"math"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -96,11 +97,116 @@ func TestACutThatLasts(t *testing.T) {
 		if last < 2500*time.Millisecond || obeyed.Load() != 1 {
 			t.Errorf("the last heartbeat is at %s, %d replies were obeyed", last, obeyed.Load())
 		}
-		server.after(3 * time.Second)
+		last = 0
+		for _, at := range server.after(11 * time.Second) { // to the end of the lease
+			if at-last > 1300*time.Millisecond {
+				t.Errorf("nothing between %s and %s while the lease lasts", last, at)
+			}
+			last = at
+		}
+		server.after(2 * time.Second)
 		if got := server.after(20 * time.Second); len(got) != 4 {
 			t.Errorf("heartbeats at %v, want the usual pace again", got)
 		}
 	})
+}
+
+// cutNetwork is a server behind a network that is cut for a while. Nothing that is sent
+// meanwhile arrives, also not later.
+type cutNetwork struct {
+	begun      time.Time
+	from, till time.Duration // of the cut
+	refuses    bool          // what is sent in it fails at once instead of hanging
+	cuts       chan struct{} // nil for a server that does not tell of cuts
+
+	mu    sync.Mutex
+	heard []time.Duration
+}
+
+func (n *cutNetwork) HeartbeatsCut() <-chan struct{} { return n.cuts }
+
+func (n *cutNetwork) Append(context.Context, string, int, int64, []byte) (job.AppendReply, error) {
+	return job.AppendReply{}, errAway
+}
+
+func (n *cutNetwork) Beat(ctx context.Context, _ string, _ int, _ job.Heartbeat) (job.HeartbeatReply, error) {
+	away := func() bool { at := time.Since(n.begun); return at >= n.from && at < n.till }
+	hang := func() error {
+		if !n.refuses {
+			<-ctx.Done()
+			select { // the connection is closed with the request
+			case n.cuts <- struct{}{}:
+			default:
+			}
+		}
+		return errAway
+	}
+	<-time.After(time.Millisecond) // the way there
+	if away() {
+		return job.HeartbeatReply{}, hang()
+	}
+	n.mu.Lock()
+	n.heard = append(n.heard, time.Since(n.begun))
+	n.mu.Unlock()
+	<-time.After(time.Millisecond) // and back
+	if away() {
+		return job.HeartbeatReply{}, hang()
+	}
+	return job.HeartbeatReply{Owner: true, NextMS: 5000, LeaseMS: testLease.Milliseconds()}, nil
+}
+
+// testLease is what the server gives for a period of 5 s, and longestCut how long the network
+// may be cut without any run being called lost (docs/states.md).
+const (
+	testLease  = 20 * time.Second
+	longestCut = 12 * time.Second
+)
+
+// longestSilence is how long the server hears nothing of an agent whose network is cut.
+func longestSilence(t *testing.T, n *cutNetwork) (longest time.Duration) {
+	synctest.Test(t, func(t *testing.T) {
+		n.begun = time.Now()
+		var s Server = n
+		if n.cuts == nil {
+			s = struct{ Server }{n}
+		} else {
+			n.cuts = make(chan struct{}, 1)
+		}
+		beating(t, s, NewLink(nil))
+		<-time.After(n.till + testLease)
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		last := time.Duration(0)
+		for _, at := range append(n.heard, time.Since(n.begun)) {
+			longest, last = max(longest, at-last), at
+		}
+	})
+	return longest
+}
+
+// An agent whose network is cut for longestCut or less is heard before its lease ends, at
+// whatever moment of its period the cut begins and ends, and whatever becomes of its requests.
+func TestNoCutWithinTheLeaseLosesALiveAgent(t *testing.T) {
+	worst := time.Duration(0)
+	for _, refuses := range []bool{false, true} {
+		for _, cuts := range []chan struct{}{nil, make(chan struct{})} {
+			for phase := time.Duration(0); phase <= 5100*time.Millisecond; phase += 50 * time.Millisecond {
+				for long := longestCut; long > 0; long -= 700 * time.Millisecond {
+					from := 10*time.Second + phase
+					silence := longestSilence(t, &cutNetwork{from: from, till: from + long, refuses: refuses, cuts: cuts})
+					if worst = max(worst, silence); silence >= testLease {
+						t.Fatalf("a cut of %s, %s after a heartbeat (refuses %v, tells of cuts %v): nothing was heard for %s",
+							long, phase, refuses, cuts != nil, silence)
+					}
+				}
+			}
+		}
+	}
+	t.Logf("nothing was heard for %s at most", worst)
+	// A cut that is longer than the lease does lose it: the model can tell.
+	if got := longestSilence(t, &cutNetwork{from: 10 * time.Second, till: 10*time.Second + testLease}); got < testLease {
+		t.Errorf("a cut of %s: nothing was heard for %s", testLease, got)
+	}
 }
 
 // What a reply asks for stays within bounds, whatever it is.
@@ -142,10 +248,13 @@ func TestHeartbeatsFollowTheRule(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newFakeServer(always(c.err))
 				obeyed, stopped := beating(t, s, NewLink(nil))
+				if got := s.after(time.Minute); c.every > 0 && c.every < time.Minute && len(got) < 8 {
+					t.Errorf("heartbeats at %v, want them while the lease lasts", got)
+				}
 				got := s.after(10 * time.Minute)
 				if c.every == 0 {
-					if len(got) != 1 || stopped.Load() != 1 {
-						t.Errorf("%d heartbeats, stopped %d", len(got), stopped.Load())
+					if len(s.beats) != 1 || stopped.Load() != 1 {
+						t.Errorf("%d heartbeats, stopped %d", len(s.beats), stopped.Load())
 					}
 				} else if want := int(10*time.Minute/c.every) + 1; len(got) < want-1 || len(got) > want || stopped.Load() != 0 {
 					t.Errorf("%d heartbeats, want %d", len(got), want)
