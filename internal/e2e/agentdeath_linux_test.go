@@ -24,7 +24,7 @@ func startMortal(t *testing.T, s *server, asAnother bool, args ...string) *morta
 	program := filepath.Join(t.TempDir(), "stint-agent")
 	words, state := []string{}, h.state
 	if asAnother {
-		words, program = asOther(t)
+		words, program = asOther(t, "STINT_TOKEN="+s.token("agent"))
 		state = strings.TrimPrefix(words[len(words)-1], "STINT_STATE=")
 	} else {
 		copyProgram(t, stintAgent, program)

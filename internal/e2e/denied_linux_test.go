@@ -66,7 +66,7 @@ func TestJobThatMayNotBeStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := newHost(t).command(agent, "run", "--server", s.url, "--job", "denied", "--timeout", "1s", "--stop-grace", "1s", "--retries", "3", "--env", "E2E_BECOME_ROOT=1", "--", program)
-	run.Env = append(run.Env, "STINT_STATE="+filepath.Join(dir, "state"), "HOME="+dir)
+	run.Env = append(run.Env, "STINT_STATE="+filepath.Join(dir, "state"), "HOME="+dir, "STINT_TOKEN="+s.token("agent"))
 	run.Dir = dir
 	run.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	got := finish(t, run)

@@ -13,9 +13,9 @@ import (
 // otherUser is who runs commands that root would have too many rights for: nobody.
 const otherUser = "65534"
 
-// asOther returns words that run the command after them as another user, and a copy of
-// stint that this user can run.
-func asOther(t *testing.T) (words []string, program string) {
+// asOther returns words that run the command after them as another user, with variables in
+// its environment, and a copy of stint that this user can run.
+func asOther(t *testing.T, variables ...string) (words []string, program string) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("only root can run a command as another user")
@@ -56,14 +56,15 @@ func asOther(t *testing.T) (words []string, program string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []string{"setpriv", "--reuid", otherUser, "--regid", otherUser, "--clear-groups", "env", "STINT_STATE=" + state}, program
+	words = append([]string{"setpriv", "--reuid", otherUser, "--regid", otherUser, "--clear-groups", "env"}, variables...)
+	return append(words, "STINT_STATE="+state), program
 }
 
 // Without --dir a job stays in the directory in which it was started, whatever has become of
 // the path to it, and so do install steps and further attempts.
 func TestWorkingDirectoryStays(t *testing.T) {
-	other, program := asOther(t)
 	s := startServer(t)
+	other, program := asOther(t, "STINT_TOKEN="+s.token("agent"))
 	for _, c := range []struct {
 		name, enter string
 		words       []string

@@ -16,7 +16,9 @@ import (
 	"os/exec"
 	ossignal "os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -73,7 +75,36 @@ type host struct {
 	state string
 }
 
-func newHost(t *testing.T) *host { return &host{t: t, state: t.TempDir()} }
+// hosts are those of the tests that run now.
+var hosts struct {
+	sync.Mutex
+	all []*host
+}
+
+func newHost(t *testing.T) *host {
+	h := &host{t: t, state: t.TempDir()}
+	hosts.Lock()
+	defer hosts.Unlock()
+	hosts.all = append(hosts.all, h)
+	t.Cleanup(func() {
+		hosts.Lock()
+		defer hosts.Unlock()
+		hosts.all = slices.DeleteFunc(hosts.all, func(other *host) bool { return other == h })
+	})
+	return h
+}
+
+// hostsOf are those of a test and of its subtests.
+func hostsOf(t *testing.T) (all []*host) {
+	hosts.Lock()
+	defer hosts.Unlock()
+	for _, h := range hosts.all {
+		if strings.HasPrefix(h.t.Name()+"/", t.Name()+"/") {
+			all = append(all, h)
+		}
+	}
+	return all
+}
 
 func (h *host) command(name string, args ...string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
@@ -254,14 +285,29 @@ func (s *server) find(ref string) (job.Run, bool) {
 	return r, resp.StatusCode == http.StatusOK && json.NewDecoder(resp.Body).Decode(&r) == nil
 }
 
+// flushEvery is how often a wait for the end of a run delivers what waits. Where the machine
+// has no time for a server to answer within a second, agents leave their journals to others.
+const flushEvery = 10 * time.Second
+
 // ended waits until a run has ended and returns it.
 func (s *server) ended(ref string) job.Run {
 	s.t.Helper()
 	var r job.Run
+	flushed := time.Now()
 	eventually(s.t, ref+" has ended", func() bool {
 		var known bool
-		r, known = s.find(ref)
-		return known && r.State.Terminal()
+		if r, known = s.find(ref); known && r.State.Terminal() {
+			return true
+		}
+		if time.Since(flushed) > flushEvery {
+			for _, h := range hostsOf(s.t) {
+				flush := h.command(stint, "flush")
+				flush.Env = append(flush.Env, "STINT_SERVER="+s.url)
+				_ = flush.Run() // what it cannot deliver waits on
+			}
+			flushed = time.Now()
+		}
+		return false
 	})
 	return r
 }
