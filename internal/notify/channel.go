@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -66,7 +67,7 @@ func checkHost(host string, g guard) error {
 		return fmt.Errorf("url: %s %w", host, errPrivate)
 	}
 	if a, err := netip.ParseAddr(host); err == nil {
-		if err := checkPublic(a); err != nil {
+		if err := checkPublic(a, net.InterfaceAddrs); err != nil {
 			return fmt.Errorf("url: %w", err)
 		}
 	}

@@ -175,13 +175,16 @@ func TestPrivateTargets(t *testing.T) {
 			t.Errorf("%s, when allowed: %v", private, err)
 		}
 	}
-	for _, bad := range []string{"127.0.0.1", "::1", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.64.0.1", "fe80::1", "fd00::1", "ff02::1", "224.0.0.1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "::127.0.0.1", "255.255.255.255", "198.18.0.1"} {
-		if checkPublic(netip.MustParseAddr(bad)) == nil {
+	for _, bad := range []string{
+		"127.0.0.1", "::1", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.64.0.1", "fe80::1", "fd00::1", "ff02::1", "224.0.0.1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "::127.0.0.1", "255.255.255.255", "198.18.0.1",
+		"168.63.129.16", "64:ff9b::a83f:8110", "::ffff:0:127.0.0.1", "::ffff:0:10.0.0.1", "192.88.99.1", "3fff::1", "5f00::1",
+	} {
+		if checkPublic(netip.MustParseAddr(bad), none) == nil {
 			t.Errorf("%s is taken for public", bad)
 		}
 	}
-	for _, good := range []string{"1.1.1.1", "8.8.8.8", "2606:4700::1111", "64:ff9b::808:808"} {
-		if err := checkPublic(netip.MustParseAddr(good)); err != nil {
+	for _, good := range []string{"1.1.1.1", "8.8.8.8", "2606:4700::1111", "64:ff9b::808:808", "::ffff:0:8.8.8.8", "168.63.129.17"} {
+		if err := checkPublic(netip.MustParseAddr(good), none); err != nil {
 			t.Error(err)
 		}
 	}

@@ -92,6 +92,13 @@ func newChat(scheme, raw string, g guard) (*chat, error) {
 	if scheme == "matrix" && u.User.Username() != "" {
 		return nil, errors.New("url: matrix takes an access token, as in matrix://:TOKEN@host/?rooms=…, and no user name")
 	}
+	if scheme == "telegram" {
+		// Messages are plain text. With a mode, a "_" in a job's name is mark-up that never
+		// ends, and Telegram refuses the message.
+		q := u.Query()
+		maps.DeleteFunc(q, func(key string, _ []string) bool { return strings.EqualFold(key, "parsemode") })
+		u.RawQuery = q.Encode()
+	}
 	c := &chat{make: make, url: u, guard: g}
 	if _, err := c.begin(&http.Client{Transport: noNetwork{}}); err != nil {
 		return nil, fmt.Errorf("url: %s", cause(err))

@@ -15,8 +15,8 @@ func plain(s string, most int) string {
 		switch {
 		case r == '\n' || r == '\r' || r == '\t' || unicode.Is(unicode.Z, r):
 			r = ' '
-		case !unicode.IsGraphic(r):
-			continue
+		case !unicode.IsGraphic(r), unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r), unicode.Is(unicode.Variation_Selector, r):
+			continue // fillers and selectors are graphic by category, and show nothing
 		}
 		if b.Len()+utf8.RuneLen(r) > most {
 			b.WriteString("…")

@@ -22,6 +22,9 @@ const mostAnswer = 64 << 10
 // errPrivate says that a target is not on the public network.
 var errPrivate = errors.New("is an address of a private network, and the server was not started with --allow-private-targets")
 
+// errOwn says that a target is this host.
+var errOwn = errors.New("is an address of this host, and the server was not started with --allow-private-targets")
+
 // guard makes the connections to receivers. Unless private targets are allowed, every
 // address is looked at when the connection is made, after its name was resolved, so that
 // a name that changes its mind is refused as well.
@@ -35,14 +38,15 @@ func (g guard) dialer() *net.Dialer {
 			if err != nil {
 				return fmt.Errorf("address %s: %w", address, err)
 			}
-			return checkPublic(at.Addr())
+			return checkPublic(at.Addr(), net.InterfaceAddrs)
 		}
 	}
 	return d
 }
 
-// checkPublic refuses every address that is not an ordinary one of the internet.
-func checkPublic(a netip.Addr) error {
+// checkPublic refuses every address that is not an ordinary one of the internet, and those
+// of this host: what listens on its public address may trust whoever is near.
+func checkPublic(a netip.Addr, own func() ([]net.Addr, error)) error {
 	a = a.Unmap().WithZone("")
 	if embedded, ok := embedded4(a); ok {
 		a = embedded
@@ -54,17 +58,26 @@ func checkPublic(a netip.Addr) error {
 	if !ok {
 		return fmt.Errorf("%s %w", a, errPrivate)
 	}
+	addrs, err := own()
+	if err != nil {
+		return fmt.Errorf("find out whether %s is an address of this host: %w", a, err)
+	}
+	for _, addr := range addrs {
+		if p, err := netip.ParsePrefix(addr.String()); err == nil && p.Addr().Unmap().WithZone("") == a {
+			return fmt.Errorf("%s %w", a, errOwn)
+		}
+	}
 	return nil
 }
 
-// embedded4 finds the IPv4 address that NAT64 or 6to4 would reach.
+// embedded4 finds the IPv4 address that NAT64, SIIT or 6to4 would reach.
 func embedded4(a netip.Addr) (netip.Addr, bool) {
 	if !a.Is6() {
 		return a, false
 	}
 	b := a.As16()
 	switch {
-	case netip.MustParsePrefix("64:ff9b::/96").Contains(a):
+	case netip.MustParsePrefix("64:ff9b::/96").Contains(a), netip.MustParsePrefix("::ffff:0:0:0/96").Contains(a):
 		return netip.AddrFrom4([4]byte(b[12:16])), true
 	case netip.MustParsePrefix("2002::/16").Contains(a):
 		return netip.AddrFrom4([4]byte(b[2:6])), true
@@ -72,10 +85,12 @@ func embedded4(a netip.Addr) (netip.Addr, bool) {
 	return a, false
 }
 
-// reserved are networks that are neither private by name nor public.
+// reserved are networks that are neither private by name nor public. 168.63.129.16 is, in
+// every virtual machine of Azure, the agent of its host.
 var reserved = prefixes(
 	"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
-	"240.0.0.0/4", "::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "fec0::/10",
+	"192.88.99.0/24", "168.63.129.16/32", "240.0.0.0/4",
+	"::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "3fff::/20", "5f00::/16", "fec0::/10",
 )
 
 func prefixes(all ...string) []netip.Prefix {

@@ -60,7 +60,7 @@ func factsOf(run *job.Run, base string) *RunFacts {
 	}
 	f := &RunFacts{
 		ID: run.ID, Job: run.Job, Number: run.Number, Attempt: run.Attempt, State: run.State, Host: run.Host,
-		Command: index.Cut(run.Command, 1000), Labels: run.Labels, StartedAt: run.StartedAt,
+		Command: run.Command, Labels: run.Labels, StartedAt: run.StartedAt,
 	}
 	if run.Outcome != nil {
 		f.Reason, f.ExitCode = run.Outcome.Reason, run.Outcome.ExitCode
@@ -74,6 +74,41 @@ func factsOf(run *job.Run, base string) *RunFacts {
 	return f
 }
 
+// Bounds of what is foreign in a message, in bytes.
+const (
+	mostMessage = 2000
+	mostCommand = 1000
+	mostWord    = 300
+)
+
+// plain is the item without anything that shows nothing by itself, in every field that
+// holds foreign text: receivers copy them into mails, tickets and pages of their own.
+func (i Item) plain() Item {
+	i.What, i.Ends, i.Message = plain(i.What, mostWord), plain(i.Ends, mostWord), plain(i.Message, mostMessage)
+	lines := make([]string, len(i.Lines))
+	for n, line := range i.Lines {
+		lines[n] = plain(line, 500)
+	}
+	if i.Lines != nil {
+		i.Lines = lines
+	}
+	if i.Run == nil {
+		return i
+	}
+	run := *i.Run
+	run.ID, run.Job, run.Host = plain(run.ID, mostWord), plain(run.Job, mostWord), plain(run.Host, mostWord)
+	run.State, run.Reason = job.State(plain(string(run.State), mostWord)), job.Reason(plain(string(run.Reason), mostWord))
+	run.Command = plain(run.Command, mostCommand)
+	if run.Labels != nil {
+		run.Labels = make(map[string]string, len(i.Run.Labels))
+		for k, v := range i.Run.Labels {
+			run.Labels[plain(k, mostWord)] = plain(v, mostWord)
+		}
+	}
+	i.Run = &run
+	return i
+}
+
 func itemOf(a index.Action, run *job.Run, base string) Item {
 	return Item{
 		ID: a.Cause, What: a.What, Severity: a.Severity, At: a.CreatedAt, Message: a.Message, Ends: a.Ends,
@@ -83,7 +118,10 @@ func itemOf(a index.Action, run *job.Run, base string) Item {
 
 // newMessage forms the message of a batch.
 func newMessage(route string, batch int64, items []Item, summary bool, now time.Time) Message {
-	m := Message{ID: "stint_" + strconv.FormatInt(batch, 10) + "_" + route, Route: route, At: now.UTC(), Summary: summary, Items: items}
+	m := Message{ID: "stint_" + strconv.FormatInt(batch, 10) + "_" + route, Route: route, At: now.UTC(), Summary: summary, Items: make([]Item, len(items))}
+	for n, i := range items {
+		m.Items[n] = i.plain()
+	}
 	for _, i := range items {
 		if i.Severity == job.Critical || m.Severity == "" {
 			m.Severity = i.Severity

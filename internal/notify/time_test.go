@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -120,6 +121,8 @@ func (m *memory) RequestRetry(context.Context, string, string, string, time.Time
 type mailbox struct {
 	down time.Time // until then it takes nothing
 	slow bool      // it never answers
+	// takes is how long it takes for a message.
+	takes time.Duration
 
 	mu    sync.Mutex
 	tries int
@@ -142,6 +145,7 @@ func (b *mailbox) Send(ctx context.Context, m Message) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}
+	<-time.After(b.takes)
 	if time.Now().Before(b.down) {
 		return &SendError{Why: "down"}
 	}
@@ -252,5 +256,38 @@ func TestAWorkerEndsInTheMiddleOfATry(t *testing.T) {
 		if _, tries := b.seen(); tries != 1 {
 			t.Errorf("%d tries", tries)
 		}
+	})
+}
+
+// A route that is disabled, or changed, in the middle of its backlog is left at once.
+func TestARouteThatChangesWhileItIsServed(t *testing.T) {
+	inTime(t, index.Route{}, func(m *memory, b *mailbox) {
+		b.takes = 5 * time.Second
+		m.raise("first")
+		pass(2 * time.Second)
+		m.raise("second")
+		m.locked(func() { m.route.Enabled, m.route.ChangedAt = false, time.Now() })
+		pass(time.Minute)
+		if took, _ := b.seen(); len(took) != 1 || len(m.pending()) != 1 {
+			t.Errorf("after the route was disabled: %v; %d wait", took, len(m.pending()))
+		}
+		m.locked(func() { m.route.Enabled, m.route.ChangedAt = true, time.Now() })
+		pass(time.Minute)
+		if took, _ := b.seen(); len(took) != 2 {
+			t.Errorf("after it was enabled: %v", took)
+		}
+	})
+}
+
+// Quiet hours that this server cannot read are named as the reason.
+func TestQuietHoursThatCannotBeRead(t *testing.T) {
+	inTime(t, index.Route{Quiet: &index.Quiet{Cron: "0 22 * * *", Duration: "9h", Zone: "Nowhere/At_All"}}, func(m *memory, b *mailbox) {
+		m.raise("run")
+		pass(time.Minute)
+		m.locked(func() {
+			if why := m.rows[0].LastError; !strings.Contains(why, "quiet.zone") || strings.Contains(why, "<nil>") {
+				t.Errorf("the reason is %q", why)
+			}
+		})
 	})
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -79,10 +82,11 @@ type Worker struct {
 	mu   sync.Mutex
 	busy map[string]bool      // routes that have a goroutine
 	wait map[string]time.Time // routes at which nothing is due before a time
-	all  sync.WaitGroup
+	// known is when each route was last changed.
+	known map[string]time.Time
+	all   sync.WaitGroup
 
 	// Of the loop alone:
-	known    map[string]time.Time // when each route was last changed
 	tidied   time.Time
 	lastFail string
 }
@@ -191,9 +195,12 @@ func (w *Worker) wakeAll() {
 func (w *Worker) start(ctx context.Context, routes []index.Delivery, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	maps.DeleteFunc(w.known, func(name string, _ time.Time) bool {
+		return !slices.ContainsFunc(routes, func(d index.Delivery) bool { return d.Route.Name == name })
+	})
 	for _, d := range routes {
 		name := d.Route.Name
-		if !w.known[name].Equal(d.Route.ChangedAt) {
+		if at, known := w.known[name]; !known || !at.Equal(d.Route.ChangedAt) {
 			w.known[name] = d.Route.ChangedAt
 			delete(w.wait, name)
 		}
@@ -213,12 +220,21 @@ func (w *Worker) start(ctx context.Context, routes []index.Delivery, now time.Ti
 	}
 }
 
+// current reports whether a route is as it was when its delivery began. A backlog is
+// delivered for a long time; who changes or disables the route does not want that.
+func (w *Worker) current(r index.Route) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at, known := w.known[r.Name]
+	return known && at.Equal(r.ChangedAt)
+}
+
 // serve delivers what is due for one route, and returns when to look again; zero for the
 // next round.
 func (w *Worker) serve(ctx context.Context, r index.Route) time.Time {
 	channel, err := w.open(r)
 	quiet, qerr := parseQuiet(r.Quiet)
-	if err != nil || qerr != nil {
+	if err = errors.Join(err, qerr); err != nil {
 		// It was fine when it was set; this server is started with other options.
 		channel, quiet = broken{err}, hours{}
 	}
@@ -233,7 +249,7 @@ func (w *Worker) serve(ctx context.Context, r index.Route) time.Time {
 		_, err := w.Store.ClaimRoute(end, r.Name, w.owner, w.Now(), w.Now().Add(-time.Second))
 		w.complain(end, r.Name, err)
 	}()
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && w.current(r) {
 		wait, err := w.deliverOne(ctx, r, channel, quiet)
 		if err != nil {
 			w.complain(ctx, r.Name, err)
