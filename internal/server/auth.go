@@ -100,6 +100,11 @@ func addressOf(r *http.Request) netip.Prefix {
 	if err != nil {
 		return netip.Prefix{}
 	}
+	return networkOf(addr)
+}
+
+// networkOf is the network of which an address is counted as one client.
+func networkOf(addr netip.Addr) netip.Prefix {
 	bits := 32
 	if addr = addr.Unmap(); addr.Is6() {
 		bits = 64

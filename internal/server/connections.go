@@ -73,10 +73,11 @@ func (c *connections) context(ctx context.Context, conn net.Conn) context.Contex
 // arrived notes an append or a heartbeat before it is committed: an agent that waits for a
 // slow database has returned. It returns nil where connections are not watched.
 func (c *connections) arrived(r *http.Request, run string, attempt int) *traffic {
-	conn, _ := r.Context().Value(connKey{}).(*watchedConn)
+	conn := connOf(r)
 	if conn == nil {
 		return nil
 	}
+	conn.carries(ownerOf(r), true)
 	key := attemptKey{run, attempt}
 	t, returned := c.count(conn, key, access.IsForwarded(r.Header))
 	if returned {
@@ -178,6 +179,9 @@ func (c *connections) forget(run string, attempt int) {
 // state is told of every change of a connection (http.Server.ConnState).
 func (c *connections) state(conn net.Conn, state http.ConnState) {
 	watched := watchedConnOf(conn)
+	if watched != nil {
+		watched.place.changed(state)
+	}
 	if watched == nil || state != http.StateClosed && state != http.StateHijacked {
 		return
 	}

@@ -275,7 +275,7 @@ func pair(t *testing.T) (*watchedConn, *net.TCPConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	near, err := (watchedListener{l}).Accept()
+	near, err := (watchedListener{Listener: l}).Accept()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -166,7 +166,11 @@ func (l *live) waitMetric(token, name string, good func(value int) bool) {
 	defer tick.Stop()
 	deadline := time.After(20 * time.Second)
 	for last := ""; ; {
-		_, after, _ := strings.Cut(string(l.get("/metrics", "Authorization", "Bearer "+token).body), "\n"+name+" ")
+		var headers []string
+		if token != "" {
+			headers = []string{"Authorization", "Bearer " + token}
+		}
+		_, after, _ := strings.Cut(string(l.get("/metrics", headers...).body), "\n"+name+" ")
 		last, _, _ = strings.Cut(after, "\n")
 		if value, err := strconv.Atoi(last); err == nil && good(value) {
 			return
@@ -233,6 +237,55 @@ func TestDrippingBodyIsCutOff(t *testing.T) {
 			_, _ = conn.Write([]byte("S")) // fails once cut off
 		}
 	}
+}
+
+// Idle connections, and ones that never finish a request, make room for others when there are
+// too many; one that an agent holds is kept.
+func TestConnectionsAreBounded(t *testing.T) {
+	const most = 64
+	l := start(t, server.Config{MaxConnections: most})
+	agent, r := l.dial()
+	s := newSketch(t, "j", nil).command()
+	l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
+	beat := func() {
+		t.Helper()
+		body := `{"period_ms":5000}`
+		l.write(agent, postHead("/api/v1/runs/"+s.id+"/attempts/1/heartbeat", len(body))+body)
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Fatalf("heartbeat: %d", resp.StatusCode)
+		}
+	}
+	beat()
+	for i := range 3 * most {
+		conn, err := net.Dial("tcp", l.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		request := "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+		_, _ = io.WriteString(conn, request[:len(request)-i%2]) // refused when there are too many
+	}
+	deadline := time.After(30 * time.Second)
+	for answered := false; !answered; {
+		fresh := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
+		resp, err := fresh.Get(l.url + "/readyz")
+		if answered = err == nil && resp.StatusCode == http.StatusOK; answered {
+			resp.Body.Close()
+		}
+		select {
+		case <-deadline:
+			t.Fatal("nobody is answered any more:", err)
+		default:
+		}
+	}
+	beat()
+	l.waitMetric("", "stint_connections", func(n int) bool { return n <= most })
 }
 
 func TestHugeHeaders(t *testing.T) {

@@ -26,6 +26,7 @@ type serverMetrics struct {
 	commitTook           atomic.Int64 // nanoseconds of the last commit
 	panics, agentsGone   *metrics.Counter
 	wrongTokens          *metrics.Counter
+	connsRefused         *metrics.Counter
 	// streamReaders counts the readers of live streams that are connected now.
 	streamReaders *metrics.Gauge
 }
@@ -46,9 +47,11 @@ func newServerMetrics(s *Server) *serverMetrics {
 		panics:        set.NewCounter("stint_panics_total"),
 		agentsGone:    set.NewCounter("stint_agents_gone_total"),
 		wrongTokens:   set.NewCounter("stint_wrong_tokens_total"),
+		connsRefused:  set.NewCounter("stint_connections_refused_total"),
 		streamReaders: set.NewGauge("stint_stream_readers", nil),
 	}
 	set.NewGauge("stint_body_bytes", func() float64 { return float64(s.bodies.Used()) })
+	set.NewGauge("stint_connections", func() float64 { return float64(s.conns.Used()) })
 	set.NewGauge("stint_queue_bytes", func() float64 { return float64(s.committer.queued()) })
 	set.NewGauge(fmt.Sprintf("stint_info{version=%q}", s.cfg.Version), func() float64 { return 1 })
 	set.NewGauge("stint_restored_copy", func() float64 {

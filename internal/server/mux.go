@@ -57,6 +57,7 @@ func (s *Server) guard(rt route, h http.HandlerFunc) http.HandlerFunc {
 		if rt.scope != access.Public {
 			who.address = addressOf(r).String()
 			r = r.WithContext(withActor(r.Context(), who))
+			connOf(r).carries(ownerOf(r), false)
 		}
 		if rt.audited() {
 			s.handleAudited(rt, h, w, r)
@@ -70,6 +71,7 @@ func (s *Server) guard(rt route, h http.HandlerFunc) http.HandlerFunc {
 func (s *Server) outer(mux http.Handler, cross *http.CrossOriginProtection) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer s.recovered(w, r)
+		connOf(r).serves()
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Referrer-Policy", "no-referrer")
 		if err := s.checkHost(r); err != nil {

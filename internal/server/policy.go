@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -148,7 +149,13 @@ func (s *Server) testPolicy(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	out, err := s.replay(r.Context(), name, p)
+	ctx, place, err := s.searchTurn(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	defer place.Leave()
+	out, err := s.replay(ctx, place, name, p)
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -157,7 +164,7 @@ func (s *Server) testPolicy(w http.ResponseWriter, r *http.Request) {
 	answer(w, out)
 }
 
-func (s *Server) replay(ctx context.Context, name string, p policy.Policy) (job.PolicyTest, error) {
+func (s *Server) replay(ctx context.Context, place *shares.Place, name string, p policy.Policy) (job.PolicyTest, error) {
 	out := job.PolicyTest{WouldRaise: []job.Raised{}, WouldMiss: []job.Raised{}}
 	page, err := s.store.Runs(ctx, index.RunQuery{Job: name, Limit: replayRuns})
 	if err != nil {
@@ -168,6 +175,7 @@ func (s *Server) replay(ctx context.Context, name string, p policy.Policy) (job.
 		if time.Now().After(end) || samples > replaySamples {
 			break
 		}
+		place.Moved()
 		past, err := s.pastOf(ctx, run)
 		if err != nil {
 			return out, err

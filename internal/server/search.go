@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
 )
 
@@ -16,6 +17,11 @@ const (
 	maxContext     = 100
 	// searchWait is how long a search waits for others to end.
 	searchWait = 5 * time.Second
+	// searchShare is how many searches one client may have under way while others wait, and
+	// searchSilence after how long without progress, because its client does not read, a
+	// search makes room for others.
+	searchShare   = 2
+	searchSilence = time.Second
 	// progressEvery is the pause between two words on how far a search is.
 	progressEvery = time.Second
 )
@@ -79,14 +85,16 @@ func (s *Server) searchLog(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = q.chooseStep(view)
 	}
-	if err == nil {
-		err = s.searchTurn(r.Context())
-	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	defer func() { <-s.searches }()
+	ctx, place, err := s.searchTurn(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	defer place.Leave()
 	h := w.Header()
 	h.Set("Content-Type", "application/x-ndjson")
 	h.Set("Cache-Control", "no-store")
@@ -96,31 +104,49 @@ func (s *Server) searchLog(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	se := newSearch(r.Context(), s.store, s.stopping, s.cfg.SearchTime, newPatientWriter(w, s.cfg.WritePause), view, q)
+	out := newPatientWriter(w, s.cfg.WritePause)
+	out.until = time.Now().Add(s.cfg.SearchTime + s.cfg.WritePause)
+	defer context.AfterFunc(ctx, out.cut)()
+	se := newSearch(ctx, s.store, s.stopping, s.cfg.SearchTime, out, view, q)
+	se.moved = place.Moved
 	if err := se.run(); err != nil {
 		s.breakOff(r, err)
 	}
 }
 
-// searchTurn waits until few enough others are searching; the caller must take one out of
-// s.searches when it is done.
-func (s *Server) searchTurn(ctx context.Context) error {
-	wait := time.NewTimer(searchWait)
-	defer wait.Stop()
-	select {
-	case s.searches <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.stopping:
-		return busy(http.StatusServiceUnavailable, time.Second, "the server is shutting down")
-	case <-wait.C:
-		return busy(http.StatusTooManyRequests, searchWait, "%d other searches are running: try again", cap(s.searches))
+// searchTurn waits for a place among those who search. The context that it returns ends when
+// the search has to make room, because its client does not read.
+func (s *Server) searchTurn(r *http.Request) (context.Context, *shares.Place, error) {
+	ctx, cancel := context.WithCancel(r.Context())
+	limit, stop := context.WithTimeout(ctx, searchWait)
+	defer stop()
+	go func() {
+		select {
+		case <-s.stopping:
+			stop()
+		case <-limit.Done():
+		}
+	}()
+	place, err := s.searches.EnterWait(limit, ownerOf(r), 1, cancel)
+	if err == nil {
+		return ctx, place, nil
 	}
+	cancel()
+	var full *shares.FullError
+	switch {
+	case r.Context().Err() != nil:
+		return nil, nil, r.Context().Err()
+	case s.draining.Load():
+		return nil, nil, busy(http.StatusServiceUnavailable, time.Second, "the server is shutting down")
+	case errors.As(err, &full) && full.Own:
+		return nil, nil, busy(http.StatusTooManyRequests, searchWait, "%d other searches of this client are running: try again", full.Limit)
+	}
+	return nil, nil, busy(http.StatusTooManyRequests, searchWait, "%d other searches are running: try again", s.cfg.Searches)
 }
 
 // check is asked between pieces of work, and says why a search is to stop.
 func (se *search) check() error {
+	se.moved()
 	select {
 	case <-se.ctx.Done():
 		return &goneError{se.ctx.Err()}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -200,6 +201,33 @@ func TestSearchIsBoundedInTime(t *testing.T) {
 	}
 	if found != 50 {
 		t.Errorf("found %d in all", found)
+	}
+}
+
+// A client that does not read the answers to its searches loses its places to others.
+func TestUnreadSearchesMakeRoom(t *testing.T) {
+	l := start(t, server.Config{Searches: 2, WritePause: time.Hour, SearchTime: time.Hour})
+	s := newSketch(t, "j", nil).command()
+	for range 40 {
+		s.output(strings.Repeat("a line that is found, and long enough to fill what the system buffers\n", 3000))
+	}
+	l.deliver(s, 0, 4<<20)
+	path := "/api/v1/runs/" + s.id + "/log/search?q=line&limit=10000&before=0"
+	for range 2 {
+		conn, err := net.Dial("tcp", l.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		if err := conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+			t.Fatal(err)
+		}
+		l.write(conn, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	}
+	for range 3 {
+		if got := l.search(s, "q=found&limit=1"); len(got) != 2 {
+			t.Errorf("%d lines", len(got))
+		}
 	}
 }
 

@@ -45,6 +45,7 @@ type (
 // search is one search under way.
 type search struct {
 	ctx      context.Context
+	moved    func() // is told of progress
 	store    blockStore
 	stopping <-chan struct{}
 	view     job.Run
@@ -68,7 +69,7 @@ type search struct {
 // newSearch prepares a search that may take the given time.
 func newSearch(ctx context.Context, store blockStore, stopping <-chan struct{}, limit time.Duration, w *patientWriter, view job.Run, q searchQuery) *search {
 	se := &search{
-		ctx: ctx, store: store, stopping: stopping, view: view, q: q,
+		moved: func() {}, ctx: ctx, store: store, stopping: stopping, view: view, q: q,
 		out: newSearchWriter(w), deadline: time.Now().Add(limit),
 	}
 	se.scan = &searchScan{

@@ -14,7 +14,7 @@ import (
 // Limits of a connection. Bodies have their own, see readBody.
 const (
 	headerTime  = 10 * time.Second
-	maxHeader   = 64 << 10
+	maxHeader   = 16 << 10
 	answerTime  = time.Minute             // to write an answer that is not a stream
 	idleTime    = maxPeriod + time.Minute // a held heartbeat connection is idle between beats
 	smallBody   = 64 << 10                // JSON bodies
@@ -42,7 +42,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	s.rule = s.cfg.settings().Rule(listener.Addr())
-	listener = watchedListener{listener}
+	listener = watchedListener{listener, s.admit}
 	noting, stopNoting := context.WithCancel(context.WithoutCancel(ctx))
 	var notes sync.WaitGroup
 	notes.Go(func() { s.noteUses(noting) })

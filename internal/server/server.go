@@ -44,6 +44,9 @@ type Config struct {
 	Searches   int
 	// CopiedAt is when the copy was made that the database is; zero for an original.
 	CopiedAt time.Time
+	// MaxConnections is how many connections are open at once; 0 for four fifths of the open
+	// files that the process may have, less a reserve for the store.
+	MaxConnections int64
 	// Settings are shown on the page.
 	Settings Settings
 	// TLS makes the server speak it; see TLSConfig.
@@ -92,8 +95,10 @@ type Server struct {
 	pace        *pacer
 	compat      *compatLocks
 	fleet       fleet
-	searches    chan struct{} // holds one for each search under way
-	rule        access.Rule   // who needs no token; Serve sets it for its listener
+	searches    *shares.Shares // places for searches and replays under way
+	streams     *shares.Shares // places for live streams
+	conns       *shares.Shares // places for connections
+	rule        access.Rule    // who needs no token; Serve sets it for its listener
 	metrics     *serverMetrics
 
 	// draining is set when the server begins to shut down; stopping is closed with it,
@@ -116,7 +121,11 @@ func New(cfg Config) (*Server, error) {
 		owners:   access.NewOwners(),
 		pace:     newPacer(cfg.BeatsPerSecond),
 		compat:   newCompatLocks(),
-		searches: make(chan struct{}, cfg.Searches),
+		searches: shares.New(shares.Limits{
+			All: int64(cfg.Searches), Token: searchShare, Address: searchShare, Silence: searchSilence,
+		}, time.Now),
+		streams: shares.New(shares.Limits{All: maxStreams, Token: maxStreams / 4, Address: maxStreams / 4}, time.Now),
+		conns:   newConnShares(cfg.MaxConnections),
 		bodies: shares.New(shares.Limits{
 			All: cfg.BodyMemory, Token: cfg.BodyMemory / 4, Address: cfg.BodyMemory / 4, Silence: bodySilence,
 		}, time.Now),
@@ -167,6 +176,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.WritePause, 30*time.Second)
 	setDefault(&c.SearchTime, 20*time.Second)
 	setDefault(&c.Searches, 4)
+	setDefault(&c.MaxConnections, connectionLimit())
 	setDefault(&c.ShutdownTime, 10*time.Second)
 	return c
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -22,6 +23,8 @@ const (
 	// streamPace is the least time between two looks, so that a run that prints a lot
 	// makes few large events instead of many small ones.
 	streamPace = 50 * time.Millisecond
+	// maxStreams is how many live streams are open at once.
+	maxStreams = 8192
 	// snapshotEvery is how often a run is sent again when only its figures changed.
 	snapshotEvery = 5 * time.Second
 )
@@ -31,6 +34,12 @@ const (
 // and sees nothing twice, whichever server it comes back to.
 func (s *Server) streamRun(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
+	place, err := s.streamTurn(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	defer place.Leave()
 	f, sub, err := s.newFollower(r)
 	if err != nil {
 		s.fail(w, r, err)
@@ -47,6 +56,15 @@ func (s *Server) streamRun(w http.ResponseWriter, r *http.Request) {
 	if err := s.pump(ctx, f.out, sub, f.step); err != nil {
 		s.breakOff(r, err)
 	}
+}
+
+// streamTurn takes a place among the live streams.
+func (s *Server) streamTurn(r *http.Request) (*shares.Place, error) {
+	place, err := s.streams.Enter(ownerOf(r), 1, nil)
+	if err != nil {
+		return nil, busy(http.StatusTooManyRequests, streamBeat, "so many live streams are open that there is no place for another: %s", err)
+	}
+	return place, nil
 }
 
 // pump calls step whenever there may be something new, until step is done, the client

@@ -18,6 +18,12 @@ const eventPage = 200
 func (s *Server) streamAll(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	p := newParams(r)
+	place, err := s.streamTurn(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	defer place.Leave()
 	sub := s.broker.Subscribe("")
 	defer sub.Close()
 	after, err := s.allPlace(r, p)

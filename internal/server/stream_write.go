@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,6 +16,8 @@ type patientWriter struct {
 	w     http.ResponseWriter
 	rc    *http.ResponseController
 	pause time.Duration
+	until time.Time   // when the answer must be written; zero for whenever
+	gone  atomic.Bool // the client was cut off
 }
 
 // newPatientWriter makes a writer to a client that may take so long to accept a piece.
@@ -22,12 +25,29 @@ func newPatientWriter(w http.ResponseWriter, pause time.Duration) *patientWriter
 	return &patientWriter{w: w, rc: http.NewResponseController(w), pause: pause}
 }
 
+// allow gives the next write its deadline.
+func (p *patientWriter) allow() {
+	by := time.Now().Add(p.pause)
+	if !p.until.IsZero() && by.After(p.until) {
+		by = p.until
+	}
+	_ = p.rc.SetWriteDeadline(by) // only a recorder in a test has none
+	if p.gone.Load() {
+		_ = p.rc.SetWriteDeadline(time.Unix(1, 0))
+	}
+}
+
+// cut ends a write that waits for the client. It may be called from anywhere.
+func (p *patientWriter) cut() {
+	p.gone.Store(true)
+	_ = p.rc.SetWriteDeadline(time.Unix(1, 0))
+}
+
 func (p *patientWriter) Write(data []byte) (int, error) {
 	const most = 64 << 10
 	written := 0
 	for len(data) > 0 {
-		// Only a recorder in a test has no deadlines.
-		_ = p.rc.SetWriteDeadline(time.Now().Add(p.pause))
+		p.allow()
 		n, err := p.w.Write(data[:min(most, len(data))])
 		written += n
 		if err != nil {
@@ -40,7 +60,7 @@ func (p *patientWriter) Write(data []byte) (int, error) {
 
 // flush sends what the HTTP server holds back.
 func (p *patientWriter) flush() error {
-	_ = p.rc.SetWriteDeadline(time.Now().Add(p.pause))
+	p.allow()
 	if err := p.rc.Flush(); err != nil {
 		return &goneError{err}
 	}

@@ -36,14 +36,23 @@ func causeOf(err error) endCause {
 }
 
 // watchedListener accepts connections that remember why they ended.
-type watchedListener struct{ net.Listener }
+type watchedListener struct {
+	net.Listener
+	// admit finds a place for a connection, or closes it.
+	admit func(*watchedConn) bool
+}
 
 func (l watchedListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		c := &watchedConn{Conn: conn, peer: sync.OnceValue(func() access.Peer { return access.PeerOf(conn) })}
+		if l.admit == nil || l.admit(c) {
+			return c, nil
+		}
 	}
-	return &watchedConn{Conn: conn, peer: sync.OnceValue(func() access.Peer { return access.PeerOf(conn) })}, nil
 }
 
 // watchedConn is a connection that remembers why it ended, and what it carried.
@@ -54,6 +63,7 @@ type watchedConn struct {
 	// cause is that of the first error: the kernel tells a connection's error once, and
 	// a plain end of the data afterwards.
 	cause atomic.Int32
+	place connPlace
 
 	// Of connections.mu:
 	closed  bool

@@ -214,11 +214,11 @@ func (p *Place) Moved() {
 	p.moved = p.shares.now()
 }
 
-// Keep protects a place from being dropped for silence.
-func (p *Place) Keep() {
+// Keep says whether a place is protected from being dropped for silence. Silence counts from now.
+func (p *Place) Keep(kept bool) {
 	p.shares.mu.Lock()
 	defer p.shares.mu.Unlock()
-	p.kept = true
+	p.kept, p.moved = kept, p.shares.now()
 }
 
 // Move counts a place for another owner from now on: who a client is may show late. It is not

@@ -1,0 +1,128 @@
+package server
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"stint.dev/stint/internal/shares"
+)
+
+// Limits of connections.
+const (
+	// connSilence is after how long without a byte an idle connection makes room for others.
+	connSilence = 2 * time.Second
+	// strangerIdle is how long a connection may be idle that carried nothing of an agent.
+	strangerIdle = 30 * time.Second
+	// connReserve are descriptors that connections leave to the store, beside a fifth of all.
+	connReserve = 32
+	leastConns  = 64
+)
+
+// connectionLimit is how many connections a process may have that may have so many open files.
+func connectionLimit() int64 {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return leastConns
+	}
+	const most = 1 << 20 // also where the system knows no limit
+	return max(leastConns, int64(min(files.Cur, most))*8/10-connReserve)
+}
+
+// newConnShares divides a number of connections.
+func newConnShares(all int64) *shares.Shares {
+	return shares.New(shares.Limits{All: all, Token: all / 2, Address: all / 2, Silence: connSilence}, time.Now)
+}
+
+// connPlace is the place of a connection among all.
+type connPlace struct {
+	place *shares.Place
+	agent atomic.Bool // it carried an append or a heartbeat
+	idle  atomic.Bool // between two requests
+}
+
+// admit finds a place for a new connection; nil when there is none, and the connection is closed.
+func (s *Server) admit(c *watchedConn) bool {
+	var err error
+	for range 2 { // the first may close another one that was silent
+		c.place.place, err = s.conns.Enter(shares.Owner{Address: addressOfConn(c.RemoteAddr())}, 1, c.drop)
+		if err == nil {
+			return true
+		}
+	}
+	s.metrics.connsRefused.Inc()
+	var full *shares.FullError
+	s.log.Debug("connection refused", "from", c.RemoteAddr(), "own", errors.As(err, &full) && full.Own, "error", err)
+	_ = c.Conn.Close() // nothing was said on it
+	return false
+}
+
+// addressOfConn is the address whose share a connection uses before it brings a token.
+func addressOfConn(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return addr.String()
+	}
+	ip, _ := netip.AddrFromSlice(tcp.IP)
+	return networkOf(ip).String()
+}
+
+// drop closes an idle connection to make room.
+func (c *watchedConn) drop() {
+	_ = c.Conn.Close() // net/http sees that, and ends it
+	c.place.place.Leave()
+}
+
+// Close gives the place back.
+func (c *watchedConn) Close() error {
+	c.place.place.Leave()
+	return c.Conn.Close()
+}
+
+// SetReadDeadline shortens the time that net/http gives an idle connection, unless an agent
+// holds it: that one is idle between heartbeats.
+func (c *watchedConn) SetReadDeadline(t time.Time) error {
+	if until := time.Now().Add(strangerIdle); c.place.idle.Load() && !c.place.agent.Load() && t.After(until) {
+		t = until
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// changed follows what net/http does with a connection. From the last byte of a request to that
+// of its answer it is kept, and one that an agent holds always.
+func (p *connPlace) changed(state http.ConnState) {
+	p.idle.Store(state == http.StateIdle)
+	if state == http.StateIdle && p.place != nil {
+		p.place.Keep(p.agent.Load())
+	}
+}
+
+// serves notes that a whole request has come.
+func (c *watchedConn) serves() {
+	if c != nil && c.place.place != nil {
+		c.place.place.Keep(true)
+	}
+}
+
+// carries counts the connection of a request for who sent it, and keeps one of an agent.
+func (c *watchedConn) carries(o shares.Owner, agent bool) {
+	if c == nil || c.place.place == nil {
+		return
+	}
+	if o.Token != "" {
+		c.place.place.Move(o)
+	}
+	if agent {
+		c.place.agent.Store(true)
+	}
+}
+
+// connOf is the connection of a request; nil in tests without one.
+func connOf(r *http.Request) *watchedConn {
+	conn, _ := r.Context().Value(connKey{}).(*watchedConn)
+	return conn
+}
