@@ -26,7 +26,7 @@ type openedJournal struct {
 func (a *attempt) openJournal() <-chan openedJournal {
 	c := a.cfg
 	meta := spool.Meta{
-		Run: c.Run, Attempt: c.Attempt, Job: c.Job, Server: c.ServerURL, CreatedAt: a.begun.UTC(), PID: os.Getpid(),
+		Run: c.Run, Attempt: c.Attempt, Job: c.Job, Server: c.ServerURL, PID: os.Getpid(),
 		Host: c.host(),
 	}
 	opened := make(chan openedJournal, 1)

@@ -163,7 +163,7 @@ func deliverOne(ctx context.Context, s *spool.Spool, e spool.Entry, c Config) Jo
 	if f.Skipped = c.mayTake(e.Meta); f.Skipped != "" {
 		return f
 	}
-	j, _, err := s.Adopt(e)
+	j, _, err := s.Adopt(ctx, e)
 	switch {
 	case errors.Is(err, spool.ErrBusy):
 		f.Skipped = InUse

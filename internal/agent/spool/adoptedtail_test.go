@@ -21,7 +21,7 @@ func adoptTail(t *testing.T) *model {
 		t.Fatal("something was dropped before: the test shows nothing")
 	}
 	m.stopWriter()
-	j, _, err := m.spool.Adopt(only(t, m.spool))
+	j, _, err := m.spool.Adopt(t.Context(), only(t, m.spool))
 	if err != nil {
 		t.Fatal(err)
 	}

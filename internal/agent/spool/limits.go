@@ -1,6 +1,9 @@
 package spool
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Limits bound what a journal may take. Zero fields take the defaults.
 type Limits struct {
@@ -13,6 +16,9 @@ type Limits struct {
 	// Segment is the size of one file (a 64th of Unsent, from 64 KiB to 1 GiB).
 	Segment int64
 }
+
+// mostUnsent is more than any journal has.
+const mostUnsent = math.MaxInt64 / 4
 
 const (
 	defaultUnsent = 1 << 30

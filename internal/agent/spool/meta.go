@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
+	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
@@ -19,13 +19,12 @@ const metaFile = "meta.json"
 
 // Meta says whose journal this is and where it is meant to go.
 type Meta struct {
-	Run       string    `json:"run"`
-	Attempt   int       `json:"attempt"`
-	Job       string    `json:"job"`
-	Server    string    `json:"server,omitempty"` // URL without credentials
-	CreatedAt time.Time `json:"created_at"`
-	PID       int       `json:"pid,omitempty"` // of the agent that made it
-	Host      Host      `json:"host"`          // of the agent that made it
+	Run     string `json:"run"`
+	Attempt int    `json:"attempt"`
+	Job     string `json:"job"`
+	Server  string `json:"server,omitempty"` // URL without credentials
+	PID     int    `json:"pid,omitempty"`    // of the agent that made it
+	Host    Host   `json:"host"`             // of the agent that made it
 	// Acknowledged is how far the server was when the journal was closed; it may be
 	// further. Asking it is the rule, this the first guess.
 	Acknowledged int64 `json:"acknowledged,omitempty"`
@@ -36,43 +35,100 @@ type Meta struct {
 	Refused string `json:"refused,omitempty"`
 }
 
-// readMeta reads the meta file of a journal. One that is missing or damaged, as after a power
-// cut, is no reason to leave the journal: all that it says but the server and the deleted
-// segments is in the journal itself.
+// readMeta reads the meta file of a journal. Whose journal it is follows from the name of the
+// directory. What is missing or damaged, as after a power cut, is no reason to leave the journal:
+// all but the server and the deleted segments is in the journal itself.
 func readMeta(dir string) (Meta, error) {
-	var m Meta
-	path := filepath.Join(dir, metaFile)
-	data, err := os.ReadFile(path)
-	if err == nil {
-		err = json.Unmarshal(data, &m)
-		if err == nil && m.Run == "" {
-			err = errors.New("it names no run")
-		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return m, fmt.Errorf("spool: read %s: %w", path, err)
+	run, attempt, err := parseDir(filepath.Base(dir))
+	if err != nil {
+		return Meta{}, fmt.Errorf("spool: %s: %w; rename or remove it", dir, err)
 	}
-	if err == nil {
+	data, err := readSmall(filepath.Join(dir, metaFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errTooLarge) {
+		return Meta{}, fmt.Errorf("spool: read %s: %w", filepath.Join(dir, metaFile), err)
+	}
+	m := decodeMeta(data)
+	m.Run, m.Attempt = run, attempt
+	if m.Job != "" && m.Host != (Host{}) {
 		return m, nil
 	}
-	m, known := rebuildMeta(dir)
-	if !known {
-		return m, fmt.Errorf("spool: read %s: %w", path, err)
+	if a, ok := firstRecord(dir); ok && a.Run == run && a.Attempt == attempt {
+		m.Job, m.PID, m.Host = a.Job, a.AgentPID, Host{Name: a.Host, BootID: a.BootID}
 	}
 	return m, nil
 }
 
-// rebuildMeta makes a meta of a journal's name and of its first record, where that is whole.
-func rebuildMeta(dir string) (m Meta, known bool) {
-	run, attempt, ok := strings.Cut(filepath.Base(dir), ".")
-	n, err := strconv.Atoi(attempt)
-	if !ok || err != nil {
-		return m, false
+// parseDir takes the name of a journal's directory apart.
+func parseDir(name string) (run string, attempt int, err error) {
+	run, number, _ := strings.Cut(name, ".")
+	if err := job.CheckRunID(run); err != nil {
+		return "", 0, fmt.Errorf("the name of a journal's directory is RUN.ATTEMPT: %w", err)
 	}
-	m.Run, m.Attempt = run, n
-	if a, ok := firstRecord(dir); ok && a.Run == run && a.Attempt == n {
-		m.Job, m.PID, m.Host = a.Job, a.AgentPID, Host{Name: a.Host, BootID: a.BootID}
+	attempt, err = strconv.Atoi(number)
+	if err != nil || attempt < 1 || strconv.Itoa(attempt) != number {
+		return "", 0, fmt.Errorf("the name of a journal's directory is RUN.ATTEMPT, and %q is no attempt", number)
 	}
-	return m, true
+	return run, attempt, nil
+}
+
+// decodeMeta takes from the text of a meta file each field that can be used by itself. Of a
+// beginning that cannot be used something is left, for it says that segments were deleted.
+func decodeMeta(data []byte) (m Meta) {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(data, &fields) != nil {
+		return m
+	}
+	decodeField(fields["job"], &m.Job)
+	decodeField(fields["server"], &m.Server)
+	decodeField(fields["pid"], &m.PID)
+	decodeField(fields["host"], &m.Host)
+	decodeField(fields["acknowledged"], &m.Acknowledged)
+	decodeField(fields["refused"], &m.Refused)
+	if raw := fields["beginning"]; raw != nil && string(raw) != "null" {
+		m.Beginning = &journal.Checkpoint{}
+		decodeField(raw, m.Beginning)
+	}
+	return m
+}
+
+// decodeField decodes one field, or leaves its zero value.
+func decodeField[T any](raw json.RawMessage, into *T) {
+	var v T
+	if json.Unmarshal(raw, &v) == nil {
+		*into = v
+	}
+}
+
+// usableBeginning returns what is known of the deleted segments, or nil if that can be no
+// attempt's of this name.
+func (m Meta) usableBeginning() *journal.Checkpoint {
+	b := m.Beginning
+	if b == nil || b.Size <= journal.HeaderSize || b.Size > mostUnsent || b.Open < -1 || b.Attempt.Run != m.Run || b.Attempt.Attempt != m.Attempt {
+		return nil
+	}
+	if _, err := journal.RecoverFrom(*b, strings.NewReader("")); err != nil {
+		return nil
+	}
+	return b
+}
+
+// smallLimit is more than a meta file or a note about the tail can be.
+const smallLimit = 16 << 20
+
+var errTooLarge = errors.New("it is larger than such a file can be")
+
+// readSmall reads a file of at most smallLimit.
+func readSmall(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, smallLimit+1))
+	if err == nil && len(data) > smallLimit {
+		return nil, errTooLarge
+	}
+	return data, err
 }
 
 func firstRecord(dir string) (a journal.Attempt, ok bool) {

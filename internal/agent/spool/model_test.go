@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -47,7 +48,11 @@ func (m *model) start() {
 	}
 	m.j = j
 	m.interpose()
-	if err := j.AppendJSON(journal.TypeAttempt, time.Unix(1, 0), journal.Attempt{Run: meta.Run, Attempt: 2}); err != nil {
+	m.identify()
+}
+
+func (m *model) identify() {
+	if err := m.j.AppendJSON(journal.TypeAttempt, time.Unix(1, 0), journal.Attempt{Run: meta.Run, Attempt: 2}); err != nil {
 		m.t.Fatal(err)
 	}
 }
@@ -152,7 +157,7 @@ func (m *model) crash(power bool) {
 	if err != nil || len(entries) != 1 {
 		m.t.Fatalf("entries %+v, error %v", entries, err)
 	}
-	j, rec, err := m.spool.Adopt(entries[0])
+	j, rec, err := m.spool.Adopt(context.Background(), entries[0])
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -171,6 +176,9 @@ func (m *model) crash(power bool) {
 		m.served = m.served[:min(whole, m.j.Size())]
 	}
 	m.j.Acknowledge(int64(len(m.served)))
+	if m.j.Recovered().Attempt.Run == "" { // it was lost; no agent would go on without it
+		m.identify()
+	}
 	m.j.Settle()
 	m.step++ // nobody goes on with the streams of a dead agent
 }
@@ -343,7 +351,7 @@ func (m *model) persist() {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	j, rec, err := m.spool.Adopt(Entry{Path: copied})
+	j, rec, err := m.spool.Adopt(context.Background(), Entry{Path: copied})
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -75,7 +75,7 @@ func TestOtherThingsInAJournalsDirectory(t *testing.T) {
 	if e.Err != nil {
 		t.Fatal(e.Err)
 	}
-	j, rec, err := s.Adopt(e)
+	j, rec, err := s.Adopt(t.Context(), e)
 	if err != nil || rec.Size != size {
 		t.Fatalf("recovered %+v, error %v", rec, err)
 	}

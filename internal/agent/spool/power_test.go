@@ -106,7 +106,7 @@ func TestEmptyMeta(t *testing.T) {
 		if e.Err != nil || e.Meta.Run != meta.Run || e.Meta.Attempt != meta.Attempt {
 			t.Fatalf("entry %+v", e)
 		}
-		again, rec, err := s.Adopt(e)
+		again, rec, err := s.Adopt(t.Context(), e)
 		if !deleted {
 			if err != nil || rec.Size != size {
 				t.Fatalf("recovered %+v, error %v", rec, err)
@@ -119,7 +119,7 @@ func TestEmptyMeta(t *testing.T) {
 		if !errors.Is(err, ErrNoBeginning) || only(t, s).Meta.Refused == "" || !slices.Equal(filesIn(t, j.Path()), before) {
 			t.Errorf("error %v, meta %+v, files %q, before %q", err, only(t, s).Meta, filesIn(t, j.Path()), before)
 		}
-		if _, _, err := s.Adopt(only(t, s)); !errors.Is(err, ErrNoBeginning) {
+		if _, _, err := s.Adopt(t.Context(), only(t, s)); !errors.Is(err, ErrNoBeginning) {
 			t.Errorf("the second time: %v", err)
 		}
 	}
@@ -153,14 +153,14 @@ func TestDamagedNote(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(m.j.Path(), noteFile), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		j, rec, err := s.Adopt(only(t, s))
+		j, rec, err := s.Adopt(t.Context(), only(t, s))
 		if err != nil || rec.Size != placed || j.Unattached() == 0 || !j.tail.empty() {
 			t.Fatalf("note %q: recovered %+v, error %v", text, rec, err)
 		}
 		if err := j.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if j, _, err = s.Adopt(only(t, s)); err != nil || j.Unattached() != 0 {
+		if j, _, err = s.Adopt(t.Context(), only(t, s)); err != nil || j.Unattached() != 0 {
 			t.Fatalf("note %q, the second time: %v", text, err)
 		}
 		if err := j.Remove(); err != nil {
@@ -195,7 +195,7 @@ func TestReadingWhatWasDeleted(t *testing.T) {
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	j, _, err := s.Adopt(only(t, s))
+	j, _, err := s.Adopt(t.Context(), only(t, s))
 	if err != nil {
 		t.Fatal(err)
 	}

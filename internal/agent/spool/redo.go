@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 
@@ -19,7 +20,7 @@ type lateCommit struct {
 
 // loadCommits reads what the commits of a note speak of. It returns the numbers of the
 // segments of the tail that belong to them.
-func (j *Journal) loadCommits(commits []commitNote) (numbers []int64, err error) {
+func (j *Journal) loadCommits(ctx context.Context, commits []commitNote) (numbers []int64, err error) {
 	for _, c := range commits {
 		late := lateCommit{note: c}
 		for rest, at := c.Records, c.At; len(rest) > 0; {
@@ -32,7 +33,7 @@ func (j *Journal) loadCommits(commits []commitNote) (numbers []int64, err error)
 		}
 		if c.Name != "" {
 			n, _, _ := parseName(c.Name)
-			if late.segment, late.frames, err = j.loadCommitted(n); err != nil {
+			if late.segment, late.frames, err = j.loadCommitted(ctx, n); err != nil {
 				return numbers, err
 			}
 			numbers = append(numbers, n)
@@ -43,8 +44,8 @@ func (j *Journal) loadCommits(commits []commitNote) (numbers []int64, err error)
 }
 
 // loadCommitted opens a segment of the tail; nil when it is gone, or has its place.
-func (j *Journal) loadCommitted(n int64) (*segment, []byte, error) {
-	s, err := j.loadTailSegment(n)
+func (j *Journal) loadCommitted(ctx context.Context, n int64) (*segment, []byte, error) {
+	s, err := j.loadTailSegment(ctx, n)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
 	}

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -125,7 +126,7 @@ func (m *model) finishAway(t *testing.T) journal.Recovered {
 	if err := m.j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	j, rec, err := m.spool.Adopt(only(t, m.spool))
+	j, rec, err := m.spool.Adopt(context.Background(), only(t, m.spool))
 	if err != nil || !rec.Ended {
 		t.Fatalf("recovered %+v, error %v", rec, err)
 	}

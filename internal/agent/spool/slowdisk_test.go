@@ -66,7 +66,7 @@ func TestPersistOnASlowDisk(t *testing.T) {
 		if err := m.j.Close(); err != nil {
 			t.Fatal(err)
 		}
-		j, rec, err := s.Adopt(only(t, s))
+		j, rec, err := s.Adopt(t.Context(), only(t, s))
 		if err != nil || !rec.Ended || rec.Torn != 0 {
 			t.Fatalf("recovered %+v, error %v", rec, err)
 		}
@@ -102,12 +102,12 @@ func TestPersistOnADiskThatDoesNotAnswer(t *testing.T) {
 		if took := time.Since(begun); took != settleLimit+closeLimit {
 			t.Errorf("they took %s, not %s", took, settleLimit+closeLimit)
 		}
-		if _, _, err := s.Adopt(only(t, s)); !errors.Is(err, ErrBusy) {
+		if _, _, err := s.Adopt(t.Context(), only(t, s)); !errors.Is(err, ErrBusy) {
 			t.Errorf("the lock of a journal that is still written: %v", err)
 		}
 		close(gate)
 		<-m.j.writer.ended
-		j, rec, err := s.Adopt(only(t, s))
+		j, rec, err := s.Adopt(t.Context(), only(t, s))
 		if err != nil || !rec.Ended || rec.Torn != 0 || rec.Size != size {
 			t.Fatalf("of %d bytes %+v was recovered, error %v", size, rec, err)
 		}

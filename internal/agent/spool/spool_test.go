@@ -71,7 +71,7 @@ func TestLifeOfAJournal(t *testing.T) {
 	if e := only(t, s); e.Meta != meta || e.Size != j.Size() {
 		t.Fatalf("entry %+v, the journal has %d bytes", e, j.Size())
 	}
-	if _, _, err := s.Adopt(only(t, s)); !errors.Is(err, ErrBusy) {
+	if _, _, err := s.Adopt(t.Context(), only(t, s)); !errors.Is(err, ErrBusy) {
 		t.Errorf("adopting what is in use: %v", err)
 	}
 	if _, err := s.Create(meta, Limits{}); !errors.Is(err, ErrExists) {
@@ -86,14 +86,14 @@ func TestLifeOfAJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := only(t, s)
-	again, recovered, err := s.Adopt(e)
+	again, recovered, err := s.Adopt(t.Context(), e)
 	if err != nil || recovered.Size != size || again.Acknowledged() != 16 {
 		t.Fatalf("adopted %+v, acknowledged %d, error %v", recovered, again.Acknowledged(), err)
 	}
 	if err := again.Remove(); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Adopt(e); !errors.Is(err, ErrGone) {
+	if _, _, err := s.Adopt(t.Context(), e); !errors.Is(err, ErrGone) {
 		t.Errorf("adopting what is gone: %v", err)
 	}
 }
@@ -128,7 +128,7 @@ func TestAdoptCutsATornEnd(t *testing.T) {
 	if err := os.WriteFile(path, append(bytes.Clone(whole), output([]byte("some text"))[:20]...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	j, rec, err := s.Adopt(only(t, s))
+	j, rec, err := s.Adopt(t.Context(), only(t, s))
 	if err != nil || rec.Torn != 20 || j.Size() != int64(len(whole)) {
 		t.Fatalf("recovered %+v, error %v", rec, err)
 	}
