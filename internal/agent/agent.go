@@ -310,6 +310,9 @@ func (a *attempt) lostText(why error) string {
 	if a.rec.spool.Path() == "" && a.rec.spool.Acknowledged() == 0 {
 		return fmt.Sprintf("the record of run %s is lost: it was in memory, because the state directory could not be used, and the server did not take it: %v", a.cfg.Run, why)
 	}
+	if !a.cfg.link.Reached() {
+		return fmt.Sprintf("the journal of run %s was not delivered, and what the disk did not take of it is lost: %v", a.cfg.Run, why)
+	}
 	return fmt.Sprintf("the journal of run %s is incomplete on the server, and the part that is missing was in memory only: %v", a.cfg.Run, why)
 }
 
@@ -318,6 +321,9 @@ func (a *attempt) waitsText(why error, path string) string {
 	text := fmt.Sprintf("the journal of this run waits at %s until the next stint run, or stint flush, delivers it", path)
 	if a.cfg.link.Printed(delivery.NoServer) || a.cfg.link.Printed(delivery.BadToken) {
 		return text
+	}
+	if !a.cfg.link.Reached() {
+		a.cfg.link.SetPrinted(delivery.NoServer) // a further attempt need not say it again
 	}
 	return fmt.Sprintf("%s: %v", text, why)
 }

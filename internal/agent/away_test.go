@@ -50,6 +50,27 @@ func TestServerAwayFromBeginningToEnd(t *testing.T) {
 	}
 }
 
+// goneServer answers no request.
+type goneServer struct{ attemptsServer }
+
+func (goneServer) Beat(context.Context, string, int, job.Heartbeat) (job.HeartbeatReply, error) {
+	return job.HeartbeatReply{}, errAway
+}
+
+// Each attempt says where its journal waits, and only the first why.
+func TestWhyAttemptsWaitIsSaidOnce(t *testing.T) {
+	s, c, heard := retrying(t, "exit 7", Retry{Most: 2, Backoff: time.Millisecond})
+	s.before = func(int, int64, []byte) error { return errAway }
+	c.Server = goneServer{s}
+	if got := Supervise(t.Context(), c); got.ExitCode != 7 {
+		t.Fatalf("result %+v", got)
+	}
+	text := heard.text()
+	if strings.Count(text, "waits at") != 3 || strings.Count(text, errAway.Error()) != 1 {
+		t.Errorf("printed %s", text)
+	}
+}
+
 // While a job runs, its agent delivers what waits on this host, the oldest first.
 func TestNextRunDeliversWhatWaits(t *testing.T) {
 	s := newMemoryServer()

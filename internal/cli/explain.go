@@ -57,15 +57,15 @@ the last good run of the job. RUN is an id, the first characters of one, or job#
 func (p *program) explanation(run job.Run, e job.Explanation, changes job.Changes, now time.Time) string {
 	s := p.StyleFor(p.Out)
 	var b strings.Builder
-	of := "by the default policy"
+	of := "default policy"
 	if e.Policy == "job" {
-		of = "by the policy of the job"
+		of = "policy of the job"
 	}
 	state := string(run.State)
 	if run.SuspendedAt != nil {
 		state += ", suspended " + console.Ago(*run.SuspendedAt, now)
 	}
-	fmt.Fprintf(&b, "%s is %s; judged %s\n\n", s.Bold(console.Clean(runName(run))), state, of)
+	fmt.Fprintf(&b, "%s: %s; %s\n\n", s.Bold(console.Clean(runName(run))), state, of)
 	ended := ""
 	if run.State.Terminal() {
 		ended = job.EndedRuling(run.State)

@@ -24,7 +24,7 @@ func Explain(l index.Lease, now time.Time, c Circumstances, p policy.Policy) []j
 	e := evidence{Evidence: Current(l), state: l.State, policy: p, now: now}
 	for _, r := range rules {
 		if e.At.IsZero() && r.name != policy.Overdue {
-			out = append(out, job.Ruling{Rule: r.name, On: p.On(r.name), Inputs: map[string]any{}, Sentence: "No heartbeat has told anything yet."})
+			out = append(out, job.Ruling{Rule: r.name, On: p.On(r.name), Inputs: map[string]any{}, Sentence: "No heartbeat has come yet."})
 			continue
 		}
 		before, had := findingOf(l.Findings, r.name)

@@ -50,6 +50,13 @@ func (l *Link) Printed(t Trouble) bool {
 	return l.printed[t]
 }
 
+// SetPrinted notes that a kind of trouble was printed elsewhere.
+func (l *Link) SetPrinted(t Trouble) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.printed[t] = true
+}
+
 // note takes in the decision on a reply to a kind of request, and prints what people must
 // know. err is what was decided on.
 func (l *Link) note(request string, now time.Time, d Decision, err error) {

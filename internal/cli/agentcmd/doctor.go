@@ -123,7 +123,7 @@ func (a *agentProgram) checkServer(ctx context.Context, c *client.Client) findin
 	case errors.As(err, &problem) && problem.Status == http.StatusUnauthorized:
 		return finding{"server", "error", err.Error(), "set STINT_TOKEN to a valid token"}
 	case err != nil:
-		return finding{"server", "error", err.Error(), "until then jobs run and their journals wait on this host"}
+		return finding{"server", "error", err.Error(), "meanwhile jobs run, and their journals wait on this host"}
 	}
 	detail := fmt.Sprintf("%s answers in %s, version %s", c.URL(), console.Duration(took), about.Version)
 	if clock, err := http.ParseTime(about.Date); err == nil {
@@ -143,7 +143,7 @@ func (a *agentProgram) checkState(server string) []finding {
 	if err != nil {
 		return []finding{{"state", "error", err.Error(), "set STINT_STATE to a directory that this user can write"}}
 	}
-	const inMemory = "until then journals are held in memory only"
+	const inMemory = "meanwhile journals are held in memory only"
 	sp, err := spool.Open(dir)
 	if err != nil {
 		return []finding{{"state", "error", err.Error(), inMemory}}

@@ -126,14 +126,14 @@ func (a *agentProgram) printFlush(report flush.Report, server string, asJSON boo
 	}
 	s := a.StyleFor(a.Out)
 	for _, f := range list {
-		text := fmt.Sprintf("%s %s (%s): %s\n", console.Clean(f.Job), f.Run, job.Bytes(f.Bytes), f.line(s))
+		text := fmt.Sprintf("%s %s (%s): %s\n", console.Clean(f.Job), f.name(), job.Bytes(f.Bytes), f.line(s))
 		if err := console.WriteAll(a.Out, text); err != nil {
 			return err
 		}
 	}
 	switch {
 	case report.Untried > 0:
-		a.Say("%s not tried, because the server does not answer", journals(report.Untried, "more ", "was", "were"))
+		a.Say("%s not tried after this failure", journals(report.Untried, "more ", "was", "were"))
 	case taken == 0 && len(list) > 0:
 		a.Say("nothing waits for %s; %s left alone", server, journals(len(list), "", "was", "were"))
 	case taken == 0:
@@ -148,6 +148,14 @@ func journals(n int, more, one, many string) string {
 		return "1 " + more + "journal " + one
 	}
 	return fmt.Sprintf("%d %sjournals %s", n, more, many)
+}
+
+// name is that of the run, with the attempt if there were several.
+func (f flushed) name() string {
+	if f.Attempt > 1 {
+		return fmt.Sprintf("%s attempt %d", f.Run, f.Attempt)
+	}
+	return f.Run
 }
 
 // line says what became of a journal.

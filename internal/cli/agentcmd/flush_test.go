@@ -14,11 +14,11 @@ import (
 func TestWhatFlushSays(t *testing.T) {
 	alone := flush.Journal{Skipped: flush.InUse}
 	for want, report := range map[string]flush.Report{
-		"stint: 1 more journal was not tried, because the server does not answer\n":   {Untried: 1, Journals: []flush.Journal{{Delivered: true}}},
-		"stint: 2 more journals were not tried, because the server does not answer\n": {Untried: 2, Journals: []flush.Journal{{Delivered: true}}},
-		"stint: nothing waits for http://h\n":                                         {},
-		"stint: nothing waits for http://h; 1 journal was left alone\n":               {Journals: []flush.Journal{alone}},
-		"stint: nothing waits for http://h; 2 journals were left alone\n":             {Journals: []flush.Journal{alone, alone}},
+		"stint: 1 more journal was not tried after this failure\n":        {Untried: 1, Journals: []flush.Journal{{Delivered: true}}},
+		"stint: 2 more journals were not tried after this failure\n":      {Untried: 2, Journals: []flush.Journal{{Delivered: true}}},
+		"stint: nothing waits for http://h\n":                             {},
+		"stint: nothing waits for http://h; 1 journal was left alone\n":   {Journals: []flush.Journal{alone}},
+		"stint: nothing waits for http://h; 2 journals were left alone\n": {Journals: []flush.Journal{alone, alone}},
 		"": {Journals: []flush.Journal{{Delivered: true}}},
 	} {
 		dir := t.TempDir()
