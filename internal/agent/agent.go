@@ -57,6 +57,7 @@ type attempt struct {
 	stop        *stopping
 	asked       chan job.StopCause // from the heartbeats; cap 1
 	watched     atomic.Bool
+	nextBy      atomic.Pointer[time.Time] // until when another attempt may come; nil while this one goes on
 
 	running *process.Process // the step's process while it is watched
 	current int              // index of the step that runs; -1 before the first
@@ -117,12 +118,16 @@ func Run(ctx context.Context, c Config) Result {
 	if err := a.rec.finish(time.Now(), journal.Final{Outcome: outcome, Usage: a.meter.totals()}); err != nil {
 		c.Say("the outcome could not be written to the journal: " + err.Error())
 	}
+	if by := c.nextBy(outcome, time.Now()); !by.IsZero() {
+		a.nextBy.Store(&by)
+	}
 	result := Result{Outcome: outcome, Dropped: c.droppedBefore}
 	var released sync.WaitGroup
 	released.Go(a.release) // while the journal is on its way
 	delivered := a.back.finish(outcome, &result)
 	c.events.JobEnded(false)
 	a.settle(&result, delivered)
+	result.stopped = len(a.asked) > 0
 	released.Wait()
 	a.group.Dismiss()
 	result.ExitCode, result.Signal = exitOf(outcome, processEnd{
@@ -343,8 +348,9 @@ type background struct {
 	ended    chan struct{} // closed when the journal is whole
 	delivery *delivery.Delivery
 
-	beatStop context.CancelFunc
-	beatDone sync.WaitGroup
+	beginBeats func() // again is harmless
+	beatStop   context.CancelFunc
+	beatDone   sync.WaitGroup
 
 	reports *report.Reports
 

@@ -59,11 +59,12 @@ func (b *background) start(ctx context.Context) {
 func (b *background) startServer(ctx context.Context) {
 	a, c := b.a, b.a.cfg
 	known, beat := make(chan struct{}), make(chan struct{}, 1)
+	b.beginBeats = sync.OnceFunc(func() { close(known) })
 	b.delivery = delivery.New(delivery.Config{
 		Server: c.Server, Run: c.Run, Attempt: c.Attempt, Journal: a.rec.spool, Fresh: true,
 		More: a.rec.more, Urgent: a.rec.urgent, Ended: b.ended, Beat: beat, Watched: &a.watched,
 		Link: c.link, Hung: delivery.NewHungServers(c.StateDir, c.ServerURL),
-		FirstReply: func() { close(known) },
+		FirstReply: b.beginBeats,
 	})
 	b.delivery.Start(ctx)
 	var beatCtx context.Context
@@ -93,6 +94,9 @@ func (b *background) stopMeter() {
 // output that the caller was owed was dropped, and returns how delivery ended: nil when the server has the whole journal.
 func (b *background) finish(o job.Outcome, result *Result) error {
 	close(b.ended)
+	if b.delivery != nil && b.a.nextBy.Load() != nil {
+		b.beginBeats() // they say that the agent waits, also when the whole journal came at once
+	}
 	ctx, cancel := b.untilGivenUp()
 	defer cancel()
 	var reported sync.WaitGroup

@@ -138,6 +138,8 @@ type Result struct {
 	WaitsAt string
 	// Err is set when the agent could not do its own work before the job started.
 	Err error
+
+	stopped bool // the server wanted a stop after the job's end: no other attempt follows
 }
 
 func (c Config) withDefaults() Config {

@@ -16,6 +16,9 @@ func (a *attempt) evidence(now time.Time) job.Heartbeat {
 	hb.MemoryLimitBytes, hb.Pressure = last.LimitBytes, last.Pressure
 	hb.OOMKills = a.group.OOMKills()
 	hb.DiskFreeBytes = a.disk.free(a.cfg.Dir, now)
+	if by := a.nextBy.Load(); by != nil {
+		hb.WaitingMS = max(1, by.Sub(now).Milliseconds())
+	}
 	return hb
 }
 

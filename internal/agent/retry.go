@@ -47,7 +47,7 @@ func Supervise(ctx context.Context, c Config) Result {
 		if result.Err != nil {
 			return result
 		}
-		switch c.another(ctx, result.Outcome) {
+		switch c.another(ctx, result) {
 		case noOther:
 			return result
 		case gaveUp:
@@ -98,14 +98,25 @@ func mayAsk(o job.Outcome) bool {
 	return false
 }
 
+// nextBy is until when another attempt may come after an outcome: by itself, or because
+// somebody asks for it; zero if there is none.
+func (c Config) nextBy(o job.Outcome, now time.Time) time.Time {
+	switch {
+	case o.RetryAt != nil:
+		return *o.RetryAt
+	case c.Retry.Wait > 0 && c.Server != nil && mayAsk(o) && c.events.Requested() == 0:
+		return now.Add(c.Retry.Wait)
+	}
+	return time.Time{}
+}
+
 // another waits for the next attempt, if there may be one.
-func (c Config) another(ctx context.Context, o job.Outcome) waited {
-	left := c.Retry.Most - (c.Attempt - c.FirstAttempt)
-	mayCome := o.RetryAt != nil || c.Retry.Wait > 0 && c.Server != nil && mayAsk(o)
+func (c Config) another(ctx context.Context, r Result) waited {
+	o, left := r.Outcome, c.Retry.Most-(c.Attempt-c.FirstAttempt)
 	switch asked := c.events.Requested() != 0; {
-	case !mayCome || asked && o.RetryAt == nil:
+	case c.nextBy(o, time.Now()).IsZero():
 		return noOther
-	case asked:
+	case asked, r.stopped:
 		return gaveUp // when the attempt had ended
 	case o.RetryAt != nil:
 		c.Say(fmt.Sprintf("attempt %d: %s Attempt %d begins %s (%d left)", c.Attempt, o.Message, c.Attempt+1, inText(time.Until(*o.RetryAt)), left))

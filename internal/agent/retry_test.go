@@ -146,6 +146,51 @@ func TestWaitingForTheNextAttemptCanBeEnded(t *testing.T) {
 	})
 }
 
+// While a reader takes the output of an attempt, heartbeats say that the agent waits for the
+// next one, however late that will be. A cancel that comes meanwhile prevents it.
+func TestAnAttemptThatWaitsForTheReader(t *testing.T) {
+	for _, canceled := range []bool{false, true} {
+		s, c, _ := retrying(t, `test "$STINT_ATTEMPT" = 2 || { head -c 300000 /dev/zero; exit 7; }`, Retry{Most: 1, Backoff: time.Millisecond})
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		c.Quiet, c.Stdout, c.HeartbeatPeriod = false, w, 20*time.Millisecond
+		done := make(chan Result, 1)
+		go func() { done <- Supervise(t.Context(), c); _ = w.Close() }()
+		waits := 0
+		s.wait(t, func() bool {
+			waits = 0
+			for _, b := range s.beats {
+				if b.WaitingMS > 0 {
+					waits++
+				}
+			}
+			return waits > 3
+		})
+		if canceled {
+			s.set(func() {
+				s.beats, s.reply.Commands = nil, []job.Command{{Kind: "cancel", By: "ada"}}
+			})
+			s.wait(t, func() bool { return len(s.beats) > 2 })
+		}
+		if n, err := io.Copy(io.Discard, r); n != 300000 || err != nil {
+			t.Errorf("%d bytes passed on, %v", n, err)
+		}
+		got := result(t, done)
+		s.mu.Lock()
+		attempts := len(s.journals)
+		s.mu.Unlock()
+		switch {
+		case !canceled && (got.ExitCode != 0 || attempts != 2):
+			t.Errorf("result %+v after %d attempts", got, attempts)
+		case canceled && (got.ExitCode != 143 || attempts != 1):
+			t.Errorf("canceled while the reader took its time: %+v after %d attempts", got, attempts)
+		}
+	}
+}
+
 func TestARetryThatIsAskedFor(t *testing.T) {
 	s, c, _ := retrying(t, `test "$STINT_ATTEMPT" = 2`, Retry{Wait: time.Hour})
 	done := make(chan Result, 1)

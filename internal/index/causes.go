@@ -7,8 +7,9 @@ import (
 	"stint.dev/stint/job"
 )
 
-// RetryGrace is how much later than announced an attempt may begin before the run is
-// given up, on the server's clock.
+// RetryGrace is how long, on the server's clock, a run waits for an attempt that was announced:
+// from when that was due, or from the last sign of its agent if that came later. An agent
+// begins an attempt later than announced while a reader takes the output of the one before.
 const RetryGrace = 2 * time.Minute
 
 // Causes says what people may want to hear of, and what is to be watched, after a run's
@@ -42,15 +43,23 @@ func Causes(run *job.Run, events []job.RunEvent, now time.Time) []OutboxEntry {
 		case to == job.Retrying:
 			entry.Kind, entry.What, entry.Attempt = OutboxRetry, "retry", run.Attempt+1
 			entry.By = "the agent"
-			if o := run.Outcome; o != nil && o.RetryAt != nil {
-				entry.After = *o.RetryAt
-			}
+			entry.After = RetryDue(run, now)
 		default:
 			continue
 		}
 		out = append(out, entry)
 	}
 	return out
+}
+
+// RetryDue is when the next attempt of a run is to begin by itself, on the server's clock,
+// after an attempt whose end the server heard of at a time. Both times of the outcome are the
+// agent's: only what lies between them counts.
+func RetryDue(run *job.Run, heard time.Time) time.Time {
+	if o := run.Outcome; o != nil && o.RetryAt != nil && run.EndedAt != nil {
+		return heard.Add(o.RetryAt.Sub(*run.EndedAt))
+	}
+	return heard
 }
 
 // Recovered is the entry for a good run after a bad end of the same job, or of an earlier

@@ -30,6 +30,7 @@ func outboxSuite(t *testing.T, open func(*testing.T) *store.Store) {
 		"verdicts bring their entries": verdictEntries,
 		"cancel without the agent":     cancelWithoutAgent,
 		"retry in place":               retryInPlace,
+		"retry by the server's clock":  retryOnTheServersClock,
 		"retry that was asked for":     retryAskedFor,
 		"acknowledge":                  acknowledging,
 	} {

@@ -25,13 +25,11 @@ func (s *Store) RequestRetry(ctx context.Context, run, by, why string, now time.
 		if row.run.State == job.Retrying {
 			return nil
 		}
-		var attempt int
-		var until int64
-		err = t.QueryRowContext(ctx, `SELECT attempt, until FROM waiting_agents WHERE run_id = $1`, run).Scan(&attempt, &until)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		until, err := t.agentWaitsUntil(ctx, &row.run)
+		if err != nil {
 			return err
 		}
-		if err := mayRetry(&row.run, attempt == row.run.Attempt && until > micros(now)); err != nil {
+		if err := mayRetry(&row.run, until.After(now)); err != nil {
 			return err
 		}
 		return t.startRetry(ctx, &row, &events, by, why, now)
@@ -110,6 +108,21 @@ func (t *tx) agentWaits(ctx context.Context, run *job.Run, until time.Time) (*in
 	return &r, nil
 }
 
+// agentWaitsUntil is until when the agent of a run's attempt, which has ended, said that it
+// waits for another one; zero if it did not.
+func (t *tx) agentWaitsUntil(ctx context.Context, run *job.Run) (time.Time, error) {
+	var attempt int
+	var until int64
+	err := t.QueryRowContext(ctx, `SELECT attempt, until FROM waiting_agents WHERE run_id = $1`, run.ID).Scan(&attempt, &until)
+	switch {
+	case errors.Is(err, sql.ErrNoRows) || err == nil && attempt != run.Attempt:
+		return time.Time{}, nil
+	case err != nil:
+		return time.Time{}, fmt.Errorf("until when the agent of run %s waits: %w", run.ID, err)
+	}
+	return fromMicros(until), nil
+}
+
 // WatchRetry looks whether the attempt has begun that was announced at a time. One that
 // is overdue is given up: the run ends as its last attempt did.
 func (s *Store) WatchRetry(ctx context.Context, id string, attempt int, announced, now time.Time) (index.Stopped, error) {
@@ -130,10 +143,11 @@ func (s *Store) WatchRetry(ctx context.Context, id string, attempt int, announce
 			return nil
 		}
 		to, said := job.Failed, ""
-		if run.Outcome != nil && run.Outcome.RetryAt != nil {
-			announced = later(announced, *run.Outcome.RetryAt)
+		waits, err := t.agentWaitsUntil(ctx, &run)
+		if err != nil {
+			return err
 		}
-		if now.Before(announced.Add(index.RetryGrace)) {
+		if now.Before(later(index.RetryDue(&run, announced), waits).Add(index.RetryGrace)) {
 			out.Over = false
 			return nil
 		}

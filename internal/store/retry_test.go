@@ -141,6 +141,57 @@ func retryInPlace(t *testing.T, s *store.Store) {
 	}
 }
 
+// An announced attempt is due a pause after its run's end, on the server's clock, whatever
+// the agent's says, and is not given up while the agent is heard.
+func retryOnTheServersClock(t *testing.T, s *store.Store) {
+	const pause = 5 * time.Minute
+	var ended time.Time // when the server heard of it
+	over := func(run string, after time.Duration) bool {
+		t.Helper()
+		got, err := s.WatchRetry(t.Context(), run, 2, ended, ended.Add(after))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.Over
+	}
+	announced := func(clock time.Duration) string {
+		t.Helper()
+		j := running(t, s, journal.Attempt{Job: "clock" + clock.String()})
+		j.at = noon.Add(clock)
+		j.retrying(j.at.Add(time.Second + pause))
+		offset, data := j.take()
+		one(t, s, j.id, 1, offset, data)
+		row := wantWords(t, s, j.id, "retry retry")[0]
+		if ended = row.CreatedAt; !row.NextAt.Equal(ended.Add(pause)) {
+			t.Errorf("with a clock that is off by %s the watch begins at %s, want %s", clock, row.NextAt, ended.Add(pause))
+		}
+		return j.id
+	}
+	for _, clock := range []time.Duration{-10 * time.Minute, 0, 10 * time.Minute, -24 * time.Hour} {
+		run := announced(clock)
+		if over(run, pause+index.RetryGrace-time.Second) {
+			t.Errorf("with a clock that is off by %s the attempt is given up early", clock)
+		} else if !over(run, pause+index.RetryGrace) {
+			t.Errorf("with a clock that is off by %s the attempt is never given up", clock)
+		}
+	}
+	run := announced(0)
+	beatAt := func(after time.Duration, hb job.Heartbeat) {
+		t.Helper()
+		beat := index.Beat{Run: run, Attempt: 1, At: ended.Add(after), Lease: 20 * time.Second, Heartbeat: hb}
+		if _, got, err := s.Ingest(t.Context(), nil, []index.Beat{beat}); err != nil || got[0].Err != nil {
+			t.Fatal(err, got)
+		}
+	}
+	beatAt(time.Hour, job.Heartbeat{WaitingMS: 1, PeriodMS: 5000})
+	if over(run, time.Hour+index.RetryGrace-time.Second) {
+		t.Error("given up although its agent waits for the reader of its output")
+	}
+	if !over(run, time.Hour+index.RetryGrace+time.Second) {
+		t.Error("not given up although its agent is silent")
+	}
+}
+
 func waitingBeat(t *testing.T, s *store.Store, run string, attempt int) index.Beaten {
 	t.Helper()
 	beat := index.Beat{Run: run, Attempt: attempt, At: noon, Lease: 15 * time.Second, Heartbeat: job.Heartbeat{WaitingMS: 60_000, PeriodMS: 5000}}
