@@ -84,7 +84,7 @@ a PostgreSQL database.`,
 		if err := p.keepOptions(ctx, opts, &so); err != nil {
 			return err
 		}
-		who, err := p.access(opts, log)
+		who, err := p.access(opts, so, log)
 		if err != nil {
 			return err
 		}
@@ -184,6 +184,23 @@ func (c serveConfig) pageURL() string {
 	return c.Access.PublicURL
 }
 
+// server is the configuration of the HTTP server, but for what else works on the database.
+func (c serveConfig) server(db *store.Store) server.Config {
+	return server.Config{
+		Store: db, Version: c.Version, Log: c.Log, Settings: c.Shown,
+		PublicURL: c.Access.PublicURL, TLS: c.Access.TLS,
+		AgentCertificates: c.Access.AgentCertificates, OIDC: c.Access.OIDC,
+		RequireToken: c.Access.RequireToken, Insecure: c.Access.Insecure, TrustLocal: c.Access.TrustLocal,
+		Hosts: c.Access.Hosts, PublicBadges: c.Badges,
+		TokenRevoked: func(ctx context.Context) {
+			if err := removeRevoked(ctx, db, c.Access.TokenFiles); err != nil {
+				c.Log.Warn("the file of a revoked token could not be removed", "error", err)
+			}
+		},
+		UI: web.Handler(c.Version),
+	}
+}
+
 // serve joins store, server, monitor and page, and runs them until ctx ends. They stop in
 // this order:
 //
@@ -223,14 +240,9 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 	if !copied.IsZero() {
 		observer = nil // nobody judges what it would note
 	}
-	s, err = server.New(server.Config{
-		Store: db, Version: cfg.Version, Log: cfg.Log, Notifier: outbox, Settings: cfg.Shown, CopiedAt: copied,
-		PublicURL: cfg.Access.PublicURL, TLS: cfg.Access.TLS,
-		AgentCertificates: cfg.Access.AgentCertificates, OIDC: cfg.Access.OIDC,
-		RequireToken: cfg.Access.RequireToken, Insecure: cfg.Access.Insecure, TrustLocal: cfg.Access.TrustLocal,
-		Hosts: cfg.Access.Hosts, PublicBadges: cfg.Badges,
-		UI: web.Handler(cfg.Version), Connections: observer,
-	})
+	of := cfg.server(db)
+	of.Notifier, of.CopiedAt, of.Connections = outbox, copied, observer
+	s, err = server.New(of)
 	if err != nil {
 		return err
 	}
@@ -238,7 +250,10 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 	defer stopWatch()
 	var group errgroup.Group
 	if copied.IsZero() {
-		group.Go(func() error { act(watch, db, monitor, outbox, s.Stopping(), cfg.Log); return nil })
+		group.Go(func() error {
+			act(watch, db, monitor, outbox, s.Stopping(), cfg.Access.TokenFiles, cfg.Log)
+			return nil
+		})
 	}
 	group.Go(func() error {
 		defer stopWatch()
@@ -273,11 +288,11 @@ func restoredCopy(ctx context.Context, db *store.Store, cfg serveConfig) (time.T
 
 // act does what a server does by itself, until ctx ends; the monitor until the server begins
 // to stop.
-func act(ctx context.Context, db *store.Store, monitor *health.Monitor, outbox *notify.Worker, stopping <-chan struct{}, log *slog.Logger) {
+func act(ctx context.Context, db *store.Store, monitor *health.Monitor, outbox *notify.Worker, stopping <-chan struct{}, files []string, log *slog.Logger) {
 	var all sync.WaitGroup
 	all.Go(func() { judge(ctx, monitor, stopping) })
 	all.Go(func() { maintain(ctx, db, log) })
-	all.Go(func() { sweepAccess(ctx, db, log) })
+	all.Go(func() { sweepAccess(ctx, db, files, log) })
 	all.Go(func() { outbox.Run(ctx) })
 	all.Wait()
 }

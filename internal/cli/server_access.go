@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -38,11 +37,13 @@ type accessOptions struct {
 	TLS               *tls.Config
 	AgentCertificates bool
 	OIDC              server.OIDC
-	// FirstToken is told the secret of a token that had to be made.
+	// TokenFiles are the places for the secret of the first token; FirstToken is called
+	// with it when it can be written to none of them.
+	TokenFiles []string
 	FirstToken func(secret string)
 }
 
-func (p *program) access(opts *option.Set, log *slog.Logger) (accessOptions, error) {
+func (p *program) access(opts *option.Set, so store.Options, log *slog.Logger) (accessOptions, error) {
 	a := accessOptions{
 		RequireToken: opts.On("require-token"), Insecure: opts.On("insecure"), TrustLocal: opts.On("trust-local"), Hosts: opts.List("allow-host"),
 		PublicURL: strings.TrimRight(opts.Text("public-url"), "/"), AgentCertificates: opts.Text("client-ca") != "",
@@ -50,8 +51,9 @@ func (p *program) access(opts *option.Set, log *slog.Logger) (accessOptions, err
 			Issuer: opts.Text("oidc-issuer"), ClientID: opts.Text("oidc-client-id"),
 			ClientSecret: opts.Text("oidc-client-secret"), Grants: opts.List("oidc-grant"),
 		},
+		TokenFiles: p.adminTokenFiles(so),
 		FirstToken: func(secret string) {
-			p.Say("there was no token yet, so one was made, with the name \"first\" and the scope admin. It is shown this once: %s", secret)
+			p.Say("the first token, with the name \"first\" and the scope admin, is shown this once: %s", secret)
 		},
 	}
 	if u, err := url.Parse(a.PublicURL); a.PublicURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "") {
@@ -112,34 +114,24 @@ func checkAccess(ctx context.Context, db *store.Store, cfg serveConfig) error {
 	if rule.Local {
 		return nil
 	}
-	tokens, err := db.Tokens(ctx)
-	if err != nil || len(tokens) > 0 {
-		return err
-	}
-	secret, t, err := access.NewToken("first", access.Admin, time.Time{}, time.Now())
-	if err == nil {
-		err = db.CreateToken(ctx, t)
-	}
-	if err != nil {
-		return fmt.Errorf("make the first token: %w", err)
-	}
-	if cfg.Access.FirstToken != nil {
-		cfg.Access.FirstToken(secret)
-	}
-	return nil
+	return makeFirstToken(ctx, db, cfg)
 }
 
 // sweepEvery is the pause between two deletions of sessions and audit entries that are
 // past their time.
 const sweepEvery = time.Hour
 
-// sweepAccess deletes what has expired, until ctx ends.
-func sweepAccess(ctx context.Context, db *store.Store, log *slog.Logger) {
+// sweepAccess deletes what has expired, until ctx ends. files hold the secret of the first
+// token, which another server on the database may have revoked.
+func sweepAccess(ctx context.Context, db *store.Store, files []string, log *slog.Logger) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
 		if err := db.SweepAccess(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			log.Warn("sessions and audit entries past their time could not be deleted", "error", err)
+		}
+		if err := removeRevoked(ctx, db, files); err != nil && ctx.Err() == nil {
+			log.Warn("the file of a revoked token could not be removed", "error", err)
 		}
 		select {
 		case <-tick.C:

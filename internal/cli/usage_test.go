@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/client"
 	"stint.dev/stint/internal/cli/agentcmd"
 	"stint.dev/stint/internal/cli/console"
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
 )
 
@@ -91,7 +91,7 @@ func TestCommandsStandInTwoColumns(t *testing.T) {
 }
 
 func TestNamedToken(t *testing.T) {
-	tokens := []index.Token{{ID: "1", Name: "ci"}, {ID: "2", Name: "two"}, {ID: "3", Name: "two"}}
+	tokens := []client.Token{{ID: "1", Name: "ci"}, {ID: "2", Name: "two"}, {ID: "3", Name: "two"}}
 	for which, want := range map[string]string{"1": "1", "ci": "1", "2": "2"} {
 		if got, err := namedToken(tokens, which); err != nil || got.ID != want {
 			t.Errorf("%s: %v, %v", which, got, err)

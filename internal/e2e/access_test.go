@@ -10,17 +10,22 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
+	"io/fs"
 	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"stint.dev/stint/internal/store/postgrestest"
 )
 
 // certificate writes a self-signed certificate of 127.0.0.1 and its key.
@@ -80,18 +85,31 @@ func TestRunOverTLS(t *testing.T) {
 		}
 	})
 	eventually(t, "the server serves", func() bool { return strings.Contains(said.String(), "serving https://") })
-	first := regexp.MustCompile(`stint_[A-Za-z0-9_-]{43}`).FindString(said.String())
-	if first == "" {
-		t.Fatalf("no first token was shown:\n%s", said)
+	file := filepath.Join(data, "admin.token")
+	text, err := os.ReadFile(file)
+	first := strings.TrimSpace(string(text))
+	if err != nil || !secret.MatchString(first) {
+		t.Fatalf("the first token %q, %v\n%s", text, err, said)
 	}
-	made := h.run("token", "create", "--data", data, "--name", "ci", "--scope", "agent", "--json")
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode of %s: %v, %v", file, info.Mode(), err)
+	}
+	if secret.MatchString(said.String()) || !strings.Contains(said.String(), file) {
+		t.Errorf("the log shows the first token, or does not name its file:\n%s", said)
+	}
+	url := "https://" + addr
+	trust := []string{"--server", url, "--tls-ca", cert}
+	as := func(secret string, args ...string) result {
+		cmd := h.command(stint, append(args, trust...)...)
+		cmd.Env = append(cmd.Env, "STINT_TOKEN="+secret)
+		return finish(t, cmd)
+	}
+	made := as(first, "token", "create", "--name", "ci", "--scope", "agent", "--json")
 	var token struct{ Token string }
 	if err := json.Unmarshal([]byte(made.stdout), &token); err != nil || token.Token == "" {
 		t.Fatalf("token create: %+v, %v", made, err)
 	}
 
-	url := "https://" + addr
-	trust := []string{"--server", url, "--tls-ca", cert}
 	agent := append(trust, "--tls-cert", agentCert, "--tls-key", agentKey)
 	run := func(who, secret string, flags []string, args ...string) result {
 		cmd := h.command(stint, append(append([]string{who}, flags...), args...)...)
@@ -110,7 +128,7 @@ func TestRunOverTLS(t *testing.T) {
 	if r := run("run", token.Token, append(trust, "--flush-timeout", "1s"), "--job", "bare", "--", "true"); r.code != 0 || !strings.Contains(r.stderr, "client certificate") {
 		t.Errorf("run without the client certificate: %+v", r)
 	}
-	if audit, err := fetch(url+"/api/v1/audit", first, cert); err != nil || !strings.Contains(audit, `"action":"stint token create"`) {
+	if audit, err := fetch(url+"/api/v1/audit", first, cert); err != nil || !strings.Contains(audit, `"action":"POST /api/v1/tokens"`) {
 		t.Errorf("audit log: %s, %v", audit, err)
 	}
 	if r := run("doctor", token.Token, agent); !strings.Contains(r.stdout, "valid until") {
@@ -118,6 +136,120 @@ func TestRunOverTLS(t *testing.T) {
 	}
 	if r := run("run", token.Token, []string{"--server", url, "--flush-timeout", "1s"}, "--job", "untrusted", "--", "true"); r.code != 0 || !strings.Contains(r.stderr, "certificate") {
 		t.Errorf("run without trusting the server: %+v", r)
+	}
+
+	// The file of the first token goes with it.
+	var second struct{ Token string }
+	made = as(first, "token", "create", "--name", "ada", "--scope", "admin", "--json")
+	if err := json.Unmarshal([]byte(made.stdout), &second); err != nil {
+		t.Fatalf("token create: %+v, %v", made, err)
+	}
+	if r := as(second.Token, "token", "revoke", "ci"); r.code != 0 {
+		t.Errorf("revoke: %+v", r)
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Errorf("the file is gone before its token: %v", err)
+	}
+	if r := as(second.Token, "token", "revoke", "first"); r.code != 0 || !strings.Contains(r.stdout, "is revoked") {
+		t.Errorf("revoke: %+v", r)
+	}
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file outlived its token: %v", err)
+	}
+}
+
+// secret is what the secret of a token looks like.
+var secret = regexp.MustCompile(`stint_[A-Za-z0-9_-]{43}`)
+
+// The commands about tokens work on a server, and on a data directory while no server
+// uses it.
+func TestTokenCommands(t *testing.T) {
+	s, h := startServer(t), newHost(t)
+	list := func(args ...string) []string {
+		t.Helper()
+		r := h.run(append([]string{"token", "list", "--json"}, args...)...)
+		var all struct {
+			Tokens []struct{ Name, Scope string }
+		}
+		if err := json.Unmarshal([]byte(r.stdout), &all); r.code != 0 || err != nil {
+			t.Fatalf("token list %v: %+v, %v", args, r, err)
+		}
+		var names []string
+		for _, one := range all.Tokens {
+			names = append(names, one.Name+" "+one.Scope)
+		}
+		return names
+	}
+	create := func(args ...string) result {
+		return h.run(append([]string{"token", "create", "--json"}, args...)...)
+	}
+	if r := create("--server", s.url, "--name", "ci", "--scope", "agent", "--expires", "1h"); r.code != 0 || !secret.MatchString(r.stdout) {
+		t.Errorf("on the server: %+v", r)
+	}
+	if r := create("--server", s.url, "--name", "ci", "--scope", "root"); r.code != 2 {
+		t.Errorf("an unknown scope: %+v", r)
+	}
+	if r := create("--server", s.url, "--data", s.data, "--name", "x", "--scope", "read"); r.code != 2 {
+		t.Errorf("both places: %+v", r)
+	}
+	if got := list("--server", s.url); !slices.Equal(got, []string{"ci agent"}) {
+		t.Errorf("tokens %v", got)
+	}
+	for _, args := range [][]string{
+		{"create", "--name", "x", "--scope", "admin"}, {"list"}, {"revoke", "ci"},
+	} {
+		r := h.run(append(append([]string{"token"}, args...), "--data", s.data)...)
+		if r.code != 1 || !strings.Contains(r.stderr, "--server") || !strings.Contains(r.stderr, s.data) {
+			t.Errorf("%v beside the running server: %+v", args, r)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(s.data, "admin.token")); err == nil {
+		t.Error("a server that trusts its own user made a first token")
+	}
+	s.stop()
+	if r := create("--data", s.data, "--name", "beside", "--scope", "admin"); r.code != 0 || !secret.MatchString(r.stdout) {
+		t.Errorf("on the data directory: %+v", r)
+	}
+	cmd := h.command(stint, "token", "revoke", "ci")
+	cmd.Env = append(cmd.Env, "STINT_DATA="+s.data, "STINT_SERVER="+s.url)
+	if r := finish(t, cmd); r.code != 0 {
+		t.Errorf("with STINT_DATA: %+v", r)
+	}
+	if got := list("--data", s.data); !slices.Equal(got, []string{"beside admin"}) {
+		t.Errorf("tokens %v", got)
+	}
+	cmd = h.command(stint, "token", "list", "--server", s.url)
+	cmd.Env = append(cmd.Env, "STINT_DATA="+s.data)
+	if r := finish(t, cmd); r.code == 0 || !strings.Contains(r.stderr, "refused") {
+		t.Errorf("--server does not win over STINT_DATA: %+v", r)
+	}
+}
+
+// A server that needs tokens and has PostgreSQL writes the first one to the default data
+// directory, and shows it only when that cannot be written.
+func TestFirstTokenWithPostgreSQL(t *testing.T) {
+	for _, writable := range []bool{true, false} {
+		h := newHost(t)
+		if !writable { // a file where the directory would be
+			h.state = filepath.Join(h.state, "file")
+			if err := os.WriteFile(h.state, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := &server{t: t, url: "http://" + freeAddress(t), database: postgrestest.URL(t), host: h}
+		s.start("--require-token")
+		t.Cleanup(s.stop)
+		text, err := os.ReadFile(filepath.Join(h.state, "server", "admin.token"))
+		shown := secret.FindString(s.stderr.String())
+		if writable && (err != nil || !secret.Match(text) || shown != "") {
+			t.Errorf("file %q, %v; shown %q", text, err, shown)
+		}
+		if !writable && (err == nil || shown == "") {
+			t.Errorf("the token is neither in a file nor shown: %s", s.stderr)
+		}
+		if answer, err := fetch(s.url+"/api/v1/me", strings.TrimSpace(string(text))+shown, os.DevNull); err != nil || !strings.Contains(answer, `"scope":"admin"`) {
+			t.Errorf("the first token is worth %s, %v", answer, err)
+		}
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 func TestDoctorLooksAtTheToken(t *testing.T) {
 	s, h := startServer(t), newHost(t)
 	token := func(scope string) string {
-		got := h.run("token", "create", "--data", s.data, "--name", scope, "--scope", scope)
+		got := h.run("token", "create", "--server", s.url, "--name", scope, "--scope", scope)
 		for _, word := range strings.Fields(got.stdout) {
 			if strings.HasPrefix(word, "stint_") {
 				return word

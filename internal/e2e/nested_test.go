@@ -82,7 +82,7 @@ func runsOf(t *testing.T, s *server) []string {
 // The token is never in a job's environment; one that is set inside reaches a nested run.
 func TestNestedRunAndToken(t *testing.T) {
 	s, h := startServer(t), newHost(t)
-	made := h.run("token", "create", "--data", s.data, "--name", "test", "--scope", "agent")
+	made := h.run("token", "create", "--server", s.url, "--name", "test", "--scope", "agent")
 	token := strings.TrimSpace(made.stdout)
 	if made.code != 0 || len(token) < 20 {
 		t.Fatalf("stint token create: %+v", made)

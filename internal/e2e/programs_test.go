@@ -154,6 +154,7 @@ type server struct {
 	t         *testing.T
 	data, url string
 	database  string // a PostgreSQL database instead of data; empty for none
+	host      *host  // where it runs; nil for one of its own
 	cmd       *exec.Cmd
 	stderr    *bytes.Buffer
 }
@@ -198,7 +199,10 @@ func (s *server) start(args ...string) {
 	}
 	args = append(append([]string{"server", "--listen", strings.TrimPrefix(s.url, "http://")}, place...), args...)
 	s.cmd = exec.Command(stint, args...)
-	s.cmd.Env = newHost(s.t).environment()
+	if s.host == nil {
+		s.host = newHost(s.t)
+	}
+	s.cmd.Env = s.host.environment()
 	s.stderr = &bytes.Buffer{}
 	s.cmd.Stderr = s.stderr
 	if err := s.cmd.Start(); err != nil {

@@ -13,7 +13,7 @@ import (
 func TestSecretsLeaveNoTrace(t *testing.T) {
 	const password = "hunter22/horse"
 	s, h := startServer(t), newHost(t)
-	made := h.run("token", "create", "--data", s.data, "--name", "test", "--scope", "agent")
+	made := h.run("token", "create", "--server", s.url, "--name", "test", "--scope", "agent")
 	token := strings.TrimSpace(made.stdout)
 	if made.code != 0 || len(token) < 20 {
 		t.Fatalf("stint token create: exit %d, %q, %s", made.code, made.stdout, made.stderr)

@@ -134,5 +134,8 @@ func (s *Server) revokeToken(ctx context.Context, in *revokeTokenIn) (*struct{},
 		return nil, s.internal(ctx, fmt.Sprintf("revoke token %s", in.ID), err)
 	}
 	s.tokens.Forget(in.ID)
+	if s.cfg.TokenRevoked != nil {
+		s.cfg.TokenRevoked(ctx)
+	}
 	return nil, nil //nolint:nilnil // huma answers 204
 }

@@ -47,6 +47,8 @@ type Config struct {
 	// MaxConnections is how many connections are open at once; 0 for four fifths of the open
 	// files that the process may have, less a reserve for the store.
 	MaxConnections int64
+	// TokenRevoked is called after a token was revoked; nil for nothing.
+	TokenRevoked func(context.Context)
 	// Settings are shown on the page.
 	Settings Settings
 	// TLS makes the server speak it; see TLSConfig.

@@ -21,9 +21,19 @@ func (e *NewerSchemaError) Error() string {
 	return fmt.Sprintf("the database has schema version %d, and this stint knows versions up to %d: use a newer stint", e.Have, e.Want)
 }
 
+// OlderSchemaError says that an older stint has written the database, and that a server of
+// that version may be working on it.
+type OlderSchemaError struct{ Have, Want int64 }
+
+func (e *OlderSchemaError) Error() string {
+	return fmt.Sprintf("the database has schema version %d, and this stint works with version %d: a server of another version may be using it; "+
+		"use the stint of that server, or start the new server first, which brings the schema up to date", e.Have, e.Want)
+}
+
 // migrate brings the schema up to date. The locker, where there is one, keeps two servers
-// from doing so at once.
-func migrate(ctx context.Context, db *sql.DB, d goose.Dialect, locker lock.SessionLocker) error {
+// from doing so at once. Beside a server it changes no schema that somebody may be using:
+// of a database without a locker any, else any but that of an empty one.
+func migrate(ctx context.Context, db *sql.DB, d goose.Dialect, locker lock.SessionLocker, beside bool) error {
 	dir := "migrations/postgres"
 	if d == goose.DialectSQLite3 {
 		dir = "migrations/sqlite"
@@ -46,6 +56,12 @@ func migrate(ctx context.Context, db *sql.DB, d goose.Dialect, locker lock.Sessi
 	}
 	if have > want {
 		return &NewerSchemaError{Have: have, Want: want}
+	}
+	if beside && (have > 0 || locker == nil) {
+		if have < want {
+			return &OlderSchemaError{Have: have, Want: want}
+		}
+		return nil
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("bring the schema from version %d to %d: %w", have, want, err)

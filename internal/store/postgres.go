@@ -31,7 +31,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("lock for migrations: %w", err), db.Close(), reader.Close())
 	}
-	if err := migrate(ctx, db, goose.DialectPostgres, locker); err != nil {
+	if err := migrate(ctx, db, goose.DialectPostgres, locker, o.Beside); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", where, err), db.Close(), reader.Close())
 	}
 	d := dialect{name: "PostgreSQL", postgres: true, lock: " FOR UPDATE", again: postgresAgain}

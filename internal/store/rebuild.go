@@ -168,7 +168,7 @@ func isLost(dir string) error {
 
 // openNew opens the database that is being built. The caller holds the data directory.
 func openNew(ctx context.Context, dir string, o Options) (*Store, error) {
-	s, err := openFile(ctx, filepath.Join(dir, o.file), o.Relaxed)
+	s, err := openFile(ctx, filepath.Join(dir, o.file), o.Relaxed, false)
 	if err != nil {
 		return nil, unusable(dir, err)
 	}

@@ -41,10 +41,11 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 	if err := isLost(dir); err != nil {
 		return nil, errors.Join(err, release())
 	}
-	s, err := openFile(ctx, filepath.Join(dir, databaseName), o.Relaxed)
+	s, err := openFile(ctx, filepath.Join(dir, databaseName), o.Relaxed, beside)
 	if err != nil {
 		var newer *NewerSchemaError
-		if errors.As(err, &newer) {
+		var older *OlderSchemaError
+		if errors.As(err, &newer) || errors.As(err, &older) {
 			return nil, errors.Join(err, release())
 		}
 		return nil, errors.Join(unusable(dir, err), release())
@@ -63,14 +64,15 @@ func unusable(dir string, err error) error {
 	return fmt.Errorf("data directory %s cannot be used: %w; give this user the right to write there, or choose another with --data", dir, err)
 }
 
-// openFile opens the database in a data directory, and the segments there.
-func openFile(ctx context.Context, file string, relaxed bool) (*Store, error) {
+// openFile opens the database in a data directory, and the segments there; beside a server
+// only if it has the same schema.
+func openFile(ctx context.Context, file string, relaxed, beside bool) (*Store, error) {
 	writer, err := sql.Open("sqlite", sqliteName(file, writing(relaxed)))
 	if err != nil {
 		return nil, err
 	}
 	writer.SetMaxOpenConns(1)
-	if err := migrate(ctx, writer, goose.DialectSQLite3, nil); err != nil {
+	if err := migrate(ctx, writer, goose.DialectSQLite3, nil, beside); err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
 	var last int64

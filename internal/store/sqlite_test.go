@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"stint.dev/stint/internal/store"
+	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -181,4 +182,56 @@ func TestUsualMemoryIsLearnedAnew(t *testing.T) {
 	if u := usual(s); u.Runs != 2 || u.PeakMemoryP95Bytes != 3<<20 {
 		t.Errorf("usual of a run since then: %+v", u)
 	}
+}
+
+// What works beside a server never changes the schema that the server works with.
+func TestBesideAServerOfAnotherVersion(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, o store.Options, db *sql.DB) {
+		var version int64
+		must(t, db.QueryRow(`SELECT MAX(version_id) FROM schema_version`).Scan(&version))
+		if _, err := db.Exec(`DELETE FROM schema_version WHERE version_id = ` + strconv.FormatInt(version, 10)); err != nil {
+			t.Fatal(err)
+		}
+		o.Beside = true
+		beside, err := store.Open(t.Context(), o)
+		if err == nil {
+			_ = beside.Close()
+		}
+		var older *store.OlderSchemaError
+		if !errors.As(err, &older) || older.Have >= version || older.Want != version {
+			t.Errorf("an older schema: %v", err)
+		}
+		var now int64
+		must(t, db.QueryRow(`SELECT MAX(version_id) FROM schema_version`).Scan(&now))
+		if now >= version {
+			t.Errorf("the schema went from %d to %d", older.Have, now)
+		}
+		_, err = db.Exec(`INSERT INTO schema_version (version_id, is_applied) VALUES (` + strconv.FormatInt(version, 10) + `, true)`)
+		must(t, err)
+		if beside, err = store.Open(t.Context(), o); err != nil {
+			t.Fatalf("the same schema: %v", err)
+		}
+		must(t, beside.Close())
+	})
+}
+
+// eachDatabase calls test with the options of a store that is open, and a connection of
+// its own to the database.
+func eachDatabase(t *testing.T, test func(*testing.T, store.Options, *sql.DB)) {
+	t.Run("SQLite", func(t *testing.T) {
+		o := store.Options{Dir: t.TempDir()}
+		openWith(t, o)
+		db, err := sql.Open("sqlite", "file:"+filepath.Join(o.Dir, "stint.db"))
+		must(t, err)
+		defer db.Close() //nolint:errcheck // the test is over
+		test(t, o, db)
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		o := store.Options{URL: postgrestest.URL(t)}
+		openWith(t, o)
+		db, err := sql.Open("pgx", o.URL)
+		must(t, err)
+		defer db.Close() //nolint:errcheck // the test is over
+		test(t, o, db)
+	})
 }
