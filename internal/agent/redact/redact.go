@@ -9,7 +9,10 @@
 // pieces makes no difference to the result.
 package redact
 
-import "slices"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // Mark replaces a secret, however long that was: its length is a hint, too.
 const Mark = "[masked]"
@@ -25,6 +28,35 @@ type Set struct {
 	starts   [256][]int32 // patterns by their first byte
 	intro    [256]bool    // an escape that begins with this byte may be part of an occurrence
 	filter   filter
+	links    []links // of patterns, by the same index
+}
+
+// links are, for each length of a pattern's beginning, the length of the longest shorter
+// beginning with which that ends: 2 for "abcab". They are made when they are needed first.
+type links = atomic.Pointer[[]int32]
+
+// linksOf returns the links of a pattern.
+func (s *Set) linksOf(pattern int32) []int32 {
+	if of := s.links[pattern].Load(); of != nil {
+		return *of
+	}
+	of := linksIn(s.patterns[pattern].text)
+	s.links[pattern].Store(&of)
+	return of
+}
+
+func linksIn(text string) []int32 {
+	of := make([]int32, len(text)+1)
+	for i, n := 1, int32(0); i < len(text); i++ {
+		for n > 0 && text[i] != text[n] {
+			n = of[n]
+		}
+		if text[i] == text[n] {
+			n++
+		}
+		of[i+1] = n
+	}
+	return of
 }
 
 // pattern is a text to be found, each of its characters as it is or escaped.
@@ -54,6 +86,7 @@ func NewSet(values []string) *Set {
 		s.intro[b] = true
 	}
 	s.filter.build(s.patterns)
+	s.links = make([]links, len(s.patterns))
 	return s
 }
 

@@ -187,6 +187,8 @@ func FuzzStream(f *testing.F) {
 	f.Add("aaaaaa", "aaaaab", "aaaaaaaaaaaaab", uint8(1))
 	f.Add("\x00\xff\xfe", "\xff", "\x00\xff\x00\xff\xfe", uint8(2))
 	f.Add("it's \"so\"", "pä/ss wö+rd", `it'\''s \u0022so""|p%c3%A4\/ss+w\xf6\x2brd|&quot;`, uint8(2))
+	f.Add("abaabaab", "aaaaaaaa", "abaabaabaabaabaaaaaaaaaaaaaabaab%61aaaaaaa%61%61aaaaaa", uint8(3))
+	f.Add(`\\\\\\\\`, "a+a+a+a+", `\\\\\\\\\\\\\\\\\\\\\\|a+a+a+a+a a+a a+a+a+`, uint8(4))
 	f.Add("hunter22", "😀key😀", "aHVu\r\n  dGVy\\nMjI=\\ud83d\\ude00key\\u{1f600}", uint8(5))
 	f.Fuzz(func(t *testing.T, one, two, text string, cut uint8) {
 		if len(one)+len(two) > 60 || len(text) > 200 {
@@ -261,14 +263,72 @@ func BenchmarkNewSet(b *testing.B) {
 	}
 }
 
-// A value of one repeated byte, printed: as many matches as it is long are open at once.
-func BenchmarkRepeatedByte(b *testing.B) {
-	value := strings.Repeat("a", 4096)
-	s, text := NewSet([]string{value}), []byte(value)
-	out := make([]byte, 0, len(text))
-	b.SetBytes(int64(len(text)))
-	for b.Loop() {
+// A text that repeats itself as a value does.
+func BenchmarkRepeated(b *testing.B) {
+	for name, c := range map[string]struct {
+		value, text string
+		times       int
+	}{
+		"64 of one byte":          {strings.Repeat("a", 64), "a", 256 << 10},
+		"4096 of one byte":        {strings.Repeat("a", 4096), "a", 256 << 10},
+		"100 KB of one byte":      {strings.Repeat("a", 100_000), "a", 256 << 10},
+		"64 of two bytes":         {strings.Repeat("ab", 32), "ab", 128 << 10},
+		"100 KB of one byte, not": {strings.Repeat("a", 100_000) + "b", "a", 256 << 10},
+		"nearly 64 of one byte":   {strings.Repeat("a", 64), strings.Repeat("a", 63) + "b", 4 << 10},
+		"in base64":               {strings.Repeat("a", 64), "YWFh", 64 << 10},
+		"in percents":             {strings.Repeat("a", 64), "%61", 85 << 10},
+	} {
+		b.Run(name, func(b *testing.B) {
+			s, text := NewSet([]string{c.value}), []byte(strings.Repeat(c.text, c.times))
+			out := make([]byte, 0, 2*len(text))
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				stream := s.Stream()
+				out = stream.Flush(stream.Mask(out[:0], text))
+			}
+		})
+	}
+}
+
+// However long a value is, a text that repeats itself as it does makes no more matches than there
+// are patterns and readings, and what is held is copied seldom.
+func TestRepeatedTextMakesFewMatches(t *testing.T) {
+	for _, c := range []struct {
+		unit  string
+		times int
+		text  string
+		most  int
+	}{
+		{"a", 64, "a", 1},
+		{"a", 10_000, "a", 1},
+		{"ab", 500, "ab", 2},
+		{"abc", 500, "abc", 3},
+		{"aab", 500, "aab", 3},
+		{"a", 64, "%61", 3},
+		{"a", 64, `\x61`, 3},
+		{"a", 64, "YWFh", 10},
+		{"a", 64, strings.Repeat("a", 63) + "b", 1},
+		{"a", 64, "a\n", 1},
+		{"a", 1000, strings.Repeat("a", 100) + "%61", 2*1000/101 + 2}, // one for each change of the form within the value
+	} {
+		value := strings.Repeat(c.unit, c.times)
+		s := NewSet([]string{value})
+		text := strings.Repeat(c.text, 3*len(value)/len(c.text)+10)
 		stream := s.Stream()
-		out = stream.Flush(stream.Mask(out[:0], text))
+		most := 0
+		var out []byte
+		for i := range len(text) {
+			out = stream.Mask(out, []byte{text[i]})
+			most = max(most, len(stream.matches))
+		}
+		out = stream.Flush(out)
+		if most > c.most {
+			t.Errorf("%d times %q, text of %q: %d matches at once, want %d at most", c.times, c.unit, c.text, most, c.most)
+		}
+		if len(value) <= 100 {
+			if want := masked(text, s); string(out) != want {
+				t.Errorf("%d times %q, text of %q: %.200q, want %.200q", c.times, c.unit, c.text, out, want)
+			}
+		}
 	}
 }

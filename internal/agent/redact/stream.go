@@ -1,5 +1,7 @@
 package redact
 
+import "slices"
+
 // longestBreak bounds the bytes of a line end and the blanks behind it inside of base64.
 const longestBreak = 10
 
@@ -18,17 +20,45 @@ type Stream struct {
 	taken    int     // how often take was called for this byte
 	escapes  []int   // where in held each escape begins that is not complete
 	held     []byte
-	covered  []bool // which of held belong to an occurrence
-	released int    // how many of held went out already
-	inMark   bool   // the last byte that went out belongs to a mark
+	covered  []bool  // which of held belong to an occurrence
+	newest   span    // of covered: the last ones that follow each other without a break
+	implied  []int32 // patterns of which a match that goes on with this byte stands for one that begins with it
+	released int     // how many of held went out already
+	inMark   bool    // the last byte that went out belongs to a mark
 }
 
 // match is the beginning of an occurrence: held[start:end] stands for pattern.text[:at].
+//
+// It stands for shorter ones, too: those that begin behind one of its first run bytes, each of
+// which takes width held bytes. A shorter one with the same end stands for the last part of what
+// the match stands for, and for the beginning of the pattern at the same time: the links of the
+// pattern list these lengths (see next). So a text that repeats itself, as the pattern does, makes
+// one match and not as many as the pattern is long.
 type match struct {
 	pattern    int32
 	at         int32
+	run        int32 // at: one that begins right behind it is meant, too
+	width      int8
+	brk        int8 // how many bytes of a line break were taken behind the last character
 	start, end int
-	brk        int // how many bytes of a line break were taken behind the last character
+}
+
+// span is a part of the held bytes.
+type span struct{ from, to int }
+
+// next returns the longest of the shorter matches for which m stands, which stands for the rest
+// of them, and false if there is none.
+func (s *Set) next(m match) (match, bool) {
+	if m.at == 1 || m.run == 0 {
+		return m, false
+	}
+	shorter := s.linksOf(m.pattern)[m.at]
+	skipped := m.at - shorter
+	if shorter == 0 || skipped > m.run {
+		return m, false
+	}
+	m.at, m.run, m.start = shorter, m.run-skipped, m.start+int(skipped)*int(m.width)
+	return m, true
 }
 
 // Stream begins a stream.
@@ -77,12 +107,13 @@ func (st *Stream) follow(src []byte) int {
 			break
 		}
 	}
+	if m.run == m.at && m.width == 1 {
+		m.run += int32(n)
+	}
 	m.at += int32(n)
 	m.end += n
 	st.held = append(st.held, src[:n]...)
-	for range n {
-		st.covered = append(st.covered, false)
-	}
+	st.covered = append(st.covered, make([]bool, n)...)
 	return n
 }
 
@@ -135,25 +166,31 @@ func (st *Stream) isOpen(at int) bool {
 func (st *Stream) take(start int, text []byte, begins bool) {
 	s := st.set
 	st.taken++
+	st.implied = st.implied[:0]
 	escaped := len(st.held)-start > 1
 	for _, m := range st.matches {
 		if m.end != start {
 			continue
 		}
 		p := &s.patterns[m.pattern]
-		if p.wraps && breaks(m.brk, text[0], escaped) {
+		if p.wraps && breaks(int(m.brk), text[0], escaped) {
 			m.brk++
+			m.run = min(m.run, m.at-1)
 			m.end = len(st.held)
 			st.keep(m)
 			continue
 		}
-		st.advance(m, text, escaped)
+		if st.advance(m, start, text) && m.run == m.at {
+			st.implied = append(st.implied, m.pattern)
+		}
 	}
 	if !begins {
 		return
 	}
 	for _, i := range s.starts[text[0]] {
-		st.advance(match{pattern: i, start: start}, text, escaped)
+		if len(st.implied) == 0 || !slices.Contains(st.implied, i) {
+			st.advance(match{pattern: i, start: start, width: int8(len(st.held) - start)}, start, text)
+		}
 	}
 }
 
@@ -170,22 +207,56 @@ func breaks(taken int, b byte, escaped bool) bool {
 	return false
 }
 
-// advance adds m with more text, if its pattern goes on so, to the matches of the next byte,
-// or covers a whole occurrence.
-func (st *Stream) advance(m match, text []byte, escaped bool) {
-	p := &st.set.patterns[m.pattern]
-	rest := p.text[m.at:]
-	if len(rest) < len(text) || rest[:len(text)] != string(text) || p.wraps && escaped && isAlphanumeric(text[0]) {
-		return
+// advance adds to the matches of the next byte the longest for which m stands and whose pattern
+// goes on with text, which held[start:] stands for, or covers a whole occurrence. It reports
+// whether there is one.
+func (st *Stream) advance(m match, start int, text []byte) bool {
+	s := st.set
+	p := &s.patterns[m.pattern]
+	width := int8(len(st.held) - start)
+	if p.wraps && width > 1 && isAlphanumeric(text[0]) {
+		return false
+	}
+	for !p.goesOn(m.at, text) {
+		var shorter bool
+		if m, shorter = s.next(m); !shorter {
+			return false
+		}
+	}
+	if m.run == m.at && m.width == width && len(text) == 1 {
+		m.run++
 	}
 	m.at, m.end, m.brk = m.at+int32(len(text)), len(st.held), 0
-	if int(m.at) < len(p.text) {
-		st.keep(m)
-		return
+	if int(m.at) == len(p.text) {
+		st.cover(span{m.start, m.end})
+		var shorter bool
+		if m, shorter = s.next(m); !shorter {
+			return true
+		}
 	}
-	for i := m.start; i < m.end; i++ {
+	st.keep(m)
+	return true
+}
+
+// goesOn reports whether text stands at a place of a pattern.
+func (p *pattern) goesOn(at int32, text []byte) bool {
+	rest := p.text[at:]
+	return rest[0] == text[0] && (len(text) == 1 || len(rest) >= len(text) && rest[:len(text)] == string(text))
+}
+
+// cover notes that held bytes up to the last one belong to an occurrence.
+func (st *Stream) cover(o span) {
+	n := &st.newest
+	if o.from > n.to {
+		*n = span{o.from, o.from}
+	}
+	for i := o.from; i < n.from; i++ {
 		st.covered[i] = true
 	}
+	for i := n.to; i < o.to; i++ {
+		st.covered[i] = true
+	}
+	*n = span{min(n.from, o.from), o.to}
 }
 
 // keep adds a match to those of the next byte. Of equal ones it keeps the longest: the
@@ -195,10 +266,22 @@ func (st *Stream) keep(m match) {
 		if st.taken < 2 {
 			break
 		}
-		if o := &st.next[i]; o.pattern == m.pattern && o.at == m.at && o.end == m.end && o.brk == m.brk {
-			o.start = min(o.start, m.start)
+		o := &st.next[i]
+		switch {
+		case o.pattern != m.pattern || o.at != m.at || o.end != m.end || o.brk != m.brk:
+			continue
+		case o.start == m.start && o.width == m.width:
+			o.run = max(o.run, m.run)
 			return
 		}
+		other := *o // what they stand for beside that may begin at different places
+		o.start, o.run = min(o.start, m.start), 0
+		for _, m := range []match{other, m} {
+			if m, shorter := st.set.next(m); shorter {
+				st.keep(m)
+			}
+		}
+		return
 	}
 	st.next = append(st.next, m)
 }
@@ -219,6 +302,10 @@ func (st *Stream) undecided() int {
 // release lets go the held bytes in front of decided, and those behind it that are known to
 // belong to an occurrence. It forgets those that no match needs any more.
 func (st *Stream) release(dst []byte, decided int) []byte {
+	if st.newest.to <= st.released && st.released < decided { // nothing of it belongs to one
+		dst = append(dst, st.held[st.released:decided]...)
+		st.released, st.inMark = decided, false
+	}
 	for ; st.released < len(st.held) && (st.released < decided || st.covered[st.released]); st.released++ {
 		i := st.released
 		switch {
@@ -229,7 +316,8 @@ func (st *Stream) release(dst []byte, decided int) []byte {
 		}
 		st.inMark = st.covered[i]
 	}
-	if n := min(st.released, decided); n > 0 {
+	// Not each time, for what is left is copied.
+	if n := min(st.released, decided); n > 0 && n >= len(st.held)/2 {
 		st.forget(n)
 	}
 	return dst
@@ -240,6 +328,7 @@ func (st *Stream) forget(n int) {
 	st.held = st.held[:copy(st.held, st.held[n:])]
 	st.covered = st.covered[:copy(st.covered, st.covered[n:])]
 	st.released -= n
+	st.newest = span{max(0, st.newest.from-n), max(0, st.newest.to-n)}
 	for i := range st.matches {
 		st.matches[i].start -= n
 		st.matches[i].end -= n
