@@ -139,6 +139,20 @@ type NotFoundError struct{ What string }
 
 func (e *NotFoundError) Error() string { return e.What + " was not found" }
 
+// UnreadableError says that a stored run cannot be read, while others can. Run has what is
+// known of it besides.
+type UnreadableError struct {
+	Run   job.Run
+	What  string // of it
+	Cause error
+}
+
+func (e *UnreadableError) Error() string {
+	return fmt.Sprintf("%s of run %s cannot be read: %v; stint check shows what is damaged", e.What, e.Run.ID, e.Cause)
+}
+
+func (e *UnreadableError) Unwrap() error { return e.Cause }
+
 // AmbiguousError says that a prefix names several runs.
 type AmbiguousError struct {
 	Prefix  string

@@ -22,24 +22,32 @@ const (
 	actAtOnce    = 500
 )
 
-// act follows the cancels and retries whose time has come.
+// act follows the cancels and retries whose time has come. One that cannot be followed is
+// tried again later.
 func (w *Worker) act(ctx context.Context, now time.Time) error {
 	due, err := w.Store.DueActions(ctx, now, actAtOnce)
 	if err != nil {
 		return err
 	}
 	for _, a := range due {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		settled, err := w.actOn(ctx, a, now)
 		var gone *index.NotFoundError
 		if errors.As(err, &gone) {
 			settled, err = settle(a, index.OutboxDropped, "the run was deleted", now), nil
 		}
 		if err != nil {
-			return err
+			if err := w.Store.ActionFailed(ctx, a, err, now); err != nil {
+				return err
+			}
+			continue
 		}
 		if err := w.Store.Settle(ctx, []index.Settled{settled}); err != nil {
 			return err
 		}
+		w.Store.ActionFollowed(ctx, a)
 	}
 	return nil
 }

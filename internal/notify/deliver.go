@@ -169,9 +169,12 @@ func (w *Worker) run(ctx context.Context, runs map[string]*job.Run, id string) (
 	}
 	run, err := w.Store.Run(ctx, id)
 	var gone *index.NotFoundError
+	var bad *index.UnreadableError
 	switch {
 	case errors.As(err, &gone):
 		runs[id] = nil
+	case errors.As(err, &bad): // people are told by what is known of it
+		runs[id] = &bad.Run
 	case err != nil:
 		return nil, err
 	default:

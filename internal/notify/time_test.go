@@ -32,6 +32,9 @@ type memory struct {
 	route index.Route
 	rows  []index.Action
 	lock  chan struct{}
+	// cancels are due, and following one takes so long.
+	cancels     []index.Action
+	cancelTakes time.Duration
 }
 
 func newMemory(r index.Route) *memory {
@@ -83,6 +86,9 @@ func (m *memory) RouteRows(context.Context, string, int) ([]index.Action, error)
 func (m *memory) Settle(_ context.Context, all []index.Settled) error {
 	m.locked(func() {
 		for _, s := range all {
+			if int(s.ID) > len(m.rows) {
+				continue // a cancel
+			}
 			row := &m.rows[s.ID-1]
 			next := s.NextAt
 			row.Status, row.Tries, row.NextAt, row.Batch, row.LastError = s.Status, s.Tries, &next, s.Batch, s.Error
@@ -101,11 +107,22 @@ func (m *memory) Acknowledged(context.Context, string, time.Time) (bool, error) 
 
 func (m *memory) SucceededSince(context.Context, string, time.Time) (bool, error) { return false, nil }
 
-func (m *memory) DueActions(context.Context, time.Time, int) ([]index.Action, error) {
-	return nil, nil
+func (m *memory) DueActions(context.Context, time.Time, int) (due []index.Action, err error) {
+	m.locked(func() { due = slices.Clone(m.cancels) })
+	return due, nil
 }
 
-func (m *memory) FollowCancel(context.Context, string, int, job.Cancel, bool) (index.Stopped, error) {
+func (m *memory) ActionFailed(context.Context, index.Action, error, time.Time) error { return nil }
+
+func (m *memory) ActionFollowed(context.Context, index.Action) {}
+
+func (m *memory) FollowCancel(ctx context.Context, _ string, _ int, _ job.Cancel, _ bool) (index.Stopped, error) {
+	var takes time.Duration
+	m.locked(func() { takes = m.cancelTakes })
+	select {
+	case <-time.After(takes):
+	case <-ctx.Done():
+	}
 	return index.Stopped{}, nil
 }
 

@@ -36,8 +36,11 @@ type Store interface {
 	Acknowledged(ctx context.Context, run string, since time.Time) (bool, error)
 	SucceededSince(ctx context.Context, name string, after time.Time) (bool, error)
 
-	// DueActions returns pending cancels and retries whose time has come.
+	// DueActions returns pending cancels and retries whose time has come. ActionFailed has
+	// one tried again after a pause, and ActionFollowed forgets that it had failed.
 	DueActions(ctx context.Context, now time.Time, limit int) ([]index.Action, error)
+	ActionFailed(ctx context.Context, a index.Action, cause error, now time.Time) error
+	ActionFollowed(ctx context.Context, a index.Action)
 	FollowCancel(ctx context.Context, run string, attempt int, c job.Cancel, force bool) (index.Stopped, error)
 	WatchRetry(ctx context.Context, run string, attempt int, announced, now time.Time) (index.Stopped, error)
 	RequestRetry(ctx context.Context, run, by, why string, now time.Time) (job.Run, []job.RunEvent, error)
@@ -87,8 +90,7 @@ type Worker struct {
 	all   sync.WaitGroup
 
 	// Of the loop alone:
-	tidied   time.Time
-	lastFail string
+	tidied time.Time
 }
 
 // New makes a worker; Run starts it.
@@ -119,11 +121,31 @@ func New(c Config) *Worker {
 //  3. Run returns.
 func (w *Worker) Run(ctx context.Context) {
 	w.opened = w.Now()
+	defer w.all.Wait()
+	// Hundreds of cancels take their time, and no message waits for them.
+	w.all.Go(func() {
+		w.everyRound(ctx, "cancels and retries wait in the outbox", "cancels and retries go on",
+			func() error { return w.act(ctx, w.Now()) })
+	})
+	w.everyRound(ctx, "notifications wait in the outbox", "notifications go on", func() error { return w.look(ctx) })
+}
+
+// everyRound does something now and each Every until ctx ends. It logs that it fails, and that
+// it works again, once each.
+func (w *Worker) everyRound(ctx context.Context, failing, working string, do func() error) {
 	ticker := time.NewTicker(Every)
 	defer ticker.Stop()
-	defer w.all.Wait()
+	failed := false
 	for {
-		w.tell(ctx, w.look(ctx))
+		err := do()
+		switch {
+		case ctx.Err() != nil:
+		case err != nil && !failed:
+			w.Log.Error(failing, "error", err)
+		case err == nil && failed:
+			w.Log.Info(working)
+		}
+		failed = err != nil
 		select {
 		case <-ctx.Done():
 			return
@@ -132,31 +154,9 @@ func (w *Worker) Run(ctx context.Context) {
 	}
 }
 
-// tell logs that looks fail, and that they work again, once each.
-func (w *Worker) tell(ctx context.Context, err error) {
-	if ctx.Err() != nil {
-		return
-	}
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	if err != nil && w.lastFail == "" {
-		w.Log.Error("notifications and actions wait in the outbox", "error", err)
-	}
-	if err == nil && w.lastFail != "" {
-		w.Log.Info("notifications and actions go on")
-	}
-	w.lastFail = text
-}
-
-// look is one round: actions that are due, causes that have no route yet, routes for which
-// something is due.
+// look is one round: causes that have no route yet, and routes for which something is due.
 func (w *Worker) look(ctx context.Context) error {
 	now := w.Now()
-	if err := w.act(ctx, now); err != nil {
-		return err
-	}
 	routes, err := w.Store.Deliveries(ctx)
 	if err != nil {
 		return err

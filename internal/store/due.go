@@ -43,12 +43,12 @@ func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]index.L
 
 // scanLeases reads the leases of a query and closes it. A row that cannot be read is skipped,
 // and returned apart.
-func scanLeases(rows *sql.Rows) (leases []index.Lease, skipped []*unreadableError, err error) {
+func scanLeases(rows *sql.Rows) (leases []index.Lease, skipped []*index.UnreadableError, err error) {
 	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
 	leases = []index.Lease{}
 	for rows.Next() {
 		l, err := scanLease(rows)
-		var bad *unreadableError
+		var bad *index.UnreadableError
 		switch {
 		case errors.As(err, &bad):
 			skipped = append(skipped, bad)
@@ -96,13 +96,13 @@ func scanLease(from scanner) (index.Lease, error) {
 	}
 	if len(evidence) > 0 {
 		if err := json.Unmarshal(evidence, &l.Evidence); err != nil {
-			return l, &unreadableError{run: l.Run, what: "the stored evidence", cause: err}
+			return l, &index.UnreadableError{Run: job.Run{ID: l.Run}, What: "the stored evidence", Cause: err}
 		}
 	}
 	if len(beat) > 0 && beatAt.Valid {
 		l.Beat, l.BeatAt = &job.Heartbeat{}, fromMicros(beatAt.Int64)
 		if err := json.Unmarshal(beat, l.Beat); err != nil {
-			return l, &unreadableError{run: l.Run, what: "the stored heartbeat", cause: err}
+			return l, &index.UnreadableError{Run: job.Run{ID: l.Run}, What: "the stored heartbeat", Cause: err}
 		}
 	}
 	if len(doc) > 0 {
@@ -110,7 +110,7 @@ func scanLease(from scanner) (index.Lease, error) {
 			Findings []job.Finding `json:"findings"`
 		}
 		if err := json.Unmarshal(doc, &found); err != nil {
-			return l, &unreadableError{run: l.Run, what: "the stored document", cause: err}
+			return l, &index.UnreadableError{Run: job.Run{ID: l.Run}, What: "the stored document", Cause: err}
 		}
 		l.Findings = found.Findings
 	}

@@ -17,3 +17,9 @@ func (s *Store) SetClock(now func() time.Time) { s.now = now }
 
 // RefreshTroubles reads the troubled items again, as each tidying does.
 func (s *Store) RefreshTroubles(ctx context.Context) error { return s.refreshTroubles(ctx) }
+
+// Postgres reports which database it is.
+func (s *Store) Postgres() bool { return s.dialect.postgres }
+
+// DeleteRun deletes a run as retention does.
+func (s *Store) DeleteRun(ctx context.Context, id string) error { return s.deleteRun(ctx, id) }

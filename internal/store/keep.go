@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -25,48 +27,93 @@ const (
 // over is the states in which a run has ended for good.
 const over = `('succeeded', 'failed', 'canceled', 'timed_out', 'lost')`
 
+// deletable is the condition on runs that may be deleted, and did not fail to be a moment ago;
+// argument now holds the time.
+func deletable(now int) string {
+	return `state IN ` + over + ` AND` + rests(troubleRemove, "runs.id", now)
+}
+
 // keepLess deletes the runs that are beyond what is to be kept, in small steps.
 func (s *Store) keepLess(ctx context.Context, now time.Time) error {
-	k := s.keep
-	if k.Age > 0 {
-		cutoff := micros(now.Add(-k.Age))
-		err := s.deleteWhile(ctx, func() ([]string, error) {
-			return s.texts(ctx, `SELECT id FROM runs WHERE created_at < $1 AND state IN `+over+`
-				AND COALESCE(ended_at, heard_at) < $1 ORDER BY created_at, id LIMIT $2`, cutoff, deleteRunsMost)
-		})
-		if err != nil {
-			return fmt.Errorf("delete runs older than %s: %w", k.Age, err)
+	var errs [3]error
+	if s.keep.Age > 0 {
+		if err := s.keepYoung(ctx, now.Add(-s.keep.Age)); err != nil {
+			errs[0] = fmt.Errorf("delete runs older than %s: %w", s.keep.Age, err)
 		}
 	}
-	if k.Runs > 0 {
-		if err := s.keepLastRuns(ctx, k.Runs); err != nil {
-			return fmt.Errorf("delete all but the last %d runs of each job: %w", k.Runs, err)
+	if s.keep.Runs > 0 {
+		if err := s.keepLastRuns(ctx, s.keep.Runs); err != nil {
+			errs[1] = fmt.Errorf("delete all but the last %d runs of each job: %w", s.keep.Runs, err)
 		}
 	}
-	if k.Bytes > 0 {
+	if s.keep.Bytes > 0 {
+		if err := s.keepFewBytes(ctx, s.keep.Bytes); err != nil {
+			errs[2] = fmt.Errorf("delete the oldest runs until journals take %d bytes: %w", s.keep.Bytes, err)
+		}
+	}
+	return errors.Join(errs[:]...)
+}
+
+// keepYoung deletes the runs that ended before a time. An agent's clock may be years ahead:
+// what the server has not heard of since has ended by then too.
+func (s *Store) keepYoung(ctx context.Context, before time.Time) error {
+	return s.deleteWhile(ctx, func() ([]string, error) {
+		return s.texts(ctx, `SELECT id FROM runs WHERE created_at < $1 AND `+deletable(3)+`
+			AND (ended_at < $1 OR heard_at < $1) ORDER BY created_at, id LIMIT $2`, micros(before), deleteRunsMost, micros(s.now()))
+	})
+}
+
+// keepFewBytes deletes the oldest ended runs, the last one of each job after all others, until
+// journals take no more than most. Runs that go on may take the room of at most half of it: a
+// single one that prints without end must not delete the history of all jobs.
+func (s *Store) keepFewBytes(ctx context.Context, most int64) error {
+	stored, err := s.StoredBytes(ctx)
+	if err != nil || stored <= most {
+		return err
+	}
+	active, err := s.activeBytes(ctx)
+	if err != nil {
+		return err
+	}
+	goal := active + max(most-active, most/2)
+	for _, others := range []string{` AND EXISTS (SELECT 1 FROM runs r WHERE r.job = runs.job AND r.number > runs.number)`, ``} {
 		err := s.deleteWhile(ctx, func() ([]string, error) {
 			bytes, err := s.StoredBytes(ctx)
-			if err != nil || bytes <= k.Bytes {
+			if err != nil || bytes <= goal {
 				return nil, err
 			}
-			return s.texts(ctx, `SELECT id FROM runs WHERE state IN `+over+` ORDER BY created_at, id LIMIT 1`)
+			return s.texts(ctx, `SELECT id FROM runs WHERE `+deletable(1)+others+` ORDER BY created_at, id LIMIT 1`, micros(s.now()))
 		})
 		if err != nil {
-			return fmt.Errorf("delete the oldest runs until journals take %d bytes: %w", k.Bytes, err)
+			return err
 		}
 	}
-	return nil
+	if stored, err = s.StoredBytes(ctx); err != nil || stored <= most {
+		return err
+	}
+	return fmt.Errorf("they take %d bytes still, %d of them those of runs that go on, which are not deleted: a limit for each run (--run-log-limit) would bound them", stored, active)
+}
+
+// activeBytes is how many of the stored bytes are those of runs that have not ended.
+func (s *Store) activeBytes(ctx context.Context) (int64, error) {
+	var bytes int64
+	err := s.reader.QueryRowContext(ctx, `SELECT COALESCE(SUM(COALESCE(stored, size)), 0) FROM blocks
+		WHERE codec <> 2 AND run_id IN (SELECT id FROM runs WHERE state NOT IN `+over+`)`).Scan(&bytes)
+	if err != nil {
+		return 0, fmt.Errorf("count the bytes of runs that go on: %w", err)
+	}
+	return bytes, nil
 }
 
 func (s *Store) keepLastRuns(ctx context.Context, n int) error {
-	jobs, err := s.texts(ctx, `SELECT name FROM jobs WHERE next_number > $1`, n+1)
+	jobs, err := s.texts(ctx, `SELECT job FROM run_counts WHERE state IN `+over+` GROUP BY job HAVING SUM(n) > $1`, n)
 	if err != nil {
 		return err
 	}
 	for _, name := range jobs {
 		err := s.deleteWhile(ctx, func() ([]string, error) {
-			return s.texts(ctx, `SELECT id FROM runs WHERE job = $1 AND state IN `+over+`
-				ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3`, name, deleteRunsMost, n)
+			return s.texts(ctx, `SELECT id FROM runs WHERE job = $1 AND `+deletable(4)+`
+				ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3`, name, deleteRunsMost, n, micros(s.now()))
 		})
 		if err != nil {
 			return err
@@ -84,8 +131,11 @@ func (s *Store) deleteWhile(ctx context.Context, next func() ([]string, error)) 
 		}
 		began := time.Now()
 		for _, id := range ids {
-			if err := s.deleteRun(ctx, id); err != nil {
-				return fmt.Errorf("delete run %s: %w", id, err)
+			err := s.deleteRun(ctx, id)
+			if err == nil {
+				s.done(ctx, troubleRemove, id)
+			} else if err := s.skip(ctx, troubleRemove, id, fmt.Errorf("delete run %s: %w", id, err)); err != nil {
+				return err
 			}
 		}
 		if err := rest(ctx, min(time.Since(began), time.Second)); err != nil {
@@ -95,35 +145,49 @@ func (s *Store) deleteWhile(ctx context.Context, next func() ([]string, error)) 
 }
 
 // deleteRun deletes an ended run and all that belongs to it: first the blocks, some at a
-// time, for a long log has many; then the rest at once.
+// time, for a long log has many; then the rest at once. One that goes on, because another
+// attempt began, is left alone.
 func (s *Store) deleteRun(ctx context.Context, id string) error {
-	for {
-		var left int64
+	for gone := false; !gone; {
 		err := s.write(ctx, func(t *tx) error {
+			gone = false
+			ended, err := t.lockEnded(ctx, id)
+			if err != nil || !ended {
+				gone = true
+				return err
+			}
 			table := `(SELECT run_id, attempt, start FROM blocks WHERE run_id = $1 ORDER BY attempt, start LIMIT $2)`
 			if err := s.forgetBlocks(ctx, t, `(run_id, attempt, start) IN `+table, id, deleteBlocksMost); err != nil {
 				return err
 			}
-			return t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM blocks WHERE run_id = $1 LIMIT 1) AS one`, id).Scan(&left)
+			var left int64
+			err = t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM blocks WHERE run_id = $1 LIMIT 1) AS one`, id).Scan(&left)
+			if err != nil || left > 0 {
+				return err
+			}
+			gone = true
+			for _, query := range []string{`DELETE FROM attempts WHERE run_id = $1`, `DELETE FROM run_owners WHERE run_id = $1`, `DELETE FROM runs WHERE id = $1`} {
+				if _, err := t.ExecContext(ctx, query, id); err != nil {
+					return err
+				}
+			}
+			return nil
 		})
 		if err != nil {
 			return err
 		}
-		if left == 0 {
-			break
-		}
 	}
-	return s.write(ctx, func(t *tx) error {
-		if err := s.forgetBlocks(ctx, t, `run_id = $1`, id); err != nil { // what came meanwhile
-			return err
-		}
-		for _, query := range []string{`DELETE FROM attempts WHERE run_id = $1`, `DELETE FROM run_owners WHERE run_id = $1`, `DELETE FROM runs WHERE id = $1`} {
-			if _, err := t.ExecContext(ctx, query, id); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return nil
+}
+
+// lockEnded locks a run and reports whether it has ended for good.
+func (t *tx) lockEnded(ctx context.Context, id string) (bool, error) {
+	var n int
+	err := t.QueryRowContext(ctx, `SELECT 1 FROM runs WHERE id = $1 AND state IN `+over+t.dialect.lock, id).Scan(&n)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // forgetBlocks deletes blocks, gives up the objects that nothing else refers to, and

@@ -111,8 +111,11 @@ func TestKeepByCountAndSize(t *testing.T) {
 		if err := s.Tidy(t.Context(), noon); err != nil {
 			t.Fatal(err)
 		}
-		if !gone(t, s, ids["a"][4]) || !gone(t, s, large) || gone(t, s, larger) {
+		if !gone(t, s, ids["a"][3]) || !gone(t, s, large) || gone(t, s, larger) {
 			t.Error("not the oldest runs were deleted")
+		}
+		if gone(t, s, ids["a"][4]) || gone(t, s, ids["b"][4]) {
+			t.Error("the last run of a job was deleted before the older ones of others")
 		}
 	})
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -107,10 +108,11 @@ func (s *Store) Actions(ctx context.Context, q index.ActionQuery) ([]index.Actio
 	return actions, nil
 }
 
-// DueActions returns pending cancels and retries whose time has come, oldest first.
+// DueActions returns pending cancels and retries whose time has come, those that have waited
+// longest first.
 func (s *Store) DueActions(ctx context.Context, now time.Time, limit int) ([]index.Action, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox
-		WHERE status = 'pending' AND route = '' AND kind <> 'notify' AND next_at <= $1 ORDER BY id LIMIT $2`, micros(now), limit)
+		WHERE status = 'pending' AND route = '' AND kind <> 'notify' AND next_at <= $1 ORDER BY next_at, id LIMIT $2`, micros(now), limit)
 	if err != nil {
 		return nil, fmt.Errorf("read due actions: %w", err)
 	}
@@ -121,6 +123,22 @@ func (s *Store) DueActions(ctx context.Context, now time.Time, limit int) ([]ind
 	return actions, nil
 }
 
+// ActionFailed records that a cancel or a retry could not be followed: it is tried again after
+// a pause, and the others have their turn.
+func (s *Store) ActionFailed(ctx context.Context, a index.Action, cause error, now time.Time) error {
+	if err := s.skip(ctx, troubleAction, a.Run, cause); err != nil {
+		return err
+	}
+	return s.Settle(ctx, []index.Settled{{
+		ID: a.ID, Status: index.OutboxPending, Tries: a.Tries + 1, NextAt: now.Add(job.TroublePause(a.Tries + 1)), Error: cause.Error(), At: now,
+	}})
+}
+
+// ActionFollowed forgets that a cancel or a retry of a run could not be followed.
+func (s *Store) ActionFollowed(ctx context.Context, a index.Action) {
+	s.done(ctx, troubleAction, a.Run)
+}
+
 // Dispatch finds the routes of up to limit causes, oldest first: each cause becomes one
 // row per route that to names, or is dropped with the reason that to gives. The run is
 // nil for a cause about the server. to may be called twice for a cause, and must not use
@@ -129,47 +147,70 @@ func (s *Store) Dispatch(ctx context.Context, now time.Time, limit int, to func(
 	var n int
 	// Most of the time there is none, and a transaction that writes is not to be had for nothing.
 	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM outbox
-		WHERE status = 'pending' AND route = '' AND kind = 'notify' LIMIT 1) AS causes`).Scan(&n)
+		WHERE status = 'pending' AND route = '' AND kind = 'notify' AND`+rests(troubleNotify, "CAST(outbox.id AS TEXT)", 1)+` LIMIT 1) AS causes`, micros(s.now())).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("look for notifications: %w", err)
 	}
 	if n == 0 {
 		return 0, nil
 	}
-	err = s.write(ctx, func(t *tx) error {
-		// No row is skipped for being locked: another server's causes come first, and
-		// what is told of a run stays in order.
-		rows, err := t.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox
-			WHERE status = 'pending' AND route = '' AND kind = 'notify' ORDER BY id LIMIT `+strconv.Itoa(limit)+t.dialect.lock)
-		if err != nil {
+	// What fails is tried again for fewer and fewer, until the causes are found that fail alone.
+	for some := limit; ; some = max(some/2, 1) {
+		var causes []index.Action
+		err := s.write(ctx, func(t *tx) (err error) {
+			causes, err = t.dispatchSome(ctx, now, s.now(), some, to)
 			return err
-		}
-		causes, err := scanActions(rows)
-		if err != nil {
-			return err
-		}
-		n = len(causes)
-		for _, c := range causes {
-			if err := t.dispatch(ctx, now, c, to); err != nil {
-				return err
+		})
+		switch {
+		case err == nil:
+			return len(causes), nil
+		case len(causes) != 1:
+			if perr := s.Ping(ctx); perr != nil || ctx.Err() != nil || some == 1 {
+				return 0, fmt.Errorf("dispatch notifications: %w", errors.Join(err, perr))
 			}
+		default:
+			if err := s.skip(ctx, troubleNotify, strconv.FormatInt(causes[0].ID, 10), err); err != nil {
+				return 0, fmt.Errorf("dispatch a notification: %w", err)
+			}
+			some = limit
 		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("dispatch notifications: %w", err)
 	}
-	return n, nil
+}
+
+// dispatchSome finds the routes of some causes and returns them, also when that fails.
+func (t *tx) dispatchSome(ctx context.Context, now, resting time.Time, limit int, to func(index.Action, *job.Run) ([]string, string)) ([]index.Action, error) {
+	// No row is skipped for being locked: another server's causes come first, and what is
+	// told of a run stays in order.
+	rows, err := t.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox WHERE status = 'pending' AND route = '' AND kind = 'notify'
+		AND`+rests(troubleNotify, "CAST(outbox.id AS TEXT)", 1)+` ORDER BY id LIMIT `+strconv.Itoa(limit)+t.dialect.lock, micros(resting))
+	if err != nil {
+		return nil, err
+	}
+	causes, err := scanActions(rows)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range causes {
+		if err := t.dispatch(ctx, now, c, to); err != nil {
+			return causes, err
+		}
+	}
+	return causes, nil
 }
 
 func (t *tx) dispatch(ctx context.Context, now time.Time, c index.Action, to func(index.Action, *job.Run) ([]string, string)) error {
 	var run *job.Run
 	if c.Run != "" {
 		row, err := scanRun(t.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id = $1`, c.Run))
-		if err != nil {
+		var bad *index.UnreadableError
+		switch {
+		case errors.As(err, &bad): // people are told all the same, by what is known of it
+			run = &bad.Run
+		case err != nil:
 			return fmt.Errorf("read run %s: %w", c.Run, err)
+		default:
+			run = &row.run
 		}
-		run = &row.run
 	}
 	routes, why := to(c, run)
 	if len(routes) == 0 {

@@ -70,23 +70,46 @@ func (p *packing) to() int64 {
 	return last.Start + last.Size
 }
 
-// packOne packs a part of one attempt that is due, and reports whether there was one.
+// packOne packs a part of one attempt that is due, and reports whether there was one. One
+// that cannot be packed rests, so that the others have their turn; it is an *archiveError if
+// the archive is to blame.
 func (s *Store) packOne(ctx context.Context, now time.Time) (bool, error) {
 	p, err := s.claimPack(ctx, now)
 	if err != nil || p == nil {
 		return false, err
 	}
-	if err := s.pack(ctx, p, now); err != nil && !errors.Is(err, errMoved) {
-		return false, fmt.Errorf("pack the journal of run %s attempt %d from byte %d: %w", p.key.run, p.key.attempt, p.from, err)
+	err = s.pack(ctx, p, now)
+	if err == nil || errors.Is(err, errMoved) {
+		s.done(ctx, troublePack, p.key.String())
+		return true, nil
+	}
+	err = fmt.Errorf("pack the journal of run %s attempt %d from byte %d: %w", p.key.run, p.key.attempt, p.from, err)
+	if skip := s.skip(ctx, troublePack, p.key.String(), err); skip != nil {
+		return false, skip
+	}
+	var away *archiveError
+	if errors.As(err, &away) {
+		return true, err
 	}
 	return true, nil
 }
 
-// claimPack takes an attempt that is due, so that no other server packs it now.
+// archiveError says that the archive did not do what was asked of it: it may be away.
+type archiveError struct{ error }
+
+func (e *archiveError) Unwrap() error { return e.error }
+
+// archiveFailures is how many objects in a row the archive may fail at before the rest is
+// left for the next round: then it is away, and each of them would take a minute.
+const archiveFailures = 3
+
+// claimPack takes an attempt that is due, so that no other server packs it now. One that is
+// to be trimmed is trimmed first, because that drops whole blocks, and packed ones are large.
 func (s *Store) claimPack(ctx context.Context, now time.Time) (*packing, error) {
 	p := packing{claim: uuid.NewString()}
 	err := s.reader.QueryRowContext(ctx, `SELECT run_id, attempt, pack_at FROM attempts
-		WHERE pack_at <= $1 ORDER BY pack_at LIMIT 1`, micros(now)).Scan(&p.key.run, &p.key.attempt, new(int64))
+		WHERE pack_at <= $1 AND (trim_at IS NULL OR EXISTS (SELECT 1 FROM troubled WHERE kind = '`+troubleTrim+`' AND troubled.id = `+attemptID+`))
+		AND`+rests(troublePack, attemptID, 2)+` ORDER BY pack_at LIMIT 1`, micros(now), micros(s.now())).Scan(&p.key.run, &p.key.attempt, new(int64))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -229,7 +252,7 @@ func (s *Store) putObject(ctx context.Context, p *packing, note []byte, frames [
 		readers = append(readers, bytes.NewReader(f.data))
 	}
 	if err := s.archive.Put(ctx, name, io.MultiReader(readers...), size); err != nil {
-		return 0, err
+		return 0, &archiveError{err}
 	}
 	return object, nil
 }

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -215,10 +216,12 @@ func TestPackingFails(t *testing.T) {
 	s := openWith(t, store.Options{Dir: t.TempDir(), Archive: b})
 	id, sent := longRun(t, s, true)
 	at := noon.Add(time.Hour)
+	s.SetClock(func() time.Time { return at })
 	for _, step := range []func(){func() {}, func() { b.before, b.after = nil, failure }} {
 		step()
-		if err := s.Tidy(t.Context(), at); !errors.Is(err, failure) {
-			t.Fatalf("tidy: %v", err)
+		tidy(t, s, at)
+		if got := items(t, s); len(got) != 1 || got[0].Kind != "pack" || got[0].ID != id+"/1" || !strings.HasSuffix(got[0].Error, ": no") {
+			t.Fatalf("troubled items: %+v", got)
 		}
 		if body, _ := readBack(t, s, id, 1); !bytes.Equal(body, sent[journal.HeaderSize:]) {
 			t.Fatal("the journal differs after a failure")
@@ -232,6 +235,7 @@ func TestPackingFails(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	wantTroubled(t, s)
 	if body, _ := readBack(t, s, id, 1); !bytes.Equal(body, sent[journal.HeaderSize:]) {
 		t.Fatal("the journal differs")
 	}

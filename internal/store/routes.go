@@ -13,31 +13,41 @@ import (
 )
 
 // Deliveries returns every route with its secret, by name, and whether something waits
-// for it.
+// for it. A route that cannot be read is left out.
 func (s *Store) Deliveries(ctx context.Context) ([]index.Delivery, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT doc, secret,
+	rows, err := s.reader.QueryContext(ctx, `SELECT name, doc, secret,
 		CASE WHEN EXISTS (SELECT 1 FROM outbox o WHERE o.status = 'pending' AND o.route = routes.name) THEN 1 ELSE 0 END
 		FROM routes ORDER BY name`)
 	if err != nil {
 		return nil, fmt.Errorf("read routes: %w", err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
-	all := []index.Delivery{}
+	all, bad := []index.Delivery{}, map[string]error{}
 	for rows.Next() {
 		var d index.Delivery
 		var doc []byte
-		var secret string
+		var name, secret string
 		var pending int
-		if err := rows.Scan(&doc, &secret, &pending); err != nil {
+		if err := rows.Scan(&name, &doc, &secret, &pending); err != nil {
 			return nil, fmt.Errorf("read routes: %w", err)
 		}
 		if err := json.Unmarshal(doc, &d.Route); err != nil {
-			return nil, fmt.Errorf("stored route: %w", err)
+			bad[name] = fmt.Errorf("stored route %s cannot be read: %w; set it again", name, err)
+			continue
 		}
 		d.Route.Secret, d.Pending = secret, pending == 1
 		all = append(all, d)
 	}
-	return all, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read routes: %w", err)
+	}
+	for name, err := range bad {
+		s.failed(ctx, troubleRoute, name, err)
+	}
+	for _, d := range all {
+		s.done(ctx, troubleRoute, d.Route.Name)
+	}
+	return all, nil
 }
 
 // Route returns one route with its secret.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -45,12 +46,16 @@ func scanRun(from scanner) (runRow, error) {
 	if err != nil {
 		return runRow{}, err
 	}
-	if err := json.Unmarshal(doc, &r); err != nil {
-		return runRow{}, &unreadableError{run: id, created: created, what: "the stored document", cause: err}
+	unreadable := json.Unmarshal(doc, &r)
+	if unreadable != nil {
+		r = job.Run{}
 	}
 	r.ID, r.Job, r.Number, r.Attempt = id, name, number, attempt
 	r.State, r.Health = job.State(state), job.Health(health)
 	r.CreatedAt, r.LastHeartbeatAt = fromMicros(created), fromNull(beat)
+	if unreadable != nil {
+		return runRow{}, &index.UnreadableError{Run: r, What: "the stored document", Cause: unreadable}
+	}
 	row.run, row.heardAt, row.expiresAt = r, fromMicros(heard), fromMicros(expires)
 	row.lease, row.period = time.Duration(lease)*time.Microsecond, time.Duration(periods)*time.Microsecond
 	return row, nil
@@ -58,11 +63,11 @@ func scanRun(from scanner) (runRow, error) {
 
 // scanRuns reads the runs of a query and closes it. A row that cannot be read is skipped, and
 // returned apart.
-func scanRuns(rows *sql.Rows) (runs []job.Run, skipped []*unreadableError, err error) {
+func scanRuns(rows *sql.Rows) (runs []job.Run, skipped []*index.UnreadableError, err error) {
 	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
 	for rows.Next() {
 		row, err := scanRun(rows)
-		var bad *unreadableError
+		var bad *index.UnreadableError
 		switch {
 		case errors.As(err, &bad):
 			skipped = append(skipped, bad)
@@ -236,6 +241,11 @@ type attemptKey struct {
 	run     string
 	attempt int
 }
+
+// String is how troubled items name an attempt; attemptID is the same in SQL.
+func (k attemptKey) String() string { return k.run + "/" + strconv.Itoa(k.attempt) }
+
+const attemptID = `run_id || '/' || attempt`
 
 func compareKeys(a, b attemptKey) int {
 	if c := strings.Compare(a.run, b.run); c != 0 {

@@ -132,18 +132,18 @@ func (s *Store) Runs(ctx context.Context, q index.RunQuery) (index.RunPage, erro
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
 	page := index.RunPage{Runs: []job.Run{}}
-	var skipped []*unreadableError
+	var skipped []*index.UnreadableError
 	last := ""
 	for n := 1; rows.Next(); n++ {
 		row, err := scanRun(rows)
 		created, id := micros(row.run.CreatedAt), row.run.ID
-		var bad *unreadableError
+		var bad *index.UnreadableError
 		switch {
 		case n > limit:
 			page.NextCursor = last
 			continue
 		case errors.As(err, &bad):
-			created, id = bad.created, bad.run
+			created, id = micros(bad.Run.CreatedAt), bad.Run.ID
 			skipped = append(skipped, bad)
 		case err != nil:
 			return index.RunPage{}, fmt.Errorf("list runs: %w", err)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"sync"
 	"time"
 )
 
@@ -24,29 +26,52 @@ const (
 	packAnyway = 10 * time.Minute
 )
 
-// Maintain keeps the store tidy until ctx ends: it makes the texts of new runs searchable,
-// packs journals, frees segments, and deletes what nobody refers to. What goes wrong is told, and tried again later. Several
-// servers may do so on one database.
-func (s *Store) Maintain(ctx context.Context, tell func(error)) {
+// Maintain keeps the store tidy until ctx ends: it deletes runs that are not to be kept, makes
+// the texts of new runs searchable, trims and packs journals, frees segments, and deletes
+// what nobody refers to. What has to do with the archive, which may be slow, holds up nothing
+// else. An item that fails is skipped and tried again; what fails as a whole is reported, and
+// tried again with the next round. Several servers may do so on one database.
+func (s *Store) Maintain(ctx context.Context, report func(error)) {
+	var mu sync.Mutex
+	reported := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil && ctx.Err() == nil {
+			report(err)
+		}
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		var kept time.Time
+		everyRound(ctx, func(now time.Time) {
+			if now.Sub(kept) >= keepEvery {
+				kept = now
+				reported(s.keepLess(ctx, now))
+			}
+			reported(errors.Join(s.tidyRows(ctx, now), s.tidySegments(ctx, now)))
+		})
+	})
+	all.Go(func() {
+		packed := time.Now()
+		everyRound(ctx, func(now time.Time) {
+			// While much arrives, packing waits: it would take a core from what agents wait for.
+			may := func() bool { return now.Sub(packed) > packAnyway || time.Since(s.busyAt()) > busyRest }
+			done, err := s.tidyArchive(ctx, now, may)
+			if done {
+				packed = now
+			}
+			reported(err)
+		})
+	})
+	all.Wait()
+}
+
+// everyRound calls do now and every tidyEvery until ctx ends.
+func everyRound(ctx context.Context, do func(now time.Time)) {
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
-	var kept time.Time
-	packed := time.Now()
 	for {
-		now := time.Now()
-		// While much arrives, packing waits: it would take a core from what agents wait for.
-		may := func() bool { return now.Sub(packed) > packAnyway || time.Since(s.busyAt()) > busyRest }
-		var err error
-		if now.Sub(kept) >= keepEvery {
-			kept, err = now, s.keepLess(ctx, now)
-		}
-		done, terr := s.tidy(ctx, now, may)
-		if done {
-			packed = now
-		}
-		if err = errors.Join(err, terr); err != nil && ctx.Err() == nil {
-			tell(err)
-		}
+		do(time.Now())
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -58,27 +83,45 @@ func (s *Store) Maintain(ctx context.Context, tell func(error)) {
 // Tidy does all that is due now: deletes, trims, packs, and sweeps. Between two steps it
 // rests as long as the last one took, so that it takes half of one core at most.
 func (s *Store) Tidy(ctx context.Context, now time.Time) error {
-	if err := s.keepLess(ctx, now); err != nil {
-		return err
-	}
-	_, err := s.tidy(ctx, now, func() bool { return true })
-	return err
+	err := errors.Join(s.keepLess(ctx, now), s.tidyRows(ctx, now))
+	_, archived := s.tidyArchive(ctx, now, func() bool { return true })
+	return errors.Join(err, archived, s.tidySegments(ctx, now))
 }
 
-// tidy is Tidy without deleting runs, for which much has to be looked at. It packs as long
-// as it may, and reports whether nothing is left to pack.
-func (s *Store) tidy(ctx context.Context, now time.Time, may func() bool) (packed bool, err error) {
-	err = errors.Join(s.refreshTroubles(ctx), s.mergeCounts(ctx), repeat(ctx, func() (bool, error) { return s.indexTexts(ctx) }))
-	err = errors.Join(err, repeat(ctx, func() (bool, error) { return s.trimOne(ctx, now) }))
-	err = errors.Join(err, repeat(ctx, func() (bool, error) {
+// tidyRows does what is in the database alone.
+func (s *Store) tidyRows(ctx context.Context, now time.Time) error {
+	return errors.Join(
+		s.refreshTroubles(ctx), s.mergeCounts(ctx),
+		repeat(ctx, func() (bool, error) { return s.indexTexts(ctx) }),
+		repeat(ctx, func() (bool, error) { return s.trimOne(ctx, now) }),
+	)
+}
+
+func (s *Store) tidySegments(ctx context.Context, now time.Time) error {
+	return s.unlessCopying(func() error { return s.sweepSegments(ctx, now) })
+}
+
+// tidyArchive packs journals as long as it may, and deletes objects. It reports whether
+// nothing is left to pack.
+func (s *Store) tidyArchive(ctx context.Context, now time.Time, may func() bool) (packed bool, err error) {
+	failures := 0
+	err = repeat(ctx, func() (bool, error) {
 		if !may() {
 			return false, nil
 		}
 		more, err := s.packOne(ctx, now)
+		var away *archiveError
+		if errors.As(err, &away) {
+			if failures++; failures < archiveFailures {
+				err = nil
+			}
+		} else {
+			failures = 0
+		}
 		packed = !more && err == nil
 		return more, err
-	}))
-	return packed, errors.Join(err, s.sweep(ctx, now))
+	})
+	return packed, errors.Join(err, s.unlessCopying(func() error { return s.sweepObjects(ctx, now) }))
 }
 
 // repeat takes steps while there is more to do.
@@ -109,8 +152,8 @@ func rest(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// sweep removes files that nobody needs, unless a backup is copying.
-func (s *Store) sweep(ctx context.Context, now time.Time) (err error) {
+// unlessCopying removes files that nobody needs, unless a backup is copying.
+func (s *Store) unlessCopying(remove func() error) (err error) {
 	if s.dir != "" {
 		release, err := s.hold(false)
 		if err != nil || release == nil {
@@ -118,7 +161,7 @@ func (s *Store) sweep(ctx context.Context, now time.Time) (err error) {
 		}
 		defer func() { err = errors.Join(err, release()) }()
 	}
-	return errors.Join(s.sweepObjects(ctx, now), s.sweepSegments(ctx, now))
+	return remove()
 }
 
 // sweepObjects deletes objects that nobody refers to: those given up, and those that were
@@ -132,7 +175,8 @@ func (s *Store) sweepObjects(ctx context.Context, now time.Time) error {
 		name string
 	}
 	rows, err := s.reader.QueryContext(ctx, `SELECT id, name FROM objects
-		WHERE state = 'dead' OR state = 'writing' AND changed_at < $1 LIMIT $2`, micros(now.Add(-objectRest)), tidyBatch)
+		WHERE (state = 'dead' OR state = 'writing' AND changed_at < $1) AND`+rests(troubleObject, "objects.name", 3)+`
+		ORDER BY changed_at, id LIMIT $2`, micros(now.Add(-objectRest)), tidyBatch, micros(s.now()))
 	if err != nil {
 		return fmt.Errorf("look for objects to delete: %w", err)
 	}
@@ -148,10 +192,19 @@ func (s *Store) sweepObjects(ctx context.Context, now time.Time) error {
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("look for objects to delete: %w", err)
 	}
+	failures := 0
 	for _, o := range all {
 		if err := s.archive.Delete(ctx, o.name); err != nil {
-			return err
+			if serr := s.skip(ctx, troubleObject, o.name, err); serr != nil {
+				return serr
+			}
+			if failures++; failures >= archiveFailures {
+				return fmt.Errorf("delete objects: %d could not be in a row, so the rest waits: %w", failures, err)
+			}
+			continue
 		}
+		failures = 0
+		s.done(ctx, troubleObject, o.name)
 		err := s.write(ctx, func(t *tx) error {
 			_, err := t.ExecContext(ctx, `DELETE FROM objects WHERE id = $1 AND state <> 'live'`, o.id)
 			return err
@@ -176,25 +229,30 @@ func (s *Store) sweepSegments(ctx context.Context, now time.Time) error {
 	for _, one := range all {
 		// Once a segment is not the one that grows, every transaction that added to it has
 		// ended: the next one was begun by a later transaction.
-		if one.ID == s.segments.Active() {
+		id := strconv.FormatInt(one.ID, 10)
+		if one.ID == s.segments.Active() || s.resting(troubleSegment, id) {
 			continue
 		}
-		var used int64
-		err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM blocks WHERE segment = $1 LIMIT 1) AS one`, one.ID).Scan(&used)
-		if err != nil {
-			return fmt.Errorf("look whether segment %d is in use: %w", one.ID, err)
-		}
-		if used == 0 {
-			if err := s.segments.Remove(one.ID); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := s.empty(ctx, one.ID, now); err != nil {
+		if err := s.sweepSegment(ctx, one.ID, now); err == nil {
+			s.done(ctx, troubleSegment, id)
+		} else if err := s.skip(ctx, troubleSegment, id, err); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// sweepSegment removes a segment that nothing refers to, or empties it.
+func (s *Store) sweepSegment(ctx context.Context, id int64, now time.Time) error {
+	var used int64
+	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM blocks WHERE segment = $1 LIMIT 1) AS one`, id).Scan(&used)
+	if err != nil {
+		return fmt.Errorf("look whether segment %d is in use: %w", id, err)
+	}
+	if used == 0 {
+		return s.segments.Remove(id)
+	}
+	return s.empty(ctx, id, now)
 }
 
 // empty has the journals packed that keep a segment which is old enough.

@@ -52,13 +52,15 @@ func (a *attemptRow) trimDue(limit int64) bool {
 	return a.Size-gone > limit
 }
 
-// trimOne trims one journal that is due, and reports whether there was one.
+// trimOne trims one journal that is due, and reports whether there was one. One that cannot
+// be trimmed rests, so that the others have their turn.
 func (s *Store) trimOne(ctx context.Context, now time.Time) (bool, error) {
 	if s.keep.RunLog <= 0 {
 		return false, nil
 	}
 	var key attemptKey
-	err := s.reader.QueryRowContext(ctx, `SELECT run_id, attempt FROM attempts WHERE trim_at <= $1 ORDER BY trim_at LIMIT 1`, micros(now)).Scan(&key.run, &key.attempt)
+	err := s.reader.QueryRowContext(ctx, `SELECT run_id, attempt FROM attempts WHERE trim_at <= $1
+		AND`+rests(troubleTrim, attemptID, 2)+` ORDER BY trim_at LIMIT 1`, micros(now), micros(s.now())).Scan(&key.run, &key.attempt)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -66,8 +68,9 @@ func (s *Store) trimOne(ctx context.Context, now time.Time) (bool, error) {
 		return false, fmt.Errorf("look for a journal to trim: %w", err)
 	}
 	if err := s.trim(ctx, key); err != nil {
-		return false, fmt.Errorf("trim the journal of run %s attempt %d: %w", key.run, key.attempt, err)
+		return true, s.skip(ctx, troubleTrim, key.String(), fmt.Errorf("trim the journal of run %s attempt %d: %w", key.run, key.attempt, err))
 	}
+	s.done(ctx, troubleTrim, key.String())
 	return true, nil
 }
 

@@ -20,10 +20,21 @@ const (
 	troubleLease    = "read_lease" // what the judgement of a run needs cannot be read
 	troubleJudge    = "judge"      // the verdict on a run, or its evidence, cannot be stored
 	troubleDiagnose = "diagnose"   // a run that ended badly cannot be diagnosed
+	troubleTrim     = "trim"       // the middle of a long journal cannot be dropped
+	troublePack     = "pack"       // a journal cannot be packed
+	troubleRemove   = "delete_run" // a run that is not to be kept cannot be deleted
+	troubleObject   = "delete_object"
+	troubleSegment  = "segment" // a file of journal bytes cannot be emptied or removed
+	troubleAction   = "action"  // a cancel or a retry cannot be followed
+	troubleNotify   = "notify"  // it cannot be found out who is notified
+	troubleRoute    = "route"   // a stored route of notifications cannot be read
 )
 
 // troubleKinds are all of them: metrics show also those without an item.
-var troubleKinds = []string{troubleRun, troubleLease, troubleJudge, troubleDiagnose}
+var troubleKinds = []string{
+	troubleRun, troubleLease, troubleJudge, troubleDiagnose, troubleTrim, troublePack, troubleRemove, troubleObject,
+	troubleSegment, troubleAction, troubleNotify, troubleRoute,
+}
 
 // noTrouble is a count of 0 for each kind.
 func noTrouble() map[string]int64 {
@@ -113,26 +124,25 @@ func rests(kind, id string, now int) string {
 	return fmt.Sprintf(` NOT EXISTS (SELECT 1 FROM troubled WHERE troubled.kind = '%s' AND troubled.id = %s AND troubled.next_at > $%d)`, kind, id, now)
 }
 
+// skip records that something could not be done for an item, so that the caller goes on with
+// the next one. Its error says that the caller is not to: the database is away, or ctx ended.
+func (s *Store) skip(ctx context.Context, kind, id string, cause error) error {
+	if ctx.Err() != nil {
+		return cause
+	}
+	if err := s.Ping(ctx); err != nil {
+		return errors.Join(cause, err)
+	}
+	s.failed(ctx, kind, id, cause)
+	return nil
+}
+
 // unreadable records the runs whose rows could not be read.
-func (s *Store) unreadable(ctx context.Context, kind string, rows []*unreadableError) {
+func (s *Store) unreadable(ctx context.Context, kind string, rows []*index.UnreadableError) {
 	for _, one := range rows {
-		s.failed(ctx, kind, one.run, one)
+		s.failed(ctx, kind, one.Run.ID, one)
 	}
 }
-
-// unreadableError says that the stored row of a run cannot be read. Other rows can.
-type unreadableError struct {
-	run     string
-	created int64 // microseconds since 1970, where it is needed to go on behind the row
-	what    string
-	cause   error
-}
-
-func (e *unreadableError) Error() string {
-	return fmt.Sprintf("%s of run %s cannot be read: %v; stint check shows what is damaged", e.what, e.run, e.cause)
-}
-
-func (e *unreadableError) Unwrap() error { return e.cause }
 
 // staleTrouble is how long after its next try an item is forgotten that nobody tried again:
 // it is gone, or it succeeded on another server.

@@ -1,0 +1,343 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"stint.dev/stint/internal/store"
+	"stint.dev/stint/internal/store/postgrestest"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// moodyArchive fails at some objects.
+type moodyArchive struct {
+	store.Archive
+	mu    sync.Mutex
+	bad   func(op, key string) bool
+	calls map[string]int // by operation
+}
+
+func (a *moodyArchive) fails(op, key string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.calls[op]++
+	if a.bad != nil && a.bad(op, key) {
+		return fmt.Errorf("the archive says no: %s %s", op, key)
+	}
+	return nil
+}
+
+func (a *moodyArchive) set(bad func(op, key string) bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.bad = bad
+	clear(a.calls)
+}
+
+func (a *moodyArchive) Put(ctx context.Context, key string, r io.Reader, size int64) error {
+	if err := a.fails("put", key); err != nil {
+		return err
+	}
+	return a.Archive.Put(ctx, key, r, size)
+}
+
+func (a *moodyArchive) Delete(ctx context.Context, key string) error {
+	if err := a.fails("delete", key); err != nil {
+		return err
+	}
+	return a.Archive.Delete(ctx, key)
+}
+
+// onBothMoody runs a test on both databases, with an archive that may fail and a clock.
+func onBothMoody(t *testing.T, keep store.Keep, test func(t *testing.T, s *store.Store, a *moodyArchive, now *time.Time)) {
+	for name, options := range map[string]func(*testing.T) store.Options{
+		"SQLite":     func(t *testing.T) store.Options { return store.Options{Dir: t.TempDir()} },
+		"PostgreSQL": func(t *testing.T) store.Options { return store.Options{URL: postgrestest.URL(t)} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, _ := openArchive(t)
+			a := &moodyArchive{Archive: dir, calls: map[string]int{}}
+			now := noon
+			o := options(t)
+			o.Archive, o.Keep = a, keep
+			s := openWith(t, o)
+			s.SetClock(func() time.Time { return now })
+			test(t, s, a, &now)
+		})
+	}
+}
+
+func tidy(t *testing.T, s *store.Store, now time.Time) {
+	t.Helper()
+	if err := s.Tidy(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kindsOf are the kinds and ids of the troubled items, sorted.
+func kindsOf(t *testing.T, s *store.Store) []string {
+	t.Helper()
+	var out []string
+	for _, item := range items(t, s) {
+		out = append(out, item.Kind+" "+item.ID)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func wantTroubled(t *testing.T, s *store.Store, want ...string) {
+	t.Helper()
+	slices.Sort(want)
+	if got := kindsOf(t, s); !slices.Equal(got, want) {
+		t.Errorf("troubled items %q, want %q", got, want)
+	}
+}
+
+// A block that is damaged keeps its own journal from being trimmed, and no other.
+func TestADamagedBlockKeepsNoOtherJournalFromBeingTrimmed(t *testing.T) {
+	const limit = 1 << 20
+	onBothMoody(t, store.Keep{RunLog: limit}, func(t *testing.T, s *store.Store, _ *moodyArchive, now *time.Time) {
+		var ids []string
+		var sizes []int64
+		for i := range 3 {
+			j := newJournal(t, journal.Attempt{})
+			j.command()
+			for k := range 30 {
+				j.output(noise(30*i+k, 100_000))
+				offset, data := j.take()
+				one(t, s, j.id, 1, offset, data)
+			}
+			ids = append(ids, j.id)
+			size, err := s.JournalSize(t.Context(), j.id, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sizes = append(sizes, size)
+		}
+		bad := ids[0] // the first that is due
+		damage := `UPDATE blocks SET size = size + $2 WHERE run_id = $1 AND start > 1000000 AND start < 2000000`
+		if err := s.Exec(t.Context(), damage, bad, 7); err != nil {
+			t.Fatal(err)
+		}
+		trimmed := func(id string) bool { return len(mustRun(t, s, id).Output.Gaps) > 0 }
+		tidy(t, s, noon.Add(time.Hour))
+		if trimmed(bad) || !trimmed(ids[1]) || !trimmed(ids[2]) {
+			t.Errorf("trimmed: %v %v %v of %d bytes", trimmed(bad), trimmed(ids[1]), trimmed(ids[2]), sizes)
+		}
+		if got := kindsOf(t, s); !slices.Contains(got, "trim "+bad+"/1") {
+			t.Errorf("troubled items: %q", got)
+		}
+		if err := s.Exec(t.Context(), damage, bad, -7); err != nil {
+			t.Fatal(err)
+		}
+		*now = noon.Add(time.Minute)
+		tidy(t, s, noon.Add(time.Hour))
+		if !trimmed(bad) {
+			t.Error("the block is whole again, and its journal was not trimmed")
+		}
+		if got := kindsOf(t, s); slices.Contains(got, "trim "+bad+"/1") {
+			t.Errorf("troubled items: %q", got)
+		}
+	})
+}
+
+// A journal that cannot be packed keeps no other from it, and an archive that is away is not
+// asked for each of them.
+func TestAnObjectThatCannotBeStored(t *testing.T) {
+	onBothMoody(t, store.Keep{}, func(t *testing.T, s *store.Store, a *moodyArchive, now *time.Time) {
+		var ids []string
+		for range 6 {
+			ids = append(ids, endedRun(t, s, "a", noon, 200<<10))
+		}
+		a.set(func(_, key string) bool { return strings.HasPrefix(key, ids[0]) })
+		later := noon.Add(time.Hour)
+		tidy(t, s, later)
+		if a.calls["put"] != 6 {
+			t.Errorf("%d objects were tried, want 6", a.calls["put"])
+		}
+		wantTroubled(t, s, "pack "+ids[0]+"/1")
+		a.set(nil)
+		*now = noon.Add(time.Minute)
+		tidy(t, s, later.Add(10*time.Minute)) // the claim is over
+		wantTroubled(t, s)
+
+		for range 6 {
+			endedRun(t, s, "b", noon, 200<<10)
+		}
+		a.set(func(string, string) bool { return true })
+		*now = noon.Add(time.Hour)
+		if err := s.Tidy(t.Context(), later.Add(time.Hour)); err == nil || !strings.Contains(err.Error(), "the archive says no") {
+			t.Errorf("an archive that is away: %v", err)
+		}
+		if a.calls["put"] != 3 {
+			t.Errorf("%d objects were tried while the archive is away, want 3", a.calls["put"])
+		}
+	})
+}
+
+// An object that cannot be deleted keeps no other; an archive that is away is not asked for
+// each of a hundred.
+func TestAnObjectThatCannotBeDeleted(t *testing.T) {
+	onBothMoody(t, store.Keep{Age: 24 * time.Hour}, func(t *testing.T, s *store.Store, a *moodyArchive, now *time.Time) {
+		var ids []string
+		for range 6 {
+			ids = append(ids, endedRun(t, s, "a", noon, 200<<10))
+		}
+		tidy(t, s, noon.Add(time.Hour)) // packs
+		a.set(func(op, key string) bool { return op == "delete" && strings.HasPrefix(key, ids[0]) })
+		tidy(t, s, noon.Add(48*time.Hour)) // deletes the runs
+		tidy(t, s, noon.Add(48*time.Hour)) // and what they leave
+		if a.calls["delete"] != 6 {
+			t.Errorf("%d objects were tried, want 6", a.calls["delete"])
+		}
+		if got := kindsOf(t, s); len(got) != 1 || !strings.HasPrefix(got[0], "delete_object "+ids[0]) {
+			t.Errorf("troubled items: %q", got)
+		}
+		*now = now.Add(time.Minute)
+		a.set(nil)
+		tidy(t, s, noon.Add(48*time.Hour))
+		wantTroubled(t, s)
+
+		for range 6 {
+			endedRun(t, s, "b", noon, 200<<10)
+		}
+		tidy(t, s, noon.Add(time.Hour))
+		a.set(func(op, _ string) bool { return op == "delete" })
+		if err := errors.Join(s.Tidy(t.Context(), noon.Add(48*time.Hour)), s.Tidy(t.Context(), noon.Add(48*time.Hour))); err == nil {
+			t.Error("nothing is said of an archive that is away")
+		}
+		if n := a.calls["delete"]; n < 3 || n > 6 {
+			t.Errorf("%d objects were tried in two rounds while the archive is away, want 3 in each", n)
+		}
+	})
+}
+
+// refuseDelete makes the database refuse to delete one run.
+func refuseDelete(t *testing.T, s *store.Store, id string) {
+	t.Helper()
+	statements := []string{`CREATE TRIGGER refuse BEFORE DELETE ON runs WHEN OLD.id = '` + id + `' BEGIN SELECT RAISE(ABORT, 'refused'); END`}
+	if s.Postgres() {
+		statements = []string{
+			`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$`,
+			`CREATE TRIGGER refuse BEFORE DELETE ON runs FOR EACH ROW WHEN (OLD.id = '` + id + `') EXECUTE FUNCTION refuse()`,
+		}
+	}
+	for _, one := range statements {
+		if err := s.Exec(t.Context(), one); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A run that cannot be deleted keeps no other one, whichever rule is to delete it.
+func TestARunThatCannotBeDeleted(t *testing.T) {
+	for name, keep := range map[string]store.Keep{
+		"age": {Age: time.Hour}, "count": {Runs: 1}, "size": {Bytes: 5 << 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBothMoody(t, keep, func(t *testing.T, s *store.Store, _ *moodyArchive, _ *time.Time) {
+				var ids []string
+				for i := range 5 {
+					ids = append(ids, endedRun(t, s, "a", noon.Add(time.Duration(i)*time.Second), 3000))
+				}
+				refuseDelete(t, s, ids[0])
+				tidy(t, s, noon.Add(2*time.Hour))
+				if gone(t, s, ids[1]) != true || gone(t, s, ids[2]) != true {
+					t.Error("the runs behind one that cannot be deleted are still there")
+				}
+				if _, err := s.Run(t.Context(), ids[0]); err != nil {
+					t.Errorf("the run that cannot be deleted: %v", err)
+				}
+				wantTroubled(t, s, "delete_run "+ids[0])
+			})
+		})
+	}
+}
+
+// A run that goes on is not deleted, though it had ended when it was chosen.
+func TestARunThatGoesOnIsNotDeleted(t *testing.T) {
+	onBothMoody(t, store.Keep{}, func(t *testing.T, s *store.Store, _ *moodyArchive, _ *time.Time) {
+		j := running(t, s, journal.Attempt{})
+		if err := s.DeleteRun(t.Context(), j.id); err != nil {
+			t.Fatal(err)
+		}
+		if gone(t, s, j.id) {
+			t.Error("a run that goes on was deleted")
+		}
+		if heads, err := s.Blocks(t.Context(), j.id, 1, 0, 1); err != nil || len(heads) != 1 {
+			t.Errorf("its journal: %v %v", heads, err)
+		}
+	})
+}
+
+// A run that prints more than may be kept deletes at most half of the history, and it is said
+// why there is too much.
+func TestARunawayRunKeepsTheHistory(t *testing.T) {
+	const limit = 1 << 20
+	onBothMoody(t, store.Keep{Bytes: limit}, func(t *testing.T, s *store.Store, _ *moodyArchive, _ *time.Time) {
+		var ids []string
+		for i := range 10 {
+			ids = append(ids, endedRun(t, s, fmt.Sprint("job", i%2), noon.Add(time.Duration(i)*time.Minute), 70_000))
+		}
+		j := newJournal(t, journal.Attempt{})
+		j.command()
+		for i := range 30 {
+			j.output(noise(i, 60_000))
+			offset, data := j.take()
+			one(t, s, j.id, 1, offset, data)
+		}
+		err := s.Tidy(t.Context(), noon)
+		if err == nil || !strings.Contains(err.Error(), "runs that go on") {
+			t.Errorf("what is said: %v", err)
+		}
+		left := 0
+		for _, id := range ids {
+			if !gone(t, s, id) {
+				left++
+			}
+		}
+		if left != 7 { // of 70,000 bytes and some each, in half of the limit
+			t.Errorf("%d of 10 ended runs are left, want 7", left)
+		}
+		j.end(0)
+		offset, data := j.take()
+		one(t, s, j.id, 1, offset, data)
+		if err := s.Tidy(t.Context(), noon.Add(-time.Hour)); err != nil { // nothing is packed
+			t.Fatal(err)
+		}
+		if bytes, err := s.StoredBytes(t.Context()); err != nil || bytes > limit {
+			t.Errorf("%d bytes of %d after it ended, %v", bytes, limit, err)
+		}
+	})
+}
+
+// An agent whose clock is years ahead cannot keep a run from being deleted.
+func TestAClockInTheFutureKeepsNoRun(t *testing.T) {
+	onBothMoody(t, store.Keep{Age: 24 * time.Hour}, func(t *testing.T, s *store.Store, _ *moodyArchive, _ *time.Time) {
+		j := newJournal(t, journal.Attempt{})
+		j.at = noon.AddDate(9, 0, 0)
+		j.command()
+		j.end(0)
+		offset, data := j.take()
+		one(t, s, j.id, 1, offset, data)
+		if run := mustRun(t, s, j.id); run.State != job.Succeeded || run.EndedAt.Before(noon.AddDate(8, 0, 0)) {
+			t.Fatalf("%+v", run)
+		}
+		tidy(t, s, noon.Add(23*time.Hour))
+		if gone(t, s, j.id) {
+			t.Error("it was deleted too early")
+		}
+		tidy(t, s, noon.Add(25*time.Hour))
+		if !gone(t, s, j.id) {
+			t.Error("it is kept until 2035")
+		}
+	})
+}
