@@ -312,18 +312,24 @@ func (a *attempt) settle(result *Result, delivered error) {
 
 // lostText says what is lost of a journal that is neither on the server nor on the disk, and why.
 func (a *attempt) lostText(why error) string {
-	if a.rec.spool.Path() == "" && a.rec.spool.Acknowledged() == 0 {
-		return fmt.Sprintf("the record of run %s is lost: it was in memory, because the state directory could not be used, and the server did not take it: %v", a.cfg.Run, why)
+	text := "the journal of run %s is incomplete on the server, and the part that is missing was in memory only"
+	switch {
+	case a.rec.spool.Path() == "" && a.rec.spool.Acknowledged() == 0:
+		text = "the record of run %s is lost: it was in memory, because the state directory could not be used, and the server did not take it"
+	case !a.cfg.link.Reached():
+		text = "the journal of run %s was not delivered, and what the disk did not take of it is lost"
 	}
-	if !a.cfg.link.Reached() {
-		return fmt.Sprintf("the journal of run %s was not delivered, and what the disk did not take of it is lost: %v", a.cfg.Run, why)
-	}
-	return fmt.Sprintf("the journal of run %s is incomplete on the server, and the part that is missing was in memory only: %v", a.cfg.Run, why)
+	return a.because(fmt.Sprintf(text, a.cfg.Run), why)
 }
 
 // waitsText says where the journal waits, and why unless that was reported before.
 func (a *attempt) waitsText(why error, path string) string {
 	text := fmt.Sprintf("the journal of this run waits at %s until the next stint run, or stint flush, delivers it", path)
+	return a.because(text, why)
+}
+
+// because adds to a text why the journal was not delivered, unless that was printed before.
+func (a *attempt) because(text string, why error) string {
 	if a.cfg.link.Printed(delivery.NoServer) || a.cfg.link.Printed(delivery.BadToken) {
 		return text
 	}

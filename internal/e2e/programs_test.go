@@ -156,7 +156,25 @@ type server struct {
 	database  string // a PostgreSQL database instead of data; empty for none
 	host      *host  // where it runs; nil for one of its own
 	cmd       *exec.Cmd
-	stderr    *bytes.Buffer
+	stderr    *written
+}
+
+// written is what a program that lives has written so far.
+type written struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (w *written) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(p)
+}
+
+func (w *written) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
 }
 
 func startServer(t *testing.T, args ...string) *server {
@@ -203,7 +221,7 @@ func (s *server) start(args ...string) {
 		s.host = newHost(s.t)
 	}
 	s.cmd.Env = s.host.environment()
-	s.stderr = &bytes.Buffer{}
+	s.stderr = &written{}
 	s.cmd.Stderr = s.stderr
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)

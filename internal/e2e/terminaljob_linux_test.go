@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"io"
 	"os"
 	"os/exec"
@@ -9,7 +8,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -20,8 +18,7 @@ import (
 
 // screenText collects what a person would see.
 type screenText struct {
-	mu   sync.Mutex
-	text bytes.Buffer
+	written
 	done chan struct{}
 }
 
@@ -34,25 +31,11 @@ func watchScreen(screen *os.File) *screenText {
 	return s
 }
 
-func (s *screenText) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
 func (s *screenText) has(text string) func() bool {
-	return func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return bytes.Contains(s.text.Bytes(), []byte(text))
-	}
+	return func() bool { return strings.Contains(s.all(), text) }
 }
 
-func (s *screenText) all() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
-}
+func (s *screenText) all() string { return s.String() }
 
 // inTerminal makes a command the leader of a session on a terminal.
 func inTerminal(cmd *exec.Cmd, tty *os.File) {

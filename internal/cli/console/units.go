@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"syscall"
 	"time"
@@ -92,5 +91,5 @@ func (c *Console) StateDir() (string, error) {
 	if home := c.Getenv("HOME"); home != "" {
 		return home + "/.local/state/stint", nil
 	}
-	return "", fmt.Errorf("no place for the agent's state: neither STINT_STATE nor HOME is set: %w", fs.ErrNotExist)
+	return "", errors.New("there is no place for the agent's state, because neither STINT_STATE nor HOME is set: set STINT_STATE to a directory that only this user can write")
 }
