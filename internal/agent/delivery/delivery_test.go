@@ -78,6 +78,52 @@ func TestTheFirstAppendIsSmall(t *testing.T) {
 	}
 }
 
+// A backlog comes through a slow link, in little more time than the link needs for it.
+func TestABacklogOverASlowLink(t *testing.T) {
+	const perSecond = 20 << 10
+	synctest.Test(t, func(t *testing.T) {
+		records := make([]int, 128)
+		for i := range records {
+			records[i] = 64 << 10
+		}
+		j, whole := writeJournal(t, true, records...)
+		var s *fakeServer
+		cutOff := 0
+		s = newFakeServer(func(ctx context.Context, offset int64, data []byte) error {
+			begun := time.Now()
+			timer := time.NewTimer(time.Duration(len(data)) * time.Second / perSecond)
+			defer timer.Stop()
+			select {
+			case <-timer.C:
+				return nil
+			case <-ctx.Done(): // the server keeps what has come
+				cutOff++
+				came := int(time.Since(begun) * perSecond / time.Second)
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				if offset == int64(len(s.journal)) {
+					s.journal = append(s.journal, data[:came]...)
+				}
+				return errAway
+			}
+		})
+		begun := time.Now()
+		least := time.Duration(len(whole)) * time.Second / perSecond
+		d, end := started(t, Config{Server: s, Journal: j, Fresh: true})
+		for len(s.has()) < len(whole) && time.Since(begun) < 2*least {
+			<-time.After(time.Second)
+		}
+		end()
+		if err := d.Finish(t.Context(), time.Minute); err != nil || !bytes.Equal(s.has(), whole) {
+			t.Fatalf("%d of %d bytes arrived: %v", len(s.has()), len(whole), err)
+		}
+		if took := time.Since(begun); took > least+least/10 {
+			t.Errorf("it took %s, and the link needs %s", took, least)
+		}
+		t.Logf("%d appends, %d of them cut off, in %s; the link needs %s", len(s.appended()), cutOff, time.Since(begun), least)
+	})
+}
+
 // deliverWhole delivers the journal of an attempt that has ended.
 func deliverWhole(t *testing.T, c Config) error {
 	t.Helper()
