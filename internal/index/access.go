@@ -10,6 +10,7 @@ type Session struct {
 	Scope     string // read, write, admin
 	Via       string // token, oidc
 	Token     string // id of the token it came from; empty for none
+	Identity  string // of a person, as JSON; empty for a token
 	CreatedAt time.Time
 	ExpiresAt time.Time
 	UsedAt    time.Time

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"stint.dev/stint/internal/access"
@@ -97,6 +98,38 @@ func (s *Server) authorize(r *http.Request, rt route) (actor, error) {
 		return a, newProblem(http.StatusForbidden, "a request of a logged-in page that changes something needs the header X-Stint-CSRF: 1")
 	}
 	return a, nil
+}
+
+// whileAllowed returns the request with a context that ends when who sent it may no longer
+// use the route: a stream must not outlive its token, session or grant. The function must
+// be called at the end.
+func (s *Server) whileAllowed(rt route, r *http.Request) (*http.Request, func()) {
+	ctx, end := context.WithCancel(r.Context())
+	r = r.WithContext(ctx)
+	var mu sync.Mutex // of timer
+	var timer *time.Timer
+	check := func() {
+		_, err := s.authorize(r, rt)
+		var refused *problem
+		if errors.As(err, &refused) && refused.Status != http.StatusTooManyRequests {
+			end()
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if ctx.Err() == nil {
+			timer.Reset(s.cfg.AccessCheck)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	timer = time.AfterFunc(s.cfg.AccessCheck, check)
+	return r, func() {
+		end()
+		mu.Lock()
+		defer mu.Unlock()
+		timer.Stop()
+	}
 }
 
 // safe reports whether a method changes nothing.

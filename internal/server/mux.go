@@ -59,6 +59,11 @@ func (s *Server) guard(rt route, h http.HandlerFunc) http.HandlerFunc {
 			r = r.WithContext(withActor(r.Context(), who))
 			connOf(r).carries(ownerOf(r), false)
 		}
+		if rt.stream {
+			var end func()
+			r, end = s.whileAllowed(rt, r)
+			defer end()
+		}
 		if rt.audited() {
 			s.handleAudited(rt, h, w, r)
 			return

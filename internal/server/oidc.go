@@ -3,10 +3,12 @@ package server
 import (
 	"context"
 	"crypto/subtle"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,70 +32,12 @@ type OIDC struct {
 	Grants []string
 }
 
-// grant is one of OIDC.Grants, read.
-type grant struct {
-	email, domain, group string // exactly one is set
-	scope                access.Scope
-}
-
-// parseGrant reads one grant.
-func parseGrant(text string) (grant, error) {
-	who, scope, ok := strings.Cut(text, "=")
-	g := grant{scope: access.Scope(scope)}
-	if !ok || !g.scope.Allows(access.Read) || who == "" || who == "@" || who == "group:" {
-		return g, &job.InvalidError{What: "OIDC grant", Value: text, Why: "is not like ada@example.org=admin, @example.org=read or group:ops=write"}
-	}
-	if name, ok := strings.CutPrefix(who, "group:"); ok {
-		g.group = name
-		return g, nil
-	}
-	if domain, ok := strings.CutPrefix(who, "@"); ok {
-		g.domain = strings.ToLower(domain)
-		return g, nil
-	}
-	if !strings.Contains(who, "@") {
-		return g, &job.InvalidError{What: "OIDC grant", Value: text, Why: "names neither an e-mail address, nor a @domain, nor a group:NAME"}
-	}
-	g.email = strings.ToLower(who)
-	return g, nil
-}
-
-// claims are what an identity token says of a person.
-type claims struct {
-	Email         string   `json:"email"`
-	EmailVerified bool     `json:"email_verified"`
-	Name          string   `json:"name"`
-	Groups        []string `json:"groups"`
-	Nonce         string   `json:"nonce"`
-}
-
-// scopeFor is the widest scope that the grants give a person; Public for none. An address
-// counts only if the provider says that it is verified.
-func scopeFor(grants []grant, c claims) access.Scope {
-	email := ""
-	if c.EmailVerified {
-		email = strings.ToLower(c.Email)
-	}
-	_, domain, _ := strings.Cut(email, "@")
-	found := access.Public
-	for _, g := range grants {
-		match := email != "" && g.email == email || domain != "" && g.domain == domain
-		for _, name := range c.Groups {
-			match = match || g.group != "" && g.group == name
-		}
-		if match && (found == access.Public || g.scope.Allows(found)) {
-			found = g.scope
-		}
-	}
-	return found
-}
-
 // provider is the identity provider. What it says of itself is read at the first login,
 // so that a server starts also while the provider is away.
 type provider struct {
 	cfg    OIDC
 	public string // the server's own address as people see it
-	grants []grant
+	grants access.Grants
 
 	mu    sync.Mutex
 	known *oidc.Provider
@@ -117,12 +61,9 @@ func newProvider(cfg OIDC, public string) (*provider, error) {
 		return nil, errors.New("logging in through OIDC needs the client id, the server's public address and at least one grant: --oidc-client-id, --public-url, --oidc-grant")
 	}
 	p := &provider{cfg: cfg, public: strings.TrimRight(public, "/")}
-	for _, text := range cfg.Grants {
-		g, err := parseGrant(text)
-		if err != nil {
-			return nil, err
-		}
-		p.grants = append(p.grants, g)
+	var err error
+	if p.grants, err = access.ParseGrants(cfg.Grants); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
@@ -147,8 +88,39 @@ func (p *provider) discover(ctx context.Context) (*oidc.Provider, error) {
 func (p *provider) oauth(known *oidc.Provider) *oauth2.Config {
 	return &oauth2.Config{
 		ClientID: p.cfg.ClientID, ClientSecret: p.cfg.ClientSecret, Endpoint: known.Endpoint(),
-		RedirectURL: p.public + "/api/v1/oidc/callback", Scopes: []string{oidc.ScopeOpenID, "email", "profile", "groups"},
+		RedirectURL: p.public + "/api/v1/oidc/callback", Scopes: p.scopes(known),
 	}
+}
+
+// scopes are what the provider is asked for. Some refuse a scope that they do not know, so
+// groups are asked for only when a grant names one, and the provider does not list its
+// scopes without them: such a one sends the claim by itself, or never.
+func (p *provider) scopes(known *oidc.Provider) []string {
+	scopes := []string{oidc.ScopeOpenID, "email", "profile"}
+	if !p.grants.NameGroups() {
+		return scopes
+	}
+	var listed struct {
+		Scopes []string `json:"scopes_supported"`
+	}
+	if err := known.Claims(&listed); err == nil && len(listed.Scopes) > 0 && !slices.Contains(listed.Scopes, "groups") {
+		return scopes
+	}
+	return append(scopes, "groups")
+}
+
+// identify finds out whose session one is that an earlier login began. Its scope is what
+// the grants give the person now.
+func (p *provider) identify(n index.Session) (actor, error) {
+	var id access.Identity
+	if p == nil || json.Unmarshal([]byte(n.Identity), &id) != nil || id.Issuer != p.cfg.Issuer {
+		return actor{}, newProblem(http.StatusUnauthorized, "the session is of an identity provider that this server does not use any more: log in again")
+	}
+	scope := p.grants.ScopeOf(id)
+	if scope == access.Public {
+		return actor{}, newProblem(http.StatusUnauthorized, "%s is given no access here any more: see --oidc-grant", job.Quote(id.Who()))
+	}
+	return actor{name: n.Who, scope: scope, via: viaOIDC}, nil
 }
 
 // getOIDCStart sends a browser to the identity provider.
@@ -202,15 +174,16 @@ func (s *Server) getOIDCCallback(w http.ResponseWriter, r *http.Request) {
 		s.loginFailed(w, r, "what the identity provider sent could not be verified", err)
 		return
 	}
-	who := actor{name: said.Email, scope: scopeFor(s.oidc.grants, said), via: viaOIDC}
-	if who.name == "" {
-		who.name = said.Name
-	}
+	who := actor{name: said.Who(), scope: s.oidc.grants.ScopeOf(said), via: viaOIDC}
 	if who.scope == access.Public {
 		s.loginFailed(w, r, job.Quote(who.name)+" is known to the identity provider but is given no access here: see --oidc-grant", nil)
 		return
 	}
-	if err := s.beginSession(w, r, who); err != nil {
+	identity, err := json.Marshal(said)
+	if err == nil {
+		err = s.beginSession(w, r, who, string(identity))
+	}
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -220,8 +193,8 @@ func (s *Server) getOIDCCallback(w http.ResponseWriter, r *http.Request) {
 
 // exchange changes the code for an identity token and verifies it: signature, issuer,
 // audience, expiry, nonce.
-func (p *provider) exchange(ctx context.Context, code string, l index.Login) (claims, error) {
-	var said claims
+func (p *provider) exchange(ctx context.Context, code string, l index.Login) (access.Identity, error) {
+	var said access.Identity
 	known, err := p.discover(ctx)
 	if err != nil {
 		return said, err
@@ -240,13 +213,14 @@ func (p *provider) exchange(ctx context.Context, code string, l index.Login) (cl
 	if err != nil {
 		return said, fmt.Errorf("verify the identity token: %w", err)
 	}
-	if err := id.Claims(&said); err != nil {
-		return said, fmt.Errorf("read the identity token: %w", err)
-	}
-	if subtle.ConstantTimeCompare([]byte(said.Nonce), []byte(l.Nonce)) != 1 {
+	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(l.Nonce)) != 1 {
 		return said, errors.New("the identity token answers another login")
 	}
-	return said, nil
+	var claims map[string]json.RawMessage
+	if err := id.Claims(&claims); err != nil {
+		return said, fmt.Errorf("read the identity token: %w", err)
+	}
+	return access.ReadIdentity(p.cfg.Issuer, claims), nil
 }
 
 // loginFailed sends the browser back to the page, which says why. The details are for the

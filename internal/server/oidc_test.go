@@ -10,6 +10,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,6 +29,9 @@ type identityProvider struct {
 
 	mu     sync.Mutex
 	claims map[string]any // of the next identity token, over the right ones
+	known  []string       // the scopes that it knows; it refuses others; nil for all
+	listed bool           // it lists them
+	asked  []string       // the scopes that the browser brought
 	nonce  string         // what the browser brought
 	proof  string         // its PKCE challenge
 }
@@ -40,10 +44,14 @@ func newIdentityProvider(t *testing.T) *identityProvider {
 	p := &identityProvider{t: t, key: key}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		p.json(w, map[string]any{
+		about := map[string]any{
 			"issuer": p.URL, "authorization_endpoint": p.URL + "/auth", "token_endpoint": p.URL + "/token", "jwks_uri": p.URL + "/keys",
 			"id_token_signing_alg_values_supported": []string{"RS256"},
-		})
+		}
+		if p.listed {
+			about["scopes_supported"] = p.known
+		}
+		p.json(w, about)
 	})
 	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
 		p.json(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k", Algorithm: "RS256", Use: "sig"}}})
@@ -66,7 +74,13 @@ func (p *identityProvider) authorize(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	p.mu.Lock()
 	p.nonce, p.proof = q.Get("nonce"), q.Get("code_challenge")
+	p.asked = strings.Fields(q.Get("scope"))
+	unknown := p.known != nil && slices.ContainsFunc(p.asked, func(s string) bool { return !slices.Contains(p.known, s) })
 	p.mu.Unlock()
+	if unknown {
+		http.Redirect(w, r, q.Get("redirect_uri")+"?"+url.Values{"error": {"invalid_scope"}, "state": {q.Get("state")}}.Encode(), http.StatusFound)
+		return
+	}
 	if q.Get("client_id") != "stint" || q.Get("response_type") != "code" || q.Get("code_challenge_method") != "S256" {
 		p.t.Errorf("the browser was sent with %s", r.URL.RawQuery)
 	}
@@ -87,6 +101,9 @@ func (p *identityProvider) token(w http.ResponseWriter, r *http.Request) {
 	}
 	for name, v := range p.claims {
 		claims[name] = v
+		if v == nil {
+			delete(claims, name)
+		}
 	}
 	payload, err := json.Marshal(claims)
 	if err != nil {
@@ -192,6 +209,106 @@ func TestOIDC(t *testing.T) {
 			t.Errorf("came back to %s", end)
 		}
 	})
+}
+
+// front is an address that is known before the server behind it.
+func front(t *testing.T) (url string, serve func(http.Handler)) {
+	var inner http.Handler
+	f := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { inner.ServeHTTP(w, r) }))
+	t.Cleanup(f.Close)
+	return f.URL, func(h http.Handler) { inner = h }
+}
+
+// Providers differ in the scopes that they know and in how they write claims.
+func TestOIDCProviders(t *testing.T) {
+	plain := []string{"openid", "email", "profile"}
+	byAddress, byGroup := []string{"ada@example.org=write"}, []string{"group:ops=write"}
+	for _, tt := range []struct {
+		name   string
+		grants []string
+		known  []string
+		listed bool
+		claims map[string]any
+		asked  []string
+		scope  string
+	}{
+		{"refuses unknown scopes", byAddress, plain, false, nil, plain, "write"},
+		{"refuses unknown scopes and lists its own", byGroup, plain, true, map[string]any{"groups": []string{"ops"}}, plain, "write"},
+		{"knows groups", byGroup, append([]string{"groups"}, plain...), true, map[string]any{"groups": []string{"ops"}}, append(plain[:3:3], "groups"), "write"},
+		{"lists nothing", byGroup, nil, false, map[string]any{"groups": []string{"ops"}}, append(plain[:3:3], "groups"), "write"},
+		{"email_verified as a text", byAddress, nil, false, map[string]any{"email_verified": "true"}, plain, "write"},
+		{"email_verified as a text, false", byAddress, nil, false, map[string]any{"email_verified": "false"}, plain, ""},
+		{"email_verified absent", byAddress, nil, false, map[string]any{"email_verified": nil}, plain, ""},
+		{"groups absent", append(byAddress, byGroup...), nil, false, map[string]any{"groups": nil}, append(plain[:3:3], "groups"), "write"},
+		{"groups as one text", byGroup, nil, false, map[string]any{"groups": "ops"}, append(plain[:3:3], "groups"), "write"},
+		{"groups as an array with more than texts", byGroup, nil, false, map[string]any{"groups": []any{1, nil, "ops"}}, append(plain[:3:3], "groups"), "write"},
+		{"groups as an object", append(byAddress, byGroup...), nil, false, map[string]any{"groups": map[string]any{"ops": true}}, append(plain[:3:3], "groups"), "write"},
+		{"no refresh", byAddress, plain, true, nil, plain, "write"}, // it knows no offline_access
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			idp := newIdentityProvider(t)
+			idp.known, idp.listed, idp.claims = tt.known, tt.listed, tt.claims
+			public, serve := front(t)
+			l := start(t, server.Config{PublicURL: public, OIDC: server.OIDC{Issuer: idp.URL, ClientID: "stint", Grants: tt.grants}})
+			serve(l.srv.Handler())
+			b := newBrowser(t)
+			end := b.get(public + "/api/v1/oidc/start")
+			var who me
+			b.json(public+"/api/v1/me", &who)
+			if who.Scope != tt.scope {
+				t.Errorf("logged in as %+v, want %q; came back to %s", who, tt.scope, end)
+			}
+			if !slices.Equal(idp.asked, tt.asked) {
+				t.Errorf("asked for %v, want %v", idp.asked, tt.asked)
+			}
+		})
+	}
+}
+
+// A session has the scope that the grants give now, and ends with them, with the provider
+// and with the server's use of it.
+func TestOIDCSessionEndsWithItsGrant(t *testing.T) {
+	idp := newIdentityProvider(t)
+	st := openStore(t, t.TempDir())
+	public, serve := front(t)
+	with := func(oidc server.OIDC) {
+		l := start(t, server.Config{Store: st, PublicURL: public, RequireToken: true, OIDC: oidc})
+		serve(l.srv.Handler())
+	}
+	oidc := server.OIDC{Issuer: idp.URL, ClientID: "stint", Grants: []string{"ada@example.org=admin", "group:dev=read"}}
+	with(oidc)
+	b := newBrowser(t)
+	b.get(public + "/api/v1/oidc/start")
+	status := func(path string) int {
+		resp, err := b.client.Get(public + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	if got := status("/api/v1/tokens"); got != http.StatusOK {
+		t.Fatalf("as admin: %d", got)
+	}
+	oidc.Grants = []string{"group:dev=read"}
+	with(oidc)
+	if got, runs := status("/api/v1/tokens"), status("/api/v1/runs"); got != http.StatusForbidden || runs != http.StatusOK {
+		t.Errorf("with a smaller grant: tokens %d, runs %d", got, runs)
+	}
+	oidc.Grants = []string{"eve@example.org=read"}
+	with(oidc)
+	if got := status("/api/v1/runs"); got != http.StatusUnauthorized {
+		t.Errorf("with a grant to others: %d", got)
+	}
+	with(server.OIDC{})
+	if got := status("/api/v1/runs"); got != http.StatusUnauthorized {
+		t.Errorf("without a provider: %d", got)
+	}
+	other := newIdentityProvider(t)
+	with(server.OIDC{Issuer: other.URL, ClientID: "stint", Grants: []string{"ada@example.org=admin"}})
+	if got := status("/api/v1/runs"); got != http.StatusUnauthorized {
+		t.Errorf("with another provider: %d", got)
+	}
 }
 
 func TestOIDCIsRefusedWhenSet(t *testing.T) {

@@ -38,6 +38,9 @@ type Config struct {
 	// WritePause is how long a client may take to accept a piece of a log or a live stream
 	// before it is cut off; 0 for 30 s.
 	WritePause time.Duration
+	// AccessCheck is how often a stream or download asks again whether its token or session
+	// still holds; 0 for a minute.
+	AccessCheck time.Duration
 	// SearchTime is how long one search through a log may take, and Searches how many run
 	// at once; 0 for 20 s and 4.
 	SearchTime time.Duration
@@ -176,6 +179,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.BodyPause, 20*time.Second)
 	setDefault(&c.BodyTime, 10*time.Minute)
 	setDefault(&c.WritePause, 30*time.Second)
+	setDefault(&c.AccessCheck, time.Minute)
 	setDefault(&c.SearchTime, 20*time.Second)
 	setDefault(&c.Searches, 4)
 	setDefault(&c.MaxConnections, connectionLimit())

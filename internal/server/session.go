@@ -39,30 +39,33 @@ func (s *Server) identifySession(r *http.Request, secret string) (actor, error) 
 	case !now.Before(n.ExpiresAt) || !now.Before(n.CreatedAt.Add(sessionLife)):
 		return actor{}, newProblem(http.StatusUnauthorized, "the session has expired: log in again")
 	}
+	// Agents do not log in, so a session never writes journals.
+	a := actor{name: n.Who, scope: access.Scope(n.Scope), via: viaSession}
+	if n.Via == viaOIDC {
+		if a, err = s.oidc.identify(n); err != nil {
+			return actor{}, err
+		}
+	}
 	if now.Sub(n.UsedAt) >= sessionTouch {
 		// A request is not refused because its session could not be made longer.
 		if err := s.store.TouchSession(r.Context(), hash, now, now.Add(sessionIdle)); err != nil {
 			s.log.Warn("could not note that a session was used", "who", n.Who, "error", err)
 		}
 	}
-	via := viaSession
-	if n.Via == viaOIDC {
-		via = viaOIDC
-	}
-	// Agents do not log in, so a session never writes journals.
-	return actor{name: n.Who, scope: access.Scope(n.Scope), via: via}, nil
+	return a, nil
 }
 
 // beginSession logs somebody in and hands their browser the cookie. A session that the
-// browser had ends.
-func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, a actor) error {
+// browser had ends. identity is what the identity provider says of the person; empty for
+// a login with a token.
+func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, a actor, identity string) error {
 	if err := s.endSession(r.Context(), r); err != nil {
 		return err
 	}
 	now := s.now().UTC()
 	secret := access.NewSecret()
 	err := s.store.CreateSession(r.Context(), index.Session{
-		Hash: access.Hash(secret), Who: a.name, Scope: string(a.scope), Via: a.via, Token: a.token,
+		Hash: access.Hash(secret), Who: a.name, Scope: string(a.scope), Via: a.via, Token: a.token, Identity: identity,
 		CreatedAt: now, ExpiresAt: now.Add(sessionIdle), UsedAt: now,
 	})
 	if err != nil {

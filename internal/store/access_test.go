@@ -39,9 +39,9 @@ func sessions(t *testing.T, s *store.Store) {
 	if _, err := s.SessionByHash(ctx, want.Hash); !errors.As(err, &notFound) {
 		t.Errorf("a session outlived its token: %v", err)
 	}
-	person := index.Session{Hash: []byte("s2"), Who: "ada@example.org", Scope: "read", Via: "oidc", CreatedAt: noon, ExpiresAt: ends, UsedAt: noon}
+	person := index.Session{Hash: []byte("s2"), Who: "ada@example.org", Scope: "read", Via: "oidc", Identity: `{"email":"ada@example.org"}`, CreatedAt: noon, ExpiresAt: ends, UsedAt: noon}
 	must(t, s.CreateSession(ctx, person))
-	if got, err = s.SessionByHash(ctx, person.Hash); err != nil || got.Who != person.Who {
+	if got, err = s.SessionByHash(ctx, person.Hash); err != nil || got.Who != person.Who || got.Identity != person.Identity {
 		t.Errorf("session without a token: %+v, %v", got, err)
 	}
 	must(t, s.EndSession(ctx, person.Hash))

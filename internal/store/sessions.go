@@ -13,8 +13,8 @@ import (
 // CreateSession stores a session.
 func (s *Store) CreateSession(ctx context.Context, n index.Session) error {
 	return s.change(ctx, "store a session",
-		`INSERT INTO sessions (hash, who, scope, via, token_id, created_at, expires_at, used_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		n.Hash, index.Text(n.Who, 200), n.Scope, n.Via, n.Token, micros(n.CreatedAt), micros(n.ExpiresAt), micros(n.UsedAt))
+		`INSERT INTO sessions (hash, who, scope, via, token_id, created_at, expires_at, used_at, identity) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		n.Hash, index.Text(n.Who, 200), n.Scope, n.Via, n.Token, micros(n.CreatedAt), micros(n.ExpiresAt), micros(n.UsedAt), n.Identity)
 }
 
 // SessionByHash returns the session whose secret has this SHA-256. Whether it has expired
@@ -24,10 +24,10 @@ func (s *Store) SessionByHash(ctx context.Context, hash []byte) (index.Session, 
 	var created, expires, used int64
 	var tokenExpires sql.NullInt64
 	err := s.reader.QueryRowContext(ctx, `
-		SELECT s.who, s.scope, s.via, s.token_id, s.created_at, s.expires_at, s.used_at, t.expires_at
+		SELECT s.who, s.scope, s.via, s.token_id, s.created_at, s.expires_at, s.used_at, s.identity, t.expires_at
 		FROM sessions s LEFT JOIN tokens t ON t.id = s.token_id
 		WHERE s.hash = $1 AND (s.token_id = '' OR t.id IS NOT NULL)`, hash).
-		Scan(&n.Who, &n.Scope, &n.Via, &n.Token, &created, &expires, &used, &tokenExpires)
+		Scan(&n.Who, &n.Scope, &n.Via, &n.Token, &created, &expires, &used, &n.Identity, &tokenExpires)
 	if errors.Is(err, sql.ErrNoRows) {
 		return index.Session{}, &index.NotFoundError{What: "session"}
 	}
