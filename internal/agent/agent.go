@@ -152,7 +152,7 @@ func (a *attempt) prepare(secrets *redact.Set, opened <-chan openedJournal) erro
 		OOMScoreAdj: a.cfg.OOMScoreAdj, AtMost: a.cfg.Containment, BeforeFork: a.cfg.BeforeFork,
 		Finish: a.cfg.Finish,
 	})
-	o := <-opened
+	o := a.awaitJournal(opened)
 	j := o.journal
 	if o.err != nil {
 		if group != nil {
@@ -207,7 +207,7 @@ func (a *attempt) identify() error {
 		InstallTimeoutMS: c.InstallTimeout.Milliseconds(), NoOutputTimeoutMS: c.NoOutputTimeout.Milliseconds(),
 		NoProgressTimeoutMS: c.NoProgressTimeout.Milliseconds(),
 		MemoryLimitBytes:    c.MemoryLimit, CPULimit: c.CPULimit, ExpectMS: c.Expect.Milliseconds(),
-		Environment: environmentNames(a.env), LockFiles: lockFiles(c.Dir, c.Install, c.InstallCache),
+		Environment: environmentNames(a.env), LockFiles: lockFilesSoon(c.Dir, c.Install, c.InstallCache),
 	}
 	if err := a.rec.record(journal.TypeAttempt, a.begun, id); err == nil {
 		return nil
@@ -346,6 +346,7 @@ type background struct {
 
 	meterStop context.CancelFunc
 	meterDone sync.WaitGroup
+	gpusDone  sync.WaitGroup // ends with meterStop
 
 	passer     *passer
 	passerStop context.CancelFunc

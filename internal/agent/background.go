@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"stint.dev/stint/internal/agent/bounded"
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/report"
@@ -32,7 +33,7 @@ func (b *background) start(ctx context.Context) {
 	var meterCtx context.Context
 	meterCtx, b.meterStop = context.WithCancel(ctx)
 	b.meterDone.Go(func() { a.meter.samples(meterCtx, a.cores.calm) })
-	b.meterDone.Go(func() { a.meter.gpus.watch(meterCtx, c.Dir, a.env, max(gpuPeriod, c.SamplePeriod)) })
+	b.gpusDone.Go(func() { a.meter.gpus.watch(meterCtx, c.Dir, a.env, max(gpuPeriod, c.SamplePeriod)) })
 	if c.passing() {
 		var passCtx context.Context
 		passCtx, b.passerStop = context.WithCancel(ctx)
@@ -82,11 +83,18 @@ func (b *background) startServer(ctx context.Context) {
 	}
 }
 
+// closerLimit bounds the wait for the watch on the caller's files, whose file system may not answer.
+const closerLimit = time.Second
+
+// gpusLimit bounds the wait for the search for nvidia-smi: a directory of the PATH may not answer.
+const gpusLimit = time.Second
+
 // stopMeter ends the sampling; the last sample is the caller's.
 func (b *background) stopMeter() {
 	if b.started {
 		b.meterStop()
 		b.meterDone.Wait()
+		bounded.Do(gpusLimit, b.gpusDone.Wait)
 	}
 }
 
@@ -107,7 +115,7 @@ func (b *background) finish(o job.Outcome, result *Result) error {
 		if b.passer.finish(ctx.Done(), b.passerStop) > 0 {
 			result.Dropped = true
 		}
-		b.closerDone.Wait()
+		bounded.Do(closerLimit, b.closerDone.Wait)
 	}
 	b.a.keyboard.Close()
 	err := errNoServer

@@ -8,8 +8,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stint.dev/stint/internal/agent/bounded"
 )
 
 // What the identity of an attempt tells of its surroundings is bounded.
@@ -36,6 +39,21 @@ func environmentNames(env []string) string {
 	}
 	slices.Sort(names)
 	return strings.Join(slices.Compact(names), " ")
+}
+
+// lockFilesLimit bounds the time for reading the lock files before the job starts.
+const lockFilesLimit = time.Second
+
+// lockFilesSoon is lockFiles, or nil when a file system does not answer.
+func lockFilesSoon(dir string, install, named []string) map[string]string {
+	if len(install) == 0 && len(named) == 0 {
+		return nil
+	}
+	files, err := bounded.Call(lockFilesLimit, func() (map[string]string, error) { return lockFiles(dir, install, named), nil })
+	if err != nil {
+		return nil
+	}
+	return files
 }
 
 // lockFiles are the files that decide what the install steps do, as far as that can be

@@ -30,6 +30,12 @@ type keepable struct {
 	inputs cache.Inputs
 }
 
+// foundInstall is what the cache has for the install steps, and what it may be given.
+type foundInstall struct {
+	keep *keepable
+	used *cache.Info // nil when the cache has nothing
+}
+
 // reuseInstall puts in place what the install steps would make, if an earlier run has made
 // the same; then it returns true. What goes wrong becomes a note, and the steps run as
 // they would without a cache.
@@ -38,20 +44,19 @@ func (a *attempt) reuseInstall(ctx context.Context) (*keepable, bool) {
 	if len(c.InstallCache) == 0 || len(c.Install) == 0 {
 		return nil, false
 	}
-	if err := a.cacheable(); err != nil {
-		a.rec.note(-1, "the install cache is not used: "+err.Error())
-		return nil, false
-	}
 	a.back.start(ctx) // a large copy must not look like a dead agent
-	k := &keepable{store: cache.Open(c.StateDir)}
-	var used *cache.Info
-	err := a.meanwhile(ctx, func(ctx context.Context) (err error) {
-		if k.inputs, err = a.inputs(ctx); err != nil {
-			return err
+	found, err := meanwhile(ctx, a, func(ctx context.Context) (f foundInstall, err error) {
+		if err = a.cacheable(); err != nil {
+			return f, err
 		}
-		used, err = k.restore(ctx)
-		return err
+		f.keep = &keepable{store: cache.Open(c.StateDir)}
+		if f.keep.inputs, err = a.inputs(ctx); err != nil {
+			return f, err
+		}
+		f.used, err = f.keep.restore(ctx)
+		return f, err
 	})
+	k, used := found.keep, found.used
 	var damaged *cache.DamagedError
 	switch {
 	case errors.As(err, &damaged):
@@ -79,6 +84,9 @@ func (a *attempt) cacheable() error {
 	c := a.cfg
 	if c.StateDir == "" {
 		return errNoStateDir
+	}
+	if a.spool == nil {
+		return fmt.Errorf("the state directory %s cannot be used", c.StateDir)
 	}
 	if err := statedir.Check(c.StateDir, "cache"); err != nil {
 		return err // what is kept there would be run
@@ -119,14 +127,12 @@ func (a *attempt) keepInstall(ctx context.Context, k *keepable) {
 	if k == nil || a.stop.cause != nil {
 		return
 	}
-	var done cache.Published
 	begun := time.Now()
-	err := a.meanwhile(ctx, func(ctx context.Context) (err error) {
+	done, err := meanwhile(ctx, a, func(ctx context.Context) (cache.Published, error) {
 		if name := k.inputs.Changed(a.cfg.DirPath); name != "" {
-			return fmt.Errorf("the lock file %s changed during the install", name)
+			return cache.Published{}, fmt.Errorf("the lock file %s changed during the install", name)
 		}
-		done, err = k.store.Publish(ctx, k.inputs, a.rec.secrets.Strings(a.cfg.Install))
-		return err
+		return k.store.Publish(ctx, k.inputs, a.rec.secrets.Strings(a.cfg.Install))
 	})
 	switch {
 	case err != nil && a.stop.cause == nil:
@@ -139,22 +145,42 @@ func (a *attempt) keepInstall(ctx context.Context, k *keepable) {
 	}
 }
 
+// workLimit bounds the wait for work that was canceled: a file system may not answer.
+const workLimit = 2 * time.Second
+
+var errNoAnswer = errors.New("the file system does not answer")
+
 // meanwhile does work of the agent's own between steps, and acts on wishes to stop. It ends
-// with the work's end, which a stop and the install's time limit bring about.
-func (a *attempt) meanwhile(ctx context.Context, work func(context.Context) error) error {
+// with the work's end, which a stop and the install's time limit bring about; work that does
+// not end then is left alone, and nothing of it is used.
+func meanwhile[T any](ctx context.Context, a *attempt, work func(context.Context) (T, error)) (done T, err error) {
 	left := orNever(a.cfg.InstallTimeout) - time.Since(a.begun)
 	workCtx, cancel := context.WithTimeoutCause(ctx, left, errors.New("the time for installing is over"))
 	defer cancel()
-	result := make(chan error, 1)
-	go func() { result <- work(workCtx) }()
-	canceled := ctx.Done()
+	type result struct {
+		done T
+		err  error
+	}
+	ended := make(chan result, 1)
+	go func() {
+		done, err := work(workCtx)
+		ended <- result{done, err}
+	}()
+	var late <-chan time.Time
+	over, canceled := workCtx.Done(), ctx.Done()
 	for {
 		select {
-		case err := <-result:
-			if errors.Is(err, context.DeadlineExceeded) {
-				return context.Cause(workCtx)
+		case r := <-ended:
+			if errors.Is(r.err, context.DeadlineExceeded) {
+				r.err = context.Cause(workCtx)
 			}
-			return err
+			return r.done, r.err
+		case <-over:
+			timer := time.NewTimer(workLimit)
+			defer timer.Stop()
+			over, late = nil, timer.C
+		case <-late:
+			return done, errNoAnswer
 		case e := <-a.cfg.events.Events():
 			a.act(e)
 		case cause := <-a.asked:

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"stint.dev/stint/internal/agent/bounded"
 	"stint.dev/stint/internal/agent/spool"
 )
 
@@ -21,14 +22,19 @@ type openedJournal struct {
 	err     error
 }
 
-// openJournal makes the journal, beside what else has to be done before the job can start:
-// a file system may take as long for that as all the rest.
-func (a *attempt) openJournal() <-chan openedJournal {
+// meta says whose journal it is.
+func (a *attempt) meta() spool.Meta {
 	c := a.cfg
-	meta := spool.Meta{
+	return spool.Meta{
 		Run: c.Run, Attempt: c.Attempt, Job: c.Job, Server: c.ServerURL, PID: os.Getpid(),
 		Host: c.host(),
 	}
+}
+
+// openJournal makes the journal, beside what else has to be done before the job can start:
+// a file system may take as long for that as all the rest.
+func (a *attempt) openJournal() <-chan openedJournal {
+	c, meta := a.cfg, a.meta()
 	opened := make(chan openedJournal, 1)
 	if c.StateDir == "" {
 		opened <- openedJournal{journal: spool.InMemory(meta, spool.Limits{}, errNoStateDir)}
@@ -36,6 +42,29 @@ func (a *attempt) openJournal() <-chan openedJournal {
 		go func() { opened <- openIn(c, meta) }()
 	}
 	return opened
+}
+
+// openLimit bounds the wait for the state directory before the job starts.
+const openLimit = 2 * time.Second
+
+// awaitJournal waits for the journal that is being opened. A state directory that does not
+// answer, as one on a dead network, holds up no job: the journal is then in memory, and what is
+// opened too late is removed.
+func (a *attempt) awaitJournal(opened <-chan openedJournal) openedJournal {
+	limit := time.NewTimer(openLimit)
+	defer limit.Stop()
+	select {
+	case o := <-opened:
+		return o
+	case <-limit.C:
+	}
+	go func() { // ends when the file system answers
+		if late := <-opened; late.journal != nil {
+			_ = late.journal.Remove() // it is empty
+		}
+	}()
+	err := fmt.Errorf("%s does not answer (waited %s)", a.cfg.StateDir, openLimit)
+	return openedJournal{journal: spool.InMemory(a.meta(), spool.Limits{Unsent: a.cfg.SpoolLimit}, err)}
 }
 
 // openIn makes a journal in the spool, or in memory where there is no spool.
@@ -88,7 +117,7 @@ func (r *runClaim) take(s *spool.Spool, c Config) error {
 // releaseLimit bounds the wait for a disk that does not answer.
 const releaseLimit = time.Second
 
-// release lets go of the run. The goroutine ends when the file system answers.
+// release lets go of the run.
 func (r *runClaim) release() {
 	r.mu.Lock()
 	held := r.held
@@ -97,15 +126,5 @@ func (r *runClaim) release() {
 	if held == nil {
 		return
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = held.Release() // what is left of it is swept later
-	}()
-	limit := time.NewTimer(releaseLimit)
-	defer limit.Stop()
-	select {
-	case <-done:
-	case <-limit.C:
-	}
+	bounded.Do(releaseLimit, func() { _ = held.Release() }) // what is left of it is swept later
 }

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"stint.dev/stint/internal/agent/bounded"
 	"stint.dev/stint/internal/agent/sink"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
@@ -170,7 +171,7 @@ func (p *passer) finish(giveUp <-chan struct{}, stop context.CancelFunc) (lost i
 	if lost > 0 {
 		p.say(fmt.Sprintf("%d bytes of the job's output were not passed on%s", lost, because(why)))
 	}
-	p.queue.Close()
+	bounded.Do(releaseLimit, p.queue.Close)
 	return lost
 }
 

@@ -1,12 +1,14 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"strings"
 	"time"
 
+	"stint.dev/stint/internal/agent/bounded"
 	"stint.dev/stint/internal/agent/redact"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -18,7 +20,7 @@ import (
 // secretsOf is what is masked in the attempt, nil for nothing, and what there is to say
 // about it.
 func secretsOf(c Config) (*redact.Set, []string) {
-	found := redact.Find(jobEnvironment(c), redact.Choice{Also: c.Redact, Except: c.NoRedact, Exists: fileExists})
+	found := redact.Find(jobEnvironment(c), redact.Choice{Also: c.Redact, Except: c.NoRedact, Exists: fileExists()})
 	values := append(found.Values, redact.Parts(c.Token)...)
 	values = append(values, redact.URLCredentials(c.ReportURL)...)
 	for _, kv := range c.Env { // what the job's environment does not have
@@ -41,9 +43,22 @@ func secretsOf(c Config) (*redact.Set, []string) {
 	return redact.NewSet(values), said
 }
 
-func fileExists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
+// existsLimit bounds the look for a file before the job starts.
+const existsLimit = 500 * time.Millisecond
+
+// fileExists returns what reports whether there is a file. Once a file system has not answered,
+// no other is asked.
+func fileExists() func(path string) bool {
+	dead := false
+	return func(path string) bool {
+		if dead {
+			return false
+		}
+		_, err := bounded.Call(existsLimit, func() (os.FileInfo, error) { return os.Lstat(path) })
+		var late *bounded.NoAnswerError
+		dead = errors.As(err, &late)
+		return err == nil
+	}
 }
 
 func namesText(names []string) string {

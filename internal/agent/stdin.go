@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stint.dev/stint/internal/agent/bounded"
 )
 
 // emptyWithin bounds the wait for a pipe to show that it is empty.
@@ -30,10 +32,21 @@ func OneReader(f *os.File) string {
 	return ""
 }
 
-// kindOf returns the type of a file, as S_IFREG; 0 for none.
+// kindLimit bounds the wait for the file system of an open file.
+const kindLimit = time.Second
+
+// kindOf returns the type of a file, as S_IFREG; 0 for none, and if its file system does not
+// answer.
 func kindOf(f *os.File) uint32 {
-	var info unix.Stat_t
-	if f == nil || unix.Fstat(int(f.Fd()), &info) != nil {
+	if f == nil {
+		return 0
+	}
+	fd := int(f.Fd())
+	info, err := bounded.Call(kindLimit, func() (info unix.Stat_t, err error) {
+		err = unix.Fstat(fd, &info)
+		return info, err
+	})
+	if err != nil {
 		return 0
 	}
 	return uint32(info.Mode) & unix.S_IFMT

@@ -2,25 +2,41 @@
 // network may never answer.
 package bounded
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
-// Call returns what f returns. ok is false when that takes longer than limit: f then goes on in
-// a goroutine that ends with it, and what it returns is dropped.
-func Call[T any](limit time.Duration, f func() T) (result T, ok bool) {
-	returned := make(chan T, 1)
-	go func() { returned <- f() }()
+// NoAnswerError says that a call did not return in time.
+type NoAnswerError struct{ Limit time.Duration }
+
+func (e *NoAnswerError) Error() string { return fmt.Sprintf("no answer within %s", e.Limit) }
+
+// Call returns what f returns, or a *NoAnswerError when that takes longer than limit: f then
+// goes on in a goroutine that ends with it, and what it returns is dropped.
+func Call[T any](limit time.Duration, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	returned := make(chan result, 1)
+	go func() {
+		value, err := f()
+		returned <- result{value, err}
+	}()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
-	case result = <-returned:
-		return result, true
+	case r := <-returned:
+		return r.value, r.err
 	case <-timer.C:
-		return result, false
+		var none T
+		return none, &NoAnswerError{limit}
 	}
 }
 
-// Do is Call for an f that returns nothing.
-func Do(limit time.Duration, f func()) (ok bool) {
-	_, ok = Call(limit, func() struct{} { f(); return struct{}{} })
-	return ok
+// Do is Call for an f that returns nothing; it reports whether f has returned.
+func Do(limit time.Duration, f func()) bool {
+	_, err := Call(limit, func() (struct{}, error) { f(); return struct{}{}, nil })
+	return err == nil
 }

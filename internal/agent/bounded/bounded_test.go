@@ -1,6 +1,8 @@
 package bounded_test
 
 import (
+	"errors"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,18 +13,15 @@ import (
 func TestCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
-		if got, ok := bounded.Call(time.Second, func() int { <-time.After(time.Second / 2); return 7 }); got != 7 || !ok {
-			t.Errorf("%d, %v", got, ok)
-		}
-		if took := time.Since(begun); took != time.Second/2 {
-			t.Errorf("waited %s for what answers after half a second", took)
+		got, err := bounded.Call(time.Second, func() (int, error) { <-time.After(time.Second / 2); return 7, io.EOF })
+		if took := time.Since(begun); got != 7 || err != io.EOF || took != time.Second/2 {
+			t.Errorf("%d, %v after %s", got, err, took)
 		}
 		begun = time.Now()
-		if got, ok := bounded.Call(time.Second, func() int { <-time.After(time.Hour); return 7 }); got != 0 || ok {
-			t.Errorf("%d, %v", got, ok)
-		}
-		if took := time.Since(begun); took != time.Second {
-			t.Errorf("waited %s", took)
+		got, err = bounded.Call(time.Second, func() (int, error) { <-time.After(time.Hour); return 7, nil })
+		var late *bounded.NoAnswerError
+		if took := time.Since(begun); got != 0 || !errors.As(err, &late) || late.Limit != time.Second || took != time.Second {
+			t.Errorf("%d, %v after %s", got, err, took)
 		}
 		<-time.After(time.Hour) // the goroutine ends
 	})

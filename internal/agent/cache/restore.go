@@ -50,6 +50,9 @@ func (e *Entry) Restore(ctx context.Context) error {
 		e.Close() // else it would be in use by us
 		return e.cache.damaged(e.Key, err)
 	}
+	if err := ctx.Err(); err != nil { // whoever canceled may use the directories already
+		return err
+	}
 	if err := swapAll(all); err != nil {
 		return err
 	}

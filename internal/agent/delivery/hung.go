@@ -48,7 +48,7 @@ func (h *HungServers) SilentLimit(now time.Time) time.Duration {
 	if h == nil {
 		return silentLimit
 	}
-	if recent, ok := bounded.Call(noteLimit, func() bool { return h.recent(now) }); ok && recent {
+	if recent, err := bounded.Call(noteLimit, func() (bool, error) { return h.recent(now), nil }); err == nil && recent {
 		return hungLimit
 	}
 	return silentLimit

@@ -7,6 +7,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"stint.dev/stint/internal/agent/bounded"
 )
 
 // Forward hands messages on to whoever watches the agent, as a service manager does: with
@@ -21,7 +23,9 @@ func NewForward(address string) (*Forward, error) {
 	if !strings.HasPrefix(address, "/") && !strings.HasPrefix(address, "@") {
 		return nil, fmt.Errorf("the agent's own NOTIFY_SOCKET %.100q is no address of a Unix socket", address)
 	}
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: address, Net: "unixgram"})
+	conn, err := bounded.Call(placeLimit, func() (*net.UnixConn, error) {
+		return net.DialUnix("unixgram", nil, &net.UnixAddr{Name: address, Net: "unixgram"})
+	})
 	if err != nil {
 		return nil, fmt.Errorf("reach the agent's own NOTIFY_SOCKET: %w", err)
 	}
