@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -38,6 +39,19 @@ func child() {
 		_, _ = fmt.Sscan(text, &sig)
 		Die(sig)
 		os.Exit(1)
+	case "guard":
+		t := Take()
+		t.Wait()
+		ready := t.Guard(Die)
+		fmt.Println("guarded")
+		if text == "never" {
+			select {}
+		}
+		<-time.After(100 * time.Millisecond)
+		fmt.Println("came")
+		ready()
+		ready()
+		fmt.Println(<-t.C)
 	case "suspend":
 		t := Take()
 		t.Wait()
@@ -174,4 +188,27 @@ func TestOrphanedGroups(t *testing.T) {
 			t.Errorf("%s: orphaned is %v", name, got)
 		}
 	}
+}
+
+// A stop request ends a process that is not ready within a second, and reaches one that is.
+func TestGuard(t *testing.T) {
+	cmd, out := childCommand(t, "guard never")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	wantLine(t, out, "guarded")
+	send(t, cmd, syscall.SIGUSR1)
+	send(t, cmd, syscall.SIGTERM)
+	_ = cmd.Wait()
+	if status := cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGTERM {
+		t.Errorf("the parent sees %v", cmd.ProcessState)
+	}
+	cmd, out = childCommand(t, "guard ready")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	wantLine(t, out, "guarded")
+	send(t, cmd, syscall.SIGINT)
+	wantLine(t, out, "came")
+	wantLine(t, out, "interrupt")
 }

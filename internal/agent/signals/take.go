@@ -4,7 +4,9 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"sync"
 	"syscall"
+	"time"
 )
 
 // Taker takes the signals of the process.
@@ -39,6 +41,45 @@ func (t *Taker) Wait() { <-t.ready }
 func leftAlone(s os.Signal) bool {
 	sig, ok := s.(syscall.Signal)
 	return signal.Ignored(s) || ok && callerIgnores(sig)
+}
+
+// prepareLimit is how long a stop request waits for the caller of Guard.
+const prepareLimit = time.Second
+
+// Guard is for the time in which nobody reads C yet. A stop request that comes then ends the
+// process by calling die, unless ready is called within prepareLimit: a look at a file system
+// that does not answer may hold up the caller for ever. ready puts back what has come; calling
+// it again is harmless.
+func (t *Taker) Guard(die func(syscall.Signal)) (ready func()) {
+	quit, came := make(chan struct{}), make(chan []os.Signal, 1)
+	go func() {
+		var all []os.Signal
+		defer func() { came <- all }()
+		var stop syscall.Signal
+		var late <-chan time.Time
+		for {
+			select {
+			case s := <-t.C:
+				all = append(all, s)
+				if sig, ok := s.(syscall.Signal); ok && asks[s] == Begin && stop == 0 {
+					stop, late = sig, time.After(prepareLimit)
+				}
+			case <-late:
+				die(stop)
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return sync.OnceFunc(func() {
+		close(quit)
+		for _, s := range <-came {
+			select {
+			case t.C <- s:
+			default: // so many at once are no loss
+			}
+		}
+	})
 }
 
 // Die ends the process by a signal, so that whoever waits for it sees that. It returns when

@@ -64,7 +64,7 @@ func Execute(root *cobra.Command, c *console.Console, args []string) int {
 		own[i] = strings.Clone(arg)
 	}
 	root.SetArgs(own)
-	err := root.ExecuteContext(context.Background())
+	err := runCommand(root, args)
 	code := c.Report(root.Name(), err)
 	c.Flush()
 	var exit *console.ExitError
@@ -76,11 +76,27 @@ func Execute(root *cobra.Command, c *console.Console, args []string) int {
 
 // TakeSignals begins to take signals if args are those of stint run: before anything else,
 // because Go answers SIGQUIT with a dump of its stacks. It returns nil for other commands.
+// The caller's goroutine, which is to be the main one, keeps its thread: see runCommand.
 func TakeSignals(args []string) *signals.Taker {
-	if len(args) == 0 || args[0] != "run" {
+	if !runs(args) {
 		return nil
 	}
+	runtime.LockOSThread()
 	return signals.Take()
+}
+
+func runs(args []string) bool { return len(args) > 0 && args[0] == "run" }
+
+// runCommand runs the command; stint run beside the main thread. The kernel hands a signal to
+// the main thread if it can, and there it would wait behind a call into a file system that
+// does not answer.
+func runCommand(root *cobra.Command, args []string) error {
+	if !runs(args) {
+		return root.ExecuteContext(context.Background())
+	}
+	done := make(chan error, 1)
+	go func() { done <- root.ExecuteContext(context.Background()) }()
+	return <-done
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {

@@ -1,6 +1,7 @@
 package agentcmd
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"stint.dev/stint/internal/agent"
+	"stint.dev/stint/internal/agent/bounded"
 	"stint.dev/stint/internal/agent/cache"
 	"stint.dev/stint/internal/agent/statedir"
 	"stint.dev/stint/internal/cli/console"
@@ -35,7 +37,13 @@ func installCache(c *agent.Config, opts *option.Set) error {
 		}
 	}
 	r := cache.Request{WorkDir: c.DirPath, LockFiles: c.InstallCache, Dirs: c.CacheDirs}
-	if err := r.Check(c.StateDir); err != nil {
+	_, err := bounded.Call(fileLimit, func() (struct{}, error) { return struct{}{}, r.Check(c.StateDir) })
+	var late *bounded.NoAnswerError
+	switch {
+	case errors.As(err, &late):
+		c.Say("the install cache is not used: a directory of it, or " + c.StateDir + ", does not answer")
+		c.InstallCache, c.CacheDirs = nil, nil
+	case err != nil:
 		return option.Usagef("--cache-dir: %v", err)
 	}
 	return nil

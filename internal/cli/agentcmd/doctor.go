@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"stint.dev/stint/client"
+	"stint.dev/stint/internal/agent/bounded"
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/internal/cli/console"
@@ -65,7 +66,7 @@ something is wrong that loses data or keeps a job from running.`,
 			a.checkServer(cmd.Context(), c), checkTLS(cmd.Context(), c.URL(), roots, time.Now()),
 			checkToken(cmd.Context(), c, opts.Text("token") != ""),
 		}
-		findings = append(findings, a.checkState(c.URL())...)
+		findings = append(findings, a.stateFindings(c.URL())...)
 		findings = append(findings, checkContainment(level)...)
 		findings = append(findings, checkFiles(), checkPipes())
 		wait.Done()
@@ -135,6 +136,17 @@ func (a *agentProgram) checkServer(ctx context.Context, c *client.Client) findin
 		detail += ", clocks agree"
 	}
 	return finding{"server", "ok", detail, ""}
+}
+
+// stateLimit bounds the look at the state directory.
+const stateLimit = 10 * time.Second
+
+func (a *agentProgram) stateFindings(server string) []finding {
+	findings, err := bounded.Call(stateLimit, func() ([]finding, error) { return a.checkState(server), nil })
+	if err != nil {
+		return []finding{{"state", "error", "the state directory: " + err.Error(), "set STINT_STATE to a file system that answers; until then journals are held in memory only"}}
+	}
+	return findings
 }
 
 // checkState looks at the state directory and what waits in it.

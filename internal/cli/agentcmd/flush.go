@@ -1,6 +1,7 @@
 package agentcmd
 
 import (
+	"context"
 	"fmt"
 	"os/signal"
 	"syscall"
@@ -43,6 +44,7 @@ delivered.`,
 		}
 		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
+		context.AfterFunc(ctx, stop) // a second signal ends it also where a file system does not answer
 		c, err := Client(opts, a.version, "")
 		if err != nil {
 			return err

@@ -9,12 +9,14 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 	"stint.dev/stint/client"
 	"stint.dev/stint/internal/agent"
+	"stint.dev/stint/internal/agent/bounded"
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/report"
@@ -62,6 +64,11 @@ func (a *agentProgram) run() *cobra.Command {
 		if received == nil {
 			received = signals.Take()
 		}
+		ready := received.Guard(func(sig syscall.Signal) {
+			signals.Die(sig)
+			os.Exit(128 + int(sig)) // as the init of a container
+		})
+		defer ready()
 		a.NeverWait()
 		nested := a.Getenv("STINT_ATTEMPT") != ""
 		if err := opts.Resolve(a.runEnv(nested)); err != nil {
@@ -78,6 +85,7 @@ func (a *agentProgram) run() *cobra.Command {
 		defer cfg.close()
 		cfg.Signals, cfg.SuspendSelf = received.C, signals.SuspendSelf
 		received.Wait()
+		ready()
 		defer unstoppable(&cfg.Config, a.In, a.Out, a.Err)()
 		// Nothing an agent does needs a third core, and a job may need them all.
 		most := min(2, runtime.GOMAXPROCS(0))
@@ -274,7 +282,8 @@ func (a *agentProgram) destinations(cfg *runConfig, opts *option.Set) {
 	if err == nil {
 		cfg.ServerURL, cfg.Server, cfg.close = c.URL(), c, c.Close
 		if cfg.StateDir != "" {
-			if cfg.Finish, err = finishOf(opts, cfg.StateDir); err != nil {
+			finish := func() (*process.Finish, error) { return finishOf(opts, cfg.StateDir) }
+			if cfg.Finish, err = bounded.Call(fileLimit, finish); err != nil {
 				a.Say("%v; if this agent dies, the next stint run or stint flush delivers its journal", err)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"stint.dev/stint/internal/agent"
+	"stint.dev/stint/internal/agent/bounded"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
 )
@@ -18,7 +19,7 @@ func directory(c *agent.Config, dir string) error {
 	if dir != "" {
 		return chosenDir(c, dir)
 	}
-	path, err := ownDir()
+	path, err := bounded.Call(fileLimit, ownDir)
 	if err != nil {
 		c.Notes = append(c.Notes, fmt.Sprintf("the path of the working directory is not known: %v; the job runs in the directory in which stint run was started", err))
 		return nil

@@ -3,8 +3,12 @@ package agentcmd
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"fmt"
 	"os"
+	"time"
 
+	"stint.dev/stint/internal/agent/bounded"
 	"stint.dev/stint/internal/cli/option"
 )
 
@@ -35,7 +39,7 @@ func clientTLS(opts *option.Set) (*tls.Config, error) {
 	}
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
 	if cert != "" {
-		pair, err := tls.LoadX509KeyPair(cert, key)
+		pair, err := keyPair(cert, key)
 		if err != nil {
 			return nil, option.Usagef("%s: the client certificate cannot be read: %v", opts.Source("tls-cert"), err)
 		}
@@ -50,16 +54,41 @@ func authorities(opts *option.Set) (*x509.CertPool, error) {
 	if path == "" {
 		return nil, nil //nolint:nilnil // nil: the system's
 	}
-	pem, err := os.ReadFile(path)
+	pem, err := readFile(path)
 	if err != nil {
 		return nil, option.Usagef("%s: %v", opts.Source("tls-ca"), err)
 	}
-	roots, err := x509.SystemCertPool()
+	roots, err := bounded.Call(fileLimit, x509.SystemCertPool)
 	if err != nil {
-		roots = x509.NewCertPool() // a system without any
+		roots = x509.NewCertPool() // a system without any, or one that does not answer
 	}
 	if !roots.AppendCertsFromPEM(pem) {
 		return nil, option.Usagef("%s: there is no PEM certificate in %s", opts.Source("tls-ca"), path)
 	}
 	return roots, nil
+}
+
+func keyPair(cert, key string) (tls.Certificate, error) {
+	certPEM, err := readFile(cert)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	keyPEM, err := readFile(key)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(certPEM, keyPEM)
+}
+
+// fileLimit bounds the wait for a file that an option or the environment names: no job waits
+// longer for a file system that does not answer.
+const fileLimit = 2 * time.Second
+
+// readFile is os.ReadFile with that limit.
+func readFile(path string) ([]byte, error) {
+	text, err := bounded.Call(fileLimit, func() ([]byte, error) { return os.ReadFile(path) })
+	if late := (*bounded.NoAnswerError)(nil); errors.As(err, &late) {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return text, err
 }
