@@ -149,6 +149,7 @@ func (a *attempt) release() {
 func (a *attempt) prepare(secrets *redact.Set, opened <-chan openedJournal) error {
 	group, err := process.Contain(process.Options{
 		Run: a.cfg.Run, Attempt: a.cfg.Attempt, MemoryLimitBytes: a.cfg.MemoryLimit, CPULimit: a.cfg.CPULimit,
+		MemoryLimitName: a.cfg.MemoryLimitName, CPULimitName: a.cfg.CPULimitName,
 		OOMScoreAdj: a.cfg.OOMScoreAdj, AtMost: a.cfg.Containment, BeforeFork: a.cfg.BeforeFork,
 		Finish: a.cfg.Finish,
 	})
@@ -180,6 +181,7 @@ func (a *attempt) prepare(secrets *redact.Set, opened <-chan openedJournal) erro
 		return errors.Join(err, a.group.Close(), j.Remove())
 	}
 	a.tellNotes()
+	a.reportUnenforced()
 	if a.cfg.StateDir != "" && j.Path() == "" {
 		a.rec.note(-1, "the journal is held in memory, because the spool cannot be used: "+j.DiskError().Error())
 	}
@@ -194,6 +196,14 @@ func (a *attempt) tellNotes() {
 		a.rec.note(-1, text)
 	}
 	a.told = len(notes)
+}
+
+// reportUnenforced says on stderr which limits do not hold, unless that was reported.
+func (a *attempt) reportUnenforced() {
+	if text := a.group.Unenforced(); text != "" && text != *a.cfg.unenforced {
+		*a.cfg.unenforced = text
+		a.cfg.Say(text + "; the job runs all the same (stint doctor says what it would need)")
+	}
 }
 
 // identify writes the first record.

@@ -87,6 +87,11 @@ type Config struct {
 	Containment string  // process.Options.AtMost: the best level to use; empty for the best there is
 	MemoryLimit int64   // bytes, 0 for none
 	CPULimit    float64 // cores, 0 for none
+	// MemoryLimitName and CPULimitName are what messages call them: see process.Options.
+	MemoryLimitName, CPULimitName string
+	// unenforced is what was reported of limits that do not hold; shared by the attempts of a
+	// run, made by withDefaults.
+	unenforced *string
 	// OOMScoreAdj is that of the job's processes; nil keeps the caller's. See process.Options.
 	OOMScoreAdj *int
 
@@ -163,6 +168,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaskMessages == nil {
 		c.MaskMessages = func(func(string) string) {}
+	}
+	if c.unenforced == nil {
+		c.unenforced = new(string)
 	}
 	if c.link == nil {
 		c.link = delivery.NewLink(c.Say)

@@ -36,6 +36,7 @@ func (a *attempt) startStep(ctx context.Context, s step, limits *limits) (*proce
 		a.leaveStdin()
 	}
 	if err == nil {
+		a.reportUnenforced() // a start can find out that a limit does not hold
 		started.PID = proc.PID()
 	}
 	_ = a.rec.record(journal.TypeStepStarted, begun, started) // there is a reserve for it

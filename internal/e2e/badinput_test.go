@@ -46,6 +46,8 @@ func TestBadUsage(t *testing.T) {
 		{"server of another scheme", []string{"flush", "--server", "ftp://h/"}, 2, "ftp"},
 		{"timeout that is no duration", []string{"run", "--timeout", "soon", "--", "true"}, 2, "soon"},
 		{"size that is no size", []string{"run", "--memory-limit", "plenty", "--", "true"}, 2, "plenty"},
+		{"memory limit with which nothing starts", []string{"run", "--memory-limit", "100K", "--", "true"}, 2, "--memory-limit: 100K is less than 4 MiB"},
+		{"CPU limit that no kernel holds", []string{"run", "--cpu-limit", "0.001", "--", "true"}, 2, "--cpu-limit: 0.001 is less than 0.01 cores"},
 		{"label without =", []string{"run", "--label", "team", "--", "true"}, 2, "team"},
 		{"job name that is a path", []string{"run", "--job", "a/b", "--", "true"}, 2, "a/b"},
 		{"job name that is long", []string{"run", "--job", long, "--", "true"}, 2, "job name"},

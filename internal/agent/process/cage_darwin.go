@@ -18,25 +18,30 @@ const maxRSSUnit = 1 // ru_maxrss is in bytes
 // cage is the containment of one group on macOS: the sessions of the processes that Start
 // made, and their descendants. A process that detaches itself and loses its parent is lost
 // to it.
-type cage struct{}
+type cage struct{ missing []unenforced }
+
+func (c *cage) unenforced() []unenforced { return c.missing }
 
 func newCage(opts Options, note func(string, ...any)) *cage {
+	c := &cage{}
 	for _, l := range []struct {
 		set  bool
-		what string
+		name string
 	}{
-		{opts.MemoryLimitBytes > 0, "the memory limit of " + job.Bytes(opts.MemoryLimitBytes)},
-		{opts.CPULimit > 0, fmt.Sprintf("the CPU limit of %g cores", opts.CPULimit)},
-		{opts.ProcessLimit > 0, fmt.Sprintf("the limit of %d processes", opts.ProcessLimit)},
+		{opts.MemoryLimitBytes > 0, opts.memoryLimitName()},
+		{opts.CPULimit > 0, opts.cpuLimitName()},
+		{opts.ProcessLimit > 0, opts.processLimitName()},
 	} {
 		if l.set {
-			note("%s is not enforced: macOS has no means for a group of processes", l.what)
+			u := unenforced{l.name, "macOS has no means for a group of processes"}
+			c.missing = append(c.missing, u)
+			note("%s", u)
 		}
 	}
 	if opts.OOMScoreAdj != nil {
 		note("the oom_score_adj of %d is not set: macOS has none", *opts.OOMScoreAdj)
 	}
-	return &cage{}
+	return c
 }
 
 func (c *cage) level() string     { return LevelProcessGroup }

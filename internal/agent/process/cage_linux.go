@@ -24,6 +24,7 @@ type cage struct {
 	v1       []*leaf
 	tree     tree
 	killsAll bool // cgroup.kill was written
+	limits   limits
 
 	score  *int           // the oom_score_adj that the job is to have; nil keeps the caller's
 	memory *memoryCounter // nil where nothing counts out-of-memory kills
@@ -59,6 +60,7 @@ func newCage(opts Options, note func(string, ...any)) *cage {
 		why1 = errLeftAlone
 	}
 	want.apply(c, errors.Join(why2, why1), note)
+	c.limits = want
 	c.memory = newMemoryCounter(c, host)
 	return c
 }
@@ -115,6 +117,7 @@ func (c *cage) enter(attr *syscall.SysProcAttr, note func(string, ...any)) (leav
 	for _, l := range c.v1 {
 		if err := l.enter(); err != nil {
 			note("the job's processes are not in the cgroup %s, and limits set there do not hold: %v", l.dir, err)
+			c.limits.lost(l)
 			_ = l.remove() // empty, or it stays for a later agent
 			continue
 		}
@@ -159,6 +162,7 @@ func (c *cage) dropLeaf(note func(string, ...any)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	note("the kernel does not start processes in the cgroup %s; the attempt is contained at a lower level, and limits set there do not hold", c.v2.dir)
+	c.limits.lost(c.v2)
 	_ = c.v2.remove() // empty: nothing could be started in it
 	c.v2 = nil
 }

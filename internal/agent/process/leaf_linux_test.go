@@ -94,11 +94,14 @@ func TestStartAfterTheLeafWasRemoved(t *testing.T) {
 			continue
 		}
 		t.Run(level, func(t *testing.T) {
-			g, err := Contain(Options{Run: testRun(), Attempt: 1, AtMost: level})
+			g, err := Contain(Options{Run: testRun(), Attempt: 1, AtMost: level, MemoryLimitBytes: 1 << 30, MemoryLimitName: "the limit"})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer g.Close()
+			if text := g.Unenforced(); os.Getuid() == 0 && text != "" {
+				t.Errorf("before the start: %s", text)
+			}
 			for _, dir := range g.cage.dirs() {
 				if err := syscall.Rmdir(dir); err != nil {
 					t.Fatal(err)
@@ -113,6 +116,9 @@ func TestStartAfterTheLeafWasRemoved(t *testing.T) {
 			}
 			if notes := strings.Join(g.Notes(), "\n"); !strings.Contains(notes, "cgroup") || g.Level() == level {
 				t.Errorf("level %s, notes %q", g.Level(), notes)
+			}
+			if text := g.Unenforced(); os.Getuid() == 0 && !strings.HasPrefix(text, "the limit is not enforced: the job's processes are not in the cgroup /") {
+				t.Errorf("after the start: %q", text)
 			}
 			// A program that is not there stays one.
 			_, err = g.Start(Spec{Args: []string{"/nowhere/program"}, Env: os.Environ()})

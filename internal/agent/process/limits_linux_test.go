@@ -170,6 +170,10 @@ func TestLimitsWithoutRights(t *testing.T) {
 			t.Errorf("notes lack %q:\n%s", want, notes)
 		}
 	}
+	const together = "the memory limit of 1 GiB and the CPU limit of 1.5 cores and the limit of 100 processes are not enforced: cgroups are left alone, as --containment asks"
+	if got := g.Unenforced(); got != together {
+		t.Errorf("unenforced: %s", got)
+	}
 	if e := start(t, g, "true").Exit(); e.Code != 0 {
 		t.Errorf("the job runs all the same, but ended as %+v", e)
 	}

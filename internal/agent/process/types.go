@@ -19,10 +19,14 @@ type Options struct {
 	Run     string // the run's id; with Attempt it marks the processes, see Group
 	Attempt int
 	// MemoryLimitBytes, CPULimit (in cores: 1.5) and ProcessLimit bound the whole attempt.
-	// 0 means no limit. A limit that cannot be enforced becomes a note, never an error.
+	// 0 means no limit. A limit that cannot be enforced becomes a note, never an error; see
+	// Group.Unenforced.
 	MemoryLimitBytes int64
 	CPULimit         float64
 	ProcessLimit     int
+	// MemoryLimitName and CPULimitName are what messages call these limits, as the user gave
+	// them; empty for "the memory limit of 50 MiB".
+	MemoryLimitName, CPULimitName string
 	// OOMScoreAdj is the oom_score_adj of the processes, from -1000 to 1000; nil is that of the
 	// caller. One that cannot be set becomes a note.
 	OOMScoreAdj *int

@@ -24,6 +24,12 @@ func contain(c *agent.Config, opts *option.Set) (err error) {
 	if c.Containment, err = containment(opts.Text("containment")); err != nil {
 		return err
 	}
+	var limits process.Options
+	if err := setLimits(&limits, opts); err != nil {
+		return err
+	}
+	c.MemoryLimit, c.MemoryLimitName = limits.MemoryLimitBytes, limits.MemoryLimitName
+	c.CPULimit, c.CPULimitName = limits.CPULimit, limits.CPULimitName
 	c.OOMScoreAdj, err = oomScore(opts.Text("oom-score-adj"))
 	return err
 }

@@ -41,7 +41,7 @@ something is wrong that loses data or keeps a job from running.`,
 			return nil
 		},
 	}
-	opts := option.Register(cmd.Flags(), append(ServerRows(), containmentRow(),
+	opts := option.Register(cmd.Flags(), append(append(ServerRows(), limitRows()...), containmentRow(),
 		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
 	))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -53,8 +53,11 @@ something is wrong that loses data or keeps a job from running.`,
 			return err
 		}
 		defer c.Close()
-		level, err := containment(opts.Text("containment"))
-		if err != nil {
+		contain := process.Options{Run: noRun, Attempt: 1}
+		if contain.AtMost, err = containment(opts.Text("containment")); err != nil {
+			return err
+		}
+		if err := setLimits(&contain, opts); err != nil {
 			return err
 		}
 		roots, err := authorities(opts)
@@ -67,7 +70,8 @@ something is wrong that loses data or keeps a job from running.`,
 			checkToken(cmd.Context(), c, opts.Text("token") != ""),
 		}
 		findings = append(findings, a.stateFindings(c.URL())...)
-		findings = append(findings, checkContainment(level)...)
+		findings = append(findings, checkContainment(contain)...)
+		findings = append(findings, checkRuntime()...)
 		findings = append(findings, checkFiles(), checkPipes())
 		wait.Done()
 		return a.printFindings(findings, opts.On("json"))
@@ -189,16 +193,21 @@ func writable(dir string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// checkContainment makes the containment that a run would get, and takes it down again.
-func checkContainment(atMost string) []finding {
-	g, err := process.Contain(process.Options{
-		Run: noRun, Attempt: 1, MemoryLimitBytes: 1 << 40, CPULimit: 1024, AtMost: atMost,
-	})
+// checkContainment makes the containment that a run would get, and takes it down again. A limit
+// that was not given is looked at with a figure that holds nothing back.
+func checkContainment(o process.Options) []finding {
+	if o.MemoryLimitBytes == 0 {
+		o.MemoryLimitBytes = 1 << 40
+	}
+	if o.CPULimit == 0 {
+		o.CPULimit = 1024
+	}
+	g, err := process.Contain(o)
 	if err != nil {
 		return []finding{{"containment", "error", err.Error(), ""}}
 	}
 	out := []finding{{"containment", "ok", "jobs are contained by " + g.Level(), better(g.Level())}}
-	if atMost != "" && g.Level() == atMost {
+	if o.AtMost != "" && g.Level() == o.AtMost {
 		out[0].Detail, out[0].Do = out[0].Detail+", the best that --containment allows", ""
 	}
 	for _, n := range g.Notes() {

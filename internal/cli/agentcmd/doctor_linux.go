@@ -70,3 +70,37 @@ func better(level string) string {
 	}
 	return ""
 }
+
+// userTasks counts the processes and threads of this user, without those of this process.
+func userTasks() (n uint64) {
+	entries, _ := os.ReadDir("/proc") // without it none are known
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		text, err := os.ReadFile("/proc/" + e.Name() + "/status")
+		if err != nil {
+			continue
+		}
+		uid, threads := statusNumber(text, "Uid:"), statusNumber(text, "Threads:")
+		if uid == int64(os.Getuid()) && threads > 0 {
+			n += uint64(threads)
+		}
+	}
+	return n
+}
+
+// statusNumber is the first number of a line of /proc/PID/status; -1 for none.
+func statusNumber(status []byte, key string) int64 {
+	_, after, found := strings.Cut("\n"+string(status), "\n"+key)
+	words := strings.Fields(after)
+	if !found || len(words) == 0 {
+		return -1
+	}
+	n, err := strconv.ParseInt(words[0], 10, 64)
+	if err != nil {
+		return -1
+	}
+	return n
+}

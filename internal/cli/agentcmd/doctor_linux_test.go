@@ -1,6 +1,7 @@
 package agentcmd
 
 import (
+	"os"
 	"testing"
 
 	"stint.dev/stint/internal/agent/process"
@@ -33,5 +34,23 @@ func TestPipesFinding(t *testing.T) {
 func TestBetterContainment(t *testing.T) {
 	if better(process.LevelCgroup2) != "" || better(process.LevelCgroup1) == "" || better(process.LevelProcessGroup) == "" {
 		t.Error("advice stands where none is needed, or is missing")
+	}
+}
+
+func TestUserTasks(t *testing.T) {
+	p, err := os.StartProcess("/bin/sleep", []string{"sleep", "60"}, &os.ProcAttr{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = p.Kill()
+		_, _ = p.Wait()
+	}()
+	if n := userTasks(); n < 1 {
+		t.Errorf("%d processes and threads", n)
+	}
+	const status = "Name:\tThreads: 9\nUid:\t7\t8\t8\t8\nThreads:\t12\n"
+	if uid, threads, none := statusNumber([]byte(status), "Uid:"), statusNumber([]byte(status), "Threads:"), statusNumber([]byte(status), "Gid:"); uid != 7 || threads != 12 || none != -1 {
+		t.Errorf("uid %d, %d threads, %d", uid, threads, none)
 	}
 }

@@ -92,3 +92,29 @@ func TestSpaceFinding(t *testing.T) {
 	}
 	wantFinding(t, spaceFinding("/no/such/directory"), "ok", "can be written")
 }
+
+func TestRuntimeFindings(t *testing.T) {
+	const none = 1<<64 - 1
+	for _, tc := range []struct {
+		space, most, used uint64
+		levels            string
+		detail            string
+	}{
+		{none, none, 0, "ok", "suffice"},
+		{2e9, 100, 84, "ok", "suffice"},
+		{500_000 << 10, none, 0, "error", "limited to 488 MiB (ulimit -v"},
+		{none, 100, 85, "error", "at most 100 processes and threads of this user (ulimit -u, RLIMIT_NPROC) 15 are left"},
+		{none, 8, 20, "error", "0 are left"},
+		{1e9, 8, 0, "error error", "8 are left"},
+	} {
+		found := runtimeFindings(tc.space, tc.most, tc.used)
+		var levels []string
+		for _, f := range found {
+			levels = append(levels, f.Level)
+			wantFinding(t, f, f.Level)
+		}
+		if got := found[len(found)-1]; strings.Join(levels, " ") != tc.levels || !strings.Contains(got.Detail, tc.detail) {
+			t.Errorf("%+v: %+v", tc, found)
+		}
+	}
+}

@@ -147,9 +147,8 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 		NoOutputTimeout: opts.Duration("no-output-timeout"), NoProgressTimeout: opts.Duration("no-progress-timeout"), QuitFirst: opts.On("quit-first"), StopGrace: notZero(opts.Duration("stop-grace")),
 		HeartbeatPeriod: opts.Duration("heartbeat-period"), SamplePeriod: opts.Duration("sample-period"),
 		FlushTimeout: notZero(opts.Duration("flush-timeout")),
-		MemoryLimit:  opts.Size("memory-limit"), CPULimit: opts.Number("cpu-limit"),
-		Token: strings.TrimSpace(opts.Text("token")),
-		Quiet: opts.On("quiet"), Stdout: a.Out, Stderr: a.Err,
+		Token:        strings.TrimSpace(opts.Text("token")),
+		Quiet:        opts.On("quiet"), Stdout: a.Out, Stderr: a.Err,
 		Version: a.version, Host: hostName(), BootID: bootID(),
 		Say: func(line string) { a.Say("%s", line) }, MaskMessages: a.MaskMessages,
 	}

@@ -9,7 +9,7 @@ import (
 
 // RunRows are the options of stint run.
 func RunRows() []option.Option {
-	return append(ServerRows(), []option.Option{
+	rows := append(ServerRows(), []option.Option{
 		{Name: "job", Value: "NAME", Help: "name of the job (default: the command's base name)"},
 		{Name: "install", Kind: option.List, Value: "CMD", Help: "install step, run through sh -c before the command (repeatable, in order)"},
 		{Name: "install-cache", Kind: option.List, Value: "FILE", Help: "lock file that decides what the install steps make; an equal install is taken from the cache (repeatable)"},
@@ -33,8 +33,9 @@ func RunRows() []option.Option {
 		{Name: "retry-wait", Kind: option.Duration, Value: "D", Help: "how long to wait for stint retry after the last attempt failed"},
 		{Name: "heartbeat-period", Kind: option.Duration, Value: "D", Default: "5s", Help: "interval between heartbeats to the server"},
 		{Name: "sample-period", Kind: option.Duration, Value: "D", Default: "5s", Help: "interval between samples of CPU and memory"},
-		{Name: "memory-limit", Kind: option.Size, Value: "SIZE", Help: "most memory of the job's processes together, where the system lets us set it"},
-		{Name: "cpu-limit", Kind: option.Number, Value: "CORES", Help: "most CPU of the job's processes together, where the system lets us set it"},
+	}...)
+	rows = append(rows, limitRows()...)
+	return append(rows, []option.Option{
 		oomScoreRow(),
 		containmentRow(),
 		{Name: "tty", Short: "t", Kind: option.Switch, Help: "give the command a terminal; its stdout and stderr are one stream then"},

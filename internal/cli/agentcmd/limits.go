@@ -1,0 +1,53 @@
+package agentcmd
+
+import (
+	"strings"
+
+	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/job"
+)
+
+const (
+	// leastMemory is the least that --memory-limit may say. Under less, a process may not even
+	// start: making it counts against the limit.
+	leastMemory = 4 << 20
+	// leastCPU is the least that --cpu-limit may say: the kernel takes no less than 1 ms of 100.
+	leastCPU = 0.01
+)
+
+// limitRows are the options that limit what the job's processes use together.
+func limitRows() []option.Option {
+	return []option.Option{
+		{Name: "memory-limit", Kind: option.Size, Value: "SIZE", Help: "most memory of the job's processes together, at least 4MiB, where the system lets us set it"},
+		{Name: "cpu-limit", Kind: option.Number, Value: "CORES", Help: "most CPU of the job's processes together, at least 0.01, where the system lets us set it"},
+	}
+}
+
+// setLimits fills in the limits and what messages call them. 0 is no limit.
+func setLimits(o *process.Options, opts *option.Set) error {
+	o.MemoryLimitBytes, o.CPULimit = opts.Size("memory-limit"), opts.Number("cpu-limit")
+	switch {
+	case o.MemoryLimitBytes > 0 && o.MemoryLimitBytes < leastMemory:
+		return option.Usagef("%s: %s is less than %s, with which a process may not even start; give more, or leave it out",
+			opts.Source("memory-limit"), opts.Text("memory-limit"), job.Bytes(leastMemory))
+	case o.CPULimit > 0 && o.CPULimit < leastCPU:
+		return option.Usagef("%s: %s is less than %g cores, the least that the kernel can hold; give more, or leave it out",
+			opts.Source("cpu-limit"), opts.Text("cpu-limit"), leastCPU)
+	}
+	o.MemoryLimitName, o.CPULimitName = asGiven(opts, "memory-limit"), asGiven(opts, "cpu-limit")
+	return nil
+}
+
+// asGiven is an option with its value, as the user gave them: "--memory-limit 50M" or
+// "STINT_MEMORY_LIMIT=50M".
+func asGiven(opts *option.Set, name string) string {
+	source := opts.Source(name)
+	switch {
+	case !opts.Given(name):
+		return source
+	case strings.HasPrefix(source, "--"):
+		return source + " " + opts.Text(name)
+	}
+	return source + "=" + opts.Text(name)
+}
