@@ -59,6 +59,31 @@ func TestWrongUseExitsWith2(t *testing.T) {
 	}
 }
 
+// The help of a command that runs lists its options, also if there are commands below it.
+func TestHelpListsOptions(t *testing.T) {
+	for args, c := range map[string]struct{ has, not []string }{
+		"server --help": {[]string{"stint server [flags]", "stint server COMMAND [flags]", "--listen", "backup  "}, nil},
+		"run --help":    {[]string{"stint run [flags]", "--retries"}, []string{"COMMAND [flags]\n"}},
+		"cache --help":  {[]string{"stint cache COMMAND [flags]", "prune  "}, []string{"stint cache [flags]", "Flags:"}},
+		"--help":        {[]string{"stint COMMAND [flags]", "server  "}, []string{"stint [flags]", "Flags:"}},
+	} {
+		code, stdout, stderr := command(t, strings.Fields(args)...)
+		if code != 0 || stderr != "" {
+			t.Errorf("stint %s: exit code %d, %q", args, code, stderr)
+		}
+		for _, want := range c.has {
+			if !strings.Contains(stdout, want) {
+				t.Errorf("stint %s does not name %q:\n%s", args, want, stdout)
+			}
+		}
+		for _, not := range c.not {
+			if strings.Contains(stdout, not) {
+				t.Errorf("stint %s names %q:\n%s", args, not, stdout)
+			}
+		}
+	}
+}
+
 func TestAMistypedDataDirectoryIsNotMade(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "mistyped")
 	for _, args := range [][]string{

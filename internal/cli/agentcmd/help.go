@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
 )
 
 // usage prints how a command is used, its options wrapped to the terminal. It stands here
@@ -16,7 +17,9 @@ func usage(c *console.Console) func(*cobra.Command) error {
 	return func(cmd *cobra.Command) error {
 		var b strings.Builder
 		b.WriteString("Usage:\n")
-		if cmd.Runnable() && !cmd.HasAvailableSubCommands() {
+		// One with commands below it is run itself only if it has options.
+		runs := cmd.Runnable() && (!cmd.HasAvailableSubCommands() || option.Any(cmd.LocalFlags()))
+		if runs {
 			fmt.Fprintf(&b, "  %s\n", cmd.UseLine())
 		}
 		if cmd.HasAvailableSubCommands() {
@@ -29,7 +32,7 @@ func usage(c *console.Console) func(*cobra.Command) error {
 			b.WriteString("\nCommands:\n" + commandList(cmd))
 			fmt.Fprintf(&b, "\n%s COMMAND --help tells more about a command.\n", cmd.CommandPath())
 		}
-		if cmd.HasAvailableLocalFlags() && !cmd.HasAvailableSubCommands() {
+		if cmd.HasAvailableLocalFlags() && runs {
 			fmt.Fprintf(&b, "\nFlags:\n%s", cmd.LocalFlags().FlagUsagesWrapped(helpWidth(c)))
 		}
 		return console.WriteAll(c.Out, b.String())

@@ -77,6 +77,12 @@ type value struct {
 	source   string // the flag or variable that it came from
 }
 
+// Any reports whether flags hold an option besides --help.
+func Any(flags *pflag.FlagSet) (found bool) {
+	flags.VisitAll(func(f *pflag.Flag) { found = found || f.Name != "help" })
+	return found
+}
+
 // Register declares the rows as flags.
 func Register(fs *pflag.FlagSet, rows []Option) *Set {
 	s := &Set{rows: rows, flags: fs, values: map[string]*value{}}
