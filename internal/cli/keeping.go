@@ -26,7 +26,7 @@ func keepRows() []option.Option {
 }
 
 // keepOptions reads keepRows into the options of the store.
-func (p *program) keepOptions(ctx context.Context, opts *option.Set, so *store.Options) error {
+func (p *program) keepOptions(ctx context.Context, opts *option.Set, so *store.Options, log *slog.Logger) error {
 	switch durability := opts.Text("durability"); durability {
 	case "full", "relaxed":
 		so.Relaxed = durability == "relaxed"
@@ -44,7 +44,9 @@ func (p *program) keepOptions(ctx context.Context, opts *option.Set, so *store.O
 		Age: time.Duration(days * float64(24*time.Hour)), Bytes: opts.Size("keep-bytes"), Runs: int(runs),
 		RunLog: opts.Size("run-log-limit"),
 	}
-	a, err := p.openArchive(ctx, opts.Text("archive"), so)
+	a, err := p.openArchive(ctx, opts.Text("archive"), so, func(err error) {
+		log.Warn("the archive cannot be reached; logs are packed once it can", "error", err)
+	})
 	if err != nil {
 		return err
 	}
@@ -52,22 +54,23 @@ func (p *program) keepOptions(ctx context.Context, opts *option.Set, so *store.O
 	return nil
 }
 
-// openArchive opens the place of finished logs. nil keeps them in the database.
-func (p *program) openArchive(ctx context.Context, place string, so *store.Options) (store.Archive, error) {
+// openArchive opens the place of finished logs. nil keeps them in the database. Why a bucket
+// cannot be reached now goes to warn: new journals need no archive.
+func (p *program) openArchive(ctx context.Context, place string, so *store.Options, warn func(error)) (store.Archive, error) {
 	switch {
 	case place == "" && so.Dir == "":
 		return nil, nil //nolint:nilnil // no archive is a choice
 	case place == "":
 		return archive.OpenDir(filepath.Join(so.Dir, "archive"))
 	case strings.Contains(place, "://"):
-		return p.openBucket(ctx, place)
+		return p.openBucket(ctx, place, warn)
 	}
 	return archive.OpenDir(place)
 }
 
 // openBucket opens a bucket. The names of its credentials are those that every tool for
 // such buckets knows.
-func (p *program) openBucket(ctx context.Context, address string) (store.Archive, error) {
+func (p *program) openBucket(ctx context.Context, address string, warn func(error)) (store.Archive, error) {
 	o, err := archive.ParseS3(address)
 	if err != nil {
 		return nil, option.Usagef("--archive: %v", err)
@@ -78,11 +81,13 @@ func (p *program) openBucket(ctx context.Context, address string) (store.Archive
 		return nil, err
 	}
 	if err := bucket.Check(ctx); err != nil {
-		// New journals need no archive, so the server starts without it.
-		p.Say("warning: %v; logs are packed once it can be reached", err)
+		warn(err)
 	}
 	return bucket, nil
 }
+
+// sayArchive is for the commands beside the server, which need the archive.
+func (p *program) sayArchive(err error) { p.Say("warning: the archive cannot be reached: %v", err) }
 
 // maintain keeps the store tidy until ctx ends.
 func maintain(ctx context.Context, db *store.Store, log *slog.Logger) {

@@ -77,44 +77,36 @@ a PostgreSQL database.`,
 		if err != nil {
 			return err
 		}
-		so, err := p.storeOptions(opts)
-		if err != nil {
-			return err
-		}
-		if err := p.keepOptions(ctx, opts, &so); err != nil {
-			return err
-		}
-		who, err := p.access(opts, so, log)
-		if err != nil {
-			return err
-		}
-		l, err := listen(opts.Text("listen"))
-		if err != nil {
-			return err
-		}
-		return serve(ctx, serveConfig{
-			Listener: l, Store: so, Access: who, Shown: settingsOf(so, opts.Text("archive")),
-			Badges: opts.On("public-badges"), Private: opts.On("allow-private-targets"),
-			Activate: opts.On("activate"), Version: p.version, Log: log,
-			Ready: func() {
-				p.Say("serving %s://%s, data in %s; Ctrl-C ends it", who.scheme(), l.Addr(), storePlace(so))
-				if !web.Built() {
-					p.Say("%s", plainPage)
-				}
-			},
-		})
+		return logEnd(log, p.runServer(ctx, opts, log))
 	}
 	return cmd
 }
 
-func (p *program) logger(format string) (*slog.Logger, error) {
-	switch format {
-	case "text":
-		return slog.New(slog.NewTextHandler(p.Err, nil)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(p.Err, nil)), nil
+// runServer serves as the options say, until ctx ends.
+func (p *program) runServer(ctx context.Context, opts *option.Set, log *slog.Logger) error {
+	so, err := p.storeOptions(opts)
+	if err != nil {
+		return err
 	}
-	return nil, option.Usagef("--log: %q is neither text nor json", format)
+	if err := p.keepOptions(ctx, opts, &so, log); err != nil {
+		return err
+	}
+	who, err := p.access(opts, so, log)
+	if err != nil {
+		return err
+	}
+	l, err := listen(opts.Text("listen"))
+	if err != nil {
+		return err
+	}
+	cfg := serveConfig{
+		Listener: l, Store: so, Access: who, Shown: settingsOf(so, opts.Text("archive")),
+		Badges: opts.On("public-badges"), Private: opts.On("allow-private-targets"),
+		Activate: opts.On("activate"), Version: p.version, Log: log,
+	}
+	cfg.Shown.Address, cfg.Shown.PlainHTTP = cfg.address(), cfg.plainHTTP()
+	cfg.Ready = func() { p.logStart(ctx, cfg) }
+	return serve(ctx, cfg)
 }
 
 // storeOptions reads which database was asked for.
@@ -199,6 +191,15 @@ func (c serveConfig) server(db *store.Store) server.Config {
 		},
 		UI: web.Handler(c.Version),
 	}
+}
+
+// address is what the server listens on, with the scheme that it speaks.
+func (c serveConfig) address() string { return c.Access.scheme() + "://" + c.Listener.Addr().String() }
+
+// plainHTTP reports whether clients reach the server over a network without TLS, as far as
+// the server can know: a proxy in front of it has an address that begins with https.
+func (c serveConfig) plainHTTP() bool {
+	return c.Access.TLS == nil && !access.Loopback(c.Listener.Addr()) && !strings.HasPrefix(c.Access.PublicURL, "https://")
 }
 
 // serve joins store, server, monitor and page, and runs them until ctx ends. They stop in

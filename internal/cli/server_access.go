@@ -53,7 +53,7 @@ func (p *program) access(opts *option.Set, so store.Options, log *slog.Logger) (
 		},
 		TokenFiles: p.adminTokenFiles(so),
 		FirstToken: func(secret string) {
-			p.Say("the first token, with the name \"first\" and the scope admin, is shown this once: %s", secret)
+			log.Warn("no file could take the first token, so it is shown here, this once", "name", "first", "scope", string(access.Admin), "token", secret)
 		},
 	}
 	if u, err := url.Parse(a.PublicURL); a.PublicURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "") {

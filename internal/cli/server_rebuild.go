@@ -28,7 +28,7 @@ func (p *program) rebuild(ctx context.Context, opts *option.Set) error {
 	if err != nil {
 		return err
 	}
-	if so.Archive, err = p.openArchive(ctx, opts.Text("archive"), &so); err != nil {
+	if so.Archive, err = p.openArchive(ctx, opts.Text("archive"), &so, p.sayArchive); err != nil {
 		return err
 	}
 	asJSON := opts.On("json")

@@ -89,7 +89,7 @@ func (p *program) withJournals(ctx context.Context, opts *option.Set, alone bool
 	if err := mustHold(so.Dir); err != nil {
 		return err
 	}
-	if so.Archive, err = p.openArchive(ctx, opts.Text("archive"), &so); err != nil {
+	if so.Archive, err = p.openArchive(ctx, opts.Text("archive"), &so, p.sayArchive); err != nil {
 		return err
 	}
 	so.Beside = !alone

@@ -84,7 +84,7 @@ func TestRunOverTLS(t *testing.T) {
 			t.Errorf("the server ended with %v\n%s", err, said)
 		}
 	})
-	eventually(t, "the server serves", func() bool { return strings.Contains(said.String(), "serving https://") })
+	eventually(t, "the server serves", func() bool { return strings.Contains(said.String(), "address=https://") })
 	file := filepath.Join(data, "admin.token")
 	text, err := os.ReadFile(file)
 	first := strings.TrimSpace(string(text))

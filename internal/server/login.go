@@ -82,10 +82,11 @@ func (s *Server) me(a actor) meAnswer {
 // audit writes down what a person did. What was done is done: an entry that cannot be
 // written is an error in the log, not one of the request.
 func (s *Server) audit(r *http.Request, a actor, action string, status int) {
-	err := s.store.Audit(r.Context(), index.AuditEntry{
+	e := index.AuditEntry{
 		At: s.now().UTC(), Who: a.name, Via: a.via, Address: remoteHost(r), Action: action, Target: r.URL.Path, Status: status,
-	})
-	if err != nil {
-		s.log.Error("could not write to the audit log", "who", a.name, "action", action, "target", job.Quote(r.URL.Path), "error", err)
+	}
+	s.log.Info(action, "who", e.Who, "via", e.Via, "from", e.Address, "target", e.Target, "status", e.Status)
+	if err := s.store.Audit(r.Context(), e); err != nil {
+		s.log.Error("could not write to the audit log", "who", e.Who, "action", action, "target", e.Target, "error", err)
 	}
 }

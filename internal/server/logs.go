@@ -111,7 +111,7 @@ func (s *Server) sendLog(ctx context.Context, w io.Writer, view job.Run, q logQu
 func (s *Server) breakOff(r *http.Request, err error) {
 	var gone *goneError
 	if !errors.As(err, &gone) && r.Context().Err() == nil {
-		s.log.Error("answer cut short", "path", job.Quote(r.URL.Path), "error", err)
+		s.log.Error("answer cut short", "path", r.URL.Path, "error", err)
 	}
 	panic(http.ErrAbortHandler)
 }

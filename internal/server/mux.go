@@ -103,7 +103,7 @@ func (s *Server) recovered(w http.ResponseWriter, r *http.Request) {
 		panic(v)
 	}
 	s.metrics.panics.Inc()
-	s.log.Error("request panicked", "method", r.Method, "path", job.Quote(r.URL.Path), "panic", v, "stack", string(debug.Stack()))
+	s.log.Error("request panicked", "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
 	s.fail(w, r, newProblem(http.StatusInternalServerError, "the server failed; its log says why"))
 }
 

@@ -153,7 +153,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 func (s *Server) explain(r *http.Request, err error) *problem {
 	p := asProblem(err)
 	if (p.Status == http.StatusInternalServerError || unavailable(err)) && r.Context().Err() == nil {
-		s.log.Error("request failed", "method", r.Method, "path", job.Quote(r.URL.Path), "error", err)
+		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
 	return p
 }

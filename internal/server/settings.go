@@ -13,6 +13,8 @@ type Settings struct {
 	Archive    map[string]string `json:"archive" doc:"Where finished logs are kept"`
 	Retention  map[string]string `json:"retention" doc:"How much is kept; an empty one keeps everything"`
 	PublicURL  string            `json:"public_url,omitempty"`
+	Address    string            `json:"address" doc:"What the server listens on"`
+	PlainHTTP  bool              `json:"plain_http" doc:"Tokens and logs come over a network without TLS"`
 }
 
 // getSettings answers how this server was started.

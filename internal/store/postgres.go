@@ -45,14 +45,14 @@ var readingPostgres = []string{`SET plan_cache_mode = force_custom_plan`, `SET j
 
 // postgresPool makes connections as they are needed, each with settings.
 func postgresPool(config *pgx.ConnConfig, most int, settings ...string) *sql.DB {
-	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+	db := sql.OpenDB(connector{stdlib.GetConnector(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
 		for _, one := range settings {
 			if _, err := conn.Exec(ctx, one); err != nil {
 				return fmt.Errorf("prepare a connection that reads (%s): %w", one, err)
 			}
 		}
 		return nil
-	}))
+	}))})
 	db.SetMaxOpenConns(most)
 	db.SetMaxIdleConns(most / 2)
 	db.SetConnMaxIdleTime(5 * time.Minute)

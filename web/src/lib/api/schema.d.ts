@@ -767,6 +767,8 @@ export interface components {
             progress: components["schemas"]["SearchProgress"];
         };
         Settings: {
+            /** @description What the server listens on */
+            address: string;
             /** @description Where finished logs are kept */
             archive: {
                 [key: string]: string;
@@ -778,6 +780,8 @@ export interface components {
              * @enum {string}
              */
             durability: "full" | "relaxed";
+            /** @description Tokens and logs come over a network without TLS */
+            plain_http: boolean;
             public_url?: string;
             /** @description How much is kept; an empty one keeps everything */
             retention: {

@@ -1,0 +1,52 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// connector makes connections to PostgreSQL whose errors are one line with the cause in
+// front.
+type connector struct{ driver.Connector }
+
+func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	var failed *pgconn.ConnectError
+	if errors.As(err, &failed) {
+		return nil, &connectError{failed}
+	}
+	return conn, err
+}
+
+// connectError says why no connection was made.
+type connectError struct{ err *pgconn.ConnectError }
+
+func (e *connectError) Unwrap() error { return e.err }
+
+// Error names what the server itself said first: of several tries, with TLS and without,
+// the others only failed before it could.
+func (e *connectError) Error() string {
+	tries := []error{e.err.Unwrap()}
+	if several, ok := tries[0].(interface{ Unwrap() []error }); ok {
+		tries = several.Unwrap()
+	}
+	var said, others []string
+	for _, try := range tries {
+		var answer *pgconn.PgError
+		text := strings.ReplaceAll(try.Error(), "\n", "; ")
+		switch {
+		case slices.Contains(said, text) || slices.Contains(others, text):
+		case errors.As(try, &answer):
+			said = append(said, text)
+		default:
+			others = append(others, text)
+		}
+	}
+	return fmt.Sprintf("connect to database %s as %s: %s", e.err.Config.Database, e.err.Config.User, strings.Join(append(said, others...), "; "))
+}
