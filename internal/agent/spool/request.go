@@ -3,6 +3,7 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"time"
@@ -68,9 +69,13 @@ func (j *Journal) serveFirst(idle bool) bool {
 // journal.
 const settleLimit = 5 * time.Second
 
+// takeLimit bounds the wait for a server that takes nothing of what a full disk has no room for.
+const takeLimit = 500 * time.Millisecond
+
 // Settle gives all output its place, and declares what was dropped. It drops what a full
-// disk has no room for.
+// disk has no room for and the server does not take.
 func (j *Journal) Settle() {
+	j.waitForServer()
 	j.mu.Lock()
 	t := &j.tail
 	_ = j.redo(true) // it was encoded by an agent of ours, and read when the journal was adopted
@@ -80,7 +85,7 @@ func (j *Journal) Settle() {
 		return
 	}
 	t.moveAll = true
-	for len(t.segments) > 1 && j.fullReason != "" && t.size() > tailLimit {
+	for j.tailExceedsDisk() {
 		j.dropOldest(j.dropReason())
 	}
 	j.mu.Unlock()
@@ -102,6 +107,35 @@ func (j *Journal) Settle() {
 	m := &move{gaps: t.gaps}
 	t.gaps = newTail().gaps
 	j.finishMove(m, nil)
+}
+
+// tailExceedsDisk reports whether the tail is more than fits on a full disk in the end.
+func (j *Journal) tailExceedsDisk() bool {
+	return len(j.tail.segments) > 1 && j.fullReason != "" && j.tail.size() > tailLimit
+}
+
+// waitForServer waits, on a full disk, while the server takes what the disk has no room for: as it
+// does, the tail gets its place.
+func (j *Journal) waitForServer() {
+	timer := time.NewTimer(takeLimit)
+	defer timer.Stop()
+	for least := int64(math.MaxInt64); ; {
+		j.mu.Lock()
+		wanted, size, progress := j.tailExceedsDisk() && j.writer.async.Load(), j.tail.size(), j.writer.progress
+		j.mu.Unlock()
+		if !wanted {
+			return
+		}
+		if size < least {
+			least = size
+			timer.Reset(takeLimit)
+		}
+		select {
+		case <-progress:
+		case <-timer.C:
+			return
+		}
+	}
 }
 
 // Persist brings everything to the disk, once more also what it refused before. It returns

@@ -199,6 +199,43 @@ func TestDiskFilledByOthers(t *testing.T) {
 	}
 }
 
+// What a full disk has no room for is not dropped at the end of a step while the server takes it,
+// and is if it does not.
+func TestEndOfAStepOnAFullDisk(t *testing.T) {
+	for _, there := range []bool{true, false} {
+		dir, m := onSmallDisk(t)
+		fill(t, filepath.Join(dir, "others"))
+		for range 100 { // 6 MB
+			m.print(job.Stdout, 60_000)
+		}
+		if size := m.j.tail.size(); size < 2*tailLimit {
+			t.Fatalf("%d bytes are in the tail: the test shows nothing", size)
+		}
+		ended, served := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(served)
+			for there {
+				m.deliver(400_000)
+				select {
+				case <-ended:
+					return
+				case <-time.After(10 * time.Millisecond):
+				}
+			}
+		}()
+		m.endStep()
+		close(ended)
+		<-served
+		if m.j.Dropped() == there {
+			t.Errorf("the server is there: %v; dropped: %v", there, m.j.Dropped())
+		}
+		m.check()
+		if err := m.j.Remove(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // fill writes a file until the disk is full.
 func fill(t *testing.T, path string) {
 	t.Helper()
