@@ -24,7 +24,7 @@ type row struct {
 var table = []row{
 	{"job", "", "", "the words and rules: everybody imports it, so it imports nobody"},
 	{"journal", "job", "", "the format needs the words, and nothing else"},
-	{"client", "job", "github.com/klauspost/compress", "programs outside the repository import it: words, the standard library, and zstd for slow links"},
+	{"client", "job", "github.com/klauspost/compress golang.org/x/sys", "programs outside the repository import it: words, the standard library, zstd for slow links, and what TCP knows of a connection"},
 
 	{"internal/agent", "job journal internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/diagnose internal/agent/flush internal/agent/freespace internal/agent/gpu internal/agent/notify internal/agent/process internal/agent/process/terminal internal/agent/redact internal/agent/report internal/agent/sample internal/agent/sink internal/agent/signals internal/agent/spool internal/agent/stall internal/agent/statedir", "golang.org/x/sys", "wires its parts; the server is an interface that cli joins"},
 	{"internal/agent/bounded", "", "", "one wait; knows nothing of Stint"},

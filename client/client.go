@@ -132,17 +132,17 @@ func httpClient(t roundTripper) *http.Client {
 	return &http.Client{Transport: redirects{t}, CheckRedirect: FollowRedirect}
 }
 
-func transport(trust *tls.Config) *http.Transport {
-	return &http.Transport{
+func transport(trust *tls.Config) liveTransport {
+	return liveTransport{&http.Transport{
 		TLSClientConfig:       trust,
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dialer(deadAfter).DialContext,
+		DialContext:           dialer().DialContext,
 		TLSHandshakeTimeout:   10 * time.Second,
 		MaxIdleConnsPerHost:   4,
 		IdleConnTimeout:       callsIdle,
 		ExpectContinueTimeout: time.Second,
 		WriteBufferSize:       64 << 10,
-	}
+	}, deadAfter}
 }
 
 // URL is the server's address as given.

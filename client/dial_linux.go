@@ -1,21 +1,23 @@
 package client
 
 import (
-	"errors"
-	"syscall"
+	"net"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// tcpUserTimeout is TCP_USER_TIMEOUT, which package syscall does not have.
-const tcpUserTimeout = 0x12
-
-// limitUnacknowledged makes a connection fail on which nothing of what was sent is
-// acknowledged for a time. As long as anything is, however slowly, it goes on. A kernel that
-// refuses leaves the time limits of requests.
-func limitUnacknowledged(conn syscall.RawConn, limit time.Duration) error {
-	var refused error
-	err := conn.Control(func(fd uintptr) {
-		refused = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, int(limit.Milliseconds()))
+// unacknowledged reports whether bytes, or a probe of a peer that takes none, wait for their
+// acknowledgement on a connection, and its peer has acknowledged nothing for a time.
+func unacknowledged(conn net.Conn, long time.Duration) bool {
+	raw := rawConn(conn)
+	if raw == nil {
+		return false
+	}
+	var info *unix.TCPInfo
+	err := raw.Control(func(fd uintptr) {
+		info, _ = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) // nil is checked
 	})
-	return errors.Join(err, refused)
+	return err == nil && info != nil && (info.Unacked > 0 || info.Probes > 0) &&
+		time.Duration(info.Last_ack_recv)*time.Millisecond >= long
 }

@@ -3,10 +3,9 @@
 package client
 
 import (
-	"syscall"
+	"net"
 	"time"
 )
 
-// limitUnacknowledged does nothing: only the time limits of requests end a connection that is
-// dead.
-func limitUnacknowledged(syscall.RawConn, time.Duration) error { return nil }
+// unacknowledged is not known here: the time limits of requests end a dead connection.
+func unacknowledged(net.Conn, time.Duration) bool { return false }

@@ -58,7 +58,7 @@ const leastHeld = 2
 type holding struct{ cut chan struct{} }
 
 // transport makes a transport hold its connection.
-func (h holding) transport(t *http.Transport) heldTransport {
+func (h holding) transport(t liveTransport) heldTransport {
 	t.MaxIdleConnsPerHost, t.IdleConnTimeout = 1, heldIdle
 	dial := t.DialContext
 	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -72,7 +72,7 @@ func (h holding) transport(t *http.Transport) heldTransport {
 }
 
 // heldTransport sends the requests on the held connection.
-type heldTransport struct{ *http.Transport }
+type heldTransport struct{ liveTransport }
 
 // RoundTrip counts a request on its connection before it is sent: one that closes before the
 // answer was missed as well. The request names this end of the connection, also the first one
@@ -90,7 +90,7 @@ func (t heldTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}}))
 	req.Header = header
-	return t.Transport.RoundTrip(req)
+	return t.liveTransport.RoundTrip(req)
 }
 
 // heldConn is a connection that the transport always reads from, also while it is idle.

@@ -30,7 +30,7 @@ func FollowRedirect(req *http.Request, via []*http.Request) error {
 // would call a failure.
 type redirects struct{ roundTripper }
 
-// roundTripper is a *http.Transport, or a layer over one.
+// roundTripper is a *http.Transport with layers over it.
 type roundTripper interface {
 	http.RoundTripper
 	CloseIdleConnections()

@@ -46,6 +46,9 @@ func TestMain(m *testing.M) {
 	if fleet := os.Getenv(fleetEnv); fleet != "" {
 		os.Exit(runFleet(fleet))
 	}
+	if address := os.Getenv(uploadEnv); address != "" {
+		os.Exit(runUpload(address))
+	}
 	flag.Parse()
 	os.Exit(buildAndRun(m))
 }
