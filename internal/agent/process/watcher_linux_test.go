@@ -25,10 +25,10 @@ func shells(t *testing.T) (all [][]string) {
 	return all
 }
 
-// runWatcher runs the watcher's script as for an agent that told it lines and died.
-func runWatcher(t *testing.T, shell []string, lines string, dirs ...string) {
+// runWatcher runs the watcher's script as for an agent of a run that told it lines and died.
+func runWatcher(t *testing.T, shell []string, run, lines string, dirs ...string) {
 	t.Helper()
-	mark := marks(testRun(), 1)
+	mark := marks(run, 1)
 	args := append(append(shell[1:len(shell):len(shell)], "-c", watcherScript, "stint-watcher", mark[0], mark[1]), dirs...)
 	cmd := exec.Command(shell[0], args...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
@@ -101,13 +101,47 @@ func TestWatcherEndsNoStranger(t *testing.T) {
 			tell(pid(withName), startedAt(pid(withName)))
 			tell(leader, startedAt(pid(ours)))
 			fmt.Fprintf(&lines, "-%d\n", pid(retracted))
-			runWatcher(t, shell, lines.String())
+			runWatcher(t, shell, testRun(), lines.String())
 			for name, p := range map[string]int{"ours": pid(ours), "one with an odd name": pid(withName), "the rest of a session": member} {
 				await(t, name+" to be ended", func() bool { return dead(p) })
 			}
 			for name, p := range map[string]int{"a stranger": pid(stranger), "one whose number was taken back": pid(retracted)} {
 				if !lives(p) {
 					t.Errorf("%s was ended", name)
+				}
+			}
+		})
+	}
+}
+
+// Without a cgroup the watcher finds what left its session by the mark in the environment, whole
+// and of this attempt.
+func TestWatcherEndsWhatHasTheMark(t *testing.T) {
+	for _, shell := range shells(t) {
+		t.Run(filepath.Base(shell[0]), func(t *testing.T) {
+			run := testRun()
+			sleeping := func(env ...string) int {
+				cmd := exec.Command("setsid", "sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!")
+				cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, env...)
+				out, err := cmd.Output()
+				pid := 0
+				if err == nil {
+					_, err = fmt.Sscan(string(out), &pid)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) }) // most have ended
+				return pid
+			}
+			mark, other := marks(run, 1), marks(run, 11)
+			marked := sleeping(mark[0], mark[1])
+			strangers := []int{sleeping(other[0], other[1]), sleeping(mark[0]+"x", mark[1]), sleeping("X"+mark[0], mark[1]), sleeping(mark[0])}
+			runWatcher(t, shell, run, "")
+			await(t, "the process with the mark to be ended", func() bool { return dead(marked) })
+			for i, pid := range strangers {
+				if !lives(pid) {
+					t.Errorf("stranger %d was ended", i)
 				}
 			}
 		})
@@ -132,7 +166,7 @@ func TestWatcherThawsFrozenGroups(t *testing.T) {
 			if err := frozen.set("freezer.state", "FROZEN"); err != nil {
 				t.Fatal(err)
 			}
-			runWatcher(t, shell, "", g.cage.dirs()...)
+			runWatcher(t, shell, testRun(), "", g.cage.dirs()...)
 			if e := p.Exit(); e.Signal != "SIGKILL" {
 				t.Errorf("ended as %+v", e)
 			}
