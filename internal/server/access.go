@@ -143,7 +143,7 @@ func (s *Server) identify(r *http.Request) (actor, error) {
 	if brought {
 		return s.identifyToken(r, secret)
 	}
-	if c, err := r.Cookie(sessionCookie); err == nil {
+	if c, err := r.Cookie(s.cookieName(r, sessionCookie)); err == nil {
 		a, err := s.identifySession(r, c.Value)
 		if err == nil {
 			return a, nil
@@ -183,6 +183,7 @@ func (s *Server) identifyToken(r *http.Request, secret string) (actor, error) {
 	switch {
 	case errors.As(err, &notFound):
 		s.metrics.wrongTokens.Inc()
+		s.refused(r, "the token is not known")
 		if wait := s.failures.Wait(from, now); wait > 0 {
 			return actor{}, busy(http.StatusTooManyRequests, wait, "the token is not known here, and too many wrong ones came from this address: wait")
 		}
@@ -191,6 +192,7 @@ func (s *Server) identifyToken(r *http.Request, secret string) (actor, error) {
 	case err != nil:
 		return actor{}, fmt.Errorf("look up token: %w", err)
 	case t.ExpiresAt != nil && !now.Before(*t.ExpiresAt):
+		s.refused(r, "the token "+job.Quote(t.Name)+" has expired")
 		return actor{}, newProblem(http.StatusUnauthorized, "the token %s expired at %s: stint token create makes a new one",
 			job.Quote(t.Name), t.ExpiresAt.UTC().Format(time.RFC3339))
 	}

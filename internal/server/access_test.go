@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -168,10 +169,11 @@ func TestRefusedRequestsChangeNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		audit, err := l.store.AuditLog(t.Context(), 0, 10)
+		audit, err := l.store.AuditLog(t.Context(), 0, 500)
 		if err != nil {
 			t.Fatal(err)
 		}
+		audit = slices.DeleteFunc(audit, func(e index.AuditEntry) bool { return strings.HasPrefix(e.Action, "refused") })
 		text, err := json.Marshal([]any{run, tokens, size, last, audit})
 		if err != nil {
 			t.Fatal(err)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/subtle"
+	"fmt"
 	"math"
 	"net"
 	"net/http"
@@ -68,6 +69,9 @@ func (s *Server) noteUses(ctx context.Context) {
 		select {
 		case <-tick.C:
 			s.writeUses(ctx, mostUses)
+			for addr, times := range s.refusals.Due(s.now()) {
+				s.reportRefused(ctx, prefixText(addr), "the same as before", "", times)
+			}
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTime)
 			defer cancel()
@@ -75,6 +79,38 @@ func (s *Server) noteUses(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// refused reports a refused log-in or token in the log and the audit log: the first of an
+// address at once, further ones once a minute.
+func (s *Server) refused(r *http.Request, why string) {
+	if times := s.refusals.Count(addressOf(r), s.now()); times > 0 {
+		s.reportRefused(r.Context(), remoteHost(r), why, r.URL.Path, times)
+	}
+}
+
+func (s *Server) reportRefused(ctx context.Context, address, why, target string, times int) {
+	s.log.Warn("a log-in or token was refused", "address", address, "why", why, "times", times)
+	action := "refused"
+	if times > 1 {
+		action = fmt.Sprintf("refused, %d times", times)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTime)
+	defer cancel()
+	err := s.store.Audit(ctx, index.AuditEntry{
+		At: s.now().UTC(), Via: viaNone, Address: address, Action: action, Target: target, Status: http.StatusUnauthorized,
+	})
+	if err != nil {
+		s.log.Error("could not write to the audit log", "action", action, "address", address, "error", err)
+	}
+}
+
+// prefixText is an address, or the network that stands for it.
+func prefixText(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
 }
 
 // writeUses writes down when tokens were used. One that cannot be written is lost: no

@@ -45,7 +45,7 @@ func (s *Server) getBadge(w http.ResponseWriter, r *http.Request) {
 	body := badge(name, state, colour)
 	h := w.Header()
 	h.Set("Content-Type", "image/svg+xml")
-	h.Set("Cache-Control", "no-cache")
+	h.Set("Cache-Control", "no-cache, no-store") // proxies of pages know the first only
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 	tag := fmt.Sprintf("%q", "b"+state+colour)
 	h.Set("ETag", tag)

@@ -39,7 +39,7 @@ func (s *Server) putCompatStatus(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var body compatStatus
-	if err := readJSON(r, `a status such as {"status":"started"}`, &body); err != nil {
+	if err := readJSON(r, `a status such as {"status":"started"}`, false, &body); err != nil {
 		s.fail(w, r, err)
 		return
 	}

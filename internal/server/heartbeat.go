@@ -1,11 +1,13 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"strconv"
 	"time"
 
@@ -31,7 +33,7 @@ func (s *Server) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var hb job.Heartbeat
-	if err := readJSON(r, "a heartbeat", &hb); err != nil {
+	if err := readJSON(r, "a heartbeat", false, &hb); err != nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -88,15 +90,16 @@ func beatReply(b index.Beaten, lease, next time.Duration, watched bool) job.Hear
 	return reply
 }
 
-// readJSON reads a small JSON body into v. what names it in the error.
-func readJSON(r *http.Request, what string, v any) error {
-	data, err := io.ReadAll(r.Body)
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		return newProblem(http.StatusRequestEntityTooLarge, "%s has at most %d bytes", what, large.Limit)
-	case err != nil:
-		return newProblem(http.StatusRequestTimeout, "the body of %s did not arrive", what)
+// readJSON reads a small JSON body into v. what names it in the error. Keys that v does not
+// have are refused when strict, else ignored: agents, and clients of the compat wire, may be
+// newer than the server.
+func readJSON(r *http.Request, what string, strict bool, v any) error {
+	data, err := readSmall(r, what)
+	if err == nil {
+		err = checkKeys(data, reflect.TypeOf(v), strict)
+	}
+	if err != nil {
+		return err
 	}
 	var wrong *json.UnmarshalTypeError
 	switch err := json.Unmarshal(data, v); {
@@ -106,6 +109,29 @@ func readJSON(r *http.Request, what string, v any) error {
 		return newProblem(http.StatusBadRequest, "the body is not %s as JSON: %s", what, err)
 	}
 	return nil
+}
+
+// readSmall reads a body that the guard has bounded.
+func readSmall(r *http.Request, what string) ([]byte, error) {
+	data, err := io.ReadAll(r.Body)
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return nil, newProblem(http.StatusRequestEntityTooLarge, "%s has at most %d bytes", what, large.Limit)
+	case err != nil:
+		return nil, newProblem(http.StatusRequestTimeout, "the body of %s did not arrive", what)
+	}
+	return data, nil
+}
+
+// checkBody checks the keys of the JSON body of a typed handler, which reads it again.
+func checkBody(r *http.Request, t reflect.Type) error {
+	data, err := readSmall(r, "the body")
+	if err != nil {
+		return err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(data))
+	return checkKeys(data, t, true)
 }
 
 // answerBy is the write deadline of an answer that begins now.

@@ -27,7 +27,8 @@ type meAnswer struct {
 // postLogin changes a token into a session. A wrong one counts as a wrong guess.
 func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
 	var body loginRequest
-	if err := readJSON(r, `a login such as {"token":"stint_…"}`, &body); err != nil {
+	err := readJSON(r, `a login such as {"token":"stint_…"}`, true, &body)
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -39,6 +40,9 @@ func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
 		err = s.beginSession(w, r, actor{name: a.name, scope: a.scope, via: viaToken, token: a.token}, "")
 	}
 	if err != nil {
+		if p := asProblem(err); p.Status == http.StatusForbidden {
+			s.refused(r, p.Detail)
+		}
 		s.fail(w, r, err)
 		return
 	}
@@ -67,7 +71,6 @@ func (s *Server) getMe(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	w.Header().Set("Cache-Control", "no-store")
 	answer(w, s.me(a))
 }
 

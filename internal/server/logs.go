@@ -204,7 +204,6 @@ func logHeaders(w http.ResponseWriter, view job.Run, q logQuery) {
 	}
 	h.Set("Content-Type", kind)
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store")
 	h.Set("Vary", "Accept, Accept-Encoding")
 	h.Set(headerLogLines, strconv.FormatInt(view.Output.Lines, 10))
 	h.Set(headerLogBytes, strconv.FormatInt(view.Output.Bytes, 10))

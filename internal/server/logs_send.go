@@ -79,7 +79,6 @@ func sendExact(w http.ResponseWriter, r *http.Request, view job.Run) (s span, do
 	h := w.Header()
 	h.Set("Accept-Ranges", "bytes")
 	h.Set("ETag", logTag(view))
-	h.Set("Cache-Control", "no-cache") // it may be kept, when the tag is asked for again
 	if match := r.Header.Get("If-None-Match"); match == "*" || strings.Contains(match, logTag(view)) {
 		w.WriteHeader(http.StatusNotModified)
 		return span{}, true, nil

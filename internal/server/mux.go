@@ -59,6 +59,12 @@ func (s *Server) guard(rt route, h http.HandlerFunc) http.HandlerFunc {
 			r = r.WithContext(withActor(r.Context(), who))
 			connOf(r).carries(ownerOf(r), false)
 		}
+		if rt.rest != nil && rt.rest.body != nil {
+			if err := checkBody(r, rt.rest.body); err != nil {
+				s.fail(w, r, err)
+				return
+			}
+		}
 		if rt.stream {
 			var end func()
 			r, end = s.whileAllowed(rt, r)
@@ -79,6 +85,12 @@ func (s *Server) outer(mux http.Handler, cross *http.CrossOriginProtection) http
 		connOf(r).serves()
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Referrer-Policy", "no-referrer")
+		if s.secure(r) {
+			w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		if ours(r.URL.Path) || ownPath(r.URL.Path) {
+			w.Header().Set("Cache-Control", "no-store") // what it says is not for everybody, and changes
+		}
 		if err := s.checkHost(r); err != nil {
 			s.fail(w, r, err)
 			return
@@ -143,6 +155,9 @@ func ours(path string) bool {
 	}
 	return false
 }
+
+// ownPath reports whether a path is one of the server itself, for programs.
+func ownPath(path string) bool { return path == "/healthz" || path == "/readyz" || path == "/metrics" }
 
 // methodsFor lists the methods that the table has for the path of a request.
 func methodsFor(mux *http.ServeMux, r *http.Request) []string {

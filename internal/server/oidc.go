@@ -142,7 +142,6 @@ func (s *Server) getOIDCStart(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.SetCookie(w, s.cookie(r, loginCookie, state, loginTime))
-	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, s.oidc.oauth(known).AuthCodeURL(state, oidc.Nonce(l.Nonce), oauth2.S256ChallengeOption(l.Verifier)), http.StatusFound)
 }
 
@@ -154,7 +153,7 @@ func (s *Server) getOIDCCallback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := r.URL.Query()
-	c, err := r.Cookie(loginCookie)
+	c, err := r.Cookie(s.cookieName(r, loginCookie))
 	if err != nil || subtle.ConstantTimeCompare([]byte(c.Value), []byte(q.Get("state"))) != 1 {
 		s.loginFailed(w, r, "the login was not begun in this browser, or took too long: try again", nil)
 		return
@@ -226,8 +225,12 @@ func (p *provider) exchange(ctx context.Context, code string, l index.Login) (ac
 // loginFailed sends the browser back to the page, which says why. The details are for the
 // server's own log.
 func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, why string, err error) {
-	s.log.Warn("a login through the identity provider failed", "why", why, "address", remoteHost(r), "error", err)
-	w.Header().Set("Cache-Control", "no-store")
+	if err != nil {
+		why := fmt.Sprintf("%s: %v", why, err)
+		s.refused(r, why)
+	} else {
+		s.refused(r, why)
+	}
 	http.Redirect(w, r, s.oidc.public+"/?login_error="+url.QueryEscape(why), http.StatusSeeOther)
 }
 

@@ -70,7 +70,7 @@ func (s *Server) describe() (map[string]http.HandlerFunc, []byte, error) {
 	for _, rt := range s.table {
 		op := rt.operation()
 		if rt.rest != nil {
-			rt.rest(api, op)
+			rt.rest.register(api, op)
 			continue
 		}
 		rt.doc.describe(api, &op)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"reflect"
 	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -18,7 +19,7 @@ type route struct {
 	// Exactly one of handle and rest is set. rest registers a typed operation with huma,
 	// which documents itself; a plain handler brings its documentation in doc.
 	handle http.HandlerFunc
-	rest   func(api huma.API, op huma.Operation)
+	rest   *typedHandler
 	doc    doc
 	// body is the most bytes of a request's body; 0 for a small JSON body's limit.
 	body int64
@@ -115,7 +116,19 @@ func (s *Server) ownRoutes() []route {
 	}
 }
 
-// rest makes the registration of a typed handler.
-func rest[I, O any](h restHandler[I, O]) func(huma.API, huma.Operation) {
-	return func(api huma.API, op huma.Operation) { huma.Register(api, op, h) }
+// typedHandler is a handler whose parameters and answer have types.
+type typedHandler struct {
+	register func(api huma.API, op huma.Operation)
+	body     reflect.Type // of the JSON body; nil for none
+}
+
+// rest makes a typed handler.
+func rest[I, O any](h restHandler[I, O]) *typedHandler {
+	t := &typedHandler{register: func(api huma.API, op huma.Operation) { huma.Register(api, op, h) }}
+	if in := reflect.TypeFor[I](); in.Kind() == reflect.Struct {
+		if f, ok := in.FieldByName("Body"); ok {
+			t.body = f.Type
+		}
+	}
+	return t
 }

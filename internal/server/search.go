@@ -97,7 +97,6 @@ func (s *Server) searchLog(w http.ResponseWriter, r *http.Request) {
 	defer place.Leave()
 	h := w.Header()
 	h.Set("Content-Type", "application/x-ndjson")
-	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // results are of use one by one
 	h.Set(headerLogRun, view.ID)
 	h.Set(headerLogAttempt, strconv.Itoa(view.Attempt))

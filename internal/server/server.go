@@ -95,6 +95,7 @@ type Server struct {
 	tokens      *access.Tokens
 	profiles    profiles // of good runs
 	failures    *access.Failures
+	refusals    *access.Refusals
 	owners      *access.Owners
 	oidc        *provider // nil: people log in with tokens only
 	pace        *pacer
@@ -123,6 +124,7 @@ func New(cfg Config) (*Server, error) {
 		broker:   newBroker(),
 		tokens:   access.NewTokens(),
 		failures: access.NewFailures(),
+		refusals: access.NewRefusals(),
 		owners:   access.NewOwners(),
 		pace:     newPacer(cfg.BeatsPerSecond),
 		compat:   newCompatLocks(),

@@ -77,7 +77,7 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, a actor, i
 
 // endSession ends the session of a request's cookie, if it has one.
 func (s *Server) endSession(ctx context.Context, r *http.Request) error {
-	c, err := r.Cookie(sessionCookie)
+	c, err := r.Cookie(s.cookieName(r, sessionCookie))
 	if err != nil {
 		return nil //nolint:nilerr // no cookie, no session
 	}
@@ -88,8 +88,22 @@ func (s *Server) endSession(ctx context.Context, r *http.Request) error {
 // write. Lax and not Strict: a link in a chat to a run must find the person logged in.
 func (s *Server) cookie(r *http.Request, name, value string, life time.Duration) *http.Cookie {
 	return &http.Cookie{
-		Name: name, Value: value, Path: "/", MaxAge: int(life.Seconds()),
+		Name: s.cookieName(r, name), Value: value, Path: "/", MaxAge: int(life.Seconds()),
 		HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		Secure: r.TLS != nil || strings.HasPrefix(s.cfg.PublicURL, "https://"),
+		Secure: s.secure(r),
 	}
+}
+
+// secure reports whether the browser speaks TLS, with the server or with a proxy before it.
+func (s *Server) secure(r *http.Request) bool {
+	return r.TLS != nil || strings.HasPrefix(s.cfg.PublicURL, "https://")
+}
+
+// cookieName is what a cookie is called: under TLS so that browsers take it only from this
+// very host, and only over TLS.
+func (s *Server) cookieName(r *http.Request, name string) string {
+	if s.secure(r) {
+		return "__Host-" + name
+	}
+	return name
 }

@@ -85,7 +85,6 @@ type eventWriter struct {
 func startEvents(w http.ResponseWriter, pause time.Duration) *eventWriter {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // a proxy that holds events back makes them useless
 	w.WriteHeader(http.StatusOK)
 	out := newPatientWriter(w, pause)
