@@ -128,14 +128,16 @@ var encoders = map[string]func(string) string{
 	"HTML":                    html.EscapeString,
 }
 
+// secretValues have in them what encoders treat apart.
+var secretValues = []string{
+	"p4ss/w0rd!(x)*yz", "pässwörd-lang", "tab\tin a secret", `quote"and'and\back`,
+	"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
+	"<html>&amp;+= 100%", "key 😀 with 中文", "$HOME `id` #{x};|",
+}
+
 func TestEncoders(t *testing.T) {
-	values := []string{
-		"p4ss/w0rd!(x)*yz", "pässwörd-lang", "tab\tin a secret", `quote"and'and\back`,
-		"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
-		"<html>&amp;+= 100%", "key 😀 with 中文", "$HOME `id` #{x};|",
-	}
 	for name, encode := range encoders {
-		for _, value := range values {
+		for _, value := range secretValues {
 			s := NewSet(Parts(value))
 			text := encode(value)
 			got := s.String("before " + text + " behind")
