@@ -68,7 +68,9 @@ func (s *hangingStore) Lease(_ context.Context, run string) (index.Lease, error)
 	return index.Lease{Run: run, Attempt: 1}, nil
 }
 
-func (s *hangingStore) Samples(context.Context, string, int) ([]job.Sample, error) { return nil, nil }
+func (s *hangingStore) LastSamples(context.Context, string, int, int) ([]job.Sample, error) {
+	return nil, nil
+}
 
 func (s *hangingStore) LastBlocks(context.Context, string, int, int) ([]index.BlockHead, error) {
 	return []index.BlockHead{{Start: 20, Size: 1}}, nil

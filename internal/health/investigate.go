@@ -16,7 +16,7 @@ type Archive interface {
 	Blocks(ctx context.Context, run string, attempt int, from int64, limit int) ([]index.BlockHead, error)
 	LastBlocks(ctx context.Context, run string, attempt, limit int) ([]index.BlockHead, error)
 	BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error)
-	Samples(ctx context.Context, run string, attempt int) ([]job.Sample, error)
+	LastSamples(ctx context.Context, run string, attempt, n int) ([]job.Sample, error)
 	GoodRunsBefore(ctx context.Context, name string, number int64, limit int) ([]job.Run, error)
 }
 
@@ -40,10 +40,9 @@ func Investigate(ctx context.Context, a Archive, run job.Run) (*job.Diagnosis, e
 	if lease.Attempt == run.Attempt {
 		c.Evidence = Current(lease)
 	}
-	if c.Samples, err = a.Samples(ctx, run.ID, run.Attempt); err != nil {
+	if c.Samples, err = a.LastSamples(ctx, run.ID, run.Attempt, mostOfSample); err != nil {
 		return nil, err
 	}
-	c.Samples = c.Samples[max(0, len(c.Samples)-mostOfSample):]
 	if c.Stderr, err = lastWordsOf(ctx, a, run); err != nil {
 		return nil, err
 	}

@@ -60,9 +60,15 @@ const (
 
 // profiles remembers those that were read.
 type profiles struct {
+	turn  chan struct{} // holds one for each profile that is being read
 	mu    sync.Mutex
 	known map[string]profile
 }
+
+// profilesAtOnce is how many profiles are read at the same time.
+const profilesAtOnce = 2
+
+func newProfiles() profiles { return profiles{turn: make(chan struct{}, profilesAtOnce)} }
 
 func (p *profiles) of(ctx context.Context, store Store, r job.Run) (profile, error) {
 	p.mu.Lock()
@@ -71,11 +77,20 @@ func (p *profiles) of(ctx context.Context, store Store, r job.Run) (profile, err
 	if ok {
 		return known, nil
 	}
-	samples, err := store.Samples(ctx, r.ID, r.Attempt)
-	if err != nil || r.StartedAt == nil {
+	if r.StartedAt == nil {
+		return nil, nil
+	}
+	select { // each may read all samples of a run of weeks
+	case p.turn <- struct{}{}:
+		defer func() { <-p.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	series, err := store.Samples(ctx, r.ID, r.Attempt, index.SampleQuery{Points: 10 * profilePoints, Even: true})
+	if err != nil {
 		return nil, err
 	}
-	made := profileOf(samples, *r.StartedAt)
+	made := profileOf(series.Samples, *r.StartedAt)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.known == nil || len(p.known) >= profilesKept {

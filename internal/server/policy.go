@@ -134,6 +134,7 @@ const (
 	replayRuns    = 50
 	replaySamples = 300_000
 	replayBlocks  = 20_000
+	replayPoints  = 5000 // of a run; of more samples its peaks and an even choice
 	replayTime    = 20 * time.Second
 )
 
@@ -196,9 +197,11 @@ func (s *Server) replay(ctx context.Context, place *shares.Place, name string, p
 // pastOf reads what a replay needs of a run.
 func (s *Server) pastOf(ctx context.Context, run job.Run) (past health.Past, err error) {
 	past.Run = run
-	if past.Samples, err = s.store.Samples(ctx, run.ID, run.Attempt); err != nil {
+	series, err := s.store.Samples(ctx, run.ID, run.Attempt, index.SampleQuery{Points: replayPoints})
+	if err != nil {
 		return past, err
 	}
+	past.Samples = series.Samples
 	heads, err := s.store.Blocks(ctx, run.ID, run.Attempt, journal.HeaderSize, replayBlocks)
 	if err != nil {
 		return past, err

@@ -122,6 +122,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, store: cfg.Store, log: cfg.Log, now: cfg.Now,
 		broker:   newBroker(),
+		profiles: newProfiles(),
 		tokens:   access.NewTokens(),
 		failures: access.NewFailures(),
 		refusals: access.NewRefusals(),

@@ -27,8 +27,12 @@ type Store interface {
 	// BlockData returns the bytes of the block that begins at start. They are more than
 	// BlockHead.Size when the block was merged since its head was read: cut them there.
 	BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error)
-	// Samples returns all samples of an attempt in order of time.
-	Samples(ctx context.Context, run string, attempt int) ([]job.Sample, error)
+	// Samples returns samples of an attempt in order of time, and SampledBytes how long the
+	// parts of its journal are that hold any.
+	Samples(ctx context.Context, run string, attempt int, q index.SampleQuery) (index.SampleSeries, error)
+	SampledBytes(ctx context.Context, run string, attempt int) (int64, error)
+	// LastSamples returns the last samples of an attempt.
+	LastSamples(ctx context.Context, run string, attempt, n int) ([]job.Sample, error)
 
 	FindRun(ctx context.Context, ref job.Ref) (id string, err error) // also *index.AmbiguousError
 	Run(ctx context.Context, id string) (job.Run, error)

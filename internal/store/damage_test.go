@@ -89,7 +89,7 @@ func TestRepairMakesAGapOfDamage(t *testing.T) {
 	if g := run.Output.Gaps[0]; g.Bytes != want || g.AtBytes != at || g.Stream != job.Stdout || g.Reason != index.DamageReason || g.Lines < 1 {
 		t.Errorf("gap %+v, want %d bytes at %d", g, want, at)
 	}
-	samples, err := s.Samples(t.Context(), id, 1)
+	samples, err := allSamples(t, s, id)
 	if err != nil || len(samples) != 6 {
 		t.Errorf("%d samples, %v", len(samples), err)
 	}

@@ -184,7 +184,7 @@ func smallBlocks(t *testing.T, s *store.Store) {
 	if got, err := s.BlocksFromLine(t.Context(), j.id, 1, lines+2, 1); err != nil || len(got) != 0 {
 		t.Errorf("a line that does not exist: %+v, %v", got, err)
 	}
-	samples, err := s.Samples(t.Context(), j.id, 1)
+	samples, err := allSamples(t, s, j.id)
 	if err != nil || len(samples) != lines/10 {
 		t.Fatalf("%d samples, %v", len(samples), err)
 	}

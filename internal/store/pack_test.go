@@ -121,7 +121,7 @@ func TestPacking(t *testing.T) {
 func packing(t *testing.T, s *store.Store) {
 	id, sent := longRun(t, s, true)
 	_, before := readBack(t, s, id, 1)
-	samples, err := s.Samples(t.Context(), id, 1)
+	samples, err := allSamples(t, s, id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func packing(t *testing.T, s *store.Store) {
 		t.Errorf("%d blocks became %d for %d bytes", len(before), len(after), len(sent))
 	}
 	checkHeads(t, after)
-	again, err := s.Samples(t.Context(), id, 1)
+	again, err := allSamples(t, s, id)
 	if diff := cmp.Diff(samples, again); diff != "" || err != nil {
 		t.Error("samples (-before +after):", diff, err)
 	}

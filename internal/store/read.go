@@ -6,10 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"stint.dev/stint/internal/index"
-	"stint.dev/stint/job"
 )
 
 // JournalSize is how many bytes of an attempt's journal are durable; 0 if none.
@@ -70,28 +68,4 @@ func (s *Store) BlocksFromLine(ctx context.Context, run string, attempt int, lin
 		return nil, fmt.Errorf("line %d of run %s attempt %d: %w", line, run, attempt, err)
 	}
 	return s.Blocks(ctx, run, attempt, start, limit)
-}
-
-// Samples returns all samples of an attempt in order of time.
-func (s *Store) Samples(ctx context.Context, run string, attempt int) ([]job.Sample, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT samples FROM blocks
-		WHERE run_id = $1 AND attempt = $2 AND samples IS NOT NULL ORDER BY start`, run, attempt)
-	if err != nil {
-		return nil, fmt.Errorf("samples of run %s attempt %d: %w", run, attempt, err)
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
-	all := []job.Sample{}
-	for rows.Next() {
-		var text []byte
-		var some []job.Sample
-		if err := rows.Scan(&text); err != nil {
-			return nil, fmt.Errorf("samples of run %s attempt %d: %w", run, attempt, err)
-		}
-		if err := json.Unmarshal(text, &some); err != nil {
-			return nil, fmt.Errorf("stored samples of run %s attempt %d: %w", run, attempt, err)
-		}
-		all = append(all, some...)
-	}
-	slices.SortStableFunc(all, func(a, b job.Sample) int { return a.At.Compare(b.At) })
-	return all, rows.Err()
 }

@@ -65,9 +65,11 @@ func readAll(t *testing.T, s *store.Store, keys map[string]int) map[string][]sto
 			if one.Run, err = s.RunAttempt(t.Context(), id, attempt); err != nil {
 				t.Fatal(err)
 			}
-			if one.Samples, err = s.Samples(t.Context(), id, attempt); err != nil {
+			series, err := s.Samples(t.Context(), id, attempt, index.SampleQuery{})
+			if err != nil {
 				t.Fatal(err)
 			}
+			one.Samples = series.Samples
 			if one.Events, err = s.Events(t.Context(), id, 0, 1000); err != nil {
 				t.Fatal(err)
 			}

@@ -1,4 +1,4 @@
-package server
+package index
 
 import (
 	"math"
@@ -10,7 +10,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-func TestDownsampleKeepsSpikes(t *testing.T) {
+func TestThinKeepsSpikes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		begin := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 		all := make([]job.Sample, rapid.IntRange(0, 400).Draw(t, "samples"))
@@ -30,7 +30,7 @@ func TestDownsampleKeepsSpikes(t *testing.T) {
 			}
 		}
 		n := rapid.IntRange(-1, 60).Draw(t, "points")
-		few := downsample(all, n)
+		few := Thin(all, n)
 		if few == nil {
 			t.Fatal("an empty series must be [] in JSON")
 		}
@@ -54,9 +54,9 @@ func TestDownsampleKeepsSpikes(t *testing.T) {
 	})
 }
 
-func TestDownsampleLeavesAShortSeriesAlone(t *testing.T) {
+func TestThinLeavesAShortSeriesAlone(t *testing.T) {
 	all := make([]job.Sample, 7)
-	if got := downsample(all, 7); len(got) != 7 {
+	if got := Thin(all, 7); len(got) != 7 {
 		t.Fatalf("got %d of 7 samples for 7 points", len(got))
 	}
 }
@@ -84,7 +84,7 @@ func bounds(all []job.Sample) [10]float64 {
 }
 
 // The steepest rise of a total that only grows is still there, between the same two samples.
-func TestDownsampleKeepsTheSteepestRise(t *testing.T) {
+func TestThinKeepsTheSteepestRise(t *testing.T) {
 	begin := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	all := make([]job.Sample, 1000)
 	for i := range all {
@@ -93,7 +93,7 @@ func TestDownsampleKeepsTheSteepestRise(t *testing.T) {
 			all[i].ReadBytes += 1 << 20
 		}
 	}
-	few := downsample(all, 40)
+	few := Thin(all, 40)
 	found := false
 	for i := 1; i < len(few); i++ {
 		found = found || few[i].At.Sub(few[i-1].At) == time.Second && few[i].ReadBytes-few[i-1].ReadBytes > 1<<20
@@ -103,34 +103,56 @@ func TestDownsampleKeepsTheSteepestRise(t *testing.T) {
 	}
 }
 
-func TestSamplesOfASpan(t *testing.T) {
+// What a Thinner holds does not grow with the series, the spikes of a month survive.
+func TestThinnerOfAMonth(t *testing.T) {
+	const n, points = 518_400, 500
 	begin := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	all := make([]job.Sample, 10)
-	for i := range all {
-		all[i].At = begin.Add(time.Duration(i) * time.Second)
+	thin, most := NewThinner(points), 0
+	for i := range n {
+		s := job.Sample{At: begin.Add(time.Duration(i) * 5 * time.Second), CPUCores: float64(i % 10), MemoryBytes: 1 << 30, ReadBytes: int64(i)}
+		if i == 123_457 {
+			s.MemoryBytes, s.CPUCores = 7<<30, 64
+		}
+		if i >= 400_001 {
+			s.ReadBytes += 1 << 30
+		}
+		thin.Add(s)
+		held := len(thin.open)
+		for _, p := range thin.parts {
+			held += len(p)
+		}
+		most = max(most, held)
 	}
-	at := func(n float64) time.Time { return begin.Add(time.Duration(n * float64(time.Second))) }
-	for name, tt := range map[string]struct {
-		from, to    time.Time
-		first, last int
-	}{
-		"all":           {time.Time{}, time.Time{}, 0, 9},
-		"in the middle": {at(3.5), at(5.5), 3, 6},
-		"on samples":    {at(3), at(5), 2, 6},
-		"before":        {at(-5), at(-3), 0, 0},
-		"behind":        {at(20), at(30), 9, 9},
-		"open end":      {at(8), time.Time{}, 7, 9},
-		"open start":    {time.Time{}, at(1), 0, 2},
-	} {
-		got := between(all, tt.from, tt.to)
-		if len(got) == 0 || !got[0].At.Equal(all[tt.first].At) || !got[len(got)-1].At.Equal(all[tt.last].At) {
-			t.Errorf("%s: %d samples", name, len(got))
+	if most > 80*points {
+		t.Errorf("held %d samples for %d points", most, points)
+	}
+	got := thin.Series(true)
+	if got.Total != n || len(got.Samples) > 6*points+20 || len(got.Samples) < points {
+		t.Errorf("%d of %d samples", len(got.Samples), got.Total)
+	}
+	spike, rise := false, false
+	for i, s := range got.Samples {
+		spike = spike || s.MemoryBytes == 7<<30 && s.CPUCores == 64
+		rise = rise || i > 0 && s.ReadBytes-got.Samples[i-1].ReadBytes > 1<<30 && s.At.Sub(got.Samples[i-1].At) == 5*time.Second
+		if i > 0 && !s.At.After(got.Samples[i-1].At) {
+			t.Fatalf("sample %d is out of order or doubled", i)
 		}
 	}
-	if got := between(all, at(5), at(3)); len(got) > 2 {
-		t.Errorf("a span that ends before it begins: %d samples", len(got))
+	if !spike || !rise || !got.Samples[0].At.Equal(begin) || !got.Samples[len(got.Samples)-1].At.Equal(begin.Add((n-1)*5*time.Second)) {
+		t.Errorf("spike %v, rise %v, from %s to %s", spike, rise, got.Samples[0].At, got.Samples[len(got.Samples)-1].At)
 	}
-	if got := between(nil, at(5), at(3)); len(got) != 0 {
-		t.Error("samples of nothing")
+	if even := thin.Series(false); len(even.Samples) != points+1 && len(even.Samples) != points {
+		t.Errorf("%d samples at even distances for %d points", len(even.Samples), points)
+	}
+}
+
+func BenchmarkThinnerOfAMonth(b *testing.B) {
+	begin := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for b.Loop() {
+		thin := NewThinner(500)
+		for i := range 518_400 {
+			thin.Add(job.Sample{At: begin.Add(time.Duration(i) * 5 * time.Second), CPUCores: float64(i % 13), MemoryBytes: int64(i * 7919 % 100_003)})
+		}
+		thin.Series(true)
 	}
 }

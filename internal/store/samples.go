@@ -1,0 +1,155 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// clockSlack is how far a sample's own time may be from the times of the records around it.
+const clockSlack = time.Minute
+
+// Samples returns samples of an attempt in order of time. It reads the blocks of the time that
+// was asked for one after the other, and holds no more than what it chooses.
+func (s *Store) Samples(ctx context.Context, run string, attempt int, q index.SampleQuery) (index.SampleSeries, error) {
+	from, to, err := s.sampledBlocks(ctx, run, attempt, q)
+	if err != nil || to == 0 {
+		return index.SampleSeries{Samples: []job.Sample{}}, err
+	}
+	// A block that was found may have been merged with those before it meanwhile.
+	rows, err := s.reader.QueryContext(ctx, `SELECT samples FROM blocks WHERE run_id = $1 AND attempt = $2 AND samples IS NOT NULL
+		AND start >= COALESCE((SELECT start FROM blocks WHERE run_id = $1 AND attempt = $2 AND start <= $3 ORDER BY start DESC LIMIT 1), 0)
+		AND start <= $4 ORDER BY start`, run, attempt, from, to)
+	if err != nil {
+		return index.SampleSeries{}, fmt.Errorf("samples of run %s attempt %d: %w", run, attempt, err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	thin := index.NewThinner(q.Points)
+	var before, after *job.Sample
+	for rows.Next() {
+		some, err := scanSamples(rows)
+		if err != nil {
+			return index.SampleSeries{}, fmt.Errorf("samples of run %s attempt %d: %w", run, attempt, err)
+		}
+		for i := range some {
+			switch one := &some[i]; {
+			case !q.From.IsZero() && one.At.Before(q.From):
+				if before == nil || !one.At.Before(before.At) {
+					before = one
+				}
+			case !q.To.IsZero() && one.At.After(q.To):
+				if after == nil || one.At.Before(after.At) {
+					after = one
+				}
+			default:
+				thin.Add(*one)
+			}
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return index.SampleSeries{}, fmt.Errorf("samples of run %s attempt %d: %w", run, attempt, err)
+	}
+	series := thin.Series(!q.Even)
+	for _, edge := range []*job.Sample{before, after} {
+		if edge != nil {
+			series.Samples, series.Total = append(series.Samples, *edge), series.Total+1
+		}
+	}
+	slices.SortStableFunc(series.Samples, func(a, b job.Sample) int { return a.At.Compare(b.At) })
+	return series, nil
+}
+
+func scanSamples(from scanner) (some []job.Sample, err error) {
+	var text []byte
+	if err := from.Scan(&text); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(text, &some); err != nil {
+		return nil, fmt.Errorf("stored samples: %w", err)
+	}
+	return some, nil
+}
+
+// sampledBlocks finds the first and the last block with samples of a time, and the nearest ones
+// before and after it; to is 0 where there is none. It reads no sample.
+func (s *Store) sampledBlocks(ctx context.Context, run string, attempt int, q index.SampleQuery) (from, to int64, err error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT head FROM blocks WHERE run_id = $1 AND attempt = $2 AND samples IS NOT NULL ORDER BY start`, run, attempt)
+	if err != nil {
+		return 0, 0, fmt.Errorf("blocks with samples of run %s attempt %d: %w", run, attempt, err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	low, high := q.From.Add(-clockSlack), q.To.Add(clockSlack)
+	var before, after index.BlockHead // the nearest of them
+	take := func(h index.BlockHead) {
+		if to == 0 {
+			from = h.Start
+		}
+		from, to = min(from, h.Start), max(to, h.Start)
+	}
+	for rows.Next() {
+		var text []byte
+		var h index.BlockHead
+		err := rows.Scan(&text)
+		if err == nil {
+			err = json.Unmarshal(text, &h)
+		}
+		if err != nil {
+			return 0, 0, fmt.Errorf("blocks with samples of run %s attempt %d: %w", run, attempt, err)
+		}
+		switch {
+		case !q.From.IsZero() && h.LastAt.Before(low):
+			if !h.LastAt.Before(before.LastAt) {
+				before = h
+			}
+		case !q.To.IsZero() && h.FirstAt.After(high):
+			if after.Start == 0 || h.FirstAt.Before(after.FirstAt) {
+				after = h
+			}
+		default:
+			take(h)
+		}
+	}
+	for _, h := range []index.BlockHead{before, after} {
+		if h.Start != 0 {
+			take(h)
+		}
+	}
+	return from, to, rows.Err()
+}
+
+// SampledBytes is how long the parts of an attempt's journal are that hold samples: what it
+// costs to read them grows with it.
+func (s *Store) SampledBytes(ctx context.Context, run string, attempt int) (int64, error) {
+	var n int64
+	err := s.reader.QueryRowContext(ctx, `SELECT COALESCE(SUM(size), 0) FROM blocks WHERE run_id = $1 AND attempt = $2 AND samples IS NOT NULL`, run, attempt).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("how many samples run %s attempt %d has: %w", run, attempt, err)
+	}
+	return n, nil
+}
+
+// LastSamples returns the last n samples of an attempt, in order of time.
+func (s *Store) LastSamples(ctx context.Context, run string, attempt, n int) ([]job.Sample, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT samples FROM blocks
+		WHERE run_id = $1 AND attempt = $2 AND samples IS NOT NULL ORDER BY start DESC`, run, attempt)
+	if err != nil {
+		return nil, fmt.Errorf("last samples of run %s attempt %d: %w", run, attempt, err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	var last []job.Sample
+	for len(last) < n && rows.Next() {
+		some, err := scanSamples(rows)
+		if err != nil {
+			return nil, fmt.Errorf("last samples of run %s attempt %d: %w", run, attempt, err)
+		}
+		last = slices.Concat(some, last)
+	}
+	last = last[max(0, len(last)-n):]
+	slices.SortStableFunc(last, func(a, b job.Sample) int { return a.At.Compare(b.At) })
+	return last, rows.Err()
+}
