@@ -88,11 +88,11 @@ func (s *Server) cancelRuns(ctx context.Context, in *cancelManyIn) (*answered[ca
 		one := cancelIn{Run: ref}
 		one.Body = &cancelBody{By: in.Body.By, Why: in.Body.Reason}
 		res := canceledRun{Run: ref, Canceled: true}
-		switch run, err := s.cancelRun(ctx, &one); {
+		switch run, stops, err := s.requestCancel(ctx, &one); {
 		case err != nil:
 			res.Canceled, res.Error = false, asProblem(err).Detail
-		case run.Body.State.Terminal():
-			res.Canceled, res.Error = false, "run "+job.Quote(ref)+" has ended already: "+string(run.Body.State)
+		case !stops:
+			res.Canceled, res.Error = false, "run "+job.Quote(ref)+" has ended already: "+string(run.State)
 		}
 		out.Results = append(out.Results, res)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
 )
@@ -91,6 +92,57 @@ func TestCancelOfManyRuns(t *testing.T) {
 	}
 	for _, bad := range []string{``, `{}`, `{"runs":[]}`, `{"runs":"x"}`, `{"runs":["a"],"who":1}`, `{"runs":[` + strings.Repeat(`"a",`, 1000) + `"a"]}`} {
 		l.do("POST", "/api/v1/runs/cancel", []byte(bad), "Content-Type", "application/json").problem(t, http.StatusBadRequest)
+	}
+}
+
+// A run that waits for a retry, or is lost, is canceled among others as it is alone.
+func TestCancelOfManyThatNoAgentWorksOn(t *testing.T) {
+	l := start(t, server.Config{})
+	retrying, lost := newSketch(t, "j", nil).command().finish(1), newSketch(t, "j", nil).command()
+	for _, s := range []*sketch{retrying, lost} {
+		l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
+	}
+	l.do("POST", "/api/v1/runs/"+retrying.id+"/attempts/1/heartbeat", []byte(`{"sequence":1,"waiting_ms":60000,"period_ms":5000}`)).ok(t, nil)
+	l.do("POST", "/api/v1/runs/"+retrying.id+"/retry", nil).ok(t, nil)
+	leases, err := l.store.Due(t.Context(), time.Now().Add(time.Hour), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, lease := range leases {
+		if lease.Run == lost.id {
+			v := index.Verdict{Run: lost.id, Attempt: 1, HeardAt: lease.HeardAt, At: time.Now(), Lost: true}
+			if _, err := l.store.Judge(t.Context(), []index.Verdict{v}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if a, b := l.run(retrying.id), l.run(lost.id); a.State != job.Retrying || b.State != job.Lost {
+		t.Fatalf("the runs are %s and %s", a.State, b.State)
+	}
+	body, err := json.Marshal(map[string]any{"runs": []string{retrying.id, lost.id}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	type result struct {
+		Run      string
+		Canceled bool
+		Error    string
+	}
+	ask := func() []result {
+		t.Helper()
+		var got struct{ Results []result }
+		l.do("POST", "/api/v1/runs/cancel", body, "Content-Type", "application/json").ok(t, &got)
+		return got.Results
+	}
+	if diff := cmp.Diff([]result{{Run: retrying.id, Canceled: true}, {Run: lost.id, Canceled: true}}, ask()); diff != "" {
+		t.Error(diff)
+	}
+	if a, b := l.run(retrying.id), l.run(lost.id); a.State != job.Canceled || b.State != job.Lost || b.Cancel == nil {
+		t.Errorf("the runs are %s and %s, %+v", a.State, b.State, b.Cancel)
+	}
+	again := ask()
+	if again[0].Canceled || !strings.Contains(again[0].Error, "ended already: canceled") || !again[1].Canceled {
+		t.Errorf("a second time: %+v", again)
 	}
 }
 

@@ -31,12 +31,55 @@ func (s *Server) build() (http.Handler, error) {
 		}
 		mux.HandleFunc(rt.key(), s.guard(rt, h))
 	}
+	for _, key := range refusals(s.table) {
+		mux.HandleFunc(key, func(w http.ResponseWriter, r *http.Request) { s.unrouted(w, r, mux) })
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.unrouted(w, r, mux) })
 	return s.outer(mux, http.NewCrossOriginProtection()), nil
 }
 
 // key is the route as ServeMux writes it.
 func (rt route) key() string { return rt.method + " " + rt.pattern }
+
+// methods are those of requests that a path may have to be refused for.
+var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
+
+// refusals are methods and paths that no row has and that would be taken for another row's:
+// without them, GET /runs/cancel asks for the run "cancel".
+func refusals(table []route) []string {
+	has := map[string]bool{}
+	for _, rt := range table {
+		has[rt.key()] = true
+	}
+	var out []string
+	for _, rt := range table {
+		for _, m := range methods {
+			key := m + " " + rt.pattern
+			if m == "HEAD" || has[key] { // HEAD is GET's
+				continue
+			}
+			if slices.ContainsFunc(table, func(other route) bool { return other.method == m && covers(other.pattern, rt.pattern) }) {
+				has[key] = true
+				out = append(out, key)
+			}
+		}
+	}
+	return out
+}
+
+// covers reports whether a pattern takes every path of another one.
+func covers(pattern, other string) bool {
+	a, b := strings.Split(pattern, "/"), strings.Split(other, "/")
+	if pattern == other || len(a) != len(b) {
+		return false
+	}
+	for i, part := range a {
+		if part != b[i] && !strings.HasPrefix(part, "{") {
+			return false
+		}
+	}
+	return true
+}
 
 // guard puts a route's limits and access before its handler.
 func (s *Server) guard(rt route, h http.HandlerFunc) http.HandlerFunc {
@@ -122,7 +165,7 @@ func (s *Server) recovered(w http.ResponseWriter, r *http.Request) {
 // unrouted answers what no row of the table takes: a wrong method, a path of the
 // interface that does not exist, or the page.
 func (s *Server) unrouted(w http.ResponseWriter, r *http.Request, mux *http.ServeMux) {
-	if allowed := methodsFor(mux, r); len(allowed) > 0 {
+	if allowed := s.methodsFor(mux, r); len(allowed) > 0 {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		s.fail(w, r, newProblem(http.StatusMethodNotAllowed, "%s is not possible on %s: use %s",
 			job.Quote(r.Method), job.Quote(r.URL.Path), strings.Join(allowed, " or ")))
@@ -160,11 +203,13 @@ func ours(path string) bool {
 func ownPath(path string) bool { return path == "/healthz" || path == "/readyz" || path == "/metrics" }
 
 // methodsFor lists the methods that the table has for the path of a request.
-func methodsFor(mux *http.ServeMux, r *http.Request) []string {
+func (s *Server) methodsFor(mux *http.ServeMux, r *http.Request) []string {
 	var out []string
-	for _, m := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
+	for _, m := range methods {
 		try := &http.Request{Method: m, URL: r.URL, Host: r.Host}
-		if _, pattern := mux.Handler(try); strings.HasPrefix(pattern, m+" ") || m == "HEAD" && slices.Contains(out, "GET") {
+		_, pattern := mux.Handler(try)
+		row := slices.ContainsFunc(s.table, func(rt route) bool { return rt.method == m && rt.key() == pattern })
+		if row || m == "HEAD" && slices.Contains(out, "GET") {
 			out = append(out, m)
 		}
 	}

@@ -246,9 +246,19 @@ type cancelBody struct {
 // cancelRun records that a run is to stop. The agent learns it with its next heartbeat;
 // for a run that has ended already nothing changes.
 func (s *Server) cancelRun(ctx context.Context, in *cancelIn) (*answered[job.Run], error) {
-	id, err := s.findRun(ctx, in.Run)
+	run, _, err := s.requestCancel(ctx, in)
 	if err != nil {
 		return nil, err
+	}
+	return &answered[job.Run]{run}, nil
+}
+
+// requestCancel asks a run to stop, and reports whether it stops by it, now or before: one
+// that waits for a retry ends at once, and the agent of a lost one is told if it returns.
+func (s *Server) requestCancel(ctx context.Context, in *cancelIn) (run job.Run, stops bool, err error) {
+	id, err := s.findRun(ctx, in.Run)
+	if err != nil {
+		return run, false, err
 	}
 	c := job.Cancel{By: "somebody", At: s.now().UTC()}
 	if in.Body != nil {
@@ -262,11 +272,11 @@ func (s *Server) cancelRun(ctx context.Context, in *cancelIn) (*answered[job.Run
 	}
 	run, events, err := s.store.RequestCancel(ctx, id, c)
 	if err != nil {
-		return nil, s.internal(ctx, "cancel run "+id, err)
+		return run, false, s.internal(ctx, "cancel run "+id, err)
 	}
 	s.metrics.events(events)
 	s.broker.Notify(id)
-	return &answered[job.Run]{run}, nil
+	return run, len(events) > 0 || !run.State.Terminal() || run.State == job.Lost && run.Cancel != nil, nil
 }
 
 // printable is text on one line, without what would confuse a terminal or a database.

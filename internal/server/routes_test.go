@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -156,6 +157,39 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 		}
 	}
 	l.do("POST", "/", nil).problem(t, http.StatusMethodNotAllowed)
+}
+
+// Every path of the interface answers 405 to a method that it has not, with those that it
+// has: none is taken for the path of another row.
+func TestOtherMethodsAreRefused(t *testing.T) {
+	l := start(t, server.Config{})
+	var doc struct {
+		Paths map[string]map[string]any `json:"paths"`
+	}
+	l.get("/api/openapi.json").ok(t, &doc)
+	wildcard := regexp.MustCompile(`\{[^}]*\}`)
+	tried := 0
+	for path, operations := range doc.Paths {
+		var has []string
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
+			if operations[strings.ToLower(method)] != nil || method == "HEAD" && operations["get"] != nil {
+				has = append(has, method)
+			}
+		}
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
+			if slices.Contains(has, method) {
+				continue
+			}
+			tried++
+			r := l.do(method, wildcard.ReplaceAllString(path, "x"), nil)
+			if r.status != http.StatusMethodNotAllowed || r.header.Get("Allow") != strings.Join(has, ", ") {
+				t.Errorf("%s %s: %d, Allow %q; want 405, %v", method, path, r.status, r.header.Get("Allow"), has)
+			}
+		}
+	}
+	if tried < 100 {
+		t.Errorf("only %d methods were tried", tried)
+	}
 }
 
 func TestServerWithoutPages(t *testing.T) {
