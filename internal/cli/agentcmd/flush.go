@@ -155,9 +155,9 @@ func journals(n int, more, one, many string) string {
 // name is that of the run, with the attempt if there were several.
 func (f flushed) name() string {
 	if f.Attempt > 1 {
-		return fmt.Sprintf("%s attempt %d", f.Run, f.Attempt)
+		return fmt.Sprintf("%s attempt %d", console.Clean(f.Run), f.Attempt)
 	}
-	return f.Run
+	return console.Clean(f.Run) // the name of a directory if that names no run
 }
 
 // line says what became of a journal.
