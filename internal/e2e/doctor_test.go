@@ -22,7 +22,7 @@ func TestDoctorLooksAtTheToken(t *testing.T) {
 		token, says string
 		code        int
 	}{
-		{"", "✓ token        the server asks for none", 0},
+		{"", "✓ token        not needed: the server accepts this host without one", 0},
 		{token("agent"), "✓ token        valid, of the scope agent", 0},
 		{token("admin"), "! token        valid, and of the scope admin", 0},
 		{token("read"), "has the scope read, and this needs agent", 1},

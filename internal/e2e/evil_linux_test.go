@@ -101,7 +101,7 @@ func TestNothingIsLeftOfEvilJobs(t *testing.T) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	number := 0
+	number, token := 0, s.token("agent")
 	for _, contained := range containments() {
 		for _, e := range evil {
 			for _, ending := range endings {
@@ -110,7 +110,7 @@ func TestNothingIsLeftOfEvilJobs(t *testing.T) {
 				}
 				number++
 				c := evilCase{
-					agent: agent, dir: filepath.Join(dir, fmt.Sprint(number)), id: contained.id, level: contained.level, script: e.script,
+					agent: agent, dir: filepath.Join(dir, fmt.Sprint(number)), id: contained.id, level: contained.level, script: e.script, token: token,
 					nap: fmt.Sprintf("1000.%06d%04d", os.Getpid(), number),
 					run: fmt.Sprintf("0193c000-0000-7000-8000-%08d%04d", os.Getpid(), number),
 				}
@@ -127,8 +127,8 @@ func TestNothingIsLeftOfEvilJobs(t *testing.T) {
 }
 
 type evilCase struct {
-	agent, dir, level, script, nap, run string
-	id                                  *syscall.Credential
+	agent, dir, level, script, nap, run, token string
+	id                                         *syscall.Credential
 }
 
 // play runs the case to its end, looks for what is left, and returns the exit code.
@@ -149,6 +149,9 @@ func (c evilCase) play(t *testing.T, s *server, itself bool, flags []string, end
 	cmd := newHost(t).command(c.agent, append(args, "--", "sh", "-c", script)...)
 	cmd.Env = append(cmd.Env, "STINT_STATE="+filepath.Join(c.dir, "state"), "HOME="+c.dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.id}
+	if c.id != nil { // the server trusts its own user alone
+		cmd.Env = append(cmd.Env, "STINT_TOKEN="+c.token)
+	}
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	if err := cmd.Start(); err != nil {

@@ -9,7 +9,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,7 +28,11 @@ func (w *world) verify() int64 {
 	if text, err := os.ReadFile(w.path("marks", "trouble")); err == nil {
 		w.t.Errorf("the job could not print: %s", text)
 	}
-	if code := w.agent.ProcessState.ExitCode(); !killed && code != w.s.job.code {
+	want := w.s.job.code
+	if want == 0 && w.notPassedOn() > 0 {
+		want = 125 // the agent owed its reader what it had no room for
+	}
+	if code := w.agent.ProcessState.ExitCode(); !killed && code != want {
 		w.t.Errorf("the agent ended with %d, the job with %d", code, w.s.job.code)
 	}
 	r, err := w.api.Run(context.Background(), w.run)
@@ -149,10 +155,17 @@ func (w *world) checkPassedOn(want []byte, lost bool, r job.Run) int64 {
 	if w.s.job.quiet {
 		want = nil
 	}
-	if !bytes.HasPrefix(want, got) {
+	dropped := w.notPassedOn()
+	if dropped == 0 && !bytes.HasPrefix(want, got) {
 		w.t.Errorf("the agent's own stdout differs at byte %d", difference(want, got))
 	}
 	switch {
+	case dropped > 0:
+		missing, at := leftOut(want, got)
+		if at >= 0 || missing > dropped || w.s.job.spoolLimit == 0 {
+			w.t.Errorf("the agent's own stdout lacks %d bytes and differs at byte %d; the agent says that %d bytes of the output are missing, the limit is %d",
+				missing, at, dropped, w.s.job.spoolLimit)
+		}
 	case !w.killed.Load() && len(got) != len(want):
 		w.t.Errorf("the agent's own stdout has %d of %d bytes", len(got), len(want))
 	case lost && !w.gapsAllowed():
@@ -161,6 +174,44 @@ func (w *world) checkPassedOn(want []byte, lost bool, r job.Run) int64 {
 		}
 	}
 	return int64(len(got))
+}
+
+// notPassedOn is how many bytes of the output the agent said that it could not pass on, because
+// more than its spool limit waited for its reader.
+func (w *world) notPassedOn() int64 {
+	text, err := os.ReadFile(w.path("agent.err"))
+	if err != nil {
+		w.t.Error(err)
+	}
+	said := notPassedOn.FindSubmatch(text)
+	if said == nil {
+		return 0
+	}
+	n, err := strconv.ParseInt(string(said[1]), 10, 64)
+	if err != nil {
+		w.t.Error(err)
+	}
+	return n
+}
+
+var notPassedOn = regexp.MustCompile(`stint: (\d+) bytes of the job's output were not passed on: more than `)
+
+// leftOut counts the bytes of want that got lacks, if it is want with pieces left out;
+// otherwise at is the place in got from which on it is not, else -1.
+func leftOut(want, got []byte) (missing int64, at int) {
+	const enough = 64 // bytes that are nowhere twice
+	for at = 0; ; {
+		same := difference(want, got[at:])
+		want, at = want[same:], at+same
+		if at == len(got) {
+			return missing + int64(len(want)), -1
+		}
+		next := bytes.Index(want, got[at:min(len(got), at+enough)])
+		if next < 0 {
+			return missing, at
+		}
+		missing, want = missing+int64(next), want[next:]
+	}
 }
 
 func (w *world) log(step int, stream job.Stream) []byte {
