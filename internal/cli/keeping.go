@@ -89,6 +89,16 @@ func (p *program) openBucket(ctx context.Context, address string, warn func(erro
 // sayArchive is for the commands beside the server, which need the archive.
 func (p *program) sayArchive(err error) { p.Say("warning: the archive cannot be reached: %v", err) }
 
+// logDeleted makes the store's options log what retention deletes: a mistyped number must not
+// go unnoticed.
+func logDeleted(o store.Options, log *slog.Logger) store.Options {
+	options := map[string]string{"age": "--keep-days", "runs": "--keep-runs", "bytes": "--keep-bytes"}
+	o.Deleted = func(rule string, runs int) {
+		log.Info("retention deleted runs", "rule", options[rule], "runs", runs)
+	}
+	return o
+}
+
 // maintain keeps the store tidy until ctx ends.
 func maintain(ctx context.Context, db *store.Store, log *slog.Logger) {
 	db.Maintain(ctx, func(err error) { log.Error("keeping the store tidy: will try again", "error", err) })

@@ -213,7 +213,7 @@ func (c serveConfig) plainHTTP() bool {
 func serve(ctx context.Context, cfg serveConfig) (err error) {
 	defer func() { _ = cfg.Listener.Close() }() // closed already after an orderly end
 	tuneRuntime()
-	db, err := store.Open(ctx, cfg.Store)
+	db, err := store.Open(ctx, logDeleted(cfg.Store, cfg.Log))
 	if err != nil {
 		return err
 	}

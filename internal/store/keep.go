@@ -37,21 +37,34 @@ func deletable(now int) string {
 func (s *Store) keepLess(ctx context.Context, now time.Time) error {
 	var errs [3]error
 	if s.keep.Age > 0 {
-		if err := s.keepYoung(ctx, now.Add(-s.keep.Age)); err != nil {
+		err := s.countDeleted("age", func() error { return s.keepYoung(ctx, now.Add(-s.keep.Age)) })
+		if err != nil {
 			errs[0] = fmt.Errorf("delete runs older than %s: %w", s.keep.Age, err)
 		}
 	}
 	if s.keep.Runs > 0 {
-		if err := s.keepLastRuns(ctx, s.keep.Runs); err != nil {
+		err := s.countDeleted("runs", func() error { return s.keepLastRuns(ctx, s.keep.Runs) })
+		if err != nil {
 			errs[1] = fmt.Errorf("delete all but the last %d runs of each job: %w", s.keep.Runs, err)
 		}
 	}
 	if s.keep.Bytes > 0 {
-		if err := s.keepFewBytes(ctx, s.keep.Bytes); err != nil {
+		err := s.countDeleted("bytes", func() error { return s.keepFewBytes(ctx, s.keep.Bytes) })
+		if err != nil {
 			errs[2] = fmt.Errorf("delete the oldest runs until journals take %d bytes: %w", s.keep.Bytes, err)
 		}
 	}
 	return errors.Join(errs[:]...)
+}
+
+// countDeleted reports how many runs a rule of retention deleted, also when it then failed.
+func (s *Store) countDeleted(rule string, keep func() error) error {
+	before := s.deleted.Load()
+	err := keep()
+	if n := s.deleted.Load() - before; n > 0 && s.onDeleted != nil {
+		s.onDeleted(rule, int(n))
+	}
+	return err
 }
 
 // keepYoung deletes the runs that ended before a time. An agent's clock may be years ahead:
@@ -133,6 +146,7 @@ func (s *Store) deleteWhile(ctx context.Context, next func() ([]string, error)) 
 		for _, id := range ids {
 			err := s.deleteRun(ctx, id)
 			if err == nil {
+				s.deleted.Add(1)
 				s.done(ctx, troubleRemove, id)
 			} else if err := s.skip(ctx, troubleRemove, id, fmt.Errorf("delete run %s: %w", id, err)); err != nil {
 				return err

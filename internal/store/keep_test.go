@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
@@ -122,6 +124,31 @@ func TestKeepByCountAndSize(t *testing.T) {
 
 // The middle of a long log goes while the job prints, and again at its end; beginning and
 // end stay, the gap says how much went, and what is left reads in order.
+// Each pass that deletes says how many runs of which rule.
+func TestDeletionsAreReported(t *testing.T) {
+	var said []string
+	s, err := store.Open(t.Context(), store.Options{
+		Dir: t.TempDir(), Keep: store.Keep{Age: 24 * time.Hour, Runs: 2},
+		Deleted: func(rule string, runs int) { said = append(said, fmt.Sprint(rule, " ", runs)) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeStore(t, s)
+	endedRun(t, s, "old", noon.Add(-30*time.Hour), 1000)
+	for i := range 5 {
+		endedRun(t, s, "many", noon.Add(time.Duration(i-10)*time.Minute), 1000)
+	}
+	for range 2 { // the second pass finds nothing
+		if err := s.Tidy(t.Context(), noon); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"age 1", "runs 3"}, said); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestLongLogKeepsHeadAndTail(t *testing.T) {
 	const limit = 1 << 20
 	onBoth(t, store.Keep{RunLog: limit}, func(t *testing.T, s *store.Store, _ string) {

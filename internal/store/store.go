@@ -33,8 +33,11 @@ type Options struct {
 	Archive Archive
 	// Keep says how much is kept.
 	Keep Keep
-	Log  *slog.Logger     // nil: slog.Default()
-	Now  func() time.Time // the server's clock, for what is tried again; nil: time.Now
+	// Deleted is told how many runs one pass of a rule of Keep deleted: age, runs or bytes.
+	// nil for nobody.
+	Deleted func(rule string, runs int)
+	Log     *slog.Logger     // nil: slog.Default()
+	Now     func() time.Time // the server's clock, for what is tried again; nil: time.Now
 	// file is a database that Rebuild makes, which holds the data directory already.
 	file string
 }
@@ -49,12 +52,14 @@ type Store struct {
 	segments       *segment.Log // where blocks are; nil for PostgreSQL
 	archive        Archive      // may be nil
 	keep           Keep
-	leases         *leases      // of SQLite, but beside another process; else nil
-	busy           atomic.Int64 // when much arrived last, in nanoseconds since 1970
-	dir            string       // the data directory; empty for PostgreSQL
-	name           string       // of this server, among those on the database
-	installation   string       // the id of the database
-	copiedAt       time.Time    // see CopiedAt
+	onDeleted      func(rule string, runs int) // may be nil
+	deleted        atomic.Int64                // runs, by all rules of keep
+	leases         *leases                     // of SQLite, but beside another process; else nil
+	busy           atomic.Int64                // when much arrived last, in nanoseconds since 1970
+	dir            string                      // the data directory; empty for PostgreSQL
+	name           string                      // of this server, among those on the database
+	installation   string                      // the id of the database
+	copiedAt       time.Time                   // see CopiedAt
 	cache          *frameCache
 	release        func() error // gives the data directory free
 	leader         leader       // of PostgreSQL: see Lead
@@ -97,7 +102,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.name, s.keep = uuid.NewString(), o.Keep
+	s.name, s.keep, s.onDeleted = uuid.NewString(), o.Keep, o.Deleted
 	s.log, s.now = o.Log, o.Now
 	if s.log == nil {
 		s.log = slog.Default()
