@@ -30,7 +30,7 @@ mount -t devtmpfs dev /dev
 mount -t tmpfs -o mode=1777 tmp /tmp
 mount -t cgroup2 cgroup /sys/fs/cgroup
 cd /tmp
-/process.test -test.v -test.timeout=200s '-test.skip=^(TestOnKernelWithVersion2|TestAsOrdinaryUser)$|./^cgroup1$|TestAgentKilled/process_group'
+/process.test -test.v -test.timeout=400s '-test.skip=^(TestOnKernelWithVersion2|TestAsOrdinaryUser)$|./^cgroup1$|TestAgentKilled/process_group'
 echo "as root: exit $?"
 
 # An ordinary user who was given a part of the hierarchy, as systemd does for its users.
@@ -63,7 +63,7 @@ func TestOnKernelWithVersion2(t *testing.T) {
 		t.Fatalf("build the tests without cgo: %v\n%s", err, out)
 	}
 	image := machineImage(t, map[string]string{"bin/busybox": busybox, "process.test": binary})
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, qemu, "-accel", "tcg", "-m", "768", "-nographic", "-no-reboot", "-nic", "none",
 		"-kernel", machineKernel, "-initrd", image, "-append", "console=ttyS0 quiet panic=-1 rdinit=/init random.trust_cpu=on")
