@@ -71,7 +71,7 @@ var table = []row{
 	{"internal/e2e", "job client", "", "drives the real programs from outside; tests only"},
 	{"internal/faulttest", "", "", "drives the real programs through faults; tests only"},
 
-	{"internal/bench", "job journal internal/index internal/store internal/store/postgrestest", "", "measures the built programs from outside; no product links it"},
+	{"internal/bench", "job journal internal/access internal/index internal/store internal/store/postgrestest", "", "measures the built programs from outside; no product links it"},
 	{"internal/bench/wrapper", "", "", "the yardstick must not share what it measures"},
 	{"internal/bench/noop", "", "", "the yardstick must not share what it measures"},
 

@@ -79,6 +79,7 @@ var measurements = []measurement{
 	{"capture", (*bench).capture},
 	{"outage", (*bench).outage},
 	{"beats", (*bench).beats},
+	{"tokens", (*bench).tokens},
 	{"live", (*bench).live},
 	{"readers", (*bench).readers},
 	{"read", (*bench).read},
@@ -87,12 +88,12 @@ var measurements = []measurement{
 
 func main() {
 	rounds := flag.Int("rounds", 7, "how often each thing is measured; the median counts")
-	only := flag.String("only", "", "names of measurements, separated by commas: startup,steady,sample,thousand,capture,outage,beats,live,readers,read,runs")
+	only := flag.String("only", "", "names of measurements, separated by commas: startup,steady,sample,thousand,capture,outage,beats,tokens,live,readers,read,runs")
 	var size scale
 	flag.IntVar(&size.agents, "agents", 10_000, "live: how many agents")
 	flag.DurationVar(&size.spread, "spread", 30*time.Second, "live: the time within which all agents begin")
 	flag.StringVar(&size.on, "on", "", "live: SQLite or PostgreSQL; both unless one is named")
-	flag.DurationVar(&size.span, "span", 10*time.Second, "beats, live: how long is measured; live takes three times this")
+	flag.DurationVar(&size.span, "span", 10*time.Second, "beats, tokens, live: how long is measured; live takes three times this")
 	flag.Int64Var(&size.logBytes, "log", 1<<30, "read: bytes of the log")
 	flag.IntVar(&size.runs, "runs", 1_000_000, "runs: how many")
 	flag.Parse()

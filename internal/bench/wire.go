@@ -13,10 +13,11 @@ import (
 
 // wire is one connection that speaks HTTP/1.1 at the least cost to whoever measures.
 type wire struct {
-	host string
-	conn net.Conn
-	br   *bufio.Reader
-	out  []byte
+	host  string
+	token string // sent along; empty for none
+	conn  net.Conn
+	br    *bufio.Reader
+	out   []byte
 }
 
 // wireTimeout bounds one request and its answer.
@@ -53,7 +54,11 @@ func (r *refusal) busy() bool { return r.status == http.StatusTooManyRequests ||
 
 // post sends a body and returns the answer's, with a *refusal for any answer but a success.
 func (w *wire) post(path, contentType string, body []byte) ([]byte, error) {
-	w.out = fmt.Appendf(w.out[:0], "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", path, w.host, contentType, len(body))
+	w.out = fmt.Appendf(w.out[:0], "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n", path, w.host, contentType, len(body))
+	if w.token != "" {
+		w.out = fmt.Appendf(w.out, "Authorization: Bearer %s\r\n", w.token)
+	}
+	w.out = append(w.out, "\r\n"...)
 	w.out = append(w.out, body...)
 	if err := w.conn.SetDeadline(time.Now().Add(wireTimeout)); err != nil {
 		return nil, err

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/store"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+const (
+	// tokenWorkers send at once, each a heartbeat or an append every tokenPause: far below
+	// what the server can do, as agents do.
+	tokenWorkers = 32
+	tokenPause   = 80 * time.Millisecond
+)
+
+// tokenFleet is a server whose every agent has a token of its own.
+type tokenFleet struct {
+	*service
+	secrets []string
+	agents  []*tokenAgent
+	wires   []*wire
+	beats   []float64 // ms
+	appends []float64
+}
+
+// tokenAgent is one agent: its run and how much of its journal the server has.
+type tokenAgent struct {
+	mu       sync.Mutex // one request of an agent at a time
+	secret   string
+	path     string
+	offset   int64
+	sequence int
+}
+
+// tokens is what heartbeats and appends take with few and with many tokens in use.
+func (b *bench) tokens() (rows []row, err error) {
+	counts := []int{20, 2_000, 20_000}
+	fleets := make([]*tokenFleet, len(counts))
+	for i, n := range counts {
+		if fleets[i], err = b.tokenFleet(n); err != nil {
+			return nil, err
+		}
+		defer fleets[i].close()
+	}
+	for range max(3, b.rounds/2) {
+		for _, f := range fleets {
+			if err := f.work(b.span); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for i := 1; i < len(counts); i++ {
+		what := fmt.Sprintf("%d agents with a token each, against %d: 99 of 100 ", counts[i], counts[0])
+		rows = append(
+			rows,
+			row{what: what + "heartbeats take", unit: "ms", yardstick: p99(fleets[0].beats), measured: p99(fleets[i].beats), mostRatio: 1.2},
+			row{what: what + "appends take", unit: "ms", yardstick: p99(fleets[0].appends), measured: p99(fleets[i].appends), mostRatio: 1.2},
+		)
+	}
+	return rows, nil
+}
+
+func p99(all []float64) float64 {
+	if len(all) == 0 {
+		return 0
+	}
+	return slices.Sorted(slices.Values(all))[len(all)*99/100]
+}
+
+// tokenFleet makes a server with n tokens, and an agent for each.
+func (b *bench) tokenFleet(n int) (*tokenFleet, error) {
+	dir := filepath.Join(b.dir, "tokens-"+strconv.Itoa(n))
+	f := &tokenFleet{}
+	var err error
+	if f.secrets, err = makeTokens(b, dir, n); err != nil {
+		return nil, err
+	}
+	if f.service, err = b.serve(nil, b.program("stint"), "server", "--listen", "{}", "--data", dir, "--require-token"); err != nil {
+		return nil, err
+	}
+	for range tokenWorkers {
+		w, err := dialWire(f.host)
+		if err != nil {
+			return nil, errors.Join(err, f.stop())
+		}
+		f.wires = append(f.wires, w)
+	}
+	for i, secret := range f.secrets {
+		f.agents = append(f.agents, &tokenAgent{secret: secret, path: "/api/v1/runs/" + runID(time.Now(), i) + "/attempts/1"})
+	}
+	return f, f.each(func(w *wire, i int) (bool, error) {
+		if i >= len(f.agents) {
+			return false, nil
+		}
+		return true, f.agents[i].append(w, beginning(f.agents[i].path[len("/api/v1/runs/"):][:36], i, time.Now()))
+	})
+}
+
+// makeTokens stores n tokens before the server starts.
+func makeTokens(b *bench, dir string, n int) (secrets []string, err error) {
+	db, err := store.Open(b.ctx, store.Options{Dir: dir, Relaxed: true})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	for i := range n {
+		secret, t, err := access.NewToken("agent "+strconv.Itoa(i), access.Agent, time.Time{}, time.Now())
+		if err == nil {
+			err = db.CreateToken(b.ctx, t)
+		}
+		if err != nil {
+			return nil, err
+		}
+		secrets = append(secrets, secret)
+	}
+	return secrets, nil
+}
+
+func (f *tokenFleet) close() {
+	hangUp(f.wires)
+	if err := f.stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: a server ended with", err)
+	}
+}
+
+// each calls do on every connection with rising numbers, until it says that it is done.
+func (f *tokenFleet) each(do func(w *wire, n int) (more bool, err error)) error {
+	var mu sync.Mutex
+	var failed error
+	next := 0
+	var workers sync.WaitGroup
+	for _, w := range f.wires {
+		workers.Go(func() {
+			for more := true; more; {
+				mu.Lock()
+				n := next
+				next++
+				stop := failed != nil
+				mu.Unlock()
+				if stop {
+					return
+				}
+				var err error
+				if more, err = do(w, n); err != nil {
+					mu.Lock()
+					failed = err // one tells as much as all
+					mu.Unlock()
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return failed
+}
+
+// work lets agents, taken at random, send heartbeats and appends for a time.
+func (f *tokenFleet) work(span time.Duration) error {
+	var mu sync.Mutex // of the figures
+	end := time.Now().Add(span)
+	return f.each(func(w *wire, n int) (bool, error) {
+		<-time.After(rand.N(2 * tokenPause))
+		a := f.agents[rand.IntN(len(f.agents))]
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		begun, into := time.Now(), &f.beats
+		var err error
+		if n%2 == 0 {
+			a.sequence++
+			w.token = a.secret
+			_, err = w.post(a.path+"/heartbeat", "application/json", heartbeat(a.sequence, beatsPeriod))
+		} else {
+			into = &f.appends
+			line := journal.Output{Stream: job.Stdout, Data: fmt.Appendf(nil, "step %d loss 0.1234\n", n)}
+			err = a.append(w, journal.AppendRecord(nil, journal.OutputRecord(begun, line)))
+		}
+		took := float64(time.Since(begun).Microseconds()) / 1e3
+		mu.Lock()
+		*into = append(*into, took)
+		mu.Unlock()
+		return time.Now().Before(end), err
+	})
+}
+
+// append sends bytes of the agent's journal.
+func (a *tokenAgent) append(w *wire, data []byte) error {
+	w.token = a.secret
+	answer, err := w.post(a.path+"/journal?offset="+strconv.FormatInt(a.offset, 10), "application/octet-stream", data)
+	if err != nil {
+		return err
+	}
+	var reply job.AppendReply
+	if err := json.Unmarshal(answer, &reply); err != nil {
+		return err
+	}
+	if a.offset += int64(len(data)); reply.Size != a.offset {
+		return fmt.Errorf("the server has %d bytes of %d: %w", reply.Size, a.offset, errNoFigure)
+	}
+	return nil
+}
