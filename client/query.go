@@ -135,13 +135,38 @@ func (q LogQuery) Values() url.Values {
 	return v
 }
 
-// Jobs lists the jobs with what their runs have shown.
-func (c *Client) Jobs(ctx context.Context) ([]job.Summary, error) {
-	var out struct {
-		Jobs []job.Summary `json:"jobs"`
+// JobPage is a page of jobs; NextCursor is empty on the last one.
+type JobPage struct {
+	Jobs       []job.Summary `json:"jobs"`
+	NextCursor string        `json:"next_cursor"`
+}
+
+// Jobs lists jobs with what their runs have shown, in the order of names, from a cursor on. A
+// limit of 0 is the server's own.
+func (c *Client) Jobs(ctx context.Context, cursor string, limit int) (JobPage, error) {
+	v := url.Values{}
+	if cursor != "" {
+		v.Set("cursor", cursor)
 	}
-	err := c.get(ctx, "/api/v1/jobs", &out)
-	return out.Jobs, err
+	if limit > 0 {
+		v.Set("limit", strconv.Itoa(limit))
+	}
+	path := "/api/v1/jobs"
+	if len(v) > 0 {
+		path += "?" + v.Encode()
+	}
+	var out JobPage
+	err := c.get(ctx, path, &out)
+	return out, err
+}
+
+// DeleteJob deletes a job with its runs, and returns how many those were.
+func (c *Client) DeleteJob(ctx context.Context, name string) (runs int64, err error) {
+	var out struct {
+		Runs int64 `json:"runs"`
+	}
+	err = c.do(ctx, c.calls, http.MethodDelete, jobPath(name), "", nil, &out)
+	return out.Runs, err
 }
 
 // Ready asks whether the server can do its work.

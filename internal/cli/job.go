@@ -15,11 +15,11 @@ import (
 func (p *program) job() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "job",
-		Short: "Show a job, or set the policy by which its runs are judged",
+		Short: "Show or delete a job, or set the policy by which its runs are judged",
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(p.jobShow(), p.jobSet())
+	cmd.AddCommand(p.jobShow(), p.jobSet(), p.jobDelete())
 	return cmd
 }
 
@@ -60,6 +60,38 @@ func (p *program) jobShow() *cobra.Command {
 			}{sum, policy})
 		}
 		return console.WriteAll(p.Out, p.jobPage(sum, policy, time.Now()))
+	}
+	return cmd
+}
+
+func (p *program) jobDelete() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "delete [flags] NAME",
+		Short: "Delete a job with all its runs, their logs and its policy",
+		Long: `Delete a job with all its runs, their logs and its policy, for good. It needs a token of the
+scope admin. A job with active runs is not deleted: cancel them first.`,
+		Args: oneJob,
+	}
+	opts := option.Register(cmd.Flags(), append(p.serverRows(),
+		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
+	))
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := p.client(opts)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		runs, err := c.DeleteJob(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		if opts.On("json") {
+			return p.PrintJSON(struct {
+				Job  string `json:"job"`
+				Runs int64  `json:"runs"`
+			}{args[0], runs})
+		}
+		return console.WriteAll(p.Out, console.Clean(fmt.Sprintf("the job %s is deleted, with %s", args[0], console.Count(runs, "run")))+"\n")
 	}
 	return cmd
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -50,6 +51,7 @@ func listenRows() []option.Option {
 		{Name: "public-badges", Kind: option.Switch, Help: "answer the badges of jobs to everybody, also without a token"},
 		{Name: "allow-host", Kind: option.List, Value: "NAME", Help: "a further name of this machine to answer to; requests to it need a token (repeatable)"},
 		{Name: "allow-private-targets", Kind: option.Switch, Help: "let notifications go to private networks and to this host too"},
+		{Name: "new-jobs-per-hour", Kind: option.Number, Value: "N", Default: "2000", Help: "how many jobs of new names each token, or address without one, may begin within an hour; 0 for any number"},
 		{FlagOnly: true, Name: "activate", Kind: option.Switch, Help: "make a restored copy the original: it sends notifications, judges, acts and deletes again"},
 		{Name: "log", Value: "FORMAT", Default: "text", Help: "format of the server's own log on stderr: text or json"},
 	})
@@ -102,7 +104,7 @@ func (p *program) runServer(ctx context.Context, opts *option.Set, log *slog.Log
 	cfg := serveConfig{
 		Listener: l, Store: so, Access: who, Shown: settingsOf(so, opts.Text("archive")),
 		Badges: opts.On("public-badges"), Private: opts.On("allow-private-targets"),
-		Activate: opts.On("activate"), Version: p.version, Log: log,
+		NewJobs: int(min(opts.Number("new-jobs-per-hour"), math.MaxInt32)), Activate: opts.On("activate"), Version: p.version, Log: log,
 	}
 	cfg.Shown.Address, cfg.Shown.PlainHTTP = cfg.address(), cfg.plainHTTP()
 	cfg.Ready = func() { p.logStart(ctx, cfg) }
@@ -161,6 +163,7 @@ type serveConfig struct {
 	Shown    server.Settings
 	Badges   bool // are for everybody
 	Private  bool // notifications may go to private networks
+	NewJobs  int  // names of jobs that one client may begin within an hour
 	Activate bool // a restored copy becomes the original
 	Version  string
 	Log      *slog.Logger
@@ -183,7 +186,7 @@ func (c serveConfig) server(db *store.Store) server.Config {
 		PublicURL: c.Access.PublicURL, TLS: c.Access.TLS,
 		AgentCertificates: c.Access.AgentCertificates, OIDC: c.Access.OIDC,
 		RequireToken: c.Access.RequireToken, Insecure: c.Access.Insecure, TrustLocal: c.Access.TrustLocal,
-		Hosts: c.Access.Hosts, PublicBadges: c.Badges,
+		Hosts: c.Access.Hosts, PublicBadges: c.Badges, NewJobs: c.NewJobs,
 		TokenRevoked: func(ctx context.Context) {
 			if err := removeRevoked(ctx, db, c.Access.TokenFiles); err != nil {
 				c.Log.Warn("the file of a revoked token could not be removed", "error", err)

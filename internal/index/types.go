@@ -15,13 +15,32 @@ type Append struct {
 	Offset  int64
 	Data    []byte
 	At      time.Time // the server's clock
+	// KnownJobsOnly refuses the append with *TooManyJobsError if it begins a job of a new name.
+	KnownJobsOnly bool
+}
+
+// TooManyJobsError says that who sent an append has begun too many jobs.
+type TooManyJobsError struct{ Job string }
+
+func (e *TooManyJobsError) Error() string {
+	return fmt.Sprintf("the job %s would be new, and this client has begun as many as it may within an hour", job.Quote(e.Job))
+}
+
+// ActiveJobError says that a job cannot be deleted, because runs of it are active.
+type ActiveJobError struct {
+	Job  string
+	Runs int64
+}
+
+func (e *ActiveJobError) Error() string {
+	return fmt.Sprintf("%d runs of job %s are active: cancel them first", e.Runs, job.Quote(e.Job))
 }
 
 // Appended answers one Append of a group.
 type Appended struct {
 	Size int64 // durable bytes of the journal, whether or not this append was taken
 	// Err is nil, *OffsetError, *journal.CorruptError, *journal.NewerError,
-	// *RefusedError or an error of the database.
+	// *RefusedError, *TooManyJobsError or an error of the database.
 	Err error
 	// Run is as it stands after the append; zero when Err is set, and while the
 	// attempt's identity has not arrived whole.
@@ -29,6 +48,7 @@ type Appended struct {
 	// Block is the stored block, zero when the append held no whole record.
 	Block  BlockHead
 	Events []job.RunEvent
+	NewJob bool // the run is the first of its job
 }
 
 // OffsetError says that an append did not begin where the stored journal ends.

@@ -2,7 +2,9 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -18,6 +20,8 @@ const (
 	groupEntries = 1024
 	groupBytes   = 16 << 20
 	commitTime   = 30 * time.Second
+	// newJobWait is the longest that an agent is told to wait whose job would be one too many.
+	newJobWait = time.Minute
 	// commitTries is how many single commits in a row may fail before the rest of a
 	// failed group is given up: then it is the database, not one entry.
 	commitTries = 3
@@ -55,6 +59,7 @@ type committer struct {
 
 	// Room in the queues: places for appends and beats, and the bytes of appends.
 	appendRoom, beatRoom, byteRoom *shares.Shares
+	newJobs                        *shares.Rate // jobs of new names that each owner has begun
 
 	mu     sync.Mutex
 	queue  []*entry // appends
@@ -98,13 +103,14 @@ type committed struct {
 	beat   func(index.Beat, index.Beaten)
 }
 
-func newCommitter(store Store, tell committed, m *serverMetrics, now func() time.Time) *committer {
+func newCommitter(store Store, tell committed, m *serverMetrics, now func() time.Time, newJobs int) *committer {
 	ctx, stop := context.WithCancel(context.Background())
 	c := &committer{
 		ingest: store.Ingest, told: tell, metrics: m, now: now,
 		runs: map[string]share{}, owners: map[shares.Owner]int{},
 		appendRoom: shares.New(shares.Limits{All: queueEntries, Token: ownerEntries, Address: ownerEntries}, now),
 		beatRoom:   shares.New(shares.Limits{All: queueEntries, Token: ownerEntries, Address: ownerEntries}, now),
+		newJobs:    shares.NewRate(newJobs, time.Hour, now),
 		byteRoom:   shares.New(shares.Limits{All: queueBytes, Token: ownerBytes, Address: ownerBytes}, now),
 		wake:       make(chan struct{}, 1), ended: make(chan struct{}), stop: stop,
 	}
@@ -114,9 +120,15 @@ func newCommitter(store Store, tell committed, m *serverMetrics, now func() time
 
 // append waits until a is durable or refused.
 func (c *committer) append(ctx context.Context, a index.Append) (index.Appended, error) {
+	wait, full := c.newJobs.Full(ownerIn(ctx))
+	a.KnownJobsOnly = full
 	e := &entry{append: &a, ready: make(chan struct{})}
 	if err := c.submit(ctx, e); err != nil {
 		return index.Appended{}, err
+	}
+	var many *index.TooManyJobsError
+	if errors.As(e.appended.Err, &many) {
+		return e.appended, busy(http.StatusTooManyRequests, min(wait, newJobWait), "%s", many)
 	}
 	return e.appended, e.appended.Err
 }
@@ -295,6 +307,9 @@ func (c *committer) tell(e *entry) {
 	switch {
 	case e.err != nil:
 	case e.append != nil && e.appended.Err == nil:
+		if e.appended.NewJob {
+			c.newJobs.Count(e.owner)
+		}
 		c.told.append(*e.append, e.appended)
 	case e.beat != nil && e.beaten.Err == nil:
 		c.told.beat(*e.beat, e.beaten)

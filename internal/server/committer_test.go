@@ -63,7 +63,7 @@ func testCommitter(g *groups) (*committer, *sync.Map) {
 	return newCommitter(g, committed{
 		append: func(a index.Append, _ index.Appended) { told.Store(a.Run, true) },
 		beat:   func(b index.Beat, _ index.Beaten) { told.Store(b.Run, true) },
-	}, m, time.Now), told
+	}, m, time.Now, 0), told
 }
 
 // waitQueued waits until n entries are queued, which the test knows must happen.

@@ -313,11 +313,11 @@ type failing struct {
 
 func (f failing) Ping(context.Context) error { return f.err }
 
-func (f failing) Jobs(context.Context) ([]job.Summary, error) {
+func (f failing) Jobs(context.Context, index.JobQuery) (index.JobPage, error) {
 	if f.panic {
 		panic("a bug in the store: secret-detail")
 	}
-	return nil, f.err
+	return index.JobPage{}, f.err
 }
 
 func (f failing) Ingest(context.Context, []index.Append, []index.Beat) ([]index.Appended, []index.Beaten, error) {

@@ -106,6 +106,7 @@ func asProblem(err error) *problem {
 		newer     *journal.NewerError
 		state     *job.RefusedError
 		early     *index.NotYetError
+		active    *index.ActiveJobError
 	)
 	switch {
 	case errors.As(err, &p):
@@ -126,6 +127,8 @@ func asProblem(err error) *problem {
 		return newProblem(http.StatusUnprocessableEntity, "%s", err)
 	case errors.As(err, &early):
 		return busy(http.StatusServiceUnavailable, time.Second, "%s", early)
+	case errors.As(err, &active):
+		return newProblem(http.StatusConflict, "%s", active)
 	case errors.As(err, &state):
 		return newProblem(http.StatusConflict, "%s", state)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

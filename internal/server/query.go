@@ -188,50 +188,6 @@ func (s *Server) listEvents(ctx context.Context, in *listEventsIn) (*answered[ev
 	return &answered[eventList]{eventList{events}}, nil
 }
 
-type jobList struct {
-	Jobs []job.Summary `json:"jobs" nullable:"false"`
-}
-
-// listJobs answers all jobs with their figures.
-func (s *Server) listJobs(ctx context.Context, _ *struct{}) (*answered[jobList], error) {
-	jobs, err := s.store.Jobs(ctx)
-	if err != nil {
-		return nil, s.internal(ctx, "list jobs", err)
-	}
-	if jobs == nil {
-		jobs = []job.Summary{}
-	}
-	expected, err := s.store.Expected(ctx)
-	if err != nil {
-		return nil, s.internal(ctx, "list jobs", err)
-	}
-	for i := range jobs {
-		jobs[i].Expected = expected[jobs[i].Name]
-	}
-	return &answered[jobList]{jobList{jobs}}, nil
-}
-
-type jobPath struct {
-	Job string `path:"job" maxLength:"600" doc:"The job's name."`
-}
-
-// getJob answers one job with its figures.
-func (s *Server) getJob(ctx context.Context, in *jobPath) (*answered[job.Summary], error) {
-	if err := job.CheckName(in.Job); err != nil {
-		return nil, asProblem(err)
-	}
-	sum, err := s.store.Job(ctx, in.Job)
-	if err != nil {
-		return nil, s.internal(ctx, "read job "+job.Quote(in.Job), err)
-	}
-	expected, err := s.store.Expected(ctx, in.Job)
-	if err != nil {
-		return nil, s.internal(ctx, "read job "+job.Quote(in.Job), err)
-	}
-	sum.Expected = expected[in.Job]
-	return &answered[job.Summary]{sum}, nil
-}
-
 type cancelIn struct {
 	Run  string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
 	Body *cancelBody

@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
 )
@@ -195,4 +197,47 @@ func TestJobs(t *testing.T) {
 	if one.Runs != 3 || one.Succeeded != 3 || one.LastRun == nil || one.LastRun.Number != 3 || one.Usual == nil {
 		t.Errorf("job: %+v", one)
 	}
+	s := newSketch(t, "weekly", nil).command()
+	l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
+	var page struct {
+		Jobs       []job.Summary `json:"jobs"`
+		NextCursor *string       `json:"next_cursor"`
+	}
+	l.get("/api/v1/jobs?limit=1").ok(t, &page)
+	if len(page.Jobs) != 1 || page.Jobs[0].Name != "nightly backup" || page.NextCursor == nil || len(page.Jobs[0].LastRun.Args) != 0 {
+		t.Fatalf("first page: %+v", page)
+	}
+	l.get("/api/v1/jobs?limit=1&cursor="+*page.NextCursor).ok(t, &page)
+	if len(page.Jobs) != 1 || page.Jobs[0].Name != "weekly" || page.NextCursor != nil {
+		t.Errorf("last page: %+v", page)
+	}
+	l.get("/api/v1/jobs?cursor=x").problem(t, http.StatusBadRequest)
+	l.do("DELETE", "/api/v1/jobs/weekly", nil).problem(t, http.StatusConflict)
+	var deleted struct{ Runs int64 }
+	if l.do("DELETE", "/api/v1/jobs/nightly%20backup", nil).ok(t, &deleted); deleted.Runs != 3 {
+		t.Errorf("%d runs were deleted", deleted.Runs)
+	}
+	l.get("/api/v1/jobs/nightly%20backup").problem(t, http.StatusNotFound)
+	l.do("DELETE", "/api/v1/jobs/nightly%20backup", nil).problem(t, http.StatusNotFound)
+}
+
+// Names of jobs are the client's to choose, but not any number of them.
+func TestNewJobsOfAClientAreBounded(t *testing.T) {
+	l := start(t, server.Config{NewJobs: 3, RequireToken: true})
+	mint := func(scope access.Scope) string { return l.mint(scope, time.Time{}, time.Now()) }
+	greedy, other := mint(access.Agent), mint(access.Agent)
+	begin := func(token, name string) reply {
+		s := newSketch(t, name, nil).command()
+		return l.do("POST", journalPath(s.id, 1, 0), s.bytes(), "Authorization", "Bearer "+token)
+	}
+	for i := range 3 {
+		begin(greedy, fmt.Sprint("job-", i)).ok(t, nil)
+	}
+	refused := begin(greedy, "one-more")
+	if p := refused.problem(t, http.StatusTooManyRequests); !strings.Contains(p.Detail, "one-more") || refused.header.Get("Retry-After") != "60" {
+		t.Errorf("%s, after %s", p.Detail, refused.header.Get("Retry-After"))
+	}
+	begin(greedy, "job-1").ok(t, nil)
+	begin(other, "one-more").ok(t, nil)
+	begin(greedy, "one-more").ok(t, nil)
 }

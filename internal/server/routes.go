@@ -82,8 +82,9 @@ func (s *Server) runRoutes() []route {
 			method: "GET", pattern: "/api/v1/stream", scope: access.Read, handle: s.streamAll, stream: true,
 			summary: "Follow changes of all runs live (SSE)", doc: docStreamAll,
 		},
-		{method: "GET", pattern: "/api/v1/jobs", scope: access.Read, rest: rest(s.listJobs), summary: "List jobs with their figures"},
+		{method: "GET", pattern: "/api/v1/jobs", scope: access.Read, rest: rest(s.listJobs), summary: "List jobs with their figures, in the order of names"},
 		{method: "GET", pattern: "/api/v1/jobs/{job}", scope: access.Read, rest: rest(s.getJob), summary: "Get one job with its figures"},
+		{method: "DELETE", pattern: "/api/v1/jobs/{job}", scope: access.Admin, rest: rest(s.deleteJob), stream: true, summary: "Delete a job with all its runs"},
 		{
 			method: "GET", pattern: "/api/v1/jobs/{job}/badge.svg", scope: s.badgeScope(), handle: s.getBadge,
 			summary: "Get a badge with the state of a job's last run", doc: docBadge,

@@ -47,6 +47,9 @@ type Config struct {
 	Searches   int
 	// CopiedAt is when the copy was made that the database is; zero for an original.
 	CopiedAt time.Time
+	// NewJobs is how many jobs of new names each token, or address without one, may begin
+	// within an hour; 0 for any number.
+	NewJobs int
 	// MaxConnections is how many connections are open at once; 0 for four fifths of the open
 	// files that the process may have, less a reserve for the store.
 	MaxConnections int64
@@ -150,7 +153,7 @@ func New(cfg Config) (*Server, error) {
 	s.oidc = provider
 	s.connections = newConnections(cfg.Now, undrained{s})
 	s.metrics = newServerMetrics(s)
-	s.committer = newCommitter(cfg.Store, committed{s.appendCommitted, s.beatCommitted}, s.metrics, cfg.Now)
+	s.committer = newCommitter(cfg.Store, committed{s.appendCommitted, s.beatCommitted}, s.metrics, cfg.Now, cfg.NewJobs)
 	handler, err := s.build()
 	if err != nil {
 		return nil, errors.Join(err, s.committer.close(context.Background()))

@@ -42,7 +42,9 @@ type Store interface {
 	// Events returns changes after an id, oldest first; of all runs when run is empty.
 	Events(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error)
 	LastEventID(ctx context.Context) (int64, error)
-	Jobs(ctx context.Context) ([]job.Summary, error)
+	Jobs(ctx context.Context, q index.JobQuery) (index.JobPage, error)
+	// DeleteJob deletes a job with its runs, of which none may be active.
+	DeleteJob(ctx context.Context, name string) (runs int64, err error)
 	Job(ctx context.Context, name string) (job.Summary, error)
 
 	// RequestCancel records that somebody wants the run to stop, moves its state by

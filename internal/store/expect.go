@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"stint.dev/stint/internal/index"
@@ -92,18 +93,18 @@ func (t *tx) addFigures(ctx context.Context, name string, good index.GoodRun) er
 }
 
 // Expected returns what is usual for jobs now, by name; those with too few good runs are
-// not in it. No names ask for all jobs.
+// not in it.
 func (s *Store) Expected(ctx context.Context, names ...string) (map[string]*job.Expected, error) {
-	query, args := `SELECT job, figures FROM job_bands`, []any{}
-	if len(names) == 1 {
-		query, args = query+` WHERE job = $1`, []any{names[0]}
+	out := map[string]*job.Expected{}
+	if len(names) == 0 {
+		return out, nil
 	}
-	rows, err := s.reader.QueryContext(ctx, query, args...)
+	rows, err := s.reader.QueryContext(ctx, `SELECT job, figures FROM job_bands WHERE job >= $1 AND job <= $2`,
+		slices.Min(names), slices.Max(names))
 	if err != nil {
 		return nil, fmt.Errorf("read what is usual: %w", err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
-	out := map[string]*job.Expected{}
 	for rows.Next() {
 		var name string
 		var text []byte
@@ -115,7 +116,7 @@ func (s *Store) Expected(ctx context.Context, names ...string) (map[string]*job.
 		if err != nil {
 			return nil, fmt.Errorf("read what is usual for job %s: %w", name, err)
 		}
-		if band := index.Expect(figures); band != nil {
+		if band := index.Expect(figures); band != nil && slices.Contains(names, name) {
 			out[name] = band
 		}
 	}

@@ -199,9 +199,12 @@ func bands(t *testing.T, s *store.Store) {
 	if run := mustRun(t, s, id); run.Expected == nil || run.Expected.Runs != 4 || run.Expected.DurationSeconds.P50 <= 0 {
 		t.Errorf("expects %+v", run.Expected)
 	}
-	all, err := s.Expected(t.Context())
+	all, err := s.Expected(t.Context(), "a", "train", "zzz")
 	if err != nil || len(all) != 1 || all["train"].Runs != 4 {
-		t.Errorf("bands of all jobs: %+v, %v", all, err)
+		t.Errorf("bands of several jobs: %+v, %v", all, err)
+	}
+	if none, err := s.Expected(t.Context()); err != nil || len(none) != 0 {
+		t.Errorf("bands of no job: %+v, %v", none, err)
 	}
 	if none, err := s.Expected(t.Context(), "other"); err != nil || len(none) != 0 {
 		t.Errorf("band of another job: %+v, %v", none, err)

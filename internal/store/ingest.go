@@ -210,15 +210,18 @@ func (g *group) append(ctx context.Context, a index.Append) (index.Appended, err
 	}
 	out := index.Appended{Block: folded.Head}
 	if folded.State.Known() {
+		known := g.runs[a.Run] != nil
 		out.Run, out.Events, err = g.take(ctx, a, attempt, &folded)
 		var refused *index.RefusedError
 		var early *index.NotYetError
-		if errors.As(err, &refused) || errors.As(err, &early) {
+		var many *index.TooManyJobsError
+		if errors.As(err, &refused) || errors.As(err, &early) || errors.As(err, &many) {
 			return index.Appended{Size: size, Err: err}, nil
 		}
 		if err != nil {
 			return index.Appended{}, err
 		}
+		out.NewJob = !known && out.Run.Number == 1
 	}
 	taken := data[:len(data)-folded.Left]
 	attempt.tail, attempt.at = slices.Clone(taken[len(taken)-folded.Tail:]), a.At
@@ -234,6 +237,9 @@ func (g *group) take(ctx context.Context, a index.Append, attempt *attemptRow, f
 	now := fromMicros(micros(a.At))
 	row, known := g.runs[a.Run]
 	if !known {
+		if err := g.mayBegin(ctx, a, f.State.View.Job); err != nil {
+			return job.Run{}, nil, err
+		}
 		fresh := newRun(&f.State, now)
 		row = &fresh
 	}
@@ -267,6 +273,18 @@ func (g *group) take(ctx context.Context, a index.Append, attempt *attemptRow, f
 	g.runs[a.Run] = &taken.row
 	g.dirtyRuns[a.Run] = true
 	return taken.row.run, taken.events, nil
+}
+
+// mayBegin refuses a job of a new name to who has begun too many.
+func (g *group) mayBegin(ctx context.Context, a index.Append, name string) error {
+	if !a.KnownJobsOnly {
+		return nil
+	}
+	known, err := g.tx.knowsJob(ctx, name)
+	if err == nil && !known {
+		return &index.TooManyJobsError{Job: name}
+	}
+	return err
 }
 
 // store writes what an append brought: its blocks, and the attempt's new state.

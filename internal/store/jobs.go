@@ -2,9 +2,9 @@ package store
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"stint.dev/stint/internal/index"
@@ -14,8 +14,59 @@ import (
 // usualMost is how many of a job's last good runs make what is usual for it.
 const usualMost = 20
 
-// Jobs returns every job in the order of names.
-func (s *Store) Jobs(ctx context.Context) ([]job.Summary, error) { return s.summaries(ctx, "") }
+// mostJobs is the most jobs of a page.
+const mostJobs = 500
+
+// Jobs returns a page of jobs in the order of names. Of their last runs what lists show is there.
+func (s *Store) Jobs(ctx context.Context, q index.JobQuery) (index.JobPage, error) {
+	after, err := readJobCursor(q.Cursor)
+	if err != nil {
+		return index.JobPage{}, err
+	}
+	limit := q.Limit
+	if limit <= 0 || limit > mostJobs {
+		limit = mostJobs
+	}
+	names, err := s.texts(ctx, `SELECT job FROM run_counts WHERE job > $1 GROUP BY job HAVING SUM(n) > 0 ORDER BY job LIMIT $2`, after, limit+1)
+	if err != nil {
+		return index.JobPage{}, fmt.Errorf("list jobs: %w", err)
+	}
+	if len(names) == 0 {
+		return index.JobPage{Jobs: []job.Summary{}}, nil
+	}
+	page := index.JobPage{}
+	if len(names) > limit {
+		names = names[:limit]
+		page.Cursor = jobCursor(names[limit-1])
+	}
+	page.Jobs, err = s.summaries(ctx, names[0], names[len(names)-1])
+	for i := range page.Jobs {
+		page.Jobs[i].LastRun = listedRun(page.Jobs[i].LastRun)
+	}
+	return page, err
+}
+
+// listedRun is a run without what may be long: a page of jobs holds many.
+func listedRun(r *job.Run) *job.Run {
+	if r == nil {
+		return nil
+	}
+	short := *r
+	short.Labels, short.Args, short.Steps, short.Notes = map[string]string{}, []string{}, []job.Step{}, []string{}
+	short.Findings, short.Output.Gaps = []job.Finding{}, []job.Gap{}
+	short.Command, short.Status, short.Dir = index.Cut(r.Command, 200), index.Cut(r.Status, 200), ""
+	return &short
+}
+
+func jobCursor(name string) string { return base64.RawURLEncoding.EncodeToString([]byte(name)) }
+
+func readJobCursor(cursor string) (after string, err error) {
+	text, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil || cursor != "" && job.CheckName(string(text)) != nil {
+		return "", &job.InvalidError{What: "cursor", Value: cursor, Why: "is not one that this server gave; begin again without it"}
+	}
+	return string(text), nil
+}
 
 // Job returns one job.
 func (s *Store) Job(ctx context.Context, name string) (job.Summary, error) {
@@ -23,7 +74,7 @@ func (s *Store) Job(ctx context.Context, name string) (job.Summary, error) {
 	if job.CheckName(name) != nil {
 		return job.Summary{}, missing
 	}
-	found, err := s.summaries(ctx, name)
+	found, err := s.summaries(ctx, name, name)
 	if err != nil {
 		return job.Summary{}, err
 	}
@@ -33,9 +84,10 @@ func (s *Store) Job(ctx context.Context, name string) (job.Summary, error) {
 	return found[0], nil
 }
 
-// summaries reads how many runs each job has in each state, and adds what the last runs show.
-func (s *Store) summaries(ctx context.Context, name string) ([]job.Summary, error) {
-	found, err := s.countRuns(ctx, name)
+// summaries reads how many runs each job of a range of names has in each state, and adds what
+// the last runs show.
+func (s *Store) summaries(ctx context.Context, first, last string) ([]job.Summary, error) {
+	found, err := s.countRuns(ctx, first, last)
 	if err != nil {
 		return nil, fmt.Errorf("count the runs of jobs: %w", err)
 	}
@@ -43,31 +95,21 @@ func (s *Store) summaries(ctx context.Context, name string) ([]job.Summary, erro
 	for i := range found {
 		byName[found[i].Name] = &found[i]
 	}
-	if err := s.lastRuns(ctx, name, byName); err != nil {
+	if err := s.lastRuns(ctx, first, last, byName); err != nil {
 		return nil, fmt.Errorf("read the last runs of jobs: %w", err)
 	}
-	if err := s.usualRuns(ctx, name, byName); err != nil {
+	if err := s.usualRuns(ctx, first, last, byName); err != nil {
 		return nil, fmt.Errorf("read the last good runs of jobs: %w", err)
 	}
 	return found, nil
 }
 
-// ofJobs is the jobs that a query is about: all, or one.
-func ofJobs(name string) (where string, args []any) {
-	if name == "" {
-		return "", nil
-	}
-	return ` WHERE j.name = $1`, []any{name}
-}
+// ofJobs is the condition of queries about a range of jobs.
+const ofJobs = ` j.name >= $1 AND j.name <= $2`
 
-func and(where string) string { return strings.Replace(where, " WHERE ", " AND ", 1) }
-
-func (s *Store) countRuns(ctx context.Context, name string) ([]job.Summary, error) {
-	query, args := `SELECT job, state, SUM(n) FROM run_counts`, []any{}
-	if name != "" {
-		query, args = query+` WHERE job = $1`, []any{name}
-	}
-	rows, err := s.reader.QueryContext(ctx, query+` GROUP BY job, state ORDER BY job, state`, args...)
+func (s *Store) countRuns(ctx context.Context, first, last string) ([]job.Summary, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT job, state, SUM(n) FROM run_counts WHERE job >= $1 AND job <= $2
+		GROUP BY job, state ORDER BY job, state`, first, last)
 	if err != nil {
 		return nil, err
 	}
@@ -98,10 +140,9 @@ func (s *Store) countRuns(ctx context.Context, name string) ([]job.Summary, erro
 }
 
 // lastRuns adds each job's last run.
-func (s *Store) lastRuns(ctx context.Context, name string, found map[string]*job.Summary) error {
-	where, args := ofJobs(name)
+func (s *Store) lastRuns(ctx context.Context, first, last string, found map[string]*job.Summary) error {
 	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+` FROM jobs j CROSS JOIN runs
-		WHERE runs.job = j.name AND runs.number = (SELECT MAX(r.number) FROM runs r WHERE r.job = j.name)`+and(where), args...)
+		WHERE runs.job = j.name AND runs.number = (SELECT MAX(r.number) FROM runs r WHERE r.job = j.name) AND`+ofJobs, first, last)
 	if err != nil {
 		return err
 	}
@@ -120,21 +161,20 @@ func (s *Store) lastRuns(ctx context.Context, name string, found map[string]*job
 
 // usualQuery reads the last good runs of each job, in the form that the engine does one
 // job after the other, each off an index.
-func (d dialect) usualQuery(where string) string {
+func (d dialect) usualQuery() string {
 	last := fmt.Sprintf(`FROM runs r WHERE r.job = j.name AND r.state = 'succeeded'
 		AND r.started_at IS NOT NULL AND r.ended_at IS NOT NULL ORDER BY r.created_at DESC, r.id DESC LIMIT %d`, usualMost)
 	if d.postgres {
 		return `SELECT j.name, one.started_at, one.ended_at, one.peak_memory
-			FROM jobs j CROSS JOIN LATERAL (SELECT r.started_at, r.ended_at, r.peak_memory ` + last + `) AS one` + where
+			FROM jobs j CROSS JOIN LATERAL (SELECT r.started_at, r.ended_at, r.peak_memory ` + last + `) AS one WHERE` + ofJobs
 	}
 	return `SELECT j.name, one.started_at, one.ended_at, one.peak_memory
-		FROM jobs j CROSS JOIN runs one ON one.id IN (SELECT r.id ` + last + `)` + where
+		FROM jobs j CROSS JOIN runs one ON one.id IN (SELECT r.id ` + last + `) WHERE` + ofJobs
 }
 
 // usualRuns adds what is usual for each job.
-func (s *Store) usualRuns(ctx context.Context, name string, found map[string]*job.Summary) error {
-	where, args := ofJobs(name)
-	rows, err := s.reader.QueryContext(ctx, s.dialect.usualQuery(where), args...)
+func (s *Store) usualRuns(ctx context.Context, first, last string, found map[string]*job.Summary) error {
+	rows, err := s.reader.QueryContext(ctx, s.dialect.usualQuery(), first, last)
 	if err != nil {
 		return err
 	}

@@ -180,12 +180,16 @@ func (s *Store) deleteRun(ctx context.Context, id string) error {
 				return err
 			}
 			gone = true
-			for _, query := range []string{`DELETE FROM attempts WHERE run_id = $1`, `DELETE FROM run_owners WHERE run_id = $1`, `DELETE FROM runs WHERE id = $1`} {
+			for _, query := range []string{`DELETE FROM attempts WHERE run_id = $1`, `DELETE FROM run_owners WHERE run_id = $1`} {
 				if _, err := t.ExecContext(ctx, query, id); err != nil {
 					return err
 				}
 			}
-			return nil
+			var of string
+			if err := t.QueryRowContext(ctx, `DELETE FROM runs WHERE id = $1 RETURNING job`, id).Scan(&of); err != nil {
+				return err
+			}
+			return t.forgetJob(ctx, of)
 		})
 		if err != nil {
 			return err

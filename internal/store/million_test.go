@@ -119,8 +119,8 @@ func benchQueries(b *testing.B, s *Store) {
 	}
 	b.Run("jobs", func(b *testing.B) {
 		for b.Loop() {
-			if all, err := s.Jobs(context.Background()); err != nil || len(all) != 200 {
-				b.Fatal(len(all), err)
+			if all, err := s.Jobs(context.Background(), index.JobQuery{}); err != nil || len(all.Jobs) != 200 {
+				b.Fatal(len(all.Jobs), err)
 			}
 		}
 	})

@@ -173,7 +173,7 @@ func unreadableRows(t *testing.T, s *store.Store, now *time.Time) {
 	if len(seen) != 3 {
 		t.Errorf("%d of 3 readable runs are listed", len(seen))
 	}
-	if _, err := s.Jobs(t.Context()); err != nil {
+	if _, err := s.Jobs(t.Context(), index.JobQuery{}); err != nil {
 		t.Errorf("jobs: %v", err)
 	}
 	var bad interface{ Unwrap() error }

@@ -134,6 +134,21 @@ export interface RunFilter {
   cursor?: string
 }
 
+/** The most pages of jobs that are read: whoever has more looks for one by its name. */
+const jobPages = 25
+
+async function allJobs(signal?: AbortSignal): Promise<{ jobs: t.Job[] }> {
+  const jobs: t.Job[] = []
+  let cursor: string | undefined
+  for (let page = 0; page < jobPages; page++) {
+    const got = await json<{ jobs: t.Job[] | null; next_cursor: string | null }>('jobs', { cursor }, { signal })
+    jobs.push(...(got.jobs ?? []))
+    if (!got.next_cursor) break
+    cursor = got.next_cursor
+  }
+  return { jobs }
+}
+
 export const api = {
   runs: (f: RunFilter = {}, signal?: AbortSignal) => json<t.RunPage>('runs', { ...f }, { signal }),
   counts: (f: RunFilter, signal?: AbortSignal) => json<t.Counts>('runs/counts', { ...f }, { signal }),
@@ -148,7 +163,7 @@ export const api = {
     json<{ actions: t.Action[] | null }>(run(id, '/actions'), {}, { signal }),
   events: (id: string, signal?: AbortSignal) =>
     json<{ events: t.RunEvent[] | null }>(run(id, '/events'), {}, { signal }),
-  jobs: (signal?: AbortSignal) => json<{ jobs: t.Job[] | null }>('jobs', {}, { signal }),
+  jobs: allJobs,
   job: (name: string, signal?: AbortSignal) => json<t.Job>(jobPath(name), {}, { signal }),
   fleet: (signal?: AbortSignal) => json<t.Fleet>('fleet', {}, { signal }),
 

@@ -187,6 +187,14 @@ export interface components {
             /** @enum {string} */
             scope: "agent" | "read" | "write" | "admin";
         };
+        DeletedJob: {
+            job: string;
+            /**
+             * Format: int64
+             * @description How many runs went with it.
+             */
+            runs: number;
+        };
         Diagnosis: {
             causes: components["schemas"]["Cause"][] | null;
             sentence: string;
@@ -356,6 +364,8 @@ export interface components {
         };
         JobList: {
             jobs: components["schemas"]["Summary"][];
+            /** @description Ask for the next page with this as cursor; null on the last page. */
+            next_cursor: string | null;
         };
         JobPolicy: {
             default: boolean;

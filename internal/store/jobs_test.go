@@ -1,0 +1,140 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// ended stores a run of a job that has ended.
+func ended(t *testing.T, s *store.Store, name string) (id string) {
+	t.Helper()
+	id, data := whole(t, journal.Attempt{Job: name}, 0, "line\n")
+	one(t, s, id, 1, 0, data)
+	return id
+}
+
+func pagesOfJobs(t *testing.T, s *store.Store) {
+	for i := range 7 {
+		ended(t, s, fmt.Sprintf("job-%d", i))
+		ended(t, s, fmt.Sprintf("job-%d", i))
+	}
+	var names []string
+	q := index.JobQuery{Limit: 3}
+	for pages := 1; ; pages++ {
+		page, err := s.Jobs(t.Context(), q)
+		if err != nil || len(page.Jobs) > 3 || pages > 3 {
+			t.Fatalf("page %d: %+v, %v", pages, page, err)
+		}
+		for _, j := range page.Jobs {
+			if j.Runs != 2 || j.LastRun == nil || j.LastRun.Number != 2 || j.Usual == nil {
+				t.Errorf("%+v", j)
+			}
+			names = append(names, j.Name)
+		}
+		if q.Cursor = page.Cursor; q.Cursor == "" {
+			break
+		}
+	}
+	if fmt.Sprint(names) != "[job-0 job-1 job-2 job-3 job-4 job-5 job-6]" {
+		t.Errorf("%v", names)
+	}
+	var invalid *job.InvalidError
+	for _, cursor := range []string{"!", "aGVsbG8v"} {
+		if _, err := s.Jobs(t.Context(), index.JobQuery{Cursor: cursor}); !errors.As(err, &invalid) {
+			t.Errorf("cursor %q: %v", cursor, err)
+		}
+	}
+}
+
+func deleteJob(t *testing.T, s *store.Store) {
+	for range 25 {
+		ended(t, s, "gone")
+	}
+	ended(t, s, "stays")
+	if err := s.SetPolicy(t.Context(), index.StoredPolicy{Job: "gone", YAML: "rules: {}", SetAt: noon}, []byte(`{}`)); err != nil {
+		t.Fatal(err)
+	}
+	live := running(t, s, journal.Attempt{Job: "gone"})
+	var active *index.ActiveJobError
+	if n, err := s.DeleteJob(t.Context(), "gone"); !errors.As(err, &active) || active.Runs != 1 || n != 0 {
+		t.Fatalf("a job with an active run: %d, %v", n, err)
+	}
+	live.end(0)
+	offset, data := live.take()
+	one(t, s, live.id, 1, offset, data)
+	if n, err := s.DeleteJob(t.Context(), "gone"); err != nil || n != 26 {
+		t.Fatalf("deleted %d runs: %v", n, err)
+	}
+	var missing *index.NotFoundError
+	if _, err := s.Job(t.Context(), "gone"); !errors.As(err, &missing) {
+		t.Errorf("the job: %v", err)
+	}
+	if _, err := s.Policy(t.Context(), "gone"); !errors.As(err, &missing) {
+		t.Errorf("its policy: %v", err)
+	}
+	if _, err := s.DeleteJob(t.Context(), "gone"); !errors.As(err, &missing) {
+		t.Errorf("again: %v", err)
+	}
+	page, err := s.Jobs(t.Context(), index.JobQuery{})
+	if err != nil || len(page.Jobs) != 1 || page.Jobs[0].Name != "stays" {
+		t.Errorf("%+v, %v", page.Jobs, err)
+	}
+	id := ended(t, s, "gone")
+	if run, err := s.Run(t.Context(), id); err != nil || run.Number != 1 {
+		t.Errorf("a job that begins anew: number %d, %v", run.Number, err)
+	}
+}
+
+// A job is forgotten with its last run, unless somebody has set a policy for it.
+func TestJobsWithoutRunsAreForgotten(t *testing.T) {
+	onBoth(t, store.Keep{Age: 24 * time.Hour}, func(t *testing.T, s *store.Store, _ string) {
+		old := noon.Add(-48 * time.Hour)
+		endedRun(t, s, "forgotten", old, 10)
+		endedRun(t, s, "with-policy", old, 10)
+		endedRun(t, s, "still-runs", old, 10)
+		endedRun(t, s, "still-runs", noon, 10)
+		if err := s.SetPolicy(t.Context(), index.StoredPolicy{Job: "with-policy", YAML: "rules: {}", SetAt: noon}, []byte(`{}`)); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Tidy(t.Context(), noon); err != nil {
+			t.Fatal(err)
+		}
+		for name, number := range map[string]int64{"forgotten": 1, "with-policy": 2, "still-runs": 3} {
+			if run, err := s.Run(t.Context(), endedRun(t, s, name, noon, 10)); err != nil || run.Number != number {
+				t.Errorf("%s: the next run has number %d, want %d: %v", name, run.Number, number, err)
+			}
+		}
+	})
+}
+
+// Who has begun too many jobs goes on with those that there are.
+func knownJobsOnly(t *testing.T, s *store.Store) {
+	first, data := whole(t, journal.Attempt{Job: "known"}, 0)
+	if got := one(t, s, first, 1, 0, data); !got.NewJob {
+		t.Error("the first run of a job makes a job")
+	}
+	again, data := whole(t, journal.Attempt{Job: "known"}, 0)
+	got := try(t, s, index.Append{Run: again, Attempt: 1, Data: data, At: noon, KnownJobsOnly: true})
+	if got.Err != nil || got.NewJob {
+		t.Errorf("a run of a job that is there: %+v", got)
+	}
+	other := newJournal(t, journal.Attempt{Job: "new"})
+	_, data = other.take()
+	var many *index.TooManyJobsError
+	if got := try(t, s, index.Append{Run: other.id, Attempt: 1, Data: data, At: noon, KnownJobsOnly: true}); !errors.As(got.Err, &many) || got.Size != 0 {
+		t.Errorf("a run of a new job: %+v", got)
+	}
+	one(t, s, other.id, 1, 0, data)
+	other.command()
+	offset, data := other.take()
+	if got := try(t, s, index.Append{Run: other.id, Attempt: 1, Offset: offset, Data: data, At: noon, KnownJobsOnly: true}); got.Err != nil {
+		t.Errorf("more of a run that is there: %v", got.Err)
+	}
+}
