@@ -31,7 +31,7 @@ func OpenDir(dir string) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("archive %s: %w", dir, err)
 	}
-	if err := os.MkdirAll(abs, 0o750); err != nil {
+	if err := os.MkdirAll(abs, 0o700); err != nil {
 		return nil, fmt.Errorf("archive %s cannot be used: %w; give this user the right to write there", abs, err)
 	}
 	return &Dir{abs}, nil
@@ -108,7 +108,7 @@ func (d *Dir) makeDirs(dir string) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	for dir != d.path && len(dir) > len(d.path) {

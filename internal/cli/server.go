@@ -73,6 +73,7 @@ a PostgreSQL database.`,
 		if err := opts.Resolve(p.Getenv); err != nil {
 			return err
 		}
+		syscall.Umask(0o077) // what a server writes is for its user only
 		ctx, stop := interruptible(cmd)
 		defer stop()
 		log, err := p.logger(opts.Text("log"))

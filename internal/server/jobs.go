@@ -3,9 +3,23 @@ package server
 import (
 	"context"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
 )
+
+// jobRoutes are the rows about jobs.
+func (s *Server) jobRoutes() []route {
+	return []route{
+		{method: "GET", pattern: "/api/v1/jobs", scope: access.Read, rest: rest(s.listJobs), summary: "List jobs with their figures, in the order of names"},
+		{method: "GET", pattern: "/api/v1/jobs/{job}", scope: access.Read, rest: rest(s.getJob), summary: "Get one job with its figures"},
+		{method: "DELETE", pattern: "/api/v1/jobs/{job}", scope: access.Admin, rest: rest(s.deleteJob), stream: true, summary: "Delete a job with all its runs"},
+		{
+			method: "GET", pattern: "/api/v1/jobs/{job}/badge.svg", scope: s.badgeScope(), handle: s.getBadge,
+			summary: "Get a badge with the state of a job's last run", doc: docBadge,
+		},
+	}
+}
 
 type listJobsIn struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"200" doc:"The most jobs to return."`

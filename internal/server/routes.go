@@ -31,7 +31,7 @@ type route struct {
 // routes is the table. Every route of the server is a row here and nowhere else: first
 // what is about runs, then the compat wire and the server itself.
 func (s *Server) routes() []route {
-	return slices.Concat(s.runRoutes(), s.readBackRoutes(), s.healthRoutes(), s.actionRoutes(), s.accessRoutes(), s.ownRoutes())
+	return slices.Concat(s.runRoutes(), s.jobRoutes(), s.readBackRoutes(), s.healthRoutes(), s.actionRoutes(), s.accessRoutes(), s.ownRoutes())
 }
 
 func (s *Server) runRoutes() []route {
@@ -82,14 +82,6 @@ func (s *Server) runRoutes() []route {
 			method: "GET", pattern: "/api/v1/stream", scope: access.Read, handle: s.streamAll, stream: true,
 			summary: "Follow changes of all runs live (SSE)", doc: docStreamAll,
 		},
-		{method: "GET", pattern: "/api/v1/jobs", scope: access.Read, rest: rest(s.listJobs), summary: "List jobs with their figures, in the order of names"},
-		{method: "GET", pattern: "/api/v1/jobs/{job}", scope: access.Read, rest: rest(s.getJob), summary: "Get one job with its figures"},
-		{method: "DELETE", pattern: "/api/v1/jobs/{job}", scope: access.Admin, rest: rest(s.deleteJob), stream: true, summary: "Delete a job with all its runs"},
-		{
-			method: "GET", pattern: "/api/v1/jobs/{job}/badge.svg", scope: s.badgeScope(), handle: s.getBadge,
-			summary: "Get a badge with the state of a job's last run", doc: docBadge,
-		},
-
 		// Acting.
 		{method: "POST", pattern: runs + "/cancel", scope: access.Write, rest: rest(s.cancelRuns), summary: "Ask several runs to stop"},
 		{method: "POST", pattern: run + "/cancel", scope: access.Write, rest: rest(s.cancelRun), summary: "Ask a run to stop"},

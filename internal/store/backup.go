@@ -25,7 +25,7 @@ func (s *Store) hold(share bool) (release func() error, err error) {
 	if share {
 		how = unix.LOCK_SH
 	}
-	f, err := os.OpenFile(filepath.Join(s.dir, holdName), os.O_RDWR|os.O_CREATE, 0o640)
+	f, err := os.OpenFile(filepath.Join(s.dir, holdName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock against backups: %w", err)
 	}
@@ -47,7 +47,7 @@ func (s *Store) Backup(ctx context.Context, dir string, open func() (Archive, er
 	if s.dir == "" {
 		return errors.New("PostgreSQL has its own means of backup: use pg_dump, and copy the archive, if there is one")
 	}
-	if err := os.Mkdir(dir, 0o750); err != nil {
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		return fmt.Errorf("backup into %s: %w; give a directory that does not exist yet", dir, err)
 	}
 	release, err := s.hold(true)
@@ -83,7 +83,7 @@ func (s *Store) Backup(ctx context.Context, dir string, open func() (Archive, er
 
 // copySegments copies the segments that the copied database refers to.
 func (s *Store) copySegments(ctx context.Context, copied *sql.DB, dir string) error {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("copy segments: %w", err)
 	}
 	to, err := segment.Open(dir, segment.Options{})
@@ -117,7 +117,7 @@ func copyFile(ctx context.Context, to, from string, n int64) (err error) {
 		return err
 	}
 	defer in.Close() //nolint:errcheck // it was only read
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", o.Dir, err)
 	}
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, unusable(dir, err)
 	}
 	if o.file != "" {
@@ -40,6 +40,11 @@ func openSQLite(ctx context.Context, o Options) (*Store, error) {
 	}
 	if err := isLost(dir); err != nil {
 		return nil, errors.Join(err, release())
+	}
+	if !beside {
+		if err := closeToOthers(dir, o.logger()); err != nil {
+			return nil, errors.Join(unusable(dir, err), release())
+		}
 	}
 	s, err := openFile(ctx, filepath.Join(dir, databaseName), o.Relaxed, beside)
 	if err != nil {

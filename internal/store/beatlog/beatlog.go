@@ -55,7 +55,7 @@ var ErrFull = errors.New("the log of heartbeats is full")
 // Open opens the log at a path, makes it if it is missing, and returns the heartbeats that
 // it holds, in their order. Relaxed does not wait for the disk at every Append.
 func Open(path string, relaxed bool) (*Log, []Beat, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the log of heartbeats: %w", err)
 	}

@@ -60,7 +60,7 @@ type Log struct {
 
 // Open prepares a directory for writing. It makes no file.
 func Open(dir string, o Options) (*Log, error) {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("directory of segments: %w", err)
 	}
 	if o.Limit == 0 {
@@ -132,7 +132,7 @@ func (l *Log) ready() error {
 		return err
 	}
 	l.setActive(l.id + 1) // before the file is there for anybody to see
-	f, err := os.OpenFile(l.Path(l.id+1), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
+	f, err := os.OpenFile(l.Path(l.id+1), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		l.setActive(0)
 		return fmt.Errorf("begin segment %d: %w", l.id+1, err)
