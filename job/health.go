@@ -115,7 +115,7 @@ type Band struct {
 type BandPoint struct {
 	AtSeconds   float64 `json:"at_seconds"`
 	CPUCores    Spread  `json:"cpu_cores"`
-	MemoryBytes Spread  `json:"memory_bytes"`
+	MemoryBytes Spread  `json:"memory_bytes"` // in use; zero where it was not measured
 }
 
 // Spread is three percentiles.

@@ -48,7 +48,7 @@ type profile []profilePoint
 type profilePoint struct {
 	at    time.Duration // since its start
 	cores float64
-	bytes float64
+	bytes float64 // of memory in use; 0 where that was not measured
 }
 
 // Bounds of the profiles: points of one, and how many are kept in memory, because a run
@@ -91,6 +91,11 @@ func (p *profiles) of(ctx context.Context, store Store, r job.Run) (profile, err
 		return nil, err
 	}
 	made := profileOf(series.Samples, *r.StartedAt)
+	if r.Usage.PeakMemoryBytes == 0 {
+		for i := range made {
+			made[i].bytes = 0
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.known == nil || len(p.known) >= profilesKept {
@@ -133,7 +138,9 @@ func band(profiles []profile, n int) job.Band {
 		var cores, bytes []float64
 		for _, p := range profiles {
 			if point, there := p.when(at); there {
-				cores, bytes = append(cores, point.cores), append(bytes, point.bytes)
+				if cores = append(cores, point.cores); point.bytes > 0 {
+					bytes = append(bytes, point.bytes)
+				}
 			}
 		}
 		if len(cores) == 0 {
@@ -156,7 +163,11 @@ func (p profile) when(at time.Duration) (profilePoint, bool) {
 	return p[i], true
 }
 
+// spread is zero without values.
 func spread(values []float64) job.Spread {
+	if len(values) == 0 {
+		return job.Spread{}
+	}
 	slices.Sort(values)
 	return job.Spread{P10: index.Percentile(values, 10), P50: index.Percentile(values, 50), P90: index.Percentile(values, 90)}
 }

@@ -65,7 +65,8 @@ func (s *Store) StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosis
 }
 
 // GoodRunsBefore returns up to limit runs of a job that succeeded and came before one with
-// a number, the newest first; of number 0 the newest of all.
+// a number, the newest first; of number 0 the newest of all. The peak of their memory is 0
+// where memory in use was not measured.
 func (s *Store) GoodRunsBefore(ctx context.Context, name string, number int64, limit int) ([]job.Run, error) {
 	if number <= 0 {
 		number = 1 << 62
@@ -80,7 +81,36 @@ func (s *Store) GoodRunsBefore(ctx context.Context, name string, number int64, l
 		return nil, fmt.Errorf("read good runs of job %s: %w", name, err)
 	}
 	s.unreadable(ctx, troubleRun, skipped)
+	unmeasured, err := s.unmeasured(ctx, name, number, limit)
+	if err != nil {
+		return nil, err
+	}
+	for i := range runs {
+		if unmeasured[runs[i].Number] {
+			runs[i].Usage.PeakMemoryBytes = 0
+		}
+	}
 	return runs, nil
+}
+
+// unmeasured returns the numbers of the good runs before one whose memory in use was not
+// measured, among them those of older servers, whose figures counted the cache of files.
+func (s *Store) unmeasured(ctx context.Context, name string, number int64, limit int) (map[int64]bool, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT number FROM runs WHERE job = $1 AND number < $2 AND state = 'succeeded' AND peak_memory = 0
+		ORDER BY number DESC LIMIT $3`, name, number, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read good runs of job %s without memory: %w", name, err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	out := map[int64]bool{}
+	for rows.Next() {
+		var n int64
+		if err := rows.Scan(&n); err != nil {
+			return nil, fmt.Errorf("read good runs of job %s without memory: %w", name, err)
+		}
+		out[n] = true
+	}
+	return out, rows.Err()
 }
 
 // LastBlocks returns the heads of the last blocks of an attempt's journal, in order.

@@ -182,6 +182,10 @@ func TestUsualMemoryIsLearnedAnew(t *testing.T) {
 	if u := usual(s); u.Runs != 2 || u.PeakMemoryP95Bytes != 3<<20 {
 		t.Errorf("usual of a run since then: %+v", u)
 	}
+	runs, err := s.GoodRunsBefore(t.Context(), "daily", 0, 10)
+	if err != nil || len(runs) != 2 || runs[0].Usage.PeakMemoryBytes != 3<<20 || runs[1].Usage.PeakMemoryBytes != 0 {
+		t.Errorf("good runs, of which only the last one's memory is memory in use: %+v, %v", runs, err)
+	}
 }
 
 // What works beside a server never changes the schema that the server works with.

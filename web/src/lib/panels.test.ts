@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { GhostBand, Run, Sample } from './api/types'
-import { ghostOf, markers, panels, rates, valueAt } from './panels'
+import { ghostOf, markers, panels, rates, valueAt, withMemory } from './panels'
 
 const began = 1_700_000_000
 const iso = (s: number) => new Date((began + s) * 1000).toISOString()
@@ -44,6 +44,7 @@ test('the ghost band is brought to the moments of the samples', () => {
   const ghost = ghostOf(run, [began, began + 5, began + 10, began + 20], band, (p) => p.cpu_cores)
   expect(ghost).toEqual({ low: [0, 5, 10, null], high: [0, 10, 20, null] })
   expect(ghostOf(run, [began], { runs: 0, points: [] }, (p) => p.cpu_cores)).toBeNull()
+  expect(ghostOf(run, [began], withMemory(band), (p) => p.memory_bytes)).toBeNull()
 })
 
 test('markers: later steps, gaps, findings', () => {

@@ -86,8 +86,13 @@ function memoryPanel(run: Run, samples: Sample[], time: number[], band: GhostBan
     id: 'memory', title: 'Memory', time, lines, format: f.bytes, least: 1 << 20, binary: true,
     now: active && last ? f.bytes(last.memory_bytes) + of : `peak ${f.bytes(peak)}${of}`,
     detail: active ? `peak ${f.bytes(peak)}` : '',
-    ghost: ghostOf(run, time, band, (p) => p.memory_bytes),
+    ghost: ghostOf(run, time, withMemory(band), (p) => p.memory_bytes),
   }
+}
+
+/** The part of a band in which memory was measured. */
+export function withMemory(band: GhostBand | null): GhostBand | null {
+  return band && { ...band, points: (band.points ?? []).filter((p) => p.memory_bytes.p90 > 0) }
 }
 
 function ioPanel(run: Run, samples: Sample[], time: number[]): Panel {
