@@ -143,11 +143,10 @@ func (m *Monitor) watchTogether(ctx context.Context, now time.Time, leases []ind
 	}
 	active := 0
 	if FellSilentTogether(silent, TogetherAtLeast) {
-		all, err := m.store.Due(ctx, now.Add(farAhead), most)
-		if err != nil {
-			return fmt.Errorf("count active runs: %w", err)
+		var err error
+		if active, err = m.store.ActiveRuns(ctx); err != nil {
+			return err
 		}
-		active = len(all)
 	}
 	notice := index.OutboxEntry{Kind: index.OutboxNotify, Severity: job.Warning, At: now}
 	switch m.hold.update(now, silent, active) {

@@ -16,6 +16,8 @@ type Store interface {
 	// Due returns the active runs whose lease ends before a time, and those that have a
 	// finding or a connection that closed.
 	Due(ctx context.Context, before time.Time, limit int) ([]index.Lease, error)
+	// ActiveRuns counts the active runs.
+	ActiveRuns(ctx context.Context) (int, error)
 	// Judge stores verdicts, each only if the run was not heard of since.
 	Judge(ctx context.Context, verdicts []index.Verdict) ([]index.Judged, error)
 	// ExtendLeases gives every active run a lease of at least until.

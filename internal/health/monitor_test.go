@@ -93,6 +93,18 @@ func (s *fakeStore) Judge(_ context.Context, verdicts []index.Verdict) ([]index.
 	return out, nil
 }
 
+func (s *fakeStore) ActiveRuns(context.Context) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for run := range s.leases {
+		if _, lost := s.lost[run]; !lost {
+			n++
+		}
+	}
+	return n, s.fail
+}
+
 func (s *fakeStore) Lead(context.Context) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"io"
 
 	"stint.dev/stint/internal/index"
@@ -23,7 +24,16 @@ type blockReader struct {
 	last  bool  // the heads that are left are the last
 }
 
-// Read implements io.Reader.
+// holeError says that a part of a stored journal is not there any more: its middle was
+// dropped because it was too long, or damaged. What follows it is no continuation of what
+// stands before it.
+type holeError struct{ from, to int64 }
+
+func (e *holeError) Error() string {
+	return fmt.Sprintf("bytes %d to %d of the journal are not kept any more; what follows begins at offset %d", e.from, e.to, e.to)
+}
+
+// Read implements io.Reader. Its error is a *holeError where a part of the journal is missing.
 func (b *blockReader) Read(p []byte) (int, error) {
 	const heads = 64
 	if b.next < journal.HeaderSize && len(b.data) == 0 {
@@ -42,6 +52,9 @@ func (b *blockReader) Read(p []byte) (int, error) {
 			continue
 		}
 		head := b.heads[0]
+		if head.Start > b.next {
+			return 0, &holeError{from: b.next, to: head.Start}
+		}
 		data, err := b.store.BlockData(b.ctx, b.run, b.attempt, head.Start)
 		if err != nil {
 			return 0, err

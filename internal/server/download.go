@@ -39,36 +39,45 @@ func (s *Server) getJournal(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	src := io.LimitReader(&blockReader{ctx: r.Context(), store: s.store, run: run, attempt: attempt, next: offset}, size-offset)
+	buf := make([]byte, 64<<10)
+	n, err := src.Read(buf)
+	var hole *holeError
+	switch {
+	case errors.As(err, &hole):
+		s.fail(w, r, newProblem(http.StatusGone, "%s", hole))
+		return
+	case err != nil && !errors.Is(err, io.EOF):
+		s.fail(w, r, err)
+		return
+	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Stint-Journal-Size", strconv.FormatInt(size, 10))
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead {
 		return
 	}
-	if err := s.sendJournal(w, r, run, attempt, offset, size); err != nil {
-		if r.Context().Err() == nil {
+	if err := s.sendJournal(w, src, buf, n); err != nil {
+		if r.Context().Err() == nil && !errors.As(err, &hole) {
 			s.log.Error("journal download broke off", "run", run, "attempt", attempt, "error", err)
 		}
 		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 	}
 }
 
-// sendJournal writes the blocks from an offset on. Each write has its own deadline, so
-// that a slow reader that reads is served.
-func (s *Server) sendJournal(w http.ResponseWriter, r *http.Request, run string, attempt int, from, to int64) error {
+// sendJournal writes n bytes that were read already, and the rest of the journal. Each write
+// has its own deadline, so that a slow reader that reads is served.
+func (s *Server) sendJournal(w http.ResponseWriter, src io.Reader, buf []byte, n int) error {
 	rc := http.NewResponseController(w)
-	src := io.LimitReader(&blockReader{ctx: r.Context(), store: s.store, run: run, attempt: attempt, next: from}, to-from)
-	buf := make([]byte, 64<<10)
 	for {
-		n, err := src.Read(buf)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
 		_ = rc.SetWriteDeadline(s.answerBy()) // a recorder in a test has none
 		if _, err := w.Write(buf[:n]); err != nil {
+			return err
+		}
+		var err error
+		if n, err = src.Read(buf); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
 			return err
 		}
 	}

@@ -11,7 +11,7 @@ var docJournalRest = doc{
 		"the same bytes as the call above, for the token that wrote them. The run is named by its whole id.",
 	params:  []param{{"offset", "query", "Where the agent's own copy ends.", "integer"}},
 	answers: []content{{"application/octet-stream", nil}},
-	errors:  []int{400, 403, 404},
+	errors:  []int{400, 403, 404, 410},
 }
 
 func (s *Server) readBackRoutes() []route {

@@ -24,7 +24,7 @@ var (
 			"The header Stint-Journal-Size says how many bytes are durable.",
 		params:  []param{{"offset", "query", "Where to begin; 0 when left out.", "integer"}},
 		answers: []content{{"application/octet-stream", nil}},
-		errors:  []int{400, 404},
+		errors:  []int{400, 404, 410},
 	}
 	docHeartbeat = doc{
 		text: "Renews the attempt's lease. The reply names run and attempt, and says how long the lease holds, when to send the next heartbeat, whether the attempt " +

@@ -97,6 +97,7 @@ type Server struct {
 	bodies      *shares.Shares // memory
 	tokens      *access.Tokens
 	profiles    profiles // of good runs
+	ready       readiness
 	failures    *access.Failures
 	refusals    *access.Refusals
 	owners      *access.Owners
@@ -126,6 +127,7 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, store: cfg.Store, log: cfg.Log, now: cfg.Now,
 		broker:   newBroker(),
 		profiles: newProfiles(),
+		ready:    newReadiness(),
 		tokens:   access.NewTokens(),
 		failures: access.NewFailures(),
 		refusals: access.NewRefusals(),

@@ -32,15 +32,43 @@ func (s *Server) getHealthz(w http.ResponseWriter, _ *http.Request) {
 // readyTime is how long the database may take to answer readyz.
 const readyTime = 3 * time.Second
 
+// readyEvery is how long an answer of the database counts: each needs the one connection
+// that writes, and everybody may ask.
+const readyEvery = time.Second
+
+// readiness is whether the database answered, when it was asked last.
+type readiness struct {
+	turn chan struct{} // holds one while it is asked
+	at   time.Time
+	err  error
+}
+
+func newReadiness() readiness { return readiness{turn: make(chan struct{}, 1)} }
+
+// check asks the database, unless somebody else did a moment ago.
+func (r *readiness) check(ctx context.Context, store Store, now func() time.Time) error {
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if at := now(); r.at.IsZero() || at.Sub(r.at) >= readyEvery || at.Before(r.at) {
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTime)
+		defer cancel()
+		r.err = store.Ping(limited)
+		r.at = now()
+	}
+	return r.err
+}
+
 // getReadyz says whether the server can do its work.
 func (s *Server) getReadyz(w http.ResponseWriter, r *http.Request) {
 	if s.draining.Load() {
 		s.fail(w, r, busy(http.StatusServiceUnavailable, time.Second, "the server is shutting down"))
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), readyTime)
-	defer cancel()
-	if err := s.store.Ping(ctx); err != nil {
+	if err := s.ready.check(r.Context(), s.store, s.now); err != nil {
 		s.log.Warn("the database does not answer", "error", err)
 		s.fail(w, r, busy(http.StatusServiceUnavailable, time.Second, "the database does not answer or cannot be written to; the server's log says why"))
 		return

@@ -61,6 +61,15 @@ func scanLeases(rows *sql.Rows) (leases []index.Lease, skipped []*index.Unreadab
 	return leases, skipped, rows.Err()
 }
 
+// ActiveRuns counts the active runs, off an index.
+func (s *Store) ActiveRuns(ctx context.Context) (int, error) {
+	var n int
+	if err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM runs WHERE leased = 1`).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count active runs: %w", err)
+	}
+	return n, nil
+}
+
 // Lease returns what a judgement of one run needs, whether it is active or not, and the
 // error *index.NotFoundError.
 func (s *Store) Lease(ctx context.Context, run string) (index.Lease, error) {

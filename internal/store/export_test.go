@@ -23,3 +23,9 @@ func (s *Store) Postgres() bool { return s.dialect.postgres }
 
 // DeleteRun deletes a run as retention does.
 func (s *Store) DeleteRun(ctx context.Context, id string) error { return s.deleteRun(ctx, id) }
+
+// CountRows counts the rows of a table.
+func (s *Store) CountRows(ctx context.Context, table string) (n int, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+table).Scan(&n)
+	return n, err
+}

@@ -273,6 +273,34 @@ func (s *Store) count(ctx context.Context, t *tx, bytes int64) error {
 	return nil
 }
 
+// storedRowsMost is how many rows count stored bytes before they are added up: each start of a
+// server begins one.
+const storedRowsMost = 16
+
+// mergeStoredBytes makes one row of those that count stored bytes. A server whose row goes
+// begins another.
+func (s *Store) mergeStoredBytes(ctx context.Context) error {
+	var n int
+	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM stored_bytes`).Scan(&n)
+	if err == nil && n > storedRowsMost {
+		err = s.writeRuns(ctx, noRuns, func(t *tx) error {
+			rows, err := t.numbers(ctx, `DELETE FROM stored_bytes WHERE server <> $1 RETURNING bytes`, s.name)
+			if err != nil {
+				return err
+			}
+			var sum int64
+			for _, bytes := range rows {
+				sum += bytes
+			}
+			return s.count(ctx, t, sum)
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("add up the counts of stored bytes: %w", err)
+	}
+	return nil
+}
+
 // StoredBytes is how many bytes journals take, as they are stored: compressed once they
 // are packed, and without the tables around them.
 func (s *Store) StoredBytes(ctx context.Context) (int64, error) {

@@ -341,3 +341,25 @@ func TestAClockInTheFutureKeepsNoRun(t *testing.T) {
 		}
 	})
 }
+
+// Each start of a server begins a row that counts stored bytes; they are added up.
+func TestRowsOfStoredBytesAreAddedUp(t *testing.T) {
+	onBothMoody(t, store.Keep{}, func(t *testing.T, s *store.Store, _ *moodyArchive, _ *time.Time) {
+		endedRun(t, s, "a", noon, 5000)
+		before, err := s.StoredBytes(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 20 {
+			if err := s.Exec(t.Context(), fmt.Sprintf(`INSERT INTO stored_bytes (server, bytes) VALUES ('server %d', %d)`, i, i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tidy(t, s, noon.Add(-time.Hour)) // nothing is packed
+		rows, err := s.CountRows(t.Context(), "stored_bytes")
+		after, berr := s.StoredBytes(t.Context())
+		if err != nil || berr != nil || rows != 1 || after != before+190 {
+			t.Errorf("%d rows, %d bytes, want 1 row with %d: %v %v", rows, after, before+190, err, berr)
+		}
+	})
+}
