@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -213,10 +214,10 @@ func TestOIDC(t *testing.T) {
 
 // front is an address that is known before the server behind it.
 func front(t *testing.T) (url string, serve func(http.Handler)) {
-	var inner http.Handler
-	f := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { inner.ServeHTTP(w, r) }))
+	var inner atomic.Pointer[http.Handler]
+	f := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*inner.Load()).ServeHTTP(w, r) }))
 	t.Cleanup(f.Close)
-	return f.URL, func(h http.Handler) { inner = h }
+	return f.URL, func(h http.Handler) { inner.Store(&h) }
 }
 
 // Providers differ in the scopes that they know and in how they write claims.
