@@ -161,7 +161,7 @@ func (s *Server) identify(r *http.Request) (actor, error) {
 
 // doubt is why a request without a token is not trusted.
 func (s *Server) doubt(r *http.Request) access.Doubt {
-	return s.rule.Judge(func() access.Peer { return peerOf(r) }, os.Geteuid(), r.Host, r.Header)
+	return s.rule.Load().Judge(func() access.Peer { return peerOf(r) }, os.Geteuid(), r.Host, r.Header)
 }
 
 // peerOf is what the system says of who sent a request.

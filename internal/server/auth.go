@@ -156,7 +156,7 @@ func networkOf(addr netip.Addr) netip.Prefix {
 // addressed to. Otherwise any web page could point its own name at the loopback address
 // and read everything.
 func (s *Server) checkHost(r *http.Request) error {
-	if s.rule.AnswersTo(r.Host) || r.Header.Get("Authorization") != "" || s.doubt(r) != access.ForeignHost {
+	if s.rule.Load().AnswersTo(r.Host) || r.Header.Get("Authorization") != "" || s.doubt(r) != access.ForeignHost {
 		return nil
 	}
 	return newProblem(http.StatusMisdirectedRequest,

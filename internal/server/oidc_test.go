@@ -49,9 +49,11 @@ func newIdentityProvider(t *testing.T) *identityProvider {
 			"issuer": p.URL, "authorization_endpoint": p.URL + "/auth", "token_endpoint": p.URL + "/token", "jwks_uri": p.URL + "/keys",
 			"id_token_signing_alg_values_supported": []string{"RS256"},
 		}
+		p.mu.Lock()
 		if p.listed {
 			about["scopes_supported"] = p.known
 		}
+		p.mu.Unlock()
 		p.json(w, about)
 	})
 	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
@@ -248,7 +250,9 @@ func TestOIDCProviders(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			idp := newIdentityProvider(t)
+			idp.mu.Lock()
 			idp.known, idp.listed, idp.claims = tt.known, tt.listed, tt.claims
+			idp.mu.Unlock()
 			public, serve := front(t)
 			l := start(t, server.Config{PublicURL: public, OIDC: server.OIDC{Issuer: idp.URL, ClientID: "stint", Grants: tt.grants}})
 			serve(l.srv.Handler())
@@ -259,6 +263,8 @@ func TestOIDCProviders(t *testing.T) {
 			if who.Scope != tt.scope {
 				t.Errorf("logged in as %+v, want %q; came back to %s", who, tt.scope, end)
 			}
+			idp.mu.Lock()
+			defer idp.mu.Unlock()
 			if !slices.Equal(idp.asked, tt.asked) {
 				t.Errorf("asked for %v, want %v", idp.asked, tt.asked)
 			}

@@ -41,7 +41,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		ConnState:         s.connections.state,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	s.rule = s.cfg.settings().Rule(listener.Addr())
+	s.trust(listener.Addr())
 	listener = watchedListener{listener, s.admit}
 	noting, stopNoting := context.WithCancel(context.WithoutCancel(ctx))
 	var notes sync.WaitGroup

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -105,10 +106,10 @@ type Server struct {
 	pace        *pacer
 	compat      *compatLocks
 	fleet       fleet
-	searches    *shares.Shares // places for searches and replays under way
-	streams     *shares.Shares // places for live streams
-	conns       *shares.Shares // places for connections
-	rule        access.Rule    // who needs no token; Serve sets it for its listener
+	searches    *shares.Shares              // places for searches and replays under way
+	streams     *shares.Shares              // places for live streams
+	conns       *shares.Shares              // places for connections
+	rule        atomic.Pointer[access.Rule] // who needs no token; Serve sets it for its listener
 	metrics     *serverMetrics
 
 	// draining is set when the server begins to shut down; stopping is closed with it,
@@ -147,7 +148,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.settings().Check(); err != nil {
 		return nil, err
 	}
-	s.rule = cfg.settings().Rule(nil)
+	s.trust(nil)
 	provider, err := newProvider(cfg.OIDC, cfg.PublicURL)
 	if err != nil {
 		return nil, err
@@ -162,6 +163,12 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.handler = handler
 	return s, nil
+}
+
+// trust sets who needs no token on a listener; nil for none.
+func (s *Server) trust(listener net.Addr) {
+	rule := s.cfg.settings().Rule(listener)
+	s.rule.Store(&rule)
 }
 
 // settings are what the configuration says about tokens.
