@@ -33,7 +33,7 @@ func TestProgramThatDoesNotStart(t *testing.T) {
 			s := newMemoryServer()
 			c, heard := config(t, s, "echo must not run > ran; exec sleep 60")
 			c.StopGrace = 200 * time.Millisecond
-			release := func() {}
+			var release func()
 			if tc.stuck {
 				answer := make(chan struct{})
 				c.BeforeFork = func() func() { <-answer; return func() {} }

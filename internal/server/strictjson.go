@@ -20,7 +20,6 @@ type jsonFrame struct {
 	fields map[string]reflect.Type // of a struct; nil when any key will do
 	elem   reflect.Type            // of an array or map; nil for anything
 	seen   map[string]bool         // keys, in small letters
-	key    string                  // whose value comes next
 	inKey  bool                    // a key comes next
 }
 
