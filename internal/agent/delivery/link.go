@@ -66,7 +66,7 @@ func (l *Link) note(request string, now time.Time, d Decision, err error) {
 		l.outageLasts(request, now, false)
 	case d.Action == FixToken:
 		l.outageLasts(request, now, false)
-		l.report(BadToken, "the server does not accept the token: "+err.Error()+"; stint run tries again each minute, and the job is not affected")
+		l.report(BadToken, "the server asks for a valid token: "+err.Error()+"; stint run tries again each minute, and the job is not affected")
 	case !d.Final() && l.outageLasts(request, now, true):
 		l.report(NoServer, err.Error()+"; stint run keeps trying, and the job is not affected")
 	}
