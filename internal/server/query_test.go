@@ -89,7 +89,7 @@ func TestRunsOfAnEmptyServer(t *testing.T) {
 	l := start(t, server.Config{})
 	for path, want := range map[string]string{
 		"/api/v1/runs": `{"runs":[],"next_cursor":null}`,
-		"/api/v1/jobs": `{"jobs":[]}`,
+		"/api/v1/jobs": `{"jobs":[],"next_cursor":null}`,
 	} {
 		if got := strings.TrimSpace(string(l.get(path).body)); got != want {
 			t.Errorf("GET %s: %s, want %s", path, got, want)
