@@ -293,6 +293,13 @@ func (g *Group) LetLive() (endsWithUs bool) {
 // closeLimit bounds the wait for processes that Close has killed: some cannot be.
 const closeLimit = time.Second
 
+// isClosed reports whether Close was called: nothing may be started any more.
+func (g *Group) isClosed() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.closed
+}
+
 // Close gives back what the group holds. Members that still live are left alone (their
 // cgroup stays until they end), except for a process of Start, which is killed.
 func (g *Group) Close() error {

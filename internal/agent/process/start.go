@@ -130,6 +130,9 @@ func (g *Group) fork(path string, args []string, attr *os.ProcAttr) (*os.Process
 	if g.opts.BeforeFork != nil {
 		defer g.opts.BeforeFork()()
 	}
+	if g.isClosed() { // the start was given up while a file system did not answer
+		return nil, os.ErrClosed
+	}
 	leave := g.cage.enter(attr.Sys, g.note)
 	child, err := children.start(path, args, attr)
 	if err != nil && g.cage.mayHaveRefused(err) {
