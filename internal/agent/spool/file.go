@@ -186,7 +186,7 @@ func (j *Journal) hasRoom(t journal.Type, n int64) bool {
 	if j.state.Size-j.acked+j.tail.size() > j.limits.Unsent+j.limits.Unsent/16 {
 		return false
 	}
-	return j.healthy() || j.memory+n <= j.window()+j.plainWindow()
+	return j.healthy() || j.memory+n <= j.limits.window()+plainReserve
 }
 
 // Finish appends the outcome, with the length and digest of everything before it.
