@@ -128,7 +128,9 @@ func (h *host) stopped(s *server, name string) string {
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(func() {
-		_ = cmd.Process.Kill() // Wait says what became of it
+		// Not killed: its watcher would still be at work in the directory that is removed.
+		_ = cmd.Process.Signal(syscall.SIGCONT) // Wait says what became of it
+		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait()
 	})
 	var id string
