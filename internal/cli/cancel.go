@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"os/user"
+
+	"stint.dev/stint/client"
 
 	"github.com/spf13/cobra"
 	"stint.dev/stint/internal/cli/console"
@@ -21,15 +24,10 @@ signal, waits for the grace and then kills what is left.`,
 	}
 	opts := option.Register(cmd.Flags(), append(p.serverRows(),
 		option.Option{FlagOnly: true, Name: "why", Value: "TEXT", Help: "the reason, kept with the run"},
-		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
+		jsonRow(),
 	))
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := p.client(opts)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		r, err := c.Cancel(cmd.Context(), args[0], userName(), opts.Text("why"))
+	cmd.RunE = p.withClient(opts, func(ctx context.Context, c *client.Client, args []string) error {
+		r, err := c.Cancel(ctx, args[0], userName(), opts.Text("why"))
 		if err != nil {
 			return err
 		}
@@ -37,7 +35,7 @@ signal, waits for the grace and then kills what is left.`,
 			return p.PrintJSON(r)
 		}
 		return console.WriteAll(p.Out, canceledText(r))
-	}
+	})
 	return cmd
 }
 

@@ -60,6 +60,23 @@ func (p *program) client(opts *option.Set) (*client.Client, error) {
 	return agentcmd.Client(opts, p.version, "")
 }
 
+// withClient is the RunE of a command that makes requests of a server.
+func (p *program) withClient(opts *option.Set, do func(ctx context.Context, c *client.Client, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		c, err := p.client(opts)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return do(cmd.Context(), c, args)
+	}
+}
+
+// jsonRow is the option of commands that can print JSON.
+func jsonRow() option.Option {
+	return option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"}
+}
+
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		if cmd.HasSubCommands() && cmd.Name() != "server" {

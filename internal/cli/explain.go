@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -8,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"stint.dev/stint/client"
 
 	"github.com/spf13/cobra"
 	"stint.dev/stint/internal/cli/console"
@@ -26,31 +29,26 @@ the last good run of the job. RUN is an id, the first characters of one, or job#
 		Args: oneRun,
 	}
 	opts := option.Register(cmd.Flags(), append(p.serverRows(),
-		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
+		jsonRow(),
 	))
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := p.client(opts)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		e, err := c.Explain(cmd.Context(), args[0])
+	cmd.RunE = p.withClient(opts, func(ctx context.Context, c *client.Client, args []string) error {
+		e, err := c.Explain(ctx, args[0])
 		if err != nil {
 			return err
 		}
 		if opts.On("json") {
 			return p.PrintJSON(e)
 		}
-		run, err := c.Run(cmd.Context(), args[0])
+		run, err := c.Run(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		changes, err := c.Changes(cmd.Context(), args[0], "")
+		changes, err := c.Changes(ctx, args[0], "")
 		if err != nil {
 			return err
 		}
 		return console.WriteAll(p.Out, p.explanation(run, e, changes, time.Now()))
-	}
+	})
 	return cmd
 }
 

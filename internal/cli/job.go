@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
+
+	"stint.dev/stint/client"
 
 	"github.com/spf13/cobra"
 	"stint.dev/stint/internal/cli/console"
@@ -37,19 +40,14 @@ func (p *program) jobShow() *cobra.Command {
 		Args:  oneJob,
 	}
 	opts := option.Register(cmd.Flags(), append(p.serverRows(),
-		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
+		jsonRow(),
 	))
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := p.client(opts)
+	cmd.RunE = p.withClient(opts, func(ctx context.Context, c *client.Client, args []string) error {
+		sum, err := c.Job(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		defer c.Close()
-		sum, err := c.Job(cmd.Context(), args[0])
-		if err != nil {
-			return err
-		}
-		policy, err := c.Policy(cmd.Context(), args[0])
+		policy, err := c.Policy(ctx, args[0])
 		if err != nil {
 			return err
 		}
@@ -60,7 +58,7 @@ func (p *program) jobShow() *cobra.Command {
 			}{sum, policy})
 		}
 		return console.WriteAll(p.Out, p.jobPage(sum, policy, time.Now()))
-	}
+	})
 	return cmd
 }
 
@@ -73,15 +71,10 @@ scope admin. A job with active runs is not deleted: cancel them first.`,
 		Args: oneJob,
 	}
 	opts := option.Register(cmd.Flags(), append(p.serverRows(),
-		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
+		jsonRow(),
 	))
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := p.client(opts)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		runs, err := c.DeleteJob(cmd.Context(), args[0])
+	cmd.RunE = p.withClient(opts, func(ctx context.Context, c *client.Client, args []string) error {
+		runs, err := c.DeleteJob(ctx, args[0])
 		if err != nil {
 			return err
 		}
@@ -92,7 +85,7 @@ scope admin. A job with active runs is not deleted: cancel them first.`,
 			}{args[0], runs})
 		}
 		return console.WriteAll(p.Out, console.Clean(fmt.Sprintf("the job %s is deleted, with %s", args[0], console.Count(runs, "run")))+"\n")
-	}
+	})
 	return cmd
 }
 
@@ -150,27 +143,23 @@ policy holds; stint policy test tries one over the stored runs.`,
 	opts := option.Register(cmd.Flags(), append(p.serverRows(),
 		option.Option{FlagOnly: true, Name: "policy", Value: "FILE", Help: "the policy (YAML); - reads standard input"},
 		option.Option{FlagOnly: true, Name: "default", Kind: option.Switch, Help: "remove the job's policy: the default holds again"},
-		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
+		jsonRow(),
 	))
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := p.client(opts)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
+	cmd.RunE = p.withClient(opts, func(ctx context.Context, c *client.Client, args []string) error {
 		file := opts.Text("policy")
 		if (file != "") == opts.On("default") {
 			return option.Usagef("give either --policy FILE or --default")
 		}
 		var set job.JobPolicy
+		var err error
 		if opts.On("default") {
-			set, err = c.DeletePolicy(cmd.Context(), args[0])
+			set, err = c.DeletePolicy(ctx, args[0])
 		} else {
 			text, rerr := p.readPolicy(file)
 			if rerr != nil {
 				return rerr
 			}
-			set, err = c.SetPolicy(cmd.Context(), args[0], text)
+			set, err = c.SetPolicy(ctx, args[0], text)
 		}
 		if err != nil {
 			return inFile(file, err)
@@ -183,6 +172,6 @@ policy holds; stint policy test tries one over the stored runs.`,
 			said = "the default policy holds for " + args[0]
 		}
 		return console.WriteAll(p.Out, console.Clean(said)+"\n")
-	}
+	})
 	return cmd
 }

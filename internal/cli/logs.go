@@ -38,23 +38,18 @@ A reader may pause as long as it likes: stint logs RUN | less.`,
 		{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print one JSON object a line, with time, stream and number"},
 		{FlagOnly: true, Name: "raw", Kind: option.Switch, Help: "on a terminal, let every control sequence through, not only colours"},
 	}))
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := p.client(opts)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
+	cmd.RunE = p.withClient(opts, func(ctx context.Context, c *client.Client, args []string) error {
 		q, err := logQuery(opts)
 		if err != nil {
 			return err
 		}
 		out := p.LogWriter(opts.On("raw"))
-		err = p.printLogs(cmd.Context(), c, args[0], opts, q, out)
+		err = p.printLogs(ctx, c, args[0], opts, q, out)
 		if cerr := out.Close(); err == nil {
 			err = brokenPipe(cerr)
 		}
 		return err
-	}
+	})
 	return cmd
 }
 

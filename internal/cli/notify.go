@@ -15,12 +15,12 @@ import (
 	"stint.dev/stint/job"
 )
 
-// notify sets up who is told of what.
+// notify manages the routes of notifications.
 func (p *program) notify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "notify",
-		Short: "Set up who is told of what: webhooks, e-mail, chats",
-		Long: `Set up who is told of what. A route names a receiver by its URL and says which messages it
+		Short: "Set up notifications: webhooks, e-mail, chats",
+		Long: `Set up notifications. A route names a receiver by its URL and says which messages it
 takes: https://… for a webhook (signed as Standard Webhooks), smtp://… for e-mail, and the
 service URLs of chats, such as slack://…, teams://…, discord://…, ntfy://….`,
 		Example: `  stint notify set team --url ntfy://ntfy.sh/our-topic
@@ -34,18 +34,6 @@ service URLs of chats, such as slack://…, teams://…, discord://…, ntfy://�
 	return cmd
 }
 
-// asking makes the RunE of a command that asks a server.
-func (p *program) asking(opts *option.Set, do func(ctx context.Context, c *client.Client, args []string) error) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		c, err := p.client(opts)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		return do(cmd.Context(), c, args)
-	}
-}
-
 func oneName(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return option.Usagef("%s wants one NAME, that of a route", cmd.CommandPath())
@@ -53,14 +41,10 @@ func oneName(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-func jsonRow() option.Option {
-	return option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"}
-}
-
 func (p *program) notifyList() *cobra.Command {
 	cmd := &cobra.Command{Use: "list [flags]", Short: "List the routes", Args: noArgs}
 	opts := option.Register(cmd.Flags(), append(p.serverRows(), jsonRow()))
-	cmd.RunE = p.asking(opts, func(ctx context.Context, c *client.Client, _ []string) error {
+	cmd.RunE = p.withClient(opts, func(ctx context.Context, c *client.Client, _ []string) error {
 		routes, err := c.Routes(ctx)
 		if err != nil {
 			return err
@@ -147,7 +131,7 @@ is shown once, unless one is given or --unsigned.`,
 		option.Option{FlagOnly: true, Name: "disabled", Kind: option.Switch, Help: "keep the route and send nothing to it"},
 		jsonRow(),
 	))
-	cmd.RunE = p.asking(opts, func(ctx context.Context, c *client.Client, args []string) error {
+	cmd.RunE = p.withClient(opts, func(ctx context.Context, c *client.Client, args []string) error {
 		r, err := routeOf(args[0], opts)
 		if err != nil {
 			return err
@@ -202,7 +186,7 @@ func routeOf(name string, opts *option.Set) (client.Route, error) {
 func (p *program) notifyDelete() *cobra.Command {
 	cmd := &cobra.Command{Use: "delete [flags] NAME", Short: "Delete a route; what waits for it is dropped", Args: oneName}
 	opts := option.Register(cmd.Flags(), p.serverRows())
-	cmd.RunE = p.asking(opts, func(ctx context.Context, c *client.Client, args []string) error {
+	cmd.RunE = p.withClient(opts, func(ctx context.Context, c *client.Client, args []string) error {
 		if err := c.DeleteRoute(ctx, args[0]); err != nil {
 			return err
 		}
@@ -214,7 +198,7 @@ func (p *program) notifyDelete() *cobra.Command {
 func (p *program) notifyTest() *cobra.Command {
 	cmd := &cobra.Command{Use: "test [flags] NAME", Short: "Send a test message through a route", Args: oneName}
 	opts := option.Register(cmd.Flags(), p.serverRows())
-	cmd.RunE = p.asking(opts, func(ctx context.Context, c *client.Client, args []string) error {
+	cmd.RunE = p.withClient(opts, func(ctx context.Context, c *client.Client, args []string) error {
 		refused, err := c.TestRoute(ctx, args[0])
 		if err == nil && refused != "" {
 			err = errors.New("route " + console.Clean(args[0]) + ": " + console.Clean(refused))
@@ -245,7 +229,7 @@ func (p *program) notifyLog() *cobra.Command {
 		},
 	}
 	opts := option.Register(cmd.Flags(), append(p.serverRows(), jsonRow()))
-	cmd.RunE = p.asking(opts, func(ctx context.Context, c *client.Client, args []string) error {
+	cmd.RunE = p.withClient(opts, func(ctx context.Context, c *client.Client, args []string) error {
 		actions, err := c.Actions(ctx, strings.Join(args, ""), 100)
 		if err != nil {
 			return err

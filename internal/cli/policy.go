@@ -1,12 +1,15 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"time"
+
+	"stint.dev/stint/client"
 
 	"github.com/spf13/cobra"
 	"stint.dev/stint/internal/cli/console"
@@ -37,14 +40,9 @@ and which bad ends and findings it would have missed. Nothing is changed.`,
 	}
 	opts := option.Register(cmd.Flags(), append(p.serverRows(),
 		option.Option{FlagOnly: true, Name: "policy", Value: "FILE", Help: "the policy (YAML); - reads standard input"},
-		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
+		jsonRow(),
 	))
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := p.client(opts)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
+	cmd.RunE = p.withClient(opts, func(ctx context.Context, c *client.Client, args []string) error {
 		file := opts.Text("policy")
 		if file == "" {
 			return option.Usagef("give the policy to try with --policy FILE")
@@ -54,7 +52,7 @@ and which bad ends and findings it would have missed. Nothing is changed.`,
 			return err
 		}
 		wait := p.Wait("replaying over the runs of %s", args[0])
-		test, err := c.TestPolicy(cmd.Context(), args[0], text)
+		test, err := c.TestPolicy(ctx, args[0], text)
 		wait.Done()
 		if err != nil {
 			return inFile(file, err)
@@ -63,7 +61,7 @@ and which bad ends and findings it would have missed. Nothing is changed.`,
 			return p.PrintJSON(test)
 		}
 		return console.WriteAll(p.Out, testText(test))
-	}
+	})
 	return cmd
 }
 

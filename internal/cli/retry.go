@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"context"
 	"fmt"
+
+	"stint.dev/stint/client"
 
 	"github.com/spf13/cobra"
 	"stint.dev/stint/internal/cli/console"
@@ -20,15 +23,10 @@ run the answer is the command that starts the job again by hand.`,
 	}
 	opts := option.Register(cmd.Flags(), append(p.serverRows(),
 		option.Option{FlagOnly: true, Name: "why", Value: "TEXT", Help: "the reason, kept with the run"},
-		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
+		jsonRow(),
 	))
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := p.client(opts)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		r, err := c.Retry(cmd.Context(), args[0], userName(), opts.Text("why"))
+	cmd.RunE = p.withClient(opts, func(ctx context.Context, c *client.Client, args []string) error {
+		r, err := c.Retry(ctx, args[0], userName(), opts.Text("why"))
 		if err != nil {
 			return err
 		}
@@ -37,7 +35,7 @@ run the answer is the command that starts the job again by hand.`,
 		}
 		return console.WriteAll(p.Out, fmt.Sprintf("%s is %s: attempt %d begins with the agent's next heartbeat\n",
 			console.Clean(runName(r)), r.State, r.Attempt+1))
-	}
+	})
 	return cmd
 }
 
@@ -51,17 +49,12 @@ func (p *program) acknowledge() *cobra.Command {
 	opts := option.Register(cmd.Flags(), append(p.serverRows(),
 		option.Option{FlagOnly: true, Name: "why", Value: "TEXT", Help: "a note, kept with the run"},
 	))
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := p.client(opts)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		r, err := c.Acknowledge(cmd.Context(), args[0], userName(), opts.Text("why"))
+	cmd.RunE = p.withClient(opts, func(ctx context.Context, c *client.Client, args []string) error {
+		r, err := c.Acknowledge(ctx, args[0], userName(), opts.Text("why"))
 		if err != nil {
 			return err
 		}
 		return console.WriteAll(p.Out, fmt.Sprintf("%s is acknowledged\n", console.Clean(runName(r))))
-	}
+	})
 	return cmd
 }

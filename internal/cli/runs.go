@@ -25,7 +25,7 @@ func (p *program) runs() *cobra.Command {
 		option.Option{FlagOnly: true, Name: "label", Kind: option.List, Value: "K=V", Help: "only runs with this label (repeatable)"},
 		option.Option{FlagOnly: true, Name: "search", Short: "q", Value: "TEXT", Help: "only runs with this text in job, command, host, id or a label"},
 		option.Option{FlagOnly: true, Name: "limit", Value: "N", Default: "20", Kind: option.Number, Help: "how many at most (1 to 500)"},
-		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
+		jsonRow(),
 	))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := p.client(opts)

@@ -77,7 +77,7 @@ func (p *program) notifyLogged(log *slog.Logger, state string) {
 	}
 }
 
-// logEnd logs how the server ended. An error is then in the log, and not told again.
+// logEnd logs how the server ended. An error is then in the log, and not printed again.
 func logEnd(log *slog.Logger, err error) error {
 	var usage *option.UsageError
 	switch {

@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"stint.dev/stint/client"
 
 	"github.com/spf13/cobra"
 	"stint.dev/stint/internal/cli/console"
@@ -21,16 +24,11 @@ func (p *program) show() *cobra.Command {
 		Args:  oneRun,
 	}
 	opts := option.Register(cmd.Flags(), append(p.serverRows(),
-		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
+		jsonRow(),
 	))
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := p.client(opts)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
+	cmd.RunE = p.withClient(opts, func(ctx context.Context, c *client.Client, args []string) error {
 		wait := p.Wait("asking %s", c.URL())
-		r, err := c.Run(cmd.Context(), args[0])
+		r, err := c.Run(ctx, args[0])
 		wait.Done()
 		if err != nil {
 			return err
@@ -39,7 +37,7 @@ func (p *program) show() *cobra.Command {
 			return p.PrintJSON(r)
 		}
 		return console.WriteAll(p.Out, p.runPage(r, time.Now()))
-	}
+	})
 	return cmd
 }
 
