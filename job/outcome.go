@@ -226,7 +226,7 @@ func stopped(e Ending) (State, string) {
 		}
 		return TimedOut, sentence(fmt.Sprintf("Made no progress (%s) for %s and %s", what, s.Limit, wasStopped))
 	case AgentStopped:
-		return Canceled, sentence("The agent was told to end" + by(s.By) + ", and " + stoppedIt)
+		return Canceled, sentence("The agent was asked to end" + by(s.By) + ", and " + stoppedIt)
 	case Superseded:
 		return Canceled, sentence("A newer attempt owns this run" + by(s.By) + "; this one " + wasStopped)
 	}

@@ -222,7 +222,7 @@ var classified = []struct {
 		job.Ending{Kind: job.CommandStep, Signal: "SIGTERM", SignalNo: 15, Stop: &job.StopCause{Reason: job.AgentStopped, By: "signal SIGTERM"}},
 		job.Outcome{
 			State: job.Canceled, Reason: job.AgentStopped, By: "signal SIGTERM", Signal: "SIGTERM", SignalNumber: 15,
-			Message: "The agent was told to end by signal SIGTERM, and stopped the job first.",
+			Message: "The agent was asked to end by signal SIGTERM, and stopped the job first.",
 		},
 		143,
 	},
@@ -272,7 +272,7 @@ func TestClassifyWhatCouldNotBeStopped(t *testing.T) {
 		{Reason: job.Timeout, Limit: time.Second}:                "Ran into its time limit of 1s and could not be stopped: " + who + ".",
 		{Reason: job.NoOutput, Limit: time.Second}:               "Printed nothing for 1s and could not be stopped: " + who + ".",
 		{Reason: job.NoProgress, Limit: time.Second, Why: "why"}: "Made no progress (why) for 1s and could not be stopped: " + who + ".",
-		{Reason: job.AgentStopped, By: "signal SIGTERM"}:         "The agent was told to end by signal SIGTERM, and could not stop the job: " + who + ".",
+		{Reason: job.AgentStopped, By: "signal SIGTERM"}:         "The agent was asked to end by signal SIGTERM, and could not stop the job: " + who + ".",
 		{Reason: job.Superseded}:                                 "A newer attempt owns this run; this one could not be stopped: " + who + ".",
 		{Reason: job.ByCancel, By: "ada", Why: "no need"}:        "Canceled by ada: no need; the job could not be stopped: " + who + ".",
 	} {

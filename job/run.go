@@ -174,7 +174,7 @@ type Pressure struct {
 // HeaderLocalAddress is the header in which an agent names its own end, host:port, of the
 // connection that it holds open for the heartbeats and small appends of its run. Each such
 // request has it. An agent that sends it sends a heartbeat within half a second after that
-// connection closed. Where the server sees another address, something stands between the
+// connection closed. Where the server sees another address, there is something between the
 // two and may close the connection while the agent lives.
 const HeaderLocalAddress = "Stint-Local-Address"
 

@@ -142,7 +142,7 @@ type Recovered struct {
 
 // Recover reads a journal that its writer may have left in the middle of a record: after a
 // crash, everything before the first byte that is not a whole record stands, and the rest
-// is torn. If src is an io.Seeker, the rest is not read, and src stands at its end. A *NewerError, and an error of the reader itself, are returned; a torn or
+// is torn. If src is an io.Seeker, the rest is not read, and src is at its end. A *NewerError, and an error of the reader itself, are returned; a torn or
 // corrupt tail is not an error.
 func Recover(src io.Reader) (Recovered, error) {
 	out := Recovered{Open: -1, digest: NewDigester()}
@@ -179,7 +179,7 @@ func (out *Recovered) recover(src io.Reader) error {
 	return err
 }
 
-// remaining returns how much src holds from where it stands. A source that can seek is not read
+// remaining returns how much src holds from its position. A source that can seek is not read
 // for that: what follows a torn end may be huge, as in a file with holes.
 func remaining(src io.Reader) (int64, error) {
 	s, ok := src.(io.Seeker)

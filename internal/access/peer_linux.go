@@ -24,7 +24,7 @@ const (
 	diagByFamily   = 20                     // SOCK_DIAG_BY_FAMILY
 	anyCookie      = ^uint32(0)             // INET_DIAG_NOCOOKIE
 	tcpTimeWait    = 6                      // TCP_TIME_WAIT
-	kernelOverflow = 65534                  // the user id that stands for those of other user namespaces
+	kernelOverflow = 65534                  // the user id shown for users of other user namespaces
 	wholeUIDRange  = uint64(1)<<32 - 1      // the ids of a user namespace that maps them all
 	answerSize     = netlinkHeader + 4*1024 // more than one answer with its attributes
 )

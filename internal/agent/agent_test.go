@@ -60,20 +60,20 @@ func (s *says) text() string {
 // config is a quiet attempt of a shell script, with a server.
 func config(t *testing.T, s delivery.Server, script string) (Config, *says) {
 	t.Helper()
-	heard := &says{}
+	messages := &says{}
 	return Config{
 		Run: testRun, Attempt: 1, Job: "test", Args: []string{"sh", "-c", script}, Dir: t.TempDir(),
 		Env: os.Environ(), Server: s, ServerURL: "http://127.0.0.1:7846", StateDir: t.TempDir(), Quiet: true,
-		Version: "test", Host: "here", BootID: "boot", Say: heard.say,
-	}, heard
+		Version: "test", Host: "here", BootID: "boot", Say: messages.say,
+	}, messages
 }
 
 func TestOutputOfBothStreamsAndExitCode(t *testing.T) {
 	s := newMemoryServer()
-	c, heard := config(t, s, "echo out; echo err >&2; exit 3")
+	c, messages := config(t, s, "echo out; echo err >&2; exit 3")
 	got := Run(t.Context(), c)
 	if got.ExitCode != 3 || !got.Complete || got.WaitsAt != "" || got.Err != nil {
-		t.Errorf("result %+v, said %q", got, heard.text())
+		t.Errorf("result %+v, said %q", got, messages.text())
 	}
 	v := s.read(t, testRun)
 	if out := v.output[streamKey{0, job.Stdout}]; string(out) != "out\n" {
@@ -175,10 +175,10 @@ func TestExactlyOnceThroughTrouble(t *testing.T) {
 		}
 		return nil
 	}
-	c, heard := config(t, s, "i=0; while [ $i -lt 400 ]; do echo line $i; i=$((i+1)); [ $((i % 100)) = 0 ] && sleep 0.3; done; true")
+	c, messages := config(t, s, "i=0; while [ $i -lt 400 ]; do echo line $i; i=$((i+1)); [ $((i % 100)) = 0 ] && sleep 0.3; done; true")
 	got := Run(t.Context(), c)
 	if !got.Complete {
-		t.Fatalf("result %+v, said %q, trouble %v", got, heard.text(), failed)
+		t.Fatalf("result %+v, said %q, trouble %v", got, messages.text(), failed)
 	}
 	var want bytes.Buffer
 	for i := range 400 {

@@ -24,13 +24,13 @@ import (
 func TestServerAwayFromBeginningToEnd(t *testing.T) {
 	s := newMemoryServer()
 	s.before = func(int, int64, []byte) error { return errAway }
-	c, heard := config(t, s, "echo kept; exit 4")
+	c, messages := config(t, s, "echo kept; exit 4")
 	begun := time.Now()
 	got := Run(t.Context(), c)
 	if got.ExitCode != 4 || got.Complete || got.WaitsAt == "" || time.Since(begun) > 3*time.Second {
 		t.Fatalf("result %+v after %s", got, time.Since(begun))
 	}
-	if text := heard.text(); strings.Count(text, "\n") != 0 || !strings.Contains(text, got.WaitsAt) || !strings.Contains(text, "stint flush") {
+	if text := messages.text(); strings.Count(text, "\n") != 0 || !strings.Contains(text, got.WaitsAt) || !strings.Contains(text, "stint flush") {
 		t.Errorf("said %q", text)
 	}
 	if strings.Contains(readAll(t, filepath.Join(got.WaitsAt, "meta.json")), "pw") {
@@ -59,13 +59,13 @@ func (goneServer) Beat(context.Context, string, int, job.Heartbeat) (job.Heartbe
 
 // Each attempt says where its journal waits, and only the first why.
 func TestWhyAttemptsWaitIsSaidOnce(t *testing.T) {
-	s, c, heard := retrying(t, "exit 7", Retry{Most: 2, Backoff: time.Millisecond})
+	s, c, messages := retrying(t, "exit 7", Retry{Most: 2, Backoff: time.Millisecond})
 	s.before = func(int, int64, []byte) error { return errAway }
 	c.Server = goneServer{s}
 	if got := Supervise(t.Context(), c); got.ExitCode != 7 {
 		t.Fatalf("result %+v", got)
 	}
-	text := heard.text()
+	text := messages.text()
 	if strings.Count(text, "waits at") != 3 || strings.Count(text, errAway.Error()) != 1 {
 		t.Errorf("printed %s", text)
 	}
@@ -176,12 +176,12 @@ func TestRefusedJournalIsKeptAndMarked(t *testing.T) {
 	s.before = func(int, int64, []byte) error {
 		return &job.Problem{Type: job.ProblemJournalRefused, Status: 422, Detail: "byte 7 is corrupt"}
 	}
-	c, heard := config(t, s, "echo a; sleep 0.3; echo b")
+	c, messages := config(t, s, "echo a; sleep 0.3; echo b")
 	got := Run(t.Context(), c)
 	if got.ExitCode != 0 || got.WaitsAt == "" || s.appends != 1 {
 		t.Errorf("result %+v, %d appends", got, s.appends)
 	}
-	if text := heard.text(); strings.Count(text, "\n") != 0 || !strings.Contains(text, "byte 7 is corrupt") || !strings.Contains(text, got.WaitsAt) {
+	if text := messages.text(); strings.Count(text, "\n") != 0 || !strings.Contains(text, "byte 7 is corrupt") || !strings.Contains(text, got.WaitsAt) {
 		t.Errorf("printed %q", text)
 	}
 	report, err := flush.Run(t.Context(), flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL})
@@ -198,13 +198,13 @@ func TestJournalWaitsForTheRightToken(t *testing.T) {
 		s.before = func(int, int64, []byte) error {
 			return &job.Problem{Type: kind, Status: status, Detail: "this token will not do"}
 		}
-		c, heard := config(t, s, "echo a")
+		c, messages := config(t, s, "echo a")
 		begun := time.Now()
 		got := Run(t.Context(), c)
 		if got.ExitCode != 0 || got.WaitsAt == "" || time.Since(begun) > 10*time.Second {
 			t.Errorf("%d: result %+v after %s", status, got, time.Since(begun))
 		}
-		if text := heard.text(); strings.Count(text, "this token will not do") != 1 || strings.Count(text, "until the next stint run") != 1 || strings.Count(text, "\n") != 1 {
+		if text := messages.text(); strings.Count(text, "this token will not do") != 1 || strings.Count(text, "until the next stint run") != 1 || strings.Count(text, "\n") != 1 {
 			t.Errorf("%d: printed %q", status, text)
 		}
 		f := flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL}
@@ -225,10 +225,10 @@ func TestJournalOfADeletedRunIsRemoved(t *testing.T) {
 	}
 	s := newMemoryServer()
 	s.before = deleted
-	c, heard := config(t, s, "echo a; exit 3")
+	c, messages := config(t, s, "echo a; exit 3")
 	got := Run(t.Context(), c)
 	left, _ := filepath.Glob(filepath.Join(c.StateDir, "spool", "*"))
-	if text := heard.text(); got.ExitCode != 3 || got.Complete || got.WaitsAt != "" || len(left) > 0 || strings.Count(text, "\n") != 0 || !strings.Contains(text, "was deleted on the server") {
+	if text := messages.text(); got.ExitCode != 3 || got.Complete || got.WaitsAt != "" || len(left) > 0 || strings.Count(text, "\n") != 0 || !strings.Contains(text, "was deleted on the server") {
 		t.Errorf("result %+v, left %v, printed %q", got, left, text)
 	}
 	s = newMemoryServer()
@@ -252,10 +252,10 @@ func TestServerAheadOfTheJournal(t *testing.T) {
 		}
 		return &job.Problem{Type: job.ProblemWrongOffset, Status: 409, Size: &size}
 	}
-	c, heard := config(t, s, "sleep 0.5")
+	c, messages := config(t, s, "sleep 0.5")
 	got := Run(t.Context(), c)
-	if got.WaitsAt == "" || !strings.Contains(heard.text(), "already has") {
-		t.Errorf("result %+v, said %q", got, heard.text())
+	if got.WaitsAt == "" || !strings.Contains(messages.text(), "already has") {
+		t.Errorf("result %+v, said %q", got, messages.text())
 	}
 }
 
@@ -321,15 +321,15 @@ func tear(t *testing.T, state string) {
 
 func TestStateDirectoryThatCannotBeUsed(t *testing.T) {
 	s := newMemoryServer()
-	c, heard := config(t, s, "echo in memory")
+	c, messages := config(t, s, "echo in memory")
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c.StateDir = file
 	got := Run(t.Context(), c)
-	if got.ExitCode != 0 || !got.Complete || strings.Count(heard.text(), "held in memory") != 1 {
-		t.Errorf("result %+v, said %q", got, heard.text())
+	if got.ExitCode != 0 || !got.Complete || strings.Count(messages.text(), "held in memory") != 1 {
+		t.Errorf("result %+v, said %q", got, messages.text())
 	}
 	if out := s.read(t, testRun).output[streamKey{0, job.Stdout}]; string(out) != "in memory\n" {
 		t.Errorf("stdout %q", out)
@@ -341,7 +341,7 @@ func TestStateDirectoryThatCannotBeUsed(t *testing.T) {
 func TestRecordInMemoryWithoutAServer(t *testing.T) {
 	s := newMemoryServer()
 	s.before = func(int, int64, []byte) error { return errAway }
-	c, heard := config(t, s, "exit 3")
+	c, messages := config(t, s, "exit 3")
 	c.FlushTimeout = time.Hour
 	c.StateDir = filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(c.StateDir, nil, 0o600); err != nil {
@@ -351,7 +351,7 @@ func TestRecordInMemoryWithoutAServer(t *testing.T) {
 	if got.ExitCode != 3 || got.Complete || got.WaitsAt != "" {
 		t.Errorf("result %+v", got)
 	}
-	if text := heard.text(); strings.Count(text, "the record of run "+testRun+" is lost") != 1 || strings.Count(text, "\n") != 1 {
+	if text := messages.text(); strings.Count(text, "the record of run "+testRun+" is lost") != 1 || strings.Count(text, "\n") != 1 {
 		t.Errorf("said %q, want two lines: one at the start, and one that the record is lost", text)
 	}
 }
@@ -360,14 +360,14 @@ func TestRecordInMemoryWithoutAServer(t *testing.T) {
 // same, and its record reaches the server.
 func TestStateDirectoryOfOthers(t *testing.T) {
 	s := newMemoryServer()
-	c, heard := config(t, s, "echo in memory")
+	c, messages := config(t, s, "echo in memory")
 	elsewhere := t.TempDir()
 	if err := os.Symlink(elsewhere, filepath.Join(c.StateDir, "spool")); err != nil {
 		t.Fatal(err)
 	}
 	got := Run(t.Context(), c)
-	if got.ExitCode != 0 || !got.Complete || strings.Count(heard.text(), "held in memory") != 1 || !strings.Contains(heard.text(), "is a symbolic link; set STINT_STATE to") {
-		t.Errorf("result %+v, said %q", got, heard.text())
+	if got.ExitCode != 0 || !got.Complete || strings.Count(messages.text(), "held in memory") != 1 || !strings.Contains(messages.text(), "is a symbolic link; set STINT_STATE to") {
+		t.Errorf("result %+v, said %q", got, messages.text())
 	}
 	if out := s.read(t, testRun).output[streamKey{0, job.Stdout}]; string(out) != "in memory\n" {
 		t.Errorf("stdout %q", out)
@@ -405,14 +405,14 @@ func TestPassedOnExactlyAndInTime(t *testing.T) {
 
 func TestIgnoredReaderThatGoesAway(t *testing.T) {
 	s := newMemoryServer()
-	c, heard := config(t, s, "")
+	c, messages := config(t, s, "")
 	c.Args, c.Env = child("random", "4"), append(c.Env, "AGENT_TEST_CHILD=random")
 	c.Quiet, c.IgnoreClosedOutput = false, true
 	outR, outW, _, errW := pipes(t)
 	c.Stdout, c.Stderr = outW, errW
 	outR.Close()
 	if got := Run(t.Context(), c); got.ExitCode != 0 || !got.Complete || got.Dropped {
-		t.Errorf("result %+v, said %q", got, heard.text())
+		t.Errorf("result %+v, said %q", got, messages.text())
 	}
 	if out := s.read(t, testRun).output[streamKey{0, job.Stdout}]; !bytes.Equal(out, randomBytes(4<<20)) {
 		t.Errorf("%d bytes on the server", len(out))
@@ -423,7 +423,7 @@ func TestIgnoredReaderThatGoesAway(t *testing.T) {
 // it gets everything when it goes on.
 func TestReaderThatPauses(t *testing.T) {
 	s := newMemoryServer()
-	c, heard := config(t, s, "")
+	c, messages := config(t, s, "")
 	c.Args, c.Env = child("random", "8"), append(c.Env, "AGENT_TEST_CHILD=random")
 	outR, outW, _, errW := pipes(t)
 	c.Quiet, c.Stdout, c.Stderr = false, outW, errW
@@ -441,14 +441,14 @@ func TestReaderThatPauses(t *testing.T) {
 		t.Errorf("the reader got other bytes, error %v", err)
 	}
 	if r := result(t, done); r.ExitCode != 0 || !r.Complete || r.Dropped {
-		t.Errorf("result %+v, said %q", r, heard.text())
+		t.Errorf("result %+v, said %q", r, messages.text())
 	}
 }
 
 // A signal after the job's end ends the wait, and what the reader did not get is counted.
 func TestSignalEndsTheWaitForAReader(t *testing.T) {
 	s := newMemoryServer()
-	c, heard := config(t, s, "")
+	c, messages := config(t, s, "")
 	c.Args, c.Env = child("random", "1"), append(c.Env, "AGENT_TEST_CHILD=random")
 	outR, outW, _, errW := pipes(t)
 	outW.Fd() // makes it blocking, as a shell's
@@ -470,11 +470,11 @@ func TestSignalEndsTheWaitForAReader(t *testing.T) {
 	}
 	go outW.Close()
 	rest, _ := io.ReadAll(outR) // frees the write that waits
-	if r.ExitCode != 125 || !r.Dropped || !r.Complete || !strings.Contains(heard.text(), "a signal ended the wait") {
-		t.Errorf("result %+v, said %q", r, heard.text())
+	if r.ExitCode != 125 || !r.Dropped || !r.Complete || !strings.Contains(messages.text(), "a signal ended the wait") {
+		t.Errorf("result %+v, said %q", r, messages.text())
 	}
 	var lost int
-	for line := range strings.Lines(heard.text()) {
+	for line := range strings.Lines(messages.text()) {
 		_, _ = fmt.Sscanf(line, "%d bytes of the job's output were not passed on", &lost)
 	}
 	if lost <= 0 || lost > 1<<20 || len(rest) > 1<<20 {
@@ -485,7 +485,7 @@ func TestSignalEndsTheWaitForAReader(t *testing.T) {
 // With no disk, no server and no memory left, the journal has a gap; the caller's own
 // stdout has none.
 func TestFullJournalLosesNothingOfWhatIsPassedOn(t *testing.T) {
-	c, heard := config(t, nil, "")
+	c, messages := config(t, nil, "")
 	c.Server, c.StateDir, c.Quiet = nil, "", false
 	c.Args, c.Env = child("random", "48"), append(c.Env, "AGENT_TEST_CHILD=random")
 	outR, outW, _, errW := pipes(t)
@@ -498,10 +498,10 @@ func TestFullJournalLosesNothingOfWhatIsPassedOn(t *testing.T) {
 	got := Run(t.Context(), c)
 	_ = outW.Close()
 	if got.ExitCode != 0 || got.Complete {
-		t.Errorf("result %+v, said %q", got, heard.text())
+		t.Errorf("result %+v, said %q", got, messages.text())
 	}
 	if out := <-passed; !bytes.Equal(out, randomBytes(48<<20)) {
-		t.Errorf("%d bytes were passed on that are not the %d printed; said %q", len(out), 48<<20, heard.text())
+		t.Errorf("%d bytes were passed on that are not the %d printed; said %q", len(out), 48<<20, messages.text())
 	}
 }
 

@@ -20,14 +20,14 @@ func TestOutputThatIsClosedFromTheStart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newMemoryServer()
-			c, heard := config(t, s, prints)
+			c, messages := config(t, s, prints)
 			outR, outW, _, errW := pipes(t)
 			c.Install, c.Quiet, c.Stdout, c.Stderr = tc.install, false, outW, errW
 			c.Retry.Most = 3
 			outR.Close()
 			got := Supervise(t.Context(), c)
 			if got.ExitCode != 141 || got.Outcome.State != job.Canceled || got.Outcome.Reason != job.OutputClosed || !got.Complete {
-				t.Errorf("result %+v, said %q", got, heard.text())
+				t.Errorf("result %+v, said %q", got, messages.text())
 			}
 			if v := s.read(t, testRun); len(v.ended) != tc.steps || v.attempt.Attempt != 1 {
 				t.Errorf("attempt %d, %d steps", v.attempt.Attempt, len(v.ended))

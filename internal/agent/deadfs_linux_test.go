@@ -22,7 +22,7 @@ func TestStateDirectoryThatDoesNotAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := attemptsServer{newMemoryServer()}
-			c, heard := config(t, s, "echo ran >> ran; exit 3")
+			c, messages := config(t, s, "echo ran >> ran; exit 3")
 			c.StateDir, c.DirPath = filepath.Join(dir, "state"), c.Dir
 			with(&c)
 			done := make(chan Result, 1)
@@ -32,7 +32,7 @@ func TestStateDirectoryThatDoesNotAnswer(t *testing.T) {
 			if ran := readAll(t, c.Dir+"/ran"); got.ExitCode != 3 || strings.Count(ran, "ran") != attempts || !got.Complete {
 				t.Errorf("%+v, ran %q", got, ran)
 			}
-			if text := heard.text(); !strings.Contains(text, "does not answer") {
+			if text := messages.text(); !strings.Contains(text, "does not answer") {
 				t.Errorf("said %q", text)
 			}
 		})
@@ -64,7 +64,7 @@ func TestBesidesThatDoNotAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newMemoryServer()
-			c, heard := config(t, s, "/bin/sleep 0.4; echo ran $API_TOKEN; exit 3")
+			c, messages := config(t, s, "/bin/sleep 0.4; echo ran $API_TOKEN; exit 3")
 			set(t, &c)
 			done := make(chan Result, 1)
 			go func() { done <- Run(t.Context(), c) }()
@@ -75,7 +75,7 @@ func TestBesidesThatDoNotAnswer(t *testing.T) {
 			}
 			out := string(s.read(t, testRun).output[streamKey{last, job.Stdout}])
 			if got.ExitCode != 3 || !got.Complete || !strings.HasPrefix(out, "ran") || strings.Contains(out, dead) {
-				t.Errorf("%+v, printed %q, said %s", got, out, heard.text())
+				t.Errorf("%+v, printed %q, said %s", got, out, messages.text())
 			}
 		})
 	}

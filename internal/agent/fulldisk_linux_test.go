@@ -126,7 +126,7 @@ func TestAnEndThatTheDiskCannotHoldIsWaitedFor(t *testing.T) {
 		answered.Do(func() { close(reached) })
 		return nil
 	}
-	c, heard := config(t, s, "echo kept; exit 7")
+	c, messages := config(t, s, "echo kept; exit 7")
 	c.FlushTimeout = 30 * time.Second
 	dir, fill := fullDisk(t, 32<<20)
 	c.StateDir = dir
@@ -142,7 +142,7 @@ func TestAnEndThatTheDiskCannotHoldIsWaitedFor(t *testing.T) {
 	}()
 	got := Run(t.Context(), c)
 	if got.ExitCode != 7 || !got.Complete {
-		t.Fatalf("result %+v; said %q", got, heard.text())
+		t.Fatalf("result %+v; said %q", got, messages.text())
 	}
 	if v := s.read(t, testRun); v.final == nil || *v.final.Outcome.ExitCode != 7 || len(v.output[streamKey{0, job.Stdout}]) != 100_000 {
 		t.Error("the journal on the server is not whole")

@@ -32,10 +32,10 @@ func TestSamplesHaveGPUs(t *testing.T) {
 case $1 in --query-gpu=index,name,utilization.gpu,memory.used,memory.total) ;; *) exit 1;; esac
 echo '0, Tesla T4, 55, 1024, 15360'
 : > "$(dirname "$0")/asked"`)
-	c, heard := config(t, s, "until [ -e '"+dir+"/asked' ]; do sleep 0.02; done; sleep 0.1")
+	c, messages := config(t, s, "until [ -e '"+dir+"/asked' ]; do sleep 0.02; done; sleep 0.1")
 	c.Env, c.SamplePeriod = env, 20*time.Millisecond
 	if got := Run(t.Context(), c); got.ExitCode != 0 || !got.Complete {
-		t.Fatalf("result %+v, said %q", got, heard.text())
+		t.Fatalf("result %+v, said %q", got, messages.text())
 	}
 	var readings [][]job.GPU
 	v := s.read(t, testRun)

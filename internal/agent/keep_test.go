@@ -15,7 +15,7 @@ import (
 // hold up the end although it holds stdout open.
 func TestKeepBackground(t *testing.T) {
 	s := newMemoryServer()
-	c, heard := config(t, s, "sleep 300 & echo $!")
+	c, messages := config(t, s, "sleep 300 & echo $!")
 	c.KeepBackground = true
 	begun := time.Now()
 	got := Run(t.Context(), c)
@@ -38,7 +38,7 @@ func TestKeepBackground(t *testing.T) {
 		t.Errorf("the end took %s", took)
 	}
 	if got.ExitCode != 0 || !got.Complete {
-		t.Errorf("result %+v, said %q", got, heard.text())
+		t.Errorf("result %+v, said %q", got, messages.text())
 	}
 	notes := strings.Join(v.notes, "\n")
 	if !strings.Contains(notes, "left running on purpose: left 1 process: sleep pid "+strconv.Itoa(pid)) ||

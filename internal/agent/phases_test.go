@@ -17,7 +17,7 @@ import (
 type phase struct {
 	name string
 	// set prepares the run and returns a wait for the time to send the signal.
-	set func(t *testing.T, s attemptsServer, c *Config, heard *says) (reached func())
+	set func(t *testing.T, s attemptsServer, c *Config, messages *says) (reached func())
 	// job is true when a process of the job runs, or is about to.
 	job bool
 	// code is the exit code of a run that SIGTERM stops; die says whether the agent dies of
@@ -145,10 +145,10 @@ func TestEverySignalInEveryPhase(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%s/%v", p.name, sig), func(t *testing.T) {
 				stops := sig == syscall.SIGINT || sig == syscall.SIGTERM
-				s, c, heard := retrying(t, "exit 7", Retry{Most: 3, Backoff: time.Hour})
+				s, c, messages := retrying(t, "exit 7", Retry{Most: 3, Backoff: time.Hour})
 				parallel(t, &c)
 				c.FlushTimeout = time.Hour
-				reached := p.set(t, s, &c, heard)
+				reached := p.set(t, s, &c, messages)
 				signals := make(chan os.Signal, 2)
 				c.Signals = signals
 				if p.name == "before anything runs" {
@@ -178,15 +178,15 @@ func TestEverySignalInEveryPhase(t *testing.T) {
 				}
 				got := result(t, done)
 				if got.ExitCode != want || got.Signal != wantDie || got.Err != nil {
-					t.Errorf("ended with %d and %v, want %d and %v: %+v, said %s", got.ExitCode, got.Signal, want, wantDie, got, heard.text())
+					t.Errorf("ended with %d and %v, want %d and %v: %+v, said %s", got.ExitCode, got.Signal, want, wantDie, got, messages.text())
 				}
 				s.set(func() {
 					if len(s.journals) != 1 {
 						t.Errorf("%d attempts", len(s.journals))
 					}
 				})
-				if p.name == "delivery" && (got.WaitsAt == "" || !strings.Contains(heard.text(), got.WaitsAt)) {
-					t.Errorf("the journal waits at %q, said %s", got.WaitsAt, heard.text())
+				if p.name == "delivery" && (got.WaitsAt == "" || !strings.Contains(messages.text(), got.WaitsAt)) {
+					t.Errorf("the journal waits at %q, said %s", got.WaitsAt, messages.text())
 				}
 				if p.name == "delivery" || p.name == "delivery before another attempt" {
 					return // its journal is not here
@@ -217,7 +217,7 @@ func TestRepeatedStopRequests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newMemoryServer()
-			c, heard := config(t, s, tc.script+"; echo ready; while :; do sleep 0.05; done")
+			c, messages := config(t, s, tc.script+"; echo ready; while :; do sleep 0.05; done")
 			parallel(t, &c)
 			signals := make(chan os.Signal, 4)
 			c.Signals, c.StopGrace = signals, tc.grace
@@ -228,10 +228,10 @@ func TestRepeatedStopRequests(t *testing.T) {
 				signals <- syscall.SIGTERM
 			}
 			if got := result(t, done); got.ExitCode != tc.code || got.Signal != tc.die {
-				t.Errorf("%+v, said %s", got, heard.text())
+				t.Errorf("%+v, said %s", got, messages.text())
 			}
-			if says := strings.Contains(heard.text(), "another second"); says == (tc.code == 3) {
-				t.Errorf("said %q", heard.text())
+			if says := strings.Contains(messages.text(), "another second"); says == (tc.code == 3) {
+				t.Errorf("said %q", messages.text())
 			}
 		})
 	}

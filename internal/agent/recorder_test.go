@@ -22,8 +22,8 @@ func encoded(data []byte) []byte {
 // before the gap, and the newest output behind it.
 func TestGapIsDeclaredExactly(t *testing.T) {
 	j := spool.InMemory(spool.Meta{Run: testRun}, spool.Limits{Memory: 1 << 20}, errors.New("no disk"))
-	heard := &says{}
-	r := newRecorder(j, heard.say)
+	messages := &says{}
+	r := newRecorder(j, messages.say)
 	var printed []byte
 	for n := range 40 {
 		line := bytes.Repeat(fmt.Appendf(nil, "%015d\n", n), 4096) // 64 KiB, 4096 lines
@@ -61,7 +61,7 @@ func TestGapIsDeclaredExactly(t *testing.T) {
 	if got := string(v.output[streamKey{0, job.Stderr}]); got != "few\n" {
 		t.Errorf("stderr %q", got)
 	}
-	if len(heard.lines) != 1 {
-		t.Errorf("said %q", heard.lines)
+	if len(messages.lines) != 1 {
+		t.Errorf("said %q", messages.lines)
 	}
 }

@@ -94,14 +94,14 @@ func TestReportsARunWithTwoCalls(t *testing.T) {
 			}
 			return http.StatusOK
 		}}
-		c, heard := config(t, nil, wait+"; "+script)
+		c, messages := config(t, nil, wait+"; "+script)
 		c.Server, c.ReportTo, c.HeartbeatPeriod = nil, serve(t, s), 20*time.Millisecond
 		Run(t.Context(), c)
 		calls := s.all()
 		if got, want := slices.Compact(slices.Clone(calls)), []string{putStarted, putHeartbeat, last}; !slices.Equal(got, want) || len(calls) < 5 {
 			t.Errorf("calls %q, want three heartbeats or more between %q and %q", calls, putStarted, last)
 		}
-		if text := heard.text(); text != "" {
+		if text := messages.text(); text != "" {
 			t.Errorf("printed %q", text)
 		}
 	}
@@ -122,7 +122,7 @@ func TestReportingTroubleDoesNotDisturb(t *testing.T) {
 		}
 		return http.StatusOK
 	}}
-	c, heard := config(t, nil, wait+"; exit 6")
+	c, messages := config(t, nil, wait+"; exit 6")
 	c.Server, c.ReportTo, c.HeartbeatPeriod, c.FlushTimeout = nil, serve(t, s), 20*time.Millisecond, time.Hour
 	if got := Run(t.Context(), c); got.ExitCode != 6 || got.Err != nil {
 		t.Errorf("result %+v", got)
@@ -131,8 +131,8 @@ func TestReportingTroubleDoesNotDisturb(t *testing.T) {
 	if want := []string{putStarted, putStarted, putFailed, putFailed}; !slices.Equal(statuses, want) {
 		t.Errorf("statuses %q, want each until it was taken: %q", statuses, want)
 	}
-	if strings.Count(heard.text(), "report to ") != 1 || strings.Contains(heard.text(), "\n") {
-		t.Errorf("printed %q", heard.text())
+	if strings.Count(messages.text(), "report to ") != 1 || strings.Contains(messages.text(), "\n") {
+		t.Errorf("printed %q", messages.text())
 	}
 }
 

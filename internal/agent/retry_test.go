@@ -31,16 +31,16 @@ func (s attemptsServer) AppendFrom(ctx context.Context, run string, attempt int,
 func retrying(t *testing.T, script string, r Retry) (attemptsServer, Config, *says) {
 	t.Helper()
 	s := attemptsServer{newMemoryServer()}
-	c, heard := config(t, s, script)
+	c, messages := config(t, s, script)
 	c.Retry = r
-	return s, c, heard
+	return s, c, messages
 }
 
 func TestRetriesInPlace(t *testing.T) {
-	s, c, heard := retrying(t, `echo "attempt $STINT_ATTEMPT"; test "$STINT_ATTEMPT" = 3`, Retry{Most: 5, Backoff: 10 * time.Millisecond})
+	s, c, messages := retrying(t, `echo "attempt $STINT_ATTEMPT"; test "$STINT_ATTEMPT" = 3`, Retry{Most: 5, Backoff: 10 * time.Millisecond})
 	got := Supervise(t.Context(), c)
 	if got.ExitCode != 0 || got.Outcome.State != job.Succeeded {
-		t.Fatalf("result %+v, said %s", got, heard.text())
+		t.Fatalf("result %+v, said %s", got, messages.text())
 	}
 	for n := 1; n <= 3; n++ {
 		v := s.read(t, attemptName(testRun, n))
@@ -48,7 +48,7 @@ func TestRetriesInPlace(t *testing.T) {
 			t.Errorf("attempt %d: %+v %+v", n, v.attempt, v.final.Outcome)
 		}
 	}
-	if text := heard.text(); !strings.Contains(text, "Attempt 2 begins now (5 left)") || !strings.Contains(text, "Attempt 3 begins now (4 left)") {
+	if text := messages.text(); !strings.Contains(text, "Attempt 2 begins now (5 left)") || !strings.Contains(text, "Attempt 3 begins now (4 left)") {
 		t.Errorf("said %s", text)
 	}
 	if left, _ := os.ReadDir(c.StateDir + "/spool"); len(left) != 0 {
@@ -125,7 +125,7 @@ func TestWaitingForTheNextAttemptCanBeEnded(t *testing.T) {
 		}
 	})
 	t.Run("signal", func(t *testing.T) {
-		_, c, heard := retrying(t, "exit 7", Retry{Most: 5, Backoff: time.Hour})
+		_, c, messages := retrying(t, "exit 7", Retry{Most: 5, Backoff: time.Hour})
 		c.Server = nil
 		signals := make(chan os.Signal, 1)
 		c.Signals = signals
@@ -140,8 +140,8 @@ func TestWaitingForTheNextAttemptCanBeEnded(t *testing.T) {
 		go func() { done <- Supervise(t.Context(), c) }()
 		<-waits
 		signals <- syscall.SIGTERM
-		if got := <-done; got.ExitCode != 143 || got.Signal != syscall.SIGTERM || !strings.Contains(heard.text(), "asked to stop") {
-			t.Errorf("result %+v, said %s", got, heard.text())
+		if got := <-done; got.ExitCode != 143 || got.Signal != syscall.SIGTERM || !strings.Contains(messages.text(), "asked to stop") {
+			t.Errorf("result %+v, said %s", got, messages.text())
 		}
 	})
 }

@@ -71,10 +71,10 @@ func TestSameRunAtOnce(t *testing.T) {
 
 // Between two attempts, and while a later one runs, the run is held as well.
 func TestSameRunBetweenAttempts(t *testing.T) {
-	_, c, heard := retrying(t, "echo >> ran; [ -e go ]", Retry{Most: 1000, Backoff: time.Millisecond})
+	_, c, messages := retrying(t, "echo >> ran; [ -e go ]", Retry{Most: 1000, Backoff: time.Millisecond})
 	waiting := make(chan struct{}, 1)
 	c.Say = func(line string) {
-		heard.say(line)
+		messages.say(line)
 		if strings.Contains(line, "Attempt 3 begins") {
 			waiting <- struct{}{}
 		}

@@ -26,10 +26,10 @@ const (
 // secretConfig is an attempt whose environment holds a secret and the server's token.
 func secretConfig(t *testing.T, script string) (Config, *says) {
 	t.Helper()
-	c, heard := config(t, nil, script)
+	c, messages := config(t, nil, script)
 	c.Env = []string{"PATH=" + os.Getenv("PATH"), "DB_PASSWORD=" + testSecret, "STINT_TOKEN=" + testToken, "PIN_TOKEN=123"}
 	c.Token = testToken
-	return c, heard
+	return c, messages
 }
 
 // noTrace reads every file below dir and finds none of the secrets in it.
@@ -56,7 +56,7 @@ func noTrace(t *testing.T, dir string) {
 
 func TestSecretsNeverReachTheJournal(t *testing.T) {
 	// Each printf is a write of its own; the pauses make them reads of their own, too.
-	c, heard := secretConfig(t, `
+	c, messages := secretConfig(t, `
 		printf 'out hunt'; sleep 0.05; printf 'er22-'; sleep 0.05; printf 'horse.\n'
 		printf "$DB_PASSWORD$DB_PASSWORD" >&2; printf ' hunter22-' >&2
 		echo "token [$STINT_TOKEN]"`)
@@ -72,7 +72,7 @@ func TestSecretsNeverReachTheJournal(t *testing.T) {
 	got := Run(t.Context(), c)
 	in.Close()
 	if got.ExitCode != 0 || got.WaitsAt == "" {
-		t.Fatalf("result %+v, said %q", got, heard.text())
+		t.Fatalf("result %+v, said %q", got, messages.text())
 	}
 	noTrace(t, c.StateDir)
 	journalBytes, err := os.ReadFile(filepath.Join(got.WaitsAt, "journal"))
@@ -108,14 +108,14 @@ func TestSecretsNeverReachTheJournal(t *testing.T) {
 
 func TestSecretInAnOutcomeAndOnTheServer(t *testing.T) {
 	s := newMemoryServer()
-	c, heard := secretConfig(t, "")
+	c, messages := secretConfig(t, "")
 	c.Server, c.Args = s, []string{"/no/such/" + testSecret}
 	got := Run(t.Context(), c)
 	if got.Outcome.Reason != job.CouldNotStart || !strings.Contains(got.Outcome.Message, "/no/such/"+redact.Mark) {
 		t.Errorf("outcome %+v", got.Outcome)
 	}
 	v := s.read(t, testRun)
-	if text := v.ended[0].Outcome.Message + v.final.Outcome.Message + heard.text(); strings.Contains(text, testSecret) {
+	if text := v.ended[0].Outcome.Message + v.final.Outcome.Message + messages.text(); strings.Contains(text, testSecret) {
 		t.Errorf("the secret is told: %q", text)
 	}
 	if data := s.journals[testRun]; bytes.Contains(data, []byte(testSecret)) {

@@ -11,8 +11,8 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// slowStart is how long the start of the first process may take before the server is told of
-// the run all the same.
+// slowStart is how long the start of the first process may take before the run is
+// reported to the server all the same.
 const slowStart = time.Second
 
 // errAbandoned says that a process was still being started when the stop gave it up.

@@ -31,7 +31,7 @@ func TestProgramThatDoesNotStart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newMemoryServer()
-			c, heard := config(t, s, "echo must not run > ran; exec sleep 60")
+			c, messages := config(t, s, "echo must not run > ran; exec sleep 60")
 			c.StopGrace = 200 * time.Millisecond
 			var release func()
 			if tc.stuck {
@@ -55,10 +55,10 @@ func TestProgramThatDoesNotStart(t *testing.T) {
 			got := result(t, done)
 			release()
 			if got.ExitCode != tc.code || got.Signal != tc.die || got.Outcome.Reason != tc.reason || got.Outcome.ExitCode != nil {
-				t.Errorf("%+v, said %s", got, heard.text())
+				t.Errorf("%+v, said %s", got, messages.text())
 			}
-			if !strings.Contains(heard.text(), "does not answer") || !strings.Contains(got.Outcome.Message, "does not answer") {
-				t.Errorf("%q, said %q", got.Outcome.Message, heard.text())
+			if !strings.Contains(messages.text(), "does not answer") || !strings.Contains(got.Outcome.Message, "does not answer") {
+				t.Errorf("%q, said %q", got.Outcome.Message, messages.text())
 			}
 		})
 	}

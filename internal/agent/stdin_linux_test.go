@@ -189,10 +189,10 @@ func TestStdinBesideATerminal(t *testing.T) {
 		{true, "text\r\nterminal\r\ntext\r\n"},
 	} {
 		s := newMemoryServer()
-		cfg, heard := config(t, s, `if [ -t 0 ]; then read line; echo terminal; else read line; echo no terminal; fi; echo "$line"`)
+		cfg, messages := config(t, s, `if [ -t 0 ]; then read line; echo terminal; else read line; echo no terminal; fi; echo "$line"`)
 		cfg.TTY, cfg.TypeStdin, cfg.Stdin = true, c.typed, pipeWith(t, "text\n", true)
 		if got := Run(t.Context(), cfg); got.ExitCode != 0 {
-			t.Fatalf("result %+v, said %q", got, heard.text())
+			t.Fatalf("result %+v, said %q", got, messages.text())
 		}
 		if out := s.read(t, testRun).output[streamKey{0, job.Stdout}]; string(out) != c.want {
 			t.Errorf("typed %v: printed %q, want %q", c.typed, out, c.want)

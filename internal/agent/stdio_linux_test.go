@@ -20,11 +20,11 @@ import (
 // is a normal end.
 func TestJobWithATerminal(t *testing.T) {
 	s := newMemoryServer()
-	c, heard := config(t, s, "test -t 1 && test -t 2 && ! test -t 0 && echo terminal >&2; stty size <&1; seq 1 50000; exit 3")
+	c, messages := config(t, s, "test -t 1 && test -t 2 && ! test -t 0 && echo terminal >&2; stty size <&1; seq 1 50000; exit 3")
 	c.TTY, c.Install = true, []string{"test -t 1 || echo pipe"}
 	got := Run(t.Context(), c)
 	if got.ExitCode != 3 || !got.Complete {
-		t.Fatalf("result %+v, said %q", got, heard.text())
+		t.Fatalf("result %+v, said %q", got, messages.text())
 	}
 	var want bytes.Buffer
 	want.WriteString("terminal\r\n24 80\r\n")

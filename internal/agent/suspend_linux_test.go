@@ -63,7 +63,7 @@ func TestSuspend(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newMemoryServer()
-			c, heard := config(t, s, "trap 'go=1' CONT; echo $$ ready; while [ -z \"$go\" ]; do sleep 0.05; done")
+			c, messages := config(t, s, "trap 'go=1' CONT; echo $$ ready; while [ -z \"$go\" ]; do sleep 0.05; done")
 			parallel(t, &c)
 			tc.set(&c)
 			signals, stopped, goOn := suspendable(&c)
@@ -91,7 +91,7 @@ func TestSuspend(t *testing.T) {
 			goOn <- struct{}{}
 			got := result(t, done)
 			if got.Outcome.State != tc.state || got.Outcome.Reason != tc.reason {
-				t.Errorf("%+v, said %s", got, heard.text())
+				t.Errorf("%+v, said %s", got, messages.text())
 			}
 			if last := s.beats[len(s.beats)-1]; last.Suspended {
 				t.Errorf("the last beat of all is %+v", last)
@@ -150,10 +150,10 @@ func TestSuspendWhileNoJobRuns(t *testing.T) {
 			continue
 		}
 		t.Run(p.name, func(t *testing.T) {
-			s, c, heard := retrying(t, "exit 7", Retry{Most: 3, Backoff: time.Hour})
+			s, c, messages := retrying(t, "exit 7", Retry{Most: 3, Backoff: time.Hour})
 			parallel(t, &c)
 			c.FlushTimeout = time.Hour
-			reached := p.set(t, s, &c, heard)
+			reached := p.set(t, s, &c, messages)
 			signals, stopped, goOn := suspendable(&c)
 			done := make(chan Result, 1)
 			go func() { done <- Supervise(t.Context(), c) }()
@@ -165,7 +165,7 @@ func TestSuspendWhileNoJobRuns(t *testing.T) {
 			}
 			signals <- syscall.SIGTERM
 			if got := result(t, done); got.ExitCode != p.code {
-				t.Errorf("%+v, said %s", got, heard.text())
+				t.Errorf("%+v, said %s", got, messages.text())
 			}
 		})
 	}

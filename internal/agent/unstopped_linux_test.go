@@ -55,13 +55,13 @@ func TestProcessThatCannotBeKilled(t *testing.T) {
 		"four requests": {
 			func(*Config) {},
 			[]syscall.Signal{syscall.SIGTERM, syscall.SIGTERM, syscall.SIGTERM, syscall.SIGTERM},
-			143, syscall.SIGTERM, "The agent was told to end by signal SIGTERM, and could not stop the job: ",
+			143, syscall.SIGTERM, "The agent was asked to end by signal SIGTERM, and could not stop the job: ",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := frozen(t)
 			s := attemptsServer{newMemoryServer()}
-			c, heard := config(t, s, "echo $$ > "+dir+"/tasks; echo ready; echo FROZEN > "+dir+"/freezer.state; sleep 60")
+			c, messages := config(t, s, "echo $$ > "+dir+"/tasks; echo ready; echo FROZEN > "+dir+"/freezer.state; sleep 60")
 			parallel(t, &c)
 			signals := make(chan os.Signal, 4)
 			c.Signals, c.Containment, c.StopGrace = signals, process.LevelProcessGroup, 200*time.Millisecond
@@ -82,8 +82,8 @@ func TestProcessThatCannotBeKilled(t *testing.T) {
 			if got.ExitCode != tc.code || got.Signal != tc.die || got.Outcome.ExitCode != nil || got.Outcome.Message != tc.message+who+"." {
 				t.Errorf("%+v", got)
 			}
-			if n := strings.Count(heard.text(), "could not be stopped: "+who); n != 1 || len(s.journals) != 1 {
-				t.Errorf("%d attempts; said %d times: %s", len(s.journals), n, heard.text())
+			if n := strings.Count(messages.text(), "could not be stopped: "+who); n != 1 || len(s.journals) != 1 {
+				t.Errorf("%d attempts; said %d times: %s", len(s.journals), n, messages.text())
 			}
 			if n := strings.Count(strings.Join(v.notes, "\n"), "could not be stopped: "+who); n != 1 {
 				t.Errorf("noted %d times: %q", n, v.notes)
@@ -97,7 +97,7 @@ func TestProcessThatCannotBeKilled(t *testing.T) {
 func TestLeftoverBesideAStartThatIsGivenUp(t *testing.T) {
 	dir, _ := deadfs.Mount(t)
 	s := newMemoryServer()
-	c, heard := config(t, s, "")
+	c, messages := config(t, s, "")
 	pid := filepath.Join(c.Dir, "pid")
 	c.Install = []string{`trap '' TERM; (while :; do sleep 0.1; done) & echo $! > pid`}
 	c.Args, c.StopGrace = []string{filepath.Join(dir, "program")}, 200*time.Millisecond
@@ -109,7 +109,7 @@ func TestLeftoverBesideAStartThatIsGivenUp(t *testing.T) {
 	signals <- syscall.SIGTERM
 	got := result(t, done)
 	if got.ExitCode != 143 || got.Outcome.Reason != job.AgentStopped {
-		t.Errorf("%+v, said %s", got, heard.text())
+		t.Errorf("%+v, said %s", got, messages.text())
 	}
 	left, err := strconv.Atoi(strings.TrimSpace(readAll(t, pid)))
 	if err != nil {

@@ -115,8 +115,8 @@ func TestDoctorFindsASmallAddressSpace(t *testing.T) {
 	}
 }
 
-// A job that became root under the agent of an ordinary user cannot be killed: a person is
-// told at once, and once, who it is and what to do; the run says that it could not be stopped.
+// A job that became root under the agent of an ordinary user cannot be killed: one line
+// on stderr names it at once and says what to do; the run says that it could not be stopped.
 func TestJobThatMayNotBeStopped(t *testing.T) {
 	s := startServer(t)
 	dir, command := ordinaryUser(t, s)
@@ -136,7 +136,7 @@ func TestJobThatMayNotBeStopped(t *testing.T) {
 		t.Errorf("message %q", r.Outcome.Message)
 	}
 	if n := strings.Count(got.stderr, "sudo kill "+pid); n != 1 {
-		t.Errorf("told %d times: %s", n, got.stderr)
+		t.Errorf("printed %d times: %s", n, got.stderr)
 	}
 	show := newHost(t).run("show", "--server", s.url, "denied#1").stdout
 	if n := len(regexp.MustCompile(`note +the kill did not reach`).FindAllString(show, -1)); n != 1 {

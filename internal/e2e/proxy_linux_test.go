@@ -194,7 +194,7 @@ http {
 	}
 }
 
-// Another user of the server's machine needs a token, is told so, and their job runs all
+// Another user of the server's machine needs a token, gets a message that says so, and their job runs all
 // the same; its journal waits and is delivered once there is a token.
 func TestAnotherLocalUser(t *testing.T) {
 	if os.Geteuid() != 0 {

@@ -105,10 +105,10 @@ func (r *receiver) ServeHTTP(http.ResponseWriter, *http.Request) { r.n.Add(1) }
 func (r *receiver) count() int64 { return r.n.Load() }
 
 // acted reports whether a server did everything that the backup asks for.
-func acted(s *server, told *receiver, lost, canceled string) bool {
+func acted(s *server, messages *receiver, lost, canceled string) bool {
 	l, known := s.find(lost)
 	c, _ := s.find(canceled)
-	return known && l.State == job.Lost && c.State == job.Canceled && told.count() > 0 && len(s.runs("ended")) == 1
+	return known && l.State == job.Lost && c.State == job.Canceled && messages.count() > 0 && len(s.runs("ended")) == 1
 }
 
 // runs are the runs of a job.
@@ -120,7 +120,7 @@ func (s *server) runs(name string) []job.Run {
 	return page.Runs
 }
 
-// stopped begins a run whose agent then stands still, and returns its id.
+// stopped begins a run whose agent is then stopped by a signal, and returns its id.
 func (h *host) stopped(s *server, name string) string {
 	h.t.Helper()
 	cmd := h.command(stint, "run", "--server", s.url, "--job", name, "--", "sleep", "600")

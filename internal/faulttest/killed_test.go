@@ -13,7 +13,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// killPlan is how many agents are killed, each some time after its start; 0 stands for as soon
+// killPlan is how many agents are killed, each some time after its start; 0 means as soon
 // as the server knows the run.
 type killPlan struct {
 	ages  []time.Duration
@@ -54,10 +54,10 @@ func TestKilledAgentsAreLostSoon(t *testing.T) {
 				}
 			}
 			if len(took) == 0 {
-				t.Fatalf("the server had not heard of any agent that was killed %s after its start", age)
+				t.Fatalf("the server knew no agent that was killed %s after its start", age)
 			}
 			slices.Sort(took)
-			fmt.Printf("alive: %s, %d agents killed %s after their start, %d of them before the server had heard of them: lost after %s to %s, %d with their whole journal\n",
+			fmt.Printf("alive: %s, %d agents killed %s after their start, %d of them before the server knew them: lost after %s to %s, %d with their whole journal\n",
 				how.name, plan.times, age, plan.times-len(took), took[0], took[len(took)-1], journals)
 			if late := took[len(took)-1]; *alive && late > 1500*ms {
 				t.Errorf("%s: an agent killed %s after its start was lost after %s", how.name, age, late)
@@ -76,7 +76,7 @@ type death struct {
 }
 
 // kill starts agents one after the other, kills each at an age, and returns what the server
-// knows of those that it had heard of.
+// knows of those that it knew before.
 func (w *world) kill(state, name string, age time.Duration, times int) []death {
 	var mu sync.Mutex
 	var ends []death
@@ -88,7 +88,7 @@ func (w *world) kill(state, name string, age time.Duration, times int) []death {
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
-			case errors.Is(err, errUnheard):
+			case errors.Is(err, errUnknown):
 			case err != nil:
 				w.t.Errorf("an agent that was killed %s after its start: %v", age, err)
 			default:
@@ -99,8 +99,6 @@ func (w *world) kill(state, name string, age time.Duration, times int) []death {
 	all.Wait()
 	return ends
 }
-
-var errUnheard = errors.New("the server had not heard of the run")
 
 func (w *world) killOne(state, name string, age time.Duration) (death, error) {
 	_, port, _ := strings.Cut(w.server.address, ":")
@@ -134,7 +132,7 @@ func (w *world) awaitLost(run string, killed time.Time, journal bool) (death, er
 		events, err := w.api.Events(w.t.Context(), run)
 		var p *job.Problem
 		if errors.As(err, &p) && p.Status == http.StatusNotFound && time.Since(killed) > 5*time.Second {
-			return death{}, errUnheard
+			return death{}, errUnknown
 		}
 		i := slices.IndexFunc(events, func(e job.RunEvent) bool { return e.To == string(job.Lost) })
 		if err != nil || i < 0 {

@@ -72,7 +72,7 @@ func TestJudge(t *testing.T) {
 		{name: "silence before the server listened does not count", lease: lease(expires(160)), now: 107.5, circs: Circumstances{Since: at(100)}},
 		{name: "silence since then does", lease: lease(expires(160)), now: 107.6, circs: Circumstances{Since: at(100)}, verdict: "quiet", deadline: 160},
 
-		{name: "closed connection is told at once", lease: lease(), now: 1, circs: closed(1, 6*time.Second), verdict: "quiet", deadline: 7, evidence: "connection closed at 12:00:01 UTC"},
+		{name: "closed connection is reported at once", lease: lease(), now: 1, circs: closed(1, 6*time.Second), verdict: "quiet", deadline: 7, evidence: "connection closed at 12:00:01 UTC"},
 		{name: "and confirmed at the next beat", lease: lease(), now: 7, circs: closed(1, 6*time.Second), verdict: "lost", evidence: "it did not come back"},
 		{name: "never later than the lease", lease: lease(), now: 15, circs: goneAt(14), verdict: "lost"},
 		{name: "beats at once", lease: lease(), now: 1.999, circs: goneAt(1), verdict: "quiet", deadline: 2},
@@ -85,7 +85,7 @@ func TestJudge(t *testing.T) {
 		{name: "a broken connection is silence", lease: lease(), now: 1, circs: closed(1, 0), verdict: "quiet", deadline: 15, evidence: "connection broke at 12:00:01 UTC"},
 		{name: "and waits for the lease", lease: lease(), now: 14.999, circs: closed(1, 0), verdict: "quiet", deadline: 15},
 		{name: "which ends", lease: lease(), now: 15, circs: closed(1, 0), verdict: "lost", evidence: "the lease ended"},
-		{name: "heard after the break", lease: lease(), now: 1, circs: closed(-1, 0)},
+		{name: "heartbeat after the break", lease: lease(), now: 1, circs: closed(-1, 0)},
 		{name: "heard after the close", lease: lease(), now: 1, circs: goneAt(-1)},
 
 		{name: "suspended for a day", lease: lease(beat(job.Heartbeat{Suspended: true}), expires(86400)), now: 86399, circs: before},

@@ -53,13 +53,13 @@ func Causes(run *job.Run, events []job.RunEvent, now time.Time) []OutboxEntry {
 }
 
 // RetryDue is when the next attempt of a run is to begin by itself, on the server's clock,
-// after an attempt whose end the server heard of at a time. Both times of the outcome are the
+// after an attempt whose end the server learned of at a time. Both times of the outcome are the
 // agent's: only what lies between them counts.
-func RetryDue(run *job.Run, heard time.Time) time.Time {
+func RetryDue(run *job.Run, learned time.Time) time.Time {
 	if o := run.Outcome; o != nil && o.RetryAt != nil && run.EndedAt != nil {
-		return heard.Add(o.RetryAt.Sub(*run.EndedAt))
+		return learned.Add(o.RetryAt.Sub(*run.EndedAt))
 	}
-	return heard
+	return learned
 }
 
 // Recovered is the entry for a good run after a bad end of the same job, or of an earlier

@@ -6,7 +6,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Route says who is told of what. Which values make sense is checked when it is set.
+// Route says whom to notify of what. Which values make sense is checked when it is set.
 type Route struct {
 	Name string `json:"name"`
 	// URL is where to: https://… for a signed webhook, smtp://… for e-mail, or the

@@ -33,7 +33,7 @@ type SampleSeries struct {
 type Thinner struct {
 	n     int // points; 0 for all
 	parts []part
-	width int // how many samples a whole part stands for
+	width int // how many samples a whole part covers
 	open  part
 	taken int // samples in open
 	total int

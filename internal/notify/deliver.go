@@ -173,7 +173,7 @@ func (w *Worker) run(ctx context.Context, runs map[string]*job.Run, id string) (
 	switch {
 	case errors.As(err, &gone):
 		runs[id] = nil
-	case errors.As(err, &bad): // people are told by what is known of it
+	case errors.As(err, &bad): // the message has what is known of it
 		runs[id] = &bad.Run
 	case err != nil:
 		return nil, err

@@ -69,12 +69,12 @@ func TestBadRowsHoldUpNoMessage(t *testing.T) {
 		for len(h.items()) < 2 { // in one message or in two
 			h.wait(t, 1)
 		}
-		var told []string
+		var sent []string
 		for _, i := range h.items() {
-			told = append(told, i.Run.ID+" "+i.What)
+			sent = append(sent, i.Run.ID+" "+i.What)
 		}
-		if want := []string{bad + " failed", good + " failed"}; !slices.Equal(told, want) {
-			t.Errorf("told %q, want %q", told, want)
+		if want := []string{bad + " failed", good + " failed"}; !slices.Equal(sent, want) {
+			t.Errorf("sent %q, want %q", sent, want)
 		}
 		wantKinds := []string{"action", "route"}
 		counted(t, db, func(map[string]int) bool { return slices.Equal(kindsInTrouble(t, db), wantKinds) })

@@ -173,7 +173,7 @@ func eachKey(n node, of string, known []string, f func(key string, value node) e
 	return m.block(n)
 }
 
-// sameLine reports whether a value of a block stands behind its key.
+// sameLine reports whether a value of a block is on the line of its key.
 func (r *reader) sameLine(n node) bool {
 	return strings.Trim(r.text[r.begin:r.pos], " ") != ""
 }

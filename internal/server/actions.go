@@ -34,11 +34,11 @@ func (s *Server) actionRoutes() []route {
 		routes = "/api/v1/routes"
 	)
 	return []route{
-		{method: "GET", pattern: run + "/actions", scope: access.Read, rest: rest(s.listRunActions), summary: "List what was told and done because of a run, newest first"},
-		{method: "GET", pattern: "/api/v1/actions", scope: access.Read, rest: rest(s.listActions), summary: "List what was told and done, over all runs, newest first"},
+		{method: "GET", pattern: run + "/actions", scope: access.Read, rest: rest(s.listRunActions), summary: "List notifications and actions of a run, newest first"},
+		{method: "GET", pattern: "/api/v1/actions", scope: access.Read, rest: rest(s.listActions), summary: "List notifications and actions of all runs, newest first"},
 		{method: "POST", pattern: run + "/retry", scope: access.Write, rest: rest(s.retryRun), summary: "Ask the waiting agent of a run that has ended for another attempt"},
-		{method: "POST", pattern: run + "/acknowledge", scope: access.Write, rest: rest(s.acknowledgeRun), summary: "Say that somebody knows of a run's trouble, so that nobody is told again"},
-		{method: "GET", pattern: routes, scope: access.Admin, rest: rest(s.listRoutes), summary: "List who is told of what"},
+		{method: "POST", pattern: run + "/acknowledge", scope: access.Write, rest: rest(s.acknowledgeRun), summary: "Acknowledge the failure or finding of a run, so that nobody is notified again"},
+		{method: "GET", pattern: routes, scope: access.Admin, rest: rest(s.listRoutes), summary: "List the routes of notifications"},
 		{method: "PUT", pattern: routes + "/{name}", scope: access.Admin, rest: rest(s.putRoute), summary: "Set a route of notifications"},
 		{method: "DELETE", pattern: routes + "/{name}", scope: access.Admin, rest: rest(s.deleteRoute), summary: "Delete a route of notifications"},
 		{method: "POST", pattern: routes + "/{name}/test", scope: access.Admin, rest: rest(s.testRoute), summary: "Send a test message through a route, at once"},

@@ -105,7 +105,7 @@ func (s *Server) reportRefused(ctx context.Context, address, why, target string,
 	}
 }
 
-// prefixText is an address, or the network that stands for it.
+// prefixText is an address, or the network that counts as it.
 func prefixText(p netip.Prefix) string {
 	if p.IsSingleIP() {
 		return p.Addr().String()

@@ -26,7 +26,7 @@ type blockReader struct {
 
 // holeError says that a part of a stored journal is not there any more: its middle was
 // dropped because it was too long, or damaged. What follows it is no continuation of what
-// stands before it.
+// comes before it.
 type holeError struct{ from, to int64 }
 
 func (e *holeError) Error() string {

@@ -20,7 +20,7 @@ const (
 	groupEntries = 1024
 	groupBytes   = 16 << 20
 	commitTime   = 30 * time.Second
-	// newJobWait is the longest that an agent is told to wait whose job would be one too many.
+	// newJobWait bounds the Retry-After for an agent whose job would be one too many.
 	newJobWait = time.Minute
 	// commitTries is how many single commits in a row may fail before the rest of a
 	// failed group is given up: then it is the database, not one entry.
@@ -53,7 +53,7 @@ const (
 // goroutine.
 type committer struct {
 	ingest  func(context.Context, []index.Append, []index.Beat) ([]index.Appended, []index.Beaten, error)
-	told    committed
+	durable callbacks
 	metrics *serverMetrics
 	now     func() time.Time
 
@@ -97,16 +97,16 @@ type share struct {
 	bytes   int64
 }
 
-// committed is what the committer tells about the entries that are durable.
-type committed struct {
+// callbacks are called for the entries that are durable.
+type callbacks struct {
 	append func(index.Append, index.Appended)
 	beat   func(index.Beat, index.Beaten)
 }
 
-func newCommitter(store Store, tell committed, m *serverMetrics, now func() time.Time, newJobs int) *committer {
+func newCommitter(store Store, durable callbacks, m *serverMetrics, now func() time.Time, newJobs int) *committer {
 	ctx, stop := context.WithCancel(context.Background())
 	c := &committer{
-		ingest: store.Ingest, told: tell, metrics: m, now: now,
+		ingest: store.Ingest, durable: durable, metrics: m, now: now,
 		runs: map[string]share{}, owners: map[shares.Owner]int{},
 		appendRoom: shares.New(shares.Limits{All: queueEntries, Token: ownerEntries, Address: ownerEntries}, now),
 		beatRoom:   shares.New(shares.Limits{All: queueEntries, Token: ownerEntries, Address: ownerEntries}, now),
@@ -310,9 +310,9 @@ func (c *committer) tell(e *entry) {
 		if e.appended.NewJob {
 			c.newJobs.Count(e.owner)
 		}
-		c.told.append(*e.append, e.appended)
+		c.durable.append(*e.append, e.appended)
 	case e.beat != nil && e.beaten.Err == nil:
-		c.told.beat(*e.beat, e.beaten)
+		c.durable.beat(*e.beat, e.beaten)
 	}
 }
 

@@ -56,14 +56,14 @@ func (g *groups) Ingest(ctx context.Context, appends []index.Append, beats []ind
 	return out, make([]index.Beaten, len(beats)), nil
 }
 
-// testCommitter is a committer over g that counts what it tells.
+// testCommitter is a committer over g that counts what it reports.
 func testCommitter(g *groups) (*committer, *sync.Map) {
-	told := &sync.Map{}
+	reported := &sync.Map{}
 	m := newServerMetrics(&Server{store: g, cfg: Config{Version: "test"}})
-	return newCommitter(g, committed{
-		append: func(a index.Append, _ index.Appended) { told.Store(a.Run, true) },
-		beat:   func(b index.Beat, _ index.Beaten) { told.Store(b.Run, true) },
-	}, m, time.Now, 0), told
+	return newCommitter(g, callbacks{
+		append: func(a index.Append, _ index.Appended) { reported.Store(a.Run, true) },
+		beat:   func(b index.Beat, _ index.Beaten) { reported.Store(b.Run, true) },
+	}, m, time.Now, 0), reported
 }
 
 // waitQueued waits until n entries are queued, which the test knows must happen.
@@ -94,7 +94,7 @@ func waitUntil(t *testing.T, happened func() bool) {
 func TestCommitsInGroupsWhileBusy(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	g := newGroups()
-	c, told := testCommitter(g)
+	c, reported := testCommitter(g)
 	var wg sync.WaitGroup
 	send := func(run string) {
 		wg.Go(func() {
@@ -124,8 +124,8 @@ func TestCommitsInGroupsWhileBusy(t *testing.T) {
 		t.Errorf("groups of %v, want the first alone, the heartbeat before appends that came earlier, then those", g.sizes)
 	}
 	for _, run := range []string{"first", "later-49", "beat"} {
-		if _, ok := told.Load(run); !ok {
-			t.Errorf("%s was not told", run)
+		if _, ok := reported.Load(run); !ok {
+			t.Errorf("%s was not reported", run)
 		}
 	}
 }
@@ -134,7 +134,7 @@ func TestOnePoisonedEntryHarmsNoOther(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	g := newGroups()
 	g.poison = "later-3"
-	c, told := testCommitter(g)
+	c, reported := testCommitter(g)
 	results := make([]error, 10)
 	var wg sync.WaitGroup
 	wg.Go(func() { _, _ = c.append(t.Context(), index.Append{Run: "first", Data: []byte("x")}) })
@@ -152,8 +152,8 @@ func TestOnePoisonedEntryHarmsNoOther(t *testing.T) {
 			t.Errorf("later-%d: %v", i, err)
 		}
 	}
-	if _, ok := told.Load("later-3"); ok {
-		t.Error("an append that failed was told as committed")
+	if _, ok := reported.Load("later-3"); ok {
+		t.Error("an append that failed was reported as committed")
 	}
 	if err := c.close(t.Context()); err != nil {
 		t.Fatal(err)
@@ -287,18 +287,9 @@ func TestOneHugeRunStarvesNobody(t *testing.T) {
 	c, _ := testCommitter(g)
 	var wg sync.WaitGroup
 	var refused atomic.Int64
-	send := func(run string, n int, size int) {
+	send := func(run string, n, size int) {
 		for range n {
-			wg.Go(func() {
-				_, err := c.append(t.Context(), index.Append{Run: run, Data: make([]byte, size)})
-				var p *problem
-				switch {
-				case errors.As(err, &p) && p.Status == http.StatusTooManyRequests:
-					refused.Add(1)
-				case err != nil:
-					t.Error(err)
-				}
-			})
+			wg.Go(func() { appendTo(t.Context(), t, c, run, size, &refused) })
 		}
 	}
 	send("first", 1, 1)
@@ -333,6 +324,18 @@ func TestOneHugeRunStarvesNobody(t *testing.T) {
 	}
 }
 
+// appendTo appends to a run, and counts a refusal for want of room.
+func appendTo(ctx context.Context, t *testing.T, c *committer, run string, size int, refused *atomic.Int64) {
+	_, err := c.append(ctx, index.Append{Run: run, Data: make([]byte, size)})
+	var p *problem
+	switch {
+	case errors.As(err, &p) && p.Status == http.StatusTooManyRequests:
+		refused.Add(1)
+	case err != nil:
+		t.Error(err)
+	}
+}
+
 // withOwner is the context of a request that brought a token.
 func withOwner(ctx context.Context, token string) context.Context {
 	return withActor(ctx, actor{token: token, via: viaToken})
@@ -348,16 +351,7 @@ func TestOneOwnerStarvesNobody(t *testing.T) {
 	var refused atomic.Int64
 	send := func(token string, n, size int) {
 		for i := range n {
-			wg.Go(func() {
-				_, err := c.append(withOwner(t.Context(), token), index.Append{Run: fmt.Sprint(token, i), Data: make([]byte, size)})
-				var p *problem
-				switch {
-				case errors.As(err, &p) && p.Status == http.StatusTooManyRequests:
-					refused.Add(1)
-				case err != nil:
-					t.Error(err)
-				}
-			})
+			wg.Go(func() { appendTo(withOwner(t.Context(), token), t, c, fmt.Sprint(token, i), size, &refused) })
 		}
 	}
 	send("first", 1, 1)

@@ -37,7 +37,7 @@ func jsonFields(of reflect.Type) []string {
 	return names
 }
 
-// Whatever stands in a field of a heartbeat, the heartbeat is refused, or its figures are
+// Whatever a field of a heartbeat contains, the heartbeat is refused, or its figures are
 // bounded so that every run can be judged, also this one.
 func TestExtremeFiguresInHeartbeats(t *testing.T) {
 	c := newClock()
@@ -85,7 +85,7 @@ func TestExtremeFiguresInHeartbeats(t *testing.T) {
 	var verdicts []index.Verdict
 	for _, lease := range leases {
 		lease.Evidence = health.Current(lease)
-		lease.Evidence.At = c.now() // heard just now, and nothing moved for an hour
+		lease.Evidence.At = c.now() // a heartbeat just now, and nothing moved for an hour
 		lease.ExpiresAt = c.now().Add(time.Minute)
 		v, changed := health.Judge(lease, lease.HeardAt.Add(time.Millisecond), health.Circumstances{}, policy.Default())
 		if changed {
@@ -107,7 +107,7 @@ func TestExtremeFiguresInHeartbeats(t *testing.T) {
 	}
 }
 
-// The same for what stands in the journal: an append is refused, or what it tells can be
+// The same for the journal: an append is refused, or its content can be
 // stored and shown.
 func TestExtremeFiguresInJournals(t *testing.T) {
 	l := start(t, server.Config{})

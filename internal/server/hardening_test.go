@@ -15,7 +15,7 @@ import (
 	"stint.dev/stint/internal/server"
 )
 
-// A key that stands twice, in whatever letters, or that a call does not know is refused in
+// A duplicate key, in whatever letters, or one that a call does not know is refused in
 // the body of every call but those of agents, which may be newer than the server.
 func TestBodiesWithWrongKeys(t *testing.T) {
 	c := newClock()
@@ -89,7 +89,7 @@ func TestAnswersAreNotStored(t *testing.T) {
 	}
 }
 
-// Under TLS cookies are bound to the host and browsers are told to stay with TLS.
+// Under TLS cookies are bound to the host and browsers are asked to stay with TLS.
 func TestCookiesUnderTLS(t *testing.T) {
 	for name, tt := range map[string]struct {
 		public string

@@ -14,7 +14,7 @@ import (
 )
 
 // A journal whose middle was dropped is never sent as if it were whole: what is in front of
-// the hole breaks off there, and who asks for the hole is told where it ends.
+// the hole breaks off there, and the reply to a request for the hole names its end.
 func TestAJournalWithAHoleIsNotSentAsWhole(t *testing.T) {
 	db, err := store.Open(context.Background(), store.Options{Dir: t.TempDir(), Keep: store.Keep{RunLog: 1 << 20}})
 	if err != nil {

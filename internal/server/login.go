@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 
@@ -20,7 +21,7 @@ type meAnswer struct {
 	Scope string   `json:"scope" doc:"read, write or admin; empty when one must log in"`
 	Via   string   `json:"via" enum:"none,token,session,oidc"`
 	Login []string `json:"login" doc:"The ways to log in: token, oidc"`
-	// CopiedAt is told to everybody who sees the page.
+	// CopiedAt is shown to everybody who sees the page.
 	CopiedAt *time.Time `json:"copied_at,omitempty" doc:"When the restored copy was made that this server works on; absent on an original"`
 }
 
@@ -88,7 +89,7 @@ func (s *Server) audit(r *http.Request, a actor, action string, status int) {
 	e := index.AuditEntry{
 		At: s.now().UTC(), Who: a.name, Via: a.via, Address: remoteHost(r), Action: action, Target: r.URL.Path, Status: status,
 	}
-	s.log.Info(action, "who", e.Who, "via", e.Via, "from", e.Address, "target", e.Target, "status", e.Status)
+	s.log.Info(action, "who", cmp.Or(e.Who, "-"), "via", e.Via, "from", e.Address, "target", e.Target, "status", e.Status)
 	if err := s.store.Audit(r.Context(), e); err != nil {
 		s.log.Error("could not write to the audit log", "who", e.Who, "action", action, "target", e.Target, "error", err)
 	}

@@ -17,7 +17,7 @@ const slowestBody = 256
 const movedEvery = 1 << 10
 
 // pacedReader gives every read of a body its own deadline, so that a slow link that moves
-// is not cut off and one that stands still is, and one that brings a byte from time to time.
+// is not cut off and one that stalls is, and one that brings a byte from time to time.
 // At the end of the body the deadline is lifted, for it would end the request while its
 // handler still works; before the end it stays, because net/http reads on when the handler
 // has returned.
@@ -26,13 +26,13 @@ type pacedReader struct {
 	rc    *http.ResponseController
 	pause time.Duration
 	end   time.Time
-	moved func()      // is told of progress; nil for nobody
+	moved func()      // is called on progress; may be nil
 	cut   atomic.Bool // it had to make room
 	err   error       // why reading ended, when not at the end
 
 	since    time.Time // when enough had come last
 	came     int64     // since then
-	progress int64     // bytes that were not yet told to moved
+	progress int64     // bytes that were not yet reported to moved
 }
 
 func newPacedReader(w http.ResponseWriter, r *http.Request, pause, longest time.Duration) *pacedReader {

@@ -210,7 +210,7 @@ func (s *Server) cancelRun(ctx context.Context, in *cancelIn) (*answered[job.Run
 }
 
 // requestCancel asks a run to stop, and reports whether it stops by it, now or before: one
-// that waits for a retry ends at once, and the agent of a lost one is told if it returns.
+// that waits for a retry ends at once, and the agent of a lost one is stopped if it returns.
 func (s *Server) requestCancel(ctx context.Context, in *cancelIn) (run job.Run, stops bool, err error) {
 	id, err := s.findRun(ctx, in.Run)
 	if err != nil {

@@ -45,7 +45,7 @@ type (
 // search is one search under way.
 type search struct {
 	ctx      context.Context
-	moved    func() // is told of progress
+	moved    func() // is called on progress
 	store    blockStore
 	stopping <-chan struct{}
 	view     job.Run

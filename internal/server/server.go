@@ -156,7 +156,7 @@ func New(cfg Config) (*Server, error) {
 	s.oidc = provider
 	s.connections = newConnections(cfg.Now, undrained{s})
 	s.metrics = newServerMetrics(s)
-	s.committer = newCommitter(cfg.Store, committed{s.appendCommitted, s.beatCommitted}, s.metrics, cfg.Now, cfg.NewJobs)
+	s.committer = newCommitter(cfg.Store, callbacks{s.appendCommitted, s.beatCommitted}, s.metrics, cfg.Now, cfg.NewJobs)
 	handler, err := s.build()
 	if err != nil {
 		return nil, errors.Join(err, s.committer.close(context.Background()))

@@ -23,7 +23,7 @@ type jsonFrame struct {
 	inKey  bool                    // a key comes next
 }
 
-// checkKeys refuses a JSON body with a key that stands twice in one object: readers differ
+// checkKeys refuses a JSON body with a duplicate key in one object: readers differ
 // in which of them they take. When strict, it refuses also a key that a struct of type t
 // does not have, or has in other letters. A body that is no JSON is for its reader to refuse.
 func checkKeys(data []byte, t reflect.Type, strict bool) error {

@@ -14,7 +14,7 @@ const (
 	// zstdBuffers is what a decoder holds beside its window: the input, one block, its literals.
 	zstdBuffers = 512 << 10
 	zstdPeek    = 4 << 10
-	// leastWindow is the least that a decoder can be told.
+	// leastWindow is the smallest that a decoder accepts.
 	leastWindow = zstd.MinWindowSize
 )
 

@@ -14,7 +14,7 @@ import (
 	"stint.dev/stint/internal/store"
 )
 
-// What PostgreSQL said stands in front, in one line: not that it speaks no TLS, which is
+// What PostgreSQL answered comes first, in one line: not that it speaks no TLS, which is
 // tried first and need not be.
 func TestErrorsOfConnectingBeginWithTheCause(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

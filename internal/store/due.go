@@ -141,7 +141,7 @@ func (s *Store) NoteClosed(ctx context.Context, closed []index.ClosedRun) error 
 	})
 }
 
-// StoreEvidence keeps what heartbeats told, for the server that judges next. Evidence that
+// StoreEvidence keeps what heartbeats reported, for the server that judges next. Evidence that
 // cannot be stored is the trouble of its run alone.
 func (s *Store) StoreEvidence(ctx context.Context, folded []index.Folding) error {
 	folded = byRun(folded, func(f index.Folding) string { return f.Run })

@@ -68,7 +68,7 @@ func (s *Store) countDeleted(rule string, keep func() error) error {
 }
 
 // keepYoung deletes the runs that ended before a time. An agent's clock may be years ahead:
-// what the server has not heard of since has ended by then too.
+// a run without a sign since has ended by then too.
 func (s *Store) keepYoung(ctx context.Context, before time.Time) error {
 	return s.deleteWhile(ctx, func() ([]string, error) {
 		return s.texts(ctx, `SELECT id FROM runs WHERE created_at < $1 AND `+deletable(3)+`

@@ -179,8 +179,8 @@ func (s *Store) Dispatch(ctx context.Context, now time.Time, limit int, to func(
 
 // dispatchSome finds the routes of some causes and returns them, also when that fails.
 func (t *tx) dispatchSome(ctx context.Context, now, resting time.Time, limit int, to func(index.Action, *job.Run) ([]string, string)) ([]index.Action, error) {
-	// No row is skipped for being locked: another server's causes come first, and what is
-	// told of a run stays in order.
+	// No row is skipped for being locked: another server's causes come first, and the
+	// messages about a run stay in order.
 	rows, err := t.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox WHERE status = 'pending' AND route = '' AND kind = 'notify'
 		AND`+rests(troubleNotify, "CAST(outbox.id AS TEXT)", 1)+` ORDER BY id LIMIT `+strconv.Itoa(limit)+t.dialect.lock, micros(resting))
 	if err != nil {
@@ -204,7 +204,7 @@ func (t *tx) dispatch(ctx context.Context, now time.Time, c index.Action, to fun
 		row, err := scanRun(t.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id = $1`, c.Run))
 		var bad *index.UnreadableError
 		switch {
-		case errors.As(err, &bad): // people are told all the same, by what is known of it
+		case errors.As(err, &bad): // people are notified all the same, with what is known of it
 			run = &bad.Run
 		case err != nil:
 			return fmt.Errorf("read run %s: %w", c.Run, err)

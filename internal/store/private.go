@@ -13,7 +13,7 @@ import (
 const othersMay fs.FileMode = 0o077
 
 // closeToOthers takes from everybody but the owner every right to the data directory and to what
-// stands in it: the database holds passwords of notification targets. Files that SQLite makes
+// is in it: the database holds passwords of notification targets. Files that SQLite makes
 // beside the database get its mode.
 func closeToOthers(dir string, log *slog.Logger) error {
 	file, err := os.OpenFile(filepath.Join(dir, databaseName), os.O_RDWR|os.O_CREATE, 0o600)

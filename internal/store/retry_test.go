@@ -142,10 +142,10 @@ func retryInPlace(t *testing.T, s *store.Store) {
 }
 
 // An announced attempt is due a pause after its run's end, on the server's clock, whatever
-// the agent's says, and is not given up while the agent is heard.
+// the agent's says, and is not given up while the agent sends heartbeats.
 func retryOnTheServersClock(t *testing.T, s *store.Store) {
 	const pause = 5 * time.Minute
-	var ended time.Time // when the server heard of it
+	var ended time.Time // when the server learned of it
 	over := func(run string, after time.Duration) bool {
 		t.Helper()
 		got, err := s.WatchRetry(t.Context(), run, 2, ended, ended.Add(after))

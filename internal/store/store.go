@@ -33,7 +33,7 @@ type Options struct {
 	Archive Archive
 	// Keep says how much is kept.
 	Keep Keep
-	// Deleted is told how many runs one pass of a rule of Keep deleted: age, runs or bytes.
+	// Deleted is called with how many runs one pass of a rule of Keep deleted: age, runs or bytes.
 	// nil for nobody.
 	Deleted func(rule string, runs int)
 	Log     *slog.Logger     // nil: slog.Default()

@@ -189,10 +189,10 @@ func unreadableRows(t *testing.T, s *store.Store, now *time.Time) {
 	}
 	*now = now.Add(time.Minute)
 	if n := due(); n != 4 {
-		t.Errorf("%d runs are due after one was mended", n)
+		t.Errorf("%d runs are due after one was repaired", n)
 	}
 	if got := items(t, s); len(got) != 1 || got[0].ID != ids[3] {
-		t.Errorf("after it was mended: %+v", got)
+		t.Errorf("after it was repaired: %+v", got)
 	}
 }
 

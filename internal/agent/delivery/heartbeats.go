@@ -22,7 +22,7 @@ const (
 	rebeatDelay  = 50 * time.Millisecond
 	rebeatJitter = 250 * time.Millisecond
 	// For rebeatFor after a cut, a beat that does not reach the server is followed by another
-	// rebeatRetry and up to rebeatJitter after it began: whatever stands between them may be
+	// rebeatRetry and up to rebeatJitter after it began: whatever is between them may be
 	// restarting while the server waits for the agent.
 	rebeatFor   = 5 * time.Second
 	rebeatRetry = 200 * time.Millisecond

@@ -119,8 +119,8 @@ type cutNetwork struct {
 	refuses    bool          // what is sent in it fails at once instead of hanging
 	cuts       chan struct{} // nil for a server that does not tell of cuts
 
-	mu    sync.Mutex
-	heard []time.Duration
+	mu      sync.Mutex
+	arrived []time.Duration
 }
 
 func (n *cutNetwork) HeartbeatsCut() <-chan struct{} { return n.cuts }
@@ -146,7 +146,7 @@ func (n *cutNetwork) Beat(ctx context.Context, _ string, _ int, _ job.Heartbeat)
 		return job.HeartbeatReply{}, hang()
 	}
 	n.mu.Lock()
-	n.heard = append(n.heard, time.Since(n.begun))
+	n.arrived = append(n.arrived, time.Since(n.begun))
 	n.mu.Unlock()
 	<-time.After(time.Millisecond) // and back
 	if away() {
@@ -177,14 +177,14 @@ func longestSilence(t *testing.T, n *cutNetwork) (longest time.Duration) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		last := time.Duration(0)
-		for _, at := range append(n.heard, time.Since(n.begun)) {
+		for _, at := range append(n.arrived, time.Since(n.begun)) {
 			longest, last = max(longest, at-last), at
 		}
 	})
 	return longest
 }
 
-// An agent whose network is cut for longestCut or less is heard before its lease ends, at
+// An agent whose network is cut for longestCut or less sends a heartbeat that arrives before its lease ends, at
 // whatever moment of its period the cut begins and ends, and whatever becomes of its requests.
 func TestNoCutWithinTheLeaseLosesALiveAgent(t *testing.T) {
 	worst := time.Duration(0)
@@ -195,17 +195,17 @@ func TestNoCutWithinTheLeaseLosesALiveAgent(t *testing.T) {
 					from := 10*time.Second + phase
 					silence := longestSilence(t, &cutNetwork{from: from, till: from + long, refuses: refuses, cuts: cuts})
 					if worst = max(worst, silence); silence >= testLease {
-						t.Fatalf("a cut of %s, %s after a heartbeat (refuses %v, tells of cuts %v): nothing was heard for %s",
+						t.Fatalf("a cut of %s, %s after a heartbeat (refuses %v, reports cuts %v): no heartbeat arrived for %s",
 							long, phase, refuses, cuts != nil, silence)
 					}
 				}
 			}
 		}
 	}
-	t.Logf("nothing was heard for %s at most", worst)
+	t.Logf("no heartbeat arrived for %s at most", worst)
 	// A cut that is longer than the lease does lose it: the model can tell.
 	if got := longestSilence(t, &cutNetwork{from: 10 * time.Second, till: 10*time.Second + testLease}); got < testLease {
-		t.Errorf("a cut of %s: nothing was heard for %s", testLease, got)
+		t.Errorf("a cut of %s: no heartbeat arrived for %s", testLease, got)
 	}
 }
 

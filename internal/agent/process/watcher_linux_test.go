@@ -25,7 +25,7 @@ func shells(t *testing.T) (all [][]string) {
 	return all
 }
 
-// runWatcher runs the watcher's script as for an agent of a run that told it lines and died.
+// runWatcher runs the watcher's script as for an agent of a run that sent it lines and died.
 func runWatcher(t *testing.T, shell []string, run, lines string, dirs ...string) {
 	t.Helper()
 	mark := marks(run, 1)

@@ -28,7 +28,7 @@ var printers = [][]string{
 	{"perl", "-MMIME::Base64", "-e", `print encode_base64($ENV{VALUE})`},
 }
 
-// around is what stands around a value in these forms.
+// around is the text around a value in these forms.
 var around = regexp.MustCompile(`\b(declare|export|VALUE|x)\b|[-+:'"$=\s\\]`)
 
 // What real programs print of a secret is masked, and nothing of it stays.

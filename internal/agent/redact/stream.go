@@ -22,16 +22,16 @@ type Stream struct {
 	held     []byte
 	covered  []bool  // which of held belong to an occurrence
 	newest   span    // of covered: the last ones that follow each other without a break
-	implied  []int32 // patterns of which a match that goes on with this byte stands for one that begins with it
+	implied  []int32 // patterns of which a match that continues with this byte represents one that begins with it
 	released int     // how many of held went out already
 	inMark   bool    // the last byte that went out belongs to a mark
 }
 
 // match is the beginning of an occurrence: held[start:end] stands for pattern.text[:at].
 //
-// It stands for shorter ones, too: those that begin behind one of its first run bytes, each of
-// which takes width held bytes. A shorter one with the same end stands for the last part of what
-// the match stands for, and for the beginning of the pattern at the same time: the links of the
+// It represents shorter ones, too: those that begin behind one of its first run bytes, each of
+// which takes width held bytes. A shorter one with the same end represents the last part of what
+// the match represents, and for the beginning of the pattern at the same time: the links of the
 // pattern list these lengths (see next). So a text that repeats itself, as the pattern does, makes
 // one match and not as many as the pattern is long.
 type match struct {
@@ -46,7 +46,7 @@ type match struct {
 // span is a part of the held bytes.
 type span struct{ from, to int }
 
-// next returns the longest of the shorter matches for which m stands, which stands for the rest
+// next returns the longest of the shorter matches that m represents, which represents the rest
 // of them, and false if there is none.
 func (s *Set) next(m match) (match, bool) {
 	if m.at == 1 || m.run == 0 {
@@ -207,8 +207,8 @@ func breaks(taken int, b byte, escaped bool) bool {
 	return false
 }
 
-// advance adds to the matches of the next byte the longest for which m stands and whose pattern
-// goes on with text, which held[start:] stands for, or covers a whole occurrence. It reports
+// advance adds to the matches of the next byte the longest that m represents and whose pattern
+// continues with text, which held[start:] represents, or covers a whole occurrence. It reports
 // whether there is one.
 func (st *Stream) advance(m match, start int, text []byte) bool {
 	s := st.set
@@ -238,7 +238,7 @@ func (st *Stream) advance(m match, start int, text []byte) bool {
 	return true
 }
 
-// goesOn reports whether text stands at a place of a pattern.
+// goesOn reports whether text is at a place of a pattern.
 func (p *pattern) goesOn(at int32, text []byte) bool {
 	rest := p.text[at:]
 	return rest[0] == text[0] && (len(text) == 1 || len(rest) >= len(text) && rest[:len(text)] == string(text))
@@ -274,7 +274,7 @@ func (st *Stream) keep(m match) {
 			o.run = max(o.run, m.run)
 			return
 		}
-		other := *o // what they stand for beside that may begin at different places
+		other := *o // what else they represent may begin at different places
 		o.start, o.run = min(o.start, m.start), 0
 		for _, m := range []match{other, m} {
 			if m, shorter := st.set.next(m); shorter {

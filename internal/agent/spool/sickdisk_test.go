@@ -42,7 +42,7 @@ func newModel(t *testing.T, s *Spool, l Limits) *model {
 	return m
 }
 
-// A disk that stands still holds up whoever prints once, until it counts as stuck; memory stays
+// A disk that does not answer delays whoever prints once, until it counts as stuck; memory stays
 // within its bound, and what is in memory can be delivered. When the disk answers again, all
 // comes to it.
 func TestDiskThatStandsStill(t *testing.T) {
@@ -64,7 +64,7 @@ func TestDiskThatStandsStill(t *testing.T) {
 			}
 		}
 		if took := time.Since(begun); took > stuckAfter {
-			t.Errorf("printing took %s beside a disk that stands still", took)
+			t.Errorf("printing took %s with a disk that does not answer", took)
 		}
 		if m.j.Unsent() == 0 || !m.j.Dropped() {
 			t.Errorf("%d bytes can be delivered, dropped: %v", m.j.Unsent(), m.j.Dropped())

@@ -248,7 +248,7 @@ func (s *Spool) Entry(name string) (e Entry, there bool) {
 
 // onlyFiles returns an error if a journal's directory holds anything but a regular file under a
 // name that the spool opens. To open a named pipe waits for its writer, which would hold up all
-// other journals. What else stands there, as the socket of an agent that was killed, is none of
+// other journals. What else is there, as the socket of an agent that was killed, is none of
 // the spool's business until the journal is removed.
 func onlyFiles(dir string) error {
 	files, err := os.ReadDir(dir)

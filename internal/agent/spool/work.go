@@ -309,7 +309,7 @@ type tailNote struct {
 	Dropped int `json:"dropped"`
 	// Streams are how much of the streams of the last step has its place, with all commits.
 	Streams []streamNote `json:"streams,omitempty"`
-	// Gaps are what was dropped and is not declared yet. Where they stand follows from Streams.
+	// Gaps are what was dropped and is not declared yet. Their place follows from Streams.
 	Gaps []job.Gap `json:"gaps,omitempty"`
 	// Commits are what has got its place, in order.
 	Commits []commitNote `json:"commits,omitempty"`
