@@ -147,7 +147,7 @@ func (m *Monitor) Run(ctx context.Context) {
 		end := m.wall()
 		m.noteLateness(end, end.Sub(now))
 		pause := min(Every, max(deadline.Sub(end)+time.Millisecond, apart)) // a moment more: clocks differ
-		planned = now.Add(pause)
+		planned = end.Add(pause)
 		timer.Reset(pause)
 	}
 }

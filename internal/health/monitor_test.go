@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -460,6 +461,28 @@ func TestHeartbeatsAreJudgedByThePolicy(t *testing.T) {
 		}
 		if s.kept == 0 || s.leases["k"].Evidence.At.IsZero() {
 			t.Error("the evidence was not kept")
+		}
+	})
+}
+
+// A look that takes a moment, and a timer that is late by less than MostLate, are not added up to
+// a server that was late.
+func TestTheTimeOfALookIsNoLateness(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFakeStore()
+		s.stall = MostLate - 50*time.Millisecond
+		var slow atomic.Int64
+		m := New(Config{Store: s, Now: func() time.Time { return time.Now().Add(time.Duration(slow.Load())) }})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); m.Run(ctx) }()
+		<-time.After(Every / 2)
+		slow.Store(int64(100 * time.Millisecond)) // the timer of the next look is that late
+		<-time.After(Every)
+		cancel()
+		<-ended
+		if !m.lateAt.IsZero() {
+			t.Errorf("the server counts as late at %s", m.lateAt)
 		}
 	})
 }
