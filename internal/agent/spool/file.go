@@ -41,7 +41,8 @@ type Journal struct {
 	streams map[streamKey]int64 // bytes of each stream that have their place, gaps included
 	gaps    int                 // streams' gaps so far
 	acked   int64
-	trimmed int64 // what stands before was deleted, or is being deleted
+	ackedAt time.Time // when acked grew last in this process
+	trimmed int64     // what stands before was deleted, or is being deleted
 	// outputEnd is where the newest output ends that has its place and came to no file
 	// before. unattached is what an adoption let go of, in bytes.
 	outputEnd  int64
@@ -186,7 +187,7 @@ func (j *Journal) hasRoom(t journal.Type, n int64) bool {
 	if j.state.Size-j.acked+j.tail.size() > j.limits.Unsent+j.limits.Unsent/16 {
 		return false
 	}
-	return j.healthy() || j.memory+n <= j.limits.window()+plainReserve
+	return j.healthy() || j.memory+n <= j.window()+j.plainWindow()
 }
 
 // Finish appends the outcome, with the length and digest of everything before it.
@@ -331,6 +332,9 @@ func (j *Journal) healthy() bool {
 // Acknowledge notes how far the server is. It may fall, after a server has lost its end.
 func (j *Journal) Acknowledge(size int64) {
 	j.mu.Lock()
+	if size > j.acked {
+		j.ackedAt = time.Now()
+	}
 	j.acked = size
 	j.releaseMemory()
 	j.mu.Unlock()

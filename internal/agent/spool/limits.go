@@ -43,6 +43,10 @@ const (
 	// reserve is room on the disk, allocated ahead, that output does not use: for the ends
 	// of steps, the outcome, and what may stand before them in memory.
 	reserve = 4 << 20
+	// leastRoom is the part of the reserve for the ends of steps and the outcome alone.
+	leastRoom = 64 << 10
+	// takesFor is for how long after an acknowledgement the server counts as one that takes more.
+	takesFor = 10 * time.Second
 	// plainReserve is the part of the memory bound for samples and notes.
 	plainReserve = 1 << 20
 	// memorySegment is the grain in which memory is given back when there is no file.
@@ -61,9 +65,6 @@ func (l Limits) withDefaults() Limits {
 	}
 	return l
 }
-
-// window is how much output may wait at its place while the disk is not written.
-func (l Limits) window() int64 { return min(windowLimit, l.Memory/4) }
 
 // keepFree is how much of a disk is left to others: a twentieth, at most 1 GiB.
 func keepFree(total int64) int64 { return min(total/20, 1<<30) }

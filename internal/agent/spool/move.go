@@ -37,7 +37,7 @@ func (j *Journal) mayMove() bool {
 		most -= j.limits.Unsent / 8
 		size = min(size, most)
 	}
-	t.hasRoom = unsent+size <= most && (j.healthy() || unsent+size <= j.limits.window()) || unsent == 0
+	t.hasRoom = unsent+size <= most && (j.healthy() || unsent+size <= j.window()) || unsent == 0
 	return t.hasRoom
 }
 

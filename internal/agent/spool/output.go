@@ -55,7 +55,7 @@ func (j *Journal) hasRoomForOutput(n int64) bool {
 	if j.state.Size-j.acked+n > j.limits.Unsent/2 {
 		return false
 	}
-	return j.healthy() || j.memory+n <= j.limits.window()
+	return j.healthy() || j.memory+n <= j.window()
 }
 
 // buffer is memory of at least a size, used before if there is such.
@@ -140,7 +140,7 @@ func (j *Journal) appendToTail(rec []byte, key streamKey, own bool) Kept {
 // is left to the steps that follow.
 func (j *Journal) tooMuchTail() bool {
 	t := &j.tail
-	placed := max(0, j.memory-j.limits.window()-plainReserve) // of the steps before, in memory
+	placed := max(0, j.memory-j.window()-j.plainWindow()) // of the steps before, in memory
 	if t.memory > max(j.limits.Memory-placed, min(tailLimit, j.limits.Memory)) {
 		return true
 	}

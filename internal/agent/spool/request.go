@@ -109,11 +109,6 @@ func (j *Journal) Settle() {
 	j.finishMove(m, nil)
 }
 
-// tailExceedsDisk reports whether the tail is more than fits on a full disk in the end.
-func (j *Journal) tailExceedsDisk() bool {
-	return len(j.tail.segments) > 1 && j.fullReason != "" && j.tail.size() > tailLimit
-}
-
 // waitForServer waits, on a full disk, while the server takes what the disk has no room for: as it
 // does, the tail gets its place.
 func (j *Journal) waitForServer() {

@@ -3,6 +3,7 @@ package spool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -163,6 +164,31 @@ func TestOutputLargerThanTheDisk(t *testing.T) {
 	}
 	if err := m.j.Remove(); err != nil {
 		t.Error(err)
+	}
+}
+
+// The outcome fits on a disk that never had the room which is kept for it.
+func TestDiskWithoutRoomForTheReserve(t *testing.T) {
+	for _, size := range []int{256 << 10, 1 << 20, 2 << 20, 3 << 20, 5 << 20} {
+		for _, piece := range []int{100, 60_000} {
+			t.Run(fmt.Sprintf("%d KiB in %d", size>>10, piece), func(t *testing.T) {
+				s, err := Open(smallDisk(t, size))
+				if err != nil {
+					t.Fatal(err)
+				}
+				m := newModel(t, s, Limits{})
+				m.j.Start(func() {})
+				for printed := 0; printed < 6<<20; printed += max(piece, 1000) {
+					for range max(1, 1000/piece) {
+						m.print(job.Stdout, piece)
+					}
+				}
+				m.finishAway(t)
+				if err := m.j.Remove(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
 	}
 }
 

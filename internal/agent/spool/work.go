@@ -233,6 +233,7 @@ func (j *Journal) writeChunk(s *segment, name string) (bool, error) {
 		}
 		if c.output && !last && j.writer.async.Load() {
 			if ready, err = j.allocate(f, ready, at+int64(len(data))); err != nil {
+				ready = j.allocateSome(f, ready, at)
 				return err
 			}
 		}
@@ -274,30 +275,6 @@ func (j *Journal) dropWritten(s *segment) {
 		j.recycle(c.data)
 	}
 	s.chunks = nil
-}
-
-// allocate takes room for a file to grow to a size with the reserve behind it, in large
-// steps while the disk has much, and returns how far it is allocated.
-func (j *Journal) allocate(f file, ready, size int64) (int64, error) {
-	need := size + reserve
-	if need <= ready {
-		return ready, nil
-	}
-	free, total, err := j.disk.Free()
-	if err != nil {
-		return ready, err
-	}
-	if left := free - keepFree(total); left < need-ready {
-		return ready, fmt.Errorf("%w: %s of it are free, and %s are left to others", errNoRoom, job.Bytes(free), job.Bytes(keepFree(total)))
-	} else if most := max(need, min(j.limits.Segment+reserve, need+16<<20)); left > 2*(most-ready) {
-		if err := f.Reserve(most); err == nil {
-			return most, nil
-		}
-	}
-	if err := f.Reserve(need); err != nil {
-		return ready, err
-	}
-	return need, nil
 }
 
 // tailNote is what a recovery must know of the tail.

@@ -20,7 +20,7 @@ type writer struct {
 	requests []*request    // not answered yet, oldest first
 	notify   bool          // readers do not know yet of what is new
 	final    bool          // all must come to the disk now, into the reserve too
-	again    bool          // output is tried once more on a disk that was full
+	again    bool          // output is tried, to find out whether a disk has room that had none or is new
 }
 
 func newWriter() writer {
@@ -40,6 +40,7 @@ func (j *Journal) Start(changed func()) {
 	if j.changed = changed; !j.writer.async.Swap(true) {
 		if j.disk != nil {
 			j.durableAt = time.Now().Add(durableAfter)
+			j.writer.again = true // before there is output, find out whether there is room for it
 		}
 		go j.run()
 	}
@@ -137,6 +138,10 @@ func (j *Journal) doOne() bool {
 			return true
 		}
 		if j.writer.again { // nothing waits with which it could be tried
+			if err := j.checkRoom(); err != nil {
+				j.failed(err, now)
+				return true
+			}
 			j.setRoom()
 		}
 	}
