@@ -209,7 +209,7 @@ func TestAMinuteOfADeadReceiver(t *testing.T) {
 			want = append(want, fmt.Sprintf("stint_%d_team %s", n+1, run))
 			pass(5 * time.Second)
 		}
-		pass(start.Add(129 * time.Second).Sub(time.Now())) // 2 s for the worker's round
+		pass(time.Until(start.Add(129 * time.Second))) // 2 s for the worker's round
 		took, tries := b.seen()
 		for i := range took {
 			_, took[i], _ = strings.Cut(took[i], " ") // the minute, which depends on the jitter
