@@ -70,8 +70,9 @@ func (c *connections) context(ctx context.Context, conn net.Conn) context.Contex
 	return context.WithValue(ctx, connKey{}, watchedConnOf(conn))
 }
 
-// arrived notes an append or a heartbeat before it is committed: an agent that waits for a
-// slow database has returned. It returns nil where connections are not watched.
+// arrived notes an append or a heartbeat of a client that may write to the run, before it is
+// committed: an agent that waits for a slow database has returned. It returns nil where
+// connections are not watched.
 func (c *connections) arrived(r *http.Request, run string, attempt int) *traffic {
 	conn := connOf(r)
 	if conn == nil {

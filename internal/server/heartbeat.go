@@ -23,7 +23,6 @@ func (s *Server) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	carried := s.connections.arrived(r, run, attempt)
 	err = newParams(r).err
 	if err == nil {
 		err = s.own(r.Context(), run)
@@ -32,6 +31,7 @@ func (s *Server) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	carried := s.connections.arrived(r, run, attempt)
 	var hb job.Heartbeat
 	if err := readJSON(r, "a heartbeat", false, &hb); err != nil {
 		s.fail(w, r, err)

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
@@ -143,8 +144,8 @@ func (o observer) Disconnected(d index.Disconnect) { o <- d }
 func (o observer) Returned(string, int) {}
 
 // agentOn is an agent with one connection of its own, which its requests name: it sends a
-// journal and heartbeats.
-func (l *live) agentOn(tr *http.Transport, s *sketch, beats int) {
+// journal and heartbeats; headers are name, value, name, value.
+func (l *live) agentOn(tr *http.Transport, s *sketch, beats int, headers ...string) {
 	l.t.Helper()
 	client := &http.Client{Transport: tr}
 	post := func(path, body string) {
@@ -152,6 +153,9 @@ func (l *live) agentOn(tr *http.Transport, s *sketch, beats int) {
 		req, err := http.NewRequestWithContext(l.t.Context(), http.MethodPost, l.url+path, strings.NewReader(body))
 		if err != nil {
 			l.t.Fatal(err)
+		}
+		for i := 0; i+1 < len(headers); i += 2 {
+			req.Header.Set(headers[i], headers[i+1])
 		}
 		trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
 			req.Header.Set(job.HeaderLocalAddress, c.Conn.LocalAddr().String())
@@ -206,6 +210,53 @@ func TestAgentsWhoseConnectionCloses(t *testing.T) {
 	case d := <-gone:
 		t.Errorf("told %+v without reason", d)
 	default:
+	}
+}
+
+// A request of somebody who may not write to a run keeps nothing from being said of its
+// agent, however long the connection of the request stays open: neither that the connection of
+// its heartbeats closed, nor that the agent returned.
+func TestRefusedRequestsDoNotCountForAnAgent(t *testing.T) {
+	c, gone := newClock(), make(observer, 10)
+	l := start(t, server.Config{RequireToken: true, Now: c.now, Connections: gone})
+	token := func() string { return "Bearer " + l.mint(access.Agent, time.Time{}, c.now()) }
+	mine, other := token(), token()
+	for name, try := range map[string]struct{ path, token, body string }{
+		"heartbeat of another token":                   {"/heartbeat", other, `{"period_ms":5000}`},
+		"heartbeat with a parameter that is not known": {"/heartbeat?x=1", mine, `{"period_ms":5000}`},
+		"append of another token":                      {"/journal?offset=0", other, "x"},
+		"append without an offset":                     {"/journal", mine, "x"},
+		"read back of another token":                   {"/journal/rest?offset=0", other, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, tr := newSketch(t, "j", nil).command(), &http.Transport{MaxIdleConnsPerHost: 1}
+			l.agentOn(tr, s, 1, "Authorization", mine)
+			foreign := &http.Transport{MaxIdleConnsPerHost: 1}
+			defer foreign.CloseIdleConnections()
+			method := map[bool]string{true: http.MethodGet, false: http.MethodPost}[try.body == ""]
+			req, err := http.NewRequestWithContext(t.Context(), method, l.url+"/api/v1/runs/"+s.id+"/attempts/1"+try.path, strings.NewReader(try.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Authorization", try.token)
+			resp, err := (&http.Client{Transport: foreign}).Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode < 400 || resp.StatusCode >= 500 {
+				t.Fatalf("the request was answered %d, %v", resp.StatusCode, err)
+			}
+			resp.Body.Close()
+			tr.CloseIdleConnections()
+			select {
+			case d := <-gone:
+				if d.Run != s.id {
+					t.Errorf("%+v, want run %s", d, s.id)
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatal("nobody was told that the agent's connection closed")
+			}
+		})
 	}
 }
 

@@ -19,7 +19,6 @@ func (s *Server) postJournal(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	carried := s.connections.arrived(r, run, attempt)
 	offset, err := offsetOf(r, true)
 	if err == nil {
 		err = s.own(r.Context(), run)
@@ -28,7 +27,7 @@ func (s *Server) postJournal(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.connections.append(carried, r)
+	s.connections.append(s.connections.arrived(r, run, attempt), r)
 	b, err := s.readBody(w, r)
 	defer b.release()
 	if err != nil {
