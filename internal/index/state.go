@@ -113,10 +113,14 @@ func (s *State) loadDigest() (*journal.Digester, error) {
 	return d, d.UnmarshalBinary(s.Digest)
 }
 
-// Text bounds a string from outside to at most the given bytes and takes out what
-// databases and terminals choke on: bad UTF-8 and control characters.
-func Text(s string, most int) string {
-	s = strings.Map(func(r rune) rune {
+// Text is Clean, cut to at most the given bytes.
+func Text(s string, most int) string { return Cut(Clean(s), most) }
+
+// Clean replaces in a string from outside what databases and terminals choke on: bad UTF-8
+// and control characters. It cuts nothing off, so that what is looked up by the result is
+// found.
+func Clean(s string) string {
+	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t':
 			return r
@@ -125,11 +129,11 @@ func Text(s string, most int) string {
 		}
 		return r
 	}, s)
-	return Cut(s, most)
 }
 
 // Cut shortens s to at most the given bytes, at the border of a character, and ends it
-// with "…" if something was taken.
+// with "…" if something was taken. The result is for people to read: what is looked up by
+// it is not found.
 func Cut(s string, most int) string {
 	if len(s) <= most {
 		return s

@@ -65,6 +65,7 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"figures", figures},
 		{"counts of runs", countRuns},
 		{"texts of runs", texts},
+		{"long texts are found", longTexts},
 		{"live agents", liveAgents},
 		{"ping", ping},
 		{"installation", installation},

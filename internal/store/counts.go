@@ -85,7 +85,7 @@ func (s *Store) countRest(ctx context.Context, q index.RunQuery, counts *index.R
 		if q.Job == "" {
 			return s.addCounts(ctx, q, counts, `SELECT state, SUM(n) FROM run_counts GROUP BY state`)
 		}
-		return s.addCounts(ctx, q, counts, `SELECT state, SUM(n) FROM run_counts WHERE job = $1 GROUP BY state`, index.Text(q.Job, 1000))
+		return s.addCounts(ctx, q, counts, `SELECT state, SUM(n) FROM run_counts WHERE job = $1 GROUP BY state`, index.Clean(q.Job))
 	}
 	others := q
 	others.States = nil // each state is counted

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
@@ -163,18 +162,14 @@ func suspended(r *job.Run) int {
 	return 0
 }
 
-// searchText is what the q filter looks in.
+// searchText is what the q filter looks in. Each part is bounded where it comes in, and
+// nothing is cut off here: a run would not be found by it, without a word.
 func searchText(r *job.Run) string {
 	parts := []string{r.Job, r.ID, r.Host, r.Command}
 	for _, k := range slices.Sorted(maps.Keys(r.Labels)) {
 		parts = append(parts, r.Labels[k])
 	}
-	return index.Cut(strings.Map(func(c rune) rune {
-		if unicode.IsControl(c) {
-			return ' '
-		}
-		return unicode.ToLower(c)
-	}, strings.Join(parts, " ")), 8<<10)
+	return searchable(strings.Join(parts, " "))
 }
 
 // setLabels replaces the labels that runs are found by.

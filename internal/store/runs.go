@@ -174,7 +174,7 @@ func (s *Store) pageQuery(ctx context.Context, q index.RunQuery, limit int) (str
 		var n int
 		if !alone {
 			err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM run_labels WHERE key = $1 AND value = $2 LIMIT $3) AS few`,
-				index.Text(key, 1000), index.Text(q.Labels[key], 1000), fewLabels).Scan(&n)
+				index.Clean(key), index.Clean(q.Labels[key]), fewLabels).Scan(&n)
 			if err != nil {
 				return "", nil, fmt.Errorf("count the runs with label %s: %w", job.Quote(key), err)
 			}
@@ -214,7 +214,7 @@ func labelQuery(q index.RunQuery, key string, limit int) (string, []any, error) 
 	if len(states) > 0 {
 		conditions = append(conditions, "state IN ("+strings.Join(states, ", ")+")")
 	}
-	labels := []string{"key = " + arg(index.Text(key, 1000)), "value = " + arg(index.Text(value, 1000))}
+	labels := []string{"key = " + arg(index.Clean(key)), "value = " + arg(index.Clean(value))}
 	if cursor != "" {
 		at, id, err := readCursor(cursor)
 		if err != nil {
@@ -265,7 +265,7 @@ func where(conditions []string) string {
 func runConditions(q index.RunQuery) (conditions []string, args []any, err error) {
 	arg := func(v any) string {
 		if text, ok := v.(string); ok {
-			v = index.Text(text, 1000)
+			v = index.Clean(text)
 		}
 		args = append(args, v)
 		return "$" + strconv.Itoa(len(args))

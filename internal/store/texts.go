@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
@@ -129,7 +130,7 @@ func (d dialect) textID() string {
 // textMatch is the condition on run_texts that every run with a text meets, and its
 // parameter; false for a text that is too short to be looked up.
 func (d dialect) textMatch(text string, param int) (condition, arg string, ok bool) {
-	letters := []rune(textWanted(text))
+	letters := []rune(searchable(text))
 	if len(letters) < 3 {
 		return "", "", false
 	}
@@ -147,12 +148,20 @@ func (d dialect) textMatch(text string, param int) (condition, arg string, ok bo
 	return "run_texts MATCH $" + strconv.Itoa(param), strings.Join(terms, " "), true
 }
 
-// textWanted is a text as it is looked for.
-func textWanted(text string) string { return strings.ToLower(index.Text(index.Cut(text, 200), 1000)) }
+// searchable is a text in the form in which texts are stored for searching, and looked for.
+// What index.Clean has replaced is found by what it was.
+func searchable(text string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) || c == unicode.ReplacementChar {
+			return ' '
+		}
+		return unicode.ToLower(c)
+	}, text)
+}
 
 // likeText is the pattern of the runs with a text.
 func likeText(text string) string {
-	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(textWanted(text)) + "%"
+	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(searchable(text)) + "%"
 }
 
 // onlyText says that a query has no filter that an index helps with but the text and time.

@@ -66,6 +66,57 @@ func texts(t *testing.T, s *store.Store) {
 	checkTexts(t, s, all, "one changed, and in the index")
 }
 
+// Nothing is cut off a text that is looked for, nor off what it is looked for in: a run would
+// not be found, without a word.
+func longTexts(t *testing.T, s *store.Store) {
+	wide := strings.Repeat("Ä€😀x", 64)         // 256 characters, 640 bytes
+	special := strings.Repeat(`%_\"`, 64)      // each needs an escape in a pattern
+	lines := "first\n\tsecond\x01\u0085third " // as they are typed
+	host := strings.Repeat("h", 1500) + ".end" // longer than a pattern may be
+	labels := map[string]string{}
+	for i := range job.MaxLabels {
+		labels[fmt.Sprintf("k%02d", i)] = fmt.Sprintf("value-%02d-", i) + strings.Repeat("v", 200)
+	}
+	labels["z"] = "needle-at-the-end"
+	delete(labels, "k00")
+	want := map[string]string{} // text to the run that has it
+	for _, c := range []struct {
+		attempt journal.Attempt
+		texts   []string
+	}{
+		{journal.Attempt{Args: []string{"echo", wide}}, []string{wide}},
+		{journal.Attempt{Args: []string{"echo", special}}, []string{special}},
+		{journal.Attempt{Args: []string{"echo", lines}}, []string{lines}},
+		{journal.Attempt{Host: host}, []string{host, host[1000:]}},
+		{journal.Attempt{Args: []string{"echo", strings.Repeat("c", 8000)}, Labels: labels}, []string{labels["z"], labels["k63"]}},
+	} {
+		id, data := whole(t, c.attempt, 0)
+		one(t, s, id, 1, 0, data)
+		for _, text := range c.texts {
+			want[text] = id
+		}
+		if c.attempt.Host != "" {
+			if page, err := s.Runs(t.Context(), index.RunQuery{Host: host}); err != nil || len(page.Runs) != 1 || page.Runs[0].ID != id {
+				t.Errorf("a long host: %d runs, %v", len(page.Runs), err)
+			}
+		}
+	}
+	for _, when := range []string{"before", "after"} {
+		for text, id := range want {
+			for _, q := range []index.RunQuery{{Text: text}, {Text: strings.ToUpper(text), States: []job.State{job.Succeeded}}} {
+				page, err := s.Runs(t.Context(), q)
+				if err != nil || len(page.Runs) != 1 || page.Runs[0].ID != id {
+					t.Errorf("%s tidying: %d bytes %.20q: %d runs, %v", when, len(text), text, len(page.Runs), err)
+				}
+				if counts, err := s.RunCounts(t.Context(), q); err != nil || counts.Total != 1 {
+					t.Errorf("%s tidying: %d bytes %.20q: %d counted, %v", when, len(text), text, counts.Total, err)
+				}
+			}
+		}
+		tidyTexts(t, s)
+	}
+}
+
 func tidyTexts(t *testing.T, s *store.Store) {
 	t.Helper()
 	if err := s.Tidy(t.Context(), noon); err != nil {
