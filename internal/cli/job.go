@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -67,13 +69,20 @@ func (p *program) jobDelete() *cobra.Command {
 		Use:   "delete [flags] NAME",
 		Short: "Delete a job with all its runs, their logs and its policy",
 		Long: `Delete a job with all its runs, their logs and its policy, for good. It needs a token of the
-scope admin. A job with active runs is not deleted: cancel them first.`,
+scope admin. A job with active runs is not deleted: cancel them first. At a terminal it asks
+before it deletes, unless --yes is given; in a script it does not ask.`,
 		Args: oneJob,
 	}
 	opts := option.Register(cmd.Flags(), append(p.serverRows(),
+		option.Option{FlagOnly: true, Name: "yes", Kind: option.Switch, Help: "delete without asking"},
 		jsonRow(),
 	))
 	cmd.RunE = p.withClient(opts, func(ctx context.Context, c *client.Client, args []string) error {
+		if !opts.On("yes") {
+			if err := p.confirmDeletion(ctx, c, args[0]); err != nil {
+				return err
+			}
+		}
 		runs, err := c.DeleteJob(ctx, args[0])
 		if err != nil {
 			return err
@@ -87,6 +96,23 @@ scope admin. A job with active runs is not deleted: cancel them first.`,
 		return console.WriteAll(p.Out, console.Clean(fmt.Sprintf("the job %s is deleted, with %s", args[0], console.Count(runs, "run")))+"\n")
 	})
 	return cmd
+}
+
+// confirmDeletion asks whether a job is to be deleted. The error says that it is not.
+func (p *program) confirmDeletion(ctx context.Context, c *client.Client, name string) error {
+	sum, err := c.Job(ctx, name)
+	var missing *job.Problem
+	if errors.As(err, &missing) && missing.Status == http.StatusNotFound {
+		sum, err = job.Summary{}, nil // it may have a policy only
+	}
+	if err != nil {
+		return err
+	}
+	yes, err := p.Confirm("Delete the job %s for good, with %s, their logs and its policy?", name, console.Count(sum.Runs, "run"))
+	if err == nil && !yes {
+		err = fmt.Errorf("the job %s is not deleted", name)
+	}
+	return err
 }
 
 func (p *program) jobPage(sum job.Summary, policy job.JobPolicy, now time.Time) string {

@@ -54,6 +54,8 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"jobs", jobs},
 		{"pages of jobs", pagesOfJobs},
 		{"jobs are deleted", deleteJob},
+		{"a job that goes on is not deleted", deleteJobThatGoesOn},
+		{"jobs without runs are deleted", deleteJobWithoutRuns},
 		{"known jobs only", knownJobsOnly},
 		{"cancel", cancel},
 		{"leases and verdicts", leases},

@@ -22,7 +22,10 @@ func (s *Store) RefreshTroubles(ctx context.Context) error { return s.refreshTro
 func (s *Store) Postgres() bool { return s.dialect.postgres }
 
 // DeleteRun deletes a run as retention does.
-func (s *Store) DeleteRun(ctx context.Context, id string) error { return s.deleteRun(ctx, id) }
+func (s *Store) DeleteRun(ctx context.Context, id string) error {
+	_, err := s.deleteRun(ctx, id)
+	return err
+}
 
 // CountRows counts the rows of a table.
 func (s *Store) CountRows(ctx context.Context, table string) (n int, err error) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"stint.dev/stint/internal/index"
@@ -10,46 +11,96 @@ import (
 
 // DeleteJob deletes the runs of a job and all that is kept for it: its policy, and what is usual
 // for it. It returns how many runs it has deleted, also when it could not finish. A job with
-// active runs is left as it is: their agents would begin it anew.
+// active runs keeps its policy and them: their agents would begin it anew.
 func (s *Store) DeleteJob(ctx context.Context, name string) (runs int64, err error) {
 	sum, err := s.Job(ctx, name)
-	if err != nil {
+	var missing *index.NotFoundError
+	if errors.As(err, &missing) {
+		_, err = s.Policy(ctx, name) // it may have been set before the first run
+	}
+	switch {
+	case errors.As(err, &missing):
+		return 0, &index.NotFoundError{What: "job " + job.Quote(name)}
+	case err != nil:
 		return 0, err
 	}
 	if sum.Active > 0 {
 		return 0, &index.ActiveJobError{Job: name, Runs: sum.Active}
 	}
 	for {
-		ids, err := s.texts(ctx, `SELECT id FROM runs WHERE job = $1 AND state IN `+over+` ORDER BY created_at, id LIMIT $2`, name, deleteRunsMost)
+		deleted, err := s.deleteRunsOf(ctx, name)
+		runs += deleted
 		if err != nil {
-			return runs, fmt.Errorf("list runs of job %s: %w", job.Quote(name), err)
+			return runs, err
 		}
-		for _, id := range ids {
-			if err := s.deleteRun(ctx, id); err != nil {
-				return runs, fmt.Errorf("delete run %s of job %s: %w", id, job.Quote(name), err)
-			}
-			runs++
-		}
-		if len(ids) == 0 {
-			break
+		left, active, err := s.deleteWithoutRuns(ctx, name)
+		switch {
+		case err != nil || left == 0:
+			return runs, err
+		case active > 0:
+			return runs, &index.ActiveJobError{Job: name, Runs: active}
 		}
 	}
-	return runs, s.write(ctx, func(t *tx) error {
+}
+
+// deleteRunsOf deletes the runs of a job that have ended, and returns how many.
+func (s *Store) deleteRunsOf(ctx context.Context, name string) (runs int64, err error) {
+	for {
+		ids, err := s.texts(ctx, `SELECT id FROM runs WHERE job = $1 AND state IN `+over+` ORDER BY created_at, id LIMIT $2`, name, deleteRunsMost)
+		if err != nil || len(ids) == 0 {
+			return runs, err
+		}
+		for _, id := range ids {
+			deleted, err := s.deleteRun(ctx, id)
+			if err != nil {
+				return runs, fmt.Errorf("delete run %s of job %s: %w", id, job.Quote(name), err)
+			}
+			if deleted {
+				runs++
+			}
+		}
+	}
+}
+
+// deleteWithoutRuns deletes the policy of a job and all else that is kept for it, unless a run
+// of it has begun, or begun again, meanwhile. It returns how many runs there are, and how many
+// of them are active.
+func (s *Store) deleteWithoutRuns(ctx context.Context, name string) (runs, active int64, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		if err := t.lockJob(ctx, name); err != nil {
+			return err
+		}
+		err := t.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN state IN `+over+` THEN 0 ELSE 1 END), 0) FROM runs WHERE job = $1`, name).Scan(&runs, &active)
+		if err != nil {
+			return fmt.Errorf("count the runs of job %s: %w", job.Quote(name), err)
+		}
+		if runs > 0 {
+			return nil
+		}
 		if _, err := t.ExecContext(ctx, `DELETE FROM job_policies WHERE job = $1`, name); err != nil {
 			return fmt.Errorf("delete the policy of job %s: %w", job.Quote(name), err)
 		}
 		return t.forgetJob(ctx, name)
 	})
+	return runs, active, err
+}
+
+// lockJob keeps runs of a job from beginning until the transaction ends: each takes its number
+// from the row that is locked.
+func (t *tx) lockJob(ctx context.Context, name string) error {
+	var next int64
+	err := t.QueryRowContext(ctx, `SELECT COALESCE(SUM(next_number), 0) FROM (SELECT next_number FROM jobs WHERE name = $1`+t.dialect.lock+`) AS one`, name).Scan(&next)
+	if err != nil {
+		return fmt.Errorf("lock job %s: %w", job.Quote(name), err)
+	}
+	return nil
 }
 
 // forgetJob deletes what is kept for a job that has no runs any more, unless somebody has set a
 // policy for it.
 func (t *tx) forgetJob(ctx context.Context, name string) error {
-	var next int64
-	// Locked first: a run that begins meanwhile takes its number from the same row.
-	err := t.QueryRowContext(ctx, `SELECT COALESCE(SUM(next_number), 0) FROM (SELECT next_number FROM jobs WHERE name = $1`+t.dialect.lock+`) AS one`, name).Scan(&next)
-	if err != nil {
-		return fmt.Errorf("lock job %s: %w", job.Quote(name), err)
+	if err := t.lockJob(ctx, name); err != nil {
+		return err
 	}
 	const unused = ` AND NOT EXISTS (SELECT 1 FROM runs WHERE job = $1) AND NOT EXISTS (SELECT 1 FROM job_policies WHERE job = $1)`
 	for _, query := range []string{

@@ -92,6 +92,55 @@ func deleteJob(t *testing.T, s *store.Store) {
 	}
 }
 
+// A run that begins again while its job is deleted keeps the job, and its policy.
+func deleteJobThatGoesOn(t *testing.T, s *store.Store) {
+	deleted, stays := ended(t, s, "nightly"), ended(t, s, "nightly")
+	must(t, s.SetPolicy(t.Context(), index.StoredPolicy{Job: "nightly", YAML: "rules: {}", SetAt: noon}, []byte(`{}`)))
+	// With the first run that goes somebody asks for a retry of the second.
+	retry := `UPDATE runs SET state = 'retrying' WHERE id = '` + stays + `'`
+	if s.Postgres() {
+		must(t, s.Exec(t.Context(), `CREATE FUNCTION ask_for_retry() RETURNS trigger AS $$ BEGIN `+retry+`; RETURN NULL; END $$ LANGUAGE plpgsql`))
+		must(t, s.Exec(t.Context(), `CREATE TRIGGER ask_for_retry AFTER DELETE ON runs FOR EACH ROW EXECUTE FUNCTION ask_for_retry()`))
+	} else {
+		must(t, s.Exec(t.Context(), `CREATE TRIGGER ask_for_retry AFTER DELETE ON runs BEGIN `+retry+`; END`))
+	}
+	var active *index.ActiveJobError
+	if n, err := s.DeleteJob(t.Context(), "nightly"); !errors.As(err, &active) || active.Runs != 1 || n != 1 {
+		t.Errorf("deleted %d runs: %v; want 1, and the other one is active", n, err)
+	}
+	if !gone(t, s, deleted) || gone(t, s, stays) {
+		t.Error("the run that is retried goes, or the one that has ended stays")
+	}
+	if _, err := s.Policy(t.Context(), "nightly"); err != nil {
+		t.Errorf("its policy: %v", err)
+	}
+	must(t, s.Exec(t.Context(), `UPDATE runs SET state = 'failed' WHERE id = '`+stays+`'`))
+	if n, err := s.DeleteJob(t.Context(), "nightly"); err != nil || n != 1 {
+		t.Errorf("once it has ended: %d, %v", n, err)
+	}
+	var missing *index.NotFoundError
+	if _, err := s.Policy(t.Context(), "nightly"); !errors.As(err, &missing) {
+		t.Errorf("its policy: %v", err)
+	}
+}
+
+// A job that has a policy and no runs can be deleted, and ends with its policy.
+func deleteJobWithoutRuns(t *testing.T, s *store.Store) {
+	for name, remove := range map[string]func(string) error{
+		"deleted":        func(name string) error { _, err := s.DeleteJob(t.Context(), name); return err },
+		"without policy": func(name string) error { return s.DeletePolicy(t.Context(), name) },
+	} {
+		must(t, s.SetPolicy(t.Context(), index.StoredPolicy{Job: name, YAML: "rules: {}", SetAt: noon}, []byte(`{}`)))
+		must(t, s.DeleteRun(t.Context(), ended(t, s, name)))
+		must(t, remove(name))
+		for _, table := range []string{"jobs", "job_policies", "job_bands", "run_counts"} {
+			if n, err := s.CountRows(t.Context(), table); err != nil || n > 0 {
+				t.Errorf("%s: %d rows of %s are left: %v", name, n, table, err)
+			}
+		}
+	}
+}
+
 // A job is forgotten with its last run, unless somebody has set a policy for it.
 func TestJobsWithoutRunsAreForgotten(t *testing.T) {
 	onBoth(t, store.Keep{Age: 24 * time.Hour}, func(t *testing.T, s *store.Store, _ string) {

@@ -144,9 +144,11 @@ func (s *Store) deleteWhile(ctx context.Context, next func() ([]string, error)) 
 		}
 		began := time.Now()
 		for _, id := range ids {
-			err := s.deleteRun(ctx, id)
+			deleted, err := s.deleteRun(ctx, id)
 			if err == nil {
-				s.deleted.Add(1)
+				if deleted {
+					s.deleted.Add(1)
+				}
 				s.done(ctx, troubleRemove, id)
 			} else if err := s.skip(ctx, troubleRemove, id, fmt.Errorf("delete run %s: %w", id, err)); err != nil {
 				return err
@@ -160,14 +162,13 @@ func (s *Store) deleteWhile(ctx context.Context, next func() ([]string, error)) 
 
 // deleteRun deletes an ended run and all that belongs to it: first the blocks, some at a
 // time, for a long log has many; then the rest at once. One that goes on, because another
-// attempt began, is left alone.
-func (s *Store) deleteRun(ctx context.Context, id string) error {
-	for gone := false; !gone; {
+// attempt began, is left alone: deleted is false then.
+func (s *Store) deleteRun(ctx context.Context, id string) (deleted bool, err error) {
+	for more := true; more; {
 		err := s.write(ctx, func(t *tx) error {
-			gone = false
+			more, deleted = false, false
 			ended, err := t.lockEnded(ctx, id)
 			if err != nil || !ended {
-				gone = true
 				return err
 			}
 			table := `(SELECT run_id, attempt, start FROM blocks WHERE run_id = $1 ORDER BY attempt, start LIMIT $2)`
@@ -176,10 +177,9 @@ func (s *Store) deleteRun(ctx context.Context, id string) error {
 			}
 			var left int64
 			err = t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM blocks WHERE run_id = $1 LIMIT 1) AS one`, id).Scan(&left)
-			if err != nil || left > 0 {
+			if more = left > 0; err != nil || more {
 				return err
 			}
-			gone = true
 			for _, query := range []string{`DELETE FROM attempts WHERE run_id = $1`, `DELETE FROM run_owners WHERE run_id = $1`} {
 				if _, err := t.ExecContext(ctx, query, id); err != nil {
 					return err
@@ -189,13 +189,14 @@ func (s *Store) deleteRun(ctx context.Context, id string) error {
 			if err := t.QueryRowContext(ctx, `DELETE FROM runs WHERE id = $1 RETURNING job`, id).Scan(&of); err != nil {
 				return err
 			}
+			deleted = true
 			return t.forgetJob(ctx, of)
 		})
 		if err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return deleted, nil
 }
 
 // lockEnded locks a run and reports whether it has ended for good.

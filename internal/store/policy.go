@@ -37,7 +37,7 @@ func (s *Store) SetPolicy(ctx context.Context, p index.StoredPolicy, actions []b
 	})
 }
 
-// DeletePolicy makes the default hold again for a job.
+// DeletePolicy makes the default hold again for a job. One without runs is forgotten.
 func (s *Store) DeletePolicy(ctx context.Context, name string) error {
 	return s.write(ctx, func(t *tx) error {
 		res, err := t.ExecContext(ctx, `DELETE FROM job_policies WHERE job = $1`, name)
@@ -47,7 +47,7 @@ func (s *Store) DeletePolicy(ctx context.Context, name string) error {
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, &index.NotFoundError{What: "a policy of job " + job.Quote(name)})
 		}
-		return nil
+		return t.forgetJob(ctx, name)
 	})
 }
 
