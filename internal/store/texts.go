@@ -19,6 +19,8 @@ const (
 	// textSpan is how many text ids there are in a microsecond, for runs that were created
 	// in the same one. One that finds none free takes one of the next.
 	textSpan = 1024
+	// mostText is the most bytes of a text that is looked for.
+	mostText = 24_000
 	// mostTerms bounds how much of a text is looked up; the rest is only compared.
 	mostTerms = 30
 	// fewTexts is how many runs with a text are looked through for other filters.
@@ -159,8 +161,12 @@ func searchable(text string) string {
 	}, text)
 }
 
-// likeText is the pattern of the runs with a text.
+// likeText is the pattern of the runs with a text. SQLite takes none of more than 50,000 bytes.
+// A text for which that is not enough, more than 20 times the longest that the API takes, is in no run.
 func likeText(text string) string {
+	if len(text) > mostText {
+		return "\n" // which is in no text that searchable has made
+	}
 	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(searchable(text)) + "%"
 }
 
