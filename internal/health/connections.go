@@ -1,6 +1,9 @@
 package health
 
 import (
+	"slices"
+	"time"
+
 	"stint.dev/stint/internal/index"
 )
 
@@ -11,10 +14,11 @@ func (m *Monitor) Disconnected(d index.Disconnect) {
 	m.mu.Lock()
 	m.closed[attempt{d.Run, d.Attempt}] = d
 	old := 0
-	for old < len(m.recent) && d.At.Sub(m.recent[old]) > ConfirmDoubt+TogetherWithin {
+	for old < len(m.recent) && d.At.Sub(m.recent[old].At) > ConfirmDoubt+TogetherWithin {
 		old++
 	}
-	m.recent = append(m.recent[old:], d.At)
+	m.recent = m.recent[old:]
+	m.recent = slices.Insert(m.recent, closedBefore(m.recent, d.At), d)
 	m.mu.Unlock()
 	select {
 	case m.wake <- struct{}{}:
@@ -42,15 +46,34 @@ func (m *Monitor) closedNow() closings {
 	}
 	out := make(closings, len(m.closed))
 	for a, d := range m.closed {
-		together := 0
-		for _, at := range m.recent {
-			if at.Sub(d.At).Abs() <= TogetherWithin {
-				together++
-			}
-		}
-		out[a] = Closes(d, together, m.lateAt)
+		out[a] = Closes(d, closedTogether(d, m.recent), m.lateAt)
 	}
 	return out
+}
+
+// closedBefore is how many connections closed before a time.
+func closedBefore(recent []index.Disconnect, at time.Time) int {
+	n, _ := slices.BinarySearchFunc(recent, at, func(d index.Disconnect, at time.Time) int { return d.At.Compare(at) })
+	return n
+}
+
+// closedTogether counts the connections that closed within TogetherWithin of one, itself
+// included, until there are more than FewTogether. Those of the other owner with the most
+// count as one: what one owner closes says nothing of others' agents.
+func closedTogether(d index.Disconnect, recent []index.Disconnect) int {
+	total, others := 0, map[string]int{}
+	for _, other := range recent[closedBefore(recent, d.At.Add(-TogetherWithin)):] {
+		if other.At.Sub(d.At) > TogetherWithin {
+			break
+		}
+		if total++; other.Owner != d.Owner {
+			others[other.Owner]++
+		}
+		if most := tallyOf(others).most[0]; total-max(most-1, 0) > FewTogether {
+			return FewTogether + 1
+		}
+	}
+	return total - max(tallyOf(others).most[0]-1, 0)
 }
 
 // stillClosed reports whether the agent of a run that is about to be called lost, because

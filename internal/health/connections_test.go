@@ -72,6 +72,17 @@ func TestHowLongAClosedConnectionIsConfirmed(t *testing.T) {
 			m.Disconnected(index.Disconnect{Run: "b", Attempt: 1, At: d.At.Add(100 * time.Millisecond), Peer: true})
 			m.Disconnected(index.Disconnect{Run: "c", Attempt: 1, At: d.At.Add(200 * time.Millisecond)})
 		}},
+		{name: "many of another owner together", lost: ConfirmGone, close: func(_ *fakeStore, m *Monitor, d index.Disconnect) {
+			for i := range 20 {
+				m.Disconnected(index.Disconnect{Run: fmt.Sprint(i), Attempt: 1, Owner: "another", At: d.At, Peer: true})
+			}
+			m.Disconnected(d)
+		}},
+		{name: "one of each of two other owners together", lost: ConfirmDoubt, close: func(_ *fakeStore, m *Monitor, d index.Disconnect) {
+			m.Disconnected(d)
+			m.Disconnected(index.Disconnect{Run: "b", Attempt: 1, Owner: "another", At: d.At, Peer: true})
+			m.Disconnected(index.Disconnect{Run: "c", Attempt: 1, Owner: "third", At: d.At, Peer: true})
+		}},
 		{name: "three one after the other", lost: ConfirmGone, prep: func(s *fakeStore, m *Monitor) {
 			m.Disconnected(cut("b", 1))
 			pass(s, 300*time.Millisecond, "a", "b", "c")

@@ -52,7 +52,7 @@ func rulesTable() string {
 			policy.Quiet, ConfirmGone, ConfirmDoubt, latenessGone) +
 		fmt.Sprintf("| `%s` | that connection timed out, or the server closed it | `warning` at once; `lost` when the lease ends |\n", policy.Quiet) +
 		"| `lost` | the lease has ended | the state becomes `lost`, reason `agent_lost` |\n" +
-		fmt.Sprintf("| network | at least %d%% of at least %d active runs are silent at the same time | none is called lost for up to %s; when most are heard again, the others have %s left |\n",
+		fmt.Sprintf("| network | at least %d%% of at least %d active runs are silent at the same time, also without those of the other token of which most are | none is called lost for up to %s; when most are heard again, the others have %s left |\n",
 			Together, TogetherAtLeast, HoldFor, HoldAfter) +
 		fmt.Sprintf("| server away | it starts, its database failed, or it was more than %s late for a look that is due every %s | every active run is trusted for at least %s more |\n",
 			Late, Every, Grace.Round(time.Second)) +

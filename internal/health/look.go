@@ -109,7 +109,7 @@ func (m *Monitor) begin(ctx context.Context, now time.Time) error {
 func (m *Monitor) due(ctx context.Context, now time.Time, all bool) ([]index.Lease, bool, error) {
 	m.looks++
 	m.sweepIn--
-	swept := all || m.hold.on || m.sweepIn <= 0
+	swept := all || m.holds.on() || m.sweepIn <= 0
 	horizon := now.Add(nearEnd)
 	if swept {
 		horizon = now.Add(farAhead)
@@ -131,34 +131,36 @@ const reconnect = ConfirmDoubt / 2
 // watchTogether holds the verdicts while many are silent together. The active are counted
 // only when enough are silent for that to matter.
 func (m *Monitor) watchTogether(ctx context.Context, now time.Time, leases []index.Lease, closed closings) error {
-	silent := 0
+	silent, silentRuns := map[string]int{}, 0
 	for _, l := range leases {
 		c := m.circumstances(l, closed, now)
 		if c.closed(l) && now.Sub(c.Closed.At) < reconnect {
 			c.Closed = index.Closure{} // it may be back in a moment: its heartbeats alone count
 		}
 		if Silent(l, now, c) {
-			silent++
+			silent[l.Owner]++
+			silentRuns++
 		}
 	}
-	active := 0
-	if FellSilentTogether(silent, TogetherAtLeast) {
+	var active map[string]int
+	if FellSilentTogether(silentRuns, TogetherAtLeast) {
 		var err error
 		if active, err = m.store.ActiveRuns(ctx); err != nil {
 			return err
 		}
 	}
 	notice := index.OutboxEntry{Kind: index.OutboxNotify, Severity: job.Warning, At: now}
-	switch m.hold.update(now, silent, active) {
+	switch m.holds.update(now, silent, active) {
 	case holdBegan:
-		m.log.Warn("many runs fell silent together: this looks like the network, so none is called lost yet",
-			"silent", silent, "active", active, "until", m.hold.until)
+		until, activeRuns := m.holds.until(), tallyOf(active).total
+		m.log.Warn("many runs fell silent together: this looks like the network, so none of them is called lost yet",
+			"silent", silentRuns, "active", activeRuns, "until", until)
 		notice.What = index.WhatNetwork
-		notice.Message = fmt.Sprintf("%d of %d active runs fell silent together: this looks like the network. None is called lost before %s.", silent, active, clock(m.hold.until))
+		notice.Message = fmt.Sprintf("%d of %d active runs fell silent together: this looks like the network. None of them is called lost before %s.", silentRuns, activeRuns, clock(until))
 	case holdEnded:
-		m.log.Info("most runs are heard again", "silent", silent)
+		m.log.Info("most runs are heard again", "silent", silentRuns)
 		notice.What, notice.Ends = index.WhatRecovered, index.WhatNetwork
-		notice.Message = fmt.Sprintf("Most runs are heard again; %d are still silent.", silent)
+		notice.Message = fmt.Sprintf("Most runs are heard again; %d are still silent.", silentRuns)
 	case holdSame:
 		return nil
 	}
@@ -173,7 +175,7 @@ func (m *Monitor) circumstances(l index.Lease, closed closings, now time.Time) C
 	if here := closed[attempt{l.Run, l.Attempt}]; here.At.After(closure.At) {
 		closure = here
 	}
-	return Circumstances{Since: m.since, Closed: closure, HeldUntil: m.hold.heldUntil(now)}
+	return Circumstances{Since: m.since, Closed: closure, HeldUntil: m.holds.heldUntil(l.Owner, now)}
 }
 
 // judge stores what is new about runs, and returns the earliest deadline of those that are

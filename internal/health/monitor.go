@@ -16,8 +16,8 @@ type Store interface {
 	// Due returns the active runs whose lease ends before a time, and those that have a
 	// finding or a connection that closed.
 	Due(ctx context.Context, before time.Time, limit int) ([]index.Lease, error)
-	// ActiveRuns counts the active runs.
-	ActiveRuns(ctx context.Context) (int, error)
+	// ActiveRuns counts the active runs of each owner.
+	ActiveRuns(ctx context.Context) (map[string]int, error)
 	// Judge stores verdicts, each only if the run was not heard of since.
 	Judge(ctx context.Context, verdicts []index.Verdict) ([]index.Judged, error)
 	// ExtendLeases gives every active run a lease of at least until.
@@ -78,7 +78,7 @@ type Monitor struct {
 
 	mu     sync.Mutex
 	closed map[attempt]index.Disconnect // connections that closed and are not settled yet
-	recent []time.Time                  // when connections closed of late, in order
+	recent []index.Disconnect           // connections that closed of late, in order
 	wake   chan struct{}
 
 	// Of the loop alone:
@@ -88,7 +88,7 @@ type Monitor struct {
 	waited   bool      // another server judged until now
 	looks    int
 	sweepIn  int // looks until all active runs are looked at
-	hold     hold
+	holds    holds
 	policies policies
 	folded   folds
 	lastFail string
@@ -103,7 +103,7 @@ type attempt struct {
 func New(c Config) *Monitor {
 	m := &Monitor{
 		store: c.Store, log: c.Log, now: c.Now, changed: c.Changed,
-		closed: make(map[attempt]index.Disconnect), wake: make(chan struct{}, 1), folded: folds{},
+		closed: make(map[attempt]index.Disconnect), wake: make(chan struct{}, 1), folded: folds{}, holds: holds{},
 	}
 	if m.log == nil {
 		m.log = slog.Default()

@@ -40,14 +40,19 @@ func newFakeStore() *fakeStore {
 	return &fakeStore{leases: map[string]*index.Lease{}, lost: map[string]time.Time{}}
 }
 
-// beat is a heartbeat that arrives now, with a period of 5 s and a lease of 15 s.
+// beat is a heartbeat that arrives now, with a period of 5 s and a lease of 15 s. What comes
+// before a / in the run is its owner.
 func (s *fakeStore) beat(run string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.lost, run)
 	l := s.leases[run]
 	if l == nil {
-		l = &index.Lease{Run: run, Attempt: 1, State: job.Running, Health: job.Healthy, Length: 15 * time.Second, EveryPeriod: 5 * time.Second}
+		owner, _, owned := strings.Cut(run, "/")
+		if !owned {
+			owner = ""
+		}
+		l = &index.Lease{Run: run, Attempt: 1, Owner: owner, State: job.Running, Health: job.Healthy, Length: 15 * time.Second, EveryPeriod: 5 * time.Second}
 		s.leases[run] = l
 	}
 	l.HeardAt = time.Now()
@@ -94,16 +99,16 @@ func (s *fakeStore) Judge(_ context.Context, verdicts []index.Verdict) ([]index.
 	return out, nil
 }
 
-func (s *fakeStore) ActiveRuns(context.Context) (int, error) {
+func (s *fakeStore) ActiveRuns(context.Context) (map[string]int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := 0
-	for run := range s.leases {
+	active := map[string]int{}
+	for run, l := range s.leases {
 		if _, lost := s.lost[run]; !lost {
-			n++
+			active[l.Owner]++
 		}
 	}
-	return n, s.fail
+	return active, s.fail
 }
 
 func (s *fakeStore) Lead(context.Context) (bool, error) {
@@ -353,6 +358,27 @@ func TestManySilentTogetherAreTheNetwork(t *testing.T) {
 		want(t, s, all[19], "network")
 		pass(s, 20*time.Second, all[:19]...)
 		want(t, s, all[19], "lost")
+	})
+}
+
+// The runs of one owner that fall silent put off no verdict on those of others.
+func TestOneOwnersSilenceIsNotTheNetworkOfOthers(t *testing.T) {
+	watched(t, func(t *testing.T, s *fakeStore, _ *Monitor, _ func() string) {
+		var hostile, all []string
+		for i := range 40 {
+			hostile = append(hostile, fmt.Sprint("hostile/", i))
+		}
+		for i := range 20 {
+			all = append(all, fmt.Sprint("other/", i))
+		}
+		pass(s, 70*time.Second, append(hostile, all...)...)
+		pass(s, 10*time.Second, all...) // those of the first owner are silent
+		want(t, s, hostile[0], "network")
+		pass(s, 17*time.Second, all[:19]...)
+		want(t, s, all[19], "lost")
+		want(t, s, hostile[0], "network")
+		pass(s, 17*time.Second) // now all are
+		want(t, s, all[0], "network")
 	})
 }
 

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -217,6 +218,43 @@ func TestHold(t *testing.T) {
 		}
 		if got := h.heldUntil(at(s.now)); !got.Equal(want) {
 			t.Fatalf("at %v: held until %v, want %v", s.now, got, want)
+		}
+	}
+}
+
+func TestHoldsOfOwners(t *testing.T) {
+	type counts = map[string]int
+	for _, c := range []struct {
+		name           string
+		silent, active counts
+		held           []string // owners
+	}{
+		{"one owner of all", counts{"": 3}, counts{"": 10}, []string{""}},
+		{"one owner, few", counts{"": 2}, counts{"": 10}, nil},
+		{"all of one, one of another", counts{"a": 40, "b": 1}, counts{"a": 40, "b": 10}, []string{"a"}},
+		{"all of one and of another", counts{"a": 40, "b": 10, "c": 1}, counts{"a": 40, "b": 10, "c": 10}, []string{"a", "b", "c"}},
+		{"all of both", counts{"a": 40, "b": 10}, counts{"a": 40, "b": 10}, []string{"a", "b"}},
+		{"few of each of many", counts{"a": 4, "b": 4, "c": 4, "d": 4, "e": 4}, counts{"a": 4, "b": 4, "c": 4, "d": 4, "e": 4}, []string{"a", "b", "c", "d", "e"}},
+		{"of another only one that is silent too", counts{"a": 3, "b": 1}, counts{"a": 10, "b": 1000}, []string{"a"}},
+		{"of another none that is silent", counts{"a": 3}, counts{"a": 10, "b": 1000}, nil},
+	} {
+		h := holds{}
+		h.update(at(0), c.silent, c.active)
+		var held []string
+		for owner := range c.active {
+			if !h.heldUntil(owner, at(0)).IsZero() {
+				held = append(held, owner)
+			}
+		}
+		slices.Sort(held)
+		if !slices.Equal(held, c.held) {
+			t.Errorf("%s: the runs of %q are held, want %q", c.name, held, c.held)
+		}
+		if h.update(at(1), nil, nil); h.on() {
+			t.Errorf("%s: a silence that has ended goes on", c.name)
+		}
+		if h.update(at(100), nil, nil); len(h) > 0 {
+			t.Errorf("%s: %d holds are kept that are over", c.name, len(h))
 		}
 	}
 }

@@ -187,6 +187,7 @@ func (e *AmbiguousError) Error() string {
 type Lease struct {
 	Run         string
 	Attempt     int
+	Owner       string // the token that the run belongs to; empty for none
 	Job         string
 	Number      int64
 	State       job.State
@@ -212,6 +213,7 @@ type Lease struct {
 type Disconnect struct {
 	Run     string
 	Attempt int
+	Owner   string    // the token that its requests brought; empty for none
 	At      time.Time // the server's clock
 	// Peer says that the other side closed or reset the connection, as the kernel of a
 	// killed agent does. Else it timed out, or this server closed it: that is silence.

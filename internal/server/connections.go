@@ -50,6 +50,7 @@ type agentConns struct {
 type traffic struct {
 	key      attemptKey
 	conn     *watchedConn
+	owner    string // the token of its first request; empty for none
 	requests int
 	// Of the connection that the agent holds open for its heartbeats:
 	kept     bool
@@ -80,7 +81,7 @@ func (c *connections) arrived(r *http.Request, run string, attempt int) *traffic
 	}
 	conn.carries(ownerOf(r), true)
 	key := attemptKey{run, attempt}
-	t, returned := c.count(conn, key, access.IsForwarded(r.Header))
+	t, returned := c.count(conn, key, actorOf(r.Context()).token, access.IsForwarded(r.Header))
 	if returned {
 		c.observer.Returned(run, attempt)
 	}
@@ -88,7 +89,7 @@ func (c *connections) arrived(r *http.Request, run string, attempt int) *traffic
 }
 
 // count adds a request. returned reports that the attempt had no open connection.
-func (c *connections) count(conn *watchedConn, key attemptKey, forwarded bool) (t *traffic, returned bool) {
+func (c *connections) count(conn *watchedConn, key attemptKey, owner string, forwarded bool) (t *traffic, returned bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if conn.closed {
@@ -104,7 +105,7 @@ func (c *connections) count(conn *watchedConn, key attemptKey, forwarded bool) (
 	if i < 0 { // what comes on an older connection may have been sent before the held one closed
 		a.held = nil
 		i = len(a.open)
-		t := &traffic{key: key, conn: conn}
+		t := &traffic{key: key, conn: conn, owner: owner}
 		a.open, conn.carried = append(a.open, t), append(conn.carried, t)
 	}
 	a.open[i].requests++
@@ -233,7 +234,7 @@ func (t *traffic) end(forwarded bool, now time.Time) *index.Disconnect {
 	if indirect && now.Sub(t.lastBeat) > t.nextBeat+t.nextBeat/2 {
 		peer = false
 	}
-	d := &index.Disconnect{Run: t.key.run, Attempt: t.key.attempt, At: now, Peer: peer, Indirect: indirect}
+	d := &index.Disconnect{Run: t.key.run, Attempt: t.key.attempt, Owner: t.owner, At: now, Peer: peer, Indirect: indirect}
 	if !t.named {
 		d.Due = t.lastBeat.Add(t.nextBeat)
 	}

@@ -359,3 +359,23 @@ func TestTheFirstErrorIsTheCause(t *testing.T) {
 		}
 	}
 }
+
+func TestDisconnectHasAnOwner(t *testing.T) {
+	var got index.Disconnect
+	c := newConnections(time.Now, observerFunc(func(d index.Disconnect) { got = d }))
+	conn := &watchedConn{Conn: fakeConn{}}
+	ctx := withActor(c.context(t.Context(), conn), actor{token: "id-of-token"})
+	r := httptest.NewRequest(http.MethodPost, "/", nil).WithContext(ctx)
+	for range 2 {
+		c.beat(c.arrived(r, "a", 1), r, testPeriod)
+	}
+	c.state(conn, http.StateClosed)
+	if got.Run != "a" || got.Owner != "id-of-token" {
+		t.Errorf("%+v", got)
+	}
+}
+
+type observerFunc func(index.Disconnect)
+
+func (f observerFunc) Disconnected(d index.Disconnect) { f(d) }
+func (observerFunc) Returned(string, int)              {}

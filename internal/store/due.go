@@ -14,7 +14,7 @@ import (
 
 // leaseColumns are what a judgement needs. The whole document is read only of runs that
 // have findings, which are in it.
-const leaseColumns = `id, attempt, job, number, state, health, heard_at, beat_at, lease_us, expires_at, period_us,
+const leaseColumns = `id, attempt, COALESCE((SELECT token_id FROM run_owners WHERE run_id = runs.id), ''), job, number, state, health, heard_at, beat_at, lease_us, expires_at, period_us,
 	gone_at, gone_confirm_us, status, beat, evidence, CASE WHEN health IN ('warning', 'critical') THEN doc END`
 
 // Due returns the active runs whose lease ends before the given time, the most urgent
@@ -61,13 +61,24 @@ func scanLeases(rows *sql.Rows) (leases []index.Lease, skipped []*index.Unreadab
 	return leases, skipped, rows.Err()
 }
 
-// ActiveRuns counts the active runs, off an index.
-func (s *Store) ActiveRuns(ctx context.Context) (int, error) {
-	var n int
-	if err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM runs WHERE leased = 1`).Scan(&n); err != nil {
-		return 0, fmt.Errorf("count active runs: %w", err)
+// ActiveRuns counts the active runs of each owner, off indexes. Runs without one belong to "".
+func (s *Store) ActiveRuns(ctx context.Context) (map[string]int, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT COALESCE(o.token_id, ''), COUNT(*) FROM runs
+		LEFT JOIN run_owners o ON o.run_id = runs.id WHERE runs.leased = 1 GROUP BY 1`)
+	if err != nil {
+		return nil, fmt.Errorf("count active runs: %w", err)
 	}
-	return n, nil
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	active := map[string]int{}
+	for rows.Next() {
+		var owner string
+		var n int
+		if err := rows.Scan(&owner, &n); err != nil {
+			return nil, fmt.Errorf("count active runs: %w", err)
+		}
+		active[owner] = n
+	}
+	return active, rows.Err()
 }
 
 // Lease returns what a judgement of one run needs, whether it is active or not, and the
@@ -92,7 +103,7 @@ func scanLease(from scanner) (index.Lease, error) {
 	var heard, lease, expires, period, closed, confirm int64
 	var beatAt sql.NullInt64
 	var beat, evidence, doc []byte
-	err := from.Scan(&l.Run, &l.Attempt, &l.Job, &l.Number, &state, &health, &heard, &beatAt, &lease, &expires, &period,
+	err := from.Scan(&l.Run, &l.Attempt, &l.Owner, &l.Job, &l.Number, &state, &health, &heard, &beatAt, &lease, &expires, &period,
 		&closed, &confirm, &l.Status, &beat, &evidence, &doc)
 	if err != nil {
 		return l, err
