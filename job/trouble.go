@@ -2,8 +2,8 @@ package job
 
 import "time"
 
-// TroubledItem is something that the server could not do for one run, object or route. It
-// goes on with everything else and tries again later.
+// TroubledItem is something that the server could not do for one run, object, route or policy.
+// It goes on with everything else and tries again later.
 type TroubledItem struct {
 	// Kind is what could not be done ("judge", "diagnose", "trim", …), and ID what with: a
 	// run's id, "run/attempt", or a name.

@@ -2,7 +2,8 @@ package health
 
 import (
 	"context"
-	"log/slog"
+	"fmt"
+	"slices"
 	"time"
 
 	"stint.dev/stint/internal/index"
@@ -84,10 +85,16 @@ func (f folds) saved(those []index.Folding, now time.Time) {
 	}
 }
 
+// rereadEvery is how often the policies are read again while one of them cannot be read.
+const rereadEvery = 10 * time.Second
+
 // policies are those of the jobs that have one.
 type policies struct {
 	version string
 	own     map[string]policy.Policy
+	// unreadable are the jobs whose policy could not be read at readAt.
+	unreadable []string
+	readAt     time.Time
 }
 
 var defaultPolicy = policy.Default()
@@ -99,22 +106,38 @@ func (p *policies) of(job string) policy.Policy {
 	return defaultPolicy
 }
 
-// refresh reads the policies again when one was set or removed. One that this version of
-// the server cannot read is left out, and said.
-func (p *policies) refresh(ctx context.Context, store Store, log *slog.Logger) error {
-	all, version, err := store.Policies(ctx, p.version)
-	if err != nil || version == p.version {
+// refresh reads the policies again when one was set or removed, and now and then while one
+// cannot be read: the default holds for that job, and the others are judged by their own.
+func (p *policies) refresh(ctx context.Context, now time.Time, store Store) error {
+	seen := p.version
+	if len(p.unreadable) > 0 && now.Sub(p.readAt) >= rereadEvery {
+		seen = ""
+	}
+	all, version, err := store.Policies(ctx, seen)
+	if err != nil || version == seen {
 		return err
 	}
+	before := p.unreadable
 	own := make(map[string]policy.Policy, len(all))
+	p.unreadable = nil
 	for _, stored := range all {
 		parsed, err := policy.Parse([]byte(stored.YAML))
+		if err == nil {
+			own[stored.Job] = parsed
+			err = stored.Unreadable
+		}
 		if err != nil {
-			log.Error("a stored policy cannot be read, and the default holds instead", "job", stored.Job, "error", err)
+			p.unreadable = append(p.unreadable, stored.Job)
+			store.PolicyFailed(ctx, stored.Job, fmt.Errorf("the stored policy of job %s cannot be read, and the default holds instead: %w; set it again", stored.Job, err))
 			continue
 		}
-		own[stored.Job] = parsed
+		store.PolicyRead(ctx, stored.Job)
 	}
-	p.version, p.own = version, own
+	for _, name := range before {
+		if !slices.ContainsFunc(all, func(stored index.StoredPolicy) bool { return stored.Job == name }) {
+			store.PolicyRead(ctx, name) // it was removed
+		}
+	}
+	p.version, p.own, p.readAt = version, own, now
 	return nil
 }

@@ -38,7 +38,7 @@ func (m *Monitor) look(ctx context.Context, now time.Time) (deadline time.Time, 
 	if err != nil {
 		return deadline, fmt.Errorf("read leases: %w", err)
 	}
-	if err := m.policies.refresh(ctx, m.store, m.log); err != nil {
+	if err := m.policies.refresh(ctx, now, m.store); err != nil {
 		return deadline, fmt.Errorf("read policies: %w", err)
 	}
 	if err := m.watchTogether(ctx, now, leases, closed); err != nil {

@@ -29,6 +29,9 @@ type Store interface {
 	// Policies returns the policies that were set since the version that was seen last;
 	// nil when none was.
 	Policies(ctx context.Context, seen string) (all []index.StoredPolicy, version string, err error)
+	// PolicyFailed records that the policy of a job cannot be read, and PolicyRead forgets it.
+	PolicyFailed(ctx context.Context, job string, cause error)
+	PolicyRead(ctx context.Context, job string)
 	// Announce stores outbox entries that are about no single run.
 	Announce(ctx context.Context, entries []index.OutboxEntry) error
 	DiagnosisStore

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,10 +36,12 @@ type fakeStore struct {
 	kept     int
 	policies []index.StoredPolicy
 	outbox   []index.OutboxEntry
+
+	unreadable map[string]error // policies, by job
 }
 
 func newFakeStore() *fakeStore {
-	return &fakeStore{leases: map[string]*index.Lease{}, lost: map[string]time.Time{}}
+	return &fakeStore{leases: map[string]*index.Lease{}, lost: map[string]time.Time{}, unreadable: map[string]error{}}
 }
 
 // beat is a heartbeat that arrives now, with a period of 5 s and a lease of 15 s. What comes
@@ -136,10 +140,22 @@ func (s *fakeStore) StoreEvidence(_ context.Context, folded []index.Folding) err
 	return nil
 }
 
-func (s *fakeStore) Policies(context.Context, string) ([]index.StoredPolicy, string, error) {
+func (s *fakeStore) Policies(_ context.Context, seen string) ([]index.StoredPolicy, string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.policies, fmt.Sprint(len(s.policies)), nil
+	version := fmt.Sprint(len(s.policies))
+	if seen == version {
+		return nil, seen, nil
+	}
+	return s.policies, version, nil
+}
+
+func (s *fakeStore) PolicyFailed(_ context.Context, job string, cause error) {
+	s.set(func(s *fakeStore) { s.unreadable[job] = cause })
+}
+
+func (s *fakeStore) PolicyRead(_ context.Context, job string) {
+	s.set(func(s *fakeStore) { delete(s.unreadable, job) })
 }
 
 func (s *fakeStore) Announce(_ context.Context, entries []index.OutboxEntry) error {
@@ -488,6 +504,40 @@ func TestHeartbeatsAreJudgedByThePolicy(t *testing.T) {
 		if s.kept == 0 || s.leases["k"].Evidence.At.IsZero() {
 			t.Error("the evidence was not kept")
 		}
+	})
+}
+
+// A policy that cannot be read is reported, also when it stands first, until it is repaired,
+// which nobody may announce, or removed.
+func TestAPolicyThatCannotBeReadIsReported(t *testing.T) {
+	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {
+		set := func(all ...index.StoredPolicy) { s.set(func(s *fakeStore) { s.policies = all }) }
+		reported := func(want ...string) {
+			t.Helper()
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if got := slices.Sorted(maps.Keys(s.unreadable)); !slices.Equal(got, want) {
+				t.Errorf("reported %v, want %v", got, want)
+			}
+			for name, err := range s.unreadable {
+				if !strings.Contains(err.Error(), "job "+name) || !strings.Contains(err.Error(), "set it again") {
+					t.Errorf("reported of %s: %v", name, err)
+				}
+			}
+		}
+		good := index.StoredPolicy{Job: "c", YAML: "rules: {stalled: {after: 60s}}"}
+		set(index.StoredPolicy{Job: "a", YAML: "rules: {staled: {}}"}, index.StoredPolicy{Job: "b", YAML: "rules: {}", Unreadable: errors.New("x")}, good)
+		pass(s, 2*time.Second)
+		reported("a", "b")
+		if got := m.policies.of("c").Stalled.After; time.Duration(got) != time.Minute {
+			t.Errorf("the policy behind them is not followed: %v", got)
+		}
+		set(index.StoredPolicy{Job: "a", YAML: "rules: {}"}, index.StoredPolicy{Job: "b", YAML: "rules: {}", Unreadable: errors.New("x")}, good)
+		pass(s, rereadEvery+time.Second)
+		reported("b")
+		set(good)
+		pass(s, 2*time.Second)
+		reported()
 	})
 }
 

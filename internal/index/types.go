@@ -255,6 +255,8 @@ type StoredPolicy struct {
 	YAML  string
 	SetAt time.Time
 	SetBy string
+	// Unreadable says why what is to be done at the end of a run cannot be read; nil if it can.
+	Unreadable error
 }
 
 // Verdict is the monitor's judgement of one run.

@@ -78,7 +78,8 @@ func (s *Server) explainRun(ctx context.Context, in *runPath) (*answered[job.Exp
 	return &answered[job.Explanation]{out}, nil
 }
 
-// policyOf is the policy that holds for a job; stored is empty for the default.
+// policyOf is the policy that holds for a job; stored is empty for the default, and has the
+// text also of a policy that cannot be read: the default holds instead.
 func (s *Server) policyOf(ctx context.Context, name string) (policy.Policy, index.StoredPolicy, error) {
 	stored, err := s.store.Policy(ctx, name)
 	var none *index.NotFoundError
@@ -89,5 +90,8 @@ func (s *Server) policyOf(ctx context.Context, name string) (policy.Policy, inde
 		return policy.Policy{}, stored, err
 	}
 	p, err := policy.Parse([]byte(stored.YAML))
-	return p, stored, err
+	if err != nil {
+		p = policy.Default()
+	}
+	return p, stored, nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/health"
+	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -55,6 +56,15 @@ func TestPolicyOverHTTP(t *testing.T) {
 	l.get(own).ok(t, &after)
 	if after.YAML != text {
 		t.Errorf("a refused policy changed the stored one: %+v", after)
+	}
+	// One that an older server cannot read is shown as it is, and the default holds.
+	stored := index.StoredPolicy{Job: "nightly", YAML: "rules: {staled: {}}\n", SetAt: time.Now()}
+	if err := l.store.SetPolicy(t.Context(), stored, []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	l.get(own).ok(t, &after)
+	if after.YAML != stored.YAML || after.Default || after.Effective["stalled"].(map[string]any)["after_seconds"] != 900.0 {
+		t.Errorf("a policy that cannot be read: %+v", after)
 	}
 	l.do("DELETE", own, nil).ok(t, &after)
 	if !after.Default {

@@ -122,6 +122,12 @@ func policies(t *testing.T, s *store.Store) {
 	if diff := cmp.Diff([]index.StoredPolicy{p}, all); diff != "" || next == version || err != nil {
 		t.Errorf("%q after %q, %v: %s", next, version, err, diff)
 	}
+	if err := s.Exec(t.Context(), `UPDATE job_policies SET actions = '{' WHERE job = 'train'`); err != nil {
+		t.Fatal(err)
+	}
+	if all, _, err := s.Policies(t.Context(), version); err != nil || len(all) != 1 || all[0].Unreadable == nil || all[0].YAML != p.YAML {
+		t.Errorf("a policy whose actions cannot be read: %+v, %v", all, err)
+	}
 	if again, same, err := s.Policies(t.Context(), next); again != nil || same != next || err != nil {
 		t.Errorf("nothing new: %v %q %v", again, same, err)
 	}
@@ -176,8 +182,13 @@ func policiesAtTheEnd(t *testing.T, s *store.Store) {
 		{`{"failed":{"notify":true,"severity":"warning"}}`, []string{"notify failed warning"}},
 		{`{"failed":{"notify":false}}`, nil},
 		{`{"failed":{"notify":false,"retry":1,"backoff_seconds":10}}`, []string{"retry failed "}},
+		{`{`, []string{"notify failed critical"}}, // damaged: the default holds, and the run ends
 	} {
-		set(c.actions)
+		if set("{}"); c.actions != "{" {
+			set(c.actions)
+		} else if err := s.Exec(t.Context(), `UPDATE job_policies SET actions = $1`, c.actions); err != nil {
+			t.Fatal(err)
+		}
 		id, data := whole(t, journal.Attempt{}, 3, "x")
 		one(t, s, id, 1, 0, data)
 		if diff := cmp.Diff(c.want, kinds(t, s, id)); diff != "" {

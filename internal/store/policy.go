@@ -70,7 +70,8 @@ func (s *Store) Policy(ctx context.Context, name string) (index.StoredPolicy, er
 }
 
 // Policies returns all policies and the version they have together. When that is the one
-// that was seen, there are none to be read again.
+// that was seen, there are none to be read again. A policy whose actions cannot be read says
+// so.
 func (s *Store) Policies(ctx context.Context, seen string) ([]index.StoredPolicy, string, error) {
 	var count, last, sum int64
 	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(MAX(set_at), 0), CAST(COALESCE(SUM(set_at % 1000003), 0) AS BIGINT) FROM job_policies`).Scan(&count, &last, &sum)
@@ -81,7 +82,7 @@ func (s *Store) Policies(ctx context.Context, seen string) ([]index.StoredPolicy
 	if version == seen {
 		return nil, seen, nil
 	}
-	rows, err := s.reader.QueryContext(ctx, `SELECT job, yaml, set_at, set_by FROM job_policies ORDER BY job`)
+	rows, err := s.reader.QueryContext(ctx, `SELECT job, yaml, actions, set_at, set_by FROM job_policies ORDER BY job`)
 	if err != nil {
 		return nil, seen, fmt.Errorf("read policies: %w", err)
 	}
@@ -89,9 +90,13 @@ func (s *Store) Policies(ctx context.Context, seen string) ([]index.StoredPolicy
 	all := []index.StoredPolicy{}
 	for rows.Next() {
 		var p index.StoredPolicy
+		var actions []byte
 		var at int64
-		if err := rows.Scan(&p.Job, &p.YAML, &at, &p.SetBy); err != nil {
+		if err := rows.Scan(&p.Job, &p.YAML, &actions, &at, &p.SetBy); err != nil {
 			return nil, seen, fmt.Errorf("read policies: %w", err)
+		}
+		if err := json.Unmarshal(actions, &endActions{}); err != nil {
+			p.Unreadable = fmt.Errorf("its stored actions cannot be read: %w", err)
 		}
 		p.SetAt = fromMicros(at)
 		all = append(all, p)
@@ -99,8 +104,18 @@ func (s *Store) Policies(ctx context.Context, seen string) ([]index.StoredPolicy
 	return all, version, rows.Err()
 }
 
-// obey changes the entries of an end as the policy of the job says: who is told, how bad
-// it is, and whether another attempt follows.
+// PolicyFailed records that the stored policy of a job cannot be read: the default holds
+// instead. PolicyRead forgets that.
+func (s *Store) PolicyFailed(ctx context.Context, name string, cause error) {
+	s.failed(ctx, troublePolicy, name, cause)
+}
+
+// PolicyRead forgets that the policy of a job could not be read.
+func (s *Store) PolicyRead(ctx context.Context, name string) { s.done(ctx, troublePolicy, name) }
+
+// obey changes the entries of an end as the policy of the job says: who is notified, how
+// severe it is, and whether another attempt follows. A policy that cannot be read changes
+// nothing, or no run of the job could end any more; Policies reports it.
 func (t *tx) obey(ctx context.Context, run *job.Run, entries []index.OutboxEntry) ([]index.OutboxEntry, error) {
 	if len(entries) == 0 {
 		return nil, nil
@@ -110,12 +125,12 @@ func (t *tx) obey(ctx context.Context, run *job.Run, entries []index.OutboxEntry
 	if errors.Is(err, sql.ErrNoRows) {
 		return entries, nil
 	}
-	actions := endActions{}
-	if err == nil {
-		err = json.Unmarshal(text, &actions)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("read the policy of job %s: %w", run.Job, err)
+	}
+	actions := endActions{}
+	if json.Unmarshal(text, &actions) != nil {
+		return entries, nil
 	}
 	return obeyed(entries, actions), nil
 }

@@ -28,12 +28,13 @@ const (
 	troubleAction   = "action"  // a cancel or a retry cannot be followed
 	troubleNotify   = "notify"  // it cannot be found out who is notified
 	troubleRoute    = "route"   // a stored route of notifications cannot be read
+	troublePolicy   = "policy"  // the stored policy of a job cannot be read
 )
 
 // troubleKinds are all of them: metrics show also those without an item.
 var troubleKinds = []string{
 	troubleRun, troubleLease, troubleJudge, troubleDiagnose, troubleTrim, troublePack, troubleRemove, troubleObject,
-	troubleSegment, troubleAction, troubleNotify, troubleRoute,
+	troubleSegment, troubleAction, troubleNotify, troubleRoute, troublePolicy,
 }
 
 // noTrouble is a count of 0 for each kind.

@@ -27,6 +27,7 @@ func troubledConformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"rows that cannot be read", unreadableRows},
 		{"a run that cannot be diagnosed", undiagnosable},
 		{"items that nobody tries any more", staleItems},
+		{"a policy that cannot be read", badPolicy},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := open(t)
@@ -233,6 +234,17 @@ func undiagnosable(t *testing.T, s *store.Store, now *time.Time) {
 	if got := items(t, s); len(got) != 1 || got[0].Tries != 2 {
 		t.Errorf("troubled items: %+v", got)
 	}
+}
+
+func badPolicy(t *testing.T, s *store.Store, _ *time.Time) {
+	s.PolicyFailed(t.Context(), "train", errors.New("line 1"))
+	s.PolicyRead(t.Context(), "other")
+	wantTroubled(t, s, "policy train")
+	if f, err := s.Figures(t.Context(), noon); err != nil || f.Troubled["policy"] != 1 {
+		t.Errorf("figures: %+v, %v", f.Troubled, err)
+	}
+	s.PolicyRead(t.Context(), "train")
+	wantTroubled(t, s)
 }
 
 func staleItems(t *testing.T, s *store.Store, now *time.Time) {
