@@ -38,16 +38,14 @@ func (w *Worker) act(ctx context.Context, now time.Time) error {
 		if errors.As(err, &gone) {
 			settled, err = settle(a, index.OutboxDropped, "the run was deleted", now), nil
 		}
-		if err != nil {
-			if err := w.Store.ActionFailed(ctx, a, err, now); err != nil {
-				return err
-			}
-			continue
+		if err == nil {
+			err = w.Store.Settle(ctx, []index.Settled{settled})
 		}
-		if err := w.Store.Settle(ctx, []index.Settled{settled}); err != nil {
+		if err == nil {
+			w.Store.ActionFollowed(ctx, a)
+		} else if err := w.Store.ActionFailed(ctx, a, err, now); err != nil {
 			return err
 		}
-		w.Store.ActionFollowed(ctx, a)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,6 +79,62 @@ func TestBadRowsHoldUpNoMessage(t *testing.T) {
 		}
 		wantKinds := []string{"action", "route"}
 		counted(t, db, func(map[string]int) bool { return slices.Equal(kindsInTrouble(t, db), wantKinds) })
+	})
+}
+
+// A cancel whose result cannot be stored, first in the queue, holds up none behind it.
+func TestAnActionThatCannotBeStoredHoldsUpNone(t *testing.T) {
+	onBothWithSQL(t, func(t *testing.T, db *store.Store, raw *sql.DB) {
+		var runs []string
+		for n := range 3 {
+			runs = append(runs, fail(t, db, "train", 1))
+			entry := index.OutboxEntry{
+				Kind: index.OutboxCancel, Run: runs[n], Attempt: 1, What: index.WhatCanceled, By: "ada",
+				At: time.Now().Add(time.Duration(n-10) * time.Minute),
+			}
+			if err := db.AddOutbox(t.Context(), []index.OutboxEntry{entry}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		refuse := []string{`CREATE TRIGGER refuse BEFORE UPDATE ON outbox WHEN OLD.run_id = '` + runs[0] + `' AND OLD.kind = 'cancel'
+			BEGIN SELECT RAISE(ABORT, 'refused'); END`}
+		allow := `DROP TRIGGER refuse`
+		if strings.HasSuffix(t.Name(), "postgres") {
+			refuse = []string{
+				`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$`,
+				`CREATE TRIGGER refuse BEFORE UPDATE ON outbox FOR EACH ROW WHEN (OLD.run_id = '` + runs[0] + `' AND OLD.kind = 'cancel') EXECUTE FUNCTION refuse()`,
+			}
+			allow += ` ON outbox`
+		}
+		for _, one := range refuse {
+			if _, err := raw.ExecContext(t.Context(), one); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pending := func() (ids []string) {
+			all, err := db.Actions(t.Context(), index.ActionQuery{Limit: 100, Status: index.OutboxPending})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, a := range all {
+				if a.Kind == index.OutboxCancel {
+					ids = append(ids, a.Run)
+				}
+			}
+			return ids
+		}
+		work(t, db, nil)
+		counted(t, db, func(map[string]int) bool { return len(pending()) == 1 })
+		if got := pending(); got[0] != runs[0] {
+			t.Errorf("%s is pending, want %s", got[0], runs[0])
+		}
+		if got := kindsInTrouble(t, db); !slices.Equal(got, []string{"action"}) {
+			t.Errorf("troubled items: %q", got)
+		}
+		if _, err := raw.ExecContext(t.Context(), allow); err != nil {
+			t.Fatal(err)
+		}
+		counted(t, db, func(map[string]int) bool { return len(pending()) == 0 && len(kindsInTrouble(t, db)) == 0 })
 	})
 }
 

@@ -82,8 +82,9 @@ func (s *Server) tellChanges(ctx context.Context, out *eventWriter, after int64)
 			told[c.Run] = true
 			run, err := s.broker.recent.run(ctx, s.store, c.Run)
 			var gone *index.NotFoundError
-			if errors.As(err, &gone) {
-				continue
+			var bad *index.UnreadableError
+			if errors.As(err, &gone) || errors.As(err, &bad) {
+				continue // what changed is said all the same
 			}
 			if err != nil {
 				return after, err

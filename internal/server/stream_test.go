@@ -2,13 +2,16 @@ package server_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -282,6 +285,36 @@ func TestStreamOfAllRuns(t *testing.T) {
 	}
 	l.get("/api/v1/stream", "Last-Event-ID", "x").problem(t, 400)
 	l.get("/api/v1/stream", "Last-Event-ID", "99999").problem(t, 400)
+}
+
+// A run that cannot be read ends no stream of all runs: what changed after it is sent.
+func TestAnUnreadableRunEndsNoStreamOfAllRuns(t *testing.T) {
+	dir := t.TempDir()
+	st := openStore(t, dir)
+	l := start(t, server.Config{Store: st})
+	bad := newSketch(t, "bad", nil).command().finish(0)
+	l.deliver(bad, 0, 1<<20)
+	raw, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "stint.db")+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := raw.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := raw.ExecContext(t.Context(), `UPDATE runs SET doc = '{'`); err != nil {
+		t.Fatal(err)
+	}
+	f := l.follow("/api/v1/stream", "0")
+	if e := f.want("change"); !bytes.Contains(e.data, []byte(bad.id)) {
+		t.Errorf("the change of the unreadable run: %s", e.data)
+	}
+	good := newSketch(t, "good", nil).command()
+	l.deliver(good, 0, 1<<20)
+	if e := f.want("run"); !bytes.Contains(e.data, []byte(good.id)) {
+		t.Errorf("the run behind it: %s", e.data)
+	}
 }
 
 func TestStreamsEndWithTheServerAndLeaveNothing(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -87,8 +88,9 @@ func (g *group) renew(ctx context.Context, beats map[attemptKey]index.Beat, late
 		renewed[key] = nil
 		if text.Valid {
 			cancel := &job.Cancel{}
-			if err := json.Unmarshal([]byte(text.String), cancel); err != nil {
-				return nil, fmt.Errorf("stored request to stop run %s: %w", key.run, err)
+			if json.Unmarshal([]byte(text.String), cancel) != nil {
+				delete(renewed, key) // it stands in the run's document too, which is read then
+				continue
 			}
 			renewed[key] = cancel
 		}
@@ -119,7 +121,9 @@ func beatLists(beats map[attemptKey]index.Beat) []column {
 // beat takes one heartbeat. Its error is one of the database, which ends the group.
 func (g *group) beat(ctx context.Context, b index.Beat) (index.Beaten, error) {
 	row, known := g.runs[b.Run]
-	switch {
+	switch bad := g.unreadable[b.Run]; {
+	case !known && bad != nil:
+		return index.Beaten{Err: bad.err}, nil
 	case !known: // its journal has not begun to arrive
 		return index.Beaten{Owner: true}, nil
 	case b.Attempt > row.run.Attempt:
@@ -146,6 +150,10 @@ func (g *group) beat(ctx context.Context, b index.Beat) (index.Beaten, error) {
 	var events []job.RunEvent
 	if row.run.State == job.Lost {
 		attempt, err := g.attempt(ctx, attemptKey{b.Run, b.Attempt})
+		var bad *index.UnreadableError
+		if errors.As(err, &bad) {
+			return index.Beaten{Err: bad}, nil
+		}
 		if err != nil {
 			return index.Beaten{}, err
 		}

@@ -137,9 +137,15 @@ func scanLease(from scanner) (index.Lease, error) {
 	return l, nil
 }
 
-// NoteClosed writes down connections that closed, for the server that judges.
+// NoteClosed writes down connections that closed, for the server that judges. One that cannot
+// be is the trouble of its run alone.
 func (s *Store) NoteClosed(ctx context.Context, closed []index.ClosedRun) error {
 	closed = byRun(closed, func(c index.ClosedRun) string { return c.Run })
+	return isolate(ctx, s, closed, func(some []index.ClosedRun) error { return s.noteClosed(ctx, some) },
+		func(one index.ClosedRun, err error) { s.failed(ctx, troubleJudge, one.Run, err) })
+}
+
+func (s *Store) noteClosed(ctx context.Context, closed []index.ClosedRun) error {
 	return s.write(ctx, func(t *tx) error {
 		for _, c := range closed {
 			_, err := t.ExecContext(ctx, `UPDATE runs SET gone_at = $3, gone_confirm_us = $4 WHERE id = $1 AND attempt = $2 AND leased = 1 AND heard_at <= $3`,

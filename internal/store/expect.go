@@ -60,7 +60,8 @@ func (t *tx) beginEvidence(ctx context.Context, run *job.Run, e index.Evidence) 
 	return nil
 }
 
-// figures are what the last good runs of a job needed; lock is what the dialect adds.
+// figures are what the last good runs of a job needed; lock is what the dialect adds. When they
+// cannot be read there are none, and the next good run begins them anew.
 func (t *tx) figures(ctx context.Context, name, lock string) ([]index.GoodRun, error) {
 	var text []byte
 	var figures []index.GoodRun
@@ -68,11 +69,11 @@ func (t *tx) figures(ctx context.Context, name, lock string) ([]index.GoodRun, e
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
-	if err == nil {
-		err = json.Unmarshal(text, &figures)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("read what is usual for job %s: %w", name, err)
+	}
+	if json.Unmarshal(text, &figures) != nil {
+		return nil, nil
 	}
 	return figures, nil
 }
@@ -92,8 +93,8 @@ func (t *tx) addFigures(ctx context.Context, name string, good index.GoodRun) er
 	return nil
 }
 
-// Expected returns what is usual for jobs now, by name; those with too few good runs are
-// not in it.
+// Expected returns what is usual for jobs now, by name; those with too few good runs, or with
+// figures that cannot be read, are not in it.
 func (s *Store) Expected(ctx context.Context, names ...string) (map[string]*job.Expected, error) {
 	out := map[string]*job.Expected{}
 	if len(names) == 0 {
@@ -109,12 +110,11 @@ func (s *Store) Expected(ctx context.Context, names ...string) (map[string]*job.
 		var name string
 		var text []byte
 		var figures []index.GoodRun
-		err := rows.Scan(&name, &text)
-		if err == nil {
-			err = json.Unmarshal(text, &figures)
+		if err := rows.Scan(&name, &text); err != nil {
+			return nil, fmt.Errorf("read what is usual: %w", err)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("read what is usual for job %s: %w", name, err)
+		if json.Unmarshal(text, &figures) != nil {
+			continue // see figures
 		}
 		if band := index.Expect(figures); band != nil && slices.Contains(names, name) {
 			out[name] = band

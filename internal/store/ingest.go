@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sort"
 	"time"
@@ -28,6 +27,7 @@ func (s *Store) Ingest(ctx context.Context, appends []index.Append, beats []inde
 	}
 	var appended []index.Appended
 	var beaten []index.Beaten
+	var unreadable map[string]*unreadableRow
 	err := s.writeRuns(ctx, touched(appends, beats), func(t *tx) (err error) {
 		if s.segments != nil && len(appends) > 0 {
 			b := s.segments.Begin()
@@ -35,6 +35,7 @@ func (s *Store) Ingest(ctx context.Context, appends []index.Append, beats []inde
 			t.segments = b
 		}
 		g := newGroup(t)
+		unreadable = g.unreadable
 		if appended, err = g.appends(ctx, appends); err != nil {
 			return err
 		}
@@ -55,6 +56,7 @@ func (s *Store) Ingest(ctx context.Context, appends []index.Append, beats []inde
 	if err != nil {
 		return nil, nil, fmt.Errorf("store %d appends and %d heartbeats: %w", len(appends), len(beats), err)
 	}
+	s.noteUnreadable(ctx, unreadable, appends, appended)
 	var bytes int
 	for _, a := range appends {
 		bytes += len(a.Data)
@@ -84,12 +86,14 @@ type group struct {
 	dirtyRuns     map[string]bool
 	beatRuns      map[string]bool // only the lease changed
 	dirtyAttempts map[attemptKey]bool
+	unreadable    map[string]*unreadableRow // by run: what is about it is refused
 }
 
 func newGroup(t *tx) *group {
 	return &group{
 		tx: t, runs: map[string]*runRow{}, attempts: map[attemptKey]*attemptRow{},
 		dirtyRuns: map[string]bool{}, dirtyAttempts: map[attemptKey]bool{}, beatRuns: map[string]bool{},
+		unreadable: map[string]*unreadableRow{},
 	}
 }
 
@@ -109,80 +113,13 @@ func (g *group) appends(ctx context.Context, appends []index.Append) ([]index.Ap
 	return out, nil
 }
 
-// load locks and reads the rows that appends touch.
-func (g *group) load(ctx context.Context, appends []index.Append) error {
-	runs, keys := map[string]bool{}, map[attemptKey]bool{}
-	for _, a := range appends {
-		if index.CheckAddress(a.Run, a.Attempt) == nil {
-			runs[a.Run], keys[attemptKey{a.Run, a.Attempt}] = true, true
-		}
-	}
-	if len(runs) == 0 {
-		return nil
-	}
-	if err := g.loadRuns(ctx, slices.Sorted(maps.Keys(runs))); err != nil {
-		return err
-	}
-	return g.loadAttempts(ctx, slices.SortedFunc(maps.Keys(keys), compareKeys))
-}
-
-func (g *group) loadRuns(ctx context.Context, ids []string) error {
-	table, args := g.tx.dialect.table(1, column{texts: ids})
-	rows, err := g.tx.QueryContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id IN (SELECT c0 FROM `+table+`) ORDER BY id`+g.tx.dialect.lock, args...)
-	if err != nil {
-		return fmt.Errorf("read %d runs: %w", len(ids), err)
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
-	for rows.Next() {
-		row, err := scanRun(rows)
-		if err != nil {
-			return err
-		}
-		g.runs[row.run.ID] = &row
-	}
-	return rows.Err()
-}
-
-func (g *group) loadAttempts(ctx context.Context, keys []attemptKey) error {
-	runs, attempts := make([]string, len(keys)), make([]int64, len(keys))
-	for i, k := range keys {
-		runs[i], attempts[i] = k.run, int64(k.attempt)
-	}
-	table, args := g.tx.dialect.table(1, column{texts: runs}, column{numbers: attempts})
-	rows, err := g.tx.QueryContext(ctx, `SELECT `+attemptColumns+` FROM attempts
-		WHERE (run_id, attempt) IN (SELECT c0, c1 FROM `+table+`) ORDER BY run_id, attempt`+g.tx.dialect.lock, args...)
-	if err != nil {
-		return fmt.Errorf("read %d attempts: %w", len(keys), err)
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
-	for rows.Next() {
-		key, row, err := scanAttempt(rows)
-		if err != nil {
-			return err
-		}
-		g.attempts[key] = row
-	}
-	return rows.Err()
-}
-
-// attempt returns the row of an attempt, new if there is none.
-func (g *group) attempt(ctx context.Context, key attemptKey) (*attemptRow, error) {
-	if row := g.attempts[key]; row != nil {
-		return row, nil
-	}
-	if err := g.loadAttempts(ctx, []attemptKey{key}); err != nil {
-		return nil, err
-	}
-	if g.attempts[key] == nil {
-		g.attempts[key] = &attemptRow{attemptDoc: attemptDoc{State: index.NewState(key.run, key.attempt)}}
-	}
-	return g.attempts[key], nil
-}
-
 // append takes one append. Its error is one of the database, which ends the group.
 func (g *group) append(ctx context.Context, a index.Append) (index.Appended, error) {
 	if err := index.CheckAddress(a.Run, a.Attempt); err != nil {
 		return index.Appended{Err: err}, nil
+	}
+	if bad := g.unreadable[a.Run]; bad != nil {
+		return index.Appended{Err: bad.err}, nil
 	}
 	key := attemptKey{a.Run, a.Attempt}
 	attempt, ok := g.attempts[key]

@@ -124,14 +124,19 @@ func (s *Store) DueActions(ctx context.Context, now time.Time, limit int) ([]ind
 }
 
 // ActionFailed records that a cancel or a retry could not be followed: it is tried again after
-// a pause, and the others have their turn.
+// a pause, or with the next round where not even that can be stored, and the others have their
+// turn.
 func (s *Store) ActionFailed(ctx context.Context, a index.Action, cause error, now time.Time) error {
 	if err := s.skip(ctx, troubleAction, a.Run, cause); err != nil {
 		return err
 	}
-	return s.Settle(ctx, []index.Settled{{
+	err := s.Settle(ctx, []index.Settled{{
 		ID: a.ID, Status: index.OutboxPending, Tries: a.Tries + 1, NextAt: now.Add(job.TroublePause(a.Tries + 1)), Error: cause.Error(), At: now,
 	}})
+	if err != nil {
+		return s.skip(ctx, troubleAction, a.Run, err)
+	}
+	return nil
 }
 
 // ActionFollowed forgets that a cancel or a retry of a run could not be followed.

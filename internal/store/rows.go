@@ -259,7 +259,7 @@ func scanAttempt(from scanner) (attemptKey, *attemptRow, error) {
 		return key, nil, err
 	}
 	if err := json.Unmarshal(doc, &row.attemptDoc); err != nil {
-		return key, nil, fmt.Errorf("stored attempt %d of run %s: %w", key.attempt, key.run, err)
+		return key, nil, &index.UnreadableError{Run: job.Run{ID: key.run}, What: fmt.Sprintf("stored attempt %d", key.attempt), Cause: err}
 	}
 	return key, row, nil
 }

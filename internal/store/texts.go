@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"hash/fnv"
 	"strconv"
@@ -29,19 +30,43 @@ const (
 	countsMost = 2000
 )
 
+// newText is a run that cannot be found by its text yet.
+type newText struct {
+	run     string
+	created int64
+}
+
 // indexTexts makes some runs that are new searchable. It reports whether there may be more.
-// A text id is the time of the run; of several servers each takes other runs.
+// A text id is the time of the run; of several servers each takes other runs. A run that
+// cannot be made searchable is the trouble of itself alone.
 func (s *Store) indexTexts(ctx context.Context) (more bool, err error) {
-	lock := ""
-	if s.dialect.postgres {
-		lock = " FOR UPDATE SKIP LOCKED"
+	found, err := newTexts(s.reader.QueryContext(ctx, `SELECT id, created_at FROM runs WHERE text_id IS NULL AND search <> ''
+		AND`+rests(troubleText, "runs.id", 2)+` ORDER BY created_at DESC, id DESC LIMIT $1`, textsBatch, micros(s.now())))
+	if err == nil {
+		err = isolate(ctx, s, found, func(some []newText) error { return s.indexSome(ctx, some) },
+			func(one newText, err error) { s.failed(ctx, troubleText, one.run, err) })
 	}
-	err = s.write(ctx, func(t *tx) error {
-		runs, at, err := t.withoutText(ctx, lock)
-		if more = len(runs) == textsBatch; err != nil || len(runs) == 0 {
+	if err != nil {
+		return false, fmt.Errorf("make the texts of runs searchable: %w", err)
+	}
+	return len(found) == textsBatch, nil
+}
+
+// indexSome makes those of the runs searchable that no other server does at the moment.
+func (s *Store) indexSome(ctx context.Context, some []newText) error {
+	if len(some) == 0 {
+		return nil
+	}
+	err := s.writeRuns(ctx, noRuns, func(t *tx) error {
+		free, err := t.lockTexts(ctx, some)
+		if err != nil || len(free) == 0 {
 			return err
 		}
-		ids, err := t.textIDs(ctx, runs, at)
+		runs := make([]string, len(free))
+		for i, one := range free {
+			runs[i] = one.run
+		}
+		ids, err := t.textIDs(ctx, free)
 		if err != nil {
 			return err
 		}
@@ -57,37 +82,53 @@ func (s *Store) indexTexts(ctx context.Context) (more bool, err error) {
 		return nil
 	})
 	if err != nil {
-		return false, fmt.Errorf("make the texts of runs searchable: %w", err)
+		return err
 	}
-	return more, nil
+	for _, one := range some {
+		s.done(ctx, troubleText, one.run)
+	}
+	return nil
 }
 
-// withoutText locks and reads runs that cannot be searched yet, the newest first.
-func (t *tx) withoutText(ctx context.Context, lock string) (runs []string, at []int64, err error) {
-	rows, err := t.QueryContext(ctx, `SELECT id, created_at FROM runs WHERE text_id IS NULL AND search <> ''
-		ORDER BY created_at DESC, id DESC LIMIT $1`+lock, textsBatch)
+// lockTexts locks those of the runs that cannot be searched yet, the newest first.
+func (t *tx) lockTexts(ctx context.Context, some []newText) ([]newText, error) {
+	runs := make([]string, len(some))
+	for i, one := range some {
+		runs[i] = one.run
+	}
+	lock := ""
+	if t.dialect.postgres {
+		lock = " FOR UPDATE OF runs SKIP LOCKED"
+	}
+	table, args := t.dialect.table(1, column{texts: runs})
+	return newTexts(t.QueryContext(ctx, `SELECT id, created_at FROM runs WHERE text_id IS NULL AND id IN (SELECT c0 FROM `+table+`)
+		ORDER BY created_at DESC, id DESC`+lock, args...))
+}
+
+// newTexts reads the rows of a query and closes it.
+func newTexts(rows *sql.Rows, err error) ([]newText, error) {
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	var found []newText
 	for rows.Next() {
-		var id string
-		var created int64
-		if err := rows.Scan(&id, &created); err != nil {
-			return nil, nil, err
+		var one newText
+		if err := rows.Scan(&one.run, &one.created); err != nil {
+			return nil, err
 		}
-		runs, at = append(runs, id), append(at, created)
+		found = append(found, one)
 	}
-	return runs, at, rows.Err()
+	return found, rows.Err()
 }
 
 // textIDs chooses ids that are free.
-func (t *tx) textIDs(ctx context.Context, runs []string, at []int64) ([]int64, error) {
+func (t *tx) textIDs(ctx context.Context, runs []newText) ([]int64, error) {
 	ids, mine := make([]int64, len(runs)), map[int64]bool{}
-	for i, run := range runs {
+	for i, one := range runs {
 		h := fnv.New32a()
-		_, _ = h.Write([]byte(run)) // a hash takes everything
-		for ids[i] = at[i]*textSpan + int64(h.Sum32()%(textSpan/2)); mine[ids[i]]; {
+		_, _ = h.Write([]byte(one.run)) // a hash takes everything
+		for ids[i] = one.created*textSpan + int64(h.Sum32()%(textSpan/2)); mine[ids[i]]; {
 			ids[i]++
 		}
 		mine[ids[i]] = true

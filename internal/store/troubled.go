@@ -16,7 +16,8 @@ import (
 
 // Kinds of troubled items.
 const (
-	troubleRun      = "read_run"   // the stored document of a run cannot be read
+	troubleRun      = "read_run" // the stored document of a run cannot be read
+	troubleAttempt  = "read_attempt"
 	troubleLease    = "read_lease" // what the judgement of a run needs cannot be read
 	troubleJudge    = "judge"      // the verdict on a run, or its evidence, cannot be stored
 	troubleDiagnose = "diagnose"   // a run that ended badly cannot be diagnosed
@@ -24,17 +25,18 @@ const (
 	troublePack     = "pack"       // a journal cannot be packed
 	troubleRemove   = "delete_run" // a run that is not to be kept cannot be deleted
 	troubleObject   = "delete_object"
-	troubleSegment  = "segment" // a file of journal bytes cannot be emptied or removed
-	troubleAction   = "action"  // a cancel or a retry cannot be followed
-	troubleNotify   = "notify"  // it cannot be found out who is notified
-	troubleRoute    = "route"   // a stored route of notifications cannot be read
-	troublePolicy   = "policy"  // the stored policy of a job cannot be read
+	troubleSegment  = "segment"    // a file of journal bytes cannot be emptied or removed
+	troubleAction   = "action"     // a cancel or a retry cannot be followed
+	troubleNotify   = "notify"     // it cannot be found out who is notified
+	troubleRoute    = "route"      // a stored route of notifications cannot be read
+	troublePolicy   = "policy"     // the stored policy of a job cannot be read
+	troubleText     = "index_text" // a run cannot be made searchable
 )
 
 // troubleKinds are all of them: metrics show also those without an item.
 var troubleKinds = []string{
-	troubleRun, troubleLease, troubleJudge, troubleDiagnose, troubleTrim, troublePack, troubleRemove, troubleObject,
-	troubleSegment, troubleAction, troubleNotify, troubleRoute, troublePolicy,
+	troubleRun, troubleAttempt, troubleLease, troubleJudge, troubleDiagnose, troubleTrim, troublePack, troubleRemove, troubleObject,
+	troubleSegment, troubleAction, troubleNotify, troubleRoute, troublePolicy, troubleText,
 }
 
 // noTrouble is a count of 0 for each kind.

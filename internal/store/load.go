@@ -1,0 +1,114 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"stint.dev/stint/internal/index"
+)
+
+// load locks and reads the rows that appends touch.
+func (g *group) load(ctx context.Context, appends []index.Append) error {
+	runs, keys := map[string]bool{}, map[attemptKey]bool{}
+	for _, a := range appends {
+		if index.CheckAddress(a.Run, a.Attempt) == nil {
+			runs[a.Run], keys[attemptKey{a.Run, a.Attempt}] = true, true
+		}
+	}
+	if len(runs) == 0 {
+		return nil
+	}
+	if err := g.loadRuns(ctx, slices.Sorted(maps.Keys(runs))); err != nil {
+		return err
+	}
+	return g.loadAttempts(ctx, slices.SortedFunc(maps.Keys(keys), compareKeys))
+}
+
+func (g *group) loadRuns(ctx context.Context, ids []string) error {
+	table, args := g.tx.dialect.table(1, column{texts: ids})
+	rows, err := g.tx.QueryContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id IN (SELECT c0 FROM `+table+`) ORDER BY id`+g.tx.dialect.lock, args...)
+	if err != nil {
+		return fmt.Errorf("read %d runs: %w", len(ids), err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	for rows.Next() {
+		row, err := scanRun(rows)
+		var bad *index.UnreadableError
+		switch {
+		case errors.As(err, &bad):
+			g.unreadable[bad.Run.ID] = &unreadableRow{troubleRun, bad.Run.ID, bad}
+		case err != nil:
+			return err
+		default:
+			g.runs[row.run.ID] = &row
+		}
+	}
+	return rows.Err()
+}
+
+func (g *group) loadAttempts(ctx context.Context, keys []attemptKey) error {
+	runs, attempts := make([]string, len(keys)), make([]int64, len(keys))
+	for i, k := range keys {
+		runs[i], attempts[i] = k.run, int64(k.attempt)
+	}
+	table, args := g.tx.dialect.table(1, column{texts: runs}, column{numbers: attempts})
+	rows, err := g.tx.QueryContext(ctx, `SELECT `+attemptColumns+` FROM attempts
+		WHERE (run_id, attempt) IN (SELECT c0, c1 FROM `+table+`) ORDER BY run_id, attempt`+g.tx.dialect.lock, args...)
+	if err != nil {
+		return fmt.Errorf("read %d attempts: %w", len(keys), err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	for rows.Next() {
+		key, row, err := scanAttempt(rows)
+		var bad *index.UnreadableError
+		switch {
+		case errors.As(err, &bad):
+			g.unreadable[key.run] = &unreadableRow{troubleAttempt, key.String(), bad}
+		case err != nil:
+			return err
+		default:
+			g.attempts[key] = row
+		}
+	}
+	return rows.Err()
+}
+
+// attempt returns the row of an attempt, new if there is none.
+func (g *group) attempt(ctx context.Context, key attemptKey) (*attemptRow, error) {
+	if row := g.attempts[key]; row != nil {
+		return row, nil
+	}
+	if err := g.loadAttempts(ctx, []attemptKey{key}); err != nil {
+		return nil, err
+	}
+	if bad := g.unreadable[key.run]; bad != nil {
+		return nil, bad.err
+	}
+	if g.attempts[key] == nil {
+		g.attempts[key] = &attemptRow{attemptDoc: attemptDoc{State: index.NewState(key.run, key.attempt)}}
+	}
+	return g.attempts[key], nil
+}
+
+// unreadableRow is a run or an attempt that a group needed and could not read.
+type unreadableRow struct {
+	kind, id string // of the troubled item
+	err      *index.UnreadableError
+}
+
+// noteUnreadable records the rows that a group could not read, and forgets those that it could
+// read again.
+func (s *Store) noteUnreadable(ctx context.Context, bad map[string]*unreadableRow, appends []index.Append, appended []index.Appended) {
+	for _, one := range bad {
+		s.failed(ctx, one.kind, one.id, one.err)
+	}
+	for i, a := range appends {
+		if appended[i].Err == nil {
+			s.done(ctx, troubleRun, a.Run)
+			s.done(ctx, troubleAttempt, attemptKey{a.Run, a.Attempt}.String())
+		}
+	}
+}
