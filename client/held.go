@@ -60,9 +60,9 @@ type holding struct{ cut chan struct{} }
 // transport makes a transport hold its connection.
 func (h holding) transport(t liveTransport) heldTransport {
 	t.MaxIdleConnsPerHost, t.IdleConnTimeout = 1, heldIdle
-	dial := t.DialContext
+	redial := &redialer{dial: t.DialContext}
 	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := dial(ctx, network, address)
+		conn, err := redial.DialContext(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}

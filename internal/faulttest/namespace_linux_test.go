@@ -3,6 +3,7 @@ package faulttest
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -101,9 +102,10 @@ func ownMounts() bool {
 
 // link is a network namespace that a pair of virtual cables joins with ours.
 type link struct {
-	name string // of the end here
-	ns   *os.File
-	here string // our address
+	name  string // of the end here
+	ns    *os.File
+	here  string // our address
+	there string
 }
 
 func ip(args ...string) error {
@@ -114,8 +116,9 @@ func ip(args ...string) error {
 }
 
 func makeLink(number int) (*link, error) {
-	l := &link{name: fmt.Sprintf("h%d", number), here: fmt.Sprintf("10.%d.%d.1", 100+number>>8, number&255)}
-	there, peer := fmt.Sprintf("10.%d.%d.2", 100+number>>8, number&255), fmt.Sprintf("a%d", number)
+	prefix := fmt.Sprintf("10.%d.%d.", 100+number>>8, number&255)
+	l := &link{name: fmt.Sprintf("h%d", number), here: prefix + "1", there: prefix + "2"}
+	peer := l.peer()
 	if err := l.newNamespace(); err != nil {
 		return nil, err
 	}
@@ -125,7 +128,7 @@ func makeLink(number int) (*link, error) {
 		ip("addr", "add", l.here+"/30", "dev", l.name),
 		ip("link", "set", l.name, "up"),
 		l.within(func() error {
-			return errors.Join(ip("link", "set", "lo", "up"), ip("addr", "add", there+"/30", "dev", peer), ip("link", "set", peer, "up"))
+			return errors.Join(ip("link", "set", "lo", "up"), ip("addr", "add", l.there+"/30", "dev", peer), ip("link", "set", peer, "up"))
 		}))
 	if err != nil {
 		return nil, errors.Join(err, l.ns.Close())
@@ -169,6 +172,25 @@ func (l *link) within(start func() error) error {
 		done <- err
 	}()
 	return <-done
+}
+
+func (l *link) peer() string { return "a" + l.name[1:] }
+
+// knowNeighbor makes the other end send to this one without asking whether it is there.
+func (l *link) knowNeighbor() error {
+	end, err := net.InterfaceByName(l.name)
+	if err != nil {
+		return err
+	}
+	return l.within(func() error {
+		return ip("neigh", "replace", l.here, "lladdr", end.HardwareAddr.String(), "dev", l.peer(), "nud", "permanent")
+	})
+}
+
+// drop loses every packet of the link from now on, or lets them through again. No end is told.
+func (l *link) drop(all bool) error {
+	do := map[bool]string{true: "add", false: "del"}[all]
+	return ip("route", do, "blackhole", l.there+"/32")
 }
 
 func (l *link) set(state string) error { return ip("link", "set", l.name, state) }

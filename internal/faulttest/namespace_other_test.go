@@ -16,11 +16,15 @@ func able() (abilities, []string) {
 
 func mountDisk(string, int64) (func() error, error) { return nil, errNoNamespaces }
 
-type link struct{ here string }
+type link struct{ here, there string }
 
 func makeLink(int) (*link, error) { return nil, errNoNamespaces }
 
 func (l *link) within(start func() error) error { return start() }
+
+func (l *link) knowNeighbor() error { return errNoNamespaces }
+
+func (l *link) drop(bool) error { return errNoNamespaces }
 
 func (l *link) set(string) error { return errNoNamespaces }
 

@@ -61,7 +61,7 @@ const (
 	// beats every 5 s or more often comes this near only when it is silent. All active runs
 	// are looked at in turns: every look while there are few, seldomer the more there are,
 	// every sweepSlowest looks at the most.
-	nearEnd      = 14 * time.Second
+	nearEnd      = 20 * time.Second
 	sweepAtOnce  = 100
 	sweepSlowest = 10
 	// apart is the least time between two looks, when many connections close at once.

@@ -151,7 +151,7 @@ func (s *Server) beginCompat(ctx context.Context, id, name, host string, call co
 		w.AppendJSON(journal.TypeAttempt, now, journal.Attempt{
 			Run: id, Attempt: 1, Job: name, Host: host, AgentVersion: compatVersion,
 			Labels:            map[string]string{wireLabel: wireCompat, beganLabel: string(call)},
-			HeartbeatPeriodMS: (compatPatience / leaseBeats).Milliseconds(),
+			HeartbeatPeriodMS: (compatPatience / compatBeats).Milliseconds(),
 		}),
 		w.AppendJSON(journal.TypeStepStarted, now, journal.StepStarted{Name: "command", Kind: job.CommandStep}),
 	)
@@ -191,7 +191,7 @@ func (s *Server) endCompat(ctx context.Context, id string, now time.Time, o job.
 func (s *Server) beatCompat(ctx context.Context, id string, now time.Time, lease time.Duration) error {
 	_, err := s.committer.beat(ctx, index.Beat{
 		Run: id, Attempt: 1, At: now, Lease: lease,
-		Heartbeat: job.Heartbeat{SentAt: now.UTC(), OutputAgeMS: -1, PeriodMS: (lease / leaseBeats).Milliseconds()},
+		Heartbeat: job.Heartbeat{SentAt: now.UTC(), OutputAgeMS: -1, PeriodMS: (lease / compatBeats).Milliseconds()},
 	})
 	return err
 }

@@ -37,6 +37,7 @@ const (
 	// clients of this wire send no heartbeats at all, and silence says nothing then.
 	compatPatience = 24 * time.Hour
 	// Once a client beats, three of its own periods are its lease, within these bounds.
+	compatBeats    = 3
 	compatMinLease = 90 * time.Second
 	compatMaxLease = time.Hour
 )
@@ -89,7 +90,7 @@ func compatLease(run job.Run, now time.Time) time.Duration {
 	if run.LastHeartbeatAt != nil {
 		since = *run.LastHeartbeatAt
 	}
-	return min(max(leaseBeats*now.Sub(since), compatMinLease), compatMaxLease)
+	return min(max(compatBeats*now.Sub(since), compatMinLease), compatMaxLease)
 }
 
 // compatOutcome is the end that a client told. The wire carries no exit code: completed

@@ -40,12 +40,13 @@ func (s *Server) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 	now := s.now()
 	next := s.pace.next(now, periodOf(hb.PeriodMS))
 	lease := LeaseFor(next)
+	trust := TrustFor(next, lease)
 	if hb.Suspended {
-		lease = suspendedLease
+		lease, trust = suspendedLease, suspendedLease
 	}
 	hb.PeriodMS = next.Milliseconds() // what it is judged by is what it was told
 	s.connections.beat(carried, r, next)
-	done, err := s.committer.beat(r.Context(), index.Beat{Run: run, Attempt: attempt, Heartbeat: hb.Bounded(), At: now, Lease: lease})
+	done, err := s.committer.beat(r.Context(), index.Beat{Run: run, Attempt: attempt, Heartbeat: hb.Bounded(), At: now, Lease: trust})
 	if err != nil {
 		s.fail(w, r, fmt.Errorf("record heartbeat of run %s, attempt %d: %w", run, attempt, err))
 		return

@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	// beatTimeout bounds one beat. With the usual period of 5 s and its lease of 20 s, a beat
-	// that is due and the one after it may hang this long, and a third one still arrives in
-	// time: 5 + 2*(6 + 0.3) s leaves more than 2 s for it. So no network cut of up to 12 s makes
-	// a live agent lost, whenever it begins, even if nothing that was sent in it arrives.
-	beatTimeout = 6 * time.Second
+	// beatTimeout bounds one beat, and repeatTimeout one after a beat that has failed, while the
+	// server may still trust the agent. It waits for 5 s or more after the lease (docs/states.md):
+	// a beat may hang at the end of a cut, and the one after it arrives within that time.
+	beatTimeout   = 6 * time.Second
+	repeatTimeout = 4 * time.Second
 	// The server paces beats within these bounds.
 	shortestBeat = 100 * time.Millisecond
 	longestBeat  = 10 * time.Minute
@@ -27,7 +27,7 @@ const (
 	rebeatFor   = 5 * time.Second
 	rebeatRetry = 200 * time.Millisecond
 	// Later, and without a cut, the next one begins a retryShare of the period after it, and
-	// up to a quarter more, while the lease lasts.
+	// up to a quarter more, while the server may still trust the agent.
 	retryShare = 5
 	// firstLease is how long the server trusts the agent at least until it says; it never
 	// trusts one that is not suspended for longer than longestLease.
@@ -66,8 +66,13 @@ type Heartbeats struct {
 	lease     time.Duration // that the server has given
 	renewed   time.Time     // when the last beat was sent that renewed it
 	cutAt     time.Time     // when it was last cut
+	failed    bool          // the last beat did not renew it
 	suspended bool          // the beat that is sent is the last one for a while
 }
+
+// trusted reports whether the server may still trust the agent at a time. The lease begins when
+// the next beat is due, and the server waits for a while after it.
+func (b *Heartbeats) trusted(now time.Time) bool { return now.Sub(b.renewed) < b.period+2*b.lease }
 
 // Send sends heartbeats until ctx ends, or the server wants none of this run any more.
 func (b *Heartbeats) Send(ctx context.Context) {
@@ -117,8 +122,8 @@ func (b *Heartbeats) Send(ctx context.Context) {
 	}
 }
 
-// after is how long to wait after a beat that began and ended at these times. While the lease
-// lasts, one that did not renew it is followed by another soon, whatever the reply asks for: a
+// after is how long to wait after a beat that began and ended at these times. While the server
+// may still trust the agent, one that did not renew it is followed by another soon, whatever the reply asks for: a
 // run must not be called lost because something on the way wanted a pause.
 func (b *Heartbeats) after(d Decision, begun, now time.Time) time.Duration {
 	switch {
@@ -126,7 +131,7 @@ func (b *Heartbeats) after(d Decision, begun, now time.Time) time.Duration {
 		return b.period
 	case d.Action == FixToken:
 		return d.Wait
-	case now.Sub(b.renewed) < b.lease:
+	case b.trusted(now):
 		pause, jitter := b.period/retryShare, b.period/retryShare/4
 		if now.Sub(b.cutAt) < rebeatFor {
 			pause, jitter = rebeatRetry, rebeatJitter
@@ -149,7 +154,11 @@ func (b *Heartbeats) sendOne(ctx context.Context, due time.Time) Decision {
 	if b.BeforeBeat != nil {
 		b.BeforeBeat()
 	}
-	callCtx, cancel := context.WithTimeout(ctx, beatTimeout)
+	timeout := beatTimeout
+	if b.failed && b.trusted(now) {
+		timeout = repeatTimeout
+	}
+	callCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	reply, err := b.Server.Beat(callCtx, b.Run, b.Attempt, hb)
 	if ctx.Err() != nil {
@@ -160,6 +169,7 @@ func (b *Heartbeats) sendOne(ctx context.Context, due time.Time) Decision {
 		return d // the append that meets the same says what becomes of the journal
 	}
 	b.Link.note("heartbeat", time.Now(), d, err)
+	b.failed = d.Action != Proceed
 	if d.Action == Proceed {
 		if reply.NextMS > 0 {
 			b.period = job.Milliseconds(reply.NextMS, shortestBeat, longestBeat)

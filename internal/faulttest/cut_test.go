@@ -1,0 +1,101 @@
+package faulttest
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+const (
+	// usualPeriod and usualLease are those of an agent without options (docs/states.md).
+	usualPeriod = 5 * time.Second
+	usualLease  = 20 * time.Second
+)
+
+// pathCut is a cut of the path between one agent and the server.
+type pathCut struct {
+	after time.Duration // the agent's last heartbeat arrived
+	long  time.Duration
+}
+
+// The path is cut at different places of the period. The worst is just before a heartbeat: the
+// server has heard nothing for a period already.
+var pathCuts = []pathCut{
+	{usualPeriod - 30*ms, usualLease},
+	{usualPeriod - 100*ms, 19 * time.Second},
+	{usualPeriod - 60*ms, 17400 * ms},
+	{usualPeriod - 30*ms, 14200 * ms},
+	{usualPeriod, usualLease},
+	{usualPeriod - 600*ms, usualLease},
+	{2500 * ms, usualLease},
+	{100 * ms, 18 * time.Second},
+}
+
+// An agent whose path loses every packet for up to a lease is not called lost: nothing tells it
+// that the path is cut or open again, and TCP sends what was lost again later and later.
+func TestNoCutOfALeaseLosesAnAgent(t *testing.T) {
+	can, why := able()
+	if !can.links {
+		needed(t, "network namespaces: "+strings.Join(why, "; "))
+	}
+	f := &liveFleet{world: openWorld(t)}
+	// Most of the others are heard, else the server would blame the network and call none lost.
+	f.runs = startFleet(t, 3*len(pathCuts), "heard", "http://"+strings.Replace(f.server.address, "0.0.0.0", "127.0.0.1", 1),
+		func(start func() error) error { return start() })
+	var all sync.WaitGroup
+	for n, c := range pathCuts {
+		l, err := makeLink(9100 + n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := l.close(); err != nil {
+				t.Error(err)
+			}
+		})
+		if err := l.knowNeighbor(); err != nil {
+			t.Fatal(err)
+		}
+		f.startReal(n, l, at(l, f.server.address))
+		run := f.runs[len(f.runs)-1]
+		all.Go(func() { f.cutPath(run, l, c) })
+	}
+	all.Wait()
+	f.settle("their paths were cut", patience)
+	f.wantNoneLost()
+}
+
+// cutPath cuts the path of one agent and waits until it is heard again.
+func (f *liveFleet) cutPath(run string, l *link, c pathCut) {
+	last := f.nextHeartbeat(run, time.Time{})
+	last = f.nextHeartbeat(run, last) // the first two are not a period apart
+	wait(f.t.Context(), time.Until(last.Add(c.after)))
+	begun := time.Now()
+	if err := l.drop(true); err != nil {
+		f.t.Error(err)
+	}
+	wait(f.t.Context(), time.Until(begun.Add(c.long)))
+	if err := l.drop(false); err != nil {
+		f.t.Error(err)
+	}
+	healed := time.Now()
+	next := f.nextHeartbeat(run, healed.Add(-100*ms))
+	fmt.Printf("cut: %s after a heartbeat, for %s: heard again %s after it, %s after that heartbeat\n",
+		c.after, healed.Sub(begun).Round(ms), next.Sub(healed).Round(ms), next.Sub(last).Round(ms))
+}
+
+// nextHeartbeat waits for a heartbeat of a run after a time, and returns when it arrived.
+func (f *liveFleet) nextHeartbeat(run string, after time.Time) time.Time {
+	for end := time.Now().Add(patience); time.Now().Before(end); wait(f.t.Context(), 50*ms) {
+		r, err := f.api.Run(f.t.Context(), run)
+		if err == nil && r.State == job.Running && r.LastHeartbeatAt != nil && r.LastHeartbeatAt.After(after) {
+			return *r.LastHeartbeatAt
+		}
+	}
+	f.t.Errorf("run %s: no heartbeat after %s", run, after)
+	return time.Now()
+}
