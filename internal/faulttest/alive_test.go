@@ -109,6 +109,12 @@ func newLiveFleet(t *testing.T, plan fleetPlan) *liveFleet {
 // openWorld is a server that listens on every address, and a client of it.
 func openWorld(t *testing.T) *world {
 	t.Helper()
+	return openWorldWith(t, func(*world) []string { return nil })
+}
+
+// openWorldWith does so for a server with further arguments.
+func openWorldWith(t *testing.T, prepare func(*world) (args []string)) *world {
+	t.Helper()
 	n, err := freePort()
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +130,7 @@ func openWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.setClocks()
-	w.server = &serverProcess{w: w, address: fmt.Sprintf("0.0.0.0:%d", n), place: []string{"--data", w.path("data")}}
+	w.server = &serverProcess{w: w, address: fmt.Sprintf("0.0.0.0:%d", n), place: append([]string{"--data", w.path("data")}, prepare(w)...)}
 	w.server.wantUp()
 	t.Cleanup(w.server.end)
 	if w.api, err = client.New(client.Options{URL: fmt.Sprintf("http://127.0.0.1:%d", n)}); err != nil {

@@ -71,6 +71,8 @@ func TestKilledAgentsAreLostSoon(t *testing.T) {
 
 // death is what the server knows of a killed agent.
 type death struct {
+	run      string
+	killed   time.Time
 	took     time.Duration // from the kill until the server knew
 	complete bool          // it has the whole journal
 }
@@ -146,7 +148,7 @@ func (w *world) awaitLost(run string, killed time.Time, journal bool) (death, er
 		if e.Clock == "server" {
 			took = e.At.Sub(killed)
 		}
-		return death{took.Round(ms), journal && w.hasWhole(run)}, nil
+		return death{run, killed, took.Round(ms), journal && w.hasWhole(run)}, nil
 	}
 	return death{}, fmt.Errorf("run %s is not lost after %s", run, patience)
 }

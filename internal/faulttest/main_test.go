@@ -10,12 +10,15 @@
 package faulttest
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +33,7 @@ var (
 	keepDirs   = flag.Bool("keep", false, "keep the directories of schedules that failed")
 	alive      = flag.Bool("alive", false, "play TestLiveAgentsAreNotLost and TestKilledAgentsAreLostSoon in full")
 	shortJobs  = flag.Int("jobs", 60, "how many short jobs TestShortJobs runs in each of its rounds")
+	hangFor    = flag.Duration("hang", 20*time.Second, "how long the bucket of TestABucketThatHangs does not answer; from a minute on the times are judged too")
 	soakFor    = flag.Duration("soak", 0, "how long TestSoak works; 0: a short trial")
 )
 
@@ -103,18 +107,35 @@ func build() error {
 	if err := goTool(cgo, append(args, "-o", programs+"/", "stint.dev/stint/cmd/stint", "stint.dev/stint/cmd/stint-agent", "stint.dev/stint/internal/faulttest/printer")...); err != nil {
 		return err
 	}
-	if !*withClock {
-		return nil
+	replaced := map[string]string{}
+	if *withClock {
+		var err error
+		if replaced, err = clockOverlay(programs); err != nil {
+			return err
+		}
+		if err := buildAgain(cgo, args, "clock", replaced, "stint.dev/stint/cmd/stint", "stint.dev/stint/cmd/stint-agent"); err != nil {
+			return err
+		}
 	}
-	overlay, err := clockOverlay(programs)
+	hasty, err := hastyOverlay(programs)
 	if err != nil {
 		return err
 	}
-	dir := filepath.Join(programs, "clock")
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	maps.Copy(replaced, hasty)
+	return buildAgain(cgo, args, "hasty", replaced, "stint.dev/stint/cmd/stint")
+}
+
+// buildAgain builds programs with some files replaced, into a directory of their own.
+func buildAgain(cgo string, args []string, name string, replaced map[string]string, packages ...string) error {
+	overlay, err := json.Marshal(map[string]any{"Replace": replaced})
+	if err != nil {
 		return err
 	}
-	return goTool(cgo, append(args, "-overlay", overlay, "-o", dir+"/", "stint.dev/stint/cmd/stint", "stint.dev/stint/cmd/stint-agent")...)
+	dir, file := filepath.Join(programs, name), filepath.Join(programs, name+".json")
+	if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(file, overlay, 0o644)); err != nil {
+		return err
+	}
+	return goTool(cgo, slices.Concat(args, []string{"-overlay", file, "-o", dir + "/"}, packages)...)
 }
 
 func goTool(env string, args ...string) error {
@@ -128,28 +149,25 @@ func goTool(env string, args ...string) error {
 
 // clockOverlay writes a package time whose wall clock can be set from outside: it adds the
 // nanoseconds that stand in the file STINT_TEST_CLOCK. The steady clock and timers stay what
-// they are, as when a system's clock is set. It returns the overlay for go build.
-func clockOverlay(dir string) (string, error) {
+// they are, as when a system's clock is set. It returns the replacements for go build, by path.
+func clockOverlay(dir string) (map[string]string, error) {
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
-		return "", fmt.Errorf("go env GOROOT: %w", err)
+		return nil, fmt.Errorf("go env GOROOT: %w", err)
 	}
 	file := filepath.Join(strings.TrimSpace(string(root)), "src", "time", "time.go")
 	source, err := os.ReadFile(file)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	const before = "func Now() Time {\n\tsec, nsec, mono := runtimeNow()\n"
 	changed := strings.Replace(string(source), before, before+"\tsec, nsec = setClock(sec, nsec)\n", 1)
 	if changed == string(source) {
-		return "", fmt.Errorf("%s does not begin Now as this overlay knows it: adapt clockOverlay", file)
+		return nil, fmt.Errorf("%s does not begin Now as this overlay knows it: adapt clockOverlay", file)
 	}
-	clock := filepath.Join(filepath.Dir(file), "stint_clock.go")
-	overlay := fmt.Sprintf("{\"Replace\":{%q:%q,%q:%q}}", file, filepath.Join(dir, "time.go"), clock, filepath.Join(dir, "clock.go"))
-	return filepath.Join(dir, "overlay.json"), errors.Join(
-		os.WriteFile(filepath.Join(dir, "time.go"), []byte(changed), 0o644),
-		os.WriteFile(filepath.Join(dir, "clock.go"), []byte(setClock), 0o644),
-		os.WriteFile(filepath.Join(dir, "overlay.json"), []byte(overlay), 0o644))
+	own, clock := filepath.Join(dir, "time.go"), filepath.Join(dir, "clock.go")
+	return map[string]string{file: own, filepath.Join(filepath.Dir(file), "stint_clock.go"): clock},
+		errors.Join(os.WriteFile(own, []byte(changed), 0o644), os.WriteFile(clock, []byte(setClock), 0o644))
 }
 
 const setClock = `package time

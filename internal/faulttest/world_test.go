@@ -39,6 +39,9 @@ type world struct {
 	exited   chan struct{}
 	followed chan error // of the live reader
 
+	bucket *bucket // the server's archive; nil for its own directory
+	hasty  bool    // the server is the one that waits less before it packs
+
 	agentURL string
 	toxic    *toxic
 	poisoned sync.Mutex // a toxic is at work
@@ -188,6 +191,14 @@ func (w *world) program(name string, clock kind) string {
 		return filepath.Join(programs, "clock", name)
 	}
 	return filepath.Join(programs, name)
+}
+
+// serverProgram is the path of the server.
+func (w *world) serverProgram() string {
+	if w.hasty {
+		return filepath.Join(programs, "hasty", "stint")
+	}
+	return w.program("stint", serverClock)
 }
 
 func (w *world) environment(clock string) []string {
@@ -351,8 +362,8 @@ func (p *serverProcess) try() error {
 		if err != nil {
 			return err
 		}
-		cmd := exec.Command(p.w.program("stint", serverClock), append([]string{"server", "--listen", p.address, "--insecure"}, p.place...)...)
-		cmd.Env = p.w.environment("server.clock")
+		cmd := exec.Command(p.w.serverProgram(), append([]string{"server", "--listen", p.address, "--insecure"}, p.place...)...)
+		cmd.Env = append(p.w.environment("server.clock"), bucketKeys...)
 		cmd.Stdout, cmd.Stderr = log, log
 		if err := cmd.Start(); err != nil {
 			return errors.Join(err, log.Close())

@@ -1,0 +1,52 @@
+package faulttest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// A server packs a journal half a minute after its end, and waits for an archive for a minute:
+// too long for a schedule. The server is built once more with shorter pauses; nothing else of it
+// differs.
+var hasty = []struct{ file, is, becomes string }{
+	{"internal/store/pack.go", "packSoon = 30 * time.Second", "packSoon = 300 * time.Millisecond"},
+	{"internal/store/pack.go", "claimTime = 5 * time.Minute", "claimTime = 3 * time.Second"},
+	{"internal/store/tidy.go", "tidyEvery = 10 * time.Second", "tidyEvery = 300 * time.Millisecond"},
+	{"internal/store/tidy.go", "busyRest   = 3 * time.Second", "busyRest   = 100 * time.Millisecond"},
+	{"internal/archive/s3.go", "o.Timeout = time.Minute", "o.Timeout = 2 * time.Second"},
+	{"internal/health/diagnoser.go", "diagnosisTime = 10 * time.Second", "diagnosisTime = time.Second"},
+	{"job/trouble.go", "firstTroublePause   = 10 * time.Second", "firstTroublePause   = 300 * time.Millisecond"},
+	{"job/trouble.go", "longestTroublePause = time.Hour", "longestTroublePause = 2 * time.Second"},
+}
+
+// hastyOverlay writes the changed files and returns the replacements for go build, by path.
+func hastyOverlay(dir string) (map[string]string, error) {
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		return nil, err
+	}
+	texts, replaced := map[string]string{}, map[string]string{}
+	for i, h := range hasty {
+		path := filepath.Join(root, h.file)
+		if texts[path] == "" {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return nil, err
+			}
+			texts[path], replaced[path] = string(text), filepath.Join(dir, fmt.Sprintf("hasty-%d.go", i))
+		}
+		changed := strings.Replace(texts[path], h.is, h.becomes, 1)
+		if changed == texts[path] {
+			return nil, fmt.Errorf("%s has no %q: adapt the table hasty", h.file, h.is)
+		}
+		texts[path] = changed
+	}
+	for path, text := range texts {
+		if err := os.WriteFile(replaced[path], []byte(text), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	return replaced, nil
+}
