@@ -76,6 +76,7 @@ var table = []row{
 	{"internal/bench/noop", "", "", "the yardstick must not share what it measures"},
 
 	{"internal/faulttest/deadfs", "", "golang.org/x/sys", "a mount for tests; knows nothing of Stint"},
+	{"internal/faulttest/extreme", "", "", "documents with extreme values, for the tests of several packages"},
 	{"internal/faulttest/sequence", "", "", "what must be printed; the job and who looks at it later share it"},
 	{"internal/faulttest/printer", "internal/faulttest/sequence", "", "a job whose output can be verified; knows nothing of Stint"},
 
