@@ -101,12 +101,18 @@ JOBS ?= 200
 .PHONY: faults
 faults: ## Play N (1000) random schedules of faults and look at every byte; SEED=… replays, ARGS='-race-programs'
 	@set -o pipefail; $(GO) test ./internal/faulttest -run 'TestSchedules|TestShortJobs' -v -timeout 3h \
-		-args -schedules $(N) -jobs $(JOBS) -side 6 -clock $(if $(SEED),-seed $(SEED)) $(ARGS) | grep -avE '^(=== |    --- PASS)'
+		-args -schedules $(N) -jobs $(JOBS) -side 6 -clock $(if $(SEED),-seed $(SEED)) $(ARGS) | grep -avE --line-buffered '^(=== |    --- PASS)'
 
 .PHONY: alive
 alive: ## Restart, pause and cut off 1,000 simulated and 20 real agents: none is lost; kill 240: all are, within 1.5 s
 	@set -o pipefail; $(GO) test ./internal/faulttest -run '^(TestLiveAgentsAreNotLost|TestKilledAgentsAreLostSoon)$$' -v -timeout 1h \
 		-args -alive $(ARGS) | grep -avE '^=== '
+
+HANG ?= 10m
+
+.PHONY: hang
+hang: ## Let the bucket hang for HANG (10m) while runs fail and agents are killed: all are lost and notified of in time
+	@set -o pipefail; $(GO) test ./internal/faulttest -run '^TestABucketThatHangs$$' -v -timeout 0 -args -hang $(HANG) | grep -avE --line-buffered '^=== '
 
 SOAK ?= 30m
 
