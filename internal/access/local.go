@@ -111,11 +111,13 @@ func (r Rule) AnswersTo(host string) bool {
 	return LocalHost(host)
 }
 
-// IsForwarded reports whether a proxy says that it passed the request on.
+// IsForwarded reports whether a proxy says that it passed the request on, however it spells
+// the name of the header.
 func IsForwarded(h http.Header) bool {
 	for name := range h {
+		name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
 		switch {
-		case name == "Forwarded", name == "Via", name == "X-Real-Ip", strings.HasPrefix(name, "X-Forwarded-"):
+		case name == "forwarded", name == "via", name == "x-real-ip", strings.HasPrefix(name, "x-forwarded"):
 			return true
 		}
 	}

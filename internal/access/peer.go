@@ -19,6 +19,9 @@ func PeerOf(conn net.Conn) Peer {
 		return Peer{Err: errNoAnswer}
 	}
 	uid, err := socketOwner(remote, local)
+	if err == nil {
+		err = checkOpen(conn)
+	}
 	return Peer{UID: uid, Err: err}
 }
 

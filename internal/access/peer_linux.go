@@ -4,11 +4,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,7 +25,10 @@ const (
 	answerInode    = netlinkHeader + 68     // idiag_inode
 	diagByFamily   = 20                     // SOCK_DIAG_BY_FAMILY
 	anyCookie      = ^uint32(0)             // INET_DIAG_NOCOOKIE
-	tcpTimeWait    = 6                      // TCP_TIME_WAIT
+	tcpEstablished = 1                      // TCP_ESTABLISHED
+	tcpFinWait1    = 4                      // TCP_FIN_WAIT1
+	tcpFinWait2    = 5                      // TCP_FIN_WAIT2
+	tcpCloseWait   = 8                      // TCP_CLOSE_WAIT
 	kernelOverflow = 65534                  // the user id shown for users of other user namespaces
 	wholeUIDRange  = uint64(1)<<32 - 1      // the ids of a user namespace that maps them all
 	answerSize     = netlinkHeader + 4*1024 // more than one answer with its attributes
@@ -37,6 +42,30 @@ func socketOwner(local, remote netip.AddrPort) (uid int, err error) {
 		return 0, fmt.Errorf("ask the kernel whose the connection from %s is: %w", local, err)
 	}
 	return parseOwner(answer, mapsAllUIDs())
+}
+
+// checkOpen returns an error unless a connection is still open on this side. What one that
+// was reset carried can still be read, and meanwhile the other end's port may be another
+// user's: what the kernel says of the two addresses counts only if they were this
+// connection's all the time.
+func checkOpen(conn net.Conn) error {
+	sc, ok := conn.(syscall.Conn)
+	if !ok {
+		return errNoAnswer
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("ask the kernel whether a connection is open: %w", err)
+	}
+	var info *unix.TCPInfo
+	cerr := raw.Control(func(fd uintptr) { info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) })
+	if err = errors.Join(cerr, err); err != nil {
+		return fmt.Errorf("ask the kernel whether a connection is open: %w", err)
+	}
+	if info.State != tcpEstablished && info.State != tcpCloseWait {
+		return errors.New("the connection was reset")
+	}
+	return nil
 }
 
 // queryDiag sends one request to sock_diag and returns the answer.
@@ -93,8 +122,14 @@ func parseOwner(b []byte, allUIDs bool) (uid int, err error) {
 		return 0, errors.New("the kernel's answer about a connection is of another kind")
 	}
 	// A socket that no process holds any more counts as root's: its user is not known.
-	if b[answerState] == tcpTimeWait || binary.NativeEndian.Uint32(b[answerInode:]) == 0 {
+	if binary.NativeEndian.Uint32(b[answerInode:]) == 0 {
 		return 0, errors.New("no process holds the other end of the connection any more")
+	}
+	// One that is only about to connect is another than the one that was accepted.
+	switch b[answerState] {
+	case tcpEstablished, tcpFinWait1, tcpFinWait2, tcpCloseWait:
+	default:
+		return 0, errors.New("the other end of the connection is not open any more")
 	}
 	uid = int(binary.NativeEndian.Uint32(b[answerUID:]))
 	if uid == kernelOverflow && !allUIDs {

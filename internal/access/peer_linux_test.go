@@ -1,6 +1,7 @@
 package access
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net"
 	"os"
@@ -126,11 +127,31 @@ func TestParseOwnerRefuses(t *testing.T) {
 	}
 }
 
+// Only a socket that is open, and held by a process, says whose a connection is.
+func TestParseOwnerLooksAtTheState(t *testing.T) {
+	const last = 12 // TCP_NEW_SYN_RECV
+	open := []byte{tcpEstablished, tcpFinWait1, tcpFinWait2, tcpCloseWait}
+	for state := range byte(last + 1) {
+		b := make([]byte, netlinkHeader+diagAnswer)
+		binary.NativeEndian.PutUint16(b[4:], diagByFamily)
+		binary.NativeEndian.PutUint32(b[answerInode:], 1)
+		b[answerState] = state
+		if _, err := parseOwner(b, true); (err == nil) != bytes.ContainsRune(open, rune(state)) {
+			t.Errorf("state %d: %v", state, err)
+		}
+		binary.NativeEndian.PutUint32(b[answerInode:], 0)
+		if _, err := parseOwner(b, true); err == nil {
+			t.Errorf("state %d, held by no process: trusted", state)
+		}
+	}
+}
+
 func TestOthersOfAUserNamespace(t *testing.T) {
 	b := make([]byte, netlinkHeader+diagAnswer)
 	binary.NativeEndian.PutUint16(b[4:], diagByFamily)
 	binary.NativeEndian.PutUint32(b[answerInode:], 1)
 	binary.NativeEndian.PutUint32(b[answerUID:], kernelOverflow)
+	b[answerState] = tcpEstablished
 	if uid, err := parseOwner(b, true); err != nil || uid != kernelOverflow {
 		t.Errorf("uid %d, %v", uid, err)
 	}

@@ -59,7 +59,7 @@ func TestOtherUsersNeedAToken(t *testing.T) {
 func TestForwardedRequestsNeedAToken(t *testing.T) {
 	l := start(t, server.Config{})
 	token := l.mint(access.Read, time.Time{}, time.Now())
-	for _, name := range []string{"Forwarded", "Via", "X-Real-IP", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Prefix"} {
+	for _, name := range []string{"Forwarded", "Via", "X-Real-IP", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Prefix", "x_forwarded_for", "X_Real_IP"} {
 		p := l.get("/api/v1/jobs", name, "x").problem(t, http.StatusUnauthorized)
 		if !strings.Contains(p.Detail, "proxy") || !strings.Contains(p.Detail, "stint token create --scope read --name NAME") {
 			t.Errorf("%s: %s", name, p.Detail)
