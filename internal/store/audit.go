@@ -88,32 +88,3 @@ func ownerOf(ctx context.Context, q oneRow, run string, now time.Time) (owner st
 	}
 	return owner, known.Valid && (!expires.Valid || micros(now) < expires.Int64), nil
 }
-
-const (
-	// auditDays is how long the audit log is kept.
-	auditDays = 400
-	// ownerlessAfter is the age at which the owner of a run that never came to be, or
-	// was deleted, is forgotten.
-	ownerlessAfter = 24 * time.Hour
-)
-
-// SweepAccess deletes what has expired: sessions, logins that never came back, old entries
-// of the audit log, owners of runs that are not there.
-func (s *Store) SweepAccess(ctx context.Context, now time.Time) error {
-	return s.write(ctx, func(t *tx) error {
-		for _, q := range []struct {
-			statement string
-			before    time.Time
-		}{
-			{`DELETE FROM sessions WHERE expires_at < $1`, now},
-			{`DELETE FROM logins WHERE expires_at < $1`, now},
-			{`DELETE FROM audit WHERE at < $1`, now.AddDate(0, 0, -auditDays)},
-			{`DELETE FROM run_owners WHERE claimed_at < $1 AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.run_id = run_owners.run_id)`, now.Add(-ownerlessAfter)},
-		} {
-			if _, err := t.ExecContext(ctx, q.statement, micros(q.before)); err != nil {
-				return fmt.Errorf("delete what has expired: %w", err)
-			}
-		}
-		return nil
-	})
-}

@@ -32,3 +32,12 @@ func (s *Store) CountRows(ctx context.Context, table string) (n int, err error) 
 	err = s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+table).Scan(&n)
 	return n, err
 }
+
+// Tables lists the tables of the schema, without those that the database keeps for itself.
+func (s *Store) Tables(ctx context.Context) ([]string, error) {
+	query := `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT LIKE 'run\_texts\_%' ESCAPE '\' ORDER BY name`
+	if s.dialect.postgres {
+		query = `SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema() ORDER BY table_name`
+	}
+	return s.texts(ctx, query)
+}

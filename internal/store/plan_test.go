@@ -89,6 +89,26 @@ func TestTheRunBeforeIsFoundByAnIndex(t *testing.T) {
 	}
 }
 
+// What has expired is looked for all the time, and agents wait for the transaction that
+// deletes it: it reads nothing else.
+func TestWhatHasExpiredIsFoundByAnIndex(t *testing.T) {
+	s, err := Open(t.Context(), Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close() //nolint:errcheck // only read
+	for _, e := range append(expiringAccess, expiringAttempts) {
+		plan := explain(t, s, e.statement(), 1, 1)
+		if !strings.Contains(plan, "SEARCH "+e.table+" USING") || !strings.Contains(plan, " INDEX ") ||
+			!strings.Contains(plan, "("+e.at+"<?)") || strings.Contains(plan, "SCAN "+e.table+"\n") {
+			t.Errorf("%s:\n%s", e.table, plan)
+		}
+	}
+	if plan := explain(t, s, `DELETE`+ownerless+` AND run_id IN (SELECT value FROM json_each($2))`, 1, "[]"); strings.Contains(plan, "SCAN run_owners") {
+		t.Errorf("run_owners:\n%s", plan)
+	}
+}
+
 func explain(t *testing.T, s *Store, query string, args ...any) string {
 	t.Helper()
 	rows, err := s.reader.Query("EXPLAIN QUERY PLAN "+query, args...)

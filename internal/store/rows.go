@@ -279,12 +279,16 @@ func (t *tx) saveAttempt(ctx context.Context, key attemptKey, row *attemptRow) e
 	if row.trimDue(t.runLog) {
 		trim = number(micros(row.at))
 	}
-	statement := `UPDATE attempts SET size = $3, doc = $4, tail = $5,
+	unidentified := sql.NullInt64{}
+	if !row.Known() {
+		unidentified = number(micros(row.at))
+	}
+	statement := `UPDATE attempts SET size = $3, doc = $4, tail = $5, unidentified_at = $10,
 		trim_at = COALESCE(trim_at, CAST($9 AS BIGINT)), pack_at = COALESCE(pack_at, CAST($6 AS BIGINT), CASE WHEN $3 - packed > CAST($7 AS BIGINT) THEN CAST($8 AS BIGINT) END) WHERE run_id = $1 AND attempt = $2`
-	args := []any{key.run, key.attempt, row.durable(), string(doc), row.tail, due, packLive, micros(row.at.Add(packSoon)), trim}
+	args := []any{key.run, key.attempt, row.durable(), string(doc), row.tail, due, packLive, micros(row.at.Add(packSoon)), trim, unidentified}
 	if !row.stored {
-		statement = `INSERT INTO attempts (run_id, attempt, size, doc, tail, pack_at, trim_at) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`
-		args = append(args[:6], trim)
+		statement = `INSERT INTO attempts (run_id, attempt, size, doc, tail, pack_at, trim_at, unidentified_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
+		args = append(args[:6], trim, unidentified)
 	}
 	row.stored = true
 	return t.later(ctx, laterStatement{query: statement, args: args, one: true, what: fmt.Sprintf("store attempt %d of run %s", key.attempt, key.run)})

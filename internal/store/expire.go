@@ -1,0 +1,101 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	// auditDays is how long the audit log is kept, and tokenDays how long a token that has
+	// expired: its name says until then whose requests are refused.
+	auditDays = 400
+	tokenDays = 90
+	// identityWait is how long a journal is kept after its last append whose identity has not
+	// arrived whole, so that nobody knows whose it is. An agent that comes back later sends it
+	// from its beginning.
+	identityWait = 24 * time.Hour
+	// ownerlessAfter is the age at which the owner of a run that never came to be, or
+	// was deleted, is forgotten.
+	ownerlessAfter = 24 * time.Hour
+	// expireBatch is how many rows one transaction deletes, for which agents may have to wait.
+	expireBatch = 500
+)
+
+// expiring is a table of whose rows those go by themselves that are older than a time.
+type expiring struct {
+	table, key, at string        // the columns of the key, and of the time
+	after          time.Duration // the time
+	batch          int           // how many rows one transaction deletes
+}
+
+var (
+	expiringAccess = []expiring{
+		{"sessions", "hash", "expires_at", 0, expireBatch},
+		{"logins", "hash", "expires_at", 0, expireBatch},
+		{"tokens", "id", "expires_at", tokenDays * 24 * time.Hour, expireBatch},
+		{"audit", "id", "at", auditDays * 24 * time.Hour, expireBatch},
+	}
+	// Each of these has up to a record's bytes with it.
+	expiringAttempts = expiring{"attempts", "run_id, attempt", "unidentified_at", identityWait, 20}
+)
+
+// statement deletes a batch of rows. Argument 1 is the time before which they go, argument 2
+// how many. The time is looked at twice: another server may have changed it since the rows
+// were found.
+func (e expiring) statement() string {
+	return "DELETE FROM " + e.table + " WHERE (" + e.key + ") IN (SELECT " + e.key + " FROM " + e.table +
+		" WHERE " + e.at + " < $1 ORDER BY " + e.at + " LIMIT $2) AND " + e.at + " < $1"
+}
+
+// expire deletes the rows of a table that are past their time, some at once.
+func (s *Store) expire(ctx context.Context, e expiring, now time.Time) error {
+	return repeat(ctx, func() (more bool, err error) {
+		err = s.writeRuns(ctx, noRuns, func(t *tx) error {
+			res, err := t.ExecContext(ctx, e.statement(), micros(now.Add(-e.after)), e.batch)
+			if err != nil {
+				return fmt.Errorf("delete rows of %s that are past their time: %w", e.table, err)
+			}
+			n, err := res.RowsAffected()
+			more = n == int64(e.batch)
+			return err
+		})
+		return more, err
+	})
+}
+
+// SweepAccess deletes what has expired: sessions, logins that never came back, old tokens,
+// old entries of the audit log, owners of runs that are not there.
+func (s *Store) SweepAccess(ctx context.Context, now time.Time) error {
+	for _, e := range expiringAccess {
+		if err := s.expire(ctx, e, now); err != nil {
+			return err
+		}
+	}
+	return s.forgetOwners(ctx, now.Add(-ownerlessAfter))
+}
+
+const ownerless = ` FROM run_owners WHERE claimed_at < $1 AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.run_id = run_owners.run_id)`
+
+// forgetOwners deletes the owners of runs that are not there. Of nearly all owners there is the
+// run, so they are looked for beside the transactions that agents wait for.
+func (s *Store) forgetOwners(ctx context.Context, before time.Time) error {
+	return repeat(ctx, func() (more bool, err error) {
+		runs, err := s.texts(ctx, `SELECT run_id`+ownerless+` LIMIT $2`, micros(before), expireBatch)
+		if err != nil {
+			return false, fmt.Errorf("look for owners of runs that are not there: %w", err)
+		}
+		if len(runs) == 0 {
+			return false, nil
+		}
+		err = s.writeRuns(ctx, noRuns, func(t *tx) error {
+			table, args := t.dialect.table(2, column{texts: runs})
+			_, err := t.ExecContext(ctx, `DELETE`+ownerless+` AND run_id IN (SELECT c0 FROM `+table+`)`, append([]any{micros(before)}, args...)...)
+			if err != nil {
+				return fmt.Errorf("delete the owners of runs that are not there: %w", err)
+			}
+			return nil
+		})
+		return len(runs) == expireBatch, err
+	})
+}

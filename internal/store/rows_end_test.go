@@ -1,0 +1,107 @@
+package store_test
+
+import (
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// Why rows of a table do not pile up for ever. A table without a row here is one of which
+// nobody has said that.
+const (
+	withRuns    = "goes with the run, which retention (--keep-days, --keep-runs, --keep-bytes) or DELETE /jobs deletes"
+	withJob     = "goes with the last run of the job, or with its policy if that goes later"
+	byPeople    = "goes when somebody deletes it"
+	byTime      = "goes some time after it was written, or has expired"
+	withObjects = "goes when the object is deleted from the archive, once no block refers to it"
+	bounded     = "is bounded in number"
+)
+
+var endOfRows = map[string]string{
+	"runs": withRuns, "run_labels": withRuns, "run_texts": withRuns, "attempts": withRuns + "; " + byTime + " while its identity is not whole",
+	"blocks": withRuns, "events": withRuns, "waiting_agents": withRuns, "run_owners": withRuns + "; " + byTime + " if there never is one",
+	"jobs": withJob, "job_bands": withJob, "run_counts": withJob, "job_policies": byPeople,
+	"outbox": byTime + ", and " + withRuns, "troubled": byTime, "audit": byTime, "sessions": byTime, "logins": byTime,
+	"tokens": byPeople + ", or a while after it has expired", "routes": byPeople, "objects": withObjects,
+	"stored_bytes": bounded, "installation": bounded, "schema_version": bounded,
+}
+
+// mostBounded is the most rows of a table that is bounded in number, in this test.
+const mostBounded = 40
+
+// Every table has rows in this test, and loses them: a table that is new must get both here.
+func TestRowsOfEveryTableEnd(t *testing.T) {
+	onBoth(t, store.Keep{Age: 24 * time.Hour}, func(t *testing.T, s *store.Store, _ string) {
+		now := noon
+		s.SetClock(func() time.Time { return now })
+		tables, err := s.Tables(t.Context())
+		must(t, err)
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(endOfRows)), tables); diff != "" {
+			t.Fatalf("tables of which it is said how their rows go (-), and that there are (+):\n%s", diff)
+		}
+		fillTables(t, s)
+		for _, table := range tables {
+			if n, err := s.CountRows(t.Context(), table); err != nil || n == 0 {
+				t.Errorf("%s has %d rows, %v: this test needs some", table, n, err)
+			}
+		}
+
+		now = noon.Add(100 * 24 * time.Hour)
+		must(t, s.DeletePolicy(t.Context(), "nightly"))
+		must(t, s.DeleteRoute(t.Context(), "chat", now))
+		must(t, s.RevokeToken(t.Context(), "for ever"))
+		tidy(t, s, now)
+		must(t, s.TidyOutbox(t.Context(), now, now, 1000))
+		must(t, s.TidyOutbox(t.Context(), now, now.Add(time.Second), 1000))
+		now = noon.Add(500 * 24 * time.Hour)
+		must(t, s.SweepAccess(t.Context(), now))
+		tidy(t, s, now)
+		for _, table := range tables {
+			n, err := s.CountRows(t.Context(), table)
+			if limit := map[bool]int{true: mostBounded}[endOfRows[table] == bounded]; err != nil || n > limit {
+				t.Errorf("%s: %d rows are left, %v: %s", table, n, err, endOfRows[table])
+			}
+		}
+	})
+}
+
+// fillTables makes rows in every table.
+func fillTables(t *testing.T, s *store.Store) {
+	ctx, soon := t.Context(), noon.Add(time.Hour)
+	run := endedRun(t, s, "nightly", noon.Add(-time.Hour), 100<<10)
+	must(t, s.SetPolicy(ctx, index.StoredPolicy{Job: "nightly", YAML: "rules: {}", SetAt: noon}, []byte(`{}`)))
+	must(t, s.SetRoute(ctx, index.Route{Name: "chat", URL: "https://example.org/", Enabled: true, ChangedAt: noon}))
+	must(t, s.AddOutbox(ctx, []index.OutboxEntry{
+		{Kind: index.OutboxNotify, Run: run, Attempt: 1, What: "failed", Severity: job.Critical, Message: "m", At: noon},
+		{Kind: index.OutboxNotify, What: "network", Severity: job.Warning, Message: "about no run", At: noon},
+	}))
+	if _, err := s.Dispatch(ctx, noon, 100, func(index.Action, *job.Run) ([]string, string) { return []string{"chat"}, "" }); err != nil {
+		t.Fatal(err)
+	}
+	must(t, s.Exec(ctx, `INSERT INTO waiting_agents (run_id, attempt, until, asked_by, why) VALUES ('`+run+`', 1, 0, '', '')`))
+	for _, id := range []string{"for an hour", "for ever"} {
+		k := index.Token{ID: id, Name: id, Scope: "agent", Prefix: id, Hash: []byte(id), CreatedAt: noon}
+		if id == "for an hour" {
+			k.ExpiresAt = &soon
+		}
+		must(t, s.CreateToken(ctx, k))
+	}
+	for _, owned := range []string{run, runID()} {
+		must(t, s.Exec(ctx, `INSERT INTO run_owners (run_id, token_id, claimed_at) VALUES ('`+owned+`', 'for ever', 0)`))
+	}
+	torn, data := whole(t, journal.Attempt{}, 0)
+	one(t, s, torn, 1, 0, data[:20])
+	must(t, s.CreateSession(ctx, index.Session{Hash: []byte("h"), Who: "ada", Scope: "read", CreatedAt: noon, ExpiresAt: soon, UsedAt: noon}))
+	must(t, s.BeginLogin(ctx, index.Login{Hash: []byte("h"), ExpiresAt: soon}))
+	must(t, s.Audit(ctx, index.AuditEntry{At: noon, Who: "ada", Action: "POST", Target: "/"}))
+	tidy(t, s, noon.Add(time.Hour)) // packs, and makes searchable
+	must(t, s.Exec(ctx, `INSERT INTO troubled (kind, id, error, tries, since_at, last_at, next_at) VALUES ('run', 'x', 'e', 1, 0, 0, 0)`))
+}
