@@ -27,7 +27,7 @@ type accessStore interface {
 	TouchSession(ctx context.Context, hash []byte, at, expires time.Time) error
 	EndSession(ctx context.Context, hash []byte) error
 
-	BeginLogin(ctx context.Context, l index.Login) error
+	BeginLogin(ctx context.Context, l index.Login, now time.Time) error
 	TakeLogin(ctx context.Context, hash []byte, now time.Time) (index.Login, error)
 
 	// ClaimRun makes a token the owner of a new run, or of one whose owner is no longer

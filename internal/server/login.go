@@ -38,6 +38,9 @@ func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
 		err = newProblem(http.StatusForbidden, "the token %s is for agents: log in with one that has the scope read, write or admin", job.Quote(a.name))
 	}
 	if err == nil {
+		err = s.logins.begin(r)
+	}
+	if err == nil {
 		err = s.beginSession(w, r, actor{name: a.name, scope: a.scope, via: viaToken, token: a.token}, "")
 	}
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -39,14 +38,18 @@ type provider struct {
 	public string // the server's own address as people see it
 	grants access.Grants
 
-	mu    sync.Mutex
-	known *oidc.Provider
+	turn     chan struct{} // holds one while what follows is read or changed
+	known    *oidc.Provider
+	failure  error     // why it could not be asked last; nil if it could
+	failedAt time.Time // when that was
 }
 
 const (
 	providerTime = 15 * time.Second
-	loginTime    = 10 * time.Minute
-	loginCookie  = "stint_login"
+	// providerRetry is how long nobody asks a provider again that does not answer.
+	providerRetry = 5 * time.Second
+	loginTime     = 10 * time.Minute
+	loginCookie   = "stint_login"
 )
 
 // newProvider checks the configuration; nil for none.
@@ -60,7 +63,7 @@ func newProvider(cfg OIDC, public string) (*provider, error) {
 	if cfg.ClientID == "" || public == "" || len(cfg.Grants) == 0 {
 		return nil, errors.New("logging in through OIDC needs the client id, the server's public address and at least one grant: --oidc-client-id, --public-url, --oidc-grant")
 	}
-	p := &provider{cfg: cfg, public: strings.TrimRight(public, "/")}
+	p := &provider{cfg: cfg, public: strings.TrimRight(public, "/"), turn: make(chan struct{}, 1)}
 	var err error
 	if p.grants, err = access.ParseGrants(cfg.Grants); err != nil {
 		return nil, err
@@ -68,20 +71,29 @@ func newProvider(cfg OIDC, public string) (*provider, error) {
 	return p, nil
 }
 
-// discover returns the provider's endpoints and keys.
-func (p *provider) discover(ctx context.Context) (*oidc.Provider, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// discover returns the provider's endpoints and keys. While the provider does not answer, one
+// request at a time waits for it, and the others for that one, as long as ctx lasts.
+func (p *provider) discover(ctx context.Context, now func() time.Time) (*oidc.Provider, error) {
+	select {
+	case p.turn <- struct{}{}:
+		defer func() { <-p.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	if p.known != nil {
 		return p.known, nil
+	}
+	if at := now(); p.failure != nil && !at.Before(p.failedAt) && at.Sub(p.failedAt) < providerRetry {
+		return nil, p.failure
 	}
 	// The provider keeps the context for fetching keys later, so it must not end.
 	client := &http.Client{Timeout: providerTime}
 	known, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), client), p.cfg.Issuer)
 	if err != nil {
-		return nil, fmt.Errorf("ask the identity provider %s: %w", p.cfg.Issuer, err)
+		p.failure, p.failedAt = fmt.Errorf("ask the identity provider %s: %w", p.cfg.Issuer, err), now()
+		return nil, p.failure
 	}
-	p.known = known
+	p.known, p.failure = known, nil
 	return known, nil
 }
 
@@ -129,7 +141,11 @@ func (s *Server) getOIDCStart(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, newProblem(http.StatusNotFound, "this server has no identity provider: log in with a token"))
 		return
 	}
-	known, err := s.oidc.discover(r.Context())
+	if err := s.logins.begin(r); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	known, err := s.oidc.discover(r.Context(), s.now)
 	if err != nil {
 		s.loginFailed(w, r, "the identity provider does not answer", err)
 		return
@@ -137,7 +153,7 @@ func (s *Server) getOIDCStart(w http.ResponseWriter, r *http.Request) {
 	l := index.Login{Nonce: access.NewSecret(), Verifier: oauth2.GenerateVerifier(), ReturnTo: localPath(r.URL.Query().Get("return_to")), ExpiresAt: s.now().Add(loginTime)}
 	state := access.NewSecret()
 	l.Hash = access.Hash(state)
-	if err := s.store.BeginLogin(r.Context(), l); err != nil {
+	if err := s.store.BeginLogin(r.Context(), l, s.now()); err != nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -168,7 +184,7 @@ func (s *Server) getOIDCCallback(w http.ResponseWriter, r *http.Request) {
 		s.loginFailed(w, r, "the identity provider refused: "+printable(code+" "+q.Get("error_description")), nil)
 		return
 	}
-	said, err := s.oidc.exchange(r.Context(), q.Get("code"), l)
+	said, err := s.oidc.exchange(r.Context(), q.Get("code"), l, s.now)
 	if err != nil {
 		s.loginFailed(w, r, "what the identity provider sent could not be verified", err)
 		return
@@ -192,9 +208,9 @@ func (s *Server) getOIDCCallback(w http.ResponseWriter, r *http.Request) {
 
 // exchange changes the code for an identity token and verifies it: signature, issuer,
 // audience, expiry, nonce.
-func (p *provider) exchange(ctx context.Context, code string, l index.Login) (access.Identity, error) {
+func (p *provider) exchange(ctx context.Context, code string, l index.Login, now func() time.Time) (access.Identity, error) {
 	var said access.Identity
-	known, err := p.discover(ctx)
+	known, err := p.discover(ctx, now)
 	if err != nil {
 		return said, err
 	}

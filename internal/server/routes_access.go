@@ -35,7 +35,7 @@ var (
 	docOIDCStart = doc{
 		text:    "Redirects a browser to the identity provider, if the server has one.",
 		params:  []param{{"return_to", "query", "The path to come back to.", "string"}},
-		answers: []content{{"text/html", nil}}, errors: []int{404},
+		answers: []content{{"text/html", nil}}, errors: []int{404, 429},
 	}
 	docOIDCCallback = doc{
 		text: "Where the identity provider sends the browser back to. A failed login leads to the page with ?login_error=.",

@@ -101,6 +101,7 @@ type Server struct {
 	ready       readiness
 	failures    *access.Failures
 	refusals    *access.Refusals
+	logins      loginRate
 	owners      *access.Owners
 	oidc        *provider // nil: people log in with tokens only
 	pace        *pacer
@@ -132,6 +133,7 @@ func New(cfg Config) (*Server, error) {
 		tokens:   access.NewTokens(),
 		failures: access.NewFailures(),
 		refusals: access.NewRefusals(),
+		logins:   newLoginRate(cfg.Now),
 		owners:   access.NewOwners(),
 		pace:     newPacer(cfg.BeatsPerSecond),
 		compat:   newCompatLocks(),

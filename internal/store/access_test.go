@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -54,7 +56,7 @@ func sessions(t *testing.T, s *store.Store) {
 func logins(t *testing.T, s *store.Store) {
 	ctx := t.Context()
 	l := index.Login{Hash: []byte("state"), Nonce: "n", Verifier: "v", ReturnTo: "/runs/1", ExpiresAt: noon.Add(time.Minute)}
-	must(t, s.BeginLogin(ctx, l))
+	must(t, s.BeginLogin(ctx, l, noon))
 	got, err := s.TakeLogin(ctx, l.Hash, noon)
 	must(t, err)
 	if diff := cmp.Diff(l, got); diff != "" {
@@ -64,9 +66,42 @@ func logins(t *testing.T, s *store.Store) {
 	if _, err := s.TakeLogin(ctx, l.Hash, noon); !errors.As(err, &notFound) {
 		t.Errorf("a login counted twice: %v", err)
 	}
-	must(t, s.BeginLogin(ctx, l))
+	must(t, s.BeginLogin(ctx, l, noon))
 	if _, err := s.TakeLogin(ctx, l.Hash, l.ExpiresAt); !errors.As(err, &notFound) {
 		t.Errorf("an expired login counted: %v", err)
+	}
+}
+
+// Anybody may bring a session or login that there is not: it takes no turn of the connection
+// that writes, of which SQLite has one.
+func TestUnknownSecretsDoNotWrite(t *testing.T) {
+	s := openSQLite(t)
+	release, err := s.HoldWriter(t.Context())
+	must(t, err)
+	defer release() //nolint:errcheck // the end of the test
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	must(t, s.EndSession(ctx, []byte("unknown")))
+	var missing *index.NotFoundError
+	if _, err := s.TakeLogin(ctx, []byte("unknown"), noon); !errors.As(err, &missing) {
+		t.Errorf("a login: %v", err)
+	}
+	if _, err := s.SessionByHash(ctx, []byte("unknown")); !errors.As(err, &missing) {
+		t.Errorf("a session: %v", err)
+	}
+	if _, err := s.TokenByHash(ctx, []byte("unknown")); !errors.As(err, &missing) {
+		t.Errorf("a token: %v", err)
+	}
+}
+
+// Logins that expired go with those that begin, so that there are never many.
+func loginsGo(t *testing.T, s *store.Store) {
+	for i := range 100 {
+		at := noon.Add(time.Duration(i) * time.Minute)
+		must(t, s.BeginLogin(t.Context(), index.Login{Hash: fmt.Append(nil, i), ExpiresAt: at.Add(10 * time.Minute)}, at))
+		if n, err := s.CountRows(t.Context(), "logins"); err != nil || n > 12 {
+			t.Fatalf("%d logins after %d minutes, %v; each lasts for 10", n, i, err)
+		}
 	}
 }
 

@@ -62,6 +62,7 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"tokens", tokens},
 		{"sessions", sessions},
 		{"logins", logins},
+		{"logins that expired go", loginsGo},
 		{"audit log", auditLog},
 		{"owners of runs", owners},
 		{"journals of nobody expire", unidentified},

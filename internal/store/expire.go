@@ -30,9 +30,10 @@ type expiring struct {
 }
 
 var (
+	expiringLogins = expiring{"logins", "hash", "expires_at", 0, expireBatch}
 	expiringAccess = []expiring{
 		{"sessions", "hash", "expires_at", 0, expireBatch},
-		{"logins", "hash", "expires_at", 0, expireBatch},
+		expiringLogins,
 		{"tokens", "id", "expires_at", tokenDays * 24 * time.Hour, expireBatch},
 		{"audit", "id", "at", auditDays * 24 * time.Hour, expireBatch},
 	}

@@ -85,10 +85,10 @@ func unidentified(t *testing.T, s *store.Store) {
 func manyExpired(t *testing.T, s *store.Store) {
 	const n = 1200 // more than two transactions delete
 	for i := range n {
-		must(t, s.BeginLogin(t.Context(), index.Login{Hash: fmt.Append(nil, i), ExpiresAt: noon}))
+		must(t, s.BeginLogin(t.Context(), index.Login{Hash: fmt.Append(nil, i), ExpiresAt: noon}, noon))
 	}
 	live := index.Login{Hash: []byte("live"), ExpiresAt: noon.Add(time.Hour)}
-	must(t, s.BeginLogin(t.Context(), live))
+	must(t, s.BeginLogin(t.Context(), live, noon))
 	for i := range n {
 		if _, err := s.ClaimRun(t.Context(), fmt.Sprint("run-", i), "token", noon); err != nil {
 			t.Fatal(err)

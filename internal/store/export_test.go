@@ -41,3 +41,12 @@ func (s *Store) Tables(ctx context.Context) ([]string, error) {
 	}
 	return s.texts(ctx, query)
 }
+
+// HoldWriter takes the connection that writes, until release is called.
+func (s *Store) HoldWriter(ctx context.Context) (release func() error, err error) {
+	conn, err := s.writer.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return conn.Close, nil
+}

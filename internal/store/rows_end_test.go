@@ -100,7 +100,7 @@ func fillTables(t *testing.T, s *store.Store) {
 	torn, data := whole(t, journal.Attempt{}, 0)
 	one(t, s, torn, 1, 0, data[:20])
 	must(t, s.CreateSession(ctx, index.Session{Hash: []byte("h"), Who: "ada", Scope: "read", CreatedAt: noon, ExpiresAt: soon, UsedAt: noon}))
-	must(t, s.BeginLogin(ctx, index.Login{Hash: []byte("h"), ExpiresAt: soon}))
+	must(t, s.BeginLogin(ctx, index.Login{Hash: []byte("h"), ExpiresAt: soon}, noon))
 	must(t, s.Audit(ctx, index.AuditEntry{At: noon, Who: "ada", Action: "POST", Target: "/"}))
 	tidy(t, s, noon.Add(time.Hour)) // packs, and makes searchable
 	must(t, s.Exec(ctx, `INSERT INTO troubled (kind, id, error, tries, since_at, last_at, next_at) VALUES ('run', 'x', 'e', 1, 0, 0, 0)`))

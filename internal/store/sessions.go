@@ -49,20 +49,54 @@ func (s *Store) TouchSession(ctx context.Context, hash []byte, at, expires time.
 
 // EndSession deletes a session. One that is not there has ended already.
 func (s *Store) EndSession(ctx context.Context, hash []byte) error {
+	if there, err := s.has(ctx, "sessions", hash); err != nil || !there {
+		return err
+	}
 	return s.change(ctx, "end a session", `DELETE FROM sessions WHERE hash = $1`, hash)
 }
 
-// BeginLogin stores a login that was begun at an identity provider.
-func (s *Store) BeginLogin(ctx context.Context, l index.Login) error {
-	return s.change(ctx, "begin a login", `INSERT INTO logins (hash, nonce, verifier, return_to, expires_at) VALUES ($1, $2, $3, $4, $5)`,
-		l.Hash, l.Nonce, l.Verifier, l.ReturnTo, micros(l.ExpiresAt))
+// BeginLogin stores a login that was begun at an identity provider. With each, some go that have
+// expired: anybody may begin one.
+func (s *Store) BeginLogin(ctx context.Context, l index.Login, now time.Time) error {
+	return s.writeRuns(ctx, noRuns, func(t *tx) error {
+		if _, err := t.ExecContext(ctx, expiringLogins.statement(), micros(now), loginsGo); err != nil {
+			return fmt.Errorf("delete logins that have expired: %w", err)
+		}
+		_, err := t.ExecContext(ctx, `INSERT INTO logins (hash, nonce, verifier, return_to, expires_at) VALUES ($1, $2, $3, $4, $5)`,
+			l.Hash, l.Nonce, l.Verifier, l.ReturnTo, micros(l.ExpiresAt))
+		if err != nil {
+			return fmt.Errorf("begin a login: %w", err)
+		}
+		return nil
+	})
+}
+
+// loginsGo is how many expired logins go with a new one.
+const loginsGo = 10
+
+// has reports whether a table has a row with a hash. Whoever asks for one that is not there is
+// anybody, and must not make all others wait for the connection that writes.
+func (s *Store) has(ctx context.Context, table string, hash []byte) (bool, error) {
+	var n int64
+	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+table+` WHERE hash = $1`, hash).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("look into %s: %w", table, err)
+	}
+	return n > 0, nil
 }
 
 // TakeLogin returns a login that was begun and deletes it, so that it counts once. It
 // returns *index.NotFoundError when there is none or it has expired.
 func (s *Store) TakeLogin(ctx context.Context, hash []byte, now time.Time) (index.Login, error) {
 	l := index.Login{Hash: hash}
-	err := s.writeRuns(ctx, noRuns, func(t *tx) error {
+	there, err := s.has(ctx, "logins", hash)
+	switch {
+	case err != nil:
+		return l, err
+	case !there:
+		return l, &index.NotFoundError{What: "login"}
+	}
+	err = s.writeRuns(ctx, noRuns, func(t *tx) error {
 		var expires int64
 		err := t.QueryRowContext(ctx, `DELETE FROM logins WHERE hash = $1 RETURNING nonce, verifier, return_to, expires_at`, hash).
 			Scan(&l.Nonce, &l.Verifier, &l.ReturnTo, &expires)
