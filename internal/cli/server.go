@@ -235,6 +235,8 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 		Store: db, Log: cfg.Log,
 		// The monitor runs only after the server is made.
 		Changed: func(j index.Judged) { s.Notify(j.Run.ID) },
+		Arrived: func(run string, attempt int) time.Time { return s.Arrived(run, attempt) },
+		Stored:  func() time.Time { return s.Stored() },
 	})
 	outbox := notify.New(notify.Config{
 		Store: db, Log: cfg.Log, Options: notify.Options{PrivateTargets: cfg.Private}, PublicURL: cfg.pageURL(),
@@ -246,7 +248,7 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 		observer = nil // nobody judges what it would note
 	}
 	of := cfg.server(db)
-	of.Notifier, of.CopiedAt, of.Connections = outbox, copied, observer
+	of.Notifier, of.CopiedAt, of.Connections, of.Extension = outbox, copied, observer, monitor.Extension
 	s, err = server.New(of)
 	if err != nil {
 		return err

@@ -85,12 +85,6 @@ func (m *Monitor) stillClosed(a attempt) bool {
 	return ok
 }
 
-func (m *Monitor) forgetClosed() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	clear(m.closed)
-}
-
 // forget drops closed connections that were told to the server that judges.
 func (m *Monitor) forget(told []index.ClosedRun) {
 	m.mu.Lock()

@@ -122,7 +122,7 @@ func TestABucketThatHangsDelaysNoVerdict(t *testing.T) {
 		s := newHangingStore(waiting...)
 		monitored(t, s, func(m *Monitor) {
 			pass(s.fakeStore, 70*time.Second, "a", "b")
-			extends := s.extends
+			outages := m.Extension().Outages
 			for range 10 {
 				s.beat("killed")
 				<-time.After(2 * time.Second)
@@ -144,8 +144,8 @@ func TestABucketThatHangsDelaysNoVerdict(t *testing.T) {
 			want(t, s.fakeStore, "a", policy.Quiet)
 			pass(s.fakeStore, 3*time.Second, "b")
 			want(t, s.fakeStore, "a", "lost")
-			if s.extends != extends {
-				t.Errorf("leases were extended %d times", s.extends-extends)
+			if m.Extension().Outages != outages {
+				t.Errorf("leases were extended %d times", m.Extension().Outages-outages)
 			}
 		})
 		if s.most != diagnosesAtOnce {

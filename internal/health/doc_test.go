@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -54,8 +53,8 @@ func rulesTable() string {
 		"| `lost` | the lease has ended | the state becomes `lost`, reason `agent_lost` |\n" +
 		fmt.Sprintf("| network | at least %d%% of at least %d active runs are silent at the same time, also without those of the other token of which most are | none is called lost for up to %s; when most are heard again, the others have %s left |\n",
 			Together, TogetherAtLeast, HoldFor, HoldAfter) +
-		fmt.Sprintf("| server away | it starts, its database failed, or it was more than %s late for a look that is due every %s | every active run is trusted for at least %s more |\n",
-			Late, Every, Grace.Round(time.Second)) +
+		fmt.Sprintf("| outage | this server could take no heartbeats: it was down or stood still for more than %s, or its database failed | a run is trusted until %s after it, but for no more than its lease and one such extension, outages not counted |\n",
+			Late, Grace) +
 		judgedRows(policy.Default())
 }
 

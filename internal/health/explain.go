@@ -42,6 +42,9 @@ func Explain(l index.Lease, now time.Time, c Circumstances, p policy.Policy) []j
 
 func explainQuiet(l index.Lease, now time.Time, c Circumstances, p policy.Policy) job.Ruling {
 	deadline := Deadline(l, c)
+	if stored, had := findingOf(l.Findings, policy.Quiet); had && stored.NextAt != nil {
+		deadline = *stored.NextAt // of the server that judges, which may have extended the lease
+	}
 	r := job.Ruling{
 		Rule: policy.Quiet, On: p.Quiet.On, Fires: Silent(l, now, c), Next: nextLost, NextAt: &deadline,
 		Inputs: map[string]any{

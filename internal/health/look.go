@@ -13,15 +13,9 @@ import (
 const farAhead = 10 * 365 * 24 * time.Hour
 
 // look is one round: who is due, what is the verdict, store it. It returns the earliest
-// deadline of a run that was judged, or a time after the next round. After an error the
-// server could not know who beat, so the next round begins with extended leases.
+// deadline of a run that was judged, or a time after the next round.
 func (m *Monitor) look(ctx context.Context, now time.Time) (deadline time.Time, err error) {
 	deadline = now.Add(farAhead)
-	defer func() {
-		if err != nil {
-			m.since = time.Time{}
-		}
-	}()
 	leads, err := m.store.Lead(ctx)
 	if err != nil {
 		return deadline, fmt.Errorf("find out which server judges: %w", err)
@@ -30,9 +24,7 @@ func (m *Monitor) look(ctx context.Context, now time.Time) (deadline time.Time, 
 	if !leads {
 		return deadline, m.follow(ctx, now)
 	}
-	if err := m.begin(ctx, now); err != nil {
-		return deadline, err
-	}
+	m.lead(now)
 	closed := m.closedNow()
 	leases, swept, err := m.due(ctx, now, len(closed) > 0)
 	if err != nil {
@@ -61,7 +53,7 @@ func (m *Monitor) follow(ctx context.Context, now time.Time) error {
 	if m.judges {
 		m.log.Info("another server judges runs now")
 	}
-	m.judges, m.waited, m.since = false, true, time.Time{}
+	m.judges, m.waited = false, true
 	var told []index.ClosedRun
 	for a, c := range m.closedNow() {
 		if now.Sub(c.At) < TogetherWithin {
@@ -82,27 +74,17 @@ func (m *Monitor) follow(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// begin extends the leases when this server has not been listening, or judging, until now.
-func (m *Monitor) begin(ctx context.Context, now time.Time) error {
-	if m.judges && !m.since.IsZero() {
-		return nil
+// lead begins to judge, unless this server does already.
+func (m *Monitor) lead(now time.Time) {
+	if m.judges {
+		return
 	}
-	grace, takeover := Grace, !m.judges && m.waited
-	if takeover {
-		grace = TakeoverGrace
+	if m.waited {
+		m.leadsFrom, m.trustedUntil = now, now.Add(TakeoverGrace)
 		m.log.Info("this server judges runs now")
 	}
-	if err := m.store.ExtendLeases(ctx, now.Add(grace)); err != nil {
-		return fmt.Errorf("extend leases: %w", err)
-	}
-	if !m.judges {
-		m.folded = folds{} // what was folded meanwhile is in the store
-	}
-	m.since, m.judges, m.sweepIn = now, true, 0
-	if !takeover { // else this server was listening all the time
-		m.forgetClosed()
-	}
-	return nil
+	m.folded = folds{} // what was folded meanwhile is in the store
+	m.judges, m.sweepIn = true, 0
 }
 
 // due reads the leases of this round, and whether they are all there are.
@@ -175,7 +157,17 @@ func (m *Monitor) circumstances(l index.Lease, closed closings, now time.Time) C
 	if here := closed[attempt{l.Run, l.Attempt}]; here.At.After(closure.At) {
 		closure = here
 	}
-	return Circumstances{Since: m.since, Closed: closure, HeldUntil: m.holds.heldUntil(l.Owner, now)}
+	c := Circumstances{
+		Since: m.leadsFrom, Arrived: m.arrived(l.Run, l.Attempt), ExtendedTo: m.trustedUntil,
+		Closed: closure, HeldUntil: m.holds.heldUntil(l.Owner, now),
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c.Since = later(c.Since, m.outages.end())
+	if c.Outage = m.outages.since(c.heard(l)); c.Outage > 0 {
+		c.ExtendedTo = later(c.ExtendedTo, m.outages.end().Add(trustAfterOutage(l)))
+	}
+	return c
 }
 
 // judge stores what is new about runs, and returns the earliest deadline of those that are
@@ -183,11 +175,15 @@ func (m *Monitor) circumstances(l index.Lease, closed closings, now time.Time) C
 func (m *Monitor) judge(ctx context.Context, now time.Time, leases []index.Lease, closed closings) (deadline time.Time, err error) {
 	deadline = now.Add(farAhead)
 	var verdicts []index.Verdict
+	capped := 0
 	for _, l := range leases {
 		c := m.circumstances(l, closed, now)
 		v, changed := Judge(l, now, c, m.policies.of(l.Job))
 		if !v.Lost {
 			deadline = earlier(deadline, Deadline(l, c))
+		}
+		if _, over := LeaseEnd(l, c); over && Silent(l, now, c) {
+			capped++
 		}
 		a := attempt{l.Run, l.Attempt}
 		if _, here := closed[a]; here && v.Lost && !m.stillClosed(a) {
@@ -197,6 +193,7 @@ func (m *Monitor) judge(ctx context.Context, now time.Time, leases []index.Lease
 			verdicts = append(verdicts, v)
 		}
 	}
+	m.setCapped(capped)
 	if len(verdicts) == 0 {
 		return deadline, nil
 	}

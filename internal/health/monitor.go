@@ -20,8 +20,6 @@ type Store interface {
 	ActiveRuns(ctx context.Context) (map[string]int, error)
 	// Judge stores verdicts, each only if the run was not heard of since.
 	Judge(ctx context.Context, verdicts []index.Verdict) ([]index.Judged, error)
-	// ExtendLeases gives every active run a lease of at least until.
-	ExtendLeases(ctx context.Context, until time.Time) error
 	// NoteClosed tells the server that judges of connections that closed here.
 	NoteClosed(ctx context.Context, closed []index.ClosedRun) error
 	// StoreEvidence keeps what was folded, for the server that judges next.
@@ -45,18 +43,16 @@ type Config struct {
 	// Changed is told of each run that a verdict changed. It must not block; it may be
 	// nil.
 	Changed func(index.Judged)
+	// Arrived returns when the last heartbeat of an attempt arrived at this server that is
+	// not stored yet, or could not be; zero for none. Stored returns when something that an
+	// agent sent was last stored; zero for never. Both may be nil where no heartbeats arrive.
+	Arrived func(run string, attempt int) time.Time
+	Stored  func() time.Time
 }
 
 const (
 	// Every is the pause between two looks.
 	Every = time.Second
-	// Late is how much later than planned a look may come. Beyond that the server
-	// itself was away or behind, and what it did not hear counts against nobody.
-	Late = 3 * time.Second
-	// Grace is how long every run is trusted after the server was away, and TakeoverGrace
-	// after another server judged until now.
-	Grace         = time.Minute
-	TakeoverGrace = 15 * time.Second
 	// nearEnd is the rest of a lease at which a run is looked at each time. A run that
 	// beats every 5 s or more often comes this near only when it is silent. All active runs
 	// are looked at in turns: every look while there are few, seldomer the more there are,
@@ -76,6 +72,8 @@ type Monitor struct {
 	log     *slog.Logger
 	now     func() time.Time
 	changed func(index.Judged)
+	arrived func(run string, attempt int) time.Time
+	stored  func() time.Time
 
 	diagnoser *diagnoser
 
@@ -84,17 +82,22 @@ type Monitor struct {
 	recent []index.Disconnect           // connections that closed of late, in order
 	wake   chan struct{}
 
+	runsAt                 time.Time // when the process was last seen to run
+	roundBegan, roundEnded time.Time // of the round under way, or zero; of the last one that did not fail
+	outages                outages
+	extension              extension
+
 	// Of the loop alone:
-	lateAt   time.Time // when the server was last late
-	since    time.Time // the server listens without a break since then; zero: leases are to be extended
-	judges   bool      // this server judges
-	waited   bool      // another server judged until now
-	looks    int
-	sweepIn  int // looks until all active runs are looked at
-	holds    holds
-	policies policies
-	folded   folds
-	lastFail string
+	lateAt                  time.Time // when the server was last late
+	judges                  bool      // this server judges
+	waited                  bool      // another server judged until now
+	leadsFrom, trustedUntil time.Time // when another server handed over, and the end of TakeoverGrace
+	looks                   int
+	sweepIn                 int // looks until all active runs are looked at
+	holds                   holds
+	policies                policies
+	folded                  folds
+	lastFail                string
 }
 
 type attempt struct {
@@ -105,7 +108,7 @@ type attempt struct {
 // New makes a monitor; Run starts it.
 func New(c Config) *Monitor {
 	m := &Monitor{
-		store: c.Store, log: c.Log, now: c.Now, changed: c.Changed,
+		store: c.Store, log: c.Log, now: c.Now, changed: c.Changed, arrived: c.Arrived, stored: c.Stored,
 		closed: make(map[attempt]index.Disconnect), wake: make(chan struct{}, 1), folded: folds{}, holds: holds{},
 	}
 	if m.log == nil {
@@ -113,6 +116,12 @@ func New(c Config) *Monitor {
 	}
 	if m.now == nil {
 		m.now = time.Now
+	}
+	if m.arrived == nil {
+		m.arrived = func(string, int) time.Time { return time.Time{} }
+	}
+	if m.stored == nil {
+		m.stored = func() time.Time { return time.Time{} }
 	}
 	m.diagnoser = newDiagnoser(m.store, m.log, m.changed)
 	return m
@@ -124,9 +133,11 @@ func (m *Monitor) wall() time.Time { return m.now().Round(0) }
 // Run looks once a second, and when a deadline passes, until ctx ends. Runs that ended badly
 // are diagnosed beside it. It returns when the look and the diagnoses under way have ended.
 func (m *Monitor) Run(ctx context.Context) {
-	var diagnoses sync.WaitGroup
-	diagnoses.Go(func() { m.diagnoser.run(ctx) })
-	defer diagnoses.Wait()
+	m.tick(m.wall())
+	var beside sync.WaitGroup
+	beside.Go(func() { m.diagnoser.run(ctx) })
+	beside.Go(func() { m.watchClock(ctx) })
+	defer beside.Wait()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	planned := m.wall()
@@ -144,26 +155,25 @@ func (m *Monitor) Run(ctx context.Context) {
 		}
 		now := m.wall()
 		looked = now
+		m.beginRound(now)
 		m.noteLateness(now, now.Sub(planned))
 		deadline, err := m.look(ctx, now)
 		m.tell(ctx, err)
 		end := m.wall()
 		m.noteLateness(end, end.Sub(now))
+		if ctx.Err() == nil {
+			m.endRound(end, err)
+		}
 		pause := min(Every, max(deadline.Sub(end)+time.Millisecond, apart)) // a moment more: clocks differ
 		planned = end.Add(pause)
 		timer.Reset(pause)
 	}
 }
 
-// noteLateness takes how late the server was, or how long a look took. When that is much,
-// the server itself was away or behind.
+// noteLateness takes how late the server was, or how long a look took.
 func (m *Monitor) noteLateness(now time.Time, late time.Duration) {
 	if late > MostLate {
 		m.lateAt = now
-	}
-	if late > Late && !m.since.IsZero() {
-		m.log.Warn("the server was away or behind: leases are extended", "late", late.Round(time.Millisecond), "grace", Grace)
-		m.since = time.Time{}
 	}
 }
 

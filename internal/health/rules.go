@@ -47,9 +47,16 @@ func periodOr(period time.Duration) time.Duration {
 
 // Circumstances are what the judgement of one run needs besides its lease.
 type Circumstances struct {
-	// Since is when the server began to listen without a break: silence before it is
-	// the server's own.
+	// Since is when the server began to take heartbeats, and to judge, without a break:
+	// silence before it is no sign of the agent's.
 	Since time.Time
+	// Arrived is when a heartbeat arrived that is not stored yet, if any.
+	Arrived time.Time
+	// ExtendedTo is until when a lease is extended, because of an outage of the server or
+	// because another one judged until a moment ago; zero if that is not so.
+	ExtendedTo time.Time
+	// Outage is how much of the time since the attempt was heard was an outage.
+	Outage time.Duration
 	// Closed is the end of the connection that carried the attempt's heartbeats, if any.
 	Closed index.Closure
 	// HeldUntil is until when no run is called lost because many fell silent together;
@@ -57,10 +64,13 @@ type Circumstances struct {
 	HeldUntil time.Time
 }
 
+// heard is when the attempt was last heard.
+func (c Circumstances) heard(l index.Lease) time.Time { return later(l.HeardAt, c.Arrived) }
+
 // closed reports whether the end of the connection still says something: the attempt was
 // not heard of since.
 func (c Circumstances) closed(l index.Lease) bool {
-	return !c.Closed.At.IsZero() && !l.HeardAt.After(c.Closed.At)
+	return !c.Closed.At.IsZero() && !c.heard(l).After(c.Closed.At)
 }
 
 // gone reports whether the connection ended as that of a killed agent does.
@@ -92,14 +102,33 @@ func Silent(l index.Lease, now time.Time, c Circumstances) bool {
 	if Suspended(l) {
 		return c.gone(l)
 	}
-	return c.closed(l) || now.Sub(later(l.HeardAt, c.Since)) > QuietAfter(l.EveryPeriod)
+	return c.closed(l) || now.Sub(later(c.heard(l), c.Since)) > QuietAfter(l.EveryPeriod)
+}
+
+// trustAfterOutage is how long a run is trusted from the end of an outage on: an agent whose
+// lease is over sends one heartbeat in a period.
+func trustAfterOutage(l index.Lease) time.Duration {
+	return max(Grace, 2*periodOr(l.EveryPeriod))
+}
+
+// LeaseEnd is when the lease of a run ends. After an outage of the server it is extended: an
+// agent that could not be heard has time to send another heartbeat. However many outages there are, a run
+// is trusted for no more than its lease and one such extension, counted in time in which the
+// server took heartbeats; capped reports that it would be trusted for longer otherwise.
+func LeaseEnd(l index.Lease, c Circumstances) (end time.Time, capped bool) {
+	end = l.ExpiresAt
+	if !c.Arrived.IsZero() {
+		end = later(end, c.Arrived.Add(l.Length))
+	}
+	most := c.heard(l).Add(l.Length + trustAfterOutage(l) + c.Outage)
+	return later(end, earlier(c.ExtendedTo, most)), c.ExtendedTo.After(later(end, most))
 }
 
 // Deadline is when a silent run is called lost: when its lease ends. A connection that its
 // agent's side closed shortens that to a confirmation in which a living agent beats again;
-// silence of many together puts it off.
+// silence of many together puts it off, but not again and again.
 func Deadline(l index.Lease, c Circumstances) time.Time {
-	end := l.ExpiresAt
+	end, _ := LeaseEnd(l, c)
 	if c.gone(l) {
 		confirm := c.Closed.Confirm
 		if l.Beat != nil && l.Beat.SchedulingDelayMS > MostLate.Milliseconds() { // its host is slow
@@ -107,7 +136,7 @@ func Deadline(l index.Lease, c Circumstances) time.Time {
 		}
 		end = earlier(end, c.Closed.At.Add(confirm))
 	}
-	return later(end, c.HeldUntil)
+	return later(end, earlier(c.HeldUntil, c.heard(l).Add(l.Length+HoldFor+c.Outage)))
 }
 
 // Judge is the verdict on one run, and whether it says anything new. A run that is silent
@@ -195,8 +224,12 @@ func lostEvidence(l index.Lease, c Circumstances) string {
 	if c.gone(l) {
 		return fmt.Sprintf("The agent's connection closed at %s, and it did not come back.", clock(c.Closed.At))
 	}
-	return fmt.Sprintf("No heartbeat since %s; one was due every %s, and the lease ended at %s.",
+	text := fmt.Sprintf("No heartbeat since %s; one was due every %s, and the lease ended at %s.",
 		clock(l.HeardAt), periodOr(l.EveryPeriod), clock(l.ExpiresAt))
+	if end, _ := LeaseEnd(l, c); end.After(l.ExpiresAt) {
+		text += fmt.Sprintf(" It was extended to %s, because this server could not take heartbeats all the time.", clock(end))
+	}
+	return text
 }
 
 // Worst is the health that findings make together.

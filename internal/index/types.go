@@ -195,7 +195,7 @@ type Lease struct {
 	Findings    []job.Finding
 	HeardAt     time.Time     // server's clock at the last heartbeat or append
 	Length      time.Duration // of the lease that it granted
-	ExpiresAt   time.Time     // HeardAt + Length, or later after ExtendLeases
+	ExpiresAt   time.Time     // HeardAt + Length
 	EveryPeriod time.Duration // how often the agent means to beat
 	// Closed is what another server saw of the end of the connection of its heartbeats.
 	Closed Closure

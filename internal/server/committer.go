@@ -61,20 +61,24 @@ type committer struct {
 	appendRoom, beatRoom, byteRoom *shares.Shares
 	newJobs                        *shares.Rate // jobs of new names that each owner has begun
 
-	mu     sync.Mutex
-	queue  []*entry // appends
-	beats  []*entry
-	beaten bool // the last group was of beats
-	bytes  int64
-	runs   map[string]share     // what each run has in the queue
-	owners map[shares.Owner]int // how many appends each owner has in the queue
-	closed bool
-	want   int           // how many entries are worth waking for; 0 for any
-	failed int           // commits in a row
-	last   time.Time     // when the last of them failed
-	wake   chan struct{} // holds one token when there is something to look at
-	ended  chan struct{} // closed when the goroutine has ended
-	stop   context.CancelFunc
+	arrivals arrivals // heartbeats that are not stored, or could not be
+
+	mu         sync.Mutex
+	queue      []*entry // appends
+	beats      []*entry
+	beaten     bool      // the last group was of beats
+	storedAt   time.Time // when a group was last committed
+	committing time.Time // when the first heartbeat arrived of the group that is being committed; zero for none
+	bytes      int64
+	runs       map[string]share     // what each run has in the queue
+	owners     map[shares.Owner]int // how many appends each owner has in the queue
+	closed     bool
+	want       int           // how many entries are worth waking for; 0 for any
+	failed     int           // commits in a row
+	last       time.Time     // when the last of them failed
+	wake       chan struct{} // holds one token when there is something to look at
+	ended      chan struct{} // closed when the goroutine has ended
+	stop       context.CancelFunc
 }
 
 // entry is one append or one beat on its way, and its result. ready is closed when the
@@ -106,7 +110,8 @@ type callbacks struct {
 func newCommitter(store Store, durable callbacks, m *serverMetrics, now func() time.Time, newJobs int) *committer {
 	ctx, stop := context.WithCancel(context.Background())
 	c := &committer{
-		ingest: store.Ingest, durable: durable, metrics: m, now: now,
+		arrivals: arrivals{at: map[attemptKey]time.Time{}},
+		ingest:   store.Ingest, durable: durable, metrics: m, now: now,
 		runs: map[string]share{}, owners: map[shares.Owner]int{},
 		appendRoom: shares.New(shares.Limits{All: queueEntries, Token: ownerEntries, Address: ownerEntries}, now),
 		beatRoom:   shares.New(shares.Limits{All: queueEntries, Token: ownerEntries, Address: ownerEntries}, now),
@@ -135,11 +140,34 @@ func (c *committer) append(ctx context.Context, a index.Append) (index.Appended,
 
 // beat waits until b is durable.
 func (c *committer) beat(ctx context.Context, b index.Beat) (index.Beaten, error) {
+	c.arrivals.note(b)
 	e := &entry{beat: &b, ready: make(chan struct{})}
 	if err := c.submit(ctx, e); err != nil {
 		return index.Beaten{}, err
 	}
+	c.arrivals.stored(b)
 	return e.beaten, e.beaten.Err
+}
+
+// behind returns how long the heartbeat has waited that has waited longest to be stored.
+func (c *committer) behind() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	oldest := c.committing
+	if oldest.IsZero() && len(c.beats) > 0 {
+		oldest = c.beats[0].beat.At
+	}
+	if oldest.IsZero() {
+		return 0
+	}
+	return max(c.now().Sub(oldest), 0)
+}
+
+// lastStored returns when a group was last committed; zero for never.
+func (c *committer) lastStored() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.storedAt
 }
 
 // submit queues an entry and waits for it. The wait does not end with ctx: the bytes are
@@ -284,7 +312,7 @@ func (c *committer) note(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil {
-		c.failed = 0
+		c.failed, c.storedAt = 0, c.now()
 		return
 	}
 	c.failed++

@@ -89,7 +89,9 @@ func (c *committer) take() (group []*entry, closed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.beaten = len(c.beats) > 0 && (!c.beaten || len(c.queue) == 0)
+	c.committing = time.Time{}
 	if c.beaten {
+		c.committing = c.beats[0].beat.At
 		n := min(len(c.beats), groupEntries)
 		group, c.beats = c.beats[:n:n], c.beats[n:]
 	} else {

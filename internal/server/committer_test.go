@@ -421,3 +421,76 @@ func TestBeatsAndAppendsTakeTurns(t *testing.T) {
 		t.Errorf("groups of %v, want %v", g.sizes, want)
 	}
 }
+
+// A heartbeat counts from its arrival on, however long it waits, and also when it could not be
+// stored, until a later one is.
+func TestHeartbeatsCountBeforeTheyAreStored(t *testing.T) {
+	g := newGroups()
+	c, _ := testCommitter(g)
+	defer c.close(t.Context()) //nolint:errcheck // the end of a test
+	beat := func(second int64) index.Beat {
+		return index.Beat{Run: "a", Attempt: 2, At: time.Unix(second, 0)}
+	}
+	begin := func(b index.Beat) chan error {
+		done := make(chan error, 1)
+		go func() {
+			_, err := c.beat(t.Context(), b)
+			done <- err
+		}()
+		<-g.entered
+		return done
+	}
+	check := func(when string, want time.Time) {
+		t.Helper()
+		if got := c.arrivals.last("a", 2); !got.Equal(want) {
+			t.Errorf("%s: arrived at %v, want %v", when, got, want)
+		}
+		if other := c.arrivals.last("a", 1); !other.IsZero() {
+			t.Errorf("%s: another attempt arrived at %v", when, other)
+		}
+	}
+	check("before", time.Time{})
+	waits := begin(beat(1000))
+	check("while it waits", time.Unix(1000, 0))
+	if behind := c.behind(); behind < time.Hour {
+		t.Errorf("behind by %s", behind)
+	}
+	g.release <- struct{}{}
+	if err := <-waits; err != nil {
+		t.Fatal(err)
+	}
+	check("once it is stored", time.Time{})
+	if c.behind() != 0 || c.lastStored().IsZero() {
+		t.Errorf("behind by %s, last stored at %s", c.behind(), c.lastStored())
+	}
+	g.down = true
+	fails := begin(beat(1010))
+	g.release <- struct{}{}
+	if err := <-fails; err == nil {
+		t.Fatal("it was stored by a database that is down")
+	}
+	check("when it could not be stored", time.Unix(1010, 0))
+	g.down = false
+	waits = begin(beat(1020))
+	g.release <- struct{}{}
+	if err := <-waits; err != nil {
+		t.Fatal(err)
+	}
+	check("once the next one is stored", time.Time{})
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.beat(gone, beat(1030)); err == nil {
+		t.Error("a client that left was answered")
+	}
+	check("when there was no room or no time for it", time.Unix(1030, 0))
+}
+
+func TestArrivalsAreBounded(t *testing.T) {
+	a := arrivals{at: map[attemptKey]time.Time{}}
+	for i := range mostArrivals + 10 {
+		a.note(index.Beat{Run: fmt.Sprint(i), Attempt: 1, At: time.Unix(1, 0)})
+	}
+	if len(a.at) != mostArrivals {
+		t.Errorf("%d are remembered", len(a.at))
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
@@ -361,6 +362,60 @@ func TestNotReadyWhileCommitsFail(t *testing.T) {
 	store.refuse.Store(false)
 	l.do("POST", journalPath(s.id, 1, 0), first).ok(t, nil)
 	l.get("/readyz").ok(t, nil)
+}
+
+// A heartbeat that cannot be stored counts for its agent; one that is refused does not. While
+// leases are extended the server is degraded and ready: it still takes heartbeats.
+func TestHeartbeatsThatCannotBeStored(t *testing.T) {
+	st := openStore(t, t.TempDir())
+	store, clock := &full{Store: st}, newClock()
+	var extension atomic.Pointer[health.Extension]
+	extension.Store(&health.Extension{})
+	l := start(t, server.Config{Store: store, Now: clock.now, RequireToken: true, Extension: func() health.Extension { return *extension.Load() }})
+	l.store = st
+	token := func() []string {
+		return []string{"Authorization", "Bearer " + l.mint(access.Agent, time.Time{}, clock.now())}
+	}
+	mine, other := token(), token()
+	s := newSketch(t, "j", nil).command()
+	l.do("POST", journalPath(s.id, 1, 0), s.bytes(), mine...).ok(t, nil)
+	beat := func(token []string) int {
+		return l.do("POST", beatPath(s.id, 1), []byte(`{"period_ms":1000}`), token...).status
+	}
+	if status := beat(mine); status != http.StatusOK || !l.srv.Arrived(s.id, 1).IsZero() || l.srv.Stored().IsZero() {
+		t.Errorf("a heartbeat that is stored: %d, arrived %s, stored %s", status, l.srv.Arrived(s.id, 1), l.srv.Stored())
+	}
+	store.refuse.Store(true)
+	if status := beat(other); status != http.StatusForbidden || !l.srv.Arrived(s.id, 1).IsZero() {
+		t.Errorf("another token's heartbeat: %d, arrived %s", status, l.srv.Arrived(s.id, 1))
+	}
+	if status := beat(mine); status < 500 || !l.srv.Arrived(s.id, 1).Equal(clock.now()) {
+		t.Errorf("a heartbeat that is not stored: %d, arrived %s", status, l.srv.Arrived(s.id, 1))
+	}
+	store.refuse.Store(false)
+	if status := beat(mine); status != http.StatusOK || !l.srv.Arrived(s.id, 1).IsZero() {
+		t.Errorf("the next one: %d, arrived %s", status, l.srv.Arrived(s.id, 1))
+	}
+
+	var ready struct {
+		Status   string
+		Degraded []string
+	}
+	l.get("/readyz").ok(t, &ready)
+	if ready.Status != "ok" || len(ready.Degraded) > 0 {
+		t.Errorf("ready: %+v", ready)
+	}
+	extension.Store(&health.Extension{Since: clock.now(), Cause: "the database failed", Outages: 2, Seconds: 7.5, Capped: 3})
+	l.get("/readyz").ok(t, &ready)
+	if ready.Status != "degraded" || len(ready.Degraded) != 1 || !strings.Contains(ready.Degraded[0], "because the database failed") {
+		t.Errorf("while leases are extended: %+v", ready)
+	}
+	figures := string(l.get("/metrics", "Authorization", "Bearer "+l.mint(access.Read, time.Time{}, clock.now())).body)
+	for _, want := range []string{"stint_leases_extended 1", "stint_leases_capped 3", "stint_lease_extensions_total 2", "stint_outage_seconds_total 7.5", "stint_heartbeat_wait_seconds 0"} {
+		if !strings.Contains(figures, want+"\n") {
+			t.Errorf("the metrics lack %q", want)
+		}
+	}
 }
 
 // The client of a server with a fault of its own learns that, and the log learns the rest.

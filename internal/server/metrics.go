@@ -3,10 +3,12 @@ package server
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"sync/atomic"
 	"time"
 
+	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/metrics"
 	"stint.dev/stint/job"
@@ -60,8 +62,23 @@ func newServerMetrics(s *Server) *serverMetrics {
 		}
 		return 0
 	})
+	set.NewGauge("stint_heartbeat_wait_seconds", func() float64 { return s.committer.behind().Seconds() })
+	set.Collect(func(w io.Writer) { writeExtension(w, s.cfg.Extension()) })
 	set.Collect((&storeFigures{store: s.store, now: s.now}).write)
 	return m
+}
+
+// writeExtension shows whether, and how often, leases are extended.
+func writeExtension(w io.Writer, e health.Extension) {
+	extended := 0.0
+	if !e.Since.IsZero() {
+		extended = 1
+	}
+	one := func(name, kind string, v float64) { metrics.Write(w, name, kind, metrics.Sample{Value: v}) }
+	one("stint_leases_extended", "gauge", extended)
+	one("stint_leases_capped", "gauge", float64(e.Capped))
+	one("stint_lease_extensions_total", "counter", float64(e.Outages))
+	one("stint_outage_seconds_total", "counter", e.Seconds)
 }
 
 // commit counts one try to commit a group.

@@ -98,7 +98,7 @@ var (
 	}
 	docHealthz = doc{text: "Answers 200 while the process lives.", answers: []content{{"application/json", healthAnswer{}}}}
 	docReadyz  = doc{
-		text:    "Answers 200 when the database answers and the server is not shutting down, else 503 and why. On a restored copy that was not activated, where nothing is judged, sent or deleted, `status` is `restored copy` and `copied_at` says when the copy was made.",
+		text:    "Answers 200 when the database answers and the server is not shutting down, else 503 and why. With the status `degraded` it does its work, and `degraded` says what works less well, such as that leases are extended. On a restored copy that was not activated, where nothing is judged, sent or deleted, `status` is `restored copy` and `copied_at` says when the copy was made.",
 		answers: []content{{"application/json", healthAnswer{}}}, errors: []int{503},
 	}
 	docMetrics = doc{text: "Figures in the text format of Prometheus.", answers: []content{{"text/plain", nil}}}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/shares"
 )
@@ -79,6 +80,8 @@ type Config struct {
 	UI http.Handler
 	// Connections is told what the connections of agents say; nil for nobody.
 	Connections ConnectionObserver
+	// Extension says whether leases are extended; nil where nobody judges.
+	Extension func() health.Extension
 }
 
 // Server answers HTTP. It owns one goroutine, the committer's; Close ends it.
@@ -201,6 +204,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.Searches, 4)
 	setDefault(&c.MaxConnections, connectionLimit())
 	setDefault(&c.ShutdownTime, 10*time.Second)
+	if c.Extension == nil {
+		c.Extension = func() health.Extension { return health.Extension{} }
+	}
 	return c
 }
 
@@ -232,6 +238,15 @@ func (s *Server) Close(ctx context.Context) error {
 	s.Drain()
 	return s.committer.close(ctx)
 }
+
+// Arrived returns when the last heartbeat of an attempt arrived that is not stored yet, or
+// could not be; zero for none.
+func (s *Server) Arrived(run string, attempt int) time.Time {
+	return s.committer.arrivals.last(run, attempt)
+}
+
+// Stored returns when something that an agent sent was last stored; zero for never.
+func (s *Server) Stored() time.Time { return s.committer.lastStored() }
 
 // undrained passes on what connections say. The server's own shutdown closes them too,
 // which says nothing about any agent.

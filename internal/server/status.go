@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -10,6 +11,9 @@ import (
 type healthAnswer struct {
 	Status  string `json:"status"`
 	Version string `json:"version"`
+	// Degraded says what works less well than it should, while the server still does its
+	// work: agents can be heard, and nothing would be won by sending them elsewhere.
+	Degraded []string `json:"degraded,omitempty"`
 	// CopiedAt is there on a restored copy, where nothing happens by itself.
 	CopiedAt *time.Time `json:"copied_at,omitempty"`
 }
@@ -77,9 +81,28 @@ func (s *Server) getReadyz(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, busy(http.StatusServiceUnavailable, time.Second, "what agents send cannot be stored: is a disk full? The server's log says why"))
 		return
 	}
-	status := "ok"
-	if s.copiedAt() != nil {
-		status = "restored copy"
+	out := healthAnswer{Status: "ok", Version: s.cfg.Version, Degraded: s.degraded(), CopiedAt: s.copiedAt()}
+	switch {
+	case out.CopiedAt != nil:
+		out.Status = "restored copy"
+	case len(out.Degraded) > 0:
+		out.Status = "degraded"
 	}
-	answer(w, healthAnswer{status, s.cfg.Version, s.copiedAt()})
+	answer(w, out)
+}
+
+// behindMost is how long a heartbeat may wait to be stored before that is worth a word.
+const behindMost = 3 * time.Second
+
+// degraded says what works less well than it should.
+func (s *Server) degraded() []string {
+	var out []string
+	if e := s.cfg.Extension(); !e.Since.IsZero() {
+		out = append(out, fmt.Sprintf("leases are extended since %s, because %s: runs whose agents died may be called lost later",
+			e.Since.UTC().Format(time.RFC3339), e.Cause))
+	}
+	if behind := s.committer.behind(); behind > behindMost {
+		out = append(out, fmt.Sprintf("a heartbeat has waited %s to be stored", behind.Round(100*time.Millisecond)))
+	}
+	return out
 }

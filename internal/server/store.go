@@ -51,17 +51,6 @@ type Store interface {
 	// job.StopRequested and returns the run and what changed. Repeating it is harmless.
 	RequestCancel(ctx context.Context, run string, c job.Cancel) (job.Run, []job.RunEvent, error)
 
-	// Due returns the active runs whose lease ends before the given time, and those that
-	// have a finding, which may have passed.
-	Due(ctx context.Context, before time.Time, limit int) ([]index.Lease, error)
-	// Judge stores the judgement of active runs: findings, health and, for a run whose
-	// lease expired, the state lost. Each is applied only if the run's last heartbeat is
-	// still the one that was judged.
-	Judge(ctx context.Context, verdicts []index.Verdict) ([]index.Judged, error)
-	// ExtendLeases gives every active run a lease of at least until, because time in
-	// which the server was away must not count against anybody.
-	ExtendLeases(ctx context.Context, until time.Time) error
-
 	accessStore
 	outboxStore
 	healthStore

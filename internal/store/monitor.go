@@ -203,15 +203,3 @@ func sameFindings(a, b []job.Finding) bool {
 		return reflect.DeepEqual(x, y)
 	})
 }
-
-// ExtendLeases gives every active run a lease of at least until, because time in which
-// the server was away must not count against anybody.
-func (s *Store) ExtendLeases(ctx context.Context, until time.Time) error {
-	return s.write(ctx, func(t *tx) error {
-		_, err := t.ExecContext(ctx, `UPDATE runs SET expires_at = $1 WHERE leased = 1 AND expires_at < $1`, micros(until))
-		if err != nil {
-			return fmt.Errorf("extend leases to %s: %w", until, err)
-		}
-		return nil
-	})
-}
