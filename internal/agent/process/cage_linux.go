@@ -62,6 +62,9 @@ func newCage(opts Options, note func(string, ...any)) *cage {
 	want.apply(c, errors.Join(why2, why1), note)
 	c.limits = want
 	c.memory = newMemoryCounter(c, host)
+	if err := procfs.Usable(); err != nil {
+		note("the job's processes cannot be listed: %v; what leaves the process group of its step may live on", err)
+	}
 	return c
 }
 

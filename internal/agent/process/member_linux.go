@@ -54,6 +54,9 @@ func startedAt(pid int) uint64 {
 
 // effectiveUID is the user that a process runs as; -1 when that is not known.
 func effectiveUID(pid int) int {
+	if procfs.Usable() != nil {
+		return -1
+	}
 	text, err := procfs.ReadWhole(fmt.Sprintf("/proc/%d/status", pid), 4<<10)
 	if err != nil {
 		return -1

@@ -24,6 +24,8 @@ type Process struct {
 	name  string // for a person: the base name of the program
 	done  chan struct{}
 	exit  Exit // valid once done is closed
+	// vacant is set when nothing is left in its process group; the group's mu guards it.
+	vacant bool
 }
 
 // PID is the process's id, which is also the id of its session and process group.
@@ -150,6 +152,7 @@ func (g *Group) fork(path string, args []string, attr *os.ProcAttr) (*os.Process
 func (p *Process) wait() {
 	state, err := p.os.Wait()
 	children.forget(p.pid)
+	p.group.isVacant(p)
 	if err != nil {
 		p.group.note("how %s (pid %d) ended is not known: %v", p.name, p.pid, err)
 		p.exit.Code = 255

@@ -15,7 +15,10 @@ func (g *Group) Suspend() error {
 	for range most {
 		members, err := g.Members()
 		if err != nil {
-			return fmt.Errorf("suspend the processes of the attempt: %w", err)
+			if err = g.signalUnlisted(syscall.SIGSTOP, err); err != nil {
+				err = fmt.Errorf("suspend the processes of the attempt: %w", err)
+			}
+			return err
 		}
 		fresh := g.toSuspend(members)
 		if len(fresh) == 0 {
@@ -56,7 +59,10 @@ func (g *Group) Resume() error {
 	suspended := g.suspended
 	g.suspended = nil
 	g.mu.Unlock()
-	var err error
+	_, err := g.Members()
+	if err != nil {
+		err = g.signalUnlisted(syscall.SIGCONT, err)
+	}
 	for m := range suspended {
 		err = errors.Join(err, m.signal(syscall.SIGCONT))
 	}

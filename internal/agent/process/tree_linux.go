@@ -61,7 +61,7 @@ func (t *tree) look(g *Group, f func(s *procfs.Stat)) error {
 	// A process whose parent ends while we look hangs in the air until the kernel has given
 	// it to the agent; a second judgement finds it there.
 	const judgements = 5
-	if err := t.list(); err != nil {
+	if err := errors.Join(procfs.Usable(), t.list()); err != nil {
 		return fmt.Errorf("list the processes of the host: %w", err)
 	}
 	children.mu.Lock()

@@ -14,6 +14,10 @@ import (
 // architecture that Go runs on.
 const Ticks = 100
 
+// ErrForeign says that the processes of this PID namespace cannot be listed: /proc is not
+// mounted, as in many a chroot, or it is that of another PID namespace, whose numbers are others.
+var ErrForeign = errors.New("/proc is not mounted, or belongs to another PID namespace")
+
 // Stat is what /proc/PID/stat says that matters here.
 type Stat struct {
 	PID, PPID, PGRP, Session int

@@ -1,7 +1,9 @@
 package procfs
 
 import (
+	"os"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,8 +46,21 @@ func ReadWhole(path string, size int) ([]byte, error) {
 	}
 }
 
-// ReadStat reads /proc/PID/stat.
+// Usable returns nil if /proc is that of this process's PID namespace, and else ErrForeign.
+var Usable = sync.OnceValue(func() error {
+	self, err := os.Readlink("/proc/self")
+	if err != nil || self != strconv.Itoa(os.Getpid()) {
+		return ErrForeign
+	}
+	return nil
+})
+
+// ReadStat reads /proc/PID/stat. Without a usable /proc it fills in what system calls tell: PID,
+// PGRP and Session.
 func ReadStat(pid int, s *Stat) error {
+	if Usable() != nil {
+		return askStat(pid, s)
+	}
 	var path [32]byte
 	var buf [1024]byte
 	p := append(path[:0], "/proc/"...)
@@ -58,14 +73,27 @@ func ReadStat(pid int, s *Stat) error {
 	return ParseStat(text, s)
 }
 
+func askStat(pid int, s *Stat) (err error) {
+	*s = Stat{PID: pid, State: '?'}
+	if s.PGRP, err = unix.Getpgid(pid); err != nil {
+		return err
+	}
+	s.Session, err = unix.Getsid(pid)
+	return err
+}
+
 // Scanner looks at every process of the host, reusing its memory from scan to scan.
 type Scanner struct {
 	buf   []byte
 	Stats []Stat // the result of the last Scan
 }
 
-// Scan fills Stats. A process that ends meanwhile is left out.
+// Scan fills Stats. A process that ends meanwhile is left out. It returns ErrForeign without a
+// usable /proc.
 func (sc *Scanner) Scan() error {
+	if err := Usable(); err != nil {
+		return err
+	}
 	if sc.buf == nil {
 		sc.buf = make([]byte, 32<<10)
 	}
