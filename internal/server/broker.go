@@ -12,7 +12,7 @@ import "sync"
 type broker struct {
 	mu   sync.Mutex
 	runs map[string]*followed
-	all  map[*subscription]struct{}
+	all  *followed // every run
 
 	// recent lets followers of one run share what they read of its journal.
 	recent *blockCache
@@ -20,13 +20,16 @@ type broker struct {
 
 // newBroker makes a broker that nobody listens to yet.
 func newBroker() *broker {
-	b := &broker{runs: make(map[string]*followed), all: make(map[*subscription]struct{})}
+	b := &broker{runs: make(map[string]*followed), all: newFollowed(0)}
 	b.recent = newBlockCache(recentBytes, b.followed)
 	return b
 }
 
-// followed is what a run's followers have in common.
+// followed is what a run's followers have in common, or those of all runs when run is empty.
 func (b *broker) followed(run string) *followed {
+	if run == "" {
+		return b.all
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.runs[run]
@@ -45,7 +48,7 @@ func (b *broker) Subscribe(run string) *subscription {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if run == "" {
-		b.all[s] = struct{}{}
+		b.all.subs[s] = struct{}{}
 		return s
 	}
 	if b.runs[run] == nil {
@@ -64,7 +67,7 @@ func (s *subscription) Close() {
 	b := s.broker
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.all, s)
+	delete(b.all.subs, s)
 	if f := b.runs[s.run]; f != nil {
 		delete(f.subs, s)
 		if len(f.subs) == 0 {
@@ -84,7 +87,8 @@ func (b *broker) Notify(run string) {
 			s.notify()
 		}
 	}
-	for s := range b.all {
+	b.all.committed(commit)
+	for s := range b.all.subs {
 		s.notify()
 	}
 }
@@ -108,7 +112,7 @@ func (b *broker) Watched(run string) bool {
 func (b *broker) Readers() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n := len(b.all)
+	n := len(b.all.subs)
 	for _, f := range b.runs {
 		n += len(f.subs)
 	}

@@ -110,7 +110,11 @@ func (s *Server) sendLog(ctx context.Context, w io.Writer, view job.Run, q logQu
 // so that the client does not take a part for the whole.
 func (s *Server) breakOff(r *http.Request, err error) {
 	var gone *goneError
-	if !errors.As(err, &gone) && r.Context().Err() == nil {
+	switch {
+	case errors.As(err, &gone), r.Context().Err() != nil:
+	case asProblem(err).Status == http.StatusTooManyRequests: // as often as the client likes
+		s.log.Debug("answer cut short", "path", r.URL.Path, "error", err)
+	default:
 		s.log.Error("answer cut short", "path", r.URL.Path, "error", err)
 	}
 	panic(http.ErrAbortHandler)

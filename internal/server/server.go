@@ -129,7 +129,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	cfg = cfg.withDefaults()
 	s := &Server{
-		cfg: cfg, store: cfg.Store, log: cfg.Log, now: cfg.Now,
+		cfg: cfg, store: shareReads(cfg.Store), log: cfg.Log, now: cfg.Now,
 		broker:   newBroker(),
 		profiles: newProfiles(),
 		ready:    newReadiness(),

@@ -70,7 +70,7 @@ func (s *Server) allPlace(r *http.Request, p *params) (int64, error) {
 // again, where the other order would lose them.
 func (s *Server) tellChanges(ctx context.Context, out *eventWriter, after int64) (int64, error) {
 	for {
-		changes, err := s.store.Events(ctx, "", after, eventPage)
+		changes, err := s.broker.recent.events(ctx, s.store, after)
 		if err != nil || len(changes) == 0 {
 			return after, err
 		}

@@ -92,6 +92,18 @@ func (c *blockCache) run(ctx context.Context, store Store, id string) (job.Run, 
 	return v.(job.Run), err
 }
 
+// events reads the changes of all runs after an id, once for all who ask at the same time. That
+// there are none is kept for a moment.
+func (c *blockCache) events(ctx context.Context, store Store, after int64) ([]job.RunEvent, error) {
+	none := func(v any) bool { return len(v.([]job.RunEvent)) == 0 }
+	v, err := c.share("", "events after "+strconv.FormatInt(after, 10), none, func() (any, error) {
+		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), sharedRead)
+		defer cancel()
+		return store.Events(shared, "", after, eventPage)
+	})
+	return v.([]job.RunEvent), err
+}
+
 func flightName(commit uint64, run, question string) string {
 	return strconv.FormatUint(commit, 10) + "/" + run + "/" + question
 }

@@ -3,7 +3,6 @@
 package shares
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -65,10 +64,10 @@ type Shares struct {
 	limits Limits
 	now    func() time.Time
 
-	mu     sync.Mutex
-	used   int64
-	owners map[Owner]*use
-	given  chan struct{} // closed when something is given back; nil while nobody waits
+	mu      sync.Mutex
+	used    int64
+	owners  map[Owner]*use
+	waiting map[Owner][]*waiter // of each owner in the order in which they came
 }
 
 // use is what one owner has.
@@ -94,7 +93,7 @@ type Place struct {
 
 // New makes shares; now is the clock.
 func New(l Limits, now func() time.Time) *Shares {
-	return &Shares{limits: l, now: now, owners: map[Owner]*use{}}
+	return &Shares{limits: l, now: now, owners: map[Owner]*use{}, waiting: map[Owner][]*waiter{}}
 }
 
 // Enter makes a place for an owner that holds n. drop is called, at most once, when the holder
@@ -112,46 +111,6 @@ func (s *Shares) Enter(o Owner, n int64, drop func()) (*Place, error) {
 	return p, nil
 }
 
-// EnterWait is Enter that waits for room until ctx ends.
-func (s *Shares) EnterWait(ctx context.Context, o Owner, n int64, drop func()) (*Place, error) {
-	for {
-		given := s.watch()
-		p, err := s.Enter(o, n, drop)
-		if err == nil {
-			return p, nil
-		}
-		if !s.wait(ctx, given) {
-			return nil, err
-		}
-	}
-}
-
-// recheck is how often who waits looks for holders that have fallen silent.
-const recheck = 100 * time.Millisecond
-
-// wait waits until something was given back. It is false when ctx has ended.
-func (s *Shares) wait(ctx context.Context, given <-chan struct{}) bool {
-	look := time.NewTimer(recheck)
-	defer look.Stop()
-	select {
-	case <-given:
-	case <-look.C:
-	case <-ctx.Done():
-		return false
-	}
-	return true
-}
-
-// watch returns what is closed when something is given back.
-func (s *Shares) watch() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.given == nil {
-		s.given = make(chan struct{})
-	}
-	return s.given
-}
-
 // Grow takes n more for a place.
 func (p *Place) Grow(n int64) error {
 	p.shares.mu.Lock()
@@ -159,26 +118,6 @@ func (p *Place) Grow(n int64) error {
 	p.shares.mu.Unlock()
 	victim.cut()
 	return err
-}
-
-// GrowWait is Grow that waits for room until ctx ends.
-func (p *Place) GrowWait(ctx context.Context, n int64) error {
-	p.wait(true)
-	defer p.wait(false)
-	for {
-		given := p.shares.watch()
-		err := p.Grow(n)
-		if err == nil || !p.shares.wait(ctx, given) {
-			return err
-		}
-	}
-}
-
-// wait notes that the holder waits for others, which is no silence.
-func (p *Place) wait(waits bool) {
-	p.shares.mu.Lock()
-	defer p.shares.mu.Unlock()
-	p.waits, p.moved = waits, p.shares.now()
 }
 
 // Shrink gives n of a place back.
@@ -240,6 +179,7 @@ func (p *Place) Move(to Owner) {
 	u := s.use(to)
 	u.amount += p.amount
 	u.places[p] = struct{}{}
+	s.serve()
 }
 
 // Used is how much is used in all.
@@ -265,27 +205,50 @@ func (s *Shares) forget(o Owner, u *use) {
 }
 
 // take counts n more for a place, or says that there is no room and who may be dropped for it.
+// The caller holds mu, as for all below.
 func (s *Shares) take(p *Place, n int64) (victim *Place, err error) {
-	u := s.use(p.owner)
+	if s.fits(p, n) {
+		s.add(p, n)
+		return nil, nil
+	}
+	return s.refuse(p, n)
+}
+
+// fits reports whether there is room for n more in a place.
+func (s *Shares) fits(p *Place, n int64) bool {
+	return !p.left && s.used+n <= s.limits.All && s.amount(p.owner)+n <= max(s.limits.share(p.owner), s.limits.All-s.used-n)
+}
+
+// refuse says why there is no room for n more in a place, and who may be dropped for it.
+func (s *Shares) refuse(p *Place, n int64) (victim *Place, err error) {
 	share := s.limits.share(p.owner)
 	switch {
 	case p.left:
-		s.forget(p.owner, u)
 		return nil, &FullError{Limit: share, Own: true}
 	case s.used+n > s.limits.All:
-		victim, err = s.silent(nil, p), &FullError{Limit: s.limits.All}
-	case u.amount+n > max(share, s.limits.All-s.used-n):
-		victim, err = s.silent(u, p), &FullError{Limit: share, Own: true}
+		return s.silent(nil, p), &FullError{Limit: s.limits.All}
 	}
-	if err != nil {
-		s.forget(p.owner, u)
-		return victim, err
+	if u := s.owners[p.owner]; u != nil {
+		victim = s.silent(u, p)
 	}
+	return victim, &FullError{Limit: share, Own: true}
+}
+
+// amount is what an owner has.
+func (s *Shares) amount(o Owner) int64 {
+	if u := s.owners[o]; u != nil {
+		return u.amount
+	}
+	return 0
+}
+
+// add counts n more for a place.
+func (s *Shares) add(p *Place, n int64) {
+	u := s.use(p.owner)
 	s.used += n
 	u.amount += n
 	p.amount += n
 	u.places[p] = struct{}{}
-	return nil, nil
 }
 
 func (s *Shares) give(p *Place, n int64) {
@@ -295,10 +258,7 @@ func (s *Shares) give(p *Place, n int64) {
 	if u := s.owners[p.owner]; u != nil {
 		u.amount -= n
 	}
-	if s.given != nil {
-		close(s.given)
-		s.given = nil
-	}
+	s.serve()
 }
 
 // silent finds the holder that has been silent for longest among those who may be dropped: of

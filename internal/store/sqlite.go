@@ -15,8 +15,9 @@ import (
 	"stint.dev/stint/internal/store/segment"
 )
 
-// readers is how many connections read; each costs some 3.5 MB.
-const readers = 3
+// readers is how many connections read; each costs some 3.5 MB. They are more than the reads that
+// the server does at once for requests.
+const readers = 6
 
 func openSQLite(ctx context.Context, o Options) (*Store, error) {
 	dir, err := filepath.Abs(o.Dir)

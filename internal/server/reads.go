@@ -1,0 +1,128 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/shares"
+	"stint.dev/stint/job"
+)
+
+const (
+	// readsAtOnce is how many reads for requests the database does at once: fewer than it has
+	// connections that read, so that the health monitor, and who brings a journal, never wait
+	// for those who only look.
+	readsAtOnce = 4
+	// readsShare is how many of them may be for one client while others wait.
+	readsShare = readsAtOnce / 2
+	// readWait is how long a read waits for others.
+	readWait = 5 * time.Second
+)
+
+// sharedReads is a store whose reads are divided among the clients that ask. What appends and
+// heartbeats need is not.
+type sharedReads struct {
+	Store
+	turns *shares.Shares
+}
+
+func shareReads(store Store) *sharedReads {
+	return &sharedReads{store, shares.New(shares.Limits{All: readsAtOnce, Token: readsShare, Address: readsShare}, time.Now)}
+}
+
+// readInTurn waits for a turn of the client whose request has the context, and reads.
+func readInTurn[T any](ctx context.Context, s *sharedReads, read func() (T, error)) (T, error) {
+	var none T
+	limit, cancel := context.WithTimeout(ctx, readWait)
+	defer cancel()
+	place, err := s.turns.EnterWait(limit, ownerIn(ctx), 1, nil)
+	if ctx.Err() != nil {
+		place.Leave()
+		return none, ctx.Err()
+	}
+	if err != nil {
+		return none, busy(http.StatusTooManyRequests, time.Second, "so much is read from the database that this has no turn: %s", err)
+	}
+	defer place.Leave()
+	return read()
+}
+
+// The reads that requests ask for. Each is one of Store.
+
+func (s *sharedReads) Blocks(ctx context.Context, run string, attempt int, from int64, limit int) ([]index.BlockHead, error) {
+	return readInTurn(ctx, s, func() ([]index.BlockHead, error) { return s.Store.Blocks(ctx, run, attempt, from, limit) })
+}
+
+func (s *sharedReads) BlocksFromLine(ctx context.Context, run string, attempt int, line int64, limit int) ([]index.BlockHead, error) {
+	return readInTurn(ctx, s, func() ([]index.BlockHead, error) { return s.Store.BlocksFromLine(ctx, run, attempt, line, limit) })
+}
+
+func (s *sharedReads) LastBlocks(ctx context.Context, run string, attempt, limit int) ([]index.BlockHead, error) {
+	return readInTurn(ctx, s, func() ([]index.BlockHead, error) { return s.Store.LastBlocks(ctx, run, attempt, limit) })
+}
+
+func (s *sharedReads) FindRun(ctx context.Context, ref job.Ref) (string, error) {
+	return readInTurn(ctx, s, func() (string, error) { return s.Store.FindRun(ctx, ref) })
+}
+
+func (s *sharedReads) Run(ctx context.Context, id string) (job.Run, error) {
+	return readInTurn(ctx, s, func() (job.Run, error) { return s.Store.Run(ctx, id) })
+}
+
+func (s *sharedReads) RunAttempt(ctx context.Context, id string, attempt int) (job.Run, error) {
+	return readInTurn(ctx, s, func() (job.Run, error) { return s.Store.RunAttempt(ctx, id, attempt) })
+}
+
+func (s *sharedReads) Runs(ctx context.Context, q index.RunQuery) (index.RunPage, error) {
+	return readInTurn(ctx, s, func() (index.RunPage, error) { return s.Store.Runs(ctx, q) })
+}
+
+func (s *sharedReads) RunCounts(ctx context.Context, q index.RunQuery) (index.RunCounts, error) {
+	return readInTurn(ctx, s, func() (index.RunCounts, error) { return s.Store.RunCounts(ctx, q) })
+}
+
+func (s *sharedReads) LiveAgents(ctx context.Context) ([]index.LiveAgent, error) {
+	return readInTurn(ctx, s, func() ([]index.LiveAgent, error) { return s.Store.LiveAgents(ctx) })
+}
+
+func (s *sharedReads) Events(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error) {
+	return readInTurn(ctx, s, func() ([]job.RunEvent, error) { return s.Store.Events(ctx, run, after, limit) })
+}
+
+func (s *sharedReads) LastEventID(ctx context.Context) (int64, error) {
+	return readInTurn(ctx, s, func() (int64, error) { return s.Store.LastEventID(ctx) })
+}
+
+func (s *sharedReads) Jobs(ctx context.Context, q index.JobQuery) (index.JobPage, error) {
+	return readInTurn(ctx, s, func() (index.JobPage, error) { return s.Store.Jobs(ctx, q) })
+}
+
+func (s *sharedReads) Job(ctx context.Context, name string) (job.Summary, error) {
+	return readInTurn(ctx, s, func() (job.Summary, error) { return s.Store.Job(ctx, name) })
+}
+
+func (s *sharedReads) Expected(ctx context.Context, names ...string) (map[string]*job.Expected, error) {
+	return readInTurn(ctx, s, func() (map[string]*job.Expected, error) { return s.Store.Expected(ctx, names...) })
+}
+
+func (s *sharedReads) GoodRunsBefore(ctx context.Context, name string, number int64, limit int) ([]job.Run, error) {
+	return readInTurn(ctx, s, func() ([]job.Run, error) { return s.Store.GoodRunsBefore(ctx, name, number, limit) })
+}
+
+func (s *sharedReads) Lease(ctx context.Context, run string) (index.Lease, error) {
+	return readInTurn(ctx, s, func() (index.Lease, error) { return s.Store.Lease(ctx, run) })
+}
+
+func (s *sharedReads) SampledBytes(ctx context.Context, run string, attempt int) (int64, error) {
+	return readInTurn(ctx, s, func() (int64, error) { return s.Store.SampledBytes(ctx, run, attempt) })
+}
+
+func (s *sharedReads) Figures(ctx context.Context, now time.Time) (index.Figures, error) {
+	return readInTurn(ctx, s, func() (index.Figures, error) { return s.Store.Figures(ctx, now) })
+}
+
+func (s *sharedReads) Troubled(ctx context.Context, limit int) ([]job.TroubledItem, error) {
+	return readInTurn(ctx, s, func() ([]job.TroubledItem, error) { return s.Store.Troubled(ctx, limit) })
+}

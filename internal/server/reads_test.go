@@ -1,0 +1,123 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// slowStore reads for a long time.
+type slowStore struct {
+	Store
+	now, most atomic.Int64
+}
+
+func (s *slowStore) Runs(ctx context.Context, _ index.RunQuery) (index.RunPage, error) {
+	if now := s.now.Add(1); now > s.most.Load() {
+		s.most.Store(now) // nobody else runs in between: this is a bubble of synctest
+	}
+	defer s.now.Add(-1)
+	select {
+	case <-time.After(time.Second):
+	case <-ctx.Done():
+	}
+	return index.RunPage{}, ctx.Err()
+}
+
+func (s *slowStore) JournalSize(context.Context, string, int) (int64, error) { return 7, nil }
+
+// However much one client reads, others have their turns, and who brings a journal needs none.
+func TestReadsAreShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &slowStore{}
+		s := shareReads(slow)
+		as := func(token string) context.Context { return withActor(t.Context(), actor{token: token}) }
+		var late atomic.Int64
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() {
+				_, err := s.Runs(as("greedy"), index.RunQuery{})
+				var p *problem
+				if errors.As(err, &p) && p.Status == http.StatusTooManyRequests && p.RetryAfter > 0 {
+					late.Add(1)
+				} else if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		began := time.Now()
+		if _, err := s.Runs(as("other"), index.RunQuery{}); err != nil || time.Since(began) != time.Second {
+			t.Errorf("another client's read took %s: %v", time.Since(began), err)
+		}
+		if size, err := s.JournalSize(as("greedy"), "", 1); err != nil || size != 7 {
+			t.Errorf("%d, %v", size, err)
+		}
+		gone, cancel := context.WithCancel(as("greedy"))
+		cancel()
+		if _, err := s.Runs(gone, index.RunQuery{}); !errors.Is(err, context.Canceled) {
+			t.Errorf("a client that has gone: %v", err)
+		}
+		all.Wait()
+		if most := slow.most.Load(); most > readsAtOnce {
+			t.Errorf("%d reads at once", most)
+		}
+		if n := late.Load(); n < 50 || n >= 100 {
+			t.Errorf("%d of 100 reads had no turn within %s", n, readWait)
+		}
+	})
+}
+
+// countingStore counts how often changes are read.
+type countingStore struct {
+	Store
+	reads atomic.Int64
+	fail  error
+}
+
+func (s *countingStore) Events(context.Context, string, int64, int) ([]job.RunEvent, error) {
+	s.reads.Add(1)
+	return nil, s.fail
+}
+
+// The streams of all runs read changes once together, and again after a commit.
+func TestStreamsOfAllRunsShareReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, b := &countingStore{}, newBroker()
+		ask := func(reads int64) error {
+			t.Helper()
+			_, err := b.recent.events(t.Context(), store, 5)
+			if n := store.reads.Load(); n != reads {
+				t.Errorf("%d reads, want %d", n, reads)
+			}
+			return err
+		}
+		for range 100 {
+			if err := ask(1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.Notify("a-run")
+		if err := ask(2); err != nil {
+			t.Error(err)
+		}
+		<-time.After(sharedFor) // another server on the same database may have committed
+		if err := ask(3); err != nil {
+			t.Error(err)
+		}
+		store.fail = fmt.Errorf("no database: %w", context.DeadlineExceeded)
+		b.Notify("a-run")
+		if err := ask(4); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+	})
+}

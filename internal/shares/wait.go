@@ -1,0 +1,131 @@
+package shares
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// waiter waits for room for n more in a place.
+type waiter struct {
+	place *Place
+	n     int64
+	given chan struct{} // closed when it has what it waits for
+}
+
+// EnterWait is Enter that waits for room until ctx ends.
+func (s *Shares) EnterWait(ctx context.Context, o Owner, n int64, drop func()) (*Place, error) {
+	p := &Place{shares: s, owner: o.key(), drop: drop}
+	if err := p.GrowWait(ctx, n); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// GrowWait is Grow that waits for room until ctx ends. Of one owner, those who came first are
+// served first; an owner that has no room in its share keeps nobody else waiting.
+func (p *Place) GrowWait(ctx context.Context, n int64) error {
+	s := p.shares
+	w := &waiter{p, n, make(chan struct{})}
+	s.mu.Lock()
+	p.waits, p.moved = true, s.now()
+	s.waiting[p.owner] = append(s.waiting[p.owner], w)
+	s.serve()
+	s.mu.Unlock()
+	for {
+		err := w.look()
+		if err == nil {
+			return nil
+		}
+		if !w.wait(ctx) {
+			return w.giveUp(err)
+		}
+	}
+}
+
+// recheck is how often who waits looks for holders that have fallen silent.
+const recheck = 100 * time.Millisecond
+
+// wait waits until there is room, or may be. It is false when ctx has ended.
+func (w *waiter) wait(ctx context.Context) bool {
+	var look <-chan time.Time
+	if w.place.shares.limits.Silence > 0 {
+		timer := time.NewTimer(recheck)
+		defer timer.Stop()
+		look = timer.C
+	}
+	select {
+	case <-w.given:
+	case <-look:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+// look reports why there is no room yet; nil when there is. A holder that has fallen silent is
+// made to leave.
+func (w *waiter) look() error {
+	s := w.place.shares
+	s.mu.Lock()
+	var victim *Place
+	var err error
+	select {
+	case <-w.given:
+	default:
+		victim, err = s.refuse(w.place, w.n)
+	}
+	s.mu.Unlock()
+	victim.cut()
+	return err
+}
+
+// giveUp ends the wait, with an error unless there was room in the last moment.
+func (w *waiter) giveUp(err error) error {
+	s := w.place.shares
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-w.given:
+		return nil
+	default:
+	}
+	for owner, of := range s.waiting { // the place may have moved meanwhile
+		if i := slices.Index(of, w); i >= 0 {
+			s.left(owner, slices.Delete(of, i, i+1))
+		}
+	}
+	w.place.waits, w.place.moved = false, s.now()
+	return err
+}
+
+// serve gives room to those who wait: of each owner in their order, and to owners in any. The
+// caller holds mu.
+func (s *Shares) serve() {
+	for owner, of := range s.waiting {
+		n := 0
+		for n < len(of) && s.fits(of[n].place, of[n].n) {
+			w := of[n]
+			s.add(w.place, w.n)
+			w.place.waits, w.place.moved = false, s.now()
+			close(w.given)
+			of[n] = nil
+			n++
+		}
+		if n > 0 {
+			s.left(owner, of[n:])
+		}
+		if s.used >= s.limits.All {
+			return
+		}
+	}
+}
+
+// left sets who of an owner waits still.
+func (s *Shares) left(owner Owner, of []*waiter) {
+	if len(of) == 0 {
+		delete(s.waiting, owner)
+		return
+	}
+	s.waiting[owner] = of
+}
