@@ -2,6 +2,7 @@ package flush
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -58,6 +59,9 @@ const (
 // addEnd appends what is known of the end of an attempt whose agent died. why says how
 // the lost bytes of output were.
 func addEnd(j *spool.Journal, r journal.Recovered, c Config, why string, lost int64) error {
+	if rec, final, ok := keptOutcome(j); ok {
+		return addKept(j, r, rec, final)
+	}
 	rebooted := c.Host.RebootedSince(spool.Host{Name: r.Attempt.Host, BootID: r.Attempt.BootID})
 	o := job.Unfinished(rebooted, r.LastAt)
 	note := func(text string) error {
@@ -80,6 +84,32 @@ func addEnd(j *spool.Journal, r journal.Recovered, c Config, why string, lost in
 	}
 	if err == nil {
 		err = j.Finish(r.LastAt, journal.Final{Outcome: o})
+	}
+	return err
+}
+
+// keptOutcome is the outcome that the agent wrote itself, and that stood behind damage.
+func keptOutcome(j *spool.Journal) (rec journal.Record, final journal.Final, ok bool) {
+	record, err := base64.StdEncoding.DecodeString(j.Meta().Outcome)
+	if err == nil {
+		rec, _, err = journal.Next(record, 0)
+	}
+	if err != nil || rec.Type != journal.TypeOutcome {
+		return rec, final, false
+	}
+	return rec, final, journal.Decode(rec, &final) == nil
+}
+
+// addKept appends the agent's own outcome behind what is left of a damaged journal. It states the
+// length and digest of the whole journal, so the server shows that output is missing.
+func addKept(j *spool.Journal, r journal.Recovered, rec journal.Record, final journal.Final) error {
+	text := fmt.Sprintf("the journal was damaged on the disk of its host: from byte %d on it is lost, up to the outcome at byte %d", r.Size, final.Bytes)
+	err := j.AppendJSON(journal.TypeNote, rec.At, journal.Note{Step: r.Open, Text: text})
+	if err == nil && r.Open >= 0 {
+		err = j.AppendJSON(journal.TypeStepEnded, rec.At, journal.StepEnded{Index: r.Open, Outcome: final.Outcome})
+	}
+	if err == nil {
+		err = j.Append(rec)
 	}
 	return err
 }

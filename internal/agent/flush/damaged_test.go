@@ -83,7 +83,7 @@ var absurd = []string{
 // Whatever meta.json contains, a journal is delivered whole, or said to be broken or meant for
 // others and left as it is; it is never delivered under another name, and nothing hangs.
 func TestAbsurdMeta(t *testing.T) {
-	fields := []string{"run", "attempt", "job", "server", "created_at", "pid", "host", "acknowledged", "beginning", "refused"}
+	fields := []string{"run", "attempt", "job", "server", "created_at", "pid", "host", "acknowledged", "beginning", "refused", "outcome"}
 	inner := []string{"size", "attempt", "open", "last_at", "digest"}
 	for _, partly := range []bool{false, true} {
 		has := &server{journals: map[string][]byte{}}

@@ -54,8 +54,11 @@ type Journal struct {
 	Delivered bool
 	// Deleted is true when the run was deleted on the server; the journal was removed.
 	Deleted bool
-	// Unfinished is true when the agent had died and the outcome was added now.
-	Unfinished bool
+	// Empty is true when its agent had written nothing; the journal was removed.
+	Empty bool
+	// Unfinished is true when the agent had died and the outcome was added now. Damaged is true
+	// when the outcome is the agent's, and what stood before it was damaged on the disk.
+	Unfinished, Damaged bool
 	// Skipped is why it was left alone; empty if it was not. Server is the server that it is
 	// meant for, Host the host of its agent, and Refusal why it was refused before.
 	Skipped Skip
@@ -176,8 +179,12 @@ func deliverOne(ctx context.Context, s *spool.Spool, e spool.Entry, c Config) Jo
 		return f
 	}
 	f.Unfinished, f.Err = complete(ctx, j, c)
+	if f.Unfinished {
+		_, _, f.Damaged = keptOutcome(j)
+		f.Unfinished = !f.Damaged
+	}
 	if f.Err == nil {
-		f.Bytes = j.Size()
+		f.Bytes, f.Empty = j.Size(), j.Size() <= journal.HeaderSize
 		f.Err = deliver(ctx, j, c.Server)
 	}
 	f.settle(j)
@@ -192,7 +199,7 @@ func (f *Journal) settle(j *spool.Journal) {
 	switch {
 	case f.Err == nil:
 		f.Err = j.Remove()
-		f.Delivered = f.Err == nil
+		f.Delivered = f.Err == nil && !f.Empty
 	case errors.As(f.Err, &deleted):
 		f.Err = j.Remove()
 		f.Deleted = f.Err == nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -99,15 +100,22 @@ func (j *Journal) loadPlaced(ctx context.Context, all []segmentFile) error {
 		return err
 	}
 	whole := true
-	for _, f := range all[min(first, len(all)):] {
+	rest := all[min(first, len(all)):]
+	for i, f := range rest {
 		s := &segment{start: f.start, name: fileName(f.start), inPlace: true, at: at}
-		if !whole || len(j.placed) > 0 && f.start != j.state.Size { // behind a break: of no use
+		if whole && len(j.placed) > 0 && f.start != j.state.Size {
+			whole = false
+			if err := j.keepOutcome(rest[i:]); err != nil {
+				return err
+			}
+		}
+		if !whole { // behind a break: of no use
 			if err := os.Remove(filepath.Join(j.dir, s.name)); err != nil {
 				return err
 			}
 			continue
 		}
-		torn, err := j.loadSegment(ctx, s, f.size)
+		torn, err := j.loadSegment(ctx, s, rest[i:])
 		if err != nil {
 			return err
 		}
@@ -147,15 +155,34 @@ func (j *Journal) checkFirst(size int64) error {
 	return fmt.Errorf("%w; it cannot be delivered: remove it when nobody needs it", err)
 }
 
-// loadSegment opens a segment and recovers what it holds. torn is true when its end was cut
-// off.
-func (j *Journal) loadSegment(ctx context.Context, s *segment, size int64) (torn bool, err error) {
+// keepOutcome keeps the outcome, if it stands behind damage, in meta.json: what is behind damage
+// is cut off, and how the run ended must not be lost with it.
+func (j *Journal) keepOutcome(rest []segmentFile) error {
+	if j.state.Ended {
+		return nil
+	}
+	last := rest[len(rest)-1]
+	f, err := openSegment(filepath.Join(j.dir, fileName(last.start)))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if found := journal.FindOutcome(f, last.start, last.size); found != nil {
+		j.meta.Outcome = base64.StdEncoding.EncodeToString(found)
+		return writeMeta(j.disk, j.meta)
+	}
+	return nil
+}
+
+// loadSegment opens the first of the segments in rest and recovers what it holds. torn is true
+// when its end was cut off.
+func (j *Journal) loadSegment(ctx context.Context, s *segment, rest []segmentFile) (torn bool, err error) {
 	if s.start == 0 {
 		s.file = osFile{j.lock}
 	} else if s.file, err = openSegment(filepath.Join(j.dir, s.name)); err != nil {
 		return false, err
 	}
-	src := io.NewSectionReader(untilDone{ctx, s.file}, 0, size)
+	src := io.NewSectionReader(untilDone{ctx, s.file}, 0, rest[0].size)
 	var rec journal.Recovered
 	if s.start == 0 {
 		rec, err = journal.Recover(src)
@@ -164,6 +191,11 @@ func (j *Journal) loadSegment(ctx context.Context, s *segment, size int64) (torn
 	}
 	if err != nil {
 		return false, err
+	}
+	if rec.Torn > 0 && !rec.Ended {
+		if err := j.keepOutcome(rest); err != nil {
+			return true, fmt.Errorf("keep the outcome behind damage: %w", err)
+		}
 	}
 	if rec.Torn > 0 {
 		if err := s.file.Truncate(rec.Size - s.start); err != nil {

@@ -31,6 +31,9 @@ type Meta struct {
 	// Beginning is what must be known of the segments that were deleted; nil while there
 	// are none.
 	Beginning *journal.Checkpoint `json:"beginning,omitempty"`
+	// Outcome is the encoded outcome record, in base64, that stood behind damage, which was cut
+	// off; empty if there was none.
+	Outcome string `json:"outcome,omitempty"`
 	// Refused is why the server will never take this journal; empty while it may.
 	Refused string `json:"refused,omitempty"`
 }
@@ -84,6 +87,7 @@ func decodeMeta(data []byte) (m Meta) {
 	decodeField(fields["host"], &m.Host)
 	decodeField(fields["acknowledged"], &m.Acknowledged)
 	decodeField(fields["refused"], &m.Refused)
+	decodeField(fields["outcome"], &m.Outcome)
 	if raw := fields["beginning"]; raw != nil && string(raw) != "null" {
 		m.Beginning = &journal.Checkpoint{}
 		decodeField(raw, m.Beginning)
@@ -155,5 +159,5 @@ func writeMeta(d disk, m Meta) error {
 	if err != nil {
 		return err
 	}
-	return d.Replace(metaFile, append(data, '\n'), m.Beginning != nil)
+	return d.Replace(metaFile, append(data, '\n'), m.Beginning != nil || m.Outcome != "")
 }

@@ -84,7 +84,9 @@ type flushed struct {
 	Bytes     int64      `json:"bytes"`
 	Delivered bool       `json:"delivered"`
 	Deleted   bool       `json:"deleted"`           // the run was deleted on the server, and the journal removed here
+	Empty     bool       `json:"empty,omitempty"`   // its agent had written nothing; the journal was removed here
 	Completed bool       `json:"completed"`         // the agent had died; its outcome was added now
+	Damaged   bool       `json:"damaged,omitempty"` // part of it was damaged on the disk
 	Skipped   flush.Skip `json:"skipped,omitempty"` // why it was left alone
 	Server    string     `json:"server,omitempty"`  // that it is meant for
 	Host      string     `json:"host,omitempty"`    // of its agent
@@ -110,12 +112,12 @@ func (a *agentProgram) printFlush(report flush.Report, server string, asJSON boo
 	for _, j := range report.Journals {
 		f := flushed{
 			Run: j.Run, Attempt: j.Attempt, Job: j.Job, Bytes: j.Bytes, Server: j.Server, Host: j.Host, Refusal: j.Refusal,
-			Delivered: j.Delivered, Deleted: j.Deleted, Completed: j.Unfinished, Skipped: j.Skipped,
+			Delivered: j.Delivered, Deleted: j.Deleted, Empty: j.Empty, Completed: j.Unfinished, Damaged: j.Damaged, Skipped: j.Skipped,
 		}
 		if j.Err != nil {
 			f.Error = j.Err.Error()
 		}
-		if !j.Delivered && !j.Deleted {
+		if !j.Delivered && !j.Deleted && !j.Empty {
 			f.Path = j.Path
 		}
 		if j.Skipped == "" {
@@ -169,6 +171,10 @@ func (f flushed) line(s console.Style) string {
 		return s.Muted("left alone: ") + console.Clean(skipTexts[f.Skipped](f))
 	case f.Deleted:
 		return s.Green("✓") + " removed, because the run was deleted on the server"
+	case f.Empty:
+		return s.Muted("removed: its agent had written nothing")
+	case f.Damaged:
+		return s.Green("✓") + " delivered without what was damaged on the disk"
 	case f.Completed:
 		return s.Green("✓") + " delivered, completed because its agent had died"
 	}
