@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"slices"
@@ -17,6 +18,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/job"
 )
 
 func TestOutages(t *testing.T) {
@@ -303,6 +305,80 @@ func TestOutagesModel(t *testing.T) {
 					}
 				}
 			}
+		}
+	})
+}
+
+// With very many active runs a round reads no more than what is due and one page, all runs are
+// looked at in turns, and a run whose agent died is lost in time.
+func TestWithVeryManyRunsADeadOneIsLost(t *testing.T) {
+	const many = 6 * pageMost
+	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {
+		s.set(func(s *fakeStore) {
+			for i := range many {
+				run := fmt.Sprintf("run-%06d", i)
+				s.leases[run] = &index.Lease{
+					Run: run, Attempt: 1, State: job.Running, Health: job.Healthy, HeardAt: time.Now(),
+					Length: time.Hour, ExpiresAt: time.Now().Add(time.Hour), EveryPeriod: time.Hour,
+				}
+			}
+		})
+		died := []string{"a", "b", "c", "d"} // enough to ask how many are active
+		for _, run := range died {
+			s.beat(run)
+		}
+		s.set(func(s *fakeStore) { s.read, s.counts = 0, 0 })
+		const seconds = 35
+		pass(s, seconds*time.Second)
+		for _, run := range died {
+			want(t, s, run, "lost")
+		}
+		s.mu.Lock()
+		read, counts := s.read, s.counts
+		s.mu.Unlock()
+		if most := (seconds + 5) * (pageMost + len(died)); read > most {
+			t.Errorf("%d leases were read in %d s, want at most %d", read, seconds, most)
+		}
+		if counts > 5 {
+			t.Errorf("the active runs were counted %d times", counts)
+		}
+		pass(s, 20*time.Second)
+		s.set(func(s *fakeStore) {
+			if known := len(m.folded.all); known < many {
+				t.Errorf("%d runs of %d were looked at", known, many)
+			}
+			for i := range many - 10 { // they end
+				delete(s.leases, fmt.Sprintf("run-%06d", i))
+			}
+		})
+		pass(s, 40*time.Second)
+		s.set(func(*fakeStore) {
+			if known := len(m.folded.all); known != 10 {
+				t.Errorf("%d runs are remembered of 10", known)
+			}
+		})
+	})
+}
+
+// A killed agent whose run is on none of the pages that a round reads is lost at once.
+func TestTheLeaseOfAClosedConnectionIsRead(t *testing.T) {
+	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {
+		s.set(func(s *fakeStore) {
+			for i := range 3 * pageMost {
+				run := fmt.Sprintf("run-%06d", i)
+				s.leases[run] = &index.Lease{
+					Run: run, Attempt: 1, State: job.Running, Health: job.Healthy, HeardAt: time.Now(),
+					Length: time.Hour, ExpiresAt: time.Now().Add(time.Hour), EveryPeriod: time.Hour,
+				}
+			}
+		})
+		pass(s, 3500*time.Millisecond)
+		for _, i := range []int{0, pageMost + 1, 3*pageMost - 1} {
+			run := fmt.Sprintf("run-%06d", i)
+			m.Disconnected(cut(run, 1))
+			<-time.After(ConfirmGone + 300*time.Millisecond)
+			synctest.Wait()
+			want(t, s, run, "lost")
 		}
 	})
 }

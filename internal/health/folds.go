@@ -18,30 +18,41 @@ const keepEvery = 30 * time.Second
 const keepSoon = 3 * time.Second
 
 // folds is the evidence of active attempts, newer than what is stored.
-type folds map[attempt]*folded
+type folds struct {
+	all   map[attempt]*folded
+	dirty map[attempt]*folded // those that are to be stored
+	turn  int                 // turns through all active runs that have ended
+}
+
+func newFolds() folds {
+	return folds{all: map[attempt]*folded{}, dirty: map[attempt]*folded{}}
+}
 
 type folded struct {
 	evidence index.Evidence
-	savedAt  time.Time // when it was stored; zero for not yet
-	dirty    bool
+	savedAt  time.Time     // when it was stored; zero for not yet
 	pause    time.Duration // until it is stored again
+	turn     int           // of folds, when it was last seen
 }
 
 // fold adds the last heartbeat of a lease and returns the evidence.
-func (f folds) fold(l index.Lease) index.Evidence {
+func (f *folds) fold(l index.Lease) index.Evidence {
 	key := attempt{l.Run, l.Attempt}
-	known := f[key]
+	known := f.all[key]
 	if known == nil {
 		known = &folded{evidence: l.Evidence, savedAt: l.Evidence.At}
-		f[key] = known
+		f.all[key] = known
 	}
+	known.turn = f.turn
 	if known.evidence.At.Before(l.Evidence.At) {
 		known.evidence = l.Evidence
 	}
 	if l.Beat != nil && l.BeatAt.After(known.evidence.At) {
 		before := known.evidence.At
 		known.evidence = known.evidence.Observe(*l.Beat, l.BeatAt, l.Status)
-		known.dirty = known.dirty || known.evidence.At.After(before)
+		if known.evidence.At.After(before) {
+			f.dirty[key] = known
+		}
 	}
 	known.pause = keepEvery
 	if len(l.Findings) > 0 {
@@ -50,37 +61,34 @@ func (f folds) fold(l index.Lease) index.Evidence {
 	return known.evidence
 }
 
-// forget drops what is not among the active.
-func (f folds) forget(active []index.Lease) {
-	if len(f) <= len(active) {
-		return
-	}
-	there := make(map[attempt]bool, len(active))
-	for _, l := range active {
-		there[attempt{l.Run, l.Attempt}] = true
-	}
-	for key := range f {
-		if !there[key] {
-			delete(f, key)
+// endTurn forgets the attempts that were not seen in this turn: they are over.
+func (f *folds) endTurn() {
+	for key, one := range f.all {
+		if one.turn < f.turn {
+			delete(f.all, key)
+			delete(f.dirty, key)
 		}
 	}
+	f.turn++
 }
 
 // unsaved is what should be stored now.
-func (f folds) unsaved(now time.Time) []index.Folding {
+func (f *folds) unsaved(now time.Time) []index.Folding {
 	var out []index.Folding
-	for key, one := range f {
-		if one.dirty && now.Sub(one.savedAt) >= one.pause {
+	for key, one := range f.dirty {
+		if now.Sub(one.savedAt) >= one.pause {
 			out = append(out, index.Folding{Run: key.run, Attempt: key.number, Evidence: one.evidence})
 		}
 	}
 	return out
 }
 
-func (f folds) saved(those []index.Folding, now time.Time) {
+func (f *folds) saved(those []index.Folding, now time.Time) {
 	for _, one := range those {
-		if known := f[attempt{one.Run, one.Attempt}]; known != nil {
-			known.savedAt, known.dirty = now, false
+		key := attempt{one.Run, one.Attempt}
+		if known := f.dirty[key]; known != nil {
+			known.savedAt = now
+			delete(f.dirty, key)
 		}
 	}
 }

@@ -26,7 +26,7 @@ func (m *Monitor) look(ctx context.Context, now time.Time) (deadline time.Time, 
 	}
 	m.lead(now)
 	closed := m.closedNow()
-	leases, swept, err := m.due(ctx, now, len(closed) > 0)
+	leases, err := m.due(ctx, now, closed)
 	if err != nil {
 		return deadline, fmt.Errorf("read leases: %w", err)
 	}
@@ -40,7 +40,7 @@ func (m *Monitor) look(ctx context.Context, now time.Time) (deadline time.Time, 
 	if deadline, err = m.judge(ctx, now, leases, closed); err != nil {
 		return deadline, err
 	}
-	if err := m.keepEvidence(ctx, now, swept, leases); err != nil {
+	if err := m.keepEvidence(ctx, now); err != nil {
 		return deadline, err
 	}
 	return deadline, nil
@@ -83,27 +83,97 @@ func (m *Monitor) lead(now time.Time) {
 		m.leadsFrom, m.trustedUntil = now, now.Add(TakeoverGrace)
 		m.log.Info("this server judges runs now")
 	}
-	m.folded = folds{} // what was folded meanwhile is in the store
-	m.judges, m.sweepIn = true, 0
+	m.folded = newFolds() // what was folded meanwhile is in the store
+	m.judges, m.page = true, page{}
 }
 
-// due reads the leases of this round, and whether they are all there are.
-func (m *Monitor) due(ctx context.Context, now time.Time, all bool) ([]index.Lease, bool, error) {
-	m.looks++
-	m.sweepIn--
-	swept := all || m.holds.on() || m.sweepIn <= 0
-	horizon := now.Add(nearEnd)
-	if swept {
-		horizon = now.Add(farAhead)
+// due reads the leases of this round: those that are due, those whose connection closed, and a
+// page of all others.
+func (m *Monitor) due(ctx context.Context, now time.Time, closed closings) ([]index.Lease, error) {
+	leases, err := m.store.Due(ctx, now.Add(nearEnd), most)
+	if err != nil {
+		return nil, err
 	}
-	leases, err := m.store.Due(ctx, horizon, most)
-	if err == nil && swept {
-		m.sweepIn = min(max((len(leases)+sweepAtOnce-1)/sweepAtOnce, 1), sweepSlowest)
+	others, err := m.nextPage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	there := make(map[attempt]bool, len(leases)+len(others)+len(closed))
+	leases = addLeases(leases[:0], leases, there)
+	leases = addLeases(leases, others, there)
+	var missing []string
+	for a := range closed {
+		if !there[a] {
+			missing = append(missing, a.run)
+		}
+	}
+	if len(missing) > 0 {
+		rest, err := m.store.Leases(ctx, missing)
+		if err != nil {
+			return nil, err
+		}
+		leases = addLeases(leases, rest, there)
 	}
 	for i := range leases {
 		leases[i].Evidence = m.folded.fold(leases[i])
 	}
-	return leases, swept, err
+	return leases, nil
+}
+
+// addLeases appends the leases of attempts that are not there yet.
+func addLeases(to, more []index.Lease, there map[attempt]bool) []index.Lease {
+	for _, l := range more {
+		if a := (attempt{l.Run, l.Attempt}); !there[a] {
+			there[a] = true
+			to = append(to, l)
+		}
+	}
+	return to
+}
+
+// page is how far the monitor is with looking at all active runs in turns.
+type page struct {
+	after string // the row after which the next page begins
+	n     int    // runs on the pages of this turn
+	pages int    // how many those are
+	size  int    // runs on a page; 0 for pageMost, in the first turn
+}
+
+// nextPage reads the next of the healthy runs. A page is a tenth of all, within bounds: what a
+// round costs does not grow with the number of runs, the time for one turn does.
+func (m *Monitor) nextPage(ctx context.Context) ([]index.Lease, error) {
+	p := &m.page
+	size := p.size
+	if size == 0 {
+		size = pageMost
+	}
+	leases, last, err := m.store.Active(ctx, p.after, size)
+	if err != nil {
+		return nil, err
+	}
+	p.after, p.n, p.pages = last, p.n+len(leases), p.pages+1
+	if p.pages >= pagesInTurn { // there are more runs than in the turn before
+		p.size = min(2*size, pageMost)
+	}
+	if last == "" { // the turn ends
+		*p = page{size: min(max(p.n/pagesInTurn, pageLeast), pageMost)}
+		m.folded.endTurn()
+	}
+	return leases, nil
+}
+
+// activeRuns counts the active runs of each owner, the seldomer the more there are.
+func (m *Monitor) activeRuns(ctx context.Context, now time.Time) (map[string]int, error) {
+	if age := now.Sub(m.countedAt); m.counted != nil && age >= 0 && age < m.countAgain {
+		return m.counted, nil
+	}
+	counted, err := m.store.ActiveRuns(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m.counted, m.countedAt = counted, now
+	m.countAgain = min(time.Duration(tallyOf(counted).total/countInSecond)*time.Second, countSeldom)
+	return counted, nil
 }
 
 // reconnect is how long agents have to come back, all of whose connections closed at once,
@@ -127,7 +197,7 @@ func (m *Monitor) watchTogether(ctx context.Context, now time.Time, leases []ind
 	var active map[string]int
 	if FellSilentTogether(silentRuns, TogetherAtLeast) {
 		var err error
-		if active, err = m.store.ActiveRuns(ctx); err != nil {
+		if active, err = m.activeRuns(ctx, now); err != nil {
 			return err
 		}
 	}
@@ -209,12 +279,8 @@ func (m *Monitor) judge(ctx context.Context, now time.Time, leases []index.Lease
 	return deadline, nil
 }
 
-// keepEvidence stores what was folded since it was stored last, and forgets the runs that
-// are over.
-func (m *Monitor) keepEvidence(ctx context.Context, now time.Time, swept bool, leases []index.Lease) error {
-	if swept && len(leases) < most {
-		m.folded.forget(leases)
-	}
+// keepEvidence stores what was folded since it was stored last.
+func (m *Monitor) keepEvidence(ctx context.Context, now time.Time) error {
 	unsaved := m.folded.unsaved(now)
 	if len(unsaved) == 0 {
 		return nil

@@ -16,6 +16,11 @@ type Store interface {
 	// Due returns the active runs whose lease ends before a time, and those that have a
 	// finding or a connection that closed.
 	Due(ctx context.Context, before time.Time, limit int) ([]index.Lease, error)
+	// Active returns a page of the active runs without a finding, and after which row the
+	// next one begins; the first one is after "". A page that is not full is the last one.
+	Active(ctx context.Context, after string, limit int) (leases []index.Lease, last string, err error)
+	// Leases returns those of some runs, without the ones that are not active.
+	Leases(ctx context.Context, runs []string) ([]index.Lease, error)
 	// ActiveRuns counts the active runs of each owner.
 	ActiveRuns(ctx context.Context) (map[string]int, error)
 	// Judge stores verdicts, each only if the run was not heard of since.
@@ -54,12 +59,17 @@ const (
 	// Every is the pause between two looks.
 	Every = time.Second
 	// nearEnd is the rest of a lease at which a run is looked at each time. A run that
-	// beats every 5 s or more often comes this near only when it is silent. All active runs
-	// are looked at in turns: every look while there are few, seldomer the more there are,
-	// every sweepSlowest looks at the most.
-	nearEnd      = 20 * time.Second
-	sweepAtOnce  = 100
-	sweepSlowest = 10
+	// beats every 5 s or more often comes this near only when it is silent.
+	nearEnd = 20 * time.Second
+	// The other active runs are looked at in turns of about pagesInTurn rounds, with at least
+	// pageLeast and at most pageMost in a round.
+	pagesInTurn = 10
+	pageLeast   = 100
+	pageMost    = 2000
+	// countInSecond is how many active runs are counted in a second at most, on average, as
+	// long as countSeldom is not over.
+	countInSecond = 5000
+	countSeldom   = 30 * time.Second
 	// apart is the least time between two looks, when many connections close at once.
 	apart = TogetherWithin
 	// most bounds the leases of one look; the most urgent come first.
@@ -92,8 +102,10 @@ type Monitor struct {
 	judges                  bool      // this server judges
 	waited                  bool      // another server judged until now
 	leadsFrom, trustedUntil time.Time // when another server handed over, and the end of TakeoverGrace
-	looks                   int
-	sweepIn                 int // looks until all active runs are looked at
+	page                    page
+	counted                 map[string]int // active runs of each owner at countedAt, to be counted again after countAgain
+	countedAt               time.Time
+	countAgain              time.Duration
 	holds                   holds
 	policies                policies
 	folded                  folds
@@ -109,7 +121,7 @@ type attempt struct {
 func New(c Config) *Monitor {
 	m := &Monitor{
 		store: c.Store, log: c.Log, now: c.Now, changed: c.Changed, arrived: c.Arrived, stored: c.Stored,
-		closed: make(map[attempt]index.Disconnect), wake: make(chan struct{}, 1), folded: folds{}, holds: holds{},
+		closed: make(map[attempt]index.Disconnect), wake: make(chan struct{}, 1), folded: newFolds(), holds: holds{},
 	}
 	if m.log == nil {
 		m.log = slog.Default()

@@ -31,6 +31,7 @@ type fakeStore struct {
 	stall          time.Duration // how long Due takes, once
 	slow           time.Duration // how long it takes always
 	now            func() time.Time
+	read, counts   int // leases that were read, and times the active runs were counted
 
 	follows  bool // another server judges
 	noted    []index.ClosedRun
@@ -77,11 +78,38 @@ func (s *fakeStore) Due(_ context.Context, before time.Time, limit int) ([]index
 	defer s.mu.Unlock()
 	var out []index.Lease
 	for run, l := range s.leases {
-		if _, lost := s.lost[run]; !lost && len(out) < limit && (l.ExpiresAt.Before(before) || len(l.Findings) > 0) {
+		if _, lost := s.lost[run]; !lost && (l.ExpiresAt.Before(before) || len(l.Findings) > 0) {
 			out = append(out, *l)
 		}
 	}
+	slices.SortFunc(out, func(a, b index.Lease) int { return a.ExpiresAt.Compare(b.ExpiresAt) })
+	out = out[:min(len(out), limit)]
+	s.read += len(out)
 	return out, nil
+}
+
+func (s *fakeStore) Active(_ context.Context, after string, limit int) (out []index.Lease, last string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, run := range slices.Sorted(maps.Keys(s.leases)) {
+		if _, lost := s.lost[run]; !lost && run > after && len(s.leases[run].Findings) == 0 && len(out) < limit {
+			out, last = append(out, *s.leases[run]), run
+		}
+	}
+	s.read += len(out)
+	return out, last, s.fail
+}
+
+func (s *fakeStore) Leases(_ context.Context, runs []string) (out []index.Lease, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, run := range runs {
+		if l := s.leases[run]; l != nil && s.lost[run].IsZero() {
+			out = append(out, *l)
+		}
+	}
+	s.read += len(out)
+	return out, s.fail
 }
 
 func (s *fakeStore) Judge(_ context.Context, verdicts []index.Verdict) ([]index.Judged, error) {
@@ -107,6 +135,7 @@ func (s *fakeStore) Judge(_ context.Context, verdicts []index.Verdict) ([]index.
 func (s *fakeStore) ActiveRuns(context.Context) (map[string]int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.counts++
 	active := map[string]int{}
 	for run, l := range s.leases {
 		if _, lost := s.lost[run]; !lost {

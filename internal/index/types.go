@@ -190,6 +190,7 @@ type Lease struct {
 	Owner       string // the token that the run belongs to; empty for none
 	Job         string
 	Number      int64
+	CreatedAt   time.Time
 	State       job.State
 	Health      job.Health
 	Findings    []job.Finding

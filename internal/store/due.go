@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"stint.dev/stint/internal/index"
@@ -14,36 +15,81 @@ import (
 
 // leaseColumns are what a judgement needs. The whole document is read only of runs that
 // have findings, which are in it.
-const leaseColumns = `id, attempt, COALESCE((SELECT token_id FROM run_owners WHERE run_id = runs.id), ''), job, number, state, health, heard_at, beat_at, lease_us, expires_at, period_us,
+const leaseColumns = `id, attempt, COALESCE((SELECT token_id FROM run_owners WHERE run_id = runs.id), ''), job, number, created_at, state, health, heard_at, beat_at, lease_us, expires_at, period_us,
 	gone_at, gone_confirm_us, status, beat, evidence, CASE WHEN health IN ('warning', 'critical') THEN doc END`
+
+// dueQuery finds the runs of Due, each part of it off an index of its own.
+const dueQuery = `SELECT ` + leaseColumns + ` FROM runs WHERE id IN (
+		SELECT id FROM (SELECT id FROM runs WHERE leased = 1 AND expires_at < $1 ORDER BY expires_at LIMIT $2) AS ends
+		UNION SELECT id FROM (SELECT id FROM runs WHERE leased = 1 AND health IN ('warning', 'critical') LIMIT $2) AS found
+		UNION SELECT id FROM (SELECT id FROM runs WHERE leased = 1 AND gone_at > 0 LIMIT $2) AS gone)
+	ORDER BY expires_at LIMIT $2`
 
 // Due returns the active runs whose lease ends before the given time, the most urgent
 // first, and those that have a finding, which may have passed, or whose connection closed. A
 // run whose row cannot be read is left out.
 func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]index.Lease, error) {
+	leases, _, _, err := s.leasesOf(ctx, dueQuery, micros(before), limit)
+	return leases, err
+}
+
+// activeQuery finds the runs of Active.
+const activeQuery = `SELECT ` + leaseColumns + ` FROM runs
+	WHERE leased = 1 AND health = 'healthy' AND (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3`
+
+// Active returns a page of the healthy active runs, in the order in which they were created,
+// and after which row the next page begins; empty when there are no more. The first page is
+// that after "".
+func (s *Store) Active(ctx context.Context, after string, limit int) (leases []index.Lease, last string, err error) {
+	at, id := int64(math.MinInt64), ""
+	if after != "" {
+		if at, id, err = readCursor(after); err != nil {
+			return nil, "", fmt.Errorf("read leases: %w", err)
+		}
+	}
+	leases, rows, last, err := s.leasesOf(ctx, activeQuery, at, id, limit)
+	if rows < limit {
+		last = ""
+	}
+	return leases, last, err
+}
+
+// Leases returns what a judgement of some runs needs, without those that are not active.
+func (s *Store) Leases(ctx context.Context, runs []string) ([]index.Lease, error) {
+	table, args := s.dialect.table(1, column{texts: runs})
+	leases, _, _, err := s.leasesOf(ctx, leasesQuery(table), args...)
+	return leases, err
+}
+
+// leasesQuery finds the runs of Leases, whose ids are in a table.
+func leasesQuery(table string) string {
+	return `SELECT ` + leaseColumns + ` FROM runs WHERE leased = 1 AND id IN (SELECT c0 FROM ` + table + `)`
+}
+
+// leasesOf reads the leases of a query; what cannot be read is left out. read counts the rows
+// with those, and last is the cursor of the last one, empty for none.
+func (s *Store) leasesOf(ctx context.Context, query string, args ...any) (leases []index.Lease, read int, last string, err error) {
 	if err := s.settleNow(ctx); err != nil {
-		return nil, fmt.Errorf("read leases: %w", err)
+		return nil, 0, "", fmt.Errorf("read leases: %w", err)
 	}
-	rows, err := s.reader.QueryContext(ctx, `SELECT `+leaseColumns+` FROM runs
-		WHERE leased = 1 AND (expires_at < $1 OR health IN ('warning', 'critical') OR gone_at > 0)
-		ORDER BY expires_at LIMIT $2`, micros(before), limit)
+	rows, err := s.reader.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, fmt.Errorf("read leases: %w", err)
+		return nil, 0, "", fmt.Errorf("read leases: %w", err)
 	}
-	leases, skipped, err := scanLeases(rows)
+	leases, skipped, last, err := scanLeases(rows)
 	if err != nil {
-		return nil, fmt.Errorf("read leases: %w", err)
+		return nil, 0, "", fmt.Errorf("read leases: %w", err)
 	}
 	s.unreadable(ctx, troubleLease, skipped)
 	for _, l := range leases {
 		s.done(ctx, troubleLease, l.Run)
 	}
-	return leases, nil
+	return leases, len(leases) + len(skipped), last, nil
 }
 
 // scanLeases reads the leases of a query and closes it. A row that cannot be read is skipped,
 // and returned apart.
-func scanLeases(rows *sql.Rows) (leases []index.Lease, skipped []*index.UnreadableError, err error) {
+func scanLeases(rows *sql.Rows) (leases []index.Lease, skipped []*index.UnreadableError, last string, err error) {
 	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
 	leases = []index.Lease{}
 	for rows.Next() {
@@ -53,12 +99,13 @@ func scanLeases(rows *sql.Rows) (leases []index.Lease, skipped []*index.Unreadab
 		case errors.As(err, &bad):
 			skipped = append(skipped, bad)
 		case err != nil:
-			return nil, nil, err
+			return nil, nil, "", err
 		default:
 			leases = append(leases, l)
 		}
+		last = cursorOf(micros(l.CreatedAt), l.Run) // also of a row that is skipped
 	}
-	return leases, skipped, rows.Err()
+	return leases, skipped, last, rows.Err()
 }
 
 // ActiveRuns counts the active runs of each owner, off indexes. Runs without one belong to "".
@@ -100,16 +147,16 @@ func (s *Store) Lease(ctx context.Context, run string) (index.Lease, error) {
 func scanLease(from scanner) (index.Lease, error) {
 	var l index.Lease
 	var state, health string
-	var heard, lease, expires, period, closed, confirm int64
+	var created, heard, lease, expires, period, closed, confirm int64
 	var beatAt sql.NullInt64
 	var beat, evidence, doc []byte
-	err := from.Scan(&l.Run, &l.Attempt, &l.Owner, &l.Job, &l.Number, &state, &health, &heard, &beatAt, &lease, &expires, &period,
+	err := from.Scan(&l.Run, &l.Attempt, &l.Owner, &l.Job, &l.Number, &created, &state, &health, &heard, &beatAt, &lease, &expires, &period,
 		&closed, &confirm, &l.Status, &beat, &evidence, &doc)
 	if err != nil {
 		return l, err
 	}
 	l.State, l.Health = job.State(state), job.Health(health)
-	l.HeardAt, l.ExpiresAt = fromMicros(heard), fromMicros(expires)
+	l.CreatedAt, l.HeardAt, l.ExpiresAt = fromMicros(created), fromMicros(heard), fromMicros(expires)
 	l.Length, l.EveryPeriod = time.Duration(lease)*time.Microsecond, time.Duration(period)*time.Microsecond
 	if closed > 0 {
 		l.Closed = index.Closure{At: fromMicros(closed), Confirm: time.Duration(confirm) * time.Microsecond}

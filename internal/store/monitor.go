@@ -67,6 +67,9 @@ func cancelRun(run job.Run, c job.Cancel) (next job.Run, events []job.RunEvent, 
 	return run, []job.RunEvent{*event}, true
 }
 
+// verdictsTogether is how many verdicts one transaction stores: heartbeats wait for it.
+const verdictsTogether = 500
+
 // Judge stores the judgement of active runs: findings, health and, for a run whose lease
 // expired, the state lost. Each is applied only if the run was not heard of since the
 // Lease that was judged. It returns the runs that changed. A verdict that cannot be stored
@@ -78,7 +81,7 @@ func (s *Store) Judge(ctx context.Context, verdicts []index.Verdict) ([]index.Ju
 		return nil, nil
 	}
 	var all []index.Judged
-	err := isolate(ctx, s, verdicts, func(some []index.Verdict) error {
+	store := func(some []index.Verdict) error {
 		judged, err := s.judgeTogether(ctx, some)
 		if err != nil {
 			return err
@@ -88,9 +91,12 @@ func (s *Store) Judge(ctx context.Context, verdicts []index.Verdict) ([]index.Ju
 		}
 		all = append(all, judged...)
 		return nil
-	}, func(one index.Verdict, err error) { s.failed(ctx, troubleJudge, one.Run, err) })
-	if err != nil {
-		return nil, fmt.Errorf("store %d verdicts: %w", len(verdicts), err)
+	}
+	bad := func(one index.Verdict, err error) { s.failed(ctx, troubleJudge, one.Run, err) }
+	for some := range slices.Chunk(verdicts, verdictsTogether) {
+		if err := isolate(ctx, s, some, store, bad); err != nil {
+			return nil, fmt.Errorf("store %d verdicts: %w", len(verdicts), err)
+		}
 	}
 	return all, nil
 }
