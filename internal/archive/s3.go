@@ -84,14 +84,18 @@ func OpenS3(o S3Options) (*S3, error) {
 	return &S3{core: minio.Core{Client: client}, bucket: o.Bucket, prefix: o.Prefix, place: place, timeout: o.Timeout}, nil
 }
 
-// Check asks whether the bucket is there and may be used.
+// checkTime bounds Check: a server begins without its bucket, and must not begin late.
+const checkTime = 2 * time.Second
+
+// Check asks whether the bucket is there and may be used. It takes two seconds at the most.
 func (s *S3) Check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	limit := min(s.timeout, checkTime)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	there, err := s.core.BucketExists(ctx, s.bucket)
 	switch {
 	case err != nil:
-		return s.fault(ctx, "look for the bucket", err)
+		return s.faultWithin(ctx, limit, "look for the bucket", err)
 	case !there:
 		return s.fault(ctx, "look for the bucket", minio.ErrorResponse{Code: "NoSuchBucket"})
 	}
@@ -210,11 +214,16 @@ func (s *S3) List(ctx context.Context, prefix string) iter.Seq2[Object, error] {
 
 // fault says what went wrong and what to do about it; nil stays nil.
 func (s *S3) fault(ctx context.Context, doing string, err error) error {
+	return s.faultWithin(ctx, s.timeout, doing, err)
+}
+
+// faultWithin does so for what had a time limit.
+func (s *S3) faultWithin(ctx context.Context, limit time.Duration, doing string, err error) error {
 	if err == nil {
 		return nil
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("archive %s: %s: no answer within %s: look at the service and the way to it: %w", s.place, doing, s.timeout, err)
+		return fmt.Errorf("archive %s: %s: no answer within %s: look at the service and the way to it: %w", s.place, doing, limit, err)
 	}
 	advice := ""
 	var answer minio.ErrorResponse

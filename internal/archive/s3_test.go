@@ -268,6 +268,17 @@ func stall(_ http.ResponseWriter, r *http.Request) bool {
 }
 
 // A fault that passes is not seen by the caller: requests are repeated, with the same body.
+// A server that begins does not wait for a bucket as long as one that stores something.
+func TestABucketThatHangsIsCheckedShortly(t *testing.T) {
+	s := newService(t)
+	stalls := stall
+	s.spoil.Store(&stalls)
+	err := openS3(t, s.options()).Check(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "no answer within 2s") {
+		t.Errorf("the check: %v", err)
+	}
+}
+
 func TestBucketRequestsAreRepeated(t *testing.T) {
 	s := newService(t)
 	a := openS3(t, s.options())

@@ -153,6 +153,7 @@ func TestABucketThatHangs(t *testing.T) {
 	for range 6 { // more than are diagnosed at the same time
 		failed = append(failed, h.fail())
 	}
+	h.restart(long)
 	var killed []string
 	for n := 0; n < 3 || time.Since(began) < *hangFor; n++ {
 		killed = append(killed, h.killSoon(n, long))
@@ -183,6 +184,21 @@ func (h *hanging) startSteady() (runs []string) {
 		runs = append(runs, run)
 	}
 	return runs
+}
+
+// restart kills the server, which must begin again without its bucket.
+func (h *hanging) restart(judge bool) {
+	h.t.Helper()
+	if _, err := h.server.down(syscall.SIGKILL); err != nil {
+		h.t.Fatal(err)
+	}
+	began := time.Now()
+	h.server.wantUp()
+	took := time.Since(began)
+	fmt.Printf("hang: the server began again within %s\n", took.Round(ms))
+	if judge && took > 10*time.Second {
+		h.t.Errorf("the server began again after %s", took)
+	}
 }
 
 // fail lets a run fail, of which people are notified soon.
