@@ -21,10 +21,10 @@ type TroubledItem struct {
 // The pause before a troubled item is tried again doubles from the first to the longest.
 const (
 	firstTroublePause   = 10 * time.Second
-	longestTroublePause = time.Hour
+	LongestTroublePause = time.Hour
 )
 
 // TroublePause returns how long an item rests that failed a number of times in a row.
 func TroublePause(tries int) time.Duration {
-	return min(firstTroublePause<<min(max(tries-1, 0), 20), longestTroublePause)
+	return min(firstTroublePause<<min(max(tries-1, 0), 20), LongestTroublePause)
 }

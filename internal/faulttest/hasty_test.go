@@ -18,7 +18,7 @@ var hasty = []struct{ file, is, becomes string }{
 	{"internal/archive/s3.go", "o.Timeout = time.Minute", "o.Timeout = 2 * time.Second"},
 	{"internal/health/diagnoser.go", "diagnosisTime = 10 * time.Second", "diagnosisTime = time.Second"},
 	{"job/trouble.go", "firstTroublePause   = 10 * time.Second", "firstTroublePause   = 300 * time.Millisecond"},
-	{"job/trouble.go", "longestTroublePause = time.Hour", "longestTroublePause = 2 * time.Second"},
+	{"job/trouble.go", "LongestTroublePause = time.Hour", "LongestTroublePause = 2 * time.Second"},
 }
 
 // hastyOverlay writes the changed files and returns the replacements for go build, by path.

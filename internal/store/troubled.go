@@ -66,7 +66,7 @@ func (s *Store) failed(ctx context.Context, kind, id string, cause error) {
 	s.troubles.mu.Lock()
 	key := troubleKey{kind, id}
 	item, known := s.troubles.known[key]
-	if known && now.Before(item.NextAt) {
+	if known && restsAt(item.NextAt, now) {
 		s.troubles.mu.Unlock()
 		return
 	}
@@ -113,18 +113,25 @@ func (s *Store) done(ctx context.Context, kind, id string) {
 	}
 }
 
+// restsAt reports whether an item that is to be tried again at next rests now. A next that is
+// further away than any pause was written while the clock was ahead.
+func restsAt(next, now time.Time) bool {
+	return now.Before(next) && next.Sub(now) <= job.LongestTroublePause
+}
+
 // resting reports whether an item failed and is not to be tried yet.
 func (s *Store) resting(kind, id string) bool {
 	s.troubles.mu.Lock()
 	defer s.troubles.mu.Unlock()
 	item, known := s.troubles.known[troubleKey{kind, id}]
-	return known && s.now().Before(item.NextAt)
+	return known && restsAt(item.NextAt, s.now())
 }
 
-// rests is the condition of a query that leaves out what rests: its arguments are the
-// expression that is the item's id and the number of the argument that holds the time.
+// rests is the condition of a query that leaves out what rests, as restsAt says: its arguments
+// are the expression that is the item's id and the number of the argument that holds the time.
 func rests(kind, id string, now int) string {
-	return fmt.Sprintf(` NOT EXISTS (SELECT 1 FROM troubled WHERE troubled.kind = '%s' AND troubled.id = %s AND troubled.next_at > $%d)`, kind, id, now)
+	return fmt.Sprintf(` NOT EXISTS (SELECT 1 FROM troubled WHERE troubled.kind = '%s' AND troubled.id = %s
+		AND troubled.next_at > $%d AND troubled.next_at - %d <= $%[3]d)`, kind, id, now, job.LongestTroublePause.Microseconds())
 }
 
 // skip records that something could not be done for an item, so that the caller goes on with
@@ -176,7 +183,7 @@ func (s *Store) refreshTroubles(ctx context.Context) error {
 	s.troubles.mu.Lock()
 	defer s.troubles.mu.Unlock()
 	for key, item := range s.troubles.known { // what could not be written down
-		if one, there := known[key]; !there && s.now().Before(item.NextAt) || there && one.Tries < item.Tries {
+		if one, there := known[key]; !there && restsAt(item.NextAt, s.now()) || there && one.Tries < item.Tries {
 			known[key] = item
 		}
 	}

@@ -28,6 +28,7 @@ func troubledConformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"a run that cannot be diagnosed", undiagnosable},
 		{"items that nobody tries any more", staleItems},
 		{"a policy that cannot be read", badPolicy},
+		{"items that failed while the clock was ahead", clockAhead},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := open(t)
@@ -233,6 +234,24 @@ func undiagnosable(t *testing.T, s *store.Store, now *time.Time) {
 	}
 	if got := items(t, s); len(got) != 1 || got[0].Tries != 2 {
 		t.Errorf("troubled items: %+v", got)
+	}
+}
+
+func clockAhead(t *testing.T, s *store.Store, now *time.Time) {
+	id, data := whole(t, journal.Attempt{}, 1, "x")
+	one(t, s, id, 1, 0, data)
+	*now = noon.AddDate(1, 0, 0)
+	s.DiagnosisFailed(t.Context(), id, errors.New("x"))
+	if waiting, err := s.Undiagnosed(t.Context(), 10); err != nil || len(waiting) != 0 {
+		t.Errorf("it does not rest: %v, %v", waiting, err)
+	}
+	*now = noon
+	if waiting, err := s.Undiagnosed(t.Context(), 10); err != nil || len(waiting) != 1 {
+		t.Errorf("it rests for a year: %v, %v", waiting, err)
+	}
+	s.DiagnosisFailed(t.Context(), id, errors.New("x"))
+	if got := items(t, s); len(got) != 1 || got[0].Tries != 2 || !got[0].NextAt.Equal(noon.Add(20*time.Second)) {
+		t.Errorf("failed again: %+v", got)
 	}
 }
 
