@@ -231,17 +231,17 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 		return err
 	}
 	var s *server.Server
-	monitor := health.New(health.Config{
-		Store: db, Log: cfg.Log,
-		// The monitor runs only after the server is made.
-		Changed: func(j index.Judged) { s.Notify(j.Run.ID) },
-		Arrived: func(run string, attempt int) time.Time { return s.Arrived(run, attempt) },
-		Stored:  func() time.Time { return s.Stored() },
-	})
 	outbox := notify.New(notify.Config{
 		Store: db, Log: cfg.Log, Options: notify.Options{PrivateTargets: cfg.Private}, PublicURL: cfg.pageURL(),
 		Lines:   func(ctx context.Context, run string, n int) ([]string, error) { return s.LastLines(ctx, run, n) },
 		Changed: func(run string) { s.Notify(run) },
+	})
+	monitor := health.New(health.Config{
+		Store: db, Log: cfg.Log,
+		// The monitor runs only after the server is made.
+		Changed: func(j index.Judged) { outbox.Wake(); s.Notify(j.Run.ID) },
+		Arrived: func(run string, attempt int) time.Time { return s.Arrived(run, attempt) },
+		Stored:  func() time.Time { return s.Stored() },
 	})
 	observer := server.ConnectionObserver(monitor)
 	if !copied.IsZero() {

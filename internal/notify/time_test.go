@@ -178,6 +178,11 @@ func (b *mailbox) Send(ctx context.Context, m Message) error {
 // begins at midnight UTC.
 func inTime(t *testing.T, r index.Route, test func(m *memory, b *mailbox)) {
 	t.Helper()
+	inTimeWith(t, r, func(m *memory, b *mailbox, _ *Worker) { test(m, b) })
+}
+
+func inTimeWith(t *testing.T, r index.Route, test func(m *memory, b *mailbox, w *Worker)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		m, b := newMemory(r), &mailbox{}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -185,7 +190,7 @@ func inTime(t *testing.T, r index.Route, test func(m *memory, b *mailbox)) {
 		w := New(Config{Store: m, Log: slog.New(slog.DiscardHandler), open: func(index.Route) (Channel, error) { return b, nil }})
 		go func() { w.Run(ctx); close(done) }()
 		synctest.Wait()
-		test(m, b)
+		test(m, b, w)
 		cancel()
 		<-done // synctest fails the test if anything else is still there
 	})
@@ -194,6 +199,26 @@ func inTime(t *testing.T, r index.Route, test func(m *memory, b *mailbox)) {
 func pass(d time.Duration) {
 	<-time.After(d)
 	synctest.Wait()
+}
+
+// A worker that is woken, often, sends what waits at once, and once.
+func TestAWokenWorkerSendsAtOnce(t *testing.T) {
+	inTimeWith(t, index.Route{}, func(m *memory, b *mailbox, w *Worker) {
+		pass(100 * time.Millisecond)
+		m.raise("run")
+		woken := time.Now()
+		for range 3 {
+			w.Wake()
+		}
+		synctest.Wait()
+		if took, _ := b.seen(); len(took) != 1 || !time.Now().Equal(woken) {
+			t.Errorf("%d messages %s after it was woken", len(took), time.Since(woken))
+		}
+		pass(time.Minute)
+		if took, _ := b.seen(); len(took) != 1 {
+			t.Errorf("%d messages after a minute", len(took))
+		}
+	})
 }
 
 // Pauses double with jitter, so the first try after a minute comes when 2^7-1 = 127

@@ -88,6 +88,7 @@ type Worker struct {
 	// known is when each route was last changed.
 	known map[string]time.Time
 	all   sync.WaitGroup
+	woken chan struct{} // holds a token when a round is to come at once
 
 	// Of the loop alone:
 	tidied time.Time
@@ -109,7 +110,16 @@ func New(c Config) *Worker {
 	_, _ = rand.Read(id[:]) // never fails
 	return &Worker{
 		Config: c, owner: hex.EncodeToString(id[:]), busy: map[string]bool{}, wait: map[string]time.Time{},
-		known: map[string]time.Time{},
+		known: map[string]time.Time{}, woken: make(chan struct{}, 1),
+	}
+}
+
+// Wake makes the worker look at once for notifications, and not with its next round: something
+// has happened of which people are to be notified. It never blocks.
+func (w *Worker) Wake() {
+	select {
+	case w.woken <- struct{}{}:
+	default:
 	}
 }
 
@@ -124,15 +134,15 @@ func (w *Worker) Run(ctx context.Context) {
 	defer w.all.Wait()
 	// Hundreds of cancels take their time, and no message waits for them.
 	w.all.Go(func() {
-		w.everyRound(ctx, "cancels and retries wait in the outbox", "cancels and retries go on",
+		w.everyRound(ctx, nil, "cancels and retries wait in the outbox", "cancels and retries go on",
 			func() error { return w.act(ctx, w.Now()) })
 	})
-	w.everyRound(ctx, "notifications wait in the outbox", "notifications go on", func() error { return w.look(ctx) })
+	w.everyRound(ctx, w.woken, "notifications wait in the outbox", "notifications go on", func() error { return w.look(ctx) })
 }
 
-// everyRound does something now and each Every until ctx ends. It logs that it fails, and that
-// it works again, once each.
-func (w *Worker) everyRound(ctx context.Context, failing, working string, do func() error) {
+// everyRound does something now, each Every, and when it is woken, until ctx ends. It logs that
+// it fails, and that it works again, once each.
+func (w *Worker) everyRound(ctx context.Context, woken <-chan struct{}, failing, working string, do func() error) {
 	ticker := time.NewTicker(Every)
 	defer ticker.Stop()
 	failed := false
@@ -150,6 +160,7 @@ func (w *Worker) everyRound(ctx context.Context, failing, working string, do fun
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-woken:
 		}
 	}
 }
