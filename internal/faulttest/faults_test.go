@@ -53,6 +53,16 @@ func (w *world) begin(f fault) (undo func() error, err error) {
 	case replyLost, twice, tooLate, bodyCut, gateway:
 		w.meddler.set(f.kind, f.n)
 		return func() error { w.meddler.set("", 0); return nil }, nil
+	case bucketHangs:
+		end, err := w.bucket.hang()
+		w.beside.begin(f.n)
+		return func() error { end(); return nil }, err
+	case blockDamaged:
+		w.beside.begin(f.n + 1)
+		return w.beside.damage(f.n)
+	case badHeartbeats:
+		w.beside.begin(f.n)
+		return w.beside.lie(f.n)
 	default:
 		return nil, fmt.Errorf("fault %q is not known", f.kind)
 	}

@@ -72,35 +72,40 @@ func (r *receiver) await(run string) time.Time {
 	return time.Time{}
 }
 
-// troubled reads the troubled items, as "kind id".
-func (w *world) troubled() []string {
-	w.t.Helper()
-	resp, err := http.Get("http://" + w.server.address + "/api/v1/troubled")
+// troubled reads the troubled items, as "kind id"; or why it cannot.
+func (w *world) troubled() (items []string, err error) {
+	c := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := c.Get("http://" + w.server.address + "/api/v1/troubled")
 	if err != nil {
-		w.t.Error(err)
-		return nil
+		return nil, err
 	}
 	defer resp.Body.Close()
 	var answer struct{ Items []job.TroubledItem }
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || resp.StatusCode != http.StatusOK {
-		w.t.Errorf("read the troubled items: HTTP %d, %v", resp.StatusCode, err)
+		return nil, fmt.Errorf("read the troubled items: HTTP %d, %w", resp.StatusCode, err)
 	}
-	var all []string
 	for _, item := range answer.Items {
-		all = append(all, item.Kind+" "+item.ID)
+		items = append(items, item.Kind+" "+item.ID)
 	}
-	slices.Sort(all)
-	return all
+	return items, nil
 }
 
-// eventually waits for something that must come to be.
-func (w *world) eventually(what string, within time.Duration, is func() bool) {
+func (w *world) nothingTroubled() bool {
+	items, err := w.troubled()
+	return err == nil && len(items) == 0
+}
+
+// eventually waits for something that must come to be, and reports whether it did.
+func (w *world) eventually(what string, within time.Duration, is func() bool) bool {
 	w.t.Helper()
 	for begun := time.Now(); !is(); wait(w.t.Context(), 100*ms) {
-		if time.Since(begun) > within {
-			w.t.Fatalf("not so after %s: %s; troubled items: %q", within, what, w.troubled())
+		if time.Since(begun) > within || w.t.Context().Err() != nil {
+			items, err := w.troubled()
+			w.t.Errorf("not so after %s: %s; troubled items: %q, %v", within, what, items, err)
+			return false
 		}
 	}
+	return true
 }
 
 // hanging is the test of a bucket that hangs.
@@ -160,7 +165,8 @@ func TestABucketThatHangs(t *testing.T) {
 		wait(t.Context(), min(*hangFor/20, 10*time.Second))
 	}
 	h.eventually("a run that could not be diagnosed is shown", patience, func() bool {
-		return slices.ContainsFunc(h.troubled(), func(item string) bool { return strings.HasPrefix(item, "diagnose ") })
+		items, _ := h.troubled() // again in a moment
+		return slices.ContainsFunc(items, func(item string) bool { return strings.HasPrefix(item, "diagnose ") })
 	})
 	if n := len(b.keys("")); n != len(b.keys(good)) {
 		t.Errorf("the bucket hung, and has %d objects", n)
@@ -245,7 +251,7 @@ func (h *hanging) recovered(began time.Time, failed []string) {
 			return err != nil || r.Diagnosis == nil
 		})
 	})
-	h.eventually("nothing is in trouble", within, func() bool { return len(h.troubled()) == 0 })
+	h.eventually("nothing is in trouble", within, h.nothingTroubled)
 }
 
 // notifiedOnce checks that people were notified of each run once, and of no other.

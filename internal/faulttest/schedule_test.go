@@ -19,6 +19,7 @@ type schedule struct {
 	job      jobPlan
 	faults   []fault
 	smallDisk,
+	bucket, // the server's archive is a bucket
 	follow bool // a reader follows the run live
 }
 
@@ -53,8 +54,8 @@ func (s schedule) String() string {
 	if s.postgres {
 		db = "PostgreSQL"
 	}
-	return fmt.Sprintf("seed %d: %s, route %s, job %+v, small disk %v, follow %v; %s",
-		s.seed, db, s.route, s.job, s.smallDisk, s.follow, strings.Join(faults, "; "))
+	return fmt.Sprintf("seed %d: %s, route %s, job %+v, small disk %v, bucket %v, follow %v; %s",
+		s.seed, db, s.route, s.job, s.smallDisk, s.bucket, s.follow, strings.Join(faults, "; "))
 }
 
 func (s schedule) has(kinds ...kind) bool {
@@ -99,6 +100,10 @@ const (
 	agentClock   kind = "agent's clock set"
 	serverClock  kind = "server's clock set"
 	postgresDown kind = "PostgreSQL restarted"
+
+	bucketHangs   kind = "bucket hangs"
+	blockDamaged  kind = "stored block damaged"
+	badHeartbeats kind = "bad heartbeats of another agent"
 )
 
 // abilities are what this machine lets us do.
@@ -147,6 +152,11 @@ var rules = []rule{
 	{serverFull, 5, 100 * ms, 2500 * ms, func(s schedule, can abilities) bool { return can.disks && !s.postgres }},
 	{agentClock, 4, 100 * ms, 2500 * ms, func(s schedule, can abilities) bool { return can.clock && !s.has(agentClock) }},
 	{serverClock, 6, 100 * ms, 2500 * ms, func(s schedule, can abilities) bool { return can.clock && !s.has(serverClock) }},
+	{bucketHangs, 12, 500 * ms, 4000 * ms, func(s schedule, _ abilities) bool { return s.bucket && !s.has(bucketHangs, blockDamaged) }},
+	{blockDamaged, 3, 100 * ms, 1500 * ms, func(s schedule, _ abilities) bool {
+		return (s.bucket || !s.postgres) && !s.has(bucketHangs, blockDamaged)
+	}},
+	{badHeartbeats, 3, 200 * ms, 2500 * ms, func(s schedule, _ abilities) bool { return !s.has(badHeartbeats) }},
 	{postgresDown, 10, 50 * ms, 1200 * ms, func(s schedule, _ abilities) bool { return s.postgres && !s.has(postgresDown) }},
 }
 
@@ -161,6 +171,7 @@ func generate(seed uint64, can abilities) schedule {
 	}
 	s.job = planJob(r)
 	s.smallDisk = r.IntN(12) == 0 && can.disks
+	s.bucket = r.IntN(6) == 0
 	s.follow = r.IntN(4) == 0
 	for range 1 + r.IntN(3) {
 		s.faults = append(s.faults, drawFault(r, s, can))

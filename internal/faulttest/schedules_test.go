@@ -61,14 +61,14 @@ func TestSchedules(t *testing.T) {
 
 // tally counts over all schedules, so that it can be seen what they came to.
 var tally struct {
-	begun                                              time.Time
-	played, failed, compared, lost, healed, gaps, read atomic.Int64
-	made                                               sync.Map // kind → *atomic.Int64
+	begun                                                      time.Time
+	played, failed, compared, lost, healed, gaps, read, judged atomic.Int64
+	made                                                       sync.Map // kind → *atomic.Int64
 }
 
 func tallyString() string {
-	return fmt.Sprintf("%d schedules played, %d failed, %d bytes compared (%d of them read live); %d runs were lost with their agents, %d called lost and taken back, %d had gaps; %s",
-		tally.played.Load(), tally.failed.Load(), tally.compared.Load(), tally.read.Load(), tally.lost.Load(), tally.healed.Load(), tally.gaps.Load(),
+	return fmt.Sprintf("%d schedules played, %d failed, %d bytes compared (%d of them read live); %d runs were lost with their agents, %d called lost and taken back, %d had gaps, %d agents beside were killed and lost in time; %s",
+		tally.played.Load(), tally.failed.Load(), tally.compared.Load(), tally.read.Load(), tally.lost.Load(), tally.healed.Load(), tally.gaps.Load(), tally.judged.Load(),
 		time.Since(tally.begun).Round(time.Second))
 }
 
@@ -88,6 +88,7 @@ const slow = 20 * time.Second
 
 func playSchedule(t *testing.T, s schedule, sl *slot) int64 {
 	w := newWorld(t, s, sl)
+	w.prepareBeside()
 	w.start()
 	w.follow()
 	w.play()
@@ -105,6 +106,7 @@ func playSchedule(t *testing.T, s schedule, sl *slot) int64 {
 	}
 	w.waitEnded()
 	compared := w.verify()
+	w.checkBeside()
 	w.checkNothingLeft()
 	if took := time.Since(w.began); took > slow {
 		fmt.Printf("faults: slow, %s: %s\n%s\n", took.Round(ms), s, strings.Join(w.story, "\n"))

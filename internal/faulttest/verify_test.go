@@ -214,13 +214,15 @@ func leftOut(want, got []byte) (missing int64, at int) {
 	}
 }
 
-func (w *world) log(step int, stream job.Stream) []byte {
+func (w *world) log(step int, stream job.Stream) []byte { return w.logOf(w.run, step, stream) }
+
+func (w *world) logOf(run string, step int, stream job.Stream) []byte {
 	var b bytes.Buffer
 	q := client.LogQuery{Stream: string(stream)}
 	if step >= 0 {
 		q.Step = fmt.Sprint(step)
 	}
-	err := w.api.Log(context.Background(), &b, w.run, q, false)
+	err := w.api.Log(context.Background(), &b, run, q, false)
 	var problem *job.Problem
 	if errors.As(err, &problem) && problem.Status == http.StatusNotFound {
 		return nil // the step never began

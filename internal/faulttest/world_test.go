@@ -39,6 +39,8 @@ type world struct {
 	exited   chan struct{}
 	followed chan error // of the live reader
 
+	token  string // of the scope agent
+	beside *besides
 	bucket *bucket // the server's archive; nil for its own directory
 	hasty  bool    // the server is the one that waits less before it packs
 
@@ -107,6 +109,10 @@ func newWorld(t *testing.T, s schedule, sl *slot) *world {
 	w.server = &serverProcess{w: w, address: fmt.Sprintf("127.0.0.1:%d", n), place: []string{"--data", w.path("data")}}
 	if s.postgres {
 		w.server.place = []string{"--database", sl.database(t, s.seed)}
+	}
+	if w.hasty = s.has(besideKinds...); s.bucket {
+		w.bucket = startBucket(t)
+		w.server.place = append(w.server.place, "--archive", w.bucket.place())
 	}
 	w.server.wantUp()
 	t.Cleanup(w.server.end)
