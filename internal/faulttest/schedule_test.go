@@ -152,11 +152,11 @@ var rules = []rule{
 	{serverFull, 5, 100 * ms, 2500 * ms, func(s schedule, can abilities) bool { return can.disks && !s.postgres }},
 	{agentClock, 4, 100 * ms, 2500 * ms, func(s schedule, can abilities) bool { return can.clock && !s.has(agentClock) }},
 	{serverClock, 6, 100 * ms, 2500 * ms, func(s schedule, can abilities) bool { return can.clock && !s.has(serverClock) }},
-	{bucketHangs, 12, 500 * ms, 4000 * ms, func(s schedule, _ abilities) bool { return s.bucket && !s.has(bucketHangs, blockDamaged) }},
-	{blockDamaged, 3, 100 * ms, 1500 * ms, func(s schedule, _ abilities) bool {
+	{bucketHangs, 40, 500 * ms, 4000 * ms, func(s schedule, _ abilities) bool { return s.bucket && !s.has(bucketHangs, blockDamaged) }},
+	{blockDamaged, 8, 100 * ms, 1500 * ms, func(s schedule, _ abilities) bool {
 		return (s.bucket || !s.postgres) && !s.has(bucketHangs, blockDamaged)
 	}},
-	{badHeartbeats, 3, 200 * ms, 2500 * ms, func(s schedule, _ abilities) bool { return !s.has(badHeartbeats) }},
+	{badHeartbeats, 8, 200 * ms, 2500 * ms, func(s schedule, _ abilities) bool { return !s.has(badHeartbeats) }},
 	{postgresDown, 10, 50 * ms, 1200 * ms, func(s schedule, _ abilities) bool { return s.postgres && !s.has(postgresDown) }},
 }
 
