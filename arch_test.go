@@ -124,7 +124,7 @@ var places = []struct {
 	where []string
 	why   string
 }{
-	{"os/exec", []string{"internal/bench"}, "processes are made in internal/agent/process, with containment; the benchmarks' yardstick is without"},
+	{"os/exec", []string{"internal/bench", "internal/faulttest/deadfs"}, "processes are made in internal/agent/process, with containment; the benchmarks' yardstick is without, and tests mount file systems with programs"},
 	{"database/sql", []string{"internal/store"}, "one package knows SQL"},
 	{"modernc.org/sqlite", []string{"internal/store"}, "one package knows the drivers"},
 	{"github.com/jackc/pgx/v5", []string{"internal/store"}, "one package knows the drivers"},
