@@ -23,6 +23,12 @@ var (
 	errSilent       = errors.New("the server has not answered")
 )
 
+// silentError is errSilent with what the last request met; its text is that of the latter.
+type silentError struct{ last error }
+
+func (e *silentError) Error() string   { return e.last.Error() }
+func (e *silentError) Unwrap() []error { return []error{errSilent, e.last} }
+
 // Start begins to deliver, as Run does, until Finish.
 func (d *Delivery) Start(ctx context.Context) {
 	ctx, d.cancel = context.WithCancel(ctx)
@@ -46,10 +52,14 @@ func (d *Delivery) Finish(ctx context.Context, limit time.Duration) error {
 	if err = <-d.done; !errors.Is(err, context.Canceled) {
 		return err
 	}
-	if last := d.lastErr; last != nil && !errors.Is(last, context.Canceled) {
+	switch last := d.lastErr; {
+	case last == nil || errors.Is(last, context.Canceled):
+		return why
+	case errors.Is(why, errSilent): // what came instead of an answer says more
+		return &silentError{last}
+	default:
 		return fmt.Errorf("%w: %w", why, last)
 	}
-	return why
 }
 
 // wait waits for the delivery to end by itself (ended, with its error), or returns why it is

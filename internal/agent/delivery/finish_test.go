@@ -65,6 +65,17 @@ func TestHowLongAnEndWaits(t *testing.T) {
 	}
 }
 
+// What came instead of an answer is said once.
+func TestWhyAnEndIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, _ := writeJournal(t, false, 10)
+		_, err := endOf(t, Config{Server: newFakeServer(always(errAway)), Journal: j, Fresh: true}, time.Second, time.Minute)
+		if !errors.Is(err, errSilent) || !errors.Is(err, errAway) || err.Error() != errAway.Error() {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
 // A server that has answered is waited for, and what it takes within the time counts, also
 // where the journal is in memory.
 func TestServerThatComesBackInTime(t *testing.T) {

@@ -168,7 +168,7 @@ func existsError(path string, meta Meta) error {
 }
 
 func create(dir, final string, meta Meta, limits Limits) (*Journal, error) {
-	file, err := os.OpenFile(filepath.Join(dir, journalFile), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	file, err := createAs(filepath.Join(dir, journalFile), filepath.Join(final, journalFile))
 	if err != nil {
 		return nil, err
 	}
@@ -188,6 +188,19 @@ func create(dir, final string, meta Meta, limits Limits) (*Journal, error) {
 		return nil, err
 	}
 	return j, nil
+}
+
+// createAs makes a file at a path. Its errors name the path to which it is going to be moved.
+func createAs(path, later string) (*os.File, error) {
+	for {
+		fd, err := unix.Open(path, unix.O_CREAT|unix.O_EXCL|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+		switch {
+		case err == nil:
+			return os.NewFile(uintptr(fd), later), nil
+		case !errors.Is(err, unix.EINTR):
+			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+		}
+	}
 }
 
 // Entry is a journal that waits in the spool.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,6 +97,21 @@ func TestLifeOfAJournal(t *testing.T) {
 	if _, _, err := s.Adopt(t.Context(), e); !errors.Is(err, ErrGone) {
 		t.Errorf("adopting what is gone: %v", err)
 	}
+}
+
+// Errors of a journal's first file name the place where the journal is, not the one where it was
+// made.
+func TestErrorsNameTheJournal(t *testing.T) {
+	s := open(t)
+	j := begin(t, s, Limits{})
+	if err := j.lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := j.lock.WriteAt([]byte("x"), 0)
+	if err == nil || !strings.Contains(err.Error(), only(t, s).Path+"/"+journalFile) {
+		t.Errorf("%v", err)
+	}
+	_ = j.Close() // the file is closed already
 }
 
 func TestNobodyElseMayRead(t *testing.T) {
