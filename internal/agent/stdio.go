@@ -47,6 +47,12 @@ func (a *attempt) terminalFor(s step) (stdio, error) {
 	if err != nil {
 		return stdio{}, err
 	}
+	raw := a.types() && terminal.AddsReturn(a.cfg.Stdin) // while the agent types
+	if !raw && terminal.AddsReturn(a.cfg.Stdout) {
+		if err := terminal.LeaveReturn(slave); err != nil {
+			a.rec.note(s.index, err.Error())
+		}
+	}
 	c := captureOf(a.rec, s.index, job.Stdout, terminalReader{master}, slave)
 	io := stdio{stdin: a.cfg.Stdin, stdout: slave, stderr: slave, captures: []*capture{c}, master: master}
 	if a.types() {

@@ -169,7 +169,7 @@ func (a *attempt) act(e signals.Event) {
 	switch e.Action {
 	case signals.Begin:
 		a.stop.final = true
-		a.begin(signalCause(e.Signal), e.Signal)
+		a.begin(signalCause(e.Signal, inForeground()), e.Signal)
 	case signals.Hurry:
 		a.cfg.Say("stopping: the job has another second before it is killed")
 		a.stop.shorten(signals.HurriedGrace)
@@ -192,9 +192,14 @@ func (a *attempt) act(e signals.Event) {
 	}
 }
 
-func signalCause(sig syscall.Signal) job.StopCause {
-	if sig == syscall.SIGINT {
+// signalCause is what a signal asks for. SIGINT is what a terminal sends for Ctrl-C to the
+// processes in its foreground; to others it comes from a program.
+func signalCause(sig syscall.Signal, foreground bool) job.StopCause {
+	switch {
+	case sig == syscall.SIGINT && foreground:
 		return job.StopCause{Reason: job.ByCancel, By: "Ctrl-C"}
+	case sig == syscall.SIGINT:
+		return job.StopCause{Reason: job.ByCancel, By: "signal SIGINT"}
 	}
 	return job.StopCause{Reason: job.AgentStopped, By: "signal " + unix.SignalName(sig)}
 }
@@ -224,6 +229,17 @@ func (a *attempt) passOnHeld() {
 	for _, sig := range held {
 		a.passOn(sig)
 	}
+}
+
+// inForeground reports whether this process is in the foreground of its controlling terminal.
+func inForeground() bool {
+	f, err := os.OpenFile("/dev/tty", os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	group, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCGPGRP)
+	return err == nil && group == unix.Getpgrp()
 }
 
 // haveTerminal reports whether this process has a controlling terminal that still answers.

@@ -40,7 +40,7 @@ func TestSignalStopsTheJob(t *testing.T) {
 		exit   int
 	}{
 		{syscall.SIGTERM, job.AgentStopped, "signal SIGTERM", 143},
-		{syscall.SIGINT, job.ByCancel, "Ctrl-C", 130},
+		{syscall.SIGINT, job.ByCancel, "signal SIGINT", 130},
 	}
 	for _, tc := range cases {
 		t.Run(tc.sig.String(), func(t *testing.T) {

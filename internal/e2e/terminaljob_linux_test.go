@@ -139,3 +139,39 @@ func TestJobThatRedirectsEverythingUnderATerminal(t *testing.T) {
 	}
 	wantEnd(t, s.ended("redirects#1"), job.Succeeded, job.ExitCode, 0)
 }
+
+// With -t alone, the caller's terminal writes lines as without stint run, and its Ctrl-C stops
+// the run; a SIGINT from elsewhere is called that.
+func TestTerminalJobWithoutTyping(t *testing.T) {
+	s, h := startServer(t), newHost(t)
+	screen, tty := terminal(t)
+	defer tty.Close()
+	run := h.command(stint, "run", "--server", s.url, "--job", "shown", "-t", "-c", `echo one; echo two; exec sleep 100`)
+	inTerminal(run, tty)
+	seen := watchScreen(screen)
+	if err := run.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "both lines", seen.has("one\r\ntwo\r\n"))
+	if _, err := screen.WriteString("\x03"); err != nil {
+		t.Fatal(err)
+	}
+	_ = run.Wait() // the signal of which it died
+	if r := s.ended("shown#1"); r.State != job.Canceled || r.Outcome.By != "Ctrl-C" {
+		t.Errorf("the run is %s, %+v", r.State, r.Outcome)
+	}
+
+	alone := h.command(stint, "run", "--server", s.url, "--job", "alone", "--", "sleep", "100")
+	alone.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := alone.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the run runs", func() bool { r, known := s.find("alone#1"); return known && r.State == job.Running })
+	if err := alone.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	_ = alone.Wait()
+	if r := s.ended("alone#1"); r.State != job.Canceled || r.Outcome.By != "signal SIGINT" {
+		t.Errorf("the run is %s, %+v", r.State, r.Outcome)
+	}
+}
