@@ -62,10 +62,10 @@ func foreignReplies(elsewhere string) []reply {
 		{name: "410 of another API", answer: status(410, "Content-Type: application/problem+json", `{"type":"about:blank","title":"Gone","status":410}`)},
 		{name: "no answer", answer: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, says: "no answer"},
 	}
-	for _, code := range []int{400, 401, 403, 404, 405, 407, 413, 415, 421, 422, 429, 451, 502, 503, 511} {
+	for _, code := range []int{400, 401, 403, 404, 405, 407, 413, 415, 421, 422, 429, 451, 500, 502, 503, 504, 511, 520} {
 		all = append(all, reply{name: fmt.Sprint(code), answer: status(code, "Www-Authenticate: Basic", html), says: fmt.Sprint(code)})
 	}
-	for _, code := range []int{301, 302, 307, 308} {
+	for _, code := range []int{301, 302, 303, 307, 308} {
 		all = append(all, reply{name: fmt.Sprint(code), answer: status(code, "Location: "+elsewhere+"/login", html), says: elsewhere})
 	}
 	return all
