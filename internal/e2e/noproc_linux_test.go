@@ -67,3 +67,20 @@ func withoutProc(h *host, dir, enter string, attr syscall.SysProcAttr, args ...s
 	cmd.Dir, cmd.SysProcAttr = dir, &attr
 	return cmd
 }
+
+// Without a /dev/null, as in a bare chroot, the job runs, and its stdin is at its end.
+func TestRunWithoutDevNull(t *testing.T) {
+	if why := cannotUnshare(); why != "" {
+		t.Skip(why)
+	}
+	s, h := startServer(t), newHost(t)
+	for name, args := range map[string][]string{"inherited": nil, "none": {"--no-stdin"}, "install": {"--install", "cat"}} {
+		words := append([]string{"-c", `mount -t tmpfs none /dev && exec "$@"`, "sh", stintAgent, "run", "--job", name, "--server", s.url}, args...)
+		cmd := h.command("sh", append(words, "-c", "cat; echo ran; exit 3")...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+		if got := finish(t, cmd); got.code != 3 || got.stdout != "ran\n" {
+			t.Errorf("stdin %s: %+v", name, got)
+		}
+		wantEnd(t, s.ended(name+"#1"), job.Failed, job.ExitCode, 3)
+	}
+}

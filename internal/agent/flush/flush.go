@@ -188,6 +188,9 @@ func deliverOne(ctx context.Context, s *spool.Spool, e spool.Entry, c Config) Jo
 		f.Err = deliver(ctx, j, c.Server)
 	}
 	f.settle(j)
+	if f.Err != nil && ctx.Err() != nil { // what was under way says nothing of the server
+		f.Err = fmt.Errorf("interrupted: %w", context.Cause(ctx))
+	}
 	return f
 }
 

@@ -337,3 +337,20 @@ func TestBacklogStopsAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// A flush that is interrupted says so, and nothing of the server.
+func TestInterruptedFlush(t *testing.T) {
+	state := t.TempDir()
+	wait(t, state, 1, here)
+	came := make(chan struct{})
+	s := &server{blocked: map[string]chan struct{}{run(1): came}, journals: map[string][]byte{}}
+	ctx, stop := context.WithCancelCause(t.Context())
+	go func() { <-came; stop(errors.New("terminated signal received")) }()
+	report, err := Run(ctx, Config{StateDir: state, Server: s, ServerURL: here, Host: spool.Host{Name: "here"}})
+	if err != nil || len(report.Journals) != 1 {
+		t.Fatalf("report %+v, error %v", report, err)
+	}
+	if got := fmt.Sprint(report.Journals[0].Err); got != "interrupted: terminated signal received" {
+		t.Errorf("error %q", got)
+	}
+}

@@ -25,7 +25,7 @@ func Ask(ctx context.Context, args, env []string) ([]byte, error) {
 		return nil, fmt.Errorf("ask %s: %w", args[0], err)
 	}
 	defer out.Close()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	null, err := OpenNull()
 	if err != nil {
 		w.Close()
 		return nil, fmt.Errorf("ask %s: %w", args[0], err)

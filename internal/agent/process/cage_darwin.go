@@ -135,6 +135,9 @@ func effectiveUID(pid int) int {
 
 func onMainThread() bool { return false } // which does not matter here
 
+// unnamedFile makes none: macOS always has a /dev/null.
+func unnamedFile() *os.File { return nil }
+
 // Sweep finds nothing on macOS: the environment of another process cannot be read. The
 // watcher ends the process groups of an agent that died.
 func Sweep(run string, attempt int) (killed []Member, err error) { return nil, nil }

@@ -3,6 +3,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -74,3 +75,12 @@ func effectiveUID(pid int) int {
 }
 
 func onMainThread() bool { return unix.Gettid() == unix.Getpid() }
+
+// unnamedFile makes a file in memory; nil where the kernel makes none.
+func unnamedFile() *os.File {
+	fd, err := unix.MemfdCreate("null", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil
+	}
+	return os.NewFile(uintptr(fd), os.DevNull)
+}

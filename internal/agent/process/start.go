@@ -64,7 +64,7 @@ func (g *Group) Start(s Spec) (*Process, error) {
 		return nil, &job.StartError{Path: "the command", Errno: "ENOENT", Text: "it is empty"}
 	}
 	env := withMarks(s.Env, marks(g.opts.Run, g.opts.Attempt))
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	null, err := OpenNull()
 	if err != nil {
 		return nil, g.explain(&refusal{os.DevNull, err}, s, env)
 	}

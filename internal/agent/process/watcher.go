@@ -160,7 +160,7 @@ func (g *Group) startWatcher() (*watcher, error) {
 		return nil, err
 	}
 	defer r.Close()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	null, err := OpenNull()
 	if err != nil {
 		w.Close()
 		return nil, err
