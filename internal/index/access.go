@@ -19,8 +19,6 @@ type Session struct {
 // Login is one that was begun at an identity provider and has not come back yet.
 type Login struct {
 	Hash      []byte // SHA-256 of the state parameter
-	Nonce     string // stands in the identity token that answers it
-	Verifier  string // proves that who comes back is who began (PKCE, RFC 7636)
 	ReturnTo  string // the path that the person wanted to see
 	ExpiresAt time.Time
 }

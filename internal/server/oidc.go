@@ -2,7 +2,10 @@ package server
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -150,15 +153,33 @@ func (s *Server) getOIDCStart(w http.ResponseWriter, r *http.Request) {
 		s.loginFailed(w, r, "the identity provider does not answer", err)
 		return
 	}
-	l := index.Login{Nonce: access.NewSecret(), Verifier: oauth2.GenerateVerifier(), ReturnTo: localPath(r.URL.Query().Get("return_to")), ExpiresAt: s.now().Add(loginTime)}
-	state := access.NewSecret()
-	l.Hash = access.Hash(state)
+	browser := loginSecret(access.NewSecret())
+	l := index.Login{Hash: access.Hash(browser.state()), ReturnTo: localPath(r.URL.Query().Get("return_to")), ExpiresAt: s.now().Add(loginTime)}
 	if err := s.store.BeginLogin(r.Context(), l, s.now()); err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	http.SetCookie(w, s.cookie(r, loginCookie, state, loginTime))
-	http.Redirect(w, r, s.oidc.oauth(known).AuthCodeURL(state, oidc.Nonce(l.Nonce), oauth2.S256ChallengeOption(l.Verifier)), http.StatusFound)
+	http.SetCookie(w, s.cookie(r, loginCookie, string(browser), loginTime))
+	http.Redirect(w, r, s.oidc.oauth(known).AuthCodeURL(browser.state(), oidc.Nonce(browser.nonce()), oauth2.S256ChallengeOption(browser.verifier())), http.StatusFound)
+}
+
+// loginSecret is what only the browser knows that begins a login. All that the login needs is
+// derived from it, so the database holds nothing that helps to complete it.
+type loginSecret string
+
+// state tells the login from others, in addresses.
+func (l loginSecret) state() string { return l.derive("state") }
+
+// nonce stands in the identity token that answers the login.
+func (l loginSecret) nonce() string { return l.derive("nonce") }
+
+// verifier proves that who comes back is who began (PKCE, RFC 7636).
+func (l loginSecret) verifier() string { return l.derive("verifier") }
+
+func (l loginSecret) derive(purpose string) string {
+	mac := hmac.New(sha256.New, []byte(l))
+	mac.Write([]byte(purpose))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
 // getOIDCCallback takes back a browser from the identity provider. Its state must be the
@@ -170,12 +191,13 @@ func (s *Server) getOIDCCallback(w http.ResponseWriter, r *http.Request) {
 	}
 	q := r.URL.Query()
 	c, err := r.Cookie(s.cookieName(r, loginCookie))
-	if err != nil || subtle.ConstantTimeCompare([]byte(c.Value), []byte(q.Get("state"))) != 1 {
+	if err != nil || subtle.ConstantTimeCompare([]byte(loginSecret(c.Value).state()), []byte(q.Get("state"))) != 1 {
 		s.loginFailed(w, r, "the login was not begun in this browser, or took too long: try again", nil)
 		return
 	}
+	browser := loginSecret(c.Value)
 	http.SetCookie(w, s.cookie(r, loginCookie, "", -time.Second))
-	l, err := s.store.TakeLogin(r.Context(), access.Hash(c.Value), s.now())
+	l, err := s.store.TakeLogin(r.Context(), access.Hash(browser.state()), s.now())
 	if err != nil {
 		s.loginFailed(w, r, "the login took too long, or came back twice: try again", err)
 		return
@@ -184,7 +206,7 @@ func (s *Server) getOIDCCallback(w http.ResponseWriter, r *http.Request) {
 		s.loginFailed(w, r, "the identity provider refused: "+printable(code+" "+q.Get("error_description")), nil)
 		return
 	}
-	said, err := s.oidc.exchange(r.Context(), q.Get("code"), l, s.now)
+	said, err := s.oidc.exchange(r.Context(), q.Get("code"), browser, s.now)
 	if err != nil {
 		s.loginFailed(w, r, "what the identity provider sent could not be verified", err)
 		return
@@ -208,7 +230,7 @@ func (s *Server) getOIDCCallback(w http.ResponseWriter, r *http.Request) {
 
 // exchange changes the code for an identity token and verifies it: signature, issuer,
 // audience, expiry, nonce.
-func (p *provider) exchange(ctx context.Context, code string, l index.Login, now func() time.Time) (access.Identity, error) {
+func (p *provider) exchange(ctx context.Context, code string, browser loginSecret, now func() time.Time) (access.Identity, error) {
 	var said access.Identity
 	known, err := p.discover(ctx, now)
 	if err != nil {
@@ -216,7 +238,7 @@ func (p *provider) exchange(ctx context.Context, code string, l index.Login, now
 	}
 	ctx, cancel := context.WithTimeout(ctx, providerTime)
 	defer cancel()
-	tokens, err := p.oauth(known).Exchange(ctx, code, oauth2.VerifierOption(l.Verifier))
+	tokens, err := p.oauth(known).Exchange(ctx, code, oauth2.VerifierOption(browser.verifier()))
 	if err != nil {
 		return said, fmt.Errorf("change the code for a token: %w", err)
 	}
@@ -228,7 +250,7 @@ func (p *provider) exchange(ctx context.Context, code string, l index.Login, now
 	if err != nil {
 		return said, fmt.Errorf("verify the identity token: %w", err)
 	}
-	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(l.Nonce)) != 1 {
+	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(browser.nonce())) != 1 {
 		return said, errors.New("the identity token answers another login")
 	}
 	var claims map[string]json.RawMessage

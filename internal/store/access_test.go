@@ -55,7 +55,7 @@ func sessions(t *testing.T, s *store.Store) {
 
 func logins(t *testing.T, s *store.Store) {
 	ctx := t.Context()
-	l := index.Login{Hash: []byte("state"), Nonce: "n", Verifier: "v", ReturnTo: "/runs/1", ExpiresAt: noon.Add(time.Minute)}
+	l := index.Login{Hash: []byte("state"), ReturnTo: "/runs/1", ExpiresAt: noon.Add(time.Minute)}
 	must(t, s.BeginLogin(ctx, l, noon))
 	got, err := s.TakeLogin(ctx, l.Hash, noon)
 	must(t, err)

@@ -62,8 +62,8 @@ func (s *Store) BeginLogin(ctx context.Context, l index.Login, now time.Time) er
 		if _, err := t.ExecContext(ctx, expiringLogins.statement(), micros(now), loginsGo); err != nil {
 			return fmt.Errorf("delete logins that have expired: %w", err)
 		}
-		_, err := t.ExecContext(ctx, `INSERT INTO logins (hash, nonce, verifier, return_to, expires_at) VALUES ($1, $2, $3, $4, $5)`,
-			l.Hash, l.Nonce, l.Verifier, l.ReturnTo, micros(l.ExpiresAt))
+		_, err := t.ExecContext(ctx, `INSERT INTO logins (hash, return_to, expires_at) VALUES ($1, $2, $3)`,
+			l.Hash, l.ReturnTo, micros(l.ExpiresAt))
 		if err != nil {
 			return fmt.Errorf("begin a login: %w", err)
 		}
@@ -98,8 +98,8 @@ func (s *Store) TakeLogin(ctx context.Context, hash []byte, now time.Time) (inde
 	}
 	err = s.writeRuns(ctx, noRuns, func(t *tx) error {
 		var expires int64
-		err := t.QueryRowContext(ctx, `DELETE FROM logins WHERE hash = $1 RETURNING nonce, verifier, return_to, expires_at`, hash).
-			Scan(&l.Nonce, &l.Verifier, &l.ReturnTo, &expires)
+		err := t.QueryRowContext(ctx, `DELETE FROM logins WHERE hash = $1 RETURNING return_to, expires_at`, hash).
+			Scan(&l.ReturnTo, &expires)
 		l.ExpiresAt = fromMicros(expires)
 		if errors.Is(err, sql.ErrNoRows) || err == nil && !now.Before(l.ExpiresAt) {
 			return &index.NotFoundError{What: "login"}

@@ -1,0 +1,9 @@
+-- +goose Up
+-- What a login must not reveal is with the browser alone.
+DELETE FROM logins;
+ALTER TABLE logins DROP COLUMN nonce;
+ALTER TABLE logins DROP COLUMN verifier;
+
+-- +goose Down
+ALTER TABLE logins ADD COLUMN verifier TEXT COLLATE "C" NOT NULL DEFAULT '';
+ALTER TABLE logins ADD COLUMN nonce TEXT COLLATE "C" NOT NULL DEFAULT '';
