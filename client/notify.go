@@ -23,6 +23,8 @@ type Route struct {
 	RepeatSeconds int64      `json:"repeat_seconds,omitempty"`
 	Enabled       bool       `json:"enabled"`
 	ChangedAt     time.Time  `json:"changed_at,omitzero"`
+	// Error says why the server cannot decrypt the URL and secret that it has stored: nothing is sent.
+	Error string `json:"error,omitempty"`
 }
 
 // RouteMatch says which messages a route takes.

@@ -78,7 +78,8 @@ func (p *program) runDemo(ctx context.Context, l net.Listener, exit bool) (err e
 	var group errgroup.Group
 	group.Go(func() error {
 		defer stopServing() // a server that cannot begin must not be waited for
-		kept := store.Options{Dir: filepath.Join(dir, "server")}
+		data := filepath.Join(dir, "server")
+		kept := store.Options{Dir: data, SecretKeyFile: filepath.Join(data, secretKeyName)}
 		return serve(serving, serveConfig{
 			Listener: l, Store: kept, Shown: settingsOf(kept, ""), Version: p.version,
 			Access: accessOptions{TrustLocal: true}, // the demo runs as is on every system

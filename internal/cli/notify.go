@@ -60,6 +60,11 @@ func (p *program) notifyList() *cobra.Command {
 		for _, r := range routes {
 			rows = append(rows, []console.Cell{console.T(r.Name), console.T(r.URL), console.T(matchText(r)), console.T(paceText(r))})
 		}
+		for _, r := range routes {
+			if r.Error != "" {
+				p.Say("%s", console.Clean(r.Error))
+			}
+		}
 		return console.WriteAll(p.Out, console.Table([]string{"NAME", "RECEIVER", "TAKES", "HOW"}, rows, 0, p.StyleFor(p.Out)))
 	})
 	return cmd
@@ -89,7 +94,10 @@ func matchText(r client.Route) string {
 // paceText is when and how a route is told.
 func paceText(r client.Route) string {
 	var parts []string
-	if !r.Enabled {
+	switch {
+	case r.Error != "":
+		parts = append(parts, "cannot be used")
+	case !r.Enabled:
 		parts = append(parts, "off")
 	}
 	if r.GroupSeconds > 0 {

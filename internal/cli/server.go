@@ -43,7 +43,7 @@ func storeRows() []option.Option {
 
 // listenRows are the options of stint server.
 func listenRows() []option.Option {
-	return slices.Concat(storeRows(), keepRows(), accessRows(), []option.Option{
+	return slices.Concat(storeRows(), []option.Option{secretKeyRow()}, keepRows(), accessRows(), []option.Option{
 		{Name: "listen", Value: "ADDR", Default: defaultListen, Help: "address and port to listen on"},
 		{Name: "require-token", Kind: option.Switch, Help: "ask also the server's own user and root on this machine for a token"},
 		{Name: "trust-local", Kind: option.Switch, Help: "on a loopback address, ask for no token also where the system does not say which user a connection belongs to"},
@@ -67,7 +67,7 @@ of runs, and serves the page and the API. It keeps everything in one data direct
 a PostgreSQL database.`,
 		Args: noArgs,
 	}
-	cmd.AddCommand(p.serverCheck(), p.serverBackup(), p.serverReady())
+	cmd.AddCommand(p.serverCheck(), p.serverBackup(), p.serverReady(), p.serverRotateKey())
 	opts := option.Register(cmd.Flags(), listenRows())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := opts.Resolve(p.Getenv); err != nil {
@@ -92,6 +92,9 @@ func (p *program) runServer(ctx context.Context, opts *option.Set, log *slog.Log
 		return err
 	}
 	if err := p.keepOptions(ctx, opts, &so, log); err != nil {
+		return err
+	}
+	if so.SecretKeyFile, err = p.secretKeyFile(opts, so); err != nil {
 		return err
 	}
 	who, err := p.access(opts, so, log)

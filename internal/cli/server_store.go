@@ -159,7 +159,8 @@ func (p *program) serverBackup() *cobra.Command {
 moment, while the server goes on working. DIR is then a data directory: start a server on
 it with --data. The copy is marked: a server on it sends no notifications, judges no run and
 deletes nothing until it is started with --activate. An archive that was named with --archive is not copied; the one inside of
-the data directory is.`,
+the data directory is. Nor is the file with the key that secrets of notification routes are
+encrypted with (secret.key): keep a copy of it apart from the backups.`,
 	}
 	opts := option.Register(cmd.Flags(), append(storeRows(), archiveRow()))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -174,6 +175,7 @@ the data directory is.`,
 				return err
 			}
 			p.Say("copied to %s; a server starts on it with --data %s, and does nothing by itself before --activate is given", args[0], args[0])
+			p.Say("the key of notification routes (%s) is not in the copy: keep it in another place; without it routes must be set again", secretKeyName)
 			return nil
 		})
 	}

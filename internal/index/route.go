@@ -24,6 +24,9 @@ type Route struct {
 	RepeatSeconds int64     `json:"repeat_seconds,omitempty"`
 	Enabled       bool      `json:"enabled"`
 	ChangedAt     time.Time `json:"changed_at"`
+	// Error says why the stored secrets of the route cannot be decrypted. Nothing is sent until
+	// they can, or the route is set again.
+	Error string `json:"error,omitempty"`
 }
 
 // Match says which messages a route takes. Empty fields match everything, except that

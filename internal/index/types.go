@@ -159,6 +159,11 @@ type NotFoundError struct{ What string }
 
 func (e *NotFoundError) Error() string { return e.What + " was not found" }
 
+// SecretKeyError says that a server has no key for the secrets of the database.
+type SecretKeyError struct{ Why string }
+
+func (e *SecretKeyError) Error() string { return e.Why }
+
 // UnreadableError says that a stored run cannot be read, while others can. Run has what is
 // known of it besides.
 type UnreadableError struct {

@@ -104,7 +104,7 @@ const mask = "*****"
 func Shown(r index.Route) index.Route {
 	r.Secret = ""
 	u, err := url.Parse(r.URL)
-	if err != nil {
+	if err != nil || r.Error != "" {
 		r.URL = mask
 		return r
 	}

@@ -25,7 +25,7 @@ func onBothWithSQL(t *testing.T, test func(t *testing.T, db *store.Store, raw *s
 				url = postgrestest.URL(t)
 				o, driver, dsn = store.Options{URL: url}, "pgx", url
 			}
-			db, err := store.Open(t.Context(), o)
+			db, err := store.Open(t.Context(), keyed(t, o))
 			if err != nil {
 				t.Fatal(err)
 			}

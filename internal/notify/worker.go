@@ -215,7 +215,7 @@ func (w *Worker) start(ctx context.Context, routes []index.Delivery, now time.Ti
 			w.known[name] = d.Route.ChangedAt
 			delete(w.wait, name)
 		}
-		if !d.Pending || !d.Route.Enabled || w.busy[name] || w.wait[name].After(now) || ctx.Err() != nil {
+		if !d.Pending || !d.Route.Enabled || d.Route.Error != "" || w.busy[name] || w.wait[name].After(now) || ctx.Err() != nil {
 			continue
 		}
 		w.busy[name] = true

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -22,12 +23,19 @@ import (
 	"stint.dev/stint/journal"
 )
 
+// keyed gives a store a file for the key of its secrets.
+func keyed(t *testing.T, o store.Options) store.Options {
+	t.Helper()
+	o.SecretKeyFile = filepath.Join(t.TempDir(), "secret.key")
+	return o
+}
+
 // onBothEngines runs a test of the worker over a real database of each kind.
 func onBothEngines(t *testing.T, test func(t *testing.T, db *store.Store)) {
 	t.Helper()
 	for name, options := range map[string]func(t *testing.T) store.Options{
-		"sqlite":   func(t *testing.T) store.Options { t.Helper(); return store.Options{Dir: t.TempDir()} },
-		"postgres": func(t *testing.T) store.Options { t.Helper(); return store.Options{URL: postgrestest.URL(t)} },
+		"sqlite":   func(t *testing.T) store.Options { t.Helper(); return keyed(t, store.Options{Dir: t.TempDir()}) },
+		"postgres": func(t *testing.T) store.Options { t.Helper(); return keyed(t, store.Options{URL: postgrestest.URL(t)}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			db, err := store.Open(t.Context(), options(t))
@@ -268,8 +276,9 @@ func TestTwoServersTellOnce(t *testing.T) {
 	h := newHeard()
 	target := receiver(t, h.ServeHTTP)
 	var first *store.Store
+	o := keyed(t, store.Options{URL: url})
 	for range 2 {
-		db, err := store.Open(t.Context(), store.Options{URL: url})
+		db, err := store.Open(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,8 +2,11 @@ package server_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +16,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/notify"
 	"stint.dev/stint/internal/server"
+	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 )
 
@@ -64,6 +68,76 @@ func TestRoutesAreSetAndShownWithoutSecrets(t *testing.T) {
 	}
 	l.do("DELETE", "/api/v1/routes/team", nil).problem(t, http.StatusNotFound)
 	l.do("POST", "/api/v1/routes/team/test", nil).problem(t, http.StatusNotFound)
+}
+
+// A route whose secrets cannot be decrypted is listed with the reason, shows nothing, cannot be
+// tested, and can be set again whole and deleted.
+func TestRoutesWithoutTheirSecrets(t *testing.T) {
+	dir, url := t.TempDir(), "https://example.org/hook/s3cret"
+	st := openStore(t, dir)
+	for _, name := range []string{"team", "other"} {
+		if err := st.SetRoute(t.Context(), index.Route{Name: name, URL: url, Secret: "whsec_c2VjcmV0", Enabled: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(st.Close(), os.Remove(filepath.Join(dir, "secret.key"))); err != nil {
+		t.Fatal(err)
+	}
+	l := start(t, server.Config{Notifier: notify.New(notify.Config{}), Store: openStore(t, dir)})
+	var all routeAnswer
+	l.get("/api/v1/routes").ok(t, &all)
+	if len(all.Routes) != 2 || all.Routes[0].URL != "*****" || !strings.Contains(all.Routes[0].Error, "set the route again") {
+		t.Errorf("list: %+v", all)
+	}
+	var tested struct {
+		OK    bool
+		Error string
+	}
+	l.do("POST", "/api/v1/routes/team/test", nil).ok(t, &tested)
+	if tested.OK || tested.Error != all.Routes[1].Error {
+		t.Errorf("tested: %+v", tested)
+	}
+	shown, err := json.Marshal(all.Routes[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := l.do("PUT", "/api/v1/routes/team", shown).problem(t, http.StatusUnprocessableEntity); !strings.Contains(p.Detail, "give the whole URL") {
+		t.Errorf("set as shown: %s", p.Detail)
+	}
+	var r index.Route
+	l.do("PUT", "/api/v1/routes/team", []byte(`{"url":"`+url+`","secret":"whsec_c2VjcmV0"}`)).ok(t, &r)
+	if r.Error != "" || r.URL != "https://example.org/*****" {
+		t.Errorf("set again: %+v", r)
+	}
+	l.do("PUT", "/api/v1/routes/team", []byte(`{"url":"https://example.org/*****","enabled":false}`)).ok(t, &r) // kept, as ever
+	if got := l.do("DELETE", "/api/v1/routes/other", nil); got.status != http.StatusNoContent {
+		t.Errorf("deleted: %d %s", got.status, got.body)
+	}
+	var left routeAnswer
+	l.get("/api/v1/routes").ok(t, &left)
+	if len(left.Routes) != 1 || left.Routes[0].Error != "" || left.Routes[0].Enabled {
+		t.Errorf("list: %+v", left)
+	}
+}
+
+// A server that has no key to encrypt with refuses to store secrets, and says why.
+func TestRoutesWithoutAKey(t *testing.T) {
+	dir := t.TempDir()
+	st, err := store.Open(t.Context(), store.Options{Dir: dir, SecretKeyFile: filepath.Join(dir, "none", "secret.key")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = st.Close() })
+	l := start(t, server.Config{Notifier: notify.New(notify.Config{}), Store: st})
+	p := l.do("PUT", "/api/v1/routes/team", []byte(`{"url":"https://example.org"}`)).problem(t, http.StatusConflict)
+	if !strings.Contains(p.Detail, "--secret-key-file") {
+		t.Errorf("refused: %s", p.Detail)
+	}
+	var all routeAnswer
+	l.get("/api/v1/routes").ok(t, &all)
+	if len(all.Routes) != 0 {
+		t.Errorf("stored: %+v", all)
+	}
 }
 
 func TestRoutesThatMakeNoSense(t *testing.T) {

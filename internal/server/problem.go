@@ -107,6 +107,7 @@ func asProblem(err error) *problem {
 		state     *job.RefusedError
 		early     *index.NotYetError
 		active    *index.ActiveJobError
+		noKey     *index.SecretKeyError
 	)
 	switch {
 	case errors.As(err, &p):
@@ -129,6 +130,8 @@ func asProblem(err error) *problem {
 		return busy(http.StatusServiceUnavailable, time.Second, "%s", early)
 	case errors.As(err, &active):
 		return newProblem(http.StatusConflict, "%s", active)
+	case errors.As(err, &noKey):
+		return newProblem(http.StatusConflict, "%s", noKey)
 	case errors.As(err, &state):
 		return newProblem(http.StatusConflict, "%s", state)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

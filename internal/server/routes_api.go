@@ -61,6 +61,7 @@ type routeBody struct {
 	RepeatSeconds int64        `json:"repeat_seconds,omitempty" doc:"After how long a trouble is told again that nobody acknowledged; 0 for never."`
 	Enabled       *bool        `json:"enabled,omitempty" doc:"false keeps the route and sends nothing new to it; true if left out."`
 	ChangedAt     string       `json:"changed_at,omitempty" doc:"Ignored, so that a route can be set as it was shown."`
+	Error         string       `json:"error,omitempty" doc:"Ignored, as changed_at."`
 }
 
 type matchBody struct {
@@ -99,6 +100,7 @@ func (s *Server) putRoute(ctx context.Context, in *putRouteIn) (*answered[index.
 	case errors.As(err, &missing):
 	case err != nil:
 		return nil, s.internal(ctx, "read route "+job.Quote(in.Name), err)
+	case before.Error != "": // nothing is known that could be kept
 	default:
 		r = keepSecrets(r, before, n.ShowRoute(before))
 	}
@@ -152,6 +154,9 @@ func (s *Server) testRoute(ctx context.Context, in *routePath) (*answered[testAn
 	r, err := s.store.Route(ctx, in.Name)
 	if err != nil {
 		return nil, s.internal(ctx, "read route "+job.Quote(in.Name), err)
+	}
+	if r.Error != "" {
+		return &answered[testAnswer]{testAnswer{Error: r.Error}}, nil
 	}
 	if err := n.TestRoute(ctx, r); err != nil {
 		return &answered[testAnswer]{testAnswer{Error: err.Error()}}, nil

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -54,7 +55,7 @@ type live struct {
 
 func openStore(t testing.TB, dir string) *store.Store {
 	t.Helper()
-	st, err := store.Open(t.Context(), store.Options{Dir: dir})
+	st, err := store.Open(t.Context(), store.Options{Dir: dir, SecretKeyFile: filepath.Join(dir, "secret.key")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -16,7 +17,8 @@ var noon = time.Date(2026, 3, 1, 12, 5, 0, 0, time.UTC)
 
 func openSQLite(t *testing.T) *store.Store {
 	t.Helper()
-	s, err := store.Open(context.Background(), store.Options{Dir: t.TempDir()})
+	dir := t.TempDir()
+	s, err := store.Open(context.Background(), store.Options{Dir: dir, SecretKeyFile: filepath.Join(dir, "secret.key")})
 	if err != nil {
 		t.Fatal(err)
 	}

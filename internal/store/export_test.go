@@ -50,3 +50,18 @@ func (s *Store) HoldWriter(ctx context.Context) (release func() error, err error
 	}
 	return conn.Close, nil
 }
+
+// StoredRoute returns the row of a route as it is in the database.
+func (s *Store) StoredRoute(ctx context.Context, name string) (doc, secret string, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT doc, secret FROM routes WHERE name = $1`, name).Scan(&doc, &secret)
+	return doc, secret, err
+}
+
+// CheckSecretKey looks whether this server has the key of the database, as each tidying does.
+func (s *Store) CheckSecretKey(ctx context.Context) error { return s.checkSecretKey(ctx) }
+
+// PostgresFiles returns the directory of the files of the PostgreSQL database.
+func (s *Store) PostgresFiles(ctx context.Context) (dir string, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT current_setting('data_directory') || '/base/' || oid FROM pg_database WHERE datname = current_database()`).Scan(&dir)
+	return dir, err
+}

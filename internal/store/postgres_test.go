@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -32,7 +33,7 @@ func TestPostgreSQL(t *testing.T) { conformance(t, openPostgres) }
 
 func openPostgres(t *testing.T) *store.Store {
 	t.Helper()
-	return openURL(t, postgrestest.URL(t))
+	return openWith(t, store.Options{URL: postgrestest.URL(t), SecretKeyFile: filepath.Join(t.TempDir(), "secret.key")})
 }
 
 func openURL(t *testing.T, url string) *store.Store {

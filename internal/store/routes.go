@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store/secretkey"
 )
 
-// Deliveries returns every route with its secret, by name, and whether something waits
-// for it. A route that cannot be read is left out.
+// Deliveries returns every route with its secrets, by name, and whether something waits
+// for it. Of a route whose secrets cannot be decrypted URL and Secret are empty, and Error says
+// why. A route that cannot be read at all is left out.
 func (s *Store) Deliveries(ctx context.Context) ([]index.Delivery, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT name, doc, secret,
+	rows, err := s.reader.QueryContext(ctx, `SELECT name, doc, secret, (SELECT COALESCE(secret_key, '') FROM installation),
 		CASE WHEN EXISTS (SELECT 1 FROM outbox o WHERE o.status = 'pending' AND o.route = routes.name) THEN 1 ELSE 0 END
 		FROM routes ORDER BY name`)
 	if err != nil {
@@ -26,16 +28,24 @@ func (s *Store) Deliveries(ctx context.Context) ([]index.Delivery, error) {
 	for rows.Next() {
 		var d index.Delivery
 		var doc []byte
-		var name, secret string
+		var name, secret, used string
 		var pending int
-		if err := rows.Scan(&name, &doc, &secret, &pending); err != nil {
+		if err := rows.Scan(&name, &doc, &secret, &used, &pending); err != nil {
 			return nil, fmt.Errorf("read routes: %w", err)
 		}
 		if err := json.Unmarshal(doc, &d.Route); err != nil {
 			bad[name] = fmt.Errorf("stored route %s cannot be read: %w; set it again", name, err)
 			continue
 		}
-		d.Route.Secret, d.Pending = secret, pending == 1
+		d.Route.Name, d.Pending = name, pending == 1
+		if err := decryptRoute(&d.Route, secret, s.secrets.decrypt); err != nil {
+			err = s.routeError(name, err)
+			d.Route.Error = err.Error()
+			// That this server lacks the key of all routes is one item, of another kind.
+			if id, _ := secretkey.Encrypted(secret); id != used || !s.secrets.lack(used) {
+				bad[name] = err
+			}
+		}
 		all = append(all, d)
 	}
 	if err := rows.Err(); err != nil {
@@ -45,12 +55,15 @@ func (s *Store) Deliveries(ctx context.Context) ([]index.Delivery, error) {
 		s.failed(ctx, troubleRoute, name, err)
 	}
 	for _, d := range all {
-		s.done(ctx, troubleRoute, d.Route.Name)
+		if d.Route.Error == "" {
+			s.done(ctx, troubleRoute, d.Route.Name)
+		}
 	}
 	return all, nil
 }
 
-// Route returns one route with its secret.
+// Route returns one route with its secrets. If they cannot be decrypted, URL and Secret are
+// empty, and Error says why.
 func (s *Store) Route(ctx context.Context, name string) (index.Route, error) {
 	var r index.Route
 	var doc []byte
@@ -65,23 +78,29 @@ func (s *Store) Route(ctx context.Context, name string) (index.Route, error) {
 	if err != nil {
 		return r, fmt.Errorf("read route %s: %w", name, err)
 	}
-	r.Secret = secret
+	r.Name = name
+	if err := decryptRoute(&r, secret, s.secrets.decrypt); err != nil {
+		r.Error = s.routeError(name, err).Error()
+	}
 	return r, nil
 }
 
-// SetRoute stores a route, new or changed. Check it before.
+// SetRoute stores a route, new or changed, with its secrets encrypted. Check it before. It
+// returns *index.SecretKeyError when this server has no key to encrypt with.
 func (s *Store) SetRoute(ctx context.Context, r index.Route) error {
-	secret := r.Secret
-	r.Secret = ""
-	doc, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("encode route %s: %w", r.Name, err)
-	}
 	return s.write(ctx, func(t *tx) error {
-		_, err := t.ExecContext(ctx, `INSERT INTO routes (name, doc, secret, events, changed_at, owner, claimed_until)
+		key, err := s.keyToEncrypt(ctx, t)
+		if err != nil {
+			return err
+		}
+		doc, secret, err := encryptRoute(key, r)
+		if err != nil {
+			return err
+		}
+		_, err = t.ExecContext(ctx, `INSERT INTO routes (name, doc, secret, events, changed_at, owner, claimed_until)
 			VALUES ($1, $2, $3, $4, $5, '', 0) ON CONFLICT (name) DO UPDATE SET
 			doc = excluded.doc, secret = excluded.secret, events = excluded.events, changed_at = excluded.changed_at`,
-			r.Name, string(doc), secret, ","+strings.Join(r.Match.Events, ",")+",", micros(r.ChangedAt))
+			r.Name, doc, secret, ","+strings.Join(r.Match.Events, ",")+",", micros(r.ChangedAt))
 		if err != nil {
 			return fmt.Errorf("store route %s: %w", r.Name, err)
 		}

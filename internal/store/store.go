@@ -38,6 +38,9 @@ type Options struct {
 	Deleted func(rule string, runs int)
 	Log     *slog.Logger     // nil: slog.Default()
 	Now     func() time.Time // the server's clock, for what is tried again; nil: time.Now
+	// SecretKeyFile holds the keys that encrypt the secrets of routes; it is made if it is missing.
+	// Empty for a process that neither reads nor sets routes.
+	SecretKeyFile string
 	// file is a database that Rebuild makes, which holds the data directory already.
 	file string
 }
@@ -64,6 +67,7 @@ type Store struct {
 	release        func() error // gives the data directory free
 	leader         leader       // of PostgreSQL: see Lead
 	troubles       troubles
+	secrets        secrets
 	log            *slog.Logger
 	now            func() time.Time
 }
@@ -116,6 +120,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	if err := s.readCopied(ctx, time.Now()); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.openSecrets(ctx, o.SecretKeyFile); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil

@@ -91,7 +91,7 @@ func (s *Store) Tidy(ctx context.Context, now time.Time) error {
 // tidyRows does what is in the database alone.
 func (s *Store) tidyRows(ctx context.Context, now time.Time) error {
 	return errors.Join(
-		s.refreshTroubles(ctx), s.mergeCounts(ctx), s.mergeStoredBytes(ctx), s.expire(ctx, expiringAttempts, now),
+		s.refreshTroubles(ctx), s.checkSecretKey(ctx), s.mergeCounts(ctx), s.mergeStoredBytes(ctx), s.expire(ctx, expiringAttempts, now),
 		repeat(ctx, func() (bool, error) { return s.indexTexts(ctx) }),
 		repeat(ctx, func() (bool, error) { return s.trimOne(ctx, now) }),
 	)

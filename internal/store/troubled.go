@@ -28,15 +28,17 @@ const (
 	troubleSegment  = "segment"    // a file of journal bytes cannot be emptied or removed
 	troubleAction   = "action"     // a cancel or a retry cannot be followed
 	troubleNotify   = "notify"     // it cannot be found out who is notified
-	troubleRoute    = "route"      // a stored route of notifications cannot be read
+	troubleRoute    = "route"      // a stored route of notifications, or its secrets, cannot be read
 	troublePolicy   = "policy"     // the stored policy of a job cannot be read
 	troubleText     = "index_text" // a run cannot be made searchable
+	// troubleSecretKey: a server, by the name of its host, lacks the key of the routes' secrets.
+	troubleSecretKey = "secret_key"
 )
 
 // troubleKinds are all of them: metrics show also those without an item.
 var troubleKinds = []string{
 	troubleRun, troubleAttempt, troubleLease, troubleJudge, troubleDiagnose, troubleTrim, troublePack, troubleRemove, troubleObject,
-	troubleSegment, troubleAction, troubleNotify, troubleRoute, troublePolicy, troubleText,
+	troubleSegment, troubleAction, troubleNotify, troubleRoute, troublePolicy, troubleText, troubleSecretKey,
 }
 
 // noTrouble is a count of 0 for each kind.

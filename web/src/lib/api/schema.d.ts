@@ -539,6 +539,7 @@ export interface components {
             /** Format: date-time */
             changed_at: string;
             enabled: boolean;
+            error?: string;
             /** Format: int64 */
             group_seconds?: number;
             match: components["schemas"]["Match"];
@@ -554,6 +555,8 @@ export interface components {
             changed_at?: string;
             /** @description false keeps the route and sends nothing new to it; true if left out. */
             enabled?: boolean;
+            /** @description Ignored, as changed_at. */
+            error?: string;
             /**
              * Format: int64
              * @description How long the first message waits for others, to be sent as one.

@@ -1,0 +1,206 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store/secretkey"
+)
+
+// secrets are the keys that this process encrypts secrets of the database with.
+type secrets struct {
+	file string // empty: this process neither encrypts nor decrypts
+	mu   sync.Mutex
+	keys secretkey.Keys
+	read os.FileInfo // the file when it was read; nil for never
+}
+
+// holding returns the keys. If the one with this id is not among them, the file is read again:
+// another server may have added it.
+func (s *secrets) holding(id string) secretkey.Keys {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, found := s.keys.Find(id); found || s.file == "" {
+		return s.keys
+	}
+	info, err := os.Stat(s.file)
+	if err != nil || s.read != nil && os.SameFile(info, s.read) && info.ModTime().Equal(s.read.ModTime()) && info.Size() == s.read.Size() {
+		return s.keys
+	}
+	s.read = info
+	if keys, err := secretkey.Read(s.file); err == nil { // otherwise those that were read before stay
+		s.keys = keys
+	}
+	return s.keys
+}
+
+// decrypt returns what was encrypted for a row.
+func (s *secrets) decrypt(text, row string) ([]byte, error) {
+	id, _ := secretkey.Encrypted(text)
+	return s.holding(id).Decrypt(text, row)
+}
+
+// routeSecrets is what a route holds that gives access to its receiver.
+type routeSecrets struct {
+	URL    string `json:"url"`
+	Secret string `json:"secret,omitempty"`
+}
+
+// routeRow names the row of a route for encryption.
+func routeRow(name string) string { return "routes/" + name }
+
+// encryptRoute splits a route into its row: what may be read, and what is encrypted.
+func encryptRoute(k secretkey.Key, r index.Route) (doc, secret string, err error) {
+	hidden, err := json.Marshal(routeSecrets{URL: r.URL, Secret: r.Secret})
+	if err != nil {
+		return "", "", fmt.Errorf("encode the secrets of route %s: %w", r.Name, err)
+	}
+	name := r.Name
+	r.URL, r.Secret, r.Error = "", "", ""
+	open, err := json.Marshal(r)
+	if err != nil {
+		return "", "", fmt.Errorf("encode route %s: %w", name, err)
+	}
+	return string(open), k.Encrypt(hidden, routeRow(name)), nil
+}
+
+// decryptRoute puts a route together again. One that an older version stored is in clear.
+func decryptRoute(r *index.Route, secret string, decrypt func(text, row string) ([]byte, error)) error {
+	if _, encrypted := secretkey.Encrypted(secret); !encrypted {
+		r.Secret = secret
+		return nil
+	}
+	plain, err := decrypt(secret, routeRow(r.Name))
+	if err != nil {
+		return err
+	}
+	var hidden routeSecrets
+	if err := json.Unmarshal(plain, &hidden); err != nil {
+		return secretkey.ErrDamaged
+	}
+	r.URL, r.Secret = hidden.URL, hidden.Secret
+	return nil
+}
+
+// routeError says why the secrets of a route cannot be used, and what to do.
+func (s *Store) routeError(name string, err error) error {
+	var missing *secretkey.MissingKeyError
+	if errors.As(err, &missing) {
+		return fmt.Errorf("the secrets of route %s are encrypted with key %s, which is not in %s: add that key to the file, or set the route again", name, missing.ID, s.secrets.place())
+	}
+	return fmt.Errorf("the secrets of route %s cannot be decrypted: %w; set the route again", name, err)
+}
+
+// lack reports whether a key is not among those that are held.
+func (s *secrets) lack(id string) bool {
+	_, found := s.holding(id).Find(id)
+	return !found
+}
+
+func (s *secrets) place() string {
+	if s.file == "" {
+		return "a secret key file"
+	}
+	return s.file
+}
+
+// usedKey returns the id of the key that the secrets of the database are encrypted with; empty
+// for none yet.
+func usedKey(ctx context.Context, from oneRow, lock string) (string, error) {
+	var id string
+	if err := from.QueryRowContext(ctx, `SELECT COALESCE(secret_key, '') FROM installation`+lock).Scan(&id); err != nil {
+		return "", fmt.Errorf("read which key secrets are encrypted with: %w", err)
+	}
+	return id, nil
+}
+
+// keyToEncrypt returns the key that all servers on the database encrypt with.
+func (s *Store) keyToEncrypt(ctx context.Context, t *tx) (secretkey.Key, error) {
+	used, err := usedKey(ctx, t, t.dialect.lock)
+	if err != nil {
+		return secretkey.Key{}, err
+	}
+	keys := s.secrets.holding(used)
+	if used == "" && len(keys) > 0 {
+		return keys[0], t.useKey(ctx, keys[0], false)
+	}
+	k, found := keys.Find(used)
+	if !found {
+		return k, s.lacksKey(used)
+	}
+	return k, nil
+}
+
+// useKey records which key all servers encrypt with. remains: secrets that were stored in
+// another way may still be in deleted rows.
+func (t *tx) useKey(ctx context.Context, k secretkey.Key, remains bool) error {
+	_, err := t.ExecContext(ctx, `UPDATE installation SET secret_key = $1`, k.ID())
+	if err == nil && remains {
+		_, err = t.ExecContext(ctx, `UPDATE installation SET secret_remains = 1`)
+	}
+	if err != nil {
+		return fmt.Errorf("record which key secrets are encrypted with: %w", err)
+	}
+	return nil
+}
+
+// lacksKey says that this server cannot encrypt and decrypt.
+func (s *Store) lacksKey(used string) error {
+	if used == "" {
+		return &index.SecretKeyError{Why: fmt.Sprintf("there is no key to encrypt secrets of notification routes with, because %s could not be made: "+
+			"give a file that the server can write with --secret-key-file, and start it again", s.secrets.place())}
+	}
+	return &index.SecretKeyError{Why: fmt.Sprintf("secrets of notification routes are encrypted with key %s, which is not in %s on this host: "+
+		"copy the file of the server that made it; if it is lost, stop the server, run stint server rotate-key, and set the routes again", used, s.secrets.place())}
+}
+
+// checkSecretKey records whether this server lacks the key that others encrypt with.
+func (s *Store) checkSecretKey(ctx context.Context) error {
+	if s.secrets.file == "" {
+		return nil
+	}
+	used, err := usedKey(ctx, s.reader, "")
+	if err != nil {
+		return err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "this host"
+	}
+	keys := s.secrets.holding(used)
+	if _, found := keys.Find(used); found || used == "" && len(keys) > 0 {
+		s.done(ctx, troubleSecretKey, host)
+	} else {
+		s.failed(ctx, troubleSecretKey, host, s.lacksKey(used))
+	}
+	return nil
+}
+
+// readKeys reads the file with the keys, and makes it if it is missing and may be made.
+func (s *Store) readKeys(used string, alone bool) (keys secretkey.Keys, made bool, err error) {
+	keys, err = secretkey.Read(s.secrets.file)
+	if !errors.Is(err, fs.ErrNotExist) || used != "" && !alone {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil // another server may have it
+		}
+		return keys, false, err
+	}
+	keys, made, err = secretkey.Make(s.secrets.file)
+	switch {
+	case err != nil:
+		s.log.Error("secrets of notification routes cannot be encrypted", "error", err)
+		return nil, made, nil
+	case made && used != "":
+		s.log.Error("the key of notification routes is gone: a new one was made; put the old one into the file too, or set the routes again",
+			"file", s.secrets.file, "missing", used, "key", keys[0].ID())
+	case made:
+		s.log.Info("made the key that secrets of notification routes are encrypted with; keep a copy apart from backups", "file", s.secrets.file, "key", keys[0].ID())
+	}
+	return keys, made, nil
+}

@@ -1,0 +1,221 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store/secretkey"
+)
+
+// openSecrets reads the keys, encrypts what is not encrypted with the first of them, and
+// removes what is left of how it was stored before.
+func (s *Store) openSecrets(ctx context.Context, file string) error {
+	if file == "" {
+		return nil
+	}
+	s.secrets.file = file
+	used, err := usedKey(ctx, s.writer, "")
+	if err != nil {
+		return err
+	}
+	// On a data directory no other server can have the missing key.
+	alone := !s.dialect.postgres
+	keys, made, err := s.readKeys(used, alone)
+	if err != nil {
+		return err
+	}
+	taken, err := s.encryptRoutes(ctx, keys, alone)
+	if err != nil {
+		return err
+	}
+	if made && !taken { // another server was first with another key; nobody has used this one
+		keys, err = nil, os.Remove(s.secrets.file)
+		if err != nil {
+			return fmt.Errorf("remove a key that is not used: %w", err)
+		}
+	}
+	s.secrets.keys = keys
+	if taken {
+		s.removeRemains(ctx)
+	}
+	if err := errors.Join(s.refreshTroubles(ctx), s.checkSecretKey(ctx)); err != nil { // those of the last process may be over
+		return err
+	}
+	_, err = s.Deliveries(ctx) // records the routes whose secrets cannot be decrypted
+	return err
+}
+
+// RotateSecretKey adds a key to a file, which is made if it is missing, and encrypts the
+// secrets of routes with it. It returns the routes that none of the keys decrypts.
+func (s *Store) RotateSecretKey(ctx context.Context, file string) (left []string, err error) {
+	s.secrets.file = file
+	keys, err := secretkey.Add(file)
+	if err != nil {
+		return nil, err
+	}
+	// If this fails, the next start of a server does it.
+	if _, err := s.encryptRoutes(ctx, keys, true); err != nil {
+		return nil, err
+	}
+	s.secrets.keys = keys
+	s.removeRemains(ctx)
+	all, err := s.Deliveries(ctx)
+	for _, d := range all {
+		if d.Route.Error != "" {
+			left = append(left, d.Route.Name)
+		}
+	}
+	return left, err
+}
+
+func (s *Store) encryptRoutes(ctx context.Context, keys secretkey.Keys, alone bool) (taken bool, err error) {
+	err = s.writeRuns(ctx, noRuns, func(t *tx) (err error) {
+		taken, err = t.encryptRoutes(ctx, keys, alone)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("encrypt secrets of notification routes: %w", err)
+	}
+	return taken, nil
+}
+
+// mayTake reports whether a server may encrypt with the first of its keys from now on. What
+// other servers encrypt with must be among them, or they could not read each other.
+func mayTake(used string, keys secretkey.Keys, alone bool) bool {
+	if len(keys) == 0 {
+		return false
+	}
+	_, held := keys.Find(used)
+	return held || used == "" || alone
+}
+
+// encryptRoutes encrypts the secrets of all routes with the first key, unless other servers
+// have another one. What cannot be decrypted stays as it is.
+func (t *tx) encryptRoutes(ctx context.Context, keys secretkey.Keys, alone bool) (taken bool, err error) {
+	used, err := usedKey(ctx, t, t.dialect.lock)
+	if err != nil || !mayTake(used, keys, alone) {
+		return false, err
+	}
+	stored, err := t.storedRoutes(ctx)
+	if err != nil {
+		return false, err
+	}
+	changed := false
+	for _, one := range stored {
+		var r index.Route
+		if json.Unmarshal(one.doc, &r) != nil {
+			continue // a troubled item says so
+		}
+		r.Name = one.name
+		if id, _ := secretkey.Encrypted(one.secret); id == keys[0].ID() || decryptRoute(&r, one.secret, keys.Decrypt) != nil {
+			continue
+		}
+		doc, secret, err := encryptRoute(keys[0], r)
+		if err != nil {
+			return false, err
+		}
+		if _, err := t.ExecContext(ctx, `UPDATE routes SET doc = $2, secret = $3 WHERE name = $1`, one.name, doc, secret); err != nil {
+			return false, fmt.Errorf("store route %s: %w", one.name, err)
+		}
+		changed = true
+	}
+	if !changed && used == keys[0].ID() {
+		return true, nil
+	}
+	return true, t.useKey(ctx, keys[0], changed)
+}
+
+type storedRoute struct {
+	name   string
+	doc    []byte
+	secret string
+}
+
+func (t *tx) storedRoutes(ctx context.Context) ([]storedRoute, error) {
+	rows, err := t.QueryContext(ctx, `SELECT name, doc, secret FROM routes ORDER BY name`+t.dialect.lock)
+	if err != nil {
+		return nil, fmt.Errorf("read routes: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	var all []storedRoute
+	for rows.Next() {
+		var one storedRoute
+		if err := rows.Scan(&one.name, &one.doc, &one.secret); err != nil {
+			return nil, fmt.Errorf("read routes: %w", err)
+		}
+		all = append(all, one)
+	}
+	return all, rows.Err()
+}
+
+// longVacuum is the size of a database from which its vacuum is announced.
+const longVacuum = 256 << 20
+
+// removeRemains removes from the files of the database what secrets were before they were
+// encrypted: databases leave it in pages that are free. If that fails the server goes on, and
+// the next start tries again.
+func (s *Store) removeRemains(ctx context.Context) {
+	var remains int
+	err := s.writer.QueryRowContext(ctx, `SELECT secret_remains FROM installation`).Scan(&remains)
+	if err == nil && remains == 0 {
+		return
+	}
+	if err == nil {
+		err = s.vacuumSecrets(ctx)
+	}
+	if err == nil {
+		_, err = s.writer.ExecContext(ctx, `UPDATE installation SET secret_remains = 0`)
+	}
+	if err != nil && ctx.Err() == nil {
+		s.log.Error("secrets that were stored in clear before may still be in free pages of the database; the next start tries again to remove them", "error", err)
+	}
+}
+
+func (s *Store) vacuumSecrets(ctx context.Context) error {
+	if s.dialect.postgres {
+		return s.vacuumTables(ctx, "routes", "logins")
+	}
+	var pages, size, busy, log, moved int64
+	if err := s.writer.QueryRowContext(ctx, `SELECT page_count, page_size FROM pragma_page_count(), pragma_page_size()`).Scan(&pages, &size); err != nil {
+		return fmt.Errorf("look how large the database is: %w", err)
+	}
+	if pages*size > longVacuum {
+		s.log.Info("the database is written anew, once, to remove secrets that were stored in clear; that takes a while", "bytes", pages*size)
+	}
+	if _, err := s.writer.ExecContext(ctx, `VACUUM`); err != nil {
+		return fmt.Errorf("write the database anew: %w", err)
+	}
+	if err := s.writer.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &log, &moved); err != nil {
+		return fmt.Errorf("empty the write-ahead log: %w", err)
+	}
+	if busy != 0 {
+		return errors.New("empty the write-ahead log: another process reads the database")
+	}
+	return nil
+}
+
+// vacuumTables has PostgreSQL write tables anew.
+func (s *Store) vacuumTables(ctx context.Context, tables ...string) (err error) {
+	conn, err := s.writer.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("connect to %s: %w", s.dialect.name, err)
+	}
+	defer func() {
+		_, rerr := conn.ExecContext(context.WithoutCancel(ctx), `RESET lock_timeout`)
+		err = errors.Join(err, rerr, conn.Close())
+	}()
+	// Another server reads the routes every second, for a moment.
+	if _, err := conn.ExecContext(ctx, `SET lock_timeout = '10s'`); err != nil {
+		return fmt.Errorf("limit the wait for a lock: %w", err)
+	}
+	for _, table := range tables {
+		if _, err := conn.ExecContext(ctx, `VACUUM (FULL) `+table); err != nil {
+			return fmt.Errorf("write table %s anew: %w", table, err)
+		}
+	}
+	return nil
+}
