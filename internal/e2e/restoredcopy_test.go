@@ -156,6 +156,10 @@ func copies(t *testing.T, s *server) (one, two *server) {
 	if s.database != "" {
 		s.stop()
 		one.database, two.database = postgrestest.Copy(t, s.database), postgrestest.Copy(t, s.database)
+		for _, c := range []*server{one, two} {
+			c.host = newHost(t)
+			c.takeSecretKey(s)
+		}
 		s.start("--allow-private-targets")
 	} else {
 		dir := t.TempDir()

@@ -58,7 +58,10 @@ func (s *Store) Backup(ctx context.Context, dir string, open func() (Archive, er
 	if err := s.settleNow(ctx); err != nil {
 		return fmt.Errorf("bring heartbeats into the database: %w", err)
 	}
-	file := filepath.Join(dir, "stint.db")
+	file := filepath.Join(dir, databaseName)
+	if err := makePrivate(file); err != nil {
+		return err
+	}
 	if _, err := s.writer.ExecContext(ctx, `VACUUM INTO $1`, file); err != nil {
 		return fmt.Errorf("copy the database to %s: %w", file, err)
 	}

@@ -12,17 +12,22 @@ import (
 // othersMay are the rights of everybody but the owner.
 const othersMay fs.FileMode = 0o077
 
-// closeToOthers takes from everybody but the owner every right to the data directory and to what
-// is in it: the database holds passwords of notification targets. Files that SQLite makes
-// beside the database get its mode.
-func closeToOthers(dir string, log *slog.Logger) error {
-	file, err := os.OpenFile(filepath.Join(dir, databaseName), os.O_RDWR|os.O_CREATE, 0o600)
+// makePrivate makes the file of a database, unless it exists, before SQLite would with a mode of
+// its own. Files that SQLite makes beside a database get its mode.
+func makePrivate(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err == nil {
+		err = file.Close()
+	}
 	if err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
-	if err := file.Close(); err != nil {
-		return fmt.Errorf("open the database: %w", err)
-	}
+	return nil
+}
+
+// closeToOthers takes from everybody but the owner every right to the data directory and to what
+// is in it: command lines, names and logs are for those who have a token.
+func closeToOthers(dir string, log *slog.Logger) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("look at the modes of files: %w", err)

@@ -73,6 +73,9 @@ func unusable(dir string, err error) error {
 // openFile opens the database in a data directory, and the segments there; beside a server
 // only if it has the same schema.
 func openFile(ctx context.Context, file string, relaxed, beside bool) (*Store, error) {
+	if err := makePrivate(file); err != nil {
+		return nil, err
+	}
 	writer, err := sql.Open("sqlite", sqliteName(file, writing(relaxed)))
 	if err != nil {
 		return nil, err
