@@ -310,6 +310,7 @@ export interface components {
         HealthAnswer: {
             /** Format: date-time */
             copied_at?: string;
+            degraded?: string[] | null;
             status: string;
             version: string;
         };
