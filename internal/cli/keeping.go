@@ -89,9 +89,10 @@ func (p *program) openBucket(ctx context.Context, address string, warn func(erro
 // sayArchive is for the commands beside the server, which need the archive.
 func (p *program) sayArchive(err error) { p.Say("warning: the archive cannot be reached: %v", err) }
 
-// logDeleted makes the store's options log what retention deletes: a mistyped number must not
-// go unnoticed.
-func logDeleted(o store.Options, log *slog.Logger) store.Options {
+// withLog makes the store's options use the server's log, also for what retention deletes: a
+// mistyped number must not go unnoticed.
+func withLog(o store.Options, log *slog.Logger) store.Options {
+	o.Log = log
 	options := map[string]string{"age": "--keep-days", "runs": "--keep-runs", "bytes": "--keep-bytes"}
 	o.Deleted = func(rule string, runs int) {
 		log.Info("retention deleted runs", "rule", options[rule], "runs", runs)

@@ -220,8 +220,7 @@ func (c serveConfig) plainHTTP() bool {
 func serve(ctx context.Context, cfg serveConfig) (err error) {
 	defer func() { _ = cfg.Listener.Close() }() // closed already after an orderly end
 	tuneRuntime()
-	cfg.Store.Log = cfg.Log
-	db, err := store.Open(ctx, logDeleted(cfg.Store, cfg.Log))
+	db, err := store.Open(ctx, withLog(cfg.Store, cfg.Log))
 	if err != nil {
 		return err
 	}
