@@ -224,6 +224,9 @@ func (m *Monitor) watchTogether(ctx context.Context, now time.Time, leases []ind
 
 func (m *Monitor) circumstances(l index.Lease, closed closings, now time.Time) Circumstances {
 	closure := l.Closed
+	if closure.Confirm > 0 {
+		closure.Why = "another server saw that"
+	}
 	if here := closed[attempt{l.Run, l.Attempt}]; here.At.After(closure.At) {
 		closure = here
 	}

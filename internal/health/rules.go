@@ -80,16 +80,36 @@ func (c Circumstances) gone(l index.Lease) bool { return c.closed(l) && c.Closed
 // TogetherWithin of it, itself included, and the server was last late at lateAt.
 func Closes(d index.Disconnect, together int, lateAt time.Time) index.Closure {
 	c := index.Closure{At: d.At}
+	if !d.Peer {
+		return c
+	}
+	c.Confirm = ConfirmDoubt
 	switch {
-	case !d.Peer:
-	case !d.Due.IsZero(): // it notices the close only when it beats next
+	case !d.Due.IsZero():
 		c.Confirm = max(ConfirmDoubt, d.Due.Add(latenessGone).Sub(d.At))
-	case d.Indirect, together > FewTogether, lateAt.After(d.At.Add(-ConfirmDoubt)):
-		c.Confirm = ConfirmDoubt
+		c.Why = "it may notice that only when its next heartbeat is due"
+	case d.Forwarded:
+		c.Why = "its requests come through a proxy"
+	case d.Indirect:
+		c.Why = "its own address is not the one that the server sees"
+	case together > FewTogether:
+		c.Why = fmt.Sprintf("more than %d connections closed within %s", FewTogether, TogetherWithin)
+	case lateAt.After(d.At.Add(-ConfirmDoubt)):
+		c.Why = "the server itself was slow"
 	default:
 		c.Confirm = ConfirmGone
 	}
 	return c
+}
+
+// confirm is how long the agent of a connection that closed has to come back, and why that is
+// longer than ConfirmGone; empty where it is not.
+func (c Circumstances) confirm(l index.Lease) (d time.Duration, why string) {
+	slow := l.Beat != nil && l.Beat.SchedulingDelayMS > MostLate.Milliseconds()
+	if slow && c.Closed.Confirm < ConfirmDoubt {
+		return ConfirmDoubt, "its host was slow at its last heartbeat"
+	}
+	return c.Closed.Confirm, c.Closed.Why
 }
 
 // Suspended reports whether the agent has stopped itself and the job: its silence is no
@@ -130,10 +150,7 @@ func LeaseEnd(l index.Lease, c Circumstances) (end time.Time, capped bool) {
 func Deadline(l index.Lease, c Circumstances) time.Time {
 	end, _ := LeaseEnd(l, c)
 	if c.gone(l) {
-		confirm := c.Closed.Confirm
-		if l.Beat != nil && l.Beat.SchedulingDelayMS > MostLate.Milliseconds() { // its host is slow
-			confirm = max(confirm, ConfirmDoubt)
-		}
+		confirm, _ := c.confirm(l)
 		end = earlier(end, c.Closed.At.Add(confirm))
 	}
 	return later(end, earlier(c.HeldUntil, c.heard(l).Add(l.Length+HoldFor+c.Outage)))
@@ -222,7 +239,11 @@ func quiet(l index.Lease, c Circumstances) job.Finding {
 
 func lostEvidence(l index.Lease, c Circumstances) string {
 	if c.gone(l) {
-		return fmt.Sprintf("The agent's connection closed at %s, and it did not come back.", clock(c.Closed.At))
+		text := fmt.Sprintf("The agent's connection closed at %s, and it did not come back.", clock(c.Closed.At))
+		if confirm, why := c.confirm(l); why != "" {
+			text += fmt.Sprintf(" It had %s for that instead of %s, because %s.", confirm.Round(100*time.Millisecond), ConfirmGone, why)
+		}
+		return text
 	}
 	text := fmt.Sprintf("No heartbeat since %s; one was due every %s, and the lease ended at %s.",
 		clock(l.HeardAt), periodOr(l.EveryPeriod), clock(l.ExpiresAt))

@@ -80,6 +80,8 @@ func TestJudge(t *testing.T) {
 		{name: "and did not", lease: lease(), now: 2, circs: goneAt(1), verdict: "lost", evidence: "connection closed at 12:00:01 UTC"},
 		{name: "beats at once, in doubt", lease: lease(), now: 3.999, circs: closed(1, ConfirmDoubt), verdict: "quiet", deadline: 4},
 		{name: "and did not, in doubt", lease: lease(), now: 4, circs: closed(1, ConfirmDoubt), verdict: "lost"},
+		{name: "in doubt, with the reason", lease: lease(), now: 4, circs: Circumstances{Since: at(-100), Closed: index.Closure{At: at(1), Confirm: ConfirmDoubt, Why: "of a proxy"}}, verdict: "lost", evidence: "It had 3s for that instead of 1s, because of a proxy."},
+		{name: "a slow agent that did not", lease: lease(beat(job.Heartbeat{SchedulingDelayMS: 301})), now: 4, circs: goneAt(1), verdict: "lost", evidence: "instead of 1s, because its host was slow"},
 		{name: "a slow agent", lease: lease(beat(job.Heartbeat{SchedulingDelayMS: 301})), now: 2, circs: goneAt(1), verdict: "quiet", deadline: 4},
 		{name: "an agent that is hardly slow", lease: lease(beat(job.Heartbeat{SchedulingDelayMS: 300})), now: 2, circs: goneAt(1), verdict: "lost"},
 		{name: "beats at once, but the lease ends", lease: lease(), now: 15, circs: closed(14, ConfirmDoubt), verdict: "lost"},
@@ -147,22 +149,24 @@ func TestCloses(t *testing.T) {
 		together int
 		lateAt   time.Time
 		confirm  time.Duration
+		why      string
 	}{
-		{"killed", index.Disconnect{Peer: true}, 1, time.Time{}, ConfirmGone},
-		{"two killed together", index.Disconnect{Peer: true}, 2, time.Time{}, ConfirmGone},
-		{"three", index.Disconnect{Peer: true}, 3, time.Time{}, ConfirmDoubt},
-		{"through a proxy", index.Disconnect{Peer: true, Indirect: true}, 1, time.Time{}, ConfirmDoubt},
-		{"the server was late just before", index.Disconnect{Peer: true}, 1, at(-2.9), ConfirmDoubt},
-		{"the server was late long before", index.Disconnect{Peer: true}, 1, at(-3), ConfirmGone},
-		{"the server was late since", index.Disconnect{Peer: true}, 1, at(0.5), ConfirmDoubt},
-		{"it would notice soon", index.Disconnect{Peer: true, Due: at(0.5)}, 1, time.Time{}, ConfirmDoubt},
-		{"it would notice at the end of its period", index.Disconnect{Peer: true, Due: at(5)}, 1, time.Time{}, 5*time.Second + latenessGone},
-		{"it should have noticed", index.Disconnect{Peer: true, Due: at(-50)}, 1, time.Time{}, ConfirmDoubt},
-		{"timed out", index.Disconnect{}, 1, time.Time{}, 0},
-		{"many timed out, through a proxy, at a late server", index.Disconnect{Indirect: true}, 9, at(0), 0},
+		{"killed", index.Disconnect{Peer: true}, 1, time.Time{}, ConfirmGone, ""},
+		{"two killed together", index.Disconnect{Peer: true}, 2, time.Time{}, ConfirmGone, ""},
+		{"three", index.Disconnect{Peer: true}, 3, time.Time{}, ConfirmDoubt, "more than 2 connections closed within 200ms"},
+		{"through a proxy", index.Disconnect{Peer: true, Indirect: true, Forwarded: true}, 1, time.Time{}, ConfirmDoubt, "its requests come through a proxy"},
+		{"from another address", index.Disconnect{Peer: true, Indirect: true}, 1, time.Time{}, ConfirmDoubt, "its own address is not the one that the server sees"},
+		{"the server was late just before", index.Disconnect{Peer: true}, 1, at(-2.9), ConfirmDoubt, "the server itself was slow"},
+		{"the server was late long before", index.Disconnect{Peer: true}, 1, at(-3), ConfirmGone, ""},
+		{"the server was late since", index.Disconnect{Peer: true}, 1, at(0.5), ConfirmDoubt, "the server itself was slow"},
+		{"it would notice soon", index.Disconnect{Peer: true, Due: at(0.5)}, 1, time.Time{}, ConfirmDoubt, "it may notice that only when its next heartbeat is due"},
+		{"it would notice at the end of its period", index.Disconnect{Peer: true, Due: at(5)}, 1, time.Time{}, 5*time.Second + latenessGone, "it may notice that only when its next heartbeat is due"},
+		{"it should have noticed", index.Disconnect{Peer: true, Due: at(-50)}, 1, time.Time{}, ConfirmDoubt, "it may notice that only when its next heartbeat is due"},
+		{"timed out", index.Disconnect{}, 1, time.Time{}, 0, ""},
+		{"many timed out, through a proxy, at a late server", index.Disconnect{Indirect: true}, 9, at(0), 0, ""},
 	} {
 		c.d.At = noon
-		if got := Closes(c.d, c.together, c.lateAt); got != (index.Closure{At: noon, Confirm: c.confirm}) {
+		if got := Closes(c.d, c.together, c.lateAt); got != (index.Closure{At: noon, Confirm: c.confirm, Why: c.why}) {
 			t.Errorf("%s: %+v, want %s", c.name, got, c.confirm)
 		}
 	}

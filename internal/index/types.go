@@ -227,6 +227,9 @@ type Disconnect struct {
 	// Indirect says that something may stand between agent and server, which can close a
 	// connection while the agent lives.
 	Indirect bool
+	// Forwarded says that a request came through a proxy that names itself; Indirect is set
+	// as well then.
+	Forwarded bool
 	// Due is when the next heartbeat is due of an agent that does not send one at once after
 	// its connection closed; zero for one that does.
 	Due time.Time
@@ -239,6 +242,8 @@ type Closure struct {
 	// Confirm is how long the agent has to come back before the run is lost; 0 where the
 	// end says no more than silence does.
 	Confirm time.Duration
+	// Why says, in one clause, why that is longer than usual; empty where it is not.
+	Why string
 }
 
 // ClosedRun is a Closure with the attempt whose connection it was.

@@ -234,7 +234,7 @@ func (t *traffic) end(forwarded bool, now time.Time) *index.Disconnect {
 	if indirect && now.Sub(t.lastBeat) > t.nextBeat+t.nextBeat/2 {
 		peer = false
 	}
-	d := &index.Disconnect{Run: t.key.run, Attempt: t.key.attempt, Owner: t.owner, At: now, Peer: peer, Indirect: indirect}
+	d := &index.Disconnect{Run: t.key.run, Attempt: t.key.attempt, Owner: t.owner, At: now, Peer: peer, Indirect: indirect, Forwarded: forwarded}
 	if !t.named {
 		d.Due = t.lastBeat.Add(t.nextBeat)
 	}

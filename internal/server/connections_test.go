@@ -32,6 +32,9 @@ func (s *seen) Disconnected(d index.Disconnect) {
 	if d.Indirect {
 		how += " indirect"
 	}
+	if d.Forwarded {
+		how += " forwarded"
+	}
 	if !d.Due.IsZero() {
 		how += " due"
 	}
@@ -146,7 +149,7 @@ func TestWhatClosedConnectionsSay(t *testing.T) {
 		{"ended while another goes on", "1 beat a; 1 beat b; end a; 1 peer", ""},
 		{"a proxy's connection", "1 beat a; 1 beat b; 1 beat a; 1 beat b; 1 peer", ""},
 		{"journals of others on the way", "1 append b; 1 append a; 1 beat a; 1 append c; 1 peer", "a closed"},
-		{"a proxy that says so", "1 proxied a; 1 beat a; 1 peer", "a closed indirect"},
+		{"a proxy that says so", "1 proxied a; 1 beat a; 1 peer", "a closed indirect forwarded"},
 		{"long idle, and nothing between", "1 beat a; wait 10m; 1 peer", "a closed"},
 		{"long idle, and something between", "1 append a; 1 beat a elsewhere; wait 8s; 1 peer", "a silent indirect"},
 		{"idle, and something between", "1 append a; 1 beat a elsewhere; wait 7s; 1 peer", "a closed indirect"},
