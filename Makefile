@@ -114,6 +114,12 @@ HANG ?= 10m
 hang: ## Let the bucket hang for HANG (10m) while runs fail and agents are killed: all are lost and notified of in time
 	@set -o pipefail; $(GO) test ./internal/faulttest -run '^TestABucketThatHangs$$' -v -timeout 0 -args -hang $(HANG) | grep -avE --line-buffered '^=== '
 
+DURATION ?= 10m
+
+.PHONY: hostile
+hostile: ## Let one token do its worst for DURATION (10m) while another token's agents work: they feel little of it
+	@set -o pipefail; $(GO) test ./internal/faulttest -run '^TestHostileClient$$' -v -timeout 0 -args -hostile $(DURATION) | grep -avE --line-buffered '^=== '
+
 SOAK ?= 30m
 
 .PHONY: soak

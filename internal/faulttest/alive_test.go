@@ -90,7 +90,7 @@ func needed(t *testing.T, what string) {
 
 func newLiveFleet(t *testing.T, plan fleetPlan) *liveFleet {
 	t.Helper()
-	f := &liveFleet{world: openWorld(t), plan: plan}
+	f := &liveFleet{world: openWorld(t, "--insecure"), plan: plan}
 	for i := range f.hosts {
 		l, err := makeLink(9000 + i)
 		if err != nil {
@@ -106,14 +106,15 @@ func newLiveFleet(t *testing.T, plan fleetPlan) *liveFleet {
 	return f
 }
 
-// openWorld is a server that listens on every address, and a client of it.
-func openWorld(t *testing.T) *world {
+// openWorld is a server that listens on every address, and a client of it. access is the
+// server's option that says who needs a token.
+func openWorld(t *testing.T, access string) *world {
 	t.Helper()
-	return openWorldWith(t, func(*world) []string { return nil })
+	return openWorldWith(t, access, func(*world) []string { return nil })
 }
 
 // openWorldWith does so for a server with further arguments.
-func openWorldWith(t *testing.T, prepare func(*world) (args []string)) *world {
+func openWorldWith(t *testing.T, access string, prepare func(*world) (args []string)) *world {
 	t.Helper()
 	n, err := freePort()
 	if err != nil {
@@ -130,7 +131,7 @@ func openWorldWith(t *testing.T, prepare func(*world) (args []string)) *world {
 		t.Fatal(err)
 	}
 	w.setClocks()
-	w.server = &serverProcess{w: w, address: fmt.Sprintf("0.0.0.0:%d", n), place: append([]string{"--data", w.path("data")}, prepare(w)...)}
+	w.server = &serverProcess{w: w, address: fmt.Sprintf("0.0.0.0:%d", n), access: access, place: append([]string{"--data", w.path("data")}, prepare(w)...)}
 	w.server.wantUp()
 	t.Cleanup(w.server.end)
 	if w.api, err = client.New(client.Options{URL: fmt.Sprintf("http://127.0.0.1:%d", n)}); err != nil {

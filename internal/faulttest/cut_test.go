@@ -42,7 +42,7 @@ func TestNoCutOfALeaseLosesAnAgent(t *testing.T) {
 	if !can.links {
 		needed(t, "network namespaces: "+strings.Join(why, "; "))
 	}
-	f := &liveFleet{world: openWorld(t)}
+	f := &liveFleet{world: openWorld(t, "--insecure")}
 	// Most of the others are heard, else the server would blame the network and call none lost.
 	f.runs = startFleet(t, 3*len(pathCuts), "heard", "http://"+strings.Replace(f.server.address, "0.0.0.0", "127.0.0.1", 1),
 		func(start func() error) error { return start() })

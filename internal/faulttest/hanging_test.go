@@ -138,7 +138,7 @@ func (h *hanging) url() string {
 func TestABucketThatHangs(t *testing.T) {
 	long := *hangFor >= time.Minute
 	b := startBucket(t)
-	h := &hanging{world: openWorldWith(t, func(w *world) []string {
+	h := &hanging{world: openWorldWith(t, "--insecure", func(w *world) []string {
 		w.bucket, w.hasty = b, !long // the long test takes the server as it is released
 		return []string{"--archive", b.place(), "--allow-private-targets"}
 	})}

@@ -41,7 +41,7 @@ func TestKilledAgentsAreLostSoon(t *testing.T) {
 	if *alive {
 		plan = allKills
 	}
-	w := openWorld(t)
+	w := openWorld(t, "--insecure")
 	for _, how := range []struct{ name, state string }{{"by their journal", ""}, {"by the connection", noState}} {
 		for _, age := range plan.ages {
 			ends := w.kill(how.state, how.name, age, plan.times)

@@ -35,6 +35,7 @@ var (
 	shortJobs  = flag.Int("jobs", 60, "how many short jobs TestShortJobs runs in each of its rounds")
 	hangFor    = flag.Duration("hang", 20*time.Second, "how long the bucket of TestABucketThatHangs does not answer; from a minute on the times are judged too")
 	soakFor    = flag.Duration("soak", 0, "how long TestSoak works; 0: a short trial")
+	hostileFor = flag.Duration("hostile", 0, "how long TestHostileClient attacks; 0: a short form that looks at order and counts alone")
 )
 
 // patience bounds every wait for what must happen.
@@ -49,6 +50,9 @@ var programs string
 func TestMain(m *testing.M) {
 	if fleet := os.Getenv(fleetEnv); fleet != "" {
 		os.Exit(runFleet(fleet))
+	}
+	if client := os.Getenv(hostileEnv); client != "" {
+		os.Exit(runHostile(client))
 	}
 	if address := os.Getenv(uploadEnv); address != "" {
 		os.Exit(runUpload(address))

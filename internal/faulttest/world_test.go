@@ -25,12 +25,13 @@ import (
 
 // world is everything of one schedule.
 type world struct {
-	t     *testing.T
-	s     schedule
-	slot  *slot
-	dir   string
-	run   string // its id
-	began time.Time
+	t          *testing.T
+	s          schedule
+	slot       *slot
+	dir        string
+	run        string // its id
+	agentToken string // of real agents; empty for none
+	began      time.Time
 
 	server   *serverProcess
 	agent    *exec.Cmd
@@ -106,7 +107,7 @@ func newWorld(t *testing.T, s schedule, sl *slot) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.server = &serverProcess{w: w, address: fmt.Sprintf("127.0.0.1:%d", n), place: []string{"--data", w.path("data")}}
+	w.server = &serverProcess{w: w, address: fmt.Sprintf("127.0.0.1:%d", n), access: "--insecure", place: []string{"--data", w.path("data")}}
 	if s.postgres {
 		w.server.place = []string{"--database", sl.database(t, s.seed)}
 	}
@@ -208,10 +209,14 @@ func (w *world) serverProgram() string {
 }
 
 func (w *world) environment(clock string) []string {
-	return []string{
+	env := []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + w.path("home"), "STINT_STATE=" + w.path("state"),
 		"STINT_TEST_CLOCK=" + w.path(clock), "GORACE=halt_on_error=1",
 	}
+	if w.agentToken != "" {
+		env = append(env, "STINT_TOKEN="+w.agentToken)
+	}
+	return env
 }
 
 // openRoute makes what lies between agent and server.
@@ -333,6 +338,7 @@ type serverProcess struct {
 	w       *world
 	address string
 	place   []string
+	access  string // the option that says who needs a token
 
 	mu  sync.Mutex
 	cmd *exec.Cmd // nil while it is down
@@ -368,7 +374,7 @@ func (p *serverProcess) try() error {
 		if err != nil {
 			return err
 		}
-		cmd := exec.Command(p.w.serverProgram(), append([]string{"server", "--listen", p.address, "--insecure"}, p.place...)...)
+		cmd := exec.Command(p.w.serverProgram(), append([]string{"server", "--listen", p.address, p.access}, p.place...)...)
 		cmd.Env = append(p.w.environment("server.clock"), bucketKeys...)
 		cmd.Stdout, cmd.Stderr = log, log
 		if err := cmd.Start(); err != nil {
