@@ -62,6 +62,7 @@ type scale struct {
 	on       string
 	span     time.Duration
 	logBytes int64
+	days     int
 	runs     int
 }
 
@@ -83,18 +84,20 @@ var measurements = []measurement{
 	{"live", (*bench).live},
 	{"readers", (*bench).readers},
 	{"read", (*bench).read},
+	{"chart", (*bench).chart},
 	{"runs", (*bench).runs},
 }
 
 func main() {
 	rounds := flag.Int("rounds", 7, "how often each thing is measured; the median counts")
-	only := flag.String("only", "", "names of measurements, separated by commas: startup,steady,sample,thousand,capture,outage,beats,tokens,live,readers,read,runs")
+	only := flag.String("only", "", "names of measurements, separated by commas: startup,steady,sample,thousand,capture,outage,beats,tokens,live,readers,read,chart,runs")
 	var size scale
 	flag.IntVar(&size.agents, "agents", 10_000, "live: how many agents")
 	flag.DurationVar(&size.spread, "spread", 30*time.Second, "live: the time within which all agents begin")
 	flag.StringVar(&size.on, "on", "", "live: SQLite or PostgreSQL; both unless one is named")
 	flag.DurationVar(&size.span, "span", 10*time.Second, "beats, tokens, live: how long is measured; live takes three times this")
 	flag.Int64Var(&size.logBytes, "log", 1<<30, "read: bytes of the log")
+	flag.IntVar(&size.days, "days", 30, "chart: how long the run went on")
 	flag.IntVar(&size.runs, "runs", 1_000_000, "runs: how many")
 	flag.Parse()
 	ctx, stop := context.WithCancel(context.Background())

@@ -25,7 +25,7 @@ type hostilePlan struct {
 	every  time.Duration // between two requests of one kind of an agent
 	kills  time.Duration // between two kills
 	ways   []killWay
-	divide int           // of the workers of each attack there is one in so many
+	divide int // of the workers of each attack there is one in so many
 }
 
 // killWay is which state directory an agent has, and how long after its start it is killed; 0
