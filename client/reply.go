@@ -37,7 +37,7 @@ func (c *Client) readAppendReply(resp *http.Response, run string, attempt int) (
 		case r.Size == nil:
 			return "size"
 		case *r.Size < 0:
-			return "size that is not negative"
+			return "valid size"
 		}
 		return r.missing(run, attempt)
 	}); err != nil {

@@ -88,12 +88,15 @@ func (p *program) runsTable(runs []job.Run, now time.Time) string {
 			console.P(runName(r), s.Bold), console.StateCell(r.State, s), healthCell(r, s),
 			console.T(startedText(r, now)), console.R(durationText(r, now)),
 			console.R(cpu), console.R(peak),
-			console.T(r.Host), console.P(shortID(r.ID), s.Muted), console.T(r.Command),
+			console.T(r.Host), console.P(shortID(r.ID), s.Muted), console.T(console.Cut(r.Command, mostCommand)),
 		})
 	}
 	header := []string{"RUN", "STATE", "HEALTH", "STARTED", "TOOK", "CPU", "PEAK", "HOST", "ID", "COMMAND"}
 	return console.Table(header, rows, p.Width(p.Out), s)
 }
+
+// mostCommand bounds a command in a table that no terminal bounds; show has the whole.
+const mostCommand = 200
 
 // runName is how people call a run: job#number.
 func runName(r job.Run) string { return fmt.Sprintf("%s#%d", r.Job, r.Number) }

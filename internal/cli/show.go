@@ -177,7 +177,7 @@ func (p *program) stepsTable(r job.Run, now time.Time, s console.Style) string {
 		}
 		rows = append(rows, []console.Cell{
 			console.T(st.Name), console.StateCell(st.State, s),
-			console.R(console.Duration(end.Sub(st.StartedAt))), console.T(how), console.T(st.Command),
+			console.R(console.Duration(end.Sub(st.StartedAt))), console.T(how), console.T(console.Cut(st.Command, mostCommand)),
 		})
 	}
 	return console.Table([]string{"STEP", "STATE", "TOOK", "END", "COMMAND"}, rows, p.Width(p.Out), s)
