@@ -151,6 +151,25 @@ func TestWorkOfTheWorstRecords(t *testing.T) {
 	}
 }
 
+// Every type of record has a row among the worst cases: one that is new needs its own.
+func TestEveryRecordTypeHasAWorstCase(t *testing.T) {
+	has := map[journal.Type]bool{}
+	for _, c := range worstCases(t) {
+		has[c.record(0).Type] = true
+	}
+	known := 0
+	for typ := range journal.Type(255) {
+		if journal.Known(typ) {
+			if known++; !has[typ] {
+				t.Errorf("no worst case of records of type %d", typ)
+			}
+		}
+	}
+	if known < 10 {
+		t.Errorf("only %d types of records are known", known)
+	}
+}
+
 // Whatever the parts, what they fold to is the same.
 func TestPartsOfWorkMakeTheWhole(t *testing.T) {
 	data := write(t, identity()).step(0, job.CommandStep).out(0, job.Stdout, "a\nb").

@@ -114,7 +114,10 @@ func readJSON(r *http.Request, what string, strict bool, v any) error {
 
 // readSmall reads a body that the guard has bounded.
 func readSmall(r *http.Request, what string) ([]byte, error) {
-	data, err := io.ReadAll(r.Body)
+	// Memory is taken once, not in steps that each copy what came before.
+	memory := bytes.NewBuffer(make([]byte, 0, min(max(r.ContentLength, 0), smallBody)+bytes.MinRead))
+	_, err := memory.ReadFrom(r.Body)
+	data := memory.Bytes()
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):

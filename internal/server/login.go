@@ -15,6 +15,9 @@ type loginRequest struct {
 	Token string `json:"token" doc:"A token with the scope read, write or admin"`
 }
 
+// loginBody is the most bytes of a login: everybody may send one.
+const loginBody = 4 << 10
+
 // meAnswer says who the server takes the sender for.
 type meAnswer struct {
 	Name  string   `json:"name"`
@@ -28,6 +31,7 @@ type meAnswer struct {
 // postLogin changes a token into a session. A wrong one counts as a wrong guess.
 func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
 	var body loginRequest
+	r.Body = http.MaxBytesReader(w, r.Body, loginBody)
 	err := readJSON(r, `a login such as {"token":"stint_…"}`, true, &body)
 	if err != nil {
 		s.fail(w, r, err)

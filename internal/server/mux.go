@@ -93,6 +93,9 @@ func (s *Server) guard(rt route, h http.HandlerFunc) http.HandlerFunc {
 			r.Body = http.MaxBytesReader(w, newPacedReader(w, r, smallPeriod, smallPeriod), smallBody)
 		}
 		who, err := s.authorize(r, rt)
+		if err == nil {
+			err = checkQuery(r)
+		}
 		if err != nil {
 			s.fail(w, r, err)
 			return
@@ -119,6 +122,17 @@ func (s *Server) guard(rt route, h http.HandlerFunc) http.HandlerFunc {
 		}
 		h(w, r)
 	}
+}
+
+// mostParameters is how many query parameters a request may have: no route knows as many.
+const mostParameters = 200
+
+// checkQuery refuses a query of so many parameters that reading it, several times, costs much.
+func checkQuery(r *http.Request) error {
+	if n := strings.Count(r.URL.RawQuery, "&"); n >= mostParameters {
+		return newProblem(http.StatusBadRequest, "the query has %d parameters; the most is %d", n+1, mostParameters)
+	}
+	return nil
 }
 
 // outer is what every request passes, known route or not.

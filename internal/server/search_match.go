@@ -16,9 +16,14 @@ import (
 const (
 	// maxPattern is the longest text or expression that is searched for, in bytes.
 	maxPattern = 1000
-	// maxProgram bounds what an expression compiles to: matching takes its length times
+	// maxSteps bounds what an expression compiles to: matching takes its length times
 	// the text's in the worst case, and cannot be interrupted.
-	maxProgram = 4000
+	maxSteps = 1200
+	// maxGroups and maxScripts bound parentheses and classes such as \p{Greek}, of which each
+	// costs much more than its length when an expression is read.
+	maxGroups     = 14
+	maxScripts    = 5
+	maxExpression = 600 // bytes
 	// matchPiece is how much of a line is matched at once. A longer line is matched in
 	// pieces, each of which repeats the last pieceOverlap bytes of the one before.
 	matchPiece   = 256 << 10
@@ -61,16 +66,18 @@ func newMatcher(query string, isRegexp, exactCase bool) (*matcher, error) {
 	if !isRegexp {
 		pattern = regexp.QuoteMeta(query)
 	}
+	if isRegexp {
+		if err := checkExpression(query); err != nil {
+			return nil, newProblem(http.StatusUnprocessableEntity, "%s cannot be searched for: %s", job.Quote(query), err)
+		}
+	}
 	tree, err := syntax.Parse(pattern, flags)
 	if err != nil {
 		return nil, newProblem(http.StatusUnprocessableEntity, "%s is not a regular expression (RE2): %s", job.Quote(query), regexpFault(err))
 	}
-	program, err := syntax.Compile(tree.Simplify())
-	if err == nil && len(program.Inst) > maxProgram {
-		err = fmt.Errorf("it is too large when its repetitions are written out (%d steps of at most %d)", len(program.Inst), maxProgram)
-	}
-	if err != nil {
-		return nil, newProblem(http.StatusUnprocessableEntity, "%s cannot be searched for: %s", job.Quote(query), err)
+	if n := stepsOf(tree); n > maxSteps {
+		return nil, newProblem(http.StatusUnprocessableEntity, "%s cannot be searched for: it is too large when its repetitions are written out (%d steps of at most %d)",
+			job.Quote(query), n, maxSteps)
 	}
 	if !exactCase {
 		pattern = "(?i)" + pattern
@@ -80,6 +87,50 @@ func newMatcher(query string, isRegexp, exactCase bool) (*matcher, error) {
 		return nil, newProblem(http.StatusUnprocessableEntity, "%s is not a regular expression (RE2): %s", job.Quote(query), regexpFault(err))
 	}
 	return &matcher{need: required(tree), re: re}, nil
+}
+
+// checkExpression refuses an expression that costs much to read.
+func checkExpression(text string) error {
+	if len(text) > maxExpression {
+		return fmt.Errorf("it has %d bytes; the most of a regular expression is %d", len(text), maxExpression)
+	}
+	if n := strings.Count(text, "("); n > maxGroups {
+		return fmt.Errorf("it has %d groups; the most is %d", n, maxGroups)
+	}
+	if n := strings.Count(text, `\p`) + strings.Count(text, `\P`); n > maxScripts {
+		return fmt.Errorf("it has %d classes such as \\pL; the most is %d", n, maxScripts)
+	}
+	return nil
+}
+
+// stepsOf estimates how long an expression is when its repetitions are written out.
+func stepsOf(re *syntax.Regexp) int {
+	const enough = 1 << 20 // and no overflow
+	n := 0
+	for _, sub := range re.Sub {
+		n += stepsOf(sub)
+	}
+	switch re.Op {
+	case syntax.OpLiteral:
+		n = len(re.Rune)
+	case syntax.OpConcat:
+	case syntax.OpStar, syntax.OpPlus, syntax.OpQuest:
+		n += 3
+	case syntax.OpCapture, syntax.OpAlternate:
+		n += len(re.Sub) + 1
+	case syntax.OpRepeat:
+		if re.Min != re.Max {
+			n += 3
+		}
+		if re.Max < 0 {
+			n *= re.Min + 1
+		} else {
+			n *= re.Max
+		}
+	default:
+		n++
+	}
+	return min(n, enough)
 }
 
 // regexpFault is the package's message without its prefix.

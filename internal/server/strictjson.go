@@ -7,12 +7,34 @@ import (
 	"reflect"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"stint.dev/stint/job"
 )
 
-// deepestJSON is how many objects and arrays of a body may lie in each other.
-const deepestJSON = 32
+const (
+	// deepestJSON is how many objects and arrays of a body may lie in each other.
+	deepestJSON = 32
+	// mostValues is how many values a body may have, somewhat more than the ids of the runs
+	// that one call cancels: each takes much more memory than its text.
+	mostValues = 1100
+)
+
+// valuesOf counts the values of a JSON text. Of a text that is no JSON it counts something.
+func valuesOf(data []byte) (n int) {
+	inText := false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case inText && c == '\\':
+			i++
+		case c == '"':
+			inText = !inText
+		case !inText && (c == ',' || c == '[' || c == '{'):
+			n++
+		}
+	}
+	return n + 1
+}
 
 // jsonFrame is an object or array that is being read.
 type jsonFrame struct {
@@ -27,6 +49,12 @@ type jsonFrame struct {
 // in which of them they take. When strict, it refuses also a key that a struct of type t
 // does not have, or has in other letters. A body that is no JSON is for its reader to refuse.
 func checkKeys(data []byte, t reflect.Type, strict bool) error {
+	if !utf8.Valid(data) {
+		return newProblem(http.StatusBadRequest, "the body is not UTF-8")
+	}
+	if n := valuesOf(data); n > mostValues {
+		return newProblem(http.StatusBadRequest, "the body has %d values; the most is %d", n, mostValues)
+	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
 	var stack []jsonFrame
