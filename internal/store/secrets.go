@@ -19,6 +19,7 @@ type secrets struct {
 	mu   sync.Mutex
 	keys secretkey.Keys
 	read os.FileInfo // the file when it was read; nil for never
+	bad  error       // why it could not be read when it was tried last
 }
 
 // holding returns the keys. If the one with this id is not among them, the file is read again:
@@ -33,9 +34,9 @@ func (s *secrets) holding(id string) secretkey.Keys {
 	if err != nil || s.read != nil && os.SameFile(info, s.read) && info.ModTime().Equal(s.read.ModTime()) && info.Size() == s.read.Size() {
 		return s.keys
 	}
-	s.read = info
-	if keys, err := secretkey.Read(s.file); err == nil { // otherwise those that were read before stay
-		s.keys = keys
+	keys, err := secretkey.Read(s.file)
+	if s.bad = err; err == nil { // otherwise those that were read before stay
+		s.keys, s.read = keys, info
 	}
 	return s.keys
 }
@@ -103,9 +104,15 @@ func (s *secrets) lack(id string) bool {
 	return !found
 }
 
+// place names the file, and why it cannot be read.
 func (s *secrets) place() string {
-	if s.file == "" {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.file == "":
 		return "a secret key file"
+	case s.bad != nil:
+		return fmt.Sprintf("%s (%v)", s.file, s.bad)
 	}
 	return s.file
 }

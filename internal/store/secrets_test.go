@@ -259,6 +259,9 @@ func TestWrongKeyOnPostgreSQL(t *testing.T) {
 			text, err := os.ReadFile(right)
 			must(t, err)
 			must(t, os.WriteFile(file, text, 0o600))
+			must(t, os.Chmod(file, 0o644)) // by a careless copy, which is seen to
+			wantBroken(t, b, "a", "chmod 600 "+file)
+			must(t, os.Chmod(file, 0o600))
 			wantRoute(t, b, secretRoute("a"))
 			must(t, b.SetRoute(t.Context(), secretRoute("b")))
 			wantRoute(t, a, secretRoute("b"))
