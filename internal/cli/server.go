@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -112,6 +113,15 @@ func (p *program) runServer(ctx context.Context, opts *option.Set, log *slog.Log
 	}
 	cfg.Shown.Address, cfg.Shown.PlainHTTP = cfg.address(), cfg.plainHTTP()
 	cfg.Ready = func() { p.logStart(ctx, cfg) }
+	limit, err := watchdogTime(p.Getenv, os.Getpid())
+	if err != nil {
+		return err
+	}
+	if limit > 0 {
+		cfg.Watchdog = func(ctx context.Context, lastTurn func() time.Time) {
+			watchdog(ctx, limit, lastTurn, func() { p.notifyLogged(log, "WATCHDOG=1") }, log)
+		}
+	}
 	return serve(ctx, cfg)
 }
 
@@ -145,10 +155,15 @@ func storePlace(o store.Options) string {
 
 // listen opens the port; what goes wrong is told with the address and what to do.
 func listen(addr string) (net.Listener, error) {
-	if _, _, err := net.SplitHostPort(addr); err != nil {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
 		return nil, option.Usagef("--listen: %q is not ADDRESS:PORT, as in %s", addr, defaultListen)
 	}
-	l, err := net.Listen("tcp", addr)
+	network := "tcp"
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is4() {
+		network = "tcp4" // else 0.0.0.0 would take connections over IPv6, too
+	}
+	l, err := net.Listen(network, addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("cannot listen on %s: another program has the port (a stint server already?); choose another with --listen", addr)
@@ -172,6 +187,9 @@ type serveConfig struct {
 	Version  string
 	Log      *slog.Logger
 	Ready    func() // called once the server answers
+	// Watchdog runs until its context ends, with a function that returns when the loop that
+	// is furthest behind last turned; nil for none.
+	Watchdog func(ctx context.Context, lastTurn func() time.Time)
 }
 
 // pageURL is where people reach the page, for links in messages; empty when nobody said
@@ -271,6 +289,18 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 	})
 	if cfg.Ready != nil {
 		cfg.Ready()
+	}
+	if cfg.Watchdog != nil {
+		group.Go(func() error {
+			cfg.Watchdog(watch, func() time.Time {
+				committed, looked := s.TurnCommitter(), monitor.LastLook()
+				if copied.IsZero() && looked.Before(committed) {
+					return looked
+				}
+				return committed
+			})
+			return nil
+		})
 	}
 	if err = group.Wait(); errors.Is(err, context.Canceled) {
 		return nil

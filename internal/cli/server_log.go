@@ -64,7 +64,7 @@ func (p *program) logStart(ctx context.Context, cfg serveConfig) {
 	if !web.Built() {
 		cfg.Log.Warn(plainPage)
 	}
-	p.notifyLogged(cfg.Log, "READY=1")
+	p.notifyLogged(cfg.Log, "READY=1\nSTATUS=serving "+cfg.address())
 	context.AfterFunc(ctx, func() {
 		cfg.Log.Info("stopping: running requests finish")
 		p.notifyLogged(cfg.Log, "STOPPING=1")

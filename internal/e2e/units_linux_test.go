@@ -101,7 +101,7 @@ func TestFlushUnitRunsEitherProgram(t *testing.T) {
 	}
 }
 
-// A service manager learns when the server answers, and that it ends.
+// A service manager learns when the server answers, that it goes on working, and that it ends.
 func TestServerNotifiesTheManager(t *testing.T) {
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "notify"), Net: "unixgram"})
 	if err != nil {
@@ -122,20 +122,29 @@ func TestServerNotifiesTheManager(t *testing.T) {
 	h := newHost(t)
 	addr := freeAddress(t)
 	cmd := h.command(stint, "server", "--listen", addr)
-	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+socket.LocalAddr().String())
+	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+socket.LocalAddr().String(), "WATCHDOG_USEC=2000000")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if got := said(); got != "READY=1" {
+	if got := said(); got != "READY=1\nSTATUS=serving http://"+addr {
 		t.Errorf("the server notified %q", got)
 	}
 	if r := h.run("server", "ready", "--listen", addr); r.code != 0 {
 		t.Errorf("after READY=1: %+v", r)
 	}
+	for range 3 {
+		if got := said(); got != "WATCHDOG=1" {
+			t.Errorf("the server notified %q", got)
+		}
+	}
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	if got := said(); got != "STOPPING=1" {
+	got := said()
+	for got == "WATCHDOG=1" {
+		got = said()
+	}
+	if got != "STOPPING=1" {
 		t.Errorf("the server notified %q", got)
 	}
 	if err := cmd.Wait(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"stint.dev/stint/internal/index"
@@ -87,6 +88,8 @@ type Monitor struct {
 
 	diagnoser *diagnoser
 
+	lastLook atomic.Pointer[time.Time] // when the last look ended
+
 	mu     sync.Mutex
 	closed map[attempt]index.Disconnect // connections that closed and are not settled yet
 	recent []index.Disconnect           // connections that closed of late, in order
@@ -136,7 +139,17 @@ func New(c Config) *Monitor {
 		m.stored = func() time.Time { return time.Time{} }
 	}
 	m.diagnoser = newDiagnoser(m.store, m.log, m.changed)
+	m.looked()
 	return m
+}
+
+// LastLook returns when the last look ended, also when it failed, and before the first look
+// when the monitor was made.
+func (m *Monitor) LastLook() time.Time { return *m.lastLook.Load() }
+
+func (m *Monitor) looked() {
+	now := m.now()
+	m.lastLook.Store(&now)
 }
 
 // wall is the time without the monotonic part, which stands still while a machine sleeps.
@@ -171,6 +184,7 @@ func (m *Monitor) Run(ctx context.Context) {
 		m.noteLateness(now, now.Sub(planned))
 		deadline, err := m.look(ctx, now)
 		m.tell(ctx, err)
+		m.looked()
 		end := m.wall()
 		m.noteLateness(end, end.Sub(now))
 		if ctx.Err() == nil {

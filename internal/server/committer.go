@@ -76,6 +76,7 @@ type committer struct {
 	want       int           // how many entries are worth waking for; 0 for any
 	failed     int           // commits in a row
 	last       time.Time     // when the last of them failed
+	turned     time.Time     // when the goroutine last did something, or found nothing to do
 	wake       chan struct{} // holds one token when there is something to look at
 	ended      chan struct{} // closed when the goroutine has ended
 	stop       context.CancelFunc
@@ -119,8 +120,23 @@ func newCommitter(store Store, durable callbacks, m *serverMetrics, now func() t
 		byteRoom:   shares.New(shares.Limits{All: queueBytes, Token: ownerBytes, Address: ownerBytes}, now),
 		wake:       make(chan struct{}, 1), ended: make(chan struct{}), stop: stop,
 	}
+	c.turned = now()
 	go c.run(ctx)
 	return c
+}
+
+func (c *committer) noteTurn() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.turned = c.now()
+}
+
+// turn returns when the goroutine last turned, and lets it turn once more.
+func (c *committer) turn() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.poke()
+	return c.turned
 }
 
 // append waits until a is durable or refused.
@@ -196,6 +212,7 @@ func (c *committer) poke() {
 func (c *committer) run(ctx context.Context) {
 	defer close(c.ended)
 	for {
+		c.noteTurn()
 		group, closed := c.take()
 		switch {
 		case len(group) > 0:
@@ -294,6 +311,7 @@ func (c *committer) try(ctx context.Context, group []*entry) error {
 	}
 	c.metrics.commit(time.Since(began), len(group), err)
 	c.note(err)
+	c.noteTurn()
 	if err != nil {
 		return fmt.Errorf("commit %d appends and %d heartbeats: %w", len(appends), len(beats), err)
 	}

@@ -221,6 +221,10 @@ func setDefault[T comparable](v *T, to T) {
 // and time, and the watch over agents' connections.
 func (s *Server) Handler() http.Handler { return s.handler }
 
+// TurnCommitter returns when the loop that makes appends and heartbeats durable last did
+// something or found nothing to do, and lets it turn once more.
+func (s *Server) TurnCommitter() time.Time { return s.committer.turn() }
+
 // Stopping is closed when the server begins to shut down.
 func (s *Server) Stopping() <-chan struct{} { return s.stopping }
 
