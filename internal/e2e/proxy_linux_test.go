@@ -138,7 +138,7 @@ func TestBehindAProxy(t *testing.T) {
 	there := newElsewhere(t, 1)
 	dir := t.TempDir()
 	port := func() string { _, p, _ := strings.Cut(freeAddress(t), ":"); return p }
-	nginx, passing, caddy := port(), port(), port()
+	nginx, passing, reusing, caddy := port(), port(), port(), port()
 	conf := filepath.Join(dir, "nginx.conf")
 	text := fmt.Sprintf(`daemon off; pid %[1]s/nginx.pid; error_log stderr;
 events {}
@@ -146,8 +146,10 @@ http {
   access_log off;
   server { listen %[2]s; location / { proxy_pass http://%[4]s; } }
   server { listen %[3]s; location / { proxy_pass http://%[4]s; proxy_set_header Host $host; } }
+  upstream kept { server %[4]s; keepalive 4; }
+  server { listen %[5]s; location / { proxy_pass http://kept; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host localhost; } }
 }
-`, dir, there.here+":"+nginx, there.here+":"+passing, upstream)
+`, dir, there.here+":"+nginx, there.here+":"+passing, upstream, there.here+":"+reusing)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -164,6 +166,7 @@ http {
 	}{
 		{"nginx", nginx, func(t *testing.T) { proxy(t, "/usr/sbin/nginx", "-c", conf) }},
 		{"nginx that passes the name", passing, func(t *testing.T) { proxy(t, "/usr/sbin/nginx", "-c", conf) }},
+		{"nginx that keeps connections and names this machine", reusing, func(t *testing.T) { proxy(t, "/usr/sbin/nginx", "-c", conf) }},
 		{"Caddy", caddy, func(t *testing.T) { proxy(t, "caddy", "run", "--config", caddyfile, "--adapter", "caddyfile") }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
