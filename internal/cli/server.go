@@ -287,25 +287,36 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 		defer stopWatch()
 		return s.Serve(ctx, cfg.Listener)
 	})
-	if cfg.Ready != nil {
-		cfg.Ready()
-	}
-	if cfg.Watchdog != nil {
-		group.Go(func() error {
-			cfg.Watchdog(watch, func() time.Time {
-				committed, looked := s.TurnCommitter(), monitor.LastLook()
-				if copied.IsZero() && looked.Before(committed) {
-					return looked
-				}
-				return committed
-			})
-			return nil
-		})
-	}
+	cfg.announce(watch, &group, lastTurn(s, monitor, copied.IsZero()))
 	if err = group.Wait(); errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
+}
+
+// announce calls Ready, and adds the watchdog to the group.
+func (c serveConfig) announce(ctx context.Context, group *errgroup.Group, lastTurn func() time.Time) {
+	if c.Ready != nil {
+		c.Ready()
+	}
+	if c.Watchdog != nil {
+		group.Go(func() error {
+			c.Watchdog(ctx, lastTurn)
+			return nil
+		})
+	}
+}
+
+// lastTurn returns a function that says when the one of the loops that matter last turned
+// which is furthest behind: the committer, and on a server that judges runs the monitor.
+func lastTurn(s *server.Server, monitor *health.Monitor, judges bool) func() time.Time {
+	return func() time.Time {
+		committed, looked := s.TurnCommitter(), monitor.LastLook()
+		if judges && looked.Before(committed) {
+			return looked
+		}
+		return committed
+	}
 }
 
 // restoredCopy returns when the copy was made that the server starts on, and says it loudly;
