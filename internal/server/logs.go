@@ -74,7 +74,11 @@ func (s *Server) getLog(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	if err := s.sendLog(ctx, newPatientWriter(w, s.cfg.WritePause), view, q, from, part); err != nil {
+	out := newPatientWriter(w, s.cfg.WritePause)
+	ctx, out.turn = s.withTurn(ctx)
+	out.turn.take()
+	defer out.turn.give()
+	if err := s.sendLog(ctx, out, view, q, from, part); err != nil {
 		s.breakOff(r, err)
 	}
 }

@@ -35,6 +35,7 @@ func shareReads(store Store) *sharedReads {
 // readInTurn waits for a turn of the client whose request has the context, and reads.
 func readInTurn[T any](ctx context.Context, s *sharedReads, read func() (T, error)) (T, error) {
 	var none T
+	defer turnOf(ctx).pause()()
 	limit, cancel := context.WithTimeout(ctx, readWait)
 	defer cancel()
 	place, err := s.turns.EnterWait(limit, ownerIn(ctx), 1, nil)
@@ -47,6 +48,12 @@ func readInTurn[T any](ctx context.Context, s *sharedReads, read func() (T, erro
 	}
 	defer place.Leave()
 	return read()
+}
+
+// BlockData may have to wait for an archive, and so for no turn of the database.
+func (s *sharedReads) BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error) {
+	defer turnOf(ctx).pause()()
+	return s.Store.BlockData(ctx, run, attempt, start)
 }
 
 // The reads that requests ask for. Each is one of Store.

@@ -112,6 +112,7 @@ type Server struct {
 	fleet       fleet
 	searches    *shares.Shares              // places for searches and replays under way
 	streams     *shares.Shares              // places for live streams
+	turns       *shares.Shares              // turns of those who read logs
 	conns       *shares.Shares              // places for connections
 	rule        atomic.Pointer[access.Rule] // who needs no token; Serve sets it for its listener
 	metrics     *serverMetrics
@@ -145,6 +146,7 @@ func New(cfg Config) (*Server, error) {
 		}, time.Now),
 		streams: shares.New(shares.Limits{All: maxStreams, Token: maxStreams / 4, Address: maxStreams / 4}, time.Now),
 		conns:   newConnShares(cfg.MaxConnections),
+		turns:   newTurns(),
 		bodies: shares.New(shares.Limits{
 			All: cfg.BodyMemory, Token: cfg.BodyMemory / 4, Address: cfg.BodyMemory / 4, Silence: bodySilence,
 		}, time.Now),

@@ -76,8 +76,13 @@ func (s *Server) pump(ctx context.Context, out *eventWriter, sub *subscription, 
 	defer poll.Stop()
 	pace := time.NewTimer(0)
 	defer pace.Stop()
+	ctx, turn := s.withTurn(ctx)
+	out.out.turn = turn
+	defer turn.give()
 	for {
+		turn.take()
 		done, err := step(ctx)
+		turn.give()
 		if err != nil {
 			return err
 		}

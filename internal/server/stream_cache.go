@@ -66,7 +66,7 @@ func (c *blockCache) read(ctx context.Context, store blockStore, run string, att
 		return nil, err
 	}
 	nothing := func(v any) bool { return v.(*cachedBlock) == nil } // a block is kept by put
-	v, err := c.share(run, eventID(attempt, pos), nothing, func() (any, error) {
+	v, err := c.share(ctx, run, eventID(attempt, pos), nothing, func() (any, error) {
 		// One follower that leaves must not fail the others who wait for this read.
 		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), sharedRead)
 		defer cancel()
@@ -84,7 +84,7 @@ func (c *blockCache) read(ctx context.Context, store blockStore, run string, att
 
 // run reads a run, once for all who ask at the same time or shortly after.
 func (c *blockCache) run(ctx context.Context, store Store, id string) (job.Run, error) {
-	v, err := c.share(id, "run", func(any) bool { return true }, func() (any, error) {
+	v, err := c.share(ctx, id, "run", func(any) bool { return true }, func() (any, error) {
 		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), sharedRead)
 		defer cancel()
 		return store.Run(shared, id)
@@ -96,7 +96,7 @@ func (c *blockCache) run(ctx context.Context, store Store, id string) (job.Run, 
 // there are none is kept for a moment.
 func (c *blockCache) events(ctx context.Context, store Store, after int64) ([]job.RunEvent, error) {
 	none := func(v any) bool { return len(v.([]job.RunEvent)) == 0 }
-	v, err := c.share("", "events after "+strconv.FormatInt(after, 10), none, func() (any, error) {
+	v, err := c.share(ctx, "", "events after "+strconv.FormatInt(after, 10), none, func() (any, error) {
 		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), sharedRead)
 		defer cancel()
 		return store.Events(shared, "", after, eventPage)

@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"sync"
 	"time"
 
@@ -60,7 +61,7 @@ func (f *followed) answered(question string, commit uint64, value any, now time.
 // share asks the store for something of a run, once for all who ask at the same time, and
 // keeps the answer for a moment where keep says so. Whoever asks after a commit is not
 // handed an answer that was read before it.
-func (c *blockCache) share(run, question string, keep func(any) bool, read func() (any, error)) (any, error) {
+func (c *blockCache) share(ctx context.Context, run, question string, keep func(any) bool, read func() (any, error)) (any, error) {
 	f, commit := c.followed(run), c.commits.Load()
 	if f != nil {
 		var value any
@@ -69,6 +70,7 @@ func (c *blockCache) share(run, question string, keep func(any) bool, read func(
 			return value, nil
 		}
 	}
+	defer turnOf(ctx).pause()() // who reads for all may wait for a turn
 	value, err, _ := c.flight.Do(flightName(commit, run, question), func() (any, error) {
 		at := time.Now()
 		value, err := read()

@@ -9,7 +9,7 @@ func TestFollowersShareAnswers(t *testing.T) {
 	asked := 0
 	ask := func(during func()) int {
 		t.Helper()
-		v, err := b.recent.share("one", "run", func(any) bool { return true }, func() (any, error) {
+		v, err := b.recent.share(t.Context(), "one", "run", func(any) bool { return true }, func() (any, error) {
 			asked++
 			mine := asked
 			during()

@@ -18,6 +18,7 @@ type patientWriter struct {
 	pause time.Duration
 	until time.Time   // when the answer must be written; zero for whenever
 	gone  atomic.Bool // the client was cut off
+	turn  *turn       // is paused while the client takes a piece; may be nil
 }
 
 // newPatientWriter makes a writer to a client that may take so long to accept a piece.
@@ -48,7 +49,9 @@ func (p *patientWriter) Write(data []byte) (int, error) {
 	written := 0
 	for len(data) > 0 {
 		p.allow()
+		resume := p.turn.pause()
 		n, err := p.w.Write(data[:min(most, len(data))])
+		resume()
 		written += n
 		if err != nil {
 			return written, &goneError{err}
@@ -61,6 +64,7 @@ func (p *patientWriter) Write(data []byte) (int, error) {
 // flush sends what the HTTP server holds back.
 func (p *patientWriter) flush() error {
 	p.allow()
+	defer p.turn.pause()()
 	if err := p.rc.Flush(); err != nil {
 		return &goneError{err}
 	}
