@@ -189,7 +189,7 @@ func scanLease(from scanner) (index.Lease, error) {
 func (s *Store) NoteClosed(ctx context.Context, closed []index.ClosedRun) error {
 	closed = byRun(closed, func(c index.ClosedRun) string { return c.Run })
 	return isolate(ctx, s, closed, func(some []index.ClosedRun) error { return s.noteClosed(ctx, some) },
-		func(one index.ClosedRun, err error) { s.failed(ctx, troubleJudge, one.Run, err) })
+		func(one index.ClosedRun, err error) { s.failed(ctx, troubleEvidence, one.Run, err) })
 }
 
 func (s *Store) noteClosed(ctx context.Context, closed []index.ClosedRun) error {
@@ -209,8 +209,15 @@ func (s *Store) noteClosed(ctx context.Context, closed []index.ClosedRun) error 
 // cannot be stored is the trouble of its run alone.
 func (s *Store) StoreEvidence(ctx context.Context, folded []index.Folding) error {
 	folded = byRun(folded, func(f index.Folding) string { return f.Run })
-	return isolate(ctx, s, folded, func(some []index.Folding) error { return s.storeEvidence(ctx, some) },
-		func(one index.Folding, err error) { s.failed(ctx, troubleJudge, one.Run, err) })
+	return isolate(ctx, s, folded, func(some []index.Folding) error {
+		if err := s.storeEvidence(ctx, some); err != nil {
+			return err
+		}
+		for _, one := range some {
+			s.done(ctx, troubleEvidence, one.Run)
+		}
+		return nil
+	}, func(one index.Folding, err error) { s.failed(ctx, troubleEvidence, one.Run, err) })
 }
 
 func (s *Store) storeEvidence(ctx context.Context, folded []index.Folding) error {

@@ -168,6 +168,9 @@ func (s *Store) Dispatch(ctx context.Context, now time.Time, limit int, to func(
 		})
 		switch {
 		case err == nil:
+			for _, c := range causes {
+				s.done(ctx, troubleNotify, strconv.FormatInt(c.ID, 10))
+			}
 			return len(causes), nil
 		case len(causes) != 1:
 			if perr := s.Ping(ctx); perr != nil || ctx.Err() != nil || some == 1 {

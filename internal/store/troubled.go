@@ -19,7 +19,8 @@ const (
 	troubleRun      = "read_run" // the stored document of a run cannot be read
 	troubleAttempt  = "read_attempt"
 	troubleLease    = "read_lease" // what the judgement of a run needs cannot be read
-	troubleJudge    = "judge"      // the verdict on a run, or its evidence, cannot be stored
+	troubleJudge    = "judge"      // the verdict on a run cannot be stored
+	troubleEvidence = "evidence"   // what heartbeats and connections say of a run cannot be stored
 	troubleDiagnose = "diagnose"   // a run that ended badly cannot be diagnosed
 	troubleTrim     = "trim"       // the middle of a long journal cannot be dropped
 	troublePack     = "pack"       // a journal cannot be packed
@@ -37,7 +38,7 @@ const (
 
 // troubleKinds are all of them: metrics show also those without an item.
 var troubleKinds = []string{
-	troubleRun, troubleAttempt, troubleLease, troubleJudge, troubleDiagnose, troubleTrim, troublePack, troubleRemove, troubleObject,
+	troubleRun, troubleAttempt, troubleLease, troubleJudge, troubleEvidence, troubleDiagnose, troubleTrim, troublePack, troubleRemove, troubleObject,
 	troubleSegment, troubleAction, troubleNotify, troubleRoute, troublePolicy, troubleText, troubleSecretKey,
 }
 

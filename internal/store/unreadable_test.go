@@ -3,6 +3,7 @@ package store_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -29,6 +30,7 @@ func unreadableConformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"what is usual for a job", unreadableFigures},
 		{"a text that cannot be made searchable", refusedText},
 		{"a run whose closed connection cannot be noted", refusedClosing},
+		{"a notification that cannot be dispatched", refusedDispatch},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := open(t)
@@ -218,5 +220,54 @@ func refusedClosing(t *testing.T, s *store.Store) {
 			t.Errorf("run %d closed at %s", i, got)
 		}
 	}
-	wantTroubled(t, s, "judge "+all[0].id)
+	wantTroubled(t, s, "evidence "+all[0].id)
+}
+
+func refusedDispatch(t *testing.T, s *store.Store) {
+	now := noon
+	s.SetClock(func() time.Time { return now })
+	var runs []string
+	for range 3 {
+		id, data := whole(t, journal.Attempt{}, 1, "x")
+		one(t, s, id, 1, 0, data)
+		runs = append(runs, id)
+	}
+	first, err := s.Actions(t.Context(), index.ActionQuery{Run: runs[0], Limit: 1})
+	if err != nil || len(first) != 1 {
+		t.Fatal(first, err)
+	}
+	allow := `DROP TRIGGER refuse`
+	if s.Postgres() {
+		damageRows(t, s, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$`)
+		damageRows(t, s, `CREATE TRIGGER refuse BEFORE DELETE ON outbox FOR EACH ROW WHEN (OLD.run_id = '`+runs[0]+`') EXECUTE FUNCTION refuse()`)
+		allow += ` ON outbox`
+	} else {
+		damageRows(t, s, `CREATE TRIGGER refuse BEFORE DELETE ON outbox WHEN OLD.run_id = '`+runs[0]+`' BEGIN SELECT RAISE(ABORT, 'refused'); END`)
+	}
+	dispatch := func() (sent []string) {
+		t.Helper()
+		for n := 1; n > 0; {
+			if n, err = s.Dispatch(t.Context(), now, 10, func(a index.Action, _ *job.Run) ([]string, string) { return []string{"team"}, "" }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		rows, err := s.RouteRows(t.Context(), "team", 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range rows {
+			sent = append(sent, row.Run)
+		}
+		return sent
+	}
+	if sent := dispatch(); !slices.Equal(sent, runs[1:]) {
+		t.Errorf("dispatched: %q, want %q", sent, runs[1:])
+	}
+	wantTroubled(t, s, fmt.Sprint("notify ", first[0].ID))
+	damageRows(t, s, allow)
+	now = now.Add(time.Minute)
+	if sent := dispatch(); len(sent) != 3 {
+		t.Errorf("dispatched in the end: %q", sent)
+	}
+	wantTroubled(t, s)
 }
