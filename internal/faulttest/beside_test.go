@@ -33,8 +33,8 @@ var serverKinds = []kind{serverKill, bothKill, serverStop, serverPause, serverFu
 // besides are the runs beside the one of the schedule. Their agents reach the server directly.
 type besides struct {
 	*world
-	good   string // has ended, and is packed
-	steady string // goes on to the end
+	good   []besideRun // have ended, and are packed
+	steady string      // goes on to the end
 	agent  *exec.Cmd
 
 	working sync.WaitGroup
@@ -64,10 +64,7 @@ func (w *world) prepareBeside() {
 		w.t.Fatal(err)
 	}
 	w.token = token.Secret
-	b.good = b.print(0, w.s.seed+7).id
-	if w.bucket != nil || !w.s.postgres {
-		w.eventually("the run before is packed", patience, func() bool { return len(b.objects(b.good)) > 0 })
-	}
+	b.succeed(w.s.seed + 7)
 	b.agent, b.steady = b.command("steady", "-c", "while :; do echo working; sleep 0.2; done")
 	if err := b.agent.Start(); err != nil {
 		w.t.Fatal(err)
@@ -99,6 +96,15 @@ func (b *besides) print(code int, seed uint64) besideRun {
 		b.t.Errorf("a run beside: %v", err)
 	}
 	return besideRun{run, seed}
+}
+
+// succeed runs a job that succeeds, and waits until it is packed.
+func (b *besides) succeed(seed uint64) {
+	one := b.print(0, seed)
+	b.good = append(b.good, one)
+	if b.bucket != nil || !b.s.postgres {
+		b.eventually("a good run beside is packed", patience, func() bool { return len(b.objects(one.id)) > 0 })
+	}
 }
 
 // fail runs a job that fails, beside a fault: it is to be compared with the good run, and packed.
@@ -143,10 +149,13 @@ func (b *besides) objects(run string) (all []string) {
 	return all
 }
 
-// damage spoils the object of the good run, lets a run fail that is compared with it, and
+// damage spoils the object of the last good run, lets a run fail that is compared with it, and
 // returns how to repair it, once the server has shown its trouble.
 func (b *besides) damage(n int) (undo func() error, err error) {
-	objects := b.objects(b.good)
+	if b.s.has(badHeartbeats) && !b.s.has(serverKinds...) {
+		b.succeed(b.s.seed + 8) // the server has read the first one, and remembers it
+	}
+	objects := b.objects(b.good[len(b.good)-1].id)
 	if len(objects) == 0 {
 		return nil, errors.New("the run before has no object")
 	}
@@ -159,6 +168,7 @@ func (b *besides) damage(n int) (undo func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
+	b.begin(n + 1)
 	one := make(chan besideRun, 1)
 	b.working.Go(func() { one <- b.fail(n) })
 	return func() error {
@@ -262,7 +272,9 @@ func (w *world) checkBeside() {
 	for _, one := range b.failed {
 		b.whole(one, job.Failed)
 	}
-	b.whole(besideRun{b.good, w.s.seed + 7}, job.Succeeded)
+	for _, one := range b.good {
+		b.whole(one, job.Succeeded)
+	}
 	events, err := w.api.Events(w.t.Context(), b.steady)
 	if err != nil {
 		w.t.Errorf("the events of the steady run: %v", err)

@@ -58,7 +58,6 @@ func (w *world) begin(f fault) (undo func() error, err error) {
 		w.beside.begin(f.n)
 		return func() error { end(); return nil }, err
 	case blockDamaged:
-		w.beside.begin(f.n + 1)
 		return w.beside.damage(f.n)
 	case badHeartbeats:
 		w.beside.begin(f.n)
