@@ -70,11 +70,11 @@ func (p *packing) to() int64 {
 	return last.Start + last.Size
 }
 
-// packOne packs a part of one attempt that is due, and reports whether there was one. One
-// that cannot be packed rests, so that the others have their turn; it is an *archiveError if
-// the archive is to blame.
-func (s *Store) packOne(ctx context.Context, now time.Time) (bool, error) {
-	p, err := s.claimPack(ctx, now)
+// packOne packs a part of one attempt that is due, of which at most so many bytes wait to be
+// packed, and reports whether there was one. One that cannot be packed rests, so that the others
+// have their turn; the error is an *archiveError if the archive is to blame.
+func (s *Store) packOne(ctx context.Context, now time.Time, most int64) (bool, error) {
+	p, err := s.claimPack(ctx, now, most)
 	if err != nil || p == nil {
 		return false, err
 	}
@@ -105,11 +105,11 @@ const archiveFailures = 3
 
 // claimPack takes an attempt that is due, so that no other server packs it now. One that is
 // to be trimmed is trimmed first, because that drops whole blocks, and packed ones are large.
-func (s *Store) claimPack(ctx context.Context, now time.Time) (*packing, error) {
+func (s *Store) claimPack(ctx context.Context, now time.Time, most int64) (*packing, error) {
 	p := packing{claim: uuid.NewString()}
 	err := s.reader.QueryRowContext(ctx, `SELECT run_id, attempt, pack_at FROM attempts
 		WHERE pack_at <= $1 AND (trim_at IS NULL OR EXISTS (SELECT 1 FROM troubled WHERE kind = '`+troubleTrim+`' AND troubled.id = `+attemptID+`))
-		AND`+rests(troublePack, attemptID, 2)+` ORDER BY pack_at LIMIT 1`, micros(now), micros(s.now())).Scan(&p.key.run, &p.key.attempt, new(int64))
+		AND size - packed <= $3 AND`+rests(troublePack, attemptID, 2)+` ORDER BY pack_at LIMIT 1`, micros(now), micros(s.now()), most).Scan(&p.key.run, &p.key.attempt, new(int64))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}

@@ -172,6 +172,7 @@ func TestAnObjectThatCannotBeStored(t *testing.T) {
 		for range 6 {
 			endedRun(t, s, "b", noon, 200<<10)
 		}
+		small := endedRun(t, s, "b", noon.Add(time.Second), 1000) // behind all of them, and needs no archive
 		a.set(func(string, string) bool { return true })
 		*now = noon.Add(time.Hour)
 		if err := s.Tidy(t.Context(), later.Add(time.Hour)); err == nil || !strings.Contains(err.Error(), "the archive says no") {
@@ -179,6 +180,9 @@ func TestAnObjectThatCannotBeStored(t *testing.T) {
 		}
 		if a.calls["put"] != 3 {
 			t.Errorf("%d objects were tried while the archive is away, want 3", a.calls["put"])
+		}
+		if n, err := s.CountRows(t.Context(), `blocks WHERE codec = 1 AND run_id = '`+small+`'`); err != nil || n == 0 {
+			t.Errorf("the small journal behind them has %d packed blocks, %v", n, err)
 		}
 	})
 }

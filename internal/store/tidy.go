@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"sync"
@@ -104,12 +105,22 @@ func (s *Store) tidySegments(ctx context.Context, now time.Time) error {
 // tidyArchive packs journals as long as it may, and deletes objects. It reports whether
 // nothing is left to pack.
 func (s *Store) tidyArchive(ctx context.Context, now time.Time, may func() bool) (packed bool, err error) {
+	// What stays in rows comes first: it needs no archive, which may not answer.
+	err = repeat(ctx, func() (bool, error) {
+		if !may() {
+			return false, nil
+		}
+		return s.packOne(ctx, now, rowBytes)
+	})
+	if err != nil {
+		return false, err
+	}
 	failures := 0
 	err = repeat(ctx, func() (bool, error) {
 		if !may() {
 			return false, nil
 		}
-		more, err := s.packOne(ctx, now)
+		more, err := s.packOne(ctx, now, math.MaxInt64)
 		var away *archiveError
 		if errors.As(err, &away) {
 			if failures++; failures < archiveFailures {
