@@ -161,14 +161,19 @@ func (s *Store) unreadable(ctx context.Context, kind string, rows []*index.Unrea
 // it is gone, or it succeeded on another server.
 const staleTrouble = 15 * time.Minute
 
+// nobodyTries is the condition on items that are forgotten: those whose next try is long over,
+// and what could not be done for the judging of a run that is not judged any more.
+const nobodyTries = `next_at < $1 OR kind IN ('` + troubleJudge + `', '` + troubleEvidence + `', '` + troubleLease + `')
+	AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.id = troubled.id AND runs.leased = 1)`
+
 // refreshTroubles reads what other servers wrote down, and forgets what nobody tries any more.
 func (s *Store) refreshTroubles(ctx context.Context) error {
 	stale := micros(s.now().Add(-staleTrouble))
 	var n int64
-	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM troubled WHERE next_at < $1 LIMIT 1) AS stale`, stale).Scan(&n)
+	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM troubled WHERE `+nobodyTries+` LIMIT 1) AS stale`, stale).Scan(&n)
 	if err == nil && n > 0 {
 		err = s.writeRuns(ctx, noRuns, func(t *tx) error {
-			_, err := t.ExecContext(ctx, `DELETE FROM troubled WHERE next_at < $1`, stale)
+			_, err := t.ExecContext(ctx, `DELETE FROM troubled WHERE `+nobodyTries, stale)
 			return err
 		})
 	}

@@ -28,6 +28,7 @@ func troubledConformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"a run that cannot be diagnosed", undiagnosable},
 		{"items that nobody tries any more", staleItems},
 		{"a policy that cannot be read", badPolicy},
+		{"a verdict on a run that has ended since", overtakenVerdict},
 		{"items that failed while the clock was ahead", clockAhead},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -253,6 +254,24 @@ func clockAhead(t *testing.T, s *store.Store, now *time.Time) {
 	if got := items(t, s); len(got) != 1 || got[0].Tries != 2 || !got[0].NextAt.Equal(noon.Add(20*time.Second)) {
 		t.Errorf("failed again: %+v", got)
 	}
+}
+
+func overtakenVerdict(t *testing.T, s *store.Store, _ *time.Time) {
+	l := lease(t, s, running(t, s, journal.Attempt{}).id)
+	if _, err := s.Judge(t.Context(), []index.Verdict{verdictOn(l, noon, map[string]any{"idle_seconds": math.Inf(1)})}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RefreshTroubles(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantTroubled(t, s, "judge "+l.Run)
+	if err := s.Exec(t.Context(), `UPDATE runs SET state = 'failed', leased = 0 WHERE id = $1`, l.Run); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RefreshTroubles(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantTroubled(t, s)
 }
 
 func badPolicy(t *testing.T, s *store.Store, _ *time.Time) {
