@@ -127,6 +127,12 @@ func (s *Store) DeleteRoute(ctx context.Context, name string, now time.Time) err
 	})
 }
 
+// releaseRoutes gives back the routes that a server had when it was killed. Only one works in a
+// data directory at a time.
+func (s *Store) releaseRoutes(ctx context.Context) error {
+	return s.change(ctx, "release the routes of a server that was killed", `UPDATE routes SET owner = '', claimed_until = 0 WHERE owner <> ''`)
+}
+
 // ClaimRoute makes a server the only one that delivers to a route until a time, and
 // reports whether it is. A claim of its own is prolonged; until in the past gives it up.
 func (s *Store) ClaimRoute(ctx context.Context, name, owner string, now, until time.Time) (bool, error) {

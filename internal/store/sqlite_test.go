@@ -10,7 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
@@ -238,4 +240,26 @@ func eachDatabase(t *testing.T, test func(*testing.T, store.Options, *sql.DB)) {
 		defer db.Close() //nolint:errcheck // the test is over
 		test(t, o, db)
 	})
+}
+
+// The routes of a server that was killed are served by the next one at once.
+func TestRoutesOfAKilledServerAreReleased(t *testing.T) {
+	o := store.Options{Dir: t.TempDir()}
+	o.SecretKeyFile = filepath.Join(t.TempDir(), "key")
+	for _, owner := range []string{"first", "second"} {
+		s, err := store.Open(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SetRoute(t.Context(), index.Route{Name: "team", ChangedAt: noon}); err != nil {
+			t.Fatal(err)
+		}
+		mine, err := s.ClaimRoute(t.Context(), "team", owner, noon, noon.Add(time.Minute))
+		if err != nil || !mine {
+			t.Errorf("the route is claimed by the %s server: %v, %v", owner, mine, err)
+		}
+		if err := s.Close(); err != nil { // without giving the route back
+			t.Fatal(err)
+		}
+	}
 }

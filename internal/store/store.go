@@ -125,6 +125,11 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := s.openSecrets(ctx, o.SecretKeyFile); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	if s.dir != "" && !o.Beside {
+		if err := s.releaseRoutes(ctx); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
 	return s, nil
 }
 
