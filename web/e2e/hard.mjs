@@ -2,9 +2,15 @@
 import assert from 'node:assert/strict'
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { faults } from './tests.mjs'
 
 const line = (page, n) => page.locator(`[data-n="${n}"]`)
 const seen = (locator) => locator.waitFor({ state: 'visible' })
+
+/** Ways to look at a page: both themes, a phone and a screen. */
+const looks = [['light', 1280], ['dark', 375]]
+/** Keeps a picture where SHOTS names a directory. */
+const picture = (of, name) => process.env.SHOTS && of.screenshot({ path: join(process.env.SHOTS, name + '.png') })
 
 export const hard = {
   async 'nothing is asked twice by a page that opens'(page, world) {
@@ -66,6 +72,67 @@ export const hard = {
     await seen(page.getByRole('heading', { name: 'This run is not here' }))
     await page.getByRole('link', { name: 'Other runs of kept' }).click()
     await seen(page.getByRole('link', { name: /#2/ }).first())
+    await other.stop()
+  },
+
+  async 'a restored copy says so on every page'(_page, world) {
+    const original = await world.other('original')
+    const run = await original.run('copied', 'echo kept')
+    await original.copy('copy')
+    await original.stop()
+    const copy = await world.other('copy')
+    const { copied_at } = await (await fetch(copy.base + 'api/v1/me')).json()
+    assert.ok(Date.now() - Date.parse(copied_at) < 300_000, `copied at ${copied_at}`)
+    for (const [colorScheme, width] of looks) {
+      const page = await world.open({ colorScheme, viewport: { width, height: 800 } })
+      for (const path of ['', `runs/${run.id}`, 'settings']) {
+        await page.goto(copy.base + path)
+        const banner = page.getByRole('status').filter({ hasText: 'Restored copy' })
+        await seen(banner)
+        assert.equal(await banner.locator('time').getAttribute('datetime'), copied_at)
+        assert.match(await banner.textContent(), /nothing is judged, sent or deleted here.*--activate/)
+        const header = await page.getByRole('banner').boundingBox()
+        const box = await banner.boundingBox()
+        assert.ok(box.y >= header.y + header.height - 1 && box.y < 120, `the banner is at ${box.y}, below a header of ${header.height}`)
+        assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0, `/${path} is too wide at ${width}`)
+        await picture(page, `copy-${width}-${path.slice(0, 4)}`)
+      }
+      assert.deepEqual(await faults(page), [], `in ${colorScheme} at ${width}`)
+      assert.deepEqual(world.complaints(page), [])
+      await page.context().close()
+    }
+    await copy.stop()
+    await copy.begin('--activate')
+    const page = await world.open()
+    await page.goto(copy.base)
+    await seen(page.getByRole('link', { name: 'copied', exact: true }))
+    assert.equal(await page.getByText('Restored copy').count(), 0)
+    await page.context().close()
+    await copy.stop()
+  },
+
+  async 'what cannot be done for one item is listed with its error and leads to its run'(page, world) {
+    const other = await world.other('troubled', '--archive', 's3://logs?endpoint=http://127.0.0.1:1') // nothing listens there
+    const run = await other.run('unpacked', 'i=0; while [ $i -lt 200 ]; do i=$((i+1)); head -c 8192 /dev/urandom | base64; done')
+    await world.until(async () => (await (await fetch(other.base + 'api/v1/troubled')).json()).items.length > 0, 'an item that cannot be packed', undefined, 120)
+    await page.goto(other.base + 'settings')
+    const section = page.getByRole('region', { name: 'Troubled items' })
+    const item = section.getByRole('listitem')
+    await seen(item.first())
+    assert.match(await item.first().textContent(), /compress a log/)
+    assert.match(await item.first().textContent(), /archive s3:\/\/logs\/ at 127\.0\.0\.1:1/)
+    assert.match(await item.first().textContent(), /1 try.*last .*ago, next /)
+    for (const [colorScheme, width] of looks) {
+      const looking = await world.open({ colorScheme, viewport: { width, height: 800 } })
+      await looking.goto(other.base + 'settings')
+      await seen(looking.getByRole('region', { name: 'Troubled items' }).getByRole('listitem').first())
+      assert.ok((await looking.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0, `too wide at ${width}`)
+      assert.deepEqual(await faults(looking), [], `in ${colorScheme} at ${width}`)
+      await picture(looking.getByRole('region', { name: 'Troubled items' }), `troubled-${width}`)
+      await looking.context().close()
+    }
+    await item.first().getByRole('link').click()
+    await page.waitForURL(other.base + 'runs/' + run.id)
     await other.stop()
   },
 

@@ -76,6 +76,11 @@ export async function setup() {
           process.child.kill('SIGTERM')
           await process.ended
         },
+        /** Copies its data to another directory while it works. */
+        async copy(to) {
+          const going = start(['server', 'backup', join(dir, to), '--data', join(dir, name)])
+          if ((await going.ended) !== 0) throw new Error(going.said())
+        },
         async run(job, script, ...more) {
           await start(['run', '--quiet', '--job', job, ...more, '-c', script], { STINT_SERVER: itsBase }).ended
           return (await (await fetch(`${itsBase}api/v1/runs?limit=1&job=${job}`)).json()).runs[0]
@@ -140,8 +145,8 @@ export async function setup() {
 }
 
 /** Waits until work answers something, for a bounded time. */
-async function until(work, what, why = () => '') {
-  const deadline = Date.now() + 20_000
+async function until(work, what, why = () => '', seconds = 20) {
+  const deadline = Date.now() + seconds * 1000
   for (;;) {
     try {
       const got = await work()

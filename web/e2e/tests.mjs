@@ -11,7 +11,7 @@ async function gone(page, text) {
 }
 
 /** What axe finds wrong on the page as it stands. */
-async function faults(page) {
+export async function faults(page) {
   // The page's policy allows no foreign script, so axe comes in through the debugger.
   const result = await page.evaluate(axe + ';axe.run({ resultTypes: ["violations"] })')
   return result.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 160)).join(' | ')}`)
