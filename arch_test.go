@@ -76,6 +76,7 @@ var table = []row{
 	{"internal/bench/wrapper", "", "", "the yardstick must not share what it measures"},
 	{"internal/bench/noop", "", "", "the yardstick must not share what it measures"},
 
+	{"internal/faulttest/machine", "", "", "a kernel for tests; knows nothing of Stint"},
 	{"internal/faulttest/deadfs", "", "golang.org/x/sys", "a mount for tests; knows nothing of Stint"},
 	{"internal/faulttest/extreme", "", "", "documents with extreme values, for the tests of several packages"},
 	{"internal/faulttest/sequence", "", "", "what must be printed; the job and who looks at it later share it"},
@@ -125,7 +126,7 @@ var places = []struct {
 	where []string
 	why   string
 }{
-	{"os/exec", []string{"internal/bench", "internal/faulttest/deadfs"}, "processes are made in internal/agent/process, with containment; the benchmarks' yardstick is without, and tests mount file systems with programs"},
+	{"os/exec", []string{"internal/bench", "internal/faulttest/deadfs", "internal/faulttest/machine"}, "processes are made in internal/agent/process, with containment; the benchmarks' yardstick is without, and tests mount file systems and boot machines with programs"},
 	{"database/sql", []string{"internal/store"}, "one package knows SQL"},
 	{"modernc.org/sqlite", []string{"internal/store"}, "one package knows the drivers"},
 	{"github.com/jackc/pgx/v5", []string{"internal/store"}, "one package knows the drivers"},

@@ -1,23 +1,19 @@
 package process
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-)
 
-// machineKernel is where scripts/setup puts the kernel of the machine.
-const machineKernel = "/var/cache/stint-tests/vmlinuz"
+	"stint.dev/stint/internal/faulttest/machine"
+)
 
 // machineInit is the first process of the machine. There, and nowhere on a host whose
 // hierarchy is of version 1, the unified hierarchy has controllers.
@@ -55,22 +51,19 @@ func TestOnKernelWithVersion2(t *testing.T) {
 	if os.Getenv("STINT_TEST_MACHINE") != "" {
 		t.Skip("this is that machine")
 	}
-	qemu, busybox := needsMachine(t)
+	m := findMachine(t)
 	binary := filepath.Join(t.TempDir(), "process.test")
 	build := exec.Command("go", "test", "-c", "-ldflags", "-s -w", "-o", binary, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the tests without cgo: %v\n%s", err, out)
 	}
-	image := machineImage(t, map[string]string{"bin/busybox": busybox, "process.test": binary})
+	image := machineImage(t, map[string]string{"bin/busybox": m.Busybox, "process.test": binary})
 	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, qemu, "-accel", "tcg", "-m", "768", "-nographic", "-no-reboot", "-nic", "none",
-		"-kernel", machineKernel, "-initrd", image, "-append", "console=ttyS0 quiet panic=-1 rdinit=/init random.trust_cpu=on")
-	raw, err := cmd.CombinedOutput()
-	out := strings.ReplaceAll(string(raw), "\r", "")
+	out, err := m.Boot(ctx, image, "/init", 768)
 	if err != nil {
-		t.Fatalf("the machine: %v\n%s", err, tail(out))
+		t.Fatalf("%v\n%s", err, tail(out))
 	}
 	for _, want := range []string{"as root: exit 0", "as a user: exit 0"} {
 		if !strings.Contains(out, want) {
@@ -94,72 +87,45 @@ func TestOnKernelWithVersion2(t *testing.T) {
 	t.Logf("%d tests passed in the machine", strings.Count(out, "--- PASS: "))
 }
 
-// needsMachine returns the programs that the machine needs, or skips the test; CI says with
-// STINT_REQUIRE_VM=1 that it must run.
-func needsMachine(t *testing.T) (qemu, busybox string) {
+// findMachine returns a machine, or skips the test; CI says with STINT_REQUIRE_VM=1 that it
+// must run.
+func findMachine(t *testing.T) machine.Machine {
 	t.Helper()
-	lack := func(why error) {
-		if os.Getenv("STINT_REQUIRE_VM") == "1" {
-			t.Fatalf("cgroup v2 was not tested on a kernel of its own, and STINT_REQUIRE_VM=1: %v", why)
-		}
-		t.Skipf("cgroup v2 is not tested on a kernel of its own: %v (scripts/setup fetches it)", why)
+	m, err := machine.Find()
+	if err == nil && testing.Short() {
+		err = errors.New("-short was given")
 	}
-	if runtime.GOARCH != "amd64" {
-		lack(fmt.Errorf("the kernel is for amd64, not %s", runtime.GOARCH))
+	switch {
+	case err != nil && os.Getenv("STINT_REQUIRE_VM") == "1":
+		t.Fatalf("cgroup v2 was not tested on a kernel of its own, and STINT_REQUIRE_VM=1: %v", err)
+	case err != nil:
+		t.Skipf("cgroup v2 is not tested on a kernel of its own: %v", err)
 	}
-	if testing.Short() {
-		lack(errors.New("-short was given"))
-	}
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		lack(err)
-	}
-	if busybox, err = exec.LookPath("busybox"); err != nil {
-		lack(err)
-	}
-	if _, err := os.Stat(machineKernel); err != nil {
-		lack(err)
-	}
-	return qemu, busybox
+	return m
 }
 
-// machineImage writes the machine's files as an archive that the kernel unpacks ("newc",
-// the kernel's Documentation/driver-api/early-userspace/buffer-format.rst).
-func machineImage(t *testing.T, files map[string]string) string {
+// machineImage writes the machine's files.
+func machineImage(t *testing.T, programs map[string]string) string {
 	t.Helper()
-	var image bytes.Buffer
-	add := func(name string, mode int, data []byte) {
-		inode := image.Len() + 1 // any that no other has
-		fmt.Fprintf(&image, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%s\x00",
-			inode, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name)+1, 0, name)
-		pad(&image)
-		image.Write(data)
-		pad(&image)
+	files := map[string]machine.File{
+		"init":       machine.Program([]byte(machineInit)),
+		"etc/passwd": machine.Text("root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/tmp:/bin/sh\n"),
 	}
-	for _, dir := range []string{"bin", "etc", "proc", "sys", "dev", "tmp"} {
-		add(dir, 0o040755, nil)
+	for _, dir := range []string{"proc", "sys", "dev", "tmp"} {
+		files[dir] = machine.File{Mode: machine.Directory | 0o755}
 	}
-	add("init", 0o100755, []byte(machineInit))
-	add("etc/passwd", 0o100644, []byte("root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/tmp:/bin/sh\n"))
-	for name, file := range files {
+	for name, file := range programs {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		add(name, 0o100755, data)
+		files[name] = machine.Program(data)
 	}
-	add("TRAILER!!!", 0, nil)
-	file := filepath.Join(t.TempDir(), "image")
-	if err := os.WriteFile(file, image.Bytes(), 0o600); err != nil {
+	image := filepath.Join(t.TempDir(), "image")
+	if err := machine.WriteImage(image, files); err != nil {
 		t.Fatal(err)
 	}
-	return file
-}
-
-func pad(b *bytes.Buffer) {
-	for b.Len()%4 != 0 {
-		b.WriteByte(0)
-	}
+	return image
 }
 
 var went = regexp.MustCompile(`^\s*(=== |--- PASS|--- SKIP)`)

@@ -1,0 +1,163 @@
+package e2e
+
+import (
+	"context"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"stint.dev/stint/internal/faulttest/machine"
+)
+
+// systemdPrograms are what systemd needs in the machine, and what the test asks it with.
+var systemdPrograms = []string{
+	"/usr/lib/systemd/systemd", "/usr/lib/systemd/systemd-journald", "/usr/bin/systemctl", "/usr/bin/journalctl",
+	"/usr/bin/systemd-sysusers", "/usr/bin/setpriv", "/usr/bin/install",
+}
+
+// systemdUnits are the units of systemd itself that ours are ordered by.
+var systemdUnits = []string{"*.target", "*.slice", "systemd-journald*"}
+
+// readFiles adds files of the host to those of the machine, each under its own path without
+// links: where /lib leads is the machine's business.
+func readFiles(t *testing.T, files map[string]machine.File, paths ...string) {
+	t.Helper()
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, merged := range []string{"/bin/", "/sbin/", "/lib/", "/lib64/"} {
+			if strings.HasPrefix(path, merged) {
+				path = "/usr" + path
+			}
+		}
+		files[strings.TrimPrefix(path, "/")] = machine.File{Mode: machine.Regular | uint32(info.Mode().Perm()), Data: string(data)}
+	}
+}
+
+var library = regexp.MustCompile(`(?m)(?:=> )?(/\S+) \(0x`)
+
+// systemdImage writes a file system with systemd as the host has it, a checkout in /src with
+// the built programs, two certificates, and the script that is run.
+func systemdImage(t *testing.T, m machine.Machine) string {
+	t.Helper()
+	files := map[string]machine.File{
+		"etc/passwd":        machine.Text("root:x:0:0::/root:/bin/sh\nbackup:x:34:34::/home/backup:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n"),
+		"etc/group":         machine.Text("root:x:0:\nbackup:x:34:\nnogroup:x:65534:\n"),
+		"etc/shadow":        {Mode: machine.Regular | 0o600},
+		"etc/nsswitch.conf": machine.Text("passwd: files\ngroup: files\n"),
+		"etc/machine-id":    machine.Text("0123456789abcdef0123456789abcdef\n"),
+		"etc/os-release":    machine.Text("ID=debian\nNAME=test\n"),
+		"etc/hosts":         machine.Text("127.0.0.1 localhost\n"),
+		"home/backup/.keep": {Mode: machine.Regular | 0o644},
+		"home/backup":       {Mode: machine.Directory | 0o777},
+		"tmp":               {Mode: machine.Directory | 0o1777},
+		"usr/bin/sh":        {Mode: machine.Link | 0o777, Data: "busybox"},
+	}
+	for _, dir := range []string{"proc", "sys", "dev", "run", "root", "var/lib", "var/log", "usr/local/bin", "usr/local/sbin", "usr/lib64", "usr/sbin", "etc/sysusers.d"} {
+		files[dir] = machine.File{Mode: machine.Directory | 0o755}
+	}
+	for _, dir := range []string{"bin", "sbin", "lib", "lib64"} {
+		files[dir] = machine.File{Mode: machine.Link | 0o777, Data: "usr/" + dir}
+	}
+	var libraries []string
+	for _, program := range systemdPrograms {
+		out, err := exec.Command("ldd", program).CombinedOutput()
+		if err != nil {
+			t.Fatalf("ldd %s: %v\n%s", program, err, out)
+		}
+		for _, found := range library.FindAllStringSubmatch(string(out), -1) {
+			libraries = append(libraries, found[1])
+		}
+	}
+	readFiles(t, files, systemdPrograms...)
+	readFiles(t, files, libraries...)
+	for _, pattern := range systemdUnits {
+		units, err := filepath.Glob("/usr/lib/systemd/system/" + pattern)
+		if err != nil || len(units) == 0 {
+			t.Fatalf("systemd's own units %s: %v, %v", pattern, units, err)
+		}
+		for _, unit := range units {
+			if info, err := os.Stat(unit); err == nil && info.Mode().IsRegular() {
+				readFiles(t, files, unit)
+			}
+		}
+	}
+	maps.Copy(files, checkout(t, m))
+	image := filepath.Join(t.TempDir(), "image")
+	if err := machine.WriteImage(image, files); err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+// checkout is what the test brings: programs, units, certificates and the script.
+func checkout(t *testing.T, m machine.Machine) map[string]machine.File {
+	t.Helper()
+	files := map[string]machine.File{
+		"etc/systemd/system/default.target":                               {Mode: machine.Link | 0o777, Data: "/usr/lib/systemd/system/multi-user.target"},
+		"etc/systemd/system/check.service":                                machine.Text("[Service]\nType=oneshot\nExecStart=/src/units.sh\nTimeoutStartSec=infinity\n[Unit]\nAfter=multi-user.target\n"),
+		"etc/systemd/system/sockets.target.wants/systemd-journald.socket": {Mode: machine.Link | 0o777, Data: "/usr/lib/systemd/system/systemd-journald.socket"},
+		"etc/systemd/system/multi-user.target.wants/check.service":        {Mode: machine.Link | 0o777, Data: "/etc/systemd/system/check.service"},
+	}
+	dir := t.TempDir()
+	brought := map[string]string{"usr/bin/busybox": m.Busybox, "src/bin/stint": stint, "src/units.sh": "testdata/units.sh"}
+	for _, name := range []string{"one", "two"} {
+		cert, key := certificate(t, dir, name)
+		brought["src/"+name+".pem"], brought["src/"+name+"-key.pem"] = cert, key
+	}
+	for _, module := range m.Modules {
+		brought["src/modules/"+filepath.Base(module)] = module
+	}
+	units, err := filepath.Glob(units + "/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, unit := range units {
+		brought["src/deploy/systemd/"+filepath.Base(unit)] = unit
+	}
+	for name, path := range brought {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if files[name] = machine.Text(string(data)); strings.HasPrefix(name, "usr/bin/") || strings.HasPrefix(name, "src/bin/") || strings.HasSuffix(name, ".sh") {
+			files[name] = machine.Program(data)
+		}
+	}
+	return files
+}
+
+// The units do under a real systemd what their comments say. The script names each check.
+func TestUnitsUnderSystemd(t *testing.T) {
+	if os.Getenv("STINT_TEST_UNITS") != "1" {
+		t.Skip("the units are not started: that takes minutes (make units)")
+	}
+	m, err := machine.Find()
+	if err == nil {
+		_, err = os.Stat(systemdPrograms[0])
+	}
+	if err != nil {
+		t.Fatalf("the units cannot be started: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+	defer cancel()
+	out, err := m.Boot(ctx, systemdImage(t, m), "/usr/lib/systemd/systemd", 1024)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if strings.Contains(out, "FAILED: ") || !strings.Contains(out, "--- all checks were made") {
+		t.Errorf("the machine printed:\n%s", out)
+	}
+	t.Logf("%d checks", strings.Count(out, "\nok: "))
+}

@@ -1,0 +1,166 @@
+#!/bin/busybox sh
+# Runs in a machine whose first process is systemd: installs the units as their comments say,
+# and looks at what systemd makes of them. /src is the checkout. Each check prints one line.
+exec >/dev/console 2>&1
+/bin/busybox --install -s /bin
+export PATH=/usr/local/bin:/usr/local/sbin:/bin HOME=/root
+ip link set lo up
+for module in /src/modules/inet_diag.ko /src/modules/tcp_diag.ko; do insmod $module; done
+cd /src || exit 1
+
+failed=0
+fail() {
+	echo "FAILED: $*"
+	failed=$((failed + 1))
+	if [ $failed = 3 ]; then
+		log | tail -5
+		manager | tail -5
+		journalctl -q -o cat -u job -u "stint-flush@*" | tail -20
+		poweroff -f
+	fi
+}
+# check NAME COMMAND…: the command succeeds.
+check() {
+	local name=$1
+	shift
+	if out=$("$@" 2>&1); then echo "ok: $name"; else fail "$name: exit $?: $out"; fi
+}
+# is NAME WANT GOT: the same text.
+is() { if [ "$2" = "$3" ]; then echo "ok: $1"; else fail "$1: got '$3', want '$2'"; fi; }
+# has NAME PATTERN TEXT: a line of the text matches.
+has() { if echo "$3" | grep -qE -- "$2"; then echo "ok: $1"; else fail "$1: nothing like '$2' in: $3"; fi; }
+# within NAME COMMAND…: the command succeeds within a minute and a half.
+within() {
+	local name=$1 i=0
+	shift
+	until out=$("$@" 2>&1); do
+		i=$((i + 1))
+		if [ $i -gt 60 ]; then
+			fail "$name, for long: $out"
+			return
+		fi
+		sleep 1
+	done
+	echo "ok: $name"
+}
+# form NAME: all lines of the server so far have the form of its log.
+form() { is "$1" "" "$(log | grep -vE '^time=[^ ]+ level=(INFO|WARN|ERROR) msg=' | head -5)"; }
+property() { systemctl show -P "$1" "${2:-stint-server}"; }
+log() { journalctl -q -o cat _SYSTEMD_UNIT=stint-server.service; }
+manager() { journalctl -q -o cat _PID=1 UNIT=stint-server.service; }
+as() { user=$1; shift; /usr/bin/setpriv --reuid "$user" --regid "$user" --init-groups env HOME="/home/$user" "$@"; }
+
+# The steps of the unit's comment, as they are written there.
+sed -n '/Install:$/,/^# Options/s/^#   //p' deploy/systemd/stint-server.service >/tmp/install
+is "the unit says how it is installed" 4 "$(wc -l </tmp/install)"
+check "install the server" sh -e /tmp/install
+is "it runs" active "$(property ActiveState)"
+is "as the user stint" stint "$(stat -c %U /proc/"$(property MainPID)")"
+is "with a watchdog" 2min "$(property WatchdogUSec)"
+is "its data is its own" "700 stint" "$(stat -c '%a %U' /var/lib/stint-server)"
+has "and the database" "^600 stint$" "$(stat -c '%a %U' /var/lib/stint-server/stint.db)"
+check "root needs no token" stint runs
+has "another user does" "belongs to user backup, the server runs as stint: set STINT_TOKEN" "$(as backup stint runs 2>&1)"
+has "systemctl status says what it does" "serving http://127.0.0.1:7846" "$(property StatusText)"
+
+# TLS on the network, with the key as the comment says.
+mkdir -p /etc/stint/tls
+renew() {
+	sed -n 's/^#   \(install -o root .*\)/\1/p' deploy/systemd/stint-server.service |
+		sed "s,KEY,/src/$1-key.pem,; s,CHAIN,/src/$1.pem," >/tmp/renew
+	sh -e /tmp/renew
+}
+check "install the first certificate" renew one
+is "the key is for root and the server" "640 root stint" "$(stat -c '%a %U %G' /etc/stint/tls/key.pem)"
+cat >/etc/stint/server.env <<-END
+	STINT_LISTEN=0.0.0.0:7846
+	STINT_TLS_CERT=/etc/stint/tls/cert.pem
+	STINT_TLS_KEY=/etc/stint/tls/key.pem
+END
+chmod 0600 /etc/stint/server.env
+check "restart" systemctl restart stint-server
+export STINT_SERVER=https://127.0.0.1:7846
+admin=$(cat /var/lib/stint-server/admin.token)
+has "root needs a token now" "STINT_TOKEN" "$(stint runs --tls-ca one.pem 2>&1)"
+check "the first token" env STINT_TOKEN="$admin" stint runs --tls-ca one.pem
+pid=$(property MainPID)
+check "renew the certificate" renew two
+within "the new one is taken" env STINT_TOKEN="$admin" stint runs --tls-ca two.pem
+is "without a restart" "$pid" "$(property MainPID)"
+export STINT_TLS_CA=/src/two.pem
+
+# A job of another user, as a unit.
+token=$(STINT_TOKEN=$admin stint token create --name hosts --scope agent --json | sed -n 's/.*"token": *"\([^"]*\)".*/\1/p')
+has "a token for hosts" "^stint_" "$token"
+sed "s,^STINT_SERVER=.*,STINT_SERVER=$STINT_SERVER,; s,^STINT_TOKEN=.*,STINT_TOKEN=$token," deploy/systemd/agent.env >/etc/stint/agent.env
+printf 'STINT_TLS_CA=/etc/stint/tls/cert.pem\nSTINT_FLUSH_TIMEOUT=2m\n' >>/etc/stint/agent.env
+chmod 0600 /etc/stint/agent.env
+printf '#!/bin/sh\necho copied; exit $(cat /home/backup/code)\n' >/usr/local/sbin/backup
+chmod 0755 /usr/local/sbin/backup
+for f in example-job.service example-job.timer; do
+	sed 's,^User=root,User=backup,' "deploy/systemd/$f" >"/etc/systemd/system/${f#example-}"
+done
+check "install the example" systemctl daemon-reload
+check "its timer" systemctl enable --now job.timer
+has "waits for three" " 03:[01]" "$(property NextElapseUSecRealtime job.timer)"
+echo 0 >/home/backup/code
+check "the job" systemctl start job
+echo 7 >/home/backup/code
+systemctl start job
+is "a failed job is a failed unit" "exit-code 7" "$(property Result job) $(property ExecMainStatus job)"
+export STINT_TOKEN=$admin
+is "its log" copied "$(stint logs nightly-backup#2)"
+has "it had a group of its own" "nightly-backup" "$(stint runs)"
+note=$(stint show nightly-backup#2 --json)
+has "with its exit code" '"exit_code": ?7' "$note"
+if echo "$note" | grep -q "not enforced"; then fail "a limit is not enforced: $note"; fi
+
+# Its journal waits when the server is away, and the unit delivers it.
+check "stop" systemctl stop stint-server
+is "it ended cleanly" "success 0 inactive" "$(property Result) $(property ExecMainStatus) $(property ActiveState)"
+has "and says so" "msg=stopped" "$(log | tail -1)"
+echo 0 >/home/backup/code
+sed -i 's/^STINT_FLUSH_TIMEOUT=.*/STINT_FLUSH_TIMEOUT=1s/' /etc/stint/agent.env
+check "a job without a server" systemctl start job
+check "start again" systemctl start stint-server
+for f in stint-flush@.service stint-flush@.timer; do cp "deploy/systemd/$f" /etc/systemd/system/; done
+check "daemon-reload" systemctl daemon-reload
+check "the timer of a user" systemctl enable --now stint-flush@backup.timer
+check "deliver" systemctl start stint-flush@backup.service
+is "it arrived" copied "$(stint logs nightly-backup#3)"
+
+# It comes back, however it ends.
+restarts=$(property NRestarts)
+kill -9 "$(property MainPID)"
+back() { [ "$(property NRestarts)" -gt "$restarts" ] && [ "$(property ActiveState)" = active ]; }
+within "it comes back after kill -9" back
+# A server that stands still is ended and started again. With a short watchdog.
+mkdir -p /etc/systemd/system/stint-server.service.d
+printf '[Service]\nWatchdogSec=10s\nTimeoutAbortSec=2s\n' >/etc/systemd/system/stint-server.service.d/short.conf
+check "daemon-reload" systemctl daemon-reload
+check "restart" systemctl restart stint-server
+restarts=$(property NRestarts) pid=$(property MainPID)
+sleep 12
+form "each line of its log has one form" # until it is aborted, and prints its stacks
+is "a server that works is left alone" "$restarts $pid" "$(property NRestarts) $(property MainPID)"
+kill -STOP "$pid"
+within "one that stands still comes back" back
+has "because of the watchdog" "Watchdog timeout" "$(manager)"
+# One that cannot start is tried for ever, and says why.
+echo STINT_DATABASE=postgres://nobody@127.0.0.1:1/none >>/etc/stint/server.env
+echo STINT_DATA= >>/etc/stint/server.env
+systemctl restart --no-block stint-server
+tried() { [ "$(property NRestarts)" -ge 6 ]; }
+within "a server without its database is tried again" tried
+sed -i '/DATABASE/d; /DATA=/d' /etc/stint/server.env
+echo STINT_KEEP_DAYS=many >>/etc/stint/server.env
+if systemctl restart stint-server; then fail "a wrong option is accepted"; fi
+has "a wrong option is named" "STINT_KEEP_DAYS" "$(log | tail -5)"
+sed -i /KEEP_DAYS/d /etc/stint/server.env
+check "restart" systemctl restart stint-server
+check "nothing was lost" stint logs nightly-backup#3
+check "stop" systemctl stop stint-server
+
+is "systemd found nothing wrong" "" "$(journalctl -q -o cat _PID=1 -p warning | grep -vE 'Watchdog|Failed with result|code=killed|code=dumped|code=exited|Failed to start|Killing process|autofs4|tainted|stop-watchdog' | head -5)"
+echo "--- all checks were made"
+poweroff -f
