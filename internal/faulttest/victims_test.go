@@ -26,7 +26,6 @@ type victims struct {
 	beatsAgain, appendsAgain atomic.Int64
 
 	mu    sync.Mutex
-	now   int // the span that goes on
 	spans []*attackSpan
 }
 
