@@ -18,18 +18,21 @@ import (
 	"stint.dev/stint/job"
 )
 
-// receiver is who is notified. It notes when each run was first named, and how often.
+// receiver is who is notified. It notes when each run was first named, and in how many messages:
+// one that comes again, because its server was killed before it knew that it had arrived, has the
+// same id.
 type receiver struct {
 	t     *testing.T
 	mu    sync.Mutex
 	first map[string]time.Time
 	times map[string]int
+	seen  map[string]bool // ids of messages
 }
 
 // notified sets a route of a world's server to a receiver of its own.
 func (w *world) notified() *receiver {
 	w.t.Helper()
-	r := &receiver{t: w.t, first: map[string]time.Time{}, times: map[string]int{}}
+	r := &receiver{t: w.t, first: map[string]time.Time{}, times: map[string]int{}, seen: map[string]bool{}}
 	service := httptest.NewServer(r)
 	w.t.Cleanup(service.Close)
 	if _, err := w.api.SetRoute(w.t.Context(), client.Route{Name: "test", URL: service.URL, Enabled: true}); err != nil {
@@ -50,6 +53,14 @@ func (r *receiver) ServeHTTP(_ http.ResponseWriter, req *http.Request) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	id := req.Header.Get("webhook-id")
+	if id == "" {
+		r.t.Error("a notification has no id")
+	}
+	if r.seen[id] {
+		return
+	}
+	r.seen[id] = true
 	for _, item := range m.Data.Items {
 		if r.times[item.Run.ID]++; r.times[item.Run.ID] == 1 {
 			r.first[item.Run.ID] = now

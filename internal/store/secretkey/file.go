@@ -44,6 +44,9 @@ func Read(path string) (Keys, error) {
 func readFile(path string) (_ []byte, err error) {
 	// A named pipe must not block.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if errors.Is(err, unix.ENOTDIR) { // there is a file where its directory would be
+		err = errors.Join(err, fs.ErrNotExist)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the secret key file: %w", err)
 	}
