@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -18,11 +19,11 @@ import (
 func onBoth(t *testing.T, keep store.Keep, test func(t *testing.T, s *store.Store, objects string)) {
 	t.Run("SQLite", func(t *testing.T) {
 		a, path := openArchive(t)
-		test(t, openWith(t, store.Options{Dir: t.TempDir(), Archive: a, Keep: keep}), path)
+		test(t, openWith(t, store.Options{Dir: t.TempDir(), Archive: a, Keep: keep, SecretKeyFile: filepath.Join(t.TempDir(), "secret.key")}), path)
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		a, path := openArchive(t)
-		test(t, openWith(t, store.Options{URL: postgrestest.URL(t), Archive: a, Keep: keep}), path)
+		test(t, openWith(t, store.Options{URL: postgrestest.URL(t), Archive: a, Keep: keep, SecretKeyFile: filepath.Join(t.TempDir(), "secret.key")}), path)
 	})
 }
 
