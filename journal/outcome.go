@@ -4,7 +4,7 @@ import "io"
 
 // FindOutcome looks for the outcome record at the end of src, which holds the bytes of a journal
 // from an offset on, and may be damaged anywhere before it. It returns the encoded record, or nil
-// if there is none. A record that states another place than the one where it stands, as one that
+// if there is none. A record that states another place than its own, as one that
 // a job printed, is none.
 func FindOutcome(src io.ReaderAt, offset, size int64) []byte {
 	const window = 64 << 10 // outcomes are much shorter

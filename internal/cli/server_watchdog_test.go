@@ -38,7 +38,7 @@ func TestWatchdogTime(t *testing.T) {
 }
 
 // The watchdog notifies four times within its limit while loops turn, stops once one has
-// stood still for half of it, says so once, and goes on when the loop does.
+// not turned for half of it, logs that once, and goes on when the loop does.
 func TestWatchdog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -69,7 +69,7 @@ func TestWatchdog(t *testing.T) {
 		now := time.Now()
 		stopped.Store(&now)
 		if n := pass(time.Hour); n > 2 {
-			t.Errorf("notified %d times while a loop stands still", n)
+			t.Errorf("notified %d times while a loop does not turn", n)
 		}
 		stopped.Store(nil)
 		if n := pass(time.Hour); n < 119 {

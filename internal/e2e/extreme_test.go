@@ -82,7 +82,7 @@ func (b *badAgent) run(records ...journal.Record) (id string) {
 	return id
 }
 
-// thisRun stands for the id of the run in a payload.
+// thisRun is replaced by the id of the run in a payload.
 const thisRun = "11111111-1111-7111-8111-111111111111"
 
 func attemptOf(run string) journal.Attempt {

@@ -57,10 +57,10 @@ func (r *frozenRun) openDoor() {
 	}
 }
 
-// end waits for the end of stint run, and returns what it said.
+// end waits for the end of stint run, and returns its messages.
 func (r *frozenRun) end() string {
 	r.t.Helper()
-	_ = r.cmd.Wait() // the code below tells
+	_ = r.cmd.Wait() // the exit code is checked below
 	if code := shellCode(r.cmd.ProcessState); code != 3 {
 		r.t.Errorf("exit code %d, said %s", code, r.stderr.String())
 	}

@@ -174,7 +174,7 @@ func (b *besides) damage(n int) (undo func() error, err error) {
 	return func() error {
 		item := "diagnose " + (<-one).id
 		if b.s.has(serverKinds...) {
-			return repair() // it may not have heard of the run yet
+			return repair() // it may not know the run yet
 		}
 		b.eventually("what cannot be compared is shown", patience, func() bool {
 			items, _ := b.troubled() // the server may be away for a moment
@@ -284,7 +284,7 @@ func (w *world) checkBeside() {
 			w.t.Errorf("the steady run was called lost: %s", e.Evidence)
 		}
 	}
-	_ = b.agent.Process.Signal(syscall.SIGTERM) // Wait tells
+	_ = b.agent.Process.Signal(syscall.SIGTERM) // an error shows in Wait
 }
 
 // flush delivers what agents left that did not reach the server, which was away.

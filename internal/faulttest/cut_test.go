@@ -23,7 +23,7 @@ type pathCut struct {
 }
 
 // The path is cut at different places of the period. The worst is just before a heartbeat: the
-// server has heard nothing for a period already.
+// server has received nothing for a period already.
 var pathCuts = []pathCut{
 	{usualPeriod - 30*ms, usualLease},
 	{usualPeriod - 100*ms, 19 * time.Second},
@@ -35,7 +35,7 @@ var pathCuts = []pathCut{
 	{100 * ms, 18 * time.Second},
 }
 
-// An agent whose path loses every packet for up to a lease is not called lost: nothing tells it
+// An agent whose path loses every packet for up to a lease is not called lost: it does not learn
 // that the path is cut or open again, and TCP sends what was lost again later and later.
 func TestNoCutOfALeaseLosesAnAgent(t *testing.T) {
 	can, why := able()
@@ -43,8 +43,8 @@ func TestNoCutOfALeaseLosesAnAgent(t *testing.T) {
 		needed(t, "network namespaces: "+strings.Join(why, "; "))
 	}
 	f := &liveFleet{world: openWorld(t, "--insecure")}
-	// Most of the others are heard, else the server would blame the network and call none lost.
-	f.runs = startFleet(t, 3*len(pathCuts), "heard", "http://"+strings.Replace(f.server.address, "0.0.0.0", "127.0.0.1", 1),
+	// Most of the others report, else the server would blame the network and call none lost.
+	f.runs = startFleet(t, 3*len(pathCuts), "reporting", "http://"+strings.Replace(f.server.address, "0.0.0.0", "127.0.0.1", 1),
 		func(start func() error) error { return start() })
 	var all sync.WaitGroup
 	for n, c := range pathCuts {
@@ -69,7 +69,7 @@ func TestNoCutOfALeaseLosesAnAgent(t *testing.T) {
 	f.wantNoneLost()
 }
 
-// cutPath cuts the path of one agent and waits until it is heard again.
+// cutPath cuts the path of one agent and waits until it reports again.
 func (f *liveFleet) cutPath(run string, l *link, c pathCut) {
 	last := f.nextHeartbeat(run, time.Time{})
 	last = f.nextHeartbeat(run, last) // the first two are not a period apart
@@ -84,7 +84,7 @@ func (f *liveFleet) cutPath(run string, l *link, c pathCut) {
 	}
 	healed := time.Now()
 	next := f.nextHeartbeat(run, healed.Add(-100*ms))
-	fmt.Printf("cut: %s after a heartbeat, for %s: heard again %s after it, %s after that heartbeat\n",
+	fmt.Printf("cut: %s after a heartbeat, for %s: reported again %s after it, %s after that heartbeat\n",
 		c.after, healed.Sub(begun).Round(ms), next.Sub(healed).Round(ms), next.Sub(last).Round(ms))
 }
 

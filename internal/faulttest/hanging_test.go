@@ -122,8 +122,8 @@ func (w *world) eventually(what string, within time.Duration, is func() bool) bo
 // hanging is the test of a bucket that hangs.
 type hanging struct {
 	*world
-	heard *receiver
-	steps int
+	receiver *receiver
+	steps    int
 }
 
 // print is a job that prints more than stays outside of a bucket, and ends with a code.
@@ -153,7 +153,7 @@ func TestABucketThatHangs(t *testing.T) {
 		w.bucket, w.hasty = b, !long // the long test takes the server as it is released
 		return []string{"--archive", b.place(), "--allow-private-targets"}
 	})}
-	h.heard = h.notified()
+	h.receiver = h.notified()
 	good := h.print(0)
 	h.eventually("the good run is in the bucket", patience, func() bool { return len(b.keys(good)) > 0 })
 	steady := h.startSteady()
@@ -223,7 +223,7 @@ func (h *hanging) fail() string {
 	h.t.Helper()
 	run := h.print(3)
 	ended := time.Now()
-	at := h.heard.await(run)
+	at := h.receiver.await(run)
 	fmt.Printf("hang: a run failed, and people were notified %s after the end of its agent\n", at.Sub(ended).Round(ms))
 	return run
 }
@@ -240,7 +240,7 @@ func (h *hanging) killSoon(n int, judge bool) string {
 	if err != nil {
 		h.t.Fatalf("a killed agent: %v", err)
 	}
-	notified := h.heard.await(d.run).Sub(d.killed)
+	notified := h.receiver.await(d.run).Sub(d.killed)
 	fmt.Printf("hang: an agent was killed, lost after %s, and people were notified after %s\n", d.took, notified.Round(ms))
 	if judge && (d.took > 1500*ms || notified > d.took+2*time.Second) {
 		h.t.Errorf("an agent was lost %s after it was killed, and people were notified after %s", d.took, notified)
@@ -267,15 +267,15 @@ func (h *hanging) recovered(began time.Time, failed []string) {
 
 // notifiedOnce checks that people were notified of each run once, and of no other.
 func (h *hanging) notifiedOnce(runs []string) {
-	h.heard.mu.Lock()
-	defer h.heard.mu.Unlock()
+	h.receiver.mu.Lock()
+	defer h.receiver.mu.Unlock()
 	for _, run := range runs {
-		if n := h.heard.times[run]; n != 1 {
+		if n := h.receiver.times[run]; n != 1 {
 			h.t.Errorf("people were notified %d times of run %s", n, run)
 		}
 	}
-	if len(h.heard.times) != len(runs) {
-		h.t.Errorf("people were notified of %d runs, want %d", len(h.heard.times), len(runs))
+	if len(h.receiver.times) != len(runs) {
+		h.t.Errorf("people were notified of %d runs, want %d", len(h.receiver.times), len(runs))
 	}
 }
 
@@ -295,6 +295,6 @@ func (h *hanging) checkSteady(runs []string) {
 
 // stopAgent ends an agent in good order.
 func stopAgent(cmd *exec.Cmd) {
-	_ = cmd.Process.Signal(syscall.SIGTERM) // Wait tells
+	_ = cmd.Process.Signal(syscall.SIGTERM) // an error shows in Wait
 	_ = cmd.Wait()                          // its code is that of a job that was stopped
 }

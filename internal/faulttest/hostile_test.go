@@ -141,8 +141,8 @@ func (w *world) killEvery(ctx context.Context, plan hostilePlan) <-chan []death 
 	return out
 }
 
-// hostileProcess is the client that attacks: a process of the lowest priority, because it
-// stands for another machine.
+// hostileProcess is the client that attacks: a process of the lowest priority, because in
+// practice it runs on another machine.
 type hostileProcess struct {
 	t   *testing.T
 	cmd *exec.Cmd
@@ -193,7 +193,7 @@ func (c *hostileProcess) attack(names ...string) {
 // end returns how often each attack was answered with what.
 func (c *hostileProcess) end() (answers map[string]map[string]int) {
 	c.t.Helper()
-	_ = c.in.Close() // Decode tells
+	_ = c.in.Close() // an error shows in Decode
 	if err := json.NewDecoder(c.out).Decode(&answers); err != nil {
 		c.t.Fatalf("the hostile client's answers: %v", err)
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// hostileEnv tells a copy of this program to be a hostile client: the address of a server,
+// hostileEnv makes a copy of this program a hostile client: the address of a server,
 // tokens of the scopes agent and read, and by how much to divide the workers of each attack.
 const hostileEnv = "STINT_FAULTS_HOSTILE"
 

@@ -187,7 +187,7 @@ func (l *link) knowNeighbor() error {
 	})
 }
 
-// drop loses every packet of the link from now on, or lets them through again. No end is told.
+// drop loses every packet of the link from now on, or lets them through again. Neither end is notified.
 func (l *link) drop(all bool) error {
 	do := map[bool]string{true: "add", false: "del"}[all]
 	return ip("route", do, "blackhole", l.there+"/32")

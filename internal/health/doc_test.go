@@ -51,9 +51,9 @@ func rulesTable() string {
 			policy.Quiet, ConfirmGone, ConfirmDoubt, latenessGone) +
 		fmt.Sprintf("| `%s` | that connection timed out, or the server closed it | `warning` at once; `lost` when the lease ends |\n", policy.Quiet) +
 		"| `lost` | the lease has ended | the state becomes `lost`, reason `agent_lost` |\n" +
-		fmt.Sprintf("| network | at least %d%% of at least %d active runs are silent at the same time, also without those of the other token of which most are | none is called lost for up to %s; when most are heard again, the others have %s left |\n",
+		fmt.Sprintf("| network | at least %d%% of at least %d active runs are silent at the same time, also without those of the other token of which most are | none is called lost for up to %s; when most report again, the others have %s left |\n",
 			Together, TogetherAtLeast, HoldFor, HoldAfter) +
-		fmt.Sprintf("| outage | this server could take no heartbeats: it was down or stood still for more than %s, or its database failed | a run is trusted until %s after it, but for no more than its lease and one such extension, outages not counted |\n",
+		fmt.Sprintf("| outage | this server could take no heartbeats: it was down or did not run for more than %s, or its database failed | a run is trusted until %s after it, but for no more than its lease and one such extension, outages not counted |\n",
 			Late, Grace) +
 		judgedRows(policy.Default())
 }

@@ -53,7 +53,7 @@ func (m *Monitor) watchClock(ctx context.Context) {
 }
 
 // tick notes that the process runs at now. It is called at least once in tickEvery; a longer
-// break is an outage. A clock that was set back tells nothing of what was before.
+// break is an outage. When the clock is set back, earlier times are of no use.
 func (m *Monitor) tick(now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -104,7 +104,7 @@ func (m *Monitor) addOutage(from, to time.Time, cause string) {
 	e.until = to.Add(Grace)
 }
 
-// beginRound and endRound tell of the rounds of the monitor. One that failed is an outage: what
+// beginRound and endRound note the rounds of the monitor. One that failed is an outage: what
 // agents send goes through the same database. One that is only slow is none, because heartbeats
 // count when they arrive; but see Hung.
 func (m *Monitor) beginRound(now time.Time) {

@@ -54,7 +54,7 @@ func TestLeaseEnd(t *testing.T) {
 	long := func(l *index.Lease) { l.EveryPeriod, l.Length, l.ExpiresAt = 5*time.Minute, 15*time.Minute, at(900) }
 	for _, c := range []struct {
 		name   string
-		lease  index.Lease // heard at noon, with a lease of 15 s
+		lease  index.Lease // last sign of life at noon, with a lease of 15 s
 		circs  Circumstances
 		end    float64
 		capped bool
@@ -134,7 +134,7 @@ func TestLeasesAreNotExtendedWithoutEnd(t *testing.T) {
 			b.store.set(func(s *fakeStore) { s.slow, b.arrived = 3600*time.Millisecond, b.clock() })
 			<-time.After(4 * time.Second)
 		}, 25 * time.Second, false},
-		{"the process stands still for 5 of 6 s", func(b *badServer) {
+		{"the process does not run for 5 of 6 s", func(b *badServer) {
 			<-time.After(500 * time.Millisecond)
 			b.store.set(func(*fakeStore) { b.offset += 5 * time.Second })
 			<-time.After(400 * time.Millisecond)
@@ -251,7 +251,7 @@ func TestTheClockIsSetBack(t *testing.T) {
 	})
 }
 
-// Whatever the outages are, an agent that tries to be heard as ours does is never called lost,
+// Whatever the outages are, an agent that retries as ours does is never called lost,
 // and one that died is, once the server has taken heartbeats for its lease and the extension.
 func TestOutagesModel(t *testing.T) {
 	const step = 100 * time.Millisecond
@@ -299,7 +299,7 @@ func TestOutagesModel(t *testing.T) {
 						return v.Lost
 					}
 					if judge(alive) {
-						t.Fatalf("the living agent is lost %s after it was heard", now.Sub(alive.HeardAt))
+						t.Fatalf("the living agent is lost %s after its last sign of life", now.Sub(alive.HeardAt))
 					}
 					if lost = lost || judge(died); !lost && listened > length+trustAfterOutage(died)+step {
 						t.Fatalf("the dead one is not lost after %s of taking heartbeats", listened)

@@ -210,9 +210,9 @@ func (m *Monitor) watchTogether(ctx context.Context, now time.Time, leases []ind
 		notice.What = index.WhatNetwork
 		notice.Message = fmt.Sprintf("%d of %d active runs fell silent together: this looks like the network. None of them is called lost before %s.", silentRuns, activeRuns, clock(until))
 	case holdEnded:
-		m.log.Info("most runs are heard again", "silent", silentRuns)
+		m.log.Info("most runs report again", "silent", silentRuns)
 		notice.What, notice.Ends = index.WhatRecovered, index.WhatNetwork
-		notice.Message = fmt.Sprintf("Most runs are heard again; %d are still silent.", silentRuns)
+		notice.Message = fmt.Sprintf("Most runs report again; %d are still silent.", silentRuns)
 	case holdSame:
 		return nil
 	}
@@ -237,7 +237,7 @@ func (m *Monitor) circumstances(l index.Lease, closed closings, now time.Time) C
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c.Since = later(c.Since, m.outages.end())
-	if c.Outage = m.outages.since(c.heard(l)); c.Outage > 0 {
+	if c.Outage = m.outages.since(c.lastSign(l)); c.Outage > 0 {
 		c.ExtendedTo = later(c.ExtendedTo, m.outages.end().Add(trustAfterOutage(l)))
 	}
 	return c

@@ -518,7 +518,7 @@ func TestHeartbeatsAreJudgedByThePolicy(t *testing.T) {
 	})
 }
 
-// A policy that cannot be read is reported, also when it stands first, until it is repaired,
+// A policy that cannot be read is reported, also when it comes first, until it is repaired,
 // which nobody may announce, or removed.
 func TestAPolicyThatCannotBeReadIsReported(t *testing.T) {
 	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {

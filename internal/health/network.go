@@ -7,7 +7,7 @@ const (
 	// network's and not theirs; with fewer than TogetherAtLeast active it says nothing.
 	Together        = 30
 	TogetherAtLeast = 10
-	// HoldFor bounds how long verdicts are put off for that; when most are heard again,
+	// HoldFor bounds how long verdicts are put off for that; when most report again,
 	// the others have HoldAfter left.
 	HoldFor   = 5 * time.Minute
 	HoldAfter = 30 * time.Second

@@ -11,8 +11,8 @@ const (
 	Late      = 3 * time.Second
 	tickEvery = 250 * time.Millisecond
 	// Hung is how long a round may take while nothing can be stored. Beyond that the database
-	// did not answer: an outage. An agent that cannot be heard for that long is still heard
-	// before its lease ends.
+	// did not answer: an outage. A heartbeat of an agent that could not be stored for that
+	// long still arrives before its lease ends.
 	Hung = 10 * time.Second
 	// Grace is how long a run is trusted at least after an outage. An agent whose lease is
 	// over sends a heartbeat once in its period, so it is two periods where that is longer.

@@ -55,7 +55,7 @@ type Circumstances struct {
 	// ExtendedTo is until when a lease is extended, because of an outage of the server or
 	// because another one judged until a moment ago; zero if that is not so.
 	ExtendedTo time.Time
-	// Outage is how much of the time since the attempt was heard was an outage.
+	// Outage is how much of the time since the attempt's last sign of life was an outage.
 	Outage time.Duration
 	// Closed is the end of the connection that carried the attempt's heartbeats, if any.
 	Closed index.Closure
@@ -64,13 +64,13 @@ type Circumstances struct {
 	HeldUntil time.Time
 }
 
-// heard is when the attempt was last heard.
-func (c Circumstances) heard(l index.Lease) time.Time { return later(l.HeardAt, c.Arrived) }
+// lastSign is when the attempt last gave a sign of life.
+func (c Circumstances) lastSign(l index.Lease) time.Time { return later(l.HeardAt, c.Arrived) }
 
 // closed reports whether the end of the connection still says something: the attempt was
 // not heard of since.
 func (c Circumstances) closed(l index.Lease) bool {
-	return !c.Closed.At.IsZero() && !c.heard(l).After(c.Closed.At)
+	return !c.Closed.At.IsZero() && !c.lastSign(l).After(c.Closed.At)
 }
 
 // gone reports whether the connection ended as that of a killed agent does.
@@ -122,7 +122,7 @@ func Silent(l index.Lease, now time.Time, c Circumstances) bool {
 	if Suspended(l) {
 		return c.gone(l)
 	}
-	return c.closed(l) || now.Sub(later(c.heard(l), c.Since)) > QuietAfter(l.EveryPeriod)
+	return c.closed(l) || now.Sub(later(c.lastSign(l), c.Since)) > QuietAfter(l.EveryPeriod)
 }
 
 // trustAfterOutage is how long a run is trusted from the end of an outage on: an agent whose
@@ -132,15 +132,15 @@ func trustAfterOutage(l index.Lease) time.Duration {
 }
 
 // LeaseEnd is when the lease of a run ends. After an outage of the server it is extended: an
-// agent that could not be heard has time to send another heartbeat. However many outages there are, a run
-// is trusted for no more than its lease and one such extension, counted in time in which the
+// agent whose heartbeats were not taken has time to send another one. However many outages there
+// are, a run is trusted for no more than its lease and one such extension, counted in time in which the
 // server took heartbeats; capped reports that it would be trusted for longer otherwise.
 func LeaseEnd(l index.Lease, c Circumstances) (end time.Time, capped bool) {
 	end = l.ExpiresAt
 	if !c.Arrived.IsZero() {
 		end = later(end, c.Arrived.Add(l.Length))
 	}
-	most := c.heard(l).Add(l.Length + trustAfterOutage(l) + c.Outage)
+	most := c.lastSign(l).Add(l.Length + trustAfterOutage(l) + c.Outage)
 	return later(end, earlier(c.ExtendedTo, most)), c.ExtendedTo.After(later(end, most))
 }
 
@@ -153,7 +153,7 @@ func Deadline(l index.Lease, c Circumstances) time.Time {
 		confirm, _ := c.confirm(l)
 		end = earlier(end, c.Closed.At.Add(confirm))
 	}
-	return later(end, earlier(c.HeldUntil, c.heard(l).Add(l.Length+HoldFor+c.Outage)))
+	return later(end, earlier(c.HeldUntil, c.lastSign(l).Add(l.Length+HoldFor+c.Outage)))
 }
 
 // Judge is the verdict on one run, and whether it says anything new. A run that is silent

@@ -213,7 +213,7 @@ func TestAgentsWhoseConnectionCloses(t *testing.T) {
 	}
 }
 
-// A request of somebody who may not write to a run keeps nothing from being said of its
+// A request of somebody who may not write to a run delays no verdict on its
 // agent, however long the connection of the request stays open: neither that the connection of
 // its heartbeats closed, nor that the agent returned.
 func TestRefusedRequestsDoNotCountForAnAgent(t *testing.T) {
@@ -254,7 +254,7 @@ func TestRefusedRequestsDoNotCountForAnAgent(t *testing.T) {
 					t.Errorf("%+v, want run %s", d, s.id)
 				}
 			case <-time.After(20 * time.Second):
-				t.Fatal("nobody was told that the agent's connection closed")
+				t.Fatal("the end of the agent's connection was not reported")
 			}
 		})
 	}

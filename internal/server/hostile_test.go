@@ -58,7 +58,7 @@ func manyKeys(size int, value string) string {
 	return "{" + b.String()[1:] + "}"
 }
 
-// fieldPaths are the fields of a JSON type, each as what stands before and behind its value.
+// fieldPaths are the fields of a JSON type, each as what precedes and follows its value.
 func fieldPaths(t reflect.Type, before, behind string, depth int) (paths [][2]string) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()

@@ -167,10 +167,10 @@ func (s *Server) getOIDCStart(w http.ResponseWriter, r *http.Request) {
 // derived from it, so the database holds nothing that helps to complete it.
 type loginSecret string
 
-// state tells the login from others, in addresses.
+// state identifies the login in addresses.
 func (l loginSecret) state() string { return l.derive("state") }
 
-// nonce stands in the identity token that answers the login.
+// nonce is contained in the identity token that answers the login.
 func (l loginSecret) nonce() string { return l.derive("nonce") }
 
 // verifier proves that who comes back is who began (PKCE, RFC 7636).
@@ -206,19 +206,19 @@ func (s *Server) getOIDCCallback(w http.ResponseWriter, r *http.Request) {
 		s.loginFailed(w, r, "the identity provider refused: "+printable(code+" "+q.Get("error_description")), nil)
 		return
 	}
-	said, err := s.oidc.exchange(r.Context(), q.Get("code"), browser, s.now)
+	identity, err := s.oidc.exchange(r.Context(), q.Get("code"), browser, s.now)
 	if err != nil {
 		s.loginFailed(w, r, "what the identity provider sent could not be verified", err)
 		return
 	}
-	who := actor{name: said.Who(), scope: s.oidc.grants.ScopeOf(said), via: viaOIDC}
+	who := actor{name: identity.Who(), scope: s.oidc.grants.ScopeOf(identity), via: viaOIDC}
 	if who.scope == access.Public {
 		s.loginFailed(w, r, job.Quote(who.name)+" is known to the identity provider but is given no access here: see --oidc-grant", nil)
 		return
 	}
-	identity, err := json.Marshal(said)
+	stored, err := json.Marshal(identity)
 	if err == nil {
-		err = s.beginSession(w, r, who, string(identity))
+		err = s.beginSession(w, r, who, string(stored))
 	}
 	if err != nil {
 		s.fail(w, r, err)
@@ -231,31 +231,31 @@ func (s *Server) getOIDCCallback(w http.ResponseWriter, r *http.Request) {
 // exchange changes the code for an identity token and verifies it: signature, issuer,
 // audience, expiry, nonce.
 func (p *provider) exchange(ctx context.Context, code string, browser loginSecret, now func() time.Time) (access.Identity, error) {
-	var said access.Identity
+	var none access.Identity
 	known, err := p.discover(ctx, now)
 	if err != nil {
-		return said, err
+		return none, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, providerTime)
 	defer cancel()
 	tokens, err := p.oauth(known).Exchange(ctx, code, oauth2.VerifierOption(browser.verifier()))
 	if err != nil {
-		return said, fmt.Errorf("change the code for a token: %w", err)
+		return none, fmt.Errorf("change the code for a token: %w", err)
 	}
 	raw, ok := tokens.Extra("id_token").(string)
 	if !ok {
-		return said, errors.New("the provider sent no id_token")
+		return none, errors.New("the provider sent no id_token")
 	}
 	id, err := known.Verifier(&oidc.Config{ClientID: p.cfg.ClientID}).Verify(ctx, raw)
 	if err != nil {
-		return said, fmt.Errorf("verify the identity token: %w", err)
+		return none, fmt.Errorf("verify the identity token: %w", err)
 	}
 	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(browser.nonce())) != 1 {
-		return said, errors.New("the identity token answers another login")
+		return none, errors.New("the identity token answers another login")
 	}
 	var claims map[string]json.RawMessage
 	if err := id.Claims(&claims); err != nil {
-		return said, fmt.Errorf("read the identity token: %w", err)
+		return none, fmt.Errorf("read the identity token: %w", err)
 	}
 	return access.ReadIdentity(p.cfg.Issuer, claims), nil
 }

@@ -12,7 +12,7 @@ type healthAnswer struct {
 	Status  string `json:"status"`
 	Version string `json:"version"`
 	// Degraded says what works less well than it should, while the server still does its
-	// work: agents can be heard, and nothing would be won by sending them elsewhere.
+	// work: it takes heartbeats, and to send agents elsewhere would gain nothing.
 	Degraded []string `json:"degraded,omitempty"`
 	// CopiedAt is there on a restored copy, where nothing happens by itself.
 	CopiedAt *time.Time `json:"copied_at,omitempty"`

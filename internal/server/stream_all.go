@@ -84,7 +84,7 @@ func (s *Server) tellChanges(ctx context.Context, out *eventWriter, after int64)
 			var gone *index.NotFoundError
 			var bad *index.UnreadableError
 			if errors.As(err, &gone) || errors.As(err, &bad) {
-				continue // what changed is said all the same
+				continue // the change is sent all the same
 			}
 			if err != nil {
 				return after, err

@@ -25,7 +25,7 @@ func (s *Store) AuditLog(ctx context.Context, before int64, limit int) ([]index.
 	if err != nil {
 		return nil, fmt.Errorf("read the audit log: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	entries := []index.AuditEntry{}
 	for rows.Next() {
 		var e index.AuditEntry

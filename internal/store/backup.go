@@ -97,7 +97,7 @@ func (s *Store) copySegments(ctx context.Context, copied *sql.DB, dir string) er
 	if err != nil {
 		return fmt.Errorf("list segments: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
 		var id, end int64
 		if err := rows.Scan(&id, &end); err != nil {
@@ -141,7 +141,7 @@ func (s *Store) copyObjects(ctx context.Context, copied *sql.DB, open func() (Ar
 	if err != nil {
 		return fmt.Errorf("list objects: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
 		var name string
 		var size int64

@@ -78,7 +78,7 @@ func (g *group) renew(ctx context.Context, beats map[attemptKey]index.Beat, late
 	if err != nil {
 		return nil, fmt.Errorf("renew %d leases: %w", len(beats), err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
 		var key attemptKey
 		var text sql.NullString
@@ -89,7 +89,7 @@ func (g *group) renew(ctx context.Context, beats map[attemptKey]index.Beat, late
 		if text.Valid {
 			cancel := &job.Cancel{}
 			if json.Unmarshal([]byte(text.String), cancel) != nil {
-				delete(renewed, key) // it stands in the run's document too, which is read then
+				delete(renewed, key) // the run's document has it too, and is read then
 				continue
 			}
 			renewed[key] = cancel

@@ -91,7 +91,7 @@ func (t *tx) endBefore(ctx context.Context, run *job.Run) (before job.Run, err e
 	if err != nil {
 		return before, fmt.Errorf("runs before run %s: %w", run.ID, err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
 		var state string
 		var number int64

@@ -79,7 +79,7 @@ func (c *checker) next(ctx context.Context, last attemptKey) ([]attemptKey, erro
 	if err != nil {
 		return nil, fmt.Errorf("list attempts: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	var keys []attemptKey
 	for rows.Next() {
 		var key attemptKey

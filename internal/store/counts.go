@@ -54,7 +54,7 @@ func (s *Store) countActive(ctx context.Context, q index.RunQuery, counts *index
 	if err != nil {
 		return err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
 		var state job.State
 		var health job.Health
@@ -126,7 +126,7 @@ func (s *Store) addCounts(ctx context.Context, q index.RunQuery, counts *index.R
 	if err != nil {
 		return err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
 		var state job.State
 		var n int64
@@ -153,7 +153,7 @@ func (s *Store) LiveAgents(ctx context.Context) ([]index.LiveAgent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read live agents: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	var all []index.LiveAgent
 	for rows.Next() {
 		var a index.LiveAgent

@@ -101,7 +101,7 @@ func (s *Store) unmeasured(ctx context.Context, name string, number int64, limit
 	if err != nil {
 		return nil, fmt.Errorf("read good runs of job %s without memory: %w", name, err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	out := map[int64]bool{}
 	for rows.Next() {
 		var n int64
@@ -119,7 +119,7 @@ func (s *Store) LastBlocks(ctx context.Context, run string, attempt, limit int) 
 	if err != nil {
 		return nil, fmt.Errorf("last blocks of run %s attempt %d: %w", run, attempt, err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	var heads []index.BlockHead
 	for rows.Next() {
 		var text []byte

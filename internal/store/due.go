@@ -90,7 +90,7 @@ func (s *Store) leasesOf(ctx context.Context, query string, args ...any) (leases
 // scanLeases reads the leases of a query and closes it. A row that cannot be read is skipped,
 // and returned apart.
 func scanLeases(rows *sql.Rows) (leases []index.Lease, skipped []*index.UnreadableError, last string, err error) {
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	leases = []index.Lease{}
 	for rows.Next() {
 		l, err := scanLease(rows)
@@ -115,7 +115,7 @@ func (s *Store) ActiveRuns(ctx context.Context) (map[string]int, error) {
 	if err != nil {
 		return nil, fmt.Errorf("count active runs: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	active := map[string]int{}
 	for rows.Next() {
 		var owner string
@@ -147,16 +147,16 @@ func (s *Store) Lease(ctx context.Context, run string) (index.Lease, error) {
 func scanLease(from scanner) (index.Lease, error) {
 	var l index.Lease
 	var state, health string
-	var created, heard, lease, expires, period, closed, confirm int64
+	var created, lastSign, lease, expires, period, closed, confirm int64
 	var beatAt sql.NullInt64
 	var beat, evidence, doc []byte
-	err := from.Scan(&l.Run, &l.Attempt, &l.Owner, &l.Job, &l.Number, &created, &state, &health, &heard, &beatAt, &lease, &expires, &period,
+	err := from.Scan(&l.Run, &l.Attempt, &l.Owner, &l.Job, &l.Number, &created, &state, &health, &lastSign, &beatAt, &lease, &expires, &period,
 		&closed, &confirm, &l.Status, &beat, &evidence, &doc)
 	if err != nil {
 		return l, err
 	}
 	l.State, l.Health = job.State(state), job.Health(health)
-	l.CreatedAt, l.HeardAt, l.ExpiresAt = fromMicros(created), fromMicros(heard), fromMicros(expires)
+	l.CreatedAt, l.HeardAt, l.ExpiresAt = fromMicros(created), fromMicros(lastSign), fromMicros(expires)
 	l.Length, l.EveryPeriod = time.Duration(lease)*time.Microsecond, time.Duration(period)*time.Microsecond
 	if closed > 0 {
 		l.Closed = index.Closure{At: fromMicros(closed), Confirm: time.Duration(confirm) * time.Microsecond}

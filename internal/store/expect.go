@@ -105,7 +105,7 @@ func (s *Store) Expected(ctx context.Context, names ...string) (map[string]*job.
 	if err != nil {
 		return nil, fmt.Errorf("read what is usual: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
 		var name string
 		var text []byte

@@ -15,7 +15,7 @@ func (s *Store) Figures(ctx context.Context, now time.Time) (index.Figures, erro
 	if err != nil {
 		return f, fmt.Errorf("count active runs: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
 		var c index.ActiveCount
 		if err := rows.Scan(&c.State, &c.Health, &c.Runs); err != nil {

@@ -113,7 +113,7 @@ func (s *Store) countRuns(ctx context.Context, first, last string) ([]job.Summar
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	found := []job.Summary{}
 	for rows.Next() {
 		var of, state string
@@ -178,7 +178,7 @@ func (s *Store) usualRuns(ctx context.Context, first, last string, found map[str
 	if err != nil {
 		return err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	durations, peaks := map[string][]float64{}, map[string][]int64{}
 	for rows.Next() {
 		var of string

@@ -248,7 +248,7 @@ func (t *tx) numbers(ctx context.Context, query string, args ...any) ([]int64, e
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	var all []int64
 	for rows.Next() {
 		var n int64

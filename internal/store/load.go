@@ -33,7 +33,7 @@ func (g *group) loadRuns(ctx context.Context, ids []string) error {
 	if err != nil {
 		return fmt.Errorf("read %d runs: %w", len(ids), err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
 		row, err := scanRun(rows)
 		var bad *index.UnreadableError
@@ -60,7 +60,7 @@ func (g *group) loadAttempts(ctx context.Context, keys []attemptKey) error {
 	if err != nil {
 		return fmt.Errorf("read %d attempts: %w", len(keys), err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
 		key, row, err := scanAttempt(rows)
 		var bad *index.UnreadableError

@@ -136,7 +136,7 @@ func (t *tx) lastBlocks(ctx context.Context, key attemptKey, n int) ([]storedBlo
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	var blocks []storedBlock
 	for rows.Next() {
 		var b storedBlock

@@ -132,7 +132,7 @@ func (t *tx) copySome(ctx context.Context, id int64) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	var all []oneCopy
 	for rows.Next() {
 		var c oneCopy

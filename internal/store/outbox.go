@@ -68,7 +68,7 @@ func scanAction(from scanner) (index.Action, error) {
 }
 
 func scanActions(rows *sql.Rows) ([]index.Action, error) {
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	actions := []index.Action{}
 	for rows.Next() {
 		a, err := scanAction(rows)

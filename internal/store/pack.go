@@ -165,7 +165,7 @@ func (s *Store) packBlocks(ctx context.Context, p *packing) error {
 	if err != nil {
 		return err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	var size int64
 	for rows.Next() && size < objectBytes {
 		var b packBlock

@@ -115,7 +115,7 @@ func explain(t *testing.T, s *Store, query string, args ...any) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	var plan strings.Builder
 	for rows.Next() {
 		var id, parent, unused int

@@ -86,7 +86,7 @@ func (s *Store) Policies(ctx context.Context, seen string) ([]index.StoredPolicy
 	if err != nil {
 		return nil, seen, fmt.Errorf("read policies: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	all := []index.StoredPolicy{}
 	for rows.Next() {
 		var p index.StoredPolicy

@@ -33,7 +33,7 @@ func (s *Store) Blocks(ctx context.Context, run string, attempt int, from int64,
 	if err != nil {
 		return nil, fmt.Errorf("blocks of run %s attempt %d: %w", run, attempt, err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	var heads []index.BlockHead
 	for rows.Next() {
 		var head index.BlockHead

@@ -23,7 +23,7 @@ func (s *Store) Deliveries(ctx context.Context) ([]index.Delivery, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read routes: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	all, bad := []index.Delivery{}, map[string]error{}
 	for rows.Next() {
 		var d index.Delivery

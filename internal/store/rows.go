@@ -63,7 +63,7 @@ func scanRun(from scanner) (runRow, error) {
 // scanRuns reads the runs of a query and closes it. A row that cannot be read is skipped, and
 // returned apart.
 func scanRuns(rows *sql.Rows) (runs []job.Run, skipped []*index.UnreadableError, err error) {
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
 		row, err := scanRun(rows)
 		var bad *index.UnreadableError

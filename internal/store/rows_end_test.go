@@ -14,8 +14,8 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// Why rows of a table do not pile up for ever. A table without a row here is one of which
-// nobody has said that.
+// Why rows of a table do not pile up for ever. The test fails for a
+// table that has no row here.
 const (
 	withRuns    = "goes with the run, which retention (--keep-days, --keep-runs, --keep-bytes) or DELETE /jobs deletes"
 	withJob     = "goes with the last run of the job, or with its policy if that goes later"
@@ -45,7 +45,7 @@ func TestRowsOfEveryTableEnd(t *testing.T) {
 		tables, err := s.Tables(t.Context())
 		must(t, err)
 		if diff := cmp.Diff(slices.Sorted(maps.Keys(endOfRows)), tables); diff != "" {
-			t.Fatalf("tables of which it is said how their rows go (-), and that there are (+):\n%s", diff)
+			t.Fatalf("tables in endOfRows (-) and in the database (+):\n%s", diff)
 		}
 		fillTables(t, s)
 		for _, table := range tables {

@@ -53,7 +53,7 @@ func (s *Store) texts(ctx context.Context, query string, args ...any) ([]string,
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	var out []string
 	for rows.Next() {
 		var one string
@@ -130,7 +130,7 @@ func (s *Store) Runs(ctx context.Context, q index.RunQuery) (index.RunPage, erro
 	if err != nil {
 		return index.RunPage{}, fmt.Errorf("list runs: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	page := index.RunPage{Runs: []job.Run{}}
 	var skipped []*index.UnreadableError
 	last := ""
@@ -333,7 +333,7 @@ func (s *Store) Events(ctx context.Context, run string, after int64, limit int) 
 	if err != nil {
 		return nil, fmt.Errorf("read events after %d: %w", after, err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	events := []job.RunEvent{}
 	for rows.Next() {
 		var e job.RunEvent

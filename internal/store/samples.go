@@ -28,7 +28,7 @@ func (s *Store) Samples(ctx context.Context, run string, attempt int, q index.Sa
 	if err != nil {
 		return index.SampleSeries{}, fmt.Errorf("samples of run %s attempt %d: %w", run, attempt, err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	thin := index.NewThinner(q.Points)
 	var before, after *job.Sample
 	for rows.Next() {
@@ -82,7 +82,7 @@ func (s *Store) sampledBlocks(ctx context.Context, run string, attempt int, q in
 	if err != nil {
 		return 0, 0, fmt.Errorf("blocks with samples of run %s attempt %d: %w", run, attempt, err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	low, high := q.From.Add(-clockSlack), q.To.Add(clockSlack)
 	var before, after index.BlockHead // the nearest of them
 	take := func(h index.BlockHead) {
@@ -140,7 +140,7 @@ func (s *Store) LastSamples(ctx context.Context, run string, attempt, n int) ([]
 	if err != nil {
 		return nil, fmt.Errorf("last samples of run %s attempt %d: %w", run, attempt, err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	var last []job.Sample
 	for len(last) < n && rows.Next() {
 		some, err := scanSamples(rows)

@@ -140,7 +140,7 @@ func (t *tx) storedRoutes(ctx context.Context) ([]storedRoute, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read routes: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	var all []storedRoute
 	for rows.Next() {
 		var one storedRoute

@@ -110,7 +110,7 @@ func newTexts(rows *sql.Rows, err error) ([]newText, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	var found []newText
 	for rows.Next() {
 		var one newText

@@ -191,7 +191,7 @@ func (s *Store) sweepObjects(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("look for objects to delete: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	var all []object
 	for rows.Next() {
 		var o object

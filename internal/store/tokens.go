@@ -32,7 +32,7 @@ func (s *Store) Tokens(ctx context.Context) ([]index.Token, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read tokens: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	tokens := []index.Token{}
 	for rows.Next() {
 		k, err := scanToken(rows)

@@ -209,7 +209,7 @@ func (s *Store) Troubled(ctx context.Context, limit int) ([]job.TroubledItem, er
 	if err != nil {
 		return nil, fmt.Errorf("read troubled items: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	items := []job.TroubledItem{}
 	for rows.Next() {
 		var item job.TroubledItem
@@ -229,7 +229,7 @@ func (s *Store) countTroubled(ctx context.Context) (map[string]int64, error) {
 	if err != nil {
 		return nil, fmt.Errorf("count troubled items: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below tells of any error
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	counts := noTrouble()
 	for rows.Next() {
 		var kind string

@@ -18,7 +18,7 @@ import (
 func TestUnreadableRowsInSQLite(t *testing.T)     { unreadableConformance(t, openSQLite) }
 func TestUnreadableRowsInPostgreSQL(t *testing.T) { unreadableConformance(t, openPostgres) }
 
-// In each of these something stored is damaged, and what stands beside or behind it goes on.
+// In each of these something stored is damaged, and what is beside or behind it goes on.
 func unreadableConformance(t *testing.T, open func(*testing.T) *store.Store) {
 	for _, c := range []struct {
 		name string
@@ -147,7 +147,7 @@ func unreadableCancel(t *testing.T, s *store.Store) {
 	}
 	for _, l := range leases {
 		if !l.HeardAt.Equal(noon.Add(2 * time.Second)) {
-			t.Errorf("run %s was heard at %s", l.Run, l.HeardAt)
+			t.Errorf("the last sign of life of run %s is of %s", l.Run, l.HeardAt)
 		}
 	}
 	_, beaten, err := s.Ingest(t.Context(), nil, []index.Beat{{Run: all[0].id, Attempt: 1, At: noon.Add(3 * time.Second), Lease: time.Minute}})

@@ -65,7 +65,7 @@ func TestHowLongAnEndWaits(t *testing.T) {
 	}
 }
 
-// What came instead of an answer is said once.
+// The message names what came instead of an answer once.
 func TestWhyAnEndIsNotWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j, _ := writeJournal(t, false, 10)

@@ -204,7 +204,7 @@ func TestNoCutWithinTheLeaseLosesALiveAgent(t *testing.T) {
 		}
 	}
 	t.Logf("no heartbeat arrived for %s at most", worst)
-	// A cut that is longer than that does lose it: the model can tell.
+	// A cut that is longer than that does lose it: the model distinguishes them.
 	if got := longestSilence(t, &cutNetwork{from: 10 * time.Second, till: 10*time.Second + testTrust}); got < testTrust {
 		t.Errorf("a cut of %s: no heartbeat arrived for %s", testTrust, got)
 	}

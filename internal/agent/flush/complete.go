@@ -88,7 +88,7 @@ func addEnd(j *spool.Journal, r journal.Recovered, c Config, why string, lost in
 	return err
 }
 
-// keptOutcome is the outcome that the agent wrote itself, and that stood behind damage.
+// keptOutcome is the outcome that the agent wrote itself, and that is behind damage.
 func keptOutcome(j *spool.Journal) (rec journal.Record, final journal.Final, ok bool) {
 	record, err := base64.StdEncoding.DecodeString(j.Meta().Outcome)
 	if err == nil {

@@ -80,7 +80,7 @@ var absurd = []string{
 	`9223372036854775807`, `-9223372036854775808`, `18446744073709551616`, `[]`, `[1]`, `{}`, `{"x":1}`, `{"name":7,"boot_id":[]}`,
 }
 
-// Whatever meta.json contains, a journal is delivered whole, or said to be broken or meant for
+// Whatever meta.json contains, a journal is delivered whole, or reported as broken or meant for
 // others and left as it is; it is never delivered under another name, and nothing hangs.
 func TestAbsurdMeta(t *testing.T) {
 	fields := []string{"run", "attempt", "job", "server", "created_at", "pid", "host", "acknowledged", "beginning", "refused", "outcome"}

@@ -57,7 +57,7 @@ type Journal struct {
 	// Empty is true when its agent had written nothing; the journal was removed.
 	Empty bool
 	// Unfinished is true when the agent had died and the outcome was added now. Damaged is true
-	// when the outcome is the agent's, and what stood before it was damaged on the disk.
+	// when the outcome is the agent's, and what precedes it was damaged on the disk.
 	Unfinished, Damaged bool
 	// Skipped is why it was left alone; empty if it was not. Server is the server that it is
 	// meant for, Host the host of its agent, and Refusal why it was refused before.

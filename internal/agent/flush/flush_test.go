@@ -338,7 +338,7 @@ func TestBacklogStopsAtOnce(t *testing.T) {
 	})
 }
 
-// A flush that is interrupted says so, and nothing of the server.
+// A flush that is interrupted reports that, and nothing about the server.
 func TestInterruptedFlush(t *testing.T) {
 	state := t.TempDir()
 	wait(t, state, 1, here)

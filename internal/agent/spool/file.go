@@ -42,7 +42,7 @@ type Journal struct {
 	gaps    int                 // streams' gaps so far
 	acked   int64
 	ackedAt time.Time // when acked grew last in this process
-	trimmed int64     // what stands before was deleted, or is being deleted
+	trimmed int64     // what precedes it was deleted, or is being deleted
 	// outputEnd is where the newest output ends that has its place and came to no file
 	// before. unattached is what an adoption let go of, in bytes.
 	outputEnd  int64

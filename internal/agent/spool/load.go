@@ -155,7 +155,7 @@ func (j *Journal) checkFirst(size int64) error {
 	return fmt.Errorf("%w; it cannot be delivered: remove it when nobody needs it", err)
 }
 
-// keepOutcome keeps the outcome, if it stands behind damage, in meta.json: what is behind damage
+// keepOutcome keeps the outcome, if it is behind damage, in meta.json: what is behind damage
 // is cut off, and how the run ended must not be lost with it.
 func (j *Journal) keepOutcome(rest []segmentFile) error {
 	if j.state.Ended {

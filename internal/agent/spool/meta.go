@@ -31,7 +31,7 @@ type Meta struct {
 	// Beginning is what must be known of the segments that were deleted; nil while there
 	// are none.
 	Beginning *journal.Checkpoint `json:"beginning,omitempty"`
-	// Outcome is the encoded outcome record, in base64, that stood behind damage, which was cut
+	// Outcome is the encoded outcome record, in base64, that was behind damage, which was cut
 	// off; empty if there was none.
 	Outcome string `json:"outcome,omitempty"`
 	// Refused is why the server will never take this journal; empty while it may.

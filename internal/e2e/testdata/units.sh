@@ -134,7 +134,7 @@ restarts=$(property NRestarts)
 kill -9 "$(property MainPID)"
 back() { [ "$(property NRestarts)" -gt "$restarts" ] && [ "$(property ActiveState)" = active ]; }
 within "it comes back after kill -9" back
-# A server that stands still is ended and started again. With a short watchdog.
+# A server that does not run is ended and started again. With a short watchdog.
 mkdir -p /etc/systemd/system/stint-server.service.d
 printf '[Service]\nWatchdogSec=10s\nTimeoutAbortSec=2s\n' >/etc/systemd/system/stint-server.service.d/short.conf
 check "daemon-reload" systemctl daemon-reload
@@ -144,7 +144,7 @@ sleep 12
 form "each line of its log has one form" # until it is aborted, and prints its stacks
 is "a server that works is left alone" "$restarts $pid" "$(property NRestarts) $(property MainPID)"
 kill -STOP "$pid"
-within "one that stands still comes back" back
+within "one that does not run comes back" back
 has "because of the watchdog" "Watchdog timeout" "$(manager)"
 # One that cannot start is tried for ever, and says why.
 echo STINT_DATABASE=postgres://nobody@127.0.0.1:1/none >>/etc/stint/server.env

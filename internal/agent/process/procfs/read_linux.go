@@ -55,7 +55,7 @@ var Usable = sync.OnceValue(func() error {
 	return nil
 })
 
-// ReadStat reads /proc/PID/stat. Without a usable /proc it fills in what system calls tell: PID,
+// ReadStat reads /proc/PID/stat. Without a usable /proc it fills in what system calls return: PID,
 // PGRP and Session.
 func ReadStat(pid int, s *Stat) error {
 	if Usable() != nil {
