@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"testing"
 	"time"
-
-	"stint.dev/stint/internal/store/postgrestest"
 )
 
 // fillActive makes n active runs of one owner each ten, which beat in time, and one in
@@ -33,11 +31,7 @@ func fillActive(tb testing.TB, s *Store, n int, now time.Time) {
 			tb.Fatal(err)
 		}
 	}
-	if s.dialect.postgres {
-		if _, err := s.writer.Exec(`ANALYZE`); err != nil {
-			tb.Fatal(err)
-		}
-	}
+	analyze(tb, s)
 }
 
 // BenchmarkRound is what a round of the monitor asks the store, with very many active runs.
@@ -45,15 +39,7 @@ func BenchmarkRound(b *testing.B) {
 	for _, engine := range []string{"SQLite", "PostgreSQL"} {
 		for _, n := range []int{50_000, 200_000} {
 			b.Run(fmt.Sprintf("%s/%d", engine, n), func(b *testing.B) {
-				o := Options{Dir: b.TempDir()}
-				if engine == "PostgreSQL" {
-					o = Options{URL: postgrestest.URL(b)}
-				}
-				s, err := Open(context.Background(), o)
-				if err != nil {
-					b.Fatal(err)
-				}
-				defer s.Close() //nolint:errcheck // a benchmark
+				s := benchStore(b, engine)
 				now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 				fillActive(b, s, n, now)
 				benchRound(b, s, n, now)

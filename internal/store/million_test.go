@@ -49,26 +49,38 @@ func fill(b *testing.B, s *Store, n int) {
 	if err := s.mergeCounts(context.Background()); err != nil {
 		b.Fatal(err)
 	}
-	if s.dialect.postgres {
-		if _, err := s.writer.Exec(`ANALYZE`); err != nil {
-			b.Fatal(err)
-		}
+	analyze(b, s)
+}
+
+// analyze lets PostgreSQL see how many rows there are.
+func analyze(tb testing.TB, s *Store) {
+	if !s.dialect.postgres {
+		return
 	}
+	if _, err := s.writer.Exec(`ANALYZE`); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// benchStore opens an empty store on SQLite or PostgreSQL, until b ends.
+func benchStore(b *testing.B, engine string) *Store {
+	o := Options{Dir: b.TempDir()}
+	if engine == "PostgreSQL" {
+		o = Options{URL: postgrestest.URL(b)}
+	}
+	s, err := Open(context.Background(), o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = s.Close() }) // what is left goes with the directory
+	return s
 }
 
 // BenchmarkManyRuns lists and filters in a store of many runs.
 func BenchmarkManyRuns(b *testing.B) {
 	for _, engine := range []string{"SQLite", "PostgreSQL"} {
 		b.Run(engine, func(b *testing.B) {
-			o := Options{Dir: b.TempDir()}
-			if engine == "PostgreSQL" {
-				o = Options{URL: postgrestest.URL(b)}
-			}
-			s, err := Open(context.Background(), o)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer s.Close() //nolint:errcheck // a benchmark
+			s := benchStore(b, engine)
 			fill(b, s, *manyRuns)
 			benchQueries(b, s)
 		})
