@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -54,35 +53,22 @@ copy the file to each of them, which reads it again by itself. Until then those 
 new key send no notifications, and the others send theirs.`,
 	}
 	opts := option.Register(cmd.Flags(), append(storeRows(), secretKeyRow()))
-	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
-		if err := opts.Resolve(p.Getenv); err != nil {
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		var file string
+		return p.withDatabase(cmd.Context(), opts, func(so *store.Options) (err error) {
+			so.Beside = so.URL != ""
+			file, err = p.secretKeyFile(opts, *so)
 			return err
-		}
-		so, err := p.storeOptions(opts)
-		if err != nil {
-			return err
-		}
-		if err := mustHold(so.Dir); err != nil {
-			return err
-		}
-		file, err := p.secretKeyFile(opts, so)
-		if err != nil {
-			return err
-		}
-		so.Beside = so.URL != ""
-		db, err := store.Open(cmd.Context(), so)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, db.Close()) }()
-		left, err := db.RotateSecretKey(cmd.Context(), file)
-		if err != nil {
-			return err
-		}
-		for _, name := range left {
-			p.Say("route %s could not be decrypted, and must be set again", console.Clean(name))
-		}
-		return console.WriteAll(p.Out, fmt.Sprintf("secrets of notification routes are encrypted with a new key, the first in %s\n", file))
+		}, func(db *store.Store) error {
+			left, err := db.RotateSecretKey(cmd.Context(), file)
+			if err != nil {
+				return err
+			}
+			for _, name := range left {
+				p.Say("route %s could not be decrypted, and must be set again", console.Clean(name))
+			}
+			return console.WriteAll(p.Out, fmt.Sprintf("secrets of notification routes are encrypted with a new key, the first in %s\n", file))
+		})
 	}
 	return cmd
 }

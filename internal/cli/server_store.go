@@ -78,7 +78,16 @@ PostgreSQL database must be empty for it, and gets back what is in the archive.`
 }
 
 // withJournals opens database and archive for one action.
-func (p *program) withJournals(ctx context.Context, opts *option.Set, alone bool, do func(*store.Store) error) (err error) {
+func (p *program) withJournals(ctx context.Context, opts *option.Set, alone bool, do func(*store.Store) error) error {
+	return p.withDatabase(ctx, opts, func(so *store.Options) (err error) {
+		so.Beside = !alone
+		so.Archive, err = p.openArchive(ctx, opts.Text("archive"), so, p.sayArchive)
+		return err
+	}, do)
+}
+
+// withDatabase opens the database for one action. prepare sets what the action needs besides.
+func (p *program) withDatabase(ctx context.Context, opts *option.Set, prepare func(*store.Options) error, do func(*store.Store) error) (err error) {
 	if err := opts.Resolve(p.Getenv); err != nil {
 		return err
 	}
@@ -89,10 +98,9 @@ func (p *program) withJournals(ctx context.Context, opts *option.Set, alone bool
 	if err := mustHold(so.Dir); err != nil {
 		return err
 	}
-	if so.Archive, err = p.openArchive(ctx, opts.Text("archive"), &so, p.sayArchive); err != nil {
+	if err := prepare(&so); err != nil {
 		return err
 	}
-	so.Beside = !alone
 	db, err := store.Open(ctx, so)
 	if err != nil {
 		return err
