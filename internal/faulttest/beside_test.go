@@ -49,8 +49,9 @@ type besideRun struct {
 	seed uint64
 }
 
-// besideBytes is so much that it is packed into an object of its own.
-const besideBytes = 60_000
+// besideBytes is so much that it is packed into an object of its own, also when it is packed in
+// two steps: what compresses to less than 32 KiB stays in the database.
+const besideBytes = 300_000
 
 // prepareBeside begins what is there before the faults.
 func (w *world) prepareBeside() {
