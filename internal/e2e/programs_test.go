@@ -87,11 +87,40 @@ func newHost(t *testing.T) *host {
 	defer hosts.Unlock()
 	hosts.all = append(hosts.all, h)
 	t.Cleanup(func() {
+		h.awaitWatchers()
 		hosts.Lock()
 		defer hosts.Unlock()
 		hosts.all = slices.DeleteFunc(hosts.all, func(other *host) bool { return other == h })
 	})
 	return h
+}
+
+// awaitWatchers waits until no process has the host's state directory in its environment or its
+// arguments, but not for long: the watcher of an agent that was killed completes its journal there,
+// while the directory is to be removed.
+func (h *host) awaitWatchers() {
+	limit := time.After(5 * time.Second)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for h.isUsed() {
+		select {
+		case <-tick.C:
+		case <-limit:
+			return
+		}
+	}
+}
+
+func (h *host) isUsed() bool {
+	for _, of := range []string{"environ", "cmdline"} {
+		files, _ := filepath.Glob("/proc/[0-9]*/" + of) // none where there is no /proc
+		for _, file := range files {
+			if text, err := os.ReadFile(file); err == nil && strings.Contains(string(text), h.state) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // hostsOf are those of a test and of its subtests.

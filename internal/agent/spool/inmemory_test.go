@@ -10,7 +10,7 @@ import (
 // The ends of steps have room in memory however much the steps printed, and all steps together
 // keep within the bound.
 func TestEndOfStepsInMemory(t *testing.T) {
-	m := &model{t: t, printed: map[streamKey][]byte{}, disk: &conditions{}, limits: Limits{Memory: 8 << 20}}
+	m := &model{t: t, printed: map[streamKey][]byte{}, disk: &conditions{volatile: map[string]bool{}}, limits: Limits{Memory: 8 << 20}}
 	m.j = InMemory(meta, m.limits, errors.New("there is no disk"))
 	identify(t, m.j)
 	for range 4 {

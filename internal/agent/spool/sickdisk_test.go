@@ -38,7 +38,7 @@ func (f gatedFile) WriteAt(p []byte, at int64) (int, error) {
 
 func newModel(t *testing.T, s *Spool, l Limits) *model {
 	t.Helper()
-	m := &model{t: t, spool: s, limits: l, printed: map[streamKey][]byte{}, disk: &conditions{}}
+	m := &model{t: t, spool: s, limits: l, printed: map[streamKey][]byte{}, disk: &conditions{volatile: map[string]bool{}}}
 	m.j = begin(t, s, l)
 	return m
 }
