@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"strconv"
@@ -114,7 +115,7 @@ func (c *Client) readReply(resp *http.Response, v any, missing func() string) er
 		why = fmt.Sprintf("has more than %s", job.Bytes(maxReply))
 	case !isJSON(resp):
 		why = "is not JSON"
-	case json.Unmarshal(body, v) != nil:
+	case unmarshalExact(body, v) != nil:
 		why = "is not the JSON of a reply"
 	default:
 		if field := missing(); field != "" {
@@ -125,6 +126,23 @@ func (c *Client) readReply(resp *http.Response, v any, missing func() string) er
 		return nil
 	}
 	return c.foreign(resp, body, why)
+}
+
+// unmarshalExact reads a JSON object into v and takes only keys that are written as the server
+// writes them: json.Unmarshal takes "OWNER" for "owner", and the last of both.
+func unmarshalExact(body []byte, v any) error {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(body, &fields); err != nil {
+		return err
+	}
+	maps.DeleteFunc(fields, func(key string, _ json.RawMessage) bool {
+		return strings.Trim(key, "abcdefghijklmnopqrstuvwxyz_") != ""
+	})
+	exact, err := json.Marshal(fields)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(exact, v)
 }
 
 // check turns an answer that is not a success into an error.
@@ -146,7 +164,7 @@ func (c *Client) readError(resp *http.Response, most int64) error {
 		body = nil // the status says enough
 	}
 	var p job.Problem
-	if isJSON(resp) && json.Unmarshal(body, &p) == nil && fromServer(resp, &p) {
+	if isJSON(resp) && unmarshalExact(body, &p) == nil && fromServer(resp, &p) {
 		p.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
 		return &p
 	}

@@ -92,6 +92,8 @@ func foreignReplies() []foreignReply {
 		{name: "other attempt", status: 200, body: strings.Replace(goodBoth, `"attempt":3`, `"attempt":4`, 1)},
 		{name: "no size and no owner", status: 200, body: `{` + ours + `,"lease_ms":1,"next_ms":1}`},
 		{name: "size and owner null", status: 200, body: `{` + ours + `,"size":null,"owner":null,"lease_ms":1,"next_ms":1}`},
+		{name: "keys in capitals", status: 200, body: `{` + ours + `,"SIZE":0,"OWNER":false,"LEASE_MS":1,"NEXT_MS":1}`},
+		{name: "keys with letters that fold", status: 200, body: `{` + ours + `,"\u017fize":0,"Owner":false,"lea\u017fe_ms":1,"next_m\u017f":1}`},
 		{name: "figures as text", status: 200, body: `{` + ours + `,"size":"1007","owner":"yes","lease_ms":"1","next_ms":"1"}`},
 		{name: "figures out of range", status: 200, body: `{` + ours + `,"size":1e40,"owner":true,"lease_ms":1e40,"next_ms":1}`},
 		{name: "truncated", status: 200, body: goodBoth[:len(goodBoth)-1]},
