@@ -142,7 +142,7 @@ func transport(trust *tls.Config) liveTransport {
 		IdleConnTimeout:       callsIdle,
 		ExpectContinueTimeout: time.Second,
 		WriteBufferSize:       64 << 10,
-	}, deadAfter}
+	}, deadAfter, unacknowledged}
 }
 
 // URL is the server's address as given.

@@ -2,9 +2,11 @@ package client
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -32,21 +34,31 @@ func dialer() *net.Dialer {
 type liveTransport struct {
 	*http.Transport
 	deadAfter time.Duration
+	// unacknowledged reports whether something on its way has not been acknowledged for a time.
+	unacknowledged func(net.Conn, time.Duration) bool
 }
 
+// RoundTrip returns an os.ErrDeadlineExceeded that names the peer if the connection was dead,
+// whichever way net/http noticed: if its reading fails first, it closes the connection, and
+// what it returns is that the request was written to a closed one.
 func (t liveTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	var w connWatch
+	w := connWatch{unacknowledged: t.unacknowledged}
 	trace := &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { w.begin(got.Conn, t.deadAfter/3) }}
 	resp, err := t.Transport.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
-	w.end()
+	if peer := w.end(); err != nil && peer != nil {
+		err = fmt.Errorf("%s acknowledged nothing for %s: %w", peer, t.deadAfter, os.ErrDeadlineExceeded)
+	}
 	return resp, err
 }
 
 // connWatch looks after the connection of a request until the reply begins.
 type connWatch struct {
+	unacknowledged func(net.Conn, time.Duration) bool
+
 	mu    sync.Mutex
 	timer *time.Timer // nil while there is nothing to look after
 	stale int         // how many looks in a row found that nothing is acknowledged
+	dead  net.Addr    // the peer of the connection if it is dead
 }
 
 // begin looks after a connection in place of the one before, which was not used.
@@ -54,10 +66,10 @@ func (w *connWatch) begin(conn net.Conn, every time.Duration) {
 	w.end()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.stale = 0
+	w.stale, w.dead = 0, nil
 	var timer *time.Timer
 	timer = time.AfterFunc(2*every, func() {
-		stale := unacknowledged(conn, 2*every)
+		stale := w.unacknowledged(conn, 2*every)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if w.timer != timer {
@@ -67,6 +79,7 @@ func (w *connWatch) begin(conn net.Conn, every time.Duration) {
 			w.stale = 0
 		}
 		if w.stale == 2 { // what was sent first may have been sent a moment ago
+			w.dead = conn.RemoteAddr()
 			_ = conn.SetDeadline(time.Unix(1, 0)) // it is closed already if this fails
 			return
 		}
@@ -75,13 +88,15 @@ func (w *connWatch) begin(conn net.Conn, every time.Duration) {
 	w.timer = timer
 }
 
-func (w *connWatch) end() {
+// end ends the watch. It returns the peer of the connection if that was found dead, else nil.
+func (w *connWatch) end() net.Addr {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.timer != nil {
 		w.timer.Stop()
 		w.timer = nil
 	}
+	return w.dead
 }
 
 // rawConn is the socket of a connection; nil if it has none.

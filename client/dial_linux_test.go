@@ -88,7 +88,7 @@ func TestADeadConnectionFails(t *testing.T) {
 	if unacknowledged(near, 0) {
 		t.Error("a connection without a socket is taken for dead")
 	}
-	var w connWatch
+	w := connWatch{unacknowledged: unacknowledged}
 	w.begin(near, time.Millisecond)
 	w.begin(near, time.Millisecond)
 	w.end()
