@@ -3,11 +3,13 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -52,8 +54,27 @@ func (r *refusal) Error() string {
 // busy reports whether the same request may succeed later, as job.Problem.Temporary does.
 func (r *refusal) busy() bool { return r.status == http.StatusTooManyRequests || r.status >= 500 }
 
-// post sends a body and returns the answer's, with a *refusal for any answer but a success.
+// post sends a body and returns the answer's, with a *refusal for any answer but a success. A
+// server closes connections that are idle for long: then it sends the request again, on a new one.
 func (w *wire) post(path, contentType string, body []byte) ([]byte, error) {
+	answer, err := w.send(path, contentType, body)
+	if !errors.Is(err, errClosed) {
+		return answer, err
+	}
+	again, err := dialWire(w.host)
+	if err != nil {
+		return nil, err
+	}
+	w.close()
+	w.conn, w.br = again.conn, again.br
+	return w.send(path, contentType, body)
+}
+
+// errClosed says that a connection ended before any byte of an answer.
+var errClosed = errors.New("the server closed the connection before it answered")
+
+// send sends a request on the connection that there is, and reads the answer.
+func (w *wire) send(path, contentType string, body []byte) ([]byte, error) {
 	w.out = fmt.Appendf(w.out[:0], "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n", path, w.host, contentType, len(body))
 	if w.token != "" {
 		w.out = fmt.Appendf(w.out, "Authorization: Bearer %s\r\n", w.token)
@@ -64,11 +85,14 @@ func (w *wire) post(path, contentType string, body []byte) ([]byte, error) {
 		return nil, err
 	}
 	if _, err := w.conn.Write(w.out); err != nil {
-		return nil, err
+		return nil, closedBy(err)
 	}
 	status, length, after := 0, -1, 0
 	for n := 0; ; n++ {
 		line, err := w.br.ReadSlice('\n')
+		if err != nil && n == 0 && len(line) == 0 {
+			return nil, closedBy(err)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -99,4 +123,12 @@ func (w *wire) post(path, contentType string, body []byte) ([]byte, error) {
 		return answer, &refusal{path, status, time.Duration(after) * time.Second, answer}
 	}
 	return answer, nil
+}
+
+// closedBy is errClosed for the error of a connection that the other side has closed.
+func closedBy(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		return errors.Join(errClosed, err)
+	}
+	return err
 }
