@@ -118,7 +118,7 @@ DURATION ?= 10m
 
 .PHONY: hostile
 hostile: ## Let one token do its worst for DURATION (10m) while another token's agents work: they feel little of it
-	@set -o pipefail; $(GO) test ./internal/faulttest -run '^TestHostileClient$$' -v -timeout 0 -args -hostile $(DURATION) | grep -avE --line-buffered '^=== '
+	@set -o pipefail; $(GO) test ./internal/faulttest -run '^TestHostileClient$$' -v -timeout 0 -args -hostile $(DURATION) -attacks '$(ATTACKS)' | grep -avE --line-buffered '^=== '
 
 .PHONY: units
 units: ## Start the units of deploy/systemd under a real systemd, in a machine of qemu

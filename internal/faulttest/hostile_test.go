@@ -66,16 +66,13 @@ func TestHostileClient(t *testing.T) {
 	defer v.stop()
 	ends := w.killEvery(v.ctx, plan)
 
-	v.during("no attack", plan.long/10)
-	alone := plan.long / 2 / time.Duration(len(attacks))
-	var names []string
-	for _, a := range attacks {
-		c.attack(a.name)
-		v.during(a.name, alone)
-		names = append(names, a.name)
+	v.during("no attack", plan.long/10, func() {})
+	names := attackNames(t, *hostileOnly)
+	alone := plan.long / 2 / time.Duration(len(names))
+	for _, name := range names {
+		v.during(name, alone, func() { c.attack(name) })
 	}
-	c.attack(names...)
-	v.during("all attacks", plan.long/2)
+	v.during("all attacks", plan.long/2, func() { c.attack(names...) })
 	c.attack()
 	v.stop()
 	answers := c.end()
@@ -90,6 +87,20 @@ func TestHostileClient(t *testing.T) {
 	if *hostileFor > 0 {
 		v.wantTargets(lost)
 	}
+}
+
+// attackNames are the attacks of a list that commas separate; of an empty one all.
+func attackNames(t *testing.T, list string) (names []string) {
+	t.Helper()
+	for _, a := range attacks {
+		if list == "" || slices.Contains(strings.Split(list, ","), a.name) {
+			names = append(names, a.name)
+		}
+	}
+	if list != "" && len(names) != len(strings.Split(list, ",")) {
+		t.Fatalf("of %q only the attacks %q exist", list, names)
+	}
+	return names
 }
 
 // makeTokens makes a token of each scope with that of the first start.
@@ -202,38 +213,20 @@ func (c *hostileProcess) end() (answers map[string]map[string]int) {
 
 // report prints what the attacks cost the other token's agents.
 func (v *victims) report(lost []death, answers map[string]map[string]int) {
-	fmt.Printf("hostile: %-24s %-30s %-30s %s\n", "during", "heartbeats: p50, p99, most", "appends: p50, p99, most", "answers to the attack")
+	row := func(columns ...any) { fmt.Printf("hostile: %-24s %-26s %-26s %-26s %-16s %v\n", columns...) }
+	row("p50, p99, most during", "heartbeats", "appends", "plain server", "server's cores", "answers to the attack")
 	for _, s := range v.spans {
-		fmt.Printf("hostile: %-24s %-30s %-30s %v\n", s.name, figures(s.beats), figures(s.appends), answers[s.name])
+		row(s.name, figures(s.beats), figures(s.appends), figures(s.plain), s.cores(), answers[s.name])
 	}
 	all := v.attacked()
 	var took []time.Duration
 	for _, e := range lost {
 		took = append(took, e.took)
 	}
-	fmt.Printf("hostile: %d heartbeats: %s, %d tried again; %d appends: %s, %d tried again\n",
-		len(all.beats), figures(all.beats), v.beatsAgain.Load(), len(all.appends), figures(all.appends), v.appendsAgain.Load())
-	fmt.Printf("hostile: the server had %s\n", v.processor())
+	fmt.Printf("hostile: %d heartbeats: %s, %d tried again; %d appends: %s, %d tried again; plain server: %s\n",
+		len(all.beats), figures(all.beats), v.beatsAgain.Load(), len(all.appends), figures(all.appends), v.appendsAgain.Load(), figures(all.plain))
 	fmt.Printf("hostile: %d agents killed: lost after %s (p50, p99, most); memory of the server at most %.0f MB\n",
 		len(took), figures(took), peakMB(v.server.process().Pid))
-}
-
-// processor says how long the server's threads worked, and how long they waited for a core of
-// the machine, which others may have had.
-func (v *victims) processor() string {
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", v.server.process().Pid))
-	var worked, waited time.Duration
-	for _, file := range files {
-		var w, d time.Duration
-		text, _ := os.ReadFile(file) // of a thread that has just ended: nothing
-		if _, scanErr := fmt.Sscan(string(text), &w, &d); scanErr == nil {
-			worked, waited = worked+w, waited+d
-		}
-	}
-	if err != nil || worked == 0 {
-		return "an unknown time of the processor"
-	}
-	return fmt.Sprintf("%s of the processor, and waited %s for it", worked.Round(ms), waited.Round(ms))
 }
 
 // wantTargets judges what the attacks cost.

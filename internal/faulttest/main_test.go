@@ -25,17 +25,18 @@ import (
 )
 
 var (
-	firstSeed  = flag.Uint64("seed", 0, "seed of the first schedule; 0: one from the clock. The next ones follow it")
-	schedules  = flag.Int("schedules", 12, "how many schedules to play")
-	sideBySide = flag.Int("side", 4, "how many of them at the same time")
-	withClock  = flag.Bool("clock", false, "set clocks too (builds the programs a second time, with another package time)")
-	raceBuilt  = flag.Bool("race-programs", false, "build the programs with the race detector")
-	keepDirs   = flag.Bool("keep", false, "keep the directories of schedules that failed")
-	alive      = flag.Bool("alive", false, "play TestLiveAgentsAreNotLost and TestKilledAgentsAreLostSoon in full")
-	shortJobs  = flag.Int("jobs", 60, "how many short jobs TestShortJobs runs in each of its rounds")
-	hangFor    = flag.Duration("hang", 20*time.Second, "how long the bucket of TestABucketThatHangs does not answer; from a minute on the times are judged too")
-	soakFor    = flag.Duration("soak", 0, "how long TestSoak works; 0: a short trial")
-	hostileFor = flag.Duration("hostile", 0, "how long TestHostileClient attacks; 0: a short form that looks at order and counts alone")
+	firstSeed   = flag.Uint64("seed", 0, "seed of the first schedule; 0: one from the clock. The next ones follow it")
+	schedules   = flag.Int("schedules", 12, "how many schedules to play")
+	sideBySide  = flag.Int("side", 4, "how many of them at the same time")
+	withClock   = flag.Bool("clock", false, "set clocks too (builds the programs a second time, with another package time)")
+	raceBuilt   = flag.Bool("race-programs", false, "build the programs with the race detector")
+	keepDirs    = flag.Bool("keep", false, "keep the directories of schedules that failed")
+	alive       = flag.Bool("alive", false, "play TestLiveAgentsAreNotLost and TestKilledAgentsAreLostSoon in full")
+	shortJobs   = flag.Int("jobs", 60, "how many short jobs TestShortJobs runs in each of its rounds")
+	hangFor     = flag.Duration("hang", 20*time.Second, "how long the bucket of TestABucketThatHangs does not answer; from a minute on the times are judged too")
+	soakFor     = flag.Duration("soak", 0, "how long TestSoak works; 0: a short trial")
+	hostileFor  = flag.Duration("hostile", 0, "how long TestHostileClient attacks; 0: a short form that looks at order and counts alone")
+	hostileOnly = flag.String("attacks", "", "names of the attacks of TestHostileClient, separated by commas; all unless one is named")
 )
 
 // patience bounds every wait for what must happen.
@@ -53,6 +54,9 @@ func TestMain(m *testing.M) {
 	}
 	if client := os.Getenv(hostileEnv); client != "" {
 		os.Exit(runHostile(client))
+	}
+	if os.Getenv(plainEnv) != "" {
+		os.Exit(runPlain())
 	}
 	if address := os.Getenv(uploadEnv); address != "" {
 		os.Exit(runUpload(address))

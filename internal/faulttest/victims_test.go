@@ -33,6 +33,9 @@ type victims struct {
 type attackSpan struct {
 	name           string
 	beats, appends []time.Duration
+	plain          []time.Duration // requests to a plain server
+	from, to       time.Time
+	before, after  processor // of the server
 }
 
 // victim is one agent: what its job printed.
@@ -71,6 +74,8 @@ func startVictims(w *world, plan hostilePlan) *victims {
 			}
 		})
 	}
+	plain := startPlain(w.t)
+	v.work.Go(func() { v.askPlain(plain) })
 	return v
 }
 
@@ -86,12 +91,16 @@ func (v *victims) runs() (all []string) {
 	return all
 }
 
-// during counts what comes for a time for an attack.
-func (v *victims) during(name string, long time.Duration) {
+// during counts what comes for a time for an attack, from its beginning on: many connections that
+// come at once may cost more than what comes later.
+func (v *victims) during(name string, long time.Duration, begin func()) {
+	s := &attackSpan{name: name, from: time.Now(), before: processorOf(v.server.process().Pid)}
 	v.mu.Lock()
-	v.spans = append(v.spans, &attackSpan{name: name})
+	v.spans = append(v.spans, s)
 	v.mu.Unlock()
+	begin()
 	wait(v.ctx, long)
+	s.to, s.after = time.Now(), processorOf(v.server.process().Pid)
 }
 
 // span is the one that goes on.
@@ -106,6 +115,7 @@ func (v *victims) attacked() (all attackSpan) {
 	for _, s := range v.spans[2:] { // before them are the start, and the time without an attack
 		all.beats = append(all.beats, s.beats...)
 		all.appends = append(all.appends, s.appends...)
+		all.plain = append(all.plain, s.plain...)
 	}
 	return all
 }
