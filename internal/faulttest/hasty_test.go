@@ -12,7 +12,7 @@ import (
 // differs.
 var hasty = []struct{ file, is, becomes string }{
 	{"internal/store/pack.go", "packSoon = 30 * time.Second", "packSoon = 300 * time.Millisecond"},
-	{"internal/store/pack.go", "claimTime = 5 * time.Minute", "claimTime = 3 * time.Second"},
+	{"internal/store/packdue.go", "claimTime = 5 * time.Minute", "claimTime = 3 * time.Second"},
 	{"internal/store/tidy.go", "tidyEvery = 10 * time.Second", "tidyEvery = 300 * time.Millisecond"},
 	{"internal/store/tidy.go", "busyRest   = 3 * time.Second", "busyRest   = 100 * time.Millisecond"},
 	{"internal/archive/s3.go", "o.Timeout = time.Minute", "o.Timeout = 2 * time.Second"},

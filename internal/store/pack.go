@@ -10,7 +10,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/klauspost/compress/zstd"
 
 	"stint.dev/stint/internal/index"
@@ -39,8 +38,6 @@ const (
 	// rowBytes is the size up to which packed bytes stay in rows: a million short runs
 	// are better a million rows than as many objects.
 	rowBytes = 32 << 10
-	// claimTime is how long one server may take for a step before another may try.
-	claimTime = 5 * time.Minute
 	// packSoon is how long an attempt rests before it is packed, so that the work does
 	// not stand beside the end of the job.
 	packSoon = 30 * time.Second
@@ -68,66 +65,6 @@ type packBlock struct {
 func (p *packing) to() int64 {
 	last := p.blocks[len(p.blocks)-1].head
 	return last.Start + last.Size
-}
-
-// packOne packs a part of one attempt that is due, of which at most so many bytes wait to be
-// packed, and reports whether there was one. One that cannot be packed rests, so that the others
-// have their turn; the error is an *archiveError if the archive is to blame.
-func (s *Store) packOne(ctx context.Context, now time.Time, most int64) (bool, error) {
-	p, err := s.claimPack(ctx, now, most)
-	if err != nil || p == nil {
-		return false, err
-	}
-	err = s.pack(ctx, p, now)
-	if err == nil || errors.Is(err, errMoved) {
-		s.done(ctx, troublePack, p.key.String())
-		return true, nil
-	}
-	err = fmt.Errorf("pack the journal of run %s attempt %d from byte %d: %w", p.key.run, p.key.attempt, p.from, err)
-	if skip := s.skip(ctx, troublePack, p.key.String(), err); skip != nil {
-		return false, skip
-	}
-	var away *archiveError
-	if errors.As(err, &away) {
-		return true, err
-	}
-	return true, nil
-}
-
-// archiveError says that the archive did not do what was asked of it: it may be away.
-type archiveError struct{ error }
-
-func (e *archiveError) Unwrap() error { return e.error }
-
-// archiveFailures is how many objects in a row the archive may fail at before the rest is
-// left for the next round: then it is away, and each of them would take a minute.
-const archiveFailures = 3
-
-// claimPack takes an attempt that is due, so that no other server packs it now. One that is
-// to be trimmed is trimmed first, because that drops whole blocks, and packed ones are large.
-func (s *Store) claimPack(ctx context.Context, now time.Time, most int64) (*packing, error) {
-	p := packing{claim: uuid.NewString()}
-	err := s.reader.QueryRowContext(ctx, `SELECT run_id, attempt, pack_at FROM attempts
-		WHERE pack_at <= $1 AND (trim_at IS NULL OR EXISTS (SELECT 1 FROM troubled WHERE kind = '`+troubleTrim+`' AND troubled.id = `+attemptID+`))
-		AND size - packed <= $3 AND`+rests(troublePack, attemptID, 2)+` ORDER BY pack_at LIMIT 1`, micros(now), micros(s.now()), most).Scan(&p.key.run, &p.key.attempt, new(int64))
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("look for a journal to pack: %w", err)
-	}
-	err = s.write(ctx, func(t *tx) error {
-		return t.QueryRowContext(ctx, `UPDATE attempts SET claim = $3, pack_at = $4
-			WHERE run_id = $1 AND attempt = $2 AND pack_at <= $5 RETURNING packed`,
-			p.key.run, p.key.attempt, p.claim, micros(now.Add(claimTime)), micros(now)).Scan(&p.from)
-	})
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil // another server was faster
-	}
-	if err != nil {
-		return nil, fmt.Errorf("claim a journal to pack: %w", err)
-	}
-	return &p, nil
 }
 
 // pack packs what has been claimed.

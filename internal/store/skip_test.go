@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -183,6 +184,49 @@ func TestAnObjectThatCannotBeStored(t *testing.T) {
 		}
 		if n, err := s.CountRows(t.Context(), `blocks WHERE codec = 1 AND run_id = '`+small+`'`); err != nil || n == 0 {
 			t.Errorf("the small journal behind them has %d packed blocks, %v", n, err)
+		}
+	})
+}
+
+// A step that finds the blocks changed gives its claim back, and the next one packs the journal at
+// once. One whose blocks change all the time is left for the next round, and is no trouble.
+func TestBlocksThatChangeWhileTheyArePacked(t *testing.T) {
+	onBothMoody(t, store.Keep{}, func(t *testing.T, s *store.Store, a *moodyArchive, _ *time.Time) {
+		j := newJournal(t, journal.Attempt{})
+		arrive := func(blocks, size int) {
+			for i := range blocks {
+				j.output(noise(i, size))
+				offset, data := j.take()
+				one(t, s, j.id, 1, offset, data)
+			}
+		}
+		j.command()
+		arrive(1, 200<<10)
+		arrive(5, 100) // 11 more are merged with them
+		later := noon.Add(time.Hour)
+		if err := s.Exec(t.Context(), `UPDATE attempts SET pack_at = 0`); err != nil { // as if it kept an old segment
+			t.Fatal(err)
+		}
+		packed := func() bool {
+			n, err := s.CountRows(t.Context(), `attempts WHERE packed > 0 AND claim IS NULL AND pack_at IS NULL`)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n == 1
+		}
+		for _, c := range []struct{ changes, puts int }{{math.MaxInt, 3}, {1, 2}} {
+			left := c.changes
+			a.set(func(string, string) bool {
+				if left--; left >= 0 {
+					arrive(16, 100)
+				}
+				return false
+			})
+			tidy(t, s, later)
+			if want := c.changes < c.puts; a.calls["put"] != c.puts || packed() != want {
+				t.Errorf("%d changes: %d objects were stored, want %d; packed is %v, want %v", c.changes, a.calls["put"], c.puts, packed(), want)
+			}
+			wantTroubled(t, s)
 		}
 	})
 }

@@ -106,32 +106,10 @@ func (s *Store) tidySegments(ctx context.Context, now time.Time) error {
 // nothing is left to pack.
 func (s *Store) tidyArchive(ctx context.Context, now time.Time, may func() bool) (packed bool, err error) {
 	// What stays in rows comes first: it needs no archive, which may not answer.
-	err = repeat(ctx, func() (bool, error) {
-		if !may() {
-			return false, nil
-		}
-		return s.packOne(ctx, now, rowBytes)
-	})
-	if err != nil {
+	if _, err := s.packDue(ctx, now, rowBytes, may); err != nil {
 		return false, err
 	}
-	failures := 0
-	err = repeat(ctx, func() (bool, error) {
-		if !may() {
-			return false, nil
-		}
-		more, err := s.packOne(ctx, now, math.MaxInt64)
-		var away *archiveError
-		if errors.As(err, &away) {
-			if failures++; failures < archiveFailures {
-				err = nil
-			}
-		} else {
-			failures = 0
-		}
-		packed = !more && err == nil
-		return more, err
-	})
+	packed, err = s.packDue(ctx, now, math.MaxInt64, may)
 	return packed, errors.Join(err, s.unlessCopying(func() error { return s.sweepObjects(ctx, now) }))
 }
 

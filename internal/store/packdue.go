@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// claimTime is how long one server may take for a step before another may try.
+const claimTime = 5 * time.Minute
+
+// archiveFailures is how many objects in a row the archive may fail at before the rest is
+// left for the next round: then it is away, and each of them would take a minute.
+const archiveFailures = 3
+
+// movedInRow is how many steps in a row may find the blocks changed before the rest is left for
+// the next round. The attempts that had not changed were packed before.
+const movedInRow = 3
+
+// packDue packs what is due as long as it may, and reports whether nothing is left.
+func (s *Store) packDue(ctx context.Context, now time.Time, most int64, may func() bool) (all bool, err error) {
+	failures, moved := 0, 0
+	err = repeat(ctx, func() (bool, error) {
+		if !may() {
+			return false, nil
+		}
+		more, err := s.packOne(ctx, now, most)
+		var away *archiveError
+		switch {
+		case errors.As(err, &away):
+			if failures++; failures < archiveFailures {
+				err = nil
+			}
+		case errors.Is(err, errMoved):
+			moved++
+			return moved < movedInRow, nil
+		default:
+			failures, moved = 0, 0
+		}
+		all = !more && err == nil
+		return more, err
+	})
+	return all, err
+}
+
+// claimPack takes an attempt that is due, so that no other server packs it now. One that is
+// to be trimmed is trimmed first, because that drops whole blocks, and packed ones are large.
+func (s *Store) claimPack(ctx context.Context, now time.Time, most int64) (*packing, error) {
+	p := packing{claim: uuid.NewString()}
+	err := s.reader.QueryRowContext(ctx, `SELECT run_id, attempt, pack_at FROM attempts
+		WHERE pack_at <= $1 AND (trim_at IS NULL OR EXISTS (SELECT 1 FROM troubled WHERE kind = '`+troubleTrim+`' AND troubled.id = `+attemptID+`))
+		AND size - packed <= $3 AND`+rests(troublePack, attemptID, 2)+` ORDER BY pack_at LIMIT 1`, micros(now), micros(s.now()), most).Scan(&p.key.run, &p.key.attempt, new(int64))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for a journal to pack: %w", err)
+	}
+	err = s.write(ctx, func(t *tx) error {
+		return t.QueryRowContext(ctx, `UPDATE attempts SET claim = $3, pack_at = $4
+			WHERE run_id = $1 AND attempt = $2 AND pack_at <= $5 RETURNING packed`,
+			p.key.run, p.key.attempt, p.claim, micros(now.Add(claimTime)), micros(now)).Scan(&p.from)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil // another server was faster
+	}
+	if err != nil {
+		return nil, fmt.Errorf("claim a journal to pack: %w", err)
+	}
+	return &p, nil
+}
+
+// packOne packs a part of one attempt that is due, of which at most so many bytes wait to be
+// packed, and reports whether there was one. One that cannot be packed rests, so that the others
+// have their turn; the error is an *archiveError if the archive is to blame, and errMoved if the
+// blocks changed: the attempt is due again, behind all others.
+func (s *Store) packOne(ctx context.Context, now time.Time, most int64) (bool, error) {
+	p, err := s.claimPack(ctx, now, most)
+	if err != nil || p == nil {
+		return false, err
+	}
+	err = s.pack(ctx, p, now)
+	switch {
+	case err == nil:
+		s.done(ctx, troublePack, p.key.String())
+		return true, nil
+	case errors.Is(err, errMoved):
+		s.done(ctx, troublePack, p.key.String())
+		return s.giveBack(ctx, p, now)
+	}
+	err = fmt.Errorf("pack the journal of run %s attempt %d from byte %d: %w", p.key.run, p.key.attempt, p.from, err)
+	if skip := s.skip(ctx, troublePack, p.key.String(), err); skip != nil {
+		return false, skip
+	}
+	var away *archiveError
+	if errors.As(err, &away) {
+		return true, err
+	}
+	return true, nil
+}
+
+// giveBack gives the claim of a step back whose blocks changed, so that the next step can take it.
+// It returns errMoved if the step held the claim until then.
+func (s *Store) giveBack(ctx context.Context, p *packing, now time.Time) (bool, error) {
+	var n int64
+	err := s.write(ctx, func(t *tx) error {
+		result, err := t.ExecContext(ctx, `UPDATE attempts SET claim = NULL, pack_at = $4 WHERE run_id = $1 AND attempt = $2 AND claim = $3`,
+			p.key.run, p.key.attempt, p.claim, micros(now))
+		if err == nil {
+			n, err = result.RowsAffected()
+		}
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("give back the claim to pack run %s attempt %d: %w", p.key.run, p.key.attempt, err)
+	}
+	if n == 0 {
+		return true, nil // deleted, or another server goes on with it
+	}
+	return true, errMoved
+}
+
+// archiveError says that the archive did not do what was asked of it: it may be away.
+type archiveError struct{ error }
+
+func (e *archiveError) Unwrap() error { return e.error }
