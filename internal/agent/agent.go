@@ -60,6 +60,7 @@ type attempt struct {
 	nextBy      atomic.Pointer[time.Time] // until when another attempt may come; nil while this one goes on
 
 	running *process.Process // the step's process while it is watched
+	limits  *limits          // of the step that is started or runs; nil without one
 	current int              // index of the step that runs; -1 before the first
 	open    []*capture       // pipes that are being drained
 	held    []syscall.Signal // to be passed on to the next process; see passOn

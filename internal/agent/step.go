@@ -65,9 +65,11 @@ func (a *attempt) runStep(ctx context.Context, s step, final bool) job.Outcome {
 	ending := job.Ending{Step: s.name, Kind: s.kind}
 	limits := a.limitsOf(s)
 	defer limits.stop()
+	a.limits = limits
 	proc, err := a.startStep(ctx, s, limits)
 	a.back.start(ctx)
 	if err != nil {
+		a.limits = nil
 		if errors.Is(err, errAbandoned) {
 			ending.Alive, ending.Stop, ending.Unstopped = true, a.stop.cause, a.stop.unstopped
 		} else {
@@ -78,7 +80,7 @@ func (a *attempt) runStep(ctx context.Context, s step, final bool) job.Outcome {
 	a.running = proc
 	a.passOnHeld()
 	a.watch(ctx, proc, limits)
-	a.running = nil
+	a.running, a.limits = nil, nil
 	a.endTyping()
 	a.releaseStep(s)
 	if a.stop.abandoned {
@@ -118,6 +120,11 @@ func (a *attempt) watch(ctx context.Context, proc *process.Process, limits *limi
 	canceled := ctx.Done()
 	for !a.stop.abandoned {
 		select {
+		case <-proc.Done(): // before anything else that is due: there is nothing to stop any more
+			return
+		default:
+		}
+		select {
 		case <-proc.Done():
 			return
 		case e := <-a.cfg.events.Events():
@@ -146,6 +153,7 @@ func (a *attempt) watch(ctx context.Context, proc *process.Process, limits *limi
 // limits are a step's limits on time and silence.
 type limits struct {
 	begun   time.Time
+	over    time.Time // when time is over
 	time    *time.Timer
 	cause   job.StopCause // of a stop when time is over
 	silence *time.Timer
@@ -155,12 +163,24 @@ type limits struct {
 func (a *attempt) limitsOf(s step) *limits {
 	l := &limits{begun: time.Now(), silence: time.NewTimer(orNever(a.cfg.NoOutputTimeout))}
 	if s.kind == job.CommandStep {
-		l.time, l.cause = time.NewTimer(orNever(a.cfg.Timeout)), job.StopCause{Reason: job.Timeout, Limit: a.cfg.Timeout}
+		l.begin(orNever(a.cfg.Timeout), job.StopCause{Reason: job.Timeout, Limit: a.cfg.Timeout})
 		return l
 	}
 	left := orNever(a.cfg.InstallTimeout) - l.begun.Sub(a.begun)
-	l.time, l.cause = time.NewTimer(max(0, left)), job.StopCause{Reason: job.InstallTimeout, Limit: a.cfg.InstallTimeout}
+	l.begin(max(0, left), job.StopCause{Reason: job.InstallTimeout, Limit: a.cfg.InstallTimeout})
 	return l
+}
+
+// begin makes time end after left, which is the cause of a stop then.
+func (l *limits) begin(left time.Duration, cause job.StopCause) {
+	l.over, l.time, l.cause = l.begun.Add(left), time.NewTimer(left), cause
+}
+
+// beginDue begins the stop of the step that runs if its time is over.
+func (a *attempt) beginDue(now time.Time) {
+	if l := a.limits; l != nil && !now.Before(l.over) {
+		a.begin(l.cause, 0)
+	}
 }
 
 func (l *limits) stop() {

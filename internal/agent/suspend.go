@@ -34,6 +34,11 @@ func (a *attempt) suspend(sig syscall.Signal) {
 	typing := a.keyboard != nil && a.running != nil
 	a.keyboard.Close() // gives the caller's terminal back
 	missed := a.cfg.suspendAgent(sig, a.back.suspender)
+	// A job that is continued before what is due may end by itself first.
+	for _, e := range missed {
+		a.act(e)
+	}
+	a.beginDue(time.Now()) // time limits go on
 	if err := a.group.Resume(); err != nil {
 		a.rec.note(a.current, err.Error())
 	}
@@ -42,9 +47,6 @@ func (a *attempt) suspend(sig syscall.Signal) {
 	}
 	rest.to = time.Now()
 	a.rests = append(a.rests, rest)
-	for _, e := range missed {
-		a.act(e)
-	}
 }
 
 // suspendAgent sends a last heartbeat and stops the process of the agent until it is

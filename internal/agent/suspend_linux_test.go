@@ -100,6 +100,43 @@ func TestSuspend(t *testing.T) {
 	}
 }
 
+// A time limit that has passed while the job was suspended, and a stop request that came
+// meanwhile, reach the job before it is continued: it may have no time left to notice them.
+func TestDueBeforeContinued(t *testing.T) {
+	const script = `trap 'echo went on; exit 0' CONT; trap 'echo asked; exit 7' TERM; echo $$ ready; while :; do :; done`
+	for name, tc := range map[string]struct {
+		limit  time.Duration
+		sent   []os.Signal // while suspended
+		reason job.Reason
+	}{
+		"time limit":   {2 * time.Second, nil, job.Timeout},
+		"stop request": {0, []os.Signal{syscall.SIGTERM}, job.AgentStopped},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newMemoryServer()
+			c, messages := config(t, s, script)
+			c.Timeout = tc.limit
+			signals := make(chan os.Signal, 8)
+			c.Signals = signals
+			c.SuspendSelf = func(syscall.Signal) {
+				for _, sig := range tc.sent {
+					signals <- sig
+				}
+				<-time.After(tc.limit)
+				signals <- syscall.SIGCONT
+			}
+			done := running(t, s, c)
+			s.wait(t, func() bool { return len(s.beats) > 0 })
+			signals <- syscall.SIGTSTP
+			got := result(t, done)
+			said := string(s.read(t, c.Run).output[streamKey{0, job.Stdout}])
+			if got.Outcome.Reason != tc.reason || strings.Contains(said, "went on") || !strings.Contains(said, "asked") {
+				t.Errorf("%+v, the job printed %q, said %s", got, said, messages.text())
+			}
+		})
+	}
+}
+
 // A SIGCONT that comes while the last heartbeat is on its way keeps the agent from being
 // suspended; a stop request that comes meanwhile is acted on afterwards.
 func TestContinuedBeforeItIsSuspended(t *testing.T) {
