@@ -358,8 +358,8 @@ func (w *world) checkNothingLeft() {
 func (w *world) spooled() []string {
 	left, _ := filepath.Glob(w.path("state", "spool", "*")) // the pattern is good
 	if w.killed.Load() {
-		// An agent killed before its journal had a name leaves an empty one, which is
-		// removed when it is an hour old.
+		// An agent killed while it makes or removes its journal leaves one without a name,
+		// which is removed when it is an hour old.
 		left = slices.DeleteFunc(left, func(p string) bool { return strings.HasPrefix(filepath.Base(p), ".new-") })
 	}
 	return left

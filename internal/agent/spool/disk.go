@@ -35,7 +35,8 @@ type disk interface {
 	MakeDurable(name string) error
 	// Holds reports an error when the lock's file is not the journal that others find here.
 	Holds(lock *os.File) error
-	// Clear removes the directory with everything in it.
+	// Clear removes the directory with everything in it. If it fails or is cut off, the journal
+	// is there as it was, or it is gone and Sweep removes what is left.
 	Clear() error
 	// Free is how much an ordinary user may still write, and how large the disk is.
 	Free() (free, total int64, err error)
@@ -112,10 +113,17 @@ func (d directory) Holds(lock *os.File) error {
 	return nil
 }
 
-// Clear removes the journal's first file before the rest: without it the directory is no
-// journal for anybody.
+// Clear takes the journal its name before it removes the files: what a process leaves that dies
+// meanwhile is no journal for anybody, and Sweep removes it.
 func (d directory) Clear() error {
-	return errors.Join(os.Remove(d.path(journalFile)), os.RemoveAll(string(d)))
+	gone := filepath.Join(filepath.Dir(string(d)), newPrefix+filepath.Base(string(d)))
+	if err := os.RemoveAll(gone); err != nil { // left by an earlier process of the same attempt
+		return err
+	}
+	if err := os.Rename(string(d), gone); err != nil {
+		return err
+	}
+	return os.RemoveAll(gone)
 }
 
 func (d directory) Free() (free, total int64, err error) {

@@ -62,10 +62,11 @@ import (
 )
 
 const (
-	// newPrefix marks a journal that is being made; it is renamed into place when its
-	// lock is held, so that nobody can adopt it before.
+	// newPrefix marks a journal that is being made, and one that is being removed. It is renamed
+	// into place when its lock is held, so that nobody can adopt it before, and out of it before
+	// the first of its files goes.
 	newPrefix = ".new-"
-	// staleAfter is the age at which a journal that never got its name is removed.
+	// staleAfter is the age at which what has no name as a journal is removed.
 	staleAfter = time.Hour
 )
 
@@ -283,8 +284,8 @@ func opens(name string) bool {
 	return segment || name == metaFile || name == noteFile
 }
 
-// Sweep removes journals that never got their name because their agent died while it made
-// them (they are empty), and claims of agents of this host that died.
+// Sweep removes what agents left that died while they made a journal (it is empty) or removed one
+// (the server has it), and claims of agents of this host that died.
 func (s *Spool) Sweep(now time.Time, host Host) {
 	dirs, err := os.ReadDir(s.dir)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -167,5 +168,49 @@ func TestSweepRemovesWhatNeverGotItsName(t *testing.T) {
 	s.Sweep(time.Now().Add(2*staleAfter), Host{})
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("still there: %v", err)
+	}
+}
+
+// An agent that dies while it removes its delivered journal leaves nothing that stays.
+func TestSweepRemovesWhatWasBeingRemoved(t *testing.T) {
+	s := open(t)
+	j := begin(t, s, Limits{})
+	put(j, 1000)
+	// What is there but the journal's own files cannot be removed: the removal stops there.
+	block := filepath.Join(j.Path(), "notify")
+	if err := os.Mkdir(block, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mountSmallDisk(t, block, 64<<10)
+	free := sync.OnceFunc(func() {
+		there, _ := filepath.Glob(filepath.Join(s.Dir(), "*", "notify")) // the pattern is good
+		unmount(t, strings.Join(there, ""))
+	})
+	t.Cleanup(free)
+	if err := j.Remove(); err == nil {
+		t.Fatal("all was removed: the test shows nothing")
+	}
+	if left, err := s.Names(); err != nil || len(left) > 0 {
+		t.Errorf("the spool still lists %q, error %v", left, err)
+	}
+	free()
+	s.Sweep(time.Now(), Host{})
+	if left := filesIn(t, s.Dir()); len(left) != 1 {
+		t.Errorf("what is being removed was swept: %q are left", left)
+	}
+	s.Sweep(time.Now().Add(2*staleAfter), Host{})
+	if left := filesIn(t, s.Dir()); len(left) > 0 {
+		t.Errorf("%q are left", left)
+	}
+	// The attempt can be made and removed again, whatever an earlier removal left.
+	left := filepath.Join(s.Dir(), newPrefix+filepath.Base(j.Path()))
+	if err := errors.Join(os.Mkdir(left, 0o700), os.WriteFile(filepath.Join(left, "journal"), []byte("x"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := begin(t, s, Limits{}).Remove(); err != nil {
+		t.Error(err)
+	}
+	if left := filesIn(t, s.Dir()); len(left) > 0 {
+		t.Errorf("%q are left", left)
 	}
 }
