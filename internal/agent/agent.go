@@ -181,6 +181,8 @@ func (a *attempt) prepare(secrets *redact.Set, opened <-chan openedJournal) erro
 	if err := a.identify(); err != nil {
 		return errors.Join(err, a.group.Close(), j.Remove())
 	}
+	// From here on the run is known, whenever the agent is killed.
+	j.AwaitWritten(openLimit - time.Since(a.begun))
 	a.tellNotes()
 	a.reportUnenforced()
 	if a.cfg.StateDir != "" && j.Path() == "" {

@@ -44,7 +44,8 @@ func (a *attempt) openJournal() <-chan openedJournal {
 	return opened
 }
 
-// openLimit bounds the wait for the state directory before the job starts.
+// openLimit bounds the wait for the state directory before the job starts: until the journal is
+// open and holds its first record.
 const openLimit = 2 * time.Second
 
 // awaitJournal waits for the journal that is being opened. A state directory that does not

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/faulttest/deadfs"
 	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
 )
 
 // A program whose start lasts, because its file system does not answer: whoever asks for a
@@ -61,5 +63,28 @@ func TestProgramThatDoesNotStart(t *testing.T) {
 				t.Errorf("%q, said %q", got.Outcome.Message, messages.text())
 			}
 		})
+	}
+}
+
+// When the first process begins, the journal's first record is written: whenever the agent is
+// killed from then on, the run is known.
+func TestRunIsKnownBeforeTheJobBegins(t *testing.T) {
+	for range 20 {
+		c, messages := config(t, newMemoryServer(), "exit 3")
+		var found []byte
+		c.BeforeFork = func() func() {
+			path := filepath.Join(c.StateDir, "spool", testRun+".1", "journal")
+			if text, err := os.ReadFile(path); err == nil && found == nil {
+				found = append([]byte{}, text...)
+			}
+			return func() {}
+		}
+		if got := Run(t.Context(), c); got.ExitCode != 3 {
+			t.Fatalf("result %+v, said %q", got, messages.text())
+		}
+		rec, err := journal.Recover(bytes.NewReader(found))
+		if err != nil || rec.Attempt.Run != testRun || rec.Torn > 0 {
+			t.Fatalf("the job began with a journal of %d bytes: %+v, error %v", len(found), rec, err)
+		}
 	}
 }

@@ -76,6 +76,48 @@ func TestPersistOnASlowDisk(t *testing.T) {
 	})
 }
 
+// Who waits for what was appended waits as long as a disk takes that writes it, as long as they
+// like for one that does not answer, and not at all for one that refuses.
+func TestAwaitWritten(t *testing.T) {
+	s := open(t)
+	for name, c := range map[string]struct {
+		file    func(file, <-chan struct{}) file
+		took    time.Duration
+		written bool
+	}{
+		"slow":       {func(f file, _ <-chan struct{}) file { return slowFile{f, time.Second} }, time.Second, true},
+		"dead":       {func(f file, gate <-chan struct{}) file { return gatedFile{f, gate} }, 2 * time.Second, false},
+		"refusing":   {func(f file, _ <-chan struct{}) file { return faultyFile{f, &conditions{err: os.ErrPermission}} }, 0, false},
+		"of no room": {func(f file, _ <-chan struct{}) file { return faultyFile{f, &conditions{err: errNoRoom}} }, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				j, err := s.Create(meta, Limits{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				gate := make(chan struct{})
+				j.placed[0].file = c.file(j.placed[0].file, gate)
+				j.Start(func() {})
+				identify(t, j)
+				begun := time.Now()
+				j.AwaitWritten(2 * time.Second)
+				took := time.Since(begun)
+				j.mu.Lock()
+				written := j.onDisk == j.state.Size
+				j.mu.Unlock()
+				if took != c.took || written != c.written {
+					t.Errorf("waited %s, written: %v", took, written)
+				}
+				close(gate)
+				if err := j.Remove(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
 // A disk that does not answer holds nobody up for longer than its bound, and nobody is told that
 // something is written which is not. When it answers again, everything comes to it.
 func TestPersistOnADiskThatDoesNotAnswer(t *testing.T) {

@@ -247,4 +247,15 @@ func (j *Journal) await(limit time.Duration, condition func() bool) bool {
 	}
 }
 
+// AwaitWritten waits until everything appended so far is in the journal's files, but not for a
+// disk that refuses to be written, and at most for limit. It does not wait for the disk to
+// have it durably.
+func (j *Journal) AwaitWritten(limit time.Duration) {
+	until := j.Size()
+	deadline := time.Now().Add(limit)
+	j.await(max(0, limit), func() bool {
+		return j.onDisk >= until || j.disk == nil || j.diskErr != nil || !time.Now().Before(deadline)
+	})
+}
+
 var errSlow = errors.New("the disk does not answer")
