@@ -31,13 +31,14 @@ func TestSoak(t *testing.T) {
 		long = 12 * time.Second
 	}
 	k := &soak{world: newWorld(t, schedule{seed: 1, route: direct}, newSlot()), long: long}
-	ctx, cancel := context.WithTimeout(t.Context(), long)
+	var all sync.WaitGroup
+	defer all.Wait()
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	steady := []*soakJob{
-		k.begin("steady", 1, int(long.Seconds()*2000), long),  // a line now and then
-		k.begin("chatty", 2, int(long.Seconds()*60000), long), // 60 kB/s
+		k.begin("steady", 1, int(long.Seconds()*2000), long, true),  // a line now and then
+		k.begin("chatty", 2, int(long.Seconds()*60000), long, true), // 60 kB/s
 	}
-	var all sync.WaitGroup
 	for n := range 4 {
 		all.Go(func() { k.lightJobs(ctx, n) })
 	}
@@ -45,14 +46,13 @@ func TestSoak(t *testing.T) {
 		all.Go(func() { k.read(ctx, steady[1].run) })
 	}
 	all.Go(func() { k.lists(ctx, steady[1].run) })
-	k.restart(ctx, long/8)
-	k.restart(ctx, long/8)
-	if ctx.Err() != nil {
-		t.Fatal("the restarts took the whole time")
-	}
-	k.watch(ctx, steady)
+	k.restart(long / 8)
+	k.restart(long / 8)
+	k.watch(steady)
+	cancel()
 	all.Wait()
 	for _, j := range steady {
+		k.release(j)
 		k.finish(j)
 	}
 	fmt.Printf("soak: %s, %d light jobs, %d bytes read live, %d lists and windows, 2 restarts\n",
@@ -64,6 +64,8 @@ type soak struct {
 	long              time.Duration
 	jobs, live, asked atomic.Int64
 	number            atomic.Int64
+	// restarting is held while the server restarts, and shared by who must have its answer.
+	restarting sync.RWMutex
 }
 
 // soakJob is a run of the printer under an agent.
@@ -76,24 +78,47 @@ type soakJob struct {
 	state string
 }
 
-func (k *soak) begin(name string, seed uint64, size int, during time.Duration) *soakJob {
+// begin starts a job that prints for a time; one that is held goes on until release.
+func (k *soak) begin(name string, seed uint64, size int, during time.Duration, held bool) *soakJob {
 	j := &soakJob{name: name, seed: seed, size: size, state: k.path("state-" + strconv.FormatInt(k.number.Add(1), 10))}
 	j.run = fmt.Sprintf("0193c000-0000-7000-8000-%06d%06d", os.Getpid()%1_000_000, k.number.Add(1))
 	j.cmd = exec.Command(filepath.Join(programs, "stint-agent"), "run", "--server", "http://"+k.server.address, "--run-id", j.run,
-		"--job", name, "--heartbeat-period", "1s", "--sample-period", "1s", "--quiet", "--flush-timeout", patience.String(), "--",
-		filepath.Join(programs, "printer"), "-seed", fmt.Sprint(seed), "-stdout", fmt.Sprint(size), "-most", fmt.Sprint(max(1, size/200)), "-during", during.String())
+		"--job", name, "--heartbeat-period", "1s", "--sample-period", "1s", "--quiet", "--flush-timeout", patience.String(), "--")
+	if held {
+		j.cmd.Args = append(j.cmd.Args, "sh", "-c", `"$@" && until test -e "$0"; do sleep 0.2; done`, k.released(j))
+	}
+	j.cmd.Args = append(j.cmd.Args, filepath.Join(programs, "printer"), "-seed", fmt.Sprint(seed), "-stdout", fmt.Sprint(size), "-most", fmt.Sprint(max(1, size/200)), "-during", during.String())
 	j.cmd.Env = append(k.environment("agent.clock"), "STINT_STATE="+j.state)
 	j.cmd.Stderr = os.Stderr
 	if err := j.cmd.Start(); err != nil {
 		k.t.Error(err)
+	} else if held {
+		k.t.Cleanup(func() { stopAgent(j.cmd) })
 	}
 	return j
 }
 
-// finish waits for a job and compares its log.
+// released is the file whose presence lets a held job end.
+func (k *soak) released(j *soakJob) string { return k.path("marks", j.name) }
+
+func (k *soak) release(j *soakJob) {
+	if err := os.WriteFile(k.released(j), nil, 0o644); err != nil {
+		k.t.Error(err)
+	}
+}
+
+// finish waits for a job and compares its log. An agent that the server did not answer once waits
+// for a second at most: what it leaves is delivered here.
 func (k *soak) finish(j *soakJob) {
 	if err := j.cmd.Wait(); err != nil {
 		k.t.Errorf("job %s: %v", j.name, err)
+	}
+	k.restarting.RLock()
+	defer k.restarting.RUnlock()
+	cmd := exec.Command(filepath.Join(programs, "stint-agent"), "flush", "--server", "http://"+k.server.address)
+	cmd.Env = append(k.environment("agent.clock"), "STINT_STATE="+j.state)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		k.t.Errorf("flush after job %s: %v: %s", j.name, err, out)
 	}
 	var log bytes.Buffer
 	if err := k.api.Log(context.Background(), &log, j.run, client.LogQuery{}, false); err != nil {
@@ -116,7 +141,7 @@ func (k *soak) finish(j *soakJob) {
 func (k *soak) lightJobs(ctx context.Context, worker int) {
 	for n := 0; ctx.Err() == nil; n++ {
 		seed := uint64(1000*worker + n + 10)
-		j := k.begin(fmt.Sprintf("light-%d", worker), seed, 1000+int(seed*7919%60000), time.Duration(300+seed*31%1500)*ms)
+		j := k.begin(fmt.Sprintf("light-%d", worker), seed, 1000+int(seed*7919%60000), time.Duration(300+seed*31%1500)*ms, false)
 		k.finish(j)
 		k.jobs.Add(1)
 		wait(ctx, k.long/600)
@@ -161,35 +186,41 @@ func (k *soak) lists(ctx context.Context, run string) {
 }
 
 // restart lets some time pass and then restarts the server, as a deployment does.
-func (k *soak) restart(ctx context.Context, after time.Duration) {
-	wait(ctx, after)
+func (k *soak) restart(after time.Duration) {
+	<-time.After(after)
+	k.restarting.Lock()
+	defer k.restarting.Unlock()
 	if _, err := k.server.down(syscall.SIGTERM); err != nil {
 		k.t.Error(err)
 	}
 	k.server.wantUp()
 }
 
-// watch reads the figures of server and steady agents until the time is over, and judges
-// them.
-func (k *soak) watch(ctx context.Context, agents []*soakJob) {
+// watch reads the figures of server and steady agents, as often as fits in five eighths of the
+// time on a machine that keeps up, and judges them.
+func (k *soak) watch(agents []*soakJob) {
 	series := map[string][]float64{}
-	wait(ctx, k.long/8) // what is new to the server warms up
+	<-time.After(k.long / 8) // what is new to the server warms up
 	pids := map[string]int{"server": k.server.process().Pid}
 	for _, j := range agents {
 		pids[j.name] = j.cmd.Process.Pid
 	}
-	for step := max(100*ms, k.long/400); ctx.Err() == nil; wait(ctx, step) {
+	step := max(100*ms, k.long/400)
+	for range k.long * 5 / 8 / step {
 		for name, pid := range pids {
 			if gone(pid) {
-				continue
+				k.t.Fatalf("%s has ended", name)
 			}
 			series[name+" memory, MB"] = append(series[name+" memory, MB"], residentMB(pid))
 			series[name+" descriptors"] = append(series[name+" descriptors"], float64(entries(pid, "fd")))
 			series[name+" threads"] = append(series[name+" threads"], float64(entries(pid, "task")))
 		}
-		if n, err := k.goroutines(); err == nil {
-			series["server goroutines"] = append(series["server goroutines"], n)
+		n, err := k.goroutines()
+		if err != nil {
+			k.t.Fatal(err)
 		}
+		series["server goroutines"] = append(series["server goroutines"], n)
+		<-time.After(step)
 	}
 	for name, s := range series {
 		constant := 8.0
