@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -170,6 +171,9 @@ func (w *world) poison(f fault) (func() error, error) {
 	}, nil
 }
 
+// harmless are the faults that keep no answer of the server from the agent.
+var harmless = []kind{agentKill, agentFull, spoolRemoved, agentClock, serverClock, bucketHangs, blockDamaged, badHeartbeats, twice, netSlices}
+
 // play makes all faults at their times and ends them, and returns when the world is well
 // again.
 func (w *world) play() {
@@ -192,6 +196,11 @@ func (w *world) play() {
 				w.t.Errorf("end of %s: %v", f, err)
 			}
 			w.tell("ended: %s", f.kind)
+			if !slices.Contains(harmless, f.kind) {
+				w.mu.Lock()
+				w.outageOver = time.Now()
+				w.mu.Unlock()
+			}
 		})
 	}
 	all.Wait()

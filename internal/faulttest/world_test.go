@@ -53,6 +53,8 @@ type world struct {
 
 	mu    sync.Mutex
 	story []string
+	// outageOver is when the last fault was over that may keep the server from answering.
+	outageOver time.Time
 }
 
 func (w *world) tell(format string, args ...any) {
