@@ -58,8 +58,8 @@ func (w *world) checkFollower() int64 {
 			w.t.Errorf("stint logs -f: %v", err)
 			return 0
 		}
-	case <-time.After(30 * time.Second):
-		w.t.Error("stint logs -f has not ended 30 s after the run")
+	case <-time.After(patience):
+		w.t.Errorf("stint logs -f has not ended %s after the run", patience)
 		return 0
 	}
 	got, err := os.ReadFile(w.path("follower.out"))
