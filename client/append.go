@@ -6,23 +6,33 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"stint.dev/stint/job"
 )
 
-func appendPath(run string, attempt int, offset int64) string {
-	return fmt.Sprintf("/api/v1/runs/%s/attempts/%d/journal?offset=%d", url.PathEscape(run), attempt, offset)
+// appendPath is the address of an append, by a writer of the journal (see TakeOver).
+func appendPath(run string, attempt int, offset int64, writer int) string {
+	path := fmt.Sprintf("/api/v1/runs/%s/attempts/%d/journal?offset=%d", url.PathEscape(run), attempt, offset)
+	if writer > 0 {
+		path += "&writer=" + strconv.Itoa(writer)
+	}
+	return path
 }
 
 // AppendFrom is Append of size bytes that stand in src at offset, as they do in the journal.
 // They are read while they are sent, so that they take no memory. An error of src breaks
 // the request off, as *UnreachableError. src may be read for a moment after an error.
 func (c *Client) AppendFrom(ctx context.Context, run string, attempt int, offset, size int64, src io.ReaderAt) (job.AppendReply, error) {
+	return c.appendFrom(ctx, run, attempt, offset, size, src, 0)
+}
+
+func (c *Client) appendFrom(ctx context.Context, run string, attempt int, offset, size int64, src io.ReaderAt, writer int) (job.AppendReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
 	body := func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(src, offset, size)), nil }
 	first, _ := body() // it has no way to fail
-	req, err := c.request(ctx, http.MethodPost, appendPath(run, attempt, offset), first)
+	req, err := c.request(ctx, http.MethodPost, appendPath(run, attempt, offset, writer), first)
 	if err != nil {
 		return job.AppendReply{}, err
 	}

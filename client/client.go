@@ -157,9 +157,13 @@ func (c *Client) Close() {
 // Append sends journal bytes that begin at offset. A *job.Problem of the type
 // job.ProblemWrongOffset has Size set: go on from there.
 func (c *Client) Append(ctx context.Context, run string, attempt int, offset int64, data []byte) (job.AppendReply, error) {
+	return c.appendData(ctx, run, attempt, offset, data, 0)
+}
+
+func (c *Client) appendData(ctx context.Context, run string, attempt int, offset int64, data []byte, writer int) (job.AppendReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
-	req, err := c.request(ctx, http.MethodPost, appendPath(run, attempt, offset), bytes.NewReader(data))
+	req, err := c.request(ctx, http.MethodPost, appendPath(run, attempt, offset, writer), bytes.NewReader(data))
 	if err != nil {
 		return job.AppendReply{}, err
 	}

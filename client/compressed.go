@@ -41,13 +41,17 @@ func (z *compressor) bytes(data []byte) ([]byte, error) {
 // bytes are not taken, by the server or by something before it, this and every later call
 // sends them as they are.
 func (c *Client) AppendCompressed(ctx context.Context, run string, attempt int, offset int64, data []byte) (job.AppendReply, error) {
+	return c.appendCompressed(ctx, run, attempt, offset, data, 0)
+}
+
+func (c *Client) appendCompressed(ctx context.Context, run string, attempt int, offset int64, data []byte, writer int) (job.AppendReply, error) {
 	if c.plainOnly.Load() {
-		return c.Append(ctx, run, attempt, offset, data)
+		return c.appendData(ctx, run, attempt, offset, data, writer)
 	}
-	reply, err := c.appendZstd(ctx, run, attempt, offset, data)
+	reply, err := c.appendZstd(ctx, run, attempt, offset, data, writer)
 	if refusesType(err) {
 		c.plainOnly.Store(true)
-		return c.Append(ctx, run, attempt, offset, data)
+		return c.appendData(ctx, run, attempt, offset, data, writer)
 	}
 	return reply, err
 }
@@ -60,7 +64,7 @@ func refusesType(err error) bool {
 		errors.As(err, &foreign) && foreign.Status == http.StatusUnsupportedMediaType
 }
 
-func (c *Client) appendZstd(ctx context.Context, run string, attempt int, offset int64, data []byte) (job.AppendReply, error) {
+func (c *Client) appendZstd(ctx context.Context, run string, attempt int, offset int64, data []byte, writer int) (job.AppendReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
 	c.zstd.mu.Lock()
@@ -69,7 +73,7 @@ func (c *Client) appendZstd(ctx context.Context, run string, attempt int, offset
 	if err != nil {
 		return job.AppendReply{}, err
 	}
-	req, err := c.request(ctx, http.MethodPost, appendPath(run, attempt, offset), bytes.NewReader(body))
+	req, err := c.request(ctx, http.MethodPost, appendPath(run, attempt, offset, writer), bytes.NewReader(body))
 	if err != nil {
 		return job.AppendReply{}, err
 	}

@@ -13,6 +13,9 @@ const (
 	// ProblemWrongOffset is an append that does not begin where the stored journal ends;
 	// Size says where to go on.
 	ProblemWrongOffset = problemPrefix + "wrong-offset"
+	// ProblemJournalTaken is an append by a process that is not the writer of the journal any more,
+	// because another one has taken it over; Writer is the number of that one.
+	ProblemJournalTaken = problemPrefix + "journal-taken"
 	// ProblemRunIDUsed is an append of another journal under the id of a stored run.
 	ProblemRunIDUsed = problemPrefix + "run-id-used"
 	// ProblemJournalRefused is an append that the server can never take.
@@ -79,6 +82,8 @@ type Problem struct {
 	Detail string `json:"detail,omitempty"` // what, on what, and what to do
 	// Size is set in the answer to an append at the wrong offset: go on from here.
 	Size *int64 `json:"size,omitempty"`
+	// Writer is set in the answer to an append of a journal that another process has taken over.
+	Writer *int `json:"writer,omitempty"`
 	// Line and Column are the place of a mistake in a text that was sent; 0 for none.
 	Line   int `json:"line,omitempty"`
 	Column int `json:"column,omitempty"`

@@ -15,6 +15,10 @@ type Append struct {
 	Offset  int64
 	Data    []byte
 	At      time.Time // the server's clock
+	// Writer is the number of the process that sends, among those that have written the journal: 0
+	// is the agent. An append without data makes it the writer, if it is greater than the one
+	// before; one with data is refused with *TakenError from anybody else than the writer.
+	Writer int
 	// KnownJobsOnly refuses the append with *TooManyJobsError if it begins a job of a new name.
 	KnownJobsOnly bool
 }
@@ -39,7 +43,7 @@ func (e *ActiveJobError) Error() string {
 // Appended answers one Append of a group.
 type Appended struct {
 	Size int64 // durable bytes of the journal, whether or not this append was taken
-	// Err is nil, *OffsetError, *journal.CorruptError, *journal.NewerError,
+	// Err is nil, *OffsetError, *TakenError, *journal.CorruptError, *journal.NewerError,
 	// *RefusedError, *TooManyJobsError or an error of the database.
 	Err error
 	// Run is as it stands after the append; zero when Err is set, and while the
@@ -58,6 +62,13 @@ type OffsetError struct {
 
 func (e *OffsetError) Error() string {
 	return fmt.Sprintf("append at byte %d, but the journal here has %d bytes: go on from there", e.Offset, e.Size)
+}
+
+// TakenError says that an append came from another process than the journal's writer.
+type TakenError struct{ Sent, Writer int }
+
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("append by writer %d, but writer %d has taken this journal over: an agent that comes after another asks how far the journal is before it sends", e.Sent, e.Writer)
 }
 
 // RefusedError says that an append can never succeed: the attempt has its outcome, the

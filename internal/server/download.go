@@ -22,7 +22,7 @@ func (s *Server) getJournal(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	offset, err := offsetOf(r, false)
+	offset, err := offsetOf(r)
 	if err != nil {
 		s.fail(w, r, err)
 		return

@@ -19,7 +19,7 @@ func (s *Server) postJournal(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	offset, err := offsetOf(r, true)
+	offset, writer, err := placeOf(r)
 	if err == nil {
 		err = s.own(r.Context(), run)
 	}
@@ -35,7 +35,7 @@ func (s *Server) postJournal(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_ = http.NewResponseController(w).SetWriteDeadline(s.answerBy())
-	size, err := s.appendBody(r, run, attempt, offset, b)
+	size, err := s.appendBody(r, index.Append{Run: run, Attempt: attempt, Offset: offset, Writer: writer, Data: b.data, At: s.now()})
 	switch {
 	case b.cut != nil:
 		s.log.Debug("client was cut off inside an append; what came was kept",
@@ -53,24 +53,20 @@ func (s *Server) postJournal(w http.ResponseWriter, r *http.Request) {
 }
 
 // appendBody hands an append to the committer and returns how far the journal is. An
-// empty append is a question: it changes nothing.
-func (s *Server) appendBody(r *http.Request, run string, attempt int, offset int64, b *body) (int64, error) {
-	if len(b.data) > 0 {
+// empty append is a question: it changes nothing but the journal's writer.
+func (s *Server) appendBody(r *http.Request, a index.Append) (size int64, err error) {
+	if len(a.Data) > 0 || a.Writer > 0 {
 		// Not the request's context: it ends with the client, and what came is kept.
-		done, err := s.committer.append(context.WithoutCancel(r.Context()), index.Append{
-			Run: run, Attempt: attempt, Offset: offset, Data: b.data, At: s.now(),
-		})
+		done, err := s.committer.append(context.WithoutCancel(r.Context()), a)
 		if err != nil {
-			return 0, fmt.Errorf("append to run %s, attempt %d: %w", run, attempt, err)
+			return 0, fmt.Errorf("append to run %s, attempt %d: %w", a.Run, a.Attempt, err)
 		}
-		return done.Size, nil
+		size = done.Size
+	} else if size, err = s.store.JournalSize(r.Context(), a.Run, a.Attempt); err != nil {
+		return 0, fmt.Errorf("look up journal of run %s, attempt %d: %w", a.Run, a.Attempt, err)
 	}
-	size, err := s.store.JournalSize(r.Context(), run, attempt)
-	switch {
-	case err != nil:
-		return 0, fmt.Errorf("look up journal of run %s, attempt %d: %w", run, attempt, err)
-	case size != offset:
-		return 0, &index.OffsetError{Offset: offset, Size: size}
+	if len(a.Data) == 0 && size != a.Offset {
+		return 0, &index.OffsetError{Offset: a.Offset, Size: size}
 	}
 	return size, nil
 }
@@ -114,16 +110,20 @@ func parseAttempt(text string) (int, error) {
 	return n, nil
 }
 
-// offsetOf reads ?offset=, the only parameter of the call. It may be left out where it is
-// not required, and is 0 then.
-func offsetOf(r *http.Request, required bool) (int64, error) {
-	p := newParams(r, "offset")
-	offset := p.number("offset", 0, math.MaxInt64, -1)
+// placeOf reads where an append begins, and who sends it: ?offset= and ?writer=, which is 0 when it
+// is left out.
+func placeOf(r *http.Request) (offset int64, writer int, err error) {
+	p := newParams(r, "offset", "writer")
+	offset = p.number("offset", 0, math.MaxInt64, -1)
+	writer = int(p.number("writer", 0, math.MaxInt32, 0))
 	if p.err == nil && offset < 0 {
-		offset = 0
-		if required {
-			p.refuse("offset is missing: send ?offset=N, 0 for the beginning")
-		}
+		p.refuse("offset is missing: send ?offset=N, 0 for the beginning")
 	}
-	return offset, p.err
+	return offset, writer, p.err
+}
+
+// offsetOf reads ?offset=, the only parameter of the call, which is 0 when it is left out.
+func offsetOf(r *http.Request) (int64, error) {
+	p := newParams(r, "offset")
+	return p.number("offset", 0, math.MaxInt64, 0), p.err
 }

@@ -101,9 +101,13 @@ func (m *serverMetrics) appended(a index.Append, done index.Appended) {
 // appendRefused counts appends by why they were refused.
 func (m *serverMetrics) appendRefused(err error) {
 	var offset *index.OffsetError
+	var taken *index.TakenError
 	why := "invalid"
-	if errors.As(err, &offset) {
+	switch {
+	case errors.As(err, &offset):
 		why = "offset"
+	case errors.As(err, &taken):
+		why = "taken"
 	}
 	m.set.GetOrCreateCounter(fmt.Sprintf("stint_appends_refused_total{why=%q}", why)).Inc()
 }

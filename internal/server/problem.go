@@ -101,6 +101,7 @@ func asProblem(err error) *problem {
 		ambiguous *index.AmbiguousError
 		invalid   *job.InvalidError
 		offset    *index.OffsetError
+		taken     *index.TakenError
 		refused   *index.RefusedError
 		corrupt   *journal.CorruptError
 		newer     *journal.NewerError
@@ -123,6 +124,10 @@ func asProblem(err error) *problem {
 	case errors.As(err, &offset):
 		out := newProblem(http.StatusConflict, "%s", offset)
 		out.Type, out.Size = job.ProblemWrongOffset, &offset.Size
+		return out
+	case errors.As(err, &taken):
+		out := newProblem(http.StatusConflict, "%s", taken)
+		out.Type, out.Writer = job.ProblemJournalTaken, &taken.Writer
 		return out
 	case errors.As(err, &refused), errors.As(err, &corrupt), errors.As(err, &newer):
 		return newProblem(http.StatusUnprocessableEntity, "%s", err)

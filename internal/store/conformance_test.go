@@ -40,6 +40,7 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 	}{
 		{"whole run in one append", wholeRun},
 		{"errors stay with their append", errorsStay},
+		{"a journal has one writer", oneWriter},
 		{"cut anywhere", cutAnywhere},
 		{"small blocks are merged", smallBlocks},
 		{"an append of much work is taken in parts", appendInParts},

@@ -128,6 +128,9 @@ func (g *group) append(ctx context.Context, a index.Append) (index.Appended, err
 		g.attempts[key] = attempt
 	}
 	size := attempt.durable()
+	if err := g.admit(a, key, attempt); err != nil || len(a.Data) == 0 && a.Writer > 0 {
+		return index.Appended{Size: size, Err: err}, nil
+	}
 	instead := len(attempt.tail) > 0 && a.Offset == attempt.Size
 	if a.Offset != size && !instead {
 		return index.Appended{Size: size, Err: &index.OffsetError{Offset: a.Offset, Size: size}}, nil
@@ -167,6 +170,20 @@ func (g *group) append(ctx context.Context, a index.Append) (index.Appended, err
 	}
 	out.Size = attempt.durable()
 	return out, nil
+}
+
+// admit lets the journal's writer append, and a later process become the writer. What one that
+// died has still on its way comes from an earlier one, and could contradict what follows.
+func (g *group) admit(a index.Append, key attemptKey, attempt *attemptRow) error {
+	takes := len(a.Data) == 0 && a.Writer > 0
+	if takes && a.Writer <= attempt.Writer || len(a.Data) > 0 && a.Writer != attempt.Writer {
+		return &index.TakenError{Sent: a.Writer, Writer: attempt.Writer}
+	}
+	if takes {
+		attempt.Writer, attempt.at = a.Writer, a.At
+		g.dirtyAttempts[key] = true
+	}
+	return nil
 }
 
 // take applies an append to its run, which it creates if need be.

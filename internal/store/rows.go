@@ -227,6 +227,8 @@ type attemptDoc struct {
 	Tiers tiers `json:"tiers"`
 	// Cut is what was dropped of the journal's middle; see trim.go.
 	Cut *cut `json:"cut,omitempty"`
+	// Writer is the process whose appends are taken; see index.Append.
+	Writer int `json:"writer,omitempty"`
 }
 
 // durable is how many bytes of the journal are stored.

@@ -97,7 +97,8 @@ func NewBackOff() *backoff.ExponentialBackOff {
 }
 
 // Run delivers until the whole journal of an ended attempt is acknowledged (nil), there is
-// nothing more to send (*RefusedError, *DeletedError), ctx ends (the last error, with
+// nothing more to send (*RefusedError, *DeletedError), another process has written the journal
+// of a dead agent before this one (*TakenError; see TakeOver), ctx ends (the last error, with
 // ctx's), or the attempt has ended and its journal may wait in the spool (the last error;
 // see mayGiveUp). Outages do not end it.
 func (d *Delivery) Run(ctx context.Context) error {
@@ -289,6 +290,11 @@ func (d *Delivery) sendOne(ctx context.Context) (time.Duration, error) {
 		}
 	case Refused, Deleted:
 		return 0, FinalError(d.last, d.cfg.Run, err)
+	case Taken:
+		if !d.cfg.Fresh {
+			return 0, &TakenError{Cause: err}
+		}
+		d.pace.failed()
 	case Outage:
 		d.pace.failed()
 	case Pause, FixToken:

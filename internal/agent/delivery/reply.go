@@ -24,6 +24,8 @@ const (
 	// Outage: nothing came that can be identified as the reply of a Stint server, or it says
 	// nothing about this request. Try again after a while.
 	Outage
+	// Taken: another process has taken the journal over, and appends of this one come too late.
+	Taken
 	// Split: something on the way takes less at once. Send half as much.
 	Split
 	// FixToken: the token is at fault. Try again now and then.
@@ -84,6 +86,8 @@ func decideProblem(p *job.Problem) Decision {
 		switch {
 		case p.Type == job.ProblemWrongOffset && p.Size != nil:
 			return Decision{Action: Resume, Size: *p.Size}
+		case p.Type == job.ProblemJournalTaken:
+			return Decision{Action: Taken}
 		case p.Type == job.ProblemRunIDUsed:
 			return Decision{Action: Refused}
 		}

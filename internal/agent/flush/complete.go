@@ -15,21 +15,23 @@ import (
 )
 
 // complete ends a journal whose agent died before it could: with the time of the last
-// record, which is the last that anybody knows. The server is asked first: after a power
-// cut it may know more than this host, and what is added here must not contradict it.
-func complete(ctx context.Context, j *spool.Journal, c Config) (added bool, err error) {
-	if j.Recovered().Ended {
-		return false, nil
+// record, which is the last that anybody knows. The journal is taken over first: the server may
+// know more than this host, after a power cut or because the agent died with something in its
+// memory, and what is added here must not contradict it. The journal goes to the returned server.
+func complete(ctx context.Context, j *spool.Journal, c Config) (server delivery.Server, added bool, err error) {
+	if j.Recovered().Ended { // all that was ever sent of it is here
+		return c.Server, false, nil
 	}
-	size, err := askSize(ctx, j, c.Server)
+	m := j.Meta()
+	server, size, err := delivery.TakeOver(ctx, c.Server, m.Run, m.Attempt, j.Size())
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
 	why, lost := diedInMemory, j.Unattached()
 	if size > j.Size() {
 		why, lost = readBack, lost+j.DropTail()
-		if err := repair(ctx, j, c.Server, size); err != nil {
-			return false, err
+		if err := repair(ctx, j, server, size); err != nil {
+			return nil, false, err
 		}
 		// What the server has beyond that is the beginning of a record whose rest nobody has:
 		// what is added here takes its place.
@@ -40,14 +42,14 @@ func complete(ctx context.Context, j *spool.Journal, c Config) (added bool, err 
 	r := j.Recovered()
 	if r.Ended || r.Attempt.Run == "" {
 		// Without even the first record there is nothing to complete or deliver.
-		return false, nil
+		return server, false, nil
 	}
 	// A disk that is full, perhaps of this very journal, is no reason to keep it there: what
 	// is added may be in memory alone, and after another crash the server's copy is read back.
 	if err = addEnd(j, r, c, why, lost); err != nil {
-		return false, fmt.Errorf("%w: complete %s: %w", errSpool, j.Path(), err)
+		return nil, false, fmt.Errorf("%w: complete %s: %w", errSpool, j.Path(), err)
 	}
-	return true, nil
+	return server, true, nil
 }
 
 // What a note says of output that is lost.

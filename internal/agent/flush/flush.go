@@ -178,14 +178,19 @@ func deliverOne(ctx context.Context, s *spool.Spool, e spool.Entry, c Config) Jo
 		f.Err = fmt.Errorf("%w: %w", errSpool, err)
 		return f
 	}
-	f.Unfinished, f.Err = complete(ctx, j, c)
+	server, unfinished, err := complete(ctx, j, c)
+	f.Unfinished, f.Err = unfinished, err
 	if f.Unfinished {
 		_, _, f.Damaged = keptOutcome(j)
 		f.Unfinished = !f.Damaged
 	}
 	if f.Err == nil {
 		f.Bytes, f.Empty = j.Size(), j.Size() <= journal.HeaderSize
-		f.Err = deliver(ctx, j, c.Server)
+		f.Err = deliver(ctx, j, server)
+		var taken *delivery.TakenError
+		if errors.As(f.Err, &taken) { // an earlier process completed it, and died before it was delivered
+			f.Err = takeOverAndDeliver(ctx, j, server)
+		}
 	}
 	f.settle(j)
 	if f.Err != nil && ctx.Err() != nil { // what was under way says nothing of the server
@@ -217,6 +222,20 @@ func (f *Journal) settle(j *spool.Journal) {
 // giveUpAfter is how long a server that answered may fail before the journals in the spool
 // are left for another time.
 const giveUpAfter = 30 * time.Second
+
+// takeOverAndDeliver brings a whole journal to the server after another process that has died.
+func takeOverAndDeliver(ctx context.Context, j *spool.Journal, s delivery.Server) error {
+	m := j.Meta()
+	s, size, err := delivery.TakeOver(ctx, s, m.Run, m.Attempt, j.Size())
+	switch {
+	case err != nil:
+		return err
+	case size > j.Size():
+		return delivery.AheadError(size, j.Size())
+	}
+	j.Acknowledge(size)
+	return deliver(ctx, j, s)
+}
 
 // deliver brings a whole journal to the server. It does not wait out an outage.
 func deliver(ctx context.Context, j *spool.Journal, s delivery.Server) error {

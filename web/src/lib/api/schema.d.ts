@@ -523,6 +523,8 @@ export interface components {
             title: string;
             /** @example urn:stint:wrong-offset */
             type: string;
+            /** Format: int64 */
+            writer?: number;
         };
         Quiet: {
             cron: string;
