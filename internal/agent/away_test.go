@@ -289,7 +289,7 @@ func TestKilledAgentsJournalIsCompleted(t *testing.T) {
 			_ = cmd.Process.Kill()
 			_ = cmd.Wait()
 			tear(t, state)
-			report, err := flush.Run(t.Context(), f)
+			report, err := flushWhenFree(t, f)
 			if err != nil || !report.Journals[0].Unfinished || !report.Journals[0].Delivered {
 				t.Fatalf("flush %+v, error %v", report, err)
 			}

@@ -85,3 +85,24 @@ func TestTornRecordOnTheServerIsReplaced(t *testing.T) {
 		t.Errorf("journal %+v", v)
 	}
 }
+
+// flushWhenFree flushes a spool with one journal when nobody holds that any more: what an agent is
+// just starting when it is killed has its descriptors, and with them the lock, until it is another
+// program.
+func flushWhenFree(t *testing.T, f flush.Config) (report flush.Report, err error) {
+	t.Helper()
+	look, limit := time.NewTicker(10*time.Millisecond), time.NewTimer(20*time.Second)
+	defer look.Stop()
+	defer limit.Stop()
+	for {
+		report, err = flush.Run(t.Context(), f)
+		if err != nil || len(report.Journals) != 1 || report.Journals[0].Skipped != flush.InUse {
+			return report, err
+		}
+		select {
+		case <-look.C:
+		case <-limit.C:
+			return report, err
+		}
+	}
+}
