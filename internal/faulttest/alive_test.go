@@ -197,8 +197,8 @@ func (f *liveFleet) startReal(n int, l *link, url string) {
 func (w *world) agentCommand(name, url, script string) (cmd *exec.Cmd, run string) {
 	run = uuid.Must(uuid.NewV7()).String()
 	cmd = exec.Command(filepath.Join(programs, "stint-agent"), "run", "--server", url, "--run-id", run, "--job", "real",
-		"--quiet", "--flush-timeout", "5s", "--stop-grace", "1s", "--", "sh", "-c", script)
-	cmd.Env = append(w.environment("agent.clock"), "STINT_STATE="+w.path("state-"+name))
+		"--quiet", "--stop-grace", "1s", "--", "sh", "-c", script)
+	cmd.Env = append(w.environment("agent.clock"), "STINT_STATE="+w.path("state-"+name), "STINT_FLUSH_TIMEOUT=5s")
 	cmd.Dir = w.path("home")
 	return cmd, run
 }

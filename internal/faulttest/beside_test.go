@@ -136,13 +136,13 @@ func (b *besides) begin(n int) {
 	})
 }
 
-// objects are the archive's objects of a run: keys of the bucket, or files.
+// objects are the archive's objects of a run: keys of the bucket, or files that are whole.
 func (b *besides) objects(run string) (all []string) {
 	if b.bucket != nil {
 		return b.bucket.keys(run)
 	}
 	_ = filepath.WalkDir(b.path("data", "archive"), func(path string, d os.DirEntry, err error) error { // not there yet: none
-		if err == nil && d.Type().IsRegular() && strings.Contains(path, run) {
+		if err == nil && d.Type().IsRegular() && strings.Contains(path, run) && !strings.HasPrefix(d.Name(), ".partial-") {
 			all = append(all, path)
 		}
 		return nil

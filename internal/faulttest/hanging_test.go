@@ -132,6 +132,7 @@ func (h *hanging) print(code int) (run string) {
 	h.steps++
 	script := fmt.Sprintf("%s -seed %d -stdout 300000 -code %d", filepath.Join(programs, "printer"), h.steps, code)
 	cmd, run := h.agentCommand(fmt.Sprintf("print-%d", h.steps), h.url(), script)
+	cmd.Env = append(cmd.Env, "STINT_FLUSH_TIMEOUT="+patience.String()) // nobody delivers it later
 	if err := cmd.Run(); cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != code {
 		h.t.Fatalf("stint run: %v", err)
 	}

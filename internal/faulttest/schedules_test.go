@@ -118,7 +118,7 @@ func playSchedule(t *testing.T, s schedule, sl *slot) int64 {
 // was killed may hold the journal's lock for a moment longer than the agent lived: then it
 // is left alone, and the next flush takes it.
 func (w *world) flushAll() {
-	for deadline := time.Now().Add(5 * time.Second); ; <-time.After(200 * ms) {
+	for deadline := time.Now().Add(patience); ; <-time.After(200 * ms) {
 		err := w.flush()
 		if len(w.spooled()) == 0 && err == nil {
 			return
@@ -132,7 +132,7 @@ func (w *world) flushAll() {
 
 // waitEnded waits until the server has seen the end of the run, if it knows it.
 func (w *world) waitEnded() {
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); <-time.After(20 * ms) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-time.After(20 * ms) {
 		r, err := w.api.Run(context.Background(), w.run)
 		if err != nil || r.State.Terminal() {
 			return

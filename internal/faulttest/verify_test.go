@@ -307,7 +307,7 @@ func (w *world) checkNothingLeft() {
 	if left := w.spooled(); len(left) > 0 {
 		w.t.Errorf("the spool still holds %v", left)
 	}
-	for deadline := time.Now().Add(15 * time.Second); ; <-time.After(50 * ms) {
+	for deadline := time.Now().Add(patience); ; <-time.After(50 * ms) {
 		alive := living("STINT_RUN_ID=" + w.run)
 		if len(alive) == 0 {
 			return
