@@ -33,6 +33,9 @@ func (w *world) begin(f fault) (undo func() error, err error) {
 	case serverFull:
 		return fill(w.path("data"), f.n%(256<<10))
 	case spoolRemoved:
+		if w.hasExited() {
+			return nil, nil // what waits there is the only copy
+		}
 		return nil, removeWhileUsed(w.path("state", "spool"))
 	case agentClock:
 		return w.stepClock("agent.clock", f.n)
@@ -70,13 +73,21 @@ func (w *world) begin(f fault) (undo func() error, err error) {
 }
 
 func (w *world) killAgent() {
-	select {
-	case <-w.exited:
+	if w.hasExited() {
 		return
-	default:
 	}
 	w.killed.Store(true)
 	_ = w.agent.Process.Kill() // it may end by itself at this moment
+}
+
+// hasExited reports whether the agent has ended.
+func (w *world) hasExited() bool {
+	select {
+	case <-w.exited:
+		return true
+	default:
+		return false
+	}
 }
 
 // serverAway ends the server; the undo begins it again.

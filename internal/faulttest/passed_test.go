@@ -98,9 +98,9 @@ func TestPassedOn(t *testing.T) {
 	}
 }
 
-// A run may be unknown to the server only if its spool was removed, an outage outlasted its job, and
+// The server may lack records of a run only if its spool was removed, an outage outlasted its job, and
 // its agent reported the loss.
-func TestMayBeUnknown(t *testing.T) {
+func TestMayBeIncomplete(t *testing.T) {
 	const report = "stint: the journal of run R was not delivered, and what the disk did not take of it is lost\n"
 	now := time.Now()
 	for name, c := range map[string]struct {
@@ -117,7 +117,7 @@ func TestMayBeUnknown(t *testing.T) {
 	} {
 		w := &world{t: t, dir: t.TempDir(), s: schedule{faults: []fault{{kind: c.fault}}}, outageOver: c.over}
 		done := w.path("marks", "done")
-		if w.mayBeUnknown() {
+		if w.mayBeIncomplete() {
 			t.Errorf("%s: before the job is done", name)
 		}
 		for _, err := range []error{os.Mkdir(w.path("marks"), 0o755), os.WriteFile(done, nil, 0o644), os.Chtimes(done, now, now), os.WriteFile(w.path("agent.err"), []byte(c.report), 0o644)} {
@@ -125,7 +125,7 @@ func TestMayBeUnknown(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got := w.mayBeUnknown(); got != c.want {
+		if got := w.mayBeIncomplete(); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
