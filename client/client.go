@@ -136,7 +136,7 @@ func transport(trust *tls.Config) liveTransport {
 	return liveTransport{&http.Transport{
 		TLSClientConfig:       trust,
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dialer().DialContext,
+		DialContext:           liveDialer(dialer().DialContext),
 		TLSHandshakeTimeout:   10 * time.Second,
 		MaxIdleConnsPerHost:   4,
 		IdleConnTimeout:       callsIdle,

@@ -1,13 +1,16 @@
 package client
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -39,8 +42,8 @@ type liveTransport struct {
 }
 
 // RoundTrip returns an os.ErrDeadlineExceeded that names the peer if the connection was dead,
-// whichever way net/http noticed: if its reading fails first, it closes the connection, and
-// what it returns is that the request was written to a closed one.
+// and otherwise why it ended, whichever way net/http noticed: if its reading fails first, it
+// closes the connection, and what it returns is that the request was written to a closed one.
 func (t liveTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	w := connWatch{unacknowledged: t.unacknowledged}
 	trace := &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { w.begin(got.Conn, t.deadAfter/3) }}
@@ -48,7 +51,38 @@ func (t liveTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if peer := w.end(); err != nil && peer != nil {
 		err = fmt.Errorf("%s acknowledged nothing for %s: %w", peer, t.deadAfter, os.ErrDeadlineExceeded)
 	}
+	if errors.Is(err, net.ErrClosed) {
+		if cause := w.readError(); cause != nil {
+			err = fmt.Errorf("the connection ended while the request was sent: %w", cause)
+		}
+	}
 	return resp, err
+}
+
+// liveConn is a connection that knows why its reading failed: net/http closes it then, and may
+// return what its writing meets after that.
+type liveConn struct {
+	net.Conn
+	readError atomic.Pointer[error] // of the first Read that failed
+}
+
+func (c *liveConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		c.readError.CompareAndSwap(nil, &err)
+	}
+	return n, err
+}
+
+// liveDialer makes the connections of a dialer live ones.
+func liveDialer(dial func(ctx context.Context, network, address string) (net.Conn, error)) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &liveConn{Conn: conn}, nil
+	}
 }
 
 // connWatch looks after the connection of a request until the reply begins.
@@ -56,6 +90,7 @@ type connWatch struct {
 	unacknowledged func(net.Conn, time.Duration) bool
 
 	mu    sync.Mutex
+	conn  net.Conn    // nil before the first
 	timer *time.Timer // nil while there is nothing to look after
 	stale int         // how many looks in a row found that nothing is acknowledged
 	dead  net.Addr    // the peer of the connection if it is dead
@@ -66,7 +101,7 @@ func (w *connWatch) begin(conn net.Conn, every time.Duration) {
 	w.end()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.stale, w.dead = 0, nil
+	w.conn, w.stale, w.dead = conn, 0, nil
 	var timer *time.Timer
 	timer = time.AfterFunc(2*every, func() {
 		stale := w.unacknowledged(conn, 2*every)
@@ -99,13 +134,34 @@ func (w *connWatch) end() net.Addr {
 	return w.dead
 }
 
-// rawConn is the socket of a connection; nil if it has none.
-func rawConn(conn net.Conn) syscall.RawConn {
+// readError is why the reading of the connection failed; nil if it did not, or is not known.
+func (w *connWatch) readError() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if live, ok := plainConn(w.conn).(*liveConn); ok {
+		if err := live.readError.Load(); err != nil {
+			return *err
+		}
+	}
+	return nil
+}
+
+// plainConn is the connection below TLS, and below one that is held.
+func plainConn(conn net.Conn) net.Conn {
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn()
 	}
 	if held, ok := conn.(*heldConn); ok {
 		conn = held.Conn
+	}
+	return conn
+}
+
+// rawConn is the socket of a connection; nil if it has none.
+func rawConn(conn net.Conn) syscall.RawConn {
+	conn = plainConn(conn)
+	if live, ok := conn.(*liveConn); ok {
+		conn = live.Conn
 	}
 	c, ok := conn.(syscall.Conn)
 	if !ok {
