@@ -37,7 +37,7 @@ func (c *deadConn) Read([]byte) (int, error)    { return 0, c.fail(c.readFirst) 
 func (c *deadConn) Write([]byte) (int, error)   { return 0, c.fail(!c.readFirst) }
 func (c *deadConn) SetDeadline(time.Time) error { c.expire(); return nil }
 func (c *deadConn) Close() error                { c.close(); return nil }
-func (*deadConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 80} }
+func (*deadConn) RemoteAddr() net.Addr          { return &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 80} }
 
 func (*deadConn) LocalAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(10, 0, 0, 2), Port: 1} }
 

@@ -73,7 +73,10 @@ func TestHostileClient(t *testing.T) {
 		v.during(name, alone, func() { c.attack(name) })
 	}
 	v.during("all attacks", plan.long/2, func() { c.attack(names...) })
-	c.attack()
+	v.during(afterAttacks, 0, func() {
+		c.attack()
+		(&liveFleet{world: w, runs: v.runs()}).wantNoneLost() // of those that are still there
+	})
 	v.stop()
 	answers := c.end()
 	lost := <-ends
@@ -83,7 +86,6 @@ func TestHostileClient(t *testing.T) {
 		t.Error("no agent was killed")
 	}
 	v.wantWhole()
-	(&liveFleet{world: w, runs: v.runs()}).wantNoneLost()
 	if *hostileFor > 0 {
 		v.wantTargets(lost)
 	}

@@ -62,7 +62,7 @@ func TestKilledAgentsAreLostSoon(t *testing.T) {
 			if late := took[len(took)-1]; *alive && late > 1500*ms {
 				t.Errorf("%s: an agent killed %s after its start was lost after %s", how.name, age, late)
 			}
-			if how.state == "" && age >= time.Second && journals < len(ends) {
+			if how.state == "" && age >= leavesWhole && journals < len(ends) {
 				t.Errorf("%d of %d agents killed %s after their start left no whole journal", len(ends)-journals, len(ends), age)
 			}
 		}
@@ -125,12 +125,16 @@ func (w *world) killOne(state, name string, age time.Duration) (death, error) {
 	if err != nil {
 		return death{}, err
 	}
-	return w.awaitLost(run, killed, state == "")
+	d, err := w.awaitLost(run, killed)
+	if err == nil && state == "" {
+		d.complete = w.hasWhole(run, age)
+	}
+	return d, err
 }
 
 // awaitLost waits until a run is lost. What the server found out by itself has its time; a
 // journal has the agent's, so that the time is that at which it was first seen here.
-func (w *world) awaitLost(run string, killed time.Time, journal bool) (death, error) {
+func (w *world) awaitLost(run string, killed time.Time) (death, error) {
 	for time.Since(killed) < patience {
 		wait(w.t.Context(), 20*ms)
 		events, err := w.api.Events(w.t.Context(), run)
@@ -150,18 +154,25 @@ func (w *world) awaitLost(run string, killed time.Time, journal bool) (death, er
 		if e.Clock == "server" {
 			took = e.At.Sub(killed)
 		}
-		return death{run, killed, took.Round(ms), journal && w.hasWhole(run)}, nil
+		return death{run: run, killed: killed, took: took.Round(ms)}, nil
 	}
 	return death{}, fmt.Errorf("run %s is not lost after %s", run, patience)
 }
 
-// hasWhole reports whether the server gets the whole journal of a run.
-func (w *world) hasWhole(run string) bool {
-	for begun := time.Now(); time.Since(begun) < patience; {
+// leavesWhole is the age from which on every agent that is killed leaves a whole journal.
+const leavesWhole = time.Second
+
+// hasWhole reports whether the server gets the whole journal of an agent that was killed at an age.
+// A younger one may leave none.
+func (w *world) hasWhole(run string, age time.Duration) bool {
+	within := 5 * time.Second
+	if age >= leavesWhole {
+		within = patience
+	}
+	for begun := time.Now(); time.Since(begun) < within; wait(w.t.Context(), 100*ms) {
 		if r, err := w.api.Run(w.t.Context(), run); err == nil && r.Output.Complete {
 			return true
 		}
-		wait(w.t.Context(), 100*ms)
 	}
 	return false
 }

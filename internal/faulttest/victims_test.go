@@ -110,9 +110,15 @@ func (v *victims) span() *attackSpan {
 	return v.spans[len(v.spans)-1]
 }
 
+// afterAttacks is the name of the span in which no attack goes on any more.
+const afterAttacks = "after the attacks"
+
 // attacked is what requests took during all attacks.
 func (v *victims) attacked() (all attackSpan) {
 	for _, s := range v.spans[2:] { // before them are the start, and the time without an attack
+		if s.name == afterAttacks {
+			continue
+		}
 		all.beats = append(all.beats, s.beats...)
 		all.appends = append(all.appends, s.appends...)
 		all.plain = append(all.plain, s.plain...)
