@@ -27,11 +27,35 @@ const (
 // over is the states in which a run has ended for good.
 const over = `('succeeded', 'failed', 'canceled', 'timed_out', 'lost')`
 
+// notOver is all other states. An index finds runs by the states that they are in, and not by
+// those that they are not in.
+const notOver = `('queued', 'starting', 'installing', 'running', 'stopping', 'retrying')`
+
 // deletable is the condition on runs that may be deleted, and did not fail to be a moment ago;
 // argument now holds the time.
 func deletable(now int) string {
-	return `state IN ` + over + ` AND` + rests(troubleRemove, "runs.id", now)
+	// Nearly all runs have ended: an index of states would have SQLite sort them all, so the
+	// condition is one that it does not use that index for.
+	return `(state IN ` + over + `) IS TRUE AND` + rests(troubleRemove, "runs.id", now)
 }
+
+// The queries of retention run once a minute, however many runs there are: each reads an index.
+var (
+	// oldRuns finds runs that ended, or sent their last sign, before a time.
+	oldRuns = `SELECT id FROM runs WHERE created_at < $1 AND ` + deletable(3) + `
+		AND (ended_at < $1 OR heard_at < $1) ORDER BY created_at, id LIMIT $2`
+	// oldestRun finds the oldest ended run, and oldestWithLater the oldest one that is not
+	// the last of its job.
+	oldestRun       = `SELECT id FROM runs WHERE ` + deletable(1) + ` ORDER BY created_at, id LIMIT 1`
+	oldestWithLater = `SELECT id FROM runs WHERE ` + deletable(1) + `
+		AND EXISTS (SELECT 1 FROM runs r WHERE r.job = runs.job AND r.number > runs.number) ORDER BY created_at, id LIMIT 1`
+	// beyondLastRuns finds the ended runs of a job without its last ones.
+	beyondLastRuns = `SELECT id FROM runs WHERE job = $1 AND ` + deletable(4) + `
+		ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3`
+	// bytesOfActive counts the stored bytes of runs that have not ended.
+	bytesOfActive = `SELECT COALESCE(SUM(COALESCE(stored, size)), 0) FROM blocks
+		WHERE codec <> 2 AND run_id IN (SELECT id FROM runs WHERE state IN ` + notOver + `)`
+)
 
 // keepLess deletes the runs that are beyond what is to be kept, in small steps.
 func (s *Store) keepLess(ctx context.Context, now time.Time) error {
@@ -71,8 +95,7 @@ func (s *Store) countDeleted(rule string, keep func() error) error {
 // a run without a sign since has ended by then too.
 func (s *Store) keepYoung(ctx context.Context, before time.Time) error {
 	return s.deleteWhile(ctx, func() ([]string, error) {
-		return s.texts(ctx, `SELECT id FROM runs WHERE created_at < $1 AND `+deletable(3)+`
-			AND (ended_at < $1 OR heard_at < $1) ORDER BY created_at, id LIMIT $2`, micros(before), deleteRunsMost, micros(s.now()))
+		return s.texts(ctx, oldRuns, micros(before), deleteRunsMost, micros(s.now()))
 	})
 }
 
@@ -89,13 +112,13 @@ func (s *Store) keepFewBytes(ctx context.Context, most int64) error {
 		return err
 	}
 	goal := active + max(most-active, most/2)
-	for _, others := range []string{` AND EXISTS (SELECT 1 FROM runs r WHERE r.job = runs.job AND r.number > runs.number)`, ``} {
+	for _, oldest := range []string{oldestWithLater, oldestRun} {
 		err := s.deleteWhile(ctx, func() ([]string, error) {
 			bytes, err := s.StoredBytes(ctx)
 			if err != nil || bytes <= goal {
 				return nil, err
 			}
-			return s.texts(ctx, `SELECT id FROM runs WHERE `+deletable(1)+others+` ORDER BY created_at, id LIMIT 1`, micros(s.now()))
+			return s.texts(ctx, oldest, micros(s.now()))
 		})
 		if err != nil {
 			return err
@@ -110,9 +133,7 @@ func (s *Store) keepFewBytes(ctx context.Context, most int64) error {
 // activeBytes is how many of the stored bytes are those of runs that have not ended.
 func (s *Store) activeBytes(ctx context.Context) (int64, error) {
 	var bytes int64
-	err := s.reader.QueryRowContext(ctx, `SELECT COALESCE(SUM(COALESCE(stored, size)), 0) FROM blocks
-		WHERE codec <> 2 AND run_id IN (SELECT id FROM runs WHERE state NOT IN `+over+`)`).Scan(&bytes)
-	if err != nil {
+	if err := s.reader.QueryRowContext(ctx, bytesOfActive).Scan(&bytes); err != nil {
 		return 0, fmt.Errorf("count the bytes of runs that go on: %w", err)
 	}
 	return bytes, nil
@@ -125,8 +146,7 @@ func (s *Store) keepLastRuns(ctx context.Context, n int) error {
 	}
 	for _, name := range jobs {
 		err := s.deleteWhile(ctx, func() ([]string, error) {
-			return s.texts(ctx, `SELECT id FROM runs WHERE job = $1 AND `+deletable(4)+`
-				ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3`, name, deleteRunsMost, n, micros(s.now()))
+			return s.texts(ctx, beyondLastRuns, name, deleteRunsMost, n, micros(s.now()))
 		})
 		if err != nil {
 			return err
