@@ -56,8 +56,8 @@ func (p *program) access(opts *option.Set, so store.Options, log *slog.Logger) (
 			log.Warn("no file could take the first token, so it is shown here, this once", "name", "first", "scope", string(access.Admin), "token", secret)
 		},
 	}
-	if u, err := url.Parse(a.PublicURL); a.PublicURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "") {
-		return a, option.Usagef("--public-url: %q is not like https://stint.example.org", a.PublicURL)
+	if err := a.checkURLs(); err != nil {
+		return a, err
 	}
 	if err := a.settings().Check(); err != nil {
 		return a, option.Usagef("%v", err)
@@ -76,6 +76,28 @@ func (p *program) access(opts *option.Set, so store.Options, log *slog.Logger) (
 		a.TLS = cfg
 	}
 	return a, nil
+}
+
+// checkURLs reports addresses that cannot be used. The log, replies and links show both, so
+// neither may hold a password, and no error repeats one that does.
+func (a accessOptions) checkURLs() error {
+	if holdsPassword(a.OIDC.Issuer) {
+		return option.Usagef("--oidc-issuer: the address holds a user or password, which the log would show: leave them out")
+	}
+	if holdsPassword(a.PublicURL) {
+		return option.Usagef("--public-url: the address holds a user or password, which links and the log would show: leave them out")
+	}
+	if u, err := url.Parse(a.PublicURL); a.PublicURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "") {
+		return option.Usagef("--public-url: %q is not like https://stint.example.org", a.PublicURL)
+	}
+	return nil
+}
+
+// holdsPassword reports whether an address holds a user or password, or may hold one because
+// it cannot be parsed.
+func holdsPassword(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.User != nil || err != nil && strings.Contains(address, "@")
 }
 
 // settings are what the options say about tokens.

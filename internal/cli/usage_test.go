@@ -153,3 +153,16 @@ func TestCancelSaysWhetherThereWasAnythingToStop(t *testing.T) {
 		}
 	}
 }
+
+// TestPasswordsInAddressesAreRefused: the log, replies and links would show them, and the
+// refusal does not.
+func TestPasswordsInAddressesAreRefused(t *testing.T) {
+	for _, flag := range []string{"--public-url", "--oidc-issuer"} {
+		for _, address := range []string{"https://user:s3cret@stint.example.org", "https://s3cret@stint.example.org", "https://user:s3%zzcret@stint.example.org"} {
+			code, stdout, stderr := command(t, "server", "--data", filepath.Join(t.TempDir(), "data"), "--listen", "127.0.0.1:99999", flag, address)
+			if code != console.ExitUsage || !strings.Contains(stderr, flag+": the address holds a user or password") || strings.Contains(stdout+stderr, "s3") {
+				t.Errorf("%s %s: exit code %d and %q, want 2 and a refusal that does not repeat it", flag, address, code, stderr)
+			}
+		}
+	}
+}
