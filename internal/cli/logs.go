@@ -133,7 +133,7 @@ func (f *follower) event(ev client.StreamEvent) error {
 		if err != nil {
 			return fmt.Errorf("live event %s is not JSON: %w", ev.Type, err)
 		}
-		if _, err := f.out.Write(append(line, '\n')); err != nil {
+		if _, err := f.out.WriteString(console.EscapeJSON(string(line)) + "\n"); err != nil {
 			return err
 		}
 		return f.out.Flush()

@@ -54,7 +54,12 @@ func searchLogs(ctx context.Context, c *client.Client, run string, q client.Sear
 	last := int64(-1)
 	matches, err := c.Search(ctx, run, q, func(l client.SearchLine) error {
 		if asJSON {
-			return json.NewEncoder(out).Encode(l)
+			line, err := json.Marshal(l)
+			if err != nil {
+				return fmt.Errorf("write a line as JSON: %w", err)
+			}
+			_, err = out.WriteString(console.EscapeJSON(string(line)) + "\n")
+			return err
 		}
 		if q.Before > 0 && last >= 0 && l.Line != last+1 {
 			_, _ = out.WriteString("--\n") // a bufio.Writer keeps its first error

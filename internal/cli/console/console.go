@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"golang.org/x/term"
@@ -206,7 +207,25 @@ func (c *Console) PrintJSON(v any) error {
 	if err := enc.Encode(v); err != nil {
 		return fmt.Errorf("write the answer as JSON: %w", err)
 	}
-	return WriteAll(c.Out, text.String())
+	return WriteAll(c.Out, EscapeJSON(text.String()))
+}
+
+// EscapeJSON writes what a terminal would interpret, or not show, as JSON escapes. A
+// reader of the JSON gets the same text.
+func EscapeJSON(text string) string {
+	var out strings.Builder
+	for _, r := range text {
+		switch {
+		case r == '\n' || !unsafe(r):
+			out.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&out, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&out, `\u%04x`, r)
+		}
+	}
+	return out.String()
 }
 
 // WriteAll writes text to w. A reader that has gone away (a closed pipe) is how people

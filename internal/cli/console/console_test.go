@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"strings"
@@ -155,3 +156,23 @@ func TestWriteAllTellsRealTrouble(t *testing.T) {
 type brokenWriter struct{ err error }
 
 func (w brokenWriter) Write([]byte) (int, error) { return 0, w.err }
+
+// A terminal would interpret some characters that JSON allows in a text, and not show others.
+func TestJSONHasNoInvisibleCharacters(t *testing.T) {
+	c, printed := capture(t)
+	text := "a\x1b]0;T\a\u009b31m\u007f \u202eb\u2066\u200b\u2028\U000e0041 \u00e9\U0001f600\n"
+	if err := c.PrintJSON(map[string]string{"text": text}); err != nil {
+		t.Fatal(err)
+	}
+	got := printed()
+	if i := strings.IndexFunc(got, func(r rune) bool { return r != '\n' && unsafe(r) }); i >= 0 {
+		t.Errorf("%q has %q", got, got[i:])
+	}
+	if !strings.Contains(got, "\u00e9\U0001f600") {
+		t.Errorf("%q does not show what can be shown", got)
+	}
+	var back map[string]string
+	if err := json.Unmarshal([]byte(got), &back); err != nil || back["text"] != text {
+		t.Errorf("%q means %q, %v; want %q", got, back["text"], err, text)
+	}
+}
