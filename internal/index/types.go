@@ -184,7 +184,7 @@ type UnreadableError struct {
 }
 
 func (e *UnreadableError) Error() string {
-	return fmt.Sprintf("%s of run %s cannot be read: %v; stint check shows what is damaged", e.What, e.Run.ID, e.Cause)
+	return fmt.Sprintf("%s of run %s cannot be read: %v; stint server check shows what is damaged", e.What, e.Run.ID, e.Cause)
 }
 
 func (e *UnreadableError) Unwrap() error { return e.Cause }

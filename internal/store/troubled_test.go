@@ -180,7 +180,7 @@ func unreadableRows(t *testing.T, s *store.Store, now *time.Time) {
 		t.Errorf("jobs: %v", err)
 	}
 	var bad interface{ Unwrap() error }
-	if _, err := s.Run(t.Context(), ids[3]); !errors.As(err, &bad) || !strings.Contains(err.Error(), "stint check") {
+	if _, err := s.Run(t.Context(), ids[3]); !errors.As(err, &bad) || !strings.Contains(err.Error(), "stint server check") {
 		t.Errorf("the run itself: %v", err)
 	}
 	got := items(t, s)
