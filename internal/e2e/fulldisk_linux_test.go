@@ -41,6 +41,8 @@ func TestFullStateDirectory(t *testing.T) {
 	for n := range 2 * lines {
 		text.WriteString(strconv.Itoa(n+1) + "\n")
 	}
+	// What a full disk does not take is kept for a moment if the server has not answered yet.
+	known := `until "$stint" show "$STINT_RUN_ID" --server ` + s.url + ` >/dev/null 2>&1; do sleep 0.1; done; `
 	for _, c := range []struct{ name, before, script string }{
 		{"before", `eval "$fill"`, print(1) + "; " + print(lines+1)},
 		{"nearly-before", `eval "$fill"; truncate -s -16K "$STINT_STATE/others"`, print(1) + "; " + print(lines+1)},
@@ -50,8 +52,8 @@ func TestFullStateDirectory(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHost(t)
-			cmd := h.command("unshare", "-m", "sh", "-c", onSmallDisk, "sh", stint, "run", "--server", s.url, "--job", c.name, "-c", c.script+"; exit 3")
-			cmd.Env = append(cmd.Env, "before="+c.before)
+			cmd := h.command("unshare", "-m", "sh", "-c", onSmallDisk, "sh", stint, "run", "--server", s.url, "--job", c.name, "-c", known+c.script+"; exit 3")
+			cmd.Env = append(cmd.Env, "before="+c.before, "stint="+stint)
 			got := finish(t, cmd)
 			if got.code != 3 || got.stdout != text.String() {
 				t.Errorf("code %d, %d of %d bytes; stderr %q", got.code, len(got.stdout), text.Len(), got.stderr)
