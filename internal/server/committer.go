@@ -48,38 +48,41 @@ const (
 )
 
 // committer makes appends and beats durable in groups: it commits at once when idle, and
-// while a commit runs the next group gathers. Beats have groups of their own, which go first:
-// however much there is to append, a beat waits for one group of appends at most. It owns one
-// goroutine.
+// while a commit runs the next group gathers. It owns two goroutines. One takes the beats and
+// answers those that need no transaction (renew); the other commits what does. There beats have
+// groups of their own, which go first: however much there is to append, a beat that needs a
+// transaction waits for one group of appends at most.
 type committer struct {
+	renew   func([]index.Beat) []*index.Beaten
 	ingest  func(context.Context, []index.Append, []index.Beat) ([]index.Appended, []index.Beaten, error)
 	durable callbacks
 	metrics *serverMetrics
 	now     func() time.Time
 
-	// Room in the queues: places for appends and beats, and the bytes of appends.
-	appendRoom, beatRoom, byteRoom *shares.Shares
-	newJobs                        *shares.Rate // jobs of new names that each owner has begun
+	// Room in the queues: places for appends, for beats that arrived and for those that need a
+	// transaction, and the bytes of appends.
+	appendRoom, arrivedRoom, beatRoom, byteRoom *shares.Shares
+
+	newJobs *shares.Rate // jobs of new names that each owner has begun
 
 	arrivals arrivals // heartbeats that are not stored, or could not be
 
-	mu         sync.Mutex
-	queue      []*entry // appends
-	beats      []*entry
-	beaten     bool      // the last group was of beats
-	storedAt   time.Time // when a group was last committed
-	committing time.Time // when the first heartbeat arrived of the group that is being committed; zero for none
-	bytes      int64
-	runs       map[string]share     // what each run has in the queue
-	owners     map[shares.Owner]int // how many appends each owner has in the queue
-	closed     bool
-	want       int           // how many entries are worth waking for; 0 for any
-	failed     int           // commits in a row
-	last       time.Time     // when the last of them failed
-	turned     time.Time     // when the goroutine last did something, or found nothing to do
-	wake       chan struct{} // holds one token when there is something to look at
-	ended      chan struct{} // closed when the goroutine has ended
-	stop       context.CancelFunc
+	mu       sync.Mutex
+	arrived  []*entry       // beats that just came
+	queue    []*entry       // appends
+	beats    []*entry       // those that need a transaction
+	ahead    map[string]int // by run: its beats that need one and are not answered
+	beaten   bool           // the last group was of beats
+	storedAt time.Time      // when a group was last committed
+	bytes    int64
+	runs     map[string]share     // what each run has in the queue
+	owners   map[shares.Owner]int // how many appends each owner has in the queue
+	closed   bool
+	failed   int       // commits in a row
+	last     time.Time // when the last of them failed
+	renewing worker    // takes what has arrived
+	writing  worker    // commits what is in the queues
+	stop     context.CancelFunc
 }
 
 // entry is one append or one beat on its way, and its result. ready is closed when the
@@ -112,31 +115,21 @@ func newCommitter(store Store, durable callbacks, m *serverMetrics, now func() t
 	ctx, stop := context.WithCancel(context.Background())
 	c := &committer{
 		arrivals: arrivals{at: map[attemptKey]time.Time{}},
+		renew:    store.Renew,
 		ingest:   store.Ingest, durable: durable, metrics: m, now: now,
-		runs: map[string]share{}, owners: map[shares.Owner]int{},
-		appendRoom: shares.New(shares.Limits{All: queueEntries, Token: ownerEntries, Address: ownerEntries}, now),
-		beatRoom:   shares.New(shares.Limits{All: queueEntries, Token: ownerEntries, Address: ownerEntries}, now),
-		newJobs:    shares.NewRate(newJobs, time.Hour, now),
-		byteRoom:   shares.New(shares.Limits{All: queueBytes, Token: ownerBytes, Address: ownerBytes}, now),
-		wake:       make(chan struct{}, 1), ended: make(chan struct{}), stop: stop,
+		runs: map[string]share{}, owners: map[shares.Owner]int{}, ahead: map[string]int{},
+		appendRoom:  shares.New(shares.Limits{All: queueEntries, Token: ownerEntries, Address: ownerEntries}, now),
+		arrivedRoom: shares.New(shares.Limits{All: queueEntries, Token: ownerEntries, Address: ownerEntries}, now),
+		beatRoom:    shares.New(shares.Limits{All: queueEntries, Token: ownerEntries, Address: ownerEntries}, now),
+		newJobs:     shares.NewRate(newJobs, time.Hour, now),
+		byteRoom:    shares.New(shares.Limits{All: queueBytes, Token: ownerBytes, Address: ownerBytes}, now),
+		renewing:    newWorker(now()),
+		writing:     newWorker(now()),
+		stop:        stop,
 	}
-	c.turned = now()
+	go c.renewAll()
 	go c.run(ctx)
 	return c
-}
-
-func (c *committer) noteTurn() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.turned = c.now()
-}
-
-// turn returns when the goroutine last turned, and lets it turn once more.
-func (c *committer) turn() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.poke()
-	return c.turned
 }
 
 // append waits until a is durable or refused.
@@ -169,14 +162,20 @@ func (c *committer) beat(ctx context.Context, b index.Beat) (index.Beaten, error
 func (c *committer) behind() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	oldest := c.committing
-	if oldest.IsZero() && len(c.beats) > 0 {
-		oldest = c.beats[0].beat.At
+	var behind time.Duration
+	note := func(at time.Time) {
+		if !at.IsZero() {
+			behind = max(behind, c.now().Sub(at))
+		}
 	}
-	if oldest.IsZero() {
-		return 0
+	note(c.renewing.oldest)
+	note(c.writing.oldest)
+	for _, queue := range [][]*entry{c.arrived, c.beats} {
+		if len(queue) > 0 {
+			note(queue[0].beat.At)
+		}
 	}
-	return max(c.now().Sub(oldest), 0)
+	return behind
 }
 
 // lastStored returns when a group was last committed; zero for never.
@@ -200,69 +199,6 @@ func (c *committer) submit(ctx context.Context, e *entry) error {
 	return e.err
 }
 
-// poke wakes the goroutine; the caller holds mu.
-func (c *committer) poke() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
-
-// run commits group after group until the committer is closed and its queue is empty.
-func (c *committer) run(ctx context.Context) {
-	defer close(c.ended)
-	for {
-		c.noteTurn()
-		group, closed := c.take()
-		switch {
-		case len(group) > 0:
-			c.commit(ctx, group)
-			c.gather(len(group))
-		case closed:
-			return
-		default:
-			<-c.wake
-		}
-	}
-}
-
-// gather waits a moment for those who were answered last, unless entries of the other kind
-// wait already.
-func (c *committer) gather(answered int) {
-	c.mu.Lock()
-	others := len(c.beats)
-	if c.beaten {
-		others = len(c.queue)
-	}
-	want := int(gatherShare * float64(answered+c.waiting()))
-	c.mu.Unlock()
-	if answered < gatherFrom || others > 0 {
-		return
-	}
-	late := time.NewTimer(gatherTime)
-	defer late.Stop()
-	for {
-		c.mu.Lock()
-		c.want = want
-		enough := c.closed || c.waiting() >= c.want
-		if enough {
-			c.want = 0
-		}
-		c.mu.Unlock()
-		if enough {
-			return
-		}
-		select {
-		case <-c.wake:
-		case <-late.C:
-			c.mu.Lock()
-			c.want = 0
-			c.mu.Unlock()
-			return
-		}
-	}
-}
-
 // commit makes a group durable and answers each of its entries. When the group as a whole
 // fails, one entry may be to blame, so each is tried alone; when several in a row fail,
 // it is the database and the rest is given up for now.
@@ -284,6 +220,7 @@ func (c *committer) commit(ctx context.Context, group []*entry) {
 	} else if err != nil {
 		group[0].err = err
 	}
+	c.noLongerAhead(group)
 	for _, e := range group {
 		c.tell(e)
 		close(e.ready)
@@ -311,7 +248,7 @@ func (c *committer) try(ctx context.Context, group []*entry) error {
 	}
 	c.metrics.commit(time.Since(began), len(group), err)
 	c.note(err)
-	c.noteTurn()
+	c.noteTurn(&c.writing)
 	if err != nil {
 		return fmt.Errorf("commit %d appends and %d heartbeats: %w", len(appends), len(beats), err)
 	}
@@ -367,15 +304,15 @@ func (c *committer) tell(e *entry) {
 func (c *committer) close(ctx context.Context) error {
 	c.mu.Lock()
 	c.closed = true
-	c.poke()
+	c.renewing.poke()
 	c.mu.Unlock()
 	select {
-	case <-c.ended:
+	case <-c.writing.ended: // after the other
 		c.stop()
 		return nil
 	case <-ctx.Done():
 		c.stop()
-		<-c.ended
+		<-c.writing.ended
 		return fmt.Errorf("wait for the last commit: %w", ctx.Err())
 	}
 }

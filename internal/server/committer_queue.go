@@ -31,25 +31,34 @@ func (c *committer) enqueue(e *entry) error {
 		return busy(http.StatusServiceUnavailable, time.Second, "the server is shutting down: try again")
 	}
 	if err := c.admit(e); err != nil {
-		for _, p := range e.places {
-			p.Leave()
-		}
+		e.leave()
 		c.metrics.refusedBusy.Inc()
 		return err
 	}
 	if e.append == nil {
-		c.beats = append(c.beats, e)
-	} else {
-		of := c.runs[e.run()]
-		c.runs[e.run()] = share{of.entries + 1, of.bytes + e.size()}
-		c.owners[e.owner]++
-		c.queue = append(c.queue, e)
-		c.bytes += e.size()
+		c.arrived = append(c.arrived, e)
+		if c.waitingArrived() >= c.renewing.want {
+			c.renewing.poke()
+		}
+		return nil
 	}
-	if c.waiting() >= c.want {
-		c.poke()
+	of := c.runs[e.run()]
+	c.runs[e.run()] = share{of.entries + 1, of.bytes + e.size()}
+	c.owners[e.owner]++
+	c.queue = append(c.queue, e)
+	c.bytes += e.size()
+	if c.waiting() >= c.writing.want {
+		c.writing.poke()
 	}
 	return nil
+}
+
+// leave gives back the entry's room in the queues.
+func (e *entry) leave() {
+	for _, p := range e.places {
+		p.Leave()
+	}
+	e.places = nil
 }
 
 // admit takes room in the queues for an entry; the caller holds mu.
@@ -58,30 +67,55 @@ func (c *committer) admit(e *entry) error {
 	if of := c.runs[run]; e.append != nil && (of.entries >= runEntries || of.entries > 0 && of.bytes+e.size() > runBytes) {
 		return busy(http.StatusTooManyRequests, time.Second, "run %s has too much on its way at the moment: try again", job.Quote(run))
 	}
-	rooms := []*shares.Shares{c.beatRoom}
-	if e.append != nil {
-		rooms = []*shares.Shares{c.appendRoom, c.byteRoom}
+	if e.append == nil {
+		return e.enter(c.arrivedRoom, 1)
 	}
-	for i, room := range rooms {
-		n := int64(1)
-		if i == 1 {
-			n = e.size()
-		}
-		p, err := room.Enter(e.owner, n, nil)
-		var full *shares.FullError
-		switch {
-		case errors.As(err, &full) && full.Own:
-			return busy(http.StatusTooManyRequests, time.Second, "this client has too much on its way at the moment: try again")
-		case err != nil:
-			return busy(http.StatusTooManyRequests, time.Second, "the server has too much to write at the moment: try again")
-		}
-		e.places = append(e.places, p)
+	if err := e.enter(c.appendRoom, 1); err != nil {
+		return err
 	}
+	return e.enter(c.byteRoom, e.size())
+}
+
+// enter takes n places of a room for the entry.
+func (e *entry) enter(room *shares.Shares, n int64) error {
+	p, err := room.Enter(e.owner, n, nil)
+	var full *shares.FullError
+	switch {
+	case errors.As(err, &full) && full.Own:
+		return busy(http.StatusTooManyRequests, time.Second, "this client has too much on its way at the moment: try again")
+	case err != nil:
+		return busy(http.StatusTooManyRequests, time.Second, "the server has too much to write at the moment: try again")
+	}
+	e.places = append(e.places, p)
 	return nil
 }
 
-// waiting is how many entries wait; the caller holds mu.
+// waiting is how many entries wait for a transaction; the caller holds mu.
 func (c *committer) waiting() int { return len(c.queue) + len(c.beats) }
+
+// waitingArrived is how many beats nobody has looked at; the caller holds mu.
+func (c *committer) waitingArrived() int { return len(c.arrived) }
+
+// othersWait reports whether entries wait of the kind that the last group did not have; the caller
+// holds mu.
+func (c *committer) othersWait() bool {
+	if c.beaten {
+		return len(c.queue) > 0
+	}
+	return len(c.beats) > 0
+}
+
+// takeArrived removes the next group of the beats that arrived.
+func (c *committer) takeArrived() (group []*entry, closed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := min(len(c.arrived), groupEntries)
+	group, c.arrived = c.arrived[:n:n], c.arrived[n:]
+	if n > 0 {
+		c.renewing.oldest = group[0].beat.At
+	}
+	return group, c.closed
+}
 
 // take removes the next group from the queues: of beats if there are any, and after one of
 // beats of appends if there are any.
@@ -89,20 +123,18 @@ func (c *committer) take() (group []*entry, closed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.beaten = len(c.beats) > 0 && (!c.beaten || len(c.queue) == 0)
-	c.committing = time.Time{}
+	c.writing.oldest = time.Time{}
 	if c.beaten {
-		c.committing = c.beats[0].beat.At
+		c.writing.oldest = c.beats[0].beat.At
 		n := min(len(c.beats), groupEntries)
 		group, c.beats = c.beats[:n:n], c.beats[n:]
 	} else {
 		group = c.takeAppends()
 	}
 	for _, e := range group {
-		for _, p := range e.places {
-			p.Leave()
-		}
+		e.leave()
 	}
-	return group, c.closed
+	return group, c.closed && c.renewing.over
 }
 
 // takeAppends removes the next group of appends. A run or an owner that has much in the queue

@@ -24,6 +24,7 @@ type groups struct {
 	entered chan struct{} // one token per commit that has begun
 	release chan struct{} // one token lets a commit go on; closed: all
 	poison  string        // a run whose presence makes a group fail
+	known   string        // a run whose beats need no transaction
 	down    bool
 }
 
@@ -54,6 +55,26 @@ func (g *groups) Ingest(ctx context.Context, appends []index.Append, beats []ind
 		out[i].Size = a.Offset + int64(len(a.Data))
 	}
 	return out, make([]index.Beaten, len(beats)), nil
+}
+
+// Renew answers the beats of known runs.
+func (g *groups) Renew(beats []index.Beat) []*index.Beaten {
+	out := make([]*index.Beaten, len(beats))
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i, b := range beats {
+		if b.Run == g.known {
+			out[i] = &index.Beaten{Known: true, Owner: true}
+		}
+	}
+	return out
+}
+
+// set makes the owner of a run known.
+func (g *groups) set(run string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.known = run
 }
 
 // testCommitter is a committer over g that counts what it reports.

@@ -325,6 +325,10 @@ func (f failing) Ingest(context.Context, []index.Append, []index.Beat) ([]index.
 	return nil, nil, f.err
 }
 
+func (f failing) Renew(beats []index.Beat) []*index.Beaten {
+	return make([]*index.Beaten, len(beats))
+}
+
 // full is a store whose database answers, and whose disk takes nothing more.
 type full struct {
 	server.Store
@@ -336,6 +340,13 @@ func (f *full) Ingest(ctx context.Context, appends []index.Append, beats []index
 		return nil, nil, errors.New("no space left on device")
 	}
 	return f.Store.Ingest(ctx, appends, beats)
+}
+
+func (f *full) Renew(beats []index.Beat) []*index.Beaten {
+	if f.refuse.Load() {
+		return make([]*index.Beaten, len(beats))
+	}
+	return f.Store.Renew(beats)
 }
 
 // A server that cannot commit is not ready, until it can again or nobody has tried for a while.

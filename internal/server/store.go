@@ -17,6 +17,11 @@ type Store interface {
 	// the group as a whole: nothing of it was committed.
 	Ingest(ctx context.Context, appends []index.Append, beats []index.Beat) ([]index.Appended, []index.Beaten, error)
 
+	// Renew makes beats durable that need no transaction, because their owners are known, and
+	// returns the answers to them; nil for a beat that Ingest has to take. It does not wait for
+	// what Ingest does with other runs.
+	Renew(beats []index.Beat) []*index.Beaten
+
 	// JournalSize is how many bytes of an attempt's journal are durable; 0 if none.
 	JournalSize(ctx context.Context, run string, attempt int) (int64, error)
 	// Blocks returns the heads of up to limit blocks of an attempt's journal, in order,

@@ -20,10 +20,14 @@ import (
 func (g *group) beats(ctx context.Context, beats []index.Beat) ([]index.Beaten, error) {
 	out := make([]index.Beaten, len(beats))
 	latest := map[attemptKey]index.Beat{}
+	suspends := map[string]bool{} // runs whose beats have to be taken one by one, in their order
+	for _, b := range beats {
+		suspends[b.Run] = suspends[b.Run] || b.Heartbeat.Suspended
+	}
 	for i, b := range beats {
 		if err := index.CheckAddress(b.Run, b.Attempt); err != nil {
 			out[i].Err = err
-		} else if g.runs[b.Run] == nil && !b.Heartbeat.Suspended { // else this group has the run's row, or needs it
+		} else if g.runs[b.Run] == nil && !suspends[b.Run] { // else this group has the run's row, or needs it
 			latest[attemptKey{b.Run, b.Attempt}] = b
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // if it ever comes back.
 func (s *Store) FollowCancel(ctx context.Context, id string, attempt int, c job.Cancel, force bool) (index.Stopped, error) {
 	var out index.Stopped
-	err := s.write(ctx, func(t *tx) error {
+	err := s.writeRuns(ctx, theseRuns(id), func(t *tx) error {
 		row, err := t.lockRun(ctx, id)
 		if err != nil {
 			return err

@@ -110,7 +110,7 @@ func (t *tx) endBefore(ctx context.Context, run *job.Run) (before job.Run, err e
 func (s *Store) Acknowledge(ctx context.Context, run, by, why string, now time.Time) (job.Run, []job.RunEvent, error) {
 	var row runRow
 	var events []job.RunEvent
-	err := s.write(ctx, func(t *tx) (err error) {
+	err := s.writeRuns(ctx, theseRuns(run), func(t *tx) (err error) {
 		if row, err = t.lockRun(ctx, run); err != nil {
 			return err
 		}

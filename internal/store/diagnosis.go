@@ -37,7 +37,7 @@ func (s *Store) DiagnosisFailed(ctx context.Context, run string, cause error) {
 // changed since: then it will be looked at again. It reports whether it was stored.
 func (s *Store) StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosis) (bool, error) {
 	stored := false
-	err := s.write(ctx, func(t *tx) error {
+	err := s.writeRuns(ctx, theseRuns(of.ID), func(t *tx) error {
 		stored = false
 		row, err := t.lockRun(ctx, of.ID)
 		var gone *index.NotFoundError

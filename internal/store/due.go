@@ -193,7 +193,7 @@ func (s *Store) NoteClosed(ctx context.Context, closed []index.ClosedRun) error 
 }
 
 func (s *Store) noteClosed(ctx context.Context, closed []index.ClosedRun) error {
-	return s.write(ctx, func(t *tx) error {
+	return s.writeRuns(ctx, runsOf(closed, func(c index.ClosedRun) string { return c.Run }), func(t *tx) error {
 		for _, c := range closed {
 			_, err := t.ExecContext(ctx, `UPDATE runs SET gone_at = $3, gone_confirm_us = $4 WHERE id = $1 AND attempt = $2 AND leased = 1 AND heard_at <= $3`,
 				c.Run, c.Attempt, micros(c.Closure.At), c.Closure.Confirm.Microseconds())
@@ -221,7 +221,7 @@ func (s *Store) StoreEvidence(ctx context.Context, folded []index.Folding) error
 }
 
 func (s *Store) storeEvidence(ctx context.Context, folded []index.Folding) error {
-	return s.write(ctx, func(t *tx) error {
+	return s.writeRuns(ctx, noRuns, func(t *tx) error { // evidence is no part of a lease
 		for _, f := range folded {
 			doc, err := json.Marshal(f.Evidence)
 			if err == nil {

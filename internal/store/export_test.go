@@ -27,6 +27,33 @@ func (s *Store) DeleteRun(ctx context.Context, id string) error {
 	return err
 }
 
+// WriteAll is a transaction that may have changed any run.
+func (s *Store) WriteAll(ctx context.Context) error {
+	return s.write(ctx, func(*tx) error { return nil })
+}
+
+// HoldRun begins a transaction about a run, which goes on until release is called. Without a run it
+// is about all of them.
+func (s *Store) HoldRun(ctx context.Context, run string) (release func() error) {
+	runs := theseRuns(run)
+	if run == "" {
+		runs = nil
+	}
+	begun, over, ended := make(chan struct{}, 10), make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- s.writeRuns(ctx, runs, func(*tx) error {
+			begun <- struct{}{} // at each try
+			<-over
+			return nil
+		})
+	}()
+	<-begun
+	return func() error {
+		close(over)
+		return <-ended
+	}
+}
+
 // CountRows counts the rows of a table.
 func (s *Store) CountRows(ctx context.Context, table string) (n int, err error) {
 	err = s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+table).Scan(&n)

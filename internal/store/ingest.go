@@ -20,11 +20,6 @@ import (
 //
 // The Run of an Appended is zero while the attempt's identity has not arrived whole.
 func (s *Store) Ingest(ctx context.Context, appends []index.Append, beats []index.Beat) ([]index.Appended, []index.Beaten, error) {
-	if len(appends) == 0 && s.leases != nil {
-		if beaten, ok := s.leases.renew(ctx, beats); ok {
-			return nil, beaten, nil
-		}
-	}
 	var appended []index.Appended
 	var beaten []index.Beaten
 	var unreadable map[string]*unreadableRow

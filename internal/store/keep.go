@@ -185,7 +185,7 @@ func (s *Store) deleteWhile(ctx context.Context, next func() ([]string, error)) 
 // attempt began, is left alone: deleted is false then.
 func (s *Store) deleteRun(ctx context.Context, id string) (deleted bool, err error) {
 	for more := true; more; {
-		err := s.write(ctx, func(t *tx) error {
+		err := s.writeRuns(ctx, theseRuns(id), func(t *tx) error {
 			more, deleted = false, false
 			ended, err := t.lockEnded(ctx, id)
 			if err != nil || !ended {

@@ -15,16 +15,40 @@ import (
 
 func beatOnce(t *testing.T, s *store.Store, run string, attempt int, at time.Time) index.Beaten {
 	t.Helper()
-	_, got, err := s.Ingest(t.Context(), nil, []index.Beat{{
+	got := takeBeats(t, s, []index.Beat{{
 		Run: run, Attempt: attempt, At: at, Lease: time.Minute, Heartbeat: job.Heartbeat{PeriodMS: 10_000},
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	if got[0].Err != nil {
 		t.Fatal(got[0].Err)
 	}
 	return got[0]
+}
+
+// takeBeats stores heartbeats as the server does: those whose owners are known at once, and the
+// others in a transaction.
+func takeBeats(t testing.TB, s *store.Store, beats []index.Beat) []index.Beaten {
+	t.Helper()
+	out := make([]index.Beaten, len(beats))
+	var others []index.Beat
+	var places []int
+	for i, done := range s.Renew(beats) {
+		if done != nil {
+			out[i] = *done
+			continue
+		}
+		others, places = append(others, beats[i]), append(places, i)
+	}
+	if len(others) == 0 {
+		return out
+	}
+	_, got, err := s.Ingest(t.Context(), nil, others)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, place := range places {
+		out[place] = got[i]
+	}
+	return out
 }
 
 // running stores a run that has started its command and says no more.

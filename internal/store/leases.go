@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"stint.dev/stint/internal/index"
@@ -15,20 +17,35 @@ import (
 // leases are the active runs whose owners this process knows, because it has renewed their
 // leases in the database. The next heartbeat of such an owner changes nothing but times and
 // figures: it is made durable in the log of heartbeats, a small part of the work, and reaches
-// the database with the next transaction that writes anything else.
+// the database with a later transaction. It waits for no transaction but one that is about its
+// run, or that makes room in the log.
 //
-// That is sound because in a data directory every change goes through one process and one
-// lock, tx: whoever writes first brings the rows up to date that it may look at (settle), and
-// afterwards nothing is taken for known that it may have changed. PostgreSQL may be
-// written to by several servers, so there every heartbeat goes to the database.
+// That is sound because in a data directory every change goes through one process: a transaction
+// first brings the rows up to date that it may look at (settle), takes no heartbeats of their runs
+// until it has ended, and afterwards nothing is taken for known that it may have changed.
+// PostgreSQL may be written to by several servers, so there every heartbeat goes to the database.
 type leases struct {
-	tx  chan struct{} // holds a token while a transaction writes, or heartbeats go to the log
-	log *beatlog.Log
+	tx chan struct{} // holds a token while a transaction writes
+
+	logMu sync.Mutex // held while heartbeats go to the log, before mu
+	log   *beatlog.Log
 
 	mu    sync.Mutex            // of what follows; held for moments
 	known map[string]knownLease // by run
-	dirty map[string]index.Beat // by run: the latest heartbeats that their rows do not have
+	dirty map[string]*unsettled // by run: the latest heartbeats that their rows do not have
+	held  heldRuns              // what the transaction is about that goes on
 }
+
+// unsettled is a heartbeat that is not in the row of its run.
+type unsettled struct{ index.Beat }
+
+// heldRuns are the runs that a transaction may look at or change.
+type heldRuns struct {
+	all bool
+	ids map[string]bool
+}
+
+func (h heldRuns) has(run string) bool { return h.all || h.ids[run] }
 
 // knownLease is the owner of an active run, as its row says.
 type knownLease struct {
@@ -53,47 +70,50 @@ func (s *Store) openLeases(ctx context.Context, dir string, relaxed bool) error 
 	if err != nil {
 		return errors.Join(fmt.Errorf("bring %d heartbeats into the database: %w", len(latest), err), log.Close())
 	}
-	s.leases = &leases{tx: make(chan struct{}, 1), log: log, known: map[string]knownLease{}, dirty: map[string]index.Beat{}}
+	s.leases = &leases{tx: make(chan struct{}, 1), log: log, known: map[string]knownLease{}, dirty: map[string]*unsettled{}}
 	return nil
 }
 
-// renew takes heartbeats if all come from owners that are known. It reports whether it did.
-func (l *leases) renew(ctx context.Context, beats []index.Beat) ([]index.Beaten, bool) {
-	select {
-	case l.tx <- struct{}{}:
-		defer func() { <-l.tx }()
-	case <-ctx.Done():
-		return nil, false
+// Renew makes heartbeats durable that come from owners which are known, and returns the answers to
+// them; nil for a heartbeat that Ingest has to take. It does not wait for a transaction.
+func (s *Store) Renew(beats []index.Beat) []*index.Beaten {
+	if s.leases == nil {
+		return make([]*index.Beaten, len(beats))
 	}
-	out := make([]index.Beaten, len(beats))
-	records := make([]beatlog.Beat, len(beats))
+	return s.leases.renew(beats)
+}
+
+func (l *leases) renew(beats []index.Beat) []*index.Beaten {
+	l.logMu.Lock()
+	defer l.logMu.Unlock()
+	out := make([]*index.Beaten, len(beats))
+	var records []beatlog.Beat
+	left := map[string]bool{} // runs of which a beat is left to Ingest: later ones do not overtake it
 	l.mu.Lock()
 	for i, b := range beats {
 		owner, ok := l.known[b.Run]
-		if !ok || owner.attempt != b.Attempt || b.Heartbeat.Suspended {
-			l.mu.Unlock()
-			return nil, false
+		if !ok || owner.attempt != b.Attempt || b.Heartbeat.Suspended || l.held.has(b.Run) || left[b.Run] {
+			left[b.Run] = true
+			continue
 		}
-		out[i] = index.Beaten{Known: true, Owner: true, Cancel: owner.cancel}
+		b.At = fromMicros(micros(b.At))
+		records = append(records, beatlog.Beat(b))
+		out[i] = &index.Beaten{Known: true, Owner: true, Cancel: owner.cancel}
 	}
 	l.mu.Unlock()
-	for i, b := range beats {
-		b.At = fromMicros(micros(b.At))
-		records[i] = beatlog.Beat(b)
-	}
-	if l.log.Append(records) != nil { // full, or the disk fails: the database will say which
-		return nil, false
+	if len(records) == 0 || l.log.Append(records) != nil { // full, or the disk fails: the database will say which
+		return make([]*index.Beaten, len(beats))
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, b := range records {
-		l.dirty[b.Run] = index.Beat(b)
+		l.dirty[b.Run] = &unsettled{index.Beat(b)}
 	}
-	return out, true
+	return out
 }
 
 // write is one transaction that may look at runs, or change them; nil for all of them. A
-// transaction without fn only brings rows up to date, and whoever is known stays so.
+// transaction without fn only brings all rows up to date, and whoever is known stays so.
 func (l *leases) write(ctx context.Context, runs map[string]bool, transact func(context.Context, func(*tx) error) error, fn func(*tx) error) error {
 	select {
 	case l.tx <- struct{}{}:
@@ -101,13 +121,15 @@ func (l *leases) write(ctx context.Context, runs map[string]bool, transact func(
 	case <-ctx.Done():
 		return fmt.Errorf("wait for another transaction: %w", ctx.Err())
 	}
-	if l.log.Full() {
-		runs = nil
+	behind := runs
+	if l.hold(runs, fn != nil) {
+		behind = nil
 	}
+	defer l.release()
 	var renewed map[attemptKey]*job.Cancel
 	var settled func()
 	err := transact(ctx, func(t *tx) (err error) {
-		if settled, err = l.settle(ctx, t, runs); err != nil {
+		if settled, err = l.settle(ctx, t, behind); err != nil {
 			return err
 		}
 		if fn == nil {
@@ -128,31 +150,58 @@ func (l *leases) write(ctx context.Context, runs map[string]bool, transact func(
 	return nil
 }
 
+// hold keeps the heartbeats of the runs out that a transaction is about. If the log has little room
+// left, those of all runs are kept out, so that it can begin anew: full is true then. A
+// transaction that changes nothing holds none otherwise.
+func (l *leases) hold(runs map[string]bool, changes bool) (full bool) {
+	l.logMu.Lock() // those on their way to the log are settled
+	defer l.logMu.Unlock()
+	full = l.log.Full()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held = heldRuns{all: full || changes && runs == nil}
+	if changes {
+		l.held.ids = runs
+	}
+	return full
+}
+
+func (l *leases) release() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held = heldRuns{}
+}
+
 // settle brings the rows of runs up to date in a transaction; without runs, all of them.
 // settled is to be called once it is committed.
 func (l *leases) settle(ctx context.Context, t *tx, runs map[string]bool) (settled func(), err error) {
-	latest := map[attemptKey]index.Beat{}
-	take := func(b index.Beat) { latest[attemptKey{b.Run, b.Attempt}] = b }
+	var rows []*unsettled
 	l.mu.Lock()
 	if runs == nil {
-		for _, b := range l.dirty {
-			take(b)
-		}
+		rows = slices.AppendSeq(rows, maps.Values(l.dirty))
 	}
 	for run := range runs {
 		if b, ok := l.dirty[run]; ok {
-			take(b)
+			rows = append(rows, b)
 		}
 	}
 	l.mu.Unlock()
+	latest := make(map[attemptKey]index.Beat, len(rows))
+	for _, b := range rows {
+		latest[attemptKey{b.Run, b.Attempt}] = b.Beat
+	}
 	if _, err := newGroup(t).renew(ctx, latest, false); err != nil {
 		return nil, err
 	}
 	return func() {
+		l.logMu.Lock() // no heartbeat is in the log and not yet among the dirty ones
+		defer l.logMu.Unlock()
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		for key := range latest {
-			delete(l.dirty, key.run)
+		for _, b := range rows {
+			if l.dirty[b.Run] == b { // else a later one has come
+				delete(l.dirty, b.Run)
+			}
 		}
 		if len(l.dirty) == 0 {
 			l.log.Reset()
@@ -209,15 +258,27 @@ func (l *leases) show(run job.Run) job.Run {
 	return run
 }
 
+// noRuns is for transactions that depend on no run's lease or owner, and change none.
+var noRuns = theseRuns()
+
+// theseRuns is for transactions that are about some runs.
+func theseRuns(ids ...string) map[string]bool {
+	return runsOf(ids, func(id string) string { return id })
+}
+
+// runsOf is for transactions that are about the runs of some items.
+func runsOf[T any](items []T, id func(T) string) map[string]bool {
+	runs := make(map[string]bool, len(items))
+	for _, item := range items {
+		runs[id(item)] = true
+	}
+	return runs
+}
+
 // touched are the runs that a group is about.
 func touched(appends []index.Append, beats []index.Beat) map[string]bool {
-	runs := make(map[string]bool, len(appends)+len(beats))
-	for _, a := range appends {
-		runs[a.Run] = true
-	}
-	for _, b := range beats {
-		runs[b.Run] = true
-	}
+	runs := runsOf(appends, func(a index.Append) string { return a.Run })
+	maps.Copy(runs, runsOf(beats, func(b index.Beat) string { return b.Run }))
 	return runs
 }
 

@@ -86,7 +86,7 @@ type step struct {
 func (m *modelled) do(st step) any {
 	m.t.Helper()
 	if !m.mind {
-		if err := m.s.AddOutbox(m.t.Context(), nil); err != nil {
+		if err := m.s.WriteAll(m.t.Context()); err != nil {
 			m.t.Fatal(err)
 		}
 	}
@@ -200,9 +200,5 @@ func beatEach(t *testing.T, s *store.Store, journals []*testJournal, at time.Tim
 	for _, j := range journals {
 		beats = append(beats, index.Beat{Run: j.id, Attempt: 1, At: at, Lease: time.Minute, Heartbeat: job.Heartbeat{PeriodMS: 10_000, MemoryBytes: at.UnixNano()}})
 	}
-	_, got, err := s.Ingest(t.Context(), nil, beats)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return got
+	return takeBeats(t, s, beats)
 }

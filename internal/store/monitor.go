@@ -18,7 +18,7 @@ import (
 func (s *Store) RequestCancel(ctx context.Context, run string, c job.Cancel) (job.Run, []job.RunEvent, error) {
 	var row runRow
 	var events []job.RunEvent
-	err := s.write(ctx, func(t *tx) (err error) {
+	err := s.writeRuns(ctx, theseRuns(run), func(t *tx) (err error) {
 		if row, err = t.lockRun(ctx, run); err != nil {
 			return err
 		}
@@ -102,7 +102,7 @@ func (s *Store) Judge(ctx context.Context, verdicts []index.Verdict) ([]index.Ju
 }
 
 func (s *Store) judgeTogether(ctx context.Context, verdicts []index.Verdict) (judged []index.Judged, err error) {
-	err = s.write(ctx, func(t *tx) error {
+	err = s.writeRuns(ctx, runsOf(verdicts, func(v index.Verdict) string { return v.Run }), func(t *tx) error {
 		judged = nil
 		for _, v := range verdicts {
 			one, err := t.judge(ctx, v)

@@ -103,7 +103,7 @@ func (s *Store) copyAgain(ctx context.Context, id, size int64) error {
 	}
 	err = repeat(ctx, func() (bool, error) {
 		left := true
-		err := s.write(ctx, func(t *tx) error {
+		err := s.writeRuns(ctx, noRuns, func(t *tx) error {
 			b := s.segments.Begin()
 			defer b.End()
 			t.segments = b

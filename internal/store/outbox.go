@@ -45,7 +45,7 @@ func (t *tx) insertAction(ctx context.Context, a index.Action, created, next int
 
 // AddOutbox stores entries that no change of a run brings with it.
 func (s *Store) AddOutbox(ctx context.Context, entries []index.OutboxEntry) error {
-	return s.write(ctx, func(t *tx) error { return t.insertOutbox(ctx, entries) })
+	return s.writeRuns(ctx, noRuns, func(t *tx) error { return t.insertOutbox(ctx, entries) })
 }
 
 func scanAction(from scanner) (index.Action, error) {
@@ -162,7 +162,7 @@ func (s *Store) Dispatch(ctx context.Context, now time.Time, limit int, to func(
 	// What fails is tried again for fewer and fewer, until the causes are found that fail alone.
 	for some := limit; ; some = max(some/2, 1) {
 		var causes []index.Action
-		err := s.write(ctx, func(t *tx) (err error) {
+		err := s.writeRuns(ctx, noRuns, func(t *tx) (err error) {
 			causes, err = t.dispatchSome(ctx, now, s.now(), some, to)
 			return err
 		})
@@ -251,7 +251,7 @@ func (s *Store) RouteRows(ctx context.Context, route string, limit int) ([]index
 
 // Settle stores what became of rows. A row that is settled already stays as it is.
 func (s *Store) Settle(ctx context.Context, settled []index.Settled) error {
-	return s.write(ctx, func(t *tx) error {
+	return s.writeRuns(ctx, noRuns, func(t *tx) error {
 		for _, one := range settled {
 			if err := t.settle(ctx, one); err != nil {
 				return err
@@ -289,7 +289,7 @@ func (t *tx) settle(ctx context.Context, one index.Settled) error {
 // TidyOutbox drops what waits for routes that are gone, and deletes up to limit rows that
 // were settled before a time.
 func (s *Store) TidyOutbox(ctx context.Context, now, before time.Time, limit int) error {
-	return s.write(ctx, func(t *tx) error {
+	return s.writeRuns(ctx, noRuns, func(t *tx) error {
 		_, err := t.ExecContext(ctx, `UPDATE outbox SET status = 'dropped', last_error = 'the route was deleted', done_at = $1
 			WHERE status = 'pending' AND route <> '' AND route NOT IN (SELECT name FROM routes)`, micros(now))
 		if err != nil {

@@ -177,7 +177,7 @@ func (s *Store) joined(ctx context.Context, key attemptKey, blocks []packBlock) 
 // putObject stores frames as one object of the archive.
 func (s *Store) putObject(ctx context.Context, p *packing, note []byte, frames []frame, size int64, now time.Time) (object int64, err error) {
 	name := fmt.Sprintf("%s/%d/%016d-%s", p.key.run, p.key.attempt, p.from, p.claim[:8])
-	err = s.write(ctx, func(t *tx) error {
+	err = s.writeRuns(ctx, noRuns, func(t *tx) error {
 		return t.QueryRowContext(ctx, `INSERT INTO objects (name, state, size, changed_at) VALUES ($1, 'writing', $2, $3) RETURNING id`,
 			name, size, micros(now)).Scan(&object)
 	})
@@ -197,7 +197,7 @@ func (s *Store) putObject(ctx context.Context, p *packing, note []byte, frames [
 // packed replaces the blocks by their frames, if nothing has changed since they were read
 // and the claim still holds.
 func (s *Store) packed(ctx context.Context, p *packing, frames []frame, object int64, now time.Time) error {
-	return s.write(ctx, func(t *tx) error {
+	return s.writeRuns(ctx, theseRuns(p.key.run), func(t *tx) error {
 		row, err := t.claimed(ctx, p)
 		if err != nil {
 			return err

@@ -60,7 +60,7 @@ func (s *Store) claimPack(ctx context.Context, now time.Time, most int64) (*pack
 	if err != nil {
 		return nil, fmt.Errorf("look for a journal to pack: %w", err)
 	}
-	err = s.write(ctx, func(t *tx) error {
+	err = s.writeRuns(ctx, noRuns, func(t *tx) error {
 		return t.QueryRowContext(ctx, `UPDATE attempts SET claim = $3, pack_at = $4
 			WHERE run_id = $1 AND attempt = $2 AND pack_at <= $5 RETURNING packed`,
 			p.key.run, p.key.attempt, p.claim, micros(now.Add(claimTime)), micros(now)).Scan(&p.from)
@@ -107,7 +107,7 @@ func (s *Store) packOne(ctx context.Context, now time.Time, most int64) (bool, e
 // It returns errMoved if the step held the claim until then.
 func (s *Store) giveBack(ctx context.Context, p *packing, now time.Time) (bool, error) {
 	var n int64
-	err := s.write(ctx, func(t *tx) error {
+	err := s.writeRuns(ctx, noRuns, func(t *tx) error {
 		result, err := t.ExecContext(ctx, `UPDATE attempts SET claim = NULL, pack_at = $4 WHERE run_id = $1 AND attempt = $2 AND claim = $3`,
 			p.key.run, p.key.attempt, p.claim, micros(now))
 		if err == nil {

@@ -17,7 +17,7 @@ import (
 func (s *Store) RequestRetry(ctx context.Context, run, by, why string, now time.Time) (job.Run, []job.RunEvent, error) {
 	var row runRow
 	var events []job.RunEvent
-	err := s.write(ctx, func(t *tx) (err error) {
+	err := s.writeRuns(ctx, theseRuns(run), func(t *tx) (err error) {
 		events = nil
 		if row, err = t.lockRun(ctx, run); err != nil {
 			return err
@@ -127,7 +127,7 @@ func (t *tx) agentWaitsUntil(ctx context.Context, run *job.Run) (time.Time, erro
 // is overdue is given up: the run ends as its last attempt did.
 func (s *Store) WatchRetry(ctx context.Context, id string, attempt int, announced, now time.Time) (index.Stopped, error) {
 	var out index.Stopped
-	err := s.write(ctx, func(t *tx) error {
+	err := s.writeRuns(ctx, theseRuns(id), func(t *tx) error {
 		out = index.Stopped{Over: true}
 		row, err := t.lockRun(ctx, id)
 		if err != nil {

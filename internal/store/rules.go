@@ -60,7 +60,7 @@ func takeAppend(row runRow, before *index.State, f *index.Folded, now time.Time)
 		}
 	}
 	row.run = showAttempt(run, view)
-	row.heardAt = now
+	row.heardAt = later(row.heardAt, now) // a heartbeat may have come while this waited
 	row.expiresAt = later(row.expiresAt, now.Add(row.lease))
 	out.row = row
 	return out, nil

@@ -169,7 +169,8 @@ func (s *Store) write(ctx context.Context, fn func(*tx) error) error {
 	return s.writeRuns(ctx, nil, fn)
 }
 
-// writeRuns is write for a function that looks at these runs only, and changes no others.
+// writeRuns is write for a function that depends on the leases and owners of these runs only, and
+// changes those of no others. Heartbeats of all other runs go on meanwhile.
 func (s *Store) writeRuns(ctx context.Context, runs map[string]bool, fn func(*tx) error) error {
 	const tries = 10
 	for try := 1; ; try++ {

@@ -194,7 +194,7 @@ func (s *Store) sweepObjects(ctx context.Context, now time.Time) error {
 		}
 		failures = 0
 		s.done(ctx, troubleObject, o.name)
-		err := s.write(ctx, func(t *tx) error {
+		err := s.writeRuns(ctx, noRuns, func(t *tx) error {
 			_, err := t.ExecContext(ctx, `DELETE FROM objects WHERE id = $1 AND state <> 'live'`, o.id)
 			return err
 		})
@@ -250,7 +250,7 @@ func (s *Store) empty(ctx context.Context, id int64, now time.Time) error {
 	if err != nil || now.Sub(info.ModTime()) < segmentRest {
 		return nil //nolint:nilerr // removed meanwhile, which is as good
 	}
-	err = s.write(ctx, func(t *tx) error {
+	err = s.writeRuns(ctx, noRuns, func(t *tx) error {
 		_, err := t.ExecContext(ctx, `UPDATE attempts SET pack_at = $2 WHERE pack_at IS NULL AND (run_id, attempt) IN
 			(SELECT DISTINCT run_id, attempt FROM blocks WHERE segment = $1 AND codec = 0 LIMIT $3)`, id, micros(now), tidyBatch)
 		return err

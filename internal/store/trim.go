@@ -200,7 +200,7 @@ func (s *Store) eachOutput(ctx context.Context, key attemptKey, h index.BlockHea
 // drop takes the blocks away, if the journal's gap is still what it was, and shows the gap
 // in the run.
 func (s *Store) drop(ctx context.Context, key attemptKey, before *attemptRow, blocks []index.BlockHead, c *cut) error {
-	return s.write(ctx, func(t *tx) error {
+	return s.writeRuns(ctx, theseRuns(key.run), func(t *tx) error {
 		run, err := t.lockRun(ctx, key.run)
 		if err != nil {
 			return err

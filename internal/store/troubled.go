@@ -94,9 +94,6 @@ func (s *Store) failed(ctx context.Context, kind, id string, cause error) {
 	}
 }
 
-// noRuns is for writes that look at no run.
-var noRuns = map[string]bool{}
-
 // done forgets the trouble of an item, if it had one.
 func (s *Store) done(ctx context.Context, kind, id string) {
 	key := troubleKey{kind, id}
