@@ -101,9 +101,10 @@ func phases() []phase {
 		{"delivery", func(t *testing.T, s attemptsServer, c *Config, _ *says) func() {
 			c.Retry = Retry{}
 			away := make(chan struct{})
+			known := filepath.Join(c.Dir, "known")
 			s.before = func(n int, _ int64, data []byte) error {
-				if n == 1 {
-					return nil
+				if n == 1 { // the job goes on until then, so its end comes with a later one
+					return os.WriteFile(known, nil, 0o600)
 				}
 				if strings.Contains(string(data), ended) {
 					select {
@@ -114,7 +115,7 @@ func phases() []phase {
 				}
 				return errAway
 			}
-			c.Args = []string{"sh", "-c", "echo ready; sleep 0.3; exit 7"}
+			c.Args = []string{"sh", "-c", "echo ready; while [ ! -e known ]; do sleep 0.01; done; exit 7"}
 			return func() { <-away }
 		}, false, 7, false},
 		{"delivery before another attempt", func(t *testing.T, s attemptsServer, c *Config, _ *says) func() {
