@@ -101,7 +101,7 @@ func Run(ctx context.Context, c Config) Result {
 		a.rec.note(-1, text)
 	}
 	a.hadTerminal = haveTerminal()
-	defer func() { a.keyboard.Close() }() // whatever happens, the caller's terminal is given back
+	defer func() { a.keyboard.Close() }() // gives the caller's terminal back
 	outcome := maskedOutcome(secrets, a.steps(ctx))
 	a.leaveStdin() // also when the command was not started
 	if !a.cleared {

@@ -87,6 +87,11 @@ func phases() []phase {
 			c.Args = []string{"sh", "-c", "echo ready; exec sleep 60"}
 			return seen(t, s, c, "ready\n")
 		}, true, 143, true},
+		{"command before a wait for stint retry", func(t *testing.T, s attemptsServer, c *Config, _ *says) func() {
+			c.Args = []string{"sh", "-c", "echo ready; exec sleep 60"}
+			c.Retry = Retry{Wait: time.Hour}
+			return seen(t, s, c, "ready\n")
+		}, true, 143, true},
 		{"clear-up", func(t *testing.T, s attemptsServer, c *Config, _ *says) func() {
 			c.Args = []string{"sh", "-c", leftover}
 			return inClearUp(t, c)
@@ -119,7 +124,7 @@ func phases() []phase {
 			return func() { <-away }
 		}, false, 7, false},
 		{"delivery before another attempt", func(t *testing.T, s attemptsServer, c *Config, _ *says) func() {
-			reached := phases()[6].set(t, s, c, nil)
+			reached := phases()[7].set(t, s, c, nil)
 			c.Retry = Retry{Most: 3, Backoff: time.Hour}
 			return reached
 		}, false, 143, true},
