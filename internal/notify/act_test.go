@@ -46,8 +46,10 @@ func TestActionsHaveAnEnd(t *testing.T) {
 		if got := <-changed; got != id {
 			t.Errorf("changed %s, want %s", got, id)
 		}
-		counted(t, db, func(count map[string]int) bool {
-			return count[index.OutboxPending] == 1 && count[index.OutboxDone] == 1
+		counted(t, db, func(count map[string]int) bool { // and each was tried
+			all, err := db.Actions(t.Context(), index.ActionQuery{Run: failed, Limit: 10})
+			tried := err == nil && slices.ContainsFunc(all, func(a index.Action) bool { return a.LastError != "" })
+			return tried && count[index.OutboxPending] == 1 && count[index.OutboxDone] == 1
 		})
 		run, err := db.Run(t.Context(), id)
 		if err != nil || run.State != job.Canceled {
