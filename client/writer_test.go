@@ -12,8 +12,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Who takes a journal over asks with a number that is greater than all before it, and appends
-// with that.
+// A process that takes a journal over sends a number that is greater than all before it, and appends
+// with that number.
 func TestTakeOver(t *testing.T) {
 	var asked []string
 	answers := []string{

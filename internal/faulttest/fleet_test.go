@@ -90,6 +90,19 @@ func simulate(ctx context.Context, server, name, id string) error {
 	return nil
 }
 
+// pipesOf returns the stdin and stdout of a program that is to be started.
+func pipesOf(t *testing.T, cmd *exec.Cmd) (in io.WriteCloser, out io.ReadCloser) {
+	t.Helper()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err = cmd.StdoutPipe(); err != nil {
+		t.Fatal(err)
+	}
+	return in, out
+}
+
 // startFleet starts n agents of a server, where start starts them, and returns their runs.
 // They end with the test.
 func startFleet(t *testing.T, n int, name, server string, there func(start func() error) error) (runs []string) {
@@ -97,14 +110,7 @@ func startFleet(t *testing.T, n int, name, server string, there func(start func(
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s %s", fleetEnv, n, name, server))
 	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	in, out := pipesOf(t, cmd)
 	if err := there(cmd.Start); err != nil {
 		t.Fatal(err)
 	}

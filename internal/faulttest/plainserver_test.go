@@ -44,14 +44,7 @@ func startPlain(t *testing.T) (address string) {
 	}
 	cmd := exec.Command(self)
 	cmd.Env, cmd.Stderr = append(os.Environ(), plainEnv+"=1"), os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	in, out := pipesOf(t, cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

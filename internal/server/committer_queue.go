@@ -93,7 +93,7 @@ func (e *entry) enter(room *shares.Shares, n int64) error {
 // waiting is how many entries wait for a transaction; the caller holds mu.
 func (c *committer) waiting() int { return len(c.queue) + len(c.beats) }
 
-// waitingArrived is how many beats nobody has looked at; the caller holds mu.
+// waitingArrived is how many beats have arrived and are in no group; the caller holds mu.
 func (c *committer) waitingArrived() int { return len(c.arrived) }
 
 // othersWait reports whether entries wait of the kind that the last group did not have; the caller

@@ -14,7 +14,7 @@ var (
 			"urn:stint:wrong-offset with size: go on from there. 409 urn:stint:run-id-used means that the stored journal is " +
 			"another one, 422 urn:stint:journal-refused that these bytes can never be taken. An empty body asks how far the " +
 			"journal is; with writer it also makes its sender the journal's writer, if the number is greater than the one before. " +
-			"Who is not the writer is answered 409 urn:stint:journal-taken with the writer's number. Bytes may be cut anywhere. Content-Encoding: zstd is understood.",
+			"An append of any other writer is refused with 409 urn:stint:journal-taken and the writer's number. Bytes may be cut anywhere. Content-Encoding: zstd is understood.",
 		params: []param{
 			{"offset", "query", "Where in the journal the body begins.", "integer"},
 			{"writer", "query", "The number of the process that sends, among those that have written the journal; 0, when left out, is its agent.", "integer"},

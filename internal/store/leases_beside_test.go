@@ -49,7 +49,7 @@ func TestHeartbeatsWaitForNoTransaction(t *testing.T) {
 		}
 		after, _ := killed(t, dir)
 		if got := lease(t, after, ids[1]).HeardAt; !got.Equal(at) {
-			t.Errorf("%s: after a kill it was heard at %s, want %s", when, got, at)
+			t.Errorf("%s: after a kill the last heartbeat is of %s, want %s", when, got, at)
 		}
 		closeStore(t, after)
 	}
@@ -63,7 +63,7 @@ func TestHeartbeatsWaitForNoTransaction(t *testing.T) {
 	}
 	after, _ := killed(t, dir)
 	if got := lease(t, after, ids[1]).HeardAt; !got.Equal(noon.Add(time.Hour)) {
-		t.Errorf("after a kill while a transaction goes on: heard at %s", got)
+		t.Errorf("after a kill while a transaction goes on: the last heartbeat is of %s", got)
 	}
 	closeStore(t, after)
 	if err := release(); err != nil {
@@ -117,7 +117,7 @@ func TestHeartbeatsKeepTheirOrder(t *testing.T) {
 		t.Fatal(got, err)
 	}
 	if got := lease(t, s, j.id).HeardAt; !got.Equal(noon.Add(time.Minute)) {
-		t.Errorf("after an append that waited: heard at %s", got)
+		t.Errorf("after an append that waited: the last heartbeat is of %s", got)
 	}
 }
 
@@ -167,10 +167,10 @@ func TestHeartbeatsBesideTransactions(t *testing.T) {
 	for i, id := range ids {
 		want := noon.Add(rounds * time.Second)
 		if got := lease(t, s, id).HeardAt; !got.Equal(want) {
-			t.Errorf("run %d was heard at %s, want %s", i, got, want)
+			t.Errorf("run %d: the last heartbeat is of %s, want %s", i, got, want)
 		}
 		if got := lease(t, after, id).HeardAt; !got.Equal(want) {
-			t.Errorf("after a kill run %d was heard at %s, want %s", i, got, want)
+			t.Errorf("after a kill, run %d: the last heartbeat is of %s, want %s", i, got, want)
 		}
 	}
 }
@@ -204,7 +204,7 @@ func TestTheLogOfHeartbeatsBeginsAnew(t *testing.T) {
 			defer closeStore(t, after)
 			for i, id := range ids {
 				if got, want := lease(t, after, id).HeardAt, noon.Add(500*time.Second); !got.Equal(want) {
-					t.Fatalf("after a kill run %d was heard at %s, want %s", i, got, want)
+					t.Fatalf("after a kill, run %d: the last heartbeat is of %s, want %s", i, got, want)
 				}
 			}
 		})

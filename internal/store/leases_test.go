@@ -175,8 +175,8 @@ func TestKnownLeasesModel(t *testing.T) {
 		at := noon
 		for range rapid.IntRange(5, 25).Draw(rt, "steps") {
 			i := rapid.IntRange(0, len(journals)-1).Draw(rt, "run")
-			// At least one: an agent sends a heartbeat when the one before is answered, and what a log
-			// holds is told from what its row has by the microsecond.
+			// At least one: an agent sends a heartbeat after the reply to the one before, and after a
+			// kill the time alone says whether the row has the heartbeat that the log holds.
 			at = at.Add(time.Duration(rapid.IntRange(1, 40_000_000).Draw(rt, "microseconds")) * time.Microsecond)
 			st := step{run: journals[i].id, all: journals, at: at}
 			st.kind = rapid.SampledFrom([]string{"beat", "beat", "beats", "beats", "suspend", "cancel", "lost", "gone", "end", "kill", "look"}).Draw(rt, "step")

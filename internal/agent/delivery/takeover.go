@@ -7,15 +7,15 @@ import (
 	"stint.dev/stint/job"
 )
 
-// TakenError says that the server takes a journal from another process only, which has taken it
-// over. Who holds the journal now takes it over in turn.
+// TakenError reports that the server accepts a journal from another process only, which has taken it
+// over. The process that holds the journal now takes it over in turn.
 type TakenError struct{ Cause error }
 
 func (e *TakenError) Error() string { return e.Cause.Error() }
 func (e *TakenError) Unwrap() error { return e.Cause }
 
-// takenOver is a server at which a process can take over the journal of another one.
-type takenOver interface {
+// takingOver is a server at which a process can take over the journal of another one.
+type takingOver interface {
 	TakeOver(ctx context.Context, run string, attempt int, offset int64) (*client.Writer, job.AppendReply, error)
 }
 
@@ -28,12 +28,12 @@ func TakeOver(ctx context.Context, s Server, run string, attempt int, offset int
 	ctx, cancel := context.WithTimeout(ctx, AppendTimeout)
 	defer cancel()
 	var reply job.AppendReply
-	if t, able := s.(takenOver); able {
+	if t, able := s.(takingOver); able {
 		var w *client.Writer
 		if w, reply, err = t.TakeOver(ctx, run, attempt, offset); w != nil {
 			s = w
 		}
-	} else { // one that knows one process only
+	} else { // a server with one writer
 		reply, err = s.Append(ctx, run, attempt, offset, nil)
 	}
 	switch d := Decide(err); {

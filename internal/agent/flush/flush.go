@@ -227,14 +227,22 @@ const giveUpAfter = 30 * time.Second
 func takeOverAndDeliver(ctx context.Context, j *spool.Journal, s delivery.Server) error {
 	m := j.Meta()
 	s, size, err := delivery.TakeOver(ctx, s, m.Run, m.Attempt, j.Size())
-	switch {
-	case err != nil:
+	if err == nil {
+		err = acknowledge(j, size)
+	}
+	if err != nil {
 		return err
-	case size > j.Size():
+	}
+	return deliver(ctx, j, s)
+}
+
+// acknowledge notes how much of a whole journal the server has, unless that is more than the journal.
+func acknowledge(j *spool.Journal, size int64) error {
+	if size > j.Size() {
 		return delivery.AheadError(size, j.Size())
 	}
 	j.Acknowledge(size)
-	return deliver(ctx, j, s)
+	return nil
 }
 
 // deliver brings a whole journal to the server. It does not wait out an outage.
@@ -250,13 +258,12 @@ func deliver(ctx context.Context, j *spool.Journal, s delivery.Server) error {
 	})
 	if j.Unsent() == 0 { // a guess of the agent before: ask the server
 		size, err := askSize(ctx, j, s)
-		switch {
-		case err != nil:
-			return err
-		case size > j.Size():
-			return delivery.AheadError(size, j.Size())
+		if err == nil {
+			err = acknowledge(j, size)
 		}
-		j.Acknowledge(size)
+		if err != nil {
+			return err
+		}
 	}
 	return d.Run(ctx)
 }

@@ -97,7 +97,7 @@ func (s *oneJournal) check(t *testing.T) journal.Recovered {
 	return rec
 }
 
-// An agent that is killed can have sent, from its memory, other bytes than its disk tells of, and
+// An agent that is killed can have sent, from its memory, other bytes than its disk holds, and
 // an append of those can still be on its way when its journal is completed. Either it came before,
 // and what is added goes on behind it, or it comes too late. The two never mix.
 func TestAppendOfTheDeadAgentOnItsWay(t *testing.T) {

@@ -113,8 +113,8 @@ func (d directory) Holds(lock *os.File) error {
 	return nil
 }
 
-// Clear takes the journal its name before it removes the files: what a process leaves that dies
-// meanwhile is no journal for anybody, and Sweep removes it.
+// Clear renames the directory before it removes the files: what a process leaves that dies meanwhile
+// has no name as a journal, and Sweep removes it.
 func (d directory) Clear() error {
 	gone := filepath.Join(filepath.Dir(string(d)), newPrefix+filepath.Base(string(d)))
 	if err := os.RemoveAll(gone); err != nil { // left by an earlier process of the same attempt
