@@ -86,7 +86,7 @@ func logEnd(log *slog.Logger, err error) error {
 	case errors.As(err, &usage):
 		return err
 	default:
-		log.Error("the server cannot go on", "error", err)
+		log.Error("the server failed", "error", err)
 		return &console.ExitError{Code: console.ExitFailed}
 	}
 	return nil

@@ -131,7 +131,7 @@ func TestServerLog(t *testing.T) {
 	}
 	defer taken.Close()
 	r := h.run("server", "--log", "json", "--data", data, "--listen", taken.Addr().String())
-	if r.code != 1 || line(t, logLines(t, r.stderr), "the server cannot go on")["level"] != "ERROR" {
+	if r.code != 1 || line(t, logLines(t, r.stderr), "the server failed")["level"] != "ERROR" {
 		t.Errorf("%+v", r)
 	}
 }
