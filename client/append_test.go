@@ -6,7 +6,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
+	"time"
 
 	"stint.dev/stint/job"
 )
@@ -33,6 +35,48 @@ func TestAppendFrom(t *testing.T) {
 		if err != nil || reply.Size != 1_000_007 || !reply.Watched {
 			t.Errorf("reply %+v, error %v", reply, err)
 		}
+	}
+}
+
+// Each try of an append says what the clock is when it is sent, on either connection, and
+// nothing else does: a server corrects the starts of runs by it.
+func TestAppendsSayWhatTheClockIs(t *testing.T) {
+	var clocks []string
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // the client tells of any error
+		clocks = append(clocks, r.Header.Get(job.HeaderClock))
+		if len(clocks) == 1 {
+			http.Redirect(w, r, r.URL.String(), http.StatusTemporaryRedirect)
+			return
+		}
+		writeJSON(w, `{"run":"`+someRun+`","attempt":1,"server":"s","size":3,"watched":true}`)
+	}))
+	defer srv.Close()
+	c, err := New(Options{URL: srv.URL, Run: someRun})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	before := time.Now()
+	if _, err := c.Append(t.Context(), someRun, 1, 0, []byte("abc")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.AppendFrom(t.Context(), someRun, 1, 0, 3, strings.NewReader("abc")); err != nil {
+		t.Fatal(err)
+	}
+	for i, text := range clocks {
+		at, err := time.Parse(time.RFC3339Nano, text)
+		if err != nil || at.Before(before.Round(0)) || at.After(time.Now()) {
+			t.Errorf("request %d: clock %q, %v", i, text, err)
+		}
+		before = at
+	}
+	if len(clocks) != 3 {
+		t.Fatalf("%d requests", len(clocks))
+	}
+	_, _ = c.Run(t.Context(), someRun) // the answer is not one of a run
+	if clocks[3] != "" {
+		t.Errorf("a question has a clock: %q", clocks[3])
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"stint.dev/stint/job"
 )
 
 const (
@@ -33,7 +35,8 @@ func dialer() *net.Dialer {
 	}
 }
 
-// liveTransport fails requests on connections that are dead.
+// liveTransport fails requests on connections that are dead. A request that says what the clock
+// is says so as of when there is a connection for it.
 type liveTransport struct {
 	*http.Transport
 	deadAfter time.Duration
@@ -45,9 +48,23 @@ type liveTransport struct {
 // and otherwise why it ended, whichever way net/http noticed: if its reading fails first, it
 // closes the connection, and what it returns is that the request was written to a closed one.
 func (t liveTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	return t.roundTrip(req, func(net.Conn, http.Header) {})
+}
+
+// roundTrip calls mark with each connection that the request is to be sent on, and with its
+// headers as they will be sent.
+func (t liveTransport) roundTrip(req *http.Request, mark func(net.Conn, http.Header)) (*http.Response, error) {
 	w := connWatch{unacknowledged: t.unacknowledged}
-	trace := &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { w.begin(got.Conn, t.deadAfter/3) }}
-	resp, err := t.Transport.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
+	header := req.Header.Clone()
+	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
+		w.begin(got.Conn, t.deadAfter/3)
+		if header.Get(job.HeaderClock) != "" {
+			header.Set(job.HeaderClock, clockText())
+		}
+		mark(got.Conn, header)
+	}}))
+	req.Header = header
+	resp, err := t.Transport.RoundTrip(req)
 	if peer := w.end(); err != nil && peer != nil {
 		err = fmt.Errorf("%s acknowledged nothing for %s: %w", peer, t.deadAfter, os.ErrDeadlineExceeded)
 	}
@@ -84,6 +101,9 @@ func liveDialer(dial func(ctx context.Context, network, address string) (net.Con
 		return &liveConn{Conn: conn}, nil
 	}
 }
+
+// clockText is this host's clock in a header.
+func clockText() string { return time.Now().UTC().Format(time.RFC3339Nano) }
 
 // connWatch looks after the connection of a request until the reply begins.
 type connWatch struct {

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"sync/atomic"
 	"time"
 
@@ -78,9 +77,7 @@ type heldTransport struct{ liveTransport }
 // answer was missed as well. The request names this end of the connection, also the first one
 // on it.
 func (t heldTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	header := req.Header.Clone()
-	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
-		conn := got.Conn
+	return t.roundTrip(req, func(conn net.Conn, header http.Header) {
 		if secure, ok := conn.(*tls.Conn); ok {
 			conn = secure.NetConn()
 		}
@@ -88,9 +85,7 @@ func (t heldTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 			c.requests.Add(1)
 			header.Set(job.HeaderLocalAddress, c.LocalAddr().String())
 		}
-	}}))
-	req.Header = header
-	return t.liveTransport.RoundTrip(req)
+	})
 }
 
 // heldConn is a connection that the transport always reads from, also while it is idle.

@@ -33,7 +33,13 @@ type Run struct {
 	Labels       map[string]string `json:"labels"`
 	// CreatedAt is the server's clock when it first heard of the run; StartedAt and
 	// EndedAt are the agent's.
-	CreatedAt       time.Time  `json:"created_at"`
+	CreatedAt time.Time `json:"created_at"`
+	// StartAt is the server's clock when the run started: see Start. Runs are listed by it.
+	StartAt time.Time `json:"start_at"`
+	// DeliveredLateSeconds is how long after its start the server first heard of the run, if
+	// that was late: see DeliveredLate.
+	DeliveredLateSeconds float64 `json:"delivered_late_seconds,omitempty"`
+
 	StartedAt       *time.Time `json:"started_at"`
 	EndedAt         *time.Time `json:"ended_at"`
 	LastHeartbeatAt *time.Time `json:"last_heartbeat_at"`
@@ -177,6 +183,10 @@ type Pressure struct {
 // connection closed. Where the server sees another address, there is something between the
 // two and may close the connection while the agent lives.
 const HeaderLocalAddress = "Stint-Local-Address"
+
+// HeaderClock is the header in which an agent says what its clock was, in RFC 3339, when it
+// began to send an append. The server corrects the start of a run by it: see Start.
+const HeaderClock = "Stint-Clock"
 
 // Heartbeat says "alive" and brings the evidence.
 type Heartbeat struct {

@@ -137,11 +137,23 @@ func startedText(r job.Run, now time.Time) string {
 	if r.StartedAt == nil {
 		return "not yet"
 	}
-	t := r.StartedAt.Local()
-	if now.Sub(t) < 20*time.Hour {
-		return t.Format("15:04:05")
+	layout := "2006-01-02 15:04"
+	if now.Sub(r.StartAt) < 20*time.Hour {
+		layout = "15:04:05"
 	}
-	return t.Format("2006-01-02 15:04")
+	text := r.StartAt.Local().Format(layout)
+	if late := lateText(r); late != "" {
+		text += ", " + late
+	}
+	return text
+}
+
+// lateText says that a run was delivered late; empty for one that was not.
+func lateText(r job.Run) string {
+	if r.DeliveredLateSeconds == 0 {
+		return ""
+	}
+	return "delivered " + console.Duration(time.Duration(r.DeliveredLateSeconds*float64(time.Second))) + " later"
 }
 
 func durationText(r job.Run, now time.Time) string {

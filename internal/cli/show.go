@@ -96,7 +96,11 @@ func runFacts(r job.Run, now time.Time) [][2]string {
 		add("attempt", fmt.Sprint(r.Attempt))
 	}
 	if r.StartedAt != nil {
-		add("started", r.StartedAt.Local().Format("2006-01-02 15:04:05.000 -07:00"))
+		started := r.StartedAt.Local().Format("2006-01-02 15:04:05.000 -07:00")
+		if late := lateText(r); late != "" {
+			started += ", " + late
+		}
+		add("started", started)
 	}
 	if r.EndedAt != nil {
 		add("ended", r.EndedAt.Local().Format("2006-01-02 15:04:05.000 -07:00"))

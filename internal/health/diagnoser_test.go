@@ -76,7 +76,7 @@ func (s *hangingStore) LastBlocks(context.Context, string, int, int) ([]index.Bl
 	return []index.BlockHead{{Start: 20, Size: 1}}, nil
 }
 
-func (s *hangingStore) GoodRunsBefore(context.Context, string, int64, int) ([]job.Run, error) {
+func (s *hangingStore) GoodRunsBefore(context.Context, job.Run, int) ([]job.Run, error) {
 	return nil, nil
 }
 

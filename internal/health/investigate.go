@@ -17,7 +17,7 @@ type Archive interface {
 	LastBlocks(ctx context.Context, run string, attempt, limit int) ([]index.BlockHead, error)
 	BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error)
 	LastSamples(ctx context.Context, run string, attempt, n int) ([]job.Sample, error)
-	GoodRunsBefore(ctx context.Context, name string, number int64, limit int) ([]job.Run, error)
+	GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([]job.Run, error)
 }
 
 // What an investigation reads at most.
@@ -46,7 +46,7 @@ func Investigate(ctx context.Context, a Archive, run job.Run) (*job.Diagnosis, e
 	if c.Stderr, err = lastWordsOf(ctx, a, run); err != nil {
 		return nil, err
 	}
-	before, err := a.GoodRunsBefore(ctx, run.Job, run.Number, 1)
+	before, err := a.GoodRunsBefore(ctx, run, 1)
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ type State struct {
 	Run     string `json:"run"`
 	Attempt int    `json:"attempt"`
 	// View is the attempt as its journal tells it. Number, Health, Findings, Cancel,
-	// CreatedAt and LastHeartbeatAt are the server's and stay empty here.
+	// CreatedAt, StartAt and LastHeartbeatAt are the server's and stay empty here.
 	View job.Run `json:"view"`
 	// Header is the journal's header, which no block holds.
 	Header []byte `json:"header,omitempty"`

@@ -19,6 +19,8 @@ type Append struct {
 	// is the agent. An append without data makes it the writer, if it is greater than the one
 	// before; one with data is refused with *TakenError from anybody else than the writer.
 	Writer int
+	// ClockOffset is what the agent's clock is behind the server's; 0 if it is not known.
+	ClockOffset time.Duration
 	// KnownJobsOnly refuses the append with *TooManyJobsError if it begins a job of a new name.
 	KnownJobsOnly bool
 }
@@ -133,7 +135,7 @@ type OpenLine struct {
 	Block int64 `json:"block"`
 }
 
-// RunQuery asks for a page of runs, newest first.
+// RunQuery asks for a page of runs, those that started last first.
 type RunQuery struct {
 	Job    string
 	States []job.State
@@ -141,8 +143,8 @@ type RunQuery struct {
 	Labels map[string]string // all must match
 	Text   string            // in job, command, host, id or a label value; case-insensitive
 	Host   string
-	Since  time.Time // created then or later; zero for no bound
-	Until  time.Time // created before; zero for no bound
+	Since  time.Time // started then or later; zero for no bound
+	Until  time.Time // started before; zero for no bound
 	Limit  int       // 1 to 500
 	Cursor string    // of the page before; empty for the first
 }
@@ -206,7 +208,7 @@ type Lease struct {
 	Owner       string // the token that the run belongs to; empty for none
 	Job         string
 	Number      int64
-	CreatedAt   time.Time
+	StartAt     time.Time
 	State       job.State
 	Health      job.Health
 	Findings    []job.Finding

@@ -148,7 +148,7 @@ func (w *Worker) stillTrue(ctx context.Context, batch []index.Action, now time.T
 				if s.acknowledged, err = w.Store.Acknowledged(ctx, a.Run, a.CreatedAt); err != nil {
 					return nil, nil, nil, err
 				}
-				if s.later, err = w.Store.SucceededSince(ctx, run.Job, run.CreatedAt); err != nil {
+				if s.later, err = w.Store.SucceededSince(ctx, run.Job, run.StartAt); err != nil {
 					return nil, nil, nil, err
 				}
 			}

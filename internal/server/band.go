@@ -25,7 +25,7 @@ func (s *Server) getBand(ctx context.Context, in *bandIn) (*answered[job.Band], 
 	if err != nil {
 		return nil, s.internal(ctx, "read run "+id, err)
 	}
-	good, err := s.store.GoodRunsBefore(ctx, run.Job, run.Number, index.GoodRuns)
+	good, err := s.store.GoodRunsBefore(ctx, run, index.GoodRuns)
 	if err != nil {
 		return nil, s.internal(ctx, "find the good runs of job "+run.Job, err)
 	}

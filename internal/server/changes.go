@@ -50,7 +50,7 @@ func (s *Server) compareWith(ctx context.Context, run job.Run, with string) (*jo
 		}
 		return &other, nil
 	}
-	good, err := s.store.GoodRunsBefore(ctx, run.Job, run.Number, 1)
+	good, err := s.store.GoodRunsBefore(ctx, run, 1)
 	if err != nil {
 		return nil, s.internal(ctx, "find the last good run of job "+run.Job, err)
 	}

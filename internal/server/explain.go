@@ -21,8 +21,9 @@ type healthStore interface {
 	DeletePolicy(ctx context.Context, name string) error
 	// Expected returns what is usual for jobs now, by name; without names for all.
 	Expected(ctx context.Context, names ...string) (map[string]*job.Expected, error)
-	// GoodRunsBefore returns runs that succeeded and have a smaller number, newest first.
-	GoodRunsBefore(ctx context.Context, name string, number int64, limit int) ([]job.Run, error)
+	// GoodRunsBefore returns runs of the same job that succeeded and started before a run, the
+	// last ones first.
+	GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([]job.Run, error)
 	// LastBlocks returns the heads of the last blocks of an attempt's journal, in order.
 	LastBlocks(ctx context.Context, run string, attempt, limit int) ([]index.BlockHead, error)
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
@@ -28,6 +29,7 @@ func (s *Server) postJournal(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.connections.append(s.connections.arrived(r, run, attempt), r)
+	a := index.Append{Run: run, Attempt: attempt, Offset: offset, Writer: writer, ClockOffset: clockOffset(r.Header, s.now())}
 	b, err := s.readBody(w, r)
 	defer b.release()
 	if err != nil {
@@ -35,7 +37,8 @@ func (s *Server) postJournal(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_ = http.NewResponseController(w).SetWriteDeadline(s.answerBy())
-	size, err := s.appendBody(r, index.Append{Run: run, Attempt: attempt, Offset: offset, Writer: writer, Data: b.data, At: s.now()})
+	a.Data, a.At = b.data, s.now()
+	size, err := s.appendBody(r, a)
 	switch {
 	case b.cut != nil:
 		s.log.Debug("client was cut off inside an append; what came was kept",
@@ -69,6 +72,16 @@ func (s *Server) appendBody(r *http.Request, a index.Append) (size int64, err er
 		return 0, &index.OffsetError{Offset: a.Offset, Size: size}
 	}
 	return size, nil
+}
+
+// clockOffset is what an agent's clock is behind the server's, as the header of a request says
+// that has just arrived; 0 if it does not say.
+func clockOffset(h http.Header, now time.Time) time.Duration {
+	at, err := time.Parse(time.RFC3339Nano, h.Get(job.HeaderClock))
+	if err != nil {
+		return 0
+	}
+	return now.Sub(at)
 }
 
 // appendCommitted wakes the readers of a run that has grown.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/klauspost/compress/zstd"
@@ -63,6 +64,34 @@ func TestAppendsBecomeARun(t *testing.T) {
 	got := l.get("/api/v1/runs/" + s.id + "/attempts/1/journal?offset=16")
 	if !bytes.Equal(got.body, data[16:]) || got.header.Get("Stint-Journal-Size") != fmt.Sprint(len(data)) {
 		t.Errorf("the journal came back with %d bytes and size %s, want %d", len(got.body), got.header.Get("Stint-Journal-Size"), len(data))
+	}
+}
+
+// The start of a run is corrected by what the agent's clock is off when its journal arrives.
+func TestStartIsCorrectedByTheAgentsClock(t *testing.T) {
+	l := start(t, server.Config{})
+	for name, tt := range map[string]struct {
+		clock func(began time.Time) string // when it began, by the agent's clock
+		ago   time.Duration                // how long before its arrival it started
+	}{
+		"a minute ago":  {func(began time.Time) string { return began.Add(time.Minute).Format(time.RFC3339Nano) }, time.Minute},
+		"hours ago":     {func(began time.Time) string { return began.Add(2 * time.Hour).Format(time.RFC3339Nano) }, 2 * time.Hour},
+		"says nothing":  {func(time.Time) string { return "" }, 0},
+		"says nonsense": {func(time.Time) string { return "noon" }, 0},
+	} {
+		s := newSketch(t, "train", nil)
+		began := s.at.Truncate(time.Microsecond)
+		s.command().finish(0)
+		before := time.Now()
+		l.do("POST", journalPath(s.id, 1, 0), s.bytes(), job.HeaderClock, tt.clock(began)).ok(t, nil)
+		run, after := l.run(s.id), time.Now()
+		least, most := before.Add(-tt.ago), after.Add(-tt.ago)
+		if tt.ago == 0 { // the agent's time as it is, unless it is ahead
+			least, most = before.Add(-time.Second), began
+		}
+		if run.StartAt.Before(least.Truncate(time.Microsecond)) || run.StartAt.After(most) {
+			t.Errorf("%s: started at %s, want %s to %s", name, run.StartAt, least, most)
+		}
 	}
 }
 

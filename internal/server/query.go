@@ -29,8 +29,8 @@ type listRunsIn struct {
 	Label  []string `query:"label,explode" maxItems:"20" doc:"Only runs with this label, as key=value or key:value; given several times, all must match."`
 	Q      string   `query:"q" maxLength:"256" doc:"Only runs with this text in job, command, host, id or a label's value."`
 	Host   string   `query:"host" maxLength:"256" doc:"Only runs on this host."`
-	Since  string   `query:"since" maxLength:"64" doc:"Only runs that the server heard of then or later; RFC 3339."`
-	Until  string   `query:"until" maxLength:"64" doc:"Only runs that the server heard of before; RFC 3339."`
+	Since  string   `query:"since" maxLength:"64" doc:"Only runs that started then or later; RFC 3339."`
+	Until  string   `query:"until" maxLength:"64" doc:"Only runs that started before; RFC 3339."`
 	Limit  int      `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"The most runs to return."`
 	Cursor string   `query:"cursor" maxLength:"512" doc:"next_cursor of the page before."`
 }
@@ -98,7 +98,7 @@ func (in *listRunsIn) query() (index.RunQuery, error) {
 	return q, nil
 }
 
-// bounds reads the times between which runs were heard of.
+// bounds reads the times between which runs started.
 func (in *listRunsIn) bounds(q *index.RunQuery) error {
 	for _, bound := range []struct {
 		name, text string

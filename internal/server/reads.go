@@ -114,8 +114,8 @@ func (s *sharedReads) Expected(ctx context.Context, names ...string) (map[string
 	return readInTurn(ctx, s, func() (map[string]*job.Expected, error) { return s.Store.Expected(ctx, names...) })
 }
 
-func (s *sharedReads) GoodRunsBefore(ctx context.Context, name string, number int64, limit int) ([]job.Run, error) {
-	return readInTurn(ctx, s, func() ([]job.Run, error) { return s.Store.GoodRunsBefore(ctx, name, number, limit) })
+func (s *sharedReads) GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([]job.Run, error) {
+	return readInTurn(ctx, s, func() ([]job.Run, error) { return s.Store.GoodRunsBefore(ctx, run, limit) })
 }
 
 func (s *sharedReads) Lease(ctx context.Context, run string) (index.Lease, error) {

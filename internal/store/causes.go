@@ -81,13 +81,13 @@ func (t *tx) goodNews(ctx context.Context, run *job.Run, now time.Time) ([]index
 
 // runsBefore finds the runs of a job before one of them, by an index and without sorting.
 // How many are looked at is bounded: whoever has so many at once has no series of them.
-const runsBefore = `SELECT state, number FROM runs WHERE job = $1 AND created_at <= $2
-	ORDER BY created_at DESC, id DESC LIMIT 50`
+const runsBefore = `SELECT state, number FROM runs WHERE job = $1 AND start_at <= $2
+	ORDER BY start_at DESC, id DESC LIMIT 50`
 
 // endBefore is the number and state of the last run of the job, before this one, that
 // ended by itself; zero when there is none.
 func (t *tx) endBefore(ctx context.Context, run *job.Run) (before job.Run, err error) {
-	rows, err := t.QueryContext(ctx, runsBefore, run.Job, micros(run.CreatedAt))
+	rows, err := t.QueryContext(ctx, runsBefore, run.Job, micros(run.StartAt))
 	if err != nil {
 		return before, fmt.Errorf("runs before run %s: %w", run.ID, err)
 	}
@@ -141,11 +141,11 @@ func (s *Store) Acknowledged(ctx context.Context, run string, since time.Time) (
 	return n > 0, nil
 }
 
-// SucceededSince reports whether a run of the job that began after a time succeeded.
+// SucceededSince reports whether a run of the job that started after a time succeeded.
 func (s *Store) SucceededSince(ctx context.Context, name string, after time.Time) (bool, error) {
 	var n int
 	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM runs WHERE job = $1 AND state = 'succeeded'
-		AND created_at > $2 LIMIT 1) AS later`, name, micros(after)).Scan(&n)
+		AND start_at > $2 LIMIT 1) AS later`, name, micros(after)).Scan(&n)
 	if err != nil {
 		return false, fmt.Errorf("later runs of job %s: %w", name, err)
 	}

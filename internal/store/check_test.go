@@ -111,7 +111,7 @@ func TestCheckRebuildsTables(t *testing.T) {
 					t.Errorf("after the repair: %+v", found)
 				}
 				after := mustRun(t, s, id)
-				after.CreatedAt = before.CreatedAt // it is not in the journal
+				after.CreatedAt, after.StartAt = before.CreatedAt, before.StartAt // they are not in the journal
 				if diff := cmp.Diff(before, after); diff != "" {
 					t.Error("run (-before +after):", diff)
 				}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
@@ -15,7 +16,7 @@ import (
 // could not be diagnosed a moment ago.
 func (s *Store) Undiagnosed(ctx context.Context, limit int) ([]job.Run, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+` FROM runs WHERE diagnose = 1
-		AND`+rests(troubleDiagnose, "runs.id", 2)+` ORDER BY created_at DESC LIMIT $1`, limit, micros(s.now()))
+		AND`+rests(troubleDiagnose, "runs.id", 2)+` ORDER BY start_at DESC LIMIT $1`, limit, micros(s.now()))
 	if err != nil {
 		return nil, fmt.Errorf("read runs to diagnose: %w", err)
 	}
@@ -64,53 +65,48 @@ func (s *Store) StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosis
 	return stored, nil
 }
 
-// GoodRunsBefore returns up to limit runs of a job that succeeded and came before one with
-// a number, the newest first; of number 0 the newest of all. The peak of their memory is 0
-// where memory in use was not measured.
-func (s *Store) GoodRunsBefore(ctx context.Context, name string, number int64, limit int) ([]job.Run, error) {
-	if number <= 0 {
-		number = 1 << 62
-	}
-	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+` FROM runs WHERE job = $1 AND number < $2 AND state = 'succeeded'
-		ORDER BY number DESC LIMIT $3`, name, number, limit)
+// goodRunsBefore finds runs of a job that succeeded and started before one, by an index.
+const goodRunsBefore = ` FROM runs WHERE job = $1 AND state = 'succeeded' AND (start_at, id) < (CAST($2 AS BIGINT), $3)
+	ORDER BY start_at DESC, id DESC LIMIT `
+
+// GoodRunsBefore returns up to limit runs that succeeded, of the job of a run, and that started
+// before it, the last ones first. The peak of their memory is 0 where memory in use was not
+// measured.
+func (s *Store) GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([]job.Run, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+goodRunsBefore+strconv.Itoa(limit), run.Job, micros(run.StartAt), run.ID)
 	if err != nil {
-		return nil, fmt.Errorf("read good runs of job %s: %w", name, err)
+		return nil, fmt.Errorf("read good runs of job %s: %w", run.Job, err)
 	}
 	runs, skipped, err := scanRuns(rows)
 	if err != nil {
-		return nil, fmt.Errorf("read good runs of job %s: %w", name, err)
+		return nil, fmt.Errorf("read good runs of job %s: %w", run.Job, err)
 	}
 	s.unreadable(ctx, troubleRun, skipped)
-	unmeasured, err := s.unmeasured(ctx, name, number, limit)
+	unmeasured, err := s.unmeasured(ctx, run, limit)
 	if err != nil {
 		return nil, err
 	}
 	for i := range runs {
-		if unmeasured[runs[i].Number] {
+		if unmeasured[runs[i].ID] {
 			runs[i].Usage.PeakMemoryBytes = 0
 		}
 	}
 	return runs, nil
 }
 
-// unmeasured returns the numbers of the good runs before one whose memory in use was not
+// unmeasured returns the ids of those runs of GoodRunsBefore whose memory in use was not
 // measured, among them those of older servers, whose figures counted the cache of files.
-func (s *Store) unmeasured(ctx context.Context, name string, number int64, limit int) (map[int64]bool, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT number FROM runs WHERE job = $1 AND number < $2 AND state = 'succeeded' AND peak_memory = 0
-		ORDER BY number DESC LIMIT $3`, name, number, limit)
+func (s *Store) unmeasured(ctx context.Context, run job.Run, limit int) (map[string]bool, error) {
+	ids, err := s.texts(ctx, `SELECT id FROM (SELECT id, peak_memory`+goodRunsBefore+strconv.Itoa(limit)+`) AS good WHERE peak_memory = 0`,
+		run.Job, micros(run.StartAt), run.ID)
 	if err != nil {
-		return nil, fmt.Errorf("read good runs of job %s without memory: %w", name, err)
+		return nil, fmt.Errorf("read good runs of job %s without memory: %w", run.Job, err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	out := map[int64]bool{}
-	for rows.Next() {
-		var n int64
-		if err := rows.Scan(&n); err != nil {
-			return nil, fmt.Errorf("read good runs of job %s without memory: %w", name, err)
-		}
-		out[n] = true
+	out := map[string]bool{}
+	for _, id := range ids {
+		out[id] = true
 	}
-	return out, rows.Err()
+	return out, nil
 }
 
 // LastBlocks returns the heads of the last blocks of an attempt's journal, in order.

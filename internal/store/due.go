@@ -15,7 +15,7 @@ import (
 
 // leaseColumns are what a judgement needs. The whole document is read only of runs that
 // have findings, which are in it.
-const leaseColumns = `id, attempt, COALESCE((SELECT token_id FROM run_owners WHERE run_id = runs.id), ''), job, number, created_at, state, health, heard_at, beat_at, lease_us, expires_at, period_us,
+const leaseColumns = `id, attempt, COALESCE((SELECT token_id FROM run_owners WHERE run_id = runs.id), ''), job, number, start_at, state, health, heard_at, beat_at, lease_us, expires_at, period_us,
 	gone_at, gone_confirm_us, status, beat, evidence, CASE WHEN health IN ('warning', 'critical') THEN doc END`
 
 // dueQuery finds the runs of Due, each part of it off an index of its own.
@@ -35,9 +35,9 @@ func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]index.L
 
 // activeQuery finds the runs of Active.
 const activeQuery = `SELECT ` + leaseColumns + ` FROM runs
-	WHERE leased = 1 AND health = 'healthy' AND (created_at, id) > ($1, $2) ORDER BY created_at, id LIMIT $3`
+	WHERE leased = 1 AND health = 'healthy' AND (start_at, id) > ($1, $2) ORDER BY start_at, id LIMIT $3`
 
-// Active returns a page of the healthy active runs, in the order in which they were created,
+// Active returns a page of the healthy active runs, in the order of their starts,
 // and after which row the next page begins; empty when there are no more. The first page is
 // that after "".
 func (s *Store) Active(ctx context.Context, after string, limit int) (leases []index.Lease, last string, err error) {
@@ -103,7 +103,7 @@ func scanLeases(rows *sql.Rows) (leases []index.Lease, skipped []*index.Unreadab
 		default:
 			leases = append(leases, l)
 		}
-		last = cursorOf(micros(l.CreatedAt), l.Run) // also of a row that is skipped
+		last = cursorOf(micros(l.StartAt), l.Run) // also of a row that is skipped
 	}
 	return leases, skipped, last, rows.Err()
 }
@@ -147,16 +147,16 @@ func (s *Store) Lease(ctx context.Context, run string) (index.Lease, error) {
 func scanLease(from scanner) (index.Lease, error) {
 	var l index.Lease
 	var state, health string
-	var created, lastSign, lease, expires, period, closed, confirm int64
+	var start, lastSign, lease, expires, period, closed, confirm int64
 	var beatAt sql.NullInt64
 	var beat, evidence, doc []byte
-	err := from.Scan(&l.Run, &l.Attempt, &l.Owner, &l.Job, &l.Number, &created, &state, &health, &lastSign, &beatAt, &lease, &expires, &period,
+	err := from.Scan(&l.Run, &l.Attempt, &l.Owner, &l.Job, &l.Number, &start, &state, &health, &lastSign, &beatAt, &lease, &expires, &period,
 		&closed, &confirm, &l.Status, &beat, &evidence, &doc)
 	if err != nil {
 		return l, err
 	}
 	l.State, l.Health = job.State(state), job.Health(health)
-	l.CreatedAt, l.HeardAt, l.ExpiresAt = fromMicros(created), fromMicros(lastSign), fromMicros(expires)
+	l.StartAt, l.HeardAt, l.ExpiresAt = fromMicros(start), fromMicros(lastSign), fromMicros(expires)
 	l.Length, l.EveryPeriod = time.Duration(lease)*time.Microsecond, time.Duration(period)*time.Microsecond
 	if closed > 0 {
 		l.Closed = index.Closure{At: fromMicros(closed), Confirm: time.Duration(confirm) * time.Microsecond}

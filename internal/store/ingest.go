@@ -189,7 +189,7 @@ func (g *group) take(ctx context.Context, a index.Append, attempt *attemptRow, f
 		if err := g.mayBegin(ctx, a, f.State.View.Job); err != nil {
 			return job.Run{}, nil, err
 		}
-		fresh := newRun(&f.State, now)
+		fresh := newRun(&f.State, a.ClockOffset, now)
 		row = &fresh
 	}
 	taken, err := takeAppend(*row, &attempt.State, f, now)

@@ -46,7 +46,7 @@ func (s *Store) DeleteJob(ctx context.Context, name string) (runs int64, err err
 // deleteRunsOf deletes the runs of a job that have ended, and returns how many.
 func (s *Store) deleteRunsOf(ctx context.Context, name string) (runs int64, err error) {
 	for {
-		ids, err := s.texts(ctx, `SELECT id FROM runs WHERE job = $1 AND state IN `+over+` ORDER BY created_at, id LIMIT $2`, name, deleteRunsMost)
+		ids, err := s.texts(ctx, `SELECT id FROM runs WHERE job = $1 AND state IN `+over+` ORDER BY start_at, id LIMIT $2`, name, deleteRunsMost)
 		if err != nil || len(ids) == 0 {
 			return runs, err
 		}

@@ -139,10 +139,13 @@ func (s *Store) countRuns(ctx context.Context, first, last string) ([]job.Summar
 	return found, rows.Err()
 }
 
+// lastQuery reads the run of each job that started last.
+const lastQuery = `SELECT ` + runColumns + ` FROM jobs j CROSS JOIN runs
+	WHERE runs.id = (SELECT r.id FROM runs r WHERE r.job = j.name ORDER BY r.start_at DESC, r.id DESC LIMIT 1) AND` + ofJobs
+
 // lastRuns adds each job's last run.
 func (s *Store) lastRuns(ctx context.Context, first, last string, found map[string]*job.Summary) error {
-	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+` FROM jobs j CROSS JOIN runs
-		WHERE runs.job = j.name AND runs.number = (SELECT MAX(r.number) FROM runs r WHERE r.job = j.name) AND`+ofJobs, first, last)
+	rows, err := s.reader.QueryContext(ctx, lastQuery, first, last)
 	if err != nil {
 		return err
 	}
@@ -163,7 +166,7 @@ func (s *Store) lastRuns(ctx context.Context, first, last string, found map[stri
 // job after the other, each off an index.
 func (d dialect) usualQuery() string {
 	last := fmt.Sprintf(`FROM runs r WHERE r.job = j.name AND r.state = 'succeeded'
-		AND r.started_at IS NOT NULL AND r.ended_at IS NOT NULL ORDER BY r.created_at DESC, r.id DESC LIMIT %d`, usualMost)
+		AND r.started_at IS NOT NULL AND r.ended_at IS NOT NULL ORDER BY r.start_at DESC, r.id DESC LIMIT %d`, usualMost)
 	if d.postgres {
 		return `SELECT j.name, one.started_at, one.ended_at, one.peak_memory
 			FROM jobs j CROSS JOIN LATERAL (SELECT r.started_at, r.ended_at, r.peak_memory ` + last + `) AS one WHERE` + ofJobs

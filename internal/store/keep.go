@@ -42,16 +42,16 @@ func deletable(now int) string {
 // The queries of retention run once a minute, however many runs there are: each reads an index.
 var (
 	// oldRuns finds runs that ended, or sent their last sign, before a time.
-	oldRuns = `SELECT id FROM runs WHERE created_at < $1 AND ` + deletable(3) + `
-		AND (ended_at < $1 OR heard_at < $1) ORDER BY created_at, id LIMIT $2`
+	oldRuns = `SELECT id FROM runs WHERE start_at < $1 AND created_at < $1 AND ` + deletable(3) + `
+		AND (ended_at < $1 OR heard_at < $1) ORDER BY start_at, id LIMIT $2`
 	// oldestRun finds the oldest ended run, and oldestWithLater the oldest one that is not
 	// the last of its job.
-	oldestRun       = `SELECT id FROM runs WHERE ` + deletable(1) + ` ORDER BY created_at, id LIMIT 1`
+	oldestRun       = `SELECT id FROM runs WHERE ` + deletable(1) + ` ORDER BY start_at, id LIMIT 1`
 	oldestWithLater = `SELECT id FROM runs WHERE ` + deletable(1) + `
-		AND EXISTS (SELECT 1 FROM runs r WHERE r.job = runs.job AND r.number > runs.number) ORDER BY created_at, id LIMIT 1`
+		AND EXISTS (SELECT 1 FROM runs r WHERE r.job = runs.job AND (r.start_at, r.id) > (runs.start_at, runs.id)) ORDER BY start_at, id LIMIT 1`
 	// beyondLastRuns finds the ended runs of a job without its last ones.
 	beyondLastRuns = `SELECT id FROM runs WHERE job = $1 AND ` + deletable(4) + `
-		ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3`
+		ORDER BY start_at DESC, id DESC LIMIT $2 OFFSET $3`
 	// bytesOfActive counts the stored bytes of runs that have not ended.
 	bytesOfActive = `SELECT COALESCE(SUM(COALESCE(stored, size)), 0) FROM blocks
 		WHERE codec <> 2 AND run_id IN (SELECT id FROM runs WHERE state IN ` + notOver + `)`

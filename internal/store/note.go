@@ -21,6 +21,7 @@ type note struct {
 	Job       string      `json:"job"`
 	Number    int64       `json:"number"`
 	CreatedAt time.Time   `json:"created_at"`
+	StartAt   time.Time   `json:"start_at,omitzero"`
 	BeatAt    *time.Time  `json:"last_heartbeat_at,omitempty"`
 	Cancel    *job.Cancel `json:"cancel,omitempty"`
 	Header    []byte      `json:"header"` // of the attempt's journal
@@ -34,11 +35,11 @@ type oneRow interface {
 // readNote returns the note of an attempt; none for a run that is not known yet.
 func readNote(ctx context.Context, from oneRow, key attemptKey, header []byte) ([]byte, error) {
 	n := note{Header: header}
-	var created int64
+	var created, start int64
 	var beat sql.NullInt64
 	var cancel []byte
-	err := from.QueryRowContext(ctx, `SELECT job, number, created_at, beat_at, cancel FROM runs WHERE id = $1`, key.run).
-		Scan(&n.Job, &n.Number, &created, &beat, &cancel)
+	err := from.QueryRowContext(ctx, `SELECT job, number, created_at, start_at, beat_at, cancel FROM runs WHERE id = $1`, key.run).
+		Scan(&n.Job, &n.Number, &created, &start, &beat, &cancel)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -48,7 +49,7 @@ func readNote(ctx context.Context, from oneRow, key attemptKey, header []byte) (
 	if err != nil {
 		return nil, fmt.Errorf("read what is known of run %s: %w", key.run, err)
 	}
-	n.CreatedAt, n.BeatAt = fromMicros(created), fromNull(beat)
+	n.CreatedAt, n.StartAt, n.BeatAt = fromMicros(created), fromMicros(start), fromNull(beat)
 	return json.Marshal(n)
 }
 

@@ -22,9 +22,9 @@ func TestRunsUseAnIndex(t *testing.T) {
 		want  []string
 	}{
 		"all":             {index.RunQuery{}, []string{"SCAN runs USING INDEX runs_newest"}},
-		"next page":       {index.RunQuery{Cursor: cursor}, []string{"SEARCH runs USING INDEX runs_newest ((created_at,id)<(?,?))"}},
-		"job":             {index.RunQuery{Job: "a", Cursor: cursor}, []string{"SEARCH runs USING INDEX runs_of_job (job=? AND (created_at,id)<(?,?))"}},
-		"states":          {index.RunQuery{States: []job.State{job.Failed, job.Lost}, Cursor: cursor}, []string{"SEARCH runs USING INDEX runs_of_state (state=? AND (created_at,id)<(?,?))"}},
+		"next page":       {index.RunQuery{Cursor: cursor}, []string{"SEARCH runs USING INDEX runs_newest ((start_at,id)<(?,?))"}},
+		"job":             {index.RunQuery{Job: "a", Cursor: cursor}, []string{"SEARCH runs USING INDEX runs_of_job (job=? AND (start_at,id)<(?,?))"}},
+		"states":          {index.RunQuery{States: []job.State{job.Failed, job.Lost}, Cursor: cursor}, []string{"SEARCH runs USING INDEX runs_of_state (state=? AND (start_at,id)<(?,?))"}},
 		"job and states":  {index.RunQuery{Job: "a", States: []job.State{job.Failed, job.Lost}}, []string{"SEARCH runs USING INDEX runs_of_job_state (job=? AND state=?)"}},
 		"health":          {index.RunQuery{Health: []job.Health{job.Critical}}, []string{"SEARCH runs USING INDEX runs_health (health=?)"}},
 		"text, newest on": {index.RunQuery{Text: "x"}, []string{"SCAN runs USING INDEX runs_newest"}},
@@ -84,7 +84,7 @@ func TestTheRunBeforeIsFoundByAnIndex(t *testing.T) {
 	}
 	defer s.Close() //nolint:errcheck // only read
 	plan := explain(t, s, runsBefore, "a", 1)
-	if !strings.Contains(plan, "SEARCH runs USING INDEX runs_of_job (job=? AND created_at<?)") || strings.Contains(plan, "TEMP B-TREE") {
+	if !strings.Contains(plan, "SEARCH runs USING INDEX runs_of_job (job=? AND start_at<?)") || strings.Contains(plan, "TEMP B-TREE") {
 		t.Errorf("plan:\n%s", plan)
 	}
 }

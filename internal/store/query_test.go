@@ -186,8 +186,7 @@ func jobs(t *testing.T, s *store.Store) {
 			t.Fatal(got.Err)
 		}
 	}
-	id, data := whole(t, journal.Attempt{Job: "etl"}, 1)
-	one(t, s, id, 1, 0, data)
+	id := deliver(t, s, journal.Attempt{Job: "etl"}, 1, noon.Add(time.Minute), noon.Add(time.Minute)).ID
 	live := running(t, s, journal.Attempt{Job: "live"})
 	page, err := s.Jobs(t.Context(), index.JobQuery{})
 	all := page.Jobs

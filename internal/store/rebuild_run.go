@@ -257,7 +257,11 @@ func (b *rebuilding) take(ctx context.Context, key attemptKey, row *attemptRow, 
 			run.run = lost
 		}
 	}
-	_, _, err = g.take(ctx, index.Append{Run: key.run, Attempt: key.attempt, At: now}, row, f)
+	a := index.Append{Run: key.run, Attempt: key.attempt, At: now}
+	if started := f.State.View.StartedAt; started != nil && !n.StartAt.IsZero() {
+		a.ClockOffset = n.StartAt.Sub(*started)
+	}
+	_, _, err = g.take(ctx, a, row, f)
 	var refused *index.RefusedError
 	var early *index.NotYetError
 	if errors.As(err, &refused) || errors.As(err, &early) {

@@ -92,7 +92,7 @@ func (t *tx) rewriteRun(ctx context.Context, key attemptKey, r *replay) error {
 	view := &r.state.View
 	if missing {
 		at := *view.StartedAt // an attempt that is known has one
-		row = newRun(&r.state, at)
+		row = newRun(&r.state, 0, at)
 		row.heardAt, row.expiresAt, row.lease = at, at, firstLease(r.state.HeartbeatPeriod)
 		if err := t.insertRun(ctx, &row); err != nil {
 			return err

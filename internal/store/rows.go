@@ -25,23 +25,23 @@ type runRow struct {
 	period    time.Duration // how often the agent means to beat; 0 if unknown
 }
 
-const runColumns = `id, job, number, attempt, state, health, created_at, heard_at, beat_at, lease_us, expires_at, period_us, doc`
+const runColumns = `id, job, number, attempt, state, health, created_at, start_at, heard_at, beat_at, lease_us, expires_at, period_us, doc`
 
 // scanner is a row of *sql.Row or *sql.Rows.
 type scanner interface{ Scan(dest ...any) error }
 
 func scanRun(from scanner) (runRow, error) {
 	var (
-		r                                       job.Run
-		row                                     runRow
-		created, heard, lease, expires, periods int64
-		beat                                    sql.NullInt64
-		doc                                     []byte
+		r                                              job.Run
+		row                                            runRow
+		created, start, heard, lease, expires, periods int64
+		beat                                           sql.NullInt64
+		doc                                            []byte
 	)
 	var id, name, state, health string
 	var number int64
 	var attempt int
-	err := from.Scan(&id, &name, &number, &attempt, &state, &health, &created, &heard, &beat, &lease, &expires, &periods, &doc)
+	err := from.Scan(&id, &name, &number, &attempt, &state, &health, &created, &start, &heard, &beat, &lease, &expires, &periods, &doc)
 	if err != nil {
 		return runRow{}, err
 	}
@@ -51,7 +51,8 @@ func scanRun(from scanner) (runRow, error) {
 	}
 	r.ID, r.Job, r.Number, r.Attempt = id, name, number, attempt
 	r.State, r.Health = job.State(state), job.Health(health)
-	r.CreatedAt, r.LastHeartbeatAt = fromMicros(created), fromNull(beat)
+	r.CreatedAt, r.StartAt, r.LastHeartbeatAt = fromMicros(created), fromMicros(start), fromNull(beat)
+	r.DeliveredLateSeconds = job.DeliveredLate(r.StartAt, r.CreatedAt).Seconds()
 	if unreadable != nil {
 		return runRow{}, &index.UnreadableError{Run: r, What: "the stored document", Cause: unreadable}
 	}
@@ -88,10 +89,10 @@ func (t *tx) insertRun(ctx context.Context, row *runRow) error {
 	if err != nil {
 		return fmt.Errorf("number a run of job %s: %w", r.Job, err)
 	}
-	res, err := t.ExecContext(ctx, `INSERT INTO runs (id, job, number, attempt, state, health, leased, created_at,
+	res, err := t.ExecContext(ctx, `INSERT INTO runs (id, job, number, attempt, state, health, leased, created_at, start_at,
 		heard_at, lease_us, expires_at, period_us, peak_memory, search, doc)
-		VALUES ($1, $2, $3, 0, 'queued', '', 0, $4, $4, 0, 0, 0, 0, '', '{}') ON CONFLICT (id) DO NOTHING`,
-		r.ID, r.Job, r.Number, micros(r.CreatedAt))
+		VALUES ($1, $2, $3, 0, 'queued', '', 0, $4, $5, $4, 0, 0, 0, 0, '', '{}') ON CONFLICT (id) DO NOTHING`,
+		r.ID, r.Job, r.Number, micros(r.CreatedAt), micros(r.StartAt))
 	if err := wrote(res, err); err != nil {
 		return fmt.Errorf("create run %s: %w", r.ID, err)
 	}
@@ -178,7 +179,7 @@ func (t *tx) setLabels(ctx context.Context, r *job.Run) error {
 		return fmt.Errorf("labels of run %s: %w", r.ID, err)
 	}
 	for k, v := range r.Labels {
-		if _, err := t.ExecContext(ctx, `INSERT INTO run_labels (key, value, run_id, created_at) VALUES ($1, $2, $3, $4)`, k, v, r.ID, micros(r.CreatedAt)); err != nil {
+		if _, err := t.ExecContext(ctx, `INSERT INTO run_labels (key, value, run_id, start_at) VALUES ($1, $2, $3, $4)`, k, v, r.ID, micros(r.StartAt)); err != nil {
 			return fmt.Errorf("labels of run %s: %w", r.ID, err)
 		}
 	}

@@ -11,11 +11,15 @@ import (
 // firstLease is how long a run is trusted before its first heartbeat has said otherwise.
 func firstLease(period time.Duration) time.Duration { return max(30*time.Second, 3*period) }
 
-// newRun is a run at the moment the server first hears of it.
-func newRun(s *index.State, now time.Time) runRow {
-	return runRow{run: job.Run{
-		ID: s.Run, Job: s.View.Job, State: job.Queued, CreatedAt: now, Findings: []job.Finding{},
-	}}
+// newRun is a run at the moment the server first hears of it, from an agent whose clock is
+// behind by offset.
+func newRun(s *index.State, offset time.Duration, now time.Time) runRow {
+	run := job.Run{ID: s.Run, Job: s.View.Job, State: job.Queued, CreatedAt: now, StartAt: now, Findings: []job.Finding{}}
+	if started := s.View.StartedAt; started != nil {
+		run.StartAt = fromMicros(micros(job.Start(*started, offset, now)))
+	}
+	run.DeliveredLateSeconds = job.DeliveredLate(run.StartAt, now).Seconds()
+	return runRow{run: run}
 }
 
 // taken is what an append does to a run.
@@ -108,7 +112,8 @@ func showAttempt(run job.Run, view *job.Run) job.Run {
 	shown := *view
 	shown.ID, shown.Job, shown.Number, shown.Attempt = run.ID, run.Job, run.Number, run.Attempt
 	shown.State, shown.Health, shown.Findings = run.State, run.Health, run.Findings
-	shown.CreatedAt, shown.LastHeartbeatAt, shown.Cancel = run.CreatedAt, run.LastHeartbeatAt, run.Cancel
+	shown.CreatedAt, shown.StartAt, shown.DeliveredLateSeconds = run.CreatedAt, run.StartAt, run.DeliveredLateSeconds
+	shown.LastHeartbeatAt, shown.Cancel = run.LastHeartbeatAt, run.Cancel
 	shown.SuspendedAt = run.SuspendedAt
 	shown.Expected, shown.Diagnosis = run.Expected, run.Diagnosis
 	if decided(run) && (view.Outcome == nil || view.Outcome.State != run.State) {

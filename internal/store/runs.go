@@ -105,6 +105,7 @@ func (s *Store) RunAttempt(ctx context.Context, id string, attempt int) (job.Run
 // earlierAttempt shows an attempt that another one followed.
 func earlierAttempt(run, view job.Run) job.Run {
 	view.Number, view.CreatedAt = run.Number, run.CreatedAt
+	view.StartAt, view.DeliveredLateSeconds = run.StartAt, run.DeliveredLateSeconds
 	if view.State == job.Retrying && view.Outcome != nil {
 		view.State = view.Outcome.State
 	}
@@ -118,8 +119,8 @@ func earlierAttempt(run, view job.Run) job.Run {
 	return view
 }
 
-// Runs returns a page of runs, newest first, without those whose rows cannot be read. A cursor that this server did not make is a
-// *job.InvalidError.
+// Runs returns a page of runs, those that started last first, without those whose rows cannot be
+// read. A cursor that this server did not make is a *job.InvalidError.
 func (s *Store) Runs(ctx context.Context, q index.RunQuery) (index.RunPage, error) {
 	limit := min(max(q.Limit, 1), 500)
 	query, args, err := s.pageQuery(ctx, q, limit+1)
@@ -136,21 +137,21 @@ func (s *Store) Runs(ctx context.Context, q index.RunQuery) (index.RunPage, erro
 	last := ""
 	for n := 1; rows.Next(); n++ {
 		row, err := scanRun(rows)
-		created, id := micros(row.run.CreatedAt), row.run.ID
+		start, id := micros(row.run.StartAt), row.run.ID
 		var bad *index.UnreadableError
 		switch {
 		case n > limit:
 			page.NextCursor = last
 			continue
 		case errors.As(err, &bad):
-			created, id = micros(bad.Run.CreatedAt), bad.Run.ID
+			start, id = micros(bad.Run.StartAt), bad.Run.ID
 			skipped = append(skipped, bad)
 		case err != nil:
 			return index.RunPage{}, fmt.Errorf("list runs: %w", err)
 		default:
 			page.Runs = append(page.Runs, s.leases.show(row.run))
 		}
-		last = cursorOf(created, id)
+		last = cursorOf(start, id)
 	}
 	if err := rows.Err(); err != nil {
 		return index.RunPage{}, fmt.Errorf("list runs: %w", err)
@@ -220,9 +221,9 @@ func labelQuery(q index.RunQuery, key string, limit int) (string, []any, error) 
 		if err != nil {
 			return "", nil, err
 		}
-		labels = append(labels, "(created_at, run_id) < (CAST("+arg(at)+" AS BIGINT), "+arg(id)+")")
+		labels = append(labels, "(start_at, run_id) < (CAST("+arg(at)+" AS BIGINT), "+arg(id)+")")
 	}
-	from := "(SELECT run_id, created_at AS label_at FROM run_labels" + where(labels) + ") AS l CROSS JOIN runs"
+	from := "(SELECT run_id, start_at AS label_at FROM run_labels" + where(labels) + ") AS l CROSS JOIN runs"
 	return "SELECT " + runColumns + " FROM " + from + where(append(conditions, "runs.id = l.run_id")) +
 		fmt.Sprintf(" ORDER BY l.label_at DESC, l.run_id DESC LIMIT %d", limit), args, nil
 }
@@ -234,7 +235,7 @@ func runsQuery(q index.RunQuery, limit int) (string, []any, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	page := fmt.Sprintf(" ORDER BY created_at DESC, id DESC LIMIT %d", limit)
+	page := fmt.Sprintf(" ORDER BY start_at DESC, id DESC LIMIT %d", limit)
 	if len(q.States) == 0 {
 		return "SELECT " + runColumns + " FROM runs" + where(conditions) + page, args, nil
 	}
@@ -277,10 +278,10 @@ func runConditions(q index.RunQuery) (conditions []string, args []any, err error
 		conditions = append(conditions, "host = "+arg(q.Host))
 	}
 	if !q.Since.IsZero() {
-		conditions = append(conditions, "created_at >= CAST("+arg(micros(q.Since))+" AS BIGINT)")
+		conditions = append(conditions, "start_at >= CAST("+arg(micros(q.Since))+" AS BIGINT)")
 	}
 	if !q.Until.IsZero() {
-		conditions = append(conditions, "created_at < CAST("+arg(micros(q.Until))+" AS BIGINT)")
+		conditions = append(conditions, "start_at < CAST("+arg(micros(q.Until))+" AS BIGINT)")
 	}
 	if len(q.Health) > 0 {
 		marks := make([]string, len(q.Health))
@@ -301,22 +302,22 @@ func runConditions(q index.RunQuery) (conditions []string, args []any, err error
 		if err != nil {
 			return nil, nil, err
 		}
-		conditions = append(conditions, "(created_at, id) < (CAST("+arg(at)+" AS BIGINT), "+arg(id)+")")
+		conditions = append(conditions, "(start_at, id) < (CAST("+arg(at)+" AS BIGINT), "+arg(id)+")")
 	}
 	return conditions, args, nil
 }
 
-// cursorOf names the last run of a page.
-func cursorOf(createdAt int64, id string) string {
-	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d,%s", createdAt, id))
+// cursorOf names the last run of a page by its start in microseconds and its id.
+func cursorOf(start int64, id string) string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d,%s", start, id))
 }
 
-func readCursor(cursor string) (createdAt int64, id string, err error) {
+func readCursor(cursor string) (start int64, id string, err error) {
 	text, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err == nil {
 		at, rest, _ := strings.Cut(string(text), ",")
-		if createdAt, err = strconv.ParseInt(at, 10, 64); err == nil && job.CheckRunID(rest) == nil {
-			return createdAt, rest, nil
+		if start, err = strconv.ParseInt(at, 10, 64); err == nil && job.CheckRunID(rest) == nil {
+			return start, rest, nil
 		}
 	}
 	return 0, "", &job.InvalidError{What: "cursor", Value: cursor, Why: "is not one that this server gave; begin again without it"}

@@ -119,9 +119,9 @@ func TestUnusableDirectory(t *testing.T) {
 	}
 }
 
-// downgrade undoes the migrations after a version.
-func downgrade(db *sql.DB, to int) error {
-	files, err := filepath.Glob("migrations/sqlite/*.sql")
+// downgrade undoes the migrations after a version; engine is the directory of them.
+func downgrade(db *sql.DB, engine string, to int) error {
+	files, err := filepath.Glob("migrations/" + engine + "/*.sql")
 	if err != nil {
 		return err
 	}
@@ -170,7 +170,7 @@ func TestUsualMemoryIsLearnedAnew(t *testing.T) {
 	closeStore(t, s)
 	db, err := sql.Open("sqlite", filepath.Join(dir, "stint.db"))
 	if err == nil {
-		err = errors.Join(downgrade(db, 11), db.Close())
+		err = errors.Join(downgrade(db, "sqlite", 11), db.Close())
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +184,7 @@ func TestUsualMemoryIsLearnedAnew(t *testing.T) {
 	if u := usual(s); u.Runs != 2 || u.PeakMemoryP95Bytes != 3<<20 {
 		t.Errorf("usual of a run since then: %+v", u)
 	}
-	runs, err := s.GoodRunsBefore(t.Context(), "daily", 0, 10)
+	runs, err := s.GoodRunsBefore(t.Context(), job.Run{Job: "daily", StartAt: time.Now().Add(time.Hour)}, 10)
 	if err != nil || len(runs) != 2 || runs[0].Usage.PeakMemoryBytes != 3<<20 || runs[1].Usage.PeakMemoryBytes != 0 {
 		t.Errorf("good runs, of which only the last one's memory is memory in use: %+v, %v", runs, err)
 	}

@@ -17,7 +17,7 @@ const (
 	// textsBatch is how many runs become searchable in one transaction, for which agents
 	// may have to wait.
 	textsBatch = 100
-	// textSpan is how many text ids there are in a microsecond, for runs that were created
+	// textSpan is how many text ids there are in a microsecond, for runs that started
 	// in the same one. One that finds none free takes one of the next.
 	textSpan = 1024
 	// mostText is the most bytes of a text that is looked for.
@@ -32,16 +32,16 @@ const (
 
 // newText is a run that cannot be found by its text yet.
 type newText struct {
-	run     string
-	created int64
+	run   string
+	start int64
 }
 
 // indexTexts makes some runs that are new searchable. It reports whether there may be more.
 // A text id is the time of the run; of several servers each takes other runs. A run that
 // cannot be made searchable is the trouble of itself alone.
 func (s *Store) indexTexts(ctx context.Context) (more bool, err error) {
-	found, err := newTexts(s.reader.QueryContext(ctx, `SELECT id, created_at FROM runs WHERE text_id IS NULL AND search <> ''
-		AND`+rests(troubleText, "runs.id", 2)+` ORDER BY created_at DESC, id DESC LIMIT $1`, textsBatch, micros(s.now())))
+	found, err := newTexts(s.reader.QueryContext(ctx, `SELECT id, start_at FROM runs WHERE text_id IS NULL AND search <> ''
+		AND`+rests(troubleText, "runs.id", 2)+` ORDER BY start_at DESC, id DESC LIMIT $1`, textsBatch, micros(s.now())))
 	if err == nil {
 		err = isolate(ctx, s, found, func(some []newText) error { return s.indexSome(ctx, some) },
 			func(one newText, err error) { s.failed(ctx, troubleText, one.run, err) })
@@ -101,8 +101,8 @@ func (t *tx) lockTexts(ctx context.Context, some []newText) ([]newText, error) {
 		lock = " FOR UPDATE OF runs SKIP LOCKED"
 	}
 	table, args := t.dialect.table(1, column{texts: runs})
-	return newTexts(t.QueryContext(ctx, `SELECT id, created_at FROM runs WHERE text_id IS NULL AND id IN (SELECT c0 FROM `+table+`)
-		ORDER BY created_at DESC, id DESC`+lock, args...))
+	return newTexts(t.QueryContext(ctx, `SELECT id, start_at FROM runs WHERE text_id IS NULL AND id IN (SELECT c0 FROM `+table+`)
+		ORDER BY start_at DESC, id DESC`+lock, args...))
 }
 
 // newTexts reads the rows of a query and closes it.
@@ -114,7 +114,7 @@ func newTexts(rows *sql.Rows, err error) ([]newText, error) {
 	var found []newText
 	for rows.Next() {
 		var one newText
-		if err := rows.Scan(&one.run, &one.created); err != nil {
+		if err := rows.Scan(&one.run, &one.start); err != nil {
 			return nil, err
 		}
 		found = append(found, one)
@@ -128,7 +128,7 @@ func (t *tx) textIDs(ctx context.Context, runs []newText) ([]int64, error) {
 	for i, one := range runs {
 		h := fnv.New32a()
 		_, _ = h.Write([]byte(one.run)) // a hash takes everything
-		for ids[i] = one.created*textSpan + int64(h.Sum32()%(textSpan/2)); mine[ids[i]]; {
+		for ids[i] = one.start*textSpan + int64(h.Sum32()%(textSpan/2)); mine[ids[i]]; {
 			ids[i]++
 		}
 		mine[ids[i]] = true
@@ -157,7 +157,7 @@ func (t *tx) textIDs(ctx context.Context, runs []newText) ([]int64, error) {
 // insertTexts is the statement that fills run_texts, but for where the ids come from.
 func (d dialect) insertTexts() string {
 	if d.postgres {
-		return `INSERT INTO run_texts (text_id, created, run, words) SELECT v.c1, runs.created_at, runs.id, runs.search`
+		return `INSERT INTO run_texts (text_id, started, run, words) SELECT v.c1, runs.start_at, runs.id, runs.search`
 	}
 	return `INSERT INTO run_texts (rowid, words) SELECT v.c1, runs.search`
 }
@@ -257,7 +257,7 @@ func (d dialect) textQuery(q index.RunQuery, limit int) (string, []any, error) {
 		args = append(args, end)
 		indexed = append(indexed, d.textBefore("$"+strconv.Itoa(len(args))))
 	}
-	newest := fmt.Sprintf(" ORDER BY created_at DESC, id DESC LIMIT %d", limit)
+	newest := fmt.Sprintf(" ORDER BY start_at DESC, id DESC LIMIT %d", limit)
 	return "SELECT * FROM (SELECT * FROM (" + d.textPage(indexed, limit) + ") AS old UNION ALL SELECT * FROM (SELECT " + runColumns + " FROM " +
 		d.runsBy("runs_no_text") + where(append(conditions, "text_id IS NULL")) + newest + ") AS fresh) AS merged" + newest, args, nil
 }
@@ -277,7 +277,7 @@ func before(q index.RunQuery) (int64, error) {
 // textBefore is the condition that a text is older than a parameter says.
 func (d dialect) textBefore(param string) string {
 	if d.postgres {
-		return "run_texts.created < CAST(" + param + " AS BIGINT)"
+		return "run_texts.started < CAST(" + param + " AS BIGINT)"
 	}
 	return fmt.Sprintf("run_texts.rowid < %s * %d", param, textSpan)
 }
@@ -290,7 +290,7 @@ func (d dialect) textPage(conditions []string, limit int) string {
 		return "SELECT " + runColumns + from + d.textOrder() + fmt.Sprintf(" LIMIT %d", limit)
 	}
 	last := fmt.Sprintf("(SELECT MIN(hit) / %d * %d FROM (SELECT run_texts.rowid AS hit%s%s LIMIT %d))", textSpan, textSpan, from, d.textOrder(), limit)
-	return "SELECT " + runColumns + from + " AND run_texts.rowid >= " + last + fmt.Sprintf(" ORDER BY created_at DESC, id DESC LIMIT %d", limit)
+	return "SELECT " + runColumns + from + " AND run_texts.rowid >= " + last + fmt.Sprintf(" ORDER BY start_at DESC, id DESC LIMIT %d", limit)
 }
 
 // runsBy is the runs, to be read off an index of few of them. PostgreSQL knows that they
@@ -305,7 +305,7 @@ func (d dialect) runsBy(name string) string {
 // textOrder is the order of time in run_texts, the newest first.
 func (d dialect) textOrder() string {
 	if d.postgres {
-		return " ORDER BY run_texts.created DESC, run_texts.run DESC"
+		return " ORDER BY run_texts.started DESC, run_texts.run DESC"
 	}
 	return " ORDER BY run_texts.rowid DESC"
 }

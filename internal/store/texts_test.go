@@ -34,9 +34,8 @@ func texts(t *testing.T, s *store.Store) {
 			// Runs of one microsecond, and some apart.
 			at := noon.Add(time.Duration(i/20) * time.Microsecond)
 			id, data := whole(t, journal.Attempt{Job: fmt.Sprintf("j%d", i%3), Host: words, Labels: map[string]string{"a": "x", "b": fmt.Sprint("run-", i)}}, i%2, "x\n")
-			got, _, err := s.Ingest(t.Context(), []index.Append{{Run: id, Attempt: 1, Data: data, At: at}}, nil)
-			if err != nil || got[0].Err != nil {
-				t.Fatal(err, got)
+			if got := try(t, s, index.Append{Run: id, Attempt: 1, Data: data, At: at}); got.Err != nil {
+				t.Fatal(got.Err)
 			}
 			state := job.Succeeded
 			if i%2 == 1 {
@@ -165,8 +164,8 @@ func allPages(t *testing.T, s *store.Store, q index.RunQuery) (ids []string, cou
 			t.Fatal(err)
 		}
 		for _, r := range page.Runs {
-			if last.ID != "" && (r.CreatedAt.After(last.CreatedAt) || r.CreatedAt.Equal(last.CreatedAt) && r.ID >= last.ID) {
-				t.Fatalf("%+v: %s at %s after %s at %s", q, r.ID, r.CreatedAt, last.ID, last.CreatedAt)
+			if last.ID != "" && (r.StartAt.After(last.StartAt) || r.StartAt.Equal(last.StartAt) && r.ID >= last.ID) {
+				t.Fatalf("%+v: %s at %s after %s at %s", q, r.ID, r.StartAt, last.ID, last.StartAt)
 			}
 			last = r
 			ids = append(ids, r.ID)

@@ -151,7 +151,7 @@ export const pages = {
     await page.keyboard.press('[')
     await page.waitForFunction(() => document.title.includes('keyed #1'))
     await page.keyboard.press('[')
-    await seen(page.getByText('There is no older run of keyed here.'))
+    await seen(page.getByText('There is no run keyed #0 here.'))
     await page.keyboard.press(']')
     await page.waitForFunction(() => document.title.includes('keyed #2'))
     await page.getByRole('tab', { name: 'Log' }).focus()

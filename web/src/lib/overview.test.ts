@@ -4,11 +4,11 @@ import { byRecency, failing, lastDay, matches, successRate } from './overview'
 
 const now = Date.parse('2026-05-04T12:00:00Z')
 const run = (state: string, more: Partial<Run> = {}): Run =>
-  ({ id: 'r', job: 'etl', state, health: '', created_at: new Date(now - 1000).toISOString(), command: 'python x', host: 'h1', labels: null, ...more }) as unknown as Run
+  ({ id: 'r', job: 'etl', state, health: '', start_at: new Date(now - 1000).toISOString(), command: 'python x', host: 'h1', labels: null, ...more }) as unknown as Run
 const runs = (...states: string[]) => states.map((s) => run(s))
 
 test('the last day of each job, bounded', () => {
-  const old = run('failed', { created_at: new Date(now - 25 * 3600_000).toISOString() })
+  const old = run('failed', { start_at: new Date(now - 25 * 3600_000).toISOString() })
   const map = lastDay([...runs('running', 'failed', 'failed'), run('failed', { job: 'b' }), old], now, 2)
   expect([...map].map(([job, list]) => [job, list.length])).toEqual([['etl', 2], ['b', 1]])
 })
@@ -27,7 +27,7 @@ test('success rate leaves out what is going on and what somebody canceled', () =
 })
 
 test('jobs in the order of their last sign of life', () => {
-  const job = (name: string, at?: string) => ({ name, last_run: at ? { created_at: at } : null }) as unknown as Job
+  const job = (name: string, at?: string) => ({ name, last_run: at ? { start_at: at } : null }) as unknown as Job
   expect(byRecency([job('a'), job('b', '2026-01-01'), job('c', '2026-02-01'), job('aa')]).map((j) => j.name)).toEqual(['c', 'b', 'a', 'aa'])
 })
 

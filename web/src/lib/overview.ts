@@ -4,11 +4,11 @@ import { isActive } from './state'
 const dayMs = 24 * 3600_000
 const bad = ['failed', 'timed_out', 'lost']
 
-/** The runs of each job that began within a day, newest first, no more than `most`. */
+/** The runs of each job that started within a day, the last first, no more than `most`. */
 export function lastDay(runs: Run[], now: number, most: number): Map<string, Run[]> {
   const map = new Map<string, Run[]>()
   for (const run of runs) {
-    if (now - Date.parse(run.created_at) > dayMs) continue
+    if (now - Date.parse(run.start_at) > dayMs) continue
     const list = map.get(run.job)
     if (!list) map.set(run.job, [run])
     else if (list.length < most) list.push(run)
@@ -42,7 +42,7 @@ export function successRate(runs: Run[]): string {
 
 /** Jobs in the order of their last sign of life. */
 export function byRecency(jobs: Job[]): Job[] {
-  const at = (j: Job) => j.last_run?.created_at ?? ''
+  const at = (j: Job) => j.last_run?.start_at ?? ''
   return jobs.toSorted((a, b) => (at(a) < at(b) ? 1 : at(a) > at(b) ? -1 : a.name < b.name ? -1 : 1))
 }
 

@@ -8,7 +8,7 @@ const sample = (s: number, more: Partial<Sample> = {}): Sample => ({
   at: iso(s), cpu_seconds: s, cpu_cores: 1, memory_bytes: 1 << 30, processes: 1, ...more,
 })
 const run = {
-  started_at: iso(0), created_at: iso(0), usage: { cpu_seconds: 2, peak_memory_bytes: 2 ** 30, read_bytes: 10, written_bytes: 20 },
+  started_at: iso(0), start_at: iso(0), created_at: iso(0), usage: { cpu_seconds: 2, peak_memory_bytes: 2 ** 30, read_bytes: 10, written_bytes: 20 },
   steps: [], output: { gaps: [] }, findings: [], cancel: null,
 } as unknown as Run
 

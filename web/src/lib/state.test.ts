@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Run } from './api/types'
-import { cause, clearlyOver, gist, needAttention, title, upsert, verdict, why } from './state'
+import { cause, clearlyOver, gist, late, needAttention, title, upsert, verdict, why } from './state'
 
 const now = Date.parse('2026-03-01T12:00:00Z')
 
@@ -8,13 +8,18 @@ function run(over: Partial<Run>): Run {
   return {
     id: 'r1', job: 'train', number: 4, attempt: 1, state: 'running', health: 'healthy', findings: [],
     outcome: null, steps: [], command: '', args: [], dir: '', host: 'h', containment: '', agent_version: '',
-    labels: {}, created_at: '2026-03-01T11:00:00Z', started_at: '2026-03-01T11:00:00Z', ended_at: null,
+    labels: {}, created_at: '2026-03-01T11:00:00Z', start_at: '2026-03-01T11:00:00Z', started_at: '2026-03-01T11:00:00Z', ended_at: null,
     last_heartbeat_at: '2026-03-01T11:59:58Z', status: '',
     usage: { cpu_seconds: 0, memory_bytes: 0, peak_memory_bytes: 0, processes: 0, read_bytes: 0, written_bytes: 0 },
     output: { bytes: 0, lines: 0, complete: false, gaps: [], longest_silence_seconds: 0 }, cancel: null, notes: [],
     ...over,
   }
 }
+
+test('a run that was delivered late says so', () => {
+  expect(late(run({}))).toBe('')
+  expect(late(run({ delivered_late_seconds: 7200 }))).toBe('delivered 2 h later')
+})
 
 describe('verdict', () => {
   test('a healthy run and a good end have none', () => {

@@ -74,6 +74,11 @@ export function elapsed(run: Run, now: number): number {
   return f.between(run.started_at ?? run.created_at, run.ended_at, now)
 }
 
+/** That a run was delivered late, in words; empty for one that was not. */
+export function late(run: Run): string {
+  return run.delivered_late_seconds ? `delivered ${f.duration(run.delivered_late_seconds)} later` : ''
+}
+
 /**
  * The one sentence that says why a run is not well, or null when it is. What the server
  * judged comes first, then what it knows of the end.
@@ -174,10 +179,13 @@ function rank(run: Run): number {
   return { lost: 1, failed: 2, timed_out: 3 }[run.state as string] ?? 4
 }
 
-/** Puts a changed run into a list that is sorted newest first; a new one goes on top. */
+/** Puts a changed run into a list in which the run that started last is first. */
 export function upsert(runs: Run[], run: Run): Run[] {
   const at = runs.findIndex((r) => r.id === run.id)
-  if (at < 0) return [run, ...runs]
+  if (at < 0) {
+    const older = runs.findIndex((r) => r.start_at <= run.start_at)
+    return older < 0 ? [...runs, run] : runs.toSpliced(older, 0, run)
+  }
   const next = runs.slice()
   next[at] = run
   return next

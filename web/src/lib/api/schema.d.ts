@@ -608,6 +608,8 @@ export interface components {
             containment: string;
             /** Format: date-time */
             created_at: string;
+            /** Format: double */
+            delivered_late_seconds?: number;
             diagnosis?: components["schemas"]["Diagnosis"];
             dir: string;
             /** Format: date-time */
@@ -628,6 +630,8 @@ export interface components {
             number: number;
             outcome: components["schemas"]["Outcome"] | null;
             output: components["schemas"]["Output"];
+            /** Format: date-time */
+            start_at: string;
             /** Format: date-time */
             started_at: string | null;
             state: string;
