@@ -95,16 +95,9 @@ func runFacts(r job.Run, now time.Time) [][2]string {
 	if r.Attempt > 1 {
 		add("attempt", fmt.Sprint(r.Attempt))
 	}
-	if r.StartedAt != nil {
-		started := r.StartedAt.Local().Format("2006-01-02 15:04:05.000 -07:00")
-		if late := lateText(r); late != "" {
-			started += ", " + late
-		}
-		add("started", started)
-	}
-	if r.EndedAt != nil {
-		add("ended", r.EndedAt.Local().Format("2006-01-02 15:04:05.000 -07:00"))
-	}
+	add("started", agentTime(r.StartedAt))
+	add("delivered", strings.TrimPrefix(lateText(r), "delivered "))
+	add("ended", agentTime(r.EndedAt))
 	add("took", durationText(r, now))
 	if x := r.Expected; x != nil {
 		text := fmt.Sprintf("half of the last %d good runs took %s, 95 %% at most %s", x.Runs,
@@ -139,6 +132,14 @@ func runFacts(r job.Run, now time.Time) [][2]string {
 	}
 	add("labels", strings.Join(keys, " "))
 	return facts
+}
+
+// agentTime is a time of the agent's clock; empty for none.
+func agentTime(at *time.Time) string {
+	if at == nil {
+		return ""
+	}
+	return at.Local().Format("2006-01-02 15:04:05.000 -07:00")
 }
 
 func usedText(u job.Usage) string {
