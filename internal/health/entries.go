@@ -11,10 +11,15 @@ import (
 // byPolicy is who acts when nobody asked.
 const byPolicy = "the policy of the job"
 
-// lostEntries are what a lost run asks for.
-func lostEntries(l index.Lease, v index.Verdict, p policy.Policy) []index.OutboxEntry {
+// lostEntries are what a lost run asks for. Where the evidence is only that the agent is silent,
+// the notification waits: the agent may report again.
+func lostEntries(l index.Lease, v index.Verdict, silence bool, p policy.Policy) []index.OutboxEntry {
 	var out []index.OutboxEntry
 	a := p.Actions[policy.Lost]
+	notify := v.At
+	if silence {
+		notify = v.At.Add(a.After.D())
+	}
 	if a.Notify {
 		severity := job.Critical
 		if a.Severity != "" {
@@ -22,7 +27,7 @@ func lostEntries(l index.Lease, v index.Verdict, p policy.Policy) []index.Outbox
 		}
 		out = append(out, index.OutboxEntry{
 			Kind: index.OutboxNotify, Run: l.Run, Attempt: l.Attempt, What: index.WhatLost,
-			Severity: severity, Message: v.Evidence, At: v.At,
+			Severity: severity, Message: v.Evidence, At: v.At, After: notify,
 		})
 	}
 	if l.Attempt <= a.Retry {

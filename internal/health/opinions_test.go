@@ -283,3 +283,32 @@ func TestEntriesOfFindings(t *testing.T) {
 		t.Errorf("lost in the last attempt there may be: %+v", v.Outbox)
 	}
 }
+
+// People are notified a minute later of a run whose agent only fell silent, and at once of one
+// whose agent's side closed its connection.
+func TestLostIsNotifiedLaterAfterSilence(t *testing.T) {
+	own, err := policy.Parse([]byte("actions: {lost: {after: 5m}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	none, err := policy.Parse([]byte("actions: {lost: {after: 0s}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := Circumstances{Closed: index.Closure{At: at(1990), Confirm: ConfirmGone}}
+	broken := Circumstances{Closed: index.Closure{At: at(1990)}} // it timed out, which is silence
+	for name, tt := range map[string]struct {
+		c     Circumstances
+		p     policy.Policy
+		after float64
+	}{
+		"silence": {Circumstances{}, policy.Default(), 60}, "by its policy": {Circumstances{}, own, 300}, "not at all": {Circumstances{}, none, 0},
+		"connection broke": {broken, policy.Default(), 60}, "connection closed": {gone, policy.Default(), 0}, "closed, with a policy": {gone, own, 0},
+	} {
+		l := seen()
+		v, _ := Judge(l, at(2000), tt.c, tt.p)
+		if !v.Lost || len(v.Outbox) != 1 || !v.Outbox[0].At.Equal(at(2000)) || !v.Outbox[0].After.Equal(at(2000+tt.after)) {
+			t.Errorf("%s: lost %t, %+v", name, v.Lost, v.Outbox)
+		}
+	}
+}

@@ -163,7 +163,7 @@ func Judge(l index.Lease, now time.Time, c Circumstances, p policy.Policy) (inde
 	if deadline := Deadline(l, c); !now.Before(deadline) {
 		v.Lost = true
 		v.Evidence = lostEvidence(l, c)
-		v.Outbox = lostEntries(l, v, p)
+		v.Outbox = lostEntries(l, v, !c.gone(l), p)
 		return v, true
 	}
 	_, wasQuiet := findingOf(l.Findings, policy.Quiet)

@@ -133,8 +133,8 @@ func laterOf(a, b time.Time) time.Time {
 	return b
 }
 
-// stillTrue reads the runs of a batch, and takes out repetitions of what has passed. A
-// batch that was sent before is left as it is.
+// stillTrue reads the runs of a batch, and takes out what has passed of the rows that are checked.
+// A batch that was sent before is left as it is.
 func (w *Worker) stillTrue(ctx context.Context, batch []index.Action, now time.Time) (left []index.Action, runs map[string]*job.Run, dropped []index.Settled, err error) {
 	runs = map[string]*job.Run{}
 	for _, a := range batch {
@@ -142,7 +142,7 @@ func (w *Worker) stillTrue(ctx context.Context, batch []index.Action, now time.T
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		if a.Repeat > 0 && a.Batch == 0 {
+		if checked(a) {
 			s := situation{run: run}
 			if run != nil {
 				if s.acknowledged, err = w.Store.Acknowledged(ctx, a.Run, a.CreatedAt); err != nil {

@@ -119,14 +119,20 @@ func sooner(a, b time.Time) time.Time {
 	return a
 }
 
-// situation is what is known about a repetition's cause when it is due.
+// checked reports whether the cause of a row is looked at again before it is sent: that of a
+// repetition, and of a notification that was to wait.
+func checked(a index.Action) bool {
+	return a.Batch == 0 && (a.Repeat > 0 || a.NextAt != nil && a.NextAt.After(a.CreatedAt))
+}
+
+// situation is what is known about the cause of a row when it is due.
 type situation struct {
 	run          *job.Run // nil: gone
 	acknowledged bool
 	later        bool // a later run of the job succeeded
 }
 
-// settledBy says why a problem need not be told again; empty when it still holds.
+// settledBy says why nobody is notified of a problem any more; empty when it still holds.
 func settledBy(a index.Action, s situation) string {
 	switch {
 	case s.run == nil:

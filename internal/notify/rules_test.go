@@ -210,6 +210,24 @@ func TestWhatIsNotToldAgain(t *testing.T) {
 	}
 }
 
+func TestWhichRowsAreChecked(t *testing.T) {
+	now, soon := at("12:00"), at("12:01")
+	for name, tt := range map[string]struct {
+		a    index.Action
+		want bool
+	}{
+		"at once":           {index.Action{CreatedAt: now, NextAt: &now}, false},
+		"to wait":           {index.Action{CreatedAt: now, NextAt: &soon}, true},
+		"tried once":        {index.Action{CreatedAt: now, NextAt: &soon, Batch: 1}, false},
+		"repeated":          {index.Action{CreatedAt: now, NextAt: &soon, Repeat: 1}, true},
+		"repeated, sending": {index.Action{CreatedAt: now, NextAt: &soon, Repeat: 1, Batch: 1}, false},
+	} {
+		if got := checked(tt.a); got != tt.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
 func TestOutcomeOfATry(t *testing.T) {
 	now := at("12:00")
 	batch := []index.Action{{ID: 1, Run: "r", Severity: job.Critical, What: "failed", Batch: 1, CreatedAt: now.Add(-time.Minute)}}

@@ -100,6 +100,9 @@ func (p *Policy) action(on string, v node) error {
 			return err
 		}
 		keys["backoff"] = into(&a.Backoff, span)
+		if on == Lost {
+			keys["after"] = into(&a.After, span)
+		}
 	}
 	if err := eachKey(v, on, sorted(keys), func(key string, v node) error { return keys[key](v) }); err != nil {
 		return err

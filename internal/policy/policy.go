@@ -142,6 +142,9 @@ type Action struct {
 	// For ends only.
 	Retry   int  `json:"retry,omitempty"`
 	Backoff Span `json:"backoff_seconds,omitempty"`
+	// After is how long people are not notified of a lost run whose agent only fell silent, and
+	// are not at all if it reports again. For Lost only.
+	After Span `json:"after_seconds,omitempty"`
 }
 
 // Default is the policy of a job that has none of its own.
@@ -160,6 +163,9 @@ func Default() Policy {
 	for _, name := range append(Rules(), Ends()...) {
 		p.Actions[name] = Action{Notify: true, Backoff: backoffOf(name)}
 	}
+	lost := p.Actions[Lost]
+	lost.After = Span(time.Minute)
+	p.Actions[Lost] = lost
 	for _, quiet := range []string{Quiet, ClockSkew, Starved} {
 		p.Actions[quiet] = Action{}
 	}

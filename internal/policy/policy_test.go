@@ -46,7 +46,7 @@ actions:
 	want.Spool.Bytes = 10_000_000
 	want.Quiet.On = false
 	want.Actions[Stalled] = Action{Notify: true, Severity: job.Critical, Cancel: true, CancelAfter: Span(10 * time.Minute)}
-	want.Actions[Lost] = Action{Retry: 2, Backoff: Span(time.Minute)}
+	want.Actions[Lost] = Action{Retry: 2, Backoff: Span(time.Minute), After: Span(time.Minute)}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error("(-want +got)", diff)
 	}
@@ -96,6 +96,8 @@ func TestMistakesAreRefusedInPlace(t *testing.T) {
 	}{
 		{"rulez: {}", 1, 1, `"rulez" is not known in policy: there is rules, actions`},
 		{"rules:\n  stalled:\n    aftr: 5m\n", 3, 5, `"aftr" is not known in stalled`},
+		{"actions:\n  failed: {after: 1m}\n", 2, 12, `"after" is not known in failed`},
+		{"actions:\n  lost: {after: soon}\n", 2, 17, "not a duration"},
 		{"rules:\n  stuck: {}\n", 2, 3, "there is quiet, stalled"},
 		{"rules:\n  stalled: {after: 5}\n", 2, 20, "not a duration"},
 		{"rules:\n  stalled: {after: 0}\n", 2, 20, "on: false"},

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"stint.dev/stint/internal/index"
@@ -14,7 +15,10 @@ func (t *tx) raise(ctx context.Context, run *job.Run, events []job.RunEvent, now
 	if len(events) == 0 {
 		return nil
 	}
-	entries := index.Causes(run, events, now)
+	entries, err := t.notHealed(ctx, run, index.Causes(run, events, now), now)
+	if err != nil {
+		return err
+	}
 	if last := events[len(events)-1]; last.Kind == "state" && last.To == string(job.Succeeded) {
 		good, err := t.goodNews(ctx, run, now)
 		if err != nil {
@@ -22,11 +26,24 @@ func (t *tx) raise(ctx context.Context, run *job.Run, events []job.RunEvent, now
 		}
 		entries = append(entries, good...)
 	}
-	entries, err := t.obey(ctx, run, entries)
-	if err != nil {
+	if entries, err = t.obey(ctx, run, entries); err != nil {
 		return err
 	}
 	return t.insertOutbox(ctx, entries)
+}
+
+// notHealed takes out that a lost run was heard again where nobody was notified yet that it was
+// lost, and nobody will be.
+func (t *tx) notHealed(ctx context.Context, run *job.Run, entries []index.OutboxEntry, now time.Time) ([]index.OutboxEntry, error) {
+	at := slices.IndexFunc(entries, func(e index.OutboxEntry) bool { return e.What == index.WhatHealed })
+	if at < 0 {
+		return entries, nil
+	}
+	withdrawn, err := t.withdraw(ctx, run.ID, run.Attempt, "the agent reported again", now)
+	if err == nil && withdrawn {
+		entries = slices.Delete(entries, at, at+1)
+	}
+	return entries, err
 }
 
 // raise does so for a group, whose runs may not be stored yet: whether a success is news
@@ -48,9 +65,12 @@ func (g *group) raise(ctx context.Context, run *job.Run, events []job.RunEvent, 
 // to be told of every success.
 func (t *tx) goodNews(ctx context.Context, run *job.Run, now time.Time) ([]index.OutboxEntry, error) {
 	if run.Attempt > 1 {
+		if _, err := t.withdraw(ctx, run.ID, run.Attempt-1, fmt.Sprintf("attempt %d succeeded", run.Attempt), now); err != nil {
+			return nil, err
+		}
 		var n int
 		err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE run_id = $1
-			AND what IN ('failed', 'timed_out', 'lost') LIMIT 1) AS told`, run.ID).Scan(&n)
+			AND what IN ('failed', 'timed_out', 'lost') AND status <> 'dropped' LIMIT 1) AS told`, run.ID).Scan(&n)
 		if err != nil {
 			return nil, fmt.Errorf("what was told of run %s: %w", run.ID, err)
 		}
@@ -63,7 +83,13 @@ func (t *tx) goodNews(ctx context.Context, run *job.Run, now time.Time) ([]index
 		return nil, err
 	}
 	if before.Number > 0 && index.Bad(before.State) {
-		return []index.OutboxEntry{index.Recovered(run, fmt.Sprintf("run #%d had not", before.Number), now)}, nil
+		withdrawn, err := t.withdraw(ctx, before.ID, before.Attempt, "a later run of the job succeeded", now)
+		if err != nil {
+			return nil, err
+		}
+		if !withdrawn {
+			return []index.OutboxEntry{index.Recovered(run, fmt.Sprintf("run #%d had not", before.Number), now)}, nil
+		}
 	}
 	var wanted int
 	err = t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM routes WHERE events LIKE '%,succeeded,%' LIMIT 1) AS wanted`).Scan(&wanted)
@@ -81,10 +107,10 @@ func (t *tx) goodNews(ctx context.Context, run *job.Run, now time.Time) ([]index
 
 // runsBefore finds the runs of a job before one of them, by an index and without sorting.
 // How many are looked at is bounded: whoever has so many at once has no series of them.
-const runsBefore = `SELECT state, number FROM runs WHERE job = $1 AND start_at <= $2
+const runsBefore = `SELECT id, attempt, state, number FROM runs WHERE job = $1 AND start_at <= $2
 	ORDER BY start_at DESC, id DESC LIMIT 50`
 
-// endBefore is the number and state of the last run of the job, before this one, that
+// endBefore is the id, attempt, number and state of the last run of the job, before this one, that
 // ended by itself; zero when there is none.
 func (t *tx) endBefore(ctx context.Context, run *job.Run) (before job.Run, err error) {
 	rows, err := t.QueryContext(ctx, runsBefore, run.Job, micros(run.StartAt))
@@ -93,13 +119,12 @@ func (t *tx) endBefore(ctx context.Context, run *job.Run) (before job.Run, err e
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
-		var state string
-		var number int64
-		if err := rows.Scan(&state, &number); err != nil {
+		var one job.Run
+		if err := rows.Scan(&one.ID, &one.Attempt, &one.State, &one.Number); err != nil {
 			return before, fmt.Errorf("runs before run %s: %w", run.ID, err)
 		}
-		if s := job.State(state); number != run.Number && (s == job.Succeeded || index.Bad(s)) {
-			return job.Run{Number: number, State: s}, nil
+		if one.ID != run.ID && (one.State == job.Succeeded || index.Bad(one.State)) {
+			return one, nil
 		}
 	}
 	return before, rows.Err()

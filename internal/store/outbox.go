@@ -43,6 +43,26 @@ func (t *tx) insertAction(ctx context.Context, a index.Action, created, next int
 	return nil
 }
 
+// withdraw drops the notifications of bad ends of a run, up to an attempt, that wait and are not
+// due yet, and reports whether there were any: nobody was notified, and nobody needs to be.
+func (t *tx) withdraw(ctx context.Context, run string, attempt int, why string, now time.Time) (bool, error) {
+	withdrawn := false
+	for range 2 { // the second time those that another server was dispatching at the first
+		res, err := t.ExecContext(ctx, `UPDATE outbox SET status = 'dropped', last_error = $4, done_at = $3
+			WHERE run_id = $1 AND attempt <= $2 AND next_at > $3 AND kind = 'notify' AND what IN ('failed', 'timed_out', 'lost')
+			AND status = 'pending' AND batch = 0 AND repeats = 0`, run, attempt, micros(now), why)
+		if err != nil {
+			return false, fmt.Errorf("withdraw a notification of run %s: %w", run, err)
+		}
+		n, err := res.RowsAffected()
+		if err != nil {
+			return false, fmt.Errorf("withdraw a notification of run %s: %w", run, err)
+		}
+		withdrawn = withdrawn || n > 0
+	}
+	return withdrawn, nil
+}
+
 // AddOutbox stores entries that no change of a run brings with it.
 func (s *Store) AddOutbox(ctx context.Context, entries []index.OutboxEntry) error {
 	return s.writeRuns(ctx, noRuns, func(t *tx) error { return t.insertOutbox(ctx, entries) })

@@ -28,6 +28,7 @@ func outboxSuite(t *testing.T, open func(*testing.T) *store.Store) {
 		"settle and repeat":            settling,
 		"routes":                       routeRows,
 		"verdicts bring their entries": verdictEntries,
+		"lost is withdrawn":            lostWithdrawn,
 		"cancel without the agent":     cancelWithoutAgent,
 		"retry in place":               retryInPlace,
 		"retry by the server's clock":  retryOnTheServersClock,
@@ -82,6 +83,63 @@ func causesWithChanges(t *testing.T, s *store.Store) {
 	wantWords(t, s, j.id) // what to tell of a verdict is for the monitor to say
 	beatOnce(t, s, j.id, 1, noon.Add(time.Hour))
 	wantWords(t, s, j.id, "notify healed")
+}
+
+// A notification that a run is lost, which waits, is withdrawn when the agent reports again or the
+// job has succeeded since, and with it what would have ended it; the history keeps both.
+func lostWithdrawn(t *testing.T, s *store.Store) {
+	const wait = time.Minute
+	lost := func(name string) string {
+		t.Helper()
+		j := running(t, s, journal.Attempt{Job: name})
+		l := lease(t, s, j.id)
+		judged, err := s.Judge(t.Context(), []index.Verdict{{
+			Run: j.id, Attempt: 1, HeardAt: l.HeardAt, At: noon, Lost: true, Evidence: "No heartbeat.",
+			Outbox: []index.OutboxEntry{{
+				Kind: index.OutboxNotify, Run: j.id, Attempt: 1, What: index.WhatLost, Severity: job.Critical, At: noon, After: noon.Add(wait),
+			}},
+		}})
+		if err != nil || len(judged) != 1 {
+			t.Fatalf("judged %+v, %v", judged, err)
+		}
+		return j.id
+	}
+	dispatch := func() {
+		t.Helper()
+		if _, err := s.Dispatch(t.Context(), noon, 10, func(index.Action, *job.Run) ([]string, string) { return []string{"a", "b"}, "" }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, before := range map[string]func(){"before": func() {}, "after": dispatch} {
+		id := lost("heard in time, " + name)
+		before()
+		beatOnce(t, s, id, 1, noon.Add(wait-time.Second))
+		for _, a := range told(t, s, id) {
+			if a.What != index.WhatLost || a.Status != index.OutboxDropped || a.LastError != "the agent reported again" {
+				t.Errorf("heard again in time, %s it was dispatched: %+v", name, a)
+			}
+		}
+		events, err := s.Events(t.Context(), id, 0, 10)
+		if n := len(events); err != nil || n < 2 || events[n-2].To != "lost" || events[n-1].From != "lost" {
+			t.Errorf("history: %+v, %v", events, err)
+		}
+	}
+	late := lost("heard too late")
+	beatOnce(t, s, late, 1, noon.Add(wait))
+	wantWords(t, s, late, "notify lost", "notify healed")
+
+	again := lost("a good run followed")
+	id, data := whole(t, journal.Attempt{Job: "a good run followed"}, 0)
+	try(t, s, index.Append{Run: id, Attempt: 1, Data: data, At: noon.Add(wait / 2)})
+	wantWords(t, s, id)
+	if a := wantWords(t, s, again, "notify lost")[0]; a.Status != index.OutboxDropped {
+		t.Errorf("a good run followed in time: %+v", a)
+	}
+	told := lost("a good run followed later")
+	id, data = whole(t, journal.Attempt{Job: "a good run followed later"}, 0)
+	try(t, s, index.Append{Run: id, Attempt: 1, Data: data, At: noon.Add(2 * wait)})
+	wantWords(t, s, told, "notify lost")
+	wantWords(t, s, id, "notify recovered")
 }
 
 func goodNews(t *testing.T, s *store.Store) {
