@@ -34,7 +34,8 @@ type Run struct {
 	// CreatedAt is the server's clock when it first heard of the run; StartedAt and
 	// EndedAt are the agent's.
 	CreatedAt time.Time `json:"created_at"`
-	// StartAt is the server's clock when the run started: see Start. Runs are listed by it.
+	// StartAt is when the run started, on the server's clock, as of when the server first heard
+	// of it: see ServerTime. Lists, the last run of a job and its series go by it.
 	StartAt time.Time `json:"start_at"`
 	// DeliveredLateSeconds is how long after its start the server first heard of the run, if
 	// that was late: see DeliveredLate.
@@ -185,7 +186,7 @@ type Pressure struct {
 const HeaderLocalAddress = "Stint-Local-Address"
 
 // HeaderClock is the header in which an agent says what its clock was, in RFC 3339, when it
-// began to send an append. The server corrects the start of a run by it: see Start.
+// began to send an append. The server corrects the start of a run by it: see ServerTime.
 const HeaderClock = "Stint-Clock"
 
 // Heartbeat says "alive" and brings the evidence.

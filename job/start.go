@@ -6,15 +6,14 @@ import "time"
 // its end of the end, before it counts as delivered late.
 const LateAfter = 30 * time.Second
 
-// Start returns when a run started, on the server's clock. Lists, the last run of a job, its
-// series and retention go by it, whenever the run was delivered.
+// ServerTime returns when something happened, on the server's clock, of which an agent says that
+// it happened at a time of its own clock.
 //
-// Started is the agent's time of the start. Offset is what the agent's clock was behind the
-// server's when the server first heard of the attempt, at heard; 0 where the agent did not say
-// what its clock was. A run cannot start later than the server heard of it, and none started
-// before 1970, where a clock begins that was never set.
-func Start(started time.Time, offset time.Duration, heard time.Time) time.Time {
-	at := started.Add(offset)
+// Offset is what the agent's clock was behind the server's when the server heard of it, at heard; 0
+// where the agent did not say what its clock was. Nothing can happen later than the server hears of
+// it, or before 1970, where a clock begins that was never set.
+func ServerTime(at time.Time, offset time.Duration, heard time.Time) time.Time {
+	at = at.Add(offset)
 	switch epoch := time.Unix(0, 0); {
 	case at.After(heard):
 		at = heard

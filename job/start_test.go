@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestStart(t *testing.T) {
+func TestServerTime(t *testing.T) {
 	heard := time.Date(2026, 3, 1, 6, 0, 0, 0, time.UTC)
 	for name, tt := range map[string]struct {
 		started time.Time
@@ -24,7 +24,7 @@ func TestStart(t *testing.T) {
 		"behind beyond reason":           {heard, math.MinInt64, time.Unix(0, 0).UTC()},
 		"a clock that was never set":     {time.Unix(0, 0), 0, time.Unix(0, 0).UTC()},
 	} {
-		if got := Start(tt.started, tt.offset, heard); got != tt.want {
+		if got := ServerTime(tt.started, tt.offset, heard); got != tt.want {
 			t.Errorf("%s: %s, want %s", name, got, tt.want)
 		}
 	}

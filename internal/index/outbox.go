@@ -20,6 +20,7 @@ const (
 	WhatTimedOut  = "timed_out"
 	WhatCanceled  = "canceled"
 	WhatSucceeded = "succeeded" // only when some route asks for it
+	WhatLate      = "late"      // runs that ended long ago were delivered; only to who names it
 	WhatLost      = "lost"
 	WhatHealed    = "healed"    // a run called lost was heard again
 	WhatRecovered = "recovered" // a good run after a bad one, or a finding that passed
@@ -56,6 +57,8 @@ type OutboxEntry struct {
 	After time.Time
 	// By says who or what wants it, for a cancel or a retry ("policy of the job").
 	By string
+	// Late is what WhatLate counts: runs of one job. Run is the last of them.
+	Late *LateRuns
 }
 
 // Action is an outbox row as it stands: a message on its way through one route, or
@@ -78,6 +81,8 @@ type Action struct {
 	Message   string     `json:"message"`
 	By        string     `json:"by,omitempty"`
 	Ends      string     `json:"ends,omitempty"`
+	// Late is what the event late counts.
+	Late *LateRuns `json:"late,omitempty"`
 	// Cause is the id of the change: the same in every route and in every repetition.
 	Cause int64 `json:"cause"`
 	// Repeat counts how often the same was told before, 0 for the first time.

@@ -89,7 +89,7 @@ func checkMatch(m index.Match) error {
 // Events names what a route can ask for: how runs end, and the rules of health.
 func Events() []string {
 	return []string{
-		index.WhatFailed, index.WhatTimedOut, index.WhatLost, index.WhatCanceled, index.WhatSucceeded,
+		index.WhatFailed, index.WhatTimedOut, index.WhatLost, index.WhatCanceled, index.WhatSucceeded, index.WhatLate,
 		index.WhatHealed, index.WhatRecovered, index.WhatNetwork,
 		"quiet", "stalled", "no_output", "overdue", "memory", "clock_skew", "spool", "starved",
 	}

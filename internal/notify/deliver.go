@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"stint.dev/stint/internal/index"
@@ -56,7 +57,8 @@ func (w *Worker) deliverOne(ctx context.Context, r index.Route, channel Channel,
 			return time.Time{}, err
 		}
 	}
-	message := newMessage(r.Name, batch[0].Batch, w.items(ctx, batch, runs), next.summary, now)
+	items := w.items(ctx, batch, runs)
+	message := newMessage(r.Name, batch[0].Batch, items, next.summary && len(items) > 1, now)
 	err = channel.Send(ctx, message)
 	if ctx.Err() != nil {
 		// Nobody knows whether it arrived: it is sent again under the same id.
@@ -183,13 +185,30 @@ func (w *Worker) run(ctx context.Context, runs map[string]*job.Run, id string) (
 	return runs[id], nil
 }
 
+// itemsOf is an item for each row of a batch, and one for all of a delivery of late runs.
+func itemsOf(batch []index.Action, runs map[string]*job.Run, base string) []Item {
+	var items []Item
+	for i, a := range batch {
+		switch {
+		case a.Late == nil:
+			items = append(items, itemOf(a, runs[a.Run], base))
+		case !slices.ContainsFunc(batch[:i], func(b index.Action) bool { return sameDelivery(a, b) }):
+			var rows []index.Action
+			for _, b := range batch[i:] {
+				if sameDelivery(a, b) {
+					rows = append(rows, b)
+				}
+			}
+			items = append(items, lateItem(rows, runs))
+		}
+	}
+	return items
+}
+
 // items are the parts of a message. The last lines of a run help where it ended badly;
 // that they cannot be read is no reason to say nothing.
 func (w *Worker) items(ctx context.Context, batch []index.Action, runs map[string]*job.Run) []Item {
-	items := make([]Item, len(batch))
-	for i, a := range batch {
-		items[i] = itemOf(a, runs[a.Run], w.PublicURL)
-	}
+	items := itemsOf(batch, runs, w.PublicURL)
 	last := &items[len(items)-1]
 	if w.Lines == nil || last.Run == nil || len(items) > 3 {
 		return items

@@ -10,7 +10,7 @@ import (
 )
 
 // onlyIfNamed are events that are no trouble: who wants them says so.
-var onlyIfNamed = []string{index.WhatSucceeded, index.WhatCanceled}
+var onlyIfNamed = []string{index.WhatSucceeded, index.WhatCanceled, index.WhatLate}
 
 // Takes reports whether a route takes a message about a run; run is nil for one about the
 // server.

@@ -32,6 +32,8 @@ type Item struct {
 	Ends     string     `json:"ends,omitempty"`
 	Repeat   int        `json:"repeat,omitempty"`
 	Run      *RunFacts  `json:"run,omitempty"`
+	// Late is what the event late counts, of all jobs that the route takes.
+	Late *index.LateRuns `json:"late,omitempty"`
 	// Lines are the last that the job printed, where they help.
 	Lines []string `json:"lines,omitempty"`
 }
@@ -92,6 +94,11 @@ func (i Item) plain() Item {
 	if i.Lines != nil {
 		i.Lines = lines
 	}
+	if i.Late != nil {
+		late := *i.Late
+		late.Host = plain(late.Host, mostWord)
+		i.Late = &late
+	}
 	if i.Run == nil {
 		return i
 	}
@@ -116,6 +123,30 @@ func itemOf(a index.Action, run *job.Run, base string) Item {
 	}
 }
 
+// lateItem is the item for all rows of one delivery of late runs, with a line for each job.
+func lateItem(rows []index.Action, runs map[string]*job.Run) Item {
+	all := index.LateRuns{Host: rows[0].Late.Host}
+	var lines []string
+	for n, row := range rows {
+		all.Join(*row.Late)
+		name := "a job that was deleted"
+		if run := runs[row.Run]; run != nil {
+			name = run.Job
+		}
+		if n < mostLateJobs {
+			lines = append(lines, name+": "+row.Late.Sentence(row.CreatedAt))
+		}
+	}
+	if more := len(rows) - len(lines); more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more jobs", more))
+	}
+	at := rows[0].CreatedAt
+	return Item{ID: rows[0].Cause, What: rows[0].What, At: at, Message: "Delivered by host " + all.Host + ".", Late: &all, Lines: lines}
+}
+
+// mostLateJobs bounds the lines of a message about late runs.
+const mostLateJobs = 20
+
 // newMessage forms the message of a batch.
 func newMessage(route string, batch int64, items []Item, summary bool, now time.Time) Message {
 	m := Message{ID: "stint_" + strconv.FormatInt(batch, 10) + "_" + route, Route: route, At: now.UTC(), Summary: summary, Items: make([]Item, len(items))}
@@ -135,6 +166,7 @@ var words = map[string]string{
 	index.WhatFailed: "failed", index.WhatTimedOut: "timed out", index.WhatCanceled: "was canceled",
 	index.WhatSucceeded: "succeeded", index.WhatLost: "is lost", index.WhatHealed: "is heard again",
 	index.WhatRecovered: "recovered", index.WhatNetwork: "many agents fell silent together",
+	index.WhatLate: "runs arrived late",
 	index.WhatTest: "this is a test",
 }
 
@@ -146,6 +178,8 @@ func (i Item) headline(clean func(string, int) string) string {
 		if i.Run != nil {
 			say = "has trouble: " + say
 		}
+	case i.Late != nil:
+		say = i.Late.Sentence(i.At)
 	case i.What == index.WhatRecovered && i.Ends != "":
 		say = "is no longer: " + strings.ReplaceAll(i.Ends, "_", " ")
 	}
@@ -198,6 +232,9 @@ func (i Item) write(b *strings.Builder, clean func(string, int) string, whole bo
 	if i.Message != "" {
 		b.WriteString(clean(i.Message, 1000) + "\n")
 	}
+	if i.Late != nil {
+		i.writeLines(b, clean)
+	}
 	if i.Run == nil {
 		return
 	}
@@ -211,11 +248,15 @@ func (i Item) write(b *strings.Builder, clean func(string, int) string, whole bo
 			facts = append(facts, fmt.Sprintf("attempt %d", i.Run.Attempt))
 		}
 		b.WriteString(strings.Join(facts, ", ") + "\n")
-		for _, line := range i.Lines {
-			b.WriteString("  " + clean(line, 300) + "\n")
-		}
+		i.writeLines(b, clean)
 	}
 	if i.Run.URL != "" {
 		b.WriteString(i.Run.URL + "\n")
+	}
+}
+
+func (i Item) writeLines(b *strings.Builder, clean func(string, int) string) {
+	for _, line := range i.Lines {
+		b.WriteString("  " + clean(line, 300) + "\n")
 	}
 }

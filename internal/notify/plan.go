@@ -63,7 +63,7 @@ func plan(r index.Route, quiet hours, rows []index.Action, now, opened time.Time
 	if len(ready) > 1 && joined(r, quiet, ready, opened) {
 		return step{batch: ready[:min(len(ready), mostJoined)], summary: true}
 	}
-	return step{batch: sameRun(ready)}
+	return step{batch: together(ready)}
 }
 
 // groupDue is when the collecting of messages ends that the oldest one began. A
@@ -90,16 +90,21 @@ func joined(r index.Route, quiet hours, ready []index.Action, opened time.Time) 
 	return held > 1
 }
 
-// sameRun is the first row with those about the same run: one cause often has several
-// rows, and they are told together.
-func sameRun(ready []index.Action) []index.Action {
+// together is the first row with those that are sent with it: about the same run, because one
+// cause often has several rows, or about runs that arrived late in the same delivery.
+func together(ready []index.Action) []index.Action {
 	batch := ready[:1:1]
 	for _, row := range ready[1:] {
-		if row.Run != "" && row.Run == batch[0].Run {
+		if sameDelivery(row, batch[0]) || row.Run != "" && row.Run == batch[0].Run && row.Late == nil && batch[0].Late == nil {
 			batch = append(batch, row)
 		}
 	}
 	return batch
+}
+
+// sameDelivery reports whether two rows count runs that one host delivered late at once.
+func sameDelivery(a, b index.Action) bool {
+	return a.Late != nil && b.Late != nil && a.Late.Host == b.Late.Host && a.CreatedAt.Equal(b.CreatedAt)
 }
 
 func sameBatch(rows []index.Action, id int64) []index.Action {
@@ -163,7 +168,7 @@ func settledBy(a index.Action, s situation) string {
 // repeats reports whether an event is told again until somebody acknowledges it.
 func repeats(a index.Action) bool {
 	switch a.What {
-	case index.WhatHealed, index.WhatRecovered, index.WhatSucceeded, index.WhatCanceled, index.WhatNetwork, index.WhatTest:
+	case index.WhatHealed, index.WhatRecovered, index.WhatSucceeded, index.WhatCanceled, index.WhatLate, index.WhatNetwork, index.WhatTest:
 		return false
 	}
 	return a.Run != "" && a.Severity != ""

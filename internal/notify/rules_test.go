@@ -50,6 +50,9 @@ func TestTakes(t *testing.T) {
 		"healed belongs to lost":        {index.Match{Events: []string{"lost"}}, event("healed", job.Critical), run, true},
 		"a passed finding":              {index.Match{Events: []string{"overdue"}}, passed, run, true},
 		"another passed finding":        {index.Match{Events: []string{"memory"}}, passed, run, false},
+		"late runs are no trouble":      {index.Match{}, event("late", ""), run, false},
+		"late runs by name":             {index.Match{Events: []string{"late"}}, event("late", ""), run, true},
+		"late runs of another job":      {index.Match{Events: []string{"late"}, Job: "weekly-*"}, event("late", ""), run, false},
 		"recovered is a success":        {index.Match{Events: []string{"succeeded"}}, recovered, run, true},
 	} {
 		if got := Takes(index.Route{Match: c.match, Enabled: true}, c.a, c.run); got != c.want {
@@ -143,6 +146,11 @@ func TestPlan(t *testing.T) {
 	due[0].Batch, due[2].Batch = 1, 1
 	same := rows(now.Add(-time.Minute), 4)
 	same[2].Run = same[0].Run
+	late := rows(now.Add(-time.Minute), 5)
+	for i, host := range []string{"a", "b", "a", "a"} {
+		late[i].Late, late[i].CreatedAt = &index.LateRuns{Host: host}, late[0].CreatedAt
+	}
+	late[3].CreatedAt, late[4].Run = late[3].CreatedAt.Add(time.Second), late[0].Run
 	repeat := rows(now.Add(-time.Minute), 2)
 	repeat[0].NextAt, repeat[0].Repeat = &soon, 1
 	for name, c := range map[string]struct {
@@ -157,6 +165,7 @@ func TestPlan(t *testing.T) {
 		"nothing":                      {opened: early},
 		"one by one":                   {rows: rows(now.Add(-time.Minute), 3), opened: early, batch: []int64{1}},
 		"what is about one run":        {rows: same, opened: early, batch: []int64{1, 3}},
+		"late runs of one delivery":    {rows: late, opened: early, batch: []int64{1, 3}},
 		"a tried batch stays":          {rows: due, opened: early, batch: []int64{1, 3}, summary: true},
 		"behind a tried one":           {rows: tried, opened: early, wait: soon},
 		"a repetition holds nobody up": {rows: repeat, opened: early, batch: []int64{2}},

@@ -99,6 +99,8 @@ func (m *memory) Settle(_ context.Context, all []index.Settled) error {
 
 func (m *memory) TidyOutbox(context.Context, time.Time, time.Time, int) error { return nil }
 
+func (m *memory) ReportLate(context.Context, time.Time) error { return nil }
+
 func (m *memory) Run(_ context.Context, id string) (job.Run, error) {
 	return job.Run{ID: id, Job: id, Number: 1, Attempt: 1, State: job.Failed}, nil
 }

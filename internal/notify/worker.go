@@ -32,6 +32,9 @@ type Store interface {
 	// before a time.
 	TidyOutbox(ctx context.Context, now, before time.Time, limit int) error
 
+	// ReportLate stores what people are notified of runs that were delivered late.
+	ReportLate(ctx context.Context, now time.Time) error
+
 	Run(ctx context.Context, id string) (job.Run, error)
 	Acknowledged(ctx context.Context, run string, since time.Time) (bool, error)
 	SucceededSince(ctx context.Context, name string, after time.Time) (bool, error)
@@ -170,6 +173,9 @@ func (w *Worker) look(ctx context.Context) error {
 	now := w.Now()
 	routes, err := w.Store.Deliveries(ctx)
 	if err != nil {
+		return err
+	}
+	if err := w.Store.ReportLate(ctx, now); err != nil {
 		return err
 	}
 	for n := dispatchAtOnce; n == dispatchAtOnce; {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -55,24 +56,31 @@ func onBothEngines(t *testing.T, test func(t *testing.T, db *store.Store)) {
 // fail stores a run that failed, or one that succeeded when code is 0.
 func fail(t *testing.T, db *store.Store, name string, code int) string {
 	t.Helper()
-	id := uuid.Must(uuid.NewV7()).String()
-	var buf bytes.Buffer
-	w, err := journal.NewWriter(&buf)
-	if err == nil {
-		err = w.AppendJSON(journal.TypeAttempt, time.Now(), journal.Attempt{Run: id, Attempt: 1, Job: name, Args: []string{"x"}, Host: "box"})
-	}
-	if err == nil {
-		o := job.Classify(job.Ending{Step: "command", Kind: job.CommandStep, ExitCode: code})
-		err = w.Finish(time.Now(), journal.Final{Outcome: o})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, _, err := db.Ingest(t.Context(), []index.Append{{Run: id, Attempt: 1, Data: buf.Bytes(), At: time.Now()}}, nil)
+	id, data := finished(t, name, code, time.Now())
+	got, _, err := db.Ingest(t.Context(), []index.Append{{Run: id, Attempt: 1, Data: data, At: time.Now()}}, nil)
 	if err != nil || got[0].Err != nil {
 		t.Fatal(err, got)
 	}
 	return id
+}
+
+// finished is the journal of a run that ended at once.
+func finished(t *testing.T, name string, code int, at time.Time) (id string, data []byte) {
+	t.Helper()
+	id = uuid.Must(uuid.NewV7()).String()
+	var buf bytes.Buffer
+	w, err := journal.NewWriter(&buf)
+	if err == nil {
+		err = w.AppendJSON(journal.TypeAttempt, at, journal.Attempt{Run: id, Attempt: 1, Job: name, Args: []string{"x"}, Host: "box"})
+	}
+	if err == nil {
+		o := job.Classify(job.Ending{Step: "command", Kind: job.CommandStep, ExitCode: code})
+		err = w.Finish(at, journal.Final{Outcome: o})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id, buf.Bytes()
 }
 
 // heard is a receiver that writes down what it took.
@@ -184,6 +192,58 @@ func counted(t *testing.T, db *store.Store, enough func(map[string]int) bool) ma
 		case <-deadline:
 			t.Fatalf("after 30 s: %+v", all)
 		}
+	}
+}
+
+// A route that names late runs gets one message for each host and delivery, about the jobs that it
+// takes; no other route gets any, and a failure that a good run followed alarms nobody.
+func TestLateRunsAreOneMessage(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, db *store.Store) {
+		some, all, trouble := newHeard(), newHeard(), newHeard()
+		setRoute(t, db, index.Route{Name: "some", URL: receiver(t, some.ServeHTTP), Match: index.Match{Events: []string{"late"}, Job: "backup"}})
+		setRoute(t, db, index.Route{Name: "all", URL: receiver(t, all.ServeHTTP), Match: index.Match{Events: []string{"late"}}})
+		setRoute(t, db, index.Route{Name: "trouble", URL: receiver(t, trouble.ServeHTTP)})
+		now := time.Now()
+		night := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, time.UTC).AddDate(0, 0, -1)
+		for i := range 7 {
+			for _, name := range []string{"backup", "report"} {
+				deliverLate(t, db, name, i%3%2, night.Add(70*time.Minute+time.Duration(i)*200*time.Minute/6), now.Add(-time.Minute))
+			}
+		}
+		deliverLate(t, db, "etl", 1, night, now.Add(-time.Minute))
+		work(t, db, nil)
+		for _, one := range []*heard{some, all, trouble} {
+			one.wait(t, 1)
+		}
+		settledAll(t, db)
+		day := night.Format("2006-01-02")
+		want := map[*heard]string{
+			some:    "Stint: 7 runs from " + day + " 01:10 to " + day + " 04:30 arrived late, 2 of them failed",
+			all:     "Stint: 15 runs from " + day + " 00:00 to " + day + " 04:30 arrived late, 5 of them failed",
+			trouble: "etl #1 failed",
+		}
+		for h, title := range want {
+			if items := h.items(); len(items) != 1 || h.took[0].Data.Title != title {
+				t.Errorf("%q: got %+v", title, h.took)
+			}
+		}
+		item := some.items()[0]
+		if item.What != index.WhatLate || item.Severity != "" || item.Late == nil || item.Late.Runs != 7 || item.Late.Failed != 2 || item.Run != nil {
+			t.Errorf("item: %+v", item)
+		}
+		if text := all.took[0].Data.Text; !strings.Contains(text, "host box") || !strings.Contains(text, "\n  etl: 1 run from") || !strings.Contains(text, "\n  report: 7 runs from") {
+			t.Errorf("text: %s", text)
+		}
+	})
+}
+
+// deliverLate stores a run that started and was delivered at times.
+func deliverLate(t *testing.T, db *store.Store, name string, code int, started, delivered time.Time) {
+	t.Helper()
+	id, data := finished(t, name, code, started)
+	got, _, err := db.Ingest(t.Context(), []index.Append{{Run: id, Attempt: 1, Data: data, At: delivered}}, nil)
+	if err != nil || got[0].Err != nil {
+		t.Fatal(err, got)
 	}
 }
 

@@ -69,7 +69,7 @@ type matchBody struct {
 	Job      string            `json:"job,omitempty" doc:"A glob of job names: *, ? and [a-z]."`
 	Labels   map[string]string `json:"labels,omitempty" doc:"Labels that the run must have."`
 	Severity job.Health        `json:"severity,omitempty" enum:"warning,critical" doc:"The least severity."`
-	Events   []string          `json:"events,omitempty" doc:"What it wants to hear of: failed, timed_out, lost, canceled, succeeded, healed, recovered, network, or the rule of a finding. Empty for every trouble."`
+	Events   []string          `json:"events,omitempty" doc:"What it wants to hear of: failed, timed_out, lost, canceled, succeeded, late, healed, recovered, network, or the rule of a finding. Empty for every trouble."`
 }
 
 type putRouteIn struct {

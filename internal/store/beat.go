@@ -174,7 +174,7 @@ func (g *group) beat(ctx context.Context, b index.Beat) (index.Beaten, error) {
 	if err := g.tx.insertEvents(ctx, events); err != nil {
 		return index.Beaten{}, err
 	}
-	if err := g.tx.raise(ctx, &row.run, events, now); err != nil {
+	if err := g.tx.raise(ctx, &row.run, events, time.Time{}, now); err != nil {
 		return index.Beaten{}, err
 	}
 	g.dirtyRuns[b.Run] = true

@@ -10,8 +10,10 @@ import (
 	"stint.dev/stint/job"
 )
 
-// raise stores the outbox rows that a change of a run asks for.
-func (t *tx) raise(ctx context.Context, run *job.Run, events []job.RunEvent, now time.Time) error {
+// raise stores the outbox rows that a change of a run asks for. Ended is when the run ended, on the
+// server's clock; zero where it ends now, or goes on. What is delivered late waits for what else its
+// host delivers: ReportLate decides then what people are notified of.
+func (t *tx) raise(ctx context.Context, run *job.Run, events []job.RunEvent, ended, now time.Time) error {
 	if len(events) == 0 {
 		return nil
 	}
@@ -19,8 +21,12 @@ func (t *tx) raise(ctx context.Context, run *job.Run, events []job.RunEvent, now
 	if err != nil {
 		return err
 	}
+	late, err := t.markLate(ctx, run, ended, now)
+	if err != nil {
+		return err
+	}
 	if last := events[len(events)-1]; last.Kind == "state" && last.To == string(job.Succeeded) {
-		good, err := t.goodNews(ctx, run, now)
+		good, err := t.goodNews(ctx, run, late, now)
 		if err != nil {
 			return err
 		}
@@ -28,6 +34,11 @@ func (t *tx) raise(ctx context.Context, run *job.Run, events []job.RunEvent, now
 	}
 	if entries, err = t.obey(ctx, run, entries); err != nil {
 		return err
+	}
+	if late {
+		entries = slices.DeleteFunc(entries, func(e index.OutboxEntry) bool {
+			return e.Kind == index.OutboxNotify && index.Bad(job.State(e.What))
+		})
 	}
 	return t.insertOutbox(ctx, entries)
 }
@@ -46,10 +57,10 @@ func (t *tx) notHealed(ctx context.Context, run *job.Run, entries []index.Outbox
 	return entries, err
 }
 
-// raise does so for a group, whose runs may not be stored yet: whether a success is news
-// depends on the runs before it.
-func (g *group) raise(ctx context.Context, run *job.Run, events []job.RunEvent, now time.Time) error {
-	if n := len(events); n > 0 && events[n-1].To == string(job.Succeeded) {
+// raise does so for a group, whose runs may not be stored yet: what an end means depends on the
+// other runs of the job.
+func (g *group) raise(ctx context.Context, run *job.Run, events []job.RunEvent, ended, now time.Time) error {
+	if n := len(events); n > 0 && run.State.Terminal() {
 		for id := range g.dirtyRuns {
 			if row := g.runs[id]; id != run.ID && row.run.Job == run.Job {
 				if err := g.tx.updateRun(ctx, row); err != nil {
@@ -58,12 +69,12 @@ func (g *group) raise(ctx context.Context, run *job.Run, events []job.RunEvent, 
 			}
 		}
 	}
-	return g.tx.raise(ctx, run, events, now)
+	return g.tx.raise(ctx, run, events, ended, now)
 }
 
-// goodNews is what a success is worth telling: an end of bad runs, or that somebody asked
-// to be told of every success.
-func (t *tx) goodNews(ctx context.Context, run *job.Run, now time.Time) ([]index.OutboxEntry, error) {
+// goodNews is what a success is worth notifying of: that a failure has passed, or that somebody
+// asked for every success. Of a run that was delivered late the first is decided later.
+func (t *tx) goodNews(ctx context.Context, run *job.Run, late bool, now time.Time) ([]index.OutboxEntry, error) {
 	if run.Attempt > 1 {
 		if _, err := t.withdraw(ctx, run.ID, run.Attempt-1, fmt.Sprintf("attempt %d succeeded", run.Attempt), now); err != nil {
 			return nil, err
@@ -78,21 +89,14 @@ func (t *tx) goodNews(ctx context.Context, run *job.Run, now time.Time) ([]index
 			return []index.OutboxEntry{index.Recovered(run, fmt.Sprintf("attempt %d had not", run.Attempt-1), now)}, nil
 		}
 	}
-	before, err := t.endBefore(ctx, run)
-	if err != nil {
-		return nil, err
-	}
-	if before.Number > 0 && index.Bad(before.State) {
-		withdrawn, err := t.withdraw(ctx, before.ID, before.Attempt, "a later run of the job succeeded", now)
-		if err != nil {
-			return nil, err
-		}
-		if !withdrawn {
-			return []index.OutboxEntry{index.Recovered(run, fmt.Sprintf("run #%d had not", before.Number), now)}, nil
+	if !late {
+		recovered, err := t.recovered(ctx, run, now)
+		if err != nil || len(recovered) > 0 {
+			return recovered, err
 		}
 	}
 	var wanted int
-	err = t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM routes WHERE events LIKE '%,succeeded,%' LIMIT 1) AS wanted`).Scan(&wanted)
+	err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM routes WHERE events LIKE '%,succeeded,%' LIMIT 1) AS wanted`).Scan(&wanted)
 	if err != nil {
 		return nil, fmt.Errorf("who wants to hear of success: %w", err)
 	}
@@ -105,29 +109,55 @@ func (t *tx) goodNews(ctx context.Context, run *job.Run, now time.Time) ([]index
 	}}, nil
 }
 
-// runsBefore finds the runs of a job before one of them, by an index and without sorting.
-// How many are looked at is bounded: whoever has so many at once has no series of them.
-const runsBefore = `SELECT id, attempt, state, number FROM runs WHERE job = $1 AND start_at <= $2
-	ORDER BY start_at DESC, id DESC LIMIT 50`
+// recovered is the entry for a failure that passes with the success of a run; none if there is no
+// such failure, or nobody was notified of it yet.
+func (t *tx) recovered(ctx context.Context, run *job.Run, now time.Time) ([]index.OutboxEntry, error) {
+	failure, open, err := t.openFailure(ctx, run)
+	if err != nil || !open {
+		return nil, err
+	}
+	withdrawn, err := t.withdraw(ctx, failure.Run, failure.Attempt, "a later run of the job succeeded", now)
+	if err != nil || withdrawn {
+		return nil, err
+	}
+	return []index.OutboxEntry{index.Recovered(run, fmt.Sprintf("run #%d had not", failure.Number), now)}, nil
+}
 
-// endBefore is the id, attempt, number and state of the last run of the job, before this one, that
-// ended by itself; zero when there is none.
-func (t *tx) endBefore(ctx context.Context, run *job.Run) (before job.Run, err error) {
-	rows, err := t.QueryContext(ctx, runsBefore, run.Job, micros(run.StartAt))
+// runsBefore finds the runs of a job that started before one of them, by an index and without
+// sorting, and passedAfter when the last success became known of those that started after it. How
+// many are looked at is bounded: whoever has so many at once has no series of them.
+const (
+	runsBefore = `SELECT id, attempt, number, state, COALESCE(end_known_at, 0), late FROM runs
+		WHERE job = $1 AND (start_at, id) < (CAST($2 AS BIGINT), $3) ORDER BY start_at DESC, id DESC LIMIT 50`
+	passedAfter = `SELECT COALESCE(MAX(known), 0) FROM (SELECT end_known_at AS known FROM runs
+		WHERE job = $1 AND state = 'succeeded' AND (start_at, id) > (CAST($2 AS BIGINT), $3) AND late = 0 ORDER BY start_at DESC, id DESC LIMIT 50) AS after`
+)
+
+// openFailure is the last failure of a job before a run that had not passed before it succeeded.
+func (t *tx) openFailure(ctx context.Context, run *job.Run) (failure index.End, open bool, err error) {
+	at := []any{run.Job, micros(run.StartAt), run.ID}
+	var passed int64
+	if err := t.QueryRowContext(ctx, passedAfter, at...).Scan(&passed); err != nil {
+		return failure, false, fmt.Errorf("successes after run %s: %w", run.ID, err)
+	}
+	rows, err := t.QueryContext(ctx, runsBefore, at...)
 	if err != nil {
-		return before, fmt.Errorf("runs before run %s: %w", run.ID, err)
+		return failure, false, fmt.Errorf("runs before run %s: %w", run.ID, err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	var ends []index.End
 	for rows.Next() {
-		var one job.Run
-		if err := rows.Scan(&one.ID, &one.Attempt, &one.State, &one.Number); err != nil {
-			return before, fmt.Errorf("runs before run %s: %w", run.ID, err)
+		var e index.End
+		var known int64
+		var late int
+		if err := rows.Scan(&e.Run, &e.Attempt, &e.Number, &e.State, &known, &late); err != nil {
+			return failure, false, fmt.Errorf("runs before run %s: %w", run.ID, err)
 		}
-		if one.ID != run.ID && (one.State == job.Succeeded || index.Bad(one.State)) {
-			return one, nil
-		}
+		e.KnownAt, e.Late = fromMicros(known), late == 1
+		ends = append(ends, e)
 	}
-	return before, rows.Err()
+	failure, open = index.OpenFailure(ends, fromMicros(passed))
+	return failure, open, rows.Err()
 }
 
 // Acknowledge writes down that a person knows of a run's trouble: nobody is told of it
@@ -168,8 +198,12 @@ func (s *Store) Acknowledged(ctx context.Context, run string, since time.Time) (
 
 // SucceededSince reports whether a run of the job that started after a time succeeded.
 func (s *Store) SucceededSince(ctx context.Context, name string, after time.Time) (bool, error) {
+	return succeededSince(ctx, s.reader, name, after)
+}
+
+func succeededSince(ctx context.Context, from oneRow, name string, after time.Time) (bool, error) {
 	var n int
-	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM runs WHERE job = $1 AND state = 'succeeded'
+	err := from.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM runs WHERE job = $1 AND state = 'succeeded'
 		AND start_at > $2 LIMIT 1) AS later`, name, micros(after)).Scan(&n)
 	if err != nil {
 		return false, fmt.Errorf("later runs of job %s: %w", name, err)

@@ -215,7 +215,7 @@ func (g *group) take(ctx context.Context, a index.Append, attempt *attemptRow, f
 	if err := g.tx.learn(ctx, row.run.Status, &taken, f, now); err != nil {
 		return job.Run{}, nil, err
 	}
-	if err := g.raise(ctx, &taken.row.run, taken.events, now); err != nil {
+	if err := g.raise(ctx, &taken.row.run, taken.events, endOf(&taken.row.run, a.ClockOffset, now), now); err != nil {
 		return job.Run{}, nil, err
 	}
 	taken.row.run = withCut(taken.row.run, attempt.Cut)

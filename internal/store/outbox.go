@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -13,7 +14,7 @@ import (
 )
 
 const outboxColumns = `id, kind, run_id, attempt, what, severity, route, status, tries, next_at,
-	created_at, done_at, cause, repeats, batch, last_error, message, by_whom, ends`
+	created_at, done_at, cause, repeats, batch, last_error, message, by_whom, ends, late`
 
 // insertOutbox stores what a change asks for, in the transaction of the change.
 func (t *tx) insertOutbox(ctx context.Context, entries []index.OutboxEntry) error {
@@ -21,7 +22,7 @@ func (t *tx) insertOutbox(ctx context.Context, entries []index.OutboxEntry) erro
 		at := micros(e.At)
 		a := index.Action{
 			Kind: e.Kind, Run: e.Run, Attempt: e.Attempt, What: index.Text(e.What, 100), Severity: e.Severity,
-			Message: index.Text(e.Message, 2000), By: index.Text(e.By, 200), Ends: index.Text(e.Ends, 100),
+			Message: index.Text(e.Message, 2000), By: index.Text(e.By, 200), Ends: index.Text(e.Ends, 100), Late: e.Late,
 		}
 		if err := t.insertAction(ctx, a, at, max(at, micros(e.After))); err != nil {
 			return err
@@ -32,11 +33,15 @@ func (t *tx) insertOutbox(ctx context.Context, entries []index.OutboxEntry) erro
 
 // insertAction stores a pending row.
 func (t *tx) insertAction(ctx context.Context, a index.Action, created, next int64) error {
-	_, err := t.ExecContext(ctx, `INSERT INTO outbox (kind, run_id, attempt, what, severity, route, status, tries, next_at,
-		created_at, cause, repeats, batch, last_error, message, by_whom, ends)
-		VALUES ($1, $2, $3, $4, $5, $6, 'pending', 0, $7, $8, $9, $10, 0, '', $11, $12, $13)`,
+	late, err := jsonOrNull(a.Late)
+	if err != nil {
+		return fmt.Errorf("encode an outbox row (%s %s) of run %s: %w", a.Kind, a.What, a.Run, err)
+	}
+	_, err = t.ExecContext(ctx, `INSERT INTO outbox (kind, run_id, attempt, what, severity, route, status, tries, next_at,
+		created_at, cause, repeats, batch, last_error, message, by_whom, ends, late)
+		VALUES ($1, $2, $3, $4, $5, $6, 'pending', 0, $7, $8, $9, $10, 0, '', $11, $12, $13, $14)`,
 		a.Kind, sql.NullString{String: a.Run, Valid: a.Run != ""}, a.Attempt, a.What, string(a.Severity), a.Route,
-		next, created, a.Cause, a.Repeat, a.Message, a.By, a.Ends)
+		next, created, a.Cause, a.Repeat, a.Message, a.By, a.Ends, late)
 	if err != nil {
 		return fmt.Errorf("store an outbox row (%s %s) of run %s: %w", a.Kind, a.What, a.Run, err)
 	}
@@ -74,8 +79,12 @@ func scanAction(from scanner) (index.Action, error) {
 	var severity string
 	var next, created int64
 	var done sql.NullInt64
+	var late []byte
 	err := from.Scan(&a.ID, &a.Kind, &run, &a.Attempt, &a.What, &severity, &a.Route, &a.Status, &a.Tries, &next,
-		&created, &done, &a.Cause, &a.Repeat, &a.Batch, &a.LastError, &a.Message, &a.By, &a.Ends)
+		&created, &done, &a.Cause, &a.Repeat, &a.Batch, &a.LastError, &a.Message, &a.By, &a.Ends, &late)
+	if err == nil && late != nil {
+		err = json.Unmarshal(late, &a.Late)
+	}
 	a.Run, a.Severity = run.String, job.Health(severity)
 	a.CreatedAt, a.DoneAt = fromMicros(created), fromNull(done)
 	if a.Cause == 0 {
@@ -296,9 +305,9 @@ func (t *tx) settle(ctx context.Context, one index.Settled) error {
 		return err
 	}
 	_, err = t.ExecContext(ctx, `INSERT INTO outbox (kind, run_id, attempt, what, severity, route, status, tries, next_at,
-		created_at, cause, repeats, batch, last_error, message, by_whom, ends)
+		created_at, cause, repeats, batch, last_error, message, by_whom, ends, late)
 		SELECT kind, run_id, attempt, what, severity, route, 'pending', 0, CAST($2 AS BIGINT), created_at,
-		CASE WHEN cause = 0 THEN id ELSE cause END, repeats + 1, 0, '', message, by_whom, ends FROM outbox WHERE id = $1`,
+		CASE WHEN cause = 0 THEN id ELSE cause END, repeats + 1, 0, '', message, by_whom, ends, late FROM outbox WHERE id = $1`,
 		one.ID, micros(one.Again))
 	if err != nil {
 		return fmt.Errorf("repeat outbox row %d: %w", one.ID, err)

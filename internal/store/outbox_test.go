@@ -29,6 +29,12 @@ func outboxSuite(t *testing.T, open func(*testing.T) *store.Store) {
 		"routes":                       routeRows,
 		"verdicts bring their entries": verdictEntries,
 		"lost is withdrawn":            lostWithdrawn,
+		"outage of a night":            outageOfANight,
+		"the last of a night failed":   lastOfANightFailed,
+		"failure after the success":    failureAfterTheSuccess,
+		"failures of parallel runs":    parallelFailures,
+		"late success":                 lateSuccess,
+		"long delivery":                longDelivery,
 		"cancel without the agent":     cancelWithoutAgent,
 		"retry in place":               retryInPlace,
 		"retry by the server's clock":  retryOnTheServersClock,
@@ -158,7 +164,10 @@ func goodNews(t *testing.T, s *store.Store) {
 	// Both may come in one group, from a spool that waited.
 	bad, first := whole(t, journal.Attempt{}, 1)
 	good, second := whole(t, journal.Attempt{}, 0)
-	_, _, err := s.Ingest(t.Context(), []index.Append{{Run: bad, Attempt: 1, Data: first, At: noon}, {Run: good, Attempt: 1, Data: second, At: noon}}, nil)
+	behind := noon.Sub(epoch)
+	_, _, err := s.Ingest(t.Context(), []index.Append{
+		{Run: bad, Attempt: 1, Data: first, At: noon, ClockOffset: behind}, {Run: good, Attempt: 1, Data: second, At: noon, ClockOffset: behind},
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,9 +83,33 @@ func TestTheRunBeforeIsFoundByAnIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close() //nolint:errcheck // only read
-	plan := explain(t, s, runsBefore, "a", 1)
-	if !strings.Contains(plan, "SEARCH runs USING INDEX runs_of_job (job=? AND start_at<?)") || strings.Contains(plan, "TEMP B-TREE") {
+	plan := explain(t, s, runsBefore, "a", 1, "b")
+	if !strings.Contains(plan, "SEARCH runs USING INDEX runs_of_job (job=? AND (start_at,id)<(?,?))") || strings.Contains(plan, "TEMP B-TREE") {
 		t.Errorf("plan:\n%s", plan)
+	}
+}
+
+// Late runs are looked for each second, of few runs that wait.
+func TestLateRunsAreFoundByAnIndex(t *testing.T) {
+	s, err := Open(t.Context(), Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close() //nolint:errcheck // only read
+	for _, query := range []string{lateHosts, s.dialect.lateRunsOf()} {
+		plan := explain(t, s, query, 1, 2, 3)
+		if !strings.Contains(plan, "USING INDEX runs_late") && !strings.Contains(plan, "USING COVERING INDEX runs_late") || strings.Contains(plan, "SCAN runs\n") {
+			t.Errorf("plan of %s:\n%s", query, plan)
+		}
+	}
+	if plan := explain(t, s, passedAfter, "a", 1, "b"); !strings.Contains(plan, "SEARCH runs USING INDEX runs_of_job_state (job=? AND state=? AND (start_at,id)>(?,?))") || strings.Contains(plan, "TEMP B-TREE") {
+		t.Errorf("plan of %s:\n%s", passedAfter, plan)
+	}
+	if plan := explain(t, s, lastQuery, "a", "b"); !strings.Contains(plan, "runs_of_job (job=?)") || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "SCAN runs\n") {
+		t.Errorf("plan of %s:\n%s", lastQuery, plan)
+	}
+	if plan := explain(t, s, `SELECT id`+goodRunsBefore+`10`, "a", 1, "b"); !strings.Contains(plan, "runs_of_job_state (job=? AND state=? AND (start_at,id)<(?,?))") || strings.Contains(plan, "TEMP B-TREE") {
+		t.Errorf("plan of good runs:\n%s", plan)
 	}
 }
 

@@ -70,6 +70,7 @@ func (r *rebuilder) finish(ctx context.Context, ids map[string]int64) error {
 		// Nobody is told again of what happened long ago; and numbers go on.
 		for _, query := range []string{
 			`DELETE FROM outbox`,
+			`UPDATE runs SET late = 0 WHERE late = 1`,
 			`UPDATE jobs SET next_number = (SELECT COALESCE(MAX(number), 0) + 1 FROM runs WHERE job = jobs.name)`,
 		} {
 			if _, err := t.ExecContext(ctx, query); err != nil {

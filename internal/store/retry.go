@@ -177,5 +177,5 @@ func (t *tx) changed(ctx context.Context, row *runRow, events []job.RunEvent, no
 	if err := t.updateRun(ctx, row); err != nil {
 		return err
 	}
-	return t.raise(ctx, &row.run, events, now)
+	return t.raise(ctx, &row.run, events, time.Time{}, now)
 }

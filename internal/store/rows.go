@@ -131,13 +131,18 @@ func (t *tx) updateRun(ctx context.Context, row *runRow) error {
 	if err != nil {
 		return fmt.Errorf("encode run %s: %w", r.ID, err)
 	}
+	known := sql.NullInt64{}
+	if r.State.Terminal() {
+		known = number(micros(t.now()))
+	}
 	return t.later(ctx, laterStatement{what: "store run " + r.ID, query: `UPDATE runs SET attempt = $2, state = $3, health = $4, leased = $5,
 		started_at = $6, ended_at = $7, heard_at = $8, beat_at = $9, lease_us = $10, expires_at = $11,
-		period_us = $12, peak_memory = $13, search = $14, doc = $15, cancel = $16, suspended = $17 WHERE id = $1`, args: []any{
+		period_us = $12, peak_memory = $13, search = $14, doc = $15, cancel = $16, suspended = $17,
+		end_known_at = CASE WHEN state = $3 THEN COALESCE(end_known_at, CAST($18 AS BIGINT)) ELSE CAST($18 AS BIGINT) END WHERE id = $1`, args: []any{
 		r.ID, r.Attempt, string(r.State), string(r.Health), leased(r.State),
 		microsOrNull(r.StartedAt), microsOrNull(r.EndedAt), micros(row.heardAt), microsOrNull(r.LastHeartbeatAt),
 		row.lease.Microseconds(), micros(row.expiresAt), row.period.Microseconds(),
-		r.Usage.PeakMemoryBytes, searchText(r), string(doc), cancel, suspended(r),
+		r.Usage.PeakMemoryBytes, searchText(r), string(doc), cancel, suspended(r), known,
 	}})
 }
 

@@ -16,7 +16,7 @@ func firstLease(period time.Duration) time.Duration { return max(30*time.Second,
 func newRun(s *index.State, offset time.Duration, now time.Time) runRow {
 	run := job.Run{ID: s.Run, Job: s.View.Job, State: job.Queued, CreatedAt: now, StartAt: now, Findings: []job.Finding{}}
 	if started := s.View.StartedAt; started != nil {
-		run.StartAt = fromMicros(micros(job.Start(*started, offset, now)))
+		run.StartAt = fromMicros(micros(job.ServerTime(*started, offset, now)))
 	}
 	run.DeliveredLateSeconds = job.DeliveredLate(run.StartAt, now).Seconds()
 	return runRow{run: run}

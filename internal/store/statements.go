@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"stint.dev/stint/job"
 )
@@ -69,11 +70,12 @@ func (s *statements) prepare(ctx context.Context) error {
 type tx struct {
 	*sql.Tx
 	dialect  dialect
-	prepared *statements // nil for PostgreSQL
-	segments batch       // nil for PostgreSQL, and where no blocks are written
-	runLog   int64       // the length from which journals are trimmed; 0 for none
-	added    int64       // bytes of blocks that were added
-	pipeline *pipeline   // nil for SQLite
+	prepared *statements      // nil for PostgreSQL
+	segments batch            // nil for PostgreSQL, and where no blocks are written
+	now      func() time.Time // the server's clock
+	runLog   int64            // the length from which journals are trimmed; 0 for none
+	added    int64            // bytes of blocks that were added
+	pipeline *pipeline        // nil for SQLite
 	// renewed are the owners of active runs whose leases the transaction renewed, with
 	// the request to stop that each is to be told.
 	renewed map[attemptKey]*job.Cancel

@@ -213,7 +213,7 @@ func (s *Store) transact(ctx context.Context, fn func(*tx) error) error {
 	if err != nil {
 		return fmt.Errorf("begin a transaction in %s: %w", s.dialect.name, err)
 	}
-	err = fn(&tx{Tx: t, dialect: s.dialect, prepared: s.prepared, runLog: s.keep.RunLog, pipeline: send})
+	err = fn(&tx{Tx: t, dialect: s.dialect, prepared: s.prepared, now: s.now, runLog: s.keep.RunLog, pipeline: send})
 	if err := send.end(ctx, err); err != nil {
 		if rerr := t.Rollback(); rerr != nil && !errors.Is(rerr, sql.ErrTxDone) {
 			return errors.Join(err, fmt.Errorf("roll back: %w", rerr))

@@ -19,6 +19,7 @@ export interface components {
             id: number;
             kind: string;
             last_error?: string;
+            late?: components["schemas"]["LateRuns"];
             message: string;
             /** Format: date-time */
             next_at: string | null;
@@ -378,6 +379,17 @@ export interface components {
             set_by: string;
             yaml: string;
         };
+        LateRuns: {
+            /** Format: int64 */
+            failed: number;
+            /** Format: date-time */
+            from: string;
+            host: string;
+            /** Format: int64 */
+            runs: number;
+            /** Format: date-time */
+            to: string;
+        };
         LoginRequest: {
             /** @description A token with the scope read, write or admin */
             token: string;
@@ -406,7 +418,7 @@ export interface components {
             severity?: string;
         };
         MatchBody: {
-            /** @description What it wants to hear of: failed, timed_out, lost, canceled, succeeded, healed, recovered, network, or the rule of a finding. Empty for every trouble. */
+            /** @description What it wants to hear of: failed, timed_out, lost, canceled, succeeded, late, healed, recovered, network, or the rule of a finding. Empty for every trouble. */
             events?: string[] | null;
             /** @description A glob of job names: *, ? and [a-z]. */
             job?: string;

@@ -1,0 +1,93 @@
+package index
+
+import (
+	"fmt"
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// End is the end of a run of a job, as far as it decides whether a failure has passed.
+type End struct {
+	Run     string
+	Attempt int
+	Number  int64
+	State   job.State
+	KnownAt time.Time // when the server learned of it
+	Late    bool      // it is still to be reported, with what else its host delivers
+}
+
+// OpenFailure returns the last bad end that has not passed, of runs of one job in the order of their
+// starts, the last one first; false if there is none. A failure has passed when a run that started
+// later succeeded, and people know that since: the success became known no earlier than the
+// failure. Passed is when the last success became known of the runs that started after all of
+// these. A failure that is still to be reported is none yet, nor is its success.
+func OpenFailure(ends []End, passed time.Time) (End, bool) {
+	for _, e := range ends {
+		switch {
+		case e.Late:
+		case e.State == job.Succeeded:
+			if e.KnownAt.After(passed) {
+				passed = e.KnownAt
+			}
+		case Bad(e.State) && e.KnownAt.After(passed):
+			return e, true
+		}
+	}
+	return End{}, false
+}
+
+// DeliveredLate reports whether a run's end, on the server's clock, became known late: long after it
+// happened, or after the success of a run that started when this one had ended.
+func DeliveredLate(ended, known time.Time, state job.State, passed bool) bool {
+	return known.Sub(ended) >= job.LateAfter || Bad(state) && passed
+}
+
+// LateRuns counts runs that one host delivered late, at once.
+type LateRuns struct {
+	Host   string    `json:"host"`
+	Runs   int       `json:"runs"`
+	Failed int       `json:"failed"` // of them; timed out and lost ones too
+	From   time.Time `json:"from"`   // the start of the first
+	To     time.Time `json:"to"`     // the start of the last
+}
+
+// Add counts a run.
+func (l *LateRuns) Add(start time.Time, state job.State) {
+	one := LateRuns{Runs: 1, From: start, To: start}
+	if Bad(state) {
+		one.Failed = 1
+	}
+	l.Join(one)
+}
+
+// Join counts the runs of another one.
+func (l *LateRuns) Join(other LateRuns) {
+	if l.Runs == 0 || other.From.Before(l.From) {
+		l.From = other.From
+	}
+	if l.Runs == 0 || other.To.After(l.To) {
+		l.To = other.To
+	}
+	l.Runs, l.Failed = l.Runs+other.Runs, l.Failed+other.Failed
+}
+
+// Sentence says so to people, who read it at a time.
+func (l LateRuns) Sentence(at time.Time) string {
+	layout := "15:04"
+	if y, m, d := at.UTC().Date(); l.From.UTC().Before(time.Date(y, m, d, 0, 0, 0, 0, time.UTC)) {
+		layout = "2006-01-02 15:04"
+	}
+	from, to := l.From.UTC().Format(layout), l.To.UTC().Format(layout)
+	text := fmt.Sprintf("%d runs from %s to %s arrived late", l.Runs, from, to)
+	if l.Runs == 1 {
+		text = fmt.Sprintf("1 run from %s arrived late", from)
+	}
+	switch {
+	case l.Failed > 0 && l.Runs == 1:
+		text += ", and it failed"
+	case l.Failed > 0:
+		text += fmt.Sprintf(", %d of them failed", l.Failed)
+	}
+	return text
+}

@@ -1,0 +1,93 @@
+package index
+
+import (
+	"testing"
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+func TestOpenFailure(t *testing.T) {
+	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
+	end := func(number int64, state job.State, known int) End {
+		return End{Number: number, State: state, KnownAt: at(known)}
+	}
+	late := func(e End) End { e.Late = true; return e }
+	for name, tt := range map[string]struct {
+		ends   []End // the last start first
+		passed int
+		want   int64 // 0 for none
+	}{
+		"none":                                   {nil, 0, 0},
+		"a good run":                             {[]End{end(1, job.Succeeded, 1)}, 0, 0},
+		"a failure":                              {[]End{end(1, job.Failed, 1)}, 0, 1},
+		"a lost run":                             {[]End{end(1, job.Lost, 1)}, 0, 1},
+		"a canceled run between":                 {[]End{end(2, job.Canceled, 2), end(1, job.TimedOut, 1)}, 0, 1},
+		"the last of two":                        {[]End{end(2, job.Failed, 2), end(1, job.Failed, 1)}, 0, 2},
+		"passed":                                 {[]End{end(2, job.Succeeded, 2), end(1, job.Failed, 1)}, 0, 0},
+		"failed after a later one had succeeded": {[]End{end(2, job.Succeeded, 1), end(1, job.Failed, 2)}, 0, 1},
+		"passed by the one after that":           {[]End{end(3, job.Succeeded, 3), end(2, job.Succeeded, 1), end(1, job.Failed, 2)}, 0, 0},
+		"known at once":                          {[]End{end(2, job.Succeeded, 1), end(1, job.Failed, 1)}, 0, 0},
+		"passed by one that started after all":   {[]End{end(1, job.Failed, 1)}, 2, 0},
+		"failed after that":                      {[]End{end(1, job.Failed, 3)}, 2, 1},
+		"to be reported":                         {[]End{late(end(2, job.Failed, 2)), end(1, job.Failed, 1)}, 0, 1},
+		"a success to be reported":               {[]End{late(end(2, job.Succeeded, 2)), end(1, job.Failed, 1)}, 0, 1},
+	} {
+		got, open := OpenFailure(tt.ends, at(tt.passed))
+		if got.Number != tt.want || open != (tt.want > 0) {
+			t.Errorf("%s: #%d, %t; want #%d", name, got.Number, open, tt.want)
+		}
+	}
+}
+
+func TestDeliveredLate(t *testing.T) {
+	now := time.Date(2026, 3, 1, 6, 0, 0, 0, time.UTC)
+	for name, tt := range map[string]struct {
+		ago    time.Duration
+		state  job.State
+		passed bool
+		want   bool
+	}{
+		"at once":                          {0, job.Failed, false, false},
+		"soon":                             {job.LateAfter - 1, job.Failed, false, false},
+		"hours later":                      {time.Hour, job.Failed, false, true},
+		"a good run hours later":           {time.Hour, job.Succeeded, false, true},
+		"a failure after a success":        {time.Second, job.Failed, true, true},
+		"a success after a success":        {time.Second, job.Succeeded, true, false},
+		"canceled, and a success followed": {time.Second, job.Canceled, true, false},
+	} {
+		if got := DeliveredLate(now.Add(-tt.ago), now, tt.state, tt.passed); got != tt.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
+func TestLateRuns(t *testing.T) {
+	night := time.Date(2026, 3, 1, 1, 10, 0, 0, time.UTC)
+	var all, other LateRuns
+	all.Add(night.Add(time.Hour), job.Failed)
+	all.Add(night, job.Succeeded)
+	other.Add(night.Add(200*time.Minute), job.Lost)
+	other.Add(night.Add(30*time.Minute), job.Canceled)
+	for range 3 {
+		other.Add(night.Add(30*time.Minute), job.Succeeded)
+	}
+	all.Join(other)
+	var one, bad LateRuns
+	one.Add(night, job.Succeeded)
+	bad.Add(night, job.TimedOut)
+	for _, tt := range []struct {
+		l    LateRuns
+		at   time.Time
+		want string
+	}{
+		{all, night.Add(5 * time.Hour), "7 runs from 01:10 to 04:30 arrived late, 2 of them failed"},
+		{all, night.Add(24 * time.Hour), "7 runs from 2026-03-01 01:10 to 2026-03-01 04:30 arrived late, 2 of them failed"},
+		{one, night, "1 run from 01:10 arrived late"},
+		{bad, night, "1 run from 01:10 arrived late, and it failed"},
+	} {
+		if got := tt.l.Sentence(tt.at); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
+}

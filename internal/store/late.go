@@ -1,0 +1,185 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+const (
+	// lateQuiet is how long nothing more must have come from a host before a delivery of its late
+	// runs is over.
+	lateQuiet = 10 * time.Second
+	// lateMost is how long a delivery may take before what has come is reported.
+	lateMost = 5 * time.Minute
+)
+
+// endOf is when a run ended, on the server's clock; zero for one that goes on, or whose end nobody
+// knows.
+func endOf(run *job.Run, offset time.Duration, now time.Time) time.Time {
+	if run.EndedAt == nil || !run.State.Terminal() {
+		return time.Time{}
+	}
+	return job.ServerTime(*run.EndedAt, offset, now)
+}
+
+// markLate marks a run whose end was delivered late, and reports whether it was.
+func (t *tx) markLate(ctx context.Context, run *job.Run, ended, now time.Time) (bool, error) {
+	if ended.IsZero() {
+		return false, nil
+	}
+	passed := false
+	if index.Bad(run.State) {
+		var err error
+		if passed, err = succeededSince(ctx, t, run.Job, later(ended.Add(-time.Microsecond), run.StartAt)); err != nil {
+			return false, err
+		}
+	}
+	if !index.DeliveredLate(ended, now, run.State, passed) {
+		return false, nil
+	}
+	if _, err := t.ExecContext(ctx, `UPDATE runs SET late = 1 WHERE id = $1`, run.ID); err != nil {
+		return false, fmt.Errorf("mark run %s as delivered late: %w", run.ID, err)
+	}
+	return true, nil
+}
+
+// lateHosts finds the hosts whose delivery is over: nothing late has come since $1, and no journal
+// of a late run still arrives; or it has gone on since $2.
+const lateHosts = `SELECT host FROM runs AS l WHERE late = 1 GROUP BY host HAVING MIN(heard_at) <= $2 OR MAX(heard_at) <= $1
+	AND NOT EXISTS (SELECT 1 FROM runs WHERE leased = 1 AND host = l.host AND beat_at IS NULL AND heard_at > $1 AND created_at - start_at >= $3)`
+
+// lateRunsOf finds the late runs of a host.
+func (d dialect) lateRunsOf() string {
+	return `SELECT id, job, attempt, state, start_at FROM ` + d.runsBy("runs_late") + ` WHERE late = 1 AND host = $1 ORDER BY start_at, id` + d.lock
+}
+
+// lateRun is a run that waits to be reported.
+type lateRun struct {
+	id      string
+	job     string
+	attempt int
+	state   job.State
+	start   time.Time
+}
+
+// ReportLate stores what people are notified of runs that hosts delivered late, once a host has
+// delivered all it has: one entry of the event late for each job of a host and, where the run of
+// the job that started last of them ended badly and no good one followed, or ended a failure that
+// people know of, what an end in time would have asked for.
+func (s *Store) ReportLate(ctx context.Context, now time.Time) error {
+	hosts, err := s.texts(ctx, lateHosts,
+		micros(now.Add(-lateQuiet)), micros(now.Add(-lateMost)), job.LateAfter.Microseconds())
+	if err != nil {
+		return fmt.Errorf("look for runs that were delivered late: %w", err)
+	}
+	for _, host := range hosts {
+		if err := s.write(ctx, func(t *tx) error { return t.reportLate(ctx, host, now) }); err != nil {
+			return fmt.Errorf("report the runs that host %s delivered late: %w", job.Quote(host), err)
+		}
+	}
+	return nil
+}
+
+func (t *tx) reportLate(ctx context.Context, host string, now time.Time) error {
+	late, err := t.lateRuns(ctx, host)
+	if err != nil || len(late) == 0 { // another server was faster
+		return err
+	}
+	ids := make([]string, len(late))
+	var names []string
+	counts, last := map[string]*index.LateRuns{}, map[string]lateRun{}
+	for i, r := range late {
+		ids[i] = r.id
+		if counts[r.job] == nil {
+			names = append(names, r.job)
+			counts[r.job] = &index.LateRuns{Host: host}
+		}
+		counts[r.job].Add(r.start, r.state)
+		if _, any := last[r.job]; !any || r.state == job.Succeeded || index.Bad(r.state) {
+			last[r.job] = r // they are in the order of starts
+		}
+	}
+	var entries []index.OutboxEntry
+	for _, name := range names {
+		entries = append(entries, index.OutboxEntry{
+			Kind: index.OutboxNotify, Run: last[name].id, Attempt: last[name].attempt, What: index.WhatLate, Late: counts[name],
+			Message: counts[name].Sentence(now) + ".", At: now,
+		})
+	}
+	for _, name := range names {
+		more, err := t.lateEnd(ctx, last[name].id, now)
+		if err != nil {
+			return err
+		}
+		entries = append(entries, more...)
+	}
+	table, args := t.dialect.table(1, column{texts: ids})
+	if _, err := t.ExecContext(ctx, `UPDATE runs SET late = 0 WHERE id IN (SELECT c0 FROM `+table+`)`, args...); err != nil {
+		return err
+	}
+	return t.insertOutbox(ctx, entries)
+}
+
+// lateRuns locks the runs of a host that wait to be reported, in the order of their starts.
+func (t *tx) lateRuns(ctx context.Context, host string) ([]lateRun, error) {
+	rows, err := t.QueryContext(ctx, t.dialect.lateRunsOf(), host)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	var late []lateRun
+	for rows.Next() {
+		var r lateRun
+		var start int64
+		if err := rows.Scan(&r.id, &r.job, &r.attempt, &r.state, &start); err != nil {
+			return nil, err
+		}
+		r.start = fromMicros(start)
+		late = append(late, r)
+	}
+	return late, rows.Err()
+}
+
+// lateEnd is what the last late run of a job asks for beside being counted.
+func (t *tx) lateEnd(ctx context.Context, id string, now time.Time) ([]index.OutboxEntry, error) {
+	row, err := t.lockRun(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	run := &row.run
+	switch {
+	case run.State == job.Succeeded:
+		entries, err := t.recovered(ctx, run, now)
+		if err != nil {
+			return nil, err
+		}
+		return t.obey(ctx, run, entries)
+	case !index.Bad(run.State):
+		return nil, nil
+	}
+	passed, err := succeededSince(ctx, t, run.Job, run.StartAt)
+	if err != nil || passed {
+		return nil, err
+	}
+	end := job.RunEvent{Kind: "state", To: string(run.State)}
+	if run.Outcome != nil {
+		end.Evidence = run.Outcome.Message
+	}
+	entries, err := t.obey(ctx, run, index.Causes(run, []job.RunEvent{end}, now))
+	return notifications(entries), err
+}
+
+// notifications are the entries that notify people.
+func notifications(entries []index.OutboxEntry) []index.OutboxEntry {
+	var out []index.OutboxEntry
+	for _, e := range entries {
+		if e.Kind == index.OutboxNotify {
+			out = append(out, e)
+		}
+	}
+	return out
+}

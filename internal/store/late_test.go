@@ -1,0 +1,188 @@
+package store_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store"
+	"stint.dev/stint/internal/store/postgrestest"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// afterDelivery is when a delivery at noon is over.
+const afterDelivery = 15 * time.Second
+
+func report(t *testing.T, s *store.Store, now time.Time) {
+	t.Helper()
+	must(t, s.ReportLate(t.Context(), now))
+}
+
+// wantTold compares what the outbox holds with "event job#number" or "event job#number: message",
+// oldest first.
+func wantTold(t *testing.T, s *store.Store, want ...string) {
+	t.Helper()
+	var got []string
+	for i, a := range told(t, s, "") {
+		run := mustRun(t, s, a.Run)
+		line := strings.Join([]string{a.What, " ", runLabel(run)}, "")
+		if i < len(want) && strings.Contains(want[i], ": ") {
+			line += ": " + a.Message
+		}
+		if a.Status == index.OutboxPending {
+			got = append(got, line)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("outbox (-want +got):\n%s", diff)
+	}
+}
+
+func runLabel(r job.Run) string { return r.Job + "#" + string(rune('0'+r.Number)) }
+
+// The morning after an outage of a night: what happened meanwhile is one entry for each job, and
+// no alarm where a good run followed, in whatever order the runs arrive.
+func outageOfANight(t *testing.T, s *store.Store) {
+	night := time.Date(2026, 3, 1, 1, 10, 0, 0, time.UTC)
+	const each = 200 * time.Minute / 6
+	for _, i := range []int{3, 0, 6, 1, 2, 5, 4} {
+		code := 0
+		if i == 1 || i == 3 {
+			code = 1
+		}
+		deliver(t, s, journal.Attempt{Job: "backup"}, code, night.Add(time.Duration(i)*each), noon)
+	}
+	deliver(t, s, journal.Attempt{Job: "other", Host: "elsewhere"}, 1, noon, noon) // in time
+	wantTold(t, s, "failed other#1")
+	report(t, s, noon.Add(5*time.Second))
+	wantTold(t, s, "failed other#1") // more may come
+	report(t, s, noon.Add(afterDelivery))
+	report(t, s, noon.Add(2*afterDelivery))
+	wantTold(t, s, "failed other#1", "late backup#3: 7 runs from 01:10 to 04:30 arrived late, 2 of them failed.")
+	late := told(t, s, "")[1]
+	want := &index.LateRuns{Host: "box", Runs: 7, Failed: 2, From: night, To: night.Add(6 * each)}
+	if diff := cmp.Diff(want, late.Late); diff != "" || late.Severity != "" {
+		t.Errorf("the entry has severity %q and counts (-want +got):\n%s", late.Severity, diff)
+	}
+}
+
+// A job whose last run of the night failed is an alarm, once, if the policy says so; the next good
+// run ends it.
+func lastOfANightFailed(t *testing.T, s *store.Store) {
+	quiet := index.StoredPolicy{Job: "quiet", YAML: "actions: {failed: {notify: false}}", SetAt: noon}
+	must(t, s.SetPolicy(t.Context(), quiet, []byte(`{"failed":{"notify":false}}`)))
+	for _, name := range []string{"backup", "quiet"} {
+		for _, ago := range []time.Duration{3, 2, 1} {
+			deliver(t, s, journal.Attempt{Job: name}, 1, noon.Add(-ago*time.Hour), noon)
+		}
+	}
+	report(t, s, noon.Add(afterDelivery))
+	wantTold(t, s, "late backup#3", "late quiet#3", "failed backup#3: Exited with code 1.")
+	later := noon.Add(time.Hour)
+	deliver(t, s, journal.Attempt{Job: "backup"}, 0, later, later)
+	wantTold(t, s, "late backup#3", "late quiet#3", "failed backup#3", "recovered backup#4: Succeeded again, after run #3 had not.")
+}
+
+// A failure of seconds ago that arrives after the success of a run that started when it had ended
+// is not an alarm either, and does not make the next good run news.
+func failureAfterTheSuccess(t *testing.T, s *store.Store) {
+	a := journal.Attempt{Job: "nightly"}
+	deliver(t, s, a, 0, noon.Add(10*time.Second), noon.Add(15*time.Second))
+	deliver(t, s, a, 1, noon, noon.Add(20*time.Second))
+	deliver(t, s, a, 0, noon.Add(25*time.Second), noon.Add(29*time.Second))
+	wantTold(t, s)
+	report(t, s, noon.Add(time.Minute))
+	wantTold(t, s, "late nightly#2: 1 run from 12:05 arrived late, and it failed.")
+}
+
+// In parallel runs a failure passes when one that started later succeeds, once; a live failure is
+// reported also where such a one had succeeded before.
+func parallelFailures(t *testing.T, s *store.Store) {
+	sweep := func() *testJournal {
+		j := newJournal(t, journal.Attempt{Job: "sweep"})
+		j.command()
+		return j
+	}
+	begin := func(j *testJournal, at int) {
+		_, data := j.take()
+		try(t, s, index.Append{Run: j.id, Attempt: 1, Data: data, At: noon.Add(time.Duration(at) * time.Second)})
+	}
+	end := func(j *testJournal, code, at int) {
+		j.at = epoch.Add(time.Duration(at) * time.Second)
+		j.end(code)
+		offset, data := j.take()
+		try(t, s, index.Append{Run: j.id, Attempt: 1, Offset: offset, Data: data, At: noon.Add(time.Duration(at) * time.Second), ClockOffset: noon.Sub(epoch)})
+	}
+	var all []*testJournal
+	for i := range 6 {
+		j := sweep()
+		begin(j, i)
+		all = append(all, j)
+	}
+	end(all[3], 1, 10)
+	end(all[2], 0, 11) // it started earlier
+	wantTold(t, s, "failed sweep#4")
+	end(all[4], 0, 12)
+	wantTold(t, s, "failed sweep#4", "recovered sweep#5: Succeeded again, after run #4 had not.")
+	end(all[5], 0, 13)
+	end(all[0], 1, 14) // all later ones are over, and it ends only now
+	wantTold(t, s, "failed sweep#4", "recovered sweep#5", "failed sweep#1")
+	end(all[1], 0, 15)
+	wantTold(t, s, "failed sweep#4", "recovered sweep#5", "failed sweep#1", "recovered sweep#2: Succeeded again, after run #1 had not.")
+}
+
+// A failure that people know of is over when a good run arrives that started after it, also late.
+func lateSuccess(t *testing.T, s *store.Store) {
+	a := journal.Attempt{Job: "nightly"}
+	start := noon.Add(-3 * time.Hour)
+	deliver(t, s, a, 1, start, start)
+	deliver(t, s, a, 0, noon.Add(-2*time.Hour), noon)
+	wantTold(t, s, "failed nightly#1")
+	report(t, s, noon.Add(afterDelivery))
+	wantTold(t, s, "failed nightly#1", "late nightly#2", "recovered nightly#2")
+	deliver(t, s, a, 0, noon.Add(time.Minute), noon.Add(time.Minute))
+	wantTold(t, s, "failed nightly#1", "late nightly#2", "recovered nightly#2")
+}
+
+// While a journal of the host still arrives nothing is reported, but not for ever.
+func longDelivery(t *testing.T, s *store.Store) {
+	deliver(t, s, journal.Attempt{Job: "short"}, 1, noon.Add(-time.Hour), noon)
+	long := newJournal(t, journal.Attempt{Job: "long"})
+	long.command()
+	for minute := range 4 {
+		offset, data := long.take()
+		at := noon.Add(time.Duration(minute) * time.Minute)
+		got := try(t, s, index.Append{Run: long.id, Attempt: 1, Offset: offset, Data: data, At: at, ClockOffset: -2 * time.Hour})
+		must(t, got.Err)
+		report(t, s, at.Add(10*time.Second-time.Millisecond))
+		long.output("x\n")
+	}
+	wantTold(t, s)
+	report(t, s, noon.Add(5*time.Minute))
+	wantTold(t, s, "late short#1", "failed short#1")
+}
+
+// Of two servers one reports.
+func TestTwoServersReportLateOnce(t *testing.T) {
+	url := postgrestest.URL(t)
+	a, b := openURL(t, url), openURL(t, url)
+	for range 5 {
+		deliver(t, a, journal.Attempt{Job: "backup"}, 0, noon.Add(-time.Hour), noon)
+	}
+	var both sync.WaitGroup
+	for _, s := range []*store.Store{a, b} {
+		both.Go(func() {
+			if err := s.ReportLate(context.Background(), noon.Add(afterDelivery)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	both.Wait()
+	wantTold(t, a, "late backup#5: 5 runs from 11:05 to 11:05 arrived late.")
+}
