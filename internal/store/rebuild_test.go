@@ -95,7 +95,7 @@ func randomRun(t *testing.T, s *store.Store, random *rand.Rand, a journal.Attemp
 	j.command()
 	add := func() {
 		offset, data := j.take()
-		got, _, err := s.Ingest(t.Context(), []index.Append{{Run: j.id, Attempt: max(a.Attempt, 1), Offset: offset, Data: data, At: j.at}}, nil)
+		got, _, err := s.Ingest(t.Context(), []index.Append{{Run: j.id, Attempt: max(a.Attempt, 1), Offset: offset, Data: data, At: j.at, ClockOffset: -time.Minute}}, nil)
 		if err != nil || got[0].Err != nil {
 			t.Fatal(err, got[0].Err)
 		}
