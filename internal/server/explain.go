@@ -76,7 +76,26 @@ func (s *Server) explainRun(ctx context.Context, in *runPath) (*answered[job.Exp
 			r.Sentence = job.EndedRuling(l.State) + r.Sentence
 		}
 	}
+	if l.State == job.Lost {
+		if err := s.explainLost(ctx, id, out.Rules); err != nil {
+			return nil, err
+		}
+	}
 	return &answered[job.Explanation]{out}, nil
+}
+
+// explainLost has the rule about silence say why a run was lost.
+func (s *Server) explainLost(ctx context.Context, id string, rules []job.Ruling) error {
+	run, err := s.store.Run(ctx, id)
+	if err != nil {
+		return s.internal(ctx, "read run "+id, err)
+	}
+	for i := range rules {
+		if rules[i].Rule == policy.Quiet && run.Outcome != nil {
+			rules[i].Sentence = job.EndedRuling(job.Lost) + run.Outcome.Message
+		}
+	}
+	return nil
 }
 
 // policyOf is the policy that holds for a job; stored is empty for the default, and has the

@@ -162,4 +162,13 @@ func TestExplainAndReplay(t *testing.T) {
 	if e.Rules[0].Fires || !strings.Contains(e.Rules[0].Sentence, "The run is failed") {
 		t.Errorf("explained after the end: %+v", e.Rules[0])
 	}
+	lost := newSketch(t, "fast", nil).command()
+	if err := lost.w.Finish(lost.at, journal.Final{Outcome: job.Outcome{State: job.Lost, Reason: job.AgentLost, Message: "The agent died."}}); err != nil {
+		t.Fatal(err)
+	}
+	l.send(lost)
+	l.get("/api/v1/runs/"+lost.id+"/explain").ok(t, &e)
+	if e.Rules[0].Fires || e.Rules[0].Sentence != job.EndedRuling(job.Lost)+"The agent died." {
+		t.Errorf("a lost run explained: %+v", e.Rules[0])
+	}
 }
