@@ -27,11 +27,13 @@ func (s *Store) Figures(ctx context.Context, now time.Time) (index.Figures, erro
 		return f, fmt.Errorf("count active runs: %w", err)
 	}
 	var oldest int64
-	err = s.reader.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(MIN(created_at), 0) FROM outbox WHERE status = 'pending'`).Scan(&f.OutboxPending, &oldest)
+	// What is not due yet, as a repetition, is not late.
+	err = s.reader.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(MIN(CASE WHEN tries > 0 OR next_at <= $1 THEN created_at END), 0)
+		FROM outbox WHERE status = 'pending'`, micros(now)).Scan(&f.OutboxPending, &oldest)
 	if err != nil {
 		return f, fmt.Errorf("count the outbox: %w", err)
 	}
-	if f.OutboxPending > 0 {
+	if oldest > 0 {
 		f.OutboxOldest = max(0, now.Sub(fromMicros(oldest)))
 	}
 	pools := s.writer.Stats()

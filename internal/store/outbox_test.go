@@ -130,6 +130,13 @@ func lostWithdrawn(t *testing.T, s *store.Store) {
 			t.Errorf("history: %+v, %v", events, err)
 		}
 	}
+	for after, want := range map[time.Duration]time.Duration{wait - time.Second: 0, wait + time.Second: wait + time.Second} {
+		lost("figures")
+		f, err := s.Figures(t.Context(), noon.Add(after))
+		if err != nil || f.OutboxPending == 0 || f.OutboxOldest != want {
+			t.Errorf("figures %s after: %+v, %v", after, f, err)
+		}
+	}
 	late := lost("heard too late")
 	beatOnce(t, s, late, 1, noon.Add(wait))
 	wantWords(t, s, late, "notify lost", "notify healed")
