@@ -49,8 +49,11 @@ func (t *tx) markLate(ctx context.Context, run *job.Run, ended, now time.Time) (
 
 // lateHosts finds the hosts whose delivery is over: nothing late has come since $1, and no journal
 // of a late run still arrives; or it has gone on since $2.
-const lateHosts = `SELECT host FROM runs AS l WHERE late = 1 GROUP BY host HAVING MIN(heard_at) <= $2 OR MAX(heard_at) <= $1
-	AND NOT EXISTS (SELECT 1 FROM runs WHERE leased = 1 AND host = l.host AND beat_at IS NULL AND heard_at > $1 AND created_at - start_at >= $3)`
+func (d dialect) lateHosts() string {
+	return `SELECT host FROM runs AS l WHERE late = 1 GROUP BY host HAVING MIN(heard_at) <= $2 OR MAX(heard_at) <= $1
+		AND NOT EXISTS (SELECT 1 FROM ` + d.runsBy("runs_leased") + ` WHERE leased = 1 AND host = l.host AND beat_at IS NULL
+			AND heard_at > $1 AND created_at - start_at >= $3)`
+}
 
 // lateRunsOf finds the late runs of a host.
 func (d dialect) lateRunsOf() string {
@@ -71,7 +74,7 @@ type lateRun struct {
 // the job that started last of them ended badly and no good one followed, or ended a failure that
 // people know of, what an end in time would have asked for.
 func (s *Store) ReportLate(ctx context.Context, now time.Time) error {
-	hosts, err := s.texts(ctx, lateHosts,
+	hosts, err := s.texts(ctx, s.dialect.lateHosts(),
 		micros(now.Add(-lateQuiet)), micros(now.Add(-lateMost)), job.LateAfter.Microseconds())
 	if err != nil {
 		return fmt.Errorf("look for runs that were delivered late: %w", err)
