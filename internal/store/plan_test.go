@@ -3,6 +3,7 @@ package store
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
@@ -153,4 +154,50 @@ func explain(t *testing.T, s *Store, query string, args ...any) string {
 		t.Fatal(err)
 	}
 	return plan.String()
+}
+
+// On PostgreSQL, too, what is asked of runs in the order of their starts reads an index and sorts
+// nothing but the few rows that are merged, also what an overview asks: the run of each job that
+// ended and started last.
+func TestStartsAreReadOffIndexesOnPostgres(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s := storeOfEndedRuns(t, "PostgreSQL", now)
+	const last = "0199aaaa-0000-7000-8000-000000000001"
+	end := micros(now) + 3000 // most of its runs started before that
+	cursor := cursorOf(end, last)
+	type asked struct {
+		name, query string
+		args        []any
+		index       string
+	}
+	at := []any{"job1", end, last}
+	ended := `SELECT r.id FROM jobs j CROSS JOIN LATERAL (SELECT id FROM runs WHERE job = j.name AND state = 'succeeded' ORDER BY start_at DESC, id DESC LIMIT 1) AS r`
+	all := []asked{
+		{"last runs", lastQuery, []any{"job1", "job9"}, "runs_of_job"},
+		{"last ended runs", ended, nil, "runs_of_job_state"},
+		{"runs before", runsBefore, at, "runs_of_job"},
+		{"successes after", passedAfter, at, "runs_of_job"},
+		{"good runs before", `SELECT id` + goodRunsBefore + `10`, at, "runs_of_job_state"},
+		{"hosts with late runs", s.dialect.lateHosts(), []any{1, 2, 3}, "runs_late"},
+	}
+	for name, tt := range map[string]struct {
+		q     index.RunQuery
+		index string
+	}{
+		"newest": {index.RunQuery{}, "runs_newest"}, "next page": {index.RunQuery{Cursor: cursor}, "runs_newest"},
+		"since": {index.RunQuery{Since: now}, "runs_newest"}, "job": {index.RunQuery{Job: "job1", Cursor: cursor}, "runs_of_job"},
+		"state": {index.RunQuery{States: []job.State{job.Running}}, "runs_of_state"},
+	} {
+		query, args, err := runsQuery(tt.q, 50)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, asked{name, query, args, tt.index})
+	}
+	for _, a := range all {
+		plan := planOf(t, s, a.query, a.args...)
+		if !strings.Contains(plan, a.index) || strings.Contains(plan, "Seq Scan on runs") {
+			t.Errorf("the plan of %q does not use %s:\n%s", a.name, a.index, plan)
+		}
+	}
 }
