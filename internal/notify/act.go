@@ -60,8 +60,11 @@ func (w *Worker) actOn(ctx context.Context, a index.Action, now time.Time) (inde
 		stopped, err := w.Store.WatchRetry(ctx, a.Run, a.Attempt, a.CreatedAt, now)
 		return w.followed(a, stopped, now), err
 	case a.Kind == index.OutboxRetry: // a policy wants one: Attempt is the one that ended
-		run, events, err := w.Store.RequestRetry(ctx, a.Run, a.By, a.Message, now)
+		run, events, err := w.Store.RequestRetry(ctx, a.Run, a.Attempt, a.By, a.Message, now)
 		var no *index.NoRetryError
+		if errors.As(err, &no) && a.Attempt > 0 && no.Run.Attempt != a.Attempt { // another attempt has begun since
+			return settle(a, index.OutboxDropped, no.Why, now), nil
+		}
 		if errors.As(err, &no) && a.Tries < waitForAgent {
 			one := settle(a, index.OutboxPending, no.Why, now)
 			one.NextAt = now.Add(2 * Every)

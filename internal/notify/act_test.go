@@ -68,6 +68,40 @@ func TestActionsHaveAnEnd(t *testing.T) {
 	})
 }
 
+// A retry by policy follows the attempt that it was decided for: once a person has started
+// another one, it is dropped, and that attempt's end is left alone.
+func TestARetryByPolicyIsForOneAttempt(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, db *store.Store) {
+		id := fail(t, db, "train", 1)
+		waits := func(attempt int) {
+			t.Helper()
+			beat := index.Beat{Run: id, Attempt: attempt, At: time.Now(), Lease: time.Minute, Heartbeat: job.Heartbeat{WaitingMS: 600_000, PeriodMS: 5000}}
+			if _, got, err := db.Ingest(t.Context(), nil, []index.Beat{beat}); err != nil || got[0].Err != nil {
+				t.Fatal(err, got)
+			}
+		}
+		policy := index.Action{ID: 1, Kind: index.OutboxRetry, Run: id, Attempt: 1, What: "failed", By: "the policy of the job"}
+		w := New(Config{Store: db})
+		follow := func(status string) {
+			t.Helper()
+			if got, err := w.actOn(t.Context(), policy, time.Now()); err != nil || got.Status != status {
+				t.Errorf("%+v %v, want %s", got, err, status)
+			}
+		}
+		waits(1)
+		if _, _, err := db.RequestRetry(t.Context(), id, 0, "ada", "", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		follow(index.OutboxDone) // the same attempt is wanted: one begins
+		endAttempt(t, db, "train", id, 2, 1)
+		waits(2)
+		follow(index.OutboxDropped)
+		if run, err := db.Run(t.Context(), id); err != nil || run.State != job.Failed || run.Attempt != 2 {
+			t.Errorf("run: %+v %v", run, err)
+		}
+	})
+}
+
 func TestTestMessage(t *testing.T) {
 	h := newHeard()
 	w := New(Config{Options: Options{PrivateTargets: true}})

@@ -132,7 +132,7 @@ func (m *memory) WatchRetry(context.Context, string, int, time.Time, time.Time) 
 	return index.Stopped{}, nil
 }
 
-func (m *memory) RequestRetry(context.Context, string, string, string, time.Time) (job.Run, []job.RunEvent, error) {
+func (m *memory) RequestRetry(context.Context, string, int, string, string, time.Time) (job.Run, []job.RunEvent, error) {
 	return job.Run{}, nil, nil
 }
 

@@ -46,7 +46,7 @@ type Store interface {
 	ActionFollowed(ctx context.Context, a index.Action)
 	FollowCancel(ctx context.Context, run string, attempt int, c job.Cancel, force bool) (index.Stopped, error)
 	WatchRetry(ctx context.Context, run string, attempt int, announced, now time.Time) (index.Stopped, error)
-	RequestRetry(ctx context.Context, run, by, why string, now time.Time) (job.Run, []job.RunEvent, error)
+	RequestRetry(ctx context.Context, run string, attempt int, by, why string, now time.Time) (job.Run, []job.RunEvent, error)
 }
 
 // Config is what a worker is made of. Store is required.

@@ -56,22 +56,28 @@ func onBothEngines(t *testing.T, test func(t *testing.T, db *store.Store)) {
 // fail stores a run that failed, or one that succeeded when code is 0.
 func fail(t *testing.T, db *store.Store, name string, code int) string {
 	t.Helper()
-	id, data := finished(t, name, code, time.Now())
-	got, _, err := db.Ingest(t.Context(), []index.Append{{Run: id, Attempt: 1, Data: data, At: time.Now()}}, nil)
-	if err != nil || got[0].Err != nil {
-		t.Fatal(err, got)
-	}
+	id := uuid.Must(uuid.NewV7()).String()
+	endAttempt(t, db, name, id, 1, code)
 	return id
 }
 
-// finished is the journal of a run that ended at once.
-func finished(t *testing.T, name string, code int, at time.Time) (id string, data []byte) {
+// endAttempt is fail for an attempt of a run.
+func endAttempt(t *testing.T, db *store.Store, name, id string, attempt, code int) {
 	t.Helper()
-	id = uuid.Must(uuid.NewV7()).String()
+	data := finished(t, name, id, attempt, code, time.Now())
+	got, _, err := db.Ingest(t.Context(), []index.Append{{Run: id, Attempt: attempt, Data: data, At: time.Now()}}, nil)
+	if err != nil || got[0].Err != nil {
+		t.Fatal(err, got)
+	}
+}
+
+// finished is the journal of an attempt that ended at once.
+func finished(t *testing.T, name, id string, attempt, code int, at time.Time) []byte {
+	t.Helper()
 	var buf bytes.Buffer
 	w, err := journal.NewWriter(&buf)
 	if err == nil {
-		err = w.AppendJSON(journal.TypeAttempt, at, journal.Attempt{Run: id, Attempt: 1, Job: name, Args: []string{"x"}, Host: "box"})
+		err = w.AppendJSON(journal.TypeAttempt, at, journal.Attempt{Run: id, Attempt: attempt, Job: name, Args: []string{"x"}, Host: "box"})
 	}
 	if err == nil {
 		o := job.Classify(job.Ending{Step: "command", Kind: job.CommandStep, ExitCode: code})
@@ -80,7 +86,7 @@ func finished(t *testing.T, name string, code int, at time.Time) (id string, dat
 	if err != nil {
 		t.Fatal(err)
 	}
-	return id, buf.Bytes()
+	return buf.Bytes()
 }
 
 // heard is a receiver that writes down what it took.
@@ -240,7 +246,8 @@ func TestLateRunsAreOneMessage(t *testing.T) {
 // deliverLate stores a run that started and was delivered at times.
 func deliverLate(t *testing.T, db *store.Store, name string, code int, started, delivered time.Time) {
 	t.Helper()
-	id, data := finished(t, name, code, started)
+	id := uuid.Must(uuid.NewV7()).String()
+	data := finished(t, name, id, 1, code, started)
 	got, _, err := db.Ingest(t.Context(), []index.Append{{Run: id, Attempt: 1, Data: data, At: delivered}}, nil)
 	if err != nil || got[0].Err != nil {
 		t.Fatal(err, got)

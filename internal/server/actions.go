@@ -20,9 +20,9 @@ type outboxStore interface {
 	Route(ctx context.Context, name string) (index.Route, error)
 	SetRoute(ctx context.Context, r index.Route) error
 	DeleteRoute(ctx context.Context, name string, now time.Time) error
-	// RequestRetry asks the agent of a run that has ended for a further attempt; the
-	// error is also *index.NoRetryError.
-	RequestRetry(ctx context.Context, run, by, why string, now time.Time) (job.Run, []job.RunEvent, error)
+	// RequestRetry asks the agent of a run that has ended for an attempt after the given one
+	// (0: the last one); the error is also *index.NoRetryError.
+	RequestRetry(ctx context.Context, run string, attempt int, by, why string, now time.Time) (job.Run, []job.RunEvent, error)
 	// Acknowledge writes down that a person knows of a run's trouble.
 	Acknowledge(ctx context.Context, run, by, why string, now time.Time) (job.Run, []job.RunEvent, error)
 }

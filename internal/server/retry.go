@@ -47,7 +47,7 @@ func (s *Server) retryRun(ctx context.Context, in *wishIn) (*answered[job.Run], 
 		return nil, err
 	}
 	by, why := in.who(ctx)
-	run, events, err := s.store.RequestRetry(ctx, id, by, why, s.now().UTC())
+	run, events, err := s.store.RequestRetry(ctx, id, 0, by, why, s.now().UTC())
 	var no *index.NoRetryError
 	if errors.As(err, &no) {
 		detail := no.Why

@@ -13,14 +13,19 @@ import (
 
 // RequestRetry asks the agent of a run that has ended for a further attempt, and moves
 // the run by job.RetryRequested. It can be asked only while that agent waits for it; else
-// the error is *index.NoRetryError. Repeating it is harmless.
-func (s *Store) RequestRetry(ctx context.Context, run, by, why string, now time.Time) (job.Run, []job.RunEvent, error) {
+// the error is *index.NoRetryError. Repeating it is harmless. attempt is the one that the
+// retry is to follow, and the request is refused once another one has begun; 0 is the last one,
+// whichever that is.
+func (s *Store) RequestRetry(ctx context.Context, run string, attempt int, by, why string, now time.Time) (job.Run, []job.RunEvent, error) {
 	var row runRow
 	var events []job.RunEvent
 	err := s.writeRuns(ctx, theseRuns(run), func(t *tx) (err error) {
 		events = nil
 		if row, err = t.lockRun(ctx, run); err != nil {
 			return err
+		}
+		if attempt > 0 && row.run.Attempt != attempt {
+			return &index.NoRetryError{Run: row.run, Why: fmt.Sprintf("attempt %d began after attempt %d, which was to be tried again", row.run.Attempt, attempt)}
 		}
 		if row.run.State == job.Retrying {
 			return nil

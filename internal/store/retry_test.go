@@ -206,7 +206,7 @@ func retryAskedFor(t *testing.T, s *store.Store) {
 	id, data := whole(t, journal.Attempt{}, 1)
 	one(t, s, id, 1, 0, data)
 	ask := func(run string, at time.Time) error {
-		_, _, err := s.RequestRetry(t.Context(), run, "ada", "try again", at)
+		_, _, err := s.RequestRetry(t.Context(), run, 0, "ada", "try again", at)
 		return err
 	}
 	var no *index.NoRetryError
