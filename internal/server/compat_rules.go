@@ -55,11 +55,15 @@ func (p compatPlan) changesLast() bool {
 	return p.endFormer || !p.begin && (p.end != nil || p.lease > 0)
 }
 
-// planCompat decides what a call means, given the newest run of the job on this wire. A
-// run without an outcome is open, and so is a lost one: it may come back.
+// compatOpen reports whether calls belong to the run: it has not ended. The verdict lost is an
+// outcome without a time of the end; the run goes on when its client calls again.
+func compatOpen(run job.Run) bool {
+	return run.ID != "" && (run.Outcome == nil || run.State == job.Lost && run.EndedAt == nil)
+}
+
+// planCompat decides what a call means, given the newest run of the job on this wire.
 func planCompat(call compatCall, last job.Run, now time.Time) compatPlan {
-	exists := last.ID != ""
-	open := exists && last.Outcome == nil
+	exists, open := last.ID != "", compatOpen(last)
 	justEnded := exists && !open && last.EndedAt != nil && now.Sub(*last.EndedAt) < compatLate
 	switch call {
 	case callStarted:

@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/server"
+	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 )
 
@@ -106,7 +108,7 @@ func TestCompatWireMakesARealRun(t *testing.T) {
 func TestCompatWireEdges(t *testing.T) {
 	type step struct {
 		after time.Duration
-		say   string // a status or "beat"
+		say   string // a status, "beat", or "silence": the server calls the run lost
 		run   int64  // the number of the run it belongs to
 	}
 	tests := []struct {
@@ -151,6 +153,26 @@ func TestCompatWireEdges(t *testing.T) {
 			[]step{{0, "started", 1}, {0, "completed", 1}, {time.Second, "started", 2}},
 			[]job.State{job.Succeeded, job.Running},
 		},
+		{
+			"heartbeats every 5 minutes, of which the first came after a second",
+			[]step{{0, "started", 1}, {time.Second, "beat", 1}, {2 * time.Minute, "silence", 1}, {3 * time.Minute, "beat", 1}, {5 * time.Minute, "beat", 1}, {5 * time.Minute, "completed", 1}},
+			[]job.State{job.Succeeded},
+		},
+		{
+			"the end after it was called lost",
+			[]step{{0, "started", 1}, {25 * time.Hour, "silence", 1}, {time.Hour, "failed", 1}, {time.Second, "failed", 1}},
+			[]job.State{job.Failed},
+		},
+		{
+			"a start after it was called lost",
+			[]step{{0, "started", 1}, {25 * time.Hour, "silence", 1}, {time.Hour, "started", 2}, {time.Second, "silence", 2}, {time.Hour, "beat", 2}},
+			[]job.State{job.Lost, job.Running},
+		},
+		{
+			"a heartbeat that was called lost is adopted no more",
+			[]step{{0, "beat", 1}, {2 * time.Minute, "silence", 1}, {time.Second, "started", 2}},
+			[]job.State{job.Lost, job.Running},
+		},
 	}
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -161,9 +183,12 @@ func TestCompatWireEdges(t *testing.T) {
 				c.add(s.after)
 				client := tiny{l, fmt.Sprintf("job-%d", i)}
 				var id string
-				if s.say == "beat" {
+				switch s.say {
+				case "silence":
+					id = callLost(t, st, client.runs()[0], c.now())
+				case "beat":
 					id = client.beat()
-				} else {
+				default:
 					id = client.status(s.say)
 				}
 				if got := l.run(id).Number; got != s.run {
@@ -186,6 +211,22 @@ func TestCompatWireEdges(t *testing.T) {
 			}
 		})
 	}
+}
+
+// callLost stores the verdict that a run's agent is gone.
+func callLost(t *testing.T, st *store.Store, run job.Run, now time.Time) string {
+	t.Helper()
+	leases, err := st.Leases(t.Context(), []string{run.ID})
+	if err != nil || len(leases) != 1 {
+		t.Fatalf("leases of run %s: %+v, %v", run.ID, leases, err)
+	}
+	judged, err := st.Judge(t.Context(), []index.Verdict{{
+		Run: run.ID, Attempt: 1, HeardAt: leases[0].HeardAt, At: now, Lost: true, Evidence: "No heartbeat.",
+	}})
+	if err != nil || len(judged) != 1 || judged[0].Run.State != job.Lost {
+		t.Fatalf("verdict on run %s: %+v, %v", run.ID, judged, err)
+	}
+	return run.ID
 }
 
 // A run with the wire's label that an ordinary agent made is not the wire's.
