@@ -48,6 +48,7 @@ var table = []row{
 	{"internal/agent/stall", "internal/agent/process internal/agent/process/procfs", "", "a judgement on what was seen; only the bytes that processes moved are read here"},
 
 	{"internal/index", "job journal", "", "pure: journal bytes in, views out"},
+	{"internal/logs", "job journal internal/index", "", "a log needs blocks, and no HTTP"},
 	{"internal/access", "job internal/index", "github.com/google/uuid golang.org/x/sys", "rules about tokens, local trust and scopes; one question to the kernel, whose connection it is"},
 	{"internal/archive", "", "github.com/minio/minio-go/v7", "objects under keys; it knows nothing of journals"},
 	{"internal/store", "job journal internal/index internal/store/beatlog internal/store/secretkey internal/store/segment", "github.com/google/uuid github.com/jackc/pgx/v5 github.com/pressly/goose/v3 github.com/klauspost/compress modernc.org/sqlite golang.org/x/sys", "the only place that knows a database"},
@@ -59,16 +60,16 @@ var table = []row{
 	{"internal/store/postgrestest", "", "github.com/jackc/pgx/v5", "a real PostgreSQL for tests"},
 	{"internal/shares", "", "", "who may have how much of what there is little of; knows no HTTP"},
 	{"internal/server", "job journal internal/access internal/index internal/health internal/metrics internal/policy internal/shares", "github.com/coreos/go-oidc/v3 golang.org/x/oauth2 github.com/danielgtaylor/huma/v2 github.com/google/uuid github.com/klauspost/compress golang.org/x/sync", "HTTP; the store is an interface that cli joins"},
-	{"internal/health", "job journal internal/index internal/policy", "", "rules and monitor; the store is an interface"},
+	{"internal/health", "job journal internal/index internal/logs internal/policy", "", "rules and monitor; the store is an interface"},
 	{"internal/policy", "job", "", "text in, figures out, every mistake with its place"},
-	{"internal/notify", "job internal/index", "github.com/standard-webhooks github.com/nicholas-fedor/shoutrrr github.com/netresearch/go-cron", "the outbox worker and its channels"},
+	{"internal/notify", "job internal/index internal/logs", "github.com/standard-webhooks github.com/nicholas-fedor/shoutrrr github.com/netresearch/go-cron", "the outbox worker and its channels"},
 	{"internal/web", "", "", "serves embedded files"},
 	{"internal/demo", "job", "golang.org/x/sync", "the job of stint demo is a program like any other and knows nothing of servers"},
 
 	{"internal/cli/option", "", "github.com/spf13/pflag", "options: flag, environment and help from one row"},
 	{"internal/cli/console", "job internal/agent/sink internal/cli/option", "golang.org/x/term golang.org/x/sys", "tables, colours and progress for people"},
 	{"internal/cli/agentcmd", "job journal client internal/agent internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/flush internal/agent/freespace internal/agent/process internal/agent/report internal/agent/sample internal/agent/signals internal/agent/spool internal/agent/statedir internal/cli/option internal/cli/console", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sys golang.org/x/term", "the commands of stint-agent: links no server, no store and no page"},
-	{"internal/cli", "job journal client internal/access internal/agent internal/agent/signals internal/server internal/health internal/notify internal/store internal/archive internal/index internal/web internal/demo internal/cli/agentcmd internal/cli/option internal/cli/console internal/policy", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sync golang.org/x/sys golang.org/x/term", "joins all the parts"},
+	{"internal/cli", "job journal client internal/access internal/agent internal/agent/signals internal/server internal/health internal/logs internal/notify internal/store internal/archive internal/index internal/web internal/demo internal/cli/agentcmd internal/cli/option internal/cli/console internal/policy", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sync golang.org/x/sys golang.org/x/term", "joins all the parts"},
 	{"internal/e2e", "job client", "", "drives the real programs from outside; tests only"},
 	{"internal/faulttest", "", "", "drives the real programs through faults; tests only"},
 

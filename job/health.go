@@ -9,6 +9,20 @@ type Diagnosis struct {
 	Sentence string `json:"sentence"`
 	// Causes are all that the evidence speaks for, the most likely first.
 	Causes []Cause `json:"causes"`
+	// Evidence is the line of the log that states the error, or of a run that makes no progress the
+	// last line; nil when there is none.
+	Evidence *Evidence `json:"evidence,omitempty"`
+}
+
+// Evidence is a line of a log that is quoted.
+type Evidence struct {
+	Attempt int    `json:"attempt"`
+	Step    int    `json:"step"` // its index
+	Stream  Stream `json:"stream"`
+	Line    int64  `json:"line"` // its number within the attempt, from 1 on
+	// Text is what a terminal showed of the line: UTF-8 without control characters, at most 300
+	// characters. Of a longer line the middle is left out.
+	Text string `json:"text"`
 }
 
 // Cause is one possible cause and what speaks for it.

@@ -1,0 +1,185 @@
+package logs
+
+import (
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"pgregory.net/rapid"
+
+	"stint.dev/stint/job"
+)
+
+// What states the error among lines that no recording has: stderr, or with "1> " in front stdout.
+func TestErrorLine(t *testing.T) {
+	for _, tt := range []struct {
+		name, text, want string
+		strength         Strength
+	}{
+		{"nothing", "", "", 0},
+		{"output only", "1> hi", "", 0},
+		{"output that counts no errors", "1> done: 12 files, 0 errors\n1> train error: 0.0123\n1> error_rate=0.2", "", 0},
+		{"a word on stderr", "hi", "hi", Guessed},
+		{"warnings only", "WARNING: the cache is cold\nx.py:3: DeprecationWarning: old\n  import old", "", 0},
+		{"hints after it", "fatal: no such branch\nhint: run git branch\nhint: and look", "fatal: no such branch", Stated},
+		{"warnings after it", "cannot open the door\nwarning: 3 windows are open\n[WARN] cold", "cannot open the door", Likely},
+		{"an error of stdout beside words of stderr", "1> ERROR: the table is locked\nloading", "ERROR: the table is locked", Stated},
+		{"an error of stderr beside one of stdout", "oops: error: no disk\n1> ERROR: retried", "oops: error: no disk", Stated},
+		{"make on stderr, the error on stdout", "1> test 7 failed: want 1, got 2\nmake: *** [Makefile:2: test] Error 1", "test 7 failed: want 1, got 2", Likely},
+		{"make alone", "make: *** [Makefile:2: test] Error 3", "make: *** [Makefile:2: test] Error 3", consequence},
+		{"a logger", `1> {"level":"info","msg":"begin"}` + "\n" + `1> {"level":"error","msg":"cannot reach the queue"}` + "\n" + `1> {"level":"info","msg":"end"}`, `{"level":"error","msg":"cannot reach the queue"}`, Stated},
+		{"glog", "I1128 10:00:00.1 1 a.go:1] begin\nE1128 10:00:01.1 1 a.go:9] no leader\nI1128 10:00:01.2 1 a.go:2] end", "E1128 10:00:01.1 1 a.go:9] no leader", Stated},
+		{"a handled traceback long before", "Traceback (most recent call last):\n  File \"a.py\", line 1\nOSError: try 1\n" + strings.Repeat("tried again\n", 150) + "fatal: the license has expired", "fatal: the license has expired", Stated},
+		{"a traceback before many lines, and no other error", "Traceback (most recent call last):\n  File \"a.py\", line 1\nOSError: disk 7\n1> " + strings.Repeat("row\n1> ", 300), "OSError: disk 7", Traced},
+		{"a traceback behind a bar", " 40%|####      | 4/10 [00:01<00:01,  4.00it/s]Traceback (most recent call last):\n  File \"a.py\", line 1\n    f()\nKeyError: 'x'", "KeyError: 'x'", Traced},
+		{"a message of several lines", "Traceback (most recent call last):\n  File \"a.py\", line 1\n    f()\nsqlalchemy.exc.OperationalError: (psycopg2.OperationalError) connection refused\n\tIs the server running?\n\n(Background on this error at: https://example.org/e)", "sqlalchemy.exc.OperationalError: (psycopg2.OperationalError) connection refused", Traced},
+		{"a message that begins on the next line", "Traceback (most recent call last):\n  File \"a.py\", line 1\nValueError:\nno rows", "no rows", Traced},
+		{"three causes of Python", chain("OSError: a", "direct cause of the following", "ValueError: b", "direct cause of the following", "RuntimeError: c"), "OSError: a", Traced},
+		{"a cause of what was raised in a handler", chain("KeyError: a", "handling", "OSError: b", "direct cause of the following", "RuntimeError: c"), "OSError: b", Traced},
+		{"an exception while the interpreter ends", "Traceback (most recent call last):\n  File \"a.py\", line 1\nOSError: a\nException ignored in: <function f at 0x1>\nTraceback (most recent call last):\n  File \"b.py\", line 1\nBrokenPipeError: [Errno 32] Broken pipe", "OSError: a", Traced},
+		{"suppressed in Java", "java.lang.RuntimeException: a\n\tat A.main(A.java:1)\n\tSuppressed: java.io.IOException: close\n\t\tat A.close(A.java:2)\n\tCaused by: java.lang.Error: deep\n\t\tat A.x(A.java:3)\nCaused by: java.io.IOException: b\n\tat A.b(A.java:4)\n\t... 1 more", "Caused by: java.io.IOException: b", Traced},
+		{"a logger's trace of Java", "2026-11-28 ERROR Main - failed\njava.lang.IllegalStateException: the pool is closed\n    at a.B.c(B.java:1)\n    at a.B.d(B.java:2)", "java.lang.IllegalStateException: the pool is closed", Traced},
+		{".NET", "Unhandled exception. System.InvalidOperationException: outer\n ---> System.IO.FileNotFoundException: inner\n   at P.Inner() in /src/P.cs:line 3\n   --- End of inner exception stack trace ---\n   at P.Main()", "---> System.IO.FileNotFoundException: inner", Traced},
+		{"causes of causes in Node", "/a.js:1\nthrow e\n^\n\nError: outer\n    at a (/a.js:1:1) {\n  code: 1,\n  [cause]: Error: middle\n      at b (/a.js:2:2) {\n    [cause]: Error: deep\n        at c (/a.js:3:3)\n  }\n}\n\nNode.js v20", "[cause]: Error: deep", Traced},
+		{"errors in one of Node", "AggregateError [ECONNREFUSED]: \n    at a (node:net:1:1) {\n  code: 'ECONNREFUSED',\n  [errors]: [\n    Error: connect ECONNREFUSED ::1:5432\n        at b (node:net:2:2) {\n      errno: -111\n    },\n    Error: connect ECONNREFUSED 127.0.0.1:5432\n        at b (node:net:2:2)\n  ]\n}", "Error: connect ECONNREFUSED ::1:5432", Traced},
+		{"a warning of Node with frames", "Error: no key\n    at a (/a.js:1:1)\n(node:7) DeprecationWarning: old\n    at b (/b.js:1:1)", "Error: no key", Traced},
+		{"memory of Node", "<--- Last few GCs --->\nFATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory\n----- Native stack trace -----\n 1: 0xb85bc0 node::Abort() [node]\nAborted (core dumped)", "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory", Stated},
+		{"a second panic of Go", "panic: first [recovered]\n\tpanic: second\n\ngoroutine 1 [running]:\nmain.main()\n\t/a.go:1 +0x1\nexit status 2", "panic: first [recovered]", Traced},
+		{"a deadlock of Go", "fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [chan receive]:\nmain.main()\n\t/a.go:1 +0x1\nexit status 2", "fatal error: all goroutines are asleep - deadlock!", Traced},
+		{"an older panic of Rust", "thread 'main' panicked at 'no key', src/main.rs:2:5\nnote: run with `RUST_BACKTRACE=1`", "thread 'main' panicked at 'no key', src/main.rs:2:5", Traced},
+		{"a thread of Rust", "thread 'a' panicked at src/main.rs:2:5:\nno key\nthread 'main' panicked at src/main.rs:9:5:\ncalled `Result::unwrap()` on an `Err` value: Any { .. }", "no key", Traced},
+		{"causes in Rust", "Error: cannot load\n\nCaused by:\n    0: cannot read prices.csv\n    1: No such file or directory (os error 2)", "1: No such file or directory (os error 2)", Traced},
+		{"one cause in Rust", "Error: cannot load\n\nCaused by:\n    no such table\n\nStack backtrace:\n   0: main", "no such table", Traced},
+		{"an error of Rust's main", "Error: Os { code: 2, kind: NotFound, message: \"No such file or directory\" }", "Error: Os { code: 2, kind: NotFound, message: \"No such file or directory\" }", Stated},
+		{"Gradle", "FAILURE: Build failed with an exception.\n\n* What went wrong:\nExecution failed for task ':compileJava'.\n> Compilation failed; see the compiler error output for details.\n\n* Try:\n> Run with --stacktrace option\n\nBUILD FAILED in 1s", "Compilation failed; see the compiler error output for details.", Traced},
+		{"Maven", "1> [ERROR] COMPILATION ERROR : \n1> [INFO] ----\n1> [ERROR] /src/App.java:[3,9] cannot find symbol\n1> [ERROR]   symbol:   variable foo\n1> [INFO] 1 error\n1> [ERROR] Failed to execute goal compile (default-compile) on project app: Compilation failure\n1> [ERROR] -> [Help 1]\n1> [ERROR] For more information about the errors, read", "[ERROR] /src/App.java:[3,9] cannot find symbol", Stated},
+		{"unittest", "FAIL: test_a (t.T)\n----------------------------------------------------------------------\nTraceback (most recent call last):\n  File \"t.py\", line 4, in test_a\n    self.assertEqual(1, 2)\nAssertionError: 1 != 2\n\n----------------------------------------------------------------------\nRan 1 test in 0.000s\n\nFAILED (failures=1)", "AssertionError: 1 != 2", Traced},
+		{"pytest without room", "1> E       AssertionError: the totals of november differ\n1> =========================== short test summary info ============================\n1> FAILED test_t.py::test_t - AssertionError: the totals of...\n1> ============================== 1 failed in 0.02s ===============================", "E       AssertionError: the totals of november differ", Traced},
+		{"rsync over a broken connection", "ssh: connect to host box port 22: Connection refused\nrsync: connection unexpectedly closed (0 bytes received so far) [sender]\nrsync error: unexplained error (code 255) at io.c(231) [sender=3.2.7]", "ssh: connect to host box port 22: Connection refused", Stated},
+		{"git over ssh", "git@example.org: Permission denied (publickey).\nfatal: Could not read from remote repository.\n\nPlease make sure you have the correct access rights\nand the repository exists.", "git@example.org: Permission denied (publickey).", Stated},
+		{"a step of docker build", "#7 [2/2] RUN cat /x\n#7 0.312 cat: /x: No such file or directory\n#7 ERROR: process \"/bin/sh -c cat /x\" did not complete successfully: exit code: 1", "#7 0.312 cat: /x: No such file or directory", Stated},
+		{"Slurm", "srun: Job step aborted: Waiting up to 32 seconds for job step to finish.\nslurmstepd: error: *** JOB 7 ON node1 CANCELLED AT 2026-11-28T04:00:00 DUE TO TIME LIMIT ***\nsrun: error: node1: task 0: Exited with exit code 143", "slurmstepd: error: *** JOB 7 ON node1 CANCELLED AT 2026-11-28T04:00:00 DUE TO TIME LIMIT ***", Stated},
+		{"killed in a script", "run.sh: line 3:  4711 Killed                  python3 train.py", "run.sh: line 3:  4711 Killed                  python3 train.py", Stated},
+		{"a compiler's first error", "a.c:1:1: error: first\nb.c:2:2: warning: odd\na.c:9:9: error: second\nmake[1]: *** [a.o] Error 1\nmake: *** [all] Error 2", "a.c:1:1: error: first", Stated},
+		{"perl", "Use of uninitialized value at a.pl line 3.\nno rows at a.pl line 9.", "no rows at a.pl line 9.", Stated},
+		{"another language", "cp: Aufruf von stat für 'x' nicht möglich", "cp: Aufruf von stat für 'x' nicht möglich", Guessed},
+		{"a command that is traced", "+ grep -q error: log.txt", "+ grep -q error: log.txt", Guessed},
+		{"a bar in the end", "error: row 7\n\r 10%|#         | 1/10 [00:00<00:00]\r100%|##########| 10/10 [00:00<00:00]", "error: row 7", Stated},
+		{"terraform", "╷\n│ Error: Invalid reference\n│ \n│   on main.tf line 3\n╵", "Error: Invalid reference", Stated},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var lines []Line
+			for i, text := range strings.Split(tt.text, "\n") {
+				stream := job.Stderr
+				if rest, out := strings.CutPrefix(text, "1> "); out {
+					stream, text = job.Stdout, rest
+				}
+				lines = append(lines, linesOf(stream, text, int64(i+1))...)
+			}
+			got, strength, ok := ErrorLine(lines)
+			if got.Quoted() != tt.want || strength != tt.strength || ok != (tt.want != "") {
+				t.Errorf("states %q (%d, %t), want %q (%d)", got.Quoted(), strength, ok, tt.want, tt.strength)
+			}
+		})
+	}
+}
+
+// chain is tracebacks with what Python prints between them.
+func chain(parts ...string) string {
+	var b strings.Builder
+	for i, part := range parts {
+		switch {
+		case i%2 == 0:
+			b.WriteString("Traceback (most recent call last):\n  File \"a.py\", line 1, in f\n    raise X\n" + part + "\n")
+		case part == "handling":
+			b.WriteString("\nDuring handling of the above exception, another exception occurred:\n\n")
+		default:
+			b.WriteString("\nThe above exception was the " + part + " exception:\n\n")
+		}
+	}
+	return b.String()
+}
+
+func TestScreen(t *testing.T) {
+	wide := func(s string, big bool) string {
+		var b strings.Builder
+		for _, u := range utf16.Encode([]rune(s)) {
+			if big {
+				u = u<<8 | u>>8
+			}
+			b.WriteByte(byte(u))
+			b.WriteByte(byte(u >> 8))
+		}
+		return b.String()
+	}
+	for in, want := range map[string]string{
+		"plain":                          "plain",
+		"\tat x":                         "\tat x",
+		"10%\r50%\rValueError: a":        "ValueError: a",
+		"ValueError: a\r":                "ValueError: a",
+		"100%\r\x1b[K":                   "",
+		"\x1b[2K\x1b[1Gadded 3 packages": "added 3 packages",
+		"⠙ wait\x1b[1G\x1b[0Kdone":       "done",
+		"|\b/\b-\bok":                    "ok",
+		"\x1b[1;31merror:\x1b[0m no":     "error: no",
+		"\x1b]8;;https://example.org\x1b\\a link\x1b]8;;\x1b\\": "a link",
+		"\x1b]0;title\aend":                   "end",
+		"\x1b(B\x1b[mend":                     "end",
+		"half\x1b[3":                          "half",
+		"half\x1b":                            "half",
+		"\x1bé":                               "é",
+		"\x1b[31é":                            "é",
+		"a\x00b\x07c\u009dd":                  "abcd",
+		"caf\xe9":                             "caf\uFFFD",
+		"\u202etxt.exe\u200b":                 "txt.exe",
+		wide("Fehler: Straße fehlt\r", false): "Fehler: Straße fehlt",
+		"\xff\xfe" + wide("错误", false):        "错误",
+		"\xfe\xff" + wide("error 7", true):    "error 7",
+		"\x00" + wide("error 7’", false):      "error 7’",
+		wide("error 7", true):                 "error 7",
+	} {
+		if got := Screen([]byte(in)); got != want {
+			t.Errorf("%q shows %q, want %q", in, got, want)
+		}
+	}
+}
+
+// Whatever a run prints, what is quoted of it is UTF-8 of 300 characters at most without control
+// characters, and the error is one of the lines.
+func TestWhatIsQuotedIsHarmless(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pieces := rapid.SliceOfN(rapid.OneOf(
+			rapid.SliceOfN(rapid.Byte(), 0, 40),
+			rapid.SampledFrom([][]byte{
+				[]byte("Traceback (most recent call last):"), []byte("  at x"), []byte("Caused by: "), []byte("\x1b["), []byte("\r"), []byte("\n"),
+				[]byte("error: "), []byte("panic: "), []byte("goroutine 1 [x]:"), []byte("E   x"), []byte("npm ERR! "), []byte("{\n"), []byte("  [errors]: [\n"),
+				[]byte(strings.Repeat("ü", 200)), []byte("ExceptionGroup: (2 sub-exceptions)\n+-+-\n"), []byte("caused by:\n"), []byte("\xff\xfe"),
+			}),
+		), 0, 60).Draw(t, "pieces")
+		var text strings.Builder
+		for _, p := range pieces {
+			text.Write(p)
+		}
+		got, _, ok := ErrorLine(linesOf(job.Stderr, text.String(), 1))
+		if !ok {
+			return
+		}
+		quoted := got.Quoted()
+		if !utf8.ValidString(quoted) || utf8.RuneCountInString(quoted) > MaxTextLength || strings.ContainsFunc(quoted, unicode.IsControl) {
+			t.Errorf("quotes %q", quoted)
+		}
+		if n := int64(strings.Count(text.String(), "\n")) + 1; got.Number < 1 || got.Number > n {
+			t.Errorf("line %d of %d", got.Number, n)
+		}
+	})
+}
+
+func TestLongLinesKeepBothEnds(t *testing.T) {
+	long := "open the ledger: " + strings.Repeat("wrapped: ", 200) + "no such file or directory"
+	got := Line{Text: long}.Quoted()
+	if utf8.RuneCountInString(got) != MaxTextLength || !strings.HasPrefix(got, "open the ledger: ") || !strings.HasSuffix(got, "no such file or directory") {
+		t.Errorf("quotes %q", got)
+	}
+}

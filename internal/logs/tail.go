@@ -1,0 +1,227 @@
+package logs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// Blocks is where the stored journal of an attempt is read.
+type Blocks interface {
+	// LastBlocks returns the heads of the last blocks of an attempt's journal, in order.
+	LastBlocks(ctx context.Context, run string, attempt, limit int) ([]index.BlockHead, error)
+	// BlockData returns the bytes of the block that begins at start, and more when it was merged
+	// since its head was read; *index.NotFoundError when no block begins there any more.
+	BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error)
+}
+
+// Line is one line of a log as a terminal showed it, with its indentation.
+type Line struct {
+	Step   int
+	Stream job.Stream
+	Number int64 // within the attempt, from 1 on
+	Text   string
+}
+
+// MaxTextLength bounds the text of a line that is quoted, in characters.
+const MaxTextLength = 300
+
+// Quoted is the text of the line on its own: at most MaxTextLength characters, none of which is
+// a control character.
+func (l Line) Quoted() string {
+	return shorten(strings.TrimSpace(strings.ReplaceAll(l.Text, "\t", " ")), MaxTextLength)
+}
+
+// shorten takes characters out of the middle of a text that has more than most: its beginning
+// says what failed, its end why.
+func shorten(s string, most int) string {
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	r := []rune(s)
+	head := most / 2
+	return string(r[:head]) + "…" + string(r[len(r)-(most-head-1):])
+}
+
+// What is read of the end of a log at most, and what is enough: bytes of its journal, and lines
+// of stderr among them.
+const (
+	blocksMost  = 256
+	bytesMost   = 4 << 20
+	bytesEnough = 1 << 20
+	linesEnough = 500
+	linesMost   = 2000
+)
+
+// LastLines returns the last lines that an attempt printed, over all its steps and both streams,
+// in the order of their numbers. Lines that show nothing are left out.
+func LastLines(ctx context.Context, from Blocks, run string, attempt int) ([]Line, error) {
+	const tries = 4 // against merging, which moves blocks away once in a while
+	for try := 1; ; try++ {
+		t := tail{open: map[outputKey]int64{}, lines: map[int64]*rawLine{}}
+		err := t.read(ctx, from, run, attempt)
+		var gone *index.NotFoundError
+		if err != nil && (try == tries || !errors.As(err, &gone)) {
+			return nil, err
+		}
+		if err == nil {
+			return t.shown(), nil
+		}
+	}
+}
+
+// tail is the end of a log that is being read.
+type tail struct {
+	open  map[outputKey]int64 // the number of the line that has not ended
+	lines map[int64]*rawLine
+	order []int64
+}
+
+type outputKey struct {
+	step   int
+	stream job.Stream
+}
+
+type rawLine struct {
+	outputKey
+	data []byte
+}
+
+func (t *tail) read(ctx context.Context, from Blocks, run string, attempt int) error {
+	heads, err := from.LastBlocks(ctx, run, attempt, blocksMost)
+	if err != nil {
+		return err
+	}
+	size, errorLines := 0, 0
+	data := make([][]byte, len(heads))
+	first := len(heads)
+	for first > 0 && size < bytesMost && errorLines < linesEnough && (size < bytesEnough || errorLines == 0) {
+		first--
+		block, err := from.BlockData(ctx, run, attempt, heads[first].Start)
+		if err != nil {
+			return err
+		}
+		data[first] = block[:min(int64(len(block)), heads[first].Size)]
+		size += len(data[first])
+		errorLines += countErrorLines(data[first])
+	}
+	for i := first; i < len(heads); i++ {
+		t.block(heads[i], data[i])
+	}
+	return nil
+}
+
+// records calls fn for each record of a block, which begins with a whole one.
+func records(data []byte, fn func(journal.Record)) {
+	for len(data) > 0 {
+		rec, n, err := journal.Next(data, journal.HeaderSize)
+		if err != nil {
+			return
+		}
+		fn(rec)
+		data = data[n:]
+	}
+}
+
+func countErrorLines(data []byte) (n int) {
+	records(data, func(rec journal.Record) {
+		if o, err := journal.DecodeOutput(rec); rec.Type == journal.TypeOutput && err == nil && o.Stream == job.Stderr {
+			n += bytes.Count(o.Data, []byte{'\n'})
+		}
+	})
+	return n
+}
+
+// block adds the lines of a block. Its head says which lines of earlier ones go on in it.
+func (t *tail) block(head index.BlockHead, data []byte) {
+	clear(t.open)
+	for _, o := range head.Open {
+		t.open[outputKey{o.Step, o.Stream}] = o.Line
+	}
+	next := max(1, head.FirstLine)
+	records(data, func(rec journal.Record) {
+		switch rec.Type {
+		case journal.TypeStepEnded:
+			var ended journal.StepEnded
+			if journal.Decode(rec, &ended) == nil {
+				delete(t.open, outputKey{ended.Index, job.Stdout})
+				delete(t.open, outputKey{ended.Index, job.Stderr})
+			}
+		case journal.TypeOutput:
+			if o, err := journal.DecodeOutput(rec); err == nil {
+				next = t.output(outputKey{o.Step, o.Stream}, o.Data, next)
+			}
+		}
+	})
+}
+
+// output adds the bytes of one record to their lines, of which new ones are numbered from next on.
+func (t *tail) output(key outputKey, data []byte, next int64) int64 {
+	for part := range bytes.Lines(data) {
+		n, goesOn := t.open[key]
+		if !goesOn {
+			n = next
+			next++
+		}
+		line := t.lines[n]
+		if line == nil {
+			line = &rawLine{outputKey: key}
+			t.lines[n] = line
+			t.order = append(t.order, n)
+		}
+		text, ends := bytes.CutSuffix(part, []byte{'\n'})
+		line.data = append(line.data, text...)
+		if ends {
+			delete(t.open, key)
+		} else {
+			t.open[key] = n
+		}
+	}
+	return next
+}
+
+// shown is the lines as a terminal showed them: of each stream the last ones.
+func (t *tail) shown() []Line {
+	slices.Sort(t.order)
+	var out []Line
+	left := map[job.Stream]int{job.Stdout: linesMost, job.Stderr: linesMost}
+	for _, n := range slices.Backward(t.order) {
+		raw := t.lines[n]
+		if left[raw.stream]--; left[raw.stream] < 0 {
+			continue
+		}
+		if text := show(raw.data); strings.TrimSpace(text) != "" {
+			out = append(out, Line{Step: raw.step, Stream: raw.stream, Number: n, Text: text})
+		}
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// show is Screen without what a progress bar left: a bar in front of the text, or one that was
+// drawn over an error.
+func show(line []byte) string {
+	text := Screen(line)
+	if !progress.match(strings.ToLower(text)) {
+		return text
+	}
+	if rest := barBefore.ReplaceAllString(text, ""); strings.TrimSpace(rest) != "" {
+		return rest
+	}
+	const most = 100
+	parts := bytes.Split(line, []byte{'\r'})
+	for _, part := range slices.Backward(parts[max(0, len(parts)-most):]) {
+		under := barBefore.ReplaceAllString(Screen(part), "")
+		if strengthOf(strings.ToLower(strings.TrimSpace(under))) >= Likely {
+			return under
+		}
+	}
+	return text
+}

@@ -1,0 +1,356 @@
+package logs
+
+import (
+	"regexp"
+	"strings"
+)
+
+// traceKinds find a trace that begins at a line: the line that states its error, or -1 for one
+// that states none, and the line behind it.
+var traceKinds = []func(t *texts, at int) (statement, end int, ok bool){
+	pythonTrace, stackFrames, goPanic, rustPanic, causeList, cppTerminate, rubyTrace, headedTrace, nodeThrow, pytestSummary, pytestLine, gradleReport, npmReport,
+}
+
+// traces returns the lines that state the errors of traces, in order, and notes which lines the
+// traces take.
+func (t *texts) traces() []int {
+	var out []int
+	for i := 0; i < len(t.text); {
+		end := i + 1
+		for _, kind := range traceKinds {
+			statement, behind, ok := kind(t, i)
+			if !ok {
+				continue
+			}
+			if statement >= 0 {
+				out = append(out, statement)
+			}
+			for end = behind; i < end; i++ {
+				t.inTrace[i] = true
+			}
+			break
+		}
+		i = end
+	}
+	return out
+}
+
+// while returns the first line from at on that does not match.
+func (t *texts) while(at int, match func(i int) bool) int {
+	for at < len(t.text) && match(at) {
+		at++
+	}
+	return at
+}
+
+const tracebackHead = "traceback (most recent call last):"
+
+var (
+	directCause   = "the above exception was the direct cause of the following exception:"
+	otherHandled  = "during handling of the above exception, another exception occurred:"
+	bareException = regexp.MustCompile(`^[\w.]+:$`)
+)
+
+// pythonTrace is a traceback of Python, or of Ruby 2 in the same form. Of tracebacks that are
+// chained by "raise … from" the first states the innermost cause; one that was raised while another
+// exception was handled stands alone.
+func pythonTrace(t *texts, at int) (statement, end int, ok bool) {
+	head := strings.Index(t.low[at], tracebackHead)
+	if head < 0 {
+		return 0, 0, false
+	}
+	indent := t.indent[at]
+	if head > 0 && !strings.HasPrefix(t.low[at], "exception group ") {
+		indent = 0 // a progress bar or a logger's prefix is in front
+	}
+	statement = t.while(at+1, func(i int) bool { return t.indent[i] > indent })
+	if statement >= len(t.text) {
+		return 0, 0, false
+	}
+	if bareException.MatchString(t.low[statement]) && statement+1 < len(t.text) && !strings.HasPrefix(t.low[statement+1], `"""`) {
+		statement++
+	}
+	if inner, behind, found := firstOfGroup(t, statement); found {
+		return inner, behind, true
+	}
+	end = statement + 1
+	const longestMessage = 200
+	for i := end; i+1 < len(t.text) && i < end+longestMessage && !strings.Contains(t.low[i], tracebackHead); i++ {
+		if t.low[i] != directCause && t.low[i] != otherHandled {
+			continue
+		}
+		outer, behind, found := pythonTrace(t, i+1)
+		if !found {
+			break
+		}
+		if t.low[i] == otherHandled {
+			statement = outer
+		}
+		return statement, behind, true
+	}
+	if at > 0 && strings.HasPrefix(t.low[at-1], "exception ignored in") {
+		statement = -1
+	}
+	return statement, end, true
+}
+
+var exceptionGroup = regexp.MustCompile(`\(\d+ sub-exceptions?\)$`)
+
+// firstOfGroup is the first exception of the group that a line states.
+func firstOfGroup(t *texts, group int) (statement, end int, ok bool) {
+	if group+2 >= len(t.text) || !exceptionGroup.MatchString(t.low[group]) || !strings.HasPrefix(t.low[group+1], "+-+-") {
+		return 0, 0, false
+	}
+	if statement, end, ok = pythonTrace(t, group+2); !ok {
+		statement, end = group+2, group+3
+	}
+	indent := t.indent[group]
+	return statement, t.while(end, func(i int) bool { return t.indent[i] > indent }), true
+}
+
+var (
+	frame         = regexp.MustCompile(`^\s+at \S|^\s+\.\.\. \d+ (more|common frames omitted)|^\s+--- end of|^\s+--- End of|^--- End of stack trace`)
+	exceptionHead = regexp.MustCompile(`(error|exception|throwable|failure|panic|caused by|uncaught|\[cause\])`)
+	nodeCause     = regexp.MustCompile(`^\[cause\]: `)
+)
+
+// stackFrames is a trace of Java, .NET or JavaScript: a line that heads it, frames ("at …"), and the
+// causes behind them, of which the last one is the innermost.
+func stackFrames(t *texts, at int) (statement, end int, ok bool) {
+	isFrame := func(i int) bool { return frame.MatchString(t.text[i]) }
+	if at == 0 || !isFrame(at) || t.inTrace[at-1] {
+		return 0, 0, false
+	}
+	head := at - 1
+	const longestMessage = 10
+	for i := head; i >= max(0, head-longestMessage) && !t.inTrace[i]; i-- {
+		if exceptionHead.MatchString(t.low[i]) {
+			head = i
+			break
+		}
+	}
+	statement = head
+	end = t.while(at, isFrame)
+	for end < len(t.text) {
+		next := end
+		switch low := t.low[end]; {
+		case strings.HasPrefix(low, "caused by: "), strings.HasPrefix(low, "suppressed: "):
+			if low[0] == 'c' && t.indent[end] <= t.indent[head] {
+				statement = end
+			}
+			next = t.while(end+1, func(i int) bool { return i <= end+longestMessage && !isFrame(i) && t.indent[i] > t.indent[end] })
+			next = t.while(next, isFrame)
+		case strings.HasSuffix(t.low[end-1], "{"):
+			statement, next = nodeProperties(t, end, t.indent[head], statement)
+		}
+		if next == end {
+			break
+		}
+		end = next
+	}
+	if t.strength[head] == aside && warning.MatchString(t.low[head]) {
+		statement = -1
+	}
+	return statement, end, true
+}
+
+// nodeProperties reads what Node prints of an error behind its frames, up to the closing brace, for
+// the innermost cause in it.
+func nodeProperties(t *texts, at, indent, statement int) (cause, end int) {
+	for end = at; end < len(t.text) && (t.indent[end] > indent || strings.HasPrefix(t.low[end], "}")); end++ {
+		switch {
+		case nodeCause.MatchString(t.low[end]):
+			statement = end
+		case strings.HasPrefix(t.low[end], "[errors]: [") && end+1 < len(t.text):
+			statement = end + 1
+		case t.indent[end] <= indent:
+			return statement, end + 1
+		}
+	}
+	return statement, end
+}
+
+var (
+	goroutine = regexp.MustCompile(`^(goroutine \d+|\[signal )`)
+	goFrame   = regexp.MustCompile(`^(goroutine \d+|\[signal |created by |\S+\(.*\)$|\t|runtime\b|exit status \d|[a-z]\w* +0x)`)
+)
+
+// goPanic is a panic of Go with its goroutines. The first one is the cause of those that followed it.
+func goPanic(t *texts, at int) (statement, end int, ok bool) {
+	if !strings.HasPrefix(t.text[at], "panic: ") && !strings.HasPrefix(t.text[at], "fatal error: ") {
+		return 0, 0, false
+	}
+	const longestMessage = 20
+	first := t.while(at+1, func(i int) bool { return i <= at+longestMessage && !goroutine.MatchString(t.text[i]) })
+	if first >= len(t.text) || !goroutine.MatchString(t.text[first]) {
+		return 0, 0, false
+	}
+	return at, t.while(first, func(i int) bool { return goFrame.MatchString(t.text[i]) }), true
+}
+
+var (
+	rustHead  = regexp.MustCompile(`^thread '.*' (\(\d+\) )?panicked at `)
+	rustFrame = regexp.MustCompile(`^(note: |stack backtrace:)|^\s+(\d+: |at )`)
+)
+
+// rustPanic is a panic of Rust, which states its message in a line of its own since version 1.73.
+func rustPanic(t *texts, at int) (statement, end int, ok bool) {
+	if !rustHead.MatchString(t.text[at]) {
+		return 0, 0, false
+	}
+	statement = at
+	if strings.HasSuffix(t.text[at], ":") && at+1 < len(t.text) {
+		statement++
+	}
+	return statement, t.while(statement+1, func(i int) bool { return rustFrame.MatchString(t.text[i]) }), true
+}
+
+var numbered = regexp.MustCompile(`^\d+: `)
+
+// causeList is a list of causes below an error, as Rust's libraries print it, the innermost last.
+func causeList(t *texts, at int) (statement, end int, ok bool) {
+	if t.low[at] != "caused by:" {
+		return 0, 0, false
+	}
+	end = t.while(at+1, func(i int) bool { return t.indent[i] > t.indent[at] })
+	if end == at+1 {
+		return 0, 0, false
+	}
+	statement = at + 1
+	for i := at + 1; i < end; i++ {
+		if numbered.MatchString(t.low[i]) {
+			statement = i
+		}
+	}
+	return statement, end, true
+}
+
+// cppTerminate is the end of a C++ program by an exception.
+func cppTerminate(t *texts, at int) (statement, end int, ok bool) {
+	if !strings.HasPrefix(t.low[at], "terminate called ") {
+		return 0, 0, false
+	}
+	if at+1 < len(t.text) && strings.HasPrefix(t.low[at+1], "what():") {
+		return at + 1, at + 2, true
+	}
+	return at, at + 1, true
+}
+
+var rubyFrame = regexp.MustCompile(`^\s+from .+:\d+(:in .*)?$`)
+
+// rubyTrace is a trace of Ruby. It prints the cause behind what it caused.
+func rubyTrace(t *texts, at int) (statement, end int, ok bool) {
+	isFrame := func(i int) bool { return i < len(t.text) && rubyFrame.MatchString(t.text[i]) }
+	if at == 0 || !isFrame(at) || t.inTrace[at-1] {
+		return 0, 0, false
+	}
+	statement, end = at-1, t.while(at, isFrame)
+	for isFrame(end + 1) {
+		statement, end = end, t.while(end+1, isFrame)
+	}
+	return statement, end, true
+}
+
+var (
+	traceTitle  = regexp.MustCompile(`^(stack trace:|stack traceback:|callstack \(from .*\):)$`)
+	titledFrame = regexp.MustCompile(`^(#\d+ |\s|Next |thrown in)`)
+)
+
+// headedTrace is a trace of PHP, Lua or Haskell: a title below the line that states the error.
+func headedTrace(t *texts, at int) (statement, end int, ok bool) {
+	if at == 0 || !traceTitle.MatchString(t.low[at]) {
+		return 0, 0, false
+	}
+	return at - 1, t.while(at+1, func(i int) bool { return titledFrame.MatchString(t.text[i]) || traceTitle.MatchString(t.low[i]) }), true
+}
+
+var (
+	placeInFile = regexp.MustCompile(`^\S+:\d+$`)
+	carets      = regexp.MustCompile(`^\^+$`)
+)
+
+// nodeThrow is what Node prints of a value that was thrown and is no Error: the place, the source,
+// a caret, and the value.
+func nodeThrow(t *texts, at int) (statement, end int, ok bool) {
+	if at < 2 || at+1 >= len(t.text) || !carets.MatchString(t.low[at]) || !placeInFile.MatchString(t.text[at-2]) {
+		return 0, 0, false
+	}
+	if at+2 < len(t.text) && frame.MatchString(t.text[at+2]) {
+		return 0, 0, false // an Error with its frames
+	}
+	return at + 1, at + 2, true
+}
+
+var (
+	summaryTitle = regexp.MustCompile(`^=+ short test summary info =+$`)
+	failedTest   = regexp.MustCompile(`^(FAILED|ERROR) `)
+	pytestError  = regexp.MustCompile(`^E {2,}\S`)
+)
+
+// pytestSummary is the list of failed tests at the end of pytest. Where the terminal was too narrow
+// for their errors, the errors themselves are in front of it.
+func pytestSummary(t *texts, at int) (statement, end int, ok bool) {
+	if !summaryTitle.MatchString(t.low[at]) {
+		return 0, 0, false
+	}
+	end = t.while(at+1, func(i int) bool { return failedTest.MatchString(t.text[i]) })
+	if end == at+1 {
+		return 0, 0, false
+	}
+	if first := t.low[at+1]; strings.Contains(first, " - ") && !strings.HasSuffix(first, "...") {
+		return at + 1, end, true
+	}
+	for i := range at {
+		if pytestError.MatchString(t.text[i]) {
+			return i, end, true
+		}
+	}
+	return at + 1, end, true
+}
+
+// pytestLine is the error of one test.
+func pytestLine(t *texts, at int) (statement, end int, ok bool) {
+	if !pytestError.MatchString(t.text[at]) {
+		return 0, 0, false
+	}
+	return at, t.while(at, func(i int) bool { return strings.HasPrefix(t.text[i], "E  ") }), true
+}
+
+// gradleReport is what Gradle says went wrong, the innermost last.
+func gradleReport(t *texts, at int) (statement, end int, ok bool) {
+	if t.low[at] != "* what went wrong:" {
+		return 0, 0, false
+	}
+	end = t.while(at+1, func(i int) bool { return !strings.HasPrefix(t.low[i], "* ") })
+	if end == at+1 {
+		return 0, 0, false
+	}
+	statement = at + 1
+	for i := at + 1; i < end; i++ {
+		if strings.HasPrefix(strings.TrimSpace(t.text[i]), "> ") {
+			statement = i
+		}
+	}
+	return statement, end, true
+}
+
+var (
+	npmLine   = regexp.MustCompile(`^npm (err!|error)( |$)`)
+	npmScript = regexp.MustCompile(`^npm (err!|error) (code elifecycle|lifecycle script|error: command failed)`)
+)
+
+// npmReport is what npm says when it fails itself: the error comes first, after a code. Of a script
+// that failed, the script says more.
+func npmReport(t *texts, at int) (statement, end int, ok bool) {
+	isLine := func(i int) bool { return npmLine.MatchString(t.low[i]) }
+	if !isLine(at) {
+		return 0, 0, false
+	}
+	end = t.while(at, isLine)
+	statement = t.while(at, func(i int) bool { return i < end && t.strength[i] <= consequence })
+	script := t.while(at, func(i int) bool { return i < end && !npmScript.MatchString(t.low[i]) })
+	if statement == end || script < end {
+		return -1, end, true
+	}
+	return statement, end, true
+}
