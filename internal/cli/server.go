@@ -22,6 +22,7 @@ import (
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/internal/notify"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/internal/store"
@@ -227,6 +228,15 @@ func (c serveConfig) plainHTTP() bool {
 	return c.Access.TLS == nil && !access.Loopback(c.Listener.Addr()) && !strings.HasPrefix(c.Access.PublicURL, "https://")
 }
 
+// readEnding reads the end of what an attempt of a run printed.
+func readEnding(ctx context.Context, db *store.Store, run string, attempt int) (logs.Ending, error) {
+	view, err := db.RunAttempt(ctx, run, attempt)
+	if err != nil {
+		return logs.Ending{}, err
+	}
+	return logs.ReadEnding(ctx, db, view)
+}
+
 // serve joins store, server, monitor and page, and runs them until ctx ends. They stop in
 // this order:
 //
@@ -254,7 +264,7 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 	var s *server.Server
 	outbox := notify.New(notify.Config{
 		Store: db, Log: cfg.Log, Options: notify.Options{PrivateTargets: cfg.Private}, PublicURL: cfg.pageURL(),
-		Lines:   func(ctx context.Context, run string, n int) ([]string, error) { return s.LastLines(ctx, run, n) },
+		Ending:  func(ctx context.Context, run string, n int) (logs.Ending, error) { return readEnding(ctx, db, run, n) },
 		Changed: func(run string) { s.Notify(run) },
 	})
 	monitor := health.New(health.Config{

@@ -18,46 +18,6 @@ func containsAny(text string, signs ...string) bool {
 	return false
 }
 
-// quoted is a line of a job for a sentence: short, and harmless to a terminal.
-func quoted(line string) string {
-	return job.Quote(index.Cut(strings.TrimSpace(index.Text(plain(line), 400)), 200))
-}
-
-// plain takes the escape sequences of terminals out of a line.
-func plain(line string) string {
-	var b strings.Builder
-	for i := 0; i < len(line); i++ {
-		if line[i] != 0x1b {
-			b.WriteByte(line[i])
-			continue
-		}
-		if i+1 < len(line) && line[i+1] == '[' {
-			for i += 2; i < len(line) && (line[i] < '@' || line[i] > '~'); i++ {
-			}
-		}
-	}
-	return strings.ToValidUTF8(b.String(), "\uFFFD")
-}
-
-// telling is the line of the last ones that says most: the last that speaks of an error,
-// else the last that is not empty.
-func telling(lines []string) string {
-	last := ""
-	for i := len(lines) - 1; i >= 0; i-- {
-		line := strings.TrimSpace(lines[i])
-		if line == "" {
-			continue
-		}
-		if last == "" {
-			last = line
-		}
-		if containsAny(strings.ToLower(line), "error", "exception", "fatal", "panic", "failed", "cannot", "denied") {
-			return line
-		}
-	}
-	return last
-}
-
 func limitWords(limit int64) string {
 	if limit <= 0 {
 		return " on the whole host"

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
 )
@@ -17,13 +18,14 @@ type Clues struct {
 	Run      job.Run
 	Evidence index.Evidence // of its heartbeats
 	Samples  []job.Sample   // the last ones, in order of time
-	Stderr   []string       // the last lines of stderr, or of all output where stderr has none
+	Ending   logs.Ending    // of its output
 	Changes  []job.Change   // since the last good run
 	Since    string         // that run, for a person ("#12"); empty when there is none
 }
 
 // cause is one row of the table: a possible cause, how strongly the clues speak for it, and
-// why. A weight of 0 is none at all.
+// why: a sentence, or the line of the log that states the error as it is. A weight of 0 is none
+// at all.
 type cause struct {
 	name string
 	says func(Clues) (weight float64, sentence string)
@@ -36,33 +38,41 @@ var causes = []cause{
 	{"could_not_start", couldNotStart},
 	{"time_limit", timeLimit},
 	{"stopped_making_progress", madeNoProgress},
-	{"missing_module", saidBy(0.85, "The job could not find something it needs", "modulenotfounderror", "importerror", "cannot find module", "no such file or directory", "command not found", "error while loading shared libraries", "classnotfoundexception")},
-	{"network", saidBy(0.8, "The job could not reach something over the network", "connection refused", "connection reset", "connection timed out", "no route to host", "could not resolve", "name or service not known", "temporary failure in name resolution", "network is unreachable", "tls handshake", "certificate verify failed")},
-	{"permission", saidBy(0.8, "The job was not allowed to do something", "permission denied", "access denied", "accessdenied", "401 unauthorized", "403 forbidden", "operation not permitted")},
+	{"missing_module", statedBy(0.85, "modulenotfounderror", "importerror", "cannot find module", "no such file or directory", "command not found", "error while loading shared libraries", "classnotfoundexception")},
+	{"network", statedBy(0.8, "connection refused", "connection reset", "connection timed out", "no route to host", "could not resolve", "name or service not known", "temporary failure in name resolution", "network is unreachable", "tls handshake", "certificate verify failed")},
+	{"permission", statedBy(0.8, "permission denied", "access denied", "accessdenied", "401 unauthorized", "403 forbidden", "operation not permitted")},
 	{"killed_from_outside", killed},
 	{"crashed", crashed},
 	{"agent_killed", agentKilled},
 	{"starved", hostOverloaded},
 	{"install_failed", installFailed},
-	{"said_so_itself", lastWords},
+	{"said_so_itself", statedError},
 	{"changed", changed},
 }
 
 // Diagnose ranks what the clues speak for. It returns nil when there is nothing to be said
 // that the outcome does not say.
 func Diagnose(c Clues) *job.Diagnosis {
-	var d job.Diagnosis
+	d := job.Diagnosis{Evidence: c.Ending.Evidence}
 	for _, one := range causes {
-		if weight, sentence := one.says(c); weight > 0 {
-			sentence = strings.TrimRight(sentence, ". ") + "."
-			d.Causes = append(d.Causes, job.Cause{Cause: one.name, Weight: weight, Evidence: index.Text(sentence, 500)})
+		weight, words := one.says(c)
+		if weight <= 0 {
+			continue
 		}
+		if !c.quotes(words) {
+			words = index.Text(strings.TrimRight(words, ". ")+".", 500)
+		}
+		d.Causes = append(d.Causes, job.Cause{Cause: one.name, Weight: weight, Evidence: words})
 	}
 	if len(d.Causes) == 0 {
 		return nil
 	}
 	slices.SortStableFunc(d.Causes, func(a, b job.Cause) int { return cmp.Compare(b.Weight, a.Weight) })
-	d.Sentence = sureness(d.Causes[0].Weight) + d.Causes[0].Evidence
+	d.Sentence = d.Causes[0].Evidence
+	if c.quotes(d.Sentence) {
+		return &d // a line of the log stays as it is
+	}
+	d.Sentence = sureness(d.Causes[0].Weight) + d.Sentence
 	if d.Causes[0].Cause != "changed" {
 		if _, words := changed(c); words != "" {
 			d.Sentence += " " + words
@@ -70,6 +80,40 @@ func Diagnose(c Clues) *job.Diagnosis {
 	}
 	d.Sentence = index.Text(d.Sentence, 1000)
 	return &d
+}
+
+// quotes reports whether words are the line of the evidence.
+func (c Clues) quotes(words string) bool {
+	e := c.Ending.Evidence
+	return e != nil && words == e.Text
+}
+
+// states returns the line that states the error if it has one of the signs.
+func (c Clues) states(signs ...string) (string, bool) {
+	e := c.Ending.Evidence
+	if e == nil || c.Run.Outcome == nil || !containsAny(strings.ToLower(e.Text), signs...) {
+		return "", false
+	}
+	return e.Text, true
+}
+
+// MoreCertain returns what is to be known of a run that was diagnosed before, and is again
+// because more of its journal arrived: the causes that are more certain, and the line that the
+// longer log has.
+func MoreCertain(before, now *job.Diagnosis) *job.Diagnosis {
+	switch {
+	case before == nil || len(before.Causes) == 0:
+		return now
+	case now == nil:
+		return before
+	case before.Causes[0].Weight <= now.Causes[0].Weight:
+		return now
+	}
+	kept := *before
+	if now.Evidence != nil {
+		kept.Evidence = now.Evidence
+	}
+	return &kept
 }
 
 func sureness(weight float64) string {
@@ -115,11 +159,8 @@ func outOfMemory(c Clues) (float64, string) {
 	if p := lastPressure(c); killed && p != nil && p.Memory >= 20 {
 		return 0.75, fmt.Sprintf("Its tasks waited for memory %.0f %% of the time before the end: the host was out of memory.", p.Memory)
 	}
-	for _, line := range c.Stderr {
-		low := strings.ToLower(line)
-		if containsAny(low, "outofmemoryerror", "memoryerror", "cannot allocate memory", "std::bad_alloc", "cuda out of memory", "java heap space") {
-			return 0.9, "It said so: " + quoted(line)
-		}
+	if line, ok := c.states("outofmemory", "memoryerror", "cannot allocate memory", "std::bad_alloc", "out of memory", "java heap space", "oom_kill", "oom-kill"); ok {
+		return 0.9, line
 	}
 	return 0, ""
 }
@@ -132,10 +173,8 @@ func hostRebooted(c Clues) (float64, string) {
 }
 
 func diskFull(c Clues) (float64, string) {
-	for _, line := range c.Stderr {
-		if containsAny(strings.ToLower(line), "no space left on device", "disk quota exceeded", "enospc", "disk full") {
-			return 0.97, "The disk was full: " + quoted(line)
-		}
+	if line, ok := c.states("no space left on device", "disk quota exceeded", "enospc", "disk full"); ok {
+		return 0.97, line
 	}
 	if free := c.Evidence.Beat.DiskFreeBytes; free != nil && *free < 32<<20 {
 		return 0.7, fmt.Sprintf("The disk of its working directory had %s left.", job.Bytes(*free))
@@ -156,7 +195,7 @@ func timeLimit(c Clues) (float64, string) {
 	}
 	words := c.Run.Outcome.Message
 	if x := c.Run.Expected; x != nil && c.reason() == job.Timeout {
-		words += fmt.Sprintf(" Of its last %d good runs half took %s and 95 %% at most %s.", x.Runs, span(seconds(x.DurationSeconds.P50)), span(seconds(x.DurationSeconds.P95)))
+		words = fmt.Sprintf("Of its last %d good runs half took %s and 95 %% at most %s.", x.Runs, span(seconds(x.DurationSeconds.P50)), span(seconds(x.DurationSeconds.P95)))
 	}
 	return 0.92, words
 }
@@ -166,14 +205,17 @@ func madeNoProgress(c Clues) (float64, string) {
 	if !stalls {
 		return 0, ""
 	}
-	words := f.Evidence
+	var words []string
 	if n := c.Evidence.Beat.Processes; n > 0 {
-		words += fmt.Sprintf(" Its processes (%d) are alive and wait.", n)
+		words = append(words, fmt.Sprintf("Its processes (%d) are alive and wait.", n))
 	}
-	if len(c.Stderr) > 0 {
-		words += " It last said: " + quoted(c.Stderr[len(c.Stderr)-1])
+	if last := c.Ending.Evidence; last != nil {
+		words = append(words, "Last line: "+last.Text)
 	}
-	return 0.6, words
+	if len(words) == 0 {
+		return 0.6, f.Evidence
+	}
+	return 0.6, strings.Join(words, " ")
 }
 
 func killed(c Clues) (float64, string) {
@@ -225,23 +267,29 @@ func installFailed(c Clues) (float64, string) {
 	if c.reason() != job.InstallFailed {
 		return 0, ""
 	}
-	words := fmt.Sprintf("The install step %s failed, so the command never ran.", job.Quote(c.Run.Outcome.Step))
-	if line := telling(c.Stderr); line != "" {
-		words += " It said: " + quoted(line)
+	if e := c.Ending.Evidence; e != nil {
+		return 0.7, e.Text
 	}
-	return 0.7, words
+	return 0.7, fmt.Sprintf("The install step %s failed, so the command never ran.", job.Quote(c.Run.Outcome.Step))
 }
 
-// lastWords is what a failed job said itself.
-func lastWords(c Clues) (float64, string) {
-	if c.reason() != job.ExitCode || c.Run.State != job.Failed {
+// statedError is what a job says itself. Of one that did not end by itself it is one thing
+// among others.
+func statedError(c Clues) (float64, string) {
+	e := c.Ending.Evidence
+	switch {
+	case e == nil, c.Run.Outcome == nil, c.reason() == job.InstallFailed:
 		return 0, ""
+	case c.reason() != job.ExitCode:
+		return 0.35, e.Text
+	case c.Ending.Strength >= logs.Traced:
+		return 0.75, e.Text
+	case c.Ending.Strength >= logs.Stated:
+		return 0.65, e.Text
+	case c.Ending.Strength >= logs.Likely:
+		return 0.6, e.Text
 	}
-	line := telling(c.Stderr)
-	if line == "" {
-		return 0, ""
-	}
-	return 0.62, "It said: " + quoted(line)
+	return 0.5, e.Text
 }
 
 func changed(c Clues) (float64, string) {
@@ -260,21 +308,17 @@ func changed(c Clues) (float64, string) {
 	return 0.3, "Changed since the last good run, " + c.Since + ": " + strings.Join(what, ", ") + "."
 }
 
-// saidBy is a cause that the job's own last lines name.
-func saidBy(weight float64, words string, signs ...string) func(Clues) (float64, string) {
+// statedBy is a cause that the line names which states the error. It is less certain for a run
+// that was ended from outside.
+func statedBy(weight float64, signs ...string) func(Clues) (float64, string) {
 	return func(c Clues) (float64, string) {
-		if c.Run.State == job.Lost || c.Run.State == job.TimedOut {
-			return said(c, weight/2, words, signs)
+		line, ok := c.states(signs...)
+		switch {
+		case !ok:
+			return 0, ""
+		case c.Run.State == job.Lost || c.Run.State == job.TimedOut:
+			return weight / 2, line
 		}
-		return said(c, weight, words, signs)
+		return weight, line
 	}
-}
-
-func said(c Clues, weight float64, words string, signs []string) (float64, string) {
-	for _, line := range slices.Backward(c.Stderr) {
-		if containsAny(strings.ToLower(line), signs...) {
-			return weight, words + ": " + quoted(line)
-		}
-	}
-	return 0, ""
 }

@@ -1,12 +1,14 @@
 package health
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -19,7 +21,24 @@ func ended(state job.State, reason job.Reason, change ...func(*Clues)) Clues {
 	return c
 }
 
-func saying(lines ...string) func(*Clues) { return func(c *Clues) { c.Stderr = lines } }
+// saying prints lines on stderr.
+func saying(lines ...string) func(*Clues) {
+	return func(c *Clues) {
+		var all []logs.Line
+		for i, text := range lines {
+			all = append(all, logs.Line{Stream: job.Stderr, Number: int64(i + 1), Text: text})
+		}
+		c.Ending = logs.EndingOf(all, c.Run)
+	}
+}
+
+func stalling(change ...func(*Clues)) Clues {
+	c := Clues{Run: job.Run{State: job.Running, Findings: []job.Finding{{Rule: "stalled", Evidence: "No output since noon."}}}}
+	for _, f := range change {
+		f(&c)
+	}
+	return c
+}
 
 func remembering(used, limit int64) func(*Clues) {
 	return func(c *Clues) { c.Evidence.Beat.MemoryBytes, c.Evidence.Beat.MemoryLimitBytes = used, limit }
@@ -49,7 +68,7 @@ func TestDiagnose(t *testing.T) {
 			c.Run.EndedAt, c.Run.Outcome.Message = &at, job.Unfinished(false, noon).Message
 		}), "agent_killed", "Probably: The agent was killed", ""},
 		{"rebooted", ended(job.Lost, job.HostRebooted), "host_rebooted", "boot id", ""},
-		{"memory of the program", ended(job.Failed, job.ExitCode, saying("Traceback", "MemoryError")), "out_of_memory", `"MemoryError"`, "said_so_itself"},
+		{"memory of the program", ended(job.Failed, job.ExitCode, saying("Traceback (most recent call last):", "  File x", "MemoryError")), "out_of_memory", `MemoryError`, "said_so_itself"},
 		{"disk full, said", ended(job.Failed, job.ExitCode, saying("cp: error writing 'x': No space left on device", "bye")), "disk_full", "No space left", ""},
 		{"disk full, measured", ended(job.Failed, job.ExitCode, func(c *Clues) { c.Evidence.Beat.DiskFreeBytes = &disk }), "disk_full", "1 MiB left", ""},
 		{"missing module", ended(job.Failed, job.ExitCode, saying("  File x", "ModuleNotFoundError: No module named 'numpy'")), "missing_module", "No module named 'numpy'", ""},
@@ -62,13 +81,18 @@ func TestDiagnose(t *testing.T) {
 		{"timed out", ended(job.TimedOut, job.Timeout, func(c *Clues) {
 			c.Run.Expected = &job.Expected{Runs: 5, DurationSeconds: job.Percentiles{P50: 60, P95: 90}}
 		}), "time_limit", "half took 60 s", ""},
-		{"install", ended(job.Failed, job.InstallFailed, func(c *Clues) { c.Run.Outcome.Step = "install 1" }, saying("ERROR: no matching distribution")), "install_failed", "the command never ran. It said: ", ""},
-		{"stalled", Clues{Run: job.Run{State: job.Running, Findings: []job.Finding{{Rule: "stalled", Evidence: "No output since noon."}}}, Stderr: []string{"waiting for lock"}}, "stopped_making_progress", `It last said: "waiting for lock"`, ""},
+		{"install", ended(job.Failed, job.InstallFailed, func(c *Clues) { c.Run.Outcome.Step = "install 1" }, saying("ERROR: no matching distribution")), "install_failed", "ERROR: no matching distribution", ""},
+		{"an install step that says nothing", ended(job.Failed, job.InstallFailed, func(c *Clues) { c.Run.Outcome.Step = "install 1" }), "install_failed", "Probably: The install step \"install 1\" failed, so the command never ran.", ""},
+		{"stalled", stalling(saying("error: retry 1", "waiting for lock"), func(c *Clues) { c.Evidence.Beat.Processes = 2 }), "stopped_making_progress", `Its processes (2) are alive and wait. Last line: waiting for lock`, ""},
+		{"stalled without a word", stalling(), "stopped_making_progress", "No output since noon.", ""},
+		{"killed after an error", ended(job.Failed, job.BySignal, signal("SIGTERM"), saying("error: no leader")), "killed_from_outside", "SIGTERM", "said_so_itself"},
+		{"lost after an error", ended(job.Lost, job.AgentLost, saying("error: no leader")), "agent_killed", "Possibly: The host went down", "said_so_itself"},
+		{"memory in other words", ended(job.Failed, job.ExitCode, saying("CUDA out of memory is handled", "ValueError: no rows")), "said_so_itself", "ValueError: no rows", ""},
 		{"only the change is known", ended(job.Failed, job.ExitCode, func(c *Clues) {
 			c.Since, c.Changes = "#7", []job.Change{{What: "lock_file"}, {What: "host"}, {What: "host"}}
 		}), "changed", "Possibly: Changed since the last good run, #7: lock file, host.", ""},
 		{"a cause and a change", ended(job.Failed, job.BySignal, signal("SIGSEGV"), func(c *Clues) { c.Since, c.Changes = "#7", []job.Change{{What: "agent_version"}} }), "crashed", "since the last good run, #7: agent version.", "changed"},
-		{"hostile words", ended(job.Failed, job.ExitCode, saying("\x1b[31merror\x1b[0m \x1b]0;x\x07 \xff")), "said_so_itself", "error", ""},
+		{"hostile words", ended(job.Failed, job.ExitCode, saying(logs.Screen([]byte("\x1b[31merror\x1b[0m \x1b]0;x\x07 \xff")))), "said_so_itself", "error", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := Diagnose(c.clues)
@@ -90,6 +114,53 @@ func TestDiagnose(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A line of the log is quoted as it is, without a word before or after it, and says where it is.
+func TestDiagnoseQuotesALine(t *testing.T) {
+	changed := func(c *Clues) { c.Since, c.Changes = "#7", []job.Change{{What: "host"}} }
+	long := "ValueError: " + strings.Repeat("\"wrapped\" ", 100)
+	for name, c := range map[string]Clues{
+		"no such module": ended(job.Failed, job.ExitCode, saying("x", "ModuleNotFoundError: No module named 'numpy'"), changed),
+		"its own words":  ended(job.Failed, job.ExitCode, saying("x", `psycopg.errors.UndefinedTable: relation "orders_tmp" does not exist`), changed),
+		"out of memory":  ended(job.Failed, job.ExitCode, saying("x", "RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB (GPU 0; 7.79 GiB total capacity)")),
+		"install":        ended(job.Failed, job.InstallFailed, saying("x", "ERROR: no matching distribution"), changed),
+		"long":           ended(job.Failed, job.ExitCode, saying("x", long)),
+	} {
+		d := Diagnose(c)
+		want := &job.Evidence{Stream: job.Stderr, Line: 2, Text: c.Ending.Lines[1].Quoted()}
+		if d == nil || !cmp.Equal(d.Evidence, want) || d.Sentence != want.Text || d.Causes[0].Evidence != want.Text {
+			t.Errorf("%s: %+v, evidence %+v", name, d, d.Evidence)
+		}
+	}
+	if d := Diagnose(ended(job.Failed, job.ExitCode, func(c *Clues) {
+		c.Ending = logs.EndingOf([]logs.Line{{Stream: job.Stdout, Number: 1, Text: "hi"}}, c.Run)
+	})); d != nil {
+		t.Errorf("output that states nothing: %+v", d)
+	}
+}
+
+func TestMoreCertain(t *testing.T) {
+	at := func(weight float64, line int64) *job.Diagnosis {
+		d := &job.Diagnosis{Sentence: fmt.Sprint(weight), Causes: []job.Cause{{Weight: weight}}}
+		if line > 0 {
+			d.Evidence = &job.Evidence{Line: line}
+		}
+		return d
+	}
+	for _, tt := range []struct{ before, now, want *job.Diagnosis }{
+		{nil, at(0.4, 0), at(0.4, 0)},
+		{at(0.4, 0), nil, at(0.4, 0)},
+		{at(0.7, 0), at(0.4, 0), at(0.7, 0)},
+		{at(0.7, 3), at(0.4, 0), at(0.7, 3)},
+		{at(0.7, 3), at(0.4, 9), at(0.7, 9)},
+		{at(0.7, 3), at(0.7, 9), at(0.7, 9)},
+		{at(0.7, 3), at(1, 0), at(1, 0)},
+	} {
+		if diff := cmp.Diff(tt.want, MoreCertain(tt.before, tt.now)); diff != "" {
+			t.Errorf("%+v, %+v: (-want +got)\n%s", tt.before, tt.now, diff)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -13,26 +14,21 @@ import (
 // Archive is what an investigation reads.
 type Archive interface {
 	Lease(ctx context.Context, run string) (index.Lease, error)
-	Blocks(ctx context.Context, run string, attempt int, from int64, limit int) ([]index.BlockHead, error)
-	LastBlocks(ctx context.Context, run string, attempt, limit int) ([]index.BlockHead, error)
-	BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error)
+	logs.Blocks
 	LastSamples(ctx context.Context, run string, attempt, n int) ([]job.Sample, error)
 	GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([]job.Run, error)
 }
 
-// What an investigation reads at most.
-const (
-	lastBlocks   = 8
-	lastBytes    = 1 << 20
-	lastLines    = 30
-	longestLine  = 500
-	mostOfSample = 200
-)
+// mostOfSample bounds the samples that an investigation reads.
+const mostOfSample = 200
 
 // Investigate gathers what is at hand about a run and says what is to be made of it; nil
-// for nothing.
+// for nothing. What a lost run has as its diagnosis is from before more of its journal arrived.
 func Investigate(ctx context.Context, a Archive, run job.Run) (*job.Diagnosis, error) {
 	c := Clues{Run: run}
+	if run.State == job.Retrying && run.Outcome != nil {
+		c.Run.State = run.Outcome.State // of the attempt that is followed by another one
+	}
 	lease, err := a.Lease(ctx, run.ID)
 	if err != nil {
 		return nil, err
@@ -43,7 +39,7 @@ func Investigate(ctx context.Context, a Archive, run job.Run) (*job.Diagnosis, e
 	if c.Samples, err = a.LastSamples(ctx, run.ID, run.Attempt, mostOfSample); err != nil {
 		return nil, err
 	}
-	if c.Stderr, err = lastWordsOf(ctx, a, run); err != nil {
+	if c.Ending, err = readEnding(ctx, a, run); err != nil {
 		return nil, err
 	}
 	before, err := a.GoodRunsBefore(ctx, run, 1)
@@ -56,28 +52,21 @@ func Investigate(ctx context.Context, a Archive, run job.Run) (*job.Diagnosis, e
 			return nil, err
 		}
 	}
-	return Diagnose(c), nil
+	d := Diagnose(c)
+	if run.State == job.Lost {
+		d = MoreCertain(run.Diagnosis, d)
+	}
+	return d, nil
 }
 
-// lastWordsOf reads the end of what a run printed.
-func lastWordsOf(ctx context.Context, a Archive, run job.Run) ([]string, error) {
-	heads, err := a.LastBlocks(ctx, run.ID, run.Attempt, lastBlocks)
-	if err != nil {
-		return nil, err
+// readEnding reads the end of a run's output; one whose blocks are gone has none.
+func readEnding(ctx context.Context, a Archive, run job.Run) (logs.Ending, error) {
+	ending, err := logs.ReadEnding(ctx, a, run)
+	var gone *index.NotFoundError
+	if errors.As(err, &gone) {
+		return logs.Ending{}, nil
 	}
-	var data []byte
-	for i := len(heads) - 1; i >= 0 && len(data) < lastBytes; i-- {
-		block, err := a.BlockData(ctx, run.ID, run.Attempt, heads[i].Start)
-		var gone *index.NotFoundError
-		if errors.As(err, &gone) {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		data = append(block[:min(int64(len(block)), heads[i].Size):min(int64(len(block)), heads[i].Size)], data...)
-	}
-	return index.LastLines(data, lastLines, longestLine), nil
+	return ending, err
 }
 
 // Compare says what changed from one run to another. Where the journal of one is gone,

@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -260,21 +259,26 @@ func TestEveryChatUsesTheClientItIsGiven(t *testing.T) {
 			continue
 		}
 		var asked []string
+		var bodies strings.Builder
 		s, err := c.(*chat).begin(&http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
 			asked = append(asked, r.URL.Hostname())
+			if r.Body != nil {
+				if _, err := io.Copy(&bodies, r.Body); err != nil {
+					t.Error(err)
+				}
+			}
 			return nil, errors.New("no network here")
 		})})
 		if err != nil {
 			t.Errorf("%s: %v", raw, err)
 			continue
 		}
-		title := "title"
-		if slices.Contains(untitled, strings.Split(raw, ":")[0]) {
-			title = ""
-		}
-		err = deliver(s, "text", title) // telegram says nil all the same: Send looks at the answer itself
-		if len(asked) == 0 || asked[0] != host {
-			t.Errorf("%s asked %v: %v", raw, asked, err)
+		m := sample()
+		m.Items[0].Evidence = &job.Evidence{Text: "no-leader-in-zone-7"}
+		text, title := c.(*chat).written(m)
+		err = deliver(s, text, title) // telegram says nil all the same: Send looks at the answer itself
+		if len(asked) == 0 || asked[0] != host || !strings.Contains(bodies.String(), "no-leader-in-zone-7") {
+			t.Errorf("%s asked %v: %v\n%s", raw, asked, err, bodies.String())
 		}
 	}
 }

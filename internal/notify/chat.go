@@ -141,10 +141,7 @@ func (c *chat) Send(ctx context.Context, m Message) error {
 	if err != nil {
 		return &SendError{Why: cause(err), Never: true}
 	}
-	text, title := bounded(m.Text(harmless)), m.Title(harmless)
-	if slices.Contains(untitled, strings.ToLower(c.url.Scheme)) {
-		text, title = title+"\n"+text, ""
-	}
+	text, title := c.written(m)
 	err = deliver(s, text, title)
 	switch {
 	case last.failed != nil:
@@ -155,6 +152,15 @@ func (c *chat) Send(ctx context.Context, m Message) error {
 		return &SendError{Why: "the service sent nothing", Refused: true}
 	}
 	return nil
+}
+
+// written is a message as the service takes it: its text, and its title if that is apart.
+func (c *chat) written(m Message) (text, title string) {
+	text, title = bounded(m.Text(harmless)), m.Title(harmless)
+	if slices.Contains(untitled, strings.ToLower(c.url.Scheme)) {
+		return title + "\n" + text, ""
+	}
+	return text, title
 }
 
 // deliver sends in a service's own way. A panic in there is an error like any other.

@@ -20,9 +20,10 @@ const (
 	// giveUpAfter is how old a message may become; after that nobody wants to be woken by it.
 	giveUpAfter = 3 * 24 * time.Hour
 	lastLines   = 5
-	// linesTime is how long a message waits for the last lines of its run, which may be in
-	// a bucket that does not answer.
-	linesTime = time.Second
+	// endingTime is how long a message waits for the last lines of its runs, which may be in
+	// a bucket that does not answer, and endingsMost of how many runs it reads them.
+	endingTime  = time.Second
+	endingsMost = 5
 )
 
 // deliverOne takes the next step of a route. It returns when to take the one after it: a
@@ -185,13 +186,13 @@ func (w *Worker) run(ctx context.Context, runs map[string]*job.Run, id string) (
 	return runs[id], nil
 }
 
-// itemsOf is an item for each row of a batch, and one for all of a delivery of late runs.
-func itemsOf(batch []index.Action, runs map[string]*job.Run, base string) []Item {
-	var items []Item
+// itemsOf is an item for each row of a batch, and one for all of a delivery of late runs; of
+// holds the row of each item, of a delivery its first.
+func itemsOf(batch []index.Action, runs map[string]*job.Run, base string) (items []Item, of []index.Action) {
 	for i, a := range batch {
 		switch {
 		case a.Late == nil:
-			items = append(items, itemOf(a, runs[a.Run], base))
+			items, of = append(items, itemOf(a, runs[a.Run], base)), append(of, a)
 		case !slices.ContainsFunc(batch[:i], func(b index.Action) bool { return sameDelivery(a, b) }):
 			var rows []index.Action
 			for _, b := range batch[i:] {
@@ -199,36 +200,53 @@ func itemsOf(batch []index.Action, runs map[string]*job.Run, base string) []Item
 					rows = append(rows, b)
 				}
 			}
-			items = append(items, lateItem(rows, runs))
+			items, of = append(items, lateItem(rows, runs)), append(of, a)
+		}
+	}
+	return items, of
+}
+
+// items are the parts of a message. The line that states the error, and the last lines, help
+// where a run ended badly; that they cannot be read is no reason to say nothing.
+func (w *Worker) items(ctx context.Context, batch []index.Action, runs map[string]*job.Run) []Item {
+	items, of := itemsOf(batch, runs, w.PublicURL)
+	if w.Ending == nil {
+		return items
+	}
+	ctx, cancel := context.WithTimeout(ctx, endingTime)
+	defer cancel()
+	read := 0
+	for i := len(items) - 1; i >= 0 && read < endingsMost; i-- {
+		item := &items[i]
+		alone := i == len(items)-1 && len(items) <= 3
+		if item.Run == nil || !aboutTrouble(item.What) || item.Evidence != nil && !alone {
+			continue
+		}
+		read++
+		ending, err := w.Ending(ctx, item.Run.ID, of[i].Attempt)
+		if err != nil {
+			w.Log.Debug("the last lines of a run cannot be read for a notification", "run", item.Run.ID, "error", err)
+			return items
+		}
+		if item.Evidence == nil {
+			item.Evidence = ending.Evidence
+		}
+		if alone {
+			for _, line := range ending.Lines[max(0, len(ending.Lines)-lastLines):] {
+				item.Lines = append(item.Lines, line.Quoted())
+			}
 		}
 	}
 	return items
 }
 
-// items are the parts of a message. The last lines of a run help where it ended badly;
-// that they cannot be read is no reason to say nothing.
-func (w *Worker) items(ctx context.Context, batch []index.Action, runs map[string]*job.Run) []Item {
-	items := itemsOf(batch, runs, w.PublicURL)
-	last := &items[len(items)-1]
-	if w.Lines == nil || last.Run == nil || len(items) > 3 {
-		return items
-	}
-	switch last.What {
+// aboutTrouble reports whether what a job printed explains an event.
+func aboutTrouble(what string) bool {
+	switch what {
 	case index.WhatFailed, index.WhatTimedOut, index.WhatLost, "stalled", "no_output", "memory":
-	default:
-		return items
+		return true
 	}
-	ctx, cancel := context.WithTimeout(ctx, linesTime)
-	defer cancel()
-	lines, err := w.Lines(ctx, last.Run.ID, lastLines)
-	if err != nil {
-		w.Log.Debug("the last lines of a run cannot be read for a notification", "run", last.Run.ID, "error", err)
-		return items
-	}
-	for _, line := range lines {
-		last.Lines = append(last.Lines, plain(line, 500))
-	}
-	return items
+	return false
 }
 
 // CheckRoute refuses a route that could not work on this server; see Check.

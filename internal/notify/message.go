@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
@@ -34,6 +35,8 @@ type Item struct {
 	Run      *RunFacts  `json:"run,omitempty"`
 	// Late is what the event late counts, of all jobs that the route takes.
 	Late *index.LateRuns `json:"late,omitempty"`
+	// Evidence is the line of the log that states the error, if one does.
+	Evidence *job.Evidence `json:"evidence,omitempty"`
 	// Lines are the last that the job printed, where they help.
 	Lines []string `json:"lines,omitempty"`
 }
@@ -81,6 +84,8 @@ const (
 	mostMessage = 2000
 	mostCommand = 1000
 	mostWord    = 300
+	// mostEvidence is 300 characters, however many bytes those have.
+	mostEvidence = 300 * utf8.UTFMax
 )
 
 // plain is the item without anything that shows nothing by itself, in every field that
@@ -98,6 +103,11 @@ func (i Item) plain() Item {
 		late := *i.Late
 		late.Host = plain(late.Host, mostWord)
 		i.Late = &late
+	}
+	if i.Evidence != nil {
+		e := *i.Evidence
+		e.Text = plain(e.Text, mostEvidence)
+		i.Evidence = &e
 	}
 	if i.Run == nil {
 		return i
@@ -117,10 +127,16 @@ func (i Item) plain() Item {
 }
 
 func itemOf(a index.Action, run *job.Run, base string) Item {
-	return Item{
+	i := Item{
 		ID: a.Cause, What: a.What, Severity: a.Severity, At: a.CreatedAt, Message: a.Message, Ends: a.Ends,
 		Repeat: a.Repeat, Run: factsOf(run, base),
 	}
+	if run != nil && run.Diagnosis != nil && aboutTrouble(a.What) {
+		if e := run.Diagnosis.Evidence; e != nil && e.Attempt == a.Attempt {
+			i.Evidence = e
+		}
+	}
+	return i
 }
 
 // lateItem is the item for all rows of one delivery of late runs, with a line for each job.
@@ -235,6 +251,9 @@ func (i Item) write(b *strings.Builder, clean func(string, int) string, whole bo
 	if i.Late != nil {
 		i.writeLines(b, clean)
 	}
+	if i.Evidence != nil {
+		b.WriteString(clean(i.Evidence.Text, mostEvidence) + "\n")
+	}
 	if i.Run == nil {
 		return
 	}
@@ -257,6 +276,8 @@ func (i Item) write(b *strings.Builder, clean func(string, int) string, whole bo
 
 func (i Item) writeLines(b *strings.Builder, clean func(string, int) string) {
 	for _, line := range i.Lines {
-		b.WriteString("  " + clean(line, 300) + "\n")
+		if i.Evidence == nil || line != i.Evidence.Text {
+			b.WriteString("  " + clean(line, 300) + "\n")
+		}
 	}
 }

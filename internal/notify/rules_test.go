@@ -328,6 +328,19 @@ func TestMessage(t *testing.T) {
 	if diff := cmp.Diff(want, m.Text(plain)); diff != "" {
 		t.Error("text:", diff)
 	}
+	// The line that states the error is not repeated among the last ones.
+	run.Diagnosis = &job.Diagnosis{Evidence: &job.Evidence{Attempt: 1, Text: "KeyError: 'x'"}}
+	a.Attempt = 2
+	if got := itemOf(a, run, ""); got.Evidence != nil {
+		t.Errorf("evidence of another attempt: %+v", got.Evidence)
+	}
+	run.Diagnosis.Evidence.Attempt = 2
+	stated := itemOf(a, run, "https://stint.example.org/")
+	stated.Lines = item.Lines
+	want = "Exited with code 3.\nKeyError: 'x'\nhost box, ran 42m0s, attempt 2\n  Traceback\nhttps://stint.example.org/runs/0199"
+	if diff := cmp.Diff(want, newMessage("team", 5, []Item{stated}, false, ended).Text(plain)); diff != "" {
+		t.Error("text:", diff)
+	}
 	if m.ID != "stint_5_team" || m.Severity != job.Critical {
 		t.Errorf("%+v", m)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/job"
 )
 
@@ -57,8 +58,8 @@ type Config struct {
 	Options Options
 	// PublicURL is where people reach the page, for links; empty for no links.
 	PublicURL string
-	// Lines returns the last lines that a run printed; nil for none.
-	Lines func(ctx context.Context, run string, n int) ([]string, error)
+	// Ending returns the end of what an attempt of a run printed; nil for none.
+	Ending func(ctx context.Context, run string, attempt int) (logs.Ending, error)
 	// Changed is told of each run that an action changed. It must not block; nil for
 	// nobody.
 	Changed func(run string)

@@ -152,16 +152,24 @@ func setRoute(t *testing.T, db *store.Store, r index.Route) {
 // work runs a worker until the test ends or stop is called.
 func work(t *testing.T, db *store.Store, change func(*Config)) (stop func()) {
 	t.Helper()
+	_, stop = worker(t, db, change)
+	return stop
+}
+
+// worker is work with the worker.
+func worker(t *testing.T, db *store.Store, change func(*Config)) (w *Worker, stop func()) {
+	t.Helper()
 	c := Config{Store: db, Log: slog.New(slog.DiscardHandler), Options: Options{PrivateTargets: true}}
 	if change != nil {
 		change(&c)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
-	go func() { New(c).Run(ctx); close(done) }()
+	w = New(c)
+	go func() { w.Run(ctx); close(done) }()
 	stop = func() { cancel(); <-done }
 	t.Cleanup(stop)
-	return stop
+	return w, stop
 }
 
 // settledAll waits until nothing is pending and returns how everything stands.

@@ -1,9 +1,7 @@
 package server
 
 import (
-	"bytes"
 	"context"
-	"strings"
 	"time"
 
 	"stint.dev/stint/internal/access"
@@ -89,39 +87,4 @@ func (s *Server) actions(ctx context.Context, q index.ActionQuery) (*answered[ac
 		page.NextCursor = page.Actions[limit-1].ID
 	}
 	return &answered[actionPage]{page}, nil
-}
-
-// LastLines returns the last lines that a run's last attempt printed, as they are, for
-// messages about it.
-func (s *Server) LastLines(ctx context.Context, run string, n int) ([]string, error) {
-	view, err := s.store.Run(ctx, run)
-	if err != nil {
-		return nil, err
-	}
-	q := logQuery{tail: int64(n)}
-	from, err := firstLine(ctx, s.store, view, q)
-	if err != nil {
-		return nil, err
-	}
-	out := &cappedBuffer{most: 64 << 10}
-	if err := writeLines(ctx, s.store, out, view, q, from); err != nil {
-		return nil, err
-	}
-	text := strings.TrimSuffix(out.String(), "\n")
-	if text == "" {
-		return nil, nil
-	}
-	lines := strings.Split(text, "\n")
-	return lines[max(0, len(lines)-n):], nil
-}
-
-// cappedBuffer keeps the first bytes and forgets the rest.
-type cappedBuffer struct {
-	bytes.Buffer
-	most int
-}
-
-func (b *cappedBuffer) Write(p []byte) (int, error) {
-	b.Buffer.Write(p[:min(len(p), max(0, b.most-b.Len()))])
-	return len(p), nil
 }

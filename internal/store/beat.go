@@ -161,6 +161,7 @@ func (g *group) beat(ctx context.Context, b index.Beat) (index.Beaten, error) {
 		if err != nil {
 			return index.Beaten{}, err
 		}
+		row.whenLost = diagnosisWhenLost(row)
 		row.run, events = heal(row.run, &attempt.State, now, "The agent sent a heartbeat again.")
 		row.run = withCut(showAttempt(row.run, &attempt.View), attempt.Cut)
 	}

@@ -13,16 +13,24 @@ import (
 )
 
 // Undiagnosed returns runs that wait for a diagnosis, the newest first, without those that
-// could not be diagnosed a moment ago.
+// could not be diagnosed a moment ago. The diagnosis that a lost run has is the one that it got
+// before more of its journal arrived.
 func (s *Store) Undiagnosed(ctx context.Context, limit int) ([]job.Run, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+` FROM runs WHERE diagnose = 1
 		AND`+rests(troubleDiagnose, "runs.id", 2)+` ORDER BY start_at DESC LIMIT $1`, limit, micros(s.now()))
 	if err != nil {
 		return nil, fmt.Errorf("read runs to diagnose: %w", err)
 	}
-	runs, skipped, err := scanRuns(rows)
+	found, skipped, err := scanRows(rows)
 	if err != nil {
 		return nil, fmt.Errorf("read runs to diagnose: %w", err)
+	}
+	var runs []job.Run
+	for _, row := range found {
+		if row.run.State == job.Lost && row.run.Diagnosis == nil {
+			row.run.Diagnosis = row.whenLost
+		}
+		runs = append(runs, row.run)
 	}
 	s.unreadable(ctx, troubleDiagnose, skipped)
 	return runs, nil
@@ -48,14 +56,14 @@ func (s *Store) StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosis
 		if err != nil {
 			return err
 		}
-		if row.run.Attempt != of.Attempt || row.run.State != of.State {
+		if row.run.Attempt != of.Attempt || row.run.State != of.State || of.State.Terminal() && row.run.Output.Bytes != of.Output.Bytes {
 			return nil
 		}
 		if _, err := t.ExecContext(ctx, `UPDATE runs SET diagnose = 0 WHERE id = $1`, of.ID); err != nil {
 			return err
 		}
 		stored = true
-		row.run.Diagnosis = d
+		row.run.Diagnosis, row.whenLost = d, nil
 		return t.updateRun(ctx, &row)
 	})
 	if err != nil {

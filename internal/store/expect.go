@@ -144,7 +144,7 @@ func encodeBeat(hb job.Heartbeat) string {
 
 // diagnosable reports whether a diagnosis of a run in this state helps anybody.
 func diagnosable(s job.State) bool {
-	return s == job.Failed || s == job.TimedOut || s == job.Lost
+	return s == job.Failed || s == job.TimedOut || s == job.Lost || s == job.Retrying
 }
 
 // askDiagnosis marks a run that has ended badly, or that has begun to stall.

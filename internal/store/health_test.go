@@ -29,6 +29,7 @@ func healthConformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"policies at the end of a run", policiesAtTheEnd},
 		{"bands", bands},
 		{"diagnoses", diagnoses},
+		{"diagnosis before a late delivery", diagnosisBeforeLateDelivery},
 		{"diagnosis of a stall", stallDiagnosis},
 		{"outbox of a verdict", verdictOutbox},
 	} {
@@ -263,6 +264,70 @@ func diagnoses(t *testing.T, s *store.Store) {
 	heads, err := s.LastBlocks(t.Context(), id, 1, 5)
 	if err != nil || len(heads) == 0 {
 		t.Errorf("last blocks %+v, %v", heads, err)
+	}
+}
+
+// The diagnosis of a lost run is kept aside while the rest of its journal arrives, and shown to
+// who diagnoses it again. One that was made of less of the journal is not stored.
+func diagnosisBeforeLateDelivery(t *testing.T, s *store.Store) {
+	d := &job.Diagnosis{Sentence: "The agent was killed.", Causes: []job.Cause{{Cause: "agent_killed", Weight: 0.7, Evidence: "x"}}}
+	j := running(t, s, journal.Attempt{})
+	lose(t, s, j.id)
+	early := mustRun(t, s, j.id)
+	if stored, err := s.StoreDiagnosis(t.Context(), early, d); !stored || err != nil {
+		t.Fatalf("diagnosis: %v, %v", stored, err)
+	}
+	deliver := func(write func()) job.Run {
+		t.Helper()
+		write()
+		offset, data := j.take()
+		return one(t, s, j.id, 1, offset, data).Run
+	}
+	for range 2 {
+		if run := deliver(func() { j.output("more\n") }); run.State != job.Running || run.Diagnosis != nil {
+			t.Errorf("while the rest arrives: %+v", run)
+		}
+	}
+	run := deliver(func() {
+		if err := j.w.Finish(j.tick(), journal.Final{Outcome: job.Unfinished(false, noon)}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if run.State != job.Lost {
+		t.Fatalf("in the end: %+v", run)
+	}
+	if stored, err := s.StoreDiagnosis(t.Context(), early, d); stored || err != nil {
+		t.Errorf("a diagnosis of the beginning: %v, %v", stored, err)
+	}
+	waiting, err := s.Undiagnosed(t.Context(), 10)
+	if err != nil || len(waiting) != 1 {
+		t.Fatalf("waiting: %+v, %v", waiting, err)
+	}
+	if diff := cmp.Diff(d, waiting[0].Diagnosis); diff != "" {
+		t.Error("(-made +kept)", diff)
+	}
+	if stored, err := s.StoreDiagnosis(t.Context(), waiting[0], waiting[0].Diagnosis); !stored || err != nil {
+		t.Errorf("diagnosis: %v, %v", stored, err)
+	}
+	if waiting, err = s.Undiagnosed(t.Context(), 10); err != nil || len(waiting) != 0 {
+		t.Errorf("still waiting: %+v, %v", waiting, err)
+	}
+
+	// A further attempt knows nothing of it.
+	again := running(t, s, journal.Attempt{})
+	lose(t, s, again.id)
+	if stored, err := s.StoreDiagnosis(t.Context(), mustRun(t, s, again.id), d); !stored || err != nil {
+		t.Fatalf("diagnosis: %v, %v", stored, err)
+	}
+	beatOnce(t, s, again.id, 1, noon.Add(2*time.Hour))
+	lose(t, s, again.id)
+	second := newJournal(t, journal.Attempt{Run: again.id, Attempt: 2})
+	second.command()
+	_, data := second.take()
+	one(t, s, again.id, 2, 0, data)
+	lose(t, s, again.id)
+	if waiting, err = s.Undiagnosed(t.Context(), 10); err != nil || len(waiting) != 1 || waiting[0].Diagnosis != nil {
+		t.Errorf("of the second attempt: %+v, %v", waiting, err)
 	}
 }
 

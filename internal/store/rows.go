@@ -23,6 +23,15 @@ type runRow struct {
 	expiresAt time.Time
 	lease     time.Duration
 	period    time.Duration // how often the agent means to beat; 0 if unknown
+	// whenLost is the diagnosis of the attempt when it was called lost, while it is active again:
+	// it may only be the rest of its journal that arrives.
+	whenLost *job.Diagnosis
+}
+
+// runDoc is the stored document of a run.
+type runDoc struct {
+	job.Run
+	WhenLost *job.Diagnosis `json:"diagnosis_when_lost,omitempty"`
 }
 
 const runColumns = `id, job, number, attempt, state, health, created_at, start_at, heard_at, beat_at, lease_us, expires_at, period_us, doc`
@@ -32,7 +41,7 @@ type scanner interface{ Scan(dest ...any) error }
 
 func scanRun(from scanner) (runRow, error) {
 	var (
-		r                                              job.Run
+		stored                                         runDoc
 		row                                            runRow
 		created, start, heard, lease, expires, periods int64
 		beat                                           sql.NullInt64
@@ -45,10 +54,11 @@ func scanRun(from scanner) (runRow, error) {
 	if err != nil {
 		return runRow{}, err
 	}
-	unreadable := json.Unmarshal(doc, &r)
+	unreadable := json.Unmarshal(doc, &stored)
 	if unreadable != nil {
-		r = job.Run{}
+		stored = runDoc{}
 	}
+	r := stored.Run
 	r.ID, r.Job, r.Number, r.Attempt = id, name, number, attempt
 	r.State, r.Health = job.State(state), job.Health(health)
 	r.CreatedAt, r.StartAt, r.LastHeartbeatAt = fromMicros(created), fromMicros(start), fromNull(beat)
@@ -56,6 +66,7 @@ func scanRun(from scanner) (runRow, error) {
 	if unreadable != nil {
 		return runRow{}, &index.UnreadableError{Run: r, What: "the stored document", Cause: unreadable}
 	}
+	row.whenLost = stored.WhenLost
 	row.run, row.heardAt, row.expiresAt = r, fromMicros(heard), fromMicros(expires)
 	row.lease, row.period = time.Duration(lease)*time.Microsecond, time.Duration(periods)*time.Microsecond
 	return row, nil
@@ -64,6 +75,15 @@ func scanRun(from scanner) (runRow, error) {
 // scanRuns reads the runs of a query and closes it. A row that cannot be read is skipped, and
 // returned apart.
 func scanRuns(rows *sql.Rows) (runs []job.Run, skipped []*index.UnreadableError, err error) {
+	found, skipped, err := scanRows(rows)
+	for _, row := range found {
+		runs = append(runs, row.run)
+	}
+	return runs, skipped, err
+}
+
+// scanRows is scanRuns with what only the server needs.
+func scanRows(rows *sql.Rows) (found []runRow, skipped []*index.UnreadableError, err error) {
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
 		row, err := scanRun(rows)
@@ -74,10 +94,10 @@ func scanRuns(rows *sql.Rows) (runs []job.Run, skipped []*index.UnreadableError,
 		case err != nil:
 			return nil, nil, err
 		default:
-			runs = append(runs, row.run)
+			found = append(found, row)
 		}
 	}
-	return runs, skipped, rows.Err()
+	return found, skipped, rows.Err()
 }
 
 // insertRun stores a run of which nothing was known.
@@ -123,7 +143,7 @@ func wrote(res sql.Result, err error) error {
 // updateRun stores a run that is locked by this transaction.
 func (t *tx) updateRun(ctx context.Context, row *runRow) error {
 	r := &row.run
-	doc, err := json.Marshal(r)
+	doc, err := json.Marshal(runDoc{Run: *r, WhenLost: row.whenLost})
 	if err != nil {
 		return fmt.Errorf("encode run %s: %w", r.ID, err)
 	}

@@ -50,9 +50,10 @@ func takeAppend(row runRow, before *index.State, f *index.Folded, now time.Time)
 		out.begins = true
 		run.Attempt, run.Cancel = f.State.Attempt, nil
 		row.period = f.State.HeartbeatPeriod
-		row.lease = firstLease(row.period)
+		row.lease, row.whenLost = firstLease(row.period), nil
 	}
 	if run.State == job.Lost && before.Known() && !out.begins {
+		row.whenLost = diagnosisWhenLost(&row)
 		run, out.events = heal(run, before, now, "More of its journal arrived.")
 	}
 	run, events := index.Advance(run, f.Facts, now)
@@ -95,6 +96,14 @@ func makeRoom(run job.Run, attempt int, now time.Time) (job.Run, []job.RunEvent,
 func mayBegin(s job.State) bool {
 	t, err := job.Next(s, job.Event{Kind: job.AttemptStarted}, time.Time{})
 	return err == nil && t.Changed()
+}
+
+// diagnosisWhenLost is the diagnosis of a lost run that is heard again.
+func diagnosisWhenLost(row *runRow) *job.Diagnosis {
+	if row.run.Diagnosis != nil {
+		return row.run.Diagnosis
+	}
+	return row.whenLost
 }
 
 // heal takes back the verdict lost: the attempt was heard again.

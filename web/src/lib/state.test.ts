@@ -69,14 +69,19 @@ test('gist of an end', () => {
   expect(gist(run({ status: 'epoch 3' }), now)).toBe('epoch 3')
 })
 
-test('the likeliest cause stands behind a reason that says little', () => {
+test('the line that states the error, or the likeliest cause, stands behind a reason that says little', () => {
   const outcome = { state: 'failed' as const, reason: 'exit_code', exit_code: 3, message: 'Exited with code 3.' }
   const because = (evidence: string, weight = 0.6) =>
     run({ state: 'failed', outcome, diagnosis: { sentence: 'Probably: ' + evidence, causes: [{ cause: 'x', weight, evidence }] } })
-  const said = because(`It said: "KeyError: 'order_id'".`)
-  expect(cause(said)).toBe("KeyError: 'order_id'")
-  expect(why(said)).toBe(`Exited with code 3. Probably: It said: "KeyError: 'order_id'".`)
-  expect(cause(because('It said: "a long \\"line\\""… (300 bytes).'))).toBe('a long \\"line\\"…')
+  const text = 'psycopg.errors.UndefinedTable: relation "orders_tmp" does not exist'
+  const stated = run({
+    state: 'failed',
+    outcome,
+    diagnosis: { sentence: text, causes: [{ cause: 'x', weight: 0.6, evidence: text }], evidence: { attempt: 1, step: 0, stream: 'stderr', line: 14, text } },
+  })
+  expect(cause(stated)).toBe(text)
+  expect(why(stated)).toBe(`Exited with code 3. ${text}`)
+  expect(cause({ ...stated, outcome: { ...outcome, reason: 'install_failed' } })).toBe(text)
   expect(cause(because('The disk was full.'))).toBe('The disk was full')
   expect(cause(because('Changed.', 0.3))).toBe('')
   expect(cause(run({ state: 'failed', outcome, diagnosis: null }))).toBe('')

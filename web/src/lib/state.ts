@@ -135,12 +135,15 @@ export function gist(run: Run, now: number): string {
 
 const sureEnough = 0.5 // a cause that weighs less is one of several
 
-/** The likeliest cause of a bad end in a few words, where its reason alone says little; or ''. */
+/** Reasons that say little: the line that states the error, or the likeliest cause, says more. */
+const saysLittle = ['exit_code', 'signal', 'install_failed']
+
+/** The line that states the error, or else the likeliest cause, where the reason says little; or ''. */
 export function cause(run: Run): string {
+  if (!saysLittle.includes(run.outcome?.reason ?? '')) return ''
+  if (run.diagnosis?.evidence) return run.diagnosis.evidence.text
   const first = run.diagnosis?.causes?.[0]
-  if (!first || first.weight < sureEnough || !['exit_code', 'signal'].includes(run.outcome?.reason ?? '')) return ''
-  const said = /^It said: "([^]*)"(… \(\d+ bytes\))?\.?$/.exec(first.evidence)
-  return said ? said[1]! + (said[2] ? '…' : '') : first.evidence.replace(/\.$/, '')
+  return first && first.weight >= sureEnough ? first.evidence.replace(/\.$/, '') : ''
 }
 
 /** All that is known of why, for a title: what happened, and what it probably means. */

@@ -198,6 +198,7 @@ export interface components {
         };
         Diagnosis: {
             causes: components["schemas"]["Cause"][] | null;
+            evidence?: components["schemas"]["Evidence"];
             sentence: string;
         };
         EndEvent: {
@@ -207,6 +208,16 @@ export interface components {
         };
         EventList: {
             events: components["schemas"]["RunEvent"][];
+        };
+        Evidence: {
+            /** Format: int64 */
+            attempt: number;
+            /** Format: int64 */
+            line: number;
+            /** Format: int64 */
+            step: number;
+            stream: string;
+            text: string;
         };
         Expected: {
             duration_seconds: components["schemas"]["Percentiles"];

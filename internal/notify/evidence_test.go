@@ -1,0 +1,190 @@
+package notify
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"mime/quotedprintable"
+	"net/http"
+	"net/mail"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/logs"
+	"stint.dev/stint/internal/store"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// printing stores a run of a job that failed after it printed on stdout and stderr.
+func printing(t *testing.T, db *store.Store, name, stdout, stderr string) string {
+	t.Helper()
+	id, now := uuid.Must(uuid.NewV7()).String(), time.Now()
+	var buf bytes.Buffer
+	w, err := journal.NewWriter(&buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := job.Classify(job.Ending{Step: "command", Kind: job.CommandStep, ExitCode: 1})
+	for _, write := range []func() error{
+		func() error {
+			return w.AppendJSON(journal.TypeAttempt, now, journal.Attempt{Run: id, Attempt: 1, Job: name, Args: []string{"x"}, Host: "box"})
+		},
+		func() error {
+			return w.AppendJSON(journal.TypeStepStarted, now, journal.StepStarted{Name: "command", Kind: job.CommandStep})
+		},
+		func() error {
+			return w.Append(journal.OutputRecord(now, journal.Output{Stream: job.Stdout, Data: []byte(stdout)}))
+		},
+		func() error {
+			return w.Append(journal.OutputRecord(now, journal.Output{Stream: job.Stderr, Data: []byte(stderr)}))
+		},
+		func() error { return w.AppendJSON(journal.TypeStepEnded, now, journal.StepEnded{Outcome: o}) },
+		func() error { return w.Finish(now, journal.Final{Outcome: o}) },
+	} {
+		if err := write(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, _, err := db.Ingest(t.Context(), []index.Append{{Run: id, Attempt: 1, Data: buf.Bytes(), At: now}}, nil)
+	if err != nil || got[0].Err != nil {
+		t.Fatal(err, got)
+	}
+	return id
+}
+
+func openSQLite(t *testing.T) *store.Store {
+	t.Helper()
+	db, err := store.Open(t.Context(), keyed(t, store.Options{Dir: t.TempDir()}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+// readingEndings reads the output of runs where they are stored.
+func readingEndings(db *store.Store) func(*Config) {
+	return func(c *Config) {
+		c.Ending = func(ctx context.Context, run string, attempt int) (logs.Ending, error) {
+			view, err := db.RunAttempt(ctx, run, attempt)
+			if err != nil {
+				return logs.Ending{}, err
+			}
+			return logs.ReadEnding(ctx, db, view)
+		}
+	}
+}
+
+// Of recorded failures of real programs a webhook, an e-mail and a chat have the line that states
+// the error, also when the message goes out before the run is diagnosed.
+func TestMessagesHaveTheLineThatStatesTheError(t *testing.T) {
+	db := openSQLite(t)
+	office, h := newPostOffice(t, ""), newHeard()
+	chat := make(chan string, 10)
+	ntfy := receiver(t, func(w http.ResponseWriter, r *http.Request) {
+		raw, _ := io.ReadAll(r.Body)
+		_, _ = io.WriteString(w, `{"id":"x","time":1,"event":"message","topic":"t"}`)
+		chat <- string(raw)
+	})
+	setRoute(t, db, index.Route{Name: "hook", URL: receiver(t, h.ServeHTTP)})
+	setRoute(t, db, index.Route{Name: "mail", URL: "smtp://" + office.addr + "/?from=stint@example.org&to=ada@example.org"})
+	setRoute(t, db, index.Route{Name: "chat", URL: "ntfy://" + strings.TrimPrefix(ntfy, "http://") + "/topic?scheme=http"})
+	w, _ := worker(t, db, readingEndings(db))
+	for _, name := range []string{"python", "node", "java", "go", "rust", "tar", "psql", "npm", "make", "bash"} {
+		dir := filepath.Join("../logs/testdata/failures", name)
+		read := func(name string) string {
+			t.Helper()
+			text, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(text)
+		}
+		t.Run(name, func(t *testing.T) {
+			want := strings.TrimSuffix(read("line"), "\n")
+			printing(t, db, name, read("stdout"), read("stderr"))
+			w.Wake()
+			<-h.more
+			items := h.items()
+			if got := items[len(items)-1].Evidence; got == nil || got.Text != plain(want, mostEvidence) || got.Attempt != 1 || got.Line == 0 || got.Stream == "" {
+				t.Errorf("webhook: %+v, want %q", got, want)
+			}
+			m, err := mail.ReadMessage(strings.NewReader(<-office.letters))
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(quotedprintable.NewReader(m.Body))
+			if err != nil || !strings.Contains(string(body), "\r\n"+plain(want, mostEvidence)+"\r\n") {
+				t.Errorf("mail: %v\n%s\nwant %q", err, body, want)
+			}
+			if got := <-chat; !strings.Contains(got, "\n"+harmless(want, mostEvidence)+"\n") {
+				t.Errorf("chat: %s\nwant %q", got, want)
+			}
+		})
+	}
+}
+
+// A message about several runs has the line of each, and the last ones of none.
+func TestMessagesAboutSeveralRuns(t *testing.T) {
+	db := openSQLite(t)
+	runs := map[string]*job.Run{}
+	var batch []index.Action
+	var want []string
+	for _, text := range []string{"error: a", "error: b", "error: c", "error: d"} {
+		id := printing(t, db, "train", "rows\n", text+"\n")
+		run, err := db.Run(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		runs[id] = &run
+		batch = append(batch, index.Action{Run: id, Attempt: 1, What: index.WhatFailed})
+		want = append(want, text)
+	}
+	c := Config{Store: db}
+	readingEndings(db)(&c)
+	var got []string
+	for _, item := range New(c).items(t.Context(), batch, runs) {
+		if item.Evidence == nil || len(item.Lines) > 0 {
+			t.Fatalf("%+v", item)
+		}
+		got = append(got, item.Evidence.Text)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What follows the last carriage return of a progress bar is in the message, and its beginning
+// is not.
+func TestMessagesAfterAProgressBar(t *testing.T) {
+	var bar strings.Builder
+	for i := range 3000 {
+		bar.WriteString("\r" + strings.Repeat("#", i%20) + " 99.9it/s")
+	}
+	db := openSQLite(t)
+	for end, lines := range map[string]int{"\nValueError: the reason\n": 2, "\rValueError: the reason": 1} {
+		id := printing(t, db, "train", "", bar.String()+end)
+		run, err := db.Run(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := Config{Store: db}
+		readingEndings(db)(&c)
+		item := New(c).items(t.Context(), []index.Action{{Run: id, Attempt: 1, What: index.WhatFailed}}, map[string]*job.Run{id: &run})[0]
+		if n := len(item.Lines); n != lines || item.Lines[n-1] != "ValueError: the reason" || item.Evidence.Text != "ValueError: the reason" {
+			t.Errorf("%q: %q, %+v", end, item.Lines, item.Evidence)
+		}
+	}
+}
