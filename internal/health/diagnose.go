@@ -48,6 +48,7 @@ var causes = []cause{
 	{"install_failed", installFailed},
 	{"said_so_itself", statedError},
 	{"changed", changed},
+	{"unexplained", unexplained},
 }
 
 // Diagnose ranks what the clues speak for. It returns nil when there is nothing to be said
@@ -72,7 +73,9 @@ func Diagnose(c Clues) *job.Diagnosis {
 	if c.quotes(d.Sentence) {
 		return &d // a line of the log stays as it is
 	}
-	d.Sentence = sureness(d.Causes[0].Weight) + d.Sentence
+	if d.Causes[0].Cause != "unexplained" {
+		d.Sentence = sureness(d.Causes[0].Weight) + d.Sentence
+	}
 	if d.Causes[0].Cause != "changed" {
 		if _, words := changed(c); words != "" {
 			d.Sentence += " " + words
@@ -306,6 +309,14 @@ func changed(c Clues) (float64, string) {
 		return 0, ""
 	}
 	return 0.3, "Changed since the last good run, " + c.Since + ": " + strings.Join(what, ", ") + "."
+}
+
+// unexplained says of a job that failed by itself and printed something that this does not say why.
+func unexplained(c Clues) (float64, string) {
+	if c.reason() != job.ExitCode || c.Ending.Evidence != nil || len(c.Ending.Lines) == 0 {
+		return 0, ""
+	}
+	return 0.1, "No line of its output states an error."
 }
 
 // statedBy is a cause that the line names which states the error. It is less certain for a run

@@ -136,7 +136,7 @@ func TestDiagnoseQuotesALine(t *testing.T) {
 	}
 	if d := Diagnose(ended(job.Failed, job.ExitCode, func(c *Clues) {
 		c.Ending = logs.EndingOf([]logs.Line{{Stream: job.Stdout, Number: 1, Text: "hi"}}, c.Run)
-	})); d != nil {
+	})); d == nil || d.Evidence != nil || d.Sentence != "No line of its output states an error." {
 		t.Errorf("output that states nothing: %+v", d)
 	}
 }

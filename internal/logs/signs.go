@@ -3,6 +3,7 @@ package logs
 import (
 	"regexp"
 	"strings"
+	"unicode/utf8"
 )
 
 // signs are patterns of which one must match. A line is tried in lower case.
@@ -140,6 +141,9 @@ func strengthOf(low string) Strength {
 	}
 	if weakWords.MatchString(low) && !noErrors.match(low) {
 		return Likely
+	}
+	if 4*strings.Count(low, "\uFFFD") > utf8.RuneCountInString(low) {
+		return aside // no text
 	}
 	return Guessed
 }

@@ -21,6 +21,8 @@ func TestErrorLine(t *testing.T) {
 		{"nothing", "", "", 0},
 		{"output only", "1> hi", "", 0},
 		{"output that counts no errors", "1> done: 12 files, 0 errors\n1> train error: 0.0123\n1> error_rate=0.2", "", 0},
+		{"binary output", "\x89PNG\r\x1a\xff\xd8\xfe\x00\x10\x9c\xf3\xa4", "", 0},
+		{"an error among binary output", "gzip: x: No space left on device\n\xff\xd8\xfe\x00\x10\x9c\xf3\xa4", "gzip: x: No space left on device", Stated},
 		{"a word on stderr", "hi", "hi", Guessed},
 		{"warnings only", "WARNING: the cache is cold\nx.py:3: DeprecationWarning: old\n  import old", "", 0},
 		{"hints after it", "fatal: no such branch\nhint: run git branch\nhint: and look", "fatal: no such branch", Stated},
