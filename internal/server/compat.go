@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -70,12 +69,15 @@ func compatJob(r *http.Request) (string, error) {
 	return name, job.CheckName(name)
 }
 
-// compatCall does what a call means. Calls for one job come one after the other: two at
-// once would both see the state before.
+// compatCall does what a call means. Calls for one job come one after the other, also over
+// several servers: two at once would both see the state before.
 func (s *Server) compatCall(w http.ResponseWriter, r *http.Request, name string, call compatCall) {
-	unlock := s.compat.lock(name)
-	defer unlock()
-	id, err := s.doCompat(r.Context(), name, remoteHost(r), call)
+	var id string
+	unlock, err := s.store.LockJob(r.Context(), name)
+	if err == nil {
+		defer unlock()
+		id, err = s.doCompat(r.Context(), name, remoteHost(r), call)
+	}
 	if err != nil {
 		s.fail(w, r, fmt.Errorf("%s for job %s through the compat wire: %w", call, job.Quote(name), err))
 		return
@@ -211,38 +213,4 @@ func remoteHost(r *http.Request) string {
 		return r.RemoteAddr
 	}
 	return host
-}
-
-// compatLocks are one lock per job in use.
-type compatLocks struct {
-	mu   sync.Mutex
-	jobs map[string]*compatLock
-}
-
-type compatLock struct {
-	sync.Mutex
-	users int
-}
-
-func newCompatLocks() *compatLocks { return &compatLocks{jobs: map[string]*compatLock{}} }
-
-// lock waits for the job's lock and returns what releases it.
-func (c *compatLocks) lock(name string) func() {
-	c.mu.Lock()
-	l := c.jobs[name]
-	if l == nil {
-		l = &compatLock{}
-		c.jobs[name] = l
-	}
-	l.users++
-	c.mu.Unlock()
-	l.Lock()
-	return func() {
-		l.Unlock()
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if l.users--; l.users == 0 {
-			delete(c.jobs, name)
-		}
-	}
 }

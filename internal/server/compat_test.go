@@ -3,13 +3,16 @@ package server_test
 import (
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/internal/store"
+	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
 )
 
@@ -210,6 +213,41 @@ func TestCompatWireEdges(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The calls of one client that overtake each other on two servers of one database make one run.
+func TestCompatWireOnTwoServers(t *testing.T) {
+	url := postgrestest.URL(t)
+	c := newClock()
+	var servers []*live
+	for range 2 {
+		st, err := store.Open(t.Context(), store.Options{URL: url, SecretKeyFile: filepath.Join(t.TempDir(), "secret.key")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = st.Close() })
+		servers = append(servers, start(t, server.Config{Now: c.now, Store: st}))
+	}
+	for i := range 15 {
+		name := fmt.Sprintf("backup-%d", i)
+		for _, calls := range [][2]func(tiny) string{
+			{func(c tiny) string { return c.status("started") }, tiny.beat},
+			{func(c tiny) string { return c.status("completed") }, func(c tiny) string { return c.status("completed") }},
+		} {
+			var both sync.WaitGroup
+			var ids [2]string
+			for n, call := range calls {
+				both.Go(func() { ids[n] = call(tiny{servers[n], name}) })
+			}
+			both.Wait()
+			if ids[0] != ids[1] {
+				t.Errorf("%s: two runs of one: %v", name, ids)
+			}
+		}
+		if runs := (tiny{servers[0], name}).runs(); len(runs) != 1 || runs[0].State != job.Succeeded {
+			t.Errorf("%s: %+v", name, runs)
+		}
 	}
 }
 

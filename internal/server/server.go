@@ -108,7 +108,6 @@ type Server struct {
 	owners      *access.Owners
 	oidc        *provider // nil: people log in with tokens only
 	pace        *pacer
-	compat      *compatLocks
 	fleet       fleet
 	searches    *shares.Shares              // places for searches and replays under way
 	streams     *shares.Shares              // places for live streams
@@ -140,7 +139,6 @@ func New(cfg Config) (*Server, error) {
 		logins:   newLoginRate(cfg.Now),
 		owners:   access.NewOwners(),
 		pace:     newPacer(cfg.BeatsPerSecond),
-		compat:   newCompatLocks(),
 		searches: shares.New(shares.Limits{
 			All: int64(cfg.Searches), Token: searchShare, Address: searchShare, Silence: searchSilence,
 		}, time.Now),

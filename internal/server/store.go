@@ -48,6 +48,9 @@ type Store interface {
 	Events(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error)
 	LastEventID(ctx context.Context) (int64, error)
 	Jobs(ctx context.Context, q index.JobQuery) (index.JobPage, error)
+	// LockJob returns once nobody else, on this server or another one of the database, holds the
+	// lock of a job's name, and keeps it until unlock is called.
+	LockJob(ctx context.Context, name string) (unlock func(), err error)
 	// DeleteJob deletes a job with its runs, of which none may be active.
 	DeleteJob(ctx context.Context, name string) (runs int64, err error)
 	Job(ctx context.Context, name string) (job.Summary, error)

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"sync"
@@ -81,14 +80,7 @@ func (l *leader) drop() error {
 	if conn == nil {
 		return nil
 	}
-	err := conn.Raw(func(any) error { return driver.ErrBadConn })
-	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) {
-		err = nil
-	}
-	if cerr := conn.Close(); err == nil && !errors.Is(cerr, sql.ErrConnDone) && !errors.Is(cerr, driver.ErrBadConn) {
-		err = cerr
-	}
-	if err != nil {
+	if err := dropConn(conn); err != nil {
 		return fmt.Errorf("give up the lock of the judging server: %w", err)
 	}
 	return nil

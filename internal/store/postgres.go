@@ -35,7 +35,9 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("%s: %w", where, err), db.Close(), reader.Close())
 	}
 	d := dialect{name: "PostgreSQL", postgres: true, lock: " FOR UPDATE", again: postgresAgain}
-	return &Store{writer: db, reader: reader, dialect: d, release: func() error { return nil }}, nil
+	locks := postgresPool(config, jobLockConns, fmt.Sprintf(`SET idle_session_timeout = %d`, jobLockIdle.Milliseconds()))
+	locks.SetConnMaxIdleTime(jobLockIdle / 2)
+	return &Store{writer: db, reader: reader, dialect: d, jobLocks: jobLocks{db: locks}, release: func() error { return nil }}, nil
 }
 
 // readingPostgres is the settings of connections that read. What filters a page has
@@ -48,7 +50,7 @@ func postgresPool(config *pgx.ConnConfig, most int, settings ...string) *sql.DB 
 	db := sql.OpenDB(connector{stdlib.GetConnector(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
 		for _, one := range settings {
 			if _, err := conn.Exec(ctx, one); err != nil {
-				return fmt.Errorf("prepare a connection that reads (%s): %w", one, err)
+				return fmt.Errorf("prepare a connection (%s): %w", one, err)
 			}
 		}
 		return nil

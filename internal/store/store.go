@@ -66,6 +66,7 @@ type Store struct {
 	cache          *frameCache
 	release        func() error // gives the data directory free
 	leader         leader       // of PostgreSQL: see Lead
+	jobLocks       jobLocks
 	troubles       troubles
 	secrets        secrets
 	log            *slog.Logger
@@ -139,7 +140,7 @@ func (s *Store) Installation() string { return s.installation }
 
 // Close ends all use of the database.
 func (s *Store) Close() error {
-	err := errors.Join(s.leader.stop(), s.closeLeases(), s.writer.Close())
+	err := errors.Join(s.leader.stop(), s.jobLocks.close(), s.closeLeases(), s.writer.Close())
 	if s.segments != nil {
 		err = errors.Join(err, s.segments.Close())
 	}
