@@ -88,7 +88,7 @@ func (p *program) explanation(run job.Run, e job.Explanation, changes job.Change
 		}
 	}
 	if run.Diagnosis != nil {
-		fmt.Fprintf(&b, "\n%s\n", console.Clean(run.Diagnosis.Sentence))
+		fmt.Fprintf(&b, "\n%s", diagnosisText(run.Diagnosis, "", s))
 		for _, c := range run.Diagnosis.Causes {
 			fmt.Fprintf(&b, "  %3.0f %%  %s  %s\n", c.Weight*100, console.Clean(c.Cause), s.Muted(console.Clean(c.Evidence)))
 		}

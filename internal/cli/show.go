@@ -52,11 +52,13 @@ func (p *program) runPage(r job.Run, now time.Time) string {
 		head += "  " + h.Paint(h.Text)
 	}
 	b.WriteString(head + "\n")
+	said := ""
 	if r.Outcome != nil {
-		fmt.Fprintf(&b, "%s\n", console.Clean(r.Outcome.Message))
+		said = r.Outcome.Message
+		fmt.Fprintf(&b, "%s\n", console.Clean(said))
 	}
 	if r.Diagnosis != nil {
-		fmt.Fprintf(&b, "%s\n", console.Clean(r.Diagnosis.Sentence))
+		b.WriteString(diagnosisText(r.Diagnosis, said, s))
 	}
 	for _, f := range r.Findings {
 		fmt.Fprintf(&b, "%s\n", s.Yellow(console.Clean(f.Rule+": "+f.Evidence)))
@@ -74,6 +76,19 @@ func (p *program) runPage(r job.Run, now time.Time) string {
 	}
 	for _, n := range r.Notes {
 		fmt.Fprintf(&b, "%s %s\n", s.Muted("note"), console.Clean(n))
+	}
+	return b.String()
+}
+
+// diagnosisText is what the server makes of a run, beyond what was said of it, and the line of the
+// log that states the error.
+func diagnosisText(d *job.Diagnosis, said string, s console.Style) string {
+	var b strings.Builder
+	if d.Sentence != said {
+		fmt.Fprintf(&b, "%s\n", console.Clean(d.Sentence))
+	}
+	if e := d.Evidence; e != nil && !strings.Contains(d.Sentence, e.Text) {
+		fmt.Fprintf(&b, "%s %s\n", s.Muted(fmt.Sprintf("line %d:", e.Line)), console.Clean(e.Text))
 	}
 	return b.String()
 }

@@ -18,13 +18,6 @@ func containsAny(text string, signs ...string) bool {
 	return false
 }
 
-func limitWords(limit int64) string {
-	if limit <= 0 {
-		return " on the whole host"
-	}
-	return ", at its limit of " + job.Bytes(limit)
-}
-
 // lastMemory is the memory that was measured last, and the limit.
 func lastMemory(c Clues) (used, limit int64) {
 	used, limit = c.Evidence.Beat.MemoryBytes, c.Evidence.Beat.MemoryLimitBytes

@@ -73,7 +73,7 @@ func Diagnose(c Clues) *job.Diagnosis {
 	if c.quotes(d.Sentence) {
 		return &d // a line of the log stays as it is
 	}
-	if d.Causes[0].Cause != "unexplained" {
+	if !slices.Contains(factual, d.Causes[0].Cause) {
 		d.Sentence = sureness(d.Causes[0].Weight) + d.Sentence
 	}
 	if d.Causes[0].Cause != "changed" {
@@ -84,6 +84,9 @@ func Diagnose(c Clues) *job.Diagnosis {
 	d.Sentence = index.Text(d.Sentence, 1000)
 	return &d
 }
+
+// factual are causes whose sentences only say what is known, so that nothing is probable in them.
+var factual = []string{"stopped_making_progress", "unexplained"}
 
 // quotes reports whether words are the line of the evidence.
 func (c Clues) quotes(words string) bool {
@@ -142,7 +145,10 @@ func (c Clues) reason() job.Reason {
 // was killed with its memory near the limit.
 func outOfMemory(c Clues) (float64, string) {
 	if o := c.Run.Outcome; o != nil && o.OOM != nil && c.reason() == job.OutOfMemory {
-		return 1, "The kernel killed it for lack of memory" + limitWords(o.OOM.LimitBytes) + "." + slopeWords(c)
+		if slope := strings.TrimSpace(slopeWords(c)); slope != "" {
+			return 1, slope
+		}
+		return 1, o.Message // it says all that is known
 	}
 	if c.Evidence.Beat.OOMKills > 0 {
 		return 0.95, "The kernel had killed processes of it for lack of memory before." + slopeWords(c)

@@ -55,7 +55,7 @@ func TestDiagnose(t *testing.T) {
 		second string
 	}{
 		{"nothing is known", ended(job.Failed, job.ExitCode), "", "", ""},
-		{"proved out of memory", ended(job.Failed, job.OutOfMemory, func(c *Clues) { c.Run.Outcome.OOM = &job.OOM{LimitBytes: 1 << 30} }), "out_of_memory", "at its limit of 1 GiB", ""},
+		{"proved out of memory", ended(job.Failed, job.OutOfMemory, func(c *Clues) { c.Run.Outcome.OOM = &job.OOM{LimitBytes: 1 << 30} }), "out_of_memory", "It ended.", ""},
 		{"lost near its limit, growing", ended(job.Lost, job.AgentLost, remembering(95, 100), func(c *Clues) {
 			for i := range 10 {
 				c.Samples = append(c.Samples, job.Sample{At: at(float64(i * 10)), MemoryBytes: int64(i+1) * 95 << 20, LimitBytes: 1000 << 20, Pressure: &job.Pressure{Memory: 40}})
