@@ -22,6 +22,25 @@ export const pages = {
     assert.ok(total <= 90 * 1024, `${total} bytes of ${names}`)
   },
 
+  async 'the line that states the error stands whole in lists, and leads into the log'(page, world) {
+    const text = 'psycopg.errors.UndefinedTable: relation "orders_tmp" does not exist, so the report of november cannot be made'
+    const run = await world.run('stated', `seq 1 300; printf '%s\\n' 'Traceback (most recent call last):' '  File "report.py", line 3' '${text}' >&2; seq 1 300; exit 3`)
+    await page.setViewportSize({ width: 1440, height: 900 })
+    await page.goto('runs?job=stated')
+    const cell = page.locator(`[data-run="${run.id}"] > span`, { hasText: text })
+    await seen(cell)
+    const cut = await cell.evaluate((e) => e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight + 1)
+    assert.ok(!cut, 'the line is cut in the list')
+    await page.goto('runs/' + run.id)
+    const link = page.getByRole('status', { name: 'Verdict' }).getByRole('link', { name: text })
+    await seen(link)
+    const verdict = await page.getByRole('status', { name: 'Verdict' }).innerText()
+    assert.equal(verdict.split(text).length - 1, 1, 'the line stands once in the verdict: ' + verdict)
+    await link.click()
+    const n = (await link.getAttribute('href')).slice(2)
+    await page.locator(`[data-n="${n}"]`, { hasText: text }).waitFor({ state: 'visible' })
+  },
+
   async 'the whole log is searched, and only matches are shown'(page, world) {
     const run = await world.run('needles', 'for i in $(seq 1 4000); do case $i in 17|1900|3999) echo "needle (a) $i";; *) echo hay $i;; esac; done')
     await page.goto('runs/' + run.id)
