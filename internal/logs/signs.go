@@ -7,19 +7,19 @@ import (
 )
 
 // signs are patterns of which one must match. A line is tried in lower case.
-type signs []*regexp.Regexp
+type signs []pattern
 
 func compile(patterns ...string) signs {
 	out := make(signs, len(patterns))
 	for i, p := range patterns {
-		out[i] = regexp.MustCompile(p)
+		out[i] = newPattern(p)
 	}
 	return out
 }
 
 func (s signs) match(text string) bool {
 	for _, one := range s {
-		if one.MatchString(text) {
+		if one.match(text) {
 			return true
 		}
 	}
@@ -36,17 +36,17 @@ var asides = compile(
 	`^for more information\b`, `^please (make sure|check|see|report|try)`, `^and the repository exists`, `^did you mean`,
 	`^\[error\] *(\[help|->|to see the full|re-run maven|for more information|after correcting|$)`, `^\[(info|warning|debug)\]`,
 	`^(traceback|stack trace|stack backtrace|stack traceback|calls?|call stack|goroutine \d+ \[|callstack)\b`,
-	`^#\d+ (\{main\}|.*\(\d+\): )`, `^\+-+`, `^[=_*~-]{3,}`, `^\^[~^ ]*$`, `^(stdout|stderr)?:?$`, `^make(\[\d+\])?: (entering|leaving) directory`,
+	`^#\d+ (\{main\}|.*\(\d+\): )`, `^\+-+`, `^[=_*~-]{3,}$`, `^[=_*~-]{3,} .* [=_*~-]{3,}$`, `^\^[~^ ]*$`, `^(stdout|stderr)?:?$`, `^make(\[\d+\])?: (entering|leaving) directory`,
 	`^make(\[\d+\])?: \*\*\* waiting for unfinished jobs`, `^unable to find image '.*' locally`, `^run '.*--help'`,
 	`^in addition: warning`, `^removing leading .* from member names`, `^tar: removing leading`,
 	`^\[notice\]`, `^lifecycle script`, `^exception ignored in`, `^\(core dumped\)$`, `^sentry is attempting`,
 )
 
 // warning is a line of a warning. Python's has the line of the source after it.
-var warning = regexp.MustCompile(`(^|[\s:\[(<"'])(warn|warning|deprecated|deprecation notice|\w*warning)([\s:\])>"',]|$)`)
+var warning = newPattern(`(^|[\s:\[(<"'])(warn|warning|deprecated|deprecation notice|\w*warning)([\s:\])>"',]|$)`)
 
 // xtrace is a command that a shell prints before it runs it.
-var xtrace = regexp.MustCompile(`^\++ \S`)
+var xtrace = newPattern(`^\++ \S`)
 
 // progress is a line of a progress bar as it was left.
 var progress = compile(
@@ -74,22 +74,26 @@ var consequences = compile(
 	`^!+ .*(interrupted|stopping after)`, `^psql: error: .*: error$`, `^(error|fatal)[: ]*$`, `^\[error\] compilation error`,
 	`^pg_restore: (warning|error): errors ignored`, `^ ?command failed`, `called processerror`, `^[\w.]*calledprocesserror`,
 	"called `result::unwrap\\(\\)` on an `err` value: any ", `poisonerror`, `aborting due to panic`, `^npm (err!|error) error: command failed`,
+	`^tests?( suites)?: .*\d+ failed`, `^begin failed--compilation aborted`, `^compilation failed in require`, `configuring incomplete, errors occurred`, `^error: compilation failed`,
 	`^terminating\b`, `^\S*: (giving up|aborting)\.?$`, `^error: process completed with`, `^w?get: .*giving up`,
 )
 
 // diagnostics name a place in a file, as compilers do: the first of them is the one to look at.
 var diagnostics = compile(
 	`^(\[error\] )?(\S+[:(]\d+([:,]\d+)?\)?:?) (fatal )?error( \w+)?:`, // gcc, clang, javac, tsc
-	`^(\./)?\S+\.go:\d+:\d+: `, `^\[error\] \S+\.\w+:\[\d+,\d+\] `, `^psql:\S+:\d+: (error|fatal)`, `^error\[e\d+\]: `,
+	`^(\./)?\S+\.go:\d+:\d+: `, `^\S+_test\.go:\d+: `, `^\[error\] \S+\.\w+:\[\d+,\d+\] `, `^psql:\S+:\d+: (error|fatal)`, `^error\[e\d+\]: `,
 	`: undefined reference to `, `^\S+:\(\.\w+.*\): `, `^e: (file://)?\S+:\d+:\d+`, `^error: .* at line \d+`,
 )
 
 // errorWords say outright that a line states an error.
-var errorWords = regexp.MustCompile(`(^|[^a-z0-9_/.=-])([a-z0-9_.$]*(error|exception|errno)|fatal|panic|critical|emerg|severe|err!)([^a-z0-9_/=-]|$)|^[ef]\d{4} \d\d:\d\d:|level"?[=:] ?"?(error|fatal|critical|panic)`)
+var errorWords = newPattern(`(^|[^a-z0-9_/.=-])([a-z0-9_.$]*(error|exception|errno)|fatal|panic|critical|emerg|severe|err!)([^a-z0-9_/=-]|$)|level"?[=:] ?"?(error|fatal|critical|panic)`)
+
+// glogError is an error in the form of Google's loggers.
+var glogError = newPattern(`^[ef]\d{4} \d\d:\d\d:\d\d`)
 
 // noErrors are lines with such a word that state none.
 var noErrors = compile(
-	`\b(no|0|zero|without|without any|ignoring|ignored|non-fatal|any|on|if|for|with|mean|squared|train|test|validation|relative|absolute|standard) ([a-z]+ )?(errors?|exceptions?)\b`,
+	`\b(no|0|zero|without|without any|ignoring|ignored|non-fatal|mean|squared|train|test|validation|relative|absolute|standard) ([a-z]+ )?(errors?|exceptions?)\b`,
 	`(errors?|exceptions?)"?\s*[:=]\s*"?(0|none|null|nil|false|""|\[\]|-?\d*\.\d+(e[+-]?\d+)?%?)"?([\s,;|)\]}]|$)`,
 	`(errors?|exceptions?)"?\s*[:=]\s*\d+%?\s*([,;|)\]}]|$)`,
 	`\berror[ _-](rate|handler|handling|reporting|log|correction|page|budget|bars?)\b`,
@@ -106,17 +110,17 @@ var systemErrors = []string{
 }
 
 var (
-	perlError  = regexp.MustCompile(` at \S+ line \d+(, <\S*> (line|chunk) \d+)?\.$`)
-	shellError = regexp.MustCompile(`^\S+: line \d+: `)
+	perlError  = newPattern(` at \S+ line \d+(, <\S*> (line|chunk) \d+)?\.$`)
+	shellError = newPattern(`^\S+: line \d+: `)
 )
 
 // weakWords make it likely that a line is about an error.
-var weakWords = regexp.MustCompile(`\b(fail(ed|ure|s)?|cannot|can't|could not|couldn't|unable|denied|refused|invalid|unknown|undefined|unexpected|missing|unreachable|abort(ed|ing)?|exceeded|time-?out|timed out|unauthorized|forbidden|rejected|not allowed|does not exist|doesn't exist|no such|mismatch|corrupt(ed)?|illegal|unsupported|expired|errors?)\b`)
+var weakWords = newPattern(`\b(fail(ed|ure|s)?|cannot|can't|could not|couldn't|unable|denied|refused|invalid|unknown|undefined|unexpected|missing|unreachable|abort(ed|ing)?|exceeded|time-?out|timed out|unauthorized|forbidden|rejected|not allowed|does not exist|doesn't exist|no such|not found|not possible|mismatch|corrupt(ed)?|illegal|unsupported|expired|errors?)\b`)
 
 // strengthOf tells how surely a line, in lower case and without blanks around it, states an error.
 func strengthOf(low string) Strength {
 	switch {
-	case xtrace.MatchString(low):
+	case xtrace.match(low):
 		return Guessed // whatever the command is about
 	case asides.match(low), progress.match(low):
 		return aside
@@ -125,13 +129,13 @@ func strengthOf(low string) Strength {
 	case diagnostics.match(low):
 		return diagnostic
 	}
-	if errorWords.MatchString(low) && !noErrors.match(low) {
+	if (errorWords.match(low) || glogError.match(low)) && !noErrors.match(low) {
 		return Stated
 	}
-	if warning.MatchString(low) {
+	if warning.match(low) {
 		return aside
 	}
-	if perlError.MatchString(low) || shellError.MatchString(low) {
+	if perlError.match(low) || shellError.match(low) {
 		return Stated
 	}
 	for _, text := range systemErrors {
@@ -139,7 +143,7 @@ func strengthOf(low string) Strength {
 			return Stated
 		}
 	}
-	if weakWords.MatchString(low) && !noErrors.match(low) {
+	if weakWords.match(low) && !noErrors.match(low) {
 		return Likely
 	}
 	if 4*strings.Count(low, "\uFFFD") > utf8.RuneCountInString(low) {

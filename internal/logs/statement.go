@@ -67,14 +67,14 @@ func ErrorLine(lines []Line) (Line, Strength, bool) {
 }
 
 // gutters are what programs draw at the left of their errors.
-const gutters = "│┃║╷╵╭╰─|> \t"
+const gutters = "│┃║╷╵╭╰─▶|> \t"
 
 // bestOf is the best candidate among the lines of one stream; an aside when there is none.
 func bestOf(lines []Line, stream job.Stream) candidate {
 	text := newTexts(lines)
 	found := candidate{strength: aside}
-	consider := func(at int, s Strength, worth float64) {
-		worth -= worthOfLine * float64(text.after(at))
+	consider := func(at, last int, s Strength, worth float64) {
+		worth -= worthOfLine * float64(text.after(last))
 		if stream == job.Stdout && s != Traced {
 			worth -= stdoutPenalty
 		}
@@ -84,28 +84,27 @@ func bestOf(lines []Line, stream job.Stream) candidate {
 	}
 	for _, t := range text.traces() {
 		if s := strengthOf(text.low[t]); s == consequence {
-			consider(t, Stated, worth[Stated]-1) // what it ran has said more
+			consider(t, t, Stated, worth[Stated]-1) // what it ran has said more
 			continue
 		}
-		consider(t, Traced, worth[Traced])
+		consider(t, t, Traced, worth[Traced])
 	}
-	firstOfGroup := -1
+	groupEnd := -1
 	for i, s := range text.strength {
 		switch {
 		case s == aside, text.inTrace[i], stream == job.Stdout && s == Guessed:
-			continue
-		case s == diagnostic && firstOfGroup >= 0 && i-firstOfGroup <= text.groupEnd(firstOfGroup):
-			continue
-		case s == diagnostic:
-			firstOfGroup = i
+		case s != diagnostic:
+			consider(i, i, s, worth[s])
+		case i > groupEnd:
+			groupEnd = text.groupEnd(i)
+			consider(i, groupEnd, s, worth[s])
 		}
-		consider(i, s, worth[s])
 	}
 	return found
 }
 
-// groupEnd is how many lines the complaints of a compiler take that begin at a line: fewer than
-// groupGap other lines are between two of them.
+// groupEnd is the last of the complaints of a compiler that begin at a line: fewer than groupGap
+// other lines are between two of them.
 func (t *texts) groupEnd(from int) int {
 	last := from
 	for i := from; i < len(t.strength) && i-last <= groupGap; i++ {
@@ -113,7 +112,7 @@ func (t *texts) groupEnd(from int) int {
 			last = i
 		}
 	}
-	return last - from
+	return last
 }
 
 const groupGap = 12
@@ -140,7 +139,7 @@ func newTexts(lines []Line) *texts {
 		t.strength[i] = strengthOf(t.low[i])
 	}
 	for i := 1; i < n; i++ { // Python quotes the source below a warning
-		if t.strength[i-1] == aside && warning.MatchString(t.low[i-1]) && t.indent[i] > t.indent[i-1] {
+		if t.strength[i-1] == aside && warning.match(t.low[i-1]) && t.indent[i] > t.indent[i-1] {
 			t.strength[i] = aside
 		}
 	}

@@ -65,6 +65,21 @@ func TestErrorLine(t *testing.T) {
 		{"Slurm", "srun: Job step aborted: Waiting up to 32 seconds for job step to finish.\nslurmstepd: error: *** JOB 7 ON node1 CANCELLED AT 2026-11-28T04:00:00 DUE TO TIME LIMIT ***\nsrun: error: node1: task 0: Exited with exit code 143", "slurmstepd: error: *** JOB 7 ON node1 CANCELLED AT 2026-11-28T04:00:00 DUE TO TIME LIMIT ***", Stated},
 		{"killed in a script", "run.sh: line 3:  4711 Killed                  python3 train.py", "run.sh: line 3:  4711 Killed                  python3 train.py", Stated},
 		{"a compiler's first error", "a.c:1:1: error: first\nb.c:2:2: warning: odd\na.c:9:9: error: second\nmake[1]: *** [a.o] Error 1\nmake: *** [all] Error 2", "a.c:1:1: error: first", Stated},
+		{"lines with a prefix", "web_1  | begin\nweb_1  | Traceback (most recent call last):\nweb_1  |   File \"a.py\", line 1\nweb_1  |     f()\nweb_1  | ValueError: no rows\nweb_1 exited with code 1", "web_1  | ValueError: no rows", Traced},
+		{"go test", "1> --- FAIL: TestTotals (0.00s)\n1>     totals_test.go:9: got 1, want 2\n1> FAIL\n1> FAIL\texample.org/totals\t0.003s\n1> FAIL", "totals_test.go:9: got 1, want 2", Stated},
+		{"jest", "FAIL ./sum.test.js\n  ● adds 1 and 2\n\n    expect(received).toBe(expected) // Object.is equality\n\n    Expected: 3\n    Received: 2\n\n      3 | test(\n    > 4 |   expect(sum(1, 2)).toBe(3)\n        |                     ^\n\n      at Object.toBe (sum.test.js:4:21)\n\nTests: 1 failed, 1 total", "expect(received).toBe(expected) // Object.is equality", Traced},
+		{"mocha", "  1) adds:\n     AssertionError: expected 2 to equal 3\n      at Context.<anonymous> (a.js:4:21)\n      at process.processImmediate (node:internal/timers:1:1)", "AssertionError: expected 2 to equal 3", Traced},
+		{"a command of a cloud", "An error occurred (AccessDenied) when calling the PutObject operation: Access Denied", "An error occurred (AccessDenied) when calling the PutObject operation: Access Denied", Stated},
+		{"failed with error", "upload failed with error: the bucket is gone", "upload failed with error: the bucket is gone", Stated},
+		{"R", "Error in file(con, \"r\") : \n  cannot open the connection\nCalls: read -> file\nExecution halted", "cannot open the connection", Traced},
+		{"CMake", "CMake Error at CMakeLists.txt:3 (find_package):\n  Could not find a package\n\n-- Configuring incomplete, errors occurred!", "Could not find a package", Traced},
+		{"a module of perl", "Can't locate Foo.pm in @INC at a.pl line 1.\nBEGIN failed--compilation aborted at a.pl line 1.", "Can't locate Foo.pm in @INC at a.pl line 1.", Stated},
+		{"cargo run", "thread 'main' panicked at src/main.rs:2:5:\nno rows\nnote: run with `RUST_BACKTRACE=1`\nerror: process didn't exit successfully: `target/debug/app` (exit status: 101)", "no rows", Traced},
+		{"Spark from Python", "Traceback (most recent call last):\n  File \"a.py\", line 1\npy4j.protocol.Py4JJavaError: An error occurred while calling o24.load.\n: java.lang.RuntimeException: outer\n\tat a.B.c(B.java:1)\nCaused by: java.io.IOException: no leader\n\tat a.B.d(B.java:2)\n\t... 3 more", "Caused by: java.io.IOException: no leader", Traced},
+		{"arguments", "usage: a.py [-h]\na.py: error: unrecognized arguments: --foo", "a.py: error: unrecognized arguments: --foo", Stated},
+		{"many errors of a compiler", strings.Repeat("A.java:3: error: cannot find symbol\n    x();\n    ^\n", 40) + "40 errors\nerror: compilation failed", "A.java:3: error: cannot find symbol", Stated},
+		{"colours", "\x1b[35mTraceback (most recent call last):\x1b[0m\n  File \x1b[35m\"a.py\"\x1b[0m, line 1\n\x1b[1;35mValueError\x1b[0m: \x1b[35mno rows\x1b[0m", "ValueError: no rows", Traced},
+		{"line ends of Windows", "Traceback (most recent call last):\r\n  File \"a.py\", line 1\r\nValueError: no rows\r", "ValueError: no rows", Traced},
 		{"perl", "Use of uninitialized value at a.pl line 3.\nno rows at a.pl line 9.", "no rows at a.pl line 9.", Stated},
 		{"another language", "cp: Aufruf von stat für 'x' nicht möglich", "cp: Aufruf von stat für 'x' nicht möglich", Guessed},
 		{"a command that is traced", "+ grep -q error: log.txt", "+ grep -q error: log.txt", Guessed},
@@ -183,5 +198,17 @@ func TestLongLinesKeepBothEnds(t *testing.T) {
 	got := Line{Text: long}.Quoted()
 	if utf8.RuneCountInString(got) != MaxTextLength || !strings.HasPrefix(got, "open the ledger: ") || !strings.HasSuffix(got, "no such file or directory") {
 		t.Errorf("quotes %q", got)
+	}
+}
+
+func BenchmarkErrorLine(b *testing.B) {
+	var lines []Line
+	for i := range linesMost {
+		lines = append(lines,
+			Line{Stream: job.Stderr, Number: int64(2 * i), Text: "2026-11-28 12:00:00,123 INFO worker-7 wrote 1200 rows to the table of orders in 12.5 ms"},
+			Line{Stream: job.Stdout, Number: int64(2*i + 1), Text: "row 123456 of 200000: price 12.50, amount 3, no remark of the customer, shipped to zone 7"})
+	}
+	for b.Loop() {
+		ErrorLine(lines)
 	}
 }

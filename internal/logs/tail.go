@@ -57,7 +57,7 @@ const (
 	bytesMost   = 4 << 20
 	bytesEnough = 1 << 20
 	linesEnough = 500
-	linesMost   = 2000
+	linesMost   = 1000
 )
 
 // LastLines returns the last lines that an attempt printed, over all its steps and both streams,

@@ -8,7 +8,7 @@ import (
 // traceKinds find a trace that begins at a line: the line that states its error, or -1 for one
 // that states none, and the line behind it.
 var traceKinds = []func(t *texts, at int) (statement, end int, ok bool){
-	pythonTrace, stackFrames, goPanic, rustPanic, causeList, cppTerminate, rubyTrace, headedTrace, nodeThrow, pytestSummary, pytestLine, gradleReport, npmReport,
+	pythonTrace, stackFrames, goPanic, rustPanic, causeList, cppTerminate, rubyTrace, headedTrace, nodeThrow, pytestSummary, pytestLine, gradleReport, npmReport, messageBelow, jestTest,
 }
 
 // traces returns the lines that state the errors of traces, in order, and notes which lines the
@@ -59,11 +59,20 @@ func pythonTrace(t *texts, at int) (statement, end int, ok bool) {
 	if head < 0 {
 		return 0, 0, false
 	}
-	indent := t.indent[at]
+	indent, indentOf := t.indent[at], func(i int) int { return t.indent[i] }
 	if head > 0 && !strings.HasPrefix(t.low[at], "exception group ") {
-		indent = 0 // a progress bar or a logger's prefix is in front
+		indent = 0 // a progress bar is in front
+		if prefix, _, found := strings.Cut(t.text[at], "Traceback ("); found && at+1 < len(t.text) && strings.HasPrefix(t.text[at+1], prefix) {
+			indentOf = func(i int) int { // of what is behind the prefix that a program gave each line
+				rest, has := strings.CutPrefix(t.text[i], prefix)
+				if !has {
+					return 0
+				}
+				return len(rest) - len(strings.TrimLeft(rest, " "))
+			}
+		}
 	}
-	statement = t.while(at+1, func(i int) bool { return t.indent[i] > indent })
+	statement = t.while(at+1, func(i int) bool { return indentOf(i) > indent })
 	if statement >= len(t.text) {
 		return 0, 0, false
 	}
@@ -109,22 +118,22 @@ func firstOfGroup(t *texts, group int) (statement, end int, ok bool) {
 }
 
 var (
-	frame         = regexp.MustCompile(`^\s+at \S|^\s+\.\.\. \d+ (more|common frames omitted)|^\s+--- end of|^\s+--- End of|^--- End of stack trace`)
-	exceptionHead = regexp.MustCompile(`(error|exception|throwable|failure|panic|caused by|uncaught|\[cause\])`)
+	frame         = newPattern(`^\s+at \S|^\s+\.\.\. \d+ (more|common frames omitted)|^\s+--- end of|^\s+--- End of|^--- End of stack trace`)
+	exceptionHead = newPattern(`(error|exception|throwable|failure|panic|caused by|uncaught|\[cause\])`)
 	nodeCause     = regexp.MustCompile(`^\[cause\]: `)
 )
 
 // stackFrames is a trace of Java, .NET or JavaScript: a line that heads it, frames ("at …"), and the
 // causes behind them, of which the last one is the innermost.
 func stackFrames(t *texts, at int) (statement, end int, ok bool) {
-	isFrame := func(i int) bool { return frame.MatchString(t.text[i]) }
+	isFrame := func(i int) bool { return frame.match(t.text[i]) }
 	if at == 0 || !isFrame(at) || t.inTrace[at-1] {
 		return 0, 0, false
 	}
 	head := at - 1
 	const longestMessage = 10
 	for i := head; i >= max(0, head-longestMessage) && !t.inTrace[i]; i-- {
-		if exceptionHead.MatchString(t.low[i]) {
+		if exceptionHead.match(t.low[i]) {
 			head = i
 			break
 		}
@@ -148,7 +157,7 @@ func stackFrames(t *texts, at int) (statement, end int, ok bool) {
 		}
 		end = next
 	}
-	if t.strength[head] == aside && warning.MatchString(t.low[head]) {
+	if statement == head && t.strength[head] == aside { // a warning, or the source with a caret
 		statement = -1
 	}
 	return statement, end, true
@@ -189,13 +198,13 @@ func goPanic(t *texts, at int) (statement, end int, ok bool) {
 }
 
 var (
-	rustHead  = regexp.MustCompile(`^thread '.*' (\(\d+\) )?panicked at `)
+	rustHead  = newPattern(`^thread '.*' (\(\d+\) )?panicked at `)
 	rustFrame = regexp.MustCompile(`^(note: |stack backtrace:)|^\s+(\d+: |at )`)
 )
 
 // rustPanic is a panic of Rust, which states its message in a line of its own since version 1.73.
 func rustPanic(t *texts, at int) (statement, end int, ok bool) {
-	if !rustHead.MatchString(t.text[at]) {
+	if !rustHead.match(t.text[at]) {
 		return 0, 0, false
 	}
 	statement = at
@@ -236,11 +245,11 @@ func cppTerminate(t *texts, at int) (statement, end int, ok bool) {
 	return at, at + 1, true
 }
 
-var rubyFrame = regexp.MustCompile(`^\s+from .+:\d+(:in .*)?$`)
+var rubyFrame = newPattern(`^\s+from .+:\d+(:in .*)?$`)
 
 // rubyTrace is a trace of Ruby. It prints the cause behind what it caused.
 func rubyTrace(t *texts, at int) (statement, end int, ok bool) {
-	isFrame := func(i int) bool { return i < len(t.text) && rubyFrame.MatchString(t.text[i]) }
+	isFrame := func(i int) bool { return i < len(t.text) && rubyFrame.match(t.text[i]) }
 	if at == 0 || !isFrame(at) || t.inTrace[at-1] {
 		return 0, 0, false
 	}
@@ -252,45 +261,45 @@ func rubyTrace(t *texts, at int) (statement, end int, ok bool) {
 }
 
 var (
-	traceTitle  = regexp.MustCompile(`^(stack trace:|stack traceback:|callstack \(from .*\):)$`)
+	traceTitle  = newPattern(`^(stack trace:|stack traceback:|callstack \(from .*\):)$`)
 	titledFrame = regexp.MustCompile(`^(#\d+ |\s|Next |thrown in)`)
 )
 
 // headedTrace is a trace of PHP, Lua or Haskell: a title below the line that states the error.
 func headedTrace(t *texts, at int) (statement, end int, ok bool) {
-	if at == 0 || !traceTitle.MatchString(t.low[at]) {
+	if at == 0 || !traceTitle.match(t.low[at]) {
 		return 0, 0, false
 	}
-	return at - 1, t.while(at+1, func(i int) bool { return titledFrame.MatchString(t.text[i]) || traceTitle.MatchString(t.low[i]) }), true
+	return at - 1, t.while(at+1, func(i int) bool { return titledFrame.MatchString(t.text[i]) || traceTitle.match(t.low[i]) }), true
 }
 
 var (
 	placeInFile = regexp.MustCompile(`^\S+:\d+$`)
-	carets      = regexp.MustCompile(`^\^+$`)
+	carets      = newPattern(`^\^+$`)
 )
 
 // nodeThrow is what Node prints of a value that was thrown and is no Error: the place, the source,
 // a caret, and the value.
 func nodeThrow(t *texts, at int) (statement, end int, ok bool) {
-	if at < 2 || at+1 >= len(t.text) || !carets.MatchString(t.low[at]) || !placeInFile.MatchString(t.text[at-2]) {
+	if at < 2 || at+1 >= len(t.text) || !carets.match(t.low[at]) || !placeInFile.MatchString(t.text[at-2]) {
 		return 0, 0, false
 	}
-	if at+2 < len(t.text) && frame.MatchString(t.text[at+2]) {
+	if at+2 < len(t.text) && frame.match(t.text[at+2]) {
 		return 0, 0, false // an Error with its frames
 	}
 	return at + 1, at + 2, true
 }
 
 var (
-	summaryTitle = regexp.MustCompile(`^=+ short test summary info =+$`)
+	summaryTitle = newPattern(`^=+ short test summary info =+$`)
 	failedTest   = regexp.MustCompile(`^(FAILED|ERROR) `)
-	pytestError  = regexp.MustCompile(`^E {2,}\S`)
+	pytestError  = newPattern(`^E {2,}\S`)
 )
 
 // pytestSummary is the list of failed tests at the end of pytest. Where the terminal was too narrow
 // for their errors, the errors themselves are in front of it.
 func pytestSummary(t *texts, at int) (statement, end int, ok bool) {
-	if !summaryTitle.MatchString(t.low[at]) {
+	if !summaryTitle.match(t.low[at]) {
 		return 0, 0, false
 	}
 	end = t.while(at+1, func(i int) bool { return failedTest.MatchString(t.text[i]) })
@@ -301,7 +310,7 @@ func pytestSummary(t *texts, at int) (statement, end int, ok bool) {
 		return at + 1, end, true
 	}
 	for i := range at {
-		if pytestError.MatchString(t.text[i]) {
+		if pytestError.match(t.text[i]) {
 			return i, end, true
 		}
 	}
@@ -310,7 +319,7 @@ func pytestSummary(t *texts, at int) (statement, end int, ok bool) {
 
 // pytestLine is the error of one test.
 func pytestLine(t *texts, at int) (statement, end int, ok bool) {
-	if !pytestError.MatchString(t.text[at]) {
+	if !pytestError.match(t.text[at]) {
 		return 0, 0, false
 	}
 	return at, t.while(at, func(i int) bool { return strings.HasPrefix(t.text[i], "E  ") }), true
@@ -335,14 +344,14 @@ func gradleReport(t *texts, at int) (statement, end int, ok bool) {
 }
 
 var (
-	npmLine   = regexp.MustCompile(`^npm (err!|error)( |$)`)
+	npmLine   = newPattern(`^npm (err!|error)( |$)`)
 	npmScript = regexp.MustCompile(`^npm (err!|error) (code elifecycle|lifecycle script|error: command failed)`)
 )
 
 // npmReport is what npm says when it fails itself: the error comes first, after a code. Of a script
 // that failed, the script says more.
 func npmReport(t *texts, at int) (statement, end int, ok bool) {
-	isLine := func(i int) bool { return npmLine.MatchString(t.low[i]) }
+	isLine := func(i int) bool { return npmLine.match(t.low[i]) }
 	if !isLine(at) {
 		return 0, 0, false
 	}
@@ -353,4 +362,22 @@ func npmReport(t *texts, at int) (statement, end int, ok bool) {
 		return -1, end, true
 	}
 	return statement, end, true
+}
+
+var errorAbove = newPattern(`^(error in .* :|cmake error at .*:)$`)
+
+// messageBelow is an error of R or CMake that has its message on the next line.
+func messageBelow(t *texts, at int) (statement, end int, ok bool) {
+	if !errorAbove.match(t.low[at]) || at+1 >= len(t.text) || t.indent[at+1] <= t.indent[at] {
+		return 0, 0, false
+	}
+	return at + 1, at + 2, true
+}
+
+// jestTest is a test that failed in Jest: its name, and below it the error.
+func jestTest(t *texts, at int) (statement, end int, ok bool) {
+	if !strings.HasPrefix(t.low[at], "● ") || t.low[at] == "● console" || at+1 >= len(t.text) || t.indent[at+1] <= t.indent[at] {
+		return 0, 0, false
+	}
+	return at + 1, at + 2, true
 }

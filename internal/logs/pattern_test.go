@@ -1,0 +1,49 @@
+package logs
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A pattern matches what its regular expression matches: no literal is asked for that can be missing.
+func TestPatternsMatchAsTheirExpressions(t *testing.T) {
+	all := slices.Concat(asides, progress, consequences, diagnostics, noErrors, signs{
+		warning, xtrace, errorWords, glogError, perlError, shellError, weakWords, frame, traceTitle, summaryTitle,
+		npmLine, errorAbove, rubyFrame, pytestError, carets, rustHead, exceptionHead,
+	})
+	files, err := filepath.Glob("testdata/failures/*/std*")
+	if err != nil || len(files) < 80 {
+		t.Fatal(files, err)
+	}
+	tried := 0
+	for _, file := range append(files, "statement_test.go") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.SplitSeq(strings.ReplaceAll(string(text), `\n`, "\n"), "\n") {
+			for _, line := range []string{line, strings.ToLower(strings.TrimSpace(Screen([]byte(line))))} {
+				for _, p := range all {
+					if want := p.re.MatchString(line); p.match(line) != want {
+						t.Fatalf("%q with literals %q: %t for %q, want %t", p.re, p.literals, !want, line, want)
+					} else if want {
+						tried++
+					}
+				}
+			}
+		}
+	}
+	if tried < 500 {
+		t.Errorf("only %d matches", tried)
+	}
+	for expression, want := range map[string][]string{
+		`^a(b|cd)e+xyz?`: {"xy"}, `(fail|error)s?: x`: {"fail", "error"}, `a*b?`: nil, `(?i)abc`: nil, `\d+`: nil, `long text|x?`: nil,
+	} {
+		if got := newPattern(expression).literals; !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", expression, got, want)
+		}
+	}
+}
