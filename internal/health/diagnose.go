@@ -148,7 +148,7 @@ func outOfMemory(c Clues) (float64, string) {
 		if slope := strings.TrimSpace(slopeWords(c)); slope != "" {
 			return 1, slope
 		}
-		return 1, o.Message // it says all that is known
+		return 1, cmp.Or(o.Message, "The kernel killed it for lack of memory.")
 	}
 	if c.Evidence.Beat.OOMKills > 0 {
 		return 0.95, "The kernel had killed processes of it for lack of memory before." + slopeWords(c)
@@ -319,7 +319,7 @@ func changed(c Clues) (float64, string) {
 
 // unexplained says of a job that failed by itself and printed something that this does not say why.
 func unexplained(c Clues) (float64, string) {
-	if c.reason() != job.ExitCode || c.Ending.Evidence != nil || len(c.Ending.Lines) == 0 {
+	if c.reason() != job.ExitCode || c.Ending.Evidence != nil || c.Run.Output.Bytes == 0 && len(c.Ending.Lines) == 0 {
 		return 0, ""
 	}
 	return 0.1, "No line of its output states an error."

@@ -91,10 +91,17 @@ func retryInPlace(t *testing.T, s *store.Store) {
 	if row.Attempt != 2 || row.NextAt.Before(noon.Add(time.Minute)) {
 		t.Errorf("watch: %+v", row)
 	}
+	waiting, err := s.Undiagnosed(t.Context(), 10)
+	if err != nil || len(waiting) != 1 || waiting[0].ID != j.id {
+		t.Fatalf("the first attempt waits for a diagnosis: %+v, %v", waiting, err)
+	}
+	if stored, err := s.StoreDiagnosis(t.Context(), waiting[0], &job.Diagnosis{Sentence: "x", Causes: []job.Cause{}}); err != nil || !stored {
+		t.Errorf("diagnosis: %v, %v", stored, err)
+	}
 	second := newJournal(t, journal.Attempt{Run: j.id, Attempt: 2})
 	second.command()
 	_, data = second.take()
-	if got = one(t, s, j.id, 2, 0, data); got.Run.State != job.Running || got.Run.Attempt != 2 || got.Run.Number != 1 {
+	if got = one(t, s, j.id, 2, 0, data); got.Run.State != job.Running || got.Run.Attempt != 2 || got.Run.Number != 1 || got.Run.Diagnosis != nil {
 		t.Fatalf("second attempt: %+v", got.Run)
 	}
 	if over, err := s.WatchRetry(t.Context(), j.id, 2, noon, noon.Add(time.Hour)); err != nil || !over.Over || over.Run != nil {
