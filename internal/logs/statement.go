@@ -128,13 +128,12 @@ type texts struct {
 }
 
 func newTexts(lines []Line) *texts {
-	const longest = 2000
 	n := len(lines)
 	t := &texts{text: make([]string, n), low: make([]string, n), indent: make([]int, n), strength: make([]Strength, n), inTrace: make([]bool, n)}
 	for i, l := range lines {
-		t.text[i] = withoutGutter(l.Text)
+		t.text[i] = withoutGutter(shorten(l.Text, matchedLength))
 		trimmed := strings.TrimSpace(strings.TrimLeft(t.text[i], gutters))
-		t.low[i] = strings.ToLower(shorten(trimmed, longest))
+		t.low[i] = strings.ToLower(trimmed)
 		t.indent[i] = len(t.text[i]) - len(strings.TrimLeft(t.text[i], " \t"))
 		t.strength[i] = strengthOf(t.low[i])
 	}

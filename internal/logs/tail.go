@@ -33,6 +33,12 @@ type Line struct {
 // MaxTextLength bounds the text of a line that is quoted, in characters.
 const MaxTextLength = 300
 
+// shownMost bounds what is looked at of one line, in bytes as it was printed.
+const shownMost = 128 << 10
+
+// matchedLength bounds what is looked at of a line to tell what it says, in characters.
+const matchedLength = 2000
+
 // Quoted is the text of the line on its own: at most MaxTextLength characters, none of which is
 // a control character.
 func (l Line) Quoted() string {
@@ -42,7 +48,7 @@ func (l Line) Quoted() string {
 // shorten takes characters out of the middle of a text that has more than most: its beginning
 // says what failed, its end why.
 func shorten(s string, most int) string {
-	if utf8.RuneCountInString(s) <= most {
+	if len(s) <= most || utf8.RuneCountInString(s) <= most {
 		return s
 	}
 	r := []rune(s)
@@ -208,8 +214,11 @@ func (t *tail) shown() []Line {
 // show is Screen without what a progress bar left: a bar in front of the text, or one that was
 // drawn over an error.
 func show(line []byte) string {
+	if half := shownMost / 2; len(line) > shownMost { // the middle is not quoted
+		line = slices.Concat(line[:half], line[len(line)-half:])
+	}
 	text := Screen(line)
-	if !progress.match(strings.ToLower(text)) {
+	if !progress.match(strings.ToLower(shorten(text, matchedLength))) {
 		return text
 	}
 	if rest := barBefore.ReplaceAllString(text, ""); strings.TrimSpace(rest) != "" {
@@ -218,7 +227,7 @@ func show(line []byte) string {
 	const most = 100
 	parts := bytes.Split(line, []byte{'\r'})
 	for _, part := range slices.Backward(parts[max(0, len(parts)-most):]) {
-		under := barBefore.ReplaceAllString(Screen(part), "")
+		under := barBefore.ReplaceAllString(shorten(Screen(part), matchedLength), "")
 		if strengthOf(strings.ToLower(strings.TrimSpace(under))) >= Likely {
 			return under
 		}

@@ -210,3 +210,17 @@ func TestEndingOfTheStepThatFailed(t *testing.T) {
 	lines[0].Text = "cannot find 3 packages" // likely, but it need not be why the agent went away
 	want(nil)
 }
+
+// A line of megabytes takes no longer to be looked at than it takes to be read.
+func BenchmarkLongLines(b *testing.B) {
+	for name, text := range map[string]string{
+		"text": strings.Repeat("thread 'a' at [x] (y) 10% ", 150_000), "bar": strings.Repeat("\r 50%|##        | 1/2 [00:01<00:01,  1.00it/s]", 90_000),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				ErrorLine([]Line{{Stream: job.Stderr, Number: 1, Text: show([]byte(text))}})
+			}
+		})
+	}
+}

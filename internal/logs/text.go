@@ -36,6 +36,7 @@ type screen struct {
 
 func (s *screen) print(r rune) {
 	switch {
+	case r >= ' ' && r <= '~':
 	case r == '\r':
 		s.atStart = true
 		return
