@@ -273,6 +273,7 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 		Changed: func(j index.Judged) { outbox.Wake(); s.Notify(j.Run.ID) },
 		Arrived: func(run string, attempt int) time.Time { return s.Arrived(run, attempt) },
 		Stored:  func() time.Time { return s.Stored() },
+		Refused: func(run string, attempt int) time.Time { return s.Refused(run, attempt) },
 	})
 	observer := server.ConnectionObserver(monitor)
 	if !copied.IsZero() {

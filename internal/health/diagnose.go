@@ -21,6 +21,8 @@ type Clues struct {
 	Ending   logs.Ending    // of its output
 	Changes  []job.Change   // since the last good run
 	Since    string         // that run, for a person ("#12"); empty when there is none
+	// RefusedAt is when the token of its agent was refused last, on the server's clock; zero for never.
+	RefusedAt time.Time
 }
 
 // cause is one row of the table: a possible cause, how strongly the clues speak for it, and
@@ -43,6 +45,7 @@ var causes = []cause{
 	{"permission", statedBy(0.8, "permission denied", "access denied", "accessdenied", "401 unauthorized", "403 forbidden", "operation not permitted")},
 	{"killed_from_outside", killed},
 	{"crashed", crashed},
+	{"token_refused", tokenRefused},
 	{"agent_killed", agentKilled},
 	{"starved", hostOverloaded},
 	{"install_failed", installFailed},
@@ -247,6 +250,15 @@ func crashed(c Clues) (float64, string) {
 		return 0, ""
 	}
 	return 0.93, "The program crashed with " + o.Signal + "; the fault is in it or in a library it uses."
+}
+
+// tokenRefused explains the silence of an agent that this server did not let report.
+func tokenRefused(c Clues) (float64, string) {
+	heard := c.Run.LastHeartbeatAt
+	if !c.lost() || c.reason() != job.AgentLost || c.RefusedAt.IsZero() || heard != nil && c.RefusedAt.Before(*heard) {
+		return 0, ""
+	}
+	return 0.9, "The server refuses the token of its agent, which was revoked or has expired."
 }
 
 func agentKilled(c Clues) (float64, string) {

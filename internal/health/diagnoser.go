@@ -39,6 +39,7 @@ type diagnoser struct {
 	store   DiagnosisStore
 	log     *slog.Logger
 	changed func(index.Judged)
+	refused func(run string, attempt int) time.Time
 	// leads says whether this server judges: then it diagnoses too.
 	leads atomic.Bool
 
@@ -48,8 +49,8 @@ type diagnoser struct {
 	lastFail string
 }
 
-func newDiagnoser(store DiagnosisStore, log *slog.Logger, changed func(index.Judged)) *diagnoser {
-	return &diagnoser{store: store, log: log, changed: changed, busy: map[string]bool{}, free: make(chan struct{}, 1)}
+func newDiagnoser(store DiagnosisStore, log *slog.Logger, changed func(index.Judged), refused func(string, int) time.Time) *diagnoser {
+	return &diagnoser{store: store, log: log, changed: changed, refused: refused, busy: map[string]bool{}, free: make(chan struct{}, 1)}
 }
 
 // run diagnoses until ctx ends, and returns when the diagnoses under way have ended.
@@ -109,7 +110,7 @@ func (d *diagnoser) start(ctx context.Context, all *sync.WaitGroup) {
 func (d *diagnoser) diagnose(ctx context.Context, run job.Run) {
 	limited, cancel := context.WithTimeoutCause(ctx, diagnosisTime, fmt.Errorf("it took longer than %s", diagnosisTime))
 	defer cancel()
-	diagnosis, err := Investigate(limited, d.store, run)
+	diagnosis, err := investigate(limited, d.store, run, d.refused(run.ID, run.Attempt))
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
 		err = errors.Join(context.Cause(limited), err)
 	}

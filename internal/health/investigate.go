@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/logs"
@@ -25,7 +26,12 @@ const mostOfSample = 200
 // Investigate gathers what is at hand about a run and says what is to be made of it; nil
 // for nothing. What a lost run has as its diagnosis is from before more of its journal arrived.
 func Investigate(ctx context.Context, a Archive, run job.Run) (*job.Diagnosis, error) {
-	c := Clues{Run: run}
+	return investigate(ctx, a, run, time.Time{})
+}
+
+// investigate is Investigate that knows when the token of the run's agent was refused last.
+func investigate(ctx context.Context, a Archive, run job.Run, refusedAt time.Time) (*job.Diagnosis, error) {
+	c := Clues{Run: run, RefusedAt: refusedAt}
 	if run.State == job.Retrying && run.Outcome != nil {
 		c.Run.State = run.Outcome.State // of the attempt that is followed by another one
 	}

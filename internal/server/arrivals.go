@@ -1,29 +1,35 @@
 package server
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
 	"stint.dev/stint/internal/index"
 )
 
-// mostArrivals bounds how many heartbeats are remembered that could not be stored.
-const mostArrivals = 100_000
+// mostArrivals bounds how many heartbeats are remembered that could not be stored, and
+// mostRefusals of how many attempts it is remembered that their token was refused.
+const (
+	mostArrivals = 100_000
+	mostRefusals = 1000
+)
 
-// arrivals are when heartbeats arrived that are not stored: they wait for a commit, or there
-// was no room for them, or their commit failed. The agent is not to blame for that, so each
-// counts like one that is stored.
+// arrivals are when the last heartbeat of attempts arrived, of two kinds. Some are not stored:
+// they wait for a commit, or there was no room for them, or their commit failed. The agent is not
+// to blame for that, so each counts like one that is stored. Others were refused with their token.
 type arrivals struct {
-	mu sync.Mutex
-	at map[attemptKey]time.Time
+	mu   sync.Mutex
+	most int // attempts; 0: mostArrivals
+	at   map[attemptKey]time.Time
 }
 
-// note adds a heartbeat of a client that may write to the run.
+// note adds a heartbeat.
 func (a *arrivals) note(b index.Beat) {
 	key := attemptKey{b.Run, b.Attempt}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, known := a.at[key]; !known && len(a.at) >= mostArrivals {
+	if _, known := a.at[key]; !known && len(a.at) >= cmp.Or(a.most, mostArrivals) {
 		for other := range a.at { // at random
 			delete(a.at, other)
 			break

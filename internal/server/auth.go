@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -84,6 +85,10 @@ func (s *Server) noteUses(ctx context.Context) {
 // refused reports a refused log-in or token in the log and the audit log: the first of an
 // address at once, further ones once a minute.
 func (s *Server) refused(r *http.Request, why string) {
+	run := r.PathValue("run")
+	if attempt, err := strconv.Atoi(r.PathValue("attempt")); err == nil && index.CheckAddress(run, attempt) == nil {
+		s.refusedRuns.note(index.Beat{Run: run, Attempt: attempt, At: s.now()})
+	}
 	if times := s.refusals.Count(addressOf(r), s.now()); times > 0 {
 		s.reportRefused(r.Context(), remoteHost(r), why, r.URL.Path, times)
 	}

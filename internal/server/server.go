@@ -104,6 +104,7 @@ type Server struct {
 	ready       readiness
 	failures    *access.Failures
 	refusals    *access.Refusals
+	refusedRuns arrivals // of agents whose token was refused
 	logins      loginRate
 	owners      *access.Owners
 	oidc        *provider // nil: people log in with tokens only
@@ -130,15 +131,16 @@ func New(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults()
 	s := &Server{
 		cfg: cfg, store: shareReads(cfg.Store), log: cfg.Log, now: cfg.Now,
-		broker:   newBroker(),
-		profiles: newProfiles(),
-		ready:    newReadiness(),
-		tokens:   access.NewTokens(),
-		failures: access.NewFailures(),
-		refusals: access.NewRefusals(),
-		logins:   newLoginRate(cfg.Now),
-		owners:   access.NewOwners(),
-		pace:     newPacer(cfg.BeatsPerSecond),
+		broker:      newBroker(),
+		profiles:    newProfiles(),
+		ready:       newReadiness(),
+		tokens:      access.NewTokens(),
+		failures:    access.NewFailures(),
+		refusals:    access.NewRefusals(),
+		refusedRuns: arrivals{most: mostRefusals, at: map[attemptKey]time.Time{}},
+		logins:      newLoginRate(cfg.Now),
+		owners:      access.NewOwners(),
+		pace:        newPacer(cfg.BeatsPerSecond),
 		searches: shares.New(shares.Limits{
 			All: int64(cfg.Searches), Token: searchShare, Address: searchShare, Silence: searchSilence,
 		}, time.Now),
@@ -247,6 +249,11 @@ func (s *Server) Close(ctx context.Context) error {
 // could not be; zero for none.
 func (s *Server) Arrived(run string, attempt int) time.Time {
 	return s.committer.arrivals.last(run, attempt)
+}
+
+// Refused returns when the token of an attempt's agent was refused last; zero for never.
+func (s *Server) Refused(run string, attempt int) time.Time {
+	return s.refusedRuns.last(run, attempt)
 }
 
 // Stored returns when something that an agent sent was last stored; zero for never.
