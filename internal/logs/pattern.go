@@ -4,31 +4,40 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"strings"
+	"sync"
 )
 
 // pattern is a regular expression that is tried only on lines that have one of the literals
-// without which it cannot match: most lines have none.
+// without which it cannot match: most lines have none. It is compiled when it is used first,
+// because most programs that link this package look at no log.
 type pattern struct {
+	text     string
+	compile  sync.Once
 	re       *regexp.Regexp
 	literals []string // none: it is always tried
 }
 
-func newPattern(text string) pattern {
-	re := regexp.MustCompile(text)
-	parsed, err := syntax.Parse(text, syntax.Perl)
-	if err != nil {
-		panic(err) // it compiled a moment ago
-	}
-	return pattern{re, literalsOf(parsed.Simplify())}
+func newPattern(text string) *pattern { return &pattern{text: text} }
+
+// regexp returns the expression.
+func (p *pattern) regexp() *regexp.Regexp {
+	p.compile.Do(func() {
+		p.re = regexp.MustCompile(p.text)
+		if parsed, err := syntax.Parse(p.text, syntax.Perl); err == nil {
+			p.literals = literalsOf(parsed.Simplify())
+		}
+	})
+	return p.re
 }
 
-func (p pattern) match(text string) bool {
+func (p *pattern) match(text string) bool {
+	re := p.regexp()
 	for _, literal := range p.literals {
 		if strings.Contains(text, literal) {
-			return p.re.MatchString(text)
+			return re.MatchString(text)
 		}
 	}
-	return len(p.literals) == 0 && p.re.MatchString(text)
+	return len(p.literals) == 0 && re.MatchString(text)
 }
 
 // literalsOf returns texts of which one is in everything that an expression matches, the longest

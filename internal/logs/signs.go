@@ -1,13 +1,12 @@
 package logs
 
 import (
-	"regexp"
 	"strings"
 	"unicode/utf8"
 )
 
 // signs are patterns of which one must match. A line is tried in lower case.
-type signs []pattern
+type signs []*pattern
 
 func compile(patterns ...string) signs {
 	out := make(signs, len(patterns))
@@ -56,7 +55,7 @@ var progress = compile(
 )
 
 // barBefore is a progress bar that a program left before what it printed on the same line.
-var barBefore = regexp.MustCompile(`^.{0,80}?\d+%\|.{0,200}?\| [\d.]+\w?/[\d.?]+\w? \[[^\]]{0,80}\] ?`)
+var barBefore = newPattern(`^.{0,80}?\d+%\|.{0,200}?\| [\d.]+\w?/[\d.?]+\w? \[[^\]]{0,80}\] ?`)
 
 // consequences are lines that only say that what was run before has failed.
 var consequences = compile(

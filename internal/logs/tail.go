@@ -221,13 +221,13 @@ func show(line []byte) string {
 	if !progress.match(strings.ToLower(shorten(text, matchedLength))) {
 		return text
 	}
-	if rest := barBefore.ReplaceAllString(text, ""); strings.TrimSpace(rest) != "" {
+	if rest := barBefore.regexp().ReplaceAllString(text, ""); strings.TrimSpace(rest) != "" {
 		return rest
 	}
 	const most = 100
 	parts := bytes.Split(line, []byte{'\r'})
 	for _, part := range slices.Backward(parts[max(0, len(parts)-most):]) {
-		under := barBefore.ReplaceAllString(shorten(Screen(part), matchedLength), "")
+		under := barBefore.regexp().ReplaceAllString(shorten(Screen(part), matchedLength), "")
 		if strengthOf(strings.ToLower(strings.TrimSpace(under))) >= Likely {
 			return under
 		}

@@ -1,7 +1,6 @@
 package logs
 
 import (
-	"regexp"
 	"strings"
 )
 
@@ -48,7 +47,7 @@ const tracebackHead = "traceback (most recent call last):"
 var (
 	directCause   = "the above exception was the direct cause of the following exception:"
 	otherHandled  = "during handling of the above exception, another exception occurred:"
-	bareException = regexp.MustCompile(`^[\w.]+:$`)
+	bareException = newPattern(`^[\w.]+:$`)
 )
 
 // pythonTrace is a traceback of Python, or of Ruby 2 in the same form. Of tracebacks that are
@@ -76,7 +75,7 @@ func pythonTrace(t *texts, at int) (statement, end int, ok bool) {
 	if statement >= len(t.text) {
 		return 0, 0, false
 	}
-	if bareException.MatchString(t.low[statement]) && statement+1 < len(t.text) && !strings.HasPrefix(t.low[statement+1], `"""`) {
+	if bareException.match(t.low[statement]) && statement+1 < len(t.text) && !strings.HasPrefix(t.low[statement+1], `"""`) {
 		statement++
 	}
 	if inner, behind, found := firstOfGroup(t, statement); found {
@@ -103,11 +102,11 @@ func pythonTrace(t *texts, at int) (statement, end int, ok bool) {
 	return statement, end, true
 }
 
-var exceptionGroup = regexp.MustCompile(`\(\d+ sub-exceptions?\)$`)
+var exceptionGroup = newPattern(`\(\d+ sub-exceptions?\)$`)
 
 // firstOfGroup is the first exception of the group that a line states.
 func firstOfGroup(t *texts, group int) (statement, end int, ok bool) {
-	if group+2 >= len(t.text) || !exceptionGroup.MatchString(t.low[group]) || !strings.HasPrefix(t.low[group+1], "+-+-") {
+	if group+2 >= len(t.text) || !exceptionGroup.match(t.low[group]) || !strings.HasPrefix(t.low[group+1], "+-+-") {
 		return 0, 0, false
 	}
 	if statement, end, ok = pythonTrace(t, group+2); !ok {
@@ -120,7 +119,7 @@ func firstOfGroup(t *texts, group int) (statement, end int, ok bool) {
 var (
 	frame         = newPattern(`^\s+at \S|^\s+\.\.\. \d+ (more|common frames omitted)|^\s+--- end of|^\s+--- End of|^--- End of stack trace`)
 	exceptionHead = newPattern(`(error|exception|throwable|failure|panic|caused by|uncaught|\[cause\])`)
-	nodeCause     = regexp.MustCompile(`^\[cause\]: `)
+	nodeCause     = newPattern(`^\[cause\]: `)
 )
 
 // stackFrames is a trace of Java, .NET or JavaScript: a line that heads it, frames ("at …"), and the
@@ -168,7 +167,7 @@ func stackFrames(t *texts, at int) (statement, end int, ok bool) {
 func nodeProperties(t *texts, at, indent, statement int) (cause, end int) {
 	for end = at; end < len(t.text) && (t.indent[end] > indent || strings.HasPrefix(t.low[end], "}")); end++ {
 		switch {
-		case nodeCause.MatchString(t.low[end]):
+		case nodeCause.match(t.low[end]):
 			statement = end
 		case strings.HasPrefix(t.low[end], "[errors]: [") && end+1 < len(t.text):
 			statement = end + 1
@@ -180,8 +179,8 @@ func nodeProperties(t *texts, at, indent, statement int) (cause, end int) {
 }
 
 var (
-	goroutine = regexp.MustCompile(`^(goroutine \d+|\[signal )`)
-	goFrame   = regexp.MustCompile(`^(goroutine \d+|\[signal |created by |\S+\(.*\)$|\t|runtime\b|exit status \d|[a-z]\w* +0x)`)
+	goroutine = newPattern(`^(goroutine \d+|\[signal )`)
+	goFrame   = newPattern(`^(goroutine \d+|\[signal |created by |\S+\(.*\)$|\t|runtime\b|exit status \d|[a-z]\w* +0x)`)
 )
 
 // goPanic is a panic of Go with its goroutines. The first one is the cause of those that followed it.
@@ -190,16 +189,16 @@ func goPanic(t *texts, at int) (statement, end int, ok bool) {
 		return 0, 0, false
 	}
 	const longestMessage = 20
-	first := t.while(at+1, func(i int) bool { return i <= at+longestMessage && !goroutine.MatchString(t.text[i]) })
-	if first >= len(t.text) || !goroutine.MatchString(t.text[first]) {
+	first := t.while(at+1, func(i int) bool { return i <= at+longestMessage && !goroutine.match(t.text[i]) })
+	if first >= len(t.text) || !goroutine.match(t.text[first]) {
 		return 0, 0, false
 	}
-	return at, t.while(first, func(i int) bool { return goFrame.MatchString(t.text[i]) }), true
+	return at, t.while(first, func(i int) bool { return goFrame.match(t.text[i]) }), true
 }
 
 var (
 	rustHead  = newPattern(`^thread '.*' (\(\d+\) )?panicked at `)
-	rustFrame = regexp.MustCompile(`^(note: |stack backtrace:)|^\s+(\d+: |at )`)
+	rustFrame = newPattern(`^(note: |stack backtrace:)|^\s+(\d+: |at )`)
 )
 
 // rustPanic is a panic of Rust, which states its message in a line of its own since version 1.73.
@@ -211,10 +210,10 @@ func rustPanic(t *texts, at int) (statement, end int, ok bool) {
 	if strings.HasSuffix(t.text[at], ":") && at+1 < len(t.text) {
 		statement++
 	}
-	return statement, t.while(statement+1, func(i int) bool { return rustFrame.MatchString(t.text[i]) }), true
+	return statement, t.while(statement+1, func(i int) bool { return rustFrame.match(t.text[i]) }), true
 }
 
-var numbered = regexp.MustCompile(`^\d+: `)
+var numbered = newPattern(`^\d+: `)
 
 // causeList is a list of causes below an error, as Rust's libraries print it, the innermost last.
 func causeList(t *texts, at int) (statement, end int, ok bool) {
@@ -227,7 +226,7 @@ func causeList(t *texts, at int) (statement, end int, ok bool) {
 	}
 	statement = at + 1
 	for i := at + 1; i < end; i++ {
-		if numbered.MatchString(t.low[i]) {
+		if numbered.match(t.low[i]) {
 			statement = i
 		}
 	}
@@ -262,7 +261,7 @@ func rubyTrace(t *texts, at int) (statement, end int, ok bool) {
 
 var (
 	traceTitle  = newPattern(`^(stack trace:|stack traceback:|callstack \(from .*\):)$`)
-	titledFrame = regexp.MustCompile(`^(#\d+ |\s|Next |thrown in)`)
+	titledFrame = newPattern(`^(#\d+ |\s|Next |thrown in)`)
 )
 
 // headedTrace is a trace of PHP, Lua or Haskell: a title below the line that states the error.
@@ -270,18 +269,18 @@ func headedTrace(t *texts, at int) (statement, end int, ok bool) {
 	if at == 0 || !traceTitle.match(t.low[at]) {
 		return 0, 0, false
 	}
-	return at - 1, t.while(at+1, func(i int) bool { return titledFrame.MatchString(t.text[i]) || traceTitle.match(t.low[i]) }), true
+	return at - 1, t.while(at+1, func(i int) bool { return titledFrame.match(t.text[i]) || traceTitle.match(t.low[i]) }), true
 }
 
 var (
-	placeInFile = regexp.MustCompile(`^\S+:\d+$`)
+	placeInFile = newPattern(`^\S+:\d+$`)
 	carets      = newPattern(`^\^+$`)
 )
 
 // nodeThrow is what Node prints of a value that was thrown and is no Error: the place, the source,
 // a caret, and the value.
 func nodeThrow(t *texts, at int) (statement, end int, ok bool) {
-	if at < 2 || at+1 >= len(t.text) || !carets.match(t.low[at]) || !placeInFile.MatchString(t.text[at-2]) {
+	if at < 2 || at+1 >= len(t.text) || !carets.match(t.low[at]) || !placeInFile.match(t.text[at-2]) {
 		return 0, 0, false
 	}
 	if at+2 < len(t.text) && frame.match(t.text[at+2]) {
@@ -292,7 +291,7 @@ func nodeThrow(t *texts, at int) (statement, end int, ok bool) {
 
 var (
 	summaryTitle = newPattern(`^=+ short test summary info =+$`)
-	failedTest   = regexp.MustCompile(`^(FAILED|ERROR) `)
+	failedTest   = newPattern(`^(FAILED|ERROR) `)
 	pytestError  = newPattern(`^E {2,}\S`)
 )
 
@@ -302,7 +301,7 @@ func pytestSummary(t *texts, at int) (statement, end int, ok bool) {
 	if !summaryTitle.match(t.low[at]) {
 		return 0, 0, false
 	}
-	end = t.while(at+1, func(i int) bool { return failedTest.MatchString(t.text[i]) })
+	end = t.while(at+1, func(i int) bool { return failedTest.match(t.text[i]) })
 	if end == at+1 {
 		return 0, 0, false
 	}
@@ -345,7 +344,7 @@ func gradleReport(t *texts, at int) (statement, end int, ok bool) {
 
 var (
 	npmLine   = newPattern(`^npm (err!|error)( |$)`)
-	npmScript = regexp.MustCompile(`^npm (err!|error) (code elifecycle|lifecycle script|error: command failed)`)
+	npmScript = newPattern(`^npm (err!|error) (code elifecycle|lifecycle script|error: command failed)`)
 )
 
 // npmReport is what npm says when it fails itself: the error comes first, after a code. Of a script
@@ -357,7 +356,7 @@ func npmReport(t *texts, at int) (statement, end int, ok bool) {
 	}
 	end = t.while(at, isLine)
 	statement = t.while(at, func(i int) bool { return i < end && t.strength[i] <= consequence })
-	script := t.while(at, func(i int) bool { return i < end && !npmScript.MatchString(t.low[i]) })
+	script := t.while(at, func(i int) bool { return i < end && !npmScript.match(t.low[i]) })
 	if statement == end || script < end {
 		return -1, end, true
 	}

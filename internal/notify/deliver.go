@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -20,9 +21,7 @@ const (
 	// giveUpAfter is how old a message may become; after that nobody wants to be woken by it.
 	giveUpAfter = 3 * 24 * time.Hour
 	lastLines   = 5
-	// endingTime is how long a message waits for the last lines of its runs, which may be in
-	// a bucket that does not answer, and endingsMost of how many runs it reads them.
-	endingTime  = time.Second
+	// endingsMost is of how many runs a message reads what they printed last.
 	endingsMost = 5
 )
 
@@ -213,7 +212,7 @@ func (w *Worker) items(ctx context.Context, batch []index.Action, runs map[strin
 	if w.Ending == nil {
 		return items
 	}
-	ctx, cancel := context.WithTimeout(ctx, endingTime)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(w.EndingTimeout, time.Second))
 	defer cancel()
 	read := 0
 	for i := len(items) - 1; i >= 0 && read < endingsMost; i-- {

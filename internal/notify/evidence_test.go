@@ -77,6 +77,7 @@ func openSQLite(t *testing.T) *store.Store {
 // readingEndings reads the output of runs where they are stored.
 func readingEndings(db *store.Store) func(*Config) {
 	return func(c *Config) {
+		c.EndingTimeout = time.Minute
 		c.Ending = func(ctx context.Context, run string, attempt int) (logs.Ending, error) {
 			view, err := db.RunAttempt(ctx, run, attempt)
 			if err != nil {

@@ -60,6 +60,9 @@ type Config struct {
 	PublicURL string
 	// Ending returns the end of what an attempt of a run printed; nil for none.
 	Ending func(ctx context.Context, run string, attempt int) (logs.Ending, error)
+	// EndingTimeout is how long a message waits for the ends of its runs' output, which may be in
+	// a bucket that does not answer; 0: a second.
+	EndingTimeout time.Duration
 	// Changed is told of each run that an action changed. It must not block; nil for
 	// nobody.
 	Changed func(run string)
