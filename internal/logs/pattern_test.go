@@ -19,26 +19,33 @@ func TestPatternsMatchAsTheirExpressions(t *testing.T) {
 	if err != nil || len(files) < 80 {
 		t.Fatal(files, err)
 	}
-	tried := 0
+	lines := map[string]bool{}
 	for _, file := range append(files, "statement_test.go") {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for line := range strings.SplitSeq(strings.ReplaceAll(string(text), `\n`, "\n"), "\n") {
-			for _, line := range []string{line, strings.ToLower(strings.TrimSpace(Screen([]byte(line))))} {
-				for _, p := range all {
-					if want := p.regexp().MatchString(line); p.match(line) != want {
-						t.Fatalf("%q with literals %q: %t for %q, want %t", p.text, p.literals, !want, line, want)
-					} else if want {
-						tried++
-					}
-				}
+		const most = 20 // of a recording
+		for i, line := range strings.Split(strings.ReplaceAll(string(text), `\n`, "\n"), "\n") {
+			if len(line) < 200 && (i < most || file == "statement_test.go") {
+				lines[line], lines[strings.ToLower(strings.TrimSpace(line))] = true, true
 			}
 		}
 	}
-	if tried < 500 {
-		t.Errorf("only %d matches", tried)
+	matches := 0
+	for line := range lines {
+		for _, p := range all {
+			want := p.regexp().MatchString(line)
+			if p.match(line) != want {
+				t.Fatalf("%q with literals %q: %t for %q, want %t", p.text, p.literals, !want, line, want)
+			}
+			if want {
+				matches++
+			}
+		}
+	}
+	if matches < 500 {
+		t.Errorf("only %d matches", matches)
 	}
 	for expression, want := range map[string][]string{
 		`^a(b|cd)e+xyz?`: {"xy"}, `(fail|error)s?: x`: {"fail", "error"}, `a*b?`: nil, `(?i)abc`: nil, `\d+`: nil, `long text|x?`: nil,
