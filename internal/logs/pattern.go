@@ -40,6 +40,15 @@ func (p *pattern) match(text string) bool {
 	return len(p.literals) == 0 && re.MatchString(text)
 }
 
+// comesBefore reports whether a text has a match of p in front of the first one of another pattern.
+func (p *pattern) comesBefore(other *pattern, text string) bool {
+	if !p.match(text) {
+		return false
+	}
+	at := other.regexp().FindStringIndex(text)
+	return at == nil || p.re.FindStringIndex(text)[0] < at[0]
+}
+
 // literalsOf returns texts of which one is in everything that an expression matches, the longest
 // that can be had; nil when there are none.
 func literalsOf(re *syntax.Regexp) []string {

@@ -11,7 +11,7 @@ import (
 // A pattern matches what its regular expression matches: no literal is asked for that can be missing.
 func TestPatternsMatchAsTheirExpressions(t *testing.T) {
 	all := slices.Concat(asides, progress, consequences, diagnostics, noErrors, signs{
-		warning, xtrace, errorWords, glogError, perlError, shellError, weakWords, frame, traceTitle, summaryTitle,
+		warning, lowLevel, xtrace, errorWords, glogError, perlError, shellError, weakWords, frame, traceTitle, summaryTitle,
 		npmLine, errorAbove, rubyFrame, pytestError, carets, rustHead, exceptionHead, barBefore, bareException, exceptionGroup,
 		nodeCause, goroutine, goFrame, rustFrame, numbered, titledFrame, placeInFile, failedTest, npmScript,
 	})

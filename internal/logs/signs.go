@@ -27,14 +27,14 @@ func (s signs) match(text string) bool {
 
 // asides are lines that state no error: warnings, hints, progress.
 var asides = compile(
-	`^(\S+: )?(note|hint|help|detail|context|usage|info|debug|trace|notice)(\[\w+\])?:( |$)`, `^line \d+: `,
+	`^(\S+:\d+(:\d+)?: )?(note|hint|help|detail|context|usage|info|debug|trace|notice)(\[\w+\])?:( |$)`, `^line \d+: `,
 	`^(npm|yarn|pnpm) (warn|notice|info)\b`, `^(npm (err!|error) )?a complete log of this run`, `^npm (err!|error) +\S+-debug-\d+\.log$`,
 	`^(npm (err!|error) ?)?$`, `^npm (err!|error) (code|syscall|path|errno|command|cwd|dest|file|signal|location) `,
 	`^npm (err!|error) \d{3} *$`, `^npm (err!|error) .*(this is related to npm not being able|this is probably not a problem with npm)`,
 	`^\(use .node --trace`, `^node\.js v\d`, `^\(background on this error`, `^(see|try|run) .*(--help|for more|more information|-\w\b)`,
 	`^for more information\b`, `^please (make sure|check|see|report|try)`, `^and the repository exists`, `^did you mean`,
 	`^\[error\] *(\[help|->|to see the full|re-run maven|for more information|after correcting|$)`, `^\[(info|warning|debug)\]`,
-	`^(traceback|stack trace|stack backtrace|stack traceback|calls?|call stack|goroutine \d+ \[|callstack)\b`,
+	`^(traceback \(most recent|stack (back)?trace(back)?:?$|calls?: |call stack:?$|goroutine \d+ \[|callstack \()`,
 	`^#\d+ (\{main\}|.*\(\d+\): )`, `^\+-+`, `^[=_*~-]{3,}$`, `^[=_*~-]{3,} .* [=_*~-]{3,}$`, `^\^[~^ ]*$`, `^(stdout|stderr)?:?$`, `^make(\[\d+\])?: (entering|leaving) directory`,
 	`^make(\[\d+\])?: \*\*\* waiting for unfinished jobs`, `^unable to find image '.*' locally`, `^run '.*--help'`,
 	`^in addition: warning`, `^removing leading .* from member names`, `^tar: removing leading`,
@@ -43,6 +43,9 @@ var asides = compile(
 
 // warning is a line of a warning. Python's has the line of the source after it.
 var warning = newPattern(`(^|[\s:\[(<"'])(warn|warning|deprecated|deprecation notice|\w*warning)([\s:\])>"',]|$)`)
+
+// lowLevel is the level of a logger's line that reports no error, whatever the line is about.
+var lowLevel = newPattern(`(^|[\s\[(|"=<])(trace|debug|info|notice|warn|warning)([\s\])|":,>]|$)`)
 
 // xtrace is a command that a shell prints before it runs it.
 var xtrace = newPattern(`^\++ \S`)
@@ -129,6 +132,9 @@ func strengthOf(low string) Strength {
 		return diagnostic
 	}
 	if (errorWords.match(low) || glogError.match(low)) && !noErrors.match(low) {
+		if lowLevel.comesBefore(errorWords, low) {
+			return Likely
+		}
 		return Stated
 	}
 	if warning.match(low) {
