@@ -277,7 +277,7 @@ func TestExplainOnTheCommandLine(t *testing.T) {
 	}
 	eventually(t, "a diagnosis", func() bool { r, _ := s.find("daily#4"); return r.Diagnosis != nil })
 	got := h.run("explain", "--server", s.url, "daily#4")
-	for _, want := range []string{"; default policy", "overdue", "ValueError: no\n", "labels: (none) → try=1", "half took"} {
+	for _, want := range []string{"; default policy", "overdue", "\nValueError: no. Changed since the last good run, #3: command, labels.\n", "labels: (none) → try=1", "half took"} {
 		if !strings.Contains(got.stdout, want) {
 			t.Errorf("explain does not say %q: %s%s", want, got.stdout, got.stderr)
 		}

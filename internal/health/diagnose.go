@@ -72,19 +72,18 @@ func Diagnose(c Clues) *job.Diagnosis {
 		return nil
 	}
 	slices.SortStableFunc(d.Causes, func(a, b job.Cause) int { return cmp.Compare(b.Weight, a.Weight) })
-	d.Sentence = d.Causes[0].Evidence
-	if c.quotes(d.Sentence) {
-		return &d // a line of the log stays as it is
+	first, quotes := d.Causes[0], c.quotes(d.Causes[0].Evidence)
+	d.Sentence = first.Evidence // a line of the log stays as it is
+	if !quotes && !slices.Contains(factual, first.Cause) {
+		d.Sentence = sureness(first.Weight) + d.Sentence
 	}
-	if !slices.Contains(factual, d.Causes[0].Cause) {
-		d.Sentence = sureness(d.Causes[0].Weight) + d.Sentence
-	}
-	if d.Causes[0].Cause != "changed" {
-		if _, words := changed(c); words != "" {
-			d.Sentence += " " + words
+	if _, words := changed(c); words != "" && first.Cause != "changed" {
+		if quotes && !strings.HasSuffix(d.Sentence, ".") {
+			d.Sentence += "."
 		}
+		d.Sentence += " " + words
 	}
-	d.Sentence = index.Text(d.Sentence, 1000)
+	d.Sentence = index.Text(d.Sentence, 2000)
 	return &d
 }
 

@@ -120,7 +120,8 @@ func TestDiagnose(t *testing.T) {
 	}
 }
 
-// A line of the log is quoted as it is, without a word before or after it, and says where it is.
+// A line of the log is quoted as it is, with no word of ours, and says where it is. What changed
+// since the last good run follows it.
 func TestDiagnoseQuotesALine(t *testing.T) {
 	changed := func(c *Clues) { c.Since, c.Changes = "#7", []job.Change{{What: "host"}} }
 	long := "ValueError: " + strings.Repeat("\"wrapped\" ", 100)
@@ -133,7 +134,11 @@ func TestDiagnoseQuotesALine(t *testing.T) {
 	} {
 		d := Diagnose(c)
 		want := &job.Evidence{Stream: job.Stderr, Line: 2, Text: c.Ending.Lines[1].Quoted()}
-		if d == nil || !cmp.Equal(d.Evidence, want) || d.Sentence != want.Text || d.Causes[0].Evidence != want.Text {
+		sentence := want.Text
+		if c.Since != "" {
+			sentence += ". Changed since the last good run, #7: host."
+		}
+		if d == nil || !cmp.Equal(d.Evidence, want) || d.Sentence != sentence || d.Causes[0].Evidence != want.Text {
 			t.Errorf("%s: %+v, evidence %+v", name, d, d.Evidence)
 		}
 	}
