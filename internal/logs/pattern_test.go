@@ -13,7 +13,7 @@ func TestPatternsMatchAsTheirExpressions(t *testing.T) {
 	all := slices.Concat(asides, progress, consequences, diagnostics, noErrors, signs{
 		warning, lowLevel, xtrace, errorWords, glogError, perlError, shellError, weakWords, frame, traceTitle, summaryTitle,
 		npmLine, errorAbove, rubyFrame, pytestError, carets, rustHead, exceptionHead, barBefore, bareException, exceptionGroup,
-		nodeCause, goroutine, goFrame, rustFrame, numbered, titledFrame, placeInFile, failedTest, npmScript,
+		nodeCause, goroutine, goFrame, rustFrame, numbered, titledFrame, placeInFile, failedTest, npmScript, sanitizerHead, sanitizerEnd, tapFailed, tapAllowed,
 	})
 	files, err := filepath.Glob("testdata/failures/*/std*")
 	if err != nil || len(files) < 80 {

@@ -92,7 +92,7 @@ func bestOf(lines []Line, stream job.Stream) candidate {
 	groupEnd := -1
 	for i, s := range text.strength {
 		switch {
-		case s == aside, text.inTrace[i], stream == job.Stdout && s == Guessed:
+		case s == aside, text.inTrace[i], text.continues(i), stream == job.Stdout && s == Guessed:
 		case s != diagnostic:
 			consider(i, i, s, worth[s])
 		case i > groupEnd:
@@ -101,6 +101,11 @@ func bestOf(lines []Line, stream job.Stream) candidate {
 		}
 	}
 	return found
+}
+
+// continues reports whether a line only goes on with what the one above it states.
+func (t *texts) continues(i int) bool {
+	return i > 0 && t.indent[i] > t.indent[i-1] && t.strength[i-1] >= max(t.strength[i], Likely) && t.strength[i-1] != diagnostic
 }
 
 // groupEnd is the last of the complaints of a compiler that begin at a line: fewer than groupGap

@@ -7,7 +7,7 @@ import (
 // traceKinds find a trace that begins at a line: the line that states its error, or -1 for one
 // that states none, and the line behind it.
 var traceKinds = []func(t *texts, at int) (statement, end int, ok bool){
-	pythonTrace, stackFrames, goPanic, rustPanic, causeList, cppTerminate, rubyTrace, headedTrace, nodeThrow, pytestSummary, pytestLine, gradleReport, npmReport, messageBelow, jestTest,
+	pythonTrace, stackFrames, goPanic, rustPanic, causeList, cppTerminate, rubyTrace, headedTrace, nodeThrow, pytestSummary, pytestLine, gradleReport, npmReport, messageBelow, jestTest, sanitizerReport, tapTest,
 }
 
 // traces returns the lines that state the errors of traces, in order, and notes which lines the
@@ -156,7 +156,7 @@ func stackFrames(t *texts, at int) (statement, end int, ok bool) {
 		}
 		end = next
 	}
-	if statement == head && t.strength[head] == aside { // a warning, or the source with a caret
+	if statement == head && (t.strength[head] == aside || numbered.match(t.low[head])) { // a warning, the source with a caret, a frame of Rust
 		statement = -1
 	}
 	return statement, end, true
@@ -210,7 +210,12 @@ func rustPanic(t *texts, at int) (statement, end int, ok bool) {
 	if strings.HasSuffix(t.text[at], ":") && at+1 < len(t.text) {
 		statement++
 	}
-	return statement, t.while(statement+1, func(i int) bool { return rustFrame.match(t.text[i]) }), true
+	const longestMessage = 10
+	message := t.while(statement+1, func(i int) bool { return i < statement+longestMessage && !rustFrame.match(t.text[i]) })
+	if message == len(t.text) || !rustFrame.match(t.text[message]) {
+		message = statement + 1
+	}
+	return statement, t.while(message, func(i int) bool { return rustFrame.match(t.text[i]) }), true
 }
 
 var numbered = newPattern(`^\d+: `)
@@ -283,100 +288,11 @@ func nodeThrow(t *texts, at int) (statement, end int, ok bool) {
 	if at < 2 || at+1 >= len(t.text) || !carets.match(t.low[at]) || !placeInFile.match(t.text[at-2]) {
 		return 0, 0, false
 	}
-	if at+2 < len(t.text) && frame.match(t.text[at+2]) {
-		return 0, 0, false // an Error with its frames
-	}
-	return at + 1, at + 2, true
-}
-
-var (
-	summaryTitle = newPattern(`^=+ short test summary info =+$`)
-	failedTest   = newPattern(`^(FAILED|ERROR) `)
-	pytestError  = newPattern(`^E {2,}\S`)
-)
-
-// pytestSummary is the list of failed tests at the end of pytest. Where the terminal was too narrow
-// for their errors, the errors themselves are in front of it.
-func pytestSummary(t *texts, at int) (statement, end int, ok bool) {
-	if !summaryTitle.match(t.low[at]) {
-		return 0, 0, false
-	}
-	end = t.while(at+1, func(i int) bool { return failedTest.match(t.text[i]) })
-	if end == at+1 {
-		return 0, 0, false
-	}
-	if first := t.low[at+1]; strings.Contains(first, " - ") && !strings.HasSuffix(first, "...") {
-		return at + 1, end, true
-	}
-	for i := range at {
-		if pytestError.match(t.text[i]) {
-			return i, end, true
+	const longestMessage = 10
+	for i := at + 1; i < min(at+longestMessage, len(t.text)); i++ {
+		if frame.match(t.text[i]) {
+			return 0, 0, false // an Error with its frames
 		}
-	}
-	return at + 1, end, true
-}
-
-// pytestLine is the error of one test.
-func pytestLine(t *texts, at int) (statement, end int, ok bool) {
-	if !pytestError.match(t.text[at]) {
-		return 0, 0, false
-	}
-	return at, t.while(at, func(i int) bool { return strings.HasPrefix(t.text[i], "E  ") }), true
-}
-
-// gradleReport is what Gradle says went wrong, the innermost last.
-func gradleReport(t *texts, at int) (statement, end int, ok bool) {
-	if t.low[at] != "* what went wrong:" {
-		return 0, 0, false
-	}
-	end = t.while(at+1, func(i int) bool { return !strings.HasPrefix(t.low[i], "* ") })
-	if end == at+1 {
-		return 0, 0, false
-	}
-	statement = at + 1
-	for i := at + 1; i < end; i++ {
-		if strings.HasPrefix(strings.TrimSpace(t.text[i]), "> ") {
-			statement = i
-		}
-	}
-	return statement, end, true
-}
-
-var (
-	npmLine   = newPattern(`^npm (err!|error)( |$)`)
-	npmScript = newPattern(`^npm (err!|error) (code elifecycle|lifecycle script|error: command failed)`)
-)
-
-// npmReport is what npm says when it fails itself: the error comes first, after a code. Of a script
-// that failed, the script says more.
-func npmReport(t *texts, at int) (statement, end int, ok bool) {
-	isLine := func(i int) bool { return npmLine.match(t.low[i]) }
-	if !isLine(at) {
-		return 0, 0, false
-	}
-	end = t.while(at, isLine)
-	statement = t.while(at, func(i int) bool { return i < end && t.strength[i] <= consequence })
-	script := t.while(at, func(i int) bool { return i < end && !npmScript.match(t.low[i]) })
-	if statement == end || script < end {
-		return -1, end, true
-	}
-	return statement, end, true
-}
-
-var errorAbove = newPattern(`^(error in .* :|cmake error at .*:)$`)
-
-// messageBelow is an error of R or CMake that has its message on the next line.
-func messageBelow(t *texts, at int) (statement, end int, ok bool) {
-	if !errorAbove.match(t.low[at]) || at+1 >= len(t.text) || t.indent[at+1] <= t.indent[at] {
-		return 0, 0, false
-	}
-	return at + 1, at + 2, true
-}
-
-// jestTest is a test that failed in Jest: its name, and below it the error.
-func jestTest(t *texts, at int) (statement, end int, ok bool) {
-	if !strings.HasPrefix(t.low[at], "● ") || t.low[at] == "● console" || at+1 >= len(t.text) || t.indent[at+1] <= t.indent[at] {
-		return 0, 0, false
 	}
 	return at + 1, at + 2, true
 }
