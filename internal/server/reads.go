@@ -98,6 +98,10 @@ func (s *sharedReads) Events(ctx context.Context, run string, after int64, limit
 	return readInTurn(ctx, s, func() ([]job.RunEvent, error) { return s.Store.Events(ctx, run, after, limit) })
 }
 
+func (s *sharedReads) KnowsEventID(ctx context.Context, id int64) (bool, error) {
+	return readInTurn(ctx, s, func() (bool, error) { return s.Store.KnowsEventID(ctx, id) })
+}
+
 func (s *sharedReads) LastEventID(ctx context.Context) (int64, error) {
 	return readInTurn(ctx, s, func() (int64, error) { return s.Store.LastEventID(ctx) })
 }

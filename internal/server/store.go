@@ -47,6 +47,7 @@ type Store interface {
 	// Events returns changes after an id, oldest first; of all runs when run is empty.
 	Events(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error)
 	LastEventID(ctx context.Context) (int64, error)
+	KnowsEventID(ctx context.Context, id int64) (bool, error)
 	Jobs(ctx context.Context, q index.JobQuery) (index.JobPage, error)
 	// LockJob returns once nobody else, on this server or another one of the database, holds the
 	// lock of a job's name, and keeps it until unlock is called.

@@ -48,19 +48,25 @@ func (s *Server) streamAll(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// allPlace is the id of the last change that the client knows.
+// allPlace is the id of the last change that the client knows; of the newest one when it names
+// none.
 func (s *Server) allPlace(r *http.Request, p *params) (int64, error) {
 	if p.err != nil {
 		return 0, p.err
 	}
-	newest, err := s.store.LastEventID(r.Context())
 	last := r.Header.Get("Last-Event-ID")
-	if err != nil || last == "" {
-		return newest, err
+	if last == "" {
+		return s.store.LastEventID(r.Context())
 	}
 	after, err := strconv.ParseInt(last, 10, 64)
-	if err != nil || after < 0 || after > newest {
-		return 0, newProblem(http.StatusBadRequest, "Last-Event-ID %s names no change; the newest is %d", job.Quote(last), newest)
+	known := err == nil && after >= 0
+	if known {
+		if known, err = s.store.KnowsEventID(r.Context(), after); err != nil {
+			return 0, err
+		}
+	}
+	if !known {
+		return 0, newProblem(http.StatusBadRequest, "Last-Event-ID %s is the id of no change on this server: read the runs again, and follow without it", job.Quote(last))
 	}
 	return after, nil
 }

@@ -284,7 +284,8 @@ func TestStreamOfAllRuns(t *testing.T) {
 		seen[change.ID] = true
 	}
 	l.get("/api/v1/stream", "Last-Event-ID", "x").problem(t, 400)
-	l.get("/api/v1/stream", "Last-Event-ID", "99999").problem(t, 400)
+	l.get("/api/v1/stream", "Last-Event-ID", "-1").problem(t, 400)
+	l.get("/api/v1/stream", "Last-Event-ID", fmt.Sprint(int64(1)<<53)).problem(t, 400)
 }
 
 // A run that cannot be read ends no stream of all runs: what changed after it is sent.

@@ -16,7 +16,6 @@
 // offset, so a start that was once handed out stays usable; but BlockData may return
 // more than the head that its reader holds said, and the reader cuts at head.Size.
 //
-// With one server on a database, event ids rise in the order of commits. Several servers
-// on one PostgreSQL take their ids before they commit, so an event may become visible
-// after one with a higher id: a reader that must see every event reads a little back.
+// The ids of events rise in the order in which their readers see them, those of one run in the
+// order in which they happened, and no id is given twice, also after a restore (events.go).
 package store

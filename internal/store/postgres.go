@@ -23,7 +23,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 		config.RuntimeParams["synchronous_commit"] = "off"
 	}
 	where := fmt.Sprintf("PostgreSQL database %s on %s", config.Database, config.Host)
-	db, reader := postgresPool(config, 12), postgresPool(config, 8, readingPostgres...)
+	db, reader := postgresPool(config, 12, writingPostgres...), postgresPool(config, 8, readingPostgres...)
 	if err := db.PingContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s does not answer: %w; check the address, and that the server runs", where, err), db.Close(), reader.Close())
 	}
@@ -39,6 +39,10 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	locks.SetConnMaxIdleTime(jobLockIdle / 2)
 	return &Store{writer: db, reader: reader, dialect: d, jobLocks: jobLocks{db: locks}, release: func() error { return nil }}, nil
 }
+
+// writingPostgres is the settings of connections that write. The transaction of a server whose
+// host has died ends after a minute: what it locked is free, and events behind it are seen.
+var writingPostgres = []string{`SET idle_in_transaction_session_timeout = '1min'`}
 
 // readingPostgres is the settings of connections that read. What filters a page has
 // decides how it is found, so it is planned each time; and compiling a query takes longer

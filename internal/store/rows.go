@@ -211,21 +211,6 @@ func (t *tx) setLabels(ctx context.Context, r *job.Run) error {
 	return nil
 }
 
-// insertEvents stores events and fills in their ids.
-func (t *tx) insertEvents(ctx context.Context, events []job.RunEvent) error {
-	for i := range events {
-		e := &events[i]
-		err := t.QueryRowContext(ctx, `INSERT INTO events (run_id, attempt, at, clock, kind, from_value, to_value, rule, evidence)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
-			e.Run, e.Attempt, micros(e.At), e.Clock, e.Kind, e.From, e.To, e.Rule, e.Evidence).Scan(&e.ID)
-		if err != nil {
-			return fmt.Errorf("store an event of run %s: %w", e.Run, err)
-		}
-		e.At = fromMicros(micros(e.At))
-	}
-	return nil
-}
-
 // lockRun reads a run that this transaction will change.
 func (t *tx) lockRun(ctx context.Context, id string) (runRow, error) {
 	row, err := scanRun(t.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id = $1`+t.dialect.lock, id))

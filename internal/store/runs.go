@@ -322,37 +322,3 @@ func readCursor(cursor string) (start int64, id string, err error) {
 	}
 	return 0, "", &job.InvalidError{What: "cursor", Value: cursor, Why: "is not one that this server gave; begin again without it"}
 }
-
-// Events returns changes after an id, oldest first; of all runs when run is empty.
-func (s *Store) Events(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error) {
-	query, args := `SELECT id, run_id, attempt, at, clock, kind, from_value, to_value, rule, evidence FROM events WHERE id > $1`, []any{after, limit}
-	if run != "" {
-		query += ` AND run_id = $3`
-		args = append(args, run)
-	}
-	rows, err := s.reader.QueryContext(ctx, query+` ORDER BY id LIMIT $2`, args...)
-	if err != nil {
-		return nil, fmt.Errorf("read events after %d: %w", after, err)
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	events := []job.RunEvent{}
-	for rows.Next() {
-		var e job.RunEvent
-		var at int64
-		if err := rows.Scan(&e.ID, &e.Run, &e.Attempt, &at, &e.Clock, &e.Kind, &e.From, &e.To, &e.Rule, &e.Evidence); err != nil {
-			return nil, fmt.Errorf("read events after %d: %w", after, err)
-		}
-		e.At = fromMicros(at)
-		events = append(events, e)
-	}
-	return events, rows.Err()
-}
-
-// LastEventID is the highest id of an event; 0 before the first.
-func (s *Store) LastEventID(ctx context.Context) (int64, error) {
-	var id int64
-	if err := s.reader.QueryRowContext(ctx, `SELECT COALESCE(MAX(id), 0) FROM events`).Scan(&id); err != nil {
-		return 0, fmt.Errorf("read the last event: %w", err)
-	}
-	return id, nil
-}

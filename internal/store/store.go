@@ -67,6 +67,7 @@ type Store struct {
 	release        func() error // gives the data directory free
 	leader         leader       // of PostgreSQL: see Lead
 	jobLocks       jobLocks
+	finalEvents    finalEvents // of PostgreSQL
 	troubles       troubles
 	secrets        secrets
 	log            *slog.Logger
@@ -125,6 +126,11 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	if err := s.openSecrets(ctx, o.SecretKeyFile); err != nil {
 		return nil, errors.Join(err, s.Close())
+	}
+	if !o.Beside {
+		if err := s.raiseEventIDs(ctx, s.now()); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
 	}
 	if s.dir != "" && !o.Beside {
 		if err := s.releaseRoutes(ctx); err != nil {

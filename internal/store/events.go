@@ -1,0 +1,257 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// eventIDsKey is the advisory lock of the server that raises the ids of events ("StintE").
+const eventIDsKey = 0x5374696e7445
+
+const (
+	// gapPause is the time between two checks whether the transactions that record events have
+	// ended.
+	gapPause = 5 * time.Millisecond
+	// lastEventWait bounds what LastEventID waits for them. They take milliseconds.
+	lastEventWait = time.Second
+)
+
+// insertEvents stores events and fills in their ids. The transaction has locked the runs: so
+// the ids of one run's events have the order of the events.
+func (t *tx) insertEvents(ctx context.Context, events []job.RunEvent) error {
+	for i := range events {
+		e := &events[i]
+		err := t.QueryRowContext(ctx, `INSERT INTO events (run_id, attempt, at, clock, kind, from_value, to_value, rule, evidence)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
+			e.Run, e.Attempt, micros(e.At), e.Clock, e.Kind, e.From, e.To, e.Rule, e.Evidence).Scan(&e.ID)
+		if err != nil {
+			return fmt.Errorf("store an event of run %s: %w", e.Run, err)
+		}
+		e.At = fromMicros(micros(e.At))
+	}
+	return nil
+}
+
+// Events returns up to limit events after an id, in the order of their ids; of all runs when
+// run is empty. Then an event is left out while one with a lower id may still be committed,
+// so that a reader that goes on after the last event it got misses none.
+func (s *Store) Events(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error) {
+	if run != "" || !s.dialect.postgres {
+		return s.readEvents(ctx, run, after, limit)
+	}
+	for {
+		final := s.finalEvents.get()
+		events, err := s.readEvents(ctx, run, after, limit)
+		if err != nil {
+			return nil, err
+		}
+		n := withoutGap(events, max(after, final))
+		if n > 0 && after <= final {
+			s.finalEvents.raise(events[n-1].ID)
+		}
+		if n > 0 || len(events) == 0 {
+			return events[:n], nil
+		}
+		if ended, err := s.endGaps(ctx, events[len(events)-1].ID); err != nil || !ended {
+			return events[:0], err
+		}
+	}
+}
+
+func (s *Store) readEvents(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error) {
+	query, args := `SELECT id, run_id, attempt, at, clock, kind, from_value, to_value, rule, evidence FROM events WHERE id > $1`, []any{after, limit}
+	if run != "" {
+		query += ` AND run_id = $3`
+		args = append(args, run)
+	}
+	rows, err := s.reader.QueryContext(ctx, query+` ORDER BY id LIMIT $2`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read events after %d: %w", after, err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	events := []job.RunEvent{}
+	for rows.Next() {
+		var e job.RunEvent
+		var at int64
+		if err := rows.Scan(&e.ID, &e.Run, &e.Attempt, &at, &e.Clock, &e.Kind, &e.From, &e.To, &e.Rule, &e.Evidence); err != nil {
+			return nil, fmt.Errorf("read events after %d: %w", after, err)
+		}
+		e.At = fromMicros(at)
+		events = append(events, e)
+	}
+	return events, rows.Err()
+}
+
+// LastEventID is the id of the newest event; 0 before the first. Every event that is committed
+// later has a higher id. On PostgreSQL that means to wait for the transactions that record events
+// now; if one goes on for longer than lastEventWait, the id is that of an earlier event.
+func (s *Store) LastEventID(ctx context.Context) (int64, error) {
+	var waited time.Duration
+	for {
+		final := s.finalEvents.get()
+		var id int64
+		if err := s.reader.QueryRowContext(ctx, `SELECT COALESCE(MAX(id), 0) FROM events`).Scan(&id); err != nil {
+			return 0, fmt.Errorf("read the last event: %w", err)
+		}
+		if !s.dialect.postgres || id <= final {
+			return max(id, final), nil
+		}
+		ended, err := s.endGaps(ctx, id)
+		if err != nil {
+			return 0, err
+		}
+		if ended {
+			continue
+		}
+		if waited >= lastEventWait && final > 0 {
+			return final, nil
+		}
+		if waited >= lastEventWait {
+			return 0, fmt.Errorf("find the last event: other transactions have recorded events for more than %v without an end: %w", lastEventWait, context.DeadlineExceeded)
+		}
+		if err := wait(ctx, gapPause); err != nil {
+			return 0, fmt.Errorf("wait for the transactions that record events: %w", err)
+		}
+		waited += gapPause
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// KnowsEventID reports whether an id was given to an event, here or before the database was
+// restored from a backup.
+func (s *Store) KnowsEventID(ctx context.Context, id int64) (bool, error) {
+	query := `SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'events'`
+	if s.dialect.postgres {
+		query = `SELECT last_value FROM events_id_seq`
+	}
+	var last int64
+	if err := s.reader.QueryRowContext(ctx, query).Scan(&last); err != nil {
+		return false, fmt.Errorf("read the last id of an event: %w", err)
+	}
+	return id <= last, nil
+}
+
+// raiseEventIDs makes the next ids of events higher than any that was given before now, also in
+// a later state of the database than this one, which a backup has replaced: the ids begin at
+// the microseconds since 1970, and a server records less than one event in each.
+func (s *Store) raiseEventIDs(ctx context.Context, now time.Time) error {
+	queries := []string{
+		`INSERT INTO sqlite_sequence (name, seq) SELECT 'events', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'events')`,
+		`UPDATE sqlite_sequence SET seq = max(seq, $1) WHERE name = 'events'`,
+	}
+	if s.dialect.postgres {
+		// Another server may record events meanwhile, but not a second's worth.
+		queries = []string{
+			fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, int64(eventIDsKey)),
+			`SELECT setval('events_id_seq', $1) FROM events_id_seq WHERE last_value < $1 - 1000000`,
+		}
+	}
+	t, err := s.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("raise the ids of events: %w", err)
+	}
+	if _, err = t.ExecContext(ctx, queries[0]); err == nil {
+		_, err = t.ExecContext(ctx, queries[1], micros(now))
+	}
+	if err != nil {
+		return fmt.Errorf("raise the ids of events: %w", errors.Join(err, t.Rollback()))
+	}
+	return t.Commit()
+}
+
+// finalEvents is up to which id the events of a PostgreSQL database are final: all that will
+// ever be seen are seen. Transactions take the ids of their events before they commit, and
+// commit in any order; an id that is missing belongs to one that will be committed, or to none
+// (it was rolled back, or its run was deleted).
+type finalEvents struct {
+	mu  sync.Mutex
+	id  int64
+	gap *eventGap // what is waited for; nil for nothing
+}
+
+// eventGap is events with missing ids among them, and the transactions that may have those.
+type eventGap struct {
+	last    int64 // id of the last of the events
+	writers map[string]bool
+}
+
+func (f *finalEvents) get() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.id
+}
+
+func (f *finalEvents) raise(id int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.id = max(f.id, id)
+}
+
+// withoutGap counts the first events that no missing id precedes; those up to final are.
+func withoutGap(events []job.RunEvent, final int64) int {
+	for i, e := range events {
+		if e.ID > final+1 {
+			return i
+		}
+		final = max(final, e.ID)
+	}
+	return len(events)
+}
+
+// endGaps raises the id up to which events are final to that of an event that was read, and
+// reports true, once every transaction that recorded events when they were read has ended. What
+// these committed is seen by who reads again. Until then it reports false.
+func (s *Store) endGaps(ctx context.Context, last int64) (bool, error) {
+	f := &s.finalEvents
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	writers, err := s.eventWriters(ctx)
+	if err != nil {
+		return false, err
+	}
+	if f.gap == nil {
+		f.gap = &eventGap{last: last, writers: writers}
+		if len(writers) > 0 {
+			return false, nil
+		}
+	}
+	for w := range writers {
+		if f.gap.writers[w] {
+			return false, nil
+		}
+	}
+	f.id = max(f.id, f.gap.last)
+	f.gap = nil
+	return true, nil
+}
+
+// eventWriters are the transactions that have recorded events, or are about to: each holds a
+// lock of the table until what it recorded is seen by all, or by nobody.
+func (s *Store) eventWriters(ctx context.Context) (map[string]bool, error) {
+	names, err := s.texts(ctx, `SELECT DISTINCT virtualtransaction FROM pg_locks
+		WHERE locktype = 'relation' AND relation = 'events'::regclass AND mode = 'RowExclusiveLock'
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
+	if err != nil {
+		return nil, fmt.Errorf("list the transactions that record events: %w", err)
+	}
+	writers := make(map[string]bool, len(names))
+	for _, name := range names {
+		writers[name] = true
+	}
+	return writers, nil
+}
