@@ -112,9 +112,9 @@ func blockBefore(ctx context.Context, store blockStore, view job.Run, start int6
 }
 
 // cutGaps are the gaps that trimming and repairs made; those of the journal itself stand in it.
-func cutGaps(view job.Run, f outputFilter) []job.Gap {
+func cutGaps(gaps []job.Gap, f outputFilter) []job.Gap {
 	var out []job.Gap
-	for _, g := range view.Output.Gaps {
+	for _, g := range gaps {
 		if (g.Reason == index.CutReason || g.Reason == index.DamageReason) && f.match(g.Step, g.Stream) {
 			out = append(out, g)
 		}

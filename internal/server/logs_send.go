@@ -19,7 +19,7 @@ import (
 // exact reports whether the whole log is wanted, byte for byte, so that the answer has a
 // length, a tag and ranges.
 func (q logQuery) exact(view job.Run) bool {
-	return !q.window() && q.outputFilter.all() && !q.gzip && len(cutGaps(view, outputFilter{})) == 0
+	return !q.window() && q.outputFilter.all() && !q.gzip && len(cutGaps(view.Output.Gaps, outputFilter{})) == 0
 }
 
 // logTag names the bytes of a log. They never change; more of them make another tag.

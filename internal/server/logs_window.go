@@ -286,7 +286,7 @@ func (wr *windowReader) jump(head index.BlockHead, view job.Run) error {
 	if err := wr.scan.jump(head, wr.order.close); err != nil || wr.left == 0 {
 		return err
 	}
-	for _, g := range cutGaps(view, wr.q.outputFilter) {
+	for _, g := range cutGaps(view.Output.Gaps, wr.q.outputFilter) {
 		if err := wr.order.addGap(&g); err != nil {
 			return err
 		}

@@ -152,7 +152,6 @@ func (s *Server) newFollower(r *http.Request) (*follower, *subscription, error) 
 
 // begin finds where the stream starts.
 func (f *follower) begin(ctx context.Context, place string, tail int64) error {
-	s := f.server
 	view, err := f.view(ctx)
 	if err != nil {
 		return err
@@ -163,14 +162,12 @@ func (f *follower) begin(ctx context.Context, place string, tail int64) error {
 			return err
 		}
 	}
-	if f.pinned == 0 && f.attempt != view.Attempt {
-		if view, err = s.store.RunAttempt(ctx, f.run, f.attempt); err != nil {
+	if f.pinned == 0 {
+		if view, err = f.earlier(ctx, view); err != nil {
 			return err
 		}
 	}
-	for _, step := range view.Steps {
-		f.filter.learn(step.Index, step.Name)
-	}
+	f.show(view)
 	f.steps = slices.Clone(view.Steps) // the run is shared with other followers
 	if tail >= 0 {
 		if err := f.startTail(ctx, view, tail); err != nil {
@@ -181,7 +178,9 @@ func (f *follower) begin(ctx context.Context, place string, tail int64) error {
 	return nil
 }
 
-// resume takes the place that an event id, or a plain journal offset, names.
+// resume takes the place that an event id, or a plain journal offset, names. It may be one that
+// the journal has not reached: the server was restored from a backup, and the agent sends the
+// rest again.
 func (f *follower) resume(ctx context.Context, place string) error {
 	attempt, pos, err := parseEventID(place)
 	if err != nil {
@@ -198,10 +197,7 @@ func (f *follower) resume(ctx context.Context, place string) error {
 	if err != nil {
 		return err
 	}
-	if pos > size {
-		return newProblem(http.StatusBadRequest, "event id %s is behind the end of the journal, which has %d bytes", job.Quote(place), size)
-	}
-	if pos == 0 || pos == journal.HeaderSize {
+	if pos == 0 || pos == journal.HeaderSize || pos > size {
 		return nil
 	}
 	b, err := f.server.broker.recent.read(ctx, f.server.store, f.run, attempt, pos-1)

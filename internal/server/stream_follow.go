@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
+	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -22,6 +24,7 @@ type follower struct {
 	attempt int
 	pos     int64
 	steps   []job.Step // of this attempt, as far as the stream has told
+	gaps    []job.Gap  // of this attempt
 	chunk   outputChunk
 
 	last    job.Run // as it was sent
@@ -49,14 +52,18 @@ func (f *follower) step(ctx context.Context) (done bool, err error) {
 		return false, f.quiet(ctx, err)
 	}
 	for {
+		if f.attempt == view.Attempt {
+			f.gaps = view.Output.Gaps
+		}
 		if err := f.drain(ctx); err != nil {
 			return false, f.quiet(ctx, err)
 		}
 		if f.pinned != 0 || view.Attempt <= f.attempt {
 			break
 		}
-		if err := f.nextAttempt(view.Attempt); err != nil {
-			return false, err
+		// Also one that has come and gone since the last look.
+		if err := f.nextAttempt(ctx, view); err != nil {
+			return false, f.quiet(ctx, err)
 		}
 	}
 	if err := f.snapshot(view); err != nil {
@@ -98,11 +105,38 @@ func (f *follower) ended(ctx context.Context, view job.Run) (bool, error) {
 	return err == nil && whole.State.Terminal(), err
 }
 
-// nextAttempt goes on with a later attempt from its beginning.
-func (f *follower) nextAttempt(attempt int) error {
-	f.attempt, f.pos, f.steps, f.tail = attempt, 0, nil, nil
+// nextAttempt goes on with the attempt after this one, from its beginning.
+func (f *follower) nextAttempt(ctx context.Context, newest job.Run) error {
+	f.attempt, f.pos, f.steps, f.tail = f.attempt+1, 0, nil, nil
 	f.filter.steps = nil
-	return f.out.event("attempt", eventID(attempt, 0), attemptEvent{attempt})
+	view, err := f.earlier(ctx, newest)
+	if err != nil {
+		return err
+	}
+	f.show(view)
+	return f.out.event("attempt", eventID(f.attempt, 0), attemptEvent{f.attempt})
+}
+
+// show makes view the current attempt.
+func (f *follower) show(view job.Run) {
+	f.gaps = view.Output.Gaps
+	for _, step := range view.Steps {
+		f.filter.learn(step.Index, step.Name)
+	}
+}
+
+// earlier is the run as the current attempt shows it; as the newest does if nothing is known of
+// the current one.
+func (f *follower) earlier(ctx context.Context, newest job.Run) (job.Run, error) {
+	if f.attempt == newest.Attempt {
+		return newest, nil
+	}
+	view, err := f.server.store.RunAttempt(ctx, f.run, f.attempt)
+	var missing *index.NotFoundError
+	if errors.As(err, &missing) {
+		return newest, nil
+	}
+	return view, err
 }
 
 // snapshot sends the run when its state, health or steps changed, and now and then when
@@ -211,7 +245,7 @@ func (f *follower) gone() error {
 	if err := f.flushChunk(); err != nil {
 		return err
 	}
-	for _, g := range cutGaps(f.last, f.filter) {
+	for _, g := range cutGaps(f.gaps, f.filter) {
 		if err := f.out.event("gap", "", g); err != nil {
 			return err
 		}
