@@ -2,6 +2,7 @@
 //   STINT_BIN=../bin/stint npm run e2e [part of a test's name]
 // Needs Chromium: CHROMIUM names it, else it is looked for where Debian puts it.
 import { hard } from './hard.mjs'
+import { live } from './live.mjs'
 import { pages } from './pages.mjs'
 import { setup } from './setup.mjs'
 import { tests } from './tests.mjs'
@@ -11,7 +12,7 @@ const world = await setup()
 let failed = 0
 let passed = 0
 try {
-  for (const [name, test] of Object.entries({ ...tests, ...pages, ...hard })) {
+  for (const [name, test] of Object.entries({ ...tests, ...pages, ...hard, ...live })) {
     if (!name.includes(wanted)) continue
     const started = Date.now()
     const page = await world.open()

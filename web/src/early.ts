@@ -9,7 +9,13 @@ const scope = globalThis as { stintEarly?: Early }
 if (!scope.stintEarly) {
   const asked: Early = (scope.stintEarly = new Map())
   const root = new URL(document.baseURI)
-  const token = sessionStorage.getItem('stint.token') ?? ''
+  const token = (() => {
+    try {
+      return sessionStorage.getItem('stint.token') ?? ''
+    } catch {
+      return '' // this browser keeps nothing
+    }
+  })()
 
   const ask = (path: string, accept = 'application/json') => {
     const url = new URL('api/v1/' + path, root).href

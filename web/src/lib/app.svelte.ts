@@ -3,6 +3,7 @@
 import { api, clockSkew, onLocked, optional, root, serverNow } from './api/client'
 import type { Me } from './api/types'
 import { parseRoute, type Route } from './route'
+import { kept } from './storage'
 
 export type Theme = 'system' | 'light' | 'dark'
 const themeKey = 'stint.theme'
@@ -57,8 +58,7 @@ class App {
 
   setTheme(theme: Theme) {
     this.theme = theme
-    if (theme === 'system') localStorage.removeItem(themeKey)
-    else localStorage.setItem(themeKey, theme)
+    kept.set(themeKey, theme === 'system' ? '' : theme)
     this.paint()
   }
 
@@ -98,7 +98,7 @@ class App {
 }
 
 function readTheme(): Theme {
-  const t = localStorage.getItem(themeKey)
+  const t = kept.get(themeKey)
   return t === 'light' || t === 'dark' ? t : 'system'
 }
 

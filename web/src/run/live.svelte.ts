@@ -1,9 +1,10 @@
 import { api, ApiError, apiURL, optional } from '../lib/api/client'
-import { follow, type ServerEvent } from '../lib/api/events'
 import type { GhostBand, Job, Run, RunEvent, Sample } from '../lib/api/types'
-import { app } from '../lib/app.svelte'
+import { follow, followAll } from '../lib/feed.svelte'
 import { append } from '../lib/series'
 import { isActive } from '../lib/state'
+import type { ServerEvent } from '../lib/stream/parser'
+import type { StreamInfo, StreamState } from '../lib/stream/stream'
 
 const points = 600
 const bandPoints = 120
@@ -11,6 +12,9 @@ const bandPoints = 120
 // read it, and what it prints need not come here twice.
 const busyBytes = 256 * 1024
 const busyLookMs = 300
+/** How often a run is looked at whose stream other pages of this browser hold up. */
+const waitingLookMs = 3000
+const watchPatienceMs = 1500
 
 /** One run as it stands and goes on: loaded once, then kept up to date by its stream. */
 export class LiveRun {
@@ -29,9 +33,12 @@ export class LiveRun {
   pulse = $state(0)
 
   private ctl = new AbortController()
-  private stream: { stop(): void } | null = null
-  private connection = app.connection()
   private retry: ReturnType<typeof setTimeout> | undefined
+  /** Ends the stream of the run. */
+  private unfollow: (() => void) | null = null
+  /** Ends the wait for a run that has ended to go on. */
+  private unwatch: (() => void) | null = null
+  private waiting: ReturnType<typeof setInterval> | undefined
 
   constructor(private id: string) {}
 
@@ -45,9 +52,10 @@ export class LiveRun {
       this.error = null
       await drawn
       if (this.ctl.signal.aborted) return
-      await Promise.all([this.loadSamples(), this.loadEvents(), this.loadUsual(run.job)])
+      if (isActive(run.state)) this.followStream()
+      else this.watch()
+      await Promise.all([this.loadSamples(), this.unwatch ? this.watching() : this.loadEvents(), this.loadUsual(run.job)])
       void this.loadBand()
-      if (isActive(run.state) || run.state === 'lost') this.followStream()
     } catch (err) {
       if (this.ctl.signal.aborted) return
       this.error = err instanceof ApiError ? err : new ApiError(0, String(err))
@@ -58,9 +66,10 @@ export class LiveRun {
   stop() {
     this.ctl.abort()
     clearInterval(this.looking)
+    clearInterval(this.waiting)
     clearTimeout(this.retry)
-    this.stream?.stop()
-    this.connection.release()
+    this.unfollow?.()
+    this.unwatch?.()
   }
 
   private arrived = 0
@@ -83,18 +92,74 @@ export class LiveRun {
   }
 
   private followStream(output = true) {
-    this.stream?.stop()
+    this.unwatch?.()
+    this.unwatch = null
+    this.unfollow?.()
     const query = output ? { tail: 0 } : { tail: 0, output: false }
-    this.stream = follow(apiURL(`runs/${encodeURIComponent(this.id)}/stream`, query), {
+    let opened = false
+    this.unfollow = follow(apiURL(`runs/${encodeURIComponent(this.id)}/stream`, query), false, {
       onEvent: (e) => this.take(e),
-      onState: (open) => {
-        this.connection.set(open)
-        if (open) this.pulse++
+      onState: (state, info) => {
+        if (state === 'live' && opened && !info.resumed) void this.loadSamples()
+        opened ||= state === 'live'
+        this.streamIs(state, info)
       },
       onError: (err) => {
         if (err.status === 404) this.error = err
+        else this.look(true)
       },
     })
+  }
+
+  private streamIs(state: StreamState, info: StreamInfo) {
+    if (state === 'live') this.pulse++
+    if (info.refusal) return
+    this.look(state === 'waiting')
+  }
+
+  /** Looks at the run now and then, where no stream says what is new. */
+  private look(on: boolean) {
+    clearInterval(this.waiting)
+    this.waiting = on
+      ? setInterval(() => {
+          if (document.hidden) return
+          this.pulse++
+          this.refresh()
+        }, waitingLookMs)
+      : undefined
+  }
+
+  /** Waits for a run that has ended to go on: it may be retried, or found alive. */
+  private watch() {
+    this.unfollow?.()
+    this.unfollow = null
+    if (this.unwatch) return
+    this.unwatch = followAll(
+      (run) => run.id === this.run?.id && this.replace(run),
+      () => this.watchedSince(),
+    )
+  }
+
+  private watched = false
+  private onwatched = () => {}
+
+  /** The stream of all runs begins: a change that it was too late for is found in another way. */
+  private watchedSince() {
+    if (this.watched) return this.refresh()
+    this.watched = true
+    this.onwatched()
+  }
+
+  /** Loads the events once the stream of all runs has begun, but does not wait long for that. */
+  private async watching() {
+    await new Promise<void>((done) => {
+      if (this.watched) return done()
+      this.onwatched = done
+      setTimeout(done, watchPatienceMs)
+    })
+    await this.loadEvents()
+    const last = this.events.findLast((e) => e.kind === 'state')
+    if (last && last.to !== this.run?.state) this.refresh()
   }
 
   private take(e: ServerEvent) {
@@ -110,7 +175,7 @@ export class LiveRun {
         this.replace(JSON.parse(e.data) as Run)
         break
       case 'sample':
-        this.samples = append(this.samples, JSON.parse(e.data) as Sample)
+        this.takeSample(JSON.parse(e.data) as Sample)
         break
       case 'end':
         this.pulse++
@@ -124,17 +189,22 @@ export class LiveRun {
     this.run = run
     if (before && run.output.lines !== before.output.lines) this.pulse++
     if (!before || before.state !== run.state || before.health !== run.health) void this.loadEvents()
-    if (before && before.attempt !== run.attempt) void this.loadSamples()
+    if (before && before.attempt !== run.attempt && !this.unwatch) void this.loadSamples()
+    if (isActive(run.state) && this.unwatch) {
+      void this.loadSamples()
+      this.followStream() // it goes on
+    }
   }
 
   private async finish() {
     clearInterval(this.looking)
+    this.looking = undefined
+    this.watch()
     try {
-      this.run = await api.run(this.id, this.ctl.signal)
+      this.replace(await api.run(this.id, this.ctl.signal))
     } catch {
       return // what the stream said last stands
     }
-    this.connection.set(true)
     await Promise.all([this.loadSamples(), this.loadEvents()])
     this.pulse++
   }
@@ -162,8 +232,18 @@ export class LiveRun {
 
   // The rest of the page stands without these.
   private async loadSamples() {
+    const streamed: Sample[] = (this.streamed = [])
     const got = await optional(api.samples(this.id, { points }, this.ctl.signal))
-    if (got) this.samples = got.samples ?? []
+    if (this.streamed === streamed) this.streamed = null
+    if (got) this.samples = streamed.reduce((all, s) => append(all, s), got.samples ?? [])
+  }
+
+  /** The samples that came by the stream while samples are loaded. */
+  private streamed: Sample[] | null = null
+
+  private takeSample(sample: Sample) {
+    this.streamed?.push(sample)
+    this.samples = append(this.samples, sample)
   }
 
   private async loadEvents() {

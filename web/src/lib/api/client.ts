@@ -1,4 +1,5 @@
 import { takeEarly } from '../early'
+import { keptInTab } from '../storage'
 import type * as t from './types'
 
 /** The address that the page is served under; read once, before any navigation. */
@@ -22,12 +23,11 @@ export class ApiError extends Error {
 const tokenKey = 'stint.token'
 
 export function token(): string {
-  return sessionStorage.getItem(tokenKey) ?? ''
+  return keptInTab.get(tokenKey) ?? ''
 }
 
 export function setToken(value: string) {
-  if (value) sessionStorage.setItem(tokenKey, value)
-  else sessionStorage.removeItem(tokenKey)
+  keptInTab.set(tokenKey, value)
 }
 
 /** How far the server's clock is ahead of ours, in ms; 0 until it differs by over 2 s. */
@@ -51,6 +51,11 @@ export function clockSkew(): number {
 /** Called when an answer says that nobody is logged in, or not any more. */
 export const onLocked = new Set<() => void>()
 
+/** Says that an answer asked for a login. */
+export function locked() {
+  onLocked.forEach((tell) => tell())
+}
+
 export type Query = Record<string, string | number | boolean | string[] | undefined>
 
 export function apiURL(path: string, query: Query = {}): string {
@@ -69,18 +74,18 @@ export async function call(url: string, init: RequestInit = {}): Promise<Respons
   // A form of another site cannot send this, whatever cookie goes with it.
   if (init.method && init.method !== 'GET') headers.set('X-Stint-CSRF', '1')
   let res: Response
+  const early = init.method ? null : takeEarly(url)
   try {
-    const early = init.method ? null : takeEarly(url)
     res = await (early ?? fetch(url, { ...init, headers, cache: 'no-store' }))
     if (early) init.signal?.throwIfAborted()
   } catch (err) {
     if (init.signal?.aborted) throw err
     throw new ApiError(0, 'The server does not answer.')
   }
-  learnClock(res)
+  if (!early) learnClock(res) // how old an early answer is nobody knows
   if (res.ok) return res
   const problem = await problemOf(res)
-  if (problem?.type === 'urn:stint:unauthorized') onLocked.forEach((tell) => tell())
+  if (problem?.type === 'urn:stint:unauthorized') locked()
   throw new ApiError(res.status, problem ? problem.detail || problem.title : `HTTP ${res.status}, and not from a Stint server: is there a proxy in between?`)
 }
 

@@ -1,4 +1,6 @@
 // How this person likes logs; kept in the browser.
+import { kept } from '../storage'
+
 export type TimeMode = 'off' | 'local' | 'offset' | 'utc'
 export const timeModes: TimeMode[] = ['off', 'local', 'offset', 'utc']
 
@@ -10,7 +12,7 @@ class LogPrefs {
 
   constructor() {
     try {
-      const saved = JSON.parse(localStorage.getItem(key) ?? '{}') as Partial<LogPrefs>
+      const saved = JSON.parse(kept.get(key) ?? '{}') as Partial<LogPrefs>
       this.wrap = saved.wrap === true
       if (saved.time && timeModes.includes(saved.time)) this.time = saved.time
       else if (matchMedia('(max-width: 639px)').matches) this.time = 'off'
@@ -20,7 +22,7 @@ class LogPrefs {
   }
 
   save() {
-    localStorage.setItem(key, JSON.stringify({ wrap: this.wrap, time: this.time }))
+    kept.set(key, JSON.stringify({ wrap: this.wrap, time: this.time }))
   }
 
   nextTime() {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { backoff, EventParser } from './events'
+import { EventParser } from './parser'
 
 const stream = ': hello\n\nid: 1:20\nevent: output\ndata: {"a":1}\n\ndata: x\r\ndata: y\r\n\r\nevent: none\n\nid: 1:40\ndata:z\n\n'
 
@@ -20,11 +20,4 @@ test('a broken connection drops the half event and keeps the place', () => {
   p.push('id: 7\ndata: a\n\nid: 8\ndata: ha')
   p.reset()
   expect(p.push('data: b\n\n')).toEqual([{ type: 'message', data: 'b', id: '7' }])
-})
-
-test('backoff grows to its bound', () => {
-  expect(backoff(0, 0.5)).toBe(500)
-  expect(backoff(3, 0.5)).toBe(4000)
-  expect(backoff(50, 0.5)).toBe(15_000)
-  expect(backoff(2, 0)).toBe(1500)
 })

@@ -1,0 +1,167 @@
+// Follows live streams for this page: through a worker that all pages of the browser share,
+// or alone where there is none.
+import { token } from '../api/client'
+import { Hub } from './hub'
+import { aliveEveryMs, type FromWorker, type ToWorker } from './messages'
+import { Pages } from './pages'
+import { Stream, type StreamHandler } from './stream'
+
+/** A page that nobody sees follows nothing after this time; it goes on when it is seen. */
+const hiddenMs = 10_000
+/** A worker that does not say hello in this time does not work here. */
+const helloMs = 5000
+
+interface Followed {
+  id: number
+  url: string
+  shared: boolean
+  place: string
+  handler: StreamHandler
+}
+
+/** The streams of one page. */
+export class Follower {
+  private streams = new Map<number, Followed>()
+  private next = 1
+  private send: ((message: ToWorker) => void) | null = null
+  private away = false // the page is hidden, and has left
+  private link = 0 // counts connections; messages of an older one are dropped
+
+  constructor(
+    private connectWorker: (receive: (m: FromWorker) => void, failed: () => void) => (message: ToWorker) => void,
+    private now = () => Date.now(),
+  ) {}
+
+  /**
+   * Follows the stream at a URL; answers a function that ends it. Shared streams use one
+   * connection for all pages, and begin at the moment.
+   */
+  follow(url: string, shared: boolean, handler: StreamHandler): () => void {
+    const f: Followed = { id: this.next++, url, shared, place: '', handler }
+    this.streams.set(f.id, f)
+    this.connect()
+    if (!this.away) this.subscribe(f)
+    return () => {
+      this.streams.delete(f.id)
+      if (!this.away) this.send?.({ do: 'unsubscribe', id: f.id })
+    }
+  }
+
+  /** The page is not seen any more. */
+  leave() {
+    if (this.away) return
+    this.away = true
+    this.send?.({ do: 'leave' })
+  }
+
+  /** The page is seen, or has the focus: its streams come first. */
+  seen() {
+    if (!this.away) {
+      for (const id of this.streams.keys()) this.send?.({ do: 'seen', id, at: this.now() })
+      this.send?.({ do: 'check' })
+      return
+    }
+    this.away = false
+    this.renew()
+  }
+
+  /** The network is back. */
+  check() {
+    if (!this.away) this.send?.({ do: 'check' })
+  }
+
+  alive() {
+    if (!this.away) this.send?.({ do: 'alive' })
+  }
+
+  private connect() {
+    if (this.send) return
+    const link = ++this.link
+    let said = false
+    const toWorker = this.connectWorker(
+      (m) => {
+        said = true
+        if (link === this.link) this.receive(m)
+      },
+      () => {
+        if (!said && link === this.link) this.alone(toWorker)
+      },
+    )
+    this.send = toWorker
+  }
+
+  /** Follows without a worker from now on. */
+  private alone(worker: (message: ToWorker) => void) {
+    worker({ do: 'leave' }) // should it be there after all
+    const link = ++this.link
+    const pages = new Pages(new Hub((source, handler, place) => new Stream(source, handler, place)))
+    const take = pages.connect(1, (m) => link === this.link && this.receive(m), this.now())
+    this.send = (m) => take(m, this.now())
+    if (!this.away) this.renew()
+  }
+
+  /** Subscribes to everything again, under new ids: what still comes for an old one is dropped. */
+  private renew() {
+    const all = [...this.streams.values()]
+    this.streams.clear()
+    for (const f of all) {
+      this.send?.({ do: 'unsubscribe', id: f.id })
+      f.id = this.next++
+      this.streams.set(f.id, f)
+      this.subscribe(f)
+    }
+  }
+
+  private subscribe(f: Followed) {
+    this.send?.({ do: 'subscribe', id: f.id, sub: { url: f.url, token: token(), shared: f.shared, place: f.place, seenAt: this.now() } })
+  }
+
+  private receive(m: FromWorker) {
+    if (this.away || m.kind === 'hello') return
+    if (m.kind === 'forgotten') return this.renew()
+    const f = this.streams.get(m.id)
+    if (!f) return
+    if (m.kind === 'state') {
+      if (m.state === 'live' && !m.info.resumed) f.place = ''
+      f.handler.onState(m.state, m.info)
+      return
+    }
+    if (m.event.id) f.place = m.event.id
+    f.handler.onEvent(m.event)
+  }
+}
+
+function connectWorker(receive: (m: FromWorker) => void, failed: () => void): (message: ToWorker) => void {
+  try {
+    const worker = new SharedWorker(new URL('./worker.ts', import.meta.url), { type: 'module', name: 'stint streams' })
+    worker.onerror = failed
+    worker.port.onmessage = (e: MessageEvent<FromWorker>) => receive(e.data)
+    setTimeout(failed, helloMs)
+    return (message) => worker.port.postMessage(message)
+  } catch {
+    queueMicrotask(failed) // this browser has none
+    return () => {}
+  }
+}
+
+export const follower = new Follower(connectWorker)
+
+/** Tells the follower when this page is seen. Call it once. */
+export function watchPage() {
+  let leaving: ReturnType<typeof setTimeout> | undefined
+  const seen = () => {
+    clearTimeout(leaving)
+    if (!document.hidden) follower.seen()
+  }
+  document.addEventListener('visibilitychange', () => {
+    if (!document.hidden) return seen()
+    clearTimeout(leaving)
+    leaving = setTimeout(() => follower.leave(), hiddenMs)
+  })
+  addEventListener('focus', seen)
+  addEventListener('online', () => follower.check())
+  addEventListener('pagehide', () => follower.leave())
+  addEventListener('pageshow', (e) => e.persisted && seen())
+  setInterval(() => follower.alive(), aliveEveryMs)
+  if (document.hidden) follower.leave()
+}
