@@ -150,12 +150,21 @@ func stateNames() []string {
 }
 
 // getRun answers one run.
-func (s *Server) getRun(ctx context.Context, in *runPath) (*answered[job.Run], error) {
+type getRunIn struct {
+	Run     string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
+	Attempt int    `query:"attempt" minimum:"1" doc:"The run as this attempt shows it; without it, the last."`
+}
+
+func (s *Server) getRun(ctx context.Context, in *getRunIn) (*answered[job.Run], error) {
 	id, err := s.findRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
 	}
-	run, err := s.store.Run(ctx, id)
+	read := s.store.Run
+	if in.Attempt > 0 {
+		read = func(ctx context.Context, id string) (job.Run, error) { return s.store.RunAttempt(ctx, id, in.Attempt) }
+	}
+	run, err := read(ctx, id)
 	if err != nil {
 		return nil, s.internal(ctx, "read run "+id, err)
 	}

@@ -79,6 +79,33 @@ export const live = {
     await page.waitForFunction(() => document.title.startsWith('⊘'))
   },
 
+  async 'a link to a line names its attempt'(page, world) {
+    const count = world.dir + '/attempts'
+    const script = `echo x >> ${count}; n=$(wc -l < ${count}); echo "attempt $n begins"; echo "line of attempt $n"; sleep 0.3; [ $n = 3 ]`
+    const run = await world.run('tries', script, '--retries', '2', '--retry-backoff', '100ms')
+    await page.goto('runs/' + run.id)
+    await seen(page.getByText('line of attempt 3'))
+    await page.getByRole('combobox').selectOption('1')
+    await seen(page.getByText('line of attempt 1'))
+    assert.equal(new URL(page.url()).search, '?attempt=1')
+    await line(page, 2).getByRole('link').click()
+    assert.equal(new URL(page.url()).search + new URL(page.url()).hash, '?attempt=1#L2')
+    const copied = page.url()
+    await page.goto('about:blank')
+    await page.goto(copied)
+    await page.locator('.log-row.selected', { hasText: 'line of attempt 1' }).waitFor()
+    assert.equal(await page.getByText('line of attempt 3').count(), 0)
+    // The steps are those of the attempt, too.
+    await seen(page.getByRole('list', { name: 'Steps' }).getByRole('button', { name: /command/ }))
+    assert.match(await page.getByRole('list', { name: 'Steps' }).getByRole('button').getAttribute('title'), /failed/)
+    await page.getByRole('tab', { name: /Attempts/ }).click()
+    await page.getByRole('button', { name: 'Attempt 3' }).click()
+    await seen(page.getByText('line of attempt 3'))
+    assert.equal(new URL(page.url()).search + new URL(page.url()).hash, '')
+    await line(page, 1).getByRole('link').click()
+    assert.equal(new URL(page.url()).search + new URL(page.url()).hash, '?attempt=3#L1')
+  },
+
   async 'a browser without shared workers follows, too'(page, world) {
     await page.addInitScript(() => delete window.SharedWorker)
     const job = await world.begin('alone', ticking)

@@ -38,6 +38,7 @@ if (!scope.stintEarly) {
   } else if (first === 'runs' && second && more.length === 0) {
     ask('runs/' + second)
     // Most runs have one attempt, and an address with the run's id.
-    if (/^[0-9a-f-]{36}$/.test(second)) ask(`runs/${second}/log?attempt=1&tail=200`, 'application/x-ndjson')
+    const attempt = new URLSearchParams(location.search).get('attempt') ?? '1'
+    if (/^[0-9a-f-]{36}$/.test(second)) ask(`runs/${second}/log?attempt=${encodeURIComponent(attempt)}&tail=200`, 'application/x-ndjson')
   }
 }

@@ -36,7 +36,7 @@ export const path = {
     const q = new URLSearchParams(query).toString()
     return q ? 'runs?' + q : 'runs'
   },
-  run: (id: string) => 'runs/' + encodeURIComponent(id),
+  run: (id: string, attempt = 0) => 'runs/' + encodeURIComponent(id) + (attempt > 0 ? '?attempt=' + attempt : ''),
   compare: (a: string, b: string) => `compare?a=${encodeURIComponent(a)}&b=${encodeURIComponent(b)}`,
   settings: () => 'settings',
   jobs: () => 'jobs',

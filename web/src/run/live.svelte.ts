@@ -29,6 +29,11 @@ export class LiveRun {
   zoom = $state.raw<[number, number] | null>(null)
   /** The samples of that span, in full detail. */
   detail = $state.raw<Sample[] | null>(null)
+  /** An attempt before the last one that is shown instead of it; null for the last. */
+  private earlier = $state.raw<{ attempt: number; run: Run | null; samples: Sample[] } | null>(null)
+  /** The run as the attempt that is shown has it. */
+  readonly shown = $derived(this.earlier?.run ?? this.run)
+  readonly shownSamples = $derived(this.earlier?.samples ?? this.samples)
   /** Raised whenever there may be new output. */
   pulse = $state(0)
 
@@ -219,13 +224,27 @@ export class LiveRun {
     )
   }
 
+  /** Shows an attempt before the last one; 0 shows the last. */
+  async show(attempt: number) {
+    if (attempt === (this.earlier?.attempt ?? 0)) return
+    void this.zoomTo(null)
+    this.earlier = attempt > 0 ? { attempt, run: null, samples: [] } : null
+    const asked = this.earlier
+    if (!asked) return
+    const [run, samples] = await Promise.all([
+      optional(api.run(this.id, this.ctl.signal, attempt)),
+      optional(api.samples(this.id, { points, attempt }, this.ctl.signal)),
+    ])
+    if (this.earlier === asked) this.earlier = { attempt, run, samples: samples?.samples ?? [] }
+  }
+
   /** Shows a span of time with all the samples there are of it; null shows the whole run. */
   async zoomTo(span: [number, number] | null) {
     this.zoom = span
     this.detail = null
     if (!span) return
     const iso = (t: number) => new Date(t * 1000).toISOString()
-    const got = await optional(api.samples(this.id, { points, from: iso(span[0]), to: iso(span[1]) }, this.ctl.signal))
+    const got = await optional(api.samples(this.id, { points, attempt: this.earlier?.attempt, from: iso(span[0]), to: iso(span[1]) }, this.ctl.signal))
     // Too few to draw a line: what was there before is closer.
     if (this.zoom === span && got?.samples && got.samples.length > 2) this.detail = got.samples
   }

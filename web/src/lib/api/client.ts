@@ -157,8 +157,8 @@ async function allJobs(signal?: AbortSignal): Promise<{ jobs: t.Job[] }> {
 export const api = {
   runs: (f: RunFilter = {}, signal?: AbortSignal) => json<t.RunPage>('runs', { ...f }, { signal }),
   counts: (f: RunFilter, signal?: AbortSignal) => json<t.Counts>('runs/counts', { ...f }, { signal }),
-  run: (id: string, signal?: AbortSignal) => json<t.Run>(run(id), {}, { signal }),
-  samples: (id: string, query: { points: number; from?: string; to?: string }, signal?: AbortSignal) =>
+  run: (id: string, signal?: AbortSignal, attempt?: number) => json<t.Run>(run(id), { attempt }, { signal }),
+  samples: (id: string, query: { points: number; attempt?: number; from?: string; to?: string }, signal?: AbortSignal) =>
     json<{ samples: t.Sample[] | null; total: number }>(run(id, '/samples'), query, { signal }),
   band: (id: string, points: number, signal?: AbortSignal) => json<t.GhostBand>(run(id, '/band'), { points }, { signal }),
   changes: (id: string, other = '', signal?: AbortSignal) =>

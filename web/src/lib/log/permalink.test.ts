@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { formatHash, parseHash, select } from './permalink'
+import { attemptURL, formatHash, linesURL, parseAttempt, parseHash, select } from './permalink'
 
 test.each([
   ['#L12', { from: 12, to: 12 }],
@@ -20,4 +20,16 @@ test('selection', () => {
   expect(select({ from: 5, to: 5 }, 9, true)).toEqual({ from: 5, to: 9 })
   expect(select({ from: 5, to: 9 }, 2, true)).toEqual({ from: 2, to: 5 })
   expect(select({ from: 5, to: 9 }, 7, false)).toEqual({ from: 7, to: 7 })
+})
+
+test('an address of lines names their attempt', () => {
+  const url = linesURL('http://h/ops/runs/x?attempt=3&q=a#L1', 1, { from: 2, to: 4 })
+  expect(url.href).toBe('http://h/ops/runs/x?attempt=1&q=a#L2-L4')
+  expect(parseAttempt(url.search)).toBe(1)
+  expect(attemptURL(url.href, 2).href).toBe('http://h/ops/runs/x?attempt=2&q=a')
+  expect(attemptURL(url.href, 0).href).toBe('http://h/ops/runs/x?q=a')
+})
+
+test.each(['', '?attempt=', '?attempt=0', '?attempt=-1', '?attempt=1e3', '?attempt=12345678901'])('%s names no attempt', (search) => {
+  expect(parseAttempt(search)).toBe(0)
 })

@@ -14,6 +14,32 @@ export function parseHash(hash: string): LineRange | null {
   return range.from >= 1 ? range : null
 }
 
+/** The attempt that an address names; 0 for none. */
+export function parseAttempt(search: string): number {
+  const text = new URLSearchParams(search).get('attempt') ?? ''
+  return /^[1-9]\d{0,5}$/.test(text) ? Number(text) : 0
+}
+
+/**
+ * The address of some lines of an attempt. It always names the attempt: a line's number means
+ * another line when the run is tried again.
+ */
+export function linesURL(href: string, attempt: number, range: LineRange): URL {
+  const url = new URL(href)
+  url.searchParams.set('attempt', String(attempt))
+  url.hash = formatHash(range)
+  return url
+}
+
+/** The address of an attempt, without lines; of the last one when attempt is 0. */
+export function attemptURL(href: string, attempt: number): URL {
+  const url = new URL(href)
+  if (attempt > 0) url.searchParams.set('attempt', String(attempt))
+  else url.searchParams.delete('attempt')
+  url.hash = ''
+  return url
+}
+
 export function formatHash(r: LineRange): string {
   return r.from === r.to ? `#L${r.from}` : `#L${r.from}-L${r.to}`
 }
