@@ -24,6 +24,7 @@ func (s *Server) build() (http.Handler, error) {
 	if s.page, err = renderDocs(spec); err != nil {
 		return nil, fmt.Errorf("render the interface's page: %w", err)
 	}
+	s.pageStyles = stylesOf(s.page)
 	for _, rt := range s.table {
 		h := rt.handle
 		if rt.rest != nil {
@@ -198,7 +199,7 @@ func (s *Server) unrouted(w http.ResponseWriter, r *http.Request, mux *http.Serv
 		s.fail(w, r, newProblem(http.StatusNotFound, "this Stint server has no pages: /api/docs describes its interface"))
 		return
 	}
-	pageHeaders(w)
+	pageHeaders(w, "'self'")
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime))
 	s.cfg.UI.ServeHTTP(w, r)
 }
@@ -230,10 +231,11 @@ func (s *Server) methodsFor(mux *http.ServeMux, r *http.Request) []string {
 	return out
 }
 
-// pageHeaders are for answers that a browser shows.
-func pageHeaders(w http.ResponseWriter) {
+// pageHeaders are for answers that a browser shows. Their styles come from styles, a source of
+// the content security policy.
+func pageHeaders(w http.ResponseWriter, styles string) {
 	h := w.Header()
-	h.Set("Content-Security-Policy", "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "+
+	h.Set("Content-Security-Policy", "default-src 'self'; style-src "+styles+"; img-src 'self' data:; "+
 		"connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")

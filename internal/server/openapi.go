@@ -229,7 +229,7 @@ func (s *Server) getOpenAPI(w http.ResponseWriter, r *http.Request) {
 
 // getDocs answers the same as a page.
 func (s *Server) getDocs(w http.ResponseWriter, r *http.Request) {
-	pageHeaders(w)
+	pageHeaders(w, s.pageStyles)
 	s.fixed(w, r, "text/html; charset=utf-8", s.page)
 }
 

@@ -1,6 +1,9 @@
 package server_test
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -157,6 +160,27 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 		}
 	}
 	l.do("POST", "/", nil).problem(t, http.StatusMethodNotAllowed)
+}
+
+// No page may run or style what somebody managed to put into it.
+func TestNoPageAllowsInlineCode(t *testing.T) {
+	l := start(t, server.Config{UI: http.NotFoundHandler()})
+	for _, path := range []string{"/", "/runs/x", "/api/docs"} {
+		r := l.get(path)
+		policy := r.header.Get("Content-Security-Policy")
+		if policy == "" || strings.Contains(policy, "unsafe") {
+			t.Errorf("GET %s: policy %q", path, policy)
+		}
+		for _, style := range regexp.MustCompile(`(?s)<style>(.*?)</style>`).FindAllSubmatch(r.body, -1) {
+			sum := sha256.Sum256(style[1])
+			if source := "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !strings.Contains(policy, source) {
+				t.Errorf("GET %s: policy %q does not allow the page's own style %s", path, policy, source)
+			}
+		}
+		if bytes.Contains(r.body, []byte(" style=")) {
+			t.Errorf("GET %s has a style attribute, which its policy does not allow", path)
+		}
+	}
 }
 
 // Every path of the interface answers 405 to a method that it has not, with those that it

@@ -94,6 +94,8 @@ type Server struct {
 	table   []route
 	spec    []byte // the OpenAPI document
 	page    []byte // the same for people
+	// pageStyles is the source of the styles in page.
+	pageStyles string
 
 	committer   *committer
 	broker      *broker
