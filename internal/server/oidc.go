@@ -150,7 +150,7 @@ func (s *Server) getOIDCStart(w http.ResponseWriter, r *http.Request) {
 	}
 	known, err := s.oidc.discover(r.Context(), s.now)
 	if err != nil {
-		s.loginFailed(w, r, "the identity provider does not answer", err)
+		s.loginFailed(w, r, loginUnavailable, "the identity provider does not answer", err)
 		return
 	}
 	browser := loginSecret(access.NewSecret())
@@ -192,28 +192,28 @@ func (s *Server) getOIDCCallback(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	c, err := r.Cookie(s.cookieName(r, loginCookie))
 	if err != nil || subtle.ConstantTimeCompare([]byte(loginSecret(c.Value).state()), []byte(q.Get("state"))) != 1 {
-		s.loginFailed(w, r, "the login was not begun in this browser, or took too long: try again", nil)
+		s.loginFailed(w, r, loginExpired, "the login was not begun in this browser, or took too long: try again", nil)
 		return
 	}
 	browser := loginSecret(c.Value)
 	http.SetCookie(w, s.cookie(r, loginCookie, "", -time.Second))
 	l, err := s.store.TakeLogin(r.Context(), access.Hash(browser.state()), s.now())
 	if err != nil {
-		s.loginFailed(w, r, "the login took too long, or came back twice: try again", err)
+		s.loginFailed(w, r, loginExpired, "the login took too long, or came back twice: try again", err)
 		return
 	}
 	if code := q.Get("error"); code != "" {
-		s.loginFailed(w, r, "the identity provider refused: "+printable(code+" "+q.Get("error_description")), nil)
+		s.loginFailed(w, r, loginRefused, "the identity provider refused: "+printable(code+" "+q.Get("error_description")), nil)
 		return
 	}
 	identity, err := s.oidc.exchange(r.Context(), q.Get("code"), browser, s.now)
 	if err != nil {
-		s.loginFailed(w, r, "what the identity provider sent could not be verified", err)
+		s.loginFailed(w, r, loginUnverified, "what the identity provider sent could not be verified", err)
 		return
 	}
 	who := actor{name: identity.Who(), scope: s.oidc.grants.ScopeOf(identity), via: viaOIDC}
 	if who.scope == access.Public {
-		s.loginFailed(w, r, job.Quote(who.name)+" is known to the identity provider but is given no access here: see --oidc-grant", nil)
+		s.loginFailed(w, r, loginNoAccess, job.Quote(who.name)+" is known to the identity provider but is given no access here: see --oidc-grant", nil)
 		return
 	}
 	stored, err := json.Marshal(identity)
@@ -260,16 +260,28 @@ func (p *provider) exchange(ctx context.Context, code string, browser loginSecre
 	return access.ReadIdentity(p.cfg.Issuer, claims), nil
 }
 
+// A loginError tells the page why a login failed. It is a code, not a sentence: whoever makes a
+// link to the page could write one.
+type loginError string
+
+const (
+	loginUnavailable loginError = "unavailable" // the identity provider does not answer
+	loginExpired     loginError = "expired"     // the login took too long, or was begun elsewhere
+	loginRefused     loginError = "refused"     // by the identity provider
+	loginUnverified  loginError = "unverified"  // what the identity provider sent
+	loginNoAccess    loginError = "no_access"   // of somebody whom the identity provider knows
+)
+
 // loginFailed sends the browser back to the page, which says why. The details are for the
 // server's own log.
-func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, why string, err error) {
+func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, code loginError, why string, err error) {
 	if err != nil {
 		why := fmt.Sprintf("%s: %v", why, err)
 		s.refused(r, why)
 	} else {
 		s.refused(r, why)
 	}
-	http.Redirect(w, r, s.oidc.public+"/?login_error="+url.QueryEscape(why), http.StatusSeeOther)
+	http.Redirect(w, r, s.oidc.public+"/?login_error="+url.QueryEscape(string(code)), http.StatusSeeOther)
 }
 
 // localPath is a path of this server, or "/" for anything that could lead elsewhere.

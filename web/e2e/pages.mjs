@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { createServer, get } from 'node:http'
+import { join } from 'node:path'
 import { isCurrent } from '../build/api-types.mjs'
 
 const line = (page, n) => page.locator(`[data-n="${n}"]`)
@@ -246,9 +248,34 @@ export const pages = {
     await page.goto('')
     await seen(page.getByRole('link', { name: /session/ }).first())
     await page.evaluate(() => sessionStorage.setItem('stint.token', 'stint_' + 'x'.repeat(40)))
-    await seen(page.getByText('You are logged out, so nothing here is renewed.'))
+    await seen(page.getByText('You are logged out: what you see is not updated.'))
     job.child.kill('SIGTERM')
     await job.ended
+  },
+
+  async 'the first visit asks for a login, and so does the page after logging out'(page, world) {
+    const guarded = await world.other('guarded', '--require-token')
+    const token = readFileSync(join(world.dir, 'guarded', 'admin.token'), 'utf8').trim()
+    const ask = page.getByRole('heading', { name: 'Log in to Stint' })
+    await page.goto(guarded.base + '?login_error=Call+0800+and+say+your+password')
+    await seen(ask)
+    assert.equal(await page.title(), 'Log in · Stint')
+    assert.equal(await page.getByText('You are logged out').count(), 0, 'nobody was logged in')
+    assert.equal(await page.getByText('0800').count(), 0, 'a sentence from the address is shown')
+    await seen(page.getByText('The login failed. The log of the server says more.'))
+    await page.goto(guarded.base + 'runs/01999999-0000-7000-8000-000000000000')
+    await seen(ask)
+    assert.equal(await page.title(), 'Log in · Stint')
+    await page.getByLabel('Token').fill(token)
+    await page.getByRole('button', { name: 'Log in' }).click()
+    await seen(page.getByRole('heading', { name: 'This run is not here' }))
+    await page.goto(guarded.base + 'settings')
+    await page.getByRole('button', { name: 'Log out' }).click()
+    await seen(ask)
+    await page.goto(guarded.base + 'settings')
+    await seen(ask)
+    assert.equal(await page.getByText('send Authorization').count(), 0, 'what is for programs is shown to people')
+    await guarded.stop()
   },
 
   async 'a clock that is off is said'(page) {

@@ -216,8 +216,8 @@ export const tests = {
     await page.goto('runs')
     await page.evaluate(() => sessionStorage.setItem('stint.token', 'stint_wrong'))
     await page.reload()
-    await seen(page.getByRole('heading', { name: 'This server wants to know who you are' }))
-    await page.getByRole('button', { name: 'Go on without one' }).click()
+    await seen(page.getByRole('heading', { name: 'Log in to Stint' }))
+    await page.getByRole('button', { name: 'Continue without a token' }).click()
     await seen(page.getByRole('listitem').filter({ hasText: /etl/ }))
     assert.ok(world.base)
   },

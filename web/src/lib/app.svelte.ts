@@ -39,8 +39,17 @@ class App {
     return { set, release: () => set(true) }
   }
 
+  /** Somebody was logged in since this page was opened. */
+  private wasIn = $state(false)
+
+  /** Somebody was logged in, and is not any more. */
+  get loggedOut() {
+    return this.locked && this.wasIn
+  }
+
   async learnMe() {
     this.me = (await optional(api.me())) ?? this.me
+    if (this.me?.scope) this.wasIn = true
   }
 
   go(href: string, replace = false) {

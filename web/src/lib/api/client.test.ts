@@ -20,7 +20,7 @@ async function answered(status: number, body: string) {
 
 test('only a problem of a Stint server asks for a login', async () => {
   const ours = await answered(401, JSON.stringify(stint))
-  expect(ours).toMatchObject({ locked: true, error: { status: 401, message: 'this server wants a token' } })
+  expect(ours).toMatchObject({ locked: true, error: { status: 401, message: 'You are not logged in. Log in to continue.' } })
   for (const body of ['', 'null', '[]', '"x"', '<html>sign in</html>', '{"type":7}', JSON.stringify({ ...stint, type: 'about:blank' })]) {
     const other = await answered(401, body)
     expect(other.locked, body).toBe(false)

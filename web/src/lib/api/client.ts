@@ -85,7 +85,10 @@ export async function call(url: string, init: RequestInit = {}): Promise<Respons
   if (!early) learnClock(res) // how old an early answer is nobody knows
   if (res.ok) return res
   const problem = await problemOf(res)
-  if (problem?.type === 'urn:stint:unauthorized') locked()
+  if (problem?.type === 'urn:stint:unauthorized') {
+    locked()
+    throw new ApiError(res.status, 'You are not logged in. Log in to continue.') // the server's sentence is for programs
+  }
   throw new ApiError(res.status, problem ? problem.detail || problem.title : `HTTP ${res.status}, and not from a Stint server: is there a proxy in between?`)
 }
 
