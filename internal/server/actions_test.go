@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -232,8 +233,19 @@ func TestRetryOverHTTP(t *testing.T) {
 		l.do("POST", "/api/v1/runs/"+s.id+"/attempts/1/heartbeat", []byte(`{"sequence":1,"waiting_ms":60000,"period_ms":5000}`)).ok(t, &r)
 		return r
 	}
+	var offer struct {
+		Run, Host, Command string
+		Until              *time.Time
+	}
+	l.get(retry).ok(t, &offer)
+	if offer.Until != nil || offer.Host != "h" || !strings.HasPrefix(offer.Command, "stint run --job train") {
+		t.Errorf("while nobody waits: %+v", offer)
+	}
 	if r := beat(); len(r.Commands) != 0 || !r.Owner {
 		t.Errorf("before anybody asked: %+v", r)
+	}
+	if l.get(retry).ok(t, &offer); offer.Until == nil || time.Until(*offer.Until) > 2*time.Minute {
+		t.Errorf("while the agent waits: %+v", offer)
 	}
 	var run job.Run
 	l.do("POST", retry, []byte(`{"by":"ada","why":"once more"}`)).ok(t, &run)

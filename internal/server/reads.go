@@ -98,6 +98,15 @@ func (s *sharedReads) Events(ctx context.Context, run string, after int64, limit
 	return readInTurn(ctx, s, func() ([]job.RunEvent, error) { return s.Store.Events(ctx, run, after, limit) })
 }
 
+func (s *sharedReads) AgentWaits(ctx context.Context, id string) (run job.Run, until time.Time, err error) {
+	run, err = readInTurn(ctx, s, func() (job.Run, error) {
+		var err error
+		run, until, err = s.Store.AgentWaits(ctx, id)
+		return run, err
+	})
+	return run, until, err
+}
+
 func (s *sharedReads) KnowsEventID(ctx context.Context, id int64) (bool, error) {
 	return readInTurn(ctx, s, func() (bool, error) { return s.Store.KnowsEventID(ctx, id) })
 }

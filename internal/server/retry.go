@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
@@ -62,6 +63,31 @@ func (s *Server) retryRun(ctx context.Context, in *wishIn) (*answered[job.Run], 
 	s.metrics.events(events)
 	s.broker.Notify(id)
 	return &answered[job.Run]{run}, nil
+}
+
+// retryOffer says whether a run can be tried again in place, and how to start its job anew.
+type retryOffer struct {
+	Run     string     `json:"run"`
+	Until   *time.Time `json:"until" doc:"The agent waits for a retry until then; null if it does not wait."`
+	Host    string     `json:"host"`
+	Command string     `json:"command" doc:"Starts the job again, on its host. What the server does not know of (the environment, limits) is not in it."`
+}
+
+// getRetry answers what postRetry would do.
+func (s *Server) getRetry(ctx context.Context, in *runPath) (*answered[retryOffer], error) {
+	id, err := s.findRun(ctx, in.Run)
+	if err != nil {
+		return nil, err
+	}
+	run, until, err := s.store.AgentWaits(ctx, id)
+	if err != nil {
+		return nil, s.internal(ctx, "until when the agent of run "+id+" waits", err)
+	}
+	offer := retryOffer{Run: id, Host: run.Host, Command: againCommand(&run)}
+	if run.State.Terminal() && run.State != job.Succeeded && until.After(s.now()) {
+		offer.Until = &until
+	}
+	return &answered[retryOffer]{offer}, nil
 }
 
 func host(name string) string {

@@ -46,6 +46,7 @@ type Store interface {
 	Runs(ctx context.Context, q index.RunQuery) (index.RunPage, error)
 	// Events returns changes after an id, oldest first; of all runs when run is empty.
 	Events(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error)
+	AgentWaits(ctx context.Context, run string) (job.Run, time.Time, error)
 	LastEventID(ctx context.Context) (int64, error)
 	KnowsEventID(ctx context.Context, id int64) (bool, error)
 	Jobs(ctx context.Context, q index.JobQuery) (index.JobPage, error)

@@ -30,7 +30,7 @@ func (s *Store) RequestRetry(ctx context.Context, run string, attempt int, by, w
 		if row.run.State == job.Retrying {
 			return nil
 		}
-		until, err := t.agentWaitsUntil(ctx, &row.run)
+		until, err := agentWaitsUntil(ctx, t, &row.run)
 		if err != nil {
 			return err
 		}
@@ -113,12 +113,23 @@ func (t *tx) agentWaits(ctx context.Context, run *job.Run, until time.Time) (*in
 	return &r, nil
 }
 
+// AgentWaits returns a run, and until when the agent of its last attempt waits for another one;
+// zero if it does not.
+func (s *Store) AgentWaits(ctx context.Context, id string) (job.Run, time.Time, error) {
+	run, err := s.Run(ctx, id)
+	if err != nil {
+		return run, time.Time{}, err
+	}
+	until, err := agentWaitsUntil(ctx, s.reader, &run)
+	return run, until, err
+}
+
 // agentWaitsUntil is until when the agent of a run's attempt, which has ended, said that it
 // waits for another one; zero if it did not.
-func (t *tx) agentWaitsUntil(ctx context.Context, run *job.Run) (time.Time, error) {
+func agentWaitsUntil(ctx context.Context, q oneRow, run *job.Run) (time.Time, error) {
 	var attempt int
 	var until int64
-	err := t.QueryRowContext(ctx, `SELECT attempt, until FROM waiting_agents WHERE run_id = $1`, run.ID).Scan(&attempt, &until)
+	err := q.QueryRowContext(ctx, `SELECT attempt, until FROM waiting_agents WHERE run_id = $1`, run.ID).Scan(&attempt, &until)
 	switch {
 	case errors.Is(err, sql.ErrNoRows) || err == nil && attempt != run.Attempt:
 		return time.Time{}, nil
@@ -148,7 +159,7 @@ func (s *Store) WatchRetry(ctx context.Context, id string, attempt int, announce
 			return nil
 		}
 		to, said := job.Failed, ""
-		waits, err := t.agentWaitsUntil(ctx, &run)
+		waits, err := agentWaitsUntil(ctx, t, &run)
 		if err != nil {
 			return err
 		}

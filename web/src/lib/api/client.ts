@@ -178,6 +178,7 @@ export const api = {
   cancel: (id: string, why: string) => send<unknown>('POST', run(id, '/cancel'), { by: 'the page', why }),
   cancelMany: (runs: string[], reason: string) =>
     send<{ results: { run: string; canceled?: boolean; error?: string }[] }>('POST', 'runs/cancel', { runs, reason }),
+  retryOffer: (id: string, signal?: AbortSignal) => json<t.RetryOffer>(run(id, '/retry'), {}, { signal }),
   retry: (id: string) => send<unknown>('POST', run(id, '/retry')),
   acknowledge: (id: string) => send<unknown>('POST', run(id, '/acknowledge')),
 

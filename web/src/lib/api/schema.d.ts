@@ -561,6 +561,17 @@ export interface components {
             run: string;
             sentence: string;
         };
+        RetryOffer: {
+            /** @description Starts the job again, on its host. What the server does not know of (the environment, limits) is not in it. */
+            command: string;
+            host: string;
+            run: string;
+            /**
+             * Format: date-time
+             * @description The agent waits for a retry until then; null if it does not wait.
+             */
+            until: string | null;
+        };
         Route: {
             /** Format: date-time */
             changed_at: string;

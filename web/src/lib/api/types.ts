@@ -95,6 +95,7 @@ export type NotifyRoute = With<S['Route'], { changed_at?: string }>
 
 export type Token = S['Token']
 
+export type RetryOffer = S['RetryOffer']
 export type Me = S['MeAnswer']
 
 export type Settings = S['Settings']
