@@ -54,7 +54,7 @@ export const live = {
     const flag = world.dir + '/second'
     const job = await world.begin('again', `if [ -e ${flag} ]; then ${ticking}; fi; echo first; exit 1`, '--retry-wait', '60s')
     await page.goto('runs/' + job.run.id)
-    await seen(page.getByText('Exited with code 1.'))
+    await seen(page.getByRole('group', { name: 'Verdict' }).getByText(/Exited with code 1\./))
     await world.run('touch-flag', `touch ${flag}`)
     await page.getByRole('button', { name: /^(Retry|Try now)/ }).click()
     await page.waitForFunction(() => document.title.startsWith('●'))
@@ -70,7 +70,7 @@ export const live = {
     const flag = world.dir + '/third'
     const job = await world.begin('elsewhere', `if [ -e ${flag} ]; then ${ticking}; fi; exit 1`, '--retry-wait', '60s')
     await page.goto('runs/' + job.run.id)
-    await seen(page.getByText('Exited with code 1.'))
+    await seen(page.getByRole('group', { name: 'Verdict' }).getByText(/Exited with code 1\./))
     await world.run('touch-flag', `touch ${flag}`)
     await fetch(`${world.base}api/v1/runs/${job.run.id}/retry`, { method: 'POST', body: '{}', headers: { 'Content-Type': 'application/json' } })
     await seen(page.getByText('tick 5', { exact: true }))

@@ -4,6 +4,7 @@
 import { hard } from './hard.mjs'
 import { live } from './live.mjs'
 import { pages } from './pages.mjs'
+import { runpage } from './runpage.mjs'
 import { setup } from './setup.mjs'
 import { tests } from './tests.mjs'
 
@@ -12,7 +13,7 @@ const world = await setup()
 let failed = 0
 let passed = 0
 try {
-  for (const [name, test] of Object.entries({ ...tests, ...pages, ...hard, ...live })) {
+  for (const [name, test] of Object.entries({ ...tests, ...pages, ...hard, ...live, ...runpage })) {
     if (!name.includes(wanted)) continue
     const started = Date.now()
     const page = await world.open()

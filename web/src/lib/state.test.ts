@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Run } from './api/types'
-import { cause, clearlyOver, gist, late, needAttention, title, upsert, verdict, why } from './state'
+import { cause, clearlyOver, elapsed, gist, late, needAttention, title, upsert, verdict, why } from './state'
 
 const now = Date.parse('2026-03-01T12:00:00Z')
 
@@ -119,4 +119,12 @@ test('upsert keeps the place of a known run and puts a new one on top', () => {
 
 test('title begins with the state', () => {
   expect(title(run({ state: 'timed_out' }))).toBe('⏱ train #4 timed out · Stint')
+})
+
+test('a run between two attempts says when the next begins', () => {
+  const retrying = run({ state: 'retrying', attempt: 2, outcome: { reason: 'exit_code', exit_code: 7, message: 'Exited with code 7.', retry_at: new Date(now + 432_000).toISOString() } as Run['outcome'], created_at: new Date(now - 100_000).toISOString() })
+  expect(verdict(retrying, now)).toBe('Attempt 2: Exited with code 7. Attempt 3 begins in 7 m 12 s.')
+  expect(gist(retrying, now)).toBe('attempt 3 in 7 m 12 s')
+  expect(elapsed(retrying, now)).toBe(100)
+  expect(verdict({ ...retrying, outcome: null }, now)).toBe('Attempt 3 begins soon.')
 })

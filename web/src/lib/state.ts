@@ -71,6 +71,7 @@ export function findingText(x: Finding): string {
 
 /** Seconds that the run has taken so far, or took. */
 export function elapsed(run: Run, now: number): number {
+  if (run.state === 'retrying') return f.between(run.created_at, null, now) // since its first attempt
   return f.between(run.started_at ?? run.created_at, run.ended_at, now)
 }
 
@@ -87,6 +88,7 @@ export function verdict(run: Run, now: number): string | null {
   if (isActive(run.state)) {
     const finding = worst(run)
     if (finding) return findingSentence(finding, now)
+    if (run.state === 'retrying' && !run.cancel) return retrySentence(run, now)
     if (run.cancel) {
       const why = run.cancel.why ? `: ${run.cancel.why}` : ''
       return `${run.cancel.by || 'Somebody'} asked it to stop ${f.ago(run.cancel.at, now)}${why}.`
@@ -101,6 +103,17 @@ export function verdict(run: Run, now: number): string | null {
     return run.diagnosis?.sentence || `Nobody knows how it ended.${heard}${finding ? ' ' + findingText(finding) : ''}`
   }
   return run.outcome?.message || null
+}
+
+/** When the next attempt begins, in a few words. */
+function nextAttempt(run: Run, now: number): string {
+  const left = (Date.parse(run.outcome?.retry_at ?? '') - now) / 1000
+  return left > 0 ? `in ${f.ticking(left)}` : 'soon'
+}
+
+function retrySentence(run: Run, now: number): string {
+  const ended = run.outcome?.message ? `Attempt ${run.attempt}: ${run.outcome.message} ` : ''
+  return `${ended}Attempt ${run.attempt + 1} begins ${nextAttempt(run, now)}.`
 }
 
 export function worst(run: Run): Finding | undefined {
@@ -121,6 +134,7 @@ function findingSentence(finding: NonNullable<Run['findings']>[number], now: num
 /** What a list says of a run's end or trouble, in a few words. */
 export function gist(run: Run, now: number): string {
   const o = run.outcome
+  if (run.state === 'retrying' && !run.cancel && !worst(run)) return `attempt ${run.attempt + 1} ${nextAttempt(run, now)}`
   if (isActive(run.state)) return verdict(run, now) ?? run.status
   if (!o) return verdict(run, now) ?? ''
   if (o.reason === 'out_of_memory' && o.oom) {

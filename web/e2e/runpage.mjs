@@ -1,0 +1,103 @@
+// What a person on call needs of a run: when it goes on, how to start it again, what it waited for.
+import assert from 'node:assert/strict'
+
+const line = (page, n) => page.locator(`[data-n="${n}"]`)
+const seen = (locator) => locator.waitFor({ state: 'visible' })
+const verdict = (page) => page.getByRole('group', { name: 'Verdict' })
+
+async function cancel(world, job) {
+  const init = { method: 'POST', body: '{}', headers: { 'Content-Type': 'application/json' } }
+  await fetch(`${world.base}api/v1/runs/${job.run.id}/cancel`, init)
+  await job.ended
+}
+
+export const runpage = {
+  async 'a run between two attempts says when it goes on'(page, world) {
+    const job = await world.begin('patient', 'echo x; exit 7', '--retries', '3', '--retry-backoff', '10m')
+    await page.goto('runs/' + job.run.id)
+    await seen(verdict(page).getByText(/Attempt 1: Exited with code 7\. Attempt 2 begins in \d+ m/))
+    await page.goto('')
+    await seen(page.getByRole('region', { name: 'Running' }).getByText(/^attempt 2 in \d+ m/))
+    await cancel(world, job)
+  },
+
+  async 'a run is tried again where its agent waits, else its command is shown'(page, world) {
+    const gone = await world.run('gone', 'exit 3')
+    await page.goto('runs/' + gone.id)
+    await page.getByRole('button', { name: 'Run again…' }).click()
+    const dialog = page.getByRole('dialog', { name: 'Run again' })
+    await seen(dialog.getByText(/^stint run --job gone /))
+    await page.keyboard.press('Escape')
+    await dialog.waitFor({ state: 'hidden' })
+    const waits = await world.begin('waits', 'exit 3', '--retry-wait', '10m')
+    await page.goto('runs/' + waits.run.id)
+    await seen(page.getByRole('button', { name: /^Retry \(agent waits \d+ m/ }))
+    waits.child.kill('SIGTERM')
+    await waits.ended
+  },
+
+  async 'moments are shown in the zone of the browser'(_page, world) {
+    const job = await world.begin('moments', 'echo started; sleep 60')
+    job.child.kill('SIGKILL')
+    const page = await world.open({ timezoneId: 'America/Los_Angeles' })
+    await page.goto('runs/' + job.run.id)
+    await page.waitForFunction(() => document.title.startsWith('⌁'), null, { timeout: 60_000 })
+    const moment = verdict(page).locator('time').first()
+    await seen(moment)
+    const iso = await moment.getAttribute('datetime')
+    const local = new Date(iso).toLocaleTimeString('en-GB', { timeZone: 'America/Los_Angeles' })
+    assert.ok((await moment.textContent()).endsWith(local), `${await moment.textContent()} is not ${local}`)
+    assert.match(await moment.getAttribute('title'), / UTC$/)
+    assert.doesNotMatch(await verdict(page).textContent(), /UTC/)
+    await page.getByRole('tab', { name: 'Events' }).click()
+    await seen(page.getByRole('tabpanel', { name: 'Events' }).getByText('lost').first())
+    assert.doesNotMatch(await page.getByRole('tabpanel', { name: 'Events' }).textContent(), /UTC/)
+    await page.context().close()
+  },
+
+  async 'what a stopped job waited for is shown'(page, world) {
+    const run = await world.run('waiting', 'sleep 300; true', '--timeout', '1s')
+    await page.goto('runs/' + run.id)
+    await verdict(page).getByRole('button', { name: 'What it waited for' }).click()
+    const processes = page.getByRole('tabpanel', { name: /Processes/ })
+    await seen(processes.getByRole('listitem').filter({ hasText: /sleep \d+/ }).filter({ hasText: 'sleeping' }))
+    await page.getByRole('tab', { name: 'Parameters' }).click()
+    assert.equal(await page.getByText(/diagnosis before the stop/).count(), 0)
+  },
+
+  async 'running jobs keep their names on every screen'(_page, world) {
+    const name = 'warehouse-nightly-export'
+    const policy = await fetch(`${world.base}api/v1/jobs/${name}/policy`, {
+      method: 'PUT', body: 'rules:\n  no_output: {after: 1s}\n', headers: { 'Content-Type': 'application/yaml' },
+    })
+    assert.ok(policy.ok, await policy.text())
+    const job = await world.begin(name, 'sleep 60')
+    for (const width of [375, 768, 1024, 1280]) {
+      const page = await world.open({ viewport: { width, height: 800 } })
+      await page.goto('')
+      const row = page.getByRole('region', { name: 'Running' }).getByRole('link').filter({ hasText: name })
+      await seen(row.getByText('no output'))
+      const title = row.getByText(name, { exact: true })
+      const { width: shown } = await title.boundingBox()
+      assert.ok(shown >= 90, `at ${width} px the name has ${shown} px`)
+      const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+      assert.ok(over <= 0, `the overview is ${over} px too wide at ${width}`)
+      await page.context().close()
+    }
+    await cancel(world, job)
+  },
+
+  async 'steps are whole pixels, and the log ends where the window does'(page, world) {
+    const run = await world.run('measured', 'seq 1 500')
+    await page.goto('runs/' + run.id)
+    await seen(line(page, 500))
+    const box = await page.getByRole('banner').first().boundingBox()
+    assert.equal(box.height, 44)
+    const lines = await page.getByRole('region', { name: 'Lines of the log' }).boundingBox()
+    assert.equal(lines.y + lines.height, 800)
+    assert.equal(await page.evaluate(() => document.documentElement.scrollHeight), 800)
+    await page.goto('jobs')
+    await seen(page.getByRole('link', { name: 'measured', exact: true }))
+    assert.equal(await page.locator('.max-w-7xl').evaluate((e) => getComputedStyle(e).maxWidth), '1280px')
+  },
+}

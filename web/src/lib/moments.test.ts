@@ -1,0 +1,28 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { inLocalTime, pieces } from './moments'
+
+const zone = process.env.TZ
+beforeAll(() => void (process.env.TZ = 'America/Los_Angeles')) // 8 hours behind UTC in November
+afterAll(() => void (process.env.TZ = zone))
+const now = Date.parse('2026-11-28T04:30:00Z') // 27 Nov, 20:30 there
+
+test('moments of a sentence are shown in the zone of the browser', () => {
+  const text = 'The last record is from 2026-11-28 04:06:38 UTC.'
+  expect(pieces(text, null, now)).toEqual(['The last record is from ', { at: '2026-11-28T04:06:38.000Z', shown: '20:06:38' }, '.'])
+  expect(inLocalTime('No output since 04:06:24 UTC, no CPU since 04:06:25 UTC', null, now)).toBe('No output since 20:06:24, no CPU since 20:06:25')
+})
+
+test('another day is said', () => {
+  expect(inLocalTime('Seen at 2026-11-26 12:00:00 UTC', null, now)).toBe('Seen at 26 Nov 04:00:00')
+  expect(inLocalTime('Seen at 2025-01-02 23:00:00 UTC', null, now)).toBe('Seen at 2 Jan 2025 15:00:00')
+})
+
+test('a time without a date is the one closest to the moment beside it', () => {
+  expect(inLocalTime('at 23:59:00 UTC', '2026-11-20T00:01:00Z', now)).toBe('at 19 Nov 15:59:00')
+  expect(inLocalTime('at 00:01:00 UTC', '2026-11-19T23:59:00Z', now)).toBe('at 19 Nov 16:01:00')
+})
+
+test.each(['', 'Exited with code 3.', 'at 04:06:24', '99:99:99 UTC', 'it printed 2026-11-28T04:06:38Z'])('%j stays as it is', (text) => {
+  expect(inLocalTime(text, null, now)).toBe(text)
+  expect(pieces(text, null, now).every((p) => typeof p === 'string')).toBe(true)
+})

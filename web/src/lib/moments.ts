@@ -1,0 +1,47 @@
+// Sentences of the server name moments in UTC, as command lines and mails need it. The page
+// shows them in the zone of the browser, as all its other times.
+import { clock, moment } from './format'
+
+/** A part of a sentence: plain text, or a moment. */
+export type Piece = string | { at: string; shown: string }
+
+const times = /(?:(\d{4}-\d\d-\d\d) )?(\d\d:\d\d:\d\d) UTC/g
+const dayMs = 24 * 3600_000
+
+/**
+ * Takes a sentence apart at its moments. A time without a date is the one that is closest to
+ * `near`; a moment that is not of today is shown with its date.
+ */
+export function pieces(text: string, near: string | null | undefined, now: number): Piece[] {
+  const out: Piece[] = []
+  let end = 0
+  for (const m of text.matchAll(times)) {
+    const at = m[1] ? Date.parse(`${m[1]}T${m[2]}Z`) : closest(m[2]!, Date.parse(near ?? '') || now)
+    if (Number.isNaN(at)) continue
+    const iso = new Date(at).toISOString()
+    if (m.index > end) out.push(text.slice(end, m.index))
+    out.push({ at: iso, shown: shown(iso, now) })
+    end = m.index + m[0].length
+  }
+  if (end < text.length) out.push(text.slice(end))
+  return out
+}
+
+/** The same as plain text, for titles and lists. */
+export function inLocalTime(text: string, near: string | null | undefined, now: number): string {
+  return pieces(text, near, now)
+    .map((p) => (typeof p === 'string' ? p : p.shown))
+    .join('')
+}
+
+/** The moment with a time of day in UTC that is closest to another one. */
+function closest(time: string, near: number): number {
+  const today = Date.parse(new Date(near).toISOString().slice(0, 10) + `T${time}Z`)
+  return [today - dayMs, today, today + dayMs].reduce((best, t) => (Math.abs(t - near) < Math.abs(best - near) ? t : best))
+}
+
+function shown(iso: string, now: number): string {
+  const today = new Date(iso).toDateString() === new Date(now).toDateString()
+  return today ? clock(iso) : moment(iso, now).replace(/ \d\d:\d\d$/, '') + ' ' + clock(iso)
+}
+
