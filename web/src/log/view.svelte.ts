@@ -1,7 +1,7 @@
 // What the view of a log knows and does, without a picture: which rows there are, where one
 // stands, whether the end is followed.
 import { tick, untrack } from 'svelte'
-import type { Run, Stream } from '../lib/api/types'
+import type { LogLine, Run, Stream } from '../lib/api/types'
 import { FilteredWindow } from '../lib/log/filtered'
 import type { Fold } from '../lib/log/folds'
 import { MatchRows } from '../lib/log/matches'
@@ -108,7 +108,7 @@ export class LogView {
     do {
       this.again = false
       const began = performance.now()
-      await this.full?.tail(this.follow ? tailLines : 1)
+      await this.full?.tail(this.follow ? tailLines : 1, this.follow)
       await tick()
       const took = performance.now() - began
       await new Promise((done) => setTimeout(done, Math.max(pace, rest * took)))
@@ -246,6 +246,15 @@ export class LogView {
   async next(back: boolean) {
     const n = this.search.step(this.firstInSight(), back)
     if (n !== null) await this.goTo(n)
+  }
+
+  /** The lines that are listed where not all are; null when the whole log is. */
+  shownLines(): LogLine[] | null {
+    const w = this.win
+    if (!w || w instanceof LogWindow) return null
+    const lines: LogLine[] = []
+    for (let c = 0; c * chunkLines < w.size; c++) for (const row of w.rows(c)) if (row.line) lines.push(row.line)
+    return lines
   }
 
   /** The first line that can be seen now. */

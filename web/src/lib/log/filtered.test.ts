@@ -63,3 +63,17 @@ test('when more came than was asked for, nothing unknown is hidden in between', 
   await w.tail(5000)
   expect(numbers(w)).toHaveLength(500)
 })
+
+test('a line that arrives while older ones are read leaves them where they are', async () => {
+  const { state, ask } = server(5000)
+  const w = new FilteredWindow(ask, () => {}, 'stderr')
+  await w.tail(200)
+  expect(numbers(w)).toHaveLength(500)
+  state.lines = 5010
+  await w.tail(1, false)
+  expect(numbers(w)).toHaveLength(501)
+  state.lines = 5110 // ten lines, of which one is asked for
+  await w.tail(1, false)
+  expect(numbers(w)).toHaveLength(511)
+  expect([w.slotOf(10), w.slotOf(5110), w.prepended]).toEqual([1, 511, 0])
+})

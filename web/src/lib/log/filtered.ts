@@ -58,11 +58,18 @@ export class FilteredWindow implements LogRows {
     if (this.records.length > 0) void this.tail(Math.min(filteredMost, this.records.length * 2))
   }
 
-  async tail(lines: number): Promise<void> {
-    const n = this.records.length === 0 ? Math.max(first, lines) : lines
+  async tail(lines: number, mayBeginAnew = true): Promise<void> {
+    let n = this.records.length === 0 ? Math.max(first, lines) : lines
     this.growing = true
     try {
-      this.take(await this.ask({ tail: n, stream: this.stream }, this.closed.signal), n)
+      for (;;) {
+        const answer = await this.ask({ tail: n, stream: this.stream }, this.closed.signal)
+        if (mayBeginAnew || this.joins(answer, n) || n >= filteredMost) {
+          this.take(answer, n)
+          break
+        }
+        n = Math.min(filteredMost, n * 4)
+      }
       this.error = null
     } catch (err) {
       if (err instanceof DOMException && err.name === 'AbortError') return
@@ -75,6 +82,13 @@ export class FilteredWindow implements LogRows {
 
   dropOpen() {
     // Every answer replaces the end of what is here, open lines with it.
+  }
+
+  /** An answer reaches back to the lines that are here, or there is nothing before it. */
+  private joins(answer: Answer, asked: number): boolean {
+    const lines = answer.records.filter((r) => 'n' in r)
+    const last = this.records.findLast((r) => 'n' in r)
+    return !last || lines.length < asked || lines.length === 0 || lines[0]!.n <= last.n
   }
 
   private take(answer: Answer, asked: number) {

@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest'
 import type { LogLine } from '../api/types'
-import { LogWindow, parseRecords, textOf, type Ask, type Record } from './window'
+import { againMs, LogWindow, parseRecords, textOf, type Ask, type Record } from './window'
 
 /** A log of n lines, every third on stderr, with a gap after line 3. */
 function server(n: number) {
@@ -138,4 +138,32 @@ test('nothing is reported after close', async () => {
 test('records and bytes', () => {
   expect(parseRecords('{"n":1}\n{"n":2}\n{"n":')).toEqual([{ n: 1 }, { n: 2 }])
   expect(textOf({ n: 1, at: '', step: 0, stream: 'stdout', base64: btoa('a\xffb') })).toBe('a\ufffdb')
+})
+
+test('lines that could not be read are asked for again', async () => {
+  vi.useFakeTimers()
+  const { ask } = server(2000)
+  let fail = false
+  const w = new LogWindow((q, s) => (fail ? Promise.reject(new Error('away')) : ask(q, s)), () => {})
+  await w.tail(200)
+  fail = true
+  w.want(1, 50)
+  await vi.advanceTimersByTimeAsync(againMs + 10)
+  expect([w.line(1), w.error?.message]).toEqual([undefined, 'away'])
+  fail = false
+  await vi.advanceTimersByTimeAsync(againMs + 10)
+  expect([w.line(1)?.n, w.error]).toEqual([1, null])
+  w.close()
+  vi.useRealTimers()
+})
+
+test('what is refused for good is not asked for again', async () => {
+  vi.useFakeTimers()
+  let asked = 0
+  const refused = Object.assign(new Error('no'), { temporary: false })
+  const w = new LogWindow(() => (asked++, Promise.reject(refused)), () => {})
+  await w.tail(5)
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect(asked).toBe(1)
+  vi.useRealTimers()
 })

@@ -4,6 +4,8 @@ import { FoldMap, type Fold } from './folds'
 export const chunkLines = 50 // what is drawn or not drawn as one
 export const blockLines = 500 // what is fetched as one
 const keepBlocks = 80
+/** Lines that could not be read are asked for again after this time. */
+export const againMs = 3000
 
 export interface GapRow {
   gap: Gap
@@ -49,7 +51,11 @@ export interface LogRows {
   /** The slot of line n, or of the next one that is shown. */
   slotOf(n: number): number
   want(fromSlot: number, toSlot: number): void
-  tail(lines: number): Promise<void>
+  /**
+   * Reads the last lines. If more have come since, what is here may make way for them, unless
+   * mayBeginAnew is false: then all that came is read.
+   */
+  tail(lines: number, mayBeginAnew?: boolean): Promise<void>
   dropOpen(): void
   close(): void
 }
@@ -67,6 +73,9 @@ export class LogWindow implements LogRows {
   private gaps = new Map<number, Gap[]>() // by the line after which they stand
   private asking = new Map<number, AbortController>()
   private closed = new AbortController()
+  private again: ReturnType<typeof setTimeout> | undefined
+  private wanted: [number, number] | null = null // the slots that are looked at
+  private missedTail = 0 // lines at the end that could not be read
   error: Error | null = null
 
   constructor(
@@ -92,6 +101,7 @@ export class LogWindow implements LogRows {
 
   close() {
     this.closed.abort()
+    clearTimeout(this.again)
     for (const ctl of this.asking.values()) ctl.abort()
   }
 
@@ -132,6 +142,7 @@ export class LogWindow implements LogRows {
 
   /** Fetches what is missing or still open between two slots; far blocks are let go. */
   want(from: number, to: number) {
+    this.wanted = [from, to]
     const [first, last] = [Math.max(1, from), Math.min(Math.max(1, to), Math.max(1, this.size))]
     const seen = new Map<number, boolean>() // block: all of it that is wanted is here
     for (let slot = first; slot <= last; slot++) {
@@ -151,8 +162,10 @@ export class LogWindow implements LogRows {
 
   /** Fetches the last lines, at least `lines` of them, and with them the new total. */
   async tail(lines: number): Promise<void> {
+    this.missedTail = Math.max(this.missedTail, lines)
     await this.guarded(async () => {
       this.take(await this.ask({ tail: lines }, this.closed.signal), 0)
+      this.missedTail = 0
     })
   }
 
@@ -183,8 +196,19 @@ export class LogWindow implements LogRows {
     } catch (err) {
       if (err instanceof DOMException && err.name === 'AbortError') return
       this.error = err instanceof Error ? err : new Error(String(err))
+      if (!('temporary' in this.error) || this.error.temporary) this.tryAgain()
     }
     if (!this.closed.signal.aborted) this.changed()
+  }
+
+  /** Asks again, after a pause, for what is looked at and could not be read. */
+  private tryAgain() {
+    if (this.again !== undefined || this.closed.signal.aborted) return
+    this.again = setTimeout(() => {
+      this.again = undefined
+      if (this.missedTail > 0) void this.tail(this.missedTail)
+      if (this.wanted) this.want(...this.wanted)
+    }, againMs)
   }
 
   private take(answer: Answer, from: number) {
