@@ -100,4 +100,40 @@ export const runpage = {
     await seen(page.getByRole('link', { name: 'measured', exact: true }))
     assert.equal(await page.locator('.max-w-7xl').evaluate((e) => getComputedStyle(e).maxWidth), '1280px')
   },
+
+  async 'text selected over more lines than are drawn is copied whole'(_page, world) {
+    const run = await world.run('copied', 'seq -f "row %05g" 1 3000')
+    const page = await world.open({ permissions: ['clipboard-read', 'clipboard-write'] })
+    await page.goto(`runs/${run.id}#L1000`)
+    await seen(line(page, 1000))
+    const lines = page.getByRole('region', { name: 'Lines of the log' })
+    const from = await line(page, 1003).locator('.log-text').boundingBox()
+    await page.mouse.move(from.x + 1, from.y + 10)
+    await page.mouse.down()
+    await page.mouse.move(from.x + 30, from.y + 30)
+    for (let i = 0; i < 20; i++) {
+      await page.mouse.wheel(0, 500)
+      await page.waitForTimeout(30)
+    }
+    await line(page, 1500).waitFor()
+    const to = await line(page, 1500).locator('.log-text').boundingBox()
+    await page.mouse.move(to.x + 400, to.y + 10, { steps: 3 })
+    await page.mouse.up()
+    await seen(page.getByText('Lines 1,003–1,500'))
+    await page.keyboard.press('Control+c')
+    await seen(page.getByText('Copied', { exact: true }))
+    const copied = (await page.evaluate(() => navigator.clipboard.readText())).split('\n')
+    assert.equal(copied.length, 498)
+    assert.deepEqual([copied[0], copied[1], copied.at(-1)], ['row 01003', 'row 01004', 'row 01500'])
+    // The whole log, by keys and by the button, also where there is no clipboard interface.
+    await lines.click({ position: { x: 300, y: 50 } })
+    await page.keyboard.press('Control+a')
+    await seen(page.getByText('Lines 1–3,000'))
+    await page.evaluate(() => Object.defineProperty(navigator, 'clipboard', { value: undefined, configurable: true }))
+    await page.getByRole('button', { name: 'Copy', exact: true }).click()
+    await seen(page.getByText('Copied', { exact: true }))
+    const all = await page.evaluate(() => (delete navigator.clipboard, navigator.clipboard.readText()))
+    assert.equal(all, Array.from({ length: 3000 }, (_, i) => 'row ' + String(i + 1).padStart(5, '0')).join('\n'))
+    await page.context().close()
+  },
 }

@@ -1,5 +1,5 @@
 import { apiURL, call } from '../api/client'
-import type { Stream } from '../api/types'
+import type { LogLine, Stream } from '../api/types'
 import { parseRecords, type Answer } from './window'
 
 export interface LogQuery {
@@ -17,6 +17,13 @@ export function logSource(run: string, attempt: number): (q: LogQuery, signal: A
     const lines = Number.parseInt(res.headers.get('Stint-Log-Lines') ?? '', 10)
     return { records: parseRecords(await res.text()), total: Number.isNaN(lines) ? null : lines }
   }
+}
+
+/** Some lines, from one on; fewer where the log ends. */
+export async function linesFrom(run: string, attempt: number, from: number, lines: number): Promise<LogLine[]> {
+  const url = apiURL(`runs/${encodeURIComponent(run)}/log`, { attempt, from_line: from, lines })
+  const res = await call(url, { headers: { Accept: 'application/x-ndjson' } })
+  return parseRecords(await res.text()).filter((r): r is LogLine => 'n' in r)
 }
 
 /** The number of the first line printed at or after a moment; null when there is none. */

@@ -1,0 +1,26 @@
+/**
+ * Puts text on the clipboard; false when the browser does not allow it. A page that came over
+ * plain HTTP has no navigator.clipboard, but may answer the command to copy.
+ */
+export async function copyText(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text)
+    return true
+  } catch {
+    return copyByCommand(text)
+  }
+}
+
+function copyByCommand(text: string): boolean {
+  let copied = false
+  const answer = (e: ClipboardEvent) => {
+    e.clipboardData?.setData('text/plain', text)
+    e.preventDefault()
+    e.stopImmediatePropagation()
+    copied = true
+  }
+  document.addEventListener('copy', answer, { capture: true })
+  document.execCommand('copy')
+  document.removeEventListener('copy', answer, { capture: true })
+  return copied
+}

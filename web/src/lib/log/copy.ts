@@ -1,0 +1,50 @@
+import type { LogLine } from '../api/types'
+import { draw } from './terminal'
+import { textOf } from './window'
+
+/** A place in the text of a log: a line, and how many of its characters stand before it. */
+export interface TextPlace {
+  n: number
+  offset: number
+}
+
+/** More text than this is not copied: the download has it. */
+export const copyMost = 10 << 20
+const linesAtOnce = 5000
+
+export class TooLongError extends Error {
+  constructor() {
+    super('This is more than 10 MB: download the log instead.')
+  }
+}
+
+/** The two ends of a selection, the earlier one first. */
+export function ordered(a: TextPlace, b: TextPlace): [TextPlace, TextPlace] {
+  return a.n < b.n || (a.n === b.n && a.offset <= b.offset) ? [a, b] : [b, a]
+}
+
+/** The text between two places of the lines, as it is drawn: without colours and overwritten states. */
+export function textBetween(lines: LogLine[], from: TextPlace, to: TextPlace): string {
+  return lines
+    .filter((l) => l.n >= from.n && l.n <= to.n)
+    .map((l) => {
+      const text = draw(textOf(l), { most: Infinity }).spans.map((s) => s.text).join('')
+      return text.slice(l.n === from.n ? from.offset : 0, l.n === to.n ? to.offset : undefined)
+    })
+    .join('\n')
+}
+
+/** Reads the lines between two places and answers their text; a TooLongError if that is too much. */
+export async function readBetween(read: (from: number, lines: number) => Promise<LogLine[]>, from: TextPlace, to: TextPlace): Promise<string> {
+  const parts: string[] = []
+  let size = 0
+  for (let n = from.n; n <= to.n; n += linesAtOnce) {
+    const last = Math.min(to.n, n + linesAtOnce - 1)
+    const lines = await read(n, last - n + 1)
+    if (lines.length === 0) break // the log is shorter, or retention removed the rest
+    const part = textBetween(lines, from, to)
+    if ((size += part.length + 1) > copyMost) throw new TooLongError()
+    parts.push(part)
+  }
+  return parts.join('\n')
+}
