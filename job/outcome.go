@@ -260,7 +260,7 @@ func oomMessage(o *OOM) string {
 		msg += " of " + Bytes(o.LimitBytes)
 	}
 	if !o.At.IsZero() {
-		msg += " at " + o.At.UTC().Format("15:04:05")
+		msg += " at " + o.At.UTC().Format("15:04:05 UTC")
 	}
 	if o.Victim != "" {
 		msg += fmt.Sprintf("; the largest process was %s (pid %d)", o.Victim, o.VictimPID)

@@ -126,7 +126,7 @@ var classified = []struct {
 		job.Ending{Kind: job.CommandStep, Signal: "SIGKILL", SignalNo: 9, OOM: oom},
 		job.Outcome{
 			State: job.Failed, Reason: job.OutOfMemory, Signal: "SIGKILL", SignalNumber: 9, OOM: oom,
-			Message: "Killed by the kernel: out of memory. Peak 1.99 GiB of 2 GiB at 12:03:11; the largest process was python (pid 4312).",
+			Message: "Killed by the kernel: out of memory. Peak 1.99 GiB of 2 GiB at 12:03:11 UTC; the largest process was python (pid 4312).",
 		},
 		137,
 	},
@@ -362,7 +362,7 @@ func TestOutcomeJSON(t *testing.T) {
 	}
 	const want = `{"state":"failed","reason":"out_of_memory","exit_code":null,"signal":"SIGKILL","signal_number":9,"step":"command",` +
 		`"oom":{"limit_bytes":2147483648,"peak_bytes":2136746229,"kills":1,"victim":"python","victim_pid":4312,"at":"2026-03-01T12:03:11Z"},` +
-		`"message":"Killed by the kernel: out of memory. Peak 1.99 GiB of 2 GiB at 12:03:11; the largest process was python (pid 4312)."}`
+		`"message":"Killed by the kernel: out of memory. Peak 1.99 GiB of 2 GiB at 12:03:11 UTC; the largest process was python (pid 4312)."}`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("outcome as JSON (-want +got):\n%s", diff)
 	}
