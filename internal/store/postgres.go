@@ -41,8 +41,8 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 }
 
 // writingPostgres is the settings of connections that write. The transaction of a server whose
-// host has died ends after a minute: what it locked is free, and events behind it are seen.
-var writingPostgres = []string{`SET idle_in_transaction_session_timeout = '1min'`}
+// host has died ends after some minutes: what it locked is free, and events behind it are seen.
+var writingPostgres = []string{`SET idle_in_transaction_session_timeout = '5min'`}
 
 // readingPostgres is the settings of connections that read. What filters a page has
 // decides how it is found, so it is planned each time; and compiling a query takes longer

@@ -46,7 +46,9 @@ export function followAll(onrun: (run: Run) => void, onopen: () => void): () => 
     onState: (state) => {
       if (state === 'live') onopen()
     },
-    onError: () => (looking = setInterval(onopen, lookMs)),
+    onError: (err) => {
+      if (err.status !== 401) looking = setInterval(onopen, lookMs)
+    },
   })
   return () => {
     clearInterval(looking)

@@ -99,9 +99,10 @@ export class LiveRun {
   private followStream(output = true) {
     this.unwatch?.()
     this.unwatch = null
+    // What came between two connections without a place is read again.
+    let opened = this.unfollow !== null
     this.unfollow?.()
     const query = output ? { tail: 0 } : { tail: 0, output: false }
-    let opened = false
     this.unfollow = follow(apiURL(`runs/${encodeURIComponent(this.id)}/stream`, query), false, {
       onEvent: (e) => this.take(e),
       onState: (state, info) => {
@@ -111,7 +112,7 @@ export class LiveRun {
       },
       onError: (err) => {
         if (err.status === 404) this.error = err
-        else this.look(true)
+        else if (err.status !== 401) this.look(true)
       },
     })
   }
