@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
@@ -67,10 +66,10 @@ func (s *Server) retryRun(ctx context.Context, in *wishIn) (*answered[job.Run], 
 
 // retryOffer says whether a run can be tried again in place, and how to start its job anew.
 type retryOffer struct {
-	Run     string     `json:"run"`
-	Until   *time.Time `json:"until" doc:"The agent waits for a retry until then; null if it does not wait."`
-	Host    string     `json:"host"`
-	Command string     `json:"command" doc:"Starts the job again, on its host. What the server does not know of (the environment, limits) is not in it."`
+	Run     string `json:"run"`
+	Waits   bool   `json:"waits" doc:"The agent of the run waits for a retry now."`
+	Host    string `json:"host"`
+	Command string `json:"command" doc:"Starts the job again, on its host. What the server does not know of (the environment, limits) is not in it."`
 }
 
 // getRetry answers what postRetry would do.
@@ -83,11 +82,8 @@ func (s *Server) getRetry(ctx context.Context, in *runPath) (*answered[retryOffe
 	if err != nil {
 		return nil, s.internal(ctx, "until when the agent of run "+id+" waits", err)
 	}
-	offer := retryOffer{Run: id, Host: run.Host, Command: againCommand(&run)}
-	if run.State.Terminal() && run.State != job.Succeeded && until.After(s.now()) {
-		offer.Until = &until
-	}
-	return &answered[retryOffer]{offer}, nil
+	waits := run.State.Terminal() && run.State != job.Succeeded && until.After(s.now())
+	return &answered[retryOffer]{retryOffer{Run: id, Waits: waits, Host: run.Host, Command: againCommand(&run)}}, nil
 }
 
 func host(name string) string {

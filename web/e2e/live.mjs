@@ -56,7 +56,7 @@ export const live = {
     await page.goto('runs/' + job.run.id)
     await seen(page.getByRole('group', { name: 'Verdict' }).getByText(/Exited with code 1\./))
     await world.run('touch-flag', `touch ${flag}`)
-    await page.getByRole('button', { name: /^(Retry|Try now)/ }).click()
+    await page.getByRole('button', { name: /^Retry/ }).click({ timeout: 30_000 })
     await page.waitForFunction(() => document.title.startsWith('●'))
     await seen(page.getByText('tick 5', { exact: true }))
     const before = Number(await page.locator('[data-n]').last().getAttribute('data-n'))

@@ -31,7 +31,7 @@ export const runpage = {
     await dialog.waitFor({ state: 'hidden' })
     const waits = await world.begin('waits', 'exit 3', '--retry-wait', '10m')
     await page.goto('runs/' + waits.run.id)
-    await seen(page.getByRole('button', { name: /^Retry \(agent waits \d+ m/ }))
+    await page.getByRole('button', { name: 'Retry', exact: true }).waitFor({ timeout: 30_000 })
     waits.child.kill('SIGTERM')
     await waits.ended
   },

@@ -566,11 +566,8 @@ export interface components {
             command: string;
             host: string;
             run: string;
-            /**
-             * Format: date-time
-             * @description The agent waits for a retry until then; null if it does not wait.
-             */
-            until: string | null;
+            /** @description The agent of the run waits for a retry now. */
+            waits: boolean;
         };
         Route: {
             /** Format: date-time */
