@@ -53,7 +53,7 @@ func (l *oneLog) LastSamples(context.Context, string, int, int) ([]job.Sample, e
 	return nil, nil
 }
 
-func (l *oneLog) GoodRunsBefore(context.Context, string, int64, int) ([]job.Run, error) {
+func (l *oneLog) GoodRunsBefore(context.Context, job.Run, int) ([]job.Run, error) {
 	return nil, nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -19,8 +18,6 @@ import (
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
 )
-
-func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 
 // Two servers on one PostgreSQL record 10,000 changes, and four followers of all runs go from one
 // server to the other at random: each gets each change once, those of a run in their order.
