@@ -28,7 +28,7 @@ export const live = {
       tabs.push(tab)
       const began = Date.now()
       await tab.goto(path)
-      await seen(i === 0 ? tab.getByRole('link', { name: 'tab-0', exact: true }).first() : line(tab, 1))
+      await seen(i === 0 ? tab.getByRole('region', { name: 'Running' }).getByRole('link').first() : tab.locator('[data-n]').first())
       took.push(Date.now() - began)
     }
     console.log(`     first row of each tab after ${took.join(', ')} ms`)

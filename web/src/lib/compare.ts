@@ -2,7 +2,7 @@ import type { Changes, Run, Sample } from './api/types'
 import * as f from './format'
 import type { Panel } from './panels'
 import { took } from './scatter'
-import { look } from './state'
+import { look, peakMemory } from './state'
 
 export interface Fact {
   what: string
@@ -26,7 +26,7 @@ export function facts(a: Run, b: Run): Fact[] {
     words('host', (r) => r.host),
     figure('time', took, f.duration),
     figure('CPU used', (r) => r.usage.cpu_seconds, f.duration),
-    figure('peak memory', (r) => r.usage.peak_memory_bytes || NaN, f.bytes),
+    figure('peak memory', (r) => peakMemory(r) || NaN, f.bytes),
     figure('read', (r) => r.usage.read_bytes, f.bytes),
     figure('written', (r) => r.usage.written_bytes, f.bytes),
     figure('lines printed', (r) => r.output.lines, f.count),

@@ -1,6 +1,7 @@
 import type { GhostBand, Run, Sample, Spread } from './api/types'
 import * as f from './format'
 import { indexAt } from './series'
+import { peakMemory } from './state'
 
 /** One line of a chart. */
 export interface Line {
@@ -70,7 +71,7 @@ function memoryPanel(run: Run, samples: Sample[], time: number[], band: GhostBan
   const values = samples.map((s) => s.memory_bytes)
   const last = samples[samples.length - 1]
   const limit = last?.limit_bytes ?? 0
-  const peak = Math.max(run.usage.peak_memory_bytes, most(values))
+  const peak = run.outcome?.oom ? peakMemory(run) : Math.max(peakMemory(run), most(values))
   const lines: Line[] = []
   // Mostly the two are one: the peak is drawn first, so that the memory lies over it.
   if (samples.some((s) => s.peak_bytes)) {

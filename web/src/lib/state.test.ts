@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Run } from './api/types'
-import { cause, clearlyOver, elapsed, gist, late, needAttention, title, upsert, verdict, why } from './state'
+import { cause, clearlyOver, elapsed, gist, late, needAttention, peakMemory, title, upsert, verdict, why } from './state'
 
 const now = Date.parse('2026-03-01T12:00:00Z')
 
@@ -127,4 +127,11 @@ test('a run between two attempts says when the next begins', () => {
   expect(gist(retrying, now)).toBe('attempt 3 in 7 m 12 s')
   expect(elapsed(retrying, now)).toBe(100)
   expect(verdict({ ...retrying, outcome: null }, now)).toBe('Attempt 3 begins soon.')
+})
+
+test('the peak of memory is the one that the verdict names', () => {
+  const usage = { ...run({}).usage, peak_memory_bytes: 134 }
+  expect(peakMemory(run({ usage }))).toBe(134)
+  const outcome = { state: 'failed', reason: 'out_of_memory', oom: { peak_bytes: 128, limit_bytes: 128 } } as unknown as Run['outcome']
+  expect(peakMemory(run({ usage, outcome }))).toBe(128)
 })

@@ -75,6 +75,16 @@ export function elapsed(run: Run, now: number): number {
   return f.between(run.started_at ?? run.created_at, run.ended_at, now)
 }
 
+/** A run ended in a way that a person should look at. */
+export function wentWrong(state: State): boolean {
+  return state === 'failed' || state === 'timed_out' || state === 'lost'
+}
+
+/** The most memory that a run used, in bytes: where it ran out of memory, as the kernel measured it. */
+export function peakMemory(run: Pick<Run, 'outcome' | 'usage'>): number {
+  return run.outcome?.oom?.peak_bytes || run.usage.peak_memory_bytes
+}
+
 /** That a run was delivered late, in words; empty for one that was not. */
 export function late(run: Run): string {
   return run.delivered_late_seconds ? `delivered ${f.duration(run.delivered_late_seconds)} later` : ''
