@@ -69,7 +69,7 @@ func (t *Thinner) Add(s job.Sample) {
 		return
 	}
 	t.parts = append(t.parts, t.open.thin())
-	t.open, t.taken = nil, 0
+	t.open, t.taken = t.open[:0], 0
 	if t.n == 0 || len(t.parts) < 4*t.n {
 		return
 	}
@@ -106,7 +106,7 @@ func (t *Thinner) Series(peaks bool) SampleSeries {
 				before := parts[low-1]
 				group = slices.Concat(before[len(before)-1:], group)
 			}
-			for _, i := range group.extremes() {
+			for _, i := range group.extremes(nil) {
 				kept = append(kept, group[i])
 			}
 		}
@@ -129,12 +129,13 @@ func Thin(all []job.Sample, n int) []job.Sample {
 	return t.Series(true).Samples
 }
 
-// thin drops what is neither first nor last nor an extreme.
+// thin returns a copy without what is neither first nor last nor an extreme.
 func (p part) thin() part {
 	if len(p) <= 2 {
-		return p
+		return slices.Clone(p)
 	}
-	keep := append(p.extremes(), 0, len(p)-1)
+	var few [32]int
+	keep := append(p.extremes(few[:0]), 0, len(p)-1)
 	slices.Sort(keep)
 	keep = slices.Compact(keep)
 	out := make(part, len(keep))
@@ -144,11 +145,10 @@ func (p part) thin() part {
 	return out
 }
 
-// extremes are the places of the samples with the least and most of each figure, and of the
-// steepest rise of each total with the sample before it. A figure that stays the same has
+// extremes appends to keep the places of the samples with the least and most of each figure, and
+// of the steepest rise of each total with the sample before it. A figure that stays the same has
 // none.
-func (p part) extremes() []int {
-	var keep []int
+func (p part) extremes(keep []int) []int {
 	for _, f := range figures {
 		low, high := 0, 0
 		lowest, highest := f.of(&p[0].sample), f.of(&p[0].sample)

@@ -31,8 +31,9 @@ func (s *Store) Samples(ctx context.Context, run string, attempt int, q index.Sa
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	thin := index.NewThinner(q.Points)
 	var before, after *job.Sample
+	var some []job.Sample
 	for rows.Next() {
-		some, err := scanSamples(rows)
+		some, err = scanSamples(some[:0], rows)
 		if err != nil {
 			return index.SampleSeries{}, fmt.Errorf("samples of run %s attempt %d: %w", run, attempt, err)
 		}
@@ -40,11 +41,11 @@ func (s *Store) Samples(ctx context.Context, run string, attempt int, q index.Sa
 			switch one := &some[i]; {
 			case !q.From.IsZero() && one.At.Before(q.From):
 				if before == nil || !one.At.Before(before.At) {
-					before = one
+					before = new(*one)
 				}
 			case !q.To.IsZero() && one.At.After(q.To):
 				if after == nil || one.At.Before(after.At) {
-					after = one
+					after = new(*one)
 				}
 			default:
 				thin.Add(*one)
@@ -64,15 +65,13 @@ func (s *Store) Samples(ctx context.Context, run string, attempt int, q index.Sa
 	return series, nil
 }
 
-func scanSamples(from scanner) (some []job.Sample, err error) {
+// scanSamples appends the samples of a row to into.
+func scanSamples(into []job.Sample, from scanner) ([]job.Sample, error) {
 	var text []byte
 	if err := from.Scan(&text); err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(text, &some); err != nil {
-		return nil, fmt.Errorf("stored samples: %w", err)
-	}
-	return some, nil
+	return index.DecodeSamples(into, text)
 }
 
 // sampledBlocks finds the first and the last block with samples of a time, and the nearest ones
@@ -143,7 +142,7 @@ func (s *Store) LastSamples(ctx context.Context, run string, attempt, n int) ([]
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	var last []job.Sample
 	for len(last) < n && rows.Next() {
-		some, err := scanSamples(rows)
+		some, err := scanSamples(nil, rows)
 		if err != nil {
 			return nil, fmt.Errorf("last samples of run %s attempt %d: %w", run, attempt, err)
 		}
