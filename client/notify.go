@@ -121,10 +121,17 @@ func (c *Client) Retry(ctx context.Context, ref, by, why string) (job.Run, error
 	return r, err
 }
 
-// Acknowledge says that somebody knows of a run's trouble, so that nobody is told again.
+// Acknowledge says that somebody knows what is wrong with a run, so that nobody is notified again.
 func (c *Client) Acknowledge(ctx context.Context, ref, by, why string) (job.Run, error) {
 	var r job.Run
 	err := c.change(ctx, http.MethodPost, runPath(ref)+"/acknowledge", map[string]string{"by": by, "why": why}, &r)
+	return r, err
+}
+
+// Unacknowledge takes the acknowledgement of a run back.
+func (c *Client) Unacknowledge(ctx context.Context, ref, by string) (job.Run, error) {
+	var r job.Run
+	err := c.change(ctx, http.MethodDelete, runPath(ref)+"/acknowledge?"+url.Values{"by": {by}}.Encode(), nil, &r)
 	return r, err
 }
 

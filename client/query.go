@@ -160,6 +160,14 @@ func (c *Client) Jobs(ctx context.Context, cursor string, limit int) (JobPage, e
 	return out, err
 }
 
+// Overview returns the first page of what needs attention, of what is active and of the last day of
+// each job.
+func (c *Client) Overview(ctx context.Context) (job.Overview, error) {
+	var out job.Overview
+	err := c.get(ctx, "/api/v1/overview", &out)
+	return out, err
+}
+
 // DeleteJob deletes a job with its runs, and returns how many those were.
 func (c *Client) DeleteJob(ctx context.Context, name string) (runs int64, err error) {
 	var out struct {

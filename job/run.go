@@ -48,11 +48,13 @@ type Run struct {
 	// job (SIGTSTP); nil while they go on.
 	SuspendedAt *time.Time `json:"suspended_at,omitempty"`
 	// Status is the job's own last word about its progress (sd_notify STATUS=).
-	Status string   `json:"status"`
-	Usage  Usage    `json:"usage"`
-	Output Output   `json:"output"`
-	Cancel *Cancel  `json:"cancel"` // nil unless somebody asked the run to stop
-	Notes  []string `json:"notes"`  // what the agent had to say ("the memory limit is not enforced: …")
+	Status string  `json:"status"`
+	Usage  Usage   `json:"usage"`
+	Output Output  `json:"output"`
+	Cancel *Cancel `json:"cancel"` // nil unless somebody asked the run to stop
+	// Acknowledged is nil unless somebody acknowledged what is wrong with the run now.
+	Acknowledged *Acknowledgement `json:"acknowledged,omitempty"`
+	Notes        []string         `json:"notes"` // what the agent had to say ("the memory limit is not enforced: …")
 }
 
 // Step is one phase of an attempt.
@@ -139,6 +141,27 @@ type Cancel struct {
 	By  string    `json:"by"`
 	Why string    `json:"why,omitempty"`
 	At  time.Time `json:"at"`
+}
+
+// Acknowledgement says that a person knows what is wrong with a run. It holds as long as that is
+// the same: see Covers.
+type Acknowledgement struct {
+	By  string    `json:"by"`
+	Why string    `json:"why,omitempty"`
+	At  time.Time `json:"at"`
+	// Attempt, State and Health are those of the run when it was acknowledged.
+	Attempt int    `json:"attempt"`
+	State   State  `json:"state"`
+	Health  Health `json:"health,omitempty"`
+}
+
+// Covers reports whether what is wrong with a run now is what was acknowledged: the same attempt, in
+// the same state. While the agent is at work it is the health that counts.
+func (a Acknowledgement) Covers(r *Run) bool {
+	if r.Attempt != a.Attempt || r.State.Terminal() || a.State.Terminal() {
+		return r.Attempt == a.Attempt && r.State == a.State
+	}
+	return r.Health == a.Health
 }
 
 // Sample is one measurement of the whole process tree of an attempt.
@@ -268,10 +291,12 @@ type AppendReply struct {
 }
 
 // Kinds of events that change neither state nor health: the agent has stopped itself and
-// the job, or both go on.
+// the job, or both go on; somebody acknowledged the run, or took that back.
 const (
-	EventSuspended = "suspended"
-	EventResumed   = "resumed"
+	EventSuspended      = "suspended"
+	EventResumed        = "resumed"
+	EventAcknowledged   = "acknowledged"
+	EventUnacknowledged = "unacknowledged"
 )
 
 // RunEvent is one change of state or health, as the history keeps it.
@@ -282,7 +307,7 @@ type RunEvent struct {
 	At      time.Time `json:"at"`
 	// Clock says whose time At is: "server" or "agent".
 	Clock string `json:"clock"`
-	Kind  string `json:"kind"` // "state", "health", or EventSuspended or EventResumed
+	Kind  string `json:"kind"` // "state", "health", or one of the kinds above
 	From  string `json:"from"`
 	To    string `json:"to"`
 	// Rule is the event kind or the health rule that caused the change.

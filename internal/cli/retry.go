@@ -38,23 +38,3 @@ run the answer is the command that starts the job again by hand.`,
 	})
 	return cmd
 }
-
-// acknowledge stops the repetition of a run's notifications.
-func (p *program) acknowledge() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "acknowledge [flags] RUN",
-		Short: "Acknowledge a run's failure or finding: its notifications are not repeated",
-		Args:  oneRun,
-	}
-	opts := option.Register(cmd.Flags(), append(p.serverRows(),
-		option.Option{FlagOnly: true, Name: "why", Value: "TEXT", Help: "a note, kept with the run"},
-	))
-	cmd.RunE = p.withClient(opts, func(ctx context.Context, c *client.Client, args []string) error {
-		r, err := c.Acknowledge(ctx, args[0], userName(), opts.Text("why"))
-		if err != nil {
-			return err
-		}
-		return console.WriteAll(p.Out, fmt.Sprintf("%s is acknowledged\n", console.Clean(runName(r))))
-	})
-	return cmd
-}

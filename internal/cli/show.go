@@ -137,6 +137,7 @@ func runFacts(r job.Run, now time.Time) [][2]string {
 	if r.Cancel != nil {
 		add("cancel", fmt.Sprintf("asked by %s %s", r.Cancel.By, console.Ago(r.Cancel.At, now)))
 	}
+	add("acknowledged", acknowledgementText(r.Acknowledged, now))
 	keys := make([]string, 0, len(r.Labels))
 	for k := range r.Labels {
 		keys = append(keys, k)

@@ -21,8 +21,10 @@ type outboxStore interface {
 	// RequestRetry asks the agent of a run that has ended for an attempt after the given one
 	// (0: the last one); the error is also *index.NoRetryError.
 	RequestRetry(ctx context.Context, run string, attempt int, by, why string, now time.Time) (job.Run, []job.RunEvent, error)
-	// Acknowledge writes down that a person knows of a run's trouble.
+	// Acknowledge records that a person knows what is wrong with a run.
 	Acknowledge(ctx context.Context, run, by, why string, now time.Time) (job.Run, []job.RunEvent, error)
+	// Unacknowledge takes that back. Without an acknowledgement nothing changes.
+	Unacknowledge(ctx context.Context, run, by string, now time.Time) (job.Run, []job.RunEvent, error)
 }
 
 // actionRoutes are the rows about notifications and actions.
@@ -37,6 +39,7 @@ func (s *Server) actionRoutes() []route {
 		{method: "GET", pattern: run + "/retry", scope: access.Read, rest: rest(s.getRetry), summary: "Tell whether a run can be tried again, and how"},
 		{method: "POST", pattern: run + "/retry", scope: access.Write, rest: rest(s.retryRun), summary: "Ask the waiting agent of a run that has ended for another attempt"},
 		{method: "POST", pattern: run + "/acknowledge", scope: access.Write, rest: rest(s.acknowledgeRun), summary: "Acknowledge the failure or finding of a run, so that nobody is notified again"},
+		{method: "DELETE", pattern: run + "/acknowledge", scope: access.Write, rest: rest(s.unacknowledgeRun), summary: "Take the acknowledgement of a run back"},
 		{method: "GET", pattern: routes, scope: access.Admin, rest: rest(s.listRoutes), summary: "List the routes of notifications"},
 		{method: "PUT", pattern: routes + "/{name}", scope: access.Admin, rest: rest(s.putRoute), summary: "Set a route of notifications"},
 		{method: "DELETE", pattern: routes + "/{name}", scope: access.Admin, rest: rest(s.deleteRoute), summary: "Delete a route of notifications"},

@@ -18,6 +18,7 @@ type (
 	fleetAnswer struct {
 		Agents     int         `json:"agents" doc:"Active attempts."`
 		Hosts      []fleetHost `json:"hosts" nullable:"false"`
+		HostsTotal int         `json:"hosts_total" doc:"How many hosts have agents; an overview lists only those that use the most CPU."`
 		Ingest     fleetIngest `json:"ingest"`
 		LagSeconds float64     `json:"lag_seconds" doc:"How long the last appends and heartbeats took to become durable."`
 		Readers    int         `json:"readers" doc:"Live streams that are open on this server."`
@@ -56,6 +57,14 @@ type agentRate struct {
 
 // getFleet answers what the agents and the server are doing.
 func (s *Server) getFleet(ctx context.Context, _ *struct{}) (*answered[fleetAnswer], error) {
+	out, err := s.readFleet(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &answered[fleetAnswer]{out}, nil
+}
+
+func (s *Server) readFleet(ctx context.Context) (fleetAnswer, error) {
 	f := &s.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -63,14 +72,14 @@ func (s *Server) getFleet(ctx context.Context, _ *struct{}) (*answered[fleetAnsw
 	if age := now.Sub(f.at); f.agents == nil || age < 0 || age >= fleetEvery {
 		agents, err := s.store.LiveAgents(ctx)
 		if err != nil {
-			return nil, s.internal(ctx, "read the fleet", err)
+			return fleetAnswer{}, s.internal(ctx, "read the fleet", err)
 		}
 		f.take(now, agents, s.metrics.appendBytes.Get(), s.metrics.beats.Get())
 	}
 	out := f.answer
 	out.LagSeconds = time.Duration(s.metrics.commitTook.Load()).Seconds()
 	out.Readers = s.broker.Readers()
-	return &answered[fleetAnswer]{out}, nil
+	return out, nil
 }
 
 // take makes the answer of what there is now.
@@ -101,7 +110,7 @@ func (f *fleet) take(now time.Time, agents []index.LiveAgent, bytes, beats uint6
 			h.LastHeartbeatAt = &a.BeatAt
 		}
 	}
-	f.answer.Hosts = make([]fleetHost, 0, len(hosts))
+	f.answer.Hosts, f.answer.HostsTotal = make([]fleetHost, 0, len(hosts)), len(hosts)
 	for _, h := range slices.SortedFunc(maps.Values(hosts), func(a, b *fleetHost) int {
 		return cmp.Or(cmp.Compare(b.Agents, a.Agents), cmp.Compare(a.Host, b.Host))
 	}) {

@@ -119,6 +119,10 @@ func (s *sharedReads) Jobs(ctx context.Context, q index.JobQuery) (index.JobPage
 	return readInTurn(ctx, s, func() (index.JobPage, error) { return s.Store.Jobs(ctx, q) })
 }
 
+func (s *sharedReads) Overview(ctx context.Context, q index.OverviewQuery) (job.Overview, error) {
+	return readInTurn(ctx, s, func() (job.Overview, error) { return s.Store.Overview(ctx, q) })
+}
+
 func (s *sharedReads) Job(ctx context.Context, name string) (job.Summary, error) {
 	return readInTurn(ctx, s, func() (job.Summary, error) { return s.Store.Job(ctx, name) })
 }

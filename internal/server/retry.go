@@ -25,17 +25,10 @@ type wishIn struct {
 // who reads who asks and why. A person that the token or session names is not for the
 // body to say.
 func (in *wishIn) who(ctx context.Context) (by, why string) {
-	by = "somebody"
-	if in.Body != nil {
-		why = printable(in.Body.Why)
-		if said := printable(in.Body.By); said != "" {
-			by = said
-		}
+	if in.Body == nil {
+		return callerName(ctx, ""), ""
 	}
-	if who := actorOf(ctx); who.name != "" {
-		by = who.name
-	}
-	return by, why
+	return callerName(ctx, in.Body.By), printable(in.Body.Why)
 }
 
 // retryRun asks the agent of a run that has ended for another attempt. Only an agent that
@@ -115,19 +108,4 @@ func againCommand(run *job.Run) string {
 		line = strings.ToValidUTF8(line[:4000], "") + fmt.Sprintf("… (%d bytes more)", len(line)-4000)
 	}
 	return line
-}
-
-// acknowledgeRun writes down that somebody knows.
-func (s *Server) acknowledgeRun(ctx context.Context, in *wishIn) (*answered[job.Run], error) {
-	id, err := s.findRun(ctx, in.Run)
-	if err != nil {
-		return nil, err
-	}
-	by, why := in.who(ctx)
-	run, _, err := s.store.Acknowledge(ctx, id, by, why, s.now().UTC())
-	if err != nil {
-		return nil, s.internal(ctx, "acknowledge run "+id, err)
-	}
-	s.broker.Notify(id)
-	return &answered[job.Run]{run}, nil
 }

@@ -59,6 +59,7 @@ func (s *Server) runRoutes() []route {
 		// Reading.
 		{method: "GET", pattern: runs, scope: access.Read, rest: rest(s.listRuns), summary: "List runs, newest first"},
 		{method: "GET", pattern: runs + "/counts", scope: access.Read, rest: rest(s.countRuns), summary: "Count runs by state and health"},
+		{method: "GET", pattern: "/api/v1/overview", scope: access.Read, rest: rest(s.getOverview), summary: "Get what needs attention, what is active and the last day of each job"},
 		{method: "GET", pattern: "/api/v1/fleet", scope: access.Read, rest: rest(s.getFleet), summary: "Tell what agents and server are doing"},
 		{method: "GET", pattern: run, scope: access.Read, rest: rest(s.getRun), summary: "Get one run"},
 		{method: "GET", pattern: run + "/events", scope: access.Read, rest: rest(s.listEvents), summary: "List every change of a run's state and health"},

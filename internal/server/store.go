@@ -67,6 +67,9 @@ type Store interface {
 
 	countStore
 
+	// Overview returns what a first look at all runs and jobs shows.
+	Overview(ctx context.Context, q index.OverviewQuery) (job.Overview, error)
+
 	// Figures counts what is shown to monitoring.
 	Figures(ctx context.Context, now time.Time) (index.Figures, error)
 

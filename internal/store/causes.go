@@ -160,42 +160,6 @@ func (t *tx) openFailure(ctx context.Context, run *job.Run) (failure index.End, 
 	return failure, open, rows.Err()
 }
 
-// Acknowledge writes down that a person knows of a run's trouble: nobody is told of it
-// again. It returns the event that the history keeps.
-func (s *Store) Acknowledge(ctx context.Context, run, by, why string, now time.Time) (job.Run, []job.RunEvent, error) {
-	var row runRow
-	var events []job.RunEvent
-	err := s.writeRuns(ctx, theseRuns(run), func(t *tx) (err error) {
-		if row, err = t.lockRun(ctx, run); err != nil {
-			return err
-		}
-		evidence := "Acknowledged by " + index.Text(by, 200)
-		if why != "" {
-			evidence += ": " + index.Text(why, 1000)
-		}
-		events = []job.RunEvent{{
-			Run: run, Attempt: row.run.Attempt, At: now.UTC(), Clock: index.ServerClock, Kind: "acknowledged",
-			Rule: "acknowledged", Evidence: evidence,
-		}}
-		return t.insertEvents(ctx, events)
-	})
-	if err != nil {
-		return job.Run{}, nil, fmt.Errorf("acknowledge run %s: %w", run, err)
-	}
-	return row.run, events, nil
-}
-
-// Acknowledged reports whether somebody acknowledged a run since a time.
-func (s *Store) Acknowledged(ctx context.Context, run string, since time.Time) (bool, error) {
-	var n int
-	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM events WHERE run_id = $1 AND kind = 'acknowledged' AND at >= $2`,
-		run, micros(since)).Scan(&n)
-	if err != nil {
-		return false, fmt.Errorf("who acknowledged run %s: %w", run, err)
-	}
-	return n > 0, nil
-}
-
 // SucceededSince reports whether a run of the job that started after a time succeeded.
 func (s *Store) SucceededSince(ctx context.Context, name string, after time.Time) (bool, error) {
 	return succeededSince(ctx, s.reader, name, after)

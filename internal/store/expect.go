@@ -96,11 +96,15 @@ func (t *tx) addFigures(ctx context.Context, name string, good index.GoodRun) er
 // Expected returns what is usual for jobs now, by name; those with too few good runs, or with
 // figures that cannot be read, are not in it.
 func (s *Store) Expected(ctx context.Context, names ...string) (map[string]*job.Expected, error) {
+	return expected(ctx, s.reader, names)
+}
+
+func expected(ctx context.Context, from manyRows, names []string) (map[string]*job.Expected, error) {
 	out := map[string]*job.Expected{}
 	if len(names) == 0 {
 		return out, nil
 	}
-	rows, err := s.reader.QueryContext(ctx, `SELECT job, figures FROM job_bands WHERE job >= $1 AND job <= $2`,
+	rows, err := from.QueryContext(ctx, `SELECT job, figures FROM job_bands WHERE job >= $1 AND job <= $2`,
 		slices.Min(names), slices.Max(names))
 	if err != nil {
 		return nil, fmt.Errorf("read what is usual: %w", err)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/base64"
 	"fmt"
 	"slices"
@@ -17,6 +18,9 @@ const usualMost = 20
 // mostJobs is the most jobs of a page.
 const mostJobs = 500
 
+// jobsAfter lists the names of jobs that have runs.
+const jobsAfter = `SELECT job FROM run_counts WHERE job > $1 GROUP BY job HAVING SUM(n) > 0 ORDER BY job LIMIT $2`
+
 // Jobs returns a page of jobs in the order of names. Of their last runs what lists show is there.
 func (s *Store) Jobs(ctx context.Context, q index.JobQuery) (index.JobPage, error) {
 	after, err := readJobCursor(q.Cursor)
@@ -27,7 +31,7 @@ func (s *Store) Jobs(ctx context.Context, q index.JobQuery) (index.JobPage, erro
 	if limit <= 0 || limit > mostJobs {
 		limit = mostJobs
 	}
-	names, err := s.texts(ctx, `SELECT job FROM run_counts WHERE job > $1 GROUP BY job HAVING SUM(n) > 0 ORDER BY job LIMIT $2`, after, limit+1)
+	names, err := s.texts(ctx, jobsAfter, after, limit+1)
 	if err != nil {
 		return index.JobPage{}, fmt.Errorf("list jobs: %w", err)
 	}
@@ -113,6 +117,11 @@ func (s *Store) countRuns(ctx context.Context, first, last string) ([]job.Summar
 	if err != nil {
 		return nil, err
 	}
+	return sumCounts(rows)
+}
+
+// sumCounts reads counts of runs by job and state, in the order of jobs, and closes the query.
+func sumCounts(rows *sql.Rows) ([]job.Summary, error) {
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	found := []job.Summary{}
 	for rows.Next() {

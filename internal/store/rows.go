@@ -143,6 +143,7 @@ func wrote(res sql.Result, err error) error {
 // updateRun stores a run that is locked by this transaction.
 func (t *tx) updateRun(ctx context.Context, row *runRow) error {
 	r := &row.run
+	r.Acknowledged = stillAcknowledged(r)
 	doc, err := json.Marshal(runDoc{Run: *r, WhenLost: row.whenLost})
 	if err != nil {
 		return fmt.Errorf("encode run %s: %w", r.ID, err)
@@ -158,11 +159,11 @@ func (t *tx) updateRun(ctx context.Context, row *runRow) error {
 	return t.later(ctx, laterStatement{what: "store run " + r.ID, query: `UPDATE runs SET attempt = $2, state = $3, health = $4, leased = $5,
 		started_at = $6, ended_at = $7, heard_at = $8, beat_at = $9, lease_us = $10, expires_at = $11,
 		period_us = $12, peak_memory = $13, search = $14, doc = $15, cancel = $16, suspended = $17,
-		end_known_at = CASE WHEN state = $3 THEN COALESCE(end_known_at, CAST($18 AS BIGINT)) ELSE CAST($18 AS BIGINT) END WHERE id = $1`, args: []any{
+		end_known_at = CASE WHEN state = $3 THEN COALESCE(end_known_at, CAST($18 AS BIGINT)) ELSE CAST($18 AS BIGINT) END, acknowledged = $19 WHERE id = $1`, args: []any{
 		r.ID, r.Attempt, string(r.State), string(r.Health), leased(r.State),
 		microsOrNull(r.StartedAt), microsOrNull(r.EndedAt), micros(row.heardAt), microsOrNull(r.LastHeartbeatAt),
 		row.lease.Microseconds(), micros(row.expiresAt), row.period.Microseconds(),
-		r.Usage.PeakMemoryBytes, searchText(r), string(doc), cancel, suspended(r), known,
+		r.Usage.PeakMemoryBytes, searchText(r), string(doc), cancel, asInt(r.SuspendedAt != nil), known, asInt(r.Acknowledged != nil),
 	}})
 }
 
@@ -174,15 +175,11 @@ func jsonOrNull[T any](v *T) (sql.NullString, error) {
 	return sql.NullString{String: string(text), Valid: true}, err
 }
 
-func leased(s job.State) int {
-	if index.Active(s) {
-		return 1
-	}
-	return 0
-}
+func leased(s job.State) int { return asInt(index.Active(s)) }
 
-func suspended(r *job.Run) int {
-	if r.SuspendedAt != nil {
+// asInt is how the tables keep a condition.
+func asInt(yes bool) int {
+	if yes {
 		return 1
 	}
 	return 0

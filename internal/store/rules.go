@@ -123,6 +123,7 @@ func showAttempt(run job.Run, view *job.Run) job.Run {
 	shown.State, shown.Health, shown.Findings = run.State, run.Health, run.Findings
 	shown.CreatedAt, shown.StartAt, shown.DeliveredLateSeconds = run.CreatedAt, run.StartAt, run.DeliveredLateSeconds
 	shown.LastHeartbeatAt, shown.Cancel = run.LastHeartbeatAt, run.Cancel
+	shown.Acknowledged = stillAcknowledged(&run)
 	shown.SuspendedAt = run.SuspendedAt
 	shown.Expected, shown.Diagnosis = run.Expected, run.Diagnosis
 	if decided(run) && (view.Outcome == nil || view.Outcome.State != run.State) {

@@ -49,7 +49,16 @@ func (s *Store) FindRun(ctx context.Context, ref job.Ref) (string, error) {
 
 // texts runs a query whose rows are one text each.
 func (s *Store) texts(ctx context.Context, query string, args ...any) ([]string, error) {
-	rows, err := s.reader.QueryContext(ctx, query, args...)
+	return textsOf(ctx, s.reader, query, args...)
+}
+
+// manyRows is a connection, or a transaction, that reads.
+type manyRows interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func textsOf(ctx context.Context, from manyRows, query string, args ...any) ([]string, error) {
+	rows, err := from.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}

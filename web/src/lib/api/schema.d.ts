@@ -2,6 +2,16 @@
 
 export interface components {
     schemas: {
+        Acknowledgement: {
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            attempt: number;
+            by: string;
+            health?: string;
+            state: string;
+            why?: string;
+        };
         Action: {
             /** Format: int64 */
             attempt?: number;
@@ -41,6 +51,17 @@ export interface components {
              */
             next_cursor?: number;
         };
+        ActiveRuns: {
+            /** Format: int64 */
+            count: number;
+            /** Format: int64 */
+            critical: number;
+            /** Format: int64 */
+            healthy: number;
+            runs: components["schemas"]["OverviewRun"][];
+            /** Format: int64 */
+            warning: number;
+        };
         AllEvents: {
             change: components["schemas"]["RunEvent"];
             run: components["schemas"]["Run"];
@@ -57,6 +78,16 @@ export interface components {
         AttemptEvent: {
             /** Format: int64 */
             attempt: number;
+        };
+        Attention: {
+            /** Format: int64 */
+            acknowledged: number;
+            /** Format: int64 */
+            count: number;
+            next_cursor: string | null;
+            /** Format: int64 */
+            older: number;
+            runs: components["schemas"]["OverviewRun"][];
         };
         AuditEntry: {
             /** @description Method and route, or the command */
@@ -188,6 +219,12 @@ export interface components {
             /** @enum {string} */
             scope: "agent" | "read" | "write" | "admin";
         };
+        Day: {
+            ages_seconds: number[];
+            more: boolean;
+            numbers: number[];
+            states: string[];
+        };
         DeletedJob: {
             job: string;
             /**
@@ -251,6 +288,11 @@ export interface components {
              */
             agents: number;
             hosts: components["schemas"]["FleetHost"][];
+            /**
+             * Format: int64
+             * @description How many hosts have agents; an overview lists only those that use the most CPU.
+             */
+            hosts_total: number;
             ingest: components["schemas"]["FleetIngest"];
             /**
              * Format: double
@@ -375,6 +417,22 @@ export interface components {
             server: string;
             watched: boolean;
         };
+        JobDay: {
+            /** Format: int64 */
+            active: number;
+            day: components["schemas"]["Day"];
+            last_run: components["schemas"]["LastRun"] | null;
+            name: string;
+            /** Format: int64 */
+            runs: number;
+            usual?: components["schemas"]["Usual"];
+        };
+        JobDays: {
+            /** Format: int64 */
+            count: number;
+            jobs: components["schemas"]["JobDay"][];
+            next_cursor: string | null;
+        };
         JobList: {
             jobs: components["schemas"]["Summary"][];
             /** @description Ask for the next page with this as cursor; null on the last page. */
@@ -389,6 +447,13 @@ export interface components {
             set_at: string | null;
             set_by: string;
             yaml: string;
+        };
+        LastRun: {
+            /** Format: int64 */
+            number: number;
+            /** Format: date-time */
+            start_at: string;
+            state: string;
         };
         LateRuns: {
             /** Format: int64 */
@@ -457,6 +522,12 @@ export interface components {
             /** @enum {string} */
             via: "none" | "token" | "session" | "oidc";
         };
+        MemoryUsage: {
+            /** Format: int64 */
+            memory_bytes: number;
+            /** Format: int64 */
+            peak_memory_bytes: number;
+        };
         NoteEvent: {
             /** Format: date-time */
             at: string;
@@ -513,6 +584,50 @@ export interface components {
             stream: string;
             text?: string;
         };
+        OverviewAnswer: {
+            active: components["schemas"]["ActiveRuns"];
+            /** Format: date-time */
+            at: string;
+            attention: components["schemas"]["Attention"];
+            fleet: components["schemas"]["FleetAnswer"];
+            jobs: components["schemas"]["JobDays"];
+            server: components["schemas"]["ServerCondition"];
+        };
+        OverviewRun: {
+            acknowledged?: components["schemas"]["Acknowledgement"];
+            /** Format: int64 */
+            attempt: number;
+            cancel?: components["schemas"]["Cancel"];
+            command: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: double */
+            delivered_late_seconds?: number;
+            diagnosis?: components["schemas"]["Diagnosis"];
+            /** Format: date-time */
+            ended_at: string | null;
+            findings?: components["schemas"]["Finding"][] | null;
+            health: string;
+            host: string;
+            id: string;
+            job: string;
+            /** Format: date-time */
+            last_heartbeat_at: string | null;
+            /** Format: int64 */
+            number: number;
+            outcome: components["schemas"]["Outcome"] | null;
+            recent?: components["schemas"]["RecentRuns"];
+            /** Format: date-time */
+            start_at: string;
+            /** Format: date-time */
+            started_at: string | null;
+            state: string;
+            status?: string;
+            /** Format: date-time */
+            suspended_at?: string;
+            usage: components["schemas"]["MemoryUsage"];
+            usual?: components["schemas"]["Usual"];
+        };
         Percentiles: {
             /** Format: double */
             p50: number;
@@ -560,6 +675,16 @@ export interface components {
             rule: string;
             run: string;
             sentence: string;
+        };
+        RecentRuns: {
+            /** Format: int64 */
+            ended: number;
+            /** Format: int64 */
+            job_ended: number;
+            /** Format: int64 */
+            job_succeeded: number;
+            /** Format: int64 */
+            wrong: number;
         };
         RetryOffer: {
             /** @description Starts the job again, on its host. What the server does not know of (the environment, limits) is not in it. */
@@ -630,6 +755,7 @@ export interface components {
             since?: string;
         };
         Run: {
+            acknowledged?: components["schemas"]["Acknowledgement"];
             agent_version: string;
             args: string[] | null;
             /** Format: int64 */
@@ -816,6 +942,15 @@ export interface components {
         };
         SearchProgressLine: {
             progress: components["schemas"]["SearchProgress"];
+        };
+        ServerCondition: {
+            /** @description What works less well than it should, as /readyz says; one sentence each. */
+            degraded: string[];
+            /**
+             * Format: int64
+             * @description Items that could not be done and are tried again later, as /api/v1/troubled lists them; at most 500 are counted.
+             */
+            troubled: number;
         };
         Settings: {
             /** @description What the server listens on */

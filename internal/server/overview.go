@@ -1,0 +1,57 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// overviewHosts is how many hosts an overview lists.
+const overviewHosts = 8
+
+type overviewIn struct {
+	Limit           int    `query:"limit" minimum:"1" maximum:"100" default:"100" doc:"The most runs that need attention, and the most jobs, to return."`
+	AttentionCursor string `query:"attention_cursor" maxLength:"512" doc:"next_cursor of attention: the answer goes on with it, and lists nothing else."`
+	JobsCursor      string `query:"jobs_cursor" maxLength:"1000" doc:"next_cursor of jobs: the answer goes on with them, and lists nothing else."`
+	Older           bool   `query:"older" doc:"List the runs that need attention and ended more than 30 days ago, instead of the others."`
+}
+
+type (
+	overviewAnswer struct {
+		job.Overview
+		Fleet  fleetAnswer     `json:"fleet"`
+		Server serverCondition `json:"server"`
+	}
+	serverCondition struct {
+		Degraded []string `json:"degraded" nullable:"false" doc:"What works less well than it should, as /readyz says; one sentence each."`
+		Troubled int      `json:"troubled" doc:"Items that could not be done and are tried again later, as /api/v1/troubled lists them; at most 500 are counted."`
+	}
+)
+
+// getOverview answers what the first view of the page shows.
+func (s *Server) getOverview(ctx context.Context, in *overviewIn) (*answered[overviewAnswer], error) {
+	view, err := s.store.Overview(ctx, index.OverviewQuery{
+		Now: s.now(), Limit: in.Limit, AttentionCursor: in.AttentionCursor, JobsCursor: in.JobsCursor, Older: in.Older,
+	})
+	if err != nil {
+		return nil, s.internal(ctx, "read the overview", err)
+	}
+	fleet, err := s.readFleet(ctx)
+	if err != nil {
+		return nil, err
+	}
+	troubled, err := s.store.Troubled(ctx, maxTroubledItems)
+	if err != nil {
+		return nil, s.internal(ctx, "read troubled items", err)
+	}
+	out := overviewAnswer{Overview: view, Fleet: fleet, Server: serverCondition{Degraded: s.degraded(), Troubled: len(troubled)}}
+	if out.Server.Degraded == nil {
+		out.Server.Degraded = []string{}
+	}
+	out.Fleet.Hosts = slices.SortedStableFunc(slices.Values(fleet.Hosts), func(a, b fleetHost) int { return cmp.Compare(b.CPUCores, a.CPUCores) })
+	out.Fleet.Hosts = out.Fleet.Hosts[:min(len(out.Fleet.Hosts), overviewHosts)]
+	return &answered[overviewAnswer]{out}, nil
+}

@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// Acknowledge records that a person knows what is wrong with a run: people are not notified of it
+// again, and lists show who knows. It returns the run and the event of its history.
+func (s *Store) Acknowledge(ctx context.Context, run, by, why string, now time.Time) (job.Run, []job.RunEvent, error) {
+	by, why = index.Text(by, 200), index.Text(why, 1000)
+	changed, events, err := s.setAcknowledged(ctx, run, func(r *job.Run) *job.RunEvent {
+		r.Acknowledged = &job.Acknowledgement{
+			By: by, Why: why, At: fromMicros(micros(now)), Attempt: r.Attempt, State: r.State, Health: r.Health,
+		}
+		evidence := "Acknowledged by " + by
+		if why != "" {
+			evidence += ": " + why
+		}
+		return acknowledgementEvent(r, job.EventAcknowledged, evidence, now)
+	})
+	if err != nil {
+		return job.Run{}, nil, fmt.Errorf("acknowledge run %s: %w", run, err)
+	}
+	return changed, events, nil
+}
+
+// Unacknowledge takes the acknowledgement of a run back. Without one nothing changes.
+func (s *Store) Unacknowledge(ctx context.Context, run, by string, now time.Time) (job.Run, []job.RunEvent, error) {
+	by = index.Text(by, 200)
+	changed, events, err := s.setAcknowledged(ctx, run, func(r *job.Run) *job.RunEvent {
+		if r.Acknowledged == nil {
+			return nil
+		}
+		evidence := fmt.Sprintf("Acknowledgement by %s taken back by %s", r.Acknowledged.By, by)
+		r.Acknowledged = nil
+		return acknowledgementEvent(r, job.EventUnacknowledged, evidence, now)
+	})
+	if err != nil {
+		return job.Run{}, nil, fmt.Errorf("take back the acknowledgement of run %s: %w", run, err)
+	}
+	return changed, events, nil
+}
+
+func acknowledgementEvent(r *job.Run, kind, evidence string, now time.Time) *job.RunEvent {
+	return &job.RunEvent{
+		Run: r.ID, Attempt: r.Attempt, At: now.UTC(), Clock: index.ServerClock, Kind: kind, Rule: kind, Evidence: evidence,
+	}
+}
+
+// setAcknowledged stores what change makes of a run, and the event that it returns; nil for no change.
+func (s *Store) setAcknowledged(ctx context.Context, run string, change func(*job.Run) *job.RunEvent) (job.Run, []job.RunEvent, error) {
+	var row runRow
+	var events []job.RunEvent
+	err := s.writeRuns(ctx, theseRuns(run), func(t *tx) (err error) {
+		events = nil
+		if row, err = t.lockRun(ctx, run); err != nil {
+			return err
+		}
+		event := change(&row.run)
+		if event == nil {
+			return nil
+		}
+		events = []job.RunEvent{*event}
+		if err := t.insertEvents(ctx, events); err != nil {
+			return err
+		}
+		return t.updateRun(ctx, &row)
+	})
+	return row.run, events, err
+}
+
+// stillAcknowledged returns the acknowledgement of a run; nil when it is about what was wrong before.
+func stillAcknowledged(r *job.Run) *job.Acknowledgement {
+	if r.Acknowledged == nil || !r.Acknowledged.Covers(r) {
+		return nil
+	}
+	return r.Acknowledged
+}
+
+// Acknowledged reports whether somebody acknowledged a run since a time, and nobody took it back.
+func (s *Store) Acknowledged(ctx context.Context, run string, since time.Time) (bool, error) {
+	var kind string
+	err := s.reader.QueryRowContext(ctx, `SELECT kind FROM events WHERE run_id = $1 AND kind IN ('acknowledged', 'unacknowledged')
+		AND at >= $2 ORDER BY id DESC LIMIT 1`, run, micros(since)).Scan(&kind)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("who acknowledged run %s: %w", run, err)
+	}
+	return kind == job.EventAcknowledged, nil
+}

@@ -1,0 +1,6 @@
+-- +goose Up
+-- 1: somebody acknowledged what is wrong with the run; doc says who.
+ALTER TABLE runs ADD COLUMN acknowledged INTEGER NOT NULL DEFAULT 0;
+
+-- +goose Down
+ALTER TABLE runs DROP COLUMN acknowledged;

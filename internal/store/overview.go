@@ -1,0 +1,394 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
+)
+
+// overview is one reading of an overview, of the database as it stood when it began.
+type overview struct {
+	*sql.Tx
+	store   *Store
+	query   index.OverviewQuery
+	out     job.Overview
+	skipped []*index.UnreadableError
+}
+
+// Overview returns what a first look at all runs and jobs shows. A cursor that this server did not
+// make is a *job.InvalidError.
+func (s *Store) Overview(ctx context.Context, q index.OverviewQuery) (job.Overview, error) {
+	q.Limit = min(max(q.Limit, 1), mostJobs)
+	isolation := sql.LevelDefault // SQLite reads one state of the database in each transaction
+	if s.dialect.postgres {
+		isolation = sql.LevelRepeatableRead
+	}
+	t, err := s.reader.BeginTx(ctx, &sql.TxOptions{Isolation: isolation, ReadOnly: true})
+	if err != nil {
+		return job.Overview{}, fmt.Errorf("read the overview: %w", err)
+	}
+	o := &overview{Tx: t, store: s, query: q, out: job.Overview{
+		At:        q.Now.UTC(),
+		Attention: job.Attention{Runs: []job.OverviewRun{}},
+		Active:    job.ActiveRuns{Runs: []job.OverviewRun{}},
+		Jobs:      job.JobDays{Jobs: []job.JobDay{}},
+	}}
+	err = o.read(ctx)
+	if rerr := t.Rollback(); err == nil && rerr != nil && !errors.Is(rerr, sql.ErrTxDone) {
+		err = rerr
+	}
+	s.unreadable(ctx, troubleRun, o.skipped)
+	if err != nil {
+		return job.Overview{}, fmt.Errorf("read the overview: %w", err)
+	}
+	return o.out, nil
+}
+
+func (o *overview) read(ctx context.Context) error {
+	first := o.query.AttentionCursor == "" && o.query.JobsCursor == ""
+	troubles, err := o.attention(ctx, first || o.query.AttentionCursor != "")
+	if err != nil {
+		return err
+	}
+	if err := o.active(ctx, first); err != nil {
+		return err
+	}
+	names, err := o.jobNames(ctx, first || o.query.JobsCursor != "")
+	if err != nil {
+		return err
+	}
+	return o.jobs(ctx, names, troubles)
+}
+
+// lastDecided finds, of each job, the run that started last of those that succeeded or went wrong,
+// if it went wrong. It reads one entry of an index for each job and state.
+var lastDecided = func() string {
+	var parts []string
+	for i, state := range []job.State{job.Succeeded, job.Failed, job.TimedOut, job.Lost} {
+		parts = append(parts, fmt.Sprintf(`SELECT * FROM (SELECT start_at, id FROM runs WHERE job = j.name AND state = '%s'
+			ORDER BY start_at DESC, id DESC LIMIT 1) AS s%d`, state, i))
+	}
+	return `SELECT r.id, r.state, r.health, r.acknowledged, r.start_at, r.started_at, r.ended_at, r.heard_at FROM jobs j CROSS JOIN runs r
+		WHERE r.id = (SELECT e.id FROM (` + strings.Join(parts, " UNION ALL ") + `) AS e ORDER BY e.start_at DESC, e.id DESC LIMIT 1)
+		AND r.state <> 'succeeded'`
+}()
+
+// unwellRuns finds the active runs that are not healthy.
+const unwellRuns = `SELECT id, state, health, acknowledged, start_at, started_at, ended_at, heard_at FROM runs
+	WHERE leased = 1 AND health IN ('warning', 'critical')`
+
+// attention counts the runs that need attention and, if they are asked for, lists a page of them.
+func (o *overview) attention(ctx context.Context, list bool) ([]job.OverviewRun, error) {
+	var all []index.Trouble
+	for _, query := range []string{lastDecided, unwellRuns} {
+		some, err := o.troubles(ctx, query)
+		if err != nil {
+			return nil, fmt.Errorf("look for runs that need attention: %w", err)
+		}
+		all = append(all, some...)
+	}
+	out := &o.out.Attention
+	listed := all[:0]
+	for _, t := range all {
+		old := t.Old(o.query.Now)
+		switch {
+		case old && !t.Acknowledged:
+			out.Older++
+		case old:
+		case t.Acknowledged:
+			out.Acknowledged++
+		default:
+			out.Count++
+		}
+		if old == o.query.Older {
+			listed = append(listed, t)
+		}
+	}
+	if !list {
+		return nil, nil
+	}
+	slices.SortFunc(listed, index.CompareTroubles)
+	if o.query.AttentionCursor != "" {
+		last, err := index.TroubleOf(o.query.AttentionCursor)
+		if err != nil {
+			return nil, err
+		}
+		at, _ := slices.BinarySearchFunc(listed, last, func(t, last index.Trouble) int {
+			if c := index.CompareTroubles(t, last); c != 0 {
+				return c
+			}
+			return -1 // after it
+		})
+		listed = listed[at:]
+	}
+	if len(listed) > o.query.Limit {
+		listed = listed[:o.query.Limit]
+		next := listed[len(listed)-1].Cursor()
+		out.NextCursor = &next
+	}
+	ids := make([]string, len(listed))
+	for i, t := range listed {
+		ids[i] = t.Run
+	}
+	runs, err := o.runs(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	out.Runs = runs
+	return runs, nil
+}
+
+// troubles reads the rows of lastDecided or unwellRuns.
+func (o *overview) troubles(ctx context.Context, query string) ([]index.Trouble, error) {
+	rows, err := o.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	var all []index.Trouble
+	for rows.Next() {
+		var t index.Trouble
+		var acknowledged int
+		var start, heard int64
+		var started, ended sql.NullInt64
+		if err := rows.Scan(&t.Run, &t.State, &t.Health, &acknowledged, &start, &started, &ended, &heard); err != nil {
+			return nil, err
+		}
+		t.Acknowledged, t.At = acknowledged == 1, fromMicros(start)
+		if t.State.Terminal() {
+			t.At = index.EndOnServer(t.At, fromNull(started), fromNull(ended), fromMicros(heard), o.query.Now)
+		}
+		all = append(all, t)
+	}
+	return all, rows.Err()
+}
+
+// runs reads runs by their ids, and returns them in this order. Of one whose document cannot be read
+// there is what the columns say.
+func (o *overview) runs(ctx context.Context, ids []string) ([]job.OverviewRun, error) {
+	if len(ids) == 0 {
+		return []job.OverviewRun{}, nil
+	}
+	table, args := o.store.dialect.table(1, column{texts: ids})
+	found, err := o.shortRuns(ctx, `SELECT `+runColumns+` FROM runs WHERE id IN (SELECT c0 FROM `+table+`)`, args...)
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[string]job.OverviewRun, len(found))
+	for _, r := range found {
+		byID[r.ID] = r
+	}
+	out := make([]job.OverviewRun, 0, len(ids))
+	for _, id := range ids {
+		if r, ok := byID[id]; ok {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// shortRuns reads the runs of a query of runColumns; those that cannot be read are the last.
+func (o *overview) shortRuns(ctx context.Context, query string, args ...any) ([]job.OverviewRun, error) {
+	rows, err := o.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	found, skipped, err := scanRuns(rows)
+	if err != nil {
+		return nil, err
+	}
+	o.skipped = append(o.skipped, skipped...)
+	for _, bad := range skipped {
+		found = append(found, bad.Run)
+	}
+	out := make([]job.OverviewRun, len(found))
+	for i := range found {
+		run := o.store.leases.show(found[i])
+		out[i] = index.ShortRun(&run)
+	}
+	return out, nil
+}
+
+// active counts the active runs and, if they are asked for, lists those that started last.
+func (o *overview) active(ctx context.Context, list bool) error {
+	rows, err := o.QueryContext(ctx, `SELECT health, COUNT(*) FROM `+o.store.dialect.runsBy("runs_leased")+` WHERE leased = 1 GROUP BY health
+		UNION ALL SELECT '', COUNT(*) FROM runs WHERE state = 'queued' UNION ALL SELECT '', COUNT(*) FROM runs WHERE state = 'retrying'`)
+	if err != nil {
+		return fmt.Errorf("count active runs: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	out := &o.out.Active
+	for rows.Next() {
+		var health job.Health
+		var n int64
+		if err := rows.Scan(&health, &n); err != nil {
+			return fmt.Errorf("count active runs: %w", err)
+		}
+		out.Count += n
+		switch health {
+		case job.Healthy:
+			out.Healthy += n
+		case job.Warning:
+			out.Warning += n
+		case job.Critical:
+			out.Critical += n
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("count active runs: %w", err)
+	}
+	if !list || out.Count == 0 {
+		return nil
+	}
+	var states []job.State
+	for _, state := range job.States() {
+		if !state.Terminal() {
+			states = append(states, state)
+		}
+	}
+	query, args, err := runsQuery(index.RunQuery{States: states}, index.OverviewActive)
+	if err == nil {
+		out.Runs, err = o.shortRuns(ctx, query, args...)
+	}
+	if err != nil {
+		return fmt.Errorf("list active runs: %w", err)
+	}
+	slices.SortStableFunc(out.Runs, func(a, b job.OverviewRun) int {
+		if c := b.StartAt.Compare(a.StartAt); c != 0 {
+			return c
+		}
+		return strings.Compare(b.ID, a.ID)
+	})
+	return nil
+}
+
+// jobNames counts the jobs and, if they are asked for, returns the names of a page of them.
+func (o *overview) jobNames(ctx context.Context, list bool) ([]string, error) {
+	out := &o.out.Jobs
+	err := o.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT job FROM run_counts GROUP BY job HAVING SUM(n) > 0) AS present`).Scan(&out.Count)
+	if err != nil {
+		return nil, fmt.Errorf("count jobs: %w", err)
+	}
+	after, err := readJobCursor(o.query.JobsCursor)
+	if err != nil || !list {
+		return nil, err
+	}
+	names, err := textsOf(ctx, o, jobsAfter, after, o.query.Limit+1)
+	if err != nil {
+		return nil, fmt.Errorf("list jobs: %w", err)
+	}
+	if len(names) > o.query.Limit {
+		names = names[:o.query.Limit]
+		next := jobCursor(names[len(names)-1])
+		out.NextCursor = &next
+	}
+	return names, nil
+}
+
+// jobs adds a page of jobs, and to the runs that went wrong what their jobs did lately.
+func (o *overview) jobs(ctx context.Context, names []string, troubles []job.OverviewRun) error {
+	wanted := map[string]bool{}
+	for _, name := range names {
+		wanted[name] = true
+	}
+	for _, r := range troubles {
+		if r.State.Terminal() {
+			wanted[r.Job] = true
+		}
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	all := slices.Sorted(maps.Keys(wanted))
+	counts, err := o.counts(ctx, all)
+	if err != nil {
+		return fmt.Errorf("count the runs of jobs: %w", err)
+	}
+	last, err := o.lastRuns(ctx, all)
+	if err != nil {
+		return fmt.Errorf("read the last runs of jobs: %w", err)
+	}
+	for i := range troubles {
+		if r := &troubles[i]; r.State.Terminal() {
+			recent := index.RecentRuns(last[r.Job], counts[r.Job])
+			r.Recent = &recent
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	usual, err := expected(ctx, o, names)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		day := index.DayOf(last[name], o.query.Now)
+		day.Name, day.Runs, day.Active = name, counts[name].Runs, counts[name].Active
+		day.Usual = index.UsualOf(usual[name])
+		o.out.Jobs.Jobs = append(o.out.Jobs.Jobs, day)
+	}
+	return nil
+}
+
+// counts counts the runs of jobs.
+func (o *overview) counts(ctx context.Context, names []string) (map[string]job.Summary, error) {
+	table, args := o.store.dialect.table(1, column{texts: names})
+	rows, err := o.QueryContext(ctx, `SELECT job, state, SUM(n) FROM run_counts WHERE job IN (SELECT c0 FROM `+table+`) GROUP BY job, state ORDER BY job, state`, args...)
+	if err != nil {
+		return nil, err
+	}
+	found, err := sumCounts(rows)
+	out := make(map[string]job.Summary, len(found))
+	for _, sum := range found {
+		out[sum.Name] = sum
+	}
+	return out, err
+}
+
+// lastRuns returns the runs of each job that started last, the last one first: one more than an
+// overview shows.
+func (o *overview) lastRuns(ctx context.Context, names []string) (map[string][]job.LastRun, error) {
+	query, args := o.store.dialect.lastRunsOf(names)
+	rows, err := o.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	out := make(map[string][]job.LastRun, len(names))
+	for rows.Next() {
+		var name string
+		var r job.LastRun
+		var start int64
+		if err := rows.Scan(&name, &r.Number, &r.State, &start); err != nil {
+			return nil, err
+		}
+		r.StartAt = fromMicros(start)
+		out[name] = append(out[name], r)
+	}
+	for _, runs := range out {
+		slices.SortFunc(runs, func(a, b job.LastRun) int {
+			if c := b.StartAt.Compare(a.StartAt); c != 0 {
+				return c
+			}
+			return int(b.Number - a.Number)
+		})
+	}
+	return out, rows.Err()
+}
+
+// lastRunsOf finds the last runs of jobs, each off an index.
+func (d dialect) lastRunsOf(names []string) (string, []any) {
+	table, args := d.table(1, column{texts: names})
+	last := fmt.Sprintf(`FROM runs r WHERE r.job = v.c0 ORDER BY r.start_at DESC, r.id DESC LIMIT %d`, index.OverviewCells+1)
+	if d.postgres {
+		return `SELECT v.c0, one.number, one.state, one.start_at FROM ` + table + ` CROSS JOIN LATERAL (SELECT r.number, r.state, r.start_at ` + last + `) AS one`, args
+	}
+	return `SELECT v.c0, one.number, one.state, one.start_at FROM ` + table + ` CROSS JOIN runs one ON one.rowid IN (SELECT r.rowid ` + last + `)`, args
+}
