@@ -85,7 +85,7 @@ func New(o Options) (*Client, error) {
 		o.UserAgent = "stint"
 	}
 	c := &Client{
-		turn: make(chan struct{}, 1), holding: holding{cut: make(chan struct{}, 1)},
+		turn: make(chan struct{}, 1), holding: newHolding(),
 		base: base, token: o.Token, agent: o.UserAgent, run: o.Run,
 		calls: httpClient(transport(o.TLS)),
 	}

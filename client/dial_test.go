@@ -88,7 +88,7 @@ func TestADeadConnectionIsNamed(t *testing.T) {
 func TestAConnectionThatEndsIsNamed(t *testing.T) {
 	for name, wrap := range map[string]func(liveTransport) http.RoundTripper{
 		"of calls": func(tr liveTransport) http.RoundTripper { return tr },
-		"held":     func(tr liveTransport) http.RoundTripper { return holding{make(chan struct{}, 1)}.transport(tr) },
+		"held":     func(tr liveTransport) http.RoundTripper { return newHolding().transport(tr) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -126,7 +126,7 @@ func TestRawConn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	held := &heldConn{Conn: conn, cut: make(chan struct{}, 1)}
+	held := &heldConn{Conn: conn, holding: newHolding()}
 	for name, c := range map[string]net.Conn{"live": conn, "held": held, "TLS": tls.Client(conn, nil), "TLS, held": tls.Client(held, nil)} {
 		if rawConn(c) == nil {
 			t.Errorf("%s: no socket", name)

@@ -3,8 +3,12 @@ package client
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
+	"os"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +21,9 @@ const (
 	smallAppend = 64 << 10
 	// turnTime is how long a heartbeat or a small append waits for the other's answer.
 	turnTime = time.Second
+	// abandonedMost bounds the connections that stay open although no reply came on them. One is
+	// made in the time of a heartbeat that fails; no lease outlasts so many.
+	abandonedMost = 16
 	// heldIdle is longer than any pause between two heartbeats; callsIdle keeps other
 	// connections while much is sent.
 	heldIdle  = 5*time.Minute + 30*time.Second
@@ -54,7 +61,12 @@ func (c *Client) giveTurn() { <-c.turn }
 const leastHeld = 2
 
 // holding holds one connection.
-type holding struct{ cut chan struct{} }
+type holding struct {
+	cut chan struct{}
+	old *abandoned
+}
+
+func newHolding() holding { return holding{make(chan struct{}, 1), &abandoned{}} }
 
 // transport makes a transport hold its connection.
 func (h holding) transport(t liveTransport) heldTransport {
@@ -65,59 +77,141 @@ func (h holding) transport(t liveTransport) heldTransport {
 		if err != nil {
 			return nil, err
 		}
-		return &heldConn{Conn: conn, cut: h.cut}, nil
+		return &heldConn{Conn: conn, holding: h}, nil
 	}
-	return heldTransport{t}
+	return heldTransport{t, h.old}
+}
+
+// abandoned are connections that carried requests and that the transport wants no more: mostly
+// because no reply came in time. They stay open until another one has brought a reply: the end of
+// its connection tells the server that an agent was killed, and this one may be the last.
+type abandoned struct {
+	mu    sync.Mutex
+	conns []net.Conn
+	end   bool // no request was sent since the client was closed
+}
+
+// add keeps a connection open. Beyond abandonedMost the oldest is closed.
+func (a *abandoned) add(conn net.Conn) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.end {
+		_ = conn.Close() // nobody waits for anything on it
+		return
+	}
+	if len(a.conns) == abandonedMost {
+		_ = a.conns[0].Close() // nobody waits for anything on it
+		a.conns = a.conns[1:]
+	}
+	a.conns = append(a.conns, conn)
+}
+
+// begin notes that the client is in use.
+func (a *abandoned) begin() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.end = false
+}
+
+// replied closes all but the connection that a reply came on.
+func (a *abandoned) replied(on net.Conn) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.conns = slices.DeleteFunc(a.conns, func(conn net.Conn) bool {
+		if conn == on {
+			return false
+		}
+		_ = conn.Close() // nobody waits for anything on it
+		return true
+	})
+}
+
+// close closes all, and at once those that the transport gives up later.
+func (a *abandoned) close() {
+	a.replied(nil)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.end = true
 }
 
 // heldTransport sends the requests on the held connection.
-type heldTransport struct{ liveTransport }
+type heldTransport struct {
+	liveTransport
+	old *abandoned
+}
+
+// CloseIdleConnections closes the abandoned ones too.
+func (t heldTransport) CloseIdleConnections() {
+	t.old.close()
+	t.liveTransport.CloseIdleConnections()
+}
 
 // RoundTrip counts a request on its connection before it is sent: one that closes before the
 // answer was missed as well. The request names this end of the connection, also the first one
 // on it.
 func (t heldTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	return t.roundTrip(req, func(conn net.Conn, header http.Header) {
+	t.old.begin()
+	var on net.Conn
+	resp, err := t.roundTrip(req, func(conn net.Conn, header http.Header) {
 		if secure, ok := conn.(*tls.Conn); ok {
 			conn = secure.NetConn()
 		}
 		if c, ok := conn.(*heldConn); ok {
 			c.requests.Add(1)
+			on = c.Conn
 			header.Set(job.HeaderLocalAddress, c.LocalAddr().String())
 		}
 	})
+	if err == nil {
+		t.old.replied(on)
+	}
+	return resp, err
 }
 
 // heldConn is a connection that the transport always reads from, also while it is idle.
 type heldConn struct {
 	net.Conn
-	cut      chan<- struct{}
+	holding
 	requests atomic.Int32
+	ended    atomic.Bool // the other side closed it, or it broke
+	noted    sync.Once   // that it is of no more use
+	closing  sync.Once
 }
 
 func (c *heldConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if err != nil {
-		c.closed()
+		c.ended.CompareAndSwap(false, !errors.Is(err, os.ErrDeadlineExceeded))
+		c.noteEnd()
 	}
 	return n, err
 }
 
-// Close is also what the transport does on its own, between two requests and without reading
-// again: after a reply that was not read to its end, or when this host is so busy that it has
-// not seen the end of the request before that of the reply.
-func (c *heldConn) Close() error {
-	c.closed()
-	return c.Conn.Close()
+// Close is also what the transport does on its own: when a reply does not come in time, when it
+// has another connection that is idle, and, without reading again, after a reply that was not read
+// to its end, or when this host is so busy that it has not seen the end of the request before that
+// of the reply.
+func (c *heldConn) Close() (err error) {
+	c.noteEnd()
+	c.closing.Do(func() {
+		if c.requests.Load() > 0 && !c.ended.Load() {
+			c.old.add(c.Conn)
+		} else {
+			err = c.Conn.Close()
+		}
+	})
+	return err
 }
 
-// closed notes that the connection ended. Only the first call has an effect.
-func (c *heldConn) closed() {
-	if c.requests.Swap(0) < leastHeld {
-		return
-	}
-	select {
-	case c.cut <- struct{}{}:
-	default: // one that was not read yet says the same
-	}
+// noteEnd tells that the connection is of no more use, once.
+func (c *heldConn) noteEnd() {
+	c.noted.Do(func() {
+		if c.requests.Load() < leastHeld {
+			return
+		}
+		select {
+		case c.cut <- struct{}{}:
+		default: // one that was not read yet says the same
+		}
+	})
 }

@@ -16,27 +16,49 @@ const (
 	usualLease  = 20 * time.Second
 )
 
+// direction is one in which packets cross a link.
+type direction int
+
+const (
+	toServer direction = iota
+	toAgent
+)
+
+func (d direction) String() string {
+	return map[direction]string{toServer: "to the server", toAgent: "to the agent"}[d]
+}
+
+var bothWays = []direction{toServer, toAgent}
+
 // pathCut is a cut of the path between one agent and the server.
 type pathCut struct {
 	after time.Duration // the agent's last heartbeat arrived
 	long  time.Duration
+	to    []direction // which packets are lost
 }
 
 // The path is cut at different places of the period. The worst is just before a heartbeat: the
 // server has received nothing for a period already.
 var pathCuts = []pathCut{
-	{usualPeriod - 30*ms, usualLease},
-	{usualPeriod - 100*ms, 19 * time.Second},
-	{usualPeriod - 60*ms, 17400 * ms},
-	{usualPeriod - 30*ms, 14200 * ms},
-	{usualPeriod, usualLease},
-	{usualPeriod - 600*ms, usualLease},
-	{2500 * ms, usualLease},
-	{100 * ms, 18 * time.Second},
+	{usualPeriod - 30*ms, usualLease, bothWays},
+	{usualPeriod - 100*ms, 19 * time.Second, bothWays},
+	{usualPeriod - 60*ms, 17400 * ms, bothWays},
+	{usualPeriod - 30*ms, 14200 * ms, bothWays},
+	{usualPeriod, usualLease, bothWays},
+	{usualPeriod - 600*ms, usualLease, bothWays},
+	{2500 * ms, usualLease, bothWays},
+	{100 * ms, 18 * time.Second, bothWays},
+	// The server receives the heartbeat, and that the agent gave up waiting for the reply.
+	{usualPeriod - 60*ms, 8 * time.Second, []direction{toAgent}},
+	{usualPeriod - 60*ms, 12 * time.Second, []direction{toAgent}},
+	{usualPeriod - 60*ms, usualLease, []direction{toAgent}},
+	{usualPeriod - 60*ms, 12 * time.Second, []direction{toServer}},
+	{100 * ms, 16 * time.Second, []direction{toServer}},
 }
 
-// An agent whose path loses every packet for up to a lease is not called lost: it does not learn
-// that the path is cut or open again, and TCP sends what was lost again later and later.
+// An agent whose path loses every packet, or each in one direction, for up to a lease is not
+// called lost: it does not learn that the path is cut or open again, and TCP sends what was lost
+// again later and later.
 func TestNoCutOfALeaseLosesAnAgent(t *testing.T) {
 	can, why := able()
 	if !can.links {
@@ -57,7 +79,7 @@ func TestNoCutOfALeaseLosesAnAgent(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		if err := l.knowNeighbor(); err != nil {
+		if err := l.knowNeighbors(); err != nil {
 			t.Fatal(err)
 		}
 		f.startReal(n, l, at(l, f.server.address))
@@ -75,17 +97,20 @@ func (f *liveFleet) cutPath(run string, l *link, c pathCut) {
 	last = f.nextHeartbeat(run, last) // the first two are not a period apart
 	wait(f.t.Context(), time.Until(last.Add(c.after)))
 	begun := time.Now()
-	if err := l.drop(true); err != nil {
-		f.t.Error(err)
+	lose := func(all bool) {
+		for _, to := range c.to {
+			if err := l.lose(to, all); err != nil {
+				f.t.Error(err)
+			}
+		}
 	}
+	lose(true)
 	wait(f.t.Context(), time.Until(begun.Add(c.long)))
-	if err := l.drop(false); err != nil {
-		f.t.Error(err)
-	}
+	lose(false)
 	healed := time.Now()
 	next := f.nextHeartbeat(run, healed.Add(-100*ms))
-	fmt.Printf("cut: %s after a heartbeat, for %s: reported again %s after it, %s after that heartbeat\n",
-		c.after, healed.Sub(begun).Round(ms), next.Sub(healed).Round(ms), next.Sub(last).Round(ms))
+	fmt.Printf("cut: %s after a heartbeat, for %s, %v: reported again %s after it, %s after that heartbeat\n",
+		c.after, healed.Sub(begun).Round(ms), c.to, next.Sub(healed).Round(ms), next.Sub(last).Round(ms))
 }
 
 // nextHeartbeat waits for a heartbeat of a run after a time, and returns when it arrived.

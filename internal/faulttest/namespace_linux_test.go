@@ -176,21 +176,39 @@ func (l *link) within(start func() error) error {
 
 func (l *link) peer() string { return "a" + l.name[1:] }
 
-// knowNeighbor makes the other end send to this one without asking whether it is there.
-func (l *link) knowNeighbor() error {
-	end, err := net.InterfaceByName(l.name)
+// knowNeighbors makes each end send to the other without asking whether it is there.
+func (l *link) knowNeighbors() error {
+	return errors.Join(l.lose(toServer, false), l.lose(toAgent, false))
+}
+
+// lose loses every packet that crosses the link in a direction from now on, or lets them through
+// again. Neither end is notified: the packets go to a hardware address that nobody has.
+func (l *link) lose(to direction, all bool) error {
+	point := func(from, to, address string) error {
+		if all {
+			address = "02:00:00:00:00:01"
+		}
+		return ip("neigh", "replace", to, "lladdr", address, "dev", from, "nud", "permanent")
+	}
+	if to == toServer {
+		here, err := net.InterfaceByName(l.name)
+		if err != nil {
+			return err
+		}
+		return l.within(func() error { return point(l.peer(), l.here, here.HardwareAddr.String()) })
+	}
+	var there string
+	err := l.within(func() error {
+		end, err := net.InterfaceByName(l.peer())
+		if err == nil {
+			there = end.HardwareAddr.String()
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	return l.within(func() error {
-		return ip("neigh", "replace", l.here, "lladdr", end.HardwareAddr.String(), "dev", l.peer(), "nud", "permanent")
-	})
-}
-
-// drop loses every packet of the link from now on, or lets them through again. Neither end is notified.
-func (l *link) drop(all bool) error {
-	do := map[bool]string{true: "add", false: "del"}[all]
-	return ip("route", do, "blackhole", l.there+"/32")
+	return point(l.name, l.there, there)
 }
 
 func (l *link) set(state string) error { return ip("link", "set", l.name, state) }

@@ -22,9 +22,9 @@ func makeLink(int) (*link, error) { return nil, errNoNamespaces }
 
 func (l *link) within(start func() error) error { return start() }
 
-func (l *link) knowNeighbor() error { return errNoNamespaces }
+func (l *link) knowNeighbors() error { return errNoNamespaces }
 
-func (l *link) drop(bool) error { return errNoNamespaces }
+func (l *link) lose(direction, bool) error { return errNoNamespaces }
 
 func (l *link) set(string) error { return errNoNamespaces }
 
