@@ -35,7 +35,7 @@ func (g *group) beats(ctx context.Context, beats []index.Beat) ([]index.Beaten, 
 	if err != nil {
 		return nil, err
 	}
-	g.tx.renewed = renewed
+	g.tx.owners = renewed
 	missing := map[string]bool{}
 	for i, b := range beats {
 		if _, ok := renewed[attemptKey{b.Run, b.Attempt}]; !ok && out[i].Err == nil && g.runs[b.Run] == nil {

@@ -40,6 +40,7 @@ func (s *Store) Ingest(ctx context.Context, appends []index.Append, beats []inde
 		if err := g.save(ctx); err != nil {
 			return err
 		}
+		g.noteOwners()
 		if err := s.count(ctx, t, t.added); err != nil {
 			return err
 		}
@@ -307,6 +308,16 @@ func joinFolded(whole, f *index.Folded) {
 		whole.Head = f.Head
 	default:
 		whole.Head = index.JoinHeads(whole.Head, f.Head)
+	}
+}
+
+// noteOwners notes the owners of the active runs whose rows the group has, as it leaves them: the
+// next heartbeat of each needs no transaction.
+func (g *group) noteOwners() {
+	for id, row := range g.runs {
+		if run := &row.run; run.EndedAt == nil && run.State != job.Lost && run.SuspendedAt == nil {
+			g.tx.owners[attemptKey{id, run.Attempt}] = run.Cancel
+		}
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-// leases are the active runs whose owners this process knows, because it has renewed their
-// leases in the database. The next heartbeat of such an owner changes nothing but times and
+// leases are the active runs whose owners this process knows, because a transaction took a heartbeat
+// or an append of theirs. The next heartbeat of such an owner changes nothing but times and
 // figures: it is made durable in the log of heartbeats, a small part of the work, and reaches
 // the database with a later transaction. It waits for no transaction but one that is about its
 // run, or that makes room in the log.
@@ -126,7 +126,7 @@ func (l *leases) write(ctx context.Context, runs map[string]bool, transact func(
 		behind = nil
 	}
 	defer l.release()
-	var renewed map[attemptKey]*job.Cancel
+	var owners map[attemptKey]*job.Cancel
 	var settled func()
 	err := transact(ctx, func(t *tx) (err error) {
 		if settled, err = l.settle(ctx, t, behind); err != nil {
@@ -136,7 +136,7 @@ func (l *leases) write(ctx context.Context, runs map[string]bool, transact func(
 			return nil
 		}
 		err = fn(t)
-		renewed = t.renewed
+		owners = t.owners
 		return err
 	})
 	if fn != nil { // also after an error: a commit that failed may have been one
@@ -146,7 +146,7 @@ func (l *leases) write(ctx context.Context, runs map[string]bool, transact func(
 		return err
 	}
 	settled()
-	l.learn(renewed)
+	l.learn(owners)
 	return nil
 }
 
@@ -221,11 +221,11 @@ func (l *leases) forget(runs map[string]bool) {
 	}
 }
 
-// learn notes owners whose leases a committed transaction has renewed.
-func (l *leases) learn(renewed map[attemptKey]*job.Cancel) {
+// learn notes the owners that a committed transaction has seen or made.
+func (l *leases) learn(owners map[attemptKey]*job.Cancel) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for key, cancel := range renewed {
+	for key, cancel := range owners {
 		l.known[key.run] = knownLease{attempt: key.attempt, cancel: cancel}
 	}
 }

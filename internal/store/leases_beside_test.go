@@ -83,6 +83,29 @@ func TestHeartbeatsWaitForNoTransaction(t *testing.T) {
 	taken("after a transaction about all runs", false, false)
 }
 
+// An append leaves the owner of its run known: the heartbeat after it waits for no transaction, be
+// it the first one of the run or not.
+func TestHeartbeatsAfterAppends(t *testing.T) {
+	s := openWith(t, store.Options{Dir: t.TempDir()})
+	j := newJournal(t, journal.Attempt{})
+	for n, add := range []func(){j.command, func() { j.output("a line\n") }, func() { j.output("another\n") }, func() { j.end(0) }} {
+		add()
+		offset, data := j.take()
+		one(t, s, j.id, 1, offset, data)
+		at, ended := noon.Add(time.Duration(n+1)*time.Second), n == 3
+		got := s.Renew(beatsAt([]string{j.id}, at))[0]
+		if ended != (got == nil) {
+			t.Fatalf("after append %d the heartbeat is taken without a transaction: %+v", n, got)
+		}
+		if ended {
+			break
+		}
+		if l := lease(t, s, j.id); !l.HeardAt.Equal(at) {
+			t.Errorf("after append %d and a heartbeat: heard at %s, want %s", n, l.HeardAt, at)
+		}
+	}
+}
+
 // A heartbeat does not overtake one of its run that has to be taken by a transaction, nor does an
 // append that waited overtake a heartbeat.
 func TestHeartbeatsKeepTheirOrder(t *testing.T) {

@@ -26,10 +26,11 @@ func killed(t *testing.T, dir string) (*store.Store, string) {
 	return openDir(t, copied), copied
 }
 
-// openDir opens a store that the test closes.
+// openDir opens a store that the test closes. Its clock stands still: the ids of events follow from
+// the time at which a store is opened.
 func openDir(t *testing.T, dir string) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Options{Dir: dir})
+	s, err := store.Open(t.Context(), store.Options{Dir: dir, Now: func() time.Time { return noon }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +80,7 @@ type step struct {
 	all    []*testJournal
 	at     time.Time
 	offset int64
-	end    []byte
+	data   []byte // of its journal
 }
 
 // do takes a step and returns what the store answered.
@@ -104,9 +105,9 @@ func (m *modelled) do(st step) any {
 		return m.lose(st)
 	case "gone":
 		return m.s.NoteClosed(m.t.Context(), []index.ClosedRun{{Run: st.run, Attempt: 1, Closure: index.Closure{At: st.at, Confirm: time.Second}}})
-	case "end":
-		if st.end != nil {
-			return one(m.t, m.s, st.run, 1, st.offset, st.end)
+	case "print", "end":
+		if st.data != nil {
+			return try(m.t, m.s, index.Append{Run: st.run, Attempt: 1, Offset: st.offset, Data: st.data, At: st.at})
 		}
 	case "kill":
 		before := m.s
@@ -179,11 +180,16 @@ func TestKnownLeasesModel(t *testing.T) {
 			// kill the time alone says whether the row has the heartbeat that the log holds.
 			at = at.Add(time.Duration(rapid.IntRange(1, 40_000_000).Draw(rt, "microseconds")) * time.Microsecond)
 			st := step{run: journals[i].id, all: journals, at: at}
-			st.kind = rapid.SampledFrom([]string{"beat", "beat", "beats", "beats", "suspend", "cancel", "lost", "gone", "end", "kill", "look"}).Draw(rt, "step")
-			if st.kind == "end" && !ended[i] {
+			st.kind = rapid.SampledFrom([]string{"beat", "beat", "beats", "beats", "print", "suspend", "cancel", "lost", "gone", "end", "kill", "look"}).Draw(rt, "step")
+			switch {
+			case ended[i]:
+			case st.kind == "print":
+				journals[i].output("line\n")
+				st.offset, st.data = journals[i].take()
+			case st.kind == "end":
 				ended[i] = true
 				journals[i].end(0)
-				st.offset, st.end = journals[i].take()
+				st.offset, st.data = journals[i].take()
 			}
 			if diff := cmp.Diff(looks.do(st), knows.do(st)); diff != "" {
 				rt.Fatalf("%s of run %d is answered (-by looking +from what is known):\n%s", st.kind, i, diff)

@@ -76,9 +76,9 @@ type tx struct {
 	runLog   int64            // the length from which journals are trimmed; 0 for none
 	added    int64            // bytes of blocks that were added
 	pipeline *pipeline        // nil for SQLite
-	// renewed are the owners of active runs whose leases the transaction renewed, with
-	// the request to stop that each is to be told.
-	renewed map[attemptKey]*job.Cancel
+	// owners are owners of active runs that the transaction has seen or made, with the request to
+	// stop that each is to be told.
+	owners map[attemptKey]*job.Cancel
 }
 
 // local takes the end off a context in SQLite: there a statement takes microseconds, and
