@@ -239,7 +239,8 @@ func (v *victims) wantTargets(lost []death) {
 	}
 	for _, e := range lost {
 		if e.took > hostileLost {
-			v.t.Errorf("an agent that was killed was lost after %s, later than %s", e.took, hostileLost)
+			v.t.Errorf("the agent of run %s, killed at %s, was lost after %s, later than %s: %s",
+				e.run, e.killed.UTC().Format(time.RFC3339Nano), e.took, hostileLost, e.evidence)
 		}
 	}
 	if mb := peakMB(v.server.process().Pid); mb > hostileMemory {

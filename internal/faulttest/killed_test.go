@@ -74,6 +74,7 @@ type death struct {
 	run      string
 	killed   time.Time
 	took     time.Duration // from the kill until the server knew
+	evidence string        // for its loss
 	complete bool          // it has the whole journal
 }
 
@@ -154,7 +155,7 @@ func (w *world) awaitLost(run string, killed time.Time) (death, error) {
 		if e.Clock == "server" {
 			took = e.At.Sub(killed)
 		}
-		return death{run: run, killed: killed, took: took.Round(ms)}, nil
+		return death{run: run, killed: killed, took: took.Round(ms), evidence: e.Evidence}, nil
 	}
 	return death{}, fmt.Errorf("run %s is not lost after %s", run, patience)
 }
