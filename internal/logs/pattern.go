@@ -57,6 +57,18 @@ func literalsOf(re *syntax.Regexp) []string {
 		if re.Flags&syntax.FoldCase == 0 {
 			return []string{string(re.Rune)}
 		}
+	case syntax.OpCharClass:
+		const most = 8 // characters that are worth a look for each
+		var all []string
+		for i := 0; i < len(re.Rune); i += 2 {
+			for r := re.Rune[i]; r <= re.Rune[i+1]; r++ {
+				if len(all) == most {
+					return nil
+				}
+				all = append(all, string(r))
+			}
+		}
+		return all
 	case syntax.OpCapture, syntax.OpPlus:
 		return literalsOf(re.Sub[0])
 	case syntax.OpConcat:

@@ -10,10 +10,11 @@ import (
 
 // A pattern matches what its regular expression matches: no literal is asked for that can be missing.
 func TestPatternsMatchAsTheirExpressions(t *testing.T) {
-	all := slices.Concat(asides, progress, consequences, diagnostics, noErrors, signs{
-		warning, lowLevel, xtrace, errorWords, glogError, perlError, shellError, weakWords, frame, traceTitle, summaryTitle,
+	all := slices.Concat(asides, progress, consequences, diagnostics, noErrors, errorForms, signs{
+		warning, lowLevel, xtrace, errorWords, perlError, shellError, weakWords, frame, traceTitle, summaryTitle,
 		npmLine, errorAbove, rubyFrame, pytestError, carets, rustHead, exceptionHead, barBefore, bareException, exceptionGroup,
 		nodeCause, goroutine, goFrame, rustFrame, numbered, titledFrame, placeInFile, failedTest, npmScript, sanitizerHead, sanitizerEnd, tapFailed, tapAllowed,
+		levelField, goTestFailed, goTestLine, goTestOther, goTestSays, goTestError, furtherCause, rubyHead,
 	})
 	files, err := filepath.Glob("testdata/failures/*/std*")
 	if err != nil || len(files) < 80 {
@@ -48,7 +49,7 @@ func TestPatternsMatchAsTheirExpressions(t *testing.T) {
 		t.Errorf("only %d matches", matches)
 	}
 	for expression, want := range map[string][]string{
-		`^a(b|cd)e+xyz?`: {"xy"}, `(fail|error)s?: x`: {"fail", "error"}, `a*b?`: nil, `(?i)abc`: nil, `\d+`: nil, `long text|x?`: nil,
+		`^a(b|cd)e+xyz?`: {"xy"}, `(fail|error)s?: x`: {"fail", "error"}, `a*b?`: nil, `(?i)abc`: nil, `\d+`: nil, `[^a]b?`: nil, `[x-z]{2,}`: {"x", "y", "z"}, `long text|x?`: nil,
 	} {
 		p := newPattern(expression)
 		p.regexp()

@@ -20,23 +20,37 @@ func pytestSummary(t *texts, at int) (statement, end int, ok bool) {
 	if end == at+1 {
 		return 0, 0, false
 	}
-	if first := t.low[at+1]; strings.Contains(first, " - ") && !strings.HasSuffix(first, "...") {
+	cause := t.while(0, func(i int) bool { return t.low[i] != directCause }) // of the test or of another one
+	if first := t.low[at+1]; cause > at && strings.Contains(first, " - ") && !strings.HasSuffix(first, "...") {
 		return at + 1, end, true
 	}
-	for i := range at {
-		if pytestError.match(t.text[i]) {
-			return i, end, true
-		}
+	if i := t.while(0, func(i int) bool { return !pytestError.match(t.text[i]) }); i < at {
+		return i, end, true
 	}
 	return at + 1, end, true
 }
 
-// pytestLine is the error of one test.
+// pytestLine is the error of one test. Of errors that are chained by "raise … from" the first is
+// the innermost cause, as in a traceback.
 func pytestLine(t *texts, at int) (statement, end int, ok bool) {
 	if !pytestError.match(t.text[at]) {
 		return 0, 0, false
 	}
-	return at, t.while(at, func(i int) bool { return strings.HasPrefix(t.text[i], "E  ") }), true
+	statement = at
+	for {
+		end = t.while(at, func(i int) bool { return strings.HasPrefix(t.text[i], "E  ") })
+		next := t.while(end, func(i int) bool {
+			return t.low[i] != directCause && t.low[i] != otherHandled && !pytestError.match(t.text[i])
+		})
+		outer := t.while(next, func(i int) bool { return !pytestError.match(t.text[i]) })
+		if outer == len(t.text) || next == outer {
+			return statement, end, true
+		}
+		if t.low[next] == otherHandled {
+			statement = outer
+		}
+		at = outer
+	}
 }
 
 // gradleReport is what Gradle says went wrong, the innermost last.
@@ -97,11 +111,11 @@ func jestTest(t *texts, at int) (statement, end int, ok bool) {
 }
 
 var (
-	sanitizerHead = newPattern(`^==\d+==error: `)
-	sanitizerEnd  = newPattern(`^==\d+==aborting`)
+	sanitizerHead = newPattern(`^(==\d+==(error|warning): |warning: (data race$|threadsanitizer: ))`)
+	sanitizerEnd  = newPattern(`^(==\d+==(aborting|exiting)|={10,})`)
 )
 
-// sanitizerReport is a report of a sanitizer of GCC or Clang.
+// sanitizerReport is a report of a sanitizer of GCC or Clang, or of Go's race detector.
 func sanitizerReport(t *texts, at int) (statement, end int, ok bool) {
 	if !sanitizerHead.match(t.low[at]) {
 		return 0, 0, false
@@ -121,4 +135,58 @@ func tapTest(t *texts, at int) (statement, end int, ok bool) {
 		return 0, 0, false
 	}
 	return at, t.while(at+1, func(i int) bool { return t.indent[i] > t.indent[at] }), true
+}
+
+var (
+	goTestFailed = newPattern(`^\s*--- FAIL: `)
+	goTestLine   = newPattern(`^\s+\S+\.go:\d+: `)
+	goTestOther  = newPattern(`^\s*(=== |--- )`)
+	goTestSays   = newPattern(`\b(got|want|expected|error|fail(ed|s)?)\b`)
+	goTestError  = newPattern(`^error:\s+\S`)
+)
+
+// goTest is a test that failed in Go, with what it logged: below its name, or above it when it was
+// logged at once. Of a test with parts that failed, the first part says more. What failed and what
+// was only logged has one form: the last line counts where none speaks of a failure.
+func goTest(t *texts, at int) (statement, end int, ok bool) {
+	if !goTestFailed.match(t.text[at]) {
+		return 0, 0, false
+	}
+	end = t.while(at+1, func(i int) bool { return t.indent[i] > t.indent[at] })
+	part := at
+	for i := at + 1; i < end && (!goTestFailed.match(t.text[i]) || t.indent[i] > t.indent[part]); i++ {
+		if goTestFailed.match(t.text[i]) {
+			part = i
+		}
+	}
+	statement = t.goTestStatement(part+1, t.while(part+1, func(i int) bool { return i < end && !goTestOther.match(t.text[i]) }))
+	if statement < 0 {
+		from := at
+		for from > 0 && !goTestOther.match(t.text[from-1]) {
+			from--
+		}
+		statement = t.goTestStatement(from, at)
+	}
+	return statement, end, statement >= 0
+}
+
+// goTestStatement is the line from one line to another that states why a test failed; -1 for none.
+func (t *texts) goTestStatement(from, to int) int {
+	statement := -1
+	for i := from; i < to; i++ {
+		if !goTestLine.match(t.text[i]) {
+			continue
+		}
+		statement = i
+		if strings.HasSuffix(t.low[i], ":") { // the message is below
+			is := t.while(i+1, func(i int) bool { return i < to && !goTestError.match(t.low[i]) })
+			if is < to {
+				return is
+			}
+		}
+		if goTestSays.match(t.low[i]) {
+			return i
+		}
+	}
+	return statement
 }

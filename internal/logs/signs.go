@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -29,16 +30,18 @@ func (s signs) match(text string) bool {
 var asides = compile(
 	`^(\S+:\d+(:\d+)?: )?(note|hint|help|detail|context|usage|info|debug|trace|notice)(\[\w+\])?:( |$)`, `^line \d+: `,
 	`^(npm|yarn|pnpm) (warn|notice|info)\b`, `^(npm (err!|error) )?a complete log of this run`, `^npm (err!|error) +\S+-debug-\d+\.log$`,
-	`^(npm (err!|error) ?)?$`, `^npm (err!|error) (code|syscall|path|errno|command|cwd|dest|file|signal|location) `,
+	`^npm (err!|error) ?$`, `^npm (err!|error) (code|syscall|path|errno|command|cwd|dest|file|signal|location) `,
 	`^npm (err!|error) \d{3} *$`, `^npm (err!|error) .*(this is related to npm not being able|this is probably not a problem with npm)`,
 	`^\(use .node --trace`, `^node\.js v\d`, `^\(background on this error`, `^(see|try|run) .*(--help|for more|more information|-\w\b)`,
 	`^for more information\b`, `^please (make sure|check|see|report|try)`, `^and the repository exists`, `^did you mean`,
 	`^\[error\] *(\[help|->|to see the full|re-run maven|for more information|after correcting|$)`, `^\[(info|warning|debug)\]`,
 	`^(traceback \(most recent|stack (back)?trace(back)?:?$|calls?: |call stack:?$|goroutine \d+ \[|callstack \()`,
-	`^#\d+ (\{main\}|.*\(\d+\): )`, `^\+-+`, `^[=_*~-]{3,}$`, `^[=_*~-]{3,} .* [=_*~-]{3,}$`, `^\^[~^ ]*$`, `^(stdout|stderr)?:?$`, `^make(\[\d+\])?: (entering|leaving) directory`,
+	`^#\d+ (\{main\}|.*\(\d+\): )`, `^\+-+`, `^[=_*~-]{3,}$`, `^[=_*~-]{3,} .* [=_*~-]{3,}$`, `^\^[~^ ]*$`, `^(stdout|stderr):?$`, `^make(\[\d+\])?: (entering|leaving) directory`,
 	`^make(\[\d+\])?: \*\*\* waiting for unfinished jobs`, `^unable to find image '.*' locally`, `^run '.*--help'`,
 	`^in addition: warning`, `^removing leading .* from member names`, `^tar: removing leading`,
 	`^\[notice\]`, `^lifecycle script`, `^exception ignored in`, `^\(core dumped\)$`, `^sentry is attempting`,
+	`^tar: skipping to next header`, `^(shared )?connection to \S+ closed\.$`, `^running as unit: `, `^(service runtime|cpu time consumed|memory peak|memory swap peak|io bytes \w+|ip traffic \w+): `,
+	`^(real|user|sys)\s+(\d+m)?[\d.,]+s?$`, `^[\d.]+user [\d.]+system `, `^\d+inputs\+\d+outputs `, // what time and systemd-run measured
 )
 
 // warning is a line of a warning. Python's has the line of the source after it.
@@ -60,16 +63,30 @@ var progress = compile(
 // barBefore is a progress bar that a program left before what it printed on the same line.
 var barBefore = newPattern(`^.{0,80}?\d+%\|.{0,200}?\| [\d.]+\w?/[\d.?]+\w? \[[^\]]{0,80}\] ?`)
 
+// goodbyes are how lines begin that programs print on their way out, whatever ended them.
+var goodbyes = []string{
+	"cleaning up", "cleaned up", "cleanup", "clean up", "removing ", "removed ", "deleting ", "deleted ", "shutting down", "shut down", "shutdown", "exiting", "quitting",
+	"closing ", "closed ", "releasing ", "released ", "rolling back", "rolled back", "goodbye", "good bye", "bye", "done", "finished", "elapsed", "duration", "total time", "took ",
+}
+
+// isGoodbye reports whether a line, which may have the name of its program in front, is one of them.
+func isGoodbye(low string) bool {
+	if program, rest, ok := strings.Cut(low, ": "); ok && !strings.Contains(program, " ") {
+		low = rest
+	}
+	return slices.ContainsFunc(goodbyes, func(begin string) bool { return strings.HasPrefix(low, begin) })
+}
+
 // consequences are lines that only say that what was run before has failed.
 var consequences = compile(
-	`^make(\[\d+\])?: \*\*\* \[.*\] (error \d+|\w+( \(core dumped\))?)( \(ignored\))?$`, `^make(\[\d+\])?: target .* not remade because of errors`,
+	`^make(\[\d+\])?: \*\*\* \[.*\] (\S+ \d+|\S+( \(core dumped\))?)( \(\S+\))?$`, `^make(\[\d+\])?: target .* not remade because of errors`,
 	`^ninja: build stopped`, `exit(ed with)?( exit)? (status|code):? *-?\d+\.?$`, `exit(ed)? (with )?(status|code|exit code)[: =]+-?\d+\b`,
-	`returned (a )?non-zero( exit)?( code| status)?`, `did not complete successfully: exit code`, `^npm (err!|error) (code elifecycle|failed at the|there is likely|lifecycle script)`,
+	`returned (a )?non-zero( exit)?( code| status)?`, `returned an error code`, `did not complete successfully: exit code`, `^npm (err!|error) (code elifecycle|failed at the|there is likely|lifecycle script)`,
 	`\belifecycle\b`, `^error command failed`, `^tar( \(child\))?: (error is not recoverable|exiting with failure status|child returned status|error exit delayed)`,
-	`^rsync error: .*(see previous errors|unexplained error|error in rsync protocol)`, `^rsync: connection unexpectedly closed`,
+	`^rsync error: .*\(code \d+\)`, `^rsync: connection unexpectedly closed`,
 	`^fatal: (could not read from remote repository|the remote end hung up unexpectedly)`, `^error: failed to push some refs`,
 	`^error: aborting due to`, `^error: could not compile`, `^error: build failed`, `ld returned \d+ exit status`, `^\d+ (errors?|warnings?)( and \d+ errors?)?( generated)?\.?$`,
-	`^execution halted`, `^(\S+: )?(line \d+: )?(\d+ )?(aborted|segmentation fault|bus error|illegal instruction|terminated)( +\(core dumped\))?( .*)?$`,
+	`^execution halted`, `^(\S+: )?(line \d+: +)?(\d+ +)?(aborted|terminated)( +\(core dumped\))?( .*)?$`,
 	`^build (failed|failure)`, `^(error|fatal|failure): (job|build|process|task|script) (failed|completed)`, `^failed \((failures|errors|skipped)=`,
 	`^(fail|failed|failure)[.!]?$`, `^fail\t`, `^srun: error: .*: task`, `^srun: (job step|terminating)`, `^slurmstepd: error: \*\*\* step .* cancelled`,
 	`^error: (metadata-generation-failed|subprocess-exited-with-error|legacy-install-failure)$`, `^× `, `^╰─>`, `^\[end of output\]`,
@@ -78,6 +95,9 @@ var consequences = compile(
 	"called `result::unwrap\\(\\)` on an `err` value: any ", `poisonerror`, `aborting due to panic`, `^npm (err!|error) error: command failed`,
 	`^tests?( suites)?: .*\d+ failed`, `^begin failed--compilation aborted`, `^compilation failed in require`, `configuring incomplete, errors occurred`, `^error: compilation failed`,
 	`^terminating\b`, `^\S*: (giving up|aborting)\.?$`, `^error: process completed with`, `^w?get: .*giving up`,
+	`^(\S+: )?(\w+ )?(error|failed|failure)( occurred)?( (on|at|near|in))?( \S+)?[: ]+line:? \d+[:.]?$`, // of a trap
+	`current transaction is aborted, commands ignored`, `^automatic merge failed`, `^errors were encountered while processing`,
+	`^finished with result: `, `^main processes terminated with: `,
 )
 
 // diagnostics name a place in a file, as compilers do: the first of them is the one to look at.
@@ -88,16 +108,20 @@ var diagnostics = compile(
 )
 
 // errorWords say outright that a line states an error.
-var errorWords = newPattern(`(^|[^a-z0-9_/.=-])([a-z0-9_.$]*(error|exception|errno)|fatal|panic|critical|emerg|severe|err!)([^a-z0-9_/=-]|$)|level"?[=:] ?"?(error|fatal|critical|panic)`)
+var errorWords = newPattern(`(^|[^a-z0-9_/.=-])([a-z0-9_.$]*(error|exception|errno)|fatal|panic|critical|emerg|severe|err!|fehler|erreur|errore|erro|ошибка|błąd|错误|錯誤|エラー)([^a-z0-9_/=-]|$)`)
 
-// glogError is an error in the form of Google's loggers.
-var glogError = newPattern(`^[ef]\d{4} \d\d:\d\d:\d\d`)
+// errorForms are forms that only errors have: of Google's loggers, of levels that are cut, of curl, apt and make.
+var errorForms = compile(
+	`^[ef]\d{4} \d\d:\d\d:\d\d`, `^(erro|fata|pani)\[\d+\] `, `(^|[\s\[])(err|ftl|crit)[\s\]]`, `^curl: \(\d+\) `, `^e: `,
+	`^make(\[\d+\])?: \*\*\* `, `^\S+:\d+: \*\*\* `, `^conflict \(`,
+)
 
 // noErrors are lines with such a word that state none.
 var noErrors = compile(
 	`\b(no|0|zero|without|without any|ignoring|ignored|non-fatal|mean|squared|train|test|validation|relative|absolute|standard) ([a-z]+ )?(errors?|exceptions?)\b`,
 	`(errors?|exceptions?)"?\s*[:=]\s*"?(0|none|null|nil|false|""|\[\]|-?\d*\.\d+(e[+-]?\d+)?%?)"?([\s,;|)\]}]|$)`,
-	`(errors?|exceptions?)"?\s*[:=]\s*\d+%?\s*([,;|)\]}]|$)`,
+	`(errors|exceptions)"?\s*[:=]\s*\d+%?\s*([,;|)\]}]|$)`,
+	`\b(0|no) (failed|failures?)\b`, `(failed|failures?)"?\s*[:=]\s*0\b`,
 	`\berror[ _-](rate|handler|handling|reporting|log|correction|page|budget|bars?)\b`,
 )
 
@@ -107,7 +131,7 @@ var systemErrors = []string{
 	"no space left on device", "disk quota exceeded", "cannot allocate memory", "operation not permitted", "input/output error", "broken pipe",
 	"is a directory", "not a directory", "file exists", "directory not empty", "command not found", "address already in use", "too many open files",
 	"read-only file system", "out of memory", "bad_alloc", "could not resolve host", "name or service not known", "temporary failure in name resolution",
-	"network is unreachable", "host key verification failed", "unbound variable", "syntax error", "not found", "text file busy", "resource temporarily unavailable",
+	"network is unreachable", "host key verification failed", "unbound variable", "parameter not set", "bad substitution", "syntax error", "not found", "text file busy", "resource temporarily unavailable",
 	"certificate verify failed", "killed", "invalid option", "unrecognized option", "argument list too long", "exec format error", "no rule to make target",
 }
 
@@ -117,11 +141,13 @@ var (
 )
 
 // weakWords make it likely that a line is about an error.
-var weakWords = newPattern(`\b(fail(ed|ure|s)?|cannot|can't|could not|couldn't|unable|denied|refused|invalid|unknown|undefined|unexpected|missing|unreachable|abort(ed|ing)?|exceeded|time-?out|timed out|unauthorized|forbidden|rejected|not allowed|does not exist|doesn't exist|no such|not found|not possible|mismatch|corrupt(ed)?|illegal|unsupported|expired|errors?)\b`)
+var weakWords = newPattern(`\b(fail(ed|ure|s)?|cannot|can't|could not|couldn't|unable|denied|refused|invalid|unknown|undefined|unexpected|missing|unreachable|abort(ed|ing)?|exceeded|time-?out|timed out|unauthorized|forbidden|rejected|not allowed|does not exist|doesn't exist|no such|not found|not possible|mismatch|corrupt(ed)?|illegal|unsupported|expired|segmentation fault|does not look like|not in \w+ format|errors?)\b`)
 
 // strengthOf tells how surely a line, in lower case and without blanks around it, states an error.
 func strengthOf(low string) Strength {
 	switch {
+	case low == "":
+		return aside
 	case xtrace.match(low):
 		return Guessed // whatever the command is about
 	case asides.match(low), progress.match(low):
@@ -131,7 +157,16 @@ func strengthOf(low string) Strength {
 	case diagnostics.match(low):
 		return diagnostic
 	}
-	if (errorWords.match(low) || glogError.match(low)) && !noErrors.match(low) {
+	switch levelOf(low) {
+	case errorLevel:
+		return Stated
+	case otherLevel:
+		if errorWords.match(low) || weakWords.match(low) {
+			return Likely
+		}
+		return aside
+	}
+	if (errorWords.match(low) || errorForms.match(low)) && !noErrors.match(low) {
 		if lowLevel.comesBefore(errorWords, low) {
 			return Likely
 		}
@@ -153,6 +188,9 @@ func strengthOf(low string) Strength {
 	}
 	if 4*strings.Count(low, "\uFFFD") > utf8.RuneCountInString(low) {
 		return aside // no text
+	}
+	if isGoodbye(low) {
+		return aside
 	}
 	return Guessed
 }

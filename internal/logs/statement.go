@@ -92,7 +92,10 @@ func bestOf(lines []Line, stream job.Stream) candidate {
 	groupEnd := -1
 	for i, s := range text.strength {
 		switch {
-		case s == aside, text.inTrace[i], text.continues(i), stream == job.Stdout && s == Guessed:
+		case s == aside, text.inTrace[i], text.continues(i):
+		case s == Guessed && text.leadsTo(i, consequence):
+			consider(i, i, s, worth[Guessed]+worth[consequence])
+		case s == Guessed && stream == job.Stdout:
 		case s != diagnostic:
 			consider(i, i, s, worth[s])
 		case i > groupEnd:
@@ -106,6 +109,12 @@ func bestOf(lines []Line, stream job.Stream) candidate {
 // continues reports whether a line only goes on with what the one above it states.
 func (t *texts) continues(i int) bool {
 	return i > 0 && t.indent[i] > t.indent[i-1] && t.strength[i-1] >= max(t.strength[i], Likely) && t.strength[i-1] != diagnostic
+}
+
+// leadsTo reports whether the next line that is no aside has a strength.
+func (t *texts) leadsTo(i int, s Strength) bool {
+	next := t.while(i+1, func(i int) bool { return t.strength[i] == aside })
+	return next < len(t.strength) && t.strength[next] == s && !t.inTrace[next]
 }
 
 // groupEnd is the last of the complaints of a compiler that begin at a line: fewer than groupGap
@@ -136,7 +145,7 @@ func newTexts(lines []Line) *texts {
 	n := len(lines)
 	t := &texts{text: make([]string, n), low: make([]string, n), indent: make([]int, n), strength: make([]Strength, n), inTrace: make([]bool, n)}
 	for i, l := range lines {
-		t.text[i] = withoutGutter(shorten(l.Text, matchedLength))
+		t.text[i] = withoutGutter(withoutStamp(shorten(l.Text, matchedLength)))
 		trimmed := strings.TrimSpace(strings.TrimLeft(t.text[i], gutters))
 		t.low[i] = strings.ToLower(trimmed)
 		t.indent[i] = len(t.text[i]) - len(strings.TrimLeft(t.text[i], " \t"))

@@ -70,7 +70,7 @@ func TestErrorLine(t *testing.T) {
 		{"killed in a script", "run.sh: line 3:  4711 Killed                  python3 train.py", "run.sh: line 3:  4711 Killed                  python3 train.py", Stated},
 		{"a compiler's first error", "a.c:1:1: error: first\nb.c:2:2: warning: odd\na.c:9:9: error: second\nmake[1]: *** [a.o] Error 1\nmake: *** [all] Error 2", "a.c:1:1: error: first", Stated},
 		{"lines with a prefix", "web_1  | begin\nweb_1  | Traceback (most recent call last):\nweb_1  |   File \"a.py\", line 1\nweb_1  |     f()\nweb_1  | ValueError: no rows\nweb_1 exited with code 1", "web_1  | ValueError: no rows", Traced},
-		{"go test", "1> --- FAIL: TestTotals (0.00s)\n1>     totals_test.go:9: got 1, want 2\n1> FAIL\n1> FAIL\texample.org/totals\t0.003s\n1> FAIL", "totals_test.go:9: got 1, want 2", Stated},
+		{"go test", "1> --- FAIL: TestTotals (0.00s)\n1>     totals_test.go:9: got 1, want 2\n1> FAIL\n1> FAIL\texample.org/totals\t0.003s\n1> FAIL", "totals_test.go:9: got 1, want 2", Traced},
 		{"jest", "FAIL ./sum.test.js\n  ● adds 1 and 2\n\n    expect(received).toBe(expected) // Object.is equality\n\n    Expected: 3\n    Received: 2\n\n      3 | test(\n    > 4 |   expect(sum(1, 2)).toBe(3)\n        |                     ^\n\n      at Object.toBe (sum.test.js:4:21)\n\nTests: 1 failed, 1 total", "expect(received).toBe(expected) // Object.is equality", Traced},
 		{"mocha", "  1) adds:\n     AssertionError: expected 2 to equal 3\n      at Context.<anonymous> (a.js:4:21)\n      at process.processImmediate (node:internal/timers:1:1)", "AssertionError: expected 2 to equal 3", Traced},
 		{"a command of a cloud", "An error occurred (AccessDenied) when calling the PutObject operation: Access Denied", "An error occurred (AccessDenied) when calling the PutObject operation: Access Denied", Stated},
@@ -94,6 +94,40 @@ func TestErrorLine(t *testing.T) {
 		{"a command that is traced", "+ grep -q error: log.txt", "+ grep -q error: log.txt", Guessed},
 		{"a bar in the end", "error: row 7\n\r 10%|#         | 1/10 [00:00<00:00]\r100%|##########| 10/10 [00:00<00:00]", "error: row 7", Stated},
 		{"terraform", "╷\n│ Error: Invalid reference\n│ \n│   on main.tf line 3\n╵", "Error: Invalid reference", Stated},
+		{"levels of structured logs", `{"level":30,"msg":"begin"}` + "\n" + `{"level":50,"msg":"the bucket is gone"}` + "\n" + `{"level":30,"msg":"the error handler is done","errors":1}`, `{"level":50,"msg":"the bucket is gone"}`, Stated},
+		{"a level behind the message", `{"msg":"a lease is gone","@level":"error"}` + "\n" + `{"msg":"an error was ignored","level":"warn"}`, `{"msg":"a lease is gone","@level":"error"}`, Stated},
+		{"levels that are cut", "9:26PM INF begin\n9:26PM ERR no lease shard=3\n9:26PM INF bye", "9:26PM ERR no lease shard=3", Stated},
+		{"a level in brackets", "INFO[0000] begin\nFATA[0003] no lease                                      shard=3", "FATA[0003] no lease                                      shard=3", Stated},
+		{"structured logs without an error", `time="12:00" level=info msg="begin"` + "\n" + `{"severity":"WARNING","message":"cold"}`, "", 0},
+		{"times in front", "2026-11-28T10:00:00.1Z Traceback (most recent call last):\n2026-11-28T10:00:00.2Z   File \"a.py\", line 1\n2026-11-28T10:00:00.2Z     raise f(\"error: x\")\n2026-11-28T10:00:00.3Z ValueError: no rows\n2026-11-28T10:00:01.1Z bye", "2026-11-28T10:00:00.3Z ValueError: no rows", Traced},
+		{"times in front of Java", "[2026-11-28 10:00:00] Exception in thread \"main\" java.lang.IllegalStateException: a\n[2026-11-28 10:00:00] \tat A.main(A.java:1)\n[2026-11-28 10:00:00] Caused by: java.io.IOException: b\n[2026-11-28 10:00:00] \tat A.b(A.java:2)\n[2026-11-28 10:00:00] \t... 1 more", "[2026-11-28 10:00:00] Caused by: java.io.IOException: b", Traced},
+		{"the root cause first", "10:00:00 ERROR Main - failed\njava.io.IOException: b\n\tat A.b(A.java:2) ~[a.jar:1.0]\nWrapped by: java.lang.IllegalStateException: a\n\tat A.main(A.java:1) ~[a.jar:1.0]\n\t... 1 common frames omitted", "java.io.IOException: b", Traced},
+		{"a cause of several lines", "java.lang.RuntimeException: a\n\tat A.main(A.java:1)\nCaused by: java.sql.SQLException: deadlock found\nwhen trying to get lock\n\tat A.b(A.java:4)\n\t... 1 more\nCaused by: java.io.IOException: gone\n\tat A.c(A.java:5)", "Caused by: java.io.IOException: gone", Traced},
+		{"parts of a test of Go", "1> --- FAIL: TestA (0.00s)\n1>     a_test.go:3: the table is ready\n1>     --- FAIL: TestA/november (0.00s)\n1>         a_test.go:8: 2 rows are read\n1>         a_test.go:9: 2 rows, must be 3\n1>     --- FAIL: TestA/december (0.00s)\n1>         a_test.go:9: 0 rows, must be 3\n1> FAIL", "a_test.go:9: 2 rows, must be 3", Traced},
+		{"tests of Go that tell all", "1> === RUN   TestA\n1>     a_test.go:3: the table is ready\n1> --- PASS: TestA (0.00s)\n1> === RUN   TestB\n1>     b_test.go:7: no lease\n1> --- FAIL: TestB (0.00s)\n1> FAIL\n1> exit status 1", "b_test.go:7: no lease", Traced},
+		{"an assertion below the place", "1> --- FAIL: TestA (0.00s)\n1>     a_test.go:9: \n1>         \tError Trace:\t/src/a_test.go:9\n1>         \tError:      \tNot equal: 1 and 2\n1>         \tTest:       \tTestA\n1> FAIL", "Error:       Not equal: 1 and 2", Traced},
+		{"output before a consequence", "1> reading the plan\n1> 2026/11/28 12:00:00 open plan.csv: no lease for shard 3\n1> exit status 1", "2026/11/28 12:00:00 open plan.csv: no lease for shard 3", Guessed},
+		{"jobs of make", "b.c: the table has no key\nmake: *** [Makefile:5: b] Error 3\nmake: *** Waiting for unfinished jobs....\nstep 5 of c\nstep 6 of c", "b.c: the table has no key", Guessed},
+		{"make in German", "sum.c: die Tabelle hat keinen Namen\nmake: *** [Makefile:5: all] Fehler 3", "sum.c: die Tabelle hat keinen Namen", Guessed},
+		{"errors in other languages", "Fehler: kein Platz\nfertig", "Fehler: kein Platz", Stated},
+		{"errors in Japanese", "エラー: ファイルがありません\n終了", "エラー: ファイルがありません", Stated},
+		{"what a script cleans up", "the volume of the archive is gone\nCleaning up temporary files\nRemoved 3 files\n\nreal\t0m1.003s\nuser\t0m0.001s\nsys\t0m0.002s", "the volume of the archive is gone", Guessed},
+		{"what cannot be cleaned up", "loading\nremoving /x failed: Permission denied", "removing /x failed: Permission denied", Stated},
+		{"a trap", "mkdir: cannot create directory 'x': No such file or directory\nError on line 4\nbackup.sh: error at line 4:", "mkdir: cannot create directory 'x': No such file or directory", Stated},
+		{"what systemd-run measured", "Running as unit: run-u7.service; invocation ID: 1\nthe ledger is closed\n          Finished with result: exit-code\nMain processes terminated with: code=exited/status=3\n               Service runtime: 12ms\n             CPU time consumed: 8ms", "the ledger is closed", Guessed},
+		{"a session that ends", "the ledger is closed\nConnection to box closed.", "the ledger is closed", Guessed},
+		{"an abort in a script", "a.out: a.c:2: main: Assertion `n==3' failed.\nrun.sh: line 1:  3210 Aborted                 ./a.out", "a.out: a.c:2: main: Assertion `n==3' failed.", Likely},
+		{"a crash", "loading\nSegmentation fault (core dumped)", "Segmentation fault (core dumped)", Likely},
+		{"a status of HTTP", "1> curl: (22) The requested URL returned error: 404", "curl: (22) The requested URL returned error: 404", Stated},
+		{"nothing failed", "1> 12 passed, 0 failed\n1> {\"failures\": 0, \"error\": null}", "", 0},
+		{"dash", "a.sh: 2: X: parameter not set", "a.sh: 2: X: parameter not set", Stated},
+		{"a transaction that goes on", "ERROR:  column \"x\" does not exist\nHINT:  Perhaps \"y\".\nERROR:  current transaction is aborted, commands ignored until end of transaction block", "ERROR:  column \"x\" does not exist", Stated},
+		{"Julia", "ERROR: LoadError: no lease\nStacktrace:\n [1] error(s::String)\n   @ Base ./error.jl:35\n [2] top-level scope\nin expression starting at /a.jl:1", "ERROR: LoadError: no lease", Traced},
+		{"eyre", "Error: \n   0: cannot load\n   1: no lease for shard 3\n\nLocation:\n   src/main.rs:3", "1: no lease for shard 3", Traced},
+		{"Ansible", "1> fatal: [db1]: FAILED! => {\"changed\": false, \"msg\": \"no lease\"}\n1> \n1> PLAY RECAP *********\n1> db1 : ok=1 changed=0 unreachable=0 failed=1 skipped=0", "fatal: [db1]: FAILED! => {\"changed\": false, \"msg\": \"no lease\"}", Stated},
+		{"apt", "E: Sub-process /usr/bin/dpkg returned an error code (1)\nE: Unable to locate package x", "E: Unable to locate package x", Stated},
+		{"MySQL", "ERROR 1146 (42S02) at line 3: Table 'a.b' doesn't exist", "ERROR 1146 (42S02) at line 3: Table 'a.b' doesn't exist", Stated},
+		{"a metric of a model", "1> epoch 3: train error: 12, validation error: 0.3, 1 - error: 0\n1> Errors: 0 Warnings: 3", "", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var lines []Line
@@ -219,5 +253,17 @@ func BenchmarkErrorLine(b *testing.B) {
 	}
 	for b.Loop() {
 		ErrorLine(lines)
+	}
+}
+
+func TestStamps(t *testing.T) {
+	for in, want := range map[string]string{
+		"2026-11-28T10:00:00.123456Z   x": "  x", "2026-11-28 10:00:00,1 ERROR": "ERROR", "[2026/11/28 10:00:00] \tat x": "\tat x", "2026-11-28T10:00:00+01:00 x": "x",
+		"2026-11-28T10:00:00": "", "2026-11-28": "2026-11-28", "[2026-11-28 10:00:00 x": "[2026-11-28 10:00:00 x", "2026-11-28 10:00:00x": "2026-11-28 10:00:00x",
+		"": "", "[": "[", "2026-1a-28 10:00:00 x": "2026-1a-28 10:00:00 x", "10:00:00 x": "10:00:00 x",
+	} {
+		if got := withoutStamp(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 // traceKinds find a trace that begins at a line: the line that states its error, or -1 for one
 // that states none, and the line behind it.
 var traceKinds = []func(t *texts, at int) (statement, end int, ok bool){
-	pythonTrace, stackFrames, goPanic, rustPanic, causeList, cppTerminate, rubyTrace, headedTrace, nodeThrow, pytestSummary, pytestLine, gradleReport, npmReport, messageBelow, jestTest, sanitizerReport, tapTest,
+	pythonTrace, stackFrames, goPanic, rustPanic, causeList, cppTerminate, rubyTrace, headedTrace, nodeThrow, pytestSummary, pytestLine, gradleReport, npmReport, messageBelow, jestTest, sanitizerReport, tapTest, goTest,
 }
 
 // traces returns the lines that state the errors of traces, in order, and notes which lines the
@@ -119,6 +119,7 @@ func firstOfGroup(t *texts, group int) (statement, end int, ok bool) {
 var (
 	frame         = newPattern(`^\s+at \S|^\s+\.\.\. \d+ (more|common frames omitted)|^\s+--- end of|^\s+--- End of|^--- End of stack trace`)
 	exceptionHead = newPattern(`(error|exception|throwable|failure|panic|caused by|uncaught|\[cause\])`)
+	furtherCause  = newPattern(`^(caused by|suppressed|wrapped by): `)
 	nodeCause     = newPattern(`^\[cause\]: `)
 )
 
@@ -139,14 +140,21 @@ func stackFrames(t *texts, at int) (statement, end int, ok bool) {
 	}
 	statement = head
 	end = t.while(at, isFrame)
+	if first := t.firstOfErrors(at); first >= 0 {
+		statement = first
+	}
 	for end < len(t.text) {
 		next := end
 		switch low := t.low[end]; {
-		case strings.HasPrefix(low, "caused by: "), strings.HasPrefix(low, "suppressed: "):
+		case furtherCause.match(low):
 			if low[0] == 'c' && t.indent[end] <= t.indent[head] {
 				statement = end
 			}
-			next = t.while(end+1, func(i int) bool { return i <= end+longestMessage && !isFrame(i) && t.indent[i] > t.indent[end] })
+			next = end + 1
+			message := t.while(next, func(i int) bool { return i <= end+longestMessage && !isFrame(i) && !furtherCause.match(t.low[i]) })
+			if message < len(t.text) && isFrame(message) {
+				next = message
+			}
 			next = t.while(next, isFrame)
 		case strings.HasSuffix(t.low[end-1], "{"):
 			statement, next = nodeProperties(t, end, t.indent[head], statement)
@@ -160,6 +168,18 @@ func stackFrames(t *texts, at int) (statement, end int, ok bool) {
 		statement = -1
 	}
 	return statement, end, true
+}
+
+// firstOfErrors is the first of the errors that Node lists in one without frames of its own, above
+// the frames that begin at a line; -1 when there is no such list.
+func (t *texts) firstOfErrors(at int) int {
+	const longestMessage = 10
+	for i := at - 1; i > 0 && i >= at-longestMessage; i-- {
+		if strings.HasPrefix(t.low[i], "[errors]: [") {
+			return i + 1
+		}
+	}
+	return -1
 }
 
 // nodeProperties reads what Node prints of an error behind its frames, up to the closing brace, for
@@ -222,7 +242,7 @@ var numbered = newPattern(`^\d+: `)
 
 // causeList is a list of causes below an error, as Rust's libraries print it, the innermost last.
 func causeList(t *texts, at int) (statement, end int, ok bool) {
-	if t.low[at] != "caused by:" {
+	if t.low[at] != "caused by:" && (t.low[at] != "error:" || at+1 == len(t.text) || !numbered.match(t.low[at+1])) {
 		return 0, 0, false
 	}
 	end = t.while(at+1, func(i int) bool { return t.indent[i] > t.indent[at] })
@@ -249,7 +269,10 @@ func cppTerminate(t *texts, at int) (statement, end int, ok bool) {
 	return at, at + 1, true
 }
 
-var rubyFrame = newPattern(`^\s+from .+:\d+(:in .*)?$`)
+var (
+	rubyFrame = newPattern(`^\s+from .+:\d+(:in .*)?$`)
+	rubyHead  = newPattern(`^\S+:\d+:in `)
+)
 
 // rubyTrace is a trace of Ruby. It prints the cause behind what it caused.
 func rubyTrace(t *texts, at int) (statement, end int, ok bool) {
@@ -258,6 +281,14 @@ func rubyTrace(t *texts, at int) (statement, end int, ok bool) {
 		return 0, 0, false
 	}
 	statement, end = at-1, t.while(at, isFrame)
+	if source := statement; carets.match(t.low[source]) { // the source is below the error
+		for i := source - 1; i >= max(0, source-3); i-- {
+			if rubyHead.match(t.text[i]) {
+				statement = i
+				break
+			}
+		}
+	}
 	for isFrame(end + 1) {
 		statement, end = end, t.while(end+1, isFrame)
 	}
@@ -265,7 +296,7 @@ func rubyTrace(t *texts, at int) (statement, end int, ok bool) {
 }
 
 var (
-	traceTitle  = newPattern(`^(stack trace:|stack traceback:|callstack \(from .*\):)$`)
+	traceTitle  = newPattern(`^(stack ?trace:|stack traceback:|callstack \(from .*\):)$`)
 	titledFrame = newPattern(`^(#\d+ |\s|Next |thrown in)`)
 )
 
