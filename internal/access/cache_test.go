@@ -15,13 +15,14 @@ func tokenNumber(n int) index.Token {
 	return index.Token{ID: fmt.Sprint("id", n), Hash: fmt.Append(nil, "hash", n)}
 }
 
-// However many tokens there are, each is remembered for as long as any, and its use is
-// noted once a minute.
+// However many tokens there are, each is remembered until one is revoked, and its use is noted
+// once in useEvery.
 func TestTokensRemembersMany(t *testing.T) {
 	const many = 20_000
 	c, now := NewTokens(), time.Now()
+	c.Checked(7, now)
 	for n := range many {
-		c.Put(tokenNumber(n), now)
+		c.Put(tokenNumber(n), c.Revoked(), now)
 	}
 	noted := 0
 	for len(c.TakeUsed(500)) > 0 {
@@ -30,28 +31,61 @@ func TestTokensRemembersMany(t *testing.T) {
 	if noted != many {
 		t.Errorf("%d uses were noted of %d", noted, many)
 	}
+	later := now.Add(useEvery - 1)
+	c.Checked(7, later)
 	for n := range many {
-		if got, ok := c.Get(tokenNumber(n).Hash, now.Add(tokenTrust-1)); !ok || got.ID != tokenNumber(n).ID {
+		if got, ok := c.Get(tokenNumber(n).Hash, later); !ok || got.ID != tokenNumber(n).ID {
 			t.Fatalf("token %d is forgotten: %+v", n, got)
 		}
 	}
 	if used := c.TakeUsed(many); len(used) > 0 {
-		t.Errorf("%d uses were noted within a minute", len(used))
+		t.Errorf("%d uses were noted before %s", len(used), useEvery)
 	}
-	if _, ok := c.Get(tokenNumber(1).Hash, now.Add(tokenTrust)); ok {
-		t.Error("a token is trusted for too long")
+	if _, ok := c.Get(tokenNumber(1).Hash, later.Add(tokenTrust)); ok {
+		t.Error("a token is trusted for too long while the database does not say what was revoked")
 	}
-	c.Put(tokenNumber(1), now.Add(useEvery-1))
+	c.Put(tokenNumber(1), c.Revoked(), later)
 	if used := c.TakeUsed(many); len(used) > 0 {
 		t.Errorf("looking a token up again noted its use: %v", used)
 	}
 	if _, ok := c.Get(tokenNumber(1).Hash, now.Add(useEvery)); !ok || len(c.TakeUsed(many)) != 1 {
-		t.Error("a use after a minute was not noted")
+		t.Errorf("a use after %s was not noted", useEvery)
 	}
-	c.Put(tokenNumber(2), now.Add(2*useEvery))
+	c.Put(tokenNumber(2), c.Revoked(), now.Add(2*useEvery))
 	c.Forget("id2")
+	c.Checked(7, now.Add(2*useEvery))
 	if _, ok := c.Get(tokenNumber(2).Hash, now.Add(2*useEvery)); ok || len(c.TakeUsed(many)) != 0 {
 		t.Error("a revoked token is remembered")
+	}
+}
+
+// Once a token was revoked, by any server, every token is looked up again: also one whose look-up
+// began before and ended after.
+func TestTokensAreLookedUpAfterOneIsRevoked(t *testing.T) {
+	c, now := NewTokens(), time.Now()
+	if _, ok := c.Get(tokenNumber(1).Hash, now); ok {
+		t.Error("a token is known at the start")
+	}
+	c.Put(tokenNumber(1), c.Revoked(), now)
+	if _, ok := c.Get(tokenNumber(1).Hash, now); ok {
+		t.Error("a token is trusted before the database said what was revoked")
+	}
+	c.Checked(3, now)
+	before := c.Revoked()
+	c.Put(tokenNumber(1), before, now)
+	if _, ok := c.Get(tokenNumber(1).Hash, now); !ok {
+		t.Error("a token that was just looked up is not known")
+	}
+	c.Checked(4, now)
+	c.Put(tokenNumber(2), before, now)
+	for n := range 2 {
+		if _, ok := c.Get(tokenNumber(n+1).Hash, now); ok {
+			t.Errorf("token %d is trusted without a new look-up", n+1)
+		}
+	}
+	c.Put(tokenNumber(1), c.Revoked(), now)
+	if _, ok := c.Get(tokenNumber(1).Hash, now); !ok {
+		t.Error("a token that was looked up again is not known")
 	}
 }
 

@@ -21,6 +21,8 @@ type accessStore interface {
 	TokenByHash(ctx context.Context, hash []byte) (index.Token, error)
 	TouchTokens(ctx context.Context, used map[string]time.Time) error
 	RevokeToken(ctx context.Context, id string) error
+	// RevokedTokens returns how many tokens were revoked so far, by any server.
+	RevokedTokens(ctx context.Context) (int64, error)
 
 	CreateSession(ctx context.Context, n index.Session) error
 	SessionByHash(ctx context.Context, hash []byte) (index.Session, error)

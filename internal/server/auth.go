@@ -44,6 +44,7 @@ func (s *Server) findToken(ctx context.Context, secret string) (index.Token, err
 	if t, ok := s.tokens.Get(hash, now); ok {
 		return t, nil
 	}
+	revoked := s.tokens.Revoked()
 	t, err := s.store.TokenByHash(ctx, hash)
 	if err != nil {
 		return index.Token{}, err
@@ -51,22 +52,24 @@ func (s *Server) findToken(ctx context.Context, secret string) (index.Token, err
 	if subtle.ConstantTimeCompare(t.Hash, hash) != 1 {
 		return index.Token{}, &index.NotFoundError{What: "token"}
 	}
-	s.tokens.Put(t, now)
+	s.tokens.Put(t, revoked, now)
 	return t, nil
 }
 
 const (
-	// noteUsesEvery is the pause between two writes of when tokens were used, and
-	// mostUses how many go into one, so that it holds up nobody.
-	noteUsesEvery = time.Second
-	mostUses      = 500
+	// tokensEvery is the pause between two looks whether tokens were revoked, and two writes of
+	// when tokens were used; mostUses is how many go into one write, so that it holds up nobody.
+	tokensEvery = time.Second
+	mostUses    = 200
 )
 
-// noteUses writes down when tokens were used, until ctx ends.
-func (s *Server) noteUses(ctx context.Context) {
-	tick := time.NewTicker(noteUsesEvery)
+// followTokens looks whether tokens were revoked, and writes down when they were used, until ctx
+// ends.
+func (s *Server) followTokens(ctx context.Context) {
+	tick := time.NewTicker(tokensEvery)
 	defer tick.Stop()
 	for {
+		s.checkTokens(ctx)
 		select {
 		case <-tick.C:
 			s.writeUses(ctx, mostUses)
@@ -116,6 +119,17 @@ func prefixText(p netip.Prefix) string {
 		return p.Addr().String()
 	}
 	return p.String()
+}
+
+// checkTokens looks whether tokens were revoked. While the database does not say, requests look
+// up their tokens themselves.
+func (s *Server) checkTokens(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	now := s.now()
+	if revoked, err := s.store.RevokedTokens(ctx); err == nil {
+		s.tokens.Checked(revoked, now)
+	}
 }
 
 // writeUses writes down when tokens were used. One that cannot be written is lost: no

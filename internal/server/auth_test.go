@@ -1,9 +1,11 @@
 package server_test
 
 import (
+	"context"
 	"encoding/base64"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -102,6 +104,62 @@ func TestTokensThatDoNotWork(t *testing.T) {
 	}
 	c.add(6 * time.Second) // as long as a revoked token may still work
 	l.get("/api/v1/jobs", "Authorization", "Bearer "+good).problem(t, http.StatusUnauthorized)
+}
+
+// lookups is a store that counts how often tokens are looked up.
+type lookups struct {
+	server.Store
+	n atomic.Int64
+}
+
+func (l *lookups) TokenByHash(ctx context.Context, hash []byte) (index.Token, error) {
+	l.n.Add(1)
+	return l.Store.TokenByHash(ctx, hash)
+}
+
+// A token that a server knows is not looked up for each request, and is refused soon after another
+// server on the database revoked it. No time passes on the server's clock.
+func TestTokensAreLookedUpAgainWhenOneIsRevoked(t *testing.T) {
+	c := newClock()
+	st := openStore(t, t.TempDir())
+	counted := &lookups{Store: st}
+	l := start(t, server.Config{Store: counted, Now: c.now, RequireToken: true})
+	l.store = st
+	kept, revoked := "Bearer "+l.mint(access.Read, time.Time{}, c.now()), "Bearer "+l.mint(access.Write, time.Time{}, c.now())
+	known := func() {
+		for try := 0; ; try++ {
+			before := counted.n.Load()
+			for _, token := range []string{kept, revoked} {
+				l.get("/api/v1/jobs", "Authorization", token).ok(t, nil)
+			}
+			if counted.n.Load() == before {
+				return
+			}
+			if try == 10_000 {
+				t.Fatal("tokens are looked up for each request")
+			}
+		}
+	}
+	known()
+	all, err := st.Tokens(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range all {
+		if one.Scope == string(access.Write) {
+			if err := st.RevokeToken(t.Context(), one.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for try := 0; l.get("/api/v1/jobs", "Authorization", revoked).status == http.StatusOK; try++ {
+		if try == 1_000_000 {
+			t.Fatal("a token that another server revoked is taken for valid")
+		}
+	}
+	l.get("/api/v1/jobs", "Authorization", revoked).problem(t, http.StatusUnauthorized)
+	revoked = kept
+	known()
 }
 
 // A page of another site can neither reach a server without tokens under its own name,

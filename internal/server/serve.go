@@ -45,7 +45,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	listener = watchedListener{listener, s.admit}
 	noting, stopNoting := context.WithCancel(context.WithoutCancel(ctx))
 	var notes sync.WaitGroup
-	notes.Go(func() { s.noteUses(noting) })
+	notes.Go(func() { s.followTokens(noting) })
 	defer func() { stopNoting(); notes.Wait() }()
 	served := make(chan error, 1)
 	go func() {

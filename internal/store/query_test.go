@@ -258,6 +258,9 @@ func tokens(t *testing.T, s *store.Store) {
 	if err := s.RevokeToken(t.Context(), "t1"); !errors.As(err, &missing) {
 		t.Errorf("revoke again: %v", err)
 	}
+	if n, err := s.RevokedTokens(t.Context()); err != nil || n != 1 {
+		t.Errorf("%d tokens were revoked, %v; want 1", n, err)
+	}
 }
 
 func ping(t *testing.T, s *store.Store) {

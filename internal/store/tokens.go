@@ -74,20 +74,28 @@ func (s *Store) TouchTokens(ctx context.Context, used map[string]time.Time) erro
 
 // RevokeToken deletes a token.
 func (s *Store) RevokeToken(ctx context.Context, id string) error {
-	return s.changeToken(ctx, id, `DELETE FROM tokens WHERE id = $1`)
-}
-
-func (s *Store) changeToken(ctx context.Context, id, statement string, args ...any) error {
 	return s.writeRuns(ctx, noRuns, func(t *tx) error {
-		res, err := t.ExecContext(ctx, statement, append([]any{id}, args...)...)
+		res, err := t.ExecContext(ctx, `DELETE FROM tokens WHERE id = $1`, id)
 		if err != nil {
-			return fmt.Errorf("change token %s: %w", id, err)
+			return fmt.Errorf("delete token %s: %w", id, err)
 		}
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, &index.NotFoundError{What: "token " + id})
 		}
+		if _, err := t.ExecContext(ctx, `UPDATE installation SET revoked = revoked + 1`); err != nil {
+			return fmt.Errorf("count the revoked token %s: %w", id, err)
+		}
 		return nil
 	})
+}
+
+// RevokedTokens returns how many tokens were revoked so far.
+func (s *Store) RevokedTokens(ctx context.Context) (int64, error) {
+	var n int64
+	if err := s.reader.QueryRowContext(ctx, `SELECT revoked FROM installation`).Scan(&n); err != nil {
+		return 0, fmt.Errorf("read how many tokens were revoked: %w", err)
+	}
+	return n, nil
 }
 
 func scanToken(from scanner) (index.Token, error) {
