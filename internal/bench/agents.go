@@ -86,7 +86,7 @@ func (a *liveAgent) start() (err error) {
 	if a.calls, err = dialWire(a.host); err != nil {
 		return err
 	}
-	a.pending = beginning(a.id, a.number, time.Now())
+	a.pending = beginning(a.id, a.number, time.Now(), 5*time.Second)
 	for a.offset == 0 {
 		if err := a.append(); err != nil {
 			return err

@@ -130,12 +130,12 @@ func begin(host string, n int) (string, error) {
 	defer w.close()
 	id := runID(time.Now(), n)
 	path := "/api/v1/runs/" + id + "/attempts/1"
-	_, err = w.post(path+"/journal?offset=0", "application/octet-stream", beginning(id, n, time.Now()))
+	_, err = w.post(path+"/journal?offset=0", "application/octet-stream", beginning(id, n, time.Now(), beatsPeriod))
 	return path, err
 }
 
 // beginning is the journal of an attempt whose command has just started.
-func beginning(id string, n int, at time.Time) []byte {
+func beginning(id string, n int, at time.Time, period time.Duration) []byte {
 	b := journal.AppendHeader(nil)
 	for _, r := range []struct {
 		t journal.Type
@@ -143,7 +143,7 @@ func beginning(id string, n int, at time.Time) []byte {
 	}{
 		{journal.TypeAttempt, journal.Attempt{
 			Run: id, Attempt: 1, Job: fmt.Sprintf("load-%d", n%200), Args: []string{"python", "train.py", fmt.Sprint(n)},
-			Host: fmt.Sprintf("node-%d", n%500), AgentVersion: "bench", HeartbeatPeriodMS: 5000,
+			Host: fmt.Sprintf("node-%d", n%500), AgentVersion: "bench", HeartbeatPeriodMS: period.Milliseconds(),
 		}},
 		{journal.TypeStepStarted, journal.StepStarted{Name: "command", Kind: job.CommandStep, Command: "python train.py", PID: 1}},
 	} {

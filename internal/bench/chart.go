@@ -74,7 +74,7 @@ func (b *bench) storeSamples(dir, id string, began time.Time) (total int, err er
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	offset := int64(0)
-	data := beginning(id, 1, began)
+	data := beginning(id, 1, began, chartPeriod)
 	const each = time.Hour // what an agent brings at once that is far behind
 	for at := began; at.Before(began.Add(b.length())); at = at.Add(each) {
 		for t := at; t.Before(at.Add(each)); t = t.Add(chartPeriod) {
