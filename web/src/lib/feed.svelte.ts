@@ -55,25 +55,3 @@ export function followAll(onrun: (run: Run) => void, onopen: () => void): () => 
     stop()
   }
 }
-
-/**
- * Work that is asked for often and done at most once per pause: at once when it was quiet,
- * else at the end of the pause. So a thousand runs that end together cost one look.
- */
-export function paced(ms: number, work: () => void): { ask(): void; stop(): void } {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  let again = false
-  const ask = () => {
-    if (timer !== undefined) {
-      again = true
-      return
-    }
-    again = false
-    work()
-    timer = setTimeout(() => {
-      timer = undefined
-      if (again) ask()
-    }, ms)
-  }
-  return { ask, stop: () => clearTimeout(timer) }
-}

@@ -1,5 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest'
-import { ApiError, call, onLocked } from './client'
+import type { Early } from '../early'
+import { ApiError, call, clockSkew, onLocked } from './client'
 
 const stint = { type: 'urn:stint:unauthorized', title: 'Unauthorized', status: 401, detail: 'this server wants a token' }
 
@@ -33,4 +34,22 @@ test('other problems say what the server says', async () => {
   const { error, locked } = await answered(404, JSON.stringify({ type: 'urn:stint:not-found', title: 'Not Found', status: 404 }))
   expect(error.message).toBe('Not Found')
   expect(locked).toBe(false)
+})
+
+test('the clock is learned from an answer that just came, not from one that was asked for early', async () => {
+  vi.stubGlobal('sessionStorage', { getItem: () => null })
+  const dated = (agoMs: number) => new Response('{}', { headers: { Date: new Date(Date.now() - agoMs).toUTCString() } })
+  const url = 'http://localhost/api/v1/overview'
+  const scope = globalThis as { stintEarly?: Early }
+  scope.stintEarly = new Map([[url, { at: Date.now(), answer: Promise.resolve(dated(4500)) }]])
+  await call(url)
+  expect(scope.stintEarly.size).toBe(0)
+  expect(clockSkew()).toBe(0)
+  vi.stubGlobal('fetch', () => Promise.resolve(dated(60_000)))
+  await call(url)
+  expect(Math.abs(clockSkew() + 60_000)).toBeLessThan(2000)
+  vi.stubGlobal('fetch', () => Promise.resolve(dated(0)))
+  await call(url)
+  expect(clockSkew()).toBe(0)
+  delete scope.stintEarly
 })

@@ -1,0 +1,58 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { paced } from './paced'
+
+beforeEach(() => void vi.useFakeTimers())
+afterEach(() => void vi.useRealTimers())
+
+test('a thousand changes cost one look at once and one after the pause', async () => {
+  const work = vi.fn(async () => {})
+  const look = paced(2000, work)
+  for (let i = 0; i < 1000; i++) look.ask()
+  expect(work).toHaveBeenCalledTimes(1)
+  await vi.advanceTimersByTimeAsync(1999)
+  expect(work).toHaveBeenCalledTimes(1)
+  await vi.advanceTimersByTimeAsync(1)
+  expect(work).toHaveBeenCalledTimes(2)
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect(work).toHaveBeenCalledTimes(2)
+})
+
+test('2,000 changes in a minute cost no more than a look per pause', async () => {
+  const work = vi.fn(async () => {})
+  const look = paced(2000, work)
+  for (let i = 0; i < 2000; i++) {
+    look.ask()
+    await vi.advanceTimersByTimeAsync(30)
+  }
+  await vi.advanceTimersByTimeAsync(10_000)
+  expect(work.mock.calls.length).toBeGreaterThan(25)
+  expect(work.mock.calls.length).toBeLessThanOrEqual(32)
+})
+
+test('a slow answer is waited for, one that never comes is not', async () => {
+  let done = () => {}
+  const work = vi.fn(() => new Promise<void>((resolve) => (done = resolve)))
+  const look = paced(2000, work)
+  look.ask()
+  look.ask()
+  await vi.advanceTimersByTimeAsync(10_000)
+  expect(work).toHaveBeenCalledTimes(1)
+  done()
+  await vi.advanceTimersByTimeAsync(2000)
+  expect(work).toHaveBeenCalledTimes(2)
+  look.ask()
+  await vi.advanceTimersByTimeAsync(32_000)
+  expect(work).toHaveBeenCalledTimes(3)
+})
+
+test('nothing is done after stop', async () => {
+  const work = vi.fn(async () => {})
+  const look = paced(2000, work)
+  look.ask()
+  look.ask()
+  look.stop()
+  look.ask()
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect(work).toHaveBeenCalledTimes(1)
+  expect(vi.getTimerCount()).toBe(0)
+})
