@@ -214,11 +214,15 @@ func (w *Worker) items(ctx context.Context, batch []index.Action, runs map[strin
 	}
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(w.EndingTimeout, time.Second))
 	defer cancel()
-	read := 0
+	read, newest := 0, true
 	for i := len(items) - 1; i >= 0 && read < endingsMost; i-- {
 		item := &items[i]
-		alone := i == len(items)-1 && len(items) <= 3
-		if item.Run == nil || !aboutTrouble(item.What) || item.Evidence != nil && !alone {
+		if item.Run == nil || !aboutTrouble(item.What) {
+			continue
+		}
+		alone := newest && len(items) <= 3
+		newest = false
+		if item.Evidence != nil && !alone {
 			continue
 		}
 		read++

@@ -3,6 +3,7 @@ package notify
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"mime/quotedprintable"
 	"net/http"
@@ -164,6 +165,89 @@ func TestMessagesAboutSeveralRuns(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A message about runs that failed and about deliveries of late ones has one item for each run, with
+// its own line, and one for each delivery. The last run has its last lines.
+func TestMessagesAboutFailedAndLateRuns(t *testing.T) {
+	db := openSQLite(t)
+	runs := map[string]*job.Run{}
+	at := time.Date(2026, 11, 28, 5, 0, 0, 0, time.UTC)
+	row := func(name string, change func(*index.Action)) index.Action {
+		id := printing(t, db, name, "rows\n", "error: "+name+"\n")
+		run, err := db.Run(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		runs[id] = &run
+		a := index.Action{Run: id, Attempt: 1, What: index.WhatFailed, Severity: job.Critical, CreatedAt: at}
+		change(&a)
+		return a
+	}
+	failed := func(*index.Action) {}
+	late := func(host string, n, bad int, hours int) func(*index.Action) {
+		return func(a *index.Action) {
+			a.What, a.Severity, a.Attempt, a.CreatedAt = index.WhatLate, "", 0, at.Add(time.Duration(hours)*time.Hour)
+			a.Late = &index.LateRuns{Host: host, Runs: n, Failed: bad, From: at, To: at}
+		}
+	}
+	c := Config{Store: db}
+	readingEndings(db)(&c)
+	w := New(c)
+	for name, tt := range map[string]struct {
+		batch []index.Action
+		want  []string // of each item
+	}{
+		"three items": {
+			[]index.Action{row("a", late("box", 3, 1, 0)), row("b", failed), row("c", late("box", 4, 1, 0)), row("d", late("tower", 2, 0, 0))},
+			[]string{"late box 7 2 [a: 3 c: 4]", "failed error: b [rows error: b]", "late tower 2 0 [d: 2]"},
+		},
+		"five items": {
+			[]index.Action{row("e", failed), row("f", late("box", 3, 1, 0)), row("g", failed), row("h", late("box", 1, 0, 1)), row("i", late("box", 2, 0, 0)), row("j", failed)},
+			[]string{"failed error: e []", "late box 5 1 [f: 3 i: 2]", "failed error: g []", "late box 1 0 [h: 1]", "failed error: j []"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			items := w.items(t.Context(), tt.batch, runs)
+			var got []string
+			for _, i := range items {
+				one := i.What
+				if i.Late != nil {
+					one += fmt.Sprintf(" %s %d %d", i.Late.Host, i.Late.Runs, i.Late.Failed)
+				}
+				if i.Evidence != nil {
+					one += " " + i.Evidence.Text
+				}
+				var lines []string
+				for _, l := range i.Lines {
+					if i.Late != nil {
+						l, _, _ = strings.Cut(l, " run")
+					}
+					lines = append(lines, l)
+				}
+				got = append(got, fmt.Sprint(one, " ", lines))
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+			m := newMessage("r", 7, items, true, at)
+			if m.Severity != job.Critical {
+				t.Errorf("severity %q", m.Severity)
+			}
+			text, rest := m.Text(plain)+"\n", 0
+			for _, i := range m.Items {
+				want := i.Message
+				if i.Evidence != nil {
+					want = "\n" + i.Evidence.Text + "\n"
+				}
+				found := strings.Index(text[rest:], want)
+				if found < 0 {
+					t.Fatalf("%q is missing or out of order in\n%s", want, text)
+				}
+				rest += found + len(want)
+			}
+		})
 	}
 }
 
