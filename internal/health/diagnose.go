@@ -107,21 +107,28 @@ func (c Clues) states(signs ...string) (string, bool) {
 
 // MoreCertain returns what is to be known of a run that was diagnosed before, and is again
 // because more of its journal arrived: the causes that are more certain, and the line that the
-// longer log has.
+// longer log has, unless the causes that are kept quote the line before.
 func MoreCertain(before, now *job.Diagnosis) *job.Diagnosis {
 	switch {
 	case before == nil || len(before.Causes) == 0:
 		return now
 	case now == nil:
 		return before
-	case before.Causes[0].Weight <= now.Causes[0].Weight:
+	case before.Causes[0].Weight < now.Causes[0].Weight:
 		return now
+	case before.Causes[0].Weight == now.Causes[0].Weight && before.Causes[0].Cause == now.Causes[0].Cause:
+		return now // the same, from more of the log
 	}
 	kept := *before
-	if now.Evidence != nil {
+	if now.Evidence != nil && !quotesEvidence(before) {
 		kept.Evidence = now.Evidence
 	}
 	return &kept
+}
+
+// quotesEvidence reports whether the first cause of a diagnosis is the line of its evidence.
+func quotesEvidence(d *job.Diagnosis) bool {
+	return d.Evidence != nil && d.Causes[0].Evidence == d.Evidence.Text
 }
 
 func sureness(weight float64) string {

@@ -151,13 +151,21 @@ func TestDiagnoseQuotesALine(t *testing.T) {
 
 func TestMoreCertain(t *testing.T) {
 	at := func(weight float64, line int64) *job.Diagnosis {
-		d := &job.Diagnosis{Sentence: fmt.Sprint(weight), Causes: []job.Cause{{Weight: weight}}}
+		d := &job.Diagnosis{Sentence: fmt.Sprint(weight), Causes: []job.Cause{{Weight: weight, Evidence: "It was killed."}}}
 		if line > 0 {
 			d.Evidence = &job.Evidence{Line: line}
 		}
 		return d
 	}
+	quoting := func(weight float64, line int64, cause string) *job.Diagnosis {
+		text := fmt.Sprint("line ", line)
+		return &job.Diagnosis{Sentence: text, Causes: []job.Cause{{Cause: cause, Weight: weight, Evidence: text}}, Evidence: &job.Evidence{Line: line, Text: text}}
+	}
 	for _, tt := range []struct{ before, now, want *job.Diagnosis }{
+		{quoting(0.7, 3, "network"), at(0.4, 9), quoting(0.7, 3, "network")}, // the sentence is of line 3
+		{quoting(0.7, 3, "network"), quoting(0.7, 9, "network"), quoting(0.7, 9, "network")},
+		{quoting(0.7, 3, "network"), quoting(0.7, 9, "permission"), quoting(0.7, 3, "network")},
+		{quoting(0.7, 3, "network"), quoting(0.71, 9, "permission"), quoting(0.71, 9, "permission")},
 		{nil, at(0.4, 0), at(0.4, 0)},
 		{at(0.4, 0), nil, at(0.4, 0)},
 		{at(0.7, 0), at(0.4, 0), at(0.7, 0)},
