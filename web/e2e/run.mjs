@@ -4,6 +4,7 @@
 import { details } from './details.mjs'
 import { hard } from './hard.mjs'
 import { live } from './live.mjs'
+import { overview } from './overview.mjs'
 import { pages } from './pages.mjs'
 import { runpage } from './runpage.mjs'
 import { setup } from './setup.mjs'
@@ -14,7 +15,7 @@ const world = await setup()
 let failed = 0
 let passed = 0
 try {
-  for (const [name, test] of Object.entries({ ...tests, ...pages, ...hard, ...live, ...runpage, ...details })) {
+  for (const [name, test] of Object.entries({ ...tests, ...pages, ...hard, ...live, ...runpage, ...overview, ...details })) {
     if (!name.includes(wanted)) continue
     const started = Date.now()
     const page = await world.open()

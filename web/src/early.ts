@@ -27,14 +27,8 @@ if (!scope.stintEarly) {
   }
 
   const [first = '', second = '', ...more] = location.pathname.slice(root.pathname.length).split('/')
-  const active = 'state=queued%2Cstarting%2Cinstalling%2Crunning%2Cstopping%2Cretrying'
   if (first === '') {
-    ask(`runs?${active}&limit=30`)
-    ask(`runs?${active}&health=warning%2Ccritical&limit=50`)
-    ask('runs?state=succeeded%2Cfailed%2Ctimed_out%2Clost%2Ccanceled&limit=400')
-    ask('jobs')
-    ask('fleet')
-    ask(`runs/counts?${active}`)
+    ask('overview')
   } else if (first === 'runs' && second && more.length === 0) {
     ask('runs/' + second)
     // Most runs have one attempt, and an address with the run's id.

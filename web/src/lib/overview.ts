@@ -1,40 +1,113 @@
-import type { Job, Run } from './api/types'
+import type { OverviewQuery } from './api/client'
+import type { Fleet, Job, JobDay, Overview, OverviewRun, Run, RunRow, State } from './api/types'
 import { isActive } from './state'
 
-const dayMs = 24 * 3600_000
-const bad = ['failed', 'timed_out', 'lost']
-
-/** The runs of each job that started within a day, the last first, no more than `most`. */
-export function lastDay(runs: Run[], now: number, most: number): Map<string, Run[]> {
-  const map = new Map<string, Run[]>()
-  for (const run of runs) {
-    if (now - Date.parse(run.start_at) > dayMs) continue
-    const list = map.get(run.job)
-    if (!list) map.set(run.job, [run])
-    else if (list.length < most) list.push(run)
-  }
-  return map
+/** What the overview shows: one answer of the server, and the further pages that were asked for. */
+export interface View {
+  at: string
+  attention: { count: number; acknowledged: number; older: number; runs: RunRow[]; more: boolean }
+  /** Runs that went wrong more than 30 days ago; null while they are folded. */
+  older: { runs: RunRow[]; more: boolean } | null
+  active: { count: number; healthy: number; warning: number; critical: number; runs: RunRow[] }
+  jobs: { count: number; jobs: JobDay[]; more: boolean }
+  fleet: Fleet
+  degraded: string[]
+  troubled: number
 }
 
-const looked = 5
+/** How many pages of each part are shown. Zero pages of the older runs: they are folded. */
+export interface Pages {
+  attention: number
+  jobs: number
+  older: number
+}
+
+interface Part {
+  next_cursor: string | null
+}
+
+/** Reads so many pages of a part, of which the first is there; answers them. */
+async function readPages<P extends Part>(first: P, pages: number, next: (cursor: string) => Promise<P>): Promise<P[]> {
+  const got = [first]
+  for (let last = first; got.length < pages && last.next_cursor; ) {
+    last = await next(last.next_cursor)
+    got.push(last)
+  }
+  return got
+}
+
+/** Reads the overview: one request, and one more for each further page. */
+export async function readOverview(ask: (q: OverviewQuery) => Promise<Overview>, pages: Pages): Promise<View> {
+  const first = await ask({})
+  const attentionAfter = (more: OverviewQuery) => async (cursor: string) => (await ask({ ...more, attention_cursor: cursor })).attention
+  const attention = await readPages(first.attention, pages.attention, attentionAfter({}))
+  const jobs = await readPages(first.jobs, pages.jobs, async (cursor) => (await ask({ jobs_cursor: cursor })).jobs)
+  const older = pages.older > 0 ? await readPages((await ask({ older: true })).attention, pages.older, attentionAfter({ older: true })) : null
+  return {
+    at: first.at,
+    attention: { ...first.attention, runs: rowsOf(attention), more: hasMore(attention) },
+    older: older && { runs: rowsOf(older), more: hasMore(older) },
+    active: { ...first.active, runs: first.active.runs.map(asRow) },
+    jobs: { count: first.jobs.count, jobs: jobs.flatMap((p) => p.jobs as JobDay[]), more: hasMore(jobs) },
+    fleet: first.fleet,
+    degraded: first.server.degraded,
+    troubled: first.server.troubled,
+  }
+}
+
+function rowsOf(pages: { runs: OverviewRun[] }[]): RunRow[] {
+  const seen = new Set<string>() // a run may move to the next page between two requests
+  return pages.flatMap((p) => p.runs.map(asRow)).filter((r) => !seen.has(r.id) && seen.add(r.id))
+}
+
+function hasMore(pages: Part[]): boolean {
+  return Boolean(pages.at(-1)?.next_cursor)
+}
+
+/** A run of the overview in the form of all lists. */
+export function asRow(r: OverviewRun): RunRow {
+  return { ...r, findings: r.findings ?? null, cancel: r.cancel ?? null, status: r.status ?? '' } as RunRow
+}
+
+/**
+ * Puts a changed run in the place that it has in the view. ask says that more than that row may
+ * have changed, so that the overview must be read again.
+ */
+export function applyRun(view: View, run: Run): { view: View; ask: boolean } {
+  const before = view.active.runs.find((r) => r.id === run.id)
+  const swap = (runs: RunRow[]) => runs.map((r) => (r.id === run.id ? { ...run, recent: r.recent } : r))
+  const shown = [...view.attention.runs, ...view.active.runs, ...(view.older?.runs ?? [])].some((r) => r.id === run.id)
+  const next: View = !shown ? view : {
+    ...view,
+    attention: { ...view.attention, runs: swap(view.attention.runs) },
+    older: view.older && { ...view.older, runs: swap(view.older.runs) },
+    active: { ...view.active, runs: swap(view.active.runs) },
+  }
+  const ask = !before || !isActive(run.state) || run.health !== before.health || Boolean(run.acknowledged) !== Boolean(before.acknowledged)
+  return { view: next, ask }
+}
+
+/** The rows in the order in which they are shown, with what is new of each; new rows wait. */
+export function inPlace(shown: RunRow[], now: RunRow[]): RunRow[] {
+  const byId = new Map(now.map((r) => [r.id, r]))
+  return shown.map((r) => byId.get(r.id) ?? r)
+}
+
 const leastBad = 3
 
 /**
  * What is to be said of a job that fails more than it used to: at least three of its last
  * five ended runs went wrong, and that is a fifth more than over its whole history.
  */
-export function failing(job: Pick<Job, 'runs' | 'active' | 'succeeded'>, runs: Run[]): string | null {
-  const ended = runs.filter((r) => !isActive(r.state)).slice(0, looked)
-  const wrong = ended.filter((r) => bad.includes(r.state)).length
-  const all = job.runs - job.active
-  if (wrong < leastBad || all === 0) return null
-  const rate = job.succeeded / all
-  if (1 - wrong / ended.length > rate - 0.2) return null
-  return `${wrong} of its last ${ended.length} runs went wrong; over all time ${Math.round(rate * 100)} % succeed`
+export function failing(recent: RunRow['recent']): string | null {
+  if (!recent || recent.wrong < leastBad || recent.job_ended === 0) return null
+  const rate = recent.job_succeeded / recent.job_ended
+  if (1 - recent.wrong / recent.ended > rate - 0.2) return null
+  return `${recent.wrong} of its last ${recent.ended} runs went wrong; over all time ${Math.round(rate * 100)} % succeed`
 }
 
 /** The share of ended runs that succeeded, as people write it; empty when none has ended. */
-export function successRate(runs: Run[]): string {
+export function successRate(runs: { state: State }[]): string {
   const ended = runs.filter((r) => !isActive(r.state) && r.state !== 'canceled')
   if (ended.length === 0) return ''
   return `${Math.round((100 * ended.filter((r) => r.state === 'succeeded').length) / ended.length)} %`

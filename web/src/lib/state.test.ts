@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Run } from './api/types'
-import { cause, clearlyOver, elapsed, gist, late, needAttention, peakMemory, title, upsert, verdict, why } from './state'
+import { acknowledgedBy, cause, clearlyOver, elapsed, gist, late, peakMemory, title, verdict, why } from './state'
 
 const now = Date.parse('2026-03-01T12:00:00Z')
 
@@ -96,27 +96,6 @@ test('only what is clearly over the usual time stands out', () => {
   expect(clearlyOver(null, 100)).toBe(false)
 })
 
-test('attention: worst first, settled by a later good run, old failures left out', () => {
-  const list = [
-    run({ id: 'a', job: 'a', state: 'succeeded', health: '', ended_at: '2026-03-01T11:30:00Z' }),
-    run({ id: 'a-old', job: 'a', state: 'failed', health: '', ended_at: '2026-03-01T11:00:00Z' }),
-    run({ id: 'b', job: 'b', state: 'failed', health: '', ended_at: '2026-03-01T11:00:00Z' }),
-    run({ id: 'c', job: 'c', state: 'lost', health: '', ended_at: null }),
-    run({ id: 'd', job: 'd', state: 'failed', health: '', ended_at: '2026-02-27T11:00:00Z' }),
-    run({ id: 'e', job: 'e', health: 'warning' }),
-    run({ id: 'f', job: 'f', health: 'critical' }),
-    run({ id: 'g', job: 'g', state: 'canceled', health: '' }),
-    run({ id: 'h', job: 'h' }),
-  ]
-  expect(needAttention(list, now).map((r) => r.id)).toEqual(['f', 'c', 'b', 'e'])
-})
-
-test('upsert keeps the place of a known run and puts a new one on top', () => {
-  const list = [run({ id: '2' }), run({ id: '1' })]
-  expect(upsert(list, run({ id: '1', state: 'failed' })).map((r) => r.id + r.state)).toEqual(['2running', '1failed'])
-  expect(upsert(list, run({ id: '3' })).map((r) => r.id)).toEqual(['3', '2', '1'])
-})
-
 test('title begins with the state', () => {
   expect(title(run({ state: 'timed_out' }))).toBe('⏱ train #4 timed out · Stint')
 })
@@ -127,6 +106,12 @@ test('a run between two attempts says when the next begins', () => {
   expect(gist(retrying, now)).toBe('attempt 3 in 7 m 12 s')
   expect(elapsed(retrying, now)).toBe(100)
   expect(verdict({ ...retrying, outcome: null }, now)).toBe('Attempt 3 begins soon.')
+})
+
+test('an acknowledgement says who, when and why', () => {
+  const a = { by: 'ada', at: new Date(now - 720_000).toISOString(), attempt: 1, state: 'failed' }
+  expect(acknowledgedBy(a, now)).toBe('acknowledged by ada 12 m ago')
+  expect(acknowledgedBy({ ...a, by: '', why: 'on it' }, now)).toBe('acknowledged by somebody 12 m ago: on it')
 })
 
 test('the peak of memory is the one that the verdict names', () => {

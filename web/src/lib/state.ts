@@ -1,4 +1,4 @@
-import type { Expected, Finding, Job, Run, State, Usual } from './api/types'
+import type { Acknowledgement, Finding, Job, Run, RunRow, State, Usual } from './api/types'
 import * as f from './format'
 
 export type Tone = 'accent' | 'good' | 'bad' | 'warn' | 'lost' | 'quiet'
@@ -48,7 +48,7 @@ export interface Usually {
   peak?: number
 }
 
-export function usually(from: { expected?: Expected | null; usual?: Usual | null } | Job | null | undefined): Usually | null {
+export function usually(from: { expected?: RunRow['expected']; usual?: Usual | null } | Job | null | undefined): Usually | null {
   const d = from?.expected?.duration_seconds
   if (from?.expected && d) return { runs: from.expected.runs, p50: d.p50, p95: d.p95, peak: from.expected.peak_memory_bytes?.p50 }
   const u = from && 'usual' in from ? from.usual : null
@@ -70,7 +70,7 @@ export function findingText(x: Finding): string {
 }
 
 /** Seconds that the run has taken so far, or took. */
-export function elapsed(run: Run, now: number): number {
+export function elapsed(run: RunRow, now: number): number {
   if (run.state === 'retrying') return f.between(run.created_at, null, now) // since its first attempt
   return f.between(run.started_at ?? run.created_at, run.ended_at, now)
 }
@@ -81,12 +81,12 @@ export function wentWrong(state: State): boolean {
 }
 
 /** The most memory that a run used, in bytes: where it ran out of memory, as the kernel measured it. */
-export function peakMemory(run: Pick<Run, 'outcome' | 'usage'>): number {
+export function peakMemory(run: Pick<RunRow, 'outcome' | 'usage'>): number {
   return run.outcome?.oom?.peak_bytes || run.usage.peak_memory_bytes
 }
 
 /** That a run was delivered late, in words; empty for one that was not. */
-export function late(run: Run): string {
+export function late(run: RunRow): string {
   return run.delivered_late_seconds ? `delivered ${f.duration(run.delivered_late_seconds)} later` : ''
 }
 
@@ -94,7 +94,7 @@ export function late(run: Run): string {
  * The one sentence that says why a run is not well, or null when it is. What the server
  * judged comes first, then what it knows of the end.
  */
-export function verdict(run: Run, now: number): string | null {
+export function verdict(run: RunRow, now: number): string | null {
   if (isActive(run.state)) {
     const finding = worst(run)
     if (finding) return findingSentence(finding, now)
@@ -116,22 +116,22 @@ export function verdict(run: Run, now: number): string | null {
 }
 
 /** When the next attempt begins, in a few words. */
-function nextAttempt(run: Run, now: number): string {
+function nextAttempt(run: RunRow, now: number): string {
   const left = (Date.parse(run.outcome?.retry_at ?? '') - now) / 1000
   return left > 0 ? `in ${f.ticking(left)}` : 'soon'
 }
 
-function retrySentence(run: Run, now: number): string {
+function retrySentence(run: RunRow, now: number): string {
   const ended = run.outcome?.message ? `Attempt ${run.attempt}: ${run.outcome.message} ` : ''
   return `${ended}Attempt ${run.attempt + 1} begins ${nextAttempt(run, now)}.`
 }
 
-export function worst(run: Run): Finding | undefined {
+export function worst(run: RunRow): Finding | undefined {
   const findings = run.findings ?? []
   return findings.find((x) => x.health === 'critical') ?? findings[0]
 }
 
-function findingSentence(finding: NonNullable<Run['findings']>[number], now: number): string {
+function findingSentence(finding: NonNullable<RunRow['findings']>[number], now: number): string {
   const text = findingText(finding)
   const evidence = /[.!?]$/.test(text) ? text : text + '.'
   if (!finding.next) return evidence
@@ -142,7 +142,7 @@ function findingSentence(finding: NonNullable<Run['findings']>[number], now: num
 }
 
 /** What a list says of a run's end or trouble, in a few words. */
-export function gist(run: Run, now: number): string {
+export function gist(run: RunRow, now: number): string {
   const o = run.outcome
   if (run.state === 'retrying' && !run.cancel && !worst(run)) return `attempt ${run.attempt + 1} ${nextAttempt(run, now)}`
   if (isActive(run.state)) return verdict(run, now) ?? run.status
@@ -163,7 +163,7 @@ const sureEnough = 0.5 // a cause that weighs less is one of several
 const saysLittle = ['exit_code', 'signal', 'install_failed']
 
 /** The line that states the error, or else the likeliest cause, where the reason says little; or ''. */
-export function cause(run: Run): string {
+export function cause(run: RunRow): string {
   if (!saysLittle.includes(run.outcome?.reason ?? '')) return ''
   if (run.diagnosis?.evidence) return run.diagnosis.evidence.text
   const first = run.diagnosis?.causes?.[0]
@@ -171,49 +171,13 @@ export function cause(run: Run): string {
 }
 
 /** All that is known of why, for a title: what happened, and what it probably means. */
-export function why(run: Run): string {
+export function why(run: RunRow): string {
   const message = run.outcome?.message ?? ''
   const sentence = run.diagnosis?.sentence ?? ''
   return sentence === message ? message : [message, sentence].filter(Boolean).join(' ')
 }
 
-/** Ended runs ask for a look for this long; nobody wants last week's failures on top. */
-const attentionMs = 24 * 3600_000
-
-/**
- * The runs that a person should look at first: active runs that are not healthy, and jobs
- * whose last ended run went wrong within a day. A later good run of the job settles it.
- * Runs come newest first; one row per job among the ended.
- */
-export function needAttention(runs: Run[], now: number): Run[] {
-  const settled = new Set<string>()
-  const out: Run[] = []
-  for (const run of runs) {
-    if (isActive(run.state)) {
-      if (run.health === 'warning' || run.health === 'critical') out.push(run)
-      continue
-    }
-    if (settled.has(run.job)) continue
-    settled.add(run.job)
-    const ended = Date.parse(run.ended_at ?? run.last_heartbeat_at ?? run.created_at)
-    if (['failed', 'timed_out', 'lost'].includes(run.state) && now - ended < attentionMs) out.push(run)
-  }
-  return out.sort((a, b) => rank(a) - rank(b))
-}
-
-function rank(run: Run): number {
-  if (run.health === 'critical') return 0
-  return { lost: 1, failed: 2, timed_out: 3 }[run.state as string] ?? 4
-}
-
-/** Puts a changed run into a list in which the run that started last is first. */
-export function upsert(runs: Run[], run: Run): Run[] {
-  const at = runs.findIndex((r) => r.id === run.id)
-  if (at < 0) {
-    const older = runs.findIndex((r) => r.start_at <= run.start_at)
-    return older < 0 ? [...runs, run] : runs.toSpliced(older, 0, run)
-  }
-  const next = runs.slice()
-  next[at] = run
-  return next
+/** Who acknowledged a run, when and why. */
+export function acknowledgedBy(a: Acknowledgement, now: number): string {
+  return `acknowledged by ${a.by || 'somebody'} ${f.ago(a.at, now)}${a.why ? ': ' + a.why : ''}`
 }

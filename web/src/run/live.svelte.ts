@@ -194,7 +194,7 @@ export class LiveRun {
     const before = this.run
     this.run = run
     if (before && run.output.lines !== before.output.lines) this.pulse++
-    if (!before || before.state !== run.state || before.health !== run.health) void this.loadEvents()
+    if (!before || before.state !== run.state || before.health !== run.health || before.acknowledged?.at !== run.acknowledged?.at) void this.loadEvents()
     if (before && before.attempt !== run.attempt && !this.unwatch) void this.loadSamples()
     if (isActive(run.state) && this.unwatch) {
       void this.loadSamples()

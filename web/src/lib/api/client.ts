@@ -157,7 +157,14 @@ async function allJobs(signal?: AbortSignal): Promise<{ jobs: t.Job[] }> {
   return { jobs }
 }
 
+export interface OverviewQuery {
+  attention_cursor?: string
+  jobs_cursor?: string
+  older?: boolean
+}
+
 export const api = {
+  overview: (q: OverviewQuery = {}, signal?: AbortSignal) => json<t.Overview>('overview', { ...q }, { signal }),
   runs: (f: RunFilter = {}, signal?: AbortSignal) => json<t.RunPage>('runs', { ...f }, { signal }),
   counts: (f: RunFilter, signal?: AbortSignal) => json<t.Counts>('runs/counts', { ...f }, { signal }),
   run: (id: string, signal?: AbortSignal, attempt?: number) => json<t.Run>(run(id), { attempt }, { signal }),
@@ -173,14 +180,14 @@ export const api = {
     json<{ events: t.RunEvent[] | null }>(run(id, '/events'), {}, { signal }),
   jobs: allJobs,
   job: (name: string, signal?: AbortSignal) => json<t.Job>(jobPath(name), {}, { signal }),
-  fleet: (signal?: AbortSignal) => json<t.Fleet>('fleet', {}, { signal }),
 
   cancel: (id: string, why: string) => send<unknown>('POST', run(id, '/cancel'), { by: 'the page', why }),
   cancelMany: (runs: string[], reason: string) =>
     send<{ results: { run: string; canceled?: boolean; error?: string }[] }>('POST', 'runs/cancel', { runs, reason }),
   retryOffer: (id: string, signal?: AbortSignal) => json<t.RetryOffer>(run(id, '/retry'), {}, { signal }),
   retry: (id: string) => send<unknown>('POST', run(id, '/retry')),
-  acknowledge: (id: string) => send<unknown>('POST', run(id, '/acknowledge')),
+  acknowledge: (id: string, by: string, why: string) => send<t.Run>('POST', run(id, '/acknowledge'), { by, why }),
+  unacknowledge: (id: string, by: string) => json<t.Run>(run(id, '/acknowledge'), { by }, { method: 'DELETE' }),
 
   policy: (name: string, signal?: AbortSignal) => json<t.Policy>(jobPath(name, '/policy'), {}, { signal }),
   setPolicy: (name: string, yaml: string) => json<t.Policy>(jobPath(name, '/policy'), {}, yamlBody('PUT', yaml)),

@@ -50,6 +50,18 @@ export type Run = With<
     expected?: Expected | null
   }
 >
+export type Acknowledgement = S['Acknowledgement']
+
+type RowField = 'id' | 'job' | 'number' | 'attempt' | 'state' | 'health' | 'findings' | 'diagnosis' | 'outcome' | 'cancel' | 'command' | 'status'
+  | 'host' | 'created_at' | 'start_at' | 'delivered_late_seconds' | 'started_at' | 'ended_at' | 'last_heartbeat_at' | 'suspended_at' | 'acknowledged'
+
+/** What a list shows of a run. */
+export type RunRow = Pick<Run, RowField | 'expected'> & { usage: Pick<Usage, 'memory_bytes' | 'peak_memory_bytes'>; usual?: Usual | null; recent?: S['RecentRuns'] }
+
+export type OverviewRun = S['OverviewRun']
+export type Overview = S['OverviewAnswer']
+export type JobDay = With<S['JobDay'], { day: With<S['Day'], { states: State[] }> }>
+
 export type RunPage = With<S['RunList'], { runs: Run[] | null }>
 export type Job = With<S['Summary'], { last_run: Run | null; expected?: Expected | null }>
 

@@ -1,0 +1,183 @@
+// The overview: what needs attention, who knows of it, and that busy servers move nothing.
+import assert from 'node:assert/strict'
+import { faults } from './tests.mjs'
+
+const seen = (locator) => locator.waitFor({ state: 'visible' })
+const attention = (page) => page.getByRole('region', { name: 'Needs attention' })
+const rows = (page, list = 'Runs that need attention') => page.getByRole('list', { name: list }).locator('[data-run]')
+const ids = (page) => rows(page).evaluateAll((all) => all.map((e) => e.dataset.run))
+
+/** Reports runs of a job without an agent, which takes two small requests each. */
+async function quick(base, job, status) {
+  for (const said of ['started', status]) {
+    const res = await fetch(`${base}compat/${job}/status`, { method: 'PUT', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ status: said }) })
+    const answer = await res.text()
+    assert.ok(res.ok, answer)
+  }
+}
+
+/** Does work for 0, 1 … n-1, sixteen at a time, in no order. */
+async function many(n, work) {
+  let next = 0
+  await Promise.all(Array.from({ length: 16 }, async () => {
+    while (next < n) await work(next++)
+  }))
+}
+
+/** The requests of a page to the API, without streams. */
+function requests(page) {
+  const asked = []
+  page.on('request', (r) => {
+    const { pathname } = new URL(r.url())
+    if (pathname.includes('/api/v1/') && !pathname.endsWith('/stream')) asked.push(pathname.split('/api/v1/')[1])
+  })
+  return asked
+}
+
+export const overview = {
+  async 'two thousand quick runs move no row of attention, and cost few requests'(page, world) {
+    const other = await world.other('busy')
+    await other.run('payroll', 'echo "ValueError: no such table" >&2; exit 3')
+    await other.run('backup', 'sleep 30; true', '--timeout', '1s')
+    const asked = requests(page)
+    await page.goto(other.base)
+    await seen(rows(page).nth(1))
+    assert.deepEqual(asked.filter((a) => a !== 'me'), ['overview'], 'one request feeds the first view')
+    const before = await ids(page)
+    await page.evaluate(() => {
+      window.moved = 0
+      const list = document.querySelector('[aria-label="Runs that need attention"]')
+      new MutationObserver((changes) => (window.moved += changes.length)).observe(list, { childList: true })
+    })
+    const began = Date.now()
+    await many(2000, (i) => quick(other.base, `cron-${i % 20}`, 'completed'))
+    await seen(page.getByRole('region', { name: /^Jobs/ }).getByText('100 runs').nth(19))
+    const looks = (Date.now() - began) / 2000
+    console.log(`     2,000 runs in ${Math.round(2 * looks)} s`)
+    assert.deepEqual(await ids(page), before)
+    assert.equal(await page.evaluate(() => window.moved), 0, 'rows of attention were taken out or put in')
+    const counted = asked.filter((a) => a === 'overview').length
+    assert.ok(counted <= looks + 3, `${counted} requests in the time of ${looks} looks`)
+    // Rows of runs that take long ask for their curves; nothing else is asked for.
+    assert.deepEqual(asked.filter((a) => !/^(me|overview|runs\/[^/]+\/samples)$/.test(a)), [])
+    assert.ok(asked.length <= 4 * looks + 20, `${asked.length} requests in the time of ${looks} looks`)
+    // The jobs that failed keep their strips.
+    const strip = page.getByRole('region', { name: /^Jobs/ })
+    await seen(strip.getByRole('link', { name: /^#1 failed/ }))
+    await strip.getByRole('link', { name: /^#1 failed/ }).click()
+    await seen(page.getByRole('heading', { name: /payroll/ }))
+    await page.goto(other.base)
+    await page.reload()
+    await seen(rows(page).nth(1))
+    assert.deepEqual(await ids(page), before)
+    await other.stop()
+  },
+
+  async 'a failure is acknowledged with name and reason, listed last, and counted again after undo'(page, world) {
+    const other = await world.other('acknowledged')
+    const first = await other.run('first', 'exit 3')
+    const second = await other.run('second', 'exit 4')
+    const watching = await page.context().newPage()
+    await watching.goto(other.base)
+    await seen(rows(watching).nth(1))
+    await page.goto(`${other.base}runs/${second.id}`)
+    await page.getByRole('button', { name: 'Acknowledge' }).waitFor()
+    await page.keyboard.press('a')
+    const dialog = page.getByRole('dialog', { name: /Acknowledge second #1/ })
+    assert.deepEqual(await faults(page), [], 'the dialog')
+    await dialog.getByLabel('Your name').fill('ada')
+    await dialog.getByLabel('Why (optional)').fill('the disk is replaced')
+    await dialog.getByRole('button', { name: 'Acknowledge' }).click()
+    const said = page.getByText(/^Acknowledged by ada (now|\d+ . ago): the disk is replaced$/)
+    await seen(said)
+    assert.equal(await page.getByRole('button', { name: 'Acknowledge' }).count(), 0)
+    await page.getByRole('tab', { name: 'Events' }).click()
+    await seen(page.getByRole('tabpanel', { name: 'Events' }).getByText(/ada.*the disk is replaced/))
+    // Another page that is open shows it without being loaded again.
+    const last = rows(watching, 'Acknowledged runs')
+    await seen(last.filter({ hasText: 'acknowledged by ada' }).filter({ hasText: 'the disk is replaced' }))
+    assert.equal(await last.count(), 1)
+    assert.deepEqual(await ids(watching), [first.id])
+    assert.match(await attention(watching).locator('h2 + span').textContent(), /^1$/)
+    for (const colorScheme of ['dark', 'light']) {
+      await watching.emulateMedia({ colorScheme })
+      assert.deepEqual(await faults(watching), [], `the overview in ${colorScheme}`)
+      assert.deepEqual(await faults(page), [], `the run in ${colorScheme}`)
+    }
+    await page.reload()
+    await seen(said)
+    await page.getByRole('button', { name: 'Undo' }).click()
+    await said.waitFor({ state: 'detached' })
+    await seen(page.getByRole('button', { name: 'Acknowledge' }))
+    await last.waitFor({ state: 'detached' })
+    assert.equal(await rows(watching).count(), 2)
+    await page.getByRole('button', { name: 'Acknowledge' }).click()
+    assert.equal(await dialog.getByLabel('Your name').inputValue(), 'ada')
+    await other.stop()
+  },
+
+  async 'rows beyond the first page are shown when asked for'(page, world) {
+    const other = await world.other('many')
+    await many(120, (i) => quick(other.base, `job-${i}`, 'failed'))
+    await page.goto(other.base)
+    await seen(rows(page).nth(99))
+    assert.equal(await rows(page).count(), 100)
+    assert.match(await attention(page).locator('h2 + span').textContent(), /^120$/)
+    await page.getByRole('button', { name: 'Show more of 120', exact: true }).click()
+    await seen(rows(page).nth(119))
+    assert.equal(new Set(await ids(page)).size, 120)
+    await page.getByRole('button', { name: 'Show more of 120 jobs' }).click()
+    await seen(page.getByRole('region', { name: /^Jobs/ }).getByRole('link', { name: 'job-99', exact: true }))
+    // They stay when the page looks again.
+    await quick(other.base, 'another', 'failed')
+    await seen(rows(page).filter({ hasText: 'another' }))
+    assert.equal(await rows(page).count(), 121)
+    await other.stop()
+  },
+
+  async 'old failures are folded, and a job without a run today says when it ran last'(page, world) {
+    const other = await world.other('old')
+    await other.run('ancient', 'exit 3')
+    await other.run('weekly', 'echo done')
+    // Nothing can be started in the past: the answers are made older on their way.
+    await page.route('**/api/v1/overview*', async (route) => {
+      const older = new URL(route.request().url()).searchParams.has('older')
+      const answer = await (await route.fetch({ url: other.base + 'api/v1/overview' })).json()
+      answer.attention = { ...answer.attention, count: 0, older: 1, runs: older ? answer.attention.runs : [] }
+      for (const job of answer.jobs.jobs) {
+        job.day = { numbers: [], states: [], ages_seconds: [], more: false }
+        job.last_run.start_at = new Date(Date.parse(answer.at) - 3.2 * 86_400_000).toISOString()
+      }
+      await route.fulfill({ json: answer })
+    })
+    await page.goto(other.base)
+    await seen(page.getByText('1 job went wrong more than 30 days ago and did not succeed since.'))
+    await seen(page.getByRole('region', { name: /^Jobs/ }).getByText('last ran 3 d ago').first())
+    assert.equal(await page.getByText('ancient').count(), 1, 'only the list of jobs has it')
+    await page.getByRole('button', { name: 'Show', exact: true }).click()
+    await seen(rows(page, 'Runs that went wrong more than 30 days ago').filter({ hasText: 'ancient' }))
+    await page.getByRole('button', { name: 'Hide' }).click()
+    await rows(page, 'Runs that went wrong more than 30 days ago').first().waitFor({ state: 'detached' })
+    await other.stop()
+  },
+
+  async 'what is under the pointer does not move'(page, world) {
+    const other = await world.other('pointer')
+    const first = await other.run('first', 'exit 3')
+    await page.goto(other.base)
+    await rows(page).first().hover()
+    await quick(other.base, 'later', 'failed')
+    const waiting = page.getByText(/^1 new: /)
+    // The pointer moves on the row, as that of somebody who reads.
+    const box = await rows(page).first().boundingBox()
+    for (let i = 0; i < 200 && !(await waiting.isVisible()); i++) {
+      await page.mouse.move(box.x + 100 + (i % 20), box.y + 5)
+      await page.waitForTimeout(100)
+    }
+    await seen(waiting)
+    assert.deepEqual(await ids(page), [first.id])
+    await page.mouse.move(box.x + 100, 5)
+    await seen(rows(page).filter({ hasText: 'later' }))
+    await other.stop()
+  },
+}

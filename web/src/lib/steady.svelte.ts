@@ -1,0 +1,40 @@
+import type { RunRow } from './api/types'
+import { inPlace } from './overview'
+
+/** Rows stay where they are for this long after the pointer moved over them. */
+const holdMs = 5000
+
+/** A list whose rows do not move while the pointer is over them: what is new waits until it rests or leaves. */
+export class Steady {
+  private held = $state.raw<RunRow[] | null>(null)
+  private timer: ReturnType<typeof setTimeout> | undefined
+  readonly rows: RunRow[] = $derived.by(() => (this.held ? inPlace(this.held, this.now()) : this.now()))
+  /** How many rows are new and not shown yet. */
+  readonly waiting: number = $derived.by(() => {
+    if (!this.held) return 0
+    const shown = new Set(this.held.map((r) => r.id))
+    return this.now().filter((r) => !shown.has(r.id)).length
+  })
+
+  constructor(private now: () => RunRow[]) {}
+
+  /** Handlers for the element that holds the rows. */
+  readonly hold = {
+    onpointermove: (e: PointerEvent) => {
+      if (e.pointerType !== 'mouse') return
+      this.held ??= this.now()
+      clearTimeout(this.timer)
+      this.timer = setTimeout(() => this.release(), holdMs)
+    },
+    onpointerleave: () => this.release(),
+  }
+
+  release() {
+    clearTimeout(this.timer)
+    this.held = null
+  }
+
+  close() {
+    clearTimeout(this.timer)
+  }
+}
