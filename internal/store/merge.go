@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -66,6 +67,13 @@ func (t *tx) insertBlock(ctx context.Context, key attemptKey, row *attemptRow, b
 	row.Tiers.arrived(b.head.Size)
 	for row.Tiers.full() {
 		size, err := t.mergeLast(ctx, key, row)
+		var unread *unreadBlockError
+		if errors.As(err, &unread) {
+			// They stay as they are: damage must not keep this append from being stored, nor the
+			// others of the group. Packing reports it.
+			row.Tiers = tiers{}
+			return nil
+		}
 		if err != nil {
 			return fmt.Errorf("merge blocks of run %s attempt %d: %w", key.run, key.attempt, err)
 		}
@@ -113,6 +121,11 @@ func (t *tx) putRow(ctx context.Context, key attemptKey, h index.BlockHead, samp
 	})
 }
 
+// unreadBlockError says that the bytes of a stored block cannot be read.
+type unreadBlockError struct{ error }
+
+func (e *unreadBlockError) Unwrap() error { return e.error }
+
 // mergeLast makes one block of the last fan blocks and returns its size.
 func (t *tx) mergeLast(ctx context.Context, key attemptKey, row *attemptRow) (int64, error) {
 	blocks, err := t.lastBlocks(ctx, key, fan)
@@ -154,7 +167,7 @@ func (t *tx) lastBlocks(ctx context.Context, key attemptKey, n int) ([]storedBlo
 			}
 		}
 		if b.data, err = at.bytes(t.segments); err != nil {
-			return nil, err
+			return nil, &unreadBlockError{err}
 		}
 		blocks = append(blocks, b)
 	}

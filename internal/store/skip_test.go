@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
@@ -409,5 +412,60 @@ func TestRowsOfStoredBytesAreAddedUp(t *testing.T) {
 		if err != nil || berr != nil || rows != 1 || after != before+190 {
 			t.Errorf("%d rows, %d bytes, want 1 row with %d: %v %v", rows, after, before+190, err, berr)
 		}
+	})
+}
+
+// A segment that cannot be read any more keeps no journal from growing: neither those that have bytes
+// in it, nor those that are committed with them.
+func TestASegmentThatCannotBeReadKeepsNoAppend(t *testing.T) {
+	dir := t.TempDir()
+	a, b := newJournal(t, journal.Attempt{}), newJournal(t, journal.Attempt{})
+	a.command()
+	b.command()
+	grow := func(s *store.Store, n int) {
+		t.Helper()
+		for _, j := range []*testJournal{a, b} {
+			j.output(noise(n, 6000)) // more than a row takes, and less than is left alone
+		}
+		aOffset, aData := a.take()
+		bOffset, bData := b.take()
+		done, _, err := s.Ingest(t.Context(), []index.Append{
+			{Run: a.id, Attempt: 1, Offset: aOffset, Data: aData, At: noon}, {Run: b.id, Attempt: 1, Offset: bOffset, Data: bData, At: noon},
+		}, nil)
+		if err != nil || done[0].Err != nil || done[1].Err != nil {
+			t.Fatalf("append %d: %v %+v", n, err, done)
+		}
+	}
+	during(t, store.Options{Dir: dir}, func(s *store.Store) {
+		for n := range 10 {
+			grow(s, n)
+		}
+	})
+	segments, err := filepath.Glob(filepath.Join(dir, "segments", "*"))
+	if err != nil || len(segments) == 0 {
+		t.Fatal(segments, err)
+	}
+	during(t, store.Options{Dir: dir}, func(s *store.Store) {
+		for _, file := range segments {
+			must(t, os.Truncate(file, 5000))
+		}
+		for n := range 40 {
+			grow(s, 10+n)
+		}
+		if _, err := s.BlockData(t.Context(), a.id, 1, journal.HeaderSize); err == nil {
+			t.Error("bytes that are gone were read")
+		}
+		last, err := s.LastBlocks(t.Context(), a.id, 1, 1)
+		if err != nil || len(last) != 1 {
+			t.Fatal(last, err)
+		}
+		if _, err := s.BlockData(t.Context(), a.id, 1, last[0].Start); err != nil {
+			t.Errorf("what came later: %v", err)
+		}
+		a.end(0)
+		offset, data := a.take()
+		one(t, s, a.id, 1, offset, data)
+		tidy(t, s, noon.Add(time.Hour))
+		wantTroubled(t, s, "pack "+a.id+"/1")
 	})
 }
