@@ -26,9 +26,9 @@ const (
 	// tokenPeriod is what the agents say their period is: the longest that there is, so that none is
 	// late while the others have their turn. A run that is lost and found again is work of another kind.
 	tokenPeriod = 5 * time.Minute
-	// tokenRounds are how many short rounds each of the bench's makes. What else the machine does
-	// comes in bursts: short rounds in turns meet all sizes alike, and the median of what 99 of 100
-	// took in each leaves out the rounds that a burst met.
+	// tokenRounds are how many rounds each of the bench's makes. What else the machine does comes in
+	// bursts: one request after the other goes to another server, so that a burst meets all alike,
+	// and the median of what 99 of 100 took in each round leaves out the rounds that it met.
 	tokenRounds = 3
 )
 
@@ -66,11 +66,14 @@ func (b *bench) tokens() (rows []row, err error) {
 		}
 		defer fleets[i].close()
 	}
-	for round := range tokenRounds * b.rounds {
-		for i := range fleets { // a server waits while others work; each round begins with another one
-			if err := fleets[(round+i)%len(fleets)].work(b.span / tokenRounds); err != nil {
-				return nil, err
-			}
+	for _, f := range fleets { // the uses of 20,000 tokens are written down some at a time
+		if err := f.settle(); err != nil {
+			return nil, err
+		}
+	}
+	for range tokenRounds * b.rounds {
+		if err := work(fleets, b.span); err != nil {
+			return nil, err
 		}
 	}
 	for i := 1; i < len(counts); i++ {
@@ -114,11 +117,11 @@ func (b *bench) tokenFleet(n int) (*tokenFleet, error) {
 	for i, secret := range f.secrets {
 		f.agents = append(f.agents, &tokenAgent{secret: secret, path: "/api/v1/runs/" + runID(time.Now(), i) + "/attempts/1"})
 	}
-	return f, f.each(func(w *wire, i int) (bool, error) {
+	return f, each(tokenWorkers, func(worker, i int) (bool, error) {
 		if i >= len(f.agents) {
 			return false, nil
 		}
-		return true, f.agents[i].append(w, beginning(f.agents[i].path[len("/api/v1/runs/"):][:36], i, time.Now(), tokenPeriod))
+		return true, f.agents[i].append(f.wires[worker], beginning(f.agents[i].path[len("/api/v1/runs/"):][:36], i, time.Now(), tokenPeriod))
 	})
 }
 
@@ -149,14 +152,14 @@ func (f *tokenFleet) close() {
 	}
 }
 
-// each calls do on every connection with rising numbers, until it says that it is done.
-func (f *tokenFleet) each(do func(w *wire, n int) (more bool, err error)) error {
+// each calls do in so many workers with rising numbers, until it says that it is done.
+func each(workers int, do func(worker, n int) (more bool, err error)) error {
 	var mu sync.Mutex
 	var failed error
 	next := 0
-	var workers sync.WaitGroup
-	for _, w := range f.wires {
-		workers.Go(func() {
+	var all sync.WaitGroup
+	for worker := range workers {
+		all.Go(func() {
 			for more := true; more; {
 				mu.Lock()
 				n := next
@@ -167,7 +170,7 @@ func (f *tokenFleet) each(do func(w *wire, n int) (more bool, err error)) error 
 					return
 				}
 				var err error
-				if more, err = do(w, n); err != nil {
+				if more, err = do(worker, n); err != nil {
 					mu.Lock()
 					failed = err // one tells as much as all
 					mu.Unlock()
@@ -176,46 +179,67 @@ func (f *tokenFleet) each(do func(w *wire, n int) (more bool, err error)) error 
 			}
 		})
 	}
-	workers.Wait()
+	all.Wait()
 	return failed
 }
 
-// work lets agents, taken at random, send heartbeats and appends for a time, and notes what 99
-// of 100 took.
-func (f *tokenFleet) work(span time.Duration) error {
+// work lets agents of each fleet in turn, taken at random, send heartbeats and appends for a time,
+// and notes what 99 of 100 took, and what they cost.
+func work(fleets []*tokenFleet, span time.Duration) error {
 	var mu sync.Mutex // of the figures
-	var beats, appends []float64
-	before, err := cpuOf(f.cmd.Process.Pid)
+	took := make([][2][]float64, len(fleets))
+	used, err := cpuOfAll(fleets)
 	if err != nil {
 		return err
 	}
 	end := time.Now().Add(span)
-	err = f.each(func(w *wire, n int) (bool, error) {
+	err = each(tokenWorkers, func(worker, n int) (bool, error) {
 		<-time.After(rand.N(2 * tokenPause))
-		a := f.agents[rand.IntN(len(f.agents))]
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		begun, into := time.Now(), &beats
-		var err error
-		if n%2 == 0 {
-			a.sequence++
-			w.token = a.secret
-			_, err = w.post(a.path+"/heartbeat", "application/json", heartbeat(a.sequence, tokenPeriod))
-		} else {
-			into = &appends
-			line := journal.Output{Stream: job.Stdout, Data: fmt.Appendf(nil, "step %d loss 0.1234\n", n)}
-			err = a.append(w, journal.AppendRecord(nil, journal.OutputRecord(begun, line)))
-		}
-		took := float64(time.Since(begun).Microseconds()) / 1e3
+		of, kind := n%len(fleets), n/len(fleets)%2
+		f := fleets[of]
+		ms, err := f.agents[rand.IntN(len(f.agents))].send(f.wires[worker], kind == 0, n)
 		mu.Lock()
-		*into = append(*into, took)
+		took[of][kind] = append(took[of][kind], ms)
 		mu.Unlock()
 		return time.Now().Before(end), err
 	})
-	f.beats, f.appends = append(f.beats, p99(beats)), append(f.appends, p99(appends))
-	after, cerr := cpuOf(f.cmd.Process.Pid)
-	f.cpu, f.requests = f.cpu+after-before, f.requests+len(beats)+len(appends)
-	return errors.Join(err, cerr)
+	after, cerr := cpuOfAll(fleets)
+	if err := errors.Join(err, cerr); err != nil {
+		return err
+	}
+	for i, f := range fleets {
+		f.beats, f.appends = append(f.beats, p99(took[i][0])), append(f.appends, p99(took[i][1]))
+		f.cpu, f.requests = f.cpu+after[i]-used[i], f.requests+len(took[i][0])+len(took[i][1])
+	}
+	return nil
+}
+
+// cpuOfAll is the CPU time of each server, in seconds.
+func cpuOfAll(fleets []*tokenFleet) ([]float64, error) {
+	used := make([]float64, len(fleets))
+	for i, f := range fleets {
+		var err error
+		if used[i], err = cpuOf(f.cmd.Process.Pid); err != nil {
+			return nil, err
+		}
+	}
+	return used, nil
+}
+
+// send sends a heartbeat, or a line of output, and returns how many ms that took.
+func (a *tokenAgent) send(w *wire, beat bool, n int) (ms float64, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	begun := time.Now()
+	defer func() { ms = float64(time.Since(begun).Microseconds()) / 1e3 }()
+	if !beat {
+		line := journal.Output{Stream: job.Stdout, Data: fmt.Appendf(nil, "step %d loss 0.1234\n", n)}
+		return 0, a.append(w, journal.AppendRecord(nil, journal.OutputRecord(begun, line)))
+	}
+	a.sequence++
+	w.token = a.secret
+	_, err = w.post(a.path+"/heartbeat", "application/json", heartbeat(a.sequence, tokenPeriod))
+	return 0, err
 }
 
 // append sends bytes of the agent's journal.
