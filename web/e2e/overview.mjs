@@ -142,7 +142,9 @@ export const overview = {
     // Nothing can be started in the past: the answers are made older on their way.
     await page.route('**/api/v1/overview*', async (route) => {
       const older = new URL(route.request().url()).searchParams.has('older')
-      const answer = await (await route.fetch({ url: other.base + 'api/v1/overview' })).json()
+      const got = await route.fetch({ url: other.base + 'api/v1/overview' }).catch(() => null)
+      if (!got) return route.abort() // the server is stopped at the end
+      const answer = await got.json()
       answer.attention = { ...answer.attention, count: 0, older: 1, runs: older ? answer.attention.runs : [] }
       for (const job of answer.jobs.jobs) {
         job.day = { numbers: [], states: [], ages_seconds: [], more: false }
@@ -158,6 +160,7 @@ export const overview = {
     await seen(rows(page, 'Runs that went wrong more than 30 days ago').filter({ hasText: 'ancient' }))
     await page.getByRole('button', { name: 'Hide' }).click()
     await rows(page, 'Runs that went wrong more than 30 days ago').first().waitFor({ state: 'detached' })
+    await page.unrouteAll({ behavior: 'ignoreErrors' })
     await other.stop()
   },
 
