@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"stint.dev/stint/job"
 )
 
 // pipes are a listener and a dialer of connections that no packet crosses before a moment.
@@ -22,6 +24,17 @@ type pipes struct {
 	open     chan struct{} // closed at that moment
 	accepted chan net.Conn
 	closed   chan struct{}
+}
+
+func newPipes() pipes {
+	return pipes{make(chan struct{}), make(chan net.Conn), make(chan struct{})}
+}
+
+// transport makes connections through pipes.
+func (p pipes) transport() liveTransport {
+	t := transport(nil)
+	t.Transport.DialContext = liveDialer(p.dial)
+	return t
 }
 
 func (p pipes) Accept() (net.Conn, error) {
@@ -57,7 +70,7 @@ func (p pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 // to the server as if the agent had been killed.
 func TestConnectionsOfGivenUpRequestsReplaceNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := pipes{make(chan struct{}), make(chan net.Conn), make(chan struct{})}
+		p := newPipes()
 		var mu sync.Mutex
 		carried, ends := map[net.Conn]bool{}, 0 // those that carried requests and are open
 		type connKey struct{}
@@ -83,9 +96,7 @@ func TestConnectionsOfGivenUpRequestsReplaceNone(t *testing.T) {
 		served := make(chan error)
 		go func() { served <- server.Serve(p) }()
 
-		plain := transport(nil)
-		plain.Transport.DialContext = liveDialer(p.dial)
-		held := newHolding().transport(plain)
+		held := newHolding().transport(p.transport())
 		ask := func(timeout time.Duration) error {
 			ctx, cancel := context.WithTimeout(t.Context(), timeout)
 			defer cancel()
@@ -182,4 +193,59 @@ func TestAGivenUpHeartbeatClosesNoConnection(t *testing.T) {
 			}
 		})
 	}
+}
+
+// However long they take, a heartbeat and a small append wait for each other for no longer than
+// turnTime, so no time passes here.
+func TestSmallAppendsAndHeartbeatsShareAConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipes()
+		close(p.open)
+		var count atomic.Int64
+		server := &http.Server{
+			ConnState: func(_ net.Conn, s http.ConnState) {
+				if s == http.StateNew {
+					count.Add(1)
+				}
+			},
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body) // the client tells of any error
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = io.WriteString(w, `{"run":"r","attempt":1,"size":0,"owner":true,"lease_ms":15000,"next_ms":5000}`)
+			}),
+		}
+		served := make(chan error)
+		go func() { served <- server.Serve(p) }()
+		c, err := New(Options{URL: "http://server", Run: "r"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.calls, c.held = httpClient(p.transport()), httpClient(c.holding.transport(p.transport()))
+		var both sync.WaitGroup
+		for _, call := range []func() error{
+			func() error { _, err := c.Append(t.Context(), "r", 1, 0, make([]byte, 64<<10)); return err },
+			func() error { _, err := c.Beat(t.Context(), "r", 1, job.Heartbeat{}); return err },
+		} {
+			both.Go(func() {
+				for range 200 {
+					if err := call(); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		both.Wait()
+		if n := count.Load(); n != 1 {
+			t.Errorf("%d connections for small appends and heartbeats", n)
+		}
+		if _, err := c.Append(t.Context(), "r", 1, 0, make([]byte, 64<<10+1)); err != nil {
+			t.Fatal(err)
+		}
+		if n := count.Load(); n != 2 {
+			t.Errorf("%d connections, with one for a larger append", n)
+		}
+		c.Close()
+		_ = server.Close()
+		<-served
+	})
 }

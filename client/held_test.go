@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -211,36 +210,6 @@ func connections(t *testing.T, h http.HandlerFunc) (*client.Client, *atomic.Int6
 	}
 	t.Cleanup(c.Close)
 	return c, &count
-}
-
-func TestSmallAppendsAndHeartbeatsShareAConnection(t *testing.T) {
-	c, count := connections(t, func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // the client tells of any error
-		accept(w)
-	})
-	var both sync.WaitGroup
-	for _, call := range []func() error{
-		func() error { _, err := c.Append(t.Context(), "r", 1, 0, make([]byte, 64<<10)); return err },
-		func() error { _, err := c.Beat(t.Context(), "r", 1, job.Heartbeat{}); return err },
-	} {
-		both.Go(func() {
-			for range 200 {
-				if err := call(); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	both.Wait()
-	if n := count.Load(); n != 1 {
-		t.Errorf("%d connections for small appends and heartbeats", n)
-	}
-	if _, err := c.Append(t.Context(), "r", 1, 0, make([]byte, 64<<10+1)); err != nil {
-		t.Fatal(err)
-	}
-	if n := count.Load(); n != 2 {
-		t.Errorf("%d connections, with one for a larger append", n)
-	}
 }
 
 // An append that gets no answer holds up neither heartbeats nor what follows them.
