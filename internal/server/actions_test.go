@@ -267,16 +267,3 @@ func TestRetryOverHTTP(t *testing.T) {
 		t.Error("no Retry-After")
 	}
 }
-
-func TestAcknowledgeOverHTTP(t *testing.T) {
-	l := withNotifier(t)
-	s := newSketch(t, "train", nil).command().finish(1)
-	l.do("POST", journalPath(s.id, 1, 0), s.bytes()).ok(t, nil)
-	var run job.Run
-	l.do("POST", "/api/v1/runs/"+s.id+"/acknowledge", []byte(`{"by":"ada","why":"on it"}`)).ok(t, &run)
-	var out struct{ Events []job.RunEvent }
-	l.get("/api/v1/runs/"+s.id+"/events").ok(t, &out)
-	if last := out.Events[len(out.Events)-1]; last.Kind != "acknowledged" || last.Evidence != "Acknowledged by ada: on it" {
-		t.Errorf("history: %+v", last)
-	}
-}

@@ -129,6 +129,15 @@ func benchQueries(b *testing.B, s *Store) {
 			}
 		})
 	}
+	b.Run("overview", func(b *testing.B) {
+		q := index.OverviewQuery{Now: time.Date(2026, 1, 1, 0, 0, *manyRuns, 0, time.UTC), Limit: 100}
+		for b.Loop() {
+			o, err := s.Overview(context.Background(), q)
+			if err != nil || len(o.Jobs.Jobs) != 100 || len(o.Jobs.Jobs[0].Day.Numbers) != 20 || o.Attention.Count != 20 {
+				b.Fatal(len(o.Jobs.Jobs), o.Attention.Count, err)
+			}
+		}
+	})
 	b.Run("jobs", func(b *testing.B) {
 		for b.Loop() {
 			if all, err := s.Jobs(context.Background(), index.JobQuery{}); err != nil || len(all.Jobs) != 200 {
