@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// runs is how long a page of the list of runs takes when there are very many.
+// runs is how long a page of the list of runs, and the overview, take when there are very many.
 func (b *bench) runs() ([]row, error) {
 	all, err := b.databases("runs")
 	if err != nil {
@@ -57,7 +58,38 @@ func (b *bench) runsOn(on stored) ([]row, error) {
 		rows = append(rows, row{what: what + q.what, unit: "ms", measured: took, most: 50})
 		what = "… "
 	}
-	return rows, nil
+	took, size, err := s.overview()
+	if err != nil {
+		return nil, err
+	}
+	return append(rows,
+		row{what: what + "the overview, beside the first page of the list", unit: "ms", yardstick: rows[0].measured, measured: took, most: 20},
+		row{what: what + "its size after gzip", unit: "kB", measured: size, most: 15},
+	), nil
+}
+
+// overview asks for the first view of the page many times, and returns how many ms the slowest of
+// twenty took, and how many kB the answer has after gzip.
+func (s *service) overview() (ms, kB float64, err error) {
+	var took []float64
+	var packed bytes.Buffer
+	for range 20 {
+		begun := time.Now()
+		body, err := fetch(s.url() + "/api/v1/overview")
+		took = append(took, float64(time.Since(begun).Microseconds())/1e3)
+		if err != nil {
+			return 0, 0, err
+		}
+		packed.Reset()
+		w := gzip.NewWriter(&packed)
+		if _, err := w.Write(body); err != nil {
+			return 0, 0, err
+		}
+		if err := w.Close(); err != nil {
+			return 0, 0, err
+		}
+	}
+	return slices.Max(took), float64(packed.Len()) / 1e3, nil
 }
 
 // pages asks for a page and the one after it, many times, and returns how many ms the slowest

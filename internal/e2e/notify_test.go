@@ -97,8 +97,25 @@ func TestNotificationsOfRealRuns(t *testing.T) {
 	if retry := a.run("retry", "--server", s.url, "hopeless#1"); retry.code != 1 || !strings.Contains(retry.stderr, "stint run --job hopeless") {
 		t.Errorf("retry: %+v", retry)
 	}
-	if ack := a.run("acknowledge", "--server", s.url, "hopeless#1"); ack.code != 0 {
-		t.Errorf("acknowledge: %+v", ack)
+	acknowledge := func(code int, flags ...string) result {
+		t.Helper()
+		got := a.run(append([]string{"acknowledge", "--server", s.url, "hopeless#1"}, flags...)...)
+		if got.code != code {
+			t.Errorf("acknowledge %q: %+v", flags, got)
+		}
+		return got
+	}
+	shows := func() bool {
+		t.Helper()
+		shown := a.run("show", "--server", s.url, "hopeless#1")
+		return shown.code == 0 && strings.Contains(shown.stdout, "acknowledged") && strings.Contains(shown.stdout, "on it")
+	}
+	if got := acknowledge(0, "--json", "--why", "on it"); !strings.Contains(got.stdout, `"why": "on it"`) || !shows() {
+		t.Errorf("acknowledged: %+v, shown %t", got, shows())
+	}
+	acknowledge(2, "--undo", "--why", "a mistake")
+	if got := acknowledge(0, "--undo"); !strings.Contains(got.stdout, "hopeless#1 is not acknowledged any more") || shows() {
+		t.Errorf("taken back: %+v, shown %t", got, shows())
 	}
 	if log := a.run("notify", "log", "--server", s.url, "--json", "train#1"); log.code != 0 || !strings.Contains(log.stdout, `"done"`) {
 		t.Errorf("log: %+v", log)
