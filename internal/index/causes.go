@@ -34,7 +34,7 @@ func Causes(run *job.Run, events []job.RunEvent, now time.Time) []OutboxEntry {
 			}
 			entry.What, entry.Severity = WhatLost, job.Critical
 		case to == job.Canceled:
-			entry.What = WhatCanceled
+			entry.What, entry.Severity = WhatCanceled, Info
 			if run.Outcome != nil && run.Outcome.Reason == job.AgentStopped {
 				entry.Severity = job.Warning // nobody meant this job
 			}

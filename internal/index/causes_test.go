@@ -37,7 +37,7 @@ func TestCausesOfALostRunThatIsHeardAgain(t *testing.T) {
 // What somebody meant to end is no trouble; only what ended with its agent is.
 func TestCausesOfACanceledRun(t *testing.T) {
 	for reason, severity := range map[job.Reason]job.Health{
-		job.ByCancel: "", job.OutputClosed: "", job.Superseded: "", job.AgentStopped: job.Warning,
+		job.ByCancel: Info, job.OutputClosed: Info, job.Superseded: Info, job.AgentStopped: job.Warning,
 	} {
 		run := &job.Run{ID: "r", Outcome: &job.Outcome{State: job.Canceled, Reason: reason}}
 		got := Causes(run, []job.RunEvent{{Kind: "state", From: string(job.Running), To: string(job.Canceled)}}, time.Unix(0, 0))

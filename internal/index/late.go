@@ -37,10 +37,44 @@ func OpenFailure(ends []End, passed time.Time) (End, bool) {
 	return End{}, false
 }
 
-// DeliveredLate reports whether a run's end, on the server's clock, became known late: long after it
-// happened, or after the success of a run that started when this one had ended.
-func DeliveredLate(ended, known time.Time, state job.State, passed bool) bool {
-	return known.Sub(ended) >= job.LateAfter || Bad(state) && passed
+// Arrival is how an end became known, compared with when it happened and with what is known of later
+// runs of the job.
+type Arrival int
+
+// The zero value is an end that people are notified of as always.
+const (
+	// InTime is an end that became known when it happened.
+	InTime Arrival = iota
+	// Overtaken is a bad end that became known when it happened, but after the success of a run
+	// that started later, while this one ran. It is an alarm: the runs of a job may do different
+	// work, as those of a sweep do, and nobody may have seen this failure. It is one that has
+	// passed: it is not repeated.
+	Overtaken
+	// DeliveredLate is an end that became known long after it happened, or a bad one that became
+	// known after the success of a run that started when this one had ended. It is no alarm by
+	// itself: it is reported with what else its host delivers.
+	DeliveredLate
+)
+
+// ArrivalOf returns how an end became known. Ended is when the run ended, on the server's clock; zero
+// if it ends now. Followed: a run of the job that started later has succeeded; passed: one that
+// started when this one had ended.
+func ArrivalOf(ended, known time.Time, state job.State, followed, passed bool) Arrival {
+	switch {
+	case !ended.IsZero() && known.Sub(ended) >= job.LateAfter, Bad(state) && passed:
+		return DeliveredLate
+	case Bad(state) && followed:
+		return Overtaken
+	}
+	return InTime
+}
+
+// OvertakenEntry is the entry of the event late for a failure that is overtaken.
+func OvertakenEntry(run *job.Run, now time.Time) OutboxEntry {
+	return OutboxEntry{
+		Kind: OutboxNotify, Run: run.ID, Attempt: run.Attempt, What: WhatLate, Severity: Info,
+		Message: "A run of the job that started later had succeeded before.", At: now,
+	}
 }
 
 // LateRuns counts runs that one host delivered late, at once.

@@ -40,25 +40,37 @@ func TestOpenFailure(t *testing.T) {
 	}
 }
 
-func TestDeliveredLate(t *testing.T) {
+func TestArrivalOf(t *testing.T) {
 	now := time.Date(2026, 3, 1, 6, 0, 0, 0, time.UTC)
+	const followed, passed = 1, 2
 	for name, tt := range map[string]struct {
-		ago    time.Duration
-		state  job.State
-		passed bool
-		want   bool
+		ago   time.Duration
+		state job.State
+		later int // followed: a run that started later has succeeded; passed: one that started when this one had ended
+		want  Arrival
 	}{
-		"at once":                          {0, job.Failed, false, false},
-		"soon":                             {job.LateAfter - 1, job.Failed, false, false},
-		"hours later":                      {time.Hour, job.Failed, false, true},
-		"a good run hours later":           {time.Hour, job.Succeeded, false, true},
-		"a failure after a success":        {time.Second, job.Failed, true, true},
-		"a success after a success":        {time.Second, job.Succeeded, true, false},
-		"canceled, and a success followed": {time.Second, job.Canceled, true, false},
+		"at once":                               {0, job.Failed, 0, InTime},
+		"soon":                                  {job.LateAfter - 1, job.Failed, 0, InTime},
+		"hours later":                           {time.Hour, job.Failed, 0, DeliveredLate},
+		"a good run hours later":                {time.Hour, job.Succeeded, 0, DeliveredLate},
+		"a failure after a success":             {time.Second, job.Failed, passed, DeliveredLate},
+		"a success after a success":             {time.Second, job.Succeeded, passed, InTime},
+		"canceled, and a success followed":      {time.Second, job.Canceled, passed, InTime},
+		"a failure beside a success":            {time.Second, job.Failed, followed, Overtaken},
+		"a time limit beside a success":         {0, job.TimedOut, followed, Overtaken},
+		"a failure beside a success, hours ago": {time.Hour, job.Failed, followed, DeliveredLate},
+		"a success beside a success":            {time.Second, job.Succeeded, followed, InTime},
+		"canceled beside a success":             {time.Second, job.Canceled, followed, InTime},
 	} {
-		if got := DeliveredLate(now.Add(-tt.ago), now, tt.state, tt.passed); got != tt.want {
-			t.Errorf("%s: %t", name, got)
+		if got := ArrivalOf(now.Add(-tt.ago), now, tt.state, tt.later >= followed, tt.later >= passed); got != tt.want {
+			t.Errorf("%s: %d, want %d", name, got, tt.want)
 		}
+	}
+	if got := ArrivalOf(time.Time{}, now, job.Lost, false, false); got != InTime {
+		t.Errorf("lost now: %d", got)
+	}
+	if got := ArrivalOf(time.Time{}, now, job.Lost, true, false); got != Overtaken {
+		t.Errorf("lost now beside a success: %d", got)
 	}
 }
 

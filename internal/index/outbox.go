@@ -20,13 +20,16 @@ const (
 	WhatTimedOut  = "timed_out"
 	WhatCanceled  = "canceled"
 	WhatSucceeded = "succeeded" // only when some route asks for it
-	WhatLate      = "late"      // runs that ended long ago were delivered; only to who names it
+	WhatLate      = "late"      // runs ended before what is known already; only to who names it
 	WhatLost      = "lost"
 	WhatHealed    = "healed"    // a run called lost was heard again
 	WhatRecovered = "recovered" // a good run after a bad one, or a finding that passed
 	WhatNetwork   = "network"   // many runs fell silent together
 	WhatTest      = "test"      // somebody tries a route
 )
+
+// Info is the severity of an event that is no trouble: only routes that name the event take it.
+const Info job.Health = "info"
 
 // How an outbox row stands.
 const (
@@ -45,7 +48,7 @@ type OutboxEntry struct {
 	Attempt int    // what was meant; for a cancel the fence: a later attempt is left alone
 	// What happened: one of the words above, or the rule of a finding.
 	What string
-	// Severity is Warning or Critical; empty for what only those are told who ask for it.
+	// Severity is Info, Warning or Critical; empty for a cancel and a retry.
 	Severity job.Health
 	// Message is one sentence for a person.
 	Message string

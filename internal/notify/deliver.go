@@ -150,7 +150,11 @@ func (w *Worker) stillTrue(ctx context.Context, batch []index.Action, now time.T
 				if s.acknowledged, err = w.Store.Acknowledged(ctx, a.Run, a.CreatedAt); err != nil {
 					return nil, nil, nil, err
 				}
-				if s.later, err = w.Store.SucceededSince(ctx, run.Job, run.StartAt); err != nil {
+				var known time.Time
+				if a.Repeat == 0 {
+					known = a.CreatedAt
+				}
+				if s.later, err = w.Store.SucceededSince(ctx, run.Job, run.StartAt, known); err != nil {
 					return nil, nil, nil, err
 				}
 			}
@@ -161,7 +165,34 @@ func (w *Worker) stillTrue(ctx context.Context, batch []index.Action, now time.T
 		}
 		left = append(left, a)
 	}
+	left, dropped = withoutHealed(left, batch, dropped, now)
 	return left, runs, dropped, nil
+}
+
+// withoutHealed drops that a run was heard again where the first notification that it was lost is
+// dropped from the same batch, as at the end of quiet hours: the receiver knows of neither.
+func withoutHealed(left, batch []index.Action, dropped []index.Settled, now time.Time) ([]index.Action, []index.Settled) {
+	lost := map[attemptOf]bool{}
+	for _, a := range batch {
+		if a.What == index.WhatLost && a.Repeat == 0 && slices.ContainsFunc(dropped, func(d index.Settled) bool { return d.ID == a.ID }) {
+			lost[attemptOf{a.Run, a.Attempt}] = true
+		}
+	}
+	left = slices.DeleteFunc(left, func(a index.Action) bool {
+		needless := a.What == index.WhatHealed && a.Batch == 0 && lost[attemptOf{a.Run, a.Attempt}]
+		if needless {
+			dropped = append(dropped, index.Settled{
+				ID: a.ID, Status: index.OutboxDropped, Error: "nobody was notified that the run was lost", NextAt: now, At: now,
+			})
+		}
+		return needless
+	})
+	return left, dropped
+}
+
+type attemptOf struct {
+	run     string
+	attempt int
 }
 
 // run reads a run once; nil when there is none.

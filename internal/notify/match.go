@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -8,9 +9,6 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
 )
-
-// onlyIfNamed are events that are no trouble: who wants them says so.
-var onlyIfNamed = []string{index.WhatSucceeded, index.WhatCanceled, index.WhatLate}
 
 // Takes reports whether a route takes a message about a run; run is nil for one about the
 // server.
@@ -37,7 +35,7 @@ func Takes(r index.Route, a index.Action, run *job.Run) bool {
 
 func takesEvent(events []string, a index.Action) bool {
 	if len(events) == 0 {
-		return a.Severity != "" || !slices.Contains(onlyIfNamed, a.What)
+		return compareSeverity(a.Severity, job.Warning) >= 0
 	}
 	if slices.Contains(events, a.What) {
 		return true
@@ -56,9 +54,15 @@ func takesEvent(events []string, a index.Action) bool {
 	return false
 }
 
-// severeEnough holds for what carries no severity: it was asked for by name.
+// severeEnough holds for what is no trouble: only routes that name it take it.
 func severeEnough(least, is job.Health) bool {
-	return least != job.Critical || is != job.Warning
+	return is == index.Info || compareSeverity(is, least) >= 0
+}
+
+// compareSeverity compares two severities, of which one that is empty is the least.
+func compareSeverity(a, b job.Health) int {
+	order := []job.Health{index.Info, job.Warning, job.Critical}
+	return cmp.Compare(slices.Index(order, a), slices.Index(order, b))
 }
 
 // routesOf names the routes that take a cause, or says why there are none.

@@ -157,7 +157,7 @@ func lateItem(rows []index.Action, runs map[string]*job.Run) Item {
 		lines = append(lines, fmt.Sprintf("and %d more jobs", more))
 	}
 	at := rows[0].CreatedAt
-	return Item{ID: rows[0].Cause, What: rows[0].What, At: at, Message: "Delivered by host " + all.Host + ".", Late: &all, Lines: lines}
+	return Item{ID: rows[0].Cause, What: rows[0].What, Severity: rows[0].Severity, At: at, Message: "Delivered by host " + all.Host + ".", Late: &all, Lines: lines}
 }
 
 // mostLateJobs bounds the lines of a message about late runs.
@@ -170,7 +170,7 @@ func newMessage(route string, batch int64, items []Item, summary bool, now time.
 		m.Items[n] = i.plain()
 	}
 	for _, i := range items {
-		if i.Severity == job.Critical || m.Severity == "" {
+		if compareSeverity(i.Severity, m.Severity) > 0 {
 			m.Severity = i.Severity
 		}
 	}
@@ -182,7 +182,7 @@ var words = map[string]string{
 	index.WhatFailed: "failed", index.WhatTimedOut: "timed out", index.WhatCanceled: "was canceled",
 	index.WhatSucceeded: "succeeded", index.WhatLost: "is lost", index.WhatHealed: "is heard again",
 	index.WhatRecovered: "recovered", index.WhatNetwork: "many agents fell silent together",
-	index.WhatLate: "runs arrived late",
+	index.WhatLate: "did not succeed, but a later run had",
 	index.WhatTest: "this is a test",
 }
 

@@ -134,7 +134,7 @@ func checked(a index.Action) bool {
 type situation struct {
 	run          *job.Run // nil: gone
 	acknowledged bool
-	later        bool // a later run of the job succeeded
+	later        bool // a later run of the job succeeded; for a first notification, since the end was known
 }
 
 // settledBy says why nobody is notified of a problem any more; empty when it still holds.
@@ -168,8 +168,8 @@ func settledBy(a index.Action, s situation) string {
 // repeats reports whether an event is told again until somebody acknowledges it.
 func repeats(a index.Action) bool {
 	switch a.What {
-	case index.WhatHealed, index.WhatRecovered, index.WhatSucceeded, index.WhatCanceled, index.WhatLate, index.WhatNetwork, index.WhatTest:
+	case index.WhatHealed, index.WhatRecovered, index.WhatCanceled, index.WhatNetwork, index.WhatTest:
 		return false
 	}
-	return a.Run != "" && a.Severity != ""
+	return a.Run != "" && a.Severity != index.Info
 }

@@ -3,6 +3,7 @@ package notify
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,9 +33,9 @@ func TestTakes(t *testing.T) {
 	}{
 		"everything":                    {index.Match{}, failed, run, true},
 		"a notice about the server":     {index.Match{}, event("network", job.Warning), nil, true},
-		"success is no trouble":         {index.Match{}, event("succeeded", ""), run, false},
-		"success by name":               {index.Match{Events: []string{"succeeded"}}, event("succeeded", ""), run, true},
-		"a person's cancel":             {index.Match{}, event("canceled", ""), run, false},
+		"success is no trouble":         {index.Match{}, event("succeeded", index.Info), run, false},
+		"success by name":               {index.Match{Events: []string{"succeeded"}}, event("succeeded", index.Info), run, true},
+		"a person's cancel":             {index.Match{}, event("canceled", index.Info), run, false},
 		"the agent's end":               {index.Match{}, event("canceled", job.Warning), run, true},
 		"glob":                          {index.Match{Job: "nightly-*"}, failed, run, true},
 		"another glob":                  {index.Match{Job: "weekly-*"}, failed, run, false},
@@ -50,9 +51,11 @@ func TestTakes(t *testing.T) {
 		"healed belongs to lost":        {index.Match{Events: []string{"lost"}}, event("healed", job.Critical), run, true},
 		"a passed finding":              {index.Match{Events: []string{"overdue"}}, passed, run, true},
 		"another passed finding":        {index.Match{Events: []string{"memory"}}, passed, run, false},
-		"late runs are no trouble":      {index.Match{}, event("late", ""), run, false},
-		"late runs by name":             {index.Match{Events: []string{"late"}}, event("late", ""), run, true},
-		"late runs of another job":      {index.Match{Events: []string{"late"}, Job: "weekly-*"}, event("late", ""), run, false},
+		"late runs are no trouble":      {index.Match{}, event("late", index.Info), run, false},
+		"late runs by name":             {index.Match{Events: []string{"late"}}, event("late", index.Info), run, true},
+		"late, and severe":              {index.Match{Events: []string{"late", "failed"}, Severity: job.Critical}, event("late", index.Info), run, true},
+		"an older server's":             {index.Match{}, event("succeeded", ""), run, false},
+		"late runs of another job":      {index.Match{Events: []string{"late"}, Job: "weekly-*"}, event("late", index.Info), run, false},
 		"recovered is a success":        {index.Match{Events: []string{"succeeded"}}, recovered, run, true},
 	} {
 		if got := Takes(index.Route{Match: c.match, Enabled: true}, c.a, c.run); got != c.want {
@@ -233,6 +236,40 @@ func TestWhichRowsAreChecked(t *testing.T) {
 	} {
 		if got := checked(tt.a); got != tt.want {
 			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
+func TestHealedIsDroppedWithLost(t *testing.T) {
+	action := func(id int64, what, run string, attempt, repeat int) index.Action {
+		return index.Action{ID: id, What: what, Run: run, Attempt: attempt, Repeat: repeat}
+	}
+	lost, healed := action(1, "lost", "r", 1, 0), action(2, "healed", "r", 1, 0)
+	for name, c := range map[string]struct {
+		batch   []index.Action
+		dropped []int64
+		want    []int64 // left
+	}{
+		"lost was sent before":            {[]index.Action{healed}, nil, []int64{2}},
+		"both are sent":                   {[]index.Action{lost, healed}, nil, []int64{1, 2}},
+		"lost is dropped":                 {[]index.Action{lost, healed}, []int64{1}, nil},
+		"a repetition is dropped":         {[]index.Action{action(1, "lost", "r", 1, 2), healed}, []int64{1}, []int64{2}},
+		"another run's is dropped":        {[]index.Action{action(1, "lost", "s", 1, 0), healed}, []int64{1}, []int64{2}},
+		"an earlier attempt's is dropped": {[]index.Action{action(1, "lost", "r", 1, 0), action(2, "healed", "r", 2, 0)}, []int64{1}, []int64{2}},
+		"with others":                     {[]index.Action{lost, healed, action(3, "failed", "r", 1, 0)}, []int64{1}, []int64{3}},
+	} {
+		var left []index.Action
+		var dropped []index.Settled
+		for _, a := range c.batch {
+			if slices.Contains(c.dropped, a.ID) {
+				dropped = append(dropped, index.Settled{ID: a.ID})
+			} else {
+				left = append(left, a)
+			}
+		}
+		left, dropped = withoutHealed(left, c.batch, dropped, at("12:00"))
+		if diff := cmp.Diff(c.want, ids(left)); diff != "" || len(left)+len(dropped) != len(c.batch) {
+			t.Errorf("%s: %d dropped, left (-want +got): %s", name, len(dropped), diff)
 		}
 	}
 }

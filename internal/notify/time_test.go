@@ -107,7 +107,9 @@ func (m *memory) Run(_ context.Context, id string) (job.Run, error) {
 
 func (m *memory) Acknowledged(context.Context, string, time.Time) (bool, error) { return false, nil }
 
-func (m *memory) SucceededSince(context.Context, string, time.Time) (bool, error) { return false, nil }
+func (m *memory) SucceededSince(context.Context, string, time.Time, time.Time) (bool, error) {
+	return false, nil
+}
 
 func (m *memory) DueActions(context.Context, time.Time, int) (due []index.Action, err error) {
 	m.locked(func() { due = slices.Clone(m.cancels) })

@@ -38,7 +38,7 @@ type Store interface {
 
 	Run(ctx context.Context, id string) (job.Run, error)
 	Acknowledged(ctx context.Context, run string, since time.Time) (bool, error)
-	SucceededSince(ctx context.Context, name string, after time.Time) (bool, error)
+	SucceededSince(ctx context.Context, name string, after, known time.Time) (bool, error)
 
 	// DueActions returns pending cancels and retries whose time has come. ActionFailed has
 	// one tried again after a pause, and ActionFollowed forgets that it had failed.

@@ -242,7 +242,7 @@ func TestLateRunsAreOneMessage(t *testing.T) {
 			}
 		}
 		item := some.items()[0]
-		if item.What != index.WhatLate || item.Severity != "" || item.Late == nil || item.Late.Runs != 7 || item.Late.Failed != 2 || item.Run != nil {
+		if item.What != index.WhatLate || item.Severity != index.Info || item.Late == nil || item.Late.Runs != 7 || item.Late.Failed != 2 || item.Run != nil {
 			t.Errorf("item: %+v", item)
 		}
 		if text := all.took[0].Data.Text; !strings.Contains(text, "host box") || !strings.Contains(text, "\n  etl: 1 run from") || !strings.Contains(text, "\n  report: 7 runs from") {

@@ -21,11 +21,12 @@ func (t *tx) raise(ctx context.Context, run *job.Run, events []job.RunEvent, end
 	if err != nil {
 		return err
 	}
-	late, err := t.markLate(ctx, run, ended, now)
+	arrival, err := t.arrival(ctx, run, ended, now)
 	if err != nil {
 		return err
 	}
-	if last := events[len(events)-1]; last.Kind == "state" && last.To == string(job.Succeeded) {
+	late := arrival == index.DeliveredLate
+	if endsIn(events, job.Succeeded) {
 		good, err := t.goodNews(ctx, run, late, now)
 		if err != nil {
 			return err
@@ -35,12 +36,20 @@ func (t *tx) raise(ctx context.Context, run *job.Run, events []job.RunEvent, end
 	if entries, err = t.obey(ctx, run, entries); err != nil {
 		return err
 	}
-	if late {
-		entries = slices.DeleteFunc(entries, func(e index.OutboxEntry) bool {
-			return e.Kind == index.OutboxNotify && index.Bad(job.State(e.What))
-		})
+	alarm := func(e index.OutboxEntry) bool { return e.Kind == index.OutboxNotify && index.Bad(job.State(e.What)) }
+	switch {
+	case late:
+		entries = slices.DeleteFunc(entries, alarm)
+	case arrival == index.Overtaken && endsIn(events, run.State):
+		entries = append(entries, index.OvertakenEntry(run, now))
 	}
 	return t.insertOutbox(ctx, entries)
+}
+
+// endsIn reports whether the last of events is that the run ended in a state.
+func endsIn(events []job.RunEvent, state job.State) bool {
+	last := events[len(events)-1]
+	return last.Kind == "state" && last.To == string(state)
 }
 
 // notHealed takes out that a lost run was heard again where nobody was notified yet that it was
@@ -104,7 +113,7 @@ func (t *tx) goodNews(ctx context.Context, run *job.Run, late bool, now time.Tim
 		return nil, nil
 	}
 	return []index.OutboxEntry{{
-		Kind: index.OutboxNotify, Run: run.ID, Attempt: run.Attempt, What: index.WhatSucceeded,
+		Kind: index.OutboxNotify, Run: run.ID, Attempt: run.Attempt, What: index.WhatSucceeded, Severity: index.Info,
 		Message: run.Outcome.Message, At: now,
 	}}, nil
 }
@@ -160,15 +169,19 @@ func (t *tx) openFailure(ctx context.Context, run *job.Run) (failure index.End, 
 	return failure, open, rows.Err()
 }
 
-// SucceededSince reports whether a run of the job that started after a time succeeded.
-func (s *Store) SucceededSince(ctx context.Context, name string, after time.Time) (bool, error) {
-	return succeededSince(ctx, s.reader, name, after)
+// SucceededSince reports whether a run of the job that started after a time succeeded, and that
+// became known at another time or later; zero for whenever.
+func (s *Store) SucceededSince(ctx context.Context, name string, after, known time.Time) (bool, error) {
+	return succeededSince(ctx, s.reader, name, after, known)
 }
 
-func succeededSince(ctx context.Context, from oneRow, name string, after time.Time) (bool, error) {
+// succeededAfter finds successes of a job by an index.
+const succeededAfter = `SELECT COUNT(*) FROM (SELECT 1 FROM runs WHERE job = $1 AND state = 'succeeded'
+	AND start_at > CAST($2 AS BIGINT) AND COALESCE(end_known_at, 0) >= CAST($3 AS BIGINT) LIMIT 1) AS later`
+
+func succeededSince(ctx context.Context, from oneRow, name string, after, known time.Time) (bool, error) {
 	var n int
-	err := from.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM runs WHERE job = $1 AND state = 'succeeded'
-		AND start_at > $2 LIMIT 1) AS later`, name, micros(after)).Scan(&n)
+	err := from.QueryRowContext(ctx, succeededAfter, name, micros(after), micros(known)).Scan(&n)
 	if err != nil {
 		return false, fmt.Errorf("later runs of job %s: %w", name, err)
 	}

@@ -26,25 +26,32 @@ func endOf(run *job.Run, offset time.Duration, now time.Time) time.Time {
 	return job.ServerTime(*run.EndedAt, offset, now)
 }
 
-// markLate marks a run whose end was delivered late, and reports whether it was.
-func (t *tx) markLate(ctx context.Context, run *job.Run, ended, now time.Time) (bool, error) {
-	if ended.IsZero() {
-		return false, nil
+// arrival returns how the end of a run became known, and marks a run whose end was delivered late.
+func (t *tx) arrival(ctx context.Context, run *job.Run, ended, now time.Time) (index.Arrival, error) {
+	if !run.State.Terminal() {
+		return index.InTime, nil
 	}
-	passed := false
+	var followed, passed bool
 	if index.Bad(run.State) {
 		var err error
-		if passed, err = succeededSince(ctx, t, run.Job, later(ended.Add(-time.Microsecond), run.StartAt)); err != nil {
-			return false, err
+		if followed, err = succeededSince(ctx, t, run.Job, run.StartAt, time.Time{}); err != nil {
+			return index.InTime, err
+		}
+		if followed && !ended.IsZero() {
+			from := later(ended.Add(-time.Microsecond), run.StartAt)
+			if passed, err = succeededSince(ctx, t, run.Job, from, time.Time{}); err != nil {
+				return index.InTime, err
+			}
 		}
 	}
-	if !index.DeliveredLate(ended, now, run.State, passed) {
-		return false, nil
+	arrival := index.ArrivalOf(ended, now, run.State, followed, passed)
+	if arrival != index.DeliveredLate {
+		return arrival, nil
 	}
 	if _, err := t.ExecContext(ctx, `UPDATE runs SET late = 1 WHERE id = $1`, run.ID); err != nil {
-		return false, fmt.Errorf("mark run %s as delivered late: %w", run.ID, err)
+		return arrival, fmt.Errorf("mark run %s as delivered late: %w", run.ID, err)
 	}
-	return true, nil
+	return arrival, nil
 }
 
 // lateHosts finds the hosts whose delivery is over: nothing late has come since $1, and no journal
@@ -109,7 +116,7 @@ func (t *tx) reportLate(ctx context.Context, host string, now time.Time) error {
 	var entries []index.OutboxEntry
 	for _, name := range names {
 		entries = append(entries, index.OutboxEntry{
-			Kind: index.OutboxNotify, Run: last[name].id, Attempt: last[name].attempt, What: index.WhatLate, Late: counts[name],
+			Kind: index.OutboxNotify, Run: last[name].id, Attempt: last[name].attempt, What: index.WhatLate, Severity: index.Info, Late: counts[name],
 			Message: counts[name].Sentence(now) + ".", At: now,
 		})
 	}
@@ -164,7 +171,7 @@ func (t *tx) lateEnd(ctx context.Context, id string, now time.Time) ([]index.Out
 	case !index.Bad(run.State):
 		return nil, nil
 	}
-	passed, err := succeededSince(ctx, t, run.Job, run.StartAt)
+	passed, err := succeededSince(ctx, t, run.Job, run.StartAt, time.Time{})
 	if err != nil || passed {
 		return nil, err
 	}

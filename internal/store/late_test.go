@@ -67,7 +67,7 @@ func outageOfANight(t *testing.T, s *store.Store) {
 	wantTold(t, s, "failed other#1", "late backup#3: 7 runs from 01:10 to 04:30 arrived late, 2 of them failed.")
 	late := told(t, s, "")[1]
 	want := &index.LateRuns{Host: "box", Runs: 7, Failed: 2, From: night, To: night.Add(6 * each)}
-	if diff := cmp.Diff(want, late.Late); diff != "" || late.Severity != "" {
+	if diff := cmp.Diff(want, late.Late); diff != "" || late.Severity != index.Info {
 		t.Errorf("the entry has severity %q and counts (-want +got):\n%s", late.Severity, diff)
 	}
 }
@@ -101,8 +101,9 @@ func failureAfterTheSuccess(t *testing.T, s *store.Store) {
 	wantTold(t, s, "late nightly#2: 1 run from 12:05 arrived late, and it failed.")
 }
 
-// In parallel runs a failure passes when one that started later succeeds, once; a live failure is
-// reported also where such a one had succeeded before.
+// In parallel runs a failure passes when one that started later succeeds, once. Where one had succeeded
+// before, a failure that happens now raises late too, and is reported all the same, once: the runs of
+// a sweep do different work.
 func parallelFailures(t *testing.T, s *store.Store) {
 	sweep := func() *testJournal {
 		j := newJournal(t, journal.Attempt{Job: "sweep"})
@@ -117,7 +118,9 @@ func parallelFailures(t *testing.T, s *store.Store) {
 		j.at = epoch.Add(time.Duration(at) * time.Second)
 		j.end(code)
 		offset, data := j.take()
-		try(t, s, index.Append{Run: j.id, Attempt: 1, Offset: offset, Data: data, At: noon.Add(time.Duration(at) * time.Second), ClockOffset: noon.Sub(epoch)})
+		now := noon.Add(time.Duration(at) * time.Second)
+		s.SetClock(func() time.Time { return now })
+		try(t, s, index.Append{Run: j.id, Attempt: 1, Offset: offset, Data: data, At: now, ClockOffset: noon.Sub(epoch)})
 	}
 	var all []*testJournal
 	for i := range 6 {
@@ -132,9 +135,19 @@ func parallelFailures(t *testing.T, s *store.Store) {
 	wantTold(t, s, "failed sweep#4", "recovered sweep#5: Succeeded again, after run #4 had not.")
 	end(all[5], 0, 13)
 	end(all[0], 1, 14) // all later ones are over, and it ends only now
-	wantTold(t, s, "failed sweep#4", "recovered sweep#5", "failed sweep#1")
+	wantTold(t, s, "failed sweep#4", "recovered sweep#5", "failed sweep#1", "late sweep#1: A run of the job that started later had succeeded before.")
+	if a := told(t, s, all[0].id)[1]; a.Severity != index.Info || a.Late != nil {
+		t.Errorf("the entry of the event late: %+v", a)
+	}
+	for known, want := range map[int]bool{0: true, 13: true, 14: false} { // the last success of later ones became known at 13
+		yes, err := s.SucceededSince(t.Context(), "sweep", mustRun(t, s, all[0].id).StartAt, noon.Add(time.Duration(known)*time.Second))
+		if err != nil || yes != want {
+			t.Errorf("a later success became known at %d s or later: %t, %v", known, yes, err)
+		}
+	}
+	report(t, s, noon.Add(time.Minute))
 	end(all[1], 0, 15)
-	wantTold(t, s, "failed sweep#4", "recovered sweep#5", "failed sweep#1", "recovered sweep#2: Succeeded again, after run #1 had not.")
+	wantTold(t, s, "failed sweep#4", "recovered sweep#5", "failed sweep#1", "late sweep#1", "recovered sweep#2: Succeeded again, after run #1 had not.")
 }
 
 // A failure that people know of is over when a good run arrives that started after it, also late.

@@ -145,6 +145,15 @@ func (t *tx) judge(ctx context.Context, v index.Verdict) (*index.Judged, error) 
 	if err := t.askDiagnosis(ctx, &row.run, before); err != nil {
 		return nil, err
 	}
+	if v.Lost {
+		arrival, err := t.arrival(ctx, &row.run, time.Time{}, v.At)
+		if err != nil {
+			return nil, err
+		}
+		if arrival == index.Overtaken {
+			v.Outbox = append(slices.Clone(v.Outbox), index.OvertakenEntry(&row.run, v.At))
+		}
+	}
 	if err := t.insertOutbox(ctx, v.Outbox); err != nil {
 		return nil, err
 	}

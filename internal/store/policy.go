@@ -143,7 +143,7 @@ func obeyed(entries []index.OutboxEntry, actions endActions) []index.OutboxEntry
 			out = append(out, e)
 			continue
 		}
-		if a.Severity != "" && e.Severity != "" {
+		if a.Severity != "" && e.Severity != index.Info {
 			e.Severity = a.Severity
 		}
 		if a.Notify {

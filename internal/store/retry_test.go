@@ -276,7 +276,7 @@ func acknowledging(t *testing.T, s *store.Store) {
 	if !acknowledged(noon) || acknowledged(noon.Add(time.Hour)) {
 		t.Error("an acknowledgement counts for what was before it, and for nothing else")
 	}
-	if yes, err := s.SucceededSince(t.Context(), "train", noon.Add(-time.Hour)); err != nil || yes {
+	if yes, err := s.SucceededSince(t.Context(), "train", noon.Add(-time.Hour), time.Time{}); err != nil || yes {
 		t.Errorf("succeeded: %v %v", yes, err)
 	}
 }

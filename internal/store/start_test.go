@@ -105,7 +105,7 @@ func runsByStart(t *testing.T, s *store.Store) {
 		t.Errorf("good runs before the late one: %+v, %v", good, err)
 	}
 	for after, want := range map[int]bool{-1: true, 119: true, 120: false} {
-		if yes, err := s.SucceededSince(t.Context(), "nightly", at(after)); err != nil || yes != want {
+		if yes, err := s.SucceededSince(t.Context(), "nightly", at(after), time.Time{}); err != nil || yes != want {
 			t.Errorf("succeeded since %s: %t, %v", at(after), yes, err)
 		}
 	}
