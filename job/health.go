@@ -119,6 +119,18 @@ type ChangesSince struct {
 	EndedAt *time.Time `json:"ended_at"`
 }
 
+// Neighbors are the runs of a job between which a run started.
+type Neighbors struct {
+	Previous *Neighbor `json:"previous"` // nil when there is none
+	Next     *Neighbor `json:"next"`     // nil when there is none
+}
+
+// Neighbor is a run that started just before or just after another one.
+type Neighbor struct {
+	ID     string `json:"id"`
+	Number int64  `json:"number"`
+}
+
 // Band is what good runs used over time, counted from their start.
 type Band struct {
 	Runs   int         `json:"runs"`

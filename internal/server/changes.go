@@ -37,6 +37,24 @@ func (s *Server) listChanges(ctx context.Context, in *changesIn) (*answered[job.
 	return &answered[job.Changes]{out}, nil
 }
 
+// getNeighbors answers between which runs of its job a run started, which lists show below and above
+// it.
+func (s *Server) getNeighbors(ctx context.Context, in *runPath) (*answered[job.Neighbors], error) {
+	id, err := s.findRun(ctx, in.Run)
+	if err != nil {
+		return nil, err
+	}
+	run, err := s.store.Run(ctx, id)
+	if err != nil {
+		return nil, s.internal(ctx, "read run "+id, err)
+	}
+	out, err := s.store.Neighbors(ctx, run)
+	if err != nil {
+		return nil, s.internal(ctx, "read the runs beside run "+id, err)
+	}
+	return &answered[job.Neighbors]{out}, nil
+}
+
 // compareWith is the run to compare with; nil when there is none.
 func (s *Server) compareWith(ctx context.Context, run job.Run, with string) (*job.Run, error) {
 	if with != "" {

@@ -24,6 +24,8 @@ type healthStore interface {
 	// GoodRunsBefore returns runs of the same job that succeeded and started before a run, the
 	// last ones first.
 	GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([]job.Run, error)
+	// Neighbors returns the runs of the same job that started just before and just after a run.
+	Neighbors(ctx context.Context, run job.Run) (job.Neighbors, error)
 	// LastBlocks returns the heads of the last blocks of an attempt's journal, in order.
 	LastBlocks(ctx context.Context, run string, attempt, limit int) ([]index.BlockHead, error)
 }
@@ -37,6 +39,7 @@ func (s *Server) healthRoutes() []route {
 	return []route{
 		{method: "GET", pattern: run + "/explain", scope: access.Read, rest: rest(s.explainRun), summary: "Tell what every health rule makes of a run, on what figures, and what would happen next"},
 		{method: "GET", pattern: run + "/changes", scope: access.Read, rest: rest(s.listChanges), summary: "List what changed since the last good run of the job, or since another run"},
+		{method: "GET", pattern: run + "/neighbors", scope: access.Read, rest: rest(s.getNeighbors), summary: "Get the runs of the job that started just before and just after a run"},
 		{method: "GET", pattern: run + "/band", scope: access.Read, rest: rest(s.getBand), summary: "Get what the last good runs before this one used over time"},
 		{method: "GET", pattern: own, scope: access.Read, rest: rest(s.getPolicy), summary: "Get the policy of a job"},
 		{method: "PUT", pattern: own, scope: access.Write, handle: s.putPolicy, summary: "Set the policy of a job", doc: docPutPolicy},

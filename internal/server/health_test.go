@@ -103,6 +103,19 @@ func TestBandsChangesAndDiagnosis(t *testing.T) {
 	if changes.Since == nil || changes.Since.Number != 1 || len(changes.Changes) != 1 || changes.Changes[0].What != "profile" {
 		t.Errorf("changes since the first run %+v", changes)
 	}
+	for run, want := range map[string]string{"train%231": " 2", "train%232": "1 3", bad.id: "3 "} {
+		var beside job.Neighbors
+		l.get("/api/v1/runs/"+run+"/neighbors").ok(t, &beside)
+		number := func(n *job.Neighbor) string {
+			if n == nil {
+				return ""
+			}
+			return fmt.Sprint(n.Number)
+		}
+		if got := number(beside.Previous) + " " + number(beside.Next); got != want {
+			t.Errorf("beside %s: %q, want %q", run, got, want)
+		}
+	}
 	var band job.Band
 	l.get("/api/v1/runs/"+bad.id+"/band?points=10").ok(t, &band)
 	if band.Runs != 3 || len(band.Points) != 10 || band.Points[0].MemoryBytes != (job.Spread{P10: 100 << 20, P50: 200 << 20, P90: 300 << 20}) || band.Points[9].CPUCores.P50 < 8 {

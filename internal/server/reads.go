@@ -131,6 +131,10 @@ func (s *sharedReads) Expected(ctx context.Context, names ...string) (map[string
 	return readInTurn(ctx, s, func() (map[string]*job.Expected, error) { return s.Store.Expected(ctx, names...) })
 }
 
+func (s *sharedReads) Neighbors(ctx context.Context, run job.Run) (job.Neighbors, error) {
+	return readInTurn(ctx, s, func() (job.Neighbors, error) { return s.Store.Neighbors(ctx, run) })
+}
+
 func (s *sharedReads) GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([]job.Run, error) {
 	return readInTurn(ctx, s, func() ([]job.Run, error) { return s.Store.GoodRunsBefore(ctx, run, limit) })
 }

@@ -106,6 +106,16 @@ func TestLateRunsAreFoundByAnIndex(t *testing.T) {
 	if plan := explain(t, s, passedAfter, "a", 1, "b"); !strings.Contains(plan, "SEARCH runs USING INDEX runs_of_job_state (job=? AND state=? AND (start_at,id)>(?,?))") || strings.Contains(plan, "TEMP B-TREE") {
 		t.Errorf("plan of %s:\n%s", passedAfter, plan)
 	}
+	for query, want := range map[string]string{
+		previousRun: "(job=? AND (start_at,id)<(?,?))", nextRun: "(job=? AND (start_at,id)>(?,?))",
+	} {
+		if plan := explain(t, s, query, "a", 1, "b"); !strings.Contains(plan, "INDEX runs_of_job "+want) || strings.Contains(plan, "TEMP B-TREE") {
+			t.Errorf("plan of %s:\n%s", query, plan)
+		}
+	}
+	if plan := explain(t, s, succeededAfter, "a", 1, 2); !strings.Contains(plan, "INDEX runs_of_job_state (job=? AND state=? AND start_at>?)") {
+		t.Errorf("plan of %s:\n%s", succeededAfter, plan)
+	}
 	if plan := explain(t, s, lastQuery, "a", "b"); !strings.Contains(plan, "runs_of_job (job=?)") || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "SCAN runs\n") {
 		t.Errorf("plan of %s:\n%s", lastQuery, plan)
 	}

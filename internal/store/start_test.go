@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -92,6 +93,24 @@ func runsByStart(t *testing.T, s *store.Store) {
 	lists("before texts are indexed")
 	must(t, s.Tidy(t.Context(), noon))
 	lists("after")
+
+	for i, number := range want { // the last start first
+		run, err := s.FindRun(t.Context(), job.Ref{Job: "nightly", Number: number})
+		must(t, err)
+		beside, err := s.Neighbors(t.Context(), mustRun(t, s, run))
+		must(t, err)
+		var previous, next int64
+		if beside.Previous != nil {
+			previous = beside.Previous.Number
+		}
+		if beside.Next != nil {
+			next = beside.Next.Number
+		}
+		around := slices.Concat([]int64{0}, want, []int64{0})
+		if next != around[i] || previous != around[i+2] {
+			t.Errorf("#%d started between #%d and #%d", number, previous, next)
+		}
+	}
 
 	sum, err := s.Job(t.Context(), "nightly")
 	if err != nil || sum.LastRun == nil || sum.LastRun.Number != 2 {

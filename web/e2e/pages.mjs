@@ -172,7 +172,7 @@ export const pages = {
     await page.keyboard.press('[')
     await page.waitForFunction(() => document.title.includes('keyed #1'))
     await page.keyboard.press('[')
-    await seen(page.getByText('There is no run keyed #0 here.'))
+    await seen(page.getByText('No run of keyed here started before this one.'))
     await page.keyboard.press(']')
     await page.waitForFunction(() => document.title.includes('keyed #2'))
     await page.getByRole('tab', { name: 'Log' }).focus()

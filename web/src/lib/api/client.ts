@@ -171,6 +171,7 @@ export const api = {
   samples: (id: string, query: { points: number; attempt?: number; from?: string; to?: string }, signal?: AbortSignal) =>
     json<{ samples: t.Sample[] | null; total: number }>(run(id, '/samples'), query, { signal }),
   band: (id: string, points: number, signal?: AbortSignal) => json<t.GhostBand>(run(id, '/band'), { points }, { signal }),
+  neighbors: (id: string, signal?: AbortSignal) => json<t.Neighbors>(run(id, '/neighbors'), {}, { signal }),
   changes: (id: string, other = '', signal?: AbortSignal) =>
     json<t.Changes>(run(id, '/changes'), { with: other }, { signal }),
   explain: (id: string, signal?: AbortSignal) => json<t.Explanation>(run(id, '/explain'), {}, { signal }),

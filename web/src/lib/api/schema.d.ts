@@ -528,6 +528,15 @@ export interface components {
             /** Format: int64 */
             peak_memory_bytes: number;
         };
+        Neighbor: {
+            id: string;
+            /** Format: int64 */
+            number: number;
+        };
+        Neighbors: {
+            next: components["schemas"]["Neighbor"] | null;
+            previous: components["schemas"]["Neighbor"] | null;
+        };
         NoteEvent: {
             /** Format: date-time */
             at: string;

@@ -30,6 +30,7 @@ export type GPU = S['GPU']
 export type Pressure = S['Pressure']
 export type Problem = S['Problem']
 export type Usual = S['Usual']
+export type Neighbors = S['Neighbors']
 export type RunEvent = S['RunEvent']
 export type Gap = With<S['Gap'], { stream: Stream }>
 export type Step = With<S['Step'], { kind: 'install' | 'command'; state: State }>

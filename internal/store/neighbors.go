@@ -1,0 +1,40 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"stint.dev/stint/job"
+)
+
+// previousRun and nextRun find the run of a job that started just before and just after one.
+const (
+	previousRun = `SELECT id, number FROM runs WHERE job = $1 AND (start_at, id) < (CAST($2 AS BIGINT), $3)
+		ORDER BY start_at DESC, id DESC LIMIT 1`
+	nextRun = `SELECT id, number FROM runs WHERE job = $1 AND (start_at, id) > (CAST($2 AS BIGINT), $3)
+		ORDER BY start_at, id LIMIT 1`
+)
+
+// Neighbors returns the runs of the job of a run that started just before and just after it.
+func (s *Store) Neighbors(ctx context.Context, run job.Run) (job.Neighbors, error) {
+	previous, err := s.neighbor(ctx, previousRun, run)
+	if err != nil {
+		return job.Neighbors{}, err
+	}
+	next, err := s.neighbor(ctx, nextRun, run)
+	return job.Neighbors{Previous: previous, Next: next}, err
+}
+
+func (s *Store) neighbor(ctx context.Context, query string, of job.Run) (*job.Neighbor, error) {
+	var n job.Neighbor
+	err := s.reader.QueryRowContext(ctx, query, of.Job, micros(of.StartAt), of.ID).Scan(&n.ID, &n.Number)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the runs of job %s beside run %s: %w", of.Job, of.ID, err)
+	}
+	return &n, nil
+}
