@@ -174,12 +174,14 @@ func (w *Worker) everyRound(ctx context.Context, woken <-chan struct{}, failing,
 
 // look is one round: causes that have no route yet, and routes for which something is due.
 func (w *Worker) look(ctx context.Context) error {
+	// What cannot be reported must not hold up notifications of other runs.
+	return errors.Join(w.Store.ReportLate(ctx, w.Now()), w.deliver(ctx))
+}
+
+func (w *Worker) deliver(ctx context.Context) error {
 	now := w.Now()
 	routes, err := w.Store.Deliveries(ctx)
 	if err != nil {
-		return err
-	}
-	if err := w.Store.ReportLate(ctx, now); err != nil {
 		return err
 	}
 	for n := dispatchAtOnce; n == dispatchAtOnce; {

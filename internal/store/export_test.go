@@ -15,6 +15,9 @@ func (s *Store) Exec(ctx context.Context, query string, args ...any) error {
 // SetClock makes the store go by another clock.
 func (s *Store) SetClock(now func() time.Time) { s.now = now }
 
+// SetKeep makes the store keep less or more.
+func (s *Store) SetKeep(keep Keep) { s.keep = keep }
+
 // RefreshTroubles reads the troubled items again, as each tidying does.
 func (s *Store) RefreshTroubles(ctx context.Context) error { return s.refreshTroubles(ctx) }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -86,12 +87,13 @@ func (s *Store) ReportLate(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("look for runs that were delivered late: %w", err)
 	}
+	var errs []error
 	for _, host := range hosts {
 		if err := s.write(ctx, func(t *tx) error { return t.reportLate(ctx, host, now) }); err != nil {
-			return fmt.Errorf("report the runs that host %s delivered late: %w", job.Quote(host), err)
+			errs = append(errs, fmt.Errorf("report the runs that host %s delivered late: %w", job.Quote(host), err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (t *tx) reportLate(ctx context.Context, host string, now time.Time) error {
@@ -154,9 +156,14 @@ func (t *tx) lateRuns(ctx context.Context, host string) ([]lateRun, error) {
 	return late, rows.Err()
 }
 
-// lateEnd is what the last late run of a job asks for beside being counted.
+// lateEnd is what the last late run of a job asks for beside being counted; nothing if its row is
+// damaged, which must not keep other runs from being reported.
 func (t *tx) lateEnd(ctx context.Context, id string, now time.Time) ([]index.OutboxEntry, error) {
 	row, err := t.lockRun(ctx, id)
+	var damaged *index.UnreadableError
+	if errors.As(err, &damaged) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

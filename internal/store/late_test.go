@@ -181,6 +181,55 @@ func longDelivery(t *testing.T, s *store.Store) {
 	wantTold(t, s, "late short#1", "failed short#1")
 }
 
+// A run whose row is damaged is counted, and keeps no other run from being reported.
+func lateAndDamaged(t *testing.T, s *store.Store) {
+	run := deliver(t, s, journal.Attempt{Job: "backup"}, 1, noon.Add(-time.Hour), noon)
+	deliver(t, s, journal.Attempt{Job: "report"}, 1, noon.Add(-time.Hour), noon)
+	must(t, s.Exec(t.Context(), `UPDATE runs SET doc = '{' WHERE id = $1`, run.ID))
+	report(t, s, noon.Add(afterDelivery))
+	if diff := cmp.Diff([]string{"notify late", "notify late", "notify failed"}, words(told(t, s, ""))); diff != "" {
+		t.Errorf("outbox (-want +got):\n%s", diff)
+	}
+}
+
+// Each host's delivery is reported by itself, when it is over; what comes after that is the next one.
+func lateFromHosts(t *testing.T, s *store.Store) {
+	a := journal.Attempt{Job: "backup", Host: "a"}
+	b := journal.Attempt{Job: "backup", Host: "b"}
+	at := func(minutes int) time.Time { return noon.Add(-3*time.Hour + time.Duration(minutes)*time.Minute) }
+	deliver(t, s, a, 0, at(0), noon)
+	deliver(t, s, a, 1, at(1), noon.Add(time.Second))
+	deliver(t, s, b, 1, at(2), noon.Add(8*time.Second))
+	report(t, s, noon.Add(12*time.Second)) // b may go on
+	wantTold(t, s, "late backup#2: 2 runs from 09:05 to 09:06 arrived late, 1 of them failed.", "failed backup#2")
+	deliver(t, s, b, 0, at(3), noon.Add(16*time.Second))
+	report(t, s, noon.Add(20*time.Second))
+	report(t, s, noon.Add(30*time.Second))
+	wantTold(t, s, "late backup#2", "failed backup#2", "late backup#4: 2 runs from 09:07 to 09:08 arrived late, 1 of them failed.",
+		"recovered backup#4: Succeeded again, after run #2 had not.")
+	deliver(t, s, a, 0, at(4), noon.Add(time.Minute)) // the other half of what a had
+	report(t, s, noon.Add(2*time.Minute))
+	all := told(t, s, "")
+	if last := all[len(all)-1]; len(all) != 5 || last.Message != "1 run from 09:09 arrived late." || last.Late.Host != "a" {
+		t.Errorf("the second half: %+v", all)
+	}
+}
+
+// A run of long ago that is delivered today is kept as long as one of today.
+func lateAndOld(t *testing.T, s *store.Store) {
+	s.SetKeep(store.Keep{Age: 24 * time.Hour})
+	deliver(t, s, journal.Attempt{Job: "backup"}, 0, noon, noon)
+	old := deliver(t, s, journal.Attempt{Job: "backup"}, 1, noon.AddDate(0, -1, 0), noon)
+	must(t, s.Tidy(t.Context(), noon.Add(time.Hour)))
+	if gone(t, s, old.ID) {
+		t.Error("a run of a month ago was removed when it was delivered")
+	}
+	must(t, s.Tidy(t.Context(), noon.Add(25*time.Hour)))
+	if !gone(t, s, old.ID) {
+		t.Error("a run that was delivered more than a day ago is still kept")
+	}
+}
+
 // Of two servers one reports.
 func TestTwoServersReportLateOnce(t *testing.T) {
 	url := postgrestest.URL(t)

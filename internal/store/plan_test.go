@@ -187,6 +187,9 @@ func TestStartsAreReadOffIndexesOnPostgres(t *testing.T) {
 		{"last ended runs", ended, nil, "runs_of_job_state"},
 		{"runs before", runsBefore, at, "runs_of_job"},
 		{"successes after", passedAfter, at, "runs_of_job"},
+		{"any success after", succeededAfter, []any{"job1", end, end}, "runs_of_job_state"},
+		{"the run before", previousRun, at, "runs_of_job"},
+		{"the run after", nextRun, at, "runs_of_job"},
 		{"good runs before", `SELECT id` + goodRunsBefore + `10`, at, "runs_of_job_state"},
 		{"hosts with late runs", s.dialect.lateHosts(), []any{1, 2, 3}, "runs_late"},
 	}
