@@ -17,8 +17,7 @@ import (
 // leases are the active runs whose owners this process knows, because a transaction took a heartbeat
 // or an append of theirs. The next heartbeat of such an owner changes nothing but times and
 // figures: it is made durable in the log of heartbeats, a small part of the work, and reaches
-// the database with a later transaction. It waits for no transaction but one that is about its
-// run, or that makes room in the log.
+// the database with a later transaction. It waits for no transaction but one that is about its run.
 //
 // That is sound because in a data directory every change goes through one process: a transaction
 // first brings the rows up to date that it may look at (settle), takes no heartbeats of their runs
@@ -61,7 +60,9 @@ func (s *Store) openLeases(ctx context.Context, dir string, relaxed bool) error 
 	}
 	latest := make(map[attemptKey]index.Beat, len(beats))
 	for _, b := range beats {
-		latest[attemptKey{b.Run, b.Attempt}] = index.Beat(b)
+		if key := (attemptKey{b.Run, b.Attempt}); !b.At.Before(latest[key].At) {
+			latest[key] = index.Beat(b)
+		}
 	}
 	err = s.write(ctx, func(t *tx) error {
 		_, err := newGroup(t).renew(ctx, latest, true)
@@ -123,7 +124,7 @@ func (l *leases) write(ctx context.Context, runs map[string]bool, transact func(
 	}
 	behind := runs
 	if l.hold(runs, fn != nil) {
-		behind = nil
+		behind = nil // bring all rows up to date
 	}
 	defer l.release()
 	var owners map[attemptKey]*job.Cancel
@@ -150,20 +151,22 @@ func (l *leases) write(ctx context.Context, runs map[string]bool, transact func(
 	return nil
 }
 
-// hold keeps the heartbeats of the runs out that a transaction is about. If the log has little room
-// left, those of all runs are kept out, so that it can begin anew: full is true then. A
-// transaction that changes nothing holds none otherwise.
-func (l *leases) hold(runs map[string]bool, changes bool) (full bool) {
+// hold keeps the heartbeats of the runs out that a transaction is about; one that changes nothing
+// holds none. all reports that it has to bring all rows up to date: then the log takes the next
+// heartbeats apart from those that are settled.
+func (l *leases) hold(runs map[string]bool, changes bool) (all bool) {
 	l.logMu.Lock() // those on their way to the log are settled
 	defer l.logMu.Unlock()
-	full = l.log.Full()
+	if all = runs == nil || l.log.Due(); all {
+		l.log.Turn()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.held = heldRuns{all: full || changes && runs == nil}
+	l.held = heldRuns{all: changes && runs == nil}
 	if changes {
 		l.held.ids = runs
 	}
-	return full
+	return all
 }
 
 func (l *leases) release() {
@@ -202,6 +205,9 @@ func (l *leases) settle(ctx context.Context, t *tx, runs map[string]bool) (settl
 			if l.dirty[b.Run] == b { // else a later one has come
 				delete(l.dirty, b.Run)
 			}
+		}
+		if runs == nil {
+			l.log.Settled()
 		}
 		if len(l.dirty) == 0 {
 			l.log.Reset()

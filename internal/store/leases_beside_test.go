@@ -106,6 +106,50 @@ func TestHeartbeatsAfterAppends(t *testing.T) {
 	}
 }
 
+// While a transaction goes on that makes room in the log, the heartbeats of other runs are taken.
+func TestHeartbeatsWhileTheLogMakesRoom(t *testing.T) {
+	dir := t.TempDir()
+	s := openWith(t, store.Options{Dir: dir})
+	ids := knownRuns(t, s, 101)
+	other, ids := ids[0], ids[1:]
+	at := noon
+	taken := func() {
+		t.Helper()
+		at = at.Add(time.Second)
+		for i, done := range s.Renew(beatsAt(ids, at)) {
+			if done == nil {
+				t.Errorf("heartbeat %d of %s is not taken", i, at)
+				break
+			}
+		}
+	}
+	shown := func(when string) {
+		t.Helper()
+		after, _ := killed(t, dir)
+		defer closeStore(t, after)
+		if got := lease(t, after, ids[1]).HeardAt; !got.Equal(at) {
+			t.Errorf("%s: after a kill the last heartbeat is of %s, want %s", when, got, at)
+		}
+	}
+	for range 3 {
+		for range 120 { // more than half of a half
+			taken()
+		}
+		release := s.HoldRun(t.Context(), other)
+		for range 40 {
+			taken()
+		}
+		shown("while the transaction goes on")
+		if err := release(); err != nil {
+			t.Fatal(err)
+		}
+		shown("after it")
+		if t.Failed() {
+			return
+		}
+	}
+}
+
 // A heartbeat does not overtake one of its run that has to be taken by a transaction, nor does an
 // append that waited overtake a heartbeat.
 func TestHeartbeatsKeepTheirOrder(t *testing.T) {

@@ -1,6 +1,6 @@
 // Package beatlog keeps heartbeats durable at the cost of one small write for many. It is a
-// file of fixed size that is written from its beginning again and again: what it holds is
-// needed only until the database has it too.
+// file of fixed size, of two halves that are written in turns: what a half holds is needed only
+// until the database has it too, and meanwhile the other half takes heartbeats.
 package beatlog
 
 import (
@@ -18,11 +18,15 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Size is what the file has on disk, from the first: 20,000 heartbeats and more.
-const Size = 4 << 20
+// Size is what the file has on disk, from the first: each half of it has room for 10,000
+// heartbeats and more.
+const (
+	Size = 4 << 20
+	half = Size / 2
+)
 
 // A record is its length, a checksum of all that follows, the generation, and a beat. With
-// each Reset a new generation begins at the start of the file; the first record of another
+// each Turn and Reset a new generation begins at the start of a half; the first record of another
 // one ends it.
 const (
 	headSize  = 4 + 4 + 8
@@ -45,15 +49,16 @@ type Log struct {
 	file       *os.File
 	relaxed    bool
 	generation uint64
-	at         int64
+	start, at  int64 // of the half that takes heartbeats: where it begins, and where the next one goes
+	behind     bool  // the other half may hold heartbeats that the database does not have
 	buf        []byte
 }
 
-// ErrFull says that the log has no room for these heartbeats before a Reset.
+// ErrFull says that the log has no room for these heartbeats before a Turn or Reset.
 var ErrFull = errors.New("the log of heartbeats is full")
 
 // Open opens the log at a path, makes it if it is missing, and returns the heartbeats that
-// it holds, in their order. Relaxed does not wait for the disk at every Append.
+// it holds, those of each half in their order. Relaxed does not wait for the disk at every Append.
 func Open(path string, relaxed bool) (*Log, []Beat, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -63,7 +68,10 @@ func Open(path string, relaxed bool) (*Log, []Beat, error) {
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("read the log of heartbeats %s: %w", path, err), f.Close())
 	}
-	beats := decode(held)
+	beats := decode(held[:min(half, len(held))])
+	if len(held) > half {
+		beats = append(beats, decode(held[half:])...)
+	}
 	// By chance, so that no record of an earlier opening can be taken for one of this.
 	l := &Log{file: f, relaxed: relaxed, generation: rand.Uint64()}
 	if len(held) < Size {
@@ -86,14 +94,14 @@ func (l *Log) allocate(from int64) error {
 	return durable.Dir(filepath.Dir(l.file.Name()))
 }
 
-// Append makes heartbeats durable. After an error nothing is known of them, and the log
-// takes no more until the next Reset.
+// Append makes heartbeats durable. After an error nothing is known of them, and the half takes no
+// more.
 func (l *Log) Append(beats []Beat) error {
 	l.buf = l.buf[:0]
 	for i := range beats {
 		l.buf = appendRecord(l.buf, l.generation, &beats[i])
 	}
-	if l.at+int64(len(l.buf)) > Size {
+	if l.at+int64(len(l.buf)) > l.start+half {
 		return ErrFull
 	}
 	_, err := l.file.WriteAt(l.buf, l.at)
@@ -101,21 +109,36 @@ func (l *Log) Append(beats []Beat) error {
 		err = durable.Data(l.file)
 	}
 	if err != nil {
-		l.at = Size
+		l.at = l.start + half
 		return fmt.Errorf("write %d heartbeats to %s: %w", len(beats), l.file.Name(), err)
 	}
 	l.at += int64(len(l.buf))
 	return nil
 }
 
-// Full reports whether a Reset is due.
-func (l *Log) Full() bool { return l.at > Size/2 }
+// Due reports whether the database should get all that the log holds, because there is much, or
+// because it has not got all that the other half holds.
+func (l *Log) Due() bool { return l.behind || l.at-l.start > half/2 }
+
+// Turn lets the other half take the next heartbeats, unless the database may lack what that holds.
+func (l *Log) Turn() {
+	if l.behind || l.at == l.start {
+		return
+	}
+	l.generation++
+	l.start = half - l.start
+	l.at, l.behind = l.start, true
+}
+
+// Settled says that the database has all that was in the log before the last Turn.
+func (l *Log) Settled() { l.behind = false }
 
 // Reset forgets what the log holds, because the database has it.
 func (l *Log) Reset() {
-	if l.at > 0 {
+	l.behind = false
+	if l.at > l.start {
 		l.generation++
-		l.at = 0
+		l.at = l.start
 	}
 }
 

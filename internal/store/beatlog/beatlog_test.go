@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -74,8 +75,7 @@ func anyBeat(t *rapid.T) Beat {
 	return b
 }
 
-// What comes back is what was appended since the last Reset or opening after which anything
-// was, and nothing that is older.
+// Of each half comes back what was appended to it since it began anew, and nothing that is older.
 func TestBeatsComeBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	l, _, err := Open(path, true)
@@ -87,23 +87,32 @@ func TestBeatsComeBack(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	var want []Beat
-	over := true // what the file holds goes with the next Append
+	var want [2][]Beat
+	now, behind := 0, false
+	over := true // what the half holds goes with the next Append
 	rapid.Check(t, func(t *rapid.T) {
 		for range rapid.IntRange(1, 12).Draw(t, "steps") {
-			switch rapid.SampledFrom([]string{"append", "append", "append", "reset", "open"}).Draw(t, "step") {
+			switch rapid.SampledFrom([]string{"append", "append", "append", "turn", "settled", "reset", "open"}).Draw(t, "step") {
 			case "append":
 				group := rapid.SliceOfN(rapid.Custom(anyBeat), 1, 4).Draw(t, "group")
 				if err := l.Append(group); err != nil {
 					t.Fatal(err)
 				}
 				if over {
-					want, over = nil, false
+					want[now], over = nil, false
 				}
-				want = append(want, group...)
+				want[now] = append(want[now], group...)
+			case "turn":
+				l.Turn()
+				if !behind && !over {
+					now, behind, over = 1-now, true, true
+				}
+			case "settled":
+				l.Settled()
+				behind = false
 			case "reset":
 				l.Reset()
-				over = true
+				behind, over = false, true
 			case "open":
 				if err := l.Close(); err != nil {
 					t.Fatal(err)
@@ -113,10 +122,10 @@ func TestBeatsComeBack(t *testing.T) {
 				if l, got, err = Open(path, true); err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff(want, got); diff != "" {
+				if diff := cmp.Diff(slices.Concat(want[0], want[1]), got); diff != "" {
 					t.Fatalf("after opening (-want +got):\n%s", diff)
 				}
-				over = true
+				now, behind, over = 0, false, true
 			}
 		}
 	})
@@ -159,6 +168,8 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// A half that is full takes nothing until the other one takes the next heartbeats, and that it does
+// only when the database has what it held.
 func TestFull(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	l, _, err := Open(path, true)
@@ -170,22 +181,35 @@ func TestFull(t *testing.T) {
 	for i := range group {
 		group[i] = full(t)
 	}
-	n, warned := 0, false
-	for err == nil && n < 1000 {
-		if err = l.Append(group); err == nil {
-			n++
+	fill := func(when string) {
+		t.Helper()
+		n, due, err := 0, false, error(nil)
+		for err == nil && n < 1000 {
+			if err = l.Append(group); err == nil {
+				n++
+			}
+			due = due || err == nil && l.Due()
 		}
-		warned = warned || err == nil && l.Full()
+		if !due || n < 2 || err != ErrFull { //nolint:errorlint // it is returned as it is
+			t.Errorf("%s: after %d groups: %v, said before that it is due: %v", when, n, err, due)
+		}
 	}
-	if !warned || err != ErrFull { //nolint:errorlint // it is returned as it is
-		t.Errorf("after %d groups: %v, said that it is full before: %v", n, err, warned)
+	fill("at first")
+	l.Turn()
+	fill("in the other half")
+	l.Turn()
+	if err := l.Append(group); err != ErrFull || !l.Due() { //nolint:errorlint // it is returned as it is
+		t.Errorf("with two halves that the database does not have: %v, due: %v", err, l.Due())
 	}
-	if info, serr := os.Stat(path); serr != nil || info.Size() != Size {
-		t.Errorf("%v, %v: it must never grow", info.Size(), serr)
+	l.Settled()
+	l.Turn()
+	fill("after the database has the first half")
+	if info, err := os.Stat(path); err != nil || info.Size() != Size {
+		t.Errorf("%v, %v: it must never grow", info.Size(), err)
 	}
 	l.Reset()
-	if err := l.Append(group); err != nil || l.Full() {
-		t.Errorf("after a reset: %v, full: %v", err, l.Full())
+	if err := l.Append(group); err != nil || l.Due() {
+		t.Errorf("after a reset: %v, due: %v", err, l.Due())
 	}
 }
 
