@@ -36,7 +36,8 @@ const (
 	// compatPatience is the lease of a run that has told its start and never beat: many
 	// clients of this wire send no heartbeats at all, and silence says nothing then.
 	compatPatience = 24 * time.Hour
-	// Once a client beats, three of its own periods are its lease, within these bounds.
+	// Once a client has beaten twice, three of its own periods are its lease, within these bounds;
+	// before that its period is unknown, and its lease the longest.
 	compatBeats    = 3
 	compatMinLease = 90 * time.Second
 	compatMaxLease = time.Hour
@@ -78,7 +79,7 @@ func planCompat(call compatCall, last job.Run, now time.Time) compatPlan {
 		case justEnded:
 			return compatPlan{} // a late one, overtaken by the end
 		}
-		return compatPlan{begin: true, lease: compatMinLease}
+		return compatPlan{begin: true, lease: compatMaxLease}
 	}
 	o := compatOutcome(call)
 	if justEnded && last.Outcome.State == o.State {
@@ -87,14 +88,16 @@ func planCompat(call compatCall, last job.Run, now time.Time) compatPlan {
 	return compatPlan{begin: !open, end: &o}
 }
 
-// compatLease is three times what passed since the last sign of life, because the wire
-// does not say how often its client means to beat.
+// compatLease is three times what passed since the last heartbeat, because the wire does not say
+// how often its client means to beat. How long the first one came after the start says nothing
+// about that: many clients send it at once.
 func compatLease(run job.Run, now time.Time) time.Duration {
-	since := run.CreatedAt
-	if run.LastHeartbeatAt != nil {
-		since = *run.LastHeartbeatAt
+	const sameCall = time.Second // the start is stored as a heartbeat too
+	heard := run.LastHeartbeatAt
+	if heard == nil || run.Labels[beganLabel] == string(callStarted) && heard.Sub(run.CreatedAt) < sameCall {
+		return compatMaxLease
 	}
-	return min(max(compatBeats*now.Sub(since), compatMinLease), compatMaxLease)
+	return min(max(compatBeats*now.Sub(*heard), compatMinLease), compatMaxLease)
 }
 
 // compatOutcome is the end that a client told. The wire carries no exit code: completed

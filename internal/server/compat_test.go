@@ -157,8 +157,8 @@ func TestCompatWireEdges(t *testing.T) {
 			[]job.State{job.Succeeded, job.Running},
 		},
 		{
-			"heartbeats every 5 minutes, of which the first came after a second",
-			[]step{{0, "started", 1}, {time.Second, "beat", 1}, {2 * time.Minute, "silence", 1}, {3 * time.Minute, "beat", 1}, {5 * time.Minute, "beat", 1}, {5 * time.Minute, "completed", 1}},
+			"heartbeats after it was called lost",
+			[]step{{0, "started", 1}, {time.Second, "beat", 1}, {2 * time.Hour, "silence", 1}, {3 * time.Minute, "beat", 1}, {5 * time.Minute, "beat", 1}, {5 * time.Minute, "completed", 1}},
 			[]job.State{job.Succeeded},
 		},
 		{
@@ -211,6 +211,53 @@ func TestCompatWireEdges(t *testing.T) {
 				if want == job.Lost && !strings.Contains(run.Outcome.Message, "began before this one told its end") {
 					t.Errorf("the former run's end does not explain itself: %q", run.Outcome.Message)
 				}
+			}
+		})
+	}
+}
+
+// A run is trusted for three periods of its client, and longer while the period is unknown: nobody is
+// called lost who beats every 5 minutes, whenever the first heartbeat comes.
+func TestCompatWireLeases(t *testing.T) {
+	type step struct {
+		after time.Duration
+		say   string
+		lease time.Duration
+	}
+	c := newClock()
+	st := openStore(t, t.TempDir())
+	l := start(t, server.Config{Now: c.now, Store: st})
+	for name, steps := range map[string][]step{
+		"a-first-heartbeat-at-once": {
+			{0, "started", 24 * time.Hour}, {time.Second, "beat", time.Hour}, {5 * time.Minute, "beat", 15 * time.Minute}, {5 * time.Minute, "beat", 15 * time.Minute},
+		},
+		"a-first-heartbeat-after-a-period": {
+			{0, "started", 24 * time.Hour}, {10 * time.Second, "beat", time.Hour}, {10 * time.Second, "beat", 90 * time.Second},
+		},
+		"no-start": {
+			{0, "beat", time.Hour}, {5 * time.Minute, "beat", 15 * time.Minute}, {10 * time.Second, "beat", 90 * time.Second}, {40 * time.Minute, "beat", time.Hour},
+		},
+		"a-start-behind-the-first-heartbeat": {
+			{0, "beat", time.Hour}, {time.Second, "started", time.Hour}, {5 * time.Minute, "beat", 15*time.Minute + 3*time.Second},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := tiny{l, name}
+			for n, s := range steps {
+				c.add(s.after)
+				var id string
+				if s.say == "beat" {
+					id = client.beat()
+				} else {
+					id = client.status(s.say)
+				}
+				leases, err := st.Leases(t.Context(), []string{id})
+				if err != nil || len(leases) != 1 || leases[0].Length != s.lease {
+					t.Errorf("step %d, %s: lease %+v, %v, want %s", n+1, s.say, leases, err, s.lease)
+				}
+			}
+			if runs := client.runs(); len(runs) != 1 {
+				t.Errorf("%d runs, want 1", len(runs))
 			}
 		})
 	}
