@@ -66,18 +66,13 @@ func (o *overview) read(ctx context.Context) error {
 	return o.jobs(ctx, names, troubles)
 }
 
-// lastDecided finds, of each job, the run that started last of those that succeeded or went wrong,
-// if it went wrong. It reads one entry of an index for each job and state.
-var lastDecided = func() string {
-	var parts []string
-	for i, state := range []job.State{job.Succeeded, job.Failed, job.TimedOut, job.Lost} {
-		parts = append(parts, fmt.Sprintf(`SELECT * FROM (SELECT start_at, id FROM runs WHERE job = j.name AND state = '%s'
-			ORDER BY start_at DESC, id DESC LIMIT 1) AS s%d`, state, i))
-	}
-	return `SELECT r.id, r.state, r.health, r.acknowledged, r.start_at, r.started_at, r.ended_at, r.heard_at FROM jobs j CROSS JOIN runs r
-		WHERE r.id = (SELECT e.id FROM (` + strings.Join(parts, " UNION ALL ") + `) AS e ORDER BY e.start_at DESC, e.id DESC LIMIT 1)
-		AND r.state <> 'succeeded'`
-}()
+// lastDecided finds, of each job, the run that started last of those that succeeded or went wrong, if
+// it went wrong. It reads an index alone, of each job from the end on. The condition on states is one
+// for which no other index is taken, as that would sort.
+const lastDecided = `SELECT r.id, r.state, r.health, r.acknowledged, r.start_at, r.started_at, r.ended_at, r.heard_at FROM jobs j CROSS JOIN runs r
+	WHERE r.id = (SELECT last.id FROM (SELECT id, state FROM runs WHERE job = j.name
+		AND (state IN ('succeeded', 'failed', 'timed_out', 'lost')) IS TRUE ORDER BY start_at DESC, id DESC LIMIT 1) AS last
+		WHERE last.state <> 'succeeded')`
 
 // unwellRuns finds the active runs that are not healthy.
 const unwellRuns = `SELECT id, state, health, acknowledged, start_at, started_at, ended_at, heard_at FROM runs
