@@ -32,7 +32,11 @@ func Parse(text []byte) (Policy, error) {
 	if !utf8.Valid(text) {
 		return p, &Error{1, 1, "this is not text in UTF-8"}
 	}
-	err := newReader(string(text)).document(func(root node) error {
+	r := newReader(string(text))
+	if err := r.loneReturn(); err != nil {
+		return p, err
+	}
+	err := r.document(func(root node) error {
 		return eachKey(root, "policy", []string{"rules", "actions"}, func(key string, v node) error {
 			if key == "rules" {
 				return eachKey(v, "rules", Rules(), func(rule string, v node) error { return p.rule(rule, v) })

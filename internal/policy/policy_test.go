@@ -139,8 +139,12 @@ func TestMistakesAreRefusedInPlace(t *testing.T) {
 		{"rules: {quiet: {on: 'true\n'}}\n", 1, 21, "close on the same line"},
 		{"rules: {quiet: {on: true}\n", 2, 1, "closing brace"},
 		{"rules: {quiet: {on: true};}\n", 1, 26, "comma"},
-		{"\trules: {}\nactions: {}\n", 2, 1, "indented"},
+		{"\trules: {}\n", 1, 1, "spaces only"},
+		{"rules:\n \tquiet: {}\n", 2, 2, "spaces only"},
+		{"  rules: {}\nactions: {}\n", 2, 1, "indented"},
 		{"rules: {}\xff\n", 1, 1, "UTF-8"},
+		{"rules:\n  stalled: # 5m\r  on: false\n", 2, 16, "carriage return"},
+		{"rules: {}\r", 1, 10, "carriage return"},
 		{strings.Repeat("#", MaxSize+1), 1, 1, "at most"},
 	} {
 		got, err := Parse([]byte(c.text))

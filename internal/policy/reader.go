@@ -53,6 +53,21 @@ func (r *reader) peek() byte {
 	return 0
 }
 
+// loneReturn refuses a carriage return within a line: it ends the line for who reads all of YAML,
+// and nobody sees it.
+func (r *reader) loneReturn() error {
+	line, begin := 1, 0
+	for i := range len(r.text) {
+		switch {
+		case r.text[i] == '\n':
+			line, begin = line+1, i+1
+		case r.text[i] == '\r' && !strings.HasPrefix(r.text[i+1:], "\n"):
+			return &Error{line, utf8.RuneCountInString(r.text[begin:i]) + 1, "a carriage return without a line feed: end lines with a line feed"}
+		}
+	}
+	return nil
+}
+
 // blank reports whether what comes at a place ends a word: a blank, a line's end, the end.
 func (r *reader) blank(pos int) bool {
 	return pos >= len(r.text) || strings.IndexByte(" \t\r\n", r.text[pos]) >= 0
@@ -175,7 +190,7 @@ func eachKey(n node, of string, known []string, f func(key string, value node) e
 
 // sameLine reports whether a value of a block is on the line of its key.
 func (r *reader) sameLine(n node) bool {
-	return strings.Trim(r.text[r.begin:r.pos], " ") != ""
+	return strings.Trim(r.text[r.begin:r.pos], " \t") != ""
 }
 
 // mapping is a mapping that is being read.
@@ -240,6 +255,9 @@ func (m *mapping) braces() error {
 func (m *mapping) pair(indent int, braces bool) error {
 	r := m.r
 	place := node{r: r, line: r.line, column: r.column(), braces: braces}
+	if tab := strings.IndexByte(r.text[r.begin:r.pos], '\t'); tab >= 0 && !braces {
+		return &Error{r.line, tab + 1, "a tab indents this line: YAML takes spaces only"}
+	}
 	if c := r.peek(); c == '[' || c == '-' && r.blank(r.pos+1) {
 		return at(place, "%s must be a list of keys and values: %s", m.of, strings.Join(m.known, ", "))
 	}
