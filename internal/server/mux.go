@@ -30,6 +30,9 @@ func (s *Server) build() (http.Handler, error) {
 		if rt.rest != nil {
 			h = typed[rt.key()]
 		}
+		if rt.rest != nil && rt.method == http.MethodGet {
+			h = compressed(h)
+		}
 		mux.HandleFunc(rt.key(), s.guard(rt, h))
 	}
 	for _, key := range refusals(s.table) {

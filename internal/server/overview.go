@@ -51,7 +51,8 @@ func (s *Server) getOverview(ctx context.Context, in *overviewIn) (*answered[ove
 	if out.Server.Degraded == nil {
 		out.Server.Degraded = []string{}
 	}
-	out.Fleet.Hosts = slices.SortedStableFunc(slices.Values(fleet.Hosts), func(a, b fleetHost) int { return cmp.Compare(b.CPUCores, a.CPUCores) })
+	out.Fleet.Hosts = append([]fleetHost{}, fleet.Hosts...)
+	slices.SortStableFunc(out.Fleet.Hosts, func(a, b fleetHost) int { return cmp.Compare(b.CPUCores, a.CPUCores) })
 	out.Fleet.Hosts = out.Fleet.Hosts[:min(len(out.Fleet.Hosts), overviewHosts)]
 	return &answered[overviewAnswer]{out}, nil
 }
