@@ -64,7 +64,9 @@ func TestHostileClient(t *testing.T) {
 	c := startHostile(w, tokens[1], tokens[2], plan.divide)
 	v := startVictims(w, plan)
 	defer v.stop()
-	ends := w.killEvery(v.ctx, plan)
+	killing, endKilling := context.WithCancel(v.ctx)
+	defer endKilling()
+	ends := w.killEvery(killing, plan)
 
 	v.during("no attack", plan.long/10, func() {})
 	names := attackNames(t, *hostileOnly)
@@ -77,9 +79,10 @@ func TestHostileClient(t *testing.T) {
 		c.attack()
 		(&liveFleet{world: w, runs: v.runs()}).wantNoneLost() // of those that are still there
 	})
+	endKilling()
+	lost := <-ends // before the others stop too: that would look like the network
 	v.stop()
 	answers := c.end()
-	lost := <-ends
 
 	v.report(lost, answers)
 	if len(lost) == 0 {

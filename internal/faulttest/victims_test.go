@@ -38,13 +38,15 @@ type attackSpan struct {
 	before, after  processor // of the server
 }
 
-// victim is one agent: what its job printed.
+// victim is one agent. As in a real one, heartbeats do not wait for the appends of what its job
+// printed.
 type victim struct {
-	api     *client.Client
-	run     string
-	offset  int64
-	printed bytes.Buffer
-	beats   int
+	beating, appending *client.Client
+	run                string
+	beats              int
+	offset             int64
+	lines              int
+	printed            bytes.Buffer
 }
 
 // startVictims begins the runs of all agents, and their work.
@@ -54,12 +56,15 @@ func startVictims(w *world, plan hostilePlan) *victims {
 	v.ctx, v.cancel = context.WithCancel(w.t.Context())
 	for range plan.agents {
 		one := &victim{run: newRun()}
-		var err error
-		if one.api, err = client.New(client.Options{URL: w.api.URL(), Token: w.agentToken, Run: one.run}); err != nil {
-			w.t.Fatal(err)
+		for api, run := range map[**client.Client]string{&one.beating: one.run, &one.appending: ""} {
+			c, err := client.New(client.Options{URL: w.api.URL(), Token: w.agentToken, Run: run})
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			w.t.Cleanup(c.Close)
+			*api = c
 		}
-		w.t.Cleanup(one.api.Close)
-		reply, err := one.api.Append(v.ctx, one.run, 1, 0, beginning(one.run, "victim", nil))
+		reply, err := one.appending.Append(v.ctx, one.run, 1, 0, beginning(one.run, "victim", nil))
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -67,12 +72,13 @@ func startVictims(w *world, plan hostilePlan) *victims {
 		v.all = append(v.all, one)
 	}
 	for _, one := range v.all {
-		v.work.Go(func() {
-			for wait(v.ctx, rand.N(v.plan.every)); v.ctx.Err() == nil; wait(v.ctx, v.plan.every/2+rand.N(v.plan.every)) {
-				v.beat(one)
-				v.append(one)
-			}
-		})
+		for _, send := range []func(*victim){v.beat, v.append} {
+			v.work.Go(func() {
+				for wait(v.ctx, rand.N(v.plan.every)); v.ctx.Err() == nil; wait(v.ctx, v.plan.every/2+rand.N(v.plan.every)) {
+					send(one)
+				}
+			})
+		}
 	}
 	plain := startPlain(w.t)
 	v.work.Go(func() { v.askPlain(plain) })
@@ -134,7 +140,7 @@ func (v *victims) beat(one *victim) {
 	one.beats++
 	s, begun := v.span(), time.Now()
 	for {
-		reply, err := one.api.Beat(v.ctx, one.run, 1, job.Heartbeat{Sequence: int64(one.beats), OutputAgeMS: 1, Processes: 1, PeriodMS: v.plan.every.Milliseconds()})
+		reply, err := one.beating.Beat(v.ctx, one.run, 1, job.Heartbeat{Sequence: int64(one.beats), OutputAgeMS: 1, Processes: 1, PeriodMS: v.plan.every.Milliseconds()})
 		switch {
 		case v.ctx.Err() != nil:
 			return
@@ -153,12 +159,13 @@ func (v *victims) beat(one *victim) {
 
 // append sends a line until it is taken.
 func (v *victims) append(one *victim) {
-	line := fmt.Sprintf("line %d of %s\n", one.beats, one.run)
+	one.lines++
+	line := fmt.Sprintf("line %d of %s\n", one.lines, one.run)
 	data := output(0, line)
 	one.printed.WriteString(line)
 	s, begun := v.span(), time.Now()
 	for {
-		reply, err := one.api.Append(context.WithoutCancel(v.ctx), one.run, 1, one.offset, data)
+		reply, err := one.appending.Append(context.WithoutCancel(v.ctx), one.run, 1, one.offset, data)
 		var p *job.Problem
 		switch {
 		case err == nil, errors.As(err, &p) && p.Size != nil && *p.Size == one.offset+int64(len(data)): // it was taken, and the answer was lost
