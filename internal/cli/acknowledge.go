@@ -34,10 +34,10 @@ wrong with it changes.`,
 		done := "is acknowledged"
 		switch {
 		case opts.On("undo") && opts.Text("why") != "":
-			return option.Usagef("--why says why a run is acknowledged; leave it out with --undo")
+			return option.Usagef("--why cannot be used with --undo")
 		case opts.On("undo"):
 			r, err = c.Unacknowledge(ctx, args[0], userName())
-			done = "is not acknowledged any more"
+			done = "is no longer acknowledged"
 		default:
 			r, err = c.Acknowledge(ctx, args[0], userName(), opts.Text("why"))
 		}

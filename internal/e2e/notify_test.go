@@ -114,7 +114,7 @@ func TestNotificationsOfRealRuns(t *testing.T) {
 		t.Errorf("acknowledged: %+v, shown %t", got, shows())
 	}
 	acknowledge(2, "--undo", "--why", "a mistake")
-	if got := acknowledge(0, "--undo"); !strings.Contains(got.stdout, "hopeless#1 is not acknowledged any more") || shows() {
+	if got := acknowledge(0, "--undo"); !strings.Contains(got.stdout, "hopeless#1 is no longer acknowledged") || shows() {
 		t.Errorf("taken back: %+v, shown %t", got, shows())
 	}
 	if log := a.run("notify", "log", "--server", s.url, "--json", "train#1"); log.code != 0 || !strings.Contains(log.stdout, `"done"`) {

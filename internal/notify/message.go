@@ -182,7 +182,7 @@ var words = map[string]string{
 	index.WhatFailed: "failed", index.WhatTimedOut: "timed out", index.WhatCanceled: "was canceled",
 	index.WhatSucceeded: "succeeded", index.WhatLost: "is lost", index.WhatHealed: "is heard again",
 	index.WhatRecovered: "recovered", index.WhatNetwork: "many agents fell silent together",
-	index.WhatLate: "did not succeed, but a later run had",
+	index.WhatLate: "went wrong, but a run that started later had succeeded",
 	index.WhatTest: "this is a test",
 }
 

@@ -23,7 +23,7 @@ func (s *Server) acknowledgeRun(ctx context.Context, in *wishIn) (*answered[job.
 
 type unacknowledgeIn struct {
 	Run string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
-	By  string `query:"by" maxLength:"200" doc:"Who asks, where the server does not know."`
+	By  string `query:"by" maxLength:"200" doc:"Name to record if the request has no login."`
 }
 
 // unacknowledgeRun takes an acknowledgement back; without one nothing changes.

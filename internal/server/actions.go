@@ -36,7 +36,7 @@ func (s *Server) actionRoutes() []route {
 	return []route{
 		{method: "GET", pattern: run + "/actions", scope: access.Read, rest: rest(s.listRunActions), summary: "List notifications and actions of a run, newest first"},
 		{method: "GET", pattern: "/api/v1/actions", scope: access.Read, rest: rest(s.listActions), summary: "List notifications and actions of all runs, newest first"},
-		{method: "GET", pattern: run + "/retry", scope: access.Read, rest: rest(s.getRetry), summary: "Tell whether a run can be tried again, and how"},
+		{method: "GET", pattern: run + "/retry", scope: access.Read, rest: rest(s.getRetry), summary: "Get whether a run can be retried, and the command that starts its job again"},
 		{method: "POST", pattern: run + "/retry", scope: access.Write, rest: rest(s.retryRun), summary: "Ask the waiting agent of a run that has ended for another attempt"},
 		{method: "POST", pattern: run + "/acknowledge", scope: access.Write, rest: rest(s.acknowledgeRun), summary: "Acknowledge the failure or finding of a run, so that nobody is notified again"},
 		{method: "DELETE", pattern: run + "/acknowledge", scope: access.Write, rest: rest(s.unacknowledgeRun), summary: "Take the acknowledgement of a run back"},

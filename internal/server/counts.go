@@ -62,7 +62,7 @@ type cancelManyIn struct {
 		_      struct{} `additionalProperties:"false"`
 		Runs   []string `json:"runs" minItems:"1" maxItems:"1000" nullable:"false" doc:"Ids, or what else names a run."`
 		Reason string   `json:"reason,omitempty" maxLength:"1000" doc:"Why, in the caller's words."`
-		By     string   `json:"by,omitempty" maxLength:"200" doc:"Who asks, where the server does not know."`
+		By     string   `json:"by,omitempty" maxLength:"200" doc:"Name to record if the request has no login."`
 	}
 }
 

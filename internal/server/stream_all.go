@@ -66,7 +66,7 @@ func (s *Server) allPlace(r *http.Request, p *params) (int64, error) {
 		}
 	}
 	if !known {
-		return 0, newProblem(http.StatusBadRequest, "Last-Event-ID %s is the id of no change on this server: read the runs again, and follow without it", job.Quote(last))
+		return 0, newProblem(http.StatusBadRequest, "Last-Event-ID %s is not known on this server: read the runs again, and follow without it", job.Quote(last))
 	}
 	return after, nil
 }

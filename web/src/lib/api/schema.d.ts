@@ -151,7 +151,7 @@ export interface components {
             results: components["schemas"]["CanceledRun"][];
         };
         CancelManyInBody: {
-            /** @description Who asks, where the server does not know. */
+            /** @description Name to record if the request has no login. */
             by?: string;
             /** @description Why, in the caller's words. */
             reason?: string;
