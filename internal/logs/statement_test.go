@@ -1,6 +1,8 @@
 package logs
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"unicode"
@@ -189,6 +191,10 @@ func TestScreen(t *testing.T) {
 		"\x1b(B\x1b[mend":                     "end",
 		"half\x1b[3":                          "half",
 		"half\x1b":                            "half",
+		"\x1b[-1Dx":                           "x",
+		"ab\x1b[-9Dc":                         "ac",
+		"ab\x1b[1;2Dc":                        "ac",
+		"ab\x1b[99999999999999999999Dc":       "c",
 		"\x1bé":                               "é",
 		"\x1b[31é":                            "é",
 		"a\x00b\x07c\u009dd":                  "abcd",
@@ -232,6 +238,32 @@ func TestWhatIsQuotedIsHarmless(t *testing.T) {
 		}
 		if n := int64(strings.Count(text.String(), "\n")) + 1; got.Number < 1 || got.Number > n {
 			t.Errorf("line %d of %d", got.Number, n)
+		}
+	})
+}
+
+// Whatever a job prints, it is read, and what is quoted of it is harmless.
+func FuzzErrorLine(f *testing.F) {
+	recorded, err := filepath.Glob("testdata/failures/*/std*")
+	if err != nil || len(recorded) == 0 {
+		f.Fatal(recorded, err)
+	}
+	for _, path := range recorded {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Add([]byte("10%\r\x1b[-1D\x1b[K\u009b2D\x1b]0;x\x07\x1bPq\x1b\\"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		shown := Screen(text)
+		if !utf8.ValidString(shown) || strings.ContainsFunc(shown, func(r rune) bool { return unicode.IsControl(r) && r != '\t' }) {
+			t.Errorf("shows %q", shown)
+		}
+		line, _, ok := ErrorLine(linesOf(job.Stderr, string(text), 1))
+		if quoted := line.Quoted(); ok && (!utf8.ValidString(quoted) || utf8.RuneCountInString(quoted) > MaxTextLength || strings.ContainsFunc(quoted, unicode.IsControl)) {
+			t.Errorf("quotes %q", quoted)
 		}
 	})
 }

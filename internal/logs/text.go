@@ -113,8 +113,9 @@ func (s *screen) control() {
 	case 'A', 'F', 'H', 'f': // move to another line
 		s.atStart = true
 	case 'D': // move back
-		if s.atStart = s.atStart || n >= len(s.shown); !s.atStart {
-			s.shown = s.shown[:len(s.shown)-max(1, n)]
+		back := max(1, n) // also where the parameter is no number, or negative
+		if s.atStart = s.atStart || back >= len(s.shown); !s.atStart {
+			s.shown = s.shown[:len(s.shown)-back]
 		}
 	}
 }
