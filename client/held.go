@@ -21,9 +21,6 @@ const (
 	smallAppend = 64 << 10
 	// turnTime is how long a heartbeat or a small append waits for the other's answer.
 	turnTime = time.Second
-	// abandonedMost bounds the connections that stay open although no reply came on them. One is
-	// made in the time of a heartbeat that fails; no lease outlasts so many.
-	abandonedMost = 16
 	// heldIdle is longer than any pause between two heartbeats; callsIdle keeps other
 	// connections while much is sent.
 	heldIdle  = 5*time.Minute + 30*time.Second
@@ -91,7 +88,8 @@ type abandoned struct {
 	end   bool // no request was sent since the client was closed
 }
 
-// add keeps a connection open. Beyond abandonedMost the oldest is closed.
+// add keeps a connection open, beside the oldest one: that is the one that the server knows if no
+// request arrived since, and more would only use up what a server that does not answer can hold.
 func (a *abandoned) add(conn net.Conn) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -99,9 +97,9 @@ func (a *abandoned) add(conn net.Conn) {
 		_ = conn.Close() // nobody waits for anything on it
 		return
 	}
-	if len(a.conns) == abandonedMost {
-		_ = a.conns[0].Close() // nobody waits for anything on it
-		a.conns = a.conns[1:]
+	if len(a.conns) > 1 {
+		_ = a.conns[1].Close() // nobody waits for anything on it
+		a.conns = a.conns[:1]
 	}
 	a.conns = append(a.conns, conn)
 }

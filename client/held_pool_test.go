@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -248,4 +250,29 @@ func TestSmallAppendsAndHeartbeatsShareAConnection(t *testing.T) {
 		_ = server.Close()
 		<-served
 	})
+}
+
+// A server that answers nothing is left with two connections of a client, the oldest and the
+// newest, however many requests are given up.
+func TestFewGivenUpConnectionsStayOpen(t *testing.T) {
+	a := &abandoned{}
+	var open []bool
+	var ends []net.Conn
+	for range 5 {
+		near, far := net.Pipe()
+		a.add(near)
+		ends = append(ends, far)
+	}
+	for _, far := range ends {
+		_ = far.SetReadDeadline(time.Unix(1, 0))
+		_, err := far.Read(make([]byte, 1))
+		open = append(open, errors.Is(err, os.ErrDeadlineExceeded))
+	}
+	if want := []bool{true, false, false, false, true}; !slices.Equal(open, want) {
+		t.Errorf("open: %v, want %v", open, want)
+	}
+	a.close()
+	if _, err := ends[0].Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the oldest is open after the end of the client")
+	}
 }
