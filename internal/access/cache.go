@@ -12,6 +12,9 @@ const (
 	// tokenTrust is how long known tokens are taken for valid after the database said how many
 	// were revoked. A token that another server on it revoked works for at most that long.
 	tokenTrust = 5 * time.Second
+	// tokenAge is how long a token is known at most: the database may be replaced by a copy of
+	// it under a server that goes on, and have the same number of revoked ones.
+	tokenAge = 10 * time.Minute
 	// useEvery is how often the use of a token is written down. Each is a change of a row: of
 	// 20,000 tokens in use, 33 a second.
 	useEvery = 10 * time.Minute
@@ -23,7 +26,7 @@ const (
 // called at the same time.
 //
 // Agents come back as seldom as every few seconds, so a look-up that is good for seconds would be
-// made for nearly every request. One is good for as long as no token is revoked, which a single
+// made for nearly every request. One is good for ten minutes as long as no token is revoked, which a single
 // query tells for all of them.
 type Tokens struct {
 	mu      sync.Mutex
@@ -36,6 +39,7 @@ type Tokens struct {
 type cachedToken struct {
 	token   index.Token
 	revoked int64     // how many tokens had been revoked before it was looked up
+	at      time.Time // when it was looked up
 	noted   time.Time // when its use was last noted
 }
 
@@ -64,7 +68,7 @@ func (c *Tokens) Get(hash []byte, now time.Time) (index.Token, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := c.known.get(string(hash))
-	if t == nil || t.revoked != c.revoked || !now.Before(c.checked.Add(tokenTrust)) {
+	if t == nil || t.revoked != c.revoked || !now.Before(t.at.Add(tokenAge)) || !now.Before(c.checked.Add(tokenTrust)) {
 		return index.Token{}, false
 	}
 	c.note(t, now)
@@ -76,7 +80,7 @@ func (c *Tokens) Get(hash []byte, now time.Time) (index.Token, bool) {
 func (c *Tokens) Put(t index.Token, revoked int64, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	entry := cachedToken{token: t, revoked: revoked}
+	entry := cachedToken{token: t, revoked: revoked, at: now}
 	if before := c.known.get(string(t.Hash)); before != nil {
 		entry.noted = before.noted
 	}

@@ -51,6 +51,10 @@ func TestTokensRemembersMany(t *testing.T) {
 	if _, ok := c.Get(tokenNumber(1).Hash, now.Add(useEvery)); !ok || len(c.TakeUsed(many)) != 1 {
 		t.Errorf("a use after %s was not noted", useEvery)
 	}
+	c.Checked(7, later.Add(tokenAge))
+	if _, ok := c.Get(tokenNumber(1).Hash, later.Add(tokenAge)); ok {
+		t.Error("a token is known for longer than tokenAge")
+	}
 	c.Put(tokenNumber(2), c.Revoked(), now.Add(2*useEvery))
 	c.Forget("id2")
 	c.Checked(7, now.Add(2*useEvery))
