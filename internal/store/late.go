@@ -89,7 +89,7 @@ func (s *Store) ReportLate(ctx context.Context, now time.Time) error {
 	}
 	var errs []error
 	for _, host := range hosts {
-		if err := s.write(ctx, func(t *tx) error { return t.reportLate(ctx, host, now) }); err != nil {
+		if err := s.writeRuns(ctx, noRuns, func(t *tx) error { return t.reportLate(ctx, host, now) }); err != nil {
 			errs = append(errs, fmt.Errorf("report the runs that host %s delivered late: %w", job.Quote(host), err))
 		}
 	}
