@@ -2,6 +2,7 @@ package index
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"stint.dev/stint/job"
@@ -28,10 +29,6 @@ func Causes(run *job.Run, events []job.RunEvent, now time.Time) []OutboxEntry {
 		case to == job.TimedOut:
 			entry.What, entry.Severity = WhatTimedOut, job.Critical
 		case to == job.Lost:
-			if n := len(out); n > 0 && out[n-1].What == WhatHealed {
-				out = out[:n-1] // the rest of its journal says that it is lost: people know that
-				continue
-			}
 			entry.What, entry.Severity = WhatLost, job.Critical
 		case to == job.Canceled:
 			entry.What, entry.Severity = WhatCanceled, Info
@@ -50,6 +47,17 @@ func Causes(run *job.Run, events []job.RunEvent, now time.Time) []OutboxEntry {
 		out = append(out, entry)
 	}
 	return out
+}
+
+// StillLost reports whether events only complete the journal of a lost run, the rest of which says
+// that the run is lost: people know that, and the end does not arrive now.
+func StillLost(events []job.RunEvent) bool {
+	states := slices.DeleteFunc(slices.Clone(events), func(e job.RunEvent) bool { return e.Kind != "state" })
+	if len(states) == 0 {
+		return false
+	}
+	first, last := states[0], states[len(states)-1]
+	return first.From == string(job.Lost) && first.Rule == string(job.Heard) && last.To == string(job.Lost)
 }
 
 // RetryDue is when the next attempt of a run is to begin by itself, on the server's clock,

@@ -18,11 +18,9 @@ func TestCausesOfALostRunThatIsHeardAgain(t *testing.T) {
 		events []job.RunEvent
 		want   []string
 	}{
-		"lost":                          {[]job.RunEvent{to(job.Lost)}, []string{WhatLost}},
-		"heard again":                   {[]job.RunEvent{healed}, []string{WhatHealed}},
-		"heard again, and it failed":    {[]job.RunEvent{healed, to(job.Failed)}, []string{WhatHealed, WhatFailed}},
-		"completed as lost by a flush":  {[]job.RunEvent{healed, to(job.Lost)}, nil},
-		"the health between is no news": {[]job.RunEvent{healed, {Kind: "health"}, to(job.Lost)}, nil},
+		"lost":                       {[]job.RunEvent{to(job.Lost)}, []string{WhatLost}},
+		"heard again":                {[]job.RunEvent{healed}, []string{WhatHealed}},
+		"heard again, and it failed": {[]job.RunEvent{healed, to(job.Failed)}, []string{WhatHealed, WhatFailed}},
 	} {
 		var got []string
 		for _, e := range Causes(&job.Run{ID: "r"}, c.events, time.Unix(0, 0)) {
@@ -30,6 +28,31 @@ func TestCausesOfALostRunThatIsHeardAgain(t *testing.T) {
 		}
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestStillLost(t *testing.T) {
+	state := func(from, to job.State, rule job.EventKind) job.RunEvent {
+		return job.RunEvent{Kind: "state", From: string(from), To: string(to), Rule: string(rule)}
+	}
+	healed, lost := state(job.Lost, job.Running, job.Heard), state(job.Running, job.Lost, job.Ended)
+	for name, c := range map[string]struct {
+		events []job.RunEvent
+		want   bool
+	}{
+		"nothing":                   {nil, false},
+		"health":                    {[]job.RunEvent{{Kind: "health"}}, false},
+		"lost":                      {[]job.RunEvent{lost}, false},
+		"heard again":               {[]job.RunEvent{healed}, false},
+		"completed by a flush":      {[]job.RunEvent{healed, lost}, true},
+		"with health between":       {[]job.RunEvent{healed, {Kind: "health"}, lost}, true},
+		"with other states between": {[]job.RunEvent{healed, state(job.Running, job.Stopping, job.StopRequested), lost}, true},
+		"heard again, and failed":   {[]job.RunEvent{healed, state(job.Running, job.Failed, job.Ended)}, false},
+		"the next attempt is lost":  {[]job.RunEvent{state(job.Lost, job.Starting, job.AttemptStarted), lost}, false},
+	} {
+		if got := StillLost(c.events); got != c.want {
+			t.Errorf("%s: %t", name, got)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 // server's clock; zero where it ends now, or goes on. What is delivered late waits for what else its
 // host delivers: ReportLate decides then what people are notified of.
 func (t *tx) raise(ctx context.Context, run *job.Run, events []job.RunEvent, ended, now time.Time) error {
-	if len(events) == 0 {
+	if len(events) == 0 || index.StillLost(events) {
 		return nil
 	}
 	entries, err := t.notHealed(ctx, run, index.Causes(run, events, now), now)

@@ -29,15 +29,15 @@ func report(t *testing.T, s *store.Store, now time.Time) {
 func wantTold(t *testing.T, s *store.Store, want ...string) {
 	t.Helper()
 	var got []string
-	for i, a := range told(t, s, "") {
-		run := mustRun(t, s, a.Run)
-		line := strings.Join([]string{a.What, " ", runLabel(run)}, "")
-		if i < len(want) && strings.Contains(want[i], ": ") {
+	for _, a := range told(t, s, "") {
+		if a.Status != index.OutboxPending {
+			continue
+		}
+		line := a.What + " " + runLabel(mustRun(t, s, a.Run))
+		if i := len(got); i < len(want) && strings.Contains(want[i], ": ") {
 			line += ": " + a.Message
 		}
-		if a.Status == index.OutboxPending {
-			got = append(got, line)
-		}
+		got = append(got, line)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("outbox (-want +got):\n%s", diff)
@@ -228,6 +228,40 @@ func lateAndOld(t *testing.T, s *store.Store) {
 	if !gone(t, s, old.ID) {
 		t.Error("a run that was delivered more than a day ago is still kept")
 	}
+}
+
+// A run that people know is lost, and whose journal is completed later with the time at which its
+// agent died, is neither late nor lost once more; also not where a good run followed meanwhile, or
+// ran beside it.
+func lostAndFlushed(t *testing.T, s *store.Store) {
+	var want []string
+	for _, after := range []time.Duration{20 * time.Second, 10 * time.Minute} {
+		lost := map[string]*testJournal{}
+		for _, name := range []string{"alone ", "passed ", "beside "} {
+			name += after.String()
+			lost[name] = loseAndNotify(t, s, name, 0)
+			want = append(want, "lost "+name+"#1")
+		}
+		for name, start := range map[string]time.Duration{"passed ": 10 * time.Second, "beside ": time.Second} {
+			name += after.String()
+			deliver(t, s, journal.Attempt{Job: name}, 0, noon.Add(start), noon.Add(15*time.Second))
+			want = append(want, "recovered "+name+"#2")
+		}
+		for _, j := range lost {
+			must(t, j.w.Finish(j.tick(), journal.Final{Outcome: job.Unfinished(false, j.at)}))
+			offset, data := j.take()
+			try(t, s, index.Append{Run: j.id, Attempt: 1, Offset: offset, Data: data, At: noon.Add(after), ClockOffset: noon.Sub(epoch)})
+			if run := mustRun(t, s, j.id); run.State != job.Lost || !run.Output.Complete || !run.EndedAt.Equal(epoch.Add(4*time.Second)) {
+				t.Errorf("the flushed run: %+v", run)
+			}
+		}
+		report(t, s, noon.Add(after+time.Minute))
+		wantTold(t, s, want...)
+	}
+	next := noon.Add(time.Hour)
+	deliver(t, s, journal.Attempt{Job: "passed 20s"}, 0, next, next)
+	deliver(t, s, journal.Attempt{Job: "alone 20s"}, 0, next, next)
+	wantTold(t, s, append(want, "recovered alone 20s#2: Succeeded again, after run #1 had not.")...)
 }
 
 // Of two servers one reports.

@@ -29,6 +29,7 @@ func outboxSuite(t *testing.T, open func(*testing.T) *store.Store) {
 		"routes":                       routeRows,
 		"verdicts bring their entries": verdictEntries,
 		"lost is withdrawn":            lostWithdrawn,
+		"lost, and flushed later":      lostAndFlushed,
 		"outage of a night":            outageOfANight,
 		"the last of a night failed":   lastOfANightFailed,
 		"failure after the success":    failureAfterTheSuccess,
@@ -94,24 +95,30 @@ func causesWithChanges(t *testing.T, s *store.Store) {
 	wantWords(t, s, j.id, "notify healed")
 }
 
+// loseAndNotify stores that a running job is lost at noon, which is to be notified after a time.
+func loseAndNotify(t *testing.T, s *store.Store, name string, wait time.Duration) *testJournal {
+	t.Helper()
+	j := running(t, s, journal.Attempt{Job: name})
+	l := lease(t, s, j.id)
+	judged, err := s.Judge(t.Context(), []index.Verdict{{
+		Run: j.id, Attempt: 1, HeardAt: l.HeardAt, At: noon, Lost: true, Evidence: "No heartbeat.",
+		Outbox: []index.OutboxEntry{{
+			Kind: index.OutboxNotify, Run: j.id, Attempt: 1, What: index.WhatLost, Severity: job.Critical, At: noon, After: noon.Add(wait),
+		}},
+	}})
+	if err != nil || len(judged) != 1 {
+		t.Fatalf("judged %+v, %v", judged, err)
+	}
+	return j
+}
+
 // A notification that a run is lost, which waits, is withdrawn when the agent reports again or the
 // job has succeeded since, and with it what would have ended it; the history keeps both.
 func lostWithdrawn(t *testing.T, s *store.Store) {
 	const wait = time.Minute
 	lost := func(name string) string {
 		t.Helper()
-		j := running(t, s, journal.Attempt{Job: name})
-		l := lease(t, s, j.id)
-		judged, err := s.Judge(t.Context(), []index.Verdict{{
-			Run: j.id, Attempt: 1, HeardAt: l.HeardAt, At: noon, Lost: true, Evidence: "No heartbeat.",
-			Outbox: []index.OutboxEntry{{
-				Kind: index.OutboxNotify, Run: j.id, Attempt: 1, What: index.WhatLost, Severity: job.Critical, At: noon, After: noon.Add(wait),
-			}},
-		}})
-		if err != nil || len(judged) != 1 {
-			t.Fatalf("judged %+v, %v", judged, err)
-		}
-		return j.id
+		return loseAndNotify(t, s, name, wait).id
 	}
 	dispatch := func() {
 		t.Helper()
