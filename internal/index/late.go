@@ -17,12 +17,13 @@ type End struct {
 	Late    bool      // it is still to be reported, with what else its host delivers
 }
 
-// OpenFailure returns the last bad end that has not passed, of runs of one job in the order of their
-// starts, the last one first; false if there is none. A failure has passed when a run that started
-// later succeeded, and people know that since: the success became known no earlier than the
-// failure. Passed is when the last success became known of the runs that started after all of
-// these. A failure that is still to be reported is none yet, nor is its success.
-func OpenFailure(ends []End, passed time.Time) (End, bool) {
+// OpenFailures returns the bad ends that have not passed, of runs of one job in the order of their
+// starts, the last one first. A failure has passed when a run that started later succeeded, and
+// people know that since: the success became known no earlier than the failure. Passed is when the
+// last success became known of the runs that started after all of these. A failure that is still to
+// be reported is none yet, nor is its success.
+func OpenFailures(ends []End, passed time.Time) []End {
+	var open []End
 	for _, e := range ends {
 		switch {
 		case e.Late:
@@ -31,10 +32,10 @@ func OpenFailure(ends []End, passed time.Time) (End, bool) {
 				passed = e.KnownAt
 			}
 		case Bad(e.State) && e.KnownAt.After(passed):
-			return e, true
+			open = append(open, e)
 		}
 	}
-	return End{}, false
+	return open
 }
 
 // Arrival is how an end became known, compared with when it happened and with what is known of later

@@ -4,10 +4,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"stint.dev/stint/job"
 )
 
-func TestOpenFailure(t *testing.T) {
+func TestOpenFailures(t *testing.T) {
 	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
 	end := func(number int64, state job.State, known int) End {
 		return End{Number: number, State: state, KnownAt: at(known)}
@@ -16,26 +18,31 @@ func TestOpenFailure(t *testing.T) {
 	for name, tt := range map[string]struct {
 		ends   []End // the last start first
 		passed int
-		want   int64 // 0 for none
+		want   []int64
 	}{
-		"none":                                   {nil, 0, 0},
-		"a good run":                             {[]End{end(1, job.Succeeded, 1)}, 0, 0},
-		"a failure":                              {[]End{end(1, job.Failed, 1)}, 0, 1},
-		"a lost run":                             {[]End{end(1, job.Lost, 1)}, 0, 1},
-		"a canceled run between":                 {[]End{end(2, job.Canceled, 2), end(1, job.TimedOut, 1)}, 0, 1},
-		"the last of two":                        {[]End{end(2, job.Failed, 2), end(1, job.Failed, 1)}, 0, 2},
-		"passed":                                 {[]End{end(2, job.Succeeded, 2), end(1, job.Failed, 1)}, 0, 0},
-		"failed after a later one had succeeded": {[]End{end(2, job.Succeeded, 1), end(1, job.Failed, 2)}, 0, 1},
-		"passed by the one after that":           {[]End{end(3, job.Succeeded, 3), end(2, job.Succeeded, 1), end(1, job.Failed, 2)}, 0, 0},
-		"known at once":                          {[]End{end(2, job.Succeeded, 1), end(1, job.Failed, 1)}, 0, 0},
-		"passed by one that started after all":   {[]End{end(1, job.Failed, 1)}, 2, 0},
-		"failed after that":                      {[]End{end(1, job.Failed, 3)}, 2, 1},
-		"to be reported":                         {[]End{late(end(2, job.Failed, 2)), end(1, job.Failed, 1)}, 0, 1},
-		"a success to be reported":               {[]End{late(end(2, job.Succeeded, 2)), end(1, job.Failed, 1)}, 0, 1},
+		"none":                   {nil, 0, nil},
+		"a good run":             {[]End{end(1, job.Succeeded, 1)}, 0, nil},
+		"a failure":              {[]End{end(1, job.Failed, 1)}, 0, []int64{1}},
+		"a lost run":             {[]End{end(1, job.Lost, 1)}, 0, []int64{1}},
+		"a canceled run between": {[]End{end(2, job.Canceled, 2), end(1, job.TimedOut, 1)}, 0, []int64{1}},
+		"two":                    {[]End{end(2, job.Lost, 2), end(1, job.Failed, 1)}, 0, []int64{2, 1}},
+		"a success between two":  {[]End{end(3, job.Failed, 3), end(2, job.Succeeded, 2), end(1, job.Failed, 1)}, 0, []int64{3}},
+		"two, and a success between known before": {[]End{end(3, job.Failed, 3), end(2, job.Succeeded, 1), end(1, job.Failed, 2)}, 0, []int64{3, 1}},
+		"passed":                                 {[]End{end(2, job.Succeeded, 2), end(1, job.Failed, 1)}, 0, nil},
+		"failed after a later one had succeeded": {[]End{end(2, job.Succeeded, 1), end(1, job.Failed, 2)}, 0, []int64{1}},
+		"passed by the one after that":           {[]End{end(3, job.Succeeded, 3), end(2, job.Succeeded, 1), end(1, job.Failed, 2)}, 0, nil},
+		"known at once":                          {[]End{end(2, job.Succeeded, 1), end(1, job.Failed, 1)}, 0, nil},
+		"passed by one that started after all":   {[]End{end(1, job.Failed, 1)}, 2, nil},
+		"failed after that":                      {[]End{end(1, job.Failed, 3)}, 2, []int64{1}},
+		"to be reported":                         {[]End{late(end(2, job.Failed, 2)), end(1, job.Failed, 1)}, 0, []int64{1}},
+		"a success to be reported":               {[]End{late(end(2, job.Succeeded, 2)), end(1, job.Failed, 1)}, 0, []int64{1}},
 	} {
-		got, open := OpenFailure(tt.ends, at(tt.passed))
-		if got.Number != tt.want || open != (tt.want > 0) {
-			t.Errorf("%s: #%d, %t; want #%d", name, got.Number, open, tt.want)
+		var got []int64
+		for _, e := range OpenFailures(tt.ends, at(tt.passed)) {
+			got = append(got, e.Number)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 }

@@ -119,17 +119,23 @@ func (t *tx) goodNews(ctx context.Context, run *job.Run, late bool, now time.Tim
 }
 
 // recovered is the entry for a failure that passes with the success of a run; none if there is no
-// such failure, or nobody was notified of it yet.
+// such failure, or nobody was notified of it yet. Notifications of the failures after it that wait
+// are withdrawn.
 func (t *tx) recovered(ctx context.Context, run *job.Run, now time.Time) ([]index.OutboxEntry, error) {
-	failure, open, err := t.openFailure(ctx, run)
-	if err != nil || !open {
+	failures, err := t.openFailures(ctx, run)
+	if err != nil {
 		return nil, err
 	}
-	withdrawn, err := t.withdraw(ctx, failure.Run, failure.Attempt, "a later run of the job succeeded", now)
-	if err != nil || withdrawn {
-		return nil, err
+	for _, failure := range failures {
+		withdrawn, err := t.withdraw(ctx, failure.Run, failure.Attempt, "a later run of the job succeeded", now)
+		if err != nil {
+			return nil, err
+		}
+		if !withdrawn {
+			return []index.OutboxEntry{index.Recovered(run, fmt.Sprintf("run #%d had not", failure.Number), now)}, nil
+		}
 	}
-	return []index.OutboxEntry{index.Recovered(run, fmt.Sprintf("run #%d had not", failure.Number), now)}, nil
+	return nil, nil
 }
 
 // runsBefore finds the runs of a job that started before one of them, by an index and without
@@ -142,16 +148,17 @@ const (
 		WHERE job = $1 AND state = 'succeeded' AND (start_at, id) > (CAST($2 AS BIGINT), $3) AND late = 0 ORDER BY start_at DESC, id DESC LIMIT 50) AS after`
 )
 
-// openFailure is the last failure of a job before a run that had not passed before it succeeded.
-func (t *tx) openFailure(ctx context.Context, run *job.Run) (failure index.End, open bool, err error) {
+// openFailures are the failures of a job before a run that had not passed before it succeeded, the
+// last one first.
+func (t *tx) openFailures(ctx context.Context, run *job.Run) ([]index.End, error) {
 	at := []any{run.Job, micros(run.StartAt), run.ID}
 	var passed int64
 	if err := t.QueryRowContext(ctx, passedAfter, at...).Scan(&passed); err != nil {
-		return failure, false, fmt.Errorf("successes after run %s: %w", run.ID, err)
+		return nil, fmt.Errorf("successes after run %s: %w", run.ID, err)
 	}
 	rows, err := t.QueryContext(ctx, runsBefore, at...)
 	if err != nil {
-		return failure, false, fmt.Errorf("runs before run %s: %w", run.ID, err)
+		return nil, fmt.Errorf("runs before run %s: %w", run.ID, err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	var ends []index.End
@@ -160,13 +167,12 @@ func (t *tx) openFailure(ctx context.Context, run *job.Run) (failure index.End, 
 		var known int64
 		var late int
 		if err := rows.Scan(&e.Run, &e.Attempt, &e.Number, &e.State, &known, &late); err != nil {
-			return failure, false, fmt.Errorf("runs before run %s: %w", run.ID, err)
+			return nil, fmt.Errorf("runs before run %s: %w", run.ID, err)
 		}
 		e.KnownAt, e.Late = fromMicros(known), late == 1
 		ends = append(ends, e)
 	}
-	failure, open = index.OpenFailure(ends, fromMicros(passed))
-	return failure, open, rows.Err()
+	return index.OpenFailures(ends, fromMicros(passed)), rows.Err()
 }
 
 // SucceededSince reports whether a run of the job that started after a time succeeded, and that

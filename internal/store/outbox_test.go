@@ -29,6 +29,7 @@ func outboxSuite(t *testing.T, open func(*testing.T) *store.Store) {
 		"routes":                       routeRows,
 		"verdicts bring their entries": verdictEntries,
 		"lost is withdrawn":            lostWithdrawn,
+		"failure before a withdrawal":  failureBeforeWithdrawal,
 		"lost, and flushed later":      lostAndFlushed,
 		"outage of a night":            outageOfANight,
 		"the last of a night failed":   lastOfANightFailed,
@@ -163,6 +164,28 @@ func lostWithdrawn(t *testing.T, s *store.Store) {
 	try(t, s, index.Append{Run: id, Attempt: 1, Data: data, At: noon.Add(2 * wait)})
 	wantWords(t, s, told, "notify lost")
 	wantWords(t, s, id, "notify recovered")
+}
+
+// A good run withdraws the notifications of lost runs that wait, and ends the failure before them
+// that people were notified of, once.
+func failureBeforeWithdrawal(t *testing.T, s *store.Store) {
+	const name = "nightly"
+	deliver(t, s, journal.Attempt{Job: name}, 1, noon.Add(-time.Minute), noon.Add(-time.Minute))
+	deliver(t, s, journal.Attempt{Job: name}, 1, noon.Add(-30*time.Second), noon.Add(-30*time.Second))
+	loseAndNotify(t, s, name, time.Minute)
+	loseAndNotify(t, s, name, time.Minute)
+	wantTold(t, s, "failed nightly#1", "failed nightly#2", "lost nightly#3", "lost nightly#4")
+	deliver(t, s, journal.Attempt{Job: name}, 0, noon.Add(20*time.Second), noon.Add(25*time.Second))
+	want := []string{"failed nightly#1", "failed nightly#2", "recovered nightly#5: Succeeded again, after run #2 had not."}
+	wantTold(t, s, want...)
+	deliver(t, s, journal.Attempt{Job: name}, 0, noon.Add(40*time.Second), noon.Add(45*time.Second))
+	wantTold(t, s, want...)
+
+	// Nobody was notified of a failure before.
+	loseAndNotify(t, s, "other", time.Minute)
+	loseAndNotify(t, s, "other", time.Minute)
+	deliver(t, s, journal.Attempt{Job: "other"}, 0, noon.Add(20*time.Second), noon.Add(25*time.Second))
+	wantTold(t, s, want...)
 }
 
 func goodNews(t *testing.T, s *store.Store) {
