@@ -187,7 +187,7 @@ func TestStartsAreReadOffIndexesOnPostgres(t *testing.T) {
 		{"last ended runs", ended, nil, "runs_of_job_state"},
 		{"runs before", runsBefore, at, "runs_of_job"},
 		{"successes after", passedAfter, at, "runs_of_job"},
-		{"any success after", succeededAfter, []any{"job1", end, end}, "runs_of_job_state"},
+		{"any success after", succeededAfter, []any{"job1", end, end}, "runs_of_job"}, // or runs_of_job_state: both have the state
 		{"the run before", previousRun, at, "runs_of_job"},
 		{"the run after", nextRun, at, "runs_of_job"},
 		{"good runs before", `SELECT id` + goodRunsBefore + `10`, at, "runs_of_job_state"},
