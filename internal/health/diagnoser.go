@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,12 +46,13 @@ type diagnoser struct {
 
 	mu       sync.Mutex
 	busy     map[string]bool // runs that are being diagnosed
+	panicked map[string]bool // runs whose diagnosis panicked once
 	free     chan struct{}   // holds one token when a diagnosis has ended
 	lastFail string
 }
 
 func newDiagnoser(store DiagnosisStore, log *slog.Logger, changed func(index.Judged), refused func(string, int) time.Time) *diagnoser {
-	return &diagnoser{store: store, log: log, changed: changed, refused: refused, busy: map[string]bool{}, free: make(chan struct{}, 1)}
+	return &diagnoser{store: store, log: log, changed: changed, refused: refused, busy: map[string]bool{}, panicked: map[string]bool{}, free: make(chan struct{}, 1)}
 }
 
 // run diagnoses until ctx ends, and returns when the diagnoses under way have ended.
@@ -110,7 +112,7 @@ func (d *diagnoser) start(ctx context.Context, all *sync.WaitGroup) {
 func (d *diagnoser) diagnose(ctx context.Context, run job.Run) {
 	limited, cancel := context.WithTimeoutCause(ctx, diagnosisTime, fmt.Errorf("it took longer than %s", diagnosisTime))
 	defer cancel()
-	diagnosis, err := investigate(limited, d.store, run, d.refused(run.ID, run.Attempt))
+	diagnosis, err := d.investigate(limited, run)
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
 		err = errors.Join(context.Cause(limited), err)
 	}
@@ -126,6 +128,34 @@ func (d *diagnoser) diagnose(ctx context.Context, run job.Run) {
 		run.Diagnosis = diagnosis
 		d.changed(index.Judged{Run: run})
 	}
+}
+
+// investigate is investigate that survives a panic: what jobs print is anything, and must not end the
+// server. A panic is logged and is an error; as it is likely to come again, a second one leaves the run
+// with the diagnosis that it had when it was lost, or without one.
+func (d *diagnoser) investigate(ctx context.Context, run job.Run) (diagnosis *job.Diagnosis, err error) {
+	defer func() {
+		p := recover()
+		d.mu.Lock()
+		again := d.panicked[run.ID]
+		if p != nil && !again {
+			d.panicked[run.ID] = true
+		} else if p != nil || err == nil {
+			delete(d.panicked, run.ID)
+		}
+		d.mu.Unlock()
+		switch {
+		case p == nil:
+		case !again:
+			d.log.Error("the diagnosis of a run panicked", "run", run.ID, "attempt", run.Attempt, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+		case run.State == job.Lost:
+			diagnosis, err = run.Diagnosis, nil
+		default:
+			diagnosis, err = nil, nil
+		}
+	}()
+	return investigate(ctx, d.store, run, d.refused(run.ID, run.Attempt))
 }
 
 // logOnce logs that the runs to diagnose cannot be read, once as long as that lasts.

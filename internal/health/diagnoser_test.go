@@ -1,12 +1,14 @@
 package health
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -21,20 +23,22 @@ import (
 // bucket that does not answer, but for those that are here.
 type hangingStore struct {
 	*fakeStore
-	waiting  []string
-	here     map[string]bool
-	down     error                // Undiagnosed fails
-	failed   map[string]time.Time // until when a run rests
-	failures map[string][]error
-	stored   map[string]time.Time
-	reads    int // under way
-	most     int
+	waiting   []string
+	here      map[string]bool
+	down      error                // Undiagnosed fails
+	panics    map[string]bool      // runs whose samples cannot be read without a panic
+	failed    map[string]time.Time // until when a run rests
+	failures  map[string][]error
+	stored    map[string]time.Time
+	diagnoses map[string]*job.Diagnosis
+	reads     int // under way
+	most      int
 }
 
 func newHangingStore(waiting ...string) *hangingStore {
 	return &hangingStore{
 		fakeStore: newFakeStore(), waiting: waiting, here: map[string]bool{}, failed: map[string]time.Time{},
-		failures: map[string][]error{}, stored: map[string]time.Time{},
+		failures: map[string][]error{}, stored: map[string]time.Time{}, diagnoses: map[string]*job.Diagnosis{},
 	}
 }
 
@@ -60,7 +64,7 @@ func (s *hangingStore) StoreDiagnosis(_ context.Context, of job.Run, d *job.Diag
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waiting = slices.DeleteFunc(s.waiting, func(id string) bool { return id == of.ID })
-	s.stored[of.ID] = time.Now()
+	s.stored[of.ID], s.diagnoses[of.ID] = time.Now(), d
 	return d != nil, nil
 }
 
@@ -68,7 +72,13 @@ func (s *hangingStore) Lease(_ context.Context, run string) (index.Lease, error)
 	return index.Lease{Run: run, Attempt: 1}, nil
 }
 
-func (s *hangingStore) LastSamples(context.Context, string, int, int) ([]job.Sample, error) {
+func (s *hangingStore) LastSamples(_ context.Context, run string, _, _ int) ([]job.Sample, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.panics[run] {
+		var none []job.Sample
+		return none[1:2], nil
+	}
 	return nil, nil
 }
 
@@ -101,8 +111,14 @@ func (s *hangingStore) BlockData(ctx context.Context, run string, _ int, _ int64
 // monitored runs a monitor over a store inside a bubble of fake time.
 func monitored(t *testing.T, s Store, test func(m *Monitor)) {
 	t.Helper()
+	monitoredWithLog(t, s, io.Discard, test)
+}
+
+// monitoredWithLog is monitored with a place for what is logged.
+func monitoredWithLog(t *testing.T, s Store, log io.Writer, test func(m *Monitor)) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	m := New(Config{Store: s, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	m := New(Config{Store: s, Log: slog.New(slog.NewTextHandler(log, nil))})
 	var monitor sync.WaitGroup
 	monitor.Go(func() { m.Run(ctx) })
 	synctest.Wait()
@@ -192,6 +208,34 @@ func TestDiagnosesAreTriedAgain(t *testing.T) {
 				t.Errorf("%d of 6 runs have a diagnosis", len(s.stored))
 			}
 		})
+	})
+}
+
+// A diagnosis that panics ends neither the server nor the diagnoses of other runs. It counts as one
+// that failed, is logged once, and is given up when it panics again.
+func TestDiagnosesThatPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newHangingStore("bad", "good")
+		s.panics = map[string]bool{"bad": true}
+		s.here["good"] = true
+		var log bytes.Buffer
+		monitoredWithLog(t, s, &log, func(*Monitor) {
+			<-time.After(3 * time.Second)
+			synctest.Wait()
+			s.mu.Lock()
+			if s.stored["good"].IsZero() || !s.stored["bad"].IsZero() || len(s.failures["bad"]) != 1 {
+				t.Errorf("after the first panic: stored %v, failures %v", s.stored, s.failures)
+			}
+			s.mu.Unlock()
+			<-time.After(time.Hour)
+			synctest.Wait()
+		})
+		if s.stored["bad"].IsZero() || s.diagnoses["bad"] != nil || len(s.failures["bad"]) != 1 || len(s.failures["good"]) != 0 {
+			t.Errorf("at the end: stored %v, diagnosis %v, failures %v", s.stored, s.diagnoses["bad"], s.failures)
+		}
+		if text := log.String(); strings.Count(text, "panicked") != 1 || !strings.Contains(text, "run=bad") || !strings.Contains(text, "LastSamples") {
+			t.Errorf("the log does not say once what panicked and where:\n%s", text)
+		}
 	})
 }
 

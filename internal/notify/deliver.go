@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/job"
 )
 
@@ -257,7 +259,10 @@ func (w *Worker) items(ctx context.Context, batch []index.Action, runs map[strin
 			continue
 		}
 		read++
-		ending, err := w.Ending(ctx, item.Run.ID, of[i].Attempt)
+		ending, err := w.ending(ctx, attemptOf{item.Run.ID, of[i].Attempt})
+		if errors.Is(err, errPanicked) {
+			continue
+		}
 		if err != nil {
 			w.Log.Debug("the last lines of a run cannot be read for a notification", "run", item.Run.ID, "error", err)
 			return items
@@ -272,6 +277,39 @@ func (w *Worker) items(ctx context.Context, batch []index.Action, runs map[strin
 		}
 	}
 	return items
+}
+
+// errPanicked is the error of an Ending that panicked.
+var errPanicked = errors.New("reading the end of the output panicked")
+
+// panickedMost bounds the attempts that a worker knows not to read again.
+const panickedMost = 1000
+
+// ending calls Ending and survives a panic: what jobs print is anything, and must not end the server.
+// A panic is logged, and that attempt is not read again.
+func (w *Worker) ending(ctx context.Context, of attemptOf) (ending logs.Ending, err error) {
+	w.mu.Lock()
+	panicked := w.panicked[of]
+	w.mu.Unlock()
+	if panicked {
+		return logs.Ending{}, errPanicked
+	}
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		w.mu.Lock()
+		if len(w.panicked) >= panickedMost {
+			clear(w.panicked)
+		}
+		w.panicked[of] = true
+		w.mu.Unlock()
+		w.Log.Error("reading the end of a run's output for a notification panicked", "run", of.run, "attempt", of.attempt,
+			"panic", p, "stack", string(debug.Stack()))
+		ending, err = logs.Ending{}, errPanicked
+	}()
+	return w.Ending(ctx, of.run, of.attempt)
 }
 
 // aboutTrouble reports whether what a job printed explains an event.

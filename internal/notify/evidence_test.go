@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"mime/quotedprintable"
 	"net/http"
 	"net/mail"
@@ -271,5 +272,43 @@ func TestMessagesAfterAProgressBar(t *testing.T) {
 		if n := len(item.Lines); n != lines || item.Lines[n-1] != "ValueError: the reason" || item.Evidence.Text != "ValueError: the reason" {
 			t.Errorf("%q: %q, %+v", end, item.Lines, item.Evidence)
 		}
+	}
+}
+
+// A panic while the end of a run's output is read costs the message that end and nothing else: it is
+// logged once, with the run, and the other runs of the message have theirs.
+func TestMessagesAboutRunsWhoseEndingPanics(t *testing.T) {
+	runs := map[string]*job.Run{}
+	var batch []index.Action
+	for _, id := range []string{"good", "bad", "fine"} {
+		runs[id] = &job.Run{ID: id, Job: id, Attempt: 1, State: job.Failed}
+		batch = append(batch, index.Action{Run: id, Attempt: 1, What: index.WhatFailed})
+	}
+	var log bytes.Buffer
+	w := New(Config{
+		Log: slog.New(slog.NewTextHandler(&log, nil)),
+		Ending: func(_ context.Context, run string, _ int) (logs.Ending, error) {
+			if run == "bad" {
+				var none []logs.Line
+				return logs.Ending{Lines: none[1:2]}, nil
+			}
+			return logs.Ending{Evidence: &job.Evidence{Text: "error: " + run}}, nil
+		},
+	})
+	for range 2 { // the message is sent again
+		var got []string
+		for _, item := range w.items(t.Context(), batch, runs) {
+			if item.Evidence == nil {
+				got = append(got, "")
+				continue
+			}
+			got = append(got, item.Evidence.Text)
+		}
+		if diff := cmp.Diff([]string{"error: good", "", "error: fine"}, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if text := log.String(); strings.Count(text, "panicked") != 1 || !strings.Contains(text, "run=bad") || !strings.Contains(text, "evidence_test.go") {
+		t.Errorf("the log does not say once what panicked and where:\n%s", text)
 	}
 }

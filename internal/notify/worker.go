@@ -94,8 +94,10 @@ type Worker struct {
 	wait map[string]time.Time // routes at which nothing is due before a time
 	// known is when each route was last changed.
 	known map[string]time.Time
-	all   sync.WaitGroup
-	woken chan struct{} // holds a token when a round is to come at once
+	// panicked are attempts whose output cannot be read without a panic.
+	panicked map[attemptOf]bool
+	all      sync.WaitGroup
+	woken    chan struct{} // holds a token when a round is to come at once
 
 	// Of the loop alone:
 	tidied time.Time
@@ -117,7 +119,7 @@ func New(c Config) *Worker {
 	_, _ = rand.Read(id[:]) // never fails
 	return &Worker{
 		Config: c, owner: hex.EncodeToString(id[:]), busy: map[string]bool{}, wait: map[string]time.Time{},
-		known: map[string]time.Time{}, woken: make(chan struct{}, 1),
+		known: map[string]time.Time{}, panicked: map[attemptOf]bool{}, woken: make(chan struct{}, 1),
 	}
 }
 
