@@ -41,6 +41,11 @@ const (
 	compatBeats    = 3
 	compatMinLease = 90 * time.Second
 	compatMaxLease = time.Hour
+	// A run goes on when its client calls again within one of these of its last sign of life. A
+	// client that tells its starts says itself when a new run begins. What another one sends may be
+	// of its next run: it is trusted as long as it may be silent, three times over.
+	compatReturn        = 3 * compatMaxLease
+	compatReturnStarted = 7 * compatPatience
 )
 
 // compatPlan is what follows from a call.
@@ -56,22 +61,35 @@ func (p compatPlan) changesLast() bool {
 	return p.endFormer || !p.begin && (p.end != nil || p.lease > 0)
 }
 
-// compatOpen reports whether calls belong to the run: it has not ended. The verdict lost is an
-// outcome without a time of the end; the run goes on when its client calls again.
-func compatOpen(run job.Run) bool {
+// compatUnended reports whether a run has not told its end. The verdict lost is an outcome without a
+// time of the end.
+func compatUnended(run job.Run) bool {
 	return run.ID != "" && (run.Outcome == nil || run.State == job.Lost && run.EndedAt == nil)
+}
+
+// compatOpen reports whether calls belong to the run: it has not ended, and its client called not
+// too long ago. Until then it goes on also after it was called lost.
+func compatOpen(run job.Run, now time.Time) bool {
+	sign, most := run.CreatedAt, compatReturn
+	if beat := run.LastHeartbeatAt; beat != nil && beat.After(sign) {
+		sign = *beat
+	}
+	if run.Labels[beganLabel] == string(callStarted) {
+		most = compatReturnStarted
+	}
+	return compatUnended(run) && now.Sub(sign) <= most
 }
 
 // planCompat decides what a call means, given the newest run of the job on this wire.
 func planCompat(call compatCall, last job.Run, now time.Time) compatPlan {
-	exists, open := last.ID != "", compatOpen(last)
-	justEnded := exists && !open && last.EndedAt != nil && now.Sub(*last.EndedAt) < compatLate
+	unended, open := compatUnended(last), compatOpen(last, now)
+	justEnded := last.ID != "" && !unended && last.EndedAt != nil && now.Sub(*last.EndedAt) < compatLate
 	switch call {
 	case callStarted:
 		if open && last.Labels[beganLabel] == string(callHeartbeat) && now.Sub(last.CreatedAt) < compatEarly {
 			return compatPlan{} // this is the start of the run that its heartbeat began
 		}
-		return compatPlan{endFormer: open, begin: true, lease: compatPatience}
+		return compatPlan{endFormer: unended, begin: true, lease: compatPatience}
 	case callHeartbeat:
 		switch {
 		case open:
@@ -79,13 +97,13 @@ func planCompat(call compatCall, last job.Run, now time.Time) compatPlan {
 		case justEnded:
 			return compatPlan{} // a late one, overtaken by the end
 		}
-		return compatPlan{begin: true, lease: compatMaxLease}
+		return compatPlan{endFormer: unended, begin: true, lease: compatMaxLease}
 	}
 	o := compatOutcome(call)
 	if justEnded && last.Outcome.State == o.State {
 		return compatPlan{} // said twice
 	}
-	return compatPlan{begin: !open, end: &o}
+	return compatPlan{endFormer: unended && !open, begin: !open, end: &o}
 }
 
 // compatLease is three times what passed since the last heartbeat, because the wire does not say

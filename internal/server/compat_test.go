@@ -172,6 +172,38 @@ func TestCompatWireEdges(t *testing.T) {
 			[]job.State{job.Lost, job.Running},
 		},
 		{
+			"heartbeats and the end of the next day, after it was called lost",
+			[]step{
+				{0, "beat", 1},
+				{30 * time.Second, "beat", 1},
+				{2 * time.Minute, "silence", 1},
+				{23 * time.Hour, "beat", 2},
+				{30 * time.Second, "beat", 2},
+				{time.Minute, "completed", 2},
+			},
+			[]job.State{job.Lost, job.Succeeded},
+		},
+		{
+			"the end of the next day, after it was called lost",
+			[]step{{0, "beat", 1}, {2 * time.Hour, "silence", 1}, {22 * time.Hour, "completed", 2}, {time.Second, "completed", 2}},
+			[]job.State{job.Lost, job.Succeeded},
+		},
+		{
+			"the next day, while no server was there to call it lost",
+			[]step{{0, "beat", 1}, {23 * time.Hour, "failed", 2}},
+			[]job.State{job.Lost, job.Failed},
+		},
+		{
+			"as late as calls go on with a run that a heartbeat began",
+			[]step{{0, "beat", 1}, {2 * time.Hour, "silence", 1}, {time.Hour, "beat", 1}, {3*time.Hour + time.Second, "beat", 2}},
+			[]job.State{job.Lost, job.Running},
+		},
+		{
+			"as late as calls go on with a run that told its start",
+			[]step{{0, "started", 1}, {25 * time.Hour, "silence", 1}, {143 * time.Hour, "beat", 1}, {7*24*time.Hour + time.Second, "completed", 2}},
+			[]job.State{job.Lost, job.Succeeded},
+		},
+		{
 			"a heartbeat that was called lost is adopted no more",
 			[]step{{0, "beat", 1}, {2 * time.Minute, "silence", 1}, {time.Second, "started", 2}},
 			[]job.State{job.Lost, job.Running},
