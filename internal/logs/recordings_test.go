@@ -12,8 +12,9 @@ import (
 // linesOf are the lines that a step printed on a stream, numbered from a number on.
 func linesOf(stream job.Stream, text string, from int64) []Line {
 	var out []Line
+	parts := partsMost
 	for one := range strings.SplitSeq(text, "\n") {
-		if shown := show([]byte(one)); strings.TrimSpace(shown) != "" {
+		if shown := show([]byte(one), &parts); strings.TrimSpace(shown) != "" {
 			out = append(out, Line{Stream: stream, Number: from, Text: shown})
 		}
 		from++

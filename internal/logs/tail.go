@@ -36,6 +36,13 @@ const MaxTextLength = 300
 // shownMost bounds what is looked at of one line, in bytes as it was printed.
 const shownMost = 128 << 10
 
+// What is looked at of bars that were drawn over other text: parts of one line, between carriage
+// returns, and those of all lines together, of which the last ones count.
+const (
+	partsOfLine = 100
+	partsMost   = 1000
+)
+
 // matchedLength bounds what is looked at of a line to tell what it says, in characters.
 const matchedLength = 2000
 
@@ -198,12 +205,13 @@ func (t *tail) shown() []Line {
 	slices.Sort(t.order)
 	var out []Line
 	left := map[job.Stream]int{job.Stdout: linesMost, job.Stderr: linesMost}
+	parts := partsMost
 	for _, n := range slices.Backward(t.order) {
 		raw := t.lines[n]
 		if left[raw.stream]--; left[raw.stream] < 0 {
 			continue
 		}
-		if text := show(raw.data); strings.TrimSpace(text) != "" {
+		if text := show(raw.data, &parts); strings.TrimSpace(text) != "" {
 			out = append(out, Line{Step: raw.step, Stream: raw.stream, Number: n, Text: text})
 		}
 	}
@@ -212,8 +220,9 @@ func (t *tail) shown() []Line {
 }
 
 // show is Screen without what a progress bar left: a bar in front of the text, or one that was
-// drawn over an error.
-func show(line []byte) string {
+// drawn over an error. It is looked for in the last parts of the line, no more than are left, and takes
+// them from there.
+func show(line []byte, left *int) string {
 	if half := shownMost / 2; len(line) > shownMost { // the middle is not quoted
 		line = slices.Concat(line[:half], line[len(line)-half:])
 	}
@@ -224,9 +233,11 @@ func show(line []byte) string {
 	if rest := barBefore.regexp().ReplaceAllString(text, ""); strings.TrimSpace(rest) != "" {
 		return rest
 	}
-	const most = 100
 	parts := bytes.Split(line, []byte{'\r'})
-	for _, part := range slices.Backward(parts[max(0, len(parts)-most):]) {
+	for _, part := range slices.Backward(parts[max(0, len(parts)-partsOfLine):]) {
+		if *left--; *left < 0 {
+			break
+		}
 		under := barBefore.regexp().ReplaceAllString(shorten(Screen(part), matchedLength), "")
 		if strengthOf(strings.ToLower(strings.TrimSpace(under))) >= Likely {
 			return under

@@ -211,6 +211,46 @@ func TestEndingOfTheStepThatFailed(t *testing.T) {
 	want(nil)
 }
 
+// barsOverErrors is many lines of a progress bar, each drawn over an error at its beginning.
+func barsOverErrors(lines, parts int) string {
+	return strings.Repeat("ValueError: the reason"+strings.Repeat("\r 50%|##        | 1/2 [00:01<00:01,  1.00it/s]", parts-1)+"\n", lines)
+}
+
+// What bars were drawn over is looked for in a bounded number of parts of all lines together, and the
+// last ones count.
+func TestLastLinesOfManyBars(t *testing.T) {
+	s := newStored(t)
+	s.begin(0)
+	s.print(0, job.Stderr, barsOverErrors(50, partsOfLine))
+	s.block()
+	var found []int64
+	lines := s.last()
+	for _, l := range lines {
+		if l.Text == "ValueError: the reason" {
+			found = append(found, l.Number)
+		}
+	}
+	if diff := cmp.Diff([]int64{41, 42, 43, 44, 45, 46, 47, 48, 49, 50}, found); diff != "" || len(lines) != 50 {
+		t.Errorf("of %d lines those that show what the bar was drawn over (-want +got):\n%s", len(lines), diff)
+	}
+}
+
+// A tail whose lines are all bars takes little longer than one of other lines.
+func BenchmarkManyBars(b *testing.B) {
+	s := newStored(b)
+	s.begin(0)
+	line := strings.Repeat("\r1%|| 1/2 []", partsOfLine) + "\n"
+	for range linesMost {
+		s.print(0, job.Stdout, line)
+		s.print(0, job.Stderr, line)
+	}
+	s.block()
+	b.SetBytes(int64(2 * linesMost * len(line)))
+	for b.Loop() {
+		s.last()
+	}
+}
+
 // A line of megabytes takes no longer to be looked at than it takes to be read.
 func BenchmarkLongLines(b *testing.B) {
 	for name, text := range map[string]string{
@@ -219,7 +259,8 @@ func BenchmarkLongLines(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(text)))
 			for b.Loop() {
-				ErrorLine([]Line{{Stream: job.Stderr, Number: 1, Text: show([]byte(text))}})
+				parts := partsMost
+				ErrorLine([]Line{{Stream: job.Stderr, Number: 1, Text: show([]byte(text), &parts)}})
 			}
 		})
 	}
