@@ -69,13 +69,13 @@ func (o *overview) read(ctx context.Context) error {
 // lastDecided finds, of each job, the run that started last of those that succeeded or went wrong, if
 // it went wrong. It reads an index alone, of each job from the end on. The condition on states is one
 // for which no other index is taken, as that would sort.
-const lastDecided = `SELECT r.id, r.state, r.health, r.acknowledged, r.start_at, r.started_at, r.ended_at, r.heard_at FROM jobs j CROSS JOIN runs r
+const lastDecided = `SELECT r.id, r.attempt, r.state, r.health, r.acknowledged, r.start_at, r.started_at, r.ended_at, r.heard_at FROM jobs j CROSS JOIN runs r
 	WHERE r.id = (SELECT last.id FROM (SELECT id, state FROM runs WHERE job = j.name
 		AND (state IN ('succeeded', 'failed', 'timed_out', 'lost')) IS TRUE ORDER BY start_at DESC, id DESC LIMIT 1) AS last
 		WHERE last.state <> 'succeeded')`
 
 // unwellRuns finds the active runs that are not healthy.
-const unwellRuns = `SELECT id, state, health, acknowledged, start_at, started_at, ended_at, heard_at FROM runs
+const unwellRuns = `SELECT id, attempt, state, health, acknowledged, start_at, started_at, ended_at, heard_at FROM runs
 	WHERE leased = 1 AND health IN ('warning', 'critical')`
 
 // attention counts the runs that need attention and, if they are asked for, lists a page of them.
@@ -149,15 +149,15 @@ func (o *overview) troubles(ctx context.Context, query string) ([]index.Trouble,
 	var all []index.Trouble
 	for rows.Next() {
 		var t index.Trouble
-		var acknowledged int
+		var attempt, acknowledged int
 		var start, heard int64
 		var started, ended sql.NullInt64
-		if err := rows.Scan(&t.Run, &t.State, &t.Health, &acknowledged, &start, &started, &ended, &heard); err != nil {
+		if err := rows.Scan(&t.Run, &attempt, &t.State, &t.Health, &acknowledged, &start, &started, &ended, &heard); err != nil {
 			return nil, err
 		}
 		t.Acknowledged, t.At = acknowledged == 1, fromMicros(start)
 		if t.State.Terminal() {
-			t.At = index.EndOnServer(t.At, fromNull(started), fromNull(ended), fromMicros(heard), o.query.Now)
+			t.At = index.EndOnServer(attempt, t.At, fromNull(started), fromNull(ended), fromMicros(heard), o.query.Now)
 		}
 		all = append(all, t)
 	}

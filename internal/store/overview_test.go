@@ -27,6 +27,7 @@ func overviewConformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"order of attention", overviewOrder},
 		{"quick runs move no row", overviewQuickRuns},
 		{"old failures are folded", overviewOld},
+		{"retried runs ended with their last attempt", overviewRetried},
 		{"last day of jobs", overviewDays},
 		{"retries", overviewRetries},
 		{"an acknowledgement ends with what it is about", acknowledgementEnds},
@@ -519,4 +520,24 @@ func overviewPagesOf(t *testing.T, s *store.Store, now time.Time, limit int, old
 		jobs, next = append(jobs, o.Jobs.Jobs...), o.Jobs.NextCursor
 	}
 	return attention, jobs
+}
+
+// A run that was tried again ended when its last attempt did, however long ago the first one began.
+func overviewRetried(t *testing.T, s *store.Store) {
+	endedAs(t, s, "before", job.Failed, noon.Add(-2*time.Hour))
+	endedAs(t, s, "after", job.Failed, noon.Add(-time.Minute))
+	first := begin(t, s, "retried", noon.Add(-40*24*time.Hour))
+	first.retrying(noon)
+	first.send(s, noon.Add(-39*24*time.Hour))
+	second := newJournal(t, journal.Attempt{Run: first.id, Attempt: 2, Job: "retried"})
+	second.command()
+	second.endAs(job.Failed)
+	_, data := second.take()
+	if got := try(t, s, index.Append{Run: first.id, Attempt: 2, Data: data, At: noon.Add(-time.Hour)}); got.Err != nil || got.Run.State != job.Failed {
+		t.Fatalf("second attempt: %+v", got)
+	}
+	wantAttention(t, s, noon, "after#1 failed", "retried#1 failed", "before#1 failed")
+	if o := overviewAt(t, s, noon); o.Attention.Older != 0 || o.Attention.Count != 3 {
+		t.Errorf("counts: %+v", o.Attention)
+	}
 }
