@@ -82,6 +82,12 @@ export const details = {
     await page.reload()
     await seen(line(page, 400))
     await idle()
+    for (const width of [320, 375, 640, 768]) {
+      await page.setViewportSize({ width, height: 800 })
+      await seen(page.getByRole('button', { name: /^Keys/ }))
+      const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+      assert.ok(over <= 0, `the page is ${over} px too wide at ${width}`)
+    }
     await page.getByRole('button', { name: /^Keys/ }).click()
     await dialog.getByLabel('Keys are on').check()
     await page.keyboard.press('Escape')
