@@ -38,9 +38,13 @@ export const pages = {
     await seen(link)
     const verdict = await page.getByRole('group', { name: 'Verdict' }).innerText()
     assert.equal(verdict.split(text).length - 1, 1, 'the line stands once in the verdict: ' + verdict)
+    const href = await link.getAttribute('href')
+    assert.match(href, new RegExp(`^runs/${run.id}[?]attempt=1#L[0-9]+$`))
     await link.click()
-    const n = (await link.getAttribute('href')).slice(2)
+    const n = href.split('#L')[1]
     await page.locator(`[data-n="${n}"]`, { hasText: text }).waitFor({ state: 'visible' })
+    const [tab] = await Promise.all([page.context().waitForEvent('page'), link.click({ modifiers: ['Control'] })])
+    await tab.locator(`.log-row.selected[data-n="${n}"]`, { hasText: text }).waitFor({ state: 'visible' })
   },
 
   async 'the whole log is searched, and only matches are shown'(page, world) {
@@ -263,6 +267,7 @@ export const pages = {
     assert.equal(await page.getByText('You are logged out').count(), 0, 'nobody was logged in')
     assert.equal(await page.getByText('0800').count(), 0, 'a sentence from the address is shown')
     await seen(page.getByText('The login failed. The log of the server says more.'))
+    assert.equal(page.url(), guarded.base)
     await page.goto(guarded.base + 'runs/01999999-0000-7000-8000-000000000000')
     await seen(ask)
     assert.equal(await page.title(), 'Log in · Stint')

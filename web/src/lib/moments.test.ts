@@ -26,3 +26,13 @@ test.each(['', 'Exited with code 3.', 'at 04:06:24', '99:99:99 UTC', 'it printed
   expect(inLocalTime(text, null, now)).toBe(text)
   expect(pieces(text, null, now).every((p) => typeof p === 'string')).toBe(true)
 })
+
+test('what is quoted in a sentence stays as it is', () => {
+  const line = 'ERROR 2026-11-28 04:06:38 UTC: no space'
+  const quoted = ['', line, 'waits for 04:07:00 UTC']
+  expect(inLocalTime(line, null, now, quoted)).toBe(line)
+  expect(inLocalTime('waits for 04:07:00 UTC', null, now, quoted)).toBe('waits for 04:07:00 UTC')
+  expect(inLocalTime(`${line} ${line}. Lost at 04:08:00 UTC.`, null, now, quoted)).toBe(`${line} ${line}. Lost at 20:08:00.`)
+  expect(pieces(`${line}. Lost at 04:08:00 UTC.`, null, now, quoted)).toEqual([`${line}. Lost at `, { at: '2026-11-28T04:08:00.000Z', shown: '20:08:00' }, '.'])
+  expect(inLocalTime('04:06:38 UTC', null, now, quoted)).toBe('20:06:38')
+})

@@ -10,12 +10,15 @@ const dayMs = 24 * 3600_000
 
 /**
  * Takes a sentence apart at its moments. A time without a date is the one that is closest to
- * `near`; a moment that is not of today is shown with its date.
+ * `near`; a moment that is not of today is shown with its date. Moments within one of the texts
+ * that are quoted in the sentence, such as a line of the log, are not the server's: they stay.
  */
-export function pieces(text: string, near: string | null | undefined, now: number): Piece[] {
+export function pieces(text: string, near: string | null | undefined, now: number, quoted: string[] = []): Piece[] {
   const out: Piece[] = []
+  const quotes = quoted.flatMap((q) => placesOf(q, text))
   let end = 0
   for (const m of text.matchAll(times)) {
+    if (quotes.some(([from, to]) => m.index >= from && m.index + m[0].length <= to)) continue
     const at = m[1] ? Date.parse(`${m[1]}T${m[2]}Z`) : closest(m[2]!, Date.parse(near ?? '') || now)
     if (Number.isNaN(at)) continue
     const iso = new Date(at).toISOString()
@@ -28,10 +31,18 @@ export function pieces(text: string, near: string | null | undefined, now: numbe
 }
 
 /** The same as plain text, for titles and lists. */
-export function inLocalTime(text: string, near: string | null | undefined, now: number): string {
-  return pieces(text, near, now)
+export function inLocalTime(text: string, near: string | null | undefined, now: number, quoted: string[] = []): string {
+  return pieces(text, near, now, quoted)
     .map((p) => (typeof p === 'string' ? p : p.shown))
     .join('')
+}
+
+/** Where a part occurs in a text: the offsets at which each occurrence begins and ends. */
+function placesOf(part: string, text: string): [number, number][] {
+  const places: [number, number][] = []
+  if (part === '') return places
+  for (let i = text.indexOf(part); i >= 0; i = text.indexOf(part, i + part.length)) places.push([i, i + part.length])
+  return places
 }
 
 /** The moment with a time of day in UTC that is closest to another one. */
