@@ -1,6 +1,7 @@
 import { expect, test, vi } from 'vitest'
 import type { LogLine } from '../api/types'
-import { chunkLines } from './window'
+import { ApiError } from '../api/client'
+import { againMs, chunkLines } from './window'
 import { FilteredWindow, type AskTail } from './filtered'
 
 /** A log in which every tenth line is on stderr. */
@@ -76,4 +77,43 @@ test('a line that arrives while older ones are read leaves them where they are',
   await w.tail(1, false)
   expect(numbers(w)).toHaveLength(511)
   expect([w.slotOf(10), w.slotOf(5110), w.prepended]).toEqual([1, 511, 0])
+})
+
+test('a read that failed is done again, unless it cannot succeed or the view is closed', async () => {
+  vi.useFakeTimers()
+  try {
+    const { state, ask } = server(25_000)
+    const failures: Error[] = [new ApiError(0, 'away'), new ApiError(503, 'busy')]
+    const w = new FilteredWindow((q, signal) => {
+      const err = failures.shift()
+      return err ? Promise.reject(err) : ask(q, signal)
+    }, () => {}, 'stderr')
+    await w.tail(200)
+    expect([w.error?.message, w.size]).toEqual(['away', 0])
+    await vi.advanceTimersByTimeAsync(againMs)
+    expect([w.error?.message, w.size]).toEqual(['busy', 0])
+    await vi.advanceTimersByTimeAsync(againMs)
+    expect([w.error, w.size]).toEqual([null, 1000])
+    // What is looked at is read, too.
+    failures.push(new ApiError(0, 'away'))
+    w.want(1)
+    await vi.advanceTimersByTimeAsync(0)
+    expect([w.error?.message, w.size]).toEqual(['away', 1000])
+    await vi.advanceTimersByTimeAsync(againMs)
+    expect([w.error, w.size]).toEqual([null, 2000])
+    await vi.advanceTimersByTimeAsync(10 * againMs)
+    expect(state.asked).toEqual([1000, 2000])
+    failures.push(new ApiError(404, 'removed'))
+    await w.tail(1)
+    await vi.advanceTimersByTimeAsync(10 * againMs)
+    expect(w.error?.message).toBe('removed')
+    failures.push(new ApiError(0, 'away'))
+    await w.tail(1)
+    w.close()
+    await vi.advanceTimersByTimeAsync(10 * againMs)
+    expect(state.asked).toEqual([1000, 2000])
+    expect(vi.getTimerCount()).toBe(0)
+  } finally {
+    vi.useRealTimers()
+  }
 })

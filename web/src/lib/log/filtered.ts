@@ -1,5 +1,5 @@
 import type { Stream } from '../api/types'
-import { chunkLines, type Answer, type LogRows, type Record, type Row } from './window'
+import { againMs, chunkLines, type Answer, type LogRows, type Record, type Row } from './window'
 
 /** Asks for the last lines of one stream; the IO of this module. */
 export type AskTail = (q: { tail: number; stream: Stream }, signal: AbortSignal) => Promise<Answer>
@@ -20,6 +20,9 @@ export class FilteredWindow implements LogRows {
   private records: Record[] = []
   private growing = false
   private closed = new AbortController()
+  private again: ReturnType<typeof setTimeout> | undefined
+  /** A read that failed and is to be done again. */
+  private missed: { lines: number; mayBeginAnew: boolean } | null = null
 
   constructor(
     private ask: AskTail,
@@ -38,6 +41,7 @@ export class FilteredWindow implements LogRows {
 
   close() {
     this.closed.abort()
+    clearTimeout(this.again)
   }
 
   rows(c: number): Row[] {
@@ -71,13 +75,26 @@ export class FilteredWindow implements LogRows {
         n = Math.min(filteredMost, n * 4)
       }
       this.error = null
+      if (this.missed && n >= this.missed.lines) this.missed = null
     } catch (err) {
       if (err instanceof DOMException && err.name === 'AbortError') return
       this.error = err instanceof Error ? err : new Error(String(err))
+      if (!('temporary' in this.error) || this.error.temporary) this.tryAgain(n, mayBeginAnew)
     } finally {
       this.growing = false
     }
     if (!this.closed.signal.aborted) this.changed()
+  }
+
+  /** Does a read that failed again, after a pause. */
+  private tryAgain(lines: number, mayBeginAnew: boolean) {
+    const { missed } = this
+    this.missed = { lines: Math.max(lines, missed?.lines ?? 0), mayBeginAnew: mayBeginAnew && (missed?.mayBeginAnew ?? true) }
+    if (this.again !== undefined || this.closed.signal.aborted) return
+    this.again = setTimeout(() => {
+      this.again = undefined
+      if (this.missed) void this.tail(this.missed.lines, this.missed.mayBeginAnew)
+    }, againMs)
   }
 
   dropOpen() {
