@@ -27,6 +27,8 @@ export const runpage = {
     await page.getByRole('button', { name: 'Run again…' }).click()
     const dialog = page.getByRole('dialog', { name: 'Run again' })
     await seen(dialog.getByText(/^stint run --job gone /))
+    await dialog.getByRole('button', { name: 'Copy the command' }).click()
+    assert.ok(await dialog.isVisible(), 'copying closes the dialog')
     await page.keyboard.press('Escape')
     await dialog.waitFor({ state: 'hidden' })
     const waits = await world.begin('waits', 'exit 3', '--retry-wait', '10m')
@@ -63,6 +65,38 @@ export const runpage = {
     await seen(processes.getByRole('listitem').filter({ hasText: /sleep \d+/ }).filter({ hasText: 'sleeping' }))
     await page.getByRole('tab', { name: 'Parameters' }).click()
     assert.equal(await page.getByText(/diagnosis before the stop/).count(), 0)
+  },
+
+  async 'the verdict leads to the last attempt, and an attempt that is not there is said'(page, world) {
+    const script = 'echo "try $STINT_ATTEMPT"; test "$STINT_ATTEMPT" = 1 && { sleep 300; true; }; exit 3'
+    const run = await world.run('twice', script, '--timeout', '1s', '--retries', '1', '--retry-backoff', '100ms')
+    assert.equal(run.attempt, 2)
+    await page.goto(`runs/${run.id}?attempt=9`)
+    await seen(page.getByText('Attempt 9 does not exist; the last attempt is shown.'))
+    await seen(line(page, 1).filter({ hasText: 'try 2' }))
+    // The tab Processes is the first attempt's alone.
+    await page.goto(`runs/${run.id}?attempt=1`)
+    await page.getByRole('tab', { name: /^Processes/ }).click()
+    await seen(page.getByRole('tabpanel', { name: /^Processes/ }))
+    await page.evaluate(() => history.pushState(null, '', location.pathname))
+    await page.evaluate(() => dispatchEvent(new PopStateEvent('popstate')))
+    await seen(page.getByRole('tabpanel', { name: 'Log' }))
+    assert.equal(await page.getByRole('tab', { name: /^Processes/ }).count(), 0)
+    // The verdict is that of the last attempt, whichever is shown.
+    await page.goto(`runs/${run.id}?attempt=1`)
+    await seen(line(page, 1).filter({ hasText: 'try 1' }))
+    await verdict(page).getByRole('button', { name: 'See the last lines' }).click()
+    await seen(line(page, 1).filter({ hasText: 'try 2' }))
+    assert.equal(new URL(page.url()).search, '')
+    // An attempt that cannot be loaded is not shown as the last one.
+    await page.route((url) => url.pathname.endsWith('/api/v1/runs/' + run.id) && url.searchParams.get('attempt') === '1', (route) => route.abort())
+    await page.goto(`runs/${run.id}?attempt=1`)
+    const failed = page.getByRole('alert').filter({ hasText: 'Attempt 1 could not be loaded' })
+    await seen(failed)
+    await page.unrouteAll({ behavior: 'ignoreErrors' })
+    await failed.getByRole('button', { name: 'Try again' }).click()
+    await seen(page.getByRole('tab', { name: /^Processes/ }))
+    assert.equal(await failed.count(), 0)
   },
 
   async 'running jobs keep their names on every screen'(_page, world) {

@@ -16,6 +16,14 @@ const busyLookMs = 300
 const waitingLookMs = 3000
 const watchPatienceMs = 1500
 
+/** An attempt before the last one. */
+interface Earlier {
+  attempt: number
+  run: Run | null
+  samples: Sample[]
+  error: ApiError | null
+}
+
 /** One run as it stands and goes on: loaded once, then kept up to date by its stream. */
 export class LiveRun {
   run = $state.raw<Run | null>(null)
@@ -30,10 +38,12 @@ export class LiveRun {
   /** The samples of that span, in full detail. */
   detail = $state.raw<Sample[] | null>(null)
   /** An attempt before the last one that is shown instead of it; null for the last. */
-  private earlier = $state.raw<{ attempt: number; run: Run | null; samples: Sample[] } | null>(null)
-  /** The run as the attempt that is shown has it. */
-  readonly shown = $derived(this.earlier?.run ?? this.run)
+  private earlier = $state.raw<Earlier | null>(null)
+  /** The run as the attempt that is shown has it; null while that is not loaded. */
+  readonly shown = $derived(this.earlier ? this.earlier.run : this.run)
   readonly shownSamples = $derived(this.earlier?.samples ?? this.samples)
+  /** Why the attempt that is shown could not be loaded. */
+  readonly shownError = $derived(this.earlier?.error ?? null)
   /** Raised whenever there may be new output. */
   pulse = $state(0)
 
@@ -229,14 +239,28 @@ export class LiveRun {
   async show(attempt: number) {
     if (attempt === (this.earlier?.attempt ?? 0)) return
     void this.zoomTo(null)
-    this.earlier = attempt > 0 ? { attempt, run: null, samples: [] } : null
-    const asked = this.earlier
-    if (!asked) return
-    const [run, samples] = await Promise.all([
-      optional(api.run(this.id, this.ctl.signal, attempt)),
-      optional(api.samples(this.id, { points, attempt }, this.ctl.signal)),
-    ])
-    if (this.earlier === asked) this.earlier = { attempt, run, samples: samples?.samples ?? [] }
+    this.earlier = null
+    if (attempt > 0) await this.loadEarlier(attempt)
+  }
+
+  /** Loads the attempt that is shown again, after it could not be loaded. */
+  async showAgain() {
+    if (this.earlier?.error) await this.loadEarlier(this.earlier.attempt)
+  }
+
+  private async loadEarlier(attempt: number) {
+    const asked: Earlier = { attempt, run: null, samples: [], error: null }
+    this.earlier = asked
+    try {
+      const [run, samples] = await Promise.all([
+        api.run(this.id, this.ctl.signal, attempt),
+        optional(api.samples(this.id, { points, attempt }, this.ctl.signal)),
+      ])
+      if (this.earlier === asked) this.earlier = { ...asked, run, samples: samples?.samples ?? [] }
+    } catch (err) {
+      if (this.ctl.signal.aborted || this.earlier !== asked) return
+      this.earlier = { ...asked, error: err instanceof ApiError ? err : new ApiError(0, String(err)) }
+    }
   }
 
   /** Shows a span of time with all the samples there are of it; null shows the whole run. */
