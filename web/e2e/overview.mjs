@@ -95,7 +95,9 @@ export const overview = {
     await seen(said)
     assert.equal(await page.getByRole('button', { name: 'Acknowledge' }).count(), 0)
     await page.getByRole('tab', { name: 'Events' }).click()
-    await seen(page.getByRole('tabpanel', { name: 'Events' }).getByText(/ada.*the disk is replaced/))
+    const event = page.getByRole('tabpanel', { name: 'Events' }).getByRole('listitem').filter({ hasText: /ada.*the disk is replaced/ })
+    await seen(event.getByText('acknowledged', { exact: true }))
+    assert.equal(await page.getByText('settled').count(), 0)
     // Another page that is open shows it without being loaded again.
     const last = rows(watching, 'Acknowledged runs')
     await seen(last.filter({ hasText: 'acknowledged by ada' }).filter({ hasText: 'the disk is replaced' }))
@@ -156,7 +158,7 @@ export const overview = {
       await route.fulfill({ json: answer })
     })
     await page.goto(other.base)
-    await seen(page.getByText('1 job went wrong more than 30 days ago and did not succeed since.'))
+    await seen(page.getByText('1 job last failed more than 30 days ago and has not succeeded since.'))
     await seen(page.getByRole('region', { name: /^Jobs/ }).getByText('last ran 3 d ago').first())
     assert.equal(await page.getByText('ancient').count(), 1, 'only the list of jobs has it')
     await page.getByRole('button', { name: 'Show', exact: true }).click()
@@ -173,7 +175,7 @@ export const overview = {
     await page.goto(other.base)
     await rows(page).first().hover()
     await quick(other.base, 'later', 'failed')
-    const waiting = page.getByText(/^1 new: /)
+    const waiting = page.getByText('1 new run: shown when the pointer leaves the list')
     // The pointer moves on the row, as that of somebody who reads.
     const box = await rows(page).first().boundingBox()
     for (let i = 0; i < 200 && !(await waiting.isVisible()); i++) {

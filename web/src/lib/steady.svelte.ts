@@ -8,7 +8,9 @@ const holdMs = 5000
 export class Steady {
   private held = $state.raw<RunRow[] | null>(null)
   private timer: ReturnType<typeof setTimeout> | undefined
-  readonly rows: RunRow[] = $derived.by(() => (this.held ? inPlace(this.held, this.now()) : this.now()))
+  /** The rows as they were when the list was held, in the same places as in rows. */
+  readonly asHeld: RunRow[] = $derived.by(() => this.held ?? this.now())
+  readonly rows: RunRow[] = $derived.by(() => inPlace(this.asHeld, this.now()))
   /** How many rows are new and not shown yet. */
   readonly waiting: number = $derived.by(() => {
     if (!this.held) return 0
