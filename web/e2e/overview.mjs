@@ -137,6 +137,17 @@ export const overview = {
     await quick(other.base, 'another', 'failed')
     await seen(rows(page).filter({ hasText: 'another' }))
     assert.equal(await rows(page).count(), 121)
+    // A list of runs is read again as far as it is shown when changes may have been missed.
+    const list = await page.context().newPage()
+    await list.goto(other.base + 'runs')
+    await seen(rows(list, 'Runs').nth(99))
+    await list.evaluate(() => scrollTo(0, document.body.scrollHeight))
+    await seen(rows(list, 'Runs, page 2').nth(20))
+    const second = list.waitForResponse((r) => r.ok() && /[/]api[/]v1[/]runs[?].*cursor=/.test(r.url()))
+    await other.stop()
+    await other.begin()
+    await second
+    assert.equal(await rows(list, 'Runs, page 2').count(), 21)
     await other.stop()
   },
 
