@@ -152,11 +152,7 @@ func (w *Worker) stillTrue(ctx context.Context, batch []index.Action, now time.T
 				if s.acknowledged, err = w.Store.Acknowledged(ctx, a.Run, a.CreatedAt); err != nil {
 					return nil, nil, nil, err
 				}
-				var known time.Time
-				if a.Repeat == 0 {
-					known = a.CreatedAt
-				}
-				if s.later, err = w.Store.SucceededSince(ctx, run.Job, run.StartAt, known); err != nil {
+				if s.later, err = w.succeededLater(ctx, a, run); err != nil {
 					return nil, nil, nil, err
 				}
 			}
@@ -169,6 +165,20 @@ func (w *Worker) stillTrue(ctx context.Context, batch []index.Action, now time.T
 	}
 	left, dropped = withoutHealed(left, batch, dropped, now)
 	return left, runs, dropped, nil
+}
+
+// succeededLater reports whether a later run of the job succeeded: for a first notification, while it
+// waited. One that was due is sent with what followed it, also where the route held both.
+func (w *Worker) succeededLater(ctx context.Context, a index.Action, run *job.Run) (bool, error) {
+	if a.Repeat > 0 {
+		return w.Store.SucceededSince(ctx, run.Job, run.StartAt, time.Time{})
+	}
+	later, err := w.Store.SucceededSince(ctx, run.Job, run.StartAt, a.CreatedAt)
+	if err != nil || !later {
+		return false, err
+	}
+	sinceDue, err := w.Store.SucceededSince(ctx, run.Job, run.StartAt, *a.NextAt)
+	return !sinceDue, err
 }
 
 // withoutHealed drops that a run was heard again where the first notification that it was lost is

@@ -134,7 +134,7 @@ func checked(a index.Action) bool {
 type situation struct {
 	run          *job.Run // nil: gone
 	acknowledged bool
-	later        bool // a later run of the job succeeded; for a first notification, since the end was known
+	later        bool // a later run of the job succeeded; for a first notification, while it waited
 }
 
 // settledBy says why nobody is notified of a problem any more; empty when it still holds.

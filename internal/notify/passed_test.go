@@ -1,0 +1,94 @@
+package notify
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// itemsTaken is a channel that writes down the events that it takes.
+type itemsTaken struct{ whats []string }
+
+func (b *itemsTaken) Send(_ context.Context, m Message) error {
+	for _, i := range m.Items {
+		b.whats = append(b.whats, i.What)
+	}
+	return nil
+}
+
+// A loss is sent with the success that followed it where both were held, unless the success became
+// known while the notification of the loss waited.
+func TestLossAndSuccessThatWereHeld(t *testing.T) {
+	for name, c := range map[string]struct {
+		lost, due time.Duration // from when the others end
+		codes     []int         // of the runs of the job that end
+		want      []string
+	}{
+		"due when a run succeeded":    {-time.Hour, -time.Minute, []int{0}, []string{"lost", "recovered"}},
+		"it waited":                   {-time.Minute, time.Hour, []int{0}, nil},
+		"it waited, beside a failure": {-time.Minute, time.Hour, []int{1, 0}, []string{"failed", "recovered"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBothEngines(t, func(t *testing.T, db *store.Store) {
+				begin := time.Now()
+				loseRun(t, db, begin.Add(c.lost), begin.Add(c.due))
+				for _, code := range c.codes {
+					fail(t, db, "job", code)
+				}
+				if _, err := db.Dispatch(t.Context(), time.Now(), 10, func(index.Action, *job.Run) ([]string, string) { return []string{"team"}, "" }); err != nil {
+					t.Fatal(err)
+				}
+				b := &itemsTaken{}
+				w := New(Config{Store: db, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return begin.Add(2 * time.Hour) }})
+				for range 2 { // the second time there is nothing left
+					if _, err := w.deliverOne(t.Context(), index.Route{Name: "team", Enabled: true, GroupSeconds: 600}, b, hours{}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if diff := cmp.Diff(c.want, b.whats); diff != "" {
+					t.Errorf("sent (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// loseRun stores a run of a job that is lost at a time, which is to be notified at another.
+func loseRun(t *testing.T, db *store.Store, lost, due time.Time) {
+	t.Helper()
+	id := uuid.Must(uuid.NewV7()).String()
+	var buf bytes.Buffer
+	jw, err := journal.NewWriter(&buf)
+	if err == nil {
+		err = jw.AppendJSON(journal.TypeAttempt, lost, journal.Attempt{Run: id, Attempt: 1, Job: "job", Args: []string{"x"}, Host: "box"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := db.Ingest(t.Context(), []index.Append{{Run: id, Attempt: 1, Data: buf.Bytes(), At: lost}}, nil); err != nil || got[0].Err != nil {
+		t.Fatal(err, got)
+	}
+	l, err := db.Lease(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	judged, err := db.Judge(t.Context(), []index.Verdict{{
+		Run: id, Attempt: 1, HeardAt: l.HeardAt, At: lost, Lost: true, Evidence: "No heartbeat.",
+		Outbox: []index.OutboxEntry{{
+			Kind: index.OutboxNotify, Run: id, Attempt: 1, What: index.WhatLost, Severity: job.Critical, At: lost, After: due,
+		}},
+	}})
+	if err != nil || len(judged) != 1 {
+		t.Fatalf("judged %+v, %v", judged, err)
+	}
+}
