@@ -186,7 +186,8 @@ func (s *Store) writeRuns(ctx context.Context, runs map[string]bool, fn func(*tx
 			// What cannot be prepared now is parsed each time, as before.
 			_ = s.prepared.prepare(context.WithoutCancel(ctx))
 		}
-		if err == nil || try == tries || !errors.Is(err, errAgain) && !s.dialect.again(err) {
+		var begin *beginError
+		if err == nil || try == tries || !errors.Is(err, errAgain) && !s.dialect.again(err) && !(s.dialect.postgres && errors.As(err, &begin)) {
 			return err
 		}
 		pause := time.NewTimer(time.Duration(1+rand.IntN(5*try)) * time.Millisecond)
@@ -198,6 +199,12 @@ func (s *Store) writeRuns(ctx context.Context, runs map[string]bool, fn func(*tx
 		}
 	}
 }
+
+// beginError is a transaction that has not begun. With PostgreSQL its connection was mostly made
+// before a restart of the database; another one may be good.
+type beginError struct{ error }
+
+func (e *beginError) Unwrap() error { return e.error }
 
 func (s *Store) writeOnce(ctx context.Context, runs map[string]bool, fn func(*tx) error) error {
 	if s.leases == nil {
@@ -218,7 +225,7 @@ func (s *Store) transact(ctx context.Context, fn func(*tx) error) error {
 	}
 	t, err := begin(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("begin a transaction in %s: %w", s.dialect.name, err)
+		return &beginError{fmt.Errorf("begin a transaction in %s: %w", s.dialect.name, err)}
 	}
 	err = fn(&tx{Tx: t, dialect: s.dialect, prepared: s.prepared, now: s.now, runLog: s.keep.RunLog, pipeline: send})
 	if err := send.end(ctx, err); err != nil {
