@@ -21,7 +21,7 @@ type Writer struct {
 // other error.
 func (c *Client) TakeOver(ctx context.Context, run string, attempt int, offset int64) (*Writer, job.AppendReply, error) {
 	const tries = 4 // each fails only when another process has taken it over meanwhile, or the reply was lost
-	w := &Writer{c, 1}
+	w := &Writer{c, 0}
 	for range tries {
 		reply, err := w.Append(ctx, run, attempt, offset, nil)
 		var p *job.Problem
@@ -35,13 +35,18 @@ func (c *Client) TakeOver(ctx context.Context, run string, attempt int, offset i
 		case p.Type != job.ProblemJournalTaken || p.Writer == nil || *p.Writer < w.number:
 			return nil, reply, err
 		}
-		w = &Writer{c, *p.Writer + 1}
+		w.number = *p.Writer
 	}
 	return nil, job.AppendReply{}, errors.New("take over the journal of run " + run + ": other processes take it over at the same time; try again")
 }
 
-// Append is Client.Append by the writer.
+// Append is Client.Append by the writer. Without data it asks how long the journal is, with a number
+// of its own: the server cannot distinguish the same one from another process that takes over.
+// It must not be called at the same time as another method of the Writer.
 func (w *Writer) Append(ctx context.Context, run string, attempt int, offset int64, data []byte) (job.AppendReply, error) {
+	if len(data) == 0 {
+		w.number++
+	}
 	return w.appendData(ctx, run, attempt, offset, data, w.number)
 }
 
