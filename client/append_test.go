@@ -43,7 +43,7 @@ func TestAppendFrom(t *testing.T) {
 func TestAppendsSayWhatTheClockIs(t *testing.T) {
 	var clocks []string
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // the client tells of any error
+		_, _ = io.Copy(io.Discard, r.Body) // the client reports any error
 		clocks = append(clocks, r.Header.Get(job.HeaderClock))
 		if len(clocks) == 1 {
 			http.Redirect(w, r, r.URL.String(), http.StatusTemporaryRedirect)
@@ -114,5 +114,5 @@ func TestAppendFromBreaksOff(t *testing.T) {
 // writeJSON answers 200 with JSON.
 func writeJSON(w http.ResponseWriter, body string) {
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write([]byte(body)) // the client tells of any error
+	_, _ = w.Write([]byte(body)) // the client reports any error
 }

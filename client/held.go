@@ -81,7 +81,7 @@ func (h holding) transport(t liveTransport) heldTransport {
 
 // abandoned are connections that carried requests and that the transport wants no more: mostly
 // because no reply came in time. They stay open until another one has brought a reply: the end of
-// its connection tells the server that an agent was killed, and this one may be the last.
+// its connection reports to the server that an agent was killed, and this one may be the last.
 type abandoned struct {
 	mu    sync.Mutex
 	conns []net.Conn
@@ -201,7 +201,7 @@ func (c *heldConn) Close() (err error) {
 	return err
 }
 
-// noteEnd tells that the connection is of no more use, once.
+// noteEnd reports on cut, once, that the connection is of no more use.
 func (c *heldConn) noteEnd() {
 	c.noted.Do(func() {
 		if c.requests.Load() < leastHeld {

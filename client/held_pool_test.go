@@ -211,7 +211,7 @@ func TestSmallAppendsAndHeartbeatsShareAConnection(t *testing.T) {
 				}
 			},
 			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				_, _ = io.Copy(io.Discard, r.Body) // the client tells of any error
+				_, _ = io.Copy(io.Discard, r.Body) // the client reports any error
 				w.Header().Set("Content-Type", "application/json")
 				_, _ = io.WriteString(w, `{"run":"r","attempt":1,"size":0,"owner":true,"lease_ms":15000,"next_ms":5000}`)
 			}),

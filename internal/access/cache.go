@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// tokenTrust is how long known tokens are taken for valid after the database said how many
+	// tokenTrust is how long known tokens are taken for valid after the database returned how many
 	// were revoked. A token that another server on it revoked works for at most that long.
 	tokenTrust = 5 * time.Second
 	// tokenAge is how long a token is known at most: the database may be replaced by a copy of
@@ -27,7 +27,7 @@ const (
 //
 // Agents come back as seldom as every few seconds, so a look-up that is good for seconds would be
 // made for nearly every request. One is good for ten minutes as long as no token is revoked, which a single
-// query tells for all of them.
+// query answers for all of them.
 type Tokens struct {
 	mu      sync.Mutex
 	known   *lru[string, cachedToken]

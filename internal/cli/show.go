@@ -80,7 +80,7 @@ func (p *program) runPage(r job.Run, now time.Time) string {
 	return b.String()
 }
 
-// diagnosisText is what the server makes of a run, beyond what was said of it, and the line of the
+// diagnosisText is what the server makes of a run, beyond what the outcome says, and the line of the
 // log that states the error.
 func diagnosisText(d *job.Diagnosis, said string, s console.Style) string {
 	var b strings.Builder

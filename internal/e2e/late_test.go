@@ -43,7 +43,7 @@ func TestALateFailureIsNoAlarm(t *testing.T) {
 			t.Fatalf("%+v", r)
 		}
 		s.ended("nightly#4")
-		var told []string
+		var sent []string
 		eventually(t, "the late run is reported", func() bool {
 			var page struct {
 				Actions []struct{ What, Message string }
@@ -51,14 +51,14 @@ func TestALateFailureIsNoAlarm(t *testing.T) {
 			if err := json.Unmarshal(s.get("/api/v1/actions"), &page); err != nil {
 				t.Fatal(err)
 			}
-			told = nil
+			sent = nil
 			for _, a := range page.Actions {
-				told = append(told, a.What)
+				sent = append(sent, a.What)
 			}
-			return len(told) > 0
+			return len(sent) > 0
 		})
-		if !slices.Equal(told, []string{"late"}) {
-			t.Errorf("notifications: %v", told)
+		if !slices.Equal(sent, []string{"late"}) {
+			t.Errorf("notifications: %v", sent)
 		}
 	})
 }

@@ -16,7 +16,7 @@ type Ending struct {
 	Strength Strength // of the line that states the error
 }
 
-// ReadEnding reads the end of what an attempt printed; run is as it stands for that attempt.
+// ReadEnding reads the end of what an attempt printed; run is the state of that attempt.
 func ReadEnding(ctx context.Context, from Blocks, run job.Run) (Ending, error) {
 	lines, err := LastLines(ctx, from, run.ID, run.Attempt)
 	if err != nil {

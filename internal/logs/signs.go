@@ -143,7 +143,7 @@ var (
 // weakWords make it likely that a line is about an error.
 var weakWords = newPattern(`\b(fail(ed|ure|s)?|cannot|can't|could not|couldn't|unable|denied|refused|invalid|unknown|undefined|unexpected|missing|unreachable|abort(ed|ing)?|exceeded|time-?out|timed out|unauthorized|forbidden|rejected|not allowed|does not exist|doesn't exist|no such|not found|not possible|mismatch|corrupt(ed)?|illegal|unsupported|expired|segmentation fault|does not look like|not in \w+ format|errors?)\b`)
 
-// strengthOf tells how surely a line, in lower case and without blanks around it, states an error.
+// strengthOf returns how surely a line, in lower case and without blanks around it, states an error.
 func strengthOf(low string) Strength {
 	switch {
 	case low == "":

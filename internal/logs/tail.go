@@ -43,7 +43,7 @@ const (
 	partsMost   = 1000
 )
 
-// matchedLength bounds what is looked at of a line to tell what it says, in characters.
+// matchedLength bounds what is looked at of a line to classify it, in characters.
 const matchedLength = 2000
 
 // Quoted is the text of the line on its own: at most MaxTextLength characters, none of which is

@@ -120,7 +120,7 @@ func (s *screen) control() {
 	}
 }
 
-// decodeUTF16 returns the UTF-8 of a line in UTF-16, which it tells by a byte order mark or by
+// decodeUTF16 returns the UTF-8 of a line in UTF-16, which it detects by a byte order mark or by
 // the zero bytes of Latin letters. A line that was cut at the byte of its newline has the other
 // byte of it at an end.
 func decodeUTF16(line []byte) ([]byte, bool) {

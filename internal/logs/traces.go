@@ -52,7 +52,7 @@ var (
 
 // pythonTrace is a traceback of Python, or of Ruby 2 in the same form. Of tracebacks that are
 // chained by "raise … from" the first states the innermost cause; one that was raised while another
-// exception was handled stands alone.
+// exception was handled is on its own.
 func pythonTrace(t *texts, at int) (statement, end int, ok bool) {
 	head := strings.Index(t.low[at], tracebackHead)
 	if head < 0 {

@@ -181,7 +181,7 @@ func (w *Worker) succeededLater(ctx context.Context, a index.Action, run *job.Ru
 	return !sinceDue, err
 }
 
-// withoutHealed drops that a run was heard again where the first notification that it was lost is
+// withoutHealed drops that a run reported again where the first notification that it was lost is
 // dropped from the same batch, as at the end of quiet hours: the receiver knows of neither.
 func withoutHealed(left, batch []index.Action, dropped []index.Settled, now time.Time) ([]index.Action, []index.Settled) {
 	lost := map[attemptOf]bool{}

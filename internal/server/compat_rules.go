@@ -42,7 +42,7 @@ const (
 	compatMinLease = 90 * time.Second
 	compatMaxLease = time.Hour
 	// A run goes on when its client calls again within one of these of its last sign of life. A
-	// client that tells its starts says itself when a new run begins. What another one sends may be
+	// client that reports its starts says itself when a new run begins. What another one sends may be
 	// of its next run: it is trusted as long as it may be silent, three times over.
 	compatReturn        = 3 * compatMaxLease
 	compatReturnStarted = 7 * compatPatience
@@ -61,7 +61,7 @@ func (p compatPlan) changesLast() bool {
 	return p.endFormer || !p.begin && (p.end != nil || p.lease > 0)
 }
 
-// compatUnended reports whether a run has not told its end. The verdict lost is an outcome without a
+// compatUnended reports whether a run has not reported its end. The verdict lost is an outcome without a
 // time of the end.
 func compatUnended(run job.Run) bool {
 	return run.ID != "" && (run.Outcome == nil || run.State == job.Lost && run.EndedAt == nil)

@@ -199,7 +199,7 @@ func TestCompatWireEdges(t *testing.T) {
 			[]job.State{job.Lost, job.Running},
 		},
 		{
-			"as late as calls go on with a run that told its start",
+			"as late as calls go on with a run that reported its start",
 			[]step{{0, "started", 1}, {25 * time.Hour, "silence", 1}, {143 * time.Hour, "beat", 1}, {7*24*time.Hour + time.Second, "completed", 2}},
 			[]job.State{job.Lost, job.Succeeded},
 		},

@@ -37,7 +37,7 @@ func (a *wholeAnswer) Write(p []byte) (int, error) { return a.body.Write(p) }
 // Unwrap lets an http.ResponseController reach the connection.
 func (a *wholeAnswer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// send sends the answer, compressed if that is worth it. A client that has gone cannot be told.
+// send sends the answer, compressed if that is worth it. An error means that the client has gone.
 func (a *wholeAnswer) send() {
 	body := a.body.Bytes()
 	if len(body) >= leastCompressed && a.status == http.StatusOK {

@@ -260,7 +260,7 @@ func (p *provider) exchange(ctx context.Context, code string, browser loginSecre
 	return access.ReadIdentity(p.cfg.Issuer, claims), nil
 }
 
-// A loginError tells the page why a login failed. It is a code, not a sentence: whoever makes a
+// A loginError is why, for the page, a login failed. It is a code, not a sentence: whoever makes a
 // link to the page could write one.
 type loginError string
 

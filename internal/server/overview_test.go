@@ -74,8 +74,8 @@ func TestAcknowledgeOverHTTP(t *testing.T) {
 	l.append(s)
 	path := "/api/v1/runs/train%231/acknowledge"
 	stream := l.follow("/api/v1/stream", "")
-	// told waits for the next snapshot of the run, and the change after it.
-	told := func() (run job.Run, kind string) {
+	// next waits for the next snapshot of the run, and the change after it.
+	next := func() (run job.Run, kind string) {
 		t.Helper()
 		for {
 			e, err := stream.next()
@@ -115,8 +115,8 @@ func TestAcknowledgeOverHTTP(t *testing.T) {
 	}
 	want("the answer", run, "ada", "on it")
 	want("the run", l.run("train%231"), "ada", "on it")
-	if shown, kind := told(); kind != job.EventAcknowledged {
-		t.Errorf("the stream tells of %s", kind)
+	if shown, kind := next(); kind != job.EventAcknowledged {
+		t.Errorf("the stream sends %s", kind)
 	} else {
 		want("the stream", shown, "ada", "on it")
 	}
@@ -128,12 +128,12 @@ func TestAcknowledgeOverHTTP(t *testing.T) {
 	run = job.Run{}
 	l.do("POST", path, []byte(`{"by":"ada"}`), bearer(write)...).ok(t, &run)
 	want("with a token", run, "for write", "")
-	if _, kind := told(); kind != job.EventAcknowledged {
-		t.Errorf("the stream tells of %s", kind)
+	if _, kind := next(); kind != job.EventAcknowledged {
+		t.Errorf("the stream sends %s", kind)
 	}
 	run = job.Run{}
 	l.do("DELETE", path+"?by=bob", nil).ok(t, &run)
-	if shown, kind := told(); kind != job.EventUnacknowledged || shown.Acknowledged != nil || run.Acknowledged != nil || run.ID != s.id {
+	if shown, kind := next(); kind != job.EventUnacknowledged || shown.Acknowledged != nil || run.Acknowledged != nil || run.ID != s.id {
 		t.Errorf("taken back: %s, %+v, %+v", kind, shown.Acknowledged, run.Acknowledged)
 	}
 	l.do("DELETE", path, nil).ok(t, nil) // nothing to take back

@@ -52,7 +52,7 @@ func endsIn(events []job.RunEvent, state job.State) bool {
 	return last.Kind == "state" && last.To == string(state)
 }
 
-// notHealed takes out that a lost run was heard again where nobody was notified yet that it was
+// notHealed takes out that a lost run reported again where nobody was notified yet that it was
 // lost, and nobody will be.
 func (t *tx) notHealed(ctx context.Context, run *job.Run, entries []index.OutboxEntry, now time.Time) ([]index.OutboxEntry, error) {
 	at := slices.IndexFunc(entries, func(e index.OutboxEntry) bool { return e.What == index.WhatHealed })
@@ -90,7 +90,7 @@ func (t *tx) goodNews(ctx context.Context, run *job.Run, late bool, now time.Tim
 		}
 		var n int
 		err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE run_id = $1
-			AND what IN ('failed', 'timed_out', 'lost') AND status <> 'dropped' LIMIT 1) AS told`, run.ID).Scan(&n)
+			AND what IN ('failed', 'timed_out', 'lost') AND status <> 'dropped' LIMIT 1) AS notified`, run.ID).Scan(&n)
 		if err != nil {
 			return nil, fmt.Errorf("what was told of run %s: %w", run.ID, err)
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// jobLockClass tells these advisory locks of PostgreSQL from others ("job").
+	// jobLockClass separates these advisory locks of PostgreSQL from others ("job").
 	jobLockClass = 0x6a6f62
 	// jobLockTimeout bounds the wait for a lock. A server that holds one and asked the database
 	// nothing for jobLockIdle is stuck, and loses it.
