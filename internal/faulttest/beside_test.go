@@ -43,6 +43,14 @@ type besides struct {
 	failed  []besideRun
 }
 
+// The jobs of the runs beside. A run that fails is compared with the last good run of its job, whose
+// object the server remembers once it has read it: an object that is damaged is one of a job in which
+// no other run fails.
+const (
+	besideJob  = "beside"
+	damagedJob = "damaged"
+)
+
 // besideRun is a run that was begun while a fault lasted.
 type besideRun struct {
 	id   string
@@ -65,8 +73,8 @@ func (w *world) prepareBeside() {
 		w.t.Fatal(err)
 	}
 	w.token = token.Secret
-	b.succeed(w.s.seed + 7)
-	b.agent, b.steady = b.command("steady", "-c", "while :; do echo working; sleep 0.2; done")
+	b.succeed(besideJob, w.s.seed+7)
+	b.agent, b.steady = b.command("steady", besideJob, "-c", "while :; do echo working; sleep 0.2; done")
 	if err := b.agent.Start(); err != nil {
 		w.t.Fatal(err)
 	}
@@ -75,11 +83,11 @@ func (w *world) prepareBeside() {
 }
 
 // command is an agent that delivers to the end, in a state directory of its own.
-func (b *besides) command(name string, args ...string) (cmd *exec.Cmd, run string) {
+func (b *besides) command(name, inJob string, args ...string) (cmd *exec.Cmd, run string) {
 	run = uuid.Must(uuid.NewV7()).String()
 	cmd = exec.Command(filepath.Join(programs, "stint-agent"), append([]string{
 		"run", "--quiet", "--server", "http://" + b.server.address, "--run-id", run,
-		"--job", "beside", "--heartbeat-period", "500ms", "--flush-timeout", patience.String(), "--stop-grace", "1s",
+		"--job", inJob, "--heartbeat-period", "500ms", "--flush-timeout", patience.String(), "--stop-grace", "1s",
 	}, args...)...)
 	cmd.Env = append(b.environment("none"), "STINT_STATE="+b.path("beside-"+name))
 	cmd.Dir = b.path("home")
@@ -87,12 +95,12 @@ func (b *besides) command(name string, args ...string) (cmd *exec.Cmd, run strin
 }
 
 // print runs a job that prints and ends with a code, until its journal is delivered.
-func (b *besides) print(code int, seed uint64) besideRun {
+func (b *besides) print(inJob string, code int, seed uint64) besideRun {
 	b.mu.Lock()
 	b.count++
 	name := fmt.Sprint(b.count) // its state directory, see flush
 	b.mu.Unlock()
-	cmd, run := b.command(name, "--", filepath.Join(programs, "printer"), "-seed", fmt.Sprint(seed), "-stdout", fmt.Sprint(besideBytes), "-code", fmt.Sprint(code))
+	cmd, run := b.command(name, inJob, "--", filepath.Join(programs, "printer"), "-seed", fmt.Sprint(seed), "-stdout", fmt.Sprint(besideBytes), "-code", fmt.Sprint(code))
 	if err := cmd.Run(); cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != code {
 		b.t.Errorf("a run beside: %v", err)
 	}
@@ -100,8 +108,8 @@ func (b *besides) print(code int, seed uint64) besideRun {
 }
 
 // succeed runs a job that succeeds, and waits until it is packed.
-func (b *besides) succeed(seed uint64) {
-	one := b.print(0, seed)
+func (b *besides) succeed(inJob string, seed uint64) {
+	one := b.print(inJob, 0, seed)
 	b.good = append(b.good, one)
 	if b.bucket != nil || !b.s.postgres {
 		b.eventually("a good run beside is packed", patience, func() bool { return len(b.objects(one.id)) > 0 })
@@ -109,8 +117,8 @@ func (b *besides) succeed(seed uint64) {
 }
 
 // fail runs a job that fails, beside a fault: it is to be compared with the good run, and packed.
-func (b *besides) fail(n int) besideRun {
-	one := b.print(3, b.s.seed+uint64(n))
+func (b *besides) fail(inJob string, n int) besideRun {
+	one := b.print(inJob, 3, b.s.seed+uint64(n))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.failed = append(b.failed, one)
@@ -119,7 +127,7 @@ func (b *besides) fail(n int) besideRun {
 
 // begin lets runs fail and an agent be killed while a fault lasts.
 func (b *besides) begin(n int) {
-	b.working.Go(func() { b.fail(n) })
+	b.working.Go(func() { b.fail(besideJob, n) })
 	if b.s.has(serverKinds...) {
 		return // a server that is away sees nothing
 	}
@@ -153,8 +161,10 @@ func (b *besides) objects(run string) (all []string) {
 // damage spoils the object of the last good run, lets a run fail that is compared with it, and
 // returns how to repair it, once the server has shown its trouble.
 func (b *besides) damage(n int) (undo func() error, err error) {
-	if b.s.has(badHeartbeats) && !b.s.has(serverKinds...) {
-		b.succeed(b.s.seed + 8) // the server has read the first one, and remembers it
+	inJob := besideJob
+	if !b.s.has(serverKinds...) { // a server that is away packs nothing
+		inJob = damagedJob
+		b.succeed(inJob, b.s.seed+8)
 	}
 	objects := b.objects(b.good[len(b.good)-1].id)
 	if len(objects) == 0 {
@@ -171,7 +181,7 @@ func (b *besides) damage(n int) (undo func() error, err error) {
 	}
 	b.begin(n + 1)
 	one := make(chan besideRun, 1)
-	b.working.Go(func() { one <- b.fail(n) })
+	b.working.Go(func() { one <- b.fail(inJob, n) })
 	return func() error {
 		item := "diagnose " + (<-one).id
 		if b.s.has(serverKinds...) {

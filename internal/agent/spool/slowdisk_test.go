@@ -99,6 +99,7 @@ func TestAwaitWritten(t *testing.T) {
 				gate := make(chan struct{})
 				j.placed[0].file = c.file(j.placed[0].file, gate)
 				j.Start(func() {})
+				<-time.After(10 * time.Second) // the header is written, or tried, apart from what follows
 				identify(t, j)
 				begun := time.Now()
 				j.AwaitWritten(2 * time.Second)
