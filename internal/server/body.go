@@ -71,6 +71,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (*body, error)
 	if err != nil {
 		return b, bodyBusy(err)
 	}
+	defer paced.stop()
 	b.place, paced.moved = place, place.Moved
 	src, done, err := b.decode(paced, r.Header.Get("Content-Encoding"))
 	if err == nil {
@@ -79,8 +80,10 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (*body, error)
 	}
 	if err != nil {
 		b.release()
+		return b, err
 	}
-	return b, err
+	place.Keep(true) // the client waits for the server now
+	return b, nil
 }
 
 // decode is the reader of a request's plain bytes, and what to call when done with it.

@@ -5,6 +5,11 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -93,4 +98,87 @@ func (c *cutReader) Read(p []byte) (int, error) {
 	n, _ := c.src.Read(p) // the end is ours
 	c.n -= n
 	return n, nil
+}
+
+// deadlines is a connection that remembers its read deadline.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	until time.Time
+}
+
+func (d *deadlines) SetReadDeadline(t time.Time) error { d.until = t; return nil }
+
+// Only a body that is on its way makes room for others. Who has sent all of it waits for the server,
+// and a deadline would end their request.
+func TestOnlyBodiesThatAreReadMakeRoom(t *testing.T) {
+	now := time.Unix(1000, 0)
+	s := &Server{
+		cfg:    Config{BodyPause: time.Minute, BodyTime: time.Minute},
+		bodies: shares.New(shares.Limits{All: 10 << 10, Token: 10 << 10, Address: 10 << 10, Silence: bodySilence}, func() time.Time { return now }),
+	}
+	makeRoom := func() error {
+		now = now.Add(time.Hour)
+		_, err := s.bodies.Enter(shares.Owner{Token: "other"}, 10<<10, nil)
+		return err
+	}
+	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(strings.Repeat("x", 50)))
+	b, err := s.readBody(w, r)
+	if err != nil || len(b.data) != 50 {
+		t.Fatalf("%d bytes, %v", len(b.data), err)
+	}
+	if err := makeRoom(); err == nil || !w.until.IsZero() {
+		t.Errorf("the deadline of a request with a whole body is %s, when another one was answered %v", w.until, err)
+	}
+	b.release()
+
+	slow := &slowBody{begun: make(chan struct{}), end: make(chan struct{})}
+	w = &deadlines{ResponseRecorder: httptest.NewRecorder()}
+	r = httptest.NewRequest(http.MethodPost, "/", slow)
+	var done sync.WaitGroup
+	done.Go(func() { b, err = s.readBody(w, r) })
+	<-slow.begun
+	if _, err := s.bodies.Enter(shares.Owner{Token: "third"}, 10<<10, nil); err == nil {
+		t.Fatal("there is room beside a body")
+	}
+	if err := makeRoom(); err == nil || !w.until.Equal(time.Unix(1, 0)) {
+		t.Errorf("the deadline of a body that stands still is %s, when another one was answered %v", w.until, err)
+	}
+	close(slow.end)
+	done.Wait()
+	b.release()
+	if err := makeRoom(); err != nil {
+		t.Error(err)
+	}
+}
+
+// slowBody brings nothing until its end.
+type slowBody struct {
+	once       sync.Once
+	begun, end chan struct{}
+}
+
+func (s *slowBody) Read([]byte) (int, error) {
+	s.once.Do(func() { close(s.begun) })
+	<-s.end
+	return 0, os.ErrDeadlineExceeded
+}
+
+// A body that was read, or was given up, sets no deadline any more: the connection may serve another
+// request by then.
+func TestDropAfterTheBody(t *testing.T) {
+	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("all of it"))
+	p := newPacedReader(w, r, time.Minute, time.Minute)
+	if _, err := io.ReadAll(p); err != nil {
+		t.Fatal(err)
+	}
+	if p.drop(); !w.until.IsZero() {
+		t.Errorf("after the end of the body: %s", w.until)
+	}
+	p = newPacedReader(w, r, time.Minute, time.Minute)
+	p.stop()
+	if p.drop(); !w.until.IsZero() {
+		t.Errorf("after the body was given up: %s", w.until)
+	}
 }

@@ -5,7 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -26,9 +26,12 @@ type pacedReader struct {
 	rc    *http.ResponseController
 	pause time.Duration
 	end   time.Time
-	moved func()      // is called on progress; may be nil
-	cut   atomic.Bool // it had to make room
-	err   error       // why reading ended, when not at the end
+	moved func() // is called on progress; may be nil
+	err   error  // why reading ended, when not at the end
+
+	mu    sync.Mutex
+	cut   bool // the body had to make room for others
+	ended bool // nobody reads the body any more
 
 	since    time.Time // when enough had come last
 	came     int64     // since then
@@ -42,32 +45,54 @@ func newPacedReader(w http.ResponseWriter, r *http.Request, pause, longest time.
 	}
 }
 
-// drop cuts the sender off. It may be called from anywhere.
+// drop cuts off the sender of a body that is being read. It may be called from anywhere, and at any
+// time: afterwards the connection belongs to the handler, or to the next request, which a deadline
+// would end.
 func (p *pacedReader) drop() {
-	p.cut.Store(true)
-	_ = p.rc.SetReadDeadline(time.Unix(1, 0)) // a recorder in a test has none
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.ended {
+		p.cut = true
+		_ = p.rc.SetReadDeadline(time.Unix(1, 0)) // a recorder in a test has none
+	}
+}
+
+// stop notes that nobody reads the body any more.
+func (p *pacedReader) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = true
 }
 
 func (p *pacedReader) Read(b []byte) (int, error) {
-	until := p.since.Add(p.pause)
-	if until.After(p.end) {
-		until = p.end
-	}
-	_ = p.rc.SetReadDeadline(until) // a recorder in a test has none
-	if p.cut.Load() {
-		_ = p.rc.SetReadDeadline(time.Unix(1, 0))
-		p.err = os.ErrDeadlineExceeded
+	if p.err = p.setDeadline(); p.err != nil {
 		return 0, p.err
 	}
 	n, err := p.ReadCloser.Read(b)
 	p.note(int64(n))
 	switch {
 	case errors.Is(err, io.EOF):
+		p.stop()
 		_ = p.rc.SetReadDeadline(time.Time{})
 	case err != nil:
 		p.err = err
 	}
 	return n, err
+}
+
+// setDeadline sets the deadline of the next read, or says that the sender was cut off.
+func (p *pacedReader) setDeadline() error {
+	until := p.since.Add(p.pause)
+	if until.After(p.end) {
+		until = p.end
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cut {
+		return os.ErrDeadlineExceeded
+	}
+	_ = p.rc.SetReadDeadline(until) // a recorder in a test has none
+	return nil
 }
 
 // note counts what came.
