@@ -13,7 +13,7 @@ import (
 // else the server has to do, heartbeats too, gets a core only after all who have a turn; and half
 // of them for one client while others wait.
 func newTurns() *shares.Shares {
-	all := int64(max(4, 2*runtime.GOMAXPROCS(0)))
+	all := int64(max(4, 2*runtime.NumCPU()))
 	return shares.New(shares.Limits{All: all, Token: all / 2, Address: all / 2}, time.Now)
 }
 
