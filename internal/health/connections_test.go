@@ -3,6 +3,7 @@ package health
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"stint.dev/stint/internal/index"
@@ -96,17 +97,24 @@ func TestHowLongAClosedConnectionIsConfirmed(t *testing.T) {
 		{name: "the agent was late before", lost: ConfirmDoubt, prep: func(s *fakeStore, _ *Monitor) {
 			s.set(func(s *fakeStore) { s.leases["a"].Beat = &job.Heartbeat{SchedulingDelayMS: 400} })
 		}},
-		{name: "the server was late before", lost: ConfirmDoubt, prep: func(s *fakeStore, _ *Monitor) {
-			s.set(func(s *fakeStore) { s.stall = 400 * time.Millisecond })
+		{name: "the server was late before", lost: ConfirmDoubt, prep: func(s *fakeStore, m *Monitor) {
+			m.noteLateness(time.Now(), 400*time.Millisecond)
 			pass(s, 2*time.Second, "a", "b", "c")
 		}},
-		{name: "the server was late long before", lost: ConfirmGone, prep: func(s *fakeStore, _ *Monitor) {
-			s.set(func(s *fakeStore) { s.stall = 400 * time.Millisecond })
+		{name: "the server was late long before", lost: ConfirmGone, prep: func(s *fakeStore, m *Monitor) {
+			m.noteLateness(time.Now(), 400*time.Millisecond)
 			pass(s, 6*time.Second, "a", "b", "c")
 		}},
-		{name: "the server is late meanwhile", lost: ConfirmDoubt, close: func(s *fakeStore, m *Monitor, d index.Disconnect) {
+		{name: "the server is late meanwhile", lost: ConfirmDoubt, close: func(_ *fakeStore, m *Monitor, d index.Disconnect) {
+			m.Disconnected(d)
+			synctest.Wait()
+			m.noteLateness(time.Now(), 400*time.Millisecond)
+		}},
+		{name: "the database is slow", lost: ConfirmGone, close: func(s *fakeStore, m *Monitor, d index.Disconnect) {
 			s.set(func(s *fakeStore) { s.stall = 400 * time.Millisecond })
 			m.Disconnected(d)
+			synctest.Wait()
+			s.set(func(s *fakeStore) { s.stall = 0 })
 		}},
 		{name: "it would notice only with its next heartbeat", lost: 4*time.Second + latenessGone, close: func(_ *fakeStore, m *Monitor, d index.Disconnect) {
 			d.Due = d.At.Add(4 * time.Second)

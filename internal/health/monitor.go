@@ -193,7 +193,6 @@ func (m *Monitor) Run(ctx context.Context) {
 		m.tell(ctx, err)
 		m.looked()
 		end := m.wall()
-		m.noteLateness(end, end.Sub(now))
 		if ctx.Err() == nil {
 			m.endRound(end, err)
 		}
@@ -203,8 +202,11 @@ func (m *Monitor) Run(ctx context.Context) {
 	}
 }
 
-// noteLateness takes how late the server was, or how long a look took.
+// noteLateness takes how late a timer of the server was. A look that takes long says nothing: while
+// the database is slow, a heartbeat counts from its arrival (Config.Arrived).
 func (m *Monitor) noteLateness(now time.Time, late time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if late > MostLate {
 		m.lateAt = now
 	}

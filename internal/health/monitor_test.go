@@ -552,24 +552,36 @@ func TestAPolicyThatCannotBeReadIsReported(t *testing.T) {
 	})
 }
 
-// A look that takes a moment, and a timer that is late by less than MostLate, are not added up to
-// a server that was late.
+// A look that takes a while, and a timer that is late by less than MostLate, are no server that was
+// late.
 func TestTheTimeOfALookIsNoLateness(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newFakeStore()
-		s.stall = MostLate - 50*time.Millisecond
-		var slow atomic.Int64
-		m := New(Config{Store: s, Now: func() time.Time { return time.Now().Add(time.Duration(slow.Load())) }})
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan struct{})
-		go func() { defer close(ended); m.Run(ctx) }()
-		<-time.After(Every / 2)
-		slow.Store(int64(100 * time.Millisecond)) // the timer of the next look is that late
-		<-time.After(Every)
-		cancel()
-		<-ended
-		if !m.lateAt.IsZero() {
-			t.Errorf("the server counts as late at %s", m.lateAt)
-		}
-	})
+	for _, c := range []struct {
+		name       string
+		look, late time.Duration // how long a look takes, and how late the timer of the second one is
+		was        bool
+	}{
+		{"a moment", MostLate - 50*time.Millisecond, 100 * time.Millisecond, false},
+		{"a slow database", 4 * MostLate, 100 * time.Millisecond, false},
+		{"a late timer", 0, MostLate + 50*time.Millisecond, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newFakeStore()
+				s.stall = c.look
+				var slow atomic.Int64
+				m := New(Config{Store: s, Now: func() time.Time { return time.Now().Add(time.Duration(slow.Load())) }})
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan struct{})
+				go func() { defer close(ended); m.Run(ctx) }()
+				<-time.After(Every / 2)
+				slow.Store(int64(c.late))
+				<-time.After(3 * Every)
+				cancel()
+				<-ended
+				if m.lateAt.IsZero() == c.was {
+					t.Errorf("the server counts as late at %s", m.lateAt)
+				}
+			})
+		})
+	}
 }

@@ -87,6 +87,9 @@ func (s *Server) authorize(r *http.Request, rt route) (actor, error) {
 	if rt.scope == access.Public {
 		return actor{via: viaNone}, nil
 	}
+	if run, attempt, err := attemptOf(r); rt.scope == access.Agent && err == nil {
+		defer s.pending.begin(run, attempt, s.now())()
+	}
 	a, err := s.identify(r)
 	if err != nil {
 		return a, err

@@ -25,7 +25,7 @@ func (s *Server) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 	}
 	err = newParams(r).err
 	if err == nil {
-		err = s.own(r.Context(), run)
+		err = s.ownAttempt(r.Context(), run, attempt)
 	}
 	if err != nil {
 		s.fail(w, r, err)

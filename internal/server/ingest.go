@@ -22,7 +22,7 @@ func (s *Server) postJournal(w http.ResponseWriter, r *http.Request) {
 	}
 	offset, writer, err := placeOf(r)
 	if err == nil {
-		err = s.own(r.Context(), run)
+		err = s.ownAttempt(r.Context(), run, attempt)
 	}
 	if err != nil {
 		s.fail(w, r, err)

@@ -33,3 +33,9 @@ func (s *Server) own(ctx context.Context, run string) error {
 	s.owners.Put(run, a.token)
 	return nil
 }
+
+// ownAttempt is own for a request by which the agent of an attempt is known to live.
+func (s *Server) ownAttempt(ctx context.Context, run string, attempt int) error {
+	defer s.pending.begin(run, attempt, s.now())()
+	return s.own(ctx, run)
+}

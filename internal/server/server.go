@@ -100,6 +100,7 @@ type Server struct {
 	committer   *committer
 	broker      *broker
 	connections *connections
+	pending     pendingRequests
 	bodies      *shares.Shares // memory
 	tokens      *access.Tokens
 	profiles    profiles // of good runs
@@ -248,9 +249,13 @@ func (s *Server) Close(ctx context.Context) error {
 }
 
 // Arrived returns when the last heartbeat of an attempt arrived that is not stored yet, or
-// could not be; zero for none.
+// could not be, or the last request that is pending; zero for none.
 func (s *Server) Arrived(run string, attempt int) time.Time {
-	return s.committer.arrivals.last(run, attempt)
+	arrived, pending := s.committer.arrivals.last(run, attempt), s.pending.last(run, attempt)
+	if pending.After(arrived) {
+		return pending
+	}
+	return arrived
 }
 
 // Refused returns when the token of an attempt's agent was refused last; zero for never.
