@@ -291,12 +291,14 @@ type AppendReply struct {
 }
 
 // Kinds of events that change neither state nor health: the agent has stopped itself and
-// the job, or both go on; somebody acknowledged the run, or took that back.
+// the job, or both go on; somebody acknowledged the run, or took that back; the server found out
+// why the run ended badly.
 const (
 	EventSuspended      = "suspended"
 	EventResumed        = "resumed"
 	EventAcknowledged   = "acknowledged"
 	EventUnacknowledged = "unacknowledged"
+	EventDiagnosed      = "diagnosed"
 )
 
 // RunEvent is one change of state or health, as the history keeps it.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 
@@ -43,7 +44,8 @@ func (s *Store) DiagnosisFailed(ctx context.Context, run string, cause error) {
 }
 
 // StoreDiagnosis stores what was made of a run, which may be nothing, unless it has
-// changed since: then it will be looked at again. It reports whether it was stored.
+// changed since: then it will be looked at again. It reports whether it was stored. A diagnosis is an
+// event of the run's history, so that followers of all runs receive it.
 func (s *Store) StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosis) (bool, error) {
 	stored := false
 	err := s.writeRuns(ctx, theseRuns(of.ID), func(t *tx) error {
@@ -63,6 +65,13 @@ func (s *Store) StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosis
 			return err
 		}
 		stored = true
+		if d != nil && !reflect.DeepEqual(d, row.run.Diagnosis) {
+			if err := t.insertEvents(ctx, []job.RunEvent{{
+				Run: of.ID, Attempt: of.Attempt, At: s.now().UTC(), Clock: index.ServerClock, Kind: job.EventDiagnosed, Rule: job.EventDiagnosed, Evidence: d.Sentence,
+			}}); err != nil {
+				return err
+			}
+		}
 		row.run.Diagnosis, row.whenLost = d, nil
 		return t.updateRun(ctx, &row)
 	})

@@ -251,6 +251,23 @@ func diagnoses(t *testing.T, s *store.Store) {
 	if diff := cmp.Diff(d, mustRun(t, s, id).Diagnosis); diff != "" {
 		t.Error("(-made +stored)", diff)
 	}
+	// Followers of all runs receive it, once.
+	for range 2 {
+		events, err := s.Events(t.Context(), id, 0, 100)
+		must(t, err)
+		found := 0
+		for _, e := range events {
+			if e.Kind == job.EventDiagnosed && e.Evidence == d.Sentence {
+				found++
+			}
+		}
+		if found != 1 {
+			t.Errorf("events %+v", events)
+		}
+		if stored, err := s.StoreDiagnosis(t.Context(), failed, d); !stored || err != nil {
+			t.Errorf("the same diagnosis: %v, %v", stored, err)
+		}
+	}
 	lose(t, s, j.id)
 	if stored, err := s.StoreDiagnosis(t.Context(), mustRun(t, s, j.id), d); !stored || err != nil {
 		t.Errorf("diagnosis of the lost: %v, %v", stored, err)
