@@ -49,9 +49,9 @@ var table = []row{
 
 	{"internal/index", "job journal", "", "pure: journal bytes in, views out"},
 	{"internal/logs", "job journal internal/index", "", "a log needs blocks, and no HTTP"},
-	{"internal/access", "job internal/index", "github.com/google/uuid golang.org/x/sys", "rules about tokens, local trust and scopes; one question to the kernel, whose connection it is"},
+	{"internal/access", "job", "github.com/google/uuid golang.org/x/sys", "rules about tokens, sessions, local trust and scopes; one question to the kernel, whose connection it is"},
 	{"internal/archive", "", "github.com/minio/minio-go/v7", "objects under keys; it knows nothing of journals"},
-	{"internal/store", "job journal internal/index internal/store/beatlog internal/store/secretkey internal/store/segment", "github.com/google/uuid github.com/jackc/pgx/v5 github.com/pressly/goose/v3 github.com/klauspost/compress modernc.org/sqlite golang.org/x/sys", "the only place that knows a database"},
+	{"internal/store", "job journal internal/access internal/index internal/store/beatlog internal/store/secretkey internal/store/segment", "github.com/google/uuid github.com/jackc/pgx/v5 github.com/pressly/goose/v3 github.com/klauspost/compress modernc.org/sqlite golang.org/x/sys", "the only place that knows a database"},
 	{"internal/metrics", "", "", "counts and writes text; must do nothing at a program's start"},
 	{"internal/store/beatlog", "job internal/store/durable", "", "heartbeats in a file; it knows nothing of databases"},
 	{"internal/store/durable", "", "golang.org/x/sys", "waits for the disk, for whoever has files beside the database"},

@@ -4,8 +4,6 @@ import (
 	"maps"
 	"sync"
 	"time"
-
-	"stint.dev/stint/internal/index"
 )
 
 const (
@@ -37,7 +35,7 @@ type Tokens struct {
 }
 
 type cachedToken struct {
-	token   index.Token
+	token   Token
 	revoked int64     // how many tokens had been revoked before it was looked up
 	at      time.Time // when it was looked up
 	noted   time.Time // when its use was last noted
@@ -64,12 +62,12 @@ func (c *Tokens) Revoked() int64 {
 
 // Get returns the token with a hash, if it is known and no token was revoked since it was looked
 // up, and notes its use.
-func (c *Tokens) Get(hash []byte, now time.Time) (index.Token, bool) {
+func (c *Tokens) Get(hash []byte, now time.Time) (Token, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := c.known.get(string(hash))
 	if t == nil || t.revoked != c.revoked || !now.Before(t.at.Add(tokenAge)) || !now.Before(c.checked.Add(tokenTrust)) {
-		return index.Token{}, false
+		return Token{}, false
 	}
 	c.note(t, now)
 	return t.token, true
@@ -77,7 +75,7 @@ func (c *Tokens) Get(hash []byte, now time.Time) (index.Token, bool) {
 
 // Put remembers a token that was just looked up, and notes its use. revoked is what Revoked
 // returned before the look-up.
-func (c *Tokens) Put(t index.Token, revoked int64, now time.Time) {
+func (c *Tokens) Put(t Token, revoked int64, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	entry := cachedToken{token: t, revoked: revoked, at: now}

@@ -7,12 +7,10 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
-
-	"stint.dev/stint/internal/index"
 )
 
-func tokenNumber(n int) index.Token {
-	return index.Token{ID: fmt.Sprint("id", n), Hash: fmt.Append(nil, "hash", n)}
+func tokenNumber(n int) Token {
+	return Token{ID: fmt.Sprint("id", n), Hash: fmt.Append(nil, "hash", n)}
 }
 
 // However many tokens there are, each is remembered until one is revoked, and its use is noted

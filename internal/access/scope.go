@@ -1,6 +1,7 @@
-// Package access holds the rules about who may do what: scopes, tokens, and which
-// connections are trusted without a token. The rules are pure functions; the one question
-// to the kernel, whose connection it is, has a file of its own.
+// Package access holds the rules about who may do what: scopes, tokens, sessions, and which
+// connections are trusted without a token; and the entries of the audit log, which say who did
+// what. The rules are pure functions; the one question to the kernel, whose connection it is,
+// has a file of its own.
 package access
 
 // Scope is what a token may do. A route asks for one; admin covers all, write covers read.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
 )
 
@@ -21,24 +20,36 @@ const (
 	longestSecret = 256
 )
 
+// Token is a stored access token; the secret itself is never stored.
+type Token struct {
+	ID         string     `json:"id"`
+	Name       string     `json:"name"`
+	Scope      string     `json:"scope"` // agent, read, write, admin
+	Prefix     string     `json:"prefix"`
+	Hash       []byte     `json:"-"` // SHA-256 of the secret
+	CreatedAt  time.Time  `json:"created_at"`
+	ExpiresAt  *time.Time `json:"expires_at"`
+	LastUsedAt *time.Time `json:"last_used_at"`
+}
+
 // NewToken makes a token: the secret, to be shown once, and what is stored of it. expires
 // may be zero for never.
-func NewToken(name string, scope Scope, expires, now time.Time) (secret string, t index.Token, err error) {
+func NewToken(name string, scope Scope, expires, now time.Time) (secret string, t Token, err error) {
 	if err := job.CheckLabel("name", name); err != nil || name == "" {
-		return "", index.Token{}, &job.InvalidError{What: "token name", Value: name, Why: "must be 1 to 256 printable characters"}
+		return "", Token{}, &job.InvalidError{What: "token name", Value: name, Why: "must be 1 to 256 printable characters"}
 	}
 	if !scope.Valid() {
-		return "", index.Token{}, &job.InvalidError{What: "scope", Value: string(scope), Why: "is none of agent, read, write, admin"}
+		return "", Token{}, &job.InvalidError{What: "scope", Value: string(scope), Why: "is none of agent, read, write, admin"}
 	}
 	if !expires.IsZero() && !expires.After(now) {
-		return "", index.Token{}, &job.InvalidError{What: "expiry", Value: expires.UTC().Format(time.RFC3339), Why: "is not in the future"}
+		return "", Token{}, &job.InvalidError{What: "expiry", Value: expires.UTC().Format(time.RFC3339), Why: "is not in the future"}
 	}
 	secret = tokenPrefix + NewSecret()
 	id, err := uuid.NewV7()
 	if err != nil {
-		return "", index.Token{}, fmt.Errorf("make token id: %w", err)
+		return "", Token{}, fmt.Errorf("make token id: %w", err)
 	}
-	t = index.Token{
+	t = Token{
 		ID: id.String(), Name: name, Scope: string(scope), Prefix: secret[:len(tokenPrefix)+6],
 		Hash: Hash(secret), CreatedAt: now.UTC(),
 	}

@@ -11,7 +11,6 @@ import (
 	"stint.dev/stint/client"
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/cli/option"
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store"
 )
 
@@ -50,7 +49,7 @@ func (s storedTokens) Tokens(ctx context.Context) ([]client.Token, error) {
 	return out, err
 }
 
-func listedToken(t index.Token) client.Token {
+func listedToken(t access.Token) client.Token {
 	return client.Token{
 		ID: t.ID, Name: t.Name, Scope: t.Scope, Prefix: t.Prefix,
 		CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt, LastUsedAt: t.LastUsedAt,
@@ -81,7 +80,7 @@ func (s storedTokens) RevokeToken(ctx context.Context, id string) error {
 }
 
 func (s storedTokens) audit(ctx context.Context, token string) error {
-	return s.db.Audit(ctx, index.AuditEntry{
+	return s.db.Audit(ctx, access.AuditEntry{
 		At: time.Now().UTC(), Who: userName(), Via: "command", Address: "this machine",
 		Action: s.action, Target: token, Status: http.StatusOK,
 	})

@@ -155,18 +155,6 @@ type RunPage struct {
 	NextCursor string
 }
 
-// Token is a stored access token; the secret itself is never stored.
-type Token struct {
-	ID         string     `json:"id"`
-	Name       string     `json:"name"`
-	Scope      string     `json:"scope"` // agent, read, write, admin
-	Prefix     string     `json:"prefix"`
-	Hash       []byte     `json:"-"` // SHA-256 of the secret
-	CreatedAt  time.Time  `json:"created_at"`
-	ExpiresAt  *time.Time `json:"expires_at"`
-	LastUsedAt *time.Time `json:"last_used_at"`
-}
-
 // NotFoundError says that the thing asked for is not in the store.
 type NotFoundError struct{ What string }
 

@@ -16,28 +16,28 @@ import (
 
 // accessStore is what access needs of the database.
 type accessStore interface {
-	CreateToken(ctx context.Context, t index.Token) error
-	Tokens(ctx context.Context) ([]index.Token, error)
-	TokenByHash(ctx context.Context, hash []byte) (index.Token, error)
+	CreateToken(ctx context.Context, t access.Token) error
+	Tokens(ctx context.Context) ([]access.Token, error)
+	TokenByHash(ctx context.Context, hash []byte) (access.Token, error)
 	TouchTokens(ctx context.Context, used map[string]time.Time) error
 	RevokeToken(ctx context.Context, id string) error
 	// RevokedTokens returns how many tokens were revoked so far, by any server.
 	RevokedTokens(ctx context.Context) (int64, error)
 
-	CreateSession(ctx context.Context, n index.Session) error
-	SessionByHash(ctx context.Context, hash []byte) (index.Session, error)
+	CreateSession(ctx context.Context, n access.Session) error
+	SessionByHash(ctx context.Context, hash []byte) (access.Session, error)
 	TouchSession(ctx context.Context, hash []byte, at, expires time.Time) error
 	EndSession(ctx context.Context, hash []byte) error
 
-	BeginLogin(ctx context.Context, l index.Login, now time.Time) error
-	TakeLogin(ctx context.Context, hash []byte, now time.Time) (index.Login, error)
+	BeginLogin(ctx context.Context, l access.Login, now time.Time) error
+	TakeLogin(ctx context.Context, hash []byte, now time.Time) (access.Login, error)
 
 	// ClaimRun makes a token the owner of a new run, or of one whose owner is no longer
 	// valid, and returns the owner: empty for a run that was begun without one.
 	ClaimRun(ctx context.Context, run, token string, now time.Time) (owner string, err error)
 
-	Audit(ctx context.Context, e index.AuditEntry) error
-	AuditLog(ctx context.Context, before int64, limit int) ([]index.AuditEntry, error)
+	Audit(ctx context.Context, e access.AuditEntry) error
+	AuditLog(ctx context.Context, before int64, limit int) ([]access.AuditEntry, error)
 }
 
 // actor is who sent a request, as far as the server knows.

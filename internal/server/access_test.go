@@ -89,7 +89,7 @@ func TestSessionEndsWithItsToken(t *testing.T) {
 	admin := l.mint(access.Admin, time.Time{}, c.now())
 	secret := l.mint(access.Write, time.Time{}, c.now())
 	cookie = l.session(secret)
-	var list struct{ Tokens []index.Token }
+	var list struct{ Tokens []access.Token }
 	l.get("/api/v1/tokens", "Authorization", "Bearer "+admin).ok(t, &list)
 	for _, tok := range list.Tokens {
 		if tok.Name == "for write" {
@@ -173,7 +173,7 @@ func TestRefusedRequestsChangeNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		audit = slices.DeleteFunc(audit, func(e index.AuditEntry) bool { return strings.HasPrefix(e.Action, "refused") })
+		audit = slices.DeleteFunc(audit, func(e access.AuditEntry) bool { return strings.HasPrefix(e.Action, "refused") })
 		text, err := json.Marshal([]any{run, tokens, size, last, audit})
 		if err != nil {
 			t.Fatal(err)
@@ -344,7 +344,7 @@ func TestAuditLog(t *testing.T) {
 	}
 	l.do("DELETE", "/api/v1/tokens/nonsense", nil, admin...).problem(t, http.StatusNotFound)
 	type page struct {
-		Entries    []index.AuditEntry
+		Entries    []access.AuditEntry
 		NextCursor int64 `json:"next_cursor"`
 	}
 	var first, second page

@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/access"
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
 )
 
@@ -59,7 +58,7 @@ type auditIn struct {
 }
 
 type auditPage struct {
-	Entries    []index.AuditEntry `json:"entries"`
+	Entries    []access.AuditEntry `json:"entries"`
 	NextCursor int64              `json:"next_cursor,omitempty" doc:"Pass it as cursor for older entries; not there on the last page"`
 }
 
@@ -78,7 +77,7 @@ func (s *Server) listAudit(ctx context.Context, in *auditIn) (*answered[auditPag
 
 // tokensAnswer lists tokens without their secrets, which nobody knows any more.
 type tokensAnswer struct {
-	Tokens []index.Token `json:"tokens"`
+	Tokens []access.Token `json:"tokens"`
 }
 
 func (s *Server) listTokens(ctx context.Context, _ *struct{}) (*answered[tokensAnswer], error) {
@@ -101,7 +100,7 @@ type createTokenIn struct {
 // createdToken is the only answer that holds a secret.
 type createdToken struct {
 	Secret string `json:"token" doc:"The secret. It is shown this once"`
-	index.Token
+	access.Token
 }
 
 func (s *Server) createToken(ctx context.Context, in *createTokenIn) (*answered[createdToken], error) {

@@ -36,9 +36,9 @@ func bearer(r *http.Request) (secret string, brought bool) {
 }
 
 // findToken returns the token of a secret, or an *index.NotFoundError.
-func (s *Server) findToken(ctx context.Context, secret string) (index.Token, error) {
+func (s *Server) findToken(ctx context.Context, secret string) (access.Token, error) {
 	if !access.MayBeToken(secret) {
-		return index.Token{}, &index.NotFoundError{What: "token"}
+		return access.Token{}, &index.NotFoundError{What: "token"}
 	}
 	now, hash := s.now(), access.Hash(secret)
 	if t, ok := s.tokens.Get(hash, now); ok {
@@ -47,10 +47,10 @@ func (s *Server) findToken(ctx context.Context, secret string) (index.Token, err
 	revoked := s.tokens.Revoked()
 	t, err := s.store.TokenByHash(ctx, hash)
 	if err != nil {
-		return index.Token{}, err
+		return access.Token{}, err
 	}
 	if subtle.ConstantTimeCompare(t.Hash, hash) != 1 {
-		return index.Token{}, &index.NotFoundError{What: "token"}
+		return access.Token{}, &index.NotFoundError{What: "token"}
 	}
 	s.tokens.Put(t, revoked, now)
 	return t, nil
@@ -105,7 +105,7 @@ func (s *Server) reportRefused(ctx context.Context, address, why, target string,
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTime)
 	defer cancel()
-	err := s.store.Audit(ctx, index.AuditEntry{
+	err := s.store.Audit(ctx, access.AuditEntry{
 		At: s.now().UTC(), Via: viaNone, Address: address, Action: action, Target: target, Status: http.StatusUnauthorized,
 	})
 	if err != nil {

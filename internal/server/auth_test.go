@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/access"
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/server"
 )
 
@@ -92,7 +91,7 @@ func TestTokensThatDoNotWork(t *testing.T) {
 		t.Errorf("the answer does not say that the token expired: %s", p.Detail)
 	}
 
-	var list struct{ Tokens []index.Token }
+	var list struct{ Tokens []access.Token }
 	l.get("/api/v1/tokens").ok(t, &list)
 	for _, tok := range list.Tokens {
 		if tok.LastUsedAt == nil {
@@ -112,7 +111,7 @@ type lookups struct {
 	n atomic.Int64
 }
 
-func (l *lookups) TokenByHash(ctx context.Context, hash []byte) (index.Token, error) {
+func (l *lookups) TokenByHash(ctx context.Context, hash []byte) (access.Token, error) {
 	l.n.Add(1)
 	return l.Store.TokenByHash(ctx, hash)
 }

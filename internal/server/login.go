@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/access"
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
 )
 
@@ -93,7 +92,7 @@ func (s *Server) me(a actor) meAnswer {
 // audit writes down what a person did. What was done is done: an entry that cannot be
 // written is an error in the log, not one of the request.
 func (s *Server) audit(r *http.Request, a actor, action string, status int) {
-	e := index.AuditEntry{
+	e := access.AuditEntry{
 		At: s.now().UTC(), Who: a.name, Via: a.via, Address: remoteHost(r), Action: action, Target: r.URL.Path, Status: status,
 	}
 	s.log.Info(action, "who", cmp.Or(e.Who, "-"), "via", e.Via, "from", e.Address, "target", e.Target, "status", e.Status)

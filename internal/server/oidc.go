@@ -19,7 +19,6 @@ import (
 	"golang.org/x/oauth2"
 
 	"stint.dev/stint/internal/access"
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
 )
 
@@ -126,7 +125,7 @@ func (p *provider) scopes(known *oidc.Provider) []string {
 
 // identify finds out whose session one is that an earlier login began. Its scope is what
 // the grants give the person now.
-func (p *provider) identify(n index.Session) (actor, error) {
+func (p *provider) identify(n access.Session) (actor, error) {
 	var id access.Identity
 	if p == nil || json.Unmarshal([]byte(n.Identity), &id) != nil || id.Issuer != p.cfg.Issuer {
 		return actor{}, newProblem(http.StatusUnauthorized, "the session is of an identity provider that this server does not use any more: log in again")
@@ -154,7 +153,7 @@ func (s *Server) getOIDCStart(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	browser := loginSecret(access.NewSecret())
-	l := index.Login{Hash: access.Hash(browser.state()), ReturnTo: localPath(r.URL.Query().Get("return_to")), ExpiresAt: s.now().Add(loginTime)}
+	l := access.Login{Hash: access.Hash(browser.state()), ReturnTo: localPath(r.URL.Query().Get("return_to")), ExpiresAt: s.now().Add(loginTime)}
 	if err := s.store.BeginLogin(r.Context(), l, s.now()); err != nil {
 		s.fail(w, r, err)
 		return

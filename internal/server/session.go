@@ -64,7 +64,7 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, a actor, i
 	}
 	now := s.now().UTC()
 	secret := access.NewSecret()
-	err := s.store.CreateSession(r.Context(), index.Session{
+	err := s.store.CreateSession(r.Context(), access.Session{
 		Hash: access.Hash(secret), Who: a.name, Scope: string(a.scope), Via: a.via, Token: a.token, Identity: identity,
 		CreatedAt: now, ExpiresAt: now.Add(sessionIdle), UsedAt: now,
 	})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/journal"
@@ -16,11 +17,11 @@ import (
 
 func sessions(t *testing.T, s *store.Store) {
 	ctx := t.Context()
-	tok := index.Token{ID: "t1", Name: "ada", Scope: "write", Prefix: "stint_x", Hash: []byte("h1"), CreatedAt: noon}
+	tok := access.Token{ID: "t1", Name: "ada", Scope: "write", Prefix: "stint_x", Hash: []byte("h1"), CreatedAt: noon}
 	ends := noon.Add(2 * time.Hour)
 	tok.ExpiresAt = &ends
 	must(t, s.CreateToken(ctx, tok))
-	want := index.Session{
+	want := access.Session{
 		Hash: []byte("s1"), Who: "ada", Scope: "write", Via: "token", Token: "t1",
 		CreatedAt: noon, ExpiresAt: noon.Add(24 * time.Hour), UsedAt: noon,
 	}
@@ -41,7 +42,7 @@ func sessions(t *testing.T, s *store.Store) {
 	if _, err := s.SessionByHash(ctx, want.Hash); !errors.As(err, &notFound) {
 		t.Errorf("a session outlived its token: %v", err)
 	}
-	person := index.Session{Hash: []byte("s2"), Who: "ada@example.org", Scope: "read", Via: "oidc", Identity: `{"email":"ada@example.org"}`, CreatedAt: noon, ExpiresAt: ends, UsedAt: noon}
+	person := access.Session{Hash: []byte("s2"), Who: "ada@example.org", Scope: "read", Via: "oidc", Identity: `{"email":"ada@example.org"}`, CreatedAt: noon, ExpiresAt: ends, UsedAt: noon}
 	must(t, s.CreateSession(ctx, person))
 	if got, err = s.SessionByHash(ctx, person.Hash); err != nil || got.Who != person.Who || got.Identity != person.Identity {
 		t.Errorf("session without a token: %+v, %v", got, err)
@@ -55,7 +56,7 @@ func sessions(t *testing.T, s *store.Store) {
 
 func logins(t *testing.T, s *store.Store) {
 	ctx := t.Context()
-	l := index.Login{Hash: []byte("state"), ReturnTo: "/runs/1", ExpiresAt: noon.Add(time.Minute)}
+	l := access.Login{Hash: []byte("state"), ReturnTo: "/runs/1", ExpiresAt: noon.Add(time.Minute)}
 	must(t, s.BeginLogin(ctx, l, noon))
 	got, err := s.TakeLogin(ctx, l.Hash, noon)
 	must(t, err)
@@ -98,7 +99,7 @@ func TestUnknownSecretsDoNotWrite(t *testing.T) {
 func loginsGo(t *testing.T, s *store.Store) {
 	for i := range 100 {
 		at := noon.Add(time.Duration(i) * time.Minute)
-		must(t, s.BeginLogin(t.Context(), index.Login{Hash: fmt.Append(nil, i), ExpiresAt: at.Add(10 * time.Minute)}, at))
+		must(t, s.BeginLogin(t.Context(), access.Login{Hash: fmt.Append(nil, i), ExpiresAt: at.Add(10 * time.Minute)}, at))
 		if n, err := s.CountRows(t.Context(), "logins"); err != nil || n > 12 {
 			t.Fatalf("%d logins after %d minutes, %v; each lasts for 10", n, i, err)
 		}
@@ -108,7 +109,7 @@ func loginsGo(t *testing.T, s *store.Store) {
 func auditLog(t *testing.T, s *store.Store) {
 	ctx := t.Context()
 	for i := range 5 {
-		must(t, s.Audit(ctx, index.AuditEntry{
+		must(t, s.Audit(ctx, access.AuditEntry{
 			At: noon.Add(time.Duration(i) * time.Second), Who: "ada", Via: "session", Address: "::1",
 			Action: "POST /api/v1/runs/{run}/cancel", Target: "/x\x1b[2J", Status: 200 + i,
 		}))
@@ -133,7 +134,7 @@ func owners(t *testing.T, s *store.Store) {
 	ctx := t.Context()
 	ends := noon.Add(time.Hour)
 	for _, id := range []string{"a", "b"} {
-		tok := index.Token{ID: id, Name: id, Scope: "agent", Prefix: id, Hash: []byte(id), CreatedAt: noon}
+		tok := access.Token{ID: id, Name: id, Scope: "agent", Prefix: id, Hash: []byte(id), CreatedAt: noon}
 		if id == "a" {
 			tok.ExpiresAt = &ends
 		}

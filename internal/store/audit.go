@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 )
 
 // Audit writes down what a person changed.
-func (s *Store) Audit(ctx context.Context, e index.AuditEntry) error {
+func (s *Store) Audit(ctx context.Context, e access.AuditEntry) error {
 	return s.change(ctx, "write to the audit log",
 		`INSERT INTO audit (at, who, via, address, action, target, status) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 		micros(e.At), index.Text(e.Who, 200), e.Via, index.Text(e.Address, 100), index.Text(e.Action, 200), index.Text(e.Target, 500), e.Status)
@@ -19,16 +20,16 @@ func (s *Store) Audit(ctx context.Context, e index.AuditEntry) error {
 
 // AuditLog returns up to limit entries with ids below before, newest first; before 0 means
 // from the newest on.
-func (s *Store) AuditLog(ctx context.Context, before int64, limit int) ([]index.AuditEntry, error) {
+func (s *Store) AuditLog(ctx context.Context, before int64, limit int) ([]access.AuditEntry, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT id, at, who, via, address, action, target, status FROM audit
 		WHERE $1 = 0 OR id < $1 ORDER BY id DESC LIMIT $2`, before, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read the audit log: %w", err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	entries := []index.AuditEntry{}
+	entries := []access.AuditEntry{}
 	for rows.Next() {
-		var e index.AuditEntry
+		var e access.AuditEntry
 		var at int64
 		if err := rows.Scan(&e.ID, &at, &e.Who, &e.Via, &e.Address, &e.Action, &e.Target, &e.Status); err != nil {
 			return nil, fmt.Errorf("read the audit log: %w", err)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
@@ -85,9 +86,9 @@ func unidentified(t *testing.T, s *store.Store) {
 func manyExpired(t *testing.T, s *store.Store) {
 	const n = 1200 // more than two transactions delete
 	for i := range n {
-		must(t, s.BeginLogin(t.Context(), index.Login{Hash: fmt.Append(nil, i), ExpiresAt: noon}, noon))
+		must(t, s.BeginLogin(t.Context(), access.Login{Hash: fmt.Append(nil, i), ExpiresAt: noon}, noon))
 	}
-	live := index.Login{Hash: []byte("live"), ExpiresAt: noon.Add(time.Hour)}
+	live := access.Login{Hash: []byte("live"), ExpiresAt: noon.Add(time.Hour)}
 	must(t, s.BeginLogin(t.Context(), live, noon))
 	for i := range n {
 		if _, err := s.ClaimRun(t.Context(), fmt.Sprint("run-", i), "token", noon); err != nil {
@@ -107,8 +108,8 @@ func manyExpired(t *testing.T, s *store.Store) {
 // A token that has expired is listed for three months, and then deleted.
 func expiredTokens(t *testing.T, s *store.Store) {
 	ends := noon.Add(time.Hour)
-	must(t, s.CreateToken(t.Context(), index.Token{ID: "a", Name: "for an hour", Scope: "read", Prefix: "a", Hash: []byte("a"), CreatedAt: noon, ExpiresAt: &ends}))
-	must(t, s.CreateToken(t.Context(), index.Token{ID: "b", Name: "for ever", Scope: "read", Prefix: "b", Hash: []byte("b"), CreatedAt: noon}))
+	must(t, s.CreateToken(t.Context(), access.Token{ID: "a", Name: "for an hour", Scope: "read", Prefix: "a", Hash: []byte("a"), CreatedAt: noon, ExpiresAt: &ends}))
+	must(t, s.CreateToken(t.Context(), access.Token{ID: "b", Name: "for ever", Scope: "read", Prefix: "b", Hash: []byte("b"), CreatedAt: noon}))
 	must(t, s.SweepAccess(t.Context(), ends.Add(90*24*time.Hour)))
 	if n, err := s.CountRows(t.Context(), "tokens"); err != nil || n != 2 {
 		t.Errorf("%d tokens are left after 90 days, %v", n, err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
@@ -225,11 +226,11 @@ func jobs(t *testing.T, s *store.Store) {
 func tokens(t *testing.T, s *store.Store) {
 	hash := sha256.Sum256([]byte("secret"))
 	expires := noon.Add(time.Hour)
-	want := index.Token{ID: "t1", Name: "ci", Scope: "agent", Prefix: "stint_ab", Hash: hash[:], CreatedAt: noon, ExpiresAt: &expires}
+	want := access.Token{ID: "t1", Name: "ci", Scope: "agent", Prefix: "stint_ab", Hash: hash[:], CreatedAt: noon, ExpiresAt: &expires}
 	if err := s.CreateToken(t.Context(), want); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.CreateToken(t.Context(), index.Token{ID: "t2", Hash: hash[:]}); err == nil {
+	if err := s.CreateToken(t.Context(), access.Token{ID: "t2", Hash: hash[:]}); err == nil {
 		t.Error("the same secret twice")
 	}
 	used := noon.Add(time.Minute)
@@ -245,7 +246,7 @@ func tokens(t *testing.T, s *store.Store) {
 		t.Error("token (-want +got):", diff, err)
 	}
 	all, err := s.Tokens(t.Context())
-	if diff := cmp.Diff([]index.Token{want}, all); diff != "" || err != nil {
+	if diff := cmp.Diff([]access.Token{want}, all); diff != "" || err != nil {
 		t.Error("tokens (-want +got):", diff, err)
 	}
 	if err := s.RevokeToken(t.Context(), "t1"); err != nil {

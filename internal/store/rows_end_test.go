@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
@@ -88,7 +89,7 @@ func fillTables(t *testing.T, s *store.Store) {
 	}
 	must(t, s.Exec(ctx, `INSERT INTO waiting_agents (run_id, attempt, until, asked_by, why) VALUES ('`+run+`', 1, 0, '', '')`))
 	for _, id := range []string{"for an hour", "for ever"} {
-		k := index.Token{ID: id, Name: id, Scope: "agent", Prefix: id, Hash: []byte(id), CreatedAt: noon}
+		k := access.Token{ID: id, Name: id, Scope: "agent", Prefix: id, Hash: []byte(id), CreatedAt: noon}
 		if id == "for an hour" {
 			k.ExpiresAt = &soon
 		}
@@ -99,9 +100,9 @@ func fillTables(t *testing.T, s *store.Store) {
 	}
 	torn, data := whole(t, journal.Attempt{}, 0)
 	one(t, s, torn, 1, 0, data[:20])
-	must(t, s.CreateSession(ctx, index.Session{Hash: []byte("h"), Who: "ada", Scope: "read", CreatedAt: noon, ExpiresAt: soon, UsedAt: noon}))
-	must(t, s.BeginLogin(ctx, index.Login{Hash: []byte("h"), ExpiresAt: soon}, noon))
-	must(t, s.Audit(ctx, index.AuditEntry{At: noon, Who: "ada", Action: "POST", Target: "/"}))
+	must(t, s.CreateSession(ctx, access.Session{Hash: []byte("h"), Who: "ada", Scope: "read", CreatedAt: noon, ExpiresAt: soon, UsedAt: noon}))
+	must(t, s.BeginLogin(ctx, access.Login{Hash: []byte("h"), ExpiresAt: soon}, noon))
+	must(t, s.Audit(ctx, access.AuditEntry{At: noon, Who: "ada", Action: "POST", Target: "/"}))
 	tidy(t, s, noon.Add(time.Hour)) // packs, and makes searchable
 	must(t, s.Exec(ctx, `INSERT INTO troubled (kind, id, error, tries, since_at, last_at, next_at) VALUES ('run', 'x', 'e', 1, 0, 0, 0)`))
 }

@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 )
 
 // CreateSession stores a session.
-func (s *Store) CreateSession(ctx context.Context, n index.Session) error {
+func (s *Store) CreateSession(ctx context.Context, n access.Session) error {
 	return s.change(ctx, "store a session",
 		`INSERT INTO sessions (hash, who, scope, via, token_id, created_at, expires_at, used_at, identity) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 		n.Hash, index.Text(n.Who, 200), n.Scope, n.Via, n.Token, micros(n.CreatedAt), micros(n.ExpiresAt), micros(n.UsedAt), n.Identity)
@@ -19,8 +20,8 @@ func (s *Store) CreateSession(ctx context.Context, n index.Session) error {
 
 // SessionByHash returns the session whose secret has this SHA-256. Whether it has expired
 // is for the caller to see. A session ends with the token it came from.
-func (s *Store) SessionByHash(ctx context.Context, hash []byte) (index.Session, error) {
-	n := index.Session{Hash: hash}
+func (s *Store) SessionByHash(ctx context.Context, hash []byte) (access.Session, error) {
+	n := access.Session{Hash: hash}
 	var created, expires, used int64
 	var tokenExpires sql.NullInt64
 	err := s.reader.QueryRowContext(ctx, `
@@ -29,10 +30,10 @@ func (s *Store) SessionByHash(ctx context.Context, hash []byte) (index.Session, 
 		WHERE s.hash = $1 AND (s.token_id = '' OR t.id IS NOT NULL)`, hash).
 		Scan(&n.Who, &n.Scope, &n.Via, &n.Token, &created, &expires, &used, &n.Identity, &tokenExpires)
 	if errors.Is(err, sql.ErrNoRows) {
-		return index.Session{}, &index.NotFoundError{What: "session"}
+		return access.Session{}, &index.NotFoundError{What: "session"}
 	}
 	if err != nil {
-		return index.Session{}, fmt.Errorf("read a session: %w", err)
+		return access.Session{}, fmt.Errorf("read a session: %w", err)
 	}
 	if tokenExpires.Valid {
 		expires = min(expires, tokenExpires.Int64)
@@ -57,7 +58,7 @@ func (s *Store) EndSession(ctx context.Context, hash []byte) error {
 
 // BeginLogin stores a login that was begun at an identity provider. With each, some go that have
 // expired: anybody may begin one.
-func (s *Store) BeginLogin(ctx context.Context, l index.Login, now time.Time) error {
+func (s *Store) BeginLogin(ctx context.Context, l access.Login, now time.Time) error {
 	return s.writeRuns(ctx, noRuns, func(t *tx) error {
 		if _, err := t.ExecContext(ctx, expiringLogins.statement(), micros(now), loginsGo); err != nil {
 			return fmt.Errorf("delete logins that have expired: %w", err)
@@ -87,8 +88,8 @@ func (s *Store) has(ctx context.Context, table string, hash []byte) (bool, error
 
 // TakeLogin returns a login that was begun and deletes it, so that it counts once. It
 // returns *index.NotFoundError when there is none or it has expired.
-func (s *Store) TakeLogin(ctx context.Context, hash []byte, now time.Time) (index.Login, error) {
-	l := index.Login{Hash: hash}
+func (s *Store) TakeLogin(ctx context.Context, hash []byte, now time.Time) (access.Login, error) {
+	l := access.Login{Hash: hash}
 	there, err := s.has(ctx, "logins", hash)
 	switch {
 	case err != nil:

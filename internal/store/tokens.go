@@ -9,13 +9,14 @@ import (
 	"slices"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 )
 
 const tokenColumns = `id, name, scope, prefix, hash, created_at, expires_at, last_used_at`
 
 // CreateToken stores a token.
-func (s *Store) CreateToken(ctx context.Context, k index.Token) error {
+func (s *Store) CreateToken(ctx context.Context, k access.Token) error {
 	return s.writeRuns(ctx, noRuns, func(t *tx) error {
 		_, err := t.ExecContext(ctx, `INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 			k.ID, index.Text(k.Name, 200), k.Scope, k.Prefix, k.Hash, micros(k.CreatedAt), microsOrNull(k.ExpiresAt), microsOrNull(k.LastUsedAt))
@@ -27,13 +28,13 @@ func (s *Store) CreateToken(ctx context.Context, k index.Token) error {
 }
 
 // Tokens returns every token, oldest first.
-func (s *Store) Tokens(ctx context.Context) ([]index.Token, error) {
+func (s *Store) Tokens(ctx context.Context) ([]access.Token, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT `+tokenColumns+` FROM tokens ORDER BY created_at, id`)
 	if err != nil {
 		return nil, fmt.Errorf("read tokens: %w", err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	tokens := []index.Token{}
+	tokens := []access.Token{}
 	for rows.Next() {
 		k, err := scanToken(rows)
 		if err != nil {
@@ -46,13 +47,13 @@ func (s *Store) Tokens(ctx context.Context) ([]index.Token, error) {
 
 // TokenByHash returns the token whose secret has this SHA-256. Whether it has expired is
 // for the caller to see.
-func (s *Store) TokenByHash(ctx context.Context, hash []byte) (index.Token, error) {
+func (s *Store) TokenByHash(ctx context.Context, hash []byte) (access.Token, error) {
 	k, err := scanToken(s.reader.QueryRowContext(ctx, `SELECT `+tokenColumns+` FROM tokens WHERE hash = $1`, hash))
 	if errors.Is(err, sql.ErrNoRows) {
-		return index.Token{}, &index.NotFoundError{What: "token"}
+		return access.Token{}, &index.NotFoundError{What: "token"}
 	}
 	if err != nil {
-		return index.Token{}, fmt.Errorf("read a token: %w", err)
+		return access.Token{}, fmt.Errorf("read a token: %w", err)
 	}
 	return k, nil
 }
@@ -98,8 +99,8 @@ func (s *Store) RevokedTokens(ctx context.Context) (int64, error) {
 	return n, nil
 }
 
-func scanToken(from scanner) (index.Token, error) {
-	var k index.Token
+func scanToken(from scanner) (access.Token, error) {
+	var k access.Token
 	var created int64
 	var expires, used sql.NullInt64
 	err := from.Scan(&k.ID, &k.Name, &k.Scope, &k.Prefix, &k.Hash, &created, &expires, &used)
