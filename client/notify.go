@@ -7,69 +7,14 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"stint.dev/stint/job"
 )
 
-// Route says who is told of what. Empty fields of Match match everything.
-type Route struct {
-	Name          string     `json:"name"`
-	URL           string     `json:"url"`
-	Secret        string     `json:"secret,omitempty"` // is never in an answer
-	Match         RouteMatch `json:"match"`
-	Quiet         *Quiet     `json:"quiet,omitempty"`
-	GroupSeconds  int64      `json:"group_seconds,omitempty"`
-	RepeatSeconds int64      `json:"repeat_seconds,omitempty"`
-	Enabled       bool       `json:"enabled"`
-	ChangedAt     time.Time  `json:"changed_at,omitzero"`
-	// Error says why the server cannot decrypt the URL and secret that it has stored: nothing is sent.
-	Error string `json:"error,omitempty"`
-}
-
-// RouteMatch says which messages a route takes.
-type RouteMatch struct {
-	Job      string            `json:"job,omitempty"` // a glob
-	Labels   map[string]string `json:"labels,omitempty"`
-	Severity job.Health        `json:"severity,omitempty"`
-	Events   []string          `json:"events,omitempty"`
-}
-
-// Quiet are hours in which nothing is sent: when they begin (a cron expression), how long
-// they last ("9h"), and in which time zone.
-type Quiet struct {
-	Cron     string `json:"cron"`
-	Duration string `json:"duration"`
-	Zone     string `json:"zone,omitempty"`
-}
-
-// Action is a message on its way through a route, or something to be done to a run.
-type Action struct {
-	ID        int64      `json:"id"`
-	Kind      string     `json:"kind"` // notify, cancel or retry
-	Run       string     `json:"run,omitempty"`
-	Attempt   int        `json:"attempt,omitempty"`
-	What      string     `json:"what"`
-	Severity  job.Health `json:"severity,omitempty"`
-	Route     string     `json:"route,omitempty"`
-	Status    string     `json:"status"` // pending, done, failed or dropped
-	Tries     int        `json:"tries"`
-	NextAt    *time.Time `json:"next_at"`
-	LastError string     `json:"last_error,omitempty"`
-	CreatedAt time.Time  `json:"created_at"`
-	DoneAt    *time.Time `json:"done_at"`
-	Message   string     `json:"message"`
-	By        string     `json:"by,omitempty"`
-	Ends      string     `json:"ends,omitempty"`
-	Cause     int64      `json:"cause"`
-	Repeat    int        `json:"repeat,omitempty"`
-	Batch     int64      `json:"batch,omitempty"`
-}
-
 // Routes lists the routes of notifications.
-func (c *Client) Routes(ctx context.Context) ([]Route, error) {
+func (c *Client) Routes(ctx context.Context) ([]job.Route, error) {
 	var out struct {
-		Routes []Route `json:"routes"`
+		Routes []job.Route `json:"routes"`
 	}
 	err := c.get(ctx, "/api/v1/routes", &out)
 	return out.Routes, err
@@ -77,8 +22,8 @@ func (c *Client) Routes(ctx context.Context) ([]Route, error) {
 
 // SetRoute sets a route, new or changed, and returns it as the server shows it. A URL as
 // it is shown, and an empty secret, leave what was set before.
-func (c *Client) SetRoute(ctx context.Context, r Route) (Route, error) {
-	var out Route
+func (c *Client) SetRoute(ctx context.Context, r job.Route) (job.Route, error) {
+	var out job.Route
 	err := c.change(ctx, http.MethodPut, routePath(r.Name), r, &out)
 	return out, err
 }
@@ -102,13 +47,13 @@ func (c *Client) TestRoute(ctx context.Context, name string) (refused string, er
 }
 
 // Actions lists up to limit actions, newest first; of all runs when ref is empty.
-func (c *Client) Actions(ctx context.Context, ref string, limit int) ([]Action, error) {
+func (c *Client) Actions(ctx context.Context, ref string, limit int) ([]job.Action, error) {
 	path := "/api/v1/actions"
 	if ref != "" {
 		path = runPath(ref) + "/actions"
 	}
 	var out struct {
-		Actions []Action `json:"actions"`
+		Actions []job.Action `json:"actions"`
 	}
 	err := c.get(ctx, path+"?limit="+strconv.Itoa(limit), &out)
 	return out.Actions, err

@@ -36,6 +36,10 @@ func (s State) Terminal() bool {
 	return false
 }
 
+// EndedBadly reports whether a run in this state ended in a way that people are notified of as a
+// problem.
+func (s State) EndedBadly() bool { return s == Failed || s == TimedOut || s == Lost }
+
 // Active reports whether an agent works on the run's current attempt in this state.
 func (s State) Active() bool {
 	switch s {

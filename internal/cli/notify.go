@@ -71,7 +71,7 @@ func (p *program) notifyList() *cobra.Command {
 }
 
 // matchText is what a route takes, in words.
-func matchText(r client.Route) string {
+func matchText(r job.Route) string {
 	var parts []string
 	if len(r.Match.Events) > 0 {
 		parts = append(parts, strings.Join(r.Match.Events, ", "))
@@ -92,7 +92,7 @@ func matchText(r client.Route) string {
 }
 
 // paceText is when and how a route is told.
-func paceText(r client.Route) string {
+func paceText(r job.Route) string {
 	var parts []string
 	switch {
 	case r.Error != "":
@@ -164,10 +164,10 @@ is shown once, unless one is given or --unsigned.`,
 }
 
 // routeOf reads a route from options.
-func routeOf(name string, opts *option.Set) (client.Route, error) {
-	r := client.Route{
+func routeOf(name string, opts *option.Set) (job.Route, error) {
+	r := job.Route{
 		Name: name, URL: opts.Text("url"), Secret: opts.Text("secret"), Enabled: !opts.On("disabled"),
-		Match: client.RouteMatch{
+		Match: job.RouteMatch{
 			Job: opts.Text("match-job"), Severity: job.Health(opts.Text("severity")), Events: opts.List("event"), Labels: map[string]string{},
 		},
 		GroupSeconds: int64(opts.Duration("group").Seconds()), RepeatSeconds: int64(opts.Duration("repeat").Seconds()),
@@ -183,7 +183,7 @@ func routeOf(name string, opts *option.Set) (client.Route, error) {
 		r.Match.Labels[k] = v
 	}
 	if opts.Text("quiet-cron") != "" || opts.Text("quiet-for") != "" {
-		r.Quiet = &client.Quiet{Cron: opts.Text("quiet-cron"), Duration: opts.Text("quiet-for"), Zone: opts.Text("quiet-zone")}
+		r.Quiet = &job.QuietHours{Cron: opts.Text("quiet-cron"), Duration: opts.Text("quiet-for"), Zone: opts.Text("quiet-zone")}
 	}
 	if r.Secret == "" && !opts.On("unsigned") && strings.HasPrefix(strings.ToLower(r.URL), "http") {
 		r.Secret = notify.NewSecret()

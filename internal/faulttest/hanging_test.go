@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"stint.dev/stint/client"
 	"stint.dev/stint/job"
 )
 
@@ -35,7 +34,7 @@ func (w *world) notified() *receiver {
 	r := &receiver{t: w.t, first: map[string]time.Time{}, times: map[string]int{}, seen: map[string]bool{}}
 	service := httptest.NewServer(r)
 	w.t.Cleanup(service.Close)
-	if _, err := w.api.SetRoute(w.t.Context(), client.Route{Name: "test", URL: service.URL, Enabled: true}); err != nil {
+	if _, err := w.api.SetRoute(w.t.Context(), job.Route{Name: "test", URL: service.URL, Enabled: true}); err != nil {
 		w.t.Fatal(err)
 	}
 	return r

@@ -41,11 +41,11 @@ func Move(run job.Run, e job.Event, at time.Time, clock, evidence string) (job.R
 		return run, nil, err
 	}
 	run.State = t.To
-	if t.To == job.Succeeded || Active(t.To) && !Active(t.From) {
+	if t.To == job.Succeeded || t.To.Active() && !t.From.Active() {
 		run.Diagnosis = nil // of a trouble that is over
 	}
 	switch {
-	case !Active(t.To):
+	case !t.To.Active():
 		run.Health, run.Findings, run.SuspendedAt = "", []job.Finding{}, nil
 	case run.Health == "":
 		run.Health = job.Healthy
@@ -59,7 +59,7 @@ func Move(run job.Run, e job.Event, at time.Time, clock, evidence string) (job.R
 // Suspend applies to an active run whether its agent says that it stops itself and the job.
 // The event returned is nil when that is known.
 func Suspend(run job.Run, suspended bool, at time.Time) (job.Run, *job.RunEvent) {
-	if suspended == (run.SuspendedAt != nil) || !Active(run.State) {
+	if suspended == (run.SuspendedAt != nil) || !run.State.Active() {
 		return run, nil
 	}
 	kind, evidence := job.EventSuspended, "The agent stopped itself and the job (SIGTSTP)."
@@ -75,12 +75,6 @@ func Suspend(run job.Run, suspended bool, at time.Time) (job.Run, *job.RunEvent)
 		Run: run.ID, Attempt: run.Attempt, At: at.UTC(), Clock: ServerClock, Kind: kind,
 		From: string(run.State), To: string(run.State), Rule: kind, Evidence: evidence,
 	}
-}
-
-// Active reports whether an agent should be at work in this state, so that a lease holds
-// and health is judged.
-func Active(s job.State) bool {
-	return !s.Terminal() && s != job.Queued && s != job.Retrying
 }
 
 // JoinHeads describes two neighbouring blocks as one.

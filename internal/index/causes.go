@@ -78,6 +78,3 @@ func Recovered(run *job.Run, before string, now time.Time) OutboxEntry {
 		Message: fmt.Sprintf("Succeeded again, after %s.", before), At: now,
 	}
 }
-
-// Bad reports whether somebody may have been told of a run's end in this state.
-func Bad(s job.State) bool { return s == job.Failed || s == job.TimedOut || s == job.Lost }

@@ -1,7 +1,6 @@
 package index
 
 import (
-	"fmt"
 	"time"
 
 	"stint.dev/stint/job"
@@ -31,7 +30,7 @@ func OpenFailures(ends []End, passed time.Time) []End {
 			if e.KnownAt.After(passed) {
 				passed = e.KnownAt
 			}
-		case Bad(e.State) && e.KnownAt.After(passed):
+		case e.State.EndedBadly() && e.KnownAt.After(passed):
 			open = append(open, e)
 		}
 	}
@@ -62,9 +61,9 @@ const (
 // started when this one had ended.
 func ArrivalOf(ended, known time.Time, state job.State, followed, passed bool) Arrival {
 	switch {
-	case !ended.IsZero() && known.Sub(ended) >= job.LateAfter, Bad(state) && passed:
+	case !ended.IsZero() && known.Sub(ended) >= job.LateAfter, state.EndedBadly() && passed:
 		return DeliveredLate
-	case Bad(state) && followed:
+	case state.EndedBadly() && followed:
 		return Overtaken
 	}
 	return InTime
@@ -76,53 +75,4 @@ func OvertakenEntry(run *job.Run, now time.Time) OutboxEntry {
 		Kind: OutboxNotify, Run: run.ID, Attempt: run.Attempt, What: WhatLate, Severity: Info,
 		Message: "A run of the job that started later had succeeded before.", At: now,
 	}
-}
-
-// LateRuns counts runs that one host delivered late, at once.
-type LateRuns struct {
-	Host   string    `json:"host"`
-	Runs   int       `json:"runs"`
-	Failed int       `json:"failed"` // of them; timed out and lost ones too
-	From   time.Time `json:"from"`   // the start of the first
-	To     time.Time `json:"to"`     // the start of the last
-}
-
-// Add counts a run.
-func (l *LateRuns) Add(start time.Time, state job.State) {
-	one := LateRuns{Runs: 1, From: start, To: start}
-	if Bad(state) {
-		one.Failed = 1
-	}
-	l.Join(one)
-}
-
-// Join counts the runs of another one.
-func (l *LateRuns) Join(other LateRuns) {
-	if l.Runs == 0 || other.From.Before(l.From) {
-		l.From = other.From
-	}
-	if l.Runs == 0 || other.To.After(l.To) {
-		l.To = other.To
-	}
-	l.Runs, l.Failed = l.Runs+other.Runs, l.Failed+other.Failed
-}
-
-// Sentence says so to people, who read it at a time.
-func (l LateRuns) Sentence(at time.Time) string {
-	layout := "15:04"
-	if y, m, d := at.UTC().Date(); l.From.UTC().Before(time.Date(y, m, d, 0, 0, 0, 0, time.UTC)) {
-		layout = "2006-01-02 15:04"
-	}
-	from, to := l.From.UTC().Format(layout), l.To.UTC().Format(layout)
-	text := fmt.Sprintf("%d runs from %s to %s arrived late", l.Runs, from, to)
-	if l.Runs == 1 {
-		text = fmt.Sprintf("1 run from %s arrived late", from)
-	}
-	switch {
-	case l.Failed > 0 && l.Runs == 1:
-		text += ", and it failed"
-	case l.Failed > 0:
-		text += fmt.Sprintf(", %d of them failed", l.Failed)
-	}
-	return text
 }

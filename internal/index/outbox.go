@@ -61,38 +61,7 @@ type OutboxEntry struct {
 	// By says who or what wants it, for a cancel or a retry ("policy of the job").
 	By string
 	// Late is what WhatLate counts: runs of one job. Run is the last of them.
-	Late *LateRuns
-}
-
-// Action is an outbox row as it stands: a message on its way through one route, or
-// something to be done to a run.
-type Action struct {
-	ID       int64      `json:"id"`
-	Kind     string     `json:"kind"`
-	Run      string     `json:"run,omitempty"`
-	Attempt  int        `json:"attempt,omitempty"`
-	What     string     `json:"what"`
-	Severity job.Health `json:"severity,omitempty"`
-	// Route is empty until it is known who is to be told, and for a cancel and a retry.
-	Route     string     `json:"route,omitempty"`
-	Status    string     `json:"status"`
-	Tries     int        `json:"tries"`
-	NextAt    *time.Time `json:"next_at"` // nil unless pending
-	LastError string     `json:"last_error,omitempty"`
-	CreatedAt time.Time  `json:"created_at"`
-	DoneAt    *time.Time `json:"done_at"`
-	Message   string     `json:"message"`
-	By        string     `json:"by,omitempty"`
-	Ends      string     `json:"ends,omitempty"`
-	// Late is what the event late counts.
-	Late *LateRuns `json:"late,omitempty"`
-	// Cause is the id of the change: the same in every route and in every repetition.
-	Cause int64 `json:"cause"`
-	// Repeat counts how often the same was told before, 0 for the first time.
-	Repeat int `json:"repeat,omitempty"`
-	// Batch is the id under which it was sent, alone or with others. It never changes
-	// once there is one, so that a receiver can tell a repetition.
-	Batch int64 `json:"batch,omitempty"`
+	Late *job.LateRuns
 }
 
 // ActionQuery asks for a page of actions, newest first.

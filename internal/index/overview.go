@@ -171,7 +171,7 @@ func RecentRuns(last []job.LastRun, all job.Summary) job.RecentRuns {
 			continue
 		}
 		out.Ended++
-		if Bad(r.State) {
+		if r.State.EndedBadly() {
 			out.Wrong++
 		}
 	}

@@ -50,7 +50,7 @@ func (w *Worker) act(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-func (w *Worker) actOn(ctx context.Context, a index.Action, now time.Time) (index.Settled, error) {
+func (w *Worker) actOn(ctx context.Context, a job.Action, now time.Time) (index.Settled, error) {
 	switch {
 	case a.Kind == index.OutboxCancel:
 		ask := job.Cancel{By: a.By, Why: a.Message, At: now}
@@ -82,7 +82,7 @@ func (w *Worker) actOn(ctx context.Context, a index.Action, now time.Time) (inde
 }
 
 // followed is what became of an action after a look at its run.
-func (w *Worker) followed(a index.Action, s index.Stopped, now time.Time) index.Settled {
+func (w *Worker) followed(a job.Action, s index.Stopped, now time.Time) index.Settled {
 	if s.Run != nil && w.Changed != nil {
 		w.Changed(a.Run)
 	}
@@ -95,6 +95,6 @@ func (w *Worker) followed(a index.Action, s index.Stopped, now time.Time) index.
 }
 
 // settle is a row after one more try. Its result stands where an error would.
-func settle(a index.Action, status, why string, now time.Time) index.Settled {
+func settle(a job.Action, status, why string, now time.Time) index.Settled {
 	return index.Settled{ID: a.ID, Status: status, Tries: a.Tries + 1, NextAt: now, Error: why, At: now}
 }

@@ -48,7 +48,7 @@ func TestActionsHaveAnEnd(t *testing.T) {
 		}
 		counted(t, db, func(count map[string]int) bool { // and each was tried
 			all, err := db.Actions(t.Context(), index.ActionQuery{Run: failed, Limit: 10})
-			tried := err == nil && slices.ContainsFunc(all, func(a index.Action) bool { return a.LastError != "" })
+			tried := err == nil && slices.ContainsFunc(all, func(a job.Action) bool { return a.LastError != "" })
 			return tried && count[index.OutboxPending] == 1 && count[index.OutboxDone] == 1
 		})
 		run, err := db.Run(t.Context(), id)
@@ -57,11 +57,11 @@ func TestActionsHaveAnEnd(t *testing.T) {
 		}
 		for _, of := range []struct{ run, kind, status string }{{id, "cancel", "done"}, {failed, "retry", "pending"}} {
 			all, err := db.Actions(t.Context(), index.ActionQuery{Run: of.run, Limit: 10})
-			if err != nil || !slices.ContainsFunc(all, func(a index.Action) bool { return a.Kind == of.kind && a.Status == of.status && a.LastError != "" }) {
+			if err != nil || !slices.ContainsFunc(all, func(a job.Action) bool { return a.Kind == of.kind && a.Status == of.status && a.LastError != "" }) {
 				t.Errorf("%s: %+v %v", of.kind, all, err)
 			}
 		}
-		last := index.Action{ID: 1, Kind: index.OutboxRetry, Run: failed, What: "failed", Tries: waitForAgent}
+		last := job.Action{ID: 1, Kind: index.OutboxRetry, Run: failed, What: "failed", Tries: waitForAgent}
 		if got, err := New(Config{Store: db}).actOn(t.Context(), last, time.Now()); err != nil || got.Status != index.OutboxFailed || !strings.Contains(got.Error, "does not wait") {
 			t.Errorf("after the last look: %+v %v", got, err)
 		}
@@ -80,7 +80,7 @@ func TestARetryByPolicyIsForOneAttempt(t *testing.T) {
 				t.Fatal(err, got)
 			}
 		}
-		policy := index.Action{ID: 1, Kind: index.OutboxRetry, Run: id, Attempt: 1, What: "failed", By: "the policy of the job"}
+		policy := job.Action{ID: 1, Kind: index.OutboxRetry, Run: id, Attempt: 1, What: "failed", By: "the policy of the job"}
 		w := New(Config{Store: db})
 		follow := func(status string) {
 			t.Helper()
@@ -105,7 +105,7 @@ func TestARetryByPolicyIsForOneAttempt(t *testing.T) {
 func TestTestMessage(t *testing.T) {
 	h := newHeard()
 	w := New(Config{Options: Options{PrivateTargets: true}})
-	if err := w.TestRoute(t.Context(), index.Route{Name: "team", URL: receiver(t, h.ServeHTTP)}); err != nil {
+	if err := w.TestRoute(t.Context(), job.Route{Name: "team", URL: receiver(t, h.ServeHTTP)}); err != nil {
 		t.Fatal(err)
 	}
 	if got := fmt.Sprint(h.took[0].Type, " ", h.took[0].Data.Title); got != "server.test Stint: this is a test" {

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
 )
 
 // Channel brings messages to one receiver. Send returns nil once the receiver has taken
@@ -37,7 +37,7 @@ type SendError struct {
 func (e *SendError) Error() string { return e.Why }
 
 // open makes the channel of a route. The error says what makes no sense in its URL.
-func open(r index.Route, g guard) (Channel, error) {
+func open(r job.Route, g guard) (Channel, error) {
 	u, err := url.Parse(r.URL)
 	if err != nil {
 		return nil, errors.New("url: it cannot be read as a URL") // its text may hold a password

@@ -32,7 +32,7 @@ type Options struct {
 
 // Check refuses a route that could not work, with the place and the reason. It does not
 // use the network.
-func Check(r index.Route, o Options) error {
+func Check(r job.Route, o Options) error {
 	if !routeName.MatchString(r.Name) {
 		return errors.New("name: it has 1 to 100 letters, digits, dots, hyphens and underscores, and begins with a letter or digit")
 	}
@@ -60,7 +60,7 @@ func Check(r index.Route, o Options) error {
 	return nil
 }
 
-func checkMatch(m index.Match) error {
+func checkMatch(m job.RouteMatch) error {
 	if _, err := path.Match(m.Job, ""); err != nil || len(m.Job) > job.MaxNameBytes {
 		return fmt.Errorf("match.job: %s is not a glob such as nightly-*", job.Quote(m.Job))
 	}
@@ -101,7 +101,7 @@ const mask = "*****"
 // Shown is a route as answers show it: without its secret, and without the parts of the
 // URL that are or may be a password. Of a chat's URL only the scheme and a host that is a
 // name are harmless; of an e-mail's all but the password.
-func Shown(r index.Route) index.Route {
+func Shown(r job.Route) job.Route {
 	r.Secret = ""
 	u, err := url.Parse(r.URL)
 	if err != nil || r.Error != "" {

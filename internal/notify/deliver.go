@@ -29,7 +29,7 @@ const (
 
 // deliverOne takes the next step of a route. It returns when to take the one after it: a
 // time that has passed for at once, zero when nothing waits.
-func (w *Worker) deliverOne(ctx context.Context, r index.Route, channel Channel, quiet hours) (time.Time, error) {
+func (w *Worker) deliverOne(ctx context.Context, r job.Route, channel Channel, quiet hours) (time.Time, error) {
 	rows, err := w.Store.RouteRows(ctx, r.Name, mostJoined)
 	if err != nil {
 		return time.Time{}, err
@@ -76,7 +76,7 @@ func (w *Worker) deliverOne(ctx context.Context, r index.Route, channel Channel,
 
 // outcome says what becomes of the rows of a message after a try. chance, from 0 to 1,
 // spreads the pauses.
-func outcome(r index.Route, batch []index.Action, err error, now time.Time, chance float64) []index.Settled {
+func outcome(r job.Route, batch []job.Action, err error, now time.Time, chance float64) []index.Settled {
 	all := make([]index.Settled, len(batch))
 	for i, a := range batch {
 		one := index.Settled{ID: a.ID, Status: index.OutboxDone, Tries: a.Tries + 1, NextAt: now, Batch: a.Batch, At: now}
@@ -93,7 +93,7 @@ func outcome(r index.Route, batch []index.Action, err error, now time.Time, chan
 
 // tryAgain decides whether a message is tried again, and when. It is the same for every
 // row of the message.
-func tryAgain(one index.Settled, batch []index.Action, err error, now time.Time, chance float64) index.Settled {
+func tryAgain(one index.Settled, batch []job.Action, err error, now time.Time, chance float64) index.Settled {
 	one.Error = err.Error()
 	var e *SendError
 	if !errors.As(err, &e) {
@@ -139,7 +139,7 @@ func laterOf(a, b time.Time) time.Time {
 
 // stillTrue reads the runs of a batch, and takes out what has passed of the rows that are checked.
 // A batch that was sent before is left as it is.
-func (w *Worker) stillTrue(ctx context.Context, batch []index.Action, now time.Time) (left []index.Action, runs map[string]*job.Run, dropped []index.Settled, err error) {
+func (w *Worker) stillTrue(ctx context.Context, batch []job.Action, now time.Time) (left []job.Action, runs map[string]*job.Run, dropped []index.Settled, err error) {
 	runs = map[string]*job.Run{}
 	for _, a := range batch {
 		run, err := w.run(ctx, runs, a.Run)
@@ -169,7 +169,7 @@ func (w *Worker) stillTrue(ctx context.Context, batch []index.Action, now time.T
 
 // succeededLater reports whether a later run of the job succeeded: for a first notification, while it
 // waited. One that was due is sent with what followed it, also where the route held both.
-func (w *Worker) succeededLater(ctx context.Context, a index.Action, run *job.Run) (bool, error) {
+func (w *Worker) succeededLater(ctx context.Context, a job.Action, run *job.Run) (bool, error) {
 	if a.Repeat > 0 {
 		return w.Store.SucceededSince(ctx, run.Job, run.StartAt, time.Time{})
 	}
@@ -183,14 +183,14 @@ func (w *Worker) succeededLater(ctx context.Context, a index.Action, run *job.Ru
 
 // withoutHealed drops that a run reported again where the first notification that it was lost is
 // dropped from the same batch, as at the end of quiet hours: the receiver knows of neither.
-func withoutHealed(left, batch []index.Action, dropped []index.Settled, now time.Time) ([]index.Action, []index.Settled) {
+func withoutHealed(left, batch []job.Action, dropped []index.Settled, now time.Time) ([]job.Action, []index.Settled) {
 	lost := map[attemptOf]bool{}
 	for _, a := range batch {
 		if a.What == index.WhatLost && a.Repeat == 0 && slices.ContainsFunc(dropped, func(d index.Settled) bool { return d.ID == a.ID }) {
 			lost[attemptOf{a.Run, a.Attempt}] = true
 		}
 	}
-	left = slices.DeleteFunc(left, func(a index.Action) bool {
+	left = slices.DeleteFunc(left, func(a job.Action) bool {
 		needless := a.What == index.WhatHealed && a.Batch == 0 && lost[attemptOf{a.Run, a.Attempt}]
 		if needless {
 			dropped = append(dropped, index.Settled{
@@ -230,13 +230,13 @@ func (w *Worker) run(ctx context.Context, runs map[string]*job.Run, id string) (
 
 // itemsOf is an item for each row of a batch, and one for all of a delivery of late runs; of
 // holds the row of each item, of a delivery its first.
-func itemsOf(batch []index.Action, runs map[string]*job.Run, base string) (items []Item, of []index.Action) {
+func itemsOf(batch []job.Action, runs map[string]*job.Run, base string) (items []Item, of []job.Action) {
 	for i, a := range batch {
 		switch {
 		case a.Late == nil:
 			items, of = append(items, itemOf(a, runs[a.Run], base)), append(of, a)
-		case !slices.ContainsFunc(batch[:i], func(b index.Action) bool { return sameDelivery(a, b) }):
-			var rows []index.Action
+		case !slices.ContainsFunc(batch[:i], func(b job.Action) bool { return sameDelivery(a, b) }):
+			var rows []job.Action
 			for _, b := range batch[i:] {
 				if sameDelivery(a, b) {
 					rows = append(rows, b)
@@ -250,7 +250,7 @@ func itemsOf(batch []index.Action, runs map[string]*job.Run, base string) (items
 
 // items are the parts of a message. The line that states the error, and the last lines, help
 // where a run ended badly; that they cannot be read is no reason to say nothing.
-func (w *Worker) items(ctx context.Context, batch []index.Action, runs map[string]*job.Run) []Item {
+func (w *Worker) items(ctx context.Context, batch []job.Action, runs map[string]*job.Run) []Item {
 	items, of := itemsOf(batch, runs, w.PublicURL)
 	if w.Ending == nil {
 		return items
@@ -332,13 +332,13 @@ func aboutTrouble(what string) bool {
 }
 
 // CheckRoute refuses a route that could not work on this server; see Check.
-func (w *Worker) CheckRoute(r index.Route) error { return Check(r, w.Options) }
+func (w *Worker) CheckRoute(r job.Route) error { return Check(r, w.Options) }
 
 // ShowRoute is a route without its secrets; see Shown.
-func (w *Worker) ShowRoute(r index.Route) index.Route { return Shown(r) }
+func (w *Worker) ShowRoute(r job.Route) job.Route { return Shown(r) }
 
 // TestRoute sends a message through a route at once, beside everything that waits for it.
-func (w *Worker) TestRoute(ctx context.Context, r index.Route) error {
+func (w *Worker) TestRoute(ctx context.Context, r job.Route) error {
 	channel, err := w.open(r)
 	if err != nil {
 		return err

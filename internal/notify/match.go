@@ -12,7 +12,7 @@ import (
 
 // Takes reports whether a route takes a message about a run; run is nil for one about the
 // server.
-func Takes(r index.Route, a index.Action, run *job.Run) bool {
+func Takes(r job.Route, a job.Action, run *job.Run) bool {
 	m := r.Match
 	if !r.Enabled || !takesEvent(m.Events, a) || !severeEnough(m.Severity, a.Severity) {
 		return false
@@ -33,7 +33,7 @@ func Takes(r index.Route, a index.Action, run *job.Run) bool {
 	return true
 }
 
-func takesEvent(events []string, a index.Action) bool {
+func takesEvent(events []string, a job.Action) bool {
 	if len(events) == 0 {
 		return compareSeverity(a.Severity, job.Warning) >= 0
 	}
@@ -66,7 +66,7 @@ func compareSeverity(a, b job.Health) int {
 }
 
 // routesOf names the routes that take a cause, or says why there are none.
-func routesOf(all []index.Delivery, a index.Action, run *job.Run) (names []string, why string) {
+func routesOf(all []index.Delivery, a job.Action, run *job.Run) (names []string, why string) {
 	for _, d := range all {
 		if Takes(d.Route, a, run) {
 			names = append(names, d.Route.Name)

@@ -34,7 +34,7 @@ type Item struct {
 	Repeat   int        `json:"repeat,omitempty"`
 	Run      *RunFacts  `json:"run,omitempty"`
 	// Late is what the event late counts, of all jobs that the route takes.
-	Late *index.LateRuns `json:"late,omitempty"`
+	Late *job.LateRuns `json:"late,omitempty"`
 	// Evidence is the line of the log that states the error, if one does.
 	Evidence *job.Evidence `json:"evidence,omitempty"`
 	// Lines are the last that the job printed, where they help.
@@ -126,7 +126,7 @@ func (i Item) plain() Item {
 	return i
 }
 
-func itemOf(a index.Action, run *job.Run, base string) Item {
+func itemOf(a job.Action, run *job.Run, base string) Item {
 	i := Item{
 		ID: a.Cause, What: a.What, Severity: a.Severity, At: a.CreatedAt, Message: a.Message, Ends: a.Ends,
 		Repeat: a.Repeat, Run: factsOf(run, base),
@@ -140,8 +140,8 @@ func itemOf(a index.Action, run *job.Run, base string) Item {
 }
 
 // lateItem is the item for all rows of one delivery of late runs, with a line for each job.
-func lateItem(rows []index.Action, runs map[string]*job.Run) Item {
-	all := index.LateRuns{Host: rows[0].Late.Host}
+func lateItem(rows []job.Action, runs map[string]*job.Run) Item {
+	all := job.LateRuns{Host: rows[0].Late.Host}
 	var lines []string
 	for n, row := range rows {
 		all.Join(*row.Late)

@@ -45,13 +45,13 @@ func TestLossAndSuccessThatWereHeld(t *testing.T) {
 				for _, code := range c.codes {
 					fail(t, db, "job", code)
 				}
-				if _, err := db.Dispatch(t.Context(), time.Now(), 10, func(index.Action, *job.Run) ([]string, string) { return []string{"team"}, "" }); err != nil {
+				if _, err := db.Dispatch(t.Context(), time.Now(), 10, func(job.Action, *job.Run) ([]string, string) { return []string{"team"}, "" }); err != nil {
 					t.Fatal(err)
 				}
 				b := &itemsTaken{}
 				w := New(Config{Store: db, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return begin.Add(2 * time.Hour) }})
 				for range 2 { // the second time there is nothing left
-					if _, err := w.deliverOne(t.Context(), index.Route{Name: "team", Enabled: true, GroupSeconds: 600}, b, hours{}); err != nil {
+					if _, err := w.deliverOne(t.Context(), job.Route{Name: "team", Enabled: true, GroupSeconds: 600}, b, hours{}); err != nil {
 						t.Fatal(err)
 					}
 				}

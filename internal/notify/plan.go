@@ -18,7 +18,7 @@ const (
 
 // step is what to do for a route now: send a batch, or wait.
 type step struct {
-	batch   []index.Action
+	batch   []job.Action
 	summary bool
 	// wait is when to look again, if there is no batch; zero when nothing waits.
 	wait time.Time
@@ -28,7 +28,7 @@ type step struct {
 // was tried stays as it is until it is settled, and everything waits behind it, so that
 // order holds. opened is since when this server looks after the route: what is older was
 // held up by our own absence.
-func plan(r index.Route, quiet hours, rows []index.Action, now, opened time.Time) step {
+func plan(r job.Route, quiet hours, rows []job.Action, now, opened time.Time) step {
 	if len(rows) == 0 {
 		return step{}
 	}
@@ -45,7 +45,7 @@ func plan(r index.Route, quiet hours, rows []index.Action, now, opened time.Time
 	if end := quiet.until(now); !end.IsZero() {
 		return step{wait: end}
 	}
-	var ready []index.Action
+	var ready []job.Action
 	var wait time.Time
 	for _, row := range rows {
 		if row.NextAt.After(now) {
@@ -68,7 +68,7 @@ func plan(r index.Route, quiet hours, rows []index.Action, now, opened time.Time
 
 // groupDue is when the collecting of messages ends that the oldest one began. A
 // repetition collects nothing.
-func groupDue(r index.Route, ready []index.Action, opened time.Time) time.Time {
+func groupDue(r job.Route, ready []job.Action, opened time.Time) time.Time {
 	oldest := ready[0]
 	if r.GroupSeconds <= 0 || oldest.Repeat > 0 || oldest.CreatedAt.Before(opened) {
 		return time.Time{}
@@ -77,7 +77,7 @@ func groupDue(r index.Route, ready []index.Action, opened time.Time) time.Time {
 }
 
 // joined reports whether all that is ready becomes one message.
-func joined(r index.Route, quiet hours, ready []index.Action, opened time.Time) bool {
+func joined(r job.Route, quiet hours, ready []job.Action, opened time.Time) bool {
 	if r.GroupSeconds > 0 || len(ready) > stormAt {
 		return true
 	}
@@ -92,7 +92,7 @@ func joined(r index.Route, quiet hours, ready []index.Action, opened time.Time) 
 
 // together is the first row with those that are sent with it: about the same run, because one
 // cause often has several rows, or about runs that arrived late in the same delivery.
-func together(ready []index.Action) []index.Action {
+func together(ready []job.Action) []job.Action {
 	batch := ready[:1:1]
 	for _, row := range ready[1:] {
 		if sameDelivery(row, batch[0]) || row.Run != "" && row.Run == batch[0].Run && row.Late == nil && batch[0].Late == nil {
@@ -103,12 +103,12 @@ func together(ready []index.Action) []index.Action {
 }
 
 // sameDelivery reports whether two rows count runs that one host delivered late at once.
-func sameDelivery(a, b index.Action) bool {
+func sameDelivery(a, b job.Action) bool {
 	return a.Late != nil && b.Late != nil && a.Late.Host == b.Late.Host && a.CreatedAt.Equal(b.CreatedAt)
 }
 
-func sameBatch(rows []index.Action, id int64) []index.Action {
-	var batch []index.Action
+func sameBatch(rows []job.Action, id int64) []job.Action {
+	var batch []job.Action
 	for _, row := range rows {
 		if row.Batch == id {
 			batch = append(batch, row)
@@ -126,7 +126,7 @@ func sooner(a, b time.Time) time.Time {
 
 // checked reports whether the cause of a row is looked at again before it is sent: that of a
 // repetition, and of a notification that was to wait.
-func checked(a index.Action) bool {
+func checked(a job.Action) bool {
 	return a.Batch == 0 && (a.Repeat > 0 || a.NextAt != nil && a.NextAt.After(a.CreatedAt))
 }
 
@@ -138,7 +138,7 @@ type situation struct {
 }
 
 // settledBy says why nobody is notified of a problem any more; empty when it still holds.
-func settledBy(a index.Action, s situation) string {
+func settledBy(a job.Action, s situation) string {
 	switch {
 	case s.run == nil:
 		return "the run was deleted"
@@ -166,7 +166,7 @@ func settledBy(a index.Action, s situation) string {
 }
 
 // repeats reports whether an event is told again until somebody acknowledges it.
-func repeats(a index.Action) bool {
+func repeats(a job.Action) bool {
 	switch a.What {
 	case index.WhatHealed, index.WhatRecovered, index.WhatCanceled, index.WhatNetwork, index.WhatTest:
 		return false

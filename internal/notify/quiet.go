@@ -7,7 +7,7 @@ import (
 
 	cron "github.com/netresearch/go-cron"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
 )
 
 // longestQuiet bounds quiet hours: whoever is silent for longer means to switch a route
@@ -22,7 +22,7 @@ type hours struct {
 }
 
 // parseQuiet reads quiet hours. The error says which field makes no sense.
-func parseQuiet(q *index.Quiet) (hours, error) {
+func parseQuiet(q *job.QuietHours) (hours, error) {
 	if q == nil {
 		return hours{}, nil
 	}

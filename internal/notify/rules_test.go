@@ -15,8 +15,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-func event(what string, severity job.Health) index.Action {
-	return index.Action{What: what, Severity: severity, Kind: index.OutboxNotify}
+func event(what string, severity job.Health) job.Action {
+	return job.Action{What: what, Severity: severity, Kind: index.OutboxNotify}
 }
 
 func TestTakes(t *testing.T) {
@@ -26,43 +26,43 @@ func TestTakes(t *testing.T) {
 	passed := recovered
 	passed.Ends = "overdue"
 	for name, c := range map[string]struct {
-		match index.Match
-		a     index.Action
+		match job.RouteMatch
+		a     job.Action
 		run   *job.Run
 		want  bool
 	}{
-		"everything":                    {index.Match{}, failed, run, true},
-		"a notice about the server":     {index.Match{}, event("network", job.Warning), nil, true},
-		"success is no trouble":         {index.Match{}, event("succeeded", index.Info), run, false},
-		"success by name":               {index.Match{Events: []string{"succeeded"}}, event("succeeded", index.Info), run, true},
-		"a person's cancel":             {index.Match{}, event("canceled", index.Info), run, false},
-		"the agent's end":               {index.Match{}, event("canceled", job.Warning), run, true},
-		"glob":                          {index.Match{Job: "nightly-*"}, failed, run, true},
-		"another glob":                  {index.Match{Job: "weekly-*"}, failed, run, false},
-		"server notice, route of a job": {index.Match{Job: "*"}, event("network", job.Warning), nil, false},
-		"label":                         {index.Match{Labels: map[string]string{"team": "ml"}}, failed, run, true},
-		"another label":                 {index.Match{Labels: map[string]string{"team": "web"}}, failed, run, false},
-		"missing label":                 {index.Match{Labels: map[string]string{"x": ""}}, failed, run, false},
-		"severe enough":                 {index.Match{Severity: job.Critical}, failed, run, true},
-		"not severe enough":             {index.Match{Severity: job.Critical}, warning, run, false},
-		"warning and above":             {index.Match{Severity: job.Warning}, failed, run, true},
-		"event":                         {index.Match{Events: []string{"failed"}}, failed, run, true},
-		"another event":                 {index.Match{Events: []string{"failed"}}, warning, run, false},
-		"healed belongs to lost":        {index.Match{Events: []string{"lost"}}, event("healed", job.Critical), run, true},
-		"a passed finding":              {index.Match{Events: []string{"overdue"}}, passed, run, true},
-		"another passed finding":        {index.Match{Events: []string{"memory"}}, passed, run, false},
-		"late runs are no trouble":      {index.Match{}, event("late", index.Info), run, false},
-		"late runs by name":             {index.Match{Events: []string{"late"}}, event("late", index.Info), run, true},
-		"late, and severe":              {index.Match{Events: []string{"late", "failed"}, Severity: job.Critical}, event("late", index.Info), run, true},
-		"an older server's":             {index.Match{}, event("succeeded", ""), run, false},
-		"late runs of another job":      {index.Match{Events: []string{"late"}, Job: "weekly-*"}, event("late", index.Info), run, false},
-		"recovered is a success":        {index.Match{Events: []string{"succeeded"}}, recovered, run, true},
+		"everything":                    {job.RouteMatch{}, failed, run, true},
+		"a notice about the server":     {job.RouteMatch{}, event("network", job.Warning), nil, true},
+		"success is no trouble":         {job.RouteMatch{}, event("succeeded", index.Info), run, false},
+		"success by name":               {job.RouteMatch{Events: []string{"succeeded"}}, event("succeeded", index.Info), run, true},
+		"a person's cancel":             {job.RouteMatch{}, event("canceled", index.Info), run, false},
+		"the agent's end":               {job.RouteMatch{}, event("canceled", job.Warning), run, true},
+		"glob":                          {job.RouteMatch{Job: "nightly-*"}, failed, run, true},
+		"another glob":                  {job.RouteMatch{Job: "weekly-*"}, failed, run, false},
+		"server notice, route of a job": {job.RouteMatch{Job: "*"}, event("network", job.Warning), nil, false},
+		"label":                         {job.RouteMatch{Labels: map[string]string{"team": "ml"}}, failed, run, true},
+		"another label":                 {job.RouteMatch{Labels: map[string]string{"team": "web"}}, failed, run, false},
+		"missing label":                 {job.RouteMatch{Labels: map[string]string{"x": ""}}, failed, run, false},
+		"severe enough":                 {job.RouteMatch{Severity: job.Critical}, failed, run, true},
+		"not severe enough":             {job.RouteMatch{Severity: job.Critical}, warning, run, false},
+		"warning and above":             {job.RouteMatch{Severity: job.Warning}, failed, run, true},
+		"event":                         {job.RouteMatch{Events: []string{"failed"}}, failed, run, true},
+		"another event":                 {job.RouteMatch{Events: []string{"failed"}}, warning, run, false},
+		"healed belongs to lost":        {job.RouteMatch{Events: []string{"lost"}}, event("healed", job.Critical), run, true},
+		"a passed finding":              {job.RouteMatch{Events: []string{"overdue"}}, passed, run, true},
+		"another passed finding":        {job.RouteMatch{Events: []string{"memory"}}, passed, run, false},
+		"late runs are no trouble":      {job.RouteMatch{}, event("late", index.Info), run, false},
+		"late runs by name":             {job.RouteMatch{Events: []string{"late"}}, event("late", index.Info), run, true},
+		"late, and severe":              {job.RouteMatch{Events: []string{"late", "failed"}, Severity: job.Critical}, event("late", index.Info), run, true},
+		"an older server's":             {job.RouteMatch{}, event("succeeded", ""), run, false},
+		"late runs of another job":      {job.RouteMatch{Events: []string{"late"}, Job: "weekly-*"}, event("late", index.Info), run, false},
+		"recovered is a success":        {job.RouteMatch{Events: []string{"succeeded"}}, recovered, run, true},
 	} {
-		if got := Takes(index.Route{Match: c.match, Enabled: true}, c.a, c.run); got != c.want {
+		if got := Takes(job.Route{Match: c.match, Enabled: true}, c.a, c.run); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	if Takes(index.Route{}, failed, run) {
+	if Takes(job.Route{}, failed, run) {
 		t.Error("a disabled route takes a message")
 	}
 }
@@ -76,7 +76,7 @@ func at(clock string) time.Time {
 }
 
 func TestQuietHours(t *testing.T) {
-	night, err := parseQuiet(&index.Quiet{Cron: "0 22 * * *", Duration: "9h"})
+	night, err := parseQuiet(&job.QuietHours{Cron: "0 22 * * *", Duration: "9h"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestQuietHours(t *testing.T) {
 			t.Errorf("at %s quiet until %s%v, want %q", clock, got, end, want)
 		}
 	}
-	berlin, err := parseQuiet(&index.Quiet{Cron: "0 22 * * 1-5", Duration: "8h", Zone: "Europe/Berlin"})
+	berlin, err := parseQuiet(&job.QuietHours{Cron: "0 22 * * 1-5", Duration: "8h", Zone: "Europe/Berlin"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,18 +99,18 @@ func TestQuietHours(t *testing.T) {
 		t.Error("no quiet hours are quiet")
 	}
 	for _, bad := range []struct {
-		q    index.Quiet
+		q    job.QuietHours
 		want string
 	}{
-		{index.Quiet{Cron: "0 25 * * *", Duration: "9h"}, "quiet.cron"},
-		{index.Quiet{Cron: "", Duration: "9h"}, "quiet.cron"},
-		{index.Quiet{Cron: "0 0 30 2 *", Duration: "9h"}, "quiet.cron"},
-		{index.Quiet{Cron: "0 22 * * *", Duration: "9"}, "quiet.duration"},
-		{index.Quiet{Cron: "0 22 * * *", Duration: "-9h"}, "quiet.duration"},
-		{index.Quiet{Cron: "0 22 * * *", Duration: "400h"}, "quiet.duration"},
-		{index.Quiet{Cron: "0 22 * * *", Duration: "9h", Zone: "Mars/Olympus"}, "quiet.zone"},
-		{index.Quiet{Cron: "0 22 * * *", Duration: "24h"}, "never end"},
-		{index.Quiet{Cron: "* * * * *", Duration: "5m"}, "never end"},
+		{job.QuietHours{Cron: "0 25 * * *", Duration: "9h"}, "quiet.cron"},
+		{job.QuietHours{Cron: "", Duration: "9h"}, "quiet.cron"},
+		{job.QuietHours{Cron: "0 0 30 2 *", Duration: "9h"}, "quiet.cron"},
+		{job.QuietHours{Cron: "0 22 * * *", Duration: "9"}, "quiet.duration"},
+		{job.QuietHours{Cron: "0 22 * * *", Duration: "-9h"}, "quiet.duration"},
+		{job.QuietHours{Cron: "0 22 * * *", Duration: "400h"}, "quiet.duration"},
+		{job.QuietHours{Cron: "0 22 * * *", Duration: "9h", Zone: "Mars/Olympus"}, "quiet.zone"},
+		{job.QuietHours{Cron: "0 22 * * *", Duration: "24h"}, "never end"},
+		{job.QuietHours{Cron: "* * * * *", Duration: "5m"}, "never end"},
 	} {
 		if _, err := parseQuiet(&bad.q); err == nil || !strings.Contains(err.Error(), bad.want) {
 			t.Errorf("%+v: %v", bad.q, err)
@@ -118,16 +118,16 @@ func TestQuietHours(t *testing.T) {
 	}
 }
 
-func rows(from time.Time, n int) []index.Action {
-	out := make([]index.Action, n)
+func rows(from time.Time, n int) []job.Action {
+	out := make([]job.Action, n)
 	for i := range out {
 		next := from.Add(time.Duration(i) * time.Second)
-		out[i] = index.Action{ID: int64(i + 1), Run: fmt.Sprint("run", i), CreatedAt: next, NextAt: &next}
+		out[i] = job.Action{ID: int64(i + 1), Run: fmt.Sprint("run", i), CreatedAt: next, NextAt: &next}
 	}
 	return out
 }
 
-func ids(all []index.Action) []int64 {
+func ids(all []job.Action) []int64 {
 	var out []int64
 	for _, a := range all {
 		out = append(out, a.ID)
@@ -138,7 +138,7 @@ func ids(all []index.Action) []int64 {
 func TestPlan(t *testing.T) {
 	now := at("12:00")
 	early := now.Add(-time.Hour)
-	night, err := parseQuiet(&index.Quiet{Cron: "0 11 * * *", Duration: "30m"})
+	night, err := parseQuiet(&job.QuietHours{Cron: "0 11 * * *", Duration: "30m"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,15 +151,15 @@ func TestPlan(t *testing.T) {
 	same[2].Run = same[0].Run
 	late := rows(now.Add(-time.Minute), 5)
 	for i, host := range []string{"a", "b", "a", "a"} {
-		late[i].Late, late[i].CreatedAt = &index.LateRuns{Host: host}, late[0].CreatedAt
+		late[i].Late, late[i].CreatedAt = &job.LateRuns{Host: host}, late[0].CreatedAt
 	}
 	late[3].CreatedAt, late[4].Run = late[3].CreatedAt.Add(time.Second), late[0].Run
 	repeat := rows(now.Add(-time.Minute), 2)
 	repeat[0].NextAt, repeat[0].Repeat = &soon, 1
 	for name, c := range map[string]struct {
-		route   index.Route
+		route   job.Route
 		quiet   hours
-		rows    []index.Action
+		rows    []job.Action
 		opened  time.Time
 		batch   []int64
 		summary bool
@@ -173,13 +173,13 @@ func TestPlan(t *testing.T) {
 		"behind a tried one":           {rows: tried, opened: early, wait: soon},
 		"a repetition holds nobody up": {rows: repeat, opened: early, batch: []int64{2}},
 		"only a repetition":            {rows: repeat[:1], opened: early, wait: soon},
-		"collecting":                   {route: index.Route{GroupSeconds: 300}, rows: rows(now.Add(-time.Minute), 2), opened: early, wait: now.Add(4 * time.Minute)},
-		"collected":                    {route: index.Route{GroupSeconds: 30}, rows: rows(now.Add(-time.Minute), 2), opened: early, batch: []int64{1, 2}, summary: true},
+		"collecting":                   {route: job.Route{GroupSeconds: 300}, rows: rows(now.Add(-time.Minute), 2), opened: early, wait: now.Add(4 * time.Minute)},
+		"collected":                    {route: job.Route{GroupSeconds: 30}, rows: rows(now.Add(-time.Minute), 2), opened: early, batch: []int64{1, 2}, summary: true},
 		"quiet":                        {quiet: night, rows: rows(at("11:05"), 2), opened: at("01:00"), batch: []int64{1, 2}, summary: true},
 		"one in quiet hours":           {quiet: night, rows: rows(at("11:05"), 1), opened: at("01:00"), batch: []int64{1}},
 		"after our own outage":         {rows: rows(now.Add(-time.Minute), 3), opened: now.Add(-time.Second), batch: []int64{1, 2, 3}, summary: true},
 		"one after our own outage":     {rows: rows(now.Add(-time.Minute), 1), opened: now, batch: []int64{1}},
-		"outage while it collected":    {route: index.Route{GroupSeconds: 3600}, rows: rows(now.Add(-time.Minute), 2), opened: now, batch: []int64{1, 2}, summary: true},
+		"outage while it collected":    {route: job.Route{GroupSeconds: 3600}, rows: rows(now.Add(-time.Minute), 2), opened: now, batch: []int64{1, 2}, summary: true},
 		"as many as a person can read": {rows: rows(now.Add(-time.Minute), stormAt), opened: early, batch: []int64{1}},
 		"a storm":                      {rows: rows(now.Add(-time.Minute), stormAt+1), opened: early, batch: ids(rows(now, stormAt+1)), summary: true},
 	} {
@@ -188,7 +188,7 @@ func TestPlan(t *testing.T) {
 			t.Errorf("%s: %v %v %v, want %v %v %v", name, ids(got.batch), got.summary, got.wait, c.batch, c.summary, c.wait)
 		}
 	}
-	if got := plan(index.Route{}, night, rows(at("11:05"), 2), at("11:10"), early); len(got.batch) != 0 || !got.wait.Equal(at("11:30")) {
+	if got := plan(job.Route{}, night, rows(at("11:05"), 2), at("11:10"), early); len(got.batch) != 0 || !got.wait.Equal(at("11:30")) {
 		t.Errorf("in quiet hours: %+v", got)
 	}
 }
@@ -216,7 +216,7 @@ func TestWhatIsNotToldAgain(t *testing.T) {
 		"deleted":                {"failed", situation{}, true},
 		"another attempt":        {"failed", situation{run: &job.Run{State: job.Failed, Attempt: 2}}, true},
 	} {
-		if got := settledBy(index.Action{What: c.what, Attempt: 1}, c.s); (got != "") != c.over {
+		if got := settledBy(job.Action{What: c.what, Attempt: 1}, c.s); (got != "") != c.over {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
@@ -225,14 +225,14 @@ func TestWhatIsNotToldAgain(t *testing.T) {
 func TestWhichRowsAreChecked(t *testing.T) {
 	now, soon := at("12:00"), at("12:01")
 	for name, tt := range map[string]struct {
-		a    index.Action
+		a    job.Action
 		want bool
 	}{
-		"at once":           {index.Action{CreatedAt: now, NextAt: &now}, false},
-		"to wait":           {index.Action{CreatedAt: now, NextAt: &soon}, true},
-		"tried once":        {index.Action{CreatedAt: now, NextAt: &soon, Batch: 1}, false},
-		"repeated":          {index.Action{CreatedAt: now, NextAt: &soon, Repeat: 1}, true},
-		"repeated, sending": {index.Action{CreatedAt: now, NextAt: &soon, Repeat: 1, Batch: 1}, false},
+		"at once":           {job.Action{CreatedAt: now, NextAt: &now}, false},
+		"to wait":           {job.Action{CreatedAt: now, NextAt: &soon}, true},
+		"tried once":        {job.Action{CreatedAt: now, NextAt: &soon, Batch: 1}, false},
+		"repeated":          {job.Action{CreatedAt: now, NextAt: &soon, Repeat: 1}, true},
+		"repeated, sending": {job.Action{CreatedAt: now, NextAt: &soon, Repeat: 1, Batch: 1}, false},
 	} {
 		if got := checked(tt.a); got != tt.want {
 			t.Errorf("%s: %t", name, got)
@@ -241,24 +241,24 @@ func TestWhichRowsAreChecked(t *testing.T) {
 }
 
 func TestHealedIsDroppedWithLost(t *testing.T) {
-	action := func(id int64, what, run string, attempt, repeat int) index.Action {
-		return index.Action{ID: id, What: what, Run: run, Attempt: attempt, Repeat: repeat}
+	action := func(id int64, what, run string, attempt, repeat int) job.Action {
+		return job.Action{ID: id, What: what, Run: run, Attempt: attempt, Repeat: repeat}
 	}
 	lost, healed := action(1, "lost", "r", 1, 0), action(2, "healed", "r", 1, 0)
 	for name, c := range map[string]struct {
-		batch   []index.Action
+		batch   []job.Action
 		dropped []int64
 		want    []int64 // left
 	}{
-		"lost was sent before":            {[]index.Action{healed}, nil, []int64{2}},
-		"both are sent":                   {[]index.Action{lost, healed}, nil, []int64{1, 2}},
-		"lost is dropped":                 {[]index.Action{lost, healed}, []int64{1}, nil},
-		"a repetition is dropped":         {[]index.Action{action(1, "lost", "r", 1, 2), healed}, []int64{1}, []int64{2}},
-		"another run's is dropped":        {[]index.Action{action(1, "lost", "s", 1, 0), healed}, []int64{1}, []int64{2}},
-		"an earlier attempt's is dropped": {[]index.Action{action(1, "lost", "r", 1, 0), action(2, "healed", "r", 2, 0)}, []int64{1}, []int64{2}},
-		"with others":                     {[]index.Action{lost, healed, action(3, "failed", "r", 1, 0)}, []int64{1}, []int64{3}},
+		"lost was sent before":            {[]job.Action{healed}, nil, []int64{2}},
+		"both are sent":                   {[]job.Action{lost, healed}, nil, []int64{1, 2}},
+		"lost is dropped":                 {[]job.Action{lost, healed}, []int64{1}, nil},
+		"a repetition is dropped":         {[]job.Action{action(1, "lost", "r", 1, 2), healed}, []int64{1}, []int64{2}},
+		"another run's is dropped":        {[]job.Action{action(1, "lost", "s", 1, 0), healed}, []int64{1}, []int64{2}},
+		"an earlier attempt's is dropped": {[]job.Action{action(1, "lost", "r", 1, 0), action(2, "healed", "r", 2, 0)}, []int64{1}, []int64{2}},
+		"with others":                     {[]job.Action{lost, healed, action(3, "failed", "r", 1, 0)}, []int64{1}, []int64{3}},
 	} {
-		var left []index.Action
+		var left []job.Action
 		var dropped []index.Settled
 		for _, a := range c.batch {
 			if slices.Contains(c.dropped, a.ID) {
@@ -276,8 +276,8 @@ func TestHealedIsDroppedWithLost(t *testing.T) {
 
 func TestOutcomeOfATry(t *testing.T) {
 	now := at("12:00")
-	batch := []index.Action{{ID: 1, Run: "r", Severity: job.Critical, What: "failed", Batch: 1, CreatedAt: now.Add(-time.Minute)}}
-	route := index.Route{RepeatSeconds: 600}
+	batch := []job.Action{{ID: 1, Run: "r", Severity: job.Critical, What: "failed", Batch: 1, CreatedAt: now.Add(-time.Minute)}}
+	route := job.Route{RepeatSeconds: 600}
 	got := outcome(route, batch, nil, now, 0)[0]
 	if got.Status != index.OutboxDone || !got.Again.Equal(now.Add(10*time.Minute)) || got.Error != "" {
 		t.Errorf("taken: %+v", got)
@@ -354,7 +354,7 @@ func TestForeignTextIsHarmless(t *testing.T) {
 func TestMessage(t *testing.T) {
 	begun, ended := at("11:00"), at("11:42")
 	run := &job.Run{ID: "0199", Job: "train", Number: 7, Attempt: 2, Host: "box", State: job.Failed, StartedAt: &begun, EndedAt: &ended, Outcome: &job.Outcome{Reason: job.ExitCode}}
-	a := index.Action{ID: 5, Cause: 4, Run: "0199", What: "failed", Severity: job.Critical, Message: "Exited with code 3.", CreatedAt: ended}
+	a := job.Action{ID: 5, Cause: 4, Run: "0199", What: "failed", Severity: job.Critical, Message: "Exited with code 3.", CreatedAt: ended}
 	item := itemOf(a, run, "https://stint.example.org/")
 	item.Lines = []string{"Traceback", "KeyError: 'x'"}
 	m := newMessage("team", 5, []Item{item}, false, ended)

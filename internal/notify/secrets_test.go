@@ -8,6 +8,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store"
+	"stint.dev/stint/job"
 )
 
 // While the secrets of a route cannot be decrypted, nothing is dropped or given up: what it
@@ -23,7 +24,7 @@ func TestMessagesWaitForTheKey(t *testing.T) {
 	}
 	lost, fine := newHeard(), newHeard()
 	db := open()
-	setRoute(t, db, index.Route{Name: "lost", URL: receiver(t, lost.ServeHTTP)})
+	setRoute(t, db, job.Route{Name: "lost", URL: receiver(t, lost.ServeHTTP)})
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +37,7 @@ func TestMessagesWaitForTheKey(t *testing.T) {
 	}
 	db = open()
 	defer db.Close() //nolint:errcheck // only read from here on
-	setRoute(t, db, index.Route{Name: "fine", URL: receiver(t, fine.ServeHTTP)})
+	setRoute(t, db, job.Route{Name: "fine", URL: receiver(t, fine.ServeHTTP)})
 	defer work(t, db, nil)()
 	run := fail(t, db, "train", 1)
 	fine.wait(t, 1)

@@ -49,7 +49,7 @@ func TestNothingInvisibleIsSent(t *testing.T) {
 	}
 	for _, what := range append(Events(), index.WhatTest, hostile) {
 		for _, of := range []*job.Run{run, nil} {
-			item := itemOf(index.Action{What: what, Message: hostile, Ends: hostile, Repeat: 2}, of, "https://stint.example.org")
+			item := itemOf(job.Action{What: what, Message: hostile, Ends: hostile, Repeat: 2}, of, "https://stint.example.org")
 			item.Lines, item.Evidence = []string{hostile}, &job.Evidence{Text: hostile}
 			m := newMessage("team", 5, []Item{item, item}, true, at("11:00"))
 			body, err := json.Marshal(m.Items)

@@ -14,7 +14,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/job"
 )
 
 // webhook posts messages as JSON, signed as the Standard Webhooks specification says.
@@ -25,7 +25,7 @@ type webhook struct {
 	now    func() time.Time
 }
 
-func newWebhook(r index.Route, u *url.URL, g guard) (*webhook, error) {
+func newWebhook(r job.Route, u *url.URL, g guard) (*webhook, error) {
 	if err := checkHost(u.Hostname(), g); err != nil {
 		return nil, err
 	}

@@ -20,13 +20,13 @@ import (
 // Store is what the worker needs of the database.
 type Store interface {
 	// Dispatch finds the routes of up to limit causes, oldest first.
-	Dispatch(ctx context.Context, now time.Time, limit int, to func(index.Action, *job.Run) (routes []string, why string)) (int, error)
+	Dispatch(ctx context.Context, now time.Time, limit int, to func(job.Action, *job.Run) (routes []string, why string)) (int, error)
 	// Deliveries returns every route with its secret, and whether something waits for it.
 	Deliveries(ctx context.Context) ([]index.Delivery, error)
 	// ClaimRoute makes owner the only one that delivers to a route until a time.
 	ClaimRoute(ctx context.Context, name, owner string, now, until time.Time) (bool, error)
 	// RouteRows returns the pending rows of a route, oldest first.
-	RouteRows(ctx context.Context, route string, limit int) ([]index.Action, error)
+	RouteRows(ctx context.Context, route string, limit int) ([]job.Action, error)
 	// Settle stores what became of rows.
 	Settle(ctx context.Context, settled []index.Settled) error
 	// TidyOutbox drops what waits for routes that are gone, and deletes what was settled
@@ -42,9 +42,9 @@ type Store interface {
 
 	// DueActions returns pending cancels and retries whose time has come. ActionFailed has
 	// one tried again after a pause, and ActionFollowed forgets that it had failed.
-	DueActions(ctx context.Context, now time.Time, limit int) ([]index.Action, error)
-	ActionFailed(ctx context.Context, a index.Action, cause error, now time.Time) error
-	ActionFollowed(ctx context.Context, a index.Action)
+	DueActions(ctx context.Context, now time.Time, limit int) ([]job.Action, error)
+	ActionFailed(ctx context.Context, a job.Action, cause error, now time.Time) error
+	ActionFollowed(ctx context.Context, a job.Action)
 	FollowCancel(ctx context.Context, run string, attempt int, c job.Cancel, force bool) (index.Stopped, error)
 	WatchRetry(ctx context.Context, run string, attempt int, announced, now time.Time) (index.Stopped, error)
 	RequestRetry(ctx context.Context, run string, attempt int, by, why string, now time.Time) (job.Run, []job.RunEvent, error)
@@ -67,7 +67,7 @@ type Config struct {
 	// nobody.
 	Changed func(run string)
 	// open makes a route's channel; tests replace it.
-	open func(index.Route) (Channel, error)
+	open func(job.Route) (Channel, error)
 }
 
 const (
@@ -113,7 +113,7 @@ func New(c Config) *Worker {
 	}
 	if c.open == nil {
 		g := guard{c.Options.PrivateTargets}
-		c.open = func(r index.Route) (Channel, error) { return open(r, g) }
+		c.open = func(r job.Route) (Channel, error) { return open(r, g) }
 	}
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails
@@ -187,7 +187,7 @@ func (w *Worker) deliver(ctx context.Context) error {
 		return err
 	}
 	for n := dispatchAtOnce; n == dispatchAtOnce; {
-		n, err = w.Store.Dispatch(ctx, now, dispatchAtOnce, func(a index.Action, run *job.Run) ([]string, string) {
+		n, err = w.Store.Dispatch(ctx, now, dispatchAtOnce, func(a job.Action, run *job.Run) ([]string, string) {
 			return routesOf(routes, a, run)
 		})
 		if err != nil {
@@ -247,7 +247,7 @@ func (w *Worker) start(ctx context.Context, routes []index.Delivery, now time.Ti
 
 // current reports whether a route is as it was when its delivery began. A backlog is
 // delivered for a long time; who changes or disables the route does not want that.
-func (w *Worker) current(r index.Route) bool {
+func (w *Worker) current(r job.Route) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	at, known := w.known[r.Name]
@@ -256,7 +256,7 @@ func (w *Worker) current(r index.Route) bool {
 
 // serve delivers what is due for one route, and returns when to look again; zero for the
 // next round.
-func (w *Worker) serve(ctx context.Context, r index.Route) time.Time {
+func (w *Worker) serve(ctx context.Context, r job.Route) time.Time {
 	channel, err := w.open(r)
 	quiet, qerr := parseQuiet(r.Quiet)
 	if err = errors.Join(err, qerr); err != nil {

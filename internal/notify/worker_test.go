@@ -141,7 +141,7 @@ func (h *heard) wait(t *testing.T, n int) {
 	}
 }
 
-func setRoute(t *testing.T, db *store.Store, r index.Route) {
+func setRoute(t *testing.T, db *store.Store, r job.Route) {
 	t.Helper()
 	r.Enabled, r.ChangedAt = true, time.Now()
 	if err := db.SetRoute(t.Context(), r); err != nil {
@@ -214,9 +214,9 @@ func counted(t *testing.T, db *store.Store, enough func(map[string]int) bool) ma
 func TestLateRunsAreOneMessage(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, db *store.Store) {
 		some, all, trouble := newHeard(), newHeard(), newHeard()
-		setRoute(t, db, index.Route{Name: "some", URL: receiver(t, some.ServeHTTP), Match: index.Match{Events: []string{"late"}, Job: "backup"}})
-		setRoute(t, db, index.Route{Name: "all", URL: receiver(t, all.ServeHTTP), Match: index.Match{Events: []string{"late"}}})
-		setRoute(t, db, index.Route{Name: "trouble", URL: receiver(t, trouble.ServeHTTP)})
+		setRoute(t, db, job.Route{Name: "some", URL: receiver(t, some.ServeHTTP), Match: job.RouteMatch{Events: []string{"late"}, Job: "backup"}})
+		setRoute(t, db, job.Route{Name: "all", URL: receiver(t, all.ServeHTTP), Match: job.RouteMatch{Events: []string{"late"}}})
+		setRoute(t, db, job.Route{Name: "trouble", URL: receiver(t, trouble.ServeHTTP)})
 		now := time.Now()
 		night := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, time.UTC).AddDate(0, 0, -1)
 		for i := range 7 {
@@ -268,7 +268,7 @@ func TestAReceiverThatWasDown(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, db *store.Store) {
 		h := newHeard()
 		h.down = 2
-		setRoute(t, db, index.Route{Name: "team", URL: receiver(t, h.ServeHTTP), Secret: NewSecret()})
+		setRoute(t, db, job.Route{Name: "team", URL: receiver(t, h.ServeHTTP), Secret: NewSecret()})
 		work(t, db, func(c *Config) { c.Now = func() time.Time { return time.Now().Add(-time.Second) } })
 		var want []string
 		for n := range 10 {
@@ -312,8 +312,8 @@ func TestASlowReceiverAndARestart(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, db *store.Store) {
 		fast, slow := newHeard(), newHeard()
 		arrived, first := make(chan string, 1), true
-		setRoute(t, db, index.Route{Name: "fast", URL: receiver(t, fast.ServeHTTP)})
-		setRoute(t, db, index.Route{Name: "slow", URL: receiver(t, func(w http.ResponseWriter, r *http.Request) {
+		setRoute(t, db, job.Route{Name: "fast", URL: receiver(t, fast.ServeHTTP)})
+		setRoute(t, db, job.Route{Name: "slow", URL: receiver(t, func(w http.ResponseWriter, r *http.Request) {
 			if first {
 				first = false
 				raw, _ := io.ReadAll(r.Body) // whoever has not read cannot see the other side hang up
@@ -364,7 +364,7 @@ func TestTwoServersTellOnce(t *testing.T) {
 		})
 		if first == nil {
 			first = db
-			setRoute(t, db, index.Route{Name: "team", URL: target})
+			setRoute(t, db, job.Route{Name: "team", URL: target})
 		}
 		work(t, db, func(c *Config) { c.Now = func() time.Time { return time.Now().Add(-time.Second) } })
 	}
@@ -394,7 +394,7 @@ func TestDroppedAndRefused(t *testing.T) {
 		}
 		stop()
 		h := newHeard()
-		setRoute(t, db, index.Route{Name: "team", URL: receiver(t, func(w http.ResponseWriter, r *http.Request) {
+		setRoute(t, db, job.Route{Name: "team", URL: receiver(t, func(w http.ResponseWriter, r *http.Request) {
 			raw, _ := io.ReadAll(r.Body)
 			if bytes.Contains(raw, []byte("poison")) {
 				w.WriteHeader(http.StatusBadRequest)
@@ -416,7 +416,7 @@ func TestDroppedAndRefused(t *testing.T) {
 func TestRepeatedUntilAcknowledged(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, db *store.Store) {
 		h := newHeard()
-		setRoute(t, db, index.Route{Name: "team", URL: receiver(t, h.ServeHTTP), RepeatSeconds: 60})
+		setRoute(t, db, job.Route{Name: "team", URL: receiver(t, h.ServeHTTP), RepeatSeconds: 60})
 		var mu sync.Mutex
 		var ahead time.Duration
 		work(t, db, func(c *Config) {

@@ -12,11 +12,11 @@ import (
 // outboxStore is what the server needs of notifications and actions.
 type outboxStore interface {
 	// Actions returns outbox rows, newest first.
-	Actions(ctx context.Context, q index.ActionQuery) ([]index.Action, error)
+	Actions(ctx context.Context, q index.ActionQuery) ([]job.Action, error)
 	// Deliveries returns every route with its secret; Route one of them.
 	Deliveries(ctx context.Context) ([]index.Delivery, error)
-	Route(ctx context.Context, name string) (index.Route, error)
-	SetRoute(ctx context.Context, r index.Route) error
+	Route(ctx context.Context, name string) (job.Route, error)
+	SetRoute(ctx context.Context, r job.Route) error
 	DeleteRoute(ctx context.Context, name string, now time.Time) error
 	// RequestRetry asks the agent of a run that has ended for an attempt after the given one
 	// (0: the last one); the error is also *index.NoRetryError.
@@ -60,8 +60,8 @@ type actionsIn struct {
 }
 
 type actionPage struct {
-	Actions    []index.Action `json:"actions" nullable:"false"`
-	NextCursor int64          `json:"next_cursor,omitempty" doc:"Pass it as cursor for older actions; not there on the last page"`
+	Actions    []job.Action `json:"actions" nullable:"false"`
+	NextCursor int64        `json:"next_cursor,omitempty" doc:"Pass it as cursor for older actions; not there on the last page"`
 }
 
 // listRunActions answers what was told and done because of one run.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/notify"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/internal/store"
@@ -26,14 +25,14 @@ func withNotifier(t *testing.T) *live {
 }
 
 type routeAnswer struct {
-	Routes []index.Route `json:"routes"`
+	Routes []job.Route `json:"routes"`
 }
 
 func TestRoutesAreSetAndShownWithoutSecrets(t *testing.T) {
 	l := withNotifier(t)
 	const url = "https://example.org/hook/s3cret"
 	put := func(name, body string) reply { return l.do("PUT", "/api/v1/routes/"+name, []byte(body)) }
-	var r index.Route
+	var r job.Route
 	put("team", `{"url":"`+url+`","secret":"whsec_c2VjcmV0","match":{"job":"n*","severity":"critical","events":["failed"],"labels":{"team":"ml"}},
 		"quiet":{"cron":"0 22 * * *","duration":"9h","zone":"Europe/Berlin"},"group_seconds":60,"repeat_seconds":3600}`).ok(t, &r)
 	if r.URL != "https://example.org/*****" || r.Secret != "" || !r.Enabled || r.Match.Job != "n*" || r.Quiet == nil || r.ChangedAt.IsZero() {
@@ -45,7 +44,7 @@ func TestRoutesAreSetAndShownWithoutSecrets(t *testing.T) {
 	if len(all.Routes) != 1 || strings.Contains(string(list.body), "s3cret") || strings.Contains(string(list.body), "whsec") {
 		t.Errorf("list: %s", list.body)
 	}
-	stored := func() index.Route {
+	stored := func() job.Route {
 		t.Helper()
 		r, err := l.store.Route(t.Context(), "team")
 		if err != nil {
@@ -76,7 +75,7 @@ func TestRoutesWithoutTheirSecrets(t *testing.T) {
 	dir, url := t.TempDir(), "https://example.org/hook/s3cret"
 	st := openStore(t, dir)
 	for _, name := range []string{"team", "other"} {
-		if err := st.SetRoute(t.Context(), index.Route{Name: name, URL: url, Secret: "whsec_c2VjcmV0", Enabled: true}); err != nil {
+		if err := st.SetRoute(t.Context(), job.Route{Name: name, URL: url, Secret: "whsec_c2VjcmV0", Enabled: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -104,7 +103,7 @@ func TestRoutesWithoutTheirSecrets(t *testing.T) {
 	if p := l.do("PUT", "/api/v1/routes/team", shown).problem(t, http.StatusUnprocessableEntity); !strings.Contains(p.Detail, "give the whole URL") {
 		t.Errorf("set as shown: %s", p.Detail)
 	}
-	var r index.Route
+	var r job.Route
 	l.do("PUT", "/api/v1/routes/team", []byte(`{"url":"`+url+`","secret":"whsec_c2VjcmV0"}`)).ok(t, &r)
 	if r.Error != "" || r.URL != "https://example.org/*****" {
 		t.Errorf("set again: %+v", r)
@@ -165,7 +164,7 @@ func TestRoutesThatMakeNoSense(t *testing.T) {
 // deaf is a notifier whose receivers take nothing.
 type deaf struct{ *notify.Worker }
 
-func (deaf) TestRoute(context.Context, index.Route) error { return errors.New("it answered 500") }
+func (deaf) TestRoute(context.Context, job.Route) error { return errors.New("it answered 500") }
 
 func TestTestOfARoute(t *testing.T) {
 	l := start(t, server.Config{Notifier: deaf{notify.New(notify.Config{})}})
@@ -181,8 +180,8 @@ func TestTestOfARoute(t *testing.T) {
 }
 
 type actionsAnswer struct {
-	Actions    []index.Action `json:"actions"`
-	NextCursor int64          `json:"next_cursor"`
+	Actions    []job.Action `json:"actions"`
+	NextCursor int64        `json:"next_cursor"`
 }
 
 func TestActionsOfRuns(t *testing.T) {

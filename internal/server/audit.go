@@ -59,7 +59,7 @@ type auditIn struct {
 
 type auditPage struct {
 	Entries    []access.AuditEntry `json:"entries"`
-	NextCursor int64              `json:"next_cursor,omitempty" doc:"Pass it as cursor for older entries; not there on the last page"`
+	NextCursor int64               `json:"next_cursor,omitempty" doc:"Pass it as cursor for older entries; not there on the last page"`
 }
 
 // listAudit returns what people changed, newest first.

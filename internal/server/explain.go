@@ -68,13 +68,13 @@ func (s *Server) explainRun(ctx context.Context, in *runPath) (*answered[job.Exp
 		out.Policy = "job"
 	}
 	now := s.now()
-	if !index.Active(l.State) {
+	if !l.State.Active() {
 		now = l.HeardAt
 	}
 	out.Rules = health.Explain(l, now, health.Circumstances{Closed: l.Closed}, p)
 	for i := range out.Rules {
 		r := &out.Rules[i]
-		if !index.Active(l.State) {
+		if !l.State.Active() {
 			r.Fires, r.Health, r.Since, r.Next, r.NextAt = false, "", nil, "", nil
 			r.Sentence = job.EndedRuling(l.State) + r.Sentence
 		}

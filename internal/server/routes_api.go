@@ -13,15 +13,15 @@ import (
 type Notifier interface {
 	// CheckRoute refuses a route that could not work, with place and reason. It does not
 	// use the network.
-	CheckRoute(r index.Route) error
+	CheckRoute(r job.Route) error
 	// ShowRoute is a route without its secrets.
-	ShowRoute(r index.Route) index.Route
+	ShowRoute(r job.Route) job.Route
 	// TestRoute sends a message through a route at once.
-	TestRoute(ctx context.Context, r index.Route) error
+	TestRoute(ctx context.Context, r job.Route) error
 }
 
 type routeList struct {
-	Routes []index.Route `json:"routes" nullable:"false"`
+	Routes []job.Route `json:"routes" nullable:"false"`
 }
 
 // notifier is the worker, or a problem where there is none.
@@ -42,7 +42,7 @@ func (s *Server) listRoutes(ctx context.Context, _ *struct{}) (*answered[routeLi
 	if err != nil {
 		return nil, s.internal(ctx, "list routes", err)
 	}
-	out := routeList{Routes: []index.Route{}}
+	out := routeList{Routes: []job.Route{}}
 	for _, d := range all {
 		out.Routes = append(out.Routes, n.ShowRoute(d.Route))
 	}
@@ -51,17 +51,17 @@ func (s *Server) listRoutes(ctx context.Context, _ *struct{}) (*answered[routeLi
 
 // routeBody is a route as it is set. What is left out is empty, and enabled is true.
 type routeBody struct {
-	_             struct{}     `additionalProperties:"false"`
-	Name          string       `json:"name,omitempty" maxLength:"100" doc:"The same as in the path, or left out."`
-	URL           string       `json:"url" maxLength:"4000" doc:"https://… for a signed webhook, smtp://… for e-mail, or a chat's service URL (slack://…, ntfy://…). As it is shown, with asterisks, it stays what it was."`
-	Secret        string       `json:"secret,omitempty" maxLength:"500" doc:"Signs webhooks: whsec_ and base64. Left out, it stays what it was. It is never shown."`
-	Match         matchBody    `json:"match,omitempty"`
-	Quiet         *index.Quiet `json:"quiet,omitempty" doc:"Hours in which nothing is sent; what was held is told in one message at their end."`
-	GroupSeconds  int64        `json:"group_seconds,omitempty" doc:"How long the first message waits for others, to be sent as one."`
-	RepeatSeconds int64        `json:"repeat_seconds,omitempty" doc:"After how long a trouble is told again that nobody acknowledged; 0 for never."`
-	Enabled       *bool        `json:"enabled,omitempty" doc:"false keeps the route and sends nothing new to it; true if left out."`
-	ChangedAt     string       `json:"changed_at,omitempty" doc:"Ignored, so that a route can be set as it was shown."`
-	Error         string       `json:"error,omitempty" doc:"Ignored, as changed_at."`
+	_             struct{}        `additionalProperties:"false"`
+	Name          string          `json:"name,omitempty" maxLength:"100" doc:"The same as in the path, or left out."`
+	URL           string          `json:"url" maxLength:"4000" doc:"https://… for a signed webhook, smtp://… for e-mail, or a chat's service URL (slack://…, ntfy://…). As it is shown, with asterisks, it stays what it was."`
+	Secret        string          `json:"secret,omitempty" maxLength:"500" doc:"Signs webhooks: whsec_ and base64. Left out, it stays what it was. It is never shown."`
+	Match         matchBody       `json:"match,omitempty"`
+	Quiet         *job.QuietHours `json:"quiet,omitempty" doc:"Hours in which nothing is sent; what was held is told in one message at their end."`
+	GroupSeconds  int64           `json:"group_seconds,omitempty" doc:"How long the first message waits for others, to be sent as one."`
+	RepeatSeconds int64           `json:"repeat_seconds,omitempty" doc:"After how long a trouble is told again that nobody acknowledged; 0 for never."`
+	Enabled       *bool           `json:"enabled,omitempty" doc:"false keeps the route and sends nothing new to it; true if left out."`
+	ChangedAt     string          `json:"changed_at,omitempty" doc:"Ignored, so that a route can be set as it was shown."`
+	Error         string          `json:"error,omitempty" doc:"Ignored, as changed_at."`
 }
 
 type matchBody struct {
@@ -79,7 +79,7 @@ type putRouteIn struct {
 
 // putRoute sets a route, new or changed. What makes no sense is refused now, with place
 // and reason, and not when somebody should be told.
-func (s *Server) putRoute(ctx context.Context, in *putRouteIn) (*answered[index.Route], error) {
+func (s *Server) putRoute(ctx context.Context, in *putRouteIn) (*answered[job.Route], error) {
 	n, err := s.notifier()
 	if err != nil {
 		return nil, err
@@ -88,9 +88,9 @@ func (s *Server) putRoute(ctx context.Context, in *putRouteIn) (*answered[index.
 	if b.Name != "" && b.Name != in.Name {
 		return nil, newProblem(http.StatusUnprocessableEntity, "name: %s is not the name in the path, %s", job.Quote(b.Name), job.Quote(in.Name))
 	}
-	r := index.Route{
+	r := job.Route{
 		Name: in.Name, URL: b.URL, Secret: b.Secret, Quiet: b.Quiet,
-		Match:        index.Match{Job: b.Match.Job, Labels: b.Match.Labels, Severity: b.Match.Severity, Events: b.Match.Events},
+		Match:        job.RouteMatch{Job: b.Match.Job, Labels: b.Match.Labels, Severity: b.Match.Severity, Events: b.Match.Events},
 		GroupSeconds: b.GroupSeconds, RepeatSeconds: b.RepeatSeconds, Enabled: b.Enabled == nil || *b.Enabled,
 		ChangedAt: s.now().UTC(),
 	}
@@ -110,12 +110,12 @@ func (s *Server) putRoute(ctx context.Context, in *putRouteIn) (*answered[index.
 	if err := s.store.SetRoute(ctx, r); err != nil {
 		return nil, s.internal(ctx, "set route "+in.Name, err)
 	}
-	return &answered[index.Route]{n.ShowRoute(r)}, nil
+	return &answered[job.Route]{n.ShowRoute(r)}, nil
 }
 
 // keepSecrets takes over what whoever sets a route has not seen. The secret of one URL is
 // never used for another.
-func keepSecrets(r, before, shown index.Route) index.Route {
+func keepSecrets(r, before, shown job.Route) job.Route {
 	if r.URL == shown.URL {
 		r.URL = before.URL
 	}

@@ -36,7 +36,7 @@ func (t *tx) raise(ctx context.Context, run *job.Run, events []job.RunEvent, end
 	if entries, err = t.obey(ctx, run, entries); err != nil {
 		return err
 	}
-	alarm := func(e index.OutboxEntry) bool { return e.Kind == index.OutboxNotify && index.Bad(job.State(e.What)) }
+	alarm := func(e index.OutboxEntry) bool { return e.Kind == index.OutboxNotify && job.State(e.What).EndedBadly() }
 	switch {
 	case late:
 		entries = slices.DeleteFunc(entries, alarm)

@@ -97,7 +97,7 @@ func (s *Store) countRest(ctx context.Context, q index.RunQuery, counts *index.R
 		return err
 	}
 	for _, state := range job.States() {
-		if index.Active(state) {
+		if state.Active() {
 			continue
 		}
 		mine := append(slices.Clone(conditions), "state = $"+strconv.Itoa(len(args)+1))
@@ -133,7 +133,7 @@ func (s *Store) addCounts(ctx context.Context, q index.RunQuery, counts *index.R
 		if err := rows.Scan(&state, &n); err != nil {
 			return err
 		}
-		if n == 0 || index.Active(state) {
+		if n == 0 || state.Active() {
 			continue
 		}
 		counts.State[state] += n

@@ -33,7 +33,7 @@ func (t *tx) arrival(ctx context.Context, run *job.Run, ended, now time.Time) (i
 		return index.InTime, nil
 	}
 	var followed, passed bool
-	if index.Bad(run.State) {
+	if run.State.EndedBadly() {
 		var err error
 		if followed, err = succeededSince(ctx, t, run.Job, run.StartAt, time.Time{}); err != nil {
 			return index.InTime, err
@@ -103,15 +103,15 @@ func (t *tx) reportLate(ctx context.Context, host string, now time.Time) error {
 	}
 	ids := make([]string, len(late))
 	var names []string
-	counts, last := map[string]*index.LateRuns{}, map[string]lateRun{}
+	counts, last := map[string]*job.LateRuns{}, map[string]lateRun{}
 	for i, r := range late {
 		ids[i] = r.id
 		if counts[r.job] == nil {
 			names = append(names, r.job)
-			counts[r.job] = &index.LateRuns{Host: host}
+			counts[r.job] = &job.LateRuns{Host: host}
 		}
 		counts[r.job].Add(r.start, r.state)
-		if _, any := last[r.job]; !any || r.state == job.Succeeded || index.Bad(r.state) {
+		if _, any := last[r.job]; !any || r.state == job.Succeeded || r.state.EndedBadly() {
 			last[r.job] = r // they are in the order of starts
 		}
 	}
@@ -175,7 +175,7 @@ func (t *tx) lateEnd(ctx context.Context, id string, now time.Time) ([]index.Out
 			return nil, err
 		}
 		return t.obey(ctx, run, entries)
-	case !index.Bad(run.State):
+	case !run.State.EndedBadly():
 		return nil, nil
 	}
 	passed, err := succeededSince(ctx, t, run.Job, run.StartAt, time.Time{})

@@ -66,7 +66,7 @@ func outageOfANight(t *testing.T, s *store.Store) {
 	report(t, s, noon.Add(2*afterDelivery))
 	wantTold(t, s, "failed other#1", "late backup#3: 7 runs from 01:10 to 04:30 arrived late, 2 of them failed.")
 	late := told(t, s, "")[1]
-	want := &index.LateRuns{Host: "box", Runs: 7, Failed: 2, From: night, To: night.Add(6 * each)}
+	want := &job.LateRuns{Host: "box", Runs: 7, Failed: 2, From: night, To: night.Add(6 * each)}
 	if diff := cmp.Diff(want, late.Late); diff != "" || late.Severity != index.Info {
 		t.Errorf("the entry has severity %q and counts (-want +got):\n%s", late.Severity, diff)
 	}

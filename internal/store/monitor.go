@@ -127,7 +127,7 @@ func (t *tx) judge(ctx context.Context, v index.Verdict) (*index.Judged, error) 
 	if err != nil {
 		return nil, err
 	}
-	if row.run.Attempt != v.Attempt || micros(row.heardAt) != micros(v.HeardAt) || !index.Active(row.run.State) {
+	if row.run.Attempt != v.Attempt || micros(row.heardAt) != micros(v.HeardAt) || !row.run.State.Active() {
 		return nil, nil
 	}
 	run, events, changed := applyVerdict(row.run, v)

@@ -20,7 +20,7 @@ const outboxColumns = `id, kind, run_id, attempt, what, severity, route, status,
 func (t *tx) insertOutbox(ctx context.Context, entries []index.OutboxEntry) error {
 	for _, e := range entries {
 		at := micros(e.At)
-		a := index.Action{
+		a := job.Action{
 			Kind: e.Kind, Run: e.Run, Attempt: e.Attempt, What: index.Text(e.What, 100), Severity: e.Severity,
 			Message: index.Text(e.Message, 2000), By: index.Text(e.By, 200), Ends: index.Text(e.Ends, 100), Late: e.Late,
 		}
@@ -32,7 +32,7 @@ func (t *tx) insertOutbox(ctx context.Context, entries []index.OutboxEntry) erro
 }
 
 // insertAction stores a pending row.
-func (t *tx) insertAction(ctx context.Context, a index.Action, created, next int64) error {
+func (t *tx) insertAction(ctx context.Context, a job.Action, created, next int64) error {
 	late, err := jsonOrNull(a.Late)
 	if err != nil {
 		return fmt.Errorf("encode an outbox row (%s %s) of run %s: %w", a.Kind, a.What, a.Run, err)
@@ -73,8 +73,8 @@ func (s *Store) AddOutbox(ctx context.Context, entries []index.OutboxEntry) erro
 	return s.writeRuns(ctx, noRuns, func(t *tx) error { return t.insertOutbox(ctx, entries) })
 }
 
-func scanAction(from scanner) (index.Action, error) {
-	var a index.Action
+func scanAction(from scanner) (job.Action, error) {
+	var a job.Action
 	var run sql.NullString
 	var severity string
 	var next, created int64
@@ -96,9 +96,9 @@ func scanAction(from scanner) (index.Action, error) {
 	return a, err
 }
 
-func scanActions(rows *sql.Rows) ([]index.Action, error) {
+func scanActions(rows *sql.Rows) ([]job.Action, error) {
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	actions := []index.Action{}
+	actions := []job.Action{}
 	for rows.Next() {
 		a, err := scanAction(rows)
 		if err != nil {
@@ -110,7 +110,7 @@ func scanActions(rows *sql.Rows) ([]index.Action, error) {
 }
 
 // Actions returns outbox rows, newest first.
-func (s *Store) Actions(ctx context.Context, q index.ActionQuery) ([]index.Action, error) {
+func (s *Store) Actions(ctx context.Context, q index.ActionQuery) ([]job.Action, error) {
 	query, args := `SELECT `+outboxColumns+` FROM outbox WHERE 1 = 1`, []any{}
 	add := func(condition string, value any) {
 		args = append(args, value)
@@ -139,7 +139,7 @@ func (s *Store) Actions(ctx context.Context, q index.ActionQuery) ([]index.Actio
 
 // DueActions returns pending cancels and retries whose time has come, those that have waited
 // longest first.
-func (s *Store) DueActions(ctx context.Context, now time.Time, limit int) ([]index.Action, error) {
+func (s *Store) DueActions(ctx context.Context, now time.Time, limit int) ([]job.Action, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox
 		WHERE status = 'pending' AND route = '' AND kind <> 'notify' AND next_at <= $1 ORDER BY next_at, id LIMIT $2`, micros(now), limit)
 	if err != nil {
@@ -155,7 +155,7 @@ func (s *Store) DueActions(ctx context.Context, now time.Time, limit int) ([]ind
 // ActionFailed records that a cancel or a retry could not be followed: it is tried again after
 // a pause, or with the next round where not even that can be stored, and the others have their
 // turn.
-func (s *Store) ActionFailed(ctx context.Context, a index.Action, cause error, now time.Time) error {
+func (s *Store) ActionFailed(ctx context.Context, a job.Action, cause error, now time.Time) error {
 	if err := s.skip(ctx, troubleAction, a.Run, cause); err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func (s *Store) ActionFailed(ctx context.Context, a index.Action, cause error, n
 }
 
 // ActionFollowed forgets that a cancel or a retry of a run could not be followed.
-func (s *Store) ActionFollowed(ctx context.Context, a index.Action) {
+func (s *Store) ActionFollowed(ctx context.Context, a job.Action) {
 	s.done(ctx, troubleAction, a.Run)
 }
 
@@ -177,7 +177,7 @@ func (s *Store) ActionFollowed(ctx context.Context, a index.Action) {
 // row per route that to names, or is dropped with the reason that to gives. The run is
 // nil for a cause about the server. to may be called twice for a cause, and must not use
 // the store. It returns how many causes were handled.
-func (s *Store) Dispatch(ctx context.Context, now time.Time, limit int, to func(index.Action, *job.Run) (routes []string, why string)) (int, error) {
+func (s *Store) Dispatch(ctx context.Context, now time.Time, limit int, to func(job.Action, *job.Run) (routes []string, why string)) (int, error) {
 	var n int
 	// Most of the time there is none, and a transaction that writes is not to be had for nothing.
 	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM outbox
@@ -190,7 +190,7 @@ func (s *Store) Dispatch(ctx context.Context, now time.Time, limit int, to func(
 	}
 	// What fails is tried again for fewer and fewer, until the causes are found that fail alone.
 	for some := limit; ; some = max(some/2, 1) {
-		var causes []index.Action
+		var causes []job.Action
 		err := s.writeRuns(ctx, noRuns, func(t *tx) (err error) {
 			causes, err = t.dispatchSome(ctx, now, s.now(), some, to)
 			return err
@@ -215,7 +215,7 @@ func (s *Store) Dispatch(ctx context.Context, now time.Time, limit int, to func(
 }
 
 // dispatchSome finds the routes of some causes and returns them, also when that fails.
-func (t *tx) dispatchSome(ctx context.Context, now, resting time.Time, limit int, to func(index.Action, *job.Run) ([]string, string)) ([]index.Action, error) {
+func (t *tx) dispatchSome(ctx context.Context, now, resting time.Time, limit int, to func(job.Action, *job.Run) ([]string, string)) ([]job.Action, error) {
 	// No row is skipped for being locked: another server's causes come first, and the
 	// messages about a run stay in order.
 	rows, err := t.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox WHERE status = 'pending' AND route = '' AND kind = 'notify'
@@ -235,7 +235,7 @@ func (t *tx) dispatchSome(ctx context.Context, now, resting time.Time, limit int
 	return causes, nil
 }
 
-func (t *tx) dispatch(ctx context.Context, now time.Time, c index.Action, to func(index.Action, *job.Run) ([]string, string)) error {
+func (t *tx) dispatch(ctx context.Context, now time.Time, c job.Action, to func(job.Action, *job.Run) ([]string, string)) error {
 	var run *job.Run
 	if c.Run != "" {
 		row, err := scanRun(t.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id = $1`, c.Run))
@@ -265,7 +265,7 @@ func (t *tx) dispatch(ctx context.Context, now time.Time, c index.Action, to fun
 }
 
 // RouteRows returns the pending rows of a route, oldest first.
-func (s *Store) RouteRows(ctx context.Context, route string, limit int) ([]index.Action, error) {
+func (s *Store) RouteRows(ctx context.Context, route string, limit int) ([]job.Action, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox
 		WHERE status = 'pending' AND route = $1 ORDER BY id LIMIT $2`, route, limit)
 	if err != nil {

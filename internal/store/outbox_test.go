@@ -51,7 +51,7 @@ func outboxSuite(t *testing.T, open func(*testing.T) *store.Store) {
 }
 
 // told lists what the outbox holds, oldest first.
-func told(t *testing.T, s *store.Store, run string) []index.Action {
+func told(t *testing.T, s *store.Store, run string) []job.Action {
 	t.Helper()
 	actions, err := s.Actions(t.Context(), index.ActionQuery{Run: run, Limit: 100})
 	if err != nil {
@@ -61,7 +61,7 @@ func told(t *testing.T, s *store.Store, run string) []index.Action {
 	return actions
 }
 
-func words(actions []index.Action) []string {
+func words(actions []job.Action) []string {
 	var out []string
 	for _, a := range actions {
 		out = append(out, a.Kind+" "+a.What)
@@ -69,7 +69,7 @@ func words(actions []index.Action) []string {
 	return out
 }
 
-func wantWords(t *testing.T, s *store.Store, run string, want ...string) []index.Action {
+func wantWords(t *testing.T, s *store.Store, run string, want ...string) []job.Action {
 	t.Helper()
 	actions := told(t, s, run)
 	if diff := cmp.Diff(want, words(actions)); diff != "" {
@@ -123,7 +123,7 @@ func lostWithdrawn(t *testing.T, s *store.Store) {
 	}
 	dispatch := func() {
 		t.Helper()
-		if _, err := s.Dispatch(t.Context(), noon, 10, func(index.Action, *job.Run) ([]string, string) { return []string{"a", "b"}, "" }); err != nil {
+		if _, err := s.Dispatch(t.Context(), noon, 10, func(job.Action, *job.Run) ([]string, string) { return []string{"a", "b"}, "" }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -212,7 +212,7 @@ func goodNews(t *testing.T, s *store.Store) {
 		t.Fatal(err)
 	}
 	wantWords(t, s, good, "notify recovered")
-	if err := s.SetRoute(t.Context(), index.Route{Name: "all", Match: index.Match{Events: []string{"succeeded"}}}); err != nil {
+	if err := s.SetRoute(t.Context(), job.Route{Name: "all", Match: job.RouteMatch{Events: []string{"succeeded"}}}); err != nil {
 		t.Fatal(err)
 	}
 	wantWords(t, s, run(0), "notify succeeded")
@@ -224,7 +224,7 @@ func dispatching(t *testing.T, s *store.Store) {
 	if err := s.AddOutbox(t.Context(), []index.OutboxEntry{{Kind: index.OutboxNotify, What: "network", Severity: job.Warning, At: noon}}); err != nil {
 		t.Fatal(err)
 	}
-	n, err := s.Dispatch(t.Context(), noon, 10, func(a index.Action, run *job.Run) ([]string, string) {
+	n, err := s.Dispatch(t.Context(), noon, 10, func(a job.Action, run *job.Run) ([]string, string) {
 		if run == nil {
 			return nil, "nobody asked"
 		}
@@ -265,7 +265,7 @@ func TestTwoServersDispatch(t *testing.T) {
 	for _, s := range []*store.Store{a, b} {
 		wg.Go(func() {
 			for range 25 {
-				if _, err := s.Dispatch(t.Context(), noon, 7, func(index.Action, *job.Run) ([]string, string) { return []string{"r"}, "" }); err != nil {
+				if _, err := s.Dispatch(t.Context(), noon, 7, func(job.Action, *job.Run) ([]string, string) { return []string{"r"}, "" }); err != nil {
 					t.Error(err)
 				}
 			}
@@ -289,11 +289,11 @@ func TestTwoServersDispatch(t *testing.T) {
 func settling(t *testing.T, s *store.Store) {
 	id, data := whole(t, journal.Attempt{}, 3)
 	one(t, s, id, 1, 0, data)
-	if _, err := s.Dispatch(t.Context(), noon, 10, func(index.Action, *job.Run) ([]string, string) { return []string{"r"}, "" }); err != nil {
+	if _, err := s.Dispatch(t.Context(), noon, 10, func(job.Action, *job.Run) ([]string, string) { return []string{"r"}, "" }); err != nil {
 		t.Fatal(err)
 	}
 	row := told(t, s, id)[0]
-	settle := func(one index.Settled) index.Action {
+	settle := func(one index.Settled) job.Action {
 		t.Helper()
 		if err := s.Settle(t.Context(), []index.Settled{one}); err != nil {
 			t.Fatal(err)
@@ -332,7 +332,7 @@ func routeRows(t *testing.T, s *store.Store) {
 	if _, err := s.Route(ctx, "x"); !errors.As(err, &missing) {
 		t.Errorf("no route: %v", err)
 	}
-	r := index.Route{Name: "x", URL: "https://example.org/hook", Secret: "whsec_c2VjcmV0", Enabled: true, ChangedAt: noon, Match: index.Match{Job: "n*"}, Quiet: &index.Quiet{Cron: "0 22 * * *", Duration: "9h"}}
+	r := job.Route{Name: "x", URL: "https://example.org/hook", Secret: "whsec_c2VjcmV0", Enabled: true, ChangedAt: noon, Match: job.RouteMatch{Job: "n*"}, Quiet: &job.QuietHours{Cron: "0 22 * * *", Duration: "9h"}}
 	if err := s.SetRoute(ctx, r); err != nil {
 		t.Fatal(err)
 	}
@@ -362,7 +362,7 @@ func routeRows(t *testing.T, s *store.Store) {
 	if err := s.AddOutbox(ctx, []index.OutboxEntry{{Kind: index.OutboxNotify, What: "network", At: noon}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Dispatch(ctx, noon, 10, func(index.Action, *job.Run) ([]string, string) { return []string{"x"}, "" }); err != nil {
+	if _, err := s.Dispatch(ctx, noon, 10, func(job.Action, *job.Run) ([]string, string) { return []string{"x"}, "" }); err != nil {
 		t.Fatal(err)
 	}
 	all, err := s.Deliveries(ctx)

@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store/secretkey"
+	"stint.dev/stint/job"
 )
 
 // Deliveries returns every route with its secrets, by name, and whether something waits
@@ -64,8 +65,8 @@ func (s *Store) Deliveries(ctx context.Context) ([]index.Delivery, error) {
 
 // Route returns one route with its secrets. If they cannot be decrypted, URL and Secret are
 // empty, and Error says why.
-func (s *Store) Route(ctx context.Context, name string) (index.Route, error) {
-	var r index.Route
+func (s *Store) Route(ctx context.Context, name string) (job.Route, error) {
+	var r job.Route
 	var doc []byte
 	var secret string
 	err := s.reader.QueryRowContext(ctx, `SELECT doc, secret FROM routes WHERE name = $1`, name).Scan(&doc, &secret)
@@ -87,7 +88,7 @@ func (s *Store) Route(ctx context.Context, name string) (index.Route, error) {
 
 // SetRoute stores a route, new or changed, with its secrets encrypted. Check it before. It
 // returns *index.SecretKeyError when this server has no key to encrypt with.
-func (s *Store) SetRoute(ctx context.Context, r index.Route) error {
+func (s *Store) SetRoute(ctx context.Context, r job.Route) error {
 	return s.write(ctx, func(t *tx) error {
 		key, err := s.keyToEncrypt(ctx, t)
 		if err != nil {

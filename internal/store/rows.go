@@ -175,7 +175,7 @@ func jsonOrNull[T any](v *T) (sql.NullString, error) {
 	return sql.NullString{String: string(text), Valid: true}, err
 }
 
-func leased(s job.State) int { return asInt(index.Active(s)) }
+func leased(s job.State) int { return asInt(s.Active()) }
 
 // asInt is how the tables keep a condition.
 func asInt(yes bool) int {

@@ -79,12 +79,12 @@ func fillTables(t *testing.T, s *store.Store) {
 	ctx, soon := t.Context(), noon.Add(time.Hour)
 	run := endedRun(t, s, "nightly", noon.Add(-time.Hour), 100<<10)
 	must(t, s.SetPolicy(ctx, index.StoredPolicy{Job: "nightly", YAML: "rules: {}", SetAt: noon}, []byte(`{}`)))
-	must(t, s.SetRoute(ctx, index.Route{Name: "chat", URL: "https://example.org/", Enabled: true, ChangedAt: noon}))
+	must(t, s.SetRoute(ctx, job.Route{Name: "chat", URL: "https://example.org/", Enabled: true, ChangedAt: noon}))
 	must(t, s.AddOutbox(ctx, []index.OutboxEntry{
 		{Kind: index.OutboxNotify, Run: run, Attempt: 1, What: "failed", Severity: job.Critical, Message: "m", At: noon},
 		{Kind: index.OutboxNotify, What: "network", Severity: job.Warning, Message: "about no run", At: noon},
 	}))
-	if _, err := s.Dispatch(ctx, noon, 100, func(index.Action, *job.Run) ([]string, string) { return []string{"chat"}, "" }); err != nil {
+	if _, err := s.Dispatch(ctx, noon, 100, func(job.Action, *job.Run) ([]string, string) { return []string{"chat"}, "" }); err != nil {
 		t.Fatal(err)
 	}
 	must(t, s.Exec(ctx, `INSERT INTO waiting_agents (run_id, attempt, until, asked_by, why) VALUES ('`+run+`', 1, 0, '', '')`))

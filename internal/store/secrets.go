@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store/secretkey"
+	"stint.dev/stint/job"
 )
 
 // secrets are the keys that this process encrypts secrets of the database with.
@@ -57,7 +58,7 @@ type routeSecrets struct {
 func routeRow(name string) string { return "routes/" + name }
 
 // encryptRoute splits a route into its row: what may be read, and what is encrypted.
-func encryptRoute(k secretkey.Key, r index.Route) (doc, secret string, err error) {
+func encryptRoute(k secretkey.Key, r job.Route) (doc, secret string, err error) {
 	hidden, err := json.Marshal(routeSecrets{URL: r.URL, Secret: r.Secret})
 	if err != nil {
 		return "", "", fmt.Errorf("encode the secrets of route %s: %w", r.Name, err)
@@ -72,7 +73,7 @@ func encryptRoute(k secretkey.Key, r index.Route) (doc, secret string, err error
 }
 
 // decryptRoute puts a route together again. One that an older version stored is in clear.
-func decryptRoute(r *index.Route, secret string, decrypt func(text, row string) ([]byte, error)) error {
+func decryptRoute(r *job.Route, secret string, decrypt func(text, row string) ([]byte, error)) error {
 	if _, encrypted := secretkey.Encrypted(secret); !encrypted {
 		r.Secret = secret
 		return nil

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"os"
 
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store/secretkey"
+	"stint.dev/stint/job"
 )
 
 // openSecrets reads the keys, encrypts what is not encrypted with the first of them, and
@@ -106,7 +106,7 @@ func (t *tx) encryptRoutes(ctx context.Context, keys secretkey.Keys, alone bool)
 	}
 	changed := false
 	for _, one := range stored {
-		var r index.Route
+		var r job.Route
 		if json.Unmarshal(one.doc, &r) != nil {
 			continue // a troubled item says so
 		}

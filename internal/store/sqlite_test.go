@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
@@ -251,7 +250,7 @@ func TestRoutesOfAKilledServerAreReleased(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.SetRoute(t.Context(), index.Route{Name: "team", ChangedAt: noon}); err != nil {
+		if err := s.SetRoute(t.Context(), job.Route{Name: "team", ChangedAt: noon}); err != nil {
 			t.Fatal(err)
 		}
 		mine, err := s.ClaimRoute(t.Context(), "team", owner, noon, noon.Add(time.Minute))

@@ -247,7 +247,7 @@ func refusedDispatch(t *testing.T, s *store.Store) {
 	dispatch := func() (sent []string) {
 		t.Helper()
 		for n := 1; n > 0; {
-			if n, err = s.Dispatch(t.Context(), now, 10, func(a index.Action, _ *job.Run) ([]string, string) { return []string{"team"}, "" }); err != nil {
+			if n, err = s.Dispatch(t.Context(), now, 10, func(a job.Action, _ *job.Run) ([]string, string) { return []string{"team"}, "" }); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -485,14 +485,6 @@ export interface components {
             text?: string;
             truncated?: boolean;
         };
-        Match: {
-            events?: string[] | null;
-            job?: string;
-            labels?: {
-                [key: string]: string;
-            };
-            severity?: string;
-        };
         MatchBody: {
             /** @description What it wants to hear of: failed, timed_out, lost, canceled, succeeded, late, healed, recovered, network, or the rule of a finding. Empty for every trouble. */
             events?: string[] | null;
@@ -673,7 +665,7 @@ export interface components {
             /** Format: int64 */
             writer?: number;
         };
-        Quiet: {
+        QuietHours: {
             cron: string;
             duration: string;
             zone?: string;
@@ -710,9 +702,9 @@ export interface components {
             error?: string;
             /** Format: int64 */
             group_seconds?: number;
-            match: components["schemas"]["Match"];
+            match: components["schemas"]["RouteMatch"];
             name: string;
-            quiet?: components["schemas"]["Quiet"];
+            quiet?: components["schemas"]["QuietHours"];
             /** Format: int64 */
             repeat_seconds?: number;
             secret?: string;
@@ -734,7 +726,7 @@ export interface components {
             /** @description The same as in the path, or left out. */
             name?: string;
             /** @description Hours in which nothing is sent; what was held is told in one message at their end. */
-            quiet?: components["schemas"]["Quiet"];
+            quiet?: components["schemas"]["QuietHours"];
             /**
              * Format: int64
              * @description After how long a trouble is told again that nobody acknowledged; 0 for never.
@@ -747,6 +739,14 @@ export interface components {
         };
         RouteList: {
             routes: components["schemas"]["Route"][];
+        };
+        RouteMatch: {
+            events?: string[] | null;
+            job?: string;
+            labels?: {
+                [key: string]: string;
+            };
+            severity?: string;
         };
         Ruling: {
             fires: boolean;
