@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
 )
@@ -183,7 +184,7 @@ func TestResetAfterACutIsNoEndOfIt(t *testing.T) {
 		pass(s, 5*time.Second)
 		pass(s, 20*time.Second, all...)
 		want(t, s, all[0], "healthy")
-		if len(s.outbox) != 2 || s.outbox[0].What != index.WhatNetwork || s.outbox[1].What != index.WhatRecovered {
+		if len(s.outbox) != 2 || s.outbox[0].What != outbox.WhatNetwork || s.outbox[1].What != outbox.WhatRecovered {
 			t.Errorf("reported %+v", s.outbox)
 		}
 	})
@@ -213,7 +214,7 @@ func TestManyThatComeBackAreNoNews(t *testing.T) {
 		}
 		pass(s, 20*time.Second)
 		want(t, s, all[0], "network")
-		if len(s.outbox) != 1 || s.outbox[0].What != index.WhatNetwork {
+		if len(s.outbox) != 1 || s.outbox[0].What != outbox.WhatNetwork {
 			t.Errorf("told %+v", s.outbox)
 		}
 	})

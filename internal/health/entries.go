@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
 )
@@ -13,8 +14,8 @@ const byPolicy = "the policy of the job"
 
 // lostEntries are what a lost run asks for. Where the evidence is only that the agent is silent,
 // the notification waits: the agent may report again.
-func lostEntries(l index.Lease, v index.Verdict, silence bool, p policy.Policy) []index.OutboxEntry {
-	var out []index.OutboxEntry
+func lostEntries(l index.Lease, v index.Verdict, silence bool, p policy.Policy) []outbox.Entry {
+	var out []outbox.Entry
 	a := p.Actions[policy.Lost]
 	notify := v.At
 	if silence {
@@ -25,14 +26,14 @@ func lostEntries(l index.Lease, v index.Verdict, silence bool, p policy.Policy) 
 		if a.Severity != "" {
 			severity = a.Severity
 		}
-		out = append(out, index.OutboxEntry{
-			Kind: index.OutboxNotify, Run: l.Run, Attempt: l.Attempt, What: index.WhatLost,
+		out = append(out, outbox.Entry{
+			Kind: outbox.Notify, Run: l.Run, Attempt: l.Attempt, What: outbox.WhatLost,
 			Severity: severity, Message: v.Evidence, At: v.At, After: notify,
 		})
 	}
 	if l.Attempt <= a.Retry {
-		out = append(out, index.OutboxEntry{
-			Kind: index.OutboxRetry, Run: l.Run, Attempt: l.Attempt, What: index.WhatLost, Message: v.Evidence,
+		out = append(out, outbox.Entry{
+			Kind: outbox.Retry, Run: l.Run, Attempt: l.Attempt, What: outbox.WhatLost, Message: v.Evidence,
 			At: v.At, After: v.At.Add(a.Backoff.D()), By: byPolicy,
 		})
 	}
@@ -40,19 +41,19 @@ func lostEntries(l index.Lease, v index.Verdict, silence bool, p policy.Policy) 
 }
 
 // findingEntries are what began, grew worse or passed asks for.
-func findingEntries(l index.Lease, v index.Verdict, p policy.Policy) []index.OutboxEntry {
-	var out []index.OutboxEntry
+func findingEntries(l index.Lease, v index.Verdict, p policy.Policy) []outbox.Entry {
+	var out []outbox.Entry
 	for _, f := range v.Findings {
 		before, had := findingOf(l.Findings, f.Rule)
 		worse := !had || before.Health == job.Warning && f.Health == job.Critical
 		if p.Actions[f.Rule].Notify && worse {
-			out = append(out, index.OutboxEntry{
-				Kind: index.OutboxNotify, Run: l.Run, Attempt: l.Attempt, What: f.Rule, Severity: f.Health, Message: f.Evidence, At: v.At,
+			out = append(out, outbox.Entry{
+				Kind: outbox.Notify, Run: l.Run, Attempt: l.Attempt, What: f.Rule, Severity: f.Health, Message: f.Evidence, At: v.At,
 			})
 		}
 		if f.Next == nextCanceling && before.Next != nextCanceling && l.State != job.Stopping {
-			out = append(out, index.OutboxEntry{
-				Kind: index.OutboxCancel, Run: l.Run, Attempt: l.Attempt, What: f.Rule,
+			out = append(out, outbox.Entry{
+				Kind: outbox.Cancel, Run: l.Run, Attempt: l.Attempt, What: f.Rule,
 				Message: fmt.Sprintf("%s holds: %s", f.Rule, f.Evidence), At: v.At, By: byPolicy,
 			})
 		}
@@ -61,8 +62,8 @@ func findingEntries(l index.Lease, v index.Verdict, p policy.Policy) []index.Out
 		if _, still := findingOf(v.Findings, f.Rule); still || !p.Actions[f.Rule].Notify {
 			continue
 		}
-		out = append(out, index.OutboxEntry{
-			Kind: index.OutboxNotify, Run: l.Run, Attempt: l.Attempt, What: index.WhatRecovered, Severity: f.Health,
+		out = append(out, outbox.Entry{
+			Kind: outbox.Notify, Run: l.Run, Attempt: l.Attempt, What: outbox.WhatRecovered, Severity: f.Health,
 			Message: "It no longer holds that: " + f.Evidence, Ends: f.Rule, At: v.At,
 		})
 	}

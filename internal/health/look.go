@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
@@ -201,22 +202,22 @@ func (m *Monitor) watchTogether(ctx context.Context, now time.Time, leases []ind
 			return err
 		}
 	}
-	notice := index.OutboxEntry{Kind: index.OutboxNotify, Severity: job.Warning, At: now}
+	notice := outbox.Entry{Kind: outbox.Notify, Severity: job.Warning, At: now}
 	switch m.holds.update(now, silent, active) {
 	case holdBegan:
 		until, activeRuns := m.holds.until(), tallyOf(active).total
 		m.log.Warn("many runs fell silent together: this looks like the network, so none of them is called lost yet",
 			"silent", silentRuns, "active", activeRuns, "until", until)
-		notice.What = index.WhatNetwork
+		notice.What = outbox.WhatNetwork
 		notice.Message = fmt.Sprintf("%d of %d active runs fell silent together: this looks like the network. None of them is called lost before %s.", silentRuns, activeRuns, clock(until))
 	case holdEnded:
 		m.log.Info("most runs report again", "silent", silentRuns)
-		notice.What, notice.Ends = index.WhatRecovered, index.WhatNetwork
+		notice.What, notice.Ends = outbox.WhatRecovered, outbox.WhatNetwork
 		notice.Message = fmt.Sprintf("Most runs report again; %d are still silent.", silentRuns)
 	case holdSame:
 		return nil
 	}
-	if err := m.store.Announce(ctx, []index.OutboxEntry{notice}); err != nil {
+	if err := m.store.Announce(ctx, []outbox.Entry{notice}); err != nil {
 		return fmt.Errorf("announce %s: %w", notice.What, err)
 	}
 	return nil

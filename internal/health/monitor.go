@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 )
 
 // Store is what the monitor needs of the database.
@@ -37,7 +38,7 @@ type Store interface {
 	PolicyFailed(ctx context.Context, job string, cause error)
 	PolicyRead(ctx context.Context, job string)
 	// Announce stores outbox entries that are about no single run.
-	Announce(ctx context.Context, entries []index.OutboxEntry) error
+	Announce(ctx context.Context, entries []outbox.Entry) error
 	DiagnosisStore
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
 )
@@ -37,7 +38,7 @@ type fakeStore struct {
 	noted    []index.ClosedRun
 	kept     int
 	policies []index.StoredPolicy
-	outbox   []index.OutboxEntry
+	outbox   []outbox.Entry
 
 	unreadable map[string]error // policies, by job
 }
@@ -188,7 +189,7 @@ func (s *fakeStore) PolicyRead(_ context.Context, job string) {
 	s.set(func(s *fakeStore) { delete(s.unreadable, job) })
 }
 
-func (s *fakeStore) Announce(_ context.Context, entries []index.OutboxEntry) error {
+func (s *fakeStore) Announce(_ context.Context, entries []outbox.Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.outbox = append(s.outbox, entries...)
@@ -381,7 +382,7 @@ func TestManySilentTogetherAreTheNetwork(t *testing.T) {
 		if n := strings.Count(logged(), "fell silent together"); n != 1 {
 			t.Fatalf("said %d times", n)
 		}
-		if len(s.outbox) != 1 || s.outbox[0].What != index.WhatNetwork || s.outbox[0].Run != "" {
+		if len(s.outbox) != 1 || s.outbox[0].What != outbox.WhatNetwork || s.outbox[0].Run != "" {
 			t.Fatalf("told %+v", s.outbox)
 		}
 		pass(s, 20*time.Second, all[:19]...) // all but one come back

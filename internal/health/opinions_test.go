@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
 )
@@ -275,7 +276,7 @@ func TestEntriesOfFindings(t *testing.T) {
 		t.Errorf("told %s\nwant %s", got, want)
 	}
 	v, _ := Judge(l, at(2000), Circumstances{}, p)
-	if !v.Lost || len(v.Outbox) != 2 || v.Outbox[0].What != index.WhatLost || v.Outbox[1].Kind != index.OutboxRetry || !v.Outbox[1].After.Equal(at(2010)) {
+	if !v.Lost || len(v.Outbox) != 2 || v.Outbox[0].What != outbox.WhatLost || v.Outbox[1].Kind != outbox.Retry || !v.Outbox[1].After.Equal(at(2010)) {
 		t.Errorf("lost: %+v", v.Outbox)
 	}
 	l.Attempt = 2

@@ -31,3 +31,11 @@ type LiveAgent struct {
 	BeatAt time.Time     // the server's clock; zero before the first
 	Beat   job.Heartbeat // zero before the first
 }
+
+// ActionQuery asks for a page of actions, newest first.
+type ActionQuery struct {
+	Run    string // empty for all
+	Status string // empty for all
+	Limit  int    // 1 to 500
+	Before int64  // only those with a smaller id; 0 for the newest
+}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
@@ -79,6 +80,11 @@ type RefusedError struct{ Why string }
 
 func (e *RefusedError) Error() string { return e.Why }
 
+// NotYetError says that an append is too early: the attempt before it has not ended here.
+type NotYetError struct{ Why string }
+
+func (e *NotYetError) Error() string { return e.Why }
+
 // Beat is one heartbeat to record.
 type Beat struct {
 	Run       string
@@ -94,7 +100,7 @@ type Beaten struct {
 	Owner  bool // false: a newer attempt owns the run
 	Ended  bool // the run has its outcome
 	Cancel *job.Cancel
-	Retry  *Retry // the agent waits, and is asked for another attempt
+	Retry  *outbox.RetryRequest // the agent waits, and is asked for another attempt
 	// Run and Events are set only when the beat changed the run: a lost one healed, or it
 	// was suspended or resumed.
 	Run    *job.Run
@@ -159,11 +165,6 @@ type RunPage struct {
 type NotFoundError struct{ What string }
 
 func (e *NotFoundError) Error() string { return e.What + " was not found" }
-
-// SecretKeyError says that a server has no key for the secrets of the database.
-type SecretKeyError struct{ Why string }
-
-func (e *SecretKeyError) Error() string { return e.Why }
 
 // UnreadableError says that a stored run cannot be read, while others can. Run has what is
 // known of it besides.
@@ -283,7 +284,7 @@ type Verdict struct {
 	Evidence string
 	// Outbox is what to tell and to do, stored together with the verdict and only if it
 	// is applied.
-	Outbox []OutboxEntry
+	Outbox []outbox.Entry
 }
 
 // Judged is a run that a verdict changed.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
@@ -36,10 +37,10 @@ func (w *Worker) act(ctx context.Context, now time.Time) error {
 		settled, err := w.actOn(ctx, a, now)
 		var gone *index.NotFoundError
 		if errors.As(err, &gone) {
-			settled, err = settle(a, index.OutboxDropped, "the run was deleted", now), nil
+			settled, err = settle(a, outbox.Dropped, "the run was deleted", now), nil
 		}
 		if err == nil {
-			err = w.Store.Settle(ctx, []index.Settled{settled})
+			err = w.Store.Settle(ctx, []outbox.Result{settled})
 		}
 		if err == nil {
 			w.Store.ActionFollowed(ctx, a)
@@ -50,51 +51,51 @@ func (w *Worker) act(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-func (w *Worker) actOn(ctx context.Context, a job.Action, now time.Time) (index.Settled, error) {
+func (w *Worker) actOn(ctx context.Context, a job.Action, now time.Time) (outbox.Result, error) {
 	switch {
-	case a.Kind == index.OutboxCancel:
+	case a.Kind == outbox.Cancel:
 		ask := job.Cancel{By: a.By, Why: a.Message, At: now}
 		stopped, err := w.Store.FollowCancel(ctx, a.Run, a.Attempt, ask, now.Sub(a.CreatedAt) >= CancelDeadline)
 		return w.followed(a, stopped, now), err
-	case a.Kind == index.OutboxRetry && a.What == "retry":
+	case a.Kind == outbox.Retry && a.What == "retry":
 		stopped, err := w.Store.WatchRetry(ctx, a.Run, a.Attempt, a.CreatedAt, now)
 		return w.followed(a, stopped, now), err
-	case a.Kind == index.OutboxRetry: // a policy wants one: Attempt is the one that ended
+	case a.Kind == outbox.Retry: // a policy wants one: Attempt is the one that ended
 		run, events, err := w.Store.RequestRetry(ctx, a.Run, a.Attempt, a.By, a.Message, now)
-		var no *index.NoRetryError
+		var no *outbox.NoRetryError
 		if errors.As(err, &no) && a.Attempt > 0 && no.Run.Attempt != a.Attempt { // another attempt has begun since
-			return settle(a, index.OutboxDropped, no.Why, now), nil
+			return settle(a, outbox.Dropped, no.Why, now), nil
 		}
 		if errors.As(err, &no) && a.Tries < waitForAgent {
-			one := settle(a, index.OutboxPending, no.Why, now)
+			one := settle(a, outbox.Pending, no.Why, now)
 			one.NextAt = now.Add(2 * Every)
 			return one, nil
 		}
 		if errors.As(err, &no) {
-			return settle(a, index.OutboxFailed, no.Why, now), nil
+			return settle(a, outbox.Failed, no.Why, now), nil
 		}
 		if len(events) > 0 && w.Changed != nil {
 			w.Changed(a.Run)
 		}
-		return settle(a, index.OutboxDone, fmt.Sprintf("attempt %d was asked for", run.Attempt+1), now), err
+		return settle(a, outbox.Done, fmt.Sprintf("attempt %d was asked for", run.Attempt+1), now), err
 	}
-	return settle(a, index.OutboxFailed, "nobody knows how to do "+a.Kind, now), nil
+	return settle(a, outbox.Failed, "nobody knows how to do "+a.Kind, now), nil
 }
 
 // followed is what became of an action after a look at its run.
-func (w *Worker) followed(a job.Action, s index.Stopped, now time.Time) index.Settled {
+func (w *Worker) followed(a job.Action, s outbox.Progress, now time.Time) outbox.Result {
 	if s.Run != nil && w.Changed != nil {
 		w.Changed(a.Run)
 	}
 	if s.Over {
-		return settle(a, index.OutboxDone, s.Why, now)
+		return settle(a, outbox.Done, s.Why, now)
 	}
-	one := settle(a, index.OutboxPending, "", now)
+	one := settle(a, outbox.Pending, "", now)
 	one.NextAt = now.Add(cancelEvery)
 	return one
 }
 
 // settle is a row after one more try. Its result stands where an error would.
-func settle(a job.Action, status, why string, now time.Time) index.Settled {
-	return index.Settled{ID: a.ID, Status: status, Tries: a.Tries + 1, NextAt: now, Error: why, At: now}
+func settle(a job.Action, status, why string, now time.Time) outbox.Result {
+	return outbox.Result{ID: a.ID, Status: status, Tries: a.Tries + 1, NextAt: now, Error: why, At: now}
 }

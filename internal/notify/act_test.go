@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -37,8 +38,8 @@ func TestActionsHaveAnEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		failed := fail(t, db, "other", 1)
-		entry := index.OutboxEntry{Kind: index.OutboxRetry, Run: failed, Attempt: 1, What: "failed", By: "policy of job other", At: past}
-		if err := db.AddOutbox(t.Context(), []index.OutboxEntry{entry}); err != nil {
+		entry := outbox.Entry{Kind: outbox.Retry, Run: failed, Attempt: 1, What: "failed", By: "policy of job other", At: past}
+		if err := db.AddOutbox(t.Context(), []outbox.Entry{entry}); err != nil {
 			t.Fatal(err)
 		}
 		changed := make(chan string, 10)
@@ -49,7 +50,7 @@ func TestActionsHaveAnEnd(t *testing.T) {
 		counted(t, db, func(count map[string]int) bool { // and each was tried
 			all, err := db.Actions(t.Context(), index.ActionQuery{Run: failed, Limit: 10})
 			tried := err == nil && slices.ContainsFunc(all, func(a job.Action) bool { return a.LastError != "" })
-			return tried && count[index.OutboxPending] == 1 && count[index.OutboxDone] == 1
+			return tried && count[outbox.Pending] == 1 && count[outbox.Done] == 1
 		})
 		run, err := db.Run(t.Context(), id)
 		if err != nil || run.State != job.Canceled {
@@ -61,8 +62,8 @@ func TestActionsHaveAnEnd(t *testing.T) {
 				t.Errorf("%s: %+v %v", of.kind, all, err)
 			}
 		}
-		last := job.Action{ID: 1, Kind: index.OutboxRetry, Run: failed, What: "failed", Tries: waitForAgent}
-		if got, err := New(Config{Store: db}).actOn(t.Context(), last, time.Now()); err != nil || got.Status != index.OutboxFailed || !strings.Contains(got.Error, "does not wait") {
+		last := job.Action{ID: 1, Kind: outbox.Retry, Run: failed, What: "failed", Tries: waitForAgent}
+		if got, err := New(Config{Store: db}).actOn(t.Context(), last, time.Now()); err != nil || got.Status != outbox.Failed || !strings.Contains(got.Error, "does not wait") {
 			t.Errorf("after the last look: %+v %v", got, err)
 		}
 	})
@@ -80,7 +81,7 @@ func TestARetryByPolicyIsForOneAttempt(t *testing.T) {
 				t.Fatal(err, got)
 			}
 		}
-		policy := job.Action{ID: 1, Kind: index.OutboxRetry, Run: id, Attempt: 1, What: "failed", By: "the policy of the job"}
+		policy := job.Action{ID: 1, Kind: outbox.Retry, Run: id, Attempt: 1, What: "failed", By: "the policy of the job"}
 		w := New(Config{Store: db})
 		follow := func(status string) {
 			t.Helper()
@@ -92,10 +93,10 @@ func TestARetryByPolicyIsForOneAttempt(t *testing.T) {
 		if _, _, err := db.RequestRetry(t.Context(), id, 0, "ada", "", time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		follow(index.OutboxDone) // the same attempt is wanted: one begins
+		follow(outbox.Done) // the same attempt is wanted: one begins
 		endAttempt(t, db, "train", id, 2, 1)
 		waits(2)
-		follow(index.OutboxDropped)
+		follow(outbox.Dropped)
 		if run, err := db.Run(t.Context(), id); err != nil || run.State != job.Failed || run.Attempt != 2 {
 			t.Errorf("run: %+v %v", run, err)
 		}

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
@@ -89,8 +89,8 @@ func checkMatch(m job.RouteMatch) error {
 // Events names what a route can ask for: how runs end, and the rules of health.
 func Events() []string {
 	return []string{
-		index.WhatFailed, index.WhatTimedOut, index.WhatLost, index.WhatCanceled, index.WhatSucceeded, index.WhatLate,
-		index.WhatHealed, index.WhatRecovered, index.WhatNetwork,
+		outbox.WhatFailed, outbox.WhatTimedOut, outbox.WhatLost, outbox.WhatCanceled, outbox.WhatSucceeded, outbox.WhatLate,
+		outbox.WhatHealed, outbox.WhatRecovered, outbox.WhatNetwork,
 		"quiet", "stalled", "no_output", "overdue", "memory", "clock_skew", "spool", "starved",
 	}
 }

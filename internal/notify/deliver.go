@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/logs"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
@@ -50,10 +51,10 @@ func (w *Worker) deliverOne(ctx context.Context, r job.Route, channel Channel, q
 	}
 	if batch[0].Batch == 0 { // from now on it is told as it is, under this id
 		id := batch[0].ID
-		marks := make([]index.Settled, len(batch))
+		marks := make([]outbox.Result, len(batch))
 		for i := range batch {
 			batch[i].Batch = id
-			marks[i] = index.Settled{ID: batch[i].ID, Status: index.OutboxPending, Tries: batch[i].Tries, NextAt: now, Batch: id, At: now}
+			marks[i] = outbox.Result{ID: batch[i].ID, Status: outbox.Pending, Tries: batch[i].Tries, NextAt: now, Batch: id, At: now}
 		}
 		if err := w.Store.Settle(ctx, marks); err != nil {
 			return time.Time{}, err
@@ -76,10 +77,10 @@ func (w *Worker) deliverOne(ctx context.Context, r job.Route, channel Channel, q
 
 // outcome says what becomes of the rows of a message after a try. chance, from 0 to 1,
 // spreads the pauses.
-func outcome(r job.Route, batch []job.Action, err error, now time.Time, chance float64) []index.Settled {
-	all := make([]index.Settled, len(batch))
+func outcome(r job.Route, batch []job.Action, err error, now time.Time, chance float64) []outbox.Result {
+	all := make([]outbox.Result, len(batch))
 	for i, a := range batch {
-		one := index.Settled{ID: a.ID, Status: index.OutboxDone, Tries: a.Tries + 1, NextAt: now, Batch: a.Batch, At: now}
+		one := outbox.Result{ID: a.ID, Status: outbox.Done, Tries: a.Tries + 1, NextAt: now, Batch: a.Batch, At: now}
 		if err == nil && r.RepeatSeconds > 0 && repeats(a) {
 			one.Again = now.Add(time.Duration(r.RepeatSeconds) * time.Second)
 		}
@@ -93,7 +94,7 @@ func outcome(r job.Route, batch []job.Action, err error, now time.Time, chance f
 
 // tryAgain decides whether a message is tried again, and when. It is the same for every
 // row of the message.
-func tryAgain(one index.Settled, batch []job.Action, err error, now time.Time, chance float64) index.Settled {
+func tryAgain(one outbox.Result, batch []job.Action, err error, now time.Time, chance float64) outbox.Result {
 	one.Error = err.Error()
 	var e *SendError
 	if !errors.As(err, &e) {
@@ -109,16 +110,16 @@ func tryAgain(one index.Settled, batch []job.Action, err error, now time.Time, c
 	}
 	switch {
 	case e.Never:
-		one.Status = index.OutboxFailed
+		one.Status = outbox.Failed
 		return one
 	case e.Refused && one.Tries >= refusedTries:
-		one.Status, one.Error = index.OutboxFailed, "given up, because the receiver refuses it: "+one.Error
+		one.Status, one.Error = outbox.Failed, "given up, because the receiver refuses it: "+one.Error
 		return one
 	case since > giveUpAfter || batch[0].Repeat > 0 && one.Tries >= 20:
-		one.Status, one.Error = index.OutboxFailed, "given up after days: "+one.Error
+		one.Status, one.Error = outbox.Failed, "given up after days: "+one.Error
 		return one
 	}
-	one.Status = index.OutboxPending
+	one.Status = outbox.Pending
 	one.NextAt = now.Add(max(pause(one.Tries, chance), e.After))
 	return one
 }
@@ -139,7 +140,7 @@ func laterOf(a, b time.Time) time.Time {
 
 // stillTrue reads the runs of a batch, and takes out what has passed of the rows that are checked.
 // A batch that was sent before is left as it is.
-func (w *Worker) stillTrue(ctx context.Context, batch []job.Action, now time.Time) (left []job.Action, runs map[string]*job.Run, dropped []index.Settled, err error) {
+func (w *Worker) stillTrue(ctx context.Context, batch []job.Action, now time.Time) (left []job.Action, runs map[string]*job.Run, dropped []outbox.Result, err error) {
 	runs = map[string]*job.Run{}
 	for _, a := range batch {
 		run, err := w.run(ctx, runs, a.Run)
@@ -157,7 +158,7 @@ func (w *Worker) stillTrue(ctx context.Context, batch []job.Action, now time.Tim
 				}
 			}
 			if why := settledBy(a, s); why != "" {
-				dropped = append(dropped, index.Settled{ID: a.ID, Status: index.OutboxDropped, Error: why, NextAt: now, At: now})
+				dropped = append(dropped, outbox.Result{ID: a.ID, Status: outbox.Dropped, Error: why, NextAt: now, At: now})
 				continue
 			}
 		}
@@ -183,18 +184,18 @@ func (w *Worker) succeededLater(ctx context.Context, a job.Action, run *job.Run)
 
 // withoutHealed drops that a run reported again where the first notification that it was lost is
 // dropped from the same batch, as at the end of quiet hours: the receiver knows of neither.
-func withoutHealed(left, batch []job.Action, dropped []index.Settled, now time.Time) ([]job.Action, []index.Settled) {
+func withoutHealed(left, batch []job.Action, dropped []outbox.Result, now time.Time) ([]job.Action, []outbox.Result) {
 	lost := map[attemptOf]bool{}
 	for _, a := range batch {
-		if a.What == index.WhatLost && a.Repeat == 0 && slices.ContainsFunc(dropped, func(d index.Settled) bool { return d.ID == a.ID }) {
+		if a.What == outbox.WhatLost && a.Repeat == 0 && slices.ContainsFunc(dropped, func(d outbox.Result) bool { return d.ID == a.ID }) {
 			lost[attemptOf{a.Run, a.Attempt}] = true
 		}
 	}
 	left = slices.DeleteFunc(left, func(a job.Action) bool {
-		needless := a.What == index.WhatHealed && a.Batch == 0 && lost[attemptOf{a.Run, a.Attempt}]
+		needless := a.What == outbox.WhatHealed && a.Batch == 0 && lost[attemptOf{a.Run, a.Attempt}]
 		if needless {
-			dropped = append(dropped, index.Settled{
-				ID: a.ID, Status: index.OutboxDropped, Error: "nobody was notified that the run was lost", NextAt: now, At: now,
+			dropped = append(dropped, outbox.Result{
+				ID: a.ID, Status: outbox.Dropped, Error: "nobody was notified that the run was lost", NextAt: now, At: now,
 			})
 		}
 		return needless
@@ -325,7 +326,7 @@ func (w *Worker) ending(ctx context.Context, of attemptOf) (ending logs.Ending, 
 // aboutTrouble reports whether what a job printed explains an event.
 func aboutTrouble(what string) bool {
 	switch what {
-	case index.WhatFailed, index.WhatTimedOut, index.WhatLost, "stalled", "no_output", "memory":
+	case outbox.WhatFailed, outbox.WhatTimedOut, outbox.WhatLost, "stalled", "no_output", "memory":
 		return true
 	}
 	return false
@@ -345,7 +346,7 @@ func (w *Worker) TestRoute(ctx context.Context, r job.Route) error {
 	}
 	now := w.Now()
 	m := newMessage(r.Name, now.UnixMicro(), []Item{{
-		What: index.WhatTest, Severity: job.Warning, At: now.UTC(),
+		What: outbox.WhatTest, Severity: job.Warning, At: now.UTC(),
 		Message: "If you can read this, messages of route " + r.Name + " arrive.",
 	}}, false, now)
 	return channel.Send(ctx, m)

@@ -20,6 +20,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/logs"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -152,7 +153,7 @@ func TestMessagesAboutSeveralRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 		runs[id] = &run
-		batch = append(batch, job.Action{Run: id, Attempt: 1, What: index.WhatFailed})
+		batch = append(batch, job.Action{Run: id, Attempt: 1, What: outbox.WhatFailed})
 		want = append(want, text)
 	}
 	c := Config{Store: db}
@@ -182,14 +183,14 @@ func TestMessagesAboutFailedAndLateRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 		runs[id] = &run
-		a := job.Action{Run: id, Attempt: 1, What: index.WhatFailed, Severity: job.Critical, CreatedAt: at}
+		a := job.Action{Run: id, Attempt: 1, What: outbox.WhatFailed, Severity: job.Critical, CreatedAt: at}
 		change(&a)
 		return a
 	}
 	failed := func(*job.Action) {}
 	late := func(host string, n, bad int, hours int) func(*job.Action) {
 		return func(a *job.Action) {
-			a.What, a.Severity, a.Attempt, a.CreatedAt = index.WhatLate, "", 0, at.Add(time.Duration(hours)*time.Hour)
+			a.What, a.Severity, a.Attempt, a.CreatedAt = outbox.WhatLate, "", 0, at.Add(time.Duration(hours)*time.Hour)
 			a.Late = &job.LateRuns{Host: host, Runs: n, Failed: bad, From: at, To: at}
 		}
 	}
@@ -268,7 +269,7 @@ func TestMessagesAfterAProgressBar(t *testing.T) {
 		}
 		c := Config{Store: db}
 		readingEndings(db)(&c)
-		item := New(c).items(t.Context(), []job.Action{{Run: id, Attempt: 1, What: index.WhatFailed}}, map[string]*job.Run{id: &run})[0]
+		item := New(c).items(t.Context(), []job.Action{{Run: id, Attempt: 1, What: outbox.WhatFailed}}, map[string]*job.Run{id: &run})[0]
 		if n := len(item.Lines); n != lines || item.Lines[n-1] != "ValueError: the reason" || item.Evidence.Text != "ValueError: the reason" {
 			t.Errorf("%q: %q, %+v", end, item.Lines, item.Evidence)
 		}
@@ -282,7 +283,7 @@ func TestMessagesAboutRunsWhoseEndingPanics(t *testing.T) {
 	var batch []job.Action
 	for _, id := range []string{"good", "bad", "fine"} {
 		runs[id] = &job.Run{ID: id, Job: id, Attempt: 1, State: job.Failed}
-		batch = append(batch, job.Action{Run: id, Attempt: 1, What: index.WhatFailed})
+		batch = append(batch, job.Action{Run: id, Attempt: 1, What: outbox.WhatFailed})
 	}
 	var log bytes.Buffer
 	w := New(Config{

@@ -6,7 +6,7 @@ import (
 	"path"
 	"slices"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
@@ -43,30 +43,30 @@ func takesEvent(events []string, a job.Action) bool {
 	// That a trouble has passed is part of its story; a success that ends a bad series
 	// is a success.
 	switch a.What {
-	case index.WhatHealed:
-		return slices.Contains(events, index.WhatLost)
-	case index.WhatRecovered:
+	case outbox.WhatHealed:
+		return slices.Contains(events, outbox.WhatLost)
+	case outbox.WhatRecovered:
 		if a.Ends != "" {
 			return slices.Contains(events, a.Ends)
 		}
-		return slices.Contains(events, index.WhatSucceeded)
+		return slices.Contains(events, outbox.WhatSucceeded)
 	}
 	return false
 }
 
 // severeEnough holds for what is no trouble: only routes that name it take it.
 func severeEnough(least, is job.Health) bool {
-	return is == index.Info || compareSeverity(is, least) >= 0
+	return is == outbox.Info || compareSeverity(is, least) >= 0
 }
 
 // compareSeverity compares two severities, of which one that is empty is the least.
 func compareSeverity(a, b job.Health) int {
-	order := []job.Health{index.Info, job.Warning, job.Critical}
+	order := []job.Health{outbox.Info, job.Warning, job.Critical}
 	return cmp.Compare(slices.Index(order, a), slices.Index(order, b))
 }
 
 // routesOf names the routes that take a cause, or says why there are none.
-func routesOf(all []index.Delivery, a job.Action, run *job.Run) (names []string, why string) {
+func routesOf(all []outbox.Delivery, a job.Action, run *job.Run) (names []string, why string) {
 	for _, d := range all {
 		if Takes(d.Route, a, run) {
 			names = append(names, d.Route.Name)

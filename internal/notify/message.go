@@ -8,7 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
@@ -179,11 +179,11 @@ func newMessage(route string, batch int64, items []Item, summary bool, now time.
 
 // words are how events are told. What is not here is the rule of a finding.
 var words = map[string]string{
-	index.WhatFailed: "failed", index.WhatTimedOut: "timed out", index.WhatCanceled: "was canceled",
-	index.WhatSucceeded: "succeeded", index.WhatLost: "is lost", index.WhatHealed: "is heard again",
-	index.WhatRecovered: "recovered", index.WhatNetwork: "many agents fell silent together",
-	index.WhatLate: "went wrong, but a run that started later had succeeded",
-	index.WhatTest: "this is a test",
+	outbox.WhatFailed: "failed", outbox.WhatTimedOut: "timed out", outbox.WhatCanceled: "was canceled",
+	outbox.WhatSucceeded: "succeeded", outbox.WhatLost: "is lost", outbox.WhatHealed: "is heard again",
+	outbox.WhatRecovered: "recovered", outbox.WhatNetwork: "many agents fell silent together",
+	outbox.WhatLate: "went wrong, but a run that started later had succeeded",
+	outbox.WhatTest: "this is a test",
 }
 
 func (i Item) headline(clean func(string, int) string) string {
@@ -196,7 +196,7 @@ func (i Item) headline(clean func(string, int) string) string {
 		}
 	case i.Late != nil:
 		say = i.Late.Sentence(i.At)
-	case i.What == index.WhatRecovered && i.Ends != "":
+	case i.What == outbox.WhatRecovered && i.Ends != "":
 		say = "is no longer: " + strings.ReplaceAll(i.Ends, "_", " ")
 	}
 	if i.Run == nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -84,8 +85,8 @@ func loseRun(t *testing.T, db *store.Store, lost, due time.Time) {
 	}
 	judged, err := db.Judge(t.Context(), []index.Verdict{{
 		Run: id, Attempt: 1, HeardAt: l.HeardAt, At: lost, Lost: true, Evidence: "No heartbeat.",
-		Outbox: []index.OutboxEntry{{
-			Kind: index.OutboxNotify, Run: id, Attempt: 1, What: index.WhatLost, Severity: job.Critical, At: lost, After: due,
+		Outbox: []outbox.Entry{{
+			Kind: outbox.Notify, Run: id, Attempt: 1, What: outbox.WhatLost, Severity: job.Critical, At: lost, After: due,
 		}},
 	}})
 	if err != nil || len(judged) != 1 {

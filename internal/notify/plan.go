@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
@@ -148,7 +148,7 @@ func settledBy(a job.Action, s situation) string {
 		return fmt.Sprintf("attempt %d followed", s.run.Attempt)
 	}
 	switch a.What {
-	case index.WhatFailed, index.WhatTimedOut, index.WhatLost:
+	case outbox.WhatFailed, outbox.WhatTimedOut, outbox.WhatLost:
 		if string(s.run.State) != a.What {
 			return "the run is " + string(s.run.State)
 		}
@@ -168,8 +168,8 @@ func settledBy(a job.Action, s situation) string {
 // repeats reports whether an event is told again until somebody acknowledges it.
 func repeats(a job.Action) bool {
 	switch a.What {
-	case index.WhatHealed, index.WhatRecovered, index.WhatCanceled, index.WhatNetwork, index.WhatTest:
+	case outbox.WhatHealed, outbox.WhatRecovered, outbox.WhatCanceled, outbox.WhatNetwork, outbox.WhatTest:
 		return false
 	}
-	return a.Run != "" && a.Severity != index.Info
+	return a.Run != "" && a.Severity != outbox.Info
 }

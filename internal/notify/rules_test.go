@@ -11,12 +11,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
 func event(what string, severity job.Health) job.Action {
-	return job.Action{What: what, Severity: severity, Kind: index.OutboxNotify}
+	return job.Action{What: what, Severity: severity, Kind: outbox.Notify}
 }
 
 func TestTakes(t *testing.T) {
@@ -33,9 +33,9 @@ func TestTakes(t *testing.T) {
 	}{
 		"everything":                    {job.RouteMatch{}, failed, run, true},
 		"a notice about the server":     {job.RouteMatch{}, event("network", job.Warning), nil, true},
-		"success is no trouble":         {job.RouteMatch{}, event("succeeded", index.Info), run, false},
-		"success by name":               {job.RouteMatch{Events: []string{"succeeded"}}, event("succeeded", index.Info), run, true},
-		"a person's cancel":             {job.RouteMatch{}, event("canceled", index.Info), run, false},
+		"success is no trouble":         {job.RouteMatch{}, event("succeeded", outbox.Info), run, false},
+		"success by name":               {job.RouteMatch{Events: []string{"succeeded"}}, event("succeeded", outbox.Info), run, true},
+		"a person's cancel":             {job.RouteMatch{}, event("canceled", outbox.Info), run, false},
 		"the agent's end":               {job.RouteMatch{}, event("canceled", job.Warning), run, true},
 		"glob":                          {job.RouteMatch{Job: "nightly-*"}, failed, run, true},
 		"another glob":                  {job.RouteMatch{Job: "weekly-*"}, failed, run, false},
@@ -51,11 +51,11 @@ func TestTakes(t *testing.T) {
 		"healed belongs to lost":        {job.RouteMatch{Events: []string{"lost"}}, event("healed", job.Critical), run, true},
 		"a passed finding":              {job.RouteMatch{Events: []string{"overdue"}}, passed, run, true},
 		"another passed finding":        {job.RouteMatch{Events: []string{"memory"}}, passed, run, false},
-		"late runs are no trouble":      {job.RouteMatch{}, event("late", index.Info), run, false},
-		"late runs by name":             {job.RouteMatch{Events: []string{"late"}}, event("late", index.Info), run, true},
-		"late, and severe":              {job.RouteMatch{Events: []string{"late", "failed"}, Severity: job.Critical}, event("late", index.Info), run, true},
+		"late runs are no trouble":      {job.RouteMatch{}, event("late", outbox.Info), run, false},
+		"late runs by name":             {job.RouteMatch{Events: []string{"late"}}, event("late", outbox.Info), run, true},
+		"late, and severe":              {job.RouteMatch{Events: []string{"late", "failed"}, Severity: job.Critical}, event("late", outbox.Info), run, true},
 		"an older server's":             {job.RouteMatch{}, event("succeeded", ""), run, false},
-		"late runs of another job":      {job.RouteMatch{Events: []string{"late"}, Job: "weekly-*"}, event("late", index.Info), run, false},
+		"late runs of another job":      {job.RouteMatch{Events: []string{"late"}, Job: "weekly-*"}, event("late", outbox.Info), run, false},
 		"recovered is a success":        {job.RouteMatch{Events: []string{"succeeded"}}, recovered, run, true},
 	} {
 		if got := Takes(job.Route{Match: c.match, Enabled: true}, c.a, c.run); got != c.want {
@@ -259,10 +259,10 @@ func TestHealedIsDroppedWithLost(t *testing.T) {
 		"with others":                     {[]job.Action{lost, healed, action(3, "failed", "r", 1, 0)}, []int64{1}, []int64{3}},
 	} {
 		var left []job.Action
-		var dropped []index.Settled
+		var dropped []outbox.Result
 		for _, a := range c.batch {
 			if slices.Contains(c.dropped, a.ID) {
-				dropped = append(dropped, index.Settled{ID: a.ID})
+				dropped = append(dropped, outbox.Result{ID: a.ID})
 			} else {
 				left = append(left, a)
 			}
@@ -279,14 +279,14 @@ func TestOutcomeOfATry(t *testing.T) {
 	batch := []job.Action{{ID: 1, Run: "r", Severity: job.Critical, What: "failed", Batch: 1, CreatedAt: now.Add(-time.Minute)}}
 	route := job.Route{RepeatSeconds: 600}
 	got := outcome(route, batch, nil, now, 0)[0]
-	if got.Status != index.OutboxDone || !got.Again.Equal(now.Add(10*time.Minute)) || got.Error != "" {
+	if got.Status != outbox.Done || !got.Again.Equal(now.Add(10*time.Minute)) || got.Error != "" {
 		t.Errorf("taken: %+v", got)
 	}
 	down := errors.New("down")
 	for tries, want := range map[int]time.Duration{0: time.Second, 1: 2 * time.Second, 5: 32 * time.Second, 9: longestPause, 500: longestPause} {
 		batch[0].Tries = tries
 		got := outcome(route, batch, down, now, 0)[0]
-		if got.Status != index.OutboxPending || !got.NextAt.Equal(now.Add(want)) || got.Error != "down" || !got.Again.IsZero() {
+		if got.Status != outbox.Pending || !got.NextAt.Equal(now.Add(want)) || got.Error != "down" || !got.Again.IsZero() {
 			t.Errorf("after %d tries: %+v", tries, got)
 		}
 	}
@@ -295,18 +295,18 @@ func TestOutcomeOfATry(t *testing.T) {
 		t.Errorf("asked to wait: %+v", got)
 	}
 	refused := &SendError{Why: "no", Refused: true}
-	if got := outcome(route, batch, refused, now, 0)[0]; got.Status != index.OutboxPending {
+	if got := outcome(route, batch, refused, now, 0)[0]; got.Status != outbox.Pending {
 		t.Errorf("refused once: %+v", got)
 	}
 	batch[0].Tries = refusedTries - 1
-	if got := outcome(route, batch, refused, now, 0)[0]; got.Status != index.OutboxFailed || !strings.Contains(got.Error, "refuses") {
+	if got := outcome(route, batch, refused, now, 0)[0]; got.Status != outbox.Failed || !strings.Contains(got.Error, "refuses") {
 		t.Errorf("refused: %+v", got)
 	}
-	if got := outcome(route, batch, &SendError{Why: "no", Never: true}, now, 0)[0]; got.Status != index.OutboxFailed {
+	if got := outcome(route, batch, &SendError{Why: "no", Never: true}, now, 0)[0]; got.Status != outbox.Failed {
 		t.Errorf("never: %+v", got)
 	}
 	batch[0].CreatedAt = now.Add(-giveUpAfter - time.Second)
-	if got := outcome(route, batch, down, now, 0)[0]; got.Status != index.OutboxFailed {
+	if got := outcome(route, batch, down, now, 0)[0]; got.Status != outbox.Failed {
 		t.Errorf("too old: %+v", got)
 	}
 	rapid.Check(t, func(t *rapid.T) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 )
@@ -61,7 +62,7 @@ func TestMessagesWaitForTheKey(t *testing.T) {
 		}
 		done := 0
 		for _, a := range actions {
-			if a.Status == index.OutboxDone && a.Tries == 1 {
+			if a.Status == outbox.Done && a.Tries == 1 {
 				done++
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
@@ -51,8 +52,8 @@ func onBothWithSQL(t *testing.T, test func(t *testing.T, db *store.Store, raw *s
 func TestBadRowsHoldUpNoMessage(t *testing.T) {
 	onBothWithSQL(t, func(t *testing.T, db *store.Store, raw *sql.DB) {
 		bad := fail(t, db, "train", 1)
-		entry := index.OutboxEntry{Kind: index.OutboxCancel, Run: bad, Attempt: 1, What: index.WhatCanceled, By: "ada", At: time.Now().Add(-time.Minute)}
-		if err := db.AddOutbox(t.Context(), []index.OutboxEntry{entry}); err != nil {
+		entry := outbox.Entry{Kind: outbox.Cancel, Run: bad, Attempt: 1, What: outbox.WhatCanceled, By: "ada", At: time.Now().Add(-time.Minute)}
+		if err := db.AddOutbox(t.Context(), []outbox.Entry{entry}); err != nil {
 			t.Fatal(err)
 		}
 		h := newHeard()
@@ -89,11 +90,11 @@ func TestAnActionThatCannotBeStoredHoldsUpNone(t *testing.T) {
 		var runs []string
 		for n := range 3 {
 			runs = append(runs, fail(t, db, "train", 1))
-			entry := index.OutboxEntry{
-				Kind: index.OutboxCancel, Run: runs[n], Attempt: 1, What: index.WhatCanceled, By: "ada",
+			entry := outbox.Entry{
+				Kind: outbox.Cancel, Run: runs[n], Attempt: 1, What: outbox.WhatCanceled, By: "ada",
 				At: time.Now().Add(time.Duration(n-10) * time.Minute),
 			}
-			if err := db.AddOutbox(t.Context(), []index.OutboxEntry{entry}); err != nil {
+			if err := db.AddOutbox(t.Context(), []outbox.Entry{entry}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -113,12 +114,12 @@ func TestAnActionThatCannotBeStoredHoldsUpNone(t *testing.T) {
 			}
 		}
 		pending := func() (ids []string) {
-			all, err := db.Actions(t.Context(), index.ActionQuery{Limit: 100, Status: index.OutboxPending})
+			all, err := db.Actions(t.Context(), index.ActionQuery{Limit: 100, Status: outbox.Pending})
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, a := range all {
-				if a.Kind == index.OutboxCancel {
+				if a.Kind == outbox.Cancel {
 					ids = append(ids, a.Run)
 				}
 			}
@@ -158,7 +159,7 @@ func TestManyCancelsHoldUpNoMessage(t *testing.T) {
 	inTime(t, job.Route{}, func(m *memory, b *mailbox) {
 		m.locked(func() {
 			for n := range 500 {
-				m.cancels = append(m.cancels, job.Action{ID: int64(1000 + n), Kind: index.OutboxCancel, Run: "x"})
+				m.cancels = append(m.cancels, job.Action{ID: int64(1000 + n), Kind: outbox.Cancel, Run: "x"})
 			}
 			m.cancelTakes = time.Minute
 		})

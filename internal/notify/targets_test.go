@@ -9,7 +9,7 @@ import (
 	"testing"
 	"unicode"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
@@ -47,7 +47,7 @@ func TestNothingInvisibleIsSent(t *testing.T) {
 		ID: "0199", Job: hostile, Number: 7, Host: hostile, Command: hostile, State: job.State(hostile),
 		Labels: map[string]string{hostile: hostile}, Outcome: &job.Outcome{Reason: job.Reason(hostile)},
 	}
-	for _, what := range append(Events(), index.WhatTest, hostile) {
+	for _, what := range append(Events(), outbox.WhatTest, hostile) {
 		for _, of := range []*job.Run{run, nil} {
 			item := itemOf(job.Action{What: what, Message: hostile, Ends: hostile, Repeat: 2}, of, "https://stint.example.org")
 			item.Lines, item.Evidence = []string{hostile}, &job.Evidence{Text: hostile}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
 )
@@ -50,8 +50,8 @@ func (m *memory) raise(run string) {
 		now := time.Now()
 		id := int64(len(m.rows) + 1)
 		m.rows = append(m.rows, job.Action{
-			ID: id, Cause: id, Kind: index.OutboxNotify, Run: run, Route: "team", What: "failed", Severity: job.Critical,
-			Status: index.OutboxPending, CreatedAt: now, NextAt: &now, Attempt: 1,
+			ID: id, Cause: id, Kind: outbox.Notify, Run: run, Route: "team", What: "failed", Severity: job.Critical,
+			Status: outbox.Pending, CreatedAt: now, NextAt: &now, Attempt: 1,
 		})
 	})
 }
@@ -59,7 +59,7 @@ func (m *memory) raise(run string) {
 func (m *memory) pending() (left []job.Action) {
 	m.locked(func() {
 		for _, row := range m.rows {
-			if row.Status == index.OutboxPending {
+			if row.Status == outbox.Pending {
 				left = append(left, row)
 			}
 		}
@@ -71,8 +71,8 @@ func (m *memory) Dispatch(context.Context, time.Time, int, func(job.Action, *job
 	return 0, nil
 }
 
-func (m *memory) Deliveries(context.Context) ([]index.Delivery, error) {
-	return []index.Delivery{{Route: m.route, Pending: len(m.pending()) > 0}}, nil
+func (m *memory) Deliveries(context.Context) ([]outbox.Delivery, error) {
+	return []outbox.Delivery{{Route: m.route, Pending: len(m.pending()) > 0}}, nil
 }
 
 func (m *memory) ClaimRoute(context.Context, string, string, time.Time, time.Time) (bool, error) {
@@ -83,7 +83,7 @@ func (m *memory) RouteRows(context.Context, string, int) ([]job.Action, error) {
 	return m.pending(), nil
 }
 
-func (m *memory) Settle(_ context.Context, all []index.Settled) error {
+func (m *memory) Settle(_ context.Context, all []outbox.Result) error {
 	m.locked(func() {
 		for _, s := range all {
 			if int(s.ID) > len(m.rows) {
@@ -120,18 +120,18 @@ func (m *memory) ActionFailed(context.Context, job.Action, error, time.Time) err
 
 func (m *memory) ActionFollowed(context.Context, job.Action) {}
 
-func (m *memory) FollowCancel(ctx context.Context, _ string, _ int, _ job.Cancel, _ bool) (index.Stopped, error) {
+func (m *memory) FollowCancel(ctx context.Context, _ string, _ int, _ job.Cancel, _ bool) (outbox.Progress, error) {
 	var takes time.Duration
 	m.locked(func() { takes = m.cancelTakes })
 	select {
 	case <-time.After(takes):
 	case <-ctx.Done():
 	}
-	return index.Stopped{}, nil
+	return outbox.Progress{}, nil
 }
 
-func (m *memory) WatchRetry(context.Context, string, int, time.Time, time.Time) (index.Stopped, error) {
-	return index.Stopped{}, nil
+func (m *memory) WatchRetry(context.Context, string, int, time.Time, time.Time) (outbox.Progress, error) {
+	return outbox.Progress{}, nil
 }
 
 func (m *memory) RequestRetry(context.Context, string, int, string, string, time.Time) (job.Run, []job.RunEvent, error) {

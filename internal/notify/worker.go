@@ -12,8 +12,8 @@ import (
 	"sync"
 	"time"
 
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/logs"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
@@ -22,13 +22,13 @@ type Store interface {
 	// Dispatch finds the routes of up to limit causes, oldest first.
 	Dispatch(ctx context.Context, now time.Time, limit int, to func(job.Action, *job.Run) (routes []string, why string)) (int, error)
 	// Deliveries returns every route with its secret, and whether something waits for it.
-	Deliveries(ctx context.Context) ([]index.Delivery, error)
+	Deliveries(ctx context.Context) ([]outbox.Delivery, error)
 	// ClaimRoute makes owner the only one that delivers to a route until a time.
 	ClaimRoute(ctx context.Context, name, owner string, now, until time.Time) (bool, error)
 	// RouteRows returns the pending rows of a route, oldest first.
 	RouteRows(ctx context.Context, route string, limit int) ([]job.Action, error)
 	// Settle stores what became of rows.
-	Settle(ctx context.Context, settled []index.Settled) error
+	Settle(ctx context.Context, settled []outbox.Result) error
 	// TidyOutbox drops what waits for routes that are gone, and deletes what was settled
 	// before a time.
 	TidyOutbox(ctx context.Context, now, before time.Time, limit int) error
@@ -45,8 +45,8 @@ type Store interface {
 	DueActions(ctx context.Context, now time.Time, limit int) ([]job.Action, error)
 	ActionFailed(ctx context.Context, a job.Action, cause error, now time.Time) error
 	ActionFollowed(ctx context.Context, a job.Action)
-	FollowCancel(ctx context.Context, run string, attempt int, c job.Cancel, force bool) (index.Stopped, error)
-	WatchRetry(ctx context.Context, run string, attempt int, announced, now time.Time) (index.Stopped, error)
+	FollowCancel(ctx context.Context, run string, attempt int, c job.Cancel, force bool) (outbox.Progress, error)
+	WatchRetry(ctx context.Context, run string, attempt int, announced, now time.Time) (outbox.Progress, error)
 	RequestRetry(ctx context.Context, run string, attempt int, by, why string, now time.Time) (job.Run, []job.RunEvent, error)
 }
 
@@ -217,11 +217,11 @@ func (w *Worker) wakeAll() {
 
 // start begins a goroutine for each route for which something may be due and that has
 // none. A route that was changed is looked at anew.
-func (w *Worker) start(ctx context.Context, routes []index.Delivery, now time.Time) {
+func (w *Worker) start(ctx context.Context, routes []outbox.Delivery, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	maps.DeleteFunc(w.known, func(name string, _ time.Time) bool {
-		return !slices.ContainsFunc(routes, func(d index.Delivery) bool { return d.Route.Name == name })
+		return !slices.ContainsFunc(routes, func(d outbox.Delivery) bool { return d.Route.Name == name })
 	})
 	for _, d := range routes {
 		name := d.Route.Name

@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
@@ -175,7 +176,7 @@ func worker(t *testing.T, db *store.Store, change func(*Config)) (w *Worker, sto
 // settledAll waits until nothing is pending and returns how everything stands.
 func settledAll(t *testing.T, db *store.Store) map[string]int {
 	t.Helper()
-	return counted(t, db, func(count map[string]int) bool { return count[index.OutboxPending] == 0 })
+	return counted(t, db, func(count map[string]int) bool { return count[outbox.Pending] == 0 })
 }
 
 // stands waits until so many rows stand like this.
@@ -242,7 +243,7 @@ func TestLateRunsAreOneMessage(t *testing.T) {
 			}
 		}
 		item := some.items()[0]
-		if item.What != index.WhatLate || item.Severity != index.Info || item.Late == nil || item.Late.Runs != 7 || item.Late.Failed != 2 || item.Run != nil {
+		if item.What != outbox.WhatLate || item.Severity != outbox.Info || item.Late == nil || item.Late.Runs != 7 || item.Late.Failed != 2 || item.Run != nil {
 			t.Errorf("item: %+v", item)
 		}
 		if text := all.took[0].Data.Text; !strings.Contains(text, "host box") || !strings.Contains(text, "\n  etl: 1 run from") || !strings.Contains(text, "\n  report: 7 runs from") {
@@ -285,7 +286,7 @@ func TestAReceiverThatWasDown(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("told (-want +got):\n%s", diff)
 		}
-		if count := settledAll(t, db); count[index.OutboxDone] != len(want) {
+		if count := settledAll(t, db); count[outbox.Done] != len(want) {
 			t.Errorf("settled: %v", count)
 		}
 		h.mu.Lock()
@@ -372,7 +373,7 @@ func TestTwoServersTellOnce(t *testing.T) {
 	for range 15 {
 		want = append(want, fail(t, first, "train", 1))
 	}
-	if count := settledAll(t, first); count[index.OutboxDone] != len(want) {
+	if count := settledAll(t, first); count[outbox.Done] != len(want) {
 		t.Errorf("settled: %v", count)
 	}
 	for _, i := range h.items() {
@@ -389,7 +390,7 @@ func TestDroppedAndRefused(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, db *store.Store) {
 		stop := work(t, db, nil)
 		fail(t, db, "train", 1)
-		if count := settledAll(t, db); count[index.OutboxDropped] != 1 {
+		if count := settledAll(t, db); count[outbox.Dropped] != 1 {
 			t.Errorf("without a route: %v", count)
 		}
 		stop()
@@ -407,7 +408,7 @@ func TestDroppedAndRefused(t *testing.T) {
 		fail(t, db, "poison", 1)
 		fail(t, db, "fine", 1)
 		h.wait(t, 1)
-		if count := settledAll(t, db); count[index.OutboxFailed] != 1 || count[index.OutboxDone] != 1 {
+		if count := settledAll(t, db); count[outbox.Failed] != 1 || count[outbox.Done] != 1 {
 			t.Errorf("settled: %v", count)
 		}
 	})
@@ -429,10 +430,10 @@ func TestRepeatedUntilAcknowledged(t *testing.T) {
 		pass := func(d time.Duration) { mu.Lock(); ahead += d; mu.Unlock() }
 		id := fail(t, db, "train", 1)
 		h.wait(t, 1)
-		stands(t, db, index.OutboxDone, 1)
+		stands(t, db, outbox.Done, 1)
 		pass(61 * time.Second)
 		h.wait(t, 1)
-		stands(t, db, index.OutboxDone, 2)
+		stands(t, db, outbox.Done, 2)
 		if items := h.items(); items[1].Repeat != 1 || items[1].ID != items[0].ID {
 			t.Errorf("repetition: %+v", items)
 		}
@@ -440,7 +441,7 @@ func TestRepeatedUntilAcknowledged(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass(61 * time.Second)
-		if count := settledAll(t, db); count[index.OutboxDropped] != 1 || count[index.OutboxDone] != 2 {
+		if count := settledAll(t, db); count[outbox.Dropped] != 1 || count[outbox.Done] != 2 {
 			t.Errorf("settled: %v", count)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
@@ -14,12 +15,12 @@ type outboxStore interface {
 	// Actions returns outbox rows, newest first.
 	Actions(ctx context.Context, q index.ActionQuery) ([]job.Action, error)
 	// Deliveries returns every route with its secret; Route one of them.
-	Deliveries(ctx context.Context) ([]index.Delivery, error)
+	Deliveries(ctx context.Context) ([]outbox.Delivery, error)
 	Route(ctx context.Context, name string) (job.Route, error)
 	SetRoute(ctx context.Context, r job.Route) error
 	DeleteRoute(ctx context.Context, name string, now time.Time) error
 	// RequestRetry asks the agent of a run that has ended for an attempt after the given one
-	// (0: the last one); the error is also *index.NoRetryError.
+	// (0: the last one); the error is also *outbox.NoRetryError.
 	RequestRetry(ctx context.Context, run string, attempt int, by, why string, now time.Time) (job.Run, []job.RunEvent, error)
 	// Acknowledge records that a person knows what is wrong with a run.
 	Acknowledge(ctx context.Context, run, by, why string, now time.Time) (job.Run, []job.RunEvent, error)

@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -108,7 +109,7 @@ func asProblem(err error) *problem {
 		state     *job.RefusedError
 		early     *index.NotYetError
 		active    *index.ActiveJobError
-		noKey     *index.SecretKeyError
+		noKey     *outbox.SecretKeyError
 	)
 	switch {
 	case errors.As(err, &p):

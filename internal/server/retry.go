@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
@@ -41,7 +41,7 @@ func (s *Server) retryRun(ctx context.Context, in *wishIn) (*answered[job.Run], 
 	}
 	by, why := in.who(ctx)
 	run, events, err := s.store.RequestRetry(ctx, id, 0, by, why, s.now().UTC())
-	var no *index.NoRetryError
+	var no *outbox.NoRetryError
 	if errors.As(err, &no) {
 		detail := no.Why
 		if no.Run.State.Terminal() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
@@ -12,8 +13,8 @@ import (
 // asked now, by whom and why; when it has not been heard of for the length of its lease
 // and force is set, the run ends as canceled without it. The agent is still told to stop
 // if it ever comes back.
-func (s *Store) FollowCancel(ctx context.Context, id string, attempt int, c job.Cancel, force bool) (index.Stopped, error) {
-	var out index.Stopped
+func (s *Store) FollowCancel(ctx context.Context, id string, attempt int, c job.Cancel, force bool) (outbox.Progress, error) {
+	var out outbox.Progress
 	err := s.writeRuns(ctx, theseRuns(id), func(t *tx) error {
 		row, err := t.lockRun(ctx, id)
 		if err != nil {
@@ -36,31 +37,31 @@ func (s *Store) FollowCancel(ctx context.Context, id string, attempt int, c job.
 }
 
 // followCancel is FollowCancel for a run as it stands. c.At is now.
-func followCancel(row runRow, attempt int, c job.Cancel, force bool) (job.Run, index.Stopped) {
+func followCancel(row runRow, attempt int, c job.Cancel, force bool) (job.Run, outbox.Progress) {
 	run := row.run
 	switch {
 	case run.Attempt != attempt:
-		return run, index.Stopped{Over: true, Why: fmt.Sprintf("attempt %d followed", run.Attempt)}
+		return run, outbox.Progress{Over: true, Why: fmt.Sprintf("attempt %d followed", run.Attempt)}
 	case run.State.Terminal() && run.State != job.Lost:
-		return run, index.Stopped{Over: true, Why: fmt.Sprintf("the run is %s", run.State)}
+		return run, outbox.Progress{Over: true, Why: fmt.Sprintf("the run is %s", run.State)}
 	case run.Cancel == nil:
 		next, events, changed := cancelRun(run, c)
 		if !changed {
-			return run, index.Stopped{Over: true, Why: fmt.Sprintf("the run is %s and cannot be canceled", run.State)}
+			return run, outbox.Progress{Over: true, Why: fmt.Sprintf("the run is %s and cannot be canceled", run.State)}
 		}
-		return next, index.Stopped{Run: &next, Events: events}
+		return next, outbox.Progress{Run: &next, Events: events}
 	case !force || run.State != job.Lost && row.expiresAt.After(c.At):
-		return run, index.Stopped{}
+		return run, outbox.Progress{}
 	}
 	evidence := fmt.Sprintf("Canceled by %s. The agent has not been heard of since %s, so nobody saw the job end.",
 		run.Cancel.By, row.heardAt.UTC().Format("2006-01-02 15:04:05 UTC"))
 	next, event, err := index.Move(run, job.Event{Kind: job.Ended, State: job.Canceled}, c.At, index.ServerClock, evidence)
 	if err != nil || event == nil {
-		return run, index.Stopped{Over: true, Why: fmt.Sprintf("the run is %s and cannot be canceled", run.State)}
+		return run, outbox.Progress{Over: true, Why: fmt.Sprintf("the run is %s and cannot be canceled", run.State)}
 	}
 	// No time of its end, as for a lost run: nobody knows it.
 	next.Outcome = &job.Outcome{State: job.Canceled, Reason: job.ByCancel, By: run.Cancel.By, Message: evidence}
-	return next, index.Stopped{
+	return next, outbox.Progress{
 		Over: true, Why: "the agent is gone: canceled without it", Run: &next, Events: []job.RunEvent{*event},
 	}
 }

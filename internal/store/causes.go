@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
@@ -14,10 +14,10 @@ import (
 // server's clock; zero where it ends now, or goes on. What is delivered late waits for what else its
 // host delivers: ReportLate decides then what people are notified of.
 func (t *tx) raise(ctx context.Context, run *job.Run, events []job.RunEvent, ended, now time.Time) error {
-	if len(events) == 0 || index.StillLost(events) {
+	if len(events) == 0 || outbox.StillLost(events) {
 		return nil
 	}
-	entries, err := t.notHealed(ctx, run, index.Causes(run, events, now), now)
+	entries, err := t.notHealed(ctx, run, outbox.Entries(run, events, now), now)
 	if err != nil {
 		return err
 	}
@@ -25,7 +25,7 @@ func (t *tx) raise(ctx context.Context, run *job.Run, events []job.RunEvent, end
 	if err != nil {
 		return err
 	}
-	late := arrival == index.DeliveredLate
+	late := arrival == outbox.DeliveredLate
 	if endsIn(events, job.Succeeded) {
 		good, err := t.goodNews(ctx, run, late, now)
 		if err != nil {
@@ -36,12 +36,12 @@ func (t *tx) raise(ctx context.Context, run *job.Run, events []job.RunEvent, end
 	if entries, err = t.obey(ctx, run, entries); err != nil {
 		return err
 	}
-	alarm := func(e index.OutboxEntry) bool { return e.Kind == index.OutboxNotify && job.State(e.What).EndedBadly() }
+	alarm := func(e outbox.Entry) bool { return e.Kind == outbox.Notify && job.State(e.What).EndedBadly() }
 	switch {
 	case late:
 		entries = slices.DeleteFunc(entries, alarm)
-	case arrival == index.Overtaken && endsIn(events, run.State):
-		entries = append(entries, index.OvertakenEntry(run, now))
+	case arrival == outbox.Overtaken && endsIn(events, run.State):
+		entries = append(entries, outbox.OvertakenEntry(run, now))
 	}
 	return t.insertOutbox(ctx, entries)
 }
@@ -54,8 +54,8 @@ func endsIn(events []job.RunEvent, state job.State) bool {
 
 // notHealed takes out that a lost run reported again where nobody was notified yet that it was
 // lost, and nobody will be.
-func (t *tx) notHealed(ctx context.Context, run *job.Run, entries []index.OutboxEntry, now time.Time) ([]index.OutboxEntry, error) {
-	at := slices.IndexFunc(entries, func(e index.OutboxEntry) bool { return e.What == index.WhatHealed })
+func (t *tx) notHealed(ctx context.Context, run *job.Run, entries []outbox.Entry, now time.Time) ([]outbox.Entry, error) {
+	at := slices.IndexFunc(entries, func(e outbox.Entry) bool { return e.What == outbox.WhatHealed })
 	if at < 0 {
 		return entries, nil
 	}
@@ -83,7 +83,7 @@ func (g *group) raise(ctx context.Context, run *job.Run, events []job.RunEvent, 
 
 // goodNews is what a success is worth notifying of: that a failure has passed, or that somebody
 // asked for every success. Of a run that was delivered late the first is decided later.
-func (t *tx) goodNews(ctx context.Context, run *job.Run, late bool, now time.Time) ([]index.OutboxEntry, error) {
+func (t *tx) goodNews(ctx context.Context, run *job.Run, late bool, now time.Time) ([]outbox.Entry, error) {
 	if run.Attempt > 1 {
 		if _, err := t.withdraw(ctx, run.ID, run.Attempt-1, fmt.Sprintf("attempt %d succeeded", run.Attempt), now); err != nil {
 			return nil, err
@@ -95,7 +95,7 @@ func (t *tx) goodNews(ctx context.Context, run *job.Run, late bool, now time.Tim
 			return nil, fmt.Errorf("what was told of run %s: %w", run.ID, err)
 		}
 		if n > 0 {
-			return []index.OutboxEntry{index.Recovered(run, fmt.Sprintf("attempt %d had not", run.Attempt-1), now)}, nil
+			return []outbox.Entry{outbox.RecoveredEntry(run, fmt.Sprintf("attempt %d had not", run.Attempt-1), now)}, nil
 		}
 	}
 	if !late {
@@ -112,8 +112,8 @@ func (t *tx) goodNews(ctx context.Context, run *job.Run, late bool, now time.Tim
 	if wanted == 0 {
 		return nil, nil
 	}
-	return []index.OutboxEntry{{
-		Kind: index.OutboxNotify, Run: run.ID, Attempt: run.Attempt, What: index.WhatSucceeded, Severity: index.Info,
+	return []outbox.Entry{{
+		Kind: outbox.Notify, Run: run.ID, Attempt: run.Attempt, What: outbox.WhatSucceeded, Severity: outbox.Info,
 		Message: run.Outcome.Message, At: now,
 	}}, nil
 }
@@ -121,7 +121,7 @@ func (t *tx) goodNews(ctx context.Context, run *job.Run, late bool, now time.Tim
 // recovered is the entry for a failure that passes with the success of a run; none if there is no
 // such failure, or nobody was notified of it yet. Notifications of the failures after it that wait
 // are withdrawn.
-func (t *tx) recovered(ctx context.Context, run *job.Run, now time.Time) ([]index.OutboxEntry, error) {
+func (t *tx) recovered(ctx context.Context, run *job.Run, now time.Time) ([]outbox.Entry, error) {
 	failures, err := t.openFailures(ctx, run)
 	if err != nil {
 		return nil, err
@@ -132,7 +132,7 @@ func (t *tx) recovered(ctx context.Context, run *job.Run, now time.Time) ([]inde
 			return nil, err
 		}
 		if !withdrawn {
-			return []index.OutboxEntry{index.Recovered(run, fmt.Sprintf("run #%d had not", failure.Number), now)}, nil
+			return []outbox.Entry{outbox.RecoveredEntry(run, fmt.Sprintf("run #%d had not", failure.Number), now)}, nil
 		}
 	}
 	return nil, nil
@@ -150,7 +150,7 @@ const (
 
 // openFailures are the failures of a job before a run that had not passed before it succeeded, the
 // last one first.
-func (t *tx) openFailures(ctx context.Context, run *job.Run) ([]index.End, error) {
+func (t *tx) openFailures(ctx context.Context, run *job.Run) ([]outbox.End, error) {
 	at := []any{run.Job, micros(run.StartAt), run.ID}
 	var passed int64
 	if err := t.QueryRowContext(ctx, passedAfter, at...).Scan(&passed); err != nil {
@@ -161,9 +161,9 @@ func (t *tx) openFailures(ctx context.Context, run *job.Run) ([]index.End, error
 		return nil, fmt.Errorf("runs before run %s: %w", run.ID, err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	var ends []index.End
+	var ends []outbox.End
 	for rows.Next() {
-		var e index.End
+		var e outbox.End
 		var known int64
 		var late int
 		if err := rows.Scan(&e.Run, &e.Attempt, &e.Number, &e.State, &known, &late); err != nil {
@@ -172,7 +172,7 @@ func (t *tx) openFailures(ctx context.Context, run *job.Run) ([]index.End, error
 		e.KnownAt, e.Late = fromMicros(known), late == 1
 		ends = append(ends, e)
 	}
-	return index.OpenFailures(ends, fromMicros(passed)), rows.Err()
+	return outbox.OpenFailures(ends, fromMicros(passed)), rows.Err()
 }
 
 // SucceededSince reports whether a run of the job that started after a time succeeded, and that

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
@@ -236,6 +237,6 @@ func (s *Store) storeEvidence(ctx context.Context, folded []index.Folding) error
 }
 
 // Announce stores outbox entries that are about no single run.
-func (s *Store) Announce(ctx context.Context, entries []index.OutboxEntry) error {
+func (s *Store) Announce(ctx context.Context, entries []outbox.Entry) error {
 	return s.AddOutbox(ctx, entries)
 }

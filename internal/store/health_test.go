@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
@@ -385,7 +386,7 @@ func verdictOutbox(t *testing.T, s *store.Store) {
 	v := index.Verdict{
 		Run: j.id, Attempt: 1, HeardAt: l.HeardAt, At: noon, Health: job.Warning,
 		Findings: []job.Finding{{Rule: "stalled", Health: job.Warning, Since: noon, Evidence: "x", Facts: map[string]any{"a": 1.0}}},
-		Outbox:   []index.OutboxEntry{{Kind: index.OutboxNotify, Run: j.id, Attempt: 1, What: "stalled", Severity: job.Warning, Message: "x", At: noon}},
+		Outbox:   []outbox.Entry{{Kind: outbox.Notify, Run: j.id, Attempt: 1, What: "stalled", Severity: job.Warning, Message: "x", At: noon}},
 	}
 	late := v
 	late.HeardAt = noon.Add(-time.Second)

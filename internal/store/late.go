@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
@@ -28,25 +29,25 @@ func endOf(run *job.Run, offset time.Duration, now time.Time) time.Time {
 }
 
 // arrival returns how the end of a run became known, and marks a run whose end was delivered late.
-func (t *tx) arrival(ctx context.Context, run *job.Run, ended, now time.Time) (index.Arrival, error) {
+func (t *tx) arrival(ctx context.Context, run *job.Run, ended, now time.Time) (outbox.Arrival, error) {
 	if !run.State.Terminal() {
-		return index.InTime, nil
+		return outbox.InTime, nil
 	}
 	var followed, passed bool
 	if run.State.EndedBadly() {
 		var err error
 		if followed, err = succeededSince(ctx, t, run.Job, run.StartAt, time.Time{}); err != nil {
-			return index.InTime, err
+			return outbox.InTime, err
 		}
 		if followed && !ended.IsZero() {
 			from := later(ended.Add(-time.Microsecond), run.StartAt)
 			if passed, err = succeededSince(ctx, t, run.Job, from, time.Time{}); err != nil {
-				return index.InTime, err
+				return outbox.InTime, err
 			}
 		}
 	}
-	arrival := index.ArrivalOf(ended, now, run.State, followed, passed)
-	if arrival != index.DeliveredLate {
+	arrival := outbox.ArrivalOf(ended, now, run.State, followed, passed)
+	if arrival != outbox.DeliveredLate {
 		return arrival, nil
 	}
 	if _, err := t.ExecContext(ctx, `UPDATE runs SET late = 1 WHERE id = $1`, run.ID); err != nil {
@@ -115,10 +116,10 @@ func (t *tx) reportLate(ctx context.Context, host string, now time.Time) error {
 			last[r.job] = r // they are in the order of starts
 		}
 	}
-	var entries []index.OutboxEntry
+	var entries []outbox.Entry
 	for _, name := range names {
-		entries = append(entries, index.OutboxEntry{
-			Kind: index.OutboxNotify, Run: last[name].id, Attempt: last[name].attempt, What: index.WhatLate, Severity: index.Info, Late: counts[name],
+		entries = append(entries, outbox.Entry{
+			Kind: outbox.Notify, Run: last[name].id, Attempt: last[name].attempt, What: outbox.WhatLate, Severity: outbox.Info, Late: counts[name],
 			Message: counts[name].Sentence(now) + ".", At: now,
 		})
 	}
@@ -158,7 +159,7 @@ func (t *tx) lateRuns(ctx context.Context, host string) ([]lateRun, error) {
 
 // lateEnd is what the last late run of a job asks for beside being counted; nothing if its row is
 // damaged, which must not keep other runs from being reported.
-func (t *tx) lateEnd(ctx context.Context, id string, now time.Time) ([]index.OutboxEntry, error) {
+func (t *tx) lateEnd(ctx context.Context, id string, now time.Time) ([]outbox.Entry, error) {
 	row, err := t.lockRun(ctx, id)
 	var damaged *index.UnreadableError
 	if errors.As(err, &damaged) {
@@ -186,15 +187,15 @@ func (t *tx) lateEnd(ctx context.Context, id string, now time.Time) ([]index.Out
 	if run.Outcome != nil {
 		end.Evidence = run.Outcome.Message
 	}
-	entries, err := t.obey(ctx, run, index.Causes(run, []job.RunEvent{end}, now))
+	entries, err := t.obey(ctx, run, outbox.Entries(run, []job.RunEvent{end}, now))
 	return notifications(entries), err
 }
 
 // notifications are the entries that notify people.
-func notifications(entries []index.OutboxEntry) []index.OutboxEntry {
-	var out []index.OutboxEntry
+func notifications(entries []outbox.Entry) []outbox.Entry {
+	var out []outbox.Entry
 	for _, e := range entries {
-		if e.Kind == index.OutboxNotify {
+		if e.Kind == outbox.Notify {
 			out = append(out, e)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
@@ -30,7 +31,7 @@ func wantTold(t *testing.T, s *store.Store, want ...string) {
 	t.Helper()
 	var got []string
 	for _, a := range told(t, s, "") {
-		if a.Status != index.OutboxPending {
+		if a.Status != outbox.Pending {
 			continue
 		}
 		line := a.What + " " + runLabel(mustRun(t, s, a.Run))
@@ -67,7 +68,7 @@ func outageOfANight(t *testing.T, s *store.Store) {
 	wantTold(t, s, "failed other#1", "late backup#3: 7 runs from 01:10 to 04:30 arrived late, 2 of them failed.")
 	late := told(t, s, "")[1]
 	want := &job.LateRuns{Host: "box", Runs: 7, Failed: 2, From: night, To: night.Add(6 * each)}
-	if diff := cmp.Diff(want, late.Late); diff != "" || late.Severity != index.Info {
+	if diff := cmp.Diff(want, late.Late); diff != "" || late.Severity != outbox.Info {
 		t.Errorf("the entry has severity %q and counts (-want +got):\n%s", late.Severity, diff)
 	}
 }
@@ -136,7 +137,7 @@ func parallelFailures(t *testing.T, s *store.Store) {
 	end(all[5], 0, 13)
 	end(all[0], 1, 14) // all later ones are over, and it ends only now
 	wantTold(t, s, "failed sweep#4", "recovered sweep#5", "failed sweep#1", "late sweep#1: A run of the job that started later had succeeded before.")
-	if a := told(t, s, all[0].id)[1]; a.Severity != index.Info || a.Late != nil {
+	if a := told(t, s, all[0].id)[1]; a.Severity != outbox.Info || a.Late != nil {
 		t.Errorf("the entry of the event late: %+v", a)
 	}
 	for known, want := range map[int]bool{0: true, 13: true, 14: false} { // the last success of later ones became known at 13

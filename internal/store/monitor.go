@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
@@ -30,8 +31,8 @@ func (s *Store) RequestCancel(ctx context.Context, run string, c job.Cancel) (jo
 		if err := t.changed(ctx, &row, events, c.At); err != nil || row.run.State.Terminal() {
 			return err
 		}
-		return t.insertOutbox(ctx, []index.OutboxEntry{{
-			Kind: index.OutboxCancel, Run: run, Attempt: row.run.Attempt, What: index.WhatCanceled,
+		return t.insertOutbox(ctx, []outbox.Entry{{
+			Kind: outbox.Cancel, Run: run, Attempt: row.run.Attempt, What: outbox.WhatCanceled,
 			Message: "Stop requested by " + row.run.Cancel.By, By: row.run.Cancel.By, At: c.At,
 		}})
 	})
@@ -150,8 +151,8 @@ func (t *tx) judge(ctx context.Context, v index.Verdict) (*index.Judged, error) 
 		if err != nil {
 			return nil, err
 		}
-		if arrival == index.Overtaken {
-			v.Outbox = append(slices.Clone(v.Outbox), index.OvertakenEntry(&row.run, v.At))
+		if arrival == outbox.Overtaken {
+			v.Outbox = append(slices.Clone(v.Outbox), outbox.OvertakenEntry(&row.run, v.At))
 		}
 	}
 	if err := t.insertOutbox(ctx, v.Outbox); err != nil {

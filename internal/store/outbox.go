@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
@@ -17,7 +18,7 @@ const outboxColumns = `id, kind, run_id, attempt, what, severity, route, status,
 	created_at, done_at, cause, repeats, batch, last_error, message, by_whom, ends, late`
 
 // insertOutbox stores what a change asks for, in the transaction of the change.
-func (t *tx) insertOutbox(ctx context.Context, entries []index.OutboxEntry) error {
+func (t *tx) insertOutbox(ctx context.Context, entries []outbox.Entry) error {
 	for _, e := range entries {
 		at := micros(e.At)
 		a := job.Action{
@@ -69,7 +70,7 @@ func (t *tx) withdraw(ctx context.Context, run string, attempt int, why string, 
 }
 
 // AddOutbox stores entries that no change of a run brings with it.
-func (s *Store) AddOutbox(ctx context.Context, entries []index.OutboxEntry) error {
+func (s *Store) AddOutbox(ctx context.Context, entries []outbox.Entry) error {
 	return s.writeRuns(ctx, noRuns, func(t *tx) error { return t.insertOutbox(ctx, entries) })
 }
 
@@ -90,7 +91,7 @@ func scanAction(from scanner) (job.Action, error) {
 	if a.Cause == 0 {
 		a.Cause = a.ID
 	}
-	if at := fromMicros(next); a.Status == index.OutboxPending {
+	if at := fromMicros(next); a.Status == outbox.Pending {
 		a.NextAt = &at
 	}
 	return a, err
@@ -159,8 +160,8 @@ func (s *Store) ActionFailed(ctx context.Context, a job.Action, cause error, now
 	if err := s.skip(ctx, troubleAction, a.Run, cause); err != nil {
 		return err
 	}
-	err := s.Settle(ctx, []index.Settled{{
-		ID: a.ID, Status: index.OutboxPending, Tries: a.Tries + 1, NextAt: now.Add(job.TroublePause(a.Tries + 1)), Error: cause.Error(), At: now,
+	err := s.Settle(ctx, []outbox.Result{{
+		ID: a.ID, Status: outbox.Pending, Tries: a.Tries + 1, NextAt: now.Add(job.TroublePause(a.Tries + 1)), Error: cause.Error(), At: now,
 	}})
 	if err != nil {
 		return s.skip(ctx, troubleAction, a.Run, err)
@@ -251,7 +252,7 @@ func (t *tx) dispatch(ctx context.Context, now time.Time, c job.Action, to func(
 	}
 	routes, why := to(c, run)
 	if len(routes) == 0 {
-		return t.settle(ctx, index.Settled{ID: c.ID, Status: index.OutboxDropped, Error: why, At: now})
+		return t.settle(ctx, outbox.Result{ID: c.ID, Status: outbox.Dropped, Error: why, At: now})
 	}
 	for _, route := range routes {
 		one := c
@@ -279,7 +280,7 @@ func (s *Store) RouteRows(ctx context.Context, route string, limit int) ([]job.A
 }
 
 // Settle stores what became of rows. A row that is settled already stays as it is.
-func (s *Store) Settle(ctx context.Context, settled []index.Settled) error {
+func (s *Store) Settle(ctx context.Context, settled []outbox.Result) error {
 	return s.writeRuns(ctx, noRuns, func(t *tx) error {
 		for _, one := range settled {
 			if err := t.settle(ctx, one); err != nil {
@@ -290,8 +291,8 @@ func (s *Store) Settle(ctx context.Context, settled []index.Settled) error {
 	})
 }
 
-func (t *tx) settle(ctx context.Context, one index.Settled) error {
-	done := sql.NullInt64{Int64: micros(one.At), Valid: one.Status != index.OutboxPending}
+func (t *tx) settle(ctx context.Context, one outbox.Result) error {
+	done := sql.NullInt64{Int64: micros(one.At), Valid: one.Status != outbox.Pending}
 	res, err := t.ExecContext(ctx, `UPDATE outbox SET status = $2, tries = $3, next_at = $4, batch = $5, last_error = $6, done_at = $7
 		WHERE id = $1 AND status = 'pending'`,
 		one.ID, one.Status, one.Tries, micros(one.NextAt), one.Batch, index.Text(one.Error, 1000), done)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
@@ -82,7 +83,7 @@ func causesWithChanges(t *testing.T, s *store.Store) {
 	id, data := whole(t, journal.Attempt{}, 3)
 	one(t, s, id, 1, 0, data)
 	got := wantWords(t, s, id, "notify failed")[0]
-	if got.Severity != job.Critical || got.Message != "Exited with code 3." || got.Status != index.OutboxPending || got.Attempt != 1 || got.Cause != got.ID {
+	if got.Severity != job.Critical || got.Message != "Exited with code 3." || got.Status != outbox.Pending || got.Attempt != 1 || got.Cause != got.ID {
 		t.Errorf("action: %+v", got)
 	}
 	// The same bytes again change nothing, and neither does an append that is refused.
@@ -103,8 +104,8 @@ func loseAndNotify(t *testing.T, s *store.Store, name string, wait time.Duration
 	l := lease(t, s, j.id)
 	judged, err := s.Judge(t.Context(), []index.Verdict{{
 		Run: j.id, Attempt: 1, HeardAt: l.HeardAt, At: noon, Lost: true, Evidence: "No heartbeat.",
-		Outbox: []index.OutboxEntry{{
-			Kind: index.OutboxNotify, Run: j.id, Attempt: 1, What: index.WhatLost, Severity: job.Critical, At: noon, After: noon.Add(wait),
+		Outbox: []outbox.Entry{{
+			Kind: outbox.Notify, Run: j.id, Attempt: 1, What: outbox.WhatLost, Severity: job.Critical, At: noon, After: noon.Add(wait),
 		}},
 	}})
 	if err != nil || len(judged) != 1 {
@@ -132,7 +133,7 @@ func lostWithdrawn(t *testing.T, s *store.Store) {
 		before()
 		beatOnce(t, s, id, 1, noon.Add(wait-time.Second))
 		for _, a := range told(t, s, id) {
-			if a.What != index.WhatLost || a.Status != index.OutboxDropped || a.LastError != "the agent reported again" {
+			if a.What != outbox.WhatLost || a.Status != outbox.Dropped || a.LastError != "the agent reported again" {
 				t.Errorf("heard again in time, %s it was dispatched: %+v", name, a)
 			}
 		}
@@ -156,7 +157,7 @@ func lostWithdrawn(t *testing.T, s *store.Store) {
 	id, data := whole(t, journal.Attempt{Job: "a good run followed"}, 0)
 	try(t, s, index.Append{Run: id, Attempt: 1, Data: data, At: noon.Add(wait / 2)})
 	wantWords(t, s, id)
-	if a := wantWords(t, s, again, "notify lost")[0]; a.Status != index.OutboxDropped {
+	if a := wantWords(t, s, again, "notify lost")[0]; a.Status != outbox.Dropped {
 		t.Errorf("a good run followed in time: %+v", a)
 	}
 	told := lost("a good run followed later")
@@ -221,7 +222,7 @@ func goodNews(t *testing.T, s *store.Store) {
 func dispatching(t *testing.T, s *store.Store) {
 	id, data := whole(t, journal.Attempt{Labels: map[string]string{"team": "ml"}}, 3)
 	one(t, s, id, 1, 0, data)
-	if err := s.AddOutbox(t.Context(), []index.OutboxEntry{{Kind: index.OutboxNotify, What: "network", Severity: job.Warning, At: noon}}); err != nil {
+	if err := s.AddOutbox(t.Context(), []outbox.Entry{{Kind: outbox.Notify, What: "network", Severity: job.Warning, At: noon}}); err != nil {
 		t.Fatal(err)
 	}
 	n, err := s.Dispatch(t.Context(), noon, 10, func(a job.Action, run *job.Run) ([]string, string) {
@@ -256,8 +257,8 @@ func TestTwoServersDispatch(t *testing.T) {
 	url := postgrestest.URL(t)
 	a, b := openURL(t, url), openURL(t, url)
 	for n := range 50 {
-		entry := index.OutboxEntry{Kind: index.OutboxNotify, What: "network", Message: fmt.Sprint(n), At: noon}
-		if err := a.AddOutbox(t.Context(), []index.OutboxEntry{entry}); err != nil {
+		entry := outbox.Entry{Kind: outbox.Notify, What: "network", Message: fmt.Sprint(n), At: noon}
+		if err := a.AddOutbox(t.Context(), []outbox.Entry{entry}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -293,21 +294,21 @@ func settling(t *testing.T, s *store.Store) {
 		t.Fatal(err)
 	}
 	row := told(t, s, id)[0]
-	settle := func(one index.Settled) job.Action {
+	settle := func(one outbox.Result) job.Action {
 		t.Helper()
-		if err := s.Settle(t.Context(), []index.Settled{one}); err != nil {
+		if err := s.Settle(t.Context(), []outbox.Result{one}); err != nil {
 			t.Fatal(err)
 		}
 		return told(t, s, id)[0]
 	}
 	later := noon.Add(time.Minute)
-	got := settle(index.Settled{ID: row.ID, Status: index.OutboxPending, Tries: 1, NextAt: later, Batch: row.ID, Error: "no\x1b[0m", At: noon})
+	got := settle(outbox.Result{ID: row.ID, Status: outbox.Pending, Tries: 1, NextAt: later, Batch: row.ID, Error: "no\x1b[0m", At: noon})
 	if got.Tries != 1 || !got.NextAt.Equal(later) || got.Batch != row.ID || got.LastError == "" || got.DoneAt != nil {
 		t.Errorf("tried: %+v", got)
 	}
 	again := later.Add(time.Hour)
-	got = settle(index.Settled{ID: row.ID, Status: index.OutboxDone, Tries: 2, Batch: row.ID, At: later, Again: again})
-	if got.Status != index.OutboxDone || !got.DoneAt.Equal(later) || got.NextAt != nil {
+	got = settle(outbox.Result{ID: row.ID, Status: outbox.Done, Tries: 2, Batch: row.ID, At: later, Again: again})
+	if got.Status != outbox.Done || !got.DoneAt.Equal(later) || got.NextAt != nil {
 		t.Errorf("done: %+v", got)
 	}
 	rows := told(t, s, id)
@@ -315,13 +316,13 @@ func settling(t *testing.T, s *store.Store) {
 		t.Fatalf("repetition: %+v", rows)
 	}
 	// What is settled stays settled, and makes no second repetition.
-	if got = settle(index.Settled{ID: row.ID, Status: index.OutboxFailed, At: later, Again: again}); got.Status != index.OutboxDone || len(told(t, s, id)) != 2 {
+	if got = settle(outbox.Result{ID: row.ID, Status: outbox.Failed, At: later, Again: again}); got.Status != outbox.Done || len(told(t, s, id)) != 2 {
 		t.Errorf("settled twice: %+v", got)
 	}
 	if err := s.TidyOutbox(t.Context(), again, later.Add(time.Second), 10); err != nil {
 		t.Fatal(err)
 	}
-	if rows = told(t, s, id); len(rows) != 1 || rows[0].Status != index.OutboxDropped || rows[0].LastError != "the route was deleted" {
+	if rows = told(t, s, id); len(rows) != 1 || rows[0].Status != outbox.Dropped || rows[0].LastError != "the route was deleted" {
 		t.Errorf("tidied: %+v", rows)
 	}
 }
@@ -359,7 +360,7 @@ func routeRows(t *testing.T, s *store.Store) {
 	if claim("a", minute, minute) {
 		t.Error("a change of the route gave it to somebody else")
 	}
-	if err := s.AddOutbox(ctx, []index.OutboxEntry{{Kind: index.OutboxNotify, What: "network", At: noon}}); err != nil {
+	if err := s.AddOutbox(ctx, []outbox.Entry{{Kind: outbox.Notify, What: "network", At: noon}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Dispatch(ctx, noon, 10, func(job.Action, *job.Run) ([]string, string) { return []string{"x"}, "" }); err != nil {
@@ -375,7 +376,7 @@ func routeRows(t *testing.T, s *store.Store) {
 	if err := s.DeleteRoute(ctx, "x", noon); !errors.As(err, &missing) {
 		t.Errorf("deleted twice: %v", err)
 	}
-	if rows := told(t, s, ""); len(rows) != 1 || rows[0].Status != index.OutboxDropped {
+	if rows := told(t, s, ""); len(rows) != 1 || rows[0].Status != outbox.Dropped {
 		t.Errorf("after the route: %+v", rows)
 	}
 }
@@ -383,8 +384,8 @@ func routeRows(t *testing.T, s *store.Store) {
 func verdictEntries(t *testing.T, s *store.Store) {
 	j := running(t, s, journal.Attempt{})
 	l := lease(t, s, j.id)
-	entry := index.OutboxEntry{Kind: index.OutboxNotify, Run: j.id, Attempt: 1, What: "lost", Severity: job.Critical, Message: "gone", At: noon}
-	v := index.Verdict{Run: j.id, Attempt: 1, HeardAt: l.HeardAt.Add(-time.Second), At: noon, Lost: true, Evidence: "gone", Outbox: []index.OutboxEntry{entry}}
+	entry := outbox.Entry{Kind: outbox.Notify, Run: j.id, Attempt: 1, What: "lost", Severity: job.Critical, Message: "gone", At: noon}
+	v := index.Verdict{Run: j.id, Attempt: 1, HeardAt: l.HeardAt.Add(-time.Second), At: noon, Lost: true, Evidence: "gone", Outbox: []outbox.Entry{entry}}
 	judge := func() {
 		t.Helper()
 		if _, err := s.Judge(t.Context(), []index.Verdict{v}); err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
@@ -116,7 +117,7 @@ func (s *Store) PolicyRead(ctx context.Context, name string) { s.done(ctx, troub
 // obey changes the entries of an end as the policy of the job says: who is notified, how
 // severe it is, and whether another attempt follows. A policy that cannot be read changes
 // nothing, or no run of the job could end any more; Policies reports it.
-func (t *tx) obey(ctx context.Context, run *job.Run, entries []index.OutboxEntry) ([]index.OutboxEntry, error) {
+func (t *tx) obey(ctx context.Context, run *job.Run, entries []outbox.Entry) ([]outbox.Entry, error) {
 	if len(entries) == 0 {
 		return nil, nil
 	}
@@ -135,22 +136,22 @@ func (t *tx) obey(ctx context.Context, run *job.Run, entries []index.OutboxEntry
 	return obeyed(entries, actions), nil
 }
 
-func obeyed(entries []index.OutboxEntry, actions endActions) []index.OutboxEntry {
-	var out []index.OutboxEntry
+func obeyed(entries []outbox.Entry, actions endActions) []outbox.Entry {
+	var out []outbox.Entry
 	for _, e := range entries {
 		a, said := actions[e.What]
-		if e.Kind != index.OutboxNotify || !said {
+		if e.Kind != outbox.Notify || !said {
 			out = append(out, e)
 			continue
 		}
-		if a.Severity != "" && e.Severity != index.Info {
+		if a.Severity != "" && e.Severity != outbox.Info {
 			e.Severity = a.Severity
 		}
 		if a.Notify {
 			out = append(out, e)
 		}
 		if e.Attempt <= a.Retry {
-			e.Kind, e.Severity, e.Ends, e.By = index.OutboxRetry, "", "", "the policy of the job"
+			e.Kind, e.Severity, e.Ends, e.By = outbox.Retry, "", "", "the policy of the job"
 			e.After = e.At.Add(time.Duration(a.BackoffSeconds * float64(time.Second)))
 			out = append(out, e)
 		}

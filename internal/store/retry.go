@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
 // RequestRetry asks the agent of a run that has ended for a further attempt, and moves
 // the run by job.RetryRequested. It can be asked only while that agent waits for it; else
-// the error is *index.NoRetryError. Repeating it is harmless. attempt is the one that the
+// the error is *outbox.NoRetryError. Repeating it is harmless. attempt is the one that the
 // retry is to follow, and the request is refused once another one has begun; 0 is the last one,
 // whichever that is.
 func (s *Store) RequestRetry(ctx context.Context, run string, attempt int, by, why string, now time.Time) (job.Run, []job.RunEvent, error) {
@@ -25,7 +26,7 @@ func (s *Store) RequestRetry(ctx context.Context, run string, attempt int, by, w
 			return err
 		}
 		if attempt > 0 && row.run.Attempt != attempt {
-			return &index.NoRetryError{Run: row.run, Why: fmt.Sprintf("attempt %d began after attempt %d, which was to be tried again", row.run.Attempt, attempt)}
+			return &outbox.NoRetryError{Run: row.run, Why: fmt.Sprintf("attempt %d began after attempt %d, which was to be tried again", row.run.Attempt, attempt)}
 		}
 		if row.run.State == job.Retrying {
 			return nil
@@ -45,10 +46,10 @@ func (s *Store) RequestRetry(ctx context.Context, run string, attempt int, by, w
 	return row.run, events, nil
 }
 
-// mayRetry says why a run cannot be tried again now, as *index.NoRetryError.
+// mayRetry says why a run cannot be tried again now, as *outbox.NoRetryError.
 func mayRetry(run *job.Run, waits bool) error {
 	no := func(format string, args ...any) error {
-		return &index.NoRetryError{Run: *run, Why: fmt.Sprintf(format, args...)}
+		return &outbox.NoRetryError{Run: *run, Why: fmt.Sprintf(format, args...)}
 	}
 	switch {
 	case run.State == job.Succeeded:
@@ -79,8 +80,8 @@ func (t *tx) startRetry(ctx context.Context, row *runRow, events *[]job.RunEvent
 	if _, err := t.ExecContext(ctx, `UPDATE waiting_agents SET asked_by = $2, why = $3 WHERE run_id = $1`, next.ID, by, why); err != nil {
 		return err
 	}
-	if err := t.insertOutbox(ctx, []index.OutboxEntry{{
-		Kind: index.OutboxRetry, Run: next.ID, Attempt: next.Attempt + 1, What: "retry", Message: evidence, By: by,
+	if err := t.insertOutbox(ctx, []outbox.Entry{{
+		Kind: outbox.Retry, Run: next.ID, Attempt: next.Attempt + 1, What: "retry", Message: evidence, By: by,
 		At: now,
 	}}); err != nil {
 		return err
@@ -90,7 +91,7 @@ func (t *tx) startRetry(ctx context.Context, row *runRow, events *[]job.RunEvent
 
 // agentWaits records that the agent of an attempt that ended waits for a retry, and
 // returns the one that was asked for, if any.
-func (t *tx) agentWaits(ctx context.Context, run *job.Run, until time.Time) (*index.Retry, error) {
+func (t *tx) agentWaits(ctx context.Context, run *job.Run, until time.Time) (*outbox.RetryRequest, error) {
 	_, err := t.ExecContext(ctx, `INSERT INTO waiting_agents (run_id, attempt, until, asked_by, why) VALUES ($1, $2, $3, '', '')
 		ON CONFLICT (run_id) DO UPDATE SET until = excluded.until,
 		asked_by = CASE WHEN waiting_agents.attempt = excluded.attempt THEN waiting_agents.asked_by ELSE '' END,
@@ -102,7 +103,7 @@ func (t *tx) agentWaits(ctx context.Context, run *job.Run, until time.Time) (*in
 	if run.State != job.Retrying {
 		return nil, nil
 	}
-	r := index.Retry{Attempt: run.Attempt + 1}
+	r := outbox.RetryRequest{Attempt: run.Attempt + 1}
 	err = t.QueryRowContext(ctx, `SELECT asked_by, why FROM waiting_agents WHERE run_id = $1`, run.ID).Scan(&r.By, &r.Why)
 	if err != nil {
 		return nil, fmt.Errorf("who asked for a retry of run %s: %w", run.ID, err)
@@ -141,10 +142,10 @@ func agentWaitsUntil(ctx context.Context, q oneRow, run *job.Run) (time.Time, er
 
 // WatchRetry looks whether the attempt has begun that was announced at a time. One that
 // is overdue is given up: the run ends as its last attempt did.
-func (s *Store) WatchRetry(ctx context.Context, id string, attempt int, announced, now time.Time) (index.Stopped, error) {
-	var out index.Stopped
+func (s *Store) WatchRetry(ctx context.Context, id string, attempt int, announced, now time.Time) (outbox.Progress, error) {
+	var out outbox.Progress
 	err := s.writeRuns(ctx, theseRuns(id), func(t *tx) error {
-		out = index.Stopped{Over: true}
+		out = outbox.Progress{Over: true}
 		row, err := t.lockRun(ctx, id)
 		if err != nil {
 			return err
@@ -163,7 +164,7 @@ func (s *Store) WatchRetry(ctx context.Context, id string, attempt int, announce
 		if err != nil {
 			return err
 		}
-		if now.Before(later(index.RetryDue(&run, announced), waits).Add(index.RetryGrace)) {
+		if now.Before(later(outbox.RetryDue(&run, announced), waits).Add(outbox.RetryGrace)) {
 			out.Over = false
 			return nil
 		}

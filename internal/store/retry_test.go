@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -19,7 +20,7 @@ func cancelWithoutAgent(t *testing.T, s *store.Store) {
 		t.Fatal(err)
 	}
 	wantWords(t, s, j.id, "cancel canceled")
-	follow := func(at time.Time, force bool) index.Stopped {
+	follow := func(at time.Time, force bool) outbox.Progress {
 		t.Helper()
 		got, err := s.FollowCancel(t.Context(), j.id, 1, job.Cancel{By: "x", At: at}, force)
 		if err != nil {
@@ -176,9 +177,9 @@ func retryOnTheServersClock(t *testing.T, s *store.Store) {
 	}
 	for _, clock := range []time.Duration{-10 * time.Minute, 0, 10 * time.Minute, -24 * time.Hour} {
 		run := announced(clock)
-		if over(run, pause+index.RetryGrace-time.Second) {
+		if over(run, pause+outbox.RetryGrace-time.Second) {
 			t.Errorf("with a clock that is off by %s the attempt is given up early", clock)
-		} else if !over(run, pause+index.RetryGrace) {
+		} else if !over(run, pause+outbox.RetryGrace) {
 			t.Errorf("with a clock that is off by %s the attempt is never given up", clock)
 		}
 	}
@@ -191,10 +192,10 @@ func retryOnTheServersClock(t *testing.T, s *store.Store) {
 		}
 	}
 	beatAt(time.Hour, job.Heartbeat{WaitingMS: 1, PeriodMS: 5000})
-	if over(run, time.Hour+index.RetryGrace-time.Second) {
+	if over(run, time.Hour+outbox.RetryGrace-time.Second) {
 		t.Error("given up although its agent waits for the reader of its output")
 	}
-	if !over(run, time.Hour+index.RetryGrace+time.Second) {
+	if !over(run, time.Hour+outbox.RetryGrace+time.Second) {
 		t.Error("not given up although its agent is silent")
 	}
 }
@@ -216,7 +217,7 @@ func retryAskedFor(t *testing.T, s *store.Store) {
 		_, _, err := s.RequestRetry(t.Context(), run, 0, "ada", "try again", at)
 		return err
 	}
-	var no *index.NoRetryError
+	var no *outbox.NoRetryError
 	if err := ask(id, noon); !errors.As(err, &no) || no.Run.ID != id {
 		t.Errorf("nobody waits: %v", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store/secretkey"
 	"stint.dev/stint/job"
 )
@@ -17,7 +18,7 @@ import (
 // Deliveries returns every route with its secrets, by name, and whether something waits
 // for it. Of a route whose secrets cannot be decrypted URL and Secret are empty, and Error says
 // why. A route that cannot be read at all is left out.
-func (s *Store) Deliveries(ctx context.Context) ([]index.Delivery, error) {
+func (s *Store) Deliveries(ctx context.Context) ([]outbox.Delivery, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT name, doc, secret, (SELECT COALESCE(secret_key, '') FROM installation),
 		CASE WHEN EXISTS (SELECT 1 FROM outbox o WHERE o.status = 'pending' AND o.route = routes.name) THEN 1 ELSE 0 END
 		FROM routes ORDER BY name`)
@@ -25,9 +26,9 @@ func (s *Store) Deliveries(ctx context.Context) ([]index.Delivery, error) {
 		return nil, fmt.Errorf("read routes: %w", err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	all, bad := []index.Delivery{}, map[string]error{}
+	all, bad := []outbox.Delivery{}, map[string]error{}
 	for rows.Next() {
-		var d index.Delivery
+		var d outbox.Delivery
 		var doc []byte
 		var name, secret, used string
 		var pending int
@@ -87,7 +88,7 @@ func (s *Store) Route(ctx context.Context, name string) (job.Route, error) {
 }
 
 // SetRoute stores a route, new or changed, with its secrets encrypted. Check it before. It
-// returns *index.SecretKeyError when this server has no key to encrypt with.
+// returns *outbox.SecretKeyError when this server has no key to encrypt with.
 func (s *Store) SetRoute(ctx context.Context, r job.Route) error {
 	return s.write(ctx, func(t *tx) error {
 		key, err := s.keyToEncrypt(ctx, t)

@@ -10,6 +10,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -80,9 +81,9 @@ func fillTables(t *testing.T, s *store.Store) {
 	run := endedRun(t, s, "nightly", noon.Add(-time.Hour), 100<<10)
 	must(t, s.SetPolicy(ctx, index.StoredPolicy{Job: "nightly", YAML: "rules: {}", SetAt: noon}, []byte(`{}`)))
 	must(t, s.SetRoute(ctx, job.Route{Name: "chat", URL: "https://example.org/", Enabled: true, ChangedAt: noon}))
-	must(t, s.AddOutbox(ctx, []index.OutboxEntry{
-		{Kind: index.OutboxNotify, Run: run, Attempt: 1, What: "failed", Severity: job.Critical, Message: "m", At: noon},
-		{Kind: index.OutboxNotify, What: "network", Severity: job.Warning, Message: "about no run", At: noon},
+	must(t, s.AddOutbox(ctx, []outbox.Entry{
+		{Kind: outbox.Notify, Run: run, Attempt: 1, What: "failed", Severity: job.Critical, Message: "m", At: noon},
+		{Kind: outbox.Notify, What: "network", Severity: job.Warning, Message: "about no run", At: noon},
 	}))
 	if _, err := s.Dispatch(ctx, noon, 100, func(job.Action, *job.Run) ([]string, string) { return []string{"chat"}, "" }); err != nil {
 		t.Fatal(err)

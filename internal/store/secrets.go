@@ -9,7 +9,7 @@ import (
 	"os"
 	"sync"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store/secretkey"
 	"stint.dev/stint/job"
 )
@@ -161,10 +161,10 @@ func (t *tx) useKey(ctx context.Context, k secretkey.Key, remains bool) error {
 // lacksKey says that this server cannot encrypt and decrypt.
 func (s *Store) lacksKey(used string) error {
 	if used == "" {
-		return &index.SecretKeyError{Why: fmt.Sprintf("there is no key to encrypt secrets of notification routes with, because %s could not be made: "+
+		return &outbox.SecretKeyError{Why: fmt.Sprintf("there is no key to encrypt secrets of notification routes with, because %s could not be made: "+
 			"give a file that the server can write with --secret-key-file, and start it again", s.secrets.place())}
 	}
-	return &index.SecretKeyError{Why: fmt.Sprintf("secrets of notification routes are encrypted with key %s, which is not in %s on this host: "+
+	return &outbox.SecretKeyError{Why: fmt.Sprintf("secrets of notification routes are encrypted with key %s, which is not in %s on this host: "+
 		"copy the file of the server that made it; if it is lost, stop the server, run stint server rotate-key, and set the routes again", used, s.secrets.place())}
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/internal/store/secretkey"
@@ -69,7 +69,7 @@ func wantBroken(t *testing.T, s *store.Store, name, why string) {
 		t.Errorf("route %+v, %v: does not say %q", got, err, why)
 	}
 	all, err := s.Deliveries(t.Context())
-	i := slices.IndexFunc(all, func(d index.Delivery) bool { return d.Route.Name == name })
+	i := slices.IndexFunc(all, func(d outbox.Delivery) bool { return d.Route.Name == name })
 	if err != nil || i < 0 || all[i].Route.Error != got.Error || all[i].Route.URL != "" || all[i].Route.Secret != "" {
 		t.Errorf("deliveries %+v, %v", all, err)
 	}
@@ -245,7 +245,7 @@ func TestWrongKeyOnPostgreSQL(t *testing.T) {
 				t.Errorf("troubled: %q, want %q", got, want)
 			}
 			wantBroken(t, b, "a", file)
-			var noKey *index.SecretKeyError
+			var noKey *outbox.SecretKeyError
 			if err := b.SetRoute(t.Context(), secretRoute("a")); !errors.As(err, &noKey) || !strings.Contains(err.Error(), "stint server rotate-key") || !strings.Contains(err.Error(), file) {
 				t.Errorf("set with the wrong key: %v", err)
 			}
@@ -297,7 +297,7 @@ func TestServersStartAtOnce(t *testing.T) {
 	winner := ""
 	for i, s := range stores {
 		err := s.SetRoute(t.Context(), secretRoute(fmt.Sprint(i)))
-		var noKey *index.SecretKeyError
+		var noKey *outbox.SecretKeyError
 		switch {
 		case err == nil && (winner == "" || winner == files[i]):
 			winner = files[i]

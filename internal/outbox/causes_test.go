@@ -1,4 +1,4 @@
-package index
+package outbox
 
 import (
 	"testing"
@@ -23,7 +23,7 @@ func TestCausesOfALostRunThatIsHeardAgain(t *testing.T) {
 		"heard again, and it failed": {[]job.RunEvent{healed, to(job.Failed)}, []string{WhatHealed, WhatFailed}},
 	} {
 		var got []string
-		for _, e := range Causes(&job.Run{ID: "r"}, c.events, time.Unix(0, 0)) {
+		for _, e := range Entries(&job.Run{ID: "r"}, c.events, time.Unix(0, 0)) {
 			got = append(got, e.What)
 		}
 		if diff := cmp.Diff(c.want, got); diff != "" {
@@ -63,7 +63,7 @@ func TestCausesOfACanceledRun(t *testing.T) {
 		job.ByCancel: Info, job.OutputClosed: Info, job.Superseded: Info, job.AgentStopped: job.Warning,
 	} {
 		run := &job.Run{ID: "r", Outcome: &job.Outcome{State: job.Canceled, Reason: reason}}
-		got := Causes(run, []job.RunEvent{{Kind: "state", From: string(job.Running), To: string(job.Canceled)}}, time.Unix(0, 0))
+		got := Entries(run, []job.RunEvent{{Kind: "state", From: string(job.Running), To: string(job.Canceled)}}, time.Unix(0, 0))
 		if len(got) != 1 || got[0].What != WhatCanceled || got[0].Severity != severity {
 			t.Errorf("%s: %+v", reason, got)
 		}

@@ -1,4 +1,4 @@
-package index
+package outbox
 
 import (
 	"time"
@@ -69,10 +69,10 @@ func ArrivalOf(ended, known time.Time, state job.State, followed, passed bool) A
 	return InTime
 }
 
-// OvertakenEntry is the entry of the event late for a failure that is overtaken.
-func OvertakenEntry(run *job.Run, now time.Time) OutboxEntry {
-	return OutboxEntry{
-		Kind: OutboxNotify, Run: run.ID, Attempt: run.Attempt, What: WhatLate, Severity: Info,
+// OvertakenEntry returns the entry of the event late for a failure that is overtaken.
+func OvertakenEntry(run *job.Run, now time.Time) Entry {
+	return Entry{
+		Kind: Notify, Run: run.ID, Attempt: run.Attempt, What: WhatLate, Severity: Info,
 		Message: "A run of the job that started later had succeeded before.", At: now,
 	}
 }

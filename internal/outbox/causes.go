@@ -1,4 +1,4 @@
-package index
+package outbox
 
 import (
 	"fmt"
@@ -13,16 +13,16 @@ import (
 // begins an attempt later than announced while a reader takes the output of the one before.
 const RetryGrace = 2 * time.Minute
 
-// Causes says what people may want to hear of, and what is to be watched, after a run's
-// state changed as events say. Success is not among it: whether that is news depends on
-// what was before.
-func Causes(run *job.Run, events []job.RunEvent, now time.Time) []OutboxEntry {
-	var out []OutboxEntry
+// Entries returns what people may have to be notified of, and which retry to check on, after a
+// run's state changed as events say. Success is not among it: whether to notify of that depends
+// on what was before.
+func Entries(run *job.Run, events []job.RunEvent, now time.Time) []Entry {
+	var out []Entry
 	for _, e := range events {
 		if e.Kind != "state" {
 			continue
 		}
-		entry := OutboxEntry{Kind: OutboxNotify, Run: run.ID, Attempt: run.Attempt, Message: e.Evidence, At: now}
+		entry := Entry{Kind: Notify, Run: run.ID, Attempt: run.Attempt, Message: e.Evidence, At: now}
 		switch to := job.State(e.To); {
 		case to == job.Failed:
 			entry.What, entry.Severity = WhatFailed, job.Critical
@@ -38,7 +38,7 @@ func Causes(run *job.Run, events []job.RunEvent, now time.Time) []OutboxEntry {
 		case e.From == string(job.Lost) && e.Rule == string(job.Heard):
 			entry.What, entry.Severity, entry.Ends = WhatHealed, job.Critical, WhatLost
 		case to == job.Retrying:
-			entry.Kind, entry.What, entry.Attempt = OutboxRetry, "retry", run.Attempt+1
+			entry.Kind, entry.What, entry.Attempt = Retry, "retry", run.Attempt+1
 			entry.By = "the agent"
 			entry.After = RetryDue(run, now)
 		default:
@@ -60,7 +60,7 @@ func StillLost(events []job.RunEvent) bool {
 	return first.From == string(job.Lost) && first.Rule == string(job.Heard) && last.To == string(job.Lost)
 }
 
-// RetryDue is when the next attempt of a run is to begin by itself, on the server's clock,
+// RetryDue returns when the next attempt of a run is to begin by itself, on the server's clock,
 // after an attempt whose end the server learned of at a time. Both times of the outcome are the
 // agent's: only what lies between them counts.
 func RetryDue(run *job.Run, learned time.Time) time.Time {
@@ -70,11 +70,11 @@ func RetryDue(run *job.Run, learned time.Time) time.Time {
 	return learned
 }
 
-// Recovered is the entry for a good run after a bad end of the same job, or of an earlier
+// RecoveredEntry returns the entry for a good run after a bad end of the same job, or of an earlier
 // attempt of the same run.
-func Recovered(run *job.Run, before string, now time.Time) OutboxEntry {
-	return OutboxEntry{
-		Kind: OutboxNotify, Run: run.ID, Attempt: run.Attempt, What: WhatRecovered, Severity: job.Critical,
+func RecoveredEntry(run *job.Run, before string, now time.Time) Entry {
+	return Entry{
+		Kind: Notify, Run: run.ID, Attempt: run.Attempt, What: WhatRecovered, Severity: job.Critical,
 		Message: fmt.Sprintf("Succeeded again, after %s.", before), At: now,
 	}
 }

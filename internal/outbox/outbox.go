@@ -1,0 +1,103 @@
+// Package outbox says what is to be done because a run changed: whom to notify, what to cancel, what to
+// try again. It is pure: a run and its events in, entries of the outbox out.
+package outbox
+
+import (
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// Kinds of entries: what an outbox row asks for.
+const (
+	Notify = "notify" // notify people
+	Cancel = "cancel" // stop the attempt, and end it on the server if no agent does
+	Retry  = "retry"  // check that the next attempt begins
+)
+
+// What happened, as notifications and routes call it. Findings are called by the name of
+// their rule.
+const (
+	WhatFailed    = "failed"
+	WhatTimedOut  = "timed_out"
+	WhatCanceled  = "canceled"
+	WhatSucceeded = "succeeded" // only when some route asks for it
+	WhatLate      = "late"      // runs ended before what is known already; only for routes that name it
+	WhatLost      = "lost"
+	WhatHealed    = "healed"    // the agent of a lost run reported again
+	WhatRecovered = "recovered" // a good run after a bad one, or a finding that passed
+	WhatNetwork   = "network"   // the agents of many runs went silent together
+	WhatTest      = "test"      // a test of a route
+)
+
+// Info is the severity of an event that is no problem: only routes that name the event take it.
+const Info job.Health = "info"
+
+// Statuses of outbox rows.
+const (
+	Pending = "pending"
+	Done    = "done"
+	Failed  = "failed"  // given up; the last error says why
+	Dropped = "dropped" // not needed; the last error says why
+)
+
+// Entry is something to do because of a change. Whoever makes the change stores it
+// in the same transaction, so that neither can be without the other. It is cheap: whom
+// to notify, and when, is decided later.
+type Entry struct {
+	Kind    string // Notify, Cancel or Retry
+	Run     string // empty for a notice about the server as a whole
+	Attempt int    // what was meant; for a cancel the fence: a later attempt is left alone
+	// What happened: one of the words above, or the rule of a finding.
+	What string
+	// Severity is Info, Warning or Critical; empty for a cancel and a retry.
+	Severity job.Health
+	// Message is one sentence for a person.
+	Message string
+	// Ends names what is over, for WhatRecovered of a finding: its rule. A notification
+	// of that rule that has not been sent yet is joined with this one.
+	Ends string
+	At   time.Time // the server's clock
+	// After, if set, is the earliest time to do it.
+	After time.Time
+	// By says who or what wants it, for a cancel or a retry ("policy of the job").
+	By string
+	// Late is what WhatLate counts: runs of one job. Run is the last of them.
+	Late *job.LateRuns
+}
+
+// Result is what became of an outbox row after a try, or without one.
+type Result struct {
+	ID     int64
+	Status string // Pending to try again at NextAt
+	Tries  int
+	NextAt time.Time
+	Batch  int64
+	Error  string
+	At     time.Time
+	// Again, if set, is when the same notification is to be sent again.
+	Again time.Time
+}
+
+// Progress says how far a cancel, or the check that a retry begins, has come.
+type Progress struct {
+	Over bool   // nothing is left to be done
+	Why  string // one sentence, when over
+	// Run and Events are set when the run was changed.
+	Run    *job.Run
+	Events []job.RunEvent
+}
+
+// NoRetryError says that no agent waits that could try a run again.
+type NoRetryError struct {
+	Run job.Run
+	Why string
+}
+
+func (e *NoRetryError) Error() string { return e.Why }
+
+// RetryRequest asks a waiting agent for a further attempt.
+type RetryRequest struct {
+	Attempt int
+	By, Why string
+}
