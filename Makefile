@@ -96,7 +96,7 @@ fuzz: ## Fuzz the journal's readers, masking, the server's fold, its interface, 
 		scripts/fuzz ./journal $$target $(FUZZTIME) || exit 1; done
 	@scripts/fuzz ./internal/agent/redact FuzzStream $(FUZZTIME)
 	@scripts/fuzz ./internal/index FuzzFold $(FUZZTIME) -fuzzminimizetime 10x
-	@scripts/fuzz ./internal/index FuzzDecodeSamples $(FUZZTIME)
+	@scripts/fuzz ./internal/query FuzzDecodeSamples $(FUZZTIME)
 	@scripts/fuzz ./internal/server FuzzAPI $(FUZZTIME) -fuzzminimizetime 10x
 	@scripts/fuzz ./internal/store/beatlog FuzzDecode $(FUZZTIME)
 	@scripts/fuzz ./internal/store/segment FuzzScan $(FUZZTIME) -fuzzminimizetime 10x

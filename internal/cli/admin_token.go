@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/access"
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 )
 
@@ -101,7 +101,7 @@ func removeRevoked(ctx context.Context, db *store.Store, files []string) error {
 		if err == nil {
 			_, err = db.TokenByHash(ctx, access.Hash(secret))
 		}
-		var revoked *index.NotFoundError
+		var revoked *query.NotFoundError
 		if errors.As(err, &revoked) {
 			err = os.Remove(file)
 		}

@@ -16,6 +16,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -102,7 +103,7 @@ func (s *hangingStore) BlockData(ctx context.Context, run string, _ int, _ int64
 		s.reads--
 	}()
 	if here {
-		return nil, &index.NotFoundError{What: "byte"}
+		return nil, &query.NotFoundError{What: "byte"}
 	}
 	<-ctx.Done()
 	return nil, fmt.Errorf("read from the bucket: %w", ctx.Err())

@@ -142,7 +142,7 @@ func (p *policies) refresh(ctx context.Context, now time.Time, store Store) erro
 		store.PolicyRead(ctx, stored.Job)
 	}
 	for _, name := range before {
-		if !slices.ContainsFunc(all, func(stored index.StoredPolicy) bool { return stored.Job == name }) {
+		if !slices.ContainsFunc(all, func(stored policy.Stored) bool { return stored.Job == name }) {
 			store.PolicyRead(ctx, name) // it was removed
 		}
 	}

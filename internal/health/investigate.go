@@ -8,6 +8,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/logs"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -68,7 +69,7 @@ func investigate(ctx context.Context, a Archive, run job.Run, refusedAt time.Tim
 // readEnding reads the end of a run's output; one whose blocks are gone has none.
 func readEnding(ctx context.Context, a Archive, run job.Run) (logs.Ending, error) {
 	ending, err := logs.ReadEnding(ctx, a, run)
-	var gone *index.NotFoundError
+	var gone *query.NotFoundError
 	if errors.As(err, &gone) {
 		return logs.Ending{}, nil
 	}
@@ -103,7 +104,7 @@ func sideOf(a journal.Attempt, r job.Run) Side {
 // identityOf reads the first record of a run's journal; false when it is not there.
 func identityOf(ctx context.Context, a Archive, run job.Run) (journal.Attempt, bool, error) {
 	data, err := a.BlockData(ctx, run.ID, run.Attempt, journal.HeaderSize)
-	var gone *index.NotFoundError
+	var gone *query.NotFoundError
 	if errors.As(err, &gone) {
 		return journal.Attempt{}, false, nil
 	}

@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/policy"
 )
 
 // Store is what the monitor needs of the database.
@@ -33,7 +34,7 @@ type Store interface {
 	StoreEvidence(ctx context.Context, folded []index.Folding) error
 	// Policies returns the policies that were set since the version that was seen last;
 	// nil when none was.
-	Policies(ctx context.Context, seen string) (all []index.StoredPolicy, version string, err error)
+	Policies(ctx context.Context, seen string) (all []policy.Stored, version string, err error)
 	// PolicyFailed records that the policy of a job cannot be read, and PolicyRead forgets it.
 	PolicyFailed(ctx context.Context, job string, cause error)
 	PolicyRead(ctx context.Context, job string)

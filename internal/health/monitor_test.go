@@ -37,7 +37,7 @@ type fakeStore struct {
 	follows  bool // another server judges
 	noted    []index.ClosedRun
 	kept     int
-	policies []index.StoredPolicy
+	policies []policy.Stored
 	outbox   []outbox.Entry
 
 	unreadable map[string]error // policies, by job
@@ -171,7 +171,7 @@ func (s *fakeStore) StoreEvidence(_ context.Context, folded []index.Folding) err
 	return nil
 }
 
-func (s *fakeStore) Policies(_ context.Context, seen string) ([]index.StoredPolicy, string, error) {
+func (s *fakeStore) Policies(_ context.Context, seen string) ([]policy.Stored, string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	version := fmt.Sprint(len(s.policies))
@@ -484,7 +484,7 @@ func TestAFollowerTellsAndTakesOver(t *testing.T) {
 func TestHeartbeatsAreJudgedByThePolicy(t *testing.T) {
 	watched(t, func(t *testing.T, s *fakeStore, _ *Monitor, _ func() string) {
 		s.set(func(s *fakeStore) {
-			s.policies = []index.StoredPolicy{{Job: "j", YAML: "rules: {stalled: {after: 60s}}"}, {Job: "k", YAML: "rules: {staled: {}}"}}
+			s.policies = []policy.Stored{{Job: "j", YAML: "rules: {stalled: {after: 60s}}"}, {Job: "k", YAML: "rules: {staled: {}}"}}
 		})
 		begun := time.Now()
 		tell := func(name string) {
@@ -523,7 +523,7 @@ func TestHeartbeatsAreJudgedByThePolicy(t *testing.T) {
 // which nobody may announce, or removed.
 func TestAPolicyThatCannotBeReadIsReported(t *testing.T) {
 	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {
-		set := func(all ...index.StoredPolicy) { s.set(func(s *fakeStore) { s.policies = all }) }
+		set := func(all ...policy.Stored) { s.set(func(s *fakeStore) { s.policies = all }) }
 		reported := func(want ...string) {
 			t.Helper()
 			s.mu.Lock()
@@ -537,14 +537,14 @@ func TestAPolicyThatCannotBeReadIsReported(t *testing.T) {
 				}
 			}
 		}
-		good := index.StoredPolicy{Job: "c", YAML: "rules: {stalled: {after: 60s}}"}
-		set(index.StoredPolicy{Job: "a", YAML: "rules: {staled: {}}"}, index.StoredPolicy{Job: "b", YAML: "rules: {}", Unreadable: errors.New("x")}, good)
+		good := policy.Stored{Job: "c", YAML: "rules: {stalled: {after: 60s}}"}
+		set(policy.Stored{Job: "a", YAML: "rules: {staled: {}}"}, policy.Stored{Job: "b", YAML: "rules: {}", Unreadable: errors.New("x")}, good)
 		pass(s, 2*time.Second)
 		reported("a", "b")
 		if got := m.policies.of("c").Stalled.After; time.Duration(got) != time.Minute {
 			t.Errorf("the policy behind them is not followed: %v", got)
 		}
-		set(index.StoredPolicy{Job: "a", YAML: "rules: {}"}, index.StoredPolicy{Job: "b", YAML: "rules: {}", Unreadable: errors.New("x")}, good)
+		set(policy.Stored{Job: "a", YAML: "rules: {}"}, policy.Stored{Job: "b", YAML: "rules: {}", Unreadable: errors.New("x")}, good)
 		pass(s, rereadEvery+time.Second)
 		reported("b")
 		set(good)

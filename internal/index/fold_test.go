@@ -382,3 +382,20 @@ func drawJournal(rt *rapid.T) []byte {
 	}
 	return j.bytes()
 }
+
+func TestLongestSilence(t *testing.T) {
+	j := write(t, identity())
+	j.step(0, job.CommandStep)
+	j.at = j.at.Add(7 * time.Second)
+	j.out(0, job.Stdout, "a\n")
+	j.at = j.at.Add(3 * time.Second)
+	j.out(0, job.Stderr, "b\n")
+	j.at = j.at.Add(20 * time.Second)
+	j.stepEnd(0, 0)
+	j.at = j.at.Add(time.Hour)
+	j.end(good)
+	f := mustFold(t, NewState(testRun, 1), j.bytes())
+	if got := f.State.View.Output.LongestSilenceSeconds; got < 20 || got > 21 {
+		t.Errorf("longest silence %v s", got)
+	}
+}

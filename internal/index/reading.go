@@ -6,16 +6,6 @@ import (
 	"stint.dev/stint/job"
 )
 
-// RunCounts are how many runs there are in each state and of each health, among those
-// that all other filters of a query let through, and how many pass them all.
-type RunCounts struct {
-	Total  int64
-	State  map[job.State]int64
-	Health map[job.Health]int64
-	// Exact is false when counting stopped early: then the figures are the least there are.
-	Exact bool
-}
-
 // CutReason is why the middle of a long log is missing: the gaps that trimming made have
 // it, and stand in no journal.
 const CutReason = "the log is longer than the server keeps of one run"
@@ -30,12 +20,4 @@ type LiveAgent struct {
 	Host   string
 	BeatAt time.Time     // the server's clock; zero before the first
 	Beat   job.Heartbeat // zero before the first
-}
-
-// ActionQuery asks for a page of actions, newest first.
-type ActionQuery struct {
-	Run    string // empty for all
-	Status string // empty for all
-	Limit  int    // 1 to 500
-	Before int64  // only those with a smaller id; 0 for the newest
 }

@@ -2,7 +2,6 @@ package index
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"stint.dev/stint/internal/outbox"
@@ -31,16 +30,6 @@ type TooManyJobsError struct{ Job string }
 
 func (e *TooManyJobsError) Error() string {
 	return fmt.Sprintf("the job %s would be new, and this client has begun as many as it may within an hour", job.Quote(e.Job))
-}
-
-// ActiveJobError says that a job cannot be deleted, because runs of it are active.
-type ActiveJobError struct {
-	Job  string
-	Runs int64
-}
-
-func (e *ActiveJobError) Error() string {
-	return fmt.Sprintf("%d runs of job %s are active: cancel them first", e.Runs, job.Quote(e.Job))
 }
 
 // Appended answers one Append of a group.
@@ -141,55 +130,6 @@ type OpenLine struct {
 	Block int64 `json:"block"`
 }
 
-// RunQuery asks for a page of runs, those that started last first.
-type RunQuery struct {
-	Job    string
-	States []job.State
-	Health []job.Health
-	Labels map[string]string // all must match
-	Text   string            // in job, command, host, id or a label value; case-insensitive
-	Host   string
-	Since  time.Time // started then or later; zero for no bound
-	Until  time.Time // started before; zero for no bound
-	Limit  int       // 1 to 500
-	Cursor string    // of the page before; empty for the first
-}
-
-// RunPage is one page. NextCursor is empty on the last.
-type RunPage struct {
-	Runs       []job.Run
-	NextCursor string
-}
-
-// NotFoundError says that the thing asked for is not in the store.
-type NotFoundError struct{ What string }
-
-func (e *NotFoundError) Error() string { return e.What + " was not found" }
-
-// UnreadableError says that a stored run cannot be read, while others can. Run has what is
-// known of it besides.
-type UnreadableError struct {
-	Run   job.Run
-	What  string // of it
-	Cause error
-}
-
-func (e *UnreadableError) Error() string {
-	return fmt.Sprintf("%s of run %s cannot be read: %v; stint server check shows what is damaged", e.What, e.Run.ID, e.Cause)
-}
-
-func (e *UnreadableError) Unwrap() error { return e.Cause }
-
-// AmbiguousError says that a prefix names several runs.
-type AmbiguousError struct {
-	Prefix  string
-	Matches []string // a few of them
-}
-
-func (e *AmbiguousError) Error() string {
-	return fmt.Sprintf("%q begins the id of several runs (%s): write more of it", e.Prefix, strings.Join(e.Matches, ", "))
-}
-
 // Lease is what the monitor looks at: an active run and how long it is trusted.
 type Lease struct {
 	Run         string
@@ -260,16 +200,6 @@ type Folding struct {
 	Run      string
 	Attempt  int
 	Evidence Evidence
-}
-
-// StoredPolicy is the policy of a job as it was set.
-type StoredPolicy struct {
-	Job   string
-	YAML  string
-	SetAt time.Time
-	SetBy string
-	// Unreadable says why what is to be done at the end of a run cannot be read; nil if it can.
-	Unreadable error
 }
 
 // Verdict is the monitor's judgement of one run.

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -18,7 +19,7 @@ type Blocks interface {
 	// LastBlocks returns the heads of the last blocks of an attempt's journal, in order.
 	LastBlocks(ctx context.Context, run string, attempt, limit int) ([]index.BlockHead, error)
 	// BlockData returns the bytes of the block that begins at start, and more when it was merged
-	// since its head was read; *index.NotFoundError when no block begins there any more.
+	// since its head was read; *query.NotFoundError when no block begins there any more.
 	BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error)
 }
 
@@ -80,7 +81,7 @@ func LastLines(ctx context.Context, from Blocks, run string, attempt int) ([]Lin
 	for try := 1; ; try++ {
 		t := tail{open: map[outputKey]int64{}, lines: map[int64]*rawLine{}}
 		err := t.read(ctx, from, run, attempt)
-		var gone *index.NotFoundError
+		var gone *query.NotFoundError
 		if err != nil && (try == tries || !errors.As(err, &gone)) {
 			return nil, err
 		}

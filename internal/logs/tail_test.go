@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -81,7 +82,7 @@ func (s *stored) LastBlocks(_ context.Context, _ string, _, limit int) ([]index.
 
 func (s *stored) BlockData(_ context.Context, _ string, _ int, start int64) ([]byte, error) {
 	if s.moves--; s.moves >= 0 {
-		return nil, &index.NotFoundError{What: "block"}
+		return nil, &query.NotFoundError{What: "block"}
 	}
 	return append(bytes.Clone(s.data[start]), "merged since"...), nil
 }
@@ -184,7 +185,7 @@ func TestBlocksThatMove(t *testing.T) {
 		t.Errorf("after a merge: %+v", got)
 	}
 	s.moves = 1000
-	var gone *index.NotFoundError
+	var gone *query.NotFoundError
 	if _, err := LastLines(t.Context(), s, s.state.Run, 1); !errors.As(err, &gone) {
 		t.Errorf("blocks that never stay: %v", err)
 	}

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -35,7 +35,7 @@ func (w *Worker) act(ctx context.Context, now time.Time) error {
 			return ctx.Err()
 		}
 		settled, err := w.actOn(ctx, a, now)
-		var gone *index.NotFoundError
+		var gone *query.NotFoundError
 		if errors.As(err, &gone) {
 			settled, err = settle(a, outbox.Dropped, "the run was deleted", now), nil
 		}

@@ -12,6 +12,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -48,7 +49,7 @@ func TestActionsHaveAnEnd(t *testing.T) {
 			t.Errorf("changed %s, want %s", got, id)
 		}
 		counted(t, db, func(count map[string]int) bool { // and each was tried
-			all, err := db.Actions(t.Context(), index.ActionQuery{Run: failed, Limit: 10})
+			all, err := db.Actions(t.Context(), query.Actions{Run: failed, Limit: 10})
 			tried := err == nil && slices.ContainsFunc(all, func(a job.Action) bool { return a.LastError != "" })
 			return tried && count[outbox.Pending] == 1 && count[outbox.Done] == 1
 		})
@@ -57,7 +58,7 @@ func TestActionsHaveAnEnd(t *testing.T) {
 			t.Errorf("run: %+v %v", run, err)
 		}
 		for _, of := range []struct{ run, kind, status string }{{id, "cancel", "done"}, {failed, "retry", "pending"}} {
-			all, err := db.Actions(t.Context(), index.ActionQuery{Run: of.run, Limit: 10})
+			all, err := db.Actions(t.Context(), query.Actions{Run: of.run, Limit: 10})
 			if err != nil || !slices.ContainsFunc(all, func(a job.Action) bool { return a.Kind == of.kind && a.Status == of.status && a.LastError != "" }) {
 				t.Errorf("%s: %+v %v", of.kind, all, err)
 			}

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"time"
 
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -214,8 +214,8 @@ func (w *Worker) run(ctx context.Context, runs map[string]*job.Run, id string) (
 		return run, nil
 	}
 	run, err := w.Store.Run(ctx, id)
-	var gone *index.NotFoundError
-	var bad *index.UnreadableError
+	var gone *query.NotFoundError
+	var bad *query.UnreadableError
 	switch {
 	case errors.As(err, &gone):
 		runs[id] = nil

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 )
@@ -56,7 +56,7 @@ func TestMessagesWaitForTheKey(t *testing.T) {
 	lost.wait(t, 1)
 	deadline := time.Now().Add(30 * time.Second)
 	for {
-		actions, err := db.Actions(t.Context(), index.ActionQuery{Run: run, Limit: 10})
+		actions, err := db.Actions(t.Context(), query.Actions{Run: run, Limit: 10})
 		if err != nil {
 			t.Fatal(err)
 		}

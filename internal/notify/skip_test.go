@@ -10,8 +10,8 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
@@ -114,7 +114,7 @@ func TestAnActionThatCannotBeStoredHoldsUpNone(t *testing.T) {
 			}
 		}
 		pending := func() (ids []string) {
-			all, err := db.Actions(t.Context(), index.ActionQuery{Limit: 100, Status: outbox.Pending})
+			all, err := db.Actions(t.Context(), query.Actions{Limit: 100, Status: outbox.Pending})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -19,6 +19,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
@@ -191,7 +192,7 @@ func counted(t *testing.T, db *store.Store, enough func(map[string]int) bool) ma
 	defer ticker.Stop()
 	deadline := time.After(30 * time.Second)
 	for {
-		all, err := db.Actions(t.Context(), index.ActionQuery{Limit: 500})
+		all, err := db.Actions(t.Context(), query.Actions{Limit: 500})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/access"
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -184,7 +184,7 @@ func (s *Server) identifyToken(r *http.Request, secret string) (actor, error) {
 	now := s.now()
 	from := addressOf(r)
 	t, err := s.findToken(r.Context(), secret)
-	var notFound *index.NotFoundError
+	var notFound *query.NotFoundError
 	switch {
 	case errors.As(err, &notFound):
 		s.metrics.wrongTokens.Inc()

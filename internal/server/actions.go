@@ -5,15 +5,15 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/access"
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
 // outboxStore is what the server needs of notifications and actions.
 type outboxStore interface {
 	// Actions returns outbox rows, newest first.
-	Actions(ctx context.Context, q index.ActionQuery) ([]job.Action, error)
+	Actions(ctx context.Context, q query.Actions) ([]job.Action, error)
 	// Deliveries returns every route with its secret; Route one of them.
 	Deliveries(ctx context.Context) ([]outbox.Delivery, error)
 	Route(ctx context.Context, name string) (job.Route, error)
@@ -71,15 +71,15 @@ func (s *Server) listRunActions(ctx context.Context, in *runActionsIn) (*answere
 	if err != nil {
 		return nil, err
 	}
-	return s.actions(ctx, index.ActionQuery{Run: id, Limit: in.Limit, Before: in.Cursor})
+	return s.actions(ctx, query.Actions{Run: id, Limit: in.Limit, Before: in.Cursor})
 }
 
 // listActions answers the same over all runs.
 func (s *Server) listActions(ctx context.Context, in *actionsIn) (*answered[actionPage], error) {
-	return s.actions(ctx, index.ActionQuery{Status: in.Status, Limit: in.Limit, Before: in.Cursor})
+	return s.actions(ctx, query.Actions{Status: in.Status, Limit: in.Limit, Before: in.Cursor})
 }
 
-func (s *Server) actions(ctx context.Context, q index.ActionQuery) (*answered[actionPage], error) {
+func (s *Server) actions(ctx context.Context, q query.Actions) (*answered[actionPage], error) {
 	limit := q.Limit
 	q.Limit++
 	actions, err := s.store.Actions(ctx, q)

@@ -14,6 +14,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -35,10 +36,10 @@ func bearer(r *http.Request) (secret string, brought bool) {
 	return strings.TrimSpace(rest), true
 }
 
-// findToken returns the token of a secret, or an *index.NotFoundError.
+// findToken returns the token of a secret, or an *query.NotFoundError.
 func (s *Server) findToken(ctx context.Context, secret string) (access.Token, error) {
 	if !access.MayBeToken(secret) {
-		return access.Token{}, &index.NotFoundError{What: "token"}
+		return access.Token{}, &query.NotFoundError{What: "token"}
 	}
 	now, hash := s.now(), access.Hash(secret)
 	if t, ok := s.tokens.Get(hash, now); ok {
@@ -50,7 +51,7 @@ func (s *Server) findToken(ctx context.Context, secret string) (access.Token, er
 		return access.Token{}, err
 	}
 	if subtle.ConstantTimeCompare(t.Hash, hash) != 1 {
-		return access.Token{}, &index.NotFoundError{What: "token"}
+		return access.Token{}, &query.NotFoundError{What: "token"}
 	}
 	s.tokens.Put(t, revoked, now)
 	return t, nil

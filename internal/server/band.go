@@ -6,7 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/band"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -25,7 +26,7 @@ func (s *Server) getBand(ctx context.Context, in *bandIn) (*answered[job.Band], 
 	if err != nil {
 		return nil, s.internal(ctx, "read run "+id, err)
 	}
-	good, err := s.store.GoodRunsBefore(ctx, run, index.GoodRuns)
+	good, err := s.store.GoodRunsBefore(ctx, run, band.MaxRuns)
 	if err != nil {
 		return nil, s.internal(ctx, "find the good runs of job "+run.Job, err)
 	}
@@ -39,7 +40,7 @@ func (s *Server) getBand(ctx context.Context, in *bandIn) (*answered[job.Band], 
 			profiles = append(profiles, p)
 		}
 	}
-	return &answered[job.Band]{band(profiles, in.Points)}, nil
+	return &answered[job.Band]{bandOf(profiles, in.Points)}, nil
 }
 
 // profile is what a run used over time, with few points.
@@ -86,7 +87,7 @@ func (p *profiles) of(ctx context.Context, store Store, r job.Run) (profile, err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	series, err := store.Samples(ctx, r.ID, r.Attempt, index.SampleQuery{Points: 10 * profilePoints, Even: true})
+	series, err := store.Samples(ctx, r.ID, r.Attempt, query.Samples{Points: 10 * profilePoints, Even: true})
 	if err != nil {
 		return nil, err
 	}
@@ -122,9 +123,9 @@ func profileOf(samples []job.Sample, began time.Time) profile {
 	return out
 }
 
-// band is the spread of profiles at n times, from the start to the end of the longest. At
+// bandOf is the spread of profiles at n times, from the start to the end of the longest. At
 // each time those count that had not ended.
-func band(profiles []profile, n int) job.Band {
+func bandOf(profiles []profile, n int) job.Band {
 	out := job.Band{Runs: len(profiles), Points: []job.BandPoint{}}
 	var longest time.Duration
 	for _, p := range profiles {
@@ -169,5 +170,5 @@ func spread(values []float64) job.Spread {
 		return job.Spread{}
 	}
 	slices.Sort(values)
-	return job.Spread{P10: index.Percentile(values, 10), P50: index.Percentile(values, 50), P90: index.Percentile(values, 90)}
+	return job.Spread{P10: band.Percentile(values, 10), P50: band.Percentile(values, 50), P90: band.Percentile(values, 90)}
 }

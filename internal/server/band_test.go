@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -16,12 +16,12 @@ type steadyStore struct {
 	bytes map[string]int64
 }
 
-func (s steadyStore) Samples(_ context.Context, run string, _ int, _ index.SampleQuery) (index.SampleSeries, error) {
+func (s steadyStore) Samples(_ context.Context, run string, _ int, _ query.Samples) (query.SampleSeries, error) {
 	var out []job.Sample
 	for i := range 10 {
 		out = append(out, job.Sample{At: s.began.Add(time.Duration(i) * time.Second), CPUCores: 1, MemoryBytes: s.bytes[run]})
 	}
-	return index.SampleSeries{Samples: out}, nil
+	return query.SampleSeries{Samples: out}, nil
 }
 
 // The memory of runs that was measured in another way, with the cache of files, is no part
@@ -45,7 +45,7 @@ func TestABandHasMemoryInUseOnly(t *testing.T) {
 		"old and new": {[]profile{old, recent}, job.Spread{P10: 100, P50: 100, P90: 100}},
 		"old":         {[]profile{old}, job.Spread{}},
 	} {
-		b := band(c.profiles, 5)
+		b := bandOf(c.profiles, 5)
 		if b.Runs != len(c.profiles) || len(b.Points) != 5 {
 			t.Errorf("%s: %+v", name, b)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -129,7 +130,7 @@ func (s *Server) doCompat(ctx context.Context, name, host string, call compatCal
 // lastCompat is the newest run of a job that came through this wire; one without id when
 // there is none.
 func (s *Server) lastCompat(ctx context.Context, name string) (job.Run, error) {
-	page, err := s.store.Runs(ctx, index.RunQuery{Job: name, Labels: map[string]string{wireLabel: wireCompat}, Limit: 20})
+	page, err := s.store.Runs(ctx, query.Runs{Job: name, Labels: map[string]string{wireLabel: wireCompat}, Limit: 20})
 	if err != nil {
 		return job.Run{}, fmt.Errorf("find the last run: %w", err)
 	}

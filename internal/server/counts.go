@@ -4,13 +4,14 @@ import (
 	"context"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
 // countStore is what counting needs of the store.
 type countStore interface {
 	// RunCounts counts runs by state and health; Limit and Cursor play no part.
-	RunCounts(ctx context.Context, q index.RunQuery) (index.RunCounts, error)
+	RunCounts(ctx context.Context, q query.Runs) (query.RunCounts, error)
 	// LiveAgents returns the active attempts with their last heartbeats.
 	LiveAgents(ctx context.Context) ([]index.LiveAgent, error)
 }

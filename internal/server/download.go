@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 )
 
 // getJournal sends the stored journal from an offset on, block by block, up to its last
@@ -31,7 +31,7 @@ func (s *Server) getJournal(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 	case size == 0:
-		err = &index.NotFoundError{What: "attempt " + strconv.Itoa(attempt) + " of run " + run}
+		err = &query.NotFoundError{What: "attempt " + strconv.Itoa(attempt) + " of run " + run}
 	case offset > size:
 		err = newProblem(http.StatusBadRequest, "offset %d is beyond the journal, which has %d bytes here", offset, size)
 	}

@@ -8,6 +8,7 @@ import (
 	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -16,8 +17,8 @@ type healthStore interface {
 	// Lease returns what a judgement of a run needs, whether it is active or not.
 	Lease(ctx context.Context, run string) (index.Lease, error)
 	// Policy returns the policy that was set for a job.
-	Policy(ctx context.Context, name string) (index.StoredPolicy, error)
-	SetPolicy(ctx context.Context, p index.StoredPolicy, actions []byte) error
+	Policy(ctx context.Context, name string) (policy.Stored, error)
+	SetPolicy(ctx context.Context, p policy.Stored, actions []byte) error
 	DeletePolicy(ctx context.Context, name string) error
 	// Expected returns what is usual for jobs now, by name; without names for all.
 	Expected(ctx context.Context, names ...string) (map[string]*job.Expected, error)
@@ -103,11 +104,11 @@ func (s *Server) explainLost(ctx context.Context, id string, rules []job.Ruling)
 
 // policyOf is the policy that holds for a job; stored is empty for the default, and has the
 // text also of a policy that cannot be read: the default holds instead.
-func (s *Server) policyOf(ctx context.Context, name string) (policy.Policy, index.StoredPolicy, error) {
+func (s *Server) policyOf(ctx context.Context, name string) (policy.Policy, policy.Stored, error) {
 	stored, err := s.store.Policy(ctx, name)
-	var none *index.NotFoundError
+	var none *query.NotFoundError
 	if errors.As(err, &none) {
-		return policy.Default(), index.StoredPolicy{}, nil
+		return policy.Default(), policy.Stored{}, nil
 	}
 	if err != nil {
 		return policy.Policy{}, stored, err

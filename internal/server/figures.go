@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/metrics"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -21,7 +21,7 @@ type storeFigures struct {
 
 	mu    sync.Mutex
 	at    time.Time
-	known *index.Figures
+	known *query.Figures
 }
 
 const figuresEvery = 10 * time.Second
@@ -44,7 +44,7 @@ func (s *storeFigures) write(w io.Writer) {
 
 // writeFigures shows states and healths without a run as 0: an alert cannot be made on
 // what is not there.
-func writeFigures(w io.Writer, f index.Figures) {
+func writeFigures(w io.Writer, f query.Figures) {
 	states, healths := map[job.State]int{}, map[job.Health]int{}
 	for _, c := range f.Active {
 		states[c.State] += c.Runs

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/health"
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -58,7 +58,7 @@ func TestPolicyOverHTTP(t *testing.T) {
 		t.Errorf("a refused policy changed the stored one: %+v", after)
 	}
 	// One that an older server cannot read is shown as it is, and the default holds.
-	stored := index.StoredPolicy{Job: "nightly", YAML: "rules: {staled: {}}\n", SetAt: time.Now()}
+	stored := policy.Stored{Job: "nightly", YAML: "rules: {staled: {}}\n", SetAt: time.Now()}
 	if err := l.store.SetPolicy(t.Context(), stored, []byte("{}")); err != nil {
 		t.Fatal(err)
 	}

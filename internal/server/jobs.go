@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"stint.dev/stint/internal/access"
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -33,7 +33,7 @@ type jobList struct {
 
 // listJobs answers a page of jobs with their figures.
 func (s *Server) listJobs(ctx context.Context, in *listJobsIn) (*answered[jobList], error) {
-	page, err := s.store.Jobs(ctx, index.JobQuery{Limit: in.Limit, Cursor: in.Cursor})
+	page, err := s.store.Jobs(ctx, query.Jobs{Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
 		return nil, s.internal(ctx, "list jobs", err)
 	}

@@ -21,6 +21,7 @@ import (
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
 )
@@ -314,11 +315,11 @@ type failing struct {
 
 func (f failing) Ping(context.Context) error { return f.err }
 
-func (f failing) Jobs(context.Context, index.JobQuery) (index.JobPage, error) {
+func (f failing) Jobs(context.Context, query.Jobs) (query.JobPage, error) {
 	if f.panic {
 		panic("a bug in the store: secret-detail")
 	}
-	return index.JobPage{}, f.err
+	return query.JobPage{}, f.err
 }
 
 func (f failing) Ingest(context.Context, []index.Append, []index.Beat) ([]index.Appended, []index.Beaten, error) {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -316,7 +316,7 @@ func (f *outputFilter) chooseStep(view job.Run) error {
 		f.learn(step.Index, step.Name)
 	}
 	if len(f.steps) == 0 {
-		return &index.NotFoundError{What: "step " + job.Quote(f.step) + " of run " + view.ID}
+		return &query.NotFoundError{What: "step " + job.Quote(f.step) + " of run " + view.ID}
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -62,7 +63,7 @@ func (c *cursor) next(ctx context.Context) (block, bool, error) {
 		}
 		head := c.heads[0]
 		data, err := c.store.BlockData(ctx, c.run, c.attempt, head.Start)
-		var gone *index.NotFoundError
+		var gone *query.NotFoundError
 		if errors.As(err, &gone) || err == nil && head.Start+int64(len(data)) <= c.pos {
 			c.heads = nil
 			continue

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -64,7 +65,7 @@ func (m *memoryBlocks) BlockData(_ context.Context, _ string, _ int, start int64
 	if d, ok := m.data[start]; ok {
 		return d, nil
 	}
-	return nil, &index.NotFoundError{What: "block"}
+	return nil, &query.NotFoundError{What: "block"}
 }
 
 // view is the run as the store would show it.

@@ -5,7 +5,7 @@ import (
 	"context"
 	"slices"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -33,7 +33,7 @@ type (
 
 // getOverview answers what the first view of the page shows.
 func (s *Server) getOverview(ctx context.Context, in *overviewIn) (*answered[overviewAnswer], error) {
-	view, err := s.store.Overview(ctx, index.OverviewQuery{
+	view, err := s.store.Overview(ctx, query.Overview{
 		Now: s.now(), Limit: in.Limit, AttentionCursor: in.AttentionCursor, JobsCursor: in.JobsCursor, Older: in.Older,
 	})
 	if err != nil {

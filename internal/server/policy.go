@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/health"
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -72,7 +72,7 @@ func (s *Server) putPolicy(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, fmt.Errorf("encode the policy of job %s: %w", name, err))
 		return
 	}
-	stored := index.StoredPolicy{Job: name, YAML: string(text), SetAt: s.now().UTC(), SetBy: actorOf(r.Context()).name}
+	stored := policy.Stored{Job: name, YAML: string(text), SetAt: s.now().UTC(), SetBy: actorOf(r.Context()).name}
 	if err := s.store.SetPolicy(r.Context(), stored, actions); err != nil {
 		s.fail(w, r, err)
 		return
@@ -80,7 +80,7 @@ func (s *Server) putPolicy(w http.ResponseWriter, r *http.Request) {
 	s.answerPolicy(w, r, p, stored)
 }
 
-func (s *Server) answerPolicy(w http.ResponseWriter, r *http.Request, p policy.Policy, stored index.StoredPolicy) {
+func (s *Server) answerPolicy(w http.ResponseWriter, r *http.Request, p policy.Policy, stored policy.Stored) {
 	out, err := jobPolicy(p, stored)
 	if err != nil {
 		s.fail(w, r, err)
@@ -89,7 +89,7 @@ func (s *Server) answerPolicy(w http.ResponseWriter, r *http.Request, p policy.P
 	answer(w, out)
 }
 
-func jobPolicy(p policy.Policy, stored index.StoredPolicy) (job.JobPolicy, error) {
+func jobPolicy(p policy.Policy, stored policy.Stored) (job.JobPolicy, error) {
 	out := job.JobPolicy{YAML: stored.YAML, Default: stored.SetAt.IsZero(), SetBy: stored.SetBy}
 	if !out.Default {
 		out.SetAt = &stored.SetAt
@@ -167,7 +167,7 @@ func (s *Server) testPolicy(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) replay(ctx context.Context, place *shares.Place, name string, p policy.Policy) (job.PolicyTest, error) {
 	out := job.PolicyTest{WouldRaise: []job.Raised{}, WouldMiss: []job.Raised{}}
-	page, err := s.store.Runs(ctx, index.RunQuery{Job: name, Limit: replayRuns})
+	page, err := s.store.Runs(ctx, query.Runs{Job: name, Limit: replayRuns})
 	if err != nil {
 		return out, err
 	}
@@ -197,7 +197,7 @@ func (s *Server) replay(ctx context.Context, place *shares.Place, name string, p
 // pastOf reads what a replay needs of a run.
 func (s *Server) pastOf(ctx context.Context, run job.Run) (past health.Past, err error) {
 	past.Run = run
-	series, err := s.store.Samples(ctx, run.ID, run.Attempt, index.SampleQuery{Points: replayPoints})
+	series, err := s.store.Samples(ctx, run.ID, run.Attempt, query.Samples{Points: replayPoints})
 	if err != nil {
 		return past, err
 	}

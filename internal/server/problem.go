@@ -15,6 +15,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -98,8 +99,8 @@ func asProblem(err error) *problem {
 	var (
 		p         *problem
 		given     *job.Problem
-		notFound  *index.NotFoundError
-		ambiguous *index.AmbiguousError
+		notFound  *query.NotFoundError
+		ambiguous *query.AmbiguousError
 		invalid   *job.InvalidError
 		offset    *index.OffsetError
 		taken     *index.TakenError
@@ -108,7 +109,7 @@ func asProblem(err error) *problem {
 		newer     *journal.NewerError
 		state     *job.RefusedError
 		early     *index.NotYetError
-		active    *index.ActiveJobError
+		active    *query.ActiveJobError
 		noKey     *outbox.SecretKeyError
 	)
 	switch {

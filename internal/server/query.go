@@ -9,7 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -63,8 +63,8 @@ func (s *Server) listRuns(ctx context.Context, in *listRunsIn) (*answered[runLis
 }
 
 // query checks the filters, because an unknown state would quietly match nothing.
-func (in *listRunsIn) query() (index.RunQuery, error) {
-	q := index.RunQuery{Job: in.Job, Text: in.Q, Host: in.Host, Limit: in.Limit, Cursor: in.Cursor, Labels: map[string]string{}}
+func (in *listRunsIn) query() (query.Runs, error) {
+	q := query.Runs{Job: in.Job, Text: in.Q, Host: in.Host, Limit: in.Limit, Cursor: in.Cursor, Labels: map[string]string{}}
 	for _, text := range []string{in.Job, in.Q, in.Host, in.Cursor} {
 		if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
 			return q, newProblem(http.StatusBadRequest, "%s is not text", job.Quote(text))
@@ -99,7 +99,7 @@ func (in *listRunsIn) query() (index.RunQuery, error) {
 }
 
 // bounds reads the times between which runs started.
-func (in *listRunsIn) bounds(q *index.RunQuery) error {
+func (in *listRunsIn) bounds(q *query.Runs) error {
 	for _, bound := range []struct {
 		name, text string
 		into       *time.Time

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
 )
@@ -82,12 +83,12 @@ func (s *sharedReads) RunAttempt(ctx context.Context, id string, attempt int) (j
 	return readInTurn(ctx, s, func() (job.Run, error) { return s.Store.RunAttempt(ctx, id, attempt) })
 }
 
-func (s *sharedReads) Runs(ctx context.Context, q index.RunQuery) (index.RunPage, error) {
-	return readInTurn(ctx, s, func() (index.RunPage, error) { return s.Store.Runs(ctx, q) })
+func (s *sharedReads) Runs(ctx context.Context, q query.Runs) (query.RunPage, error) {
+	return readInTurn(ctx, s, func() (query.RunPage, error) { return s.Store.Runs(ctx, q) })
 }
 
-func (s *sharedReads) RunCounts(ctx context.Context, q index.RunQuery) (index.RunCounts, error) {
-	return readInTurn(ctx, s, func() (index.RunCounts, error) { return s.Store.RunCounts(ctx, q) })
+func (s *sharedReads) RunCounts(ctx context.Context, q query.Runs) (query.RunCounts, error) {
+	return readInTurn(ctx, s, func() (query.RunCounts, error) { return s.Store.RunCounts(ctx, q) })
 }
 
 func (s *sharedReads) LiveAgents(ctx context.Context) ([]index.LiveAgent, error) {
@@ -115,11 +116,11 @@ func (s *sharedReads) LastEventID(ctx context.Context) (int64, error) {
 	return readInTurn(ctx, s, func() (int64, error) { return s.Store.LastEventID(ctx) })
 }
 
-func (s *sharedReads) Jobs(ctx context.Context, q index.JobQuery) (index.JobPage, error) {
-	return readInTurn(ctx, s, func() (index.JobPage, error) { return s.Store.Jobs(ctx, q) })
+func (s *sharedReads) Jobs(ctx context.Context, q query.Jobs) (query.JobPage, error) {
+	return readInTurn(ctx, s, func() (query.JobPage, error) { return s.Store.Jobs(ctx, q) })
 }
 
-func (s *sharedReads) Overview(ctx context.Context, q index.OverviewQuery) (job.Overview, error) {
+func (s *sharedReads) Overview(ctx context.Context, q query.Overview) (job.Overview, error) {
 	return readInTurn(ctx, s, func() (job.Overview, error) { return s.Store.Overview(ctx, q) })
 }
 
@@ -147,8 +148,8 @@ func (s *sharedReads) SampledBytes(ctx context.Context, run string, attempt int)
 	return readInTurn(ctx, s, func() (int64, error) { return s.Store.SampledBytes(ctx, run, attempt) })
 }
 
-func (s *sharedReads) Figures(ctx context.Context, now time.Time) (index.Figures, error) {
-	return readInTurn(ctx, s, func() (index.Figures, error) { return s.Store.Figures(ctx, now) })
+func (s *sharedReads) Figures(ctx context.Context, now time.Time) (query.Figures, error) {
+	return readInTurn(ctx, s, func() (query.Figures, error) { return s.Store.Figures(ctx, now) })
 }
 
 func (s *sharedReads) Troubled(ctx context.Context, limit int) ([]job.TroubledItem, error) {

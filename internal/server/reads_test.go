@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -21,7 +21,7 @@ type slowStore struct {
 	now, most atomic.Int64
 }
 
-func (s *slowStore) Runs(ctx context.Context, _ index.RunQuery) (index.RunPage, error) {
+func (s *slowStore) Runs(ctx context.Context, _ query.Runs) (query.RunPage, error) {
 	if now := s.now.Add(1); now > s.most.Load() {
 		s.most.Store(now) // nobody else runs in between: this is a bubble of synctest
 	}
@@ -30,7 +30,7 @@ func (s *slowStore) Runs(ctx context.Context, _ index.RunQuery) (index.RunPage, 
 	case <-time.After(time.Second):
 	case <-ctx.Done():
 	}
-	return index.RunPage{}, ctx.Err()
+	return query.RunPage{}, ctx.Err()
 }
 
 func (s *slowStore) JournalSize(context.Context, string, int) (int64, error) { return 7, nil }
@@ -45,7 +45,7 @@ func TestReadsAreShared(t *testing.T) {
 		var all sync.WaitGroup
 		for range 100 {
 			all.Go(func() {
-				_, err := s.Runs(as("greedy"), index.RunQuery{})
+				_, err := s.Runs(as("greedy"), query.Runs{})
 				var p *problem
 				if errors.As(err, &p) && p.Status == http.StatusTooManyRequests && p.RetryAfter > 0 {
 					late.Add(1)
@@ -56,7 +56,7 @@ func TestReadsAreShared(t *testing.T) {
 		}
 		synctest.Wait()
 		began := time.Now()
-		if _, err := s.Runs(as("other"), index.RunQuery{}); err != nil || time.Since(began) != time.Second {
+		if _, err := s.Runs(as("other"), query.Runs{}); err != nil || time.Since(began) != time.Second {
 			t.Errorf("another client's read took %s: %v", time.Since(began), err)
 		}
 		if size, err := s.JournalSize(as("greedy"), "", 1); err != nil || size != 7 {
@@ -64,7 +64,7 @@ func TestReadsAreShared(t *testing.T) {
 		}
 		gone, cancel := context.WithCancel(as("greedy"))
 		cancel()
-		if _, err := s.Runs(gone, index.RunQuery{}); !errors.Is(err, context.Canceled) {
+		if _, err := s.Runs(gone, query.Runs{}); !errors.Is(err, context.Canceled) {
 			t.Errorf("a client that has gone: %v", err)
 		}
 		all.Wait()

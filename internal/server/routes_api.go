@@ -5,7 +5,7 @@ import (
 	"errors"
 	"net/http"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -95,7 +95,7 @@ func (s *Server) putRoute(ctx context.Context, in *putRouteIn) (*answered[job.Ro
 		ChangedAt: s.now().UTC(),
 	}
 	before, err := s.store.Route(ctx, in.Name)
-	var missing *index.NotFoundError
+	var missing *query.NotFoundError
 	switch {
 	case errors.As(err, &missing):
 	case err != nil:

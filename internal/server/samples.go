@@ -3,7 +3,7 @@ package server
 import (
 	"net/http"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
 )
@@ -53,7 +53,7 @@ func (s *Server) getSamples(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	series, err := s.store.Samples(ctx, view.ID, view.Attempt, index.SampleQuery{From: from, To: to, Points: points})
+	series, err := s.store.Samples(ctx, view.ID, view.Attempt, query.Samples{From: from, To: to, Points: points})
 	if err != nil {
 		s.fail(w, r, err)
 		return

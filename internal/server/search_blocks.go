@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/journal"
 )
 
@@ -70,7 +71,7 @@ func (r *readAhead) next() (block, bool, error) {
 		case <-r.ctx.Done():
 			return block{}, false, r.ctx.Err()
 		}
-		var gone *index.NotFoundError
+		var gone *query.NotFoundError
 		if errors.As(one.err, &gone) || one.err == nil && int64(len(one.data)) < one.head.Size {
 			r.drop()
 			continue

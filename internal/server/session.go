@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/access"
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 )
 
 const (
@@ -30,7 +30,7 @@ func (s *Server) identifySession(r *http.Request, secret string) (actor, error) 
 	now := s.now()
 	hash := access.Hash(secret)
 	n, err := s.store.SessionByHash(r.Context(), hash)
-	var notFound *index.NotFoundError
+	var notFound *query.NotFoundError
 	switch {
 	case errors.As(err, &notFound):
 		return actor{}, newProblem(http.StatusUnauthorized, "the session has ended: log in again")

@@ -5,12 +5,13 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
 // Store is what the server needs of the database. internal/store implements it for SQLite
 // and PostgreSQL, held to one conformance suite. Methods that name a run or job return
-// *index.NotFoundError when it is not there.
+// *query.NotFoundError when it is not there.
 type Store interface {
 	// Ingest commits a group of appends and beats in one transaction and returns when
 	// they are durable. Results stand in the order of the arguments. The error is for
@@ -34,22 +35,22 @@ type Store interface {
 	BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error)
 	// Samples returns samples of an attempt in order of time, and SampledBytes how long the
 	// parts of its journal are that hold any.
-	Samples(ctx context.Context, run string, attempt int, q index.SampleQuery) (index.SampleSeries, error)
+	Samples(ctx context.Context, run string, attempt int, q query.Samples) (query.SampleSeries, error)
 	SampledBytes(ctx context.Context, run string, attempt int) (int64, error)
 	// LastSamples returns the last samples of an attempt.
 	LastSamples(ctx context.Context, run string, attempt, n int) ([]job.Sample, error)
 
-	FindRun(ctx context.Context, ref job.Ref) (id string, err error) // also *index.AmbiguousError
+	FindRun(ctx context.Context, ref job.Ref) (id string, err error) // also *query.AmbiguousError
 	Run(ctx context.Context, id string) (job.Run, error)
 	// RunAttempt is Run as it stands for one attempt, which may not be the last.
 	RunAttempt(ctx context.Context, id string, attempt int) (job.Run, error)
-	Runs(ctx context.Context, q index.RunQuery) (index.RunPage, error)
+	Runs(ctx context.Context, q query.Runs) (query.RunPage, error)
 	// Events returns changes after an id, oldest first; of all runs when run is empty.
 	Events(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error)
 	AgentWaits(ctx context.Context, run string) (job.Run, time.Time, error)
 	LastEventID(ctx context.Context) (int64, error)
 	KnowsEventID(ctx context.Context, id int64) (bool, error)
-	Jobs(ctx context.Context, q index.JobQuery) (index.JobPage, error)
+	Jobs(ctx context.Context, q query.Jobs) (query.JobPage, error)
 	// LockJob returns once nobody else, on this server or another one of the database, holds the
 	// lock of a job's name, and keeps it until unlock is called.
 	LockJob(ctx context.Context, name string) (unlock func(), err error)
@@ -68,10 +69,10 @@ type Store interface {
 	countStore
 
 	// Overview returns what a first look at all runs and jobs shows.
-	Overview(ctx context.Context, q index.OverviewQuery) (job.Overview, error)
+	Overview(ctx context.Context, q query.Overview) (job.Overview, error)
 
 	// Figures counts what is shown to monitoring.
-	Figures(ctx context.Context, now time.Time) (index.Figures, error)
+	Figures(ctx context.Context, now time.Time) (query.Figures, error)
 
 	// Troubled returns items that could not be done and are tried again later.
 	Troubled(ctx context.Context, limit int) ([]job.TroubledItem, error)

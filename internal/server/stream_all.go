@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -87,8 +87,8 @@ func (s *Server) tellChanges(ctx context.Context, out *eventWriter, after int64)
 			}
 			told[c.Run] = true
 			run, err := s.broker.recent.run(ctx, s.store, c.Run)
-			var gone *index.NotFoundError
-			var bad *index.UnreadableError
+			var gone *query.NotFoundError
+			var bad *query.UnreadableError
 			if errors.As(err, &gone) || errors.As(err, &bad) {
 				continue // the change is sent all the same
 			}

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -132,7 +132,7 @@ func (f *follower) earlier(ctx context.Context, newest job.Run) (job.Run, error)
 		return newest, nil
 	}
 	view, err := f.server.store.RunAttempt(ctx, f.run, f.attempt)
-	var missing *index.NotFoundError
+	var missing *query.NotFoundError
 	if errors.As(err, &missing) {
 		return newest, nil
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/access"
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/journal"
 )
@@ -37,7 +37,7 @@ func sessions(t *testing.T, s *store.Store) {
 	if got, err = s.SessionByHash(ctx, want.Hash); err != nil || !got.UsedAt.Equal(later) || !got.ExpiresAt.Equal(noon.Add(time.Hour)) {
 		t.Errorf("after a touch: %+v, %v", got, err)
 	}
-	var notFound *index.NotFoundError
+	var notFound *query.NotFoundError
 	must(t, s.RevokeToken(ctx, "t1"))
 	if _, err := s.SessionByHash(ctx, want.Hash); !errors.As(err, &notFound) {
 		t.Errorf("a session outlived its token: %v", err)
@@ -63,7 +63,7 @@ func logins(t *testing.T, s *store.Store) {
 	if diff := cmp.Diff(l, got); diff != "" {
 		t.Errorf("login (-want +got):\n%s", diff)
 	}
-	var notFound *index.NotFoundError
+	var notFound *query.NotFoundError
 	if _, err := s.TakeLogin(ctx, l.Hash, noon); !errors.As(err, &notFound) {
 		t.Errorf("a login counted twice: %v", err)
 	}
@@ -83,7 +83,7 @@ func TestUnknownSecretsDoNotWrite(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	must(t, s.EndSession(ctx, []byte("unknown")))
-	var missing *index.NotFoundError
+	var missing *query.NotFoundError
 	if _, err := s.TakeLogin(ctx, []byte("unknown"), noon); !errors.As(err, &missing) {
 		t.Errorf("a login: %v", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -154,7 +155,7 @@ func (g *group) beat(ctx context.Context, b index.Beat) (index.Beaten, error) {
 	var events []job.RunEvent
 	if row.run.State == job.Lost {
 		attempt, err := g.attempt(ctx, attemptKey{b.Run, b.Attempt})
-		var bad *index.UnreadableError
+		var bad *query.UnreadableError
 		if errors.As(err, &bad) {
 			return index.Beaten{Err: bad}, nil
 		}

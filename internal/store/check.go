@@ -9,6 +9,7 @@ import (
 	"reflect"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -252,7 +253,7 @@ func (c *checker) run(ctx context.Context, key attemptKey, row *attemptRow, r *r
 		return nil
 	}
 	run, err := c.store.Run(ctx, key.run)
-	var gone *index.NotFoundError
+	var gone *query.NotFoundError
 	if errors.As(err, &gone) {
 		return c.rebuild(ctx, key, row, r, "the run is missing")
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -132,7 +133,7 @@ func wholeRun(t *testing.T, s *store.Store) {
 	if err != nil || string(stored) != string(data[journal.HeaderSize:]) {
 		t.Errorf("block data differs: %v", err)
 	}
-	page, err := s.Runs(t.Context(), index.RunQuery{Limit: 10, Text: "TRAIN", Labels: map[string]string{"team": "ml"}})
+	page, err := s.Runs(t.Context(), query.Runs{Limit: 10, Text: "TRAIN", Labels: map[string]string{"team": "ml"}})
 	if err != nil || len(page.Runs) != 1 {
 		t.Errorf("runs: %+v %v", page, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -24,8 +25,8 @@ const (
 
 // RunCounts counts runs by state and by health, each among those that the other filters
 // of the query let through. Limit and Cursor play no part.
-func (s *Store) RunCounts(ctx context.Context, q index.RunQuery) (index.RunCounts, error) {
-	counts := index.RunCounts{State: map[job.State]int64{}, Health: map[job.Health]int64{}, Exact: true}
+func (s *Store) RunCounts(ctx context.Context, q query.Runs) (query.RunCounts, error) {
+	counts := query.RunCounts{State: map[job.State]int64{}, Health: map[job.Health]int64{}, Exact: true}
 	bounded, cancel := context.WithTimeout(ctx, countTime)
 	defer cancel()
 	err := s.countActive(bounded, q, &counts)
@@ -36,13 +37,13 @@ func (s *Store) RunCounts(ctx context.Context, q index.RunQuery) (index.RunCount
 		counts.Exact, err = false, nil
 	}
 	if err != nil {
-		return index.RunCounts{}, fmt.Errorf("count runs: %w", err)
+		return query.RunCounts{}, fmt.Errorf("count runs: %w", err)
 	}
 	return counts, nil
 }
 
 // countActive counts the active runs, of which there are few.
-func (s *Store) countActive(ctx context.Context, q index.RunQuery, counts *index.RunCounts) error {
+func (s *Store) countActive(ctx context.Context, q query.Runs, counts *query.RunCounts) error {
 	others := q
 	others.Health, others.Cursor = nil, ""
 	conditions, args, err := runConditions(others)
@@ -79,7 +80,7 @@ func (s *Store) countActive(ctx context.Context, q index.RunQuery, counts *index
 
 // countRest counts the runs that are not active: from the table of counts, off the index of
 // texts, or state by state off another index.
-func (s *Store) countRest(ctx context.Context, q index.RunQuery, counts *index.RunCounts) error {
+func (s *Store) countRest(ctx context.Context, q query.Runs, counts *query.RunCounts) error {
 	q.Cursor = ""
 	if q.Text == "" && q.Host == "" && len(q.Labels) == 0 && q.Since.IsZero() && q.Until.IsZero() {
 		if q.Job == "" {
@@ -101,9 +102,9 @@ func (s *Store) countRest(ctx context.Context, q index.RunQuery, counts *index.R
 			continue
 		}
 		mine := append(slices.Clone(conditions), "state = $"+strconv.Itoa(len(args)+1))
-		query := "SELECT COUNT(*) FROM (SELECT 1 FROM runs" + where(mine) + " LIMIT " + strconv.Itoa(countMost+1) + ") AS few"
+		statement := "SELECT COUNT(*) FROM (SELECT 1 FROM runs" + where(mine) + " LIMIT " + strconv.Itoa(countMost+1) + ") AS few"
 		var n int64
-		if err := s.reader.QueryRowContext(ctx, query, append(slices.Clone(args), string(state))...).Scan(&n); err != nil {
+		if err := s.reader.QueryRowContext(ctx, statement, append(slices.Clone(args), string(state))...).Scan(&n); err != nil {
 			return err
 		}
 		if n > countMost {
@@ -121,8 +122,8 @@ func (s *Store) countRest(ctx context.Context, q index.RunQuery, counts *index.R
 }
 
 // addCounts adds what a query counts by state, of the states that are not active.
-func (s *Store) addCounts(ctx context.Context, q index.RunQuery, counts *index.RunCounts, query string, args ...any) error {
-	rows, err := s.reader.QueryContext(ctx, query, args...)
+func (s *Store) addCounts(ctx context.Context, q query.Runs, counts *query.RunCounts, statement string, args ...any) error {
+	rows, err := s.reader.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return err
 	}

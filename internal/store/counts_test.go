@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -23,29 +24,29 @@ func countRuns(t *testing.T, s *store.Store) {
 		id, data := begun(t, a)
 		one(t, s, id, 1, 0, data)
 	}
-	yes := func(state map[job.State]int64, health map[job.Health]int64, total int64) index.RunCounts {
-		return index.RunCounts{State: state, Health: health, Total: total, Exact: true}
+	yes := func(state map[job.State]int64, health map[job.Health]int64, total int64) query.RunCounts {
+		return query.RunCounts{State: state, Health: health, Total: total, Exact: true}
 	}
 	type states = map[job.State]int64
 	type healths = map[job.Health]int64
 	all := states{job.Running: 2, job.Succeeded: 2, job.Failed: 1}
 	tests := map[string]struct {
-		query index.RunQuery
-		want  index.RunCounts
+		query query.Runs
+		want  query.RunCounts
 	}{
-		"all":              {index.RunQuery{}, yes(all, healths{job.Healthy: 2}, 5)},
-		"a state":          {index.RunQuery{States: []job.State{job.Failed}}, yes(all, healths{}, 1)},
-		"states":           {index.RunQuery{States: []job.State{job.Failed, job.Running}}, yes(all, healths{job.Healthy: 2}, 3)},
-		"health":           {index.RunQuery{Health: []job.Health{job.Healthy}}, yes(states{job.Running: 2}, healths{job.Healthy: 2}, 2)},
-		"other health":     {index.RunQuery{Health: []job.Health{job.Critical}}, yes(states{}, healths{job.Healthy: 2}, 0)},
-		"host":             {index.RunQuery{Host: "a"}, yes(states{job.Succeeded: 1, job.Failed: 1}, healths{}, 2)},
-		"host and state":   {index.RunQuery{Host: "b", States: []job.State{job.Running}}, yes(states{job.Succeeded: 1, job.Running: 2}, healths{job.Healthy: 2}, 2)},
-		"no such job":      {index.RunQuery{Job: "k"}, yes(states{}, healths{}, 0)},
-		"label":            {index.RunQuery{Labels: map[string]string{"n": "3"}}, yes(states{job.Running: 1}, healths{job.Healthy: 1}, 1)},
-		"since":            {index.RunQuery{Since: noon.Add(time.Hour)}, yes(states{}, healths{}, 0)},
-		"since, inclusive": {index.RunQuery{Since: noon}, yes(all, healths{job.Healthy: 2}, 5)},
-		"until, exclusive": {index.RunQuery{Until: noon}, yes(states{}, healths{}, 0)},
-		"between":          {index.RunQuery{Since: noon.Add(-time.Hour), Until: noon.Add(time.Hour), Text: "J"}, yes(all, healths{job.Healthy: 2}, 5)},
+		"all":              {query.Runs{}, yes(all, healths{job.Healthy: 2}, 5)},
+		"a state":          {query.Runs{States: []job.State{job.Failed}}, yes(all, healths{}, 1)},
+		"states":           {query.Runs{States: []job.State{job.Failed, job.Running}}, yes(all, healths{job.Healthy: 2}, 3)},
+		"health":           {query.Runs{Health: []job.Health{job.Healthy}}, yes(states{job.Running: 2}, healths{job.Healthy: 2}, 2)},
+		"other health":     {query.Runs{Health: []job.Health{job.Critical}}, yes(states{}, healths{job.Healthy: 2}, 0)},
+		"host":             {query.Runs{Host: "a"}, yes(states{job.Succeeded: 1, job.Failed: 1}, healths{}, 2)},
+		"host and state":   {query.Runs{Host: "b", States: []job.State{job.Running}}, yes(states{job.Succeeded: 1, job.Running: 2}, healths{job.Healthy: 2}, 2)},
+		"no such job":      {query.Runs{Job: "k"}, yes(states{}, healths{}, 0)},
+		"label":            {query.Runs{Labels: map[string]string{"n": "3"}}, yes(states{job.Running: 1}, healths{job.Healthy: 1}, 1)},
+		"since":            {query.Runs{Since: noon.Add(time.Hour)}, yes(states{}, healths{}, 0)},
+		"since, inclusive": {query.Runs{Since: noon}, yes(all, healths{job.Healthy: 2}, 5)},
+		"until, exclusive": {query.Runs{Until: noon}, yes(states{}, healths{}, 0)},
+		"between":          {query.Runs{Since: noon.Add(-time.Hour), Until: noon.Add(time.Hour), Text: "J"}, yes(all, healths{job.Healthy: 2}, 5)},
 	}
 	for name, tt := range tests {
 		got, err := s.RunCounts(t.Context(), tt.query)

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -51,7 +52,7 @@ func (s *Store) StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosis
 	err := s.writeRuns(ctx, theseRuns(of.ID), func(t *tx) error {
 		stored = false
 		row, err := t.lockRun(ctx, of.ID)
-		var gone *index.NotFoundError
+		var gone *query.NotFoundError
 		if errors.As(err, &gone) {
 			return nil
 		}

@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -90,12 +91,12 @@ func (s *Store) leasesOf(ctx context.Context, query string, args ...any) (leases
 
 // scanLeases reads the leases of a query and closes it. A row that cannot be read is skipped,
 // and returned apart.
-func scanLeases(rows *sql.Rows) (leases []index.Lease, skipped []*index.UnreadableError, last string, err error) {
+func scanLeases(rows *sql.Rows) (leases []index.Lease, skipped []*query.UnreadableError, last string, err error) {
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	leases = []index.Lease{}
 	for rows.Next() {
 		l, err := scanLease(rows)
-		var bad *index.UnreadableError
+		var bad *query.UnreadableError
 		switch {
 		case errors.As(err, &bad):
 			skipped = append(skipped, bad)
@@ -130,14 +131,14 @@ func (s *Store) ActiveRuns(ctx context.Context) (map[string]int, error) {
 }
 
 // Lease returns what a judgement of one run needs, whether it is active or not, and the
-// error *index.NotFoundError.
+// error *query.NotFoundError.
 func (s *Store) Lease(ctx context.Context, run string) (index.Lease, error) {
 	if err := s.settleNow(ctx); err != nil {
 		return index.Lease{}, fmt.Errorf("read the lease of run %s: %w", run, err)
 	}
 	l, err := scanLease(s.reader.QueryRowContext(ctx, `SELECT `+leaseColumns+` FROM runs WHERE id = $1`, run))
 	if errors.Is(err, sql.ErrNoRows) {
-		return l, &index.NotFoundError{What: "run " + job.Quote(run)}
+		return l, &query.NotFoundError{What: "run " + job.Quote(run)}
 	}
 	if err != nil {
 		return l, fmt.Errorf("read the lease of run %s: %w", run, err)
@@ -164,13 +165,13 @@ func scanLease(from scanner) (index.Lease, error) {
 	}
 	if len(evidence) > 0 {
 		if err := json.Unmarshal(evidence, &l.Evidence); err != nil {
-			return l, &index.UnreadableError{Run: job.Run{ID: l.Run}, What: "the stored evidence", Cause: err}
+			return l, &query.UnreadableError{Run: job.Run{ID: l.Run}, What: "the stored evidence", Cause: err}
 		}
 	}
 	if len(beat) > 0 && beatAt.Valid {
 		l.Beat, l.BeatAt = &job.Heartbeat{}, fromMicros(beatAt.Int64)
 		if err := json.Unmarshal(beat, l.Beat); err != nil {
-			return l, &index.UnreadableError{Run: job.Run{ID: l.Run}, What: "the stored heartbeat", Cause: err}
+			return l, &query.UnreadableError{Run: job.Run{ID: l.Run}, What: "the stored heartbeat", Cause: err}
 		}
 	}
 	if len(doc) > 0 {
@@ -178,7 +179,7 @@ func scanLease(from scanner) (index.Lease, error) {
 			Findings []job.Finding `json:"findings"`
 		}
 		if err := json.Unmarshal(doc, &found); err != nil {
-			return l, &index.UnreadableError{Run: job.Run{ID: l.Run}, What: "the stored document", Cause: err}
+			return l, &query.UnreadableError{Run: job.Run{ID: l.Run}, What: "the stored document", Cause: err}
 		}
 		l.Findings = found.Findings
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"stint.dev/stint/internal/band"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
 )
@@ -22,7 +23,7 @@ func (t *tx) learn(ctx context.Context, status string, taken *taken, f *index.Fo
 		if err != nil {
 			return err
 		}
-		run.Expected, run.Diagnosis = index.Expect(figures), nil
+		run.Expected, run.Diagnosis = band.Of(figures), nil
 		if err := t.beginEvidence(ctx, run, index.BeginEvidence(f.State.Limits, run.Expected, now)); err != nil {
 			return err
 		}
@@ -42,7 +43,7 @@ func (t *tx) learn(ctx context.Context, status string, taken *taken, f *index.Fo
 	if last := taken.events[len(taken.events)-1]; last.Kind != "state" || last.To != string(job.Succeeded) {
 		return nil
 	}
-	if good, ok := index.GoodRunOf(*run); ok {
+	if good, ok := band.GoodRunOf(*run); ok {
 		return t.addFigures(ctx, run.Job, good)
 	}
 	return nil
@@ -62,9 +63,9 @@ func (t *tx) beginEvidence(ctx context.Context, run *job.Run, e index.Evidence) 
 
 // figures are what the last good runs of a job needed; lock is what the dialect adds. When they
 // cannot be read there are none, and the next good run begins them anew.
-func (t *tx) figures(ctx context.Context, name, lock string) ([]index.GoodRun, error) {
+func (t *tx) figures(ctx context.Context, name, lock string) ([]band.GoodRun, error) {
 	var text []byte
-	var figures []index.GoodRun
+	var figures []band.GoodRun
 	err := t.QueryRowContext(ctx, `SELECT figures FROM job_bands WHERE job = $1`+lock, name).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
@@ -78,12 +79,12 @@ func (t *tx) figures(ctx context.Context, name, lock string) ([]index.GoodRun, e
 	return figures, nil
 }
 
-func (t *tx) addFigures(ctx context.Context, name string, good index.GoodRun) error {
+func (t *tx) addFigures(ctx context.Context, name string, good band.GoodRun) error {
 	figures, err := t.figures(ctx, name, t.dialect.lock)
 	if err != nil {
 		return err
 	}
-	doc, err := json.Marshal(index.AddGoodRun(figures, good))
+	doc, err := json.Marshal(band.Add(figures, good))
 	if err == nil {
 		_, err = t.ExecContext(ctx, `INSERT INTO job_bands (job, figures) VALUES ($1, $2) ON CONFLICT (job) DO UPDATE SET figures = $2`, name, string(doc))
 	}
@@ -113,15 +114,15 @@ func expected(ctx context.Context, from manyRows, names []string) (map[string]*j
 	for rows.Next() {
 		var name string
 		var text []byte
-		var figures []index.GoodRun
+		var figures []band.GoodRun
 		if err := rows.Scan(&name, &text); err != nil {
 			return nil, fmt.Errorf("read what is usual: %w", err)
 		}
 		if json.Unmarshal(text, &figures) != nil {
 			continue // see figures
 		}
-		if band := index.Expect(figures); band != nil && slices.Contains(names, name) {
-			out[name] = band
+		if usual := band.Of(figures); usual != nil && slices.Contains(names, name) {
+			out[name] = usual
 		}
 	}
 	return out, rows.Err()

@@ -5,19 +5,19 @@ import (
 	"fmt"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 )
 
 // Figures counts what the server shows to monitoring. It reads indexes only.
-func (s *Store) Figures(ctx context.Context, now time.Time) (index.Figures, error) {
-	var f index.Figures
+func (s *Store) Figures(ctx context.Context, now time.Time) (query.Figures, error) {
+	var f query.Figures
 	rows, err := s.reader.QueryContext(ctx, `SELECT state, health, COUNT(*) FROM runs WHERE leased = 1 GROUP BY state, health`)
 	if err != nil {
 		return f, fmt.Errorf("count active runs: %w", err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
-		var c index.ActiveCount
+		var c query.ActiveCount
 		if err := rows.Scan(&c.State, &c.Health, &c.Runs); err != nil {
 			return f, fmt.Errorf("count active runs: %w", err)
 		}

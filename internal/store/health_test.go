@@ -10,6 +10,8 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
@@ -73,7 +75,7 @@ func evidence(t *testing.T, s *store.Store) {
 	if diff := cmp.Diff(e, one.Evidence); diff != "" || err != nil {
 		t.Errorf("%v (-stored +read) %s", err, diff)
 	}
-	var gone *index.NotFoundError
+	var gone *query.NotFoundError
 	if _, err := s.Lease(t.Context(), runID()); !errors.As(err, &gone) {
 		t.Errorf("lease of no run: %v", err)
 	}
@@ -113,7 +115,7 @@ func policies(t *testing.T, s *store.Store) {
 	if err != nil || len(all) != 0 || version == "" {
 		t.Errorf("no policies: %v %q %v", all, version, err)
 	}
-	p := index.StoredPolicy{Job: "train", YAML: "rules: {}\n", SetAt: noon, SetBy: "ada"}
+	p := policy.Stored{Job: "train", YAML: "rules: {}\n", SetAt: noon, SetBy: "ada"}
 	if err := s.SetPolicy(t.Context(), p, []byte("{}")); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +123,7 @@ func policies(t *testing.T, s *store.Store) {
 		t.Error("actions that are no JSON were stored")
 	}
 	all, next, err := s.Policies(t.Context(), version)
-	if diff := cmp.Diff([]index.StoredPolicy{p}, all); diff != "" || next == version || err != nil {
+	if diff := cmp.Diff([]policy.Stored{p}, all); diff != "" || next == version || err != nil {
 		t.Errorf("%q after %q, %v: %s", next, version, err, diff)
 	}
 	if err := s.Exec(t.Context(), `UPDATE job_policies SET actions = '{' WHERE job = 'train'`); err != nil {
@@ -143,7 +145,7 @@ func policies(t *testing.T, s *store.Store) {
 	if _, later, err := s.Policies(t.Context(), next); later == next || err != nil {
 		t.Errorf("a changed policy has the same version %q, %v", later, err)
 	}
-	var none *index.NotFoundError
+	var none *query.NotFoundError
 	if err := errors.Join(s.DeletePolicy(t.Context(), "train")); err != nil {
 		t.Error(err)
 	}
@@ -158,7 +160,7 @@ func policies(t *testing.T, s *store.Store) {
 // kinds is what is asked for because of a run, oldest first.
 func kinds(t *testing.T, s *store.Store, run string) []string {
 	t.Helper()
-	rows, err := s.Actions(t.Context(), index.ActionQuery{Run: run, Limit: 100})
+	rows, err := s.Actions(t.Context(), query.Actions{Run: run, Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +174,7 @@ func kinds(t *testing.T, s *store.Store, run string) []string {
 func policiesAtTheEnd(t *testing.T, s *store.Store) {
 	set := func(actions string) {
 		t.Helper()
-		if err := s.SetPolicy(t.Context(), index.StoredPolicy{Job: "train", SetAt: noon}, []byte(actions)); err != nil {
+		if err := s.SetPolicy(t.Context(), policy.Stored{Job: "train", SetAt: noon}, []byte(actions)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -194,7 +195,7 @@ func smallBlocks(t *testing.T, s *store.Store) {
 		}
 	}
 	checkHeads(t, heads)
-	var missing *index.NotFoundError
+	var missing *query.NotFoundError
 	if _, err := s.BlockData(t.Context(), j.id, 1, int64(len(sent))); !errors.As(err, &missing) {
 		t.Errorf("past the end: %v", err)
 	}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -14,18 +14,18 @@ import (
 // active runs keeps its policy and them: their agents would begin it anew.
 func (s *Store) DeleteJob(ctx context.Context, name string) (runs int64, err error) {
 	sum, err := s.Job(ctx, name)
-	var missing *index.NotFoundError
+	var missing *query.NotFoundError
 	if errors.As(err, &missing) {
 		_, err = s.Policy(ctx, name) // it may have been set before the first run
 	}
 	switch {
 	case errors.As(err, &missing):
-		return 0, &index.NotFoundError{What: "job " + job.Quote(name)}
+		return 0, &query.NotFoundError{What: "job " + job.Quote(name)}
 	case err != nil:
 		return 0, err
 	}
 	if sum.Active > 0 {
-		return 0, &index.ActiveJobError{Job: name, Runs: sum.Active}
+		return 0, &query.ActiveJobError{Job: name, Runs: sum.Active}
 	}
 	for {
 		deleted, err := s.deleteRunsOf(ctx, name)
@@ -38,7 +38,7 @@ func (s *Store) DeleteJob(ctx context.Context, name string) (runs int64, err err
 		case err != nil || left == 0:
 			return runs, err
 		case active > 0:
-			return runs, &index.ActiveJobError{Job: name, Runs: active}
+			return runs, &query.ActiveJobError{Job: name, Runs: active}
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -22,10 +23,10 @@ const mostJobs = 500
 const jobsAfter = `SELECT job FROM run_counts WHERE job > $1 GROUP BY job HAVING SUM(n) > 0 ORDER BY job LIMIT $2`
 
 // Jobs returns a page of jobs in the order of names. Of their last runs what lists show is there.
-func (s *Store) Jobs(ctx context.Context, q index.JobQuery) (index.JobPage, error) {
+func (s *Store) Jobs(ctx context.Context, q query.Jobs) (query.JobPage, error) {
 	after, err := readJobCursor(q.Cursor)
 	if err != nil {
-		return index.JobPage{}, err
+		return query.JobPage{}, err
 	}
 	limit := q.Limit
 	if limit <= 0 || limit > mostJobs {
@@ -33,12 +34,12 @@ func (s *Store) Jobs(ctx context.Context, q index.JobQuery) (index.JobPage, erro
 	}
 	names, err := s.texts(ctx, jobsAfter, after, limit+1)
 	if err != nil {
-		return index.JobPage{}, fmt.Errorf("list jobs: %w", err)
+		return query.JobPage{}, fmt.Errorf("list jobs: %w", err)
 	}
 	if len(names) == 0 {
-		return index.JobPage{Jobs: []job.Summary{}}, nil
+		return query.JobPage{Jobs: []job.Summary{}}, nil
 	}
-	page := index.JobPage{}
+	page := query.JobPage{}
 	if len(names) > limit {
 		names = names[:limit]
 		page.Cursor = jobCursor(names[limit-1])
@@ -74,7 +75,7 @@ func readJobCursor(cursor string) (after string, err error) {
 
 // Job returns one job.
 func (s *Store) Job(ctx context.Context, name string) (job.Summary, error) {
-	missing := &index.NotFoundError{What: "job " + job.Quote(name)}
+	missing := &query.NotFoundError{What: "job " + job.Quote(name)}
 	if job.CheckName(name) != nil {
 		return job.Summary{}, missing
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -26,7 +28,7 @@ func pagesOfJobs(t *testing.T, s *store.Store) {
 		ended(t, s, fmt.Sprintf("job-%d", i))
 	}
 	var names []string
-	q := index.JobQuery{Limit: 3}
+	q := query.Jobs{Limit: 3}
 	for pages := 1; ; pages++ {
 		page, err := s.Jobs(t.Context(), q)
 		if err != nil || len(page.Jobs) > 3 || pages > 3 {
@@ -47,7 +49,7 @@ func pagesOfJobs(t *testing.T, s *store.Store) {
 	}
 	var invalid *job.InvalidError
 	for _, cursor := range []string{"!", "aGVsbG8v"} {
-		if _, err := s.Jobs(t.Context(), index.JobQuery{Cursor: cursor}); !errors.As(err, &invalid) {
+		if _, err := s.Jobs(t.Context(), query.Jobs{Cursor: cursor}); !errors.As(err, &invalid) {
 			t.Errorf("cursor %q: %v", cursor, err)
 		}
 	}
@@ -58,11 +60,11 @@ func deleteJob(t *testing.T, s *store.Store) {
 		ended(t, s, "gone")
 	}
 	ended(t, s, "stays")
-	if err := s.SetPolicy(t.Context(), index.StoredPolicy{Job: "gone", YAML: "rules: {}", SetAt: noon}, []byte(`{}`)); err != nil {
+	if err := s.SetPolicy(t.Context(), policy.Stored{Job: "gone", YAML: "rules: {}", SetAt: noon}, []byte(`{}`)); err != nil {
 		t.Fatal(err)
 	}
 	live := running(t, s, journal.Attempt{Job: "gone"})
-	var active *index.ActiveJobError
+	var active *query.ActiveJobError
 	if n, err := s.DeleteJob(t.Context(), "gone"); !errors.As(err, &active) || active.Runs != 1 || n != 0 {
 		t.Fatalf("a job with an active run: %d, %v", n, err)
 	}
@@ -72,7 +74,7 @@ func deleteJob(t *testing.T, s *store.Store) {
 	if n, err := s.DeleteJob(t.Context(), "gone"); err != nil || n != 26 {
 		t.Fatalf("deleted %d runs: %v", n, err)
 	}
-	var missing *index.NotFoundError
+	var missing *query.NotFoundError
 	if _, err := s.Job(t.Context(), "gone"); !errors.As(err, &missing) {
 		t.Errorf("the job: %v", err)
 	}
@@ -82,7 +84,7 @@ func deleteJob(t *testing.T, s *store.Store) {
 	if _, err := s.DeleteJob(t.Context(), "gone"); !errors.As(err, &missing) {
 		t.Errorf("again: %v", err)
 	}
-	page, err := s.Jobs(t.Context(), index.JobQuery{})
+	page, err := s.Jobs(t.Context(), query.Jobs{})
 	if err != nil || len(page.Jobs) != 1 || page.Jobs[0].Name != "stays" {
 		t.Errorf("%+v, %v", page.Jobs, err)
 	}
@@ -95,7 +97,7 @@ func deleteJob(t *testing.T, s *store.Store) {
 // A run that begins again while its job is deleted keeps the job, and its policy.
 func deleteJobThatGoesOn(t *testing.T, s *store.Store) {
 	deleted, stays := ended(t, s, "nightly"), ended(t, s, "nightly")
-	must(t, s.SetPolicy(t.Context(), index.StoredPolicy{Job: "nightly", YAML: "rules: {}", SetAt: noon}, []byte(`{}`)))
+	must(t, s.SetPolicy(t.Context(), policy.Stored{Job: "nightly", YAML: "rules: {}", SetAt: noon}, []byte(`{}`)))
 	// With the first run that goes somebody asks for a retry of the second.
 	retry := `UPDATE runs SET state = 'retrying' WHERE id = '` + stays + `'`
 	if s.Postgres() {
@@ -104,7 +106,7 @@ func deleteJobThatGoesOn(t *testing.T, s *store.Store) {
 	} else {
 		must(t, s.Exec(t.Context(), `CREATE TRIGGER ask_for_retry AFTER DELETE ON runs BEGIN `+retry+`; END`))
 	}
-	var active *index.ActiveJobError
+	var active *query.ActiveJobError
 	if n, err := s.DeleteJob(t.Context(), "nightly"); !errors.As(err, &active) || active.Runs != 1 || n != 1 {
 		t.Errorf("deleted %d runs: %v; want 1, and the other one is active", n, err)
 	}
@@ -118,7 +120,7 @@ func deleteJobThatGoesOn(t *testing.T, s *store.Store) {
 	if n, err := s.DeleteJob(t.Context(), "nightly"); err != nil || n != 1 {
 		t.Errorf("once it has ended: %d, %v", n, err)
 	}
-	var missing *index.NotFoundError
+	var missing *query.NotFoundError
 	if _, err := s.Policy(t.Context(), "nightly"); !errors.As(err, &missing) {
 		t.Errorf("its policy: %v", err)
 	}
@@ -130,7 +132,7 @@ func deleteJobWithoutRuns(t *testing.T, s *store.Store) {
 		"deleted":        func(name string) error { _, err := s.DeleteJob(t.Context(), name); return err },
 		"without policy": func(name string) error { return s.DeletePolicy(t.Context(), name) },
 	} {
-		must(t, s.SetPolicy(t.Context(), index.StoredPolicy{Job: name, YAML: "rules: {}", SetAt: noon}, []byte(`{}`)))
+		must(t, s.SetPolicy(t.Context(), policy.Stored{Job: name, YAML: "rules: {}", SetAt: noon}, []byte(`{}`)))
 		must(t, s.DeleteRun(t.Context(), ended(t, s, name)))
 		must(t, remove(name))
 		for _, table := range []string{"jobs", "job_policies", "job_bands", "run_counts"} {
@@ -149,7 +151,7 @@ func TestJobsWithoutRunsAreForgotten(t *testing.T) {
 		endedRun(t, s, "with-policy", old, 10)
 		endedRun(t, s, "still-runs", old, 10)
 		endedRun(t, s, "still-runs", noon, 10)
-		if err := s.SetPolicy(t.Context(), index.StoredPolicy{Job: "with-policy", YAML: "rules: {}", SetAt: noon}, []byte(`{}`)); err != nil {
+		if err := s.SetPolicy(t.Context(), policy.Stored{Job: "with-policy", YAML: "rules: {}", SetAt: noon}, []byte(`{}`)); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Tidy(t.Context(), noon); err != nil {

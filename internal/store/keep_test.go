@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/journal"
@@ -46,7 +47,7 @@ func endedRun(t *testing.T, s *store.Store, name string, at time.Time, size int)
 func gone(t *testing.T, s *store.Store, id string) bool {
 	t.Helper()
 	_, err := s.Run(t.Context(), id)
-	var missing *index.NotFoundError
+	var missing *query.NotFoundError
 	if err != nil && !errors.As(err, &missing) {
 		t.Fatal(err)
 	}

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -161,7 +161,7 @@ func (t *tx) lateRuns(ctx context.Context, host string) ([]lateRun, error) {
 // damaged, which must not keep other runs from being reported.
 func (t *tx) lateEnd(ctx context.Context, id string, now time.Time) ([]outbox.Entry, error) {
 	row, err := t.lockRun(ctx, id)
-	var damaged *index.UnreadableError
+	var damaged *query.UnreadableError
 	if errors.As(err, &damaged) {
 		return nil, nil
 	}

@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
@@ -76,7 +77,7 @@ func outageOfANight(t *testing.T, s *store.Store) {
 // A job whose last run of the night failed is an alarm, once, if the policy says so; the next good
 // run ends it.
 func lastOfANightFailed(t *testing.T, s *store.Store) {
-	quiet := index.StoredPolicy{Job: "quiet", YAML: "actions: {failed: {notify: false}}", SetAt: noon}
+	quiet := policy.Stored{Job: "quiet", YAML: "actions: {failed: {notify: false}}", SetAt: noon}
 	must(t, s.SetPolicy(t.Context(), quiet, []byte(`{"failed":{"notify":false}}`)))
 	for _, name := range []string{"backup", "quiet"} {
 		for _, ago := range []time.Duration{3, 2, 1} {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -195,11 +196,11 @@ func attempts(t *testing.T, s *store.Store) {
 	if run, err := s.RunAttempt(t.Context(), first.id, 2); err != nil || run.State != job.Running {
 		t.Errorf("second attempt: %+v, %v", run, err)
 	}
-	var missing *index.NotFoundError
+	var missing *query.NotFoundError
 	if _, err := s.RunAttempt(t.Context(), first.id, 3); !errors.As(err, &missing) {
 		t.Errorf("third attempt: %v", err)
 	}
-	page, err := s.Runs(t.Context(), index.RunQuery{Limit: 5, Labels: map[string]string{"try": "2"}})
+	page, err := s.Runs(t.Context(), query.Runs{Limit: 5, Labels: map[string]string{"try": "2"}})
 	if err != nil || len(page.Runs) != 1 {
 		t.Errorf("by the label of the second attempt: %+v, %v", page, err)
 	}
@@ -232,7 +233,7 @@ func cancel(t *testing.T, s *store.Store) {
 	if run, changes, err := s.RequestCancel(t.Context(), id, ask); err != nil || run.Cancel != nil || len(changes) != 0 {
 		t.Errorf("cancel of an ended run: %+v %+v %v", run.Cancel, changes, err)
 	}
-	var missing *index.NotFoundError
+	var missing *query.NotFoundError
 	if _, _, err := s.RequestCancel(t.Context(), runID(), ask); !errors.As(err, &missing) {
 		t.Errorf("cancel of no run: %v", err)
 	}

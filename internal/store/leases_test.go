@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -142,7 +143,7 @@ func (m *modelled) lose(st step) []index.Judged {
 // shows is all runs, as a list and one by one.
 func (m *modelled) shows(all []*testJournal) []job.Run {
 	m.t.Helper()
-	page, err := m.s.Runs(m.t.Context(), index.RunQuery{Limit: 10})
+	page, err := m.s.Runs(m.t.Context(), query.Runs{Limit: 10})
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 )
 
 // load locks and reads the rows that appends touch.
@@ -36,7 +37,7 @@ func (g *group) loadRuns(ctx context.Context, ids []string) error {
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
 		row, err := scanRun(rows)
-		var bad *index.UnreadableError
+		var bad *query.UnreadableError
 		switch {
 		case errors.As(err, &bad):
 			g.unreadable[bad.Run.ID] = &unreadableRow{troubleRun, bad.Run.ID, bad}
@@ -63,7 +64,7 @@ func (g *group) loadAttempts(ctx context.Context, keys []attemptKey) error {
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
 		key, row, err := scanAttempt(rows)
-		var bad *index.UnreadableError
+		var bad *query.UnreadableError
 		switch {
 		case errors.As(err, &bad):
 			g.unreadable[key.run] = &unreadableRow{troubleAttempt, key.String(), bad}
@@ -96,7 +97,7 @@ func (g *group) attempt(ctx context.Context, key attemptKey) (*attemptRow, error
 // unreadableRow is a run or an attempt that a group needed and could not read.
 type unreadableRow struct {
 	kind, id string // of the troubled item
-	err      *index.UnreadableError
+	err      *query.UnreadableError
 }
 
 // noteUnreadable records the rows that a group could not read, and forgets those that it could

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
 )
@@ -91,25 +91,25 @@ func benchQueries(b *testing.B, s *Store) {
 	cursor := cursorOf(time.Date(2026, 1, 1, 1, 0, 0, 0, time.UTC).UnixMicro(), "0199aaaa-0000-7000-8000-000000000001")
 	for _, q := range []struct {
 		name  string
-		query index.RunQuery
+		query query.Runs
 	}{
-		{"newest", index.RunQuery{}},
-		{"deep page", index.RunQuery{Cursor: cursor}},
-		{"state", index.RunQuery{States: []job.State{job.Failed}}},
-		{"rare state", index.RunQuery{States: []job.State{job.Lost}}},
-		{"job", index.RunQuery{Job: "job-007"}},
-		{"common label", index.RunQuery{Labels: map[string]string{"team": "ml"}}},
-		{"rare label", index.RunQuery{Labels: map[string]string{"case": "rare"}}},
-		{"no such label", index.RunQuery{Labels: map[string]string{"team": "x"}}},
-		{"rare label and state", index.RunQuery{Labels: map[string]string{"case": "rare"}, States: []job.State{job.Failed}}},
-		{"common text", index.RunQuery{Text: "python"}},
-		{"rare text", index.RunQuery{Text: "needle"}},
-		{"no such text", index.RunQuery{Text: "haystack"}},
-		{"rare text of common parts", index.RunQuery{Text: "epython"}},
-		{"common text, deep page", index.RunQuery{Text: "python", Cursor: cursor}},
-		{"common text and rare state", index.RunQuery{Text: "python", States: []job.State{job.Lost}}},
-		{"rare text and state", index.RunQuery{Text: "needle", States: []job.State{job.Failed}}},
-		{"time and text", index.RunQuery{Text: "needle", Until: time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC)}},
+		{"newest", query.Runs{}},
+		{"deep page", query.Runs{Cursor: cursor}},
+		{"state", query.Runs{States: []job.State{job.Failed}}},
+		{"rare state", query.Runs{States: []job.State{job.Lost}}},
+		{"job", query.Runs{Job: "job-007"}},
+		{"common label", query.Runs{Labels: map[string]string{"team": "ml"}}},
+		{"rare label", query.Runs{Labels: map[string]string{"case": "rare"}}},
+		{"no such label", query.Runs{Labels: map[string]string{"team": "x"}}},
+		{"rare label and state", query.Runs{Labels: map[string]string{"case": "rare"}, States: []job.State{job.Failed}}},
+		{"common text", query.Runs{Text: "python"}},
+		{"rare text", query.Runs{Text: "needle"}},
+		{"no such text", query.Runs{Text: "haystack"}},
+		{"rare text of common parts", query.Runs{Text: "epython"}},
+		{"common text, deep page", query.Runs{Text: "python", Cursor: cursor}},
+		{"common text and rare state", query.Runs{Text: "python", States: []job.State{job.Lost}}},
+		{"rare text and state", query.Runs{Text: "needle", States: []job.State{job.Failed}}},
+		{"time and text", query.Runs{Text: "needle", Until: time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC)}},
 	} {
 		b.Run(q.name, func(b *testing.B) {
 			q.query.Limit = 50
@@ -120,7 +120,7 @@ func benchQueries(b *testing.B, s *Store) {
 			}
 		})
 	}
-	for name, q := range map[string]index.RunQuery{"all": {}, "job": {Job: "job-007"}, "common text": {Text: "python"}, "rare text": {Text: "needle"}} {
+	for name, q := range map[string]query.Runs{"all": {}, "job": {Job: "job-007"}, "common text": {Text: "python"}, "rare text": {Text: "needle"}} {
 		b.Run("counts, "+name, func(b *testing.B) {
 			for b.Loop() {
 				if _, err := s.RunCounts(context.Background(), q); err != nil {
@@ -130,7 +130,7 @@ func benchQueries(b *testing.B, s *Store) {
 		})
 	}
 	b.Run("overview", func(b *testing.B) {
-		q := index.OverviewQuery{Now: time.Date(2026, 1, 1, 0, 0, *manyRuns, 0, time.UTC), Limit: 100}
+		q := query.Overview{Now: time.Date(2026, 1, 1, 0, 0, *manyRuns, 0, time.UTC), Limit: 100}
 		for b.Loop() {
 			o, err := s.Overview(context.Background(), q)
 			if err != nil || len(o.Jobs.Jobs) != 100 || len(o.Jobs.Jobs[0].Day.Numbers) != 20 || o.Attention.Count != 20 {
@@ -140,7 +140,7 @@ func benchQueries(b *testing.B, s *Store) {
 	})
 	b.Run("jobs", func(b *testing.B) {
 		for b.Loop() {
-			if all, err := s.Jobs(context.Background(), index.JobQuery{}); err != nil || len(all.Jobs) != 200 {
+			if all, err := s.Jobs(context.Background(), query.Jobs{}); err != nil || len(all.Jobs) != 200 {
 				b.Fatal(len(all.Jobs), err)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -121,7 +122,7 @@ func (s *Store) judgeTogether(ctx context.Context, verdicts []index.Verdict) (ju
 
 func (t *tx) judge(ctx context.Context, v index.Verdict) (*index.Judged, error) {
 	row, err := t.lockRun(ctx, v.Run)
-	var gone *index.NotFoundError
+	var gone *query.NotFoundError
 	if errors.As(err, &gone) {
 		return nil, nil // deleted since
 	}

@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -111,11 +112,11 @@ func scanActions(rows *sql.Rows) ([]job.Action, error) {
 }
 
 // Actions returns outbox rows, newest first.
-func (s *Store) Actions(ctx context.Context, q index.ActionQuery) ([]job.Action, error) {
-	query, args := `SELECT `+outboxColumns+` FROM outbox WHERE 1 = 1`, []any{}
+func (s *Store) Actions(ctx context.Context, q query.Actions) ([]job.Action, error) {
+	statement, args := `SELECT `+outboxColumns+` FROM outbox WHERE 1 = 1`, []any{}
 	add := func(condition string, value any) {
 		args = append(args, value)
-		query += condition + "$" + strconv.Itoa(len(args))
+		statement += condition + "$" + strconv.Itoa(len(args))
 	}
 	if q.Run != "" {
 		add(` AND run_id = `, q.Run)
@@ -126,8 +127,8 @@ func (s *Store) Actions(ctx context.Context, q index.ActionQuery) ([]job.Action,
 	if q.Before > 0 {
 		add(` AND id < `, q.Before)
 	}
-	query += ` ORDER BY id DESC LIMIT ` + strconv.Itoa(min(max(q.Limit, 1), 501))
-	rows, err := s.reader.QueryContext(ctx, query, args...)
+	statement += ` ORDER BY id DESC LIMIT ` + strconv.Itoa(min(max(q.Limit, 1), 501))
+	rows, err := s.reader.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list actions: %w", err)
 	}
@@ -240,7 +241,7 @@ func (t *tx) dispatch(ctx context.Context, now time.Time, c job.Action, to func(
 	var run *job.Run
 	if c.Run != "" {
 		row, err := scanRun(t.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id = $1`, c.Run))
-		var bad *index.UnreadableError
+		var bad *query.UnreadableError
 		switch {
 		case errors.As(err, &bad): // people are notified all the same, with what is known of it
 			run = &bad.Run

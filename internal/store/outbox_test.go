@@ -12,6 +12,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
@@ -54,7 +55,7 @@ func outboxSuite(t *testing.T, open func(*testing.T) *store.Store) {
 // told lists what the outbox holds, oldest first.
 func told(t *testing.T, s *store.Store, run string) []job.Action {
 	t.Helper()
-	actions, err := s.Actions(t.Context(), index.ActionQuery{Run: run, Limit: 100})
+	actions, err := s.Actions(t.Context(), query.Actions{Run: run, Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +330,7 @@ func settling(t *testing.T, s *store.Store) {
 
 func routeRows(t *testing.T, s *store.Store) {
 	ctx := t.Context()
-	var missing *index.NotFoundError
+	var missing *query.NotFoundError
 	if _, err := s.Route(ctx, "x"); !errors.As(err, &missing) {
 		t.Errorf("no route: %v", err)
 	}

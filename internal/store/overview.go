@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -16,14 +16,14 @@ import (
 type overview struct {
 	*sql.Tx
 	store   *Store
-	query   index.OverviewQuery
+	query   query.Overview
 	out     job.Overview
-	skipped []*index.UnreadableError
+	skipped []*query.UnreadableError
 }
 
 // Overview returns what a first look at all runs and jobs shows. A cursor that this server did not
 // make is a *job.InvalidError.
-func (s *Store) Overview(ctx context.Context, q index.OverviewQuery) (job.Overview, error) {
+func (s *Store) Overview(ctx context.Context, q query.Overview) (job.Overview, error) {
 	q.Limit = min(max(q.Limit, 1), mostJobs)
 	isolation := sql.LevelDefault // SQLite reads one state of the database in each transaction
 	if s.dialect.postgres {
@@ -80,9 +80,9 @@ const unwellRuns = `SELECT id, attempt, state, health, acknowledged, start_at, s
 
 // attention counts the runs that need attention and, if they are asked for, lists a page of them.
 func (o *overview) attention(ctx context.Context, list bool) ([]job.OverviewRun, error) {
-	var all []index.Trouble
-	for _, query := range []string{lastDecided, unwellRuns} {
-		some, err := o.troubles(ctx, query)
+	var all []query.Trouble
+	for _, statement := range []string{lastDecided, unwellRuns} {
+		some, err := o.troubles(ctx, statement)
 		if err != nil {
 			return nil, fmt.Errorf("look for runs that need attention: %w", err)
 		}
@@ -108,14 +108,14 @@ func (o *overview) attention(ctx context.Context, list bool) ([]job.OverviewRun,
 	if !list {
 		return nil, nil
 	}
-	slices.SortFunc(listed, index.CompareTroubles)
+	slices.SortFunc(listed, query.CompareTroubles)
 	if o.query.AttentionCursor != "" {
-		last, err := index.TroubleOf(o.query.AttentionCursor)
+		last, err := query.TroubleOf(o.query.AttentionCursor)
 		if err != nil {
 			return nil, err
 		}
-		at, _ := slices.BinarySearchFunc(listed, last, func(t, last index.Trouble) int {
-			if c := index.CompareTroubles(t, last); c != 0 {
+		at, _ := slices.BinarySearchFunc(listed, last, func(t, last query.Trouble) int {
+			if c := query.CompareTroubles(t, last); c != 0 {
 				return c
 			}
 			return -1 // after it
@@ -140,15 +140,15 @@ func (o *overview) attention(ctx context.Context, list bool) ([]job.OverviewRun,
 }
 
 // troubles reads the rows of lastDecided or unwellRuns.
-func (o *overview) troubles(ctx context.Context, query string) ([]index.Trouble, error) {
-	rows, err := o.QueryContext(ctx, query)
+func (o *overview) troubles(ctx context.Context, statement string) ([]query.Trouble, error) {
+	rows, err := o.QueryContext(ctx, statement)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	var all []index.Trouble
+	var all []query.Trouble
 	for rows.Next() {
-		var t index.Trouble
+		var t query.Trouble
 		var attempt, acknowledged int
 		var start, heard int64
 		var started, ended sql.NullInt64
@@ -157,7 +157,7 @@ func (o *overview) troubles(ctx context.Context, query string) ([]index.Trouble,
 		}
 		t.Acknowledged, t.At = acknowledged == 1, fromMicros(start)
 		if t.State.Terminal() {
-			t.At = index.EndOnServer(attempt, t.At, fromNull(started), fromNull(ended), fromMicros(heard), o.query.Now)
+			t.At = query.EndOnServer(attempt, t.At, fromNull(started), fromNull(ended), fromMicros(heard), o.query.Now)
 		}
 		all = append(all, t)
 	}
@@ -189,8 +189,8 @@ func (o *overview) runs(ctx context.Context, ids []string) ([]job.OverviewRun, e
 }
 
 // shortRuns reads the runs of a query of runColumns; those that cannot be read are the last.
-func (o *overview) shortRuns(ctx context.Context, query string, args ...any) ([]job.OverviewRun, error) {
-	rows, err := o.QueryContext(ctx, query, args...)
+func (o *overview) shortRuns(ctx context.Context, statement string, args ...any) ([]job.OverviewRun, error) {
+	rows, err := o.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -205,7 +205,7 @@ func (o *overview) shortRuns(ctx context.Context, query string, args ...any) ([]
 	out := make([]job.OverviewRun, len(found))
 	for i := range found {
 		run := o.store.leases.show(found[i])
-		out[i] = index.ShortRun(&run)
+		out[i] = query.ShortRun(&run)
 	}
 	return out, nil
 }
@@ -247,9 +247,9 @@ func (o *overview) active(ctx context.Context, list bool) error {
 			states = append(states, state)
 		}
 	}
-	query, args, err := runsQuery(index.RunQuery{States: states}, index.OverviewActive)
+	statement, args, err := runsQuery(query.Runs{States: states}, query.OverviewActive)
 	if err == nil {
-		out.Runs, err = o.shortRuns(ctx, query, args...)
+		out.Runs, err = o.shortRuns(ctx, statement, args...)
 	}
 	if err != nil {
 		return fmt.Errorf("list active runs: %w", err)

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -61,7 +61,7 @@ func (o *overview) jobs(ctx context.Context, names []string, troubles []job.Over
 	}
 	for i := range troubles {
 		if r := &troubles[i]; r.State.Terminal() {
-			recent := index.RecentRuns(last[r.Job], counts[r.Job])
+			recent := query.RecentRuns(last[r.Job], counts[r.Job])
 			r.Recent = &recent
 		}
 	}
@@ -73,9 +73,9 @@ func (o *overview) jobs(ctx context.Context, names []string, troubles []job.Over
 		return err
 	}
 	for _, name := range names {
-		day := index.DayOf(last[name], o.query.Now)
+		day := query.DayOf(last[name], o.query.Now)
 		day.Name, day.Runs, day.Active = name, counts[name].Runs, counts[name].Active
-		day.Usual = index.UsualOf(usual[name])
+		day.Usual = query.UsualOf(usual[name])
 		o.out.Jobs.Jobs = append(o.out.Jobs.Jobs, day)
 	}
 	return nil
@@ -101,7 +101,7 @@ func (o *overview) counts(ctx context.Context, names []string) (map[string]job.S
 func (d dialect) lastRunsOf(names []string) (string, []any) {
 	table, args := d.table(1, column{texts: names})
 	return fmt.Sprintf(`SELECT v.c0, (SELECT string_agg(last.words, ' ') FROM (SELECT r.number || ' ' || r.state || ' ' || r.start_at AS words
-		FROM runs r WHERE r.job = v.c0 ORDER BY r.start_at DESC, r.id DESC LIMIT %d) AS last) FROM %s`, index.OverviewCells+1, table), args
+		FROM runs r WHERE r.job = v.c0 ORDER BY r.start_at DESC, r.id DESC LIMIT %d) AS last) FROM %s`, query.OverviewCells+1, table), args
 }
 
 // lastRuns returns the runs of each job that started last, the last one first.

@@ -11,7 +11,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 )
@@ -213,7 +213,7 @@ func (m *overviewModel) days(all []job.Run) []job.JobDay {
 	}
 	var out []job.JobDay
 	for _, name := range names {
-		byName[name].Usual = index.UsualOf(expected[name])
+		byName[name].Usual = query.UsualOf(expected[name])
 		out = append(out, *byName[name])
 	}
 	return out

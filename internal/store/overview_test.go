@@ -9,6 +9,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -42,7 +43,7 @@ func overviewConformance(t *testing.T, open func(*testing.T) *store.Store) {
 
 func overviewAt(t *testing.T, s *store.Store, now time.Time) job.Overview {
 	t.Helper()
-	got, err := s.Overview(t.Context(), index.OverviewQuery{Now: now, Limit: 100})
+	got, err := s.Overview(t.Context(), query.Overview{Now: now, Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func overviewOfNothing(t *testing.T, s *store.Store) {
 		t.Errorf("of nothing (-want +got):\n%s", diff)
 	}
 	var invalid *job.InvalidError
-	for _, q := range []index.OverviewQuery{{AttentionCursor: "x"}, {AttentionCursor: "MSwyLDM"}, {JobsCursor: "x!"}} {
+	for _, q := range []query.Overview{{AttentionCursor: "x"}, {AttentionCursor: "MSwyLDM"}, {JobsCursor: "x!"}} {
 		if _, err := s.Overview(t.Context(), q); !errors.As(err, &invalid) {
 			t.Errorf("%+v: %v", q, err)
 		}
@@ -281,7 +282,7 @@ func overviewQuickRuns(t *testing.T, s *store.Store) {
 		if d.Name == "payroll" && (len(d.Day.Numbers) != 1 || d.Day.States[0] != job.Failed || d.LastRun.Number != 1) {
 			t.Errorf("the day of payroll: %+v", d)
 		}
-		if d.Name == "every-minute" && (d.Runs != quick || len(d.Day.Numbers) != index.OverviewCells || !d.Day.More) {
+		if d.Name == "every-minute" && (d.Runs != quick || len(d.Day.Numbers) != query.OverviewCells || !d.Day.More) {
 			t.Errorf("the day of every-minute: %+v", d)
 		}
 	}
@@ -306,7 +307,7 @@ func overviewOld(t *testing.T, s *store.Store) {
 	if o.Attention.Older != 2 || o.Attention.Count != 2 || o.Attention.Acknowledged != 0 {
 		t.Errorf("counts: %+v", o.Attention)
 	}
-	older, err := s.Overview(t.Context(), index.OverviewQuery{Now: noon, Limit: 100, Older: true})
+	older, err := s.Overview(t.Context(), query.Overview{Now: noon, Limit: 100, Older: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -439,7 +440,7 @@ func unacknowledging(t *testing.T, s *store.Store) {
 		t.Errorf("still acknowledged: %t, %v", yes, err)
 	}
 	wantAttention(t, s, noon.Add(time.Hour), "a#1 failed")
-	var gone *index.NotFoundError
+	var gone *query.NotFoundError
 	if _, _, err := s.Unacknowledge(t.Context(), runID(), "bob", noon); !errors.As(err, &gone) {
 		t.Errorf("of no run: %v", err)
 	}
@@ -491,7 +492,7 @@ func overviewPages(t *testing.T, s *store.Store) {
 // overviewPagesOf reads all pages of both lists, which never are longer than limit.
 func overviewPagesOf(t *testing.T, s *store.Store, now time.Time, limit int, older bool) (attention []job.OverviewRun, jobs []job.JobDay) {
 	t.Helper()
-	read := func(q index.OverviewQuery) job.Overview {
+	read := func(q query.Overview) job.Overview {
 		t.Helper()
 		q.Now, q.Limit, q.Older = now, limit, older
 		o, err := s.Overview(t.Context(), q)
@@ -503,17 +504,17 @@ func overviewPagesOf(t *testing.T, s *store.Store, now time.Time, limit int, old
 		}
 		return o
 	}
-	o := read(index.OverviewQuery{})
+	o := read(query.Overview{})
 	attention, jobs = o.Attention.Runs, o.Jobs.Jobs
 	for next := o.Attention.NextCursor; next != nil; {
-		o := read(index.OverviewQuery{AttentionCursor: *next})
+		o := read(query.Overview{AttentionCursor: *next})
 		if len(o.Jobs.Jobs) > 0 || len(o.Active.Runs) > 0 {
 			t.Error("a page of attention lists something else")
 		}
 		attention, next = append(attention, o.Attention.Runs...), o.Attention.NextCursor
 	}
 	for next := o.Jobs.NextCursor; next != nil; {
-		o := read(index.OverviewQuery{JobsCursor: *next})
+		o := read(query.Overview{JobsCursor: *next})
 		if len(o.Attention.Runs) > 0 || len(o.Active.Runs) > 0 {
 			t.Error("a page of jobs lists something else")
 		}

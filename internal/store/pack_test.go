@@ -18,7 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"stint.dev/stint/internal/archive"
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/journal"
@@ -144,7 +144,7 @@ func packing(t *testing.T, s *store.Store) {
 			t.Fatalf("block that was at %d: %d bytes, %v", h.Start, len(data), err)
 		}
 	}
-	var missing *index.NotFoundError
+	var missing *query.NotFoundError
 	if _, err := s.BlockData(t.Context(), id, 1, int64(len(sent))); !errors.As(err, &missing) {
 		t.Errorf("past the end: %v", err)
 	}

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/segment"
 )
 
@@ -185,5 +185,5 @@ func (s *Store) objectBytes(ctx context.Context, p *place) ([]byte, error) {
 }
 
 func noByte(run string, attempt int, at int64) error {
-	return &index.NotFoundError{What: fmt.Sprintf("byte %d of the journal of run %s attempt %d", at, run, attempt)}
+	return &query.NotFoundError{What: fmt.Sprintf("byte %d of the journal of run %s attempt %d", at, run, attempt)}
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -19,26 +19,26 @@ func TestRunsUseAnIndex(t *testing.T) {
 	defer s.Close() //nolint:errcheck // only read
 	cursor := cursorOf(1, "0199aaaa-0000-7000-8000-000000000001")
 	for name, tt := range map[string]struct {
-		query index.RunQuery
+		query query.Runs
 		want  []string
 	}{
-		"all":             {index.RunQuery{}, []string{"SCAN runs USING INDEX runs_newest"}},
-		"next page":       {index.RunQuery{Cursor: cursor}, []string{"SEARCH runs USING INDEX runs_newest ((start_at,id)<(?,?))"}},
-		"job":             {index.RunQuery{Job: "a", Cursor: cursor}, []string{"SEARCH runs USING INDEX runs_of_job (job=? AND (start_at,id)<(?,?))"}},
-		"states":          {index.RunQuery{States: []job.State{job.Failed, job.Lost}, Cursor: cursor}, []string{"SEARCH runs USING INDEX runs_of_state (state=? AND (start_at,id)<(?,?))"}},
-		"job and states":  {index.RunQuery{Job: "a", States: []job.State{job.Failed, job.Lost}}, []string{"SEARCH runs USING INDEX runs_of_job_state (job=? AND state=?)"}},
-		"health":          {index.RunQuery{Health: []job.Health{job.Critical}}, []string{"SEARCH runs USING INDEX runs_health (health=?)"}},
-		"text, newest on": {index.RunQuery{Text: "x"}, []string{"SCAN runs USING INDEX runs_newest"}},
+		"all":             {query.Runs{}, []string{"SCAN runs USING INDEX runs_newest"}},
+		"next page":       {query.Runs{Cursor: cursor}, []string{"SEARCH runs USING INDEX runs_newest ((start_at,id)<(?,?))"}},
+		"job":             {query.Runs{Job: "a", Cursor: cursor}, []string{"SEARCH runs USING INDEX runs_of_job (job=? AND (start_at,id)<(?,?))"}},
+		"states":          {query.Runs{States: []job.State{job.Failed, job.Lost}, Cursor: cursor}, []string{"SEARCH runs USING INDEX runs_of_state (state=? AND (start_at,id)<(?,?))"}},
+		"job and states":  {query.Runs{Job: "a", States: []job.State{job.Failed, job.Lost}}, []string{"SEARCH runs USING INDEX runs_of_job_state (job=? AND state=?)"}},
+		"health":          {query.Runs{Health: []job.Health{job.Critical}}, []string{"SEARCH runs USING INDEX runs_health (health=?)"}},
+		"text, newest on": {query.Runs{Text: "x"}, []string{"SCAN runs USING INDEX runs_newest"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			query, args, err := runsQuery(tt.query, 50)
+			statement, args, err := runsQuery(tt.query, 50)
 			if err != nil {
 				t.Fatal(err)
 			}
-			plan := explain(t, s, query, args...)
+			plan := explain(t, s, statement, args...)
 			for _, want := range tt.want {
 				if !strings.Contains(plan, want) {
-					t.Errorf("plan of %s:\n%swants %q", query, plan, want)
+					t.Errorf("plan of %s:\n%swants %q", statement, plan, want)
 				}
 			}
 			if strings.Contains(plan, "SCAN runs\n") {
@@ -56,16 +56,16 @@ func TestTextsUseAnIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close() //nolint:errcheck // only read
-	for name, q := range map[string]index.RunQuery{
+	for name, q := range map[string]query.Runs{
 		"text":       {Text: "needle"},
 		"next page":  {Text: "needle", Cursor: cursorOf(1, "0199aaaa-0000-7000-8000-000000000001")},
 		"and states": {Text: "needle", Job: "a", States: []job.State{job.Failed, job.Lost}},
 	} {
-		query, args, err := s.pageQuery(t.Context(), q, 50)
+		statement, args, err := s.pageQuery(t.Context(), q, 50)
 		if err != nil {
 			t.Fatal(err)
 		}
-		plan := explain(t, s, query, args...)
+		plan := explain(t, s, statement, args...)
 		for _, want := range []string{"run_texts VIRTUAL TABLE INDEX", "SEARCH runs USING INDEX runs_text (text_id=?)", "runs USING INDEX runs_no_text"} {
 			if !strings.Contains(plan, want) {
 				t.Errorf("plan of %s:\n%swants %q", name, plan, want)
@@ -194,18 +194,18 @@ func TestStartsAreReadOffIndexesOnPostgres(t *testing.T) {
 		{"hosts with late runs", s.dialect.lateHosts(), []any{1, 2, 3}, "runs_late"},
 	}
 	for name, tt := range map[string]struct {
-		q     index.RunQuery
+		q     query.Runs
 		index string
 	}{
-		"newest": {index.RunQuery{}, "runs_newest"}, "next page": {index.RunQuery{Cursor: cursor}, "runs_newest"},
-		"since": {index.RunQuery{Since: now}, "runs_newest"}, "job": {index.RunQuery{Job: "job1", Cursor: cursor}, "runs_of_job"},
-		"state": {index.RunQuery{States: []job.State{job.Running}}, "runs_of_state"},
+		"newest": {query.Runs{}, "runs_newest"}, "next page": {query.Runs{Cursor: cursor}, "runs_newest"},
+		"since": {query.Runs{Since: now}, "runs_newest"}, "job": {query.Runs{Job: "job1", Cursor: cursor}, "runs_of_job"},
+		"state": {query.Runs{States: []job.State{job.Running}}, "runs_of_state"},
 	} {
-		query, args, err := runsQuery(tt.q, 50)
+		statement, args, err := runsQuery(tt.q, 50)
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, asked{name, query, args, tt.index})
+		all = append(all, asked{name, statement, args, tt.index})
 	}
 	for _, a := range all {
 		plan := planOf(t, s, a.query, a.args...)

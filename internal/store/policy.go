@@ -10,6 +10,8 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -23,7 +25,7 @@ type endActions map[string]struct {
 
 // SetPolicy stores the policy of a job. Actions is what it says is to be done, as JSON by
 // the name of the rule or end.
-func (s *Store) SetPolicy(ctx context.Context, p index.StoredPolicy, actions []byte) error {
+func (s *Store) SetPolicy(ctx context.Context, p policy.Stored, actions []byte) error {
 	if err := json.Unmarshal(actions, &endActions{}); err != nil {
 		return fmt.Errorf("actions of the policy of job %s: %w", p.Job, err)
 	}
@@ -46,22 +48,22 @@ func (s *Store) DeletePolicy(ctx context.Context, name string) error {
 			return fmt.Errorf("remove the policy of job %s: %w", name, err)
 		}
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, &index.NotFoundError{What: "a policy of job " + job.Quote(name)})
+			return errors.Join(err, &query.NotFoundError{What: "a policy of job " + job.Quote(name)})
 		}
 		return t.forgetJob(ctx, name)
 	})
 }
 
-// Policy returns the policy that was set for a job, or *index.NotFoundError.
-func (s *Store) Policy(ctx context.Context, name string) (index.StoredPolicy, error) {
-	p := index.StoredPolicy{Job: name}
+// Policy returns the policy that was set for a job, or *query.NotFoundError.
+func (s *Store) Policy(ctx context.Context, name string) (policy.Stored, error) {
+	p := policy.Stored{Job: name}
 	if job.CheckName(name) != nil {
-		return p, &index.NotFoundError{What: "a policy of job " + job.Quote(name)}
+		return p, &query.NotFoundError{What: "a policy of job " + job.Quote(name)}
 	}
 	var at int64
 	err := s.reader.QueryRowContext(ctx, `SELECT yaml, set_at, set_by FROM job_policies WHERE job = $1`, name).Scan(&p.YAML, &at, &p.SetBy)
 	if errors.Is(err, sql.ErrNoRows) {
-		return p, &index.NotFoundError{What: "a policy of job " + job.Quote(name)}
+		return p, &query.NotFoundError{What: "a policy of job " + job.Quote(name)}
 	}
 	if err != nil {
 		return p, fmt.Errorf("read the policy of job %s: %w", name, err)
@@ -73,7 +75,7 @@ func (s *Store) Policy(ctx context.Context, name string) (index.StoredPolicy, er
 // Policies returns all policies and the version they have together. When that is the one
 // that was seen, there are none to be read again. A policy whose actions cannot be read says
 // so.
-func (s *Store) Policies(ctx context.Context, seen string) ([]index.StoredPolicy, string, error) {
+func (s *Store) Policies(ctx context.Context, seen string) ([]policy.Stored, string, error) {
 	var count, last, sum int64
 	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(MAX(set_at), 0), CAST(COALESCE(SUM(set_at % 1000003), 0) AS BIGINT) FROM job_policies`).Scan(&count, &last, &sum)
 	if err != nil {
@@ -88,9 +90,9 @@ func (s *Store) Policies(ctx context.Context, seen string) ([]index.StoredPolicy
 		return nil, seen, fmt.Errorf("read policies: %w", err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	all := []index.StoredPolicy{}
+	all := []policy.Stored{}
 	for rows.Next() {
-		var p index.StoredPolicy
+		var p policy.Stored
 		var actions []byte
 		var at int64
 		if err := rows.Scan(&p.Job, &p.YAML, &actions, &at, &p.SetBy); err != nil {

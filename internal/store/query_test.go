@@ -13,6 +13,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -26,7 +27,7 @@ func hostileWords(t *testing.T, s *store.Store) {
 	if diff := cmp.Diff(got.Run, mustRun(t, s, id)); diff != "" {
 		t.Error("run (-returned +stored):", diff)
 	}
-	for _, q := range []index.RunQuery{
+	for _, q := range []query.Runs{
 		{Text: `%_\`},
 		{Text: "drop table"},
 		{Text: id[:20]},
@@ -35,7 +36,7 @@ func hostileWords(t *testing.T, s *store.Store) {
 			t.Errorf("query %+v: %d runs, %v", q, len(page.Runs), err)
 		}
 	}
-	for _, q := range []index.RunQuery{
+	for _, q := range []query.Runs{
 		{Text: "z\x00\xff"},
 		{Text: strings.Repeat("%", 100_000)},
 		{Job: "\x00"},
@@ -48,7 +49,7 @@ func hostileWords(t *testing.T, s *store.Store) {
 			t.Errorf("query %.40q: %d runs, %v", fmt.Sprint(q), len(page.Runs), err)
 		}
 	}
-	var missing *index.NotFoundError
+	var missing *query.NotFoundError
 	if _, err := s.Job(t.Context(), "\x00"); !errors.As(err, &missing) {
 		t.Errorf("job: %v", err)
 	}
@@ -57,7 +58,7 @@ func hostileWords(t *testing.T, s *store.Store) {
 	}
 	var invalid *job.InvalidError
 	for _, c := range []string{"x", "\x00", "LTEsMQ", strings.Repeat("A", 9000)} {
-		if _, err := s.Runs(t.Context(), index.RunQuery{Cursor: c}); !errors.As(err, &invalid) {
+		if _, err := s.Runs(t.Context(), query.Runs{Cursor: c}); !errors.As(err, &invalid) {
 			t.Errorf("cursor %.20q: %v", c, err)
 		}
 	}
@@ -78,7 +79,7 @@ func pagesOfRuns(t *testing.T, s *store.Store) {
 	live := running(t, s, journal.Attempt{Job: "live"})
 	slices.Reverse(want)
 	var got []string
-	q := index.RunQuery{Limit: 4, States: []job.State{job.Succeeded, job.Failed}}
+	q := query.Runs{Limit: 4, States: []job.State{job.Succeeded, job.Failed}}
 	for {
 		page, err := s.Runs(t.Context(), q)
 		if err != nil {
@@ -99,19 +100,19 @@ func pagesOfRuns(t *testing.T, s *store.Store) {
 		t.Error("all pages (-want +got):", diff)
 	}
 	for _, tt := range []struct {
-		query index.RunQuery
+		query query.Runs
 		want  int
 	}{
-		{index.RunQuery{Job: "job1"}, 8},
-		{index.RunQuery{Job: "job"}, 0},
-		{index.RunQuery{States: []job.State{job.Failed}}, 11},
-		{index.RunQuery{Job: "job1", States: []job.State{job.Failed}}, 4},
-		{index.RunQuery{Labels: map[string]string{"third": "2", "all": ""}}, 7},
-		{index.RunQuery{Labels: map[string]string{"third": "2", "all": "x"}}, 0},
-		{index.RunQuery{Health: []job.Health{job.Healthy}}, 1},
-		{index.RunQuery{Health: []job.Health{job.Critical}}, 0},
-		{index.RunQuery{Text: "LIVE"}, 1},
-		{index.RunQuery{Text: live.id}, 1},
+		{query.Runs{Job: "job1"}, 8},
+		{query.Runs{Job: "job"}, 0},
+		{query.Runs{States: []job.State{job.Failed}}, 11},
+		{query.Runs{Job: "job1", States: []job.State{job.Failed}}, 4},
+		{query.Runs{Labels: map[string]string{"third": "2", "all": ""}}, 7},
+		{query.Runs{Labels: map[string]string{"third": "2", "all": "x"}}, 0},
+		{query.Runs{Health: []job.Health{job.Healthy}}, 1},
+		{query.Runs{Health: []job.Health{job.Critical}}, 0},
+		{query.Runs{Text: "LIVE"}, 1},
+		{query.Runs{Text: live.id}, 1},
 	} {
 		tt.query.Limit = 500
 		if page, err := s.Runs(t.Context(), tt.query); err != nil || len(page.Runs) != tt.want {
@@ -132,11 +133,11 @@ func findRun(t *testing.T, s *store.Store) {
 	if id, err := s.FindRun(t.Context(), job.Ref{Job: "train", Number: 2}); err != nil || id != b {
 		t.Errorf("number: %s, %v", id, err)
 	}
-	var ambiguous *index.AmbiguousError
+	var ambiguous *query.AmbiguousError
 	if _, err := s.FindRun(t.Context(), job.Ref{IDPrefix: "0199"}); !errors.As(err, &ambiguous) || len(ambiguous.Matches) != 2 {
 		t.Errorf("ambiguous prefix: %v", err)
 	}
-	var missing *index.NotFoundError
+	var missing *query.NotFoundError
 	for _, ref := range []job.Ref{{IDPrefix: "0198"}, {Job: "train", Number: 3}, {Job: "x\x00", Number: 1}} {
 		if _, err := s.FindRun(t.Context(), ref); !errors.As(err, &missing) {
 			t.Errorf("%+v: %v", ref, err)
@@ -189,7 +190,7 @@ func jobs(t *testing.T, s *store.Store) {
 	}
 	id := deliver(t, s, journal.Attempt{Job: "etl"}, 1, noon.Add(time.Minute), noon.Add(time.Minute)).ID
 	live := running(t, s, journal.Attempt{Job: "live"})
-	page, err := s.Jobs(t.Context(), index.JobQuery{})
+	page, err := s.Jobs(t.Context(), query.Jobs{})
 	all := page.Jobs
 	if err != nil || len(all) != 2 || page.Cursor != "" || all[0].Name != "etl" || all[1].Name != "live" {
 		t.Fatalf("jobs: %+v, %v", all, err)
@@ -217,7 +218,7 @@ func jobs(t *testing.T, s *store.Store) {
 	if l := all[1]; l.Active != 1 || l.Usual != nil || l.LastRun.ID != live.id || l.LastSuccessAt != nil {
 		t.Errorf("live: %+v", l)
 	}
-	var missing *index.NotFoundError
+	var missing *query.NotFoundError
 	if _, err := s.Job(t.Context(), "none"); !errors.As(err, &missing) {
 		t.Errorf("no job: %v", err)
 	}
@@ -252,7 +253,7 @@ func tokens(t *testing.T, s *store.Store) {
 	if err := s.RevokeToken(t.Context(), "t1"); err != nil {
 		t.Fatal(err)
 	}
-	var missing *index.NotFoundError
+	var missing *query.NotFoundError
 	if _, err := s.TokenByHash(t.Context(), hash[:]); !errors.As(err, &missing) {
 		t.Errorf("revoked token: %v", err)
 	}
@@ -270,7 +271,7 @@ func ping(t *testing.T, s *store.Store) {
 			t.Error(err)
 		}
 	}
-	if page, err := s.Jobs(t.Context(), index.JobQuery{}); err != nil || len(page.Jobs) != 0 {
+	if page, err := s.Jobs(t.Context(), query.Jobs{}); err != nil || len(page.Jobs) != 0 {
 		t.Errorf("ping left something behind: %+v, %v", page, err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"stint.dev/stint/internal/archive"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
@@ -65,7 +66,7 @@ func readAll(t *testing.T, s *store.Store, keys map[string]int) map[string][]sto
 			if one.Run, err = s.RunAttempt(t.Context(), id, attempt); err != nil {
 				t.Fatal(err)
 			}
-			series, err := s.Samples(t.Context(), id, attempt, index.SampleQuery{})
+			series, err := s.Samples(t.Context(), id, attempt, query.Samples{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -84,7 +84,7 @@ func (t *tx) rewrite(ctx context.Context, key attemptKey, row *attemptRow, r *re
 // rewriteRun shows the attempt in its run, which is made if it is missing.
 func (t *tx) rewriteRun(ctx context.Context, key attemptKey, r *replay) error {
 	row, err := t.lockRun(ctx, key.run)
-	var gone *index.NotFoundError
+	var gone *query.NotFoundError
 	missing := errors.As(err, &gone)
 	if err != nil && !missing {
 		return err

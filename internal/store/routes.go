@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/secretkey"
 	"stint.dev/stint/job"
 )
@@ -72,7 +72,7 @@ func (s *Store) Route(ctx context.Context, name string) (job.Route, error) {
 	var secret string
 	err := s.reader.QueryRowContext(ctx, `SELECT doc, secret FROM routes WHERE name = $1`, name).Scan(&doc, &secret)
 	if errors.Is(err, sql.ErrNoRows) {
-		return r, &index.NotFoundError{What: "route " + name}
+		return r, &query.NotFoundError{What: "route " + name}
 	}
 	if err == nil {
 		err = json.Unmarshal(doc, &r)
@@ -118,7 +118,7 @@ func (s *Store) DeleteRoute(ctx context.Context, name string, now time.Time) err
 			return fmt.Errorf("delete route %s: %w", name, err)
 		}
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, &index.NotFoundError{What: "route " + name})
+			return errors.Join(err, &query.NotFoundError{What: "route " + name})
 		}
 		_, err = t.ExecContext(ctx, `UPDATE outbox SET status = 'dropped', last_error = 'the route was deleted', done_at = $2
 			WHERE status = 'pending' AND route = $1`, name, micros(now))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -64,7 +65,7 @@ func scanRun(from scanner) (runRow, error) {
 	r.CreatedAt, r.StartAt, r.LastHeartbeatAt = fromMicros(created), fromMicros(start), fromNull(beat)
 	r.DeliveredLateSeconds = job.DeliveredLate(r.StartAt, r.CreatedAt).Seconds()
 	if unreadable != nil {
-		return runRow{}, &index.UnreadableError{Run: r, What: "the stored document", Cause: unreadable}
+		return runRow{}, &query.UnreadableError{Run: r, What: "the stored document", Cause: unreadable}
 	}
 	row.whenLost = stored.WhenLost
 	row.run, row.heardAt, row.expiresAt = r, fromMicros(heard), fromMicros(expires)
@@ -74,7 +75,7 @@ func scanRun(from scanner) (runRow, error) {
 
 // scanRuns reads the runs of a query and closes it. A row that cannot be read is skipped, and
 // returned apart.
-func scanRuns(rows *sql.Rows) (runs []job.Run, skipped []*index.UnreadableError, err error) {
+func scanRuns(rows *sql.Rows) (runs []job.Run, skipped []*query.UnreadableError, err error) {
 	found, skipped, err := scanRows(rows)
 	for _, row := range found {
 		runs = append(runs, row.run)
@@ -83,11 +84,11 @@ func scanRuns(rows *sql.Rows) (runs []job.Run, skipped []*index.UnreadableError,
 }
 
 // scanRows is scanRuns with what only the server needs.
-func scanRows(rows *sql.Rows) (found []runRow, skipped []*index.UnreadableError, err error) {
+func scanRows(rows *sql.Rows) (found []runRow, skipped []*query.UnreadableError, err error) {
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
 		row, err := scanRun(rows)
-		var bad *index.UnreadableError
+		var bad *query.UnreadableError
 		switch {
 		case errors.As(err, &bad):
 			skipped = append(skipped, bad)
@@ -212,7 +213,7 @@ func (t *tx) setLabels(ctx context.Context, r *job.Run) error {
 func (t *tx) lockRun(ctx context.Context, id string) (runRow, error) {
 	row, err := scanRun(t.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id = $1`+t.dialect.lock, id))
 	if errors.Is(err, sql.ErrNoRows) {
-		return runRow{}, &index.NotFoundError{What: "run " + id}
+		return runRow{}, &query.NotFoundError{What: "run " + id}
 	}
 	if err != nil {
 		return runRow{}, fmt.Errorf("read run %s: %w", id, err)
@@ -269,7 +270,7 @@ func scanAttempt(from scanner) (attemptKey, *attemptRow, error) {
 		return key, nil, err
 	}
 	if err := json.Unmarshal(doc, &row.attemptDoc); err != nil {
-		return key, nil, &index.UnreadableError{Run: job.Run{ID: key.run}, What: fmt.Sprintf("stored attempt %d", key.attempt), Cause: err}
+		return key, nil, &query.UnreadableError{Run: job.Run{ID: key.run}, What: fmt.Sprintf("stored attempt %d", key.attempt), Cause: err}
 	}
 	return key, row, nil
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/access"
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -79,7 +79,7 @@ func TestRowsOfEveryTableEnd(t *testing.T) {
 func fillTables(t *testing.T, s *store.Store) {
 	ctx, soon := t.Context(), noon.Add(time.Hour)
 	run := endedRun(t, s, "nightly", noon.Add(-time.Hour), 100<<10)
-	must(t, s.SetPolicy(ctx, index.StoredPolicy{Job: "nightly", YAML: "rules: {}", SetAt: noon}, []byte(`{}`)))
+	must(t, s.SetPolicy(ctx, policy.Stored{Job: "nightly", YAML: "rules: {}", SetAt: noon}, []byte(`{}`)))
 	must(t, s.SetRoute(ctx, job.Route{Name: "chat", URL: "https://example.org/", Enabled: true, ChangedAt: noon}))
 	must(t, s.AddOutbox(ctx, []outbox.Entry{
 		{Kind: outbox.Notify, Run: run, Attempt: 1, What: "failed", Severity: job.Critical, Message: "m", At: noon},

@@ -13,20 +13,21 @@ import (
 	"strings"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
 // FindRun returns the id of the run that a person named. The error is also
-// *index.AmbiguousError.
+// *query.AmbiguousError.
 func (s *Store) FindRun(ctx context.Context, ref job.Ref) (string, error) {
 	if ref.Job != "" {
 		if job.CheckName(ref.Job) != nil {
-			return "", &index.NotFoundError{What: fmt.Sprintf("run %s#%d", job.Quote(ref.Job), ref.Number)}
+			return "", &query.NotFoundError{What: fmt.Sprintf("run %s#%d", job.Quote(ref.Job), ref.Number)}
 		}
 		var id string
 		err := s.reader.QueryRowContext(ctx, `SELECT id FROM runs WHERE job = $1 AND number = $2`, ref.Job, ref.Number).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {
-			return "", &index.NotFoundError{What: fmt.Sprintf("run %s#%d", ref.Job, ref.Number)}
+			return "", &query.NotFoundError{What: fmt.Sprintf("run %s#%d", ref.Job, ref.Number)}
 		}
 		if err != nil {
 			return "", fmt.Errorf("find run %s#%d: %w", ref.Job, ref.Number, err)
@@ -40,9 +41,9 @@ func (s *Store) FindRun(ctx context.Context, ref job.Ref) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("find run %s: %w", ref.IDPrefix, err)
 	case len(ids) == 0:
-		return "", &index.NotFoundError{What: "run " + ref.IDPrefix}
+		return "", &query.NotFoundError{What: "run " + ref.IDPrefix}
 	case len(ids) > 1 && ids[0] != ref.IDPrefix:
-		return "", &index.AmbiguousError{Prefix: ref.IDPrefix, Matches: ids}
+		return "", &query.AmbiguousError{Prefix: ref.IDPrefix, Matches: ids}
 	}
 	return ids[0], nil
 }
@@ -77,11 +78,11 @@ func textsOf(ctx context.Context, from manyRows, query string, args ...any) ([]s
 // Run returns a run as its latest attempt shows it.
 func (s *Store) Run(ctx context.Context, id string) (job.Run, error) {
 	if job.CheckRunID(id) != nil {
-		return job.Run{}, &index.NotFoundError{What: "run " + job.Quote(id)}
+		return job.Run{}, &query.NotFoundError{What: "run " + job.Quote(id)}
 	}
 	row, err := scanRun(s.reader.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id = $1`, id))
 	if errors.Is(err, sql.ErrNoRows) {
-		return job.Run{}, &index.NotFoundError{What: "run " + id}
+		return job.Run{}, &query.NotFoundError{What: "run " + id}
 	}
 	if err != nil {
 		return job.Run{}, fmt.Errorf("read run %s: %w", id, err)
@@ -103,7 +104,7 @@ func (s *Store) RunAttempt(ctx context.Context, id string, attempt int) (job.Run
 		err = json.Unmarshal(doc, &state)
 	}
 	if errors.Is(err, sql.ErrNoRows) || err == nil && !state.Known() {
-		return job.Run{}, &index.NotFoundError{What: fmt.Sprintf("attempt %d of run %s", attempt, id)}
+		return job.Run{}, &query.NotFoundError{What: fmt.Sprintf("attempt %d of run %s", attempt, id)}
 	}
 	if err != nil {
 		return job.Run{}, fmt.Errorf("read attempt %d of run %s: %w", attempt, id, err)
@@ -130,24 +131,24 @@ func earlierAttempt(run, view job.Run) job.Run {
 
 // Runs returns a page of runs, those that started last first, without those whose rows cannot be
 // read. A cursor that this server did not make is a *job.InvalidError.
-func (s *Store) Runs(ctx context.Context, q index.RunQuery) (index.RunPage, error) {
+func (s *Store) Runs(ctx context.Context, q query.Runs) (query.RunPage, error) {
 	limit := min(max(q.Limit, 1), 500)
-	query, args, err := s.pageQuery(ctx, q, limit+1)
+	statement, args, err := s.pageQuery(ctx, q, limit+1)
 	if err != nil {
-		return index.RunPage{}, err
+		return query.RunPage{}, err
 	}
-	rows, err := s.reader.QueryContext(ctx, query, args...)
+	rows, err := s.reader.QueryContext(ctx, statement, args...)
 	if err != nil {
-		return index.RunPage{}, fmt.Errorf("list runs: %w", err)
+		return query.RunPage{}, fmt.Errorf("list runs: %w", err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	page := index.RunPage{Runs: []job.Run{}}
-	var skipped []*index.UnreadableError
+	page := query.RunPage{Runs: []job.Run{}}
+	var skipped []*query.UnreadableError
 	last := ""
 	for n := 1; rows.Next(); n++ {
 		row, err := scanRun(rows)
 		start, id := micros(row.run.StartAt), row.run.ID
-		var bad *index.UnreadableError
+		var bad *query.UnreadableError
 		switch {
 		case n > limit:
 			page.NextCursor = last
@@ -156,14 +157,14 @@ func (s *Store) Runs(ctx context.Context, q index.RunQuery) (index.RunPage, erro
 			start, id = micros(bad.Run.StartAt), bad.Run.ID
 			skipped = append(skipped, bad)
 		case err != nil:
-			return index.RunPage{}, fmt.Errorf("list runs: %w", err)
+			return query.RunPage{}, fmt.Errorf("list runs: %w", err)
 		default:
 			page.Runs = append(page.Runs, s.leases.show(row.run))
 		}
 		last = cursorOf(start, id)
 	}
 	if err := rows.Err(); err != nil {
-		return index.RunPage{}, fmt.Errorf("list runs: %w", err)
+		return query.RunPage{}, fmt.Errorf("list runs: %w", err)
 	}
 	s.unreadable(ctx, troubleRun, skipped)
 	for i := range page.Runs {
@@ -178,7 +179,7 @@ const fewLabels = 2000
 // pageQuery chooses how a page is found. Runs that must have a label, or a text, are read
 // off the index of labels or texts, if there are few of them or nothing else is asked for;
 // else by time, and looked up whether they have it.
-func (s *Store) pageQuery(ctx context.Context, q index.RunQuery, limit int) (string, []any, error) {
+func (s *Store) pageQuery(ctx context.Context, q query.Runs, limit int) (string, []any, error) {
 	alone := len(q.Labels) == 1 && q.Job == "" && q.Host == "" && q.Text == "" && len(q.States)+len(q.Health) == 0
 	for _, key := range slices.Sorted(maps.Keys(q.Labels)) {
 		var n int
@@ -203,7 +204,7 @@ func (s *Store) pageQuery(ctx context.Context, q index.RunQuery, limit int) (str
 }
 
 // labelQuery writes the query for a page that is read off the index of one label.
-func labelQuery(q index.RunQuery, key string, limit int) (string, []any, error) {
+func labelQuery(q query.Runs, key string, limit int) (string, []any, error) {
 	value := q.Labels[key]
 	q.Labels = maps.Clone(q.Labels)
 	delete(q.Labels, key)
@@ -239,7 +240,7 @@ func labelQuery(q index.RunQuery, key string, limit int) (string, []any, error) 
 
 // runsQuery writes the query for a page. Several states are asked for one by one and
 // merged: each is in order in an index, so that nothing sorts a million rows.
-func runsQuery(q index.RunQuery, limit int) (string, []any, error) {
+func runsQuery(q query.Runs, limit int) (string, []any, error) {
 	conditions, args, err := runConditions(q)
 	if err != nil {
 		return "", nil, err
@@ -272,7 +273,7 @@ func where(conditions []string) string {
 }
 
 // runConditions writes what a query asks for, except the states.
-func runConditions(q index.RunQuery) (conditions []string, args []any, err error) {
+func runConditions(q query.Runs) (conditions []string, args []any, err error) {
 	arg := func(v any) string {
 		if text, ok := v.(string); ok {
 			v = index.Clean(text)

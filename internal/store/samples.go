@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -16,26 +17,26 @@ const clockSlack = time.Minute
 
 // Samples returns samples of an attempt in order of time. It reads the blocks of the time that
 // was asked for one after the other, and holds no more than what it chooses.
-func (s *Store) Samples(ctx context.Context, run string, attempt int, q index.SampleQuery) (index.SampleSeries, error) {
+func (s *Store) Samples(ctx context.Context, run string, attempt int, q query.Samples) (query.SampleSeries, error) {
 	from, to, err := s.sampledBlocks(ctx, run, attempt, q)
 	if err != nil || to == 0 {
-		return index.SampleSeries{Samples: []job.Sample{}}, err
+		return query.SampleSeries{Samples: []job.Sample{}}, err
 	}
 	// A block that was found may have been merged with those before it meanwhile.
 	rows, err := s.reader.QueryContext(ctx, `SELECT samples FROM blocks WHERE run_id = $1 AND attempt = $2 AND samples IS NOT NULL
 		AND start >= COALESCE((SELECT start FROM blocks WHERE run_id = $1 AND attempt = $2 AND start <= $3 ORDER BY start DESC LIMIT 1), 0)
 		AND start <= $4 ORDER BY start`, run, attempt, from, to)
 	if err != nil {
-		return index.SampleSeries{}, fmt.Errorf("samples of run %s attempt %d: %w", run, attempt, err)
+		return query.SampleSeries{}, fmt.Errorf("samples of run %s attempt %d: %w", run, attempt, err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	thin := index.NewThinner(q.Points)
+	thin := query.NewThinner(q.Points)
 	var before, after *job.Sample
 	var some []job.Sample
 	for rows.Next() {
 		some, err = scanSamples(some[:0], rows)
 		if err != nil {
-			return index.SampleSeries{}, fmt.Errorf("samples of run %s attempt %d: %w", run, attempt, err)
+			return query.SampleSeries{}, fmt.Errorf("samples of run %s attempt %d: %w", run, attempt, err)
 		}
 		for i := range some {
 			switch one := &some[i]; {
@@ -53,7 +54,7 @@ func (s *Store) Samples(ctx context.Context, run string, attempt int, q index.Sa
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return index.SampleSeries{}, fmt.Errorf("samples of run %s attempt %d: %w", run, attempt, err)
+		return query.SampleSeries{}, fmt.Errorf("samples of run %s attempt %d: %w", run, attempt, err)
 	}
 	series := thin.Series(!q.Even)
 	for _, edge := range []*job.Sample{before, after} {
@@ -71,12 +72,12 @@ func scanSamples(into []job.Sample, from scanner) ([]job.Sample, error) {
 	if err := from.Scan(&text); err != nil {
 		return nil, err
 	}
-	return index.DecodeSamples(into, text)
+	return query.DecodeSamples(into, text)
 }
 
 // sampledBlocks finds the first and the last block with samples of a time, and the nearest ones
 // before and after it; to is 0 where there is none. It reads no sample.
-func (s *Store) sampledBlocks(ctx context.Context, run string, attempt int, q index.SampleQuery) (from, to int64, err error) {
+func (s *Store) sampledBlocks(ctx context.Context, run string, attempt int, q query.Samples) (from, to int64, err error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT head FROM blocks WHERE run_id = $1 AND attempt = $2 AND samples IS NOT NULL ORDER BY start`, run, attempt)
 	if err != nil {
 		return 0, 0, fmt.Errorf("blocks with samples of run %s attempt %d: %w", run, attempt, err)

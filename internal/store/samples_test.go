@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -12,7 +12,7 @@ import (
 
 func allSamples(t *testing.T, s *store.Store, id string) ([]job.Sample, error) {
 	t.Helper()
-	series, err := s.Samples(t.Context(), id, 1, index.SampleQuery{})
+	series, err := s.Samples(t.Context(), id, 1, query.Samples{})
 	return series.Samples, err
 }
 
@@ -51,7 +51,7 @@ func TestSamplesOfASpan(t *testing.T) {
 			"open end":      {at(398), time.Time{}, 397, n - 1},
 			"open start":    {time.Time{}, at(1), 0, 2},
 		} {
-			got, err := s.Samples(t.Context(), id, 1, index.SampleQuery{From: tt.from, To: tt.to, Points: 1000})
+			got, err := s.Samples(t.Context(), id, 1, query.Samples{From: tt.from, To: tt.to, Points: 1000})
 			if err != nil || len(got.Samples) == 0 {
 				t.Errorf("%s: %d samples, %v", name, len(got.Samples), err)
 				continue
@@ -61,10 +61,10 @@ func TestSamplesOfASpan(t *testing.T) {
 				t.Errorf("%s: %d of %d samples, from %d to %d", name, len(got.Samples), got.Total, first, last)
 			}
 		}
-		if got, err := s.Samples(t.Context(), id, 1, index.SampleQuery{From: at(5), To: at(3)}); err != nil || len(got.Samples) > 2 {
+		if got, err := s.Samples(t.Context(), id, 1, query.Samples{From: at(5), To: at(3)}); err != nil || len(got.Samples) > 2 {
 			t.Errorf("a span that ends before it begins: %d samples, %v", len(got.Samples), err)
 		}
-		if got, err := s.Samples(t.Context(), id, 2, index.SampleQuery{}); err != nil || got.Samples == nil || len(got.Samples) != 0 {
+		if got, err := s.Samples(t.Context(), id, 2, query.Samples{}); err != nil || got.Samples == nil || len(got.Samples) != 0 {
 			t.Errorf("an attempt without samples: %+v, %v", got, err)
 		}
 		last, err := s.LastSamples(t.Context(), id, 1, 30)
@@ -91,7 +91,7 @@ func TestSamplesAreThinnedWhileTheyAreRead(t *testing.T) {
 			return int64(i % 50)
 		})
 		for _, even := range []bool{false, true} {
-			got, err := s.Samples(t.Context(), id, 1, index.SampleQuery{Points: points, Even: even})
+			got, err := s.Samples(t.Context(), id, 1, query.Samples{Points: points, Even: even})
 			if err != nil || got.Total != n || len(got.Samples) > 6*points || len(got.Samples) < points {
 				t.Fatalf("%d of %d samples, %v", len(got.Samples), got.Total, err)
 			}

@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 )
 
 // CreateSession stores a session.
@@ -30,7 +31,7 @@ func (s *Store) SessionByHash(ctx context.Context, hash []byte) (access.Session,
 		WHERE s.hash = $1 AND (s.token_id = '' OR t.id IS NOT NULL)`, hash).
 		Scan(&n.Who, &n.Scope, &n.Via, &n.Token, &created, &expires, &used, &n.Identity, &tokenExpires)
 	if errors.Is(err, sql.ErrNoRows) {
-		return access.Session{}, &index.NotFoundError{What: "session"}
+		return access.Session{}, &query.NotFoundError{What: "session"}
 	}
 	if err != nil {
 		return access.Session{}, fmt.Errorf("read a session: %w", err)
@@ -87,7 +88,7 @@ func (s *Store) has(ctx context.Context, table string, hash []byte) (bool, error
 }
 
 // TakeLogin returns a login that was begun and deletes it, so that it counts once. It
-// returns *index.NotFoundError when there is none or it has expired.
+// returns *query.NotFoundError when there is none or it has expired.
 func (s *Store) TakeLogin(ctx context.Context, hash []byte, now time.Time) (access.Login, error) {
 	l := access.Login{Hash: hash}
 	there, err := s.has(ctx, "logins", hash)
@@ -95,7 +96,7 @@ func (s *Store) TakeLogin(ctx context.Context, hash []byte, now time.Time) (acce
 	case err != nil:
 		return l, err
 	case !there:
-		return l, &index.NotFoundError{What: "login"}
+		return l, &query.NotFoundError{What: "login"}
 	}
 	err = s.writeRuns(ctx, noRuns, func(t *tx) error {
 		var expires int64
@@ -103,7 +104,7 @@ func (s *Store) TakeLogin(ctx context.Context, hash []byte, now time.Time) (acce
 			Scan(&l.ReturnTo, &expires)
 		l.ExpiresAt = fromMicros(expires)
 		if errors.Is(err, sql.ErrNoRows) || err == nil && !now.Before(l.ExpiresAt) {
-			return &index.NotFoundError{What: "login"}
+			return &query.NotFoundError{What: "login"}
 		}
 		return err
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
@@ -30,7 +31,7 @@ func deliver(t *testing.T, s *store.Store, a journal.Attempt, code int, started,
 }
 
 // numbersOf are the numbers of a page of runs.
-func numbersOf(t *testing.T, s *store.Store, q index.RunQuery) []int64 {
+func numbersOf(t *testing.T, s *store.Store, q query.Runs) []int64 {
 	t.Helper()
 	var numbers []int64
 	for {
@@ -71,7 +72,7 @@ func runsByStart(t *testing.T, s *store.Store) {
 	want := []int64{2, 4, 5, 1, 3}
 	lists := func(when string) {
 		t.Helper()
-		for name, q := range map[string]index.RunQuery{
+		for name, q := range map[string]query.Runs{
 			"all": {}, "job": {Job: "nightly"}, "host": {Host: "box"}, "label": {Labels: map[string]string{"team": "ml"}},
 			"label and job": {Job: "nightly", Labels: map[string]string{"team": "ml"}}, "text": {Text: "nightly"}, "short text": {Text: "ni"},
 			"states":   {States: []job.State{job.Failed, job.Succeeded}},
@@ -85,7 +86,7 @@ func runsByStart(t *testing.T, s *store.Store) {
 				t.Errorf("%s, %s (-want +got): %s", name, when, diff)
 			}
 		}
-		between := index.RunQuery{Since: at(60), Until: at(120), Limit: 50}
+		between := query.Runs{Since: at(60), Until: at(120), Limit: 50}
 		if diff := cmp.Diff([]int64{4, 5, 1}, numbersOf(t, s, between)); diff != "" {
 			t.Errorf("since and until go by the start, %s (-want +got): %s", when, diff)
 		}
@@ -183,16 +184,16 @@ func asInVersion19(db *sql.DB) error {
 
 func checkUpgraded(t *testing.T, s *store.Store, when string) {
 	t.Helper()
-	for name, q := range map[string]index.RunQuery{"job": {Job: "nightly", Limit: 2}, "text": {Text: "nightly", Limit: 2}} {
+	for name, q := range map[string]query.Runs{"job": {Job: "nightly", Limit: 2}, "text": {Text: "nightly", Limit: 2}} {
 		if diff := cmp.Diff([]int64{1, 3, 2}, numbersOf(t, s, q)); diff != "" {
 			t.Errorf("%s, %s (-want +got): %s", name, when, diff)
 		}
 	}
-	label := index.RunQuery{Labels: map[string]string{"team": "ml"}, Limit: 1}
+	label := query.Runs{Labels: map[string]string{"team": "ml"}, Limit: 1}
 	if diff := cmp.Diff([]int64{1, 2}, numbersOf(t, s, label)); diff != "" {
 		t.Errorf("label, %s (-want +got): %s", when, diff)
 	}
-	page, err := s.Runs(t.Context(), index.RunQuery{Limit: 3})
+	page, err := s.Runs(t.Context(), query.Runs{Limit: 3})
 	must(t, err)
 	if r := page.Runs[2]; !r.StartAt.Equal(noon.Add(-time.Hour)) || r.DeliveredLateSeconds != 3600 {
 		t.Errorf("the run that was delivered late: start %s, late %v", r.StartAt, r.DeliveredLateSeconds)

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"unicode"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -212,13 +212,13 @@ func likeText(text string) string {
 }
 
 // onlyText says that a query has no filter that an index helps with but the text and time.
-func onlyText(q index.RunQuery) bool {
+func onlyText(q query.Runs) bool {
 	return q.Job == "" && q.Host == "" && len(q.States)+len(q.Health)+len(q.Labels) == 0
 }
 
 // byText reports whether a page is best read off the index of texts: when few runs have
 // the text, or nothing else is asked for.
-func (s *Store) byText(ctx context.Context, q index.RunQuery) (bool, error) {
+func (s *Store) byText(ctx context.Context, q query.Runs) (bool, error) {
 	match, arg, ok := s.dialect.textMatch(q.Text, 1)
 	if !ok || onlyText(q) {
 		return ok, nil
@@ -233,7 +233,7 @@ func (s *Store) byText(ctx context.Context, q index.RunQuery) (bool, error) {
 
 // textQuery writes the query for a page that is read off the index of texts, newest first,
 // together with the runs that are not in it yet.
-func (d dialect) textQuery(q index.RunQuery, limit int) (string, []any, error) {
+func (d dialect) textQuery(q query.Runs, limit int) (string, []any, error) {
 	conditions, args, err := runConditions(q)
 	if err != nil {
 		return "", nil, err
@@ -263,7 +263,7 @@ func (d dialect) textQuery(q index.RunQuery, limit int) (string, []any, error) {
 }
 
 // before is a time in microseconds after every run that a query lets through; 0 for none.
-func before(q index.RunQuery) (int64, error) {
+func before(q query.Runs) (int64, error) {
 	if q.Cursor != "" {
 		at, _, err := readCursor(q.Cursor)
 		return at + 1, err
@@ -312,7 +312,7 @@ func (d dialect) textOrder() string {
 
 // countTexts counts the runs that are not active by state, among the newest countTextMost
 // with a text.
-func (s *Store) countTexts(ctx context.Context, q index.RunQuery, counts *index.RunCounts) error {
+func (s *Store) countTexts(ctx context.Context, q query.Runs, counts *query.RunCounts) error {
 	conditions, args, err := runConditions(q)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -95,14 +96,14 @@ func longTexts(t *testing.T, s *store.Store) {
 			want[text] = id
 		}
 		if c.attempt.Host != "" {
-			if page, err := s.Runs(t.Context(), index.RunQuery{Host: host}); err != nil || len(page.Runs) != 1 || page.Runs[0].ID != id {
+			if page, err := s.Runs(t.Context(), query.Runs{Host: host}); err != nil || len(page.Runs) != 1 || page.Runs[0].ID != id {
 				t.Errorf("a long host: %d runs, %v", len(page.Runs), err)
 			}
 		}
 	}
 	for _, when := range []string{"before", "after"} {
 		for text, id := range want {
-			for _, q := range []index.RunQuery{{Text: text}, {Text: strings.ToUpper(text), States: []job.State{job.Succeeded}}} {
+			for _, q := range []query.Runs{{Text: text}, {Text: strings.ToUpper(text), States: []job.State{job.Succeeded}}} {
 				page, err := s.Runs(t.Context(), q)
 				if err != nil || len(page.Runs) != 1 || page.Runs[0].ID != id {
 					t.Errorf("%s tidying: %d bytes %.20q: %d runs, %v", when, len(text), text, len(page.Runs), err)
@@ -127,7 +128,7 @@ func tidyTexts(t *testing.T, s *store.Store) {
 func checkTexts(t *testing.T, s *store.Store, all []textRun, when string) {
 	t.Helper()
 	for _, text := range []string{"ice", "icecream", "ICE", `"te'`, "100%", "0% A_b", "a_b", "axb", `\ b`, "größe", "αβγ", "run-1", "run-59", "nowhere", "elsewhere", "ti", "e"} {
-		for _, q := range []index.RunQuery{{}, {States: []job.State{job.Failed}}, {Until: noon.Add(2 * time.Microsecond)}, {Since: noon.Add(time.Microsecond), States: []job.State{job.Failed, job.Succeeded}}} {
+		for _, q := range []query.Runs{{}, {States: []job.State{job.Failed}}, {Until: noon.Add(2 * time.Microsecond)}, {Since: noon.Add(time.Microsecond), States: []job.State{job.Failed, job.Succeeded}}} {
 			q.Text = text
 			var want []string
 			for _, r := range all {
@@ -150,7 +151,7 @@ func checkTexts(t *testing.T, s *store.Store, all []textRun, when string) {
 }
 
 // allPages reads small pages until the last, which must stand in order.
-func allPages(t *testing.T, s *store.Store, q index.RunQuery) (ids []string, counted int64) {
+func allPages(t *testing.T, s *store.Store, q query.Runs) (ids []string, counted int64) {
 	t.Helper()
 	counts, err := s.RunCounts(t.Context(), q)
 	if err != nil || !counts.Exact {
@@ -186,7 +187,7 @@ func TestRunCountsAreKept(t *testing.T) {
 		one(t, s, id, 1, 0, data)
 		check := func(succeeded, running int64) {
 			t.Helper()
-			got, err := s.RunCounts(t.Context(), index.RunQuery{Job: "a"})
+			got, err := s.RunCounts(t.Context(), query.Runs{Job: "a"})
 			if err != nil || got.State[job.Succeeded] != succeeded || got.State[job.Running] != running || got.Total != succeeded+running {
 				t.Errorf("counts %+v, %v; want %d and %d", got, err, succeeded, running)
 			}
@@ -194,7 +195,7 @@ func TestRunCountsAreKept(t *testing.T) {
 			if err != nil || sum.Runs != succeeded+running || sum.Succeeded != succeeded || sum.Active != running {
 				t.Errorf("summary %+v, %v", sum, err)
 			}
-			if page, err := s.Runs(t.Context(), index.RunQuery{Text: "train", Limit: 50}); err != nil || int64(len(page.Runs)) != succeeded+running {
+			if page, err := s.Runs(t.Context(), query.Runs{Text: "train", Limit: 50}); err != nil || int64(len(page.Runs)) != succeeded+running {
 				t.Errorf("%d runs with a text, %v", len(page.Runs), err)
 			}
 		}

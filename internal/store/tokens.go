@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 )
 
 const tokenColumns = `id, name, scope, prefix, hash, created_at, expires_at, last_used_at`
@@ -50,7 +51,7 @@ func (s *Store) Tokens(ctx context.Context) ([]access.Token, error) {
 func (s *Store) TokenByHash(ctx context.Context, hash []byte) (access.Token, error) {
 	k, err := scanToken(s.reader.QueryRowContext(ctx, `SELECT `+tokenColumns+` FROM tokens WHERE hash = $1`, hash))
 	if errors.Is(err, sql.ErrNoRows) {
-		return access.Token{}, &index.NotFoundError{What: "token"}
+		return access.Token{}, &query.NotFoundError{What: "token"}
 	}
 	if err != nil {
 		return access.Token{}, fmt.Errorf("read a token: %w", err)
@@ -81,7 +82,7 @@ func (s *Store) RevokeToken(ctx context.Context, id string) error {
 			return fmt.Errorf("delete token %s: %w", id, err)
 		}
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, &index.NotFoundError{What: "token " + id})
+			return errors.Join(err, &query.NotFoundError{What: "token " + id})
 		}
 		if _, err := t.ExecContext(ctx, `UPDATE installation SET revoked = revoked + 1`); err != nil {
 			return fmt.Errorf("count the revoked token %s: %w", id, err)

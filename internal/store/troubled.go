@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
 
@@ -148,7 +149,7 @@ func (s *Store) skip(ctx context.Context, kind, id string, cause error) error {
 }
 
 // unreadable records the runs whose rows could not be read.
-func (s *Store) unreadable(ctx context.Context, kind string, rows []*index.UnreadableError) {
+func (s *Store) unreadable(ctx context.Context, kind string, rows []*query.UnreadableError) {
 	for _, one := range rows {
 		s.failed(ctx, kind, one.Run.ID, one)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -161,7 +162,7 @@ func unreadableRows(t *testing.T, s *store.Store, now *time.Time) {
 	}
 	// The newest is unreadable: each page is one run short, and the cursor goes on behind it.
 	var seen []string
-	for q := (index.RunQuery{Limit: 1}); ; {
+	for q := (query.Runs{Limit: 1}); ; {
 		page, err := s.Runs(t.Context(), q)
 		if err != nil {
 			t.Fatal(err)
@@ -176,7 +177,7 @@ func unreadableRows(t *testing.T, s *store.Store, now *time.Time) {
 	if len(seen) != 3 {
 		t.Errorf("%d of 3 readable runs are listed", len(seen))
 	}
-	if _, err := s.Jobs(t.Context(), index.JobQuery{}); err != nil {
+	if _, err := s.Jobs(t.Context(), query.Jobs{}); err != nil {
 		t.Errorf("jobs: %v", err)
 	}
 	var bad interface{ Unwrap() error }

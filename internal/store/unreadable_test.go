@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -86,7 +87,7 @@ func unreadableRunInAGroup(t *testing.T, s *store.Store) {
 		damageRows(t, s, `UPDATE runs SET doc = '{' WHERE id = $1`, j.id)
 	}
 	appends, appended, beaten := group(t, s, all)
-	var bad *index.UnreadableError
+	var bad *query.UnreadableError
 	for i := range all {
 		// A heartbeat needs no document: the agent stays trusted.
 		if errors.As(appended[i].Err, &bad) != (i < 3) || beaten[i].Err != nil || !beaten[i].Owner {
@@ -105,7 +106,7 @@ func unreadableAttemptInAGroup(t *testing.T, s *store.Store) {
 	all := sorted(t, s, 3)
 	damageRows(t, s, `UPDATE attempts SET doc = '{' WHERE run_id = $1`, all[0].id)
 	_, appended, beaten := group(t, s, all)
-	var bad *index.UnreadableError
+	var bad *query.UnreadableError
 	if !errors.As(appended[0].Err, &bad) || beaten[0].Err != nil {
 		t.Errorf("the damaged one: append %v, heartbeat %v", appended[0].Err, beaten[0].Err)
 	}
@@ -200,7 +201,7 @@ func refusedText(t *testing.T, s *store.Store) {
 		t.Errorf("%d of 4 texts are searchable, %v", n, err)
 	}
 	wantTroubled(t, s, "index_text "+bad)
-	if page, err := s.Runs(t.Context(), index.RunQuery{Limit: 10, Text: bad}); err != nil || len(page.Runs) != 1 {
+	if page, err := s.Runs(t.Context(), query.Runs{Limit: 10, Text: bad}); err != nil || len(page.Runs) != 1 {
 		t.Errorf("the other one is not found: %+v, %v", page, err)
 	}
 }
@@ -232,7 +233,7 @@ func refusedDispatch(t *testing.T, s *store.Store) {
 		one(t, s, id, 1, 0, data)
 		runs = append(runs, id)
 	}
-	first, err := s.Actions(t.Context(), index.ActionQuery{Run: runs[0], Limit: 1})
+	first, err := s.Actions(t.Context(), query.Actions{Run: runs[0], Limit: 1})
 	if err != nil || len(first) != 1 {
 		t.Fatal(first, err)
 	}

@@ -1,4 +1,4 @@
-package index
+package query
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
 )
 
@@ -24,8 +25,8 @@ const (
 	OverviewOld = 30 * 24 * time.Hour
 )
 
-// OverviewQuery asks for an overview. With a cursor it has runs or jobs of that list only.
-type OverviewQuery struct {
+// Overview asks for an overview. With a cursor it has runs or jobs of that list only.
+type Overview struct {
 	Now             time.Time
 	Limit           int // the most runs that need attention, and the most jobs
 	AttentionCursor string
@@ -120,7 +121,7 @@ func EndOnServer(attempt int, start time.Time, started, ended *time.Time, heard,
 func ShortRun(r *job.Run) job.OverviewRun {
 	out := job.OverviewRun{
 		ID: r.ID, Job: r.Job, Number: r.Number, Attempt: r.Attempt, State: r.State, Health: r.Health,
-		Acknowledged: r.Acknowledged, Outcome: r.Outcome, Command: Cut(r.Command, 200), Status: Cut(r.Status, 200), Host: r.Host,
+		Acknowledged: r.Acknowledged, Outcome: r.Outcome, Command: index.Cut(r.Command, 200), Status: index.Cut(r.Status, 200), Host: r.Host,
 		CreatedAt: r.CreatedAt, StartAt: r.StartAt, DeliveredLateSeconds: r.DeliveredLateSeconds,
 		StartedAt: r.StartedAt, EndedAt: r.EndedAt, LastHeartbeatAt: r.LastHeartbeatAt, SuspendedAt: r.SuspendedAt,
 		Cancel: r.Cancel, Usage: job.MemoryUsage{MemoryBytes: r.Usage.MemoryBytes, PeakMemoryBytes: r.Usage.PeakMemoryBytes},

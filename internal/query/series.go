@@ -1,4 +1,4 @@
-package index
+package query
 
 import (
 	"slices"
@@ -7,8 +7,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-// SampleQuery asks for the samples of an attempt.
-type SampleQuery struct {
+// Samples asks for the samples of an attempt.
+type Samples struct {
 	// From and To bound the time; zero for no bound. The sample before and the one after are
 	// returned too, so that a chart's lines go on to its edges.
 	From, To time.Time

@@ -1,4 +1,6 @@
-package index
+// Package band says what is usual for a job: the band that the figures of its last good runs make. It
+// is pure.
+package band
 
 import (
 	"slices"
@@ -6,11 +8,11 @@ import (
 	"stint.dev/stint/job"
 )
 
-// GoodRuns is how many of a job's last good runs make its band, and FewestGood how many
-// there must be before there is one.
+// MaxRuns is how many of a job's last good runs make its band at most, and MinRuns how many there
+// must be before it has one.
 const (
-	GoodRuns   = 20
-	FewestGood = 3
+	MaxRuns = 20
+	MinRuns = 3
 )
 
 // GoodRun is what one good run adds to the band of its job.
@@ -23,7 +25,7 @@ type GoodRun struct {
 	Silence float64 `json:"silence"`
 }
 
-// GoodRunOf are the figures of a run that succeeded; false for any other, and for one
+// GoodRunOf returns the figures of a run that succeeded; false for any other, and for one
 // whose times are not known.
 func GoodRunOf(r job.Run) (GoodRun, bool) {
 	if r.State != job.Succeeded || r.StartedAt == nil || r.EndedAt == nil {
@@ -35,14 +37,14 @@ func GoodRunOf(r job.Run) (GoodRun, bool) {
 	}, true
 }
 
-// AddGoodRun keeps the last GoodRuns, the newest last.
-func AddGoodRun(last []GoodRun, f GoodRun) []GoodRun {
-	return append(slices.Clone(last[max(0, len(last)+1-GoodRuns):]), f)
+// Add returns the last MaxRuns good runs with one more, the newest last.
+func Add(last []GoodRun, newest GoodRun) []GoodRun {
+	return append(slices.Clone(last[max(0, len(last)+1-MaxRuns):]), newest)
 }
 
-// Expect is the band that figures make; nil when there are fewer than FewestGood.
-func Expect(last []GoodRun) *job.Expected {
-	if len(last) < FewestGood {
+// Of returns the band of a job whose last good runs are given; nil when there are fewer than MinRuns.
+func Of(last []GoodRun) *job.Expected {
+	if len(last) < MinRuns {
 		return nil
 	}
 	band := func(of func(GoodRun) float64) job.Percentiles {
@@ -66,7 +68,7 @@ func Expect(last []GoodRun) *job.Expected {
 	}
 }
 
-// peaks is the band of the memory of runs in which it was measured; zero for too few.
+// peaks returns the band of the memory of runs in which it was measured; zero for too few.
 func peaks(last []GoodRun) job.Percentiles {
 	var values []float64
 	for _, f := range last {
@@ -74,7 +76,7 @@ func peaks(last []GoodRun) job.Percentiles {
 			values = append(values, float64(f.Peak))
 		}
 	}
-	if len(values) < FewestGood {
+	if len(values) < MinRuns {
 		return job.Percentiles{}
 	}
 	return percentiles(values)
@@ -85,7 +87,7 @@ func percentiles(values []float64) job.Percentiles {
 	return job.Percentiles{P50: Percentile(values, 50), P95: Percentile(values, 95)}
 }
 
-// Percentile is the nearest-rank percentile of sorted values, of which there is one.
+// Percentile returns the nearest-rank percentile of sorted values, of which there is at least one.
 func Percentile[T any](sorted []T, p int) T {
 	rank := (p*len(sorted) + 99) / 100
 	return sorted[max(rank, 1)-1]

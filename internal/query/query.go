@@ -1,0 +1,61 @@
+// Package query says how stored runs, jobs, actions and samples are asked for, and what comes back:
+// queries, pages, counts, samples for charts, the overview, and the errors of what cannot be read. It
+// is pure.
+package query
+
+import (
+	"time"
+
+	"stint.dev/stint/job"
+)
+
+// Runs asks for a page of runs, those that started last first.
+type Runs struct {
+	Job    string
+	States []job.State
+	Health []job.Health
+	Labels map[string]string // all must match
+	Text   string            // in job, command, host, id or a label value; case-insensitive
+	Host   string
+	Since  time.Time // started then or later; zero for no bound
+	Until  time.Time // started before; zero for no bound
+	Limit  int       // 1 to 500
+	Cursor string    // of the page before; empty for the first
+}
+
+// RunPage is one page. NextCursor is empty on the last.
+type RunPage struct {
+	Runs       []job.Run
+	NextCursor string
+}
+
+// RunCounts are how many runs there are in each state and of each health, among those
+// that all other filters of a query let through, and how many pass them all.
+type RunCounts struct {
+	Total  int64
+	State  map[job.State]int64
+	Health map[job.Health]int64
+	// Exact is false when counting stopped early: then the figures are the least there are.
+	Exact bool
+}
+
+// Jobs asks for a page of jobs, in the order of names.
+type Jobs struct {
+	Name   string // only this one; empty for all
+	Limit  int    // 0 for 500
+	Cursor string
+}
+
+// JobPage is a page of jobs. Cursor is empty on the last one.
+type JobPage struct {
+	Jobs   []job.Summary
+	Cursor string
+}
+
+// Actions asks for a page of actions, newest first.
+type Actions struct {
+	Run    string // empty for all
+	Status string // empty for all
+	Limit  int    // 1 to 500
+	Before int64  // only those with a smaller id; 0 for the newest
+}
