@@ -47,14 +47,15 @@ var table = []row{
 	{"internal/agent/statedir", "", "", "who owns a directory: the standard library says it"},
 	{"internal/agent/stall", "internal/agent/process internal/agent/process/procfs", "", "a judgement on what was seen; only the bytes that processes moved are read here"},
 
-	{"internal/index", "job journal internal/outbox", "", "pure: journal bytes in, views out"},
+	{"internal/index", "job journal", "", "pure: journal bytes in, views out"},
 	{"internal/query", "job internal/index", "", "pure: what is asked of a store, what comes back, and how it is cut for lists and charts"},
 	{"internal/band", "job", "", "pure: figures of good runs in, what is usual out"},
+	{"internal/lease", "job internal/index internal/outbox", "", "pure: heartbeats and times in, evidence and verdicts out"},
 	{"internal/outbox", "job", "", "pure: a run and its events in, entries of the outbox out"},
 	{"internal/logs", "job journal internal/index internal/query", "", "a log needs blocks, and no HTTP"},
 	{"internal/access", "job", "github.com/google/uuid golang.org/x/sys", "rules about tokens, sessions, local trust and scopes; one question to the kernel, whose connection it is"},
 	{"internal/archive", "", "github.com/minio/minio-go/v7", "objects under keys; it knows nothing of journals"},
-	{"internal/store", "job journal internal/access internal/band internal/index internal/outbox internal/policy internal/query internal/store/beatlog internal/store/secretkey internal/store/segment", "github.com/google/uuid github.com/jackc/pgx/v5 github.com/pressly/goose/v3 github.com/klauspost/compress modernc.org/sqlite golang.org/x/sys", "the only place that knows a database"},
+	{"internal/store", "job journal internal/access internal/band internal/index internal/lease internal/outbox internal/policy internal/query internal/store/beatlog internal/store/secretkey internal/store/segment", "github.com/google/uuid github.com/jackc/pgx/v5 github.com/pressly/goose/v3 github.com/klauspost/compress modernc.org/sqlite golang.org/x/sys", "the only place that knows a database"},
 	{"internal/metrics", "", "", "counts and writes text; must do nothing at a program's start"},
 	{"internal/store/beatlog", "job internal/store/durable", "", "heartbeats in a file; it knows nothing of databases"},
 	{"internal/store/durable", "", "golang.org/x/sys", "waits for the disk, for whoever has files beside the database"},
@@ -62,8 +63,8 @@ var table = []row{
 	{"internal/store/segment", "internal/store/durable", "golang.org/x/sys", "bytes in files; it knows nothing of databases"},
 	{"internal/store/postgrestest", "", "github.com/jackc/pgx/v5", "a real PostgreSQL for tests"},
 	{"internal/shares", "", "", "who may have how much of what there is little of; knows no HTTP"},
-	{"internal/server", "job journal internal/access internal/band internal/index internal/health internal/metrics internal/outbox internal/policy internal/query internal/shares", "github.com/coreos/go-oidc/v3 golang.org/x/oauth2 github.com/danielgtaylor/huma/v2 github.com/google/uuid github.com/klauspost/compress golang.org/x/sync", "HTTP; the store is an interface that cli joins"},
-	{"internal/health", "job journal internal/index internal/logs internal/outbox internal/policy internal/query", "", "rules and monitor; the store is an interface"},
+	{"internal/server", "job journal internal/access internal/band internal/index internal/health internal/lease internal/metrics internal/outbox internal/policy internal/query internal/shares", "github.com/coreos/go-oidc/v3 golang.org/x/oauth2 github.com/danielgtaylor/huma/v2 github.com/google/uuid github.com/klauspost/compress golang.org/x/sync", "HTTP; the store is an interface that cli joins"},
+	{"internal/health", "job journal internal/index internal/lease internal/logs internal/outbox internal/policy internal/query", "", "rules and monitor; the store is an interface"},
 	{"internal/policy", "job", "", "text in, figures out, every mistake with its place"},
 	{"internal/notify", "job internal/logs internal/outbox internal/query", "github.com/standard-webhooks github.com/nicholas-fedor/shoutrrr github.com/netresearch/go-cron", "the outbox worker and its channels"},
 	{"internal/web", "", "", "serves embedded files"},
@@ -72,7 +73,7 @@ var table = []row{
 	{"internal/cli/option", "", "github.com/spf13/pflag", "options: flag, environment and help from one row"},
 	{"internal/cli/console", "job internal/agent/sink internal/cli/option", "golang.org/x/term golang.org/x/sys", "tables, colours and progress for people"},
 	{"internal/cli/agentcmd", "job journal client internal/agent internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/flush internal/agent/freespace internal/agent/process internal/agent/report internal/agent/sample internal/agent/signals internal/agent/spool internal/agent/statedir internal/cli/option internal/cli/console", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sys golang.org/x/term", "the commands of stint-agent: links no server, no store and no page"},
-	{"internal/cli", "job journal client internal/access internal/agent internal/agent/signals internal/query internal/server internal/health internal/logs internal/notify internal/store internal/archive internal/index internal/web internal/demo internal/cli/agentcmd internal/cli/option internal/cli/console internal/policy", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sync golang.org/x/sys golang.org/x/term", "joins all the parts"},
+	{"internal/cli", "job journal client internal/access internal/agent internal/agent/signals internal/lease internal/query internal/server internal/health internal/logs internal/notify internal/store internal/archive internal/web internal/demo internal/cli/agentcmd internal/cli/option internal/cli/console internal/policy", "github.com/google/uuid github.com/spf13/cobra golang.org/x/sync golang.org/x/sys golang.org/x/term", "joins all the parts"},
 	{"internal/e2e", "job client", "", "drives the real programs from outside; tests only"},
 	{"internal/faulttest", "", "", "drives the real programs through faults; tests only"},
 
@@ -167,7 +168,7 @@ func TestThingsThatBelongInOnePlace(t *testing.T) {
 // The domain has no IO and no clock; the format has no files and no network of its own.
 func TestPurePackages(t *testing.T) {
 	for _, f := range goFiles(t) {
-		if f.test || !slices.Contains([]string{"job", "journal", "internal/index", "internal/band", "internal/outbox", "internal/query", "internal/agent/redact"}, f.pkg) {
+		if f.test || !slices.Contains([]string{"job", "journal", "internal/index", "internal/band", "internal/lease", "internal/outbox", "internal/query", "internal/agent/redact"}, f.pkg) {
 			continue
 		}
 		for _, bad := range []string{"os", "net", "time.Now", "time.Since", "time.After", "time.NewTimer", "time.NewTicker", "math/rand", "math/rand/v2", "sync", "context", "log/slog"} {
@@ -231,7 +232,7 @@ func TestAgentLinksNoServer(t *testing.T) {
 	for _, dep := range deps {
 		for _, bad := range []string{
 			"modernc.org", "github.com/jackc", "github.com/pressly", "github.com/danielgtaylor/huma",
-			module + "internal/server", module + "internal/store", module + "internal/web", module + "internal/index", module + "internal/health", module + "internal/demo",
+			module + "internal/server", module + "internal/store", module + "internal/web", module + "internal/index", module + "internal/lease", module + "internal/outbox", module + "internal/query", module + "internal/health", module + "internal/demo",
 		} {
 			// database/sql itself; its small package of interfaces comes with the ids.
 			if dep == "database/sql" || dep == bad || strings.HasPrefix(dep, bad+"/") {

@@ -245,8 +245,8 @@ type Heartbeat struct {
 	Suspended bool `json:"suspended,omitempty"`
 }
 
-// Milliseconds returns a figure of a reply as a duration within bounds. It is clamped
-// before it is multiplied, because nothing keeps a reply from holding 2^63-1.
+// Milliseconds returns a figure from outside as a duration within bounds. It is clamped
+// before it is multiplied, because nothing keeps a request or reply from holding 2^63-1.
 func Milliseconds(ms int64, least, most time.Duration) time.Duration {
 	ms = min(max(ms, 0), most.Milliseconds()+1)
 	return min(max(time.Duration(ms)*time.Millisecond, least), most)

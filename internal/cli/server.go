@@ -21,7 +21,7 @@ import (
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/internal/health"
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/internal/notify"
 	"stint.dev/stint/internal/server"
@@ -270,7 +270,7 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 	monitor := health.New(health.Config{
 		Store: db, Log: cfg.Log,
 		// The monitor runs only after the server is made.
-		Changed: func(j index.Judged) { outbox.Wake(); s.Notify(j.Run.ID) },
+		Changed: func(j lease.VerdictResult) { outbox.Wake(); s.Notify(j.Run.ID) },
 		Arrived: func(run string, attempt int) time.Time { return s.Arrived(run, attempt) },
 		Stored:  func() time.Time { return s.Stored() },
 		Refused: func(run string, attempt int) time.Time { return s.Refused(run, attempt) },

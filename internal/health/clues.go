@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/job"
 )
 
@@ -53,7 +53,7 @@ func slopeWords(c Clues) string {
 	if n := len(c.Samples); n >= 5 {
 		points = nil
 		for _, s := range c.Samples[max(0, n-60):] {
-			points = append(points, index.MemoryPoint{At: s.At, Bytes: s.MemoryBytes})
+			points = append(points, lease.MemoryPoint{At: s.At, Bytes: s.MemoryBytes})
 		}
 	}
 	slope, r2 := line(points)

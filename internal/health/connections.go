@@ -4,12 +4,12 @@ import (
 	"slices"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 )
 
 // Disconnected says that the connection closed on which an attempt kept sending heartbeats.
 // It never blocks.
-func (m *Monitor) Disconnected(d index.Disconnect) {
+func (m *Monitor) Disconnected(d lease.Disconnect) {
 	d.At = d.At.Round(0)
 	m.mu.Lock()
 	m.closed[attempt{d.Run, d.Attempt}] = d
@@ -35,7 +35,7 @@ func (m *Monitor) Returned(run string, number int) {
 }
 
 // closings are the connections that closed and are not settled.
-type closings map[attempt]index.Closure
+type closings map[attempt]lease.Closure
 
 // closedNow is what the ends of connections mean that are not settled.
 func (m *Monitor) closedNow() closings {
@@ -52,15 +52,15 @@ func (m *Monitor) closedNow() closings {
 }
 
 // closedBefore is how many connections closed before a time.
-func closedBefore(recent []index.Disconnect, at time.Time) int {
-	n, _ := slices.BinarySearchFunc(recent, at, func(d index.Disconnect, at time.Time) int { return d.At.Compare(at) })
+func closedBefore(recent []lease.Disconnect, at time.Time) int {
+	n, _ := slices.BinarySearchFunc(recent, at, func(d lease.Disconnect, at time.Time) int { return d.At.Compare(at) })
 	return n
 }
 
 // closedTogether counts the connections that closed within TogetherWithin of one, itself
 // included, until there are more than FewTogether. Those of the other owner with the most
 // count as one: what one owner closes says nothing of others' agents.
-func closedTogether(d index.Disconnect, recent []index.Disconnect) int {
+func closedTogether(d lease.Disconnect, recent []lease.Disconnect) int {
 	total, others := 0, map[string]int{}
 	for _, other := range recent[closedBefore(recent, d.At.Add(-TogetherWithin)):] {
 		if other.At.Sub(d.At) > TogetherWithin {
@@ -86,7 +86,7 @@ func (m *Monitor) stillClosed(a attempt) bool {
 }
 
 // forget drops closed connections that were told to the server that judges.
-func (m *Monitor) forget(told []index.ClosedRun) {
+func (m *Monitor) forget(told []lease.ClosedRun) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, c := range told {
@@ -98,7 +98,7 @@ func (m *Monitor) forget(told []index.ClosedRun) {
 
 // settle forgets closed connections of attempts that were heard again, or that are not
 // active any more: ended, lost or superseded.
-func (m *Monitor) settle(leases []index.Lease, closed closings) {
+func (m *Monitor) settle(leases []lease.Lease, closed closings) {
 	if len(closed) == 0 {
 		return
 	}

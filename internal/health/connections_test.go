@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
@@ -61,29 +61,29 @@ func TestHowLongAClosedConnectionIsConfirmed(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		prep  func(s *fakeStore, m *Monitor)
-		close func(s *fakeStore, m *Monitor, d index.Disconnect)
+		close func(s *fakeStore, m *Monitor, d lease.Disconnect)
 		lost  time.Duration // after the close
 	}{
 		{name: "killed", lost: ConfirmGone},
-		{name: "two together", lost: ConfirmGone, close: func(_ *fakeStore, m *Monitor, d index.Disconnect) {
+		{name: "two together", lost: ConfirmGone, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
 			m.Disconnected(d)
-			m.Disconnected(index.Disconnect{Run: "b", Attempt: 1, At: d.At, Peer: true})
+			m.Disconnected(lease.Disconnect{Run: "b", Attempt: 1, At: d.At, Peer: true})
 		}},
-		{name: "three together", lost: ConfirmDoubt, close: func(_ *fakeStore, m *Monitor, d index.Disconnect) {
+		{name: "three together", lost: ConfirmDoubt, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
 			m.Disconnected(d)
-			m.Disconnected(index.Disconnect{Run: "b", Attempt: 1, At: d.At.Add(100 * time.Millisecond), Peer: true})
-			m.Disconnected(index.Disconnect{Run: "c", Attempt: 1, At: d.At.Add(200 * time.Millisecond)})
+			m.Disconnected(lease.Disconnect{Run: "b", Attempt: 1, At: d.At.Add(100 * time.Millisecond), Peer: true})
+			m.Disconnected(lease.Disconnect{Run: "c", Attempt: 1, At: d.At.Add(200 * time.Millisecond)})
 		}},
-		{name: "many of another owner together", lost: ConfirmGone, close: func(_ *fakeStore, m *Monitor, d index.Disconnect) {
+		{name: "many of another owner together", lost: ConfirmGone, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
 			for i := range 20 {
-				m.Disconnected(index.Disconnect{Run: fmt.Sprint(i), Attempt: 1, Owner: "another", At: d.At, Peer: true})
+				m.Disconnected(lease.Disconnect{Run: fmt.Sprint(i), Attempt: 1, Owner: "another", At: d.At, Peer: true})
 			}
 			m.Disconnected(d)
 		}},
-		{name: "one of each of two other owners together", lost: ConfirmDoubt, close: func(_ *fakeStore, m *Monitor, d index.Disconnect) {
+		{name: "one of each of two other owners together", lost: ConfirmDoubt, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
 			m.Disconnected(d)
-			m.Disconnected(index.Disconnect{Run: "b", Attempt: 1, Owner: "another", At: d.At, Peer: true})
-			m.Disconnected(index.Disconnect{Run: "c", Attempt: 1, Owner: "third", At: d.At, Peer: true})
+			m.Disconnected(lease.Disconnect{Run: "b", Attempt: 1, Owner: "another", At: d.At, Peer: true})
+			m.Disconnected(lease.Disconnect{Run: "c", Attempt: 1, Owner: "third", At: d.At, Peer: true})
 		}},
 		{name: "three one after the other", lost: ConfirmGone, prep: func(s *fakeStore, m *Monitor) {
 			m.Disconnected(cut("b", 1))
@@ -91,7 +91,7 @@ func TestHowLongAClosedConnectionIsConfirmed(t *testing.T) {
 			m.Disconnected(cut("c", 1))
 			pass(s, 300*time.Millisecond, "a", "b", "c")
 		}},
-		{name: "something stands between", lost: ConfirmDoubt, close: func(_ *fakeStore, m *Monitor, d index.Disconnect) {
+		{name: "something stands between", lost: ConfirmDoubt, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
 			d.Indirect = true
 			m.Disconnected(d)
 		}},
@@ -106,22 +106,22 @@ func TestHowLongAClosedConnectionIsConfirmed(t *testing.T) {
 			m.noteLateness(time.Now(), 400*time.Millisecond)
 			pass(s, 6*time.Second, "a", "b", "c")
 		}},
-		{name: "the server is late meanwhile", lost: ConfirmDoubt, close: func(_ *fakeStore, m *Monitor, d index.Disconnect) {
+		{name: "the server is late meanwhile", lost: ConfirmDoubt, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
 			m.Disconnected(d)
 			synctest.Wait()
 			m.noteLateness(time.Now(), 400*time.Millisecond)
 		}},
-		{name: "the database is slow", lost: ConfirmGone, close: func(s *fakeStore, m *Monitor, d index.Disconnect) {
+		{name: "the database is slow", lost: ConfirmGone, close: func(s *fakeStore, m *Monitor, d lease.Disconnect) {
 			s.set(func(s *fakeStore) { s.stall = 400 * time.Millisecond })
 			m.Disconnected(d)
 			synctest.Wait()
 			s.set(func(s *fakeStore) { s.stall = 0 })
 		}},
-		{name: "it would notice only with its next heartbeat", lost: 4*time.Second + latenessGone, close: func(_ *fakeStore, m *Monitor, d index.Disconnect) {
+		{name: "it would notice only with its next heartbeat", lost: 4*time.Second + latenessGone, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
 			d.Due = d.At.Add(4 * time.Second)
 			m.Disconnected(d)
 		}},
-		{name: "it only fell silent", lost: 15 * time.Second, close: func(_ *fakeStore, m *Monitor, d index.Disconnect) {
+		{name: "it only fell silent", lost: 15 * time.Second, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
 			d.Peer = false
 			m.Disconnected(d)
 		}},
@@ -136,7 +136,7 @@ func TestHowLongAClosedConnectionIsConfirmed(t *testing.T) {
 				s.beat("a")
 				d := cut("a", 1)
 				if c.close == nil {
-					c.close = func(_ *fakeStore, m *Monitor, d index.Disconnect) { m.Disconnected(d) }
+					c.close = func(_ *fakeStore, m *Monitor, d lease.Disconnect) { m.Disconnected(d) }
 				}
 				c.close(s, m, d)
 				pass(s, 800*time.Millisecond, "b", "c")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
@@ -16,7 +17,7 @@ import (
 // Clues are what is at hand about a run that failed, was lost or stalls.
 type Clues struct {
 	Run      job.Run
-	Evidence index.Evidence // of its heartbeats
+	Evidence lease.Evidence // of its heartbeats
 	Samples  []job.Sample   // the last ones, in order of time
 	Ending   logs.Ending    // of its output
 	Changes  []job.Change   // since the last good run

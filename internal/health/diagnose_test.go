@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -182,7 +182,7 @@ func TestMoreCertain(t *testing.T) {
 
 func TestEveryCauseHasItsCase(t *testing.T) {
 	seen := map[string]bool{"starved": true} // below
-	if w, words := hostOverloaded(ended(job.Lost, job.AgentLost, func(c *Clues) { c.Evidence.Recent = []index.Recent{{DelayMS: 5000}} })); w == 0 || !strings.Contains(words, "5 s late") {
+	if w, words := hostOverloaded(ended(job.Lost, job.AgentLost, func(c *Clues) { c.Evidence.Recent = []lease.Recent{{DelayMS: 5000}} })); w == 0 || !strings.Contains(words, "5 s late") {
 		t.Errorf("overloaded: %v %s", w, words)
 	}
 	if w, _ := couldNotStart(ended(job.Failed, job.CouldNotStart)); w != 1 {

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/job"
 )
 
@@ -39,7 +39,7 @@ const (
 type diagnoser struct {
 	store   DiagnosisStore
 	log     *slog.Logger
-	changed func(index.Judged)
+	changed func(lease.VerdictResult)
 	refused func(run string, attempt int) time.Time
 	// leads says whether this server judges: then it diagnoses too.
 	leads atomic.Bool
@@ -51,7 +51,7 @@ type diagnoser struct {
 	lastFail string
 }
 
-func newDiagnoser(store DiagnosisStore, log *slog.Logger, changed func(index.Judged), refused func(string, int) time.Time) *diagnoser {
+func newDiagnoser(store DiagnosisStore, log *slog.Logger, changed func(lease.VerdictResult), refused func(string, int) time.Time) *diagnoser {
 	return &diagnoser{store: store, log: log, changed: changed, refused: refused, busy: map[string]bool{}, panicked: map[string]bool{}, free: make(chan struct{}, 1)}
 }
 
@@ -126,7 +126,7 @@ func (d *diagnoser) diagnose(ctx context.Context, run job.Run) {
 		d.store.DiagnosisFailed(ctx, run.ID, fmt.Errorf("diagnose run %s: %w", run.ID, err))
 	case stored && d.changed != nil:
 		run.Diagnosis = diagnosis
-		d.changed(index.Judged{Run: run})
+		d.changed(lease.VerdictResult{Run: run})
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
@@ -69,8 +70,8 @@ func (s *hangingStore) StoreDiagnosis(_ context.Context, of job.Run, d *job.Diag
 	return d != nil, nil
 }
 
-func (s *hangingStore) Lease(_ context.Context, run string) (index.Lease, error) {
-	return index.Lease{Run: run, Attempt: 1}, nil
+func (s *hangingStore) Lease(_ context.Context, run string) (lease.Lease, error) {
+	return lease.Lease{Run: run, Attempt: 1}, nil
 }
 
 func (s *hangingStore) LastSamples(_ context.Context, run string, _, _ int) ([]job.Sample, error) {

@@ -3,7 +3,7 @@ package health
 import (
 	"fmt"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
@@ -14,7 +14,7 @@ const byPolicy = "the policy of the job"
 
 // lostEntries are what a lost run asks for. Where the evidence is only that the agent is silent,
 // the notification waits: the agent may report again.
-func lostEntries(l index.Lease, v index.Verdict, silence bool, p policy.Policy) []outbox.Entry {
+func lostEntries(l lease.Lease, v lease.Verdict, silence bool, p policy.Policy) []outbox.Entry {
 	var out []outbox.Entry
 	a := p.Actions[policy.Lost]
 	notify := v.At
@@ -41,7 +41,7 @@ func lostEntries(l index.Lease, v index.Verdict, silence bool, p policy.Policy) 
 }
 
 // findingEntries are what began, grew worse or passed asks for.
-func findingEntries(l index.Lease, v index.Verdict, p policy.Policy) []outbox.Entry {
+func findingEntries(l lease.Lease, v lease.Verdict, p policy.Policy) []outbox.Entry {
 	var out []outbox.Entry
 	for _, f := range v.Findings {
 		before, had := findingOf(l.Findings, f.Rule)

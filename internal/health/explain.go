@@ -3,13 +3,13 @@ package health
 import (
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
 )
 
 // Current is the evidence of a lease with its last heartbeat in it.
-func Current(l index.Lease) index.Evidence {
+func Current(l lease.Lease) lease.Evidence {
 	e := l.Evidence
 	if l.Beat != nil && l.BeatAt.After(e.At) {
 		e = e.Observe(*l.Beat, l.BeatAt, l.Status)
@@ -19,7 +19,7 @@ func Current(l index.Lease) index.Evidence {
 
 // Explain says what every rule makes of a run, whether it is on or not and whether it
 // holds or not.
-func Explain(l index.Lease, now time.Time, c Circumstances, p policy.Policy) []job.Ruling {
+func Explain(l lease.Lease, now time.Time, c Circumstances, p policy.Policy) []job.Ruling {
 	out := []job.Ruling{explainQuiet(l, now, c, p)}
 	e := evidence{Evidence: Current(l), state: l.State, policy: p, now: now}
 	for _, r := range rules {
@@ -40,7 +40,7 @@ func Explain(l index.Lease, now time.Time, c Circumstances, p policy.Policy) []j
 	return out
 }
 
-func explainQuiet(l index.Lease, now time.Time, c Circumstances, p policy.Policy) job.Ruling {
+func explainQuiet(l lease.Lease, now time.Time, c Circumstances, p policy.Policy) job.Ruling {
 	deadline := Deadline(l, c)
 	if stored, had := findingOf(l.Findings, policy.Quiet); had && stored.NextAt != nil {
 		deadline = *stored.NextAt // of the server that judges, which may have extended the lease
@@ -64,7 +64,7 @@ func explainQuiet(l index.Lease, now time.Time, c Circumstances, p policy.Policy
 }
 
 // findings are those that hold by what the heartbeats told.
-func findings(l index.Lease, now time.Time, p policy.Policy) []job.Finding {
+func findings(l lease.Lease, now time.Time, p policy.Policy) []job.Finding {
 	var out []job.Finding
 	e := evidence{Evidence: Current(l), state: l.State, policy: p, now: now}
 	for _, r := range rules {

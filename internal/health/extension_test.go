@@ -16,7 +16,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
 )
@@ -51,27 +51,27 @@ func TestOutages(t *testing.T) {
 
 func TestLeaseEnd(t *testing.T) {
 	s := func(n float64) time.Duration { return at(n).Sub(noon) }
-	long := func(l *index.Lease) { l.EveryPeriod, l.Length, l.ExpiresAt = 5*time.Minute, 15*time.Minute, at(900) }
+	long := func(l *lease.Lease) { l.EveryPeriod, l.Length, l.ExpiresAt = 5*time.Minute, 15*time.Minute, at(900) }
 	for _, c := range []struct {
 		name   string
-		lease  index.Lease // last sign of life at noon, with a lease of 15 s
+		lease  lease.Lease // last sign of life at noon, with a lease of 15 s
 		circs  Circumstances
 		end    float64
 		capped bool
 	}{
-		{"no outage", lease(), Circumstances{}, 15, false},
-		{"after an outage", lease(), Circumstances{Outage: s(4), ExtendedTo: at(70)}, 70, false},
-		{"after a night", lease(), Circumstances{Outage: s(36000), ExtendedTo: at(36070)}, 36070, false},
-		{"after two outages", lease(), Circumstances{Outage: s(8), ExtendedTo: at(84)}, 83, true},
-		{"after a hundred of them", lease(), Circumstances{Outage: s(400), ExtendedTo: at(560)}, 475, true},
-		{"an extension that the lease outlasts", lease(long), Circumstances{Outage: s(4), ExtendedTo: at(64)}, 900, false},
-		{"a long period", lease(long), Circumstances{Outage: s(800), ExtendedTo: at(1500)}, 1500, false},
-		{"a long period, at the cap", lease(long), Circumstances{Outage: s(800), ExtendedTo: at(9000)}, 2300, true},
-		{"a heartbeat that is not stored", lease(), Circumstances{Arrived: at(12)}, 27, false},
-		{"an older one", lease(), Circumstances{Arrived: at(-3)}, 15, false},
-		{"a heartbeat that is not stored moves the cap", lease(), Circumstances{Arrived: at(12), Outage: s(3), ExtendedTo: at(200)}, 90, true},
-		{"taken over", lease(), Circumstances{ExtendedTo: at(29)}, 29, false},
-		{"taken over again and again", lease(), Circumstances{ExtendedTo: at(100)}, 75, true},
+		{"no outage", newLease(), Circumstances{}, 15, false},
+		{"after an outage", newLease(), Circumstances{Outage: s(4), ExtendedTo: at(70)}, 70, false},
+		{"after a night", newLease(), Circumstances{Outage: s(36000), ExtendedTo: at(36070)}, 36070, false},
+		{"after two outages", newLease(), Circumstances{Outage: s(8), ExtendedTo: at(84)}, 83, true},
+		{"after a hundred of them", newLease(), Circumstances{Outage: s(400), ExtendedTo: at(560)}, 475, true},
+		{"an extension that the lease outlasts", newLease(long), Circumstances{Outage: s(4), ExtendedTo: at(64)}, 900, false},
+		{"a long period", newLease(long), Circumstances{Outage: s(800), ExtendedTo: at(1500)}, 1500, false},
+		{"a long period, at the cap", newLease(long), Circumstances{Outage: s(800), ExtendedTo: at(9000)}, 2300, true},
+		{"a heartbeat that is not stored", newLease(), Circumstances{Arrived: at(12)}, 27, false},
+		{"an older one", newLease(), Circumstances{Arrived: at(-3)}, 15, false},
+		{"a heartbeat that is not stored moves the cap", newLease(), Circumstances{Arrived: at(12), Outage: s(3), ExtendedTo: at(200)}, 90, true},
+		{"taken over", newLease(), Circumstances{ExtendedTo: at(29)}, 29, false},
+		{"taken over again and again", newLease(), Circumstances{ExtendedTo: at(100)}, 75, true},
 	} {
 		if end, capped := LeaseEnd(c.lease, c.circs); !end.Equal(at(c.end)) || capped != c.capped {
 			t.Errorf("%s: until %s, capped %v; want %s, %v", c.name, clock(end), capped, clock(at(c.end)), c.capped)
@@ -79,7 +79,7 @@ func TestLeaseEnd(t *testing.T) {
 	}
 	// Silence of many together is no excuse without end either.
 	held := Circumstances{HeldUntil: at(10_000)}
-	if got := Deadline(lease(), held); !got.Equal(at(15 + HoldFor.Seconds())) {
+	if got := Deadline(newLease(), held); !got.Equal(at(15 + HoldFor.Seconds())) {
 		t.Errorf("held until %s", clock(got))
 	}
 }
@@ -258,7 +258,7 @@ func TestOutagesModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		period := time.Duration(rapid.SampledFrom([]int{1, 5, 20}).Draw(t, "period")) * time.Second
 		length := max(3*period, period+15*time.Second)
-		alive := index.Lease{Run: "alive", HeardAt: noon, Length: length, ExpiresAt: noon.Add(length), EveryPeriod: period}
+		alive := lease.Lease{Run: "alive", HeardAt: noon, Length: length, ExpiresAt: noon.Add(length), EveryPeriod: period}
 		died := alive
 		o, now, listened, nextTry, triesUntil := outages{{to: noon}}, noon, time.Duration(0), noon.Add(period), time.Time{}
 		lost := false
@@ -290,7 +290,7 @@ func TestOutagesModel(t *testing.T) {
 						continue
 					}
 					listened += step
-					judge := func(l index.Lease) bool {
+					judge := func(l lease.Lease) bool {
 						c := Circumstances{Since: o.end(), Outage: o.since(l.HeardAt)}
 						if c.Outage > 0 {
 							c.ExtendedTo = o.end().Add(trustAfterOutage(l))
@@ -318,7 +318,7 @@ func TestWithVeryManyRunsADeadOneIsLost(t *testing.T) {
 		s.set(func(s *fakeStore) {
 			for i := range many {
 				run := fmt.Sprintf("run-%06d", i)
-				s.leases[run] = &index.Lease{
+				s.leases[run] = &lease.Lease{
 					Run: run, Attempt: 1, State: job.Running, Health: job.Healthy, HeardAt: time.Now(),
 					Length: time.Hour, ExpiresAt: time.Now().Add(time.Hour), EveryPeriod: time.Hour,
 				}
@@ -367,7 +367,7 @@ func TestTheLeaseOfAClosedConnectionIsRead(t *testing.T) {
 		s.set(func(s *fakeStore) {
 			for i := range 3 * pageMost {
 				run := fmt.Sprintf("run-%06d", i)
-				s.leases[run] = &index.Lease{
+				s.leases[run] = &lease.Lease{
 					Run: run, Attempt: 1, State: job.Running, Health: job.Healthy, HeardAt: time.Now(),
 					Length: time.Hour, ExpiresAt: time.Now().Add(time.Hour), EveryPeriod: time.Hour,
 				}

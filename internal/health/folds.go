@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/policy"
 )
 
@@ -29,14 +29,14 @@ func newFolds() folds {
 }
 
 type folded struct {
-	evidence index.Evidence
+	evidence lease.Evidence
 	savedAt  time.Time     // when it was stored; zero for not yet
 	pause    time.Duration // until it is stored again
 	turn     int           // of folds, when it was last seen
 }
 
 // fold adds the last heartbeat of a lease and returns the evidence.
-func (f *folds) fold(l index.Lease) index.Evidence {
+func (f *folds) fold(l lease.Lease) lease.Evidence {
 	key := attempt{l.Run, l.Attempt}
 	known := f.all[key]
 	if known == nil {
@@ -73,17 +73,17 @@ func (f *folds) endTurn() {
 }
 
 // unsaved is what should be stored now.
-func (f *folds) unsaved(now time.Time) []index.Folding {
-	var out []index.Folding
+func (f *folds) unsaved(now time.Time) []lease.StoredEvidence {
+	var out []lease.StoredEvidence
 	for key, one := range f.dirty {
 		if now.Sub(one.savedAt) >= one.pause {
-			out = append(out, index.Folding{Run: key.run, Attempt: key.number, Evidence: one.evidence})
+			out = append(out, lease.StoredEvidence{Run: key.run, Attempt: key.number, Evidence: one.evidence})
 		}
 	}
 	return out
 }
 
-func (f *folds) saved(those []index.Folding, now time.Time) {
+func (f *folds) saved(those []lease.StoredEvidence, now time.Time) {
 	for _, one := range those {
 		key := attempt{one.Run, one.Attempt}
 		if known := f.dirty[key]; known != nil {

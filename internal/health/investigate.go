@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
@@ -15,7 +16,7 @@ import (
 
 // Archive is what an investigation reads.
 type Archive interface {
-	Lease(ctx context.Context, run string) (index.Lease, error)
+	Lease(ctx context.Context, run string) (lease.Lease, error)
 	logs.Blocks
 	LastSamples(ctx context.Context, run string, attempt, n int) ([]job.Sample, error)
 	GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([]job.Run, error)
@@ -36,12 +37,12 @@ func investigate(ctx context.Context, a Archive, run job.Run, refusedAt time.Tim
 	if run.State == job.Retrying && run.Outcome != nil {
 		c.Run.State = run.Outcome.State // of the attempt that is followed by another one
 	}
-	lease, err := a.Lease(ctx, run.ID)
+	held, err := a.Lease(ctx, run.ID)
 	if err != nil {
 		return nil, err
 	}
-	if lease.Attempt == run.Attempt {
-		c.Evidence = Current(lease)
+	if held.Attempt == run.Attempt {
+		c.Evidence = Current(held)
 	}
 	if c.Samples, err = a.LastSamples(ctx, run.ID, run.Attempt, mostOfSample); err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -39,8 +40,8 @@ func newOneLog(t *testing.T, run, text string) *oneLog {
 	return &oneLog{head: f.Head, data: buf.Bytes()[f.Head.Start:]}
 }
 
-func (l *oneLog) Lease(_ context.Context, run string) (index.Lease, error) {
-	return index.Lease{Run: run, Attempt: 1}, nil
+func (l *oneLog) Lease(_ context.Context, run string) (lease.Lease, error) {
+	return lease.Lease{Run: run, Attempt: 1}, nil
 }
 
 func (l *oneLog) LastBlocks(context.Context, string, int, int) ([]index.BlockHead, error) {

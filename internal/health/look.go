@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
@@ -55,7 +55,7 @@ func (m *Monitor) follow(ctx context.Context, now time.Time) error {
 		m.log.Info("another server judges runs now")
 	}
 	m.judges, m.waited = false, true
-	var told []index.ClosedRun
+	var told []lease.ClosedRun
 	for a, c := range m.closedNow() {
 		if now.Sub(c.At) < TogetherWithin {
 			continue // the next round tells it
@@ -63,7 +63,7 @@ func (m *Monitor) follow(ctx context.Context, now time.Time) error {
 		if c.Confirm > 0 {
 			c.Confirm = max(c.Confirm, ConfirmDoubt)
 		}
-		told = append(told, index.ClosedRun{Run: a.run, Attempt: a.number, Closure: c})
+		told = append(told, lease.ClosedRun{Run: a.run, Attempt: a.number, Closure: c})
 	}
 	if len(told) == 0 {
 		return nil
@@ -90,7 +90,7 @@ func (m *Monitor) lead(now time.Time) {
 
 // due reads the leases of this round: those that are due, those whose connection closed, and a
 // page of all others.
-func (m *Monitor) due(ctx context.Context, now time.Time, closed closings) ([]index.Lease, error) {
+func (m *Monitor) due(ctx context.Context, now time.Time, closed closings) ([]lease.Lease, error) {
 	leases, err := m.store.Due(ctx, now.Add(nearEnd), most)
 	if err != nil {
 		return nil, err
@@ -122,7 +122,7 @@ func (m *Monitor) due(ctx context.Context, now time.Time, closed closings) ([]in
 }
 
 // addLeases appends the leases of attempts that are not there yet.
-func addLeases(to, more []index.Lease, there map[attempt]bool) []index.Lease {
+func addLeases(to, more []lease.Lease, there map[attempt]bool) []lease.Lease {
 	for _, l := range more {
 		if a := (attempt{l.Run, l.Attempt}); !there[a] {
 			there[a] = true
@@ -142,7 +142,7 @@ type page struct {
 
 // nextPage reads the next of the healthy runs. A page is a tenth of all, within bounds: what a
 // round costs does not grow with the number of runs, the time for one turn does.
-func (m *Monitor) nextPage(ctx context.Context) ([]index.Lease, error) {
+func (m *Monitor) nextPage(ctx context.Context) ([]lease.Lease, error) {
 	p := &m.page
 	size := p.size
 	if size == 0 {
@@ -183,12 +183,12 @@ const reconnect = ConfirmDoubt / 2
 
 // watchTogether holds the verdicts while many are silent together. The active are counted
 // only when enough are silent for that to matter.
-func (m *Monitor) watchTogether(ctx context.Context, now time.Time, leases []index.Lease, closed closings) error {
+func (m *Monitor) watchTogether(ctx context.Context, now time.Time, leases []lease.Lease, closed closings) error {
 	silent, silentRuns := map[string]int{}, 0
 	for _, l := range leases {
 		c := m.circumstances(l, closed, now)
 		if c.closed(l) && now.Sub(c.Closed.At) < reconnect {
-			c.Closed = index.Closure{} // it may be back in a moment: its heartbeats alone count
+			c.Closed = lease.Closure{} // it may be back in a moment: its heartbeats alone count
 		}
 		if Silent(l, now, c) {
 			silent[l.Owner]++
@@ -223,7 +223,7 @@ func (m *Monitor) watchTogether(ctx context.Context, now time.Time, leases []ind
 	return nil
 }
 
-func (m *Monitor) circumstances(l index.Lease, closed closings, now time.Time) Circumstances {
+func (m *Monitor) circumstances(l lease.Lease, closed closings, now time.Time) Circumstances {
 	closure := l.Closed
 	if closure.Confirm > 0 {
 		closure.Why = "another server saw that"
@@ -246,9 +246,9 @@ func (m *Monitor) circumstances(l index.Lease, closed closings, now time.Time) C
 
 // judge stores what is new about runs, and returns the earliest deadline of those that are
 // not lost.
-func (m *Monitor) judge(ctx context.Context, now time.Time, leases []index.Lease, closed closings) (deadline time.Time, err error) {
+func (m *Monitor) judge(ctx context.Context, now time.Time, leases []lease.Lease, closed closings) (deadline time.Time, err error) {
 	deadline = now.Add(farAhead)
-	var verdicts []index.Verdict
+	var verdicts []lease.Verdict
 	capped := 0
 	for _, l := range leases {
 		c := m.circumstances(l, closed, now)

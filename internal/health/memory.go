@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/job"
 )
 
@@ -124,7 +124,7 @@ func (e evidence) forecast(limit int64, percent float64) (left time.Duration, sl
 	return seconds(float64(limit-e.Beat.MemoryBytes) / slope), slope, true
 }
 
-func since(points []index.MemoryPoint, from time.Time) []index.MemoryPoint {
+func since(points []lease.MemoryPoint, from time.Time) []lease.MemoryPoint {
 	for i, p := range points {
 		if !p.At.Before(from) {
 			return points[i:]
@@ -134,7 +134,7 @@ func since(points []index.MemoryPoint, from time.Time) []index.MemoryPoint {
 }
 
 // line fits a straight line: its slope in bytes per second, and how well it fits, 0 to 1.
-func line(points []index.MemoryPoint) (slope, r2 float64) {
+func line(points []lease.MemoryPoint) (slope, r2 float64) {
 	n := float64(len(points))
 	if n < 2 {
 		return 0, 0

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/policy"
 )
@@ -18,20 +18,20 @@ type Store interface {
 	Lead(ctx context.Context) (bool, error)
 	// Due returns the active runs whose lease ends before a time, and those that have a
 	// finding or a connection that closed.
-	Due(ctx context.Context, before time.Time, limit int) ([]index.Lease, error)
+	Due(ctx context.Context, before time.Time, limit int) ([]lease.Lease, error)
 	// Active returns a page of the active runs without a finding, and after which row the
 	// next one begins; the first one is after "". A page that is not full is the last one.
-	Active(ctx context.Context, after string, limit int) (leases []index.Lease, last string, err error)
+	Active(ctx context.Context, after string, limit int) (leases []lease.Lease, last string, err error)
 	// Leases returns those of some runs, without the ones that are not active.
-	Leases(ctx context.Context, runs []string) ([]index.Lease, error)
+	Leases(ctx context.Context, runs []string) ([]lease.Lease, error)
 	// ActiveRuns counts the active runs of each owner.
 	ActiveRuns(ctx context.Context) (map[string]int, error)
 	// Judge stores verdicts, each only if the run was not heard of since.
-	Judge(ctx context.Context, verdicts []index.Verdict) ([]index.Judged, error)
+	Judge(ctx context.Context, verdicts []lease.Verdict) ([]lease.VerdictResult, error)
 	// NoteClosed tells the server that judges of connections that closed here.
-	NoteClosed(ctx context.Context, closed []index.ClosedRun) error
+	NoteClosed(ctx context.Context, closed []lease.ClosedRun) error
 	// StoreEvidence keeps what was folded, for the server that judges next.
-	StoreEvidence(ctx context.Context, folded []index.Folding) error
+	StoreEvidence(ctx context.Context, folded []lease.StoredEvidence) error
 	// Policies returns the policies that were set since the version that was seen last;
 	// nil when none was.
 	Policies(ctx context.Context, seen string) (all []policy.Stored, version string, err error)
@@ -50,7 +50,7 @@ type Config struct {
 	Now   func() time.Time // the server's clock; nil: time.Now
 	// Changed is told of each run that a verdict changed. It must not block; it may be
 	// nil.
-	Changed func(index.Judged)
+	Changed func(lease.VerdictResult)
 	// Arrived returns when the last heartbeat of an attempt arrived at this server that is
 	// not stored yet, or could not be; zero for none. Stored returns when something that an
 	// agent sent was last stored; zero for never. Both may be nil where no heartbeats arrive.
@@ -87,7 +87,7 @@ type Monitor struct {
 	store   Store
 	log     *slog.Logger
 	now     func() time.Time
-	changed func(index.Judged)
+	changed func(lease.VerdictResult)
 	arrived func(run string, attempt int) time.Time
 	stored  func() time.Time
 
@@ -96,8 +96,8 @@ type Monitor struct {
 	lastLook atomic.Pointer[time.Time] // when the last look ended
 
 	mu     sync.Mutex
-	closed map[attempt]index.Disconnect // connections that closed and are not settled yet
-	recent []index.Disconnect           // connections that closed of late, in order
+	closed map[attempt]lease.Disconnect // connections that closed and are not settled yet
+	recent []lease.Disconnect           // connections that closed of late, in order
 	wake   chan struct{}
 
 	runsAt                 time.Time // when the process was last seen to run
@@ -129,7 +129,7 @@ type attempt struct {
 func New(c Config) *Monitor {
 	m := &Monitor{
 		store: c.Store, log: c.Log, now: c.Now, changed: c.Changed, arrived: c.Arrived, stored: c.Stored,
-		closed: make(map[attempt]index.Disconnect), wake: make(chan struct{}, 1), folded: newFolds(), holds: holds{},
+		closed: make(map[attempt]lease.Disconnect), wake: make(chan struct{}, 1), folded: newFolds(), holds: holds{},
 	}
 	if m.log == nil {
 		m.log = slog.Default()

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
@@ -25,7 +26,7 @@ import (
 type fakeStore struct {
 	DiagnosisStore // nothing is read of it: no run waits for a diagnosis
 	mu             sync.Mutex
-	leases         map[string]*index.Lease
+	leases         map[string]*lease.Lease
 	lost           map[string]time.Time
 	judged         int
 	fail           error
@@ -35,7 +36,7 @@ type fakeStore struct {
 	read, counts   int // leases that were read, and times the active runs were counted
 
 	follows  bool // another server judges
-	noted    []index.ClosedRun
+	noted    []lease.ClosedRun
 	kept     int
 	policies []policy.Stored
 	outbox   []outbox.Entry
@@ -44,7 +45,7 @@ type fakeStore struct {
 }
 
 func newFakeStore() *fakeStore {
-	return &fakeStore{leases: map[string]*index.Lease{}, lost: map[string]time.Time{}, now: time.Now, unreadable: map[string]error{}}
+	return &fakeStore{leases: map[string]*lease.Lease{}, lost: map[string]time.Time{}, now: time.Now, unreadable: map[string]error{}}
 }
 
 // beat is a heartbeat that arrives now, with a period of 5 s and a lease of 15 s. What comes
@@ -59,14 +60,14 @@ func (s *fakeStore) beat(run string) {
 		if !owned {
 			owner = ""
 		}
-		l = &index.Lease{Run: run, Attempt: 1, Owner: owner, State: job.Running, Health: job.Healthy, Length: 15 * time.Second, EveryPeriod: 5 * time.Second}
+		l = &lease.Lease{Run: run, Attempt: 1, Owner: owner, State: job.Running, Health: job.Healthy, Length: 15 * time.Second, EveryPeriod: 5 * time.Second}
 		s.leases[run] = l
 	}
 	l.HeardAt = s.now()
 	l.ExpiresAt = l.HeardAt.Add(l.Length)
 }
 
-func (s *fakeStore) Due(_ context.Context, before time.Time, limit int) ([]index.Lease, error) {
+func (s *fakeStore) Due(_ context.Context, before time.Time, limit int) ([]lease.Lease, error) {
 	s.mu.Lock()
 	stall, fail := s.stall+s.slow, s.fail
 	s.stall = 0
@@ -77,19 +78,19 @@ func (s *fakeStore) Due(_ context.Context, before time.Time, limit int) ([]index
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []index.Lease
+	var out []lease.Lease
 	for run, l := range s.leases {
 		if _, lost := s.lost[run]; !lost && (l.ExpiresAt.Before(before) || len(l.Findings) > 0) {
 			out = append(out, *l)
 		}
 	}
-	slices.SortFunc(out, func(a, b index.Lease) int { return a.ExpiresAt.Compare(b.ExpiresAt) })
+	slices.SortFunc(out, func(a, b lease.Lease) int { return a.ExpiresAt.Compare(b.ExpiresAt) })
 	out = out[:min(len(out), limit)]
 	s.read += len(out)
 	return out, nil
 }
 
-func (s *fakeStore) Active(_ context.Context, after string, limit int) (out []index.Lease, last string, err error) {
+func (s *fakeStore) Active(_ context.Context, after string, limit int) (out []lease.Lease, last string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, run := range slices.Sorted(maps.Keys(s.leases)) {
@@ -101,7 +102,7 @@ func (s *fakeStore) Active(_ context.Context, after string, limit int) (out []in
 	return out, last, s.fail
 }
 
-func (s *fakeStore) Leases(_ context.Context, runs []string) (out []index.Lease, err error) {
+func (s *fakeStore) Leases(_ context.Context, runs []string) (out []lease.Lease, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, run := range runs {
@@ -113,10 +114,10 @@ func (s *fakeStore) Leases(_ context.Context, runs []string) (out []index.Lease,
 	return out, s.fail
 }
 
-func (s *fakeStore) Judge(_ context.Context, verdicts []index.Verdict) ([]index.Judged, error) {
+func (s *fakeStore) Judge(_ context.Context, verdicts []lease.Verdict) ([]lease.VerdictResult, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []index.Judged
+	var out []lease.VerdictResult
 	for _, v := range verdicts {
 		l := s.leases[v.Run]
 		if l == nil || !l.HeardAt.Equal(v.HeardAt) {
@@ -128,7 +129,7 @@ func (s *fakeStore) Judge(_ context.Context, verdicts []index.Verdict) ([]index.
 			s.lost[v.Run] = v.At
 		}
 		l.Findings, l.Health = v.Findings, v.Health
-		out = append(out, index.Judged{Run: job.Run{ID: v.Run}})
+		out = append(out, lease.VerdictResult{Run: job.Run{ID: v.Run}})
 	}
 	return out, nil
 }
@@ -152,14 +153,14 @@ func (s *fakeStore) Lead(context.Context) (bool, error) {
 	return !s.follows, nil
 }
 
-func (s *fakeStore) NoteClosed(_ context.Context, closed []index.ClosedRun) error {
+func (s *fakeStore) NoteClosed(_ context.Context, closed []lease.ClosedRun) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.noted = append(s.noted, closed...)
 	return nil
 }
 
-func (s *fakeStore) StoreEvidence(_ context.Context, folded []index.Folding) error {
+func (s *fakeStore) StoreEvidence(_ context.Context, folded []lease.StoredEvidence) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range folded {
@@ -267,12 +268,12 @@ func pass(s *fakeStore, d time.Duration, beating ...string) {
 }
 
 // cut is the end of a connection whose agent is killed.
-func cut(run string, number int) index.Disconnect {
-	return index.Disconnect{Run: run, Attempt: number, At: time.Now(), Peer: true}
+func cut(run string, number int) lease.Disconnect {
+	return lease.Disconnect{Run: run, Attempt: number, At: time.Now(), Peer: true}
 }
 
 // cutUnnoticed is a cut of an agent that would notice it only with its next heartbeat.
-func cutUnnoticed(run string, due time.Duration) index.Disconnect {
+func cutUnnoticed(run string, due time.Duration) lease.Disconnect {
 	d := cut(run, 1)
 	d.Due = d.At.Add(due)
 	return d
@@ -495,7 +496,7 @@ func TestHeartbeatsAreJudgedByThePolicy(t *testing.T) {
 				l.Job, l.BeatAt = name, l.HeardAt
 				l.Beat = &job.Heartbeat{Sequence: n, UptimeMS: n * 1000, SentAt: l.HeardAt, Processes: 1, MemoryBytes: 1, OutputAgeMS: -1, PeriodMS: 1000}
 				if l.Evidence.BegunAt.IsZero() {
-					l.Evidence = index.BeginEvidence(index.Limits{}, nil, begun)
+					l.Evidence = lease.BeginEvidence(index.Limits{}, nil, begun)
 				}
 			})
 		}

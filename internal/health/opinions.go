@@ -5,7 +5,7 @@ import (
 	"math"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
 )
@@ -33,7 +33,7 @@ type opinion struct {
 
 // evidence is what rules look at: all of it is the server's clock.
 type evidence struct {
-	index.Evidence
+	lease.Evidence
 	state  job.State
 	policy policy.Policy
 	now    time.Time
@@ -209,9 +209,9 @@ func spool(e evidence) opinion {
 	if !e.UnsentSince.IsZero() {
 		lasting = e.At.Sub(e.UnsentSince)
 	}
-	need := max(p.Bytes, index.Backlog)
+	need := max(p.Bytes, lease.Backlog)
 	if e.before.Rule != "" {
-		need = max(need/2, index.Backlog)
+		need = max(need/2, lease.Backlog)
 	}
 	o := opinion{health: job.Warning, inputs: map[string]any{
 		"unsent_bytes": e.Beat.UnsentBytes, "bytes": need, "backlog_seconds": rounded(lasting.Seconds()), "after_seconds": p.After.D().Seconds(),
@@ -219,7 +219,7 @@ func spool(e evidence) opinion {
 	o.fires = lasting >= p.After.D() && e.Beat.UnsentBytes >= need
 	if o.fires {
 		o.since = e.UnsentSince.Add(p.After.D())
-		o.sentence = fmt.Sprintf("The agent is heard, but more of its journal than %s has not arrived since %s.", job.Bytes(max(p.Bytes, index.Backlog)/2), clock(e.UnsentSince))
+		o.sentence = fmt.Sprintf("The agent is heard, but more of its journal than %s has not arrived since %s.", job.Bytes(max(p.Bytes, lease.Backlog)/2), clock(e.UnsentSince))
 		return o
 	}
 	o.sentence = "What the agent has to deliver arrives."

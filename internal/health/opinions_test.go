@@ -5,21 +5,21 @@ import (
 	"testing"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
 )
 
 // seen is a healthy run that was last heard now, at(0), and began an hour before.
-func seen(change ...func(*index.Lease)) index.Lease {
-	l := lease()
-	l.Evidence = index.Evidence{
+func seen(change ...func(*lease.Lease)) lease.Lease {
+	l := newLease()
+	l.Evidence = lease.Evidence{
 		BegunAt: at(-3600), At: noon, MovedAt: noon,
 		Beat: job.Heartbeat{Sequence: 9, PeriodMS: 5000, Processes: 2, MemoryBytes: 100 << 20, OutputAgeMS: 1000},
 	}
 	for range 5 {
-		l.Evidence.Recent = append(l.Evidence.Recent, index.Recent{})
+		l.Evidence.Recent = append(l.Evidence.Recent, lease.Recent{})
 	}
 	for _, c := range change {
 		c(&l)
@@ -27,72 +27,72 @@ func seen(change ...func(*index.Lease)) index.Lease {
 	return l
 }
 
-func told(change func(*index.Evidence)) func(*index.Lease) {
-	return func(l *index.Lease) { change(&l.Evidence) }
+func told(change func(*lease.Evidence)) func(*lease.Lease) {
+	return func(l *lease.Lease) { change(&l.Evidence) }
 }
 
-func holding(rule string) func(*index.Lease) {
-	return func(l *index.Lease) {
+func holding(rule string) func(*lease.Lease) {
+	return func(l *lease.Lease) {
 		l.Findings, l.Health = []job.Finding{{Rule: rule, Health: job.Warning, Since: at(-60)}}, job.Warning
 	}
 }
 
 // holdingBy is holding by one of the thresholds of a rule.
-func holdingBy(rule, threshold string, health job.Health) func(*index.Lease) {
-	return func(l *index.Lease) {
+func holdingBy(rule, threshold string, health job.Health) func(*lease.Lease) {
+	return func(l *lease.Lease) {
 		l.Findings, l.Health = []job.Finding{{Rule: rule, Health: health, Since: at(-60), Facts: map[string]any{"threshold": threshold}}}, health
 	}
 }
 
-func idle(seconds float64) func(*index.Lease) {
-	return told(func(e *index.Evidence) { e.MovedAt = at(-seconds) })
+func idle(seconds float64) func(*lease.Lease) {
+	return told(func(e *lease.Evidence) { e.MovedAt = at(-seconds) })
 }
 
-func usual(x job.Expected) func(*index.Lease) {
+func usual(x job.Expected) func(*lease.Lease) {
 	x.Runs = 20
-	return told(func(e *index.Evidence) { e.Expected = &x })
+	return told(func(e *lease.Evidence) { e.Expected = &x })
 }
 
-func used(percent float64) func(*index.Lease) {
-	return told(func(e *index.Evidence) {
+func used(percent float64) func(*lease.Lease) {
+	return told(func(e *lease.Evidence) {
 		e.Beat.MemoryLimitBytes, e.Beat.MemoryBytes = 1<<30, int64(percent/100*(1<<30))
 	})
 }
 
 // growing is memory that was used every 20 s until now, ending at 60 % of a limit of 1 GiB.
-func growing(bytesPerSecond float64, points int) func(*index.Lease) {
-	return told(func(e *index.Evidence) {
+func growing(bytesPerSecond float64, points int) func(*lease.Lease) {
+	return told(func(e *lease.Evidence) {
 		e.Beat.MemoryLimitBytes, e.Beat.MemoryBytes = 1<<30, 6<<30/10
 		for i := range points {
 			ago := float64(points-1-i) * 20
-			e.Memory = append(e.Memory, index.MemoryPoint{At: at(-ago), Bytes: e.Beat.MemoryBytes - int64(ago*bytesPerSecond)})
+			e.Memory = append(e.Memory, lease.MemoryPoint{At: at(-ago), Bytes: e.Beat.MemoryBytes - int64(ago*bytesPerSecond)})
 		}
 	})
 }
 
-func skewed(ms ...int64) func(*index.Lease) {
-	return told(func(e *index.Evidence) {
+func skewed(ms ...int64) func(*lease.Lease) {
+	return told(func(e *lease.Evidence) {
 		e.Recent = nil
 		for _, s := range ms {
-			e.Recent = append(e.Recent, index.Recent{SkewMS: s})
+			e.Recent = append(e.Recent, lease.Recent{SkewMS: s})
 		}
 	})
 }
 
-func delayed(ms ...int64) func(*index.Lease) {
-	return told(func(e *index.Evidence) {
+func delayed(ms ...int64) func(*lease.Lease) {
+	return told(func(e *lease.Evidence) {
 		for i, d := range ms {
 			e.Recent[i].DelayMS = d
 		}
 	})
 }
 
-func unsent(bytes int64, since float64) func(*index.Lease) {
-	return told(func(e *index.Evidence) { e.Beat.UnsentBytes, e.UnsentSince = bytes, at(-since) })
+func unsent(bytes int64, since float64) func(*lease.Lease) {
+	return told(func(e *lease.Evidence) { e.Beat.UnsentBytes, e.UnsentSince = bytes, at(-since) })
 }
 
-func pressed(percent float64, coreSeconds int64) func(*index.Lease) {
-	return told(func(e *index.Evidence) {
+func pressed(percent float64, coreSeconds int64) func(*lease.Lease) {
+	return told(func(e *lease.Evidence) {
 		e.Beat.Pressure = &job.Pressure{CPU: percent}
 		e.Recent[len(e.Recent)-1].CPUMS = coreSeconds
 	})
@@ -100,28 +100,28 @@ func pressed(percent float64, coreSeconds int64) func(*index.Lease) {
 
 func TestRules(t *testing.T) {
 	const minute, limit = 60.0, 1 << 30
-	printedAgo := func(seconds float64) func(*index.Lease) {
-		return told(func(e *index.Evidence) { e.Beat.OutputAgeMS = int64(seconds * 1000) })
+	printedAgo := func(seconds float64) func(*lease.Lease) {
+		return told(func(e *lease.Evidence) { e.Beat.OutputAgeMS = int64(seconds * 1000) })
 	}
-	aged := func(seconds float64) func(*index.Lease) {
-		return told(func(e *index.Evidence) { e.BegunAt = at(-seconds) })
+	aged := func(seconds float64) func(*lease.Lease) {
+		return told(func(e *lease.Evidence) { e.BegunAt = at(-seconds) })
 	}
 	duration := usual(job.Expected{DurationSeconds: job.Percentiles{P50: 300, P95: 600}})
 	peak := usual(job.Expected{PeakMemoryBytes: job.Percentiles{P50: 90 << 20, P95: 100 << 20}})
-	state := func(s job.State) func(*index.Lease) { return func(l *index.Lease) { l.State = s } }
-	suspended := func(l *index.Lease) {
+	state := func(s job.State) func(*lease.Lease) { return func(l *lease.Lease) { l.State = s } }
+	suspended := func(l *lease.Lease) {
 		l.Evidence.Beat.Suspended = true
 		l.Beat = &l.Evidence.Beat
 	}
-	resumed := func(ago float64) func(*index.Lease) {
-		return told(func(e *index.Evidence) { e.ResumedAt = at(-ago) })
+	resumed := func(ago float64) func(*lease.Lease) {
+		return told(func(e *lease.Evidence) { e.ResumedAt = at(-ago) })
 	}
-	with := func(all ...func(*index.Lease)) []func(*index.Lease) { return all }
+	with := func(all ...func(*lease.Lease)) []func(*lease.Lease) { return all }
 	for _, c := range []struct {
 		name   string
 		rule   string
 		policy string
-		lease  []func(*index.Lease)
+		lease  []func(*lease.Lease)
 		want   job.Health // "" for no finding
 		says   string
 	}{
@@ -147,7 +147,7 @@ func TestRules(t *testing.T) {
 		{"silent before it was suspended", "no_output", "rules: {no_output: {after: 5m}}", with(printedAgo(50*minute), resumed(5*minute-0.001)), "", ""},
 		{"silent since it goes on", "no_output", "rules: {no_output: {after: 5m}}", with(printedAgo(50*minute), resumed(5*minute)), job.Warning, "goes on since 11:55:00"},
 		{"printed since it goes on", "no_output", "rules: {no_output: {after: 5m}}", with(printedAgo(minute), resumed(5*minute)), "", ""},
-		{"never printed", "no_output", "rules: {no_output: {after: 5m}}", with(told(func(e *index.Evidence) { e.Beat.OutputAgeMS = -1 })), job.Warning, "printed nothing since it began"},
+		{"never printed", "no_output", "rules: {no_output: {after: 5m}}", with(told(func(e *lease.Evidence) { e.Beat.OutputAgeMS = -1 })), job.Warning, "printed nothing since it began"},
 
 		{"nothing to compare with", "overdue", "", with(aged(1e6)), "", ""},
 		{"as long as usual", "overdue", "", with(duration, aged(900-0.001)), "", ""},
@@ -155,7 +155,7 @@ func TestRules(t *testing.T) {
 		{"far longer", "overdue", "", with(duration, aged(1800)), job.Critical, ""},
 		{"short jobs have a minute more", "overdue", "", with(usual(job.Expected{DurationSeconds: job.Percentiles{P95: 1}}), aged(60.9)), "", ""},
 		{"and not more", "overdue", "", with(usual(job.Expected{DurationSeconds: job.Percentiles{P95: 1}}), aged(61)), job.Warning, ""},
-		{"longer than it said", "overdue", "", with(duration, aged(100), told(func(e *index.Evidence) { e.Limits.Expect = 100 * time.Second })), job.Warning, "--expect 100 s"},
+		{"longer than it said", "overdue", "", with(duration, aged(100), told(func(e *lease.Evidence) { e.Limits.Expect = 100 * time.Second })), job.Warning, "--expect 100 s"},
 		{"longer than the policy says", "overdue", "rules: {overdue: {limit: 2m}}", with(aged(120)), job.Warning, "policy of the job says 2 min"},
 		{"suspended for too long", "overdue", "rules: {overdue: {limit: 2m}}", with(aged(120), suspended), job.Warning, ""},
 		{"no comparison wanted", "overdue", "rules: {overdue: {factor: 0}}", with(duration, aged(1e6)), "", ""},
@@ -165,23 +165,23 @@ func TestRules(t *testing.T) {
 		{"at the limit", "memory", "", with(used(97.1)), job.Critical, ""},
 		{"still near", "memory", "", with(used(86), holding("memory")), job.Warning, ""},
 		{"no longer near", "memory", "", with(used(84), holding("memory")), "", ""},
-		{"a limit of the run's own", "memory", "", with(told(func(e *index.Evidence) { e.Beat.MemoryBytes, e.Limits.MemoryBytes = 95, 100 })), job.Warning, ""},
-		{"kernel's kills", "memory", "", with(told(func(e *index.Evidence) { e.Beat.OOMKills = 2 })), job.Critical, "killed processes"},
+		{"a limit of the run's own", "memory", "", with(told(func(e *lease.Evidence) { e.Beat.MemoryBytes, e.Limits.MemoryBytes = 95, 100 })), job.Warning, ""},
+		{"kernel's kills", "memory", "", with(told(func(e *lease.Evidence) { e.Beat.OOMKills = 2 })), job.Critical, "killed processes"},
 		{"growing towards it", "memory", "", with(growing(0.4*limit/599, 10)), job.Warning, "reaches its limit of 1 GiB in about 10 min"},
 		{"growing too slowly", "memory", "", with(growing(0.4*limit/620, 10)), "", ""},
 		{"growing slowly, but it was a finding", "memory", "", with(growing(0.4*limit/1100, 10), holding("memory")), job.Warning, ""},
 		{"grown for too short a time", "memory", "", with(growing(0.4*limit/300, 6)), "", ""},
-		{"levelled off", "memory", "", with(growing(0, 10), told(func(e *index.Evidence) { e.Memory[0].Bytes, e.Memory[1].Bytes = 1, 1<<28 })), "", ""},
-		{"far more than usual", "memory", "", with(peak, told(func(e *index.Evidence) { e.Beat.MemoryBytes = 201 << 20 })), job.Warning, "95 % stayed below 100 MiB"},
-		{"twice as much is usual enough", "memory", "", with(peak, told(func(e *index.Evidence) { e.Beat.MemoryBytes = 200 << 20 })), "", ""},
+		{"levelled off", "memory", "", with(growing(0, 10), told(func(e *lease.Evidence) { e.Memory[0].Bytes, e.Memory[1].Bytes = 1, 1<<28 })), "", ""},
+		{"far more than usual", "memory", "", with(peak, told(func(e *lease.Evidence) { e.Beat.MemoryBytes = 201 << 20 })), job.Warning, "95 % stayed below 100 MiB"},
+		{"twice as much is usual enough", "memory", "", with(peak, told(func(e *lease.Evidence) { e.Beat.MemoryBytes = 200 << 20 })), "", ""},
 
 		{"near critical, and it was a warning", "memory", "", with(used(96.1), holding("memory")), job.Warning, ""},
 		{"near critical, and it was critical", "memory", "", with(used(96.1), holdingBy("memory", "percent", job.Critical)), job.Critical, ""},
 		{"no longer critical", "memory", "", with(used(95.9), holdingBy("memory", "percent", job.Critical)), job.Warning, ""},
 		{"near a limit, but it was above usual", "memory", "", with(used(89), holdingBy("memory", "factor", job.Warning)), "", ""},
 		{"growing slowly, but it was near", "memory", "", with(growing(0.4*limit/1100, 10), holdingBy("memory", "percent", job.Warning)), "", ""},
-		{"above usual still", "memory", "", with(peak, told(func(e *index.Evidence) { e.Beat.MemoryBytes = 190 << 20 }), holdingBy("memory", "factor", job.Warning)), job.Warning, ""},
-		{"above usual, but it was near a limit", "memory", "", with(peak, told(func(e *index.Evidence) { e.Beat.MemoryBytes = 190 << 20 }), holdingBy("memory", "percent", job.Warning)), "", ""},
+		{"above usual still", "memory", "", with(peak, told(func(e *lease.Evidence) { e.Beat.MemoryBytes = 190 << 20 }), holdingBy("memory", "factor", job.Warning)), job.Warning, ""},
+		{"above usual, but it was near a limit", "memory", "", with(peak, told(func(e *lease.Evidence) { e.Beat.MemoryBytes = 190 << 20 }), holdingBy("memory", "percent", job.Warning)), "", ""},
 
 		{"in step", "clock_skew", "", with(skewed(-4900, -5000, -5000)), "", ""},
 		{"slow network", "clock_skew", "", with(skewed(-20000, -30000, -4000, -20000, -20000)), "", ""},
@@ -296,8 +296,8 @@ func TestLostIsNotifiedLaterAfterSilence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gone := Circumstances{Closed: index.Closure{At: at(1990), Confirm: ConfirmGone}}
-	broken := Circumstances{Closed: index.Closure{At: at(1990)}} // it timed out, which is silence
+	gone := Circumstances{Closed: lease.Closure{At: at(1990), Confirm: ConfirmGone}}
+	broken := Circumstances{Closed: lease.Closure{At: at(1990)}} // it timed out, which is silence
 	for name, tt := range map[string]struct {
 		c     Circumstances
 		p     policy.Policy

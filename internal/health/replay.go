@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
 )
@@ -26,9 +27,9 @@ func Replay(past Past, p policy.Policy) []job.Raised {
 	if r.StartedAt == nil {
 		return nil
 	}
-	l := index.Lease{
+	l := lease.Lease{
 		Run: r.ID, Attempt: r.Attempt, Job: r.Job, State: job.Running, Health: job.Healthy, HeardAt: *r.StartedAt, EveryPeriod: DefaultPeriod,
-		Evidence: index.BeginEvidence(past.Limits, r.Expected, *r.StartedAt),
+		Evidence: lease.BeginEvidence(past.Limits, r.Expected, *r.StartedAt),
 	}
 	var out []job.Raised
 	look := func(at time.Time) {

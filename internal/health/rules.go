@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
 )
@@ -58,28 +58,28 @@ type Circumstances struct {
 	// Outage is how much of the time since the attempt's last sign of life was an outage.
 	Outage time.Duration
 	// Closed is the end of the connection that carried the attempt's heartbeats, if any.
-	Closed index.Closure
+	Closed lease.Closure
 	// HeldUntil is until when no run is called lost because many fell silent together;
 	// zero if that is not so.
 	HeldUntil time.Time
 }
 
 // lastSign is when the attempt last gave a sign of life.
-func (c Circumstances) lastSign(l index.Lease) time.Time { return later(l.HeardAt, c.Arrived) }
+func (c Circumstances) lastSign(l lease.Lease) time.Time { return later(l.HeardAt, c.Arrived) }
 
 // closed reports whether the end of the connection still says something: the attempt was
 // not heard of since.
-func (c Circumstances) closed(l index.Lease) bool {
+func (c Circumstances) closed(l lease.Lease) bool {
 	return !c.Closed.At.IsZero() && !c.lastSign(l).After(c.Closed.At)
 }
 
 // gone reports whether the connection ended as that of a killed agent does.
-func (c Circumstances) gone(l index.Lease) bool { return c.closed(l) && c.Closed.Confirm > 0 }
+func (c Circumstances) gone(l lease.Lease) bool { return c.closed(l) && c.Closed.Confirm > 0 }
 
 // Closes is what the end of a connection means, when together of them closed within
 // TogetherWithin of it, itself included, and the server was last late at lateAt.
-func Closes(d index.Disconnect, together int, lateAt time.Time) index.Closure {
-	c := index.Closure{At: d.At}
+func Closes(d lease.Disconnect, together int, lateAt time.Time) lease.Closure {
+	c := lease.Closure{At: d.At}
 	if !d.Peer {
 		return c
 	}
@@ -104,7 +104,7 @@ func Closes(d index.Disconnect, together int, lateAt time.Time) index.Closure {
 
 // confirm is how long the agent of a connection that closed has to come back, and why that is
 // longer than ConfirmGone; empty where it is not.
-func (c Circumstances) confirm(l index.Lease) (d time.Duration, why string) {
+func (c Circumstances) confirm(l lease.Lease) (d time.Duration, why string) {
 	slow := l.Beat != nil && l.Beat.SchedulingDelayMS > MostLate.Milliseconds()
 	if slow && c.Closed.Confirm < ConfirmDoubt {
 		return ConfirmDoubt, "its host was slow at its last heartbeat"
@@ -114,11 +114,11 @@ func (c Circumstances) confirm(l index.Lease) (d time.Duration, why string) {
 
 // Suspended reports whether the agent has stopped itself and the job: its silence is no
 // sign of anything, but the end of its connection still is.
-func Suspended(l index.Lease) bool { return l.Beat != nil && l.Beat.Suspended }
+func Suspended(l lease.Lease) bool { return l.Beat != nil && l.Beat.Suspended }
 
 // Silent reports whether a run is silent now: its connection closed, or no heartbeat and
 // no journal for longer than QuietAfter, while the server was listening.
-func Silent(l index.Lease, now time.Time, c Circumstances) bool {
+func Silent(l lease.Lease, now time.Time, c Circumstances) bool {
 	if Suspended(l) {
 		return c.gone(l)
 	}
@@ -127,7 +127,7 @@ func Silent(l index.Lease, now time.Time, c Circumstances) bool {
 
 // trustAfterOutage is how long a run is trusted from the end of an outage on: an agent whose
 // lease is over sends one heartbeat in a period.
-func trustAfterOutage(l index.Lease) time.Duration {
+func trustAfterOutage(l lease.Lease) time.Duration {
 	return max(Grace, 2*periodOr(l.EveryPeriod))
 }
 
@@ -135,7 +135,7 @@ func trustAfterOutage(l index.Lease) time.Duration {
 // agent whose heartbeats were not taken has time to send another one. However many outages there
 // are, a run is trusted for no more than its lease and one such extension, counted in time in which the
 // server took heartbeats; capped reports that it would be trusted for longer otherwise.
-func LeaseEnd(l index.Lease, c Circumstances) (end time.Time, capped bool) {
+func LeaseEnd(l lease.Lease, c Circumstances) (end time.Time, capped bool) {
 	end = l.ExpiresAt
 	if !c.Arrived.IsZero() {
 		end = later(end, c.Arrived.Add(l.Length))
@@ -147,7 +147,7 @@ func LeaseEnd(l index.Lease, c Circumstances) (end time.Time, capped bool) {
 // Deadline is when a silent run is called lost: when its lease ends. A connection that its
 // agent's side closed shortens that to a confirmation in which a living agent beats again;
 // silence of many together puts it off, but not again and again.
-func Deadline(l index.Lease, c Circumstances) time.Time {
+func Deadline(l lease.Lease, c Circumstances) time.Time {
 	end, _ := LeaseEnd(l, c)
 	if c.gone(l) {
 		confirm, _ := c.confirm(l)
@@ -158,8 +158,8 @@ func Deadline(l index.Lease, c Circumstances) time.Time {
 
 // Judge is the verdict on one run, and whether it says anything new. A run that is silent
 // keeps the findings that its heartbeats made: nothing new is known of them.
-func Judge(l index.Lease, now time.Time, c Circumstances, p policy.Policy) (index.Verdict, bool) {
-	v := index.Verdict{Run: l.Run, Attempt: l.Attempt, HeardAt: l.HeardAt, At: now}
+func Judge(l lease.Lease, now time.Time, c Circumstances, p policy.Policy) (lease.Verdict, bool) {
+	v := lease.Verdict{Run: l.Run, Attempt: l.Attempt, HeardAt: l.HeardAt, At: now}
 	if deadline := Deadline(l, c); !now.Before(deadline) {
 		v.Lost = true
 		v.Evidence = lostEvidence(l, c)
@@ -189,7 +189,7 @@ func Judge(l index.Lease, now time.Time, c Circumstances, p policy.Policy) (inde
 }
 
 // verdictEvidence is the sentence that the history keeps of a change of health.
-func verdictEvidence(l index.Lease, now []job.Finding, wasQuiet bool) string {
+func verdictEvidence(l lease.Lease, now []job.Finding, wasQuiet bool) string {
 	said := ""
 	for _, f := range now {
 		if before, had := findingOf(l.Findings, f.Rule); had && before.Health == f.Health {
@@ -218,7 +218,7 @@ func verdictEvidence(l index.Lease, now []job.Finding, wasQuiet bool) string {
 
 // quiet is the finding of a silent run. Its words change only when the facts do, not with
 // every look.
-func quiet(l index.Lease, c Circumstances) job.Finding {
+func quiet(l lease.Lease, c Circumstances) job.Finding {
 	deadline := Deadline(l, c)
 	f := job.Finding{
 		Rule: policy.Quiet, Health: job.Warning, Since: l.HeardAt,
@@ -237,7 +237,7 @@ func quiet(l index.Lease, c Circumstances) job.Finding {
 	return f
 }
 
-func lostEvidence(l index.Lease, c Circumstances) string {
+func lostEvidence(l lease.Lease, c Circumstances) string {
 	if c.gone(l) {
 		text := fmt.Sprintf("The agent's connection closed at %s, and it did not come back.", clock(c.Closed.At))
 		if confirm, why := c.confirm(l); why != "" {

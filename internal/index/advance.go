@@ -76,17 +76,3 @@ func Suspend(run job.Run, suspended bool, at time.Time) (job.Run, *job.RunEvent)
 		From: string(run.State), To: string(run.State), Rule: kind, Evidence: evidence,
 	}
 }
-
-// JoinHeads describes two neighbouring blocks as one.
-func JoinHeads(a, b BlockHead) BlockHead {
-	a.Size += b.Size
-	a.Lines += b.Lines
-	a.OutputBytes += b.OutputBytes
-	if b.FirstAt.Before(a.FirstAt) {
-		a.FirstAt = b.FirstAt
-	}
-	if b.LastAt.After(a.LastAt) {
-		a.LastAt = b.LastAt
-	}
-	return a
-}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
@@ -77,8 +78,8 @@ func TestARetryByPolicyIsForOneAttempt(t *testing.T) {
 		id := fail(t, db, "train", 1)
 		waits := func(attempt int) {
 			t.Helper()
-			beat := index.Beat{Run: id, Attempt: attempt, At: time.Now(), Lease: time.Minute, Heartbeat: job.Heartbeat{WaitingMS: 600_000, PeriodMS: 5000}}
-			if _, got, err := db.Ingest(t.Context(), nil, []index.Beat{beat}); err != nil || got[0].Err != nil {
+			beat := lease.Beat{Run: id, Attempt: attempt, At: time.Now(), Lease: time.Minute, Heartbeat: job.Heartbeat{WaitingMS: 600_000, PeriodMS: 5000}}
+			if _, got, err := db.Ingest(t.Context(), nil, []lease.Beat{beat}); err != nil || got[0].Err != nil {
 				t.Fatal(err, got)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
@@ -83,7 +84,7 @@ func loseRun(t *testing.T, db *store.Store, lost, due time.Time) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	judged, err := db.Judge(t.Context(), []index.Verdict{{
+	judged, err := db.Judge(t.Context(), []lease.Verdict{{
 		Run: id, Attempt: 1, HeardAt: l.HeardAt, At: lost, Lost: true, Evidence: "No heartbeat.",
 		Outbox: []outbox.Entry{{
 			Kind: outbox.Notify, Run: id, Attempt: 1, What: outbox.WhatLost, Severity: job.Critical, At: lost, After: due,

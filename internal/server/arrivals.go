@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 )
 
 // mostArrivals bounds how many heartbeats are remembered that could not be stored, and
@@ -25,7 +25,7 @@ type arrivals struct {
 }
 
 // note adds a heartbeat.
-func (a *arrivals) note(b index.Beat) {
+func (a *arrivals) note(b lease.Beat) {
 	key := attemptKey{b.Run, b.Attempt}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -41,7 +41,7 @@ func (a *arrivals) note(b index.Beat) {
 }
 
 // stored forgets a heartbeat, and those that came before it.
-func (a *arrivals) stored(b index.Beat) {
+func (a *arrivals) stored(b lease.Beat) {
 	key := attemptKey{b.Run, b.Attempt}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -14,6 +14,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
@@ -91,7 +92,7 @@ func (s *Server) followTokens(ctx context.Context) {
 func (s *Server) refused(r *http.Request, why string) {
 	run := r.PathValue("run")
 	if attempt, err := strconv.Atoi(r.PathValue("attempt")); err == nil && index.CheckAddress(run, attempt) == nil {
-		s.refusedRuns.note(index.Beat{Run: run, Attempt: attempt, At: s.now()})
+		s.refusedRuns.note(lease.Beat{Run: run, Attempt: attempt, At: s.now()})
 	}
 	if times := s.refusals.Count(addressOf(r), s.now()); times > 0 {
 		s.reportRefused(r.Context(), remoteHost(r), why, r.URL.Path, times)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/shares"
 )
 
@@ -53,8 +54,8 @@ const (
 // groups of their own, which go first: however much there is to append, a beat that needs a
 // transaction waits for one group of appends at most.
 type committer struct {
-	renew   func([]index.Beat) []*index.Beaten
-	ingest  func(context.Context, []index.Append, []index.Beat) ([]index.Appended, []index.Beaten, error)
+	renew   func([]lease.Beat) []*lease.BeatResult
+	ingest  func(context.Context, []index.Append, []lease.Beat) ([]index.Appended, []lease.BeatResult, error)
 	durable callbacks
 	metrics *serverMetrics
 	now     func() time.Time
@@ -89,12 +90,12 @@ type committer struct {
 // result stands.
 type entry struct {
 	append *index.Append
-	beat   *index.Beat
+	beat   *lease.Beat
 	owner  shares.Owner
 	places []*shares.Place
 
 	appended index.Appended
-	beaten   index.Beaten
+	beaten   lease.BeatResult
 	err      error
 	ready    chan struct{}
 }
@@ -108,7 +109,7 @@ type share struct {
 // callbacks are called for the entries that are durable.
 type callbacks struct {
 	append func(index.Append, index.Appended)
-	beat   func(index.Beat, index.Beaten)
+	beat   func(lease.Beat, lease.BeatResult)
 }
 
 func newCommitter(store Store, durable callbacks, m *serverMetrics, now func() time.Time, newJobs int) *committer {
@@ -148,11 +149,11 @@ func (c *committer) append(ctx context.Context, a index.Append) (index.Appended,
 }
 
 // beat waits until b is durable.
-func (c *committer) beat(ctx context.Context, b index.Beat) (index.Beaten, error) {
+func (c *committer) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error) {
 	c.arrivals.note(b)
 	e := &entry{beat: &b, ready: make(chan struct{})}
 	if err := c.submit(ctx, e); err != nil {
-		return index.Beaten{}, err
+		return lease.BeatResult{}, err
 	}
 	c.arrivals.stored(b)
 	return e.beaten, e.beaten.Err
@@ -230,7 +231,7 @@ func (c *committer) commit(ctx context.Context, group []*entry) {
 // try commits a group in one transaction.
 func (c *committer) try(ctx context.Context, group []*entry) error {
 	var appends []index.Append
-	var beats []index.Beat
+	var beats []lease.Beat
 	for _, e := range group {
 		if e.append != nil {
 			appends = append(appends, *e.append)

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 )
 
 // A heartbeat that needs no transaction waits for none, and is reported; what has been accepted when
@@ -26,7 +27,7 @@ func TestKnownBeatsWaitForNoCommit(t *testing.T) {
 	})
 	<-g.entered // and it is not released
 	for range 3 {
-		if got, err := c.beat(t.Context(), index.Beat{Run: "known"}); err != nil || !got.Owner {
+		if got, err := c.beat(t.Context(), lease.Beat{Run: "known"}); err != nil || !got.Owner {
 			t.Errorf("%+v, %v", got, err)
 		}
 	}
@@ -37,7 +38,7 @@ func TestKnownBeatsWaitForNoCommit(t *testing.T) {
 		t.Error("the heartbeats were not reported")
 	}
 	wg.Go(func() {
-		if _, err := c.beat(t.Context(), index.Beat{Run: "other", At: time.Now().Add(-time.Second)}); err != nil {
+		if _, err := c.beat(t.Context(), lease.Beat{Run: "other", At: time.Now().Add(-time.Second)}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -64,7 +65,7 @@ func TestBeatsOfARunKeepTheirOrder(t *testing.T) {
 	var wg sync.WaitGroup
 	beat := func() {
 		wg.Go(func() {
-			if _, err := c.beat(t.Context(), index.Beat{Run: "r"}); err != nil {
+			if _, err := c.beat(t.Context(), lease.Beat{Run: "r"}); err != nil {
 				t.Error(err)
 			}
 		})

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 )
 
 // Clients that come back as soon as they are answered make groups of all of them, and
@@ -18,7 +18,7 @@ func TestGathersThoseWhoComeBack(t *testing.T) {
 		c, _ := testCommitter(g)
 		const clients, rounds = 20, 5
 		beat := func(client int) {
-			if _, err := c.beat(t.Context(), index.Beat{Run: fmt.Sprint(client)}); err != nil {
+			if _, err := c.beat(t.Context(), lease.Beat{Run: fmt.Sprint(client)}); err != nil {
 				t.Error(err)
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 )
 
 // groups is a store's Ingest that tests hold up and look at.
@@ -34,7 +35,7 @@ func newGroups() *groups {
 	return &groups{entered: make(chan struct{}, 10_000), release: make(chan struct{}, 10_000)}
 }
 
-func (g *groups) Ingest(ctx context.Context, appends []index.Append, beats []index.Beat) ([]index.Appended, []index.Beaten, error) {
+func (g *groups) Ingest(ctx context.Context, appends []index.Append, beats []lease.Beat) ([]index.Appended, []lease.BeatResult, error) {
 	g.mu.Lock()
 	g.sizes = append(g.sizes, len(appends)+len(beats))
 	g.mu.Unlock()
@@ -54,17 +55,17 @@ func (g *groups) Ingest(ctx context.Context, appends []index.Append, beats []ind
 		}
 		out[i].Size = a.Offset + int64(len(a.Data))
 	}
-	return out, make([]index.Beaten, len(beats)), nil
+	return out, make([]lease.BeatResult, len(beats)), nil
 }
 
 // Renew answers the beats of known runs.
-func (g *groups) Renew(beats []index.Beat) []*index.Beaten {
-	out := make([]*index.Beaten, len(beats))
+func (g *groups) Renew(beats []lease.Beat) []*lease.BeatResult {
+	out := make([]*lease.BeatResult, len(beats))
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i, b := range beats {
 		if b.Run == g.known {
-			out[i] = &index.Beaten{Known: true, Owner: true}
+			out[i] = &lease.BeatResult{Known: true, Owner: true}
 		}
 	}
 	return out
@@ -83,7 +84,7 @@ func testCommitter(g *groups) (*committer, *sync.Map) {
 	m := newServerMetrics(&Server{store: g, cfg: Config{Version: "test"}})
 	return newCommitter(g, callbacks{
 		append: func(a index.Append, _ index.Appended) { reported.Store(a.Run, true) },
-		beat:   func(b index.Beat, _ index.Beaten) { reported.Store(b.Run, true) },
+		beat:   func(b lease.Beat, _ lease.BeatResult) { reported.Store(b.Run, true) },
 	}, m, time.Now, 0), reported
 }
 
@@ -131,7 +132,7 @@ func TestCommitsInGroupsWhileBusy(t *testing.T) {
 		send(fmt.Sprint("later-", i))
 	}
 	wg.Go(func() {
-		if _, err := c.beat(t.Context(), index.Beat{Run: "beat"}); err != nil {
+		if _, err := c.beat(t.Context(), lease.Beat{Run: "beat"}); err != nil {
 			t.Errorf("beat: %v", err)
 		}
 	})
@@ -421,7 +422,7 @@ func TestBeatsAndAppendsTakeTurns(t *testing.T) {
 	beats := func(n int) {
 		for i := range n {
 			wg.Go(func() {
-				if _, err := c.beat(t.Context(), index.Beat{Run: fmt.Sprint(i)}); err != nil {
+				if _, err := c.beat(t.Context(), lease.Beat{Run: fmt.Sprint(i)}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -449,10 +450,10 @@ func TestHeartbeatsCountBeforeTheyAreStored(t *testing.T) {
 	g := newGroups()
 	c, _ := testCommitter(g)
 	defer c.close(t.Context()) //nolint:errcheck // the end of a test
-	beat := func(second int64) index.Beat {
-		return index.Beat{Run: "a", Attempt: 2, At: time.Unix(second, 0)}
+	beat := func(second int64) lease.Beat {
+		return lease.Beat{Run: "a", Attempt: 2, At: time.Unix(second, 0)}
 	}
-	begin := func(b index.Beat) chan error {
+	begin := func(b lease.Beat) chan error {
 		done := make(chan error, 1)
 		go func() {
 			_, err := c.beat(t.Context(), b)
@@ -510,7 +511,7 @@ func TestArrivalsAreBounded(t *testing.T) {
 	for most, want := range map[int]int{0: mostArrivals, mostRefusals: mostRefusals} {
 		a := arrivals{most: most, at: map[attemptKey]time.Time{}}
 		for i := range mostArrivals + 10 {
-			a.note(index.Beat{Run: fmt.Sprint(i), Attempt: 1, At: time.Unix(1, 0)})
+			a.note(lease.Beat{Run: fmt.Sprint(i), Attempt: 1, At: time.Unix(1, 0)})
 		}
 		if len(a.at) != want {
 			t.Errorf("%d are remembered, want %d", len(a.at), want)

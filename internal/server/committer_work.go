@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 )
 
 // worker is the state of one of the goroutines, under the committer's mu.
@@ -159,7 +159,7 @@ func (c *committer) renewGroup(group []*entry) (answered int) {
 // renewSome renews what it can, and returns what it renewed, and the other beats. A beat comes behind
 // those of its run that wait for a transaction: the last one that arrived is the last one stored.
 func (c *committer) renewSome(group []*entry) (renewed, others []*entry) {
-	var beats []index.Beat
+	var beats []lease.Beat
 	var sent []*entry
 	c.mu.Lock()
 	for _, e := range group {

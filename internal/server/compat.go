@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -191,10 +192,10 @@ func (s *Server) endCompat(ctx context.Context, id string, now time.Time, o job.
 }
 
 // beatCompat renews the lease of a run.
-func (s *Server) beatCompat(ctx context.Context, id string, now time.Time, lease time.Duration) error {
-	_, err := s.committer.beat(ctx, index.Beat{
-		Run: id, Attempt: 1, At: now, Lease: lease,
-		Heartbeat: job.Heartbeat{SentAt: now.UTC(), OutputAgeMS: -1, PeriodMS: (lease / compatBeats).Milliseconds()},
+func (s *Server) beatCompat(ctx context.Context, id string, now time.Time, length time.Duration) error {
+	_, err := s.committer.beat(ctx, lease.Beat{
+		Run: id, Attempt: 1, At: now, Lease: length,
+		Heartbeat: job.Heartbeat{SentAt: now.UTC(), OutputAgeMS: -1, PeriodMS: (length / compatBeats).Milliseconds()},
 	})
 	return err
 }

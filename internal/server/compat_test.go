@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
@@ -337,7 +337,7 @@ func callLost(t *testing.T, st *store.Store, run job.Run, now time.Time) string 
 	if err != nil || len(leases) != 1 {
 		t.Fatalf("leases of run %s: %+v, %v", run.ID, leases, err)
 	}
-	judged, err := st.Judge(t.Context(), []index.Verdict{{
+	judged, err := st.Judge(t.Context(), []lease.Verdict{{
 		Run: run.ID, Attempt: 1, HeardAt: leases[0].HeardAt, At: now, Lost: true, Evidence: "No heartbeat.",
 	}})
 	if err != nil || len(judged) != 1 || judged[0].Run.State != job.Lost {

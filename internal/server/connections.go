@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/access"
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/job"
 )
 
@@ -18,7 +18,7 @@ import (
 type ConnectionObserver interface {
 	// Disconnected says that the connection closed that carried an attempt's heartbeats,
 	// and that its agent has no other one.
-	Disconnected(index.Disconnect)
+	Disconnected(lease.Disconnect)
 	// Returned says that a request of the attempt arrived on a connection again.
 	Returned(run string, attempt int)
 }
@@ -43,7 +43,7 @@ type agentConns struct {
 	open      []*traffic
 	forwarded bool // a request came through a proxy that says so
 	// held is the end of the connection of its heartbeats while others are open; nil for none.
-	held *index.Disconnect
+	held *lease.Disconnect
 }
 
 // traffic is what one connection carried for one attempt.
@@ -133,7 +133,7 @@ func (c *connections) append(t *traffic, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.keep(t, r); t.lastBeat.IsZero() {
-		t.lastBeat, t.nextBeat = c.now(), defaultPeriod
+		t.lastBeat, t.nextBeat = c.now(), lease.DefaultPeriod
 	}
 }
 
@@ -194,12 +194,12 @@ func (c *connections) state(conn net.Conn, state http.ConnState) {
 
 // close forgets a connection and returns what its end says: of each attempt whose agent
 // held it and has no other connection left.
-func (c *connections) close(conn *watchedConn) []index.Disconnect {
+func (c *connections) close(conn *watchedConn) []lease.Disconnect {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
 	conn.closed = true
-	var ends []index.Disconnect
+	var ends []lease.Disconnect
 	for _, t := range conn.carried {
 		a := c.attempts[t.key]
 		a.open = slices.DeleteFunc(a.open, func(other *traffic) bool { return other == t })
@@ -228,13 +228,13 @@ func (t *traffic) held() bool {
 
 // end is what the end of a held connection says. Where something stands between, a beat
 // that is long overdue means that the connection may have been closed for being idle.
-func (t *traffic) end(forwarded bool, now time.Time) *index.Disconnect {
+func (t *traffic) end(forwarded bool, now time.Time) *lease.Disconnect {
 	indirect := forwarded || !t.direct
 	peer := endCause(t.conn.cause.Load()) == endPeer
 	if indirect && now.Sub(t.lastBeat) > t.nextBeat+t.nextBeat/2 {
 		peer = false
 	}
-	d := &index.Disconnect{Run: t.key.run, Attempt: t.key.attempt, Owner: t.owner, At: now, Peer: peer, Indirect: indirect, Forwarded: forwarded}
+	d := &lease.Disconnect{Run: t.key.run, Attempt: t.key.attempt, Owner: t.owner, At: now, Peer: peer, Indirect: indirect, Forwarded: forwarded}
 	if !t.named {
 		d.Due = t.lastBeat.Add(t.nextBeat)
 	}

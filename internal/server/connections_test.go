@@ -17,14 +17,14 @@ import (
 
 	"pgregory.net/rapid"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/job"
 )
 
 // seen is a ConnectionObserver that writes down what it is told.
 type seen struct{ events []string }
 
-func (s *seen) Disconnected(d index.Disconnect) {
+func (s *seen) Disconnected(d lease.Disconnect) {
 	how := "silent"
 	if d.Peer {
 		how = "closed"
@@ -364,8 +364,8 @@ func TestTheFirstErrorIsTheCause(t *testing.T) {
 }
 
 func TestDisconnectHasAnOwner(t *testing.T) {
-	var got index.Disconnect
-	c := newConnections(time.Now, observerFunc(func(d index.Disconnect) { got = d }))
+	var got lease.Disconnect
+	c := newConnections(time.Now, observerFunc(func(d lease.Disconnect) { got = d }))
 	conn := &watchedConn{Conn: fakeConn{}}
 	ctx := withActor(c.context(t.Context(), conn), actor{token: "id-of-token"})
 	r := httptest.NewRequest(http.MethodPost, "/", nil).WithContext(ctx)
@@ -378,7 +378,7 @@ func TestDisconnectHasAnOwner(t *testing.T) {
 	}
 }
 
-type observerFunc func(index.Disconnect)
+type observerFunc func(lease.Disconnect)
 
-func (f observerFunc) Disconnected(d index.Disconnect) { f(d) }
+func (f observerFunc) Disconnected(d lease.Disconnect) { f(d) }
 func (observerFunc) Returned(string, int)              {}

@@ -3,7 +3,7 @@ package server
 import (
 	"context"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
@@ -13,7 +13,7 @@ type countStore interface {
 	// RunCounts counts runs by state and health; Limit and Cursor play no part.
 	RunCounts(ctx context.Context, q query.Runs) (query.RunCounts, error)
 	// LiveAgents returns the active attempts with their last heartbeats.
-	LiveAgents(ctx context.Context) ([]index.LiveAgent, error)
+	LiveAgents(ctx context.Context) ([]lease.LiveAgent, error)
 }
 
 type countRunsIn struct {

@@ -13,7 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/access"
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
 )
@@ -108,10 +108,10 @@ func TestCancelOfManyThatNoAgentWorksOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, lease := range leases {
-		if lease.Run == lost.id {
-			v := index.Verdict{Run: lost.id, Attempt: 1, HeardAt: lease.HeardAt, At: time.Now(), Lost: true}
-			if _, err := l.store.Judge(t.Context(), []index.Verdict{v}); err != nil {
+	for _, active := range leases {
+		if active.Run == lost.id {
+			v := lease.Verdict{Run: lost.id, Attempt: 1, HeardAt: active.HeardAt, At: time.Now(), Lost: true}
+			if _, err := l.store.Judge(t.Context(), []lease.Verdict{v}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
@@ -15,7 +16,7 @@ import (
 // healthStore is what the server needs of health, policies and comparisons.
 type healthStore interface {
 	// Lease returns what a judgement of a run needs, whether it is active or not.
-	Lease(ctx context.Context, run string) (index.Lease, error)
+	Lease(ctx context.Context, run string) (lease.Lease, error)
 	// Policy returns the policy that was set for a job.
 	Policy(ctx context.Context, name string) (policy.Stored, error)
 	SetPolicy(ctx context.Context, p policy.Stored, actions []byte) error

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/health"
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
@@ -82,16 +82,16 @@ func TestExtremeFiguresInHeartbeats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var verdicts []index.Verdict
-	for _, lease := range leases {
-		lease.Evidence = health.Current(lease)
-		lease.Evidence.At = c.now() // a heartbeat just now, and nothing moved for an hour
-		lease.ExpiresAt = c.now().Add(time.Minute)
-		v, changed := health.Judge(lease, lease.HeardAt.Add(time.Millisecond), health.Circumstances{}, policy.Default())
+	var verdicts []lease.Verdict
+	for _, active := range leases {
+		active.Evidence = health.Current(active)
+		active.Evidence.At = c.now() // a heartbeat just now, and nothing moved for an hour
+		active.ExpiresAt = c.now().Add(time.Minute)
+		v, changed := health.Judge(active, active.HeardAt.Add(time.Millisecond), health.Circumstances{}, policy.Default())
 		if changed {
 			verdicts = append(verdicts, v)
 		}
-		verdicts = append(verdicts, index.Verdict{Run: lease.Run, Attempt: 1, HeardAt: lease.HeardAt, At: c.now(), Lost: true, Evidence: "It is silent."})
+		verdicts = append(verdicts, lease.Verdict{Run: active.Run, Attempt: 1, HeardAt: active.HeardAt, At: c.now(), Lost: true, Evidence: "It is silent."})
 	}
 	if _, err := l.store.Judge(t.Context(), verdicts); err != nil {
 		t.Fatal(err)

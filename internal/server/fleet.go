@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 )
 
 // fleetEvery is how long an answer about the fleet is good for: it reads every active run.
@@ -83,7 +83,7 @@ func (s *Server) readFleet(ctx context.Context) (fleetAnswer, error) {
 }
 
 // take makes the answer of what there is now.
-func (f *fleet) take(now time.Time, agents []index.LiveAgent, bytes, beats uint64) {
+func (f *fleet) take(now time.Time, agents []lease.LiveAgent, bytes, beats uint64) {
 	f.answer = fleetAnswer{Agents: len(agents)}
 	if seconds := now.Sub(f.at).Seconds(); f.agents != nil && seconds > 0 {
 		f.answer.Ingest = fleetIngest{float64(bytes-f.bytes) / seconds, float64(beats-f.beats) / seconds}
@@ -120,7 +120,7 @@ func (f *fleet) take(now time.Time, agents []index.LiveAgent, bytes, beats uint6
 
 // rateOf compares a heartbeat with the one seen before; with none, it is the average
 // since the agent began.
-func rateOf(a index.LiveAgent, before agentRate) agentRate {
+func rateOf(a lease.LiveAgent, before agentRate) agentRate {
 	r := agentRate{at: a.BeatAt, cpu: a.Beat.CPUSeconds, cores: before.cores}
 	switch since := a.BeatAt.Sub(before.at).Seconds(); {
 	case before.at.IsZero():

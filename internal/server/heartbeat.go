@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/job"
 )
 
@@ -38,21 +38,21 @@ func (s *Server) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := s.now()
-	next := s.pace.next(now, periodOf(hb.PeriodMS))
-	lease := LeaseFor(next)
-	trust := TrustFor(next, lease)
+	next := s.pace.next(now, lease.Period(hb.PeriodMS))
+	length := lease.For(next)
+	trust := lease.TrustFor(next, length)
 	if hb.Suspended {
-		lease, trust = suspendedLease, suspendedLease
+		length, trust = lease.Suspended, lease.Suspended
 	}
 	hb.PeriodMS = next.Milliseconds() // what it is judged by is what it was told
 	s.connections.beat(carried, r, next)
-	done, err := s.committer.beat(r.Context(), index.Beat{Run: run, Attempt: attempt, Heartbeat: hb.Bounded(), At: now, Lease: trust})
+	done, err := s.committer.beat(r.Context(), lease.Beat{Run: run, Attempt: attempt, Heartbeat: hb.Bounded(), At: now, Lease: trust})
 	if err != nil {
 		s.fail(w, r, fmt.Errorf("record heartbeat of run %s, attempt %d: %w", run, attempt, err))
 		return
 	}
 	s.metrics.beats.Inc()
-	reply := beatReply(done, lease, next, s.broker.Watched(run))
+	reply := beatReply(done, length, next, s.broker.Watched(run))
 	reply.Run, reply.Attempt, reply.Server = run, attempt, s.store.Installation()
 	answerBeat(w, reply)
 }
@@ -77,9 +77,9 @@ func answerBeat(w http.ResponseWriter, r job.HeartbeatReply) {
 
 // beatReply is what the agent is told. A cancel is repeated until the journal shows the
 // end; an attempt whose run the server does not know yet is its owner.
-func beatReply(b index.Beaten, lease, next time.Duration, watched bool) job.HeartbeatReply {
+func beatReply(b lease.BeatResult, length, next time.Duration, watched bool) job.HeartbeatReply {
 	reply := job.HeartbeatReply{
-		LeaseMS: lease.Milliseconds(), NextMS: next.Milliseconds(),
+		LeaseMS: length.Milliseconds(), NextMS: next.Milliseconds(),
 		Owner: b.Owner || !b.Known, Watched: watched, Commands: []job.Command{},
 	}
 	if b.Cancel != nil && !b.Ended {

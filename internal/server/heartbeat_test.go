@@ -14,7 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/access"
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
 )
@@ -82,7 +82,7 @@ func TestHeartbeatOfASupersededAttempt(t *testing.T) {
 	if err != nil || len(due) != 1 {
 		t.Fatalf("due: %v, %v", due, err)
 	}
-	if _, err := l.store.Judge(t.Context(), []index.Verdict{{Run: first.id, Attempt: 1, HeardAt: due[0].HeardAt, At: time.Now(), Lost: true}}); err != nil {
+	if _, err := l.store.Judge(t.Context(), []lease.Verdict{{Run: first.id, Attempt: 1, HeardAt: due[0].HeardAt, At: time.Now(), Lost: true}}); err != nil {
 		t.Fatal(err)
 	}
 	second := newAttempt(t, first.id, 2, "j", nil).command()
@@ -137,9 +137,9 @@ func TestHeartbeatsThatAreTaken(t *testing.T) {
 }
 
 // observer is a ConnectionObserver that passes on which agents were seen to go.
-type observer chan index.Disconnect
+type observer chan lease.Disconnect
 
-func (o observer) Disconnected(d index.Disconnect) { o <- d }
+func (o observer) Disconnected(d lease.Disconnect) { o <- d }
 
 func (o observer) Returned(string, int) {}
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/job"
 )
 
@@ -94,7 +95,7 @@ func (s *Server) appendCommitted(a index.Append, done index.Appended) {
 }
 
 // beatCommitted wakes the readers of a run that a heartbeat changed.
-func (s *Server) beatCommitted(b index.Beat, done index.Beaten) {
+func (s *Server) beatCommitted(b lease.Beat, done lease.BeatResult) {
 	s.metrics.events(done.Events)
 	if done.Ended {
 		s.connections.forget(b.Run, b.Attempt)

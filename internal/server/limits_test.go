@@ -21,6 +21,7 @@ import (
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
@@ -322,12 +323,12 @@ func (f failing) Jobs(context.Context, query.Jobs) (query.JobPage, error) {
 	return query.JobPage{}, f.err
 }
 
-func (f failing) Ingest(context.Context, []index.Append, []index.Beat) ([]index.Appended, []index.Beaten, error) {
+func (f failing) Ingest(context.Context, []index.Append, []lease.Beat) ([]index.Appended, []lease.BeatResult, error) {
 	return nil, nil, f.err
 }
 
-func (f failing) Renew(beats []index.Beat) []*index.Beaten {
-	return make([]*index.Beaten, len(beats))
+func (f failing) Renew(beats []lease.Beat) []*lease.BeatResult {
+	return make([]*lease.BeatResult, len(beats))
 }
 
 // full is a store whose database answers, and whose disk takes nothing more.
@@ -336,16 +337,16 @@ type full struct {
 	refuse atomic.Bool
 }
 
-func (f *full) Ingest(ctx context.Context, appends []index.Append, beats []index.Beat) ([]index.Appended, []index.Beaten, error) {
+func (f *full) Ingest(ctx context.Context, appends []index.Append, beats []lease.Beat) ([]index.Appended, []lease.BeatResult, error) {
 	if f.refuse.Load() {
 		return nil, nil, errors.New("no space left on device")
 	}
 	return f.Store.Ingest(ctx, appends, beats)
 }
 
-func (f *full) Renew(beats []index.Beat) []*index.Beaten {
+func (f *full) Renew(beats []lease.Beat) []*lease.BeatResult {
 	if f.refuse.Load() {
-		return make([]*index.Beaten, len(beats))
+		return make([]*lease.BeatResult, len(beats))
 	}
 	return f.Store.Renew(beats)
 }

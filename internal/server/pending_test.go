@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/access"
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/internal/store"
 )
@@ -27,7 +26,7 @@ func (a *asked) wait() {
 	}
 }
 
-func (a *asked) TokenByHash(ctx context.Context, hash []byte) (index.Token, error) {
+func (a *asked) TokenByHash(ctx context.Context, hash []byte) (access.Token, error) {
 	a.wait()
 	return a.Store.TokenByHash(ctx, hash)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
@@ -91,8 +92,8 @@ func (s *sharedReads) RunCounts(ctx context.Context, q query.Runs) (query.RunCou
 	return readInTurn(ctx, s, func() (query.RunCounts, error) { return s.Store.RunCounts(ctx, q) })
 }
 
-func (s *sharedReads) LiveAgents(ctx context.Context) ([]index.LiveAgent, error) {
-	return readInTurn(ctx, s, func() ([]index.LiveAgent, error) { return s.Store.LiveAgents(ctx) })
+func (s *sharedReads) LiveAgents(ctx context.Context) ([]lease.LiveAgent, error) {
+	return readInTurn(ctx, s, func() ([]lease.LiveAgent, error) { return s.Store.LiveAgents(ctx) })
 }
 
 func (s *sharedReads) Events(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error) {
@@ -140,8 +141,8 @@ func (s *sharedReads) GoodRunsBefore(ctx context.Context, run job.Run, limit int
 	return readInTurn(ctx, s, func() ([]job.Run, error) { return s.Store.GoodRunsBefore(ctx, run, limit) })
 }
 
-func (s *sharedReads) Lease(ctx context.Context, run string) (index.Lease, error) {
-	return readInTurn(ctx, s, func() (index.Lease, error) { return s.Store.Lease(ctx, run) })
+func (s *sharedReads) Lease(ctx context.Context, run string) (lease.Lease, error) {
+	return readInTurn(ctx, s, func() (lease.Lease, error) { return s.Store.Lease(ctx, run) })
 }
 
 func (s *sharedReads) SampledBytes(ctx context.Context, run string, attempt int) (int64, error) {

@@ -9,16 +9,18 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"stint.dev/stint/internal/lease"
 )
 
 // Limits of a connection. Bodies have their own, see readBody.
 const (
 	headerTime  = 10 * time.Second
 	maxHeader   = 16 << 10
-	answerTime  = time.Minute             // to write an answer that is not a stream
-	idleTime    = maxPeriod + time.Minute // a held heartbeat connection is idle between beats
-	smallBody   = 64 << 10                // JSON bodies
-	smallPeriod = 20 * time.Second        // to send one
+	answerTime  = time.Minute                   // to write an answer that is not a stream
+	idleTime    = lease.MaxPeriod + time.Minute // a held heartbeat connection is idle between beats
+	smallBody   = 64 << 10                      // JSON bodies
+	smallPeriod = 20 * time.Second              // to send one
 )
 
 // Serve answers requests from a listener until ctx ends, then shuts down in this order:

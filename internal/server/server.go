@@ -12,7 +12,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/health"
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/shares"
 )
 
@@ -270,7 +270,7 @@ func (s *Server) Stored() time.Time { return s.committer.lastStored() }
 // which says nothing about any agent.
 type undrained struct{ *Server }
 
-func (u undrained) Disconnected(d index.Disconnect) {
+func (u undrained) Disconnected(d lease.Disconnect) {
 	if u.draining.Load() {
 		return
 	}

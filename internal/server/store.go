@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
@@ -16,12 +17,12 @@ type Store interface {
 	// Ingest commits a group of appends and beats in one transaction and returns when
 	// they are durable. Results stand in the order of the arguments. The error is for
 	// the group as a whole: nothing of it was committed.
-	Ingest(ctx context.Context, appends []index.Append, beats []index.Beat) ([]index.Appended, []index.Beaten, error)
+	Ingest(ctx context.Context, appends []index.Append, beats []lease.Beat) ([]index.Appended, []lease.BeatResult, error)
 
 	// Renew makes beats durable that need no transaction, because their owners are known, and
 	// returns the answers to them; nil for a beat that Ingest has to take. It does not wait for
 	// what Ingest does with other runs.
-	Renew(beats []index.Beat) []*index.Beaten
+	Renew(beats []lease.Beat) []*lease.BeatResult
 
 	// JournalSize is how many bytes of an attempt's journal are durable; 0 if none.
 	JournalSize(ctx context.Context, run string, attempt int) (int64, error)

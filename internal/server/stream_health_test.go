@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"stint.dev/stint/internal/health"
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
@@ -22,7 +22,7 @@ import (
 func TestAKilledAgentIsSeenLiveAndHeals(t *testing.T) {
 	st := openStore(t, t.TempDir())
 	var l *live
-	monitor := health.New(health.Config{Store: st, Changed: func(j index.Judged) { l.srv.Notify(j.Run.ID) }})
+	monitor := health.New(health.Config{Store: st, Changed: func(j lease.VerdictResult) { l.srv.Notify(j.Run.ID) }})
 	l = start(t, server.Config{Store: st, Connections: monitor})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
 )
@@ -118,7 +118,7 @@ func (f *follow) lose(l *live, id string) {
 	if err != nil || len(leases) != 1 || leases[0].Run != id {
 		f.t.Fatalf("leases %+v, %v", leases, err)
 	}
-	judged, err := l.store.Judge(f.t.Context(), []index.Verdict{{
+	judged, err := l.store.Judge(f.t.Context(), []lease.Verdict{{
 		Run: id, Attempt: leases[0].Attempt, HeardAt: leases[0].HeardAt, At: time.Now(), Lost: true, Evidence: "Test.",
 	}})
 	if err != nil || len(judged) != 1 {

@@ -165,7 +165,7 @@ func owners(t *testing.T, s *store.Store) {
 	claim(owned.id, "a", noon, "a")
 	one(t, s, owned.id, 1, 0, owned.buf.Bytes())
 	claim(owned.id, "a", noon, "a")
-	if a, b := lease(t, s, j.id), lease(t, s, owned.id); a.Owner != "" || b.Owner != "a" {
+	if a, b := leaseOf(t, s, j.id), leaseOf(t, s, owned.id); a.Owner != "" || b.Owner != "a" {
 		t.Errorf("owners in leases: %q and %q", a.Owner, b.Owner)
 	}
 	if active, err := s.ActiveRuns(ctx); err != nil || active[""] != 1 || active["a"] != 1 || len(active) != 2 {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
@@ -18,9 +19,9 @@ import (
 // beats takes the heartbeats of the group. Nearly all come from the owner of an active run
 // that goes on, and one statement renews the leases of all those; the rest is looked at one
 // by one.
-func (g *group) beats(ctx context.Context, beats []index.Beat) ([]index.Beaten, error) {
-	out := make([]index.Beaten, len(beats))
-	latest := map[attemptKey]index.Beat{}
+func (g *group) beats(ctx context.Context, beats []lease.Beat) ([]lease.BeatResult, error) {
+	out := make([]lease.BeatResult, len(beats))
+	latest := map[attemptKey]lease.Beat{}
 	suspends := map[string]bool{} // runs whose beats have to be taken one by one, in their order
 	for _, b := range beats {
 		suspends[b.Run] = suspends[b.Run] || b.Heartbeat.Suspended
@@ -53,7 +54,7 @@ func (g *group) beats(ctx context.Context, beats []index.Beat) ([]index.Beaten, 
 			continue
 		}
 		if cancel, ok := renewed[attemptKey{b.Run, b.Attempt}]; ok {
-			out[i] = index.Beaten{Known: true, Owner: true, Cancel: cancel}
+			out[i] = lease.BeatResult{Known: true, Owner: true, Cancel: cancel}
 			continue
 		}
 		if out[i], err = g.beat(ctx, b); err != nil {
@@ -67,7 +68,7 @@ func (g *group) beats(ctx context.Context, beats []index.Beat) ([]index.Beaten, 
 // request to stop that each is to be told, if any. A run that is suspended is left out: a
 // heartbeat of it changes more. With later, a heartbeat that the row has already, or that
 // is older, changes nothing: what was noted since stays.
-func (g *group) renew(ctx context.Context, beats map[attemptKey]index.Beat, later bool) (map[attemptKey]*job.Cancel, error) {
+func (g *group) renew(ctx context.Context, beats map[attemptKey]lease.Beat, later bool) (map[attemptKey]*job.Cancel, error) {
 	renewed := make(map[attemptKey]*job.Cancel, len(beats))
 	if len(beats) == 0 {
 		return renewed, nil
@@ -106,7 +107,7 @@ func (g *group) renew(ctx context.Context, beats map[attemptKey]index.Beat, late
 // beatLists is heartbeats as columns: run, attempt, time, lease, its end, the period
 // and the heartbeat itself.
 // They are in the order of runs, so that several servers take locks in one order.
-func beatLists(beats map[attemptKey]index.Beat) []column {
+func beatLists(beats map[attemptKey]lease.Beat) []column {
 	columns := make([]column, 7)
 	add := func(column int, n int64) { columns[column].numbers = append(columns[column].numbers, n) }
 	for _, key := range slices.SortedFunc(maps.Keys(beats), compareKeys) {
@@ -124,22 +125,22 @@ func beatLists(beats map[attemptKey]index.Beat) []column {
 }
 
 // beat takes one heartbeat. Its error is one of the database, which ends the group.
-func (g *group) beat(ctx context.Context, b index.Beat) (index.Beaten, error) {
+func (g *group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error) {
 	row, known := g.runs[b.Run]
 	switch bad := g.unreadable[b.Run]; {
 	case !known && bad != nil:
-		return index.Beaten{Err: bad.err}, nil
+		return lease.BeatResult{Err: bad.err}, nil
 	case !known: // its journal has not begun to arrive
-		return index.Beaten{Owner: true}, nil
+		return lease.BeatResult{Owner: true}, nil
 	case b.Attempt > row.run.Attempt:
 		if row.run.State == job.Canceled { // before this attempt began, and it has not heard
-			return index.Beaten{Owner: true, Cancel: row.run.Cancel}, nil
+			return lease.BeatResult{Owner: true, Cancel: row.run.Cancel}, nil
 		}
-		return index.Beaten{Owner: true}, nil
+		return lease.BeatResult{Owner: true}, nil
 	case b.Attempt < row.run.Attempt:
-		return index.Beaten{Known: true}, nil
+		return lease.BeatResult{Known: true}, nil
 	}
-	out := index.Beaten{Known: true, Owner: true, Cancel: row.run.Cancel, Ended: row.run.EndedAt != nil}
+	out := lease.BeatResult{Known: true, Owner: true, Cancel: row.run.Cancel, Ended: row.run.EndedAt != nil}
 	now := fromMicros(micros(b.At))
 	if out.Ended {
 		return g.beatAfterEnd(ctx, b, &row.run, out)
@@ -150,17 +151,17 @@ func (g *group) beat(ctx context.Context, b index.Beat) (index.Beaten, error) {
 	row.period = beatPeriod(b.Heartbeat)
 	g.beatRuns[b.Run] = true
 	if err := g.tx.noteBeat(ctx, b); err != nil {
-		return index.Beaten{}, err
+		return lease.BeatResult{}, err
 	}
 	var events []job.RunEvent
 	if row.run.State == job.Lost {
 		attempt, err := g.attempt(ctx, attemptKey{b.Run, b.Attempt})
 		var bad *query.UnreadableError
 		if errors.As(err, &bad) {
-			return index.Beaten{Err: bad}, nil
+			return lease.BeatResult{Err: bad}, nil
 		}
 		if err != nil {
-			return index.Beaten{}, err
+			return lease.BeatResult{}, err
 		}
 		row.whenLost = diagnosisWhenLost(row)
 		row.run, events = heal(row.run, &attempt.State, now, "The agent sent a heartbeat again.")
@@ -174,10 +175,10 @@ func (g *group) beat(ctx context.Context, b index.Beat) (index.Beaten, error) {
 		return out, nil
 	}
 	if err := g.tx.insertEvents(ctx, events); err != nil {
-		return index.Beaten{}, err
+		return lease.BeatResult{}, err
 	}
 	if err := g.tx.raise(ctx, &row.run, events, time.Time{}, now); err != nil {
-		return index.Beaten{}, err
+		return lease.BeatResult{}, err
 	}
 	g.dirtyRuns[b.Run] = true
 	changed := row.run
@@ -187,7 +188,7 @@ func (g *group) beat(ctx context.Context, b index.Beat) (index.Beaten, error) {
 
 // beatAfterEnd answers an agent whose attempt has ended. If it waits for the next one, it
 // is told of a retry, or that there will be none.
-func (g *group) beatAfterEnd(ctx context.Context, b index.Beat, run *job.Run, out index.Beaten) (index.Beaten, error) {
+func (g *group) beatAfterEnd(ctx context.Context, b lease.Beat, run *job.Run, out lease.BeatResult) (lease.BeatResult, error) {
 	if b.Heartbeat.WaitingMS <= 0 {
 		return out, nil
 	}

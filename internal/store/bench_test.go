@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -80,7 +81,7 @@ func BenchmarkBeats(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer s.Close() //nolint:errcheck // a benchmark
-			group, beats := make([]index.Append, agents), make([]index.Beat, agents)
+			group, beats := make([]index.Append, agents), make([]lease.Beat, agents)
 			for i := range group {
 				id := runID()
 				first, err := journal.JSONRecord(journal.TypeAttempt, epoch, journal.Attempt{Run: id, Attempt: 1, Job: "bench"})
@@ -88,7 +89,7 @@ func BenchmarkBeats(b *testing.B) {
 					b.Fatal(err)
 				}
 				group[i] = index.Append{Run: id, Attempt: 1, Data: journal.AppendRecord(journal.AppendHeader(nil), first), At: noon}
-				beats[i] = index.Beat{Run: id, Attempt: 1, Lease: time.Minute, Heartbeat: job.Heartbeat{Sequence: 1, CPUSeconds: 3, MemoryBytes: 4 << 20}}
+				beats[i] = lease.Beat{Run: id, Attempt: 1, Lease: time.Minute, Heartbeat: job.Heartbeat{Sequence: 1, CPUSeconds: 3, MemoryBytes: 4 << 20}}
 			}
 			ingest(b, s, group)
 			for n := 0; b.Loop(); n++ {

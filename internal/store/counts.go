@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 )
@@ -146,7 +147,7 @@ func (s *Store) addCounts(ctx context.Context, q query.Runs, counts *query.RunCo
 }
 
 // LiveAgents returns the active attempts with their last heartbeats.
-func (s *Store) LiveAgents(ctx context.Context) ([]index.LiveAgent, error) {
+func (s *Store) LiveAgents(ctx context.Context) ([]lease.LiveAgent, error) {
 	if err := s.settleNow(ctx); err != nil {
 		return nil, fmt.Errorf("read live agents: %w", err)
 	}
@@ -155,9 +156,9 @@ func (s *Store) LiveAgents(ctx context.Context) ([]index.LiveAgent, error) {
 		return nil, fmt.Errorf("read live agents: %w", err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	var all []index.LiveAgent
+	var all []lease.LiveAgent
 	for rows.Next() {
-		var a index.LiveAgent
+		var a lease.LiveAgent
 		var at sql.NullInt64
 		var beat []byte
 		if err := rows.Scan(&a.Run, &a.Host, &at, &beat); err != nil {

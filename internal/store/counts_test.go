@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
@@ -79,12 +79,12 @@ func liveAgents(t *testing.T, s *store.Store) {
 	over, data := whole(t, journal.Attempt{Host: "box"}, 0, "x\n")
 	one(t, s, over, 1, 0, data)
 	got, err := s.LiveAgents(t.Context())
-	if diff := cmp.Diff([]index.LiveAgent{{Run: id, Host: "box"}}, got); err != nil || diff != "" {
+	if diff := cmp.Diff([]lease.LiveAgent{{Run: id, Host: "box"}}, got); err != nil || diff != "" {
 		t.Error(err, "(-want +got):", diff)
 	}
 	at := noon.Add(time.Minute)
 	beat := job.Heartbeat{Sequence: 1, CPUSeconds: 3, MemoryBytes: 4, UnsentBytes: 5}
-	if _, _, err := s.Ingest(t.Context(), nil, []index.Beat{{Run: id, Attempt: 1, Heartbeat: beat, At: at, Lease: time.Minute}}); err != nil {
+	if _, _, err := s.Ingest(t.Context(), nil, []lease.Beat{{Run: id, Attempt: 1, Heartbeat: beat, At: at, Lease: time.Minute}}); err != nil {
 		t.Fatal(err)
 	}
 	got, err = s.LiveAgents(t.Context())

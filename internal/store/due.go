@@ -9,7 +9,7 @@ import (
 	"math"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
@@ -30,7 +30,7 @@ const dueQuery = `SELECT ` + leaseColumns + ` FROM runs WHERE id IN (
 // Due returns the active runs whose lease ends before the given time, the most urgent
 // first, and those that have a finding, which may have passed, or whose connection closed. A
 // run whose row cannot be read is left out.
-func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]index.Lease, error) {
+func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]lease.Lease, error) {
 	leases, _, _, err := s.leasesOf(ctx, dueQuery, micros(before), limit)
 	return leases, err
 }
@@ -42,7 +42,7 @@ const activeQuery = `SELECT ` + leaseColumns + ` FROM runs
 // Active returns a page of the healthy active runs, in the order of their starts,
 // and after which row the next page begins; empty when there are no more. The first page is
 // that after "".
-func (s *Store) Active(ctx context.Context, after string, limit int) (leases []index.Lease, last string, err error) {
+func (s *Store) Active(ctx context.Context, after string, limit int) (leases []lease.Lease, last string, err error) {
 	at, id := int64(math.MinInt64), ""
 	if after != "" {
 		if at, id, err = readCursor(after); err != nil {
@@ -57,7 +57,7 @@ func (s *Store) Active(ctx context.Context, after string, limit int) (leases []i
 }
 
 // Leases returns what a judgement of some runs needs, without those that are not active.
-func (s *Store) Leases(ctx context.Context, runs []string) ([]index.Lease, error) {
+func (s *Store) Leases(ctx context.Context, runs []string) ([]lease.Lease, error) {
 	table, args := s.dialect.table(1, column{texts: runs})
 	leases, _, _, err := s.leasesOf(ctx, leasesQuery(table), args...)
 	return leases, err
@@ -70,7 +70,7 @@ func leasesQuery(table string) string {
 
 // leasesOf reads the leases of a query; what cannot be read is left out. read counts the rows
 // with those, and last is the cursor of the last one, empty for none.
-func (s *Store) leasesOf(ctx context.Context, query string, args ...any) (leases []index.Lease, read int, last string, err error) {
+func (s *Store) leasesOf(ctx context.Context, query string, args ...any) (leases []lease.Lease, read int, last string, err error) {
 	if err := s.settleNow(ctx); err != nil {
 		return nil, 0, "", fmt.Errorf("read leases: %w", err)
 	}
@@ -91,9 +91,9 @@ func (s *Store) leasesOf(ctx context.Context, query string, args ...any) (leases
 
 // scanLeases reads the leases of a query and closes it. A row that cannot be read is skipped,
 // and returned apart.
-func scanLeases(rows *sql.Rows) (leases []index.Lease, skipped []*query.UnreadableError, last string, err error) {
+func scanLeases(rows *sql.Rows) (leases []lease.Lease, skipped []*query.UnreadableError, last string, err error) {
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	leases = []index.Lease{}
+	leases = []lease.Lease{}
 	for rows.Next() {
 		l, err := scanLease(rows)
 		var bad *query.UnreadableError
@@ -132,9 +132,9 @@ func (s *Store) ActiveRuns(ctx context.Context) (map[string]int, error) {
 
 // Lease returns what a judgement of one run needs, whether it is active or not, and the
 // error *query.NotFoundError.
-func (s *Store) Lease(ctx context.Context, run string) (index.Lease, error) {
+func (s *Store) Lease(ctx context.Context, run string) (lease.Lease, error) {
 	if err := s.settleNow(ctx); err != nil {
-		return index.Lease{}, fmt.Errorf("read the lease of run %s: %w", run, err)
+		return lease.Lease{}, fmt.Errorf("read the lease of run %s: %w", run, err)
 	}
 	l, err := scanLease(s.reader.QueryRowContext(ctx, `SELECT `+leaseColumns+` FROM runs WHERE id = $1`, run))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -146,22 +146,22 @@ func (s *Store) Lease(ctx context.Context, run string) (index.Lease, error) {
 	return l, nil
 }
 
-func scanLease(from scanner) (index.Lease, error) {
-	var l index.Lease
+func scanLease(from scanner) (lease.Lease, error) {
+	var l lease.Lease
 	var state, health string
-	var start, lastSign, lease, expires, period, closed, confirm int64
+	var start, lastSign, length, expires, period, closed, confirm int64
 	var beatAt sql.NullInt64
 	var beat, evidence, doc []byte
-	err := from.Scan(&l.Run, &l.Attempt, &l.Owner, &l.Job, &l.Number, &start, &state, &health, &lastSign, &beatAt, &lease, &expires, &period,
+	err := from.Scan(&l.Run, &l.Attempt, &l.Owner, &l.Job, &l.Number, &start, &state, &health, &lastSign, &beatAt, &length, &expires, &period,
 		&closed, &confirm, &l.Status, &beat, &evidence, &doc)
 	if err != nil {
 		return l, err
 	}
 	l.State, l.Health = job.State(state), job.Health(health)
 	l.StartAt, l.HeardAt, l.ExpiresAt = fromMicros(start), fromMicros(lastSign), fromMicros(expires)
-	l.Length, l.EveryPeriod = time.Duration(lease)*time.Microsecond, time.Duration(period)*time.Microsecond
+	l.Length, l.EveryPeriod = time.Duration(length)*time.Microsecond, time.Duration(period)*time.Microsecond
 	if closed > 0 {
-		l.Closed = index.Closure{At: fromMicros(closed), Confirm: time.Duration(confirm) * time.Microsecond}
+		l.Closed = lease.Closure{At: fromMicros(closed), Confirm: time.Duration(confirm) * time.Microsecond}
 	}
 	if len(evidence) > 0 {
 		if err := json.Unmarshal(evidence, &l.Evidence); err != nil {
@@ -188,14 +188,14 @@ func scanLease(from scanner) (index.Lease, error) {
 
 // NoteClosed writes down connections that closed, for the server that judges. One that cannot
 // be is the trouble of its run alone.
-func (s *Store) NoteClosed(ctx context.Context, closed []index.ClosedRun) error {
-	closed = byRun(closed, func(c index.ClosedRun) string { return c.Run })
-	return isolate(ctx, s, closed, func(some []index.ClosedRun) error { return s.noteClosed(ctx, some) },
-		func(one index.ClosedRun, err error) { s.failed(ctx, troubleEvidence, one.Run, err) })
+func (s *Store) NoteClosed(ctx context.Context, closed []lease.ClosedRun) error {
+	closed = byRun(closed, func(c lease.ClosedRun) string { return c.Run })
+	return isolate(ctx, s, closed, func(some []lease.ClosedRun) error { return s.noteClosed(ctx, some) },
+		func(one lease.ClosedRun, err error) { s.failed(ctx, troubleEvidence, one.Run, err) })
 }
 
-func (s *Store) noteClosed(ctx context.Context, closed []index.ClosedRun) error {
-	return s.writeRuns(ctx, runsOf(closed, func(c index.ClosedRun) string { return c.Run }), func(t *tx) error {
+func (s *Store) noteClosed(ctx context.Context, closed []lease.ClosedRun) error {
+	return s.writeRuns(ctx, runsOf(closed, func(c lease.ClosedRun) string { return c.Run }), func(t *tx) error {
 		for _, c := range closed {
 			_, err := t.ExecContext(ctx, `UPDATE runs SET gone_at = $3, gone_confirm_us = $4 WHERE id = $1 AND attempt = $2 AND leased = 1 AND heard_at <= $3`,
 				c.Run, c.Attempt, micros(c.Closure.At), c.Closure.Confirm.Microseconds())
@@ -209,9 +209,9 @@ func (s *Store) noteClosed(ctx context.Context, closed []index.ClosedRun) error 
 
 // StoreEvidence keeps what heartbeats reported, for the server that judges next. Evidence that
 // cannot be stored is the trouble of its run alone.
-func (s *Store) StoreEvidence(ctx context.Context, folded []index.Folding) error {
-	folded = byRun(folded, func(f index.Folding) string { return f.Run })
-	return isolate(ctx, s, folded, func(some []index.Folding) error {
+func (s *Store) StoreEvidence(ctx context.Context, folded []lease.StoredEvidence) error {
+	folded = byRun(folded, func(f lease.StoredEvidence) string { return f.Run })
+	return isolate(ctx, s, folded, func(some []lease.StoredEvidence) error {
 		if err := s.storeEvidence(ctx, some); err != nil {
 			return err
 		}
@@ -219,10 +219,10 @@ func (s *Store) StoreEvidence(ctx context.Context, folded []index.Folding) error
 			s.done(ctx, troubleEvidence, one.Run)
 		}
 		return nil
-	}, func(one index.Folding, err error) { s.failed(ctx, troubleEvidence, one.Run, err) })
+	}, func(one lease.StoredEvidence, err error) { s.failed(ctx, troubleEvidence, one.Run, err) })
 }
 
-func (s *Store) storeEvidence(ctx context.Context, folded []index.Folding) error {
+func (s *Store) storeEvidence(ctx context.Context, folded []lease.StoredEvidence) error {
 	return s.writeRuns(ctx, noRuns, func(t *tx) error { // evidence is no part of a lease
 		for _, f := range folded {
 			doc, err := json.Marshal(f.Evidence)

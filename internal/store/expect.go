@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/band"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/job"
 )
 
@@ -24,7 +25,7 @@ func (t *tx) learn(ctx context.Context, status string, taken *taken, f *index.Fo
 			return err
 		}
 		run.Expected, run.Diagnosis = band.Of(figures), nil
-		if err := t.beginEvidence(ctx, run, index.BeginEvidence(f.State.Limits, run.Expected, now)); err != nil {
+		if err := t.beginEvidence(ctx, run, lease.BeginEvidence(f.State.Limits, run.Expected, now)); err != nil {
 			return err
 		}
 		status = ""
@@ -50,7 +51,7 @@ func (t *tx) learn(ctx context.Context, status string, taken *taken, f *index.Fo
 }
 
 // beginEvidence also notes the host, by which runs are found.
-func (t *tx) beginEvidence(ctx context.Context, run *job.Run, e index.Evidence) error {
+func (t *tx) beginEvidence(ctx context.Context, run *job.Run, e lease.Evidence) error {
 	doc, err := json.Marshal(e)
 	if err == nil {
 		_, err = t.ExecContext(ctx, `UPDATE runs SET evidence = $2, beat = NULL, status = '', gone_at = 0, diagnose = 0, host = $3 WHERE id = $1`, run.ID, string(doc), run.Host)
@@ -129,7 +130,7 @@ func expected(ctx context.Context, from manyRows, names []string) (map[string]*j
 }
 
 // noteBeat keeps a heartbeat that came together with an append.
-func (t *tx) noteBeat(ctx context.Context, b index.Beat) error {
+func (t *tx) noteBeat(ctx context.Context, b lease.Beat) error {
 	_, err := t.ExecContext(ctx, `UPDATE runs SET beat = $2, gone_at = 0 WHERE id = $1`, b.Run, encodeBeat(b.Heartbeat))
 	if err != nil {
 		return fmt.Errorf("store a heartbeat of run %s: %w", b.Run, err)

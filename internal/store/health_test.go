@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/query"
@@ -42,19 +43,19 @@ func healthConformance(t *testing.T, open func(*testing.T) *store.Store) {
 
 func evidence(t *testing.T, s *store.Store) {
 	j := running(t, s, journal.Attempt{TimeoutMS: 60_000, ExpectMS: 30_000, MemoryLimitBytes: 1 << 20})
-	l := lease(t, s, j.id)
+	l := leaseOf(t, s, j.id)
 	if l.Beat != nil || l.Evidence.Limits != (index.Limits{Timeout: time.Minute, Expect: 30 * time.Second, MemoryBytes: 1 << 20}) || !l.Evidence.BegunAt.Equal(noon) {
 		t.Errorf("lease before the first heartbeat: %+v", l)
 	}
 	beat := func(hb job.Heartbeat, at time.Time, appends ...index.Append) {
 		t.Helper()
-		if _, _, err := s.Ingest(t.Context(), appends, []index.Beat{{Run: j.id, Attempt: 1, At: at, Lease: time.Minute, Heartbeat: hb}}); err != nil {
+		if _, _, err := s.Ingest(t.Context(), appends, []lease.Beat{{Run: j.id, Attempt: 1, At: at, Lease: time.Minute, Heartbeat: hb}}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	hb := job.Heartbeat{Sequence: 1, UptimeMS: 1000, MemoryBytes: 5, Processes: 1, OutputAgeMS: -1, Pressure: &job.Pressure{CPU: 1.5}}
 	beat(hb, noon.Add(time.Second))
-	l = lease(t, s, j.id)
+	l = leaseOf(t, s, j.id)
 	if diff := cmp.Diff(&hb, l.Beat); diff != "" || !l.BeatAt.Equal(noon.Add(time.Second)) {
 		t.Errorf("heartbeat at %s (-sent +kept): %s", l.BeatAt, diff)
 	}
@@ -63,12 +64,12 @@ func evidence(t *testing.T, s *store.Store) {
 	offset, data := j.take()
 	hb.Sequence = 2
 	beat(hb, noon.Add(2*time.Second), index.Append{Run: j.id, Attempt: 1, Offset: offset, Data: data, At: noon.Add(2 * time.Second)})
-	l = lease(t, s, j.id)
+	l = leaseOf(t, s, j.id)
 	if l.Beat.Sequence != 2 || l.Status != "half" {
 		t.Errorf("lease %+v", l)
 	}
 	e := l.Evidence.Observe(*l.Beat, l.BeatAt, l.Status)
-	if err := s.StoreEvidence(t.Context(), []index.Folding{{Run: j.id, Attempt: 1, Evidence: e}, {Run: runID(), Attempt: 1}}); err != nil {
+	if err := s.StoreEvidence(t.Context(), []lease.StoredEvidence{{Run: j.id, Attempt: 1, Evidence: e}, {Run: runID(), Attempt: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	one, err := s.Lease(t.Context(), j.id)
@@ -86,12 +87,12 @@ func connections(t *testing.T, s *store.Store) {
 	beatOnce(t, s, j.id, 1, noon)
 	near := func() bool {
 		due, err := s.Due(t.Context(), noon.Add(-time.Hour), 10)
-		return err == nil && len(due) == 1 && due[0].Closed == (index.Closure{At: noon.Add(time.Second), Confirm: 3 * time.Second})
+		return err == nil && len(due) == 1 && due[0].Closed == (lease.Closure{At: noon.Add(time.Second), Confirm: 3 * time.Second})
 	}
 	note := func(attempt int, at time.Time) {
 		t.Helper()
-		c := index.Closure{At: at, Confirm: 3 * time.Second}
-		if err := s.NoteClosed(t.Context(), []index.ClosedRun{{Run: j.id, Attempt: attempt, Closure: c}, {Run: runID(), Attempt: 1, Closure: c}}); err != nil {
+		c := lease.Closure{At: at, Confirm: 3 * time.Second}
+		if err := s.NoteClosed(t.Context(), []lease.ClosedRun{{Run: j.id, Attempt: attempt, Closure: c}, {Run: runID(), Attempt: 1, Closure: c}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -359,8 +360,8 @@ func stallDiagnosis(t *testing.T, s *store.Store) {
 		j := running(t, s, journal.Attempt{})
 		judge := func(worst job.Health, findings ...job.Finding) {
 			t.Helper()
-			_, err := s.Judge(t.Context(), []index.Verdict{{
-				Run: j.id, Attempt: 1, HeardAt: lease(t, s, j.id).HeardAt, At: noon, Findings: findings, Health: worst, Evidence: "x",
+			_, err := s.Judge(t.Context(), []lease.Verdict{{
+				Run: j.id, Attempt: 1, HeardAt: leaseOf(t, s, j.id).HeardAt, At: noon, Findings: findings, Health: worst, Evidence: "x",
 			}})
 			if err != nil {
 				t.Fatal(err)
@@ -384,8 +385,8 @@ func stallDiagnosis(t *testing.T, s *store.Store) {
 
 func verdictOutbox(t *testing.T, s *store.Store) {
 	j := running(t, s, journal.Attempt{})
-	l := lease(t, s, j.id)
-	v := index.Verdict{
+	l := leaseOf(t, s, j.id)
+	v := lease.Verdict{
 		Run: j.id, Attempt: 1, HeardAt: l.HeardAt, At: noon, Health: job.Warning,
 		Findings: []job.Finding{{Rule: "stalled", Health: job.Warning, Since: noon, Evidence: "x", Facts: map[string]any{"a": 1.0}}},
 		Outbox:   []outbox.Entry{{Kind: outbox.Notify, Run: j.id, Attempt: 1, What: "stalled", Severity: job.Warning, Message: "x", At: noon}},
@@ -393,8 +394,8 @@ func verdictOutbox(t *testing.T, s *store.Store) {
 	late := v
 	late.HeardAt = noon.Add(-time.Second)
 	for range 3 {
-		for _, one := range []index.Verdict{late, v} {
-			if _, err := s.Judge(t.Context(), []index.Verdict{one}); err != nil {
+		for _, one := range []lease.Verdict{late, v} {
+			if _, err := s.Judge(t.Context(), []lease.Verdict{one}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -406,7 +407,7 @@ func verdictOutbox(t *testing.T, s *store.Store) {
 	if waiting, err := s.Undiagnosed(t.Context(), 10); err != nil || len(waiting) != 1 {
 		t.Errorf("a stalled run waits for a diagnosis: %+v, %v", waiting, err)
 	}
-	if got := lease(t, s, j.id); len(got.Findings) != 1 || got.Health != job.Warning || got.Findings[0].Facts["a"] != 1.0 {
+	if got := leaseOf(t, s, j.id); len(got.Findings) != 1 || got.Health != job.Warning || got.Findings[0].Facts["a"] != 1.0 {
 		t.Errorf("lease %+v", got)
 	}
 }

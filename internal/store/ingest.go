@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -19,9 +20,9 @@ import (
 // group as a whole: nothing of it was committed.
 //
 // The Run of an Appended is zero while the attempt's identity has not arrived whole.
-func (s *Store) Ingest(ctx context.Context, appends []index.Append, beats []index.Beat) ([]index.Appended, []index.Beaten, error) {
+func (s *Store) Ingest(ctx context.Context, appends []index.Append, beats []lease.Beat) ([]index.Appended, []lease.BeatResult, error) {
 	var appended []index.Appended
-	var beaten []index.Beaten
+	var beaten []lease.BeatResult
 	var unreadable map[string]*unreadableRow
 	err := s.writeRuns(ctx, touched(appends, beats), func(t *tx) (err error) {
 		if s.segments != nil && len(appends) > 0 {

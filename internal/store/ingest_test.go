@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
@@ -63,7 +64,7 @@ func errorsStay(t *testing.T, s *store.Store) {
 		{Run: "'; DROP TABLE runs; --", Attempt: 1, Data: good, At: noon},
 		{Run: goodID, Attempt: 1, Offset: int64(half), Data: good[half:], At: noon},
 		{Run: goodID, Attempt: 1, Data: good, At: noon},
-	}, []index.Beat{{Run: "\x00", Attempt: 1, At: noon}})
+	}, []lease.Beat{{Run: "\x00", Attempt: 1, At: noon}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,15 +8,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
-func beatOnce(t *testing.T, s *store.Store, run string, attempt int, at time.Time) index.Beaten {
+func beatOnce(t *testing.T, s *store.Store, run string, attempt int, at time.Time) lease.BeatResult {
 	t.Helper()
-	got := takeBeats(t, s, []index.Beat{{
+	got := takeBeats(t, s, []lease.Beat{{
 		Run: run, Attempt: attempt, At: at, Lease: time.Minute, Heartbeat: job.Heartbeat{PeriodMS: 10_000},
 	}})
 	if got[0].Err != nil {
@@ -27,10 +28,10 @@ func beatOnce(t *testing.T, s *store.Store, run string, attempt int, at time.Tim
 
 // takeBeats stores heartbeats as the server does: those whose owners are known at once, and the
 // others in a transaction.
-func takeBeats(t testing.TB, s *store.Store, beats []index.Beat) []index.Beaten {
+func takeBeats(t testing.TB, s *store.Store, beats []lease.Beat) []lease.BeatResult {
 	t.Helper()
-	out := make([]index.Beaten, len(beats))
-	var others []index.Beat
+	out := make([]lease.BeatResult, len(beats))
+	var others []lease.Beat
 	var places []int
 	for i, done := range s.Renew(beats) {
 		if done != nil {
@@ -72,7 +73,7 @@ func mustRun(t *testing.T, s *store.Store, id string) job.Run {
 	return run
 }
 
-func lease(t *testing.T, s *store.Store, run string) index.Lease {
+func leaseOf(t *testing.T, s *store.Store, run string) lease.Lease {
 	t.Helper()
 	due, err := s.Due(t.Context(), noon.Add(1000*time.Hour), 100)
 	if err != nil {
@@ -84,7 +85,7 @@ func lease(t *testing.T, s *store.Store, run string) index.Lease {
 		}
 	}
 	t.Fatalf("run %s has no lease among %d", run, len(due))
-	return index.Lease{}
+	return lease.Lease{}
 }
 
 func heartbeats(t *testing.T, s *store.Store) {
@@ -92,7 +93,7 @@ func heartbeats(t *testing.T, s *store.Store) {
 		t.Errorf("beat before the first append: %+v", got)
 	}
 	j := running(t, s, journal.Attempt{HeartbeatPeriodMS: 20_000})
-	if l := lease(t, s, j.id); !l.HeardAt.Equal(noon) || !l.ExpiresAt.Equal(noon.Add(time.Minute)) || l.State != job.Running || l.Job != "train" || l.Number != 1 {
+	if l := leaseOf(t, s, j.id); !l.HeardAt.Equal(noon) || !l.ExpiresAt.Equal(noon.Add(time.Minute)) || l.State != job.Running || l.Job != "train" || l.Number != 1 {
 		t.Errorf("first lease: %+v", l)
 	}
 	at := noon.Add(30*time.Second + 123456*time.Nanosecond)
@@ -103,7 +104,7 @@ func heartbeats(t *testing.T, s *store.Store) {
 	if run := mustRun(t, s, j.id); run.LastHeartbeatAt == nil || !run.LastHeartbeatAt.Equal(want) {
 		t.Errorf("last heartbeat %v, want %v", run.LastHeartbeatAt, want)
 	}
-	if l := lease(t, s, j.id); l.Length != time.Minute || !l.ExpiresAt.Equal(want.Add(time.Minute)) || l.EveryPeriod != 10*time.Second {
+	if l := leaseOf(t, s, j.id); l.Length != time.Minute || !l.ExpiresAt.Equal(want.Add(time.Minute)) || l.EveryPeriod != 10*time.Second {
 		t.Errorf("lease: %+v", l)
 	}
 	if got := beatOnce(t, s, j.id, 2, at); got.Known {
@@ -120,10 +121,10 @@ func heartbeats(t *testing.T, s *store.Store) {
 	}
 }
 
-func lose(t *testing.T, s *store.Store, id string) index.Judged {
+func lose(t *testing.T, s *store.Store, id string) lease.VerdictResult {
 	t.Helper()
-	l := lease(t, s, id)
-	judged, err := s.Judge(t.Context(), []index.Verdict{{
+	l := leaseOf(t, s, id)
+	judged, err := s.Judge(t.Context(), []lease.Verdict{{
 		Run: id, Attempt: l.Attempt, HeardAt: l.HeardAt, At: noon.Add(time.Hour), Lost: true, Evidence: "No heartbeat for an hour.",
 	}})
 	if err != nil || len(judged) != 1 {
@@ -250,7 +251,7 @@ func leases(t *testing.T, s *store.Store) {
 		t.Fatalf("due: %+v, %v", due, err)
 	}
 	next := noon.Add(time.Minute)
-	quiet := index.Verdict{
+	quiet := lease.Verdict{
 		Run: a.id, Attempt: 1, HeardAt: due[0].HeardAt, At: noon.Add(31 * time.Second), Health: job.Warning, Evidence: "No heartbeat for 31s.",
 		Findings: []job.Finding{{Rule: "quiet", Health: job.Warning, Since: noon, Evidence: "e", Next: "lost", NextAt: &next}},
 	}
@@ -258,22 +259,22 @@ func leases(t *testing.T, s *store.Store) {
 	stale.Run, stale.HeardAt = b.id, noon
 	missing := quiet
 	missing.Run = runID()
-	judged, err := s.Judge(t.Context(), []index.Verdict{quiet, stale, missing})
+	judged, err := s.Judge(t.Context(), []lease.Verdict{quiet, stale, missing})
 	if err != nil || len(judged) != 1 || judged[0].Run.Health != job.Warning || judged[0].Events[0].Rule != "quiet" {
 		t.Fatalf("judged: %+v, %v", judged, err)
 	}
 	if run := mustRun(t, s, a.id); len(run.Findings) != 1 || run.Findings[0].NextAt == nil {
 		t.Errorf("findings: %+v", run.Findings)
 	}
-	if judged, err = s.Judge(t.Context(), []index.Verdict{quiet}); err != nil || len(judged) != 0 {
+	if judged, err = s.Judge(t.Context(), []lease.Verdict{quiet}); err != nil || len(judged) != 0 {
 		t.Errorf("the same verdict again: %+v, %v", judged, err)
 	}
 	due, err = s.Due(t.Context(), noon, 10)
 	if err != nil || len(due) != 1 || due[0].Run != a.id || len(due[0].Findings) != 1 {
 		t.Errorf("a run with a finding is looked at again: %+v, %v", due, err)
 	}
-	well := index.Verdict{Run: a.id, Attempt: 1, HeardAt: noon, At: noon.Add(time.Minute), Health: job.Healthy, Evidence: "Heard again."}
-	judged, err = s.Judge(t.Context(), []index.Verdict{well})
+	well := lease.Verdict{Run: a.id, Attempt: 1, HeardAt: noon, At: noon.Add(time.Minute), Health: job.Healthy, Evidence: "Heard again."}
+	judged, err = s.Judge(t.Context(), []lease.Verdict{well})
 	if err != nil || len(judged) != 1 || judged[0].Events[0].To != "healthy" || judged[0].Events[0].Rule != "recovered" {
 		t.Errorf("recovered: %+v, %v", judged, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/store/beatlog"
 	"stint.dev/stint/job"
 )
@@ -36,7 +37,7 @@ type leases struct {
 }
 
 // unsettled is a heartbeat that is not in the row of its run.
-type unsettled struct{ index.Beat }
+type unsettled struct{ lease.Beat }
 
 // heldRuns are the runs that a transaction may look at or change.
 type heldRuns struct {
@@ -58,10 +59,10 @@ func (s *Store) openLeases(ctx context.Context, dir string, relaxed bool) error 
 	if err != nil {
 		return err
 	}
-	latest := make(map[attemptKey]index.Beat, len(beats))
+	latest := make(map[attemptKey]lease.Beat, len(beats))
 	for _, b := range beats {
 		if key := (attemptKey{b.Run, b.Attempt}); !b.At.Before(latest[key].At) {
-			latest[key] = index.Beat(b)
+			latest[key] = lease.Beat(b)
 		}
 	}
 	err = s.write(ctx, func(t *tx) error {
@@ -77,17 +78,17 @@ func (s *Store) openLeases(ctx context.Context, dir string, relaxed bool) error 
 
 // Renew makes heartbeats durable that come from owners which are known, and returns the answers to
 // them; nil for a heartbeat that Ingest has to take. It does not wait for a transaction.
-func (s *Store) Renew(beats []index.Beat) []*index.Beaten {
+func (s *Store) Renew(beats []lease.Beat) []*lease.BeatResult {
 	if s.leases == nil {
-		return make([]*index.Beaten, len(beats))
+		return make([]*lease.BeatResult, len(beats))
 	}
 	return s.leases.renew(beats)
 }
 
-func (l *leases) renew(beats []index.Beat) []*index.Beaten {
+func (l *leases) renew(beats []lease.Beat) []*lease.BeatResult {
 	l.logMu.Lock()
 	defer l.logMu.Unlock()
-	out := make([]*index.Beaten, len(beats))
+	out := make([]*lease.BeatResult, len(beats))
 	var records []beatlog.Beat
 	left := map[string]bool{} // runs of which a beat is left to Ingest: later ones do not overtake it
 	l.mu.Lock()
@@ -99,16 +100,16 @@ func (l *leases) renew(beats []index.Beat) []*index.Beaten {
 		}
 		b.At = fromMicros(micros(b.At))
 		records = append(records, beatlog.Beat(b))
-		out[i] = &index.Beaten{Known: true, Owner: true, Cancel: owner.cancel}
+		out[i] = &lease.BeatResult{Known: true, Owner: true, Cancel: owner.cancel}
 	}
 	l.mu.Unlock()
 	if len(records) == 0 || l.log.Append(records) != nil { // full, or the disk fails: the database will say which
-		return make([]*index.Beaten, len(beats))
+		return make([]*lease.BeatResult, len(beats))
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, b := range records {
-		l.dirty[b.Run] = &unsettled{index.Beat(b)}
+		l.dirty[b.Run] = &unsettled{lease.Beat(b)}
 	}
 	return out
 }
@@ -189,7 +190,7 @@ func (l *leases) settle(ctx context.Context, t *tx, runs map[string]bool) (settl
 		}
 	}
 	l.mu.Unlock()
-	latest := make(map[attemptKey]index.Beat, len(rows))
+	latest := make(map[attemptKey]lease.Beat, len(rows))
 	for _, b := range rows {
 		latest[attemptKey{b.Run, b.Attempt}] = b.Beat
 	}
@@ -282,9 +283,9 @@ func runsOf[T any](items []T, id func(T) string) map[string]bool {
 }
 
 // touched are the runs that a group is about.
-func touched(appends []index.Append, beats []index.Beat) map[string]bool {
+func touched(appends []index.Append, beats []lease.Beat) map[string]bool {
 	runs := runsOf(appends, func(a index.Append) string { return a.Run })
-	maps.Copy(runs, runsOf(beats, func(b index.Beat) string { return b.Run }))
+	maps.Copy(runs, runsOf(beats, func(b lease.Beat) string { return b.Run }))
 	return runs
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -23,9 +24,9 @@ func knownRuns(t *testing.T, s *store.Store, n int) (ids []string) {
 	return ids
 }
 
-func beatsAt(ids []string, at time.Time) (beats []index.Beat) {
+func beatsAt(ids []string, at time.Time) (beats []lease.Beat) {
 	for _, id := range ids {
-		beats = append(beats, index.Beat{Run: id, Attempt: 1, At: at, Lease: time.Minute, Heartbeat: job.Heartbeat{PeriodMS: 10_000}})
+		beats = append(beats, lease.Beat{Run: id, Attempt: 1, At: at, Lease: time.Minute, Heartbeat: job.Heartbeat{PeriodMS: 10_000}})
 	}
 	return beats
 }
@@ -38,7 +39,7 @@ func TestHeartbeatsWaitForNoTransaction(t *testing.T) {
 	ids := knownRuns(t, s, 2)
 	taken := func(when string, want ...bool) {
 		t.Helper()
-		at := lease(t, s, ids[1]).HeardAt.Add(time.Second)
+		at := leaseOf(t, s, ids[1]).HeardAt.Add(time.Second)
 		for i, done := range s.Renew(beatsAt(ids, at)) {
 			if (done != nil) != want[i] {
 				t.Errorf("%s: heartbeat %d is taken: %v", when, i, done != nil)
@@ -48,7 +49,7 @@ func TestHeartbeatsWaitForNoTransaction(t *testing.T) {
 			return
 		}
 		after, _ := killed(t, dir)
-		if got := lease(t, after, ids[1]).HeardAt; !got.Equal(at) {
+		if got := leaseOf(t, after, ids[1]).HeardAt; !got.Equal(at) {
 			t.Errorf("%s: after a kill the last heartbeat is of %s, want %s", when, got, at)
 		}
 		closeStore(t, after)
@@ -62,7 +63,7 @@ func TestHeartbeatsWaitForNoTransaction(t *testing.T) {
 		}
 	}
 	after, _ := killed(t, dir)
-	if got := lease(t, after, ids[1]).HeardAt; !got.Equal(noon.Add(time.Hour)) {
+	if got := leaseOf(t, after, ids[1]).HeardAt; !got.Equal(noon.Add(time.Hour)) {
 		t.Errorf("after a kill while a transaction goes on: the last heartbeat is of %s", got)
 	}
 	closeStore(t, after)
@@ -100,7 +101,7 @@ func TestHeartbeatsAfterAppends(t *testing.T) {
 		if ended {
 			break
 		}
-		if l := lease(t, s, j.id); !l.HeardAt.Equal(at) {
+		if l := leaseOf(t, s, j.id); !l.HeardAt.Equal(at) {
 			t.Errorf("after append %d and a heartbeat: heard at %s, want %s", n, l.HeardAt, at)
 		}
 	}
@@ -127,7 +128,7 @@ func TestHeartbeatsWhileTheLogMakesRoom(t *testing.T) {
 		t.Helper()
 		after, _ := killed(t, dir)
 		defer closeStore(t, after)
-		if got := lease(t, after, ids[1]).HeardAt; !got.Equal(at) {
+		if got := leaseOf(t, after, ids[1]).HeardAt; !got.Equal(at) {
 			t.Errorf("%s: after a kill the last heartbeat is of %s, want %s", when, got, at)
 		}
 	}
@@ -183,7 +184,7 @@ func TestHeartbeatsKeepTheirOrder(t *testing.T) {
 	if got, _, err := s.Ingest(t.Context(), []index.Append{{Run: j.id, Attempt: 1, Offset: offset, Data: data, At: noon.Add(time.Second)}}, nil); err != nil || got[0].Err != nil {
 		t.Fatal(got, err)
 	}
-	if got := lease(t, s, j.id).HeardAt; !got.Equal(noon.Add(time.Minute)) {
+	if got := leaseOf(t, s, j.id).HeardAt; !got.Equal(noon.Add(time.Minute)) {
 		t.Errorf("after an append that waited: the last heartbeat is of %s", got)
 	}
 }
@@ -203,7 +204,7 @@ func TestHeartbeatsBesideTransactions(t *testing.T) {
 		func(n int) error { return s.HoldRun(t.Context(), ids[n%len(ids)])() },
 		func(n int) error {
 			at := noon.Add(time.Duration(n) * time.Millisecond)
-			return s.NoteClosed(t.Context(), []index.ClosedRun{{Run: ids[n%len(ids)], Attempt: 1, Closure: index.Closure{At: at, Confirm: time.Second}}})
+			return s.NoteClosed(t.Context(), []lease.ClosedRun{{Run: ids[n%len(ids)], Attempt: 1, Closure: lease.Closure{At: at, Confirm: time.Second}}})
 		},
 	} {
 		beside.Go(func() {
@@ -233,10 +234,10 @@ func TestHeartbeatsBesideTransactions(t *testing.T) {
 	defer closeStore(t, after)
 	for i, id := range ids {
 		want := noon.Add(rounds * time.Second)
-		if got := lease(t, s, id).HeardAt; !got.Equal(want) {
+		if got := leaseOf(t, s, id).HeardAt; !got.Equal(want) {
 			t.Errorf("run %d: the last heartbeat is of %s, want %s", i, got, want)
 		}
-		if got := lease(t, after, id).HeardAt; !got.Equal(want) {
+		if got := leaseOf(t, after, id).HeardAt; !got.Equal(want) {
 			t.Errorf("after a kill, run %d: the last heartbeat is of %s, want %s", i, got, want)
 		}
 	}
@@ -270,7 +271,7 @@ func TestTheLogOfHeartbeatsBeginsAnew(t *testing.T) {
 			after, _ := killed(t, dir)
 			defer closeStore(t, after)
 			for i, id := range ids {
-				if got, want := lease(t, after, id).HeardAt, noon.Add(500*time.Second); !got.Equal(want) {
+				if got, want := leaseOf(t, after, id).HeardAt, noon.Add(500*time.Second); !got.Equal(want) {
 					t.Fatalf("after a kill, run %d: the last heartbeat is of %s, want %s", i, got, want)
 				}
 			}

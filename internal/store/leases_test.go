@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
@@ -58,7 +59,7 @@ func TestHeartbeatsSurviveAKill(t *testing.T) {
 			t.Errorf("the run was heard of at %s, want %s", run.LastHeartbeatAt, at)
 		}
 		after, _ := killed(t, dir)
-		l := lease(t, after, j.id)
+		l := leaseOf(t, after, j.id)
 		closeStore(t, after)
 		if !l.HeardAt.Equal(at) || !l.ExpiresAt.Equal(at.Add(time.Minute)) {
 			t.Errorf("after a kill: heard at %s, until %s; the last beat was at %s", l.HeardAt, l.ExpiresAt, at)
@@ -105,7 +106,7 @@ func (m *modelled) do(st step) any {
 	case "lost":
 		return m.lose(st)
 	case "gone":
-		return m.s.NoteClosed(m.t.Context(), []index.ClosedRun{{Run: st.run, Attempt: 1, Closure: index.Closure{At: st.at, Confirm: time.Second}}})
+		return m.s.NoteClosed(m.t.Context(), []lease.ClosedRun{{Run: st.run, Attempt: 1, Closure: lease.Closure{At: st.at, Confirm: time.Second}}})
 	case "print", "end":
 		if st.data != nil {
 			return try(m.t, m.s, index.Append{Run: st.run, Attempt: 1, Offset: st.offset, Data: st.data, At: st.at})
@@ -124,7 +125,7 @@ func (m *modelled) do(st step) any {
 	return nil
 }
 
-func (m *modelled) lose(st step) []index.Judged {
+func (m *modelled) lose(st step) []lease.VerdictResult {
 	m.t.Helper()
 	l, err := m.s.Lease(m.t.Context(), st.run)
 	if err != nil {
@@ -133,7 +134,7 @@ func (m *modelled) lose(st step) []index.Judged {
 	if !l.ExpiresAt.Before(st.at) {
 		return nil
 	}
-	judged, err := m.s.Judge(m.t.Context(), []index.Verdict{{Run: st.run, Attempt: 1, HeardAt: l.HeardAt, At: st.at, Lost: true, Evidence: "silent"}})
+	judged, err := m.s.Judge(m.t.Context(), []lease.Verdict{{Run: st.run, Attempt: 1, HeardAt: l.HeardAt, At: st.at, Lost: true, Evidence: "silent"}})
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -203,11 +204,11 @@ func TestKnownLeasesModel(t *testing.T) {
 }
 
 // beatEach sends one heartbeat of each run in one group.
-func beatEach(t *testing.T, s *store.Store, journals []*testJournal, at time.Time) []index.Beaten {
+func beatEach(t *testing.T, s *store.Store, journals []*testJournal, at time.Time) []lease.BeatResult {
 	t.Helper()
-	var beats []index.Beat
+	var beats []lease.Beat
 	for _, j := range journals {
-		beats = append(beats, index.Beat{Run: j.id, Attempt: 1, At: at, Lease: time.Minute, Heartbeat: job.Heartbeat{PeriodMS: 10_000, MemoryBytes: at.UnixNano()}})
+		beats = append(beats, lease.Beat{Run: j.id, Attempt: 1, At: at, Lease: time.Minute, Heartbeat: job.Heartbeat{PeriodMS: 10_000, MemoryBytes: at.UnixNano()}})
 	}
 	return takeBeats(t, s, beats)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
@@ -76,14 +77,14 @@ const verdictsTogether = 500
 // expired, the state lost. Each is applied only if the run was not heard of since the
 // Lease that was judged. It returns the runs that changed. A verdict that cannot be stored
 // is the trouble of its run alone: it is tried again after a pause.
-func (s *Store) Judge(ctx context.Context, verdicts []index.Verdict) ([]index.Judged, error) {
-	verdicts = byRun(verdicts, func(v index.Verdict) string { return v.Run })
-	verdicts = slices.DeleteFunc(verdicts, func(v index.Verdict) bool { return s.resting(troubleJudge, v.Run) })
+func (s *Store) Judge(ctx context.Context, verdicts []lease.Verdict) ([]lease.VerdictResult, error) {
+	verdicts = byRun(verdicts, func(v lease.Verdict) string { return v.Run })
+	verdicts = slices.DeleteFunc(verdicts, func(v lease.Verdict) bool { return s.resting(troubleJudge, v.Run) })
 	if len(verdicts) == 0 {
 		return nil, nil
 	}
-	var all []index.Judged
-	store := func(some []index.Verdict) error {
+	var all []lease.VerdictResult
+	store := func(some []lease.Verdict) error {
 		judged, err := s.judgeTogether(ctx, some)
 		if err != nil {
 			return err
@@ -94,7 +95,7 @@ func (s *Store) Judge(ctx context.Context, verdicts []index.Verdict) ([]index.Ju
 		all = append(all, judged...)
 		return nil
 	}
-	bad := func(one index.Verdict, err error) { s.failed(ctx, troubleJudge, one.Run, err) }
+	bad := func(one lease.Verdict, err error) { s.failed(ctx, troubleJudge, one.Run, err) }
 	for some := range slices.Chunk(verdicts, verdictsTogether) {
 		if err := isolate(ctx, s, some, store, bad); err != nil {
 			return nil, fmt.Errorf("store %d verdicts: %w", len(verdicts), err)
@@ -103,8 +104,8 @@ func (s *Store) Judge(ctx context.Context, verdicts []index.Verdict) ([]index.Ju
 	return all, nil
 }
 
-func (s *Store) judgeTogether(ctx context.Context, verdicts []index.Verdict) (judged []index.Judged, err error) {
-	err = s.writeRuns(ctx, runsOf(verdicts, func(v index.Verdict) string { return v.Run }), func(t *tx) error {
+func (s *Store) judgeTogether(ctx context.Context, verdicts []lease.Verdict) (judged []lease.VerdictResult, err error) {
+	err = s.writeRuns(ctx, runsOf(verdicts, func(v lease.Verdict) string { return v.Run }), func(t *tx) error {
 		judged = nil
 		for _, v := range verdicts {
 			one, err := t.judge(ctx, v)
@@ -120,7 +121,7 @@ func (s *Store) judgeTogether(ctx context.Context, verdicts []index.Verdict) (ju
 	return judged, err
 }
 
-func (t *tx) judge(ctx context.Context, v index.Verdict) (*index.Judged, error) {
+func (t *tx) judge(ctx context.Context, v lease.Verdict) (*lease.VerdictResult, error) {
 	row, err := t.lockRun(ctx, v.Run)
 	var gone *query.NotFoundError
 	if errors.As(err, &gone) {
@@ -159,12 +160,12 @@ func (t *tx) judge(ctx context.Context, v index.Verdict) (*index.Judged, error) 
 	if err := t.insertOutbox(ctx, v.Outbox); err != nil {
 		return nil, err
 	}
-	return &index.Judged{Run: row.run, Events: events}, nil
+	return &lease.VerdictResult{Run: row.run, Events: events}, nil
 }
 
 // applyVerdict is what a verdict makes of an active run. A lost run has an outcome that
 // says so, and no time of its end, because nobody knows it.
-func applyVerdict(run job.Run, v index.Verdict) (next job.Run, events []job.RunEvent, changed bool) {
+func applyVerdict(run job.Run, v lease.Verdict) (next job.Run, events []job.RunEvent, changed bool) {
 	at := fromMicros(micros(v.At))
 	if v.Lost {
 		run, event, err := index.Move(run, job.Event{Kind: job.LeaseExpired}, at, index.ServerClock, v.Evidence)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
@@ -102,8 +103,8 @@ func causesWithChanges(t *testing.T, s *store.Store) {
 func loseAndNotify(t *testing.T, s *store.Store, name string, wait time.Duration) *testJournal {
 	t.Helper()
 	j := running(t, s, journal.Attempt{Job: name})
-	l := lease(t, s, j.id)
-	judged, err := s.Judge(t.Context(), []index.Verdict{{
+	l := leaseOf(t, s, j.id)
+	judged, err := s.Judge(t.Context(), []lease.Verdict{{
 		Run: j.id, Attempt: 1, HeardAt: l.HeardAt, At: noon, Lost: true, Evidence: "No heartbeat.",
 		Outbox: []outbox.Entry{{
 			Kind: outbox.Notify, Run: j.id, Attempt: 1, What: outbox.WhatLost, Severity: job.Critical, At: noon, After: noon.Add(wait),
@@ -384,12 +385,12 @@ func routeRows(t *testing.T, s *store.Store) {
 
 func verdictEntries(t *testing.T, s *store.Store) {
 	j := running(t, s, journal.Attempt{})
-	l := lease(t, s, j.id)
+	l := leaseOf(t, s, j.id)
 	entry := outbox.Entry{Kind: outbox.Notify, Run: j.id, Attempt: 1, What: "lost", Severity: job.Critical, Message: "gone", At: noon}
-	v := index.Verdict{Run: j.id, Attempt: 1, HeardAt: l.HeardAt.Add(-time.Second), At: noon, Lost: true, Evidence: "gone", Outbox: []outbox.Entry{entry}}
+	v := lease.Verdict{Run: j.id, Attempt: 1, HeardAt: l.HeardAt.Add(-time.Second), At: noon, Lost: true, Evidence: "gone", Outbox: []outbox.Entry{entry}}
 	judge := func() {
 		t.Helper()
-		if _, err := s.Judge(t.Context(), []index.Verdict{v}); err != nil {
+		if _, err := s.Judge(t.Context(), []lease.Verdict{v}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
@@ -103,8 +104,8 @@ func judge(t *testing.T, s *store.Store, id string, health job.Health) {
 			{Rule: "stalled", Health: health, Since: noon, Evidence: "No progress.", Facts: map[string]any{"seconds": 1}},
 		}
 	}
-	l := lease(t, s, id)
-	judged, err := s.Judge(t.Context(), []index.Verdict{{
+	l := leaseOf(t, s, id)
+	judged, err := s.Judge(t.Context(), []lease.Verdict{{
 		Run: id, Attempt: l.Attempt, HeardAt: l.HeardAt, At: noon.Add(time.Minute), Health: health, Findings: findings, Evidence: "Because.",
 	}})
 	if err != nil || len(judged) != 1 {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
@@ -186,8 +187,8 @@ func retryOnTheServersClock(t *testing.T, s *store.Store) {
 	run := announced(0)
 	beatAt := func(after time.Duration, hb job.Heartbeat) {
 		t.Helper()
-		beat := index.Beat{Run: run, Attempt: 1, At: ended.Add(after), Lease: 20 * time.Second, Heartbeat: hb}
-		if _, got, err := s.Ingest(t.Context(), nil, []index.Beat{beat}); err != nil || got[0].Err != nil {
+		beat := lease.Beat{Run: run, Attempt: 1, At: ended.Add(after), Lease: 20 * time.Second, Heartbeat: hb}
+		if _, got, err := s.Ingest(t.Context(), nil, []lease.Beat{beat}); err != nil || got[0].Err != nil {
 			t.Fatal(err, got)
 		}
 	}
@@ -200,10 +201,10 @@ func retryOnTheServersClock(t *testing.T, s *store.Store) {
 	}
 }
 
-func waitingBeat(t *testing.T, s *store.Store, run string, attempt int) index.Beaten {
+func waitingBeat(t *testing.T, s *store.Store, run string, attempt int) lease.BeatResult {
 	t.Helper()
-	beat := index.Beat{Run: run, Attempt: attempt, At: noon, Lease: 15 * time.Second, Heartbeat: job.Heartbeat{WaitingMS: 60_000, PeriodMS: 5000}}
-	_, got, err := s.Ingest(t.Context(), nil, []index.Beat{beat})
+	beat := lease.Beat{Run: run, Attempt: attempt, At: noon, Lease: 15 * time.Second, Heartbeat: job.Heartbeat{WaitingMS: 60_000, PeriodMS: 5000}}
+	_, got, err := s.Ingest(t.Context(), nil, []lease.Beat{beat})
 	if err != nil || got[0].Err != nil {
 		t.Fatal(err, got)
 	}

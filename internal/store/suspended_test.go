@@ -6,16 +6,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
 // suspend is the last heartbeat of an agent that stops itself and its job.
-func suspend(t *testing.T, s *store.Store, run string, at time.Time) index.Beaten {
+func suspend(t *testing.T, s *store.Store, run string, at time.Time) lease.BeatResult {
 	t.Helper()
-	_, got, err := s.Ingest(t.Context(), nil, []index.Beat{{
+	_, got, err := s.Ingest(t.Context(), nil, []lease.Beat{{
 		Run: run, Attempt: 1, At: at, Lease: 24 * time.Hour, Heartbeat: job.Heartbeat{PeriodMS: 10_000, Suspended: true},
 	}})
 	if err != nil {
@@ -30,7 +30,7 @@ func suspendedRuns(t *testing.T, s *store.Store) {
 		beatOnce(t, s, j.id, 1, noon.Add(time.Duration(n)*time.Second))
 	}
 	at := noon.Add(10 * time.Second)
-	want := func(what string, got index.Beaten, kind string, since *time.Time) {
+	want := func(what string, got lease.BeatResult, kind string, since *time.Time) {
 		t.Helper()
 		run := mustRun(t, s, j.id)
 		if (run.SuspendedAt == nil) != (since == nil) || since != nil && !run.SuspendedAt.Equal(*since) || run.State != job.Running {
@@ -50,7 +50,7 @@ func suspendedRuns(t *testing.T, s *store.Store) {
 		}
 	}
 	want("suspended", suspend(t, s, j.id, at), job.EventSuspended, &at)
-	if l := lease(t, s, j.id); !l.Beat.Suspended || !l.ExpiresAt.Equal(at.Add(24*time.Hour)) {
+	if l := leaseOf(t, s, j.id); !l.Beat.Suspended || !l.ExpiresAt.Equal(at.Add(24*time.Hour)) {
 		t.Errorf("lease %+v", l)
 	}
 	want("again", suspend(t, s, j.id, at.Add(time.Second)), "", &at)
@@ -65,7 +65,7 @@ func suspendedRuns(t *testing.T, s *store.Store) {
 	want("resumed", beatOnce(t, s, j.id, 1, later), job.EventResumed, nil)
 	want("goes on", beatOnce(t, s, j.id, 1, later.Add(time.Second)), "", nil)
 	want("goes on, known", beatOnce(t, s, j.id, 1, later.Add(2*time.Second)), "", nil)
-	if l := lease(t, s, j.id); l.Beat.Suspended || !l.ExpiresAt.Equal(later.Add(2*time.Second+time.Minute)) {
+	if l := leaseOf(t, s, j.id); l.Beat.Suspended || !l.ExpiresAt.Equal(later.Add(2*time.Second+time.Minute)) {
 		t.Errorf("lease %+v", l)
 	}
 

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
@@ -51,8 +51,8 @@ func items(t *testing.T, s *store.Store) []job.TroubledItem {
 	return all
 }
 
-func verdictOn(l index.Lease, at time.Time, facts map[string]any) index.Verdict {
-	return index.Verdict{
+func verdictOn(l lease.Lease, at time.Time, facts map[string]any) lease.Verdict {
+	return lease.Verdict{
 		Run: l.Run, Attempt: l.Attempt, HeardAt: l.HeardAt, At: at, Health: job.Warning, Evidence: "It stalls.",
 		Findings: []job.Finding{{Rule: "stalled", Health: job.Warning, Since: at, Evidence: "It stalls.", Facts: facts}},
 	}
@@ -60,10 +60,10 @@ func verdictOn(l index.Lease, at time.Time, facts map[string]any) index.Verdict 
 
 func badVerdict(t *testing.T, s *store.Store, now *time.Time) {
 	const n = 9
-	var verdicts []index.Verdict
-	var bad index.Lease
+	var verdicts []lease.Verdict
+	var bad lease.Lease
 	for i := range n {
-		l := lease(t, s, running(t, s, journal.Attempt{}).id)
+		l := leaseOf(t, s, running(t, s, journal.Attempt{}).id)
 		facts := map[string]any{"idle_seconds": 1.0}
 		if i == 4 {
 			bad, facts = l, map[string]any{"idle_seconds": math.Inf(1)}
@@ -74,7 +74,7 @@ func badVerdict(t *testing.T, s *store.Store, now *time.Time) {
 	if err != nil || len(judged) != n-1 {
 		t.Fatalf("%d of %d verdicts were stored, %v", len(judged), n, err)
 	}
-	if slices.ContainsFunc(judged, func(j index.Judged) bool { return j.Run.ID == bad.Run }) {
+	if slices.ContainsFunc(judged, func(j lease.VerdictResult) bool { return j.Run.ID == bad.Run }) {
 		t.Error("the verdict that cannot be stored was")
 	}
 	got := items(t, s)
@@ -115,14 +115,14 @@ func badVerdict(t *testing.T, s *store.Store, now *time.Time) {
 
 func badEvidence(t *testing.T, s *store.Store, _ *time.Time) {
 	good, bad := running(t, s, journal.Attempt{}).id, running(t, s, journal.Attempt{}).id
-	err := s.StoreEvidence(t.Context(), []index.Folding{
-		{Run: bad, Attempt: 1, Evidence: index.Evidence{MovedCPU: math.NaN()}},
-		{Run: good, Attempt: 1, Evidence: index.Evidence{MovedCPU: 7}},
+	err := s.StoreEvidence(t.Context(), []lease.StoredEvidence{
+		{Run: bad, Attempt: 1, Evidence: lease.Evidence{MovedCPU: math.NaN()}},
+		{Run: good, Attempt: 1, Evidence: lease.Evidence{MovedCPU: 7}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l := lease(t, s, good); l.Evidence.MovedCPU != 7 {
+	if l := leaseOf(t, s, good); l.Evidence.MovedCPU != 7 {
 		t.Errorf("the evidence beside it: %+v", l.Evidence)
 	}
 	if got := items(t, s); len(got) != 1 || got[0].ID != bad {
@@ -258,8 +258,8 @@ func clockAhead(t *testing.T, s *store.Store, now *time.Time) {
 }
 
 func overtakenVerdict(t *testing.T, s *store.Store, _ *time.Time) {
-	l := lease(t, s, running(t, s, journal.Attempt{}).id)
-	if _, err := s.Judge(t.Context(), []index.Verdict{verdictOn(l, noon, map[string]any{"idle_seconds": math.Inf(1)})}); err != nil {
+	l := leaseOf(t, s, running(t, s, journal.Attempt{}).id)
+	if _, err := s.Judge(t.Context(), []lease.Verdict{verdictOn(l, noon, map[string]any{"idle_seconds": math.Inf(1)})}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.RefreshTroubles(t.Context()); err != nil {

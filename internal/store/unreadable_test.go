@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
@@ -61,14 +62,14 @@ func sorted(t *testing.T, s *store.Store, n int) []*testJournal {
 }
 
 // group appends to all runs, and lets all beat, in one group.
-func group(t *testing.T, s *store.Store, all []*testJournal) (appends []index.Append, appended []index.Appended, beaten []index.Beaten) {
+func group(t *testing.T, s *store.Store, all []*testJournal) (appends []index.Append, appended []index.Appended, beaten []lease.BeatResult) {
 	t.Helper()
-	var beats []index.Beat
+	var beats []lease.Beat
 	for _, j := range all {
 		j.output("x\n")
 		offset, data := j.take()
 		appends = append(appends, index.Append{Run: j.id, Attempt: 1, Offset: offset, Data: data, At: noon})
-		beats = append(beats, index.Beat{Run: j.id, Attempt: 1, At: noon.Add(time.Second), Lease: time.Minute})
+		beats = append(beats, lease.Beat{Run: j.id, Attempt: 1, At: noon.Add(time.Second), Lease: time.Minute})
 	}
 	var err error
 	if appended, beaten, err = s.Ingest(t.Context(), appends, beats); err != nil {
@@ -122,9 +123,9 @@ func unreadableCancel(t *testing.T, s *store.Store) {
 	all := sorted(t, s, 3)
 	beat := func(at time.Time) {
 		t.Helper()
-		var beats []index.Beat
+		var beats []lease.Beat
 		for _, j := range all {
-			beats = append(beats, index.Beat{Run: j.id, Attempt: 1, At: at, Lease: time.Minute})
+			beats = append(beats, lease.Beat{Run: j.id, Attempt: 1, At: at, Lease: time.Minute})
 		}
 		_, beaten, err := s.Ingest(t.Context(), nil, beats)
 		if err != nil {
@@ -151,7 +152,7 @@ func unreadableCancel(t *testing.T, s *store.Store) {
 			t.Errorf("the last sign of life of run %s is of %s", l.Run, l.HeardAt)
 		}
 	}
-	_, beaten, err := s.Ingest(t.Context(), nil, []index.Beat{{Run: all[0].id, Attempt: 1, At: noon.Add(3 * time.Second), Lease: time.Minute}})
+	_, beaten, err := s.Ingest(t.Context(), nil, []lease.Beat{{Run: all[0].id, Attempt: 1, At: noon.Add(3 * time.Second), Lease: time.Minute}})
 	if err != nil || beaten[0].Cancel == nil || beaten[0].Cancel.By != "ada" {
 		t.Errorf("the agent is not asked to stop: %+v, %v", beaten, err)
 	}
@@ -209,15 +210,15 @@ func refusedText(t *testing.T, s *store.Store) {
 func refusedClosing(t *testing.T, s *store.Store) {
 	all := sorted(t, s, 3)
 	refuseUpdate(t, s, "gone_at", all[0].id)
-	var closed []index.ClosedRun
+	var closed []lease.ClosedRun
 	for _, j := range all {
-		closed = append(closed, index.ClosedRun{Run: j.id, Attempt: 1, Closure: index.Closure{At: noon.Add(time.Second), Confirm: time.Second}})
+		closed = append(closed, lease.ClosedRun{Run: j.id, Attempt: 1, Closure: lease.Closure{At: noon.Add(time.Second), Confirm: time.Second}})
 	}
 	if err := s.NoteClosed(t.Context(), closed); err != nil {
 		t.Errorf("all of them: %v", err)
 	}
 	for i, j := range all {
-		if got := lease(t, s, j.id).Closed.At; got.IsZero() != (i == 0) {
+		if got := leaseOf(t, s, j.id).Closed.At; got.IsZero() != (i == 0) {
 			t.Errorf("run %d closed at %s", i, got)
 		}
 	}

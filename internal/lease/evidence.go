@@ -1,24 +1,24 @@
-package index
+package lease
 
 import (
 	"math"
 	"time"
 
+	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
-	"stint.dev/stint/journal"
 )
 
-// Evidence is what the heartbeats of an attempt have told so far, folded: enough to judge
-// its health at any time without reading anything else. Its times are the server's clock.
+// Evidence sums up the heartbeats of an attempt so far: enough to judge its health at any
+// time without reading anything else. Its times are the server's clock.
 type Evidence struct {
-	// BegunAt is when the attempt began: when it was first heard of, less what the agent
-	// said was its age.
-	BegunAt time.Time `json:"begun,omitzero"`
-	Limits  Limits    `json:"limits,omitzero"`
+	// BegunAt is when the attempt began: when the server first heard of it, less the age that
+	// the agent reported.
+	BegunAt time.Time    `json:"begun,omitzero"`
+	Limits  index.Limits `json:"limits,omitzero"`
 	// Expected is what was usual for the job when the attempt began.
 	Expected *job.Expected `json:"expected,omitempty"`
 
-	// At is when the last heartbeat arrived, and Beat what it said; zero before the first.
+	// At is when the last heartbeat arrived, and Beat what it reported; zero before the first.
 	At   time.Time     `json:"at,omitzero"`
 	Beat job.Heartbeat `json:"beat,omitzero"`
 	// MovedAt is when the job last made progress that could be seen, and what it had used
@@ -26,30 +26,18 @@ type Evidence struct {
 	MovedAt  time.Time `json:"moved,omitzero"`
 	MovedCPU float64   `json:"moved_cpu,omitempty"`
 	MovedIO  int64     `json:"moved_io,omitempty"`
-	Status   string    `json:"status,omitempty"` // the job's own word then
+	Status   string    `json:"status,omitempty"` // the status that the job had set then
 	// ResumedAt is when job and agent last went on after both were stopped; zero if never.
 	ResumedAt time.Time `json:"resumed,omitzero"`
-	// UnsentSince is since when every heartbeat has told of at least Backlog unsent bytes.
+	// UnsentSince is since when every heartbeat has reported at least Backlog unsent bytes.
 	UnsentSince time.Time `json:"unsent,omitzero"`
 	// Recent are the last heartbeats, the newest last.
 	Recent []Recent `json:"recent,omitempty"`
-	// Memory is its course over the last half hour, closer together the newer.
+	// Memory are points of its use in the last half hour, closer together the newer.
 	Memory []MemoryPoint `json:"memory,omitempty"`
 }
 
-// Limits are those that an attempt was started with; 0 for none.
-type Limits struct {
-	Timeout     time.Duration `json:"timeout,omitempty"`
-	Expect      time.Duration `json:"expect,omitempty"` // no limit: longer is worth a finding
-	MemoryBytes int64         `json:"memory,omitempty"`
-}
-
-// limitsOf are the limits that an identity tells.
-func limitsOf(a journal.Attempt) Limits {
-	return Limits{Timeout: milliseconds(a.TimeoutMS), Expect: milliseconds(a.ExpectMS), MemoryBytes: job.BoundBytes(a.MemoryLimitBytes)}
-}
-
-// Recent is what is remembered of one of the last heartbeats.
+// Recent is what is kept of one of the last heartbeats.
 type Recent struct {
 	SkewMS  int64 `json:"s"` // the agent's clock less the server's; the network's delay makes it smaller
 	DelayMS int64 `json:"d"` // how late the agent's timer fired
@@ -62,11 +50,18 @@ type MemoryPoint struct {
 	Bytes int64     `json:"b"`
 }
 
-// Backlog is how many unsent bytes are more than what any job that prints has on its way.
+// StoredEvidence is the evidence about an attempt, to be stored.
+type StoredEvidence struct {
+	Run      string
+	Attempt  int
+	Evidence Evidence
+}
+
+// Backlog is how many unsent bytes are more than a job that prints normally has in transit.
 const Backlog = 1 << 20
 
-// What is remembered, and what counts as no progress: a process that only waits still
-// wakes now and then.
+// How much is kept, and what counts as no progress: a process that only waits still wakes now
+// and then.
 const (
 	mostRecent   = 5
 	mostPoints   = 16
@@ -74,32 +69,29 @@ const (
 	idleCores    = 0.01
 	idleCPU      = 15 * time.Millisecond
 	idleIO       = 64 << 10
+	// longestFigure bounds a period or an age that an agent reports.
+	longestFigure = 10 * 365 * 24 * time.Hour
 	// fewestGap is the pause between heartbeats that is not yet a break.
 	fewestGap = 5 * time.Second
 )
 
-// BeginEvidence is the evidence of an attempt that was first heard of now.
-func BeginEvidence(limits Limits, expected *job.Expected, now time.Time) Evidence {
+// BeginEvidence returns the evidence of an attempt that the server first heard of now.
+func BeginEvidence(limits index.Limits, expected *job.Expected, now time.Time) Evidence {
 	return Evidence{BegunAt: now, MovedAt: now, Expected: expected, Limits: limits}
 }
 
-func milliseconds(ms int64) time.Duration {
-	const longest = 10 * 365 * 24 * time.Hour
-	return time.Duration(min(max(ms, 0), longest.Milliseconds())) * time.Millisecond
-}
-
-// Observe is the evidence after one more heartbeat. status is the job's own last word.
+// Observe returns the evidence after one more heartbeat. status is the one that the job set last.
 func (e Evidence) Observe(hb job.Heartbeat, at time.Time, status string) Evidence {
 	if hb.Sequence == 0 && hb.UptimeMS == 0 {
 		return e // a sign of life without figures
 	}
 	if hb.UptimeMS > 0 {
-		e.BegunAt = at.Add(-milliseconds(hb.UptimeMS))
+		e.BegunAt = at.Add(-job.Milliseconds(hb.UptimeMS, 0, longestFigure))
 	}
 	if e.Beat.Suspended && !hb.Suspended {
 		e.ResumedAt = at
 	}
-	e = e.moved(hb, at, Cut(status, 200))
+	e = e.moved(hb, at, index.Cut(status, 200))
 	switch {
 	case hb.UnsentBytes < Backlog:
 		e.UnsentSince = time.Time{}
@@ -124,7 +116,7 @@ func (e Evidence) moved(hb job.Heartbeat, at time.Time, status string) Evidence 
 	if e.At.IsZero() || e.MovedAt.IsZero() {
 		e.MovedAt, e.MovedCPU, e.MovedIO, e.Status = at, hb.CPUSeconds, hb.ReadBytes+hb.WrittenBytes, status
 	}
-	pause := max(2*milliseconds(hb.PeriodMS), fewestGap)
+	pause := max(2*job.Milliseconds(hb.PeriodMS, 0, longestFigure), fewestGap)
 	if gap := at.Sub(e.At) - pause; e.Beat.Suspended {
 		e.MovedAt = at
 	} else if !e.At.IsZero() && gap > 0 {
@@ -139,23 +131,23 @@ func (e Evidence) moved(hb job.Heartbeat, at time.Time, status string) Evidence 
 		return e
 	}
 	if hb.OutputAgeMS >= 0 {
-		if printed := at.Add(-milliseconds(hb.OutputAgeMS)); printed.After(e.MovedAt) {
+		if printed := at.Add(-job.Milliseconds(hb.OutputAgeMS, 0, longestFigure)); printed.After(e.MovedAt) {
 			e.MovedAt, e.MovedCPU, e.MovedIO = printed, hb.CPUSeconds, io
 		}
 	}
 	return e
 }
 
-// OutputAt is when the job last printed; zero if it never did.
+// OutputAt returns when the job last printed; zero if it never did.
 func (e Evidence) OutputAt() time.Time {
 	if e.At.IsZero() || e.Beat.OutputAgeMS < 0 {
 		return time.Time{}
 	}
-	return e.At.Add(-milliseconds(e.Beat.OutputAgeMS))
+	return e.At.Add(-job.Milliseconds(e.Beat.OutputAgeMS, 0, longestFigure))
 }
 
-// addPoint appends a point and forgets the old ones, and the one that says least: the
-// course stays close together where it is new.
+// addPoint appends a point and drops the old ones, and the one that adds least: the newest points
+// stay closest together.
 func addPoint(points []MemoryPoint, p MemoryPoint) []MemoryPoint {
 	kept := make([]MemoryPoint, 0, mostPoints+1)
 	for _, old := range points {

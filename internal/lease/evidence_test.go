@@ -1,26 +1,27 @@
-package index
+package lease
 
 import (
-	"encoding/json"
-	"errors"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
+	"stint.dev/stint/internal/index"
 	"stint.dev/stint/job"
 )
 
-// told is a run of heartbeats, five seconds apart, that change only what a test says.
-type told struct {
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// fakeAgent sends heartbeats, five seconds apart, that change only what a test says.
+type fakeAgent struct {
 	e  Evidence
 	hb job.Heartbeat
 	at time.Time
 }
 
-func newTold() *told {
-	t := &told{
-		e:  BeginEvidence(Limits{}, nil, noon),
+func newFakeAgent() *fakeAgent {
+	t := &fakeAgent{
+		e:  BeginEvidence(index.Limits{}, nil, noon),
 		hb: job.Heartbeat{PeriodMS: 5000, Processes: 1, MemoryBytes: 1 << 20, OutputAgeMS: -1, CPUSeconds: 1},
 		at: noon,
 	}
@@ -28,7 +29,7 @@ func newTold() *told {
 	return t
 }
 
-func (t *told) beat(change func(*job.Heartbeat)) {
+func (t *fakeAgent) beat(change func(*job.Heartbeat)) {
 	if change != nil {
 		change(&t.hb)
 	}
@@ -42,7 +43,7 @@ func (t *told) beat(change func(*job.Heartbeat)) {
 	t.at = t.at.Add(5 * time.Second)
 }
 
-func (t *told) times(n int, change func(*job.Heartbeat)) {
+func (t *fakeAgent) times(n int, change func(*job.Heartbeat)) {
 	for range n {
 		t.beat(change)
 	}
@@ -63,9 +64,9 @@ func TestEvidenceOfProgress(t *testing.T) {
 		{"nothing can be measured", true, func(h *job.Heartbeat) { h.Processes, h.MemoryBytes = 0, 0 }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			told := newTold()
-			told.times(100, c.step)
-			if idle := told.e.At.Sub(told.e.MovedAt); (idle < 10*time.Second) != c.moves {
+			agent := newFakeAgent()
+			agent.times(100, c.step)
+			if idle := agent.e.At.Sub(agent.e.MovedAt); (idle < 10*time.Second) != c.moves {
 				t.Errorf("idle for %s", idle)
 			}
 		})
@@ -73,36 +74,36 @@ func TestEvidenceOfProgress(t *testing.T) {
 }
 
 func TestTimeWithoutHeartbeatsIsNotIdle(t *testing.T) {
-	told := newTold()
-	told.times(12, nil)
-	before := told.e.At.Sub(told.e.MovedAt)
-	told.at = told.at.Add(10 * time.Hour) // the server was away
-	told.beat(nil)
-	if idle := told.e.At.Sub(told.e.MovedAt); idle > before+20*time.Second {
+	agent := newFakeAgent()
+	agent.times(12, nil)
+	before := agent.e.At.Sub(agent.e.MovedAt)
+	agent.at = agent.at.Add(10 * time.Hour) // the server was away
+	agent.beat(nil)
+	if idle := agent.e.At.Sub(agent.e.MovedAt); idle > before+20*time.Second {
 		t.Errorf("idle for %s, before the break %s", idle, before)
 	}
 }
 
 // The time in which job and agent were stopped is not idle, however the heartbeats lie.
 func TestSuspendedTimeIsNotIdle(t *testing.T) {
-	told := newTold()
-	told.beat(func(h *job.Heartbeat) { h.OutputAgeMS = 0 })
-	told.times(12, nil)
-	told.beat(func(h *job.Heartbeat) { h.Suspended = true })
-	stopped := told.at
-	told.at = told.at.Add(time.Hour)
-	told.beat(func(h *job.Heartbeat) { h.Suspended, h.OutputAgeMS = false, h.OutputAgeMS+3600_000 })
-	if idle := told.e.At.Sub(told.e.MovedAt); idle > 0 || !told.e.ResumedAt.Equal(stopped.Add(time.Hour)) {
-		t.Errorf("idle for %s, resumed at %s", idle, told.e.ResumedAt)
+	agent := newFakeAgent()
+	agent.beat(func(h *job.Heartbeat) { h.OutputAgeMS = 0 })
+	agent.times(12, nil)
+	agent.beat(func(h *job.Heartbeat) { h.Suspended = true })
+	stopped := agent.at
+	agent.at = agent.at.Add(time.Hour)
+	agent.beat(func(h *job.Heartbeat) { h.Suspended, h.OutputAgeMS = false, h.OutputAgeMS+3600_000 })
+	if idle := agent.e.At.Sub(agent.e.MovedAt); idle > 0 || !agent.e.ResumedAt.Equal(stopped.Add(time.Hour)) {
+		t.Errorf("idle for %s, resumed at %s", idle, agent.e.ResumedAt)
 	}
-	told.times(12, nil)
-	if idle := told.e.At.Sub(told.e.MovedAt); idle != time.Minute {
+	agent.times(12, nil)
+	if idle := agent.e.At.Sub(agent.e.MovedAt); idle != time.Minute {
 		t.Errorf("idle for %s a minute after it was resumed", idle)
 	}
 }
 
 func TestBeginIsCountedOnTheServersClock(t *testing.T) {
-	e := BeginEvidence(Limits{}, nil, noon)
+	e := BeginEvidence(index.Limits{}, nil, noon)
 	e = e.Observe(job.Heartbeat{Sequence: 1, UptimeMS: 3600_000, SentAt: noon.Add(-48 * time.Hour)}, noon, "")
 	if !e.BegunAt.Equal(noon.Add(-time.Hour)) {
 		t.Errorf("began at %s", e.BegunAt)
@@ -110,20 +111,20 @@ func TestBeginIsCountedOnTheServersClock(t *testing.T) {
 }
 
 func TestBareSignsOfLifeTellNothing(t *testing.T) {
-	e := BeginEvidence(Limits{}, nil, noon)
+	e := BeginEvidence(index.Limits{}, nil, noon)
 	if got := e.Observe(job.Heartbeat{}, noon.Add(time.Hour), ""); !got.At.IsZero() {
 		t.Errorf("evidence %+v", got)
 	}
 }
 
 func TestBacklogBeginsAndEnds(t *testing.T) {
-	told := newTold()
-	told.times(3, func(h *job.Heartbeat) { h.UnsentBytes = Backlog })
-	if since := told.e.UnsentSince; !since.Equal(noon.Add(5 * time.Second)) {
+	agent := newFakeAgent()
+	agent.times(3, func(h *job.Heartbeat) { h.UnsentBytes = Backlog })
+	if since := agent.e.UnsentSince; !since.Equal(noon.Add(5 * time.Second)) {
 		t.Errorf("since %s", since)
 	}
-	told.beat(func(h *job.Heartbeat) { h.UnsentBytes = Backlog - 1 })
-	if !told.e.UnsentSince.IsZero() {
+	agent.beat(func(h *job.Heartbeat) { h.UnsentBytes = Backlog - 1 })
+	if !agent.e.UnsentSince.IsZero() {
 		t.Error("the backlog did not end")
 	}
 }

@@ -1,11 +1,5 @@
 package index
 
-import (
-	"time"
-
-	"stint.dev/stint/job"
-)
-
 // CutReason is why the middle of a long log is missing: the gaps that trimming made have
 // it, and stand in no journal.
 const CutReason = "the log is longer than the server keeps of one run"
@@ -13,11 +7,3 @@ const CutReason = "the log is longer than the server keeps of one run"
 // DamageReason is why a part of a log is missing that was damaged where it was stored, and
 // dropped by a repair. It stands in no journal either.
 const DamageReason = "what was stored here was damaged"
-
-// LiveAgent is an active attempt and its last heartbeat.
-type LiveAgent struct {
-	Run    string
-	Host   string
-	BeatAt time.Time     // the server's clock; zero before the first
-	Beat   job.Heartbeat // zero before the first
-}

@@ -1,0 +1,42 @@
+package lease
+
+import "time"
+
+// Disconnect is the end of the connection that carried an attempt's heartbeats, before the
+// attempt had ended.
+type Disconnect struct {
+	Run     string
+	Attempt int
+	Owner   string    // the token that its requests brought; empty for none
+	At      time.Time // the server's clock
+	// Peer says that the other side closed or reset the connection, as the kernel of a
+	// killed agent does. Else it timed out, or this server closed it: that is silence.
+	Peer bool
+	// Indirect says that something may stand between agent and server, which can close a
+	// connection while the agent lives.
+	Indirect bool
+	// Forwarded says that a request came through a proxy that names itself; Indirect is set
+	// as well then.
+	Forwarded bool
+	// Due is when the next heartbeat is due of an agent that does not send one at once after
+	// its connection closed; zero for one that does.
+	Due time.Time
+}
+
+// Closure is what the end of that connection means for the run. The zero value stands for
+// a connection that has not closed.
+type Closure struct {
+	At time.Time
+	// Confirm is how long the agent has to come back before the run is lost; 0 where the
+	// end says no more than silence does.
+	Confirm time.Duration
+	// Why says, in one clause, why that is longer than usual; empty where it is not.
+	Why string
+}
+
+// ClosedRun is a Closure with the attempt whose connection it was.
+type ClosedRun struct {
+	Run     string
+	Attempt int
+	Closure Closure
+}
