@@ -30,7 +30,19 @@ type Cause struct {
 	Cause    string  `json:"cause"`    // "out_of_memory", "disk_full", …
 	Weight   float64 `json:"weight"`   // 0 to 1: how strongly the evidence speaks for it
 	Evidence string  `json:"evidence"` // one sentence
+	// Source is what Evidence repeats word for word; empty for none.
+	Source CauseSource `json:"source,omitempty"`
 }
+
+// CauseSource is a text of a run that a cause repeats.
+type CauseSource string
+
+// The texts that causes repeat.
+const (
+	SourceLog     CauseSource = "log"     // the diagnosis' line of the log
+	SourceOutcome CauseSource = "outcome" // the outcome's message
+	SourceFinding CauseSource = "finding" // the evidence of the finding that the run stalls
+)
 
 // Expected is the band that a job's last good runs make: what is usual for it.
 type Expected struct {
@@ -64,6 +76,7 @@ type Ruling struct {
 	Inputs   map[string]any `json:"inputs"` // figures, units in their names
 	Sentence string         `json:"sentence"`
 	Next     string         `json:"next,omitempty"` // what happens next, if it goes on
+	NextCode NextCode       `json:"next_code,omitempty"`
 	NextAt   *time.Time     `json:"next_at,omitempty"`
 	Since    *time.Time     `json:"since,omitempty"` // nil when the rule does not hold
 }

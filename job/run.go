@@ -131,10 +131,23 @@ type Finding struct {
 	// Facts are the figures behind it, units in their names, as they stood when the
 	// finding last changed.
 	Facts map[string]any `json:"facts,omitempty"`
-	// Next says what happens if it goes on, and NextAt when; both empty for nothing.
-	Next   string     `json:"next,omitempty"`
-	NextAt *time.Time `json:"next_at,omitempty"`
+	// Next says what happens if it goes on, for a person, and NextAt when; both empty for nothing.
+	// NextCode is Next for programs.
+	Next     string     `json:"next,omitempty"`
+	NextCode NextCode   `json:"next_code,omitempty"`
+	NextAt   *time.Time `json:"next_at,omitempty"`
 }
+
+// NextCode is what happens to a run if a finding goes on.
+type NextCode string
+
+// What can happen next.
+const (
+	NextLost      NextCode = "lost"      // the state becomes lost
+	NextCritical  NextCode = "critical"  // the finding becomes critical
+	NextCancel    NextCode = "cancel"    // the run is canceled
+	NextCanceling NextCode = "canceling" // the run is being canceled
+)
 
 // Cancel is a request to stop a run.
 type Cancel struct {

@@ -64,16 +64,17 @@ func Diagnose(c Clues) *job.Diagnosis {
 		if weight <= 0 {
 			continue
 		}
-		if !c.quotes(words) {
+		source := c.sourceOf(words)
+		if source != job.SourceLog {
 			words = index.Text(strings.TrimRight(words, ". ")+".", 500)
 		}
-		d.Causes = append(d.Causes, job.Cause{Cause: one.name, Weight: weight, Evidence: words})
+		d.Causes = append(d.Causes, job.Cause{Cause: one.name, Weight: weight, Evidence: words, Source: source})
 	}
 	if len(d.Causes) == 0 {
 		return nil
 	}
 	slices.SortStableFunc(d.Causes, func(a, b job.Cause) int { return cmp.Compare(b.Weight, a.Weight) })
-	first, quotes := d.Causes[0], c.quotes(d.Causes[0].Evidence)
+	first, quotes := d.Causes[0], d.Causes[0].Source == job.SourceLog
 	d.Sentence = first.Evidence // a line of the log stays as it is
 	if !quotes && !slices.Contains(factual, first.Cause) {
 		d.Sentence = sureness(first.Weight) + d.Sentence
@@ -91,10 +92,18 @@ func Diagnose(c Clues) *job.Diagnosis {
 // factual are causes whose sentences only say what is known, so that nothing is probable in them.
 var factual = []string{"stopped_making_progress", "unexplained"}
 
-// quotes reports whether words are the line of the evidence.
-func (c Clues) quotes(words string) bool {
-	e := c.Ending.Evidence
-	return e != nil && words == e.Text
+// sourceOf is the text of the run that words repeat; empty for none.
+func (c Clues) sourceOf(words string) job.CauseSource {
+	stalls, _ := findingOf(c.Run.Findings, policy.Stalled)
+	switch e, o := c.Ending.Evidence, c.Run.Outcome; {
+	case e != nil && words == e.Text:
+		return job.SourceLog
+	case o != nil && words == o.Message:
+		return job.SourceOutcome
+	case words == stalls.Evidence:
+		return job.SourceFinding
+	}
+	return ""
 }
 
 // states returns the line that states the error if it has one of the signs.

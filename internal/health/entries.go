@@ -51,7 +51,7 @@ func findingEntries(l lease.Lease, v lease.Verdict, p policy.Policy) []outbox.En
 				Kind: outbox.Notify, Run: l.Run, Attempt: l.Attempt, What: f.Rule, Severity: f.Health, Message: f.Evidence, At: v.At,
 			})
 		}
-		if f.Next == nextCanceling && before.Next != nextCanceling && l.State != job.Stopping {
+		if f.NextCode == job.NextCanceling && before.Next != f.Next && l.State != job.Stopping {
 			out = append(out, outbox.Entry{
 				Kind: outbox.Cancel, Run: l.Run, Attempt: l.Attempt, What: f.Rule,
 				Message: fmt.Sprintf("%s holds: %s", f.Rule, f.Evidence), At: v.At, By: byPolicy,

@@ -33,7 +33,8 @@ func Explain(l lease.Lease, now time.Time, c Circumstances, p policy.Policy) []j
 		ruling := job.Ruling{Rule: r.name, On: p.On(r.name), Fires: o.fires, Inputs: o.inputs, Sentence: o.sentence}
 		if o.fires {
 			f := asFinding(r.name, o, before, had, now, p)
-			ruling.Health, ruling.Since, ruling.Next, ruling.NextAt = f.Health, &f.Since, f.Next, f.NextAt
+			ruling.Health, ruling.Since = f.Health, &f.Since
+			ruling.Next, ruling.NextCode, ruling.NextAt = f.Next, f.NextCode, f.NextAt
 		}
 		out = append(out, ruling)
 	}
@@ -46,7 +47,8 @@ func explainQuiet(l lease.Lease, now time.Time, c Circumstances, p policy.Policy
 		deadline = *stored.NextAt // of the server that judges, which may have extended the lease
 	}
 	r := job.Ruling{
-		Rule: policy.Quiet, On: p.Quiet.On, Fires: Silent(l, now, c), Next: nextLost, NextAt: &deadline,
+		Rule: policy.Quiet, On: p.Quiet.On, Fires: Silent(l, now, c),
+		Next: nextWords[job.NextLost], NextCode: job.NextLost, NextAt: &deadline,
 		Inputs: map[string]any{
 			"silent_seconds": rounded(now.Sub(l.HeardAt).Seconds()), "quiet_after_seconds": QuietAfter(l.EveryPeriod).Seconds(),
 			"lease_seconds": l.Length.Seconds(), "period_seconds": periodOr(l.EveryPeriod).Seconds(),
@@ -94,15 +96,15 @@ func asFinding(rule string, o opinion, before job.Finding, had bool, now time.Ti
 	}
 	if f.Health == job.Warning && !o.critical.IsZero() {
 		at := o.critical
-		f.Next, f.NextAt = nextCritical, &at
+		setNext(&f, job.NextCritical, &at)
 	}
 	if a := p.Actions[rule]; a.Cancel {
 		at := f.Since.Add(a.CancelAfter.D())
 		switch {
 		case now.Before(at) && (f.NextAt == nil || at.Before(*f.NextAt)):
-			f.Next, f.NextAt = nextCancel, &at
+			setNext(&f, job.NextCancel, &at)
 		case !now.Before(at):
-			f.Next, f.NextAt = nextCanceling, nil
+			setNext(&f, job.NextCanceling, nil)
 		}
 	}
 	return withSeverity(f, p)
@@ -111,8 +113,8 @@ func asFinding(rule string, o opinion, before job.Finding, had bool, now time.Ti
 func withSeverity(f job.Finding, p policy.Policy) job.Finding {
 	if s := p.Actions[f.Rule].Severity; s != "" {
 		f.Health = s
-		if f.Next == nextCritical {
-			f.Next, f.NextAt = "", nil
+		if f.NextCode == job.NextCritical {
+			setNext(&f, "", nil)
 		}
 	}
 	return f

@@ -10,13 +10,18 @@ import (
 	"stint.dev/stint/job"
 )
 
-// What happens next, as findings say it.
-const (
-	nextLost      = "the run is called lost"
-	nextCritical  = "it becomes critical"
-	nextCancel    = "the run is canceled"
-	nextCanceling = "the run is being canceled"
-)
+// nextWords says for a person what happens next.
+var nextWords = map[job.NextCode]string{
+	job.NextLost:      "the run is called lost",
+	job.NextCritical:  "it becomes critical",
+	job.NextCancel:    "the run is canceled",
+	job.NextCanceling: "the run is being canceled",
+}
+
+// setNext sets what happens to a finding's run and when; an empty code for nothing.
+func setNext(f *job.Finding, code job.NextCode, at *time.Time) {
+	f.Next, f.NextCode, f.NextAt = nextWords[code], code, at
+}
 
 // restsSuspended is what rules about progress say of a job that is stopped.
 const restsSuspended = "The job is suspended, and this rule rests."

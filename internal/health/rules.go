@@ -220,10 +220,8 @@ func verdictEvidence(l lease.Lease, now []job.Finding, wasQuiet bool) string {
 // every look.
 func quiet(l lease.Lease, c Circumstances) job.Finding {
 	deadline := Deadline(l, c)
-	f := job.Finding{
-		Rule: policy.Quiet, Health: job.Warning, Since: l.HeardAt,
-		Next: nextLost, NextAt: &deadline,
-	}
+	f := job.Finding{Rule: policy.Quiet, Health: job.Warning, Since: l.HeardAt}
+	setNext(&f, job.NextLost, &deadline)
 	switch {
 	case !c.HeldUntil.IsZero():
 		f.Evidence = fmt.Sprintf("Not heard of since %s, together with many others: this looks like the network, not the job.", clock(l.HeardAt))

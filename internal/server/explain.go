@@ -77,7 +77,7 @@ func (s *Server) explainRun(ctx context.Context, in *runPath) (*answered[job.Exp
 	for i := range out.Rules {
 		r := &out.Rules[i]
 		if !l.State.Active() {
-			r.Fires, r.Health, r.Since, r.Next, r.NextAt = false, "", nil, "", nil
+			r.Fires, r.Health, r.Since, r.Next, r.NextCode, r.NextAt = false, "", nil, "", "", nil
 			r.Sentence = job.EndedRuling(l.State) + r.Sentence
 		}
 	}

@@ -161,6 +161,7 @@ export interface components {
         Cause: {
             cause: string;
             evidence: string;
+            source?: string;
             /** Format: double */
             weight: number;
         };
@@ -277,6 +278,7 @@ export interface components {
             next?: string;
             /** Format: date-time */
             next_at?: string;
+            next_code?: string;
             rule: string;
             /** Format: date-time */
             since: string;
@@ -757,6 +759,7 @@ export interface components {
             next?: string;
             /** Format: date-time */
             next_at?: string;
+            next_code?: string;
             on: boolean;
             rule: string;
             sentence: string;
