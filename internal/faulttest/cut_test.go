@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// usualPeriod and usualLease are those of an agent without options (docs/states.md).
+	// usualPeriod and usualLease are those of an agent without options (docs/leases.md).
 	usualPeriod = 5 * time.Second
 	usualLease  = 20 * time.Second
 )

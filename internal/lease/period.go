@@ -6,7 +6,7 @@ import "time"
 // before: a path that is cut for no longer than the lease makes no run lost, whenever the cut
 // begins. It is two periods, so that two lost heartbeats say nothing, and at least a period and
 // leaseOutage. Then the agent has a quarter of it more, at least returnTime, in which its next try
-// arrives (docs/states.md has the arithmetic). All that ends after a quarter of an hour at the
+// arrives (docs/leases.md has the arithmetic). All that ends after a quarter of an hour at the
 // latest, because somebody waits for the verdict.
 const (
 	// DefaultPeriod is the period of an agent that asks for none.

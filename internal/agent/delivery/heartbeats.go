@@ -10,7 +10,7 @@ import (
 
 const (
 	// beatTimeout bounds one beat, and repeatTimeout one after a beat that has failed, while the
-	// server may still trust the agent. It waits for 5 s or more after the lease (docs/states.md):
+	// server may still trust the agent. It waits for 5 s or more after the lease (docs/leases.md):
 	// a beat may hang at the end of a cut, and the one after it arrives within that time.
 	beatTimeout   = 6 * time.Second
 	repeatTimeout = 4 * time.Second

@@ -157,7 +157,7 @@ func (n *cutNetwork) Beat(ctx context.Context, _ string, _ int, _ job.Heartbeat)
 
 // testLease is what the server gives for a period of 5 s: the network may be cut for as long
 // without any run being called lost. testTrust is how long it then waits after a heartbeat
-// (docs/states.md).
+// (docs/leases.md).
 const (
 	testLease = 20 * time.Second
 	testTrust = 30 * time.Second
