@@ -14,6 +14,7 @@ import (
 	"stint.dev/stint/client"
 	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/internal/cli/agentcmd"
+	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 )
@@ -50,14 +51,14 @@ func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 }
 
 // serverRows are the options of every command that asks a server.
-func (p *program) serverRows() []option.Option { return agentcmd.ServerRows() }
+func (p *program) serverRows() []option.Option { return command.ServerRows() }
 
 // client resolves a command's options and makes the client they describe.
 func (p *program) client(opts *option.Set) (*client.Client, error) {
 	if err := opts.Resolve(p.Getenv); err != nil {
 		return nil, err
 	}
-	return agentcmd.Client(opts, p.version, "")
+	return command.NewClient(opts, p.version, "")
 }
 
 // withClient is the RunE of a command that makes requests of a server.

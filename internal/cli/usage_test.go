@@ -14,8 +14,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-// command runs stint with args in this process; what it needs of a server must fail before.
-func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
+// stint runs stint with args in this process; what it needs of a server must fail before.
+func stint(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	dir := t.TempDir()
 	file := func(name string) *os.File {
@@ -52,7 +52,7 @@ func TestWrongUseExitsWith2(t *testing.T) {
 		{"token revoke", "by its ID or its NAME"},
 		{"show", "wants one RUN"},
 	} {
-		code, _, stderr := command(t, strings.Fields(c.args)...)
+		code, _, stderr := stint(t, strings.Fields(c.args)...)
 		if code != console.ExitUsage || !strings.Contains(stderr, c.says) || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("stint %s: exit code %d and %q, want 2 and one line with %q", c.args, code, stderr, c.says)
 		}
@@ -67,7 +67,7 @@ func TestHelpListsOptions(t *testing.T) {
 		"cache --help":  {[]string{"stint cache COMMAND [flags]", "prune  "}, []string{"stint cache [flags]", "Flags:"}},
 		"--help":        {[]string{"stint COMMAND [flags]", "server  "}, []string{"stint [flags]", "Flags:"}},
 	} {
-		code, stdout, stderr := command(t, strings.Fields(args)...)
+		code, stdout, stderr := stint(t, strings.Fields(args)...)
 		if code != 0 || stderr != "" {
 			t.Errorf("stint %s: exit code %d, %q", args, code, stderr)
 		}
@@ -90,7 +90,7 @@ func TestAMistypedDataDirectoryIsNotMade(t *testing.T) {
 		{"server", "check", "--data", dir},
 		{"server", "backup", "--data", dir, filepath.Join(t.TempDir(), "copy")},
 	} {
-		code, stdout, stderr := command(t, args...)
+		code, stdout, stderr := stint(t, args...)
 		if code == 0 || stdout != "" || !strings.Contains(stderr, "no server has worked in "+dir) {
 			t.Errorf("%v: exit code %d, %q, %q", args, code, stdout, stderr)
 		}
@@ -101,7 +101,7 @@ func TestAMistypedDataDirectoryIsNotMade(t *testing.T) {
 }
 
 func TestCommandsStandInTwoColumns(t *testing.T) {
-	_, stdout, _ := command(t, "--help")
+	_, stdout, _ := stint(t, "--help")
 	_, stdout, _ = strings.Cut(stdout, "Commands:\n")
 	at := -1
 	for _, m := range regexp.MustCompile(`(?m)^  ([a-z]+ +)\S`).FindAllStringSubmatch(stdout, -1) {
@@ -159,7 +159,7 @@ func TestCancelSaysWhetherThereWasAnythingToStop(t *testing.T) {
 func TestPasswordsInAddressesAreRefused(t *testing.T) {
 	for _, flag := range []string{"--public-url", "--oidc-issuer"} {
 		for _, address := range []string{"https://user:s3cret@stint.example.org", "https://s3cret@stint.example.org", "https://user:s3%zzcret@stint.example.org"} {
-			code, stdout, stderr := command(t, "server", "--data", filepath.Join(t.TempDir(), "data"), "--listen", "127.0.0.1:99999", flag, address)
+			code, stdout, stderr := stint(t, "server", "--data", filepath.Join(t.TempDir(), "data"), "--listen", "127.0.0.1:99999", flag, address)
 			if code != console.ExitUsage || !strings.Contains(stderr, flag+": the address holds a user or password") || strings.Contains(stdout+stderr, "s3") {
 				t.Errorf("%s %s: exit code %d and %q, want 2 and a refusal that does not repeat it", flag, address, code, stderr)
 			}

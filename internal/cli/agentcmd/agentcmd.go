@@ -12,14 +12,11 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"stint.dev/stint/client"
 	"stint.dev/stint/internal/agent/signals"
+	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 )
-
-// DefaultServer is where an agent looks for the tracking server.
-const DefaultServer = "http://127.0.0.1:7846"
 
 // Main is stint-agent: it runs the command that args name and returns the exit code.
 func Main(args []string, version string) int {
@@ -59,7 +56,7 @@ func Root(c *console.Console, taken *signals.Taker, version, name, short, long s
 
 // Execute runs the command and tells its error. A command used wrongly exits with 2.
 func Execute(root *cobra.Command, c *console.Console, args []string) int {
-	own := make([]string, len(args)) // of os.Args some will be overwritten: see hideArguments
+	own := make([]string, len(args)) // of os.Args some will be overwritten: see command.HideArguments
 	for i, arg := range args {
 		own[i] = strings.Clone(arg)
 	}
@@ -114,42 +111,12 @@ type agentProgram struct {
 	signals *signals.Taker
 }
 
-// ServerRows are the options of every command that talks to a server.
-func ServerRows() []option.Option {
-	return append([]option.Option{
-		{Name: "server", Value: "URL", Default: DefaultServer, Inherited: true, Help: "address of the tracking server"},
-		{Name: "token", Value: "TOKEN", Inherited: true, Help: "access token; better given as STINT_TOKEN, which no process listing shows"},
-	}, tlsRows()...)
-}
-
-// Client makes the client that a command's resolved options describe, for the agent of a run
-// or, with none, for anybody else. Its error names the option or variable that cannot be used.
-func Client(opts *option.Set, version, run string) (*client.Client, error) {
-	hideArguments(opts.Text("token"), opts.Text("server"))
-	token := strings.TrimSpace(opts.Text("token")) // a file's last newline is no part of it
-	if strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r > '~' }) {
-		return nil, option.Usagef("%s: a token has only printable ASCII characters; copy it again", opts.Source("token"))
-	}
-	trust, err := clientTLS(opts)
-	if err != nil {
-		return nil, err
-	}
-	c, err := client.New(client.Options{URL: opts.Text("server"), Token: token, UserAgent: "stint/" + version, Run: run, TLS: trust})
-	var bad *client.URLError
-	if errors.As(err, &bad) {
-		return nil, option.Usagef("%s: %v", opts.Source("server"), bad)
-	}
-	return c, err
-}
-
 func (a *agentProgram) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return option.Usagef("unexpected argument %q: version takes none", args[0])
-			}
+		Args:  command.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			return console.WriteAll(a.Out, fmt.Sprintf("%s %s (%s, %s/%s)\n",
 				cmd.Root().Name(), a.version, runtime.Version(), runtime.GOOS, runtime.GOARCH))
 		},

@@ -12,6 +12,7 @@ import (
 	"stint.dev/stint/internal/agent/bounded"
 	"stint.dev/stint/internal/agent/cache"
 	"stint.dev/stint/internal/agent/statedir"
+	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
@@ -37,7 +38,7 @@ func installCache(c *agent.Config, opts *option.Set) error {
 		}
 	}
 	r := cache.Request{WorkDir: c.DirPath, LockFiles: c.InstallCache, Dirs: c.CacheDirs}
-	_, err := bounded.Call(fileLimit, func() (struct{}, error) { return struct{}{}, r.Check(c.StateDir) })
+	_, err := bounded.Call(command.FileLimit, func() (struct{}, error) { return struct{}{}, r.Check(c.StateDir) })
 	var late *bounded.NoAnswerError
 	switch {
 	case errors.As(err, &late):
@@ -51,27 +52,12 @@ func installCache(c *agent.Config, opts *option.Set) error {
 
 // cacheCommand shows and clears the install cache of this host.
 func (a *agentProgram) cacheCommand() *cobra.Command {
-	cmd := &cobra.Command{
+	return command.Group(&cobra.Command{
 		Use:   "cache",
 		Short: "List or prune the install cache of this host",
 		Long: `List or prune the install cache of this host: what install steps made, kept by
 stint run --install-cache FILE --cache-dir DIR for the next run that would make the same.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return option.Usagef("there is no command %q; %s list shows the entries, %s prune removes them", "cache "+args[0], cmd.CommandPath(), cmd.CommandPath())
-			}
-			return cmd.Help()
-		},
-	}
-	cmd.AddCommand(a.cacheList(), a.cachePrune())
-	return cmd
-}
-
-func noArguments(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return option.Usagef("unexpected argument %q: %s takes options only", args[0], cmd.CommandPath())
-	}
-	return nil
+	}, a.cacheList(), a.cachePrune())
 }
 
 // cached is an entry as JSON.
@@ -111,11 +97,9 @@ func (a *agentProgram) openCache() (*cache.Cache, error) {
 
 func (a *agentProgram) cacheList() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "list [flags]", Short: "List what the install cache holds, what was used last first", Args: noArguments,
+		Use: "list [flags]", Short: "List what the install cache holds, what was used last first", Args: command.NoArgs,
 	}
-	opts := option.Register(cmd.Flags(), []option.Option{
-		{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
-	})
+	opts := option.Register(cmd.Flags(), []option.Option{command.JSONRow()})
 	cmd.RunE = func(*cobra.Command, []string) error {
 		if err := opts.Resolve(a.Getenv); err != nil {
 			return err
@@ -175,13 +159,13 @@ func (a *agentProgram) cachePrune() *cobra.Command {
 		Long: `Remove entries of the install cache. Without a choice, only what is damaged or was left by
 agents that died goes. An entry that a run reads at this moment stays.`,
 		Example: `  stint cache prune --older-than 30d --max-size 20G`,
-		Args:    noArguments,
+		Args:    command.NoArgs,
 	}
 	opts := option.Register(cmd.Flags(), []option.Option{
 		{FlagOnly: true, Name: "older-than", Kind: option.Duration, Value: "D", Help: "remove what no run has used for this long"},
 		{FlagOnly: true, Name: "max-size", Kind: option.Size, Value: "SIZE", Help: "then remove the longest unused until the rest is no larger than this"},
 		{FlagOnly: true, Name: "all", Kind: option.Switch, Help: "remove everything"},
-		{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
+		command.JSONRow(),
 	})
 	cmd.RunE = func(*cobra.Command, []string) error {
 		if err := opts.Resolve(a.Getenv); err != nil {

@@ -15,6 +15,7 @@ import (
 	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
@@ -46,7 +47,7 @@ func finishOf(opts *option.Set, stateDir string) (*process.Finish, error) {
 		}
 	}
 	put("STINT_STATE", state)
-	for _, row := range ServerRows() {
+	for _, row := range command.ServerRows() {
 		value := opts.Text(row.Name)
 		if value != "" && row.Value == "FILE" {
 			if value, err = filepath.Abs(value); err != nil {
@@ -87,7 +88,7 @@ func (a *agentProgram) finishAttempt() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.ExactArgs(2),
 	}
-	opts := option.Register(cmd.Flags(), append(ServerRows(),
+	opts := option.Register(cmd.Flags(), append(command.ServerRows(),
 		option.Option{FlagOnly: true, Name: "deliver-only", Kind: option.Switch, Help: "end no processes"},
 		option.Option{FlagOnly: true, Name: "left", Help: "processes that were ended already, one \"PID NAME\" a line"},
 	))
@@ -127,7 +128,7 @@ func (a *agentProgram) finishAttempt() *cobra.Command {
 // deliverOne delivers one journal, or leaves it for the next agent or flush, which reports
 // why it cannot be delivered: nobody hears what a watcher says.
 func (a *agentProgram) deliverOne(ctx context.Context, opts *option.Set, run string, attempt int, swept string) {
-	c, err := Client(opts, a.version, "")
+	c, err := command.NewClient(opts, a.version, "")
 	if err != nil {
 		return
 	}

@@ -1,14 +1,12 @@
 package agentcmd
 
 import (
-	"context"
 	"fmt"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
@@ -26,26 +24,20 @@ With --server, everything goes to that server; without it, only what was meant f
 that STINT_SERVER or the default names. Where hosts share a state directory, only the journals
 of this host are taken, unless --any is given. Exit code 1 when a journal could not be
 delivered.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return option.Usagef("unexpected argument %q: flush takes options only", args[0])
-			}
-			return nil
-		},
+		Args: command.NoArgs,
 	}
-	opts := option.Register(cmd.Flags(), append(ServerRows(),
+	opts := option.Register(cmd.Flags(), append(command.ServerRows(),
 		option.Option{FlagOnly: true, Name: "any", Kind: option.Switch, Help: "deliver also what was meant for another server, belongs to another host, or was refused before"},
-		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"},
+		command.JSONRow(),
 	))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		protect()
 		if err := opts.Resolve(a.Getenv); err != nil {
 			return err
 		}
-		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+		ctx, stop := command.Interruptible(cmd) // a second signal ends it also where a file system does not answer
 		defer stop()
-		context.AfterFunc(ctx, stop) // a second signal ends it also where a file system does not answer
-		c, err := Client(opts, a.version, "")
+		c, err := command.NewClient(opts, a.version, "")
 		if err != nil {
 			return err
 		}

@@ -21,6 +21,7 @@ import (
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/internal/agent/signals"
+	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
@@ -74,7 +75,7 @@ func (a *agentProgram) run() *cobra.Command {
 		if err := opts.Resolve(a.runEnv(nested)); err != nil {
 			return noStart(err)
 		}
-		hideArguments(opts.Text("token"), opts.Text("server"), opts.Text("report-to"))
+		command.HideArguments(opts.Text("token"), opts.Text("server"), opts.Text("report-to"))
 		if len(args) == 0 && opts.Text("script") == "" {
 			return option.Usagef("no command to run; write: %s run [flags] -- COMMAND [ARG…]", cmd.Root().Name())
 		}
@@ -277,12 +278,12 @@ func (a *agentProgram) destinations(cfg *runConfig, opts *option.Set) {
 			return
 		}
 	}
-	c, err := Client(opts, a.version, cfg.Run)
+	c, err := command.NewClient(opts, a.version, cfg.Run)
 	if err == nil {
 		cfg.ServerURL, cfg.Server, cfg.close = c.URL(), c, c.Close
 		if cfg.StateDir != "" {
 			finish := func() (*process.Finish, error) { return finishOf(opts, cfg.StateDir) }
-			if cfg.Finish, err = bounded.Call(fileLimit, finish); err != nil {
+			if cfg.Finish, err = bounded.Call(command.FileLimit, finish); err != nil {
 				a.Say("%v; if this agent dies, the next stint run or stint flush delivers its journal", err)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/agent"
 	"stint.dev/stint/internal/agent/bounded"
+	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
 )
@@ -19,7 +20,7 @@ func directory(c *agent.Config, dir string) error {
 	if dir != "" {
 		return chosenDir(c, dir)
 	}
-	path, err := bounded.Call(fileLimit, ownDir)
+	path, err := bounded.Call(command.FileLimit, ownDir)
 	if err != nil {
 		c.Notes = append(c.Notes, fmt.Sprintf("the path of the working directory is not known: %v; the job runs in the directory in which stint run was started", err))
 		return nil

@@ -3,13 +3,14 @@ package agentcmd
 import (
 	"strings"
 
+	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
 )
 
 // RunRows are the options of stint run.
 func RunRows() []option.Option {
-	rows := append(ServerRows(), []option.Option{
+	rows := append(command.ServerRows(), []option.Option{
 		{Name: "job", Value: "NAME", Help: "name of the job (default: the command's base name)"},
 		{Name: "install", Kind: option.List, Value: "CMD", Help: "install step, run through sh -c before the command (repeatable, in order)"},
 		{Name: "install-cache", Kind: option.List, Value: "FILE", Help: "lock file that decides what the install steps make; an equal install is taken from the cache (repeatable)"},

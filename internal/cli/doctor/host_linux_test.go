@@ -1,4 +1,4 @@
-package agentcmd
+package doctor
 
 import (
 	"os"

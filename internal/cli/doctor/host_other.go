@@ -1,9 +1,9 @@
 //go:build !linux
 
-package agentcmd
+package doctor
 
-func checkPipes() finding {
-	return finding{"pipes", "ok", "a job's output gets the system's own pipes", ""}
+func checkPipes() Finding {
+	return Finding{"pipes", "ok", "a job's output gets the system's own pipes", ""}
 }
 
 func better(string) string {

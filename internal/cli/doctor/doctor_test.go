@@ -1,4 +1,4 @@
-package agentcmd
+package doctor
 
 import (
 	"crypto/x509"
@@ -10,10 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/job"
 )
 
-func wantFinding(t *testing.T, got finding, level string, parts ...string) {
+func wantFinding(t *testing.T, got Finding, level string, parts ...string) {
 	t.Helper()
 	if got.Level != level {
 		t.Errorf("%+v is not %s", got, level)
@@ -115,6 +116,22 @@ func TestRuntimeFindings(t *testing.T) {
 		}
 		if got := found[len(found)-1]; strings.Join(levels, " ") != tc.levels || !strings.Contains(got.Detail, tc.detail) {
 			t.Errorf("%+v: %+v", tc, found)
+		}
+	}
+}
+
+// Doctor tells what the level that was asked for lacks, not what the host could do.
+func TestDoctorAtALowerLevel(t *testing.T) {
+	found := checkContainment(process.Options{
+		Run: noRun, Attempt: 1, AtMost: process.LevelProcessGroup,
+		MemoryLimitBytes: 50 << 20, MemoryLimitName: "--memory-limit 50M", CPULimitName: "--cpu-limit",
+	})
+	if len(found) != 3 || found[0].Detail != "jobs are contained by process_group, the best that --containment allows" || found[0].Do != "" {
+		t.Errorf("%+v", found)
+	}
+	for i, name := range []string{"--memory-limit 50M", "--cpu-limit"} {
+		if f := found[i+1]; f.Detail != name+" is not enforced: cgroups are left alone, as --containment asks" {
+			t.Errorf("%+v", f)
 		}
 	}
 }

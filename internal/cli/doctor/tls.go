@@ -1,4 +1,4 @@
-package agentcmd
+package doctor
 
 import (
 	"cmp"
@@ -20,15 +20,15 @@ const renewBefore = 14 * 24 * time.Hour
 
 // checkTLS looks at the server's certificate. roots are the authorities to trust; nil for
 // the system's.
-func checkTLS(ctx context.Context, server string, roots *x509.CertPool, now time.Time) finding {
+func checkTLS(ctx context.Context, server string, roots *x509.CertPool, now time.Time) Finding {
 	u, err := url.Parse(server)
 	switch {
 	case err != nil:
-		return finding{"tls", "error", err.Error(), "correct --server"}
+		return Finding{"tls", "error", err.Error(), "correct --server"}
 	case u.Scheme != "https" && loopback(u.Hostname()):
-		return finding{"tls", "ok", "not needed: the server is on this host", ""}
+		return Finding{"tls", "ok", "not needed: the server is on this host", ""}
 	case u.Scheme != "https":
-		return finding{"tls", "warning", "the token and all output cross the network in the clear", "put TLS in front of the server and use its https address"}
+		return Finding{"tls", "warning", "the token and all output cross the network in the clear", "put TLS in front of the server and use its https address"}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -37,7 +37,7 @@ func checkTLS(ctx context.Context, server string, roots *x509.CertPool, now time
 	}}
 	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "443")))
 	if err != nil {
-		return finding{"tls", "warning", fmt.Sprintf("the certificate cannot be looked at: %v", err), "check the address, and whether a proxy is in the way"}
+		return Finding{"tls", "warning", fmt.Sprintf("the certificate cannot be looked at: %v", err), "check the address, and whether a proxy is in the way"}
 	}
 	defer conn.Close()
 	var chain []*x509.Certificate
@@ -45,13 +45,13 @@ func checkTLS(ctx context.Context, server string, roots *x509.CertPool, now time
 		chain = c.ConnectionState().PeerCertificates
 	}
 	if len(chain) == 0 {
-		return finding{"tls", "error", "the server shows no certificate", "correct the TLS configuration in front of the server"}
+		return Finding{"tls", "error", "the server shows no certificate", "correct the TLS configuration in front of the server"}
 	}
 	return judgeCertificate(chain, u.Hostname(), roots, now)
 }
 
 // judgeCertificate says what a client would say to a chain, and until when.
-func judgeCertificate(chain []*x509.Certificate, host string, roots *x509.CertPool, now time.Time) finding {
+func judgeCertificate(chain []*x509.Certificate, host string, roots *x509.CertPool, now time.Time) Finding {
 	leaf, between := chain[0], x509.NewCertPool()
 	for _, c := range chain[1:] {
 		between.AddCert(c)
@@ -63,19 +63,19 @@ func judgeCertificate(chain []*x509.Certificate, host string, roots *x509.CertPo
 	var name x509.HostnameError
 	switch {
 	case now.After(leaf.NotAfter):
-		return finding{"tls", "error", "the certificate ended on " + until, "renew it"}
+		return Finding{"tls", "error", "the certificate ended on " + until, "renew it"}
 	case now.Before(leaf.NotBefore):
-		return finding{"tls", "error", "the certificate begins on " + leaf.NotBefore.UTC().Format(time.RFC3339), "check this host's clock"}
+		return Finding{"tls", "error", "the certificate begins on " + leaf.NotBefore.UTC().Format(time.RFC3339), "check this host's clock"}
 	case errors.As(err, &unknown):
-		return finding{"tls", "error", "the certificate is issued by " + issuer + ", whom this host does not trust", "add that authority to the system's certificates, or name its file in SSL_CERT_FILE"}
+		return Finding{"tls", "error", "the certificate is issued by " + issuer + ", whom this host does not trust", "add that authority to the system's certificates, or name its file in SSL_CERT_FILE"}
 	case errors.As(err, &name):
-		return finding{"tls", "error", "the certificate is for " + strings.Join(leaf.DNSNames, ", ") + " and not for " + host, "use one of its names in --server"}
+		return Finding{"tls", "error", "the certificate is for " + strings.Join(leaf.DNSNames, ", ") + " and not for " + host, "use one of its names in --server"}
 	case err != nil:
-		return finding{"tls", "error", err.Error(), "correct the certificate"}
+		return Finding{"tls", "error", err.Error(), "correct the certificate"}
 	case leaf.NotAfter.Sub(now) < renewBefore:
-		return finding{"tls", "warning", "the certificate is valid only until " + until + ", issued by " + issuer, "renew it"}
+		return Finding{"tls", "warning", "the certificate is valid only until " + until + ", issued by " + issuer, "renew it"}
 	}
-	return finding{"tls", "ok", "the certificate is valid until " + until + ", issued by " + issuer, ""}
+	return Finding{"tls", "ok", "the certificate is valid until " + until + ", issued by " + issuer, ""}
 }
 
 func loopback(host string) bool {

@@ -1,4 +1,4 @@
-package agentcmd
+package doctor
 
 import (
 	"errors"
@@ -27,10 +27,10 @@ const (
 )
 
 // checkRuntime looks at what Go's runtime needs before anything of the agent runs.
-func checkRuntime() []finding {
+func checkRuntime() []Finding {
 	var space, tasks unix.Rlimit
 	if err := errors.Join(unix.Getrlimit(unix.RLIMIT_AS, &space), unix.Getrlimit(unix.RLIMIT_NPROC, &tasks)); err != nil {
-		return []finding{{"runtime", "warning", "the limits of this user are not known: " + err.Error(), ""}}
+		return []Finding{{"runtime", "warning", "the limits of this user are not known: " + err.Error(), ""}}
 	}
 	most := uint64(tasks.Cur)
 	if os.Geteuid() == 0 {
@@ -41,52 +41,52 @@ func checkRuntime() []finding {
 
 // runtimeFindings judges the limits on the address space, in bytes, and on the processes and
 // threads of the user, of which some are used.
-func runtimeFindings(space, most, used uint64) (found []finding) {
+func runtimeFindings(space, most, used uint64) (found []Finding) {
 	if space < leastAddressSpace {
-		found = append(found, finding{
+		found = append(found, Finding{
 			"runtime", "error",
 			fmt.Sprintf("the address space is limited to %s (ulimit -v, RLIMIT_AS), and with less than 2 GB stint run may not start", job.Bytes(int64(space))),
 			"leave stint run without the limit and set it in the command: stint run -- sh -c 'ulimit -v …; exec …'",
 		})
 	}
 	if left := most - min(used, most); left < leastTasks {
-		found = append(found, finding{
+		found = append(found, Finding{
 			"runtime", "error",
 			fmt.Sprintf("of at most %d processes and threads of this user (ulimit -u, RLIMIT_NPROC) %d are left, and with less than %d stint run may not start", most, left, leastTasks),
 			"allow more (ulimit -u, LimitNPROC=)",
 		})
 	}
 	if found == nil {
-		found = []finding{{"runtime", "ok", "address space and threads suffice", ""}}
+		found = []Finding{{"runtime", "ok", "address space and threads suffice", ""}}
 	}
 	return found
 }
 
 // checkFiles looks at the limit of open files.
-func checkFiles() finding {
+func checkFiles() Finding {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return finding{"files", "warning", "the limit of open files is not known: " + err.Error(), ""}
+		return Finding{"files", "warning", "the limit of open files is not known: " + err.Error(), ""}
 	}
 	return filesFinding(uint64(limit.Cur))
 }
 
-func filesFinding(most uint64) finding {
+func filesFinding(most uint64) Finding {
 	if most < fewFiles {
-		return finding{"files", "warning", fmt.Sprintf("at most %d open files", most), fmt.Sprintf("allow %d (ulimit -n, LimitNOFILE=), for jobs of many processes", fewFiles)}
+		return Finding{"files", "warning", fmt.Sprintf("at most %d open files", most), fmt.Sprintf("allow %d (ulimit -n, LimitNOFILE=), for jobs of many processes", fewFiles)}
 	}
-	return finding{"files", "ok", fmt.Sprintf("at most %d open files", most), ""}
+	return Finding{"files", "ok", fmt.Sprintf("at most %d open files", most), ""}
 }
 
 // spaceFinding is about a state directory that can be written.
-func spaceFinding(dir string) finding {
+func spaceFinding(dir string) Finding {
 	space, err := freespace.Of(dir)
 	if err != nil {
-		return finding{"state", "ok", dir + " can be written", ""}
+		return Finding{"state", "ok", dir + " can be written", ""}
 	}
 	detail := fmt.Sprintf("%s can be written, %s free", dir, job.Bytes(space.Free))
 	if space.Free < lowSpace {
-		return finding{"state", "warning", detail, "make room, or set STINT_STATE to a larger disk: output that finds none is lost while the server is away"}
+		return Finding{"state", "warning", detail, "make room, or set STINT_STATE to a larger disk: output that finds none is lost while the server is away"}
 	}
-	return finding{"state", "ok", detail, ""}
+	return Finding{"state", "ok", detail, ""}
 }

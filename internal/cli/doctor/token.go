@@ -1,4 +1,4 @@
-package agentcmd
+package doctor
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 const noRun = "00000000-0000-7000-8000-000000000000"
 
 // checkToken asks for what an agent must be allowed, and for what it need not.
-func checkToken(ctx context.Context, c *client.Client, given bool) finding {
+func checkToken(ctx context.Context, c *client.Client, given bool) Finding {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	_, err := c.Beat(ctx, noRun, 1, job.Heartbeat{SentAt: time.Now(), Sequence: 1, OutputAgeMS: -1})
@@ -26,22 +26,22 @@ func checkToken(ctx context.Context, c *client.Client, given bool) finding {
 }
 
 // tokenFinding judges the answers to delivering and to reading.
-func tokenFinding(given bool, deliver, read error) finding {
+func tokenFinding(given bool, deliver, read error) Finding {
 	switch status := statusOf(deliver); {
 	case status == http.StatusUnauthorized && !given:
-		return finding{"token", "error", deliver.Error(), "give one in STINT_TOKEN; its scope must be agent"}
+		return Finding{"token", "error", deliver.Error(), "give one in STINT_TOKEN; its scope must be agent"}
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return finding{"token", "error", deliver.Error(), "set STINT_TOKEN to a valid token of the scope agent"}
+		return Finding{"token", "error", deliver.Error(), "set STINT_TOKEN to a valid token of the scope agent"}
 	case deliver != nil:
-		return finding{"token", "warning", "not checked, because the server does not answer as it should", "see the first line"}
+		return Finding{"token", "warning", "not checked, because the server does not answer as it should", "see the first line"}
 	case !given:
-		return finding{"token", "ok", "not needed: the server accepts this host without one", ""}
+		return Finding{"token", "ok", "not needed: the server accepts this host without one", ""}
 	case statusOf(read) == http.StatusForbidden:
-		return finding{"token", "ok", "valid, of the scope agent", ""}
+		return Finding{"token", "ok", "valid, of the scope agent", ""}
 	case read != nil:
-		return finding{"token", "ok", "valid for delivering; whether it may read is not known: " + read.Error(), ""}
+		return Finding{"token", "ok", "valid for delivering; whether it may read is not known: " + read.Error(), ""}
 	}
-	return finding{"token", "warning", "valid, and of the scope admin", "an agent needs no more than the scope agent: stint token create --scope agent"}
+	return Finding{"token", "warning", "valid, and of the scope admin", "an agent needs no more than the scope agent: stint token create --scope agent"}
 }
 
 func statusOf(err error) int {

@@ -1,4 +1,4 @@
-package agentcmd
+package doctor
 
 import (
 	"fmt"
@@ -19,33 +19,33 @@ const (
 
 // checkPipes says whether the 1 MiB pipes that make output cheap can be had, and for how
 // many jobs at a time.
-func checkPipes() finding {
+func checkPipes() Finding {
 	most, err := kernelNumber(maxPipe)
 	if err != nil {
-		return finding{"pipes", "warning", err.Error(), "output is read in smaller pieces"}
+		return Finding{"pipes", "warning", err.Error(), "output is read in smaller pieces"}
 	}
 	pages, err := kernelNumber(userPipes)
 	if err != nil {
-		return finding{"pipes", "warning", err.Error(), "output may be read in smaller pieces"}
+		return Finding{"pipes", "warning", err.Error(), "output may be read in smaller pieces"}
 	}
 	return pipesFinding(most, pages, os.Geteuid() == 0)
 }
 
 // pipesFinding judges the kernel's limits; root is bound by neither.
-func pipesFinding(most, pages int64, root bool) finding {
+func pipesFinding(most, pages int64, root bool) Finding {
 	const enough = "a job's output gets pipes of 1 MiB"
 	switch {
 	case root || most >= 1<<20 && pages == 0:
-		return finding{"pipes", "ok", enough, ""}
+		return Finding{"pipes", "ok", enough, ""}
 	case most < 1<<20:
-		return finding{"pipes", "warning", fmt.Sprintf("%s is %s", maxPipe, job.Bytes(most)), "set it to 1048576 so that jobs that print much are not held up"}
+		return Finding{"pipes", "warning", fmt.Sprintf("%s is %s", maxPipe, job.Bytes(most)), "set it to 1048576 so that jobs that print much are not held up"}
 	case pages < 8*pipePages:
-		return finding{
+		return Finding{
 			"pipes", "warning", fmt.Sprintf("%s, for %d jobs of this user at a time", enough, pages/pipePages),
 			fmt.Sprintf("set %s to %d for each job more", userPipes, pipePages),
 		}
 	}
-	return finding{"pipes", "ok", fmt.Sprintf("%s, for %d jobs of this user at a time", enough, pages/pipePages), ""}
+	return Finding{"pipes", "ok", fmt.Sprintf("%s, for %d jobs of this user at a time", enough, pages/pipePages), ""}
 }
 
 func kernelNumber(file string) (int64, error) {

@@ -1,4 +1,4 @@
-package agentcmd
+package command
 
 import (
 	"crypto/tls"
@@ -23,7 +23,7 @@ func tlsRows() []option.Option {
 
 // clientTLS reads what the options name; nil when they name nothing.
 func clientTLS(opts *option.Set) (*tls.Config, error) {
-	roots, err := authorities(opts)
+	roots, err := Authorities(opts)
 	if err != nil {
 		return nil, err
 	}
@@ -48,8 +48,8 @@ func clientTLS(opts *option.Set) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// authorities are the system's and those in the file that the options name; nil for no file.
-func authorities(opts *option.Set) (*x509.CertPool, error) {
+// Authorities are the system's and those in the file that the options name; nil for no file.
+func Authorities(opts *option.Set) (*x509.CertPool, error) {
 	path := opts.Text("tls-ca")
 	if path == "" {
 		return nil, nil //nolint:nilnil // nil: the system's
@@ -58,7 +58,7 @@ func authorities(opts *option.Set) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, option.Usagef("%s: %v", opts.Source("tls-ca"), err)
 	}
-	roots, err := bounded.Call(fileLimit, x509.SystemCertPool)
+	roots, err := bounded.Call(FileLimit, x509.SystemCertPool)
 	if err != nil {
 		roots = x509.NewCertPool() // a system without any, or one that does not answer
 	}
@@ -80,13 +80,13 @@ func keyPair(cert, key string) (tls.Certificate, error) {
 	return tls.X509KeyPair(certPEM, keyPEM)
 }
 
-// fileLimit bounds the wait for a file that an option or the environment names: no job waits
+// FileLimit bounds the wait for a file that an option or the environment names: no job waits
 // longer for a file system that does not answer.
-const fileLimit = 2 * time.Second
+const FileLimit = 2 * time.Second
 
 // readFile is os.ReadFile with that limit.
 func readFile(path string) ([]byte, error) {
-	text, err := bounded.Call(fileLimit, func() ([]byte, error) { return os.ReadFile(path) })
+	text, err := bounded.Call(FileLimit, func() ([]byte, error) { return os.ReadFile(path) })
 	if late := (*bounded.NoAnswerError)(nil); errors.As(err, &late) {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}

@@ -1,0 +1,123 @@
+// Package command holds what the commands of a program share: the options that lead to a
+// server, the client that they describe, and checks of arguments.
+package command
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"os/user"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"stint.dev/stint/client"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+)
+
+// DefaultServer is the address of the tracking server if no other is given.
+const DefaultServer = "http://127.0.0.1:7846"
+
+// Program is what every command needs of the program that it belongs to.
+type Program struct {
+	*console.Console
+	Version string
+}
+
+// ServerRows are the options of every command that makes requests of a server.
+func ServerRows() []option.Option {
+	return append([]option.Option{
+		{Name: "server", Value: "URL", Default: DefaultServer, Inherited: true, Help: "address of the tracking server"},
+		{Name: "token", Value: "TOKEN", Inherited: true, Help: "access token; better given as STINT_TOKEN, which no process listing shows"},
+	}, tlsRows()...)
+}
+
+// JSONRow is the option of a command that can print its result as JSON.
+func JSONRow() option.Option {
+	return option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON"}
+}
+
+// NewClient makes the client that a command's resolved options describe, for the agent of a
+// run or, with none, for anybody else. Its error names the option or variable that cannot be
+// used.
+func NewClient(opts *option.Set, version, run string) (*client.Client, error) {
+	HideArguments(opts.Text("token"), opts.Text("server"))
+	token := strings.TrimSpace(opts.Text("token")) // a file's last newline is no part of it
+	if strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return nil, option.Usagef("%s: a token has only printable ASCII characters; copy it again", opts.Source("token"))
+	}
+	trust, err := clientTLS(opts)
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.New(client.Options{URL: opts.Text("server"), Token: token, UserAgent: "stint/" + version, Run: run, TLS: trust})
+	var bad *client.URLError
+	if errors.As(err, &bad) {
+		return nil, option.Usagef("%s: %v", opts.Source("server"), bad)
+	}
+	return c, err
+}
+
+// Client resolves a command's options and makes the client that they describe.
+func (p *Program) Client(opts *option.Set) (*client.Client, error) {
+	if err := opts.Resolve(p.Getenv); err != nil {
+		return nil, err
+	}
+	return NewClient(opts, p.Version, "")
+}
+
+// WithClient returns the RunE of a command that makes requests of a server: it calls do with
+// the client that the options describe and the command's arguments.
+func (p *Program) WithClient(opts *option.Set, do func(ctx context.Context, c *client.Client, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		c, err := p.Client(opts)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return do(cmd.Context(), c, args)
+	}
+}
+
+// NoArgs refuses arguments of a command that takes options only.
+func NoArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return option.Usagef("unexpected argument %q: %s takes options only", args[0], cmd.CommandPath())
+	}
+	return nil
+}
+
+// NoCommand refuses arguments of a command that only holds other commands.
+func NoCommand(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return option.Usagef("there is no command %q below %s; %s --help lists them", args[0], cmd.CommandPath(), cmd.CommandPath())
+	}
+	return nil
+}
+
+// Group makes a command that holds other commands and prints its help when it is run itself.
+func Group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
+	cmd.Args = NoCommand
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	cmd.AddCommand(commands...)
+	return cmd
+}
+
+// Interruptible returns a context that ends at the first Ctrl-C or SIGTERM; a second one ends
+// the program at once. Commands that make one request and print the reply do not need it.
+func Interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+// UserName is the name under which a person's requests are recorded.
+func UserName() string {
+	u, err := user.Current()
+	if err != nil {
+		return "the command line"
+	}
+	return u.Username
+}

@@ -1,0 +1,154 @@
+// Package doctor checks what an agent needs on a host: server, certificate, token, clock, disk,
+// containment and limits.
+package doctor
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"stint.dev/stint/client"
+	"stint.dev/stint/internal/agent/bounded"
+	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/job"
+)
+
+// Finding is the result of one check.
+type Finding struct {
+	Check  string `json:"check"`
+	Level  string `json:"level"` // ok, warning, error
+	Detail string `json:"detail"`
+	Do     string `json:"do,omitempty"`
+}
+
+// Config is what an agent on this host would use.
+type Config struct {
+	Client      *client.Client
+	Token       bool                   // the client sends a token
+	Roots       *x509.CertPool         // authorities that the client trusts; nil for the system's
+	StateDir    func() (string, error) // of the agent
+	Containment process.Options        // of a job; Run and Attempt are not used
+}
+
+// Check runs every check.
+func Check(ctx context.Context, c Config) []Finding {
+	found := []Finding{
+		checkServer(ctx, c.Client), checkTLS(ctx, c.Client.URL(), c.Roots, time.Now()),
+		checkToken(ctx, c.Client, c.Token),
+	}
+	found = append(found, stateFindings(c.StateDir, c.Client.URL())...)
+	c.Containment.Run, c.Containment.Attempt = noRun, 1
+	found = append(found, checkContainment(c.Containment)...)
+	found = append(found, checkRuntime()...)
+	return append(found, checkFiles(), checkPipes())
+}
+
+// checkServer asks the server who it is and compares the clocks.
+func checkServer(ctx context.Context, c *client.Client) Finding {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	before := time.Now()
+	about, err := c.About(ctx)
+	took := time.Since(before)
+	var problem *job.Problem
+	switch {
+	case errors.As(err, &problem) && problem.Status == http.StatusUnauthorized:
+		return Finding{"server", "error", err.Error(), "set STINT_TOKEN to a valid token"}
+	case err != nil:
+		return Finding{"server", "error", err.Error(), "meanwhile jobs run, and their journals wait on this host"}
+	}
+	detail := fmt.Sprintf("%s answers in %s, version %s", c.URL(), console.Duration(took), about.Version)
+	if clock, err := http.ParseTime(about.Date); err == nil {
+		// The header has whole seconds, so half a second is its middle.
+		skew := before.Add(took / 2).Sub(clock.Add(500 * time.Millisecond)).Round(time.Second)
+		if skew.Abs() > 2*time.Second {
+			return Finding{"server", "warning", fmt.Sprintf("%s; this host's clock is %s off", detail, skew), "keep the clock with NTP"}
+		}
+		detail += ", clocks agree"
+	}
+	return Finding{"server", "ok", detail, ""}
+}
+
+// stateLimit bounds the look at the state directory.
+const stateLimit = 10 * time.Second
+
+func stateFindings(stateDir func() (string, error), server string) []Finding {
+	findings, err := bounded.Call(stateLimit, func() ([]Finding, error) { return checkState(stateDir, server), nil })
+	if err != nil {
+		return []Finding{{"state", "error", "the state directory: " + err.Error(), "set STINT_STATE to a file system that answers; until then journals are held in memory only"}}
+	}
+	return findings
+}
+
+// checkState looks at the state directory and what waits in it.
+func checkState(stateDir func() (string, error), server string) []Finding {
+	dir, err := stateDir()
+	if err != nil {
+		return []Finding{{"state", "error", err.Error(), "set STINT_STATE to a directory that this user can write"}}
+	}
+	const inMemory = "meanwhile journals are held in memory only"
+	sp, err := spool.Open(dir)
+	if err != nil {
+		return []Finding{{"state", "error", err.Error(), inMemory}}
+	}
+	if err := writable(sp.Dir()); err != nil {
+		return []Finding{{"state", "error", err.Error(), "set STINT_STATE to a directory that this user can write; " + inMemory}}
+	}
+	out := []Finding{spaceFinding(dir)}
+	waiting, err := sp.List()
+	if err != nil {
+		return append(out, Finding{"spool", "error", err.Error(), ""})
+	}
+	var bytes int64
+	for _, e := range waiting {
+		bytes += e.Size
+	}
+	if len(waiting) == 0 {
+		return append(out, Finding{"spool", "ok", "nothing waits for delivery", ""})
+	}
+	return append(out, Finding{
+		"spool", "warning", fmt.Sprintf("%s (%s) waiting or being written", console.Count(int64(len(waiting)), "journal"), job.Bytes(bytes)),
+		"stint flush --server " + server + " delivers what is finished; with --any also what was meant for another server",
+	})
+}
+
+func writable(dir string) error {
+	f, err := os.CreateTemp(dir, ".doctor-")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// checkContainment makes the containment that a run would get, and takes it down again. A limit
+// that was not given is looked at with a figure that holds nothing back.
+func checkContainment(o process.Options) []Finding {
+	if o.MemoryLimitBytes == 0 {
+		o.MemoryLimitBytes = 1 << 40
+	}
+	if o.CPULimit == 0 {
+		o.CPULimit = 1024
+	}
+	g, err := process.Contain(o)
+	if err != nil {
+		return []Finding{{"containment", "error", err.Error(), ""}}
+	}
+	out := []Finding{{"containment", "ok", "jobs are contained by " + g.Level(), better(g.Level())}}
+	if o.AtMost != "" && g.Level() == o.AtMost {
+		out[0].Detail, out[0].Do = out[0].Detail+", the best that --containment allows", ""
+	}
+	for _, n := range g.Notes() {
+		out = append(out, Finding{"containment", "warning", strings.ReplaceAll(n, "\n", "; "), "jobs run all the same, without it"})
+	}
+	if err := g.Close(); err != nil {
+		out = append(out, Finding{"containment", "warning", err.Error(), ""})
+	}
+	return out
+}
