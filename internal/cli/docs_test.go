@@ -7,6 +7,7 @@ import (
 
 	"stint.dev/stint/internal/cli/agentcmd"
 	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/internal/cli/servercmd"
 )
 
 var update = flag.Bool("update", false, "write docs/options.md anew")
@@ -28,7 +29,7 @@ The agent keeps its spool and caches under ` + "`STINT_STATE`" + ` (default: ` +
 ` + option.Markdown(agentcmd.RunRows()) + `
 ## stint server
 
-` + option.Markdown(listenRows())
+` + option.Markdown(servercmd.Rows())
 	const file = "../../docs/options.md"
 	if *update {
 		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {

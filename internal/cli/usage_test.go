@@ -6,12 +6,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
-	"stint.dev/stint/client"
 	"stint.dev/stint/internal/cli/agentcmd"
 	"stint.dev/stint/internal/cli/console"
-	"stint.dev/stint/job"
 )
 
 // stint runs stint with args in this process; what it needs of a server must fail before.
@@ -112,45 +109,6 @@ func TestCommandsStandInTwoColumns(t *testing.T) {
 	}
 	if at < 0 {
 		t.Fatal("no command is listed")
-	}
-}
-
-func TestNamedToken(t *testing.T) {
-	tokens := []client.Token{{ID: "1", Name: "ci"}, {ID: "2", Name: "two"}, {ID: "3", Name: "two"}}
-	for which, want := range map[string]string{"1": "1", "ci": "1", "2": "2"} {
-		if got, err := namedToken(tokens, which); err != nil || got.ID != want {
-			t.Errorf("%s: %v, %v", which, got, err)
-		}
-	}
-	for which, says := range map[string]string{"none": "stint token list", "two": "2 tokens have the name"} {
-		if _, err := namedToken(tokens, which); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: %v", which, err)
-		}
-	}
-}
-
-func TestExplanationOfAnEndedRunSaysSoOnce(t *testing.T) {
-	p := &program{Console: &console.Console{Out: os.Stdout, Getenv: func(string) string { return "" }}}
-	ended := job.EndedRuling(job.Failed)
-	text := p.explanation(job.Run{Job: "a", Number: 1, State: job.Failed}, job.Explanation{Rules: []job.Ruling{
-		{Rule: "quiet", On: true, Sentence: ended + "Heard."},
-		{Rule: "memory", On: true, Sentence: ended + "Near no limit.", Inputs: map[string]any{"percent": 1.23456}},
-	}}, job.Changes{}, time.Now())
-	if strings.Count(text, "nothing is judged") != 1 || !strings.Contains(text, "memory     Near no limit.") || !strings.Contains(text, "percent=1.235\n") {
-		t.Errorf("got\n%s", text)
-	}
-}
-
-func TestCancelSaysWhetherThereWasAnythingToStop(t *testing.T) {
-	asked := &job.Cancel{}
-	for want, r := range map[string]job.Run{
-		"a#1 is asked to stop; it is running\n": {Job: "a", Number: 1, State: job.Running, Cancel: asked},
-		"a#1 had ended before: failed\n":        {Job: "a", Number: 1, State: job.Failed},
-		"a#1 has ended: canceled\n":             {Job: "a", Number: 1, State: job.Canceled, Cancel: asked},
-	} {
-		if got := canceledText(r); got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
 	}
 }
 

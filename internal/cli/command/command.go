@@ -17,8 +17,8 @@ import (
 	"stint.dev/stint/internal/cli/option"
 )
 
-// DefaultServer is the address of the tracking server if no other is given.
-const DefaultServer = "http://127.0.0.1:7846"
+// defaultServer is the address of the tracking server if no other is given.
+const defaultServer = "http://127.0.0.1:7846"
 
 // Program is what every command needs of the program that it belongs to.
 type Program struct {
@@ -29,7 +29,7 @@ type Program struct {
 // ServerRows are the options of every command that makes requests of a server.
 func ServerRows() []option.Option {
 	return append([]option.Option{
-		{Name: "server", Value: "URL", Default: DefaultServer, Inherited: true, Help: "address of the tracking server"},
+		{Name: "server", Value: "URL", Default: defaultServer, Inherited: true, Help: "address of the tracking server"},
 		{Name: "token", Value: "TOKEN", Inherited: true, Help: "access token; better given as STINT_TOKEN, which no process listing shows"},
 	}, tlsRows()...)
 }

@@ -42,4 +42,3 @@ func userPart(address string) (from, to int) {
 	}
 	return from, from + at
 }
-

@@ -1,0 +1,57 @@
+package querycmd
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"stint.dev/stint/internal/cli/command"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/job"
+)
+
+// acknowledge records that a person knows what is wrong with a run.
+func (p *program) acknowledge() *cobra.Command {
+	undone := false
+	return replyCommand(p, &cobra.Command{
+		Use:   "acknowledge [flags] RUN",
+		Short: "Acknowledge a run's failure or finding: its notifications are not repeated",
+		Long: `Acknowledge what is wrong with a run: its notifications are not repeated, and the overview lists
+the run last and does not count it. The run shows who acknowledged it, when and why, until what is
+wrong with it changes.`,
+		Args: oneRun,
+	}, []option.Option{
+		whyRow("a note, kept with the run"),
+		{FlagOnly: true, Name: "undo", Kind: option.Switch, Help: "take the acknowledgement back"},
+	}, func(ctx context.Context, r request) (job.Run, error) {
+		switch why := r.opts.Text("why"); {
+		case r.opts.On("undo") && why != "":
+			return job.Run{}, option.Usagef("--why cannot be used with --undo")
+		case r.opts.On("undo"):
+			undone = true
+			return r.Unacknowledge(ctx, r.args[0], command.UserName())
+		default:
+			return r.Acknowledge(ctx, r.args[0], command.UserName(), why)
+		}
+	}, func(r job.Run) string {
+		done := "is acknowledged"
+		if undone {
+			done = "is no longer acknowledged"
+		}
+		return fmt.Sprintf("%s %s\n", console.Clean(runName(r)), done)
+	})
+}
+
+// acknowledgementText says who acknowledged a run, when and why; empty for none.
+func acknowledgementText(a *job.Acknowledgement, now time.Time) string {
+	if a == nil {
+		return ""
+	}
+	text := fmt.Sprintf("by %s %s", a.By, console.Ago(a.At, now))
+	if a.Why != "" {
+		text += ": " + a.Why
+	}
+	return text
+}

@@ -1,0 +1,37 @@
+package querycmd
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"stint.dev/stint/internal/cli/command"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/job"
+)
+
+// cancel asks for a run to be stopped.
+func (p *program) cancel() *cobra.Command {
+	return replyCommand(p, &cobra.Command{
+		Use:   "cancel [flags] RUN",
+		Short: "Ask a run to stop",
+		Long: `Ask a run to stop. The agent hears it with its next heartbeat, sends the job the stop
+signal, waits for the grace and then kills what is left.`,
+		Args: oneRun,
+	}, []option.Option{whyRow("the reason, kept with the run")}, func(ctx context.Context, r request) (job.Run, error) {
+		return r.Cancel(ctx, r.args[0], command.UserName(), r.opts.Text("why"))
+	}, canceledText)
+}
+
+// canceledText says whether there was anything to stop.
+func canceledText(r job.Run) string {
+	name := console.Clean(runName(r))
+	switch {
+	case r.State.Terminal() && r.Cancel == nil:
+		return fmt.Sprintf("%s had ended before: %s\n", name, r.State)
+	case r.State.Terminal():
+		return fmt.Sprintf("%s has ended: %s\n", name, r.State)
+	}
+	return fmt.Sprintf("%s is asked to stop; it is %s\n", name, r.State)
+}

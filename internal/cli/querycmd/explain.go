@@ -1,0 +1,131 @@
+package querycmd
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/job"
+)
+
+// explain prints what the health rules make of a run.
+func (p *program) explain() *cobra.Command {
+	return replyCommand(p, &cobra.Command{
+		Use:   "explain [flags] RUN",
+		Short: "Tell what every health rule makes of a run, and why",
+		Long: `Tell what every health rule makes of a run: whether it holds, on what figures, and what
+would happen next and when; then what is made of the run as a whole, and what changed since
+the last good run of the job. RUN is an id, the first characters of one, or job#number.`,
+		Args: oneRun,
+	}, nil, func(ctx context.Context, r request) (e explained, err error) {
+		if e.Explanation, err = r.Explain(ctx, r.args[0]); err != nil || r.opts.On("json") {
+			return e, err
+		}
+		if e.run, err = r.Run(ctx, r.args[0]); err != nil {
+			return e, err
+		}
+		e.changes, err = r.Changes(ctx, r.args[0], "")
+		return e, err
+	}, func(e explained) string {
+		return p.explanation(e.run, e.Explanation, e.changes, time.Now())
+	})
+}
+
+// explained is an explanation, and what is printed with it as text.
+type explained struct {
+	job.Explanation
+	run     job.Run
+	changes job.Changes
+}
+
+func (p *program) explanation(run job.Run, e job.Explanation, changes job.Changes, now time.Time) string {
+	s := p.StyleFor(p.Out)
+	var b strings.Builder
+	of := "default policy"
+	if e.Policy == "job" {
+		of = "policy of the job"
+	}
+	state := string(run.State)
+	if run.SuspendedAt != nil {
+		state += ", suspended " + console.Ago(*run.SuspendedAt, now)
+	}
+	fmt.Fprintf(&b, "%s: %s; %s\n\n", s.Bold(console.Clean(runName(run))), state, of)
+	ended := ""
+	if run.State.Terminal() {
+		ended = job.EndedRuling(run.State)
+		b.WriteString(console.Clean(strings.TrimSuffix(ended, " ")) + "\n\n")
+	}
+	for _, r := range e.Rules {
+		mark, paint := "no ", s.Muted
+		switch {
+		case !r.On:
+			mark = "off"
+		case r.Fires && r.Health == job.Critical:
+			mark, paint = "YES", s.Red
+		case r.Fires:
+			mark, paint = "YES", s.Yellow
+		}
+		fmt.Fprintf(&b, "%s %s %s\n", paint(mark), s.Bold(fmt.Sprintf("%-10s", r.Rule)), console.Clean(strings.TrimPrefix(r.Sentence, ended)))
+		if text := inputsText(r.Inputs); text != "" && r.On {
+			fmt.Fprintf(&b, "               %s\n", s.Muted(console.Clean(text)))
+		}
+		if r.Fires && r.On && r.Next != "" {
+			fmt.Fprintf(&b, "               next: %s\n", console.Clean(nextText(r.Next, r.NextAt, now)))
+		}
+	}
+	if run.Diagnosis != nil {
+		fmt.Fprintf(&b, "\n%s", diagnosisText(run.Diagnosis, "", s))
+		for _, c := range run.Diagnosis.Causes {
+			fmt.Fprintf(&b, "  %3.0f %%  %s  %s\n", c.Weight*100, console.Clean(c.Cause), s.Muted(console.Clean(c.Evidence)))
+		}
+	}
+	if changes.Since != nil && len(changes.Changes) > 0 {
+		fmt.Fprintf(&b, "\nChanged since #%d, the last good run:\n", changes.Since.Number)
+		for _, c := range changes.Changes {
+			fmt.Fprintf(&b, "  %s: %s → %s\n", console.Clean(c.What), console.Clean(orNone(c.Before)), console.Clean(orNone(c.After)))
+		}
+	}
+	return b.String()
+}
+
+func nextText(next string, at *time.Time, now time.Time) string {
+	if at == nil {
+		return next
+	}
+	if left := at.Sub(now); left > 0 {
+		return next + " in " + console.Duration(left)
+	}
+	return next
+}
+
+func orNone(text string) string {
+	if text == "" {
+		return "(none)"
+	}
+	return strings.ReplaceAll(text, "\n", "; ")
+}
+
+// inputsText is figures on one line, in the order of their names.
+func inputsText(inputs map[string]any) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(inputs)) {
+		value := fmt.Sprint(inputs[name])
+		if f, ok := inputs[name].(float64); ok {
+			if text, err := json.Marshal(math.Round(f*1000) / 1000); err == nil {
+				value = string(text)
+			}
+			if strings.HasSuffix(name, "bytes") {
+				value = job.Bytes(int64(f))
+			}
+		}
+		parts = append(parts, name+"="+value)
+	}
+	return strings.Join(parts, " ")
+}

@@ -1,0 +1,180 @@
+package querycmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"stint.dev/stint/client"
+	"stint.dev/stint/internal/cli/command"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/job"
+)
+
+// job holds the commands about one job.
+func (p *program) job() *cobra.Command {
+	return command.Group(&cobra.Command{
+		Use:   "job",
+		Short: "Show or delete a job, or set the policy by which its runs are judged",
+	}, p.jobShow(), p.jobSet(), p.jobDelete())
+}
+
+func oneJob(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return option.Usagef("%s wants the NAME of one job", cmd.CommandPath())
+	}
+	return job.CheckName(args[0])
+}
+
+func (p *program) jobShow() *cobra.Command {
+	type page struct {
+		job.Summary
+		Policy job.JobPolicy `json:"policy"`
+	}
+	return replyCommand(p, &cobra.Command{
+		Use:   "show [flags] NAME",
+		Short: "Show a job: its runs, what is usual for it, and its policy",
+		Args:  oneJob,
+	}, nil, func(ctx context.Context, r request) (reply page, err error) {
+		if reply.Summary, err = r.Job(ctx, r.args[0]); err == nil {
+			reply.Policy, err = r.Policy(ctx, r.args[0])
+		}
+		return reply, err
+	}, func(reply page) string { return p.jobPage(reply.Summary, reply.Policy, time.Now()) })
+}
+
+func (p *program) jobDelete() *cobra.Command {
+	type deleted struct {
+		Job  string `json:"job"`
+		Runs int64  `json:"runs"`
+	}
+	return replyCommand(p, &cobra.Command{
+		Use:   "delete [flags] NAME",
+		Short: "Delete a job with all its runs, their logs and its policy",
+		Long: `Delete a job with all its runs, their logs and its policy, for good. It needs a token of the
+scope admin. A job with active runs is not deleted: cancel them first. At a terminal it asks
+before it deletes, unless --yes is given; in a script it does not ask.`,
+		Args: oneJob,
+	}, []option.Option{
+		{FlagOnly: true, Name: "yes", Kind: option.Switch, Help: "delete without asking"},
+	}, func(ctx context.Context, r request) (deleted, error) {
+		name := r.args[0]
+		if !r.opts.On("yes") {
+			if err := p.confirmDeletion(ctx, r.Client, name); err != nil {
+				return deleted{}, err
+			}
+		}
+		runs, err := r.DeleteJob(ctx, name)
+		return deleted{name, runs}, err
+	}, func(d deleted) string {
+		return console.Clean(fmt.Sprintf("the job %s is deleted, with %s", d.Job, console.Count(d.Runs, "run"))) + "\n"
+	})
+}
+
+// confirmDeletion asks whether a job is to be deleted. The error says that it is not.
+func (p *program) confirmDeletion(ctx context.Context, c *client.Client, name string) error {
+	sum, err := c.Job(ctx, name)
+	var missing *job.Problem
+	if errors.As(err, &missing) && missing.Status == http.StatusNotFound {
+		sum, err = job.Summary{}, nil // it may have a policy only
+	}
+	if err != nil {
+		return err
+	}
+	yes, err := p.Confirm("Delete the job %s for good, with %s, their logs and its policy?", name, console.Count(sum.Runs, "run"))
+	if err == nil && !yes {
+		err = fmt.Errorf("the job %s is not deleted", name)
+	}
+	return err
+}
+
+func (p *program) jobPage(sum job.Summary, policy job.JobPolicy, now time.Time) string {
+	s := p.StyleFor(p.Out)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s  %s, %d active, %d succeeded\n", s.Bold(console.Clean(sum.Name)), console.Count(sum.Runs, "run"), sum.Active, sum.Succeeded)
+	if sum.LastRun != nil {
+		fmt.Fprintf(&b, "%s  %s, %s\n", s.Muted("last run     "), console.Clean(runName(*sum.LastRun)), sum.LastRun.State)
+	}
+	if sum.LastSuccessAt != nil {
+		fmt.Fprintf(&b, "%s  %s\n", s.Muted("last success "), console.Ago(*sum.LastSuccessAt, now))
+	}
+	if x := sum.Expected; x != nil {
+		fmt.Fprintf(&b, "\nUsual, by its last %d good runs (half of them; 95 %% of them):\n", x.Runs)
+		lasting := func(f float64) string { return console.Duration(time.Duration(f * float64(time.Second))) }
+		size := func(f float64) string { return job.Bytes(int64(f)) }
+		for _, row := range []struct {
+			name string
+			of   job.Percentiles
+			text func(float64) string
+		}{
+			{"duration", x.DurationSeconds, lasting},
+			{"peak memory", x.PeakMemoryBytes, size},
+			{"output", x.OutputBytesPerSecond, func(f float64) string { return size(f) + "/s" }},
+			{"longest silence", x.LongestSilenceSeconds, lasting},
+		} {
+			fmt.Fprintf(&b, "  %s  %s; %s\n", s.Muted(fmt.Sprintf("%-15s", row.name)), row.text(row.of.P50), row.text(row.of.P95))
+		}
+	}
+	if policy.Default {
+		b.WriteString("\nThe default policy holds.\n")
+		return b.String()
+	}
+	by := ""
+	if policy.SetBy != "" {
+		by = " by " + policy.SetBy
+	}
+	fmt.Fprintf(&b, "\nPolicy, set %s%s:\n", console.Ago(*policy.SetAt, now), console.Clean(by))
+	for line := range strings.SplitSeq(strings.TrimRight(policy.YAML, "\n"), "\n") {
+		fmt.Fprintf(&b, "  %s\n", console.Clean(line))
+	}
+	return b.String()
+}
+
+func (p *program) jobSet() *cobra.Command {
+	return replyCommand(p, &cobra.Command{
+		Use:   "set [flags] NAME",
+		Short: "Set the policy of a job, or remove it",
+		Long: `Set the policy of a job: which health rules count, from which figures on, and what is
+done. A mistake in it is refused with its line and column. docs/health.md says what a
+policy holds; stint policy test tries one over the stored runs.`,
+		Args: oneJob,
+	}, []option.Option{
+		{FlagOnly: true, Name: "policy", Value: "FILE", Help: "the policy (YAML); - reads standard input"},
+		{FlagOnly: true, Name: "default", Kind: option.Switch, Help: "remove the job's policy: the default holds again"},
+	}, p.setPolicy, func(p namedPolicy) string {
+		text := "the policy of " + p.job + " is set"
+		if p.Default {
+			text = "the default policy holds for " + p.job
+		}
+		return console.Clean(text) + "\n"
+	})
+}
+
+// namedPolicy is a policy, and the job that has it.
+type namedPolicy struct {
+	job.JobPolicy
+	job string
+}
+
+func (p *program) setPolicy(ctx context.Context, r request) (set namedPolicy, err error) {
+	file := r.opts.Text("policy")
+	set.job = r.args[0]
+	if (file != "") == r.opts.On("default") {
+		return set, option.Usagef("give either --policy FILE or --default")
+	}
+	if r.opts.On("default") {
+		set.JobPolicy, err = r.DeletePolicy(ctx, set.job)
+		return set, err
+	}
+	text, err := p.readPolicy(file)
+	if err != nil {
+		return set, err
+	}
+	set.JobPolicy, err = r.SetPolicy(ctx, set.job, text)
+	return set, inFile(file, err)
+}

@@ -1,0 +1,173 @@
+package querycmd
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"stint.dev/stint/client"
+	"stint.dev/stint/internal/cli/command"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+)
+
+// logs prints a run's output, whole, in part, or as it comes.
+func (p *program) logs() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "logs [flags] RUN",
+		Short: "Print what a run printed; -f follows it live",
+		Long: `Print what a run printed, byte for byte. RUN is an id, the first characters of one,
+or job#number. With -f it goes on until the run has ended, across restarts of the server.
+On a terminal only text and its colours are shown; --raw shows everything as it is.
+A reader may pause as long as it likes: stint logs RUN | less.`,
+		Args: oneRun,
+	}
+	opts := option.Register(cmd.Flags(), slices.Concat(command.ServerRows(), searchRows(), []option.Option{
+		{FlagOnly: true, Name: "follow", Short: "f", Kind: option.Switch, Help: "go on with what comes, until the run has ended"},
+		{FlagOnly: true, Name: "tail", Short: "n", Value: "N", Kind: option.Number, Help: "only the last N lines"},
+		{FlagOnly: true, Name: "from-line", Value: "N", Kind: option.Number, Help: "begin with line N"},
+		{FlagOnly: true, Name: "lines", Value: "N", Kind: option.Number, Help: "at most N lines"},
+		{FlagOnly: true, Name: "stream", Value: "NAME", Help: "only stdout or only stderr"},
+		{FlagOnly: true, Name: "step", Value: "NAME", Help: "only this step, by name or number"},
+		{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print one JSON object a line, with time, stream and number"},
+		{FlagOnly: true, Name: "raw", Kind: option.Switch, Help: "on a terminal, let every control sequence through, not only colours"},
+	}))
+	cmd.RunE = p.WithClient(opts, func(ctx context.Context, c *client.Client, args []string) error {
+		q, err := logQuery(opts)
+		if err != nil {
+			return err
+		}
+		out := p.LogWriter(opts.On("raw"))
+		err = p.printLogs(ctx, c, args[0], opts, q, out)
+		if cerr := out.Close(); err == nil {
+			err = brokenPipe(cerr)
+		}
+		return err
+	})
+	return cmd
+}
+
+// printLogs writes what the options ask for to out.
+func (p *program) printLogs(ctx context.Context, c *client.Client, run string, opts *option.Set, q client.LogQuery, out io.Writer) error {
+	search, wanted, err := searchQuery(opts, q)
+	if err != nil {
+		return err
+	}
+	if wanted {
+		return searchLogs(ctx, c, run, search, opts.On("json"), out)
+	}
+	if !opts.On("follow") {
+		return brokenPipe(c.Log(ctx, out, run, q, opts.On("json")))
+	}
+	if q.FromLine > 0 || q.Lines > 0 || !q.FromTime.IsZero() || !q.ToTime.IsZero() {
+		return option.Usagef("--from-line, --lines, --since and --until choose a fixed part of the log and do not go with --follow; use --tail")
+	}
+	f := &follower{out: bufio.NewWriterSize(out, 64<<10), json: opts.On("json")}
+	err = c.Follow(ctx, run, q, f.event, func(why error) {
+		p.Say("%v; waiting for the server", why)
+	})
+	if ferr := f.out.Flush(); err == nil {
+		err = ferr
+	}
+	if errors.Is(err, ctx.Err()) && err != nil {
+		return &console.ExitError{Code: 130} // Ctrl-C is how one stops following
+	}
+	return brokenPipe(err)
+}
+
+func logQuery(opts *option.Set) (client.LogQuery, error) {
+	q := client.LogQuery{Stream: opts.Text("stream"), Step: opts.Text("step")}
+	if q.Stream != "" && q.Stream != "stdout" && q.Stream != "stderr" {
+		return q, option.Usagef("--stream: %q is neither stdout nor stderr", q.Stream)
+	}
+	for name, into := range map[string]func(int64){
+		"tail":      func(n int64) { q.Tail = int(n) },
+		"from-line": func(n int64) { q.FromLine = n },
+		"lines":     func(n int64) { q.Lines = int(n) },
+	} {
+		n := opts.Number(name)
+		if opts.Given(name) && (n < 1 || n > 1e12 || n != float64(int64(n))) {
+			return q, option.Usagef("--%s: %v is not a whole number from 1", name, n)
+		}
+		into(int64(n))
+	}
+	var err error
+	now := time.Now()
+	if q.FromTime, err = moment("since", opts.Text("since"), now); err != nil {
+		return q, err
+	}
+	if q.ToTime, err = moment("until", opts.Text("until"), now); err != nil {
+		return q, err
+	}
+	timed := !q.FromTime.IsZero() || !q.ToTime.IsZero()
+	if q.Tail > 0 && (q.FromLine > 0 || q.Lines > 0 || timed) {
+		return q, option.Usagef("--tail does not go with --from-line, --lines, --since or --until")
+	}
+	if q.FromLine > 0 && !q.FromTime.IsZero() {
+		return q, option.Usagef("--from-line and --since both say where to begin: give one of them")
+	}
+	return q, nil
+}
+
+// follower writes the output that live events carry.
+type follower struct {
+	out  *bufio.Writer
+	json bool
+}
+
+// outputEvent is the data of an output event. Bytes that are not UTF-8 come as base64.
+type outputEvent struct {
+	Text   string `json:"text"`
+	Base64 string `json:"base64"`
+}
+
+func (f *follower) event(ev client.StreamEvent) error {
+	if f.json {
+		line, err := json.Marshal(map[string]any{"type": ev.Type, "id": ev.ID, "data": json.RawMessage(ev.Data)})
+		if err != nil {
+			return fmt.Errorf("live event %s is not JSON: %w", ev.Type, err)
+		}
+		if _, err := f.out.WriteString(console.EscapeJSON(string(line)) + "\n"); err != nil {
+			return err
+		}
+		return f.out.Flush()
+	}
+	if ev.Type != "output" {
+		return nil
+	}
+	var o outputEvent
+	if err := json.Unmarshal(ev.Data, &o); err != nil {
+		return fmt.Errorf("output event: %w", err)
+	}
+	data := []byte(o.Text)
+	if o.Base64 != "" {
+		raw, err := base64.StdEncoding.DecodeString(o.Base64)
+		if err != nil {
+			return fmt.Errorf("output event: %w", err)
+		}
+		data = raw
+	}
+	if _, err := f.out.Write(data); err != nil {
+		return err
+	}
+	return f.out.Flush()
+}
+
+// brokenPipe keeps the server's errors and quietens those of a reader that went away.
+func brokenPipe(err error) error {
+	if err == nil {
+		return nil
+	}
+	var exit *console.ExitError
+	if broken := console.Broken(err); errors.As(broken, &exit) {
+		return exit
+	}
+	return err
+}

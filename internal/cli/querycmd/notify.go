@@ -1,0 +1,254 @@
+package querycmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"stint.dev/stint/client"
+	"stint.dev/stint/internal/cli/command"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/internal/notify"
+	"stint.dev/stint/job"
+)
+
+// notify manages the routes of notifications.
+func (p *program) notify() *cobra.Command {
+	return command.Group(&cobra.Command{
+		Use:   "notify",
+		Short: "Set up notifications: webhooks, e-mail, chats",
+		Long: `Set up notifications. A route names a receiver by its URL and says which messages it
+takes: https://… for a webhook (signed as Standard Webhooks), smtp://… for e-mail, and the
+service URLs of chats, such as slack://…, teams://…, discord://…, ntfy://….`,
+		Example: `  stint notify set team --url ntfy://ntfy.sh/our-topic
+  stint notify set oncall --url https://example.org/hook --severity critical --repeat 1h
+  stint notify set mail --url 'smtp://mail.example.org/?from=stint@example.org&to=ada@example.org' --quiet-cron '0 22 * * *' --quiet-for 9h
+  stint notify test team`,
+	}, p.notifyList(), p.notifySet(), p.notifyDelete(), p.notifyTest(), p.notifyLog())
+}
+
+func oneName(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return option.Usagef("%s wants one NAME, that of a route", cmd.CommandPath())
+	}
+	return nil
+}
+
+func (p *program) notifyList() *cobra.Command {
+	type list struct {
+		Routes []job.Route `json:"routes"`
+	}
+	return replyCommand(p, &cobra.Command{Use: "list [flags]", Short: "List the routes", Args: command.NoArgs}, nil,
+		func(ctx context.Context, r request) (list, error) {
+			routes, err := r.Routes(ctx)
+			return list{routes}, err
+		}, func(l list) string { return p.routesTable(l.Routes) })
+}
+
+func (p *program) routesTable(routes []job.Route) string {
+	if len(routes) == 0 {
+		p.Say("no routes yet, so nobody is told of anything; make one with: stint notify set NAME --url URL")
+		return ""
+	}
+	var rows [][]console.Cell
+	for _, r := range routes {
+		rows = append(rows, []console.Cell{console.T(r.Name), console.T(r.URL), console.T(matchText(r)), console.T(paceText(r))})
+		if r.Error != "" {
+			p.Say("%s", console.Clean(r.Error))
+		}
+	}
+	return console.Table([]string{"NAME", "RECEIVER", "TAKES", "HOW"}, rows, 0, p.StyleFor(p.Out))
+}
+
+// matchText is what a route takes, in words.
+func matchText(r job.Route) string {
+	var parts []string
+	if len(r.Match.Events) > 0 {
+		parts = append(parts, strings.Join(r.Match.Events, ", "))
+	}
+	if r.Match.Severity != "" {
+		parts = append(parts, string(r.Match.Severity))
+	}
+	if r.Match.Job != "" {
+		parts = append(parts, "jobs "+r.Match.Job)
+	}
+	for k, v := range r.Match.Labels {
+		parts = append(parts, k+"="+v)
+	}
+	if len(parts) == 0 {
+		return "every trouble"
+	}
+	return strings.Join(parts, "; ")
+}
+
+// paceText is when and how a route is told.
+func paceText(r job.Route) string {
+	var parts []string
+	switch {
+	case r.Error != "":
+		parts = append(parts, "cannot be used")
+	case !r.Enabled:
+		parts = append(parts, "off")
+	}
+	if r.GroupSeconds > 0 {
+		parts = append(parts, fmt.Sprintf("together after %s", seconds(r.GroupSeconds)))
+	}
+	if r.RepeatSeconds > 0 {
+		parts = append(parts, fmt.Sprintf("again every %s", seconds(r.RepeatSeconds)))
+	}
+	if r.Quiet != nil {
+		parts = append(parts, fmt.Sprintf("quiet for %s from %s", r.Quiet.Duration, r.Quiet.Cron))
+	}
+	if len(parts) == 0 {
+		return "at once"
+	}
+	return strings.Join(parts, "; ")
+}
+
+func seconds(n int64) string { return console.Duration(time.Duration(n) * time.Second) }
+
+func (p *program) notifySet() *cobra.Command {
+	var secret string // a new one, to be shown once
+	return replyCommand(p, &cobra.Command{
+		Use: "set [flags] NAME", Short: "Make a route, or replace it", Args: oneName,
+		Long: `Make a route, or replace it: what is not given is empty. A webhook gets a new secret, which
+is shown once, unless one is given or --unsigned.`,
+	}, setRows(), func(ctx context.Context, r request) (job.Route, error) {
+		route, err := routeOf(r.args[0], r.opts)
+		if err != nil {
+			return route, err
+		}
+		if r.opts.Text("secret") == "" {
+			secret = route.Secret
+		}
+		set, err := r.SetRoute(ctx, route)
+		if secret != "" {
+			set.Secret = secret
+		}
+		return set, err
+	}, func(r job.Route) string {
+		if secret != "" {
+			p.Say("this is the only time that the secret is shown; the receiver verifies signatures with it: %s", secret)
+		}
+		return fmt.Sprintf("route %s takes %s; try it with: stint notify test %s\n", r.Name, console.Clean(matchText(r)), r.Name)
+	})
+}
+
+// setRows are the options that describe a route.
+func setRows() []option.Option {
+	return []option.Option{
+		{FlagOnly: true, Name: "url", Value: "URL", Help: "the receiver: " + strings.Join(notify.Schemes(), "://, ") + "://"},
+		{FlagOnly: true, Name: "secret", Value: "SECRET", Help: "secret for signing webhooks, whsec_ and base64 (default: a new one)"},
+		{FlagOnly: true, Name: "unsigned", Kind: option.Switch, Help: "do not sign webhooks"},
+		{FlagOnly: true, Name: "event", Kind: option.List, Value: "NAME", Help: "take only this event (repeatable): " + strings.Join(notify.Events(), ", ")},
+		{FlagOnly: true, Name: "severity", Value: "LEVEL", Help: "the least severity: warning or critical; events of severity info are sent only to routes that name them"},
+		{FlagOnly: true, Name: "match-job", Value: "GLOB", Help: "take only runs of jobs named like this"},
+		{FlagOnly: true, Name: "match-label", Kind: option.List, Value: "K=V", Help: "take only runs with this label (repeatable)"},
+		{FlagOnly: true, Name: "group", Kind: option.Duration, Value: "D", Help: "let the first message wait this long for others, to be sent as one"},
+		{FlagOnly: true, Name: "repeat", Kind: option.Duration, Value: "D", Help: "tell a trouble again after this long, until it is acknowledged or has passed"},
+		{FlagOnly: true, Name: "quiet-cron", Value: "CRON", Help: "when quiet hours begin: MINUTE HOUR DAY MONTH WEEKDAY"},
+		{FlagOnly: true, Name: "quiet-for", Value: "D", Help: "how long quiet hours last, as 9h"},
+		{FlagOnly: true, Name: "quiet-zone", Value: "ZONE", Help: "their time zone, as Europe/Berlin (default: UTC)"},
+		{FlagOnly: true, Name: "disabled", Kind: option.Switch, Help: "keep the route and send nothing to it"},
+	}
+}
+
+// routeOf reads a route from options.
+func routeOf(name string, opts *option.Set) (job.Route, error) {
+	r := job.Route{
+		Name: name, URL: opts.Text("url"), Secret: opts.Text("secret"), Enabled: !opts.On("disabled"),
+		Match: job.RouteMatch{
+			Job: opts.Text("match-job"), Severity: job.Health(opts.Text("severity")), Events: opts.List("event"), Labels: map[string]string{},
+		},
+		GroupSeconds: int64(opts.Duration("group").Seconds()), RepeatSeconds: int64(opts.Duration("repeat").Seconds()),
+	}
+	if r.URL == "" {
+		return r, option.Usagef("stint notify set wants --url URL")
+	}
+	for _, kv := range opts.List("match-label") {
+		k, v, found := strings.Cut(kv, "=")
+		if !found {
+			return r, option.Usagef("--match-label: %s is not K=V", job.Quote(kv))
+		}
+		r.Match.Labels[k] = v
+	}
+	if opts.Text("quiet-cron") != "" || opts.Text("quiet-for") != "" {
+		r.Quiet = &job.QuietHours{Cron: opts.Text("quiet-cron"), Duration: opts.Text("quiet-for"), Zone: opts.Text("quiet-zone")}
+	}
+	if r.Secret == "" && !opts.On("unsigned") && strings.HasPrefix(strings.ToLower(r.URL), "http") {
+		r.Secret = notify.NewSecret()
+	}
+	return r, nil
+}
+
+func (p *program) notifyDelete() *cobra.Command {
+	cmd := &cobra.Command{Use: "delete [flags] NAME", Short: "Delete a route; what waits for it is dropped", Args: oneName}
+	opts := option.Register(cmd.Flags(), command.ServerRows())
+	cmd.RunE = p.WithClient(opts, func(ctx context.Context, c *client.Client, args []string) error {
+		if err := c.DeleteRoute(ctx, args[0]); err != nil {
+			return err
+		}
+		return console.WriteAll(p.Out, fmt.Sprintf("route %s is deleted\n", console.Clean(args[0])))
+	})
+	return cmd
+}
+
+func (p *program) notifyTest() *cobra.Command {
+	cmd := &cobra.Command{Use: "test [flags] NAME", Short: "Send a test message through a route", Args: oneName}
+	opts := option.Register(cmd.Flags(), command.ServerRows())
+	cmd.RunE = p.WithClient(opts, func(ctx context.Context, c *client.Client, args []string) error {
+		refused, err := c.TestRoute(ctx, args[0])
+		if err == nil && refused != "" {
+			err = errors.New("route " + console.Clean(args[0]) + ": " + console.Clean(refused))
+		}
+		if err != nil {
+			return err
+		}
+		return console.WriteAll(p.Out, fmt.Sprintf("the receiver of route %s has taken the message\n", console.Clean(args[0])))
+	})
+	return cmd
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+func (p *program) notifyLog() *cobra.Command {
+	type list struct {
+		Actions []job.Action `json:"actions"`
+	}
+	return replyCommand(p, &cobra.Command{
+		Use: "log [flags] [RUN]", Short: "List what was told and done, newest first",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return oneRun(cmd, args)
+			}
+			return nil
+		},
+	}, nil, func(ctx context.Context, r request) (list, error) {
+		actions, err := r.Actions(ctx, strings.Join(r.args, ""), 100)
+		return list{actions}, err
+	}, func(l list) string { return p.actionsTable(l.Actions) })
+}
+
+func (p *program) actionsTable(actions []job.Action) string {
+	if len(actions) == 0 {
+		p.Say("nothing was told or done yet; the routes are listed by: stint notify list")
+		return ""
+	}
+	var rows [][]console.Cell
+	for _, a := range actions {
+		rows = append(rows, []console.Cell{
+			console.T(a.CreatedAt.Local().Format("01-02 15:04:05")), console.T(shortID(a.Run)), console.T(a.Kind), console.T(a.What), console.T(orDash(a.Route)),
+			console.T(a.Status), console.R(fmt.Sprint(a.Tries)), console.T(orDash(a.LastError)), console.T(a.Message),
+		})
+	}
+	return console.Table([]string{"AT", "RUN", "KIND", "WHAT", "ROUTE", "STATUS", "TRIES", "RESULT", "MESSAGE"}, rows, p.Width(p.Out), p.StyleFor(p.Out))
+}

@@ -1,0 +1,181 @@
+package querycmd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"stint.dev/stint/client"
+	"stint.dev/stint/internal/cli/command"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/job"
+)
+
+// runs lists runs, newest first.
+func (p *program) runs() *cobra.Command {
+	return replyCommand(p, &cobra.Command{
+		Use:   "runs [flags]",
+		Short: "List runs, newest first",
+		Args:  command.NoArgs,
+	}, []option.Option{
+		{FlagOnly: true, Name: "job", Value: "NAME", Help: "only runs of this job"},
+		{FlagOnly: true, Name: "state", Kind: option.List, Value: "STATE", Help: "only runs in this state (repeatable)"},
+		{FlagOnly: true, Name: "label", Kind: option.List, Value: "K=V", Help: "only runs with this label (repeatable)"},
+		{FlagOnly: true, Name: "search", Short: "q", Value: "TEXT", Help: "only runs with this text in job, command, host, id or a label"},
+		{FlagOnly: true, Name: "limit", Value: "N", Default: "20", Kind: option.Number, Help: "how many at most (1 to 500)"},
+	}, func(ctx context.Context, r request) (listed, error) {
+		q, err := runsQuery(r.opts)
+		if err != nil {
+			return listed{}, err
+		}
+		wait := p.Wait("asking %s", r.URL())
+		defer wait.Done()
+		page, err := r.Runs(ctx, q)
+		return listed{page, q}, err
+	}, func(l listed) string {
+		if len(l.Runs) == 0 {
+			p.Say("%s", noRunsText(l.query))
+			return ""
+		}
+		return p.runsTable(l.Runs, time.Now())
+	})
+}
+
+// listed is a page of runs, and the query that it answers.
+type listed struct {
+	client.RunsPage
+	query client.RunsQuery
+}
+
+// runsQuery reads which runs the options ask for.
+func runsQuery(opts *option.Set) (client.RunsQuery, error) {
+	q := client.RunsQuery{
+		Job: opts.Text("job"), State: opts.List("state"), Labels: opts.List("label"),
+		Text: opts.Text("search"), Limit: int(opts.Number("limit")),
+	}
+	if limit := opts.Number("limit"); limit < 1 || limit > 500 || limit != float64(q.Limit) {
+		return q, option.Usagef("--limit: %v is not a whole number from 1 to 500", limit)
+	}
+	for _, s := range q.State {
+		if !job.State(s).Valid() {
+			return q, option.Usagef("--state: %s is not a state; the states are %s", job.Quote(s), stateNames())
+		}
+	}
+	for _, kv := range q.Labels {
+		if !strings.Contains(kv, "=") {
+			return q, option.Usagef("--label: %s is not K=V", job.Quote(kv))
+		}
+	}
+	return q, nil
+}
+
+// noRunsText tells an empty server from a filter that lets nothing through.
+func noRunsText(q client.RunsQuery) string {
+	if q.Job+q.Text != "" || len(q.State)+len(q.Labels) > 0 {
+		return "no run is like that; stint runs, without a filter, lists all"
+	}
+	return "no runs here yet; start one with: stint run -- COMMAND"
+}
+
+func (p *program) runsTable(runs []job.Run, now time.Time) string {
+	s := p.StyleFor(p.Out)
+	var rows [][]console.Cell
+	for _, r := range runs {
+		cpu, peak := "-", "-"
+		if measured(r) {
+			cpu, peak = fmt.Sprintf("%.1f s", r.Usage.CPUSeconds), job.Bytes(r.Usage.PeakMemoryBytes)
+		}
+		rows = append(rows, []console.Cell{
+			console.P(runName(r), s.Bold), console.StateCell(r.State, s), healthCell(r, s),
+			console.T(startedText(r, now)), console.R(durationText(r, now)),
+			console.R(cpu), console.R(peak),
+			console.T(r.Host), console.P(shortID(r.ID), s.Muted), console.T(console.Cut(r.Command, mostCommand)),
+		})
+	}
+	header := []string{"RUN", "STATE", "HEALTH", "STARTED", "TOOK", "CPU", "PEAK", "HOST", "ID", "COMMAND"}
+	return console.Table(header, rows, p.Width(p.Out), s)
+}
+
+// mostCommand bounds a command in a table that no terminal bounds; show has the whole.
+const mostCommand = 200
+
+// runName is how people call a run: job#number.
+func runName(r job.Run) string { return fmt.Sprintf("%s#%d", r.Job, r.Number) }
+
+// shortID is the part of a UUIDv7 that a person can type and that tells runs apart: its
+// first 8 characters are only time (65 s each), so more is shown.
+func shortID(id string) string {
+	if len(id) > 13 {
+		return id[:13]
+	}
+	return id
+}
+
+func healthCell(r job.Run, s console.Style) console.Cell {
+	if r.SuspendedAt != nil && r.Health == job.Healthy {
+		return console.P("suspended", s.Yellow)
+	}
+	switch r.Health {
+	case job.Healthy:
+		return console.P("healthy", s.Green)
+	case job.Warning:
+		return console.P("warning: "+rules(r.Findings), s.Yellow)
+	case job.Critical:
+		return console.P("critical: "+rules(r.Findings), s.Red)
+	}
+	return console.P("-", s.Muted)
+}
+
+func rules(findings []job.Finding) string {
+	names := make([]string, len(findings))
+	for i, f := range findings {
+		names[i] = f.Rule
+	}
+	return strings.Join(names, ", ")
+}
+
+func startedText(r job.Run, now time.Time) string {
+	if r.StartedAt == nil {
+		return "not yet"
+	}
+	layout := "2006-01-02 15:04"
+	if now.Sub(r.StartAt) < 20*time.Hour {
+		layout = "15:04:05"
+	}
+	text := r.StartAt.Local().Format(layout)
+	if late := lateText(r); late != "" {
+		text += ", " + late
+	}
+	return text
+}
+
+// lateText says that a run was delivered late; empty for one that was not.
+func lateText(r job.Run) string {
+	if r.DeliveredLateSeconds == 0 {
+		return ""
+	}
+	return "delivered " + console.Duration(time.Duration(r.DeliveredLateSeconds*float64(time.Second))) + " later"
+}
+
+func durationText(r job.Run, now time.Time) string {
+	switch {
+	case r.StartedAt == nil:
+		return "-"
+	case r.EndedAt != nil:
+		return console.Duration(r.EndedAt.Sub(*r.StartedAt))
+	case r.State.Terminal():
+		return "?"
+	}
+	return console.Duration(now.Sub(*r.StartedAt))
+}
+
+func stateNames() string {
+	var names []string
+	for _, s := range job.States() {
+		names = append(names, string(s))
+	}
+	return strings.Join(names, ", ")
+}

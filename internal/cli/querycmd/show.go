@@ -1,0 +1,190 @@
+package querycmd
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/job"
+)
+
+// show prints one run.
+func (p *program) show() *cobra.Command {
+	return replyCommand(p, &cobra.Command{
+		Use:   "show [flags] RUN",
+		Short: "Show one run: state, steps, outcome, usage",
+		Long:  "Show one run. RUN is an id, the first characters of one, or job#number.",
+		Args:  oneRun,
+	}, nil, func(ctx context.Context, r request) (job.Run, error) {
+		wait := p.Wait("asking %s", r.URL())
+		defer wait.Done()
+		return r.Run(ctx, r.args[0])
+	}, func(r job.Run) string { return p.runPage(r, time.Now()) })
+}
+
+// runPage is a run as text.
+func (p *program) runPage(r job.Run, now time.Time) string {
+	s := p.StyleFor(p.Out)
+	var b strings.Builder
+	state := console.StateCell(r.State, s)
+	head := fmt.Sprintf("%s  %s", s.Bold(console.Clean(runName(r))), state.Paint(state.Text))
+	if r.Health != "" {
+		h := healthCell(r, s)
+		head += "  " + h.Paint(h.Text)
+	}
+	b.WriteString(head + "\n")
+	said := ""
+	if r.Outcome != nil {
+		said = r.Outcome.Message
+		fmt.Fprintf(&b, "%s\n", console.Clean(said))
+	}
+	if r.Diagnosis != nil {
+		b.WriteString(diagnosisText(r.Diagnosis, said, s))
+	}
+	for _, f := range r.Findings {
+		fmt.Fprintf(&b, "%s\n", s.Yellow(console.Clean(f.Rule+": "+f.Evidence)))
+	}
+	b.WriteByte('\n')
+	for _, f := range runFacts(r, now) {
+		fmt.Fprintf(&b, "%s%s\n", s.Muted(fmt.Sprintf("%-11s", f[0])), console.Clean(f[1]))
+	}
+	if len(r.Steps) > 0 {
+		b.WriteString("\n" + p.stepsTable(r, now, s))
+	}
+	for _, g := range r.Output.Gaps {
+		fmt.Fprintf(&b, "%s\n", s.Yellow(fmt.Sprintf("gap in step %d, %s: %d bytes (%d lines) after byte %d: %s",
+			g.Step, g.Stream, g.Bytes, g.Lines, g.AtBytes, console.Clean(g.Reason))))
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(&b, "%s %s\n", s.Muted("note"), console.Clean(n))
+	}
+	return b.String()
+}
+
+// diagnosisText is what the server makes of a run, beyond what the outcome says, and the line of the
+// log that states the error.
+func diagnosisText(d *job.Diagnosis, said string, s console.Style) string {
+	var b strings.Builder
+	if d.Sentence != said {
+		fmt.Fprintf(&b, "%s\n", console.Clean(d.Sentence))
+	}
+	if e := d.Evidence; e != nil && !strings.Contains(d.Sentence, e.Text) {
+		fmt.Fprintf(&b, "%s %s\n", s.Muted(fmt.Sprintf("line %d:", e.Line)), console.Clean(e.Text))
+	}
+	return b.String()
+}
+
+func runFacts(r job.Run, now time.Time) [][2]string {
+	facts := [][2]string{{"id", r.ID}}
+	add := func(name, text string) {
+		if text != "" {
+			facts = append(facts, [2]string{name, text})
+		}
+	}
+	add("command", r.Command)
+	add("directory", r.Dir)
+	host := r.Host
+	if r.Containment != "" {
+		host += " (contained by " + r.Containment + ")"
+	}
+	add("host", host)
+	if r.Attempt > 1 {
+		add("attempt", fmt.Sprint(r.Attempt))
+	}
+	add("started", agentTime(r.StartedAt))
+	add("delivered", strings.TrimPrefix(lateText(r), "delivered "))
+	add("ended", agentTime(r.EndedAt))
+	add("took", durationText(r, now))
+	if x := r.Expected; x != nil {
+		text := fmt.Sprintf("half of the last %d good runs took %s, 95 %% at most %s", x.Runs,
+			console.Duration(time.Duration(x.DurationSeconds.P50*float64(time.Second))),
+			console.Duration(time.Duration(x.DurationSeconds.P95*float64(time.Second))))
+		if x.PeakMemoryBytes.P95 > 0 {
+			text += "; peak memory up to " + job.Bytes(int64(x.PeakMemoryBytes.P95))
+		}
+		add("usual", text)
+	}
+	if r.SuspendedAt != nil {
+		add("suspended", console.Ago(*r.SuspendedAt, now))
+	}
+	if r.LastHeartbeatAt != nil && !r.State.Terminal() {
+		add("heard", console.Ago(*r.LastHeartbeatAt, now))
+	}
+	if measured(r) {
+		add("used", usedText(r.Usage))
+	}
+	add("output", outputText(r))
+	add("status", r.Status)
+	if r.Cancel != nil {
+		add("cancel", fmt.Sprintf("asked by %s %s", r.Cancel.By, console.Ago(r.Cancel.At, now)))
+	}
+	add("acknowledged", acknowledgementText(r.Acknowledged, now))
+	keys := make([]string, 0, len(r.Labels))
+	for k := range r.Labels {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for i, k := range keys {
+		keys[i] = k + "=" + r.Labels[k]
+	}
+	add("labels", strings.Join(keys, " "))
+	return facts
+}
+
+// agentTime is a time of the agent's clock; empty for none.
+func agentTime(at *time.Time) string {
+	if at == nil {
+		return ""
+	}
+	return at.Local().Format("2006-01-02 15:04:05.000 -07:00")
+}
+
+func usedText(u job.Usage) string {
+	text := fmt.Sprintf("%.2f s of CPU, at most %s of memory", u.CPUSeconds, job.Bytes(u.PeakMemoryBytes))
+	if u.PeakMemoryWithCacheBytes > u.PeakMemoryBytes {
+		text += fmt.Sprintf(" (%s with file cache)", job.Bytes(u.PeakMemoryWithCacheBytes))
+	}
+	return text
+}
+
+// measured reports whether anybody measured the run: a client of the two-call wire cannot.
+func measured(r job.Run) bool { return r.Usage.CPUSeconds > 0 || r.Usage.PeakMemoryBytes > 0 }
+
+func outputText(r job.Run) string {
+	text := fmt.Sprintf("%s, %s", console.Count(r.Output.Lines, "line"), job.Bytes(r.Output.Bytes))
+	switch {
+	case r.Output.Complete:
+		text += ", complete"
+	case len(r.Output.Gaps) > 0:
+		text += ", with " + console.Count(int64(len(r.Output.Gaps)), "gap")
+	case r.State.Terminal():
+		text += ", not proved complete"
+	}
+	return text
+}
+
+func (p *program) stepsTable(r job.Run, now time.Time, s console.Style) string {
+	var rows [][]console.Cell
+	for _, st := range r.Steps {
+		end := now
+		if st.EndedAt != nil {
+			end = *st.EndedAt
+		}
+		how := "-"
+		switch {
+		case st.Signal != "":
+			how = st.Signal
+		case st.ExitCode != nil:
+			how = fmt.Sprintf("exit %d", *st.ExitCode)
+		}
+		rows = append(rows, []console.Cell{
+			console.T(st.Name), console.StateCell(st.State, s),
+			console.R(console.Duration(end.Sub(st.StartedAt))), console.T(how), console.T(console.Cut(st.Command, mostCommand)),
+		})
+	}
+	return console.Table([]string{"STEP", "STATE", "TOOK", "END", "COMMAND"}, rows, p.Width(p.Out), s)
+}

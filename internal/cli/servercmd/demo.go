@@ -1,0 +1,170 @@
+package servercmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	"stint.dev/stint/internal/cli/command"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/internal/demo"
+	"stint.dev/stint/internal/store"
+	"stint.dev/stint/internal/web"
+	"stint.dev/stint/job"
+)
+
+// demo shows the whole product at work: a server, a job, and where to look.
+func (p *program) demo() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "demo [flags]",
+		Short: "Start a server, run a real job through it, and say where to look",
+		Long: `Start a server on a fresh data directory, run a real job of half a minute through the agent
+over HTTP, and keep serving until Ctrl-C. The job studies the text that it finds on this
+machine: an install step collects it, then the command counts, compresses and searches.
+It needs no network.`,
+		Args: command.NoArgs,
+	}
+	opts := option.Register(cmd.Flags(), []option.Option{
+		{FlagOnly: true, Name: "listen", Value: "ADDR", Default: defaultListen, Help: "address and port of the demo's server; another port is taken if it is in use"},
+		{FlagOnly: true, Name: "exit", Kind: option.Switch, Help: "end when the job has ended, with its exit code"},
+	})
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := opts.Resolve(p.Getenv); err != nil {
+			return err
+		}
+		ctx, stop := command.Interruptible(cmd)
+		defer stop()
+		l, err := p.demoListener(opts.Text("listen"))
+		if err != nil {
+			return err
+		}
+		return p.runDemo(ctx, l, opts.On("exit"))
+	}
+	return cmd
+}
+
+// demoListener takes the port asked for, or any other if somebody has it.
+func (p *program) demoListener(addr string) (net.Listener, error) {
+	l, err := listen(addr)
+	var bad *option.UsageError
+	if err == nil || errors.As(err, &bad) {
+		return l, err
+	}
+	host, _, _ := net.SplitHostPort(addr) // listen has checked its form
+	other, oerr := listen(net.JoinHostPort(host, "0"))
+	if oerr != nil {
+		return nil, err
+	}
+	p.Say("%s is in use; the demo serves on %s", addr, other.Addr())
+	return other, nil
+}
+
+func (p *program) runDemo(ctx context.Context, l net.Listener, exit bool) (err error) {
+	dir, err := os.MkdirTemp("", "stint-demo-")
+	if err != nil {
+		return fmt.Errorf("make a directory for the demo: %w", err)
+	}
+	defer func() { err = errors.Join(err, removeAll(dir)) }()
+	serving, stopServing := context.WithCancel(ctx)
+	defer stopServing()
+	ready := make(chan struct{})
+	var group errgroup.Group
+	group.Go(func() error {
+		defer stopServing() // a server that cannot begin must not be waited for
+		data := filepath.Join(dir, "server")
+		kept := store.Options{Dir: data, SecretKeyFile: filepath.Join(data, secretKeyName)}
+		return serve(serving, serveConfig{
+			Listener: l, Store: kept, Shown: settingsOf(kept, ""), Version: p.Version,
+			Access: accessOptions{TrustLocal: true}, // the demo runs as is on every system
+			Log:    slog.New(slog.NewTextHandler(p.Err, &slog.HandlerOptions{Level: slog.LevelWarn})),
+			Ready:  func() { close(ready) },
+		})
+	})
+	code := console.ExitFailed
+	select {
+	case <-ready:
+		code = p.demoRun(serving, "http://"+l.Addr().String(), dir, exit)
+	case <-serving.Done():
+	}
+	if exit {
+		stopServing()
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if exit && code != console.ExitOK {
+		return &console.ExitError{Code: code}
+	}
+	return nil
+}
+
+// demoRun runs the job and tells what is going on. It returns the job's exit code.
+func (p *program) demoRun(ctx context.Context, url, dir string, exit bool) int {
+	self, err := os.Executable()
+	if err != nil {
+		return p.Report("stint", fmt.Errorf("find the program itself: %w", err))
+	}
+	work := filepath.Join(dir, "work")
+	s := p.StyleFor(p.Out)
+	install := job.CommandLine([]string{self, "demo-job", "collect", work})
+	args := []string{
+		"run", "--server", url, "--job", "demo", "--label", "kind=demo", "--sample-period", "1s",
+		"--install", install, "--", self, "demo-job", "study", work,
+	}
+	p.print("%s %s\n", s.Bold("A server is running at"), s.Blue(url))
+	if !web.Built() {
+		p.print("%s\n", s.Muted(plainPage))
+	}
+	me := console.Clean(os.Args[0]) // as it was called, so that the lines can be copied
+	p.print("%s\n\n  %s %s\n\n", s.Bold("Now a job runs through it, as you would run your own:"), me, job.CommandLine(args))
+	p.print("While it runs, look at %s or, in another terminal:\n\n", s.Blue(url))
+	for _, query := range []string{"runs", "logs -f demo#1", "show demo#1"} {
+		p.print("  %s %s --server %s\n", me, query, url)
+	}
+	p.print("\n")
+	code := p.Report("stint", p.execute(ctx, args)) // the same code, over HTTP, as in a process of its own
+	p.print("\n%s exit code %d\n", s.Bold("The job has ended:"), code)
+	p.printRun(ctx, url)
+	if !exit && ctx.Err() == nil {
+		p.print("\nThe server keeps serving at %s until Ctrl-C.\n", s.Blue(url))
+	}
+	return code
+}
+
+// printRun shows the run as the server has it now.
+func (p *program) printRun(ctx context.Context, url string) {
+	p.print("\n")
+	if ctx.Err() == nil {
+		p.Report("stint", p.execute(ctx, []string{"show", "--server", url, "demo#1"}))
+	}
+}
+
+// print writes to stdout; a demo whose reader went away goes on.
+func (p *program) print(format string, args ...any) { fmt.Fprintf(p.Out, format, args...) }
+
+// demoJob is the job itself.
+func (p *program) demoJob() *cobra.Command {
+	return &cobra.Command{
+		Use:    "demo-job collect DIR | study DIR",
+		Short:  "The job that stint demo runs",
+		Hidden: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := command.Interruptible(cmd)
+			defer stop()
+			switch {
+			case len(args) == 2 && args[0] == "study":
+				return demo.Study(ctx, args[1], p.Out, p.Err)
+			case len(args) == 2 && args[0] == "collect":
+				return demo.Collect(args[1], p.Out, p.Err)
+			}
+			return option.Usagef("write: %s", cmd.UseLine())
+		},
+	}
+}

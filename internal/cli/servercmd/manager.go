@@ -1,0 +1,31 @@
+package servercmd
+
+import (
+	"fmt"
+	"net"
+	"time"
+)
+
+// notifyTime bounds the wait for a service manager that does not read.
+const notifyTime = time.Second
+
+// notifyManager sends a state, such as READY=1, to the service manager that the server was
+// started by (sd_notify(3), Type=notify). Without an address in NOTIFY_SOCKET there is none.
+func (p *program) notifyManager(state string) error {
+	address := p.Getenv("NOTIFY_SOCKET")
+	if address == "" {
+		return nil
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: address, Net: "unixgram"})
+	if err != nil {
+		return fmt.Errorf("reach the service manager at NOTIFY_SOCKET: %w", err)
+	}
+	defer func() { _ = conn.Close() }() // the write says whether it worked
+	if err := conn.SetWriteDeadline(time.Now().Add(notifyTime)); err != nil {
+		return err
+	}
+	if _, err := conn.Write([]byte(state)); err != nil {
+		return fmt.Errorf("send %s to the service manager: %w", state, err)
+	}
+	return nil
+}

@@ -1,0 +1,81 @@
+package servercmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"stint.dev/stint/internal/archive"
+	"stint.dev/stint/internal/cli/console"
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/internal/store"
+	"stint.dev/stint/job"
+)
+
+// lost is what a rebuilt database does not have.
+const lost = "not in the journals, and gone: tokens, sessions, audit log, policies, routes, and what the server itself had found about runs\n"
+
+// rebuild makes a new database from the journals.
+func (p *program) rebuild(ctx context.Context, opts *option.Set) error {
+	if err := opts.Resolve(p.Getenv); err != nil {
+		return err
+	}
+	if opts.On("repair") {
+		return option.Usagef("--repair and --rebuild were both given: choose one")
+	}
+	so, err := p.storeOptions(opts)
+	if err != nil {
+		return err
+	}
+	if so.Archive, err = p.openArchive(ctx, opts.Text("archive"), &so, p.sayArchive); err != nil {
+		return err
+	}
+	asJSON := opts.On("json")
+	var printed error
+	sum, err := store.Rebuild(ctx, so, objectsOf(so.Archive), func(f store.Finding) {
+		printed = errors.Join(printed, p.printFinding(f, asJSON))
+	})
+	if err = errors.Join(err, printed); err != nil {
+		return err
+	}
+	if asJSON {
+		err = p.PrintJSON(sum)
+	} else {
+		err = console.WriteAll(p.Out, rebuiltText(sum))
+	}
+	if err == nil && sum.Findings > 0 {
+		return fmt.Errorf("%s: what they name did not come back", console.Count(int64(sum.Findings), "finding"))
+	}
+	return err
+}
+
+func rebuiltText(sum store.Rebuilt) string {
+	text := fmt.Sprintf("rebuilt from the journals: %s, %s, %s, %s\n%s", console.Count(int64(sum.Runs), "run"),
+		console.Count(int64(sum.Attempts), "attempt"), console.Count(int64(sum.Blocks), "block"), job.Bytes(sum.Bytes), lost)
+	if sum.Aside != "" {
+		text += "the old database is kept as " + sum.Aside + "\n"
+	}
+	return text
+}
+
+// objectsOf lists the objects of an archive.
+func objectsOf(a store.Archive) store.Objects {
+	listed, ok := a.(interface {
+		List(ctx context.Context, prefix string) iter.Seq2[archive.Object, error]
+	})
+	if !ok {
+		return nil
+	}
+	return func(ctx context.Context, fn func(name string, size int64) error) error {
+		for o, err := range listed.List(ctx, "") {
+			if err != nil {
+				return err
+			}
+			if err := fn(o.Key, o.Size); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,29 @@
+package servercmd
+
+import (
+	"os"
+	"runtime"
+	"runtime/debug"
+)
+
+// serverGC is GOGC of a server that is not told another: most of what it holds are idle
+// connections, so that collecting twice as often costs a hundredth of a core, and saves a
+// sixth of the memory.
+const serverGC = 50
+
+// serverProcs is GOMAXPROCS, for each core, of a server that is not told another. With one for each
+// core, a request that is answered in a moment waits until every one in front of it has had its
+// 10 ms; with more, the kernel lets its thread in at once. On two cores, while one client makes all
+// the work that it can, 99 of 100 heartbeats of others are answered within 70 ms instead of 370 ms
+// (make hostile). With four for each core, threads that hold a lock wait for a core too often.
+const serverProcs = 2
+
+// tuneRuntime sets what a server needs of Go's runtime.
+func tuneRuntime() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(serverGC)
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(serverProcs * runtime.GOMAXPROCS(0))
+	}
+}
