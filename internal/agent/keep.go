@@ -1,12 +1,12 @@
 package agent
 
-import "stint.dev/stint/internal/agent/process"
+import "stint.dev/stint/internal/agent/process/member"
 
 // keep leaves what the command left behind, because the caller wants that: it is listed,
 // not signalled, and from here on nothing of the agent ends it.
-func (a *attempt) keep(members []process.Member) {
+func (a *attempt) keep(members []member.Member) {
 	a.kept = true
-	text := "left running on purpose: " + process.LeftText(members)
+	text := "left running on purpose: " + member.LeftText(members)
 	if a.group.LetLive() {
 		text += "; they end with the agent, because it is the init of its container"
 	}

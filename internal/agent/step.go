@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -220,7 +221,7 @@ func (a *attempt) clearUp(ctx context.Context) {
 		return
 	}
 	if err == nil && a.stop.cause == nil {
-		a.rec.note(a.current, process.LeftText(members))
+		a.rec.note(a.current, member.LeftText(members))
 	}
 	if a.stop.killed.IsZero() && (a.stop.cause == nil || a.cfg.StopSignal == 0 && a.stop.sent != syscall.SIGTERM) {
 		if err := a.group.Signal(syscall.SIGTERM); err != nil {

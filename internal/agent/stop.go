@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -29,10 +29,10 @@ type stopping struct {
 	grace *time.Timer // fires when the grace is over, and from then on for each further kill
 	over  time.Time   // when the grace is over; zero while none runs
 
-	killed    time.Time            // when the job was killed first; zero before
-	denied    *process.DeniedError // processes that this user may not signal; nil for none
-	abandoned bool                 // what did not die is not waited for any more
-	unstopped string               // what was abandoned, and why; empty for nothing
+	killed    time.Time           // when the job was killed first; zero before
+	denied    *member.DeniedError // processes that this user may not signal; nil for none
+	abandoned bool                // what did not die is not waited for any more
+	unstopped string              // what was abandoned, and why; empty for nothing
 }
 
 func newStopping() *stopping {
@@ -75,7 +75,7 @@ func (a *attempt) askToEnd() {
 // denied reports whether an error is about processes that this user may not signal. It names
 // them on stderr once, while a person can do something about it.
 func (a *attempt) denied(err error) bool {
-	var denied *process.DeniedError
+	var denied *member.DeniedError
 	if !errors.As(err, &denied) {
 		return false
 	}
@@ -93,7 +93,7 @@ func (a *attempt) denied(err error) bool {
 // unstopped returns what of a step whose process has ended the stop did not end, and why; empty
 // if it ended everything. What this user may not signal has then ended by itself.
 func (a *attempt) unstopped(pid int) string {
-	if d := a.stop.denied; d != nil && slices.ContainsFunc(d.Processes, func(p process.Denied) bool { return p.PID == pid }) {
+	if d := a.stop.denied; d != nil && slices.ContainsFunc(d.Processes, func(p member.Denied) bool { return p.PID == pid }) {
 		return d.Error()
 	}
 	return a.stop.unstopped
@@ -152,7 +152,7 @@ func (a *attempt) abandon() {
 	case err != nil:
 		a.giveUp("its processes cannot be listed: " + err.Error())
 	case len(members) > 0:
-		a.giveUp(process.NamesText(members) + " did not die of SIGKILL")
+		a.giveUp(member.NamesText(members) + " did not die of SIGKILL")
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/process/member"
 )
 
 // Window is how long Notes looks at the CPU that is used.
@@ -26,7 +26,7 @@ const (
 )
 
 // Members lists the living processes of an attempt, as process.Group does.
-type Members func() ([]process.Member, error)
+type Members func() ([]member.Member, error)
 
 // facts are what could be found out about one process. Empty means not known.
 type facts struct {

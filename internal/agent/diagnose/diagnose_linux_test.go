@@ -15,7 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/process/procfs"
 )
 
@@ -91,7 +91,7 @@ func FuzzTables(f *testing.F) {
 
 // start runs a shell script that ends with what it waits in, and returns it as a member
 // once it has printed "ready".
-func start(t *testing.T, dir, script string, files ...*os.File) process.Member {
+func start(t *testing.T, dir, script string, files ...*os.File) member.Member {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", "echo ready; "+script)
 	cmd.Dir, cmd.ExtraFiles, cmd.Stderr = dir, files, os.Stderr
@@ -114,15 +114,15 @@ func start(t *testing.T, dir, script string, files ...*os.File) process.Member {
 	if err := procfs.ReadStat(cmd.Process.Pid, &s); err != nil {
 		t.Fatal(err)
 	}
-	return process.Member{PID: s.PID, Name: s.Name(), State: string(rune(s.State)), StartedTicks: s.StartedTicks}
+	return member.Member{PID: s.PID, Name: s.Name(), State: string(rune(s.State)), StartedTicks: s.StartedTicks}
 }
 
 // await looks until the notes hold all of the words.
-func await(t *testing.T, m process.Member, words ...string) {
+func await(t *testing.T, m member.Member, words ...string) {
 	t.Helper()
 	var text string
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
-		text = strings.Join(Notes(t.Context(), func() ([]process.Member, error) { return []process.Member{m}, nil }), "\n")
+		text = strings.Join(Notes(t.Context(), func() ([]member.Member, error) { return []member.Member{m}, nil }), "\n")
 		missing := false
 		for _, w := range words {
 			missing = missing || !strings.Contains(text, w)
@@ -183,12 +183,12 @@ func TestRealProcesses(t *testing.T) {
 }
 
 func TestProcessThatIsGone(t *testing.T) {
-	gone := process.Member{PID: os.Getpid(), StartedTicks: 1} // another one had this number
-	got := Notes(t.Context(), func() ([]process.Member, error) { return []process.Member{gone}, nil })
+	gone := member.Member{PID: os.Getpid(), StartedTicks: 1} // another one had this number
+	got := Notes(t.Context(), func() ([]member.Member, error) { return []member.Member{gone}, nil })
 	if len(got) != 1 || strings.Contains(got[0], "(pid") {
 		t.Errorf("%q", got)
 	}
-	got = Notes(t.Context(), func() ([]process.Member, error) { return nil, errors.New("no rights") })
+	got = Notes(t.Context(), func() ([]member.Member, error) { return nil, errors.New("no rights") })
 	if len(got) != 1 || !strings.Contains(got[0], "no rights") {
 		t.Errorf("%q", got)
 	}
@@ -199,7 +199,7 @@ func TestEndsWithItsContext(t *testing.T) {
 	cancel()
 	self := start(t, t.TempDir(), "exec sleep 60")
 	begun := time.Now()
-	got := Notes(ctx, func() ([]process.Member, error) { return []process.Member{self}, nil })
+	got := Notes(ctx, func() ([]member.Member, error) { return []member.Member{self}, nil })
 	if len(got) != 1 || time.Since(begun) > Window {
 		t.Errorf("%q after %s", got, time.Since(begun))
 	}

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/process/procfs"
 )
 
@@ -54,7 +54,7 @@ func Notes(ctx context.Context, members Members) []string {
 }
 
 // ticks is the CPU time that a process itself has used; ok is false when it has ended.
-func ticks(m process.Member) (uint64, bool) {
+func ticks(m member.Member) (uint64, bool) {
 	var s procfs.Stat
 	if procfs.ReadStat(m.PID, &s) != nil || s.StartedTicks != m.StartedTicks {
 		return 0, false
@@ -68,7 +68,7 @@ type look struct {
 	threads int                          // that may still be read
 }
 
-func (l *look) process(m process.Member, before uint64, window time.Duration) (facts, bool) {
+func (l *look) process(m member.Member, before uint64, window time.Duration) (facts, bool) {
 	var s procfs.Stat
 	if procfs.ReadStat(m.PID, &s) != nil || s.StartedTicks != m.StartedTicks || s.Dead() {
 		return facts{}, false

@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -190,9 +191,9 @@ func Sweep(run string, attempt int) string {
 
 // LeftText says which processes of an attempt outlived its agent and were killed; empty for
 // none.
-func LeftText(killed []process.Member) string {
+func LeftText(killed []member.Member) string {
 	if len(killed) == 0 {
 		return ""
 	}
-	return "the agent died and " + process.LeftText(killed) + "; they were killed"
+	return "the agent died and " + member.LeftText(killed) + "; they were killed"
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"stint.dev/stint/internal/agent/process/member"
 )
 
 // An agent that is killed with SIGKILL leaves nothing behind. At the cgroup levels that
@@ -95,7 +97,7 @@ func eachCommandLine(f func(pid int, cmdline string)) {
 func TestSweep(t *testing.T) {
 	run := testRun()
 	cmd := exec.Command("sh", "-c", "(setsid sleep 1000 >/dev/null 2>&1 &); echo in")
-	mark := marks(run, 7)
+	mark := member.MarksOf(run, 7)
 	cmd.Env = append(os.Environ(), mark[0], mark[1])
 	if out, err := cmd.Output(); err != nil || string(out) != "in\n" {
 		t.Fatal(string(out), err)

@@ -2,18 +2,16 @@ package process
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/process/procfs"
 	"stint.dev/stint/job"
 )
-
-const maxRSSUnit = 1 // ru_maxrss is in bytes
 
 // cage is the containment of one group on macOS: the sessions of the processes that Start
 // made, and their descendants. A process that detaches itself and loses its parent is lost
@@ -110,34 +108,9 @@ func statOf(p *unix.KinfoProc) procfs.Stat {
 	return s
 }
 
-// signal sends sig to a member. One that has ended is no error.
-func (m Member) signal(sig syscall.Signal) error {
-	if err := syscall.Kill(m.PID, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return fmt.Errorf("%s (pid %d): %w", m.Name, m.PID, err)
-	}
-	return nil
-}
-
-// startedAt is not asked for here: without a /proc the watcher cannot compare it.
-func startedAt(int) uint64 { return 0 }
-
 // endsWithoutPermission is about cgroups, which macOS does not have.
 func (c *cage) endsWithoutPermission(int) bool { return false }
 
-// effectiveUID is the user that a process runs as; -1 when that is not known.
-func effectiveUID(pid int) int {
-	p, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
-	if err != nil {
-		return -1
-	}
-	return int(p.Eproc.Ucred.Uid)
-}
-
-func onMainThread() bool { return false } // which does not matter here
-
-// unnamedFile makes none: macOS always has a /dev/null.
-func unnamedFile() *os.File { return nil }
-
 // Sweep finds nothing on macOS: the environment of another process cannot be read. The
 // watcher ends the process groups of an agent that died.
-func Sweep(run string, attempt int) (killed []Member, err error) { return nil, nil }
+func Sweep(run string, attempt int) (killed []member.Member, err error) { return nil, nil }

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/process/procfs"
 )
 
@@ -268,9 +269,9 @@ func (r *registry) adopter(s *procfs.Stat) *Group {
 			return g
 		}
 	}
-	environ := readEnviron(s.PID)
+	environ := member.Environ(s.PID)
 	for g := range r.groups {
-		if isMarked(environ, marks(g.opts.Run, g.opts.Attempt)) {
+		if g.marks().In(environ) {
 			return g
 		}
 	}
@@ -296,16 +297,4 @@ func (r *registry) adopted(g *Group, f func(s *procfs.Stat)) (listed bool) {
 		}
 	}
 	return true
-}
-
-func readEnviron(pid int) []byte {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-	if err != nil {
-		return nil // another user's, or gone
-	}
-	return b
-}
-
-func isMarked(environ []byte, marks [2]string) bool {
-	return len(environ) > 0 && procfs.HasEnv(environ, marks[0]) && procfs.HasEnv(environ, marks[1])
 }

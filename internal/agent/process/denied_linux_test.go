@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stint.dev/stint/internal/agent/process/member"
 )
 
 // A program that becomes root under the agent of an ordinary user, as sudo does, is named
@@ -114,7 +116,7 @@ func playDenied() int {
 	if n, err := out.Read(make([]byte, 3)); n != 3 {
 		return fail(fmt.Errorf("the program did not become root: %w", err))
 	}
-	var denied *DeniedError
+	var denied *member.DeniedError
 	err = g.Signal(syscall.SIGTERM)
 	if !errors.As(err, &denied) || len(denied.Processes) != 1 {
 		return fail(fmt.Errorf("sent SIGTERM: %w", err))

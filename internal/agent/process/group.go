@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"stint.dev/stint/internal/agent/bounded"
+	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/process/procfs"
 	"stint.dev/stint/job"
 )
@@ -40,7 +40,7 @@ type Group struct {
 	ended    Usage
 	killing  bool // Kill was called: SIGKILL is no riddle from here on
 	// suspended are the members that Suspend has stopped.
-	suspended map[Member]bool
+	suspended map[member.Member]bool
 	closed    bool
 }
 
@@ -78,39 +78,37 @@ func (g *Group) note(format string, args ...any) {
 	}
 }
 
-// marks are the two entries of the environment that tell a process of this attempt.
-func marks(run string, attempt int) [2]string {
-	return [2]string{"STINT_RUN_ID=" + run, "STINT_ATTEMPT=" + strconv.Itoa(attempt)}
-}
+// marks are what identifies a process of this attempt.
+func (g *Group) marks() member.Marks { return member.MarksOf(g.opts.Run, g.opts.Attempt) }
 
 // Signal sends sig to every member once. A member that is stopped is woken, so that it can
-// act on a signal that asks it to end. The error is or holds a *DeniedError for members that
+// act on a signal that asks it to end. The error is or holds a *member.DeniedError for members that
 // this user may not signal.
 func (g *Group) Signal(sig syscall.Signal) error {
 	members, err := g.Members()
 	if err != nil {
 		err = g.signalUnlisted(sig, err)
 	}
-	var denied DeniedError
+	var denied member.DeniedError
 	for _, m := range members {
-		if sigErr := m.signal(sig); errors.Is(sigErr, syscall.EPERM) {
-			denied.add(m)
+		if sigErr := m.Signal(sig); errors.Is(sigErr, syscall.EPERM) {
+			denied.Add(m)
 			continue
 		} else {
 			err = errors.Join(err, sigErr)
 		}
 		if (m.State == "T" || m.State == "t") && sig != syscall.SIGSTOP && sig != syscall.SIGTSTP && sig != syscall.SIGKILL {
-			err = errors.Join(err, m.signal(syscall.SIGCONT))
+			err = errors.Join(err, m.Signal(syscall.SIGCONT))
 		}
 	}
-	if err = errors.Join(err, denied.orNil()); err != nil {
+	if err = errors.Join(err, denied.OrNil()); err != nil {
 		return fmt.Errorf("send %s to the processes of the attempt: %w", sig, err)
 	}
 	return nil
 }
 
 // Kill ends every member with SIGKILL, those included that are being made meanwhile. It
-// does not wait until they are gone; see Empty. The error is or holds a *DeniedError for
+// does not wait until they are gone; see Empty. The error is or holds a *member.DeniedError for
 // members that live on because this user may not kill them.
 func (g *Group) Kill() error {
 	g.mu.Lock()
@@ -127,13 +125,13 @@ func (g *Group) Kill() error {
 // first stops everybody, so that the number of those who can still fork falls.
 func (g *Group) killRounds() error {
 	const most = 200
-	sent := map[Member]error{}
+	sent := map[member.Member]error{}
 	for round := range most {
 		members, err := g.Members()
 		if err != nil {
 			return g.signalUnlisted(syscall.SIGKILL, err)
 		}
-		var denied DeniedError
+		var denied member.DeniedError
 		fresh := members[:0]
 		for _, m := range members {
 			m.State = ""
@@ -142,19 +140,19 @@ func (g *Group) killRounds() error {
 			case !known:
 				fresh = append(fresh, m)
 			case sigErr != nil:
-				denied.add(m)
+				denied.Add(m)
 			}
 		}
 		if len(fresh) == 0 {
-			return denied.orNil()
+			return denied.OrNil()
 		}
 		if round > 0 {
 			for _, m := range fresh {
-				_ = m.signal(syscall.SIGSTOP) // the kill below reports what matters
+				_ = m.Signal(syscall.SIGSTOP) // the kill below reports what matters
 			}
 		}
 		for _, m := range fresh {
-			sigErr := m.signal(syscall.SIGKILL)
+			sigErr := m.Signal(syscall.SIGKILL)
 			if !errors.Is(sigErr, syscall.EPERM) {
 				err = errors.Join(err, sigErr)
 				sigErr = nil
@@ -171,11 +169,11 @@ func (g *Group) killRounds() error {
 }
 
 // Members lists the living processes of the attempt, without the agent and its helpers.
-func (g *Group) Members() ([]Member, error) {
-	var members []Member
+func (g *Group) Members() ([]member.Member, error) {
+	var members []member.Member
 	err := g.Scan(func(s *procfs.Stat) {
 		if !s.Dead() {
-			members = append(members, Member{PID: s.PID, Name: s.Name(), State: string(rune(s.State)), StartedTicks: s.StartedTicks})
+			members = append(members, member.Of(s))
 		}
 	})
 	return members, err
@@ -204,7 +202,7 @@ func (g *Group) Empty(ctx context.Context) error {
 		}
 		if pause == pollMost && g.killed() {
 			// What was being made while the kill went round was in none of its looks.
-			var denied *DeniedError // Kill has reported it
+			var denied *member.DeniedError // Kill has reported it
 			if err := g.killRounds(); err != nil && !errors.As(err, &denied) {
 				return err
 			}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/process/procfs"
 )
 
@@ -84,8 +85,7 @@ func (l *leaf) killFrozen() error {
 		return err
 	}
 	err := l.scan(func(s *procfs.Stat) {
-		m := Member{PID: s.PID, Name: s.Name(), StartedTicks: s.StartedTicks}
-		_ = m.signal(syscall.SIGKILL) // who is left is found and reported afterwards
+		_ = member.Of(s).Signal(syscall.SIGKILL) // who is left is found and reported afterwards
 	})
 	return errors.Join(err, l.set("freezer.state", "THAWED"))
 }

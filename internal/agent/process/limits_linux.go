@@ -8,6 +8,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"stint.dev/stint/internal/agent/process/member"
 )
 
 // cpuPeriodMicros is the period over which a CPU limit is spread, the kernel's default.
@@ -98,7 +100,7 @@ func (ls limits) apply(c *cage, why error, note func(string, ...any)) {
 func whyUnenforced(err error) string {
 	var first *os.PathError
 	if errors.As(err, &first) && errors.Is(first, os.ErrPermission) {
-		return fmt.Sprintf("%s may not make cgroups (%v)", userName(os.Geteuid()), first)
+		return fmt.Sprintf("%s may not make cgroups (%v)", member.UserName(os.Geteuid()), first)
 	}
 	return strings.ReplaceAll(err.Error(), "\n", "; ")
 }

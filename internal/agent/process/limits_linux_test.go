@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/process/procfs"
 )
 
@@ -103,9 +104,9 @@ func TestKillWithoutOutOfMemoryIsNone(t *testing.T) {
 	})
 }
 
-func inBoth(a, b []Member) []Member {
-	return slices.DeleteFunc(slices.Clone(b), func(m Member) bool {
-		return !slices.ContainsFunc(a, func(o Member) bool { return o.PID == m.PID && o.StartedTicks == m.StartedTicks })
+func inBoth(a, b []member.Member) []member.Member {
+	return slices.DeleteFunc(slices.Clone(b), func(m member.Member) bool {
+		return !slices.ContainsFunc(a, func(o member.Member) bool { return o.PID == m.PID && o.StartedTicks == m.StartedTicks })
 	})
 }
 
@@ -120,7 +121,7 @@ func TestProcessLimitHoldsAForkBomb(t *testing.T) {
 			}
 			start(t, g, "sh", "-c", `b() { while :; do b & done; }; b`)
 			most := 0
-			var last []Member
+			var last []member.Member
 			await(t, "the bomb to meet its limit", func() bool {
 				// A list is no snapshot: it may name a process that has ended since and one
 				// that took its place. Those in two lists in a row lived at the same time.

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/process/procfs"
 )
 
@@ -138,7 +139,7 @@ func empty(t *testing.T, g *Group) {
 	}
 }
 
-func members(t *testing.T, g *Group) []Member {
+func members(t *testing.T, g *Group) []member.Member {
 	t.Helper()
 	ms, err := g.Members()
 	if err != nil {

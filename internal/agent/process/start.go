@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strings"
 	"syscall"
 	"time"
 
@@ -63,7 +62,7 @@ func (g *Group) Start(s Spec) (*Process, error) {
 	if len(s.Args) == 0 || s.Args[0] == "" {
 		return nil, &job.StartError{Path: "the command", Errno: "ENOENT", Text: "it is empty"}
 	}
-	env := withMarks(s.Env, marks(g.opts.Run, g.opts.Attempt))
+	env := g.marks().AddTo(s.Env)
 	null, err := OpenNull()
 	if err != nil {
 		return nil, g.explain(&refusal{os.DevNull, err}, s, env)
@@ -187,20 +186,4 @@ func exitOf(state *os.ProcessState) Exit {
 func usageOf(u *syscall.Rusage) Usage {
 	cpu := time.Duration(u.Utime.Nano() + u.Stime.Nano())
 	return Usage{CPUSeconds: cpu.Seconds(), ReadBytes: int64(u.Inblock) * 512, WriteBytes: int64(u.Oublock) * 512}
-}
-
-// withMarks adds the marks to an environment that lacks them.
-func withMarks(env []string, marks [2]string) []string {
-	out := env[:len(env):len(env)]
-	for _, mark := range marks {
-		key, _, _ := strings.Cut(mark, "=")
-		found := false
-		for _, pair := range env {
-			found = found || strings.HasPrefix(pair, key+"=")
-		}
-		if !found {
-			out = append(out, mark)
-		}
-	}
-	return out
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+
+	"stint.dev/stint/internal/agent/process/member"
 )
 
 // Suspend stops every member with SIGSTOP, those included that are being made meanwhile.
@@ -25,7 +27,7 @@ func (g *Group) Suspend() error {
 			return nil
 		}
 		for _, m := range fresh {
-			err = errors.Join(err, m.signal(syscall.SIGSTOP))
+			err = errors.Join(err, m.Signal(syscall.SIGSTOP))
 		}
 		if err != nil {
 			return fmt.Errorf("suspend the processes of the attempt: %w", err)
@@ -35,7 +37,7 @@ func (g *Group) Suspend() error {
 }
 
 // toSuspend returns the members that are to be stopped, and remembers them.
-func (g *Group) toSuspend(members []Member) (fresh []Member) {
+func (g *Group) toSuspend(members []member.Member) (fresh []member.Member) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, m := range members {
@@ -45,7 +47,7 @@ func (g *Group) toSuspend(members []Member) (fresh []Member) {
 			continue
 		}
 		if g.suspended == nil {
-			g.suspended = map[Member]bool{}
+			g.suspended = map[member.Member]bool{}
 		}
 		g.suspended[m] = true
 		fresh = append(fresh, m)
@@ -64,7 +66,7 @@ func (g *Group) Resume() error {
 		err = g.signalUnlisted(syscall.SIGCONT, err)
 	}
 	for m := range suspended {
-		err = errors.Join(err, m.signal(syscall.SIGCONT))
+		err = errors.Join(err, m.Signal(syscall.SIGCONT))
 	}
 	if err != nil {
 		return fmt.Errorf("continue the processes of the attempt: %w", err)

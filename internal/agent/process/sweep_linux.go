@@ -8,6 +8,7 @@ import (
 	"slices"
 	"syscall"
 
+	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/process/procfs"
 )
 
@@ -15,12 +16,12 @@ import (
 // that carry the attempt's mark in their environment or are in one of its cgroups. The
 // watcher has done this already, unless it was killed together with the agent. It looks at
 // every process of the host, so it belongs beside a job and not before it. The caller
-// makes sure that the attempt has no living agent. The error is a *DeniedError for processes
+// makes sure that the attempt has no living agent. The error is a *member.DeniedError for processes
 // that this user may not kill.
-func Sweep(run string, attempt int) (killed []Member, err error) {
+func Sweep(run string, attempt int) (killed []member.Member, err error) {
 	const rounds = 20
 	spared := ancestors()
-	var denied DeniedError
+	var denied member.DeniedError
 	for clean, round := 0, 0; clean < 2 && round < rounds; round++ {
 		found, scanErr := marked(run, attempt, spared)
 		if scanErr != nil {
@@ -28,16 +29,16 @@ func Sweep(run string, attempt int) (killed []Member, err error) {
 		}
 		fresh := 0
 		for _, m := range found {
-			if slices.ContainsFunc(denied.Processes, func(d Denied) bool { return d.PID == m.PID }) {
+			if slices.ContainsFunc(denied.Processes, func(d member.Denied) bool { return d.PID == m.PID }) {
 				continue
 			}
-			sigErr := m.signal(syscall.SIGKILL)
+			sigErr := m.Signal(syscall.SIGKILL)
 			if errors.Is(sigErr, syscall.EPERM) {
-				denied.add(m)
+				denied.Add(m)
 				continue
 			}
 			err = errors.Join(err, sigErr)
-			if !slices.ContainsFunc(killed, func(k Member) bool { return k.PID == m.PID && k.StartedTicks == m.StartedTicks }) {
+			if !slices.ContainsFunc(killed, func(k member.Member) bool { return k.PID == m.PID && k.StartedTicks == m.StartedTicks }) {
 				fresh++
 				killed = append(killed, m)
 			}
@@ -51,7 +52,7 @@ func Sweep(run string, attempt int) (killed []Member, err error) {
 			clean = 0
 		}
 	}
-	return killed, denied.orNil()
+	return killed, denied.OrNil()
 }
 
 // ancestors are this process and those above it: an agent that was itself started with
@@ -69,20 +70,20 @@ func ancestors() map[int]bool {
 	return above
 }
 
-func marked(run string, attempt int, spared map[int]bool) ([]Member, error) {
+func marked(run string, attempt int, spared map[int]bool) ([]member.Member, error) {
 	var scanner procfs.Scanner
 	if err := scanner.Scan(); err != nil {
 		return nil, err
 	}
-	var found []Member
-	mark, name := marks(run, attempt), []byte("/"+leafName(run, attempt))
+	var found []member.Member
+	marks, name := member.MarksOf(run, attempt), []byte("/"+leafName(run, attempt))
 	for i := range scanner.Stats {
 		s := &scanner.Stats[i]
 		if s.Dead() || spared[s.PID] {
 			continue
 		}
-		if isMarked(readEnviron(s.PID), mark) || inLeaf(s.PID, name) {
-			found = append(found, Member{PID: s.PID, Name: s.Name(), State: string(rune(s.State)), StartedTicks: s.StartedTicks})
+		if marks.In(member.Environ(s.PID)) || inLeaf(s.PID, name) {
+			found = append(found, member.Of(s))
 		}
 	}
 	return found, nil

@@ -66,16 +66,6 @@ type Exit struct {
 	MaxRSSBytes int64
 }
 
-// Member is one living process of a group.
-type Member struct {
-	PID   int
-	Name  string // the kernel's short name of the program
-	State string // one letter as ps shows it: R, S, D, T …; zombies are no members
-	// StartedTicks tells two processes apart that had the same PID; its unit is the
-	// system's own.
-	StartedTicks uint64
-}
-
 // Usage is what processes that have ended used: those that this process waited for.
 type Usage struct {
 	CPUSeconds float64

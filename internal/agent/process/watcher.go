@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"stint.dev/stint/internal/agent/process/member"
 )
 
 // watcherScript is what the watcher runs; see there.
@@ -114,7 +116,7 @@ func (g *Group) retractEnded() {
 // session reports whether anything lives in the session of p, or of its first process waits
 // to be reaped, and when that process started; 0 when it has ended.
 func (p *Process) session() (startedTicks uint64, lives bool) {
-	startedTicks = startedAt(p.pid)
+	startedTicks = member.StartedAt(p.pid)
 	select {
 	case <-p.done:
 		return 0, syscall.Kill(-p.pid, 0) != syscall.ESRCH
@@ -193,9 +195,9 @@ func (g *Group) startFinisher(files []*os.File) (*os.Process, error) {
 }
 
 func (g *Group) startShell(path string, files []*os.File) (*os.Process, error) {
-	mark := marks(g.opts.Run, g.opts.Attempt)
+	marks := g.marks()
 	// A busybox is the shell only under the name sh; what it is stands in $0.
-	args := append([]string{"sh", "-c", watcherScript, "stint-watcher", mark[0], mark[1]}, g.cage.dirs()...)
+	args := append([]string{"sh", "-c", watcherScript, "stint-watcher", marks[0], marks[1]}, g.cage.dirs()...)
 	return children.start(path, args, &os.ProcAttr{
 		Dir:   "/",
 		Env:   []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},

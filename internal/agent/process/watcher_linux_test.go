@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stint.dev/stint/internal/agent/process/member"
 )
 
 // shells are those that a host may have as /bin/sh.
@@ -28,7 +30,7 @@ func shells(t *testing.T) (all [][]string) {
 // runWatcher runs the watcher's script as for an agent of a run that sent it lines and died.
 func runWatcher(t *testing.T, shell []string, run, lines string, dirs ...string) {
 	t.Helper()
-	mark := marks(run, 1)
+	mark := member.MarksOf(run, 1)
 	args := append(append(shell[1:len(shell):len(shell)], "-c", watcherScript, "stint-watcher", mark[0], mark[1]), dirs...)
 	cmd := exec.Command(shell[0], args...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
@@ -54,7 +56,7 @@ func session(t *testing.T, args ...string) *exec.Cmd {
 }
 
 func lives(pid int) bool {
-	return startedAt(pid) != 0 && syscall.Kill(pid, 0) == nil
+	return member.StartedAt(pid) != 0 && syscall.Kill(pid, 0) == nil
 }
 
 // dead reports whether a process is gone or waits to be reaped.
@@ -87,22 +89,22 @@ func TestWatcherEndsNoStranger(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var leader, member int
-			if _, err := fmt.Sscan(string(out), &leader, &member); err != nil {
+			var leader, follower int
+			if _, err := fmt.Sscan(string(out), &leader, &follower); err != nil {
 				t.Fatal(err)
 			}
-			await(t, "the session's first process to be gone", func() bool { return startedAt(leader) == 0 })
+			await(t, "the session's first process to be gone", func() bool { return member.StartedAt(leader) == 0 })
 			var lines strings.Builder
 			tell := func(pid int, ticks uint64) { fmt.Fprintf(&lines, "%d %d\n", pid, ticks) }
 			pid := func(c *exec.Cmd) int { return c.Process.Pid }
-			tell(pid(retracted), startedAt(pid(retracted)))
-			tell(pid(ours), startedAt(pid(ours)))
-			tell(pid(stranger), startedAt(pid(stranger))-1)
-			tell(pid(withName), startedAt(pid(withName)))
-			tell(leader, startedAt(pid(ours)))
+			tell(pid(retracted), member.StartedAt(pid(retracted)))
+			tell(pid(ours), member.StartedAt(pid(ours)))
+			tell(pid(stranger), member.StartedAt(pid(stranger))-1)
+			tell(pid(withName), member.StartedAt(pid(withName)))
+			tell(leader, member.StartedAt(pid(ours)))
 			fmt.Fprintf(&lines, "-%d\n", pid(retracted))
 			runWatcher(t, shell, testRun(), lines.String())
-			for name, p := range map[string]int{"ours": pid(ours), "one with an odd name": pid(withName), "the rest of a session": member} {
+			for name, p := range map[string]int{"ours": pid(ours), "one with an odd name": pid(withName), "the rest of a session": follower} {
 				await(t, name+" to be ended", func() bool { return dead(p) })
 			}
 			for name, p := range map[string]int{"a stranger": pid(stranger), "one whose number was taken back": pid(retracted)} {
@@ -134,7 +136,7 @@ func TestWatcherEndsWhatHasTheMark(t *testing.T) {
 				t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) }) // most have ended
 				return pid
 			}
-			mark, other := marks(run, 1), marks(run, 11)
+			mark, other := member.MarksOf(run, 1), member.MarksOf(run, 11)
 			marked := sleeping(mark[0], mark[1])
 			strangers := []int{sleeping(other[0], other[1]), sleeping(mark[0]+"x", mark[1]), sleeping("X"+mark[0], mark[1]), sleeping(mark[0])}
 			runWatcher(t, shell, run, "")

@@ -1,6 +1,6 @@
 package stall
 
-import "stint.dev/stint/internal/agent/process"
+import "stint.dev/stint/internal/agent/process/member"
 
 // Moved adds up what the processes of an attempt read and write, as far as the system
 // lets us see it. Only growth of a process that the look before knew counts: a script that
@@ -19,7 +19,7 @@ type key struct {
 const mostProcesses = 1024
 
 // Add takes a look at the living processes, and returns the total so far.
-func (m *Moved) Add(members []process.Member) int64 {
+func (m *Moved) Add(members []member.Member) int64 {
 	now := make(map[key]int64, min(len(members), mostProcesses))
 	for _, p := range members[:min(len(members), mostProcesses)] {
 		bytes, ok := throughDescriptors(p.PID)

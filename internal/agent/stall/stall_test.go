@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/process/member"
 )
 
 const never = -1
@@ -85,7 +85,7 @@ func TestPaceFollowsTheLimit(t *testing.T) {
 }
 
 func TestMovedCountsWhatItKnows(t *testing.T) {
-	own := []process.Member{{PID: os.Getpid(), StartedTicks: 1}}
+	own := []member.Member{{PID: os.Getpid(), StartedTicks: 1}}
 	var m Moved
 	if _, ok := throughDescriptors(os.Getpid()); !ok {
 		t.Skip("this system does not say what a process reads and writes")
@@ -103,7 +103,7 @@ func TestMovedCountsWhatItKnows(t *testing.T) {
 	if got := m.Add(nil); got != first {
 		t.Errorf("the end of a process changed the total from %d to %d", first, got)
 	}
-	if got := m.Add([]process.Member{{PID: os.Getpid(), StartedTicks: 2}}); got != first {
+	if got := m.Add([]member.Member{{PID: os.Getpid(), StartedTicks: 2}}); got != first {
 		t.Errorf("another process of that number changed the total from %d to %d", first, got)
 	}
 }

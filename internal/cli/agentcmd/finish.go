@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
@@ -145,11 +146,11 @@ func (a *agentProgram) deliverOne(ctx context.Context, opts *option.Set, run str
 }
 
 // leftMembers reads lines of "PID NAME".
-func leftMembers(text string) (members []process.Member) {
+func leftMembers(text string) (members []member.Member) {
 	for line := range strings.SplitSeq(text, "\n") {
 		pid, name, found := strings.Cut(line, " ")
 		if n, err := strconv.Atoi(pid); found && err == nil {
-			members = append(members, process.Member{PID: n, Name: name})
+			members = append(members, member.Member{PID: n, Name: name})
 		}
 	}
 	return members

@@ -1,4 +1,6 @@
-package process
+//go:build linux || darwin
+
+package member
 
 import (
 	"fmt"

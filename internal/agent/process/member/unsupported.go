@@ -1,6 +1,6 @@
 //go:build !linux && !darwin
 
-package process
+package member
 
 // The build ends here, with this name as the reason: containing a job's processes needs
 // what only these systems offer.

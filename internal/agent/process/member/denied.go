@@ -1,6 +1,6 @@
 //go:build linux || darwin
 
-package process
+package member
 
 import (
 	"fmt"
@@ -34,23 +34,25 @@ func (e *DeniedError) Error() string {
 		}
 		list = append(list, fmt.Sprintf("%s (pid %d) runs as %s", p.Name, p.PID, p.Owner))
 	}
-	return fmt.Sprintf("%s; %s may not signal that", strings.Join(list, ", "), userName(os.Geteuid()))
+	return fmt.Sprintf("%s; %s may not signal that", strings.Join(list, ", "), UserName(os.Geteuid()))
 }
 
-func (e *DeniedError) add(m Member) {
+// Add adds a process to the error.
+func (e *DeniedError) Add(m Member) {
 	uid := effectiveUID(m.PID)
-	e.Processes = append(e.Processes, Denied{PID: m.PID, Name: m.Name, UID: uid, Owner: userName(uid)})
+	e.Processes = append(e.Processes, Denied{PID: m.PID, Name: m.Name, UID: uid, Owner: UserName(uid)})
 }
 
-// orNil is the error if there is something in it.
-func (e *DeniedError) orNil() error {
+// OrNil returns the error, or nil when it names no process.
+func (e *DeniedError) OrNil() error {
 	if len(e.Processes) == 0 {
 		return nil
 	}
 	return e
 }
 
-func userName(uid int) string {
+// UserName is the name of a user, or the number where it has none.
+func UserName(uid int) string {
 	if uid < 0 {
 		return "another user"
 	}

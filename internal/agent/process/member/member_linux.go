@@ -1,4 +1,4 @@
-package process
+package member
 
 import (
 	"errors"
@@ -13,12 +13,10 @@ import (
 	"stint.dev/stint/internal/agent/process/procfs"
 )
 
-const maxRSSUnit = 1024 // ru_maxrss is in KiB
-
-// signal sends sig to exactly this process: the PID is pinned by a pidfd and compared by
+// Signal sends sig to exactly this process: the PID is pinned by a pidfd and compared by
 // its start time, so that a PID that was given to a stranger meanwhile is never hit. A
 // member that has ended is no error.
-func (m Member) signal(sig syscall.Signal) error {
+func (m Member) Signal(sig syscall.Signal) error {
 	fd, err := unix.PidfdOpen(m.PID, 0)
 	switch {
 	case errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL): // gone; or the PID is now a thread's
@@ -44,8 +42,8 @@ func (m Member) signal(sig syscall.Signal) error {
 	return nil
 }
 
-// startedAt is when a process started, in the unit of Member.StartedTicks; 0 when there is none.
-func startedAt(pid int) uint64 {
+// StartedAt is when a process started, in the unit of Member.StartedTicks; 0 when there is none.
+func StartedAt(pid int) uint64 {
 	var s procfs.Stat
 	if procfs.ReadStat(pid, &s) != nil {
 		return 0
@@ -74,13 +72,12 @@ func effectiveUID(pid int) int {
 	return uid
 }
 
-func onMainThread() bool { return unix.Gettid() == unix.Getpid() }
-
-// unnamedFile makes a file in memory; nil where the kernel makes none.
-func unnamedFile() *os.File {
-	fd, err := unix.MemfdCreate("null", unix.MFD_CLOEXEC)
+// Environ is the environment of a process as the kernel shows it; nil when the process is another
+// user's, or gone.
+func Environ(pid int) []byte {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 	if err != nil {
 		return nil
 	}
-	return os.NewFile(uintptr(fd), os.DevNull)
+	return b
 }
