@@ -26,7 +26,7 @@ var table = []row{
 	{"journal", "job", "", "the format needs the words, and nothing else"},
 	{"client", "job", "github.com/klauspost/compress golang.org/x/sys", "programs outside the repository import it: words, the standard library, zstd for slow links, and what TCP knows of a connection"},
 
-	{"internal/agent", "job journal internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/diagnose internal/agent/flush internal/agent/freespace internal/agent/gpu internal/agent/notify internal/agent/process internal/agent/process/member internal/agent/process/terminal internal/agent/redact internal/agent/report internal/agent/sample internal/agent/sink internal/agent/signals internal/agent/spool internal/agent/stall internal/agent/statedir", "golang.org/x/sys", "wires its parts; the server is an interface that cli joins"},
+	{"internal/agent", "job journal internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/diagnose internal/agent/flush internal/agent/freespace internal/agent/gpu internal/agent/notify internal/agent/process internal/agent/process/children internal/agent/process/member internal/agent/process/terminal internal/agent/redact internal/agent/report internal/agent/sample internal/agent/sink internal/agent/signals internal/agent/spool internal/agent/stall internal/agent/statedir", "golang.org/x/sys", "wires its parts; the server is an interface that cli joins"},
 	{"internal/agent/bounded", "", "", "one wait; knows nothing of Stint"},
 	{"internal/agent/cache", "internal/agent/freespace", "golang.org/x/sync golang.org/x/sys", "files and locks; it knows nothing of runs, so that list and prune need none"},
 	{"internal/agent/delivery", "client job journal internal/agent/bounded internal/agent/spool internal/agent/statedir", "github.com/cenkalti/backoff/v7", "sends one journal and the heartbeats of one attempt; what answered in place of a server is an error of the client"},
@@ -35,7 +35,8 @@ var table = []row{
 	{"internal/agent/freespace", "", "golang.org/x/sys", "one system call"},
 	{"internal/agent/gpu", "job", "", "pure: what nvidia-smi printed in, figures out"},
 	{"internal/agent/notify", "internal/agent/bounded", "golang.org/x/sys", "a socket and the words on it; knows nothing of runs"},
-	{"internal/agent/process", "job internal/agent/bounded internal/agent/process/member internal/agent/process/procfs", "golang.org/x/sys", "system calls and facts about an ending"},
+	{"internal/agent/process", "job internal/agent/bounded internal/agent/process/children internal/agent/process/member internal/agent/process/procfs", "golang.org/x/sys", "system calls and facts about an ending"},
+	{"internal/agent/process/children", "internal/agent/process/member internal/agent/process/procfs", "golang.org/x/sys", "one registry per process: who makes a child, who waits for it, whose an orphan is"},
 	{"internal/agent/process/member", "internal/agent/process/procfs", "golang.org/x/sys", "what identifies a process: facts of the kernel, and a signal to exactly that one"},
 	{"internal/agent/process/procfs", "", "golang.org/x/sys", "reads files of the kernel and knows nothing of Stint"},
 	{"internal/agent/process/terminal", "", "golang.org/x/sys golang.org/x/term", "pseudo-terminals and the caller's own: system calls, and nothing of Stint"},
@@ -136,7 +137,8 @@ var places = []struct {
 	where []string
 	why   string
 }{
-	{"os/exec", []string{"internal/bench", "internal/faulttest/deadfs", "internal/faulttest/machine"}, "processes are made in internal/agent/process, with containment; the benchmarks' yardstick is without, and tests mount file systems and boot machines with programs"},
+	{"os/exec", []string{"internal/bench", "internal/faulttest/deadfs", "internal/faulttest/machine"}, "processes are made in internal/agent/process/children, known to the reaper; the benchmarks' yardstick is without, and tests mount file systems and boot machines with programs"},
+	{"os.StartProcess", []string{"internal/agent/process/children"}, "the reaper must know of each child that somebody waits for"},
 	{"database/sql", []string{"internal/store"}, "one package knows SQL"},
 	{"modernc.org/sqlite", []string{"internal/store"}, "one package knows the drivers"},
 	{"github.com/jackc/pgx/v5", []string{"internal/store"}, "one package knows the drivers"},

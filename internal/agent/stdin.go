@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stint.dev/stint/internal/agent/bounded"
-	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/process/children"
 )
 
 // emptyWithin bounds the wait for a pipe to show that it is empty.
@@ -61,7 +61,7 @@ func (a *attempt) leaveStdin() {
 	if kind := kindOf(f); a.types() || a.cfg.Retry.Possible() || kind != unix.S_IFIFO && kind != unix.S_IFSOCK {
 		return
 	}
-	null, err := process.OpenNull()
+	null, err := children.OpenNull()
 	if err != nil {
 		return // the writer learns of it when the agent ends
 	}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"stint.dev/stint/internal/agent/process/children"
 )
 
 // mostAnswer bounds what a program is asked for.
@@ -25,14 +27,14 @@ func Ask(ctx context.Context, args, env []string) ([]byte, error) {
 		return nil, fmt.Errorf("ask %s: %w", args[0], err)
 	}
 	defer out.Close()
-	null, err := OpenNull()
+	null, err := children.OpenNull()
 	if err != nil {
 		w.Close()
 		return nil, fmt.Errorf("ask %s: %w", args[0], err)
 	}
 	touch(args[0], "")
 	back := asCaller()
-	p, err := children.start(args[0], args, &os.ProcAttr{
+	p, err := children.Start(args[0], args, &os.ProcAttr{
 		Dir: "/", Env: env, Files: []*os.File{null, w, null}, Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 	back()
@@ -44,7 +46,7 @@ func Ask(ctx context.Context, args, env []string) ([]byte, error) {
 	ended := make(chan error, 1)
 	go func() {
 		state, err := p.Wait()
-		children.forget(p.Pid)
+		children.Forget(p.Pid)
 		if err == nil && !state.Success() {
 			err = errors.New(state.String())
 		}

@@ -58,8 +58,6 @@ func (c *cage) oom(*Group) *job.OOM                                             
 
 func asCaller() (back func()) { return func() {} }
 
-func (g *Group) orphans() (some, listed bool) { return false, false }
-
 // scan calls f for every process in a process group of g or below a process of g.
 func (c *cage) scan(g *Group, f func(s *procfs.Stat)) error {
 	all, err := unix.SysctlKinfoProcSlice("kern.proc.all")

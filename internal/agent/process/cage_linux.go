@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"stint.dev/stint/internal/agent/process/children"
 	"stint.dev/stint/internal/agent/process/procfs"
 	"stint.dev/stint/job"
 )
@@ -227,7 +228,7 @@ func (c *cage) scan(g *Group, f func(s *procfs.Stat)) error {
 		seen := map[int]bool{}
 		err := inside.scan(func(s *procfs.Stat) { seen[s.PID] = true; f(s) })
 		// A process with the rights to leave its cgroup still cannot leave its ancestors.
-		children.adopted(g, func(s *procfs.Stat) {
+		children.Adopted(hooks{g}, func(s *procfs.Stat) {
 			if !seen[s.PID] {
 				f(s)
 			}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/bounded"
+	"stint.dev/stint/internal/agent/process/children"
 	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/process/procfs"
 	"stint.dev/stint/job"
@@ -55,7 +56,9 @@ func Contain(opts Options) (*Group, error) {
 	}
 	g := &Group{opts: opts, sessions: make(map[int]*Process), guards: guards{after: guardAfter}}
 	g.cage = newCage(opts, g.note)
-	children.join(g)
+	if err := children.Join(hooks{g}); err != nil {
+		g.note("processes that detach themselves go to the system's init, not to the agent: %v", err)
+	}
 	return g, nil
 }
 
@@ -195,7 +198,7 @@ func (g *Group) Empty(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		children.reap()
+		children.Reap()
 		empty, err := g.empty()
 		if err != nil || empty {
 			return err
@@ -225,7 +228,8 @@ func (g *Group) killed() bool {
 }
 
 func (g *Group) empty() (bool, error) {
-	orphans, listed := g.orphans()
+	orphans := false
+	listed := children.Adopted(hooks{g}, func(*procfs.Stat) { orphans = true })
 	if orphans {
 		return false, nil
 	}
@@ -259,13 +263,14 @@ func (g *Group) startedLives() bool {
 // EndedUsage is what those processes used that this process has waited for: the ones from
 // Start, and orphans of the attempt. Their own waited-for children are included.
 func (g *Group) EndedUsage() Usage {
-	children.reap()
+	children.Reap()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.ended
 }
 
-func (g *Group) addUsage(u Usage) {
+func (g *Group) addUsage(r *syscall.Rusage) {
+	u := usageOf(r)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.ended.CPUSeconds += u.CPUSeconds
@@ -327,7 +332,7 @@ func (g *Group) Close() error {
 			<-p.done
 		}
 	})
-	children.reap() // an orphan comes to us when its dead parent was waited for
-	children.leave(g)
+	children.Reap() // an orphan comes to us when its dead parent was waited for
+	children.Leave(hooks{g})
 	return g.cage.close()
 }

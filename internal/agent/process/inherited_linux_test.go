@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/agent/process/children"
 	"stint.dev/stint/internal/agent/process/procfs"
 )
 
@@ -36,6 +37,12 @@ func TestAgentStartedByAShellWithChildren(t *testing.T) {
 			}
 		})
 	}
+}
+
+// mainChildren are the children of the main thread.
+func mainChildren() ([]int, error) {
+	text, err := procfs.ReadWhole(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()), 1<<10)
+	return procfs.PIDs(nil, text), err
 }
 
 // playInherits is that agent.
@@ -88,7 +95,7 @@ func playInherits() int {
 		ms, _ := g.Members()
 		return fail("not empty: %v %v", err, ms)
 	}
-	children.reap()
+	children.Reap()
 	pids, _ := mainChildren()
 	for _, pid := range pids {
 		var s procfs.Stat
@@ -101,27 +108,6 @@ func playInherits() int {
 	}
 	fmt.Println("ok")
 	return 0
-}
-
-// A dead child in our own process group is left to whoever made it, and taken when nobody
-// comes.
-func TestAbandonedChild(t *testing.T) {
-	r := registry{}
-	s := procfs.Stat{PID: 7, StartedTicks: 70}
-	if r.abandoned(&s) {
-		t.Error("taken at once")
-	}
-	z := r.zombies[7]
-	z.seen = z.seen.Add(-abandonedAfter)
-	r.zombies[7] = z
-	if again := (procfs.Stat{PID: 7, StartedTicks: 71}); r.abandoned(&again) {
-		t.Error("another process with the same number was taken at once")
-	}
-	z.startedTicks = 71
-	r.zombies[7] = z
-	if again := (procfs.Stat{PID: 7, StartedTicks: 71}); !r.abandoned(&again) {
-		t.Error("never taken")
-	}
 }
 
 // The thread that makes processes steps into the attempt's groups. If it were the main one,

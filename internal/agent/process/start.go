@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"stint.dev/stint/internal/agent/process/children"
 	"stint.dev/stint/job"
 )
 
@@ -63,7 +64,7 @@ func (g *Group) Start(s Spec) (*Process, error) {
 		return nil, &job.StartError{Path: "the command", Errno: "ENOENT", Text: "it is empty"}
 	}
 	env := g.marks().AddTo(s.Env)
-	null, err := OpenNull()
+	null, err := children.OpenNull()
 	if err != nil {
 		return nil, g.explain(&refusal{os.DevNull, err}, s, env)
 	}
@@ -135,11 +136,11 @@ func (g *Group) fork(path string, args []string, attr *os.ProcAttr) (*os.Process
 		return nil, os.ErrClosed
 	}
 	leave := g.cage.enter(attr.Sys, g.note)
-	child, err := children.start(path, args, attr)
+	child, err := children.Start(path, args, attr)
 	if err != nil && g.cage.mayHaveRefused(err) {
 		// The same again without being born in the v2 leaf tells whether that was it.
 		g.cage.withoutLeaf(attr.Sys)
-		if child, err = children.start(path, args, attr); err == nil {
+		if child, err = children.Start(path, args, attr); err == nil {
 			g.cage.dropLeaf(g.note)
 		}
 	}
@@ -150,7 +151,7 @@ func (g *Group) fork(path string, args []string, attr *os.ProcAttr) (*os.Process
 // wait is the only one who waits for this process; it ends when the process has ended.
 func (p *Process) wait() {
 	state, err := p.os.Wait()
-	children.forget(p.pid)
+	children.Forget(p.pid)
 	p.group.isVacant(p)
 	if err != nil {
 		p.group.note("how %s (pid %d) ended is not known: %v", p.name, p.pid, err)
@@ -158,7 +159,7 @@ func (p *Process) wait() {
 	} else {
 		p.exit = exitOf(state)
 		if u, ok := state.SysUsage().(*syscall.Rusage); ok {
-			p.group.addUsage(usageOf(u))
+			p.group.addUsage(u)
 		}
 	}
 	close(p.done)

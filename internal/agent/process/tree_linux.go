@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"stint.dev/stint/internal/agent/process/children"
 	"stint.dev/stint/internal/agent/process/procfs"
 )
 
@@ -64,13 +64,13 @@ func (t *tree) look(g *Group, f func(s *procfs.Stat)) error {
 	if err := errors.Join(procfs.Usable(), t.list()); err != nil {
 		return fmt.Errorf("list the processes of the host: %w", err)
 	}
-	children.mu.Lock()
-	for range judgements {
-		if !t.judge(g) {
-			break
+	children.Judge(hooks{g}, func(belongs func(s *procfs.Stat) bool) {
+		for range judgements {
+			if !t.judge(belongs) {
+				break
+			}
 		}
-	}
-	children.mu.Unlock()
+	})
 	for _, n := range t.ours {
 		if t.read(n) {
 			f(&n.stat)
@@ -155,7 +155,7 @@ func (t *tree) see(pid int, inode uint64) {
 
 // judge gives a verdict to every process that has none. It reports whether some are left
 // whose parent is not to be found.
-func (t *tree) judge(g *Group) (again bool) {
+func (t *tree) judge(belongs func(s *procfs.Stat) bool) (again bool) {
 	self := os.Getpid()
 	var fresh []*node
 	for _, n := range t.known {
@@ -171,7 +171,7 @@ func (t *tree) judge(g *Group) (again bool) {
 		}
 	}
 	for _, n := range fresh {
-		if t.follow(g, n, self, len(t.known)) == unknown {
+		if t.follow(belongs, n, self, len(t.known)) == unknown {
 			again = true
 		}
 	}
@@ -184,37 +184,23 @@ func (t *tree) judge(g *Group) (again bool) {
 }
 
 // follow walks from n towards the agent until a verdict is known, and passes it down.
-func (t *tree) follow(g *Group, n *node, self, depth int) verdict {
+func (t *tree) follow(belongs func(s *procfs.Stat) bool, n *node, self, depth int) verdict {
 	if n.verdict != unknown || depth == 0 {
 		return n.verdict
 	}
 	switch {
 	case n.stat.PPID == self:
-		n.verdict = t.child(g, n)
+		if n.verdict = below; belongs(&n.stat) {
+			n.verdict = ours
+		}
 	case n.stat.PPID == 0:
 		n.verdict = outside
 	default:
 		if parent := t.known[n.stat.PPID]; parent != nil {
-			n.verdict = t.follow(g, parent, self, depth-1)
+			n.verdict = t.follow(belongs, parent, self, depth-1)
 		}
 	}
 	return n.verdict
-}
-
-// child judges a child of the agent: one that the group started, one that others started,
-// or an adopted orphan.
-func (t *tree) child(g *Group, n *node) verdict {
-	g.mu.Lock()
-	p := g.sessions[n.pid]
-	g.mu.Unlock()
-	_, waited := children.own[n.pid]
-	switch {
-	case waited && p != nil:
-		return ours
-	case waited || n.stat.PGRP == syscall.Getpgrp() || children.adopter(&n.stat) != g:
-		return below
-	}
-	return ours
 }
 
 // read renews the state of one of ours; false when it has ended.

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"stint.dev/stint/internal/agent/process/children"
 	"stint.dev/stint/internal/agent/process/member"
 )
 
@@ -162,7 +163,7 @@ func (g *Group) startWatcher() (*watcher, error) {
 		return nil, err
 	}
 	defer r.Close()
-	null, err := OpenNull()
+	null, err := children.OpenNull()
 	if err != nil {
 		w.Close()
 		return nil, err
@@ -198,7 +199,7 @@ func (g *Group) startShell(path string, files []*os.File) (*os.Process, error) {
 	marks := g.marks()
 	// A busybox is the shell only under the name sh; what it is stands in $0.
 	args := append([]string{"sh", "-c", watcherScript, "stint-watcher", marks[0], marks[1]}, g.cage.dirs()...)
-	return children.start(path, args, &os.ProcAttr{
+	return children.Start(path, args, &os.ProcAttr{
 		Dir:   "/",
 		Env:   []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 		Files: files,
@@ -217,6 +218,6 @@ func (w *watcher) dismiss() {
 	}
 	_ = w.process.Kill() // it ended before: the wait tells
 	_, _ = w.process.Wait()
-	children.forget(w.process.Pid)
+	children.Forget(w.process.Pid)
 	w.pipe.Close()
 }

@@ -1,11 +1,10 @@
-package process
+package children
 
 import (
 	"fmt"
 	"maps"
 	"os"
 	"slices"
-	"sync"
 	"syscall"
 	"time"
 	"unsafe"
@@ -24,17 +23,9 @@ const (
 	reapMany = 32 // so many at one look make the next one come sooner
 )
 
-// children is what this process knows of its children. It is one per process because a
-// process's children are: while any group lives, orphans of the job are adopted (the
-// process is their "subreaper") and their exit status must be collected, without ever
-// taking the status of a child that somebody here waits for.
-var children = registry{groups: map[*Group]struct{}{}, own: map[int]struct{}{}}
-
-type registry struct {
-	mu     sync.Mutex
-	groups map[*Group]struct{}
-	own    map[int]struct{} // children made here; each has a waiter of its own
-	adopts bool             // the kernel gives orphans to this process
+// adoption is what the kernel gives to this process, and who takes it.
+type adoption struct {
+	adopts bool // the kernel gives orphans to this process
 	// inherited is true when the process had children before the first group: those of a
 	// shell that became this program (exec).
 	inherited bool
@@ -53,55 +44,29 @@ type zombie struct {
 // it, before it is taken to be nobody's.
 const abandonedAfter = 10 * time.Second
 
-func (r *registry) join(g *Group) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.groups[g] = struct{}{}
-	if len(r.groups) > 1 {
-		return
-	}
+// adopt has the kernel give orphans to this process, and begins to look for dead ones. The caller
+// holds mu.
+func (r *registry) adopt() error {
 	err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	before, _ := mainChildren() // where they are not listed, all that come are taken for the job's
 	r.adopts, r.inherited = err == nil, len(before) > 0
-	if err != nil {
-		g.note("processes that detach themselves go to the system's init, not to the agent: the kernel refuses PR_SET_CHILD_SUBREAPER: %v", err)
-	}
 	r.stop, r.done = make(chan struct{}), make(chan struct{})
 	go r.run(r.stop, r.done)
+	if err != nil {
+		return fmt.Errorf("the kernel refuses PR_SET_CHILD_SUBREAPER: %w", err)
+	}
+	return nil
 }
 
-func (r *registry) leave(g *Group) {
-	r.mu.Lock()
-	delete(r.groups, g)
-	last := len(r.groups) == 0
+// endAdoption ends what adopt began; what was adopted stays. The caller holds mu, and calls wait
+// without it.
+func (r *registry) endAdoption() (wait func()) {
+	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) // nobody needs it from here on
 	stop, done := r.stop, r.done
-	if last {
-		// Nobody asks for adoption from here on; what was adopted stays.
-		_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
-	}
-	r.mu.Unlock()
-	if last {
+	return func() {
 		close(stop)
 		<-done
 	}
-}
-
-// start makes a child that has a waiter of its own. The registry is locked meanwhile: the
-// reaper must not meet a dead child that it does not know yet.
-func (r *registry) start(path string, args []string, attr *os.ProcAttr) (*os.Process, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	p, err := os.StartProcess(path, args, attr)
-	if err == nil {
-		r.own[p.Pid] = struct{}{}
-	}
-	return p, err
-}
-
-func (r *registry) forget(pid int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.own, pid)
 }
 
 // run reaps orphans until stop is closed. A timer and not SIGCHLD: signals belong to the
@@ -126,13 +91,13 @@ func (r *registry) run(stop, done chan struct{}) {
 			pause = min(pause, reapSlow)
 		}
 		for _, g := range r.living() {
-			g.retractEnded()
+			g.Reaped()
 		}
 		timer.Reset(pause)
 	}
 }
 
-func (r *registry) living() []*Group {
+func (r *registry) living() []Group {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Collect(maps.Keys(r.groups))
@@ -177,14 +142,14 @@ func (r *registry) take(pid int) bool {
 	if procfs.ReadStat(pid, &s) != nil || s.PGRP == syscall.Getpgrp() && !r.abandoned(&s) {
 		return false
 	}
-	g := r.adopter(&s)
+	g := r.groupOf(&s)
 	var usage syscall.Rusage
 	if got, err := syscall.Wait4(pid, nil, syscall.WNOHANG, &usage); err != nil || got != pid {
 		return false
 	}
 	delete(r.zombies, pid)
 	if g != nil {
-		g.addUsage(usageOf(&usage))
+		g.AddUsage(&usage)
 	}
 	return true
 }
@@ -223,12 +188,12 @@ func deadChildren() (dead []int) {
 			return procfs.ReadStat(pid, &s) != nil || !s.Dead()
 		})
 	}
-	var all procfs.Scanner
-	if all.Scan() != nil {
+	var scanner procfs.Scanner
+	if scanner.Scan() != nil {
 		return nil // the next look tries again
 	}
-	for i := range all.Stats {
-		if s := &all.Stats[i]; s.PPID == os.Getpid() && s.Dead() {
+	for i := range scanner.Stats {
+		if s := &scanner.Stats[i]; s.PPID == os.Getpid() && s.Dead() {
 			dead = append(dead, s.PID)
 		}
 	}
@@ -251,16 +216,13 @@ func peekDead() int {
 	return int(*(*int32)(unsafe.Add(unsafe.Pointer(&info), offset)))
 }
 
-// adopter is the group to which an adopted child belongs. With one group alive, as in
-// every agent, there is no question, unless the agent is the init of a container or was
+// groupOf is the group to which an adopted child belongs; nil for none. With one group alive, as
+// in every agent, there is no question, unless the agent is the init of a container or was
 // started by a shell that had children: then others' orphans come to it too, and only the
 // mark tells.
-func (r *registry) adopter(s *procfs.Stat) *Group {
+func (r *registry) groupOf(s *procfs.Stat) Group {
 	for g := range r.groups {
-		g.mu.Lock()
-		_, ours := g.sessions[s.Session]
-		g.mu.Unlock()
-		if ours {
+		if g.HasSession(s.Session) {
 			return g
 		}
 	}
@@ -271,16 +233,31 @@ func (r *registry) adopter(s *procfs.Stat) *Group {
 	}
 	environ := member.Environ(s.PID)
 	for g := range r.groups {
-		if g.marks().In(environ) {
+		if g.Marks().In(environ) {
 			return g
 		}
 	}
 	return nil
 }
 
-// adopted calls f for each orphan of g that this process has adopted, dead ones included.
-// It returns false where they are not listed.
-func (r *registry) adopted(g *Group, f func(s *procfs.Stat)) (listed bool) {
+// Judge calls f with a function that reports whether a child of this process belongs to g: it was
+// started for the group, or is an orphan of it. Until f returns no child is made and none is
+// reaped.
+func Judge(g Group, f func(belongs func(s *procfs.Stat) bool)) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	f(func(s *procfs.Stat) bool { return all.belongs(g, s) })
+}
+
+// belongs reports whether a child of this process belongs to g. The caller holds mu.
+func (r *registry) belongs(g Group, s *procfs.Stat) bool {
+	if _, made := r.own[s.PID]; made {
+		return g.HasSession(s.PID)
+	}
+	return s.PGRP != syscall.Getpgrp() && r.groupOf(s) == g
+}
+
+func (r *registry) adopted(g Group, f func(s *procfs.Stat)) (listed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	pids, err := mainChildren()
@@ -292,7 +269,7 @@ func (r *registry) adopted(g *Group, f func(s *procfs.Stat)) (listed bool) {
 		if _, made := r.own[pid]; made || procfs.ReadStat(pid, &s) != nil {
 			continue
 		}
-		if s.PGRP != syscall.Getpgrp() && r.adopter(&s) == g {
+		if r.belongs(g, &s) {
 			f(&s)
 		}
 	}
