@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/process/contain"
 	"stint.dev/stint/internal/faulttest/deadfs"
 	"stint.dev/stint/job"
 )
@@ -64,7 +64,7 @@ func TestProcessThatCannotBeKilled(t *testing.T) {
 			c, messages := config(t, s, "echo $$ > "+dir+"/tasks; echo ready; echo FROZEN > "+dir+"/freezer.state; sleep 60")
 			parallel(t, &c)
 			signals := make(chan os.Signal, 4)
-			c.Signals, c.Containment, c.StopGrace = signals, process.LevelProcessGroup, 200*time.Millisecond
+			c.Signals, c.Containment, c.StopGrace = signals, contain.LevelProcessGroup, 200*time.Millisecond
 			c.Retry = Retry{Most: 3, Backoff: time.Millisecond}
 			tc.set(&c)
 			done := make(chan Result, 1)

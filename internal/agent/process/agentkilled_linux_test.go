@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"stint.dev/stint/internal/agent/process/contain"
 	"stint.dev/stint/internal/agent/process/member"
 )
 
@@ -17,7 +18,7 @@ import (
 func TestAgentKilled(t *testing.T) {
 	for _, level := range levels(t) {
 		for _, e := range evil {
-			if level == LevelProcessGroup && (e.name == "double fork without the mark" || e.name == "forks on and on") {
+			if level == contain.LevelProcessGroup && (e.name == "double fork without the mark" || e.name == "forks on and on") {
 				continue // not promised there: docs/adr/0003-containment.md
 			}
 			t.Run(level+"/"+strings.ReplaceAll(e.name, " ", "-"), func(t *testing.T) {

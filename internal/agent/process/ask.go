@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/process/children"
+	"stint.dev/stint/internal/agent/process/contain"
 )
 
 // mostAnswer bounds what a program is asked for.
@@ -33,7 +34,7 @@ func Ask(ctx context.Context, args, env []string) ([]byte, error) {
 		return nil, fmt.Errorf("ask %s: %w", args[0], err)
 	}
 	touch(args[0], "")
-	back := asCaller()
+	back := contain.AsCaller()
 	p, err := children.Start(args[0], args, &os.ProcAttr{
 		Dir: "/", Env: env, Files: []*os.File{null, w, null}, Sys: &syscall.SysProcAttr{Setsid: true},
 	})

@@ -4,12 +4,14 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+
+	"stint.dev/stint/internal/agent/process/contain"
 )
 
 // What containment adds to the start and end of the shortest of jobs: compare with
 // BenchmarkPlain of the same run.
 func BenchmarkContained(b *testing.B) {
-	for _, level := range []string{LevelCgroup2, LevelCgroup1, LevelProcessGroup} {
+	for _, level := range []string{contain.LevelCgroup2, contain.LevelCgroup1, contain.LevelProcessGroup} {
 		b.Run(level, func(b *testing.B) {
 			for b.Loop() {
 				g, err := Contain(Options{Run: testRun(), Attempt: 1, AtMost: level})

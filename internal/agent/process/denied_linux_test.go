@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"stint.dev/stint/internal/agent/process/contain"
 	"stint.dev/stint/internal/agent/process/member"
 )
 
@@ -40,7 +41,7 @@ func TestProcessesThatMayNotBeKilled(t *testing.T) {
 		copySelf(t, filepath.Join(dir, name), mode)
 	}
 	t.Run("without a cgroup", func(t *testing.T) {
-		out := agentOfNobody(t, dir, LevelProcessGroup, -1)
+		out := agentOfNobody(t, dir, contain.LevelProcessGroup, -1)
 		if !strings.HasPrefix(out, "denied becomesroot 0 root; living 1; ") || !strings.Contains(out, "becomesroot (pid ") ||
 			!strings.Contains(out, ") runs as root; ") || !strings.HasSuffix(out, " may not signal that\n") {
 			t.Errorf("said %q", out)
@@ -61,7 +62,7 @@ func TestProcessesThatMayNotBeKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer cgroup.Close()
-		if out := agentOfNobody(t, dir, LevelCgroup2, int(cgroup.Fd())); out != "killed\n" {
+		if out := agentOfNobody(t, dir, contain.LevelCgroup2, int(cgroup.Fd())); out != "killed\n" {
 			t.Errorf("said %q", out)
 		}
 	})

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"stint.dev/stint/internal/agent/process/contain"
 )
 
 // playFinish is the program that a watcher runs: it writes what it got to the file that its
@@ -182,7 +184,7 @@ func TestWatcherFinishes(t *testing.T) {
 				if !strings.HasPrefix(got, "finish-attempt --left ") || !strings.HasSuffix(got, " "+m.run+" 3") {
 					t.Errorf("the program got %q", got)
 				}
-				if inGroup := uid == 0 && level != LevelProcessGroup; inGroup != strings.Contains(got, " sleep\n") {
+				if inGroup := uid == 0 && level != contain.LevelProcessGroup; inGroup != strings.Contains(got, " sleep\n") {
 					t.Errorf("what was left: %q", got)
 				}
 				await(t, "nothing to be left", func() bool {
@@ -232,7 +234,7 @@ func TestSettingsOfTheWatcherAreClosed(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs a user of its own for the agent")
 	}
-	m := startMortal(t, LevelProcessGroup, 65534)
+	m := startMortal(t, contain.LevelProcessGroup, 65534)
 	for who, pid := range map[string]int{"agent": m.cmd.Process.Pid, "watcher": watcherPID(m.run)} {
 		look := exec.Command("sh", "-c", `p=/proc/$0; for f in $p/environ $p/mem $p/fd/3 $p/fd/4 $p/maps; do head -c 1 $f >/dev/null 2>&1 && echo "$f is open"; done; ls $p/fd 2>/dev/null; exit 0`, fmt.Sprint(pid))
 		look.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}

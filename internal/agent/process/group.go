@@ -15,6 +15,7 @@ import (
 
 	"stint.dev/stint/internal/agent/bounded"
 	"stint.dev/stint/internal/agent/process/children"
+	"stint.dev/stint/internal/agent/process/contain"
 	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/process/procfs"
 	"stint.dev/stint/job"
@@ -30,8 +31,8 @@ import (
 // nothing any more and, unless it has something to finish, is dismissed; none is started, 3. the group leaves the reaper of orphans, which ends with the last group, 4. the cgroups
 // are removed, if they are empty.
 type Group struct {
-	opts Options
-	cage *cage
+	opts        Options
+	containment *contain.Containment
 
 	guards guards
 
@@ -55,16 +56,18 @@ func Contain(opts Options) (*Group, error) {
 		return nil, &job.InvalidError{What: "limit", Value: fmt.Sprintf("%d bytes, %g cores, %d processes", opts.MemoryLimitBytes, opts.CPULimit, opts.ProcessLimit), Why: "is below zero"}
 	}
 	g := &Group{opts: opts, sessions: make(map[int]*Process), guards: guards{after: guardAfter}}
-	g.cage = newCage(opts, g.note)
+	g.containment = contain.New(contain.Config{
+		Run: opts.Run, Attempt: opts.Attempt, Limits: opts.limits(), OOMScoreAdj: opts.OOMScoreAdj, AtMost: opts.AtMost,
+	}, hooks{g})
 	if err := children.Join(hooks{g}); err != nil {
 		g.note("processes that detach themselves go to the system's init, not to the agent: %v", err)
 	}
 	return g, nil
 }
 
-// Level is the containment that the group has: one of the Level constants. It can fall at
+// Level is the containment that the group has: one of the levels of package contain. It can fall at
 // the first Start, when the kernel refuses what it seemed to offer.
-func (g *Group) Level() string { return g.cage.level() }
+func (g *Group) Level() string { return g.containment.Level() }
 
 // Notes are sentences for a person about what the group cannot do.
 func (g *Group) Notes() []string {
@@ -117,7 +120,7 @@ func (g *Group) Kill() error {
 	g.mu.Lock()
 	g.killing = true
 	g.mu.Unlock()
-	err := errors.Join(g.cage.kill(), g.killRounds())
+	err := errors.Join(g.containment.Kill(), g.killRounds())
 	if err != nil {
 		return fmt.Errorf("kill the processes of the attempt: %w", err)
 	}
@@ -159,7 +162,7 @@ func (g *Group) killRounds() error {
 			if !errors.Is(sigErr, syscall.EPERM) {
 				err = errors.Join(err, sigErr)
 				sigErr = nil
-			} else if g.cage.endsWithoutPermission(m.PID) {
+			} else if g.containment.EndsWithoutPermission(m.PID) {
 				sigErr = nil
 			}
 			sent[m] = sigErr
@@ -184,7 +187,7 @@ func (g *Group) Members() ([]member.Member, error) {
 
 // Scan calls f for each process of the attempt; those that have ended and were not waited
 // for yet (zombies) are included where the level still sees them. f must not keep s.
-func (g *Group) Scan(f func(s *procfs.Stat)) error { return g.cage.scan(g, f) }
+func (g *Group) Scan(f func(s *procfs.Stat)) error { return g.containment.Scan(f) }
 
 // Empty waits until no member lives, or ctx ends; then it returns ctx's error. After Kill it
 // goes on killing what comes to light.
@@ -233,7 +236,7 @@ func (g *Group) empty() (bool, error) {
 	if orphans {
 		return false, nil
 	}
-	if populated, known := g.cage.populated(); known {
+	if populated, known := g.containment.Populated(); known {
 		return !populated, nil
 	}
 	if listed {
@@ -280,15 +283,19 @@ func (g *Group) addUsage(r *syscall.Rusage) {
 
 // CgroupDir is the attempt's own directory in a cgroup hierarchy: "cgroup2", or the name
 // of a v1 controller ("memory", "cpuacct", "pids"). It is empty where there is none.
-func (g *Group) CgroupDir(hierarchy string) string { return g.cage.dir(hierarchy) }
+func (g *Group) CgroupDir(hierarchy string) string { return g.containment.Dir(hierarchy) }
 
 // OOM is the proof that the kernel's out-of-memory killer ended processes of the attempt
 // since the last call, or nil. It rests on the kernel's counters, never on an exit code.
-func (g *Group) OOM() *job.OOM { return g.cage.oom(g) }
+func (g *Group) OOM() *job.OOM { return g.containment.OOM() }
+
+// Unenforced says in one line which limits of the options do not hold, and why; empty when all
+// do. It may change with each Start.
+func (g *Group) Unenforced() string { return g.containment.Unenforced() }
 
 // OOMKills counts the kernel's kills for want of memory in the attempt's own cgroup so
 // far; 0 where there is none.
-func (g *Group) OOMKills() int64 { return g.cage.oomKills() }
+func (g *Group) OOMKills() int64 { return g.containment.OOMKills() }
 
 // LetLive gives up the means that end what outlives the agent: the watcher kills nothing.
 // Call it when what still lives was left on purpose; its cgroup, and the limits set there,
@@ -334,5 +341,5 @@ func (g *Group) Close() error {
 	})
 	children.Reap() // an orphan comes to us when its dead parent was waited for
 	children.Leave(hooks{g})
-	return g.cage.close()
+	return g.containment.Close()
 }

@@ -23,3 +23,23 @@ func (h hooks) Marks() member.Marks { return h.g.marks() }
 func (h hooks) AddUsage(u *syscall.Rusage) { h.g.addUsage(u) }
 
 func (h hooks) Reaped() { h.g.retractEnded() }
+
+func (h hooks) Note(format string, args ...any) { h.g.note(format, args...) }
+
+func (h hooks) KilledFromOutside() (pid int, name string, killed bool) {
+	h.g.mu.Lock()
+	defer h.g.mu.Unlock()
+	if h.g.killing {
+		return 0, "", false
+	}
+	for _, p := range h.g.sessions {
+		select {
+		case <-p.done:
+			if p.exit.SignalNo == int(syscall.SIGKILL) {
+				return p.pid, p.name, true
+			}
+		default:
+		}
+	}
+	return 0, "", false
+}

@@ -4,12 +4,10 @@ import (
 	"os"
 	"path"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
+	"stint.dev/stint/internal/agent/process/contain"
 	"stint.dev/stint/job"
 )
 
@@ -20,7 +18,7 @@ func newLeafParent(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dirs := g.cage.dirs()
+	dirs := g.containment.Dirs()
 	if err := g.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -35,62 +33,11 @@ func newLeafParent(t *testing.T) string {
 	return parent
 }
 
-// Agents that start the same attempt at once have a cgroup each, and none takes away
-// another's: also between another's making and locking it.
-func TestLeavesOfOneNameAtOnce(t *testing.T) {
-	parent := newLeafParent(t)
-	const agents, rounds = 8, 50
-	var all sync.WaitGroup
-	for range agents {
-		all.Go(func() {
-			for range rounds {
-				l, err := makeLeaf(parent, "stint-same.1")
-				if err != nil {
-					t.Errorf("make: %v", err)
-					return
-				}
-				var mine, there unix.Stat_t
-				if err := unix.Fstat(l.fd, &mine); err != nil {
-					t.Error(err)
-				}
-				if err := unix.Stat(l.dir, &there); err != nil || mine.Ino != there.Ino {
-					t.Errorf("%s is not the locked directory any more: %v", l.dir, err)
-				}
-				if err := l.remove(); err != nil {
-					t.Errorf("remove: %v", err)
-				}
-			}
-		})
-	}
-	all.Wait()
-	if left := subdirs(parent); len(left) > 0 {
-		t.Errorf("left: %v", left)
-	}
-}
-
-// What a dead agent left under the name does not keep the attempt from a cgroup.
-func TestLeafBesideOneOfADeadAgent(t *testing.T) {
-	parent := newLeafParent(t)
-	if err := os.Mkdir(path.Join(parent, "stint-same.1"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	l, err := makeLeaf(parent, "stint-same.1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !hasLeaf([]byte("0::"+l.dir), []byte("/stint-same.1")) {
-		t.Errorf("Sweep does not find what is in %s", l.dir)
-	}
-	if err := l.remove(); err != nil {
-		t.Error(err)
-	}
-}
-
 // A cgroup that somebody removed is no reason for the job not to start, and no program is
 // blamed for it.
 func TestStartAfterTheLeafWasRemoved(t *testing.T) {
 	for _, level := range levels(t) {
-		if level == LevelProcessGroup {
+		if level == contain.LevelProcessGroup {
 			continue
 		}
 		t.Run(level, func(t *testing.T) {
@@ -102,7 +49,7 @@ func TestStartAfterTheLeafWasRemoved(t *testing.T) {
 			if text := g.Unenforced(); os.Getuid() == 0 && text != "" {
 				t.Errorf("before the start: %s", text)
 			}
-			for _, dir := range g.cage.dirs() {
+			for _, dir := range g.containment.Dirs() {
 				if err := syscall.Rmdir(dir); err != nil {
 					t.Fatal(err)
 				}

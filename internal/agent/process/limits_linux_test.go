@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/agent/process/contain"
 	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/process/procfs"
 )
@@ -48,7 +49,7 @@ func needsRight(t *testing.T, g *Group) {
 }
 
 func TestOutOfMemoryIsProved(t *testing.T) {
-	for _, level := range []string{LevelCgroup2, LevelCgroup1} {
+	for _, level := range []string{contain.LevelCgroup2, contain.LevelCgroup1} {
 		t.Run(level, func(t *testing.T) {
 			const limit = 32 << 20
 			g := limited(t, Options{MemoryLimitBytes: limit, AtMost: level})
@@ -111,7 +112,7 @@ func inBoth(a, b []member.Member) []member.Member {
 }
 
 func TestProcessLimitHoldsAForkBomb(t *testing.T) {
-	for _, level := range []string{LevelCgroup2, LevelCgroup1} {
+	for _, level := range []string{contain.LevelCgroup2, contain.LevelCgroup1} {
 		t.Run(level, func(t *testing.T) {
 			g := limited(t, Options{ProcessLimit: 20, AtMost: level})
 			needsRight(t, g)
@@ -147,7 +148,7 @@ func TestProcessLimitHoldsAForkBomb(t *testing.T) {
 }
 
 func TestCPULimitIsSet(t *testing.T) {
-	for _, level := range []string{LevelCgroup2, LevelCgroup1} {
+	for _, level := range []string{contain.LevelCgroup2, contain.LevelCgroup1} {
 		t.Run(level, func(t *testing.T) {
 			g := limited(t, Options{CPULimit: 0.2, AtMost: level})
 			needsRight(t, g)
@@ -176,7 +177,7 @@ func TestCPULimitIsSet(t *testing.T) {
 }
 
 func TestLimitsWithoutRights(t *testing.T) {
-	g := limited(t, Options{MemoryLimitBytes: 1 << 30, CPULimit: 1.5, ProcessLimit: 100, AtMost: LevelProcessGroup})
+	g := limited(t, Options{MemoryLimitBytes: 1 << 30, CPULimit: 1.5, ProcessLimit: 100, AtMost: contain.LevelProcessGroup})
 	notes := strings.Join(g.Notes(), "\n")
 	for _, want := range []string{"the memory limit of 1 GiB is not enforced", "the CPU limit of 1.5 cores is not enforced", "the limit of 100 processes is not enforced"} {
 		if !strings.Contains(notes, want) {

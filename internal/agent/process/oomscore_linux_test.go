@@ -8,11 +8,13 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"stint.dev/stint/internal/agent/process/contain"
 )
 
 func ownScore(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile(scoreFile)
+	text, err := os.ReadFile("/proc/self/oom_score_adj")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,14 +34,6 @@ func mayLowerScores(t *testing.T) bool {
 		t.Fatal(err)
 	}
 	return caps&(1<<unix.CAP_SYS_RESOURCE) != 0
-}
-
-func TestAgentScore(t *testing.T) {
-	for caller, want := range map[int]int{0: -500, 300: -200, 1000: 500, -300: -800, -600: -999, -999: -999, -1000: -1000} {
-		if got := agentScore(caller); got != want {
-			t.Errorf("caller %d: agent %d, want %d", caller, got, want)
-		}
-	}
 }
 
 // A job has its caller's oom_score_adj, or the one that was wanted, and the agent one below,
@@ -65,7 +59,7 @@ func TestOOMScore(t *testing.T) {
 	} {
 		g := limited(t, Options{OOMScoreAdj: c.want})
 		lowered := ownScore(t)
-		if may && lowered != strconv.Itoa(agentScore(callerNumber)) {
+		if may && lowered != strconv.Itoa(contain.AgentScore(callerNumber)) {
 			t.Errorf("the agent has %s, its caller %s", lowered, caller)
 		}
 		r, w, err := os.Pipe()

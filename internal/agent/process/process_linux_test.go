@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"stint.dev/stint/internal/agent/process/contain"
 	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/process/procfs"
 )
@@ -42,7 +44,7 @@ func testRun() string {
 // levels are those that this host and user really have.
 func levels(t *testing.T) (got []string) {
 	t.Helper()
-	for _, level := range []string{LevelCgroup2, LevelCgroup1, LevelProcessGroup} {
+	for _, level := range []string{contain.LevelCgroup2, contain.LevelCgroup1, contain.LevelProcessGroup} {
 		g, err := Contain(Options{Run: testRun(), Attempt: 1, AtMost: level})
 		if err != nil {
 			t.Fatal(err)
@@ -54,8 +56,8 @@ func levels(t *testing.T) (got []string) {
 			t.Error(err)
 		}
 	}
-	if len(got) == 0 || got[len(got)-1] != LevelProcessGroup {
-		t.Fatalf("levels %v lack %s", got, LevelProcessGroup)
+	if len(got) == 0 || got[len(got)-1] != contain.LevelProcessGroup {
+		t.Fatalf("levels %v lack %s", got, contain.LevelProcessGroup)
 	}
 	t.Logf("levels here for uid %d: %v", os.Getuid(), got)
 	return got
@@ -343,4 +345,16 @@ func playAgent() int {
 	}
 	p.Exit()
 	select {}
+}
+
+// removeTree removes a cgroup with those below it, if nothing lives in them.
+func removeTree(dir string) error {
+	below, err := filepath.Glob(filepath.Join(dir, "*", "cgroup.procs"))
+	if err != nil {
+		return err
+	}
+	for _, file := range below {
+		_ = removeTree(filepath.Dir(file)) // the removal of the whole shows it
+	}
+	return syscall.Rmdir(dir)
 }

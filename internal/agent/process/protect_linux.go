@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"stint.dev/stint/internal/agent/process/contain"
 	"stint.dev/stint/internal/agent/process/procfs"
 )
 
@@ -16,9 +17,9 @@ import (
 // What it executes is not affected. From root nothing is hidden.
 //
 // Files in /proc/self that only their owner may open belong to root then. The one that is
-// needed is opened before: see scoreAdj.
+// needed is opened before.
 func Protect() error {
-	oomScore.open()
+	contain.OpenScore()
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("hide the memory of this process from others of its user: %w", err)
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"stint.dev/stint/internal/agent/process/contain"
 )
 
 func TestHideVariables(t *testing.T) {
@@ -84,7 +86,7 @@ func playProtected() int {
 		return 1
 	}
 	score := 300
-	g, err := Contain(Options{Run: os.Getenv("STINT_TEST_RUN"), Attempt: 1, AtMost: LevelProcessGroup, OOMScoreAdj: &score})
+	g, err := Contain(Options{Run: os.Getenv("STINT_TEST_RUN"), Attempt: 1, AtMost: contain.LevelProcessGroup, OOMScoreAdj: &score})
 	if err != nil {
 		return 1
 	}

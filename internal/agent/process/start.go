@@ -135,17 +135,7 @@ func (g *Group) fork(path string, args []string, attr *os.ProcAttr) (*os.Process
 	if g.isClosed() { // the start was given up while a file system did not answer
 		return nil, os.ErrClosed
 	}
-	leave := g.cage.enter(attr.Sys, g.note)
-	child, err := children.Start(path, args, attr)
-	if err != nil && g.cage.mayHaveRefused(err) {
-		// The same again without being born in the v2 leaf tells whether that was it.
-		g.cage.withoutLeaf(attr.Sys)
-		if child, err = children.Start(path, args, attr); err == nil {
-			g.cage.dropLeaf(g.note)
-		}
-	}
-	leave()
-	return child, err
+	return g.containment.Start(path, args, attr)
 }
 
 // wait is the only one who waits for this process; it ends when the process has ended.

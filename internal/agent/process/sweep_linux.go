@@ -1,13 +1,13 @@
 package process
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"syscall"
 
+	"stint.dev/stint/internal/agent/process/contain"
 	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/process/procfs"
 )
@@ -76,36 +76,15 @@ func marked(run string, attempt int, spared map[int]bool) ([]member.Member, erro
 		return nil, err
 	}
 	var found []member.Member
-	marks, name := member.MarksOf(run, attempt), []byte("/"+leafName(run, attempt))
+	marks, leaf := member.MarksOf(run, attempt), contain.LeafName(run, attempt)
 	for i := range scanner.Stats {
 		s := &scanner.Stats[i]
 		if s.Dead() || spared[s.PID] {
 			continue
 		}
-		if marks.In(member.Environ(s.PID)) || inLeaf(s.PID, name) {
+		if marks.In(member.Environ(s.PID)) || contain.IsInLeaf(s.PID, leaf) {
 			found = append(found, member.Of(s))
 		}
 	}
 	return found, nil
-}
-
-// inLeaf reports whether a process is in a cgroup of an attempt.
-func inLeaf(pid int, element []byte) bool {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
-	return err == nil && hasLeaf(text, element)
-}
-
-// hasLeaf reports whether a path in text has this element, as it is or with the suffix that
-// makeLeaf gives to a second cgroup of the same attempt.
-func hasLeaf(text, element []byte) bool {
-	for {
-		i := bytes.Index(text, element)
-		if i < 0 {
-			return false
-		}
-		text = text[i+len(element):]
-		if len(text) == 0 || text[0] == '\n' || text[0] == '/' || text[0] == '-' {
-			return true
-		}
-	}
 }

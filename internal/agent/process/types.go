@@ -5,13 +5,8 @@ package process
 import (
 	"os"
 	"time"
-)
 
-// Levels of containment, best first. They are part of the API (job.Run.Containment).
-const (
-	LevelCgroup2      = "cgroup2"
-	LevelCgroup1      = "cgroup1"
-	LevelProcessGroup = "process_group"
+	"stint.dev/stint/internal/agent/process/contain"
 )
 
 // Options says what a Group is for and what its processes may use.
@@ -40,6 +35,20 @@ type Options struct {
 	// it returns when that is done: for a caller that ignores signals which its children
 	// must not ignore.
 	BeforeFork func() (after func())
+}
+
+// limits are the limits that are set.
+func (o Options) limits() (all []contain.Limit) {
+	if o.MemoryLimitBytes > 0 {
+		all = append(all, contain.MemoryLimit(o.MemoryLimitBytes, o.MemoryLimitName))
+	}
+	if o.CPULimit > 0 {
+		all = append(all, contain.CPULimit(o.CPULimit, o.CPULimitName))
+	}
+	if o.ProcessLimit > 0 {
+		all = append(all, contain.ProcessLimit(o.ProcessLimit))
+	}
+	return all
 }
 
 // Spec is one process to start.

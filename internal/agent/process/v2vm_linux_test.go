@@ -26,7 +26,8 @@ mount -t devtmpfs dev /dev
 mount -t tmpfs -o mode=1777 tmp /tmp
 mount -t cgroup2 cgroup /sys/fs/cgroup
 cd /tmp
-/process.test -test.v -test.timeout=400s '-test.skip=^(TestOnKernelWithVersion2|TestAsOrdinaryUser)$|./^cgroup1$|TestAgentKilled/process_group'
+/process.test -test.v -test.timeout=400s '-test.skip=^(TestOnKernelWithVersion2|TestAsOrdinaryUser)$|./^cgroup1$|TestAgentKilled/process_group' &&
+	/contain.test -test.v -test.timeout=100s
 echo "as root: exit $?"
 
 # An ordinary user who was given a part of the hierarchy, as systemd does for its users.
@@ -45,20 +46,24 @@ poweroff -f
 `
 
 // A kernel whose controllers are all in the unified hierarchy, which the host of the tests
-// often has not: the tests of this package run in a small machine of their own, as root and
+// often has not: the tests of this package and of contain run in a small machine of their own, as root and
 // as an ordinary user who was given a part of the hierarchy.
 func TestOnKernelWithVersion2(t *testing.T) {
 	if os.Getenv("STINT_TEST_MACHINE") != "" {
 		t.Skip("this is that machine")
 	}
 	m := findMachine(t)
-	binary := filepath.Join(t.TempDir(), "process.test")
-	build := exec.Command("go", "test", "-c", "-ldflags", "-s -w", "-o", binary, ".")
+	programs := map[string]string{"bin/busybox": m.Busybox}
+	dir := t.TempDir()
+	for _, name := range []string{"process.test", "contain.test"} {
+		programs[name] = filepath.Join(dir, name)
+	}
+	build := exec.Command("go", "test", "-c", "-ldflags", "-s -w", "-o", dir, ".", "./contain")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the tests without cgo: %v\n%s", err, out)
 	}
-	image := machineImage(t, map[string]string{"bin/busybox": m.Busybox, "process.test": binary})
+	image := machineImage(t, programs)
 	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
 	defer cancel()
 	out, err := m.Boot(ctx, image, "/init", 768)
@@ -75,7 +80,7 @@ func TestOnKernelWithVersion2(t *testing.T) {
 		"TestExit/cgroup2", "TestOutOfMemoryIsProved/cgroup2", "TestProcessLimitHoldsAForkBomb/cgroup2", "TestCPULimitIsSet/cgroup2",
 		"TestNothingLeftAfterKill/double-fork-without-the-mark/cgroup2", "TestNothingLeftAfterKill/ignores/process_group",
 		"TestAgentKilled/cgroup2/forks-on-and-on", "TestSignalReachesEverybodyAndWakesTheStopped/cgroup2",
-		"TestFurtherAttemptsNestNoDeeper",
+		"TestFurtherAttemptsNestNoDeeper", "TestLeavesOfOneNameAtOnce",
 	} {
 		if !strings.Contains(root, "--- PASS: "+want+" ") {
 			t.Errorf("%s did not pass as root in the machine", want)

@@ -198,7 +198,7 @@ func (g *Group) startFinisher(files []*os.File) (*os.Process, error) {
 func (g *Group) startShell(path string, files []*os.File) (*os.Process, error) {
 	marks := g.marks()
 	// A busybox is the shell only under the name sh; what it is stands in $0.
-	args := append([]string{"sh", "-c", watcherScript, "stint-watcher", marks[0], marks[1]}, g.cage.dirs()...)
+	args := append([]string{"sh", "-c", watcherScript, "stint-watcher", marks[0], marks[1]}, g.containment.Dirs()...)
 	return children.Start(path, args, &os.ProcAttr{
 		Dir:   "/",
 		Env:   []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/agent/process/contain"
 	"stint.dev/stint/internal/agent/process/member"
 )
 
@@ -155,20 +156,20 @@ func TestWatcherEndsWhatHasTheMark(t *testing.T) {
 func TestWatcherThawsFrozenGroups(t *testing.T) {
 	for _, shell := range shells(t) {
 		t.Run(filepath.Base(shell[0]), func(t *testing.T) {
-			g, err := Contain(Options{Run: testRun(), Attempt: 1, AtMost: LevelCgroup1})
+			g, err := Contain(Options{Run: testRun(), Attempt: 1, AtMost: contain.LevelCgroup1})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer g.Close()
-			frozen := g.cage.v1With("freezer")
-			if frozen == nil {
+			frozen := g.CgroupDir("freezer")
+			if frozen == "" {
 				t.Skip("this host and user have no v1 freezer group")
 			}
 			p := start(t, g, "sleep", "1000")
-			if err := frozen.set("freezer.state", "FROZEN"); err != nil {
+			if err := os.WriteFile(frozen+"/freezer.state", []byte("FROZEN"), 0); err != nil {
 				t.Fatal(err)
 			}
-			runWatcher(t, shell, testRun(), "", g.cage.dirs()...)
+			runWatcher(t, shell, testRun(), "", g.containment.Dirs()...)
 			if e := p.Exit(); e.Signal != "SIGKILL" {
 				t.Errorf("ended as %+v", e)
 			}

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/process/contain"
 	"stint.dev/stint/job"
 )
 
@@ -18,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const testRun = "0193c000-0000-7000-9000-000000000001"
 
-func contain(t testing.TB, o process.Options) *process.Group {
+func contained(t testing.TB, o process.Options) *process.Group {
 	t.Helper()
 	o.Run, o.Attempt = testRun, os.Getpid()
 	g, err := process.Contain(o)
@@ -82,9 +83,9 @@ func (s script) goOn() {
 }
 
 func eachLevel(t *testing.T, f func(t *testing.T, g *process.Group)) {
-	for _, level := range []string{process.LevelCgroup2, process.LevelCgroup1, process.LevelProcessGroup} {
+	for _, level := range []string{contain.LevelCgroup2, contain.LevelCgroup1, contain.LevelProcessGroup} {
 		t.Run(level, func(t *testing.T) {
-			g := contain(t, process.Options{AtMost: level})
+			g := contained(t, process.Options{AtMost: level})
 			t.Logf("wanted %s, got %s", level, g.Level())
 			f(t, g)
 		})
@@ -161,10 +162,10 @@ func TestSampleCountsWhatIsWritten(t *testing.T) {
 }
 
 func BenchmarkSample(b *testing.B) {
-	for _, level := range []string{process.LevelCgroup2, process.LevelCgroup1, process.LevelProcessGroup} {
+	for _, level := range []string{contain.LevelCgroup2, contain.LevelCgroup1, contain.LevelProcessGroup} {
 		for _, n := range []string{"1", "50", "500"} {
 			b.Run(level+"/processes="+n, func(b *testing.B) {
-				g := contain(b, process.Options{AtMost: level})
+				g := contained(b, process.Options{AtMost: level})
 				if g.Level() != level {
 					b.Skipf("this host and user get %s, not %s", g.Level(), level)
 				}

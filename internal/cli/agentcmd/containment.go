@@ -6,6 +6,7 @@ import (
 
 	"stint.dev/stint/internal/agent"
 	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/process/contain"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/job"
 )
@@ -19,8 +20,8 @@ func containmentRow() option.Option {
 	}
 }
 
-// contain fills in how the job's processes are held together and ranked.
-func contain(c *agent.Config, opts *option.Set) (err error) {
+// setContainment fills in how the job's processes are held together and ranked.
+func setContainment(c *agent.Config, opts *option.Set) (err error) {
 	if c.Containment, err = containment(opts.Text("containment")); err != nil {
 		return err
 	}
@@ -39,7 +40,7 @@ func containment(text string) (string, error) {
 	switch level := strings.ReplaceAll(strings.ToLower(strings.TrimSpace(text)), "-", "_"); level {
 	case "auto", "":
 		return "", nil
-	case process.LevelCgroup2, process.LevelCgroup1, process.LevelProcessGroup:
+	case contain.LevelCgroup2, contain.LevelCgroup1, contain.LevelProcessGroup:
 		return level, nil
 	}
 	return "", option.Usagef("--containment: %s is none of auto, cgroup2, cgroup1, process-group", job.Quote(text))

@@ -4,13 +4,13 @@ import (
 	"strings"
 	"testing"
 
-	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/process/contain"
 )
 
 func TestContainmentLevels(t *testing.T) {
 	for text, want := range map[string]string{
-		"": "", "auto": "", " AUTO ": "", "cgroup2": process.LevelCgroup2, "cgroup1": process.LevelCgroup1,
-		"process-group": process.LevelProcessGroup, "process_group": process.LevelProcessGroup,
+		"": "", "auto": "", " AUTO ": "", "cgroup2": contain.LevelCgroup2, "cgroup1": contain.LevelCgroup1,
+		"process-group": contain.LevelProcessGroup, "process_group": contain.LevelProcessGroup,
 	} {
 		if got, err := containment(text); err != nil || got != want {
 			t.Errorf("%q: %q, %v; want %q", text, got, err, want)

@@ -173,7 +173,7 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 			return cfg, err
 		}
 	}
-	if err := contain(c, opts); err != nil {
+	if err := setContainment(c, opts); err != nil {
 		return cfg, err
 	}
 	if err := directory(c, opts.Text("dir")); err != nil {

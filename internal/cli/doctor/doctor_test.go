@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/process/contain"
 	"stint.dev/stint/job"
 )
 
@@ -123,7 +124,7 @@ func TestRuntimeFindings(t *testing.T) {
 // Doctor tells what the level that was asked for lacks, not what the host could do.
 func TestDoctorAtALowerLevel(t *testing.T) {
 	found := checkContainment(process.Options{
-		Run: noRun, Attempt: 1, AtMost: process.LevelProcessGroup,
+		Run: noRun, Attempt: 1, AtMost: contain.LevelProcessGroup,
 		MemoryLimitBytes: 50 << 20, MemoryLimitName: "--memory-limit 50M", CPULimitName: "--cpu-limit",
 	})
 	if len(found) != 3 || found[0].Detail != "jobs are contained by process_group, the best that --containment allows" || found[0].Do != "" {

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/process/contain"
 	"stint.dev/stint/job"
 )
 
@@ -63,9 +63,9 @@ func kernelNumber(file string) (int64, error) {
 // better says what would give a job a better containment.
 func better(level string) string {
 	switch level {
-	case process.LevelCgroup1:
+	case contain.LevelCgroup1:
 		return "cgroup v2 would kill and count better: boot with systemd.unified_cgroup_hierarchy=1"
-	case process.LevelProcessGroup:
+	case contain.LevelProcessGroup:
 		return "for limits and exact figures run stint as root, or where systemd delegates cgroups: systemd-run --user --scope -p Delegate=yes stint run …"
 	}
 	return ""

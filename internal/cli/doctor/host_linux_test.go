@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/process/contain"
 )
 
 func TestPipesFinding(t *testing.T) {
@@ -32,7 +32,7 @@ func TestPipesFinding(t *testing.T) {
 }
 
 func TestBetterContainment(t *testing.T) {
-	if better(process.LevelCgroup2) != "" || better(process.LevelCgroup1) == "" || better(process.LevelProcessGroup) == "" {
+	if better(contain.LevelCgroup2) != "" || better(contain.LevelCgroup1) == "" || better(contain.LevelProcessGroup) == "" {
 		t.Error("advice stands where none is needed, or is missing")
 	}
 }

@@ -1,4 +1,4 @@
-package process
+package contain
 
 import (
 	"errors"
@@ -33,7 +33,10 @@ type scoreAdj struct {
 	file   *os.File
 }
 
-// open opens the file before this process may no longer do that by its name: see Protect.
+// OpenScore opens the file of this process's oom_score_adj before it may no longer do that by its
+// name: see process.Protect.
+func OpenScore() { oomScore.open() }
+
 func (s *scoreAdj) open() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,13 +58,13 @@ func (s *scoreAdj) lower() {
 		s.caller, err = strconv.Atoi(strings.TrimSpace(string(text)))
 	}
 	s.known, s.own = err == nil, s.caller
-	if want := agentScore(s.caller); s.known && want < s.caller && s.write(want) == nil {
+	if want := AgentScore(s.caller); s.known && want < s.caller && s.write(want) == nil {
 		s.own = want
 	}
 }
 
-// agentScore is the agent's oom_score_adj given the caller's.
-func agentScore(caller int) int { return min(caller, max(caller-scoreBelow, scoreLeast)) }
+// AgentScore is the agent's oom_score_adj given the caller's.
+func AgentScore(caller int) int { return min(caller, max(caller-scoreBelow, scoreLeast)) }
 
 // restore gives the process its caller's value back when the last user has left.
 func (s *scoreAdj) restore() {
@@ -100,9 +103,9 @@ func (s *scoreAdj) take(want *int) (back func(), err error) {
 	}, err
 }
 
-// asCaller gives the process its caller's value until back is called, for a child that is no
+// AsCaller gives the process its caller's value until back is called, for a child that is no
 // part of a job.
-func asCaller() (back func()) {
+func AsCaller() (back func()) {
 	back, _ = oomScore.take(nil) // without it the child has the agent's
 	return back
 }

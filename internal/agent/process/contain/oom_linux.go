@@ -1,11 +1,10 @@
-package process
+package contain
 
 import (
 	"os"
 	"path"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -39,7 +38,7 @@ var (
 )
 
 // newMemoryCounter picks the best counter there is, or nil.
-func newMemoryCounter(c *cage, host hierarchies) *memoryCounter {
+func newMemoryCounter(c *Containment, host hierarchies) *memoryCounter {
 	if c.v2 != nil {
 		if m := openCounter(c.v2.dir, memoryV2, false); m != nil {
 			return m
@@ -98,16 +97,17 @@ func (m *memoryCounter) kills() int64 {
 	return max(m.last-m.first, 0)
 }
 
-// oomKills counts kills that are certainly the attempt's.
-func (c *cage) oomKills() int64 {
+// OOMKills counts the kernel's kills for want of memory in the attempt's own cgroup so far; 0
+// where there is none.
+func (c *Containment) OOMKills() int64 {
 	if c.memory == nil || c.memory.around {
 		return 0
 	}
 	return c.memory.kills()
 }
 
-// proof tells of kills since the last call.
-func (m *memoryCounter) proof(g *Group) *job.OOM {
+// proof says what was killed since the last call; nil for nothing.
+func (m *memoryCounter) proof(g Group) *job.OOM {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	count, ok := m.count()
@@ -115,8 +115,8 @@ func (m *memoryCounter) proof(g *Group) *job.OOM {
 	if !ok || kills <= 0 {
 		return nil
 	}
-	killed := g.killedByStranger()
-	if m.around && killed == nil {
+	pid, name, killed := g.KilledFromOutside()
+	if m.around && !killed {
 		m.seen = count
 		return nil
 	}
@@ -129,7 +129,7 @@ func (m *memoryCounter) proof(g *Group) *job.OOM {
 	if o.PeakBytes = m.number(m.files.peak); o.PeakBytes == 0 {
 		o.PeakBytes = m.number(m.files.current) // before Linux 5.19
 	}
-	m.victim(o, killed)
+	m.victim(o, pid, name, killed)
 	return o
 }
 
@@ -144,12 +144,12 @@ func (m *memoryCounter) number(file string) int64 {
 }
 
 // victim names the process that was killed: from the kernel's log where it may be read,
-// else the process of the attempt that ended by a SIGKILL nobody here sent.
-func (m *memoryCounter) victim(o *job.OOM, killed *Process) {
+// else the process of the attempt that was killed from outside, if there is one.
+func (m *memoryCounter) victim(o *job.OOM, pid int, name string, killed bool) {
 	last, found := procfs.OOMKill{}, false
 	readKernelLog(func(record string) {
 		kill, ok := procfs.ParseOOMKill(record)
-		mine := !m.around && hasElement(kill.Memcg, m.name) || killed != nil && kill.PID == killed.pid
+		mine := !m.around && hasElement(kill.Memcg, m.name) || killed && kill.PID == pid
 		if ok && mine {
 			last, found = kill, true
 		}
@@ -164,8 +164,8 @@ func (m *memoryCounter) victim(o *job.OOM, killed *Process) {
 				o.At = o.At.Add(-ago)
 			}
 		}
-	case killed != nil:
-		o.Victim, o.VictimPID = killed.name, killed.pid
+	case killed:
+		o.Victim, o.VictimPID = name, pid
 	}
 }
 
@@ -176,25 +176,6 @@ func hasElement(cgroup, name string) bool {
 		}
 	}
 	return false
-}
-
-// killedByStranger is a process of Start that ended by a SIGKILL which nobody here sent.
-func (g *Group) killedByStranger() *Process {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.killing {
-		return nil
-	}
-	for _, p := range g.sessions {
-		select {
-		case <-p.done:
-			if p.exit.SignalNo == int(syscall.SIGKILL) {
-				return p
-			}
-		default:
-		}
-	}
-	return nil
 }
 
 // readKernelLog calls f for each record of the kernel's log, oldest first. Without the

@@ -1,4 +1,4 @@
-package process
+package contain
 
 import (
 	"encoding/binary"
@@ -17,7 +17,7 @@ import (
 // While the agent lives this is complete: the agent adopts orphans, so whatever the job
 // started, however often it forked and detached itself, is a descendant of the agent.
 //
-// It remembers whom it has judged, so that a look costs one listing of /proc, one read for
+// It remembers whom it has judged, so that a scan costs one listing of /proc, one read for
 // each process of the group through a file that stays open, and nothing for the rest of
 // the host. The number of a process together with the inode of its directory in /proc tells
 // it from a later one with the same number.
@@ -25,14 +25,14 @@ type tree struct {
 	known      map[int]*node
 	generation uint64
 	listing    []byte
-	ours       []*node // of the last look
+	ours       []*node // of the last scan
 	files      int
 }
 
 type node struct {
 	pid        int
 	inode      uint64
-	generation uint64 // of the look that last saw it
+	generation uint64 // of the scan that last saw it
 	verdict    verdict
 	fd         int // of /proc/PID/stat, or -1; held for our own only
 	stat       procfs.Stat
@@ -44,27 +44,27 @@ const (
 	unknown verdict = iota
 	ours            // for good
 	outside         // for good: not below the agent
-	below           // for this look: below the agent, and not of this group
+	below           // for this scan: below the agent, and not of this group
 )
 
 // maxTreeFiles bounds the files held open; of further processes the file is opened for
-// each look.
+// each scan.
 const maxTreeFiles = 1024
 
-// look finds the group's processes and calls f for each.
-func (t *tree) look(g *Group, f func(s *procfs.Stat)) error {
+// scan finds the group's processes and calls f for each.
+func (t *tree) scan(g Group, f func(s *procfs.Stat)) error {
 	if t.known == nil {
 		t.known, t.listing = map[int]*node{}, make([]byte, 32<<10)
 	}
 	t.generation++
 	t.ours = t.ours[:0]
-	// A process whose parent ends while we look hangs in the air until the kernel has given
-	// it to the agent; a second judgement finds it there.
+	// A process whose parent ends meanwhile has none until the kernel has given it to the agent;
+	// a second judgement finds it there.
 	const judgements = 5
 	if err := errors.Join(procfs.Usable(), t.list()); err != nil {
 		return fmt.Errorf("list the processes of the host: %w", err)
 	}
-	children.Judge(hooks{g}, func(belongs func(s *procfs.Stat) bool) {
+	children.Judge(g, func(belongs func(s *procfs.Stat) bool) {
 		for range judgements {
 			if !t.judge(belongs) {
 				break

@@ -1,6 +1,7 @@
-package process
+package contain
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -179,5 +180,26 @@ func removeStale(parent string) {
 			_ = removeTree(dir) // refused while somebody lives in it, and that is right
 		}
 		unix.Close(fd)
+	}
+}
+
+// IsInLeaf reports whether a process is in a cgroup of an attempt, whose name LeafName gives.
+func IsInLeaf(pid int, name string) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	return err == nil && hasLeaf(text, []byte("/"+name))
+}
+
+// hasLeaf reports whether a path in text has this element, as it is or with the suffix that
+// makeLeaf gives to a second cgroup of the same attempt.
+func hasLeaf(text, element []byte) bool {
+	for {
+		i := bytes.Index(text, element)
+		if i < 0 {
+			return false
+		}
+		text = text[i+len(element):]
+		if len(text) == 0 || text[0] == '\n' || text[0] == '/' || text[0] == '-' {
+			return true
+		}
 	}
 }

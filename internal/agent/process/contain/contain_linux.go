@@ -1,4 +1,4 @@
-package process
+package contain
 
 import (
 	"errors"
@@ -15,10 +15,11 @@ import (
 	"stint.dev/stint/job"
 )
 
-// cage is the containment of one group on Linux: the cgroups that could be made for it,
-// and the walk over /proc for where there are none.
-type cage struct {
-	name string // of its cgroups: "stint-RUN.ATTEMPT"
+// Containment holds one group on Linux: the cgroups that could be made for it, and the walk over
+// /proc for where there are none.
+type Containment struct {
+	name  string // of its cgroups: "stint-RUN.ATTEMPT"
+	group Group
 
 	mu       sync.Mutex
 	v2       *leaf
@@ -34,14 +35,15 @@ type cage struct {
 // leafPrefix begins the name of every cgroup that an agent makes for an attempt.
 const leafPrefix = "stint-"
 
-func leafName(run string, attempt int) string {
+// LeafName is the name of the cgroups that an agent makes for an attempt.
+func LeafName(run string, attempt int) string {
 	return leafPrefix + run + "." + strconv.Itoa(attempt)
 }
 
-// newCage makes the cgroups that the host, the rights and opts allow. It costs two reads
+// New makes the cgroups that the host, the rights and cfg allow. It costs two reads
 // in /proc and about 50 µs per cgroup; nothing is searched.
-func newCage(opts Options, note func(string, ...any)) *cage {
-	c := &cage{name: leafName(opts.Run, opts.Attempt), score: opts.OOMScoreAdj}
+func New(cfg Config, g Group) *Containment {
+	c := &Containment{name: LeafName(cfg.Run, cfg.Attempt), group: g, score: cfg.OOMScoreAdj}
 	oomScore.lower()
 	mountinfo, err1 := procfs.ReadWhole("/proc/self/mountinfo", 16<<10)
 	cgroups, err2 := procfs.ReadWhole("/proc/self/cgroup", 1<<10)
@@ -49,29 +51,31 @@ func newCage(opts Options, note func(string, ...any)) *cage {
 	if errors.Join(err1, err2) != nil {
 		host.mounts = nil
 	}
-	want := newLimits(opts)
+	want := newLimits(cfg.Limits)
 	var why2, why1 error
-	if opts.AtMost == "" || opts.AtMost == LevelCgroup2 {
+	if cfg.AtMost == "" || cfg.AtMost == LevelCgroup2 {
 		c.v2, why2 = host.makeV2(c.name, want)
 	}
-	if opts.AtMost != LevelProcessGroup {
+	if cfg.AtMost != LevelProcessGroup {
 		c.v1, why1 = host.makeV1(c.name, want, c.v2)
 	}
-	if opts.AtMost == LevelProcessGroup {
+	if cfg.AtMost == LevelProcessGroup {
 		why1 = errLeftAlone
 	}
-	want.apply(c, errors.Join(why2, why1), note)
+	want.apply(c, errors.Join(why2, why1))
 	c.limits = want
 	c.memory = newMemoryCounter(c, host)
 	if err := procfs.Usable(); err != nil {
-		note("the job's processes cannot be listed: %v; what leaves the process group of its step may live on", err)
+		g.Note("the job's processes cannot be listed: %v; what leaves the process group of its step may live on", err)
 	}
 	return c
 }
 
 var errLeftAlone = errors.New("cgroups are left alone, as --containment asks")
 
-func (c *cage) level() string {
+// Level is the level of containment that was reached: one of the Level constants. It can fall at
+// the first Start, when the kernel refuses what it seemed to offer.
+func (c *Containment) Level() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -83,7 +87,9 @@ func (c *cage) level() string {
 	return LevelProcessGroup
 }
 
-func (c *cage) dir(hierarchy string) string {
+// Dir is the attempt's own directory in a cgroup hierarchy: "cgroup2", or the name of a v1
+// controller ("memory", "cpuacct", "pids"). It is empty where there is none.
+func (c *Containment) Dir(hierarchy string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if hierarchy == "cgroup2" {
@@ -98,7 +104,7 @@ func (c *cage) dir(hierarchy string) string {
 	return ""
 }
 
-func (c *cage) v1With(controller string) *leaf {
+func (c *Containment) v1With(controller string) *leaf {
 	for _, l := range c.v1 {
 		if l.has(controller) {
 			return l
@@ -107,10 +113,25 @@ func (c *cage) v1With(controller string) *leaf {
 	return nil
 }
 
-// enter prepares the calling thread and attr for a fork, and returns what undoes it. The
-// direct child dies with the thread that made it, so that it never outlives the agent; its
-// descendants are the watcher's task.
-func (c *cage) enter(attr *syscall.SysProcAttr, note func(string, ...any)) (leave func()) {
+// Start makes a process in the cgroups. The caller's goroutine is locked to its thread, and stays
+// so while the process lives: the direct child dies with the thread that made it, so that it never
+// outlives the agent. Its descendants are the watcher's task.
+func (c *Containment) Start(path string, args []string, attr *os.ProcAttr) (*os.Process, error) {
+	leave := c.enter(attr.Sys)
+	child, err := children.Start(path, args, attr)
+	if err != nil && c.mayHaveRefused(err) {
+		// The same again without being born in the v2 leaf tells whether that was it.
+		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = false, 0
+		if child, err = children.Start(path, args, attr); err == nil {
+			c.dropLeaf()
+		}
+	}
+	leave()
+	return child, err
+}
+
+// enter prepares the calling thread and attr for a fork, and returns what undoes it.
+func (c *Containment) enter(attr *syscall.SysProcAttr) (leave func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	attr.Pdeathsig = syscall.SIGKILL
@@ -120,7 +141,7 @@ func (c *cage) enter(attr *syscall.SysProcAttr, note func(string, ...any)) (leav
 	entered := c.v1[:0:0]
 	for _, l := range c.v1 {
 		if err := l.enter(); err != nil {
-			note("the job's processes are not in the cgroup %s, and limits set there do not hold: %v", l.dir, err)
+			c.group.Note("the job's processes are not in the cgroup %s, and limits set there do not hold: %v", l.dir, err)
 			c.limits.lost(l)
 			_ = l.remove() // empty, or it stays for a later agent
 			continue
@@ -130,13 +151,13 @@ func (c *cage) enter(attr *syscall.SysProcAttr, note func(string, ...any)) (leav
 	c.v1 = entered
 	back, err := oomScore.take(c.score)
 	if err != nil {
-		note("%v", err)
+		c.group.Note("%v", err)
 	}
 	return func() {
 		back()
 		for _, l := range entered {
 			if err := l.leave(); err != nil {
-				note("a thread of the agent stays in the cgroup %s: %v", l.dir, err)
+				c.group.Note("a thread of the agent stays in the cgroup %s: %v", l.dir, err)
 			}
 		}
 	}
@@ -145,7 +166,7 @@ func (c *cage) enter(attr *syscall.SysProcAttr, note func(string, ...any)) (leav
 // mayHaveRefused reports whether a failed start can be the kernel's refusal to make a
 // process in the v2 leaf rather than the program's fault. Both come as one error number:
 // ENOENT is a program that is not there, or a leaf that somebody has removed.
-func (c *cage) mayHaveRefused(err error) bool {
+func (c *Containment) mayHaveRefused(err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.v2 == nil {
@@ -159,21 +180,19 @@ func (c *cage) mayHaveRefused(err error) bool {
 	return false
 }
 
-func (c *cage) withoutLeaf(attr *syscall.SysProcAttr) { attr.UseCgroupFD, attr.CgroupFD = false, 0 }
-
 // dropLeaf gives up the v2 level.
-func (c *cage) dropLeaf(note func(string, ...any)) {
+func (c *Containment) dropLeaf() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	note("the kernel does not start processes in the cgroup %s; the attempt is contained at a lower level, and limits set there do not hold", c.v2.dir)
+	c.group.Note("the kernel does not start processes in the cgroup %s; the attempt is contained at a lower level, and limits set there do not hold", c.v2.dir)
 	c.limits.lost(c.v2)
 	_ = c.v2.remove() // empty: nothing could be started in it
 	c.v2 = nil
 }
 
-// kill ends everything in the cgroups at once where the kernel can; who is left must be
+// Kill ends everything in the cgroups at once where the kernel can; who is left must be
 // looked for and killed one by one.
-func (c *cage) kill() error {
+func (c *Containment) Kill() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.v2 != nil {
@@ -192,16 +211,16 @@ func (c *cage) kill() error {
 	return nil
 }
 
-// endsWithoutPermission reports whether a process ends although this user may not signal it:
+// EndsWithoutPermission reports whether a process ends although this user may not signal it:
 // the kernel, told to kill its cgroup, asks nobody.
-func (c *cage) endsWithoutPermission(pid int) bool {
+func (c *Containment) EndsWithoutPermission(pid int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.v2 != nil && c.killsAll && inLeaf(pid, []byte("/"+path.Base(c.v2.dir)))
+	return c.v2 != nil && c.killsAll && IsInLeaf(pid, path.Base(c.v2.dir))
 }
 
-// populated reports whether anything lives in the v2 leaf; known is false without one.
-func (c *cage) populated() (populated, known bool) {
+// Populated reports whether anything lives in the v2 leaf; known is false without one.
+func (c *Containment) Populated() (populated, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.v2 == nil {
@@ -213,8 +232,9 @@ func (c *cage) populated() (populated, known bool) {
 	return v != 0, err == nil && ok
 }
 
-// scan calls f for every process of g.
-func (c *cage) scan(g *Group, f func(s *procfs.Stat)) error {
+// Scan calls f for every process of the group; those that have ended and were not waited for yet
+// (zombies) are included where the level still sees them. f must not keep s.
+func (c *Containment) Scan(f func(s *procfs.Stat)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var inside *leaf
@@ -228,27 +248,29 @@ func (c *cage) scan(g *Group, f func(s *procfs.Stat)) error {
 		seen := map[int]bool{}
 		err := inside.scan(func(s *procfs.Stat) { seen[s.PID] = true; f(s) })
 		// A process with the rights to leave its cgroup still cannot leave its ancestors.
-		children.Adopted(hooks{g}, func(s *procfs.Stat) {
+		children.Adopted(c.group, func(s *procfs.Stat) {
 			if !seen[s.PID] {
 				f(s)
 			}
 		})
 		return err
 	}
-	return c.tree.look(g, f)
+	return c.tree.scan(c.group, f)
 }
 
-func (c *cage) oom(g *Group) *job.OOM {
+// OOM is the proof that the kernel's out-of-memory killer ended processes of the group since the
+// last call, or nil. It rests on the kernel's counters, never on an exit code.
+func (c *Containment) OOM() *job.OOM {
 	if c.memory == nil {
 		return nil
 	}
-	return c.memory.proof(g)
+	return c.memory.proof(c.group)
 }
 
-// close removes the cgroups. One that is not empty stays: what lives in it was left on
+// Close removes the cgroups. One that is not empty stays: what lives in it was left on
 // purpose, and a later agent removes it when it is empty.
-func (c *cage) close() error {
-	c.oomKills() // a heartbeat that comes later says the same
+func (c *Containment) Close() error {
+	c.OOMKills() // a heartbeat that comes later says the same
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	leaves := c.v1
@@ -267,8 +289,8 @@ func (c *cage) close() error {
 	return err
 }
 
-// dirs are the cgroups of the attempt, for the watcher to kill in and to remove.
-func (c *cage) dirs() []string {
+// Dirs are the cgroups of the attempt, for the watcher to kill in and to remove.
+func (c *Containment) Dirs() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var dirs []string

@@ -1,63 +1,29 @@
-package process
+package contain
 
 import (
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path"
-	"strconv"
 	"strings"
 
 	"stint.dev/stint/internal/agent/process/member"
 )
 
-// cpuPeriodMicros is the period over which a CPU limit is spread, the kernel's default.
-const cpuPeriodMicros = 100_000
-
-// limit is one bound of an attempt and where it is written.
+// limit is one bound of an attempt and where it holds.
 type limit struct {
-	controller string
-	what       string // for a person
-	v2File     string
-	v2Value    string
-	v1         [][2]string // file and value
-
+	Limit
 	in  *leaf // the cgroup that has it; nil for none
 	why string
 }
 
 type limits []limit
 
-func newLimits(o Options) (ls limits) {
-	if o.MemoryLimitBytes > 0 {
-		v := strconv.FormatInt(o.MemoryLimitBytes, 10)
-		ls = append(ls, limit{
-			controller: "memory", what: o.memoryLimitName(), v2File: "memory.max", v2Value: v,
-			v1: [][2]string{{"memory.limit_in_bytes", v}},
-		})
-	}
-	if o.CPULimit > 0 {
-		quota := strconv.FormatInt(cpuQuota(o.CPULimit), 10)
-		period := strconv.Itoa(cpuPeriodMicros)
-		ls = append(ls, limit{
-			controller: "cpu", what: o.cpuLimitName(), v2File: "cpu.max", v2Value: quota + " " + period,
-			v1: [][2]string{{"cpu.cfs_period_us", period}, {"cpu.cfs_quota_us", quota}},
-		})
-	}
-	if o.ProcessLimit > 0 {
-		v := strconv.Itoa(o.ProcessLimit)
-		ls = append(ls, limit{
-			controller: "pids", what: o.processLimitName(), v2File: "pids.max", v2Value: v,
-			v1: [][2]string{{"pids.max", v}},
-		})
+func newLimits(all []Limit) (ls limits) {
+	for _, l := range all {
+		ls = append(ls, limit{Limit: l})
 	}
 	return ls
-}
-
-// cpuQuota is the share of each period in µs; the kernel takes no less than 1 ms.
-func cpuQuota(cores float64) int64 {
-	return int64(math.Max(1000, math.Min(cores*cpuPeriodMicros, 1<<40)))
 }
 
 func (ls limits) any() bool { return len(ls) > 0 }
@@ -73,7 +39,7 @@ func (ls limits) needs(controller string) bool {
 
 // apply writes the limits into the cgroups of c. why is what kept cgroups from being made; it is
 // part of the reason of a limit that cannot be enforced.
-func (ls limits) apply(c *cage, why error, note func(string, ...any)) {
+func (ls limits) apply(c *Containment, why error) {
 	for i := range ls {
 		l := &ls[i]
 		err := why
@@ -92,7 +58,7 @@ func (ls limits) apply(c *cage, why error, note func(string, ...any)) {
 			err = fmt.Errorf("no cgroup with the %s controller could be made below the agent's own", l.controller)
 		}
 		l.why = whyUnenforced(err)
-		note("%s", unenforced{l.what, l.why})
+		c.group.Note("%s", unenforced{l.name, l.why})
 	}
 }
 
@@ -115,12 +81,12 @@ func (ls limits) lost(in *leaf) {
 }
 
 // unenforced are the limits that do not hold.
-func (c *cage) unenforced() (all []unenforced) {
+func (c *Containment) unenforced() (all []unenforced) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, l := range c.limits {
 		if l.in == nil {
-			all = append(all, unenforced{l.what, l.why})
+			all = append(all, unenforced{l.name, l.why})
 		}
 	}
 	return all
