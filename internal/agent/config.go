@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/delivery"
-	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/process/watch"
 	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/internal/agent/spool"
@@ -98,7 +98,7 @@ type Config struct {
 	// TTY gives the command a pseudo-terminal. Its stdout and stderr are one stream then.
 	TTY bool
 	// Finish is what the watcher does when this agent dies; nil for nothing.
-	Finish *process.Finish
+	Finish *watch.Finish
 	// BeforeFork is called before each process is made; see process.Options.
 	BeforeFork func() (after func())
 	// KeepBackground leaves running what the command leaves behind when it ends by itself.

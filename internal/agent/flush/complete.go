@@ -8,8 +8,8 @@ import (
 	"io"
 
 	"stint.dev/stint/internal/agent/delivery"
-	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/process/member"
+	"stint.dev/stint/internal/agent/process/watch"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -182,7 +182,7 @@ func extend(j *spool.Journal, body io.Reader) error {
 // Sweep ends what still lives of an attempt whose agent died, and says what that was; empty
 // for nothing.
 func Sweep(run string, attempt int) string {
-	killed, err := process.Sweep(run, attempt)
+	killed, err := watch.Sweep(run, attempt)
 	if err != nil {
 		return "processes of the job may live on: " + err.Error()
 	}

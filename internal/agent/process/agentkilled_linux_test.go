@@ -10,6 +10,7 @@ import (
 
 	"stint.dev/stint/internal/agent/process/contain"
 	"stint.dev/stint/internal/agent/process/member"
+	"stint.dev/stint/internal/agent/process/watch"
 )
 
 // An agent that is killed with SIGKILL leaves nothing behind. At the cgroup levels that
@@ -43,7 +44,7 @@ func TestAgentKilled(t *testing.T) {
 				}
 				_ = agent.Wait() // killed, as was asked
 				await(t, "nothing to be left", func() bool {
-					left, err := marked(run, 1, nil)
+					left, err := watch.Left(run, 1, nil)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -104,15 +105,15 @@ func TestSweep(t *testing.T) {
 		t.Fatal(string(out), err)
 	}
 	await(t, "the survivor to be what it will be", func() bool {
-		left, err := marked(run, 7, nil)
+		left, err := watch.Left(run, 7, nil)
 		return err == nil && len(left) == 1 && left[0].Name == "sleep"
 	})
-	if killed, err := Sweep(run, 8); err != nil || len(killed) != 0 {
+	if killed, err := watch.Sweep(run, 8); err != nil || len(killed) != 0 {
 		t.Errorf("another attempt: killed %v, %v", killed, err)
 	}
-	killed, err := Sweep(run, 7)
+	killed, err := watch.Sweep(run, 7)
 	if err != nil || len(killed) != 1 || killed[0].Name != "sleep" {
 		t.Errorf("killed %v, %v", killed, err)
 	}
-	await(t, "it to be gone", func() bool { again, _ := marked(run, 7, nil); return len(again) == 0 })
+	await(t, "it to be gone", func() bool { again, _ := watch.Left(run, 7, nil); return len(again) == 0 })
 }

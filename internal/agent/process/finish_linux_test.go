@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"stint.dev/stint/internal/agent/process/contain"
+	"stint.dev/stint/internal/agent/process/watch"
 )
 
 // playFinish is the program that a watcher runs: it writes what it got to the file that its
@@ -19,7 +20,7 @@ import (
 func playFinish(args []string) int {
 	settings, err := io.ReadAll(os.NewFile(4, "settings"))
 	if err == nil && !slices.Contains(args, "--deliver-only") {
-		_, err = Sweep(args[len(args)-2], 3)
+		_, err = watch.Sweep(args[len(args)-2], 3)
 	}
 	if err == nil {
 		err = os.WriteFile(string(settings), []byte(strings.Join(args, " ")), 0o644)
@@ -38,7 +39,7 @@ func playMortal() int {
 	}
 	g, err := Contain(Options{
 		Run: os.Getenv("STINT_TEST_RUN"), Attempt: 3, AtMost: os.Getenv("STINT_TEST_LEVEL"),
-		Finish: &Finish{Settings: []byte(os.Getenv("STINT_TEST_FILE"))},
+		Finish: &watch.Finish{Settings: []byte(os.Getenv("STINT_TEST_FILE"))},
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -141,7 +142,7 @@ func startMortal(t *testing.T, level string, uid uint32) *mortal {
 	t.Cleanup(func() {
 		_ = m.cmd.Process.Kill() // most are dead
 		_ = m.cmd.Wait()
-		_, _ = Sweep(m.run, 3)
+		_, _ = watch.Sweep(m.run, 3)
 	})
 	var said string
 	if _, err := fmt.Fscanln(m.out, &said); err != nil || said != "started" {
@@ -188,7 +189,7 @@ func TestWatcherFinishes(t *testing.T) {
 					t.Errorf("what was left: %q", got)
 				}
 				await(t, "nothing to be left", func() bool {
-					left, err := marked(m.run, 3, nil)
+					left, err := watch.Left(m.run, 3, nil)
 					return err == nil && len(left) == 0 && watcherPID(m.run) == 0
 				})
 			})
@@ -208,7 +209,7 @@ func TestWatcherAfterTheEnd(t *testing.T) {
 			t.Errorf("the program got %q", got)
 		}
 		await(t, "the watcher to end", func() bool { return watcherPID(m.run) == 0 })
-		left, err := marked(m.run, 3, nil)
+		left, err := watch.Left(m.run, 3, nil)
 		if err != nil || len(left) != 1 || left[0].Name != "sleep" { // the other's agent has died
 			t.Errorf("what was left on purpose: %v, %v", left, err)
 		}

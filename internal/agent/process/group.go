@@ -18,23 +18,25 @@ import (
 	"stint.dev/stint/internal/agent/process/contain"
 	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/process/procfs"
+	"stint.dev/stint/internal/agent/process/watch"
 	"stint.dev/stint/job"
 )
 
 // Group is all processes of one attempt. Its methods may be called from any goroutine.
 //
 // Every process gets STINT_RUN_ID and STINT_ATTEMPT in its environment, unless the caller
-// put them there: they are the mark by which Sweep finds what an agent that died left
+// put them there: they are the mark by which watch.Sweep finds what an agent that died left
 // behind.
 //
 // Shutdown, in Close: 1. a process of Start that still lives is killed, 2. the watcher kills
-// nothing any more and, unless it has something to finish, is dismissed; none is started, 3. the group leaves the reaper of orphans, which ends with the last group, 4. the cgroups
-// are removed, if they are empty.
+// nothing any more and, unless it has something to finish, is dismissed; none is started, 3. the
+// group leaves the reaper of orphans, which ends with the last group, 4. the cgroups are removed,
+// if they are empty.
 type Group struct {
 	opts        Options
 	containment *contain.Containment
 
-	guards guards
+	guard *watch.Guard
 
 	mu       sync.Mutex
 	notes    []string
@@ -55,10 +57,11 @@ func Contain(opts Options) (*Group, error) {
 	if opts.MemoryLimitBytes < 0 || opts.ProcessLimit < 0 || opts.CPULimit < 0 || opts.CPULimit != opts.CPULimit {
 		return nil, &job.InvalidError{What: "limit", Value: fmt.Sprintf("%d bytes, %g cores, %d processes", opts.MemoryLimitBytes, opts.CPULimit, opts.ProcessLimit), Why: "is below zero"}
 	}
-	g := &Group{opts: opts, sessions: make(map[int]*Process), guards: guards{after: guardAfter}}
+	g := &Group{opts: opts, sessions: make(map[int]*Process)}
 	g.containment = contain.New(contain.Config{
 		Run: opts.Run, Attempt: opts.Attempt, Limits: opts.limits(), OOMScoreAdj: opts.OOMScoreAdj, AtMost: opts.AtMost,
 	}, hooks{g})
+	g.guard = watch.New(g.marks(), opts.Finish, hooks{g})
 	if err := children.Join(hooks{g}); err != nil {
 		g.note("processes that detach themselves go to the system's init, not to the agent: %v", err)
 	}
@@ -302,9 +305,13 @@ func (g *Group) OOMKills() int64 { return g.containment.OOMKills() }
 // stay as long as it lives. With the init of a container it ends all the same, which is
 // what a return of true says.
 func (g *Group) LetLive() (endsWithUs bool) {
-	g.unguard()
+	g.guard.Disarm()
 	return os.Getpid() == 1
 }
+
+// Dismiss ends the watcher, which with Options.Finish outlives Close: the journal needs
+// nobody any more.
+func (g *Group) Dismiss() { g.guard.Dismiss() }
 
 // closeLimit bounds the wait for processes that Close has killed: some cannot be.
 const closeLimit = time.Second
@@ -333,7 +340,7 @@ func (g *Group) Close() error {
 	for _, p := range started {
 		p.endIfAlive()
 	}
-	g.unguard()
+	g.guard.Disarm()
 	bounded.Do(closeLimit, func() {
 		for _, p := range started {
 			<-p.done

@@ -22,7 +22,7 @@ func (h hooks) Marks() member.Marks { return h.g.marks() }
 
 func (h hooks) AddUsage(u *syscall.Rusage) { h.g.addUsage(u) }
 
-func (h hooks) Reaped() { h.g.retractEnded() }
+func (h hooks) Reaped() { h.g.guard.RetractEnded() }
 
 func (h hooks) Note(format string, args ...any) { h.g.note(format, args...) }
 
@@ -43,3 +43,7 @@ func (h hooks) KilledFromOutside() (pid int, name string, killed bool) {
 	}
 	return 0, "", false
 }
+
+func (h hooks) Lives() bool { return h.g.startedLives() || !h.g.IsEmpty() }
+
+func (h hooks) CgroupDirs() []string { return h.g.containment.Dirs() }

@@ -19,6 +19,7 @@ import (
 	"stint.dev/stint/internal/agent/process/contain"
 	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/process/procfs"
+	"stint.dev/stint/internal/agent/process/watch"
 )
 
 // The test binary plays the agent that is killed, and the evil children that no shell can
@@ -89,7 +90,7 @@ func eachLevel(t *testing.T, f func(t *testing.T, g *Group)) {
 // zombie of ours is left but those that a test's own os/exec made.
 func nothingLeft(t *testing.T, o Options) {
 	t.Helper()
-	left, err := marked(o.Run, o.Attempt, map[int]bool{os.Getpid(): true})
+	left, err := watch.Left(o.Run, o.Attempt, map[int]bool{os.Getpid(): true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func (g *Group) Start(s Spec) (*Process, error) {
 	if refused := <-started; refused != nil {
 		return nil, g.explain(refused, s, env)
 	}
-	g.guardSoon(p)
+	g.guard.Add(p)
 	return p, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/process/contain"
+	"stint.dev/stint/internal/agent/process/watch"
 )
 
 // Options says what a Group is for and what its processes may use.
@@ -30,7 +31,7 @@ type Options struct {
 	AtMost string
 	// Finish is done by the watcher after the agent's death; nil for nothing. The watcher then
 	// lives until Dismiss.
-	Finish *Finish
+	Finish *watch.Finish
 	// BeforeFork, if set, is called on the thread that is about to make a process, and what
 	// it returns when that is done: for a caller that ignores signals which its children
 	// must not ignore.

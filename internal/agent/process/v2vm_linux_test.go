@@ -27,7 +27,7 @@ mount -t tmpfs -o mode=1777 tmp /tmp
 mount -t cgroup2 cgroup /sys/fs/cgroup
 cd /tmp
 /process.test -test.v -test.timeout=400s '-test.skip=^(TestOnKernelWithVersion2|TestAsOrdinaryUser)$|./^cgroup1$|TestAgentKilled/process_group' &&
-	/contain.test -test.v -test.timeout=100s
+	/contain.test -test.v -test.timeout=100s && /watch.test -test.v -test.timeout=100s
 echo "as root: exit $?"
 
 # An ordinary user who was given a part of the hierarchy, as systemd does for its users.
@@ -46,7 +46,7 @@ poweroff -f
 `
 
 // A kernel whose controllers are all in the unified hierarchy, which the host of the tests
-// often has not: the tests of this package and of contain run in a small machine of their own, as root and
+// often has not: the tests of this package, of contain and of watch run in a small machine of their own, as root and
 // as an ordinary user who was given a part of the hierarchy.
 func TestOnKernelWithVersion2(t *testing.T) {
 	if os.Getenv("STINT_TEST_MACHINE") != "" {
@@ -55,10 +55,10 @@ func TestOnKernelWithVersion2(t *testing.T) {
 	m := findMachine(t)
 	programs := map[string]string{"bin/busybox": m.Busybox}
 	dir := t.TempDir()
-	for _, name := range []string{"process.test", "contain.test"} {
+	for _, name := range []string{"process.test", "contain.test", "watch.test"} {
 		programs[name] = filepath.Join(dir, name)
 	}
-	build := exec.Command("go", "test", "-c", "-ldflags", "-s -w", "-o", dir, ".", "./contain")
+	build := exec.Command("go", "test", "-c", "-ldflags", "-s -w", "-o", dir, ".", "./contain", "./watch")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the tests without cgo: %v\n%s", err, out)

@@ -13,8 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"stint.dev/stint/internal/agent/flush"
-	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/process/member"
+	"stint.dev/stint/internal/agent/process/watch"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
@@ -36,7 +36,7 @@ var connectionVariables = []string{
 
 // finishOf is what the watcher needs to deliver the journal of an agent that has died: the
 // environment of finish-attempt. Relative paths are meant from the agent's own directory.
-func finishOf(opts *option.Set, stateDir string) (*process.Finish, error) {
+func finishOf(opts *option.Set, stateDir string) (*watch.Finish, error) {
 	state, err := filepath.Abs(stateDir)
 	if err != nil {
 		return nil, fmt.Errorf("the state directory: %w", err)
@@ -60,7 +60,7 @@ func finishOf(opts *option.Set, stateDir string) (*process.Finish, error) {
 	for _, name := range connectionVariables {
 		put(name, os.Getenv(name))
 	}
-	return &process.Finish{Settings: env.Bytes()}, nil
+	return &watch.Finish{Settings: env.Bytes()}, nil
 }
 
 // takeSettings puts what finishOf made into the environment.
@@ -79,7 +79,7 @@ func takeSettings(r io.Reader) error {
 	return nil
 }
 
-// finishAttempt is what the watcher of an agent that died runs: see process.Finish. Its exit
+// finishAttempt is what the watcher of an agent that died runs: see watch.Finish. Its exit
 // code is 0 when nothing of the attempt lives any more, whether or not the server answers: what
 // cannot be delivered waits.
 func (a *agentProgram) finishAttempt() *cobra.Command {

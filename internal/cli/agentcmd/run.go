@@ -19,6 +19,7 @@ import (
 	"stint.dev/stint/internal/agent/bounded"
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/process/watch"
 	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/internal/cli/command"
@@ -282,7 +283,7 @@ func (a *agentProgram) destinations(cfg *runConfig, opts *option.Set) {
 	if err == nil {
 		cfg.ServerURL, cfg.Server, cfg.close = c.URL(), c, c.Close
 		if cfg.StateDir != "" {
-			finish := func() (*process.Finish, error) { return finishOf(opts, cfg.StateDir) }
+			finish := func() (*watch.Finish, error) { return finishOf(opts, cfg.StateDir) }
 			if cfg.Finish, err = bounded.Call(command.FileLimit, finish); err != nil {
 				a.Say("%v; if this agent dies, the next stint run or stint flush delivers its journal", err)
 			}

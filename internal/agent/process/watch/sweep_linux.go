@@ -1,4 +1,4 @@
-package process
+package watch
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ import (
 
 // Sweep kills what is left of an attempt whose agent died, and says what it was: processes
 // that carry the attempt's mark in their environment or are in one of its cgroups. The
-// watcher has done this already, unless it was killed together with the agent. It looks at
+// watcher has done this already, unless it was killed together with the agent. It reads
 // every process of the host, so it belongs beside a job and not before it. The caller
 // makes sure that the attempt has no living agent. The error is a *member.DeniedError for processes
 // that this user may not kill.
@@ -23,7 +23,7 @@ func Sweep(run string, attempt int) (killed []member.Member, err error) {
 	spared := ancestors()
 	var denied member.DeniedError
 	for clean, round := 0, 0; clean < 2 && round < rounds; round++ {
-		found, scanErr := marked(run, attempt, spared)
+		found, scanErr := Left(run, attempt, spared)
 		if scanErr != nil {
 			return killed, fmt.Errorf("look for what attempt %d of run %s left behind: %w", attempt, run, scanErr)
 		}
@@ -47,7 +47,7 @@ func Sweep(run string, attempt int) (killed []member.Member, err error) {
 			return killed, err
 		}
 		// A process that is just replacing its program shows no environment for a moment,
-		// so one look that finds nobody is not enough.
+		// so one round that finds nobody is not enough.
 		if clean++; fresh > 0 {
 			clean = 0
 		}
@@ -70,7 +70,9 @@ func ancestors() map[int]bool {
 	return above
 }
 
-func marked(run string, attempt int, spared map[int]bool) ([]member.Member, error) {
+// Left lists the living processes of an attempt, found by their mark and their cgroup among all
+// of the host, without those whose PIDs are spared.
+func Left(run string, attempt int, spared map[int]bool) ([]member.Member, error) {
 	var scanner procfs.Scanner
 	if err := scanner.Scan(); err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package process
+package watch
 
 import "stint.dev/stint/internal/agent/process/member"
 

@@ -1,6 +1,7 @@
-package process
+package watch_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,9 +11,57 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
+	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/process/contain"
 	"stint.dev/stint/internal/agent/process/member"
+	"stint.dev/stint/internal/agent/process/watch"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var runNumber int
+
+// testRun makes a run id that no other test has: marks are searched for on the whole host.
+func testRun() string {
+	runNumber++
+	return fmt.Sprintf("0193c001-0000-7000-8000-%06d%06d", os.Getpid()%1_000_000, runNumber)
+}
+
+func start(t *testing.T, g *process.Group, args ...string) *process.Process {
+	t.Helper()
+	p, err := g.Start(process.Spec{Args: args, Env: os.Environ()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// await polls a condition with a deadline.
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick, end := time.NewTicker(time.Millisecond), time.NewTimer(20*time.Second)
+	defer tick.Stop()
+	defer end.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-end.C:
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+func empty(t *testing.T, g *process.Group) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := g.Empty(ctx); err != nil {
+		members, _ := g.Members()
+		t.Fatalf("not empty: %v, members %v", err, members)
+	}
+}
 
 // shells are those that a host may have as /bin/sh.
 func shells(t *testing.T) (all [][]string) {
@@ -32,7 +81,7 @@ func shells(t *testing.T) (all [][]string) {
 func runWatcher(t *testing.T, shell []string, run, lines string, dirs ...string) {
 	t.Helper()
 	mark := member.MarksOf(run, 1)
-	args := append(append(shell[1:len(shell):len(shell)], "-c", watcherScript, "stint-watcher", mark[0], mark[1]), dirs...)
+	args := append(append(shell[1:len(shell):len(shell)], "-c", watch.Script, "stint-watcher", mark[0], mark[1]), dirs...)
 	cmd := exec.Command(shell[0], args...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	cmd.Stdin = strings.NewReader(lines)
@@ -156,7 +205,7 @@ func TestWatcherEndsWhatHasTheMark(t *testing.T) {
 func TestWatcherThawsFrozenGroups(t *testing.T) {
 	for _, shell := range shells(t) {
 		t.Run(filepath.Base(shell[0]), func(t *testing.T) {
-			g, err := Contain(Options{Run: testRun(), Attempt: 1, AtMost: contain.LevelCgroup1})
+			g, err := process.Contain(process.Options{Run: testRun(), Attempt: 1, AtMost: contain.LevelCgroup1})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -169,7 +218,7 @@ func TestWatcherThawsFrozenGroups(t *testing.T) {
 			if err := os.WriteFile(frozen+"/freezer.state", []byte("FROZEN"), 0); err != nil {
 				t.Fatal(err)
 			}
-			runWatcher(t, shell, testRun(), "", g.containment.Dirs()...)
+			runWatcher(t, shell, testRun(), "", frozen, g.CgroupDir("memory"), g.CgroupDir("cpuacct"))
 			if e := p.Exit(); e.Signal != "SIGKILL" {
 				t.Errorf("ended as %+v", e)
 			}
@@ -177,9 +226,16 @@ func TestWatcherThawsFrozenGroups(t *testing.T) {
 	}
 }
 
+// lively is a group that lives.
+type lively struct{ t *testing.T }
+
+func (lively) Lives() bool                       { return true }
+func (lively) CgroupDirs() []string              { return nil }
+func (l lively) Note(format string, args ...any) { l.t.Errorf(format, args...) }
+
 // Sessions in which nothing lives any more are taken back, as their numbers are free.
 func TestEndedSessionsAreTakenBack(t *testing.T) {
-	g, err := Contain(Options{Run: testRun(), Attempt: 1})
+	g, err := process.Contain(process.Options{Run: testRun(), Attempt: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,34 +245,31 @@ func TestEndedSessionsAreTakenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	g.guards.after = time.Hour // the test says when
+	guard := watch.NewByHand(lively{t}, w)
 	first := start(t, g, "sleep", "1000")
-	g.guards.mu.Lock()
-	g.guards.watcher = &watcher{process: first.os, pipe: w}
-	g.guards.mu.Unlock()
-	g.guard()
+	guard.Add(first)
+	defer guard.StopTimer()
+	guard.Update()
 	second := start(t, g, "sh", "-c", "sleep 1000 & exit 0")
+	guard.Add(second)
 	second.Exit()
-	g.guard()
+	guard.Update()
 	if err := first.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	first.Exit()
-	g.retractEnded()
+	guard.RetractEnded()
 	if err := g.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	empty(t, g)
-	g.retractEnded()
-	g.retractEnded() // once is enough
-	g.guards.mu.Lock()
-	g.guards.watcher = nil
-	g.guards.mu.Unlock()
+	guard.RetractEnded()
+	guard.RetractEnded() // once is enough
 	w.Close()
 	text := make([]byte, 1<<10)
 	n, _ := r.Read(text)
 	lines := strings.Split(strings.TrimSpace(string(text[:n])), "\n")
-	want := []string{fmt.Sprintf("%d ", first.pid), fmt.Sprintf("%d 0", second.pid), fmt.Sprintf("-%d", first.pid), fmt.Sprintf("-%d", second.pid)}
+	want := []string{fmt.Sprintf("%d ", first.PID()), fmt.Sprintf("%d 0", second.PID()), fmt.Sprintf("-%d", first.PID()), fmt.Sprintf("-%d", second.PID())}
 	if len(lines) != len(want) {
 		t.Fatalf("told %q", lines)
 	}
