@@ -33,7 +33,7 @@ func Ask(ctx context.Context, args, env []string) ([]byte, error) {
 		w.Close()
 		return nil, fmt.Errorf("ask %s: %w", args[0], err)
 	}
-	touch(args[0], "")
+	readAhead(args[0], "")
 	back := contain.AsCaller()
 	p, err := children.Start(args[0], args, &os.ProcAttr{
 		Dir: "/", Env: env, Files: []*os.File{null, w, null}, Sys: &syscall.SysProcAttr{Setsid: true},
@@ -54,7 +54,7 @@ func Ask(ctx context.Context, args, env []string) ([]byte, error) {
 		ended <- err
 	}()
 	stop := context.AfterFunc(ctx, func() {
-		_ = p.Kill() // it has ended, or the wait tells
+		_ = p.Kill() // it has ended, or the wait shows it
 		_ = out.SetReadDeadline(time.Now())
 	})
 	defer stop()

@@ -12,10 +12,10 @@ import (
 // that the child is given.
 const moved = 5
 
-// apart keeps the runtime's moves in a child away from descriptors that the child inherits: the
+// aboveInherited keeps the runtime's moves in a child away from descriptors that the child inherits: the
 // last of the files is replaced by a copy with a number above which all is free. done closes it.
 // Where no such number can be had, files are returned as they are.
-func apart(files []*os.File) (with []*os.File, done func()) {
+func aboveInherited(files []*os.File) (with []*os.File, done func()) {
 	highest := 2
 	for _, f := range files {
 		highest = max(highest, int(f.Fd()))

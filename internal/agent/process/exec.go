@@ -52,7 +52,7 @@ type refusal struct {
 // is started: the rules of execvp. A name with a slash is the file. Any other is looked for on
 // the PATH in env; a file that is not there, cannot be executed or lacks its interpreter gives
 // way to the next, and every other error ends the search. If none is started the refusal
-// tells of the first file that exists.
+// is that of the first file that exists.
 func search(program, dir string, env []string, try func(path string) error) *refusal {
 	if strings.Contains(program, "/") {
 		if err := try(program); err != nil {
@@ -122,7 +122,7 @@ func (g *Group) start(s Spec, attr *os.ProcAttr) (child *os.Process, refused *re
 		}
 	}
 	refused = search(s.Args[0], s.Dir, attr.Env, func(path string) (err error) {
-		touch(path, s.Dir)
+		readAhead(path, s.Dir)
 		child, err = g.fork(path, s.Args, attr)
 		if !errors.Is(err, syscall.ENOEXEC) || isBinary(inDir(s.Dir, path)) {
 			return err

@@ -130,7 +130,7 @@ func (g *Group) Kill() error {
 	return nil
 }
 
-// killRounds looks and kills until a look finds nobody new. Against a fork bomb each round
+// killRounds lists and kills until a list has nobody new. Against a fork bomb each round
 // first stops everybody, so that the number of those who can still fork falls.
 func (g *Group) killRounds() error {
 	const most = 200
@@ -210,7 +210,7 @@ func (g *Group) Empty(ctx context.Context) error {
 			return err
 		}
 		if pause == pollMost && g.killed() {
-			// What was being made while the kill went round was in none of its looks.
+			// What was being made while the kill went round was in none of its lists.
 			var denied *member.DeniedError // Kill has reported it
 			if err := g.killRounds(); err != nil && !errors.As(err, &denied) {
 				return err

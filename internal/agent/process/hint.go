@@ -48,7 +48,7 @@ func (g *Group) explain(r *refusal, s Spec, env []string) *job.StartError {
 		e.Text = "there is not enough memory to start it"
 		e.Hint = "the memory limit of " + job.Bytes(limit) + " is too small"
 	default:
-		e.Hint = hint(number, look(inDir(s.Dir, r.path)), s.Args, env)
+		e.Hint = hint(number, inspect(inDir(s.Dir, r.path)), s.Args, env)
 	}
 	return e
 }
@@ -112,11 +112,11 @@ func hintMissing(f file) string {
 	case f.interpreter == "":
 		return ""
 	}
-	interpreter := look(f.interpreter)
+	interpreter := inspect(f.interpreter)
 	switch {
 	case f.script && !interpreter.exists:
 		return "the interpreter in its first line, " + f.interpreter + ", does not exist"
-	case f.script && interpreter.interpreter != "" && !look(interpreter.interpreter).exists:
+	case f.script && interpreter.interpreter != "" && !inspect(interpreter.interpreter).exists:
 		return "the interpreter in its first line, " + f.interpreter + ", cannot be started: " + interpreter.interpreter + ", which it needs, does not exist"
 	case !f.script && !interpreter.exists:
 		return "it needs the loader " + f.interpreter + ", which does not exist: it was built for another C library or architecture"

@@ -35,8 +35,8 @@ type file struct {
 	format                  string // what it was built for, when that is not this machine
 }
 
-// look inspects the file of a program; it never fails itself.
-func look(path string) file {
+// inspect reads what the file of a program looks like; it never fails itself.
+func inspect(path string) file {
 	f := file{path: path}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -60,6 +60,16 @@ func look(path string) file {
 	}
 	f.interpreterRuns = f.interpreter != "" && unix.Access(f.interpreter, unix.X_OK) == nil
 	return f
+}
+
+// readAhead reads the beginning of a program and of the interpreter or loader that it names, before
+// a child is made for it: a file system that does not answer holds up one thread then. While a
+// child is being made, the runtime of Go cannot stop its threads, and all of them would wait
+// with it. What cannot be read is the exec's to refuse.
+func readAhead(path, dir string) {
+	if f := inspect(inDir(dir, path)); f.interpreter != "" {
+		inspect(inDir(dir, f.interpreter))
+	}
 }
 
 // read judges the first bytes of a file.

@@ -53,7 +53,7 @@ func (p *Process) endIfAlive() {
 	select {
 	case <-p.done:
 	default:
-		_ = p.os.Kill() // it has ended meanwhile, or the wait for done tells
+		_ = p.os.Kill() // it has ended meanwhile, or the wait for done shows it
 	}
 }
 
@@ -75,7 +75,7 @@ func (g *Group) Start(s Spec) (*Process, error) {
 			files[i] = null
 		}
 	}
-	files, done := apart(files)
+	files, done := aboveInherited(files)
 	defer done()
 	sys := &syscall.SysProcAttr{Setsid: true, Setctty: s.Terminal, Ctty: 1}
 	p := &Process{group: g, name: baseName(s.Args[0]), done: make(chan struct{})}

@@ -64,7 +64,7 @@ type Spec struct {
 	Terminal bool
 }
 
-// Exit is how a process ended, as the kernel told it.
+// Exit is how a process ended, as the kernel reports it.
 type Exit struct {
 	Code     int    // meaningful when Signal is empty
 	Signal   string // "SIGKILL"; empty when the process exited by itself
@@ -83,7 +83,7 @@ type Usage struct {
 	WriteBytes int64
 }
 
-// poll is the pace at which Empty looks again: short at first, for what ends at once.
+// poll is the pace at which Empty tries again: short at first, for what ends at once.
 const (
 	pollFirst = 200 * time.Microsecond
 	pollMost  = 20 * time.Millisecond

@@ -15,12 +15,12 @@ import (
 	"stint.dev/stint/internal/agent/process/procfs"
 )
 
-// The reaper looks for dead orphans at a pace that follows their number.
+// The reaper searches for dead orphans at a pace that follows their number.
 const (
-	reapIdle = 4 * time.Second // while there are none; each sample looks too
+	reapIdle = 4 * time.Second // while there are none; each sample searches too
 	reapSlow = time.Second
 	reapFast = 10 * time.Millisecond
-	reapMany = 32 // so many at one look make the next one come sooner
+	reapMany = 32 // so many found at once make the next one come sooner
 )
 
 // adoption is what the kernel gives to this process, and who takes it.
@@ -44,7 +44,7 @@ type zombie struct {
 // it, before it is taken to be nobody's.
 const abandonedAfter = 10 * time.Second
 
-// adopt has the kernel give orphans to this process, and begins to look for dead ones. The caller
+// adopt has the kernel give orphans to this process, and begins to search for dead ones. The caller
 // holds mu.
 func (r *registry) adopt() error {
 	err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -70,7 +70,7 @@ func (r *registry) endAdoption() (wait func()) {
 }
 
 // run reaps orphans until stop is closed. A timer and not SIGCHLD: signals belong to the
-// command line, and a look that finds nothing is one system call.
+// command line, and a search that finds nothing is one system call.
 func (r *registry) run(stop, done chan struct{}) {
 	defer close(done)
 	pause := reapIdle
@@ -103,9 +103,9 @@ func (r *registry) living() []Group {
 	return slices.Collect(maps.Keys(r.groups))
 }
 
-// reap collects every dead orphan that can be seen and returns how many it was. It looks
+// reap collects every dead orphan that can be seen and returns how many it was. It reads
 // without taking (WNOWAIT) and takes by PID. The kernel shows one dead child at a time: if
-// that is a child with a waiter, the look ends, and the next one finds the waiter done.
+// that is a child with a waiter, the search ends, and the next one finds the waiter done.
 func (r *registry) reap() (reaped int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -190,7 +190,7 @@ func deadChildren() (dead []int) {
 	}
 	var scanner procfs.Scanner
 	if scanner.Scan() != nil {
-		return nil // the next look tries again
+		return nil // the next search tries again
 	}
 	for i := range scanner.Stats {
 		if s := &scanner.Stats[i]; s.PPID == os.Getpid() && s.Dead() {
@@ -219,7 +219,7 @@ func peekDead() int {
 // groupOf is the group to which an adopted child belongs; nil for none. With one group alive, as
 // in every agent, there is no question, unless the agent is the init of a container or was
 // started by a shell that had children: then others' orphans come to it too, and only the
-// mark tells.
+// mark decides.
 func (r *registry) groupOf(s *procfs.Stat) Group {
 	for g := range r.groups {
 		if g.HasSession(s.Session) {

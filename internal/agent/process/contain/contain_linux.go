@@ -120,7 +120,7 @@ func (c *Containment) Start(path string, args []string, attr *os.ProcAttr) (*os.
 	leave := c.enter(attr.Sys)
 	child, err := children.Start(path, args, attr)
 	if err != nil && c.mayHaveRefused(err) {
-		// The same again without being born in the v2 leaf tells whether that was it.
+		// The same again without being born in the v2 leaf shows whether that was it.
 		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = false, 0
 		if child, err = children.Start(path, args, attr); err == nil {
 			c.dropLeaf()
@@ -212,7 +212,7 @@ func (c *Containment) Kill() error {
 }
 
 // EndsWithoutPermission reports whether a process ends although this user may not signal it:
-// the kernel, told to kill its cgroup, asks nobody.
+// to kill a whole cgroup, the kernel asks nobody.
 func (c *Containment) EndsWithoutPermission(pid int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -151,7 +151,7 @@ func (l *leaf) remove() error {
 
 func removeTree(dir string) error {
 	for _, sub := range subdirs(dir) {
-		_ = removeTree(path.Join(dir, sub)) // the parent's own removal tells
+		_ = removeTree(path.Join(dir, sub)) // the parent's own removal shows it
 	}
 	if err := syscall.Rmdir(dir); err != nil {
 		return &os.PathError{Op: "rmdir", Path: dir, Err: err}

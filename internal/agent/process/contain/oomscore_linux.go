@@ -41,7 +41,7 @@ func (s *scoreAdj) open() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.file == nil {
-		s.file, _ = os.OpenFile(scoreFile, os.O_WRONLY, 0) // who needs it tries again, and tells
+		s.file, _ = os.OpenFile(scoreFile, os.O_WRONLY, 0) // who needs it tries again, and reports the error
 	}
 }
 
@@ -93,7 +93,7 @@ func (s *scoreAdj) take(want *int) (back func(), err error) {
 	}
 	if err != nil && child != s.caller {
 		child = s.caller
-		_ = s.write(child) // what is left is the agent's own, which the error tells
+		_ = s.write(child) // what is left is the agent's own, as the error says
 	}
 	return func() {
 		if child != s.own {

@@ -8,7 +8,7 @@ shift 2
 sessions='' complete='' left=''
 
 # finish lets the agent's own program, descriptor 3, end what still has the mark, unless it is
-# told not to, and complete and deliver the journal; descriptor 4 has what it must know.
+# asked not to, and complete and deliver the journal; descriptor 4 has what it must know.
 finish() {
 	[ -e /proc/self/fd/3 ] && /proc/self/fd/3 finish-attempt "$@" "${run#*=}" "${attempt#*=}" </dev/null
 }
@@ -79,7 +79,7 @@ for dir in "$@"; do rmdir "$dir"; done
 if finish --left "$left" ${complete:+--deliver-only}; then complete=1; fi
 
 # What changed its session and is in none of these cgroups still has the mark. A process
-# that is just replacing its program shows no environment for a moment, so it takes two looks
+# that is just replacing its program shows no environment for a moment, so it takes two rounds
 # that find nobody.
 round=0 clean=0
 while [ -z "$complete" ] && [ $clean -lt 2 ] && [ $round -lt 8 ] && [ -d /proc/1 ]; do

@@ -1,6 +1,6 @@
 package process
 
-import "unsafe"
+import "unsafe" // also for go:linkname
 
 // HideArgument overwrites the bytes from from to to of one of the strings of os.Args where the
 // system keeps it, so that process listings do not show them any more. The argument must be of
@@ -12,3 +12,10 @@ func HideArgument(arg string, from, to int) {
 		hidden[i] = '*'
 	}
 }
+
+// Environ is the environment of this process as its caller gave it. os.Environ leaves out what is
+// there twice.
+func Environ() []string { return environ() }
+
+//go:linkname environ syscall.runtime_envs
+func environ() []string
