@@ -23,15 +23,15 @@ ul{margin:0;padding:0;list-style:none}li{padding:8px 0;border-top:1px solid var(
 a{color:var(--accent)}code,pre{font:13px/20px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;color:var(--text)}
 pre{background:var(--panel);border:1px solid var(--line);border-radius:6px;padding:12px;margin:0;overflow-x:auto}`
 
-// plain is the page of a binary that was built without the UI. It is whole without any
-// script: it says what is missing, how to get it, and where everything else is.
+// plain serves the page of a binary that was built without the UI. It needs no script. It says what
+// is missing, how to build it, and where everything else is.
 func plain(version string) http.Handler {
 	tmpl := template.Must(template.New("plain").Parse(plainHTML))
 	sum := sha256.Sum256([]byte(plainStyle))
 	policy := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 		"'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !readOnly(w, r) {
+		if !allowRead(w, r) {
 			return
 		}
 		if !isPage(path.Clean("/" + r.URL.Path)) {
@@ -42,14 +42,14 @@ func plain(version string) http.Handler {
 		err := tmpl.Execute(&page, map[string]any{
 			"Version": version,
 			"Style":   template.CSS(plainStyle),
-			"Root":    upTo(r.URL.EscapedPath()),
+			"Root":    relativeRoot(r.URL.EscapedPath()),
 		})
 		if err != nil {
 			http.Error(w, "The page could not be written: "+err.Error(), http.StatusInternalServerError)
 			return
 		}
 		h := w.Header()
-		guard(h, policy)
+		setSecurityHeaders(h, policy)
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		h.Set("Cache-Control", "no-cache")
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(page.Bytes()))

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// sources names the code that a kind of page needs beyond what every page begins with.
+// sources are the source files of the kinds of pages whose code is loaded on demand.
 var sources = map[string]string{
 	"run":      "src/pages/Run.svelte",
 	"job":      "src/pages/Job.svelte",
@@ -17,7 +17,7 @@ var sources = map[string]string{
 	"settings": "src/pages/Settings.svelte",
 }
 
-// kindOf names the kind of page at a path, as sources has it; "" for any other.
+// kindOf returns the kind of the page at a path, a key of sources; "" for other pages.
 func kindOf(urlPath string) string {
 	clean := path.Clean("/" + urlPath)
 	switch {
@@ -31,9 +31,8 @@ func kindOf(urlPath string) string {
 	return ""
 }
 
-// preloads makes the links by which the code of a page is fetched beside the code that
-// would ask for it only when it runs. Without the build's manifest there are none: the
-// page then only opens later.
+// preloads returns the links that load the code of a page together with the code that would
+// otherwise request it later. Without the build's manifest there are none, and the page opens later.
 func preloads(files fs.FS) map[string][]byte {
 	data, err := fs.ReadFile(files, ".vite/manifest.json")
 	if err != nil {

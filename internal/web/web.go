@@ -1,6 +1,6 @@
-// Package web serves the page: the built files of web/ when they are embedded, else a
-// plain page that says how to build them. Everything in it is relative, so it works at
-// the root of a host and under any sub-path of a proxy.
+// Package web serves the page: the built files of web/ if they are embedded, else a plain page that
+// says how to build them. All addresses in it are relative, so it works at the root of a host and
+// under any path prefix of a proxy.
 package web
 
 import (
@@ -20,15 +20,15 @@ import (
 var embedded embed.FS
 
 const (
-	baseMark    = `<base href="./"`
-	versionMark = `<meta name="stint-version" content=""`
+	basePlaceholder    = `<base href="./"`
+	versionPlaceholder = `<meta name="stint-version" content=""`
 
 	pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 		"connect-src 'self'; manifest-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
-	forever = "public, max-age=31536000, immutable"
+	cacheForever = "public, max-age=31536000, immutable"
 )
 
-// Built reports whether the page was built before this binary was.
+// Built reports whether this binary contains the built page.
 func Built() bool { return built(dist()) }
 
 // Handler serves the page at /, its routes (/runs, /runs/{run}, /jobs, /jobs/{job},
@@ -56,8 +56,8 @@ func handler(files fs.FS, version string) http.Handler {
 	if err != nil {
 		return plain(version)
 	}
-	mark := fmt.Sprintf(`<meta name="stint-version" content="%s"`, html.EscapeString(version))
-	index = bytes.Replace(index, []byte(versionMark), []byte(mark), 1)
+	meta := fmt.Sprintf(`<meta name="stint-version" content="%s"`, html.EscapeString(version))
+	index = bytes.Replace(index, []byte(versionPlaceholder), []byte(meta), 1)
 	return &site{files: files, index: index, preload: preloads(files)}
 }
 
@@ -65,11 +65,11 @@ func handler(files fs.FS, version string) http.Handler {
 type site struct {
 	files   fs.FS
 	index   []byte
-	preload map[string][]byte // by the kind of page: the links that fetch its code at once
+	preload map[string][]byte // by kind of page: the links that load its code
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !readOnly(w, r) {
+	if !allowRead(w, r) {
 		return
 	}
 	if name, ok := fileName(r.URL.Path); ok {
@@ -79,17 +79,17 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.servePage(w, r)
 }
 
-// readOnly refuses methods that make no sense for a page.
-func readOnly(w http.ResponseWriter, r *http.Request) bool {
+// allowRead refuses methods other than GET and HEAD; it reports whether the request may go on.
+func allowRead(w http.ResponseWriter, r *http.Request) bool {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return true
 	}
 	w.Header().Set("Allow", "GET, HEAD")
-	http.Error(w, r.Method+" is not for pages: use GET", http.StatusMethodNotAllowed)
+	http.Error(w, "The method "+r.Method+" is not allowed for a page: use GET.", http.StatusMethodNotAllowed)
 	return false
 }
 
-// fileName is the embedded file that a path asks for; ok is false for page routes.
+// fileName returns the name of the embedded file at a path; ok is false for routes of the page.
 func fileName(urlPath string) (name string, ok bool) {
 	clean := path.Clean("/" + urlPath)
 	if isPage(clean) {
@@ -113,21 +113,21 @@ func isPage(clean string) bool {
 }
 
 func (s *site) servePage(w http.ResponseWriter, r *http.Request) {
-	base := fmt.Sprintf(`<base href="%s"`, upTo(r.URL.EscapedPath()))
-	page := bytes.Replace(s.index, []byte(baseMark), []byte(base), 1)
+	base := fmt.Sprintf(`<base href="%s"`, relativeRoot(r.URL.EscapedPath()))
+	page := bytes.Replace(s.index, []byte(basePlaceholder), []byte(base), 1)
 	if links := s.preload[kindOf(r.URL.Path)]; links != nil {
 		page = bytes.Replace(page, []byte("</head>"), links, 1)
 	}
 	h := w.Header()
-	guard(h, pagePolicy)
+	setSecurityHeaders(h, pagePolicy)
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-cache")
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(page))
 }
 
-// upTo is the relative way from a page's path up to the root that it is served under. A
-// proxy that strips a prefix need not tell which: the browser resolves it.
-func upTo(escapedPath string) string {
+// relativeRoot returns the relative path from a page to the root of the site. The browser resolves
+// it, so a proxy can strip a prefix that the server does not know.
+func relativeRoot(escapedPath string) string {
 	depth := strings.Count(strings.TrimPrefix(escapedPath, "/"), "/")
 	if depth == 0 {
 		return "./"
@@ -136,24 +136,24 @@ func upTo(escapedPath string) string {
 }
 
 func (s *site) serveFile(w http.ResponseWriter, r *http.Request, name string) {
-	kind := mime.TypeByExtension(path.Ext(name))
-	if known, ok := kinds[path.Ext(name)]; ok {
-		kind = known
+	contentType := mime.TypeByExtension(path.Ext(name))
+	if known, ok := contentTypes[path.Ext(name)]; ok {
+		contentType = known
 	}
 	info, err := fs.Stat(s.files, name)
 	hidden := strings.HasPrefix(path.Base(name), ".") || name == "index.html"
-	if err != nil || hidden || !info.Mode().IsRegular() || kind == "" {
+	if err != nil || hidden || !info.Mode().IsRegular() || contentType == "" {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		http.Error(w, "There is no page or file at "+r.URL.Path+".", http.StatusNotFound)
 		return
 	}
 	h := w.Header()
-	guard(h, pagePolicy)
-	h.Set("Content-Type", kind)
+	setSecurityHeaders(h, pagePolicy)
+	h.Set("Content-Type", contentType)
 	h.Set("Vary", "Accept-Encoding")
 	h.Set("Cache-Control", "no-cache")
 	if strings.HasPrefix(name, "assets/") { // their names change with their content
-		h.Set("Cache-Control", forever)
+		h.Set("Cache-Control", cacheForever)
 	}
 	data, encoding, err := s.variant(name, r.Header.Get("Accept-Encoding"))
 	if err != nil {
@@ -166,8 +166,8 @@ func (s *site) serveFile(w http.ResponseWriter, r *http.Request, name string) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
 }
 
-// kinds fixes the types that matter, whatever the system's own table says.
-var kinds = map[string]string{
+// contentTypes are the types of the page's files, independent of the table of the system.
+var contentTypes = map[string]string{
 	".js":          "text/javascript; charset=utf-8",
 	".css":         "text/css; charset=utf-8",
 	".svg":         "image/svg+xml",
@@ -175,8 +175,8 @@ var kinds = map[string]string{
 	".txt":         "text/plain; charset=utf-8",
 }
 
-// variant picks the smallest form of a file that the client takes. The build writes the
-// compressed forms beside each file where they are worth it.
+// variant returns the smallest form of a file that the client accepts. The build writes compressed
+// forms beside the files that they make smaller.
 func (s *site) variant(name, accept string) (data []byte, encoding string, err error) {
 	for _, v := range []struct{ encoding, suffix string }{{"br", ".br"}, {"gzip", ".gz"}} {
 		if !accepts(accept, v.encoding) {
@@ -190,7 +190,7 @@ func (s *site) variant(name, accept string) (data []byte, encoding string, err e
 	return data, "", err
 }
 
-// accepts reads an Accept-Encoding header: named and not refused with q=0.
+// accepts reports whether an Accept-Encoding header names an encoding, and not with q=0.
 func accepts(header, encoding string) bool {
 	for part := range strings.SplitSeq(header, ",") {
 		name, params, _ := strings.Cut(part, ";")
@@ -204,8 +204,8 @@ func accepts(header, encoding string) bool {
 	return false
 }
 
-// guard sets the headers that keep a page from being framed, sniffed or scripted by others.
-func guard(h http.Header, policy string) {
+// setSecurityHeaders sets the headers that prevent framing, content sniffing and foreign scripts.
+func setSecurityHeaders(h http.Header, policy string) {
 	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
