@@ -104,11 +104,11 @@ for i in range(300):
 
   async '1,000 live runs on the overview, at rest'() {
     const jobs = Array.from({ length: 1000 }, (_, i) => `live-${i % 100}-${i}`)
-    const tell = (job, what, body) =>
+    const report = (job, what, body) =>
       fetch(`${world.base}compat/${job}/${what}`, { method: 'PUT', body, headers: body ? { 'Content-Type': 'application/json' } : {} })
-    for (let i = 0; i < jobs.length; i += 50) await Promise.all(jobs.slice(i, i + 50).map((j) => tell(j, 'status', '{"status":"started"}')))
+    for (let i = 0; i < jobs.length; i += 50) await Promise.all(jobs.slice(i, i + 50).map((j) => report(j, 'status', '{"status":"started"}')))
     let at = 0
-    const beats = setInterval(() => void tell(jobs[at++ % jobs.length], 'heartbeat', '').catch(() => {}), 10)
+    const beats = setInterval(() => void report(jobs[at++ % jobs.length], 'heartbeat', '').catch(() => {}), 10)
     const page = await world.open()
     await page.goto('')
     await page.getByText(/more are running/).waitFor()

@@ -1,20 +1,37 @@
-import type { Plugin } from 'vite'
+import { fileURLToPath } from 'node:url'
+import { build, type Plugin } from 'vite'
 
-/** Puts src/early.ts, a file of its own, in front of the page's code. */
+const root = fileURLToPath(new URL('..', import.meta.url))
+const name = 'early.js'
+
+/** Builds src/early.ts, with everything that it imports, as one file, and loads that before the page's code. */
 export function early(): Plugin {
   return {
     name: 'early',
     apply: 'build',
-    buildStart() {
-      this.emitFile({ type: 'chunk', id: 'src/early.ts', name: 'early' })
+    async buildStart() {
+      this.emitFile({ type: 'asset', name, source: await bundled() })
     },
     transformIndexHtml: {
       order: 'post',
       handler(html, { bundle }) {
-        const chunk = Object.values(bundle ?? {}).find((f) => f.type === 'chunk' && f.name === 'early')
-        if (chunk?.type !== 'chunk' || chunk.imports.length > 0) throw new Error('src/early.ts must be one file without imports')
-        return html.replace('<script type="module"', (rest) => `<script type="module" async crossorigin src="./${chunk.fileName}"></script>\n    ${rest}`)
+        const file = Object.values(bundle ?? {}).find((f) => f.type === 'asset' && f.names.includes(name))
+        if (!file) throw new Error('src/early.ts is not in the build')
+        return html.replace('<script type="module"', (rest) => `<script type="module" async crossorigin src="./${file.fileName}"></script>\n    ${rest}`)
       },
     },
   }
+}
+
+async function bundled(): Promise<string> {
+  const result = await build({
+    root,
+    configFile: false,
+    logLevel: 'warn',
+    build: { write: false, target: 'es2023', modulePreload: { polyfill: false }, rolldownOptions: { input: 'src/early.ts' } },
+  })
+  const chunks = [result].flat().flatMap((r) => ('output' in r ? r.output : []))
+  const [chunk, ...others] = chunks
+  if (chunk?.type !== 'chunk' || others.length > 0 || chunk.imports.length > 0) throw new Error('src/early.ts must become one file without imports')
+  return chunk.code
 }

@@ -13,10 +13,10 @@ interface Licence {
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const modules = fileURLToPath(new URL('../node_modules', import.meta.url))
 
-/** What is in the page itself: the packages whose code ends up in the built files. */
+/** The packages whose code is in the page. */
 const inPage = ['svelte', 'uplot', '@tanstack/virtual-core', '@lucide/svelte', 'tailwindcss', 'esm-env', 'clsx']
 
-/** Serves "virtual:licences": who made what is in the page and in the programs. */
+/** Provides "virtual:licences": the licences of the libraries in the page and in the programs. */
 export function licences(): Plugin {
   const id = 'virtual:licences'
   return {
@@ -34,7 +34,7 @@ function fromPackages(): Licence[] {
     .map((p) => ({ name: p.name, version: p.version, licence: p.license ?? 'see its page' }))
 }
 
-/** The Go modules that the programs link, as go list tells; without Go, none are listed. */
+/** The Go modules of the programs, from go list; none without Go. */
 function fromModules(): Licence[] {
   try {
     const format = '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}'
@@ -51,7 +51,7 @@ function fromModules(): Licence[] {
   }
 }
 
-// The words that only one licence has; the first that is found counts.
+// Texts that only one licence has; the first match decides.
 const marks: [RegExp, string][] = [
   [/Apache License\s+Version 2\.0/, 'Apache-2.0'],
   [/Mozilla Public License,? version 2\.0/i, 'MPL-2.0'],

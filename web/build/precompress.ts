@@ -5,7 +5,7 @@ import type { Plugin } from 'vite'
 
 const worthIt = /\.(js|css|svg|webmanifest)$/
 
-/** Writes .br and .gz beside every built file that shrinks by them: the server only picks. */
+/** Writes .br and .gz files beside the built files, if they are smaller. The server serves them as they are. */
 export function precompress(): Plugin {
   let dir = ''
   return {

@@ -1,4 +1,4 @@
-// What a page must not do: ask again and again, speak every second, act on keys that are off.
+// What a page must not do: repeat requests, read out every second, act on keys that are off.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 
@@ -18,7 +18,7 @@ function counting(page, ending) {
 }
 
 export const details = {
-  async 'tabs of a run that goes on are not loaded again at each heartbeat'(page, world) {
+  async 'tabs of an active run are not loaded again at each heartbeat'(page, world) {
     await world.run('beating', 'echo good')
     const job = await world.begin('beating', 'i=0; while [ -d . ]; do i=$((i+1)); echo $i; sleep 0.3; done', '--label', 'v=2')
     const run = await world.until(async () => ((await world.last('beating')).number === 2 ? world.last('beating') : null), 'the second run')
@@ -27,15 +27,15 @@ export const details = {
     await page.goto('runs/' + run.id)
     await seen(page.locator('[data-n]').first())
     const heartbeats = async (n) => {
-      const heard = new Set()
-      await world.until(async () => heard.add((await world.last('beating')).last_heartbeat_at).size > n, `${n} heartbeats`, undefined, 60)
+      const beats = new Set()
+      await world.until(async () => beats.add((await world.last('beating')).last_heartbeat_at).size > n, `${n} heartbeats`, undefined, 60)
     }
     await page.getByRole('tab', { name: 'Changes' }).click()
     await seen(page.getByRole('tabpanel', { name: 'Changes' }).getByText('v=2'))
     await heartbeats(2)
     assert.equal(changes.length, 1, 'changes were loaded again')
     await page.getByRole('tab', { name: 'Events' }).click()
-    await seen(page.getByRole('region', { name: 'Rules now' }))
+    await seen(page.getByRole('region', { name: 'Health checks' }))
     await heartbeats(2)
     assert.equal(explained.length, 1, 'the rules were asked for again')
     await end(job)
@@ -48,9 +48,9 @@ export const details = {
     await seen(verdict.getByText(/Attempt 2 begins in/))
     await page.evaluate(() => {
       window.spoken = []
-      const look = (changes) => window.spoken.push(...changes.map((c) => c.target.textContent).filter(Boolean))
+      const record = (changes) => window.spoken.push(...changes.map((c) => c.target.textContent).filter(Boolean))
       for (const e of document.querySelectorAll('main [role=status], main [role=alert], main [aria-live]')) {
-        new MutationObserver(look).observe(e, { childList: true, characterData: true, subtree: true })
+        new MutationObserver(record).observe(e, { childList: true, characterData: true, subtree: true })
       }
     })
     for (let i = 0; i < 3; i++) {
@@ -96,7 +96,7 @@ export const details = {
     await seen(line(page, 1))
   },
 
-  async 'another line in the address does not make the page anew'(page, world) {
+  async 'another line in the address does not rebuild the page'(page, world) {
     const run = await world.run('same-page', 'seq 1 3000')
     await page.goto('runs/' + run.id)
     await seen(line(page, 3000))
@@ -121,7 +121,7 @@ export const details = {
       URL.createObjectURL = (b) => (window.blobs++, make.call(URL, b))
     })
     await page.getByRole('button', { name: /Download/ }).click()
-    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: /The exact bytes/ }).or(page.getByRole('menuitem', { name: /The exact bytes/ })).click()])
+    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: /Raw log/ }).or(page.getByRole('menuitem', { name: /Raw log/ })).click()])
     const text = readFileSync(await download.path(), 'utf8')
     assert.equal(text, Array.from({ length: 2000 }, (_, i) => i + 1 + '\n').join(''))
     assert.match(download.url(), /\/api\/v1\/runs\//)
@@ -144,7 +144,7 @@ export const details = {
     assert.deepEqual(await stops(), ['Runs'])
   },
 
-  async 'a search that is typed asks nothing after its page was left'(page, world) {
+  async 'a typed search sends nothing after its page was left'(page, world) {
     const run = await world.run('left', 'seq 1 300')
     await page.goto('runs/' + run.id)
     await seen(line(page, 300))

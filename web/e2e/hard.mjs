@@ -1,4 +1,4 @@
-// What goes wrong, and what few have: gaps, retries, retention, GPUs.
+// Errors and rare cases: gaps, retries, retention, GPUs.
 import assert from 'node:assert/strict'
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,25 +7,25 @@ import { faults } from './tests.mjs'
 const line = (page, n) => page.locator(`[data-n="${n}"]`)
 const seen = (locator) => locator.waitFor({ state: 'visible' })
 
-/** Ways to look at a page: both themes, a phone and a screen. */
-const looks = [['light', 1280], ['dark', 375]]
+/** Themes and widths: a phone and a screen. */
+const themes = [['light', 1280], ['dark', 375]]
 /** Keeps a picture where SHOTS names a directory. */
 const picture = (of, name) => process.env.SHOTS && of.screenshot({ path: join(process.env.SHOTS, name + '.png') })
 
 export const hard = {
-  async 'nothing is asked twice by a page that opens'(page, world) {
+  async 'a page that opens sends no request twice'(page, world) {
     const run = await world.run('asked', 'for i in $(seq 1 150); do echo $i; done')
     for (const [path, there] of [['', page.getByRole('region', { name: /^Jobs/ })], ['runs/' + run.id, line(page, 150)]]) {
       await page.goto(path)
       await seen(there)
       const asked = await page.evaluate(() => performance.getEntriesByType('resource').map((r) => r.name).filter((n) => n.includes('/api/v1/') && !n.includes('/stream')))
-      assert.deepEqual(asked.filter((n, i) => asked.indexOf(n) < i), [], 'asked twice')
+      assert.deepEqual(asked.filter((n, i) => asked.indexOf(n) < i), [], 'sent twice')
       const early = await page.evaluate(() => globalThis.stintEarly.size)
-      assert.equal(early, 0, 'answers that were asked for early and not taken')
+      assert.equal(early, 0, 'early answers that were not taken')
     }
   },
 
-  async 'a gap stands in its place with its size'(page, world) {
+  async 'a gap is shown in its place with its size'(page, world) {
     const run = await world.run('gappy', 'seq 1 400000', '--spool-limit', '1MiB', '--flush-timeout', '20s', '--no-redact', '*')
     const limited = run.output.gaps?.length ? null : await world.other('limited', '--run-log-limit', '65536')
     const shown = limited ? await limited.run('gappy', 'seq 1 400000') : run
@@ -58,7 +58,7 @@ export const hard = {
     assert.equal(await page.getByText('try 3', { exact: true }).count(), 0)
   },
 
-  async 'a run that retention removes under the viewer is said to be gone'(page, world) {
+  async 'a run that retention removes while it is viewed is reported as removed'(page, world) {
     const other = await world.other('kept')
     const first = await other.run('kept', 'echo first')
     await other.run('kept', 'echo second')
@@ -83,14 +83,14 @@ export const hard = {
     const copy = await world.other('copy')
     const { copied_at } = await (await fetch(copy.base + 'api/v1/me')).json()
     assert.ok(Date.now() - Date.parse(copied_at) < 300_000, `copied at ${copied_at}`)
-    for (const [colorScheme, width] of looks) {
+    for (const [colorScheme, width] of themes) {
       const page = await world.open({ colorScheme, viewport: { width, height: 800 } })
       for (const path of ['', `runs/${run.id}`, 'settings']) {
         await page.goto(copy.base + path)
         const banner = page.getByRole('status').filter({ hasText: 'Restored copy' })
         await seen(banner)
         assert.equal(await banner.locator('time').getAttribute('datetime'), copied_at)
-        assert.match(await banner.textContent(), /nothing is judged, sent or deleted here.*--activate/)
+        assert.match(await banner.textContent(), /no health checks, notifications or deletions happen here.*--activate/)
         const header = await page.getByRole('banner').boundingBox()
         const box = await banner.boundingBox()
         assert.ok(box.y >= header.y + header.height - 1 && box.y < 120, `the banner is at ${box.y}, below a header of ${header.height}`)
@@ -122,7 +122,7 @@ export const hard = {
     assert.match(await item.first().textContent(), /compress a log/)
     assert.match(await item.first().textContent(), /archive s3:\/\/logs\/ at 127\.0\.0\.1:1/)
     assert.match(await item.first().textContent(), /1 try.*last (now|.+ ago), next /)
-    for (const [colorScheme, width] of looks) {
+    for (const [colorScheme, width] of themes) {
       const looking = await world.open({ colorScheme, viewport: { width, height: 800 } })
       await looking.goto(other.base + 'settings')
       await seen(looking.getByRole('region', { name: 'Troubled items' }).getByRole('listitem').first())
@@ -143,7 +143,7 @@ export const hard = {
     chmodSync(join(bin, 'nvidia-smi'), 0o755)
     const run = await world.runWith({ PATH: `${bin}:${process.env.PATH}` }, 'gpus', 'sleep 3', '--sample-period', '250ms')
     await page.goto('runs/' + run.id)
-    await page.getByRole('button', { name: /Also show .*GPU/ }).click()
+    await page.getByRole('button', { name: /More charts: .*GPU/ }).click()
     await seen(page.getByRole('img', { name: /^GPU over time: NVIDIA A100/ }))
     await seen(page.getByRole('img', { name: /^GPU memory over time/ }))
   },
@@ -187,7 +187,7 @@ export const hard = {
     await page.context().close()
   },
 
-  async 'a search that is typed does not lead back from another page'(page, world) {
+  async 'a typed search does not lead back from another page'(page, world) {
     await world.run('typed', 'echo typed')
     await page.goto('runs')
     await seen(page.getByRole('listitem').filter({ hasText: 'typed' }))

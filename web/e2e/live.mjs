@@ -53,7 +53,7 @@ export const live = {
     for (const tab of tabs.slice(1)) await tab.close()
   },
 
-  async 'a run that is tried again goes on under the open page'(page, world) {
+  async 'a retried run continues on the open page'(page, world) {
     const flag = world.dir + '/second'
     const job = await world.begin('again', `if [ -e ${flag} ]; then ${ticking}; fi; echo first; exit 1`, '--retry-wait', '60s')
     await page.goto('runs/' + job.run.id)
@@ -69,7 +69,7 @@ export const live = {
     await page.waitForFunction(() => document.title.startsWith('⊘'))
   },
 
-  async 'a run that was tried again elsewhere goes on under the open page'(page, world) {
+  async 'a run that was retried elsewhere continues on the open page'(page, world) {
     const flag = world.dir + '/third'
     const job = await world.begin('elsewhere', `if [ -e ${flag} ]; then ${ticking}; fi; exit 1`, '--retry-wait', '60s')
     await page.goto('runs/' + job.run.id)

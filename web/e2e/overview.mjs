@@ -9,8 +9,8 @@ const ids = (page) => rows(page).evaluateAll((all) => all.map((e) => e.dataset.r
 
 /** Reports runs of a job without an agent, which takes two small requests each. */
 async function quick(base, job, status) {
-  for (const said of ['started', status]) {
-    const res = await fetch(`${base}compat/${job}/status`, { method: 'PUT', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ status: said }) })
+  for (const step of ['started', status]) {
+    const res = await fetch(`${base}compat/${job}/status`, { method: 'PUT', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ status: step }) })
     const answer = await res.text()
     assert.ok(res.ok, answer)
   }
@@ -55,15 +55,15 @@ export const overview = {
       for (let i = 0; i < 100; i++) await quick(other.base, `cron-${n}`, 'completed')
     }))
     await seen(page.getByRole('region', { name: /^Jobs/ }).getByText('100 runs').nth(19))
-    const looks = (Date.now() - began) / 2000
-    console.log(`     2,000 runs in ${Math.round(2 * looks)} s`)
+    const reloads = (Date.now() - began) / 2000
+    console.log(`     2,000 runs in ${Math.round(2 * reloads)} s`)
     assert.deepEqual(await ids(page), before)
     assert.equal(await page.evaluate(() => window.moved), 0, 'rows of attention were taken out or put in')
     const counted = asked.filter((a) => a === 'overview').length
-    assert.ok(counted <= looks + 3, `${counted} requests in the time of ${looks} looks`)
+    assert.ok(counted <= reloads + 3, `${counted} requests in the time of ${reloads} reloads`)
     // Rows of runs that take long ask for their curves; nothing else is asked for.
     assert.deepEqual(asked.filter((a) => !/^(me|overview|runs\/[^/]+\/samples)$/.test(a)), [])
-    assert.ok(asked.length <= 8 * looks + 20, `${asked.length} requests in the time of ${looks} looks`)
+    assert.ok(asked.length <= 8 * reloads + 20, `${asked.length} requests in the time of ${reloads} reloads`)
     // The jobs that failed keep their strips.
     const strip = page.getByRole('region', { name: /^Jobs/ })
     await seen(strip.getByRole('link', { name: /^#1 failed/ }))
@@ -89,15 +89,15 @@ export const overview = {
     const dialog = page.getByRole('dialog', { name: /Acknowledge second #1/ })
     assert.deepEqual(await faults(page), [], 'the dialog')
     await dialog.getByLabel('Your name').fill('ada')
-    await dialog.getByLabel('Why (optional)').fill('the disk is replaced')
+    await dialog.getByLabel('Reason (optional)').fill('the disk is replaced')
     await dialog.getByRole('button', { name: 'Acknowledge' }).click()
-    const said = page.getByText(/^Acknowledged by ada (now|\d+ . ago): the disk is replaced$/)
-    await seen(said)
+    const message = page.getByText(/^Acknowledged by ada (now|\d+ . ago): the disk is replaced$/)
+    await seen(message)
     assert.equal(await page.getByRole('button', { name: 'Acknowledge' }).count(), 0)
     await page.getByRole('tab', { name: 'Events' }).click()
     const event = page.getByRole('tabpanel', { name: 'Events' }).getByRole('listitem').filter({ hasText: /ada.*the disk is replaced/ })
     await seen(event.getByText('acknowledged', { exact: true }))
-    assert.equal(await page.getByText('settled').count(), 0)
+    assert.equal(await page.getByText('not checked').count(), 0)
     // Another page that is open shows it without being loaded again.
     const last = rows(watching, 'Acknowledged runs')
     await seen(last.filter({ hasText: 'acknowledged by ada' }).filter({ hasText: 'the disk is replaced' }))
@@ -110,9 +110,9 @@ export const overview = {
       assert.deepEqual(await faults(page), [], `the run in ${colorScheme}`)
     }
     await page.reload()
-    await seen(said)
+    await seen(message)
     await page.getByRole('button', { name: 'Undo' }).click()
-    await said.waitFor({ state: 'detached' })
+    await message.waitFor({ state: 'detached' })
     await seen(page.getByRole('button', { name: 'Acknowledge' }))
     await last.waitFor({ state: 'detached' })
     assert.equal(await rows(watching).count(), 2)
@@ -133,7 +133,7 @@ export const overview = {
     assert.equal(new Set(await ids(page)).size, 120)
     await page.getByRole('button', { name: 'Show more of 120 jobs' }).click()
     await seen(page.getByRole('region', { name: /^Jobs/ }).getByRole('link', { name: 'job-99', exact: true }))
-    // They stay when the page looks again.
+    // They stay when the page reloads again.
     await quick(other.base, 'another', 'failed')
     await seen(rows(page).filter({ hasText: 'another' }))
     assert.equal(await rows(page).count(), 121)

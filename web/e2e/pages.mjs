@@ -24,7 +24,7 @@ export const pages = {
     assert.ok(total <= 90 * 1024, `${total} bytes of ${names}`)
   },
 
-  async 'the line that states the error stands whole in lists, and leads into the log'(page, world) {
+  async 'lists show the whole error line, and it links into the log'(page, world) {
     const text = 'psycopg.errors.UndefinedTable: relation "orders_tmp" does not exist, so the report of november cannot be made'
     const run = await world.run('stated', `seq 1 300; printf '%s\\n' 'Traceback (most recent call last):' '  File "report.py", line 3' '${text}' >&2; seq 1 300; exit 3`)
     await page.setViewportSize({ width: 1440, height: 900 })
@@ -37,7 +37,7 @@ export const pages = {
     const link = page.getByRole('group', { name: 'Verdict' }).getByRole('link', { name: text })
     await seen(link)
     const verdict = await page.getByRole('group', { name: 'Verdict' }).innerText()
-    assert.equal(verdict.split(text).length - 1, 1, 'the line stands once in the verdict: ' + verdict)
+    assert.equal(verdict.split(text).length - 1, 1, 'the line is once in the verdict: ' + verdict)
     const href = await link.getAttribute('href')
     assert.match(href, new RegExp(`^runs/${run.id}[?]attempt=1#L[0-9]+$`))
     await link.click()
@@ -103,16 +103,16 @@ export const pages = {
     await page.mouse.down()
     await page.mouse.move(box.x + box.width * 0.7, y, { steps: 4 })
     await page.mouse.up()
-    await page.getByRole('button', { name: /back to the whole run/ }).click()
-    await page.getByRole('button', { name: /back to the whole run/ }).waitFor({ state: 'detached' })
+    await page.getByRole('button', { name: /show the whole run/ }).click()
+    await page.getByRole('button', { name: /show the whole run/ }).waitFor({ state: 'detached' })
   },
 
-  async 'runs of a job stand side by side'(page, world) {
+  async 'two runs of a job are compared'(page, world) {
     await world.run('pair', 'echo good; sleep 0.3', '--label', 'v=1')
     await world.run('pair', 'echo bad; exit 3', '--label', 'v=2')
     await page.goto('jobs/pair')
     await page.getByRole('figure').filter({ hasText: 'Duration' }).getByRole('link', { name: /#2 failed/ }).waitFor()
-    await page.getByRole('button', { name: 'Side by side' }).click()
+    await page.getByRole('button', { name: 'Compare' }).click()
     await page.waitForURL(/compare\?a=/)
     await seen(page.getByRole('row', { name: /outcome succeeded failed/ }))
     await seen(page.getByRole('region', { name: 'What changed' }).getByText('v=2'))
@@ -122,23 +122,23 @@ export const pages = {
     await seen(page.getByRole('heading', { name: 'One of the two runs is not here' }))
   },
 
-  async 'several runs are chosen by key and canceled at once'(page, world) {
+  async 'several runs are selected by key and canceled at once'(page, world) {
     const a = await world.begin('bulk-a', 'sleep 60')
     const b = await world.begin('bulk-b', 'sleep 60')
     await page.goto('runs?q=bulk-')
     await seen(page.getByRole('listitem').filter({ hasText: 'bulk-b' }))
     await page.keyboard.press('j')
     await page.keyboard.press('x')
-    await seen(page.getByText('1 run chosen'))
-    await page.getByRole('button', { name: /All 2 active/ }).click()
+    await seen(page.getByText('1 run selected'))
+    await page.getByRole('button', { name: /all 2 active/ }).click()
     await page.getByRole('button', { name: 'Cancel 2 runs…' }).click()
-    await page.getByLabel('Why (optional)').fill('all of them')
+    await page.getByLabel('Reason (optional)').fill('all of them')
     await page.getByRole('button', { name: 'Cancel 2 runs', exact: true }).click()
     await Promise.all([a.ended, b.ended])
     await page.waitForFunction(() => [...document.querySelectorAll('main li')].filter((e) => e.textContent.includes('canceled')).length === 2)
   },
 
-  async 'filters stand in the address and can be taken back'(page, world) {
+  async 'the address keeps filters, and they can be cleared'(page, world) {
     await world.run('filtered-a', 'exit 1', '--label', 'team=red')
     await world.run('filtered-b', 'exit 0', '--label', 'team=blue')
     await page.goto('runs?q=filtered-')
@@ -153,7 +153,7 @@ export const pages = {
     await page.getByLabel('Labels').fill('team=red')
     await page.waitForURL(/label=team%3Dred/)
     await page.getByRole('listitem').filter({ hasText: 'filtered-b' }).waitFor({ state: 'detached' })
-    await page.getByLabel('Began').selectOption('1h')
+    await page.getByLabel('Started').selectOption('1h')
     await page.waitForURL(/time=1h/)
     await seen(page.getByRole('listitem').filter({ hasText: 'filtered-a' }))
     await page.reload()
@@ -188,14 +188,14 @@ export const pages = {
     await page.getByRole('dialog', { name: 'Keys' }).waitFor({ state: 'hidden' })
   },
 
-  async 'a token is made, shown once, and taken back'(page) {
+  async 'a token is created, shown once, and revoked'(page) {
     await page.goto('settings')
     const part = page.getByRole('region', { name: 'Tokens' })
     await part.getByLabel('Name').fill('from the page')
-    await part.getByRole('button', { name: 'Make a token' }).click()
+    await part.getByRole('button', { name: 'Create token' }).click()
     await seen(part.getByText(/^stint_/))
-    await part.getByRole('button', { name: 'Take back' }).click()
-    await part.getByRole('button', { name: 'Really take it back' }).click()
+    await part.getByRole('button', { name: 'Revoke' }).click()
+    await part.getByRole('button', { name: 'Revoke now' }).click()
     await part.getByRole('listitem').filter({ hasText: 'from the page' }).waitFor({ state: 'detached' })
     await page.getByText(/libraries in the programs/).click()
     await seen(page.getByText('modernc.org/sqlite', { exact: true }))
@@ -209,19 +209,19 @@ export const pages = {
     const part = page.getByRole('region', { name: 'Notifications' })
     await part.getByRole('button', { name: 'Add a route' }).click()
     await part.getByLabel('Name').fill('here')
-    await part.getByLabel('Where to').fill(`http://127.0.0.1:${receiver.address().port}/hook`)
+    await part.getByLabel('URL').fill(`http://127.0.0.1:${receiver.address().port}/hook`)
     await part.getByRole('button', { name: 'Save' }).click()
     await part.getByRole('button', { name: 'Send a test' }).click()
-    await seen(part.getByText('A test was sent, and taken.'))
+    await seen(part.getByText('Test delivered.'))
     assert.deepEqual(got, ['/hook'])
     await part.getByRole('button', { name: 'Remove' }).click()
-    await part.getByRole('button', { name: 'Really remove' }).click()
-    await seen(part.getByText(/Nobody is told anything yet/))
+    await part.getByRole('button', { name: 'Remove now' }).click()
+    await seen(part.getByText(/No routes yet/))
     receiver.closeAllConnections()
     receiver.close()
   },
 
-  async 'a policy is tried, refused with its place, saved and taken back'(page, world) {
+  async 'a policy is tested, refused with its place, saved and reset'(page, world) {
     await world.run('watched', 'echo hi')
     await page.goto('jobs/watched#policy')
     const text = page.getByRole('textbox', { name: /Policy of watched/ })
@@ -230,14 +230,14 @@ export const pages = {
     await page.getByRole('button', { name: 'Go to line 2' }).click()
     assert.equal(await text.evaluate((e) => e.selectionStart >= 7), true)
     await text.fill('rules:\n  stalled: {after: 2h}\n')
-    await page.getByRole('button', { name: 'Try on past runs' }).click()
-    await seen(page.getByRole('status', { name: 'Trial' }).getByText(/this policy would have raised/))
+    await page.getByRole('button', { name: 'Test on past runs' }).click()
+    await seen(page.getByRole('status', { name: 'Test result' }).getByText(/this policy would have raised/))
     await page.getByRole('button', { name: 'Save' }).click()
-    await seen(page.getByText('Saved. It counts from now on.'))
+    await seen(page.getByText('Saved. The policy applies from now on.'))
     await page.reload()
     assert.match(await text.inputValue(), /after: 2h/)
-    await page.getByRole('button', { name: 'Back to the default' }).click()
-    await seen(page.getByText('The default policy counts again.'))
+    await page.getByRole('button', { name: 'Reset to the default' }).click()
+    await seen(page.getByText('The default policy applies again.'))
   },
 
   async 'a link to a line that is not there says so'(page, world) {
@@ -247,12 +247,12 @@ export const pages = {
     await seen(line(page, 30))
   },
 
-  async 'being logged out in mid-session is said'(page, world) {
+  async 'a logout during a session is reported'(page, world) {
     const job = await world.begin('session', 'sleep 60')
     await page.goto('')
     await seen(page.getByRole('link', { name: /session/ }).first())
     await page.evaluate(() => sessionStorage.setItem('stint.token', 'stint_' + 'x'.repeat(40)))
-    await seen(page.getByText('You are logged out: what you see is not updated.'))
+    await seen(page.getByText('You are logged out: this page is no longer updated.'))
     job.child.kill('SIGTERM')
     await job.ended
   },
@@ -266,7 +266,7 @@ export const pages = {
     assert.equal(await page.title(), 'Log in · Stint')
     assert.equal(await page.getByText('You are logged out').count(), 0, 'nobody was logged in')
     assert.equal(await page.getByText('0800').count(), 0, 'a sentence from the address is shown')
-    await seen(page.getByText('The login failed. The log of the server says more.'))
+    await seen(page.getByText('The login failed. The server\'s log has the details.'))
     assert.equal(page.url(), guarded.base)
     await page.goto(guarded.base + 'runs/01999999-0000-7000-8000-000000000000')
     await seen(ask)
@@ -283,7 +283,7 @@ export const pages = {
     await guarded.stop()
   },
 
-  async 'a clock that is off is said'(page) {
+  async 'a wrong clock is reported'(page) {
     await page.clock.setSystemTime(Date.now() + 3_600_000)
     await page.goto('')
     await seen(page.getByText(/This computer's clock is (59 m \d+ s|1 h.*) ahead of the server's/))

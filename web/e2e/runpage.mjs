@@ -12,7 +12,7 @@ async function cancel(world, job) {
 }
 
 export const runpage = {
-  async 'a run between two attempts says when it goes on'(page, world) {
+  async 'a run between two attempts says when it continues'(page, world) {
     const job = await world.begin('patient', 'echo x; exit 7', '--retries', '3', '--retry-backoff', '10m')
     await page.goto('runs/' + job.run.id)
     await seen(verdict(page).getByText(/Attempt 1: Exited with code 7\. Attempt 2 begins in \d+ m/))
@@ -63,11 +63,11 @@ export const runpage = {
     await verdict(page).getByRole('button', { name: 'What it waited for' }).click()
     const processes = page.getByRole('tabpanel', { name: /Processes/ })
     await seen(processes.getByRole('listitem').filter({ hasText: /sleep \d+/ }).filter({ hasText: 'sleeping' }))
-    await page.getByRole('tab', { name: 'Parameters' }).click()
+    await page.getByRole('tab', { name: 'Details' }).click()
     assert.equal(await page.getByText(/diagnosis before the stop/).count(), 0)
   },
 
-  async 'the verdict leads to the last attempt, and an attempt that is not there is said'(page, world) {
+  async 'the verdict links to the last attempt, and a missing attempt is reported'(page, world) {
     const script = 'echo "try $STINT_ATTEMPT"; test "$STINT_ATTEMPT" = 1 && { sleep 300; true; }; exit 3'
     const run = await world.run('twice', script, '--timeout', '1s', '--retries', '1', '--retry-backoff', '100ms')
     assert.equal(run.attempt, 2)
@@ -85,7 +85,7 @@ export const runpage = {
     // The verdict is that of the last attempt, whichever is shown.
     await page.goto(`runs/${run.id}?attempt=1`)
     await seen(line(page, 1).filter({ hasText: 'try 1' }))
-    await verdict(page).getByRole('button', { name: 'See the last lines' }).click()
+    await verdict(page).getByRole('button', { name: 'Jump to the end' }).click()
     await seen(line(page, 1).filter({ hasText: 'try 2' }))
     assert.equal(new URL(page.url()).search, '')
     // An attempt that cannot be loaded is not shown as the last one.

@@ -51,9 +51,9 @@ try {
     return run.number === 5 && run.output.lines > 60 ? run : null
   }, 'the training to be under way')
   const seen = (page, text) => page.getByText(text).first().waitFor()
-  const settle = (page) => page.waitForTimeout(6000) // until curves have some length
-  await shot('overview', '', 'light', async (page) => (await seen(page, 'Fleet'), await settle(page)))
-  await shot('run', 'runs/' + live.id, 'light', async (page) => (await seen(page, /epoch/), await settle(page)))
+  const wait = (page) => page.waitForTimeout(6000) // until curves have some length
+  await shot('overview', '', 'light', async (page) => (await seen(page, 'Fleet'), await wait(page)))
+  await shot('run', 'runs/' + live.id, 'light', async (page) => (await seen(page, /epoch/), await wait(page)))
   await going.ended // it holds on to memory until its limit is reached
   const { outcome } = await world.until(async () => ((await world.last('train')).outcome ? world.last('train') : null), 'the training to end')
   if (outcome.reason !== 'out_of_memory') throw new Error('the training ended otherwise: ' + outcome.message)

@@ -24,11 +24,11 @@ export async function setup() {
   function start(args, more = {}) {
     const child = spawn(bin, args, { env: { ...env, ...more }, stdio: ['ignore', 'pipe', 'pipe'] })
     children.add(child)
-    let said = ''
+    let stderr = ''
     child.stdout.on('data', () => {})
-    child.stderr.on('data', (d) => (said += d))
+    child.stderr.on('data', (d) => (stderr += d))
     const ended = new Promise((done) => child.once('close', (code) => (children.delete(child), done(code))))
-    return { child, ended, said: () => said }
+    return { child, ended, stderr: () => stderr }
   }
 
   const world = {
@@ -37,7 +37,7 @@ export async function setup() {
     server: null,
     async startServer() {
       world.server = start(['server', '--listen', `127.0.0.1:${port}`, '--data', join(dir, 'data'), '--allow-private-targets'])
-      await until(async () => (await fetch(base + 'readyz')).ok, 'the server to be ready', () => world.server.said())
+      await until(async () => (await fetch(base + 'readyz')).ok, 'the server to be ready', () => world.server.stderr())
     },
     async stopServer() {
       world.server.child.kill('SIGTERM')
@@ -52,7 +52,7 @@ export async function setup() {
     /** Starts a job that goes on; answers its run once the server knows it. */
     async begin(job, script, ...flags) {
       const going = start(['run', '--quiet', '--job', job, ...flags, '-c', script])
-      const run = await until(() => world.last(job), `run of ${job}`, () => going.said())
+      const run = await until(() => world.last(job), `run of ${job}`, () => going.stderr())
       return { run, ...going }
     },
     async last(job) {
@@ -70,7 +70,7 @@ export async function setup() {
         base: itsBase,
         async begin(...given) {
           process = start(['server', '--listen', `127.0.0.1:${itsPort}`, '--data', join(dir, name), ...given])
-          await until(async () => (await fetch(itsBase + 'readyz')).ok, `the server ${name} to be ready`, () => process.said())
+          await until(async () => (await fetch(itsBase + 'readyz')).ok, `the server ${name} to be ready`, () => process.stderr())
         },
         async stop() {
           process.child.kill('SIGTERM')
@@ -79,7 +79,7 @@ export async function setup() {
         /** Copies its data to another directory while it works. */
         async copy(to) {
           const going = start(['server', 'backup', join(dir, to), '--data', join(dir, name)])
-          if ((await going.ended) !== 0) throw new Error(going.said())
+          if ((await going.ended) !== 0) throw new Error(going.stderr())
         },
         async run(job, script, ...more) {
           await start(['run', '--quiet', '--job', job, ...more, '-c', script], { STINT_SERVER: itsBase }).ended

@@ -10,7 +10,7 @@ async function gone(page, text) {
   await page.getByText(text).waitFor({ state: 'detached' })
 }
 
-/** What axe finds wrong on the page as it stands. */
+/** What axe finds wrong on the page. */
 export async function faults(page) {
   // The page's policy allows no foreign script, so axe comes in through the debugger.
   const result = await page.evaluate(axe + ';axe.run({ resultTypes: ["violations"] })')
@@ -18,7 +18,7 @@ export async function faults(page) {
 }
 
 export const tests = {
-  async 'an empty server teaches the first command and the run appears'(page, world) {
+  async 'an empty server shows the first command, and the run appears'(page, world) {
     await page.goto('')
     await seen(page.getByRole('heading', { name: 'Nothing has run yet' }))
     await seen(page.getByText('stint run --server').first())
@@ -26,7 +26,7 @@ export const tests = {
     await seen(page.getByRole('link', { name: 'first', exact: true }))
   },
 
-  async 'a live log is followed, left by scrolling up, and taken up again'(page, world) {
+  async 'a live log is followed until one scrolls up, and followed again'(page, world) {
     const job = await world.begin('ticker', 'i=0; while [ -d . ]; do i=$((i+1)); echo tick $i; sleep 0.02; done')
     await page.goto('runs/' + job.run.id)
     // Any line after the first hundred: the page may open when line 100 has gone by.
@@ -45,7 +45,7 @@ export const tests = {
       return e.scrollTop + e.clientHeight >= e.scrollHeight - 2
     })
     await page.getByRole('button', { name: 'Cancel' }).click()
-    await page.getByLabel('Why').fill('seen enough')
+    await page.getByLabel('Reason').fill('seen enough')
     await page.getByRole('button', { name: 'Cancel the run' }).click()
     await page.getByText('canceled', { exact: true }).first().waitFor()
     await job.ended
@@ -60,7 +60,7 @@ export const tests = {
     await seen(line(page, 2))
     await page.getByRole('tab', { name: 'Events' }).click()
     await seen(page.getByRole('tabpanel', { name: 'Events' }).getByText('failed'))
-    await page.getByRole('tab', { name: 'Parameters' }).click()
+    await page.getByRole('tab', { name: 'Details' }).click()
     await seen(page.getByText(run.id))
     await page.goto('')
     await seen(page.getByRole('region', { name: 'Needs attention' }).getByText('exit code 3'))
@@ -89,7 +89,7 @@ export const tests = {
     await seen(line(page, 250000))
   },
 
-  async 'streams are told apart and filtered'(page, world) {
+  async 'streams are marked and filtered'(page, world) {
     const run = await world.run('streams', 'for i in $(seq 1 300); do echo out $i; done; echo problem >&2')
     await page.goto('runs/' + run.id)
     await seen(page.getByText('out 300', { exact: true }))
@@ -110,11 +110,11 @@ export const tests = {
     assert.equal(await page.locator('.log-text a, .log-text script, .log-text img').count(), 0)
     await seen(page.getByText('U+202E'))
     await seen(line(page, 4).locator('.ansi-1'))
-    assert.match(await line(page, 5).locator('.log-text').textContent(), /^30%\+2 earlier$/)
+    assert.match(await line(page, 5).locator('.log-text').textContent(), /^30%2 updates$/)
     await seen(page.getByRole('button', { name: /^show 99\d,\d+ more characters$/ }))
   },
 
-  async 'a server restart is said and survived'(page, world) {
+  async 'a server restart is reported and survived'(page, world) {
     const job = await world.begin('survivor', 'i=0; while [ -d . ]; do i=$((i+1)); echo tick $i; sleep 0.05; done')
     await page.goto('runs/' + job.run.id)
     await seen(page.getByText('tick 5', { exact: true }))
@@ -129,7 +129,7 @@ export const tests = {
     await page.waitForFunction(() => document.title.startsWith('⊘'), null, { timeout: 30_000 })
   },
 
-  async 'a killed agent shows as trouble, then as lost'(page, world) {
+  async 'a killed agent is shown as a problem, then as lost'(page, world) {
     const job = await world.begin('doomed', 'echo started; sleep 60')
     await page.goto('runs/' + job.run.id)
     await seen(line(page, 1))
@@ -212,7 +212,7 @@ export const tests = {
     proxy.close()
   },
 
-  async 'a refused token is asked for again'(page, world) {
+  async 'after a refused token the page asks for another'(page, world) {
     await page.goto('runs')
     await page.evaluate(() => sessionStorage.setItem('stint.token', 'stint_wrong'))
     await page.reload()
@@ -222,7 +222,7 @@ export const tests = {
     assert.ok(world.base)
   },
 
-  async 'what is not there says so'(page) {
+  async 'missing runs and jobs are reported'(page) {
     await page.goto('runs/01999999-0000-7000-8000-000000000000')
     await seen(page.getByRole('heading', { name: 'This run is not here' }))
     await page.goto('jobs/nobody')
@@ -248,7 +248,7 @@ export const tests = {
         }
         await page.goto('runs/' + etl.id)
         await seen(line(page, 1))
-        for (const name of ['Log', 'Changes', 'Events', 'Parameters', 'Notifications']) {
+        for (const name of ['Log', 'Changes', 'Events', 'Details', 'Notifications']) {
           await page.getByRole('tab', { name }).click()
           await seen(page.getByRole('tabpanel', { name }))
           await check(`a run's ${name}`)

@@ -1,38 +1,30 @@
-// Asks for what the first page will need while its code is still on its way. It stands
-// alone, without imports, so that nothing has to arrive before it; lib/api/client.ts takes
-// the answers. What is asked here and not taken costs one request, nothing else: a browser
-// test looks that none is asked twice.
+// Sends the first requests of a page while its code is still loading. The build makes one small
+// file of this and what it imports (build/early.ts). lib/api/client.ts takes the answers; an
+// answer that is not taken costs one request.
+import { apiURL, root, token } from './lib/api/client'
 import type { Early } from './lib/early'
+import { parseAttempt } from './lib/log/permalink'
+import { logURL, tailLines } from './lib/log/source'
+import { parseRoute } from './lib/route'
 
 const scope = globalThis as { stintEarly?: Early }
 
+function send(answers: Early, url: string, accept = 'application/json') {
+  const headers: Record<string, string> = { Accept: accept }
+  if (token()) headers.Authorization = 'Bearer ' + token()
+  const answer = fetch(url, { headers, cache: 'no-store' })
+  answer.catch(() => {}) // the page that takes the answer handles the error
+  answers.set(url, { at: Date.now(), answer })
+}
+
 if (!scope.stintEarly) {
-  const asked: Early = (scope.stintEarly = new Map())
-  const root = new URL(document.baseURI)
-  const token = (() => {
-    try {
-      return sessionStorage.getItem('stint.token') ?? ''
-    } catch {
-      return '' // this browser keeps nothing
-    }
-  })()
-
-  const ask = (path: string, accept = 'application/json') => {
-    const url = new URL('api/v1/' + path, root).href
-    const headers: Record<string, string> = { Accept: accept }
-    if (token) headers.Authorization = 'Bearer ' + token
-    const answer = fetch(url, { headers, cache: 'no-store' })
-    answer.catch(() => {}) // whoever takes it hears of the error
-    asked.set(url, { at: Date.now(), answer })
-  }
-
-  const [first = '', second = '', ...more] = location.pathname.slice(root.pathname.length).split('/')
-  if (first === '') {
-    ask('overview')
-  } else if (first === 'runs' && second && more.length === 0) {
-    ask('runs/' + second)
-    // Most runs have one attempt, and an address with the run's id.
-    const attempt = new URLSearchParams(location.search).get('attempt') ?? '1'
-    if (/^[0-9a-f-]{36}$/.test(second)) ask(`runs/${second}/log?attempt=${encodeURIComponent(attempt)}&tail=200`, 'application/x-ndjson')
+  const answers: Early = (scope.stintEarly = new Map())
+  const route = parseRoute(location.pathname, root.pathname)
+  if (route.page === 'overview') send(answers, apiURL('overview'))
+  else if (route.page === 'run') {
+    send(answers, apiURL('runs/' + encodeURIComponent(route.id)))
+    // Most runs have one attempt, and most addresses have the id of the run.
+    const attempt = parseAttempt(location.search) || 1
+    if (/^[0-9a-f-]{36}$/.test(route.id)) send(answers, logURL(route.id, attempt, { tail: tailLines }), 'application/x-ndjson')
   }
 }

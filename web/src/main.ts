@@ -6,7 +6,7 @@ import { app } from './lib/app.svelte'
 import { endEarly } from './lib/early'
 import { watchPage } from './lib/stream/follow'
 
-// A relative base would be resolved anew by some browsers after navigation: pin it.
+// Some browsers resolve a relative base again after navigation, so make it absolute.
 document.querySelector('base')?.setAttribute('href', root.href)
 
 endEarly()

@@ -1,9 +1,9 @@
-// What the whole page shares: where it is, what time it is, its theme, whether live
-// updates arrive. Started once by main.ts.
-import { api, clockSkew, onLocked, optional, root, serverNow } from './api/client'
+// The state that the whole page shares: its address, the time, its theme, and whether live
+// updates arrive. main.ts starts it once.
+import { api, clockSkew, onLoginRequired, optional, root, serverNow } from './api/client'
 import type { Me } from './api/types'
 import { parseRoute, type Route } from './route'
-import { kept } from './storage'
+import { stored } from './storage'
 
 export type Theme = 'system' | 'light' | 'dark'
 const themeKey = 'stint.theme'
@@ -11,45 +11,45 @@ const themeKey = 'stint.theme'
 class App {
   route = $state<Route>(parseRoute(location.pathname, root.pathname))
   search = $state(location.search)
-  /** The server's time in ms, moving once a second while the page is seen. */
+  /** The server's time in ms, updated once a second while the page is visible. */
   now = $state(serverNow())
   theme = $state<Theme>(readTheme())
   dark = $state(false)
-  /** The streams that are being reopened now. */
-  private broken = $state(0)
-  /** An answer said that nobody is logged in, or not any more. */
-  locked = $state(false)
-  /** Who the server thinks we are; null where it does not say. */
+  /** The number of streams that are being reopened. */
+  private reopening = $state(0)
+  /** An answer required a login. */
+  loginRequired = $state(false)
+  /** The person or token of this page; null if the server does not say. */
   me = $state.raw<Me | null>(null)
   /** How far the server's clock is ahead of this computer's, in seconds; 0 when they agree. */
   skew = $state(0)
 
   get reconnecting() {
-    return this.broken > 0
+    return this.reopening > 0
   }
 
-  /** Keeps count of broken streams: call it with each change, and release at the end. */
+  /** Counts one stream: set reports whether it is open, and release ends that. */
   connection(): { set(open: boolean): void; release(): void } {
     let down = false
     const set = (open: boolean) => {
       if (down === !open) return
       down = !open
-      this.broken += down ? 1 : -1
+      this.reopening += down ? 1 : -1
     }
     return { set, release: () => set(true) }
   }
 
-  /** Somebody was logged in since this page was opened. */
-  private wasIn = $state(false)
+  /** Somebody was logged in after this page was opened. */
+  private wasLoggedIn = $state(false)
 
-  /** Somebody was logged in, and is not any more. */
+  /** The login ended after this page was opened. */
   get loggedOut() {
-    return this.locked && this.wasIn
+    return this.loginRequired && this.wasLoggedIn
   }
 
-  async learnMe() {
+  async loadMe() {
     this.me = (await optional(api.me())) ?? this.me
-    if (this.me?.scope) this.wasIn = true
+    if (this.me?.scope) this.wasLoggedIn = true
   }
 
   go(href: string, replace = false) {
@@ -67,7 +67,7 @@ class App {
 
   setTheme(theme: Theme) {
     this.theme = theme
-    kept.set(themeKey, theme === 'system' ? '' : theme)
+    stored.set(themeKey, theme === 'system' ? '' : theme)
     this.paint()
   }
 
@@ -82,18 +82,18 @@ class App {
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.paint())
     addEventListener('popstate', () => this.read())
     addEventListener('click', (e) => this.click(e))
-    onLocked.add(() => (this.locked = true))
+    onLoginRequired.add(() => (this.loginRequired = true))
     setInterval(() => {
       if (document.hidden) return
       this.now = serverNow()
       const skew = Math.round(clockSkew() / 1000)
       if (Math.abs(skew - this.skew) > 2) this.skew = skew
     }, 1000)
-    void this.learnMe()
+    void this.loadMe()
     document.addEventListener('visibilitychange', () => (this.now = serverNow()))
   }
 
-  /** Follows links inside the page without loading it anew. */
+  /** Follows links within the page without reloading it. */
   private click(e: MouseEvent) {
     if (e.defaultPrevented || e.button !== 0 || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return
     const a = (e.target as Element | null)?.closest?.('a')
@@ -107,7 +107,7 @@ class App {
 }
 
 function readTheme(): Theme {
-  const t = kept.get(themeKey)
+  const t = stored.get(themeKey)
   return t === 'light' || t === 'dark' ? t : 'system'
 }
 

@@ -1,4 +1,4 @@
-// What is pasted into a README. A job's name may have any character that its reader takes for markup.
+// Code to paste into a README. The name of a job can contain any markup.
 
 const inHTML: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
 
@@ -6,7 +6,7 @@ function escapeHTML(text: string): string {
   return text.replace(/[&<>"']/g, (c) => inHTML[c]!)
 }
 
-/** Markdown takes HTML, too; a closing bracket would end the text. */
+/** Markdown allows HTML, too; a closing bracket would end the text. */
 function escapeMarkdown(text: string): string {
   return escapeHTML(text).replace(/[\\`*_[\]()!|~]/g, '\\$&')
 }

@@ -1,6 +1,6 @@
 /**
- * Puts text on the clipboard; false when the browser does not allow it. A page that came over
- * plain HTTP has no navigator.clipboard, but may answer the command to copy.
+ * Copies text to the clipboard; false when the browser does not allow it. A page that was loaded
+ * over plain HTTP has no navigator.clipboard, but can handle the copy command.
  */
 export async function copyText(text: string): Promise<boolean> {
   try {

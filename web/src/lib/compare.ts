@@ -1,19 +1,19 @@
 import type { Changes, Run, Sample } from './api/types'
 import * as f from './format'
 import type { Panel } from './panels'
-import { took } from './scatter'
-import { look, peakMemory } from './state'
+import { durationOf } from './scatter'
+import { peakMemory, styleOf } from './state'
 
 export interface Fact {
   what: string
   a: string
   b: string
-  /** How much more the second has, where that can be said. */
+  /** The difference of the second run, if both have the figure. */
   more: string
   same: boolean
 }
 
-/** Two runs beside each other: what came of them and what they used. */
+/** Compares the results and the usage of two runs. */
 export function facts(a: Run, b: Run): Fact[] {
   const words = (what: string, of: (r: Run) => string): Fact => ({ what, a: of(a), b: of(b), more: '', same: of(a) === of(b) })
   const figure = (what: string, of: (r: Run) => number, format: (v: number) => string): Fact => ({
@@ -21,10 +21,10 @@ export function facts(a: Run, b: Run): Fact[] {
     more: difference(of(a), of(b)),
   })
   return [
-    words('outcome', (r) => look(r.state).word),
+    words('outcome', (r) => styleOf(r.state).word),
     words('reason', (r) => r.outcome?.message ?? ''),
     words('host', (r) => r.host),
-    figure('time', took, f.duration),
+    figure('time', durationOf, f.duration),
     figure('CPU used', (r) => r.usage.cpu_seconds, f.duration),
     figure('peak memory', (r) => peakMemory(r) || NaN, f.bytes),
     figure('read', (r) => r.usage.read_bytes, f.bytes),
@@ -33,7 +33,7 @@ export function facts(a: Run, b: Run): Fact[] {
   ].filter((x) => x.a !== '' || x.b !== '')
 }
 
-/** "+12 %", "−8 %", "3.4 times"; empty when it is about the same or cannot be said. */
+/** "+12 %", "−8 %", "3.4 times"; empty when they are about the same or one is missing. */
 export function difference(a: number, b: number): string {
   if (!(a > 0) || !(b > 0)) return ''
   const ratio = b / a
@@ -42,7 +42,7 @@ export function difference(a: number, b: number): string {
   return percent === 0 ? '' : `${percent > 0 ? '+' : '−'}${Math.abs(percent)} %`
 }
 
-/** What the server was told of both that differs, where it does not compare runs itself. */
+/** Differences between the parameters of two runs, for servers that do not compare runs. */
 export function changesOf(a: Run, b: Run): NonNullable<Changes['changes']> {
   const labels = (r: Run) => Object.entries(r.labels ?? {}).map(([k, v]) => `${k}=${v}`).sort().join(' ')
   return [
@@ -54,7 +54,7 @@ export function changesOf(a: Run, b: Run): NonNullable<Changes['changes']> {
   ].filter((c) => c.before !== c.after)
 }
 
-/** One figure of both runs over their age, as a chart. */
+/** A chart of one figure of both runs by their age. */
 export function overlay(
   id: string,
   title: string,
@@ -62,6 +62,7 @@ export function overlay(
   format: (v: number) => string,
   binary: boolean,
   both: { run: Run; samples: Sample[] }[],
+  formatTick = format,
 ): Panel {
   const series = both.map(({ run, samples }) => {
     const began = Date.parse(run.started_at ?? run.created_at)
@@ -70,7 +71,7 @@ export function overlay(
   const time = [...new Set(series.flatMap((s) => [...s.keys()]))].sort((x, y) => x - y)
   const tokens = ['quiet', 'accent']
   return {
-    id, title, time, format, binary, least: binary ? 1 << 20 : 1, now: '', detail: '', ghost: null,
+    id, title, time, format, formatTick, binary, least: binary ? 1 << 20 : 1, now: '', detail: '', ghost: null,
     lines: series.map((s, i) => ({ label: `#${both[i]!.run.number}`, token: tokens[i]!, values: time.map((t) => s.get(t) ?? null) })),
   }
 }

@@ -15,7 +15,7 @@ test('an early answer is taken once, and only while it is fresh', async () => {
   expect(scope.stintEarly.size).toBe(0)
 })
 
-test('what was asked early stays when the page begins', () => {
+test('early answers remain when the code of the page starts', () => {
   scope.stintEarly = new Map([['a', { at: Date.now(), answer: Promise.resolve(new Response()) }]])
   endEarly()
   expect(scope.stintEarly.size).toBe(1)

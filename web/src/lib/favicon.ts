@@ -1,5 +1,5 @@
 import type { State } from './api/types'
-import { look, type Tone } from './state'
+import { styleOf, type Tone } from './state'
 
 const colours: Record<Tone, string> = {
   accent: '#2f80ed', good: '#12a370', bad: '#e2502f', warn: '#d98a00', lost: '#a857c0', quiet: '#7a8494',
@@ -13,7 +13,7 @@ const shapes: Record<string, string> = {
   queued: '<circle cx="8" cy="8" r="6"/>',
 }
 
-/** The tab's icon for a state: the same shape and colour as on the page; null restores. */
+/** Sets the tab's icon to the shape and colour of a state; null restores it. */
 export function setFavicon(state: State | null) {
   const link = document.querySelector<HTMLLinkElement>('link[rel=icon]')
   if (!link) return
@@ -21,7 +21,7 @@ export function setFavicon(state: State | null) {
     link.href = 'favicon.svg'
     return
   }
-  const colour = colours[look(state).tone]
+  const colour = colours[styleOf(state).tone]
   const shape = shapes[state] ?? `<circle cx="8" cy="8" r="5" fill="${colour}"/>`
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16" fill="none" stroke="${colour}" stroke-width="2.5" stroke-linecap="round" stroke-linejoin="round">${shape}</svg>`
   link.href = 'data:image/svg+xml,' + encodeURIComponent(svg)

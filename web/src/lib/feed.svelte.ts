@@ -1,4 +1,4 @@
-import { ApiError, apiURL, locked } from './api/client'
+import { ApiError, apiURL, loginRequired } from './api/client'
 import type { Run } from './api/types'
 import { app } from './app.svelte'
 import { follower } from './stream/follow'
@@ -8,18 +8,18 @@ import type { StreamInfo, StreamState } from './stream/stream'
 export interface Following {
   onEvent(e: ServerEvent): void
   onState?(state: StreamState, info: StreamInfo): void
-  /** The server refused the stream: it is not tried again. */
+  /** The server refused the stream. There is no other try. */
   onError?(err: ApiError): void
 }
 
-/** Follows a stream and tells the page whether it is connected; answers a function that ends it. */
+/** Follows a stream and records whether it is connected; returns a function that ends it. */
 export function follow(url: string, shared: boolean, f: Following): () => void {
   const connection = app.connection()
   const stop = follower.follow(url, shared, {
     onEvent: (e) => f.onEvent(e),
     onState: (state, info) => {
       if (state !== 'opening') connection.set(state !== 'reconnecting')
-      if (info.refusal?.type === 'urn:stint:unauthorized') locked()
+      if (info.refusal?.type === 'urn:stint:unauthorized') loginRequired()
       f.onState?.(state, info)
       if (state === 'refused') f.onError?.(new ApiError(info.refusal?.status ?? 0, info.refusal?.detail ?? ''))
     },
@@ -30,15 +30,15 @@ export function follow(url: string, shared: boolean, f: Following): () => void {
   }
 }
 
-/** How often a page looks by itself where the server refuses it the stream of all runs. */
-const lookMs = 15_000
+/** How often a page reloads if the server refuses the stream of all runs. */
+const pollMs = 15_000
 
 /**
- * Follows the changes of all runs; answers a function that ends it. onopen is called whenever
- * changes may have been missed before, and now and then where there is no stream.
+ * Follows the changes of all runs; returns a function that ends it. onopen is called whenever
+ * changes may have been missed, and at an interval if there is no stream.
  */
 export function followAll(onrun: (run: Run) => void, onopen: () => void): () => void {
-  let looking: ReturnType<typeof setInterval> | undefined
+  let polling: ReturnType<typeof setInterval> | undefined
   const stop = follow(apiURL('stream'), true, {
     onEvent: (e) => {
       if (e.type === 'run') onrun(JSON.parse(e.data) as Run)
@@ -47,11 +47,11 @@ export function followAll(onrun: (run: Run) => void, onopen: () => void): () => 
       if (state === 'live') onopen()
     },
     onError: (err) => {
-      if (err.status !== 401) looking = setInterval(onopen, lookMs)
+      if (err.status !== 401) polling = setInterval(onopen, pollMs)
     },
   })
   return () => {
-    clearInterval(looking)
+    clearInterval(polling)
     stop()
   }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { anyFilter, askFor, readFilters, toggleWord, writeFilters } from './filter'
+import { anyFilter, queryOf, readFilters, toggleWord, writeFilters } from './filter'
 
 const now = Date.parse('2026-05-04T12:00:30Z')
 
@@ -11,12 +11,12 @@ test('an address carries all filters, there and back', () => {
   expect(anyFilter(readFilters('?else=1'))).toBe(false)
 })
 
-test('what the server is asked for', () => {
-  expect(askFor(readFilters('?label=a%3Db,%20c%3Dd&time=1h'), now)).toEqual({ label: ['a=b', 'c=d'], since: '2026-05-04T11:00:00.000Z' })
-  expect(askFor(readFilters('?time=2026-05-04T10:00..2026-05-04T11:30'), now)).toEqual({
+test('the query for the server', () => {
+  expect(queryOf(readFilters('?label=a%3Db,%20c%3Dd&time=1h'), now)).toEqual({ label: ['a=b', 'c=d'], since: '2026-05-04T11:00:00.000Z' })
+  expect(queryOf(readFilters('?time=2026-05-04T10:00..2026-05-04T11:30'), now)).toEqual({
     since: '2026-05-04T10:00:00.000Z', until: '2026-05-04T11:30:00.000Z',
   })
-  expect(askFor(readFilters('?time=..nonsense&q=x'), now)).toEqual({ q: 'x' })
+  expect(queryOf(readFilters('?time=..nonsense&q=x'), now)).toEqual({ q: 'x' })
 })
 
 test('chips put words in and take them out', () => {

@@ -1,6 +1,6 @@
 import type { RunFilter } from './api/client'
 
-/** Spans of time that can be chosen, and their length in seconds. */
+/** The spans of time that can be selected, and their lengths in seconds. */
 export const spans = [
   { id: '1h', name: 'last hour', seconds: 3600 },
   { id: '24h', name: 'last 24 hours', seconds: 86_400 },
@@ -8,7 +8,7 @@ export const spans = [
   { id: '30d', name: 'last 30 days', seconds: 30 * 86_400 },
 ] as const
 
-/** The filters that a page's address carries; unknown words in it are left alone. */
+/** The filters in the address of a page; unknown words are passed on to the server. */
 export interface Filters {
   job: string
   state: string
@@ -35,8 +35,8 @@ export function anyFilter(f: Filters): boolean {
   return names.some((n) => f[n] !== '')
 }
 
-/** What to ask the server for; times count from now, rounded so that equal questions are equal. */
-export function askFor(f: Filters, now: number): RunFilter {
+/** The query for the server. Times count from now, rounded, so that equal filters have equal queries. */
+export function queryOf(f: Filters, now: number): RunFilter {
   const { time, label, ...rest } = f
   const out: RunFilter = Object.fromEntries(Object.entries(rest).filter(([, v]) => v))
   if (label) out.label = label.split(',').map((l) => l.trim()).filter(Boolean)
@@ -55,7 +55,7 @@ function moment(text: string): string {
   return Number.isNaN(ms) ? '' : new Date(ms).toISOString()
 }
 
-/** Puts a word into a comma-separated list, or takes it out. */
+/** Adds a word to a comma-separated list, or removes it. */
 export function toggleWord(list: string, word: string): string {
   const words = list.split(',').filter(Boolean)
   return (words.includes(word) ? words.filter((w) => w !== word) : [...words, word]).join(',')

@@ -1,4 +1,4 @@
-// How figures are written for people. Pure: the clock and the zone are arguments.
+// Figures as text for people. Pure functions: the clock is an argument.
 
 const minute = 60
 const hour = 60 * minute
@@ -17,7 +17,7 @@ export function duration(seconds: number): string {
   return two(whole, day, 'd', hour, 'h')
 }
 
-/** The same without tenths, for what ticks each second. */
+/** A duration without tenths, for values that change each second. */
 export function ticking(seconds: number): string {
   return seconds < 10 ? `${Math.max(0, Math.floor(seconds))} s` : duration(Math.floor(seconds))
 }
@@ -99,7 +99,7 @@ export function offset(iso: string, startIso: string | null): string {
 
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
 
-/** A moment as short as it can be said: time today, day and time this year, else the date. */
+/** A moment, as short as possible: the time today, day and time this year, else the date. */
 export function moment(iso: string | null, now: number): string {
   const d = new Date(iso ?? NaN)
   if (Number.isNaN(d.getTime())) return '–'
@@ -110,7 +110,7 @@ export function moment(iso: string | null, now: number): string {
   return d.getFullYear() === today.getFullYear() ? `${date} ${time}` : `${date} ${d.getFullYear()}`
 }
 
-/** The whole truth of a moment, for a title: UTC with milliseconds left out. */
+/** A moment in UTC to the second, for a title. */
 export function utc(iso: string | null): string {
   const d = new Date(iso ?? NaN)
   return Number.isNaN(d.getTime()) ? '' : d.toISOString().replace('T', ' ').replace(/\.\d+Z$/, ' UTC')

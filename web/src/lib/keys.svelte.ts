@@ -1,18 +1,18 @@
-// Keys without a modifier act on the whole page. They can be switched off: who dictates text, or
-// has hands that slip, presses them by accident.
-import { kept } from './storage'
+// Shortcuts of one key, which act on the whole page. They can be switched off, for people who
+// press them by accident, for example while they dictate text.
+import { stored } from './storage'
 
-const name = 'stint.keys'
+const storageKey = 'stint.keys'
 
 class Keys {
-  on = $state(kept.get(name) !== 'off')
+  on = $state(stored.get(storageKey) !== 'off')
 
   set(on: boolean) {
     this.on = on
-    kept.set(name, on ? '' : 'off')
+    stored.set(storageKey, on ? '' : 'off')
   }
 
-  /** A key is meant for the page, not for a field, a dialog or the browser. */
+  /** Whether a key is for the page, and not for a field, a dialog or the browser. */
   takes(e: KeyboardEvent): boolean {
     const typing = (e.target as HTMLElement | null)?.closest?.('input, select, textarea, dialog')
     return this.on && !e.metaKey && !e.ctrlKey && !e.altKey && !typing

@@ -1,14 +1,11 @@
 import { ApiError } from './api/client'
 
-/**
- * Something that is loaded and may be loaded again. While it reloads, and when that
- * fails, the old value stays.
- */
+/** A value that is loaded, and can be loaded again. While it reloads, and when that fails, the old value stays. */
 export class Loaded<T> {
   value = $state.raw<T | null>(null)
   error = $state.raw<ApiError | null>(null)
-  /** What must be said instead of the value: there is none, or it may not be seen any more. */
-  readonly trouble = $derived(this.error && (this.value === null || !this.error.temporary) ? this.error : null)
+  /** The error to show instead of the value: there is none, or access to it was lost. */
+  readonly failure = $derived(this.error && (this.value === null || !this.error.temporary) ? this.error : null)
   private ctl: AbortController | null = null
 
   constructor(private get: (signal: AbortSignal) => Promise<T>) {}
@@ -24,7 +21,7 @@ export class Loaded<T> {
       this.error = null
     } catch (err) {
       if (ctl.signal.aborted) return
-      this.error = err instanceof ApiError ? err : new ApiError(0, String(err))
+      this.error = ApiError.of(err)
     }
   }
 
@@ -33,7 +30,7 @@ export class Loaded<T> {
   }
 }
 
-/** Calls work every so often while the page is seen; answers a function that ends it. */
+/** Calls work at an interval while the page is visible; returns a function that ends it. */
 export function every(ms: number, work: () => void): () => void {
   const timer = setInterval(() => {
     if (!document.hidden) work()

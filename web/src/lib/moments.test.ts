@@ -12,7 +12,7 @@ test('moments of a sentence are shown in the zone of the browser', () => {
   expect(inLocalTime('No output since 04:06:24 UTC, no CPU since 04:06:25 UTC', null, now)).toBe('No output since 20:06:24, no CPU since 20:06:25')
 })
 
-test('another day is said', () => {
+test('a moment of another day has its date', () => {
   expect(inLocalTime('Seen at 2026-11-26 12:00:00 UTC', null, now)).toBe('Seen at 26 Nov 04:00:00')
   expect(inLocalTime('Seen at 2025-01-02 23:00:00 UTC', null, now)).toBe('Seen at 2 Jan 2025 15:00:00')
 })

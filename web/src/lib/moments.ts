@@ -1,5 +1,5 @@
-// Sentences of the server name moments in UTC, as command lines and mails need it. The page
-// shows them in the zone of the browser, as all its other times.
+// Sentences of the server have times in UTC, for the command line and for mails. The page shows
+// them in the time zone of the browser, as all other times.
 import { clock, moment } from './format'
 
 /** A part of a sentence: plain text, or a moment. */
@@ -9,9 +9,9 @@ const times = /(?:(\d{4}-\d\d-\d\d) )?(\d\d:\d\d:\d\d) UTC/g
 const dayMs = 24 * 3600_000
 
 /**
- * Takes a sentence apart at its moments. A time without a date is the one that is closest to
- * `near`; a moment that is not of today is shown with its date. Moments within one of the texts
- * that are quoted in the sentence, such as a line of the log, are not the server's: they stay.
+ * Splits a sentence at its moments. A time without a date is the one that is closest to `near`; a
+ * moment of another day is shown with its date. Times within quoted texts, such as a line of the
+ * log, are not the server's and stay as they are.
  */
 export function pieces(text: string, near: string | null | undefined, now: number, quoted: string[] = []): Piece[] {
   const out: Piece[] = []

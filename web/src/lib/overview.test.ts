@@ -22,16 +22,16 @@ const overview = (more: Record<string, unknown> = {}): Overview =>
 const listed = (id: string, more: Partial<OverviewRun> = {}) => ({ id, job: 'etl', state: 'failed', health: '', outcome: null, ...more }) as OverviewRun
 
 test('the overview is read by one request', async () => {
-  const asked: OverviewQuery[] = []
-  const view = await readOverview(async (q) => (asked.push(q), overview()), { attention: 1, jobs: 1, older: 0 })
-  expect(asked).toEqual([{}])
+  const requests: OverviewQuery[] = []
+  const view = await readOverview(async (q) => (requests.push(q), overview()), { attention: 1, jobs: 1, older: 0 })
+  expect(requests).toEqual([{}])
   expect(view).toMatchObject({ degraded: ['The disk is slow.'], troubled: 2, older: null, attention: { count: 3, acknowledged: 1, older: 2, more: false } })
 })
 
 test('further pages are read one by one, and a run that moved to the next page is listed once', async () => {
-  const asked: OverviewQuery[] = []
+  const requests: OverviewQuery[] = []
   const answer = (q: OverviewQuery) => {
-    asked.push(q)
+    requests.push(q)
     const page = { count: 3, acknowledged: 1, older: 2 }
     if (q.older) return overview({ attention: { ...page, runs: [listed(q.attention_cursor ? 'o2' : 'o1')], next_cursor: q.attention_cursor ? 'o-end' : 'o-2' } })
     if (q.attention_cursor === 'a-2') return overview({ attention: { ...page, runs: [listed('a'), listed('b')], next_cursor: 'a-3' } })
@@ -39,7 +39,7 @@ test('further pages are read one by one, and a run that moved to the next page i
     return overview({ attention: { ...page, runs: [listed('a')], next_cursor: 'a-2' }, jobs: { count: 3, jobs: [{ name: 'y' }], next_cursor: 'j-2' } })
   }
   const view = await readOverview(async (q) => answer(q), { attention: 2, jobs: 5, older: 2 })
-  expect(asked).toEqual([{}, { attention_cursor: 'a-2' }, { jobs_cursor: 'j-2' }, { older: true }, { older: true, attention_cursor: 'o-2' }])
+  expect(requests).toEqual([{}, { attention_cursor: 'a-2' }, { jobs_cursor: 'j-2' }, { older: true }, { older: true, attention_cursor: 'o-2' }])
   expect(view.attention.runs.map((r) => r.id)).toEqual(['a', 'b'])
   expect(view.attention.more).toBe(true)
   expect(view.jobs).toMatchObject({ jobs: [{ name: 'y' }, { name: 'z' }], more: false })
@@ -59,15 +59,15 @@ describe('a change of a run', () => {
     const got = await readOverview(async () => overview(), { attention: 1, jobs: 1, older: 0 })
     return { ...got, active: { ...got.active, runs: [known] }, attention: { ...got.attention, runs: [asRow(listed('bad', { recent: { ended: 5, wrong: 4, job_ended: 9, job_succeeded: 2 } }))] } }
   }
-  test('is shown at once; an unimportant one asks for nothing', async () => {
+  test('is shown at once; an unimportant one reloads nothing', async () => {
     const got = applyRun(await view(), { ...known, status: 'half' } as Run)
-    expect(got.ask).toBe(false)
+    expect(got.reloads).toBe(false)
     expect(got.view.active.runs[0]?.status).toBe('half')
   })
-  test('asks when a run begins, ends, is unwell or is acknowledged', async () => {
+  test('reloads when a run begins, ends, is unwell or is acknowledged', async () => {
     const acknowledged = { by: 'ada', at: '', attempt: 1, state: 'running' }
     for (const change of [{ id: 'new' }, { state: 'succeeded' }, { health: 'critical' }, { acknowledged }]) {
-      expect(applyRun(await view(), { ...known, ...change } as Run).ask, JSON.stringify(change)).toBe(true)
+      expect(applyRun(await view(), { ...known, ...change } as Run).reloads, JSON.stringify(change)).toBe(true)
     }
   })
   test('moves no row and adds none', async () => {
@@ -85,19 +85,19 @@ test('rows that are shown keep their places', () => {
 })
 
 test('failing more than usual', () => {
-  expect(failing({ ended: 5, wrong: 3, job_ended: 100, job_succeeded: 94 })).toBe('3 of its last 5 runs went wrong; over all time 94 % succeed')
+  expect(failing({ ended: 5, wrong: 3, job_ended: 100, job_succeeded: 94 })).toBe('3 of its last 5 runs went wrong; 94 % of all its runs succeeded')
   expect(failing({ ended: 3, wrong: 2, job_ended: 100, job_succeeded: 90 })).toBeNull()
   expect(failing({ ended: 5, wrong: 3, job_ended: 100, job_succeeded: 40 })).toBeNull()
   expect(failing({ ended: 0, wrong: 0, job_ended: 0, job_succeeded: 0 })).toBeNull()
   expect(failing(undefined)).toBeNull()
 })
 
-test('success rate leaves out what is going on and what somebody canceled', () => {
+test('success rate leaves out active and canceled runs', () => {
   expect(successRate(runs('running', 'canceled', 'succeeded', 'failed', 'succeeded'))).toBe('67 %')
   expect(successRate(runs('running'))).toBe('')
 })
 
-test('jobs in the order of their last sign of life', () => {
+test('jobs in the order of their last start', () => {
   const job = (name: string, at?: string) => ({ name, last_run: at ? { start_at: at } : null }) as unknown as Job
   expect(byRecency([job('a'), job('b', '2026-01-01'), job('c', '2026-02-01'), job('aa')]).map((j) => j.name)).toEqual(['c', 'b', 'a', 'aa'])
 })

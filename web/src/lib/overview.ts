@@ -2,11 +2,11 @@ import type { OverviewQuery } from './api/client'
 import type { Fleet, Job, JobDay, Overview, OverviewRun, Run, RunRow, State } from './api/types'
 import { isActive } from './state'
 
-/** What the overview shows: one answer of the server, and the further pages that were asked for. */
+/** What the overview shows: one answer of the server, and the further pages that were requested. */
 export interface View {
   at: string
   attention: { count: number; acknowledged: number; older: number; runs: RunRow[]; more: boolean }
-  /** Runs that went wrong more than 30 days ago; null while they are folded. */
+  /** Runs that went wrong more than 30 days ago; null while they are hidden. */
   older: { runs: RunRow[]; more: boolean } | null
   active: { count: number; healthy: number; warning: number; critical: number; runs: RunRow[] }
   jobs: { count: number; jobs: JobDay[]; more: boolean }
@@ -15,7 +15,7 @@ export interface View {
   troubled: number
 }
 
-/** How many pages of each part are shown. Zero pages of the older runs: they are folded. */
+/** How many pages of each part are shown. With zero pages the older runs are hidden. */
 export interface Pages {
   attention: number
   jobs: number
@@ -26,7 +26,7 @@ interface Part {
   next_cursor: string | null
 }
 
-/** Reads so many pages of a part, of which the first is there; answers them. */
+/** Reads pages of a part after the first one. */
 async function readPages<P extends Part>(first: P, pages: number, next: (cursor: string) => Promise<P>): Promise<P[]> {
   const got = [first]
   for (let last = first; got.length < pages && last.next_cursor; ) {
@@ -37,12 +37,12 @@ async function readPages<P extends Part>(first: P, pages: number, next: (cursor:
 }
 
 /** Reads the overview: one request, and one more for each further page. */
-export async function readOverview(ask: (q: OverviewQuery) => Promise<Overview>, pages: Pages): Promise<View> {
-  const first = await ask({})
-  const attentionAfter = (more: OverviewQuery) => async (cursor: string) => (await ask({ ...more, attention_cursor: cursor })).attention
+export async function readOverview(request: (q: OverviewQuery) => Promise<Overview>, pages: Pages): Promise<View> {
+  const first = await request({})
+  const attentionAfter = (more: OverviewQuery) => async (cursor: string) => (await request({ ...more, attention_cursor: cursor })).attention
   const attention = await readPages(first.attention, pages.attention, attentionAfter({}))
-  const jobs = await readPages(first.jobs, pages.jobs, async (cursor) => (await ask({ jobs_cursor: cursor })).jobs)
-  const older = pages.older > 0 ? await readPages((await ask({ older: true })).attention, pages.older, attentionAfter({ older: true })) : null
+  const jobs = await readPages(first.jobs, pages.jobs, async (cursor) => (await request({ jobs_cursor: cursor })).jobs)
+  const older = pages.older > 0 ? await readPages((await request({ older: true })).attention, pages.older, attentionAfter({ older: true })) : null
   return {
     at: first.at,
     attention: { ...first.attention, runs: rowsOf(attention), more: hasMore(attention) },
@@ -56,7 +56,7 @@ export async function readOverview(ask: (q: OverviewQuery) => Promise<Overview>,
 }
 
 function rowsOf(pages: { runs: OverviewRun[] }[]): RunRow[] {
-  const seen = new Set<string>() // a run may move to the next page between two requests
+  const seen = new Set<string>() // a run can move to the next page between two requests
   return pages.flatMap((p) => p.runs.map(asRow)).filter((r) => !seen.has(r.id) && seen.add(r.id))
 }
 
@@ -70,10 +70,10 @@ export function asRow(r: OverviewRun): RunRow {
 }
 
 /**
- * Puts a changed run in the place that it has in the view. ask says that more than that row may
- * have changed, so that the overview must be read again.
+ * Replaces a changed run in the view. reloads reports that more than its row may have changed, so
+ * that the overview must be read again.
  */
-export function applyRun(view: View, run: Run): { view: View; ask: boolean } {
+export function applyRun(view: View, run: Run): { view: View; reloads: boolean } {
   const before = view.active.runs.find((r) => r.id === run.id)
   const swap = (runs: RunRow[]) => runs.map((r) => (r.id === run.id ? { ...run, recent: r.recent } : r))
   const shown = [...view.attention.runs, ...view.active.runs, ...(view.older?.runs ?? [])].some((r) => r.id === run.id)
@@ -83,43 +83,43 @@ export function applyRun(view: View, run: Run): { view: View; ask: boolean } {
     older: view.older && { ...view.older, runs: swap(view.older.runs) },
     active: { ...view.active, runs: swap(view.active.runs) },
   }
-  const ask = !before || !isActive(run.state) || run.health !== before.health || Boolean(run.acknowledged) !== Boolean(before.acknowledged)
-  return { view: next, ask }
+  const reloads = !before || !isActive(run.state) || run.health !== before.health || Boolean(run.acknowledged) !== Boolean(before.acknowledged)
+  return { view: next, reloads }
 }
 
-/** The rows in the order in which they are shown, with what is new of each; new rows wait. */
+/** The rows in the order in which they are shown, with their current values; new rows are left out. */
 export function inPlace(shown: RunRow[], now: RunRow[]): RunRow[] {
   const byId = new Map(now.map((r) => [r.id, r]))
   return shown.map((r) => byId.get(r.id) ?? r)
 }
 
-const leastBad = 3
+const minWrong = 3
 
 /**
- * What is to be said of a job that fails more than it used to: at least three of its last
- * five ended runs went wrong, and that is a fifth more than over its whole history.
+ * A note for a job that fails more often than before: at least three of its last five ended runs
+ * went wrong, and its success rate is 20 points below that of all its runs. null for other jobs.
  */
 export function failing(recent: RunRow['recent']): string | null {
-  if (!recent || recent.wrong < leastBad || recent.job_ended === 0) return null
+  if (!recent || recent.wrong < minWrong || recent.job_ended === 0) return null
   const rate = recent.job_succeeded / recent.job_ended
   if (1 - recent.wrong / recent.ended > rate - 0.2) return null
-  return `${recent.wrong} of its last ${recent.ended} runs went wrong; over all time ${Math.round(rate * 100)} % succeed`
+  return `${recent.wrong} of its last ${recent.ended} runs went wrong; ${Math.round(rate * 100)} % of all its runs succeeded`
 }
 
-/** The share of ended runs that succeeded, as people write it; empty when none has ended. */
+/** The share of ended runs that succeeded, in percent; empty when none has ended. */
 export function successRate(runs: { state: State }[]): string {
   const ended = runs.filter((r) => !isActive(r.state) && r.state !== 'canceled')
   if (ended.length === 0) return ''
   return `${Math.round((100 * ended.filter((r) => r.state === 'succeeded').length) / ended.length)} %`
 }
 
-/** Jobs in the order of their last sign of life. */
+/** Jobs in the order of their last start, newest first. */
 export function byRecency(jobs: Job[]): Job[] {
   const at = (j: Job) => j.last_run?.start_at ?? ''
   return jobs.toSorted((a, b) => (at(a) < at(b) ? 1 : at(a) > at(b) ? -1 : a.name < b.name ? -1 : 1))
 }
 
-/** Whether a run would be in a list with these filters, as far as can be said here. */
+/** Whether a run is probably in a list with these filters; the server decides. */
 export function matches(run: Run, f: { job?: string; state?: string; health?: string; host?: string; q?: string; label?: string[] }): boolean {
   if (f.job && run.job !== f.job) return false
   if (f.host && run.host !== f.host) return false

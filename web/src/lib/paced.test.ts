@@ -4,10 +4,10 @@ import { paced } from './paced'
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
-test('a thousand changes cost one look at once and one after the pause', async () => {
+test('a thousand changes cost one reload at once and one after the pause', async () => {
   const work = vi.fn(async () => {})
-  const look = paced(2000, work)
-  for (let i = 0; i < 1000; i++) look.ask()
+  const reload = paced(2000, work)
+  for (let i = 0; i < 1000; i++) reload.request()
   expect(work).toHaveBeenCalledTimes(1)
   await vi.advanceTimersByTimeAsync(1999)
   expect(work).toHaveBeenCalledTimes(1)
@@ -17,11 +17,11 @@ test('a thousand changes cost one look at once and one after the pause', async (
   expect(work).toHaveBeenCalledTimes(2)
 })
 
-test('2,000 changes in a minute cost no more than a look per pause', async () => {
+test('2,000 changes in a minute cost no more than a reload per pause', async () => {
   const work = vi.fn(async () => {})
-  const look = paced(2000, work)
+  const reload = paced(2000, work)
   for (let i = 0; i < 2000; i++) {
-    look.ask()
+    reload.request()
     await vi.advanceTimersByTimeAsync(30)
   }
   await vi.advanceTimersByTimeAsync(10_000)
@@ -32,26 +32,26 @@ test('2,000 changes in a minute cost no more than a look per pause', async () =>
 test('a slow answer is waited for, one that never comes is not', async () => {
   let done = () => {}
   const work = vi.fn(() => new Promise<void>((resolve) => (done = resolve)))
-  const look = paced(2000, work)
-  look.ask()
-  look.ask()
+  const reload = paced(2000, work)
+  reload.request()
+  reload.request()
   await vi.advanceTimersByTimeAsync(10_000)
   expect(work).toHaveBeenCalledTimes(1)
   done()
   await vi.advanceTimersByTimeAsync(2000)
   expect(work).toHaveBeenCalledTimes(2)
-  look.ask()
+  reload.request()
   await vi.advanceTimersByTimeAsync(32_000)
   expect(work).toHaveBeenCalledTimes(3)
 })
 
 test('nothing is done after stop', async () => {
   const work = vi.fn(async () => {})
-  const look = paced(2000, work)
-  look.ask()
-  look.ask()
-  look.stop()
-  look.ask()
+  const reload = paced(2000, work)
+  reload.request()
+  reload.request()
+  reload.stop()
+  reload.request()
   await vi.advanceTimersByTimeAsync(60_000)
   expect(work).toHaveBeenCalledTimes(1)
   expect(vi.getTimerCount()).toBe(0)

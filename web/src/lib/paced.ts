@@ -1,42 +1,41 @@
-/** An answer that takes longer does not hold up the next look. */
-const patienceMs = 30_000
+/** A slower answer does not hold up the next one. */
+const workTimeoutMs = 30_000
 
 /**
- * Work that is asked for often and done at most once per pause: at once when it was quiet, else at
- * the end of the pause, which begins when the work is done. So a thousand runs that end together
- * cost one look, and a slow answer is not given up for the next one.
+ * Limits how often work is done. A request does it at once if there was none for a while, else at the
+ * end of a pause, which begins when the work is done. So a thousand runs that end together cause one
+ * reload, and a slow answer is not given up for the next one.
  */
-export function paced(ms: number, work: () => unknown): { ask(): void; stop(): void } {
+export function paced(pauseMs: number, work: () => unknown): { request(): void; stop(): void } {
   const timers = new Set<ReturnType<typeof setTimeout>>()
   let busy = false
-  let again = false
+  let requested = false
   let stopped = false
-  const after = (pause: number) =>
+  const after = (ms: number) =>
     new Promise<void>((done) => {
-      const timer = setTimeout(() => (timers.delete(timer), done()), pause)
+      const timer = setTimeout(() => (timers.delete(timer), done()), ms)
       timers.add(timer)
     })
   const clear = () => {
     timers.forEach(clearTimeout)
     timers.clear()
   }
-  const ask = () => {
-    again = true
-    if (!busy && !stopped) void look()
-  }
-  async function look() {
+  async function run() {
     busy = true
-    while (again && !stopped) {
-      again = false
-      await Promise.race([work(), after(patienceMs)])
+    while (requested && !stopped) {
+      requested = false
+      await Promise.race([work(), after(workTimeoutMs)])
       if (stopped) return
       clear()
-      await after(ms)
+      await after(pauseMs)
     }
     busy = false
   }
   return {
-    ask,
+    request() {
+      requested = true
+      if (!busy && !stopped) void run()
+    },
     stop() {
       stopped = true
       clear()

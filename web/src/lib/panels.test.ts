@@ -21,7 +21,7 @@ test('CPU and memory always; the rest where there are figures', () => {
   ], null, true)
   expect(all.map((p) => p.id)).toEqual(['cpu', 'memory', 'io', 'pressure', 'gpu', 'gpu-memory'])
   expect(all[2]!.lines[0]!.values).toEqual([null, 500, 0])
-  expect(valueAt(all[3]!, began + 1)).toBe('for CPU 1 % · for memory 2 % · for IO 3 %')
+  expect(valueAt(all[3]!, began + 1)).toBe('CPU 1 % · memory 2 % · IO 3 %')
   expect(valueAt(all[4]!, began + 2)).toBe('40 %')
 })
 

@@ -1,7 +1,7 @@
 import type { GhostBand, Run, Sample, Spread } from './api/types'
 import * as f from './format'
 import { indexAt } from './series'
-import { peakMemory } from './state'
+import { asWords, peakMemory } from './state'
 
 /** One line of a chart. */
 export interface Line {
@@ -10,29 +10,34 @@ export interface Line {
   values: (number | null)[]
   fill?: boolean
   dash?: boolean
-  /** A thin dotted line, for what only stands behind the others. */
+  /** A thin dotted line, drawn behind the others. */
   dots?: boolean
-  /** Drawn, but the scale does not make room for it. */
+  /** Drawn, but the scale may end below it. */
   loose?: boolean
+  /** Not among the values of a moment. */
+  unlisted?: boolean
 }
 
-/** A chart as data: what it shows, without how it is drawn. */
+/** A chart as data, without how it is drawn. */
 export interface Panel {
   id: string
   title: string
-  /** What is written beside the title when nothing is pointed at. */
+  /** Beside the title while the pointer is not in a chart. */
   now: string
   detail: string
   time: number[] // seconds
   lines: Line[]
-  /** What the last good runs did at the same age: lower and upper border. */
+  /** The usual range at the same age, from the last successful runs. */
   ghost: { low: (number | null)[]; high: (number | null)[] } | null
   format: (v: number) => string
+  /** As format, without the unit where the title names it. */
+  formatTick?: (v: number) => string
+  /** The smallest value at the top of the scale. */
   least: number
   binary: boolean
 }
 
-/** Something that happened at a moment, drawn across all charts. */
+/** An event, drawn across all charts. */
 export interface Marker {
   time: number
   token: string
@@ -44,7 +49,7 @@ const percent = (v: number) => `${Math.round(v * 10) / 10} %`
 const perSecond = (v: number) => f.bytes(v) + '/s'
 const gpuTokens = ['accent', 'good', 'lost', 'warn', 'bad', 'quiet']
 
-/** All charts that there are figures for; CPU and memory come first and always. */
+/** The charts that have values; CPU and memory come first and are always there. */
 export function panels(run: Run, samples: Sample[], band: GhostBand | null, active: boolean): Panel[] {
   const time = samples.map((s) => Date.parse(s.at) / 1000)
   const out = [cpuPanel(run, samples, time, band, active), memoryPanel(run, samples, time, band, active)]
@@ -59,7 +64,7 @@ function cpuPanel(run: Run, samples: Sample[], time: number[], band: GhostBand |
   const last = values[values.length - 1]
   const used = Math.round(run.usage.cpu_seconds * 10) / 10
   return {
-    id: 'cpu', title: 'CPU', time, format: inCores, least: 1, binary: false,
+    id: 'cpu', title: 'CPU', time, format: inCores, formatTick: f.cores, least: 1, binary: false,
     now: active && last !== undefined ? inCores(last) : `peak ${inCores(most(values))}`,
     detail: `${f.count(used)} CPU seconds`,
     lines: [{ label: 'CPU', token: 'accent', values, fill: true }],
@@ -73,15 +78,15 @@ function memoryPanel(run: Run, samples: Sample[], time: number[], band: GhostBan
   const limit = last?.limit_bytes ?? 0
   const peak = run.outcome?.oom ? peakMemory(run) : Math.max(peakMemory(run), most(values))
   const lines: Line[] = []
-  // Mostly the two are one: the peak is drawn first, so that the memory lies over it.
+  // The peak is drawn first: where it equals the memory, it is hidden behind it.
   if (samples.some((s) => s.peak_bytes)) {
-    lines.push({ label: 'peak with cache', token: 'muted', values: samples.map((s) => s.peak_bytes ?? null), dots: true })
+    lines.push({ label: 'peak with cache', token: 'muted', values: samples.map((s) => s.peak_bytes ?? null), dots: true, unlisted: true })
   }
   lines.push({ label: 'memory', token: 'accent', values, fill: true })
   const cache = samples.map((s) => s.cache_bytes ?? null)
   if (most(cache) > 0) lines.push({ label: 'cache', token: 'warn', values: cache, loose: most(cache) > 2 * peak })
-  // A limit far above would press everything else onto the ground.
-  if (limit > 0) lines.push({ label: 'limit', token: 'bad', values: time.map(() => limit), dash: true, loose: limit > 4 * peak })
+  // If the scale had to reach a limit far above, everything else would be flat.
+  if (limit > 0) lines.push({ label: 'limit', token: 'bad', values: time.map(() => limit), dash: true, loose: limit > 4 * peak, unlisted: true })
   const of = limit > 0 ? ` of ${f.bytes(limit)}` : ''
   return {
     id: 'memory', title: 'Memory', time, lines, format: f.bytes, least: 1 << 20, binary: true,
@@ -91,7 +96,7 @@ function memoryPanel(run: Run, samples: Sample[], time: number[], band: GhostBan
   }
 }
 
-/** The part of a band in which memory was measured. */
+/** The part of a band that has memory values. */
 export function withMemory(band: GhostBand | null): GhostBand | null {
   return band && { ...band, points: (band.points ?? []).filter((p) => p.memory_bytes.p90 > 0) }
 }
@@ -115,13 +120,13 @@ function pressurePanel(samples: Sample[], time: number[]): Panel {
     label, token, values: samples.map((s) => pick(s) ?? null),
   })
   return {
-    id: 'pressure', title: 'Waiting', time, format: percent, least: 5, binary: false, ghost: null,
-    now: 'share of time some task waited',
+    id: 'pressure', title: 'Pressure', time, format: percent, least: 5, binary: false, ghost: null,
+    now: 'share of time that tasks waited',
     detail: '',
     lines: [
-      line('for CPU', 'accent', (s) => s.pressure?.cpu),
-      line('for memory', 'lost', (s) => s.pressure?.memory),
-      line('for IO', 'warn', (s) => s.pressure?.io),
+      line('CPU', 'accent', (s) => s.pressure?.cpu),
+      line('memory', 'lost', (s) => s.pressure?.memory),
+      line('IO', 'warn', (s) => s.pressure?.io),
     ],
   }
 }
@@ -152,7 +157,7 @@ function most(values: (number | null)[]): number {
   return values.reduce<number>((a, b) => Math.max(a, b ?? 0), 0)
 }
 
-/** What grew between two samples, by the second; the first has no rate. */
+/** Growth per second between two samples; the first has no rate. */
 export function rates(time: number[], total: number[]): (number | null)[] {
   return total.map((v, i) => {
     const span = i > 0 ? time[i]! - time[i - 1]! : 0
@@ -160,7 +165,7 @@ export function rates(time: number[], total: number[]): (number | null)[] {
   })
 }
 
-/** The band of the last good runs at the moments of this run's samples. */
+/** The usual range at the moments of this run's samples. */
 export function ghostOf(
   run: Run,
   time: number[],
@@ -183,12 +188,12 @@ export function ghostOf(
   return { low: at('p10'), high: at('p90') }
 }
 
-/** What is written while a moment is pointed at. */
+/** The values at a moment, while the pointer is there. */
 export function valueAt(p: Panel, time: number): string {
   const i = indexAt(p.time, time)
   if (i < 0) return '–'
   const parts = p.lines
-    .filter((l) => l.label !== 'limit' && l.label !== 'peak with cache')
+    .filter((l) => !l.unlisted)
     .map((l) => {
       const v = lastKnown(l.values, i)
       return v === null ? '' : p.lines.length > 1 ? `${l.label} ${p.format(v)}` : p.format(v)
@@ -205,13 +210,13 @@ function lastKnown(values: (number | null)[], i: number): number | null {
   return null
 }
 
-/** The moments of a run that its charts should show: steps, gaps, findings. */
+/** The events of a run that its charts show: steps, gaps, findings, cancel. */
 export function markers(run: Run): Marker[] {
   const at = (iso: string) => Date.parse(iso) / 1000
   return [
     ...(run.steps ?? []).slice(1).map((s) => ({ time: at(s.started_at), token: 'quiet', label: `${s.name} begins` })),
     ...(run.output.gaps ?? []).map((g) => ({ time: at(g.at), token: 'warn', label: `gap: ${f.bytes(g.bytes)} of ${g.stream}` })),
-    ...(run.findings ?? []).map((x) => ({ time: at(x.since), token: x.health === 'critical' ? 'bad' : 'warn', label: x.rule.replaceAll('_', ' ') })),
-    ...(run.cancel ? [{ time: at(run.cancel.at), token: 'quiet', label: 'asked to stop' }] : []),
+    ...(run.findings ?? []).map((x) => ({ time: at(x.since), token: x.health === 'critical' ? 'bad' : 'warn', label: asWords(x.rule) })),
+    ...(run.cancel ? [{ time: at(run.cancel.at), token: 'quiet', label: 'cancel requested' }] : []),
   ].filter((m) => Number.isFinite(m.time))
 }

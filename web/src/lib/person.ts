@@ -1,15 +1,15 @@
-// The name of the person at this browser, for servers that ask nobody to log in.
+// The name of the person at this browser, for servers without a login.
 import { app } from './app.svelte'
-import { kept } from './storage'
+import { stored } from './storage'
 
-const key = 'stint.name'
+const storageKey = 'stint.name'
 
 export const person = {
-  get: () => kept.get(key) ?? '',
-  set: (name: string) => kept.set(key, name.trim()),
+  get: () => stored.get(storageKey) ?? '',
+  set: (name: string) => stored.set(storageKey, name.trim()),
 }
 
-/** The name that the server knows; empty where nobody logs in. */
-export function nameHere(): string {
+/** The name that the person logged in with; empty without a login. */
+export function loginName(): string {
   return app.me?.name ?? ''
 }

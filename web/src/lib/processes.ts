@@ -1,19 +1,19 @@
-// The processes of a job that was stopped, as the agent's notes describe them (internal/agent/diagnose).
+// The processes of a stopped job. The agent describes them in notes (internal/agent/diagnose).
 
 export interface Process {
   pid: number
   parent: number
   name: string
-  /** What it did: its state, the call it was in, its CPU time, what it had open. */
+  /** Its state, system call, CPU time and open files. */
   facts: string[]
-  /** How many of its ancestors are listed, too. */
+  /** The number of its ancestors in the list. */
   depth: number
 }
 
 export interface Stopped {
   /** Parents before their children. */
   processes: Process[]
-  /** What the agent says of processes that it does not describe. */
+  /** A line about processes that are not described. */
   more: string
 }
 
@@ -24,12 +24,12 @@ function describesProcesses(note: string): boolean {
   return heads.some((h) => note.startsWith(h))
 }
 
-/** The notes that are about something else. */
+/** The other notes. */
 export function otherNotes(notes: string[]): string[] {
   return notes.filter((n) => !describesProcesses(n))
 }
 
-/** The processes that the notes describe; null when they describe none. */
+/** The processes in the notes; null when there are none. */
 export function stoppedProcesses(notes: string[]): Stopped | null {
   const described = notes.filter(describesProcesses)
   const flat: Process[] = []
@@ -46,7 +46,7 @@ function inTree(flat: Process[]): Process[] {
   const known = new Set(flat.map((p) => p.pid))
   const out: Process[] = []
   const add = (p: Process, depth: number) => {
-    if (out.some((o) => o.pid === p.pid)) return // pids that name each other as parents
+    if (out.some((o) => o.pid === p.pid)) return // processes can name each other as parents
     out.push({ ...p, depth })
     for (const child of flat) if (child.parent === p.pid && child.pid !== p.pid) add(child, depth + 1)
   }

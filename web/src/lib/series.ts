@@ -1,8 +1,8 @@
 import type { Sample } from './api/types'
 
 /**
- * Adds a live sample in its place. Past `most`, neighbours are merged pairwise: of two,
- * the one that is further from its surroundings stays, so that spikes survive.
+ * Appends a live sample. Above `most`, pairs of neighbours are merged: the higher values remain, so
+ * that spikes survive.
  */
 export function append(samples: Sample[], s: Sample, most = 4000): Sample[] {
   const last = samples[samples.length - 1]

@@ -1,17 +1,17 @@
 import type { RunRow } from './api/types'
 import { inPlace } from './overview'
 
-/** Rows stay where they are for this long after the pointer moved over them. */
+/** Rows keep their places for this long after the pointer moved over them. */
 const holdMs = 5000
 
-/** A list whose rows do not move while the pointer is over them: what is new waits until it rests or leaves. */
+/** A list whose rows do not move while the pointer moves over them. New rows wait until it rests or leaves. */
 export class Steady {
   private held = $state.raw<RunRow[] | null>(null)
   private timer: ReturnType<typeof setTimeout> | undefined
-  /** The rows as they were when the list was held, in the same places as in rows. */
+  /** The rows as they were when the list was held, in the same order as in rows. */
   readonly asHeld: RunRow[] = $derived.by(() => this.held ?? this.now())
   readonly rows: RunRow[] = $derived.by(() => inPlace(this.asHeld, this.now()))
-  /** How many rows are new and not shown yet. */
+  /** The number of new rows that are not shown yet. */
   readonly waiting: number = $derived.by(() => {
     if (!this.held) return 0
     const shown = new Set(this.held.map((r) => r.id))
@@ -20,7 +20,7 @@ export class Steady {
 
   constructor(private now: () => RunRow[]) {}
 
-  /** Handlers for the element that holds the rows. */
+  /** Event handlers for the element around the rows. */
   readonly hold = {
     onpointermove: (e: PointerEvent) => {
       if (e.pointerType !== 'mouse') return

@@ -3,7 +3,7 @@ import type { Run, RunEvent, Step } from './api/types'
 export interface Phase {
   step: Step
   seconds: number
-  /** Share of the bar, 0 to 1; never so small that it cannot be seen or hit. */
+  /** Share of the bar, 0 to 1; never too small to be seen or clicked. */
   share: number
 }
 
@@ -30,12 +30,12 @@ export interface Attempt {
   evidence: string
 }
 
-/** What an attempt that was not the last came to: it waited for the next because it had failed. */
-function cameTo(last: string | undefined): string {
+/** The state of an attempt before the last one: it was retried because it had failed. */
+function finalState(last: string | undefined): string {
   return last === 'retrying' ? 'failed' : (last ?? 'lost')
 }
 
-/** What each attempt of a run came to, newest first, read off the run's events. */
+/** The attempts of a run with their states, newest first, from the run's events. */
 export function attempts(run: Run, events: RunEvent[]): Attempt[] {
   const out: Attempt[] = []
   for (let n = run.attempt; n >= 1; n--) {
@@ -44,7 +44,7 @@ export function attempts(run: Run, events: RunEvent[]): Attempt[] {
     const now = n === run.attempt
     out.push({
       number: n,
-      state: now ? run.state : cameTo(last?.to),
+      state: now ? run.state : finalState(last?.to),
       from: first?.at ?? run.created_at,
       to: last?.at ?? run.ended_at ?? run.created_at,
       evidence: now && run.outcome ? run.outcome.message : (last?.evidence ?? ''),

@@ -1,33 +1,33 @@
-// What this page keeps in the browser: for good, or for as long as the tab is open. Where the
-// browser refuses that, values are kept until the page is left.
+// Values that the browser stores: permanently, or for as long as the tab is open. If the browser
+// does not allow that, they last until the page is left.
 
-interface Keeper {
+interface Store {
   get(key: string): string | null
-  /** Empty removes the value. */
+  /** An empty value removes the key. */
   set(key: string, value: string): void
 }
 
-function keeper(area: () => Storage): Keeper {
-  const refused = new Map<string, string>()
+function store(area: () => Storage): Store {
+  const notStored = new Map<string, string>()
   return {
     get(key) {
       try {
-        return refused.get(key) ?? area().getItem(key)
+        return notStored.get(key) ?? area().getItem(key)
       } catch {
         return null
       }
     },
     set(key, value) {
       try {
-        refused.delete(key)
+        notStored.delete(key)
         if (value) area().setItem(key, value)
         else area().removeItem(key)
       } catch {
-        if (value) refused.set(key, value)
+        if (value) notStored.set(key, value)
       }
     },
   }
 }
 
-export const kept = keeper(() => localStorage)
-export const keptInTab = keeper(() => sessionStorage)
+export const stored = store(() => localStorage)
+export const storedInTab = store(() => sessionStorage)

@@ -1,20 +1,20 @@
 import { call } from '../lib/api/client'
 
-const revokeMs = 60_000 // by then the browser has begun to read it
+const revokeAfterMs = 60_000 // by then the browser has begun to read it
 
 interface Picker {
   showSaveFilePicker?: (options: { suggestedName: string }) => Promise<{ createWritable(): Promise<WritableStream<Uint8Array>> }>
 }
 
 /**
- * Saves an answer that needs the token, which a plain link cannot bring. It goes straight into
- * the file where the browser can do that, else through memory.
+ * Saves an answer that needs the token, which a plain link cannot send. The bytes go directly
+ * into the file if the browser supports that, else through memory.
  */
 export async function saveFile(url: string, name: string) {
   const pick = (window as Picker).showSaveFilePicker
   if (pick) {
     const file = await pick({ suggestedName: name }).catch((err: unknown) => {
-      if (err instanceof DOMException && err.name === 'AbortError') return null // it was closed
+      if (err instanceof DOMException && err.name === 'AbortError') return null // the person closed the dialog
       throw err
     })
     if (!file) return
@@ -28,5 +28,5 @@ export async function saveFile(url: string, name: string) {
   a.href = blob
   a.download = name
   a.click()
-  setTimeout(() => URL.revokeObjectURL(blob), revokeMs)
+  setTimeout(() => URL.revokeObjectURL(blob), revokeAfterMs)
 }

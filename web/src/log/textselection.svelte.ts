@@ -1,33 +1,33 @@
 import { ordered, type TextPlace } from '../lib/log/copy'
 
-const settleMs = 50 // the browser says a moment later what a key or the pointer selected
+const reportDelayMs = 50 // the browser reports a selection a moment after the key or the pointer
 
 /**
- * What is selected of the text of a log. Only rows in sight are drawn, and the browser moves an
- * end of a selection to another row when its own is taken away: so both ends are kept here, as
- * the pointer and the keys set them.
+ * The selected text of a log. Only rows in view are drawn, and the browser moves an end of a
+ * selection to another row when its own is removed. So this class keeps both ends as the pointer
+ * and the keys set them.
  */
 export class TextSelection {
   private anchor: TextPlace | null = null
   private focus: TextPlace | null = null
-  /** The pointer or a key is down: what changes now was meant. */
+  /** The pointer or a key is down: the person changes the selection, not the browser. */
   private held = false
-  private settling: ReturnType<typeof setTimeout> | undefined
-  /** Lines that are selected, some of which are not drawn; null for none. */
+  private releasing: ReturnType<typeof setTimeout> | undefined
+  /** The selected lines when some of them are not drawn; else null. */
   beyond = $state.raw<{ from: number; to: number } | null>(null)
 
   constructor(private scroller: HTMLElement) {}
 
-  /** Follows the selection of the page; answers a function that ends it. */
+  /** Follows the selection of the page; returns a function that ends it. */
   watch(oncopy: (from: TextPlace, to: TextPlace) => void): () => void {
     const changed = () => this.held && this.take(getSelection())
     const hold = () => {
-      clearTimeout(this.settling)
+      clearTimeout(this.releasing)
       this.held = true
     }
     const release = () => {
-      clearTimeout(this.settling)
-      this.settling = setTimeout(() => (this.held = false), settleMs)
+      clearTimeout(this.releasing)
+      this.releasing = setTimeout(() => (this.held = false), reportDelayMs)
     }
     const pressed = (e: PointerEvent) => {
       if ((e.target as Element).closest('[data-keeps-selection]')) return
@@ -40,7 +40,7 @@ export class TextSelection {
     }
     const copy = (e: ClipboardEvent) => {
       const ends = this.ends()
-      if (!ends || !this.beyond) return // the browser knows all of it
+      if (!ends || !this.beyond) return // the browser has all of it
       e.preventDefault()
       oncopy(...ends)
     }
@@ -54,7 +54,7 @@ export class TextSelection {
     document.addEventListener('keyup', release, { signal })
     document.addEventListener('copy', copy, { signal })
     return () => {
-      clearTimeout(this.settling)
+      clearTimeout(this.releasing)
       ctl.abort()
     }
   }
@@ -76,8 +76,8 @@ export class TextSelection {
     return this.anchor && this.focus ? ordered(this.anchor, this.focus) : null
   }
 
-  /** Says again which of the lines are not drawn, as after scrolling. */
-  look() {
+  /** Finds out again whether all selected lines are drawn, as after scrolling. */
+  update() {
     const ends = this.ends()
     if (!ends) return
     const [from, to] = [ends[0].n, ends[1].n]
@@ -90,7 +90,7 @@ export class TextSelection {
     const focus = this.place(s.focusNode, s.focusOffset)
     if (anchor && (!this.anchor || this.anchor.n === anchor.n)) this.anchor = anchor
     if (focus) this.focus = focus
-    if (anchor || focus) this.look()
+    if (anchor || focus) this.update()
   }
 
   private drawn(from: number, to: number): boolean {

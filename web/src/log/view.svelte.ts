@@ -1,5 +1,5 @@
-// What the view of a log knows and does, without a picture: which rows there are, where one
-// stands, whether the end is followed.
+// The state of a log on the screen, without markup: which rows are listed, which are in view, and
+// whether the end is followed.
 import { tick, untrack } from 'svelte'
 import type { LogLine, Run, Stream } from '../lib/api/types'
 import { FilteredWindow } from '../lib/log/filtered'
@@ -7,31 +7,40 @@ import type { Fold } from '../lib/log/folds'
 import { MatchRows } from '../lib/log/matches'
 import { parseHash, type LineRange } from '../lib/log/permalink'
 import { LogSearch } from '../lib/log/search.svelte'
-import { logSource, stepLines } from '../lib/log/source'
+import { logSource, stepLines, tailLines } from '../lib/log/source'
 import type { Chunks } from '../lib/log/virtual.svelte'
 import { chunkLines, LogWindow, type LogRows } from '../lib/log/window'
 
 export const rowHeight = 20
-export const segmentLines = 1_000_000 // browsers cannot make an element tall enough for more
-const tailLines = 200
-const pace = 150 // ms between two looks at the end, at least
-const rest = 2 // and so many times as long as the last look took
+export const segmentLines = 1_000_000 // browsers limit the height of an element
+const minRefreshMs = 150 // between two reads of the end
+const refreshFactor = 2 // a pause is at least so many times as long as the last read took
+
+interface Position {
+  top: number
+  follow: boolean
+  segment: number
+}
 
 export class LogView {
   win = $state.raw<LogRows | null>(null)
   version = $state(0)
-  only = $state<Stream | null>(null)
+  /** The only stream that is shown; null for both. */
+  stream = $state<Stream | null>(null)
+  /** Only matches of the search are shown. */
   filtering = $state(false)
   follow = $state(parseHash(location.hash) === null)
   selected = $state<LineRange | null>(parseHash(location.hash))
-  seen = $state(0) // lines there were when following ended
-  segment = $state(0) // which million lines are laid out
+  /** The lines there were when following ended. */
+  linesBefore = $state(0)
+  /** Which million lines are laid out. */
+  segment = $state(0)
   ready = $state(false)
   /** Folded steps, by index, with their lines. */
   folds = $state.raw(new Map<number, Fold>())
-  /** The line that something else on the page points at. */
-  pointed = $state(0)
-  /** A link led to a line that is not here. */
+  /** The line that belongs to the pointer's place in a chart; 0 for none. */
+  highlighted = $state(0)
+  /** The lines of a link that are not in this log. */
   missing = $state<LineRange | null>(null)
   readonly search: LogSearch
 
@@ -39,11 +48,11 @@ export class LogView {
   scroller: HTMLElement | null = null
   private lastTop = 0
   private lastHeight = 0
-  private looking = false
-  private again = false
+  private refreshing = false
+  private refreshAgain = false
   private full: LogRows | null = null // the unfiltered rows, kept while a search filters
   private matches: MatchRows | null = null
-  private before: { top: number; follow: boolean; segment: number } | null = null
+  private beforePeek: Position | null = null
 
   constructor(
     readonly run: () => Run,
@@ -52,22 +61,22 @@ export class LogView {
     this.search = new LogSearch(run().id, attempt)
   }
 
-  /** The window is not reactive by itself: reading through this is renewed by each version. */
-  now<T>(read: (w: LogRows) => T): T | undefined {
-    return this.version >= 0 && this.win ? read(this.win) : undefined
+  /** Reads the rows, which are not reactive themselves: what reads through this is updated with each version. */
+  read<T>(from: (w: LogRows) => T): T | undefined {
+    return this.version >= 0 && this.win ? from(this.win) : undefined
   }
-  readonly total = $derived(this.now((w) => w.total) ?? 0)
-  readonly size = $derived(this.now((w) => w.size) ?? 0)
+  readonly total = $derived(this.read((w) => w.total) ?? 0)
+  readonly size = $derived(this.read((w) => w.size) ?? 0)
   readonly segments = $derived(Math.max(1, Math.ceil(this.size / segmentLines)))
   readonly firstChunk = $derived((this.segment * segmentLines) / chunkLines)
   readonly chunkCount = $derived(Math.ceil(Math.min(segmentLines, this.size - this.segment * segmentLines) / chunkLines))
-  readonly fresh = $derived(this.follow || this.filtering ? 0 : Math.max(0, this.total - this.seen))
+  readonly newLines = $derived(this.follow || this.filtering ? 0 : Math.max(0, this.total - this.linesBefore))
 
   open() {
     this.full?.close()
     const source = logSource(this.run().id, this.attempt)
     const changed = () => this.version++
-    const w = this.only ? new FilteredWindow(source, changed, this.only) : new LogWindow(source, changed)
+    const w = this.stream ? new FilteredWindow(source, changed, this.stream) : new LogWindow(source, changed)
     if (w instanceof LogWindow) w.fold([...this.folds.values()])
     this.full = this.win = w
     this.ready = false
@@ -79,9 +88,9 @@ export class LogView {
     if (this.win !== w) return
     this.ready = true
     await tick()
-    const aim = untrack(() => this.selected)
-    if (aim && !this.only) await this.toLink(aim)
-    else this.toEnd()
+    const lines = untrack(() => this.selected)
+    if (lines && !this.stream) await this.goToRange(lines)
+    else this.goToEnd()
   }
 
   close() {
@@ -90,75 +99,84 @@ export class LogView {
     this.chunks?.close()
   }
 
-  /** Goes to the lines of a link, or says that they are not here. */
-  async toLink(aim: LineRange) {
-    this.missing = aim.from > this.total && this.total > 0 ? aim : null
-    if (this.missing) this.toEnd()
-    else await this.goTo(aim.from)
+  /** Goes to the lines of a link, or to the end when they are not in this log. */
+  async goToRange(lines: LineRange) {
+    this.missing = lines.from > this.total && this.total > 0 ? lines : null
+    if (this.missing) this.goToEnd()
+    else await this.goToLine(lines.from)
   }
 
-  /** Looks at the end again, at a bounded pace, one look at a time. */
-  async look() {
+  /** Reads the end again, at a bounded pace, one read at a time. */
+  async refresh() {
     if (!this.ready) return
-    if (this.looking) {
-      this.again = true
+    if (this.refreshing) {
+      this.refreshAgain = true
       return
     }
-    this.looking = true
+    this.refreshing = true
     do {
-      this.again = false
+      this.refreshAgain = false
       const began = performance.now()
       await this.full?.tail(this.follow ? tailLines : 1, this.follow)
       await tick()
       const took = performance.now() - began
-      await new Promise((done) => setTimeout(done, Math.max(pace, rest * took)))
-    } while (this.again)
-    this.looking = false
+      await new Promise((done) => setTimeout(done, Math.max(minRefreshMs, refreshFactor * took)))
+    } while (this.refreshAgain)
+    this.refreshing = false
   }
 
-  ended() {
+  /** Reads the end of a log that grows no more. */
+  finish() {
     this.full?.dropOpen()
-    void this.look()
+    void this.refresh()
   }
 
-  stick() {
+  /** Scrolls to the end while it is followed. */
+  keepAtEnd() {
     const s = this.scroller
     if (!this.follow || !s) return
     s.scrollTop = s.scrollHeight
-    this.remember(s)
+    this.rememberScroll(s)
   }
 
-  private remember(s: HTMLElement) {
+  private rememberScroll(s: HTMLElement) {
     this.lastTop = s.scrollTop
     this.lastHeight = s.scrollHeight
   }
 
-  toEnd() {
+  /** Goes to the end and follows it. */
+  goToEnd() {
     this.follow = true
     this.segment = this.segments - 1
-    void tick().then(() => this.stick())
+    void tick().then(() => this.keepAtEnd())
   }
 
-  unfollow() {
+  stopFollowing() {
     this.follow = false
-    this.seen = this.total
+    this.linesBefore = this.total
   }
 
-  scrolled() {
+  toggleFollow() {
+    if (this.follow) this.stopFollowing()
+    else this.goToEnd()
+  }
+
+  /** Follows the end when the person scrolled to it, and stops when they scrolled up. */
+  onScroll() {
     const s = this.scroller
     if (!s) return
     const atEnd = s.scrollTop + s.clientHeight >= s.scrollHeight - 8
     const shrunk = s.scrollHeight < this.lastHeight
-    if (atEnd && this.segment === this.segments - 1 && !this.before) this.follow = true
-    else if (s.scrollTop < this.lastTop - 2 && !shrunk && this.follow) this.unfollow()
-    this.remember(s)
+    if (atEnd && this.segment === this.segments - 1 && !this.beforePeek) this.follow = true
+    else if (s.scrollTop < this.lastTop - 2 && !shrunk && this.follow) this.stopFollowing()
+    this.rememberScroll(s)
   }
 
-  /** Brings line n into the upper third. */
-  async goTo(n: number) {
+  /** Scrolls line n into the upper third. */
+  async goToLine(n: number) {
     const { win, chunks, scroller: s } = this
     if (!win || !chunks || !s) return
-    this.unfollow()
+    this.stopFollowing()
     const slot = Math.max(1, Math.min(win.slotOf(n), win.size))
     this.segment = Math.floor((slot - 1) / segmentLines)
     await tick()
@@ -175,81 +193,81 @@ export class LogView {
     this.lastTop = s.scrollTop
   }
 
-  /** Marks line n and goes there, as a permalink does. */
-  async mark(n: number) {
-    this.before = null
-    this.pointed = 0
-    if (this.only) this.setOnly(null)
+  /** Selects line n and goes there, as a permalink does. */
+  async selectLine(n: number) {
+    this.beforePeek = null
+    this.highlighted = 0
+    if (this.stream) this.setStream(null)
     if (this.filtering) this.setFilter(false)
     this.selected = { from: n, to: n }
-    await this.goTo(n)
+    await this.goToLine(n)
   }
 
-  /** Shows line n for as long as something points at it; null goes back to where one was. */
+  /** Highlights line n and scrolls to it, until it is called with null: then the view returns to where it was. */
   async peek(n: number | null) {
     const s = this.scroller
     if (n === null) {
-      this.pointed = 0
-      const was = this.before
-      this.before = null
+      this.highlighted = 0
+      const was = this.beforePeek
+      this.beforePeek = null
       if (!was || !s) return
       this.segment = was.segment
       await tick()
-      if (was.follow) this.toEnd()
+      if (was.follow) this.goToEnd()
       else s.scrollTop = was.top
       return
     }
-    this.pointed = n
+    this.highlighted = n
     const row = s?.querySelector<HTMLElement>(`[data-n="${n}"]`)
     if (s && row) {
       const [box, at] = [s.getBoundingClientRect(), row.getBoundingClientRect()]
       if (at.top >= box.top && at.bottom <= box.bottom) return
     }
-    this.before ??= { top: s?.scrollTop ?? 0, follow: this.follow, segment: this.segment }
-    await this.goTo(n)
+    this.beforePeek ??= { top: s?.scrollTop ?? 0, follow: this.follow, segment: this.segment }
+    await this.goToLine(n)
   }
 
-  setOnly(stream: Stream | null) {
-    if (stream === this.only) return
-    this.only = stream
+  setStream(stream: Stream | null) {
+    if (stream === this.stream) return
+    this.stream = stream
     this.follow = true
     this.segment = 0
     this.filtering = false
     this.open()
     this.chunks?.remeasure()
-    if (this.search.on) void this.search.start(this.search.wanted, stream, 0)
+    if (this.search.on) void this.search.start(this.search.query, stream, 0)
   }
 
-  /** Only matches and the lines around them, or everything again. */
+  /** Lists only matches and the lines around them, or all lines. */
   setFilter(on: boolean) {
     this.filtering = on
     const at = this.search.lines[this.search.current]
     if (on) {
       this.matches = new MatchRows()
       this.win = this.matches
-      this.unfollow()
+      this.stopFollowing()
       this.segment = 0
-      this.takeFound()
+      this.listMatches()
     } else this.win = this.full
     this.version++
     this.chunks?.remeasure()
-    void tick().then(() => (at ? this.goTo(at) : on ? undefined : this.toEnd()))
+    void tick().then(() => (at ? this.goToLine(at) : on ? undefined : this.goToEnd()))
   }
 
-  /** Brings what the search found into the filtered rows. */
-  takeFound() {
+  /** Lists what the search has found so far. */
+  listMatches() {
     if (!this.filtering || !this.matches) return
     this.matches.set(this.search.found, this.search.done?.stopped === 'limit')
     this.version++
   }
 
-  async next(back: boolean) {
-    const n = this.search.step(this.firstInSight(), back)
-    if (n !== null) await this.goTo(n)
+  async goToMatch(backwards: boolean) {
+    const n = this.search.step(this.firstVisibleLine(), backwards)
+    if (n !== null) await this.goToLine(n)
   }
 
-  /** The lines that are listed where not all are; null when the whole log is. */
-  shownLines(): LogLine[] | null {
+  /** The listed lines when they are not the whole log; null when they are. */
+  listedLines(): LogLine[] | null {
     const w = this.win
     if (!w || w instanceof LogWindow) return null
     const lines: LogLine[] = []
@@ -257,8 +275,7 @@ export class LogView {
     return lines
   }
 
-  /** The first line that can be seen now. */
-  firstInSight(): number {
+  firstVisibleLine(): number {
     const s = this.scroller
     if (!s) return 1
     const top = s.getBoundingClientRect().top
@@ -268,7 +285,7 @@ export class LogView {
     return 1
   }
 
-  /** Folds a step's lines into one row, or shows them again. */
+  /** Folds a step's lines into one row, or unfolds them. */
   async toggleFold(step: number) {
     const folds = new Map(this.folds)
     if (folds.has(step)) folds.delete(step)

@@ -6,10 +6,10 @@ export interface ChartOptions {
   width: number
   height: number
   syncKey: string
-  /** The first column counts seconds of age, not of the clock. */
+  /** Times are ages in seconds, not moments. */
   age?: boolean
   markers: () => Marker[]
-  /** The span of time that is shown, in seconds; null for all there is. */
+  /** The shown span of time, in seconds; null for all of it. */
   zoom: () => [number, number] | null
   onPoint: (time: number | null) => void
   onPick: (time: number) => void
@@ -22,13 +22,13 @@ function token(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim()
 }
 
-/** A panel's columns in the order of its chart's series: time, lines, ghost band. */
+/** A panel's values in the order of its chart's series: time, lines, usual range. */
 export function dataOf(p: Panel): uPlot.AlignedData {
   const ghost = p.ghost ? [p.ghost.high, p.ghost.low] : []
   return [p.time, ...p.lines.map((l) => l.values), ...ghost] as uPlot.AlignedData
 }
 
-/** A change of this needs a chart made anew; anything else only new data. */
+/** When this changes, the chart must be made again; else it only needs new data. */
 export function shapeOf(p: Panel): string {
   return p.lines.map((l) => l.label + (l.loose ? '~' : '')).join() + (p.ghost ? '+ghost' : '')
 }
@@ -57,7 +57,7 @@ export function makeChart(node: HTMLElement, p: Panel, o: ChartOptions): uPlot {
       },
       axes: [
         { stroke: muted, grid: { show: false }, ticks: tick, font, size: 24, space: 64, incrs: timeSteps, values: o.age ? (_u, vs) => vs.map((v) => duration(v)) : times },
-        { stroke: muted, grid, ticks: { show: false }, font, size: 64, space: 28, incrs: p.binary ? binarySteps : undefined, values: (_u, vs) => vs.map((v) => p.format(v).replace(/ cores?$/, '')) },
+        { stroke: muted, grid, ticks: { show: false }, font, size: 64, space: 28, incrs: p.binary ? binarySteps : undefined, values: (_u, vs) => vs.map((v) => (p.formatTick ?? p.format)(v)) },
       ],
       series: [
         {},
@@ -102,7 +102,7 @@ export function makeChart(node: HTMLElement, p: Panel, o: ChartOptions): uPlot {
   return chart
 }
 
-/** The largest value that the scale should make room for, within what is shown. */
+/** The largest shown value that the scale must contain. */
 function top(u: uPlot, p: Panel): number {
   const { min, max } = u.scales.x ?? {}
   const time = u.data[0]
@@ -118,7 +118,7 @@ function top(u: uPlot, p: Panel): number {
   return most
 }
 
-/** A thin line with a head at each moment that something happened. */
+/** Draws a thin line with a head at each event. */
 function drawMarkers(u: uPlot, markers: Marker[]) {
   const { ctx } = u
   const { left, top: y, width, height } = u.bbox
@@ -144,7 +144,7 @@ function drawMarkers(u: uPlot, markers: Marker[]) {
   ctx.restore()
 }
 
-/** A click picks a moment, two show all again; a drag, which zooms, picks nothing. */
+/** A click picks a moment, a double click shows everything; a drag zooms and picks nothing. */
 function pickByClick(chart: uPlot, o: ChartOptions) {
   let down = 0
   chart.over.addEventListener('pointerdown', (e) => (down = e.clientX))
@@ -163,7 +163,7 @@ const timeSteps = [
   hour, 2 * hour, 6 * hour, 12 * hour, 24 * hour, 48 * hour, 168 * hour,
 ]
 
-/** The span of time that is drawn; never so short that its ticks could not be told apart. */
+/** The span of time that is drawn; long enough for ticks that differ. */
 function span(min: number | null, max: number | null): [number, number] {
   if (min === null || max === null) return [0, 4]
   return max - min < 4 ? [min, min + 4] : [min, max]
@@ -178,7 +178,7 @@ function times(_u: uPlot, values: number[]): string[] {
   })
 }
 
-/** Puts the cursor at a moment, or away. */
+/** Moves the cursor to a moment, or removes it. */
 export function pointAt(chart: uPlot, time: number | null) {
   const left = time === null ? -10 : chart.valToPos(time, 'x')
   chart.setCursor({ left, top: time === null ? -10 : 1 }, false)

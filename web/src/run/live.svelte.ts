@@ -8,13 +8,13 @@ import type { StreamInfo, StreamState } from '../lib/stream/stream'
 
 const points = 600
 const bandPoints = 120
-// A job that prints more than this in a second is looked at now and then instead: nobody can
-// read it, and what it prints need not come here twice.
+// If a job prints more than this in a second, the log is read at an interval and not with each
+// event: nobody can read it faster, and the output need not be sent twice.
 const busyBytes = 256 * 1024
-const busyLookMs = 300
-/** How often a run is looked at whose stream other pages of this browser hold up. */
-const waitingLookMs = 3000
-const watchPatienceMs = 1500
+const busyPollMs = 300
+/** How often a run is read while its stream waits for other pages of this browser. */
+const waitingPollMs = 3000
+const watchTimeoutMs = 1500
 
 /** An attempt before the last one. */
 interface Earlier {
@@ -24,25 +24,25 @@ interface Earlier {
   error: ApiError | null
 }
 
-/** One run as it stands and goes on: loaded once, then kept up to date by its stream. */
+/** One run: loaded once, then kept up to date by its stream. */
 export class LiveRun {
   run = $state.raw<Run | null>(null)
   error = $state.raw<ApiError | null>(null)
   samples = $state.raw<Sample[]>([])
   events = $state.raw<RunEvent[]>([])
   job = $state.raw<Job | null>(null)
-  /** What the last good runs did, to be drawn behind this one; null where there is none. */
+  /** The usual range of the last successful runs; null when there is none. */
   band = $state.raw<GhostBand | null>(null)
   /** The span of time that the charts show, in seconds; null for all of it. */
   zoom = $state.raw<[number, number] | null>(null)
-  /** The samples of that span, in full detail. */
+  /** All samples of that span. */
   detail = $state.raw<Sample[] | null>(null)
-  /** An attempt before the last one that is shown instead of it; null for the last. */
+  /** The attempt that is shown instead of the last one; null for the last one. */
   private earlier = $state.raw<Earlier | null>(null)
-  /** The run as the attempt that is shown has it; null while that is not loaded. */
+  /** The run as the shown attempt has it; null while that is not loaded. */
   readonly shown = $derived(this.earlier ? this.earlier.run : this.run)
   readonly shownSamples = $derived(this.earlier?.samples ?? this.samples)
-  /** Why the attempt that is shown could not be loaded. */
+  /** Why the shown attempt could not be loaded. */
   readonly shownError = $derived(this.earlier?.error ?? null)
   /** Raised whenever there may be new output. */
   pulse = $state(0)
@@ -51,65 +51,65 @@ export class LiveRun {
   private retry: ReturnType<typeof setTimeout> | undefined
   /** Ends the stream of the run. */
   private unfollow: (() => void) | null = null
-  /** Ends the wait for a run that has ended to go on. */
+  /** Ends waiting for an ended run to continue. */
   private unwatch: (() => void) | null = null
-  private waiting: ReturnType<typeof setInterval> | undefined
+  private polling: ReturnType<typeof setInterval> | undefined
 
   constructor(private id: string) {}
 
-  /** Loads the run; what stands beside its log waits for `drawn`, the log's first lines. */
-  async start(drawn: Promise<unknown> = Promise.resolve()) {
+  /** Loads the run. Everything but the log waits until the log's first lines are drawn. */
+  async start(logDrawn: Promise<unknown> = Promise.resolve()) {
     clearTimeout(this.retry)
     try {
       const run = await api.run(this.id, this.ctl.signal)
       if (this.ctl.signal.aborted) return
       this.run = run
       this.error = null
-      await drawn
+      await logDrawn
       if (this.ctl.signal.aborted) return
       if (isActive(run.state)) this.followStream()
       else this.watch()
-      await Promise.all([this.loadSamples(), this.unwatch ? this.watching() : this.loadEvents(), this.loadUsual(run.job)])
+      await Promise.all([this.loadSamples(), this.unwatch ? this.loadEventsWhenWatching() : this.loadEvents(), this.loadUsual(run.job)])
       void this.loadBand()
     } catch (err) {
       if (this.ctl.signal.aborted) return
-      this.error = err instanceof ApiError ? err : new ApiError(0, String(err))
-      if (this.error.temporary) this.retry = setTimeout(() => void this.start(drawn), 3000)
+      this.error = ApiError.of(err)
+      if (this.error.temporary) this.retry = setTimeout(() => void this.start(logDrawn), 3000)
     }
   }
 
   stop() {
     this.ctl.abort()
-    clearInterval(this.looking)
-    clearInterval(this.waiting)
+    clearInterval(this.busyPolling)
+    clearInterval(this.polling)
     clearTimeout(this.retry)
     this.unfollow?.()
     this.unwatch?.()
   }
 
-  private arrived = 0
-  private since = 0
-  private looking: ReturnType<typeof setInterval> | undefined
+  private recentBytes = 0
+  private countedFrom = 0
+  private busyPolling: ReturnType<typeof setInterval> | undefined
 
-  /** Counts output as it arrives; too much of it changes over to looking now and then. */
+  /** Counts output as it arrives. If there is too much, the log is read at an interval. */
   private count(bytes: number) {
     const now = performance.now()
-    if (now - this.since > 1000) {
-      this.since = now
-      this.arrived = 0
+    if (now - this.countedFrom > 1000) {
+      this.countedFrom = now
+      this.recentBytes = 0
     }
-    this.arrived += bytes
-    if (this.arrived < busyBytes || this.looking) return
-    this.looking = setInterval(() => {
+    this.recentBytes += bytes
+    if (this.recentBytes < busyBytes || this.busyPolling) return
+    this.busyPolling = setInterval(() => {
       if (!document.hidden) this.pulse++
-    }, busyLookMs)
+    }, busyPollMs)
     this.followStream(false)
   }
 
   private followStream(output = true) {
     this.unwatch?.()
     this.unwatch = null
-    // What came between two connections without a place is read again.
+    // After a connection that did not resume the last one, the samples are read again.
     let opened = this.unfollow !== null
     this.unfollow?.()
     const query = output ? { tail: 0 } : { tail: 0, output: false }
@@ -122,7 +122,7 @@ export class LiveRun {
       },
       onError: (err) => {
         if (err.status === 404) this.error = err
-        else if (err.status !== 401) this.look(true)
+        else if (err.status !== 401) this.poll(true)
       },
     })
   }
@@ -130,48 +130,48 @@ export class LiveRun {
   private streamIs(state: StreamState, info: StreamInfo) {
     if (state === 'live') this.pulse++
     if (info.refusal) return
-    this.look(state === 'waiting')
+    this.poll(state === 'waiting')
   }
 
-  /** Looks at the run now and then, where no stream says what is new. */
-  private look(on: boolean) {
-    clearInterval(this.waiting)
-    this.waiting = on
+  /** Reads the run at an interval while there is no stream. */
+  private poll(on: boolean) {
+    clearInterval(this.polling)
+    this.polling = on
       ? setInterval(() => {
           if (document.hidden) return
           this.pulse++
           this.refresh()
-        }, waitingLookMs)
+        }, waitingPollMs)
       : undefined
   }
 
-  /** Waits for a run that has ended to go on: it may be retried, or found alive. */
+  /** Waits for an ended run to continue: it can be retried, or its agent can report again. */
   private watch() {
     this.unfollow?.()
     this.unfollow = null
     if (this.unwatch) return
     this.unwatch = followAll(
       (run) => run.id === this.run?.id && this.replace(run),
-      () => this.watchedSince(),
+      () => this.watchBegan(),
     )
   }
 
-  private watched = false
-  private onwatched = () => {}
+  private watching = false
+  private onWatching = () => {}
 
-  /** The stream of all runs begins: a change that it was too late for is found in another way. */
-  private watchedSince() {
-    if (this.watched) return this.refresh()
-    this.watched = true
-    this.onwatched()
+  /** The stream of all runs is open. Changes before that are found by other requests. */
+  private watchBegan() {
+    if (this.watching) return this.refresh()
+    this.watching = true
+    this.onWatching()
   }
 
-  /** Loads the events once the stream of all runs has begun, but does not wait long for that. */
-  private async watching() {
+  /** Loads the events when the stream of all runs is open, or after a timeout. */
+  private async loadEventsWhenWatching() {
     await new Promise<void>((done) => {
-      if (this.watched) return done()
-      this.onwatched = done
-      setTimeout(done, watchPatienceMs)
+      if (this.watching) return done()
+      this.onWatching = done
+      setTimeout(done, watchTimeoutMs)
     })
     await this.loadEvents()
     const last = this.events.findLast((e) => e.kind === 'state')
@@ -208,18 +208,18 @@ export class LiveRun {
     if (before && before.attempt !== run.attempt && !this.unwatch) void this.loadSamples()
     if (isActive(run.state) && this.unwatch) {
       void this.loadSamples()
-      this.followStream() // it goes on
+      this.followStream() // it continues
     }
   }
 
   private async finish() {
-    clearInterval(this.looking)
-    this.looking = undefined
+    clearInterval(this.busyPolling)
+    this.busyPolling = undefined
     this.watch()
     try {
       this.replace(await api.run(this.id, this.ctl.signal))
     } catch {
-      return // what the stream said last stands
+      return // the last update of the stream remains
     }
     await Promise.all([this.loadSamples(), this.loadEvents()])
     this.pulse++
@@ -230,7 +230,7 @@ export class LiveRun {
       (run) => this.replace(run),
       (err) => {
         if (err instanceof ApiError && err.status === 404) this.error = err // removed meanwhile
-        // anything else the stream will say
+        // the stream reports anything else
       },
     )
   }
@@ -243,23 +243,23 @@ export class LiveRun {
     if (attempt > 0) await this.loadEarlier(attempt)
   }
 
-  /** Loads the attempt that is shown again, after it could not be loaded. */
+  /** Loads the shown attempt again after an error. */
   async showAgain() {
     if (this.earlier?.error) await this.loadEarlier(this.earlier.attempt)
   }
 
   private async loadEarlier(attempt: number) {
-    const asked: Earlier = { attempt, run: null, samples: [], error: null }
-    this.earlier = asked
+    const requested: Earlier = { attempt, run: null, samples: [], error: null }
+    this.earlier = requested
     try {
       const [run, samples] = await Promise.all([
         api.run(this.id, this.ctl.signal, attempt),
         optional(api.samples(this.id, { points, attempt }, this.ctl.signal)),
       ])
-      if (this.earlier === asked) this.earlier = { ...asked, run, samples: samples?.samples ?? [] }
+      if (this.earlier === requested) this.earlier = { ...requested, run, samples: samples?.samples ?? [] }
     } catch (err) {
-      if (this.ctl.signal.aborted || this.earlier !== asked) return
-      this.earlier = { ...asked, error: err instanceof ApiError ? err : new ApiError(0, String(err)) }
+      if (this.ctl.signal.aborted || this.earlier !== requested) return
+      this.earlier = { ...requested, error: ApiError.of(err) }
     }
   }
 
@@ -270,11 +270,11 @@ export class LiveRun {
     if (!span) return
     const iso = (t: number) => new Date(t * 1000).toISOString()
     const got = await optional(api.samples(this.id, { points, attempt: this.earlier?.attempt, from: iso(span[0]), to: iso(span[1]) }, this.ctl.signal))
-    // Too few to draw a line: what was there before is closer.
+    // Too few to draw a line: the samples of the whole run are better.
     if (this.zoom === span && got?.samples && got.samples.length > 2) this.detail = got.samples
   }
 
-  // The rest of the page stands without these.
+  // The rest of the page does not need these.
   private async loadSamples() {
     const streamed: Sample[] = (this.streamed = [])
     const got = await optional(api.samples(this.id, { points }, this.ctl.signal))
@@ -282,7 +282,7 @@ export class LiveRun {
     if (got) this.samples = streamed.reduce((all, s) => append(all, s), got.samples ?? [])
   }
 
-  /** The samples that came by the stream while samples are loaded. */
+  /** The samples that the stream sent while samples are loaded. */
   private streamed: Sample[] | null = null
 
   private takeSample(sample: Sample) {

@@ -1,17 +1,29 @@
 import { takeEarly } from '../early'
-import { keptInTab } from '../storage'
+import { storedInTab } from '../storage'
 import type * as t from './types'
 
 /** The address that the page is served under; read once, before any navigation. */
 export const root = new URL(typeof document === 'undefined' ? 'http://localhost/' : document.baseURI)
+
+/** A place in a text that was sent, counted from 1. */
+export interface Place {
+  line: number
+  column: number
+}
 
 /** An answer that is not a success, or no answer at all (status 0). */
 export class ApiError extends Error {
   constructor(
     readonly status: number,
     message: string,
+    /** Where the mistake is in the text that was sent. */
+    readonly place: Place | null = null,
   ) {
     super(message)
+  }
+
+  static of(err: unknown): ApiError {
+    return err instanceof ApiError ? err : new ApiError(0, messageOf(err))
   }
 
   /** The same request may succeed later. */
@@ -20,17 +32,22 @@ export class ApiError extends Error {
   }
 }
 
+/** What an error says to a person. */
+export function messageOf(err: unknown): string {
+  return err instanceof Error ? err.message : String(err)
+}
+
 const tokenKey = 'stint.token'
 
 export function token(): string {
-  return keptInTab.get(tokenKey) ?? ''
+  return storedInTab.get(tokenKey) ?? ''
 }
 
 export function setToken(value: string) {
-  keptInTab.set(tokenKey, value)
+  storedInTab.set(tokenKey, value)
 }
 
-/** How far the server's clock is ahead of ours, in ms; 0 until it differs by over 2 s. */
+/** How far the server's clock is ahead of this computer's, in ms; 0 until they differ by over 2 s. */
 let skew = 0
 export function serverNow(): number {
   return Date.now() + skew
@@ -48,12 +65,12 @@ export function clockSkew(): number {
   return skew
 }
 
-/** Called when an answer says that nobody is logged in, or not any more. */
-export const onLocked = new Set<() => void>()
+/** Called when an answer requires a login. */
+export const onLoginRequired = new Set<() => void>()
 
-/** Says that an answer asked for a login. */
-export function locked() {
-  onLocked.forEach((tell) => tell())
+/** Reports that an answer requires a login. */
+export function loginRequired() {
+  onLoginRequired.forEach((call) => call())
 }
 
 export type Query = Record<string, string | number | boolean | string[] | undefined>
@@ -67,7 +84,7 @@ export function apiURL(path: string, query: Query = {}): string {
   return url.href
 }
 
-/** Does a request and turns whatever goes wrong into an ApiError; an abort stays an abort. */
+/** Sends a request. Errors are ApiErrors, except for an abort. */
 export async function call(url: string, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers)
   if (token()) headers.set('Authorization', 'Bearer ' + token())
@@ -82,17 +99,18 @@ export async function call(url: string, init: RequestInit = {}): Promise<Respons
     if (init.signal?.aborted) throw err
     throw new ApiError(0, 'The server does not answer.')
   }
-  if (!early) learnClock(res) // how old an early answer is nobody knows
+  if (!early) learnClock(res) // the age of an early answer is not known
   if (res.ok) return res
   const problem = await problemOf(res)
   if (problem?.type === 'urn:stint:unauthorized') {
-    locked()
+    loginRequired()
     throw new ApiError(res.status, 'You are not logged in. Log in to continue.') // the server's sentence is for programs
   }
-  throw new ApiError(res.status, problem ? problem.detail || problem.title : `HTTP ${res.status}, and not from a Stint server: is there a proxy in between?`)
+  if (!problem) throw new ApiError(res.status, `HTTP ${res.status}, and not from a Stint server: is there a proxy in between?`)
+  throw new ApiError(res.status, problem.detail || problem.title, problem.line ? { line: problem.line, column: problem.column ?? 1 } : null)
 }
 
-/** What the server says of an error; null if the answer is that of something else. */
+/** The server's description of an error; null if the answer is not from a Stint server. */
 async function problemOf(res: Response): Promise<t.Problem | null> {
   try {
     const problem = (await res.json()) as Partial<t.Problem> | null
@@ -113,13 +131,12 @@ function send<T>(method: string, path: string, body: unknown = {}, query: Query 
 }
 
 /**
- * The answer of a part of the API that a server may not have (an older one, or one with the
- * part switched off), or null: what depends on it is then not shown. Other errors too give
- * null, as the rest of the page stands without it.
+ * The answer of an optional part of the API, or null if the server does not have it (it is older, or
+ * the part is switched off) or the request fails. The page then omits what depends on it.
  */
-export async function optional<T>(asked: Promise<T>): Promise<T | null> {
+export async function optional<T>(answer: Promise<T>): Promise<T | null> {
   try {
-    return await asked
+    return await answer
   } catch {
     return null
   }
@@ -142,13 +159,12 @@ export interface RunFilter {
   cursor?: string
 }
 
-/** The most pages of jobs that are read: whoever has more looks for one by its name. */
-const jobPages = 25
+const maxJobPages = 25
 
 async function allJobs(signal?: AbortSignal): Promise<{ jobs: t.Job[] }> {
   const jobs: t.Job[] = []
   let cursor: string | undefined
-  for (let page = 0; page < jobPages; page++) {
+  for (let page = 0; page < maxJobPages; page++) {
     const got = await json<{ jobs: t.Job[] | null; next_cursor: string | null }>('jobs', { cursor }, { signal })
     jobs.push(...(got.jobs ?? []))
     if (!got.next_cursor) break

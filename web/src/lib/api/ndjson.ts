@@ -1,4 +1,4 @@
-/** Newline-delimited JSON, in pieces cut anywhere; what is not JSON is left out. */
+/** Reads newline-delimited JSON in pieces of any length; lines that are not JSON are dropped. */
 export class JSONLines<T> {
   private rest = ''
 
@@ -11,7 +11,7 @@ export class JSONLines<T> {
       try {
         out.push(JSON.parse(line) as T)
       } catch {
-        // A line that was damaged on its way: the others still count.
+        // Damaged in transit; the other lines are still valid.
       }
     }
     return out

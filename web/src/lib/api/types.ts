@@ -1,9 +1,9 @@
-// The API's values. What they are made of comes from our own OpenAPI document, by way of
-// schema.d.ts; this file only gives names, and narrows texts to the words they can be.
+// Names for the API's values. Their fields come from the OpenAPI document, through schema.d.ts;
+// this file narrows some strings to the words that they can be.
 import type { components } from './schema'
 
 type S = components['schemas']
-/** A with some fields said more exactly. */
+/** A with some fields of narrower types. */
 type With<A, B> = Omit<A, keyof B> & B
 
 export type State =
@@ -66,10 +66,16 @@ export type JobDay = With<S['JobDay'], { day: With<S['Day'], { states: State[] }
 export type RunPage = With<S['RunList'], { runs: Run[] | null }>
 export type Job = With<S['Summary'], { last_run: Run | null; expected?: Expected | null }>
 
-/** Why the server thinks a run is not well. */
-export type Diagnosis = S['Diagnosis']
+/** A line of the log that states the error. */
+export type Evidence = S['Evidence']
 
-/** What a job's own good runs did. */
+/** A possible cause; source is what its evidence repeats, if anything. */
+export type Cause = With<S['Cause'], { source?: 'log' | 'outcome' | 'finding' }>
+
+/** Why the server thinks a run is not well. */
+export type Diagnosis = With<S['Diagnosis'], { causes: Cause[] | null }>
+
+/** What is usual for the successful runs of a job. */
 export type Expected = S['Expected']
 
 /** One line of the log as application/x-ndjson gives it. */
@@ -89,7 +95,7 @@ export type Counts = With<S['RunCounts'], { state: Partial<Record<State, number>
 
 export type Fleet = S['FleetAnswer']
 
-/** What the last good runs did at each age of a run. */
+/** What the last successful runs used at each age. */
 export type GhostBand = S['Band']
 
 export type Spread = S['Spread']

@@ -22,9 +22,9 @@ test('the ends are put in order', () => {
 })
 
 test('many lines are read in parts, without a seam', async () => {
-  const asked: [number, number][] = []
+  const requests: [number, number][] = []
   const read = async (from: number, lines: number) => {
-    asked.push([from, lines])
+    requests.push([from, lines])
     return Array.from({ length: lines }, (_, i) => line(from + i, String(from + i)))
   }
   const text = await readBetween(read, { n: 10, offset: 1 }, { n: 12_000, offset: 2 })
@@ -32,7 +32,7 @@ test('many lines are read in parts, without a seam', async () => {
   want[0] = '0'
   want[want.length - 1] = '12'
   expect(text).toBe(want.join('\n'))
-  expect(asked).toEqual([[10, 5000], [5010, 5000], [10_010, 1991]])
+  expect(requests).toEqual([[10, 5000], [5010, 5000], [10_010, 1991]])
 })
 
 test('a log that ends before the selection does', async () => {

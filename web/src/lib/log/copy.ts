@@ -2,19 +2,19 @@ import type { LogLine } from '../api/types'
 import { draw } from './terminal'
 import { textOf } from './window'
 
-/** A place in the text of a log: a line, and how many of its characters stand before it. */
+/** A place in the text of a log: a line, and how many of its characters are before it. */
 export interface TextPlace {
   n: number
   offset: number
 }
 
-/** More text than this is not copied: the download has it. */
+/** The most text that is copied; the download has the rest. */
 export const copyMost = 10 << 20
 const linesAtOnce = 5000
 
 export class TooLongError extends Error {
   constructor() {
-    super('This is more than 10 MB: download the log instead.')
+    super('More than 10 MB are selected. Download the log instead.')
   }
 }
 
@@ -34,7 +34,7 @@ export function textBetween(lines: LogLine[], from: TextPlace, to: TextPlace): s
     .join('\n')
 }
 
-/** Reads the lines between two places and answers their text; a TooLongError if that is too much. */
+/** Reads the text between two places. Throws a TooLongError if it is too long. */
 export async function readBetween(read: (from: number, lines: number) => Promise<LogLine[]>, from: TextPlace, to: TextPlace): Promise<string> {
   const parts: string[] = []
   let size = 0

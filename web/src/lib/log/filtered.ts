@@ -1,31 +1,31 @@
 import type { Stream } from '../api/types'
-import { againMs, chunkLines, type Answer, type LogRows, type Record, type Row } from './window'
+import { chunkLines, retryMs, type Answer, type LogRows, type Record, type Row } from './window'
 
-/** Asks for the last lines of one stream; the IO of this module. */
-export type AskTail = (q: { tail: number; stream: Stream }, signal: AbortSignal) => Promise<Answer>
+/** Reads the last lines of one stream; the IO of this module. */
+export type ReadTail = (q: { tail: number; stream: Stream }, signal: AbortSignal) => Promise<Answer>
 
 const first = 1000
 export const filteredMost = 50_000
 
 /**
- * The lines of one stream only, read from the end backwards as far as they are looked at,
- * and no further than filteredMost lines.
+ * The lines of one stream only, read backwards from the end as far as they are in view, and no
+ * further than filteredMost lines.
  */
 export class FilteredWindow implements LogRows {
   error: Error | null = null
   total = 0
   prepended = 0
-  /** Nothing of this stream is older than what is here. */
+  /** There are no older lines of this stream. */
   private whole = false
   private records: Record[] = []
   private growing = false
   private closed = new AbortController()
-  private again: ReturnType<typeof setTimeout> | undefined
-  /** A read that failed and is to be done again. */
-  private missed: { lines: number; mayBeginAnew: boolean } | null = null
+  private retrying: ReturnType<typeof setTimeout> | undefined
+  /** A failed read that will be tried again. */
+  private missed: { lines: number; mayDropOlder: boolean } | null = null
 
   constructor(
-    private ask: AskTail,
+    private readTail: ReadTail,
     private changed: () => void,
     private stream: Stream,
   ) {}
@@ -34,14 +34,14 @@ export class FilteredWindow implements LogRows {
     return this.records.length
   }
 
-  /** Older lines exist that this view does not go back to. */
+  /** There may be older lines, which are not listed. */
   get capped() {
     return !this.whole && this.records.length >= filteredMost
   }
 
   close() {
     this.closed.abort()
-    clearTimeout(this.again)
+    clearTimeout(this.retrying)
   }
 
   rows(c: number): Row[] {
@@ -62,13 +62,13 @@ export class FilteredWindow implements LogRows {
     if (this.records.length > 0) void this.tail(Math.min(filteredMost, this.records.length * 2))
   }
 
-  async tail(lines: number, mayBeginAnew = true): Promise<void> {
+  async tail(lines: number, mayDropOlder = true): Promise<void> {
     let n = this.records.length === 0 ? Math.max(first, lines) : lines
     this.growing = true
     try {
       for (;;) {
-        const answer = await this.ask({ tail: n, stream: this.stream }, this.closed.signal)
-        if (mayBeginAnew || this.joins(answer, n) || n >= filteredMost) {
+        const answer = await this.readTail({ tail: n, stream: this.stream }, this.closed.signal)
+        if (mayDropOlder || this.joins(answer, n) || n >= filteredMost) {
           this.take(answer, n)
           break
         }
@@ -79,47 +79,47 @@ export class FilteredWindow implements LogRows {
     } catch (err) {
       if (err instanceof DOMException && err.name === 'AbortError') return
       this.error = err instanceof Error ? err : new Error(String(err))
-      if (!('temporary' in this.error) || this.error.temporary) this.tryAgain(n, mayBeginAnew)
+      if (!('temporary' in this.error) || this.error.temporary) this.tryAgain(n, mayDropOlder)
     } finally {
       this.growing = false
     }
     if (!this.closed.signal.aborted) this.changed()
   }
 
-  /** Does a read that failed again, after a pause. */
-  private tryAgain(lines: number, mayBeginAnew: boolean) {
+  /** Tries a failed read again, after a pause. */
+  private tryAgain(lines: number, mayDropOlder: boolean) {
     const { missed } = this
-    this.missed = { lines: Math.max(lines, missed?.lines ?? 0), mayBeginAnew: mayBeginAnew && (missed?.mayBeginAnew ?? true) }
-    if (this.again !== undefined || this.closed.signal.aborted) return
-    this.again = setTimeout(() => {
-      this.again = undefined
-      if (this.missed) void this.tail(this.missed.lines, this.missed.mayBeginAnew)
-    }, againMs)
+    this.missed = { lines: Math.max(lines, missed?.lines ?? 0), mayDropOlder: mayDropOlder && (missed?.mayDropOlder ?? true) }
+    if (this.retrying !== undefined || this.closed.signal.aborted) return
+    this.retrying = setTimeout(() => {
+      this.retrying = undefined
+      if (this.missed) void this.tail(this.missed.lines, this.missed.mayDropOlder)
+    }, retryMs)
   }
 
   dropOpen() {
-    // Every answer replaces the end of what is here, open lines with it.
+    // Every answer replaces the end of the lines, with the open ones.
   }
 
-  /** An answer reaches back to the lines that are here, or there is nothing before it. */
-  private joins(answer: Answer, asked: number): boolean {
+  /** Whether an answer reaches back to the known lines, or to the beginning. */
+  private joins(answer: Answer, requested: number): boolean {
     const lines = answer.records.filter((r) => 'n' in r)
     const last = this.records.findLast((r) => 'n' in r)
-    return !last || lines.length < asked || lines.length === 0 || lines[0]!.n <= last.n
+    return !last || lines.length < requested || lines.length === 0 || lines[0]!.n <= last.n
   }
 
-  private take(answer: Answer, asked: number) {
+  private take(answer: Answer, requested: number) {
     if (answer.total !== null) this.total = Math.max(this.total, answer.total)
     const got = answer.records
     const lines = got.filter((r) => 'n' in r)
-    if (lines.length < asked) this.whole = true
+    if (lines.length < requested) this.whole = true
     const begin = lines[0]?.n
     if (begin === undefined) return
     const last = this.records.findLast((r) => 'n' in r)
     const at = this.records.findIndex((r) => 'n' in r && r.n >= begin)
     if (at < 0 && last) {
-      // More came than was asked for: what is between is not known, so begin anew.
-      this.whole = lines.length < asked
+      // More lines were added than were read: there is a hole, so drop the older ones.
+      this.whole = lines.length < requested
       this.records = got
       return
     }
@@ -131,7 +131,7 @@ export class FilteredWindow implements LogRows {
     this.records = got
   }
 
-  /** How many of the records stand before the first line that is here already. */
+  /** How many of the records are before the first known line. */
   private older(got: Record[]): number {
     const known = this.records.find((r) => 'n' in r)
     return known ? got.findIndex((r) => 'n' in r && r.n >= known.n) : 0

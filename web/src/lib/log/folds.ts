@@ -1,12 +1,12 @@
-/** Lines from..to (both in it) that are shown as one slot. */
+/** Lines from..to, inclusive, that are shown as one slot. */
 export interface Fold {
   from: number
   to: number
 }
 
 /**
- * The order of lines when some are folded away: slots and lines are both counted from 1,
- * and a fold takes one slot, at its first line.
+ * Maps lines to slots when some lines are folded. Both count from 1, and a fold takes one slot,
+ * at its first line.
  */
 export class FoldMap {
   private folds: Fold[]

@@ -1,7 +1,7 @@
 import { asLogLine, type FoundLine } from './search'
 import { chunkLines, type LogRows, type Row } from './window'
 
-/** The lines that a search found, with what stands around them, as rows of a log. */
+/** The matching lines of a search, with the lines around them, as rows of a log. */
 export class MatchRows implements LogRows {
   readonly prepended = 0
   readonly error = null
@@ -37,7 +37,7 @@ export class MatchRows implements LogRows {
     return i < 0 ? this.found.length : i + 1
   }
 
-  // All that was found is here already.
+  // All rows are loaded.
   want() {}
   async tail() {}
   dropOpen() {}

@@ -1,4 +1,4 @@
-/** A range of lines, both ends in it. */
+/** A range of lines, inclusive. */
 export interface LineRange {
   from: number
   to: number
@@ -21,8 +21,8 @@ export function parseAttempt(search: string): number {
 }
 
 /**
- * The address of some lines of an attempt. It always names the attempt: a line's number means
- * another line when the run is tried again.
+ * The address of some lines of an attempt. It always names the attempt, because the same number
+ * is another line after a retry.
  */
 export function linesURL(href: string, attempt: number, range: LineRange): URL {
   const url = new URL(href)
@@ -44,7 +44,7 @@ export function formatHash(r: LineRange): string {
   return r.from === r.to ? `#L${r.from}` : `#L${r.from}-L${r.to}`
 }
 
-/** What a click on a line's number selects: with shift, the range from the one before. */
+/** What a click on a line's number selects: with shift, the range from the selection before. */
 export function select(before: LineRange | null, line: number, extend: boolean): LineRange {
   if (!extend || !before) return { from: line, to: line }
   return { from: Math.min(before.from, line), to: Math.max(before.from, line) }

@@ -1,10 +1,10 @@
-// How this person likes logs; kept in the browser.
-import { kept } from '../storage'
+// How this browser shows logs.
+import { stored } from '../storage'
 
 export type TimeMode = 'off' | 'local' | 'offset' | 'utc'
 export const timeModes: TimeMode[] = ['off', 'local', 'offset', 'utc']
 
-const key = 'stint.log'
+const storageKey = 'stint.log'
 
 class LogPrefs {
   wrap = $state(false)
@@ -12,17 +12,22 @@ class LogPrefs {
 
   constructor() {
     try {
-      const saved = JSON.parse(kept.get(key) ?? '{}') as Partial<LogPrefs>
+      const saved = JSON.parse(stored.get(storageKey) ?? '{}') as Partial<LogPrefs>
       this.wrap = saved.wrap === true
       if (saved.time && timeModes.includes(saved.time)) this.time = saved.time
       else if (matchMedia('(max-width: 639px)').matches) this.time = 'off'
     } catch {
-      // What was saved is not ours: begin with the defaults.
+      // Another program saved something else: use the defaults.
     }
   }
 
-  save() {
-    kept.set(key, JSON.stringify({ wrap: this.wrap, time: this.time }))
+  private save() {
+    stored.set(storageKey, JSON.stringify({ wrap: this.wrap, time: this.time }))
+  }
+
+  toggleWrap() {
+    this.wrap = !this.wrap
+    this.save()
   }
 
   nextTime() {

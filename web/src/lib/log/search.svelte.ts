@@ -1,27 +1,27 @@
 import { ApiError, apiURL, call } from '../api/client'
 import { readLines } from '../api/ndjson'
 import type { Stream } from '../api/types'
-import { nextOf, pattern, previousOf, type Done, type FoundLine, type SearchItem, type Wanted } from './search'
+import { nextOf, pattern, previousOf, type Done, type FoundLine, type SearchItem, type SearchQuery } from './search'
 
 export const searchMost = 5000 // matches whose lines are kept; all are counted
 
-/** A search through the whole log of one attempt, done by the server, shown as it goes. */
+/** A search through the whole log of one attempt. The server searches; matches appear as they are found. */
 export class LogSearch {
-  wanted = $state.raw<Wanted>({ q: '', regex: false, case: false })
-  /** The numbers of the lines that match, in order, as far as they are known. */
+  query = $state.raw<SearchQuery>({ q: '', regex: false, case: false })
+  /** The numbers of the matching lines that were found so far, in order. */
   lines = $state.raw<number[]>([])
-  /** Matches and what stands around them, when asked for with context. */
+  /** The matching lines, with the lines around them when the search has context. */
   found = $state.raw<FoundLine[]>([])
   count = $state(0)
-  /** Share of the log that was read, 0 to 1. */
+  /** Share of the log that was searched, 0 to 1. */
   progress = $state(0)
   done = $state.raw<Done | null>(null)
   error = $state.raw<ApiError | null>(null)
   busy = $state(false)
-  /** Index in lines of the match that stands out; -1 for none. */
+  /** Index in lines of the current match; -1 for none. */
   current = $state(-1)
-  readonly re = $derived(pattern(this.wanted))
-  readonly on = $derived(this.wanted.q !== '')
+  readonly re = $derived(pattern(this.query))
+  readonly on = $derived(this.query.q !== '')
   private ctl: AbortController | null = null
 
   constructor(
@@ -29,10 +29,10 @@ export class LogSearch {
     private attempt: number,
   ) {}
 
-  /** Searches anew; context > 0 also brings the lines around each match. */
-  async start(wanted: Wanted, stream: Stream | null, context: number): Promise<void> {
+  /** Starts a search; context is how many lines around each match are read, too. */
+  async start(query: SearchQuery, stream: Stream | null, context: number): Promise<void> {
     this.stop()
-    this.wanted = wanted
+    this.query = query
     this.lines = []
     this.found = []
     this.count = 0
@@ -40,7 +40,7 @@ export class LogSearch {
     this.done = null
     this.error = null
     this.current = -1
-    if (wanted.q === '') return
+    if (query.q === '') return
     const ctl = new AbortController()
     this.ctl = ctl
     this.busy = true
@@ -53,7 +53,7 @@ export class LogSearch {
           if (!item.context) lines.push(item.line)
         }
       }, () => {
-        // A line that took long to end comes later than its number says.
+        // A line that took long to end arrives after lines with higher numbers.
         this.lines = lines.toSorted((a, b) => a - b)
         this.found = found.toSorted((a, b) => a.line - b.line)
         this.count = Math.max(this.count, lines.length)
@@ -61,16 +61,13 @@ export class LogSearch {
       await this.countRest(stream, ctl.signal)
     } catch (err) {
       if (ctl.signal.aborted) return
-      this.error = err instanceof ApiError ? err : new ApiError(0, String(err))
+      this.error = ApiError.of(err)
     }
     this.busy = false
   }
 
-  /**
-   * Goes on where the log went on: looks at the lines from `from` to the end, as more of
-   * them are printed. What is known stays, and stays in its place.
-   */
-  async more(from: number, stream: Stream | null, context: number): Promise<void> {
+  /** Searches the lines from `from` on, which were printed after the search. Matches that were found before stay. */
+  async continueFrom(from: number, stream: Stream | null, context: number): Promise<void> {
     if (!this.on || this.busy || !this.done || ['limit', 'time'].includes(this.done.stopped) || this.lines.length >= searchMost) return
     const ctl = new AbortController()
     this.ctl = ctl
@@ -87,12 +84,12 @@ export class LogSearch {
         this.count = Math.max(before, this.lines.length)
       })
     } catch {
-      if (ctl.signal.aborted) return // the next lines bring the next look
+      if (ctl.signal.aborted) return // the next lines start another search
     }
     this.busy = false
   }
 
-  /** Past the matches that are kept, the rest is only counted. */
+  /** Counts the matches behind those whose lines are kept. */
   private async countRest(stream: Stream | null, signal: AbortSignal) {
     const first = this.done
     if (first?.stopped !== 'limit' || !first.next_line) return
@@ -107,12 +104,12 @@ export class LogSearch {
     each: (item: SearchItem) => void,
     batch: () => void,
   ) {
-    const { wanted } = this
+    const { query } = this
     const url = apiURL(`runs/${encodeURIComponent(this.run)}/log/search`, {
       attempt: this.attempt,
-      q: wanted.q,
-      regex: wanted.regex || undefined,
-      case: wanted.case || undefined,
+      q: query.q,
+      regex: query.regex || undefined,
+      case: query.case || undefined,
       stream: q.stream ?? undefined,
       from_line: q.from,
       limit: q.limit,
@@ -133,12 +130,12 @@ export class LogSearch {
     })
   }
 
-  /** Moves to the match after or before a line, going round; null when there is none. */
-  step(from: number, back: boolean): number | null {
+  /** Moves to the match after or before a line, and from the last to the first; null when there is none. */
+  step(from: number, backwards: boolean): number | null {
     if (this.lines.length === 0) return null
     const at = this.lines[this.current]
     const line = at ?? from
-    this.current = back ? previousOf(this.lines, line) : nextOf(this.lines, at === undefined ? line - 1 : line)
+    this.current = backwards ? previousOf(this.lines, line) : nextOf(this.lines, at === undefined ? line - 1 : line)
     return this.lines[this.current] ?? null
   }
 
@@ -149,7 +146,7 @@ export class LogSearch {
   }
 }
 
-/** The next line after `from` that speaks of an error, going round; null when none does. */
+/** The next error line from `from` on, or else the first one of the log; null when there is none. */
 export async function nextError(run: string, attempt: number, from: number): Promise<number | null> {
   const q = String.raw`(?i)\b(error|exception|fatal|panic|traceback|failed|failure)\b`
   for (const begin of from > 1 ? [from, 1] : [1]) {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { highlight, nextOf, pattern, previousOf } from './search'
+import { highlight, matchCount, nextOf, pattern, previousOf, sameQuery } from './search'
 
 test('plain words are taken literally, patterns are not', () => {
   expect(pattern({ q: 'a.b(', regex: false, case: true })?.source).toBe('a\\.b\\(')
@@ -38,3 +38,17 @@ test('next and previous go round', () => {
   expect(previousOf([3, 7, 9], 3)).toBe(2)
   expect(previousOf([], 3)).toBe(-1)
 })
+
+test('queries are the same when all of their parts are', () => {
+  const query = { q: 'a', regex: false, case: false }
+  expect(sameQuery(query, { ...query })).toBe(true)
+  for (const other of [{ q: 'b' }, { regex: true }, { case: true }]) expect(sameQuery(query, { ...query, ...other })).toBe(false)
+})
+
+test.each([
+  [{ count: 0, current: -1, busy: true, progress: 0.304 }, '30 %'],
+  [{ count: 0, current: -1, busy: false, progress: 1 }, 'none'],
+  [{ count: 3, current: -1, busy: false, progress: 1 }, '3'],
+  [{ count: 1200, current: 2, busy: false, progress: 1 }, '3 of 1,200'],
+  [{ count: 12, current: 0, busy: true, progress: 0.5 }, '1 of 12+'],
+])('the count of matches of %o is %s', (s, want) => expect(matchCount(s)).toBe(want))

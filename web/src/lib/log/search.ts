@@ -1,10 +1,11 @@
 import type { components } from '../api/schema'
 import type { LogLine, Stream } from '../api/types'
+import { count } from '../format'
 
 type S = components['schemas']
 
-/** What is looked for. */
-export interface Wanted {
+/** What a search looks for. */
+export interface SearchQuery {
   q: string
   regex: boolean
   case: boolean
@@ -17,14 +18,18 @@ export type Done = S['SearchDone']
 /** One object of the streamed answer. */
 export type SearchItem = FoundLine | { progress: S['SearchProgress'] } | { done: Done }
 
+export function sameQuery(a: SearchQuery, b: SearchQuery): boolean {
+  return a.q === b.q && a.regex === b.regex && a.case === b.case
+}
+
 /** The pattern that marks matches in drawn text; null if this browser cannot read it. */
-export function pattern(wanted: Wanted): RegExp | null {
-  if (wanted.q === '') return null
-  const source = wanted.regex ? wanted.q : wanted.q.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+export function pattern(query: SearchQuery): RegExp | null {
+  if (query.q === '') return null
+  const source = query.regex ? query.q : query.q.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
   try {
-    return new RegExp(source, wanted.case ? 'gu' : 'giu')
+    return new RegExp(source, query.case ? 'gu' : 'giu')
   } catch {
-    return null // the server's dialect knows more, such as (?i)
+    return null // the server's dialect has more, such as (?i)
   }
 }
 
@@ -64,19 +69,26 @@ function hitsIn(text: string, re: RegExp): [number, number][] {
   return hits
 }
 
-/** The place in sorted line numbers of the first one after `line`, going round. */
+/** The index in sorted line numbers of the first one after `line`; after the last one the first follows. */
 export function nextOf(lines: number[], line: number): number {
   const i = lines.findIndex((n) => n > line)
   return i < 0 ? (lines.length > 0 ? 0 : -1) : i
 }
 
-/** The same backwards. */
+/** The index of the last one before `line`; before the first one the last follows. */
 export function previousOf(lines: number[], line: number): number {
   const i = lines.findLastIndex((n) => n < line)
   return i < 0 ? lines.length - 1 : i
 }
 
-/** A found line as the log's own rows take it. */
+/** What the search bar says about the matches: "3 of 120", "12+" while it searches, "none". */
+export function matchCount(s: { count: number; current: number; busy: boolean; progress: number }): string {
+  if (s.count === 0) return s.busy ? `${Math.round(s.progress * 100)} %` : 'none'
+  const all = count(s.count) + (s.busy ? '+' : '')
+  return s.current >= 0 ? `${count(s.current + 1)} of ${all}` : all
+}
+
+/** A found line as a line of the log. */
 export function asLogLine(f: FoundLine): LogLine {
   return { n: f.line, at: f.at, step: f.step, stream: f.stream, text: f.text, ...(f.cut ? { truncated: true } : {}) }
 }

@@ -1,7 +1,7 @@
-// What a terminal would show of one line: colours applied, progress bars at their last
-// state, and nothing that could act. The result is text with class names, never HTML, so
-// no output of a job can become markup, a link or a script. Colours beyond the terminal's
-// 16 are brought to the nearest of them: those follow the theme and stay readable.
+// One line as a terminal shows it: with colours, and progress bars in their last state. The result
+// is text with class names, never HTML, so no output of a job can become markup, a link or a
+// script. Other colours than the terminal's 16 become the nearest of these, which follow the
+// theme and stay readable.
 
 export interface Span {
   text: string
@@ -10,9 +10,9 @@ export interface Span {
 
 export interface Drawn {
   spans: Span[]
-  /** How many earlier states of the line were overwritten (a progress bar's). */
+  /** How often the line was overwritten, as by a progress bar. */
   overwritten: number
-  /** Characters left out at the end because the line is too long to draw. */
+  /** Characters omitted at the end, because the line is too long to draw. */
   cut: number
 }
 
@@ -34,9 +34,9 @@ const plain: Style = { fg: -1, bg: -1, bold: false, dim: false, italic: false, u
 // two-character escapes.
 const escape = /\x1b\[([0-9:;<=>?]*)[ -/]*([@-~])|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$)|\x1b[ -/]+[0-~]?|\x1b./y
 // Characters that are invisible, reorder text or would move a real cursor.
-const unseen = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/
+const invisible = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/
 
-/** Draws a line. With raw, carriage returns and escapes are shown, not obeyed. */
+/** Draws a line. With raw, carriage returns and escapes are shown and have no effect. */
 export function draw(text: string, options: { raw?: boolean; most?: number } = {}): Drawn {
   const most = options.most ?? drawMost
   const line = text.endsWith('\r') ? text.slice(0, -1) : text
@@ -51,8 +51,8 @@ export function draw(text: string, options: { raw?: boolean; most?: number } = {
 }
 
 /**
- * The part of a very long line that is worth obeying: of a progress bar its last states,
- * of anything else its beginning.
+ * The part of a very long line that is interpreted: the last states of a progress bar, and the
+ * beginning of anything else.
  */
 function scanned(line: string, most: number): { from: number; to: number; skipped: number } {
   const scanMost = Math.max(64 * 1024, most)
@@ -110,7 +110,7 @@ function interpret(line: string, most: number): Drawn {
   return cutTo(join(cells), most, overwritten)
 }
 
-/** Obeys the few cursor sequences that progress bars use; the rest is without effect. */
+/** Applies the cursor sequences that progress bars use; others have no effect. */
 function moveCursor(final: string, params: string, col: number, cells: { ch: string; cls: string }[]): number {
   const n = Number.parseInt(params, 10) || 0
   const by = Math.max(1, n)
@@ -163,7 +163,7 @@ function applySGR(from: Style, params: string): Style {
   return s
 }
 
-/** Reads "5;N" or "2;R;G;B"; answers the nearest of the 16 and how many codes it took. */
+/** Reads "5;N" or "2;R;G;B"; returns the nearest of the 16 colours and the number of codes. */
 function extended(codes: number[]): [number, number] {
   if (codes[0] === 5) return [from256(codes[1] ?? 0), 2]
   if (codes[0] === 2) return [nearest(codes[1] ?? 0, codes[2] ?? 0, codes[3] ?? 0), 4]
@@ -181,7 +181,7 @@ function from256(n: number): number {
   return nearest(level(Math.floor(c / 36)), level(Math.floor(c / 6) % 6), level(c % 6))
 }
 
-/** The nearest of the 16 by hue: greys by brightness, colours by which channels lead. */
+/** The nearest of the 16 colours: greys by brightness, others by their strongest channels. */
 function nearest(r: number, g: number, b: number): number {
   const max = Math.max(r, g, b)
   const min = Math.min(r, g, b)
@@ -224,13 +224,13 @@ function join(cells: { ch: string; cls: string }[]): Span[] {
   return spans
 }
 
-/** Writes unseen characters out as their code, so that what is there can be seen. */
+/** Shows invisible characters as their code. */
 function visible(text: string, cls: string): Span[] {
-  if (!unseen.test(text)) return text ? [{ text, cls }] : []
+  if (!invisible.test(text)) return text ? [{ text, cls }] : []
   const spans: Span[] = []
   let from = 0
   for (let i = 0; i < text.length; i++) {
-    if (!unseen.test(text[i]!)) continue
+    if (!invisible.test(text[i]!)) continue
     if (i > from) spans.push({ text: text.slice(from, i), cls })
     spans.push({ text: codeName(text.charCodeAt(i)), cls: 'ctl' })
     from = i + 1

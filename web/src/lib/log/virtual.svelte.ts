@@ -6,7 +6,7 @@ import {
   type VirtualItem,
 } from '@tanstack/virtual-core'
 
-/** Chunks of rows of which only those in sight are drawn. */
+/** Chunks of rows, of which only those in view are drawn. */
 export class Chunks {
   items = $state.raw<VirtualItem[]>([])
   height = $state(0)
@@ -42,7 +42,7 @@ export class Chunks {
     this.read()
   }
 
-  /** Forgets all heights, as after a change of wrapping. */
+  /** Measures all heights again, as after a change of wrapping. */
   remeasure() {
     this.v.measure()
     this.read()

@@ -1,13 +1,13 @@
 import { expect, test, vi } from 'vitest'
 import type { LogLine } from '../api/types'
-import { againMs, LogWindow, parseRecords, textOf, type Ask, type Record } from './window'
+import { retryMs, LogWindow, parseRecords, textOf, type ReadLines, type Record } from './window'
 
 /** A log of n lines, every third on stderr, with a gap after line 3. */
 function server(n: number) {
-  const state = { lines: n, open: false, asked: [] as object[] }
+  const state = { lines: n, open: false, requests: [] as object[] }
   const gap = { step: 0, stream: 'stdout' as const, at_bytes: 30, bytes: 10, lines: 2, reason: 'quota', at: '' }
-  const ask: Ask = async (q) => {
-    state.asked.push(q)
+  const read: ReadLines = async (q) => {
+    state.requests.push(q)
     const from = q.tail ? Math.max(1, state.lines - q.tail + 1) : q.from_line!
     const to = q.tail ? state.lines : Math.min(state.lines, from + q.lines! - 1)
     const records: Record[] = []
@@ -20,17 +20,17 @@ function server(n: number) {
     }
     return { records, total: state.lines }
   }
-  return { state, ask }
+  return { state, read }
 }
 
 async function settled(changed: ReturnType<typeof vi.fn>, times: number) {
   await vi.waitFor(() => expect(changed.mock.calls.length).toBeGreaterThanOrEqual(times), { interval: 1 })
 }
 
-test('opens at the end, then fetches what is looked at, once', async () => {
-  const { state, ask } = server(2000)
+test('opens at the end, then reads the lines in view, once', async () => {
+  const { state, read } = server(2000)
   const changed = vi.fn()
-  const w = new LogWindow(ask, changed)
+  const w = new LogWindow(read, changed)
   await w.tail(200)
   expect(w.total).toBe(2000)
   expect(w.line(1801)?.text).toBe('line 1801')
@@ -40,12 +40,12 @@ test('opens at the end, then fetches what is looked at, once', async () => {
   await settled(changed, 2)
   expect(w.line(1501)?.text).toBe('line 1501')
   w.want(1701, 2000)
-  expect(state.asked).toEqual([{ tail: 200 }, { from_line: 1501, lines: 500 }])
+  expect(state.requests).toEqual([{ tail: 200 }, { from_line: 1501, lines: 500 }])
 })
 
 test('rows: placeholders, steps, gaps in place', async () => {
-  const { ask } = server(6)
-  const w = new LogWindow(ask, () => {})
+  const { read } = server(6)
+  const w = new LogWindow(read, () => {})
   w.total = 6
   expect(w.rows(0).map((r) => r.line)).toEqual(Array(6).fill(undefined))
   await w.tail(6)
@@ -57,25 +57,25 @@ test('rows: placeholders, steps, gaps in place', async () => {
   expect(w.rows(0).filter((r) => r.gap)).toHaveLength(1)
 })
 
-test('folded lines are one row, and what is behind them is not asked for', async () => {
-  const { state, ask } = server(3000)
+test('folded lines are one row, and are not read', async () => {
+  const { state, read } = server(3000)
   const changed = vi.fn()
-  const w = new LogWindow(ask, changed)
+  const w = new LogWindow(read, changed)
   await w.tail(10)
   w.fold([{ from: 2, to: 2600 }])
   expect(w.size).toBe(402)
   expect(w.slotOf(2601)).toBe(3)
   w.want(1, 50)
   await settled(changed, 4)
-  expect(state.asked).toEqual([{ tail: 10 }, { from_line: 1, lines: 500 }, { from_line: 2501, lines: 500 }])
+  expect(state.requests).toEqual([{ tail: 10 }, { from_line: 1, lines: 500 }, { from_line: 2501, lines: 500 }])
   const rows = w.rows(0)
   expect(rows.slice(0, 3).map((r) => [r.n, r.fold?.to])).toEqual([[1, undefined], [2, 2600], [2601, undefined]])
 })
 
 test('a whole line keeps its identity, an open one is replaced', async () => {
-  const { state, ask } = server(3)
+  const { state, read } = server(3)
   state.open = true
-  const w = new LogWindow(ask, () => {})
+  const w = new LogWindow(read, () => {})
   await w.tail(3)
   const second = w.line(2)
   const third = w.line(3)
@@ -86,10 +86,10 @@ test('a whole line keeps its identity, an open one is replaced', async () => {
   expect(w.line(3)?.open).toBeUndefined()
 })
 
-test('open lines are dropped so that they are asked for again', async () => {
-  const { state, ask } = server(3)
+test('open lines are dropped so that they are read again', async () => {
+  const { state, read } = server(3)
   state.open = true
-  const w = new LogWindow(ask, () => {})
+  const w = new LogWindow(read, () => {})
   await w.tail(3)
   w.dropOpen()
   expect(w.line(3)).toBeUndefined()
@@ -97,9 +97,9 @@ test('open lines are dropped so that they are asked for again', async () => {
 })
 
 test('memory stays bounded however far one scrolls', async () => {
-  const { ask } = server(100_000)
+  const { read } = server(100_000)
   const changed = vi.fn()
-  const w = new LogWindow(ask, changed)
+  const w = new LogWindow(read, changed)
   await w.tail(1)
   for (let n = 1; n < 100_000; n += 500) {
     const before = changed.mock.calls.length
@@ -113,10 +113,10 @@ test('memory stays bounded however far one scrolls', async () => {
 })
 
 test('an error is kept for the page and goes away with the next success', async () => {
-  const { ask } = server(5)
+  const { read } = server(5)
   let fail = true
   const changed = vi.fn()
-  const w = new LogWindow((q, s) => (fail ? Promise.reject(new Error('away')) : ask(q, s)), changed)
+  const w = new LogWindow((q, s) => (fail ? Promise.reject(new Error('away')) : read(q, s)), changed)
   await w.tail(5)
   expect(w.error?.message).toBe('away')
   fail = false
@@ -126,9 +126,9 @@ test('an error is kept for the page and goes away with the next success', async 
 })
 
 test('nothing is reported after close', async () => {
-  const { ask } = server(5)
+  const { read } = server(5)
   const changed = vi.fn()
-  const w = new LogWindow(ask, changed)
+  const w = new LogWindow(read, changed)
   const going = w.tail(5)
   w.close()
   await going
@@ -140,30 +140,30 @@ test('records and bytes', () => {
   expect(textOf({ n: 1, at: '', step: 0, stream: 'stdout', base64: btoa('a\xffb') })).toBe('a\ufffdb')
 })
 
-test('lines that could not be read are asked for again', async () => {
+test('lines that could not be read are tried again', async () => {
   vi.useFakeTimers()
-  const { ask } = server(2000)
+  const { read } = server(2000)
   let fail = false
-  const w = new LogWindow((q, s) => (fail ? Promise.reject(new Error('away')) : ask(q, s)), () => {})
+  const w = new LogWindow((q, s) => (fail ? Promise.reject(new Error('away')) : read(q, s)), () => {})
   await w.tail(200)
   fail = true
   w.want(1, 50)
-  await vi.advanceTimersByTimeAsync(againMs + 10)
+  await vi.advanceTimersByTimeAsync(retryMs + 10)
   expect([w.line(1), w.error?.message]).toEqual([undefined, 'away'])
   fail = false
-  await vi.advanceTimersByTimeAsync(againMs + 10)
+  await vi.advanceTimersByTimeAsync(retryMs + 10)
   expect([w.line(1)?.n, w.error]).toEqual([1, null])
   w.close()
   vi.useRealTimers()
 })
 
-test('what is refused for good is not asked for again', async () => {
+test('a permanent refusal is not tried again', async () => {
   vi.useFakeTimers()
-  let asked = 0
+  let requests = 0
   const refused = Object.assign(new Error('no'), { temporary: false })
-  const w = new LogWindow(() => (asked++, Promise.reject(refused)), () => {})
+  const w = new LogWindow(() => (requests++, Promise.reject(refused)), () => {})
   await w.tail(5)
   await vi.advanceTimersByTimeAsync(60_000)
-  expect(asked).toBe(1)
+  expect(requests).toBe(1)
   vi.useRealTimers()
 })

@@ -1,11 +1,11 @@
 import type { Gap, LogLine } from '../api/types'
 import { FoldMap, type Fold } from './folds'
 
-export const chunkLines = 50 // what is drawn or not drawn as one
-export const blockLines = 500 // what is fetched as one
-const keepBlocks = 80
-/** Lines that could not be read are asked for again after this time. */
-export const againMs = 3000
+export const chunkLines = 50 // drawn together
+export const blockLines = 500 // read together
+const keptBlocks = 80
+/** The pause before a failed read is tried again. */
+export const retryMs = 3000
 
 export interface GapRow {
   gap: Gap
@@ -15,25 +15,25 @@ export type Record = LogLine | GapRow
 
 export interface Answer {
   records: Record[]
-  /** Lines of the attempt so far, as the answer's header says; null if it did not say. */
+  /** Lines of the attempt so far, from the answer's header; null without it. */
   total: number | null
 }
 
-/** Asks for lines; the IO of this module. */
-export type Ask = (q: { from_line?: number; lines?: number; tail?: number }, signal: AbortSignal) => Promise<Answer>
+/** Reads lines; the IO of this module. */
+export type ReadLines = (q: { from_line?: number; lines?: number; tail?: number }, signal: AbortSignal) => Promise<Answer>
 
 export interface Row {
   key: string
   n: number
-  line?: LogLine // missing: not here yet
+  line?: LogLine // missing: not loaded yet
   gap?: Gap
   /** Set on the first line of a step. */
   stepStart?: boolean
-  /** These lines are folded away behind this one row. */
+  /** The row represents these folded lines. */
   fold?: Fold
-  /** Lines are left out before this one, as between two matches. */
+  /** Lines are omitted before this one, as between two matches. */
   skipped?: boolean
-  /** Only here because a match is near. */
+  /** Listed only because a match is near. */
   context?: boolean
 }
 
@@ -41,9 +41,9 @@ export interface Row {
 export interface LogRows {
   /** Lines of the whole attempt so far. */
   readonly total: number
-  /** Slots: as many rows as there would be if every slot were one row. */
+  /** Slots: the number of rows if every slot had one row. */
   readonly size: number
-  /** Older rows that were put in front since the beginning, which moved all slots. */
+  /** Older rows that were added in front, which moved all slots. */
   readonly prepended: number
   readonly capped: boolean
   readonly error: Error | null
@@ -52,34 +52,33 @@ export interface LogRows {
   slotOf(n: number): number
   want(fromSlot: number, toSlot: number): void
   /**
-   * Reads the last lines. If more have come since, what is here may make way for them, unless
-   * mayBeginAnew is false: then all that came is read.
+   * Reads the last lines. If more lines were added since the last read, the known lines may be
+   * dropped; unless mayDropOlder is false: then all added lines are read.
    */
-  tail(lines: number, mayBeginAnew?: boolean): Promise<void>
+  tail(lines: number, mayDropOlder?: boolean): Promise<void>
   dropOpen(): void
   close(): void
 }
 
 /**
- * The lines of one attempt as far as they were looked at: fetched in aligned blocks, kept
- * in bounded number. Lines never change once their newline was printed, so what is here
- * is right; an open line is asked for again.
+ * The lines of one attempt that were in view: read in aligned blocks, of which a bounded number
+ * is kept. A line never changes after its newline; an open line is read again.
  */
 export class LogWindow implements LogRows {
   total = 0
   readonly prepended = 0
   readonly capped = false
   private blocks = new Map<number, (LogLine | undefined)[]>() // in order of last use
-  private gaps = new Map<number, Gap[]>() // by the line after which they stand
-  private asking = new Map<number, AbortController>()
+  private gaps = new Map<number, Gap[]>() // by the line before them
+  private requests = new Map<number, AbortController>()
   private closed = new AbortController()
-  private again: ReturnType<typeof setTimeout> | undefined
-  private wanted: [number, number] | null = null // the slots that are looked at
+  private retrying: ReturnType<typeof setTimeout> | undefined
+  private wanted: [number, number] | null = null // the slots in view
   private missedTail = 0 // lines at the end that could not be read
   error: Error | null = null
 
   constructor(
-    private ask: Ask,
+    private readLines: ReadLines,
     private changed: () => void,
   ) {}
 
@@ -101,15 +100,15 @@ export class LogWindow implements LogRows {
 
   close() {
     this.closed.abort()
-    clearTimeout(this.again)
-    for (const ctl of this.asking.values()) ctl.abort()
+    clearTimeout(this.retrying)
+    for (const ctl of this.requests.values()) ctl.abort()
   }
 
   line(n: number): LogLine | undefined {
     return this.blocks.get(blockOf(n))?.[(n - 1) % blockLines]
   }
 
-  /** The rows of chunk c (slots 50c+1 …), placeholders where a line is not here yet. */
+  /** The rows of chunk c (slots 50c+1 …), with placeholders for lines that are not loaded yet. */
   rows(c: number): Row[] {
     const rows: Row[] = []
     const first = c * chunkLines + 1
@@ -140,36 +139,36 @@ export class LogWindow implements LogRows {
     }
   }
 
-  /** Fetches what is missing or still open between two slots; far blocks are let go. */
+  /** Reads the lines between two slots that are missing or open, and drops the oldest blocks. */
   want(from: number, to: number) {
     this.wanted = [from, to]
     const [first, last] = [Math.max(1, from), Math.min(Math.max(1, to), Math.max(1, this.size))]
-    const seen = new Map<number, boolean>() // block: all of it that is wanted is here
+    const blocks = new Map<number, boolean>() // by number: whether all of its wanted lines are loaded
     for (let slot = first; slot <= last; slot++) {
       const n = this.folds.lineOf(slot)
       const b = blockOf(n)
-      seen.set(b, (seen.get(b) ?? true) && this.line(n) !== undefined)
+      blocks.set(b, (blocks.get(b) ?? true) && this.line(n) !== undefined)
     }
-    for (const [b, ctl] of this.asking) {
-      if (!seen.has(b) && !seen.has(b - 1) && !seen.has(b + 1)) ctl.abort()
+    for (const [b, ctl] of this.requests) {
+      if (!blocks.has(b) && !blocks.has(b - 1) && !blocks.has(b + 1)) ctl.abort()
     }
-    for (const [b, here] of seen) {
+    for (const [b, loaded] of blocks) {
       this.touch(b)
-      if (!here && !this.asking.has(b)) void this.fetchBlock(b)
+      if (!loaded && !this.requests.has(b)) void this.fetchBlock(b)
     }
     this.forgetOldest()
   }
 
-  /** Fetches the last lines, at least `lines` of them, and with them the new total. */
+  /** Reads the last lines, and with them the new total. */
   async tail(lines: number): Promise<void> {
     this.missedTail = Math.max(this.missedTail, lines)
     await this.guarded(async () => {
-      this.take(await this.ask({ tail: lines }, this.closed.signal), 0)
+      this.take(await this.readLines({ tail: lines }, this.closed.signal), 0)
       this.missedTail = 0
     })
   }
 
-  /** Drops what may have changed: lines whose newline had not come. */
+  /** Drops open lines, which may have changed. */
   dropOpen() {
     for (const block of this.blocks.values()) {
       block.forEach((line, i) => {
@@ -180,13 +179,13 @@ export class LogWindow implements LogRows {
 
   private async fetchBlock(b: number) {
     const ctl = new AbortController()
-    this.asking.set(b, ctl)
+    this.requests.set(b, ctl)
     await this.guarded(async () => {
       const from = b * blockLines + 1
-      const answer = await this.ask({ from_line: from, lines: blockLines }, AbortSignal.any([ctl.signal, this.closed.signal]))
+      const answer = await this.readLines({ from_line: from, lines: blockLines }, AbortSignal.any([ctl.signal, this.closed.signal]))
       this.take(answer, from)
     })
-    this.asking.delete(b)
+    this.requests.delete(b)
   }
 
   private async guarded(work: () => Promise<void>) {
@@ -201,19 +200,19 @@ export class LogWindow implements LogRows {
     if (!this.closed.signal.aborted) this.changed()
   }
 
-  /** Asks again, after a pause, for what is looked at and could not be read. */
+  /** Tries again, after a pause, to read the lines in view. */
   private tryAgain() {
-    if (this.again !== undefined || this.closed.signal.aborted) return
-    this.again = setTimeout(() => {
-      this.again = undefined
+    if (this.retrying !== undefined || this.closed.signal.aborted) return
+    this.retrying = setTimeout(() => {
+      this.retrying = undefined
       if (this.missedTail > 0) void this.tail(this.missedTail)
       if (this.wanted) this.want(...this.wanted)
-    }, againMs)
+    }, retryMs)
   }
 
   private take(answer: Answer, from: number) {
     if (answer.total !== null) this.total = Math.max(this.total, answer.total)
-    // A gap before the first line of an answer stands after the line before it.
+    // A gap before the first line of an answer belongs after the line before it.
     const firstLine = answer.records.find((r): r is LogLine => 'n' in r)
     let after = firstLine ? firstLine.n - 1 : from > 0 ? from - 1 : this.total
     for (const r of answer.records) {
@@ -236,7 +235,7 @@ export class LogWindow implements LogRows {
     }
     const i = (line.n - 1) % blockLines
     const known = block[i]
-    // The same object for the same line, so that nothing is drawn twice.
+    // Keep the same object for the same line, so that it is not drawn again.
     if (!known || known.open || line.text !== known.text) block[i] = line
   }
 
@@ -255,7 +254,7 @@ export class LogWindow implements LogRows {
 
   private forgetOldest() {
     for (const b of this.blocks.keys()) {
-      if (this.blocks.size <= keepBlocks) return
+      if (this.blocks.size <= keptBlocks) return
       this.blocks.delete(b)
     }
   }
@@ -265,7 +264,7 @@ function blockOf(n: number): number {
   return Math.floor((n - 1) / blockLines)
 }
 
-/** The text of a line; bytes that are not UTF-8 are shown by the replacement character. */
+/** The text of a line, with the replacement character for bytes that are not UTF-8. */
 export function textOf(line: LogLine): string {
   if (line.text !== undefined) return line.text
   if (line.base64 === undefined) return ''
@@ -273,7 +272,7 @@ export function textOf(line: LogLine): string {
   return new TextDecoder().decode(Uint8Array.from(binary, (c) => c.charCodeAt(0)))
 }
 
-/** Reads newline-delimited JSON; a last line that was cut off is left out. */
+/** Reads newline-delimited JSON; an incomplete last line is dropped. */
 export function parseRecords(body: string): Record[] {
   const records: Record[] = []
   for (const text of body.split('\n')) {

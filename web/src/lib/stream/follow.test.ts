@@ -74,14 +74,14 @@ test('pages share one stream of all runs, and it ends with the last of them', ()
   expect(b.streams.open).toHaveLength(0)
 })
 
-test('of many runs the two that were looked at last are followed; the others wait', () => {
+test('of many runs the two that were visible last are followed; the others wait', () => {
   const b = new Browser()
   const pages = Array.from({ length: 8 }, () => b.page())
   const runs = pages.map((p, i) => watch(p, 'run' + i))
   expect(b.streams.most).toBe(2)
   expect(b.streams.open.map((s) => s.source.url).sort()).toEqual(['run6', 'run7'])
   expect(runs[0]!.states.at(-1)).toBe('waiting')
-  pages[0]!.seen()
+  pages[0]!.visible()
   expect(b.streams.open.map((s) => s.source.url).sort()).toEqual(['run0', 'run7'])
   expect(runs[0]!.states.at(-1)).toBe('live')
   expect(runs[6]!.states.at(-1)).toBe('waiting')
@@ -91,25 +91,25 @@ test('a run that waited gets each event once', () => {
   const b = new Browser()
   const pages = [b.page(), b.page(), b.page()]
   const runs = pages.map((p, i) => watch(p, 'run' + i))
-  pages[0]!.seen()
+  pages[0]!.visible()
   b.streams.of('run0')[0]!.send(1)
-  pages[1]!.seen()
-  pages[2]!.seen()
+  pages[1]!.visible()
+  pages[2]!.visible()
   expect(b.streams.of('run0')).toHaveLength(0)
-  pages[0]!.seen()
+  pages[0]!.visible()
   expect(b.streams.of('run0')[0]!.place).toBe('1')
   b.streams.of('run0')[0]!.send(2)
   expect(runs[0]!.events).toEqual(['1', '2'])
 })
 
-test('a hidden page follows nothing and goes on where it was', () => {
+test('a hidden page follows nothing and continues where it was', () => {
   const b = new Browser()
   const page = b.page()
   const run = watch(page, 'run')
   b.streams.open[0]!.send(1)
   page.leave()
   expect(b.streams.open).toHaveLength(0)
-  page.seen()
+  page.visible()
   expect(b.streams.open[0]!.place).toBe('1')
   b.streams.open[0]!.send(2)
   expect(run.events).toEqual(['1', '2'])
@@ -126,7 +126,7 @@ test('a page that was forgotten follows again, without a double', () => {
   expect(b.streams.open).toHaveLength(0)
   page.alive()
   expect(b.streams.open).toHaveLength(2)
-  before.send(2) // still under way
+  before.send(2) // sent before the page was forgotten
   b.streams.of('run')[0]!.send(2)
   b.streams.of('other')[0]!.send(5)
   expect(run.events).toEqual(['1', '2'])

@@ -1,14 +1,14 @@
-// Follows live streams for this page: through a worker that all pages of the browser share,
-// or alone where there is none.
+// Follows live streams for this page: through a worker that all pages of the browser share, or
+// without one if the browser does not support that.
 import { token } from '../api/client'
 import { Hub } from './hub'
 import { aliveEveryMs, type FromWorker, type ToWorker } from './messages'
 import { Pages } from './pages'
 import { Stream, type StreamHandler } from './stream'
 
-/** A page that nobody sees follows nothing after this time; it goes on when it is seen. */
+/** A hidden page follows nothing after this time, until it is visible again. */
 const hiddenMs = 10_000
-/** A worker that does not say hello in this time does not work here. */
+/** A worker that sends nothing in this time does not work here. */
 const helloMs = 5000
 
 interface Followed {
@@ -24,8 +24,8 @@ export class Follower {
   private streams = new Map<number, Followed>()
   private next = 1
   private send: ((message: ToWorker) => void) | null = null
-  private away = false // the page is hidden, and has left
-  private link = 0 // counts connections; messages of an older one are dropped
+  private away = false // the page is hidden and follows nothing
+  private link = 0 // number of the connection; messages of older ones are dropped
 
   constructor(
     private connectWorker: (receive: (m: FromWorker) => void, failed: () => void) => (message: ToWorker) => void,
@@ -33,8 +33,8 @@ export class Follower {
   ) {}
 
   /**
-   * Follows the stream at a URL; answers a function that ends it. Shared streams use one
-   * connection for all pages, and begin at the moment.
+   * Follows the stream at a URL; returns a function that ends it. Shared streams use one
+   * connection for all pages, and begin with the next event.
    */
   follow(url: string, shared: boolean, handler: StreamHandler): () => void {
     const f: Followed = { id: this.next++, url, shared, place: '', handler }
@@ -47,17 +47,17 @@ export class Follower {
     }
   }
 
-  /** The page is not seen any more. */
+  /** The page is hidden. */
   leave() {
     if (this.away) return
     this.away = true
     this.send?.({ do: 'leave' })
   }
 
-  /** The page is seen, or has the focus: its streams come first. */
-  seen() {
+  /** The page is visible, or has the focus: its streams come first. */
+  visible() {
     if (!this.away) {
-      for (const id of this.streams.keys()) this.send?.({ do: 'seen', id, at: this.now() })
+      for (const id of this.streams.keys()) this.send?.({ do: 'visible', id, at: this.now() })
       this.send?.({ do: 'check' })
       return
     }
@@ -77,22 +77,22 @@ export class Follower {
   private connect() {
     if (this.send) return
     const link = ++this.link
-    let said = false
+    let answered = false
     const toWorker = this.connectWorker(
       (m) => {
-        said = true
+        answered = true
         if (link === this.link) this.receive(m)
       },
       () => {
-        if (!said && link === this.link) this.alone(toWorker)
+        if (!answered && link === this.link) this.withoutWorker(toWorker)
       },
     )
     this.send = toWorker
   }
 
   /** Follows without a worker from now on. */
-  private alone(worker: (message: ToWorker) => void) {
-    worker({ do: 'leave' }) // should it be there after all
+  private withoutWorker(worker: (message: ToWorker) => void) {
+    worker({ do: 'leave' }) // in case it starts late
     const link = ++this.link
     const pages = new Pages(new Hub((source, handler, place) => new Stream(source, handler, place)))
     const take = pages.connect(1, (m) => link === this.link && this.receive(m), this.now())
@@ -100,7 +100,7 @@ export class Follower {
     if (!this.away) this.renew()
   }
 
-  /** Subscribes to everything again, under new ids: what still comes for an old one is dropped. */
+  /** Subscribes to everything again under new ids, so that late messages for the old ones are dropped. */
   private renew() {
     const all = [...this.streams.values()]
     this.streams.clear()
@@ -113,7 +113,7 @@ export class Follower {
   }
 
   private subscribe(f: Followed) {
-    this.send?.({ do: 'subscribe', id: f.id, sub: { url: f.url, token: token(), shared: f.shared, place: f.place, seenAt: this.now() } })
+    this.send?.({ do: 'subscribe', id: f.id, sub: { url: f.url, token: token(), shared: f.shared, place: f.place, visibleAt: this.now() } })
   }
 
   private receive(m: FromWorker) {
@@ -139,29 +139,29 @@ function connectWorker(receive: (m: FromWorker) => void, failed: () => void): (m
     setTimeout(failed, helloMs)
     return (message) => worker.port.postMessage(message)
   } catch {
-    queueMicrotask(failed) // this browser has none
+    queueMicrotask(failed) // the browser does not support shared workers
     return () => {}
   }
 }
 
 export const follower = new Follower(connectWorker)
 
-/** Tells the follower when this page is seen. Call it once. */
+/** Reports to the follower when this page becomes visible or hidden. Call it once. */
 export function watchPage() {
   let leaving: ReturnType<typeof setTimeout> | undefined
-  const seen = () => {
+  const visible = () => {
     clearTimeout(leaving)
-    if (!document.hidden) follower.seen()
+    if (!document.hidden) follower.visible()
   }
   document.addEventListener('visibilitychange', () => {
-    if (!document.hidden) return seen()
+    if (!document.hidden) return visible()
     clearTimeout(leaving)
     leaving = setTimeout(() => follower.leave(), hiddenMs)
   })
-  addEventListener('focus', seen)
+  addEventListener('focus', visible)
   addEventListener('online', () => follower.check())
   addEventListener('pagehide', () => follower.leave())
-  addEventListener('pageshow', (e) => e.persisted && seen())
+  addEventListener('pageshow', (e) => e.persisted && visible())
   setInterval(() => follower.alive(), aliveEveryMs)
   if (document.hidden) follower.leave()
 }

@@ -1,13 +1,13 @@
 import type { Source, StreamHandler, StreamInfo, StreamState } from './stream'
 
-/** A stream that somebody wants to follow. */
+/** A stream that a page follows. */
 export interface Subscription extends Source {
-  /** All who follow the same source share one connection; each learns what comes from then on. */
+  /** All subscribers of the same source share one connection; each receives the events from then on. */
   shared: boolean
   /** The id of the last event that the subscriber has. */
   place: string
-  /** When the subscriber was last looked at: the newest are followed, in ms since 1970. */
-  seenAt: number
+  /** When the subscriber was last visible, in ms since 1970: the latest are followed. */
+  visibleAt: number
 }
 
 /** What the hub needs of a Stream. */
@@ -22,7 +22,7 @@ export type Open = (source: Source, handler: StreamHandler, place: string) => Op
 interface Single extends Subscription {
   handler: StreamHandler
   stream: OpenStream | null
-  state: StreamState | null // what the subscriber was told last
+  state: StreamState | null // the last state that was reported to the subscriber
   finished: boolean
 }
 
@@ -36,7 +36,7 @@ interface Shared {
 /**
  * Follows streams for several pages over few connections: a browser has six per server, and
  * every request needs one. Shared streams have one connection per source. Of the others the
- * `most` that were looked at last are followed; the rest wait, with their places kept.
+ * `most` that were visible last are followed; the rest wait, with their places kept.
  */
 export class Hub {
   private singles = new Map<string, Single>()
@@ -55,11 +55,11 @@ export class Hub {
     this.arrange()
   }
 
-  /** Says that a subscriber is looked at now. */
-  seen(key: string, at: number) {
+  /** Reports that a subscriber is visible now. */
+  visible(key: string, at: number) {
     const single = this.singles.get(key)
     if (!single) return
-    single.seenAt = at
+    single.visibleAt = at
     this.arrange()
   }
 
@@ -77,21 +77,21 @@ export class Hub {
     }
   }
 
-  /** Passes on that the network or the computer was away. */
+  /** The network or the computer was away: checks all connections. */
   check() {
     for (const single of this.singles.values()) single.stream?.check()
     for (const shared of this.shared.values()) shared.stream.check()
   }
 
   private arrange() {
-    const wanted = [...this.singles.values()].filter((s) => !s.finished).sort((a, b) => b.seenAt - a.seenAt)
+    const wanted = [...this.singles.values()].filter((s) => !s.finished).sort((a, b) => b.visibleAt - a.visibleAt)
     for (const single of wanted.slice(this.most)) {
       if (single.stream) {
         single.place = single.stream.place
         single.stream.stop()
         single.stream = null
       }
-      this.tell(single, 'waiting', {})
+      this.report(single, 'waiting', {})
     }
     for (const single of wanted.slice(0, this.most)) {
       if (!single.stream) this.begin(single)
@@ -104,7 +104,7 @@ export class Hub {
       {
         onEvent: (e) => single.handler.onEvent(e),
         onState: (state, info) => {
-          this.tell(single, state, info)
+          this.report(single, state, info)
           if (state !== 'ended' && state !== 'refused') return
           single.finished = true
           this.arrange()
@@ -114,7 +114,7 @@ export class Hub {
     )
   }
 
-  private tell(single: Single, state: StreamState, info: StreamInfo) {
+  private report(single: Single, state: StreamState, info: StreamInfo) {
     if (state === 'waiting' && single.state === 'waiting') return
     single.state = state
     single.handler.onState(state, info)

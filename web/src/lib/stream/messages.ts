@@ -2,25 +2,25 @@ import type { ServerEvent } from './parser'
 import type { Subscription } from './hub'
 import type { StreamInfo, StreamState } from './stream'
 
-/** What a page tells the worker that follows streams for all pages of this browser. */
+/** Messages of a page to the worker that follows streams for all pages of this browser. */
 export type ToWorker =
   | { do: 'subscribe'; id: number; sub: Subscription }
-  | { do: 'seen'; id: number; at: number }
+  | { do: 'visible'; id: number; at: number }
   | { do: 'unsubscribe'; id: number }
   | { do: 'check' }
-  /** Sent now and then: a page that is gone without a word is silent. */
+  /** Sent at an interval: a page that ended without a message sends no more. */
   | { do: 'alive' }
   | { do: 'leave' }
 
-/** What the worker tells a page. */
+/** Messages of the worker to a page. */
 export type FromWorker =
   | { kind: 'hello' }
-  /** The page was silent for so long that it was forgotten: subscribe again. */
+  /** The page sent nothing for too long, and was removed: subscribe again. */
   | { kind: 'forgotten' }
   | { kind: 'event'; id: number; event: ServerEvent }
   | { kind: 'state'; id: number; state: StreamState; info: StreamInfo }
 
-/** How often a page says that it is there. Browsers slow the timers of hidden pages to one a minute. */
+/** How often a page reports that it is open. Browsers slow the timers of hidden pages down to one a minute. */
 export const aliveEveryMs = 30_000
-/** A page that said nothing for so long is gone. */
+/** A page that sent nothing for this time is gone. */
 export const goneAfterMs = 200_000

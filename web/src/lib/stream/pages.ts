@@ -3,7 +3,7 @@ import { goneAfterMs, type FromWorker, type ToWorker } from './messages'
 
 interface Page {
   send(message: FromWorker): void
-  heardAt: number
+  lastMessageAt: number
   ids: Set<number>
 }
 
@@ -13,10 +13,10 @@ export class Pages {
 
   constructor(private hub: Hub) {}
 
-  /** A page opened a connection; answers what takes its messages. */
+  /** A page opened a connection; returns the receiver of its messages. */
   connect(number: number, send: (message: FromWorker) => void, now: number): (message: ToWorker, now: number) => void {
     const add = (at: number) => {
-      const page: Page = { send, heardAt: at, ids: new Set() }
+      const page: Page = { send, lastMessageAt: at, ids: new Set() }
       this.pages.set(number, page)
       return page
     }
@@ -27,7 +27,7 @@ export class Pages {
       if (message.do === 'leave') return this.forget(number)
       if (!known) send({ kind: 'forgotten' })
       const page = known ?? add(at)
-      page.heardAt = at
+      page.lastMessageAt = at
       this.take(number, page, message)
     }
   }
@@ -35,7 +35,7 @@ export class Pages {
   /** Forgets the pages that are gone. */
   sweep(now: number) {
     for (const [number, page] of this.pages) {
-      if (now - page.heardAt > goneAfterMs) this.forget(number)
+      if (now - page.lastMessageAt > goneAfterMs) this.forget(number)
     }
   }
 
@@ -55,8 +55,8 @@ export class Pages {
         })
         break
       }
-      case 'seen':
-        this.hub.seen(key(number, message.id), message.at)
+      case 'visible':
+        this.hub.visible(key(number, message.id), message.at)
         break
       case 'unsubscribe':
         page.ids.delete(message.id)

@@ -5,8 +5,8 @@ export interface ServerEvent {
 }
 
 /**
- * Reads the text of a server-sent event stream, in pieces cut anywhere. Comments are
- * dropped; an event without data is not an event.
+ * Reads the text of a server-sent event stream, in pieces of any length. Comments and events
+ * without data are dropped.
  */
 export class EventParser {
   private rest = ''
@@ -39,7 +39,7 @@ export class EventParser {
     return events
   }
 
-  /** Forgets a half-read event, as after a broken connection; the place stays. */
+  /** Drops an incomplete event, as after a broken connection; the place stays. */
   reset() {
     this.rest = ''
     this.type = ''

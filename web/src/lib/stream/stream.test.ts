@@ -3,7 +3,7 @@ import { backoff, silenceMs, Stream, type StreamState } from './stream'
 
 /** A server whose answers a test controls. */
 class FakeServer {
-  /** One for each request: its headers, and what ends or feeds its answer. */
+  /** One for each request: its headers, and functions that feed or end its answer. */
   requests: { headers: Headers; send(text: string): void; end(): void; gone: boolean }[] = []
   refuse: (() => Response) | null = null
 
@@ -35,7 +35,7 @@ let events: string[]
 let states: StreamState[]
 let resumed: (boolean | undefined)[]
 let stream: Stream
-const settle = () => vi.advanceTimersByTimeAsync(0)
+const flush = () => vi.advanceTimersByTimeAsync(0)
 
 function begin(onEvent: (data: string) => void = (d) => events.push(d), place = '') {
   stream = new Stream({ url: 'http://s/stream', token: 'secret' }, {
@@ -64,13 +64,13 @@ afterEach(() => {
 
 test('a broken connection is resumed after the last event', async () => {
   begin()
-  await settle()
+  await flush()
   server.requests[0]!.send('id: 7\ndata: a\n\nid: 8\ndata: ha')
-  await settle()
+  await flush()
   server.requests[0]!.end()
   await vi.advanceTimersByTimeAsync(1000)
   server.requests[1]!.send('id: 8\ndata: b\n\n')
-  await settle()
+  await flush()
   expect(events).toEqual(['a', 'b'])
   expect(server.requests[1]!.headers.get('Last-Event-ID')).toBe('7')
   expect(server.requests[1]!.headers.get('Authorization')).toBe('Bearer secret')
@@ -80,12 +80,12 @@ test('a broken connection is resumed after the last event', async () => {
 
 test('a connection that is silent for too long is dead, one with comments is not', async () => {
   begin()
-  await settle()
+  await flush()
   for (let i = 0; i < 8; i++) {
     await vi.advanceTimersByTimeAsync(15_000)
     server.requests[0]!.send(': still here\n\n')
   }
-  await settle()
+  await flush()
   expect(server.requests).toHaveLength(1)
   await vi.advanceTimersByTimeAsync(silenceMs + 6000)
   expect(server.requests[0]!.gone).toBe(true)
@@ -94,10 +94,10 @@ test('a connection that is silent for too long is dead, one with comments is not
 
 test('after a sleep a silent connection is replaced at once', async () => {
   begin()
-  await settle()
+  await flush()
   await vi.advanceTimersByTimeAsync(14_000)
   stream.check()
-  await settle()
+  await flush()
   expect(server.requests[0]!.gone).toBe(false)
   await vi.advanceTimersByTimeAsync(7000)
   stream.check()
@@ -112,7 +112,7 @@ test('a pause ends at once when the network is back', async () => {
   expect(server.requests).toHaveLength(1)
   server.refuse = null
   stream.check()
-  await settle()
+  await flush()
   expect(server.requests).toHaveLength(2)
   expect(states.at(-1)).toBe('live')
 })
@@ -121,7 +121,7 @@ test('a place that the server does not know is dropped', async () => {
   server.refuse = () => new Response('{"type":"urn:stint:invalid","detail":"no"}', { status: 400 })
   begin(undefined, '99')
   server.refuse = null
-  await settle()
+  await flush()
   expect(server.requests).toHaveLength(2)
   expect(server.requests[1]!.headers.get('Last-Event-ID')).toBeNull()
   expect(states).toEqual(['opening', 'live'])
@@ -140,7 +140,7 @@ test('a refusal ends the stream, a passing one does not', async () => {
   expect(server.requests).toHaveLength(n)
 })
 
-test('a server that answers and closes is asked ever more rarely', async () => {
+test('a server that answers and closes is tried less and less often', async () => {
   const fetch = server.fetch
   vi.stubGlobal('fetch', async (url: string, init: RequestInit) => {
     const res = await fetch(url, init)
@@ -153,20 +153,20 @@ test('a server that answers and closes is asked ever more rarely', async () => {
   expect(server.requests.length).toBeLessThan(12)
 })
 
-test('an event that cannot be used does not stop those behind it', async () => {
-  const said = vi.spyOn(console, 'error').mockImplementation(() => {})
+test('an event that cannot be processed does not stop the next ones', async () => {
+  const logged = vi.spyOn(console, 'error').mockImplementation(() => {})
   begin((d) => events.push((JSON.parse(d) as { a: string }).a))
-  await settle()
+  await flush()
   server.requests[0]!.send('data: {"a":"1"}\n\ndata: {\n\ndata: {"a":"2"}\n\n')
-  await settle()
+  await flush()
   expect(events).toEqual(['1', '2'])
-  expect(said).toHaveBeenCalledTimes(1)
+  expect(logged).toHaveBeenCalledTimes(1)
   expect(server.requests).toHaveLength(1)
 })
 
 test('the event "end" ends the stream and frees the connection', async () => {
   begin()
-  await settle()
+  await flush()
   server.requests[0]!.send('event: end\ndata: {}\n\ndata: late\n\n')
   await vi.advanceTimersByTimeAsync(60_000)
   expect(events).toEqual(['{}'])
@@ -175,11 +175,11 @@ test('the event "end" ends the stream and frees the connection', async () => {
   expect(server.requests).toHaveLength(1)
 })
 
-test('a stream that is stopped frees the connection and says nothing more', async () => {
+test('a stopped stream frees the connection and reports nothing more', async () => {
   begin()
-  await settle()
+  await flush()
   server.requests[0]!.send('data: a\n\n')
-  await settle()
+  await flush()
   stream.stop()
   await vi.advanceTimersByTimeAsync(60_000)
   expect(server.requests[0]!.gone).toBe(true)

@@ -1,7 +1,7 @@
 import { EventParser, type ServerEvent } from './parser'
 
 /**
- * waiting: not followed now, other streams of this browser come first.
+ * waiting: not followed now, because other streams of this browser come first.
  * opening: the server has not answered yet. live: events arrive.
  * reconnecting: the connection broke; events are missing and will be sent.
  * ended: the server sent the event "end". refused: the server will not send this stream.
@@ -16,7 +16,7 @@ export interface Refusal {
 }
 
 export interface StreamInfo {
-  /** The stream continues after the last event that was received; false: what came before is unknown. */
+  /** The stream continues after the last received event; false: events may be missing. */
   resumed?: boolean
   refusal?: Refusal
 }
@@ -34,9 +34,9 @@ export interface Source {
 
 /** The server sends a comment every 15 s, so a connection that is silent for longer is dead. */
 export const silenceMs = 40_000
-/** As silenceMs, when something says that the connection may have broken. */
+/** As silenceMs, when there is a sign that the connection may have broken. */
 const doubtfulSilenceMs = 20_000
-/** A connection that stood for so long was good: the next pause is short again. */
+/** After a connection that was open for this time, the next pause is short again. */
 const goodAfterMs = 10_000
 
 /** The pause before try n (0, 1, 2 …): doubling from 0.5 s to 15 s, with jitter. */
@@ -46,18 +46,18 @@ export function backoff(n: number, random = Math.random()): number {
 
 /**
  * Follows a server-sent event stream until stop() or its end, and resumes it after the last
- * event when the connection breaks. EventSource cannot send a token, notices no dead
- * connection, and gives up for good on a 503.
+ * event when the connection breaks. EventSource cannot send a token, does not notice a dead
+ * connection, and gives up on a 503.
  */
 export class Stream {
   private parser: EventParser
   private connection = new AbortController()
-  private heardAt = 0
+  private lastReadAt = 0
   private tries = 0
   private stopped = false
   private wake: (() => void) | null = null
 
-  /** Begins to follow, after the event with the id `place` if it is not empty. */
+  /** Starts to follow, after the event with the id `place` if it is not empty. */
   constructor(
     private source: Source,
     private handler: StreamHandler,
@@ -82,7 +82,7 @@ export class Stream {
   check() {
     this.tries = 0
     if (this.wake) this.wake()
-    else if (Date.now() - this.heardAt > doubtfulSilenceMs) this.connection.abort()
+    else if (Date.now() - this.lastReadAt > doubtfulSilenceMs) this.connection.abort()
   }
 
   private async run() {
@@ -93,7 +93,7 @@ export class Stream {
       if (this.stopped) return
       if (end === 'ended') return this.finish('ended', {})
       if (end && end.status === 400 && this.place !== '') {
-        this.parser = new EventParser() // the server does not know the place: begin anew
+        this.parser = new EventParser() // the server does not know the place: start without one
         continue
       }
       if (end && !end.temporary) return this.finish('refused', { refusal: end })
@@ -109,12 +109,12 @@ export class Stream {
     this.handler.onState(state, info)
   }
 
-  /** Holds one connection: answers how the stream ended, or null when the connection broke. */
+  /** Reads one connection to its end; returns how the stream ended, or null when the connection broke. */
   private async connect(): Promise<'ended' | Refused | null> {
     const connection = (this.connection = new AbortController())
-    this.heardAt = Date.now()
+    this.lastReadAt = Date.now()
     const watchdog = setInterval(() => {
-      if (Date.now() - this.heardAt >= silenceMs) connection.abort()
+      if (Date.now() - this.lastReadAt >= silenceMs) connection.abort()
     }, 5000)
     try {
       const headers: Record<string, string> = { Accept: 'text/event-stream' }
@@ -123,14 +123,14 @@ export class Stream {
       if (resumed) headers['Last-Event-ID'] = this.place
       const res = await fetch(this.source.url, { headers, cache: 'no-store', signal: connection.signal })
       if (!res.ok || !res.body) return await refused(res)
-      this.heardAt = Date.now()
+      this.lastReadAt = Date.now()
       this.handler.onState('live', { resumed })
       return await this.read(res.body)
     } catch {
       return null // the network, or the watchdog
     } finally {
       clearInterval(watchdog)
-      connection.abort() // frees the connection, however this ended
+      connection.abort() // frees the connection in every case
     }
   }
 
@@ -139,13 +139,13 @@ export class Stream {
     for (;;) {
       const { done, value } = await reader.read()
       if (done) return null
-      this.heardAt = Date.now()
+      this.lastReadAt = Date.now()
       for (const e of this.parser.push(value)) {
         if (this.stopped) return null
         try {
           this.handler.onEvent(e)
         } catch (err) {
-          console.error('Stint: an event of a live stream could not be used', err) // the next ones can
+          console.error('Stint: an event of a live stream could not be processed', err) // continue with the next one
         }
         if (e.type === 'end') return 'ended'
       }
