@@ -26,7 +26,7 @@ var table = []row{
 	{"journal", "job", "", "the format needs the words, and nothing else"},
 	{"client", "job", "github.com/klauspost/compress golang.org/x/sys", "programs outside the repository import it: words, the standard library, zstd for slow links, and what TCP knows of a connection"},
 
-	{"internal/agent", "job journal internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/diagnose internal/agent/flush internal/agent/freespace internal/agent/gpu internal/agent/notify internal/agent/process internal/agent/process/children internal/agent/process/member internal/agent/process/terminal internal/agent/process/watch internal/agent/redact internal/agent/report internal/agent/sample internal/agent/sink internal/agent/signals internal/agent/spool internal/agent/stall internal/agent/statedir", "golang.org/x/sys", "wires its parts; the server is an interface that cli joins"},
+	{"internal/agent", "job journal internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/diagnose internal/agent/flush internal/agent/freespace internal/agent/gpu internal/agent/notify internal/agent/process internal/agent/process/children internal/agent/process/member internal/agent/process/terminal internal/agent/process/watch internal/agent/record internal/agent/redact internal/agent/report internal/agent/sample internal/agent/signals internal/agent/spool internal/agent/stall internal/agent/statedir", "golang.org/x/sys", "wires its parts; the server is an interface that cli joins"},
 	{"internal/agent/bounded", "", "", "one wait; knows nothing of Stint"},
 	{"internal/agent/cache", "internal/agent/freespace", "golang.org/x/sync golang.org/x/sys", "files and locks; it knows nothing of runs, so that list and prune need none"},
 	{"internal/agent/delivery", "client job journal internal/agent/bounded internal/agent/spool internal/agent/statedir", "github.com/cenkalti/backoff/v7", "sends one journal and the heartbeats of one attempt; what answered in place of a server is an error of the client"},
@@ -45,6 +45,7 @@ var table = []row{
 	{"internal/agent/signals", "internal/agent/process/procfs", "golang.org/x/sys", "what signals ask for, and system calls; knows nothing of jobs"},
 	{"internal/agent/sample", "job internal/agent/process internal/agent/process/procfs", "golang.org/x/sys", "measures what process contains"},
 	{"internal/agent/redact", "", "", "pure: names, values and bytes in, masked bytes out"},
+	{"internal/agent/record", "job journal internal/agent/bounded internal/agent/redact internal/agent/sink internal/agent/spool", "golang.org/x/sys", "writes into one journal, and to the caller's own output; it knows neither processes nor servers"},
 	{"internal/agent/report", "client job internal/agent/delivery", "", "tells a server of two calls; pauses, limits and redirects are as for the tracking server"},
 	{"internal/agent/sink", "internal/agent/freespace", "golang.org/x/sys", "writes to descriptors of the caller; it knows neither jobs nor journals"},
 	{"internal/agent/spool", "job journal internal/agent/freespace internal/agent/statedir", "golang.org/x/sys", "journals on disk; locks are system calls"},

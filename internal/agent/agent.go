@@ -35,6 +35,7 @@ import (
 	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/process/terminal"
+	"stint.dev/stint/internal/agent/record"
 	"stint.dev/stint/internal/agent/redact"
 	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/internal/agent/spool"
@@ -47,8 +48,8 @@ import (
 type attempt struct {
 	cfg   Config
 	begun time.Time
-	spool *spool.Spool // nil when there is none
-	rec   *recorder    // safe for all
+	spool *spool.Spool     // nil when there is none
+	rec   *record.Recorder // safe for all
 	group *process.Group
 	meter *meter // safe for all
 	env   []string
@@ -59,20 +60,20 @@ type attempt struct {
 	watched     atomic.Bool
 	nextBy      atomic.Pointer[time.Time] // until when another attempt may come; nil while this one goes on
 
-	running *process.Process // the step's process while it is watched
-	limits  *limits          // of the step that is started or runs; nil without one
-	current int              // index of the step that runs; -1 before the first
-	open    []*capture       // pipes that are being drained
-	held    []syscall.Signal // to be passed on to the next process; see passOn
-	closer  *closer          // nil when output is recorded on without a reader
-	rests   []interval       // in which agent and job were suspended
-	cleared bool             // clearUp was done
-	kept    bool             // what the command left behind lives on, on purpose
-	told    int              // notes of the group that are recorded
-	back    *background
-	said    *progress
-	disk    disk
-	cores   cores
+	running  *process.Process  // the step's process while it is watched
+	limits   *limits           // of the step that is started or runs; nil without one
+	current  int               // index of the step that runs; -1 before the first
+	captures []*record.Capture // streams that are being drained
+	held     []syscall.Signal  // to be passed on to the next process; see passOn
+	passer   *record.Passer    // nil when output is not passed on
+	rests    []interval        // in which agent and job were suspended
+	cleared  bool              // clearUp was done
+	kept     bool              // what the command left behind lives on, on purpose
+	told     int               // notes of the group that are recorded
+	back     *background
+	said     *progress
+	disk     disk
+	cores    *record.Cores
 
 	tty      *os.File           // our side of the command's terminal; nil without one
 	keyboard *terminal.Keyboard // what is typed into it; nil without that
@@ -86,8 +87,8 @@ func Run(ctx context.Context, c Config) Result {
 	a := &attempt{
 		cfg: c, begun: time.Now(), stop: newStopping(),
 		asked: make(chan job.StopCause, 1), current: -1, held: make([]syscall.Signal, 0, mostHeld),
+		cores: record.NewCores(c.Cores),
 	}
-	a.cores.use = c.Cores
 	opened := a.openJournal()
 	secrets, said := secretsOf(c)
 	if secrets != nil {
@@ -98,11 +99,11 @@ func Run(ctx context.Context, c Config) Result {
 		return Result{ExitCode: exitNoWork, Err: err}
 	}
 	for _, text := range slices.Concat(c.Notes, said) {
-		a.rec.note(-1, text)
+		a.rec.Note(-1, text)
 	}
 	a.hadTerminal = haveTerminal()
 	defer func() { a.keyboard.Close() }() // gives the caller's terminal back
-	outcome := maskedOutcome(secrets, a.steps(ctx))
+	outcome := a.rec.MaskedOutcome(a.steps(ctx))
 	a.leaveStdin() // also when the command was not started
 	if !a.cleared {
 		a.clearUp(ctx)
@@ -116,7 +117,7 @@ func Run(ctx context.Context, c Config) Result {
 		outcome.RetryAt = &at
 	}
 	c.events.JobEnded(true) // before anybody can see the end, and act on it
-	if err := a.rec.finish(time.Now(), journal.Final{Outcome: outcome, Usage: a.meter.totals()}); err != nil {
+	if err := a.rec.Finish(time.Now(), journal.Final{Outcome: outcome, Usage: a.meter.totals()}); err != nil {
 		c.Say("the outcome could not be written to the journal: " + err.Error())
 	}
 	if by := c.nextBy(outcome, time.Now()); !by.IsZero() {
@@ -166,16 +167,15 @@ func (a *attempt) prepare(secrets *redact.Set, opened <-chan openedJournal) erro
 		return errors.Join(err, j.Remove())
 	}
 	a.group, a.spool = group, o.spool
-	a.rec = newRecorder(j, a.cfg.Say)
-	a.rec.secrets = secrets
-	a.rec.saidBad.Store(a.cfg.StateDir == "") // the caller knows
+	a.rec = record.New(record.Config{
+		Journal: j, Secrets: secrets, SendAtOnce: delivery.SendAtOnce, Say: a.cfg.Say, InMemory: a.cfg.StateDir == "",
+	})
 	if a.cfg.passing() {
-		if !a.cfg.IgnoreClosedOutput {
-			a.closer = newCloser()
-		}
-		a.rec.passer = newPasser(a.rec, a.cfg, a.closer)
+		a.passer = a.rec.PassOn(record.Caller{
+			Stdout: a.cfg.Stdout, Stderr: a.cfg.Stderr, Limit: a.cfg.SpoolLimit, IgnoreClosed: a.cfg.IgnoreClosedOutput,
+		})
 	}
-	a.rec.start() // from here on no disk that does not answer holds up the job
+	a.rec.Start() // from here on no disk that does not answer holds up the job
 	a.meter = newMeter(a.rec)
 	a.back = &background{a: a}
 	if err := a.identify(); err != nil {
@@ -186,7 +186,7 @@ func (a *attempt) prepare(secrets *redact.Set, opened <-chan openedJournal) erro
 	a.tellNotes()
 	a.reportUnenforced()
 	if a.cfg.StateDir != "" && j.Path() == "" {
-		a.rec.note(-1, "the journal is held in memory, because the spool cannot be used: "+j.DiskError().Error())
+		a.rec.Note(-1, "the journal is held in memory, because the spool cannot be used: "+j.DiskError().Error())
 	}
 	a.said = newProgress(a)
 	return nil
@@ -196,7 +196,7 @@ func (a *attempt) prepare(secrets *redact.Set, opened <-chan openedJournal) erro
 func (a *attempt) tellNotes() {
 	notes := a.group.Notes()
 	for _, text := range notes[a.told:] {
-		a.rec.note(-1, text)
+		a.rec.Note(-1, text)
 	}
 	a.told = len(notes)
 }
@@ -222,15 +222,15 @@ func (a *attempt) identify() error {
 		MemoryLimitBytes:    c.MemoryLimit, CPULimit: c.CPULimit, ExpectMS: c.Expect.Milliseconds(),
 		Environment: environmentNames(a.env), LockFiles: lockFilesSoon(c.Dir, c.Install, c.InstallCache),
 	}
-	if err := a.rec.record(journal.TypeAttempt, a.begun, id); err == nil {
+	if err := a.rec.Record(journal.TypeAttempt, a.begun, id); err == nil {
 		return nil
 	}
 	// Only a command line longer than a record can be the reason: its beginning is enough.
-	id.Args, id.Install = []string{shorten(job.CommandLine(a.rec.secrets.Strings(c.Args)))}, nil
-	if err := a.rec.record(journal.TypeAttempt, a.begun, id); err != nil {
+	id.Args, id.Install = []string{shorten(job.CommandLine(a.rec.Secrets().Strings(c.Args)))}, nil
+	if err := a.rec.Record(journal.TypeAttempt, a.begun, id); err != nil {
 		return fmt.Errorf("describe the run in its journal: %w", err)
 	}
-	a.rec.note(-1, "the command line and the install steps are too long for the journal and were shortened in it")
+	a.rec.Note(-1, "the command line and the install steps are too long for the journal and were shortened in it")
 	return nil
 }
 
@@ -286,7 +286,7 @@ func neverStarted(s step, cause *job.StopCause) job.Outcome {
 
 // settle removes a delivered journal and says where another one waits.
 func (a *attempt) settle(result *Result, delivered error) {
-	j := a.rec.spool
+	j := a.rec.Journal()
 	var deleted *delivery.DeletedError
 	if a.cfg.Server != nil && delivered == nil && j.Waiting() == 0 || errors.As(delivered, &deleted) {
 		result.Complete = delivered == nil && !j.Dropped()
@@ -327,7 +327,7 @@ func (a *attempt) settle(result *Result, delivered error) {
 func (a *attempt) lostText(why error) string {
 	text := "the journal of run %s is incomplete on the server, and the part that is missing was in memory only"
 	switch {
-	case a.rec.spool.Path() == "" && a.rec.spool.Acknowledged() == 0:
+	case a.rec.Journal().Path() == "" && a.rec.Journal().Acknowledged() == 0:
 		text = "the record of run %s is lost: it was in memory, because the state directory could not be used, and the server did not take it"
 	case !a.cfg.link.Reached():
 		text = "the journal of run %s was not delivered, and what the disk did not take of it is lost"
@@ -360,10 +360,6 @@ type background struct {
 	meterStop context.CancelFunc
 	meterDone sync.WaitGroup
 	gpusDone  sync.WaitGroup // ends with meterStop
-
-	passer     *passer
-	passerStop context.CancelFunc
-	closerDone sync.WaitGroup // ends with passerStop
 
 	ended    chan struct{} // closed when the journal is whole
 	delivery *delivery.Delivery

@@ -32,16 +32,10 @@ func (b *background) start(ctx context.Context) {
 	b.ended = make(chan struct{})
 	var meterCtx context.Context
 	meterCtx, b.meterStop = context.WithCancel(ctx)
-	b.meterDone.Go(func() { a.meter.samples(meterCtx, a.cores.calm) })
+	b.meterDone.Go(func() { a.meter.samples(meterCtx, a.cores.UseOne) })
 	b.gpusDone.Go(func() { a.meter.gpus.watch(meterCtx, c.Dir, a.env, max(gpuPeriod, c.SamplePeriod)) })
-	if c.passing() {
-		var passCtx context.Context
-		passCtx, b.passerStop = context.WithCancel(ctx)
-		b.passer = a.rec.passer
-		go b.passer.run(passCtx)
-		if a.closer != nil {
-			b.closerDone.Go(func() { a.closer.run(passCtx, c.Stdout, c.Stderr) })
-		}
+	if a.passer != nil {
+		a.passer.Start(ctx)
 	}
 	if c.Server != nil {
 		b.startServer(ctx)
@@ -62,8 +56,8 @@ func (b *background) startServer(ctx context.Context) {
 	known, beat := make(chan struct{}), make(chan struct{}, 1)
 	b.beginBeats = sync.OnceFunc(func() { close(known) })
 	b.delivery = delivery.New(delivery.Config{
-		Server: c.Server, Run: c.Run, Attempt: c.Attempt, Journal: a.rec.spool, Fresh: true,
-		More: a.rec.more, Urgent: a.rec.urgent, Ended: b.ended, Beat: beat, Watched: &a.watched,
+		Server: c.Server, Run: c.Run, Attempt: c.Attempt, Journal: a.rec.Journal(), Fresh: true,
+		More: a.rec.More(), Urgent: a.rec.Urgent(), Ended: b.ended, Beat: beat, Watched: &a.watched,
 		Link: c.link, Hung: delivery.NewHungServers(c.StateDir, c.ServerURL),
 		FirstReply: b.beginBeats,
 	})
@@ -73,7 +67,7 @@ func (b *background) startServer(ctx context.Context) {
 	b.suspender = make(delivery.Suspender)
 	beats := &delivery.Heartbeats{
 		Server: c.Server, Run: c.Run, Attempt: c.Attempt, Period: c.beatPeriod(), Begun: a.begun, Link: c.link,
-		Evidence: a.evidence, Ready: known, Reply: a.heard, BeforeBeat: func() { poke(beat) },
+		Evidence: a.evidence, Ready: known, Reply: a.heard, BeforeBeat: func() { wake(beat) },
 		Suspender: b.suspender,
 	}
 	b.beatDone.Go(func() { beats.Send(beatCtx) })
@@ -83,8 +77,13 @@ func (b *background) startServer(ctx context.Context) {
 	}
 }
 
-// closerLimit bounds the wait for the watch on the caller's files, whose file system may not answer.
-const closerLimit = time.Second
+// wake sends to a channel of capacity 1, unless it holds a value already.
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
 
 // gpusLimit bounds the wait for the search for nvidia-smi: a directory of the PATH may not answer.
 const gpusLimit = time.Second
@@ -111,11 +110,8 @@ func (b *background) finish(o job.Outcome, result *Result) error {
 	if b.reports != nil {
 		reported.Go(func() { b.reports.Finish(ctx, o, b.a.cfg.FlushTimeout) })
 	}
-	if b.passer != nil {
-		if b.passer.finish(ctx.Done(), b.passerStop) > 0 {
-			result.Dropped = true
-		}
-		bounded.Do(closerLimit, b.closerDone.Wait)
+	if p := b.a.passer; p != nil && p.Finish(ctx.Done()) > 0 {
+		result.Dropped = true
 	}
 	b.a.keyboard.Close()
 	err := errNoServer

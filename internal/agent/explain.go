@@ -36,10 +36,10 @@ func (a *attempt) explain(cause job.StopCause) {
 	select {
 	case notes := <-found:
 		for _, text := range notes {
-			a.rec.note(a.current, text)
+			a.rec.Note(a.current, text)
 		}
 	case <-hung.C:
-		a.rec.note(a.current, "no diagnosis before the stop: the kernel did not answer in time")
+		a.rec.Note(a.current, "no diagnosis before the stop: the kernel did not answer in time")
 	}
 	if a.cfg.QuitFirst {
 		a.quit()
@@ -50,7 +50,7 @@ func (a *attempt) explain(cause job.StopCause) {
 // faulthandler Python), and waits a little for what they print. Others end of it.
 func (a *attempt) quit() {
 	if err := a.group.Signal(syscall.SIGQUIT); err != nil {
-		a.rec.note(a.current, "SIGQUIT did not reach every process: "+err.Error())
+		a.rec.Note(a.current, "SIGQUIT did not reach every process: "+err.Error())
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), quitPause)
 	defer cancel()

@@ -60,20 +60,20 @@ func (a *attempt) reuseInstall(ctx context.Context) (*keepable, bool) {
 	var damaged *cache.DamagedError
 	switch {
 	case errors.As(err, &damaged):
-		a.rec.note(-1, err.Error()+"; the install steps run")
+		a.rec.Note(-1, err.Error()+"; the install steps run")
 		return k, false
 	case err != nil:
 		if a.stop.cause == nil {
-			a.rec.note(-1, "the install cache is not used: "+err.Error())
+			a.rec.Note(-1, "the install cache is not used: "+err.Error())
 		}
 		return nil, false
 	case used == nil:
-		a.rec.note(-1, "nothing in the install cache for key "+cache.Short(k.inputs.Key()))
+		a.rec.Note(-1, "nothing in the install cache for key "+cache.Short(k.inputs.Key()))
 		return k, false
 	}
 	text := fmt.Sprintf("install steps skipped: cache hit %s from %s (%d files, %s)",
 		cache.Short(used.Key), used.CreatedAt.Local().Format("2006-01-02 15:04:05 -0700"), used.Files, job.Bytes(used.Bytes))
-	a.rec.note(-1, text)
+	a.rec.Note(-1, text)
 	c.Say(text)
 	return nil, true
 }
@@ -132,15 +132,15 @@ func (a *attempt) keepInstall(ctx context.Context, k *keepable) {
 		if name := k.inputs.Changed(a.cfg.DirPath); name != "" {
 			return cache.Published{}, fmt.Errorf("the lock file %s changed during the install", name)
 		}
-		return k.store.Publish(ctx, k.inputs, a.rec.secrets.Strings(a.cfg.Install))
+		return k.store.Publish(ctx, k.inputs, a.rec.Secrets().Strings(a.cfg.Install))
 	})
 	switch {
 	case err != nil && a.stop.cause == nil:
-		a.rec.note(-1, "what the install steps made was not kept: "+err.Error())
+		a.rec.Note(-1, "what the install steps made was not kept: "+err.Error())
 	case err == nil && done.Lost:
-		a.rec.note(-1, "another run has kept the same install under key "+cache.Short(done.Key))
+		a.rec.Note(-1, "another run has kept the same install under key "+cache.Short(done.Key))
 	case err == nil:
-		a.rec.note(-1, fmt.Sprintf("kept for other runs under key %s: %d files, %s, in %s",
+		a.rec.Note(-1, fmt.Sprintf("kept for other runs under key %s: %d files, %s, in %s",
 			cache.Short(done.Key), done.Files, job.Bytes(done.Bytes), time.Since(begun).Round(time.Millisecond)))
 	}
 }

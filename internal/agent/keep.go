@@ -10,7 +10,7 @@ func (a *attempt) keep(members []member.Member) {
 	if a.group.LetLive() {
 		text += "; they end with the agent, because it is the init of its container"
 	}
-	a.rec.note(a.current, text)
+	a.rec.Note(a.current, text)
 }
 
 // holder says who may still hold a stream open when its time is over.

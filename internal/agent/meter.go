@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/record"
 	"stint.dev/stint/internal/agent/sample"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -19,7 +20,7 @@ const firstSample = 250 * time.Millisecond
 
 // meter samples the process tree and remembers what the heartbeat and the outcome tell.
 type meter struct {
-	rec  *recorder
+	rec  *record.Recorder
 	gpus gpus // safe for all
 
 	mu      sync.Mutex
@@ -35,8 +36,8 @@ type meter struct {
 	failed  bool
 }
 
-func newMeter(rec *recorder) *meter {
-	return &meter{rec: rec, gpus: gpus{tell: func(text string) { rec.note(-1, text) }}}
+func newMeter(rec *record.Recorder) *meter {
+	return &meter{rec: rec, gpus: gpus{tell: func(text string) { rec.Note(-1, text) }}}
 }
 
 // open prepares to sample a group. It opens a dozen files, for which no job should wait.
@@ -106,14 +107,14 @@ func (m *meter) take() {
 	if err != nil {
 		if !m.failed {
 			m.failed = true
-			m.rec.note(-1, "CPU and memory cannot be measured: "+err.Error())
+			m.rec.Note(-1, "CPU and memory cannot be measured: "+err.Error())
 		}
 		return
 	}
 	m.last = s
 	s.GPUs = m.gpus.take()
 	m.peak, m.cached = max(m.peak, s.MemoryBytes), s.PeakBytes
-	_ = m.rec.record(journal.TypeSample, s.At, s) // no room: see record
+	_ = m.rec.Record(journal.TypeSample, s.At, s) // no room: see Record
 }
 
 // stepEnded adds what the end of a step's process told.
@@ -149,9 +150,9 @@ func (m *meter) evidence(now time.Time) job.Heartbeat {
 	}
 	hb := job.Heartbeat{
 		CPUSeconds: max(m.last.CPUSeconds, m.exitCPU), MemoryBytes: m.last.MemoryBytes,
-		Processes: m.last.Processes, OutputAgeMS: -1, UnsentBytes: m.rec.spool.Waiting(),
+		Processes: m.last.Processes, OutputAgeMS: -1, UnsentBytes: m.rec.Journal().Waiting(),
 	}
-	if last := m.rec.outputAt(); !last.IsZero() {
+	if last := m.rec.OutputAt(); !last.IsZero() {
 		hb.OutputAgeMS = max(0, now.Sub(last).Milliseconds())
 	}
 	return hb

@@ -40,13 +40,13 @@ func newProgress(a *attempt) *progress {
 	if address := valueOf(a.env, "NOTIFY_SOCKET"); address != "" {
 		var err error
 		if p.forward, err = notify.NewForward(address); err != nil {
-			a.rec.note(-1, "what the job says of its progress is not handed on: "+err.Error())
+			a.rec.Note(-1, "what the job says of its progress is not handed on: "+err.Error())
 		}
 	}
 	// In the journal's directory nobody else can reach it, and it is removed with the journal.
-	socket, err := notify.Listen(a.rec.spool.Path(), notify.Heard{Message: p.message, Raw: p.raw, Status: p.status, Refused: p.refused})
+	socket, err := notify.Listen(a.rec.Journal().Path(), notify.Heard{Message: p.message, Raw: p.raw, Status: p.status, Refused: p.refused})
 	if err != nil {
-		a.rec.note(-1, "the job cannot tell of its progress: NOTIFY_SOCKET could not be made: "+err.Error())
+		a.rec.Note(-1, "the job cannot tell of its progress: NOTIFY_SOCKET could not be made: "+err.Error())
 	} else {
 		p.socket = socket
 		a.env = withNotify(a.env, socket.Address(), a.cfg.NoProgressTimeout)
@@ -73,7 +73,7 @@ func (p *progress) raw(datagram []byte) {
 		return
 	}
 	if err := p.forward.Send(datagram); err != nil {
-		p.a.rec.note(-1, "what the job says of its progress is no longer handed on: "+err.Error())
+		p.a.rec.Note(-1, "what the job says of its progress is no longer handed on: "+err.Error())
 		p.forward.Close()
 		p.forward = nil
 	}
@@ -115,21 +115,21 @@ func (p *progress) message(m notify.Message) {
 	}
 	if m.Ready && !p.ready {
 		p.ready = true
-		p.a.rec.note(-1, "the job says that it is ready")
+		p.a.rec.Note(-1, "the job says that it is ready")
 	}
 	if m.Stopping && !p.ending {
 		p.ending = true
-		p.a.rec.note(-1, "the job says that it is stopping")
+		p.a.rec.Note(-1, "the job says that it is stopping")
 	}
 }
 
 func (p *progress) status(text string) {
 	p.words.Add(1)
-	_ = p.a.rec.record(journal.TypeStatus, time.Now(), journal.Status{Text: text}) // no room: see record
+	_ = p.a.rec.Record(journal.TypeStatus, time.Now(), journal.Status{Text: text}) // no room: see Record
 }
 
 func (p *progress) refused(why string) {
-	p.a.rec.note(-1, "a message of the job about its progress was not taken: "+why)
+	p.a.rec.Note(-1, "a message of the job about its progress was not taken: "+why)
 }
 
 // close takes what the job said last, before the outcome is written.
@@ -143,7 +143,7 @@ func (p *progress) close() {
 
 // seen is one look for the judgement of progress.
 func (p *progress) seen(now time.Time) stall.Seen {
-	s := stall.Seen{Output: p.a.rec.lastOutput.Load(), Words: p.words.Load(), Watchdogs: p.watchdogs.Load()}
+	s := stall.Seen{Output: p.a.rec.OutputMark(), Words: p.words.Load(), Watchdogs: p.watchdogs.Load()}
 	if until := p.extended.Load(); until != nil {
 		s.Extended = *until
 	}

@@ -2,20 +2,15 @@ package agent
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"stint.dev/stint/internal/agent/redact"
-	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
-	"stint.dev/stint/journal"
 )
 
 const (
@@ -149,73 +144,5 @@ func TestManyMaskedBytes(t *testing.T) {
 	out := s.read(t, testRun).output[streamKey{0, job.Stdout}]
 	if want := bytes.Repeat([]byte(redact.Mark+"\n"), 200000); !bytes.Equal(out, want) {
 		t.Errorf("%d bytes, want %d", len(out), len(want))
-	}
-}
-
-// Every text of a record that may come from outside is masked.
-func TestEveryRecordIsMasked(t *testing.T) {
-	secrets := redact.NewSet([]string{testSecret})
-	outcome := job.Outcome{Message: testSecret, By: testSecret, OOM: &job.OOM{Victim: testSecret}}
-	long := strings.Repeat("x", job.MaxLabelBytes-len("secret")) + "secret"
-	for _, v := range []any{
-		journal.Attempt{
-			Args: []string{"a", testSecret}, Install: []string{testSecret}, Dir: "/" + testSecret,
-			Labels: map[string]string{"k": testSecret},
-		},
-		journal.StepStarted{Command: testSecret},
-		journal.StepEnded{Outcome: outcome},
-		journal.Note{Text: testSecret},
-		journal.Status{Text: testSecret},
-		journal.Stopping{By: testSecret, Why: testSecret},
-		journal.Final{Outcome: maskedOutcome(secrets, outcome)},
-	} {
-		b, err := json.Marshal(masked(secrets, v))
-		if err != nil || bytes.Contains(b, []byte(testSecret)) {
-			t.Errorf("%T: %s, error %v", v, b, err)
-		}
-		if same, _ := json.Marshal(masked(nil, v)); !bytes.Contains(same, []byte(testSecret)) && !bytes.Contains(same, []byte(redact.Mark)) {
-			t.Errorf("%T without a set: %s", v, same)
-		}
-	}
-	if outcome.OOM.Victim != testSecret {
-		t.Error("the caller's own record was changed")
-	}
-	labels := maskedLabels(redact.NewSet([]string{"secret"}), map[string]string{"k": long})
-	if err := job.CheckLabel("k", labels["k"]); err != nil {
-		t.Error(err)
-	}
-}
-
-// What finds no room is counted as the reader would have seen it: masked.
-func TestGapsCountMaskedBytes(t *testing.T) {
-	const lines = 200_000
-	j := spool.InMemory(spool.Meta{Run: testRun}, spool.Limits{Memory: 1 << 20}, errors.New("no disk"))
-	r := newRecorder(j, func(string) {})
-	r.secrets = redact.NewSet([]string{testSecret})
-	c, err := newCapture(r, 0, job.Stdout)
-	if err != nil {
-		t.Fatal(err)
-	}
-	go c.drain()
-	if _, err := c.write.Write(bytes.Repeat([]byte(testSecret+"\n"), lines)); err != nil {
-		t.Fatal(err)
-	}
-	c.release()
-	<-c.done
-	if err := r.finish(time.Now(), journal.Final{Outcome: job.Outcome{State: job.Succeeded}}); err != nil {
-		t.Fatal(err)
-	}
-	data, err := io.ReadAll(io.NewSectionReader(j, 0, 1<<40))
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := readJournal(t, data)
-	out := v.output[streamKey{0, job.Stdout}]
-	if len(v.gaps) != 1 || len(out) == 0 || bytes.Contains(data, []byte(testSecret)) {
-		t.Fatalf("gaps %+v, %d bytes of output", v.gaps, len(out))
-	}
-	g, kept := v.gaps[0], int64(len(out))
-	if want := int64(lines * len(redact.Mark+"\n")); g.AtBytes > kept || kept+g.Bytes != want || int64(bytes.Count(out, []byte("\n")))+g.Lines != lines {
-		t.Errorf("gap %+v beside %d bytes; together they should be %d bytes", g, kept, want)
 	}
 }

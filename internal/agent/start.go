@@ -21,11 +21,11 @@ var errAbandoned = errors.New("the start of the process was abandoned")
 // startStep makes the streams and the process, writes the beginning of the step and starts
 // to drain.
 func (a *attempt) startStep(ctx context.Context, s step, limits *limits) (*process.Process, error) {
-	started := journal.StepStarted{Index: s.index, Name: s.name, Kind: s.kind, Command: shownCommand(a.rec.secrets, s)}
+	started := journal.StepStarted{Index: s.index, Name: s.name, Kind: s.kind, Command: shownCommand(a.rec.Secrets(), s)}
 	begun := time.Now()
 	streams, err := a.stdioOf(s)
 	if err != nil {
-		_ = a.rec.record(journal.TypeStepStarted, begun, started)
+		_ = a.rec.Record(journal.TypeStepStarted, begun, started)
 		return nil, err
 	}
 	proc, err := a.startProcess(ctx, limits, process.Spec{
@@ -39,7 +39,7 @@ func (a *attempt) startStep(ctx context.Context, s step, limits *limits) (*proce
 		a.reportUnenforced() // a start can find out that a limit does not hold
 		started.PID = proc.PID()
 	}
-	_ = a.rec.record(journal.TypeStepStarted, begun, started) // there is a reserve for it
+	_ = a.rec.Record(journal.TypeStepStarted, begun, started) // there is a reserve for it
 	if err != nil {
 		if !errors.Is(err, errAbandoned) { // which may use them still
 			streams.discard()

@@ -5,13 +5,14 @@ import (
 	"syscall"
 
 	"stint.dev/stint/internal/agent/process/terminal"
+	"stint.dev/stint/internal/agent/record"
 	"stint.dev/stint/job"
 )
 
 // stdio is what a step's process gets as its three streams, and how its output comes back.
 type stdio struct {
 	stdin, stdout, stderr *os.File
-	captures              []*capture
+	captures              []*record.Capture
 	master                *os.File // of the pseudo-terminal; nil when the streams are pipes
 }
 
@@ -22,19 +23,19 @@ func (a *attempt) stdioOf(s step) (stdio, error) {
 	if command && a.cfg.TTY {
 		return a.terminalFor(s)
 	}
-	out, err := newCapture(a.rec, s.index, job.Stdout)
+	out, err := a.rec.CapturePipe(s.index, job.Stdout)
 	if err != nil {
 		return stdio{}, err
 	}
 	if command && a.cfg.MergeOutput {
-		return stdio{stdin: a.cfg.Stdin, stdout: out.write, stderr: out.write, captures: []*capture{out}}, nil
+		return stdio{stdin: a.cfg.Stdin, stdout: out.JobEnd(), stderr: out.JobEnd(), captures: []*record.Capture{out}}, nil
 	}
-	errs, err := newCapture(a.rec, s.index, job.Stderr)
+	errs, err := a.rec.CapturePipe(s.index, job.Stderr)
 	if err != nil {
-		out.discard()
+		out.Discard()
 		return stdio{}, err
 	}
-	io := stdio{stdout: out.write, stderr: errs.write, captures: []*capture{out, errs}}
+	io := stdio{stdout: out.JobEnd(), stderr: errs.JobEnd(), captures: []*record.Capture{out, errs}}
 	if command {
 		io.stdin = a.cfg.Stdin
 	}
@@ -50,11 +51,11 @@ func (a *attempt) terminalFor(s step) (stdio, error) {
 	raw := a.types() && terminal.AddsReturn(a.cfg.Stdin) // while the agent types
 	if !raw && terminal.AddsReturn(a.cfg.Stdout) {
 		if err := terminal.LeaveReturn(slave); err != nil {
-			a.rec.note(s.index, err.Error())
+			a.rec.Note(s.index, err.Error())
 		}
 	}
-	c := captureOf(a.rec, s.index, job.Stdout, terminalReader{master}, slave)
-	io := stdio{stdin: a.cfg.Stdin, stdout: slave, stderr: slave, captures: []*capture{c}, master: master}
+	c := a.rec.CaptureTerminal(s.index, master, slave)
+	io := stdio{stdin: a.cfg.Stdin, stdout: slave, stderr: slave, captures: []*record.Capture{c}, master: master}
 	if a.types() {
 		io.stdin = slave
 	}
@@ -69,16 +70,13 @@ func (a *attempt) terminalSize() terminal.Size {
 	return terminal.SizeOf(a.cfg.Stdout, a.cfg.Stderr, a.cfg.Stdin)
 }
 
-// start begins to drain, and to copy what is typed.
+// startStdio begins to drain, and to copy what is typed.
 func (a *attempt) startStdio(io stdio) {
 	for _, c := range io.captures {
-		c.cores = &a.cores
-		c.start()
-		if a.closer != nil {
-			a.closer.add(c)
-		}
+		c.Start(a.cores)
+		a.passer.Watch(c)
 	}
-	a.open = append(a.open, io.captures...)
+	a.captures = append(a.captures, io.captures...)
 	if a.tty = io.master; a.tty == nil || !a.types() {
 		return
 	}
@@ -87,7 +85,7 @@ func (a *attempt) startStdio(io stdio) {
 
 func (io stdio) discard() {
 	for _, c := range io.captures {
-		c.discard()
+		c.Discard()
 	}
 }
 
@@ -100,9 +98,9 @@ func (a *attempt) endTyping() {
 
 // releaseStep lets the streams of a step end: its process has.
 func (a *attempt) releaseStep(s step) {
-	for _, c := range a.open {
-		if c.step == s.index {
-			c.release()
+	for _, c := range a.captures {
+		if c.Step() == s.index {
+			c.Release()
 		}
 	}
 }
@@ -114,7 +112,7 @@ func (a *attempt) resized() {
 		return
 	}
 	if err := terminal.Resize(a.tty, a.terminalSize()); err != nil {
-		a.rec.note(a.current, err.Error())
+		a.rec.Note(a.current, err.Error())
 		a.tty = nil // once is enough
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"stint.dev/stint/internal/agent/process/terminal"
+	"stint.dev/stint/internal/agent/record"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
 )
@@ -134,11 +135,11 @@ func TestResizeOfATerminalThatIsGone(t *testing.T) {
 	}
 	slave.Close()
 	master.Close()
-	a := &attempt{cfg: c, tty: master, rec: newRecorder(spool.InMemory(spool.Meta{Run: testRun}, spool.Limits{}, errors.New("no disk")), func(string) {})}
+	a := &attempt{cfg: c, tty: master, rec: record.New(record.Config{Journal: spool.InMemory(spool.Meta{Run: testRun}, spool.Limits{}, errors.New("no disk")), Say: func(string) {}})}
 	for range 10 {
 		a.resized()
 	}
-	all, err := io.ReadAll(io.NewSectionReader(a.rec.spool, 0, 1<<40))
+	all, err := io.ReadAll(io.NewSectionReader(a.rec.Journal(), 0, 1<<40))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -92,9 +92,7 @@ func (a *attempt) runStep(ctx context.Context, s step, final bool) job.Outcome {
 		ending.ExitCode, ending.Signal, ending.SignalNo, ending.Core = exit.Code, exit.Signal, exit.SignalNo, exit.Core
 	}
 	ending.OOM, ending.Stop = a.group.OOM(), a.stop.cause
-	if a.closer != nil {
-		ending.Closed = a.closer.of(s.index)
-	}
+	ending.Closed = a.passer.Closed(s.index)
 	if final || ending.ExitCode != 0 || ending.Signal != "" || a.stop.cause != nil {
 		a.clearUp(ctx)
 		a.drainAll(drainLimit)
@@ -200,7 +198,7 @@ func orNever(d time.Duration) time.Duration {
 // silentFor is how much of the allowed silence is left.
 func (a *attempt) silentFor(begun time.Time) time.Duration {
 	last := begun
-	if at := a.rec.outputAt(); at.After(begun) {
+	if at := a.rec.OutputAt(); at.After(begun) {
 		last = at
 	}
 	return a.cfg.NoOutputTimeout - time.Since(last) + a.rested(last)
@@ -221,7 +219,7 @@ func (a *attempt) clearUp(ctx context.Context) {
 		return
 	}
 	if err == nil && a.stop.cause == nil {
-		a.rec.note(a.current, member.LeftText(members))
+		a.rec.Note(a.current, member.LeftText(members))
 	}
 	if a.stop.killed.IsZero() && (a.stop.cause == nil || a.cfg.StopSignal == 0 && a.stop.sent != syscall.SIGTERM) {
 		if err := a.group.Signal(syscall.SIGTERM); err != nil {
@@ -277,12 +275,12 @@ func (a *attempt) drainStep(s step) {
 	if members, err := a.group.Members(); err == nil && len(members) > 0 {
 		timer.Reset(heldLimit)
 	}
-	for _, c := range a.open {
-		if c.step != s.index {
+	for _, c := range a.captures {
+		if c.Step() != s.index {
 			continue
 		}
 		select {
-		case <-c.done:
+		case <-c.Done():
 		case <-timer.C:
 			return
 		}
@@ -295,21 +293,21 @@ func (a *attempt) drainAll(limit time.Duration) {
 		limit = heldLimit
 	}
 	at := time.Now().Add(limit)
-	for _, c := range a.open {
-		c.limit(at)
+	for _, c := range a.captures {
+		c.Limit(at)
 	}
-	for _, c := range a.open {
-		<-c.done
-		if c.stuck.Load() {
-			a.rec.note(c.step, fmt.Sprintf("%s still holds %s open; what it prints from here on is not recorded", a.holder(), c.stream))
+	for _, c := range a.captures {
+		<-c.Done()
+		if c.Held() {
+			a.rec.Note(c.Step(), fmt.Sprintf("%s still holds %s open; what it prints from here on is not recorded", a.holder(), c.Stream()))
 		}
 	}
-	a.open = nil
+	a.captures = nil
 }
 
 // stepOver writes the step's end.
 func (a *attempt) stepOver(s step, e job.Ending) job.Outcome {
 	o := job.Classify(e)
-	_ = a.rec.endStep(time.Now(), journal.StepEnded{Index: s.index, Outcome: o}) // there is a reserve for it
+	_ = a.rec.EndStep(time.Now(), journal.StepEnded{Index: s.index, Outcome: o}) // there is a reserve for it
 	return o
 }

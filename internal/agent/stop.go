@@ -58,7 +58,7 @@ func (a *attempt) begin(cause job.StopCause, sig syscall.Signal) {
 		return
 	}
 	a.stop.cause, a.stop.sig = &cause, sig
-	_ = a.rec.record(journal.TypeStopping, time.Now(), journal.Stopping{Reason: cause.Reason, By: cause.By, Why: why(cause)})
+	_ = a.rec.Record(journal.TypeStopping, time.Now(), journal.Stopping{Reason: cause.Reason, By: cause.By, Why: why(cause)})
 	a.explain(cause)
 	a.stop.shorten(a.cfg.StopGrace)
 	a.askToEnd()
@@ -68,7 +68,7 @@ func (a *attempt) begin(cause job.StopCause, sig syscall.Signal) {
 func (a *attempt) askToEnd() {
 	a.stop.sent = cmp.Or(a.cfg.StopSignal, a.stop.sig, syscall.SIGTERM)
 	if err := a.group.Signal(a.stop.sent); err != nil && !a.denied(err) {
-		a.rec.note(a.current, "the stop signal did not reach every process: "+err.Error())
+		a.rec.Note(a.current, "the stop signal did not reach every process: "+err.Error())
 	}
 }
 
@@ -136,7 +136,7 @@ func (a *attempt) killFailed(err error, again bool) {
 		}
 		err = a.stop.denied
 	}
-	a.rec.note(a.current, "the kill did not reach every process: "+err.Error())
+	a.rec.Note(a.current, "the kill did not reach every process: "+err.Error())
 }
 
 // abandon ends the wait for processes that did not die of the kill.
@@ -160,7 +160,7 @@ func (a *attempt) abandon() {
 func (a *attempt) giveUp(what string) {
 	a.stop.final, a.stop.unstopped = true, what
 	a.cfg.Say("the job could not be stopped: " + what)
-	a.rec.note(a.current, "the job could not be stopped: "+what)
+	a.rec.Note(a.current, "the job could not be stopped: "+what)
 }
 
 // act does what a signal to the agent asks for. Stop requests that follow the first shorten
@@ -179,7 +179,7 @@ func (a *attempt) act(e signals.Event) {
 		a.abandon()
 	case signals.Hangup:
 		if a.hadTerminal && !haveTerminal() {
-			a.rec.note(-1, "the terminal of the agent was closed; the job goes on")
+			a.rec.Note(-1, "the terminal of the agent was closed; the job goes on")
 			return
 		}
 		a.passOn(e.Signal)
@@ -215,7 +215,7 @@ func (a *attempt) passOn(sig syscall.Signal) {
 		return
 	}
 	if err := a.running.Signal(sig); err != nil {
-		a.rec.note(a.current, "a signal could not be passed on: "+err.Error())
+		a.rec.Note(a.current, "a signal could not be passed on: "+err.Error())
 	}
 }
 
@@ -261,7 +261,7 @@ func (a *attempt) obey(cause job.StopCause) {
 // heard acts on the server's answer to a heartbeat. It runs on the heartbeat's goroutine.
 func (a *attempt) heard(r job.HeartbeatReply) {
 	if !a.watched.Swap(r.Watched) && r.Watched {
-		poke(a.rec.urgent) // what has been waiting is for who has just come
+		a.rec.SendSoon() // what has been waiting is for who has just come
 	}
 	for _, c := range r.Commands {
 		if c.Kind == "cancel" {

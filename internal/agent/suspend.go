@@ -29,7 +29,7 @@ func (a *attempt) suspend(sig syscall.Signal) {
 	}
 	rest := interval{from: time.Now()}
 	if err := a.group.Suspend(); err != nil {
-		a.rec.note(a.current, err.Error())
+		a.rec.Note(a.current, err.Error())
 	}
 	typing := a.keyboard != nil && a.running != nil
 	a.keyboard.Close() // gives the caller's terminal back
@@ -40,7 +40,7 @@ func (a *attempt) suspend(sig syscall.Signal) {
 	}
 	a.beginDue(time.Now()) // time limits go on
 	if err := a.group.Resume(); err != nil {
-		a.rec.note(a.current, err.Error())
+		a.rec.Note(a.current, err.Error())
 	}
 	if typing {
 		a.connectKeyboard(a.tty)
@@ -130,7 +130,7 @@ func (a *attempt) working(now time.Time) time.Time { return now.Add(-a.rested(ti
 func (a *attempt) connectKeyboard(tty *os.File) {
 	keyboard, err := terminal.Connect(a.cfg.Stdin, tty)
 	if err != nil {
-		a.rec.note(a.current, "the job gets no input: "+err.Error())
+		a.rec.Note(a.current, "the job gets no input: "+err.Error())
 	}
 	a.keyboard = keyboard
 }

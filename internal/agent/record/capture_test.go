@@ -1,9 +1,8 @@
-package agent
+package record
 
 import (
 	"bytes"
 	"errors"
-	"io"
 	"os"
 	"syscall"
 	"testing"
@@ -15,10 +14,10 @@ import (
 
 // heldCapture is a capture that drains a pipe, the recorder behind it, and a second copy of
 // the job's end, as a process outside of the run may have one.
-func heldCapture(t *testing.T) (*capture, *recorder, *os.File) {
+func heldCapture(t *testing.T) (*Capture, *Recorder, *os.File) {
 	t.Helper()
-	r := newRecorder(spool.InMemory(spool.Meta{Run: testRun}, spool.Limits{}, errors.New("no disk")), func(string) {})
-	c, err := newCapture(r, 0, job.Stdout)
+	r := New(Config{Journal: spool.InMemory(spool.Meta{Run: testRun}, spool.Limits{}, errors.New("no disk")), SendAtOnce: 512 << 10, Say: func(string) {}})
+	c, err := r.CapturePipe(0, job.Stdout)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,18 +27,14 @@ func heldCapture(t *testing.T) (*capture, *recorder, *os.File) {
 	}
 	held := os.NewFile(uintptr(fd), "held")
 	t.Cleanup(func() { held.Close() })
-	c.start()
+	c.Start(nil)
 	return c, r, held
 }
 
 // printedBytes is what a recorder has recorded.
-func printedBytes(t *testing.T, r *recorder) []byte {
+func printedBytes(t *testing.T, r *Recorder) []byte {
 	t.Helper()
-	all, err := io.ReadAll(io.NewSectionReader(r.spool, 0, 1<<40))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return readJournal(t, all).output[streamKey{0, job.Stdout}]
+	return readJournal(t, contents(t, r.Journal(), 0)).output[job.Stdout]
 }
 
 // Somebody outside of the run holds the pipe when its time is over: what was printed is
@@ -51,10 +46,10 @@ func TestLimitLetsGoOfAPipeThatIsHeld(t *testing.T) {
 			if _, err := held.WriteString("printed\n"); err != nil {
 				t.Fatal(err)
 			}
-			c.release()
-			c.limit(time.Now().Add(limit))
+			c.Release()
+			c.Limit(time.Now().Add(limit))
 			<-c.done
-			if !c.stuck.Load() {
+			if !c.Held() {
 				t.Error("the capture does not say that the pipe is held")
 			}
 			if got := printedBytes(t, r); string(got) != "printed\n" {
@@ -83,11 +78,11 @@ func TestLimitEndsAPipeThatIsNeverEmpty(t *testing.T) {
 			}
 		}
 	}()
-	c.release()
-	c.limit(time.Now())
+	c.Release()
+	c.Limit(time.Now())
 	<-c.done
-	if err := <-ended; !errors.Is(err, syscall.EPIPE) || !c.stuck.Load() {
-		t.Errorf("the pipe ended with %v, held %v", err, c.stuck.Load())
+	if err := <-ended; !errors.Is(err, syscall.EPIPE) || !c.Held() {
+		t.Errorf("the pipe ended with %v, held %v", err, c.Held())
 	}
 }
 
@@ -99,10 +94,10 @@ func TestCaptureReadsToTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	held.Close()
-	c.release()
+	c.Release()
 	<-c.done
-	if got := printedBytes(t, r); !bytes.Equal(got, want) || c.stuck.Load() {
-		t.Errorf("%d of %d bytes recorded, held %v", len(got), len(want), c.stuck.Load())
+	if got := printedBytes(t, r); !bytes.Equal(got, want) || c.Held() {
+		t.Errorf("%d of %d bytes recorded, held %v", len(got), len(want), c.Held())
 	}
 }
 
@@ -128,39 +123,11 @@ func TestReleaseInTheMiddleOfOutput(t *testing.T) {
 			}
 		}()
 		<-printed
-		c.release()
-		c.release() // again is harmless
+		c.Release()
+		c.Release() // again is harmless
 		<-c.done
 		if got := printedBytes(t, r); !bytes.Equal(got, want) {
 			t.Fatalf("round %d: %d bytes recorded of %d, or others", round, len(got), len(want))
 		}
-	}
-}
-
-// With one pipe for both streams, their order is kept; install steps keep two.
-func TestMergedOutputKeepsItsOrder(t *testing.T) {
-	s := newMemoryServer()
-	c, _ := config(t, s, "for i in 1 2 3 4 5; do echo out $i; echo err $i >&2; done")
-	c.MergeOutput, c.Install = true, []string{"echo out; echo err >&2"}
-	outR, outW, errR, errW := pipes(t)
-	c.Quiet, c.Stdout, c.Stderr = false, outW, errW
-	if got := Run(t.Context(), c); got.ExitCode != 0 || !got.Complete {
-		t.Errorf("result %+v", got)
-	}
-	outW.Close()
-	errW.Close()
-	const want = "out 1\nerr 1\nout 2\nerr 2\nout 3\nerr 3\nout 4\nerr 4\nout 5\nerr 5\n"
-	v := s.read(t, testRun)
-	for key, text := range map[streamKey]string{
-		{0, job.Stdout}: "out\n", {0, job.Stderr}: "err\n", {1, job.Stdout}: want, {1, job.Stderr}: "",
-	} {
-		if got := string(v.output[key]); got != text {
-			t.Errorf("%v recorded %q, want %q", key, got, text)
-		}
-	}
-	out, _ := io.ReadAll(outR)
-	errs, _ := io.ReadAll(errR)
-	if string(out) != "out\n"+want || string(errs) != "err\n" {
-		t.Errorf("passed on %q and %q", out, errs)
 	}
 }

@@ -1,4 +1,4 @@
-package agent
+package record
 
 import (
 	"bytes"
@@ -12,9 +12,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-// bytesWaiting is the ioctl that returns how many bytes can be read.
-const bytesWaiting = unix.TIOCINQ
 
 // pipeReader is the agent's end of a job's pipe. As long as the job runs, it reads with plain
 // blocking calls: once somebody has polled a pipe, or given it to Go's poller, the kernel
@@ -215,6 +212,3 @@ func (p *pipeReader) Close() error {
 	}
 	return os.NewSyscallError("close", unix.Close(p.fd))
 }
-
-// dupTo makes the descriptor to a copy of from.
-func dupTo(from, to int) error { return unix.Dup3(from, to, 0) }

@@ -1,10 +1,9 @@
-package agent
+package record
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"testing"
 	"time"
 
@@ -23,7 +22,7 @@ func encoded(data []byte) []byte {
 func TestGapIsDeclaredExactly(t *testing.T) {
 	j := spool.InMemory(spool.Meta{Run: testRun}, spool.Limits{Memory: 1 << 20}, errors.New("no disk"))
 	messages := &says{}
-	r := newRecorder(j, messages.say)
+	r := New(Config{Journal: j, SendAtOnce: 512 << 10, Say: messages.say})
 	var printed []byte
 	for n := range 40 {
 		line := bytes.Repeat(fmt.Appendf(nil, "%015d\n", n), 4096) // 64 KiB, 4096 lines
@@ -31,22 +30,16 @@ func TestGapIsDeclaredExactly(t *testing.T) {
 		r.output(encoded(line), 0, job.Stdout, time.Now(), false)
 	}
 	r.output(encoded([]byte("few\n")), 0, job.Stderr, time.Now(), false)
-	first, err := io.ReadAll(io.NewSectionReader(j, 0, 1<<40))
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := contents(t, j, 0)
 	j.Acknowledge(j.Size()) // now there is room
 	r.output(encoded([]byte("after\n")), 0, job.Stdout, time.Now(), false)
 	printed = append(printed, "after\n"...)
-	if err := r.finish(time.Now(), journal.Final{Outcome: job.Outcome{State: job.Succeeded}}); err != nil {
+	if err := r.Finish(time.Now(), journal.Final{Outcome: job.Outcome{State: job.Succeeded}}); err != nil {
 		t.Fatal(err)
 	}
-	rest, err := io.ReadAll(io.NewSectionReader(j, int64(len(first)), 1<<40))
-	if err != nil {
-		t.Fatal(err)
-	}
+	rest := contents(t, j, int64(len(first)))
 	v := readJournal(t, append(first, rest...))
-	kept := v.output[streamKey{0, job.Stdout}]
+	kept := v.output[job.Stdout]
 	lost := int64(len(printed) - len(kept))
 	if len(v.gaps) != 1 || lost <= 0 || len(kept) < 1<<20 || !j.Dropped() {
 		t.Fatalf("gaps %+v, kept %d", v.gaps, len(kept))
@@ -58,7 +51,7 @@ func TestGapIsDeclaredExactly(t *testing.T) {
 	if !bytes.Equal(kept[:g.AtBytes], printed[:g.AtBytes]) || !bytes.Equal(kept[g.AtBytes:], printed[g.AtBytes+g.Bytes:]) {
 		t.Error("what was kept is not the head and the tail of what was printed")
 	}
-	if got := string(v.output[streamKey{0, job.Stderr}]); got != "few\n" {
+	if got := string(v.output[job.Stderr]); got != "few\n" {
 		t.Errorf("stderr %q", got)
 	}
 	if len(messages.lines) != 1 {

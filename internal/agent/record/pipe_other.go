@@ -1,16 +1,11 @@
 //go:build !linux
 
-package agent
+package record
 
 import (
 	"errors"
 	"os"
-
-	"golang.org/x/sys/unix"
 )
-
-// bytesWaiting is the ioctl that returns how many bytes can be read (FIONREAD).
-const bytesWaiting = 0x4004667f
 
 // pipeReader is the standard library's pipe: here the poller costs a writer nothing.
 type pipeReader struct{ *os.File }
@@ -26,6 +21,3 @@ func jobPipe(int) (r source, w *os.File, size int, sizeErr, err error) {
 	}
 	return pipeReader{read}, w, 0, errors.ErrUnsupported, nil
 }
-
-// dupTo makes the descriptor to a copy of from.
-func dupTo(from, to int) error { return unix.Dup2(from, to) }

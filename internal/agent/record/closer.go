@@ -1,4 +1,4 @@
-package agent
+package record
 
 import (
 	"context"
@@ -21,7 +21,7 @@ type closer struct {
 
 	mu       sync.Mutex
 	closed   map[job.Stream]bool
-	captures []*capture
+	captures []*Capture
 }
 
 func newCloser() *closer {
@@ -51,11 +51,11 @@ func (c *closer) run(ctx context.Context, stdout, stderr *os.File) {
 	}
 }
 
-// readerGone says that nobody reads a stream any more. It does not wait.
+// readerGone notes that a stream has no reader any more. It does not wait.
 func (c *closer) readerGone(s job.Stream) {
 	select {
 	case c.gone <- s:
-	default: // it is said already
+	default: // it is noted already
 	}
 }
 
@@ -73,7 +73,7 @@ func (c *closer) close(s job.Stream) {
 }
 
 // add takes over a capture that has begun to drain.
-func (c *closer) add(one *capture) {
+func (c *closer) add(one *Capture) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.captures = append(c.captures, one)
@@ -81,7 +81,7 @@ func (c *closer) add(one *capture) {
 }
 
 // hangUp closes one stream of a step if nobody reads it. The caller holds mu.
-func (c *closer) hangUp(one *capture) {
+func (c *closer) hangUp(one *Capture) {
 	if !c.closed[one.stream] {
 		return
 	}
@@ -114,14 +114,14 @@ func (c *closer) of(step int) *job.ClosedOutput {
 
 // hangUp ends a capture after what it can read at once, and closes the agent's end. Whoever
 // writes then gets SIGPIPE; those at a terminal, SIGHUP.
-func (c *capture) hangUp() {
+func (c *Capture) hangUp() {
 	c.hungUp.Store(true)
-	c.release()
-	c.limit(time.Now())
+	c.Release()
+	c.Limit(time.Now())
 }
 
 // what names what is captured.
-func (c *capture) what() string {
+func (c *Capture) what() string {
 	if c.terminal() {
 		return "terminal"
 	}
@@ -129,7 +129,7 @@ func (c *capture) what() string {
 }
 
 // terminal reports whether the capture is that of a terminal.
-func (c *capture) terminal() bool {
+func (c *Capture) terminal() bool {
 	_, is := c.read.(terminalReader)
 	return is
 }

@@ -1,0 +1,171 @@
+// Package record takes the job's output and what else is known of an attempt, masks secrets in
+// it, writes it into the journal, and passes output on to the caller.
+package record
+
+import (
+	"sync/atomic"
+	"time"
+
+	"stint.dev/stint/internal/agent/redact"
+	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// Config says where a recorder writes.
+type Config struct {
+	Journal *spool.Journal
+	Secrets *redact.Set // masked in every record; nil for none
+	// SendAtOnce is how many unsent bytes wake the delivery through Urgent.
+	SendAtOnce int64
+	// Say prints one line for people. It must not wait.
+	Say func(line string)
+	// InMemory says that people know that the journal is held in memory.
+	InMemory bool
+}
+
+// Recorder writes everything into the attempt's journal. It waits for no disk that does not
+// answer, nor for anything else. It is safe for concurrent use.
+type Recorder struct {
+	cfg    Config
+	passer *Passer // nil when output is not passed on
+
+	begun         time.Time
+	lastOutput    atomic.Int64 // nanoseconds from begun to the last output, from 1; 0 for none yet
+	failureSaid   atomic.Bool  // that the disk failed
+	nextIsUrgent  atomic.Bool  // the next that can be read is worth sending soon
+	started       atomic.Bool  // the spool reports what can be read; until then, who records does
+	more          chan struct{}
+	urgent        chan struct{}
+	moreForPasser chan struct{}
+}
+
+// New makes a recorder. Start has a goroutine of the spool write.
+func New(c Config) *Recorder {
+	r := &Recorder{
+		cfg: c, begun: time.Now(),
+		more: make(chan struct{}, 1), urgent: make(chan struct{}, 1), moreForPasser: make(chan struct{}, 1),
+	}
+	r.failureSaid.Store(c.InMemory)
+	return r
+}
+
+// PassOn has the recorder pass output on to the caller. It is called before anything is
+// recorded.
+func (r *Recorder) PassOn(c Caller) *Passer {
+	r.passer = newPasser(r, c)
+	return r.passer
+}
+
+// Start hands the writing to a goroutine of the spool. A second call does nothing.
+func (r *Recorder) Start() {
+	r.started.Store(true)
+	r.cfg.Journal.Start(r.wake)
+}
+
+// Journal returns the attempt's journal.
+func (r *Recorder) Journal() *spool.Journal { return r.cfg.Journal }
+
+// Secrets returns what is masked; nil for nothing.
+func (r *Recorder) Secrets() *redact.Set { return r.cfg.Secrets }
+
+// More receives a value when something can be read from the journal.
+func (r *Recorder) More() <-chan struct{} { return r.more }
+
+// Urgent receives a value when something can be read that is worth sending soon, or a lot.
+func (r *Recorder) Urgent() <-chan struct{} { return r.urgent }
+
+// SendSoon makes Urgent receive a value.
+func (r *Recorder) SendSoon() { notify(r.urgent) }
+
+// Record writes a record that is not output. What finds no room any more (only samples
+// and notes can, because there is a reserve) is dropped.
+func (r *Recorder) Record(t journal.Type, at time.Time, v any) error {
+	if t != journal.TypeSample && t != journal.TypeNote {
+		r.nextIsUrgent.Store(true)
+	}
+	err := r.cfg.Journal.AppendJSON(t, at, masked(r.cfg.Secrets, v))
+	r.written()
+	return err
+}
+
+// Note writes a text for people about the attempt (step -1) or a step.
+func (r *Recorder) Note(step int, text string) {
+	_ = r.Record(journal.TypeNote, time.Now(), journal.Note{Step: step, Text: text}) // no room: see Record
+}
+
+// output records output whose raw bytes are in place already (see journal.PutOutput). With
+// own it may keep the memory; next is then what the caller goes on with, else nil.
+func (r *Recorder) output(rec []byte, step int, stream job.Stream, at time.Time, own bool) (next []byte) {
+	journal.PutOutput(rec, step, stream, at)
+	r.printed(at)
+	next, length, kept := r.cfg.Journal.Output(rec, step, stream, own && r.passer == nil)
+	if r.passer != nil {
+		end := length + int64(len(rec))
+		if kept != spool.Placed {
+			end = 0 // it has no place that could be waited for
+		}
+		r.passer.add(stream, rec[front:], end)
+	}
+	r.written()
+	return next
+}
+
+// printed notes that the job printed something. Times are kept as distances on the monotonic
+// clock, so that a wall clock that jumps makes no job look silent.
+func (r *Recorder) printed(at time.Time) { r.lastOutput.Store(max(1, int64(at.Sub(r.begun)))) }
+
+// OutputMark differs from an earlier one when something was printed in between.
+func (r *Recorder) OutputMark() int64 { return r.lastOutput.Load() }
+
+// OutputAt returns when the job last printed something; the zero time if it never did.
+func (r *Recorder) OutputAt() time.Time {
+	d := r.lastOutput.Load()
+	if d == 0 {
+		return time.Time{}
+	}
+	return r.begun.Add(time.Duration(d))
+}
+
+// EndStep gives all output its place, declares what was dropped, and writes a step's end.
+func (r *Recorder) EndStep(at time.Time, e journal.StepEnded) error {
+	r.cfg.Journal.Settle()
+	return r.Record(journal.TypeStepEnded, at, e)
+}
+
+// Finish writes the outcome, the last record.
+func (r *Recorder) Finish(at time.Time, f journal.Final) error {
+	r.cfg.Journal.Settle()
+	f.Outcome = r.MaskedOutcome(f.Outcome)
+	r.nextIsUrgent.Store(true)
+	err := r.cfg.Journal.Finish(at, f)
+	r.written()
+	return err
+}
+
+// written notifies the readers, unless the spool does.
+func (r *Recorder) written() {
+	if !r.started.Load() {
+		r.wake()
+	}
+}
+
+// wake notifies the readers that there is more, and prints once that the disk has failed.
+func (r *Recorder) wake() {
+	notify(r.more)
+	notify(r.moreForPasser)
+	if r.nextIsUrgent.Swap(false) || r.cfg.Journal.Unsent() >= r.cfg.SendAtOnce {
+		notify(r.urgent)
+	}
+	if err := r.cfg.Journal.DiskError(); err != nil && !r.failureSaid.Swap(true) {
+		r.cfg.Say("the journal of this run is held in memory, because it cannot be written to the spool: " + err.Error())
+	}
+}
+
+// notify sends to a channel of capacity 1, unless it holds a value already.
+func notify(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
