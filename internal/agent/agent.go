@@ -33,6 +33,7 @@ import (
 
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/flush"
+	"stint.dev/stint/internal/agent/measure"
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/process/terminal"
 	"stint.dev/stint/internal/agent/record"
@@ -51,7 +52,7 @@ type attempt struct {
 	spool *spool.Spool     // nil when there is none
 	rec   *record.Recorder // safe for all
 	group *process.Group
-	meter *meter // safe for all
+	meter *measure.Meter // safe for all
 	env   []string
 
 	hadTerminal bool
@@ -72,7 +73,7 @@ type attempt struct {
 	told     int               // notes of the group that are recorded
 	back     *background
 	said     *progress
-	disk     disk
+	disk     measure.Disk // of the goroutine that sends heartbeats
 	cores    *record.Cores
 
 	tty      *os.File           // our side of the command's terminal; nil without one
@@ -110,14 +111,14 @@ func Run(ctx context.Context, c Config) Result {
 	}
 	a.drainAll(drainLimit)
 	a.said.close()
-	a.back.stopMeter()
-	a.meter.sample()
+	a.meter.Stop()
+	a.meter.Sample()
 	a.tellNotes()
 	if at := c.retryAt(outcome, time.Now()); !at.IsZero() && !a.stop.final {
 		outcome.RetryAt = &at
 	}
 	c.events.JobEnded(true) // before anybody can see the end, and act on it
-	if err := a.rec.Finish(time.Now(), journal.Final{Outcome: outcome, Usage: a.meter.totals()}); err != nil {
+	if err := a.rec.Finish(time.Now(), journal.Final{Outcome: outcome, Usage: a.meter.Usage()}); err != nil {
 		c.Say("the outcome could not be written to the journal: " + err.Error())
 	}
 	if by := c.nextBy(outcome, time.Now()); !by.IsZero() {
@@ -140,7 +141,7 @@ func Run(ctx context.Context, c Config) Result {
 
 // release gives back what contained the job.
 func (a *attempt) release() {
-	a.meter.close()
+	a.meter.Close()
 	if err := a.group.Close(); err != nil {
 		a.cfg.Say("giving back what contained the job: " + err.Error())
 	}
@@ -176,7 +177,7 @@ func (a *attempt) prepare(secrets *redact.Set, opened <-chan openedJournal) erro
 		})
 	}
 	a.rec.Start() // from here on no disk that does not answer holds up the job
-	a.meter = newMeter(a.rec)
+	a.meter = measure.New(a.rec)
 	a.back = &background{a: a}
 	if err := a.identify(); err != nil {
 		return errors.Join(err, a.group.Close(), j.Remove())
@@ -356,10 +357,6 @@ func (a *attempt) because(text string, why error) string {
 type background struct {
 	a       *attempt
 	started bool
-
-	meterStop context.CancelFunc
-	meterDone sync.WaitGroup
-	gpusDone  sync.WaitGroup // ends with meterStop
 
 	ended    chan struct{} // closed when the journal is whole
 	delivery *delivery.Delivery

@@ -6,9 +6,9 @@ import (
 	"sync"
 	"time"
 
-	"stint.dev/stint/internal/agent/bounded"
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/flush"
+	"stint.dev/stint/internal/agent/measure"
 	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/job"
@@ -26,14 +26,12 @@ func (b *background) start(ctx context.Context) {
 		return
 	}
 	b.started = true
-	b.a.meter.open(b.a.group, b.a.cfg.SamplePeriod)
 	ctx = context.WithoutCancel(ctx) // a stop of the job is not the end of its record
 	a, c := b.a, b.a.cfg
 	b.ended = make(chan struct{})
-	var meterCtx context.Context
-	meterCtx, b.meterStop = context.WithCancel(ctx)
-	b.meterDone.Go(func() { a.meter.samples(meterCtx, a.cores.UseOne) })
-	b.gpusDone.Go(func() { a.meter.gpus.watch(meterCtx, c.Dir, a.env, max(gpuPeriod, c.SamplePeriod)) })
+	a.meter.Start(ctx, measure.Config{
+		Source: a.group, Period: c.SamplePeriod, Dir: c.Dir, Env: a.env, BeforeFirst: a.cores.UseOne,
+	})
 	if a.passer != nil {
 		a.passer.Start(ctx)
 	}
@@ -82,18 +80,6 @@ func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
-	}
-}
-
-// gpusLimit bounds the wait for the search for nvidia-smi: a directory of the PATH may not answer.
-const gpusLimit = time.Second
-
-// stopMeter ends the sampling; the last sample is the caller's.
-func (b *background) stopMeter() {
-	if b.started {
-		b.meterStop()
-		b.meterDone.Wait()
-		bounded.Do(gpusLimit, b.gpusDone.Wait)
 	}
 }
 

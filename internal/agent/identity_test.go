@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 )
 
 func TestEnvironmentNames(t *testing.T) {
@@ -46,33 +44,5 @@ func TestLockFiles(t *testing.T) {
 	}
 	if got := lockFiles(dir, nil, nil); got != nil {
 		t.Errorf("without install steps: %v", got)
-	}
-}
-
-func TestFreeSpaceIsAskedForBesideTheHeartbeat(t *testing.T) {
-	var d disk
-	now := time.Now()
-	dir := t.TempDir()
-	deadline := time.NewTimer(10 * time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for d.free(dir, now) == nil {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatal("no answer")
-		}
-	}
-	if left := d.free(dir, now); *left <= 0 {
-		t.Errorf("%d bytes left", *left)
-	}
-	var none disk
-	_ = none.free(filepath.Join(dir, strings.Repeat("x", 10)), now)
-	for none.asking.Load() {
-		<-tick.C
-	}
-	if left := none.free(filepath.Join(dir, "x"), now); left != nil {
-		t.Errorf("a directory that does not exist has %d bytes left", *left)
 	}
 }

@@ -257,7 +257,7 @@ func (a *attempt) answerOf(ctx context.Context, args []string) (string, error) {
 		return "", err
 	}
 	exit := proc.Exit()
-	a.meter.stepEnded(exit)
+	a.meter.StepEnded(exit)
 	if exit.Code != 0 || exit.Signal != "" {
 		return fmt.Sprintf("failed with %d%s", exit.Code, exit.Signal), nil
 	}

@@ -88,7 +88,7 @@ func (a *attempt) runStep(ctx context.Context, s step, final bool) job.Outcome {
 		ending.Alive = true
 	} else {
 		exit := proc.Exit()
-		a.meter.stepEnded(exit)
+		a.meter.StepEnded(exit)
 		ending.ExitCode, ending.Signal, ending.SignalNo, ending.Core = exit.Code, exit.Signal, exit.SignalNo, exit.Core
 	}
 	ending.OOM, ending.Stop = a.group.OOM(), a.stop.cause

@@ -1,4 +1,4 @@
-package agent
+package measure
 
 import (
 	"context"
@@ -14,19 +14,19 @@ import (
 )
 
 const (
-	// gpuPeriod is the shortest time between two questions: one costs some 100 ms of CPU.
-	gpuPeriod = 10 * time.Second
-	// gpuPatience bounds one answer; a driver in trouble gives none.
-	gpuPatience = 5 * time.Second
-	// gpuFailures in a row end the asking.
+	// gpuInterval is the shortest time between two queries: one costs some 100 ms of CPU.
+	gpuInterval = 10 * time.Second
+	// gpuTimeout bounds one query; a driver in trouble does not answer.
+	gpuTimeout = 5 * time.Second
+	// gpuFailures in a row end the queries.
 	gpuFailures = 3
 )
 
-// gpus asks nvidia-smi beside everything else. A sample takes what was read since the last
+// gpus runs nvidia-smi beside everything else. A sample takes what was read since the last
 // one, and never waits.
 type gpus struct {
 	fresh atomic.Pointer[[]job.GPU]
-	tell  func(note string)
+	note  func(text string)
 }
 
 // take returns what was read since the last call.
@@ -37,7 +37,7 @@ func (g *gpus) take() []job.GPU {
 	return nil
 }
 
-// watch asks until ctx ends, or until it has failed too often. Where there is no
+// watch queries until ctx ends, or until it has failed too often. Where there is no
 // nvidia-smi it ends at once.
 func (g *gpus) watch(ctx context.Context, dir string, env []string, period time.Duration) {
 	timer := time.NewTimer(firstSample) // a job that is over sooner is not worth the search
@@ -60,21 +60,21 @@ func (g *gpus) watch(ctx context.Context, dir string, env []string, period time.
 		case <-ctx.Done():
 			return
 		}
-		err := g.ask(ctx, path, env)
+		err := g.query(ctx, path, env)
 		if ctx.Err() != nil {
 			return
 		}
 		if failed++; err == nil {
 			failed = 0
 		} else if failed == gpuFailures {
-			g.tell(fmt.Sprintf("the GPUs are not measured any more: %v", err))
+			g.note(fmt.Sprintf("the GPUs are not measured any more: %v", err))
 		}
 		timer.Reset(period)
 	}
 }
 
-func (g *gpus) ask(ctx context.Context, path string, env []string) error {
-	ctx, cancel := context.WithTimeout(ctx, gpuPatience)
+func (g *gpus) query(ctx context.Context, path string, env []string) error {
+	ctx, cancel := context.WithTimeout(ctx, gpuTimeout)
 	defer cancel()
 	answer, err := process.Ask(ctx, append([]string{path}, gpu.Query...), env)
 	if err != nil {
