@@ -35,11 +35,11 @@ import (
 	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/measure"
 	"stint.dev/stint/internal/agent/process"
-	"stint.dev/stint/internal/agent/process/terminal"
 	"stint.dev/stint/internal/agent/record"
 	"stint.dev/stint/internal/agent/redact"
 	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/agent/stdio"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -61,23 +61,20 @@ type attempt struct {
 	watched     atomic.Bool
 	nextBy      atomic.Pointer[time.Time] // until when another attempt may come; nil while this one goes on
 
-	running  *process.Process  // the step's process while it is watched
-	limits   *limits           // of the step that is started or runs; nil without one
-	current  int               // index of the step that runs; -1 before the first
-	captures []*record.Capture // streams that are being drained
-	held     []syscall.Signal  // to be passed on to the next process; see passOn
-	passer   *record.Passer    // nil when output is not passed on
-	rests    []interval        // in which agent and job were suspended
-	cleared  bool              // clearUp was done
-	kept     bool              // what the command left behind lives on, on purpose
-	told     int               // notes of the group that are recorded
-	back     *background
-	said     *progress
-	disk     measure.Disk // of the goroutine that sends heartbeats
-	cores    *record.Cores
-
-	tty      *os.File           // our side of the command's terminal; nil without one
-	keyboard *terminal.Keyboard // what is typed into it; nil without that
+	running *process.Process // the step's process while it is watched
+	limits  *limits          // of the step that is started or runs; nil without one
+	current int              // index of the step that runs; -1 before the first
+	streams *stdio.Streams
+	held    []syscall.Signal // to be passed on to the next process; see passOn
+	passer  *record.Passer   // nil when output is not passed on
+	rests   []interval       // in which agent and job were suspended
+	cleared bool             // clearUp was done
+	kept    bool             // what the command left behind lives on, on purpose
+	told    int              // notes of the group that are recorded
+	back    *background
+	said    *progress
+	disk    measure.Disk // of the goroutine that sends heartbeats
+	cores   *record.Cores
 }
 
 // Run supervises one attempt to its end. It returns when the job's fate is known, its
@@ -103,13 +100,13 @@ func Run(ctx context.Context, c Config) Result {
 		a.rec.Note(-1, text)
 	}
 	a.hadTerminal = haveTerminal()
-	defer func() { a.keyboard.Close() }() // gives the caller's terminal back
+	defer func() { a.streams.CloseKeyboard() }() // gives the caller's terminal back
 	outcome := a.rec.MaskedOutcome(a.steps(ctx))
-	a.leaveStdin() // also when the command was not started
+	a.streams.LeaveStdin() // also when the command was not started
 	if !a.cleared {
 		a.clearUp(ctx)
 	}
-	a.drainAll(drainLimit)
+	a.drainAll()
 	a.said.close()
 	a.meter.Stop()
 	a.meter.Sample()
@@ -176,6 +173,10 @@ func (a *attempt) prepare(secrets *redact.Set, opened <-chan openedJournal) erro
 			Stdout: a.cfg.Stdout, Stderr: a.cfg.Stderr, Limit: a.cfg.SpoolLimit, IgnoreClosed: a.cfg.IgnoreClosedOutput,
 		})
 	}
+	a.streams = stdio.New(stdio.Config{
+		Stdin: a.cfg.Stdin, Stdout: a.cfg.Stdout, Stderr: a.cfg.Stderr, TTY: a.cfg.TTY, TypeStdin: a.cfg.TypeStdin,
+		Merge: a.cfg.MergeOutput, KeepStdin: a.cfg.Retry.Possible(),
+	}, a.rec, a.passer, a.cores)
 	a.rec.Start() // from here on no disk that does not answer holds up the job
 	a.meter = measure.New(a.rec)
 	a.back = &background{a: a}

@@ -99,7 +99,7 @@ func (b *background) finish(o job.Outcome, result *Result) error {
 	if p := b.a.passer; p != nil && p.Finish(ctx.Done()) > 0 {
 		result.Dropped = true
 	}
-	b.a.keyboard.Close()
+	b.a.streams.CloseKeyboard()
 	err := errNoServer
 	if b.delivery != nil {
 		err = b.delivery.Finish(ctx, b.a.cfg.FlushTimeout)
@@ -131,7 +131,7 @@ func (b *background) untilGivenUp() (ctx context.Context, cancel func()) {
 				return
 			case e := <-c.events.Events():
 				if e.Action == signals.Suspend {
-					b.a.keyboard.Close()
+					b.a.streams.CloseKeyboard()
 					c.suspendAgent(e.Signal, b.suspender)
 				}
 			case <-ctx.Done():

@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/signals"
+	"stint.dev/stint/internal/agent/stdio"
 	"stint.dev/stint/job"
 )
 
@@ -41,7 +42,7 @@ func Supervise(ctx context.Context, c Config) Result {
 		c.claim = &runClaim{}
 		defer c.claim.release()
 	}
-	start := placeOf(c.Stdin)
+	start := stdio.PositionOf(c.Stdin)
 	for {
 		result := Run(ctx, c)
 		if result.Err != nil {
@@ -56,7 +57,7 @@ func Supervise(ctx context.Context, c Config) Result {
 			})
 			return result
 		}
-		if err := start.restore(); err != nil {
+		if err := start.Restore(); err != nil {
 			c.Say(err.Error())
 			return result
 		}

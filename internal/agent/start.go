@@ -23,17 +23,17 @@ var errAbandoned = errors.New("the start of the process was abandoned")
 func (a *attempt) startStep(ctx context.Context, s step, limits *limits) (*process.Process, error) {
 	started := journal.StepStarted{Index: s.index, Name: s.name, Kind: s.kind, Command: shownCommand(a.rec.Secrets(), s)}
 	begun := time.Now()
-	streams, err := a.stdioOf(s)
+	streams, err := a.streams.Open(s.index, s.kind == job.CommandStep)
 	if err != nil {
 		_ = a.rec.Record(journal.TypeStepStarted, begun, started)
 		return nil, err
 	}
 	proc, err := a.startProcess(ctx, limits, process.Spec{
-		Args: s.args, Dir: a.cfg.Dir, Env: a.env, Terminal: streams.master != nil,
-		Stdin: streams.stdin, Stdout: streams.stdout, Stderr: streams.stderr,
+		Args: s.args, Dir: a.cfg.Dir, Env: a.env, Terminal: streams.Terminal(),
+		Stdin: streams.Stdin, Stdout: streams.Stdout, Stderr: streams.Stderr,
 	})
 	if s.kind == job.CommandStep && !errors.Is(err, errAbandoned) {
-		a.leaveStdin()
+		a.streams.LeaveStdin()
 	}
 	if err == nil {
 		a.reportUnenforced() // a start can find out that a limit does not hold
@@ -42,11 +42,11 @@ func (a *attempt) startStep(ctx context.Context, s step, limits *limits) (*proce
 	_ = a.rec.Record(journal.TypeStepStarted, begun, started) // there is a reserve for it
 	if err != nil {
 		if !errors.Is(err, errAbandoned) { // which may use them still
-			streams.discard()
+			streams.Discard()
 		}
 		return nil, err
 	}
-	a.startStdio(streams)
+	a.streams.Start(s.index, streams)
 	if a.stop.cause != nil {
 		a.askToEnd() // the stop began when the process was not there
 	}

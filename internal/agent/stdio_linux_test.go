@@ -2,9 +2,7 @@ package agent
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,8 +10,6 @@ import (
 	"testing"
 
 	"stint.dev/stint/internal/agent/process/terminal"
-	"stint.dev/stint/internal/agent/record"
-	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
 )
 
@@ -122,28 +118,5 @@ func TestCommandThatLeavesItsTerminal(t *testing.T) {
 	}
 	if log := readAll(t, filepath.Join(c.Dir, "log")); log != "logged\n" {
 		t.Errorf("the command's own log has %q", log)
-	}
-}
-
-// Changes of the window's size that the command's terminal cannot follow are noted once.
-func TestResizeOfATerminalThatIsGone(t *testing.T) {
-	s := newMemoryServer()
-	c, _ := config(t, s, "true")
-	master, slave, err := terminal.Open(terminal.Size{Columns: 80, Rows: 24})
-	if err != nil {
-		t.Skipf("this machine gives no pseudo-terminal: %v", err)
-	}
-	slave.Close()
-	master.Close()
-	a := &attempt{cfg: c, tty: master, rec: record.New(record.Config{Journal: spool.InMemory(spool.Meta{Run: testRun}, spool.Limits{}, errors.New("no disk")), Say: func(string) {}})}
-	for range 10 {
-		a.resized()
-	}
-	all, err := io.ReadAll(io.NewSectionReader(a.rec.Journal(), 0, 1<<40))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if notes := readJournal(t, all).notes; len(notes) != 1 {
-		t.Errorf("notes %q", notes)
 	}
 }

@@ -82,8 +82,7 @@ func (a *attempt) runStep(ctx context.Context, s step, final bool) job.Outcome {
 	a.passOnHeld()
 	a.watch(ctx, proc, limits)
 	a.running, a.limits = nil, nil
-	a.endTyping()
-	a.releaseStep(s)
+	a.streams.Release(s.index)
 	if a.stop.abandoned {
 		ending.Alive = true
 	} else {
@@ -92,10 +91,10 @@ func (a *attempt) runStep(ctx context.Context, s step, final bool) job.Outcome {
 		ending.ExitCode, ending.Signal, ending.SignalNo, ending.Core = exit.Code, exit.Signal, exit.SignalNo, exit.Core
 	}
 	ending.OOM, ending.Stop = a.group.OOM(), a.stop.cause
-	ending.Closed = a.passer.Closed(s.index)
+	ending.Closed = a.streams.Closed(s.index)
 	if final || ending.ExitCode != 0 || ending.Signal != "" || a.stop.cause != nil {
 		a.clearUp(ctx)
-		a.drainAll(drainLimit)
+		a.drainAll()
 	} else {
 		a.drainStep(s)
 	}
@@ -270,39 +269,20 @@ func (a *attempt) emptied(ctx context.Context, atMost time.Duration) bool {
 // drainStep lets the pipes of a step run dry. What the step left behind may go on
 // printing: its pipes stay open until the attempt ends.
 func (a *attempt) drainStep(s step) {
-	timer := time.NewTimer(drainLimit)
-	defer timer.Stop()
+	limit := drainLimit
 	if members, err := a.group.Members(); err == nil && len(members) > 0 {
-		timer.Reset(heldLimit)
+		limit = heldLimit
 	}
-	for _, c := range a.captures {
-		if c.Step() != s.index {
-			continue
-		}
-		select {
-		case <-c.Done():
-		case <-timer.C:
-			return
-		}
-	}
+	a.streams.DrainStep(s.index, limit)
 }
 
 // drainAll reads every pipe to its end, but not longer than a limit.
-func (a *attempt) drainAll(limit time.Duration) {
+func (a *attempt) drainAll() {
+	limit := drainLimit
 	if a.kept || a.stop.abandoned {
 		limit = heldLimit
 	}
-	at := time.Now().Add(limit)
-	for _, c := range a.captures {
-		c.Limit(at)
-	}
-	for _, c := range a.captures {
-		<-c.Done()
-		if c.Held() {
-			a.rec.Note(c.Step(), fmt.Sprintf("%s still holds %s open; what it prints from here on is not recorded", a.holder(), c.Stream()))
-		}
-	}
-	a.captures = nil
+	a.streams.DrainAll(limit, a.holder())
 }
 
 // stepOver writes the step's end.

@@ -186,7 +186,9 @@ func (a *attempt) act(e signals.Event) {
 	case signals.PassOn, signals.Continue:
 		a.passOn(e.Signal)
 	case signals.Resize:
-		a.resized()
+		if !a.streams.Resize(a.current) {
+			a.passOn(e.Signal)
+		}
 	case signals.Suspend:
 		a.suspend(e.Signal)
 	}

@@ -2,12 +2,10 @@ package agent
 
 import (
 	"context"
-	"os"
 	"syscall"
 	"time"
 
 	"stint.dev/stint/internal/agent/delivery"
-	"stint.dev/stint/internal/agent/process/terminal"
 	"stint.dev/stint/internal/agent/signals"
 )
 
@@ -31,8 +29,7 @@ func (a *attempt) suspend(sig syscall.Signal) {
 	if err := a.group.Suspend(); err != nil {
 		a.rec.Note(a.current, err.Error())
 	}
-	typing := a.keyboard != nil && a.running != nil
-	a.keyboard.Close() // gives the caller's terminal back
+	typing := a.streams.PauseTyping() && a.running != nil
 	missed := a.cfg.suspendAgent(sig, a.back.suspender)
 	// A job that is continued before what is due may end by itself first.
 	for _, e := range missed {
@@ -43,7 +40,7 @@ func (a *attempt) suspend(sig syscall.Signal) {
 		a.rec.Note(a.current, err.Error())
 	}
 	if typing {
-		a.connectKeyboard(a.tty)
+		a.streams.ResumeTyping(a.current)
 	}
 	rest.to = time.Now()
 	a.rests = append(a.rests, rest)
@@ -125,12 +122,3 @@ func (a *attempt) rested(since time.Time) (sum time.Duration) {
 // working returns the time without that in which the agent was suspended, for comparisons
 // with other times of the same kind.
 func (a *attempt) working(now time.Time) time.Time { return now.Add(-a.rested(time.Time{})) }
-
-// connectKeyboard begins to type what the caller types into the command's terminal.
-func (a *attempt) connectKeyboard(tty *os.File) {
-	keyboard, err := terminal.Connect(a.cfg.Stdin, tty)
-	if err != nil {
-		a.rec.Note(a.current, "the job gets no input: "+err.Error())
-	}
-	a.keyboard = keyboard
-}

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/term"
 	"stint.dev/stint/internal/agent"
+	"stint.dev/stint/internal/agent/stdio"
 	"stint.dev/stint/internal/cli/option"
 )
 
@@ -45,7 +46,7 @@ func (a *agentProgram) fitRetries(c *agent.Config, asked bool) error {
 	if !c.Retry.Possible() {
 		return nil
 	}
-	kind := agent.OneReader(c.Stdin)
+	kind := stdio.OneReader(c.Stdin)
 	switch {
 	case kind == "":
 		return nil

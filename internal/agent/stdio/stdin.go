@@ -1,4 +1,4 @@
-package agent
+package stdio
 
 import (
 	"fmt"
@@ -12,8 +12,8 @@ import (
 	"stint.dev/stint/internal/agent/process/children"
 )
 
-// emptyWithin bounds the wait for a pipe to show that it is empty.
-const emptyWithin = 50 * time.Millisecond
+// emptyLimit bounds the wait for a pipe to show that it is empty.
+const emptyLimit = 50 * time.Millisecond
 
 // OneReader returns what f is, "a pipe" or "a socket", if the attempt that reads it leaves
 // nothing for another one; empty for everything else. A pipe or socket that is at its end
@@ -22,11 +22,11 @@ const emptyWithin = 50 * time.Millisecond
 func OneReader(f *os.File) string {
 	switch kindOf(f) {
 	case unix.S_IFIFO:
-		if !atEnd(int(f.Fd()), emptyWithin) {
+		if !atEnd(int(f.Fd()), emptyLimit) {
 			return "a pipe"
 		}
 	case unix.S_IFSOCK:
-		if !atEnd(int(f.Fd()), emptyWithin) {
+		if !atEnd(int(f.Fd()), emptyLimit) {
 			return "a socket"
 		}
 	}
@@ -53,12 +53,12 @@ func kindOf(f *os.File) uint32 {
 	return uint32(info.Mode) & unix.S_IFMT
 }
 
-// leaveStdin gives up the agent's own end of a pipe or socket that only the command reads:
-// who writes into it then learns of the command's end, or of its close, as without the
-// agent.
-func (a *attempt) leaveStdin() {
-	f := a.cfg.Stdin
-	if kind := kindOf(f); a.types() || a.cfg.Retry.Possible() || kind != unix.S_IFIFO && kind != unix.S_IFSOCK {
+// LeaveStdin closes the agent's own end of a pipe or socket that only the command reads: what
+// writes into it then learns of the command's end, or of its close, as without the agent. A
+// second call does nothing.
+func (s *Streams) LeaveStdin() {
+	f := s.cfg.Stdin
+	if kind := kindOf(f); s.types() || s.cfg.KeepStdin || kind != unix.S_IFIFO && kind != unix.S_IFSOCK {
 		return
 	}
 	null, err := children.OpenNull()
@@ -89,27 +89,27 @@ func atEnd(fd int, atMost time.Duration) bool {
 	}
 }
 
-// place is where a file stood when the agent started.
-type place struct {
+// Position is where a file was when the agent started.
+type Position struct {
 	file   *os.File
 	offset int64
 }
 
-// placeOf returns the place of a regular file or block device; of everything else, which
-// cannot be set back, the zero place.
-func placeOf(f *os.File) place {
+// PositionOf returns the position of a regular file or block device; of everything else, which
+// cannot be set back, the zero Position.
+func PositionOf(f *os.File) Position {
 	if kind := kindOf(f); kind != unix.S_IFREG && kind != unix.S_IFBLK {
-		return place{}
+		return Position{}
 	}
 	at, err := unix.Seek(int(f.Fd()), 0, io.SeekCurrent)
 	if err != nil {
-		return place{}
+		return Position{}
 	}
-	return place{f, at}
+	return Position{f, at}
 }
 
-// restore sets the file back to its place.
-func (p place) restore() error {
+// Restore sets the file back to its position.
+func (p Position) Restore() error {
 	if p.file == nil {
 		return nil
 	}

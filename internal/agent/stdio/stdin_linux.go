@@ -1,4 +1,4 @@
-package agent
+package stdio
 
 import "golang.org/x/sys/unix"
 

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package agent
+package stdio
 
 import "golang.org/x/sys/unix"
 
