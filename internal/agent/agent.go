@@ -32,6 +32,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/delivery"
+	"stint.dev/stint/internal/agent/environment"
 	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/measure"
 	"stint.dev/stint/internal/agent/process"
@@ -88,15 +89,15 @@ func Run(ctx context.Context, c Config) Result {
 		cores: record.NewCores(c.Cores),
 	}
 	opened := a.openJournal()
-	secrets, said := secretsOf(c)
+	secrets, masked := environment.Secrets(c.environment())
 	if secrets != nil {
 		c.MaskMessages(secrets.String)
 	}
-	a.env = jobEnvironment(c)
+	a.env = environment.Of(c.environment())
 	if err := a.prepare(secrets, opened); err != nil {
 		return Result{ExitCode: exitNoWork, Err: err}
 	}
-	for _, text := range slices.Concat(c.Notes, said) {
+	for _, text := range slices.Concat(c.Notes, masked) {
 		a.rec.Note(-1, text)
 	}
 	a.hadTerminal = haveTerminal()
@@ -222,7 +223,7 @@ func (a *attempt) identify() error {
 		InstallTimeoutMS: c.InstallTimeout.Milliseconds(), NoOutputTimeoutMS: c.NoOutputTimeout.Milliseconds(),
 		NoProgressTimeoutMS: c.NoProgressTimeout.Milliseconds(),
 		MemoryLimitBytes:    c.MemoryLimit, CPULimit: c.CPULimit, ExpectMS: c.Expect.Milliseconds(),
-		Environment: environmentNames(a.env), LockFiles: lockFilesSoon(c.Dir, c.Install, c.InstallCache),
+		Environment: environment.Names(a.env), LockFiles: lockFilesSoon(c.Dir, c.Install, c.InstallCache),
 	}
 	if err := a.rec.Record(journal.TypeAttempt, a.begun, id); err == nil {
 		return nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/delivery"
+	"stint.dev/stint/internal/agent/environment"
 	"stint.dev/stint/internal/agent/process/watch"
 	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/internal/agent/signals"
@@ -191,6 +192,14 @@ func (c Config) withEvents() (with Config, end func()) {
 
 // host is this host, as the spool knows hosts.
 func (c Config) host() spool.Host { return spool.Host{Name: c.Host, BootID: c.BootID} }
+
+// environment says what the job's environment is made of.
+func (c Config) environment() environment.Config {
+	return environment.Config{
+		Caller: c.Env, Run: c.Run, Job: c.Job, Attempt: c.Attempt, ServerURL: c.ServerURL,
+		Redact: c.Redact, NoRedact: c.NoRedact, Token: c.Token, ReportURL: c.ReportURL,
+	}
+}
 
 // passing reports whether output is passed on to the caller's own.
 func (c Config) passing() bool { return !c.Quiet && (c.Stdout != nil || c.Stderr != nil) }

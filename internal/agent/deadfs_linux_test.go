@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/agent/environment"
 	"stint.dev/stint/internal/faulttest/deadfs"
 	"stint.dev/stint/job"
 )
@@ -49,7 +50,7 @@ func TestBesidesThatDoNotAnswer(t *testing.T) {
 		},
 		"directory of the PATH": func(_ *testing.T, c *Config) {
 			c.Args[0] = "/bin/sh"
-			c.Env = append(WithoutNames(c.Env, []string{"PATH"}), "PATH="+dead+":/usr/bin:/bin")
+			c.Env = append(environment.Without(c.Env, []string{"PATH"}), "PATH="+dead+":/usr/bin:/bin")
 		},
 		"socket of whoever watches the agent": func(_ *testing.T, c *Config) {
 			c.Env = append(c.Env, "NOTIFY_SOCKET="+dead+"/notify")

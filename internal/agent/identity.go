@@ -15,31 +15,11 @@ import (
 	"stint.dev/stint/internal/agent/bounded"
 )
 
-// What the identity of an attempt tells of its surroundings is bounded.
+// Bounds of what is read of lock files.
 const (
-	mostEnvironment = 8 << 10 // bytes of names
 	mostLockFiles   = 16
 	largestLockFile = 8 << 20
 )
-
-// environmentNames are the names of all variables, sorted, each once, with one space between
-// them.
-func environmentNames(env []string) string {
-	names := make([]string, 0, len(env))
-	size := 0
-	for _, kv := range env {
-		name, _, _ := strings.Cut(kv, "=")
-		if name == "" || strings.ContainsAny(name, " \n") {
-			continue
-		}
-		if size += len(name) + 1; size > mostEnvironment {
-			break
-		}
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return strings.Join(slices.Compact(names), " ")
-}
 
 // lockFilesLimit bounds the time for reading the lock files before the job starts.
 const lockFilesLimit = time.Second

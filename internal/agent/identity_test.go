@@ -1,25 +1,10 @@
 package agent
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 )
-
-func TestEnvironmentNames(t *testing.T) {
-	got := environmentNames([]string{"PATH=/bin", "B=x=y", "A=", "=C:=x", "odd name=1", "A=2"})
-	if got != "A B PATH" {
-		t.Errorf("names %q", got)
-	}
-	var many []string
-	for i := range 5000 {
-		many = append(many, fmt.Sprintf("SOME_NAME_%d=1", i))
-	}
-	if got := environmentNames(many); len(got) > mostEnvironment {
-		t.Errorf("%d bytes of names", len(got))
-	}
-}
 
 func TestLockFiles(t *testing.T) {
 	dir := t.TempDir()

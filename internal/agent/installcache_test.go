@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/delivery"
+	"stint.dev/stint/internal/agent/environment"
 	"stint.dev/stint/job"
 )
 
@@ -32,7 +33,7 @@ func write(t *testing.T, dir, name, text string) {
 
 // pathBefore is an environment with one more directory at the beginning of the PATH.
 func pathBefore(env []string, dir string) []string {
-	return append(WithoutNames(env, []string{"PATH"}), "PATH="+dir+":"+os.Getenv("PATH"))
+	return append(environment.Without(env, []string{"PATH"}), "PATH="+dir+":"+os.Getenv("PATH"))
 }
 
 func lines(t *testing.T, dir, name string) int {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"stint.dev/stint/internal/agent/environment"
 	"stint.dev/stint/internal/agent/notify"
 	"stint.dev/stint/internal/agent/sample"
 	"stint.dev/stint/internal/agent/stall"
@@ -37,7 +38,7 @@ type progress struct {
 // job where it is. A job without it is a job all the same.
 func newProgress(a *attempt) *progress {
 	p := &progress{a: a}
-	if address := valueOf(a.env, "NOTIFY_SOCKET"); address != "" {
+	if address := environment.Value(a.env, "NOTIFY_SOCKET"); address != "" {
 		var err error
 		if p.forward, err = notify.NewForward(address); err != nil {
 			a.rec.Note(-1, "what the job says of its progress is not handed on: "+err.Error())
@@ -57,16 +58,6 @@ func newProgress(a *attempt) *progress {
 	return p
 }
 
-// valueOf is the value of a variable in an environment, the first if the name is there twice.
-func valueOf(env []string, name string) string {
-	for _, kv := range env {
-		if value, found := strings.CutPrefix(kv, name+"="); found {
-			return value
-		}
-	}
-	return ""
-}
-
 // raw hands a message on to whoever watches the agent.
 func (p *progress) raw(datagram []byte) {
 	if p.forward == nil {
@@ -82,7 +73,7 @@ func (p *progress) raw(datagram []byte) {
 // withNotify puts the socket into an environment, in the place of one that belongs to
 // whoever watches the agent. The watchdog's time is the shorter one of ours and theirs.
 func withNotify(env []string, address string, limit time.Duration) []string {
-	if theirs, err := strconv.ParseInt(valueOf(env, "WATCHDOG_USEC"), 10, 64); err == nil && theirs > 0 && theirs < int64(1<<62)/1000 {
+	if theirs, err := strconv.ParseInt(environment.Value(env, "WATCHDOG_USEC"), 10, 64); err == nil && theirs > 0 && theirs < int64(1<<62)/1000 {
 		if t := time.Duration(theirs) * time.Microsecond; limit <= 0 || t < limit {
 			limit = t
 		}

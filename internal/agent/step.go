@@ -10,6 +10,7 @@ import (
 
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/process/member"
+	"stint.dev/stint/internal/agent/redact"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -57,6 +58,15 @@ func shorten(s string) string {
 		return s
 	}
 	return strings.ToValidUTF8(s[:mostCommand], "") + " …"
+}
+
+// shownCommand is a step's command line in the journal. It is masked before it is quoted
+// and cut, which could leave a part of a value that nobody recognises.
+func shownCommand(secrets *redact.Set, s step) string {
+	if s.kind == job.InstallStep {
+		return shorten(secrets.String(s.args[len(s.args)-1])) // sh -c COMMAND
+	}
+	return shorten(job.CommandLine(secrets.Strings(s.args)))
 }
 
 // runStep runs one step to its end. final is true when no further step follows after it

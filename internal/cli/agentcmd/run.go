@@ -18,6 +18,7 @@ import (
 	"stint.dev/stint/internal/agent"
 	"stint.dev/stint/internal/agent/bounded"
 	"stint.dev/stint/internal/agent/delivery"
+	"stint.dev/stint/internal/agent/environment"
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/process/watch"
 	"stint.dev/stint/internal/agent/report"
@@ -157,7 +158,7 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 	if err := a.identity(c, opts, args, nested); err != nil {
 		return cfg, err
 	}
-	if err := environment(c, opts); err != nil {
+	if err := jobEnvironment(c, opts); err != nil {
 		return cfg, err
 	}
 	var err error
@@ -246,14 +247,14 @@ func (a *agentProgram) identity(c *agent.Config, opts *option.Set, args []string
 	return nil
 }
 
-// environment is the agent's own with the variables of --env.
-func environment(c *agent.Config, opts *option.Set) error {
+// jobEnvironment sets the environment of the job: the agent's own with the variables of --env.
+func jobEnvironment(c *agent.Config, opts *option.Set) error {
 	vars, err := pairs("env", opts.List("env"), checkVariable)
 	if err != nil {
 		return err
 	}
 	c.EnvNames = slices.Sorted(maps.Keys(vars))
-	c.Env = agent.WithoutNames(process.Environ(), c.EnvNames)
+	c.Env = environment.Without(process.Environ(), c.EnvNames)
 	for _, name := range c.EnvNames {
 		c.Env = append(c.Env, name+"="+vars[name])
 	}
