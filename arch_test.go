@@ -26,7 +26,7 @@ var table = []row{
 	{"journal", "job", "", "the format needs the words, and nothing else"},
 	{"client", "job", "github.com/klauspost/compress golang.org/x/sys", "programs outside the repository import it: words, the standard library, zstd for slow links, and what TCP knows of a connection"},
 
-	{"internal/agent", "job journal internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/diagnose internal/agent/environment internal/agent/flush internal/agent/measure internal/agent/notify internal/agent/process internal/agent/process/children internal/agent/process/member internal/agent/process/watch internal/agent/record internal/agent/redact internal/agent/report internal/agent/sample internal/agent/signals internal/agent/spool internal/agent/stall internal/agent/statedir internal/agent/stdio", "golang.org/x/sys", "wires its parts; the server is an interface that cli joins"},
+	{"internal/agent", "job journal internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/diagnose internal/agent/environment internal/agent/flush internal/agent/measure internal/agent/process internal/agent/process/children internal/agent/process/member internal/agent/process/watch internal/agent/progress internal/agent/record internal/agent/redact internal/agent/report internal/agent/signals internal/agent/spool internal/agent/statedir internal/agent/stdio", "golang.org/x/sys", "wires its parts; the server is an interface that cli joins"},
 	{"internal/agent/bounded", "", "", "one wait; knows nothing of Stint"},
 	{"internal/agent/cache", "internal/agent/freespace", "golang.org/x/sync golang.org/x/sys", "files and locks; it knows nothing of runs, so that list and prune need none"},
 	{"internal/agent/delivery", "client job journal internal/agent/bounded internal/agent/spool internal/agent/statedir", "github.com/cenkalti/backoff/v7", "sends one journal and the heartbeats of one attempt; what answered in place of a server is an error of the client"},
@@ -43,6 +43,7 @@ var table = []row{
 	{"internal/agent/process/member", "internal/agent/process/procfs", "golang.org/x/sys", "what identifies a process: facts of the kernel, and a signal to exactly that one"},
 	{"internal/agent/process/procfs", "", "golang.org/x/sys", "reads files of the kernel and knows nothing of Stint"},
 	{"internal/agent/process/terminal", "", "golang.org/x/sys golang.org/x/term", "pseudo-terminals and the caller's own: system calls, and nothing of Stint"},
+	{"internal/agent/progress", "journal internal/agent/environment internal/agent/notify internal/agent/process/member internal/agent/sample internal/agent/stall", "", "joins what the job reports and what is measured of it to one judgement"},
 	{"internal/agent/process/watch", "internal/agent/process/children internal/agent/process/contain internal/agent/process/member internal/agent/process/procfs", "golang.org/x/sys", "a shell that outlives the agent, and a sweep; the group that is guarded is an interface"},
 	{"internal/agent/signals", "internal/agent/process/procfs", "golang.org/x/sys", "what signals ask for, and system calls; knows nothing of jobs"},
 	{"internal/agent/sample", "job internal/agent/process internal/agent/process/procfs", "golang.org/x/sys", "measures what process contains"},

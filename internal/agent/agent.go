@@ -36,6 +36,7 @@ import (
 	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/measure"
 	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/progress"
 	"stint.dev/stint/internal/agent/record"
 	"stint.dev/stint/internal/agent/redact"
 	"stint.dev/stint/internal/agent/report"
@@ -62,20 +63,20 @@ type attempt struct {
 	watched     atomic.Bool
 	nextBy      atomic.Pointer[time.Time] // until when another attempt may come; nil while this one goes on
 
-	running *process.Process // the step's process while it is watched
-	limits  *limits          // of the step that is started or runs; nil without one
-	current int              // index of the step that runs; -1 before the first
-	streams *stdio.Streams
-	held    []syscall.Signal // to be passed on to the next process; see passOn
-	passer  *record.Passer   // nil when output is not passed on
-	rests   []interval       // in which agent and job were suspended
-	cleared bool             // clearUp was done
-	kept    bool             // what the command left behind lives on, on purpose
-	told    int              // notes of the group that are recorded
-	back    *background
-	said    *progress
-	disk    measure.Disk // of the goroutine that sends heartbeats
-	cores   *record.Cores
+	running  *process.Process // the step's process while it is watched
+	limits   *limits          // of the step that is started or runs; nil without one
+	current  int              // index of the step that runs; -1 before the first
+	streams  *stdio.Streams
+	held     []syscall.Signal // to be passed on to the next process; see passOn
+	passer   *record.Passer   // nil when output is not passed on
+	rests    []interval       // in which agent and job were suspended
+	cleared  bool             // clearUp was done
+	kept     bool             // what the command left behind lives on, on purpose
+	told     int              // notes of the group that are recorded
+	back     *background
+	progress *progress.Progress
+	disk     measure.Disk // of the goroutine that sends heartbeats
+	cores    *record.Cores
 }
 
 // Run supervises one attempt to its end. It returns when the job's fate is known, its
@@ -108,7 +109,7 @@ func Run(ctx context.Context, c Config) Result {
 		a.clearUp(ctx)
 	}
 	a.drainAll()
-	a.said.close()
+	a.progress.Close()
 	a.meter.Stop()
 	a.meter.Sample()
 	a.tellNotes()
@@ -191,7 +192,9 @@ func (a *attempt) prepare(secrets *redact.Set, opened <-chan openedJournal) erro
 	if a.cfg.StateDir != "" && j.Path() == "" {
 		a.rec.Note(-1, "the journal is held in memory, because the spool cannot be used: "+j.DiskError().Error())
 	}
-	a.said = newProgress(a)
+	a.progress, a.env = progress.Start(progress.Config{
+		Recorder: a.rec, Group: a.group, Dir: j.Path(), Env: a.env, Limit: a.cfg.NoProgressTimeout,
+	})
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/process/member"
+	"stint.dev/stint/internal/agent/progress"
 	"stint.dev/stint/internal/agent/redact"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -123,8 +124,9 @@ func startError(err error, s step) *job.StartError {
 // watch waits for the step's process to end, and acts on whatever asks for a stop. It returns
 // before that only when the process was abandoned.
 func (a *attempt) watch(ctx context.Context, proc *process.Process, limits *limits) {
-	stalls := a.said.follow()
-	defer stalls.end()
+	now := time.Now()
+	stalls := a.progress.Watch(now, a.working(now))
+	defer stalls.Stop()
 	canceled := ctx.Done()
 	for !a.stop.abandoned {
 		select {
@@ -151,10 +153,21 @@ func (a *attempt) watch(ctx context.Context, proc *process.Process, limits *limi
 				a.begin(job.StopCause{Reason: job.NoOutput, Limit: a.cfg.NoOutputTimeout}, 0)
 			}
 		case <-stalls.C:
-			stalls.look()
+			a.checkProgress(stalls)
 		case <-a.stop.grace.C:
 			a.graceOver()
 		}
+	}
+}
+
+// checkProgress stops the attempt when there was no progress for too long.
+func (a *attempt) checkProgress(w *progress.Watch) {
+	if a.stop.cause != nil {
+		return
+	}
+	now := time.Now()
+	if v := w.Check(now, a.working(now)); v.Stalled {
+		a.begin(job.StopCause{Reason: job.NoProgress, Limit: a.cfg.NoProgressTimeout, Why: v.Why}, 0)
 	}
 }
 
