@@ -33,13 +33,11 @@ import (
 
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/environment"
-	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/measure"
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/progress"
 	"stint.dev/stint/internal/agent/record"
 	"stint.dev/stint/internal/agent/redact"
-	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/internal/agent/stdio"
 	"stint.dev/stint/job"
@@ -128,7 +126,7 @@ func Run(ctx context.Context, c Config) Result {
 	released.Go(a.release) // while the journal is on its way
 	delivered := a.back.finish(outcome, &result)
 	c.events.JobEnded(false)
-	a.settle(&result, delivered)
+	result.Complete, result.WaitsAt = a.ended().Conclude(delivered)
 	result.stopped = len(a.asked) > 0
 	released.Wait()
 	a.group.Dismiss()
@@ -136,6 +134,15 @@ func Run(ctx context.Context, c Config) Result {
 		requested: a.stop.sig, sent: a.stop.sent, dropped: result.Dropped, init: os.Getpid() == 1,
 	})
 	return result
+}
+
+// ended is the journal of the attempt, at its end.
+func (a *attempt) ended() delivery.Ended {
+	c := a.cfg
+	return delivery.Ended{
+		Run: c.Run, Journal: a.rec.Journal(), Link: c.link, Print: c.Say,
+		NoServer: c.Server == nil, Discard: c.ReportTo != nil, // the caller chose the other protocol alone
+	}
 }
 
 // release gives back what contained the job.
@@ -288,91 +295,4 @@ func neverStarted(s step, cause *job.StopCause) job.Outcome {
 	o := job.Classify(job.Ending{Step: s.name, Kind: s.kind, Stop: cause})
 	o.ExitCode = nil
 	return o
-}
-
-// settle removes a delivered journal and says where another one waits.
-func (a *attempt) settle(result *Result, delivered error) {
-	j := a.rec.Journal()
-	var deleted *delivery.DeletedError
-	if a.cfg.Server != nil && delivered == nil && j.Waiting() == 0 || errors.As(delivered, &deleted) {
-		result.Complete = delivered == nil && !j.Dropped()
-		if err := j.Remove(); err != nil {
-			a.cfg.Say(err.Error())
-		}
-		return
-	}
-	if a.cfg.Server == nil && a.cfg.ReportTo != nil {
-		// Nobody will ever ask for it: the caller chose the other wire alone.
-		if err := j.Remove(); err != nil {
-			a.cfg.Say(err.Error())
-		}
-		return
-	}
-	lost := j.Persist()
-	var final *delivery.RefusedError
-	refused := errors.As(delivered, &final)
-	if refused {
-		j.Refuse(delivered.Error())
-	}
-	if err := j.Close(); err != nil {
-		a.cfg.Say("closing the journal: " + err.Error())
-	}
-	if lost != nil {
-		if a.cfg.Server != nil {
-			a.cfg.Say(a.lostText(delivered))
-		}
-		return
-	}
-	result.WaitsAt = j.Path()
-	if a.cfg.Server != nil && !refused { // a refusal was reported when it came
-		a.cfg.Say(a.waitsText(delivered, j.Path()))
-	}
-}
-
-// lostText says what is lost of a journal that is neither on the server nor on the disk, and why.
-func (a *attempt) lostText(why error) string {
-	text := "the journal of run %s is incomplete on the server, and the part that is missing was in memory only"
-	switch {
-	case a.rec.Journal().Path() == "" && a.rec.Journal().Acknowledged() == 0:
-		text = "the record of run %s is lost: it was in memory, because the state directory could not be used, and the server did not take it"
-	case !a.cfg.link.Reached():
-		text = "the journal of run %s was not delivered, and what the disk did not take of it is lost"
-	}
-	return a.because(fmt.Sprintf(text, a.cfg.Run), why)
-}
-
-// waitsText says where the journal waits, and why unless that was reported before.
-func (a *attempt) waitsText(why error, path string) string {
-	text := fmt.Sprintf("the journal of this run waits at %s until the next stint run, or stint flush, delivers it", path)
-	return a.because(text, why)
-}
-
-// because adds to a text why the journal was not delivered, unless that was printed before.
-func (a *attempt) because(text string, why error) string {
-	if a.cfg.link.Printed(delivery.NoServer) || a.cfg.link.Printed(delivery.BadToken) {
-		return text
-	}
-	if !a.cfg.link.Reached() {
-		a.cfg.link.SetPrinted(delivery.NoServer) // a further attempt need not say it again
-	}
-	return fmt.Sprintf("%s: %v", text, why)
-}
-
-// background is what runs beside the job: each goroutine ends in finish.
-type background struct {
-	a       *attempt
-	started bool
-
-	ended    chan struct{} // closed when the journal is whole
-	delivery *delivery.Delivery
-
-	beginBeats func() // again is harmless
-	beatStop   context.CancelFunc
-	beatDone   sync.WaitGroup
-
-	reports *report.Reports
-
-	others *flush.Backlog
-	// suspender suspends the heartbeats; nil when there are none.
-	suspender delivery.Suspender
 }

@@ -19,6 +19,25 @@ var (
 	errGivenUp  = errors.New("a signal ended the wait for the server")
 )
 
+// background is what runs beside the job: each goroutine ends in finish.
+type background struct {
+	a       *attempt
+	started bool
+
+	ended    chan struct{} // closed when the journal is whole
+	delivery *delivery.Delivery
+
+	beginBeats func() // again is harmless
+	beatStop   context.CancelFunc
+	beatDone   sync.WaitGroup
+
+	reports *report.Reports
+
+	others *flush.Backlog
+	// suspender suspends the heartbeats; nil when there are none.
+	suspender delivery.Suspender
+}
+
 // start starts everything that runs beside the job. It is called when the first process
 // has been started, so that nothing comes before the job; again is harmless.
 func (b *background) start(ctx context.Context) {
