@@ -26,7 +26,7 @@ var table = []row{
 	{"journal", "job", "", "the format needs the words, and nothing else"},
 	{"client", "job", "github.com/klauspost/compress golang.org/x/sys", "programs outside the repository import it: words, the standard library, zstd for slow links, and what TCP knows of a connection"},
 
-	{"internal/agent", "job journal internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/diagnose internal/agent/environment internal/agent/flush internal/agent/measure internal/agent/process internal/agent/process/children internal/agent/process/member internal/agent/process/watch internal/agent/progress internal/agent/record internal/agent/redact internal/agent/report internal/agent/signals internal/agent/spool internal/agent/statedir internal/agent/stdio", "golang.org/x/sys", "wires its parts; the server is an interface that cli joins"},
+	{"internal/agent", "job journal internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/diagnose internal/agent/environment internal/agent/flush internal/agent/install internal/agent/measure internal/agent/process internal/agent/process/children internal/agent/process/member internal/agent/process/watch internal/agent/progress internal/agent/record internal/agent/redact internal/agent/report internal/agent/signals internal/agent/spool internal/agent/stdio", "golang.org/x/sys", "wires its parts; the server is an interface that cli joins"},
 	{"internal/agent/bounded", "", "", "one wait; knows nothing of Stint"},
 	{"internal/agent/cache", "internal/agent/freespace", "golang.org/x/sync golang.org/x/sys", "files and locks; it knows nothing of runs, so that list and prune need none"},
 	{"internal/agent/delivery", "client job journal internal/agent/bounded internal/agent/spool internal/agent/statedir", "github.com/cenkalti/backoff/v7", "sends one journal and the heartbeats of one attempt; what answered in place of a server is an error of the client"},
@@ -35,6 +35,7 @@ var table = []row{
 	{"internal/agent/flush", "job journal internal/agent/delivery internal/agent/process/member internal/agent/process/watch internal/agent/spool", "", "delivers what waits in the spool; of a dead agent's job it ends the processes"},
 	{"internal/agent/freespace", "", "golang.org/x/sys", "one system call"},
 	{"internal/agent/gpu", "job", "", "pure: what nvidia-smi printed in, figures out"},
+	{"internal/agent/install", "internal/agent/bounded internal/agent/cache internal/agent/process internal/agent/statedir", "golang.org/x/sys", "asks the interpreters and the cache; notes and stops are the supervision's"},
 	{"internal/agent/measure", "job journal internal/agent/bounded internal/agent/freespace internal/agent/gpu internal/agent/process internal/agent/sample", "golang.org/x/sys", "the figures of one attempt; the recorder is an interface"},
 	{"internal/agent/notify", "internal/agent/bounded", "golang.org/x/sys", "a socket and the words on it; knows nothing of runs"},
 	{"internal/agent/process", "job internal/agent/bounded internal/agent/process/children internal/agent/process/contain internal/agent/process/member internal/agent/process/procfs internal/agent/process/watch", "golang.org/x/sys", "system calls and facts about an ending"},

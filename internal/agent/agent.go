@@ -33,6 +33,7 @@ import (
 
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/environment"
+	"stint.dev/stint/internal/agent/install"
 	"stint.dev/stint/internal/agent/measure"
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/progress"
@@ -233,7 +234,7 @@ func (a *attempt) identify() error {
 		InstallTimeoutMS: c.InstallTimeout.Milliseconds(), NoOutputTimeoutMS: c.NoOutputTimeout.Milliseconds(),
 		NoProgressTimeoutMS: c.NoProgressTimeout.Milliseconds(),
 		MemoryLimitBytes:    c.MemoryLimit, CPULimit: c.CPULimit, ExpectMS: c.Expect.Milliseconds(),
-		Environment: environment.Names(a.env), LockFiles: lockFilesSoon(c.Dir, c.Install, c.InstallCache),
+		Environment: environment.Names(a.env), LockFiles: install.LockFiles(c.Dir, c.Install, c.InstallCache),
 	}
 	if err := a.rec.Record(journal.TypeAttempt, a.begun, id); err == nil {
 		return nil
@@ -251,13 +252,13 @@ func (a *attempt) identify() error {
 func (a *attempt) steps(ctx context.Context) job.Outcome {
 	var outcome job.Outcome
 	all := stepsOf(a.cfg)
-	kept, hit := a.reuseInstall(ctx)
+	made, hit := a.reuseInstall(ctx)
 	if hit {
 		all = []step{commandStep(0, a.cfg)}
 	}
 	for i, s := range all {
 		if s.kind == job.CommandStep {
-			a.keepInstall(ctx, kept)
+			a.keepInstall(ctx, made)
 		}
 		if cause := a.stoppedBetween(ctx); cause != nil {
 			a.back.start(ctx)

@@ -1,4 +1,4 @@
-package agent
+package install
 
 import (
 	"crypto/sha256"
@@ -15,30 +15,29 @@ import (
 	"stint.dev/stint/internal/agent/bounded"
 )
 
-// Bounds of what is read of lock files.
 const (
-	mostLockFiles   = 16
-	largestLockFile = 8 << 20
+	// mostLockFiles and largestLockFile bound what is read of lock files, and lockFilesTimeout
+	// the time for that, before the job starts.
+	mostLockFiles    = 16
+	largestLockFile  = 8 << 20
+	lockFilesTimeout = time.Second
 )
 
-// lockFilesLimit bounds the time for reading the lock files before the job starts.
-const lockFilesLimit = time.Second
-
-// lockFilesSoon is lockFiles, or nil when a file system does not answer.
-func lockFilesSoon(dir string, install, named []string) map[string]string {
+// LockFiles returns the files that decide what the install steps do, as far as that can be
+// seen: those named for the install cache, and those whose names are words of the install
+// commands. Each comes with the beginning of its SHA-256. It returns nil when a file system
+// does not answer.
+func LockFiles(dir string, install, named []string) map[string]string {
 	if len(install) == 0 && len(named) == 0 {
 		return nil
 	}
-	files, err := bounded.Call(lockFilesLimit, func() (map[string]string, error) { return lockFiles(dir, install, named), nil })
+	files, err := bounded.Call(lockFilesTimeout, func() (map[string]string, error) { return lockFiles(dir, install, named), nil })
 	if err != nil {
 		return nil
 	}
 	return files
 }
 
-// lockFiles are the files that decide what the install steps do, as far as that can be
-// seen: those named for the install cache, and those whose names are words of the install
-// commands. Each comes with the beginning of its SHA-256.
 func lockFiles(dir string, install, named []string) map[string]string {
 	if len(install) == 0 && len(named) == 0 {
 		return nil
