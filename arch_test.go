@@ -26,7 +26,7 @@ var table = []row{
 	{"journal", "job", "", "the format needs the words, and nothing else"},
 	{"client", "job", "github.com/klauspost/compress golang.org/x/sys", "programs outside the repository import it: words, the standard library, zstd for slow links, and what TCP knows of a connection"},
 
-	{"internal/agent", "job journal internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/diagnose internal/agent/environment internal/agent/flush internal/agent/install internal/agent/measure internal/agent/process internal/agent/process/children internal/agent/process/member internal/agent/process/watch internal/agent/progress internal/agent/record internal/agent/redact internal/agent/report internal/agent/signals internal/agent/spool internal/agent/stdio", "golang.org/x/sys", "wires its parts; the server is an interface that cli joins"},
+	{"internal/agent", "job journal internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/environment internal/agent/flush internal/agent/install internal/agent/measure internal/agent/process internal/agent/process/children internal/agent/process/member internal/agent/process/watch internal/agent/progress internal/agent/record internal/agent/redact internal/agent/report internal/agent/signals internal/agent/spool internal/agent/stdio internal/agent/stop", "golang.org/x/sys", "wires its parts; the server is an interface that cli joins"},
 	{"internal/agent/bounded", "", "", "one wait; knows nothing of Stint"},
 	{"internal/agent/cache", "internal/agent/freespace", "golang.org/x/sync golang.org/x/sys", "files and locks; it knows nothing of runs, so that list and prune need none"},
 	{"internal/agent/delivery", "client job journal internal/agent/bounded internal/agent/spool internal/agent/statedir", "github.com/cenkalti/backoff/v7", "sends one journal and the heartbeats of one attempt; what answered in place of a server is an error of the client"},
@@ -56,6 +56,7 @@ var table = []row{
 	{"internal/agent/statedir", "", "", "who owns a directory: the standard library says it"},
 	{"internal/agent/stdio", "job internal/agent/bounded internal/agent/process/children internal/agent/process/terminal internal/agent/record", "golang.org/x/sys", "descriptors and terminals; which step runs, the supervision knows"},
 	{"internal/agent/stall", "internal/agent/process/member internal/agent/process/procfs", "", "a judgement on what was seen; only the bytes that processes moved are read here"},
+	{"internal/agent/stop", "job internal/agent/diagnose internal/agent/process/member", "", "what a stop does to the processes; who asked for it, the supervision knows"},
 
 	{"internal/index", "job journal", "", "pure: journal bytes in, views out"},
 	{"internal/query", "job internal/index", "", "pure: what is asked of a store, what comes back, and how it is cut for lists and charts"},

@@ -41,6 +41,7 @@ import (
 	"stint.dev/stint/internal/agent/redact"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/internal/agent/stdio"
+	"stint.dev/stint/internal/agent/stop"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -56,11 +57,11 @@ type attempt struct {
 	meter *measure.Meter // safe for all
 	env   []string
 
-	hadTerminal bool
-	stop        *stopping
-	asked       chan job.StopCause // from the heartbeats; cap 1
-	watched     atomic.Bool
-	nextBy      atomic.Pointer[time.Time] // until when another attempt may come; nil while this one goes on
+	hadTerminal  bool
+	stop         *stop.Stop
+	stopRequests chan job.StopCause // from the heartbeats; cap 1
+	watched      atomic.Bool
+	nextBy       atomic.Pointer[time.Time] // until when another attempt may come; nil while this one goes on
 
 	running  *process.Process // the step's process while it is watched
 	limits   *limits          // of the step that is started or runs; nil without one
@@ -84,8 +85,8 @@ func Run(ctx context.Context, c Config) Result {
 	c, endEvents := c.withDefaults().withEvents()
 	defer endEvents()
 	a := &attempt{
-		cfg: c, begun: time.Now(), stop: newStopping(),
-		asked: make(chan job.StopCause, 1), current: -1, held: make([]syscall.Signal, 0, mostHeld),
+		cfg: c, begun: time.Now(),
+		stopRequests: make(chan job.StopCause, 1), current: -1, held: make([]syscall.Signal, 0, mostHeld),
 		cores: record.NewCores(c.Cores),
 	}
 	opened := a.openJournal()
@@ -112,7 +113,7 @@ func Run(ctx context.Context, c Config) Result {
 	a.meter.Stop()
 	a.meter.Sample()
 	a.tellNotes()
-	if at := c.retryAt(outcome, time.Now()); !at.IsZero() && !a.stop.final {
+	if at := c.retryAt(outcome, time.Now()); !at.IsZero() && !a.stop.Final() {
 		outcome.RetryAt = &at
 	}
 	c.events.JobEnded(true) // before anybody can see the end, and act on it
@@ -128,11 +129,12 @@ func Run(ctx context.Context, c Config) Result {
 	delivered := a.back.finish(outcome, &result)
 	c.events.JobEnded(false)
 	result.Complete, result.WaitsAt = a.ended().Conclude(delivered)
-	result.stopped = len(a.asked) > 0
+	result.stopped = len(a.stopRequests) > 0
 	released.Wait()
 	a.group.Dismiss()
+	requested, sent := a.stop.Signals()
 	result.ExitCode, result.Signal = exitOf(outcome, processEnd{
-		requested: a.stop.sig, sent: a.stop.sent, dropped: result.Dropped, init: os.Getpid() == 1,
+		requested: requested, sent: sent, dropped: result.Dropped, init: os.Getpid() == 1,
 	})
 	return result
 }
@@ -183,6 +185,7 @@ func (a *attempt) prepare(secrets *redact.Set, opened <-chan openedJournal) erro
 			Stdout: a.cfg.Stdout, Stderr: a.cfg.Stderr, Limit: a.cfg.SpoolLimit, IgnoreClosed: a.cfg.IgnoreClosedOutput,
 		})
 	}
+	a.stop = a.newStop()
 	a.streams = stdio.New(stdio.Config{
 		Stdin: a.cfg.Stdin, Stdout: a.cfg.Stdout, Stderr: a.cfg.Stderr, TTY: a.cfg.TTY, TypeStdin: a.cfg.TypeStdin,
 		Merge: a.cfg.MergeOutput, KeepStdin: a.cfg.Retry.Possible(),
@@ -274,21 +277,21 @@ func (a *attempt) steps(ctx context.Context) job.Outcome {
 
 // stoppedBetween looks for a wish to stop that came while no process ran.
 func (a *attempt) stoppedBetween(ctx context.Context) *job.StopCause {
-	for a.stop.cause == nil {
+	for !a.stop.Begun() {
 		if e, ok := a.cfg.events.Poll(); ok {
 			a.act(e)
 			continue
 		}
 		select {
-		case cause := <-a.asked:
-			a.obey(cause)
+		case cause := <-a.stopRequests:
+			a.stop.BeginFinal(cause, 0)
 		case <-ctx.Done():
-			a.obey(job.StopCause{Reason: job.AgentStopped})
+			a.stop.BeginFinal(job.StopCause{Reason: job.AgentStopped}, 0)
 		default:
 			return nil
 		}
 	}
-	return a.stop.cause
+	return a.stop.Cause()
 }
 
 // neverStarted is the outcome of a stop before a step began.

@@ -84,7 +84,7 @@ func (b *background) startServer(ctx context.Context) {
 	b.suspender = make(delivery.Suspender)
 	beats := &delivery.Heartbeats{
 		Server: c.Server, Run: c.Run, Attempt: c.Attempt, Period: c.beatPeriod(), Begun: a.begun, Link: c.link,
-		Evidence: a.evidence, Ready: known, Reply: a.heard, BeforeBeat: func() { wake(beat) },
+		Evidence: a.evidence, Ready: known, Reply: a.onReply, BeforeBeat: func() { wake(beat) },
 		Suspender: b.suspender,
 	}
 	b.beatDone.Go(func() { beats.Send(beatCtx) })

@@ -35,7 +35,7 @@ func (a *attempt) reuseInstall(ctx context.Context) (*install.Candidate, bool) {
 		a.rec.Note(-1, err.Error()+"; the install steps run")
 		return found.Candidate, false
 	case err != nil:
-		if a.stop.cause == nil {
+		if !a.stop.Begun() {
 			a.rec.Note(-1, "the install cache is not used: "+err.Error())
 		}
 		return nil, false
@@ -64,7 +64,7 @@ func (a *attempt) cacheable() error {
 // keepInstall copies what the install steps made into the cache. It comes before the command,
 // which may change it.
 func (a *attempt) keepInstall(ctx context.Context, made *install.Candidate) {
-	if made == nil || a.stop.cause != nil {
+	if made == nil || a.stop.Begun() {
 		return
 	}
 	begun := time.Now()
@@ -72,7 +72,7 @@ func (a *attempt) keepInstall(ctx context.Context, made *install.Candidate) {
 		return made.Keep(ctx, a.rec.Secrets().Strings(a.cfg.Install))
 	})
 	switch {
-	case err != nil && a.stop.cause == nil:
+	case err != nil && !a.stop.Begun():
 		a.rec.Note(-1, "what the install steps made was not kept: "+err.Error())
 	case err == nil && done.Lost:
 		a.rec.Note(-1, "another run has kept the same install under key "+cache.Short(done.Key))
@@ -120,13 +120,13 @@ func runInterruptibly[T any](ctx context.Context, a *attempt, work func(context.
 			return done, errNoAnswer
 		case e := <-a.cfg.events.Events():
 			a.act(e)
-		case cause := <-a.asked:
-			a.obey(cause)
+		case cause := <-a.stopRequests:
+			a.stop.BeginFinal(cause, 0)
 		case <-canceled:
 			canceled = nil
-			a.obey(job.StopCause{Reason: job.AgentStopped})
+			a.stop.BeginFinal(job.StopCause{Reason: job.AgentStopped}, 0)
 		}
-		if a.stop.cause != nil {
+		if a.stop.Begun() {
 			cancel()
 		}
 	}

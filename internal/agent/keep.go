@@ -18,7 +18,7 @@ func (a *attempt) holder() string {
 	switch {
 	case a.kept:
 		return "what was left running"
-	case a.stop.abandoned:
+	case a.stop.Abandoned():
 		return "what could not be stopped"
 	}
 	return "a process outside of the run"

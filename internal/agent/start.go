@@ -47,8 +47,8 @@ func (a *attempt) startStep(ctx context.Context, s step, limits *limits) (*proce
 		return nil, err
 	}
 	a.streams.Start(s.index, streams)
-	if a.stop.cause != nil {
-		a.askToEnd() // the stop began when the process was not there
+	if a.stop.Begun() {
+		a.stop.Ask() // the stop began when the process was not there
 	}
 	return proc, nil
 }
@@ -75,27 +75,27 @@ func (a *attempt) startProcess(ctx context.Context, limits *limits, spec process
 			return r.proc, r.err
 		case e := <-a.cfg.events.Events():
 			a.act(e)
-			waiting = !a.stop.abandoned
-		case cause := <-a.asked:
-			a.obey(cause)
+			waiting = !a.stop.Abandoned()
+		case cause := <-a.stopRequests:
+			a.stop.BeginFinal(cause, 0)
 		case <-canceled:
 			canceled = nil
-			a.obey(job.StopCause{Reason: job.AgentStopped})
+			a.stop.BeginFinal(job.StopCause{Reason: job.AgentStopped}, 0)
 		case <-limits.time.C:
-			a.begin(limits.cause, 0)
+			a.stop.Begin(limits.cause)
 		case <-limits.silence.C:
-			a.begin(job.StopCause{Reason: job.NoOutput, Limit: a.cfg.NoOutputTimeout}, 0)
+			a.stop.Begin(job.StopCause{Reason: job.NoOutput, Limit: a.cfg.NoOutputTimeout})
 		case <-slow.C:
 			a.back.start(ctx)
-		case <-a.stop.grace.C:
-			a.graceOver() // a child that waits in its exec dies of it
+		case <-a.stop.GraceOver():
+			a.stop.Kill() // a child that waits in its exec dies of it
 			late = time.After(settle)
 		case <-late:
 			waiting = false
 		}
 	}
-	if a.stop.unstopped == "" {
-		a.giveUp("the start of " + spec.Args[0] + " waits for a file system that does not answer")
+	if a.stop.Unstopped() == "" {
+		a.stop.GiveUp("the start of " + spec.Args[0] + " waits for a file system that does not answer")
 	}
 	go func() { // ends when the file system answers
 		if r := <-made; r.err == nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"syscall"
 	"time"
 
 	"stint.dev/stint/internal/agent/process"
@@ -24,8 +23,6 @@ const (
 	// heldLimit is the same for a step after which others follow, while what it left
 	// behind still runs.
 	heldLimit = 250 * time.Millisecond
-	// killLimit bounds the wait for processes that were killed.
-	killLimit = 10 * time.Second
 	// mostCommand bounds a command line in a record.
 	mostCommand = 64 << 10
 )
@@ -83,7 +80,7 @@ func (a *attempt) runStep(ctx context.Context, s step, final bool) job.Outcome {
 	if err != nil {
 		a.limits = nil
 		if errors.Is(err, errAbandoned) {
-			ending.Alive, ending.Stop, ending.Unstopped = true, a.stop.cause, a.stop.unstopped
+			ending.Alive, ending.Stop, ending.Unstopped = true, a.stop.Cause(), a.stop.Unstopped()
 		} else {
 			ending.StartErr = startError(err, s)
 		}
@@ -94,22 +91,22 @@ func (a *attempt) runStep(ctx context.Context, s step, final bool) job.Outcome {
 	a.watch(ctx, proc, limits)
 	a.running, a.limits = nil, nil
 	a.streams.Release(s.index)
-	if a.stop.abandoned {
+	if a.stop.Abandoned() {
 		ending.Alive = true
 	} else {
 		exit := proc.Exit()
 		a.meter.StepEnded(exit)
 		ending.ExitCode, ending.Signal, ending.SignalNo, ending.Core = exit.Code, exit.Signal, exit.SignalNo, exit.Core
 	}
-	ending.OOM, ending.Stop = a.group.OOM(), a.stop.cause
+	ending.OOM, ending.Stop = a.group.OOM(), a.stop.Cause()
 	ending.Closed = a.streams.Closed(s.index)
-	if final || ending.ExitCode != 0 || ending.Signal != "" || a.stop.cause != nil {
+	if final || ending.ExitCode != 0 || ending.Signal != "" || a.stop.Begun() {
 		a.clearUp(ctx)
 		a.drainAll()
 	} else {
 		a.drainStep(s)
 	}
-	ending.Unstopped = a.unstopped(proc.PID())
+	ending.Unstopped = a.stop.UnstoppedOf(proc.PID())
 	return a.stepOver(s, ending)
 }
 
@@ -128,7 +125,7 @@ func (a *attempt) watch(ctx context.Context, proc *process.Process, limits *limi
 	stalls := a.progress.Watch(now, a.working(now))
 	defer stalls.Stop()
 	canceled := ctx.Done()
-	for !a.stop.abandoned {
+	for !a.stop.Abandoned() {
 		select {
 		case <-proc.Done(): // before anything else that is due: there is nothing to stop any more
 			return
@@ -139,35 +136,35 @@ func (a *attempt) watch(ctx context.Context, proc *process.Process, limits *limi
 			return
 		case e := <-a.cfg.events.Events():
 			a.act(e)
-		case cause := <-a.asked:
-			a.obey(cause)
+		case cause := <-a.stopRequests:
+			a.stop.BeginFinal(cause, 0)
 		case <-canceled:
 			canceled = nil
-			a.obey(job.StopCause{Reason: job.AgentStopped})
+			a.stop.BeginFinal(job.StopCause{Reason: job.AgentStopped}, 0)
 		case <-limits.time.C:
-			a.begin(limits.cause, 0)
+			a.stop.Begin(limits.cause)
 		case <-limits.silence.C:
 			if left := a.silentFor(limits.begun); left > 0 {
 				limits.silence.Reset(left)
 			} else {
-				a.begin(job.StopCause{Reason: job.NoOutput, Limit: a.cfg.NoOutputTimeout}, 0)
+				a.stop.Begin(job.StopCause{Reason: job.NoOutput, Limit: a.cfg.NoOutputTimeout})
 			}
 		case <-stalls.C:
 			a.checkProgress(stalls)
-		case <-a.stop.grace.C:
-			a.graceOver()
+		case <-a.stop.GraceOver():
+			a.stop.Kill()
 		}
 	}
 }
 
 // checkProgress stops the attempt when there was no progress for too long.
 func (a *attempt) checkProgress(w *progress.Watch) {
-	if a.stop.cause != nil {
+	if a.stop.Begun() {
 		return
 	}
 	now := time.Now()
 	if v := w.Check(now, a.working(now)); v.Stalled {
-		a.begin(job.StopCause{Reason: job.NoProgress, Limit: a.cfg.NoProgressTimeout, Why: v.Why}, 0)
+		a.stop.Begin(job.StopCause{Reason: job.NoProgress, Limit: a.cfg.NoProgressTimeout, Why: v.Why})
 	}
 }
 
@@ -200,7 +197,7 @@ func (l *limits) begin(left time.Duration, cause job.StopCause) {
 // beginDue begins the stop of the step that runs if its time is over.
 func (a *attempt) beginDue(now time.Time) {
 	if l := a.limits; l != nil && !now.Before(l.over) {
-		a.begin(l.cause, 0)
+		a.stop.Begin(l.cause)
 	}
 }
 
@@ -229,33 +226,28 @@ func (a *attempt) silentFor(begun time.Time) time.Duration {
 // clearUp ends whatever still lives of the attempt: list it, ask it, kill it.
 func (a *attempt) clearUp(ctx context.Context) {
 	a.cleared = true
-	if a.stop.abandoned || a.group.IsEmpty() || a.emptied(ctx, settle) {
+	if a.stop.Abandoned() || a.group.IsEmpty() || a.emptied(ctx, settle) {
 		return
 	}
 	members, err := a.group.Members()
 	if err == nil && len(members) == 0 {
 		return
 	}
-	if a.cfg.KeepBackground && a.stop.cause == nil {
+	if a.cfg.KeepBackground && !a.stop.Begun() {
 		a.keep(members)
 		return
 	}
-	if err == nil && a.stop.cause == nil {
+	if err == nil && !a.stop.Begun() {
 		a.rec.Note(a.current, member.LeftText(members))
 	}
-	if a.stop.killed.IsZero() && (a.stop.cause == nil || a.cfg.StopSignal == 0 && a.stop.sent != syscall.SIGTERM) {
-		if err := a.group.Signal(syscall.SIGTERM); err != nil {
-			a.denied(err) // the kill below reports the rest
-		}
-		a.stop.shorten(a.cfg.StopGrace)
-	}
+	a.stop.AskLeftOver()
 	for !a.emptied(ctx, 0) {
-		if a.stop.abandoned {
+		if a.stop.Abandoned() {
 			return
 		}
-		a.graceOver()
+		a.stop.Kill()
 	}
-	a.stop.grace.Stop()
+	a.stop.EndGrace()
 }
 
 // emptied waits until no process of the attempt lives: for a time, or, when it is 0, until
@@ -264,7 +256,7 @@ func (a *attempt) emptied(ctx context.Context, atMost time.Duration) bool {
 	waitCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	result := make(chan error, 1)
 	go func() { result <- a.group.Empty(waitCtx) }()
-	over := a.stop.grace.C
+	over := a.stop.GraceOver()
 	if atMost > 0 {
 		timer := time.NewTimer(atMost)
 		defer timer.Stop()
@@ -272,7 +264,7 @@ func (a *attempt) emptied(ctx context.Context, atMost time.Duration) bool {
 	}
 	defer cancel()
 	for {
-		if a.stop.abandoned {
+		if a.stop.Abandoned() {
 			return false
 		}
 		select {
@@ -280,8 +272,8 @@ func (a *attempt) emptied(ctx context.Context, atMost time.Duration) bool {
 			return err == nil
 		case e := <-a.cfg.events.Events():
 			a.act(e)
-		case cause := <-a.asked:
-			a.obey(cause)
+		case cause := <-a.stopRequests:
+			a.stop.BeginFinal(cause, 0)
 		case <-over:
 			cancel()
 			return <-result == nil
@@ -302,7 +294,7 @@ func (a *attempt) drainStep(s step) {
 // drainAll reads every pipe to its end, but not longer than a limit.
 func (a *attempt) drainAll() {
 	limit := drainLimit
-	if a.kept || a.stop.abandoned {
+	if a.kept || a.stop.Abandoned() {
 		limit = heldLimit
 	}
 	a.streams.DrainAll(limit, a.holder())
