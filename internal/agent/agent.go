@@ -89,13 +89,13 @@ func Run(ctx context.Context, c Config) Result {
 		stopRequests: make(chan job.StopCause, 1), current: -1, held: make([]syscall.Signal, 0, mostHeld),
 		cores: record.NewCores(c.Cores),
 	}
-	opened := a.openJournal()
+	opening := a.openJournal()
 	secrets, masked := environment.Secrets(c.environment())
 	if secrets != nil {
 		c.MaskMessages(secrets.String)
 	}
 	a.env = environment.Of(c.environment())
-	if err := a.prepare(secrets, opened); err != nil {
+	if err := a.prepare(secrets, opening); err != nil {
 		return Result{ExitCode: exitNoWork, Err: err}
 	}
 	for _, text := range slices.Concat(c.Notes, masked) {
@@ -156,27 +156,37 @@ func (a *attempt) release() {
 	}
 }
 
+// openJournal begins to open the attempt's journal.
+func (a *attempt) openJournal() *record.Opening {
+	c := a.cfg
+	return record.Open(record.OpenConfig{
+		StateDir: c.StateDir, Limits: spool.Limits{Unsent: c.SpoolLimit},
+		Meta:  spool.Meta{Run: c.Run, Attempt: c.Attempt, Job: c.Job, Server: c.ServerURL, PID: os.Getpid(), Host: c.host()},
+		Claim: func(s *spool.Spool) error { return c.claim.take(s, c) },
+	})
+}
+
 // prepare makes the containment and, with the journal that is being opened, writes who this
 // is. Its errors are those before which no job should start.
-func (a *attempt) prepare(secrets *redact.Set, opened <-chan openedJournal) error {
+func (a *attempt) prepare(secrets *redact.Set, opening *record.Opening) error {
 	group, err := process.Contain(process.Options{
 		Run: a.cfg.Run, Attempt: a.cfg.Attempt, MemoryLimitBytes: a.cfg.MemoryLimit, CPULimit: a.cfg.CPULimit,
 		MemoryLimitName: a.cfg.MemoryLimitName, CPULimitName: a.cfg.CPULimitName,
 		OOMScoreAdj: a.cfg.OOMScoreAdj, AtMost: a.cfg.Containment, BeforeFork: a.cfg.BeforeFork,
 		Finish: a.cfg.Finish,
 	})
-	o := a.awaitJournal(opened)
-	j := o.journal
-	if o.err != nil {
+	o := opening.Await()
+	j := o.Journal
+	if o.Err != nil {
 		if group != nil {
-			o.err = errors.Join(o.err, group.Close())
+			o.Err = errors.Join(o.Err, group.Close())
 		}
-		return o.err
+		return o.Err
 	}
 	if err != nil {
 		return errors.Join(err, j.Remove())
 	}
-	a.group, a.spool = group, o.spool
+	a.group, a.spool = group, o.Spool
 	a.rec = record.New(record.Config{
 		Journal: j, Secrets: secrets, SendAtOnce: delivery.SendAtOnce, Say: a.cfg.Say, InMemory: a.cfg.StateDir == "",
 	})
@@ -197,7 +207,7 @@ func (a *attempt) prepare(secrets *redact.Set, opened <-chan openedJournal) erro
 		return errors.Join(err, a.group.Close(), j.Remove())
 	}
 	// From here on the run is known, whenever the agent is killed.
-	j.AwaitWritten(openLimit - time.Since(a.begun))
+	j.AwaitWritten(record.OpenLimit - time.Since(a.begun))
 	a.tellNotes()
 	a.reportUnenforced()
 	if a.cfg.StateDir != "" && j.Path() == "" {

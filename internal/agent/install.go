@@ -8,6 +8,7 @@ import (
 
 	"stint.dev/stint/internal/agent/cache"
 	"stint.dev/stint/internal/agent/install"
+	"stint.dev/stint/internal/agent/record"
 	"stint.dev/stint/job"
 )
 
@@ -54,7 +55,7 @@ func (a *attempt) reuseInstall(ctx context.Context) (*install.Candidate, bool) {
 func (a *attempt) cacheable() error {
 	switch {
 	case a.cfg.StateDir == "":
-		return errNoStateDir
+		return record.ErrNoStateDir
 	case a.spool == nil:
 		return fmt.Errorf("the state directory %s cannot be used", a.cfg.StateDir)
 	}
