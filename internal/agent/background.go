@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -10,16 +9,9 @@ import (
 	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/measure"
 	"stint.dev/stint/internal/agent/report"
-	"stint.dev/stint/internal/agent/signals"
-	"stint.dev/stint/job"
 )
 
-var (
-	errNoServer = errors.New("no server was given")
-	errGivenUp  = errors.New("a signal ended the wait for the server")
-)
-
-// background is what runs beside the job: each goroutine ends in finish.
+// background is what runs beside the job, until the steps of the ending stop it.
 type background struct {
 	a       *attempt
 	started bool
@@ -27,7 +19,7 @@ type background struct {
 	ended    chan struct{} // closed when the journal is whole
 	delivery *delivery.Delivery
 
-	beginBeats func() // again is harmless
+	beginBeats func() // a second call does nothing
 	beatStop   context.CancelFunc
 	beatDone   sync.WaitGroup
 
@@ -39,7 +31,7 @@ type background struct {
 }
 
 // start starts everything that runs beside the job. It is called when the first process
-// has been started, so that nothing comes before the job; again is harmless.
+// has been started, so that nothing comes before the job. A second call does nothing.
 func (b *background) start(ctx context.Context) {
 	if b.started {
 		return
@@ -102,61 +94,22 @@ func wake(c chan struct{}) {
 	}
 }
 
-// finish ends everything in the order of the package's list, notes in the result whether
-// output that the caller was owed was dropped, and returns how delivery ended: nil when the server has the whole journal.
-func (b *background) finish(o job.Outcome, result *Result) error {
+// journalEnded is called when the journal is whole. With waits the agent waits for another
+// attempt, which heartbeats report.
+func (b *background) journalEnded(waits bool) {
 	close(b.ended)
-	if b.delivery != nil && b.a.nextBy.Load() != nil {
-		b.beginBeats() // they say that the agent waits, also when the whole journal came at once
+	if b.delivery != nil && waits {
+		b.beginBeats() // also when the whole journal came at once
 	}
-	ctx, cancel := b.untilGivenUp()
-	defer cancel()
-	var reported sync.WaitGroup
-	if b.reports != nil {
-		reported.Go(func() { b.reports.Finish(ctx, o, b.a.cfg.FlushTimeout) })
-	}
-	if p := b.a.passer; p != nil && p.Finish(ctx.Done()) > 0 {
-		result.Dropped = true
-	}
-	b.a.streams.CloseKeyboard()
-	err := errNoServer
+}
+
+// stop ends the heartbeats and the delivery of other journals.
+func (b *background) stop() {
 	if b.delivery != nil {
-		err = b.delivery.Finish(ctx, b.a.cfg.FlushTimeout)
 		b.beatStop()
 		b.beatDone.Wait()
 	}
 	if b.others != nil {
 		b.others.Stop()
 	}
-	reported.Wait()
-	if r, ok := b.a.cfg.ReportTo.(interface{ Close() }); ok {
-		r.Close()
-	}
-	return err
-}
-
-// untilGivenUp returns a context that ends when a signal asks the agent to wait no longer;
-// cancel must be called. Until then the agent can be suspended.
-func (b *background) untilGivenUp() (ctx context.Context, cancel func()) {
-	ctx, end := context.WithCancelCause(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		c := b.a.cfg
-		for {
-			select {
-			case <-c.events.GiveUp():
-				end(errGivenUp)
-				return
-			case e := <-c.events.Events():
-				if e.Action == signals.Suspend {
-					b.a.streams.CloseKeyboard()
-					c.suspendAgent(e.Signal, b.suspender)
-				}
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return ctx, func() { end(nil); <-done }
 }

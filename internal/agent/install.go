@@ -20,7 +20,7 @@ func (a *attempt) reuseInstall(ctx context.Context) (*install.Candidate, bool) {
 	if len(c.InstallCache) == 0 || len(c.Install) == 0 {
 		return nil, false
 	}
-	a.back.start(ctx) // a large copy must not look like a dead agent
+	a.background.start(ctx) // a large copy must not look like a dead agent
 	found, err := runInterruptibly(ctx, a, func(ctx context.Context) (install.Found, error) {
 		if err := a.cacheable(); err != nil {
 			return install.Found{}, err

@@ -81,15 +81,15 @@ func (a *attempt) startProcess(ctx context.Context, limits *limits, spec process
 		case <-canceled:
 			canceled = nil
 			a.stop.BeginFinal(job.StopCause{Reason: job.AgentStopped}, 0)
-		case <-limits.time.C:
+		case <-limits.timer.C:
 			a.stop.Begin(limits.cause)
 		case <-limits.silence.C:
 			a.stop.Begin(job.StopCause{Reason: job.NoOutput, Limit: a.cfg.NoOutputTimeout})
 		case <-slow.C:
-			a.back.start(ctx)
+			a.background.start(ctx)
 		case <-a.stop.GraceOver():
 			a.stop.Kill() // a child that waits in its exec dies of it
-			late = time.After(settle)
+			late = time.After(leftOverAfter)
 		case <-late:
 			waiting = false
 		}

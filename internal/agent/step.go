@@ -8,21 +8,14 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/process"
-	"stint.dev/stint/internal/agent/process/member"
-	"stint.dev/stint/internal/agent/progress"
 	"stint.dev/stint/internal/agent/redact"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
 const (
-	// settle is how long what is just ending may take before it counts as left over.
-	settle = 100 * time.Millisecond
-	// drainLimit bounds the reading of pipes that nobody of the attempt holds any more.
-	drainLimit = 5 * time.Second
-	// heldLimit is the same for a step after which others follow, while what it left
-	// behind still runs.
-	heldLimit = 250 * time.Millisecond
+	// leftOverAfter is how long what is just ending may take before it counts as left over.
+	leftOverAfter = 100 * time.Millisecond
 	// mostCommand bounds a command line in a record.
 	mostCommand = 64 << 10
 )
@@ -67,6 +60,60 @@ func shownCommand(secrets *redact.Set, s step) string {
 	return shorten(job.CommandLine(secrets.Strings(s.args)))
 }
 
+// runSteps runs the steps in order and returns the outcome of the one that decides.
+func (a *attempt) runSteps(ctx context.Context) (outcome job.Outcome) {
+	defer func() {
+		outcome = a.rec.MaskedOutcome(outcome)
+		a.streams.LeaveStdin() // also when the command was not started
+	}()
+	all := stepsOf(a.cfg)
+	made, hit := a.reuseInstall(ctx)
+	if hit {
+		all = []step{commandStep(0, a.cfg)}
+	}
+	for i, s := range all {
+		if s.kind == job.CommandStep {
+			a.keepInstall(ctx, made)
+		}
+		if cause := a.stoppedBetween(ctx); cause != nil {
+			a.background.start(ctx)
+			return neverStarted(s, cause)
+		}
+		outcome = a.runStep(ctx, s, i == len(all)-1)
+		if outcome.State != job.Succeeded {
+			break
+		}
+	}
+	return outcome
+}
+
+// stoppedBetween returns the cause of a stop that was asked for while no process ran; nil for
+// none.
+func (a *attempt) stoppedBetween(ctx context.Context) *job.StopCause {
+	for !a.stop.Begun() {
+		if e, ok := a.cfg.events.Poll(); ok {
+			a.act(e)
+			continue
+		}
+		select {
+		case cause := <-a.stopRequests:
+			a.stop.BeginFinal(cause, 0)
+		case <-ctx.Done():
+			a.stop.BeginFinal(job.StopCause{Reason: job.AgentStopped}, 0)
+		default:
+			return nil
+		}
+	}
+	return a.stop.Cause()
+}
+
+// neverStarted is the outcome of a stop before a step began.
+func neverStarted(s step, cause *job.StopCause) job.Outcome {
+	o := job.Classify(job.Ending{Step: s.name, Kind: s.kind, Stop: cause})
+	o.ExitCode = nil
+	return o
+}
+
 // runStep runs one step to its end. final is true when no further step follows after it
 // if it succeeds.
 func (a *attempt) runStep(ctx context.Context, s step, final bool) job.Outcome {
@@ -76,7 +123,7 @@ func (a *attempt) runStep(ctx context.Context, s step, final bool) job.Outcome {
 	defer limits.stop()
 	a.limits = limits
 	proc, err := a.startStep(ctx, s, limits)
-	a.back.start(ctx)
+	a.background.start(ctx)
 	if err != nil {
 		a.limits = nil
 		if errors.Is(err, errAbandoned) {
@@ -141,10 +188,10 @@ func (a *attempt) watch(ctx context.Context, proc *process.Process, limits *limi
 		case <-canceled:
 			canceled = nil
 			a.stop.BeginFinal(job.StopCause{Reason: job.AgentStopped}, 0)
-		case <-limits.time.C:
+		case <-limits.timer.C:
 			a.stop.Begin(limits.cause)
 		case <-limits.silence.C:
-			if left := a.silentFor(limits.begun); left > 0 {
+			if left := a.silenceLeft(limits.begun); left > 0 {
 				limits.silence.Reset(left)
 			} else {
 				a.stop.Begin(job.StopCause{Reason: job.NoOutput, Limit: a.cfg.NoOutputTimeout})
@@ -155,149 +202,6 @@ func (a *attempt) watch(ctx context.Context, proc *process.Process, limits *limi
 			a.stop.Kill()
 		}
 	}
-}
-
-// checkProgress stops the attempt when there was no progress for too long.
-func (a *attempt) checkProgress(w *progress.Watch) {
-	if a.stop.Begun() {
-		return
-	}
-	now := time.Now()
-	if v := w.Check(now, a.working(now)); v.Stalled {
-		a.stop.Begin(job.StopCause{Reason: job.NoProgress, Limit: a.cfg.NoProgressTimeout, Why: v.Why})
-	}
-}
-
-// limits are a step's limits on time and silence.
-type limits struct {
-	begun   time.Time
-	over    time.Time // when time is over
-	time    *time.Timer
-	cause   job.StopCause // of a stop when time is over
-	silence *time.Timer
-}
-
-// limitsOf begins to count. The install steps share their time.
-func (a *attempt) limitsOf(s step) *limits {
-	l := &limits{begun: time.Now(), silence: time.NewTimer(orNever(a.cfg.NoOutputTimeout))}
-	if s.kind == job.CommandStep {
-		l.begin(orNever(a.cfg.Timeout), job.StopCause{Reason: job.Timeout, Limit: a.cfg.Timeout})
-		return l
-	}
-	left := orNever(a.cfg.InstallTimeout) - l.begun.Sub(a.begun)
-	l.begin(max(0, left), job.StopCause{Reason: job.InstallTimeout, Limit: a.cfg.InstallTimeout})
-	return l
-}
-
-// begin makes time end after left, which is the cause of a stop then.
-func (l *limits) begin(left time.Duration, cause job.StopCause) {
-	l.over, l.time, l.cause = l.begun.Add(left), time.NewTimer(left), cause
-}
-
-// beginDue begins the stop of the step that runs if its time is over.
-func (a *attempt) beginDue(now time.Time) {
-	if l := a.limits; l != nil && !now.Before(l.over) {
-		a.stop.Begin(l.cause)
-	}
-}
-
-func (l *limits) stop() {
-	l.time.Stop()
-	l.silence.Stop()
-}
-
-// orNever makes a limit of 0 one that never comes.
-func orNever(d time.Duration) time.Duration {
-	if d <= 0 {
-		return 200 * 365 * 24 * time.Hour
-	}
-	return d
-}
-
-// silentFor is how much of the allowed silence is left.
-func (a *attempt) silentFor(begun time.Time) time.Duration {
-	last := begun
-	if at := a.rec.OutputAt(); at.After(begun) {
-		last = at
-	}
-	return a.cfg.NoOutputTimeout - time.Since(last) + a.rested(last)
-}
-
-// clearUp ends whatever still lives of the attempt: list it, ask it, kill it.
-func (a *attempt) clearUp(ctx context.Context) {
-	a.cleared = true
-	if a.stop.Abandoned() || a.group.IsEmpty() || a.emptied(ctx, settle) {
-		return
-	}
-	members, err := a.group.Members()
-	if err == nil && len(members) == 0 {
-		return
-	}
-	if a.cfg.KeepBackground && !a.stop.Begun() {
-		a.keep(members)
-		return
-	}
-	if err == nil && !a.stop.Begun() {
-		a.rec.Note(a.current, member.LeftText(members))
-	}
-	a.stop.AskLeftOver()
-	for !a.emptied(ctx, 0) {
-		if a.stop.Abandoned() {
-			return
-		}
-		a.stop.Kill()
-	}
-	a.stop.EndGrace()
-}
-
-// emptied waits until no process of the attempt lives: for a time, or, when it is 0, until
-// the grace is over, or what lives is abandoned. It goes on acting on signals.
-func (a *attempt) emptied(ctx context.Context, atMost time.Duration) bool {
-	waitCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	result := make(chan error, 1)
-	go func() { result <- a.group.Empty(waitCtx) }()
-	over := a.stop.GraceOver()
-	if atMost > 0 {
-		timer := time.NewTimer(atMost)
-		defer timer.Stop()
-		over = timer.C
-	}
-	defer cancel()
-	for {
-		if a.stop.Abandoned() {
-			return false
-		}
-		select {
-		case err := <-result:
-			return err == nil
-		case e := <-a.cfg.events.Events():
-			a.act(e)
-		case cause := <-a.stopRequests:
-			a.stop.BeginFinal(cause, 0)
-		case <-over:
-			cancel()
-			return <-result == nil
-		}
-	}
-}
-
-// drainStep lets the pipes of a step run dry. What the step left behind may go on
-// printing: its pipes stay open until the attempt ends.
-func (a *attempt) drainStep(s step) {
-	limit := drainLimit
-	if members, err := a.group.Members(); err == nil && len(members) > 0 {
-		limit = heldLimit
-	}
-	a.streams.DrainStep(s.index, limit)
-}
-
-// drainAll reads every pipe to its end, but not longer than a limit.
-func (a *attempt) drainAll() {
-	limit := drainLimit
-	if a.kept || a.stop.Abandoned() {
-		limit = heldLimit
-	}
-	a.streams.DrainAll(limit, a.holder())
 }
 
 // stepOver writes the step's end.

@@ -77,8 +77,8 @@ func signalCause(sig syscall.Signal, foreground bool) job.StopCause {
 // waits for that.
 func (a *attempt) passOn(sig syscall.Signal) {
 	if a.running == nil {
-		if !a.cleared && len(a.held) < cap(a.held) {
-			a.held = append(a.held, sig)
+		if !a.cleared && len(a.heldSignals) < cap(a.heldSignals) {
+			a.heldSignals = append(a.heldSignals, sig)
 		}
 		return
 	}
@@ -92,8 +92,8 @@ const mostHeld = 16
 
 // passOnHeld hands over the signals that came when no process ran.
 func (a *attempt) passOnHeld() {
-	held := a.held
-	a.held = a.held[:0]
+	held := a.heldSignals
+	a.heldSignals = a.heldSignals[:0]
 	for _, sig := range held {
 		a.passOn(sig)
 	}

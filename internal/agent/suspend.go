@@ -30,12 +30,12 @@ func (a *attempt) suspend(sig syscall.Signal) {
 		a.rec.Note(a.current, err.Error())
 	}
 	typing := a.streams.PauseTyping() && a.running != nil
-	missed := a.cfg.suspendAgent(sig, a.back.suspender)
+	missed := a.cfg.suspendAgent(sig, a.background.suspender)
 	// A job that is continued before what is due may end by itself first.
 	for _, e := range missed {
 		a.act(e)
 	}
-	a.beginDue(time.Now()) // time limits go on
+	a.stopIfDue(time.Now()) // time limits go on
 	if err := a.group.Resume(); err != nil {
 		a.rec.Note(a.current, err.Error())
 	}
@@ -43,7 +43,7 @@ func (a *attempt) suspend(sig syscall.Signal) {
 		a.streams.ResumeTyping(a.current)
 	}
 	rest.to = time.Now()
-	a.rests = append(a.rests, rest)
+	a.suspensions = append(a.suspensions, rest)
 }
 
 // suspendAgent sends a last heartbeat and stops the process of the agent until it is
@@ -110,7 +110,7 @@ func (c Config) afterSuspension() (missed []signals.Event, again bool) {
 
 // rested returns how much of the time since then agent and job were suspended.
 func (a *attempt) rested(since time.Time) (sum time.Duration) {
-	for _, r := range a.rests {
+	for _, r := range a.suspensions {
 		if r.from.Before(since) {
 			r.from = since
 		}

@@ -1,0 +1,143 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"stint.dev/stint/internal/agent/delivery"
+	"stint.dev/stint/internal/agent/environment"
+	"stint.dev/stint/internal/agent/install"
+	"stint.dev/stint/internal/agent/measure"
+	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/progress"
+	"stint.dev/stint/internal/agent/record"
+	"stint.dev/stint/internal/agent/redact"
+	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/agent/stdio"
+	"stint.dev/stint/job"
+	"stint.dev/stint/journal"
+)
+
+// openJournal begins to open the attempt's journal.
+func (a *attempt) openJournal() *record.Opening {
+	c := a.cfg
+	return record.Open(record.OpenConfig{
+		StateDir: c.StateDir, Limits: spool.Limits{Unsent: c.SpoolLimit},
+		Meta:  spool.Meta{Run: c.Run, Attempt: c.Attempt, Job: c.Job, Server: c.ServerURL, PID: os.Getpid(), Host: c.host()},
+		Claim: func(s *spool.Spool) error { return c.claim.take(s, c) },
+	})
+}
+
+// prepare opens the journal, makes the containment, and writes which attempt it is. With an
+// error no job should start.
+func (a *attempt) prepare() error {
+	opening := a.openJournal()
+	secrets, masked := environment.Secrets(a.cfg.environment())
+	if secrets != nil {
+		a.cfg.MaskMessages(secrets.String)
+	}
+	a.env = environment.Of(a.cfg.environment())
+	group, err := process.Contain(process.Options{
+		Run: a.cfg.Run, Attempt: a.cfg.Attempt, MemoryLimitBytes: a.cfg.MemoryLimit, CPULimit: a.cfg.CPULimit,
+		MemoryLimitName: a.cfg.MemoryLimitName, CPULimitName: a.cfg.CPULimitName,
+		OOMScoreAdj: a.cfg.OOMScoreAdj, AtMost: a.cfg.Containment, BeforeFork: a.cfg.BeforeFork,
+		Finish: a.cfg.Finish,
+	})
+	o := opening.Await()
+	j := o.Journal
+	if o.Err != nil {
+		if group != nil {
+			o.Err = errors.Join(o.Err, group.Close())
+		}
+		return o.Err
+	}
+	if err != nil {
+		return errors.Join(err, j.Remove())
+	}
+	a.group, a.spool = group, o.Spool
+	a.makeParts(j, secrets)
+	if err := a.identify(); err != nil {
+		return errors.Join(err, a.group.Close(), j.Remove())
+	}
+	// From here on the run is known, whenever the agent is killed.
+	j.AwaitWritten(record.OpenLimit - time.Since(a.begun))
+	a.recordNotes()
+	a.reportUnenforced()
+	if a.cfg.StateDir != "" && j.Path() == "" {
+		a.rec.Note(-1, "the journal is held in memory, because the spool cannot be used: "+j.DiskError().Error())
+	}
+	a.progress, a.env = progress.Start(progress.Config{
+		Recorder: a.rec, Group: a.group, Dir: j.Path(), Env: a.env, Limit: a.cfg.NoProgressTimeout,
+	})
+	for _, text := range slices.Concat(a.cfg.Notes, masked) {
+		a.rec.Note(-1, text)
+	}
+	a.hadTerminal = haveTerminal()
+	return nil
+}
+
+// makeParts makes what the attempt consists of, and begins to write the journal: from then on
+// no disk that does not answer holds up the job.
+func (a *attempt) makeParts(j *spool.Journal, secrets *redact.Set) {
+	a.rec = record.New(record.Config{
+		Journal: j, Secrets: secrets, SendAtOnce: delivery.SendAtOnce, Say: a.cfg.Say, InMemory: a.cfg.StateDir == "",
+	})
+	if a.cfg.passing() {
+		a.passer = a.rec.PassOn(record.Caller{
+			Stdout: a.cfg.Stdout, Stderr: a.cfg.Stderr, Limit: a.cfg.SpoolLimit, IgnoreClosed: a.cfg.IgnoreClosedOutput,
+		})
+	}
+	a.stop = a.newStop()
+	a.streams = stdio.New(stdio.Config{
+		Stdin: a.cfg.Stdin, Stdout: a.cfg.Stdout, Stderr: a.cfg.Stderr, TTY: a.cfg.TTY, TypeStdin: a.cfg.TypeStdin,
+		Merge: a.cfg.MergeOutput, KeepStdin: a.cfg.Retry.Possible(),
+	}, a.rec, a.passer, a.cores)
+	a.rec.Start()
+	a.meter = measure.New(a.rec)
+	a.background = &background{a: a}
+}
+
+// recordNotes records the notes of the containment that are new.
+func (a *attempt) recordNotes() {
+	notes := a.group.Notes()
+	for _, text := range notes[a.notesRecorded:] {
+		a.rec.Note(-1, text)
+	}
+	a.notesRecorded = len(notes)
+}
+
+// reportUnenforced reports which limits do not hold, unless that was reported.
+func (a *attempt) reportUnenforced() {
+	if text := a.group.Unenforced(); text != "" && text != *a.cfg.unenforced {
+		*a.cfg.unenforced = text
+		a.cfg.Say(text + "; the job runs all the same (stint doctor says what it would need)")
+	}
+}
+
+// identify writes the first record.
+func (a *attempt) identify() error {
+	c := a.cfg
+	id := journal.Attempt{
+		Run: c.Run, Attempt: c.Attempt, Job: c.Job, Args: c.Args, Install: c.Install, Dir: c.DirPath,
+		Labels: c.Labels, EnvNames: c.EnvNames, Host: c.Host, BootID: c.BootID,
+		AgentPID: os.Getpid(), AgentVersion: c.Version, Containment: a.group.Level(),
+		HeartbeatPeriodMS: c.beatPeriod().Milliseconds(), TimeoutMS: c.Timeout.Milliseconds(),
+		InstallTimeoutMS: c.InstallTimeout.Milliseconds(), NoOutputTimeoutMS: c.NoOutputTimeout.Milliseconds(),
+		NoProgressTimeoutMS: c.NoProgressTimeout.Milliseconds(),
+		MemoryLimitBytes:    c.MemoryLimit, CPULimit: c.CPULimit, ExpectMS: c.Expect.Milliseconds(),
+		Environment: environment.Names(a.env), LockFiles: install.LockFiles(c.Dir, c.Install, c.InstallCache),
+	}
+	if err := a.rec.Record(journal.TypeAttempt, a.begun, id); err == nil {
+		return nil
+	}
+	// Only a command line longer than a record can be the reason: its beginning is enough.
+	id.Args, id.Install = []string{shorten(job.CommandLine(a.rec.Secrets().Strings(c.Args)))}, nil
+	if err := a.rec.Record(journal.TypeAttempt, a.begun, id); err != nil {
+		return fmt.Errorf("describe the run in its journal: %w", err)
+	}
+	a.rec.Note(-1, "the command line and the install steps are too long for the journal and were shortened in it")
+	return nil
+}
