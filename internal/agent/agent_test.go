@@ -64,7 +64,7 @@ func config(t *testing.T, s delivery.Server, script string) (Config, *says) {
 	return Config{
 		Run: testRun, Attempt: 1, Job: "test", Args: []string{"sh", "-c", script}, Dir: t.TempDir(),
 		Env: os.Environ(), Server: s, ServerURL: "http://127.0.0.1:7846", StateDir: t.TempDir(), Quiet: true,
-		Version: "test", Host: "here", BootID: "boot", Say: messages.say,
+		Version: "test", Host: "here", BootID: "boot", Print: messages.say,
 	}, messages
 }
 

@@ -55,7 +55,7 @@ func (b *background) start(ctx context.Context) {
 			period = time.Second
 		}
 		b.reports = report.Start(ctx, report.Config{
-			To: c.ReportTo, Period: period, Hung: delivery.NewHungServers(c.StateDir, c.ReportURL), Print: c.Say,
+			To: c.ReportTo, Period: period, Hung: delivery.NewHungServers(c.StateDir, c.ReportURL), Print: c.Print,
 		})
 	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// drainLimit bounds the reading of pipes that nobody of the attempt holds any more.
+	// drainLimit bounds the reading of pipes that no process of the attempt holds any more.
 	drainLimit = 5 * time.Second
 	// heldLimit is the same for a step after which others follow, while what it left
 	// behind still runs.
@@ -103,7 +103,7 @@ func (a *attempt) endOutput() {
 	a.progress.Close()
 }
 
-// keep leaves what the command left behind, because the caller wants that: it is listed,
+// keep leaves what the command left behind, as the caller chose: it is listed,
 // not signalled, and from here on nothing of the agent ends it.
 func (a *attempt) keep(members []member.Member) {
 	a.left = true
@@ -114,7 +114,7 @@ func (a *attempt) keep(members []member.Member) {
 	a.rec.Note(a.current, text)
 }
 
-// holder says who may still hold a stream open when its time is over.
+// holder names, for people, what may still hold a stream open when its time is over.
 func (a *attempt) holder() string {
 	switch {
 	case a.left:

@@ -44,11 +44,11 @@ type Config struct {
 	Labels       map[string]string
 	Redact       []string // names of variables whose values are masked, besides those that look secret
 	NoRedact     []string // names whose values are not masked; "*" is all
-	Token        string   // of the access to the server: masked, and never told to the job
+	Token        string   // of the access to the server: masked, and never given to the job
 	ReportURL    string   // of ReportTo: credentials in it are masked
 
 	Server    delivery.Server // nil: the journal stays in the spool
-	ServerURL string          // told to the job and noted in the spool, without credentials
+	ServerURL string          // given to the job and noted in the spool, without credentials
 	ReportTo  report.Reporter
 	StateDir  string // empty: the journal is held in memory
 	// SpoolLimit bounds what of the journal waits on disk for the server; 0 is 1 GiB.
@@ -69,11 +69,11 @@ type Config struct {
 	// order is kept.
 	MergeOutput bool
 
-	Expect          time.Duration // longer than that is told to people; nothing is stopped
+	Expect          time.Duration // longer than that is reported as overdue; nothing is stopped
 	Timeout         time.Duration // of the command
 	InstallTimeout  time.Duration // of all install steps together
-	NoOutputTimeout time.Duration // of silence on both streams
-	// NoProgressTimeout is of no output, no CPU, no IO and no word of the job.
+	NoOutputTimeout time.Duration // without output on both streams
+	// NoProgressTimeout is without output, CPU, IO and messages of the job.
 	NoProgressTimeout time.Duration
 	// QuitFirst sends SIGQUIT before the stop signal when a limit was passed.
 	QuitFirst bool
@@ -118,14 +118,14 @@ type Config struct {
 	// SuspendSelf stops this process as a signal of job control would have done, and returns
 	// when it is continued: see signals.SuspendSelf. When nil, the agent is not suspended.
 	SuspendSelf func(syscall.Signal)
-	// Cores is told how many cores the agent can make use of, when that changes; may be nil.
-	// It is called from several goroutines.
+	// Cores is called with the number of cores that the agent can make use of, when that
+	// changes; may be nil. It is called from several goroutines.
 	Cores func(n int)
-	// Say tells the person one line. It is called from several goroutines, which it must
-	// not make wait: whoever reads these lines may have stopped reading.
-	Say func(line string)
-	// MaskMessages is given what hides the secrets in a text, before anything is said in
-	// which there may be one. May be nil.
+	// Print prints one line for people. It is called from several goroutines, which it must
+	// not make wait: the reader of these lines may have stopped reading.
+	Print func(line string)
+	// MaskMessages is called with a function that masks the secrets in a text, before anything
+	// is printed in which there may be one; may be nil.
 	MaskMessages func(mask func(string) string)
 }
 
@@ -145,7 +145,7 @@ type Result struct {
 	// Err is set when the agent could not do its own work before the job started.
 	Err error
 
-	stopped bool // the server wanted a stop after the job's end: no other attempt follows
+	stopped bool // the server requested a stop after the job's end: no other attempt follows
 }
 
 func (c Config) withDefaults() Config {
@@ -164,8 +164,8 @@ func (c Config) withDefaults() Config {
 	if c.FirstAttempt == 0 {
 		c.FirstAttempt = c.Attempt
 	}
-	if c.Say == nil {
-		c.Say = func(string) {}
+	if c.Print == nil {
+		c.Print = func(string) {}
 	}
 	if c.MaskMessages == nil {
 		c.MaskMessages = func(func(string) string) {}
@@ -174,7 +174,7 @@ func (c Config) withDefaults() Config {
 		c.unenforced = new(string)
 	}
 	if c.link == nil {
-		c.link = delivery.NewLink(c.Say)
+		c.link = delivery.NewLink(c.Print)
 	}
 	c.ServerURL = delivery.WithoutCredentials(c.ServerURL)
 	return c

@@ -45,7 +45,7 @@ func (a *attempt) finish(outcome job.Outcome) *ending {
 	}
 	c.events.JobEnded(true) // before anybody can see the end, and act on it
 	if err := a.rec.Finish(time.Now(), journal.Final{Outcome: outcome, Usage: a.meter.Usage()}); err != nil {
-		c.Say("the outcome could not be written to the journal: " + err.Error())
+		c.Print("the outcome could not be written to the journal: " + err.Error())
 	}
 	if by := c.nextBy(outcome, time.Now()); !by.IsZero() {
 		a.nextBy.Store(&by)
@@ -61,7 +61,7 @@ func (e *ending) release() {
 	e.released.Go(func() {
 		e.a.meter.Close()
 		if err := e.a.group.Close(); err != nil {
-			e.a.cfg.Say("removing what contained the job: " + err.Error())
+			e.a.cfg.Print("removing what contained the job: " + err.Error())
 		}
 	})
 }
@@ -101,7 +101,7 @@ func (e *ending) stopBackground() {
 func (e *ending) conclude() Result {
 	a, c := e.a, e.a.cfg
 	e.result.Complete, e.result.WaitsAt = delivery.Ended{
-		Run: c.Run, Journal: a.rec.Journal(), Link: c.link, Print: c.Say,
+		Run: c.Run, Journal: a.rec.Journal(), Link: c.link, Print: c.Print,
 		NoServer: c.Server == nil, Discard: c.ReportTo != nil, // the caller chose the other protocol alone
 	}.Conclude(e.delivered)
 	e.result.stopped = len(a.stopRequests) > 0

@@ -40,8 +40,7 @@ func exitOf(o job.Outcome, e processEnd) (code int, die syscall.Signal) {
 	return code, die
 }
 
-// askedFor reports whether an attempt ended because a person, a policy or a newer attempt
-// wanted that.
+// askedFor reports whether a person, a policy or a newer attempt ended an attempt.
 func askedFor(r job.Reason) bool {
 	return r == job.ByCancel || r == job.Superseded || r == job.AgentStopped
 }

@@ -47,7 +47,7 @@ func (a *attempt) reuseInstall(ctx context.Context) (*install.Candidate, bool) {
 	text := fmt.Sprintf("install steps skipped: cache hit %s from %s (%d files, %s)",
 		cache.Short(found.Used.Key), found.Used.CreatedAt.Local().Format("2006-01-02 15:04:05 -0700"), found.Used.Files, job.Bytes(found.Used.Bytes))
 	a.rec.Note(-1, text)
-	c.Say(text)
+	c.Print(text)
 	return nil, true
 }
 

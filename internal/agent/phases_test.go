@@ -43,9 +43,9 @@ func parallel(t *testing.T, c *Config) {
 
 // says is told a line, and reached returns when one has a text.
 func told(t *testing.T, c *Config, text string) (reached func()) {
-	say, came := c.Say, make(chan struct{}, 1)
-	c.Say = func(line string) {
-		say(line)
+	print, came := c.Print, make(chan struct{}, 1)
+	c.Print = func(line string) {
+		print(line)
 		if strings.Contains(line, text) {
 			select {
 			case came <- struct{}{}:

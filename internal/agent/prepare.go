@@ -83,7 +83,7 @@ func (a *attempt) prepare() error {
 // no disk that does not answer holds up the job.
 func (a *attempt) makeParts(j *spool.Journal, secrets *redact.Set) {
 	a.rec = record.New(record.Config{
-		Journal: j, Secrets: secrets, SendAtOnce: delivery.SendAtOnce, Say: a.cfg.Say, InMemory: a.cfg.StateDir == "",
+		Journal: j, Secrets: secrets, SendAtOnce: delivery.SendAtOnce, Print: a.cfg.Print, InMemory: a.cfg.StateDir == "",
 	})
 	if a.cfg.passing() {
 		a.passer = a.rec.PassOn(record.Caller{
@@ -113,7 +113,7 @@ func (a *attempt) recordNotes() {
 func (a *attempt) reportUnenforced() {
 	if text := a.group.Unenforced(); text != "" && text != *a.cfg.unenforced {
 		*a.cfg.unenforced = text
-		a.cfg.Say(text + "; the job runs all the same (stint doctor says what it would need)")
+		a.cfg.Print(text + "; the job runs all the same (stint doctor says what it would need)")
 	}
 }
 

@@ -16,16 +16,15 @@ import (
 // longestBackoff bounds the pause between two attempts, unless a longer one was asked for.
 const longestBackoff = time.Hour
 
-// Retry says whether an attempt that went wrong is followed by another one of the same
-// run. Each attempt has a journal of its own, and its number fences it: the server takes
+// Retry says whether an attempt that failed is followed by another one of the same run. Each attempt has a journal of its own, and its number fences it: the server takes
 // attempt 2 only when attempt 1 has ended there.
 type Retry struct {
 	// Most is how many further attempts the agent makes by itself.
 	Most int
 	// Backoff is the pause before the first of them; it doubles with each.
 	Backoff time.Duration
-	// Wait is how long the agent waits, after its last attempt went wrong, for somebody
-	// to ask for another one.
+	// Wait is how long the agent waits, after its last attempt failed, for a request for
+	// another one.
 	Wait time.Duration
 }
 
@@ -58,7 +57,7 @@ func Supervise(ctx context.Context, c Config) Result {
 			return result
 		}
 		if err := start.Restore(); err != nil {
-			c.Say(err.Error())
+			c.Print(err.Error())
 			return result
 		}
 		c.Attempt, c.droppedBefore = c.Attempt+1, result.Dropped
@@ -87,9 +86,9 @@ func backoffAfter(first time.Duration, done int) time.Duration {
 	return first
 }
 
-// mayAsk reports whether somebody may want the attempt to be repeated. One that was told
-// to make room, or whose agent was told to end, is over.
-func mayAsk(o job.Outcome) bool {
+// mayRetry reports whether a retry of the attempt may be requested. One that was superseded, or
+// whose agent was asked to end, is over.
+func mayRetry(o job.Outcome) bool {
 	switch o.State {
 	case job.Failed, job.TimedOut:
 		return true
@@ -99,13 +98,13 @@ func mayAsk(o job.Outcome) bool {
 	return false
 }
 
-// nextBy is until when another attempt may come after an outcome: by itself, or because
-// somebody asks for it; zero if there is none.
+// nextBy returns until when another attempt may come after an outcome: by itself, or because it
+// is requested; zero if there is none.
 func (c Config) nextBy(o job.Outcome, now time.Time) time.Time {
 	switch {
 	case o.RetryAt != nil:
 		return *o.RetryAt
-	case c.Retry.Wait > 0 && c.Server != nil && mayAsk(o) && c.events.Requested() == 0:
+	case c.Retry.Wait > 0 && c.Server != nil && mayRetry(o) && c.events.Requested() == 0:
 		return now.Add(c.Retry.Wait)
 	}
 	return time.Time{}
@@ -114,23 +113,23 @@ func (c Config) nextBy(o job.Outcome, now time.Time) time.Time {
 // another waits for the next attempt, if there may be one.
 func (c Config) another(ctx context.Context, r Result) waited {
 	o, left := r.Outcome, c.Retry.Most-(c.Attempt-c.FirstAttempt)
-	switch asked := c.events.Requested() != 0; {
+	switch stopRequested := c.events.Requested() != 0; {
 	case c.nextBy(o, time.Now()).IsZero():
 		return noOther
-	case asked, r.stopped:
+	case stopRequested, r.stopped:
 		return gaveUp // when the attempt had ended
 	case o.RetryAt != nil:
-		c.Say(fmt.Sprintf("attempt %d: %s Attempt %d begins %s (%d left)", c.Attempt, o.Message, c.Attempt+1, inText(time.Until(*o.RetryAt)), left))
+		c.Print(fmt.Sprintf("attempt %d: %s Attempt %d begins %s (%d left)", c.Attempt, o.Message, c.Attempt+1, inText(time.Until(*o.RetryAt)), left))
 		return c.wait(ctx, time.Until(*o.RetryAt))
 	}
-	c.Say(fmt.Sprintf("attempt %d: %s Waiting %s for a retry (stint retry %s)", c.Attempt, o.Message, c.Retry.Wait, c.Run))
-	if how := c.wait(ctx, c.Retry.Wait); how != timeCame {
+	c.Print(fmt.Sprintf("attempt %d: %s Waiting %s for a retry (stint retry %s)", c.Attempt, o.Message, c.Retry.Wait, c.Run))
+	if how := c.wait(ctx, c.Retry.Wait); how != isDue {
 		return how
 	}
 	return noOther
 }
 
-// inText says when something begins: "now", or "in 10s".
+// inText returns when something begins: "now", or "in 10s".
 func inText(d time.Duration) string {
 	if d = d.Round(time.Second); d > 0 {
 		return "in " + d.String()
@@ -142,22 +141,22 @@ func inText(d time.Duration) string {
 type waited int
 
 const (
-	noOther  waited = iota // there is no further attempt
-	timeCame               // its time has come
-	wasAsked               // the server wants it now
-	gaveUp                 // canceled, or the agent was asked to end
+	noOther   waited = iota // there is no further attempt
+	isDue                   // its time has come
+	requested               // the server requested it
+	gaveUp                  // canceled, or the agent was asked to end
 )
 
-// wait waits between two attempts. Meanwhile heartbeats say that the agent is there, and
-// bring what the server wants.
+// wait waits between two attempts. Meanwhile heartbeats report that the agent is there, and
+// their replies hold what the server requests.
 func (c Config) wait(ctx context.Context, pause time.Duration) waited {
-	heard := make(chan waited, 1)
+	replies := make(chan waited, 1)
 	var suspender delivery.Suspender
 	if c.Server != nil {
 		beatCtx, stop := context.WithCancel(ctx)
 		done := make(chan struct{})
 		suspender = make(delivery.Suspender)
-		go func() { defer close(done); c.waitingBeats(beatCtx, time.Now().Add(pause), suspender, heard) }()
+		go func() { defer close(done); c.waitingBeats(beatCtx, time.Now().Add(pause), suspender, replies) }()
 		defer func() { stop(); <-done }()
 	}
 	timer := time.NewTimer(pause)
@@ -165,8 +164,8 @@ func (c Config) wait(ctx context.Context, pause time.Duration) waited {
 	for {
 		select {
 		case <-timer.C:
-			return timeCame
-		case how := <-heard:
+			return isDue
+		case how := <-replies:
 			return how
 		case <-ctx.Done():
 			return gaveUp
@@ -176,7 +175,7 @@ func (c Config) wait(ctx context.Context, pause time.Duration) waited {
 				came = c.suspendAgent(e.Signal, suspender)
 			}
 			if slices.ContainsFunc(came, func(e signals.Event) bool { return e.Action == signals.Begin }) {
-				c.Say("asked to stop while waiting for the next attempt")
+				c.Print("asked to stop while waiting for the next attempt")
 				return gaveUp
 			}
 		}
@@ -184,13 +183,13 @@ func (c Config) wait(ctx context.Context, pause time.Duration) waited {
 }
 
 // waitingBeats sends heartbeats of the attempt that has ended, until ctx ends.
-func (c Config) waitingBeats(ctx context.Context, until time.Time, suspender delivery.Suspender, heard chan<- waited) {
+func (c Config) waitingBeats(ctx context.Context, until time.Time, suspender delivery.Suspender, replies chan<- waited) {
 	ready := make(chan struct{})
 	close(ready)
-	tell := func(how waited) {
+	send := func(how waited) {
 		select {
-		case heard <- how:
-		default: // it was told before
+		case replies <- how:
+		default: // one was sent before
 		}
 	}
 	b := &delivery.Heartbeats{
@@ -200,14 +199,14 @@ func (c Config) waitingBeats(ctx context.Context, until time.Time, suspender del
 		},
 		Reply: func(r job.HeartbeatReply) {
 			if !r.Owner {
-				tell(gaveUp)
+				send(gaveUp)
 			}
 			for _, command := range r.Commands {
 				switch {
 				case command.Kind == "cancel":
-					tell(gaveUp)
+					send(gaveUp)
 				case command.Kind == "retry" && command.Attempt == c.Attempt+1:
-					tell(wasAsked)
+					send(requested)
 				}
 			}
 		},

@@ -129,9 +129,9 @@ func TestWaitingForTheNextAttemptCanBeEnded(t *testing.T) {
 		c.Server = nil
 		signals := make(chan os.Signal, 1)
 		c.Signals = signals
-		say, waits := c.Say, make(chan struct{})
-		c.Say = func(line string) {
-			say(line)
+		print, waits := c.Print, make(chan struct{})
+		c.Print = func(line string) {
+			print(line)
 			if strings.Contains(line, "Attempt 2 begins") {
 				close(waits)
 			}

@@ -73,7 +73,7 @@ func TestSameRunAtOnce(t *testing.T) {
 func TestSameRunBetweenAttempts(t *testing.T) {
 	_, c, messages := retrying(t, "echo >> ran; [ -e go ]", Retry{Most: 1000, Backoff: time.Millisecond})
 	waiting := make(chan struct{}, 1)
-	c.Say = func(line string) {
+	c.Print = func(line string) {
 		messages.say(line)
 		if strings.Contains(line, "Attempt 3 begins") {
 			waiting <- struct{}{}
@@ -83,7 +83,7 @@ func TestSameRunBetweenAttempts(t *testing.T) {
 	go func() { first <- Supervise(t.Context(), c) }()
 	<-waiting
 	again := c
-	again.Args, again.Say = []string{"sh", "-c", "echo again >> ran"}, nil
+	again.Args, again.Print = []string{"sh", "-c", "echo again >> ran"}, nil
 	for _, retry := range []Retry{{}, {Most: 1}} {
 		again.Retry = retry
 		if r := Supervise(t.Context(), again); !refusedAsRunning(r) {

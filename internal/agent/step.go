@@ -52,7 +52,7 @@ func shorten(s string) string {
 }
 
 // shownCommand is a step's command line in the journal. It is masked before it is quoted
-// and cut, which could leave a part of a value that nobody recognises.
+// and cut, which could leave a part of a value that is not recognised.
 func shownCommand(secrets *redact.Set, s step) string {
 	if s.kind == job.InstallStep {
 		return shorten(secrets.String(s.args[len(s.args)-1])) // sh -c COMMAND

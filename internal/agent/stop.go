@@ -26,7 +26,7 @@ func (a *attempt) newStop() *stop.Stop {
 			// There is a reserve for it.
 			_ = a.rec.Record(journal.TypeStopping, time.Now(), journal.Stopping{Reason: cause.Reason, By: cause.By, Why: why})
 		},
-		Note: func(text string) { a.rec.Note(a.current, text) }, Say: a.cfg.Say,
+		Note: func(text string) { a.rec.Note(a.current, text) }, Print: a.cfg.Print,
 	})
 }
 
@@ -36,9 +36,9 @@ func (a *attempt) act(e signals.Event) {
 	switch e.Action {
 	case signals.Begin:
 		a.stop.BeginFinal(signalCause(e.Signal, inForeground()), e.Signal)
-	case signals.Hurry:
-		a.cfg.Say("stopping: the job has another second before it is killed")
-		a.stop.Shorten(signals.HurriedGrace)
+	case signals.Shorten:
+		a.cfg.Print("stopping: the job has another second before it is killed")
+		a.stop.Shorten(signals.ShortGrace)
 	case signals.Kill:
 		a.stop.Shorten(0)
 	case signals.Abandon:

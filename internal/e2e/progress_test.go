@@ -51,7 +51,7 @@ STATUS=epoch 3 of 10" ` + self + `; exec cat <&5`
 		t.Errorf("run %+v", r)
 	}
 	notes := strings.Join(r.Notes, "\n")
-	if !strings.Contains(notes, "the job says that it is ready") || !strings.Contains(notes, "diagnosis before the stop") ||
+	if !strings.Contains(notes, "the job reports that it is ready") || !strings.Contains(notes, "diagnosis before the stop") ||
 		runtime.GOOS == "linux" && (!strings.Contains(notes, "in read on fd 0: ") || !strings.Contains(notes, "/fifo")) {
 		t.Errorf("notes:\n%s", notes)
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// NoAnswerError says that a call did not return in time.
+// NoAnswerError reports that a call did not return in time.
 type NoAnswerError struct{ Limit time.Duration }
 
 func (e *NoAnswerError) Error() string { return fmt.Sprintf("no answer within %s", e.Limit) }

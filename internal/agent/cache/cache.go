@@ -6,9 +6,9 @@
 // so an entry that can be seen is whole, or was damaged later: each byte is compared with
 // its hash when it is used, and a damaged entry is removed and never used.
 //
-// A directory that somebody works in is locked (flock) as long as they do. The kernel drops
-// the lock however they end, so what has no lock and no final name is left over from a
-// crash, and an entry whose lock can be had is used by nobody.
+// A directory in use is locked (flock). The kernel drops the lock of a process that ends, so
+// what has no lock and no final name is left over from a crash, and an entry whose lock is
+// free is not in use.
 package cache
 
 import (
@@ -33,7 +33,7 @@ const (
 	oldPrefix = ".old-" // being removed
 )
 
-// isKey tells the name of an entry from any other.
+// isKey reports whether a name is that of an entry.
 func isKey(name string) bool {
 	return len(name) == 64 && strings.Trim(name, "0123456789abcdef") == ""
 }
@@ -59,8 +59,8 @@ type Info struct {
 	FilesHash string    `json:"files_hash"` // SHA-256 of the list of files
 }
 
-// DamagedError says that an entry is not what was published. It has been removed, unless
-// Kept says why it could not be.
+// DamagedError reports that an entry is not what was published. It has been removed, unless
+// Kept is set: why it could not be.
 type DamagedError struct {
 	Key  string
 	Why  string
@@ -81,7 +81,7 @@ func Short(key string) string { return key[:min(12, len(key))] }
 // *DamagedError. The caller closes the entry.
 func (c *Cache) Find(ctx context.Context, key string) (*Entry, error) {
 	dir := filepath.Join(c.dir, key)
-	lock, err := lockDir(ctx, dir, unix.LOCK_SH, readerPatience)
+	lock, err := lockDir(ctx, dir, unix.LOCK_SH, readerTimeout)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errGone) {
 		return nil, nil
 	}
@@ -102,16 +102,16 @@ func (c *Cache) damaged(key string, why error) error {
 	return &DamagedError{Key: key, Why: why.Error(), Kept: err}
 }
 
-// errInUse says that somebody works in a directory.
+// errInUse reports that a directory is in use.
 var errInUse = errors.New("it is in use")
 
-// remove takes an entry away if nobody uses it: first its name, then what is in it.
+// remove removes an entry that is not in use: first its name, then what is in it.
 func (c *Cache) remove(name string) (bool, error) {
 	dir := filepath.Join(c.dir, name)
 	lock, err := lockDir(context.Background(), dir, unix.LOCK_EX, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errGone):
-		return false, nil // somebody else was faster
+		return false, nil // another process was faster
 	case err != nil:
 		return false, err
 	}
@@ -146,7 +146,7 @@ func (c *Cache) touch(dir string) {
 	_ = os.Chtimes(filepath.Join(dir, infoFile), now, now) // prune would only think it older
 }
 
-// removeAll is os.RemoveAll that goes into directories nobody may write.
+// removeAll is os.RemoveAll that also empties directories without write permission.
 func removeAll(dir string) error {
 	err := os.RemoveAll(dir)
 	if err == nil || !errors.Is(err, fs.ErrPermission) {

@@ -28,10 +28,10 @@ type Entry struct {
 	nodes []node
 }
 
-// Close lets go of the entry.
+// Close unlocks the entry.
 func (e *Entry) Close() { _ = e.lock.Close() }
 
-// load reads what an entry says of itself. Any error means that it is damaged.
+// load reads the description of an entry. Any error means that it is damaged.
 func load(dir, key string) (Info, []node, error) {
 	info, err := readInfo(dir, key)
 	if err != nil {
@@ -76,7 +76,7 @@ func readInfo(dir, key string) (Info, error) {
 	return info, nil
 }
 
-// Published says what became of a Publish.
+// Published is the result of Publish.
 type Published struct {
 	Info
 	Lost bool // another agent was faster; its entry holds the same
@@ -126,7 +126,7 @@ func (c *Cache) Publish(ctx context.Context, in Inputs, commands []string) (Publ
 }
 
 // fill writes an entry. Nothing is synced: after a power failure the hashes do not fit, and
-// the entry is removed when it is looked at.
+// the entry is removed when it is read.
 func fill(ctx context.Context, dir string, info *Info, nodes []node) error {
 	if err := os.Mkdir(filepath.Join(dir, treeDir), 0o700); err != nil {
 		return err
@@ -169,7 +169,7 @@ func room(dir string, size int64, files int) error {
 	const spare = 256 << 20
 	space, err := freespace.Of(dir)
 	if err != nil {
-		return nil // then writing will tell
+		return nil // then writing fails if there is none
 	}
 	if need := size + int64(files)*4096 + spare; space.Free < need {
 		return fmt.Errorf("%s has %d MiB free and the copy would need %d MiB", dir, space.Free>>20, need>>20)

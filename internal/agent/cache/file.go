@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mismatchError says that a file of an entry is not what was published.
+// mismatchError reports that a file of an entry is not what was published.
 type mismatchError struct{ path, why string }
 
 func (e *mismatchError) Error() string { return e.path + " " + e.why }

@@ -31,7 +31,7 @@ type Inputs struct {
 	Dirs []string `json:"dirs"`
 }
 
-// Hashed is a name and the SHA-256 of what it stands for.
+// Hashed is a name and the SHA-256 of its content.
 type Hashed struct {
 	Name string `json:"name"`
 	Hash string `json:"sha256"`
@@ -41,7 +41,7 @@ type Hashed struct {
 type Interpreter struct {
 	Name    string `json:"name"`
 	Path    string `json:"path"`    // where the PATH has it; empty when it does not
-	Version string `json:"version"` // what it says of itself
+	Version string `json:"version"` // that it prints
 }
 
 // Platform is what compiled code depends on.
@@ -52,7 +52,7 @@ type Platform struct {
 	Release string `json:"release,omitempty"` // ID and VERSION_ID of os-release
 }
 
-// Request is what a run wants kept. LockFiles and Dirs are relative to WorkDir.
+// Request says what a run keeps in the cache. LockFiles and Dirs are relative to WorkDir.
 type Request struct {
 	WorkDir   string
 	LockFiles []string

@@ -13,9 +13,9 @@ type Question struct {
 	Args []string
 }
 
-// interpreter says which program decides what a command of this name installs, and how it
-// is asked for its version; nil for a name that means nothing here. A package manager's own
-// version is not asked for: what it installs stands in the lock file.
+// interpreter returns the program that decides what a command of this name installs, with the
+// arguments that print its version; nil for an unknown name. A package manager's own
+// version is not asked for: what it installs is in the lock file.
 func interpreter(name string) []string {
 	switch name {
 	case "node", "npm", "npx", "yarn", "pnpm", "corepack":
@@ -53,7 +53,7 @@ func betweenWords(r rune) bool {
 }
 
 // Questions are the interpreters that install commands name, each once, in order. A word is
-// taken for a program wherever it stands: asking one too many only makes the key stricter.
+// taken for a program in any place: one too many only makes the key stricter.
 // A program inside the cached directories is made by the install itself: not it, but the one
 // on the PATH decides.
 func Questions(install, dirs []string) []Question {

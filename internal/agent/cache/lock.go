@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readerPatience is how long a reader waits for somebody who looks whether an entry can
-// be removed, or who has just published it: both take moments.
-const readerPatience = 2 * time.Second
+// readerTimeout is how long a reader waits for a process that checks whether an entry can be
+// removed, or that has just published it: both take moments.
+const readerTimeout = 2 * time.Second
 
-// errGone says that a directory lost its name while its lock was waited for.
+// errGone reports that a directory lost its name while its lock was waited for.
 var errGone = errors.New("it was removed meanwhile")
 
 // lockDir opens a directory and locks it, waiting no longer than atMost. The lock ends when
@@ -41,8 +41,8 @@ func lockDir(ctx context.Context, dir string, how int, atMost time.Duration) (*o
 
 func flock(ctx context.Context, f *os.File, how int, atMost time.Duration) error {
 	deadline := time.Now().Add(atMost)
-	again := time.NewTicker(5 * time.Millisecond)
-	defer again.Stop()
+	retry := time.NewTicker(5 * time.Millisecond)
+	defer retry.Stop()
 	for {
 		err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
 		switch {
@@ -56,15 +56,15 @@ func flock(ctx context.Context, f *os.File, how int, atMost time.Duration) error
 			return fmt.Errorf("%s: %w", f.Name(), errInUse)
 		}
 		select {
-		case <-again.C:
+		case <-retry.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-// makeLocked makes a directory of a fresh name in parent and locks it. Somebody who clears
-// away leftovers may be between the two, so it is tried again.
+// makeLocked makes a directory of a fresh name in parent and locks it. Another process may
+// remove it as left over between the two, so it is tried again.
 func makeLocked(parent, pattern string) (string, *os.File, error) {
 	for range 10 {
 		dir, err := os.MkdirTemp(parent, pattern)
@@ -82,7 +82,7 @@ func makeLocked(parent, pattern string) (string, *os.File, error) {
 	return "", nil, fmt.Errorf("%s: somebody removes every new directory", parent)
 }
 
-// leftover removes a directory that nobody has locked: its maker is gone.
+// leftover removes a directory that is not locked: its maker is gone.
 func leftover(dir string) bool {
 	lock, err := lockDir(context.Background(), dir, unix.LOCK_EX, 0)
 	if err != nil {

@@ -26,7 +26,7 @@ func (c *Cache) List() (entries []Listed, unfinished []string, err error) {
 		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("look at the install cache: %w", err)
+		return nil, nil, fmt.Errorf("read the install cache: %w", err)
 	}
 	for _, d := range found {
 		name := d.Name()
@@ -113,7 +113,7 @@ func (c *Cache) Prune(choice Choice, now time.Time) (Pruned, error) {
 	return p, nil
 }
 
-// choose says which entries go. They are sorted by use, the last used first.
+// choose returns the entries to remove. They are sorted by use, the last used first.
 func choose(entries []Listed, c Choice, now time.Time) []bool {
 	goes := make([]bool, len(entries))
 	var sum int64

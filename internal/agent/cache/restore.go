@@ -47,10 +47,10 @@ func (e *Entry) Restore(ctx context.Context) error {
 		if !errors.As(err, &bad) {
 			return err
 		}
-		e.Close() // else it would be in use by us
+		e.Close() // else it would be in use
 		return e.cache.damaged(e.Key, err)
 	}
-	if err := ctx.Err(); err != nil { // whoever canceled may use the directories already
+	if err := ctx.Err(); err != nil { // the caller may use the directories already
 		return err
 	}
 	if err := swapAll(all); err != nil {

@@ -110,7 +110,7 @@ type copier struct {
 }
 
 // copy makes every node below its destination. Into the cache it fills in the hashes; out
-// of it, a file that is not what its hash says is a *mismatchError.
+// of it, a file that does not match its hash is a *mismatchError.
 func (c *copier) copy(ctx context.Context, nodes []node) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(workers)

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// spoolPollInterval is how often an ended attempt's spool is asked whether it has written
-	// what is still to be sent.
+	// spoolPollInterval is how often the spool of an ended attempt is checked for what is still
+	// to be sent.
 	spoolPollInterval = 100 * time.Millisecond
 	// AppendTimeout bounds one append; a link that takes longer for a batch is down.
 	AppendTimeout = 60 * time.Second
@@ -32,7 +32,7 @@ type Config struct {
 	Run     string
 	Attempt int
 	Journal *spool.Journal
-	// Fresh says that nobody but this delivery can have sent anything of this journal.
+	// Fresh says that only this delivery can have sent anything of this journal.
 	Fresh bool
 
 	More   <-chan struct{} // something was written
@@ -162,7 +162,7 @@ func (d *Delivery) idle(ctx context.Context) (done bool, err error) {
 	if d.cfg.Journal.Waiting() == 0 {
 		return true, nil
 	}
-	poll := time.NewTimer(spoolPollInterval) // a disk that hangs wakes nobody
+	poll := time.NewTimer(spoolPollInterval) // a disk that hangs notifies of nothing
 	defer poll.Stop()
 	select {
 	case <-d.cfg.More:
@@ -308,7 +308,7 @@ func (d *Delivery) isOneRecord(offset, size int64) bool {
 	return err != nil || part <= 0
 }
 
-// accepted acts on a reply that says how much the server has.
+// accepted acts on a reply with the size that the server has.
 func (d *Delivery) accepted(offset, sent int64, reply job.AppendReply, took time.Duration) (time.Duration, error) {
 	d.cfg.Watched.Store(reply.Watched)
 	if reply.Size < offset || reply.Size > offset+sent {

@@ -55,7 +55,7 @@ func (d *Delivery) Finish(ctx context.Context, limit time.Duration) error {
 	switch last := d.lastErr; {
 	case last == nil || errors.Is(last, context.Canceled):
 		return why
-	case errors.Is(why, errSilent): // what came instead of an answer says more
+	case errors.Is(why, errSilent): // what came instead of an answer is a better reason
 		return &silentError{last}
 	default:
 		return fmt.Errorf("%w: %w", why, last)

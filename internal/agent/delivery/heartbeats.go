@@ -29,18 +29,18 @@ const (
 	// Later, and without a cut, the next one begins a retryShare of the period after it, and
 	// up to a quarter more, while the server may still trust the agent.
 	retryShare = 5
-	// firstLease is how long the server trusts the agent at least until it says; it never
-	// trusts one that is not suspended for longer than longestLease.
+	// firstLease is how long the server trusts the agent before its first reply, at least; it
+	// never trusts one that is not suspended for longer than longestLease.
 	firstLease   = 15 * time.Second
 	longestLease = 15 * time.Minute
 )
 
-// cutNotifier is a Server that tells when the connection of heartbeats was cut, after it had
+// cutNotifier is a Server that reports when the connection of heartbeats was cut, after it had
 // carried more than one request.
 type cutNotifier interface{ HeartbeatsCut() <-chan struct{} }
 
-// Heartbeats sends heartbeats of one attempt. A beat that fails is forgotten: the next one
-// says more.
+// Heartbeats sends heartbeats of one attempt. A beat that fails is not repeated: the next one
+// is newer.
 type Heartbeats struct {
 	Server  Server
 	Run     string
@@ -49,9 +49,9 @@ type Heartbeats struct {
 	Begun   time.Time     // of the attempt
 	// Link is shared with the delivery of the run's journal.
 	Link *Link
-	// Evidence fills in what the beat says of the job.
+	// Evidence fills in the figures of the job.
 	Evidence func(now time.Time) job.Heartbeat
-	// Ready is closed when the server knows the run, which the first append tells it.
+	// Ready is closed when the server knows the run, by the first append.
 	Ready <-chan struct{}
 	// Reply is called with each of the server's replies.
 	Reply func(job.HeartbeatReply)
@@ -74,7 +74,7 @@ type Heartbeats struct {
 // the next beat is due, and the server waits for a while after it.
 func (b *Heartbeats) trusted(now time.Time) bool { return now.Sub(b.renewed) < b.period+2*b.lease }
 
-// Send sends heartbeats until ctx ends, or the server wants none of this run any more.
+// Send sends heartbeats until ctx ends, or the server does not take any of this run any more.
 func (b *Heartbeats) Send(ctx context.Context) {
 	select {
 	case <-b.Ready:
@@ -162,11 +162,11 @@ func (b *Heartbeats) sendOne(ctx context.Context, due time.Time) Decision {
 	defer cancel()
 	reply, err := b.Server.Beat(callCtx, b.Run, b.Attempt, hb)
 	if ctx.Err() != nil {
-		return Decision{Action: Outage} // nobody waits for it any more
+		return Decision{Action: Outage} // it is not waited for any more
 	}
 	d := Decide(err)
 	if d.Final() {
-		return d // the append that meets the same says what becomes of the journal
+		return d // the append that meets the same decides what becomes of the journal
 	}
 	b.Link.note("heartbeat", time.Now(), d, err)
 	b.failed = d.Action != Proceed

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Trouble is a kind of trouble that people are told of, once in a run each.
+// Trouble is a kind of trouble that is printed, once in a run each.
 type Trouble string
 
 // The kinds of trouble.
@@ -17,7 +17,7 @@ const (
 )
 
 // outageReported is how long an outage must last to be reported: a server or proxy that is
-// restarted is nobody's business.
+// restarted needs no message.
 const outageReported = 10 * time.Second
 
 // Link is what the requests of one run have shown of the way to its server. Appends and

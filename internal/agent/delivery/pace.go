@@ -14,9 +14,9 @@ const (
 	quickBatch = 200 * time.Millisecond
 	slowBatch  = 2 * time.Second
 
-	// Small output waits this long for more to come, unless somebody watches: a little
-	// longer each time while nobody does. A heartbeat, which wakes us and the server
-	// anyway, takes it along if the last append is not too recent: each append of its own
+	// Small output waits this long for more to come, unless somebody follows the run: a
+	// little longer each time. A heartbeat, for which agent and server wake anyway, takes it
+	// along if the last append is not too recent: each append of its own
 	// costs as much CPU as all else in that second. What is urgent waits a moment, so that
 	// the start of a job is one append and a very short job is one altogether.
 	coalesceDelay   = 3 * time.Second
@@ -28,10 +28,10 @@ const (
 	// Compression is tried where plain bytes go slower than this, in bytes per second: one
 	// core compresses several times as fast.
 	slowLink = 50 << 20
-	// worthTrying is the least batch whose time says something about the link.
+	// worthTrying is the least batch whose time shows the rate of the link.
 	worthTrying = 256 << 10
 	// trials is how many batches each way of sending is measured by, and trialPause how
-	// long a verdict stands.
+	// long the result is kept.
 	trials     = 3
 	trialPause = time.Minute
 )
@@ -43,7 +43,7 @@ type pace struct {
 	waiting time.Duration // of the last wait for small output; 0 for none
 
 	compressed bool      // how batches go now
-	until      time.Time // when the other way is looked at again; zero while it is not known
+	until      time.Time // when the other way is measured again; zero while it is not known
 	seen       int       // batches measured since the last change
 	rate       float64   // of them, bytes of journal per second
 	plainRate  float64   // when compression began
@@ -76,7 +76,7 @@ func (p *pace) sent(now time.Time, bytes int, took time.Duration) {
 		if 2*p.batch < p.tooMuch {
 			p.batch *= 2
 		}
-	case p.batch < leastBatch: // it was no matter of size
+	case p.batch < leastBatch: // size was not the reason
 		p.batch = leastBatch
 	case took < quickBatch && bytes >= p.batch/2:
 		p.batch = min(2*p.batch, mostBatch)
@@ -95,7 +95,7 @@ func (p *pace) shrink() { p.batch = max(p.batch/2, min(p.batch, leastBatch)) }
 // smaller one to try: a batch is at least one record, however long.
 func (p *pace) tooLarge(now time.Time, bytes int, one bool) bool {
 	if one {
-		p.tooMuch = 0 // so it was no matter of size
+		p.tooMuch = 0 // so size was not the reason
 		return false
 	}
 	p.tooMuch, p.tooMuchUntil = bytes, now.Add(trialPause)

@@ -21,8 +21,8 @@ const (
 	Resume
 	// Pause: the server is there and has no time; try again after a while.
 	Pause
-	// Outage: nothing came that can be identified as the reply of a Stint server, or it says
-	// nothing about this request. Try again after a while.
+	// Outage: nothing came that can be identified as the reply of a Stint server, or it is
+	// not about this request. Try again after a while.
 	Outage
 	// Taken: another process has taken the journal over, and appends of this one come too late.
 	Taken
@@ -32,7 +32,7 @@ const (
 	FixToken
 	// Refused: the server will never take this journal. Keep it, marked.
 	Refused
-	// Deleted: the run was deleted on the server. Nobody wants its journal.
+	// Deleted: the run was deleted on the server. Its journal is not needed.
 	Deleted
 )
 
@@ -121,7 +121,7 @@ func decideForeign(f *client.ForeignReplyError) Decision {
 
 func pauseOf(retryAfter time.Duration) time.Duration { return min(max(retryAfter, 0), longestPause) }
 
-// RefusedError says that the server will never accept this journal.
+// RefusedError reports that the server will never accept this journal.
 type RefusedError struct {
 	Why   string
 	Cause error // may be nil
@@ -136,7 +136,7 @@ func (e *RefusedError) Error() string {
 
 func (e *RefusedError) Unwrap() error { return e.Cause }
 
-// DeletedError says that the run was deleted on the server, which wants nothing of it.
+// DeletedError reports that the run was deleted on the server, which takes none of it.
 type DeletedError struct{ Run string }
 
 func (e *DeletedError) Error() string {

@@ -24,7 +24,7 @@ func (d *Delivery) unreadable(offset int64, err error) (time.Duration, error) {
 	return d.backoff.NextBackOff(), nil
 }
 
-// ReadError says that a journal could not be read back from the spool.
+// ReadError reports that a journal could not be read back from the spool.
 type ReadError struct {
 	Path string
 	Err  error
@@ -41,7 +41,7 @@ func AheadError(size, length int64) error {
 	return &RefusedError{Why: fmt.Sprintf("the server already has %d bytes of this journal, and here it is %d bytes long: it is not the same journal, or this host lost its end", size, length)}
 }
 
-// resume goes on from where the server says it is.
+// resume goes on at the size that the server has.
 func (d *Delivery) resume(offset, size int64) (time.Duration, error) {
 	if length := d.cfg.Journal.Size(); size > length || size < 0 {
 		return 0, AheadError(size, length)

@@ -13,7 +13,7 @@ type suspension struct {
 	resumed chan struct{} // closed by the caller
 }
 
-// Suspend has Send make a last heartbeat, which says that agent and job are being stopped,
+// Suspend has Send make a last heartbeat, which reports that agent and job are being suspended,
 // and waits for its end, but not longer than ctx. No other follows until resume, which must
 // be called.
 func (s Suspender) Suspend(ctx context.Context) (resume func()) {

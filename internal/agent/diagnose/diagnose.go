@@ -1,4 +1,4 @@
-// Package diagnose says what processes that seem stuck are doing: their state, what they
+// Package diagnose describes what processes that seem stuck are doing: their state, what they
 // wait for in the kernel, their open sockets and files, and the CPU they use right now. It
 // only reads what the system shows to anybody with the agent's rights, and what cannot be
 // read is left out. It is text for a person; nothing decides on it.
@@ -13,7 +13,7 @@ import (
 	"stint.dev/stint/internal/agent/process/member"
 )
 
-// Window is how long Notes looks at the CPU that is used.
+// Window is how long Notes measures the CPU that is used.
 const Window = 200 * time.Millisecond
 
 const (
@@ -121,7 +121,7 @@ func counted(waits map[string]int) string {
 func notes(found []facts, all int) []string {
 	var out []string
 	note := fmt.Sprintf("diagnosis before the stop: %d process%s", all, map[bool]string{false: "es"}[all == 1])
-	total, told := len(note), 0
+	total, described := len(note), 0
 	for _, f := range found {
 		line := clean(f.text())
 		if total += len(line) + 1; total > mostText {
@@ -131,10 +131,10 @@ func notes(found []facts, all int) []string {
 			out, note = append(out, note), "diagnosis, continued"
 		}
 		note += "\n" + line
-		told++
+		described++
 	}
-	if told < all {
-		note += fmt.Sprintf("\nand %d more that are not described", all-told)
+	if described < all {
+		note += fmt.Sprintf("\nand %d more that are not described", all-described)
 	}
 	return append(out, note)
 }

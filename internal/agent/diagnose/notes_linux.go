@@ -14,7 +14,7 @@ import (
 	"stint.dev/stint/internal/agent/process/procfs"
 )
 
-// Notes looks at the processes of an attempt for Window, and describes them. When ctx ends
+// Notes watches the processes of an attempt for Window, and describes them. When ctx ends
 // it describes what it has seen until then.
 func Notes(ctx context.Context, members Members) []string {
 	all, err := members()
@@ -33,7 +33,7 @@ func Notes(ctx context.Context, members Members) []string {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	l := look{tables: map[string]map[uint64]string{}, threads: mostThreads}
+	l := diagnosis{tables: map[string]map[uint64]string{}, threads: mostThreads}
 	var found []facts
 	children := map[int]int{}
 	for i, m := range some {
@@ -62,13 +62,13 @@ func ticks(m member.Member) (uint64, bool) {
 	return s.UTime + s.STime, true
 }
 
-// look is one diagnosis under way.
-type look struct {
+// diagnosis is one that is under way.
+type diagnosis struct {
 	tables  map[string]map[uint64]string // sockets by inode, for each network namespace
 	threads int                          // that may still be read
 }
 
-func (l *look) process(m member.Member, before uint64, window time.Duration) (facts, bool) {
+func (l *diagnosis) process(m member.Member, before uint64, window time.Duration) (facts, bool) {
 	var s procfs.Stat
 	if procfs.ReadStat(m.PID, &s) != nil || s.StartedTicks != m.StartedTicks || s.Dead() {
 		return facts{}, false
@@ -103,7 +103,7 @@ func (l *look) process(m member.Member, before uint64, window time.Duration) (fa
 }
 
 // waits counts the system calls that the threads of a process are in.
-func (l *look) waits(dir string) map[string]int {
+func (l *diagnosis) waits(dir string) map[string]int {
 	tasks, err := os.ReadDir(dir + "/task")
 	if err != nil {
 		return nil
@@ -120,11 +120,11 @@ func (l *look) waits(dir string) map[string]int {
 	return waits
 }
 
-// mostFDs bounds the descriptors of a process that are looked at.
+// mostFDs bounds the descriptors of a process that are read.
 const mostFDs = 256
 
 // open names what the descriptors of a process are.
-func (l *look) open(dir string) (map[int]string, error) {
+func (l *diagnosis) open(dir string) (map[int]string, error) {
 	d, err := os.Open(dir + "/fd")
 	if err != nil {
 		return nil, err
@@ -152,8 +152,8 @@ func (l *look) open(dir string) (map[int]string, error) {
 	return opens, nil
 }
 
-// socket names a socket by what the tables of its process's network say.
-func (l *look) socket(dir, inode string) string {
+// socket names a socket by the tables of its process's network.
+func (l *diagnosis) socket(dir, inode string) string {
 	network, err := os.Readlink(dir + "/ns/net")
 	if err != nil {
 		return "a socket"

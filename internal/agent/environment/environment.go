@@ -14,8 +14,8 @@ const tokenName = "STINT_TOKEN"
 // reportName is the variable with the address of --report-to, which may hold credentials.
 const reportName = "STINT_REPORT_TO"
 
-// parentJobName is the variable by which a stint run inside of a job tells a STINT_JOB that was
-// set on purpose from the one of the job around it.
+// parentJobName is the variable by which a stint run inside of a job recognises the STINT_JOB of
+// the job around it, as against one that was set on purpose.
 const parentJobName = "STINT_PARENT_JOB"
 
 // mostNames bounds the bytes of names in the journal.

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// A spool is looked through again this long after the server did not answer, and this
-	// long after everything was tried.
+	// The spool is read again outagePause after the server did not answer, and quietPause
+	// after everything was tried.
 	outagePause = time.Minute
 	quietPause  = 10 * time.Minute
 	// stopLimit bounds the wait for a backlog that was stopped.
@@ -53,7 +53,7 @@ func (b *Backlog) Start(ctx context.Context, known, ended <-chan struct{}) {
 func (b *Backlog) deliver(ctx context.Context) {
 	for ctx.Err() == nil {
 		b.spool.Sweep(time.Now(), b.config.Host)
-		// Errors are reported by stint flush: what waits here is no concern of this job.
+		// Errors are reported by stint flush: what waits here is not this job's.
 		report, _ := deliverAll(ctx, b.spool, b.config, b.except)
 		pause := quietPause
 		if n := len(report.Journals); n > 0 && isOutage(report.Journals[n-1].Err) {

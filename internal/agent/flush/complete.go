@@ -34,7 +34,7 @@ func complete(ctx context.Context, j *spool.Journal, c Config) (server delivery.
 		if err := repair(ctx, j, server, size); err != nil {
 			return nil, false, err
 		}
-		// What the server has beyond that is the beginning of a record whose rest nobody has:
+		// What the server has beyond that is the beginning of a record whose rest is lost:
 		// what is added here takes its place.
 		size = min(size, j.Size())
 	}
@@ -53,14 +53,14 @@ func complete(ctx context.Context, j *spool.Journal, c Config) (server delivery.
 	return server, true, nil
 }
 
-// What a note says of output that is lost.
+// The notes about output that is lost.
 const (
 	diedInMemory = "output that the agent still had in memory died with it, and %s behind it, which it had on the disk or had counted, are left out"
 	readBack     = "the end of this host's journal was lost with its power and was read back from the server; %s of output that had no place in it yet are lost"
 )
 
-// addEnd appends what is known of the end of an attempt whose agent died. why says how
-// the lost bytes of output were.
+// addEnd appends what is known of the end of an attempt whose agent died. why is the note about
+// lost bytes of output.
 func addEnd(j *spool.Journal, r journal.Recovered, c Config, why string, lost int64) error {
 	if rec, final, ok := keptOutcome(j); ok {
 		return addKept(j, r, rec, final)
@@ -179,8 +179,8 @@ func extend(j *spool.Journal, body io.Reader) error {
 	}
 }
 
-// Sweep ends what still lives of an attempt whose agent died, and says what that was; empty
-// for nothing.
+// Sweep ends the processes that still live of an attempt whose agent died, and returns a text
+// that names them; empty for none.
 func Sweep(run string, attempt int) string {
 	killed, err := watch.Sweep(run, attempt)
 	if err != nil {
@@ -189,8 +189,8 @@ func Sweep(run string, attempt int) string {
 	return LeftText(killed)
 }
 
-// LeftText says which processes of an attempt outlived its agent and were killed; empty for
-// none.
+// LeftText names the processes of an attempt that outlived its agent and were killed; empty
+// for none.
 func LeftText(killed []member.Member) string {
 	if len(killed) == 0 {
 		return ""

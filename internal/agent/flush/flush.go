@@ -24,11 +24,11 @@ type Config struct {
 	// AnyServer also delivers journals that are meant for another server, or that were
 	// refused before; Any these and journals of other hosts, whose agents may be at work.
 	AnyServer, Any bool
-	Host           spool.Host // this one; a later boot of it tells that the host went down
+	Host           spool.Host // this one; its boot id shows whether it was rebooted since
 	// Each is called for each journal as soon as it is done; may be nil.
 	Each func(Journal)
 
-	swept *string // what was said when the attempt's processes were ended; nil before that
+	swept *string // which processes of the attempt were ended; nil before that
 }
 
 // Skip is why a journal was left alone.
@@ -121,8 +121,8 @@ func deliverAll(ctx context.Context, s *spool.Spool, c Config, except string) (R
 // errSpool marks trouble with one journal on disk, which says nothing about the others.
 var errSpool = errors.New("the journal on disk")
 
-// isOutage reports whether an error says that other journals would fare no better. What a
-// Stint server says of one journal is no such error.
+// isOutage reports whether other journals would meet the same error. What a Stint server
+// replies about one journal is no outage.
 func isOutage(err error) bool {
 	var refused *delivery.RefusedError
 	var read *delivery.ReadError
@@ -136,7 +136,7 @@ func isOutage(err error) bool {
 	return true
 }
 
-// mayTake returns why a journal is left alone before it is looked into; empty for no reason.
+// mayTake returns why a journal is left alone before it is opened; empty for no reason.
 func (c Config) mayTake(m spool.Meta) Skip {
 	switch {
 	case c.Any:
@@ -192,16 +192,16 @@ func deliverOne(ctx context.Context, s *spool.Spool, e spool.Entry, c Config) Jo
 			f.Err = takeOverAndDeliver(ctx, j, server)
 		}
 	}
-	f.settle(j)
-	if f.Err != nil && ctx.Err() != nil { // what was under way says nothing of the server
+	f.conclude(j)
+	if f.Err != nil && ctx.Err() != nil { // an interrupted request shows nothing about the server
 		f.Err = fmt.Errorf("interrupted: %w", context.Cause(ctx))
 	}
 	return f
 }
 
-// settle removes a journal that the server has or does not want, marks one that it refuses
+// conclude removes a journal that the server has or does not take, marks one that it refuses
 // for good, and leaves any other as it is.
-func (f *Journal) settle(j *spool.Journal) {
+func (f *Journal) conclude(j *spool.Journal) {
 	var refused *delivery.RefusedError
 	var deleted *delivery.DeletedError
 	switch {
@@ -248,7 +248,7 @@ func acknowledge(j *spool.Journal, size int64) error {
 // deliver brings a whole journal to the server. It does not wait out an outage.
 func deliver(ctx context.Context, j *spool.Journal, s delivery.Server) error {
 	if j.Size() <= journal.HeaderSize {
-		return nil // it says nothing
+		return nil // it is empty
 	}
 	ended := make(chan struct{})
 	close(ended)
@@ -256,7 +256,7 @@ func deliver(ctx context.Context, j *spool.Journal, s delivery.Server) error {
 		Server: s, Run: j.Meta().Run, Attempt: j.Meta().Attempt, Journal: j,
 		Ended: ended, Watched: new(atomic.Bool), GiveUpAfter: giveUpAfter,
 	})
-	if j.Unsent() == 0 { // a guess of the agent before: ask the server
+	if j.Unsent() == 0 { // the agent before may have guessed: ask the server
 		size, err := askSize(ctx, j, s)
 		if err == nil {
 			err = acknowledge(j, size)

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// busyPause is how often a journal that is locked is looked at again: the lock of an agent
+	// busyPause is how often a journal that is locked is tried again: the lock of an agent
 	// that has just died goes with its last descriptor.
 	busyPause = 10 * time.Millisecond
 	// The pauses between two tries while the server does not answer, from the first to the
@@ -20,9 +20,8 @@ const (
 )
 
 // One completes and delivers the journal of one attempt whose agent has just died, and
-// whose processes have been ended: swept says which those were. It goes on until the server
-// has the journal or does not want it, somebody else takes care of it, or ctx ends; the
-// journal waits then.
+// whose processes have been ended: swept names them. It goes on until the server has the
+// journal or refuses it, another process delivers it, or ctx ends; the journal waits then.
 func One(ctx context.Context, c Config, run string, attempt int, swept string) (Journal, error) {
 	s, err := spool.Open(c.StateDir)
 	if err != nil {

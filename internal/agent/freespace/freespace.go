@@ -1,4 +1,4 @@
-// Package freespace tells how much room a file system has.
+// Package freespace returns how much room a file system has.
 package freespace
 
 import (

@@ -1,4 +1,4 @@
-// Package gpu reads what nvidia-smi says of a host's GPUs.
+// Package gpu reads what nvidia-smi prints about the GPUs of a host.
 package gpu
 
 import (
@@ -24,7 +24,7 @@ const (
 	mostName = 128 // bytes of a name
 )
 
-// Parse reads an answer: one line for each GPU. What a GPU does not tell ("[N/A]") is left
+// Parse reads an answer: one line for each GPU. What a GPU does not report ("[N/A]") is left
 // out of it.
 func Parse(answer []byte) ([]job.GPU, error) {
 	r := csv.NewReader(bytes.NewReader(answer))

@@ -166,7 +166,7 @@ func (c Config) version(ctx context.Context, args []string) (string, error) {
 		err = ctx.Err()
 	}
 	if err != nil {
-		_ = proc.Signal(syscall.SIGKILL) // the wait tells
+		_ = proc.Signal(syscall.SIGKILL) // if it fails, the process has ended
 		<-proc.Done()
 		_ = r.SetReadDeadline(time.Now())
 	}

@@ -11,14 +11,14 @@ import (
 	"stint.dev/stint/internal/agent/bounded"
 )
 
-// Forward hands messages on to whoever watches the agent, as a service manager does: with
-// the agent put in front of a service, the manager still hears when it is ready.
+// Forward sends messages on to the manager of the agent: with the agent put in front of a
+// service, the service manager still learns when it is ready.
 type Forward struct{ conn *net.UnixConn }
 
 // sendLimit bounds the wait for a manager that does not read.
 const sendLimit = 100 * time.Millisecond
 
-// NewForward goes to the address that the agent found in its own NOTIFY_SOCKET.
+// NewForward connects to the address that the agent found in its own NOTIFY_SOCKET.
 func NewForward(address string) (*Forward, error) {
 	if !strings.HasPrefix(address, "/") && !strings.HasPrefix(address, "@") {
 		return nil, fmt.Errorf("the agent's own NOTIFY_SOCKET %.100q is no address of a Unix socket", address)
@@ -32,7 +32,7 @@ func NewForward(address string) (*Forward, error) {
 	return &Forward{conn}, nil
 }
 
-// Send hands a message on, without what is about processes and descriptors: the manager
+// Send sends a message on, without what is about processes and descriptors: the manager
 // knows the agent, and not the job.
 func (f *Forward) Send(datagram []byte) error {
 	var lines []string
@@ -47,12 +47,12 @@ func (f *Forward) Send(datagram []byte) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	_ = f.conn.SetWriteDeadline(time.Now().Add(sendLimit)) // the write tells
+	_ = f.conn.SetWriteDeadline(time.Now().Add(sendLimit)) // the write fails then
 	_, err := f.conn.Write([]byte(strings.Join(lines, "\n")))
 	return err
 }
 
-// Close gives the connection back.
+// Close closes the connection.
 func (f *Forward) Close() {
 	if f != nil {
 		_ = f.conn.Close()

@@ -2,50 +2,50 @@ package notify
 
 import "time"
 
-// StatusEvery is the shortest time between two statuses that are told.
-const StatusEvery = time.Second
+// StatusInterval is the shortest time between two statuses that are reported.
+const StatusInterval = time.Second
 
-// pace holds back statuses that follow each other too fast. The first is told at once, and
-// of those held back the last one wins and is told.
+// pace holds back statuses that follow each other too fast. The first is reported at once, and
+// of those held back the last one.
 type pace struct {
-	told    string
-	some    bool // told is meaningful
-	at      time.Time
-	pending string
-	waits   bool
+	last     string    // that was reported
+	reported bool      // there was one
+	at       time.Time // when
+	pending  string
+	waits    bool // pending is to be reported
 }
 
-// offer takes a status; it reports whether to tell it now.
+// offer takes a status, and returns whether it is to be reported now.
 func (p *pace) offer(now time.Time, text string) bool {
-	if p.some && text == p.told {
-		p.waits = false // back to what everybody knows
+	if p.reported && text == p.last {
+		p.waits = false // back to what is known
 		return false
 	}
-	if p.some && now.Sub(p.at) < StatusEvery {
+	if p.reported && now.Sub(p.at) < StatusInterval {
 		p.pending, p.waits = text, true
 		return false
 	}
-	p.tell(now, text)
+	p.set(now, text)
 	return true
 }
 
-func (p *pace) tell(now time.Time, text string) {
-	p.told, p.some, p.at, p.waits = text, true, now, false
+func (p *pace) set(now time.Time, text string) {
+	p.last, p.reported, p.at, p.waits = text, true, now, false
 }
 
-// due is when a status that was held back is to be told; zero when none is.
+// due is when a status that was held back is to be reported; zero when none is.
 func (p *pace) due() time.Time {
 	if !p.waits {
 		return time.Time{}
 	}
-	return p.at.Add(StatusEvery)
+	return p.at.Add(StatusInterval)
 }
 
-// take returns the status that was held back, if its time has come or everything ends.
+// take returns the status that was held back, if its time has come or the socket is closed.
 func (p *pace) take(now time.Time, ending bool) (text string, ok bool) {
 	if !p.waits || !ending && now.Before(p.due()) {
 		return "", false
 	}
-	p.tell(now, p.pending)
-	return p.told, true
+	p.set(now, p.pending)
+	return p.last, true
 }

@@ -1,9 +1,9 @@
-// Package notify receives what a job says of itself: the messages of sd_notify(3), which
+// Package notify receives what a job reports of itself: the messages of sd_notify(3), which
 // many programs send already when they find NOTIFY_SOCKET in their environment.
 //
 // Understood are STATUS=, READY=1, STOPPING=1, WATCHDOG=1, EXTEND_TIMEOUT_USEC= and
-// BARRIER=1. MAINPID= and whatever else there may be is ignored; descriptors are never
-// kept. What comes from the job is bounded and cleaned before anybody sees it.
+// BARRIER=1. MAINPID= and everything else is ignored; descriptors are never kept. What comes
+// from the job is bounded and cleaned.
 package notify
 
 import (
@@ -18,20 +18,20 @@ const (
 	MaxStatus = 500
 	// maxDatagram bounds one message, as systemd does.
 	maxDatagram = 4096
-	// maxExtend bounds one wish for more time. It can be said again.
+	// maxExtend bounds one request for more time. It can be repeated.
 	maxExtend = 24 * time.Hour
 )
 
-// Message is what one datagram says.
+// Message is the content of one datagram.
 type Message struct {
-	Status   string // cleaned; meaningful when Said
-	Said     bool   // there was a STATUS=
-	Ready    bool
-	Stopping bool
-	Watchdog bool
+	Status    string // cleaned; meaningful when HasStatus
+	HasStatus bool   // there was a STATUS=
+	Ready     bool
+	Stopping  bool
+	Watchdog  bool
 	// Extend is for how long, from now, a limit on progress should wait; 0 for nothing.
 	Extend time.Duration
-	// Stores asks us to keep descriptors, which is refused.
+	// Stores asks the agent to keep descriptors, which is refused.
 	Stores bool
 }
 
@@ -44,7 +44,7 @@ func Parse(datagram []byte) (m Message) {
 		}
 		switch key {
 		case "STATUS":
-			m.Status, m.Said = Clean(value, MaxStatus), true
+			m.Status, m.HasStatus = Clean(value, MaxStatus), true
 		case "READY":
 			m.Ready = m.Ready || value == "1"
 		case "STOPPING":
@@ -62,7 +62,7 @@ func Parse(datagram []byte) (m Message) {
 	return m
 }
 
-// Clean makes text of whatever bytes there are: valid UTF-8 without control characters, at
+// Clean makes text of any bytes: valid UTF-8 without control characters, at
 // most so many bytes, cut between characters.
 func Clean(s string, most int) string {
 	if len(s) > 4*most {

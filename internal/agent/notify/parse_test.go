@@ -15,11 +15,11 @@ func TestParse(t *testing.T) {
 		in   string
 		want Message
 	}{
-		"status":                   {"STATUS=epoch 3 of 10", Message{Status: "epoch 3 of 10", Said: true}},
-		"empty status":             {"STATUS=", Message{Said: true}},
-		"several":                  {"READY=1\nSTATUS=up\nMAINPID=1\nX_OWN=2\n", Message{Ready: true, Status: "up", Said: true}},
-		"the last status counts":   {"STATUS=a\nSTATUS=b", Message{Status: "b", Said: true}},
-		"value with =":             {"STATUS=loss=0.5", Message{Status: "loss=0.5", Said: true}},
+		"status":                   {"STATUS=epoch 3 of 10", Message{Status: "epoch 3 of 10", HasStatus: true}},
+		"empty status":             {"STATUS=", Message{HasStatus: true}},
+		"several":                  {"READY=1\nSTATUS=up\nMAINPID=1\nX_OWN=2\n", Message{Ready: true, Status: "up", HasStatus: true}},
+		"the last status counts":   {"STATUS=a\nSTATUS=b", Message{Status: "b", HasStatus: true}},
+		"value with =":             {"STATUS=loss=0.5", Message{Status: "loss=0.5", HasStatus: true}},
 		"watchdog":                 {"WATCHDOG=1", Message{Watchdog: true}},
 		"watchdog of another kind": {"WATCHDOG=trigger", Message{}},
 		"stopping":                 {"STOPPING=1", Message{Stopping: true}},
@@ -30,7 +30,7 @@ func TestParse(t *testing.T) {
 		"no key":                   {"hello\n\n=\n=x", Message{}},
 		"keys have one spelling":   {"status=x\nReady=1\n READY=1\nREADY=yes", Message{}},
 		"keeps descriptors":        {"FDSTORE=1\nFDNAME=x", Message{Stores: true}},
-		"hostile text":             {"STATUS=\x1b[2Ja\x00b\xff\u202ec\r", Message{Status: "[2Ja b\uFFFD c", Said: true}},
+		"hostile text":             {"STATUS=\x1b[2Ja\x00b\xff\u202ec\r", Message{Status: "[2Ja b\uFFFD c", HasStatus: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(tc.want, Parse([]byte(tc.in))); diff != "" {
@@ -63,10 +63,10 @@ func TestPace(t *testing.T) {
 	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
 	var p pace
 	if !p.offer(at(0), "a") || p.offer(at(1), "a") || p.offer(at(2), "b") || p.offer(at(3), "c") {
-		t.Error("the first is told at once, what follows fast is held back")
+		t.Error("the first is reported at once, what follows fast is held back")
 	}
 	if _, ok := p.take(at(999), false); ok || !p.due().Equal(at(1000)) {
-		t.Errorf("told too early, or due at %s", p.due())
+		t.Errorf("reported too early, or due at %s", p.due())
 	}
 	if text, ok := p.take(at(1000), false); !ok || text != "c" || !p.due().IsZero() {
 		t.Errorf("the last one wins: %q %v", text, ok)
@@ -79,9 +79,9 @@ func TestPace(t *testing.T) {
 	}
 	p.offer(at(1700), "e")
 	if text, ok := p.take(at(1701), true); !ok || text != "e" {
-		t.Errorf("the end tells what was held back: %q %v", text, ok)
+		t.Errorf("the end reports what was held back: %q %v", text, ok)
 	}
 	if !p.offer(at(2800), "f") {
-		t.Error("after a pause a status is told at once")
+		t.Error("after a pause a status is reported at once")
 	}
 }

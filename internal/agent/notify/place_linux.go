@@ -13,8 +13,8 @@ const receiveFlags = unix.MSG_CMSG_CLOEXEC
 // maxName bounds an address: sun_path holds 108 bytes.
 const maxName = 107
 
-// bindWithoutDirectory uses the abstract namespace. Everybody on the host can send there:
-// what the kernel says of the senders tells them apart.
+// bindWithoutDirectory uses the abstract namespace. Every user of the host can send there:
+// the kernel says who sent a message.
 func bindWithoutDirectory() (*net.UnixConn, error) { return listenAt("@stint-" + rand.Text()) }
 
 // identifySenders asks the kernel to say who sent each message.

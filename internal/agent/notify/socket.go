@@ -16,22 +16,22 @@ import (
 // drainMost bounds what is still read when the attempt ends.
 const drainMost = 4096
 
-// Heard is what the owner of a Socket does with what comes. It is called from one
-// goroutine, and not after Close has returned.
-type Heard struct {
-	// Message comes for every datagram.
+// Handler is what the owner of a Socket does with messages. It is called from one goroutine,
+// and not after Close has returned.
+type Handler struct {
+	// Message is called for every datagram.
 	Message func(Message)
-	// Raw comes with the same datagram as it was sent, before Message; nil for nobody.
+	// Raw is called with the same datagram as it was sent, before Message; may be nil.
 	Raw func(datagram []byte)
-	// Status comes for a status that is news, at most one in StatusEvery; the last one
-	// always comes, at the latest during Close.
+	// Status is called for a status that has changed, once in StatusInterval at most; for the
+	// last one always, at the latest during Close.
 	Status func(text string)
-	// Refused says, once for each reason, why a message of this user was not taken.
+	// Refused is called, once for each reason, when a message of this user is not taken.
 	Refused func(why string)
 }
 
 // A reader that has met so many messages of other users leaves the socket alone for a while:
-// they must not cost the agent more than a trifle.
+// they must cost the agent next to nothing.
 const (
 	strangersLimit = 16
 	strangersPause = 100 * time.Millisecond
@@ -40,12 +40,12 @@ const (
 // Socket is where one attempt's job sends its messages.
 //
 // Shutdown, in Close: 1. the reader is woken, 2. it takes what waits in the socket, 3. it
-// tells a status that was held back, 4. it ends, 5. the socket is closed, and removed if it
+// reports a status that was held back, 4. it ends, 5. the socket is closed, and removed if it
 // is not in the caller's directory.
 type Socket struct {
 	conn      *net.UnixConn
 	remove    func()
-	heard     Heard
+	handler   Handler
 	ending    atomic.Bool
 	end       chan struct{} // closed with ending
 	done      chan struct{}
@@ -58,21 +58,21 @@ type Socket struct {
 // Listen makes the socket in dir, a directory that only this user may enter, and starts to
 // read it. It makes a directory of its own where dir is empty or cannot be used. The file
 // in dir stays: deleting it could wait for a disk.
-func Listen(dir string, heard Heard) (*Socket, error) {
+func Listen(dir string, handler Handler) (*Socket, error) {
 	conn, remove, err := bind(dir)
 	if err != nil {
 		return nil, err
 	}
-	return listen(conn, remove, heard)
+	return listen(conn, remove, handler)
 }
 
-func listen(conn *net.UnixConn, remove func(), heard Heard) (*Socket, error) {
+func listen(conn *net.UnixConn, remove func(), handler Handler) (*Socket, error) {
 	if err := identifySenders(conn); err != nil {
 		err = errors.Join(err, conn.Close())
 		remove()
 		return nil, err
 	}
-	s := &Socket{conn: conn, remove: remove, heard: heard, end: make(chan struct{}), done: make(chan struct{}), refused: map[string]bool{}}
+	s := &Socket{conn: conn, remove: remove, handler: handler, end: make(chan struct{}), done: make(chan struct{}), refused: map[string]bool{}}
 	go s.run()
 	return s, nil
 }
@@ -80,7 +80,7 @@ func listen(conn *net.UnixConn, remove func(), heard Heard) (*Socket, error) {
 // Address is the value of NOTIFY_SOCKET.
 func (s *Socket) Address() string { return s.conn.LocalAddr().String() }
 
-// Close takes what was sent before, and gives the socket back.
+// Close takes what was sent before, and closes the socket.
 func (s *Socket) Close() {
 	if s == nil {
 		return
@@ -110,14 +110,14 @@ func (s *Socket) run() {
 		} else if !errors.Is(err, os.ErrDeadlineExceeded) {
 			break // nothing more can come
 		}
-		s.late(false)
+		s.reportLate(false)
 		s.rest()
 	}
 	s.drain(in)
-	s.late(true)
+	s.reportLate(true)
 }
 
-// rest lets strangers wait.
+// rest lets messages of other users wait.
 func (s *Socket) rest() {
 	if s.strangers < strangersLimit {
 		return
@@ -131,10 +131,10 @@ func (s *Socket) rest() {
 	}
 }
 
-// late tells a status that was held back.
-func (s *Socket) late(ending bool) {
+// reportLate reports a status that was held back.
+func (s *Socket) reportLate(ending bool) {
 	if text, ok := s.pace.take(time.Now(), ending); ok {
-		s.heard.Status(text)
+		s.handler.Status(text)
 	}
 }
 
@@ -189,23 +189,23 @@ func (s *Socket) take(in *inbox, n, oobn, flags int) {
 	if m.Stores {
 		s.refuse("it asked to keep descriptors (FDSTORE=1)")
 	}
-	if s.heard.Raw != nil {
-		s.heard.Raw(in.data[:n])
+	if s.handler.Raw != nil {
+		s.handler.Raw(in.data[:n])
 	}
-	s.heard.Message(m)
-	if m.Said && s.pace.offer(time.Now(), m.Status) {
-		s.heard.Status(m.Status)
+	s.handler.Message(m)
+	if m.HasStatus && s.pace.offer(time.Now(), m.Status) {
+		s.handler.Status(m.Status)
 	}
 }
 
 func (s *Socket) refuse(why string) {
 	if !s.refused[why] {
 		s.refused[why] = true
-		s.heard.Refused(why)
+		s.handler.Refused(why)
 	}
 }
 
-// sender is who sent a datagram, as the kernel says; known is false where it does not.
+// sender is who sent a datagram, according to the kernel; known is false where it does not say.
 type sender struct {
 	uid   uint32
 	known bool

@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// ear collects what a socket heard.
+// ear collects what a socket received.
 type ear struct {
 	mu       sync.Mutex
 	messages []Message
@@ -44,7 +44,7 @@ func hear(t *testing.T) (*Socket, *ear) {
 		default:
 		}
 	}
-	s, err := Listen(t.TempDir(), Heard{
+	s, err := Listen(t.TempDir(), Handler{
 		Message: func(m Message) { in(func() { e.messages = append(e.messages, m) }) },
 		Status:  func(text string) { in(func() { e.statuses = append(e.statuses, text) }) },
 		Refused: func(why string) { in(func() { e.refused = append(e.refused, why) }) },
@@ -125,7 +125,7 @@ func TestMessagesArrive(t *testing.T) {
 	e.await(t, "the first status", func() bool { return len(e.messages) == 1 && len(e.statuses) == 1 })
 	send(t, c, "STATUS=two")
 	send(t, c, "STATUS=three")
-	s.Close() // at once: what was sent is taken, what was held back is told
+	s.Close() // at once: what was sent is taken, what was held back is reported
 	if !e.messages[0].Ready || len(e.messages) != 3 || strings.Join(e.statuses, " ") != "one three" {
 		t.Errorf("heard %+v, %q", e.messages, e.statuses)
 	}
@@ -164,7 +164,7 @@ func TestDescriptorsAreClosed(t *testing.T) {
 		}
 		r.Close()
 		e.mu.Lock()
-		if last := e.messages[len(e.messages)-1]; !last.Said && text != "FDSTORE=1\nFDNAME=x" && text != "BARRIER=1" {
+		if last := e.messages[len(e.messages)-1]; !last.HasStatus && text != "FDSTORE=1\nFDNAME=x" && text != "BARRIER=1" {
 			t.Errorf("the message before %.20s was not taken first: %+v", text, e.messages)
 		}
 		e.mu.Unlock()
@@ -212,7 +212,7 @@ func TestPlaces(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			s, err := Listen(tc.in, Heard{Message: func(Message) {}, Status: func(string) {}})
+			s, err := Listen(tc.in, Handler{Message: func(Message) {}, Status: func(string) {}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -234,7 +234,7 @@ func TestNoFreshDirectoryUnderTMPDIR(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_ = os.Mkdir(value, 0o700) // one of them cannot be made, which is meant
 			t.Setenv("TMPDIR", value)
-			s, err := Listen("", Heard{Message: func(Message) {}, Status: func(string) {}})
+			s, err := Listen("", Handler{Message: func(Message) {}, Status: func(string) {}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -248,7 +248,7 @@ func TestNoFreshDirectoryUnderTMPDIR(t *testing.T) {
 }
 
 // In the abstract namespace, the last resort, everybody can send: nothing of it is taken, the
-// reader does next to nothing, and nobody is told of each.
+// reader does next to nothing, and nothing is reported of each.
 func TestStrangersInTheAbstractNamespace(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can send in the name of another user")
@@ -259,10 +259,10 @@ func TestStrangersInTheAbstractNamespace(t *testing.T) {
 	}
 	var got []string
 	heard := make(chan struct{})
-	s, err := listen(conn, func() {}, Heard{
+	s, err := listen(conn, func() {}, Handler{
 		Message: func(m Message) { got = append(got, m.Status); close(heard) },
 		Status:  func(string) {},
-		Refused: func(why string) { t.Errorf("told: %s", why) },
+		Refused: func(why string) { t.Errorf("refused: %s", why) },
 	})
 	if err != nil {
 		t.Fatal(err)

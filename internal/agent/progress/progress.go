@@ -70,12 +70,12 @@ func Start(c Config) (p *Progress, env []string) {
 	if address := environment.Value(env, "NOTIFY_SOCKET"); address != "" {
 		var err error
 		if p.forward, err = notify.NewForward(address); err != nil {
-			p.rec.Note(-1, "what the job says of its progress is not handed on: "+err.Error())
+			p.rec.Note(-1, "what the job reports of its progress is not handed on: "+err.Error())
 		}
 	}
-	socket, err := notify.Listen(c.Dir, notify.Heard{Message: p.message, Raw: p.raw, Status: p.status, Refused: p.refused})
+	socket, err := notify.Listen(c.Dir, notify.Handler{Message: p.message, Raw: p.raw, Status: p.status, Refused: p.refused})
 	if err != nil {
-		p.rec.Note(-1, "the job cannot tell of its progress: NOTIFY_SOCKET could not be made: "+err.Error())
+		p.rec.Note(-1, "the job cannot report its progress: NOTIFY_SOCKET could not be made: "+err.Error())
 	} else {
 		p.socket = socket
 		env = withNotify(env, socket.Address(), c.Limit)
@@ -92,7 +92,7 @@ func (p *Progress) raw(datagram []byte) {
 		return
 	}
 	if err := p.forward.Send(datagram); err != nil {
-		p.rec.Note(-1, "what the job says of its progress is no longer handed on: "+err.Error())
+		p.rec.Note(-1, "what the job reports of its progress is no longer handed on: "+err.Error())
 		p.forward.Close()
 		p.forward = nil
 	}
@@ -134,11 +134,11 @@ func (p *Progress) message(m notify.Message) {
 	}
 	if m.Ready && !p.ready {
 		p.ready = true
-		p.rec.Note(-1, "the job says that it is ready")
+		p.rec.Note(-1, "the job reports that it is ready")
 	}
 	if m.Stopping && !p.ending {
 		p.ending = true
-		p.rec.Note(-1, "the job says that it is stopping")
+		p.rec.Note(-1, "the job reports that it is stopping")
 	}
 }
 
@@ -162,7 +162,7 @@ func (p *Progress) Close() {
 
 // seen is what a check of progress finds.
 func (p *Progress) seen(now time.Time) stall.Seen {
-	s := stall.Seen{Output: p.rec.OutputMark(), Words: p.statuses.Load(), Watchdogs: p.watchdogs.Load()}
+	s := stall.Seen{Output: p.rec.OutputMark(), Statuses: p.statuses.Load(), Watchdogs: p.watchdogs.Load()}
 	if until := p.extended.Load(); until != nil {
 		s.Extended = *until
 	}
@@ -197,7 +197,7 @@ func (p *Progress) Watch(now, working time.Time) *Watch {
 // Check judges the progress, and sets the time of the next check unless there was none for too
 // long.
 func (w *Watch) Check(now, working time.Time) stall.Verdict {
-	v := w.watch.Look(working, w.p.seen(now))
+	v := w.watch.Check(working, w.p.seen(now))
 	if !v.Stalled {
 		w.timer.Reset(v.Next)
 	}

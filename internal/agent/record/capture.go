@@ -28,7 +28,7 @@ const (
 )
 
 // source is the agent's end of a pipe, or of a terminal. The agent keeps a copy of the job's
-// end, until release: a terminal that nobody holds, because the job has redirected
+// end, until release: a terminal that no process holds, because the job has redirected
 // everything, would be hung up, and a pipe needs it to be released. Only then can the end of
 // the stream be seen, and a deadline ends a read that waits.
 type source interface {

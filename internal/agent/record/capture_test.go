@@ -16,7 +16,7 @@ import (
 // the job's end, as a process outside of the run may have one.
 func heldCapture(t *testing.T) (*Capture, *Recorder, *os.File) {
 	t.Helper()
-	r := New(Config{Journal: spool.InMemory(spool.Meta{Run: testRun}, spool.Limits{}, errors.New("no disk")), SendAtOnce: 512 << 10, Say: func(string) {}})
+	r := New(Config{Journal: spool.InMemory(spool.Meta{Run: testRun}, spool.Limits{}, errors.New("no disk")), SendAtOnce: 512 << 10, Print: func(string) {}})
 	c, err := r.CapturePipe(0, job.Stdout)
 	if err != nil {
 		t.Fatal(err)

@@ -15,8 +15,8 @@ import (
 // write then ends the job, as it would without an agent in between. Other goroutines may use
 // it too.
 type closer struct {
-	// gone has room for all that can come: each stream once from whoever writes to it, and
-	// once from whoever watches it.
+	// gone has room for all that can come: each stream once from the passer that writes to
+	// it, and once from the watch on it.
 	gone chan job.Stream
 
 	mu       sync.Mutex
@@ -80,7 +80,7 @@ func (c *closer) add(one *Capture) {
 	c.hangUp(one)
 }
 
-// hangUp closes one stream of a step if nobody reads it. The caller holds mu.
+// hangUp closes one stream of a step if it has no reader. The caller holds mu.
 func (c *closer) hangUp(one *Capture) {
 	if !c.closed[one.stream] {
 		return

@@ -7,7 +7,7 @@ import "sync"
 // watches a quiet job, where a second core only means more threads to wake; two again, for
 // good, when the job prints so fast that reading and delivering it compete.
 type Cores struct {
-	use func(n int) // nil: nobody needs it
+	use func(n int) // may be nil
 
 	mu   sync.Mutex
 	busy bool

@@ -54,7 +54,7 @@ func TestEveryRecordIsMasked(t *testing.T) {
 func TestGapsCountMaskedBytes(t *testing.T) {
 	const lines = 200_000
 	j := spool.InMemory(spool.Meta{Run: testRun}, spool.Limits{Memory: 1 << 20}, errors.New("no disk"))
-	r := New(Config{Journal: j, Secrets: redact.NewSet([]string{testSecret}), SendAtOnce: 512 << 10, Say: func(string) {}})
+	r := New(Config{Journal: j, Secrets: redact.NewSet([]string{testSecret}), SendAtOnce: 512 << 10, Print: func(string) {}})
 	c, err := r.CapturePipe(0, job.Stdout)
 	if err != nil {
 		t.Fatal(err)

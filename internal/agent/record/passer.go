@@ -52,7 +52,7 @@ type Passer struct {
 	limit    int64 // of the queue
 	journal  *spool.Journal
 	recorded <-chan struct{} // more of the journal can be read
-	say      func(string)
+	print    func(string)
 	closer   *closer // nil when closed outputs are ignored
 	outputs  [2]callerOutput
 
@@ -82,7 +82,7 @@ func newPasser(r *Recorder, c Caller) *Passer {
 	}
 	p := &Passer{
 		queue: sink.NewQueue(limits, sink.Directory(dir)), limit: limits.Total, journal: r.cfg.Journal, recorded: r.moreForPasser,
-		say: r.cfg.Say, done: make(chan struct{}),
+		print: r.cfg.Print, done: make(chan struct{}),
 	}
 	if !c.IgnoreClosed {
 		p.closer = newCloser()
@@ -139,7 +139,7 @@ func (p *Passer) run(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			p.say("output that waited for its reader is lost: " + err.Error())
+			p.print("output that waited for its reader is lost: " + err.Error())
 			continue
 		}
 		if !p.awaitRecorded(ctx, batch.After) {
@@ -185,7 +185,7 @@ func (p *Passer) write(o *callerOutput, data []byte) {
 			}
 		default:
 			o.failed = true
-			p.say(fmt.Sprintf("the job's %s is not passed on any more: %v", o.stream, err))
+			p.print(fmt.Sprintf("the job's %s is not passed on any more: %v", o.stream, err))
 		}
 	}
 }
@@ -220,7 +220,7 @@ func (p *Passer) Finish(giveUp <-chan struct{}) (lost int64) {
 		if why != "" {
 			text += ": " + why
 		}
-		p.say(text)
+		p.print(text)
 	}
 	bounded.Do(queueCloseLimit, p.queue.Close)
 	bounded.Do(closerLimit, p.closerDone.Wait)

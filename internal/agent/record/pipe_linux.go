@@ -15,7 +15,7 @@ import (
 
 // pipeReader is the agent's end of a job's pipe. As long as the job runs, it reads with plain
 // blocking calls: once somebody has polled a pipe, or given it to Go's poller, the kernel
-// wakes its reader at every single write, also when nobody waits, and a job that writes line
+// wakes its reader at every single write, also when it does not wait, and a job that writes line
 // by line pays a tenth to three times of its own time for that (docs/benchmarks.md).
 //
 // A blocked read cannot be interrupted. So the agent keeps a copy of the job's end, and
@@ -61,7 +61,7 @@ func (p *pipeReader) release(w *os.File) {
 	}
 	p.mu.Lock()
 	if wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err == nil {
-		p.wake = wake // without one, wait looks again and again
+		p.wake = wake // without one, wait polls
 	}
 	p.mu.Unlock()
 	_, _ = w.Write(p.mark[:]) // in one piece; the reader is there
@@ -155,7 +155,7 @@ func (p *pipeReader) hasExpired() bool {
 }
 
 // wait waits until there is something to read, everybody has closed the pipe, or the deadline
-// has passed. Its errors do not matter: whoever calls it looks again.
+// has passed. Its errors do not matter: the caller reads again.
 func (p *pipeReader) wait() {
 	p.mu.Lock()
 	wake, atMost := p.wake, -1
@@ -188,7 +188,7 @@ func (p *pipeReader) expire() {
 	p.expireNow()
 }
 
-// expireNow wakes whoever waits. The caller holds mu.
+// expireNow wakes the reader that waits. The caller holds mu.
 func (p *pipeReader) expireNow() {
 	p.expired = true
 	if !p.closed && p.wake >= 0 {

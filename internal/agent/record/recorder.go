@@ -18,8 +18,8 @@ type Config struct {
 	Secrets *redact.Set // masked in every record; nil for none
 	// SendAtOnce is how many unsent bytes wake the delivery through Urgent.
 	SendAtOnce int64
-	// Say prints one line for people. It must not wait.
-	Say func(line string)
+	// Print prints one line for people. It must not wait.
+	Print func(line string)
 	// InMemory says that people know that the journal is held in memory.
 	InMemory bool
 }
@@ -30,14 +30,14 @@ type Recorder struct {
 	cfg    Config
 	passer *Passer // nil when output is not passed on
 
-	begun         time.Time
-	lastOutput    atomic.Int64 // nanoseconds from begun to the last output, from 1; 0 for none yet
-	failureSaid   atomic.Bool  // that the disk failed
-	nextIsUrgent  atomic.Bool  // the next that can be read is worth sending soon
-	started       atomic.Bool  // the spool reports what can be read; until then, who records does
-	more          chan struct{}
-	urgent        chan struct{}
-	moreForPasser chan struct{}
+	begun          time.Time
+	lastOutput     atomic.Int64 // nanoseconds from begun to the last output, from 1; 0 for none yet
+	failurePrinted atomic.Bool  // that the disk failed
+	nextIsUrgent   atomic.Bool  // the next that can be read is worth sending soon
+	started        atomic.Bool  // the spool reports what can be read; until then, who records does
+	more           chan struct{}
+	urgent         chan struct{}
+	moreForPasser  chan struct{}
 }
 
 // New makes a recorder. Start has a goroutine of the spool write.
@@ -46,7 +46,7 @@ func New(c Config) *Recorder {
 		cfg: c, begun: time.Now(),
 		more: make(chan struct{}, 1), urgent: make(chan struct{}, 1), moreForPasser: make(chan struct{}, 1),
 	}
-	r.failureSaid.Store(c.InMemory)
+	r.failurePrinted.Store(c.InMemory)
 	return r
 }
 
@@ -157,8 +157,8 @@ func (r *Recorder) wake() {
 	if r.nextIsUrgent.Swap(false) || r.cfg.Journal.Unsent() >= r.cfg.SendAtOnce {
 		notify(r.urgent)
 	}
-	if err := r.cfg.Journal.DiskError(); err != nil && !r.failureSaid.Swap(true) {
-		r.cfg.Say("the journal of this run is held in memory, because it cannot be written to the spool: " + err.Error())
+	if err := r.cfg.Journal.DiskError(); err != nil && !r.failurePrinted.Swap(true) {
+		r.cfg.Print("the journal of this run is held in memory, because it cannot be written to the spool: " + err.Error())
 	}
 }
 

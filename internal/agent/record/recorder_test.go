@@ -22,7 +22,7 @@ func encoded(data []byte) []byte {
 func TestGapIsDeclaredExactly(t *testing.T) {
 	j := spool.InMemory(spool.Meta{Run: testRun}, spool.Limits{Memory: 1 << 20}, errors.New("no disk"))
 	messages := &says{}
-	r := New(Config{Journal: j, SendAtOnce: 512 << 10, Say: messages.say})
+	r := New(Config{Journal: j, SendAtOnce: 512 << 10, Print: messages.say})
 	var printed []byte
 	for n := range 40 {
 		line := bytes.Repeat(fmt.Appendf(nil, "%015d\n", n), 4096) // 64 KiB, 4096 lines

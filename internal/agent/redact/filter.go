@@ -30,7 +30,7 @@ func (p *pairs) has(a, b byte) bool {
 // judged alone: its neighbour is not known yet.
 //
 // An occurrence that begins anywhere in the least-1 bytes from i on has the two bytes at the
-// end of these among its first ones: one look at them clears all these places at once. If
+// end of these among its first ones: one comparison clears all these places at once. If
 // they are in the set, so must be all pairs from the beginning of the occurrence to them.
 func (f *filter) skip(b []byte) int {
 	i := 0

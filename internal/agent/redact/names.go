@@ -74,7 +74,7 @@ func isHarmless(name, value string, exists func(path string) bool) bool {
 // isDirectory knows the shell's own variables, whose PWD is no password.
 func isDirectory(word string) bool { return word == "PWD" || word == "OLDPWD" }
 
-// Choice is what a caller wants beyond the names that look secret.
+// Choice is what a caller chooses beyond the names that look secret.
 type Choice struct {
 	Also []string // names of variables whose values are masked, whatever they look like
 	// Except are names whose values are not masked although they look secret; "*" is all
@@ -84,14 +84,14 @@ type Choice struct {
 	Exists func(path string) bool
 }
 
-func (c Choice) wants(name, value string) bool {
+func (c Choice) masks(name, value string) bool {
 	if slices.Contains(c.Also, name) {
 		return true
 	}
 	return !c.spares(name) && LooksSecret(name) && !isHarmless(name, value, c.Exists)
 }
 
-// spares reports whether the caller wants a variable not to be masked.
+// spares reports whether the caller chose a variable not to be masked.
 func (c Choice) spares(name string) bool {
 	return slices.Contains(c.Except, name) || slices.Contains(c.Except, "*")
 }
@@ -114,7 +114,7 @@ func Find(env []string, c Choice) Found {
 		seen[name] = true
 		var parts []string
 		switch {
-		case c.wants(name, value):
+		case c.masks(name, value):
 			if parts = Parts(value); len(parts) == 0 && value != "" {
 				f.Short = append(f.Short, name)
 			}

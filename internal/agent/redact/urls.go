@@ -41,7 +41,7 @@ func isWeb(before string) bool {
 	return false
 }
 
-// notPasswords are what GitHub and others want in the place of the password when the user is
+// notPasswords are what GitHub and others expect in the place of the password when the user is
 // the token.
 var notPasswords = map[string]bool{"": true, "x-oauth-basic": true}
 

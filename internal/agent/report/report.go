@@ -1,5 +1,4 @@
-// Package report tells a second server about a run with two calls: its status and a
-// heartbeat.
+// Package report reports a run to a second server with two calls: its status and a heartbeat.
 package report
 
 import (
@@ -26,7 +25,7 @@ type Reporter interface {
 	Heartbeat(ctx context.Context) error
 }
 
-// What a status says.
+// The statuses of a run.
 const (
 	statusStarted   = "started"
 	statusCompleted = "completed"
@@ -41,45 +40,45 @@ const (
 	mostRefusals = 3
 )
 
-// Config says whom to report a run to.
+// Config says where to report a run.
 type Config struct {
 	To     Reporter
 	Period time.Duration // of heartbeats
-	// Hung is where it is noted that the other side does not answer; nil for nowhere.
+	// Hung is where it is noted that the server does not answer; nil for nowhere.
 	Hung *delivery.HungServers
-	// Print prints a line for a person.
+	// Print prints one line for people.
 	Print func(line string)
 }
 
-// Reports sends the calls of one run to a Reporter, beside the job. Nothing that fails
-// there disturbs the job; the first failure is printed in one line.
+// Reports sends the calls of one run to a Reporter, beside the job. Nothing that fails there
+// disturbs the job; the first failure is printed in one line.
 type Reports struct {
 	cfg    Config
 	ended  context.CancelFunc
 	live   context.Context // until the run has ended
 	cancel context.CancelFunc
-	beaten chan struct{} // closed when beat has returned
+	done   chan struct{} // closed when beat has returned
 
-	answered atomic.Bool // the other side took a call
+	answered atomic.Bool // the server took a call
 	// For beat, and for Finish when it has returned.
 	warned  bool // a failure was printed
-	started bool // the other side took "started", or may have
+	started bool // the server took "started", or may have
 }
 
 // Start begins to send "started" until it is taken, and then heartbeats, until Finish.
 func Start(ctx context.Context, c Config) *Reports {
-	r := &Reports{cfg: c, beaten: make(chan struct{})}
+	r := &Reports{cfg: c, done: make(chan struct{})}
 	ctx, r.cancel = context.WithCancel(ctx)
 	r.live, r.ended = context.WithCancel(ctx)
 	go func() {
-		defer close(r.beaten)
+		defer close(r.done)
 		r.beat(ctx)
 	}()
 	return r
 }
 
 // beat runs until the run has ended. That cuts off a heartbeat; only the end of ctx cuts off
-// a "started", because nobody would know whether it was taken.
+// a "started", because it would not be known whether that was taken.
 func (r *Reports) beat(ctx context.Context) {
 	ticker := time.NewTicker(r.cfg.Period)
 	defer ticker.Stop()
@@ -136,12 +135,12 @@ func (r *Reports) awaitBeat(ctx context.Context, limit time.Duration) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
-	case <-r.beaten:
+	case <-r.done:
 	case <-timer.C:
 	case <-ctx.Done():
 	}
 	r.cancel()
-	<-r.beaten
+	<-r.done
 }
 
 // sendLast sends the last status, again after a failure if until has not come.
@@ -171,7 +170,7 @@ func (r *Reports) status(s string) func(context.Context) error {
 	return func(ctx context.Context) error { return r.cfg.To.Status(ctx, s) }
 }
 
-// call makes one call. What it returns while ctx lives is a failure of the other side.
+// call makes one call. An error that it returns while ctx lives is the server's.
 func (r *Reports) call(ctx context.Context, f func(context.Context) error) error {
 	callCtx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -233,7 +232,7 @@ func (h *httpReporter) Status(ctx context.Context, status string) error {
 
 func (h *httpReporter) Heartbeat(ctx context.Context) error { return h.put(ctx, "/heartbeat", nil) }
 
-// Close gives back the idle connection.
+// Close closes the idle connection.
 func (h *httpReporter) Close() { h.client.CloseIdleConnections() }
 
 func (h *httpReporter) put(ctx context.Context, path string, body []byte) error {

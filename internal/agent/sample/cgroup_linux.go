@@ -13,15 +13,15 @@ import (
 )
 
 // The kernel renews pressure every 2 s, and the text of memory.stat costs more than all
-// the rest of a sample together: both are read again only when they can say something new.
+// the rest of a sample together: both are read again only when they can have changed.
 const (
 	pressureEvery = 2 * time.Second
 	detailEvery   = 4 * time.Second
 	detailStep    = 16 // of memory: when it has changed by a sixteenth
 	nearLimit     = 4  // or whenever it has changed, in the last quarter of the limit
-	// stillMost bounds how long processes are not counted because they stand still: somebody
-	// may have moved one.
-	stillMost = 30 * time.Second
+	// idleLimit bounds how long processes are not counted because they use no CPU time: one
+	// may have been moved.
+	idleLimit = 30 * time.Second
 )
 
 // cgroup reads the accounting files of an attempt's cgroups through descriptors that stay
@@ -43,20 +43,20 @@ type cgroup struct {
 	detailAt   time.Time
 	detailOf   int64 // memory usage at that time
 	detail     detail
-	looked     looked
+	counted    counted
 	pressureAt time.Time
 	pressure   *job.Pressure
 }
 
-// looked is what the last look at each process found.
-type looked struct {
+// counted is the result of the last reading of each process.
+type counted struct {
 	at                 time.Time
 	cpu                float64
 	processes, threads int
 	read, written      int64 // by those that live
 }
 
-// detail is what memory.stat and the limit say.
+// detail is the content of memory.stat, and the limit.
 type detail struct{ reclaimable, cache, limit int64 }
 
 func openCgroup(s Source) *cgroup {
@@ -126,14 +126,14 @@ func (c *cgroup) read(s *job.Sample, ended process.Usage) (k known) {
 	}
 	k.cpu = c.readCPU(s)
 	k.memory = c.readMemory(s)
-	still := k.cpu && s.CPUSeconds == c.looked.cpu && s.At.Sub(c.looked.at) < stillMost && !c.looked.at.IsZero()
+	still := k.cpu && s.CPUSeconds == c.counted.cpu && s.At.Sub(c.counted.at) < idleLimit && !c.counted.at.IsZero()
 	if still {
-		// Nobody has used any CPU time: so nobody was made, has ended, or has moved a byte.
+		// No process has used any CPU time: so none was made, has ended, or has moved a byte.
 		k.count = true
 	} else if k.count = c.readCounts(); k.count {
-		c.looked.at, c.looked.cpu = s.At, s.CPUSeconds
+		c.counted.at, c.counted.cpu = s.At, s.CPUSeconds
 	}
-	s.Processes, s.Threads = c.looked.processes, c.looked.threads
+	s.Processes, s.Threads = c.counted.processes, c.counted.threads
 	k.io = c.readIO(s, ended, k.count, still)
 	c.readPressure(s)
 	return k
@@ -173,8 +173,8 @@ func (d detail) isOld(before, usage int64) bool {
 	return change > before/detailStep || change > 0 && near
 }
 
-// reclaimable is how much of a cgroup's usage the kernel gives back when somebody needs
-// memory: the cache of files, active or not, but for what must be written first. Files in
+// reclaimable is how much of a cgroup's usage the kernel frees when memory is
+// needed: the cache of files, active or not, but for what must be written first. Files in
 // tmpfs are not among it.
 func reclaimable(stat []byte, v2 bool) int64 {
 	active, inactive, dirty, writeback := "total_active_file", "total_inactive_file", "total_dirty", "total_writeback"
@@ -183,7 +183,7 @@ func reclaimable(stat []byte, v2 bool) int64 {
 	}
 	sum := int64(0)
 	for name, sign := range map[string]int64{active: 1, inactive: 1, dirty: -1, writeback: -1} {
-		v, _ := procfs.Value(stat, name) // an old kernel may not say all of them
+		v, _ := procfs.Value(stat, name) // an old kernel may not have all of them
 		sum += sign * v
 	}
 	return max(sum, 0)
@@ -239,14 +239,14 @@ func (c *cgroup) readCounts() bool {
 }
 
 func (c *cgroup) count(procs, threads int) bool {
-	c.looked.processes, c.looked.threads = 0, 0
+	c.counted.processes, c.counted.threads = 0, 0
 	if procs < 0 {
 		return false
 	}
 	c.pids = c.pids[:0]
 	c.each(procs, func(text []byte) { c.pids = procfs.PIDs(c.pids, text) })
-	c.looked.processes = len(c.pids)
-	c.each(threads, func(text []byte) { c.looked.threads += bytes.Count(text, newline) })
+	c.counted.processes = len(c.pids)
+	c.each(threads, func(text []byte) { c.counted.threads += bytes.Count(text, newline) })
 	return true
 }
 
@@ -272,15 +272,15 @@ func (c *cgroup) readIO(s *job.Sample, ended process.Usage, listed, still bool) 
 		return false
 	}
 	if !still {
-		c.looked.read, c.looked.written = 0, 0
+		c.counted.read, c.counted.written = 0, 0
 		for _, pid := range c.pids {
 			r, w := c.io.read(pid, c.buf)
-			c.looked.read += r
-			c.looked.written += w
+			c.counted.read += r
+			c.counted.written += w
 		}
 		c.io.prune()
 	}
-	s.ReadBytes, s.WriteBytes = ended.ReadBytes+c.looked.read, ended.WriteBytes+c.looked.written
+	s.ReadBytes, s.WriteBytes = ended.ReadBytes+c.counted.read, ended.WriteBytes+c.counted.written
 	return true
 }
 
@@ -332,7 +332,7 @@ func (c *cgroup) each(fd int, f func(text []byte)) {
 		f(c.buf[:end])
 		kept = copy(c.buf, c.buf[end:kept+n])
 		if kept+n < len(c.buf) && kept == 0 && n < 2048 {
-			return // the text was short: the end, without asking again
+			return // the text was short: the end, without another read
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Source is what a Reader wants to know of a process.Group.
+// Source is what a Reader reads of a process.Group.
 type Source interface {
 	// CgroupDir is the attempt's own directory in a hierarchy: "cgroup2", or the name of a
 	// v1 controller. Empty where there is none.
@@ -36,7 +36,7 @@ func New(s Source) *Reader {
 }
 
 // Sample measures now. What only grows (CPU seconds, bytes, peak) never falls from one
-// sample to the next, even when a process ends without anybody learning what it used.
+// sample to the next, even when it is not known what a process used that has ended.
 func (r *Reader) Sample(now time.Time) (job.Sample, error) {
 	s := job.Sample{At: now.UTC()}
 	if err := r.measure(&s); err != nil {
@@ -53,7 +53,7 @@ func (r *Reader) Sample(now time.Time) (job.Sample, error) {
 	return s, nil
 }
 
-// measure asks the cgroup for all it knows, and walks the processes for the rest.
+// measure reads what the cgroup accounts for, and walks the processes for the rest.
 func (r *Reader) measure(s *job.Sample) error {
 	ended := r.source.EndedUsage()
 	known := r.cgroup.read(s, ended)
@@ -68,7 +68,7 @@ func (r *Reader) measure(s *job.Sample) error {
 	return nil
 }
 
-// Close gives the open files back.
+// Close closes the files.
 func (r *Reader) Close() {
 	r.cgroup.close()
 	r.walk.close()

@@ -13,7 +13,7 @@ func openCgroup(Source) *cgroup                             { return nil }
 func (c *cgroup) read(*job.Sample, process.Usage) (k known) { return k }
 func (c *cgroup) close()                                    {}
 
-// walk counts the processes. What a living process uses cannot be asked for without cgo;
+// walk counts the processes. What a living process uses cannot be read without cgo;
 // CPU time is that of processes that have ended.
 type walk struct{ processes int }
 

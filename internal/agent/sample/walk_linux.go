@@ -34,7 +34,7 @@ func (w *walk) reset() {
 }
 
 // add counts one process. One that has ended and was not waited for yet has used CPU time
-// too, and nobody else tells of it.
+// too, which is counted nowhere else.
 func (w *walk) add(s *procfs.Stat) {
 	w.ticks += s.CPUTicks()
 	if s.Dead() {
@@ -48,7 +48,7 @@ func (w *walk) add(s *procfs.Stat) {
 	w.written += wr
 }
 
-// finish puts into s what no cgroup has told. Memory is the sum of the resident sets, in
+// finish puts into s what no cgroup accounts for. Memory is the sum of the resident sets, in
 // which pages that processes share are counted once for each.
 func (w *walk) finish(ended process.Usage, s *job.Sample, k known) {
 	w.io.prune()
@@ -83,7 +83,7 @@ type ioFile struct {
 
 // mostSkipped is how often the file of a process is not read whose CPU time, in ticks of
 // 10 ms, has not moved: what it has moved in less than a tick shows at the next reading,
-// or in what its end tells.
+// or in what the wait for it returns.
 const mostSkipped = 3
 
 // readMoved is read, of a process that has used so many ticks of CPU.
@@ -104,7 +104,7 @@ func (f ioFiles) readMoved(pid int, ticks uint64, buf []byte) (read, written int
 const maxIOFiles = 1024
 
 // read is what a process, with the children that it waited for, has moved from and to
-// storage. It is 0 where the system does not tell (another user's process).
+// storage. It is 0 where the system does not show it (another user's process).
 func (f ioFiles) read(pid int, buf []byte) (read, written int64) {
 	file := f[pid]
 	for range 2 {

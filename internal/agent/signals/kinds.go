@@ -14,14 +14,14 @@ const (
 	Continue                            // SIGCONT: pass it on, unless it ended a Suspend
 )
 
-// asks says what each signal that the agent takes asks for. Begin stands for a stop request;
-// what it comes to is for Stop to say. SIGPIPE is taken so that a reader of our output that
+// actions are what the signals that the agent takes ask for. Begin is a stop request: Stop
+// decides what it leads to. SIGPIPE is taken so that a reader of our output that
 // goes away is an error of that write and not the end of the agent.
 //
 // Not here: SIGXCPU and SIGXFSZ come from the kernel for what the agent itself does, and Go
 // ignores them, as it does the other real-time signals. SIGTRAP, SIGSTKFLT, SIGSYS and
 // real-time signal 34 cannot be taken in Go: the agent dies of them, as most programs do.
-var asks = map[os.Signal]Action{
+var actions = map[os.Signal]Action{
 	syscall.SIGINT:   Begin,
 	syscall.SIGTERM:  Begin,
 	syscall.SIGHUP:   Hangup,

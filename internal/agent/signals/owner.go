@@ -1,10 +1,10 @@
-// Package signals is the one owner of the signals that the agent's process gets, from its
-// start to its exit: which are taken (Take), what each asks for (Owner), how far a stop is
-// (Stop), how the process suspends itself (Suspender), and how it dies of a signal (Die).
+// Package signals owns the signals that the agent's process gets, from its start to its exit:
+// which are taken (Take), what each asks for (Owner), how far a stop is (Stop), how the process
+// suspends itself (Suspender), and how it dies of a signal (Die).
 //
-// Stop requests go through these stages; within a second of the first, others are none:
+// Stop requests go through these stages; others within a second of the first do not count:
 //
-//	running ─ Begin → stopping ─ Hurry → hurried ─ Kill → killed ─ Abandon → abandoned
+//	running ─ Begin → stopping ─ Shorten → shortened ─ Kill → killed ─ Abandon → abandoned
 //
 // Once the job has ended, a request is GiveUp: the waits for delivery and readers end.
 package signals
@@ -23,18 +23,18 @@ type Event struct {
 	Signal syscall.Signal
 }
 
-// mostPending bounds events that nobody has taken yet. Stop requests do not count: there are
+// mostPending bounds events that were not taken yet. Stop requests do not count: there are
 // only so many in the life of a process.
 const mostPending = 64
 
 // Owner turns signals into events. It never stops reading signals, so that none is lost
-// while whoever acts on the events is busy. The zero value is not usable; see New.
+// while the goroutine that acts on the events is busy. The zero value is not usable; see New.
 type Owner struct {
 	in      <-chan os.Signal
 	events  chan Event
 	polls   chan chan Event
 	giveUp  chan struct{}
-	unread  chan struct{} // asks for what JobEnded does with events that nobody took
+	unread  chan struct{} // asks for what JobEnded does with events that were not taken
 	quit    chan struct{}
 	stopped chan struct{}
 	pending []Event // the goroutine's own
@@ -117,8 +117,8 @@ func (o *Owner) answer(reply chan<- Event) {
 // GiveUp is closed by a stop request that comes after the job's end: see JobEnded.
 func (o *Owner) GiveUp() <-chan struct{} { return o.giveUp }
 
-// JobEnded says whether the job has ended, so that only waits follow. A stop request that came
-// before and that nobody has acted on is one for these waits.
+// JobEnded notes whether the job has ended, so that only waits follow. A stop request that came
+// before, and was not acted on, ends these waits.
 func (o *Owner) JobEnded(ended bool) {
 	o.mu.Lock()
 	o.stop.JobEnded(ended)
@@ -132,7 +132,7 @@ func (o *Owner) JobEnded(ended bool) {
 	}
 }
 
-// giveUpUnread ends the waits if a stop request is among the events that nobody took.
+// giveUpUnread ends the waits if a stop request is among the events that were not taken.
 func (o *Owner) giveUpUnread() {
 	isStop := func(e Event) bool { return e.Action >= Begin && e.Action <= Abandon }
 	if !slices.ContainsFunc(o.pending, isStop) {
@@ -156,7 +156,7 @@ func (o *Owner) Requested() syscall.Signal {
 // receive turns a signal into an event.
 func (o *Owner) receive(s os.Signal) {
 	sig, ok := s.(syscall.Signal)
-	action := asks[sig]
+	action := actions[sig]
 	if !ok || action == None {
 		return
 	}

@@ -38,12 +38,12 @@ func TestWhatSignalsAskFor(t *testing.T) {
 		})
 	}
 	for _, sig := range taken {
-		if _, known := asks[sig]; !known {
+		if _, known := actions[sig]; !known {
 			t.Errorf("nobody knows what %v asks for", sig)
 		}
 	}
-	if len(taken) != len(asks) {
-		t.Errorf("%d signals are taken, %d are known", len(taken), len(asks))
+	if len(taken) != len(actions) {
+		t.Errorf("%d signals are taken, %d are known", len(taken), len(actions))
 	}
 }
 
@@ -59,7 +59,7 @@ func TestStopRequestsAreNotLost(t *testing.T) {
 		}
 		for range 4 {
 			in <- syscall.SIGTERM
-			<-time.After(2 * repeatWindow)
+			<-time.After(2 * repeatInterval)
 		}
 		var stops []Action
 		passed := 0
@@ -115,7 +115,7 @@ func TestGiveUp(t *testing.T) {
 			t.Error("a repeated request gave up the waits")
 		default:
 		}
-		<-time.After(repeatWindow)
+		<-time.After(repeatInterval)
 		in <- syscall.SIGINT
 		<-o.GiveUp()
 		in <- syscall.SIGINT

@@ -7,9 +7,9 @@ type Stage int
 
 // The stages, in their order.
 const (
-	Running   Stage = iota // nobody has asked for a stop
+	Running   Stage = iota // no stop was asked for
 	Stopping               // the job got the stop signal and has its grace
-	Hurried                // one second is left of the grace
+	Shortened              // one second is left of the grace
 	Killed                 // the job is killed
 	Abandoned              // what did not die of that is not waited for any more
 )
@@ -21,40 +21,40 @@ type Action int
 const (
 	None    Action = iota
 	Begin          // begin the stop
-	Hurry          // cut what is left of the grace to HurriedGrace
+	Shorten        // cut what is left of the grace to ShortGrace
 	Kill           // kill now
 	Abandon        // leave alone what did not die of the kill
 	GiveUp         // the job has ended: end every wait that follows it
 )
 
 const (
-	// HurriedGrace is what is left of the grace after a second stop request.
-	HurriedGrace = time.Second
-	// repeatWindow is how long after the first stop request others count as the same one:
+	// ShortGrace is what is left of the grace after a second stop request.
+	ShortGrace = time.Second
+	// repeatInterval is how long after the first stop request others count as the same one:
 	// supervisors signal a process group and its leader, or repeat themselves.
-	repeatWindow = time.Second
+	repeatInterval = time.Second
 )
 
 // Stop is the state of the stop. It is pure: time is an argument.
 type Stop struct {
-	stage Stage
-	first time.Time // the first request
-	ended bool      // the job has ended; the agent only waits for others
-	gave  bool      // GiveUp was returned
+	stage  Stage
+	first  time.Time // the first request
+	ended  bool      // the job has ended; the agent only waits for others
+	gaveUp bool      // GiveUp was returned
 }
 
 // Stage returns how far the stop is.
 func (s *Stop) Stage() Stage { return s.stage }
 
-// JobEnded says whether requests meet a job, or only the waits after its end.
+// JobEnded notes whether the job has ended, so that requests end only the waits after it.
 func (s *Stop) JobEnded(ended bool) { s.ended = ended }
 
 // giveUp returns GiveUp once.
 func (s *Stop) giveUp() Action {
-	if s.gave {
+	if s.gaveUp {
 		return None
 	}
-	s.gave = true
+	s.gaveUp = true
 	return GiveUp
 }
 
@@ -62,7 +62,7 @@ func (s *Stop) giveUp() Action {
 func (s *Stop) Request(now time.Time) Action {
 	if s.stage == Running {
 		s.first = now
-	} else if now.Sub(s.first) < repeatWindow {
+	} else if now.Sub(s.first) < repeatInterval {
 		return None
 	}
 	if s.ended {
@@ -75,5 +75,5 @@ func (s *Stop) Request(now time.Time) Action {
 		return None
 	}
 	s.stage++
-	return [...]Action{Stopping: Begin, Hurried: Hurry, Killed: Kill, Abandoned: Abandon}[s.stage]
+	return [...]Action{Stopping: Begin, Shortened: Shorten, Killed: Kill, Abandoned: Abandon}[s.stage]
 }

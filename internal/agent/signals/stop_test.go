@@ -9,7 +9,7 @@ import (
 // lives and after its end.
 func TestStopRequests(t *testing.T) {
 	first := time.Unix(1000, 0)
-	soon, later := first.Add(repeatWindow-1), first.Add(repeatWindow)
+	soon, later := first.Add(repeatInterval-1), first.Add(repeatInterval)
 	for _, tc := range []struct {
 		stage  Stage
 		at     time.Time
@@ -21,10 +21,10 @@ func TestStopRequests(t *testing.T) {
 		{Running, later, true, GiveUp, Stopping},
 		{Stopping, soon, false, None, Stopping},
 		{Stopping, soon, true, None, Stopping},
-		{Stopping, later, false, Hurry, Hurried},
+		{Stopping, later, false, Shorten, Shortened},
 		{Stopping, later, true, GiveUp, Stopping},
-		{Hurried, later, false, Kill, Killed},
-		{Hurried, later, true, GiveUp, Hurried},
+		{Shortened, later, false, Kill, Killed},
+		{Shortened, later, true, GiveUp, Shortened},
 		{Killed, later, false, Abandon, Abandoned},
 		{Killed, later, true, GiveUp, Killed},
 		{Abandoned, later, false, None, Abandoned},
@@ -51,7 +51,7 @@ func TestStopRequestsInOrder(t *testing.T) {
 	for i, step := range []struct {
 		ms   int
 		want Action
-	}{{0, Begin}, {50, None}, {999, None}, {1000, Hurry}, {1100, Kill}, {1200, Abandon}, {1300, None}} {
+	}{{0, Begin}, {50, None}, {999, None}, {1000, Shorten}, {1100, Kill}, {1200, Abandon}, {1300, None}} {
 		if got := s.Request(at(step.ms)); got != step.want {
 			t.Errorf("request %d, at %d ms: %d, want %d", i, step.ms, got, step.want)
 		}

@@ -56,7 +56,7 @@ func SuspendSelf(sig syscall.Signal) {
 	_ = writeDisposition(sig, taken) // has worked a moment ago
 }
 
-// groupIsOrphaned reports whether nobody is there who could continue the process group: the
+// groupIsOrphaned reports whether there is no process that could continue the process group: the
 // kernel stops it for none of the terminal's signals then.
 func groupIsOrphaned() bool {
 	var sc procfs.Scanner

@@ -17,7 +17,7 @@ type Taker struct {
 }
 
 // Take begins to take signals, beside what the caller does: each costs two changes of thread.
-// Nobody undoes it, because the process ends with the command.
+// It is not undone, because the process ends with the command.
 //
 // What the caller of the program ignores is not taken: it stays so for the agent and for the
 // job.
@@ -26,7 +26,7 @@ func Take() *Taker {
 	t := &Taker{C: make(chan os.Signal, 64), ready: make(chan struct{})}
 	go func() {
 		defer close(t.ready)
-		all := slices.DeleteFunc(slices.Clone(taken), leftAlone)
+		all := slices.DeleteFunc(slices.Clone(taken), callerIgnored)
 		if len(all) > 0 { // none would mean every one
 			signal.Notify(t.C, all...)
 		}
@@ -37,8 +37,8 @@ func Take() *Taker {
 // Wait returns when the signals are taken.
 func (t *Taker) Wait() { <-t.ready }
 
-// leftAlone reports whether the caller of the program ignores a signal.
-func leftAlone(s os.Signal) bool {
+// callerIgnored reports whether the caller of the program ignores a signal.
+func callerIgnored(s os.Signal) bool {
 	sig, ok := s.(syscall.Signal)
 	return signal.Ignored(s) || ok && callerIgnores(sig)
 }
@@ -46,10 +46,10 @@ func leftAlone(s os.Signal) bool {
 // prepareLimit is how long a stop request waits for the caller of Guard.
 const prepareLimit = time.Second
 
-// Guard is for the time in which nobody reads C yet. A stop request that comes then ends the
-// process by calling die, unless ready is called within prepareLimit: a look at a file system
-// that does not answer may hold up the caller for ever. ready puts back what has come; calling
-// it again is harmless.
+// Guard is for the time in which C is not read yet. A stop request that comes then ends the
+// process by calling die, unless ready is called within prepareLimit: a file system that does
+// not answer may hold up the caller for ever. ready puts back what has come; a second call does
+// nothing.
 func (t *Taker) Guard(die func(syscall.Signal)) (ready func()) {
 	quit, came := make(chan struct{}), make(chan []os.Signal, 1)
 	go func() {
@@ -61,7 +61,7 @@ func (t *Taker) Guard(die func(syscall.Signal)) (ready func()) {
 			select {
 			case s := <-t.C:
 				all = append(all, s)
-				if sig, ok := s.(syscall.Signal); ok && asks[s] == Begin && stop == 0 {
+				if sig, ok := s.(syscall.Signal); ok && actions[s] == Begin && stop == 0 {
 					stop, late = sig, time.After(prepareLimit)
 				}
 			case <-late:
@@ -82,7 +82,7 @@ func (t *Taker) Guard(die func(syscall.Signal)) (ready func()) {
 	})
 }
 
-// Die ends the process by a signal, so that whoever waits for it sees that. It returns when
+// Die ends the process by a signal, so that the process that waits for it sees that. It returns when
 // the signal cannot end it: as the init of a container, or when it is blocked.
 func Die(sig syscall.Signal) {
 	if os.Getpid() == 1 {

@@ -32,8 +32,8 @@ type Messages struct {
 
 // message is one that waits.
 type message struct {
-	text   string
-	stands int // how many messages are lost with it: more than 1 for a note about dropped ones
+	text  string
+	count int // how many messages are lost with it: more than 1 for a note about dropped ones
 }
 
 // NewMessages makes a queue for a file.
@@ -57,7 +57,8 @@ func (m *Messages) Add(text string) {
 	}
 }
 
-// Flush waits until nothing waits any more, or the limit is over, and reports which.
+// Flush waits until every message is written, or the limit is over. It reports whether they
+// are.
 func (m *Messages) Flush(limit time.Duration) bool {
 	m.mu.Lock()
 	idle := m.idle
@@ -104,7 +105,7 @@ func (m *Messages) write(idle chan struct{}) {
 	}
 }
 
-// next takes the oldest message. Without one, the goroutine that asks must end.
+// next takes the oldest message. Without one, the goroutine that calls it must end.
 func (m *Messages) next() (one message, more bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -127,7 +128,7 @@ func (m *Messages) fail(one message) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, lost := range append(m.queue, one) {
-		m.dropped += lost.stands
+		m.dropped += lost.count
 	}
 	m.queue, m.bytes, m.idle = nil, 0, nil
 }

@@ -14,11 +14,11 @@ const (
 	chunkSize = 260 << 10
 	// memoryChunks is how many chunks stay in memory although there are files.
 	memoryChunks = 4
-	// slowLimit is how long one call to the disk may take before nobody waits for it.
+	// slowLimit is how long one call to the disk may take before it is not waited for.
 	slowLimit = 250 * time.Millisecond
 	// retryDelay is when a disk that refused to be written is tried again.
 	retryDelay = time.Second
-	// frameSize is what stands before each piece of output in a chunk: its file and length.
+	// frameSize is the size of what precedes each piece of output in a chunk: its file and length.
 	frameSize = 5
 )
 
@@ -28,8 +28,8 @@ type Limits struct {
 	Memory int64 // bytes in memory
 }
 
-// Queue holds output between the job and the readers of the caller's files. Whoever adds to
-// it never waits for a reader: what memory should not hold goes to files, and what is beyond
+// Queue holds output between the job and the readers of the caller's files. Adding to it
+// never waits for a reader: what memory should not hold goes to files, and what is beyond
 // the limits is dropped. It waits for a disk that is slower than the job, as a job's own file
 // would make it wait, but not for one that does not answer.
 //
@@ -72,8 +72,8 @@ func NewQueue(limits Limits, store Store) *Queue {
 	}
 }
 
-// Add appends output for one of the files and reports whether there was room. after goes with
-// it to whoever takes it.
+// Add appends output for one of the files and reports whether there was room. after goes
+// with it to the batch.
 func (q *Queue) Add(file int, data []byte, after int64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -134,7 +134,7 @@ func (q *Queue) waitForDisk(n int64) {
 	}
 }
 
-// End says that nothing is added any more.
+// End declares that nothing is added any more.
 func (q *Queue) End() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -154,7 +154,7 @@ func (q *Queue) Dropped() (bytes int64, disk error) {
 type Batch struct {
 	After  int64 // the highest that was given to Add
 	data   []byte
-	memory []byte // to be used again; nil while somebody else reads it
+	memory []byte // to be used again; nil while the writer reads it
 }
 
 // Next takes the next piece of output from the batch.
@@ -229,7 +229,7 @@ func (q *Queue) leftMemory(c *chunk) {
 	q.moved = make(chan struct{})
 }
 
-// Close gives back the files. What was not taken is lost.
+// Close closes the files. What was not taken is lost.
 func (q *Queue) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

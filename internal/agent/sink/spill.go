@@ -11,11 +11,11 @@ import (
 	"stint.dev/stint/internal/agent/freespace"
 )
 
-// mostOfFile is when the next file is begun: room is given back by whole files.
+// mostOfFile is when the next file is begun: room is freed by whole files.
 const mostOfFile = 16 << 20
 
-// spillFile is a file with chunks. It is closed, and its room given back, when nobody needs
-// it any more.
+// spillFile is a file with chunks. It is closed, and its room freed, when it is not needed
+// any more.
 type spillFile struct {
 	*os.File
 	size  int64
@@ -24,7 +24,7 @@ type spillFile struct {
 
 func (f *spillFile) release() {
 	if f.users.Add(-1) == 0 {
-		_ = f.Close() // nobody needs what is in it
+		_ = f.Close() // what is in it is not needed
 	}
 }
 
@@ -100,7 +100,7 @@ func (q *Queue) wrote(c *chunk, file *spillFile, err error) {
 	defer q.mu.Unlock()
 	q.since, c.writing, q.diskErr = time.Time{}, false, err
 	if err != nil {
-		close(q.moved) // whoever waits looks again
+		close(q.moved) // wakes those who wait
 		q.moved = make(chan struct{})
 		return
 	}

@@ -7,14 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Watch notices when the reader of a pipe or socket goes away, also while nobody writes. It
+// Watch notices when the reader of a pipe or socket goes away, also while nothing is written. It
 // costs no thread: the files are in an epoll set, and that set is in the one of Go's poller.
 type Watch struct{ set *os.File }
 
-// NewWatch watches those of the files that are pipes or sockets, with whose reader it is over
-// once it has gone away. A named pipe may get another reader, and a terminal or a file has
+// NewWatch watches those of the files that are pipes or sockets, whose reader does not come
+// back once it has gone away. A named pipe may get another reader, and a terminal or a file has
 // none. It returns nil when there is nothing to watch, or the system cannot: then the next
-// write says it.
+// write shows it.
 func NewWatch(files ...*os.File) *Watch {
 	set := -1
 	for i, f := range files {
@@ -27,7 +27,7 @@ func NewWatch(files ...*os.File) *Watch {
 				return nil
 			}
 		}
-		_ = control(f, func(fd int) error { // without it, the next write says it
+		_ = control(f, func(fd int) error { // without it, the next write shows it
 			return unix.EpollCtl(set, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLONESHOT, Fd: int32(i)})
 		})
 	}

@@ -4,7 +4,7 @@ package sink
 
 import "os"
 
-// Watch is not possible here: the next write says that a reader has gone away.
+// Watch is not possible here: the next write shows that a reader has gone away.
 type Watch struct{}
 
 // NewWatch returns nil: nothing is watched.

@@ -51,7 +51,7 @@ func waitWritable(f *os.File) error {
 	return pollErr
 }
 
-// ReaderGone reports whether an error of a write says that nobody reads any more: the other
+// ReaderGone reports whether an error of a write means that there is no reader any more: the other
 // end of a pipe or socket was closed, or the terminal is gone.
 func ReaderGone(err error) bool {
 	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) ||

@@ -3,7 +3,7 @@ package stall
 import "stint.dev/stint/internal/agent/process/member"
 
 // Moved adds up what the processes of an attempt read and write, as far as the system
-// lets us see it. Only growth of a process that the look before knew counts: a script that
+// lets us see it. Only growth of a process that the check before has seen counts: a script that
 // polls starts a new process each time, and that one reads its libraries.
 type Moved struct {
 	known map[key]int64
@@ -15,10 +15,10 @@ type key struct {
 	started uint64
 }
 
-// mostProcesses bounds one look.
+// mostProcesses bounds one check.
 const mostProcesses = 1024
 
-// Add takes a look at the living processes, and returns the total so far.
+// Add reads what the living processes have moved, and returns the total so far.
 func (m *Moved) Add(members []member.Member) int64 {
 	now := make(map[key]int64, min(len(members), mostProcesses))
 	for _, p := range members[:min(len(members), mostProcesses)] {

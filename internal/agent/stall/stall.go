@@ -1,5 +1,5 @@
-// Package stall judges whether a job makes progress. The judgement is a pure function of
-// what was seen and when; who looks, and what is done about it, is the caller's affair.
+// Package stall judges whether a job makes progress: a pure function of what was seen, and
+// when.
 package stall
 
 import "time"
@@ -18,26 +18,26 @@ const (
 	quietMoved = 64 << 10
 )
 
-// The pace of looks: so many within the limit, within these bounds.
+// The interval of checks: so many within the limit, within these bounds.
 const (
-	looks        = 10
-	shortestLook = 50 * time.Millisecond
-	longestLook  = 10 * time.Second
+	checks           = 10
+	shortestInterval = 50 * time.Millisecond
+	longestInterval  = 10 * time.Second
 )
 
 // Silent is the reason of a job that sent WATCHDOG=1 and then no more.
-const Silent = "its watchdog fell silent"
+const Silent = "it stopped sending WATCHDOG=1"
 
-// Seen is what one look finds. All counters only grow.
+// Seen is what one check finds. All counters only grow.
 type Seen struct {
-	Output    int64 // differs from the last look's when something was printed
-	Words     int64 // news from the job itself: a status that changed
+	Output    int64 // differs from the last check's when something was printed
+	Statuses  int64 // that the job has reported
 	Watchdogs int64 // WATCHDOG=1 messages
 	// Extended is until when the job asked not to be judged.
 	Extended time.Time
 
-	// Work of the whole tree. Unknown is true where it cannot be measured: then nobody can
-	// say that there was none.
+	// Work of the whole tree. Unknown is true where it cannot be measured: it then counts as
+	// progress.
 	Unknown      bool
 	CPUSeconds   float64
 	StorageBytes int64 // read from and written to disks
@@ -46,12 +46,12 @@ type Seen struct {
 
 // Watch follows one step of an attempt.
 type Watch struct {
-	limit time.Duration
-	at    time.Time // of the last look
-	last  Seen
-	alive time.Time // the last progress
-	cpu   float64   // CPUSeconds then
-	dog   time.Time // the last WATCHDOG=1; zero when this step sent none
+	limit        time.Duration
+	at           time.Time // of the last check
+	last         Seen
+	alive        time.Time // the last progress
+	cpu          float64   // CPUSeconds then
+	lastWatchdog time.Time // the last WATCHDOG=1; zero when this step sent none
 }
 
 // New begins to watch at a time. Nothing that was before counts.
@@ -59,32 +59,32 @@ func New(limit time.Duration, now time.Time, seen Seen) *Watch {
 	return &Watch{limit: limit, at: now, last: seen, alive: now, cpu: seen.CPUSeconds}
 }
 
-// Verdict is what a look leads to.
+// Verdict is the result of a check.
 type Verdict struct {
 	Stalled bool
 	Why     string        // a reason besides no output, no CPU and no IO; may be empty
-	Next    time.Duration // until the next look, when not stalled
+	Next    time.Duration // until the next check, when not stalled
 }
 
-// Look judges what is seen now. A look that comes late, because the agent or the whole
-// host stood still meanwhile, moves what is known by that time: it proves nothing.
-func (w *Watch) Look(now time.Time, seen Seen) Verdict {
-	if late := now.Sub(w.at) - 2*w.pace(); late > 0 {
+// Check judges what is seen now. One that comes late, because the agent or the whole host was
+// suspended, moves what is known by that time: it proves nothing.
+func (w *Watch) Check(now time.Time, seen Seen) Verdict {
+	if late := now.Sub(w.at) - 2*w.interval(); late > 0 {
 		w.alive = w.alive.Add(late)
-		if !w.dog.IsZero() {
-			w.dog = w.dog.Add(late)
+		if !w.lastWatchdog.IsZero() {
+			w.lastWatchdog = w.lastWatchdog.Add(late)
 		}
 	}
 	if w.progress(now, seen) {
 		w.alive, w.cpu = now, seen.CPUSeconds
 	}
 	if seen.Watchdogs != w.last.Watchdogs {
-		w.dog = now
+		w.lastWatchdog = now
 	}
 	w.at, w.last = now, seen
 	deadline, why := w.alive.Add(w.limit), ""
-	if dog := w.dog.Add(w.limit); !w.dog.IsZero() && dog.Before(deadline) {
-		deadline, why = dog, Silent
+	if at := w.lastWatchdog.Add(w.limit); !w.lastWatchdog.IsZero() && at.Before(deadline) {
+		deadline, why = at, Silent
 	}
 	if seen.Extended.After(deadline) {
 		deadline = seen.Extended
@@ -92,15 +92,15 @@ func (w *Watch) Look(now time.Time, seen Seen) Verdict {
 	if !now.Before(deadline) {
 		return Verdict{Stalled: true, Why: why}
 	}
-	return Verdict{Next: max(min(w.pace(), deadline.Sub(now)), time.Millisecond)}
+	return Verdict{Next: max(min(w.interval(), deadline.Sub(now)), time.Millisecond)}
 }
 
-// First is when to look first.
-func (w *Watch) First() time.Duration { return min(w.pace(), w.limit) }
+// First returns the time until the first check.
+func (w *Watch) First() time.Duration { return min(w.interval(), w.limit) }
 
-// progress reports whether there was any since the last look.
+// progress reports whether there was any since the last check.
 func (w *Watch) progress(now time.Time, seen Seen) bool {
-	if seen.Output != w.last.Output || seen.Words != w.last.Words || seen.Watchdogs != w.last.Watchdogs {
+	if seen.Output != w.last.Output || seen.Statuses != w.last.Statuses || seen.Watchdogs != w.last.Watchdogs {
 		return true
 	}
 	if seen.Unknown || w.last.Unknown {
@@ -111,6 +111,6 @@ func (w *Watch) progress(now time.Time, seen Seen) bool {
 		seen.StorageBytes > w.last.StorageBytes || seen.MovedBytes-w.last.MovedBytes > quietMoved
 }
 
-func (w *Watch) pace() time.Duration {
-	return min(max(w.limit/looks, shortestLook), longestLook)
+func (w *Watch) interval() time.Duration {
+	return min(max(w.limit/checks, shortestInterval), longestInterval)
 }

@@ -11,14 +11,14 @@ import (
 
 const never = -1
 
-// A look each second against a limit of 10 s; see says what each look finds.
+// A check each second against a limit of 10 s; see says what each check finds.
 func TestLook(t *testing.T) {
 	start := time.Unix(1000, 0)
 	cases := map[string]struct {
 		see  func(second int, s *Seen)
 		end  int // the second in which the verdict falls
 		why  string
-		gaps map[int]int // seconds after which the next look is late, and by how much
+		gaps map[int]int // seconds after which the next check is late, and by how much
 	}{
 		"nothing at all":              {see: func(int, *Seen) {}, end: 10},
 		"output":                      {see: func(i int, s *Seen) { s.Output = int64(i) }, end: never},
@@ -32,7 +32,7 @@ func TestLook(t *testing.T) {
 		"disk":                        {see: func(i int, s *Seen) { s.StorageBytes = int64(i) * 4096 }, end: never},
 		"a pipe":                      {see: func(i int, s *Seen) { s.MovedBytes = int64(i) << 20 }, end: never},
 		"a poll":                      {see: func(i int, s *Seen) { s.MovedBytes = int64(i) << 12 }, end: 10},
-		"status":                      {see: func(i int, s *Seen) { s.Words = int64(i / 9) }, end: never},
+		"status":                      {see: func(i int, s *Seen) { s.Statuses = int64(i / 9) }, end: never},
 		"CPU that cannot be measured": {see: func(_ int, s *Seen) { s.Unknown = true }, end: never},
 		"a watchdog":                  {see: func(i int, s *Seen) { s.Watchdogs = int64(i / 5) }, end: never},
 		"a watchdog that stops": {see: func(i int, s *Seen) {
@@ -47,20 +47,20 @@ func TestLook(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := New(10*time.Second, start, Seen{})
 			if w.First() != time.Second {
-				t.Errorf("first look after %s", w.First())
+				t.Errorf("first check after %s", w.First())
 			}
 			ended := never
 			for i := 1; i < 3650 && ended == never; i++ {
 				var s Seen
 				tc.see(i, &s)
-				v := w.Look(start.Add(time.Duration(i)*time.Second), s)
+				v := w.Check(start.Add(time.Duration(i)*time.Second), s)
 				if v.Stalled {
 					ended = i
 					if v.Why != tc.why {
 						t.Errorf("why %q, want %q", v.Why, tc.why)
 					}
 				} else if v.Next <= 0 || v.Next > time.Second {
-					t.Errorf("next look in %s", v.Next)
+					t.Errorf("next check in %s", v.Next)
 				}
 				i += tc.gaps[i]
 			}
@@ -79,7 +79,7 @@ func TestPaceFollowsTheLimit(t *testing.T) {
 		time.Hour:              10 * time.Second,
 	} {
 		if got := New(limit, time.Unix(0, 0), Seen{}).First(); got != want {
-			t.Errorf("limit %s: first look after %s, want %s", limit, got, want)
+			t.Errorf("limit %s: first check after %s, want %s", limit, got, want)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"syscall"
 )
 
-// RefusedError says why a state directory is not used, and what to do.
+// RefusedError reports why a state directory is not used, and what to do.
 type RefusedError struct {
 	Path  string // the directory that is at fault
 	Why   string
@@ -51,7 +51,7 @@ func Open(state, part string) (string, error) {
 	return dir, Check(state, part)
 }
 
-// Check looks whether another user could change what is in a part of the state directory. What
+// Check refuses a part of the state directory whose content another user could change. What
 // does not exist is in order.
 func Check(state, part string) error {
 	if err := check(state, os.Stat, true); err != nil {

@@ -178,7 +178,7 @@ func (s *Streams) DrainAll(limit time.Duration, holder string) {
 }
 
 // Resize gives the command's terminal the size of the agent's own. It returns false when there
-// is none: the job then hears of the new size from nobody.
+// is none: the signal is then passed on to the job.
 func (s *Streams) Resize(step int) bool {
 	if s.master == nil {
 		return false

@@ -43,7 +43,7 @@ func TestResizeOfATerminalThatIsGone(t *testing.T) {
 	}
 	slave.Close()
 	master.Close()
-	rec := record.New(record.Config{Journal: spool.InMemory(spool.Meta{Run: "run"}, spool.Limits{}, errors.New("no disk")), Say: func(string) {}})
+	rec := record.New(record.Config{Journal: spool.InMemory(spool.Meta{Run: "run"}, spool.Limits{}, errors.New("no disk")), Print: func(string) {}})
 	s := New(Config{TTY: true}, rec, nil, nil)
 	s.master = master
 	for range 10 {

@@ -25,7 +25,7 @@ func (s *Stop) explain(cause job.StopCause) {
 	switch cause.Reason {
 	case job.Timeout, job.InstallTimeout, job.NoOutput, job.NoProgress:
 	default:
-		return // a person or the server wants it to end: nothing to explain
+		return // a person or the server requested it: nothing to explain
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), diagnoseTimeout)
 	defer cancel()

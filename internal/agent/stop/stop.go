@@ -43,8 +43,8 @@ type Config struct {
 	QuitFirst bool
 	// Began is called when a stop begins, before the job gets a signal.
 	Began func(job.StopCause)
-	// Note writes a text about the step that runs into the journal, and Say prints one.
-	Note, Say func(text string)
+	// Note writes a text about the step that runs into the journal, and Print prints one.
+	Note, Print func(text string)
 }
 
 // Stop is the stop of one attempt: none yet, then begun, killed, and in the end abandoned if
@@ -55,7 +55,7 @@ type Stop struct {
 	cause     *job.StopCause // nil before Begin
 	requested syscall.Signal // the agent was asked to stop by this signal; 0 for another cause
 	sent      syscall.Signal // the last signal sent to the job; 0 for none
-	final     bool           // a person or the server wants it: no further attempt begins by itself
+	final     bool           // a person or the server requested it: no further attempt begins by itself
 
 	grace *time.Timer // fires when the grace is over, and from then on for each further kill
 	over  time.Time   // when the grace is over; zero while none runs
@@ -112,7 +112,7 @@ func (s *Stop) Shorten(d time.Duration) {
 // Begin starts stopping for a cause. The first cause counts.
 func (s *Stop) Begin(cause job.StopCause) { s.begin(cause, 0) }
 
-// BeginFinal starts stopping because a person or the server wants that: no further attempt
+// BeginFinal starts stopping because a person or the server requested it: no further attempt
 // begins by itself. sig is the signal by which the agent was asked; 0 for none.
 func (s *Stop) BeginFinal(cause job.StopCause, sig syscall.Signal) {
 	s.final = true
@@ -162,7 +162,7 @@ func (s *Stop) isDenied(err error) bool {
 		for _, p := range denied.Processes {
 			fmt.Fprintf(&pids, " %d", p.PID)
 		}
-		s.cfg.Say("the job cannot be stopped: " + denied.Error() + "; stop it with: sudo kill" + pids.String())
+		s.cfg.Print("the job cannot be stopped: " + denied.Error() + "; stop it with: sudo kill" + pids.String())
 	}
 	s.denied = denied
 	return true
@@ -228,6 +228,6 @@ func (s *Stop) Abandon() {
 // GiveUp reports what could not be stopped. No further attempt begins beside it.
 func (s *Stop) GiveUp(what string) {
 	s.final, s.unstopped = true, what
-	s.cfg.Say("the job could not be stopped: " + what)
+	s.cfg.Print("the job could not be stopped: " + what)
 	s.cfg.Note("the job could not be stopped: " + what)
 }

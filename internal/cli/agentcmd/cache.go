@@ -42,7 +42,7 @@ func installCache(c *agent.Config, opts *option.Set) error {
 	var late *bounded.NoAnswerError
 	switch {
 	case errors.As(err, &late):
-		c.Say("the install cache is not used: a directory of it, or " + c.StateDir + ", does not answer")
+		c.Print("the install cache is not used: a directory of it, or " + c.StateDir + ", does not answer")
 		c.InstallCache, c.CacheDirs = nil, nil
 	case err != nil:
 		return option.Usagef("--cache-dir: %v", err)

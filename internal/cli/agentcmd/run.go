@@ -153,7 +153,7 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 		Token:        strings.TrimSpace(opts.Text("token")),
 		Quiet:        opts.On("quiet"), Stdout: a.Out, Stderr: a.Err,
 		Version: a.version, Host: hostName(), BootID: bootID(),
-		Say: func(line string) { a.Say("%s", line) }, MaskMessages: a.MaskMessages,
+		Print: func(line string) { a.Say("%s", line) }, MaskMessages: a.MaskMessages,
 	}
 	if err := a.identity(c, opts, args, nested); err != nil {
 		return cfg, err
