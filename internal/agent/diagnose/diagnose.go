@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/process/member"
+	"stint.dev/stint/internal/agent/text"
 )
 
 // Window is how long Notes measures the CPU that is used.
@@ -123,7 +124,7 @@ func notes(found []facts, all int) []string {
 	note := fmt.Sprintf("diagnosis before the stop: %d process%s", all, map[bool]string{false: "es"}[all == 1])
 	total, described := len(note), 0
 	for _, f := range found {
-		line := clean(f.text())
+		line := text.Clean(f.text(), mostLine)
 		if total += len(line) + 1; total > mostText {
 			break
 		}
@@ -141,17 +142,3 @@ func notes(found []facts, all int) []string {
 
 // mostLine bounds a line, so that it fits into a note with a heading.
 const mostLine = 1800
-
-// clean makes a line of whatever names the job gave its files and programs.
-func clean(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
-	if len(s) > mostLine {
-		s = strings.ToValidUTF8(s[:mostLine], "") + "…"
-	}
-	return s
-}

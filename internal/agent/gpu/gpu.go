@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"stint.dev/stint/internal/agent/text"
 	"stint.dev/stint/job"
 )
 
@@ -42,7 +43,7 @@ func Parse(answer []byte) ([]job.GPU, error) {
 		if err != nil || index < 0 {
 			return nil, fmt.Errorf("read the answer of %s: %s is not the number of a GPU", Program, job.Quote(row[0]))
 		}
-		g := job.GPU{Index: index, Name: name(row[1])}
+		g := job.GPU{Index: index, Name: text.Clean(row[1], mostName)}
 		if percent, ok := number(row[2]); ok {
 			g.UtilizationPercent = &percent
 		}
@@ -55,14 +56,6 @@ func Parse(answer []byte) ([]job.GPU, error) {
 		all = append(all, g)
 	}
 	return all, nil
-}
-
-func name(s string) string {
-	s = strings.ToValidUTF8(strings.TrimSpace(s), "")
-	if len(s) > mostName {
-		s = strings.ToValidUTF8(s[:mostName], "")
-	}
-	return s
 }
 
 func number(s string) (float64, bool) {

@@ -10,7 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
+
+	"stint.dev/stint/internal/agent/text"
 )
 
 const (
@@ -44,7 +45,7 @@ func Parse(datagram []byte) (m Message) {
 		}
 		switch key {
 		case "STATUS":
-			m.Status, m.HasStatus = Clean(value, MaxStatus), true
+			m.Status, m.HasStatus = text.Clean(value, MaxStatus), true
 		case "READY":
 			m.Ready = m.Ready || value == "1"
 		case "STOPPING":
@@ -60,24 +61,4 @@ func Parse(datagram []byte) (m Message) {
 		}
 	}
 	return m
-}
-
-// Clean makes text of any bytes: valid UTF-8 without control characters, at
-// most so many bytes, cut between characters.
-func Clean(s string, most int) string {
-	if len(s) > 4*most {
-		s = s[:4*most]
-	}
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
-	s = strings.TrimSpace(s)
-	if len(s) <= most {
-		return s
-	}
-	const mark = "…"
-	return strings.TrimSpace(strings.ToValidUTF8(s[:most-len(mark)], "")) + mark
 }
