@@ -16,8 +16,9 @@ import (
 // longestBackoff bounds the pause between two attempts, unless a longer one was asked for.
 const longestBackoff = time.Hour
 
-// Retry says whether an attempt that failed is followed by another one of the same run. Each attempt has a journal of its own, and its number fences it: the server takes
-// attempt 2 only when attempt 1 has ended there.
+// Retry says whether an attempt that failed is followed by another one of the same run. Each
+// attempt has a journal of its own, and its number fences it: the server takes attempt 2 only
+// when attempt 1 has ended there.
 type Retry struct {
 	// Most is how many further attempts the agent makes by itself.
 	Most int

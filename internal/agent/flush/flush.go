@@ -25,8 +25,6 @@ type Config struct {
 	// refused before; Any these and journals of other hosts, whose agents may be at work.
 	AnyServer, Any bool
 	Host           spool.Host // this one; its boot id shows whether it was rebooted since
-	// Each is called for each journal as soon as it is done; may be nil.
-	Each func(Journal)
 
 	swept *string // which processes of the attempt were ended; nil before that
 }
@@ -107,9 +105,6 @@ func deliverAll(ctx context.Context, s *spool.Spool, c Config, except string) (R
 		}
 		j := deliverOne(ctx, s, e, c)
 		report.Journals = append(report.Journals, j)
-		if c.Each != nil {
-			c.Each(j)
-		}
 		if isOutage(j.Err) {
 			report.Untried = len(names) - i - 1
 			break
