@@ -75,7 +75,7 @@ func (a *attempt) prepare() error {
 	for _, text := range slices.Concat(a.cfg.Notes, masked) {
 		a.rec.Note(-1, text)
 	}
-	a.hadTerminal = haveTerminal()
+	a.hadTerminal = stdio.HasTerminal()
 	return nil
 }
 

@@ -2,13 +2,13 @@ package agent
 
 import (
 	"fmt"
-	"os"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"stint.dev/stint/internal/agent/signals"
+	"stint.dev/stint/internal/agent/stdio"
 	"stint.dev/stint/internal/agent/stop"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -35,7 +35,7 @@ func (a *attempt) newStop() *stop.Stop {
 func (a *attempt) act(e signals.Event) {
 	switch e.Action {
 	case signals.Begin:
-		a.stop.BeginFinal(signalCause(e.Signal, inForeground()), e.Signal)
+		a.stop.BeginFinal(signalCause(e.Signal, stdio.InForeground()), e.Signal)
 	case signals.Shorten:
 		a.cfg.Print("stopping: the job has another second before it is killed")
 		a.stop.Shorten(signals.ShortGrace)
@@ -44,7 +44,7 @@ func (a *attempt) act(e signals.Event) {
 	case signals.Abandon:
 		a.stop.Abandon()
 	case signals.Hangup:
-		if a.hadTerminal && !haveTerminal() {
+		if a.hadTerminal && !stdio.HasTerminal() {
 			a.rec.Note(-1, "the terminal of the agent was closed; the job goes on")
 			return
 		}
@@ -97,27 +97,6 @@ func (a *attempt) passOnHeld() {
 	for _, sig := range held {
 		a.passOn(sig)
 	}
-}
-
-// inForeground reports whether this process is in the foreground of its controlling terminal.
-func inForeground() bool {
-	f, err := os.OpenFile("/dev/tty", os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	group, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCGPGRP)
-	return err == nil && group == unix.Getpgrp()
-}
-
-// haveTerminal reports whether this process has a controlling terminal that still answers.
-func haveTerminal() bool {
-	f, err := os.OpenFile("/dev/tty", os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
-	if err != nil {
-		return false
-	}
-	_ = f.Close()
-	return true
 }
 
 // onReply acts on the server's reply to a heartbeat. It runs on the heartbeat's goroutine.
