@@ -26,7 +26,7 @@ var table = []row{
 	{"journal", "job", "", "the format needs the words, and nothing else"},
 	{"client", "job", "github.com/klauspost/compress golang.org/x/sys", "programs outside the repository import it: words, the standard library, zstd for slow links, and what TCP knows of a connection"},
 
-	{"internal/agent", "job journal internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/environment internal/agent/flush internal/agent/install internal/agent/measure internal/agent/process internal/agent/process/children internal/agent/process/member internal/agent/process/watch internal/agent/progress internal/agent/record internal/agent/redact internal/agent/report internal/agent/signals internal/agent/spool internal/agent/stdio internal/agent/stop", "golang.org/x/sys", "wires its parts; the server is an interface that cli joins"},
+	{"internal/agent", "job journal internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/environment internal/agent/flush internal/agent/install internal/agent/measure internal/agent/process internal/agent/process/children internal/agent/process/member internal/agent/process/watch internal/agent/progress internal/agent/record internal/agent/redact internal/agent/report internal/agent/retry internal/agent/signals internal/agent/spool internal/agent/stdio internal/agent/stop", "golang.org/x/sys", "wires its parts; the server is an interface that cli joins"},
 	{"internal/agent/bounded", "", "", "one wait; knows nothing of Stint"},
 	{"internal/agent/cache", "internal/agent/freespace", "golang.org/x/sync golang.org/x/sys", "files and locks; it knows nothing of runs, so that list and prune need none"},
 	{"internal/agent/delivery", "client job journal internal/agent/bounded internal/agent/spool internal/agent/statedir", "github.com/cenkalti/backoff/v7", "sends one journal and the heartbeats of one attempt; what answered in place of a server is an error of the client"},
@@ -51,6 +51,7 @@ var table = []row{
 	{"internal/agent/redact", "", "", "pure: names, values and bytes in, masked bytes out"},
 	{"internal/agent/record", "job journal internal/agent/bounded internal/agent/redact internal/agent/sink internal/agent/spool", "golang.org/x/sys", "writes into one journal, and to the caller's own output; it knows neither processes nor servers"},
 	{"internal/agent/report", "client job internal/agent/delivery", "", "tells a server of two calls; pauses, limits and redirects are as for the tracking server"},
+	{"internal/agent/retry", "job", "", "pure: an outcome in, the time of the next attempt out"},
 	{"internal/agent/sink", "internal/agent/freespace", "golang.org/x/sys", "writes to descriptors of the caller; it knows neither jobs nor journals"},
 	{"internal/agent/spool", "job journal internal/agent/freespace internal/agent/statedir", "golang.org/x/sys", "journals on disk; locks are system calls"},
 	{"internal/agent/statedir", "", "", "who owns a directory: the standard library says it"},
@@ -86,7 +87,7 @@ var table = []row{
 	{"internal/cli/console", "job internal/agent/sink internal/cli/option", "golang.org/x/term golang.org/x/sys", "tables, colours and progress for people"},
 	{"internal/cli/command", "client internal/agent/bounded internal/agent/process internal/cli/option internal/cli/console", "github.com/spf13/cobra", "the options that lead to a server, the client made of them, and checks of arguments, for both programs"},
 	{"internal/cli/doctor", "job client internal/agent/bounded internal/agent/freespace internal/agent/process internal/agent/process/contain internal/agent/spool internal/cli/console", "golang.org/x/sys", "checks a host for an agent; it reads no options and prints nothing"},
-	{"internal/cli/agentcmd", "job journal client internal/agent internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/environment internal/agent/flush internal/agent/process internal/agent/process/contain internal/agent/process/member internal/agent/process/watch internal/agent/report internal/agent/signals internal/agent/spool internal/agent/statedir internal/agent/stdio internal/cli/command internal/cli/doctor internal/cli/option internal/cli/console", "github.com/google/uuid github.com/spf13/cobra golang.org/x/term", "the commands of stint-agent: links no server, no store and no page"},
+	{"internal/cli/agentcmd", "job journal client internal/agent internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/environment internal/agent/flush internal/agent/process internal/agent/process/contain internal/agent/process/member internal/agent/process/watch internal/agent/report internal/agent/retry internal/agent/signals internal/agent/spool internal/agent/statedir internal/agent/stdio internal/cli/command internal/cli/doctor internal/cli/option internal/cli/console", "github.com/google/uuid github.com/spf13/cobra golang.org/x/term", "the commands of stint-agent: links no server, no store and no page"},
 	{"internal/cli/querycmd", "job client internal/cli/command internal/cli/option internal/cli/console internal/notify internal/policy", "github.com/spf13/cobra", "asks a server over its API; of the server's packages it takes the names of events and the size of a policy"},
 	{"internal/cli/servercmd", "job client internal/access internal/archive internal/demo internal/health internal/lease internal/logs internal/notify internal/query internal/server internal/store internal/web internal/cli/command internal/cli/option internal/cli/console", "github.com/spf13/cobra golang.org/x/sync", "joins the parts of the server"},
 	{"internal/cli", "internal/agent/signals internal/cli/agentcmd internal/cli/command internal/cli/console internal/cli/querycmd internal/cli/servercmd", "github.com/spf13/cobra", "joins the commands"},
@@ -185,7 +186,7 @@ func TestThingsThatBelongInOnePlace(t *testing.T) {
 // The domain has no IO and no clock; the format has no files and no network of its own.
 func TestPurePackages(t *testing.T) {
 	for _, f := range goFiles(t) {
-		if f.test || !slices.Contains([]string{"job", "journal", "internal/index", "internal/band", "internal/lease", "internal/outbox", "internal/query", "internal/agent/redact"}, f.pkg) {
+		if f.test || !slices.Contains([]string{"job", "journal", "internal/index", "internal/band", "internal/lease", "internal/outbox", "internal/query", "internal/agent/redact", "internal/agent/retry"}, f.pkg) {
 			continue
 		}
 		for _, bad := range []string{"os", "net", "time.Now", "time.Since", "time.After", "time.NewTimer", "time.NewTicker", "math/rand", "math/rand/v2", "sync", "context", "log/slog"} {

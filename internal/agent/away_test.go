@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/flush"
+	"stint.dev/stint/internal/agent/retry"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -59,7 +60,7 @@ func (goneServer) Beat(context.Context, string, int, job.Heartbeat) (job.Heartbe
 
 // Each attempt says where its journal waits, and only the first why.
 func TestWhyAttemptsWaitIsSaidOnce(t *testing.T) {
-	s, c, messages := retrying(t, "exit 7", Retry{Most: 2, Backoff: time.Millisecond})
+	s, c, messages := retrying(t, "exit 7", retry.Policy{Most: 2, Backoff: time.Millisecond})
 	s.before = func(int, int64, []byte) error { return errAway }
 	c.Server = goneServer{s}
 	if got := Supervise(t.Context(), c); got.ExitCode != 7 {

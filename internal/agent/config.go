@@ -10,6 +10,7 @@ import (
 	"stint.dev/stint/internal/agent/environment"
 	"stint.dev/stint/internal/agent/process/watch"
 	"stint.dev/stint/internal/agent/report"
+	"stint.dev/stint/internal/agent/retry"
 	"stint.dev/stint/internal/agent/signals"
 	"stint.dev/stint/internal/agent/spool"
 	"stint.dev/stint/job"
@@ -28,7 +29,7 @@ type Config struct {
 	droppedBefore bool
 	// link is shared by the attempts of a run; made by withDefaults.
 	link    *delivery.Link
-	Retry   Retry
+	Retry   retry.Policy
 	Job     string
 	Args    []string // the command
 	Install []string // commands for sh -c, run in order before it

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/environment"
+	"stint.dev/stint/internal/agent/retry"
 	"stint.dev/stint/internal/faulttest/deadfs"
 	"stint.dev/stint/job"
 )
@@ -16,7 +17,7 @@ func TestStateDirectoryThatDoesNotAnswer(t *testing.T) {
 	dir, _ := deadfs.Mount(t)
 	for name, with := range map[string]func(*Config){
 		"alone":   func(*Config) {},
-		"retries": func(c *Config) { c.Retry = Retry{Most: 1, Backoff: time.Millisecond} },
+		"retries": func(c *Config) { c.Retry = retry.Policy{Most: 1, Backoff: time.Millisecond} },
 		"install cache": func(c *Config) {
 			c.Install, c.InstallCache, c.CacheDirs = []string{"true"}, []string{"lock"}, []string{"made"}
 		},

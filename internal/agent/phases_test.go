@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/agent/retry"
 	"stint.dev/stint/job"
 )
 
@@ -89,7 +90,7 @@ func phases() []phase {
 		}, true, 143, true},
 		{"command before a wait for stint retry", func(t *testing.T, s attemptsServer, c *Config, _ *says) func() {
 			c.Args = []string{"sh", "-c", "echo ready; exec sleep 60"}
-			c.Retry = Retry{Wait: time.Hour}
+			c.Retry = retry.Policy{Wait: time.Hour}
 			return seen(t, s, c, "ready\n")
 		}, true, 143, true},
 		{"clear-up", func(t *testing.T, s attemptsServer, c *Config, _ *says) func() {
@@ -100,11 +101,11 @@ func phases() []phase {
 			return told(t, c, "Attempt 2 begins")
 		}, false, 143, true},
 		{"waiting for stint retry", func(t *testing.T, s attemptsServer, c *Config, _ *says) func() {
-			c.Retry = Retry{Wait: time.Hour}
+			c.Retry = retry.Policy{Wait: time.Hour}
 			return told(t, c, "for a retry")
 		}, false, 143, true},
 		{"delivery", func(t *testing.T, s attemptsServer, c *Config, _ *says) func() {
-			c.Retry = Retry{}
+			c.Retry = retry.Policy{}
 			away := make(chan struct{})
 			known := filepath.Join(c.Dir, "known")
 			s.before = func(n int, _ int64, data []byte) error {
@@ -125,11 +126,11 @@ func phases() []phase {
 		}, false, 7, false},
 		{"delivery before another attempt", func(t *testing.T, s attemptsServer, c *Config, _ *says) func() {
 			reached := phases()[7].set(t, s, c, nil)
-			c.Retry = Retry{Most: 3, Backoff: time.Hour}
+			c.Retry = retry.Policy{Most: 3, Backoff: time.Hour}
 			return reached
 		}, false, 143, true},
 		{"reader that pauses", func(t *testing.T, s attemptsServer, c *Config, _ *says) func() {
-			c.Retry = Retry{}
+			c.Retry = retry.Policy{}
 			r, w, err := os.Pipe()
 			if err != nil {
 				t.Fatal(err)
@@ -151,7 +152,7 @@ func TestEverySignalInEveryPhase(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%s/%v", p.name, sig), func(t *testing.T) {
 				stops := sig == syscall.SIGINT || sig == syscall.SIGTERM
-				s, c, messages := retrying(t, "exit 7", Retry{Most: 3, Backoff: time.Hour})
+				s, c, messages := retrying(t, "exit 7", retry.Policy{Most: 3, Backoff: time.Hour})
 				parallel(t, &c)
 				c.FlushTimeout = time.Hour
 				reached := p.set(t, s, &c, messages)
@@ -162,7 +163,7 @@ func TestEverySignalInEveryPhase(t *testing.T) {
 					signals <- sig
 				}
 				if !stops && p.job {
-					c.Retry = Retry{} // the job fails, and would be tried again
+					c.Retry = retry.Policy{} // the job fails, and would be tried again
 				}
 				done := make(chan Result, 1)
 				go func() { done <- Supervise(t.Context(), c) }()
@@ -277,7 +278,7 @@ func TestTheJobGetsTheSignalThatCame(t *testing.T) {
 
 // A cancel that comes while leftovers are ended keeps further attempts from beginning, too.
 func TestCancelInClearUp(t *testing.T) {
-	s, c, _ := retrying(t, leftover, Retry{Most: 3, Backoff: time.Millisecond})
+	s, c, _ := retrying(t, leftover, retry.Policy{Most: 3, Backoff: time.Millisecond})
 	c.HeartbeatPeriod = 20 * time.Millisecond
 	reached := inClearUp(t, &c)
 	done := make(chan Result, 1)

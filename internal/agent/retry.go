@@ -13,25 +13,6 @@ import (
 	"stint.dev/stint/job"
 )
 
-// longestBackoff bounds the pause between two attempts, unless a longer one was asked for.
-const longestBackoff = time.Hour
-
-// Retry says whether an attempt that failed is followed by another one of the same run. Each
-// attempt has a journal of its own, and its number fences it: the server takes attempt 2 only
-// when attempt 1 has ended there.
-type Retry struct {
-	// Most is how many further attempts the agent makes by itself.
-	Most int
-	// Backoff is the pause before the first of them; it doubles with each.
-	Backoff time.Duration
-	// Wait is how long the agent waits, after its last attempt failed, for a request for
-	// another one.
-	Wait time.Duration
-}
-
-// Possible reports whether there may be a further attempt.
-func (r Retry) Possible() bool { return r.Most > 0 || r.Wait > 0 }
-
 // Supervise runs attempts of one run until one succeeds, is stopped, or nothing is left to
 // try. Each is an attempt as Run does it, with its whole order of ending: two never
 // overlap. The result is that of the last one.
@@ -65,50 +46,14 @@ func Supervise(ctx context.Context, c Config) Result {
 	}
 }
 
-// retryAt is when the next attempt is to begin by itself after an outcome; zero if none
-// is.
+// retryAt returns when the next attempt begins by itself after an outcome; zero if none does.
 func (c Config) retryAt(o job.Outcome, now time.Time) time.Time {
-	done := c.Attempt - c.FirstAttempt
-	if o.State != job.Failed && o.State != job.TimedOut || o.Reason == job.CouldNotStart || done >= c.Retry.Most {
-		return time.Time{}
-	}
-	return now.Add(backoffAfter(c.Retry.Backoff, done))
+	return c.Retry.At(o, c.Attempt-c.FirstAttempt, now)
 }
 
-// backoffAfter is the pause after a number of retries.
-func backoffAfter(first time.Duration, done int) time.Duration {
-	most := max(first, longestBackoff)
-	for range done {
-		if first >= most/2 {
-			return most
-		}
-		first *= 2
-	}
-	return first
-}
-
-// mayRetry reports whether a retry of the attempt may be requested. One that was superseded, or
-// whose agent was asked to end, is over.
-func mayRetry(o job.Outcome) bool {
-	switch o.State {
-	case job.Failed, job.TimedOut:
-		return true
-	case job.Canceled:
-		return o.Reason == job.ByCancel
-	}
-	return false
-}
-
-// nextBy returns until when another attempt may come after an outcome: by itself, or because it
-// is requested; zero if there is none.
+// nextBy returns until when another attempt may come after an outcome; zero if there is none.
 func (c Config) nextBy(o job.Outcome, now time.Time) time.Time {
-	switch {
-	case o.RetryAt != nil:
-		return *o.RetryAt
-	case c.Retry.Wait > 0 && c.Server != nil && mayRetry(o) && c.events.Requested() == 0:
-		return now.Add(c.Retry.Wait)
-	}
-	return time.Time{}
+	return c.Retry.Until(o, c.Server != nil && c.events.Requested() == 0, now)
 }
 
 // another waits for the next attempt, if there may be one.

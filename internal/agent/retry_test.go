@@ -10,8 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
+	"stint.dev/stint/internal/agent/retry"
 	"stint.dev/stint/job"
 )
 
@@ -28,7 +27,7 @@ func (s attemptsServer) AppendFrom(ctx context.Context, run string, attempt int,
 	return s.memoryServer.AppendFrom(ctx, attemptName(run, attempt), attempt, offset, size, src)
 }
 
-func retrying(t *testing.T, script string, r Retry) (attemptsServer, Config, *says) {
+func retrying(t *testing.T, script string, r retry.Policy) (attemptsServer, Config, *says) {
 	t.Helper()
 	s := attemptsServer{newMemoryServer()}
 	c, messages := config(t, s, script)
@@ -37,7 +36,7 @@ func retrying(t *testing.T, script string, r Retry) (attemptsServer, Config, *sa
 }
 
 func TestRetriesInPlace(t *testing.T) {
-	s, c, messages := retrying(t, `echo "attempt $STINT_ATTEMPT"; test "$STINT_ATTEMPT" = 3`, Retry{Most: 5, Backoff: 10 * time.Millisecond})
+	s, c, messages := retrying(t, `echo "attempt $STINT_ATTEMPT"; test "$STINT_ATTEMPT" = 3`, retry.Policy{Most: 5, Backoff: 10 * time.Millisecond})
 	got := Supervise(t.Context(), c)
 	if got.ExitCode != 0 || got.Outcome.State != job.Succeeded {
 		t.Fatalf("result %+v, said %s", got, messages.text())
@@ -68,7 +67,7 @@ func TestWhenTheNextAttemptBegins(t *testing.T) {
 }
 
 func TestRetriesAreUsedUp(t *testing.T) {
-	s, c, _ := retrying(t, "exit 7", Retry{Most: 1, Backoff: time.Millisecond})
+	s, c, _ := retrying(t, "exit 7", retry.Policy{Most: 1, Backoff: time.Millisecond})
 	if got := Supervise(t.Context(), c); got.ExitCode != 7 {
 		t.Fatalf("result %+v", got)
 	}
@@ -82,39 +81,10 @@ func TestRetriesAreUsedUp(t *testing.T) {
 	})
 }
 
-// What a retry cannot help, and what somebody meant, is not tried again.
-func TestNoRetry(t *testing.T) {
-	c := Config{Attempt: 2, FirstAttempt: 1, Retry: Retry{Most: 3, Backoff: time.Second}}
-	now := time.Unix(0, 0)
-	for _, o := range []job.Outcome{
-		{State: job.Succeeded},
-		{State: job.Canceled, Reason: job.ByCancel},
-		{State: job.Canceled, Reason: job.AgentStopped},
-		{State: job.Canceled, Reason: job.Superseded},
-		{State: job.Failed, Reason: job.CouldNotStart},
-	} {
-		if at := c.retryAt(o, now); !at.IsZero() {
-			t.Errorf("%+v is tried again", o)
-		}
-	}
-	for _, o := range []job.Outcome{{State: job.Failed, Reason: job.ExitCode}, {State: job.TimedOut}, {State: job.Failed, Reason: job.InstallFailed}} {
-		if at := c.retryAt(o, now); !at.Equal(now.Add(2 * time.Second)) {
-			t.Errorf("%+v: %v", o, at)
-		}
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		first := time.Duration(rapid.Int64Range(0, int64(48*time.Hour)).Draw(t, "first"))
-		done := rapid.IntRange(0, job.MaxAttempt).Draw(t, "done")
-		if got := backoffAfter(first, done); got < first || got > max(first, longestBackoff) {
-			t.Fatalf("%s after %d of %s", got, done, first)
-		}
-	})
-}
-
 // A cancel, or a signal to the agent, while it waits ends the waiting.
 func TestWaitingForTheNextAttemptCanBeEnded(t *testing.T) {
 	t.Run("cancel", func(t *testing.T) {
-		s, c, _ := retrying(t, "exit 7", Retry{Most: 5, Backoff: time.Hour})
+		s, c, _ := retrying(t, "exit 7", retry.Policy{Most: 5, Backoff: time.Hour})
 		s.reply.Commands = nil
 		done := make(chan Result, 1)
 		go func() { done <- Supervise(t.Context(), c) }()
@@ -125,7 +95,7 @@ func TestWaitingForTheNextAttemptCanBeEnded(t *testing.T) {
 		}
 	})
 	t.Run("signal", func(t *testing.T) {
-		_, c, messages := retrying(t, "exit 7", Retry{Most: 5, Backoff: time.Hour})
+		_, c, messages := retrying(t, "exit 7", retry.Policy{Most: 5, Backoff: time.Hour})
 		c.Server = nil
 		signals := make(chan os.Signal, 1)
 		c.Signals = signals
@@ -150,7 +120,7 @@ func TestWaitingForTheNextAttemptCanBeEnded(t *testing.T) {
 // next one, however late that will be. A cancel that comes meanwhile prevents it.
 func TestAnAttemptThatWaitsForTheReader(t *testing.T) {
 	for _, canceled := range []bool{false, true} {
-		s, c, _ := retrying(t, `test "$STINT_ATTEMPT" = 2 || { head -c 300000 /dev/zero; exit 7; }`, Retry{Most: 1, Backoff: time.Millisecond})
+		s, c, _ := retrying(t, `test "$STINT_ATTEMPT" = 2 || { head -c 300000 /dev/zero; exit 7; }`, retry.Policy{Most: 1, Backoff: time.Millisecond})
 		r, w, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
@@ -192,7 +162,7 @@ func TestAnAttemptThatWaitsForTheReader(t *testing.T) {
 }
 
 func TestARetryThatIsAskedFor(t *testing.T) {
-	s, c, _ := retrying(t, `test "$STINT_ATTEMPT" = 2`, Retry{Wait: time.Hour})
+	s, c, _ := retrying(t, `test "$STINT_ATTEMPT" = 2`, retry.Policy{Wait: time.Hour})
 	done := make(chan Result, 1)
 	go func() { done <- Supervise(t.Context(), c) }()
 	s.wait(t, func() bool { return len(s.beats) > 0 && s.beats[len(s.beats)-1].WaitingMS > 0 })
@@ -204,7 +174,7 @@ func TestARetryThatIsAskedFor(t *testing.T) {
 		t.Errorf("second attempt: %+v", v.final)
 	}
 	// An old command for an attempt that has been is nobody's wish.
-	_, c, _ = retrying(t, "exit 7", Retry{Wait: 200 * time.Millisecond})
+	_, c, _ = retrying(t, "exit 7", retry.Policy{Wait: 200 * time.Millisecond})
 	c.Server.(attemptsServer).reply.Commands = []job.Command{{Kind: "retry", Attempt: 1}}
 	if got := Supervise(t.Context(), c); got.ExitCode != 7 {
 		t.Errorf("result %+v", got)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/agent/retry"
 	"stint.dev/stint/internal/agent/spool"
 )
 
@@ -71,7 +72,7 @@ func TestSameRunAtOnce(t *testing.T) {
 
 // Between two attempts, and while a later one runs, the run is held as well.
 func TestSameRunBetweenAttempts(t *testing.T) {
-	_, c, messages := retrying(t, "echo >> ran; [ -e go ]", Retry{Most: 1000, Backoff: time.Millisecond})
+	_, c, messages := retrying(t, "echo >> ran; [ -e go ]", retry.Policy{Most: 1000, Backoff: time.Millisecond})
 	waiting := make(chan struct{}, 1)
 	c.Print = func(line string) {
 		messages.say(line)
@@ -84,7 +85,7 @@ func TestSameRunBetweenAttempts(t *testing.T) {
 	<-waiting
 	again := c
 	again.Args, again.Print = []string{"sh", "-c", "echo again >> ran"}, nil
-	for _, retry := range []Retry{{}, {Most: 1}} {
+	for _, retry := range []retry.Policy{{}, {Most: 1}} {
 		again.Retry = retry
 		if r := Supervise(t.Context(), again); !refusedAsRunning(r) {
 			t.Errorf("started again with %+v: %+v", retry, r)

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"stint.dev/stint/internal/agent/retry"
 	"stint.dev/stint/job"
 )
 
@@ -49,7 +50,7 @@ func endedPipe(t *testing.T, text string) *os.File {
 
 // Each attempt reads the same of a file, from where it stood at the start.
 func TestFurtherAttemptsReadTheFileAgain(t *testing.T) {
-	s, c, _ := retrying(t, `cat; [ $STINT_ATTEMPT = 3 ]`, Retry{Most: 2, Backoff: time.Millisecond})
+	s, c, _ := retrying(t, `cat; [ $STINT_ATTEMPT = 3 ]`, retry.Policy{Most: 2, Backoff: time.Millisecond})
 	c.Stdin = fileAt(t, "read before\none\ntwo\n", int64(len("read before\n")))
 	if got := Supervise(t.Context(), c); got.ExitCode != 0 {
 		t.Fatalf("result %+v", got)

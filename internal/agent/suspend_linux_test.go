@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/agent/retry"
 	"stint.dev/stint/job"
 )
 
@@ -187,7 +188,7 @@ func TestSuspendWhileNoJobRuns(t *testing.T) {
 			continue
 		}
 		t.Run(p.name, func(t *testing.T) {
-			s, c, messages := retrying(t, "exit 7", Retry{Most: 3, Backoff: time.Hour})
+			s, c, messages := retrying(t, "exit 7", retry.Policy{Most: 3, Backoff: time.Hour})
 			parallel(t, &c)
 			c.FlushTimeout = time.Hour
 			reached := p.set(t, s, &c, messages)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/process/contain"
+	"stint.dev/stint/internal/agent/retry"
 	"stint.dev/stint/internal/faulttest/deadfs"
 	"stint.dev/stint/job"
 )
@@ -65,7 +66,7 @@ func TestProcessThatCannotBeKilled(t *testing.T) {
 			parallel(t, &c)
 			signals := make(chan os.Signal, 4)
 			c.Signals, c.Containment, c.StopGrace = signals, contain.LevelProcessGroup, 200*time.Millisecond
-			c.Retry = Retry{Most: 3, Backoff: time.Millisecond}
+			c.Retry = retry.Policy{Most: 3, Backoff: time.Millisecond}
 			tc.set(&c)
 			done := make(chan Result, 1)
 			go func() { done <- Supervise(t.Context(), c) }()

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/term"
 	"stint.dev/stint/internal/agent"
+	"stint.dev/stint/internal/agent/retry"
 	"stint.dev/stint/internal/agent/stdio"
 	"stint.dev/stint/internal/cli/option"
 )
@@ -55,7 +56,7 @@ func (a *agentProgram) fitRetries(c *agent.Config, asked bool) error {
 	}
 	text := "no further attempts will be made: stdin is " + kind + ", which only the first can read; with --no-stdin the command reads /dev/null and is tried again"
 	a.Say("%s", text)
-	c.Retry, c.Notes = agent.Retry{}, append(c.Notes, text)
+	c.Retry, c.Notes = retry.Policy{}, append(c.Notes, text)
 	return nil
 }
 
