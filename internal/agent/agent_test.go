@@ -73,7 +73,7 @@ func TestOutputOfBothStreamsAndExitCode(t *testing.T) {
 	c, messages := config(t, s, "echo out; echo err >&2; exit 3")
 	got := Run(t.Context(), c)
 	if got.ExitCode != 3 || !got.Complete || got.WaitsAt != "" || got.Err != nil {
-		t.Errorf("result %+v, said %q", got, messages.text())
+		t.Errorf("result %+v, messages %q", got, messages.text())
 	}
 	v := s.read(t, testRun)
 	if out := v.output[streamKey{0, job.Stdout}]; string(out) != "out\n" {
@@ -178,7 +178,7 @@ func TestExactlyOnceThroughTrouble(t *testing.T) {
 	c, messages := config(t, s, "i=0; while [ $i -lt 400 ]; do echo line $i; i=$((i+1)); [ $((i % 100)) = 0 ] && sleep 0.3; done; true")
 	got := Run(t.Context(), c)
 	if !got.Complete {
-		t.Fatalf("result %+v, said %q, trouble %v", got, messages.text(), failed)
+		t.Fatalf("result %+v, messages %q, trouble %v", got, messages.text(), failed)
 	}
 	var want bytes.Buffer
 	for i := range 400 {
@@ -208,7 +208,7 @@ func TestOrderOfRecords(t *testing.T) {
 	}
 }
 
-// takeHangups begins the test binary again where whoever started it (nohup, for one) ignores
+// takeHangups begins the test binary again where the program that started it (nohup, for one) ignores
 // SIGHUP: the jobs of the tests would ignore it too.
 func takeHangups() error {
 	if !signal.Ignored(syscall.SIGHUP) {

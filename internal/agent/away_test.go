@@ -32,7 +32,7 @@ func TestServerAwayFromBeginningToEnd(t *testing.T) {
 		t.Fatalf("result %+v after %s", got, time.Since(begun))
 	}
 	if text := messages.text(); strings.Count(text, "\n") != 0 || !strings.Contains(text, got.WaitsAt) || !strings.Contains(text, "stint flush") {
-		t.Errorf("said %q", text)
+		t.Errorf("messages %q", text)
 	}
 	if strings.Contains(readAll(t, filepath.Join(got.WaitsAt, "meta.json")), "pw") {
 		t.Error("the spool holds a password")
@@ -256,7 +256,7 @@ func TestServerAheadOfTheJournal(t *testing.T) {
 	c, messages := config(t, s, "sleep 0.5")
 	got := Run(t.Context(), c)
 	if got.WaitsAt == "" || !strings.Contains(messages.text(), "already has") {
-		t.Errorf("result %+v, said %q", got, messages.text())
+		t.Errorf("result %+v, messages %q", got, messages.text())
 	}
 }
 
@@ -330,14 +330,14 @@ func TestStateDirectoryThatCannotBeUsed(t *testing.T) {
 	c.StateDir = file
 	got := Run(t.Context(), c)
 	if got.ExitCode != 0 || !got.Complete || strings.Count(messages.text(), "held in memory") != 1 {
-		t.Errorf("result %+v, said %q", got, messages.text())
+		t.Errorf("result %+v, messages %q", got, messages.text())
 	}
 	if out := s.read(t, testRun).output[streamKey{0, job.Stdout}]; string(out) != "in memory\n" {
 		t.Errorf("stdout %q", out)
 	}
 }
 
-// Where nobody answers either, the end waits for no longer than elsewhere, and one line says that
+// Where no server answers either, the end waits for no longer than elsewhere, and one line says that
 // the record is lost.
 func TestRecordInMemoryWithoutAServer(t *testing.T) {
 	s := newMemoryServer()
@@ -353,7 +353,7 @@ func TestRecordInMemoryWithoutAServer(t *testing.T) {
 		t.Errorf("result %+v", got)
 	}
 	if text := messages.text(); strings.Count(text, "the record of run "+testRun+" is lost") != 1 || strings.Count(text, "\n") != 1 {
-		t.Errorf("said %q, want two lines: one at the start, and one that the record is lost", text)
+		t.Errorf("messages %q, want two lines: one at the start, and one that the record is lost", text)
 	}
 }
 
@@ -368,7 +368,7 @@ func TestStateDirectoryOfOthers(t *testing.T) {
 	}
 	got := Run(t.Context(), c)
 	if got.ExitCode != 0 || !got.Complete || strings.Count(messages.text(), "held in memory") != 1 || !strings.Contains(messages.text(), "is a symbolic link; set STINT_STATE to") {
-		t.Errorf("result %+v, said %q", got, messages.text())
+		t.Errorf("result %+v, messages %q", got, messages.text())
 	}
 	if out := s.read(t, testRun).output[streamKey{0, job.Stdout}]; string(out) != "in memory\n" {
 		t.Errorf("stdout %q", out)
@@ -413,7 +413,7 @@ func TestIgnoredReaderThatGoesAway(t *testing.T) {
 	c.Stdout, c.Stderr = outW, errW
 	outR.Close()
 	if got := Run(t.Context(), c); got.ExitCode != 0 || !got.Complete || got.Dropped {
-		t.Errorf("result %+v, said %q", got, messages.text())
+		t.Errorf("result %+v, messages %q", got, messages.text())
 	}
 	if out := s.read(t, testRun).output[streamKey{0, job.Stdout}]; !bytes.Equal(out, randomBytes(4<<20)) {
 		t.Errorf("%d bytes on the server", len(out))
@@ -431,7 +431,7 @@ func TestReaderThatPauses(t *testing.T) {
 	done := make(chan Result, 1)
 	go func() { done <- Run(t.Context(), c) }()
 	want := randomBytes(8 << 20)
-	s.waitEnded(t) // while nobody reads
+	s.waitEnded(t) // while it is not read
 	select {
 	case got := <-done:
 		t.Errorf("the agent did not wait for the reader: %+v", got)
@@ -442,7 +442,7 @@ func TestReaderThatPauses(t *testing.T) {
 		t.Errorf("the reader got other bytes, error %v", err)
 	}
 	if r := result(t, done); r.ExitCode != 0 || !r.Complete || r.Dropped {
-		t.Errorf("result %+v, said %q", r, messages.text())
+		t.Errorf("result %+v, messages %q", r, messages.text())
 	}
 }
 
@@ -472,7 +472,7 @@ func TestSignalEndsTheWaitForAReader(t *testing.T) {
 	go outW.Close()
 	rest, _ := io.ReadAll(outR) // frees the write that waits
 	if r.ExitCode != 125 || !r.Dropped || !r.Complete || !strings.Contains(messages.text(), "a signal ended the wait") {
-		t.Errorf("result %+v, said %q", r, messages.text())
+		t.Errorf("result %+v, messages %q", r, messages.text())
 	}
 	var lost int
 	for line := range strings.Lines(messages.text()) {
@@ -499,10 +499,10 @@ func TestFullJournalLosesNothingOfWhatIsPassedOn(t *testing.T) {
 	got := Run(t.Context(), c)
 	_ = outW.Close()
 	if got.ExitCode != 0 || got.Complete {
-		t.Errorf("result %+v, said %q", got, messages.text())
+		t.Errorf("result %+v, messages %q", got, messages.text())
 	}
 	if out := <-passed; !bytes.Equal(out, randomBytes(48<<20)) {
-		t.Errorf("%d bytes were passed on that are not the %d printed; said %q", len(out), 48<<20, messages.text())
+		t.Errorf("%d bytes were passed on that are not the %d printed; messages %q", len(out), 48<<20, messages.text())
 	}
 }
 

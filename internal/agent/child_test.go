@@ -30,8 +30,8 @@ func childMain() int {
 	case "hang":
 		<-time.After(time.Minute)
 		return 0
-	case "tell":
-		return childTell()
+	case "send":
+		return childSend()
 	case "agent":
 		return childAgent()
 	}
@@ -39,8 +39,8 @@ func childMain() int {
 	return 2
 }
 
-// childTell sends its arguments up to "--" to NOTIFY_SOCKET, and becomes the program after it.
-func childTell() int {
+// childSend sends its arguments up to "--" to NOTIFY_SOCKET, and becomes the program after it.
+func childSend() int {
 	for i, arg := range os.Args[1:] {
 		if arg == "--" {
 			path, err := exec.LookPath(os.Args[i+2])

@@ -27,7 +27,7 @@ func TestOutputThatIsClosedFromTheStart(t *testing.T) {
 			outR.Close()
 			got := Supervise(t.Context(), c)
 			if got.ExitCode != 141 || got.Outcome.State != job.Canceled || got.Outcome.Reason != job.OutputClosed || !got.Complete {
-				t.Errorf("result %+v, said %q", got, messages.text())
+				t.Errorf("result %+v, messages %q", got, messages.text())
 			}
 			if v := s.read(t, testRun); len(v.ended) != tc.steps || v.attempt.Attempt != 1 {
 				t.Errorf("attempt %d, %d steps", v.attempt.Attempt, len(v.ended))

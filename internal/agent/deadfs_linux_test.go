@@ -35,13 +35,13 @@ func TestStateDirectoryThatDoesNotAnswer(t *testing.T) {
 				t.Errorf("%+v, ran %q", got, ran)
 			}
 			if text := messages.text(); !strings.Contains(text, "does not answer") {
-				t.Errorf("said %q", text)
+				t.Errorf("messages %q", text)
 			}
 		})
 	}
 }
 
-// Whatever else the agent looks at beside the job may be on a file system that does not answer:
+// What else the agent reads beside the job may be on a file system that does not answer:
 // the job runs and ends as without it.
 func TestBesidesThatDoNotAnswer(t *testing.T) {
 	dead, _ := deadfs.Mount(t)
@@ -53,7 +53,7 @@ func TestBesidesThatDoNotAnswer(t *testing.T) {
 			c.Args[0] = "/bin/sh"
 			c.Env = append(environment.Without(c.Env, []string{"PATH"}), "PATH="+dead+":/usr/bin:/bin")
 		},
-		"socket of whoever watches the agent": func(_ *testing.T, c *Config) {
+		"socket of the manager of the agent": func(_ *testing.T, c *Config) {
 			c.Env = append(c.Env, "NOTIFY_SOCKET="+dead+"/notify")
 		},
 		"directory for temporary files": func(t *testing.T, c *Config) {
@@ -77,7 +77,7 @@ func TestBesidesThatDoNotAnswer(t *testing.T) {
 			}
 			out := string(s.read(t, testRun).output[streamKey{last, job.Stdout}])
 			if got.ExitCode != 3 || !got.Complete || !strings.HasPrefix(out, "ran") || strings.Contains(out, dead) {
-				t.Errorf("%+v, printed %q, said %s", got, out, messages.text())
+				t.Errorf("%+v, printed %q, messages %s", got, out, messages.text())
 			}
 		})
 	}

@@ -86,13 +86,13 @@ func TestTornRecordOnTheServerIsReplaced(t *testing.T) {
 	}
 }
 
-// flushWhenFree flushes a spool with one journal when nobody holds that any more: what an agent is
+// flushWhenFree flushes a spool with one journal when it is not locked any more: what an agent is
 // just starting when it is killed has its descriptors, and with them the lock, until it is another
 // program.
 func flushWhenFree(t *testing.T, f flush.Config) (report flush.Report, err error) {
 	t.Helper()
-	look, limit := time.NewTicker(10*time.Millisecond), time.NewTimer(20*time.Second)
-	defer look.Stop()
+	poll, limit := time.NewTicker(10*time.Millisecond), time.NewTimer(20*time.Second)
+	defer poll.Stop()
 	defer limit.Stop()
 	for {
 		report, err = flush.Run(t.Context(), f)
@@ -100,7 +100,7 @@ func flushWhenFree(t *testing.T, f flush.Config) (report flush.Report, err error
 			return report, err
 		}
 		select {
-		case <-look.C:
+		case <-poll.C:
 		case <-limit.C:
 			return report, err
 		}

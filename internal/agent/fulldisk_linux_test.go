@@ -146,7 +146,7 @@ func TestAnEndThatTheDiskCannotHoldIsWaitedFor(t *testing.T) {
 	}()
 	got := Run(t.Context(), c)
 	if got.ExitCode != 7 || !got.Complete {
-		t.Fatalf("result %+v; said %q", got, messages.text())
+		t.Fatalf("result %+v; messages %q", got, messages.text())
 	}
 	if v := s.read(t, testRun); v.final == nil || *v.final.Outcome.ExitCode != 7 || len(v.output[streamKey{0, job.Stdout}]) != 100_000 {
 		t.Error("the journal on the server is not whole")

@@ -25,7 +25,7 @@ echo '0, Tesla T4, 55, 1024, 15360'
 	c, messages := config(t, s, "until [ -e '"+dir+"/asked' ]; do sleep 0.02; done; sleep 0.1")
 	c.Env, c.SamplePeriod = pathBefore(c.Env, dir), 20*time.Millisecond
 	if got := Run(t.Context(), c); got.ExitCode != 0 || !got.Complete {
-		t.Fatalf("result %+v, said %q", got, messages.text())
+		t.Fatalf("result %+v, messages %q", got, messages.text())
 	}
 	var readings [][]job.GPU
 	v := s.read(t, testRun)

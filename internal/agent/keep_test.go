@@ -38,7 +38,7 @@ func TestKeepBackground(t *testing.T) {
 		t.Errorf("the end took %s", took)
 	}
 	if got.ExitCode != 0 || !got.Complete {
-		t.Errorf("result %+v, said %q", got, messages.text())
+		t.Errorf("result %+v, messages %q", got, messages.text())
 	}
 	notes := strings.Join(v.notes, "\n")
 	if !strings.Contains(notes, "left running on purpose: left 1 process: sleep pid "+strconv.Itoa(pid)) ||

@@ -35,15 +35,15 @@ func seen(t *testing.T, s attemptsServer, c *Config, text string) func() {
 
 var runs atomic.Int64
 
-// parallel lets a test run beside others: processes are told apart by the run's id.
+// parallel lets a test run beside others: processes are recognised by the run's id.
 func parallel(t *testing.T, c *Config) {
 	t.Helper()
 	c.Run = fmt.Sprintf("01890a5d-ac96-774b-bcce-%012d", runs.Add(1))
 	t.Parallel()
 }
 
-// says is told a line, and reached returns when one has a text.
-func told(t *testing.T, c *Config, text string) (reached func()) {
+// printed returns a function that waits until a line with a text is printed.
+func printed(t *testing.T, c *Config, text string) (reached func()) {
 	print, came := c.Print, make(chan struct{}, 1)
 	c.Print = func(line string) {
 		print(line)
@@ -58,7 +58,7 @@ func told(t *testing.T, c *Config, text string) (reached func()) {
 		select {
 		case <-came:
 		case <-time.After(20 * time.Second):
-			t.Fatalf("nobody said %q", text)
+			t.Fatalf("%q was not printed", text)
 		}
 	}
 }
@@ -98,11 +98,11 @@ func phases() []phase {
 			return inClearUp(t, c)
 		}, false, 7, false},
 		{"between attempts", func(t *testing.T, s attemptsServer, c *Config, _ *says) func() {
-			return told(t, c, "Attempt 2 begins")
+			return printed(t, c, "Attempt 2 begins")
 		}, false, 143, true},
 		{"waiting for stint retry", func(t *testing.T, s attemptsServer, c *Config, _ *says) func() {
 			c.Retry = retry.Policy{Wait: time.Hour}
-			return told(t, c, "for a retry")
+			return printed(t, c, "for a retry")
 		}, false, 143, true},
 		{"delivery", func(t *testing.T, s attemptsServer, c *Config, _ *says) func() {
 			c.Retry = retry.Policy{}
@@ -185,7 +185,7 @@ func TestEverySignalInEveryPhase(t *testing.T) {
 				}
 				got := result(t, done)
 				if got.ExitCode != want || got.Signal != wantDie || got.Err != nil {
-					t.Errorf("ended with %d and %v, want %d and %v: %+v, said %s", got.ExitCode, got.Signal, want, wantDie, got, messages.text())
+					t.Errorf("ended with %d and %v, want %d and %v: %+v, messages %s", got.ExitCode, got.Signal, want, wantDie, got, messages.text())
 				}
 				s.set(func() {
 					if len(s.journals) != 1 {
@@ -193,7 +193,7 @@ func TestEverySignalInEveryPhase(t *testing.T) {
 					}
 				})
 				if p.name == "delivery" && (got.WaitsAt == "" || !strings.Contains(messages.text(), got.WaitsAt)) {
-					t.Errorf("the journal waits at %q, said %s", got.WaitsAt, messages.text())
+					t.Errorf("the journal waits at %q, messages %s", got.WaitsAt, messages.text())
 				}
 				if p.name == "delivery" || p.name == "delivery before another attempt" {
 					return // its journal is not here
@@ -235,10 +235,10 @@ func TestRepeatedStopRequests(t *testing.T) {
 				signals <- syscall.SIGTERM
 			}
 			if got := result(t, done); got.ExitCode != tc.code || got.Signal != tc.die {
-				t.Errorf("%+v, said %s", got, messages.text())
+				t.Errorf("%+v, messages %s", got, messages.text())
 			}
 			if says := strings.Contains(messages.text(), "another second"); says == (tc.code == 3) {
-				t.Errorf("said %q", messages.text())
+				t.Errorf("messages %q", messages.text())
 			}
 		})
 	}

@@ -16,19 +16,19 @@ import (
 	"stint.dev/stint/job"
 )
 
-// telling is an attempt of this test binary, which sends messages (see childTell) and then
+// sending is an attempt of this test binary, which sends messages (see childSend) and then
 // runs a script.
-func telling(t *testing.T, s delivery.Server, script string, messages ...string) Config {
+func sending(t *testing.T, s delivery.Server, script string, messages ...string) Config {
 	t.Helper()
 	c, _ := config(t, s, script)
 	c.Args = append(child(messages...), "--", "sh", "-c", script)
-	c.Env = append(c.Env, "AGENT_TEST_CHILD=tell")
+	c.Env = append(c.Env, "AGENT_TEST_CHILD=send")
 	return c
 }
 
 func TestStatusAndReadiness(t *testing.T) {
 	s := newMemoryServer()
-	c := telling(t, s, "true", "READY=1\nSTATUS=loading", "READY=1", "STATUS=half", "STATUS=\x1bdone\nSTOPPING=1")
+	c := sending(t, s, "true", "READY=1\nSTATUS=loading", "READY=1", "STATUS=half", "STATUS=\x1bdone\nSTOPPING=1")
 	got := Run(t.Context(), c)
 	v := s.read(t, testRun)
 	if got.ExitCode != 0 || !got.Complete || !slices.Equal(v.statuses, []string{"loading", "done"}) {
@@ -64,7 +64,7 @@ func TestNoProgress(t *testing.T) {
 	const limit = 400 * time.Millisecond
 	cases := map[string]struct {
 		script  string
-		tell    []string
+		sends   []string
 		message string
 	}{
 		"sleeps":                 {"echo ready; exec sleep 60", nil, "no output, no CPU, no IO"},
@@ -79,7 +79,7 @@ func TestNoProgress(t *testing.T) {
 				t.Skip("flock is not installed")
 			}
 			s := newMemoryServer()
-			c := telling(t, s, tc.script, tc.tell...)
+			c := sending(t, s, tc.script, tc.sends...)
 			c.NoProgressTimeout = limit
 			begun := time.Now()
 			got := Run(t.Context(), c)
@@ -101,7 +101,7 @@ func TestProgressIsLeftAlone(t *testing.T) {
 	const limit = 700 * time.Millisecond
 	cases := map[string]struct {
 		script string
-		tell   []string
+		sends  []string
 	}{
 		"busy":          {"timeout 1.5 sh -c 'while :; do :; done'; true", nil},
 		"prints":        {"for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.2; done", nil},
@@ -111,7 +111,7 @@ func TestProgressIsLeftAlone(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			s := newMemoryServer()
-			c := telling(t, s, tc.script, tc.tell...)
+			c := sending(t, s, tc.script, tc.sends...)
 			c.NoProgressTimeout = limit
 			if got := Run(t.Context(), c); got.ExitCode != 0 {
 				t.Errorf("result %+v, notes %q", got, s.read(t, testRun).notes)
@@ -138,7 +138,7 @@ func TestSocketEndsWithTheAttempt(t *testing.T) {
 	}
 }
 
-// A service manager that watches the agent hears the job, without what is about processes.
+// A service manager that watches the agent gets the messages of the job, without what is about processes.
 func TestManagerOfTheAgentHearsTheJob(t *testing.T) {
 	dir, err := os.MkdirTemp("", "manager-") // short: a socket's address is
 	if err != nil {
@@ -151,7 +151,7 @@ func TestManagerOfTheAgentHearsTheJob(t *testing.T) {
 	}
 	defer manager.Close()
 	s := newMemoryServer()
-	c := telling(t, s, "true", "READY=1\nMAINPID=1\nSTATUS=up\n", "BARRIER=1", "WATCHDOG=1")
+	c := sending(t, s, "true", "READY=1\nMAINPID=1\nSTATUS=up\n", "BARRIER=1", "WATCHDOG=1")
 	c.Env = append(c.Env, "NOTIFY_SOCKET="+dir+"/s")
 	if got := Run(t.Context(), c); got.ExitCode != 0 || !slices.Equal(s.read(t, testRun).statuses, []string{"up"}) {
 		t.Errorf("result %+v", got)

@@ -72,7 +72,7 @@ func gate(t *testing.T) (wait string, open func()) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0) // both ends, so that opening waits for nobody
+	f, err := os.OpenFile(path, os.O_RDWR, 0) // both ends, so that opening does not wait
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func TestRetriesInPlace(t *testing.T) {
 	s, c, messages := retrying(t, `echo "attempt $STINT_ATTEMPT"; test "$STINT_ATTEMPT" = 3`, retry.Policy{Most: 5, Backoff: 10 * time.Millisecond})
 	got := Supervise(t.Context(), c)
 	if got.ExitCode != 0 || got.Outcome.State != job.Succeeded {
-		t.Fatalf("result %+v, said %s", got, messages.text())
+		t.Fatalf("result %+v, messages %s", got, messages.text())
 	}
 	for n := 1; n <= 3; n++ {
 		v := s.read(t, attemptName(testRun, n))
@@ -48,7 +48,7 @@ func TestRetriesInPlace(t *testing.T) {
 		}
 	}
 	if text := messages.text(); !strings.Contains(text, "Attempt 2 begins now (5 left)") || !strings.Contains(text, "Attempt 3 begins now (4 left)") {
-		t.Errorf("said %s", text)
+		t.Errorf("messages %s", text)
 	}
 	if left, _ := os.ReadDir(c.StateDir + "/spool"); len(left) != 0 {
 		t.Errorf("the spool still holds %v", left)
@@ -111,7 +111,7 @@ func TestWaitingForTheNextAttemptCanBeEnded(t *testing.T) {
 		<-waits
 		signals <- syscall.SIGTERM
 		if got := <-done; got.ExitCode != 143 || got.Signal != syscall.SIGTERM || !strings.Contains(messages.text(), "asked to stop") {
-			t.Errorf("result %+v, said %s", got, messages.text())
+			t.Errorf("result %+v, messages %s", got, messages.text())
 		}
 	})
 }
@@ -173,7 +173,7 @@ func TestARetryThatIsAskedFor(t *testing.T) {
 	if v := s.read(t, attemptName(testRun, 2)); v.attempt.Attempt != 2 || v.final.Outcome.State != job.Succeeded {
 		t.Errorf("second attempt: %+v", v.final)
 	}
-	// An old command for an attempt that has been is nobody's wish.
+	// An old command for an earlier attempt has no effect.
 	_, c, _ = retrying(t, "exit 7", retry.Policy{Wait: 200 * time.Millisecond})
 	c.Server.(attemptsServer).reply.Commands = []job.Command{{Kind: "retry", Attempt: 1}}
 	if got := Supervise(t.Context(), c); got.ExitCode != 7 {

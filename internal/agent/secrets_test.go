@@ -67,7 +67,7 @@ func TestSecretsNeverReachTheJournal(t *testing.T) {
 	got := Run(t.Context(), c)
 	in.Close()
 	if got.ExitCode != 0 || got.WaitsAt == "" {
-		t.Fatalf("result %+v, said %q", got, messages.text())
+		t.Fatalf("result %+v, messages %q", got, messages.text())
 	}
 	noTrace(t, c.StateDir)
 	journalBytes, err := os.ReadFile(filepath.Join(got.WaitsAt, "journal"))
@@ -111,7 +111,7 @@ func TestSecretInAnOutcomeAndOnTheServer(t *testing.T) {
 	}
 	v := s.read(t, testRun)
 	if text := v.ended[0].Outcome.Message + v.final.Outcome.Message + messages.text(); strings.Contains(text, testSecret) {
-		t.Errorf("the secret is told: %q", text)
+		t.Errorf("the secret is shown: %q", text)
 	}
 	if data := s.journals[testRun]; bytes.Contains(data, []byte(testSecret)) {
 		t.Error("the server has the secret")

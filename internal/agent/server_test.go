@@ -28,7 +28,7 @@ type memoryServer struct {
 	reply    job.HeartbeatReply
 	changed  chan struct{} // closed and replaced at each change
 
-	// before is asked before an append is looked at; an error is the answer.
+	// before is asked before an append is checked; an error is the answer.
 	before func(n int, offset int64, data []byte) error
 	// after is asked when it was kept; an error loses the reply.
 	after func(n int) error

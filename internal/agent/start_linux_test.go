@@ -14,8 +14,8 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// A program whose start lasts, because its file system does not answer: whoever asks for a
-// stop gets it, and the server hears of the run.
+// A program whose start lasts, because its file system does not answer: a request for a
+// stop is acted on, and the run is reported to the server.
 func TestProgramThatDoesNotStart(t *testing.T) {
 	for name, tc := range map[string]struct {
 		stuck  bool // the start cannot even be killed
@@ -57,10 +57,10 @@ func TestProgramThatDoesNotStart(t *testing.T) {
 			got := result(t, done)
 			release()
 			if got.ExitCode != tc.code || got.Signal != tc.die || got.Outcome.Reason != tc.reason || got.Outcome.ExitCode != nil {
-				t.Errorf("%+v, said %s", got, messages.text())
+				t.Errorf("%+v, messages %s", got, messages.text())
 			}
 			if !strings.Contains(messages.text(), "does not answer") || !strings.Contains(got.Outcome.Message, "does not answer") {
-				t.Errorf("%q, said %q", got.Outcome.Message, messages.text())
+				t.Errorf("%q, messages %q", got.Outcome.Message, messages.text())
 			}
 		})
 	}
@@ -80,7 +80,7 @@ func TestRunIsKnownBeforeTheJobBegins(t *testing.T) {
 			return func() {}
 		}
 		if got := Run(t.Context(), c); got.ExitCode != 3 {
-			t.Fatalf("result %+v, said %q", got, messages.text())
+			t.Fatalf("result %+v, messages %q", got, messages.text())
 		}
 		rec, err := journal.Recover(bytes.NewReader(found))
 		if err != nil || rec.Attempt.Run != testRun || rec.Torn > 0 {

@@ -99,7 +99,7 @@ func TestTheAgentHoldsNoPipeOpen(t *testing.T) {
 			go func() { done <- Run(t.Context(), c) }()
 			fds := []unix.PollFd{{Fd: int32(w.Fd()), Events: 0}}
 			if n, err := unix.Poll(fds, 30_000); n != 1 || fds[0].Revents&(unix.POLLERR|unix.POLLHUP) == 0 {
-				t.Errorf("the writer does not learn that nobody reads: %d, %v, events %x", n, err, fds[0].Revents)
+				t.Errorf("the writer does not learn that it has no reader: %d, %v, events %x", n, err, fds[0].Revents)
 			}
 			if err := os.WriteFile(gate, []byte("go\n"), 0); err != nil {
 				t.Fatal(err)
@@ -125,7 +125,7 @@ func TestStdinBesideATerminal(t *testing.T) {
 		cfg, messages := config(t, s, `if [ -t 0 ]; then read line; echo terminal; else read line; echo no terminal; fi; echo "$line"`)
 		cfg.TTY, cfg.TypeStdin, cfg.Stdin = true, c.typed, endedPipe(t, "text\n")
 		if got := Run(t.Context(), cfg); got.ExitCode != 0 {
-			t.Fatalf("result %+v, said %q", got, messages.text())
+			t.Fatalf("result %+v, messages %q", got, messages.text())
 		}
 		if out := s.read(t, testRun).output[streamKey{0, job.Stdout}]; string(out) != c.want {
 			t.Errorf("typed %v: printed %q, want %q", c.typed, out, c.want)

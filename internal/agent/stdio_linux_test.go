@@ -21,7 +21,7 @@ func TestJobWithATerminal(t *testing.T) {
 	c.TTY, c.Install = true, []string{"test -t 1 || echo pipe"}
 	got := Run(t.Context(), c)
 	if got.ExitCode != 3 || !got.Complete {
-		t.Fatalf("result %+v, said %q", got, messages.text())
+		t.Fatalf("result %+v, messages %q", got, messages.text())
 	}
 	var want bytes.Buffer
 	want.WriteString("terminal\r\n24 80\r\n")

@@ -29,8 +29,8 @@ func suspendable(c *Config) (signals chan os.Signal, stopped <-chan syscall.Sign
 // waitStopped returns when a process stands still. D is that of one that waits for a child to begin.
 func waitStopped(t *testing.T, pid string) {
 	t.Helper()
-	look, limit := time.NewTicker(time.Millisecond), time.NewTimer(20*time.Second)
-	defer look.Stop()
+	poll, limit := time.NewTicker(time.Millisecond), time.NewTimer(20*time.Second)
+	defer poll.Stop()
 	defer limit.Stop()
 	for {
 		stat, err := os.ReadFile("/proc/" + pid + "/stat")
@@ -42,14 +42,14 @@ func waitStopped(t *testing.T, pid string) {
 			return
 		}
 		select {
-		case <-look.C:
+		case <-poll.C:
 		case <-limit.C:
 			t.Fatalf("process %s is in state %c", pid, after[0])
 		}
 	}
 }
 
-// Suspended, the server hears of it, the job stands still and no heartbeat goes out; then
+// A suspension is reported to the server, the job stands still and no heartbeat goes out; then
 // both go on. The limit on silence does not count that time, the time limit does.
 func TestSuspend(t *testing.T) {
 	for name, tc := range map[string]struct {
@@ -92,7 +92,7 @@ func TestSuspend(t *testing.T) {
 			goOn <- struct{}{}
 			got := result(t, done)
 			if got.Outcome.State != tc.state || got.Outcome.Reason != tc.reason {
-				t.Errorf("%+v, said %s", got, messages.text())
+				t.Errorf("%+v, messages %s", got, messages.text())
 			}
 			if last := s.beats[len(s.beats)-1]; last.Suspended {
 				t.Errorf("the last beat of all is %+v", last)
@@ -130,9 +130,9 @@ func TestDueBeforeContinued(t *testing.T) {
 			s.wait(t, func() bool { return len(s.beats) > 0 })
 			signals <- syscall.SIGTSTP
 			got := result(t, done)
-			said := string(s.read(t, c.Run).output[streamKey{0, job.Stdout}])
-			if got.Outcome.Reason != tc.reason || strings.Contains(said, "went on") || !strings.Contains(said, "asked") {
-				t.Errorf("%+v, the job printed %q, said %s", got, said, messages.text())
+			printed := string(s.read(t, c.Run).output[streamKey{0, job.Stdout}])
+			if got.Outcome.Reason != tc.reason || strings.Contains(printed, "went on") || !strings.Contains(printed, "asked") {
+				t.Errorf("%+v, the job printed %q, messages %s", got, printed, messages.text())
 			}
 		})
 	}
@@ -203,7 +203,7 @@ func TestSuspendWhileNoJobRuns(t *testing.T) {
 			}
 			signals <- syscall.SIGTERM
 			if got := result(t, done); got.ExitCode != p.code {
-				t.Errorf("%+v, said %s", got, messages.text())
+				t.Errorf("%+v, messages %s", got, messages.text())
 			}
 		})
 	}

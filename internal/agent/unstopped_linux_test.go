@@ -84,7 +84,7 @@ func TestProcessThatCannotBeKilled(t *testing.T) {
 				t.Errorf("%+v", got)
 			}
 			if n := strings.Count(messages.text(), "could not be stopped: "+who); n != 1 || len(s.journals) != 1 {
-				t.Errorf("%d attempts; said %d times: %s", len(s.journals), n, messages.text())
+				t.Errorf("%d attempts; messages %d times: %s", len(s.journals), n, messages.text())
 			}
 			if n := strings.Count(strings.Join(v.notes, "\n"), "could not be stopped: "+who); n != 1 {
 				t.Errorf("noted %d times: %q", n, v.notes)
@@ -110,7 +110,7 @@ func TestLeftoverBesideAStartThatIsGivenUp(t *testing.T) {
 	signals <- syscall.SIGTERM
 	got := result(t, done)
 	if got.ExitCode != 143 || got.Outcome.Reason != job.AgentStopped {
-		t.Errorf("%+v, said %s", got, messages.text())
+		t.Errorf("%+v, messages %s", got, messages.text())
 	}
 	left, err := strconv.Atoi(strings.TrimSpace(readAll(t, pid)))
 	if err != nil {

@@ -179,8 +179,8 @@ func TestARecordThatIsNotTaken(t *testing.T) {
 		s := newFakeServer(func(ctx context.Context, offset int64, data []byte) error {
 			return atMost(int(limit.Load()), foreign(413))(ctx, offset, data)
 		})
-		said := &lines{}
-		d, end := started(t, Config{Server: s, Journal: j, Fresh: true, Link: NewLink(said.print)})
+		printed := &lines{}
+		d, end := started(t, Config{Server: s, Journal: j, Fresh: true, Link: NewLink(printed.print)})
 		<-time.After(10 * time.Minute)
 		synctest.Wait()
 		if got := len(s.has()); got == 0 || got > 1500 {
@@ -189,7 +189,7 @@ func TestARecordThatIsNotTaken(t *testing.T) {
 		if n := len(s.appended()); n > 100 {
 			t.Errorf("%d appends in ten minutes", n)
 		}
-		if got := said.all(); len(got) != 1 || !strings.Contains(got[0], "413") {
+		if got := printed.all(); len(got) != 1 || !strings.Contains(got[0], "413") {
 			t.Errorf("printed %q", got)
 		}
 		limit.Store(1 << 30)
@@ -205,7 +205,7 @@ func TestARecordThatIsNotTaken(t *testing.T) {
 	})
 }
 
-// An outage of any kind ends nothing while the job runs, and is told in one line.
+// An outage of any kind ends nothing while the job runs, and is reported in one line.
 func TestAnOutageEndsNothing(t *testing.T) {
 	for name, err := range map[string]error{
 		"404": foreign(404), "403": foreign(403), "410": foreign(410), "200": foreign(200), "400 of ours": problem(400, job.ProblemInvalid),
@@ -220,9 +220,9 @@ func TestAnOutageEndsNothing(t *testing.T) {
 					}
 					return err
 				})
-				said := &lines{}
+				printed := &lines{}
 				j, whole := writeJournal(t, true, 10, 20)
-				d, end := started(t, Config{Server: s, Journal: j, Fresh: true, Link: NewLink(said.print)})
+				d, end := started(t, Config{Server: s, Journal: j, Fresh: true, Link: NewLink(printed.print)})
 				<-time.After(10 * time.Hour)
 				synctest.Wait()
 				if n := len(s.appended()); n < 10*60 || n > 10*60*6 {
@@ -234,7 +234,7 @@ func TestAnOutageEndsNothing(t *testing.T) {
 				if err := d.Finish(t.Context(), time.Second); err != nil || !bytes.Equal(s.has(), whole) {
 					t.Errorf("error %v, the server has %d of %d bytes", err, len(s.has()), len(whole))
 				}
-				if got := said.all(); len(got) != 1 || !strings.Contains(got[0], err.Error()) {
+				if got := printed.all(); len(got) != 1 || !strings.Contains(got[0], err.Error()) {
 					t.Errorf("printed %q", got)
 				}
 			})
@@ -242,17 +242,17 @@ func TestAnOutageEndsNothing(t *testing.T) {
 	}
 }
 
-// What lasts only a moment is nobody's business, and appends and heartbeats share a line.
+// What lasts only a moment is not reported, and appends and heartbeats share a line.
 func TestWhatPeopleAreTold(t *testing.T) {
-	said := &lines{}
-	l := NewLink(said.print)
+	printed := &lines{}
+	l := NewLink(printed.print)
 	now := time.Unix(1e9, 0)
 	outage := Decision{Action: Outage}
 	l.note("append", now, outage, foreign(502))
 	l.note("append", now.Add(9*time.Second), outage, foreign(502))
 	l.note("append", now.Add(9*time.Second), Decision{}, nil)
 	l.note("append", now.Add(19*time.Second), outage, foreign(502))
-	if got := said.all(); len(got) != 0 || !l.Reached() {
+	if got := printed.all(); len(got) != 0 || !l.Reached() {
 		t.Errorf("printed %q", got)
 	}
 	redirect := foreign(301)
@@ -262,7 +262,7 @@ func TestWhatPeopleAreTold(t *testing.T) {
 	l.note("append", now.Add(40*time.Second), outage, foreign(502))
 	l.note("append", now.Add(41*time.Second), Decision{Action: FixToken}, problem(403, job.ProblemForbidden))
 	l.note("heartbeat", now.Add(42*time.Second), Decision{Action: FixToken}, problem(403, job.ProblemForbidden))
-	if got := said.all(); len(got) != 2 || !strings.Contains(got[0], "https://elsewhere") || !strings.Contains(got[1], "token") || !l.Printed(NoServer) || !l.Printed(BadToken) || l.Printed(NotWanted) {
+	if got := printed.all(); len(got) != 2 || !strings.Contains(got[0], "https://elsewhere") || !strings.Contains(got[1], "token") || !l.Printed(NoServer) || !l.Printed(BadToken) || l.Printed(NotWanted) {
 		t.Errorf("printed %q", got)
 	}
 }
@@ -309,13 +309,13 @@ func TestServerAsksForWhatIsDeleted(t *testing.T) {
 		j.Acknowledge(900_000) // of which whole segments are deleted
 		s := newFakeServer(nil)
 		s.journal = whole[:100]
-		said := &lines{}
-		err := deliverWhole(t, Config{Server: s, Journal: j, Link: NewLink(said.print)})
+		printed := &lines{}
+		err := deliverWhole(t, Config{Server: s, Journal: j, Link: NewLink(printed.print)})
 		var refused *RefusedError
 		if !errors.As(err, &refused) || !errors.Is(err, spool.ErrTrimmed) || !strings.Contains(err.Error(), "older backup") {
 			t.Errorf("error %v", err)
 		}
-		if got := said.all(); len(got) != 1 || len(s.appended()) > 2 {
+		if got := printed.all(); len(got) != 1 || len(s.appended()) > 2 {
 			t.Errorf("printed %q, %d appends", got, len(s.appended()))
 		}
 	})
@@ -326,14 +326,14 @@ func TestFinalReplies(t *testing.T) {
 	for _, p := range []*job.Problem{problem(409, job.ProblemRunIDUsed), problem(422, job.ProblemJournalRefused), problem(410, job.ProblemRunDeleted)} {
 		synctest.Test(t, func(t *testing.T) {
 			j, _ := writeJournal(t, true, 10)
-			s, said := newFakeServer(always(p)), &lines{}
-			err := deliverWhole(t, Config{Server: s, Journal: j, Fresh: true, Link: NewLink(said.print)})
+			s, printed := newFakeServer(always(p)), &lines{}
+			err := deliverWhole(t, Config{Server: s, Journal: j, Fresh: true, Link: NewLink(printed.print)})
 			var refused *RefusedError
 			var deleted *DeletedError
 			if errors.As(err, &deleted) != (p.Status == 410) || errors.As(err, &refused) == (p.Status == 410) {
 				t.Errorf("error %v", err)
 			}
-			if got := said.all(); len(got) != 1 || len(s.appended()) != 1 || p.Status != 410 && !strings.Contains(got[0], j.Path()) {
+			if got := printed.all(); len(got) != 1 || len(s.appended()) != 1 || p.Status != 410 && !strings.Contains(got[0], j.Path()) {
 				t.Errorf("printed %q, %d appends", got, len(s.appended()))
 			}
 		})

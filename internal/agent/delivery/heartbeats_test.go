@@ -12,7 +12,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// heldServer tells when the connection of heartbeats is cut.
+// heldServer reports when the connection of heartbeats is cut.
 type heldServer struct {
 	*fakeServer
 	cut chan struct{}
@@ -72,7 +72,7 @@ func TestACutConnectionIsFollowedByABeat(t *testing.T) {
 	})
 }
 
-// While the way to the server is being mended, the agent tries again twice a second or more
+// While the way to the server is being repaired, the agent tries again twice a second or more
 // often, for a while.
 func TestACutThatLasts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -117,7 +117,7 @@ type cutNetwork struct {
 	begun      time.Time
 	from, till time.Duration // of the cut
 	refuses    bool          // what is sent in it fails at once instead of hanging
-	cuts       chan struct{} // nil for a server that does not tell of cuts
+	cuts       chan struct{} // nil for a server that does not report cuts
 
 	mu      sync.Mutex
 	arrived []time.Duration
@@ -163,7 +163,7 @@ const (
 	testTrust = 30 * time.Second
 )
 
-// longestSilence is how long the server hears nothing of an agent whose network is cut.
+// longestSilence is how long the server gets nothing of an agent whose network is cut.
 func longestSilence(t *testing.T, n *cutNetwork) (longest time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		n.begun = time.Now()

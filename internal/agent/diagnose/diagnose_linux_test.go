@@ -117,7 +117,7 @@ func start(t *testing.T, dir, script string, files ...*os.File) member.Member {
 	return member.Member{PID: s.PID, Name: s.Name(), State: string(rune(s.State)), StartedTicks: s.StartedTicks}
 }
 
-// await looks until the notes hold all of the words.
+// await reads until the notes hold all of the words.
 func await(t *testing.T, m member.Member, words ...string) {
 	t.Helper()
 	var text string

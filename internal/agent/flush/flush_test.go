@@ -263,7 +263,7 @@ func closed() chan struct{} {
 	return c
 }
 
-// The backlog goes out oldest first, but for the run that is at work, and is looked at again:
+// The backlog goes out oldest first, but for the run that is at work, and is read again:
 // soon after an outage.
 func TestBacklog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -20,7 +20,7 @@ func TestParse(t *testing.T) {
 			{Index: 0, Name: "NVIDIA A100-SXM4-80GB", UtilizationPercent: percent(87), MemoryBytes: 40 << 30, MemoryTotalBytes: 80 << 30},
 			{Index: 1, Name: "NVIDIA A100-SXM4-80GB", UtilizationPercent: percent(0), MemoryTotalBytes: 80 << 30},
 		}, false},
-		{"what is not told is left out", "3, Orin (nvgpu), [N/A], [Not Supported], [N/A]\n", []job.GPU{{Index: 3, Name: "Orin (nvgpu)"}}, false},
+		{"what is not reported is left out", "3, Orin (nvgpu), [N/A], [Not Supported], [N/A]\n", []job.GPU{{Index: 3, Name: "Orin (nvgpu)"}}, false},
 		{"nonsense figures", "0, x, -1, NaN, 1e300\n", []job.GPU{{Index: 0, Name: "x"}}, false},
 		{"none", "", nil, false},
 		{"a message", "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n", nil, true},

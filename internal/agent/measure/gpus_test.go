@@ -25,7 +25,7 @@ func fakeGPUs(t *testing.T, script string) (dir string, env []string) {
 	return dir, os.Environ()
 }
 
-// A driver in trouble is asked three times, and said once.
+// A driver in trouble is queried three times, and noted once.
 func TestGPUsThatCannotBeRead(t *testing.T) {
 	for _, script := range []string{"echo 'NVIDIA-SMI has failed'; exit 9", "echo no devices were found", "kill -9 $$"} {
 		dir, env := fakeGPUs(t, "echo x >> \"$(dirname \"$0\")/asked\"\n"+script)

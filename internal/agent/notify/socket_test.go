@@ -32,7 +32,7 @@ type ear struct {
 	news     chan struct{}
 }
 
-func hear(t *testing.T) (*Socket, *ear) {
+func listening(t *testing.T) (*Socket, *ear) {
 	t.Helper()
 	e := &ear{news: make(chan struct{}, 1)}
 	in := func(f func()) {
@@ -119,7 +119,7 @@ func sendWith(t *testing.T, c *net.UnixConn, text string, oob []byte) {
 }
 
 func TestMessagesArrive(t *testing.T) {
-	s, e := hear(t)
+	s, e := listening(t)
 	c := dial(t, s)
 	send(t, c, "READY=1\nSTATUS=one")
 	e.await(t, "the first status", func() bool { return len(e.messages) == 1 && len(e.statuses) == 1 })
@@ -127,7 +127,7 @@ func TestMessagesArrive(t *testing.T) {
 	send(t, c, "STATUS=three")
 	s.Close() // at once: what was sent is taken, what was held back is reported
 	if !e.messages[0].Ready || len(e.messages) != 3 || strings.Join(e.statuses, " ") != "one three" {
-		t.Errorf("heard %+v, %q", e.messages, e.statuses)
+		t.Errorf("received %+v, %q", e.messages, e.statuses)
 	}
 	if _, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: s.Address(), Net: "unixgram"}); err == nil {
 		t.Error("the socket is still there")
@@ -136,7 +136,7 @@ func TestMessagesArrive(t *testing.T) {
 }
 
 func TestHeldBackStatusIsToldInTime(t *testing.T) {
-	s, e := hear(t)
+	s, e := listening(t)
 	c := dial(t, s)
 	send(t, c, "STATUS=one")
 	send(t, c, "STATUS=two")
@@ -146,7 +146,7 @@ func TestHeldBackStatusIsToldInTime(t *testing.T) {
 // A barrier is a descriptor whose closing says that all before it was taken; a descriptor
 // that we are to keep is closed too.
 func TestDescriptorsAreClosed(t *testing.T) {
-	s, e := hear(t)
+	s, e := listening(t)
 	c := dial(t, s)
 	for _, text := range []string{"BARRIER=1", "FDSTORE=1\nFDNAME=x", strings.Repeat("x", 5000)} {
 		r, w, err := os.Pipe()
@@ -176,7 +176,7 @@ func TestDescriptorsAreClosed(t *testing.T) {
 }
 
 func TestHostileDatagrams(t *testing.T) {
-	s, e := hear(t)
+	s, e := listening(t)
 	c := dial(t, s)
 	noise := rand.NewChaCha8([32]byte{7})
 	for i := range 2000 {
@@ -258,9 +258,9 @@ func TestStrangersInTheAbstractNamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	heard := make(chan struct{})
+	received := make(chan struct{})
 	s, err := listen(conn, func() {}, Handler{
-		Message: func(m Message) { got = append(got, m.Status); close(heard) },
+		Message: func(m Message) { got = append(got, m.Status); close(received) },
 		Status:  func(string) {},
 		Refused: func(why string) { t.Errorf("refused: %s", why) },
 	})
@@ -276,7 +276,7 @@ func TestStrangersInTheAbstractNamespace(t *testing.T) {
 	}
 	asUser(t, c, 65534, strings.Repeat("x", 5000))
 	send(t, c, "STATUS=ours")
-	<-heard
+	<-received
 	if took := time.Since(begun); took < pauses*strangersPause {
 		t.Errorf("the reader took what strangers sent within %s, and never paused for %s", took, strangersPause)
 	}
@@ -295,7 +295,7 @@ func TestOtherUsers(t *testing.T) {
 	if err != nil {
 		t.Skip("systemd-notify is not installed")
 	}
-	s, e := hear(t)
+	s, e := listening(t)
 	cmd := exec.Command(notify, "--status=from nobody")
 	cmd.Env = []string{"NOTIFY_SOCKET=" + s.Address()}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
@@ -305,7 +305,7 @@ func TestOtherUsers(t *testing.T) {
 	}
 	s.Close()
 	if len(e.messages)+len(e.refused) > 0 {
-		t.Errorf("heard %+v, refused %q", e.messages, e.refused)
+		t.Errorf("received %+v, refused %q", e.messages, e.refused)
 	}
 }
 
@@ -315,7 +315,7 @@ func TestSystemdNotify(t *testing.T) {
 	if err != nil {
 		t.Skip("systemd-notify is not installed")
 	}
-	s, e := hear(t)
+	s, e := listening(t)
 	cmd := exec.Command(notify, "--ready", "--status=Größe 7")
 	cmd.Env = []string{"NOTIFY_SOCKET=" + s.Address()}
 	begun := time.Now()
@@ -327,6 +327,6 @@ func TestSystemdNotify(t *testing.T) {
 	}
 	s.Close()
 	if len(e.messages) == 0 || !e.messages[0].Ready || fmt.Sprint(e.statuses) != "[Größe 7]" {
-		t.Errorf("heard %+v, %q", e.messages, e.statuses)
+		t.Errorf("received %+v, %q", e.messages, e.statuses)
 	}
 }

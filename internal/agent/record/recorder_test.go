@@ -55,6 +55,6 @@ func TestGapIsDeclaredExactly(t *testing.T) {
 		t.Errorf("stderr %q", got)
 	}
 	if len(messages.lines) != 1 {
-		t.Errorf("said %q", messages.lines)
+		t.Errorf("messages %q", messages.lines)
 	}
 }

@@ -28,7 +28,7 @@ func TestNewReporterRefuses(t *testing.T) {
 	}
 }
 
-// fake is a Reporter that counts its calls and answers as told.
+// fake is a Reporter that counts its calls and answers as the test wants.
 type fake struct {
 	answer func(ctx context.Context, call string) error
 
@@ -193,7 +193,7 @@ func TestErrorsNameTheAddressOnce(t *testing.T) {
 	}
 }
 
-// A redirect to another host is not followed: it is told, once.
+// A redirect to another host is not followed: it is reported, once.
 func TestRedirectsAreNotFollowedElsewhere(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the redirect was followed") }))
 	defer elsewhere.Close()

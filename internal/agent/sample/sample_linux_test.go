@@ -42,7 +42,7 @@ func contained(t testing.TB, o process.Options) *process.Group {
 	return g
 }
 
-// script is a shell whose output tells where it is: next waits for the next line it prints.
+// script is a shell whose output shows where it is: next waits for the next line it prints.
 type script struct {
 	t testing.TB
 	*process.Process
@@ -128,7 +128,7 @@ func TestSampleSeesTheWholeTree(t *testing.T) {
 		j.next()
 		held := take(t, r, now.Add(6*time.Second))
 		if held.Processes < 2 || held.CPUSeconds < burned.CPUSeconds {
-			t.Errorf("second look: %+v", held)
+			t.Errorf("second reading: %+v", held)
 		}
 		if most := max(held.MemoryBytes, held.PeakBytes); most < 45_000_000 || most > 200_000_000 {
 			t.Errorf("50 MB are held, the sample says %d now, %d at most", held.MemoryBytes, held.PeakBytes)

@@ -39,7 +39,7 @@ func TestWhatSignalsAskFor(t *testing.T) {
 	}
 	for _, sig := range taken {
 		if _, known := actions[sig]; !known {
-			t.Errorf("nobody knows what %v asks for", sig)
+			t.Errorf("it is not known what %v asks for", sig)
 		}
 	}
 	if len(taken) != len(actions) {
@@ -47,7 +47,7 @@ func TestWhatSignalsAskFor(t *testing.T) {
 	}
 }
 
-// While nobody acts on events, a flood of signals drops no stop request.
+// While events are not acted on, a flood of signals drops no stop request.
 func TestStopRequestsAreNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in := make(chan os.Signal)
@@ -125,7 +125,7 @@ func TestGiveUp(t *testing.T) {
 	})
 }
 
-// A stop request that came as the job ended, and that nobody took, ends the waits; other
+// A stop request that came as the job ended, and that was not taken, ends the waits; other
 // events stay.
 func TestRequestThatNobodyTook(t *testing.T) {
 	in := make(chan os.Signal, 2)

@@ -83,7 +83,7 @@ func TestMessagesForAReaderThatPauses(t *testing.T) {
 		m.Add(fmt.Sprintf("line %d\n", i)) // would block for ever if Add waited
 	}
 	if m.Flush(time.Nanosecond) {
-		t.Error("everything is said to be written to a full pipe")
+		t.Error("Flush reports that everything is written to a full pipe")
 	}
 	if _, err := io.ReadFull(r, make([]byte, full)); err != nil {
 		t.Fatal(err)
