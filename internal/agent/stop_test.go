@@ -174,7 +174,7 @@ func TestSignalBeforeAnythingRuns(t *testing.T) {
 
 func TestWhatIsLeftBehindIsNamedAndEnded(t *testing.T) {
 	s := newMemoryServer()
-	c, _ := config(t, s, "sleep 61 & echo $!; exit 0")
+	c, _ := config(t, s, `sleep 61 & until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done; echo $!; exit 0`)
 	begun := time.Now()
 	got := Run(t.Context(), c)
 	if got.ExitCode != 0 || !got.Complete || time.Since(begun) > 8*time.Second {
