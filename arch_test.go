@@ -68,8 +68,8 @@ var table = []row{
 	{"internal/logs", "job journal internal/index internal/query", "", "a log needs blocks, and no HTTP"},
 	{"internal/access", "job", "github.com/google/uuid golang.org/x/sys", "rules about tokens, sessions, local trust and scopes; one question to the kernel, whose connection it is"},
 	{"internal/archive", "", "github.com/minio/minio-go/v7", "objects under keys; it knows nothing of journals"},
-	{"internal/store", "job journal internal/access internal/band internal/index internal/lease internal/outbox internal/policy internal/query internal/store/beatlog internal/store/secretkey internal/store/segment", "github.com/google/uuid github.com/jackc/pgx/v5 github.com/pressly/goose/v3 github.com/klauspost/compress modernc.org/sqlite golang.org/x/sys", "the only place that knows a database"},
 	{"internal/metrics", "", "", "counts and writes text; must do nothing at a program's start"},
+	{"internal/store", "job journal internal/access internal/band internal/index internal/lease internal/outbox internal/policy internal/query internal/store/beatlog internal/store/secretkey internal/store/segment", "github.com/google/uuid github.com/jackc/pgx/v5 github.com/klauspost/compress github.com/pressly/goose/v3 golang.org/x/sys modernc.org/sqlite", "what is done with a database; its parts are below"},
 	{"internal/store/beatlog", "job internal/store/durable", "", "heartbeats in a file; it knows nothing of databases"},
 	{"internal/store/durable", "", "golang.org/x/sys", "waits for the disk, for whoever has files beside the database"},
 	{"internal/store/secretkey", "internal/store/durable", "golang.org/x/sys", "keys in a file, and texts that they encrypt; it knows nothing of databases and routes"},
@@ -150,7 +150,7 @@ var places = []struct {
 }{
 	{"os/exec", []string{"internal/bench", "internal/faulttest/deadfs", "internal/faulttest/machine"}, "processes are made in internal/agent/process/children, known to the reaper; the benchmarks' yardstick is without, and tests mount file systems and boot machines with programs"},
 	{"os.StartProcess", []string{"internal/agent/process/children"}, "the reaper must know of each child that somebody waits for"},
-	{"database/sql", []string{"internal/store"}, "one package knows SQL"},
+	{"database/sql", []string{"internal/store"}, "those who query: statements stand with what they are about"},
 	{"modernc.org/sqlite", []string{"internal/store"}, "one package knows the drivers"},
 	{"github.com/jackc/pgx/v5", []string{"internal/store"}, "one package knows the drivers"},
 	{"os.Getenv", []string{"internal/cli", "cmd"}, "the environment is read where options are"},

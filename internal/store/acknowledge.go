@@ -13,7 +13,7 @@ import (
 
 // Acknowledge records that a person knows what is wrong with a run: people are not notified of it
 // again, and lists show who knows. It returns the run and the event of its history.
-func (s *Store) Acknowledge(ctx context.Context, run, by, why string, now time.Time) (job.Run, []job.RunEvent, error) {
+func (s *Outbox) Acknowledge(ctx context.Context, run, by, why string, now time.Time) (job.Run, []job.RunEvent, error) {
 	by, why = index.Text(by, 200), index.Text(why, 1000)
 	changed, events, err := s.setAcknowledged(ctx, run, func(r *job.Run) *job.RunEvent {
 		r.Acknowledged = &job.Acknowledgement{
@@ -32,7 +32,7 @@ func (s *Store) Acknowledge(ctx context.Context, run, by, why string, now time.T
 }
 
 // Unacknowledge takes the acknowledgement of a run back. Without one nothing changes.
-func (s *Store) Unacknowledge(ctx context.Context, run, by string, now time.Time) (job.Run, []job.RunEvent, error) {
+func (s *Outbox) Unacknowledge(ctx context.Context, run, by string, now time.Time) (job.Run, []job.RunEvent, error) {
 	by = index.Text(by, 200)
 	changed, events, err := s.setAcknowledged(ctx, run, func(r *job.Run) *job.RunEvent {
 		if r.Acknowledged == nil {
@@ -55,12 +55,12 @@ func acknowledgementEvent(r *job.Run, kind, evidence string, now time.Time) *job
 }
 
 // setAcknowledged stores what change makes of a run, and the event that it returns; nil for no change.
-func (s *Store) setAcknowledged(ctx context.Context, run string, change func(*job.Run) *job.RunEvent) (job.Run, []job.RunEvent, error) {
+func (s *Outbox) setAcknowledged(ctx context.Context, run string, change func(*job.Run) *job.RunEvent) (job.Run, []job.RunEvent, error) {
 	var row runRow
 	var events []job.RunEvent
-	err := s.writeRuns(ctx, theseRuns(run), func(t *tx) (err error) {
+	err := s.write(ctx, theseRuns(run), func(t *tx) (err error) {
 		events = nil
-		if row, err = t.lockRun(ctx, run); err != nil {
+		if row, err = lockRun(ctx, t, run); err != nil {
 			return err
 		}
 		event := change(&row.run)
@@ -68,10 +68,10 @@ func (s *Store) setAcknowledged(ctx context.Context, run string, change func(*jo
 			return nil
 		}
 		events = []job.RunEvent{*event}
-		if err := t.insertEvents(ctx, events); err != nil {
+		if err := insertEvents(ctx, t, events); err != nil {
 			return err
 		}
-		return t.updateRun(ctx, &row)
+		return updateRun(ctx, t, &row)
 	})
 	return row.run, events, err
 }
@@ -85,7 +85,7 @@ func stillAcknowledged(r *job.Run) *job.Acknowledgement {
 }
 
 // Acknowledged reports whether somebody acknowledged a run since a time, and nobody took it back.
-func (s *Store) Acknowledged(ctx context.Context, run string, since time.Time) (bool, error) {
+func (s *Outbox) Acknowledged(ctx context.Context, run string, since time.Time) (bool, error) {
 	var kind string
 	err := s.reader.QueryRowContext(ctx, `SELECT kind FROM events WHERE run_id = $1 AND kind IN ('acknowledged', 'unacknowledged')
 		AND at >= $2 ORDER BY id DESC LIMIT 1`, run, micros(since)).Scan(&kind)

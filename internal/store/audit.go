@@ -12,7 +12,7 @@ import (
 )
 
 // Audit writes down what a person changed.
-func (s *Store) Audit(ctx context.Context, e access.AuditEntry) error {
+func (s *Access) Audit(ctx context.Context, e access.AuditEntry) error {
 	return s.change(ctx, "write to the audit log",
 		`INSERT INTO audit (at, who, via, address, action, target, status) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 		micros(e.At), index.Text(e.Who, 200), e.Via, index.Text(e.Address, 100), index.Text(e.Action, 200), index.Text(e.Target, 500), e.Status)
@@ -20,7 +20,7 @@ func (s *Store) Audit(ctx context.Context, e access.AuditEntry) error {
 
 // AuditLog returns up to limit entries with ids below before, newest first; before 0 means
 // from the newest on.
-func (s *Store) AuditLog(ctx context.Context, before int64, limit int) ([]access.AuditEntry, error) {
+func (s *Access) AuditLog(ctx context.Context, before int64, limit int) ([]access.AuditEntry, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT id, at, who, via, address, action, target, status FROM audit
 		WHERE $1 = 0 OR id < $1 ORDER BY id DESC LIMIT $2`, before, limit)
 	if err != nil {
@@ -43,12 +43,12 @@ func (s *Store) AuditLog(ctx context.Context, before int64, limit int) ([]access
 // ClaimRun makes a token the owner of a run that does not exist yet, or whose owner was
 // revoked or has expired, and returns the id of the owner that the run has now. It is empty
 // for a run that was begun without an owner: nobody becomes that afterwards.
-func (s *Store) ClaimRun(ctx context.Context, run, token string, now time.Time) (owner string, err error) {
+func (s *Access) ClaimRun(ctx context.Context, run, token string, now time.Time) (owner string, err error) {
 	owner, valid, err := ownerOf(ctx, s.reader, run, now)
 	if err != nil || valid {
 		return owner, err
 	}
-	err = s.writeRuns(ctx, noRuns, func(t *tx) error {
+	err = s.write(ctx, noRuns, func(t *tx) error {
 		before, valid, err := ownerOf(ctx, t, run, now)
 		if owner = before; err != nil || valid {
 			return err

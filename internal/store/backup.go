@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -19,13 +18,13 @@ import (
 // a backup copies them. A backup shares it; who removes must have it alone.
 const holdName = "backup.lock"
 
-// hold takes the lock. Without wait it may not be had, and then release is nil.
-func (s *Store) hold(share bool) (release func() error, err error) {
+// hold takes the lock of a data directory. Only one that is shared is waited for; without it release is nil.
+func hold(dir string, share bool) (release func() error, err error) {
 	how := unix.LOCK_EX | unix.LOCK_NB
 	if share {
 		how = unix.LOCK_SH
 	}
-	f, err := os.OpenFile(filepath.Join(s.dir, holdName), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, holdName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock against backups: %w", err)
 	}
@@ -44,13 +43,13 @@ func (s *Store) hold(share bool) (release func() error, err error) {
 // what open returns; it is called once the directory is there, and may be nil. The copy is
 // a data directory that a server can be started on, and marked as a copy: see CopiedAt.
 func (s *Store) Backup(ctx context.Context, dir string, open func() (Archive, error)) (err error) {
-	if s.dir == "" {
+	if s.Dir() == "" {
 		return errors.New("PostgreSQL has its own means of backup: use pg_dump, and copy the archive, if there is one")
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return fmt.Errorf("backup into %s: %w; give a directory that does not exist yet", dir, err)
 	}
-	release, err := s.hold(true)
+	release, err := hold(s.Dir(), true)
 	if err != nil {
 		return err
 	}
@@ -65,19 +64,19 @@ func (s *Store) Backup(ctx context.Context, dir string, open func() (Archive, er
 	if _, err := s.writer.ExecContext(ctx, `VACUUM INTO $1`, file); err != nil {
 		return fmt.Errorf("copy the database to %s: %w", file, err)
 	}
-	if err := markCopied(ctx, file, time.Now()); err != nil {
+	if err := markCopied(ctx, file, s.now()); err != nil {
 		return err
 	}
-	copied, err := sql.Open("sqlite", sqliteName(file, reading()))
+	copied, err := openReading(file)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, copied.Close()) }()
-	if err := s.copySegments(ctx, copied, filepath.Join(dir, "segments")); err != nil {
+	if err := copySegments(ctx, s, copied, filepath.Join(dir, "segments")); err != nil {
 		return err
 	}
 	if open != nil && s.archive != nil {
-		if err := s.copyObjects(ctx, copied, open); err != nil {
+		if err := copyObjects(ctx, s, copied, open); err != nil {
 			return err
 		}
 	}
@@ -85,7 +84,7 @@ func (s *Store) Backup(ctx context.Context, dir string, open func() (Archive, er
 }
 
 // copySegments copies the segments that the copied database refers to.
-func (s *Store) copySegments(ctx context.Context, copied *sql.DB, dir string) error {
+func copySegments(ctx context.Context, s *Store, copied *sql.DB, dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("copy segments: %w", err)
 	}
@@ -132,7 +131,7 @@ func copyFile(ctx context.Context, to, from string, n int64) (err error) {
 }
 
 // copyObjects copies the objects that the copied database refers to, a MiB at a time.
-func (s *Store) copyObjects(ctx context.Context, copied *sql.DB, open func() (Archive, error)) error {
+func copyObjects(ctx context.Context, s *Store, copied *sql.DB, open func() (Archive, error)) error {
 	to, err := open()
 	if err != nil {
 		return err

@@ -37,7 +37,7 @@ func (g *group) beats(ctx context.Context, beats []lease.Beat) ([]lease.BeatResu
 	if err != nil {
 		return nil, err
 	}
-	g.tx.owners = renewed
+	g.owners = renewed
 	missing := map[string]bool{}
 	for i, b := range beats {
 		if _, ok := renewed[attemptKey{b.Run, b.Attempt}]; !ok && out[i].Err == nil && g.runs[b.Run] == nil {
@@ -65,7 +65,7 @@ func (g *group) beats(ctx context.Context, beats []lease.Beat) ([]lease.BeatResu
 }
 
 // renew renews the leases of active runs by their owners, and returns those with the
-// request to stop that each is to be told, if any. A run that is suspended is left out: a
+// request to stop that each is to get, if any. A run that is suspended is left out: a
 // heartbeat of it changes more. With later, a heartbeat that the row has already, or that
 // is older, changes nothing: what was noted since stays.
 func (g *group) renew(ctx context.Context, beats map[attemptKey]lease.Beat, later bool) (map[attemptKey]*job.Cancel, error) {
@@ -133,7 +133,7 @@ func (g *group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 	case !known: // its journal has not begun to arrive
 		return lease.BeatResult{Owner: true}, nil
 	case b.Attempt > row.run.Attempt:
-		if row.run.State == job.Canceled { // before this attempt began, and it has not heard
+		if row.run.State == job.Canceled { // before this attempt began, and its agent does not know yet
 			return lease.BeatResult{Owner: true, Cancel: row.run.Cancel}, nil
 		}
 		return lease.BeatResult{Owner: true}, nil
@@ -150,7 +150,7 @@ func (g *group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 	row.expiresAt = now.Add(b.Lease)
 	row.period = beatPeriod(b.Heartbeat)
 	g.beatRuns[b.Run] = true
-	if err := g.tx.noteBeat(ctx, b); err != nil {
+	if err := noteBeat(ctx, g.tx, b); err != nil {
 		return lease.BeatResult{}, err
 	}
 	var events []job.RunEvent
@@ -174,10 +174,10 @@ func (g *group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 	if len(events) == 0 {
 		return out, nil
 	}
-	if err := g.tx.insertEvents(ctx, events); err != nil {
+	if err := insertEvents(ctx, g.tx, events); err != nil {
 		return lease.BeatResult{}, err
 	}
-	if err := g.tx.raise(ctx, &row.run, events, time.Time{}, now); err != nil {
+	if err := enqueueChange(ctx, g.tx, &row.run, events, time.Time{}, now); err != nil {
 		return lease.BeatResult{}, err
 	}
 	g.dirtyRuns[b.Run] = true
@@ -187,7 +187,7 @@ func (g *group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 }
 
 // beatAfterEnd answers an agent whose attempt has ended. If it waits for the next one, it
-// is told of a retry, or that there will be none.
+// gets the retry, or learns that there will be none.
 func (g *group) beatAfterEnd(ctx context.Context, b lease.Beat, run *job.Run, out lease.BeatResult) (lease.BeatResult, error) {
 	if b.Heartbeat.WaitingMS <= 0 {
 		return out, nil
@@ -198,8 +198,8 @@ func (g *group) beatAfterEnd(ctx context.Context, b lease.Beat, run *job.Run, ou
 	longest := 31 * 24 * time.Hour
 	wait := time.Duration(min(b.Heartbeat.WaitingMS, longest.Milliseconds())) * time.Millisecond
 	var err error
-	out.Retry, err = g.tx.agentWaits(ctx, run, b.At.Add(min(wait, b.Lease)))
-	out.Ended = false // there are commands to be told
+	out.Retry, err = noteWaiting(ctx, g.tx, run, b.At.Add(min(wait, b.Lease)))
+	out.Ended = false // there are commands for it
 	return out, err
 }
 
@@ -210,7 +210,7 @@ func beatPeriod(h job.Heartbeat) time.Duration {
 }
 
 // updateLease stores what a heartbeat changes when nothing else does.
-func (t *tx) updateLease(ctx context.Context, row *runRow) error {
+func updateLease(ctx context.Context, t *tx, row *runRow) error {
 	_, err := t.ExecContext(ctx, `UPDATE runs SET heard_at = $2, beat_at = $3, lease_us = $4, expires_at = $5, period_us = $6 WHERE id = $1`,
 		row.run.ID, micros(row.heardAt), microsOrNull(row.run.LastHeartbeatAt),
 		row.lease.Microseconds(), micros(row.expiresAt), row.period.Microseconds())

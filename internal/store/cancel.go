@@ -9,14 +9,14 @@ import (
 	"stint.dev/stint/job"
 )
 
-// FollowCancel looks how far a cancel has come. An attempt that was not asked yet is
+// FollowCancel moves a cancel on. An attempt that was not asked yet is
 // asked now, by whom and why; when it has not been heard of for the length of its lease
-// and force is set, the run ends as canceled without it. The agent is still told to stop
+// and force is set, the run ends as canceled without it. The agent is still asked to stop
 // if it ever comes back.
-func (s *Store) FollowCancel(ctx context.Context, id string, attempt int, c job.Cancel, force bool) (outbox.Progress, error) {
+func (s *Outbox) FollowCancel(ctx context.Context, id string, attempt int, c job.Cancel, force bool) (outbox.Progress, error) {
 	var out outbox.Progress
-	err := s.writeRuns(ctx, theseRuns(id), func(t *tx) error {
-		row, err := t.lockRun(ctx, id)
+	err := s.write(ctx, theseRuns(id), func(t *tx) error {
+		row, err := lockRun(ctx, t, id)
 		if err != nil {
 			return err
 		}
@@ -26,9 +26,9 @@ func (s *Store) FollowCancel(ctx context.Context, id string, attempt int, c job.
 			return nil
 		}
 		if before.Cancel == nil && len(out.Events) == 0 {
-			return t.updateRun(ctx, &row)
+			return updateRun(ctx, t, &row)
 		}
-		return t.changed(ctx, &row, out.Events, c.At)
+		return saveChange(ctx, t, &row, out.Events, c.At)
 	})
 	if err != nil {
 		return out, fmt.Errorf("follow the cancel of run %s: %w", id, err)

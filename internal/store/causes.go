@@ -6,34 +6,35 @@ import (
 	"slices"
 	"time"
 
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
 
-// raise stores the outbox rows that a change of a run asks for. Ended is when the run ended, on the
+// enqueueChange stores the outbox rows that a change of a run asks for. Ended is when the run ended, on the
 // server's clock; zero where it ends now, or goes on. What is delivered late waits for what else its
 // host delivers: ReportLate decides then what people are notified of.
-func (t *tx) raise(ctx context.Context, run *job.Run, events []job.RunEvent, ended, now time.Time) error {
+func enqueueChange(ctx context.Context, t *tx, run *job.Run, events []job.RunEvent, ended, now time.Time) error {
 	if len(events) == 0 || outbox.StillLost(events) {
 		return nil
 	}
-	entries, err := t.notHealed(ctx, run, outbox.Entries(run, events, now), now)
+	entries, err := withoutHealed(ctx, t, run, outbox.Entries(run, events, now), now)
 	if err != nil {
 		return err
 	}
-	arrival, err := t.arrival(ctx, run, ended, now)
+	arrival, err := markArrival(ctx, t, run, ended, now)
 	if err != nil {
 		return err
 	}
 	late := arrival == outbox.DeliveredLate
 	if endsIn(events, job.Succeeded) {
-		good, err := t.goodNews(ctx, run, late, now)
+		good, err := successEntries(ctx, t, run, late, now)
 		if err != nil {
 			return err
 		}
 		entries = append(entries, good...)
 	}
-	if entries, err = t.obey(ctx, run, entries); err != nil {
+	if entries, err = applyPolicy(ctx, t, run, entries); err != nil {
 		return err
 	}
 	alarm := func(e outbox.Entry) bool { return e.Kind == outbox.Notify && job.State(e.What).EndedBadly() }
@@ -43,7 +44,22 @@ func (t *tx) raise(ctx context.Context, run *job.Run, events []job.RunEvent, end
 	case arrival == outbox.Overtaken && endsIn(events, run.State):
 		entries = append(entries, outbox.OvertakenEntry(run, now))
 	}
-	return t.insertOutbox(ctx, entries)
+	return insertEntries(ctx, t, entries)
+}
+
+// enqueueVerdict stores the outbox rows that a verdict on a run asks for.
+func enqueueVerdict(ctx context.Context, t *tx, run *job.Run, v lease.Verdict) error {
+	entries := v.Outbox
+	if v.Lost {
+		arrival, err := markArrival(ctx, t, run, time.Time{}, v.At)
+		if err != nil {
+			return err
+		}
+		if arrival == outbox.Overtaken {
+			entries = append(slices.Clone(entries), outbox.OvertakenEntry(run, v.At))
+		}
+	}
+	return insertEntries(ctx, t, entries)
 }
 
 // endsIn reports whether the last of events is that the run ended in a state.
@@ -52,14 +68,14 @@ func endsIn(events []job.RunEvent, state job.State) bool {
 	return last.Kind == "state" && last.To == string(state)
 }
 
-// notHealed takes out that a lost run reported again where nobody was notified yet that it was
+// withoutHealed takes out that a lost run reported again where nobody was notified yet that it was
 // lost, and nobody will be.
-func (t *tx) notHealed(ctx context.Context, run *job.Run, entries []outbox.Entry, now time.Time) ([]outbox.Entry, error) {
+func withoutHealed(ctx context.Context, t *tx, run *job.Run, entries []outbox.Entry, now time.Time) ([]outbox.Entry, error) {
 	at := slices.IndexFunc(entries, func(e outbox.Entry) bool { return e.What == outbox.WhatHealed })
 	if at < 0 {
 		return entries, nil
 	}
-	withdrawn, err := t.withdraw(ctx, run.ID, run.Attempt, "the agent reported again", now)
+	withdrawn, err := withdraw(ctx, t, run.ID, run.Attempt, "the agent reported again", now)
 	if err == nil && withdrawn {
 		entries = slices.Delete(entries, at, at+1)
 	}
@@ -72,34 +88,34 @@ func (g *group) raise(ctx context.Context, run *job.Run, events []job.RunEvent, 
 	if n := len(events); n > 0 && run.State.Terminal() {
 		for id := range g.dirtyRuns {
 			if row := g.runs[id]; id != run.ID && row.run.Job == run.Job {
-				if err := g.tx.updateRun(ctx, row); err != nil {
+				if err := updateRun(ctx, g.tx, row); err != nil {
 					return err
 				}
 			}
 		}
 	}
-	return g.tx.raise(ctx, run, events, ended, now)
+	return enqueueChange(ctx, g.tx, run, events, ended, now)
 }
 
-// goodNews is what a success is worth notifying of: that a failure has passed, or that somebody
+// successEntries is what a success is worth notifying of: that a failure has passed, or that somebody
 // asked for every success. Of a run that was delivered late the first is decided later.
-func (t *tx) goodNews(ctx context.Context, run *job.Run, late bool, now time.Time) ([]outbox.Entry, error) {
+func successEntries(ctx context.Context, t *tx, run *job.Run, late bool, now time.Time) ([]outbox.Entry, error) {
 	if run.Attempt > 1 {
-		if _, err := t.withdraw(ctx, run.ID, run.Attempt-1, fmt.Sprintf("attempt %d succeeded", run.Attempt), now); err != nil {
+		if _, err := withdraw(ctx, t, run.ID, run.Attempt-1, fmt.Sprintf("attempt %d succeeded", run.Attempt), now); err != nil {
 			return nil, err
 		}
 		var n int
 		err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE run_id = $1
 			AND what IN ('failed', 'timed_out', 'lost') AND status <> 'dropped' LIMIT 1) AS notified`, run.ID).Scan(&n)
 		if err != nil {
-			return nil, fmt.Errorf("what was told of run %s: %w", run.ID, err)
+			return nil, fmt.Errorf("what people were notified of run %s: %w", run.ID, err)
 		}
 		if n > 0 {
 			return []outbox.Entry{outbox.RecoveredEntry(run, fmt.Sprintf("attempt %d had not", run.Attempt-1), now)}, nil
 		}
 	}
 	if !late {
-		recovered, err := t.recovered(ctx, run, now)
+		recovered, err := recoveredEntries(ctx, t, run, now)
 		if err != nil || len(recovered) > 0 {
 			return recovered, err
 		}
@@ -118,16 +134,16 @@ func (t *tx) goodNews(ctx context.Context, run *job.Run, late bool, now time.Tim
 	}}, nil
 }
 
-// recovered is the entry for a failure that passes with the success of a run; none if there is no
+// recoveredEntries is the entry for a failure that passes with the success of a run; none if there is no
 // such failure, or nobody was notified of it yet. Notifications of the failures after it that wait
 // are withdrawn.
-func (t *tx) recovered(ctx context.Context, run *job.Run, now time.Time) ([]outbox.Entry, error) {
-	failures, err := t.openFailures(ctx, run)
+func recoveredEntries(ctx context.Context, t *tx, run *job.Run, now time.Time) ([]outbox.Entry, error) {
+	failures, err := openFailures(ctx, t, run)
 	if err != nil {
 		return nil, err
 	}
 	for _, failure := range failures {
-		withdrawn, err := t.withdraw(ctx, failure.Run, failure.Attempt, "a later run of the job succeeded", now)
+		withdrawn, err := withdraw(ctx, t, failure.Run, failure.Attempt, "a later run of the job succeeded", now)
 		if err != nil {
 			return nil, err
 		}
@@ -150,7 +166,7 @@ const (
 
 // openFailures are the failures of a job before a run that had not passed before it succeeded, the
 // last one first.
-func (t *tx) openFailures(ctx context.Context, run *job.Run) ([]outbox.End, error) {
+func openFailures(ctx context.Context, t *tx, run *job.Run) ([]outbox.End, error) {
 	at := []any{run.Job, micros(run.StartAt), run.ID}
 	var passed int64
 	if err := t.QueryRowContext(ctx, passedAfter, at...).Scan(&passed); err != nil {
@@ -177,7 +193,7 @@ func (t *tx) openFailures(ctx context.Context, run *job.Run) ([]outbox.End, erro
 
 // SucceededSince reports whether a run of the job that started after a time succeeded, and that
 // became known at another time or later; zero for whenever.
-func (s *Store) SucceededSince(ctx context.Context, name string, after, known time.Time) (bool, error) {
+func (s *Outbox) SucceededSince(ctx context.Context, name string, after, known time.Time) (bool, error) {
 	return succeededSince(ctx, s.reader, name, after, known)
 }
 

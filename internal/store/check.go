@@ -38,7 +38,7 @@ type Checked struct {
 type checker struct {
 	store  *Store
 	repair bool
-	tell   func(Finding)
+	report func(Finding)
 	sum    Checked
 }
 
@@ -47,8 +47,8 @@ type checker struct {
 // the tables anew from the journals, and cuts a journal that was still arriving off where
 // its bytes end, so that its agent can send the rest. It looks for objects that nobody
 // refers to, and for those that are missing.
-func (s *Store) Check(ctx context.Context, repair bool, tell func(Finding)) (Checked, error) {
-	c := &checker{store: s, repair: repair, tell: tell}
+func (s *Store) Check(ctx context.Context, repair bool, report func(Finding)) (Checked, error) {
+	c := &checker{store: s, repair: repair, report: report}
 	last := attemptKey{}
 	for {
 		keys, err := c.next(ctx, last)
@@ -70,7 +70,7 @@ func (s *Store) Check(ctx context.Context, repair bool, tell func(Finding)) (Che
 
 func (c *checker) found(f Finding) {
 	c.sum.Findings++
-	c.tell(f)
+	c.report(f)
 }
 
 // next lists the attempts after one.
@@ -247,7 +247,7 @@ func sameState(a, b *index.State) bool {
 	return asStored(x) == asStored(y)
 }
 
-// run checks that the run shows what its last attempt's journal tells.
+// run checks that the run shows what its last attempt's journal says.
 func (c *checker) run(ctx context.Context, key attemptKey, row *attemptRow, r *replay) error {
 	if !r.state.Known() {
 		return nil
@@ -302,7 +302,7 @@ func (c *checker) objects(ctx context.Context) error {
 }
 
 func (c *checker) giveUp(ctx context.Context, name string) error {
-	return c.store.write(ctx, func(t *tx) error {
+	return c.store.write(ctx, noRuns, func(t *tx) error {
 		_, err := t.ExecContext(ctx, `UPDATE objects SET state = 'dead' WHERE name = $1`, name)
 		return err
 	})

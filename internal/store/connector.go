@@ -36,17 +36,17 @@ func (e *connectError) Error() string {
 	if several, ok := tries[0].(interface{ Unwrap() []error }); ok {
 		tries = several.Unwrap()
 	}
-	var said, others []string
+	var answers, others []string
 	for _, try := range tries {
 		var answer *pgconn.PgError
 		text := strings.ReplaceAll(try.Error(), "\n", "; ")
 		switch {
-		case slices.Contains(said, text) || slices.Contains(others, text):
+		case slices.Contains(answers, text) || slices.Contains(others, text):
 		case errors.As(try, &answer):
-			said = append(said, text)
+			answers = append(answers, text)
 		default:
 			others = append(others, text)
 		}
 	}
-	return fmt.Sprintf("connect to database %s as %s: %s", e.err.Config.Database, e.err.Config.User, strings.Join(append(said, others...), "; "))
+	return fmt.Sprintf("connect to database %s as %s: %s", e.err.Config.Database, e.err.Config.User, strings.Join(append(answers, others...), "; "))
 }

@@ -12,10 +12,10 @@ import (
 
 // CopiedAt is when the copy was made, or found to be one, that this database is; zero for
 // an original, and for a copy that was activated.
-func (s *Store) CopiedAt() time.Time { return s.copiedAt }
+func (s *database) CopiedAt() time.Time { return s.copiedAt }
 
 // Activate makes a copy an original.
-func (s *Store) Activate(ctx context.Context) error {
+func (s *database) Activate(ctx context.Context) error {
 	if _, err := s.writer.ExecContext(ctx, `UPDATE installation SET copied_at = NULL`); err != nil {
 		return fmt.Errorf("activate the copy: %w", err)
 	}
@@ -24,7 +24,7 @@ func (s *Store) Activate(ctx context.Context) error {
 }
 
 // readCopied finds out whether the database is a copy.
-func (s *Store) readCopied(ctx context.Context, now time.Time) error {
+func (s *database) readCopied(ctx context.Context, now time.Time) error {
 	if s.dialect.postgres {
 		if err := s.comparePlace(ctx, now); err != nil {
 			return fmt.Errorf("find out whether the database is a copy: %w", err)
@@ -67,7 +67,7 @@ const insufficientPrivilege = "42501"
 // comparePlace marks a PostgreSQL database as a copy when it is not where it was. Tools such
 // as pg_dump copy every row and can set no mark of their own, but a restored database has
 // another number, or is in another cluster.
-func (s *Store) comparePlace(ctx context.Context, now time.Time) error {
+func (s *database) comparePlace(ctx context.Context, now time.Time) error {
 	var number, cluster string
 	if err := s.writer.QueryRowContext(ctx, `SELECT oid::text FROM pg_database WHERE datname = current_database()`).Scan(&number); err != nil {
 		return err

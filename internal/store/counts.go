@@ -26,7 +26,7 @@ const (
 
 // RunCounts counts runs by state and by health, each among those that the other filters
 // of the query let through. Limit and Cursor play no part.
-func (s *Store) RunCounts(ctx context.Context, q query.Runs) (query.RunCounts, error) {
+func (s *Queries) RunCounts(ctx context.Context, q query.Runs) (query.RunCounts, error) {
 	counts := query.RunCounts{State: map[job.State]int64{}, Health: map[job.Health]int64{}, Exact: true}
 	bounded, cancel := context.WithTimeout(ctx, countTime)
 	defer cancel()
@@ -44,7 +44,7 @@ func (s *Store) RunCounts(ctx context.Context, q query.Runs) (query.RunCounts, e
 }
 
 // countActive counts the active runs, of which there are few.
-func (s *Store) countActive(ctx context.Context, q query.Runs, counts *query.RunCounts) error {
+func (s *Queries) countActive(ctx context.Context, q query.Runs, counts *query.RunCounts) error {
 	others := q
 	others.Health, others.Cursor = nil, ""
 	conditions, args, err := runConditions(others)
@@ -81,7 +81,7 @@ func (s *Store) countActive(ctx context.Context, q query.Runs, counts *query.Run
 
 // countRest counts the runs that are not active: from the table of counts, off the index of
 // texts, or state by state off another index.
-func (s *Store) countRest(ctx context.Context, q query.Runs, counts *query.RunCounts) error {
+func (s *Queries) countRest(ctx context.Context, q query.Runs, counts *query.RunCounts) error {
 	q.Cursor = ""
 	if q.Text == "" && q.Host == "" && len(q.Labels) == 0 && q.Since.IsZero() && q.Until.IsZero() {
 		if q.Job == "" {
@@ -91,7 +91,7 @@ func (s *Store) countRest(ctx context.Context, q query.Runs, counts *query.RunCo
 	}
 	others := q
 	others.States = nil // each state is counted
-	if _, _, ok := s.dialect.textMatch(q.Text, 1); ok && onlyText(others) {
+	if _, _, ok := textMatch(s.dialect, q.Text, 1); ok && onlyText(others) {
 		return s.countTexts(ctx, q, counts)
 	}
 	conditions, args, err := runConditions(q)
@@ -123,8 +123,8 @@ func (s *Store) countRest(ctx context.Context, q query.Runs, counts *query.RunCo
 }
 
 // addCounts adds what a query counts by state, of the states that are not active.
-func (s *Store) addCounts(ctx context.Context, q query.Runs, counts *query.RunCounts, statement string, args ...any) error {
-	rows, err := s.reader.QueryContext(ctx, statement, args...)
+func (s *Queries) addCounts(ctx context.Context, q query.Runs, counts *query.RunCounts, query string, args ...any) error {
+	rows, err := s.reader.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func (s *Store) addCounts(ctx context.Context, q query.Runs, counts *query.RunCo
 }
 
 // LiveAgents returns the active attempts with their last heartbeats.
-func (s *Store) LiveAgents(ctx context.Context) ([]lease.LiveAgent, error) {
+func (s *Queries) LiveAgents(ctx context.Context) ([]lease.LiveAgent, error) {
 	if err := s.settleNow(ctx); err != nil {
 		return nil, fmt.Errorf("read live agents: %w", err)
 	}

@@ -53,8 +53,8 @@ func bytesOf(all []streamBytes, step int, stream job.Stream) int64 {
 	return 0
 }
 
-// survey reads all blocks of a journal and tells which are damaged.
-func (s *Store) survey(ctx context.Context, key attemptKey) (*damage, error) {
+// survey reads all blocks of a journal and returns which are damaged.
+func survey(ctx context.Context, s *Store, key attemptKey) (*damage, error) {
 	var d damage
 	for at := int64(journal.HeaderSize); ; {
 		heads, err := s.Blocks(ctx, key.run, key.attempt, at, 64)
@@ -113,17 +113,17 @@ func (d *damage) gaps(row *attemptRow) (gaps []job.Gap) {
 	return gaps
 }
 
-// damaged tells of the damaged blocks of a journal. A repair declares them as gaps, so that
+// damaged reports the damaged blocks of a journal. A repair declares them as gaps, so that
 // all the rest can be read.
 func (c *checker) damaged(ctx context.Context, key attemptKey, row *attemptRow) error {
-	d, err := c.store.survey(ctx, key)
+	d, err := survey(ctx, c.store, key)
 	if err != nil || len(d.blocks) == 0 {
 		return err
 	}
 	repaired := ""
 	if c.repair {
 		gaps := d.gaps(row)
-		if err := c.store.declare(ctx, key, d, gaps); err != nil {
+		if err := declareGaps(ctx, c.store, key, d, gaps); err != nil {
 			return err
 		}
 		var bytes int64
@@ -138,14 +138,14 @@ func (c *checker) damaged(ctx context.Context, key attemptKey, row *attemptRow) 
 	return nil
 }
 
-// declare drops damaged blocks, and shows the gaps in the run.
-func (s *Store) declare(ctx context.Context, key attemptKey, d *damage, gaps []job.Gap) error {
-	return s.write(ctx, func(t *tx) error {
-		run, err := t.lockRun(ctx, key.run)
+// declareGaps drops damaged blocks, and shows the gaps in the run.
+func declareGaps(ctx context.Context, s *Store, key attemptKey, d *damage, gaps []job.Gap) error {
+	return s.write(ctx, allRuns, func(t *tx) error {
+		run, err := lockRun(ctx, t, key.run)
 		if err != nil {
 			return err
 		}
-		row, err := t.lockAttempt(ctx, key)
+		row, err := lockAttempt(ctx, t, key)
 		if err != nil {
 			return err
 		}
@@ -159,12 +159,12 @@ func (s *Store) declare(ctx context.Context, key attemptKey, d *damage, gaps []j
 			now = *row.Cut
 		}
 		now.Damaged = slices.Concat(now.Damaged, gaps)
-		return t.showCut(ctx, key, &run, row, &now)
+		return storeCut(ctx, t, key, &run, row, &now)
 	})
 }
 
-// showCut stores what is missing of a journal, and shows it in its run.
-func (t *tx) showCut(ctx context.Context, key attemptKey, run *runRow, row *attemptRow, c *cut) error {
+// storeCut stores what is missing of a journal, and shows it in its run.
+func storeCut(ctx context.Context, t *tx, key attemptKey, run *runRow, row *attemptRow, c *cut) error {
 	row.Cut, row.Tiers = c, tiers{}
 	doc, err := json.Marshal(row.attemptDoc)
 	if err != nil {
@@ -178,5 +178,5 @@ func (t *tx) showCut(ctx context.Context, key attemptKey, run *runRow, row *atte
 	}
 	run.run.Output = row.View.Output
 	run.run = withCut(run.run, c)
-	return t.updateRun(ctx, run)
+	return updateRun(ctx, t, run)
 }

@@ -17,7 +17,7 @@ import (
 // Undiagnosed returns runs that wait for a diagnosis, the newest first, without those that
 // could not be diagnosed a moment ago. The diagnosis that a lost run has is the one that it got
 // before more of its journal arrived.
-func (s *Store) Undiagnosed(ctx context.Context, limit int) ([]job.Run, error) {
+func (s *Health) Undiagnosed(ctx context.Context, limit int) ([]job.Run, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+` FROM runs WHERE diagnose = 1
 		AND`+rests(troubleDiagnose, "runs.id", 2)+` ORDER BY start_at DESC LIMIT $1`, limit, micros(s.now()))
 	if err != nil {
@@ -40,18 +40,18 @@ func (s *Store) Undiagnosed(ctx context.Context, limit int) ([]job.Run, error) {
 
 // DiagnosisFailed records that a run could not be diagnosed: its mark stays, and it is tried
 // again after a pause.
-func (s *Store) DiagnosisFailed(ctx context.Context, run string, cause error) {
+func (s *Health) DiagnosisFailed(ctx context.Context, run string, cause error) {
 	s.failed(ctx, troubleDiagnose, run, cause)
 }
 
 // StoreDiagnosis stores what was made of a run, which may be nothing, unless it has
 // changed since: then it will be looked at again. It reports whether it was stored. A diagnosis is an
 // event of the run's history, so that followers of all runs receive it.
-func (s *Store) StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosis) (bool, error) {
+func (s *Health) StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosis) (bool, error) {
 	stored := false
-	err := s.writeRuns(ctx, theseRuns(of.ID), func(t *tx) error {
+	err := s.write(ctx, theseRuns(of.ID), func(t *tx) error {
 		stored = false
-		row, err := t.lockRun(ctx, of.ID)
+		row, err := lockRun(ctx, t, of.ID)
 		var gone *query.NotFoundError
 		if errors.As(err, &gone) {
 			return nil
@@ -67,14 +67,14 @@ func (s *Store) StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosis
 		}
 		stored = true
 		if d != nil && !reflect.DeepEqual(d, row.run.Diagnosis) {
-			if err := t.insertEvents(ctx, []job.RunEvent{{
+			if err := insertEvents(ctx, t, []job.RunEvent{{
 				Run: of.ID, Attempt: of.Attempt, At: s.now().UTC(), Clock: index.ServerClock, Kind: job.EventDiagnosed, Rule: job.EventDiagnosed, Evidence: d.Sentence,
 			}}); err != nil {
 				return err
 			}
 		}
 		row.run.Diagnosis, row.whenLost = d, nil
-		return t.updateRun(ctx, &row)
+		return updateRun(ctx, t, &row)
 	})
 	if err != nil {
 		return false, fmt.Errorf("store the diagnosis of run %s: %w", of.ID, err)
@@ -90,7 +90,7 @@ const goodRunsBefore = ` FROM runs WHERE job = $1 AND state = 'succeeded' AND (s
 // GoodRunsBefore returns up to limit runs that succeeded, of the job of a run, and that started
 // before it, the last ones first. The peak of their memory is 0 where memory in use was not
 // measured.
-func (s *Store) GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([]job.Run, error) {
+func (s *Queries) GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([]job.Run, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+goodRunsBefore+strconv.Itoa(limit), run.Job, micros(run.StartAt), run.ID)
 	if err != nil {
 		return nil, fmt.Errorf("read good runs of job %s: %w", run.Job, err)
@@ -114,7 +114,7 @@ func (s *Store) GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([]j
 
 // unmeasured returns the ids of those runs of GoodRunsBefore whose memory in use was not
 // measured, among them those of older servers, whose figures counted the cache of files.
-func (s *Store) unmeasured(ctx context.Context, run job.Run, limit int) (map[string]bool, error) {
+func (s *Queries) unmeasured(ctx context.Context, run job.Run, limit int) (map[string]bool, error) {
 	ids, err := s.texts(ctx, `SELECT id FROM (SELECT id, peak_memory`+goodRunsBefore+strconv.Itoa(limit)+`) AS good WHERE peak_memory = 0`,
 		run.Job, micros(run.StartAt), run.ID)
 	if err != nil {
@@ -128,7 +128,7 @@ func (s *Store) unmeasured(ctx context.Context, run job.Run, limit int) (map[str
 }
 
 // LastBlocks returns the heads of the last blocks of an attempt's journal, in order.
-func (s *Store) LastBlocks(ctx context.Context, run string, attempt, limit int) ([]index.BlockHead, error) {
+func (s *Journals) LastBlocks(ctx context.Context, run string, attempt, limit int) ([]index.BlockHead, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT head FROM blocks WHERE run_id = $1 AND attempt = $2 ORDER BY start DESC LIMIT $3`, run, attempt, limit)
 	if err != nil {
 		return nil, fmt.Errorf("last blocks of run %s attempt %d: %w", run, attempt, err)

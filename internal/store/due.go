@@ -15,6 +15,16 @@ import (
 	"stint.dev/stint/job"
 )
 
+// Health is what runs are judged by, and what was found.
+type Health struct {
+	*database
+	*troubleItems
+}
+
+func newHealth(d *database, items *troubleItems) *Health {
+	return &Health{database: d, troubleItems: items}
+}
+
 // leaseColumns are what a judgement needs. The whole document is read only of runs that
 // have findings, which are in it.
 const leaseColumns = `id, attempt, COALESCE((SELECT token_id FROM run_owners WHERE run_id = runs.id), ''), job, number, start_at, state, health, heard_at, beat_at, lease_us, expires_at, period_us,
@@ -30,7 +40,7 @@ const dueQuery = `SELECT ` + leaseColumns + ` FROM runs WHERE id IN (
 // Due returns the active runs whose lease ends before the given time, the most urgent
 // first, and those that have a finding, which may have passed, or whose connection closed. A
 // run whose row cannot be read is left out.
-func (s *Store) Due(ctx context.Context, before time.Time, limit int) ([]lease.Lease, error) {
+func (s *Health) Due(ctx context.Context, before time.Time, limit int) ([]lease.Lease, error) {
 	leases, _, _, err := s.leasesOf(ctx, dueQuery, micros(before), limit)
 	return leases, err
 }
@@ -42,7 +52,7 @@ const activeQuery = `SELECT ` + leaseColumns + ` FROM runs
 // Active returns a page of the healthy active runs, in the order of their starts,
 // and after which row the next page begins; empty when there are no more. The first page is
 // that after "".
-func (s *Store) Active(ctx context.Context, after string, limit int) (leases []lease.Lease, last string, err error) {
+func (s *Health) Active(ctx context.Context, after string, limit int) (leases []lease.Lease, last string, err error) {
 	at, id := int64(math.MinInt64), ""
 	if after != "" {
 		if at, id, err = readCursor(after); err != nil {
@@ -57,7 +67,7 @@ func (s *Store) Active(ctx context.Context, after string, limit int) (leases []l
 }
 
 // Leases returns what a judgement of some runs needs, without those that are not active.
-func (s *Store) Leases(ctx context.Context, runs []string) ([]lease.Lease, error) {
+func (s *Health) Leases(ctx context.Context, runs []string) ([]lease.Lease, error) {
 	table, args := s.dialect.table(1, column{texts: runs})
 	leases, _, _, err := s.leasesOf(ctx, leasesQuery(table), args...)
 	return leases, err
@@ -70,7 +80,7 @@ func leasesQuery(table string) string {
 
 // leasesOf reads the leases of a query; what cannot be read is left out. read counts the rows
 // with those, and last is the cursor of the last one, empty for none.
-func (s *Store) leasesOf(ctx context.Context, query string, args ...any) (leases []lease.Lease, read int, last string, err error) {
+func (s *Health) leasesOf(ctx context.Context, query string, args ...any) (leases []lease.Lease, read int, last string, err error) {
 	if err := s.settleNow(ctx); err != nil {
 		return nil, 0, "", fmt.Errorf("read leases: %w", err)
 	}
@@ -111,7 +121,7 @@ func scanLeases(rows *sql.Rows) (leases []lease.Lease, skipped []*query.Unreadab
 }
 
 // ActiveRuns counts the active runs of each owner, off indexes. Runs without one belong to "".
-func (s *Store) ActiveRuns(ctx context.Context) (map[string]int, error) {
+func (s *Health) ActiveRuns(ctx context.Context) (map[string]int, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT COALESCE(o.token_id, ''), COUNT(*) FROM runs
 		LEFT JOIN run_owners o ON o.run_id = runs.id WHERE runs.leased = 1 GROUP BY 1`)
 	if err != nil {
@@ -132,7 +142,7 @@ func (s *Store) ActiveRuns(ctx context.Context) (map[string]int, error) {
 
 // Lease returns what a judgement of one run needs, whether it is active or not, and the
 // error *query.NotFoundError.
-func (s *Store) Lease(ctx context.Context, run string) (lease.Lease, error) {
+func (s *Health) Lease(ctx context.Context, run string) (lease.Lease, error) {
 	if err := s.settleNow(ctx); err != nil {
 		return lease.Lease{}, fmt.Errorf("read the lease of run %s: %w", run, err)
 	}
@@ -188,14 +198,14 @@ func scanLease(from scanner) (lease.Lease, error) {
 
 // NoteClosed writes down connections that closed, for the server that judges. One that cannot
 // be is the trouble of its run alone.
-func (s *Store) NoteClosed(ctx context.Context, closed []lease.ClosedRun) error {
+func (s *Health) NoteClosed(ctx context.Context, closed []lease.ClosedRun) error {
 	closed = byRun(closed, func(c lease.ClosedRun) string { return c.Run })
-	return isolate(ctx, s, closed, func(some []lease.ClosedRun) error { return s.noteClosed(ctx, some) },
+	return isolate(ctx, s.database, closed, func(some []lease.ClosedRun) error { return s.noteClosed(ctx, some) },
 		func(one lease.ClosedRun, err error) { s.failed(ctx, troubleEvidence, one.Run, err) })
 }
 
-func (s *Store) noteClosed(ctx context.Context, closed []lease.ClosedRun) error {
-	return s.writeRuns(ctx, runsOf(closed, func(c lease.ClosedRun) string { return c.Run }), func(t *tx) error {
+func (s *Health) noteClosed(ctx context.Context, closed []lease.ClosedRun) error {
+	return s.write(ctx, runsOf(closed, func(c lease.ClosedRun) string { return c.Run }), func(t *tx) error {
 		for _, c := range closed {
 			_, err := t.ExecContext(ctx, `UPDATE runs SET gone_at = $3, gone_confirm_us = $4 WHERE id = $1 AND attempt = $2 AND leased = 1 AND heard_at <= $3`,
 				c.Run, c.Attempt, micros(c.Closure.At), c.Closure.Confirm.Microseconds())
@@ -209,9 +219,9 @@ func (s *Store) noteClosed(ctx context.Context, closed []lease.ClosedRun) error 
 
 // StoreEvidence keeps what heartbeats reported, for the server that judges next. Evidence that
 // cannot be stored is the trouble of its run alone.
-func (s *Store) StoreEvidence(ctx context.Context, folded []lease.StoredEvidence) error {
+func (s *Health) StoreEvidence(ctx context.Context, folded []lease.StoredEvidence) error {
 	folded = byRun(folded, func(f lease.StoredEvidence) string { return f.Run })
-	return isolate(ctx, s, folded, func(some []lease.StoredEvidence) error {
+	return isolate(ctx, s.database, folded, func(some []lease.StoredEvidence) error {
 		if err := s.storeEvidence(ctx, some); err != nil {
 			return err
 		}
@@ -222,8 +232,8 @@ func (s *Store) StoreEvidence(ctx context.Context, folded []lease.StoredEvidence
 	}, func(one lease.StoredEvidence, err error) { s.failed(ctx, troubleEvidence, one.Run, err) })
 }
 
-func (s *Store) storeEvidence(ctx context.Context, folded []lease.StoredEvidence) error {
-	return s.writeRuns(ctx, noRuns, func(t *tx) error { // evidence is no part of a lease
+func (s *Health) storeEvidence(ctx context.Context, folded []lease.StoredEvidence) error {
+	return s.write(ctx, noRuns, func(t *tx) error { // evidence is no part of a lease
 		for _, f := range folded {
 			doc, err := json.Marshal(f.Evidence)
 			if err == nil {
@@ -238,6 +248,6 @@ func (s *Store) storeEvidence(ctx context.Context, folded []lease.StoredEvidence
 }
 
 // Announce stores outbox entries that are about no single run.
-func (s *Store) Announce(ctx context.Context, entries []outbox.Entry) error {
+func (s *Outbox) Announce(ctx context.Context, entries []outbox.Entry) error {
 	return s.AddOutbox(ctx, entries)
 }

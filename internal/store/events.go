@@ -23,7 +23,7 @@ const (
 
 // insertEvents stores events and fills in their ids. The transaction has locked the runs: so
 // the ids of one run's events have the order of the events.
-func (t *tx) insertEvents(ctx context.Context, events []job.RunEvent) error {
+func insertEvents(ctx context.Context, t *tx, events []job.RunEvent) error {
 	for i := range events {
 		e := &events[i]
 		err := t.QueryRowContext(ctx, `INSERT INTO events (run_id, attempt, at, clock, kind, from_value, to_value, rule, evidence)
@@ -40,7 +40,7 @@ func (t *tx) insertEvents(ctx context.Context, events []job.RunEvent) error {
 // Events returns up to limit events after an id, in the order of their ids; of all runs when
 // run is empty. Then an event is left out while one with a lower id may still be committed,
 // so that a reader that goes on after the last event it got misses none.
-func (s *Store) Events(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error) {
+func (s *Queries) Events(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error) {
 	if run != "" || !s.dialect.postgres {
 		return s.readEvents(ctx, run, after, limit)
 	}
@@ -63,7 +63,7 @@ func (s *Store) Events(ctx context.Context, run string, after int64, limit int) 
 	}
 }
 
-func (s *Store) readEvents(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error) {
+func (s *Queries) readEvents(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error) {
 	query, args := `SELECT id, run_id, attempt, at, clock, kind, from_value, to_value, rule, evidence FROM events WHERE id > $1`, []any{after, limit}
 	if run != "" {
 		query += ` AND run_id = $3`
@@ -90,7 +90,7 @@ func (s *Store) readEvents(ctx context.Context, run string, after int64, limit i
 // LastEventID is the id of the newest event; 0 before the first. Every event that is committed
 // later has a higher id. On PostgreSQL that means to wait for the transactions that record events
 // now; if one goes on for longer than lastEventWait, the id is that of an earlier event.
-func (s *Store) LastEventID(ctx context.Context) (int64, error) {
+func (s *Queries) LastEventID(ctx context.Context) (int64, error) {
 	var waited time.Duration
 	for {
 		final := s.finalEvents.get()
@@ -114,27 +114,16 @@ func (s *Store) LastEventID(ctx context.Context) (int64, error) {
 		if waited >= lastEventWait {
 			return 0, fmt.Errorf("find the last event: other transactions have recorded events for more than %v without an end: %w", lastEventWait, context.DeadlineExceeded)
 		}
-		if err := wait(ctx, gapPause); err != nil {
+		if err := rest(ctx, gapPause); err != nil {
 			return 0, fmt.Errorf("wait for the transactions that record events: %w", err)
 		}
 		waited += gapPause
 	}
 }
 
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // KnowsEventID reports whether an id was given to an event, here or before the database was
 // restored from a backup.
-func (s *Store) KnowsEventID(ctx context.Context, id int64) (bool, error) {
+func (s *Queries) KnowsEventID(ctx context.Context, id int64) (bool, error) {
 	query := `SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'events'`
 	if s.dialect.postgres {
 		query = `SELECT last_value FROM events_id_seq`
@@ -149,7 +138,7 @@ func (s *Store) KnowsEventID(ctx context.Context, id int64) (bool, error) {
 // raiseEventIDs makes the next ids of events higher than any that was given before now, also in
 // a later state of the database than this one, which a backup has replaced: the ids begin at
 // the microseconds since 1970, and a server records less than one event in each.
-func (s *Store) raiseEventIDs(ctx context.Context, now time.Time) error {
+func (s *Queries) raiseEventIDs(ctx context.Context, now time.Time) error {
 	queries := []string{
 		`INSERT INTO sqlite_sequence (name, seq) SELECT 'events', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'events')`,
 		`UPDATE sqlite_sequence SET seq = max(seq, $1) WHERE name = 'events'`,
@@ -216,7 +205,7 @@ func withoutGap(events []job.RunEvent, final int64) int {
 // endGaps raises the id up to which events are final to that of an event that was read, and
 // reports true, once every transaction that recorded events when they were read has ended. What
 // these committed is seen by who reads again. Until then it reports false.
-func (s *Store) endGaps(ctx context.Context, last int64) (bool, error) {
+func (s *Queries) endGaps(ctx context.Context, last int64) (bool, error) {
 	f := &s.finalEvents
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -242,7 +231,7 @@ func (s *Store) endGaps(ctx context.Context, last int64) (bool, error) {
 
 // eventWriters are the transactions that have recorded events, or are about to: each holds a
 // lock of the table until what it recorded is seen by all, or by nobody.
-func (s *Store) eventWriters(ctx context.Context) (map[string]bool, error) {
+func (s *Queries) eventWriters(ctx context.Context) (map[string]bool, error) {
 	names, err := s.texts(ctx, `SELECT DISTINCT virtualtransaction FROM pg_locks
 		WHERE locktype = 'relation' AND relation = 'events'::regclass AND mode = 'RowExclusiveLock'
 		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)

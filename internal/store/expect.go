@@ -15,17 +15,17 @@ import (
 	"stint.dev/stint/job"
 )
 
-// learn keeps what the judgement of health needs of an append: what an attempt begins
+// afterAppend keeps what the judgement of health needs of an append: what an attempt begins
 // with, the job's own word, and what a good run adds to the band of its job.
-func (t *tx) learn(ctx context.Context, status string, taken *taken, f *index.Folded, now time.Time) error {
+func afterAppend(ctx context.Context, t *tx, status string, taken *taken, f *index.Folded, now time.Time) error {
 	run := &taken.row.run
 	if taken.begins {
-		figures, err := t.figures(ctx, run.Job, "")
+		figures, err := readFigures(ctx, t, run.Job, "")
 		if err != nil {
 			return err
 		}
 		run.Expected, run.Diagnosis = band.Of(figures), nil
-		if err := t.beginEvidence(ctx, run, lease.BeginEvidence(f.State.Limits, run.Expected, now)); err != nil {
+		if err := beginEvidence(ctx, t, run, lease.BeginEvidence(f.State.Limits, run.Expected, now)); err != nil {
 			return err
 		}
 		status = ""
@@ -38,20 +38,20 @@ func (t *tx) learn(ctx context.Context, status string, taken *taken, f *index.Fo
 	if len(taken.events) == 0 {
 		return nil
 	}
-	if err := t.askDiagnosis(ctx, run, job.Run{}); err != nil {
+	if err := askDiagnosis(ctx, t, run, job.Run{}); err != nil {
 		return err
 	}
 	if last := taken.events[len(taken.events)-1]; last.Kind != "state" || last.To != string(job.Succeeded) {
 		return nil
 	}
 	if good, ok := band.GoodRunOf(*run); ok {
-		return t.addFigures(ctx, run.Job, good)
+		return addFigures(ctx, t, run.Job, good)
 	}
 	return nil
 }
 
 // beginEvidence also notes the host, by which runs are found.
-func (t *tx) beginEvidence(ctx context.Context, run *job.Run, e lease.Evidence) error {
+func beginEvidence(ctx context.Context, t *tx, run *job.Run, e lease.Evidence) error {
 	doc, err := json.Marshal(e)
 	if err == nil {
 		_, err = t.ExecContext(ctx, `UPDATE runs SET evidence = $2, beat = NULL, status = '', gone_at = 0, diagnose = 0, host = $3 WHERE id = $1`, run.ID, string(doc), run.Host)
@@ -62,9 +62,9 @@ func (t *tx) beginEvidence(ctx context.Context, run *job.Run, e lease.Evidence) 
 	return nil
 }
 
-// figures are what the last good runs of a job needed; lock is what the dialect adds. When they
+// readFigures returns what the last good runs of a job needed; lock is what the dialect adds. When they
 // cannot be read there are none, and the next good run begins them anew.
-func (t *tx) figures(ctx context.Context, name, lock string) ([]band.GoodRun, error) {
+func readFigures(ctx context.Context, t *tx, name, lock string) ([]band.GoodRun, error) {
 	var text []byte
 	var figures []band.GoodRun
 	err := t.QueryRowContext(ctx, `SELECT figures FROM job_bands WHERE job = $1`+lock, name).Scan(&text)
@@ -80,8 +80,8 @@ func (t *tx) figures(ctx context.Context, name, lock string) ([]band.GoodRun, er
 	return figures, nil
 }
 
-func (t *tx) addFigures(ctx context.Context, name string, good band.GoodRun) error {
-	figures, err := t.figures(ctx, name, t.dialect.lock)
+func addFigures(ctx context.Context, t *tx, name string, good band.GoodRun) error {
+	figures, err := readFigures(ctx, t, name, t.dialect.lock)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (t *tx) addFigures(ctx context.Context, name string, good band.GoodRun) err
 
 // Expected returns what is usual for jobs now, by name; those with too few good runs, or with
 // figures that cannot be read, are not in it.
-func (s *Store) Expected(ctx context.Context, names ...string) (map[string]*job.Expected, error) {
+func (s *Queries) Expected(ctx context.Context, names ...string) (map[string]*job.Expected, error) {
 	return expected(ctx, s.reader, names)
 }
 
@@ -122,15 +122,15 @@ func expected(ctx context.Context, from manyRows, names []string) (map[string]*j
 		if json.Unmarshal(text, &figures) != nil {
 			continue // see figures
 		}
-		if usual := band.Of(figures); usual != nil && slices.Contains(names, name) {
-			out[name] = usual
+		if band := band.Of(figures); band != nil && slices.Contains(names, name) {
+			out[name] = band
 		}
 	}
 	return out, rows.Err()
 }
 
 // noteBeat keeps a heartbeat that came together with an append.
-func (t *tx) noteBeat(ctx context.Context, b lease.Beat) error {
+func noteBeat(ctx context.Context, t *tx, b lease.Beat) error {
 	_, err := t.ExecContext(ctx, `UPDATE runs SET beat = $2, gone_at = 0 WHERE id = $1`, b.Run, encodeBeat(b.Heartbeat))
 	if err != nil {
 		return fmt.Errorf("store a heartbeat of run %s: %w", b.Run, err)
@@ -154,7 +154,7 @@ func diagnosable(s job.State) bool {
 }
 
 // askDiagnosis marks a run that has ended badly, or that has begun to stall.
-func (t *tx) askDiagnosis(ctx context.Context, run *job.Run, before job.Run) error {
+func askDiagnosis(ctx context.Context, t *tx, run *job.Run, before job.Run) error {
 	if !diagnosable(run.State) && (!stalls(run.Findings) || stalls(before.Findings)) {
 		return nil
 	}

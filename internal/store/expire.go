@@ -22,13 +22,6 @@ const (
 	expireBatch = 500
 )
 
-// expiring is a table of whose rows those go by themselves that are older than a time.
-type expiring struct {
-	table, key, at string        // the columns of the key, and of the time
-	after          time.Duration // the time
-	batch          int           // how many rows one transaction deletes
-}
-
 var (
 	expiringLogins = expiring{"logins", "hash", "expires_at", 0, expireBatch}
 	expiringAccess = []expiring{
@@ -41,33 +34,9 @@ var (
 	expiringAttempts = expiring{"attempts", "run_id, attempt", "unidentified_at", identityWait, 20}
 )
 
-// statement deletes a batch of rows. Argument 1 is the time before which they go, argument 2
-// how many. The time is looked at twice: another server may have changed it since the rows
-// were found.
-func (e expiring) statement() string {
-	return "DELETE FROM " + e.table + " WHERE (" + e.key + ") IN (SELECT " + e.key + " FROM " + e.table +
-		" WHERE " + e.at + " < $1 ORDER BY " + e.at + " LIMIT $2) AND " + e.at + " < $1"
-}
-
-// expire deletes the rows of a table that are past their time, some at once.
-func (s *Store) expire(ctx context.Context, e expiring, now time.Time) error {
-	return repeat(ctx, func() (more bool, err error) {
-		err = s.writeRuns(ctx, noRuns, func(t *tx) error {
-			res, err := t.ExecContext(ctx, e.statement(), micros(now.Add(-e.after)), e.batch)
-			if err != nil {
-				return fmt.Errorf("delete rows of %s that are past their time: %w", e.table, err)
-			}
-			n, err := res.RowsAffected()
-			more = n == int64(e.batch)
-			return err
-		})
-		return more, err
-	})
-}
-
 // SweepAccess deletes what has expired: sessions, logins that never came back, old tokens,
 // old entries of the audit log, owners of runs that are not there.
-func (s *Store) SweepAccess(ctx context.Context, now time.Time) error {
+func (s *Access) SweepAccess(ctx context.Context, now time.Time) error {
 	for _, e := range expiringAccess {
 		if err := s.expire(ctx, e, now); err != nil {
 			return err
@@ -80,7 +49,7 @@ const ownerless = ` FROM run_owners WHERE claimed_at < $1 AND NOT EXISTS (SELECT
 
 // forgetOwners deletes the owners of runs that are not there. Of nearly all owners there is the
 // run, so they are looked for beside the transactions that agents wait for.
-func (s *Store) forgetOwners(ctx context.Context, before time.Time) error {
+func (s *Access) forgetOwners(ctx context.Context, before time.Time) error {
 	return repeat(ctx, func() (more bool, err error) {
 		runs, err := s.texts(ctx, `SELECT run_id`+ownerless+` LIMIT $2`, micros(before), expireBatch)
 		if err != nil {
@@ -89,7 +58,7 @@ func (s *Store) forgetOwners(ctx context.Context, before time.Time) error {
 		if len(runs) == 0 {
 			return false, nil
 		}
-		err = s.writeRuns(ctx, noRuns, func(t *tx) error {
+		err = s.write(ctx, noRuns, func(t *tx) error {
 			table, args := t.dialect.table(2, column{texts: runs})
 			_, err := t.ExecContext(ctx, `DELETE`+ownerless+` AND run_id IN (SELECT c0 FROM `+table+`)`, append([]any{micros(before)}, args...)...)
 			if err != nil {

@@ -16,7 +16,7 @@ func (s *Store) Exec(ctx context.Context, query string, args ...any) error {
 func (s *Store) SetClock(now func() time.Time) { s.now = now }
 
 // SetKeep makes the store keep less or more.
-func (s *Store) SetKeep(keep Keep) { s.keep = keep }
+func (s *Store) SetKeep(keep Keep) { s.keep, s.runLog = keep, keep.RunLog }
 
 // RefreshTroubles reads the troubled items again, as each tidying does.
 func (s *Store) RefreshTroubles(ctx context.Context) error { return s.refreshTroubles(ctx) }
@@ -32,7 +32,7 @@ func (s *Store) DeleteRun(ctx context.Context, id string) error {
 
 // WriteAll is a transaction that may have changed any run.
 func (s *Store) WriteAll(ctx context.Context) error {
-	return s.write(ctx, func(*tx) error { return nil })
+	return s.write(ctx, allRuns, func(*tx) error { return nil })
 }
 
 // HoldRun begins a transaction about a run, which goes on until release is called. Without a run it
@@ -40,11 +40,11 @@ func (s *Store) WriteAll(ctx context.Context) error {
 func (s *Store) HoldRun(ctx context.Context, run string) (release func() error) {
 	runs := theseRuns(run)
 	if run == "" {
-		runs = nil
+		runs = allRuns
 	}
 	begun, over, ended := make(chan struct{}, 10), make(chan struct{}), make(chan error, 1)
 	go func() {
-		ended <- s.writeRuns(ctx, runs, func(*tx) error {
+		ended <- s.write(ctx, runs, func(*tx) error {
 			begun <- struct{}{} // at each try
 			<-over
 			return nil
@@ -88,7 +88,7 @@ func (s *Store) StoredRoute(ctx context.Context, name string) (doc, secret strin
 }
 
 // CheckSecretKey looks whether this server has the key of the database, as each tidying does.
-func (s *Store) CheckSecretKey(ctx context.Context) error { return s.checkSecretKey(ctx) }
+func (s *Store) CheckSecretKey(ctx context.Context) error { return s.CheckKey(ctx) }
 
 // PostgresFiles returns the directory of the files of the PostgreSQL database.
 func (s *Store) PostgresFiles(ctx context.Context) (dir string, err error) {

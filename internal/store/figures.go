@@ -9,7 +9,7 @@ import (
 )
 
 // Figures counts what the server shows to monitoring. It reads indexes only.
-func (s *Store) Figures(ctx context.Context, now time.Time) (query.Figures, error) {
+func (s *Health) Figures(ctx context.Context, now time.Time) (query.Figures, error) {
 	var f query.Figures
 	rows, err := s.reader.QueryContext(ctx, `SELECT state, health, COUNT(*) FROM runs WHERE leased = 1 GROUP BY state, health`)
 	if err != nil {

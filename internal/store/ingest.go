@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"sync/atomic"
 	"time"
 
 	"stint.dev/stint/internal/index"
@@ -20,35 +21,35 @@ import (
 // group as a whole: nothing of it was committed.
 //
 // The Run of an Appended is zero while the attempt's identity has not arrived whole.
-func (s *Store) Ingest(ctx context.Context, appends []index.Append, beats []lease.Beat) ([]index.Appended, []lease.BeatResult, error) {
+func (s *Intake) Ingest(ctx context.Context, appends []index.Append, beats []lease.Beat) ([]index.Appended, []lease.BeatResult, error) {
 	var appended []index.Appended
-	var beaten []lease.BeatResult
+	var results []lease.BeatResult
 	var unreadable map[string]*unreadableRow
-	err := s.writeRuns(ctx, touched(appends, beats), func(t *tx) (err error) {
-		if s.segments != nil && len(appends) > 0 {
-			b := s.segments.Begin()
-			defer b.End()
-			t.segments = b
+	err := s.write(ctx, touched(appends, beats), func(t *tx) (err error) {
+		w := s.journals.writeBlocks(t)
+		if len(appends) > 0 {
+			w.begin()
+			defer w.end()
 		}
-		g := newGroup(t)
+		g := newGroup(t, w)
 		unreadable = g.unreadable
 		if appended, err = g.appends(ctx, appends); err != nil {
 			return err
 		}
-		if beaten, err = g.beats(ctx, beats); err != nil {
+		if results, err = g.beats(ctx, beats); err != nil {
 			return err
 		}
 		if err := g.save(ctx); err != nil {
 			return err
 		}
 		g.noteOwners()
-		if err := s.count(ctx, t, t.added); err != nil {
+		if s.leases != nil {
+			t.onCommit(func() { s.leases.learn(g.owners) })
+		}
+		if err := s.journals.count(ctx, t, w.added); err != nil {
 			return err
 		}
-		if t.segments != nil {
-			return t.segments.Write() // before the commit: bytes first, then what refers to them
-		}
-		return nil
+		return w.write()
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("store %d appends and %d heartbeats: %w", len(appends), len(beats), err)
@@ -59,9 +60,9 @@ func (s *Store) Ingest(ctx context.Context, appends []index.Append, beats []leas
 		bytes += len(a.Data)
 	}
 	if bytes >= busyBytes {
-		s.busy.Store(time.Now().UnixNano())
+		s.busy.Store(s.now().UnixNano())
 	}
-	return appended, beaten, nil
+	return appended, results, nil
 }
 
 // appendOrder sorts appends by run, so that several servers take locks in one order;
@@ -75,6 +76,25 @@ func appendOrder(appends []index.Append) []int {
 	return order
 }
 
+// Intake takes appends and heartbeats.
+type Intake struct {
+	*database
+	*troubleItems
+	journals *Journals
+	leases   *leases      // of a data directory that no other process works in; else nil
+	busy     atomic.Int64 // when much arrived last, in nanoseconds since 1970
+}
+
+func newIntake(d *database, items *troubleItems, j *Journals) *Intake {
+	return &Intake{database: d, troubleItems: items, journals: j}
+}
+
+// BusyAt is when a large group of appends arrived last.
+func (s *Intake) BusyAt() time.Time { return time.Unix(0, s.busy.Load()) }
+
+// busyBytes is a group of appends that says that much arrives.
+const busyBytes = 512 << 10
+
 // group is one transaction of Ingest: the rows it has locked, and which have changed.
 type group struct {
 	tx            *tx
@@ -84,11 +104,16 @@ type group struct {
 	beatRuns      map[string]bool // only the lease changed
 	dirtyAttempts map[attemptKey]bool
 	unreadable    map[string]*unreadableRow // by run: what is about it is refused
+	blocks        *blockWriter
+	// owners are owners of active runs that the group has seen or made, with the request to
+	// stop that each is to get.
+	owners map[attemptKey]*job.Cancel
 }
 
-func newGroup(t *tx) *group {
+// newGroup begins a group of a transaction; one that only renews leases writes no blocks.
+func newGroup(t *tx, w *blockWriter) *group {
 	return &group{
-		tx: t, runs: map[string]*runRow{}, attempts: map[attemptKey]*attemptRow{},
+		tx: t, blocks: w, runs: map[string]*runRow{}, attempts: map[attemptKey]*attemptRow{},
 		dirtyRuns: map[string]bool{}, dirtyAttempts: map[attemptKey]bool{}, beatRuns: map[string]bool{},
 		unreadable: map[string]*unreadableRow{},
 	}
@@ -202,19 +227,19 @@ func (g *group) take(ctx context.Context, a index.Append, attempt *attemptRow, f
 		return row.run, nil, nil
 	}
 	if !known {
-		if err := g.tx.insertRun(ctx, &taken.row); err != nil {
+		if err := insertRun(ctx, g.tx, &taken.row); err != nil {
 			return job.Run{}, nil, err
 		}
 	}
 	if taken.begins {
-		if err := g.tx.setLabels(ctx, &taken.row.run); err != nil {
+		if err := setLabels(ctx, g.tx, &taken.row.run); err != nil {
 			return job.Run{}, nil, err
 		}
 	}
-	if err := g.tx.insertEvents(ctx, taken.events); err != nil {
+	if err := insertEvents(ctx, g.tx, taken.events); err != nil {
 		return job.Run{}, nil, err
 	}
-	if err := g.tx.learn(ctx, row.run.Status, &taken, f, now); err != nil {
+	if err := afterAppend(ctx, g.tx, row.run.Status, &taken, f, now); err != nil {
 		return job.Run{}, nil, err
 	}
 	if err := g.raise(ctx, &taken.row.run, taken.events, endOf(&taken.row.run, a.ClockOffset, now), now); err != nil {
@@ -231,7 +256,7 @@ func (g *group) mayBegin(ctx context.Context, a index.Append, name string) error
 	if !a.KnownJobsOnly {
 		return nil
 	}
-	known, err := g.tx.knowsJob(ctx, name)
+	known, err := knowsJob(ctx, g.tx, name)
 	if err == nil && !known {
 		return &index.TooManyJobsError{Job: name}
 	}
@@ -243,12 +268,12 @@ func (g *group) store(ctx context.Context, key attemptKey, attempt *attemptRow, 
 	attempt.State = f.State
 	g.dirtyAttempts[key] = true
 	if len(blocks) > 0 && !attempt.stored { // blocks refer to it
-		if err := g.tx.saveAttempt(ctx, key, attempt); err != nil {
+		if err := g.saveAttempt(ctx, key, attempt); err != nil {
 			return err
 		}
 	}
 	for _, b := range blocks {
-		if err := g.tx.insertBlock(ctx, key, attempt, b); err != nil {
+		if err := g.blocks.insertBlock(ctx, key, attempt, b); err != nil {
 			return err
 		}
 	}
@@ -317,20 +342,24 @@ func joinFolded(whole, f *index.Folded) {
 func (g *group) noteOwners() {
 	for id, row := range g.runs {
 		if run := &row.run; run.EndedAt == nil && run.State != job.Lost && run.SuspendedAt == nil {
-			g.tx.owners[attemptKey{id, run.Attempt}] = run.Cancel
+			g.owners[attemptKey{id, run.Attempt}] = run.Cancel
 		}
 	}
+}
+
+func (g *group) saveAttempt(ctx context.Context, key attemptKey, row *attemptRow) error {
+	return saveAttempt(ctx, g.tx, key, row, g.blocks.journals.runLog)
 }
 
 // save writes the rows that changed.
 func (g *group) save(ctx context.Context) error {
 	for key := range g.dirtyAttempts {
-		if err := g.tx.saveAttempt(ctx, key, g.attempts[key]); err != nil {
+		if err := g.saveAttempt(ctx, key, g.attempts[key]); err != nil {
 			return err
 		}
 	}
 	for id := range g.dirtyRuns {
-		if err := g.tx.updateRun(ctx, g.runs[id]); err != nil {
+		if err := updateRun(ctx, g.tx, g.runs[id]); err != nil {
 			return err
 		}
 	}
@@ -338,7 +367,7 @@ func (g *group) save(ctx context.Context) error {
 		if g.dirtyRuns[id] {
 			continue
 		}
-		if err := g.tx.updateLease(ctx, g.runs[id]); err != nil {
+		if err := updateLease(ctx, g.tx, g.runs[id]); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -23,14 +24,26 @@ func readInstallation(ctx context.Context, db *sql.DB) (string, error) {
 	return id, nil
 }
 
+// Installation is the id of the database: all servers on it share it, and it stays when
+// they are restarted, moved or restored from a backup.
+func (s *database) Installation() string { return s.installation }
+
+// identify reads the id of the database, and whether it is a copy.
+func (s *database) identify(ctx context.Context, now time.Time) (err error) {
+	if s.installation, err = readInstallation(ctx, s.writer); err != nil {
+		return err
+	}
+	return s.readCopied(ctx, now)
+}
+
 // keepInstallation gives a database that is being rebuilt the id of the one that it
 // replaces, and its mark if that is a copy. If that file is gone, or too damaged to tell,
 // the new id stays.
-func (s *Store) keepInstallation(ctx context.Context, replaced string) (err error) {
+func (s *database) keepInstallation(ctx context.Context, replaced string) (err error) {
 	if _, err := os.Stat(replaced); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	old, err := sql.Open("sqlite", sqliteName(replaced, reading()))
+	old, err := openReading(replaced)
 	if err != nil {
 		return err
 	}

@@ -12,11 +12,11 @@ import (
 // DeleteJob deletes the runs of a job and all that is kept for it: its policy, and what is usual
 // for it. It returns how many runs it has deleted, also when it could not finish. A job with
 // active runs keeps its policy and them: their agents would begin it anew.
-func (s *Store) DeleteJob(ctx context.Context, name string) (runs int64, err error) {
-	sum, err := s.Job(ctx, name)
+func (s *Maintenance) DeleteJob(ctx context.Context, name string) (runs int64, err error) {
+	sum, err := s.others.Job(ctx, name)
 	var missing *query.NotFoundError
 	if errors.As(err, &missing) {
-		_, err = s.Policy(ctx, name) // it may have been set before the first run
+		_, err = s.others.Policy(ctx, name) // it may have been set before the first run
 	}
 	switch {
 	case errors.As(err, &missing):
@@ -44,7 +44,7 @@ func (s *Store) DeleteJob(ctx context.Context, name string) (runs int64, err err
 }
 
 // deleteRunsOf deletes the runs of a job that have ended, and returns how many.
-func (s *Store) deleteRunsOf(ctx context.Context, name string) (runs int64, err error) {
+func (s *Maintenance) deleteRunsOf(ctx context.Context, name string) (runs int64, err error) {
 	for {
 		ids, err := s.texts(ctx, `SELECT id FROM runs WHERE job = $1 AND state IN `+over+` ORDER BY start_at, id LIMIT $2`, name, deleteRunsMost)
 		if err != nil || len(ids) == 0 {
@@ -65,9 +65,9 @@ func (s *Store) deleteRunsOf(ctx context.Context, name string) (runs int64, err 
 // deleteWithoutRuns deletes the policy of a job and all else that is kept for it, unless a run
 // of it has begun, or begun again, meanwhile. It returns how many runs there are, and how many
 // of them are active.
-func (s *Store) deleteWithoutRuns(ctx context.Context, name string) (runs, active int64, err error) {
-	err = s.write(ctx, func(t *tx) error {
-		if err := t.lockJob(ctx, name); err != nil {
+func (s *Maintenance) deleteWithoutRuns(ctx context.Context, name string) (runs, active int64, err error) {
+	err = s.write(ctx, noRuns, func(t *tx) error {
+		if err := lockJob(ctx, t, name); err != nil {
 			return err
 		}
 		err := t.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN state IN `+over+` THEN 0 ELSE 1 END), 0) FROM runs WHERE job = $1`, name).Scan(&runs, &active)
@@ -80,14 +80,14 @@ func (s *Store) deleteWithoutRuns(ctx context.Context, name string) (runs, activ
 		if _, err := t.ExecContext(ctx, `DELETE FROM job_policies WHERE job = $1`, name); err != nil {
 			return fmt.Errorf("delete the policy of job %s: %w", job.Quote(name), err)
 		}
-		return t.forgetJob(ctx, name)
+		return forgetJob(ctx, t, name)
 	})
 	return runs, active, err
 }
 
 // lockJob keeps runs of a job from beginning until the transaction ends: each takes its number
 // from the row that is locked.
-func (t *tx) lockJob(ctx context.Context, name string) error {
+func lockJob(ctx context.Context, t *tx, name string) error {
 	var next int64
 	err := t.QueryRowContext(ctx, `SELECT COALESCE(SUM(next_number), 0) FROM (SELECT next_number FROM jobs WHERE name = $1`+t.dialect.lock+`) AS one`, name).Scan(&next)
 	if err != nil {
@@ -98,8 +98,8 @@ func (t *tx) lockJob(ctx context.Context, name string) error {
 
 // forgetJob deletes what is kept for a job that has no runs any more, unless somebody has set a
 // policy for it.
-func (t *tx) forgetJob(ctx context.Context, name string) error {
-	if err := t.lockJob(ctx, name); err != nil {
+func forgetJob(ctx context.Context, t *tx, name string) error {
+	if err := lockJob(ctx, t, name); err != nil {
 		return err
 	}
 	const unused = ` AND NOT EXISTS (SELECT 1 FROM runs WHERE job = $1) AND NOT EXISTS (SELECT 1 FROM job_policies WHERE job = $1)`
@@ -114,7 +114,7 @@ func (t *tx) forgetJob(ctx context.Context, name string) error {
 }
 
 // knowsJob reports whether a job has had a run.
-func (t *tx) knowsJob(ctx context.Context, name string) (bool, error) {
+func knowsJob(ctx context.Context, t *tx, name string) (bool, error) {
 	var n int64
 	err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM jobs WHERE name = $1`, name).Scan(&n)
 	if err != nil {

@@ -23,7 +23,7 @@ const mostJobs = 500
 const jobsAfter = `SELECT job FROM run_counts WHERE job > $1 GROUP BY job HAVING SUM(n) > 0 ORDER BY job LIMIT $2`
 
 // Jobs returns a page of jobs in the order of names. Of their last runs what lists show is there.
-func (s *Store) Jobs(ctx context.Context, q query.Jobs) (query.JobPage, error) {
+func (s *Queries) Jobs(ctx context.Context, q query.Jobs) (query.JobPage, error) {
 	after, err := readJobCursor(q.Cursor)
 	if err != nil {
 		return query.JobPage{}, err
@@ -74,7 +74,7 @@ func readJobCursor(cursor string) (after string, err error) {
 }
 
 // Job returns one job.
-func (s *Store) Job(ctx context.Context, name string) (job.Summary, error) {
+func (s *Queries) Job(ctx context.Context, name string) (job.Summary, error) {
 	missing := &query.NotFoundError{What: "job " + job.Quote(name)}
 	if job.CheckName(name) != nil {
 		return job.Summary{}, missing
@@ -91,7 +91,7 @@ func (s *Store) Job(ctx context.Context, name string) (job.Summary, error) {
 
 // summaries reads how many runs each job of a range of names has in each state, and adds what
 // the last runs show.
-func (s *Store) summaries(ctx context.Context, first, last string) ([]job.Summary, error) {
+func (s *Queries) summaries(ctx context.Context, first, last string) ([]job.Summary, error) {
 	found, err := s.countRuns(ctx, first, last)
 	if err != nil {
 		return nil, fmt.Errorf("count the runs of jobs: %w", err)
@@ -112,7 +112,7 @@ func (s *Store) summaries(ctx context.Context, first, last string) ([]job.Summar
 // ofJobs is the condition of queries about a range of jobs.
 const ofJobs = ` j.name >= $1 AND j.name <= $2`
 
-func (s *Store) countRuns(ctx context.Context, first, last string) ([]job.Summary, error) {
+func (s *Queries) countRuns(ctx context.Context, first, last string) ([]job.Summary, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT job, state, SUM(n) FROM run_counts WHERE job >= $1 AND job <= $2
 		GROUP BY job, state ORDER BY job, state`, first, last)
 	if err != nil {
@@ -154,7 +154,7 @@ const lastQuery = `SELECT ` + runColumns + ` FROM jobs j CROSS JOIN runs
 	WHERE runs.id = (SELECT r.id FROM runs r WHERE r.job = j.name ORDER BY r.start_at DESC, r.id DESC LIMIT 1) AND` + ofJobs
 
 // lastRuns adds each job's last run.
-func (s *Store) lastRuns(ctx context.Context, first, last string, found map[string]*job.Summary) error {
+func (s *Queries) lastRuns(ctx context.Context, first, last string, found map[string]*job.Summary) error {
 	rows, err := s.reader.QueryContext(ctx, lastQuery, first, last)
 	if err != nil {
 		return err
@@ -174,7 +174,7 @@ func (s *Store) lastRuns(ctx context.Context, first, last string, found map[stri
 
 // usualQuery reads the last good runs of each job, in the form that the engine does one
 // job after the other, each off an index.
-func (d dialect) usualQuery() string {
+func usualQuery(d dialect) string {
 	last := fmt.Sprintf(`FROM runs r WHERE r.job = j.name AND r.state = 'succeeded'
 		AND r.started_at IS NOT NULL AND r.ended_at IS NOT NULL ORDER BY r.start_at DESC, r.id DESC LIMIT %d`, usualMost)
 	if d.postgres {
@@ -186,8 +186,8 @@ func (d dialect) usualQuery() string {
 }
 
 // usualRuns adds what is usual for each job.
-func (s *Store) usualRuns(ctx context.Context, first, last string, found map[string]*job.Summary) error {
-	rows, err := s.reader.QueryContext(ctx, s.dialect.usualQuery(), first, last)
+func (s *Queries) usualRuns(ctx context.Context, first, last string, found map[string]*job.Summary) error {
+	rows, err := s.reader.QueryContext(ctx, usualQuery(s.dialect), first, last)
 	if err != nil {
 		return err
 	}

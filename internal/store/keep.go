@@ -58,7 +58,7 @@ var (
 )
 
 // keepLess deletes the runs that are beyond what is to be kept, in small steps.
-func (s *Store) keepLess(ctx context.Context, now time.Time) error {
+func (s *Maintenance) keepLess(ctx context.Context, now time.Time) error {
 	var errs [3]error
 	if s.keep.Age > 0 {
 		err := s.countDeleted("age", func() error { return s.keepYoung(ctx, now.Add(-s.keep.Age)) })
@@ -82,7 +82,7 @@ func (s *Store) keepLess(ctx context.Context, now time.Time) error {
 }
 
 // countDeleted reports how many runs a rule of retention deleted, also when it then failed.
-func (s *Store) countDeleted(rule string, keep func() error) error {
+func (s *Maintenance) countDeleted(rule string, keep func() error) error {
 	before := s.deleted.Load()
 	err := keep()
 	if n := s.deleted.Load() - before; n > 0 && s.onDeleted != nil {
@@ -93,7 +93,7 @@ func (s *Store) countDeleted(rule string, keep func() error) error {
 
 // keepYoung deletes the runs that ended before a time. An agent's clock may be years ahead:
 // a run without a sign since has ended by then too.
-func (s *Store) keepYoung(ctx context.Context, before time.Time) error {
+func (s *Maintenance) keepYoung(ctx context.Context, before time.Time) error {
 	return s.deleteWhile(ctx, func() ([]string, error) {
 		return s.texts(ctx, oldRuns, micros(before), deleteRunsMost, micros(s.now()))
 	})
@@ -102,7 +102,7 @@ func (s *Store) keepYoung(ctx context.Context, before time.Time) error {
 // keepFewBytes deletes the oldest ended runs, the last one of each job after all others, until
 // journals take no more than most. Runs that go on may take the room of at most half of it: a
 // single one that prints without end must not delete the history of all jobs.
-func (s *Store) keepFewBytes(ctx context.Context, most int64) error {
+func (s *Maintenance) keepFewBytes(ctx context.Context, most int64) error {
 	stored, err := s.StoredBytes(ctx)
 	if err != nil || stored <= most {
 		return err
@@ -131,7 +131,7 @@ func (s *Store) keepFewBytes(ctx context.Context, most int64) error {
 }
 
 // activeBytes is how many of the stored bytes are those of runs that have not ended.
-func (s *Store) activeBytes(ctx context.Context) (int64, error) {
+func (s *Maintenance) activeBytes(ctx context.Context) (int64, error) {
 	var bytes int64
 	if err := s.reader.QueryRowContext(ctx, bytesOfActive).Scan(&bytes); err != nil {
 		return 0, fmt.Errorf("count the bytes of runs that go on: %w", err)
@@ -139,7 +139,7 @@ func (s *Store) activeBytes(ctx context.Context) (int64, error) {
 	return bytes, nil
 }
 
-func (s *Store) keepLastRuns(ctx context.Context, n int) error {
+func (s *Maintenance) keepLastRuns(ctx context.Context, n int) error {
 	jobs, err := s.texts(ctx, `SELECT job FROM run_counts WHERE state IN `+over+` GROUP BY job HAVING SUM(n) > $1`, n)
 	if err != nil {
 		return err
@@ -156,7 +156,7 @@ func (s *Store) keepLastRuns(ctx context.Context, n int) error {
 }
 
 // deleteWhile deletes runs as long as next names some.
-func (s *Store) deleteWhile(ctx context.Context, next func() ([]string, error)) error {
+func (s *Maintenance) deleteWhile(ctx context.Context, next func() ([]string, error)) error {
 	for {
 		ids, err := next()
 		if err != nil || len(ids) == 0 {
@@ -183,11 +183,11 @@ func (s *Store) deleteWhile(ctx context.Context, next func() ([]string, error)) 
 // deleteRun deletes an ended run and all that belongs to it: first the blocks, some at a
 // time, for a long log has many; then the rest at once. One that goes on, because another
 // attempt began, is left alone: deleted is false then.
-func (s *Store) deleteRun(ctx context.Context, id string) (deleted bool, err error) {
+func (s *Maintenance) deleteRun(ctx context.Context, id string) (deleted bool, err error) {
 	for more := true; more; {
-		err := s.writeRuns(ctx, theseRuns(id), func(t *tx) error {
+		err := s.write(ctx, theseRuns(id), func(t *tx) error {
 			more, deleted = false, false
-			ended, err := t.lockEnded(ctx, id)
+			ended, err := lockEnded(ctx, t, id)
 			if err != nil || !ended {
 				return err
 			}
@@ -210,7 +210,7 @@ func (s *Store) deleteRun(ctx context.Context, id string) (deleted bool, err err
 				return err
 			}
 			deleted = true
-			return t.forgetJob(ctx, of)
+			return forgetJob(ctx, t, of)
 		})
 		if err != nil {
 			return false, err
@@ -220,7 +220,7 @@ func (s *Store) deleteRun(ctx context.Context, id string) (deleted bool, err err
 }
 
 // lockEnded locks a run and reports whether it has ended for good.
-func (t *tx) lockEnded(ctx context.Context, id string) (bool, error) {
+func lockEnded(ctx context.Context, t *tx, id string) (bool, error) {
 	var n int
 	err := t.QueryRowContext(ctx, `SELECT 1 FROM runs WHERE id = $1 AND state IN `+over+t.dialect.lock, id).Scan(&n)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -231,28 +231,28 @@ func (t *tx) lockEnded(ctx context.Context, id string) (bool, error) {
 
 // forgetBlocks deletes blocks, gives up the objects that nothing else refers to, and
 // counts what that frees.
-func (s *Store) forgetBlocks(ctx context.Context, t *tx, which string, args ...any) error {
+func (s *Journals) forgetBlocks(ctx context.Context, t *tx, which string, args ...any) error {
 	var freed int64
 	err := t.QueryRowContext(ctx, `SELECT COALESCE(SUM(COALESCE(stored, size)), 0) FROM blocks WHERE codec <> 2 AND `+which, args...).Scan(&freed)
 	if err != nil {
 		return fmt.Errorf("count what goes: %w", err)
 	}
-	objects, err := t.numbers(ctx, `SELECT DISTINCT object FROM blocks WHERE object IS NOT NULL AND `+which, args...)
+	objects, err := numbersOf(ctx, t, `SELECT DISTINCT object FROM blocks WHERE object IS NOT NULL AND `+which, args...)
 	if err != nil {
 		return fmt.Errorf("look for objects: %w", err)
 	}
 	if _, err := t.ExecContext(ctx, `DELETE FROM blocks WHERE `+which, args...); err != nil {
 		return fmt.Errorf("delete blocks: %w", err)
 	}
-	if err := t.giveUp(ctx, objects); err != nil {
+	if err := releaseObjects(ctx, t, objects); err != nil {
 		return err
 	}
 	return s.count(ctx, t, -freed)
 }
 
-// giveUp marks those of the objects that no block refers to any more; they are deleted
+// releaseObjects marks those of the objects that no block refers to any more; they are deleted
 // from the archive later.
-func (t *tx) giveUp(ctx context.Context, objects []int64) error {
+func releaseObjects(ctx context.Context, t *tx, objects []int64) error {
 	for _, id := range objects {
 		_, err := t.ExecContext(ctx, `UPDATE objects SET state = 'dead' WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM blocks WHERE object = $1)`, id)
 		if err != nil {
@@ -262,32 +262,14 @@ func (t *tx) giveUp(ctx context.Context, objects []int64) error {
 	return nil
 }
 
-// numbers runs a query whose rows are one number each.
-func (t *tx) numbers(ctx context.Context, query string, args ...any) ([]int64, error) {
-	rows, err := t.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	var all []int64
-	for rows.Next() {
-		var n int64
-		if err := rows.Scan(&n); err != nil {
-			return nil, err
-		}
-		all = append(all, n)
-	}
-	return all, rows.Err()
-}
-
 // count adds to the bytes that are kept. Each server has a row of its own, so that they do
 // not wait for each other.
-func (s *Store) count(ctx context.Context, t *tx, bytes int64) error {
+func (s *Journals) count(ctx context.Context, t *tx, bytes int64) error {
 	if bytes == 0 {
 		return nil
 	}
 	_, err := t.ExecContext(ctx, `INSERT INTO stored_bytes (server, bytes) VALUES ($1, $2)
-		ON CONFLICT (server) DO UPDATE SET bytes = stored_bytes.bytes + excluded.bytes`, s.name, bytes)
+		ON CONFLICT (server) DO UPDATE SET bytes = stored_bytes.bytes + excluded.bytes`, s.server, bytes)
 	if err != nil {
 		return fmt.Errorf("count stored bytes: %w", err)
 	}
@@ -300,12 +282,12 @@ const storedRowsMost = 16
 
 // mergeStoredBytes makes one row of those that count stored bytes. A server whose row goes
 // begins another.
-func (s *Store) mergeStoredBytes(ctx context.Context) error {
+func (s *Maintenance) mergeStoredBytes(ctx context.Context) error {
 	var n int
 	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM stored_bytes`).Scan(&n)
 	if err == nil && n > storedRowsMost {
-		err = s.writeRuns(ctx, noRuns, func(t *tx) error {
-			rows, err := t.numbers(ctx, `DELETE FROM stored_bytes WHERE server <> $1 RETURNING bytes`, s.name)
+		err = s.write(ctx, noRuns, func(t *tx) error {
+			rows, err := numbersOf(ctx, t, `DELETE FROM stored_bytes WHERE server <> $1 RETURNING bytes`, s.server)
 			if err != nil {
 				return err
 			}
@@ -324,7 +306,7 @@ func (s *Store) mergeStoredBytes(ctx context.Context) error {
 
 // StoredBytes is how many bytes journals take, as they are stored: compressed once they
 // are packed, and without the tables around them.
-func (s *Store) StoredBytes(ctx context.Context) (int64, error) {
+func (s *Journals) StoredBytes(ctx context.Context) (int64, error) {
 	var bytes int64
 	if err := s.reader.QueryRowContext(ctx, `SELECT COALESCE(SUM(bytes), 0) FROM stored_bytes`).Scan(&bytes); err != nil {
 		return 0, fmt.Errorf("count stored bytes: %w", err)

@@ -28,8 +28,8 @@ func endOf(run *job.Run, offset time.Duration, now time.Time) time.Time {
 	return job.ServerTime(*run.EndedAt, offset, now)
 }
 
-// arrival returns how the end of a run became known, and marks a run whose end was delivered late.
-func (t *tx) arrival(ctx context.Context, run *job.Run, ended, now time.Time) (outbox.Arrival, error) {
+// markArrival returns how the end of a run became known, and marks a run whose end was delivered late.
+func markArrival(ctx context.Context, t *tx, run *job.Run, ended, now time.Time) (outbox.Arrival, error) {
 	if !run.State.Terminal() {
 		return outbox.InTime, nil
 	}
@@ -58,14 +58,14 @@ func (t *tx) arrival(ctx context.Context, run *job.Run, ended, now time.Time) (o
 
 // lateHosts finds the hosts whose delivery is over: nothing late has come since $1, and no journal
 // of a late run still arrives; or it has gone on since $2.
-func (d dialect) lateHosts() string {
+func lateHosts(d dialect) string {
 	return `SELECT host FROM runs AS l WHERE late = 1 GROUP BY host HAVING MIN(heard_at) <= $2 OR MAX(heard_at) <= $1
 		AND NOT EXISTS (SELECT 1 FROM ` + d.runsBy("runs_leased") + ` WHERE leased = 1 AND host = l.host AND beat_at IS NULL
 			AND heard_at > $1 AND created_at - start_at >= $3)`
 }
 
 // lateRunsOf finds the late runs of a host.
-func (d dialect) lateRunsOf() string {
+func lateRunsOf(d dialect) string {
 	return `SELECT id, job, attempt, state, start_at FROM ` + d.runsBy("runs_late") + ` WHERE late = 1 AND host = $1 ORDER BY start_at, id` + d.lock
 }
 
@@ -82,23 +82,23 @@ type lateRun struct {
 // delivered all it has: one entry of the event late for each job of a host and, where the run of
 // the job that started last of them ended badly and no good one followed, or ended a failure that
 // people know of, what an end in time would have asked for.
-func (s *Store) ReportLate(ctx context.Context, now time.Time) error {
-	hosts, err := s.texts(ctx, s.dialect.lateHosts(),
+func (s *Outbox) ReportLate(ctx context.Context, now time.Time) error {
+	hosts, err := s.texts(ctx, lateHosts(s.dialect),
 		micros(now.Add(-lateQuiet)), micros(now.Add(-lateMost)), job.LateAfter.Microseconds())
 	if err != nil {
 		return fmt.Errorf("look for runs that were delivered late: %w", err)
 	}
 	var errs []error
 	for _, host := range hosts {
-		if err := s.writeRuns(ctx, noRuns, func(t *tx) error { return t.reportLate(ctx, host, now) }); err != nil {
+		if err := s.write(ctx, noRuns, func(t *tx) error { return reportLateOf(ctx, t, host, now) }); err != nil {
 			errs = append(errs, fmt.Errorf("report the runs that host %s delivered late: %w", job.Quote(host), err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (t *tx) reportLate(ctx context.Context, host string, now time.Time) error {
-	late, err := t.lateRuns(ctx, host)
+func reportLateOf(ctx context.Context, t *tx, host string, now time.Time) error {
+	late, err := lockLateRuns(ctx, t, host)
 	if err != nil || len(late) == 0 { // another server was faster
 		return err
 	}
@@ -124,7 +124,7 @@ func (t *tx) reportLate(ctx context.Context, host string, now time.Time) error {
 		})
 	}
 	for _, name := range names {
-		more, err := t.lateEnd(ctx, last[name].id, now)
+		more, err := lateEnd(ctx, t, last[name].id, now)
 		if err != nil {
 			return err
 		}
@@ -134,12 +134,12 @@ func (t *tx) reportLate(ctx context.Context, host string, now time.Time) error {
 	if _, err := t.ExecContext(ctx, `UPDATE runs SET late = 0 WHERE id IN (SELECT c0 FROM `+table+`)`, args...); err != nil {
 		return err
 	}
-	return t.insertOutbox(ctx, entries)
+	return insertEntries(ctx, t, entries)
 }
 
-// lateRuns locks the runs of a host that wait to be reported, in the order of their starts.
-func (t *tx) lateRuns(ctx context.Context, host string) ([]lateRun, error) {
-	rows, err := t.QueryContext(ctx, t.dialect.lateRunsOf(), host)
+// lockLateRuns locks the runs of a host that wait to be reported, in the order of their starts.
+func lockLateRuns(ctx context.Context, t *tx, host string) ([]lateRun, error) {
+	rows, err := t.QueryContext(ctx, lateRunsOf(t.dialect), host)
 	if err != nil {
 		return nil, err
 	}
@@ -159,8 +159,8 @@ func (t *tx) lateRuns(ctx context.Context, host string) ([]lateRun, error) {
 
 // lateEnd is what the last late run of a job asks for beside being counted; nothing if its row is
 // damaged, which must not keep other runs from being reported.
-func (t *tx) lateEnd(ctx context.Context, id string, now time.Time) ([]outbox.Entry, error) {
-	row, err := t.lockRun(ctx, id)
+func lateEnd(ctx context.Context, t *tx, id string, now time.Time) ([]outbox.Entry, error) {
+	row, err := lockRun(ctx, t, id)
 	var damaged *query.UnreadableError
 	if errors.As(err, &damaged) {
 		return nil, nil
@@ -171,11 +171,11 @@ func (t *tx) lateEnd(ctx context.Context, id string, now time.Time) ([]outbox.En
 	run := &row.run
 	switch {
 	case run.State == job.Succeeded:
-		entries, err := t.recovered(ctx, run, now)
+		entries, err := recoveredEntries(ctx, t, run, now)
 		if err != nil {
 			return nil, err
 		}
-		return t.obey(ctx, run, entries)
+		return applyPolicy(ctx, t, run, entries)
 	case !run.State.EndedBadly():
 		return nil, nil
 	}
@@ -187,7 +187,7 @@ func (t *tx) lateEnd(ctx context.Context, id string, now time.Time) ([]outbox.En
 	if run.Outcome != nil {
 		end.Evidence = run.Outcome.Message
 	}
-	entries, err := t.obey(ctx, run, outbox.Entries(run, []job.RunEvent{end}, now))
+	entries, err := applyPolicy(ctx, t, run, outbox.Entries(run, []job.RunEvent{end}, now))
 	return notifications(entries), err
 }
 

@@ -28,7 +28,7 @@ type leader struct {
 // Lead reports whether this server is the one of several that judges runs. On SQLite there
 // is only one. On PostgreSQL it is the one that holds a lock of its session, which ends
 // with the connection, however the server ends. Ask once a second.
-func (s *Store) Lead(ctx context.Context) (bool, error) {
+func (s *database) Lead(ctx context.Context) (bool, error) {
 	if !s.dialect.postgres {
 		return true, nil
 	}

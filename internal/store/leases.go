@@ -21,8 +21,8 @@ import (
 // the database with a later transaction. It waits for no transaction but one that is about its run.
 //
 // That is sound because in a data directory every change goes through one process: a transaction
-// first brings the rows up to date that it may look at (settle), takes no heartbeats of their runs
-// until it has ended, and afterwards nothing is taken for known that it may have changed.
+// first brings the rows up to date that it may look at (flush), takes no heartbeats of their runs
+// until it has ended, and the owners of runs that it may change are forgotten when it begins.
 // PostgreSQL may be written to by several servers, so there every heartbeat goes to the database.
 type leases struct {
 	tx chan struct{} // holds a token while a transaction writes
@@ -32,20 +32,12 @@ type leases struct {
 
 	mu    sync.Mutex            // of what follows; held for moments
 	known map[string]knownLease // by run
-	dirty map[string]*unsettled // by run: the latest heartbeats that their rows do not have
-	held  heldRuns              // what the transaction is about that goes on
+	dirty map[string]*unflushed // by run: the latest heartbeats that their rows do not have
+	held  touch                 // what the transaction is about that goes on
 }
 
-// unsettled is a heartbeat that is not in the row of its run.
-type unsettled struct{ lease.Beat }
-
-// heldRuns are the runs that a transaction may look at or change.
-type heldRuns struct {
-	all bool
-	ids map[string]bool
-}
-
-func (h heldRuns) has(run string) bool { return h.all || h.ids[run] }
+// unflushed is a heartbeat that is not in the row of its run.
+type unflushed struct{ lease.Beat }
 
 // knownLease is the owner of an active run, as its row says.
 type knownLease struct {
@@ -54,7 +46,7 @@ type knownLease struct {
 }
 
 // openLeases opens the log of a data directory and brings what it holds into the database.
-func (s *Store) openLeases(ctx context.Context, dir string, relaxed bool) error {
+func (s *Intake) openLeases(ctx context.Context, dir string, relaxed bool) error {
 	log, beats, err := beatlog.Open(filepath.Join(dir, "heartbeats"), relaxed)
 	if err != nil {
 		return err
@@ -65,20 +57,21 @@ func (s *Store) openLeases(ctx context.Context, dir string, relaxed bool) error 
 			latest[key] = lease.Beat(b)
 		}
 	}
-	err = s.write(ctx, func(t *tx) error {
-		_, err := newGroup(t).renew(ctx, latest, true)
+	err = s.write(ctx, allRuns, func(t *tx) error {
+		_, err := newGroup(t, nil).renew(ctx, latest, true)
 		return err
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("bring %d heartbeats into the database: %w", len(latest), err), log.Close())
 	}
-	s.leases = &leases{tx: make(chan struct{}, 1), log: log, known: map[string]knownLease{}, dirty: map[string]*unsettled{}}
+	s.leases = &leases{tx: make(chan struct{}, 1), log: log, known: map[string]knownLease{}, dirty: map[string]*unflushed{}}
+	s.gate = s.leases
 	return nil
 }
 
 // Renew makes heartbeats durable that come from owners which are known, and returns the answers to
 // them; nil for a heartbeat that Ingest has to take. It does not wait for a transaction.
-func (s *Store) Renew(beats []lease.Beat) []*lease.BeatResult {
+func (s *Intake) Renew(beats []lease.Beat) []*lease.BeatResult {
 	if s.leases == nil {
 		return make([]*lease.BeatResult, len(beats))
 	}
@@ -109,63 +102,61 @@ func (l *leases) renew(beats []lease.Beat) []*lease.BeatResult {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, b := range records {
-		l.dirty[b.Run] = &unsettled{lease.Beat(b)}
+		l.dirty[b.Run] = &unflushed{lease.Beat(b)}
 	}
 	return out
 }
 
-// write is one transaction that may look at runs, or change them; nil for all of them. A
-// transaction without fn only brings all rows up to date, and whoever is known stays so.
-func (l *leases) write(ctx context.Context, runs map[string]bool, transact func(context.Context, func(*tx) error) error, fn func(*tx) error) error {
+// Write is one transaction that may look at the runs that it touches, or change them. One without
+// fn only brings all rows up to date, and whoever is known stays so.
+func (l *leases) Write(ctx context.Context, touch touch, transact func(context.Context, func(*tx) error) error, fn func(*tx) error) error {
 	select {
 	case l.tx <- struct{}{}:
 		defer func() { <-l.tx }()
 	case <-ctx.Done():
 		return fmt.Errorf("wait for another transaction: %w", ctx.Err())
 	}
-	behind := runs
-	if l.hold(runs, fn != nil) {
-		behind = nil // bring all rows up to date
+	behind := touch
+	if l.hold(touch, fn != nil) {
+		behind = allRuns // bring all rows up to date
 	}
 	defer l.release()
-	var owners map[attemptKey]*job.Cancel
-	var settled func()
+	var flushed func()
 	err := transact(ctx, func(t *tx) (err error) {
-		if settled, err = l.settle(ctx, t, behind); err != nil {
+		if flushed, err = l.flush(ctx, t, behind); err != nil || fn == nil {
 			return err
 		}
-		if fn == nil {
-			return nil
-		}
-		err = fn(t)
-		owners = t.owners
-		return err
+		return fn(t)
 	})
-	if fn != nil { // also after an error: a commit that failed may have been one
-		l.forget(runs)
-	}
 	if err != nil {
 		return err
 	}
-	settled()
-	l.learn(owners)
+	flushed()
 	return nil
 }
 
-// hold keeps the heartbeats of the runs out that a transaction is about; one that changes nothing
+// hold keeps the heartbeats of the runs out that a transaction is about, and forgets their owners,
+// which it may change: it may have been committed also when that failed. One that changes nothing
 // holds none. all reports that it has to bring all rows up to date: then the log takes the next
-// heartbeats apart from those that are settled.
-func (l *leases) hold(runs map[string]bool, changes bool) (all bool) {
-	l.logMu.Lock() // those on their way to the log are settled
+// heartbeats apart from those that are flushed.
+func (l *leases) hold(about touch, changes bool) (all bool) {
+	l.logMu.Lock() // those on their way to the log are flushed
 	defer l.logMu.Unlock()
-	if all = runs == nil || l.log.Due(); all {
+	if all = about.every || l.log.Due(); all {
 		l.log.Turn()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.held = heldRuns{all: changes && runs == nil}
-	if changes {
-		l.held.ids = runs
+	l.held = noRuns
+	if !changes {
+		return all
+	}
+	l.held = about
+	if about.every {
+		clear(l.known)
+	}
+	for run := range about.ids {
+		delete(l.known, run)
 	}
 	return all
 }
@@ -173,18 +164,18 @@ func (l *leases) hold(runs map[string]bool, changes bool) (all bool) {
 func (l *leases) release() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.held = heldRuns{}
+	l.held = noRuns
 }
 
-// settle brings the rows of runs up to date in a transaction; without runs, all of them.
-// settled is to be called once it is committed.
-func (l *leases) settle(ctx context.Context, t *tx, runs map[string]bool) (settled func(), err error) {
-	var rows []*unsettled
+// flush brings the rows of the runs up to date that a transaction is about. flushed is to be
+// called once it is committed.
+func (l *leases) flush(ctx context.Context, t *tx, about touch) (flushed func(), err error) {
+	var rows []*unflushed
 	l.mu.Lock()
-	if runs == nil {
+	if about.every {
 		rows = slices.AppendSeq(rows, maps.Values(l.dirty))
 	}
-	for run := range runs {
+	for run := range about.ids {
 		if b, ok := l.dirty[run]; ok {
 			rows = append(rows, b)
 		}
@@ -194,7 +185,7 @@ func (l *leases) settle(ctx context.Context, t *tx, runs map[string]bool) (settl
 	for _, b := range rows {
 		latest[attemptKey{b.Run, b.Attempt}] = b.Beat
 	}
-	if _, err := newGroup(t).renew(ctx, latest, false); err != nil {
+	if _, err := newGroup(t, nil).renew(ctx, latest, false); err != nil {
 		return nil, err
 	}
 	return func() {
@@ -207,25 +198,13 @@ func (l *leases) settle(ctx context.Context, t *tx, runs map[string]bool) (settl
 				delete(l.dirty, b.Run)
 			}
 		}
-		if runs == nil {
+		if about.every {
 			l.log.Settled()
 		}
 		if len(l.dirty) == 0 {
 			l.log.Reset()
 		}
 	}, nil
-}
-
-// forget no longer takes for known what a transaction may have changed.
-func (l *leases) forget(runs map[string]bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if runs == nil {
-		clear(l.known)
-	}
-	for run := range runs {
-		delete(l.known, run)
-	}
 }
 
 // learn notes the owners that a committed transaction has seen or made.
@@ -237,25 +216,15 @@ func (l *leases) learn(owners map[attemptKey]*job.Cancel) {
 	}
 }
 
-// settleNow brings all rows up to date, for a reader that judges by them.
-func (s *Store) settleNow(ctx context.Context) error {
-	if s.leases == nil || !s.leases.behind() {
-		return nil
-	}
-	return s.write(ctx, nil)
-}
-
-func (l *leases) behind() bool {
+// Behind reports whether there are heartbeats that the rows of their runs do not have.
+func (l *leases) Behind() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.dirty) > 0
 }
 
-// show puts a heartbeat into a run that its row does not have yet.
-func (l *leases) show(run job.Run) job.Run {
-	if l == nil {
-		return run
-	}
+// Show puts a heartbeat into a run that its row does not have yet.
+func (l *leases) Show(run job.Run) job.Run {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if b, ok := l.dirty[run.ID]; ok && b.Attempt == run.Attempt {
@@ -265,32 +234,20 @@ func (l *leases) show(run job.Run) job.Run {
 	return run
 }
 
-// noRuns is for transactions that depend on no run's lease or owner, and change none.
-var noRuns = theseRuns()
-
-// theseRuns is for transactions that are about some runs.
-func theseRuns(ids ...string) map[string]bool {
-	return runsOf(ids, func(id string) string { return id })
-}
-
-// runsOf is for transactions that are about the runs of some items.
-func runsOf[T any](items []T, id func(T) string) map[string]bool {
-	runs := make(map[string]bool, len(items))
-	for _, item := range items {
-		runs[id(item)] = true
-	}
-	return runs
-}
-
 // touched are the runs that a group is about.
-func touched(appends []index.Append, beats []lease.Beat) map[string]bool {
-	runs := runsOf(appends, func(a index.Append) string { return a.Run })
-	maps.Copy(runs, runsOf(beats, func(b lease.Beat) string { return b.Run }))
-	return runs
+func touched(appends []index.Append, beats []lease.Beat) touch {
+	runs := make([]string, 0, len(appends)+len(beats))
+	for _, a := range appends {
+		runs = append(runs, a.Run)
+	}
+	for _, b := range beats {
+		runs = append(runs, b.Run)
+	}
+	return theseRuns(runs...)
 }
 
-// close writes what the database lacks and closes the log.
-func (s *Store) closeLeases() error {
+// closeLeases writes what the database lacks and closes the log.
+func (s *Intake) closeLeases() error {
 	if s.leases == nil {
 		return nil
 	}

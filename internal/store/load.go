@@ -102,7 +102,7 @@ type unreadableRow struct {
 
 // noteUnreadable records the rows that a group could not read, and forgets those that it could
 // read again.
-func (s *Store) noteUnreadable(ctx context.Context, bad map[string]*unreadableRow, appends []index.Append, appended []index.Appended) {
+func (s *Intake) noteUnreadable(ctx context.Context, bad map[string]*unreadableRow, appends []index.Append, appended []index.Appended) {
 	for _, one := range bad {
 		s.failed(ctx, one.kind, one.id, one.err)
 	}

@@ -60,13 +60,13 @@ type storedBlock struct {
 
 // insertBlock stores a block at the end of an attempt's journal, and merges small
 // neighbours when enough of them have come together.
-func (t *tx) insertBlock(ctx context.Context, key attemptKey, row *attemptRow, b storedBlock) error {
-	if err := t.putBlock(ctx, key, row, b); err != nil {
+func (w *blockWriter) insertBlock(ctx context.Context, key attemptKey, row *attemptRow, b storedBlock) error {
+	if err := w.putBlock(ctx, key, row, b); err != nil {
 		return err
 	}
 	row.Tiers.arrived(b.head.Size)
 	for row.Tiers.full() {
-		size, err := t.mergeLast(ctx, key, row)
+		size, err := w.mergeLast(ctx, key, row)
 		var unread *unreadBlockError
 		if errors.As(err, &unread) {
 			// They stay as they are: damage must not keep this append from being stored, nor the
@@ -82,22 +82,22 @@ func (t *tx) insertBlock(ctx context.Context, key attemptKey, row *attemptRow, b
 	return nil
 }
 
-func (t *tx) putBlock(ctx context.Context, key attemptKey, row *attemptRow, b storedBlock) error {
-	if b.head.Start == journal.HeaderSize && t.segments != nil {
-		if err := t.copyNote(ctx, key, row); err != nil {
+func (w *blockWriter) putBlock(ctx context.Context, key attemptKey, row *attemptRow, b storedBlock) error {
+	if b.head.Start == journal.HeaderSize && w.segments != nil {
+		if err := w.copyNote(ctx, key, row); err != nil {
 			return err
 		}
 	}
-	at, err := t.placeBlock(key, b)
+	at, err := w.placeBlock(key, b)
 	if err != nil {
 		return err
 	}
-	t.added += b.head.Size
-	return t.putRow(ctx, key, b.head, b.samples, at)
+	w.added += b.head.Size
+	return w.putRow(ctx, key, b.head, b.samples, at)
 }
 
 // putRow stores the row of a block whose bytes are in their place.
-func (t *tx) putRow(ctx context.Context, key attemptKey, h index.BlockHead, samples []json.RawMessage, at place) error {
+func (w *blockWriter) putRow(ctx context.Context, key attemptKey, h index.BlockHead, samples []json.RawMessage, at place) error {
 	head, err := json.Marshal(h)
 	if err != nil {
 		return fmt.Errorf("encode block %d of run %s: %w", h.Start, key.run, err)
@@ -110,7 +110,7 @@ func (t *tx) putRow(ctx context.Context, key attemptKey, h index.BlockHead, samp
 		}
 		text = string(encoded)
 	}
-	return t.later(ctx, laterStatement{
+	return w.later(ctx, laterStatement{
 		query: `INSERT INTO blocks (run_id, attempt, start, size, first_line, lines, head, samples, data, codec, stored, segment, object, place)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 		args: []any{
@@ -127,24 +127,24 @@ type unreadBlockError struct{ error }
 func (e *unreadBlockError) Unwrap() error { return e.error }
 
 // mergeLast makes one block of the last fan blocks and returns its size.
-func (t *tx) mergeLast(ctx context.Context, key attemptKey, row *attemptRow) (int64, error) {
-	blocks, err := t.lastBlocks(ctx, key, fan)
+func (w *blockWriter) mergeLast(ctx context.Context, key attemptKey, row *attemptRow) (int64, error) {
+	blocks, err := w.lastBlocks(ctx, key, fan)
 	if err != nil {
 		return 0, err
 	}
 	merged := joinBlocks(blocks)
-	t.added -= merged.head.Size // they go
-	_, err = t.ExecContext(ctx, `DELETE FROM blocks WHERE run_id = $1 AND attempt = $2 AND start >= $3`,
+	w.added -= merged.head.Size // they go
+	_, err = w.ExecContext(ctx, `DELETE FROM blocks WHERE run_id = $1 AND attempt = $2 AND start >= $3`,
 		key.run, key.attempt, merged.head.Start)
 	if err != nil {
 		return 0, err
 	}
-	return merged.head.Size, t.putBlock(ctx, key, row, merged)
+	return merged.head.Size, w.putBlock(ctx, key, row, merged)
 }
 
 // lastBlocks reads the last n blocks, in the order of the journal.
-func (t *tx) lastBlocks(ctx context.Context, key attemptKey, n int) ([]storedBlock, error) {
-	rows, err := t.QueryContext(ctx, `SELECT head, samples, `+placeColumns+` FROM blocks
+func (w *blockWriter) lastBlocks(ctx context.Context, key attemptKey, n int) ([]storedBlock, error) {
+	rows, err := w.QueryContext(ctx, `SELECT head, samples, `+placeColumns+` FROM blocks
 		WHERE run_id = $1 AND attempt = $2 AND codec <> 2 ORDER BY start DESC LIMIT $3`, key.run, key.attempt, n)
 	if err != nil {
 		return nil, err
@@ -166,7 +166,7 @@ func (t *tx) lastBlocks(ctx context.Context, key attemptKey, n int) ([]storedBlo
 				return nil, err
 			}
 		}
-		if b.data, err = at.bytes(t.segments); err != nil {
+		if b.data, err = at.bytes(w.segments); err != nil {
 			return nil, &unreadBlockError{err}
 		}
 		blocks = append(blocks, b)

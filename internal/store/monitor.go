@@ -18,11 +18,11 @@ import (
 // RequestCancel records that somebody wants the run to stop, moves its state by
 // job.StopRequested and returns the run and what changed. The first request stands;
 // repeating it, or asking for a run that has ended, changes nothing.
-func (s *Store) RequestCancel(ctx context.Context, run string, c job.Cancel) (job.Run, []job.RunEvent, error) {
+func (s *Outbox) RequestCancel(ctx context.Context, run string, c job.Cancel) (job.Run, []job.RunEvent, error) {
 	var row runRow
 	var events []job.RunEvent
-	err := s.writeRuns(ctx, theseRuns(run), func(t *tx) (err error) {
-		if row, err = t.lockRun(ctx, run); err != nil {
+	err := s.write(ctx, theseRuns(run), func(t *tx) (err error) {
+		if row, err = lockRun(ctx, t, run); err != nil {
 			return err
 		}
 		next, changes, changed := cancelRun(row.run, c)
@@ -30,10 +30,10 @@ func (s *Store) RequestCancel(ctx context.Context, run string, c job.Cancel) (jo
 		if !changed {
 			return nil
 		}
-		if err := t.changed(ctx, &row, events, c.At); err != nil || row.run.State.Terminal() {
+		if err := saveChange(ctx, t, &row, events, c.At); err != nil || row.run.State.Terminal() {
 			return err
 		}
-		return t.insertOutbox(ctx, []outbox.Entry{{
+		return insertEntries(ctx, t, []outbox.Entry{{
 			Kind: outbox.Cancel, Run: run, Attempt: row.run.Attempt, What: outbox.WhatCanceled,
 			Message: "Stop requested by " + row.run.Cancel.By, By: row.run.Cancel.By, At: c.At,
 		}})
@@ -77,7 +77,7 @@ const verdictsTogether = 500
 // expired, the state lost. Each is applied only if the run was not heard of since the
 // Lease that was judged. It returns the runs that changed. A verdict that cannot be stored
 // is the trouble of its run alone: it is tried again after a pause.
-func (s *Store) Judge(ctx context.Context, verdicts []lease.Verdict) ([]lease.VerdictResult, error) {
+func (s *Health) Judge(ctx context.Context, verdicts []lease.Verdict) ([]lease.VerdictResult, error) {
 	verdicts = byRun(verdicts, func(v lease.Verdict) string { return v.Run })
 	verdicts = slices.DeleteFunc(verdicts, func(v lease.Verdict) bool { return s.resting(troubleJudge, v.Run) })
 	if len(verdicts) == 0 {
@@ -97,18 +97,18 @@ func (s *Store) Judge(ctx context.Context, verdicts []lease.Verdict) ([]lease.Ve
 	}
 	bad := func(one lease.Verdict, err error) { s.failed(ctx, troubleJudge, one.Run, err) }
 	for some := range slices.Chunk(verdicts, verdictsTogether) {
-		if err := isolate(ctx, s, some, store, bad); err != nil {
+		if err := isolate(ctx, s.database, some, store, bad); err != nil {
 			return nil, fmt.Errorf("store %d verdicts: %w", len(verdicts), err)
 		}
 	}
 	return all, nil
 }
 
-func (s *Store) judgeTogether(ctx context.Context, verdicts []lease.Verdict) (judged []lease.VerdictResult, err error) {
-	err = s.writeRuns(ctx, runsOf(verdicts, func(v lease.Verdict) string { return v.Run }), func(t *tx) error {
+func (s *Health) judgeTogether(ctx context.Context, verdicts []lease.Verdict) (judged []lease.VerdictResult, err error) {
+	err = s.write(ctx, runsOf(verdicts, func(v lease.Verdict) string { return v.Run }), func(t *tx) error {
 		judged = nil
 		for _, v := range verdicts {
-			one, err := t.judge(ctx, v)
+			one, err := judgeOne(ctx, t, v)
 			if err != nil {
 				return err
 			}
@@ -121,8 +121,8 @@ func (s *Store) judgeTogether(ctx context.Context, verdicts []lease.Verdict) (ju
 	return judged, err
 }
 
-func (t *tx) judge(ctx context.Context, v lease.Verdict) (*lease.VerdictResult, error) {
-	row, err := t.lockRun(ctx, v.Run)
+func judgeOne(ctx context.Context, t *tx, v lease.Verdict) (*lease.VerdictResult, error) {
+	row, err := lockRun(ctx, t, v.Run)
 	var gone *query.NotFoundError
 	if errors.As(err, &gone) {
 		return nil, nil // deleted since
@@ -139,25 +139,16 @@ func (t *tx) judge(ctx context.Context, v lease.Verdict) (*lease.VerdictResult, 
 	}
 	before := row.run
 	row.run = run
-	if err := t.insertEvents(ctx, events); err != nil {
+	if err := insertEvents(ctx, t, events); err != nil {
 		return nil, err
 	}
-	if err := t.updateRun(ctx, &row); err != nil {
+	if err := updateRun(ctx, t, &row); err != nil {
 		return nil, err
 	}
-	if err := t.askDiagnosis(ctx, &row.run, before); err != nil {
+	if err := askDiagnosis(ctx, t, &row.run, before); err != nil {
 		return nil, err
 	}
-	if v.Lost {
-		arrival, err := t.arrival(ctx, &row.run, time.Time{}, v.At)
-		if err != nil {
-			return nil, err
-		}
-		if arrival == outbox.Overtaken {
-			v.Outbox = append(slices.Clone(v.Outbox), outbox.OvertakenEntry(&row.run, v.At))
-		}
-	}
-	if err := t.insertOutbox(ctx, v.Outbox); err != nil {
+	if err := enqueueVerdict(ctx, t, &row.run, v); err != nil {
 		return nil, err
 	}
 	return &lease.VerdictResult{Run: row.run, Events: events}, nil

@@ -18,7 +18,7 @@ const (
 )
 
 // Neighbors returns the runs of the job of a run that started just before and just after it.
-func (s *Store) Neighbors(ctx context.Context, run job.Run) (job.Neighbors, error) {
+func (s *Queries) Neighbors(ctx context.Context, run job.Run) (job.Neighbors, error) {
 	previous, err := s.neighbor(ctx, previousRun, run)
 	if err != nil {
 		return job.Neighbors{}, err
@@ -27,7 +27,7 @@ func (s *Store) Neighbors(ctx context.Context, run job.Run) (job.Neighbors, erro
 	return job.Neighbors{Previous: previous, Next: next}, err
 }
 
-func (s *Store) neighbor(ctx context.Context, query string, of job.Run) (*job.Neighbor, error) {
+func (s *Queries) neighbor(ctx context.Context, query string, of job.Run) (*job.Neighbor, error) {
 	var n job.Neighbor
 	err := s.reader.QueryRowContext(ctx, query, of.Job, micros(of.StartAt), of.ID).Scan(&n.ID, &n.Number)
 	if errors.Is(err, sql.ErrNoRows) {

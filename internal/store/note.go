@@ -14,7 +14,7 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// note is what no journal tells of its run, and is to be known again when the database is
+// note is what no journal says of its run, and is to be known again when the database is
 // gone. It stands beside the first block of each attempt, wherever that is: in front of it
 // in a segment, and in front of the first frame of an object, where decompressors skip it.
 type note struct {
@@ -25,11 +25,6 @@ type note struct {
 	BeatAt    *time.Time  `json:"last_heartbeat_at,omitempty"`
 	Cancel    *job.Cancel `json:"cancel,omitempty"`
 	Header    []byte      `json:"header"` // of the attempt's journal
-}
-
-// oneRow is a database or a transaction.
-type oneRow interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 // readNote returns the note of an attempt; none for a run that is not known yet.
@@ -54,12 +49,12 @@ func readNote(ctx context.Context, from oneRow, key attemptKey, header []byte) (
 }
 
 // copyNote puts the note of an attempt into a segment.
-func (t *tx) copyNote(ctx context.Context, key attemptKey, row *attemptRow) error {
-	text, err := readNote(ctx, t, key, row.Header)
+func (w *blockWriter) copyNote(ctx context.Context, key attemptKey, row *attemptRow) error {
+	text, err := readNote(ctx, w, key, row.Header)
 	if err != nil || text == nil {
 		return err
 	}
-	if _, err := t.segments.Copy(segment.Note, key.run, key.attempt, 0, text); err != nil {
+	if _, err := w.segments.Copy(segment.Note, key.run, key.attempt, 0, text); err != nil {
 		return fmt.Errorf("note what is known of run %s: %w", key.run, err)
 	}
 	return nil
@@ -69,7 +64,7 @@ func (t *tx) copyNote(ctx context.Context, key attemptKey, row *attemptRow) erro
 const skippable = 0x184d2a50
 
 // noteFor is what an object begins with: the note, if the object holds the first block.
-func (s *Store) noteFor(ctx context.Context, p *packing) ([]byte, error) {
+func (s *Maintenance) noteFor(ctx context.Context, p *packing) ([]byte, error) {
 	if p.blocks[0].head.Start != journal.HeaderSize {
 		return nil, nil
 	}
@@ -91,28 +86,28 @@ func (s *Store) noteFor(ctx context.Context, p *packing) ([]byte, error) {
 
 // copyAgain moves the copies that keep an old segment to the one that grows, once they are
 // less than half of it, so that a few runs that are kept for long do not hold many files.
-func (s *Store) copyAgain(ctx context.Context, id, size int64) error {
+func (s *Maintenance) copyAgain(ctx context.Context, id, size int64) error {
 	var plainRows int64
 	var bytes int64
 	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(CASE WHEN codec = 0 THEN 1 END), COALESCE(SUM(COALESCE(stored, size)), 0)
 		FROM blocks WHERE segment = $1`, id).Scan(&plainRows, &bytes)
 	if err != nil {
-		return fmt.Errorf("look what segment %d is needed for: %w", id, err)
+		return fmt.Errorf("find out what segment %d is needed for: %w", id, err)
 	}
 	if plainRows > 0 || bytes > size/2 || id == s.segments.Active() {
 		return nil
 	}
 	err = repeat(ctx, func() (bool, error) {
 		left := true
-		err := s.writeRuns(ctx, noRuns, func(t *tx) error {
-			b := s.segments.Begin()
-			defer b.End()
-			t.segments = b
-			n, err := t.copySome(ctx, id)
+		err := s.write(ctx, noRuns, func(t *tx) error {
+			w := s.writeBlocks(t)
+			w.begin()
+			defer w.end()
+			n, err := copySome(ctx, w, id)
 			if left = n == tidyBatch; err != nil {
 				return err
 			}
-			return b.Write()
+			return w.write()
 		})
 		return left, err
 	})
@@ -123,13 +118,13 @@ func (s *Store) copyAgain(ctx context.Context, id, size int64) error {
 }
 
 // copySome copies some packed blocks of a segment again.
-func (t *tx) copySome(ctx context.Context, id int64) (int, error) {
+func copySome(ctx context.Context, w *blockWriter, id int64) (int, error) {
 	type oneCopy struct {
 		key   attemptKey
 		start int64
 		at    place
 	}
-	rows, err := t.QueryContext(ctx, `SELECT run_id, attempt, start, `+placeColumns+` FROM blocks WHERE segment = $1 LIMIT $2`, id, tidyBatch)
+	rows, err := w.QueryContext(ctx, `SELECT run_id, attempt, start, `+placeColumns+` FROM blocks WHERE segment = $1 LIMIT $2`, id, tidyBatch)
 	if err != nil {
 		return 0, err
 	}
@@ -146,15 +141,15 @@ func (t *tx) copySome(ctx context.Context, id int64) (int, error) {
 		return 0, err
 	}
 	for _, c := range all {
-		_, row, err := scanAttempt(t.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, c.key.run, c.key.attempt))
+		_, row, err := scanAttempt(w.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, c.key.run, c.key.attempt))
 		if err != nil {
 			return 0, err
 		}
-		at, err := t.copyFrame(ctx, c.key, row, c.start, c.at)
+		at, err := copyFrame(ctx, w, c.key, row, c.start, c.at)
 		if err != nil {
 			return 0, err
 		}
-		_, err = t.ExecContext(ctx, `UPDATE blocks SET segment = $4, place = $5 WHERE run_id = $1 AND attempt = $2 AND start = $3`,
+		_, err = w.ExecContext(ctx, `UPDATE blocks SET segment = $4, place = $5 WHERE run_id = $1 AND attempt = $2 AND start = $3`,
 			c.key.run, c.key.attempt, c.start, at.segment, at.place)
 		if err != nil {
 			return 0, err

@@ -18,15 +18,27 @@ import (
 const outboxColumns = `id, kind, run_id, attempt, what, severity, route, status, tries, next_at,
 	created_at, done_at, cause, repeats, batch, last_error, message, by_whom, ends, late`
 
-// insertOutbox stores what a change asks for, in the transaction of the change.
-func (t *tx) insertOutbox(ctx context.Context, entries []outbox.Entry) error {
+// Outbox is what is to be notified of or done, and who is to be notified.
+type Outbox struct {
+	*database
+	*troubleItems
+	queries *Queries
+	secrets secrets
+}
+
+func newOutbox(d *database, items *troubleItems, q *Queries) *Outbox {
+	return &Outbox{database: d, troubleItems: items, queries: q}
+}
+
+// insertEntries stores what a change asks for, in the transaction of the change.
+func insertEntries(ctx context.Context, t *tx, entries []outbox.Entry) error {
 	for _, e := range entries {
 		at := micros(e.At)
 		a := job.Action{
 			Kind: e.Kind, Run: e.Run, Attempt: e.Attempt, What: index.Text(e.What, 100), Severity: e.Severity,
 			Message: index.Text(e.Message, 2000), By: index.Text(e.By, 200), Ends: index.Text(e.Ends, 100), Late: e.Late,
 		}
-		if err := t.insertAction(ctx, a, at, max(at, micros(e.After))); err != nil {
+		if err := insertAction(ctx, t, a, at, max(at, micros(e.After))); err != nil {
 			return err
 		}
 	}
@@ -34,7 +46,7 @@ func (t *tx) insertOutbox(ctx context.Context, entries []outbox.Entry) error {
 }
 
 // insertAction stores a pending row.
-func (t *tx) insertAction(ctx context.Context, a job.Action, created, next int64) error {
+func insertAction(ctx context.Context, t *tx, a job.Action, created, next int64) error {
 	late, err := jsonOrNull(a.Late)
 	if err != nil {
 		return fmt.Errorf("encode an outbox row (%s %s) of run %s: %w", a.Kind, a.What, a.Run, err)
@@ -52,7 +64,7 @@ func (t *tx) insertAction(ctx context.Context, a job.Action, created, next int64
 
 // withdraw drops the notifications of bad ends of a run, up to an attempt, that wait and are not
 // due yet, and reports whether there were any: nobody was notified, and nobody needs to be.
-func (t *tx) withdraw(ctx context.Context, run string, attempt int, why string, now time.Time) (bool, error) {
+func withdraw(ctx context.Context, t *tx, run string, attempt int, why string, now time.Time) (bool, error) {
 	withdrawn := false
 	for range 2 { // the second time those that another server was dispatching at the first
 		res, err := t.ExecContext(ctx, `UPDATE outbox SET status = 'dropped', last_error = $4, done_at = $3
@@ -71,8 +83,8 @@ func (t *tx) withdraw(ctx context.Context, run string, attempt int, why string, 
 }
 
 // AddOutbox stores entries that no change of a run brings with it.
-func (s *Store) AddOutbox(ctx context.Context, entries []outbox.Entry) error {
-	return s.writeRuns(ctx, noRuns, func(t *tx) error { return t.insertOutbox(ctx, entries) })
+func (s *Outbox) AddOutbox(ctx context.Context, entries []outbox.Entry) error {
+	return s.write(ctx, noRuns, func(t *tx) error { return insertEntries(ctx, t, entries) })
 }
 
 func scanAction(from scanner) (job.Action, error) {
@@ -112,7 +124,7 @@ func scanActions(rows *sql.Rows) ([]job.Action, error) {
 }
 
 // Actions returns outbox rows, newest first.
-func (s *Store) Actions(ctx context.Context, q query.Actions) ([]job.Action, error) {
+func (s *Outbox) Actions(ctx context.Context, q query.Actions) ([]job.Action, error) {
 	statement, args := `SELECT `+outboxColumns+` FROM outbox WHERE 1 = 1`, []any{}
 	add := func(condition string, value any) {
 		args = append(args, value)
@@ -141,7 +153,7 @@ func (s *Store) Actions(ctx context.Context, q query.Actions) ([]job.Action, err
 
 // DueActions returns pending cancels and retries whose time has come, those that have waited
 // longest first.
-func (s *Store) DueActions(ctx context.Context, now time.Time, limit int) ([]job.Action, error) {
+func (s *Outbox) DueActions(ctx context.Context, now time.Time, limit int) ([]job.Action, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox
 		WHERE status = 'pending' AND route = '' AND kind <> 'notify' AND next_at <= $1 ORDER BY next_at, id LIMIT $2`, micros(now), limit)
 	if err != nil {
@@ -157,7 +169,7 @@ func (s *Store) DueActions(ctx context.Context, now time.Time, limit int) ([]job
 // ActionFailed records that a cancel or a retry could not be followed: it is tried again after
 // a pause, or with the next round where not even that can be stored, and the others have their
 // turn.
-func (s *Store) ActionFailed(ctx context.Context, a job.Action, cause error, now time.Time) error {
+func (s *Outbox) ActionFailed(ctx context.Context, a job.Action, cause error, now time.Time) error {
 	if err := s.skip(ctx, troubleAction, a.Run, cause); err != nil {
 		return err
 	}
@@ -171,7 +183,7 @@ func (s *Store) ActionFailed(ctx context.Context, a job.Action, cause error, now
 }
 
 // ActionFollowed forgets that a cancel or a retry of a run could not be followed.
-func (s *Store) ActionFollowed(ctx context.Context, a job.Action) {
+func (s *Outbox) ActionFollowed(ctx context.Context, a job.Action) {
 	s.done(ctx, troubleAction, a.Run)
 }
 
@@ -179,7 +191,7 @@ func (s *Store) ActionFollowed(ctx context.Context, a job.Action) {
 // row per route that to names, or is dropped with the reason that to gives. The run is
 // nil for a cause about the server. to may be called twice for a cause, and must not use
 // the store. It returns how many causes were handled.
-func (s *Store) Dispatch(ctx context.Context, now time.Time, limit int, to func(job.Action, *job.Run) (routes []string, why string)) (int, error) {
+func (s *Outbox) Dispatch(ctx context.Context, now time.Time, limit int, to func(job.Action, *job.Run) (routes []string, why string)) (int, error) {
 	var n int
 	// Most of the time there is none, and a transaction that writes is not to be had for nothing.
 	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM outbox
@@ -193,8 +205,8 @@ func (s *Store) Dispatch(ctx context.Context, now time.Time, limit int, to func(
 	// What fails is tried again for fewer and fewer, until the causes are found that fail alone.
 	for some := limit; ; some = max(some/2, 1) {
 		var causes []job.Action
-		err := s.writeRuns(ctx, noRuns, func(t *tx) (err error) {
-			causes, err = t.dispatchSome(ctx, now, s.now(), some, to)
+		err := s.write(ctx, noRuns, func(t *tx) (err error) {
+			causes, err = dispatchSome(ctx, t, now, s.now(), some, to)
 			return err
 		})
 		switch {
@@ -217,7 +229,7 @@ func (s *Store) Dispatch(ctx context.Context, now time.Time, limit int, to func(
 }
 
 // dispatchSome finds the routes of some causes and returns them, also when that fails.
-func (t *tx) dispatchSome(ctx context.Context, now, resting time.Time, limit int, to func(job.Action, *job.Run) ([]string, string)) ([]job.Action, error) {
+func dispatchSome(ctx context.Context, t *tx, now, resting time.Time, limit int, to func(job.Action, *job.Run) ([]string, string)) ([]job.Action, error) {
 	// No row is skipped for being locked: another server's causes come first, and the
 	// messages about a run stay in order.
 	rows, err := t.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox WHERE status = 'pending' AND route = '' AND kind = 'notify'
@@ -230,14 +242,14 @@ func (t *tx) dispatchSome(ctx context.Context, now, resting time.Time, limit int
 		return nil, err
 	}
 	for _, c := range causes {
-		if err := t.dispatch(ctx, now, c, to); err != nil {
+		if err := dispatchOne(ctx, t, now, c, to); err != nil {
 			return causes, err
 		}
 	}
 	return causes, nil
 }
 
-func (t *tx) dispatch(ctx context.Context, now time.Time, c job.Action, to func(job.Action, *job.Run) ([]string, string)) error {
+func dispatchOne(ctx context.Context, t *tx, now time.Time, c job.Action, to func(job.Action, *job.Run) ([]string, string)) error {
 	var run *job.Run
 	if c.Run != "" {
 		row, err := scanRun(t.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id = $1`, c.Run))
@@ -253,12 +265,12 @@ func (t *tx) dispatch(ctx context.Context, now time.Time, c job.Action, to func(
 	}
 	routes, why := to(c, run)
 	if len(routes) == 0 {
-		return t.settle(ctx, outbox.Result{ID: c.ID, Status: outbox.Dropped, Error: why, At: now})
+		return finishRow(ctx, t, outbox.Result{ID: c.ID, Status: outbox.Dropped, Error: why, At: now})
 	}
 	for _, route := range routes {
 		one := c
 		one.Route = route
-		if err := t.insertAction(ctx, one, micros(c.CreatedAt), micros(*c.NextAt)); err != nil {
+		if err := insertAction(ctx, t, one, micros(c.CreatedAt), micros(*c.NextAt)); err != nil {
 			return err
 		}
 	}
@@ -267,7 +279,7 @@ func (t *tx) dispatch(ctx context.Context, now time.Time, c job.Action, to func(
 }
 
 // RouteRows returns the pending rows of a route, oldest first.
-func (s *Store) RouteRows(ctx context.Context, route string, limit int) ([]job.Action, error) {
+func (s *Outbox) RouteRows(ctx context.Context, route string, limit int) ([]job.Action, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox
 		WHERE status = 'pending' AND route = $1 ORDER BY id LIMIT $2`, route, limit)
 	if err != nil {
@@ -280,11 +292,11 @@ func (s *Store) RouteRows(ctx context.Context, route string, limit int) ([]job.A
 	return actions, nil
 }
 
-// Settle stores what became of rows. A row that is settled already stays as it is.
-func (s *Store) Settle(ctx context.Context, settled []outbox.Result) error {
-	return s.writeRuns(ctx, noRuns, func(t *tx) error {
+// Settle stores what became of rows. A row that is not pending any more stays as it is.
+func (s *Outbox) Settle(ctx context.Context, settled []outbox.Result) error {
+	return s.write(ctx, noRuns, func(t *tx) error {
 		for _, one := range settled {
-			if err := t.settle(ctx, one); err != nil {
+			if err := finishRow(ctx, t, one); err != nil {
 				return err
 			}
 		}
@@ -292,13 +304,13 @@ func (s *Store) Settle(ctx context.Context, settled []outbox.Result) error {
 	})
 }
 
-func (t *tx) settle(ctx context.Context, one outbox.Result) error {
+func finishRow(ctx context.Context, t *tx, one outbox.Result) error {
 	done := sql.NullInt64{Int64: micros(one.At), Valid: one.Status != outbox.Pending}
 	res, err := t.ExecContext(ctx, `UPDATE outbox SET status = $2, tries = $3, next_at = $4, batch = $5, last_error = $6, done_at = $7
 		WHERE id = $1 AND status = 'pending'`,
 		one.ID, one.Status, one.Tries, micros(one.NextAt), one.Batch, index.Text(one.Error, 1000), done)
 	if err != nil {
-		return fmt.Errorf("settle outbox row %d: %w", one.ID, err)
+		return fmt.Errorf("store what became of outbox row %d: %w", one.ID, err)
 	}
 	if one.Again.IsZero() {
 		return nil
@@ -318,9 +330,9 @@ func (t *tx) settle(ctx context.Context, one outbox.Result) error {
 }
 
 // TidyOutbox drops what waits for routes that are gone, and deletes up to limit rows that
-// were settled before a time.
-func (s *Store) TidyOutbox(ctx context.Context, now, before time.Time, limit int) error {
-	return s.writeRuns(ctx, noRuns, func(t *tx) error {
+// were finished before a time.
+func (s *Outbox) TidyOutbox(ctx context.Context, now, before time.Time, limit int) error {
+	return s.write(ctx, noRuns, func(t *tx) error {
 		_, err := t.ExecContext(ctx, `UPDATE outbox SET status = 'dropped', last_error = 'the route was deleted', done_at = $1
 			WHERE status = 'pending' AND route <> '' AND route NOT IN (SELECT name FROM routes)`, micros(now))
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 // overview is one reading of an overview, of the database as it stood when it began.
 type overview struct {
 	*sql.Tx
-	store   *Store
+	store   *Queries
 	query   query.Overview
 	out     job.Overview
 	skipped []*query.UnreadableError
@@ -23,7 +23,7 @@ type overview struct {
 
 // Overview returns what a first look at all runs and jobs shows. A cursor that this server did not
 // make is a *job.InvalidError.
-func (s *Store) Overview(ctx context.Context, q query.Overview) (job.Overview, error) {
+func (s *Queries) Overview(ctx context.Context, q query.Overview) (job.Overview, error) {
 	q.Limit = min(max(q.Limit, 1), mostJobs)
 	isolation := sql.LevelDefault // SQLite reads one state of the database in each transaction
 	if s.dialect.postgres {
@@ -81,8 +81,8 @@ const unwellRuns = `SELECT id, attempt, state, health, acknowledged, start_at, s
 // attention counts the runs that need attention and, if they are asked for, lists a page of them.
 func (o *overview) attention(ctx context.Context, list bool) ([]job.OverviewRun, error) {
 	var all []query.Trouble
-	for _, statement := range []string{lastDecided, unwellRuns} {
-		some, err := o.troubles(ctx, statement)
+	for _, query := range []string{lastDecided, unwellRuns} {
+		some, err := o.troubles(ctx, query)
 		if err != nil {
 			return nil, fmt.Errorf("look for runs that need attention: %w", err)
 		}
@@ -204,7 +204,7 @@ func (o *overview) shortRuns(ctx context.Context, statement string, args ...any)
 	}
 	out := make([]job.OverviewRun, len(found))
 	for i := range found {
-		run := o.store.leases.show(found[i])
+		run := o.store.show(found[i])
 		out[i] = query.ShortRun(&run)
 	}
 	return out, nil

@@ -98,7 +98,7 @@ func (o *overview) counts(ctx context.Context, names []string) (map[string]job.S
 
 // lastRunsOf finds the last runs of jobs: a row for each job, with number, state and start of its last
 // runs as words. It reads entries of an index alone, one more for each job than an overview shows.
-func (d dialect) lastRunsOf(names []string) (string, []any) {
+func lastRunsOf(d dialect, names []string) (string, []any) {
 	table, args := d.table(1, column{texts: names})
 	return fmt.Sprintf(`SELECT v.c0, (SELECT string_agg(last.words, ' ') FROM (SELECT r.number || ' ' || r.state || ' ' || r.start_at AS words
 		FROM runs r WHERE r.job = v.c0 ORDER BY r.start_at DESC, r.id DESC LIMIT %d) AS last) FROM %s`, query.OverviewCells+1, table), args
@@ -106,7 +106,7 @@ func (d dialect) lastRunsOf(names []string) (string, []any) {
 
 // lastRuns returns the runs of each job that started last, the last one first.
 func (o *overview) lastRuns(ctx context.Context, names []string) (map[string][]job.LastRun, error) {
-	query, args := o.store.dialect.lastRunsOf(names)
+	query, args := lastRunsOf(o.store.dialect, names)
 	rows, err := o.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err

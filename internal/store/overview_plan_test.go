@@ -13,7 +13,7 @@ func TestTheOverviewUsesIndexes(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 			s := storeOfEndedRuns(t, engine, now)
-			lastRuns, names := s.dialect.lastRunsOf([]string{"job1", "job2"})
+			lastRuns, names := lastRunsOf(s.dialect, []string{"job1", "job2"})
 			last := "COVERING INDEX runs_of_job ("
 			if s.dialect.postgres {
 				last = "Index Only Scan Backward using runs_of_job on"

@@ -17,16 +17,6 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// Archive is where packed journals go. internal/archive implements it.
-type Archive interface {
-	// Put stores an object of size bytes durably, whole or not at all.
-	Put(ctx context.Context, key string, r io.Reader, size int64) error
-	// ReadRange returns n bytes from an offset on; a missing object is fs.ErrNotExist.
-	ReadRange(ctx context.Context, key string, off, n int64) ([]byte, error)
-	// Delete removes an object; one that is not there is no error.
-	Delete(ctx context.Context, key string) error
-}
-
 // Packing makes few large compressed blocks of the many that arrived. One step packs up
 // to objectBytes of one attempt's journal, in frames of about frameBytes; both bound the
 // memory it takes. A journal that is still being written is packed once packLive bytes
@@ -68,7 +58,7 @@ func (p *packing) to() int64 {
 }
 
 // pack packs what has been claimed.
-func (s *Store) pack(ctx context.Context, p *packing, now time.Time) error {
+func (s *Maintenance) pack(ctx context.Context, p *packing, now time.Time) error {
 	if err := s.packBlocks(ctx, p); err != nil {
 		return err
 	}
@@ -96,7 +86,7 @@ func (s *Store) pack(ctx context.Context, p *packing, now time.Time) error {
 
 // packBlocks reads which blocks the step is about: those from its start on that lie
 // together, up to objectBytes.
-func (s *Store) packBlocks(ctx context.Context, p *packing) error {
+func (s *Maintenance) packBlocks(ctx context.Context, p *packing) error {
 	rows, err := s.reader.QueryContext(ctx, `SELECT head, samples, codec, stored, segment, object, place FROM blocks
 		WHERE run_id = $1 AND attempt = $2 AND start >= $3 AND codec = 0 ORDER BY start LIMIT 5000`, p.key.run, p.key.attempt, p.from)
 	if err != nil {
@@ -135,7 +125,7 @@ type frame struct {
 }
 
 // frames compresses the blocks, neighbours together.
-func (s *Store) frames(ctx context.Context, p *packing) (frames []frame, size int64, err error) {
+func (s *Maintenance) frames(ctx context.Context, p *packing) (frames []frame, size int64, err error) {
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1),
 		zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<20))
 	if err != nil {
@@ -159,7 +149,7 @@ func (s *Store) frames(ctx context.Context, p *packing) (frames []frame, size in
 }
 
 // joined reads neighbours as one block.
-func (s *Store) joined(ctx context.Context, key attemptKey, blocks []packBlock) (storedBlock, error) {
+func (s *Maintenance) joined(ctx context.Context, key attemptKey, blocks []packBlock) (storedBlock, error) {
 	parts := make([]storedBlock, len(blocks))
 	for i, b := range blocks {
 		data, err := s.BlockData(ctx, key.run, key.attempt, b.head.Start)
@@ -175,9 +165,9 @@ func (s *Store) joined(ctx context.Context, key attemptKey, blocks []packBlock) 
 }
 
 // putObject stores frames as one object of the archive.
-func (s *Store) putObject(ctx context.Context, p *packing, note []byte, frames []frame, size int64, now time.Time) (object int64, err error) {
+func (s *Maintenance) putObject(ctx context.Context, p *packing, note []byte, frames []frame, size int64, now time.Time) (object int64, err error) {
 	name := fmt.Sprintf("%s/%d/%016d-%s", p.key.run, p.key.attempt, p.from, p.claim[:8])
-	err = s.writeRuns(ctx, noRuns, func(t *tx) error {
+	err = s.write(ctx, noRuns, func(t *tx) error {
 		return t.QueryRowContext(ctx, `INSERT INTO objects (name, state, size, changed_at) VALUES ($1, 'writing', $2, $3) RETURNING id`,
 			name, size, micros(now)).Scan(&object)
 	})
@@ -196,21 +186,21 @@ func (s *Store) putObject(ctx context.Context, p *packing, note []byte, frames [
 
 // packed replaces the blocks by their frames, if nothing has changed since they were read
 // and the claim still holds.
-func (s *Store) packed(ctx context.Context, p *packing, frames []frame, object int64, now time.Time) error {
-	return s.writeRuns(ctx, theseRuns(p.key.run), func(t *tx) error {
-		row, err := t.claimed(ctx, p)
+func (s *Maintenance) packed(ctx context.Context, p *packing, frames []frame, object int64, now time.Time) error {
+	return s.write(ctx, theseRuns(p.key.run), func(t *tx) error {
+		row, err := lockClaimed(ctx, t, p)
 		if err != nil {
 			return err
 		}
-		if s.segments != nil && object == 0 && len(frames) > 0 {
-			b := s.segments.Begin()
-			defer b.End()
-			t.segments = b
+		w := s.writeBlocks(t)
+		if object == 0 && len(frames) > 0 {
+			w.begin()
+			defer w.end()
 		}
 		done := p.from
 		if len(frames) > 0 {
 			done = p.to()
-			if err := t.swap(ctx, p, row, frames, object); err != nil {
+			if err := swap(ctx, w, p, row, frames, object); err != nil {
 				return err
 			}
 			if err := s.count(ctx, t, frameBytesOf(frames)-(p.to()-p.blocks[0].head.Start)); err != nil {
@@ -227,10 +217,7 @@ func (s *Store) packed(ctx context.Context, p *packing, frames []frame, object i
 		if err != nil {
 			return fmt.Errorf("store how far it is packed: %w", err)
 		}
-		if t.segments != nil {
-			return t.segments.Write()
-		}
-		return nil
+		return w.write()
 	})
 }
 
@@ -251,8 +238,8 @@ func packNext(row *attemptRow, done int64, did bool, now time.Time) sql.NullInt6
 	return number(micros(now))
 }
 
-// claimed locks the attempt and checks that the claim still holds.
-func (t *tx) claimed(ctx context.Context, p *packing) (*attemptRow, error) {
+// lockClaimed locks the attempt and checks that the claim still holds.
+func lockClaimed(ctx context.Context, t *tx, p *packing) (*attemptRow, error) {
 	var holder sql.NullString
 	err := t.QueryRowContext(ctx, `SELECT claim FROM attempts WHERE run_id = $1 AND attempt = $2`+t.dialect.lock,
 		p.key.run, p.key.attempt).Scan(&holder)
@@ -268,7 +255,7 @@ func (t *tx) claimed(ctx context.Context, p *packing) (*attemptRow, error) {
 
 // putFrames stores the rows of frames, whose bytes are in an object, if there is one, and
 // otherwise in the rows.
-func (t *tx) putFrames(ctx context.Context, p *packing, row *attemptRow, frames []frame, object int64) (err error) {
+func putFrames(ctx context.Context, w *blockWriter, p *packing, row *attemptRow, frames []frame, object int64) (err error) {
 	offset := p.skip
 	for _, f := range frames {
 		at := place{codec: compressed, data: f.data, stored: number(int64(len(f.data)))}
@@ -276,12 +263,12 @@ func (t *tx) putFrames(ctx context.Context, p *packing, row *attemptRow, frames 
 		case object != 0:
 			at.data, at.object, at.place = []byte{}, number(object), number(offset)
 			offset += int64(len(f.data))
-		case t.segments != nil:
-			if at, err = t.copyFrame(ctx, p.key, row, f.head.Start, at); err != nil {
+		case w.segments != nil:
+			if at, err = copyFrame(ctx, w, p.key, row, f.head.Start, at); err != nil {
 				return err
 			}
 		}
-		if err := t.putRow(ctx, p.key, f.head, f.samples, at); err != nil {
+		if err := w.putRow(ctx, p.key, f.head, f.samples, at); err != nil {
 			return err
 		}
 	}
@@ -289,19 +276,19 @@ func (t *tx) putFrames(ctx context.Context, p *packing, row *attemptRow, frames 
 }
 
 // copyFrame has a packed block that is kept in its row copied into a segment.
-func (t *tx) copyFrame(ctx context.Context, key attemptKey, row *attemptRow, start int64, at place) (place, error) {
+func copyFrame(ctx context.Context, w *blockWriter, key attemptKey, row *attemptRow, start int64, at place) (place, error) {
 	if start == journal.HeaderSize {
-		if err := t.copyNote(ctx, key, row); err != nil {
+		if err := w.copyNote(ctx, key, row); err != nil {
 			return place{}, err
 		}
 	}
-	return t.copied(segment.Packed, key, start, at)
+	return w.copied(segment.Packed, key, start, at)
 }
 
 // swap deletes the blocks and inserts their frames.
-func (t *tx) swap(ctx context.Context, p *packing, row *attemptRow, frames []frame, object int64) error {
+func swap(ctx context.Context, w *blockWriter, p *packing, row *attemptRow, frames []frame, object int64) error {
 	var count, size int64
-	err := t.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(size), 0) FROM blocks
+	err := w.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(size), 0) FROM blocks
 		WHERE run_id = $1 AND attempt = $2 AND start >= $3 AND start < $4 AND codec = 0`,
 		p.key.run, p.key.attempt, p.blocks[0].head.Start, p.to()).Scan(&count, &size)
 	if err != nil {
@@ -310,19 +297,19 @@ func (t *tx) swap(ctx context.Context, p *packing, row *attemptRow, frames []fra
 	if count != int64(len(p.blocks)) || size != p.to()-p.blocks[0].head.Start {
 		return errMoved
 	}
-	_, err = t.ExecContext(ctx, `DELETE FROM blocks WHERE run_id = $1 AND attempt = $2 AND start >= $3 AND start < $4 AND codec = 0`,
+	_, err = w.ExecContext(ctx, `DELETE FROM blocks WHERE run_id = $1 AND attempt = $2 AND start >= $3 AND start < $4 AND codec = 0`,
 		p.key.run, p.key.attempt, p.blocks[0].head.Start, p.to())
 	if err != nil {
 		return fmt.Errorf("take the blocks away: %w", err)
 	}
-	if err := t.putFrames(ctx, p, row, frames, object); err != nil {
+	if err := putFrames(ctx, w, p, row, frames, object); err != nil {
 		return err
 	}
 	if object == 0 {
 		return nil
 	}
 	var name string
-	err = t.QueryRowContext(ctx, `UPDATE objects SET state = 'live' WHERE id = $1 AND state = 'writing' RETURNING name`, object).Scan(&name)
+	err = w.QueryRowContext(ctx, `UPDATE objects SET state = 'live' WHERE id = $1 AND state = 'writing' RETURNING name`, object).Scan(&name)
 	if errors.Is(err, sql.ErrNoRows) {
 		return errMoved // it took so long that it was given up
 	}

@@ -22,7 +22,7 @@ const archiveFailures = 3
 const movedInRow = 3
 
 // packDue packs what is due as long as it may, and reports whether nothing is left.
-func (s *Store) packDue(ctx context.Context, now time.Time, most int64, may func() bool) (all bool, err error) {
+func (s *Maintenance) packDue(ctx context.Context, now time.Time, most int64, may func() bool) (all bool, err error) {
 	failures, moved := 0, 0
 	err = repeat(ctx, func() (bool, error) {
 		if !may() {
@@ -49,7 +49,7 @@ func (s *Store) packDue(ctx context.Context, now time.Time, most int64, may func
 
 // claimPack takes an attempt that is due, so that no other server packs it now. One that is
 // to be trimmed is trimmed first, because that drops whole blocks, and packed ones are large.
-func (s *Store) claimPack(ctx context.Context, now time.Time, most int64) (*packing, error) {
+func (s *Maintenance) claimPack(ctx context.Context, now time.Time, most int64) (*packing, error) {
 	p := packing{claim: uuid.NewString()}
 	err := s.reader.QueryRowContext(ctx, `SELECT run_id, attempt, pack_at FROM attempts
 		WHERE pack_at <= $1 AND (trim_at IS NULL OR EXISTS (SELECT 1 FROM troubled WHERE kind = '`+troubleTrim+`' AND troubled.id = `+attemptID+`))
@@ -60,7 +60,7 @@ func (s *Store) claimPack(ctx context.Context, now time.Time, most int64) (*pack
 	if err != nil {
 		return nil, fmt.Errorf("look for a journal to pack: %w", err)
 	}
-	err = s.writeRuns(ctx, noRuns, func(t *tx) error {
+	err = s.write(ctx, noRuns, func(t *tx) error {
 		return t.QueryRowContext(ctx, `UPDATE attempts SET claim = $3, pack_at = $4
 			WHERE run_id = $1 AND attempt = $2 AND pack_at <= $5 RETURNING packed`,
 			p.key.run, p.key.attempt, p.claim, micros(now.Add(claimTime)), micros(now)).Scan(&p.from)
@@ -78,7 +78,7 @@ func (s *Store) claimPack(ctx context.Context, now time.Time, most int64) (*pack
 // packed, and reports whether there was one. One that cannot be packed rests, so that the others
 // have their turn; the error is an *archiveError if the archive is to blame, and errMoved if the
 // blocks changed: the attempt is due again, behind all others.
-func (s *Store) packOne(ctx context.Context, now time.Time, most int64) (bool, error) {
+func (s *Maintenance) packOne(ctx context.Context, now time.Time, most int64) (bool, error) {
 	p, err := s.claimPack(ctx, now, most)
 	if err != nil || p == nil {
 		return false, err
@@ -105,9 +105,9 @@ func (s *Store) packOne(ctx context.Context, now time.Time, most int64) (bool, e
 
 // giveBack gives the claim of a step back whose blocks changed, so that the next step can take it.
 // It returns errMoved if the step held the claim until then.
-func (s *Store) giveBack(ctx context.Context, p *packing, now time.Time) (bool, error) {
+func (s *Maintenance) giveBack(ctx context.Context, p *packing, now time.Time) (bool, error) {
 	var n int64
-	err := s.writeRuns(ctx, noRuns, func(t *tx) error {
+	err := s.write(ctx, noRuns, func(t *tx) error {
 		result, err := t.ExecContext(ctx, `UPDATE attempts SET claim = NULL, pack_at = $4 WHERE run_id = $1 AND attempt = $2 AND claim = $3`,
 			p.key.run, p.key.attempt, p.claim, micros(now))
 		if err == nil {

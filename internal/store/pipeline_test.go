@@ -48,7 +48,7 @@ func TestStatementsThatGoTogether(t *testing.T) {
 		}
 		return nil
 	}
-	err = s.write(ctx, func(tx *tx) error {
+	err = s.write(ctx, allRuns, func(tx *tx) error {
 		err := add(tx, 0, many)
 		if n := countJobs(t, ctx, tx); n != many {
 			t.Errorf("a query sees %d of the %d jobs before it", n, many)
@@ -60,7 +60,7 @@ func TestStatementsThatGoTogether(t *testing.T) {
 	}
 
 	// One that fails is named, whatever comes after it, and nothing is left of the rest.
-	err = s.write(ctx, func(tx *tx) error {
+	err = s.write(ctx, allRuns, func(tx *tx) error {
 		if err := errors.Join(add(tx, many+5, many+10), add(tx, 3, 4), add(tx, many+10, many+15)); err != nil {
 			return err
 		}
@@ -74,7 +74,7 @@ func TestStatementsThatGoTogether(t *testing.T) {
 
 	// A row that another server was faster with makes the transaction begin again.
 	tries := 0
-	err = s.write(ctx, func(tx *tx) error {
+	err = s.write(ctx, allRuns, func(tx *tx) error {
 		if tries++; tries > 1 {
 			if n := countJobs(t, ctx, tx); n != many+5 {
 				t.Errorf("%d jobs, want %d", n, many+5)

@@ -42,29 +42,17 @@ func (p *place) dest() []any {
 	return []any{&p.codec, &p.stored, &p.segment, &p.object, &p.place, &p.data}
 }
 
-// batch is the segments as a transaction sees them: what it added itself is there too.
-type batch interface {
-	segmentReader
-	Add(run string, attempt int, start int64, data []byte) (segment.Place, error)
-	Copy(kind segment.Kind, run string, attempt int, start int64, data []byte) (segment.Place, error)
-	Write() error
-}
-
-type segmentReader interface {
-	Read(p segment.Place, n int64) ([]byte, error)
-}
-
 // placeBlock decides where the bytes of a new block go. Those that stay in the row are
 // copied into a segment too, which need not be synced for it: the row is durable, and the
 // copy is there for the day when the database is gone.
-func (t *tx) placeBlock(key attemptKey, b storedBlock) (place, error) {
-	if t.segments == nil {
+func (w *blockWriter) placeBlock(key attemptKey, b storedBlock) (place, error) {
+	if w.segments == nil {
 		return place{data: b.data}, nil
 	}
 	if len(b.data) <= inlineBytes {
-		return t.copied(segment.Plain, key, b.head.Start, place{data: b.data})
+		return w.copied(segment.Plain, key, b.head.Start, place{data: b.data})
 	}
-	at, err := t.segments.Add(key.run, key.attempt, b.head.Start, b.data)
+	at, err := w.segments.Add(key.run, key.attempt, b.head.Start, b.data)
 	if err != nil {
 		return place{}, fmt.Errorf("store block %d of run %s attempt %d: %w", b.head.Start, key.run, key.attempt, err)
 	}
@@ -73,8 +61,8 @@ func (t *tx) placeBlock(key attemptKey, b storedBlock) (place, error) {
 
 // copied has the bytes of a row copied into a segment. The row names the place, so that the
 // segment stays as long as the row.
-func (t *tx) copied(kind segment.Kind, key attemptKey, start int64, p place) (place, error) {
-	at, err := t.segments.Copy(kind, key.run, key.attempt, start, p.data)
+func (w *blockWriter) copied(kind segment.Kind, key attemptKey, start int64, p place) (place, error) {
+	at, err := w.segments.Copy(kind, key.run, key.attempt, start, p.data)
 	if err != nil {
 		return place{}, fmt.Errorf("copy block %d of run %s attempt %d: %w", start, key.run, key.attempt, err)
 	}
@@ -87,8 +75,6 @@ func inSegment(at segment.Place, n int64) place {
 		data: []byte{}, stored: number(n), segment: number(at.Segment), place: number(at.Offset),
 	}
 }
-
-func number(n int64) sql.NullInt64 { return sql.NullInt64{Int64: n, Valid: true} }
 
 // bytes reads the bytes of a block that is not packed.
 func (p *place) bytes(segments segmentReader) ([]byte, error) {
@@ -107,7 +93,7 @@ type located struct {
 // BlockData returns the bytes from start to the end of the block that holds start. They
 // may be more than the head said that was read before: cut them at head.Size. Nobody may
 // change them.
-func (s *Store) BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error) {
+func (s *Journals) BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error) {
 	const tries = 4
 	for try := 1; ; try++ {
 		b, err := s.locate(ctx, run, attempt, start)
@@ -132,7 +118,7 @@ func (s *Store) BlockData(ctx context.Context, run string, attempt int, start in
 }
 
 // locate finds the block that holds a byte of a journal, or the last before it.
-func (s *Store) locate(ctx context.Context, run string, attempt int, at int64) (b located, err error) {
+func (s *Journals) locate(ctx context.Context, run string, attempt int, at int64) (b located, err error) {
 	err = s.reader.QueryRowContext(ctx, `SELECT start, size, `+placeColumns+` FROM blocks
 		WHERE run_id = $1 AND attempt = $2 AND start <= $3 ORDER BY start DESC LIMIT 1`,
 		run, attempt, at).Scan(append([]any{&b.start, &b.size}, b.dest()...)...)
@@ -146,7 +132,7 @@ func (s *Store) locate(ctx context.Context, run string, attempt int, at int64) (
 }
 
 // plainBytes reads a block, wherever and however it is kept.
-func (s *Store) plainBytes(ctx context.Context, key attemptKey, b *located) ([]byte, error) {
+func (s *Journals) plainBytes(ctx context.Context, key attemptKey, b *located) ([]byte, error) {
 	if b.codec == plain {
 		return b.bytes(s.segments)
 	}
@@ -169,7 +155,7 @@ func (s *Store) plainBytes(ctx context.Context, key attemptKey, b *located) ([]b
 }
 
 // objectBytes reads from the archive. An object without a row is fs.ErrNotExist too.
-func (s *Store) objectBytes(ctx context.Context, p *place) ([]byte, error) {
+func (s *Journals) objectBytes(ctx context.Context, p *place) ([]byte, error) {
 	if s.archive == nil {
 		return nil, errors.New("its bytes are in the archive: say where that is with --archive")
 	}

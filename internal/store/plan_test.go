@@ -31,14 +31,14 @@ func TestRunsUseAnIndex(t *testing.T) {
 		"text, newest on": {query.Runs{Text: "x"}, []string{"SCAN runs USING INDEX runs_newest"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			statement, args, err := runsQuery(tt.query, 50)
+			query, args, err := runsQuery(tt.query, 50)
 			if err != nil {
 				t.Fatal(err)
 			}
-			plan := explain(t, s, statement, args...)
+			plan := explain(t, s, query, args...)
 			for _, want := range tt.want {
 				if !strings.Contains(plan, want) {
-					t.Errorf("plan of %s:\n%swants %q", statement, plan, want)
+					t.Errorf("plan of %s:\n%swants %q", query, plan, want)
 				}
 			}
 			if strings.Contains(plan, "SCAN runs\n") {
@@ -61,11 +61,11 @@ func TestTextsUseAnIndex(t *testing.T) {
 		"next page":  {Text: "needle", Cursor: cursorOf(1, "0199aaaa-0000-7000-8000-000000000001")},
 		"and states": {Text: "needle", Job: "a", States: []job.State{job.Failed, job.Lost}},
 	} {
-		statement, args, err := s.pageQuery(t.Context(), q, 50)
+		query, args, err := s.pageQuery(t.Context(), q, 50)
 		if err != nil {
 			t.Fatal(err)
 		}
-		plan := explain(t, s, statement, args...)
+		plan := explain(t, s, query, args...)
 		for _, want := range []string{"run_texts VIRTUAL TABLE INDEX", "SEARCH runs USING INDEX runs_text (text_id=?)", "runs USING INDEX runs_no_text"} {
 			if !strings.Contains(plan, want) {
 				t.Errorf("plan of %s:\n%swants %q", name, plan, want)
@@ -97,7 +97,7 @@ func TestLateRunsAreFoundByAnIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close() //nolint:errcheck // only read
-	for _, query := range []string{s.dialect.lateHosts(), s.dialect.lateRunsOf()} {
+	for _, query := range []string{lateHosts(s.dialect), lateRunsOf(s.dialect)} {
 		plan := explain(t, s, query, 1, 2, 3)
 		if !strings.Contains(plan, "USING INDEX runs_late") && !strings.Contains(plan, "USING COVERING INDEX runs_late") || strings.Contains(plan, "SCAN runs\n") || strings.Contains(plan, "runs_of_host") {
 			t.Errorf("plan of %s:\n%s", query, plan)
@@ -191,7 +191,7 @@ func TestStartsAreReadOffIndexesOnPostgres(t *testing.T) {
 		{"the run before", previousRun, at, "runs_of_job"},
 		{"the run after", nextRun, at, "runs_of_job"},
 		{"good runs before", `SELECT id` + goodRunsBefore + `10`, at, "runs_of_job_state"},
-		{"hosts with late runs", s.dialect.lateHosts(), []any{1, 2, 3}, "runs_late"},
+		{"hosts with late runs", lateHosts(s.dialect), []any{1, 2, 3}, "runs_late"},
 	}
 	for name, tt := range map[string]struct {
 		q     query.Runs
@@ -201,11 +201,11 @@ func TestStartsAreReadOffIndexesOnPostgres(t *testing.T) {
 		"since": {query.Runs{Since: now}, "runs_newest"}, "job": {query.Runs{Job: "job1", Cursor: cursor}, "runs_of_job"},
 		"state": {query.Runs{States: []job.State{job.Running}}, "runs_of_state"},
 	} {
-		statement, args, err := runsQuery(tt.q, 50)
+		query, args, err := runsQuery(tt.q, 50)
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, asked{name, statement, args, tt.index})
+		all = append(all, asked{name, query, args, tt.index})
 	}
 	for _, a := range all {
 		plan := planOf(t, s, a.query, a.args...)

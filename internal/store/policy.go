@@ -25,11 +25,11 @@ type endActions map[string]struct {
 
 // SetPolicy stores the policy of a job. Actions is what it says is to be done, as JSON by
 // the name of the rule or end.
-func (s *Store) SetPolicy(ctx context.Context, p policy.Stored, actions []byte) error {
+func (s *Health) SetPolicy(ctx context.Context, p policy.Stored, actions []byte) error {
 	if err := json.Unmarshal(actions, &endActions{}); err != nil {
 		return fmt.Errorf("actions of the policy of job %s: %w", p.Job, err)
 	}
-	return s.write(ctx, func(t *tx) error {
+	return s.write(ctx, noRuns, func(t *tx) error {
 		_, err := t.ExecContext(ctx, `INSERT INTO job_policies (job, yaml, actions, set_at, set_by) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (job) DO UPDATE SET yaml = $2, actions = $3, set_at = $4, set_by = $5`,
 			p.Job, p.YAML, string(actions), micros(p.SetAt), index.Text(p.SetBy, 200))
@@ -41,8 +41,8 @@ func (s *Store) SetPolicy(ctx context.Context, p policy.Stored, actions []byte) 
 }
 
 // DeletePolicy makes the default hold again for a job. One without runs is forgotten.
-func (s *Store) DeletePolicy(ctx context.Context, name string) error {
-	return s.write(ctx, func(t *tx) error {
+func (s *Health) DeletePolicy(ctx context.Context, name string) error {
+	return s.write(ctx, noRuns, func(t *tx) error {
 		res, err := t.ExecContext(ctx, `DELETE FROM job_policies WHERE job = $1`, name)
 		if err != nil {
 			return fmt.Errorf("remove the policy of job %s: %w", name, err)
@@ -50,12 +50,12 @@ func (s *Store) DeletePolicy(ctx context.Context, name string) error {
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, &query.NotFoundError{What: "a policy of job " + job.Quote(name)})
 		}
-		return t.forgetJob(ctx, name)
+		return forgetJob(ctx, t, name)
 	})
 }
 
 // Policy returns the policy that was set for a job, or *query.NotFoundError.
-func (s *Store) Policy(ctx context.Context, name string) (policy.Stored, error) {
+func (s *Health) Policy(ctx context.Context, name string) (policy.Stored, error) {
 	p := policy.Stored{Job: name}
 	if job.CheckName(name) != nil {
 		return p, &query.NotFoundError{What: "a policy of job " + job.Quote(name)}
@@ -75,7 +75,7 @@ func (s *Store) Policy(ctx context.Context, name string) (policy.Stored, error) 
 // Policies returns all policies and the version they have together. When that is the one
 // that was seen, there are none to be read again. A policy whose actions cannot be read says
 // so.
-func (s *Store) Policies(ctx context.Context, seen string) ([]policy.Stored, string, error) {
+func (s *Health) Policies(ctx context.Context, seen string) ([]policy.Stored, string, error) {
 	var count, last, sum int64
 	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(MAX(set_at), 0), CAST(COALESCE(SUM(set_at % 1000003), 0) AS BIGINT) FROM job_policies`).Scan(&count, &last, &sum)
 	if err != nil {
@@ -109,17 +109,17 @@ func (s *Store) Policies(ctx context.Context, seen string) ([]policy.Stored, str
 
 // PolicyFailed records that the stored policy of a job cannot be read: the default holds
 // instead. PolicyRead forgets that.
-func (s *Store) PolicyFailed(ctx context.Context, name string, cause error) {
+func (s *Health) PolicyFailed(ctx context.Context, name string, cause error) {
 	s.failed(ctx, troublePolicy, name, cause)
 }
 
 // PolicyRead forgets that the policy of a job could not be read.
-func (s *Store) PolicyRead(ctx context.Context, name string) { s.done(ctx, troublePolicy, name) }
+func (s *Health) PolicyRead(ctx context.Context, name string) { s.done(ctx, troublePolicy, name) }
 
-// obey changes the entries of an end as the policy of the job says: who is notified, how
+// applyPolicy changes the entries of an end as the policy of the job says: who is notified, how
 // severe it is, and whether another attempt follows. A policy that cannot be read changes
 // nothing, or no run of the job could end any more; Policies reports it.
-func (t *tx) obey(ctx context.Context, run *job.Run, entries []outbox.Entry) ([]outbox.Entry, error) {
+func applyPolicy(ctx context.Context, t *tx, run *job.Run, entries []outbox.Entry) ([]outbox.Entry, error) {
 	if len(entries) == 0 {
 		return nil, nil
 	}
@@ -141,8 +141,8 @@ func (t *tx) obey(ctx context.Context, run *job.Run, entries []outbox.Entry) ([]
 func obeyed(entries []outbox.Entry, actions endActions) []outbox.Entry {
 	var out []outbox.Entry
 	for _, e := range entries {
-		a, said := actions[e.What]
-		if e.Kind != outbox.Notify || !said {
+		a, given := actions[e.What]
+		if e.Kind != outbox.Notify || !given {
 			out = append(out, e)
 			continue
 		}

@@ -14,12 +14,13 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
-func openPostgres(ctx context.Context, o Options) (*Store, error) {
-	config, err := pgx.ParseConfig(o.URL)
+// openPostgres opens the database at an address. Beside a server it must have the same schema.
+func openPostgres(ctx context.Context, address string, relaxed, beside bool) (*database, error) {
+	config, err := pgx.ParseConfig(address)
 	if err != nil {
 		return nil, fmt.Errorf("database URL: %w; write it as postgres://user@host/database", err)
 	}
-	if o.Relaxed {
+	if relaxed {
 		config.RuntimeParams["synchronous_commit"] = "off"
 	}
 	where := fmt.Sprintf("PostgreSQL database %s on %s", config.Database, config.Host)
@@ -31,13 +32,13 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("lock for migrations: %w", err), db.Close(), reader.Close())
 	}
-	if err := migrate(ctx, db, goose.DialectPostgres, locker, o.Beside); err != nil {
+	if err := migrate(ctx, db, goose.DialectPostgres, locker, beside); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", where, err), db.Close(), reader.Close())
 	}
 	d := dialect{name: "PostgreSQL", postgres: true, lock: " FOR UPDATE", again: postgresAgain}
 	locks := postgresPool(config, jobLockConns, fmt.Sprintf(`SET idle_session_timeout = %d`, jobLockIdle.Milliseconds()))
 	locks.SetConnMaxIdleTime(jobLockIdle / 2)
-	return &Store{writer: db, reader: reader, dialect: d, jobLocks: jobLocks{db: locks}, release: func() error { return nil }}, nil
+	return &database{writer: db, reader: reader, dialect: d, jobLocks: jobLocks{db: locks}}, nil
 }
 
 // writingPostgres is the settings of connections that write. The transaction of a server whose

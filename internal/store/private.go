@@ -72,11 +72,3 @@ func closeOne(path string, log *slog.Logger) error {
 	log.Info("closed to other users, who had rights to it", "path", path, "mode", mode.String())
 	return nil
 }
-
-// logger is where the store logs.
-func (o Options) logger() *slog.Logger {
-	if o.Log == nil {
-		return slog.Default()
-	}
-	return o.Log
-}

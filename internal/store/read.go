@@ -11,7 +11,7 @@ import (
 )
 
 // JournalSize is how many bytes of an attempt's journal are durable; 0 if none.
-func (s *Store) JournalSize(ctx context.Context, run string, attempt int) (int64, error) {
+func (s *Journals) JournalSize(ctx context.Context, run string, attempt int) (int64, error) {
 	var size int64
 	err := s.reader.QueryRowContext(ctx, `SELECT size FROM attempts WHERE run_id = $1 AND attempt = $2`, run, attempt).Scan(&size)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -25,7 +25,7 @@ func (s *Store) JournalSize(ctx context.Context, run string, attempt int) (int64
 
 // Blocks returns the heads of up to limit blocks of an attempt's journal, in order,
 // beginning with the one that holds journal offset from (or the first after it).
-func (s *Store) Blocks(ctx context.Context, run string, attempt int, from int64, limit int) ([]index.BlockHead, error) {
+func (s *Journals) Blocks(ctx context.Context, run string, attempt int, from int64, limit int) ([]index.BlockHead, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT head FROM blocks
 		WHERE run_id = $1 AND attempt = $2 AND codec <> 2 AND start + size > $3 AND start >= COALESCE(
 			(SELECT start FROM blocks WHERE run_id = $1 AND attempt = $2 AND start <= $3 ORDER BY start DESC LIMIT 1), 0)
@@ -51,7 +51,7 @@ func (s *Store) Blocks(ctx context.Context, run string, attempt int, from int64,
 
 // BlocksFromLine is the same, beginning with the block in which line begins, or the first
 // after it when that was dropped. There is none for a line that has not begun yet.
-func (s *Store) BlocksFromLine(ctx context.Context, run string, attempt int, line int64, limit int) ([]index.BlockHead, error) {
+func (s *Journals) BlocksFromLine(ctx context.Context, run string, attempt int, line int64, limit int) ([]index.BlockHead, error) {
 	var start int64
 	err := s.reader.QueryRowContext(ctx, `SELECT start FROM blocks
 		WHERE run_id = $1 AND attempt = $2 AND first_line <= $3 AND first_line + lines > $3 AND codec <> 2

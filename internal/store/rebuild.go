@@ -2,20 +2,12 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
-)
-
-// databaseName is the file of the database in a data directory; newName is one that is
-// being built.
-const (
-	databaseName = "stint.db"
-	newName      = "stint.db.new"
 )
 
 // Rebuilt sums up what Rebuild found.
@@ -33,14 +25,7 @@ type Rebuilt struct {
 type WholeError struct{ Where string }
 
 func (e *WholeError) Error() string {
-	return fmt.Sprintf("%s is in order: stint server check --repair mends what differs from the journals; to build it anew all the same, move it away first", e.Where)
-}
-
-// LostDatabaseError says that a data directory has journals and no database.
-type LostDatabaseError struct{ Dir string }
-
-func (e *LostDatabaseError) Error() string {
-	return fmt.Sprintf("data directory %s has journals, and its database %s is gone: put it back from a backup, or build it anew from the journals with: stint server check --rebuild", e.Dir, databaseName)
+	return fmt.Sprintf("%s is in order: stint server check --repair corrects what differs from the journals; to build it anew all the same, move it away first", e.Where)
 }
 
 // Objects calls fn with the name and size of each object of an archive.
@@ -48,11 +33,10 @@ type Objects func(ctx context.Context, fn func(name string, size int64) error) e
 
 // Rebuild makes a new database from the journals in segments and in the archive, for the
 // day when the old one is gone or damaged. The old file is kept beside it. Runs, attempts
-// and logs come back as the journals tell them, with number and time of creation; what
+// and logs come back as the journals describe them, with number and time of creation; what
 // stands in no journal does not. PostgreSQL must be empty, and has no segments: what was
 // not in the archive is gone with it.
-func Rebuild(ctx context.Context, o Options, objects Objects, tell func(Finding)) (sum Rebuilt, err error) {
-	o.file = newName
+func Rebuild(ctx context.Context, o Options, objects Objects, report func(Finding)) (sum Rebuilt, err error) {
 	var free func() error
 	if o.Dir != "" {
 		if free, err = lockDir(o.Dir); err != nil {
@@ -66,21 +50,22 @@ func Rebuild(ctx context.Context, o Options, objects Objects, tell func(Finding)
 			return sum, fmt.Errorf("remove what an earlier rebuilding left: %w", err)
 		}
 	}
-	s, err := Open(ctx, o)
+	s, err := OpenNew(ctx, o, newName)
 	if err != nil {
 		return sum, err
 	}
-	err = s.mustBeEmpty(ctx)
+	err = mustBeEmpty(ctx, s)
 	if err == nil && o.Dir != "" {
 		err = s.keepInstallation(ctx, filepath.Join(o.Dir, databaseName))
 	}
 	if err == nil {
-		sum, err = s.rebuild(ctx, objects, tell)
+		sum, err = rebuildAll(ctx, s, objects, report)
 	}
+	now := s.now()
 	if err = errors.Join(err, s.Close()); err != nil || o.Dir == "" {
 		return sum, err
 	}
-	if sum.Aside, err = setAside(o.Dir, time.Now()); err != nil {
+	if sum.Aside, err = setAside(o.Dir, now); err != nil {
 		return sum, err
 	}
 	if err := os.Rename(filepath.Join(o.Dir, newName), filepath.Join(o.Dir, databaseName)); err != nil {
@@ -95,7 +80,7 @@ func mayReplace(ctx context.Context, dir string) (err error) {
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	db, err := sql.Open("sqlite", sqliteName(file, reading()))
+	db, err := openReading(file)
 	if err != nil {
 		return err
 	}
@@ -111,7 +96,7 @@ func mayReplace(ctx context.Context, dir string) (err error) {
 	return &WholeError{Where: file}
 }
 
-func (s *Store) mustBeEmpty(ctx context.Context) error {
+func mustBeEmpty(ctx context.Context, s *Store) error {
 	var attempts int
 	if err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM attempts LIMIT 1) AS one`).Scan(&attempts); err != nil {
 		return fmt.Errorf("look whether the database is empty: %w", err)
@@ -150,28 +135,4 @@ func setAside(dir string, now time.Time) (string, error) {
 		moved = aside
 	}
 	return moved, nil
-}
-
-// isLost returns *LostDatabaseError for a data directory with journals and no database: a
-// server that made a new one would delete them as nobody's.
-func isLost(dir string) error {
-	_, err := os.Stat(filepath.Join(dir, databaseName))
-	if !errors.Is(err, fs.ErrNotExist) {
-		return nil // what is wrong with it is found when it is opened
-	}
-	found, err := filepath.Glob(filepath.Join(dir, "segments", "*.seg"))
-	if err != nil || len(found) == 0 {
-		return err
-	}
-	return &LostDatabaseError{Dir: dir}
-}
-
-// openNew opens the database that is being built. The caller holds the data directory.
-func openNew(ctx context.Context, dir string, o Options) (*Store, error) {
-	s, err := openFile(ctx, filepath.Join(dir, o.file), o.Relaxed, false)
-	if err != nil {
-		return nil, unusable(dir, err)
-	}
-	s.release, s.dir = func() error { return nil }, dir
-	return s, nil
 }

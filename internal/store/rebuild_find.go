@@ -44,7 +44,7 @@ type foundObject struct {
 // rebuilder makes a database from what it finds.
 type rebuilder struct {
 	store   *Store
-	tell    func(Finding)
+	report  func(Finding)
 	sum     Rebuilt
 	pieces  map[attemptKey][]piece
 	notes   map[attemptKey]note
@@ -53,7 +53,7 @@ type rebuilder struct {
 
 func (r *rebuilder) found(f Finding) {
 	r.sum.Findings++
-	r.tell(f)
+	r.report(f)
 }
 
 // find looks into all segments and objects.

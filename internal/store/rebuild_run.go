@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store/segment"
@@ -15,9 +14,9 @@ import (
 // rebuildBlocks bounds what one transaction of a rebuilding stores.
 const rebuildBlocks = 500
 
-// rebuild fills an empty database.
-func (s *Store) rebuild(ctx context.Context, objects Objects, tell func(Finding)) (Rebuilt, error) {
-	r := &rebuilder{store: s, tell: tell, pieces: map[attemptKey][]piece{}, notes: map[attemptKey]note{}}
+// rebuildAll fills an empty database.
+func rebuildAll(ctx context.Context, s *Store, objects Objects, report func(Finding)) (Rebuilt, error) {
+	r := &rebuilder{store: s, report: report, pieces: map[attemptKey][]piece{}, notes: map[attemptKey]note{}}
 	if s.archive == nil {
 		objects = nil
 	}
@@ -28,8 +27,8 @@ func (s *Store) rebuild(ctx context.Context, objects Objects, tell func(Finding)
 	ids := map[string]int64{} // of objects
 	for c := (cursor{}); c.done < len(order); {
 		var b *rebuilding
-		err := s.write(ctx, func(t *tx) error {
-			b = &rebuilding{r: r, group: newGroup(t), cursor: c, left: rebuildBlocks, old: ids, ids: map[string]int64{}}
+		err := s.write(ctx, allRuns, func(t *tx) error {
+			b = &rebuilding{r: r, group: newGroup(t, s.writeBlocks(t)), cursor: c, left: rebuildBlocks, old: ids, ids: map[string]int64{}}
 			return b.some(ctx, order)
 		})
 		if err != nil {
@@ -50,7 +49,7 @@ func (s *Store) rebuild(ctx context.Context, objects Objects, tell func(Finding)
 // finish notes what else there is in the archive, and makes the tables ready for a server.
 func (r *rebuilder) finish(ctx context.Context, ids map[string]int64) error {
 	s := r.store
-	return s.write(ctx, func(t *tx) error {
+	return s.write(ctx, allRuns, func(t *tx) error {
 		for _, o := range r.objects {
 			if ids[o.name] != 0 {
 				continue
@@ -60,14 +59,14 @@ func (r *rebuilder) finish(ctx context.Context, ids map[string]int64) error {
 				return err
 			}
 			if o.end > size {
-				continue // told of: what it holds has no place
+				continue // it is a finding: what it holds has no place
 			}
-			_, err = t.ExecContext(ctx, `INSERT INTO objects (name, state, size, changed_at) VALUES ($1, 'dead', $2, $3)`, o.name, o.size, micros(time.Now()))
+			_, err = t.ExecContext(ctx, `INSERT INTO objects (name, state, size, changed_at) VALUES ($1, 'dead', $2, $3)`, o.name, o.size, micros(s.now()))
 			if err != nil {
 				return err
 			}
 		}
-		// Nobody is told again of what happened long ago; and numbers go on.
+		// Nobody is notified again of what happened long ago; and numbers go on.
 		for _, query := range []string{
 			`DELETE FROM outbox`,
 			`UPDATE runs SET late = 0 WHERE late = 1`,
@@ -119,7 +118,7 @@ func (b *rebuilding) some(ctx context.Context, order []attemptKey) error {
 	if err := b.group.save(ctx); err != nil {
 		return err
 	}
-	return b.r.store.count(ctx, t, t.added)
+	return b.r.store.count(ctx, t, b.group.blocks.added)
 }
 
 // attempt takes the next blocks of an attempt, and reports whether that is all of it.
@@ -186,7 +185,7 @@ func (r *rebuilder) blockAt(ctx context.Context, key attemptKey, s index.State, 
 			return nil, ctx.Err()
 		}
 		if err != nil {
-			continue // another copy may be good; if none is, the end of the journal is told of
+			continue // another copy may be good; if none is, the end of the journal is a finding
 		}
 		f, err := index.Fold(s, data)
 		if err != nil || f.Tail != 0 || f.Head.Size != int64(len(data)) {
@@ -247,7 +246,7 @@ func (b *rebuilding) take(ctx context.Context, key attemptKey, row *attemptRow, 
 		if !n.CreatedAt.IsZero() {
 			now = n.CreatedAt
 		}
-		if err := g.tx.nextNumber(ctx, f.State.View.Job, n.Number); err != nil {
+		if err := setNextNumber(ctx, g.tx, f.State.View.Job, n.Number); err != nil {
 			return "", err
 		}
 		b.sum.Runs++
@@ -271,12 +270,12 @@ func (b *rebuilding) take(ctx context.Context, key attemptKey, row *attemptRow, 
 	if err != nil {
 		return "", err
 	}
-	row.at = time.Now()
+	row.at = b.r.store.now()
 	if err := g.store(ctx, key, row, f, nil); err != nil {
 		return "", err
 	}
 	if !row.stored {
-		if err := g.tx.saveAttempt(ctx, key, row); err != nil {
+		if err := g.saveAttempt(ctx, key, row); err != nil {
 			return "", err
 		}
 		b.sum.Attempts++
@@ -286,12 +285,12 @@ func (b *rebuilding) take(ctx context.Context, key attemptKey, row *attemptRow, 
 
 // put stores the row of a block.
 func (b *rebuilding) put(ctx context.Context, key attemptKey, found *foundBlock) error {
-	t, f := b.group.tx, &found.folded
+	w, f := b.group.blocks, &found.folded
 	if o := found.object; o != nil {
 		id := b.old[o.name] + b.ids[o.name]
 		if id == 0 {
-			err := t.QueryRowContext(ctx, `INSERT INTO objects (name, state, size, changed_at) VALUES ($1, 'live', $2, $3) RETURNING id`,
-				o.name, o.size, micros(time.Now())).Scan(&id)
+			err := w.QueryRowContext(ctx, `INSERT INTO objects (name, state, size, changed_at) VALUES ($1, 'live', $2, $3) RETURNING id`,
+				o.name, o.size, micros(b.r.store.now())).Scan(&id)
 			if err != nil {
 				return fmt.Errorf("note object %s: %w", o.name, err)
 			}
@@ -303,7 +302,7 @@ func (b *rebuilding) put(ctx context.Context, key attemptKey, found *foundBlock)
 	if err != nil {
 		return err
 	}
-	if err := t.putRow(ctx, key, f.Head, samples, found.at); err != nil {
+	if err := w.putRow(ctx, key, f.Head, samples, found.at); err != nil {
 		return err
 	}
 	b.cursor.at += f.Head.Size
@@ -312,14 +311,14 @@ func (b *rebuilding) put(ctx context.Context, key attemptKey, found *foundBlock)
 	}
 	b.sum.Blocks++
 	b.sum.Bytes += f.Head.Size
-	if t.added += f.Head.Size; found.at.stored.Valid {
-		t.added += found.at.stored.Int64 - f.Head.Size
+	if w.added += f.Head.Size; found.at.stored.Valid {
+		w.added += found.at.stored.Int64 - f.Head.Size
 	}
 	return nil
 }
 
-// nextNumber has the next run of a job get a number: the one it had, or the first after all.
-func (t *tx) nextNumber(ctx context.Context, name string, number int64) error {
+// setNextNumber has the next run of a job get a number: the one it had, or the first after all.
+func setNextNumber(ctx context.Context, t *tx, name string, number int64) error {
 	var taken, last int64
 	err := t.QueryRowContext(ctx, `SELECT COUNT(CASE WHEN number = $2 THEN 1 END), COALESCE(MAX(number), 0) FROM runs WHERE job = $1`, name, number).Scan(&taken, &last)
 	if err != nil {
@@ -335,7 +334,7 @@ func (t *tx) nextNumber(ctx context.Context, name string, number int64) error {
 	return nil
 }
 
-// end adds what no journal tells, and tells of what could not be taken.
+// end adds what no journal says, and reports what could not be taken.
 func (b *rebuilding) end(ctx context.Context, key attemptKey, row *attemptRow) error {
 	all := b.r.pieces[key]
 	var beyond int64
@@ -358,7 +357,7 @@ func (b *rebuilding) end(ctx context.Context, key attemptKey, row *attemptRow) e
 	if n := b.r.notes[key]; run.run.Attempt == key.attempt {
 		run.run.LastHeartbeatAt, run.run.Cancel = n.BeatAt, n.Cancel
 		if run.run.State.Active() { // its agent may live, and has time to say so
-			run.heardAt = time.Now().UTC()
+			run.heardAt = b.r.store.now().UTC()
 			run.expiresAt = run.heardAt.Add(run.lease)
 		}
 		b.group.dirtyRuns[key.run] = true

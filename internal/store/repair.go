@@ -10,7 +10,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// badBytes tells of bytes that cannot be read. Those of a journal that was still arriving
+// badBytes reports bytes that cannot be read. Those of a journal that was still arriving
 // are cut off, with --repair: its agent sends them again. Packed ones, which no agent has any
 // more, become a gap.
 func (c *checker) badBytes(ctx context.Context, key attemptKey, row *attemptRow, r *replay) error {
@@ -19,7 +19,7 @@ func (c *checker) badBytes(ctx context.Context, key attemptKey, row *attemptRow,
 	}
 	f := Finding{Run: key.run, Attempt: key.attempt, At: r.bad, What: r.why}
 	if c.repair && r.live && !r.holes {
-		if err := c.store.cutOff(ctx, key, row, r); err != nil {
+		if err := cutOff(ctx, c.store, key, row, r); err != nil {
 			return err
 		}
 		f.Repaired = "the journal ends here now; an agent that still has it sends the rest"
@@ -29,15 +29,15 @@ func (c *checker) badBytes(ctx context.Context, key attemptKey, row *attemptRow,
 }
 
 // cutOff ends a journal where its good bytes end.
-func (s *Store) cutOff(ctx context.Context, key attemptKey, row *attemptRow, r *replay) error {
-	return s.write(ctx, func(t *tx) error {
+func cutOff(ctx context.Context, s *Store, key attemptKey, row *attemptRow, r *replay) error {
+	return s.write(ctx, allRuns, func(t *tx) error {
 		err := s.forgetBlocks(ctx, t, `run_id = $1 AND attempt = $2 AND start >= $3`, key.run, key.attempt, r.bad)
 		if err != nil {
 			return err
 		}
 		row := *row
 		row.tail = nil
-		return t.rewrite(ctx, key, &row, r)
+		return rewriteAttempt(ctx, t, key, &row, r, s.runLog)
 	})
 }
 
@@ -45,9 +45,9 @@ func (s *Store) cutOff(ctx context.Context, key attemptKey, row *attemptRow, r *
 func (c *checker) rebuild(ctx context.Context, key attemptKey, row *attemptRow, r *replay, what string) error {
 	f := Finding{Run: key.run, Attempt: key.attempt, What: what}
 	if c.repair {
-		err := c.store.write(ctx, func(t *tx) error {
+		err := c.store.write(ctx, allRuns, func(t *tx) error {
 			copied := *row
-			return t.rewrite(ctx, key, &copied, r)
+			return rewriteAttempt(ctx, t, key, &copied, r, c.store.runLog)
 		})
 		if err != nil {
 			return err
@@ -58,10 +58,10 @@ func (c *checker) rebuild(ctx context.Context, key attemptKey, row *attemptRow, 
 	return nil
 }
 
-// rewrite stores an attempt, its blocks' heads and its run as the journal tells them.
-func (t *tx) rewrite(ctx context.Context, key attemptKey, row *attemptRow, r *replay) error {
+// rewriteAttempt stores an attempt, its blocks' heads and its run as the journal describes them.
+func rewriteAttempt(ctx context.Context, t *tx, key attemptKey, row *attemptRow, r *replay, runLog int64) error {
 	row.State, row.Tiers = r.state, tiers{}
-	if err := t.saveAttempt(ctx, key, row); err != nil {
+	if err := saveAttempt(ctx, t, key, row, runLog); err != nil {
 		return err
 	}
 	for start, h := range r.heads {
@@ -78,12 +78,12 @@ func (t *tx) rewrite(ctx context.Context, key attemptKey, row *attemptRow, r *re
 	if !r.state.Known() {
 		return nil
 	}
-	return t.rewriteRun(ctx, key, r)
+	return rewriteRun(ctx, t, key, r)
 }
 
 // rewriteRun shows the attempt in its run, which is made if it is missing.
-func (t *tx) rewriteRun(ctx context.Context, key attemptKey, r *replay) error {
-	row, err := t.lockRun(ctx, key.run)
+func rewriteRun(ctx context.Context, t *tx, key attemptKey, r *replay) error {
+	row, err := lockRun(ctx, t, key.run)
 	var gone *query.NotFoundError
 	missing := errors.As(err, &gone)
 	if err != nil && !missing {
@@ -94,7 +94,7 @@ func (t *tx) rewriteRun(ctx context.Context, key attemptKey, r *replay) error {
 		at := *view.StartedAt // an attempt that is known has one
 		row = newRun(&r.state, 0, at)
 		row.heardAt, row.expiresAt, row.lease = at, at, firstLease(r.state.HeartbeatPeriod)
-		if err := t.insertRun(ctx, &row); err != nil {
+		if err := insertRun(ctx, t, &row); err != nil {
 			return err
 		}
 	}
@@ -109,8 +109,8 @@ func (t *tx) rewriteRun(ctx context.Context, key attemptKey, r *replay) error {
 	} else if missing || began {
 		row.run.State = job.Lost
 	}
-	if err := t.setLabels(ctx, &row.run); err != nil {
+	if err := setLabels(ctx, t, &row.run); err != nil {
 		return err
 	}
-	return t.updateRun(ctx, &row)
+	return updateRun(ctx, t, &row)
 }

@@ -17,12 +17,12 @@ import (
 // the error is *outbox.NoRetryError. Repeating it is harmless. attempt is the one that the
 // retry is to follow, and the request is refused once another one has begun; 0 is the last one,
 // whichever that is.
-func (s *Store) RequestRetry(ctx context.Context, run string, attempt int, by, why string, now time.Time) (job.Run, []job.RunEvent, error) {
+func (s *Outbox) RequestRetry(ctx context.Context, run string, attempt int, by, why string, now time.Time) (job.Run, []job.RunEvent, error) {
 	var row runRow
 	var events []job.RunEvent
-	err := s.writeRuns(ctx, theseRuns(run), func(t *tx) (err error) {
+	err := s.write(ctx, theseRuns(run), func(t *tx) (err error) {
 		events = nil
-		if row, err = t.lockRun(ctx, run); err != nil {
+		if row, err = lockRun(ctx, t, run); err != nil {
 			return err
 		}
 		if attempt > 0 && row.run.Attempt != attempt {
@@ -38,7 +38,7 @@ func (s *Store) RequestRetry(ctx context.Context, run string, attempt int, by, w
 		if err := mayRetry(&row.run, until.After(now)); err != nil {
 			return err
 		}
-		return t.startRetry(ctx, &row, &events, by, why, now)
+		return startRetry(ctx, t, &row, &events, by, why, now)
 	})
 	if err != nil {
 		return job.Run{}, nil, fmt.Errorf("retry run %s: %w", run, err)
@@ -62,7 +62,7 @@ func mayRetry(run *job.Run, waits bool) error {
 	return nil
 }
 
-func (t *tx) startRetry(ctx context.Context, row *runRow, events *[]job.RunEvent, by, why string, now time.Time) error {
+func startRetry(ctx context.Context, t *tx, row *runRow, events *[]job.RunEvent, by, why string, now time.Time) error {
 	by, why = index.Text(by, 200), index.Text(why, 1000)
 	evidence := "Retry requested by " + by
 	if why != "" {
@@ -74,24 +74,24 @@ func (t *tx) startRetry(ctx context.Context, row *runRow, events *[]job.RunEvent
 	}
 	next.Cancel = nil
 	row.run, *events = next, []job.RunEvent{*event}
-	if err := t.insertEvents(ctx, *events); err != nil {
+	if err := insertEvents(ctx, t, *events); err != nil {
 		return err
 	}
 	if _, err := t.ExecContext(ctx, `UPDATE waiting_agents SET asked_by = $2, why = $3 WHERE run_id = $1`, next.ID, by, why); err != nil {
 		return err
 	}
-	if err := t.insertOutbox(ctx, []outbox.Entry{{
+	if err := insertEntries(ctx, t, []outbox.Entry{{
 		Kind: outbox.Retry, Run: next.ID, Attempt: next.Attempt + 1, What: "retry", Message: evidence, By: by,
 		At: now,
 	}}); err != nil {
 		return err
 	}
-	return t.updateRun(ctx, row)
+	return updateRun(ctx, t, row)
 }
 
-// agentWaits records that the agent of an attempt that ended waits for a retry, and
+// noteWaiting records that the agent of an attempt that ended waits for a retry, and
 // returns the one that was asked for, if any.
-func (t *tx) agentWaits(ctx context.Context, run *job.Run, until time.Time) (*outbox.RetryRequest, error) {
+func noteWaiting(ctx context.Context, t *tx, run *job.Run, until time.Time) (*outbox.RetryRequest, error) {
 	_, err := t.ExecContext(ctx, `INSERT INTO waiting_agents (run_id, attempt, until, asked_by, why) VALUES ($1, $2, $3, '', '')
 		ON CONFLICT (run_id) DO UPDATE SET until = excluded.until,
 		asked_by = CASE WHEN waiting_agents.attempt = excluded.attempt THEN waiting_agents.asked_by ELSE '' END,
@@ -116,8 +116,8 @@ func (t *tx) agentWaits(ctx context.Context, run *job.Run, until time.Time) (*ou
 
 // AgentWaits returns a run, and until when the agent of its last attempt waits for another one;
 // zero if it does not.
-func (s *Store) AgentWaits(ctx context.Context, id string) (job.Run, time.Time, error) {
-	run, err := s.Run(ctx, id)
+func (s *Outbox) AgentWaits(ctx context.Context, id string) (job.Run, time.Time, error) {
+	run, err := s.queries.Run(ctx, id)
 	if err != nil {
 		return run, time.Time{}, err
 	}
@@ -140,13 +140,13 @@ func agentWaitsUntil(ctx context.Context, q oneRow, run *job.Run) (time.Time, er
 	return fromMicros(until), nil
 }
 
-// WatchRetry looks whether the attempt has begun that was announced at a time. One that
+// WatchRetry finds out whether the attempt has begun that was announced at a time. One that
 // is overdue is given up: the run ends as its last attempt did.
-func (s *Store) WatchRetry(ctx context.Context, id string, attempt int, announced, now time.Time) (outbox.Progress, error) {
+func (s *Outbox) WatchRetry(ctx context.Context, id string, attempt int, announced, now time.Time) (outbox.Progress, error) {
 	var out outbox.Progress
-	err := s.writeRuns(ctx, theseRuns(id), func(t *tx) error {
+	err := s.write(ctx, theseRuns(id), func(t *tx) error {
 		out = outbox.Progress{Over: true}
-		row, err := t.lockRun(ctx, id)
+		row, err := lockRun(ctx, t, id)
 		if err != nil {
 			return err
 		}
@@ -159,7 +159,7 @@ func (s *Store) WatchRetry(ctx context.Context, id string, attempt int, announce
 			out.Why = fmt.Sprintf("the run is %s", run.State)
 			return nil
 		}
-		to, said := job.Failed, ""
+		to, last := job.Failed, ""
 		waits, err := agentWaitsUntil(ctx, t, &run)
 		if err != nil {
 			return err
@@ -169,16 +169,16 @@ func (s *Store) WatchRetry(ctx context.Context, id string, attempt int, announce
 			return nil
 		}
 		if run.Outcome != nil {
-			to, said = run.Outcome.State, " Attempt "+fmt.Sprint(run.Attempt)+": "+run.Outcome.Message
+			to, last = run.Outcome.State, " Attempt "+fmt.Sprint(run.Attempt)+": "+run.Outcome.Message
 		}
-		evidence := fmt.Sprintf("Attempt %d did not begin in time.", attempt) + said
+		evidence := fmt.Sprintf("Attempt %d did not begin in time.", attempt) + last
 		run, event, err := index.Move(run, job.Event{Kind: job.Ended, State: to}, now, index.ServerClock, evidence)
 		if err != nil || event == nil {
 			return err
 		}
 		row.run = run
 		out.Why, out.Run, out.Events = fmt.Sprintf("attempt %d did not begin in time", attempt), &run, []job.RunEvent{*event}
-		return t.changed(ctx, &row, out.Events, now)
+		return saveChange(ctx, t, &row, out.Events, now)
 	})
 	if err != nil {
 		return out, fmt.Errorf("watch for attempt %d of run %s: %w", attempt, id, err)
@@ -186,13 +186,13 @@ func (s *Store) WatchRetry(ctx context.Context, id string, attempt int, announce
 	return out, nil
 }
 
-// changed stores a run with its events and what they ask for.
-func (t *tx) changed(ctx context.Context, row *runRow, events []job.RunEvent, now time.Time) error {
-	if err := t.insertEvents(ctx, events); err != nil {
+// saveChange stores a run with its events and what they ask for.
+func saveChange(ctx context.Context, t *tx, row *runRow, events []job.RunEvent, now time.Time) error {
+	if err := insertEvents(ctx, t, events); err != nil {
 		return err
 	}
-	if err := t.updateRun(ctx, row); err != nil {
+	if err := updateRun(ctx, t, row); err != nil {
 		return err
 	}
-	return t.raise(ctx, &row.run, events, time.Time{}, now)
+	return enqueueChange(ctx, t, &row.run, events, time.Time{}, now)
 }

@@ -18,7 +18,7 @@ import (
 // Deliveries returns every route with its secrets, by name, and whether something waits
 // for it. Of a route whose secrets cannot be decrypted URL and Secret are empty, and Error says
 // why. A route that cannot be read at all is left out.
-func (s *Store) Deliveries(ctx context.Context) ([]outbox.Delivery, error) {
+func (s *Outbox) Deliveries(ctx context.Context) ([]outbox.Delivery, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT name, doc, secret, (SELECT COALESCE(secret_key, '') FROM installation),
 		CASE WHEN EXISTS (SELECT 1 FROM outbox o WHERE o.status = 'pending' AND o.route = routes.name) THEN 1 ELSE 0 END
 		FROM routes ORDER BY name`)
@@ -66,7 +66,7 @@ func (s *Store) Deliveries(ctx context.Context) ([]outbox.Delivery, error) {
 
 // Route returns one route with its secrets. If they cannot be decrypted, URL and Secret are
 // empty, and Error says why.
-func (s *Store) Route(ctx context.Context, name string) (job.Route, error) {
+func (s *Outbox) Route(ctx context.Context, name string) (job.Route, error) {
 	var r job.Route
 	var doc []byte
 	var secret string
@@ -89,8 +89,8 @@ func (s *Store) Route(ctx context.Context, name string) (job.Route, error) {
 
 // SetRoute stores a route, new or changed, with its secrets encrypted. Check it before. It
 // returns *outbox.SecretKeyError when this server has no key to encrypt with.
-func (s *Store) SetRoute(ctx context.Context, r job.Route) error {
-	return s.write(ctx, func(t *tx) error {
+func (s *Outbox) SetRoute(ctx context.Context, r job.Route) error {
+	return s.write(ctx, noRuns, func(t *tx) error {
 		key, err := s.keyToEncrypt(ctx, t)
 		if err != nil {
 			return err
@@ -111,8 +111,8 @@ func (s *Store) SetRoute(ctx context.Context, r job.Route) error {
 }
 
 // DeleteRoute deletes a route. What waits for it is dropped.
-func (s *Store) DeleteRoute(ctx context.Context, name string, now time.Time) error {
-	return s.write(ctx, func(t *tx) error {
+func (s *Outbox) DeleteRoute(ctx context.Context, name string, now time.Time) error {
+	return s.write(ctx, noRuns, func(t *tx) error {
 		res, err := t.ExecContext(ctx, `DELETE FROM routes WHERE name = $1`, name)
 		if err != nil {
 			return fmt.Errorf("delete route %s: %w", name, err)
@@ -131,15 +131,15 @@ func (s *Store) DeleteRoute(ctx context.Context, name string, now time.Time) err
 
 // releaseRoutes gives back the routes that a server had when it was killed. Only one works in a
 // data directory at a time.
-func (s *Store) releaseRoutes(ctx context.Context) error {
+func (s *Outbox) releaseRoutes(ctx context.Context) error {
 	return s.change(ctx, "release the routes of a server that was killed", `UPDATE routes SET owner = '', claimed_until = 0 WHERE owner <> ''`)
 }
 
 // ClaimRoute makes a server the only one that delivers to a route until a time, and
 // reports whether it is. A claim of its own is prolonged; until in the past gives it up.
-func (s *Store) ClaimRoute(ctx context.Context, name, owner string, now, until time.Time) (bool, error) {
+func (s *Outbox) ClaimRoute(ctx context.Context, name, owner string, now, until time.Time) (bool, error) {
 	mine := false
-	err := s.write(ctx, func(t *tx) error {
+	err := s.write(ctx, noRuns, func(t *tx) error {
 		res, err := t.ExecContext(ctx, `UPDATE routes SET owner = $2, claimed_until = $4
 			WHERE name = $1 AND (owner = $2 OR claimed_until <= $3)`, name, owner, micros(now), micros(until))
 		if err != nil {

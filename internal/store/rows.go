@@ -37,9 +37,6 @@ type runDoc struct {
 
 const runColumns = `id, job, number, attempt, state, health, created_at, start_at, heard_at, beat_at, lease_us, expires_at, period_us, doc`
 
-// scanner is a row of *sql.Row or *sql.Rows.
-type scanner interface{ Scan(dest ...any) error }
-
 func scanRun(from scanner) (runRow, error) {
 	var (
 		stored                                         runDoc
@@ -102,7 +99,7 @@ func scanRows(rows *sql.Rows) (found []runRow, skipped []*query.UnreadableError,
 }
 
 // insertRun stores a run of which nothing was known.
-func (t *tx) insertRun(ctx context.Context, row *runRow) error {
+func insertRun(ctx context.Context, t *tx, row *runRow) error {
 	r := &row.run
 	err := t.QueryRowContext(ctx, `INSERT INTO jobs (name, next_number) VALUES ($1, 2)
 		ON CONFLICT (name) DO UPDATE SET next_number = jobs.next_number + 1
@@ -121,28 +118,13 @@ func (t *tx) insertRun(ctx context.Context, row *runRow) error {
 }
 
 // lockAttempt reads an attempt and keeps others from changing it.
-func (t *tx) lockAttempt(ctx context.Context, key attemptKey) (*attemptRow, error) {
+func lockAttempt(ctx context.Context, t *tx, key attemptKey) (*attemptRow, error) {
 	_, row, err := scanAttempt(t.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`+t.dialect.lock, key.run, key.attempt))
 	return row, err
 }
 
-// wrote turns a row that was not written into errAgain: another server was faster.
-func wrote(res sql.Result, err error) error {
-	if err != nil {
-		return err
-	}
-	n, err := res.RowsAffected()
-	if err != nil {
-		return err
-	}
-	if n == 0 {
-		return errAgain
-	}
-	return nil
-}
-
 // updateRun stores a run that is locked by this transaction.
-func (t *tx) updateRun(ctx context.Context, row *runRow) error {
+func updateRun(ctx context.Context, t *tx, row *runRow) error {
 	r := &row.run
 	r.Acknowledged = stillAcknowledged(r)
 	doc, err := json.Marshal(runDoc{Run: *r, WhenLost: row.whenLost})
@@ -178,14 +160,6 @@ func jsonOrNull[T any](v *T) (sql.NullString, error) {
 
 func leased(s job.State) int { return asInt(s.Active()) }
 
-// asInt is how the tables keep a condition.
-func asInt(yes bool) int {
-	if yes {
-		return 1
-	}
-	return 0
-}
-
 // searchText is what the q filter looks in. Each part is bounded where it comes in, and
 // nothing is cut off here: a run would not be found by it, without a word.
 func searchText(r *job.Run) string {
@@ -197,7 +171,7 @@ func searchText(r *job.Run) string {
 }
 
 // setLabels replaces the labels that runs are found by.
-func (t *tx) setLabels(ctx context.Context, r *job.Run) error {
+func setLabels(ctx context.Context, t *tx, r *job.Run) error {
 	if _, err := t.ExecContext(ctx, `DELETE FROM run_labels WHERE run_id = $1`, r.ID); err != nil {
 		return fmt.Errorf("labels of run %s: %w", r.ID, err)
 	}
@@ -210,7 +184,7 @@ func (t *tx) setLabels(ctx context.Context, r *job.Run) error {
 }
 
 // lockRun reads a run that this transaction will change.
-func (t *tx) lockRun(ctx context.Context, id string) (runRow, error) {
+func lockRun(ctx context.Context, t *tx, id string) (runRow, error) {
 	row, err := scanRun(t.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id = $1`+t.dialect.lock, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return runRow{}, &query.NotFoundError{What: "run " + id}
@@ -275,8 +249,9 @@ func scanAttempt(from scanner) (attemptKey, *attemptRow, error) {
 	return key, row, nil
 }
 
-// saveAttempt stores an attempt that is locked by this transaction, or that is new.
-func (t *tx) saveAttempt(ctx context.Context, key attemptKey, row *attemptRow) error {
+// saveAttempt stores an attempt that is locked by this transaction, or that is new. Its journal is
+// to be trimmed when it is longer than runLog; 0 for never.
+func saveAttempt(ctx context.Context, t *tx, key attemptKey, row *attemptRow, runLog int64) error {
 	doc, err := json.Marshal(row.attemptDoc)
 	if err != nil {
 		return fmt.Errorf("encode attempt %d of run %s: %w", key.attempt, key.run, err)
@@ -287,7 +262,7 @@ func (t *tx) saveAttempt(ctx context.Context, key attemptKey, row *attemptRow) e
 		due = number(micros(row.at.Add(packSoon)))
 	}
 	trim := sql.NullInt64{}
-	if row.trimDue(t.runLog) {
+	if row.trimDue(runLog) {
 		trim = number(micros(row.at))
 	}
 	unidentified := sql.NullInt64{}

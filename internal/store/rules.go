@@ -136,10 +136,3 @@ func showAttempt(run job.Run, view *job.Run) job.Run {
 func decided(run job.Run) bool {
 	return run.State == job.Canceled && run.Cancel != nil && run.Outcome != nil && run.Outcome.State == job.Canceled
 }
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}

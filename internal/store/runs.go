@@ -17,9 +17,20 @@ import (
 	"stint.dev/stint/job"
 )
 
+// Queries are what is asked about runs, jobs and events.
+type Queries struct {
+	*database
+	*troubleItems
+	finalEvents finalEvents // of PostgreSQL
+}
+
+func newQueries(d *database, items *troubleItems) *Queries {
+	return &Queries{database: d, troubleItems: items}
+}
+
 // FindRun returns the id of the run that a person named. The error is also
 // *query.AmbiguousError.
-func (s *Store) FindRun(ctx context.Context, ref job.Ref) (string, error) {
+func (s *Queries) FindRun(ctx context.Context, ref job.Ref) (string, error) {
 	if ref.Job != "" {
 		if job.CheckName(ref.Job) != nil {
 			return "", &query.NotFoundError{What: fmt.Sprintf("run %s#%d", job.Quote(ref.Job), ref.Number)}
@@ -48,35 +59,8 @@ func (s *Store) FindRun(ctx context.Context, ref job.Ref) (string, error) {
 	return ids[0], nil
 }
 
-// texts runs a query whose rows are one text each.
-func (s *Store) texts(ctx context.Context, query string, args ...any) ([]string, error) {
-	return textsOf(ctx, s.reader, query, args...)
-}
-
-// manyRows is a connection, or a transaction, that reads.
-type manyRows interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
-func textsOf(ctx context.Context, from manyRows, query string, args ...any) ([]string, error) {
-	rows, err := from.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	var out []string
-	for rows.Next() {
-		var one string
-		if err := rows.Scan(&one); err != nil {
-			return nil, err
-		}
-		out = append(out, one)
-	}
-	return out, rows.Err()
-}
-
 // Run returns a run as its latest attempt shows it.
-func (s *Store) Run(ctx context.Context, id string) (job.Run, error) {
+func (s *Queries) Run(ctx context.Context, id string) (job.Run, error) {
 	if job.CheckRunID(id) != nil {
 		return job.Run{}, &query.NotFoundError{What: "run " + job.Quote(id)}
 	}
@@ -87,12 +71,12 @@ func (s *Store) Run(ctx context.Context, id string) (job.Run, error) {
 	if err != nil {
 		return job.Run{}, fmt.Errorf("read run %s: %w", id, err)
 	}
-	return s.leases.show(row.run), nil
+	return s.show(row.run), nil
 }
 
 // RunAttempt is Run as it stands for one attempt, which may not be the last. An earlier
 // attempt that left no outcome is lost.
-func (s *Store) RunAttempt(ctx context.Context, id string, attempt int) (job.Run, error) {
+func (s *Queries) RunAttempt(ctx context.Context, id string, attempt int) (job.Run, error) {
 	run, err := s.Run(ctx, id)
 	if err != nil || attempt == run.Attempt {
 		return run, err
@@ -131,7 +115,7 @@ func earlierAttempt(run, view job.Run) job.Run {
 
 // Runs returns a page of runs, those that started last first, without those whose rows cannot be
 // read. A cursor that this server did not make is a *job.InvalidError.
-func (s *Store) Runs(ctx context.Context, q query.Runs) (query.RunPage, error) {
+func (s *Queries) Runs(ctx context.Context, q query.Runs) (query.RunPage, error) {
 	limit := min(max(q.Limit, 1), 500)
 	statement, args, err := s.pageQuery(ctx, q, limit+1)
 	if err != nil {
@@ -159,7 +143,7 @@ func (s *Store) Runs(ctx context.Context, q query.Runs) (query.RunPage, error) {
 		case err != nil:
 			return query.RunPage{}, fmt.Errorf("list runs: %w", err)
 		default:
-			page.Runs = append(page.Runs, s.leases.show(row.run))
+			page.Runs = append(page.Runs, s.show(row.run))
 		}
 		last = cursorOf(start, id)
 	}
@@ -179,7 +163,7 @@ const fewLabels = 2000
 // pageQuery chooses how a page is found. Runs that must have a label, or a text, are read
 // off the index of labels or texts, if there are few of them or nothing else is asked for;
 // else by time, and looked up whether they have it.
-func (s *Store) pageQuery(ctx context.Context, q query.Runs, limit int) (string, []any, error) {
+func (s *Queries) pageQuery(ctx context.Context, q query.Runs, limit int) (string, []any, error) {
 	alone := len(q.Labels) == 1 && q.Job == "" && q.Host == "" && q.Text == "" && len(q.States)+len(q.Health) == 0
 	for _, key := range slices.Sorted(maps.Keys(q.Labels)) {
 		var n int
@@ -198,7 +182,7 @@ func (s *Store) pageQuery(ctx context.Context, q query.Runs, limit int) (string,
 		if err != nil {
 			return "", nil, err
 		}
-		return s.dialect.textQuery(q, limit)
+		return textQuery(s.dialect, q, limit)
 	}
 	return runsQuery(q, limit)
 }

@@ -17,7 +17,7 @@ const clockSlack = time.Minute
 
 // Samples returns samples of an attempt in order of time. It reads the blocks of the time that
 // was asked for one after the other, and holds no more than what it chooses.
-func (s *Store) Samples(ctx context.Context, run string, attempt int, q query.Samples) (query.SampleSeries, error) {
+func (s *Journals) Samples(ctx context.Context, run string, attempt int, q query.Samples) (query.SampleSeries, error) {
 	from, to, err := s.sampledBlocks(ctx, run, attempt, q)
 	if err != nil || to == 0 {
 		return query.SampleSeries{Samples: []job.Sample{}}, err
@@ -77,7 +77,7 @@ func scanSamples(into []job.Sample, from scanner) ([]job.Sample, error) {
 
 // sampledBlocks finds the first and the last block with samples of a time, and the nearest ones
 // before and after it; to is 0 where there is none. It reads no sample.
-func (s *Store) sampledBlocks(ctx context.Context, run string, attempt int, q query.Samples) (from, to int64, err error) {
+func (s *Journals) sampledBlocks(ctx context.Context, run string, attempt int, q query.Samples) (from, to int64, err error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT head FROM blocks WHERE run_id = $1 AND attempt = $2 AND samples IS NOT NULL ORDER BY start`, run, attempt)
 	if err != nil {
 		return 0, 0, fmt.Errorf("blocks with samples of run %s attempt %d: %w", run, attempt, err)
@@ -124,7 +124,7 @@ func (s *Store) sampledBlocks(ctx context.Context, run string, attempt int, q qu
 
 // SampledBytes is how long the parts of an attempt's journal are that hold samples: what it
 // costs to read them grows with it.
-func (s *Store) SampledBytes(ctx context.Context, run string, attempt int) (int64, error) {
+func (s *Journals) SampledBytes(ctx context.Context, run string, attempt int) (int64, error) {
 	var n int64
 	err := s.reader.QueryRowContext(ctx, `SELECT COALESCE(SUM(size), 0) FROM blocks WHERE run_id = $1 AND attempt = $2 AND samples IS NOT NULL`, run, attempt).Scan(&n)
 	if err != nil {
@@ -134,7 +134,7 @@ func (s *Store) SampledBytes(ctx context.Context, run string, attempt int) (int6
 }
 
 // LastSamples returns the last n samples of an attempt, in order of time.
-func (s *Store) LastSamples(ctx context.Context, run string, attempt, n int) ([]job.Sample, error) {
+func (s *Journals) LastSamples(ctx context.Context, run string, attempt, n int) ([]job.Sample, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT samples FROM blocks
 		WHERE run_id = $1 AND attempt = $2 AND samples IS NOT NULL ORDER BY start DESC`, run, attempt)
 	if err != nil {

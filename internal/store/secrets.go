@@ -91,7 +91,7 @@ func decryptRoute(r *job.Route, secret string, decrypt func(text, row string) ([
 }
 
 // routeError says why the secrets of a route cannot be used, and what to do.
-func (s *Store) routeError(name string, err error) error {
+func (s *Outbox) routeError(name string, err error) error {
 	var missing *secretkey.MissingKeyError
 	if errors.As(err, &missing) {
 		return fmt.Errorf("the secrets of route %s are encrypted with key %s, which is not in %s: add that key to the file, or set the route again", name, missing.ID, s.secrets.place())
@@ -129,14 +129,14 @@ func usedKey(ctx context.Context, from oneRow, lock string) (string, error) {
 }
 
 // keyToEncrypt returns the key that all servers on the database encrypt with.
-func (s *Store) keyToEncrypt(ctx context.Context, t *tx) (secretkey.Key, error) {
+func (s *Outbox) keyToEncrypt(ctx context.Context, t *tx) (secretkey.Key, error) {
 	used, err := usedKey(ctx, t, t.dialect.lock)
 	if err != nil {
 		return secretkey.Key{}, err
 	}
 	keys := s.secrets.holding(used)
 	if used == "" && len(keys) > 0 {
-		return keys[0], t.useKey(ctx, keys[0], false)
+		return keys[0], useKey(ctx, t, keys[0], false)
 	}
 	k, found := keys.Find(used)
 	if !found {
@@ -147,7 +147,7 @@ func (s *Store) keyToEncrypt(ctx context.Context, t *tx) (secretkey.Key, error) 
 
 // useKey records which key all servers encrypt with. remains: secrets that were stored in
 // another way may still be in deleted rows.
-func (t *tx) useKey(ctx context.Context, k secretkey.Key, remains bool) error {
+func useKey(ctx context.Context, t *tx, k secretkey.Key, remains bool) error {
 	_, err := t.ExecContext(ctx, `UPDATE installation SET secret_key = $1`, k.ID())
 	if err == nil && remains {
 		_, err = t.ExecContext(ctx, `UPDATE installation SET secret_remains = 1`)
@@ -159,7 +159,7 @@ func (t *tx) useKey(ctx context.Context, k secretkey.Key, remains bool) error {
 }
 
 // lacksKey says that this server cannot encrypt and decrypt.
-func (s *Store) lacksKey(used string) error {
+func (s *Outbox) lacksKey(used string) error {
 	if used == "" {
 		return &outbox.SecretKeyError{Why: fmt.Sprintf("there is no key to encrypt secrets of notification routes with, because %s could not be made: "+
 			"give a file that the server can write with --secret-key-file, and start it again", s.secrets.place())}
@@ -168,8 +168,8 @@ func (s *Store) lacksKey(used string) error {
 		"copy the file of the server that made it; if it is lost, stop the server, run stint server rotate-key, and set the routes again", used, s.secrets.place())}
 }
 
-// checkSecretKey records whether this server lacks the key that others encrypt with.
-func (s *Store) checkSecretKey(ctx context.Context) error {
+// CheckKey records whether this server lacks the key that others encrypt with.
+func (s *Outbox) CheckKey(ctx context.Context) error {
 	if s.secrets.file == "" {
 		return nil
 	}
@@ -191,7 +191,7 @@ func (s *Store) checkSecretKey(ctx context.Context) error {
 }
 
 // readKeys reads the file with the keys, and makes it if it is missing and may be made.
-func (s *Store) readKeys(used string, alone bool) (keys secretkey.Keys, made bool, err error) {
+func (s *Outbox) readKeys(used string, alone bool) (keys secretkey.Keys, made bool, err error) {
 	keys, err = secretkey.Read(s.secrets.file)
 	if !errors.Is(err, fs.ErrNotExist) || used != "" && !alone {
 		if errors.Is(err, fs.ErrNotExist) {

@@ -13,7 +13,7 @@ import (
 
 // openSecrets reads the keys, encrypts what is not encrypted with the first of them, and
 // removes what is left of how it was stored before.
-func (s *Store) openSecrets(ctx context.Context, file string) error {
+func (s *Outbox) openSecrets(ctx context.Context, file string) error {
 	if file == "" {
 		return nil
 	}
@@ -42,7 +42,7 @@ func (s *Store) openSecrets(ctx context.Context, file string) error {
 	if taken {
 		s.removeRemains(ctx)
 	}
-	if err := errors.Join(s.refreshTroubles(ctx), s.checkSecretKey(ctx)); err != nil { // those of the last process may be over
+	if err := errors.Join(s.refreshTroubles(ctx), s.CheckKey(ctx)); err != nil { // those of the last process may be over
 		return err
 	}
 	_, err = s.Deliveries(ctx) // records the routes whose secrets cannot be decrypted
@@ -51,7 +51,7 @@ func (s *Store) openSecrets(ctx context.Context, file string) error {
 
 // RotateSecretKey adds a key to a file, which is made if it is missing, and encrypts the
 // secrets of routes with it. It returns the routes that none of the keys decrypts.
-func (s *Store) RotateSecretKey(ctx context.Context, file string) (left []string, err error) {
+func (s *Outbox) RotateSecretKey(ctx context.Context, file string) (left []string, err error) {
 	s.secrets.file = file
 	keys, err := secretkey.Add(file)
 	if err != nil {
@@ -72,9 +72,9 @@ func (s *Store) RotateSecretKey(ctx context.Context, file string) (left []string
 	return left, err
 }
 
-func (s *Store) encryptRoutes(ctx context.Context, keys secretkey.Keys, alone bool) (taken bool, err error) {
-	err = s.writeRuns(ctx, noRuns, func(t *tx) (err error) {
-		taken, err = t.encryptRoutes(ctx, keys, alone)
+func (s *Outbox) encryptRoutes(ctx context.Context, keys secretkey.Keys, alone bool) (taken bool, err error) {
+	err = s.write(ctx, noRuns, func(t *tx) (err error) {
+		taken, err = encryptStored(ctx, t, keys, alone)
 		return err
 	})
 	if err != nil {
@@ -93,14 +93,14 @@ func mayTake(used string, keys secretkey.Keys, alone bool) bool {
 	return held || used == "" || alone
 }
 
-// encryptRoutes encrypts the secrets of all routes with the first key, unless other servers
+// encryptStored encrypts the secrets of all routes with the first key, unless other servers
 // have another one. What cannot be decrypted stays as it is.
-func (t *tx) encryptRoutes(ctx context.Context, keys secretkey.Keys, alone bool) (taken bool, err error) {
+func encryptStored(ctx context.Context, t *tx, keys secretkey.Keys, alone bool) (taken bool, err error) {
 	used, err := usedKey(ctx, t, t.dialect.lock)
 	if err != nil || !mayTake(used, keys, alone) {
 		return false, err
 	}
-	stored, err := t.storedRoutes(ctx)
+	stored, err := storedRoutes(ctx, t)
 	if err != nil {
 		return false, err
 	}
@@ -126,7 +126,7 @@ func (t *tx) encryptRoutes(ctx context.Context, keys secretkey.Keys, alone bool)
 	if !changed && used == keys[0].ID() {
 		return true, nil
 	}
-	return true, t.useKey(ctx, keys[0], changed)
+	return true, useKey(ctx, t, keys[0], changed)
 }
 
 type storedRoute struct {
@@ -135,7 +135,7 @@ type storedRoute struct {
 	secret string
 }
 
-func (t *tx) storedRoutes(ctx context.Context) ([]storedRoute, error) {
+func storedRoutes(ctx context.Context, t *tx) ([]storedRoute, error) {
 	rows, err := t.QueryContext(ctx, `SELECT name, doc, secret FROM routes ORDER BY name`+t.dialect.lock)
 	if err != nil {
 		return nil, fmt.Errorf("read routes: %w", err)
@@ -158,7 +158,7 @@ const longVacuum = 256 << 20
 // removeRemains removes from the files of the database what secrets were before they were
 // encrypted: databases leave it in pages that are free. If that fails the server goes on, and
 // the next start tries again.
-func (s *Store) removeRemains(ctx context.Context) {
+func (s *Outbox) removeRemains(ctx context.Context) {
 	var remains int
 	err := s.writer.QueryRowContext(ctx, `SELECT secret_remains FROM installation`).Scan(&remains)
 	if err == nil && remains == 0 {
@@ -175,7 +175,7 @@ func (s *Store) removeRemains(ctx context.Context) {
 	}
 }
 
-func (s *Store) vacuumSecrets(ctx context.Context) error {
+func (s *Outbox) vacuumSecrets(ctx context.Context) error {
 	if s.dialect.postgres {
 		return s.vacuumTables(ctx, "routes", "logins")
 	}
@@ -199,7 +199,7 @@ func (s *Store) vacuumSecrets(ctx context.Context) error {
 }
 
 // vacuumTables has PostgreSQL write tables anew.
-func (s *Store) vacuumTables(ctx context.Context, tables ...string) (err error) {
+func (s *Outbox) vacuumTables(ctx context.Context, tables ...string) (err error) {
 	conn, err := s.writer.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w", s.dialect.name, err)

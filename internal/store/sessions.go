@@ -13,7 +13,7 @@ import (
 )
 
 // CreateSession stores a session.
-func (s *Store) CreateSession(ctx context.Context, n access.Session) error {
+func (s *Access) CreateSession(ctx context.Context, n access.Session) error {
 	return s.change(ctx, "store a session",
 		`INSERT INTO sessions (hash, who, scope, via, token_id, created_at, expires_at, used_at, identity) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 		n.Hash, index.Text(n.Who, 200), n.Scope, n.Via, n.Token, micros(n.CreatedAt), micros(n.ExpiresAt), micros(n.UsedAt), n.Identity)
@@ -21,7 +21,7 @@ func (s *Store) CreateSession(ctx context.Context, n access.Session) error {
 
 // SessionByHash returns the session whose secret has this SHA-256. Whether it has expired
 // is for the caller to see. A session ends with the token it came from.
-func (s *Store) SessionByHash(ctx context.Context, hash []byte) (access.Session, error) {
+func (s *Access) SessionByHash(ctx context.Context, hash []byte) (access.Session, error) {
 	n := access.Session{Hash: hash}
 	var created, expires, used int64
 	var tokenExpires sql.NullInt64
@@ -44,13 +44,13 @@ func (s *Store) SessionByHash(ctx context.Context, hash []byte) (access.Session,
 }
 
 // TouchSession records that a session was used and how long it goes on.
-func (s *Store) TouchSession(ctx context.Context, hash []byte, at, expires time.Time) error {
+func (s *Access) TouchSession(ctx context.Context, hash []byte, at, expires time.Time) error {
 	return s.change(ctx, "note that a session was used",
 		`UPDATE sessions SET used_at = $2, expires_at = $3 WHERE hash = $1`, hash, micros(at), micros(expires))
 }
 
 // EndSession deletes a session. One that is not there has ended already.
-func (s *Store) EndSession(ctx context.Context, hash []byte) error {
+func (s *Access) EndSession(ctx context.Context, hash []byte) error {
 	if there, err := s.has(ctx, "sessions", hash); err != nil || !there {
 		return err
 	}
@@ -59,8 +59,8 @@ func (s *Store) EndSession(ctx context.Context, hash []byte) error {
 
 // BeginLogin stores a login that was begun at an identity provider. With each, some go that have
 // expired: anybody may begin one.
-func (s *Store) BeginLogin(ctx context.Context, l access.Login, now time.Time) error {
-	return s.writeRuns(ctx, noRuns, func(t *tx) error {
+func (s *Access) BeginLogin(ctx context.Context, l access.Login, now time.Time) error {
+	return s.write(ctx, noRuns, func(t *tx) error {
 		if _, err := t.ExecContext(ctx, expiringLogins.statement(), micros(now), loginsGo); err != nil {
 			return fmt.Errorf("delete logins that have expired: %w", err)
 		}
@@ -78,7 +78,7 @@ const loginsGo = 10
 
 // has reports whether a table has a row with a hash. Whoever asks for one that is not there is
 // anybody, and must not make all others wait for the connection that writes.
-func (s *Store) has(ctx context.Context, table string, hash []byte) (bool, error) {
+func (s *Access) has(ctx context.Context, table string, hash []byte) (bool, error) {
 	var n int64
 	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+table+` WHERE hash = $1`, hash).Scan(&n)
 	if err != nil {
@@ -89,7 +89,7 @@ func (s *Store) has(ctx context.Context, table string, hash []byte) (bool, error
 
 // TakeLogin returns a login that was begun and deletes it, so that it counts once. It
 // returns *query.NotFoundError when there is none or it has expired.
-func (s *Store) TakeLogin(ctx context.Context, hash []byte, now time.Time) (access.Login, error) {
+func (s *Access) TakeLogin(ctx context.Context, hash []byte, now time.Time) (access.Login, error) {
 	l := access.Login{Hash: hash}
 	there, err := s.has(ctx, "logins", hash)
 	switch {
@@ -98,7 +98,7 @@ func (s *Store) TakeLogin(ctx context.Context, hash []byte, now time.Time) (acce
 	case !there:
 		return l, &query.NotFoundError{What: "login"}
 	}
-	err = s.writeRuns(ctx, noRuns, func(t *tx) error {
+	err = s.write(ctx, noRuns, func(t *tx) error {
 		var expires int64
 		err := t.QueryRowContext(ctx, `DELETE FROM logins WHERE hash = $1 RETURNING return_to, expires_at`, hash).
 			Scan(&l.ReturnTo, &expires)
@@ -109,15 +109,4 @@ func (s *Store) TakeLogin(ctx context.Context, hash []byte, now time.Time) (acce
 		return err
 	})
 	return l, err
-}
-
-// change runs one statement in a transaction of its own, on tables that are not about runs.
-// what says, for the error, what it was meant to do.
-func (s *Store) change(ctx context.Context, what, statement string, args ...any) error {
-	return s.writeRuns(ctx, noRuns, func(t *tx) error {
-		if _, err := t.ExecContext(ctx, statement, args...); err != nil {
-			return fmt.Errorf("%s: %w", what, err)
-		}
-		return nil
-	})
 }

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"stint.dev/stint/job"
 )
 
 // statements keeps the texts of the writing connection of SQLite prepared: parsing one
@@ -71,15 +69,15 @@ type tx struct {
 	*sql.Tx
 	dialect  dialect
 	prepared *statements      // nil for PostgreSQL
-	segments batch            // nil for PostgreSQL, and where no blocks are written
 	now      func() time.Time // the server's clock
-	runLog   int64            // the length from which journals are trimmed; 0 for none
-	added    int64            // bytes of blocks that were added
 	pipeline *pipeline        // nil for SQLite
-	// owners are owners of active runs that the transaction has seen or made, with the request to
-	// stop that each is to be told.
-	owners map[attemptKey]*job.Cancel
+	// committed is called once the transaction is.
+	committed []func()
 }
+
+// onCommit has fn called once the transaction is committed, and before the next one that touches
+// the same runs begins.
+func (t *tx) onCommit(fn func()) { t.committed = append(t.committed, fn) }
 
 // local takes the end off a context in SQLite: there a statement takes microseconds, and
 // watching for the end of each costs more.

@@ -39,11 +39,11 @@ type newText struct {
 // indexTexts makes some runs that are new searchable. It reports whether there may be more.
 // A text id is the time of the run; of several servers each takes other runs. A run that
 // cannot be made searchable is the trouble of itself alone.
-func (s *Store) indexTexts(ctx context.Context) (more bool, err error) {
+func (s *Maintenance) indexTexts(ctx context.Context) (more bool, err error) {
 	found, err := newTexts(s.reader.QueryContext(ctx, `SELECT id, start_at FROM runs WHERE text_id IS NULL AND search <> ''
 		AND`+rests(troubleText, "runs.id", 2)+` ORDER BY start_at DESC, id DESC LIMIT $1`, textsBatch, micros(s.now())))
 	if err == nil {
-		err = isolate(ctx, s, found, func(some []newText) error { return s.indexSome(ctx, some) },
+		err = isolate(ctx, s.database, found, func(some []newText) error { return s.indexSome(ctx, some) },
 			func(one newText, err error) { s.failed(ctx, troubleText, one.run, err) })
 	}
 	if err != nil {
@@ -53,12 +53,12 @@ func (s *Store) indexTexts(ctx context.Context) (more bool, err error) {
 }
 
 // indexSome makes those of the runs searchable that no other server does at the moment.
-func (s *Store) indexSome(ctx context.Context, some []newText) error {
+func (s *Maintenance) indexSome(ctx context.Context, some []newText) error {
 	if len(some) == 0 {
 		return nil
 	}
-	err := s.writeRuns(ctx, noRuns, func(t *tx) error {
-		free, err := t.lockTexts(ctx, some)
+	err := s.write(ctx, noRuns, func(t *tx) error {
+		free, err := lockTexts(ctx, t, some)
 		if err != nil || len(free) == 0 {
 			return err
 		}
@@ -66,14 +66,14 @@ func (s *Store) indexSome(ctx context.Context, some []newText) error {
 		for i, one := range free {
 			runs[i] = one.run
 		}
-		ids, err := t.textIDs(ctx, free)
+		ids, err := textIDs(ctx, t, free)
 		if err != nil {
 			return err
 		}
 		table, args := t.dialect.table(1, column{texts: runs}, column{numbers: ids})
 		for _, query := range []string{
 			`UPDATE runs SET text_id = v.c1 FROM ` + table + ` WHERE runs.id = v.c0`,
-			t.dialect.insertTexts() + ` FROM ` + table + ` JOIN runs ON runs.id = v.c0 ORDER BY v.c1`, // FTS5 begins anew with each that is not
+			insertTexts(t.dialect) + ` FROM ` + table + ` JOIN runs ON runs.id = v.c0 ORDER BY v.c1`, // FTS5 begins anew with each that is not
 		} {
 			if _, err := t.ExecContext(ctx, query, args...); err != nil {
 				return err
@@ -91,7 +91,7 @@ func (s *Store) indexSome(ctx context.Context, some []newText) error {
 }
 
 // lockTexts locks those of the runs that cannot be searched yet, the newest first.
-func (t *tx) lockTexts(ctx context.Context, some []newText) ([]newText, error) {
+func lockTexts(ctx context.Context, t *tx, some []newText) ([]newText, error) {
 	runs := make([]string, len(some))
 	for i, one := range some {
 		runs[i] = one.run
@@ -123,7 +123,7 @@ func newTexts(rows *sql.Rows, err error) ([]newText, error) {
 }
 
 // textIDs chooses ids that are free.
-func (t *tx) textIDs(ctx context.Context, runs []newText) ([]int64, error) {
+func textIDs(ctx context.Context, t *tx, runs []newText) ([]int64, error) {
 	ids, mine := make([]int64, len(runs)), map[int64]bool{}
 	for i, one := range runs {
 		h := fnv.New32a()
@@ -135,7 +135,7 @@ func (t *tx) textIDs(ctx context.Context, runs []newText) ([]int64, error) {
 	}
 	for {
 		table, args := t.dialect.table(1, column{numbers: ids})
-		taken, err := t.numbers(ctx, `SELECT text_id FROM runs WHERE text_id IN (SELECT c0 FROM `+table+`)`, args...)
+		taken, err := numbersOf(ctx, t, `SELECT text_id FROM runs WHERE text_id IN (SELECT c0 FROM `+table+`)`, args...)
 		if err != nil || len(taken) == 0 {
 			return ids, err
 		}
@@ -155,7 +155,7 @@ func (t *tx) textIDs(ctx context.Context, runs []newText) ([]int64, error) {
 }
 
 // insertTexts is the statement that fills run_texts, but for where the ids come from.
-func (d dialect) insertTexts() string {
+func insertTexts(d dialect) string {
 	if d.postgres {
 		return `INSERT INTO run_texts (text_id, started, run, words) SELECT v.c1, runs.start_at, runs.id, runs.search`
 	}
@@ -163,7 +163,7 @@ func (d dialect) insertTexts() string {
 }
 
 // textID is what run_texts calls the id.
-func (d dialect) textID() string {
+func textID(d dialect) string {
 	if d.postgres {
 		return "text_id"
 	}
@@ -172,7 +172,7 @@ func (d dialect) textID() string {
 
 // textMatch is the condition on run_texts that every run with a text meets, and its
 // parameter; false for a text that is too short to be looked up.
-func (d dialect) textMatch(text string, param int) (condition, arg string, ok bool) {
+func textMatch(d dialect, text string, param int) (condition, arg string, ok bool) {
 	letters := []rune(searchable(text))
 	if len(letters) < 3 {
 		return "", "", false
@@ -218,8 +218,8 @@ func onlyText(q query.Runs) bool {
 
 // byText reports whether a page is best read off the index of texts: when few runs have
 // the text, or nothing else is asked for.
-func (s *Store) byText(ctx context.Context, q query.Runs) (bool, error) {
-	match, arg, ok := s.dialect.textMatch(q.Text, 1)
+func (s *Queries) byText(ctx context.Context, q query.Runs) (bool, error) {
+	match, arg, ok := textMatch(s.dialect, q.Text, 1)
 	if !ok || onlyText(q) {
 		return ok, nil
 	}
@@ -233,7 +233,7 @@ func (s *Store) byText(ctx context.Context, q query.Runs) (bool, error) {
 
 // textQuery writes the query for a page that is read off the index of texts, newest first,
 // together with the runs that are not in it yet.
-func (d dialect) textQuery(q query.Runs, limit int) (string, []any, error) {
+func textQuery(d dialect, q query.Runs, limit int) (string, []any, error) {
 	conditions, args, err := runConditions(q)
 	if err != nil {
 		return "", nil, err
@@ -246,19 +246,19 @@ func (d dialect) textQuery(q query.Runs, limit int) (string, []any, error) {
 		}
 		conditions = append(conditions, "state IN ("+strings.Join(marks, ", ")+")")
 	}
-	match, arg, _ := d.textMatch(q.Text, len(args)+1)
+	match, arg, _ := textMatch(d, q.Text, len(args)+1)
 	args = append(args, arg)
-	indexed := append([]string{match, "runs.text_id = run_texts." + d.textID()}, conditions...)
+	indexed := append([]string{match, "runs.text_id = run_texts." + textID(d)}, conditions...)
 	end, err := before(q)
 	if err != nil {
 		return "", nil, err
 	}
 	if end > 0 { // so that the index is not read from its end
 		args = append(args, end)
-		indexed = append(indexed, d.textBefore("$"+strconv.Itoa(len(args))))
+		indexed = append(indexed, textBefore(d, "$"+strconv.Itoa(len(args))))
 	}
 	newest := fmt.Sprintf(" ORDER BY start_at DESC, id DESC LIMIT %d", limit)
-	return "SELECT * FROM (SELECT * FROM (" + d.textPage(indexed, limit) + ") AS old UNION ALL SELECT * FROM (SELECT " + runColumns + " FROM " +
+	return "SELECT * FROM (SELECT * FROM (" + textPage(d, indexed, limit) + ") AS old UNION ALL SELECT * FROM (SELECT " + runColumns + " FROM " +
 		d.runsBy("runs_no_text") + where(append(conditions, "text_id IS NULL")) + newest + ") AS fresh) AS merged" + newest, args, nil
 }
 
@@ -275,7 +275,7 @@ func before(q query.Runs) (int64, error) {
 }
 
 // textBefore is the condition that a text is older than a parameter says.
-func (d dialect) textBefore(param string) string {
+func textBefore(d dialect, param string) string {
 	if d.postgres {
 		return "run_texts.started < CAST(" + param + " AS BIGINT)"
 	}
@@ -284,12 +284,12 @@ func (d dialect) textBefore(param string) string {
 
 // textPage reads a page of runs off the index of texts. The ids of SQLite are in the order
 // of time, and in any order within a microsecond: so all of the page's last one is read.
-func (d dialect) textPage(conditions []string, limit int) string {
+func textPage(d dialect, conditions []string, limit int) string {
 	from := " FROM run_texts CROSS JOIN runs" + where(conditions)
 	if d.postgres {
-		return "SELECT " + runColumns + from + d.textOrder() + fmt.Sprintf(" LIMIT %d", limit)
+		return "SELECT " + runColumns + from + textOrder(d) + fmt.Sprintf(" LIMIT %d", limit)
 	}
-	last := fmt.Sprintf("(SELECT MIN(hit) / %d * %d FROM (SELECT run_texts.rowid AS hit%s%s LIMIT %d))", textSpan, textSpan, from, d.textOrder(), limit)
+	last := fmt.Sprintf("(SELECT MIN(hit) / %d * %d FROM (SELECT run_texts.rowid AS hit%s%s LIMIT %d))", textSpan, textSpan, from, textOrder(d), limit)
 	return "SELECT " + runColumns + from + " AND run_texts.rowid >= " + last + fmt.Sprintf(" ORDER BY start_at DESC, id DESC LIMIT %d", limit)
 }
 
@@ -303,7 +303,7 @@ func (d dialect) runsBy(name string) string {
 }
 
 // textOrder is the order of time in run_texts, the newest first.
-func (d dialect) textOrder() string {
+func textOrder(d dialect) string {
 	if d.postgres {
 		return " ORDER BY run_texts.started DESC, run_texts.run DESC"
 	}
@@ -312,15 +312,15 @@ func (d dialect) textOrder() string {
 
 // countTexts counts the runs that are not active by state, among the newest countTextMost
 // with a text.
-func (s *Store) countTexts(ctx context.Context, q query.Runs, counts *query.RunCounts) error {
+func (s *Queries) countTexts(ctx context.Context, q query.Runs, counts *query.RunCounts) error {
 	conditions, args, err := runConditions(q)
 	if err != nil {
 		return err
 	}
-	id := s.dialect.textID()
-	match, arg, _ := s.dialect.textMatch(q.Text, len(args)+1)
+	id := textID(s.dialect)
+	match, arg, _ := textMatch(s.dialect, q.Text, len(args)+1)
 	args = append(args, arg)
-	few := "(SELECT " + id + " AS few_id FROM run_texts WHERE " + match + s.dialect.textOrder() + " LIMIT " + strconv.Itoa(countTextMost+1) + ") AS few"
+	few := "(SELECT " + id + " AS few_id FROM run_texts WHERE " + match + textOrder(s.dialect) + " LIMIT " + strconv.Itoa(countTextMost+1) + ") AS few"
 	var n int
 	if err := s.reader.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+strings.Replace(few, "$"+strconv.Itoa(len(args)), "$1", 1), arg).Scan(&n); err != nil {
 		return err
@@ -333,7 +333,7 @@ func (s *Store) countTexts(ctx context.Context, q query.Runs, counts *query.RunC
 }
 
 // mergeCounts adds the changes to the counts of runs up, when many have piled up.
-func (s *Store) mergeCounts(ctx context.Context) error {
+func (s *Maintenance) mergeCounts(ctx context.Context) error {
 	if !s.dialect.postgres {
 		return nil
 	}

@@ -9,7 +9,11 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/job"
 )
 
 const (
@@ -20,19 +24,47 @@ const (
 	// objectRest is how long an object may be on its way into the archive.
 	objectRest = time.Hour
 	tidyBatch  = 100
-	// busyBytes is a group of appends that says that much arrives; busyRest is how long
-	// packing waits after one, and packAnyway how long in all.
-	busyBytes  = 512 << 10
+	// busyRest is how long packing waits after a large group of appends, and packAnyway how long
+	// in all.
 	busyRest   = 3 * time.Second
 	packAnyway = 10 * time.Minute
 )
+
+// Maintenance deletes, trims, packs and moves what is stored.
+type Maintenance struct {
+	*database
+	*troubleItems
+	*Journals
+	others    Others
+	dir       string // the data directory; empty for PostgreSQL
+	keep      Keep
+	onDeleted func(rule string, runs int) // may be nil
+	deleted   atomic.Int64                // runs, by all rules of keep
+}
+
+// Others is what maintenance asks of the other parts of a store.
+type Others interface {
+	// BusyAt is when a large group of appends arrived last.
+	BusyAt() time.Time
+	// CheckKey records whether this server lacks the key that others encrypt with.
+	CheckKey(ctx context.Context) error
+	// Job returns a job, and Policy its policy, or *query.NotFoundError.
+	Job(ctx context.Context, name string) (job.Summary, error)
+	Policy(ctx context.Context, name string) (policy.Stored, error)
+}
+
+// newMaintenance makes what maintains a store. deleted is called with how many
+// runs one pass of a rule of retention deleted; nil for nobody.
+func newMaintenance(d *database, items *troubleItems, j *Journals, others Others, dir string, keep Keep, deleted func(rule string, runs int)) *Maintenance {
+	return &Maintenance{database: d, troubleItems: items, Journals: j, others: others, dir: dir, keep: keep, onDeleted: deleted}
+}
 
 // Maintain keeps the store tidy until ctx ends: it deletes runs that are not to be kept, makes
 // the texts of new runs searchable, trims and packs journals, frees segments, and deletes
 // what nobody refers to. What has to do with the archive, which may be slow, holds up nothing
 // else. An item that fails is skipped and tried again; what fails as a whole is reported, and
 // tried again with the next round. Several servers may do so on one database.
-func (s *Store) Maintain(ctx context.Context, report func(error)) {
+func (s *Maintenance) Maintain(ctx context.Context, report func(error)) {
 	var mu sync.Mutex
 	reported := func(err error) {
 		mu.Lock()
@@ -44,7 +76,7 @@ func (s *Store) Maintain(ctx context.Context, report func(error)) {
 	var all sync.WaitGroup
 	all.Go(func() {
 		var kept time.Time
-		everyRound(ctx, func(now time.Time) {
+		everyRound(ctx, s.now, func(now time.Time) {
 			if now.Sub(kept) >= keepEvery {
 				kept = now
 				reported(s.keepLess(ctx, now))
@@ -53,10 +85,10 @@ func (s *Store) Maintain(ctx context.Context, report func(error)) {
 		})
 	})
 	all.Go(func() {
-		packed := time.Now()
-		everyRound(ctx, func(now time.Time) {
+		packed := s.now()
+		everyRound(ctx, s.now, func(now time.Time) {
 			// While much arrives, packing waits: it would take a core from what agents wait for.
-			may := func() bool { return now.Sub(packed) > packAnyway || time.Since(s.busyAt()) > busyRest }
+			may := func() bool { return now.Sub(packed) > packAnyway || s.now().Sub(s.others.BusyAt()) > busyRest }
 			done, err := s.tidyArchive(ctx, now, may)
 			if done {
 				packed = now
@@ -68,11 +100,11 @@ func (s *Store) Maintain(ctx context.Context, report func(error)) {
 }
 
 // everyRound calls do now and every tidyEvery until ctx ends.
-func everyRound(ctx context.Context, do func(now time.Time)) {
+func everyRound(ctx context.Context, clock func() time.Time, do func(now time.Time)) {
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
 	for {
-		do(time.Now())
+		do(clock())
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -83,28 +115,28 @@ func everyRound(ctx context.Context, do func(now time.Time)) {
 
 // Tidy does all that is due now: deletes, trims, packs, and sweeps. Between two steps it
 // rests as long as the last one took, so that it takes half of one core at most.
-func (s *Store) Tidy(ctx context.Context, now time.Time) error {
+func (s *Maintenance) Tidy(ctx context.Context, now time.Time) error {
 	err := errors.Join(s.keepLess(ctx, now), s.tidyRows(ctx, now))
 	_, archived := s.tidyArchive(ctx, now, func() bool { return true })
 	return errors.Join(err, archived, s.tidySegments(ctx, now))
 }
 
 // tidyRows does what is in the database alone.
-func (s *Store) tidyRows(ctx context.Context, now time.Time) error {
+func (s *Maintenance) tidyRows(ctx context.Context, now time.Time) error {
 	return errors.Join(
-		s.refreshTroubles(ctx), s.checkSecretKey(ctx), s.mergeCounts(ctx), s.mergeStoredBytes(ctx), s.expire(ctx, expiringAttempts, now),
+		s.refreshTroubles(ctx), s.others.CheckKey(ctx), s.mergeCounts(ctx), s.mergeStoredBytes(ctx), s.expire(ctx, expiringAttempts, now),
 		repeat(ctx, func() (bool, error) { return s.indexTexts(ctx) }),
 		repeat(ctx, func() (bool, error) { return s.trimOne(ctx, now) }),
 	)
 }
 
-func (s *Store) tidySegments(ctx context.Context, now time.Time) error {
+func (s *Maintenance) tidySegments(ctx context.Context, now time.Time) error {
 	return s.unlessCopying(func() error { return s.sweepSegments(ctx, now) })
 }
 
 // tidyArchive packs journals as long as it may, and deletes objects. It reports whether
 // nothing is left to pack.
-func (s *Store) tidyArchive(ctx context.Context, now time.Time, may func() bool) (packed bool, err error) {
+func (s *Maintenance) tidyArchive(ctx context.Context, now time.Time, may func() bool) (packed bool, err error) {
 	// What stays in rows comes first: it needs no archive, which may not answer.
 	if _, err := s.packDue(ctx, now, rowBytes, may); err != nil {
 		return false, err
@@ -113,38 +145,10 @@ func (s *Store) tidyArchive(ctx context.Context, now time.Time, may func() bool)
 	return packed, errors.Join(err, s.unlessCopying(func() error { return s.sweepObjects(ctx, now) }))
 }
 
-// repeat takes steps while there is more to do.
-func repeat(ctx context.Context, step func() (more bool, err error)) error {
-	for {
-		began := time.Now()
-		more, err := step()
-		if !more || err != nil {
-			return err
-		}
-		if err := rest(ctx, min(time.Since(began), time.Second)); err != nil {
-			return err
-		}
-	}
-}
-
-// busyAt is when a large group of appends arrived last.
-func (s *Store) busyAt() time.Time { return time.Unix(0, s.busy.Load()) }
-
-func rest(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // unlessCopying removes files that nobody needs, unless a backup is copying.
-func (s *Store) unlessCopying(remove func() error) (err error) {
+func (s *Maintenance) unlessCopying(remove func() error) (err error) {
 	if s.dir != "" {
-		release, err := s.hold(false)
+		release, err := hold(s.dir, false)
 		if err != nil || release == nil {
 			return err
 		}
@@ -155,7 +159,7 @@ func (s *Store) unlessCopying(remove func() error) (err error) {
 
 // sweepObjects deletes objects that nobody refers to: those given up, and those that were
 // on their way when a server died.
-func (s *Store) sweepObjects(ctx context.Context, now time.Time) error {
+func (s *Maintenance) sweepObjects(ctx context.Context, now time.Time) error {
 	if s.archive == nil {
 		return nil
 	}
@@ -194,7 +198,7 @@ func (s *Store) sweepObjects(ctx context.Context, now time.Time) error {
 		}
 		failures = 0
 		s.done(ctx, troubleObject, o.name)
-		err := s.writeRuns(ctx, noRuns, func(t *tx) error {
+		err := s.write(ctx, noRuns, func(t *tx) error {
 			_, err := t.ExecContext(ctx, `DELETE FROM objects WHERE id = $1 AND state <> 'live'`, o.id)
 			return err
 		})
@@ -207,7 +211,7 @@ func (s *Store) sweepObjects(ctx context.Context, now time.Time) error {
 
 // sweepSegments removes segments that nothing refers to, and has the journals packed that
 // keep an old one.
-func (s *Store) sweepSegments(ctx context.Context, now time.Time) error {
+func (s *Maintenance) sweepSegments(ctx context.Context, now time.Time) error {
 	if s.segments == nil {
 		return nil
 	}
@@ -232,7 +236,7 @@ func (s *Store) sweepSegments(ctx context.Context, now time.Time) error {
 }
 
 // sweepSegment removes a segment that nothing refers to, or empties it.
-func (s *Store) sweepSegment(ctx context.Context, id int64, now time.Time) error {
+func (s *Maintenance) sweepSegment(ctx context.Context, id int64, now time.Time) error {
 	var used int64
 	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM blocks WHERE segment = $1 LIMIT 1) AS one`, id).Scan(&used)
 	if err != nil {
@@ -245,12 +249,12 @@ func (s *Store) sweepSegment(ctx context.Context, id int64, now time.Time) error
 }
 
 // empty has the journals packed that keep a segment which is old enough.
-func (s *Store) empty(ctx context.Context, id int64, now time.Time) error {
+func (s *Maintenance) empty(ctx context.Context, id int64, now time.Time) error {
 	info, err := os.Stat(s.segments.Path(id))
 	if err != nil || now.Sub(info.ModTime()) < segmentRest {
 		return nil //nolint:nilerr // removed meanwhile, which is as good
 	}
-	err = s.writeRuns(ctx, noRuns, func(t *tx) error {
+	err = s.write(ctx, noRuns, func(t *tx) error {
 		_, err := t.ExecContext(ctx, `UPDATE attempts SET pack_at = $2 WHERE pack_at IS NULL AND (run_id, attempt) IN
 			(SELECT DISTINCT run_id, attempt FROM blocks WHERE segment = $1 AND codec = 0 LIMIT $3)`, id, micros(now), tidyBatch)
 		return err

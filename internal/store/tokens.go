@@ -16,9 +16,14 @@ import (
 
 const tokenColumns = `id, name, scope, prefix, hash, created_at, expires_at, last_used_at`
 
+// Access is tokens, sessions, logins, the owners of runs, and the audit log.
+type Access struct{ *database }
+
+func newAccess(d *database) *Access { return &Access{d} }
+
 // CreateToken stores a token.
-func (s *Store) CreateToken(ctx context.Context, k access.Token) error {
-	return s.writeRuns(ctx, noRuns, func(t *tx) error {
+func (s *Access) CreateToken(ctx context.Context, k access.Token) error {
+	return s.write(ctx, noRuns, func(t *tx) error {
 		_, err := t.ExecContext(ctx, `INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 			k.ID, index.Text(k.Name, 200), k.Scope, k.Prefix, k.Hash, micros(k.CreatedAt), microsOrNull(k.ExpiresAt), microsOrNull(k.LastUsedAt))
 		if err != nil {
@@ -29,7 +34,7 @@ func (s *Store) CreateToken(ctx context.Context, k access.Token) error {
 }
 
 // Tokens returns every token, oldest first.
-func (s *Store) Tokens(ctx context.Context) ([]access.Token, error) {
+func (s *Access) Tokens(ctx context.Context) ([]access.Token, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT `+tokenColumns+` FROM tokens ORDER BY created_at, id`)
 	if err != nil {
 		return nil, fmt.Errorf("read tokens: %w", err)
@@ -48,7 +53,7 @@ func (s *Store) Tokens(ctx context.Context) ([]access.Token, error) {
 
 // TokenByHash returns the token whose secret has this SHA-256. Whether it has expired is
 // for the caller to see.
-func (s *Store) TokenByHash(ctx context.Context, hash []byte) (access.Token, error) {
+func (s *Access) TokenByHash(ctx context.Context, hash []byte) (access.Token, error) {
 	k, err := scanToken(s.reader.QueryRowContext(ctx, `SELECT `+tokenColumns+` FROM tokens WHERE hash = $1`, hash))
 	if errors.Is(err, sql.ErrNoRows) {
 		return access.Token{}, &query.NotFoundError{What: "token"}
@@ -61,7 +66,7 @@ func (s *Store) TokenByHash(ctx context.Context, hash []byte) (access.Token, err
 
 // TouchTokens records when tokens, by their ids, were last used. One that was revoked
 // meanwhile is left out.
-func (s *Store) TouchTokens(ctx context.Context, used map[string]time.Time) error {
+func (s *Access) TouchTokens(ctx context.Context, used map[string]time.Time) error {
 	var ids column
 	var times column
 	for _, id := range slices.Sorted(maps.Keys(used)) { // in one order, so that two servers cannot deadlock
@@ -75,8 +80,8 @@ func (s *Store) TouchTokens(ctx context.Context, used map[string]time.Time) erro
 }
 
 // RevokeToken deletes a token.
-func (s *Store) RevokeToken(ctx context.Context, id string) error {
-	return s.writeRuns(ctx, noRuns, func(t *tx) error {
+func (s *Access) RevokeToken(ctx context.Context, id string) error {
+	return s.write(ctx, noRuns, func(t *tx) error {
 		res, err := t.ExecContext(ctx, `DELETE FROM tokens WHERE id = $1`, id)
 		if err != nil {
 			return fmt.Errorf("delete token %s: %w", id, err)
@@ -92,7 +97,7 @@ func (s *Store) RevokeToken(ctx context.Context, id string) error {
 }
 
 // RevokedTokens returns how many tokens were revoked so far.
-func (s *Store) RevokedTokens(ctx context.Context) (int64, error) {
+func (s *Access) RevokedTokens(ctx context.Context) (int64, error) {
 	var n int64
 	if err := s.reader.QueryRowContext(ctx, `SELECT revoked FROM installation`).Scan(&n); err != nil {
 		return 0, fmt.Errorf("read how many tokens were revoked: %w", err)

@@ -54,8 +54,8 @@ func (a *attemptRow) trimDue(limit int64) bool {
 
 // trimOne trims one journal that is due, and reports whether there was one. One that cannot
 // be trimmed rests, so that the others have their turn.
-func (s *Store) trimOne(ctx context.Context, now time.Time) (bool, error) {
-	if s.keep.RunLog <= 0 {
+func (s *Maintenance) trimOne(ctx context.Context, now time.Time) (bool, error) {
+	if s.runLog <= 0 {
 		return false, nil
 	}
 	var key attemptKey
@@ -75,18 +75,18 @@ func (s *Store) trimOne(ctx context.Context, now time.Time) (bool, error) {
 }
 
 // trim drops some blocks of the middle of a journal, or finds that there are none.
-func (s *Store) trim(ctx context.Context, key attemptKey) error {
+func (s *Maintenance) trim(ctx context.Context, key attemptKey) error {
 	_, row, err := scanAttempt(s.reader.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, key.run, key.attempt))
 	if err != nil {
 		return err
 	}
-	half := s.keep.RunLog / 2
+	half := s.runLog / 2
 	c := cut{To: journal.HeaderSize}
 	if row.Cut != nil {
 		c = *row.Cut
 		c.Gaps, c.Before = slices.Clone(c.Gaps), slices.Clone(c.Before)
 	}
-	blocks, err := s.middle(ctx, key, max(half, c.To), row.Size-half+trimSlack(s.keep.RunLog))
+	blocks, err := s.middle(ctx, key, max(half, c.To), row.Size-half+trimSlack(s.runLog))
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (s *Store) trim(ctx context.Context, key attemptKey) error {
 }
 
 // middle reads the heads of up to deleteBlocksMost blocks between two offsets of a journal.
-func (s *Store) middle(ctx context.Context, key attemptKey, from, to int64) ([]index.BlockHead, error) {
+func (s *Maintenance) middle(ctx context.Context, key attemptKey, from, to int64) ([]index.BlockHead, error) {
 	const atOnce = 64
 	heads, err := s.Blocks(ctx, key.run, key.attempt, from, atOnce)
 	if err != nil {
@@ -114,7 +114,7 @@ func (s *Store) middle(ctx context.Context, key attemptKey, from, to int64) ([]i
 }
 
 // countBefore counts what each stream printed before the gap, which is where it lies.
-func (s *Store) countBefore(ctx context.Context, key attemptKey, to int64, c *cut) error {
+func (s *Maintenance) countBefore(ctx context.Context, key attemptKey, to int64, c *cut) error {
 	for at := int64(journal.HeaderSize); at < to; {
 		heads, err := s.Blocks(ctx, key.run, key.attempt, at, 16)
 		if err != nil || len(heads) == 0 {
@@ -146,7 +146,7 @@ func (c *cut) before(step int, stream job.Stream) *streamBytes {
 }
 
 // countBlock adds a block that goes to the gaps.
-func (s *Store) countBlock(ctx context.Context, key attemptKey, h index.BlockHead, c *cut) error {
+func (s *Maintenance) countBlock(ctx context.Context, key attemptKey, h index.BlockHead, c *cut) error {
 	c.Bytes += h.Size
 	c.To = h.Start + h.Size
 	return s.eachOutput(ctx, key, h, func(o journal.Output) {
@@ -173,7 +173,7 @@ func (c *cut) gap(step int, stream job.Stream, at time.Time) *job.Gap {
 }
 
 // eachOutput calls fn for each output record of a block.
-func (s *Store) eachOutput(ctx context.Context, key attemptKey, h index.BlockHead, fn func(journal.Output)) error {
+func (s *Journals) eachOutput(ctx context.Context, key attemptKey, h index.BlockHead, fn func(journal.Output)) error {
 	data, err := s.BlockData(ctx, key.run, key.attempt, h.Start)
 	if err != nil {
 		return err
@@ -199,13 +199,13 @@ func (s *Store) eachOutput(ctx context.Context, key attemptKey, h index.BlockHea
 
 // drop takes the blocks away, if the journal's gap is still what it was, and shows the gap
 // in the run.
-func (s *Store) drop(ctx context.Context, key attemptKey, before *attemptRow, blocks []index.BlockHead, c *cut) error {
-	return s.writeRuns(ctx, theseRuns(key.run), func(t *tx) error {
-		run, err := t.lockRun(ctx, key.run)
+func (s *Maintenance) drop(ctx context.Context, key attemptKey, before *attemptRow, blocks []index.BlockHead, c *cut) error {
+	return s.write(ctx, theseRuns(key.run), func(t *tx) error {
+		run, err := lockRun(ctx, t, key.run)
 		if err != nil {
 			return err
 		}
-		row, err := t.lockAttempt(ctx, key)
+		row, err := lockAttempt(ctx, t, key)
 		if err != nil {
 			return err
 		}
@@ -219,7 +219,7 @@ func (s *Store) drop(ctx context.Context, key attemptKey, before *attemptRow, bl
 		if err := s.dropBlocks(ctx, t, key, blocks[0].Start, c.To); err != nil {
 			return err
 		}
-		return t.showCut(ctx, key, &run, row, c)
+		return storeCut(ctx, t, key, &run, row, c)
 	})
 }
 
@@ -231,10 +231,10 @@ func sameCut(a, b *cut) bool {
 }
 
 // dropBlocks takes away the bytes of blocks. Rows that hold samples stay, for the charts.
-func (s *Store) dropBlocks(ctx context.Context, t *tx, key attemptKey, from, to int64) error {
+func (s *Journals) dropBlocks(ctx context.Context, t *tx, key attemptKey, from, to int64) error {
 	const which = `run_id = $1 AND attempt = $2 AND start >= $3 AND start < $4 AND codec <> 2`
 	args := []any{key.run, key.attempt, from, to}
-	objects, err := t.numbers(ctx, `SELECT DISTINCT object FROM blocks WHERE object IS NOT NULL AND `+which, args...)
+	objects, err := numbersOf(ctx, t, `SELECT DISTINCT object FROM blocks WHERE object IS NOT NULL AND `+which, args...)
 	if err != nil {
 		return err
 	}
@@ -251,7 +251,7 @@ func (s *Store) dropBlocks(ctx context.Context, t *tx, key attemptKey, from, to 
 	if err := s.forgetBlocks(ctx, t, which, args...); err != nil {
 		return err
 	}
-	if err := t.giveUp(ctx, objects); err != nil {
+	if err := releaseObjects(ctx, t, objects); err != nil {
 		return err
 	}
 	return s.count(ctx, t, -freed)

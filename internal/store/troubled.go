@@ -52,9 +52,10 @@ func noTrouble() map[string]int64 {
 	return counts
 }
 
-// troubles are the troubled items as this process knows them. The table has them for the
+// troubleItems are the troubled items as this process knows them. The table has them for the
 // page, for other servers and for the next start.
-type troubles struct {
+type troubleItems struct {
+	*database
 	mu       sync.Mutex
 	known    map[troubleKey]job.TroubledItem
 	failures map[string]int64 // by kind, since the start
@@ -62,16 +63,20 @@ type troubles struct {
 
 type troubleKey struct{ kind, id string }
 
+func newTroubleItems(d *database) *troubleItems {
+	return &troubleItems{database: d, known: map[troubleKey]job.TroubledItem{}, failures: map[string]int64{}}
+}
+
 // failed writes down that something could not be done for an item, which is not to be tried
 // again before a pause has passed. While the item rests it changes nothing. That it cannot
 // be written down is no reason to stop: this process knows it.
-func (s *Store) failed(ctx context.Context, kind, id string, cause error) {
+func (s *troubleItems) failed(ctx context.Context, kind, id string, cause error) {
 	now := s.now()
-	s.troubles.mu.Lock()
+	s.mu.Lock()
 	key := troubleKey{kind, id}
-	item, known := s.troubles.known[key]
+	item, known := s.known[key]
 	if known && restsAt(item.NextAt, now) {
-		s.troubles.mu.Unlock()
+		s.mu.Unlock()
 		return
 	}
 	if !known {
@@ -79,12 +84,12 @@ func (s *Store) failed(ctx context.Context, kind, id string, cause error) {
 	}
 	item.Error, item.Tries, item.LastAt = index.Text(cause.Error(), 1000), item.Tries+1, now
 	item.NextAt = now.Add(job.TroublePause(item.Tries))
-	s.troubles.known[key] = item
-	s.troubles.failures[kind]++
-	s.troubles.mu.Unlock()
+	s.known[key] = item
+	s.failures[kind]++
+	s.mu.Unlock()
 
 	s.log.Warn("an item is skipped and tried again later", "kind", kind, "id", id, "error", cause, "tries", item.Tries, "next", item.NextAt)
-	err := s.writeRuns(ctx, noRuns, func(t *tx) error {
+	err := s.write(ctx, noRuns, func(t *tx) error {
 		_, err := t.ExecContext(ctx, `INSERT INTO troubled (kind, id, error, tries, since_at, last_at, next_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
 			ON CONFLICT (kind, id) DO UPDATE SET error = excluded.error, tries = excluded.tries, last_at = excluded.last_at, next_at = excluded.next_at`,
 			kind, id, item.Error, item.Tries, micros(item.SinceAt), micros(item.LastAt), micros(item.NextAt))
@@ -96,16 +101,16 @@ func (s *Store) failed(ctx context.Context, kind, id string, cause error) {
 }
 
 // done forgets the trouble of an item, if it had one.
-func (s *Store) done(ctx context.Context, kind, id string) {
+func (s *troubleItems) done(ctx context.Context, kind, id string) {
 	key := troubleKey{kind, id}
-	s.troubles.mu.Lock()
-	_, known := s.troubles.known[key]
-	delete(s.troubles.known, key)
-	s.troubles.mu.Unlock()
+	s.mu.Lock()
+	_, known := s.known[key]
+	delete(s.known, key)
+	s.mu.Unlock()
 	if !known {
 		return
 	}
-	err := s.writeRuns(ctx, noRuns, func(t *tx) error {
+	err := s.write(ctx, noRuns, func(t *tx) error {
 		_, err := t.ExecContext(ctx, `DELETE FROM troubled WHERE kind = $1 AND id = $2`, kind, id)
 		return err
 	})
@@ -121,10 +126,10 @@ func restsAt(next, now time.Time) bool {
 }
 
 // resting reports whether an item failed and is not to be tried yet.
-func (s *Store) resting(kind, id string) bool {
-	s.troubles.mu.Lock()
-	defer s.troubles.mu.Unlock()
-	item, known := s.troubles.known[troubleKey{kind, id}]
+func (s *troubleItems) resting(kind, id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	item, known := s.known[troubleKey{kind, id}]
 	return known && restsAt(item.NextAt, s.now())
 }
 
@@ -137,7 +142,7 @@ func rests(kind, id string, now int) string {
 
 // skip records that something could not be done for an item, so that the caller goes on with
 // the next one. Its error says that the caller is not to: the database is away, or ctx ended.
-func (s *Store) skip(ctx context.Context, kind, id string, cause error) error {
+func (s *troubleItems) skip(ctx context.Context, kind, id string, cause error) error {
 	if ctx.Err() != nil {
 		return cause
 	}
@@ -149,7 +154,7 @@ func (s *Store) skip(ctx context.Context, kind, id string, cause error) error {
 }
 
 // unreadable records the runs whose rows could not be read.
-func (s *Store) unreadable(ctx context.Context, kind string, rows []*query.UnreadableError) {
+func (s *troubleItems) unreadable(ctx context.Context, kind string, rows []*query.UnreadableError) {
 	for _, one := range rows {
 		s.failed(ctx, kind, one.Run.ID, one)
 	}
@@ -165,12 +170,12 @@ const nobodyTries = `next_at < $1 OR kind IN ('` + troubleJudge + `', '` + troub
 	AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.id = troubled.id AND runs.leased = 1)`
 
 // refreshTroubles reads what other servers wrote down, and forgets what nobody tries any more.
-func (s *Store) refreshTroubles(ctx context.Context) error {
+func (s *troubleItems) refreshTroubles(ctx context.Context) error {
 	stale := micros(s.now().Add(-staleTrouble))
 	var n int64
 	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM troubled WHERE `+nobodyTries+` LIMIT 1) AS stale`, stale).Scan(&n)
 	if err == nil && n > 0 {
-		err = s.writeRuns(ctx, noRuns, func(t *tx) error {
+		err = s.write(ctx, noRuns, func(t *tx) error {
 			_, err := t.ExecContext(ctx, `DELETE FROM troubled WHERE `+nobodyTries, stale)
 			return err
 		})
@@ -186,14 +191,14 @@ func (s *Store) refreshTroubles(ctx context.Context) error {
 	for _, item := range all {
 		known[troubleKey{item.Kind, item.ID}] = item
 	}
-	s.troubles.mu.Lock()
-	defer s.troubles.mu.Unlock()
-	for key, item := range s.troubles.known { // what could not be written down
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, item := range s.known { // what could not be written down
 		if one, there := known[key]; !there && restsAt(item.NextAt, s.now()) || there && one.Tries < item.Tries {
 			known[key] = item
 		}
 	}
-	s.troubles.known = known
+	s.known = known
 	return nil
 }
 
@@ -202,7 +207,7 @@ const maxTroubled = 10_000
 
 // Troubled returns up to limit items that could not be done and are tried again later, those
 // that failed last first.
-func (s *Store) Troubled(ctx context.Context, limit int) ([]job.TroubledItem, error) {
+func (s *troubleItems) Troubled(ctx context.Context, limit int) ([]job.TroubledItem, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT kind, id, error, tries, since_at, last_at, next_at FROM troubled ORDER BY last_at DESC, kind, id LIMIT $1`, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read troubled items: %w", err)
@@ -222,7 +227,7 @@ func (s *Store) Troubled(ctx context.Context, limit int) ([]job.TroubledItem, er
 }
 
 // countTroubled counts the troubled items by kind.
-func (s *Store) countTroubled(ctx context.Context) (map[string]int64, error) {
+func (s *troubleItems) countTroubled(ctx context.Context) (map[string]int64, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT kind, COUNT(*) FROM troubled GROUP BY kind`)
 	if err != nil {
 		return nil, fmt.Errorf("count troubled items: %w", err)
@@ -242,11 +247,11 @@ func (s *Store) countTroubled(ctx context.Context) (map[string]int64, error) {
 
 // itemFailures counts, by kind, how often something could not be done for an item since this
 // process began.
-func (s *Store) itemFailures() map[string]int64 {
-	s.troubles.mu.Lock()
-	defer s.troubles.mu.Unlock()
+func (s *troubleItems) itemFailures() map[string]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	counts := noTrouble()
-	maps.Copy(counts, s.troubles.failures)
+	maps.Copy(counts, s.failures)
 	return counts
 }
 
@@ -257,7 +262,7 @@ const failuresInRow = 50
 // isolate does something for items in one transaction. When that fails, it finds those that
 // fail by themselves and does it for the others: bad is called for each of them. Its error is
 // one of the database.
-func isolate[T any](ctx context.Context, s *Store, items []T, do func([]T) error, bad func(T, error)) error {
+func isolate[T any](ctx context.Context, s *database, items []T, do func([]T) error, bad func(T, error)) error {
 	err := do(items)
 	if err == nil || ctx.Err() != nil {
 		return err

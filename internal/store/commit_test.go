@@ -1,0 +1,57 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"stint.dev/stint/internal/store/postgrestest"
+)
+
+// What is to happen with the commit happens once it is done, and only then: not for a transaction
+// that failed, and once for one that was tried again.
+func TestOnCommitIsCalledAfterTheCommit(t *testing.T) {
+	for _, engine := range []string{"SQLite", "PostgreSQL"} {
+		t.Run(engine, func(t *testing.T) {
+			o := Options{Dir: t.TempDir()}
+			if engine == "PostgreSQL" {
+				o = Options{URL: postgrestest.URL(t)}
+			}
+			s, err := Open(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close() //nolint:errcheck // only read
+			var seen []int  // how many jobs a reader sees at each call
+			add := func(tx *tx) error {
+				tx.onCommit(func() {
+					n := -1
+					if err := s.reader.QueryRowContext(context.Background(), `SELECT COUNT(*) FROM jobs`).Scan(&n); err != nil {
+						t.Error(err)
+					}
+					seen = append(seen, n)
+				})
+				_, err := tx.ExecContext(t.Context(), `INSERT INTO jobs (name, next_number) VALUES ('a', 1)`)
+				return err
+			}
+			failed := errors.New("no")
+			err = s.write(t.Context(), noRuns, func(tx *tx) error { return errors.Join(add(tx), failed) })
+			if !errors.Is(err, failed) || len(seen) != 0 {
+				t.Fatalf("a transaction that failed: %v, calls %v", err, seen)
+			}
+			tries := 0
+			err = s.write(t.Context(), theseRuns("a"), func(tx *tx) error {
+				if err := add(tx); err != nil {
+					return err
+				}
+				if tries++; tries == 1 {
+					return errAgain
+				}
+				return nil
+			})
+			if err != nil || tries != 2 || len(seen) != 1 || seen[0] != 1 {
+				t.Errorf("%v after %d tries, calls %v; want one that sees 1 job", err, tries, seen)
+			}
+		})
+	}
+}
