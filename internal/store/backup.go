@@ -9,34 +9,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
+	"stint.dev/stint/internal/store/datadir"
 	"stint.dev/stint/internal/store/segment"
 )
-
-// holdName is a file whose lock keeps files of the data directory from being removed while
-// a backup copies them. A backup shares it; who removes must have it alone.
-const holdName = "backup.lock"
-
-// hold takes the lock of a data directory. Only one that is shared is waited for; without it release is nil.
-func hold(dir string, share bool) (release func() error, err error) {
-	how := unix.LOCK_EX | unix.LOCK_NB
-	if share {
-		how = unix.LOCK_SH
-	}
-	f, err := os.OpenFile(filepath.Join(dir, holdName), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("lock against backups: %w", err)
-	}
-	err = unix.Flock(int(f.Fd()), how)
-	switch {
-	case errors.Is(err, unix.EWOULDBLOCK):
-		return nil, f.Close()
-	case err != nil:
-		return nil, errors.Join(fmt.Errorf("lock %s: %w", f.Name(), err), f.Close())
-	}
-	return f.Close, nil
-}
 
 // Backup writes a copy of the data directory into a new directory, as it stands at one
 // moment, while a server may go on working in it. The objects of an archive are copied into
@@ -49,7 +24,7 @@ func (s *Store) Backup(ctx context.Context, dir string, open func() (Archive, er
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return fmt.Errorf("backup into %s: %w; give a directory that does not exist yet", dir, err)
 	}
-	release, err := hold(s.Dir(), true)
+	release, err := datadir.Hold(s.Dir(), true)
 	if err != nil {
 		return err
 	}
@@ -57,8 +32,8 @@ func (s *Store) Backup(ctx context.Context, dir string, open func() (Archive, er
 	if err := s.settleNow(ctx); err != nil {
 		return fmt.Errorf("bring heartbeats into the database: %w", err)
 	}
-	file := filepath.Join(dir, databaseName)
-	if err := makePrivate(file); err != nil {
+	file := filepath.Join(dir, datadir.DatabaseName)
+	if err := datadir.MakePrivate(file); err != nil {
 		return err
 	}
 	if _, err := s.writer.ExecContext(ctx, `VACUUM INTO $1`, file); err != nil {
@@ -80,7 +55,7 @@ func (s *Store) Backup(ctx context.Context, dir string, open func() (Archive, er
 			return err
 		}
 	}
-	return syncTree(dir)
+	return datadir.SyncTree(dir)
 }
 
 // copySegments copies the segments that the copied database refers to.
@@ -102,32 +77,11 @@ func copySegments(ctx context.Context, s *Store, copied *sql.DB, dir string) err
 		if err := rows.Scan(&id, &end); err != nil {
 			return fmt.Errorf("list segments: %w", err)
 		}
-		if err := copyFile(ctx, to.Path(id), s.segments.Path(id), end); err != nil {
+		if err := datadir.CopyFile(ctx, to.Path(id), s.segments.Path(id), end); err != nil {
 			return fmt.Errorf("copy segment %d: %w", id, err)
 		}
 	}
 	return rows.Err()
-}
-
-// copyFile copies the first n bytes of a file durably.
-func copyFile(ctx context.Context, to, from string, n int64) (err error) {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close() //nolint:errcheck // it was only read
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, out.Close()) }()
-	if copied, err := io.CopyN(out, in, n); err != nil {
-		return fmt.Errorf("after %d of %d bytes: %w", copied, n, err)
-	}
-	return out.Sync()
 }
 
 // copyObjects copies the objects that the copied database refers to, a MiB at a time.
@@ -179,18 +133,4 @@ func (r *objectReader) Read(p []byte) (int, error) {
 	n := copy(p, r.data)
 	r.data = r.data[n:]
 	return n, nil
-}
-
-// syncTree makes a directory and the database in it durable.
-func syncTree(dir string) error {
-	for _, name := range []string{filepath.Join(dir, "stint.db"), filepath.Join(dir, "segments"), dir, filepath.Dir(dir)} {
-		f, err := os.Open(name)
-		if err == nil {
-			err = errors.Join(f.Sync(), f.Close())
-		}
-		if err != nil {
-			return fmt.Errorf("sync the backup: %w", err)
-		}
-	}
-	return nil
 }

@@ -1,52 +1,11 @@
 package store
 
-import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+import "stint.dev/stint/internal/store/datadir"
+
+// What users of a store need to know of its parts.
+type (
+	// InUseError says that another server works in the data directory.
+	InUseError = datadir.InUseError
+	// LostDatabaseError says that a data directory has journals and no database.
+	LostDatabaseError = datadir.LostDatabaseError
 )
-
-// databaseName is the file of the database in a data directory; newName is one that is
-// being built.
-const (
-	databaseName = "stint.db"
-	newName      = "stint.db.new"
-)
-
-// makeDir makes a data directory, unless it exists, and returns its absolute path.
-func makeDir(name string) (dir string, err error) {
-	if dir, err = filepath.Abs(name); err != nil {
-		return "", fmt.Errorf("data directory %s: %w", name, err)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", unusable(dir, err)
-	}
-	return dir, nil
-}
-
-func unusable(dir string, err error) error {
-	return fmt.Errorf("data directory %s cannot be used: %w; give this user the right to write there, or choose another with --data", dir, err)
-}
-
-// LostDatabaseError says that a data directory has journals and no database.
-type LostDatabaseError struct{ Dir string }
-
-func (e *LostDatabaseError) Error() string {
-	return fmt.Sprintf("data directory %s has journals, and its database %s is gone: put it back from a backup, or build it anew from the journals with: stint server check --rebuild", e.Dir, databaseName)
-}
-
-// isLost returns *LostDatabaseError for a data directory with journals and no database: a
-// server that made a new one would delete them as nobody's.
-func isLost(dir string) error {
-	_, err := os.Stat(filepath.Join(dir, databaseName))
-	if !errors.Is(err, fs.ErrNotExist) {
-		return nil // what is wrong with it is found when it is opened
-	}
-	found, err := filepath.Glob(filepath.Join(dir, "segments", "*.seg"))
-	if err != nil || len(found) == 0 {
-		return err
-	}
-	return &LostDatabaseError{Dir: dir}
-}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"stint.dev/stint/internal/store/datadir"
 )
 
 // Rebuilt sums up what Rebuild found.
@@ -39,24 +41,24 @@ type Objects func(ctx context.Context, fn func(name string, size int64) error) e
 func Rebuild(ctx context.Context, o Options, objects Objects, report func(Finding)) (sum Rebuilt, err error) {
 	var free func() error
 	if o.Dir != "" {
-		if free, err = lockDir(o.Dir); err != nil {
+		if free, err = datadir.Lock(o.Dir); err != nil {
 			return sum, err
 		}
 		defer func() { err = errors.Join(err, free()) }()
 		if err := mayReplace(ctx, o.Dir); err != nil {
 			return sum, err
 		}
-		if err := removeDatabase(o.Dir, newName); err != nil {
+		if err := removeDatabase(o.Dir, datadir.RebuiltName); err != nil {
 			return sum, fmt.Errorf("remove what an earlier rebuilding left: %w", err)
 		}
 	}
-	s, err := OpenNew(ctx, o, newName)
+	s, err := OpenNew(ctx, o, datadir.RebuiltName)
 	if err != nil {
 		return sum, err
 	}
 	err = mustBeEmpty(ctx, s)
 	if err == nil && o.Dir != "" {
-		err = s.keepInstallation(ctx, filepath.Join(o.Dir, databaseName))
+		err = s.keepInstallation(ctx, filepath.Join(o.Dir, datadir.DatabaseName))
 	}
 	if err == nil {
 		sum, err = rebuildAll(ctx, s, objects, report)
@@ -68,15 +70,15 @@ func Rebuild(ctx context.Context, o Options, objects Objects, report func(Findin
 	if sum.Aside, err = setAside(o.Dir, now); err != nil {
 		return sum, err
 	}
-	if err := os.Rename(filepath.Join(o.Dir, newName), filepath.Join(o.Dir, databaseName)); err != nil {
+	if err := os.Rename(filepath.Join(o.Dir, datadir.RebuiltName), filepath.Join(o.Dir, datadir.DatabaseName)); err != nil {
 		return sum, fmt.Errorf("put the new database into its place: %w", err)
 	}
-	return sum, syncTree(o.Dir)
+	return sum, datadir.SyncTree(o.Dir)
 }
 
 // mayReplace refuses to replace a database that is in order and knows of journals.
 func mayReplace(ctx context.Context, dir string) (err error) {
-	file := filepath.Join(dir, databaseName)
+	file := filepath.Join(dir, datadir.DatabaseName)
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -122,10 +124,10 @@ func removeDatabase(dir, name string) error {
 
 // setAside renames the old database, if there is one, and returns its new name.
 func setAside(dir string, now time.Time) (string, error) {
-	aside := filepath.Join(dir, databaseName+".damaged-"+now.UTC().Format("20060102-150405.000"))
+	aside := filepath.Join(dir, datadir.DatabaseName+".damaged-"+now.UTC().Format("20060102-150405.000"))
 	moved := ""
 	for _, end := range besides {
-		err := os.Rename(filepath.Join(dir, databaseName+end), aside+end)
+		err := os.Rename(filepath.Join(dir, datadir.DatabaseName+end), aside+end)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

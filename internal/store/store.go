@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"stint.dev/stint/internal/store/datadir"
 )
 
 // Options says which database to use. Exactly one of Dir and URL is set.
@@ -143,15 +145,15 @@ func openURL(ctx context.Context, o Options) (*Store, error) {
 // openDir opens the database of a data directory, unless another process works in it; beside one
 // only with Options.Beside.
 func openDir(ctx context.Context, o Options) (*Store, error) {
-	dir, err := makeDir(o.Dir)
+	dir, err := datadir.Make(o.Dir)
 	if err != nil {
 		return nil, err
 	}
 	if o.file != "" {
 		return openFiles(ctx, dir, o.file, false, o)
 	}
-	release, err := lockDir(dir)
-	var inUse *InUseError
+	release, err := datadir.Lock(dir)
+	var inUse *datadir.InUseError
 	beside := o.Beside && errors.As(err, &inUse)
 	if beside {
 		release, err = func() error { return nil }, nil
@@ -159,15 +161,15 @@ func openDir(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := isLost(dir); err != nil {
+	if err := datadir.CheckLost(dir); err != nil {
 		return nil, errors.Join(err, release())
 	}
 	if !beside {
-		if err := closeToOthers(dir, o.Log); err != nil {
-			return nil, errors.Join(unusable(dir, err), release())
+		if err := datadir.CloseToOthers(dir, o.Log); err != nil {
+			return nil, errors.Join(datadir.Unusable(dir, err), release())
 		}
 	}
-	s, err := openFiles(ctx, dir, databaseName, beside, o)
+	s, err := openFiles(ctx, dir, datadir.DatabaseName, beside, o)
 	if err != nil {
 		return nil, errors.Join(err, release())
 	}
@@ -176,7 +178,7 @@ func openDir(ctx context.Context, o Options) (*Store, error) {
 		return s, nil // the log of heartbeats is the server's
 	}
 	if err := s.openLeases(ctx, dir, o.Relaxed); err != nil {
-		return nil, errors.Join(unusable(dir, err), s.Close())
+		return nil, errors.Join(datadir.Unusable(dir, err), s.Close())
 	}
 	return s, nil
 }
@@ -185,8 +187,8 @@ func openDir(ctx context.Context, o Options) (*Store, error) {
 // beside a server only if it has the same schema.
 func openFiles(ctx context.Context, dir, name string, beside bool, o Options) (*Store, error) {
 	file := filepath.Join(dir, name)
-	if err := makePrivate(file); err != nil {
-		return nil, unusable(dir, err)
+	if err := datadir.MakePrivate(file); err != nil {
+		return nil, datadir.Unusable(dir, err)
 	}
 	d, err := openSQLite(ctx, file, o.Relaxed, beside)
 	var newer *NewerSchemaError
@@ -195,11 +197,11 @@ func openFiles(ctx context.Context, dir, name string, beside bool, o Options) (*
 	case errors.As(err, &newer) || errors.As(err, &older):
 		return nil, err
 	case err != nil:
-		return nil, unusable(dir, err)
+		return nil, datadir.Unusable(dir, err)
 	}
 	s := newStore(d, dir, o)
 	if err := s.openSegments(ctx, filepath.Join(dir, "segments"), o.Relaxed); err != nil {
-		return nil, errors.Join(unusable(dir, err), s.Close())
+		return nil, errors.Join(datadir.Unusable(dir, err), s.Close())
 	}
 	return s, nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/internal/store/datadir"
 	"stint.dev/stint/job"
 )
 
@@ -148,7 +149,7 @@ func (s *Maintenance) tidyArchive(ctx context.Context, now time.Time, may func()
 // unlessCopying removes files that nobody needs, unless a backup is copying.
 func (s *Maintenance) unlessCopying(remove func() error) (err error) {
 	if s.dir != "" {
-		release, err := hold(s.dir, false)
+		release, err := datadir.Hold(s.dir, false)
 		if err != nil || release == nil {
 			return err
 		}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package store
+package datadir
 
 import (
 	"errors"
@@ -14,13 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockDir takes possession of a data directory. The lock is the kernel's, so it ends with
+// Lock takes possession of a data directory. The lock is the kernel's, so it ends with
 // the process however that dies; the file holds the owner's process id only to name it.
-func lockDir(dir string) (release func() error, err error) {
+func Lock(dir string) (release func() error, err error) {
 	path := filepath.Join(dir, "lock")
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, unusable(dir, err)
+		return nil, Unusable(dir, err)
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
@@ -31,10 +31,10 @@ func lockDir(dir string) (release func() error, err error) {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w; does this file system know locks?", path, err), f.Close())
 	}
 	if err := f.Truncate(0); err != nil {
-		return nil, errors.Join(unusable(dir, err), f.Close())
+		return nil, errors.Join(Unusable(dir, err), f.Close())
 	}
 	if _, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil {
-		return nil, errors.Join(unusable(dir, err), f.Close())
+		return nil, errors.Join(Unusable(dir, err), f.Close())
 	}
 	return f.Close, nil
 }

@@ -1,4 +1,4 @@
-package store
+package datadir
 
 import (
 	"errors"
@@ -12,9 +12,9 @@ import (
 // othersMay are the rights of everybody but the owner.
 const othersMay fs.FileMode = 0o077
 
-// makePrivate makes the file of a database, unless it exists, before SQLite would with a mode of
+// MakePrivate makes the file of a database, unless it exists, before SQLite would with a mode of
 // its own. Files that SQLite makes beside a database get its mode.
-func makePrivate(path string) error {
+func MakePrivate(path string) error {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err == nil {
 		err = file.Close()
@@ -25,9 +25,9 @@ func makePrivate(path string) error {
 	return nil
 }
 
-// closeToOthers takes from everybody but the owner every right to the data directory and to what
+// CloseToOthers takes from everybody but the owner every right to the data directory and to what
 // is in it: command lines, names and logs are for those who have a token.
-func closeToOthers(dir string, log *slog.Logger) error {
+func CloseToOthers(dir string, log *slog.Logger) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("look at the modes of files: %w", err)
