@@ -70,7 +70,8 @@ var table = []row{
 	{"internal/archive", "", "github.com/minio/minio-go/v7", "objects under keys; it knows nothing of journals"},
 	{"internal/metrics", "", "", "counts and writes text; must do nothing at a program's start"},
 	{"internal/store/datadir", "", "golang.org/x/sys", "names and locks of files; it knows nothing of databases"},
-	{"internal/store", "job journal internal/access internal/band internal/index internal/lease internal/outbox internal/policy internal/query internal/store/beatlog internal/store/datadir internal/store/secretkey internal/store/segment", "github.com/google/uuid github.com/jackc/pgx/v5 github.com/klauspost/compress github.com/pressly/goose/v3 modernc.org/sqlite", "what is done with a database; its parts are below"},
+	{"internal/store/db", "job", "github.com/google/uuid github.com/jackc/pgx/v5 github.com/pressly/goose/v3 modernc.org/sqlite", "the only place that knows which databases there are"},
+	{"internal/store", "job journal internal/access internal/band internal/index internal/lease internal/outbox internal/policy internal/query internal/store/beatlog internal/store/datadir internal/store/db internal/store/secretkey internal/store/segment", "github.com/google/uuid github.com/klauspost/compress", "what is done with a database; its parts are below"},
 	{"internal/store/beatlog", "job internal/store/durable", "", "heartbeats in a file; it knows nothing of databases"},
 	{"internal/store/durable", "", "golang.org/x/sys", "waits for the disk, for whoever has files beside the database"},
 	{"internal/store/secretkey", "internal/store/durable", "golang.org/x/sys", "keys in a file, and texts that they encrypt; it knows nothing of databases and routes"},
@@ -151,9 +152,9 @@ var places = []struct {
 }{
 	{"os/exec", []string{"internal/bench", "internal/faulttest/deadfs", "internal/faulttest/machine"}, "processes are made in internal/agent/process/children, known to the reaper; the benchmarks' yardstick is without, and tests mount file systems and boot machines with programs"},
 	{"os.StartProcess", []string{"internal/agent/process/children"}, "the reaper must know of each child that somebody waits for"},
-	{"database/sql", []string{"internal/store"}, "those who query: statements stand with what they are about"},
-	{"modernc.org/sqlite", []string{"internal/store"}, "one package knows the drivers"},
-	{"github.com/jackc/pgx/v5", []string{"internal/store"}, "one package knows the drivers"},
+	{"database/sql", []string{"internal/store", "internal/store/db"}, "those who query: statements stand with what they are about"},
+	{"modernc.org/sqlite", []string{"internal/store/db"}, "one package knows the drivers"},
+	{"github.com/jackc/pgx/v5", []string{"internal/store/db"}, "one package knows the drivers"},
 	{"os.Getenv", []string{"internal/cli", "cmd"}, "the environment is read where options are"},
 	{"os.LookupEnv", []string{"internal/cli", "cmd"}, "the environment is read where options are"},
 	{"os.Args", []string{"internal/cli", "cmd", "internal/bench"}, "arguments are read where options are"},
@@ -266,7 +267,7 @@ func TestMigrationsArePaired(t *testing.T) {
 	names := func(engine string) []string {
 		var all []string
 		for _, p := range tracked(t, ".sql") {
-			if strings.HasPrefix(p, "internal/store/migrations/"+engine+"/") {
+			if strings.HasPrefix(p, "internal/store/db/migrations/"+engine+"/") {
 				all = append(all, path.Base(p))
 			}
 		}

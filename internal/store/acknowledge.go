@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -17,7 +18,7 @@ func (s *Outbox) Acknowledge(ctx context.Context, run, by, why string, now time.
 	by, why = index.Text(by, 200), index.Text(why, 1000)
 	changed, events, err := s.setAcknowledged(ctx, run, func(r *job.Run) *job.RunEvent {
 		r.Acknowledged = &job.Acknowledgement{
-			By: by, Why: why, At: fromMicros(micros(now)), Attempt: r.Attempt, State: r.State, Health: r.Health,
+			By: by, Why: why, At: db.FromMicros(db.Micros(now)), Attempt: r.Attempt, State: r.State, Health: r.Health,
 		}
 		evidence := "Acknowledged by " + by
 		if why != "" {
@@ -58,7 +59,7 @@ func acknowledgementEvent(r *job.Run, kind, evidence string, now time.Time) *job
 func (s *Outbox) setAcknowledged(ctx context.Context, run string, change func(*job.Run) *job.RunEvent) (job.Run, []job.RunEvent, error) {
 	var row runRow
 	var events []job.RunEvent
-	err := s.write(ctx, theseRuns(run), func(t *tx) (err error) {
+	err := s.Write(ctx, db.Runs(run), func(t *db.Tx) (err error) {
 		events = nil
 		if row, err = lockRun(ctx, t, run); err != nil {
 			return err
@@ -87,8 +88,8 @@ func stillAcknowledged(r *job.Run) *job.Acknowledgement {
 // Acknowledged reports whether somebody acknowledged a run since a time, and nobody took it back.
 func (s *Outbox) Acknowledged(ctx context.Context, run string, since time.Time) (bool, error) {
 	var kind string
-	err := s.reader.QueryRowContext(ctx, `SELECT kind FROM events WHERE run_id = $1 AND kind IN ('acknowledged', 'unacknowledged')
-		AND at >= $2 ORDER BY id DESC LIMIT 1`, run, micros(since)).Scan(&kind)
+	err := s.Reader.QueryRowContext(ctx, `SELECT kind FROM events WHERE run_id = $1 AND kind IN ('acknowledged', 'unacknowledged')
+		AND at >= $2 ORDER BY id DESC LIMIT 1`, run, db.Micros(since)).Scan(&kind)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}

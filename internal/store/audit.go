@@ -9,19 +9,20 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store/db"
 )
 
 // Audit writes down what a person changed.
 func (s *Access) Audit(ctx context.Context, e access.AuditEntry) error {
-	return s.change(ctx, "write to the audit log",
+	return s.Change(ctx, "write to the audit log",
 		`INSERT INTO audit (at, who, via, address, action, target, status) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		micros(e.At), index.Text(e.Who, 200), e.Via, index.Text(e.Address, 100), index.Text(e.Action, 200), index.Text(e.Target, 500), e.Status)
+		db.Micros(e.At), index.Text(e.Who, 200), e.Via, index.Text(e.Address, 100), index.Text(e.Action, 200), index.Text(e.Target, 500), e.Status)
 }
 
 // AuditLog returns up to limit entries with ids below before, newest first; before 0 means
 // from the newest on.
 func (s *Access) AuditLog(ctx context.Context, before int64, limit int) ([]access.AuditEntry, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT id, at, who, via, address, action, target, status FROM audit
+	rows, err := s.Reader.QueryContext(ctx, `SELECT id, at, who, via, address, action, target, status FROM audit
 		WHERE $1 = 0 OR id < $1 ORDER BY id DESC LIMIT $2`, before, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read the audit log: %w", err)
@@ -34,7 +35,7 @@ func (s *Access) AuditLog(ctx context.Context, before int64, limit int) ([]acces
 		if err := rows.Scan(&e.ID, &at, &e.Who, &e.Via, &e.Address, &e.Action, &e.Target, &e.Status); err != nil {
 			return nil, fmt.Errorf("read the audit log: %w", err)
 		}
-		e.At = fromMicros(at)
+		e.At = db.FromMicros(at)
 		entries = append(entries, e)
 	}
 	return entries, rows.Err()
@@ -44,11 +45,11 @@ func (s *Access) AuditLog(ctx context.Context, before int64, limit int) ([]acces
 // revoked or has expired, and returns the id of the owner that the run has now. It is empty
 // for a run that was begun without an owner: nobody becomes that afterwards.
 func (s *Access) ClaimRun(ctx context.Context, run, token string, now time.Time) (owner string, err error) {
-	owner, valid, err := ownerOf(ctx, s.reader, run, now)
+	owner, valid, err := ownerOf(ctx, s.Reader, run, now)
 	if err != nil || valid {
 		return owner, err
 	}
-	err = s.write(ctx, noRuns, func(t *tx) error {
+	err = s.Write(ctx, db.None, func(t *db.Tx) error {
 		before, valid, err := ownerOf(ctx, t, run, now)
 		if owner = before; err != nil || valid {
 			return err
@@ -69,14 +70,14 @@ func (s *Access) ClaimRun(ctx context.Context, run, token string, now time.Time)
 			ON CONFLICT (run_id) DO UPDATE SET
 				token_id = CASE WHEN run_owners.token_id = $4 THEN excluded.token_id ELSE run_owners.token_id END,
 				claimed_at = excluded.claimed_at
-			RETURNING token_id`, run, token, micros(now), before).Scan(&owner)
+			RETURNING token_id`, run, token, db.Micros(now), before).Scan(&owner)
 	})
 	return owner, err
 }
 
 // ownerOf is the token that owns a run; empty for none. valid says that it may still be
 // used.
-func ownerOf(ctx context.Context, q oneRow, run string, now time.Time) (owner string, valid bool, err error) {
+func ownerOf(ctx context.Context, q db.RowQuerier, run string, now time.Time) (owner string, valid bool, err error) {
 	var known sql.NullString
 	var expires sql.NullInt64
 	err = q.QueryRowContext(ctx, `SELECT o.token_id, k.id, k.expires_at FROM run_owners o LEFT JOIN tokens k ON k.id = o.token_id
@@ -87,5 +88,5 @@ func ownerOf(ctx context.Context, q oneRow, run string, now time.Time) (owner st
 	if err != nil {
 		return "", false, fmt.Errorf("read the owner of run %s: %w", run, err)
 	}
-	return owner, known.Valid && (!expires.Valid || micros(now) < expires.Int64), nil
+	return owner, known.Valid && (!expires.Valid || db.Micros(now) < expires.Int64), nil
 }

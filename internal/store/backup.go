@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"stint.dev/stint/internal/store/datadir"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/segment"
 )
 
@@ -29,20 +30,20 @@ func (s *Store) Backup(ctx context.Context, dir string, open func() (Archive, er
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	if err := s.settleNow(ctx); err != nil {
+	if err := s.BringUpToDate(ctx); err != nil {
 		return fmt.Errorf("bring heartbeats into the database: %w", err)
 	}
 	file := filepath.Join(dir, datadir.DatabaseName)
 	if err := datadir.MakePrivate(file); err != nil {
 		return err
 	}
-	if _, err := s.writer.ExecContext(ctx, `VACUUM INTO $1`, file); err != nil {
+	if _, err := s.Writer.ExecContext(ctx, `VACUUM INTO $1`, file); err != nil {
 		return fmt.Errorf("copy the database to %s: %w", file, err)
 	}
-	if err := markCopied(ctx, file, s.now()); err != nil {
+	if err := db.MarkCopied(ctx, file, s.Now()); err != nil {
 		return err
 	}
-	copied, err := openReading(file)
+	copied, err := db.OpenReading(file)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -73,7 +74,7 @@ func (g *group) renew(ctx context.Context, beats map[attemptKey]lease.Beat, late
 	if len(beats) == 0 {
 		return renewed, nil
 	}
-	table, args := g.tx.dialect.table(1, beatLists(beats)...)
+	table, args := g.tx.Dialect.Table(1, beatLists(beats)...)
 	unless := ""
 	if later {
 		unless = " AND runs.heard_at < v.c2"
@@ -107,19 +108,19 @@ func (g *group) renew(ctx context.Context, beats map[attemptKey]lease.Beat, late
 // beatLists is heartbeats as columns: run, attempt, time, lease, its end, the period
 // and the heartbeat itself.
 // They are in the order of runs, so that several servers take locks in one order.
-func beatLists(beats map[attemptKey]lease.Beat) []column {
-	columns := make([]column, 7)
-	add := func(column int, n int64) { columns[column].numbers = append(columns[column].numbers, n) }
+func beatLists(beats map[attemptKey]lease.Beat) []db.Column {
+	columns := make([]db.Column, 7)
+	add := func(column int, n int64) { columns[column].Numbers = append(columns[column].Numbers, n) }
 	for _, key := range slices.SortedFunc(maps.Keys(beats), compareKeys) {
 		b := beats[key]
-		now := fromMicros(micros(b.At))
-		columns[0].texts = append(columns[0].texts, key.run)
+		now := db.FromMicros(db.Micros(b.At))
+		columns[0].Texts = append(columns[0].Texts, key.run)
 		add(1, int64(key.attempt))
-		add(2, micros(now))
+		add(2, db.Micros(now))
 		add(3, b.Lease.Microseconds())
-		add(4, micros(now.Add(b.Lease)))
+		add(4, db.Micros(now.Add(b.Lease)))
 		add(5, beatPeriod(b.Heartbeat).Microseconds())
-		columns[6].texts = append(columns[6].texts, encodeBeat(b.Heartbeat))
+		columns[6].Texts = append(columns[6].Texts, encodeBeat(b.Heartbeat))
 	}
 	return columns
 }
@@ -141,7 +142,7 @@ func (g *group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 		return lease.BeatResult{Known: true}, nil
 	}
 	out := lease.BeatResult{Known: true, Owner: true, Cancel: row.run.Cancel, Ended: row.run.EndedAt != nil}
-	now := fromMicros(micros(b.At))
+	now := db.FromMicros(db.Micros(b.At))
 	if out.Ended {
 		return g.beatAfterEnd(ctx, b, &row.run, out)
 	}
@@ -210,10 +211,10 @@ func beatPeriod(h job.Heartbeat) time.Duration {
 }
 
 // updateLease stores what a heartbeat changes when nothing else does.
-func updateLease(ctx context.Context, t *tx, row *runRow) error {
+func updateLease(ctx context.Context, t *db.Tx, row *runRow) error {
 	_, err := t.ExecContext(ctx, `UPDATE runs SET heard_at = $2, beat_at = $3, lease_us = $4, expires_at = $5, period_us = $6 WHERE id = $1`,
-		row.run.ID, micros(row.heardAt), microsOrNull(row.run.LastHeartbeatAt),
-		row.lease.Microseconds(), micros(row.expiresAt), row.period.Microseconds())
+		row.run.ID, db.Micros(row.heardAt), db.MicrosOrNull(row.run.LastHeartbeatAt),
+		row.lease.Microseconds(), db.Micros(row.expiresAt), row.period.Microseconds())
 	if err != nil {
 		return fmt.Errorf("store a heartbeat of run %s: %w", row.run.ID, err)
 	}

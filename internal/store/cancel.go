@@ -6,6 +6,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -15,7 +16,7 @@ import (
 // if it ever comes back.
 func (s *Outbox) FollowCancel(ctx context.Context, id string, attempt int, c job.Cancel, force bool) (outbox.Progress, error) {
 	var out outbox.Progress
-	err := s.write(ctx, theseRuns(id), func(t *tx) error {
+	err := s.Write(ctx, db.Runs(id), func(t *db.Tx) error {
 		row, err := lockRun(ctx, t, id)
 		if err != nil {
 			return err

@@ -8,13 +8,14 @@ import (
 
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
 // enqueueChange stores the outbox rows that a change of a run asks for. Ended is when the run ended, on the
 // server's clock; zero where it ends now, or goes on. What is delivered late waits for what else its
 // host delivers: ReportLate decides then what people are notified of.
-func enqueueChange(ctx context.Context, t *tx, run *job.Run, events []job.RunEvent, ended, now time.Time) error {
+func enqueueChange(ctx context.Context, t *db.Tx, run *job.Run, events []job.RunEvent, ended, now time.Time) error {
 	if len(events) == 0 || outbox.StillLost(events) {
 		return nil
 	}
@@ -48,7 +49,7 @@ func enqueueChange(ctx context.Context, t *tx, run *job.Run, events []job.RunEve
 }
 
 // enqueueVerdict stores the outbox rows that a verdict on a run asks for.
-func enqueueVerdict(ctx context.Context, t *tx, run *job.Run, v lease.Verdict) error {
+func enqueueVerdict(ctx context.Context, t *db.Tx, run *job.Run, v lease.Verdict) error {
 	entries := v.Outbox
 	if v.Lost {
 		arrival, err := markArrival(ctx, t, run, time.Time{}, v.At)
@@ -70,7 +71,7 @@ func endsIn(events []job.RunEvent, state job.State) bool {
 
 // withoutHealed takes out that a lost run reported again where nobody was notified yet that it was
 // lost, and nobody will be.
-func withoutHealed(ctx context.Context, t *tx, run *job.Run, entries []outbox.Entry, now time.Time) ([]outbox.Entry, error) {
+func withoutHealed(ctx context.Context, t *db.Tx, run *job.Run, entries []outbox.Entry, now time.Time) ([]outbox.Entry, error) {
 	at := slices.IndexFunc(entries, func(e outbox.Entry) bool { return e.What == outbox.WhatHealed })
 	if at < 0 {
 		return entries, nil
@@ -99,7 +100,7 @@ func (g *group) raise(ctx context.Context, run *job.Run, events []job.RunEvent, 
 
 // successEntries is what a success is worth notifying of: that a failure has passed, or that somebody
 // asked for every success. Of a run that was delivered late the first is decided later.
-func successEntries(ctx context.Context, t *tx, run *job.Run, late bool, now time.Time) ([]outbox.Entry, error) {
+func successEntries(ctx context.Context, t *db.Tx, run *job.Run, late bool, now time.Time) ([]outbox.Entry, error) {
 	if run.Attempt > 1 {
 		if _, err := withdraw(ctx, t, run.ID, run.Attempt-1, fmt.Sprintf("attempt %d succeeded", run.Attempt), now); err != nil {
 			return nil, err
@@ -137,7 +138,7 @@ func successEntries(ctx context.Context, t *tx, run *job.Run, late bool, now tim
 // recoveredEntries is the entry for a failure that passes with the success of a run; none if there is no
 // such failure, or nobody was notified of it yet. Notifications of the failures after it that wait
 // are withdrawn.
-func recoveredEntries(ctx context.Context, t *tx, run *job.Run, now time.Time) ([]outbox.Entry, error) {
+func recoveredEntries(ctx context.Context, t *db.Tx, run *job.Run, now time.Time) ([]outbox.Entry, error) {
 	failures, err := openFailures(ctx, t, run)
 	if err != nil {
 		return nil, err
@@ -166,8 +167,8 @@ const (
 
 // openFailures are the failures of a job before a run that had not passed before it succeeded, the
 // last one first.
-func openFailures(ctx context.Context, t *tx, run *job.Run) ([]outbox.End, error) {
-	at := []any{run.Job, micros(run.StartAt), run.ID}
+func openFailures(ctx context.Context, t *db.Tx, run *job.Run) ([]outbox.End, error) {
+	at := []any{run.Job, db.Micros(run.StartAt), run.ID}
 	var passed int64
 	if err := t.QueryRowContext(ctx, passedAfter, at...).Scan(&passed); err != nil {
 		return nil, fmt.Errorf("successes after run %s: %w", run.ID, err)
@@ -185,25 +186,25 @@ func openFailures(ctx context.Context, t *tx, run *job.Run) ([]outbox.End, error
 		if err := rows.Scan(&e.Run, &e.Attempt, &e.Number, &e.State, &known, &late); err != nil {
 			return nil, fmt.Errorf("runs before run %s: %w", run.ID, err)
 		}
-		e.KnownAt, e.Late = fromMicros(known), late == 1
+		e.KnownAt, e.Late = db.FromMicros(known), late == 1
 		ends = append(ends, e)
 	}
-	return outbox.OpenFailures(ends, fromMicros(passed)), rows.Err()
+	return outbox.OpenFailures(ends, db.FromMicros(passed)), rows.Err()
 }
 
 // SucceededSince reports whether a run of the job that started after a time succeeded, and that
 // became known at another time or later; zero for whenever.
 func (s *Outbox) SucceededSince(ctx context.Context, name string, after, known time.Time) (bool, error) {
-	return succeededSince(ctx, s.reader, name, after, known)
+	return succeededSince(ctx, s.Reader, name, after, known)
 }
 
 // succeededAfter finds successes of a job by an index.
 const succeededAfter = `SELECT COUNT(*) FROM (SELECT 1 FROM runs WHERE job = $1 AND state = 'succeeded'
 	AND start_at > CAST($2 AS BIGINT) AND COALESCE(end_known_at, 0) >= CAST($3 AS BIGINT) LIMIT 1) AS later`
 
-func succeededSince(ctx context.Context, from oneRow, name string, after, known time.Time) (bool, error) {
+func succeededSince(ctx context.Context, from db.RowQuerier, name string, after, known time.Time) (bool, error) {
 	var n int
-	err := from.QueryRowContext(ctx, succeededAfter, name, micros(after), micros(known)).Scan(&n)
+	err := from.QueryRowContext(ctx, succeededAfter, name, db.Micros(after), db.Micros(known)).Scan(&n)
 	if err != nil {
 		return false, fmt.Errorf("later runs of job %s: %w", name, err)
 	}

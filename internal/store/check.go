@@ -10,6 +10,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -75,7 +76,7 @@ func (c *checker) found(f Finding) {
 
 // next lists the attempts after one.
 func (c *checker) next(ctx context.Context, last attemptKey) ([]attemptKey, error) {
-	rows, err := c.store.reader.QueryContext(ctx, `SELECT run_id, attempt FROM attempts
+	rows, err := c.store.Reader.QueryContext(ctx, `SELECT run_id, attempt FROM attempts
 		WHERE (run_id, attempt) > ($1, CAST($2 AS BIGINT)) ORDER BY run_id, attempt LIMIT 200`, last.run, last.attempt)
 	if err != nil {
 		return nil, fmt.Errorf("list attempts: %w", err)
@@ -108,7 +109,7 @@ type replay struct {
 
 // attempt checks one attempt.
 func (c *checker) attempt(ctx context.Context, key attemptKey) error {
-	_, row, err := scanAttempt(c.store.reader.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, key.run, key.attempt))
+	_, row, err := scanAttempt(c.store.Reader.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, key.run, key.attempt))
 	if err != nil {
 		return err
 	}
@@ -268,7 +269,7 @@ func (c *checker) run(ctx context.Context, key attemptKey, row *attemptRow, r *r
 
 // objects compares the archive with the table of objects.
 func (c *checker) objects(ctx context.Context) error {
-	live, err := c.store.texts(ctx, `SELECT name FROM objects WHERE state = 'live' ORDER BY name`)
+	live, err := c.store.Texts(ctx, `SELECT name FROM objects WHERE state = 'live' ORDER BY name`)
 	if err != nil {
 		return fmt.Errorf("list objects: %w", err)
 	}
@@ -276,7 +277,7 @@ func (c *checker) objects(ctx context.Context) error {
 	if c.store.archive == nil {
 		return nil
 	}
-	unused, err := c.store.texts(ctx, `SELECT name FROM objects o WHERE state = 'live' AND NOT EXISTS (SELECT 1 FROM blocks WHERE object = o.id)`)
+	unused, err := c.store.Texts(ctx, `SELECT name FROM objects o WHERE state = 'live' AND NOT EXISTS (SELECT 1 FROM blocks WHERE object = o.id)`)
 	if err != nil {
 		return fmt.Errorf("look for unused objects: %w", err)
 	}
@@ -302,7 +303,7 @@ func (c *checker) objects(ctx context.Context) error {
 }
 
 func (c *checker) giveUp(ctx context.Context, name string) error {
-	return c.store.write(ctx, noRuns, func(t *tx) error {
+	return c.store.Write(ctx, db.None, func(t *db.Tx) error {
 		_, err := t.ExecContext(ctx, `UPDATE objects SET state = 'dead' WHERE name = $1`, name)
 		return err
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/postgrestest"
 )
 
@@ -23,10 +24,10 @@ func TestOnCommitIsCalledAfterTheCommit(t *testing.T) {
 			}
 			defer s.Close() //nolint:errcheck // only read
 			var seen []int  // how many jobs a reader sees at each call
-			add := func(tx *tx) error {
-				tx.onCommit(func() {
+			add := func(tx *db.Tx) error {
+				tx.OnCommit(func() {
 					n := -1
-					if err := s.reader.QueryRowContext(context.Background(), `SELECT COUNT(*) FROM jobs`).Scan(&n); err != nil {
+					if err := s.Reader.QueryRowContext(context.Background(), `SELECT COUNT(*) FROM jobs`).Scan(&n); err != nil {
 						t.Error(err)
 					}
 					seen = append(seen, n)
@@ -35,17 +36,17 @@ func TestOnCommitIsCalledAfterTheCommit(t *testing.T) {
 				return err
 			}
 			failed := errors.New("no")
-			err = s.write(t.Context(), noRuns, func(tx *tx) error { return errors.Join(add(tx), failed) })
+			err = s.Write(t.Context(), db.None, func(tx *db.Tx) error { return errors.Join(add(tx), failed) })
 			if !errors.Is(err, failed) || len(seen) != 0 {
 				t.Fatalf("a transaction that failed: %v, calls %v", err, seen)
 			}
 			tries := 0
-			err = s.write(t.Context(), theseRuns("a"), func(tx *tx) error {
+			err = s.Write(t.Context(), db.Runs("a"), func(tx *db.Tx) error {
 				if err := add(tx); err != nil {
 					return err
 				}
 				if tries++; tries == 1 {
-					return errAgain
+					return db.ErrAgain
 				}
 				return nil
 			})

@@ -12,6 +12,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -52,7 +53,7 @@ func (s *Queries) countActive(ctx context.Context, q query.Runs, counts *query.R
 		return err
 	}
 	conditions = append(conditions, "leased = 1")
-	rows, err := s.reader.QueryContext(ctx, "SELECT state, health, COUNT(*) FROM "+s.dialect.runsBy("runs_leased")+where(conditions)+" GROUP BY state, health", args...)
+	rows, err := s.Reader.QueryContext(ctx, "SELECT state, health, COUNT(*) FROM "+s.Dialect.RunsBy("runs_leased")+where(conditions)+" GROUP BY state, health", args...)
 	if err != nil {
 		return err
 	}
@@ -91,7 +92,7 @@ func (s *Queries) countRest(ctx context.Context, q query.Runs, counts *query.Run
 	}
 	others := q
 	others.States = nil // each state is counted
-	if _, _, ok := textMatch(s.dialect, q.Text, 1); ok && onlyText(others) {
+	if _, _, ok := textMatch(s.Dialect, q.Text, 1); ok && onlyText(others) {
 		return s.countTexts(ctx, q, counts)
 	}
 	conditions, args, err := runConditions(q)
@@ -105,7 +106,7 @@ func (s *Queries) countRest(ctx context.Context, q query.Runs, counts *query.Run
 		mine := append(slices.Clone(conditions), "state = $"+strconv.Itoa(len(args)+1))
 		statement := "SELECT COUNT(*) FROM (SELECT 1 FROM runs" + where(mine) + " LIMIT " + strconv.Itoa(countMost+1) + ") AS few"
 		var n int64
-		if err := s.reader.QueryRowContext(ctx, statement, append(slices.Clone(args), string(state))...).Scan(&n); err != nil {
+		if err := s.Reader.QueryRowContext(ctx, statement, append(slices.Clone(args), string(state))...).Scan(&n); err != nil {
 			return err
 		}
 		if n > countMost {
@@ -124,7 +125,7 @@ func (s *Queries) countRest(ctx context.Context, q query.Runs, counts *query.Run
 
 // addCounts adds what a query counts by state, of the states that are not active.
 func (s *Queries) addCounts(ctx context.Context, q query.Runs, counts *query.RunCounts, query string, args ...any) error {
-	rows, err := s.reader.QueryContext(ctx, query, args...)
+	rows, err := s.Reader.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}
@@ -148,10 +149,10 @@ func (s *Queries) addCounts(ctx context.Context, q query.Runs, counts *query.Run
 
 // LiveAgents returns the active attempts with their last heartbeats.
 func (s *Queries) LiveAgents(ctx context.Context) ([]lease.LiveAgent, error) {
-	if err := s.settleNow(ctx); err != nil {
+	if err := s.BringUpToDate(ctx); err != nil {
 		return nil, fmt.Errorf("read live agents: %w", err)
 	}
-	rows, err := s.reader.QueryContext(ctx, `SELECT id, host, beat_at, beat FROM runs WHERE leased = 1`)
+	rows, err := s.Reader.QueryContext(ctx, `SELECT id, host, beat_at, beat FROM runs WHERE leased = 1`)
 	if err != nil {
 		return nil, fmt.Errorf("read live agents: %w", err)
 	}
@@ -168,7 +169,7 @@ func (s *Queries) LiveAgents(ctx context.Context) ([]lease.LiveAgent, error) {
 			if json.Unmarshal(beat, &a.Beat) != nil {
 				continue // the monitor records it
 			}
-			a.BeatAt = fromMicros(at.Int64)
+			a.BeatAt = db.FromMicros(at.Int64)
 		}
 		all = append(all, a)
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -140,7 +141,7 @@ func (c *checker) damaged(ctx context.Context, key attemptKey, row *attemptRow) 
 
 // declareGaps drops damaged blocks, and shows the gaps in the run.
 func declareGaps(ctx context.Context, s *Store, key attemptKey, d *damage, gaps []job.Gap) error {
-	return s.write(ctx, allRuns, func(t *tx) error {
+	return s.Write(ctx, db.All, func(t *db.Tx) error {
 		run, err := lockRun(ctx, t, key.run)
 		if err != nil {
 			return err
@@ -164,7 +165,7 @@ func declareGaps(ctx context.Context, s *Store, key attemptKey, d *damage, gaps 
 }
 
 // storeCut stores what is missing of a journal, and shows it in its run.
-func storeCut(ctx context.Context, t *tx, key attemptKey, run *runRow, row *attemptRow, c *cut) error {
+func storeCut(ctx context.Context, t *db.Tx, key attemptKey, run *runRow, row *attemptRow, c *cut) error {
 	row.Cut, row.Tiers = c, tiers{}
 	doc, err := json.Marshal(row.attemptDoc)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -18,8 +19,8 @@ import (
 // could not be diagnosed a moment ago. The diagnosis that a lost run has is the one that it got
 // before more of its journal arrived.
 func (s *Health) Undiagnosed(ctx context.Context, limit int) ([]job.Run, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+` FROM runs WHERE diagnose = 1
-		AND`+rests(troubleDiagnose, "runs.id", 2)+` ORDER BY start_at DESC LIMIT $1`, limit, micros(s.now()))
+	rows, err := s.Reader.QueryContext(ctx, `SELECT `+runColumns+` FROM runs WHERE diagnose = 1
+		AND`+rests(troubleDiagnose, "runs.id", 2)+` ORDER BY start_at DESC LIMIT $1`, limit, db.Micros(s.Now()))
 	if err != nil {
 		return nil, fmt.Errorf("read runs to diagnose: %w", err)
 	}
@@ -49,7 +50,7 @@ func (s *Health) DiagnosisFailed(ctx context.Context, run string, cause error) {
 // event of the run's history, so that followers of all runs receive it.
 func (s *Health) StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosis) (bool, error) {
 	stored := false
-	err := s.write(ctx, theseRuns(of.ID), func(t *tx) error {
+	err := s.Write(ctx, db.Runs(of.ID), func(t *db.Tx) error {
 		stored = false
 		row, err := lockRun(ctx, t, of.ID)
 		var gone *query.NotFoundError
@@ -68,7 +69,7 @@ func (s *Health) StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosi
 		stored = true
 		if d != nil && !reflect.DeepEqual(d, row.run.Diagnosis) {
 			if err := insertEvents(ctx, t, []job.RunEvent{{
-				Run: of.ID, Attempt: of.Attempt, At: s.now().UTC(), Clock: index.ServerClock, Kind: job.EventDiagnosed, Rule: job.EventDiagnosed, Evidence: d.Sentence,
+				Run: of.ID, Attempt: of.Attempt, At: s.Now().UTC(), Clock: index.ServerClock, Kind: job.EventDiagnosed, Rule: job.EventDiagnosed, Evidence: d.Sentence,
 			}}); err != nil {
 				return err
 			}
@@ -91,7 +92,7 @@ const goodRunsBefore = ` FROM runs WHERE job = $1 AND state = 'succeeded' AND (s
 // before it, the last ones first. The peak of their memory is 0 where memory in use was not
 // measured.
 func (s *Queries) GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([]job.Run, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+goodRunsBefore+strconv.Itoa(limit), run.Job, micros(run.StartAt), run.ID)
+	rows, err := s.Reader.QueryContext(ctx, `SELECT `+runColumns+goodRunsBefore+strconv.Itoa(limit), run.Job, db.Micros(run.StartAt), run.ID)
 	if err != nil {
 		return nil, fmt.Errorf("read good runs of job %s: %w", run.Job, err)
 	}
@@ -115,8 +116,8 @@ func (s *Queries) GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([
 // unmeasured returns the ids of those runs of GoodRunsBefore whose memory in use was not
 // measured, among them those of older servers, whose figures counted the cache of files.
 func (s *Queries) unmeasured(ctx context.Context, run job.Run, limit int) (map[string]bool, error) {
-	ids, err := s.texts(ctx, `SELECT id FROM (SELECT id, peak_memory`+goodRunsBefore+strconv.Itoa(limit)+`) AS good WHERE peak_memory = 0`,
-		run.Job, micros(run.StartAt), run.ID)
+	ids, err := s.Texts(ctx, `SELECT id FROM (SELECT id, peak_memory`+goodRunsBefore+strconv.Itoa(limit)+`) AS good WHERE peak_memory = 0`,
+		run.Job, db.Micros(run.StartAt), run.ID)
 	if err != nil {
 		return nil, fmt.Errorf("read good runs of job %s without memory: %w", run.Job, err)
 	}
@@ -129,7 +130,7 @@ func (s *Queries) unmeasured(ctx context.Context, run job.Run, limit int) (map[s
 
 // LastBlocks returns the heads of the last blocks of an attempt's journal, in order.
 func (s *Journals) LastBlocks(ctx context.Context, run string, attempt, limit int) ([]index.BlockHead, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT head FROM blocks WHERE run_id = $1 AND attempt = $2 ORDER BY start DESC LIMIT $3`, run, attempt, limit)
+	rows, err := s.Reader.QueryContext(ctx, `SELECT head FROM blocks WHERE run_id = $1 AND attempt = $2 ORDER BY start DESC LIMIT $3`, run, attempt, limit)
 	if err != nil {
 		return nil, fmt.Errorf("last blocks of run %s attempt %d: %w", run, attempt, err)
 	}

@@ -12,17 +12,18 @@ import (
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
 // Health is what runs are judged by, and what was found.
 type Health struct {
-	*database
+	*db.DB
 	*troubleItems
 }
 
-func newHealth(d *database, items *troubleItems) *Health {
-	return &Health{database: d, troubleItems: items}
+func newHealth(d *db.DB, items *troubleItems) *Health {
+	return &Health{DB: d, troubleItems: items}
 }
 
 // leaseColumns are what a judgement needs. The whole document is read only of runs that
@@ -41,7 +42,7 @@ const dueQuery = `SELECT ` + leaseColumns + ` FROM runs WHERE id IN (
 // first, and those that have a finding, which may have passed, or whose connection closed. A
 // run whose row cannot be read is left out.
 func (s *Health) Due(ctx context.Context, before time.Time, limit int) ([]lease.Lease, error) {
-	leases, _, _, err := s.leasesOf(ctx, dueQuery, micros(before), limit)
+	leases, _, _, err := s.leasesOf(ctx, dueQuery, db.Micros(before), limit)
 	return leases, err
 }
 
@@ -68,7 +69,7 @@ func (s *Health) Active(ctx context.Context, after string, limit int) (leases []
 
 // Leases returns what a judgement of some runs needs, without those that are not active.
 func (s *Health) Leases(ctx context.Context, runs []string) ([]lease.Lease, error) {
-	table, args := s.dialect.table(1, column{texts: runs})
+	table, args := s.Dialect.Table(1, db.Column{Texts: runs})
 	leases, _, _, err := s.leasesOf(ctx, leasesQuery(table), args...)
 	return leases, err
 }
@@ -81,10 +82,10 @@ func leasesQuery(table string) string {
 // leasesOf reads the leases of a query; what cannot be read is left out. read counts the rows
 // with those, and last is the cursor of the last one, empty for none.
 func (s *Health) leasesOf(ctx context.Context, query string, args ...any) (leases []lease.Lease, read int, last string, err error) {
-	if err := s.settleNow(ctx); err != nil {
+	if err := s.BringUpToDate(ctx); err != nil {
 		return nil, 0, "", fmt.Errorf("read leases: %w", err)
 	}
-	rows, err := s.reader.QueryContext(ctx, query, args...)
+	rows, err := s.Reader.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, 0, "", fmt.Errorf("read leases: %w", err)
 	}
@@ -115,14 +116,14 @@ func scanLeases(rows *sql.Rows) (leases []lease.Lease, skipped []*query.Unreadab
 		default:
 			leases = append(leases, l)
 		}
-		last = cursorOf(micros(l.StartAt), l.Run) // also of a row that is skipped
+		last = cursorOf(db.Micros(l.StartAt), l.Run) // also of a row that is skipped
 	}
 	return leases, skipped, last, rows.Err()
 }
 
 // ActiveRuns counts the active runs of each owner, off indexes. Runs without one belong to "".
 func (s *Health) ActiveRuns(ctx context.Context) (map[string]int, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT COALESCE(o.token_id, ''), COUNT(*) FROM runs
+	rows, err := s.Reader.QueryContext(ctx, `SELECT COALESCE(o.token_id, ''), COUNT(*) FROM runs
 		LEFT JOIN run_owners o ON o.run_id = runs.id WHERE runs.leased = 1 GROUP BY 1`)
 	if err != nil {
 		return nil, fmt.Errorf("count active runs: %w", err)
@@ -143,10 +144,10 @@ func (s *Health) ActiveRuns(ctx context.Context) (map[string]int, error) {
 // Lease returns what a judgement of one run needs, whether it is active or not, and the
 // error *query.NotFoundError.
 func (s *Health) Lease(ctx context.Context, run string) (lease.Lease, error) {
-	if err := s.settleNow(ctx); err != nil {
+	if err := s.BringUpToDate(ctx); err != nil {
 		return lease.Lease{}, fmt.Errorf("read the lease of run %s: %w", run, err)
 	}
-	l, err := scanLease(s.reader.QueryRowContext(ctx, `SELECT `+leaseColumns+` FROM runs WHERE id = $1`, run))
+	l, err := scanLease(s.Reader.QueryRowContext(ctx, `SELECT `+leaseColumns+` FROM runs WHERE id = $1`, run))
 	if errors.Is(err, sql.ErrNoRows) {
 		return l, &query.NotFoundError{What: "run " + job.Quote(run)}
 	}
@@ -156,7 +157,7 @@ func (s *Health) Lease(ctx context.Context, run string) (lease.Lease, error) {
 	return l, nil
 }
 
-func scanLease(from scanner) (lease.Lease, error) {
+func scanLease(from db.Scanner) (lease.Lease, error) {
 	var l lease.Lease
 	var state, health string
 	var start, lastSign, length, expires, period, closed, confirm int64
@@ -168,10 +169,10 @@ func scanLease(from scanner) (lease.Lease, error) {
 		return l, err
 	}
 	l.State, l.Health = job.State(state), job.Health(health)
-	l.StartAt, l.HeardAt, l.ExpiresAt = fromMicros(start), fromMicros(lastSign), fromMicros(expires)
+	l.StartAt, l.HeardAt, l.ExpiresAt = db.FromMicros(start), db.FromMicros(lastSign), db.FromMicros(expires)
 	l.Length, l.EveryPeriod = time.Duration(length)*time.Microsecond, time.Duration(period)*time.Microsecond
 	if closed > 0 {
-		l.Closed = lease.Closure{At: fromMicros(closed), Confirm: time.Duration(confirm) * time.Microsecond}
+		l.Closed = lease.Closure{At: db.FromMicros(closed), Confirm: time.Duration(confirm) * time.Microsecond}
 	}
 	if len(evidence) > 0 {
 		if err := json.Unmarshal(evidence, &l.Evidence); err != nil {
@@ -179,7 +180,7 @@ func scanLease(from scanner) (lease.Lease, error) {
 		}
 	}
 	if len(beat) > 0 && beatAt.Valid {
-		l.Beat, l.BeatAt = &job.Heartbeat{}, fromMicros(beatAt.Int64)
+		l.Beat, l.BeatAt = &job.Heartbeat{}, db.FromMicros(beatAt.Int64)
 		if err := json.Unmarshal(beat, l.Beat); err != nil {
 			return l, &query.UnreadableError{Run: job.Run{ID: l.Run}, What: "the stored heartbeat", Cause: err}
 		}
@@ -200,15 +201,15 @@ func scanLease(from scanner) (lease.Lease, error) {
 // be is the trouble of its run alone.
 func (s *Health) NoteClosed(ctx context.Context, closed []lease.ClosedRun) error {
 	closed = byRun(closed, func(c lease.ClosedRun) string { return c.Run })
-	return isolate(ctx, s.database, closed, func(some []lease.ClosedRun) error { return s.noteClosed(ctx, some) },
+	return isolate(ctx, s.DB, closed, func(some []lease.ClosedRun) error { return s.noteClosed(ctx, some) },
 		func(one lease.ClosedRun, err error) { s.failed(ctx, troubleEvidence, one.Run, err) })
 }
 
 func (s *Health) noteClosed(ctx context.Context, closed []lease.ClosedRun) error {
-	return s.write(ctx, runsOf(closed, func(c lease.ClosedRun) string { return c.Run }), func(t *tx) error {
+	return s.Write(ctx, db.RunsOf(closed, func(c lease.ClosedRun) string { return c.Run }), func(t *db.Tx) error {
 		for _, c := range closed {
 			_, err := t.ExecContext(ctx, `UPDATE runs SET gone_at = $3, gone_confirm_us = $4 WHERE id = $1 AND attempt = $2 AND leased = 1 AND heard_at <= $3`,
-				c.Run, c.Attempt, micros(c.Closure.At), c.Closure.Confirm.Microseconds())
+				c.Run, c.Attempt, db.Micros(c.Closure.At), c.Closure.Confirm.Microseconds())
 			if err != nil {
 				return fmt.Errorf("note that the connection of run %s closed: %w", c.Run, err)
 			}
@@ -221,7 +222,7 @@ func (s *Health) noteClosed(ctx context.Context, closed []lease.ClosedRun) error
 // cannot be stored is the trouble of its run alone.
 func (s *Health) StoreEvidence(ctx context.Context, folded []lease.StoredEvidence) error {
 	folded = byRun(folded, func(f lease.StoredEvidence) string { return f.Run })
-	return isolate(ctx, s.database, folded, func(some []lease.StoredEvidence) error {
+	return isolate(ctx, s.DB, folded, func(some []lease.StoredEvidence) error {
 		if err := s.storeEvidence(ctx, some); err != nil {
 			return err
 		}
@@ -233,7 +234,7 @@ func (s *Health) StoreEvidence(ctx context.Context, folded []lease.StoredEvidenc
 }
 
 func (s *Health) storeEvidence(ctx context.Context, folded []lease.StoredEvidence) error {
-	return s.write(ctx, noRuns, func(t *tx) error { // evidence is no part of a lease
+	return s.Write(ctx, db.None, func(t *db.Tx) error { // evidence is no part of a lease
 		for _, f := range folded {
 			doc, err := json.Marshal(f.Evidence)
 			if err == nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/postgrestest"
 )
 
@@ -14,7 +15,7 @@ import (
 // what is due, and one page.
 func TestDueRunsAreFoundByIndexes(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	before, after := micros(now.Add(20*time.Second)), micros(now)
+	before, after := db.Micros(now.Add(20*time.Second)), db.Micros(now)
 	for _, engine := range []string{"SQLite", "PostgreSQL"} {
 		t.Run(engine, func(t *testing.T) {
 			o := Options{Dir: t.TempDir()}
@@ -27,15 +28,15 @@ func TestDueRunsAreFoundByIndexes(t *testing.T) {
 			}
 			defer s.Close() //nolint:errcheck // only read
 			fillActive(t, s, 20_000, now)
-			if _, err := s.writer.Exec(`UPDATE runs SET leased = 0, state = 'succeeded', health = '' WHERE number > 5000`); err != nil {
+			if _, err := s.Writer.Exec(`UPDATE runs SET leased = 0, state = 'succeeded', health = '' WHERE number > 5000`); err != nil {
 				t.Fatal(err)
 			}
-			if s.dialect.postgres {
-				if _, err := s.writer.Exec(`ANALYZE`); err != nil {
+			if s.Dialect.Postgres {
+				if _, err := s.Writer.Exec(`ANALYZE`); err != nil {
 					t.Fatal(err)
 				}
 			}
-			table, args := s.dialect.table(1, column{texts: []string{"a", "b"}})
+			table, args := s.Dialect.Table(1, db.Column{Texts: []string{"a", "b"}})
 			for _, q := range []struct {
 				name, query string
 				args        []any
@@ -46,7 +47,7 @@ func TestDueRunsAreFoundByIndexes(t *testing.T) {
 				{"some", leasesQuery(table), args, nil},
 			} {
 				var plan string
-				if s.dialect.postgres {
+				if s.Dialect.Postgres {
 					plan = explainPostgres(t, s, q.query, q.args...)
 				} else {
 					plan = explain(t, s, q.query, q.args...)
@@ -98,7 +99,7 @@ func pagesOfActive(t *testing.T, s *Store, n int) {
 
 func explainPostgres(t *testing.T, s *Store, query string, args ...any) string {
 	t.Helper()
-	rows, err := s.reader.QueryContext(context.Background(), "EXPLAIN "+query, args...)
+	rows, err := s.Reader.QueryContext(context.Background(), "EXPLAIN "+query, args...)
 	if err != nil {
 		t.Fatal(err)
 	}

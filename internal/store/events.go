@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -23,16 +24,16 @@ const (
 
 // insertEvents stores events and fills in their ids. The transaction has locked the runs: so
 // the ids of one run's events have the order of the events.
-func insertEvents(ctx context.Context, t *tx, events []job.RunEvent) error {
+func insertEvents(ctx context.Context, t *db.Tx, events []job.RunEvent) error {
 	for i := range events {
 		e := &events[i]
 		err := t.QueryRowContext(ctx, `INSERT INTO events (run_id, attempt, at, clock, kind, from_value, to_value, rule, evidence)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
-			e.Run, e.Attempt, micros(e.At), e.Clock, e.Kind, e.From, e.To, e.Rule, e.Evidence).Scan(&e.ID)
+			e.Run, e.Attempt, db.Micros(e.At), e.Clock, e.Kind, e.From, e.To, e.Rule, e.Evidence).Scan(&e.ID)
 		if err != nil {
 			return fmt.Errorf("store an event of run %s: %w", e.Run, err)
 		}
-		e.At = fromMicros(micros(e.At))
+		e.At = db.FromMicros(db.Micros(e.At))
 	}
 	return nil
 }
@@ -41,7 +42,7 @@ func insertEvents(ctx context.Context, t *tx, events []job.RunEvent) error {
 // run is empty. Then an event is left out while one with a lower id may still be committed,
 // so that a reader that goes on after the last event it got misses none.
 func (s *Queries) Events(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error) {
-	if run != "" || !s.dialect.postgres {
+	if run != "" || !s.Dialect.Postgres {
 		return s.readEvents(ctx, run, after, limit)
 	}
 	for {
@@ -69,7 +70,7 @@ func (s *Queries) readEvents(ctx context.Context, run string, after int64, limit
 		query += ` AND run_id = $3`
 		args = append(args, run)
 	}
-	rows, err := s.reader.QueryContext(ctx, query+` ORDER BY id LIMIT $2`, args...)
+	rows, err := s.Reader.QueryContext(ctx, query+` ORDER BY id LIMIT $2`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read events after %d: %w", after, err)
 	}
@@ -81,7 +82,7 @@ func (s *Queries) readEvents(ctx context.Context, run string, after int64, limit
 		if err := rows.Scan(&e.ID, &e.Run, &e.Attempt, &at, &e.Clock, &e.Kind, &e.From, &e.To, &e.Rule, &e.Evidence); err != nil {
 			return nil, fmt.Errorf("read events after %d: %w", after, err)
 		}
-		e.At = fromMicros(at)
+		e.At = db.FromMicros(at)
 		events = append(events, e)
 	}
 	return events, rows.Err()
@@ -95,10 +96,10 @@ func (s *Queries) LastEventID(ctx context.Context) (int64, error) {
 	for {
 		final := s.finalEvents.get()
 		var id int64
-		if err := s.reader.QueryRowContext(ctx, `SELECT COALESCE(MAX(id), 0) FROM events`).Scan(&id); err != nil {
+		if err := s.Reader.QueryRowContext(ctx, `SELECT COALESCE(MAX(id), 0) FROM events`).Scan(&id); err != nil {
 			return 0, fmt.Errorf("read the last event: %w", err)
 		}
-		if !s.dialect.postgres || id <= final {
+		if !s.Dialect.Postgres || id <= final {
 			return max(id, final), nil
 		}
 		ended, err := s.endGaps(ctx, id)
@@ -114,7 +115,7 @@ func (s *Queries) LastEventID(ctx context.Context) (int64, error) {
 		if waited >= lastEventWait {
 			return 0, fmt.Errorf("find the last event: other transactions have recorded events for more than %v without an end: %w", lastEventWait, context.DeadlineExceeded)
 		}
-		if err := rest(ctx, gapPause); err != nil {
+		if err := db.Rest(ctx, gapPause); err != nil {
 			return 0, fmt.Errorf("wait for the transactions that record events: %w", err)
 		}
 		waited += gapPause
@@ -125,11 +126,11 @@ func (s *Queries) LastEventID(ctx context.Context) (int64, error) {
 // restored from a backup.
 func (s *Queries) KnowsEventID(ctx context.Context, id int64) (bool, error) {
 	query := `SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'events'`
-	if s.dialect.postgres {
+	if s.Dialect.Postgres {
 		query = `SELECT last_value FROM events_id_seq`
 	}
 	var last int64
-	if err := s.reader.QueryRowContext(ctx, query).Scan(&last); err != nil {
+	if err := s.Reader.QueryRowContext(ctx, query).Scan(&last); err != nil {
 		return false, fmt.Errorf("read the last id of an event: %w", err)
 	}
 	return id <= last, nil
@@ -143,19 +144,19 @@ func (s *Queries) raiseEventIDs(ctx context.Context, now time.Time) error {
 		`INSERT INTO sqlite_sequence (name, seq) SELECT 'events', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'events')`,
 		`UPDATE sqlite_sequence SET seq = max(seq, $1) WHERE name = 'events'`,
 	}
-	if s.dialect.postgres {
+	if s.Dialect.Postgres {
 		// Another server may record events meanwhile, but not a second's worth.
 		queries = []string{
 			fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, int64(eventIDsKey)),
 			`SELECT setval('events_id_seq', $1) FROM events_id_seq WHERE last_value < $1 - 1000000`,
 		}
 	}
-	t, err := s.writer.BeginTx(ctx, nil)
+	t, err := s.Writer.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("raise the ids of events: %w", err)
 	}
 	if _, err = t.ExecContext(ctx, queries[0]); err == nil {
-		_, err = t.ExecContext(ctx, queries[1], micros(now))
+		_, err = t.ExecContext(ctx, queries[1], db.Micros(now))
 	}
 	if err != nil {
 		return fmt.Errorf("raise the ids of events: %w", errors.Join(err, t.Rollback()))
@@ -232,7 +233,7 @@ func (s *Queries) endGaps(ctx context.Context, last int64) (bool, error) {
 // eventWriters are the transactions that have recorded events, or are about to: each holds a
 // lock of the table until what it recorded is seen by all, or by nobody.
 func (s *Queries) eventWriters(ctx context.Context) (map[string]bool, error) {
-	names, err := s.texts(ctx, `SELECT DISTINCT virtualtransaction FROM pg_locks
+	names, err := s.Texts(ctx, `SELECT DISTINCT virtualtransaction FROM pg_locks
 		WHERE locktype = 'relation' AND relation = 'events'::regclass AND mode = 'RowExclusiveLock'
 		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
 	if err != nil {

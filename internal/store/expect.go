@@ -12,12 +12,13 @@ import (
 	"stint.dev/stint/internal/band"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
 // afterAppend keeps what the judgement of health needs of an append: what an attempt begins
 // with, the job's own word, and what a good run adds to the band of its job.
-func afterAppend(ctx context.Context, t *tx, status string, taken *taken, f *index.Folded, now time.Time) error {
+func afterAppend(ctx context.Context, t *db.Tx, status string, taken *taken, f *index.Folded, now time.Time) error {
 	run := &taken.row.run
 	if taken.begins {
 		figures, err := readFigures(ctx, t, run.Job, "")
@@ -51,7 +52,7 @@ func afterAppend(ctx context.Context, t *tx, status string, taken *taken, f *ind
 }
 
 // beginEvidence also notes the host, by which runs are found.
-func beginEvidence(ctx context.Context, t *tx, run *job.Run, e lease.Evidence) error {
+func beginEvidence(ctx context.Context, t *db.Tx, run *job.Run, e lease.Evidence) error {
 	doc, err := json.Marshal(e)
 	if err == nil {
 		_, err = t.ExecContext(ctx, `UPDATE runs SET evidence = $2, beat = NULL, status = '', gone_at = 0, diagnose = 0, host = $3 WHERE id = $1`, run.ID, string(doc), run.Host)
@@ -64,7 +65,7 @@ func beginEvidence(ctx context.Context, t *tx, run *job.Run, e lease.Evidence) e
 
 // readFigures returns what the last good runs of a job needed; lock is what the dialect adds. When they
 // cannot be read there are none, and the next good run begins them anew.
-func readFigures(ctx context.Context, t *tx, name, lock string) ([]band.GoodRun, error) {
+func readFigures(ctx context.Context, t *db.Tx, name, lock string) ([]band.GoodRun, error) {
 	var text []byte
 	var figures []band.GoodRun
 	err := t.QueryRowContext(ctx, `SELECT figures FROM job_bands WHERE job = $1`+lock, name).Scan(&text)
@@ -80,8 +81,8 @@ func readFigures(ctx context.Context, t *tx, name, lock string) ([]band.GoodRun,
 	return figures, nil
 }
 
-func addFigures(ctx context.Context, t *tx, name string, good band.GoodRun) error {
-	figures, err := readFigures(ctx, t, name, t.dialect.lock)
+func addFigures(ctx context.Context, t *db.Tx, name string, good band.GoodRun) error {
+	figures, err := readFigures(ctx, t, name, t.Dialect.Lock)
 	if err != nil {
 		return err
 	}
@@ -98,10 +99,10 @@ func addFigures(ctx context.Context, t *tx, name string, good band.GoodRun) erro
 // Expected returns what is usual for jobs now, by name; those with too few good runs, or with
 // figures that cannot be read, are not in it.
 func (s *Queries) Expected(ctx context.Context, names ...string) (map[string]*job.Expected, error) {
-	return expected(ctx, s.reader, names)
+	return expected(ctx, s.Reader, names)
 }
 
-func expected(ctx context.Context, from manyRows, names []string) (map[string]*job.Expected, error) {
+func expected(ctx context.Context, from db.Querier, names []string) (map[string]*job.Expected, error) {
 	out := map[string]*job.Expected{}
 	if len(names) == 0 {
 		return out, nil
@@ -130,7 +131,7 @@ func expected(ctx context.Context, from manyRows, names []string) (map[string]*j
 }
 
 // noteBeat keeps a heartbeat that came together with an append.
-func noteBeat(ctx context.Context, t *tx, b lease.Beat) error {
+func noteBeat(ctx context.Context, t *db.Tx, b lease.Beat) error {
 	_, err := t.ExecContext(ctx, `UPDATE runs SET beat = $2, gone_at = 0 WHERE id = $1`, b.Run, encodeBeat(b.Heartbeat))
 	if err != nil {
 		return fmt.Errorf("store a heartbeat of run %s: %w", b.Run, err)
@@ -154,7 +155,7 @@ func diagnosable(s job.State) bool {
 }
 
 // askDiagnosis marks a run that has ended badly, or that has begun to stall.
-func askDiagnosis(ctx context.Context, t *tx, run *job.Run, before job.Run) error {
+func askDiagnosis(ctx context.Context, t *db.Tx, run *job.Run, before job.Run) error {
 	if !diagnosable(run.State) && (!stalls(run.Findings) || stalls(before.Findings)) {
 		return nil
 	}

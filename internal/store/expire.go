@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"stint.dev/stint/internal/store/db"
 )
 
 const (
@@ -23,22 +25,22 @@ const (
 )
 
 var (
-	expiringLogins = expiring{"logins", "hash", "expires_at", 0, expireBatch}
-	expiringAccess = []expiring{
-		{"sessions", "hash", "expires_at", 0, expireBatch},
+	expiringLogins = db.Expiring{Table: "logins", Key: "hash", At: "expires_at", After: 0, Batch: expireBatch}
+	expiringAccess = []db.Expiring{
+		{Table: "sessions", Key: "hash", At: "expires_at", After: 0, Batch: expireBatch},
 		expiringLogins,
-		{"tokens", "id", "expires_at", tokenDays * 24 * time.Hour, expireBatch},
-		{"audit", "id", "at", auditDays * 24 * time.Hour, expireBatch},
+		{Table: "tokens", Key: "id", At: "expires_at", After: tokenDays * 24 * time.Hour, Batch: expireBatch},
+		{Table: "audit", Key: "id", At: "at", After: auditDays * 24 * time.Hour, Batch: expireBatch},
 	}
 	// Each of these has up to a record's bytes with it.
-	expiringAttempts = expiring{"attempts", "run_id, attempt", "unidentified_at", identityWait, 20}
+	expiringAttempts = db.Expiring{Table: "attempts", Key: "run_id, attempt", At: "unidentified_at", After: identityWait, Batch: 20}
 )
 
 // SweepAccess deletes what has expired: sessions, logins that never came back, old tokens,
 // old entries of the audit log, owners of runs that are not there.
 func (s *Access) SweepAccess(ctx context.Context, now time.Time) error {
 	for _, e := range expiringAccess {
-		if err := s.expire(ctx, e, now); err != nil {
+		if err := s.Expire(ctx, e, now); err != nil {
 			return err
 		}
 	}
@@ -50,17 +52,17 @@ const ownerless = ` FROM run_owners WHERE claimed_at < $1 AND NOT EXISTS (SELECT
 // forgetOwners deletes the owners of runs that are not there. Of nearly all owners there is the
 // run, so they are looked for beside the transactions that agents wait for.
 func (s *Access) forgetOwners(ctx context.Context, before time.Time) error {
-	return repeat(ctx, func() (more bool, err error) {
-		runs, err := s.texts(ctx, `SELECT run_id`+ownerless+` LIMIT $2`, micros(before), expireBatch)
+	return db.Repeat(ctx, func() (more bool, err error) {
+		runs, err := s.Texts(ctx, `SELECT run_id`+ownerless+` LIMIT $2`, db.Micros(before), expireBatch)
 		if err != nil {
 			return false, fmt.Errorf("look for owners of runs that are not there: %w", err)
 		}
 		if len(runs) == 0 {
 			return false, nil
 		}
-		err = s.write(ctx, noRuns, func(t *tx) error {
-			table, args := t.dialect.table(2, column{texts: runs})
-			_, err := t.ExecContext(ctx, `DELETE`+ownerless+` AND run_id IN (SELECT c0 FROM `+table+`)`, append([]any{micros(before)}, args...)...)
+		err = s.Write(ctx, db.None, func(t *db.Tx) error {
+			table, args := t.Dialect.Table(2, db.Column{Texts: runs})
+			_, err := t.ExecContext(ctx, `DELETE`+ownerless+` AND run_id IN (SELECT c0 FROM `+table+`)`, append([]any{db.Micros(before)}, args...)...)
 			if err != nil {
 				return fmt.Errorf("delete the owners of runs that are not there: %w", err)
 			}

@@ -3,17 +3,19 @@ package store
 import (
 	"context"
 	"time"
+
+	"stint.dev/stint/internal/store/db"
 )
 
 // Exec changes the database behind the store's back, as a damaged disk or an older version
 // of the program does.
 func (s *Store) Exec(ctx context.Context, query string, args ...any) error {
-	_, err := s.writer.ExecContext(ctx, query, args...)
+	_, err := s.Writer.ExecContext(ctx, query, args...)
 	return err
 }
 
 // SetClock makes the store go by another clock.
-func (s *Store) SetClock(now func() time.Time) { s.now = now }
+func (s *Store) SetClock(now func() time.Time) { s.Now = now }
 
 // SetKeep makes the store keep less or more.
 func (s *Store) SetKeep(keep Keep) { s.keep, s.runLog = keep, keep.RunLog }
@@ -22,7 +24,7 @@ func (s *Store) SetKeep(keep Keep) { s.keep, s.runLog = keep, keep.RunLog }
 func (s *Store) RefreshTroubles(ctx context.Context) error { return s.refreshTroubles(ctx) }
 
 // Postgres reports which database it is.
-func (s *Store) Postgres() bool { return s.dialect.postgres }
+func (s *Store) Postgres() bool { return s.Dialect.Postgres }
 
 // DeleteRun deletes a run as retention does.
 func (s *Store) DeleteRun(ctx context.Context, id string) error {
@@ -32,19 +34,19 @@ func (s *Store) DeleteRun(ctx context.Context, id string) error {
 
 // WriteAll is a transaction that may have changed any run.
 func (s *Store) WriteAll(ctx context.Context) error {
-	return s.write(ctx, allRuns, func(*tx) error { return nil })
+	return s.Write(ctx, db.All, func(*db.Tx) error { return nil })
 }
 
 // HoldRun begins a transaction about a run, which goes on until release is called. Without a run it
 // is about all of them.
 func (s *Store) HoldRun(ctx context.Context, run string) (release func() error) {
-	runs := theseRuns(run)
+	runs := db.Runs(run)
 	if run == "" {
-		runs = allRuns
+		runs = db.All
 	}
 	begun, over, ended := make(chan struct{}, 10), make(chan struct{}), make(chan error, 1)
 	go func() {
-		ended <- s.write(ctx, runs, func(*tx) error {
+		ended <- s.Write(ctx, runs, func(*db.Tx) error {
 			begun <- struct{}{} // at each try
 			<-over
 			return nil
@@ -59,22 +61,22 @@ func (s *Store) HoldRun(ctx context.Context, run string) (release func() error) 
 
 // CountRows counts the rows of a table.
 func (s *Store) CountRows(ctx context.Context, table string) (n int, err error) {
-	err = s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+table).Scan(&n)
+	err = s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+table).Scan(&n)
 	return n, err
 }
 
 // Tables lists the tables of the schema, without those that the database keeps for itself.
 func (s *Store) Tables(ctx context.Context) ([]string, error) {
 	query := `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT LIKE 'run\_texts\_%' ESCAPE '\' ORDER BY name`
-	if s.dialect.postgres {
+	if s.Dialect.Postgres {
 		query = `SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema() ORDER BY table_name`
 	}
-	return s.texts(ctx, query)
+	return s.Texts(ctx, query)
 }
 
 // HoldWriter takes the connection that writes, until release is called.
 func (s *Store) HoldWriter(ctx context.Context) (release func() error, err error) {
-	conn, err := s.writer.Conn(ctx)
+	conn, err := s.Writer.Conn(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +85,7 @@ func (s *Store) HoldWriter(ctx context.Context) (release func() error, err error
 
 // StoredRoute returns the row of a route as it is in the database.
 func (s *Store) StoredRoute(ctx context.Context, name string) (doc, secret string, err error) {
-	err = s.reader.QueryRowContext(ctx, `SELECT doc, secret FROM routes WHERE name = $1`, name).Scan(&doc, &secret)
+	err = s.Reader.QueryRowContext(ctx, `SELECT doc, secret FROM routes WHERE name = $1`, name).Scan(&doc, &secret)
 	return doc, secret, err
 }
 
@@ -92,6 +94,6 @@ func (s *Store) CheckSecretKey(ctx context.Context) error { return s.CheckKey(ct
 
 // PostgresFiles returns the directory of the files of the PostgreSQL database.
 func (s *Store) PostgresFiles(ctx context.Context) (dir string, err error) {
-	err = s.reader.QueryRowContext(ctx, `SELECT current_setting('data_directory') || '/base/' || oid FROM pg_database WHERE datname = current_database()`).Scan(&dir)
+	err = s.Reader.QueryRowContext(ctx, `SELECT current_setting('data_directory') || '/base/' || oid FROM pg_database WHERE datname = current_database()`).Scan(&dir)
 	return dir, err
 }

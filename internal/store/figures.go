@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 )
 
 // Figures counts what the server shows to monitoring. It reads indexes only.
 func (s *Health) Figures(ctx context.Context, now time.Time) (query.Figures, error) {
 	var f query.Figures
-	rows, err := s.reader.QueryContext(ctx, `SELECT state, health, COUNT(*) FROM runs WHERE leased = 1 GROUP BY state, health`)
+	rows, err := s.Reader.QueryContext(ctx, `SELECT state, health, COUNT(*) FROM runs WHERE leased = 1 GROUP BY state, health`)
 	if err != nil {
 		return f, fmt.Errorf("count active runs: %w", err)
 	}
@@ -28,18 +29,18 @@ func (s *Health) Figures(ctx context.Context, now time.Time) (query.Figures, err
 	}
 	var oldest int64
 	// What is not due yet, as a repetition, is not late.
-	err = s.reader.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(MIN(CASE WHEN tries > 0 OR next_at <= $1 THEN created_at END), 0)
-		FROM outbox WHERE status = 'pending'`, micros(now)).Scan(&f.OutboxPending, &oldest)
+	err = s.Reader.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(MIN(CASE WHEN tries > 0 OR next_at <= $1 THEN created_at END), 0)
+		FROM outbox WHERE status = 'pending'`, db.Micros(now)).Scan(&f.OutboxPending, &oldest)
 	if err != nil {
 		return f, fmt.Errorf("count the outbox: %w", err)
 	}
 	if oldest > 0 {
-		f.OutboxOldest = max(0, now.Sub(fromMicros(oldest)))
+		f.OutboxOldest = max(0, now.Sub(db.FromMicros(oldest)))
 	}
-	pools := s.writer.Stats()
+	pools := s.Writer.Stats()
 	f.DatabaseConnections, f.DatabaseInUse, f.DatabaseWaits = pools.OpenConnections, pools.InUse, pools.WaitDuration
-	if s.reader != s.writer {
-		read := s.reader.Stats()
+	if s.Reader != s.Writer {
+		read := s.Reader.Stats()
 		f.DatabaseConnections += read.OpenConnections
 		f.DatabaseInUse += read.InUse
 		f.DatabaseWaits += read.WaitDuration

@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -25,7 +26,7 @@ func (s *Intake) Ingest(ctx context.Context, appends []index.Append, beats []lea
 	var appended []index.Appended
 	var results []lease.BeatResult
 	var unreadable map[string]*unreadableRow
-	err := s.write(ctx, touched(appends, beats), func(t *tx) (err error) {
+	err := s.Write(ctx, touched(appends, beats), func(t *db.Tx) (err error) {
 		w := s.journals.writeBlocks(t)
 		if len(appends) > 0 {
 			w.begin()
@@ -44,7 +45,7 @@ func (s *Intake) Ingest(ctx context.Context, appends []index.Append, beats []lea
 		}
 		g.noteOwners()
 		if s.leases != nil {
-			t.onCommit(func() { s.leases.learn(g.owners) })
+			t.OnCommit(func() { s.leases.learn(g.owners) })
 		}
 		if err := s.journals.count(ctx, t, w.added); err != nil {
 			return err
@@ -60,7 +61,7 @@ func (s *Intake) Ingest(ctx context.Context, appends []index.Append, beats []lea
 		bytes += len(a.Data)
 	}
 	if bytes >= busyBytes {
-		s.busy.Store(s.now().UnixNano())
+		s.busy.Store(s.Now().UnixNano())
 	}
 	return appended, results, nil
 }
@@ -78,15 +79,15 @@ func appendOrder(appends []index.Append) []int {
 
 // Intake takes appends and heartbeats.
 type Intake struct {
-	*database
+	*db.DB
 	*troubleItems
 	journals *Journals
 	leases   *leases      // of a data directory that no other process works in; else nil
 	busy     atomic.Int64 // when much arrived last, in nanoseconds since 1970
 }
 
-func newIntake(d *database, items *troubleItems, j *Journals) *Intake {
-	return &Intake{database: d, troubleItems: items, journals: j}
+func newIntake(d *db.DB, items *troubleItems, j *Journals) *Intake {
+	return &Intake{DB: d, troubleItems: items, journals: j}
 }
 
 // BusyAt is when a large group of appends arrived last.
@@ -97,7 +98,7 @@ const busyBytes = 512 << 10
 
 // group is one transaction of Ingest: the rows it has locked, and which have changed.
 type group struct {
-	tx            *tx
+	tx            *db.Tx
 	runs          map[string]*runRow
 	attempts      map[attemptKey]*attemptRow
 	dirtyRuns     map[string]bool
@@ -111,7 +112,7 @@ type group struct {
 }
 
 // newGroup begins a group of a transaction; one that only renews leases writes no blocks.
-func newGroup(t *tx, w *blockWriter) *group {
+func newGroup(t *db.Tx, w *blockWriter) *group {
 	return &group{
 		tx: t, blocks: w, runs: map[string]*runRow{}, attempts: map[attemptKey]*attemptRow{},
 		dirtyRuns: map[string]bool{}, dirtyAttempts: map[attemptKey]bool{}, beatRuns: map[string]bool{},
@@ -210,7 +211,7 @@ func (g *group) admit(a index.Append, key attemptKey, attempt *attemptRow) error
 
 // take applies an append to its run, which it creates if need be.
 func (g *group) take(ctx context.Context, a index.Append, attempt *attemptRow, f *index.Folded) (job.Run, []job.RunEvent, error) {
-	now := fromMicros(micros(a.At))
+	now := db.FromMicros(db.Micros(a.At))
 	row, known := g.runs[a.Run]
 	if !known {
 		if err := g.mayBegin(ctx, a, f.State.View.Job); err != nil {

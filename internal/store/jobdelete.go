@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -46,7 +47,7 @@ func (s *Maintenance) DeleteJob(ctx context.Context, name string) (runs int64, e
 // deleteRunsOf deletes the runs of a job that have ended, and returns how many.
 func (s *Maintenance) deleteRunsOf(ctx context.Context, name string) (runs int64, err error) {
 	for {
-		ids, err := s.texts(ctx, `SELECT id FROM runs WHERE job = $1 AND state IN `+over+` ORDER BY start_at, id LIMIT $2`, name, deleteRunsMost)
+		ids, err := s.Texts(ctx, `SELECT id FROM runs WHERE job = $1 AND state IN `+over+` ORDER BY start_at, id LIMIT $2`, name, deleteRunsMost)
 		if err != nil || len(ids) == 0 {
 			return runs, err
 		}
@@ -66,7 +67,7 @@ func (s *Maintenance) deleteRunsOf(ctx context.Context, name string) (runs int64
 // of it has begun, or begun again, meanwhile. It returns how many runs there are, and how many
 // of them are active.
 func (s *Maintenance) deleteWithoutRuns(ctx context.Context, name string) (runs, active int64, err error) {
-	err = s.write(ctx, noRuns, func(t *tx) error {
+	err = s.Write(ctx, db.None, func(t *db.Tx) error {
 		if err := lockJob(ctx, t, name); err != nil {
 			return err
 		}
@@ -87,9 +88,9 @@ func (s *Maintenance) deleteWithoutRuns(ctx context.Context, name string) (runs,
 
 // lockJob keeps runs of a job from beginning until the transaction ends: each takes its number
 // from the row that is locked.
-func lockJob(ctx context.Context, t *tx, name string) error {
+func lockJob(ctx context.Context, t *db.Tx, name string) error {
 	var next int64
-	err := t.QueryRowContext(ctx, `SELECT COALESCE(SUM(next_number), 0) FROM (SELECT next_number FROM jobs WHERE name = $1`+t.dialect.lock+`) AS one`, name).Scan(&next)
+	err := t.QueryRowContext(ctx, `SELECT COALESCE(SUM(next_number), 0) FROM (SELECT next_number FROM jobs WHERE name = $1`+t.Dialect.Lock+`) AS one`, name).Scan(&next)
 	if err != nil {
 		return fmt.Errorf("lock job %s: %w", job.Quote(name), err)
 	}
@@ -98,7 +99,7 @@ func lockJob(ctx context.Context, t *tx, name string) error {
 
 // forgetJob deletes what is kept for a job that has no runs any more, unless somebody has set a
 // policy for it.
-func forgetJob(ctx context.Context, t *tx, name string) error {
+func forgetJob(ctx context.Context, t *db.Tx, name string) error {
 	if err := lockJob(ctx, t, name); err != nil {
 		return err
 	}
@@ -114,7 +115,7 @@ func forgetJob(ctx context.Context, t *tx, name string) error {
 }
 
 // knowsJob reports whether a job has had a run.
-func knowsJob(ctx context.Context, t *tx, name string) (bool, error) {
+func knowsJob(ctx context.Context, t *db.Tx, name string) (bool, error) {
 	var n int64
 	err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM jobs WHERE name = $1`, name).Scan(&n)
 	if err != nil {

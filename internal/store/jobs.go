@@ -10,6 +10,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -32,7 +33,7 @@ func (s *Queries) Jobs(ctx context.Context, q query.Jobs) (query.JobPage, error)
 	if limit <= 0 || limit > mostJobs {
 		limit = mostJobs
 	}
-	names, err := s.texts(ctx, jobsAfter, after, limit+1)
+	names, err := s.Texts(ctx, jobsAfter, after, limit+1)
 	if err != nil {
 		return query.JobPage{}, fmt.Errorf("list jobs: %w", err)
 	}
@@ -113,7 +114,7 @@ func (s *Queries) summaries(ctx context.Context, first, last string) ([]job.Summ
 const ofJobs = ` j.name >= $1 AND j.name <= $2`
 
 func (s *Queries) countRuns(ctx context.Context, first, last string) ([]job.Summary, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT job, state, SUM(n) FROM run_counts WHERE job >= $1 AND job <= $2
+	rows, err := s.Reader.QueryContext(ctx, `SELECT job, state, SUM(n) FROM run_counts WHERE job >= $1 AND job <= $2
 		GROUP BY job, state ORDER BY job, state`, first, last)
 	if err != nil {
 		return nil, err
@@ -155,7 +156,7 @@ const lastQuery = `SELECT ` + runColumns + ` FROM jobs j CROSS JOIN runs
 
 // lastRuns adds each job's last run.
 func (s *Queries) lastRuns(ctx context.Context, first, last string, found map[string]*job.Summary) error {
-	rows, err := s.reader.QueryContext(ctx, lastQuery, first, last)
+	rows, err := s.Reader.QueryContext(ctx, lastQuery, first, last)
 	if err != nil {
 		return err
 	}
@@ -174,10 +175,10 @@ func (s *Queries) lastRuns(ctx context.Context, first, last string, found map[st
 
 // usualQuery reads the last good runs of each job, in the form that the engine does one
 // job after the other, each off an index.
-func usualQuery(d dialect) string {
+func usualQuery(d db.Dialect) string {
 	last := fmt.Sprintf(`FROM runs r WHERE r.job = j.name AND r.state = 'succeeded'
 		AND r.started_at IS NOT NULL AND r.ended_at IS NOT NULL ORDER BY r.start_at DESC, r.id DESC LIMIT %d`, usualMost)
-	if d.postgres {
+	if d.Postgres {
 		return `SELECT j.name, one.started_at, one.ended_at, one.peak_memory
 			FROM jobs j CROSS JOIN LATERAL (SELECT r.started_at, r.ended_at, r.peak_memory ` + last + `) AS one WHERE` + ofJobs
 	}
@@ -187,7 +188,7 @@ func usualQuery(d dialect) string {
 
 // usualRuns adds what is usual for each job.
 func (s *Queries) usualRuns(ctx context.Context, first, last string, found map[string]*job.Summary) error {
-	rows, err := s.reader.QueryContext(ctx, usualQuery(s.dialect), first, last)
+	rows, err := s.Reader.QueryContext(ctx, usualQuery(s.Dialect), first, last)
 	if err != nil {
 		return err
 	}
@@ -207,7 +208,7 @@ func (s *Queries) usualRuns(ctx context.Context, first, last string, found map[s
 		if peak > 0 { // else nobody measured it, or with file cache
 			peaks[of] = append(peaks[of], peak)
 		}
-		if at := fromMicros(ended); sum.LastSuccessAt == nil || at.After(*sum.LastSuccessAt) {
+		if at := db.FromMicros(ended); sum.LastSuccessAt == nil || at.After(*sum.LastSuccessAt) {
 			sum.LastSuccessAt = &at
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/segment"
 )
 
@@ -20,7 +21,7 @@ type Archive interface {
 
 // Journals are the bytes of all journals, wherever they are.
 type Journals struct {
-	*database
+	*db.DB
 	segments *segment.Log // where blocks are; nil for PostgreSQL
 	archive  Archive      // may be nil
 	cache    *frameCache
@@ -32,14 +33,14 @@ type Journals struct {
 const frameMemory = 32 << 20
 
 // newJournals makes the journals of a database; of a data directory only with openSegments.
-func newJournals(d *database, server string, a Archive, runLog int64) *Journals {
-	return &Journals{database: d, archive: a, cache: newFrameCache(frameMemory), server: server, runLog: runLog}
+func newJournals(d *db.DB, server string, a Archive, runLog int64) *Journals {
+	return &Journals{DB: d, archive: a, cache: newFrameCache(frameMemory), server: server, runLog: runLog}
 }
 
 // openSegments opens the segments of a data directory.
 func (s *Journals) openSegments(ctx context.Context, dir string, relaxed bool) error {
 	var last int64
-	err := s.writer.QueryRowContext(ctx, `SELECT COALESCE(MAX(segment), 0) FROM blocks WHERE segment IS NOT NULL`).Scan(&last)
+	err := s.Writer.QueryRowContext(ctx, `SELECT COALESCE(MAX(segment), 0) FROM blocks WHERE segment IS NOT NULL`).Scan(&last)
 	if err != nil {
 		return fmt.Errorf("look for the last segment: %w", err)
 	}
@@ -69,14 +70,14 @@ type segmentReader interface {
 
 // blockWriter adds blocks in a transaction.
 type blockWriter struct {
-	*tx
+	*db.Tx
 	journals *Journals
 	segments batch // nil for PostgreSQL, and where no bytes are written
 	added    int64 // bytes of blocks that were added
 }
 
 // writeBlocks adds rows of blocks in a transaction; their bytes only after begin.
-func (s *Journals) writeBlocks(t *tx) *blockWriter { return &blockWriter{tx: t, journals: s} }
+func (s *Journals) writeBlocks(t *db.Tx) *blockWriter { return &blockWriter{Tx: t, journals: s} }
 
 // begin has bytes go to segments, where there are some. End it.
 func (w *blockWriter) begin() {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"stint.dev/stint/internal/store/db"
 )
 
 // Keep says how much is kept. A zero is no limit.
@@ -95,7 +97,7 @@ func (s *Maintenance) countDeleted(rule string, keep func() error) error {
 // a run without a sign since has ended by then too.
 func (s *Maintenance) keepYoung(ctx context.Context, before time.Time) error {
 	return s.deleteWhile(ctx, func() ([]string, error) {
-		return s.texts(ctx, oldRuns, micros(before), deleteRunsMost, micros(s.now()))
+		return s.Texts(ctx, oldRuns, db.Micros(before), deleteRunsMost, db.Micros(s.Now()))
 	})
 }
 
@@ -118,7 +120,7 @@ func (s *Maintenance) keepFewBytes(ctx context.Context, most int64) error {
 			if err != nil || bytes <= goal {
 				return nil, err
 			}
-			return s.texts(ctx, oldest, micros(s.now()))
+			return s.Texts(ctx, oldest, db.Micros(s.Now()))
 		})
 		if err != nil {
 			return err
@@ -133,20 +135,20 @@ func (s *Maintenance) keepFewBytes(ctx context.Context, most int64) error {
 // activeBytes is how many of the stored bytes are those of runs that have not ended.
 func (s *Maintenance) activeBytes(ctx context.Context) (int64, error) {
 	var bytes int64
-	if err := s.reader.QueryRowContext(ctx, bytesOfActive).Scan(&bytes); err != nil {
+	if err := s.Reader.QueryRowContext(ctx, bytesOfActive).Scan(&bytes); err != nil {
 		return 0, fmt.Errorf("count the bytes of runs that go on: %w", err)
 	}
 	return bytes, nil
 }
 
 func (s *Maintenance) keepLastRuns(ctx context.Context, n int) error {
-	jobs, err := s.texts(ctx, `SELECT job FROM run_counts WHERE state IN `+over+` GROUP BY job HAVING SUM(n) > $1`, n)
+	jobs, err := s.Texts(ctx, `SELECT job FROM run_counts WHERE state IN `+over+` GROUP BY job HAVING SUM(n) > $1`, n)
 	if err != nil {
 		return err
 	}
 	for _, name := range jobs {
 		err := s.deleteWhile(ctx, func() ([]string, error) {
-			return s.texts(ctx, beyondLastRuns, name, deleteRunsMost, n, micros(s.now()))
+			return s.Texts(ctx, beyondLastRuns, name, deleteRunsMost, n, db.Micros(s.Now()))
 		})
 		if err != nil {
 			return err
@@ -174,7 +176,7 @@ func (s *Maintenance) deleteWhile(ctx context.Context, next func() ([]string, er
 				return err
 			}
 		}
-		if err := rest(ctx, min(time.Since(began), time.Second)); err != nil {
+		if err := db.Rest(ctx, min(time.Since(began), time.Second)); err != nil {
 			return err
 		}
 	}
@@ -185,7 +187,7 @@ func (s *Maintenance) deleteWhile(ctx context.Context, next func() ([]string, er
 // attempt began, is left alone: deleted is false then.
 func (s *Maintenance) deleteRun(ctx context.Context, id string) (deleted bool, err error) {
 	for more := true; more; {
-		err := s.write(ctx, theseRuns(id), func(t *tx) error {
+		err := s.Write(ctx, db.Runs(id), func(t *db.Tx) error {
 			more, deleted = false, false
 			ended, err := lockEnded(ctx, t, id)
 			if err != nil || !ended {
@@ -220,9 +222,9 @@ func (s *Maintenance) deleteRun(ctx context.Context, id string) (deleted bool, e
 }
 
 // lockEnded locks a run and reports whether it has ended for good.
-func lockEnded(ctx context.Context, t *tx, id string) (bool, error) {
+func lockEnded(ctx context.Context, t *db.Tx, id string) (bool, error) {
 	var n int
-	err := t.QueryRowContext(ctx, `SELECT 1 FROM runs WHERE id = $1 AND state IN `+over+t.dialect.lock, id).Scan(&n)
+	err := t.QueryRowContext(ctx, `SELECT 1 FROM runs WHERE id = $1 AND state IN `+over+t.Dialect.Lock, id).Scan(&n)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -231,13 +233,13 @@ func lockEnded(ctx context.Context, t *tx, id string) (bool, error) {
 
 // forgetBlocks deletes blocks, gives up the objects that nothing else refers to, and
 // counts what that frees.
-func (s *Journals) forgetBlocks(ctx context.Context, t *tx, which string, args ...any) error {
+func (s *Journals) forgetBlocks(ctx context.Context, t *db.Tx, which string, args ...any) error {
 	var freed int64
 	err := t.QueryRowContext(ctx, `SELECT COALESCE(SUM(COALESCE(stored, size)), 0) FROM blocks WHERE codec <> 2 AND `+which, args...).Scan(&freed)
 	if err != nil {
 		return fmt.Errorf("count what goes: %w", err)
 	}
-	objects, err := numbersOf(ctx, t, `SELECT DISTINCT object FROM blocks WHERE object IS NOT NULL AND `+which, args...)
+	objects, err := db.NumbersOf(ctx, t, `SELECT DISTINCT object FROM blocks WHERE object IS NOT NULL AND `+which, args...)
 	if err != nil {
 		return fmt.Errorf("look for objects: %w", err)
 	}
@@ -252,7 +254,7 @@ func (s *Journals) forgetBlocks(ctx context.Context, t *tx, which string, args .
 
 // releaseObjects marks those of the objects that no block refers to any more; they are deleted
 // from the archive later.
-func releaseObjects(ctx context.Context, t *tx, objects []int64) error {
+func releaseObjects(ctx context.Context, t *db.Tx, objects []int64) error {
 	for _, id := range objects {
 		_, err := t.ExecContext(ctx, `UPDATE objects SET state = 'dead' WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM blocks WHERE object = $1)`, id)
 		if err != nil {
@@ -264,7 +266,7 @@ func releaseObjects(ctx context.Context, t *tx, objects []int64) error {
 
 // count adds to the bytes that are kept. Each server has a row of its own, so that they do
 // not wait for each other.
-func (s *Journals) count(ctx context.Context, t *tx, bytes int64) error {
+func (s *Journals) count(ctx context.Context, t *db.Tx, bytes int64) error {
 	if bytes == 0 {
 		return nil
 	}
@@ -284,10 +286,10 @@ const storedRowsMost = 16
 // begins another.
 func (s *Maintenance) mergeStoredBytes(ctx context.Context) error {
 	var n int
-	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM stored_bytes`).Scan(&n)
+	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM stored_bytes`).Scan(&n)
 	if err == nil && n > storedRowsMost {
-		err = s.write(ctx, noRuns, func(t *tx) error {
-			rows, err := numbersOf(ctx, t, `DELETE FROM stored_bytes WHERE server <> $1 RETURNING bytes`, s.server)
+		err = s.Write(ctx, db.None, func(t *db.Tx) error {
+			rows, err := db.NumbersOf(ctx, t, `DELETE FROM stored_bytes WHERE server <> $1 RETURNING bytes`, s.server)
 			if err != nil {
 				return err
 			}
@@ -308,7 +310,7 @@ func (s *Maintenance) mergeStoredBytes(ctx context.Context) error {
 // are packed, and without the tables around them.
 func (s *Journals) StoredBytes(ctx context.Context) (int64, error) {
 	var bytes int64
-	if err := s.reader.QueryRowContext(ctx, `SELECT COALESCE(SUM(bytes), 0) FROM stored_bytes`).Scan(&bytes); err != nil {
+	if err := s.Reader.QueryRowContext(ctx, `SELECT COALESCE(SUM(bytes), 0) FROM stored_bytes`).Scan(&bytes); err != nil {
 		return 0, fmt.Errorf("count stored bytes: %w", err)
 	}
 	return bytes, nil

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
 )
@@ -22,10 +23,10 @@ func TestRetentionReadsNoTableWhole(t *testing.T) {
 				args        []any
 				indexes     []string
 			}{
-				{"old runs", oldRuns, []any{micros(now.Add(-time.Hour)), 20, micros(now)}, []string{"runs_newest"}},
-				{"oldest run", oldestRun, []any{micros(now)}, []string{"runs_newest"}},
-				{"oldest run with a later one", oldestWithLater, []any{micros(now)}, []string{"runs_newest"}},
-				{"all but the last runs", beyondLastRuns, []any{"job1", 20, 5, micros(now)}, []string{"runs_of_job"}},
+				{"old runs", oldRuns, []any{db.Micros(now.Add(-time.Hour)), 20, db.Micros(now)}, []string{"runs_newest"}},
+				{"oldest run", oldestRun, []any{db.Micros(now)}, []string{"runs_newest"}},
+				{"oldest run with a later one", oldestWithLater, []any{db.Micros(now)}, []string{"runs_newest"}},
+				{"all but the last runs", beyondLastRuns, []any{"job1", 20, 5, db.Micros(now)}, []string{"runs_of_job"}},
 				{"bytes of active runs", bytesOfActive, nil, []string{"runs_of_state"}},
 			} {
 				plan := planOf(t, s, q.query, q.args...)
@@ -62,7 +63,7 @@ func storeOfEndedRuns(t *testing.T, engine string, now time.Time) *Store {
 		`INSERT INTO attempts (run_id, attempt, size, doc) SELECT id, 1, 1000, '{}' FROM runs`,
 		`INSERT INTO blocks (run_id, attempt, start, size, first_line, lines, head, data) SELECT id, 1, 0, 1000, 0, 1, '{}', '' FROM runs`,
 	} {
-		if _, err := s.writer.Exec(query); err != nil {
+		if _, err := s.Writer.Exec(query); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -74,10 +75,10 @@ func storeOfEndedRuns(t *testing.T, engine string, now time.Time) *Store {
 // that is forbidden here.
 func planOf(t *testing.T, s *Store, query string, args ...any) string {
 	t.Helper()
-	if !s.dialect.postgres {
+	if !s.Dialect.Postgres {
 		return explain(t, s, query, args...)
 	}
-	tx, err := s.reader.BeginTx(context.Background(), nil)
+	tx, err := s.Reader.BeginTx(context.Background(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,9 +113,9 @@ func TestPostgresFindsWhatHasExpiredByAnIndex(t *testing.T) {
 	}
 	defer s.Close() //nolint:errcheck // only read
 	for _, e := range append(expiringAccess, expiringAttempts) {
-		plan := planOf(t, s, e.statement(), 1, 1)
-		if !strings.Contains(plan, "Index Cond: ("+e.at+" < ") || strings.Contains(plan, "Seq Scan on "+e.table) {
-			t.Errorf("%s:\n%s", e.table, plan)
+		plan := planOf(t, s, e.Statement(), 1, 1)
+		if !strings.Contains(plan, "Index Cond: ("+e.At+" < ") || strings.Contains(plan, "Seq Scan on "+e.Table) {
+			t.Errorf("%s:\n%s", e.Table, plan)
 		}
 	}
 }

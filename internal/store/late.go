@@ -8,6 +8,7 @@ import (
 
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -29,7 +30,7 @@ func endOf(run *job.Run, offset time.Duration, now time.Time) time.Time {
 }
 
 // markArrival returns how the end of a run became known, and marks a run whose end was delivered late.
-func markArrival(ctx context.Context, t *tx, run *job.Run, ended, now time.Time) (outbox.Arrival, error) {
+func markArrival(ctx context.Context, t *db.Tx, run *job.Run, ended, now time.Time) (outbox.Arrival, error) {
 	if !run.State.Terminal() {
 		return outbox.InTime, nil
 	}
@@ -40,7 +41,7 @@ func markArrival(ctx context.Context, t *tx, run *job.Run, ended, now time.Time)
 			return outbox.InTime, err
 		}
 		if followed && !ended.IsZero() {
-			from := later(ended.Add(-time.Microsecond), run.StartAt)
+			from := db.Later(ended.Add(-time.Microsecond), run.StartAt)
 			if passed, err = succeededSince(ctx, t, run.Job, from, time.Time{}); err != nil {
 				return outbox.InTime, err
 			}
@@ -58,15 +59,15 @@ func markArrival(ctx context.Context, t *tx, run *job.Run, ended, now time.Time)
 
 // lateHosts finds the hosts whose delivery is over: nothing late has come since $1, and no journal
 // of a late run still arrives; or it has gone on since $2.
-func lateHosts(d dialect) string {
+func lateHosts(d db.Dialect) string {
 	return `SELECT host FROM runs AS l WHERE late = 1 GROUP BY host HAVING MIN(heard_at) <= $2 OR MAX(heard_at) <= $1
-		AND NOT EXISTS (SELECT 1 FROM ` + d.runsBy("runs_leased") + ` WHERE leased = 1 AND host = l.host AND beat_at IS NULL
+		AND NOT EXISTS (SELECT 1 FROM ` + d.RunsBy("runs_leased") + ` WHERE leased = 1 AND host = l.host AND beat_at IS NULL
 			AND heard_at > $1 AND created_at - start_at >= $3)`
 }
 
 // lateRunsOf finds the late runs of a host.
-func lateRunsOf(d dialect) string {
-	return `SELECT id, job, attempt, state, start_at FROM ` + d.runsBy("runs_late") + ` WHERE late = 1 AND host = $1 ORDER BY start_at, id` + d.lock
+func lateRunsOf(d db.Dialect) string {
+	return `SELECT id, job, attempt, state, start_at FROM ` + d.RunsBy("runs_late") + ` WHERE late = 1 AND host = $1 ORDER BY start_at, id` + d.Lock
 }
 
 // lateRun is a run that waits to be reported.
@@ -83,21 +84,21 @@ type lateRun struct {
 // the job that started last of them ended badly and no good one followed, or ended a failure that
 // people know of, what an end in time would have asked for.
 func (s *Outbox) ReportLate(ctx context.Context, now time.Time) error {
-	hosts, err := s.texts(ctx, lateHosts(s.dialect),
-		micros(now.Add(-lateQuiet)), micros(now.Add(-lateMost)), job.LateAfter.Microseconds())
+	hosts, err := s.Texts(ctx, lateHosts(s.Dialect),
+		db.Micros(now.Add(-lateQuiet)), db.Micros(now.Add(-lateMost)), job.LateAfter.Microseconds())
 	if err != nil {
 		return fmt.Errorf("look for runs that were delivered late: %w", err)
 	}
 	var errs []error
 	for _, host := range hosts {
-		if err := s.write(ctx, noRuns, func(t *tx) error { return reportLateOf(ctx, t, host, now) }); err != nil {
+		if err := s.Write(ctx, db.None, func(t *db.Tx) error { return reportLateOf(ctx, t, host, now) }); err != nil {
 			errs = append(errs, fmt.Errorf("report the runs that host %s delivered late: %w", job.Quote(host), err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func reportLateOf(ctx context.Context, t *tx, host string, now time.Time) error {
+func reportLateOf(ctx context.Context, t *db.Tx, host string, now time.Time) error {
 	late, err := lockLateRuns(ctx, t, host)
 	if err != nil || len(late) == 0 { // another server was faster
 		return err
@@ -130,7 +131,7 @@ func reportLateOf(ctx context.Context, t *tx, host string, now time.Time) error 
 		}
 		entries = append(entries, more...)
 	}
-	table, args := t.dialect.table(1, column{texts: ids})
+	table, args := t.Dialect.Table(1, db.Column{Texts: ids})
 	if _, err := t.ExecContext(ctx, `UPDATE runs SET late = 0 WHERE id IN (SELECT c0 FROM `+table+`)`, args...); err != nil {
 		return err
 	}
@@ -138,8 +139,8 @@ func reportLateOf(ctx context.Context, t *tx, host string, now time.Time) error 
 }
 
 // lockLateRuns locks the runs of a host that wait to be reported, in the order of their starts.
-func lockLateRuns(ctx context.Context, t *tx, host string) ([]lateRun, error) {
-	rows, err := t.QueryContext(ctx, lateRunsOf(t.dialect), host)
+func lockLateRuns(ctx context.Context, t *db.Tx, host string) ([]lateRun, error) {
+	rows, err := t.QueryContext(ctx, lateRunsOf(t.Dialect), host)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +152,7 @@ func lockLateRuns(ctx context.Context, t *tx, host string) ([]lateRun, error) {
 		if err := rows.Scan(&r.id, &r.job, &r.attempt, &r.state, &start); err != nil {
 			return nil, err
 		}
-		r.start = fromMicros(start)
+		r.start = db.FromMicros(start)
 		late = append(late, r)
 	}
 	return late, rows.Err()
@@ -159,7 +160,7 @@ func lockLateRuns(ctx context.Context, t *tx, host string) ([]lateRun, error) {
 
 // lateEnd is what the last late run of a job asks for beside being counted; nothing if its row is
 // damaged, which must not keep other runs from being reported.
-func lateEnd(ctx context.Context, t *tx, id string, now time.Time) ([]outbox.Entry, error) {
+func lateEnd(ctx context.Context, t *db.Tx, id string, now time.Time) ([]outbox.Entry, error) {
 	row, err := lockRun(ctx, t, id)
 	var damaged *query.UnreadableError
 	if errors.As(err, &damaged) {

@@ -12,6 +12,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/store/beatlog"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -33,7 +34,7 @@ type leases struct {
 	mu    sync.Mutex            // of what follows; held for moments
 	known map[string]knownLease // by run
 	dirty map[string]*unflushed // by run: the latest heartbeats that their rows do not have
-	held  touch                 // what the transaction is about that goes on
+	held  db.Touch              // what the transaction is about that goes on
 }
 
 // unflushed is a heartbeat that is not in the row of its run.
@@ -57,7 +58,7 @@ func (s *Intake) openLeases(ctx context.Context, dir string, relaxed bool) error
 			latest[key] = lease.Beat(b)
 		}
 	}
-	err = s.write(ctx, allRuns, func(t *tx) error {
+	err = s.Write(ctx, db.All, func(t *db.Tx) error {
 		_, err := newGroup(t, nil).renew(ctx, latest, true)
 		return err
 	})
@@ -65,7 +66,7 @@ func (s *Intake) openLeases(ctx context.Context, dir string, relaxed bool) error
 		return errors.Join(fmt.Errorf("bring %d heartbeats into the database: %w", len(latest), err), log.Close())
 	}
 	s.leases = &leases{tx: make(chan struct{}, 1), log: log, known: map[string]knownLease{}, dirty: map[string]*unflushed{}}
-	s.gate = s.leases
+	s.Gate = s.leases
 	return nil
 }
 
@@ -87,11 +88,11 @@ func (l *leases) renew(beats []lease.Beat) []*lease.BeatResult {
 	l.mu.Lock()
 	for i, b := range beats {
 		owner, ok := l.known[b.Run]
-		if !ok || owner.attempt != b.Attempt || b.Heartbeat.Suspended || l.held.has(b.Run) || left[b.Run] {
+		if !ok || owner.attempt != b.Attempt || b.Heartbeat.Suspended || l.held.Has(b.Run) || left[b.Run] {
 			left[b.Run] = true
 			continue
 		}
-		b.At = fromMicros(micros(b.At))
+		b.At = db.FromMicros(db.Micros(b.At))
 		records = append(records, beatlog.Beat(b))
 		out[i] = &lease.BeatResult{Known: true, Owner: true, Cancel: owner.cancel}
 	}
@@ -109,7 +110,7 @@ func (l *leases) renew(beats []lease.Beat) []*lease.BeatResult {
 
 // Write is one transaction that may look at the runs that it touches, or change them. One without
 // fn only brings all rows up to date, and whoever is known stays so.
-func (l *leases) Write(ctx context.Context, touch touch, transact func(context.Context, func(*tx) error) error, fn func(*tx) error) error {
+func (l *leases) Write(ctx context.Context, touch db.Touch, transact func(context.Context, func(*db.Tx) error) error, fn func(*db.Tx) error) error {
 	select {
 	case l.tx <- struct{}{}:
 		defer func() { <-l.tx }()
@@ -118,11 +119,11 @@ func (l *leases) Write(ctx context.Context, touch touch, transact func(context.C
 	}
 	behind := touch
 	if l.hold(touch, fn != nil) {
-		behind = allRuns // bring all rows up to date
+		behind = db.All // bring all rows up to date
 	}
 	defer l.release()
 	var flushed func()
-	err := transact(ctx, func(t *tx) (err error) {
+	err := transact(ctx, func(t *db.Tx) (err error) {
 		if flushed, err = l.flush(ctx, t, behind); err != nil || fn == nil {
 			return err
 		}
@@ -139,23 +140,23 @@ func (l *leases) Write(ctx context.Context, touch touch, transact func(context.C
 // which it may change: it may have been committed also when that failed. One that changes nothing
 // holds none. all reports that it has to bring all rows up to date: then the log takes the next
 // heartbeats apart from those that are flushed.
-func (l *leases) hold(about touch, changes bool) (all bool) {
+func (l *leases) hold(about db.Touch, changes bool) (all bool) {
 	l.logMu.Lock() // those on their way to the log are flushed
 	defer l.logMu.Unlock()
-	if all = about.every || l.log.Due(); all {
+	if all = about.Every || l.log.Due(); all {
 		l.log.Turn()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.held = noRuns
+	l.held = db.None
 	if !changes {
 		return all
 	}
 	l.held = about
-	if about.every {
+	if about.Every {
 		clear(l.known)
 	}
-	for run := range about.ids {
+	for run := range about.Ids {
 		delete(l.known, run)
 	}
 	return all
@@ -164,18 +165,18 @@ func (l *leases) hold(about touch, changes bool) (all bool) {
 func (l *leases) release() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.held = noRuns
+	l.held = db.None
 }
 
 // flush brings the rows of the runs up to date that a transaction is about. flushed is to be
 // called once it is committed.
-func (l *leases) flush(ctx context.Context, t *tx, about touch) (flushed func(), err error) {
+func (l *leases) flush(ctx context.Context, t *db.Tx, about db.Touch) (flushed func(), err error) {
 	var rows []*unflushed
 	l.mu.Lock()
-	if about.every {
+	if about.Every {
 		rows = slices.AppendSeq(rows, maps.Values(l.dirty))
 	}
-	for run := range about.ids {
+	for run := range about.Ids {
 		if b, ok := l.dirty[run]; ok {
 			rows = append(rows, b)
 		}
@@ -198,7 +199,7 @@ func (l *leases) flush(ctx context.Context, t *tx, about touch) (flushed func(),
 				delete(l.dirty, b.Run)
 			}
 		}
-		if about.every {
+		if about.Every {
 			l.log.Settled()
 		}
 		if len(l.dirty) == 0 {
@@ -235,7 +236,7 @@ func (l *leases) Show(run job.Run) job.Run {
 }
 
 // touched are the runs that a group is about.
-func touched(appends []index.Append, beats []lease.Beat) touch {
+func touched(appends []index.Append, beats []lease.Beat) db.Touch {
 	runs := make([]string, 0, len(appends)+len(beats))
 	for _, a := range appends {
 		runs = append(runs, a.Run)
@@ -243,7 +244,7 @@ func touched(appends []index.Append, beats []lease.Beat) touch {
 	for _, b := range beats {
 		runs = append(runs, b.Run)
 	}
-	return theseRuns(runs...)
+	return db.Runs(runs...)
 }
 
 // closeLeases writes what the database lacks and closes the log.
@@ -251,5 +252,5 @@ func (s *Intake) closeLeases() error {
 	if s.leases == nil {
 		return nil
 	}
-	return errors.Join(s.settleNow(context.Background()), s.leases.log.Close())
+	return errors.Join(s.BringUpToDate(context.Background()), s.leases.log.Close())
 }

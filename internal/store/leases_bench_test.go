@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"stint.dev/stint/internal/store/db"
 )
 
 // fillActive makes n active runs of one owner each ten, which beat in time, and one in
@@ -13,12 +15,12 @@ func fillActive(tb testing.TB, s *Store, n int, now time.Time) {
 	tb.Helper()
 	series := `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ` + fmt.Sprint(n) + `)`
 	number := `printf('%012d', i)`
-	if s.dialect.postgres {
+	if s.Dialect.Postgres {
 		series = `WITH n AS (SELECT generate_series(1, ` + fmt.Sprint(n) + `) AS i)`
 		number = `lpad(CAST(i AS TEXT), 12, '0')`
 	}
 	id := `'0199aaaa-0000-7000-8000-' || ` + number
-	at := micros(now)
+	at := db.Micros(now)
 	evidence := `'{"at":"2026-01-01T00:00:00Z","begun_at":"2026-01-01T00:00:00Z","memory":[{"at":"2026-01-01T00:00:00Z","bytes":1000000},{"at":"2026-01-01T00:00:05Z","bytes":1000100}]}'`
 	beat := `'{"sequence":7,"uptime_ms":35000,"output_age_ms":100,"cpu_seconds":1.5,"memory_bytes":1000000,"processes":3,"period_ms":5000}'`
 	for _, query := range []string{
@@ -27,7 +29,7 @@ func fillActive(tb testing.TB, s *Store, n int, now time.Time) {
 			id, at, at, at, at, at, beat, evidence),
 		series + fmt.Sprintf(` INSERT INTO run_owners (run_id, token_id, claimed_at) SELECT %s, 'token' || (i / 10), %d FROM n`, id, at),
 	} {
-		if _, err := s.writer.Exec(query); err != nil {
+		if _, err := s.Writer.Exec(query); err != nil {
 			tb.Fatal(err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 )
 
 // load locks and reads the rows that appends touch.
@@ -29,8 +30,8 @@ func (g *group) load(ctx context.Context, appends []index.Append) error {
 }
 
 func (g *group) loadRuns(ctx context.Context, ids []string) error {
-	table, args := g.tx.dialect.table(1, column{texts: ids})
-	rows, err := g.tx.QueryContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id IN (SELECT c0 FROM `+table+`) ORDER BY id`+g.tx.dialect.lock, args...)
+	table, args := g.tx.Dialect.Table(1, db.Column{Texts: ids})
+	rows, err := g.tx.QueryContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id IN (SELECT c0 FROM `+table+`) ORDER BY id`+g.tx.Dialect.Lock, args...)
 	if err != nil {
 		return fmt.Errorf("read %d runs: %w", len(ids), err)
 	}
@@ -55,9 +56,9 @@ func (g *group) loadAttempts(ctx context.Context, keys []attemptKey) error {
 	for i, k := range keys {
 		runs[i], attempts[i] = k.run, int64(k.attempt)
 	}
-	table, args := g.tx.dialect.table(1, column{texts: runs}, column{numbers: attempts})
+	table, args := g.tx.Dialect.Table(1, db.Column{Texts: runs}, db.Column{Numbers: attempts})
 	rows, err := g.tx.QueryContext(ctx, `SELECT `+attemptColumns+` FROM attempts
-		WHERE (run_id, attempt) IN (SELECT c0, c1 FROM `+table+`) ORDER BY run_id, attempt`+g.tx.dialect.lock, args...)
+		WHERE (run_id, attempt) IN (SELECT c0, c1 FROM `+table+`) ORDER BY run_id, attempt`+g.tx.Dialect.Lock, args...)
 	if err != nil {
 		return fmt.Errorf("read %d attempts: %w", len(keys), err)
 	}

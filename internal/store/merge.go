@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/journal"
 )
 
@@ -110,14 +111,14 @@ func (w *blockWriter) putRow(ctx context.Context, key attemptKey, h index.BlockH
 		}
 		text = string(encoded)
 	}
-	return w.later(ctx, laterStatement{
-		query: `INSERT INTO blocks (run_id, attempt, start, size, first_line, lines, head, samples, data, codec, stored, segment, object, place)
+	return w.Later(ctx, db.Statement{
+		Query: `INSERT INTO blocks (run_id, attempt, start, size, first_line, lines, head, samples, data, codec, stored, segment, object, place)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
-		args: []any{
+		Args: []any{
 			key.run, key.attempt, h.Start, h.Size, h.FirstLine, h.Lines, string(head), text,
 			at.data, at.codec, at.stored, at.segment, at.object, at.place,
 		},
-		what: fmt.Sprintf("store block %d of run %s attempt %d", h.Start, key.run, key.attempt),
+		What: fmt.Sprintf("store block %d of run %s attempt %d", h.Start, key.run, key.attempt),
 	})
 }
 

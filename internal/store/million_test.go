@@ -20,7 +20,7 @@ func fill(b *testing.B, s *Store, n int) {
 	b.Helper()
 	series := `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ` + fmt.Sprint(n) + `)`
 	number, text := `printf('%012d', i)`, `printf('job-%03d', i % 200)`
-	if s.dialect.postgres {
+	if s.Dialect.Postgres {
 		series = `WITH n AS (SELECT generate_series(1, ` + fmt.Sprint(n) + `) AS i)`
 		number, text = `lpad(CAST(i AS TEXT), 12, '0')`, `'job-' || lpad(CAST(i % 200 AS TEXT), 3, '0')`
 	}
@@ -36,7 +36,7 @@ func fill(b *testing.B, s *Store, n int) {
 		series + ` INSERT INTO run_labels (key, value, run_id, start_at) SELECT 'case', 'rare', ` + id + `, ` + at + ` FROM n WHERE i % 20000 = 77`,
 		`INSERT INTO jobs (name, next_number) SELECT job, MAX(number) + 1 FROM runs GROUP BY job`,
 	} {
-		if _, err := s.writer.Exec(query); err != nil {
+		if _, err := s.Writer.Exec(query); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -54,10 +54,10 @@ func fill(b *testing.B, s *Store, n int) {
 
 // analyze lets PostgreSQL see how many rows there are.
 func analyze(tb testing.TB, s *Store) {
-	if !s.dialect.postgres {
+	if !s.Dialect.Postgres {
 		return
 	}
-	if _, err := s.writer.Exec(`ANALYZE`); err != nil {
+	if _, err := s.Writer.Exec(`ANALYZE`); err != nil {
 		tb.Fatal(err)
 	}
 }

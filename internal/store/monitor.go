@@ -12,6 +12,7 @@ import (
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -21,7 +22,7 @@ import (
 func (s *Outbox) RequestCancel(ctx context.Context, run string, c job.Cancel) (job.Run, []job.RunEvent, error) {
 	var row runRow
 	var events []job.RunEvent
-	err := s.write(ctx, theseRuns(run), func(t *tx) (err error) {
+	err := s.Write(ctx, db.Runs(run), func(t *db.Tx) (err error) {
 		if row, err = lockRun(ctx, t, run); err != nil {
 			return err
 		}
@@ -49,7 +50,7 @@ func cancelRun(run job.Run, c job.Cancel) (next job.Run, events []job.RunEvent, 
 	if run.Cancel != nil || run.EndedAt != nil && run.State != job.Retrying {
 		return run, nil, false
 	}
-	c.By, c.Why, c.At = index.Text(c.By, 200), index.Text(c.Why, 1000), fromMicros(micros(c.At))
+	c.By, c.Why, c.At = index.Text(c.By, 200), index.Text(c.Why, 1000), db.FromMicros(db.Micros(c.At))
 	run.Cancel = &c
 	evidence := "Stop requested by " + c.By
 	if c.Why != "" {
@@ -97,7 +98,7 @@ func (s *Health) Judge(ctx context.Context, verdicts []lease.Verdict) ([]lease.V
 	}
 	bad := func(one lease.Verdict, err error) { s.failed(ctx, troubleJudge, one.Run, err) }
 	for some := range slices.Chunk(verdicts, verdictsTogether) {
-		if err := isolate(ctx, s.database, some, store, bad); err != nil {
+		if err := isolate(ctx, s.DB, some, store, bad); err != nil {
 			return nil, fmt.Errorf("store %d verdicts: %w", len(verdicts), err)
 		}
 	}
@@ -105,7 +106,7 @@ func (s *Health) Judge(ctx context.Context, verdicts []lease.Verdict) ([]lease.V
 }
 
 func (s *Health) judgeTogether(ctx context.Context, verdicts []lease.Verdict) (judged []lease.VerdictResult, err error) {
-	err = s.write(ctx, runsOf(verdicts, func(v lease.Verdict) string { return v.Run }), func(t *tx) error {
+	err = s.Write(ctx, db.RunsOf(verdicts, func(v lease.Verdict) string { return v.Run }), func(t *db.Tx) error {
 		judged = nil
 		for _, v := range verdicts {
 			one, err := judgeOne(ctx, t, v)
@@ -121,7 +122,7 @@ func (s *Health) judgeTogether(ctx context.Context, verdicts []lease.Verdict) (j
 	return judged, err
 }
 
-func judgeOne(ctx context.Context, t *tx, v lease.Verdict) (*lease.VerdictResult, error) {
+func judgeOne(ctx context.Context, t *db.Tx, v lease.Verdict) (*lease.VerdictResult, error) {
 	row, err := lockRun(ctx, t, v.Run)
 	var gone *query.NotFoundError
 	if errors.As(err, &gone) {
@@ -130,7 +131,7 @@ func judgeOne(ctx context.Context, t *tx, v lease.Verdict) (*lease.VerdictResult
 	if err != nil {
 		return nil, err
 	}
-	if row.run.Attempt != v.Attempt || micros(row.heardAt) != micros(v.HeardAt) || !row.run.State.Active() {
+	if row.run.Attempt != v.Attempt || db.Micros(row.heardAt) != db.Micros(v.HeardAt) || !row.run.State.Active() {
 		return nil, nil
 	}
 	run, events, changed := applyVerdict(row.run, v)
@@ -157,7 +158,7 @@ func judgeOne(ctx context.Context, t *tx, v lease.Verdict) (*lease.VerdictResult
 // applyVerdict is what a verdict makes of an active run. A lost run has an outcome that
 // says so, and no time of its end, because nobody knows it.
 func applyVerdict(run job.Run, v lease.Verdict) (next job.Run, events []job.RunEvent, changed bool) {
-	at := fromMicros(micros(v.At))
+	at := db.FromMicros(db.Micros(v.At))
 	if v.Lost {
 		run, event, err := index.Move(run, job.Event{Kind: job.LeaseExpired}, at, index.ServerClock, v.Evidence)
 		if err != nil || event == nil {

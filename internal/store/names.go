@@ -1,6 +1,9 @@
 package store
 
-import "stint.dev/stint/internal/store/datadir"
+import (
+	"stint.dev/stint/internal/store/datadir"
+	"stint.dev/stint/internal/store/db"
+)
 
 // What users of a store need to know of its parts.
 type (
@@ -8,4 +11,9 @@ type (
 	InUseError = datadir.InUseError
 	// LostDatabaseError says that a data directory has journals and no database.
 	LostDatabaseError = datadir.LostDatabaseError
+	// NewerSchemaError says that a newer stint has written the database.
+	NewerSchemaError = db.NewerSchemaError
+	// OlderSchemaError says that an older stint has written the database, and that a server of
+	// that version may be working on it.
+	OlderSchemaError = db.OlderSchemaError
 )

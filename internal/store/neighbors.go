@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -29,7 +30,7 @@ func (s *Queries) Neighbors(ctx context.Context, run job.Run) (job.Neighbors, er
 
 func (s *Queries) neighbor(ctx context.Context, query string, of job.Run) (*job.Neighbor, error) {
 	var n job.Neighbor
-	err := s.reader.QueryRowContext(ctx, query, of.Job, micros(of.StartAt), of.ID).Scan(&n.ID, &n.Number)
+	err := s.Reader.QueryRowContext(ctx, query, of.Job, db.Micros(of.StartAt), of.ID).Scan(&n.ID, &n.Number)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}

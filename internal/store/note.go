@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/segment"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -28,7 +29,7 @@ type note struct {
 }
 
 // readNote returns the note of an attempt; none for a run that is not known yet.
-func readNote(ctx context.Context, from oneRow, key attemptKey, header []byte) ([]byte, error) {
+func readNote(ctx context.Context, from db.RowQuerier, key attemptKey, header []byte) ([]byte, error) {
 	n := note{Header: header}
 	var created, start int64
 	var beat sql.NullInt64
@@ -44,7 +45,7 @@ func readNote(ctx context.Context, from oneRow, key attemptKey, header []byte) (
 	if err != nil {
 		return nil, fmt.Errorf("read what is known of run %s: %w", key.run, err)
 	}
-	n.CreatedAt, n.StartAt, n.BeatAt = fromMicros(created), fromMicros(start), fromNull(beat)
+	n.CreatedAt, n.StartAt, n.BeatAt = db.FromMicros(created), db.FromMicros(start), db.FromNull(beat)
 	return json.Marshal(n)
 }
 
@@ -68,14 +69,14 @@ func (s *Maintenance) noteFor(ctx context.Context, p *packing) ([]byte, error) {
 	if p.blocks[0].head.Start != journal.HeaderSize {
 		return nil, nil
 	}
-	_, row, err := scanAttempt(s.reader.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, p.key.run, p.key.attempt))
+	_, row, err := scanAttempt(s.Reader.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, p.key.run, p.key.attempt))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, errMoved
 	}
 	if err != nil {
 		return nil, err
 	}
-	text, err := readNote(ctx, s.reader, p.key, row.Header)
+	text, err := readNote(ctx, s.Reader, p.key, row.Header)
 	if err != nil || text == nil {
 		return nil, err
 	}
@@ -89,7 +90,7 @@ func (s *Maintenance) noteFor(ctx context.Context, p *packing) ([]byte, error) {
 func (s *Maintenance) copyAgain(ctx context.Context, id, size int64) error {
 	var plainRows int64
 	var bytes int64
-	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(CASE WHEN codec = 0 THEN 1 END), COALESCE(SUM(COALESCE(stored, size)), 0)
+	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(CASE WHEN codec = 0 THEN 1 END), COALESCE(SUM(COALESCE(stored, size)), 0)
 		FROM blocks WHERE segment = $1`, id).Scan(&plainRows, &bytes)
 	if err != nil {
 		return fmt.Errorf("find out what segment %d is needed for: %w", id, err)
@@ -97,9 +98,9 @@ func (s *Maintenance) copyAgain(ctx context.Context, id, size int64) error {
 	if plainRows > 0 || bytes > size/2 || id == s.segments.Active() {
 		return nil
 	}
-	err = repeat(ctx, func() (bool, error) {
+	err = db.Repeat(ctx, func() (bool, error) {
 		left := true
-		err := s.write(ctx, noRuns, func(t *tx) error {
+		err := s.Write(ctx, db.None, func(t *db.Tx) error {
 			w := s.writeBlocks(t)
 			w.begin()
 			defer w.end()

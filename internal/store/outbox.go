@@ -12,6 +12,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -20,25 +21,25 @@ const outboxColumns = `id, kind, run_id, attempt, what, severity, route, status,
 
 // Outbox is what is to be notified of or done, and who is to be notified.
 type Outbox struct {
-	*database
+	*db.DB
 	*troubleItems
 	queries *Queries
 	secrets secrets
 }
 
-func newOutbox(d *database, items *troubleItems, q *Queries) *Outbox {
-	return &Outbox{database: d, troubleItems: items, queries: q}
+func newOutbox(d *db.DB, items *troubleItems, q *Queries) *Outbox {
+	return &Outbox{DB: d, troubleItems: items, queries: q}
 }
 
 // insertEntries stores what a change asks for, in the transaction of the change.
-func insertEntries(ctx context.Context, t *tx, entries []outbox.Entry) error {
+func insertEntries(ctx context.Context, t *db.Tx, entries []outbox.Entry) error {
 	for _, e := range entries {
-		at := micros(e.At)
+		at := db.Micros(e.At)
 		a := job.Action{
 			Kind: e.Kind, Run: e.Run, Attempt: e.Attempt, What: index.Text(e.What, 100), Severity: e.Severity,
 			Message: index.Text(e.Message, 2000), By: index.Text(e.By, 200), Ends: index.Text(e.Ends, 100), Late: e.Late,
 		}
-		if err := insertAction(ctx, t, a, at, max(at, micros(e.After))); err != nil {
+		if err := insertAction(ctx, t, a, at, max(at, db.Micros(e.After))); err != nil {
 			return err
 		}
 	}
@@ -46,7 +47,7 @@ func insertEntries(ctx context.Context, t *tx, entries []outbox.Entry) error {
 }
 
 // insertAction stores a pending row.
-func insertAction(ctx context.Context, t *tx, a job.Action, created, next int64) error {
+func insertAction(ctx context.Context, t *db.Tx, a job.Action, created, next int64) error {
 	late, err := jsonOrNull(a.Late)
 	if err != nil {
 		return fmt.Errorf("encode an outbox row (%s %s) of run %s: %w", a.Kind, a.What, a.Run, err)
@@ -64,12 +65,12 @@ func insertAction(ctx context.Context, t *tx, a job.Action, created, next int64)
 
 // withdraw drops the notifications of bad ends of a run, up to an attempt, that wait and are not
 // due yet, and reports whether there were any: nobody was notified, and nobody needs to be.
-func withdraw(ctx context.Context, t *tx, run string, attempt int, why string, now time.Time) (bool, error) {
+func withdraw(ctx context.Context, t *db.Tx, run string, attempt int, why string, now time.Time) (bool, error) {
 	withdrawn := false
 	for range 2 { // the second time those that another server was dispatching at the first
 		res, err := t.ExecContext(ctx, `UPDATE outbox SET status = 'dropped', last_error = $4, done_at = $3
 			WHERE run_id = $1 AND attempt <= $2 AND next_at > $3 AND kind = 'notify' AND what IN ('failed', 'timed_out', 'lost')
-			AND status = 'pending' AND batch = 0 AND repeats = 0`, run, attempt, micros(now), why)
+			AND status = 'pending' AND batch = 0 AND repeats = 0`, run, attempt, db.Micros(now), why)
 		if err != nil {
 			return false, fmt.Errorf("withdraw a notification of run %s: %w", run, err)
 		}
@@ -84,10 +85,10 @@ func withdraw(ctx context.Context, t *tx, run string, attempt int, why string, n
 
 // AddOutbox stores entries that no change of a run brings with it.
 func (s *Outbox) AddOutbox(ctx context.Context, entries []outbox.Entry) error {
-	return s.write(ctx, noRuns, func(t *tx) error { return insertEntries(ctx, t, entries) })
+	return s.Write(ctx, db.None, func(t *db.Tx) error { return insertEntries(ctx, t, entries) })
 }
 
-func scanAction(from scanner) (job.Action, error) {
+func scanAction(from db.Scanner) (job.Action, error) {
 	var a job.Action
 	var run sql.NullString
 	var severity string
@@ -100,11 +101,11 @@ func scanAction(from scanner) (job.Action, error) {
 		err = json.Unmarshal(late, &a.Late)
 	}
 	a.Run, a.Severity = run.String, job.Health(severity)
-	a.CreatedAt, a.DoneAt = fromMicros(created), fromNull(done)
+	a.CreatedAt, a.DoneAt = db.FromMicros(created), db.FromNull(done)
 	if a.Cause == 0 {
 		a.Cause = a.ID
 	}
-	if at := fromMicros(next); a.Status == outbox.Pending {
+	if at := db.FromMicros(next); a.Status == outbox.Pending {
 		a.NextAt = &at
 	}
 	return a, err
@@ -140,7 +141,7 @@ func (s *Outbox) Actions(ctx context.Context, q query.Actions) ([]job.Action, er
 		add(` AND id < `, q.Before)
 	}
 	statement += ` ORDER BY id DESC LIMIT ` + strconv.Itoa(min(max(q.Limit, 1), 501))
-	rows, err := s.reader.QueryContext(ctx, statement, args...)
+	rows, err := s.Reader.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list actions: %w", err)
 	}
@@ -154,8 +155,8 @@ func (s *Outbox) Actions(ctx context.Context, q query.Actions) ([]job.Action, er
 // DueActions returns pending cancels and retries whose time has come, those that have waited
 // longest first.
 func (s *Outbox) DueActions(ctx context.Context, now time.Time, limit int) ([]job.Action, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox
-		WHERE status = 'pending' AND route = '' AND kind <> 'notify' AND next_at <= $1 ORDER BY next_at, id LIMIT $2`, micros(now), limit)
+	rows, err := s.Reader.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox
+		WHERE status = 'pending' AND route = '' AND kind <> 'notify' AND next_at <= $1 ORDER BY next_at, id LIMIT $2`, db.Micros(now), limit)
 	if err != nil {
 		return nil, fmt.Errorf("read due actions: %w", err)
 	}
@@ -194,8 +195,8 @@ func (s *Outbox) ActionFollowed(ctx context.Context, a job.Action) {
 func (s *Outbox) Dispatch(ctx context.Context, now time.Time, limit int, to func(job.Action, *job.Run) (routes []string, why string)) (int, error) {
 	var n int
 	// Most of the time there is none, and a transaction that writes is not to be had for nothing.
-	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM outbox
-		WHERE status = 'pending' AND route = '' AND kind = 'notify' AND`+rests(troubleNotify, "CAST(outbox.id AS TEXT)", 1)+` LIMIT 1) AS causes`, micros(s.now())).Scan(&n)
+	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM outbox
+		WHERE status = 'pending' AND route = '' AND kind = 'notify' AND`+rests(troubleNotify, "CAST(outbox.id AS TEXT)", 1)+` LIMIT 1) AS causes`, db.Micros(s.Now())).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("look for notifications: %w", err)
 	}
@@ -205,8 +206,8 @@ func (s *Outbox) Dispatch(ctx context.Context, now time.Time, limit int, to func
 	// What fails is tried again for fewer and fewer, until the causes are found that fail alone.
 	for some := limit; ; some = max(some/2, 1) {
 		var causes []job.Action
-		err := s.write(ctx, noRuns, func(t *tx) (err error) {
-			causes, err = dispatchSome(ctx, t, now, s.now(), some, to)
+		err := s.Write(ctx, db.None, func(t *db.Tx) (err error) {
+			causes, err = dispatchSome(ctx, t, now, s.Now(), some, to)
 			return err
 		})
 		switch {
@@ -229,11 +230,11 @@ func (s *Outbox) Dispatch(ctx context.Context, now time.Time, limit int, to func
 }
 
 // dispatchSome finds the routes of some causes and returns them, also when that fails.
-func dispatchSome(ctx context.Context, t *tx, now, resting time.Time, limit int, to func(job.Action, *job.Run) ([]string, string)) ([]job.Action, error) {
+func dispatchSome(ctx context.Context, t *db.Tx, now, resting time.Time, limit int, to func(job.Action, *job.Run) ([]string, string)) ([]job.Action, error) {
 	// No row is skipped for being locked: another server's causes come first, and the
 	// messages about a run stay in order.
 	rows, err := t.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox WHERE status = 'pending' AND route = '' AND kind = 'notify'
-		AND`+rests(troubleNotify, "CAST(outbox.id AS TEXT)", 1)+` ORDER BY id LIMIT `+strconv.Itoa(limit)+t.dialect.lock, micros(resting))
+		AND`+rests(troubleNotify, "CAST(outbox.id AS TEXT)", 1)+` ORDER BY id LIMIT `+strconv.Itoa(limit)+t.Dialect.Lock, db.Micros(resting))
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +250,7 @@ func dispatchSome(ctx context.Context, t *tx, now, resting time.Time, limit int,
 	return causes, nil
 }
 
-func dispatchOne(ctx context.Context, t *tx, now time.Time, c job.Action, to func(job.Action, *job.Run) ([]string, string)) error {
+func dispatchOne(ctx context.Context, t *db.Tx, now time.Time, c job.Action, to func(job.Action, *job.Run) ([]string, string)) error {
 	var run *job.Run
 	if c.Run != "" {
 		row, err := scanRun(t.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id = $1`, c.Run))
@@ -270,7 +271,7 @@ func dispatchOne(ctx context.Context, t *tx, now time.Time, c job.Action, to fun
 	for _, route := range routes {
 		one := c
 		one.Route = route
-		if err := insertAction(ctx, t, one, micros(c.CreatedAt), micros(*c.NextAt)); err != nil {
+		if err := insertAction(ctx, t, one, db.Micros(c.CreatedAt), db.Micros(*c.NextAt)); err != nil {
 			return err
 		}
 	}
@@ -280,7 +281,7 @@ func dispatchOne(ctx context.Context, t *tx, now time.Time, c job.Action, to fun
 
 // RouteRows returns the pending rows of a route, oldest first.
 func (s *Outbox) RouteRows(ctx context.Context, route string, limit int) ([]job.Action, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox
+	rows, err := s.Reader.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox
 		WHERE status = 'pending' AND route = $1 ORDER BY id LIMIT $2`, route, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read what waits for route %s: %w", route, err)
@@ -294,7 +295,7 @@ func (s *Outbox) RouteRows(ctx context.Context, route string, limit int) ([]job.
 
 // Settle stores what became of rows. A row that is not pending any more stays as it is.
 func (s *Outbox) Settle(ctx context.Context, settled []outbox.Result) error {
-	return s.write(ctx, noRuns, func(t *tx) error {
+	return s.Write(ctx, db.None, func(t *db.Tx) error {
 		for _, one := range settled {
 			if err := finishRow(ctx, t, one); err != nil {
 				return err
@@ -304,11 +305,11 @@ func (s *Outbox) Settle(ctx context.Context, settled []outbox.Result) error {
 	})
 }
 
-func finishRow(ctx context.Context, t *tx, one outbox.Result) error {
-	done := sql.NullInt64{Int64: micros(one.At), Valid: one.Status != outbox.Pending}
+func finishRow(ctx context.Context, t *db.Tx, one outbox.Result) error {
+	done := sql.NullInt64{Int64: db.Micros(one.At), Valid: one.Status != outbox.Pending}
 	res, err := t.ExecContext(ctx, `UPDATE outbox SET status = $2, tries = $3, next_at = $4, batch = $5, last_error = $6, done_at = $7
 		WHERE id = $1 AND status = 'pending'`,
-		one.ID, one.Status, one.Tries, micros(one.NextAt), one.Batch, index.Text(one.Error, 1000), done)
+		one.ID, one.Status, one.Tries, db.Micros(one.NextAt), one.Batch, index.Text(one.Error, 1000), done)
 	if err != nil {
 		return fmt.Errorf("store what became of outbox row %d: %w", one.ID, err)
 	}
@@ -322,7 +323,7 @@ func finishRow(ctx context.Context, t *tx, one outbox.Result) error {
 		created_at, cause, repeats, batch, last_error, message, by_whom, ends, late)
 		SELECT kind, run_id, attempt, what, severity, route, 'pending', 0, CAST($2 AS BIGINT), created_at,
 		CASE WHEN cause = 0 THEN id ELSE cause END, repeats + 1, 0, '', message, by_whom, ends, late FROM outbox WHERE id = $1`,
-		one.ID, micros(one.Again))
+		one.ID, db.Micros(one.Again))
 	if err != nil {
 		return fmt.Errorf("repeat outbox row %d: %w", one.ID, err)
 	}
@@ -332,14 +333,14 @@ func finishRow(ctx context.Context, t *tx, one outbox.Result) error {
 // TidyOutbox drops what waits for routes that are gone, and deletes up to limit rows that
 // were finished before a time.
 func (s *Outbox) TidyOutbox(ctx context.Context, now, before time.Time, limit int) error {
-	return s.write(ctx, noRuns, func(t *tx) error {
+	return s.Write(ctx, db.None, func(t *db.Tx) error {
 		_, err := t.ExecContext(ctx, `UPDATE outbox SET status = 'dropped', last_error = 'the route was deleted', done_at = $1
-			WHERE status = 'pending' AND route <> '' AND route NOT IN (SELECT name FROM routes)`, micros(now))
+			WHERE status = 'pending' AND route <> '' AND route NOT IN (SELECT name FROM routes)`, db.Micros(now))
 		if err != nil {
 			return fmt.Errorf("drop what waits for deleted routes: %w", err)
 		}
 		_, err = t.ExecContext(ctx, `DELETE FROM outbox WHERE id IN (SELECT id FROM outbox
-			WHERE status <> 'pending' AND done_at < $1 ORDER BY done_at LIMIT $2)`, micros(before), limit)
+			WHERE status <> 'pending' AND done_at < $1 ORDER BY done_at LIMIT $2)`, db.Micros(before), limit)
 		if err != nil {
 			return fmt.Errorf("delete old outbox rows: %w", err)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -26,10 +27,10 @@ type overview struct {
 func (s *Queries) Overview(ctx context.Context, q query.Overview) (job.Overview, error) {
 	q.Limit = min(max(q.Limit, 1), mostJobs)
 	isolation := sql.LevelDefault // SQLite reads one state of the database in each transaction
-	if s.dialect.postgres {
+	if s.Dialect.Postgres {
 		isolation = sql.LevelRepeatableRead
 	}
-	t, err := s.reader.BeginTx(ctx, &sql.TxOptions{Isolation: isolation, ReadOnly: true})
+	t, err := s.Reader.BeginTx(ctx, &sql.TxOptions{Isolation: isolation, ReadOnly: true})
 	if err != nil {
 		return job.Overview{}, fmt.Errorf("read the overview: %w", err)
 	}
@@ -155,9 +156,9 @@ func (o *overview) troubles(ctx context.Context, statement string) ([]query.Trou
 		if err := rows.Scan(&t.Run, &attempt, &t.State, &t.Health, &acknowledged, &start, &started, &ended, &heard); err != nil {
 			return nil, err
 		}
-		t.Acknowledged, t.At = acknowledged == 1, fromMicros(start)
+		t.Acknowledged, t.At = acknowledged == 1, db.FromMicros(start)
 		if t.State.Terminal() {
-			t.At = query.EndOnServer(attempt, t.At, fromNull(started), fromNull(ended), fromMicros(heard), o.query.Now)
+			t.At = query.EndOnServer(attempt, t.At, db.FromNull(started), db.FromNull(ended), db.FromMicros(heard), o.query.Now)
 		}
 		all = append(all, t)
 	}
@@ -170,7 +171,7 @@ func (o *overview) runs(ctx context.Context, ids []string) ([]job.OverviewRun, e
 	if len(ids) == 0 {
 		return []job.OverviewRun{}, nil
 	}
-	table, args := o.store.dialect.table(1, column{texts: ids})
+	table, args := o.store.Dialect.Table(1, db.Column{Texts: ids})
 	found, err := o.shortRuns(ctx, `SELECT `+runColumns+` FROM runs WHERE id IN (SELECT c0 FROM `+table+`)`, args...)
 	if err != nil {
 		return nil, err
@@ -204,7 +205,7 @@ func (o *overview) shortRuns(ctx context.Context, statement string, args ...any)
 	}
 	out := make([]job.OverviewRun, len(found))
 	for i := range found {
-		run := o.store.show(found[i])
+		run := o.store.Show(found[i])
 		out[i] = query.ShortRun(&run)
 	}
 	return out, nil
@@ -212,7 +213,7 @@ func (o *overview) shortRuns(ctx context.Context, statement string, args ...any)
 
 // active counts the active runs and, if they are asked for, lists those that started last.
 func (o *overview) active(ctx context.Context, list bool) error {
-	rows, err := o.QueryContext(ctx, `SELECT health, COUNT(*) FROM `+o.store.dialect.runsBy("runs_leased")+` WHERE leased = 1 GROUP BY health
+	rows, err := o.QueryContext(ctx, `SELECT health, COUNT(*) FROM `+o.store.Dialect.RunsBy("runs_leased")+` WHERE leased = 1 GROUP BY health
 		UNION ALL SELECT '', COUNT(*) FROM runs WHERE state = 'queued' UNION ALL SELECT '', COUNT(*) FROM runs WHERE state = 'retrying'`)
 	if err != nil {
 		return fmt.Errorf("count active runs: %w", err)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -24,7 +25,7 @@ func (o *overview) jobNames(ctx context.Context, list bool) ([]string, error) {
 	if err != nil || !list {
 		return nil, err
 	}
-	names, err := textsOf(ctx, o, jobsAfter, after, o.query.Limit+1)
+	names, err := db.TextsOf(ctx, o, jobsAfter, after, o.query.Limit+1)
 	if err != nil {
 		return nil, fmt.Errorf("list jobs: %w", err)
 	}
@@ -83,7 +84,7 @@ func (o *overview) jobs(ctx context.Context, names []string, troubles []job.Over
 
 // counts counts the runs of jobs.
 func (o *overview) counts(ctx context.Context, names []string) (map[string]job.Summary, error) {
-	table, args := o.store.dialect.table(1, column{texts: names})
+	table, args := o.store.Dialect.Table(1, db.Column{Texts: names})
 	rows, err := o.QueryContext(ctx, `SELECT job, state, SUM(n) FROM run_counts WHERE job IN (SELECT c0 FROM `+table+`) GROUP BY job, state ORDER BY job, state`, args...)
 	if err != nil {
 		return nil, err
@@ -98,15 +99,15 @@ func (o *overview) counts(ctx context.Context, names []string) (map[string]job.S
 
 // lastRunsOf finds the last runs of jobs: a row for each job, with number, state and start of its last
 // runs as words. It reads entries of an index alone, one more for each job than an overview shows.
-func lastRunsOf(d dialect, names []string) (string, []any) {
-	table, args := d.table(1, column{texts: names})
+func lastRunsOf(d db.Dialect, names []string) (string, []any) {
+	table, args := d.Table(1, db.Column{Texts: names})
 	return fmt.Sprintf(`SELECT v.c0, (SELECT string_agg(last.words, ' ') FROM (SELECT r.number || ' ' || r.state || ' ' || r.start_at AS words
 		FROM runs r WHERE r.job = v.c0 ORDER BY r.start_at DESC, r.id DESC LIMIT %d) AS last) FROM %s`, query.OverviewCells+1, table), args
 }
 
 // lastRuns returns the runs of each job that started last, the last one first.
 func (o *overview) lastRuns(ctx context.Context, names []string) (map[string][]job.LastRun, error) {
-	query, args := lastRunsOf(o.store.dialect, names)
+	query, args := lastRunsOf(o.store.Dialect, names)
 	rows, err := o.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -142,7 +143,7 @@ func readLastRuns(text string) ([]job.LastRun, error) {
 		if err != nil {
 			return nil, err
 		}
-		runs = append(runs, job.LastRun{Number: number, State: job.State(some[1]), StartAt: fromMicros(start)})
+		runs = append(runs, job.LastRun{Number: number, State: job.State(some[1]), StartAt: db.FromMicros(start)})
 	}
 	slices.SortStableFunc(runs, func(a, b job.LastRun) int { return b.StartAt.Compare(a.StartAt) })
 	return runs, nil

@@ -13,9 +13,9 @@ func TestTheOverviewUsesIndexes(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 			s := storeOfEndedRuns(t, engine, now)
-			lastRuns, names := lastRunsOf(s.dialect, []string{"job1", "job2"})
+			lastRuns, names := lastRunsOf(s.Dialect, []string{"job1", "job2"})
 			last := "COVERING INDEX runs_of_job ("
-			if s.dialect.postgres {
+			if s.Dialect.Postgres {
 				last = "Index Only Scan Backward using runs_of_job on"
 			}
 			for _, q := range []struct {

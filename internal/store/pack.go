@@ -13,6 +13,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/segment"
 	"stint.dev/stint/journal"
 )
@@ -87,7 +88,7 @@ func (s *Maintenance) pack(ctx context.Context, p *packing, now time.Time) error
 // packBlocks reads which blocks the step is about: those from its start on that lie
 // together, up to objectBytes.
 func (s *Maintenance) packBlocks(ctx context.Context, p *packing) error {
-	rows, err := s.reader.QueryContext(ctx, `SELECT head, samples, codec, stored, segment, object, place FROM blocks
+	rows, err := s.Reader.QueryContext(ctx, `SELECT head, samples, codec, stored, segment, object, place FROM blocks
 		WHERE run_id = $1 AND attempt = $2 AND start >= $3 AND codec = 0 ORDER BY start LIMIT 5000`, p.key.run, p.key.attempt, p.from)
 	if err != nil {
 		return err
@@ -167,9 +168,9 @@ func (s *Maintenance) joined(ctx context.Context, key attemptKey, blocks []packB
 // putObject stores frames as one object of the archive.
 func (s *Maintenance) putObject(ctx context.Context, p *packing, note []byte, frames []frame, size int64, now time.Time) (object int64, err error) {
 	name := fmt.Sprintf("%s/%d/%016d-%s", p.key.run, p.key.attempt, p.from, p.claim[:8])
-	err = s.write(ctx, noRuns, func(t *tx) error {
+	err = s.Write(ctx, db.None, func(t *db.Tx) error {
 		return t.QueryRowContext(ctx, `INSERT INTO objects (name, state, size, changed_at) VALUES ($1, 'writing', $2, $3) RETURNING id`,
-			name, size, micros(now)).Scan(&object)
+			name, size, db.Micros(now)).Scan(&object)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("note object %s: %w", name, err)
@@ -187,7 +188,7 @@ func (s *Maintenance) putObject(ctx context.Context, p *packing, note []byte, fr
 // packed replaces the blocks by their frames, if nothing has changed since they were read
 // and the claim still holds.
 func (s *Maintenance) packed(ctx context.Context, p *packing, frames []frame, object int64, now time.Time) error {
-	return s.write(ctx, theseRuns(p.key.run), func(t *tx) error {
+	return s.Write(ctx, db.Runs(p.key.run), func(t *db.Tx) error {
 		row, err := lockClaimed(ctx, t, p)
 		if err != nil {
 			return err
@@ -235,13 +236,13 @@ func packNext(row *attemptRow, done int64, did bool, now time.Time) sql.NullInt6
 	if left == 0 || !did || !row.Ended && left < packLive/8 {
 		return sql.NullInt64{}
 	}
-	return number(micros(now))
+	return db.Number(db.Micros(now))
 }
 
 // lockClaimed locks the attempt and checks that the claim still holds.
-func lockClaimed(ctx context.Context, t *tx, p *packing) (*attemptRow, error) {
+func lockClaimed(ctx context.Context, t *db.Tx, p *packing) (*attemptRow, error) {
 	var holder sql.NullString
-	err := t.QueryRowContext(ctx, `SELECT claim FROM attempts WHERE run_id = $1 AND attempt = $2`+t.dialect.lock,
+	err := t.QueryRowContext(ctx, `SELECT claim FROM attempts WHERE run_id = $1 AND attempt = $2`+t.Dialect.Lock,
 		p.key.run, p.key.attempt).Scan(&holder)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && holder.String != p.claim {
 		return nil, errMoved // deleted, or another server goes on with it
@@ -258,10 +259,10 @@ func lockClaimed(ctx context.Context, t *tx, p *packing) (*attemptRow, error) {
 func putFrames(ctx context.Context, w *blockWriter, p *packing, row *attemptRow, frames []frame, object int64) (err error) {
 	offset := p.skip
 	for _, f := range frames {
-		at := place{codec: compressed, data: f.data, stored: number(int64(len(f.data)))}
+		at := place{codec: compressed, data: f.data, stored: db.Number(int64(len(f.data)))}
 		switch {
 		case object != 0:
-			at.data, at.object, at.place = []byte{}, number(object), number(offset)
+			at.data, at.object, at.place = []byte{}, db.Number(object), db.Number(offset)
 			offset += int64(len(f.data))
 		case w.segments != nil:
 			if at, err = copyFrame(ctx, w, p.key, row, f.head.Start, at); err != nil {

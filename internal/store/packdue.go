@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"stint.dev/stint/internal/store/db"
 )
 
 // claimTime is how long one server may take for a step before another may try.
@@ -24,7 +26,7 @@ const movedInRow = 3
 // packDue packs what is due as long as it may, and reports whether nothing is left.
 func (s *Maintenance) packDue(ctx context.Context, now time.Time, most int64, may func() bool) (all bool, err error) {
 	failures, moved := 0, 0
-	err = repeat(ctx, func() (bool, error) {
+	err = db.Repeat(ctx, func() (bool, error) {
 		if !may() {
 			return false, nil
 		}
@@ -51,19 +53,19 @@ func (s *Maintenance) packDue(ctx context.Context, now time.Time, most int64, ma
 // to be trimmed is trimmed first, because that drops whole blocks, and packed ones are large.
 func (s *Maintenance) claimPack(ctx context.Context, now time.Time, most int64) (*packing, error) {
 	p := packing{claim: uuid.NewString()}
-	err := s.reader.QueryRowContext(ctx, `SELECT run_id, attempt, pack_at FROM attempts
+	err := s.Reader.QueryRowContext(ctx, `SELECT run_id, attempt, pack_at FROM attempts
 		WHERE pack_at <= $1 AND (trim_at IS NULL OR EXISTS (SELECT 1 FROM troubled WHERE kind = '`+troubleTrim+`' AND troubled.id = `+attemptID+`))
-		AND size - packed <= $3 AND`+rests(troublePack, attemptID, 2)+` ORDER BY pack_at LIMIT 1`, micros(now), micros(s.now()), most).Scan(&p.key.run, &p.key.attempt, new(int64))
+		AND size - packed <= $3 AND`+rests(troublePack, attemptID, 2)+` ORDER BY pack_at LIMIT 1`, db.Micros(now), db.Micros(s.Now()), most).Scan(&p.key.run, &p.key.attempt, new(int64))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look for a journal to pack: %w", err)
 	}
-	err = s.write(ctx, noRuns, func(t *tx) error {
+	err = s.Write(ctx, db.None, func(t *db.Tx) error {
 		return t.QueryRowContext(ctx, `UPDATE attempts SET claim = $3, pack_at = $4
 			WHERE run_id = $1 AND attempt = $2 AND pack_at <= $5 RETURNING packed`,
-			p.key.run, p.key.attempt, p.claim, micros(now.Add(claimTime)), micros(now)).Scan(&p.from)
+			p.key.run, p.key.attempt, p.claim, db.Micros(now.Add(claimTime)), db.Micros(now)).Scan(&p.from)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil // another server was faster
@@ -107,9 +109,9 @@ func (s *Maintenance) packOne(ctx context.Context, now time.Time, most int64) (b
 // It returns errMoved if the step held the claim until then.
 func (s *Maintenance) giveBack(ctx context.Context, p *packing, now time.Time) (bool, error) {
 	var n int64
-	err := s.write(ctx, noRuns, func(t *tx) error {
+	err := s.Write(ctx, db.None, func(t *db.Tx) error {
 		result, err := t.ExecContext(ctx, `UPDATE attempts SET claim = NULL, pack_at = $4 WHERE run_id = $1 AND attempt = $2 AND claim = $3`,
-			p.key.run, p.key.attempt, p.claim, micros(now))
+			p.key.run, p.key.attempt, p.claim, db.Micros(now))
 		if err == nil {
 			n, err = result.RowsAffected()
 		}

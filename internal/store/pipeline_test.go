@@ -9,18 +9,19 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/postgrestest"
 )
 
 // addJob is a statement that adds a job.
-func addJob(n int) laterStatement {
-	return laterStatement{
-		query: `INSERT INTO jobs (name, next_number) VALUES ($1, $2)`, args: []any{fmt.Sprintf("job %d", n), n},
-		what: fmt.Sprintf("add job %d", n),
+func addJob(n int) db.Statement {
+	return db.Statement{
+		Query: `INSERT INTO jobs (name, next_number) VALUES ($1, $2)`, Args: []any{fmt.Sprintf("job %d", n), n},
+		What: fmt.Sprintf("add job %d", n),
 	}
 }
 
-func countJobs(t *testing.T, ctx context.Context, tx *tx) (n int) {
+func countJobs(t *testing.T, ctx context.Context, tx *db.Tx) (n int) {
 	t.Helper()
 	if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM jobs`).Scan(&n); err != nil {
 		t.Error(err)
@@ -39,16 +40,16 @@ func TestStatementsThatGoTogether(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	const many = 2*pipelineStatements + 7
-	add := func(tx *tx, from, to int) error {
+	const many = 2*db.PipelineStatements + 7
+	add := func(tx *db.Tx, from, to int) error {
 		for n := from; n < to; n++ {
-			if err := tx.later(ctx, addJob(n)); err != nil {
+			if err := tx.Later(ctx, addJob(n)); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	err = s.write(ctx, allRuns, func(tx *tx) error {
+	err = s.Write(ctx, db.All, func(tx *db.Tx) error {
 		err := add(tx, 0, many)
 		if n := countJobs(t, ctx, tx); n != many {
 			t.Errorf("a query sees %d of the %d jobs before it", n, many)
@@ -60,7 +61,7 @@ func TestStatementsThatGoTogether(t *testing.T) {
 	}
 
 	// One that fails is named, whatever comes after it, and nothing is left of the rest.
-	err = s.write(ctx, allRuns, func(tx *tx) error {
+	err = s.Write(ctx, db.All, func(tx *db.Tx) error {
 		if err := errors.Join(add(tx, many+5, many+10), add(tx, 3, 4), add(tx, many+10, many+15)); err != nil {
 			return err
 		}
@@ -74,14 +75,14 @@ func TestStatementsThatGoTogether(t *testing.T) {
 
 	// A row that another server was faster with makes the transaction begin again.
 	tries := 0
-	err = s.write(ctx, allRuns, func(tx *tx) error {
+	err = s.Write(ctx, db.All, func(tx *db.Tx) error {
 		if tries++; tries > 1 {
 			if n := countJobs(t, ctx, tx); n != many+5 {
 				t.Errorf("%d jobs, want %d", n, many+5)
 			}
 			return nil
 		}
-		return tx.later(ctx, laterStatement{query: `UPDATE jobs SET next_number = 1 WHERE name = $1`, args: []any{"none"}, one: true, what: "change it"})
+		return tx.Later(ctx, db.Statement{Query: `UPDATE jobs SET next_number = 1 WHERE name = $1`, Args: []any{"none"}, One: true, What: "change it"})
 	})
 	if err != nil || tries != 2 {
 		t.Errorf("%d tries, error %v", tries, err)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/segment"
 )
 
@@ -66,13 +67,13 @@ func (w *blockWriter) copied(kind segment.Kind, key attemptKey, start int64, p p
 	if err != nil {
 		return place{}, fmt.Errorf("copy block %d of run %s attempt %d: %w", start, key.run, key.attempt, err)
 	}
-	p.segment, p.place = number(at.Segment), number(at.Offset)
+	p.segment, p.place = db.Number(at.Segment), db.Number(at.Offset)
 	return p, nil
 }
 
 func inSegment(at segment.Place, n int64) place {
 	return place{
-		data: []byte{}, stored: number(n), segment: number(at.Segment), place: number(at.Offset),
+		data: []byte{}, stored: db.Number(n), segment: db.Number(at.Segment), place: db.Number(at.Offset),
 	}
 }
 
@@ -119,7 +120,7 @@ func (s *Journals) BlockData(ctx context.Context, run string, attempt int, start
 
 // locate finds the block that holds a byte of a journal, or the last before it.
 func (s *Journals) locate(ctx context.Context, run string, attempt int, at int64) (b located, err error) {
-	err = s.reader.QueryRowContext(ctx, `SELECT start, size, `+placeColumns+` FROM blocks
+	err = s.Reader.QueryRowContext(ctx, `SELECT start, size, `+placeColumns+` FROM blocks
 		WHERE run_id = $1 AND attempt = $2 AND start <= $3 ORDER BY start DESC LIMIT 1`,
 		run, attempt, at).Scan(append([]any{&b.start, &b.size}, b.dest()...)...)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -160,7 +161,7 @@ func (s *Journals) objectBytes(ctx context.Context, p *place) ([]byte, error) {
 		return nil, errors.New("its bytes are in the archive: say where that is with --archive")
 	}
 	var name string
-	err := s.reader.QueryRowContext(ctx, `SELECT name FROM objects WHERE id = $1`, p.object.Int64).Scan(&name)
+	err := s.Reader.QueryRowContext(ctx, `SELECT name FROM objects WHERE id = $1`, p.object.Int64).Scan(&name)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("object %d: %w", p.object.Int64, fs.ErrNotExist)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -97,7 +98,7 @@ func TestLateRunsAreFoundByAnIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close() //nolint:errcheck // only read
-	for _, query := range []string{lateHosts(s.dialect), lateRunsOf(s.dialect)} {
+	for _, query := range []string{lateHosts(s.Dialect), lateRunsOf(s.Dialect)} {
 		plan := explain(t, s, query, 1, 2, 3)
 		if !strings.Contains(plan, "USING INDEX runs_late") && !strings.Contains(plan, "USING COVERING INDEX runs_late") || strings.Contains(plan, "SCAN runs\n") || strings.Contains(plan, "runs_of_host") {
 			t.Errorf("plan of %s:\n%s", query, plan)
@@ -133,10 +134,10 @@ func TestWhatHasExpiredIsFoundByAnIndex(t *testing.T) {
 	}
 	defer s.Close() //nolint:errcheck // only read
 	for _, e := range append(expiringAccess, expiringAttempts) {
-		plan := explain(t, s, e.statement(), 1, 1)
-		if !strings.Contains(plan, "SEARCH "+e.table+" USING") || !strings.Contains(plan, " INDEX ") ||
-			!strings.Contains(plan, "("+e.at+"<?)") || strings.Contains(plan, "SCAN "+e.table+"\n") {
-			t.Errorf("%s:\n%s", e.table, plan)
+		plan := explain(t, s, e.Statement(), 1, 1)
+		if !strings.Contains(plan, "SEARCH "+e.Table+" USING") || !strings.Contains(plan, " INDEX ") ||
+			!strings.Contains(plan, "("+e.At+"<?)") || strings.Contains(plan, "SCAN "+e.Table+"\n") {
+			t.Errorf("%s:\n%s", e.Table, plan)
 		}
 	}
 	if plan := explain(t, s, `DELETE`+ownerless+` AND run_id IN (SELECT value FROM json_each($2))`, 1, "[]"); strings.Contains(plan, "SCAN run_owners") {
@@ -146,7 +147,7 @@ func TestWhatHasExpiredIsFoundByAnIndex(t *testing.T) {
 
 func explain(t *testing.T, s *Store, query string, args ...any) string {
 	t.Helper()
-	rows, err := s.reader.Query("EXPLAIN QUERY PLAN "+query, args...)
+	rows, err := s.Reader.Query("EXPLAIN QUERY PLAN "+query, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +174,7 @@ func TestStartsAreReadOffIndexesOnPostgres(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	s := storeOfEndedRuns(t, "PostgreSQL", now)
 	const last = "0199aaaa-0000-7000-8000-000000000001"
-	end := micros(now) + 3000 // most of its runs started before that
+	end := db.Micros(now) + 3000 // most of its runs started before that
 	cursor := cursorOf(end, last)
 	type asked struct {
 		name, query string
@@ -191,7 +192,7 @@ func TestStartsAreReadOffIndexesOnPostgres(t *testing.T) {
 		{"the run before", previousRun, at, "runs_of_job"},
 		{"the run after", nextRun, at, "runs_of_job"},
 		{"good runs before", `SELECT id` + goodRunsBefore + `10`, at, "runs_of_job_state"},
-		{"hosts with late runs", lateHosts(s.dialect), []any{1, 2, 3}, "runs_late"},
+		{"hosts with late runs", lateHosts(s.Dialect), []any{1, 2, 3}, "runs_late"},
 	}
 	for name, tt := range map[string]struct {
 		q     query.Runs

@@ -12,6 +12,7 @@ import (
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -29,10 +30,10 @@ func (s *Health) SetPolicy(ctx context.Context, p policy.Stored, actions []byte)
 	if err := json.Unmarshal(actions, &endActions{}); err != nil {
 		return fmt.Errorf("actions of the policy of job %s: %w", p.Job, err)
 	}
-	return s.write(ctx, noRuns, func(t *tx) error {
+	return s.Write(ctx, db.None, func(t *db.Tx) error {
 		_, err := t.ExecContext(ctx, `INSERT INTO job_policies (job, yaml, actions, set_at, set_by) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (job) DO UPDATE SET yaml = $2, actions = $3, set_at = $4, set_by = $5`,
-			p.Job, p.YAML, string(actions), micros(p.SetAt), index.Text(p.SetBy, 200))
+			p.Job, p.YAML, string(actions), db.Micros(p.SetAt), index.Text(p.SetBy, 200))
 		if err != nil {
 			return fmt.Errorf("store the policy of job %s: %w", p.Job, err)
 		}
@@ -42,7 +43,7 @@ func (s *Health) SetPolicy(ctx context.Context, p policy.Stored, actions []byte)
 
 // DeletePolicy makes the default hold again for a job. One without runs is forgotten.
 func (s *Health) DeletePolicy(ctx context.Context, name string) error {
-	return s.write(ctx, noRuns, func(t *tx) error {
+	return s.Write(ctx, db.None, func(t *db.Tx) error {
 		res, err := t.ExecContext(ctx, `DELETE FROM job_policies WHERE job = $1`, name)
 		if err != nil {
 			return fmt.Errorf("remove the policy of job %s: %w", name, err)
@@ -61,14 +62,14 @@ func (s *Health) Policy(ctx context.Context, name string) (policy.Stored, error)
 		return p, &query.NotFoundError{What: "a policy of job " + job.Quote(name)}
 	}
 	var at int64
-	err := s.reader.QueryRowContext(ctx, `SELECT yaml, set_at, set_by FROM job_policies WHERE job = $1`, name).Scan(&p.YAML, &at, &p.SetBy)
+	err := s.Reader.QueryRowContext(ctx, `SELECT yaml, set_at, set_by FROM job_policies WHERE job = $1`, name).Scan(&p.YAML, &at, &p.SetBy)
 	if errors.Is(err, sql.ErrNoRows) {
 		return p, &query.NotFoundError{What: "a policy of job " + job.Quote(name)}
 	}
 	if err != nil {
 		return p, fmt.Errorf("read the policy of job %s: %w", name, err)
 	}
-	p.SetAt = fromMicros(at)
+	p.SetAt = db.FromMicros(at)
 	return p, nil
 }
 
@@ -77,7 +78,7 @@ func (s *Health) Policy(ctx context.Context, name string) (policy.Stored, error)
 // so.
 func (s *Health) Policies(ctx context.Context, seen string) ([]policy.Stored, string, error) {
 	var count, last, sum int64
-	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(MAX(set_at), 0), CAST(COALESCE(SUM(set_at % 1000003), 0) AS BIGINT) FROM job_policies`).Scan(&count, &last, &sum)
+	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(MAX(set_at), 0), CAST(COALESCE(SUM(set_at % 1000003), 0) AS BIGINT) FROM job_policies`).Scan(&count, &last, &sum)
 	if err != nil {
 		return nil, seen, fmt.Errorf("read policies: %w", err)
 	}
@@ -85,7 +86,7 @@ func (s *Health) Policies(ctx context.Context, seen string) ([]policy.Stored, st
 	if version == seen {
 		return nil, seen, nil
 	}
-	rows, err := s.reader.QueryContext(ctx, `SELECT job, yaml, actions, set_at, set_by FROM job_policies ORDER BY job`)
+	rows, err := s.Reader.QueryContext(ctx, `SELECT job, yaml, actions, set_at, set_by FROM job_policies ORDER BY job`)
 	if err != nil {
 		return nil, seen, fmt.Errorf("read policies: %w", err)
 	}
@@ -101,7 +102,7 @@ func (s *Health) Policies(ctx context.Context, seen string) ([]policy.Stored, st
 		if err := json.Unmarshal(actions, &endActions{}); err != nil {
 			p.Unreadable = fmt.Errorf("its stored actions cannot be read: %w", err)
 		}
-		p.SetAt = fromMicros(at)
+		p.SetAt = db.FromMicros(at)
 		all = append(all, p)
 	}
 	return all, version, rows.Err()
@@ -119,7 +120,7 @@ func (s *Health) PolicyRead(ctx context.Context, name string) { s.done(ctx, trou
 // applyPolicy changes the entries of an end as the policy of the job says: who is notified, how
 // severe it is, and whether another attempt follows. A policy that cannot be read changes
 // nothing, or no run of the job could end any more; Policies reports it.
-func applyPolicy(ctx context.Context, t *tx, run *job.Run, entries []outbox.Entry) ([]outbox.Entry, error) {
+func applyPolicy(ctx context.Context, t *db.Tx, run *job.Run, entries []outbox.Entry) ([]outbox.Entry, error) {
 	if len(entries) == 0 {
 		return nil, nil
 	}

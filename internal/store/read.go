@@ -13,7 +13,7 @@ import (
 // JournalSize is how many bytes of an attempt's journal are durable; 0 if none.
 func (s *Journals) JournalSize(ctx context.Context, run string, attempt int) (int64, error) {
 	var size int64
-	err := s.reader.QueryRowContext(ctx, `SELECT size FROM attempts WHERE run_id = $1 AND attempt = $2`, run, attempt).Scan(&size)
+	err := s.Reader.QueryRowContext(ctx, `SELECT size FROM attempts WHERE run_id = $1 AND attempt = $2`, run, attempt).Scan(&size)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}
@@ -26,7 +26,7 @@ func (s *Journals) JournalSize(ctx context.Context, run string, attempt int) (in
 // Blocks returns the heads of up to limit blocks of an attempt's journal, in order,
 // beginning with the one that holds journal offset from (or the first after it).
 func (s *Journals) Blocks(ctx context.Context, run string, attempt int, from int64, limit int) ([]index.BlockHead, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT head FROM blocks
+	rows, err := s.Reader.QueryContext(ctx, `SELECT head FROM blocks
 		WHERE run_id = $1 AND attempt = $2 AND codec <> 2 AND start + size > $3 AND start >= COALESCE(
 			(SELECT start FROM blocks WHERE run_id = $1 AND attempt = $2 AND start <= $3 ORDER BY start DESC LIMIT 1), 0)
 		ORDER BY start LIMIT $4`, run, attempt, from, limit)
@@ -53,11 +53,11 @@ func (s *Journals) Blocks(ctx context.Context, run string, attempt int, from int
 // after it when that was dropped. There is none for a line that has not begun yet.
 func (s *Journals) BlocksFromLine(ctx context.Context, run string, attempt int, line int64, limit int) ([]index.BlockHead, error) {
 	var start int64
-	err := s.reader.QueryRowContext(ctx, `SELECT start FROM blocks
+	err := s.Reader.QueryRowContext(ctx, `SELECT start FROM blocks
 		WHERE run_id = $1 AND attempt = $2 AND first_line <= $3 AND first_line + lines > $3 AND codec <> 2
 		ORDER BY first_line DESC LIMIT 1`, run, attempt, line).Scan(&start)
 	if errors.Is(err, sql.ErrNoRows) {
-		err = s.reader.QueryRowContext(ctx, `SELECT start FROM blocks
+		err = s.Reader.QueryRowContext(ctx, `SELECT start FROM blocks
 			WHERE run_id = $1 AND attempt = $2 AND first_line > $3 AND lines > 0 AND codec <> 2
 			ORDER BY first_line LIMIT 1`, run, attempt, line).Scan(&start)
 	}

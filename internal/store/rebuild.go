@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/store/datadir"
+	"stint.dev/stint/internal/store/db"
 )
 
 // Rebuilt sums up what Rebuild found.
@@ -58,12 +59,12 @@ func Rebuild(ctx context.Context, o Options, objects Objects, report func(Findin
 	}
 	err = mustBeEmpty(ctx, s)
 	if err == nil && o.Dir != "" {
-		err = s.keepInstallation(ctx, filepath.Join(o.Dir, datadir.DatabaseName))
+		err = s.KeepInstallation(ctx, filepath.Join(o.Dir, datadir.DatabaseName))
 	}
 	if err == nil {
 		sum, err = rebuildAll(ctx, s, objects, report)
 	}
-	now := s.now()
+	now := s.Now()
 	if err = errors.Join(err, s.Close()); err != nil || o.Dir == "" {
 		return sum, err
 	}
@@ -82,7 +83,7 @@ func mayReplace(ctx context.Context, dir string) (err error) {
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	db, err := openReading(file)
+	db, err := db.OpenReading(file)
 	if err != nil {
 		return err
 	}
@@ -100,7 +101,7 @@ func mayReplace(ctx context.Context, dir string) (err error) {
 
 func mustBeEmpty(ctx context.Context, s *Store) error {
 	var attempts int
-	if err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM attempts LIMIT 1) AS one`).Scan(&attempts); err != nil {
+	if err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM attempts LIMIT 1) AS one`).Scan(&attempts); err != nil {
 		return fmt.Errorf("look whether the database is empty: %w", err)
 	}
 	if attempts > 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/segment"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -27,7 +28,7 @@ func rebuildAll(ctx context.Context, s *Store, objects Objects, report func(Find
 	ids := map[string]int64{} // of objects
 	for c := (cursor{}); c.done < len(order); {
 		var b *rebuilding
-		err := s.write(ctx, allRuns, func(t *tx) error {
+		err := s.Write(ctx, db.All, func(t *db.Tx) error {
 			b = &rebuilding{r: r, group: newGroup(t, s.writeBlocks(t)), cursor: c, left: rebuildBlocks, old: ids, ids: map[string]int64{}}
 			return b.some(ctx, order)
 		})
@@ -49,7 +50,7 @@ func rebuildAll(ctx context.Context, s *Store, objects Objects, report func(Find
 // finish notes what else there is in the archive, and makes the tables ready for a server.
 func (r *rebuilder) finish(ctx context.Context, ids map[string]int64) error {
 	s := r.store
-	return s.write(ctx, allRuns, func(t *tx) error {
+	return s.Write(ctx, db.All, func(t *db.Tx) error {
 		for _, o := range r.objects {
 			if ids[o.name] != 0 {
 				continue
@@ -61,7 +62,7 @@ func (r *rebuilder) finish(ctx context.Context, ids map[string]int64) error {
 			if o.end > size {
 				continue // it is a finding: what it holds has no place
 			}
-			_, err = t.ExecContext(ctx, `INSERT INTO objects (name, state, size, changed_at) VALUES ($1, 'dead', $2, $3)`, o.name, o.size, micros(s.now()))
+			_, err = t.ExecContext(ctx, `INSERT INTO objects (name, state, size, changed_at) VALUES ($1, 'dead', $2, $3)`, o.name, o.size, db.Micros(s.Now()))
 			if err != nil {
 				return err
 			}
@@ -198,7 +199,7 @@ func (r *rebuilder) blockAt(ctx context.Context, key attemptKey, s index.State, 
 
 // read returns the journal's bytes in a piece, and how a row refers to them.
 func (r *rebuilder) read(ctx context.Context, p piece) ([]byte, place, error) {
-	at := place{data: []byte{}, stored: number(p.stored), place: number(p.place)}
+	at := place{data: []byte{}, stored: db.Number(p.stored), place: db.Number(p.place)}
 	if p.object != nil {
 		data, err := r.store.archive.ReadRange(ctx, p.object.name, p.place, p.stored)
 		if err != nil {
@@ -208,7 +209,7 @@ func (r *rebuilder) read(ctx context.Context, p piece) ([]byte, place, error) {
 		plain, err := unpackFound(data)
 		return plain, at, err
 	}
-	at.segment = number(p.from)
+	at.segment = db.Number(p.from)
 	data, err := r.store.segments.Read(segment.Place{Segment: p.from, Offset: p.place}, p.stored)
 	if err != nil {
 		return nil, at, err
@@ -270,7 +271,7 @@ func (b *rebuilding) take(ctx context.Context, key attemptKey, row *attemptRow, 
 	if err != nil {
 		return "", err
 	}
-	row.at = b.r.store.now()
+	row.at = b.r.store.Now()
 	if err := g.store(ctx, key, row, f, nil); err != nil {
 		return "", err
 	}
@@ -290,13 +291,13 @@ func (b *rebuilding) put(ctx context.Context, key attemptKey, found *foundBlock)
 		id := b.old[o.name] + b.ids[o.name]
 		if id == 0 {
 			err := w.QueryRowContext(ctx, `INSERT INTO objects (name, state, size, changed_at) VALUES ($1, 'live', $2, $3) RETURNING id`,
-				o.name, o.size, micros(b.r.store.now())).Scan(&id)
+				o.name, o.size, db.Micros(b.r.store.Now())).Scan(&id)
 			if err != nil {
 				return fmt.Errorf("note object %s: %w", o.name, err)
 			}
 			b.ids[o.name] = id
 		}
-		found.at.object = number(id)
+		found.at.object = db.Number(id)
 	}
 	samples, err := encodeSamples(f.Samples)
 	if err != nil {
@@ -318,7 +319,7 @@ func (b *rebuilding) put(ctx context.Context, key attemptKey, found *foundBlock)
 }
 
 // setNextNumber has the next run of a job get a number: the one it had, or the first after all.
-func setNextNumber(ctx context.Context, t *tx, name string, number int64) error {
+func setNextNumber(ctx context.Context, t *db.Tx, name string, number int64) error {
 	var taken, last int64
 	err := t.QueryRowContext(ctx, `SELECT COUNT(CASE WHEN number = $2 THEN 1 END), COALESCE(MAX(number), 0) FROM runs WHERE job = $1`, name, number).Scan(&taken, &last)
 	if err != nil {
@@ -357,7 +358,7 @@ func (b *rebuilding) end(ctx context.Context, key attemptKey, row *attemptRow) e
 	if n := b.r.notes[key]; run.run.Attempt == key.attempt {
 		run.run.LastHeartbeatAt, run.run.Cancel = n.BeatAt, n.Cancel
 		if run.run.State.Active() { // its agent may live, and has time to say so
-			run.heardAt = b.r.store.now().UTC()
+			run.heardAt = b.r.store.Now().UTC()
 			run.expiresAt = run.heardAt.Add(run.lease)
 		}
 		b.group.dirtyRuns[key.run] = true

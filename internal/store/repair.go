@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -30,7 +31,7 @@ func (c *checker) badBytes(ctx context.Context, key attemptKey, row *attemptRow,
 
 // cutOff ends a journal where its good bytes end.
 func cutOff(ctx context.Context, s *Store, key attemptKey, row *attemptRow, r *replay) error {
-	return s.write(ctx, allRuns, func(t *tx) error {
+	return s.Write(ctx, db.All, func(t *db.Tx) error {
 		err := s.forgetBlocks(ctx, t, `run_id = $1 AND attempt = $2 AND start >= $3`, key.run, key.attempt, r.bad)
 		if err != nil {
 			return err
@@ -45,7 +46,7 @@ func cutOff(ctx context.Context, s *Store, key attemptKey, row *attemptRow, r *r
 func (c *checker) rebuild(ctx context.Context, key attemptKey, row *attemptRow, r *replay, what string) error {
 	f := Finding{Run: key.run, Attempt: key.attempt, What: what}
 	if c.repair {
-		err := c.store.write(ctx, allRuns, func(t *tx) error {
+		err := c.store.Write(ctx, db.All, func(t *db.Tx) error {
 			copied := *row
 			return rewriteAttempt(ctx, t, key, &copied, r, c.store.runLog)
 		})
@@ -59,7 +60,7 @@ func (c *checker) rebuild(ctx context.Context, key attemptKey, row *attemptRow, 
 }
 
 // rewriteAttempt stores an attempt, its blocks' heads and its run as the journal describes them.
-func rewriteAttempt(ctx context.Context, t *tx, key attemptKey, row *attemptRow, r *replay, runLog int64) error {
+func rewriteAttempt(ctx context.Context, t *db.Tx, key attemptKey, row *attemptRow, r *replay, runLog int64) error {
 	row.State, row.Tiers = r.state, tiers{}
 	if err := saveAttempt(ctx, t, key, row, runLog); err != nil {
 		return err
@@ -82,7 +83,7 @@ func rewriteAttempt(ctx context.Context, t *tx, key attemptKey, row *attemptRow,
 }
 
 // rewriteRun shows the attempt in its run, which is made if it is missing.
-func rewriteRun(ctx context.Context, t *tx, key attemptKey, r *replay) error {
+func rewriteRun(ctx context.Context, t *db.Tx, key attemptKey, r *replay) error {
 	row, err := lockRun(ctx, t, key.run)
 	var gone *query.NotFoundError
 	missing := errors.As(err, &gone)

@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -20,7 +21,7 @@ import (
 func (s *Outbox) RequestRetry(ctx context.Context, run string, attempt int, by, why string, now time.Time) (job.Run, []job.RunEvent, error) {
 	var row runRow
 	var events []job.RunEvent
-	err := s.write(ctx, theseRuns(run), func(t *tx) (err error) {
+	err := s.Write(ctx, db.Runs(run), func(t *db.Tx) (err error) {
 		events = nil
 		if row, err = lockRun(ctx, t, run); err != nil {
 			return err
@@ -62,7 +63,7 @@ func mayRetry(run *job.Run, waits bool) error {
 	return nil
 }
 
-func startRetry(ctx context.Context, t *tx, row *runRow, events *[]job.RunEvent, by, why string, now time.Time) error {
+func startRetry(ctx context.Context, t *db.Tx, row *runRow, events *[]job.RunEvent, by, why string, now time.Time) error {
 	by, why = index.Text(by, 200), index.Text(why, 1000)
 	evidence := "Retry requested by " + by
 	if why != "" {
@@ -91,12 +92,12 @@ func startRetry(ctx context.Context, t *tx, row *runRow, events *[]job.RunEvent,
 
 // noteWaiting records that the agent of an attempt that ended waits for a retry, and
 // returns the one that was asked for, if any.
-func noteWaiting(ctx context.Context, t *tx, run *job.Run, until time.Time) (*outbox.RetryRequest, error) {
+func noteWaiting(ctx context.Context, t *db.Tx, run *job.Run, until time.Time) (*outbox.RetryRequest, error) {
 	_, err := t.ExecContext(ctx, `INSERT INTO waiting_agents (run_id, attempt, until, asked_by, why) VALUES ($1, $2, $3, '', '')
 		ON CONFLICT (run_id) DO UPDATE SET until = excluded.until,
 		asked_by = CASE WHEN waiting_agents.attempt = excluded.attempt THEN waiting_agents.asked_by ELSE '' END,
 		why = CASE WHEN waiting_agents.attempt = excluded.attempt THEN waiting_agents.why ELSE '' END,
-		attempt = excluded.attempt`, run.ID, run.Attempt, micros(until))
+		attempt = excluded.attempt`, run.ID, run.Attempt, db.Micros(until))
 	if err != nil {
 		return nil, fmt.Errorf("the agent of run %s waits: %w", run.ID, err)
 	}
@@ -121,13 +122,13 @@ func (s *Outbox) AgentWaits(ctx context.Context, id string) (job.Run, time.Time,
 	if err != nil {
 		return run, time.Time{}, err
 	}
-	until, err := agentWaitsUntil(ctx, s.reader, &run)
+	until, err := agentWaitsUntil(ctx, s.Reader, &run)
 	return run, until, err
 }
 
 // agentWaitsUntil is until when the agent of a run's attempt, which has ended, said that it
 // waits for another one; zero if it did not.
-func agentWaitsUntil(ctx context.Context, q oneRow, run *job.Run) (time.Time, error) {
+func agentWaitsUntil(ctx context.Context, q db.RowQuerier, run *job.Run) (time.Time, error) {
 	var attempt int
 	var until int64
 	err := q.QueryRowContext(ctx, `SELECT attempt, until FROM waiting_agents WHERE run_id = $1`, run.ID).Scan(&attempt, &until)
@@ -137,14 +138,14 @@ func agentWaitsUntil(ctx context.Context, q oneRow, run *job.Run) (time.Time, er
 	case err != nil:
 		return time.Time{}, fmt.Errorf("until when the agent of run %s waits: %w", run.ID, err)
 	}
-	return fromMicros(until), nil
+	return db.FromMicros(until), nil
 }
 
 // WatchRetry finds out whether the attempt has begun that was announced at a time. One that
 // is overdue is given up: the run ends as its last attempt did.
 func (s *Outbox) WatchRetry(ctx context.Context, id string, attempt int, announced, now time.Time) (outbox.Progress, error) {
 	var out outbox.Progress
-	err := s.write(ctx, theseRuns(id), func(t *tx) error {
+	err := s.Write(ctx, db.Runs(id), func(t *db.Tx) error {
 		out = outbox.Progress{Over: true}
 		row, err := lockRun(ctx, t, id)
 		if err != nil {
@@ -164,7 +165,7 @@ func (s *Outbox) WatchRetry(ctx context.Context, id string, attempt int, announc
 		if err != nil {
 			return err
 		}
-		if now.Before(later(outbox.RetryDue(&run, announced), waits).Add(outbox.RetryGrace)) {
+		if now.Before(db.Later(outbox.RetryDue(&run, announced), waits).Add(outbox.RetryGrace)) {
 			out.Over = false
 			return nil
 		}
@@ -187,7 +188,7 @@ func (s *Outbox) WatchRetry(ctx context.Context, id string, attempt int, announc
 }
 
 // saveChange stores a run with its events and what they ask for.
-func saveChange(ctx context.Context, t *tx, row *runRow, events []job.RunEvent, now time.Time) error {
+func saveChange(ctx context.Context, t *db.Tx, row *runRow, events []job.RunEvent, now time.Time) error {
 	if err := insertEvents(ctx, t, events); err != nil {
 		return err
 	}

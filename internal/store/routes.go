@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/secretkey"
 	"stint.dev/stint/job"
 )
@@ -19,7 +20,7 @@ import (
 // for it. Of a route whose secrets cannot be decrypted URL and Secret are empty, and Error says
 // why. A route that cannot be read at all is left out.
 func (s *Outbox) Deliveries(ctx context.Context) ([]outbox.Delivery, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT name, doc, secret, (SELECT COALESCE(secret_key, '') FROM installation),
+	rows, err := s.Reader.QueryContext(ctx, `SELECT name, doc, secret, (SELECT COALESCE(secret_key, '') FROM installation),
 		CASE WHEN EXISTS (SELECT 1 FROM outbox o WHERE o.status = 'pending' AND o.route = routes.name) THEN 1 ELSE 0 END
 		FROM routes ORDER BY name`)
 	if err != nil {
@@ -70,7 +71,7 @@ func (s *Outbox) Route(ctx context.Context, name string) (job.Route, error) {
 	var r job.Route
 	var doc []byte
 	var secret string
-	err := s.reader.QueryRowContext(ctx, `SELECT doc, secret FROM routes WHERE name = $1`, name).Scan(&doc, &secret)
+	err := s.Reader.QueryRowContext(ctx, `SELECT doc, secret FROM routes WHERE name = $1`, name).Scan(&doc, &secret)
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, &query.NotFoundError{What: "route " + name}
 	}
@@ -90,7 +91,7 @@ func (s *Outbox) Route(ctx context.Context, name string) (job.Route, error) {
 // SetRoute stores a route, new or changed, with its secrets encrypted. Check it before. It
 // returns *outbox.SecretKeyError when this server has no key to encrypt with.
 func (s *Outbox) SetRoute(ctx context.Context, r job.Route) error {
-	return s.write(ctx, noRuns, func(t *tx) error {
+	return s.Write(ctx, db.None, func(t *db.Tx) error {
 		key, err := s.keyToEncrypt(ctx, t)
 		if err != nil {
 			return err
@@ -102,7 +103,7 @@ func (s *Outbox) SetRoute(ctx context.Context, r job.Route) error {
 		_, err = t.ExecContext(ctx, `INSERT INTO routes (name, doc, secret, events, changed_at, owner, claimed_until)
 			VALUES ($1, $2, $3, $4, $5, '', 0) ON CONFLICT (name) DO UPDATE SET
 			doc = excluded.doc, secret = excluded.secret, events = excluded.events, changed_at = excluded.changed_at`,
-			r.Name, doc, secret, ","+strings.Join(r.Match.Events, ",")+",", micros(r.ChangedAt))
+			r.Name, doc, secret, ","+strings.Join(r.Match.Events, ",")+",", db.Micros(r.ChangedAt))
 		if err != nil {
 			return fmt.Errorf("store route %s: %w", r.Name, err)
 		}
@@ -112,7 +113,7 @@ func (s *Outbox) SetRoute(ctx context.Context, r job.Route) error {
 
 // DeleteRoute deletes a route. What waits for it is dropped.
 func (s *Outbox) DeleteRoute(ctx context.Context, name string, now time.Time) error {
-	return s.write(ctx, noRuns, func(t *tx) error {
+	return s.Write(ctx, db.None, func(t *db.Tx) error {
 		res, err := t.ExecContext(ctx, `DELETE FROM routes WHERE name = $1`, name)
 		if err != nil {
 			return fmt.Errorf("delete route %s: %w", name, err)
@@ -121,7 +122,7 @@ func (s *Outbox) DeleteRoute(ctx context.Context, name string, now time.Time) er
 			return errors.Join(err, &query.NotFoundError{What: "route " + name})
 		}
 		_, err = t.ExecContext(ctx, `UPDATE outbox SET status = 'dropped', last_error = 'the route was deleted', done_at = $2
-			WHERE status = 'pending' AND route = $1`, name, micros(now))
+			WHERE status = 'pending' AND route = $1`, name, db.Micros(now))
 		if err != nil {
 			return fmt.Errorf("drop what waits for route %s: %w", name, err)
 		}
@@ -132,16 +133,16 @@ func (s *Outbox) DeleteRoute(ctx context.Context, name string, now time.Time) er
 // releaseRoutes gives back the routes that a server had when it was killed. Only one works in a
 // data directory at a time.
 func (s *Outbox) releaseRoutes(ctx context.Context) error {
-	return s.change(ctx, "release the routes of a server that was killed", `UPDATE routes SET owner = '', claimed_until = 0 WHERE owner <> ''`)
+	return s.Change(ctx, "release the routes of a server that was killed", `UPDATE routes SET owner = '', claimed_until = 0 WHERE owner <> ''`)
 }
 
 // ClaimRoute makes a server the only one that delivers to a route until a time, and
 // reports whether it is. A claim of its own is prolonged; until in the past gives it up.
 func (s *Outbox) ClaimRoute(ctx context.Context, name, owner string, now, until time.Time) (bool, error) {
 	mine := false
-	err := s.write(ctx, noRuns, func(t *tx) error {
+	err := s.Write(ctx, db.None, func(t *db.Tx) error {
 		res, err := t.ExecContext(ctx, `UPDATE routes SET owner = $2, claimed_until = $4
-			WHERE name = $1 AND (owner = $2 OR claimed_until <= $3)`, name, owner, micros(now), micros(until))
+			WHERE name = $1 AND (owner = $2 OR claimed_until <= $3)`, name, owner, db.Micros(now), db.Micros(until))
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -37,7 +38,7 @@ type runDoc struct {
 
 const runColumns = `id, job, number, attempt, state, health, created_at, start_at, heard_at, beat_at, lease_us, expires_at, period_us, doc`
 
-func scanRun(from scanner) (runRow, error) {
+func scanRun(from db.Scanner) (runRow, error) {
 	var (
 		stored                                         runDoc
 		row                                            runRow
@@ -59,13 +60,13 @@ func scanRun(from scanner) (runRow, error) {
 	r := stored.Run
 	r.ID, r.Job, r.Number, r.Attempt = id, name, number, attempt
 	r.State, r.Health = job.State(state), job.Health(health)
-	r.CreatedAt, r.StartAt, r.LastHeartbeatAt = fromMicros(created), fromMicros(start), fromNull(beat)
+	r.CreatedAt, r.StartAt, r.LastHeartbeatAt = db.FromMicros(created), db.FromMicros(start), db.FromNull(beat)
 	r.DeliveredLateSeconds = job.DeliveredLate(r.StartAt, r.CreatedAt).Seconds()
 	if unreadable != nil {
 		return runRow{}, &query.UnreadableError{Run: r, What: "the stored document", Cause: unreadable}
 	}
 	row.whenLost = stored.WhenLost
-	row.run, row.heardAt, row.expiresAt = r, fromMicros(heard), fromMicros(expires)
+	row.run, row.heardAt, row.expiresAt = r, db.FromMicros(heard), db.FromMicros(expires)
 	row.lease, row.period = time.Duration(lease)*time.Microsecond, time.Duration(periods)*time.Microsecond
 	return row, nil
 }
@@ -99,7 +100,7 @@ func scanRows(rows *sql.Rows) (found []runRow, skipped []*query.UnreadableError,
 }
 
 // insertRun stores a run of which nothing was known.
-func insertRun(ctx context.Context, t *tx, row *runRow) error {
+func insertRun(ctx context.Context, t *db.Tx, row *runRow) error {
 	r := &row.run
 	err := t.QueryRowContext(ctx, `INSERT INTO jobs (name, next_number) VALUES ($1, 2)
 		ON CONFLICT (name) DO UPDATE SET next_number = jobs.next_number + 1
@@ -110,21 +111,21 @@ func insertRun(ctx context.Context, t *tx, row *runRow) error {
 	res, err := t.ExecContext(ctx, `INSERT INTO runs (id, job, number, attempt, state, health, leased, created_at, start_at,
 		heard_at, lease_us, expires_at, period_us, peak_memory, search, doc)
 		VALUES ($1, $2, $3, 0, 'queued', '', 0, $4, $5, $4, 0, 0, 0, 0, '', '{}') ON CONFLICT (id) DO NOTHING`,
-		r.ID, r.Job, r.Number, micros(r.CreatedAt), micros(r.StartAt))
-	if err := wrote(res, err); err != nil {
+		r.ID, r.Job, r.Number, db.Micros(r.CreatedAt), db.Micros(r.StartAt))
+	if err := db.Wrote(res, err); err != nil {
 		return fmt.Errorf("create run %s: %w", r.ID, err)
 	}
 	return nil
 }
 
 // lockAttempt reads an attempt and keeps others from changing it.
-func lockAttempt(ctx context.Context, t *tx, key attemptKey) (*attemptRow, error) {
-	_, row, err := scanAttempt(t.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`+t.dialect.lock, key.run, key.attempt))
+func lockAttempt(ctx context.Context, t *db.Tx, key attemptKey) (*attemptRow, error) {
+	_, row, err := scanAttempt(t.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`+t.Dialect.Lock, key.run, key.attempt))
 	return row, err
 }
 
 // updateRun stores a run that is locked by this transaction.
-func updateRun(ctx context.Context, t *tx, row *runRow) error {
+func updateRun(ctx context.Context, t *db.Tx, row *runRow) error {
 	r := &row.run
 	r.Acknowledged = stillAcknowledged(r)
 	doc, err := json.Marshal(runDoc{Run: *r, WhenLost: row.whenLost})
@@ -137,16 +138,16 @@ func updateRun(ctx context.Context, t *tx, row *runRow) error {
 	}
 	known := sql.NullInt64{}
 	if r.State.Terminal() {
-		known = number(micros(t.now()))
+		known = db.Number(db.Micros(t.Now()))
 	}
-	return t.later(ctx, laterStatement{what: "store run " + r.ID, query: `UPDATE runs SET attempt = $2, state = $3, health = $4, leased = $5,
+	return t.Later(ctx, db.Statement{What: "store run " + r.ID, Query: `UPDATE runs SET attempt = $2, state = $3, health = $4, leased = $5,
 		started_at = $6, ended_at = $7, heard_at = $8, beat_at = $9, lease_us = $10, expires_at = $11,
 		period_us = $12, peak_memory = $13, search = $14, doc = $15, cancel = $16, suspended = $17,
-		end_known_at = CASE WHEN state = $3 THEN COALESCE(end_known_at, CAST($18 AS BIGINT)) ELSE CAST($18 AS BIGINT) END, acknowledged = $19 WHERE id = $1`, args: []any{
+		end_known_at = CASE WHEN state = $3 THEN COALESCE(end_known_at, CAST($18 AS BIGINT)) ELSE CAST($18 AS BIGINT) END, acknowledged = $19 WHERE id = $1`, Args: []any{
 		r.ID, r.Attempt, string(r.State), string(r.Health), leased(r.State),
-		microsOrNull(r.StartedAt), microsOrNull(r.EndedAt), micros(row.heardAt), microsOrNull(r.LastHeartbeatAt),
-		row.lease.Microseconds(), micros(row.expiresAt), row.period.Microseconds(),
-		r.Usage.PeakMemoryBytes, searchText(r), string(doc), cancel, asInt(r.SuspendedAt != nil), known, asInt(r.Acknowledged != nil),
+		db.MicrosOrNull(r.StartedAt), db.MicrosOrNull(r.EndedAt), db.Micros(row.heardAt), db.MicrosOrNull(r.LastHeartbeatAt),
+		row.lease.Microseconds(), db.Micros(row.expiresAt), row.period.Microseconds(),
+		r.Usage.PeakMemoryBytes, searchText(r), string(doc), cancel, db.AsInt(r.SuspendedAt != nil), known, db.AsInt(r.Acknowledged != nil),
 	}})
 }
 
@@ -158,7 +159,7 @@ func jsonOrNull[T any](v *T) (sql.NullString, error) {
 	return sql.NullString{String: string(text), Valid: true}, err
 }
 
-func leased(s job.State) int { return asInt(s.Active()) }
+func leased(s job.State) int { return db.AsInt(s.Active()) }
 
 // searchText is what the q filter looks in. Each part is bounded where it comes in, and
 // nothing is cut off here: a run would not be found by it, without a word.
@@ -171,12 +172,12 @@ func searchText(r *job.Run) string {
 }
 
 // setLabels replaces the labels that runs are found by.
-func setLabels(ctx context.Context, t *tx, r *job.Run) error {
+func setLabels(ctx context.Context, t *db.Tx, r *job.Run) error {
 	if _, err := t.ExecContext(ctx, `DELETE FROM run_labels WHERE run_id = $1`, r.ID); err != nil {
 		return fmt.Errorf("labels of run %s: %w", r.ID, err)
 	}
 	for k, v := range r.Labels {
-		if _, err := t.ExecContext(ctx, `INSERT INTO run_labels (key, value, run_id, start_at) VALUES ($1, $2, $3, $4)`, k, v, r.ID, micros(r.StartAt)); err != nil {
+		if _, err := t.ExecContext(ctx, `INSERT INTO run_labels (key, value, run_id, start_at) VALUES ($1, $2, $3, $4)`, k, v, r.ID, db.Micros(r.StartAt)); err != nil {
 			return fmt.Errorf("labels of run %s: %w", r.ID, err)
 		}
 	}
@@ -184,8 +185,8 @@ func setLabels(ctx context.Context, t *tx, r *job.Run) error {
 }
 
 // lockRun reads a run that this transaction will change.
-func lockRun(ctx context.Context, t *tx, id string) (runRow, error) {
-	row, err := scanRun(t.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id = $1`+t.dialect.lock, id))
+func lockRun(ctx context.Context, t *db.Tx, id string) (runRow, error) {
+	row, err := scanRun(t.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id = $1`+t.Dialect.Lock, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return runRow{}, &query.NotFoundError{What: "run " + id}
 	}
@@ -236,7 +237,7 @@ func compareKeys(a, b attemptKey) int {
 
 const attemptColumns = `run_id, attempt, doc, tail`
 
-func scanAttempt(from scanner) (attemptKey, *attemptRow, error) {
+func scanAttempt(from db.Scanner) (attemptKey, *attemptRow, error) {
 	var key attemptKey
 	var doc []byte
 	row := &attemptRow{stored: true}
@@ -251,7 +252,7 @@ func scanAttempt(from scanner) (attemptKey, *attemptRow, error) {
 
 // saveAttempt stores an attempt that is locked by this transaction, or that is new. Its journal is
 // to be trimmed when it is longer than runLog; 0 for never.
-func saveAttempt(ctx context.Context, t *tx, key attemptKey, row *attemptRow, runLog int64) error {
+func saveAttempt(ctx context.Context, t *db.Tx, key attemptKey, row *attemptRow, runLog int64) error {
 	doc, err := json.Marshal(row.attemptDoc)
 	if err != nil {
 		return fmt.Errorf("encode attempt %d of run %s: %w", key.attempt, key.run, err)
@@ -259,23 +260,23 @@ func saveAttempt(ctx context.Context, t *tx, key attemptKey, row *attemptRow, ru
 	// What has ended, or grown large, is to be packed soon.
 	due := sql.NullInt64{}
 	if row.Ended {
-		due = number(micros(row.at.Add(packSoon)))
+		due = db.Number(db.Micros(row.at.Add(packSoon)))
 	}
 	trim := sql.NullInt64{}
 	if row.trimDue(runLog) {
-		trim = number(micros(row.at))
+		trim = db.Number(db.Micros(row.at))
 	}
 	unidentified := sql.NullInt64{}
 	if !row.Known() {
-		unidentified = number(micros(row.at))
+		unidentified = db.Number(db.Micros(row.at))
 	}
 	statement := `UPDATE attempts SET size = $3, doc = $4, tail = $5, unidentified_at = $10,
 		trim_at = COALESCE(trim_at, CAST($9 AS BIGINT)), pack_at = COALESCE(pack_at, CAST($6 AS BIGINT), CASE WHEN $3 - packed > CAST($7 AS BIGINT) THEN CAST($8 AS BIGINT) END) WHERE run_id = $1 AND attempt = $2`
-	args := []any{key.run, key.attempt, row.durable(), string(doc), row.tail, due, packLive, micros(row.at.Add(packSoon)), trim, unidentified}
+	args := []any{key.run, key.attempt, row.durable(), string(doc), row.tail, due, packLive, db.Micros(row.at.Add(packSoon)), trim, unidentified}
 	if !row.stored {
 		statement = `INSERT INTO attempts (run_id, attempt, size, doc, tail, pack_at, trim_at, unidentified_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
 		args = append(args[:6], trim, unidentified)
 	}
 	row.stored = true
-	return t.later(ctx, laterStatement{query: statement, args: args, one: true, what: fmt.Sprintf("store attempt %d of run %s", key.attempt, key.run)})
+	return t.Later(ctx, db.Statement{Query: statement, Args: args, One: true, What: fmt.Sprintf("store attempt %d of run %s", key.attempt, key.run)})
 }

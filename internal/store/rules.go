@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -16,7 +17,7 @@ func firstLease(period time.Duration) time.Duration { return max(30*time.Second,
 func newRun(s *index.State, offset time.Duration, now time.Time) runRow {
 	run := job.Run{ID: s.Run, Job: s.View.Job, State: job.Queued, CreatedAt: now, StartAt: now, Findings: []job.Finding{}}
 	if started := s.View.StartedAt; started != nil {
-		run.StartAt = fromMicros(micros(job.ServerTime(*started, offset, now)))
+		run.StartAt = db.FromMicros(db.Micros(job.ServerTime(*started, offset, now)))
 	}
 	run.DeliveredLateSeconds = job.DeliveredLate(run.StartAt, now).Seconds()
 	return runRow{run: run}
@@ -65,8 +66,8 @@ func takeAppend(row runRow, before *index.State, f *index.Folded, now time.Time)
 		}
 	}
 	row.run = showAttempt(run, view)
-	row.heardAt = later(row.heardAt, now) // a heartbeat may have come while this waited
-	row.expiresAt = later(row.expiresAt, now.Add(row.lease))
+	row.heardAt = db.Later(row.heardAt, now) // a heartbeat may have come while this waited
+	row.expiresAt = db.Later(row.expiresAt, now.Add(row.lease))
 	out.row = row
 	return out, nil
 }

@@ -14,18 +14,19 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
 // Queries are what is asked about runs, jobs and events.
 type Queries struct {
-	*database
+	*db.DB
 	*troubleItems
 	finalEvents finalEvents // of PostgreSQL
 }
 
-func newQueries(d *database, items *troubleItems) *Queries {
-	return &Queries{database: d, troubleItems: items}
+func newQueries(d *db.DB, items *troubleItems) *Queries {
+	return &Queries{DB: d, troubleItems: items}
 }
 
 // FindRun returns the id of the run that a person named. The error is also
@@ -36,7 +37,7 @@ func (s *Queries) FindRun(ctx context.Context, ref job.Ref) (string, error) {
 			return "", &query.NotFoundError{What: fmt.Sprintf("run %s#%d", job.Quote(ref.Job), ref.Number)}
 		}
 		var id string
-		err := s.reader.QueryRowContext(ctx, `SELECT id FROM runs WHERE job = $1 AND number = $2`, ref.Job, ref.Number).Scan(&id)
+		err := s.Reader.QueryRowContext(ctx, `SELECT id FROM runs WHERE job = $1 AND number = $2`, ref.Job, ref.Number).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {
 			return "", &query.NotFoundError{What: fmt.Sprintf("run %s#%d", ref.Job, ref.Number)}
 		}
@@ -47,7 +48,7 @@ func (s *Queries) FindRun(ctx context.Context, ref job.Ref) (string, error) {
 	}
 	// 'g' follows every character that an id can have.
 	const few = 5
-	ids, err := s.texts(ctx, `SELECT id FROM runs WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3`, ref.IDPrefix, ref.IDPrefix+"g", few)
+	ids, err := s.Texts(ctx, `SELECT id FROM runs WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3`, ref.IDPrefix, ref.IDPrefix+"g", few)
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("find run %s: %w", ref.IDPrefix, err)
@@ -64,14 +65,14 @@ func (s *Queries) Run(ctx context.Context, id string) (job.Run, error) {
 	if job.CheckRunID(id) != nil {
 		return job.Run{}, &query.NotFoundError{What: "run " + job.Quote(id)}
 	}
-	row, err := scanRun(s.reader.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id = $1`, id))
+	row, err := scanRun(s.Reader.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id = $1`, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return job.Run{}, &query.NotFoundError{What: "run " + id}
 	}
 	if err != nil {
 		return job.Run{}, fmt.Errorf("read run %s: %w", id, err)
 	}
-	return s.show(row.run), nil
+	return s.Show(row.run), nil
 }
 
 // RunAttempt is Run as it stands for one attempt, which may not be the last. An earlier
@@ -83,7 +84,7 @@ func (s *Queries) RunAttempt(ctx context.Context, id string, attempt int) (job.R
 	}
 	var doc []byte
 	var state attemptDoc
-	err = s.reader.QueryRowContext(ctx, `SELECT doc FROM attempts WHERE run_id = $1 AND attempt = $2`, id, attempt).Scan(&doc)
+	err = s.Reader.QueryRowContext(ctx, `SELECT doc FROM attempts WHERE run_id = $1 AND attempt = $2`, id, attempt).Scan(&doc)
 	if err == nil {
 		err = json.Unmarshal(doc, &state)
 	}
@@ -121,7 +122,7 @@ func (s *Queries) Runs(ctx context.Context, q query.Runs) (query.RunPage, error)
 	if err != nil {
 		return query.RunPage{}, err
 	}
-	rows, err := s.reader.QueryContext(ctx, statement, args...)
+	rows, err := s.Reader.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return query.RunPage{}, fmt.Errorf("list runs: %w", err)
 	}
@@ -131,19 +132,19 @@ func (s *Queries) Runs(ctx context.Context, q query.Runs) (query.RunPage, error)
 	last := ""
 	for n := 1; rows.Next(); n++ {
 		row, err := scanRun(rows)
-		start, id := micros(row.run.StartAt), row.run.ID
+		start, id := db.Micros(row.run.StartAt), row.run.ID
 		var bad *query.UnreadableError
 		switch {
 		case n > limit:
 			page.NextCursor = last
 			continue
 		case errors.As(err, &bad):
-			start, id = micros(bad.Run.StartAt), bad.Run.ID
+			start, id = db.Micros(bad.Run.StartAt), bad.Run.ID
 			skipped = append(skipped, bad)
 		case err != nil:
 			return query.RunPage{}, fmt.Errorf("list runs: %w", err)
 		default:
-			page.Runs = append(page.Runs, s.show(row.run))
+			page.Runs = append(page.Runs, s.Show(row.run))
 		}
 		last = cursorOf(start, id)
 	}
@@ -168,7 +169,7 @@ func (s *Queries) pageQuery(ctx context.Context, q query.Runs, limit int) (strin
 	for _, key := range slices.Sorted(maps.Keys(q.Labels)) {
 		var n int
 		if !alone {
-			err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM run_labels WHERE key = $1 AND value = $2 LIMIT $3) AS few`,
+			err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM run_labels WHERE key = $1 AND value = $2 LIMIT $3) AS few`,
 				index.Clean(key), index.Clean(q.Labels[key]), fewLabels).Scan(&n)
 			if err != nil {
 				return "", nil, fmt.Errorf("count the runs with label %s: %w", job.Quote(key), err)
@@ -182,7 +183,7 @@ func (s *Queries) pageQuery(ctx context.Context, q query.Runs, limit int) (strin
 		if err != nil {
 			return "", nil, err
 		}
-		return textQuery(s.dialect, q, limit)
+		return textQuery(s.Dialect, q, limit)
 	}
 	return runsQuery(q, limit)
 }
@@ -272,10 +273,10 @@ func runConditions(q query.Runs) (conditions []string, args []any, err error) {
 		conditions = append(conditions, "host = "+arg(q.Host))
 	}
 	if !q.Since.IsZero() {
-		conditions = append(conditions, "start_at >= CAST("+arg(micros(q.Since))+" AS BIGINT)")
+		conditions = append(conditions, "start_at >= CAST("+arg(db.Micros(q.Since))+" AS BIGINT)")
 	}
 	if !q.Until.IsZero() {
-		conditions = append(conditions, "start_at < CAST("+arg(micros(q.Until))+" AS BIGINT)")
+		conditions = append(conditions, "start_at < CAST("+arg(db.Micros(q.Until))+" AS BIGINT)")
 	}
 	if len(q.Health) > 0 {
 		marks := make([]string, len(q.Health))

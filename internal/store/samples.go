@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -23,7 +24,7 @@ func (s *Journals) Samples(ctx context.Context, run string, attempt int, q query
 		return query.SampleSeries{Samples: []job.Sample{}}, err
 	}
 	// A block that was found may have been merged with those before it meanwhile.
-	rows, err := s.reader.QueryContext(ctx, `SELECT samples FROM blocks WHERE run_id = $1 AND attempt = $2 AND samples IS NOT NULL
+	rows, err := s.Reader.QueryContext(ctx, `SELECT samples FROM blocks WHERE run_id = $1 AND attempt = $2 AND samples IS NOT NULL
 		AND start >= COALESCE((SELECT start FROM blocks WHERE run_id = $1 AND attempt = $2 AND start <= $3 ORDER BY start DESC LIMIT 1), 0)
 		AND start <= $4 ORDER BY start`, run, attempt, from, to)
 	if err != nil {
@@ -67,7 +68,7 @@ func (s *Journals) Samples(ctx context.Context, run string, attempt int, q query
 }
 
 // scanSamples appends the samples of a row to into.
-func scanSamples(into []job.Sample, from scanner) ([]job.Sample, error) {
+func scanSamples(into []job.Sample, from db.Scanner) ([]job.Sample, error) {
 	var text []byte
 	if err := from.Scan(&text); err != nil {
 		return nil, err
@@ -78,7 +79,7 @@ func scanSamples(into []job.Sample, from scanner) ([]job.Sample, error) {
 // sampledBlocks finds the first and the last block with samples of a time, and the nearest ones
 // before and after it; to is 0 where there is none. It reads no sample.
 func (s *Journals) sampledBlocks(ctx context.Context, run string, attempt int, q query.Samples) (from, to int64, err error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT head FROM blocks WHERE run_id = $1 AND attempt = $2 AND samples IS NOT NULL ORDER BY start`, run, attempt)
+	rows, err := s.Reader.QueryContext(ctx, `SELECT head FROM blocks WHERE run_id = $1 AND attempt = $2 AND samples IS NOT NULL ORDER BY start`, run, attempt)
 	if err != nil {
 		return 0, 0, fmt.Errorf("blocks with samples of run %s attempt %d: %w", run, attempt, err)
 	}
@@ -126,7 +127,7 @@ func (s *Journals) sampledBlocks(ctx context.Context, run string, attempt int, q
 // costs to read them grows with it.
 func (s *Journals) SampledBytes(ctx context.Context, run string, attempt int) (int64, error) {
 	var n int64
-	err := s.reader.QueryRowContext(ctx, `SELECT COALESCE(SUM(size), 0) FROM blocks WHERE run_id = $1 AND attempt = $2 AND samples IS NOT NULL`, run, attempt).Scan(&n)
+	err := s.Reader.QueryRowContext(ctx, `SELECT COALESCE(SUM(size), 0) FROM blocks WHERE run_id = $1 AND attempt = $2 AND samples IS NOT NULL`, run, attempt).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("how many samples run %s attempt %d has: %w", run, attempt, err)
 	}
@@ -135,7 +136,7 @@ func (s *Journals) SampledBytes(ctx context.Context, run string, attempt int) (i
 
 // LastSamples returns the last n samples of an attempt, in order of time.
 func (s *Journals) LastSamples(ctx context.Context, run string, attempt, n int) ([]job.Sample, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT samples FROM blocks
+	rows, err := s.Reader.QueryContext(ctx, `SELECT samples FROM blocks
 		WHERE run_id = $1 AND attempt = $2 AND samples IS NOT NULL ORDER BY start DESC`, run, attempt)
 	if err != nil {
 		return nil, fmt.Errorf("last samples of run %s attempt %d: %w", run, attempt, err)

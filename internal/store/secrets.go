@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/secretkey"
 	"stint.dev/stint/job"
 )
@@ -120,7 +121,7 @@ func (s *secrets) place() string {
 
 // usedKey returns the id of the key that the secrets of the database are encrypted with; empty
 // for none yet.
-func usedKey(ctx context.Context, from oneRow, lock string) (string, error) {
+func usedKey(ctx context.Context, from db.RowQuerier, lock string) (string, error) {
 	var id string
 	if err := from.QueryRowContext(ctx, `SELECT COALESCE(secret_key, '') FROM installation`+lock).Scan(&id); err != nil {
 		return "", fmt.Errorf("read which key secrets are encrypted with: %w", err)
@@ -129,8 +130,8 @@ func usedKey(ctx context.Context, from oneRow, lock string) (string, error) {
 }
 
 // keyToEncrypt returns the key that all servers on the database encrypt with.
-func (s *Outbox) keyToEncrypt(ctx context.Context, t *tx) (secretkey.Key, error) {
-	used, err := usedKey(ctx, t, t.dialect.lock)
+func (s *Outbox) keyToEncrypt(ctx context.Context, t *db.Tx) (secretkey.Key, error) {
+	used, err := usedKey(ctx, t, t.Dialect.Lock)
 	if err != nil {
 		return secretkey.Key{}, err
 	}
@@ -147,7 +148,7 @@ func (s *Outbox) keyToEncrypt(ctx context.Context, t *tx) (secretkey.Key, error)
 
 // useKey records which key all servers encrypt with. remains: secrets that were stored in
 // another way may still be in deleted rows.
-func useKey(ctx context.Context, t *tx, k secretkey.Key, remains bool) error {
+func useKey(ctx context.Context, t *db.Tx, k secretkey.Key, remains bool) error {
 	_, err := t.ExecContext(ctx, `UPDATE installation SET secret_key = $1`, k.ID())
 	if err == nil && remains {
 		_, err = t.ExecContext(ctx, `UPDATE installation SET secret_remains = 1`)
@@ -173,7 +174,7 @@ func (s *Outbox) CheckKey(ctx context.Context) error {
 	if s.secrets.file == "" {
 		return nil
 	}
-	used, err := usedKey(ctx, s.reader, "")
+	used, err := usedKey(ctx, s.Reader, "")
 	if err != nil {
 		return err
 	}
@@ -202,13 +203,13 @@ func (s *Outbox) readKeys(used string, alone bool) (keys secretkey.Keys, made bo
 	keys, made, err = secretkey.Make(s.secrets.file)
 	switch {
 	case err != nil:
-		s.log.Error("secrets of notification routes cannot be encrypted", "error", err)
+		s.Log.Error("secrets of notification routes cannot be encrypted", "error", err)
 		return nil, made, nil
 	case made && used != "":
-		s.log.Error("the key of notification routes is gone: a new one was made; put the old one into the file too, or set the routes again",
+		s.Log.Error("the key of notification routes is gone: a new one was made; put the old one into the file too, or set the routes again",
 			"file", s.secrets.file, "missing", used, "key", keys[0].ID())
 	case made:
-		s.log.Info("made the key that secrets of notification routes are encrypted with; keep a copy apart from backups", "file", s.secrets.file, "key", keys[0].ID())
+		s.Log.Info("made the key that secrets of notification routes are encrypted with; keep a copy apart from backups", "file", s.secrets.file, "key", keys[0].ID())
 	}
 	return keys, made, nil
 }

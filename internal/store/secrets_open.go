@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/secretkey"
 	"stint.dev/stint/job"
 )
@@ -18,12 +19,12 @@ func (s *Outbox) openSecrets(ctx context.Context, file string) error {
 		return nil
 	}
 	s.secrets.file = file
-	used, err := usedKey(ctx, s.writer, "")
+	used, err := usedKey(ctx, s.Writer, "")
 	if err != nil {
 		return err
 	}
 	// On a data directory no other server can have the missing key.
-	alone := !s.dialect.postgres
+	alone := !s.Dialect.Postgres
 	keys, made, err := s.readKeys(used, alone)
 	if err != nil {
 		return err
@@ -73,7 +74,7 @@ func (s *Outbox) RotateSecretKey(ctx context.Context, file string) (left []strin
 }
 
 func (s *Outbox) encryptRoutes(ctx context.Context, keys secretkey.Keys, alone bool) (taken bool, err error) {
-	err = s.write(ctx, noRuns, func(t *tx) (err error) {
+	err = s.Write(ctx, db.None, func(t *db.Tx) (err error) {
 		taken, err = encryptStored(ctx, t, keys, alone)
 		return err
 	})
@@ -95,8 +96,8 @@ func mayTake(used string, keys secretkey.Keys, alone bool) bool {
 
 // encryptStored encrypts the secrets of all routes with the first key, unless other servers
 // have another one. What cannot be decrypted stays as it is.
-func encryptStored(ctx context.Context, t *tx, keys secretkey.Keys, alone bool) (taken bool, err error) {
-	used, err := usedKey(ctx, t, t.dialect.lock)
+func encryptStored(ctx context.Context, t *db.Tx, keys secretkey.Keys, alone bool) (taken bool, err error) {
+	used, err := usedKey(ctx, t, t.Dialect.Lock)
 	if err != nil || !mayTake(used, keys, alone) {
 		return false, err
 	}
@@ -135,8 +136,8 @@ type storedRoute struct {
 	secret string
 }
 
-func storedRoutes(ctx context.Context, t *tx) ([]storedRoute, error) {
-	rows, err := t.QueryContext(ctx, `SELECT name, doc, secret FROM routes ORDER BY name`+t.dialect.lock)
+func storedRoutes(ctx context.Context, t *db.Tx) ([]storedRoute, error) {
+	rows, err := t.QueryContext(ctx, `SELECT name, doc, secret FROM routes ORDER BY name`+t.Dialect.Lock)
 	if err != nil {
 		return nil, fmt.Errorf("read routes: %w", err)
 	}
@@ -160,7 +161,7 @@ const longVacuum = 256 << 20
 // the next start tries again.
 func (s *Outbox) removeRemains(ctx context.Context) {
 	var remains int
-	err := s.writer.QueryRowContext(ctx, `SELECT secret_remains FROM installation`).Scan(&remains)
+	err := s.Writer.QueryRowContext(ctx, `SELECT secret_remains FROM installation`).Scan(&remains)
 	if err == nil && remains == 0 {
 		return
 	}
@@ -168,28 +169,28 @@ func (s *Outbox) removeRemains(ctx context.Context) {
 		err = s.vacuumSecrets(ctx)
 	}
 	if err == nil {
-		_, err = s.writer.ExecContext(ctx, `UPDATE installation SET secret_remains = 0`)
+		_, err = s.Writer.ExecContext(ctx, `UPDATE installation SET secret_remains = 0`)
 	}
 	if err != nil && ctx.Err() == nil {
-		s.log.Error("secrets that were stored in clear before may still be in free pages of the database; the next start tries again to remove them", "error", err)
+		s.Log.Error("secrets that were stored in clear before may still be in free pages of the database; the next start tries again to remove them", "error", err)
 	}
 }
 
 func (s *Outbox) vacuumSecrets(ctx context.Context) error {
-	if s.dialect.postgres {
+	if s.Dialect.Postgres {
 		return s.vacuumTables(ctx, "routes", "logins")
 	}
 	var pages, size, busy, log, moved int64
-	if err := s.writer.QueryRowContext(ctx, `SELECT page_count, page_size FROM pragma_page_count(), pragma_page_size()`).Scan(&pages, &size); err != nil {
+	if err := s.Writer.QueryRowContext(ctx, `SELECT page_count, page_size FROM pragma_page_count(), pragma_page_size()`).Scan(&pages, &size); err != nil {
 		return fmt.Errorf("look how large the database is: %w", err)
 	}
 	if pages*size > longVacuum {
-		s.log.Info("the database is written anew, once, to remove secrets that were stored in clear; that takes a while", "bytes", pages*size)
+		s.Log.Info("the database is written anew, once, to remove secrets that were stored in clear; that takes a while", "bytes", pages*size)
 	}
-	if _, err := s.writer.ExecContext(ctx, `VACUUM`); err != nil {
+	if _, err := s.Writer.ExecContext(ctx, `VACUUM`); err != nil {
 		return fmt.Errorf("write the database anew: %w", err)
 	}
-	if err := s.writer.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &log, &moved); err != nil {
+	if err := s.Writer.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &log, &moved); err != nil {
 		return fmt.Errorf("empty the write-ahead log: %w", err)
 	}
 	if busy != 0 {
@@ -200,9 +201,9 @@ func (s *Outbox) vacuumSecrets(ctx context.Context) error {
 
 // vacuumTables has PostgreSQL write tables anew.
 func (s *Outbox) vacuumTables(ctx context.Context, tables ...string) (err error) {
-	conn, err := s.writer.Conn(ctx)
+	conn, err := s.Writer.Conn(ctx)
 	if err != nil {
-		return fmt.Errorf("connect to %s: %w", s.dialect.name, err)
+		return fmt.Errorf("connect to %s: %w", s.Dialect.Name, err)
 	}
 	defer func() {
 		_, rerr := conn.ExecContext(context.WithoutCancel(ctx), `RESET lock_timeout`)

@@ -10,13 +10,14 @@ import (
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 )
 
 // CreateSession stores a session.
 func (s *Access) CreateSession(ctx context.Context, n access.Session) error {
-	return s.change(ctx, "store a session",
+	return s.Change(ctx, "store a session",
 		`INSERT INTO sessions (hash, who, scope, via, token_id, created_at, expires_at, used_at, identity) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		n.Hash, index.Text(n.Who, 200), n.Scope, n.Via, n.Token, micros(n.CreatedAt), micros(n.ExpiresAt), micros(n.UsedAt), n.Identity)
+		n.Hash, index.Text(n.Who, 200), n.Scope, n.Via, n.Token, db.Micros(n.CreatedAt), db.Micros(n.ExpiresAt), db.Micros(n.UsedAt), n.Identity)
 }
 
 // SessionByHash returns the session whose secret has this SHA-256. Whether it has expired
@@ -25,7 +26,7 @@ func (s *Access) SessionByHash(ctx context.Context, hash []byte) (access.Session
 	n := access.Session{Hash: hash}
 	var created, expires, used int64
 	var tokenExpires sql.NullInt64
-	err := s.reader.QueryRowContext(ctx, `
+	err := s.Reader.QueryRowContext(ctx, `
 		SELECT s.who, s.scope, s.via, s.token_id, s.created_at, s.expires_at, s.used_at, s.identity, t.expires_at
 		FROM sessions s LEFT JOIN tokens t ON t.id = s.token_id
 		WHERE s.hash = $1 AND (s.token_id = '' OR t.id IS NOT NULL)`, hash).
@@ -39,14 +40,14 @@ func (s *Access) SessionByHash(ctx context.Context, hash []byte) (access.Session
 	if tokenExpires.Valid {
 		expires = min(expires, tokenExpires.Int64)
 	}
-	n.CreatedAt, n.ExpiresAt, n.UsedAt = fromMicros(created), fromMicros(expires), fromMicros(used)
+	n.CreatedAt, n.ExpiresAt, n.UsedAt = db.FromMicros(created), db.FromMicros(expires), db.FromMicros(used)
 	return n, nil
 }
 
 // TouchSession records that a session was used and how long it goes on.
 func (s *Access) TouchSession(ctx context.Context, hash []byte, at, expires time.Time) error {
-	return s.change(ctx, "note that a session was used",
-		`UPDATE sessions SET used_at = $2, expires_at = $3 WHERE hash = $1`, hash, micros(at), micros(expires))
+	return s.Change(ctx, "note that a session was used",
+		`UPDATE sessions SET used_at = $2, expires_at = $3 WHERE hash = $1`, hash, db.Micros(at), db.Micros(expires))
 }
 
 // EndSession deletes a session. One that is not there has ended already.
@@ -54,18 +55,18 @@ func (s *Access) EndSession(ctx context.Context, hash []byte) error {
 	if there, err := s.has(ctx, "sessions", hash); err != nil || !there {
 		return err
 	}
-	return s.change(ctx, "end a session", `DELETE FROM sessions WHERE hash = $1`, hash)
+	return s.Change(ctx, "end a session", `DELETE FROM sessions WHERE hash = $1`, hash)
 }
 
 // BeginLogin stores a login that was begun at an identity provider. With each, some go that have
 // expired: anybody may begin one.
 func (s *Access) BeginLogin(ctx context.Context, l access.Login, now time.Time) error {
-	return s.write(ctx, noRuns, func(t *tx) error {
-		if _, err := t.ExecContext(ctx, expiringLogins.statement(), micros(now), loginsGo); err != nil {
+	return s.Write(ctx, db.None, func(t *db.Tx) error {
+		if _, err := t.ExecContext(ctx, expiringLogins.Statement(), db.Micros(now), loginsGo); err != nil {
 			return fmt.Errorf("delete logins that have expired: %w", err)
 		}
 		_, err := t.ExecContext(ctx, `INSERT INTO logins (hash, return_to, expires_at) VALUES ($1, $2, $3)`,
-			l.Hash, l.ReturnTo, micros(l.ExpiresAt))
+			l.Hash, l.ReturnTo, db.Micros(l.ExpiresAt))
 		if err != nil {
 			return fmt.Errorf("begin a login: %w", err)
 		}
@@ -80,7 +81,7 @@ const loginsGo = 10
 // anybody, and must not make all others wait for the connection that writes.
 func (s *Access) has(ctx context.Context, table string, hash []byte) (bool, error) {
 	var n int64
-	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+table+` WHERE hash = $1`, hash).Scan(&n)
+	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+table+` WHERE hash = $1`, hash).Scan(&n)
 	if err != nil {
 		return false, fmt.Errorf("look into %s: %w", table, err)
 	}
@@ -98,11 +99,11 @@ func (s *Access) TakeLogin(ctx context.Context, hash []byte, now time.Time) (acc
 	case !there:
 		return l, &query.NotFoundError{What: "login"}
 	}
-	err = s.write(ctx, noRuns, func(t *tx) error {
+	err = s.Write(ctx, db.None, func(t *db.Tx) error {
 		var expires int64
 		err := t.QueryRowContext(ctx, `DELETE FROM logins WHERE hash = $1 RETURNING return_to, expires_at`, hash).
 			Scan(&l.ReturnTo, &expires)
-		l.ExpiresAt = fromMicros(expires)
+		l.ExpiresAt = db.FromMicros(expires)
 		if errors.Is(err, sql.ErrNoRows) || err == nil && !now.Before(l.ExpiresAt) {
 			return &query.NotFoundError{What: "login"}
 		}

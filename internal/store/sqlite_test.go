@@ -120,7 +120,7 @@ func TestUnusableDirectory(t *testing.T) {
 
 // downgrade undoes the migrations after a version; engine is the directory of them.
 func downgrade(db *sql.DB, engine string, to int) error {
-	files, err := filepath.Glob("migrations/" + engine + "/*.sql")
+	files, err := filepath.Glob("db/migrations/" + engine + "/*.sql")
 	if err != nil {
 		return err
 	}

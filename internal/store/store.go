@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/store/datadir"
+	"stint.dev/stint/internal/store/db"
 )
 
 // Options says which database to use. Exactly one of Dir and URL is set.
@@ -44,7 +45,7 @@ type Options struct {
 // Store is an open database, and all that is done with it. Its methods may be called from any
 // goroutine; each is one of the parts.
 type Store struct {
-	*database
+	*db.DB
 	*troubleItems
 	*Journals
 	*Queries
@@ -99,7 +100,7 @@ func (s *Store) Dir() string { return s.dir }
 
 // prepare makes an open database ready for use.
 func (s *Store) prepare(ctx context.Context, o Options) error {
-	if err := s.identify(ctx, s.now()); err != nil {
+	if err := s.Identify(ctx, s.Now()); err != nil {
 		return err
 	}
 	if err := s.openSecrets(ctx, o.SecretKeyFile); err != nil {
@@ -108,7 +109,7 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 	if o.Beside {
 		return nil
 	}
-	if err := s.raiseEventIDs(ctx, s.now()); err != nil {
+	if err := s.raiseEventIDs(ctx, s.Now()); err != nil {
 		return err
 	}
 	if s.dir == "" {
@@ -118,8 +119,8 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 }
 
 // newStore makes the parts of a store on a database that is open.
-func newStore(d *database, dir string, o Options) *Store {
-	d.log, d.now = o.Log, o.Now
+func newStore(d *db.DB, dir string, o Options) *Store {
+	d.Log, d.Now = o.Log, o.Now
 	items := newTroubleItems(d)
 	journals := newJournals(d, uuid.NewString(), o.Archive, o.Keep.RunLog)
 	asked := newQueries(d, items)
@@ -127,7 +128,7 @@ func newStore(d *database, dir string, o Options) *Store {
 	judged := newHealth(d, items)
 	taken := newIntake(d, items, journals)
 	return &Store{
-		database: d, troubleItems: items, Journals: journals, Queries: asked,
+		DB: d, troubleItems: items, Journals: journals, Queries: asked,
 		Access: newAccess(d), Outbox: actions, Health: judged, Intake: taken,
 		Maintenance: newMaintenance(d, items, journals, parts{Queries: asked, Health: judged, Outbox: actions, Intake: taken}, dir, o.Keep, o.Deleted),
 		dir:         dir, release: func() error { return nil },
@@ -135,7 +136,7 @@ func newStore(d *database, dir string, o Options) *Store {
 }
 
 func openURL(ctx context.Context, o Options) (*Store, error) {
-	d, err := openPostgres(ctx, o.URL, o.Relaxed, o.Beside)
+	d, err := db.OpenPostgres(ctx, o.URL, o.Relaxed, o.Beside)
 	if err != nil {
 		return nil, err
 	}
@@ -190,9 +191,9 @@ func openFiles(ctx context.Context, dir, name string, beside bool, o Options) (*
 	if err := datadir.MakePrivate(file); err != nil {
 		return nil, datadir.Unusable(dir, err)
 	}
-	d, err := openSQLite(ctx, file, o.Relaxed, beside)
-	var newer *NewerSchemaError
-	var older *OlderSchemaError
+	d, err := db.OpenSQLite(ctx, file, o.Relaxed, beside)
+	var newer *db.NewerSchemaError
+	var older *db.OlderSchemaError
 	switch {
 	case errors.As(err, &newer) || errors.As(err, &older):
 		return nil, err
@@ -216,5 +217,5 @@ type parts struct {
 
 // Close ends all use of the database.
 func (s *Store) Close() error {
-	return errors.Join(s.closeLeases(), s.database.close(), s.closeSegments(), s.release())
+	return errors.Join(s.closeLeases(), s.DB.Close(), s.closeSegments(), s.release())
 }

@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -40,10 +41,10 @@ type newText struct {
 // A text id is the time of the run; of several servers each takes other runs. A run that
 // cannot be made searchable is the trouble of itself alone.
 func (s *Maintenance) indexTexts(ctx context.Context) (more bool, err error) {
-	found, err := newTexts(s.reader.QueryContext(ctx, `SELECT id, start_at FROM runs WHERE text_id IS NULL AND search <> ''
-		AND`+rests(troubleText, "runs.id", 2)+` ORDER BY start_at DESC, id DESC LIMIT $1`, textsBatch, micros(s.now())))
+	found, err := newTexts(s.Reader.QueryContext(ctx, `SELECT id, start_at FROM runs WHERE text_id IS NULL AND search <> ''
+		AND`+rests(troubleText, "runs.id", 2)+` ORDER BY start_at DESC, id DESC LIMIT $1`, textsBatch, db.Micros(s.Now())))
 	if err == nil {
-		err = isolate(ctx, s.database, found, func(some []newText) error { return s.indexSome(ctx, some) },
+		err = isolate(ctx, s.DB, found, func(some []newText) error { return s.indexSome(ctx, some) },
 			func(one newText, err error) { s.failed(ctx, troubleText, one.run, err) })
 	}
 	if err != nil {
@@ -57,7 +58,7 @@ func (s *Maintenance) indexSome(ctx context.Context, some []newText) error {
 	if len(some) == 0 {
 		return nil
 	}
-	err := s.write(ctx, noRuns, func(t *tx) error {
+	err := s.Write(ctx, db.None, func(t *db.Tx) error {
 		free, err := lockTexts(ctx, t, some)
 		if err != nil || len(free) == 0 {
 			return err
@@ -70,10 +71,10 @@ func (s *Maintenance) indexSome(ctx context.Context, some []newText) error {
 		if err != nil {
 			return err
 		}
-		table, args := t.dialect.table(1, column{texts: runs}, column{numbers: ids})
+		table, args := t.Dialect.Table(1, db.Column{Texts: runs}, db.Column{Numbers: ids})
 		for _, query := range []string{
 			`UPDATE runs SET text_id = v.c1 FROM ` + table + ` WHERE runs.id = v.c0`,
-			insertTexts(t.dialect) + ` FROM ` + table + ` JOIN runs ON runs.id = v.c0 ORDER BY v.c1`, // FTS5 begins anew with each that is not
+			insertTexts(t.Dialect) + ` FROM ` + table + ` JOIN runs ON runs.id = v.c0 ORDER BY v.c1`, // FTS5 begins anew with each that is not
 		} {
 			if _, err := t.ExecContext(ctx, query, args...); err != nil {
 				return err
@@ -91,16 +92,16 @@ func (s *Maintenance) indexSome(ctx context.Context, some []newText) error {
 }
 
 // lockTexts locks those of the runs that cannot be searched yet, the newest first.
-func lockTexts(ctx context.Context, t *tx, some []newText) ([]newText, error) {
+func lockTexts(ctx context.Context, t *db.Tx, some []newText) ([]newText, error) {
 	runs := make([]string, len(some))
 	for i, one := range some {
 		runs[i] = one.run
 	}
 	lock := ""
-	if t.dialect.postgres {
+	if t.Dialect.Postgres {
 		lock = " FOR UPDATE OF runs SKIP LOCKED"
 	}
-	table, args := t.dialect.table(1, column{texts: runs})
+	table, args := t.Dialect.Table(1, db.Column{Texts: runs})
 	return newTexts(t.QueryContext(ctx, `SELECT id, start_at FROM runs WHERE text_id IS NULL AND id IN (SELECT c0 FROM `+table+`)
 		ORDER BY start_at DESC, id DESC`+lock, args...))
 }
@@ -123,7 +124,7 @@ func newTexts(rows *sql.Rows, err error) ([]newText, error) {
 }
 
 // textIDs chooses ids that are free.
-func textIDs(ctx context.Context, t *tx, runs []newText) ([]int64, error) {
+func textIDs(ctx context.Context, t *db.Tx, runs []newText) ([]int64, error) {
 	ids, mine := make([]int64, len(runs)), map[int64]bool{}
 	for i, one := range runs {
 		h := fnv.New32a()
@@ -134,8 +135,8 @@ func textIDs(ctx context.Context, t *tx, runs []newText) ([]int64, error) {
 		mine[ids[i]] = true
 	}
 	for {
-		table, args := t.dialect.table(1, column{numbers: ids})
-		taken, err := numbersOf(ctx, t, `SELECT text_id FROM runs WHERE text_id IN (SELECT c0 FROM `+table+`)`, args...)
+		table, args := t.Dialect.Table(1, db.Column{Numbers: ids})
+		taken, err := db.NumbersOf(ctx, t, `SELECT text_id FROM runs WHERE text_id IN (SELECT c0 FROM `+table+`)`, args...)
 		if err != nil || len(taken) == 0 {
 			return ids, err
 		}
@@ -155,16 +156,16 @@ func textIDs(ctx context.Context, t *tx, runs []newText) ([]int64, error) {
 }
 
 // insertTexts is the statement that fills run_texts, but for where the ids come from.
-func insertTexts(d dialect) string {
-	if d.postgres {
+func insertTexts(d db.Dialect) string {
+	if d.Postgres {
 		return `INSERT INTO run_texts (text_id, started, run, words) SELECT v.c1, runs.start_at, runs.id, runs.search`
 	}
 	return `INSERT INTO run_texts (rowid, words) SELECT v.c1, runs.search`
 }
 
 // textID is what run_texts calls the id.
-func textID(d dialect) string {
-	if d.postgres {
+func textID(d db.Dialect) string {
+	if d.Postgres {
 		return "text_id"
 	}
 	return "rowid"
@@ -172,12 +173,12 @@ func textID(d dialect) string {
 
 // textMatch is the condition on run_texts that every run with a text meets, and its
 // parameter; false for a text that is too short to be looked up.
-func textMatch(d dialect, text string, param int) (condition, arg string, ok bool) {
+func textMatch(d db.Dialect, text string, param int) (condition, arg string, ok bool) {
 	letters := []rune(searchable(text))
 	if len(letters) < 3 {
 		return "", "", false
 	}
-	if d.postgres {
+	if d.Postgres {
 		return "run_texts.words LIKE $" + strconv.Itoa(param) + ` ESCAPE '\'`, likeText(text), true
 	}
 	seen, terms := map[string]bool{}, []string{}
@@ -219,12 +220,12 @@ func onlyText(q query.Runs) bool {
 // byText reports whether a page is best read off the index of texts: when few runs have
 // the text, or nothing else is asked for.
 func (s *Queries) byText(ctx context.Context, q query.Runs) (bool, error) {
-	match, arg, ok := textMatch(s.dialect, q.Text, 1)
+	match, arg, ok := textMatch(s.Dialect, q.Text, 1)
 	if !ok || onlyText(q) {
 		return ok, nil
 	}
 	var n int
-	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM run_texts WHERE `+match+` LIMIT $2) AS few`, arg, fewTexts).Scan(&n)
+	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM run_texts WHERE `+match+` LIMIT $2) AS few`, arg, fewTexts).Scan(&n)
 	if err != nil {
 		return false, fmt.Errorf("count the runs with %s: %w", job.Quote(q.Text), err)
 	}
@@ -233,7 +234,7 @@ func (s *Queries) byText(ctx context.Context, q query.Runs) (bool, error) {
 
 // textQuery writes the query for a page that is read off the index of texts, newest first,
 // together with the runs that are not in it yet.
-func textQuery(d dialect, q query.Runs, limit int) (string, []any, error) {
+func textQuery(d db.Dialect, q query.Runs, limit int) (string, []any, error) {
 	conditions, args, err := runConditions(q)
 	if err != nil {
 		return "", nil, err
@@ -259,7 +260,7 @@ func textQuery(d dialect, q query.Runs, limit int) (string, []any, error) {
 	}
 	newest := fmt.Sprintf(" ORDER BY start_at DESC, id DESC LIMIT %d", limit)
 	return "SELECT * FROM (SELECT * FROM (" + textPage(d, indexed, limit) + ") AS old UNION ALL SELECT * FROM (SELECT " + runColumns + " FROM " +
-		d.runsBy("runs_no_text") + where(append(conditions, "text_id IS NULL")) + newest + ") AS fresh) AS merged" + newest, args, nil
+		d.RunsBy("runs_no_text") + where(append(conditions, "text_id IS NULL")) + newest + ") AS fresh) AS merged" + newest, args, nil
 }
 
 // before is a time in microseconds after every run that a query lets through; 0 for none.
@@ -269,14 +270,14 @@ func before(q query.Runs) (int64, error) {
 		return at + 1, err
 	}
 	if !q.Until.IsZero() {
-		return micros(q.Until), nil
+		return db.Micros(q.Until), nil
 	}
 	return 0, nil
 }
 
 // textBefore is the condition that a text is older than a parameter says.
-func textBefore(d dialect, param string) string {
-	if d.postgres {
+func textBefore(d db.Dialect, param string) string {
+	if d.Postgres {
 		return "run_texts.started < CAST(" + param + " AS BIGINT)"
 	}
 	return fmt.Sprintf("run_texts.rowid < %s * %d", param, textSpan)
@@ -284,27 +285,18 @@ func textBefore(d dialect, param string) string {
 
 // textPage reads a page of runs off the index of texts. The ids of SQLite are in the order
 // of time, and in any order within a microsecond: so all of the page's last one is read.
-func textPage(d dialect, conditions []string, limit int) string {
+func textPage(d db.Dialect, conditions []string, limit int) string {
 	from := " FROM run_texts CROSS JOIN runs" + where(conditions)
-	if d.postgres {
+	if d.Postgres {
 		return "SELECT " + runColumns + from + textOrder(d) + fmt.Sprintf(" LIMIT %d", limit)
 	}
 	last := fmt.Sprintf("(SELECT MIN(hit) / %d * %d FROM (SELECT run_texts.rowid AS hit%s%s LIMIT %d))", textSpan, textSpan, from, textOrder(d), limit)
 	return "SELECT " + runColumns + from + " AND run_texts.rowid >= " + last + fmt.Sprintf(" ORDER BY start_at DESC, id DESC LIMIT %d", limit)
 }
 
-// runsBy is the runs, to be read off an index of few of them. PostgreSQL knows that they
-// are few.
-func (d dialect) runsBy(name string) string {
-	if d.postgres {
-		return "runs"
-	}
-	return "runs INDEXED BY " + name
-}
-
 // textOrder is the order of time in run_texts, the newest first.
-func textOrder(d dialect) string {
-	if d.postgres {
+func textOrder(d db.Dialect) string {
+	if d.Postgres {
 		return " ORDER BY run_texts.started DESC, run_texts.run DESC"
 	}
 	return " ORDER BY run_texts.rowid DESC"
@@ -317,30 +309,30 @@ func (s *Queries) countTexts(ctx context.Context, q query.Runs, counts *query.Ru
 	if err != nil {
 		return err
 	}
-	id := textID(s.dialect)
-	match, arg, _ := textMatch(s.dialect, q.Text, len(args)+1)
+	id := textID(s.Dialect)
+	match, arg, _ := textMatch(s.Dialect, q.Text, len(args)+1)
 	args = append(args, arg)
-	few := "(SELECT " + id + " AS few_id FROM run_texts WHERE " + match + textOrder(s.dialect) + " LIMIT " + strconv.Itoa(countTextMost+1) + ") AS few"
+	few := "(SELECT " + id + " AS few_id FROM run_texts WHERE " + match + textOrder(s.Dialect) + " LIMIT " + strconv.Itoa(countTextMost+1) + ") AS few"
 	var n int
-	if err := s.reader.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+strings.Replace(few, "$"+strconv.Itoa(len(args)), "$1", 1), arg).Scan(&n); err != nil {
+	if err := s.Reader.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+strings.Replace(few, "$"+strconv.Itoa(len(args)), "$1", 1), arg).Scan(&n); err != nil {
 		return err
 	}
 	counts.Exact = counts.Exact && n <= countTextMost
 	conditions = append(conditions, "leased = 0")
 	return s.addCounts(ctx, q, counts, "SELECT state, COUNT(*) FROM "+few+" CROSS JOIN runs"+
-		where(append([]string{"runs.text_id = few.few_id"}, conditions...))+" GROUP BY state UNION ALL SELECT state, COUNT(*) FROM "+s.dialect.runsBy("runs_no_text")+
+		where(append([]string{"runs.text_id = few.few_id"}, conditions...))+" GROUP BY state UNION ALL SELECT state, COUNT(*) FROM "+s.Dialect.RunsBy("runs_no_text")+
 		where(append([]string{"text_id IS NULL"}, conditions...))+" GROUP BY state", args...)
 }
 
 // mergeCounts adds the changes to the counts of runs up, when many have piled up.
 func (s *Maintenance) mergeCounts(ctx context.Context) error {
-	if !s.dialect.postgres {
+	if !s.Dialect.Postgres {
 		return nil
 	}
 	var n int
-	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) - COUNT(DISTINCT (job, state)) FROM run_counts`).Scan(&n)
+	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) - COUNT(DISTINCT (job, state)) FROM run_counts`).Scan(&n)
 	if err == nil && n > countsMost {
-		_, err = s.writer.ExecContext(ctx, `WITH gone AS (DELETE FROM run_counts RETURNING job, state, n)
+		_, err = s.Writer.ExecContext(ctx, `WITH gone AS (DELETE FROM run_counts RETURNING job, state, n)
 			INSERT INTO run_counts (job, state, n) SELECT job, state, SUM(n) FROM gone GROUP BY job, state HAVING SUM(n) <> 0`)
 	}
 	if err != nil {

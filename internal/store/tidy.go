@@ -14,6 +14,7 @@ import (
 
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/store/datadir"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -33,7 +34,7 @@ const (
 
 // Maintenance deletes, trims, packs and moves what is stored.
 type Maintenance struct {
-	*database
+	*db.DB
 	*troubleItems
 	*Journals
 	others    Others
@@ -56,8 +57,8 @@ type Others interface {
 
 // newMaintenance makes what maintains a store. deleted is called with how many
 // runs one pass of a rule of retention deleted; nil for nobody.
-func newMaintenance(d *database, items *troubleItems, j *Journals, others Others, dir string, keep Keep, deleted func(rule string, runs int)) *Maintenance {
-	return &Maintenance{database: d, troubleItems: items, Journals: j, others: others, dir: dir, keep: keep, onDeleted: deleted}
+func newMaintenance(d *db.DB, items *troubleItems, j *Journals, others Others, dir string, keep Keep, deleted func(rule string, runs int)) *Maintenance {
+	return &Maintenance{DB: d, troubleItems: items, Journals: j, others: others, dir: dir, keep: keep, onDeleted: deleted}
 }
 
 // Maintain keeps the store tidy until ctx ends: it deletes runs that are not to be kept, makes
@@ -77,7 +78,7 @@ func (s *Maintenance) Maintain(ctx context.Context, report func(error)) {
 	var all sync.WaitGroup
 	all.Go(func() {
 		var kept time.Time
-		everyRound(ctx, s.now, func(now time.Time) {
+		everyRound(ctx, s.Now, func(now time.Time) {
 			if now.Sub(kept) >= keepEvery {
 				kept = now
 				reported(s.keepLess(ctx, now))
@@ -86,10 +87,10 @@ func (s *Maintenance) Maintain(ctx context.Context, report func(error)) {
 		})
 	})
 	all.Go(func() {
-		packed := s.now()
-		everyRound(ctx, s.now, func(now time.Time) {
+		packed := s.Now()
+		everyRound(ctx, s.Now, func(now time.Time) {
 			// While much arrives, packing waits: it would take a core from what agents wait for.
-			may := func() bool { return now.Sub(packed) > packAnyway || s.now().Sub(s.others.BusyAt()) > busyRest }
+			may := func() bool { return now.Sub(packed) > packAnyway || s.Now().Sub(s.others.BusyAt()) > busyRest }
 			done, err := s.tidyArchive(ctx, now, may)
 			if done {
 				packed = now
@@ -125,9 +126,9 @@ func (s *Maintenance) Tidy(ctx context.Context, now time.Time) error {
 // tidyRows does what is in the database alone.
 func (s *Maintenance) tidyRows(ctx context.Context, now time.Time) error {
 	return errors.Join(
-		s.refreshTroubles(ctx), s.others.CheckKey(ctx), s.mergeCounts(ctx), s.mergeStoredBytes(ctx), s.expire(ctx, expiringAttempts, now),
-		repeat(ctx, func() (bool, error) { return s.indexTexts(ctx) }),
-		repeat(ctx, func() (bool, error) { return s.trimOne(ctx, now) }),
+		s.refreshTroubles(ctx), s.others.CheckKey(ctx), s.mergeCounts(ctx), s.mergeStoredBytes(ctx), s.Expire(ctx, expiringAttempts, now),
+		db.Repeat(ctx, func() (bool, error) { return s.indexTexts(ctx) }),
+		db.Repeat(ctx, func() (bool, error) { return s.trimOne(ctx, now) }),
 	)
 }
 
@@ -168,9 +169,9 @@ func (s *Maintenance) sweepObjects(ctx context.Context, now time.Time) error {
 		id   int64
 		name string
 	}
-	rows, err := s.reader.QueryContext(ctx, `SELECT id, name FROM objects
+	rows, err := s.Reader.QueryContext(ctx, `SELECT id, name FROM objects
 		WHERE (state = 'dead' OR state = 'writing' AND changed_at < $1) AND`+rests(troubleObject, "objects.name", 3)+`
-		ORDER BY changed_at, id LIMIT $2`, micros(now.Add(-objectRest)), tidyBatch, micros(s.now()))
+		ORDER BY changed_at, id LIMIT $2`, db.Micros(now.Add(-objectRest)), tidyBatch, db.Micros(s.Now()))
 	if err != nil {
 		return fmt.Errorf("look for objects to delete: %w", err)
 	}
@@ -199,7 +200,7 @@ func (s *Maintenance) sweepObjects(ctx context.Context, now time.Time) error {
 		}
 		failures = 0
 		s.done(ctx, troubleObject, o.name)
-		err := s.write(ctx, noRuns, func(t *tx) error {
+		err := s.Write(ctx, db.None, func(t *db.Tx) error {
 			_, err := t.ExecContext(ctx, `DELETE FROM objects WHERE id = $1 AND state <> 'live'`, o.id)
 			return err
 		})
@@ -239,7 +240,7 @@ func (s *Maintenance) sweepSegments(ctx context.Context, now time.Time) error {
 // sweepSegment removes a segment that nothing refers to, or empties it.
 func (s *Maintenance) sweepSegment(ctx context.Context, id int64, now time.Time) error {
 	var used int64
-	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM blocks WHERE segment = $1 LIMIT 1) AS one`, id).Scan(&used)
+	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM blocks WHERE segment = $1 LIMIT 1) AS one`, id).Scan(&used)
 	if err != nil {
 		return fmt.Errorf("look whether segment %d is in use: %w", id, err)
 	}
@@ -255,9 +256,9 @@ func (s *Maintenance) empty(ctx context.Context, id int64, now time.Time) error 
 	if err != nil || now.Sub(info.ModTime()) < segmentRest {
 		return nil //nolint:nilerr // removed meanwhile, which is as good
 	}
-	err = s.write(ctx, noRuns, func(t *tx) error {
+	err = s.Write(ctx, db.None, func(t *db.Tx) error {
 		_, err := t.ExecContext(ctx, `UPDATE attempts SET pack_at = $2 WHERE pack_at IS NULL AND (run_id, attempt) IN
-			(SELECT DISTINCT run_id, attempt FROM blocks WHERE segment = $1 AND codec = 0 LIMIT $3)`, id, micros(now), tidyBatch)
+			(SELECT DISTINCT run_id, attempt FROM blocks WHERE segment = $1 AND codec = 0 LIMIT $3)`, id, db.Micros(now), tidyBatch)
 		return err
 	})
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {

@@ -12,20 +12,21 @@ import (
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 )
 
 const tokenColumns = `id, name, scope, prefix, hash, created_at, expires_at, last_used_at`
 
 // Access is tokens, sessions, logins, the owners of runs, and the audit log.
-type Access struct{ *database }
+type Access struct{ *db.DB }
 
-func newAccess(d *database) *Access { return &Access{d} }
+func newAccess(d *db.DB) *Access { return &Access{d} }
 
 // CreateToken stores a token.
 func (s *Access) CreateToken(ctx context.Context, k access.Token) error {
-	return s.write(ctx, noRuns, func(t *tx) error {
+	return s.Write(ctx, db.None, func(t *db.Tx) error {
 		_, err := t.ExecContext(ctx, `INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			k.ID, index.Text(k.Name, 200), k.Scope, k.Prefix, k.Hash, micros(k.CreatedAt), microsOrNull(k.ExpiresAt), microsOrNull(k.LastUsedAt))
+			k.ID, index.Text(k.Name, 200), k.Scope, k.Prefix, k.Hash, db.Micros(k.CreatedAt), db.MicrosOrNull(k.ExpiresAt), db.MicrosOrNull(k.LastUsedAt))
 		if err != nil {
 			return fmt.Errorf("store token %s: %w", k.Name, err)
 		}
@@ -35,7 +36,7 @@ func (s *Access) CreateToken(ctx context.Context, k access.Token) error {
 
 // Tokens returns every token, oldest first.
 func (s *Access) Tokens(ctx context.Context) ([]access.Token, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT `+tokenColumns+` FROM tokens ORDER BY created_at, id`)
+	rows, err := s.Reader.QueryContext(ctx, `SELECT `+tokenColumns+` FROM tokens ORDER BY created_at, id`)
 	if err != nil {
 		return nil, fmt.Errorf("read tokens: %w", err)
 	}
@@ -54,7 +55,7 @@ func (s *Access) Tokens(ctx context.Context) ([]access.Token, error) {
 // TokenByHash returns the token whose secret has this SHA-256. Whether it has expired is
 // for the caller to see.
 func (s *Access) TokenByHash(ctx context.Context, hash []byte) (access.Token, error) {
-	k, err := scanToken(s.reader.QueryRowContext(ctx, `SELECT `+tokenColumns+` FROM tokens WHERE hash = $1`, hash))
+	k, err := scanToken(s.Reader.QueryRowContext(ctx, `SELECT `+tokenColumns+` FROM tokens WHERE hash = $1`, hash))
 	if errors.Is(err, sql.ErrNoRows) {
 		return access.Token{}, &query.NotFoundError{What: "token"}
 	}
@@ -67,21 +68,21 @@ func (s *Access) TokenByHash(ctx context.Context, hash []byte) (access.Token, er
 // TouchTokens records when tokens, by their ids, were last used. One that was revoked
 // meanwhile is left out.
 func (s *Access) TouchTokens(ctx context.Context, used map[string]time.Time) error {
-	var ids column
-	var times column
+	var ids db.Column
+	var times db.Column
 	for _, id := range slices.Sorted(maps.Keys(used)) { // in one order, so that two servers cannot deadlock
-		ids.texts, times.numbers = append(ids.texts, id), append(times.numbers, micros(used[id]))
+		ids.Texts, times.Numbers = append(ids.Texts, id), append(times.Numbers, db.Micros(used[id]))
 	}
-	if len(ids.texts) == 0 {
+	if len(ids.Texts) == 0 {
 		return nil
 	}
-	from, args := s.dialect.table(1, ids, times)
-	return s.change(ctx, "note that tokens were used", `UPDATE tokens SET last_used_at = v.c1 FROM `+from+` WHERE tokens.id = v.c0`, args...)
+	from, args := s.Dialect.Table(1, ids, times)
+	return s.Change(ctx, "note that tokens were used", `UPDATE tokens SET last_used_at = v.c1 FROM `+from+` WHERE tokens.id = v.c0`, args...)
 }
 
 // RevokeToken deletes a token.
 func (s *Access) RevokeToken(ctx context.Context, id string) error {
-	return s.write(ctx, noRuns, func(t *tx) error {
+	return s.Write(ctx, db.None, func(t *db.Tx) error {
 		res, err := t.ExecContext(ctx, `DELETE FROM tokens WHERE id = $1`, id)
 		if err != nil {
 			return fmt.Errorf("delete token %s: %w", id, err)
@@ -99,17 +100,17 @@ func (s *Access) RevokeToken(ctx context.Context, id string) error {
 // RevokedTokens returns how many tokens were revoked so far.
 func (s *Access) RevokedTokens(ctx context.Context) (int64, error) {
 	var n int64
-	if err := s.reader.QueryRowContext(ctx, `SELECT revoked FROM installation`).Scan(&n); err != nil {
+	if err := s.Reader.QueryRowContext(ctx, `SELECT revoked FROM installation`).Scan(&n); err != nil {
 		return 0, fmt.Errorf("read how many tokens were revoked: %w", err)
 	}
 	return n, nil
 }
 
-func scanToken(from scanner) (access.Token, error) {
+func scanToken(from db.Scanner) (access.Token, error) {
 	var k access.Token
 	var created int64
 	var expires, used sql.NullInt64
 	err := from.Scan(&k.ID, &k.Name, &k.Scope, &k.Prefix, &k.Hash, &created, &expires, &used)
-	k.CreatedAt, k.ExpiresAt, k.LastUsedAt = fromMicros(created), fromNull(expires), fromNull(used)
+	k.CreatedAt, k.ExpiresAt, k.LastUsedAt = db.FromMicros(created), db.FromNull(expires), db.FromNull(used)
 	return k, err
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -59,8 +60,8 @@ func (s *Maintenance) trimOne(ctx context.Context, now time.Time) (bool, error) 
 		return false, nil
 	}
 	var key attemptKey
-	err := s.reader.QueryRowContext(ctx, `SELECT run_id, attempt FROM attempts WHERE trim_at <= $1
-		AND`+rests(troubleTrim, attemptID, 2)+` ORDER BY trim_at LIMIT 1`, micros(now), micros(s.now())).Scan(&key.run, &key.attempt)
+	err := s.Reader.QueryRowContext(ctx, `SELECT run_id, attempt FROM attempts WHERE trim_at <= $1
+		AND`+rests(troubleTrim, attemptID, 2)+` ORDER BY trim_at LIMIT 1`, db.Micros(now), db.Micros(s.Now())).Scan(&key.run, &key.attempt)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -76,7 +77,7 @@ func (s *Maintenance) trimOne(ctx context.Context, now time.Time) (bool, error) 
 
 // trim drops some blocks of the middle of a journal, or finds that there are none.
 func (s *Maintenance) trim(ctx context.Context, key attemptKey) error {
-	_, row, err := scanAttempt(s.reader.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, key.run, key.attempt))
+	_, row, err := scanAttempt(s.Reader.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, key.run, key.attempt))
 	if err != nil {
 		return err
 	}
@@ -200,7 +201,7 @@ func (s *Journals) eachOutput(ctx context.Context, key attemptKey, h index.Block
 // drop takes the blocks away, if the journal's gap is still what it was, and shows the gap
 // in the run.
 func (s *Maintenance) drop(ctx context.Context, key attemptKey, before *attemptRow, blocks []index.BlockHead, c *cut) error {
-	return s.write(ctx, theseRuns(key.run), func(t *tx) error {
+	return s.Write(ctx, db.Runs(key.run), func(t *db.Tx) error {
 		run, err := lockRun(ctx, t, key.run)
 		if err != nil {
 			return err
@@ -231,10 +232,10 @@ func sameCut(a, b *cut) bool {
 }
 
 // dropBlocks takes away the bytes of blocks. Rows that hold samples stay, for the charts.
-func (s *Journals) dropBlocks(ctx context.Context, t *tx, key attemptKey, from, to int64) error {
+func (s *Journals) dropBlocks(ctx context.Context, t *db.Tx, key attemptKey, from, to int64) error {
 	const which = `run_id = $1 AND attempt = $2 AND start >= $3 AND start < $4 AND codec <> 2`
 	args := []any{key.run, key.attempt, from, to}
-	objects, err := numbersOf(ctx, t, `SELECT DISTINCT object FROM blocks WHERE object IS NOT NULL AND `+which, args...)
+	objects, err := db.NumbersOf(ctx, t, `SELECT DISTINCT object FROM blocks WHERE object IS NOT NULL AND `+which, args...)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
 
@@ -55,7 +56,7 @@ func noTrouble() map[string]int64 {
 // troubleItems are the troubled items as this process knows them. The table has them for the
 // page, for other servers and for the next start.
 type troubleItems struct {
-	*database
+	*db.DB
 	mu       sync.Mutex
 	known    map[troubleKey]job.TroubledItem
 	failures map[string]int64 // by kind, since the start
@@ -63,15 +64,15 @@ type troubleItems struct {
 
 type troubleKey struct{ kind, id string }
 
-func newTroubleItems(d *database) *troubleItems {
-	return &troubleItems{database: d, known: map[troubleKey]job.TroubledItem{}, failures: map[string]int64{}}
+func newTroubleItems(d *db.DB) *troubleItems {
+	return &troubleItems{DB: d, known: map[troubleKey]job.TroubledItem{}, failures: map[string]int64{}}
 }
 
 // failed writes down that something could not be done for an item, which is not to be tried
 // again before a pause has passed. While the item rests it changes nothing. That it cannot
 // be written down is no reason to stop: this process knows it.
 func (s *troubleItems) failed(ctx context.Context, kind, id string, cause error) {
-	now := s.now()
+	now := s.Now()
 	s.mu.Lock()
 	key := troubleKey{kind, id}
 	item, known := s.known[key]
@@ -88,15 +89,15 @@ func (s *troubleItems) failed(ctx context.Context, kind, id string, cause error)
 	s.failures[kind]++
 	s.mu.Unlock()
 
-	s.log.Warn("an item is skipped and tried again later", "kind", kind, "id", id, "error", cause, "tries", item.Tries, "next", item.NextAt)
-	err := s.write(ctx, noRuns, func(t *tx) error {
+	s.Log.Warn("an item is skipped and tried again later", "kind", kind, "id", id, "error", cause, "tries", item.Tries, "next", item.NextAt)
+	err := s.Write(ctx, db.None, func(t *db.Tx) error {
 		_, err := t.ExecContext(ctx, `INSERT INTO troubled (kind, id, error, tries, since_at, last_at, next_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
 			ON CONFLICT (kind, id) DO UPDATE SET error = excluded.error, tries = excluded.tries, last_at = excluded.last_at, next_at = excluded.next_at`,
-			kind, id, item.Error, item.Tries, micros(item.SinceAt), micros(item.LastAt), micros(item.NextAt))
+			kind, id, item.Error, item.Tries, db.Micros(item.SinceAt), db.Micros(item.LastAt), db.Micros(item.NextAt))
 		return err
 	})
 	if err != nil && ctx.Err() == nil {
-		s.log.Error("a troubled item cannot be written down", "kind", kind, "id", id, "error", err)
+		s.Log.Error("a troubled item cannot be written down", "kind", kind, "id", id, "error", err)
 	}
 }
 
@@ -110,12 +111,12 @@ func (s *troubleItems) done(ctx context.Context, kind, id string) {
 	if !known {
 		return
 	}
-	err := s.write(ctx, noRuns, func(t *tx) error {
+	err := s.Write(ctx, db.None, func(t *db.Tx) error {
 		_, err := t.ExecContext(ctx, `DELETE FROM troubled WHERE kind = $1 AND id = $2`, kind, id)
 		return err
 	})
 	if err != nil && ctx.Err() == nil {
-		s.log.Error("the trouble of an item is over, and cannot be deleted", "kind", kind, "id", id, "error", err)
+		s.Log.Error("the trouble of an item is over, and cannot be deleted", "kind", kind, "id", id, "error", err)
 	}
 }
 
@@ -130,7 +131,7 @@ func (s *troubleItems) resting(kind, id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	item, known := s.known[troubleKey{kind, id}]
-	return known && restsAt(item.NextAt, s.now())
+	return known && restsAt(item.NextAt, s.Now())
 }
 
 // rests is the condition of a query that leaves out what rests, as restsAt says: its arguments
@@ -171,11 +172,11 @@ const nobodyTries = `next_at < $1 OR kind IN ('` + troubleJudge + `', '` + troub
 
 // refreshTroubles reads what other servers wrote down, and forgets what nobody tries any more.
 func (s *troubleItems) refreshTroubles(ctx context.Context) error {
-	stale := micros(s.now().Add(-staleTrouble))
+	stale := db.Micros(s.Now().Add(-staleTrouble))
 	var n int64
-	err := s.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM troubled WHERE `+nobodyTries+` LIMIT 1) AS stale`, stale).Scan(&n)
+	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM troubled WHERE `+nobodyTries+` LIMIT 1) AS stale`, stale).Scan(&n)
 	if err == nil && n > 0 {
-		err = s.write(ctx, noRuns, func(t *tx) error {
+		err = s.Write(ctx, db.None, func(t *db.Tx) error {
 			_, err := t.ExecContext(ctx, `DELETE FROM troubled WHERE `+nobodyTries, stale)
 			return err
 		})
@@ -194,7 +195,7 @@ func (s *troubleItems) refreshTroubles(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, item := range s.known { // what could not be written down
-		if one, there := known[key]; !there && restsAt(item.NextAt, s.now()) || there && one.Tries < item.Tries {
+		if one, there := known[key]; !there && restsAt(item.NextAt, s.Now()) || there && one.Tries < item.Tries {
 			known[key] = item
 		}
 	}
@@ -208,7 +209,7 @@ const maxTroubled = 10_000
 // Troubled returns up to limit items that could not be done and are tried again later, those
 // that failed last first.
 func (s *troubleItems) Troubled(ctx context.Context, limit int) ([]job.TroubledItem, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT kind, id, error, tries, since_at, last_at, next_at FROM troubled ORDER BY last_at DESC, kind, id LIMIT $1`, limit)
+	rows, err := s.Reader.QueryContext(ctx, `SELECT kind, id, error, tries, since_at, last_at, next_at FROM troubled ORDER BY last_at DESC, kind, id LIMIT $1`, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read troubled items: %w", err)
 	}
@@ -220,7 +221,7 @@ func (s *troubleItems) Troubled(ctx context.Context, limit int) ([]job.TroubledI
 		if err := rows.Scan(&item.Kind, &item.ID, &item.Error, &item.Tries, &since, &last, &next); err != nil {
 			return nil, fmt.Errorf("read troubled items: %w", err)
 		}
-		item.SinceAt, item.LastAt, item.NextAt = fromMicros(since), fromMicros(last), fromMicros(next)
+		item.SinceAt, item.LastAt, item.NextAt = db.FromMicros(since), db.FromMicros(last), db.FromMicros(next)
 		items = append(items, item)
 	}
 	return items, rows.Err()
@@ -228,7 +229,7 @@ func (s *troubleItems) Troubled(ctx context.Context, limit int) ([]job.TroubledI
 
 // countTroubled counts the troubled items by kind.
 func (s *troubleItems) countTroubled(ctx context.Context) (map[string]int64, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT kind, COUNT(*) FROM troubled GROUP BY kind`)
+	rows, err := s.Reader.QueryContext(ctx, `SELECT kind, COUNT(*) FROM troubled GROUP BY kind`)
 	if err != nil {
 		return nil, fmt.Errorf("count troubled items: %w", err)
 	}
@@ -262,7 +263,7 @@ const failuresInRow = 50
 // isolate does something for items in one transaction. When that fails, it finds those that
 // fail by themselves and does it for the others: bad is called for each of them. Its error is
 // one of the database.
-func isolate[T any](ctx context.Context, s *database, items []T, do func([]T) error, bad func(T, error)) error {
+func isolate[T any](ctx context.Context, s *db.DB, items []T, do func([]T) error, bad func(T, error)) error {
 	err := do(items)
 	if err == nil || ctx.Err() != nil {
 		return err

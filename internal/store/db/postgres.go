@@ -1,4 +1,4 @@
-package store
+package db
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
-// openPostgres opens the database at an address. Beside a server it must have the same schema.
-func openPostgres(ctx context.Context, address string, relaxed, beside bool) (*database, error) {
+// OpenPostgres opens the database at an address. Beside a server it must have the same schema.
+func OpenPostgres(ctx context.Context, address string, relaxed, beside bool) (*DB, error) {
 	config, err := pgx.ParseConfig(address)
 	if err != nil {
 		return nil, fmt.Errorf("database URL: %w; write it as postgres://user@host/database", err)
@@ -35,10 +35,10 @@ func openPostgres(ctx context.Context, address string, relaxed, beside bool) (*d
 	if err := migrate(ctx, db, goose.DialectPostgres, locker, beside); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", where, err), db.Close(), reader.Close())
 	}
-	d := dialect{name: "PostgreSQL", postgres: true, lock: " FOR UPDATE", again: postgresAgain}
+	d := Dialect{Name: "PostgreSQL", Postgres: true, Lock: " FOR UPDATE", again: postgresAgain}
 	locks := postgresPool(config, jobLockConns, fmt.Sprintf(`SET idle_session_timeout = %d`, jobLockIdle.Milliseconds()))
 	locks.SetConnMaxIdleTime(jobLockIdle / 2)
-	return &database{writer: db, reader: reader, dialect: d, jobLocks: jobLocks{db: locks}}, nil
+	return &DB{Writer: db, Reader: reader, Dialect: d, jobLocks: jobLocks{db: locks}}, nil
 }
 
 // writingPostgres is the settings of connections that write. The transaction of a server whose

@@ -1,4 +1,4 @@
-package store
+package db
 
 import (
 	"context"
@@ -26,24 +26,24 @@ func readInstallation(ctx context.Context, db *sql.DB) (string, error) {
 
 // Installation is the id of the database: all servers on it share it, and it stays when
 // they are restarted, moved or restored from a backup.
-func (s *database) Installation() string { return s.installation }
+func (s *DB) Installation() string { return s.installation }
 
-// identify reads the id of the database, and whether it is a copy.
-func (s *database) identify(ctx context.Context, now time.Time) (err error) {
-	if s.installation, err = readInstallation(ctx, s.writer); err != nil {
+// Identify reads the id of the database, and whether it is a copy.
+func (s *DB) Identify(ctx context.Context, now time.Time) (err error) {
+	if s.installation, err = readInstallation(ctx, s.Writer); err != nil {
 		return err
 	}
 	return s.readCopied(ctx, now)
 }
 
-// keepInstallation gives a database that is being rebuilt the id of the one that it
+// KeepInstallation gives a database that is being rebuilt the id of the one that it
 // replaces, and its mark if that is a copy. If that file is gone, or too damaged to tell,
 // the new id stays.
-func (s *database) keepInstallation(ctx context.Context, replaced string) (err error) {
+func (s *DB) KeepInstallation(ctx context.Context, replaced string) (err error) {
 	if _, err := os.Stat(replaced); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	old, err := openReading(replaced)
+	old, err := OpenReading(replaced)
 	if err != nil {
 		return err
 	}
@@ -54,9 +54,9 @@ func (s *database) keepInstallation(ctx context.Context, replaced string) (err e
 	}
 	var mark sql.NullInt64
 	if at, err := copiedAt(ctx, old); err == nil && !at.IsZero() { // an old schema has no such column
-		mark, s.copiedAt = sql.NullInt64{Int64: micros(at), Valid: true}, at
+		mark, s.copiedAt = sql.NullInt64{Int64: Micros(at), Valid: true}, at
 	}
-	if _, err := s.writer.ExecContext(ctx, `UPDATE installation SET id = $1, copied_at = $2`, id, mark); err != nil {
+	if _, err := s.Writer.ExecContext(ctx, `UPDATE installation SET id = $1, copied_at = $2`, id, mark); err != nil {
 		return fmt.Errorf("keep the installation's id: %w", err)
 	}
 	s.installation = id

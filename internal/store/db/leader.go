@@ -1,4 +1,4 @@
-package store
+package db
 
 import (
 	"context"
@@ -28,8 +28,8 @@ type leader struct {
 // Lead reports whether this server is the one of several that judges runs. On SQLite there
 // is only one. On PostgreSQL it is the one that holds a lock of its session, which ends
 // with the connection, however the server ends. Ask once a second.
-func (s *database) Lead(ctx context.Context) (bool, error) {
-	if !s.dialect.postgres {
+func (s *DB) Lead(ctx context.Context) (bool, error) {
+	if !s.Dialect.Postgres {
 		return true, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, leaderWait)
@@ -37,7 +37,7 @@ func (s *database) Lead(ctx context.Context) (bool, error) {
 	s.leader.mu.Lock()
 	defer s.leader.mu.Unlock()
 	if s.leader.conn == nil {
-		return s.leader.try(ctx, s.writer)
+		return s.leader.try(ctx, s.Writer)
 	}
 	var one int
 	if err := s.leader.conn.QueryRowContext(ctx, `SELECT 1`).Scan(&one); err != nil {

@@ -1,4 +1,4 @@
-package store
+package db
 
 import (
 	"context"
@@ -64,31 +64,31 @@ func (s *statements) prepare(ctx context.Context) error {
 	return nil
 }
 
-// tx is a transaction that writes.
-type tx struct {
+// Tx is a transaction that writes.
+type Tx struct {
 	*sql.Tx
-	dialect  dialect
+	Dialect  Dialect
 	prepared *statements      // nil for PostgreSQL
-	now      func() time.Time // the server's clock
+	Now      func() time.Time // the server's clock
 	pipeline *pipeline        // nil for SQLite
 	// committed is called once the transaction is.
 	committed []func()
 }
 
-// onCommit has fn called once the transaction is committed, and before the next one that touches
+// OnCommit has fn called once the transaction is committed, and before the next one that touches
 // the same runs begins.
-func (t *tx) onCommit(fn func()) { t.committed = append(t.committed, fn) }
+func (t *Tx) OnCommit(fn func()) { t.committed = append(t.committed, fn) }
 
 // local takes the end off a context in SQLite: there a statement takes microseconds, and
 // watching for the end of each costs more.
-func (t *tx) local(ctx context.Context) context.Context {
+func (t *Tx) local(ctx context.Context) context.Context {
 	if t.prepared == nil {
 		return ctx
 	}
 	return context.WithoutCancel(ctx)
 }
 
-func (t *tx) stmt(ctx context.Context, query string) *sql.Stmt {
+func (t *Tx) stmt(ctx context.Context, query string) *sql.Stmt {
 	if t.prepared == nil {
 		return nil
 	}
@@ -100,7 +100,7 @@ func (t *tx) stmt(ctx context.Context, query string) *sql.Stmt {
 }
 
 // ExecContext is that of sql.Tx, with statements prepared once.
-func (t *tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+func (t *Tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	ctx = t.local(ctx)
 	if stmt := t.stmt(ctx, query); stmt != nil {
 		return stmt.ExecContext(ctx, args...)
@@ -112,7 +112,7 @@ func (t *tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Re
 }
 
 // QueryContext is that of sql.Tx, with statements prepared once.
-func (t *tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+func (t *Tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	ctx = t.local(ctx)
 	if stmt := t.stmt(ctx, query); stmt != nil {
 		return stmt.QueryContext(ctx, args...)
@@ -124,7 +124,7 @@ func (t *tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.
 }
 
 // QueryRowContext is that of sql.Tx, with statements prepared once.
-func (t *tx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+func (t *Tx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	ctx = t.local(ctx)
 	if stmt := t.stmt(ctx, query); stmt != nil {
 		return stmt.QueryRowContext(ctx, args...)
@@ -133,22 +133,22 @@ func (t *tx) QueryRowContext(ctx context.Context, query string, args ...any) *sq
 	return t.Tx.QueryRowContext(ctx, query, args...)
 }
 
-// column is one column of a table made of parameters.
-type column struct {
-	texts   []string
-	numbers []int64 // when texts is nil
+// Column is one column of a table made of parameters.
+type Column struct {
+	Texts   []string
+	Numbers []int64 // when texts is nil
 }
 
-// table writes lists of one length as a table v with columns c0, c1, …, so that one
+// Table writes lists of one length as a table v with columns c0, c1, …, so that one
 // statement handles many rows, whose text is the same for any number of them. Its
 // parameters are the last of the statement and begin with the given number.
-func (d dialect) table(first int, columns ...column) (from string, args []any) {
-	if d.postgres {
+func (d Dialect) Table(first int, columns ...Column) (from string, args []any) {
+	if d.Postgres {
 		var lists, names []string
 		for i, c := range columns {
-			typ, arg := "BIGINT", any(c.numbers)
-			if c.texts != nil {
-				typ, arg = "TEXT", c.texts
+			typ, arg := "BIGINT", any(c.Numbers)
+			if c.Texts != nil {
+				typ, arg = "TEXT", c.Texts
 			}
 			lists = append(lists, fmt.Sprintf("$%d::%s[]", first+i, typ))
 			names = append(names, fmt.Sprintf("c%d", i))
@@ -164,8 +164,8 @@ func (d dialect) table(first int, columns ...column) (from string, args []any) {
 }
 
 // jsonRows is the lists as a JSON array of rows.
-func jsonRows(columns []column) string {
-	n := max(len(columns[0].texts), len(columns[0].numbers))
+func jsonRows(columns []Column) string {
+	n := max(len(columns[0].Texts), len(columns[0].Numbers))
 	out := []byte{'['}
 	for i := range n {
 		if i > 0 {
@@ -173,14 +173,23 @@ func jsonRows(columns []column) string {
 		}
 		for j, c := range columns {
 			out = append(out, "[,"[min(j, 1)])
-			if c.texts == nil {
-				out = strconv.AppendInt(out, c.numbers[i], 10)
+			if c.Texts == nil {
+				out = strconv.AppendInt(out, c.Numbers[i], 10)
 				continue
 			}
-			text, _ := json.Marshal(c.texts[i]) // a text has no way to fail
+			text, _ := json.Marshal(c.Texts[i]) // a text has no way to fail
 			out = append(out, text...)
 		}
 		out = append(out, ']')
 	}
 	return string(append(out, ']'))
+}
+
+// RunsBy is the runs, to be read off an index of few of them. PostgreSQL knows that they
+// are few.
+func (d Dialect) RunsBy(name string) string {
+	if d.Postgres {
+		return "runs"
+	}
+	return "runs INDEXED BY " + name
 }

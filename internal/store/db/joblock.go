@@ -1,4 +1,4 @@
-package store
+package db
 
 import (
 	"context"
@@ -37,7 +37,7 @@ type jobLock struct {
 
 // LockJob returns once nobody else, on this server or another one of the database, holds the lock
 // of a job's name, and keeps it until unlock is called.
-func (s *database) LockJob(ctx context.Context, name string) (unlock func(), err error) {
+func (s *DB) LockJob(ctx context.Context, name string) (unlock func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, jobLockTimeout)
 	defer cancel()
 	release, err := s.jobLocks.lock(ctx, name)

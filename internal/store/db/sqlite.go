@@ -1,4 +1,4 @@
-package store
+package db
 
 import (
 	"context"
@@ -14,9 +14,9 @@ import (
 // the server does at once for requests.
 const readers = 6
 
-// openSQLite opens a database in a file, which is made if it is missing; beside a server only if
+// OpenSQLite opens a database in a file, which is made if it is missing; beside a server only if
 // it has the same schema.
-func openSQLite(ctx context.Context, file string, relaxed, beside bool) (*database, error) {
+func OpenSQLite(ctx context.Context, file string, relaxed, beside bool) (*DB, error) {
 	writer, err := sql.Open("sqlite", sqliteName(file, writing(relaxed)))
 	if err != nil {
 		return nil, err
@@ -25,14 +25,14 @@ func openSQLite(ctx context.Context, file string, relaxed, beside bool) (*databa
 	if err := migrate(ctx, writer, goose.DialectSQLite3, nil, beside); err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
-	reader, err := openReading(file)
+	reader, err := OpenReading(file)
 	if err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
 	reader.SetMaxOpenConns(readers)
 	reader.SetMaxIdleConns(readers)
-	d := dialect{name: "SQLite", again: func(error) bool { return false }}
-	return &database{writer: writer, reader: reader, dialect: d, prepared: newStatements(writer)}, nil
+	d := Dialect{Name: "SQLite", again: func(error) bool { return false }}
+	return &DB{Writer: writer, Reader: reader, Dialect: d, prepared: newStatements(writer)}, nil
 }
 
 // writing is the settings of the connection that writes: a write-ahead log that is synced
@@ -50,8 +50,8 @@ func writing(relaxed bool) url.Values {
 	}}
 }
 
-// openReading opens the database in a file only to read it.
-func openReading(file string) (*sql.DB, error) {
+// OpenReading opens the database in a file only to read it.
+func OpenReading(file string) (*sql.DB, error) {
 	return sql.Open("sqlite", sqliteName(file, reading()))
 }
 

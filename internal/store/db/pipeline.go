@@ -1,4 +1,4 @@
-package store
+package db
 
 import (
 	"context"
@@ -14,44 +14,44 @@ import (
 // a thousand appends has three of them for each, and waiting for every answer took longer
 // than the work.
 const (
-	pipelineStatements = 300
+	PipelineStatements = 300
 	pipelineBytes      = 1 << 20 // of texts and data; a single statement may have more
 )
 
 // pipeline is the statements of a transaction that were not sent yet.
 type pipeline struct {
 	conn   *sql.Conn
-	queued []laterStatement
+	queued []Statement
 	bytes  int
 	failed error // of the first statement that did; the transaction cannot be committed
 }
 
-// laterStatement is a statement that only writes, and what it is to say when that fails.
-type laterStatement struct {
-	query string
-	args  []any
-	what  string
+// Statement is a statement that only writes, and what it is to say when that fails.
+type Statement struct {
+	Query string
+	Args  []any
+	What  string
 	// one is true where no row written means that another server was faster.
-	one bool
+	One bool
 }
 
-// done turns the answer to a statement into an error, errAgain where no row was written
+// done turns the answer to a statement into an error, ErrAgain where no row was written
 // and one had to be.
-func (l *laterStatement) done(rows int64, err error) error {
-	if err == nil && l.one && rows == 0 {
-		err = errAgain
+func (l *Statement) done(rows int64, err error) error {
+	if err == nil && l.One && rows == 0 {
+		err = ErrAgain
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", l.what, err)
+		return fmt.Errorf("%s: %w", l.What, err)
 	}
 	return nil
 }
 
-// later is ExecContext of a statement whose answer matters only if it failed. Its error
+// Later is ExecContext of a statement whose answer matters only if it failed. Its error
 // may be that of an earlier one.
-func (t *tx) later(ctx context.Context, l laterStatement) error {
+func (t *Tx) Later(ctx context.Context, l Statement) error {
 	if t.pipeline == nil {
-		res, err := t.ExecContext(ctx, l.query, l.args...)
+		res, err := t.ExecContext(ctx, l.Query, l.Args...)
 		var rows int64
 		if err == nil {
 			rows, err = res.RowsAffected()
@@ -60,7 +60,7 @@ func (t *tx) later(ctx context.Context, l laterStatement) error {
 	}
 	p := t.pipeline
 	p.queued = append(p.queued, l)
-	for _, a := range l.args {
+	for _, a := range l.Args {
 		switch a := a.(type) {
 		case string:
 			p.bytes += len(a)
@@ -68,7 +68,7 @@ func (t *tx) later(ctx context.Context, l laterStatement) error {
 			p.bytes += len(a)
 		}
 	}
-	if len(p.queued) >= pipelineStatements || p.bytes >= pipelineBytes {
+	if len(p.queued) >= PipelineStatements || p.bytes >= pipelineBytes {
 		return p.flush(ctx)
 	}
 	return nil
@@ -105,10 +105,10 @@ func (p *pipeline) end(ctx context.Context, err error) error {
 	return err
 }
 
-func sendBatch(ctx context.Context, conn *pgx.Conn, queued []laterStatement) (err error) {
+func sendBatch(ctx context.Context, conn *pgx.Conn, queued []Statement) (err error) {
 	batch := &pgx.Batch{}
 	for _, l := range queued {
-		batch.Queue(l.query, l.args...)
+		batch.Queue(l.Query, l.Args...)
 	}
 	results := conn.SendBatch(ctx, batch)
 	defer func() {

@@ -1,4 +1,4 @@
-package store
+package db
 
 import (
 	"context"
@@ -12,11 +12,11 @@ import (
 
 // CopiedAt is when the copy was made, or found to be one, that this database is; zero for
 // an original, and for a copy that was activated.
-func (s *database) CopiedAt() time.Time { return s.copiedAt }
+func (s *DB) CopiedAt() time.Time { return s.copiedAt }
 
 // Activate makes a copy an original.
-func (s *database) Activate(ctx context.Context) error {
-	if _, err := s.writer.ExecContext(ctx, `UPDATE installation SET copied_at = NULL`); err != nil {
+func (s *DB) Activate(ctx context.Context) error {
+	if _, err := s.Writer.ExecContext(ctx, `UPDATE installation SET copied_at = NULL`); err != nil {
 		return fmt.Errorf("activate the copy: %w", err)
 	}
 	s.copiedAt = time.Time{}
@@ -24,13 +24,13 @@ func (s *database) Activate(ctx context.Context) error {
 }
 
 // readCopied finds out whether the database is a copy.
-func (s *database) readCopied(ctx context.Context, now time.Time) error {
-	if s.dialect.postgres {
+func (s *DB) readCopied(ctx context.Context, now time.Time) error {
+	if s.Dialect.Postgres {
 		if err := s.comparePlace(ctx, now); err != nil {
 			return fmt.Errorf("find out whether the database is a copy: %w", err)
 		}
 	}
-	at, err := copiedAt(ctx, s.writer)
+	at, err := copiedAt(ctx, s.Writer)
 	if err != nil {
 		return fmt.Errorf("find out whether the database is a copy: %w", err)
 	}
@@ -43,11 +43,11 @@ func copiedAt(ctx context.Context, db *sql.DB) (time.Time, error) {
 	if err := db.QueryRowContext(ctx, `SELECT copied_at FROM installation`).Scan(&at); err != nil || !at.Valid {
 		return time.Time{}, err
 	}
-	return fromMicros(at.Int64), nil
+	return FromMicros(at.Int64), nil
 }
 
-// markCopied makes the database in a file, which nobody else has open, a copy.
-func markCopied(ctx context.Context, file string, at time.Time) (err error) {
+// MarkCopied makes the database in a file, which nobody else has open, a copy.
+func MarkCopied(ctx context.Context, file string, at time.Time) (err error) {
 	settings := writing(false)
 	settings["_pragma"] = []string{"synchronous(FULL)"}
 	db, err := sql.Open("sqlite", sqliteName(file, settings))
@@ -55,7 +55,7 @@ func markCopied(ctx context.Context, file string, at time.Time) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if _, err := db.ExecContext(ctx, `UPDATE installation SET copied_at = $1`, micros(at)); err != nil {
+	if _, err := db.ExecContext(ctx, `UPDATE installation SET copied_at = $1`, Micros(at)); err != nil {
 		return fmt.Errorf("mark %s as a copy: %w", file, err)
 	}
 	return nil
@@ -67,19 +67,19 @@ const insufficientPrivilege = "42501"
 // comparePlace marks a PostgreSQL database as a copy when it is not where it was. Tools such
 // as pg_dump copy every row and can set no mark of their own, but a restored database has
 // another number, or is in another cluster.
-func (s *database) comparePlace(ctx context.Context, now time.Time) error {
+func (s *DB) comparePlace(ctx context.Context, now time.Time) error {
 	var number, cluster string
-	if err := s.writer.QueryRowContext(ctx, `SELECT oid::text FROM pg_database WHERE datname = current_database()`).Scan(&number); err != nil {
+	if err := s.Writer.QueryRowContext(ctx, `SELECT oid::text FROM pg_database WHERE datname = current_database()`).Scan(&number); err != nil {
 		return err
 	}
-	err := s.writer.QueryRowContext(ctx, `SELECT system_identifier::text FROM pg_control_system()`).Scan(&cluster)
+	err := s.Writer.QueryRowContext(ctx, `SELECT system_identifier::text FROM pg_control_system()`).Scan(&cluster)
 	var refused *pgconn.PgError
 	if err != nil && (!errors.As(err, &refused) || refused.Code != insufficientPrivilege) {
 		return err
 	}
 	place := cluster + "/" + number
 	// One statement: of several servers that start at once, one finds the old place.
-	_, err = s.writer.ExecContext(ctx, `UPDATE installation SET place = $1,
-		copied_at = CASE WHEN place IS NULL THEN copied_at ELSE $2 END WHERE place IS DISTINCT FROM $1`, place, micros(now))
+	_, err = s.Writer.ExecContext(ctx, `UPDATE installation SET place = $1,
+		copied_at = CASE WHEN place IS NULL THEN copied_at ELSE $2 END WHERE place IS DISTINCT FROM $1`, place, Micros(now))
 	return err
 }
