@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"stint.dev/stint/internal/agent/text"
 )
 
 // Notes names the processes: macOS lets no program without special rights see what another
@@ -17,5 +19,5 @@ func Notes(_ context.Context, members Members) []string {
 	for _, m := range all[:min(len(all), mostProcesses)] {
 		names = append(names, fmt.Sprintf("%s pid %d (%s)", m.Name, m.PID, m.State))
 	}
-	return []string{clean(fmt.Sprintf("diagnosis before the stop: %d processes: %s. What they wait for is not known: on macOS the agent can only list them", len(all), strings.Join(names, ", ")))}
+	return []string{text.Clean(fmt.Sprintf("diagnosis before the stop: %d processes: %s. What they wait for is not known: on macOS the agent can only list them", len(all), strings.Join(names, ", ")), mostLine)}
 }
