@@ -9,20 +9,20 @@ import (
 	"stint.dev/stint/job"
 )
 
-// questions is how often a question is put in all when the server, or a proxy before it, says
-// that it cannot answer at the moment and when to come back: its database has just restarted,
-// say. Only questions: who sends something has its own way with a refusal.
-const questions = 3
+// maxUnavailableTries is how often a GET is sent when the reply is 503 with a short Retry-After: the
+// server's database has just restarted, for example. Requests that change something are not
+// sent again here.
+const maxUnavailableTries = 3
 
-// soon is the longest that a question waits to be put again.
-const soon = 5 * time.Second
+// maxUnavailablePause is the longest Retry-After that a GET waits for.
+const maxUnavailablePause = 5 * time.Second
 
-// again asks, and asks again where the server wants that.
-func again(ctx context.Context, ask func() error) error {
+// retryUnavailable calls ask, and calls it again after a reply 503 that asks for that.
+func retryUnavailable(ctx context.Context, ask func() error) error {
 	for n := 1; ; n++ {
 		err := ask()
 		after := unavailableFor(err)
-		if n == questions || after <= 0 || after > soon {
+		if n == maxUnavailableTries || after <= 0 || after > maxUnavailablePause {
 			return err
 		}
 		pause := time.NewTimer(after)

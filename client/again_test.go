@@ -30,7 +30,7 @@ func TestAsksAgain(t *testing.T) {
 		{"once refused", 1, 503, "1", 2, true, ""},
 		{"refused for long", 9, 503, "1", 3, false, ""},
 		{"much later", 9, 503, "60", 1, false, ""},
-		{"no time said", 9, 503, "", 1, false, ""},
+		{"no time given", 9, 503, "", 1, false, ""},
 		{"too many requests", 9, 429, "1", 1, false, ""},
 		{"another fault", 9, 500, "", 1, false, ""},
 		{"a proxy without a server", 1, 503, "1", 2, true, "about:blank"},

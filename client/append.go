@@ -20,7 +20,7 @@ func appendPath(run string, attempt int, offset int64, writer int) string {
 	return path
 }
 
-// AppendFrom is Append of size bytes that stand in src at offset, as they do in the journal.
+// AppendFrom is Append of size bytes at offset in src, which is their offset in the journal too.
 // They are read while they are sent, so that they take no memory. An error of src breaks
 // the request off, as *UnreachableError. src may be read for a moment after an error.
 func (c *Client) AppendFrom(ctx context.Context, run string, attempt int, offset, size int64, src io.ReaderAt) (job.AppendReply, error) {

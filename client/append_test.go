@@ -80,7 +80,7 @@ func TestAppendsSayWhatTheClockIs(t *testing.T) {
 	}
 }
 
-// What cannot be read is not sent as something else, and an answer before the end is heard.
+// What cannot be read is not sent as something else, and an answer before the end is read.
 func TestAppendFromBreaksOff(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("offset") == "1" {

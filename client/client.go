@@ -1,9 +1,9 @@
-// Package client is the typed HTTP client of the tracking server's API: what an agent
-// sends, what people and scripts ask, and live streams that resume.
+// Package client is the typed HTTP client of the tracking server's API: the requests of agents,
+// queries of people and scripts, and live streams that resume.
 //
-// An error that a Stint server answered is a *job.Problem, which says whether the same
-// request may succeed later. An answer that is not recognisably one of a Stint server is a
-// *ForeignReplyError, and no answer at all an *UnreachableError.
+// An error reply of a Stint server is returned as *job.Problem, which reports whether the same
+// request may succeed later; a reply that is not one of a Stint server as *ForeignReplyError,
+// and a request without a reply as *UnreachableError.
 package client
 
 import (
@@ -26,14 +26,14 @@ import (
 )
 
 const (
-	// callTimeout bounds a question and its whole answer; beats and appends have their
-	// own, streams have none.
+	// callTimeout bounds a request and its whole reply; heartbeats and appends have their own
+	// timeouts, streams have none.
 	callTimeout   = 30 * time.Second
 	beatTimeout   = 10 * time.Second
 	appendTimeout = 2 * time.Minute
 )
 
-// Options say which server to talk to.
+// Options configure a client.
 type Options struct {
 	URL       string // of the server, "http://127.0.0.1:7846"; a path before /api is kept
 	Token     string // empty for none
@@ -41,20 +41,20 @@ type Options struct {
 	// Run is the run whose agent uses the client; empty for none. Its heartbeats and small
 	// appends share one connection that is held open.
 	Run string
-	// TLS says what to trust and which certificate to show, where the address is https;
-	// nil for the system's authorities and no certificate.
+	// TLS has the authorities to trust and the client certificate for an https address; nil
+	// for the system's authorities and no certificate.
 	TLS *tls.Config
 }
 
-// Client talks to one server. It is safe for concurrent use.
+// Client makes requests of one server. It is safe for concurrent use.
 type Client struct {
 	base  *url.URL
 	token string
 	agent string
 	run   string
 	// Heartbeats and small appends of run share a connection that is held, one after the
-	// other: its closing means that the agent is gone. All else has others, so that a large
-	// append on the way never delays a heartbeat.
+	// other: when it closes, the agent is gone. All other requests use other connections, so
+	// that a large append never delays a heartbeat.
 	calls   *http.Client
 	held    *http.Client
 	holding holding
@@ -64,7 +64,7 @@ type Client struct {
 	plainOnly atomic.Bool
 }
 
-// URLError says that a server's address cannot be used.
+// URLError is the error of a server's address that cannot be used.
 type URLError struct {
 	URL string
 	Why string
@@ -74,8 +74,7 @@ func (e *URLError) Error() string {
 	return fmt.Sprintf("server address %s: %s; write it like http://127.0.0.1:7846", job.Quote(e.URL), e.Why)
 }
 
-// New makes a client. It opens no connection. It returns *URLError for an address that
-// cannot be one.
+// New makes a client. It opens no connection. It returns *URLError for an invalid address.
 func New(o Options) (*Client, error) {
 	base, err := ParseURL(o.URL)
 	if err != nil {
@@ -94,7 +93,7 @@ func New(o Options) (*Client, error) {
 }
 
 // ParseURL reads a server's address: http or https, with a host. The error shows no user
-// and no password that stands in it.
+// and no password that it contains.
 func ParseURL(raw string) (*url.URL, error) {
 	shown := raw
 	if at := strings.LastIndex(raw, "@"); at >= 0 {
@@ -188,7 +187,7 @@ func (c *Client) Beat(ctx context.Context, run string, attempt int, hb job.Heart
 	if err != nil {
 		return job.HeartbeatReply{}, err
 	}
-	if c.takeTurn(ctx) { // else on one more connection: an append must not hold it up
+	if c.takeTurn(ctx) { // else on another connection: an append must not delay it
 		defer c.giveTurn()
 	}
 	resp, err := c.ask(c.held, req, "application/json")
@@ -242,7 +241,7 @@ func (c *Client) request(ctx context.Context, method, path string, body io.Reade
 	return req, nil
 }
 
-// UnreachableError says that no answer came from the server.
+// UnreachableError is the error of a request that the server did not answer.
 type UnreachableError struct {
 	URL string
 	Err error
@@ -252,7 +251,7 @@ func (e *UnreachableError) Error() string {
 	return fmt.Sprintf("no answer from %s: %v; %s", e.URL, e.Err, unreachableHint(e.Err))
 }
 
-// unreachableHint says what to do. A server whose certificate is not believed does run.
+// unreachableHint is what to do. A server whose certificate is not trusted is running.
 func unreachableHint(err error) string {
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
@@ -260,7 +259,7 @@ func unreachableHint(err error) string {
 	case errors.As(err, &authority):
 		return "name the authority that issued its certificate with --tls-ca FILE"
 	case errors.As(err, &name):
-		return "use a name that stands in its certificate"
+		return "use a name that is in its certificate"
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return "it does not speak TLS: does the address begin with http:// instead?"
 	}

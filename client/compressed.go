@@ -56,7 +56,7 @@ func (c *Client) appendCompressed(ctx context.Context, run string, attempt int, 
 	return reply, err
 }
 
-// refusesType reports whether an answer is 415, whoever sent it.
+// refusesType reports whether an answer is 415, from the server or a proxy.
 func refusesType(err error) bool {
 	var p *job.Problem
 	var foreign *ForeignReplyError

@@ -20,14 +20,13 @@ import (
 const (
 	// dialTimeout bounds the making of a connection.
 	dialTimeout = 10 * time.Second
-	// deadAfter is how long the other end of a connection may acknowledge nothing while
-	// something is on its way, or while a reply is waited for. The request fails then, and can
-	// be made again on another connection. A slow link acknowledges something all the time.
+	// deadAfter is how long the other end of a connection may acknowledge nothing while data is
+	// in flight or a reply is pending. The request fails then, and can be sent again on another
+	// connection. A slow link acknowledges something all the time.
 	deadAfter = 15 * time.Second
 )
 
-// dialer makes connections on which a peer that vanished is noticed while a reply is waited
-// for.
+// dialer makes connections that detect a peer that vanished while a reply is pending.
 func dialer() *net.Dialer {
 	return &net.Dialer{
 		Timeout:         dialTimeout,
@@ -35,12 +34,12 @@ func dialer() *net.Dialer {
 	}
 }
 
-// liveTransport fails requests on connections that are dead. A request that says what the clock
-// is says so as of when there is a connection for it.
+// liveTransport fails requests on connections that are dead. It sets the clock in the headers of a
+// request when there is a connection for it.
 type liveTransport struct {
 	*http.Transport
 	deadAfter time.Duration
-	// unacknowledged reports whether something on its way has not been acknowledged for a time.
+	// unacknowledged reports whether data in flight has not been acknowledged for a time.
 	unacknowledged func(net.Conn, time.Duration) bool
 }
 
@@ -76,8 +75,8 @@ func (t liveTransport) roundTrip(req *http.Request, mark func(net.Conn, http.Hea
 	return resp, err
 }
 
-// liveConn is a connection that knows why its reading failed: net/http closes it then, and may
-// return what its writing meets after that.
+// liveConn is a connection that keeps the error of reading: net/http closes it then, and may
+// return the error of a later write instead.
 type liveConn struct {
 	net.Conn
 	readError atomic.Pointer[error] // of the first Read that failed
@@ -105,18 +104,18 @@ func liveDialer(dial func(ctx context.Context, network, address string) (net.Con
 // clockText is this host's clock in a header.
 func clockText() string { return time.Now().UTC().Format(time.RFC3339Nano) }
 
-// connWatch looks after the connection of a request until the reply begins.
+// connWatch checks the connection of a request until the reply begins.
 type connWatch struct {
 	unacknowledged func(net.Conn, time.Duration) bool
 
 	mu    sync.Mutex
 	conn  net.Conn    // nil before the first
-	timer *time.Timer // nil while there is nothing to look after
-	stale int         // how many looks in a row found that nothing is acknowledged
+	timer *time.Timer // nil while no request waits
+	stale int         // how many checks in a row found that nothing is acknowledged
 	dead  net.Addr    // the peer of the connection if it is dead
 }
 
-// begin looks after a connection in place of the one before, which was not used.
+// begin checks a connection in place of the one before, which was not used.
 func (w *connWatch) begin(conn net.Conn, every time.Duration) {
 	w.end()
 	w.mu.Lock()
@@ -133,7 +132,7 @@ func (w *connWatch) begin(conn net.Conn, every time.Duration) {
 		if w.stale++; !stale {
 			w.stale = 0
 		}
-		if w.stale == 2 { // what was sent first may have been sent a moment ago
+		if w.stale == 2 { // the oldest data in flight may have been sent a moment ago
 			w.dead = conn.RemoteAddr()
 			_ = conn.SetDeadline(time.Unix(1, 0)) // it is closed already if this fails
 			return

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// ForeignReplyError says that something answered, and that the answer is not one of a Stint
+// ForeignReplyError is the error of an answer that is not one of a Stint
 // server: a proxy, a login page, another service, or an address that redirects elsewhere.
 // It says nothing about the request, which may succeed later or at another address.
 type ForeignReplyError struct {
@@ -92,7 +92,7 @@ func excerpt(body []byte) string {
 	return cleaned(text, 100)
 }
 
-// cleaned is text as one line of at most so many bytes, without what a terminal obeys.
+// cleaned is text as one line of at most so many bytes, without control characters.
 func cleaned(text string, most int) string {
 	text = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "�"), func(r rune) bool {
 		return unicode.IsSpace(r) || !unicode.IsPrint(r)

@@ -8,14 +8,14 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Explain tells what every health rule makes of a run.
+// Explain returns the result of every health rule for a run.
 func (c *Client) Explain(ctx context.Context, ref string) (job.Explanation, error) {
 	var out job.Explanation
 	err := c.get(ctx, runPath(ref)+"/explain", &out)
 	return out, err
 }
 
-// Changes tells what changed since the last good run, or since the run named with.
+// Changes returns what changed since the last good run, or since the run named with.
 func (c *Client) Changes(ctx context.Context, ref, with string) (job.Changes, error) {
 	path := runPath(ref) + "/changes"
 	if with != "" {
@@ -47,7 +47,7 @@ func (c *Client) SetPolicy(ctx context.Context, name string, yaml []byte) (job.J
 	return out, err
 }
 
-// DeletePolicy lets the default hold again for a job.
+// DeletePolicy removes the policy of a job: the default applies again.
 func (c *Client) DeletePolicy(ctx context.Context, name string) (job.JobPolicy, error) {
 	var out job.JobPolicy
 	err := c.put(ctx, http.MethodDelete, jobPath(name)+"/policy", nil, &out)
@@ -61,7 +61,7 @@ func (c *Client) TestPolicy(ctx context.Context, name string, yaml []byte) (job.
 	return out, err
 }
 
-// put sends a text of its own type, and an empty one as such.
+// put sends a policy, also an empty one.
 func (c *Client) put(ctx context.Context, method, path string, text []byte, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

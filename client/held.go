@@ -19,22 +19,22 @@ const (
 	// smallAppend is the most that an append brings on the connection of heartbeats, so
 	// that a server of many agents has one connection of each instead of two.
 	smallAppend = 64 << 10
-	// turnTime is how long a heartbeat or a small append waits for the other's answer.
+	// turnTime is how long a heartbeat or a small append waits for the reply to the other.
 	turnTime = time.Second
 	// heldIdle is longer than any pause between two heartbeats; callsIdle keeps other
-	// connections while much is sent.
+	// connections open between requests that follow each other.
 	heldIdle  = 5*time.Minute + 30*time.Second
 	callsIdle = 30 * time.Second
 )
 
-// HeartbeatsCut tells when a connection closed that had carried two requests or more,
-// heartbeats or small appends. An agent that beats again at once shows that it lives; a
-// reader that is late misses nothing but how often it happened. A connection that carried
-// one request is not missed: some proxies close each after its answer.
+// HeartbeatsCut is notified when a connection closed that had carried two requests or more,
+// heartbeats or small appends. An agent that sends a heartbeat at once shows that it is
+// alive; a late reader only does not see how often it happened. A connection that carried one
+// request does not count: some proxies close each after its reply.
 func (c *Client) HeartbeatsCut() <-chan struct{} { return c.holding.cut }
 
-// takeTurn waits for the held connection to be free, and reports false where that takes
-// too long. Who has got it gives it back.
+// takeTurn waits until the held connection is free, and returns false if that takes too long.
+// After true the caller must call giveTurn.
 func (c *Client) takeTurn(ctx context.Context) bool {
 	select {
 	case c.turn <- struct{}{}:
@@ -54,10 +54,10 @@ func (c *Client) takeTurn(ctx context.Context) bool {
 
 func (c *Client) giveTurn() { <-c.turn }
 
-// leastHeld is how many requests a connection must have carried to be missed.
+// leastHeld is how many requests a connection must have carried for its end to be reported.
 const leastHeld = 2
 
-// holding holds one connection.
+// holding keeps one connection open.
 type holding struct {
 	cut chan struct{}
 	old *abandoned
@@ -65,7 +65,7 @@ type holding struct {
 
 func newHolding() holding { return holding{make(chan struct{}, 1), &abandoned{}} }
 
-// transport makes a transport hold its connection.
+// transport makes a transport keep its connection open.
 func (h holding) transport(t liveTransport) heldTransport {
 	t.MaxIdleConnsPerHost, t.IdleConnTimeout = 1, heldIdle
 	redial := &redialer{dial: t.DialContext}
@@ -79,7 +79,7 @@ func (h holding) transport(t liveTransport) heldTransport {
 	return heldTransport{t, h.old}
 }
 
-// abandoned are connections that carried requests and that the transport wants no more: mostly
+// abandoned are connections that carried requests and that the transport has closed: mostly
 // because no reply came in time. They stay open until another one has brought a reply: the end of
 // its connection reports to the server that an agent was killed, and this one may be the last.
 type abandoned struct {
@@ -89,16 +89,16 @@ type abandoned struct {
 }
 
 // add keeps a connection open, beside the oldest one: that is the one that the server knows if no
-// request arrived since, and more would only use up what a server that does not answer can hold.
+// request arrived since, and more would only use up connections of a server that does not answer.
 func (a *abandoned) add(conn net.Conn) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.end {
-		_ = conn.Close() // nobody waits for anything on it
+		_ = conn.Close() // nothing is expected on it
 		return
 	}
 	if len(a.conns) > 1 {
-		_ = a.conns[1].Close() // nobody waits for anything on it
+		_ = a.conns[1].Close() // nothing is expected on it
 		a.conns = a.conns[:1]
 	}
 	a.conns = append(a.conns, conn)
@@ -119,7 +119,7 @@ func (a *abandoned) replied(on net.Conn) {
 		if conn == on {
 			return false
 		}
-		_ = conn.Close() // nobody waits for anything on it
+		_ = conn.Close() // nothing is expected on it
 		return true
 	})
 }
@@ -144,8 +144,8 @@ func (t heldTransport) CloseIdleConnections() {
 	t.liveTransport.CloseIdleConnections()
 }
 
-// RoundTrip counts a request on its connection before it is sent: one that closes before the
-// answer was missed as well. The request names this end of the connection, also the first one
+// RoundTrip counts a request on its connection before it is sent: a connection that closes before
+// the reply counts too. The request names this end of the connection, also the first one
 // on it.
 func (t heldTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.old.begin()
@@ -209,7 +209,7 @@ func (c *heldConn) noteEnd() {
 		}
 		select {
 		case c.cut <- struct{}{}:
-		default: // one that was not read yet says the same
+		default: // a notification that was not read yet suffices
 		}
 	})
 }

@@ -16,7 +16,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// The end of a held connection is told while nothing is on its way, whatever two requests it
+// The end of a held connection is reported while nothing is on its way, whatever two requests it
 // carried. One that carried a single request is not missed.
 func TestHeartbeatsCut(t *testing.T) {
 	for name, second := range map[string]func(ctx context.Context, c *client.Client) error{
@@ -59,7 +59,7 @@ func TestHeartbeatsCut(t *testing.T) {
 			select {
 			case <-c.HeartbeatsCut():
 			case <-ctx.Done():
-				t.Fatal("nobody tells that the connection was cut")
+				t.Fatal("the end of the connection was not reported")
 			}
 		})
 	}
@@ -98,7 +98,7 @@ func TestAConnectionThatTheTransportClosesIsACut(t *testing.T) {
 	select {
 	case <-c.HeartbeatsCut():
 	case <-ctx.Done():
-		t.Fatal("nobody tells that the connection was cut")
+		t.Fatal("the end of the connection was not reported")
 	}
 }
 
@@ -106,7 +106,7 @@ func notCut(t *testing.T, c *client.Client) {
 	t.Helper()
 	select {
 	case <-c.HeartbeatsCut():
-		t.Fatal("a cut is told too early")
+		t.Fatal("a cut is reported too early")
 	default:
 	}
 }
@@ -118,7 +118,7 @@ func TestHeldRequestsNameTheLocalAddress(t *testing.T) {
 	type request struct{ local, remote string }
 	var got []request
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // the client tells of any error
+		_, _ = io.Copy(io.Discard, r.Body) // the client reports any error
 		got = append(got, request{r.Header.Get("Stint-Local-Address"), r.RemoteAddr})
 		if strings.HasPrefix(r.URL.Path, "/moved") {
 			http.Redirect(w, r, strings.TrimPrefix(r.URL.Path, "/moved"), http.StatusTemporaryRedirect)
@@ -190,7 +190,7 @@ func TestHeldRequestsNameTheLocalAddress(t *testing.T) {
 // accept answers an append or a heartbeat of run r, attempt 1.
 func accept(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write([]byte(`{"run":"r","attempt":1,"size":0,"owner":true,"lease_ms":15000,"next_ms":5000}`)) // the client tells of any error
+	_, _ = w.Write([]byte(`{"run":"r","attempt":1,"size":0,"owner":true,"lease_ms":15000,"next_ms":5000}`)) // the client reports any error
 }
 
 // connections is a server that counts them.
@@ -214,11 +214,11 @@ func connections(t *testing.T, h http.HandlerFunc) (*client.Client, *atomic.Int6
 
 // An append that gets no answer holds up neither heartbeats nor what follows them.
 func TestHeartbeatsDoNotWaitForAnAppend(t *testing.T) {
-	beaten := make(chan struct{})
+	replied := make(chan struct{})
 	c, count := connections(t, func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // the client tells of any error
+		_, _ = io.Copy(io.Discard, r.Body) // the client reports any error
 		if strings.Contains(r.URL.Path, "/journal") {
-			<-beaten
+			<-replied
 		}
 		accept(w)
 	})
@@ -228,7 +228,7 @@ func TestHeartbeatsDoNotWaitForAnAppend(t *testing.T) {
 		done <- err
 	}()
 	_, err := c.Beat(t.Context(), "r", 1, job.Heartbeat{})
-	close(beaten)
+	close(replied)
 	if err := errors.Join(err, <-done); err != nil {
 		t.Fatal(err)
 	}

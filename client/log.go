@@ -15,20 +15,20 @@ import (
 	"stint.dev/stint/job"
 )
 
-// resumeTime is how long a log or a search that broke off is asked for again without
-// anything more coming.
+// resumeTime is how long an interrupted log or search is requested again while nothing more
+// arrives.
 const resumeTime = time.Minute
 
-// Log copies the exact bytes of a log, or the chosen lines of it, to w. With asLines it
+// Log copies the exact bytes of a log, or the selected lines of it, to w. With asLines it
 // copies NDJSON instead: one object a line, with time, stream and number.
 //
-// w may take as long as it likes: an answer that the server has cut off meanwhile, or that
-// broke off because the server restarted, is asked for again, and goes on after the last
-// byte that w took. It is an error if the bytes up to there are other ones by then.
+// w may be slow: a reply that the server has cut off meanwhile, or that was interrupted by a
+// restart of the server, is requested again from the last byte that w took. It is an error if
+// the bytes before that have changed.
 func (c *Client) Log(ctx context.Context, w io.Writer, ref string, q LogQuery, asLines bool) error {
 	l := &logCopy{c: c, w: w, path: runPath(ref), query: q, asLines: asLines}
 	l.taken.SetSeed(maphash.MakeSeed())
-	err := again(ctx, func() error { return l.read(ctx) })
+	err := retryUnavailable(ctx, func() error { return l.read(ctx) })
 	err = resume(ctx, err, func() (bool, error) {
 		before := l.written
 		err := l.read(ctx)
@@ -40,8 +40,8 @@ func (c *Client) Log(ctx context.Context, w io.Writer, ref string, q LogQuery, a
 	return callersError(err)
 }
 
-// resume repeats what ended with an error that may pass, until it ends well or with another
-// one, or nothing more has come for a while. more reports whether something came.
+// resume calls a function again after a temporary error, until it succeeds or returns another
+// error, or nothing more has arrived for a while. more reports whether something arrived.
 func resume(ctx context.Context, err error, repeat func() (more bool, err error)) error {
 	var broken *brokenOffError
 	if !errors.As(err, &broken) {
@@ -59,13 +59,13 @@ func resume(ctx context.Context, err error, repeat func() (more bool, err error)
 	return err
 }
 
-// brokenOffError says that an answer ended before its end.
+// brokenOffError is the error of a reply that was interrupted.
 type brokenOffError struct{ err error }
 
 func (e *brokenOffError) Error() string { return e.err.Error() }
 func (e *brokenOffError) Unwrap() error { return e.err }
 
-// canResume reports whether the rest of an answer that broke off may come later.
+// canResume reports whether the rest of an interrupted reply may arrive later.
 func canResume(err error) bool {
 	var stop *stopError
 	var p *job.Problem
@@ -105,13 +105,13 @@ type logCopy struct {
 	taken   maphash.Hash // of them
 }
 
-// whole reports whether every byte of the log is wanted as it is, so that a place in the
-// answer is a place in the log.
+// whole reports whether every byte of the log is requested, so that an offset in the reply is an
+// offset in the log.
 func (l *logCopy) whole() bool {
 	return !l.asLines && l.query == LogQuery{Attempt: l.query.Attempt}
 }
 
-// read asks for what w has not taken yet, and copies it.
+// read requests what w has not taken yet, and copies it.
 func (l *logCopy) read(ctx context.Context) error {
 	if l.began && l.whole() && l.written >= l.total {
 		return nil
@@ -201,14 +201,14 @@ func (l *logCopy) pass(body io.Reader, n int64) error {
 	_, err := io.CopyN(&seen, body, n)
 	switch {
 	case errors.Is(err, io.EOF) || err == nil && seen.Sum64() != l.taken.Sum64():
-		return &stopError{fmt.Errorf("the log broke off after %s and is another one now (the run went on, or the server dropped a part): ask for it again", job.Bytes(l.written))}
+		return &stopError{fmt.Errorf("the log broke off after %s and has changed (the run went on, or the server dropped a part): request it again", job.Bytes(l.written))}
 	case err != nil:
 		return l.brokenOff(err)
 	}
 	return nil
 }
 
-// brokenOff tells an error of the connection from one of w.
+// brokenOff distinguishes an error of the connection from one of w.
 func (l *logCopy) brokenOff(err error) error {
 	var stop *stopError
 	if errors.As(err, &stop) {
@@ -221,7 +221,7 @@ func (l *logCopy) brokenOff(err error) error {
 func (l *logCopy) Write(p []byte) (int, error) {
 	n, err := l.w.Write(p)
 	l.written += int64(n)
-	_, _ = l.taken.Write(p[:n]) // it has no way to fail
+	_, _ = l.taken.Write(p[:n]) // it never fails
 	if err != nil {
 		return n, &stopError{err}
 	}

@@ -65,7 +65,7 @@ func (l *logServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if len(l.cuts) > 0 && l.cuts[0] < len(body) {
 		body, l.cuts = body[:l.cuts[0]], l.cuts[1:]
-		_, _ = w.Write(body) // the client tells of any error
+		_, _ = w.Write(body) // the client reports any error
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
@@ -134,7 +134,7 @@ func TestLogThatChangesWhileItIsRead(t *testing.T) {
 		c := serve(t, l.ServeHTTP)
 		var got bytes.Buffer
 		err := c.Log(t.Context(), &got, "x", LogQuery{}, false)
-		if err == nil || !strings.Contains(err.Error(), "another one now") || got.String() != "one\nt" {
+		if err == nil || !strings.Contains(err.Error(), "has changed") || got.String() != "one\nt" {
 			t.Errorf("%s: %q, %v", name, got.String(), err)
 		}
 	}

@@ -66,14 +66,14 @@ func (c *Client) Retry(ctx context.Context, ref, by, why string) (job.Run, error
 	return r, err
 }
 
-// Acknowledge says that somebody knows what is wrong with a run, so that nobody is notified again.
+// Acknowledge records that a person knows what is wrong with a run: notifications are not repeated.
 func (c *Client) Acknowledge(ctx context.Context, ref, by, why string) (job.Run, error) {
 	var r job.Run
 	err := c.change(ctx, http.MethodPost, runPath(ref)+"/acknowledge", map[string]string{"by": by, "why": why}, &r)
 	return r, err
 }
 
-// Unacknowledge takes the acknowledgement of a run back.
+// Unacknowledge removes the acknowledgement of a run.
 func (c *Client) Unacknowledge(ctx context.Context, ref, by string) (job.Run, error) {
 	var r job.Run
 	err := c.change(ctx, http.MethodDelete, runPath(ref)+"/acknowledge?"+url.Values{"by": {by}}.Encode(), nil, &r)

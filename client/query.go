@@ -219,7 +219,7 @@ func (c *Client) About(ctx context.Context) (About, error) {
 func (c *Client) get(ctx context.Context, path string, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return again(ctx, func() error { return c.do(ctx, c.calls, http.MethodGet, path, "", nil, out) })
+	return retryUnavailable(ctx, func() error { return c.do(ctx, c.calls, http.MethodGet, path, "", nil, out) })
 }
 
 func runPath(ref string) string { return "/api/v1/runs/" + url.PathEscape(ref) }

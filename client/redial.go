@@ -14,8 +14,8 @@ const redialEvery = time.Second
 
 // redialer makes connections over a path that may lose every packet for a while. The system
 // sends a lost first packet again after 1, 3 and 7 seconds, and asks a lost question of a name
-// server again after 5: after an outage that would take up to as long again. So a redialer
-// tries every second anew, beside the tries that are under way, and takes the connection that
+// server again after 5: which would make an outage up to twice as long. So a redialer
+// tries again every second, beside the tries that are under way, and takes the connection that
 // is made first.
 type redialer struct {
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -25,8 +25,8 @@ type redialer struct {
 	reached string // what its name led to
 }
 
-// DialContext makes a connection. It returns an error when each try has failed, or when none
-// has ended within dialTimeout.
+// DialContext makes a connection. It returns an error when every try has failed, or none has
+// succeeded within dialTimeout.
 func (r *redialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel() // ends the other tries
@@ -79,7 +79,8 @@ func (r *redialer) note(address string, conn net.Conn) {
 	r.address, r.reached = address, conn.RemoteAddr().String()
 }
 
-// last is what an address led to last; empty if that is not known, or says no more than it.
+// last is the IP address that an address was resolved to last; empty if it is not known or the
+// same.
 func (r *redialer) last(address string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

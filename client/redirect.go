@@ -10,7 +10,7 @@ const maxRedirects = 3
 
 // FollowRedirect is the http.Client.CheckRedirect of every call. A redirect is followed if it keeps
 // method and body (307, 308) and leads to the same host name, because a token and a job's
-// output must not go to whoever an answer names. It may lead from http to https and not
+// output must not go to any address that an answer names. It may lead from http to https and not
 // back. Any other is the answer: *ForeignReplyError, which names the target.
 func FollowRedirect(req *http.Request, via []*http.Request) error {
 	first, last := via[0].URL, via[len(via)-1].URL
@@ -26,8 +26,8 @@ func FollowRedirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// redirects is a transport that takes a redirect to nowhere for the answer, which net/http
-// would call a failure.
+// redirects is a transport that returns a redirect without a valid target as the reply, which
+// net/http would return as an error.
 type redirects struct{ roundTripper }
 
 // roundTripper is a *http.Transport with layers over it.

@@ -78,7 +78,7 @@ func TestRedirectsThatAreNotFollowed(t *testing.T) {
 			for _, call := range redirectCalls {
 				t.Run(fmt.Sprint(tt.name, status, call.name), func(t *testing.T) {
 					c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-						_, _ = io.Copy(io.Discard, r.Body) // the client tells of any error
+						_, _ = io.Copy(io.Discard, r.Body) // the client reports any error
 						w.Header().Set("Location", strings.Replace(tt.to, "%s", r.URL.RequestURI(), 1))
 						w.WriteHeader(status)
 					})
@@ -168,7 +168,7 @@ func TestRedirectsAndTLS(t *testing.T) {
 
 func redirectTo(base string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // the client tells of any error
+		_, _ = io.Copy(io.Discard, r.Body) // the client reports any error
 		w.Header().Set("Location", base+r.URL.RequestURI())
 		w.WriteHeader(http.StatusPermanentRedirect)
 	}

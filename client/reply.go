@@ -19,7 +19,7 @@ const (
 	// maxAnswer bounds how much of a JSON answer is read into memory.
 	maxAnswer = 64 << 20
 	// maxProblem is the same for an error, and maxReply for the reply to an append or a
-	// heartbeat: whoever answers in place of the server must cost the job's host nothing.
+	// heartbeat: something that answers in place of the server must cost the job's host nothing.
 	maxProblem = 1 << 20
 	maxReply   = 64 << 10
 	// maxRetryAfter is the longest pause that an answer may ask for.
@@ -76,7 +76,7 @@ func (c *Client) readHeartbeatReply(resp *http.Response, run string, attempt int
 	}, nil
 }
 
-// identity is what every reply to an agent says of the request that it answers.
+// identity is what every reply to an agent repeats of its request.
 type identity struct {
 	Run     *string `json:"run"`
 	Attempt *int    `json:"attempt"`
@@ -161,7 +161,7 @@ func (c *Client) readError(resp *http.Response, most int64) error {
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, most))
 	if err != nil {
-		body = nil // the status says enough
+		body = nil // the status is enough
 	}
 	var p job.Problem
 	if isJSON(resp) && unmarshalExact(body, &p) == nil && fromServer(resp, &p) {
@@ -184,12 +184,12 @@ func isJSON(resp *http.Response) bool {
 	return err == nil && (kind == "application/json" || kind == "application/problem+json")
 }
 
-// retryAfter reads the header: seconds or a date. What makes no sense counts as absent.
+// retryAfter parses the header: seconds or a date. An invalid value counts as absent.
 func retryAfter(v string, now time.Time) time.Duration {
 	if v == "" {
 		return 0
 	}
-	n, err := strconv.ParseInt(strings.TrimSpace(v), 10, 64) // of what is out of range, n is the end of it
+	n, err := strconv.ParseInt(strings.TrimSpace(v), 10, 64) // a value out of range is the limit of the range
 	if err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(min(max(n, 0), int64(maxRetryAfter/time.Second))) * time.Second
 	}

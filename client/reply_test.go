@@ -46,7 +46,7 @@ const (
 
 func TestReplyOfTheServer(t *testing.T) {
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // the client tells of any error
+		_, _ = io.Copy(io.Discard, r.Body) // the client reports any error
 		writeJSON(w, goodBoth)
 	})
 	const server = "5a3c1c1e-6f6b-4b0e-8d0c-6f4d3f6a8b11"
@@ -135,7 +135,7 @@ func gzipped(data []byte) []byte {
 }
 
 func (f foreignReply) answer(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body) // the client tells of any error
+	body, _ := io.ReadAll(r.Body) // the client reports any error
 	for name, value := range f.header {
 		w.Header().Set(name, value)
 	}
@@ -211,7 +211,7 @@ func TestBrokenReply(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-				_, _ = io.Copy(io.Discard, r.Body) // the client tells of any error
+				_, _ = io.Copy(io.Discard, r.Body) // the client reports any error
 				conn, _, err := http.NewResponseController(w).Hijack()
 				if err != nil {
 					t.Error(err)
@@ -249,7 +249,7 @@ func TestProblemsOfTheServer(t *testing.T) {
 		{503, `{"type":"urn:stint:unavailable","title":"no","status":503}`},
 	} {
 		c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body) // the client tells of any error
+			_, _ = io.Copy(io.Discard, r.Body) // the client reports any error
 			w.Header().Set("Content-Type", problemJSON)
 			w.Header().Set("Retry-After", "3600")
 			w.WriteHeader(p.status)
@@ -334,12 +334,12 @@ func FuzzReply(f *testing.F) {
 			}
 		}
 		appended, errAppend := c.readAppendReply(answer(), someRun, 3)
-		beaten, errBeat := c.readHeartbeatReply(answer(), someRun, 3)
+		beat, errBeat := c.readHeartbeatReply(answer(), someRun, 3)
 		if errAppend == nil && (status != 200 || appended.Run != someRun || appended.Attempt != 3 || appended.Size < 0 || !bytes.Contains(body, []byte(someRun))) {
 			t.Errorf("%+v of %q", appended, body)
 		}
-		if errBeat == nil && (status != 200 || beaten.Run != someRun || beaten.Attempt != 3 || !bytes.Contains(bytes.ToLower(body), []byte("owner"))) {
-			t.Errorf("%+v of %q", beaten, body)
+		if errBeat == nil && (status != 200 || beat.Run != someRun || beat.Attempt != 3 || !bytes.Contains(bytes.ToLower(body), []byte("owner"))) {
+			t.Errorf("%+v of %q", beat, body)
 		}
 		for _, err := range []error{errAppend, errBeat} {
 			var p *job.Problem

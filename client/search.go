@@ -15,7 +15,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// SearchQuery says what to look for in a log, and where.
+// SearchQuery is a search in a log.
 type SearchQuery struct {
 	Text     string
 	Regexp   bool // Text is a regular expression (RE2)
@@ -49,10 +49,10 @@ type searchDone struct {
 	NextLine int64  `json:"next_line"`
 }
 
-// Search looks through the whole log on the server, in as many requests as it takes, and
+// Search searches the whole log on the server, in as many requests as it takes, and
 // calls found for each line as it comes. It returns how many lines match. An error of
-// found ends the search and is returned. found may take as long as it likes: what breaks
-// off meanwhile is asked for again, and goes on after the last line that it was given.
+// found ends the search and is returned. found may be slow: a reply that is
+// interrupted meanwhile is requested again after the last line that found was given.
 func (c *Client) Search(ctx context.Context, ref string, q SearchQuery, found func(SearchLine) error) (int64, error) {
 	s := &search{c: c, ref: ref, query: q, found: found}
 	for {
@@ -168,7 +168,7 @@ func (s *search) next(d searchDone, n int64) error {
 		return nil
 	}
 	if d.NextLine <= s.query.FromLine {
-		return &stopError{fmt.Errorf("the search of %s does not get on behind line %d: look for something simpler", s.ref, s.query.FromLine)}
+		return &stopError{fmt.Errorf("the search of %s makes no progress after line %d: search for something simpler", s.ref, s.query.FromLine)}
 	}
 	s.query.FromLine = d.NextLine
 	return nil

@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// silence is how long a live stream may say nothing (the server sends a comment every
-	// 15 s) before the connection is taken for dead.
+	// silence is how long a live stream may send nothing (the server sends a comment every
+	// 15 s) before the connection counts as dead.
 	silence = 45 * time.Second
 	// The pause between two tries to connect again grows from the first to the last.
 	firstPause = 200 * time.Millisecond
 	lastPause  = 5 * time.Second
-	// slowHandle is how long an event may take before a break after it is nobody's fault.
+	// slowHandle is how long an event may take before a break after it counts as caused by the handler.
 	slowHandle = 10 * time.Second
 	// maxEvent bounds one event in memory.
 	maxEvent = 8 << 20
@@ -62,7 +62,7 @@ func (c *Client) Follow(ctx context.Context, ref string, q LogQuery, handle func
 		case errors.As(err, &problem) && !problem.Temporary():
 			return err
 		case errors.As(err, &foreign) && lastID == "" && !canResume(err):
-			return err // nothing says that there is a server
+			return err // nothing shows that there is a server
 		}
 		if got {
 			pause = firstPause
@@ -138,7 +138,7 @@ func (c *Client) followOnce(ctx context.Context, ref string, q LogQuery, lastID 
 	}
 }
 
-var errSilent = errors.New("the server said nothing for too long")
+var errSilent = errors.New("the server has sent nothing for too long")
 
 type touching struct {
 	r     io.Reader

@@ -66,7 +66,7 @@ type Change struct {
 	After  string `json:"after"`
 }
 
-// Ruling is what one health rule says of a run, whether it holds or not.
+// Ruling is the result of one health rule for a run, whether it fires or not.
 type Ruling struct {
 	Rule  string `json:"rule"`
 	On    bool   `json:"on"` // the job's policy asks for it
@@ -95,7 +95,7 @@ type Explanation struct {
 	Rules  []Ruling `json:"rules" nullable:"false"`
 }
 
-// EndedRuling is what stands before each sentence of the Explanation of a run that has ended.
+// EndedRuling begins each sentence of the Explanation of a run that has ended.
 func EndedRuling(s State) string {
 	return "The run is " + string(s) + ", so nothing is judged. As of its last heartbeat: "
 }
@@ -112,7 +112,7 @@ type JobPolicy struct {
 
 // PolicyTest is what a policy would have done over stored runs.
 type PolicyTest struct {
-	Runs       int      `json:"runs"` // how many were looked at
+	Runs       int      `json:"runs"` // how many were replayed
 	WouldRaise []Raised `json:"would_raise" nullable:"false"`
 	// WouldMiss are bad ends that nothing would have announced, and findings that were made
 	// and that this policy would not make.

@@ -19,7 +19,7 @@ const (
 	MaxAttempt    = 1_000_000
 )
 
-// InvalidError says which value was refused and why.
+// InvalidError is the error of a value that was refused.
 type InvalidError struct {
 	What  string // "job name", "label key", …
 	Value string

@@ -46,7 +46,7 @@ type Transition struct {
 // twice is allowed and changes nothing.
 func (t Transition) Changed() bool { return t.From != t.To }
 
-// RefusedError says that an event cannot happen in a state.
+// RefusedError is the error of an event that cannot happen in a state.
 type RefusedError struct {
 	State State
 	Event Event
@@ -112,7 +112,7 @@ func ended(retry State) map[EventKind]State {
 	}
 }
 
-// Next says where event e leads a run that is in state s. It returns a *RefusedError for
+// Next returns the state to which event e leads a run in state s. It returns a *RefusedError for
 // an event that cannot happen in s, and for one that carries a state it may not carry:
 // Ended needs a terminal state, or Retrying when a further attempt follows; Heard needs
 // an active one where it matters, which is when the run was lost.

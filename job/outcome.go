@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// Reason says why an attempt ended, as data. The set is part of the API.
+// Reason is why an attempt ended. The set is part of the API.
 type Reason string
 
 const (
 	ExitCode       Reason = "exit_code"       // the command ended by itself; 0 for succeeded
-	BySignal       Reason = "signal"          // a signal that nobody here sent ended the command
+	BySignal       Reason = "signal"          // a signal from outside ended the command
 	OutOfMemory    Reason = "out_of_memory"   // the kernel's out-of-memory killer, proved by its counters
 	Timeout        Reason = "timeout"         // --timeout
 	InstallTimeout Reason = "install_timeout" // --install-timeout
@@ -19,19 +19,19 @@ const (
 	ByCancel       Reason = "canceled"        // a person or a program asked for it
 	InstallFailed  Reason = "install_failed"  // an install step ended badly; the command never started
 	CouldNotStart  Reason = "could_not_start" // the process of a step could not be made
-	AgentStopped   Reason = "agent_stopped"   // the agent was told to end while its job ran
-	AgentLost      Reason = "agent_lost"      // the agent died; nobody saw how the job ended
+	AgentStopped   Reason = "agent_stopped"   // the agent was asked to stop while its job ran
+	AgentLost      Reason = "agent_lost"      // the agent died; how the job ended is not known
 	HostRebooted   Reason = "host_rebooted"   // the host went down under the agent
 	Superseded     Reason = "superseded"      // a newer attempt owns the run
 	OutputClosed   Reason = "output_closed"   // the caller's reader of the output went away, as head does
 )
 
-// Outcome is how an attempt ended: the one truth that journal, API and page tell.
+// Outcome is how an attempt ended: the same in journal, API and page.
 type Outcome struct {
 	State  State  `json:"state"`
 	Reason Reason `json:"reason"`
 	// ExitCode is the step's own exit code; nil when it did not exit by itself, or when
-	// nobody knows.
+	// it is not known.
 	ExitCode *int `json:"exit_code"`
 	// Signal is the name ("SIGKILL") of the signal that ended the process, if one did.
 	Signal       string `json:"signal,omitempty"`
@@ -41,7 +41,7 @@ type Outcome struct {
 	Errno string `json:"errno,omitempty"`
 	// Step is the name of the step that decided the outcome.
 	Step string `json:"step,omitempty"`
-	// By says who asked, for canceled and superseded ("ada", "signal SIGTERM to the agent").
+	// By is who asked, for canceled and superseded ("ada", "signal SIGTERM to the agent").
 	By string `json:"by,omitempty"`
 	// OOM is the proof for out_of_memory.
 	OOM *OOM `json:"oom,omitempty"`
@@ -62,7 +62,7 @@ type OOM struct {
 	At         time.Time `json:"at,omitzero"`
 }
 
-// StepKind tells install steps from the command.
+// StepKind distinguishes install steps from the command.
 type StepKind string
 
 const (
@@ -70,10 +70,10 @@ const (
 	CommandStep StepKind = "command"
 )
 
-// StopCause says what made the agent stop a step.
+// StopCause is what made the agent stop a step.
 type StopCause struct {
 	Reason Reason        // ByCancel, AgentStopped, Superseded, Timeout, InstallTimeout, NoOutput or NoProgress
-	By     string        // who, for a person's or a program's wish
+	By     string        // who, for a request of a person or a program
 	Why    string        // their words, if any
 	Limit  time.Duration // which limit, for time limits
 }
@@ -92,15 +92,15 @@ type Ending struct {
 	Closed   *ClosedOutput // set when the agent had closed output of the step before it ended
 	// Alive is true when the process has not ended, although it was killed.
 	Alive bool
-	// Unstopped says which processes the stop could not end, and why; empty when all ended.
+	// Unstopped names the processes that the stop could not end, and why; empty when all ended.
 	Unstopped string
 }
 
-// ClosedOutput says that the agent closed output of a step, because the caller's reader of it
-// had gone away.
+// ClosedOutput is output of a step that the agent closed, because the caller's reader of it had
+// gone away.
 type ClosedOutput struct {
 	What     string // "stdout", "stderr", "stdout and stderr" or "terminal"
-	Signal   string // what the system sends whoever goes on writing: "SIGPIPE", of a terminal "SIGHUP"
+	Signal   string // what the system sends to a process that goes on writing: "SIGPIPE", of a terminal "SIGHUP"
 	SignalNo int
 }
 
@@ -172,7 +172,7 @@ func Classify(e Ending) Outcome {
 }
 
 // Unfinished is the outcome of an attempt whose agent left no outcome behind: the journal
-// ends in the middle. hostRebooted tells the two ways apart.
+// ends in the middle. hostRebooted is the cause, if it is known.
 func Unfinished(hostRebooted bool, lastSeen time.Time) Outcome {
 	at := lastSeen.UTC().Format("2006-01-02 15:04:05 UTC")
 	if hostRebooted {

@@ -131,7 +131,7 @@ var classified = []struct {
 		137,
 	},
 	{
-		"out of memory in a child, told by the exit code",
+		"out of memory in a child, known by the exit code",
 		job.Ending{Kind: job.CommandStep, ExitCode: 1, OOM: &job.OOM{PeakBytes: 1 << 20}},
 		job.Outcome{
 			State: job.Failed, Reason: job.OutOfMemory, ExitCode: code(1), OOM: &job.OOM{PeakBytes: 1 << 20},
@@ -218,7 +218,7 @@ var classified = []struct {
 		0,
 	},
 	{
-		"the agent was told to end",
+		"the agent was asked to stop",
 		job.Ending{Kind: job.CommandStep, Signal: "SIGTERM", SignalNo: 15, Stop: &job.StopCause{Reason: job.AgentStopped, By: "signal SIGTERM"}},
 		job.Outcome{
 			State: job.Canceled, Reason: job.AgentStopped, By: "signal SIGTERM", Signal: "SIGTERM", SignalNumber: 15,
@@ -264,7 +264,7 @@ var classified = []struct {
 	},
 }
 
-// What a stop could not end is said in place of what it did, and a process that lives on has
+// What a stop could not end is reported in place of what it did, and a process that lives on has
 // no exit code.
 func TestClassifyWhatCouldNotBeStopped(t *testing.T) {
 	const who = "sleep (pid 7) runs as root"
@@ -301,7 +301,7 @@ func TestClassify(t *testing.T) {
 }
 
 // Whatever the facts, an outcome is final, says why, and gives a valid exit code that is 0
-// only where the command itself said so.
+// only where the command itself reported it.
 func TestClassifyAnyEnding(t *testing.T) {
 	reasons := []job.Reason{job.ByCancel, job.AgentStopped, job.Superseded, job.Timeout, job.InstallTimeout, job.NoOutput, job.NoProgress}
 	rapid.Check(t, func(t *rapid.T) {

@@ -2,7 +2,7 @@ package job
 
 import "time"
 
-// Overview is what a first look at all runs and jobs shows.
+// Overview is a summary of all runs and jobs.
 type Overview struct {
 	// At is the server's clock. Ages count from it.
 	At        time.Time  `json:"at"`
@@ -11,7 +11,7 @@ type Overview struct {
 	Jobs      JobDays    `json:"jobs"`
 }
 
-// Attention lists the runs that a person should look at: of each job the run that started last of
+// Attention lists the runs that need a person: of each job the run that started last of
 // those that succeeded, failed, timed out or were lost, unless it succeeded; and active runs that
 // are not healthy.
 type Attention struct {
@@ -111,7 +111,7 @@ type MemoryUsage struct {
 
 // RecentRuns says whether a job fails more often than it used to.
 type RecentRuns struct {
-	Ended        int   `json:"ended"` // the last ended runs that were looked at, at most 5
+	Ended        int   `json:"ended"` // the last ended runs, at most 5
 	Wrong        int   `json:"wrong"` // of them: failed, timed out or lost
 	JobEnded     int64 `json:"job_ended"`
 	JobSucceeded int64 `json:"job_succeeded"`

@@ -20,7 +20,7 @@ const (
 	ProblemRunIDUsed = problemPrefix + "run-id-used"
 	// ProblemJournalRefused is an append that the server can never take.
 	ProblemJournalRefused = problemPrefix + "journal-refused"
-	// ProblemRunDeleted is a call for a run that was deleted: nobody wants its journal.
+	// ProblemRunDeleted is a call for a run that was deleted: its journal is not needed.
 	// It is reserved; no server sends it yet.
 	ProblemRunDeleted = problemPrefix + "run-deleted"
 

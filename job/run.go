@@ -14,7 +14,7 @@ type Run struct {
 	// Health is empty unless the run is active.
 	Health   Health    `json:"health"`
 	Findings []Finding `json:"findings"`
-	// Diagnosis is nil when there is nothing to be said.
+	// Diagnosis is nil when there is none.
 	Diagnosis *Diagnosis `json:"diagnosis,omitempty"`
 	// Expected is what was usual for the job when the attempt began; nil before it had
 	// three good runs.
@@ -31,21 +31,21 @@ type Run struct {
 	Containment  string            `json:"containment"`
 	AgentVersion string            `json:"agent_version"`
 	Labels       map[string]string `json:"labels"`
-	// CreatedAt is the server's clock when it first heard of the run; StartedAt and
+	// CreatedAt is the server's clock when the first report of the run arrived; StartedAt and
 	// EndedAt are the agent's.
 	CreatedAt time.Time `json:"created_at"`
-	// StartAt is when the run started, on the server's clock, as of when the server first heard
-	// of it: see ServerTime. Lists, the last run of a job and its series go by it.
+	// StartAt is when the run started, on the server's clock, computed from the first report of
+	// it: see ServerTime. Lists, the last run of a job and its series go by it.
 	StartAt time.Time `json:"start_at"`
-	// DeliveredLateSeconds is how long after its start the server first heard of the run, if
+	// DeliveredLateSeconds is how long after the start the first report of the run arrived, if
 	// that was late: see DeliveredLate.
 	DeliveredLateSeconds float64 `json:"delivered_late_seconds,omitempty"`
 
 	StartedAt       *time.Time `json:"started_at"`
 	EndedAt         *time.Time `json:"ended_at"`
 	LastHeartbeatAt *time.Time `json:"last_heartbeat_at"`
-	// SuspendedAt is the server's clock when the agent said that it stops itself and the
-	// job (SIGTSTP); nil while they go on.
+	// SuspendedAt is the server's clock when the agent reported that it stops itself and the
+	// job (SIGTSTP); nil while they run.
 	SuspendedAt *time.Time `json:"suspended_at,omitempty"`
 	// Status is the job's own last word about its progress (sd_notify STATUS=).
 	Status string  `json:"status"`
@@ -221,11 +221,11 @@ type Pressure struct {
 // two and may close the connection while the agent lives.
 const HeaderLocalAddress = "Stint-Local-Address"
 
-// HeaderClock is the header in which an agent says what its clock was, in RFC 3339, when it
-// began to send an append. The server corrects the start of a run by it: see ServerTime.
+// HeaderClock is the header with the time of the agent's clock, in RFC 3339, when it began to
+// send an append. The server corrects the start of a run by it: see ServerTime.
 const HeaderClock = "Stint-Clock"
 
-// Heartbeat says "alive" and brings the evidence.
+// Heartbeat reports that an attempt is alive, with evidence.
 type Heartbeat struct {
 	Sequence int64     `json:"sequence"` // 1, 2, 3 … within the attempt
 	SentAt   time.Time `json:"sent_at"`  // the agent's clock
@@ -254,7 +254,7 @@ type Heartbeat struct {
 	// PeriodMS is when the agent means to beat next, if the server says nothing else.
 	PeriodMS int64 `json:"period_ms"`
 	// Suspended says that this is the last heartbeat before job and agent are stopped
-	// (SIGTSTP). The next one, with or without it, tells that the agent goes on.
+	// (SIGTSTP). The next heartbeat shows that the agent goes on.
 	Suspended bool `json:"suspended,omitempty"`
 }
 
@@ -304,7 +304,7 @@ type AppendReply struct {
 }
 
 // Kinds of events that change neither state nor health: the agent has stopped itself and
-// the job, or both go on; somebody acknowledged the run, or took that back; the server found out
+// the job, or both go on; a person acknowledged the run, or undid that; the server found out
 // why the run ended badly.
 const (
 	EventSuspended      = "suspended"

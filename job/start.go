@@ -2,31 +2,30 @@ package job
 
 import "time"
 
-// LateAfter is how much later than its start the server may first hear of a run, or later than
-// its end of the end, before it counts as delivered late.
+// LateAfter is how long after the start of a run its first report may arrive, or after its end the
+// report of the end, before the run counts as delivered late.
 const LateAfter = 30 * time.Second
 
-// ServerTime returns when something happened, on the server's clock, of which an agent says that
-// it happened at a time of its own clock.
+// ServerTime converts a time of an agent's clock to the server's clock.
 //
-// Offset is what the agent's clock was behind the server's when the server heard of it, at heard; 0
-// where the agent did not say what its clock was. Nothing can happen later than the server hears of
-// it, or before 1970, where a clock begins that was never set.
-func ServerTime(at time.Time, offset time.Duration, heard time.Time) time.Time {
+// offset is how far the agent's clock was behind the server's when the report arrived, at received;
+// 0 if the agent did not send its clock. Nothing happens after its report arrived, or before 1970,
+// where a clock begins that was never set.
+func ServerTime(at time.Time, offset time.Duration, received time.Time) time.Time {
 	at = at.Add(offset)
 	switch epoch := time.Unix(0, 0); {
-	case at.After(heard):
-		at = heard
+	case at.After(received):
+		at = received
 	case at.Before(epoch):
 		at = epoch
 	}
 	return at.UTC()
 }
 
-// DeliveredLate returns how long after its start the server first heard of a run; 0 if that is
+// DeliveredLate returns how long after its start the first report of a run arrived; 0 if that is
 // less than LateAfter.
-func DeliveredLate(start, heard time.Time) time.Duration {
-	if late := heard.Sub(start); late >= LateAfter {
+func DeliveredLate(start, received time.Time) time.Duration {
+	if late := received.Sub(start); late >= LateAfter {
 		return late
 	}
 	return 0

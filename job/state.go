@@ -1,6 +1,6 @@
 package job
 
-// State says where a run is. Exactly one holds at any time.
+// State is where a run is in its life. A run has exactly one.
 type State string
 
 const (
@@ -8,14 +8,14 @@ const (
 	Starting   State = "starting"   // an agent has begun the attempt; no step runs yet
 	Installing State = "installing" // an install step runs
 	Running    State = "running"    // the command runs
-	Stopping   State = "stopping"   // somebody asked the attempt to stop; it has not ended yet
+	Stopping   State = "stopping"   // the attempt was asked to stop; it has not ended yet
 	Retrying   State = "retrying"   // an attempt ended; the next one has not begun yet
 
 	Succeeded State = "succeeded" // the command ended with exit code 0
 	Failed    State = "failed"    // a step ended badly, or could not start
 	Canceled  State = "canceled"  // a person or a program stopped it, or the reader of its output went away
 	TimedOut  State = "timed_out" // a time limit stopped it
-	Lost      State = "lost"      // nobody knows how it ended; the same attempt may still return
+	Lost      State = "lost"      // how it ended is not known; the same attempt may still return
 )
 
 // States lists every state in the order of a run's life.

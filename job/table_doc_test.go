@@ -169,5 +169,5 @@ func cell(to []job.State) string {
 	case len(to) == 1:
 		return "`" + string(to[0]) + "`"
 	}
-	return "as told"
+	return "as reported"
 }

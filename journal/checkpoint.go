@@ -24,7 +24,7 @@ func NewRecovered() Recovered {
 	return out
 }
 
-// Checkpoint is what r tells, in a form that can be kept.
+// Checkpoint is the state of r, in a form that can be stored.
 func (r *Recovered) Checkpoint() (Checkpoint, error) {
 	state, err := r.digest.MarshalBinary()
 	if err != nil {
@@ -45,7 +45,7 @@ func RecoverFrom(c Checkpoint, src io.Reader) (Recovered, error) {
 }
 
 // Take notes one more whole encoded record, which its caller has just made: its checksum is
-// not looked at. It fails for a payload that nobody could have meant.
+// not looked at. It fails for a payload that no writer makes.
 func (r *Recovered) Take(encoded []byte) error {
 	rec := Record{
 		Type:    Type(encoded[8]),
@@ -71,7 +71,7 @@ func (r *Recovered) TakeFrame(frame []byte) {
 	r.Size += int64(FrameSize) + int64(binary.LittleEndian.Uint32(frame[4:]))
 }
 
-// Finish encodes the outcome with the length and digest of what stands before it.
+// Finish encodes the outcome with the length and digest of everything before it.
 func (r *Recovered) Finish(at time.Time, f Final) ([]byte, error) {
 	f.Bytes, f.Digest = r.Size, r.digest.Sum()
 	rec, err := JSONRecord(TypeOutcome, at, f)
@@ -81,7 +81,7 @@ func (r *Recovered) Finish(at time.Time, f Final) ([]byte, error) {
 	return AppendRecord(nil, rec), nil
 }
 
-// WholeRecords is how many of the bytes that stand at an offset of a journal are whole
+// WholeRecords is how many of the bytes at an offset of a journal are whole
 // records, the header counted as one. It goes by their lengths alone; checksums are for
 // whoever keeps the bytes.
 func WholeRecords(b []byte, offset int64) int {
@@ -107,7 +107,7 @@ func WholeRecords(b []byte, offset int64) int {
 func WholeRecordsIn(src io.ReaderAt, offset, size int64) (int64, error) {
 	var window [4 << 10]byte
 	var b []byte      // what was read last
-	var from, n int64 // where b stands, and how much is whole
+	var from, n int64 // offset of b, and how much is whole
 	if offset == 0 {
 		if size < HeaderSize {
 			return 0, nil

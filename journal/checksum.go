@@ -25,7 +25,7 @@ func checksum(b []byte) uint32 {
 }
 
 // makePlainTable makes the table of the definition. As it is not the one that hash/crc32
-// made, that package uses it as it stands.
+// made, that package uses it as it is.
 func makePlainTable() *crc32.Table {
 	t := new(crc32.Table)
 	for i := range t {

@@ -2,7 +2,7 @@
 //
 // A journal is a 16-byte header and then records, each with a 17-byte frame (checksum,
 // length, type, time) and a payload. The last record of a finished attempt is its outcome,
-// which also tells the length and the digest of everything before it, so that two copies
+// which also has the length and the digest of everything before it, so that two copies
 // can be proved equal. docs/journal.md specifies every byte and has test vectors.
 //
 // The package imports the standard library and the words of package job, does no IO but

@@ -23,7 +23,7 @@ const (
 // magic begins every journal. The line ends in it show a transfer that rewrote them.
 const magic = "STINTJ\r\n"
 
-// Type says what a record's payload is. A reader skips and counts types it does not know.
+// Type is the type of a record's payload. A reader skips and counts types it does not know.
 type Type byte
 
 const (
@@ -61,11 +61,11 @@ type Record struct {
 // Size is the record's length in the journal.
 func (r Record) Size() int { return FrameSize + len(r.Payload) }
 
-// ErrShort says that the bytes end inside a header or record: more are needed, or the end
+// ErrShort is the error of bytes that end inside a header or record: more are needed, or the end
 // is torn.
 var ErrShort = errors.New("journal ends inside a record")
 
-// CorruptError says that bytes are not a journal, and where that shows.
+// CorruptError is the error of bytes that are not a journal, and where.
 type CorruptError struct {
 	Offset int64 // of the header or record, from the start of the journal
 	Why    string
@@ -75,7 +75,7 @@ func (e *CorruptError) Error() string {
 	return fmt.Sprintf("journal is corrupt at byte %d: %s", e.Offset, e.Why)
 }
 
-// NewerError says that a journal was written by a later version of the format.
+// NewerError is the error of a journal that was written by a later version of the format.
 type NewerError struct{ Version int }
 
 func (e *NewerError) Error() string {
@@ -115,7 +115,7 @@ func CheckHeader(b []byte) error {
 	return nil
 }
 
-// PutFrame writes the frame of a record whose payload already stands at rec[FrameSize:],
+// PutFrame writes the frame of a record whose payload is already at rec[FrameSize:],
 // so that a producer can read output straight into place.
 func PutFrame(rec []byte, t Type, at time.Time) {
 	binary.LittleEndian.PutUint32(rec[4:], uint32(len(rec)-FrameSize))

@@ -27,12 +27,12 @@ type Attempt struct {
 	// the SHA-256 of each.
 	LockFiles map[string]string `json:"lock_files,omitempty"`
 	Host      string            `json:"host"`
-	// BootID tells two boots of one host apart, so that the next agent can say whether
+	// BootID identifies a boot of the host, so that the next agent can report whether
 	// the host went down.
 	BootID       string `json:"boot_id,omitempty"`
 	AgentPID     int    `json:"agent_pid,omitempty"`
 	AgentVersion string `json:"agent_version"`
-	// HeartbeatPeriodMS is what the agent was told to keep.
+	// HeartbeatPeriodMS is the period that the agent was given.
 	HeartbeatPeriodMS int64 `json:"heartbeat_period_ms,omitempty"`
 	// Limits that were asked for, 0 for none; a note says so where one is not enforced.
 	TimeoutMS           int64   `json:"timeout_ms,omitempty"`
@@ -73,7 +73,7 @@ type Status struct {
 	Text string `json:"text"`
 }
 
-// Stopping says that the agent has begun to stop the job, and why.
+// Stopping records that the agent has begun to stop the job, and why.
 type Stopping struct {
 	Reason job.Reason `json:"reason"`
 	By     string     `json:"by,omitempty"`
@@ -105,7 +105,7 @@ const OutputPrefix = 3
 // MaxOutput is the most raw bytes that one output record holds.
 const MaxOutput = MaxPayload - OutputPrefix
 
-// PutOutput writes the frame and prefix of an output record whose raw bytes already stand
+// PutOutput writes the frame and prefix of an output record whose raw bytes are already
 // at rec[FrameSize+OutputPrefix:].
 func PutOutput(rec []byte, step int, stream job.Stream, at time.Time) {
 	binary.LittleEndian.PutUint16(rec[FrameSize:], uint16(step))

@@ -22,7 +22,7 @@ const firstBuffer = 32 << 10
 // NewReader reads the journal that r holds.
 func NewReader(r io.Reader) *Reader { return &Reader{r: r} }
 
-// NewReaderAt reads records from r that stand at an offset, behind the header, of a journal.
+// NewReaderAt reads records from r that are at an offset of a journal, after its header.
 func NewReaderAt(r io.Reader, offset int64) *Reader { return &Reader{r: r, offset: offset} }
 
 // Offset is where the next record begins.

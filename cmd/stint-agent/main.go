@@ -1,4 +1,4 @@
-// Stint-agent is the agent alone: it runs a job and tells a tracking server about it.
+// Stint-agent is the agent alone: it runs a job and reports it to a tracking server.
 package main
 
 import (

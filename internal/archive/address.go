@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// bucketName is what S3 and all that are like it let a bucket be called.
+// bucketName matches the bucket names of S3 and compatible services.
 var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 
 // ParseS3 reads an address: s3://BUCKET/PREFIX?endpoint=https://HOST:PORT&region=R&path_style=true.
 // Without an endpoint it is Amazon's. Credentials do not belong into it.
 func ParseS3(address string) (S3Options, error) {
 	wrong := func(why string, args ...any) (S3Options, error) {
-		return S3Options{}, fmt.Errorf("archive address %q: %s; it looks like s3://BUCKET/PREFIX?endpoint=https://HOST:PORT&region=REGION",
+		return S3Options{}, fmt.Errorf("archive address %q: %s; write it like s3://BUCKET/PREFIX?endpoint=https://HOST:PORT&region=REGION",
 			redacted(address), fmt.Sprintf(why, args...))
 	}
 	u, err := url.Parse(address)

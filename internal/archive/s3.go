@@ -16,7 +16,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
-// S3Options say which bucket, where, and as whom. Endpoint and Bucket are required.
+// S3Options are a bucket, its service and the credentials. Endpoint and Bucket are required.
 type S3Options struct {
 	// Endpoint is host or host:port; Plain speaks HTTP instead of HTTPS to it.
 	Endpoint string
@@ -24,13 +24,13 @@ type S3Options struct {
 	Bucket   string
 	// Prefix begins the keys of all objects; a slash is put behind it.
 	Prefix string
-	// Region is asked of the server when it is empty.
+	// Region is requested from the service if it is empty.
 	Region string
 	// PathStyle puts the bucket into the path and not into the host's name. Endpoints
 	// other than those of Amazon and Google get it anyway.
 	PathStyle bool
 	// AccessKey, SecretKey and SessionToken are the credentials; without them the machine's
-	// own role is asked for some.
+	// own role provides some.
 	AccessKey, SecretKey, SessionToken string
 	// Timeout bounds one operation with all its tries; 0 for one minute.
 	Timeout time.Duration
@@ -84,10 +84,10 @@ func OpenS3(o S3Options) (*S3, error) {
 	return &S3{core: minio.Core{Client: client}, bucket: o.Bucket, prefix: o.Prefix, place: place, timeout: o.Timeout}, nil
 }
 
-// checkTime bounds Check: a server begins without its bucket, and must not begin late.
+// checkTime bounds Check: a server starts without its bucket, and must not start late.
 const checkTime = 2 * time.Second
 
-// Check asks whether the bucket is there and may be used. It takes two seconds at the most.
+// Check reports whether the bucket exists and may be used. It takes two seconds at the most.
 func (s *S3) Check(ctx context.Context) error {
 	limit := min(s.timeout, checkTime)
 	ctx, cancel := context.WithTimeout(ctx, limit)
@@ -95,9 +95,9 @@ func (s *S3) Check(ctx context.Context) error {
 	there, err := s.core.BucketExists(ctx, s.bucket)
 	switch {
 	case err != nil:
-		return s.faultWithin(ctx, limit, "look for the bucket", err)
+		return s.faultWithin(ctx, limit, "find the bucket", err)
 	case !there:
-		return s.fault(ctx, "look for the bucket", minio.ErrorResponse{Code: "NoSuchBucket"})
+		return s.fault(ctx, "find the bucket", minio.ErrorResponse{Code: "NoSuchBucket"})
 	}
 	return nil
 }
@@ -212,18 +212,18 @@ func (s *S3) List(ctx context.Context, prefix string) iter.Seq2[Object, error] {
 	}
 }
 
-// fault says what went wrong and what to do about it; nil stays nil.
+// fault adds what was done, on what, and what to do about it; nil stays nil.
 func (s *S3) fault(ctx context.Context, doing string, err error) error {
 	return s.faultWithin(ctx, s.timeout, doing, err)
 }
 
-// faultWithin does so for what had a time limit.
+// faultWithin is fault for a call with a time limit.
 func (s *S3) faultWithin(ctx context.Context, limit time.Duration, doing string, err error) error {
 	if err == nil {
 		return nil
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("archive %s: %s: no answer within %s: look at the service and the way to it: %w", s.place, doing, limit, err)
+		return fmt.Errorf("archive %s: %s: no answer within %s: check the service and the network to it: %w", s.place, doing, limit, err)
 	}
 	advice := ""
 	var answer minio.ErrorResponse

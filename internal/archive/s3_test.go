@@ -74,7 +74,7 @@ type objects interface {
 	List(ctx context.Context, prefix string) iter.Seq2[archive.Object, error]
 }
 
-// Directory and bucket must not be told apart by their users.
+// Directory and bucket must behave in the same way.
 func TestArchivesDoTheSame(t *testing.T) {
 	dir, err := archive.OpenDir(t.TempDir())
 	if err != nil {
@@ -192,7 +192,7 @@ func answerXML(status int, code string) func(http.ResponseWriter, *http.Request)
 	return func(w http.ResponseWriter, _ *http.Request) bool {
 		w.Header().Set("Content-Type", "application/xml")
 		w.WriteHeader(status)
-		_, _ = fmt.Fprintf(w, "<Error><Code>%s</Code><Message>told so</Message></Error>", code)
+		_, _ = fmt.Fprintf(w, "<Error><Code>%s</Code><Message>as sent</Message></Error>", code)
 		return true
 	}
 }
@@ -206,7 +206,7 @@ func TestBucketFaultsAreClear(t *testing.T) {
 		"missing bucket":  {change: func(o *archive.S3Options) { o.Bucket = "nobody" }, says: []string{"NoSuchBucket", "create the bucket"}},
 		"wrong secret":    {spoil: answerXML(403, "SignatureDoesNotMatch"), says: []string{"SignatureDoesNotMatch", "credentials are refused"}},
 		"no right":        {spoil: answerXML(403, "AccessDenied"), says: []string{"AccessDenied", "credentials are refused"}},
-		"broken service":  {spoil: answerXML(500, "InternalError"), says: []string{"InternalError", "told so"}},
+		"broken service":  {spoil: answerXML(500, "InternalError"), says: []string{"InternalError", "as sent"}},
 		"nobody there":    {change: func(o *archive.S3Options) { o.Endpoint = "127.0.0.1:1" }, says: []string{"127.0.0.1:1", "refused"}},
 		"never an answer": {change: func(o *archive.S3Options) { o.Timeout = 100 * time.Millisecond }, spoil: stall, says: []string{"no answer within 100ms"}},
 	}

@@ -26,7 +26,7 @@ func Main(args []string, version string) int {
 func newRoot(c *console.Console, taken *signals.Taker, version string) *cobra.Command {
 	root := agentcmd.Root(c, taken, version, "stint",
 		"Runs batch jobs and keeps watch over them, on next to no resources",
-		"stint run runs a job and tells a tracking server everything about it; stint server is that\nserver. Begin with: stint demo")
+		"stint run runs a job and reports it to a tracking server; stint server is that server.\nBegin with: stint demo")
 	p := &command.Program{Console: c, Version: version}
 	root.AddCommand(querycmd.Commands(p)...)
 	root.AddCommand(servercmd.Commands(p, func(ctx context.Context, args []string) error {

@@ -41,13 +41,13 @@ func TestWrongUseExitsWith2(t *testing.T) {
 		{"bogus", `no command "bogus"`},
 		{"job list", `no command "list" below stint job; stint job --help`},
 		{"notify bogus", `no command "bogus" below stint notify`},
-		{"server backup", "wants one DIR"},
+		{"server backup", "needs one DIR"},
 		{"server extra", `unexpected argument "extra"`},
 		{"runs --label x", `--label: "x" is not K=V`},
 		{"runs --limit 0", "--limit: 0"},
 		{"runs --bogus", "stint runs --help lists the options"},
 		{"token revoke", "by its ID or its NAME"},
-		{"show", "wants one RUN"},
+		{"show", "needs one RUN"},
 	} {
 		code, _, stderr := stint(t, strings.Fields(c.args)...)
 		if code != console.ExitUsage || !strings.Contains(stderr, c.says) || strings.Count(stderr, "\n") != 1 {

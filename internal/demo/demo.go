@@ -4,7 +4,7 @@
 //
 // Its install step collects the text. The command counts words and pairs of words (memory
 // grows), compresses the text on every core at rising levels (CPU is full), and finds the
-// longest phrase that stands twice, through a suffix array (one core, much memory). Each
+// longest phrase that occurs twice, through a suffix array (one core, much memory). Each
 // phase ends when its work or its share of the time is done, so that the whole takes 20 to
 // 40 seconds on any machine.
 package demo
@@ -100,7 +100,7 @@ func (c *collector) visit(path string, d fs.DirEntry, err error) error {
 		c.unreadable++
 		return nil
 	}
-	if !utf8.Valid(text) || looksBinary(text) {
+	if !utf8.Valid(text) || mayBeBinary(text) {
 		return nil
 	}
 	text = append(text, '\n')
@@ -112,7 +112,7 @@ func (c *collector) visit(path string, d fs.DirEntry, err error) error {
 	return nil
 }
 
-func looksBinary(text []byte) bool {
+func mayBeBinary(text []byte) bool {
 	head := text[:min(len(text), 4096)]
 	for _, b := range head {
 		if b == 0 {

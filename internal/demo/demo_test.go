@@ -23,7 +23,7 @@ func TestStudyFindsWhatIsThere(t *testing.T) {
 	if err := Study(context.Background(), dir, &out, &errOut); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"phase 3 of 3", "        4  the", fmt.Sprintf("stands twice has %d characters", len(passage)), "\ndone\n"} {
+	for _, want := range []string{"phase 3 of 3", "        4  the", fmt.Sprintf("occurs twice has %d characters", len(passage)), "\ndone\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the study does not say %q:\n%s", want, out.String())
 		}

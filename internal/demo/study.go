@@ -23,7 +23,7 @@ import (
 )
 
 // How long each phase may take at most. What a phase has not done by then it leaves, and
-// says how far it came.
+// reports how far it came.
 const (
 	countTime    = 8 * time.Second
 	compressTime = 20 * time.Second
@@ -44,7 +44,7 @@ func Study(ctx context.Context, dir string, out, errOut io.Writer) error {
 	}{
 		{"count words and pairs of words", s.count},
 		{"compress on every core", s.compress},
-		{"find the longest phrase that stands twice", s.phrase},
+		{"find the longest phrase that occurs twice", s.phrase},
 	} {
 		fmt.Fprintf(out, "\nphase %d of 3: %s\n", i+1, phase.name)
 		start := time.Now()
@@ -209,37 +209,37 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// phrase builds a suffix array and looks for lines of text that stand elsewhere too: one
+// phrase builds a suffix array and searches for lines of text that occur elsewhere too: one
 // core, five bytes of memory for each byte of text.
 func (s *study) phrase() error {
 	end := time.Now().Add(phraseTime)
 	text := s.text[:min(len(s.text), 24<<20)]
 	index := suffixarray.New(text)
-	longest, at, looked := 0, 0, 0
+	longest, at, searched := 0, 0, 0
 	lines := bytes.SplitAfter(text, []byte("\n"))
 	offset := 0
 	for i, line := range lines {
 		if i%(len(lines)/40+1) == 0 {
 			s.bar("searching", float64(i)/float64(len(lines)))
 			if s.ctx.Err() != nil || time.Now().After(end) {
-				fmt.Fprintf(s.errOut, "\nlooked at %d %% of the lines in the time there is\n", i*100/len(lines))
+				fmt.Fprintf(s.errOut, "\nsearched %d %% of the lines in the available time\n", i*100/len(lines))
 				break
 			}
 		}
 		if n := repeated(index, text, offset, longest); n > longest {
 			longest, at = n, offset
 		}
-		looked++
+		searched++
 		offset += len(line)
 	}
 	s.bar("searching", 1)
-	fmt.Fprintf(s.out, "looked at %d lines; the longest passage that stands twice has %d characters and begins:\n", looked, longest)
+	fmt.Fprintf(s.out, "searched %d lines; the longest passage that occurs twice has %d characters and begins:\n", searched, longest)
 	fmt.Fprintf(s.out, "  %.100q\n", text[at:at+min(longest, 100)])
 	return nil
 }
 
-// repeated is the length of the longest passage at offset that stands elsewhere too, if it
-// is longer than known, else 0. It doubles the length until one stands only once, and then
+// repeated is the length of the longest passage at offset that occurs elsewhere too, if it
+// is longer than known, else 0. It doubles the length until one occurs only once, and then
 // halves the doubt.
 func repeated(index *suffixarray.Index, text []byte, offset, known int) int {
 	twice := func(n int) bool {

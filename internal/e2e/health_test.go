@@ -296,7 +296,7 @@ func TestExplainOnTheCommandLine(t *testing.T) {
 	if got := h.run("job", "show", "--server", s.url, "daily"); got.code != 0 || !strings.Contains(got.stdout, "failed: {notify: false}") || !strings.Contains(got.stdout, "last 3 good runs") {
 		t.Errorf("job show: %+v", got)
 	}
-	if got := h.run("job", "set", "--server", s.url, "daily", "--default"); got.code != 0 || !strings.Contains(got.stdout, "default policy holds") {
+	if got := h.run("job", "set", "--server", s.url, "daily", "--default"); got.code != 0 || !strings.Contains(got.stdout, "default policy applies") {
 		t.Errorf("job set --default: %+v", got)
 	}
 }

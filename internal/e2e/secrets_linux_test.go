@@ -77,7 +77,7 @@ func TestRedactWantsNames(t *testing.T) {
 	h := newHost(t)
 	for _, args := range [][]string{{"--redact", "A=b"}, {"--redact", "*"}, {"--no-redact", "two words"}, {"--redact", ""}} {
 		r := h.run(append(append([]string{"run"}, args...), "--", "true")...)
-		if r.code != 2 || !strings.Contains(r.stderr, "wants the name of a variable") {
+		if r.code != 2 || !strings.Contains(r.stderr, "needs the name of a variable") {
 			t.Errorf("%q: exit %d, %s", args, r.code, r.stderr)
 		}
 	}

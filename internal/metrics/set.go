@@ -1,6 +1,6 @@
-// Package metrics counts, and writes figures in the text format of Prometheus. It has no
-// global state and does nothing before it is called: it is linked into a program that runs
-// other people's jobs.
+// Package metrics counts, and writes metrics in the text format of Prometheus. It has no global
+// state and does nothing before it is called, because it is linked into the program that runs
+// jobs.
 package metrics
 
 import (
@@ -221,7 +221,7 @@ func Write(w io.Writer, family, kind string, samples ...Sample) {
 	}
 }
 
-// What cannot be written is missed by whoever reads: there is nobody else to say it to.
+// An error of writing only matters to the reader, which sees a shorter reply.
 
 func header(w io.Writer, family, kind string) {
 	_, _ = fmt.Fprintf(w, "# TYPE %s %s\n", family, kind)

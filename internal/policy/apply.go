@@ -28,7 +28,7 @@ func positive(n node) (Span, error) {
 	return s, err
 }
 
-// keys are what may stand under a rule.
+// keys are the keys that a rule may have.
 func (p *Policy) keys(rule string) map[string]setter {
 	switch rule {
 	case Stalled:
@@ -58,22 +58,21 @@ func (p *Policy) keys(rule string) map[string]setter {
 	return map[string]setter{"on": into(&p.Quiet.On, boolean)}
 }
 
-// rule reads what is said under one rule. A rule whose figures are given is on, unless on
-// says otherwise.
+// rule reads the keys of one rule. A rule that has any is on, unless on is false.
 func (p *Policy) rule(rule string, v node) error {
 	keys := p.keys(rule)
-	said := map[string]bool{}
+	given := map[string]bool{}
 	err := eachKey(v, rule, sorted(keys), func(key string, v node) error {
-		said[key] = true
+		given[key] = true
 		return keys[key](v)
 	})
 	if err != nil {
 		return err
 	}
-	if !said["on"] && rule == NoOutput {
+	if !given["on"] && rule == NoOutput {
 		p.NoOutput.On = true
 	}
-	if !said["critical"] {
+	if !given["critical"] {
 		p.Stalled.Critical = max(p.Stalled.Critical, p.Stalled.After)
 		p.Memory.Critical = max(p.Memory.Critical, p.Memory.Percent)
 	}
@@ -108,7 +107,7 @@ func (p *Policy) action(on string, v node) error {
 		return err
 	}
 	if on == Quiet && a.Cancel {
-		return at(v, "a run that is not heard of cannot be told to stop")
+		return at(v, "a run whose agent sends no heartbeats cannot be canceled")
 	}
 	p.Actions[on] = a
 	return nil

@@ -22,7 +22,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Why)
 }
 
-// Parse reads a policy. What the text does not say stays as in Default. The error is an
+// Parse reads a policy. What the text does not set is as in Default. The error is an
 // *Error: an unknown key, a key given twice, a value that makes no sense.
 func Parse(text []byte) (Policy, error) {
 	p := Default()

@@ -1,7 +1,6 @@
-// Package policy says, for one job, which health rules count, from which figures on, and
-// what is done when one holds: tell, cancel, try again. A policy is written in a small
-// YAML; every mistake in it is refused with its line and column when it is set, so that
-// none is found when it is needed.
+// Package policy reads the policies of jobs: which health rules are on, their thresholds, and
+// what to do when one fires: notify, cancel, retry. A policy is written in a subset of YAML. It
+// is checked when it is set, and a mistake is refused with line and column.
 package policy
 
 import (
@@ -50,7 +49,7 @@ func (s Span) MarshalJSON() ([]byte, error) {
 // D is the span as a time.Duration.
 func (s Span) D() time.Duration { return time.Duration(s) }
 
-// Policy is what is judged, and what is done about it.
+// Policy has the health rules and the actions of a job.
 type Policy struct {
 	Quiet     QuietRule     `json:"quiet"`
 	Stalled   StalledRule   `json:"stalled"`
@@ -64,8 +63,8 @@ type Policy struct {
 	Actions map[string]Action `json:"actions"`
 }
 
-// QuietRule is about heartbeats that stay away. Off, silence makes no finding; a run whose
-// lease ends is called lost all the same.
+// QuietRule is about missing heartbeats. If it is off, silence makes no finding; a run whose lease
+// expires is still called lost.
 type QuietRule struct {
 	On bool `json:"on"`
 }
@@ -74,7 +73,7 @@ type QuietRule struct {
 type StalledRule struct {
 	On bool `json:"on"`
 	// After is how long that makes a warning, and Critical how long is critical. A job
-	// whose good runs were silent for long is given half as much again as they were.
+	// whose good runs were silent for long has one and a half times their silence.
 	After    Span `json:"after_seconds"`
 	Critical Span `json:"critical_seconds"`
 }
@@ -101,8 +100,8 @@ type MemoryRule struct {
 	On       bool    `json:"on"`
 	Percent  float64 `json:"percent"`
 	Critical float64 `json:"critical_percent"`
-	// Within is how soon memory must pass its limit at the present slope to be worth a
-	// finding; 0 switches the forecast off.
+	// Within is the time until memory reaches its limit at the present slope below which there
+	// is a finding; 0 switches the forecast off.
 	Within Span `json:"within_seconds"`
 	// Factor times the peak of 95 % of the good runs is worth a finding; 0 for never.
 	Factor float64 `json:"factor"`
@@ -179,7 +178,7 @@ func backoffOf(name string) Span {
 	return 0
 }
 
-// On reports whether a rule counts.
+// On reports whether a rule is on.
 func (p Policy) On(rule string) bool {
 	switch rule {
 	case Quiet:
@@ -202,7 +201,7 @@ func (p Policy) On(rule string) bool {
 	return false
 }
 
-// Longest is the longest span that a policy may name: longer ones are slips of the pen.
+// Longest is the longest span that a policy may have: longer ones are typing errors.
 const Longest = 366 * 24 * time.Hour
 
 // finite reports whether f is a number to compare with.

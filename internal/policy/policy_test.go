@@ -115,7 +115,7 @@ func TestMistakesAreRefusedInPlace(t *testing.T) {
 		{"actions:\n  stalled: {retry: 3}\n", 2, 13, `"retry" is not known`},
 		{"actions:\n  failed: {cancel: true}\n", 2, 12, `"cancel" is not known`},
 		{"actions:\n  failed: {retry: 1.5}\n", 2, 19, "whole number"},
-		{"actions:\n  quiet: {cancel: true}\n", 2, 0, "cannot be told"},
+		{"actions:\n  quiet: {cancel: true}\n", 2, 0, "cannot be canceled"},
 		{"actions:\n  lost: {severity: healthy}\n", 2, 20, "neither warning nor critical"},
 		{"rules: 5", 1, 8, "keys and values"},
 		{"- a\n- b\n", 1, 1, "keys and values"},

@@ -53,8 +53,8 @@ func (r *reader) peek() byte {
 	return 0
 }
 
-// loneReturn refuses a carriage return within a line: it ends the line for who reads all of YAML,
-// and nobody sees it.
+// loneReturn refuses a carriage return within a line: it ends the line for parsers of all of YAML,
+// and is invisible.
 func (r *reader) loneReturn() error {
 	line, begin := 1, 0
 	for i := range len(r.text) {
@@ -217,7 +217,7 @@ func (m *mapping) block(n node) error {
 		switch next := r.indentHere(); {
 		case next == indent:
 		case next <= n.indent:
-			*r = end // who reads the mapping around this one goes on from there
+			*r = end // the mapping around this one is read from there
 			return nil
 		default:
 			return r.wrong("this is not YAML: the line is indented by %d, its neighbours by %d", next, indent)

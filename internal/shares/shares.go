@@ -1,5 +1,5 @@
-// Package shares divides what a server has little of (memory, places, room in a queue) among
-// those who use it, so that one client cannot keep it from all others.
+// Package shares divides a limited resource of a server (memory, connections, room in a queue)
+// among its clients, so that one client cannot use it all.
 package shares
 
 import (
@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Owner is who a share is counted for. A token counts before the address: of many machines
-// behind one address, each with a token, everybody has a share. The zero Owner is the server
-// itself, which may have all.
+// Owner is the client that a share belongs to. A token takes precedence over the address: of many
+// machines behind one address, each with a token, each has a share. The zero Owner is the server
+// itself, which may use everything.
 type Owner struct {
 	Token   string // empty without one
 	Address string
@@ -24,14 +24,14 @@ func (o Owner) key() Owner {
 	return o
 }
 
-// Limits are the most that is used at once. An owner may use more than their share as long as
-// they leave as much as they have to others.
+// Limits are the limits of use at one time. An owner may use more than its share while as much as
+// it uses is free for others.
 type Limits struct {
 	All     int64
 	Token   int64 // the share of each token
-	Address int64 // the share of each address, of who brings no token
-	// Silence is after how long without a sign of life a holder may lose their place to
-	// somebody for whom there is no room; 0 for never.
+	Address int64 // the share of each address, for clients without a token
+	// Silence is how long a holder may show no activity before it can lose its place to another
+	// for which there is no room; 0 for ever.
 	Silence time.Duration
 }
 
@@ -46,7 +46,7 @@ func (l Limits) share(o Owner) int64 {
 	return l.All
 }
 
-// FullError says that there is no room.
+// FullError is the error when there is no room.
 type FullError struct {
 	Limit int64
 	Own   bool // it is the owner's own share that is used up
@@ -120,14 +120,14 @@ func (p *Place) Grow(n int64) error {
 	return err
 }
 
-// Shrink gives n of a place back.
+// Shrink releases n of a place.
 func (p *Place) Shrink(n int64) {
 	p.shares.mu.Lock()
 	defer p.shares.mu.Unlock()
 	p.shares.give(p, n)
 }
 
-// Leave gives everything back. It may be called more than once, and of no place.
+// Leave releases everything. It may be called more than once, and on nil.
 func (p *Place) Leave() {
 	if p == nil {
 		return
@@ -146,22 +146,22 @@ func (p *Place) Leave() {
 	}
 }
 
-// Moved notes a sign of life of the holder.
+// Moved records that the holder is active.
 func (p *Place) Moved() {
 	p.shares.mu.Lock()
 	defer p.shares.mu.Unlock()
 	p.moved = p.shares.now()
 }
 
-// Keep says whether a place is protected from being dropped for silence. Silence counts from now.
+// Keep sets whether a place is protected from being dropped for silence. Silence counts from now.
 func (p *Place) Keep(kept bool) {
 	p.shares.mu.Lock()
 	defer p.shares.mu.Unlock()
 	p.kept, p.moved = kept, p.shares.now()
 }
 
-// Move counts a place for another owner from now on: who a client is may show late. It is not
-// refused: the place is there already.
+// Move counts a place for another owner from now on, when a client is identified later. It is not
+// refused: the place exists already.
 func (p *Place) Move(to Owner) {
 	s := p.shares
 	s.mu.Lock()
@@ -204,7 +204,7 @@ func (s *Shares) forget(o Owner, u *use) {
 	}
 }
 
-// take counts n more for a place, or says that there is no room and who may be dropped for it.
+// take counts n more for a place, or returns FullError and the holder that may be dropped for it.
 // The caller holds mu, as for all below.
 func (s *Shares) take(p *Place, n int64) (victim *Place, err error) {
 	if s.fits(p, n) {
@@ -219,7 +219,7 @@ func (s *Shares) fits(p *Place, n int64) bool {
 	return !p.left && s.used+n <= s.limits.All && s.amount(p.owner)+n <= max(s.limits.share(p.owner), s.limits.All-s.used-n)
 }
 
-// refuse says why there is no room for n more in a place, and who may be dropped for it.
+// refuse returns why there is no room for n more in a place, and the holder that may be dropped.
 func (s *Shares) refuse(p *Place, n int64) (victim *Place, err error) {
 	share := s.limits.share(p.owner)
 	switch {
@@ -262,7 +262,7 @@ func (s *Shares) give(p *Place, n int64) {
 }
 
 // silent finds the holder that has been silent for longest among those who may be dropped: of
-// one owner, or of the owner who uses most of what is there.
+// one owner, or of the owner that uses most.
 func (s *Shares) silent(of *use, but *Place) *Place {
 	if s.limits.Silence <= 0 {
 		return nil
@@ -298,7 +298,7 @@ func (u *use) longest(before time.Time, but *Place) *Place {
 	return found
 }
 
-// cut tells the holder of a place that it is lost.
+// cut notifies the holder of a place that it is lost.
 func (p *Place) cut() {
 	if p != nil {
 		p.drop()

@@ -22,8 +22,8 @@ func (s *Shares) EnterWait(ctx context.Context, o Owner, n int64, drop func()) (
 	return p, nil
 }
 
-// GrowWait is Grow that waits for room until ctx ends. Of one owner, those who came first are
-// served first; an owner that has no room in its share keeps nobody else waiting.
+// GrowWait is Grow that waits for room until ctx ends. Waiters of one owner are served in their
+// order; an owner that has no room in its share does not delay others.
 func (p *Place) GrowWait(ctx context.Context, n int64) error {
 	s := p.shares
 	w := &waiter{p, n, make(chan struct{})}
@@ -33,7 +33,7 @@ func (p *Place) GrowWait(ctx context.Context, n int64) error {
 	s.serve()
 	s.mu.Unlock()
 	for {
-		err := w.look()
+		err := w.check()
 		if err == nil {
 			return nil
 		}
@@ -43,29 +43,29 @@ func (p *Place) GrowWait(ctx context.Context, n int64) error {
 	}
 }
 
-// recheck is how often who waits looks for holders that have fallen silent.
+// recheck is how often a waiter checks for holders that have fallen silent.
 const recheck = 100 * time.Millisecond
 
 // wait waits until there is room, or may be. It is false when ctx has ended.
 func (w *waiter) wait(ctx context.Context) bool {
-	var look <-chan time.Time
+	var tick <-chan time.Time
 	if w.place.shares.limits.Silence > 0 {
 		timer := time.NewTimer(recheck)
 		defer timer.Stop()
-		look = timer.C
+		tick = timer.C
 	}
 	select {
 	case <-w.given:
-	case <-look:
+	case <-tick:
 	case <-ctx.Done():
 		return false
 	}
 	return true
 }
 
-// look reports why there is no room yet; nil when there is. A holder that has fallen silent is
-// made to leave.
-func (w *waiter) look() error {
+// check returns why there is no room yet; nil when there is. A holder that has fallen silent
+// loses its place.
+func (w *waiter) check() error {
 	s := w.place.shares
 	s.mu.Lock()
 	var victim *Place
@@ -99,8 +99,8 @@ func (w *waiter) giveUp(err error) error {
 	return err
 }
 
-// serve gives room to those who wait: of each owner in their order, and to owners in any. The
-// caller holds mu.
+// serve gives room to waiters: of each owner in their order, and to owners in any order. The caller
+// holds mu.
 func (s *Shares) serve() {
 	for owner, of := range s.waiting {
 		n := 0
@@ -121,7 +121,7 @@ func (s *Shares) serve() {
 	}
 }
 
-// left sets who of an owner waits still.
+// left sets the waiters of an owner that remain.
 func (s *Shares) left(owner Owner, of []*waiter) {
 	if len(of) == 0 {
 		delete(s.waiting, owner)

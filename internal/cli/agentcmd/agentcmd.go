@@ -1,6 +1,6 @@
-// Package agentcmd holds the commands of the agent: run, flush, doctor and version. Both
-// programs have them; stint-agent has nothing else, so this package must link neither the
-// server nor a database nor the page.
+// Package agentcmd holds the commands of the agent: run, flush, cache, doctor and version. Both
+// programs have them, and stint-agent has no others, so this package must not link the server,
+// a database or the page.
 package agentcmd
 
 import (
@@ -23,8 +23,8 @@ func Main(args []string, version string) int {
 	taken := TakeSignals(args)
 	c := &console.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv}
 	root := Root(c, taken, version, "stint-agent",
-		"Runs one batch job and tells a tracking server everything about it",
-		"stint-agent is stint with the agent's commands only, for those who count bytes.")
+		"Runs one batch job and reports it to a tracking server",
+		"stint-agent has the agent's commands of stint only: a smaller binary for hosts that only run\njobs.")
 	return Execute(root, c, args)
 }
 
@@ -54,7 +54,7 @@ func Root(c *console.Console, taken *signals.Taker, version, name, short, long s
 	return root
 }
 
-// Execute runs the command and tells its error. A command used wrongly exits with 2.
+// Execute runs the command, prints its error and returns the exit code. Wrong usage exits with 2.
 func Execute(root *cobra.Command, c *console.Console, args []string) int {
 	own := make([]string, len(args)) // of os.Args some will be overwritten: see command.HideArguments
 	for i, arg := range args {

@@ -19,7 +19,7 @@ import (
 )
 
 // installCache fills in what of the install is cached. Options that make no sense together,
-// or would replace what nobody wants replaced, are refused before anything starts.
+// or would replace a directory that must stay, are refused before anything starts.
 func installCache(c *agent.Config, opts *option.Set) error {
 	c.InstallCache, c.CacheDirs = opts.List("install-cache"), opts.List("cache-dir")
 	switch files, dirs := len(c.InstallCache), len(c.CacheDirs); {
@@ -34,7 +34,7 @@ func installCache(c *agent.Config, opts *option.Set) error {
 	}
 	for _, f := range c.InstallCache {
 		if f == "" {
-			return option.Usagef("--install-cache: an empty name is no file")
+			return option.Usagef("--install-cache: the name of the file is empty")
 		}
 	}
 	r := cache.Request{WorkDir: c.DirPath, LockFiles: c.InstallCache, Dirs: c.CacheDirs}
@@ -97,7 +97,7 @@ func (a *agentProgram) openCache() (*cache.Cache, error) {
 
 func (a *agentProgram) cacheList() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "list [flags]", Short: "List what the install cache holds, what was used last first", Args: command.NoArgs,
+		Use: "list [flags]", Short: "List the entries of the install cache, last used first", Args: command.NoArgs,
 	}
 	opts := option.Register(cmd.Flags(), []option.Option{command.JSONRow()})
 	cmd.RunE = func(*cobra.Command, []string) error {
@@ -116,7 +116,7 @@ func (a *agentProgram) cacheList() *cobra.Command {
 			return a.PrintJSON(map[string]any{"dir": c.Dir(), "entries": cachedList(entries), "unfinished": len(unfinished)})
 		}
 		if len(unfinished) > 0 {
-			a.Say("%d unfinished: being made, or left by an agent that died; prune removes what is left over", len(unfinished))
+			a.Say("%d unfinished: being made, or left by an agent that died; prune removes leftovers", len(unfinished))
 		}
 		if len(entries) == 0 {
 			a.Say("the install cache at %s is empty", c.Dir())
@@ -156,8 +156,8 @@ func (a *agentProgram) cachePrune() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prune [flags]",
 		Short: "Remove entries of the install cache",
-		Long: `Remove entries of the install cache. Without a choice, only what is damaged or was left by
-agents that died goes. An entry that a run reads at this moment stays.`,
+		Long: `Remove entries of the install cache. Without options only damaged entries and leftovers of agents
+that died are removed. An entry that a run is reading stays.`,
 		Example: `  stint cache prune --older-than 30d --max-size 20G`,
 		Args:    command.NoArgs,
 	}
@@ -173,7 +173,7 @@ agents that died goes. An entry that a run reads at this moment stays.`,
 		}
 		choice := cache.Choice{All: opts.On("all"), OlderThan: opts.Duration("older-than"), MaxBytes: opts.Size("max-size")}
 		if opts.Given("max-size") && choice.MaxBytes <= 0 || opts.Given("older-than") && choice.OlderThan <= 0 {
-			return option.Usagef("--older-than and --max-size need more than nothing; --all removes everything")
+			return option.Usagef("--older-than and --max-size must be greater than zero; --all removes everything")
 		}
 		c, err := a.openCache()
 		if err != nil {

@@ -63,7 +63,7 @@ func finishOf(opts *option.Set, stateDir string) (*watch.Finish, error) {
 	return &watch.Finish{Settings: env.Bytes()}, nil
 }
 
-// takeSettings puts what finishOf made into the environment.
+// takeSettings puts the settings that finishOf made into the environment.
 func takeSettings(r io.Reader) error {
 	text, err := io.ReadAll(r)
 	if err != nil {
@@ -101,7 +101,7 @@ func (a *agentProgram) finishAttempt() *cobra.Command {
 			err = job.CheckRunID(run)
 		}
 		if err != nil {
-			return option.Usagef("%s is no attempt: %v", strings.Join(args, "."), err)
+			return option.Usagef("%s is not an attempt: %v", strings.Join(args, "."), err)
 		}
 		settings := os.NewFile(settingsFD, "settings")
 		err = takeSettings(settings)
@@ -126,8 +126,8 @@ func (a *agentProgram) finishAttempt() *cobra.Command {
 	return cmd
 }
 
-// deliverOne delivers one journal, or leaves it for the next agent or flush, which reports
-// why it cannot be delivered: nobody hears what a watcher says.
+// deliverOne delivers one journal, or leaves it for the next agent or flush, which reports why it
+// cannot be delivered: the messages of a watcher go nowhere.
 func (a *agentProgram) deliverOne(ctx context.Context, opts *option.Set, run string, attempt int, swept string) {
 	c, err := command.NewClient(opts, a.version, "")
 	if err != nil {

@@ -87,7 +87,7 @@ type flushed struct {
 	Refusal   string     `json:"refusal,omitempty"`
 }
 
-// skipTexts say why a journal was left alone, and what to do about it.
+// skipTexts are why a journal was left alone, and what to do about it.
 var skipTexts = map[flush.Skip]func(f flushed) string{
 	flush.InUse:       func(flushed) string { return "its agent is at work" },
 	flush.Gone:        func(flushed) string { return "another agent has just delivered it" },
@@ -154,7 +154,7 @@ func (f flushed) name() string {
 	return console.Clean(f.Run) // the name of a directory if that names no run
 }
 
-// line says what became of a journal.
+// line is the result for a journal.
 func (f flushed) line(s console.Style) string {
 	switch {
 	case f.Error != "":

@@ -10,9 +10,9 @@ import (
 	"stint.dev/stint/internal/cli/option"
 )
 
-// usage prints how a command is used, its options wrapped to the terminal. It stands here
-// because cobra's own does not wrap, and its templates would link text/template, which
-// alone makes stint-agent a fifth larger.
+// usage prints how a command is used, its options wrapped to the terminal. Cobra's own
+// does not wrap, and its templates would link text/template, which alone makes stint-agent a
+// fifth larger.
 func usage(c *console.Console) func(*cobra.Command) error {
 	return func(cmd *cobra.Command) error {
 		var b strings.Builder
@@ -30,7 +30,7 @@ func usage(c *console.Console) func(*cobra.Command) error {
 		}
 		if cmd.HasAvailableSubCommands() {
 			b.WriteString("\nCommands:\n" + commandList(cmd))
-			fmt.Fprintf(&b, "\n%s COMMAND --help tells more about a command.\n", cmd.CommandPath())
+			fmt.Fprintf(&b, "\nRun %s COMMAND --help for more about a command.\n", cmd.CommandPath())
 		}
 		if cmd.HasAvailableLocalFlags() && runs {
 			fmt.Fprintf(&b, "\nFlags:\n%s", cmd.LocalFlags().FlagUsagesWrapped(helpWidth(c)))

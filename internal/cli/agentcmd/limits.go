@@ -19,8 +19,8 @@ const (
 // limitRows are the options that limit what the job's processes use together.
 func limitRows() []option.Option {
 	return []option.Option{
-		{Name: "memory-limit", Kind: option.Size, Value: "SIZE", Help: "most memory of the job's processes together, at least 4MiB, where the system lets us set it"},
-		{Name: "cpu-limit", Kind: option.Number, Value: "CORES", Help: "most CPU of the job's processes together, at least 0.01, where the system lets us set it"},
+		{Name: "memory-limit", Kind: option.Size, Value: "SIZE", Help: "limit the memory of all the job's processes together, at least 4MiB (needs rights on cgroups; see stint doctor)"},
+		{Name: "cpu-limit", Kind: option.Number, Value: "CORES", Help: "limit the CPU of all the job's processes together, at least 0.01 (needs rights on cgroups; see stint doctor)"},
 	}
 }
 
@@ -29,10 +29,10 @@ func setLimits(o *process.Options, opts *option.Set) error {
 	o.MemoryLimitBytes, o.CPULimit = opts.Size("memory-limit"), opts.Number("cpu-limit")
 	switch {
 	case o.MemoryLimitBytes > 0 && o.MemoryLimitBytes < leastMemory:
-		return option.Usagef("%s: %s is less than %s, with which a process may not even start; give more, or leave it out",
+		return option.Usagef("%s: %s is less than %s, with which a process may fail to start; give more, or leave it out",
 			opts.Source("memory-limit"), opts.Text("memory-limit"), job.Bytes(leastMemory))
 	case o.CPULimit > 0 && o.CPULimit < leastCPU:
-		return option.Usagef("%s: %s is less than %g cores, the least that the kernel can hold; give more, or leave it out",
+		return option.Usagef("%s: %s is less than %g cores, the least that the kernel supports; give more, or leave it out",
 			opts.Source("cpu-limit"), opts.Text("cpu-limit"), leastCPU)
 	}
 	o.MemoryLimitName, o.CPULimitName = asGiven(opts, "memory-limit"), asGiven(opts, "cpu-limit")

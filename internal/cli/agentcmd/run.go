@@ -53,7 +53,7 @@ Exit codes:
 func (a *agentProgram) run() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [flags] [--] COMMAND [ARG…]",
-		Short: "Run a job and tell the server everything about it",
+		Short: "Run a job and report it to the server",
 		Long:  runLong,
 		Example: `  stint run -- python train.py
   stint run --job nightly --install 'npm ci' --timeout 2h -- npm run report
@@ -90,19 +90,19 @@ func (a *agentProgram) run() *cobra.Command {
 		received.Wait()
 		ready()
 		defer unstoppable(&cfg.Config, a.In, a.Out, a.Err)()
-		// Nothing an agent does needs a third core, and a job may need them all.
+		// An agent never needs a third core, and a job may need them all.
 		most := min(2, runtime.GOMAXPROCS(0))
 		runtime.GOMAXPROCS(most)
 		cfg.Cores = func(n int) { runtime.GOMAXPROCS(min(n, most)) }
 		result := agent.Supervise(cmd.Context(), cfg.Config)
-		return &console.ExitError{Code: result.ExitCode, Signal: result.Signal, Err: cmp.Or(result.Err, unsaid(result.Outcome))}
+		return &console.ExitError{Code: result.ExitCode, Signal: result.Signal, Err: cmp.Or(result.Err, unexplainedEnd(result.Outcome))}
 	}
 	return cmd
 }
 
-// unsaid is what the job could not say of its own end, because it never began or somebody
-// else ended it. What a job exits with is its own to explain.
-func unsaid(o job.Outcome) error {
+// unexplainedEnd is the message of an end that the job itself cannot have explained, because it
+// did not start or was ended from outside; nil if the job exited by itself.
+func unexplainedEnd(o job.Outcome) error {
 	switch o.Reason {
 	case job.CouldNotStart, job.InstallFailed, job.Timeout, job.InstallTimeout, job.NoOutput, job.NoProgress,
 		job.OutOfMemory, job.ByCancel, job.Superseded:
@@ -126,8 +126,8 @@ func noStart(err error) error {
 	return &console.ExitError{Code: code, Err: fmt.Errorf("the job was not started: %w", err)}
 }
 
-// notZero keeps a wish for "at once" from being taken for "not said".
-func notZero(d time.Duration) time.Duration { return max(d, time.Nanosecond) }
+// atLeastOneNanosecond keeps 0, which means "at once", from counting as not given.
+func atLeastOneNanosecond(d time.Duration) time.Duration { return max(d, time.Nanosecond) }
 
 type runConfig struct {
 	agent.Config
@@ -147,9 +147,9 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 	*c = agent.Config{
 		Attempt: 1, Args: args, Install: opts.List("install"),
 		Expect: opts.Duration("expect"), Timeout: opts.Duration("timeout"), InstallTimeout: opts.Duration("install-timeout"),
-		NoOutputTimeout: opts.Duration("no-output-timeout"), NoProgressTimeout: opts.Duration("no-progress-timeout"), QuitFirst: opts.On("quit-first"), StopGrace: notZero(opts.Duration("stop-grace")),
+		NoOutputTimeout: opts.Duration("no-output-timeout"), NoProgressTimeout: opts.Duration("no-progress-timeout"), QuitFirst: opts.On("quit-first"), StopGrace: atLeastOneNanosecond(opts.Duration("stop-grace")),
 		HeartbeatPeriod: opts.Duration("heartbeat-period"), SamplePeriod: opts.Duration("sample-period"),
-		FlushTimeout: notZero(opts.Duration("flush-timeout")),
+		FlushTimeout: atLeastOneNanosecond(opts.Duration("flush-timeout")),
 		Token:        strings.TrimSpace(opts.Text("token")),
 		Quiet:        opts.On("quiet"), Stdout: a.Out, Stderr: a.Err,
 		Version: a.version, Host: hostName(), BootID: bootID(),
@@ -265,8 +265,8 @@ func jobEnvironment(c *agent.Config, opts *option.Set) error {
 	return err
 }
 
-// destinations says whom to tell: the tracking server, the two-call wire, or both. A value
-// that cannot be used is reported and keeps no job from running.
+// destinations fills in where the run is reported: the tracking server, a server of the two-call
+// protocol, or both. The job runs also if a value cannot be used; that is reported.
 func (a *agentProgram) destinations(cfg *runConfig, opts *option.Set) {
 	if url := opts.Text("report-to"); url != "" {
 		cfg.ReportURL = url
@@ -308,7 +308,7 @@ func hostName() string {
 	return name
 }
 
-// bootID tells two boots of this host apart; empty where the system does not say.
+// bootID identifies the boot of this host; empty where the system has none.
 func bootID() string {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

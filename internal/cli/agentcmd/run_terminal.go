@@ -41,7 +41,7 @@ func givesStdin(opts *option.Set, onTerminal bool) (bool, error) {
 	return give || !not && !onTerminal, nil
 }
 
-// fitRetries takes back the further attempts that a run may make when its stdin leaves
+// fitRetries removes the further attempts that a run may make when its stdin leaves
 // nothing for them. Where stdin was asked for, asked, that is an error.
 func (a *agentProgram) fitRetries(c *agent.Config, asked bool) error {
 	if !c.Retry.Possible() {

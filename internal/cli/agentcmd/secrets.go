@@ -21,7 +21,7 @@ func variableNames(opts *option.Set, name string) ([]string, error) {
 	names := opts.List(name)
 	for _, n := range names {
 		if n == "" || strings.ContainsAny(n, "= \t\r\n") || n == "*" && name != "no-redact" {
-			return nil, option.Usagef("--%s wants the name of a variable, as in --%s DB_PASSWORD", name, name)
+			return nil, option.Usagef("--%s needs the name of a variable, as in --%s DB_PASSWORD", name, name)
 		}
 	}
 	return names, nil

@@ -10,12 +10,12 @@ const leastSpool = 1 << 20
 
 // spoolRow is the option that bounds a run's journal on disk.
 func spoolRow() option.Option {
-	return option.Option{Name: "spool-limit", Kind: option.Size, Value: "SIZE", Default: "1GiB", Help: "most of the journal on disk that the server does not have yet; beyond it the head and the tail of the output are kept, and the rest is declared as a gap; also the most output that waits for the readers of our stdout and stderr"}
+	return option.Option{Name: "spool-limit", Kind: option.Size, Value: "SIZE", Default: "1GiB", Help: "limit of the journal on disk that the server does not have yet; beyond it the head and the tail of the output are kept, and the rest is recorded as a gap; also the limit of output that waits for the readers of stint run's stdout and stderr"}
 }
 
 func spoolLimit(c *agent.Config, opts *option.Set) error {
 	if c.SpoolLimit = opts.Size("spool-limit"); c.SpoolLimit < leastSpool {
-		return option.Usagef("--spool-limit: %s is less than 1MiB, which it must be at least", opts.Text("spool-limit"))
+		return option.Usagef("--spool-limit: %s is less than 1MiB", opts.Text("spool-limit"))
 	}
 	return nil
 }

@@ -59,8 +59,7 @@ func badOf(o option.Option) []string {
 	return nil
 }
 
-// execute runs stint-agent in this process; what it is told must be wrong, so that nothing
-// starts.
+// execute runs stint-agent in this process; its arguments must be wrong, so that nothing starts.
 func execute(t *testing.T, getenv func(string) string, args ...string) (code int, stderr string) {
 	t.Helper()
 	dir := t.TempDir()

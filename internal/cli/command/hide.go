@@ -7,9 +7,9 @@ import (
 	"stint.dev/stint/internal/agent/process"
 )
 
-// HideArguments takes a token, and user and password of addresses, that were given as
-// arguments out of the process listing. For the first moments of the program they were there:
-// what is given in the environment never is.
+// HideArguments removes a token, and user and password of addresses, that were given as
+// arguments from the process listing. They were visible in the first moments of the program;
+// the environment never is.
 func HideArguments(token string, addresses ...string) {
 	for _, arg := range os.Args[1:] {
 		if value, _ := strings.CutPrefix(arg, "--token="); token != "" && value == token {
@@ -28,7 +28,7 @@ func HideArguments(token string, addresses ...string) {
 	}
 }
 
-// userPart is where user and password stand in the text of a URL; nowhere is 0, 0.
+// userPart returns where user and password are in the text of a URL; 0, 0 for none.
 func userPart(address string) (from, to int) {
 	from = strings.Index(address, "://")
 	if from < 0 {

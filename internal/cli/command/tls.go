@@ -12,10 +12,10 @@ import (
 	"stint.dev/stint/internal/cli/option"
 )
 
-// tlsRows say what a client trusts and shows when the server's address is https.
+// tlsRows are the options about the server's certificate and the client's.
 func tlsRows() []option.Option {
 	return []option.Option{
-		{Name: "tls-ca", Value: "FILE", Inherited: true, Help: "certificates (PEM) of further authorities that the server's certificate may come from"},
+		{Name: "tls-ca", Value: "FILE", Inherited: true, Help: "further authorities (PEM) to verify the server's certificate with"},
 		{Name: "tls-cert", Value: "FILE", Inherited: true, Help: "client certificate (PEM) to show the server; needs --tls-key"},
 		{Name: "tls-key", Value: "FILE", Inherited: true, Help: "private key (PEM) of the client certificate"},
 	}

@@ -157,7 +157,7 @@ func (f *ColourFilter) inCSI(r rune, encoded []byte) {
 		f.seq = append(f.seq, byte(r))
 	case f.state == inSGR && r == 'm':
 		f.out, f.state, f.painted = append(append(f.out, f.seq...), 'm'), plainText, true
-	case r < ' ': // terminals obey it in the middle; it is dropped as anywhere
+	case r < ' ': // terminals act on it inside of a sequence; it is dropped as anywhere
 	case r < '@':
 		f.state = inOther
 	case r <= 0x7e:

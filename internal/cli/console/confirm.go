@@ -13,12 +13,12 @@ import (
 const longestAnswer = 100
 
 // Confirm asks a person at the terminal a question, and reports whether the answer is yes.
-// Where stdin or stderr is no terminal there is nobody to ask: the answer is yes.
+// Where stdin or stderr is no terminal nobody can be asked: the answer is yes.
 func (c *Console) Confirm(format string, args ...any) (bool, error) {
 	if !term.IsTerminal(int(c.In.Fd())) || !term.IsTerminal(int(c.Err.Fd())) {
 		return true, nil
 	}
-	c.tell(c.message(fmt.Sprintf(format, args...)) + " [y/N] ")
+	c.writeMessage(c.message(fmt.Sprintf(format, args...)) + " [y/N] ")
 	c.Flush()
 	var line []byte
 	for one := make([]byte, 1); len(line) < longestAnswer; line = append(line, one...) {

@@ -1,5 +1,5 @@
-// Package console is how the commands speak to a person: colours only on a terminal,
-// tables, units that people read, one line of progress, one line for an error.
+// Package console is the output of commands for people: colours only on a terminal, tables,
+// readable units, one line of progress, one line for an error.
 package console
 
 import (
@@ -30,7 +30,7 @@ const (
 	ExitNoStart = 125 // stint run could not do its own work before the job started
 )
 
-// ExitError ends the program with a code. Err, if any, is told first.
+// ExitError ends the program with a code. Err, if any, is printed first.
 type ExitError struct {
 	Code int
 	Err  error
@@ -53,7 +53,7 @@ type Console struct {
 	Out, Err *os.File
 	Getenv   func(string) string
 
-	messages *sink.Messages                      // nil: whoever says something waits until it is written
+	messages *sink.Messages                      // nil: messages are written at once
 	mask     atomic.Pointer[func(string) string] // hides secrets in messages; nil for none
 	lineEnd  string                              // of Say; empty is "\n"
 }
@@ -61,8 +61,8 @@ type Console struct {
 // flushLimit bounds the wait, at the end, for a reader of stderr that does not read.
 const flushLimit = time.Second
 
-// NeverWait lets nobody wait for stderr from here on: a message that finds no room while
-// stderr is not read is dropped and counted.
+// NeverWait queues messages from here on, so that writing one never waits for stderr: a message
+// that finds no room while stderr is not read is dropped and counted.
 func (c *Console) NeverWait() {
 	c.messages = sink.NewMessages(c.Err, func(dropped int) string {
 		return fmt.Sprintf("stint: messages dropped, because stderr could not be written: %d%s", dropped, c.end())
@@ -82,7 +82,7 @@ func (c *Console) MaskMessages(mask func(string) string) { c.mask.Store(&mask) }
 // RawTerminal makes Say return the carriage too: its lines come on a terminal that does not.
 func (c *Console) RawTerminal() { c.lineEnd = "\r\n" }
 
-// end is what stands at the end of a line.
+// end is the end of a line.
 func (c *Console) end() string { return cmp.Or(c.lineEnd, "\n") }
 
 // message is a text from anywhere as part of a message.
@@ -93,16 +93,16 @@ func (c *Console) message(text string) string {
 	return Clean(text)
 }
 
-// tell writes a message, or queues it.
-func (c *Console) tell(text string) {
+// writeMessage writes a message to stderr, or queues it.
+func (c *Console) writeMessage(text string) {
 	if c.messages != nil {
 		c.messages.Add(text)
 		return
 	}
-	_, _ = io.WriteString(c.Err, text) // where could one say that stderr cannot be written?
+	_, _ = io.WriteString(c.Err, text) // an error of stderr cannot be reported anywhere
 }
 
-// Report tells an error on stderr in one line and returns the exit code it asks for.
+// Report prints an error on stderr in one line and returns its exit code.
 func (c *Console) Report(program string, err error) int {
 	if err == nil {
 		return ExitOK
@@ -117,7 +117,7 @@ func (c *Console) Report(program string, err error) int {
 		code = ExitUsage
 	}
 	if err != nil {
-		c.tell(fmt.Sprintf("%s: %s\n", program, c.message(err.Error())))
+		c.writeMessage(fmt.Sprintf("%s: %s\n", program, c.message(err.Error())))
 	}
 	return code
 }
@@ -128,7 +128,7 @@ func (c *Console) Say(format string, args ...any) {
 	if c.lineEnd != "" {
 		start = "\r"
 	}
-	c.tell(start + "stint: " + c.message(fmt.Sprintf(format, args...)) + c.end())
+	c.writeMessage(start + "stint: " + c.message(fmt.Sprintf(format, args...)) + c.end())
 }
 
 // IsTerminal reports whether f is one that understands colours and cursor movement.
@@ -136,7 +136,7 @@ func (c *Console) IsTerminal(f *os.File) bool {
 	return c.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
 }
 
-// Colours reports whether to write colours to f: a terminal, and nobody said NO_COLOR.
+// Colours reports whether to write colours to f: it is a terminal, and NO_COLOR is not set.
 func (c *Console) Colours(f *os.File) bool {
 	return c.Getenv("NO_COLOR") == "" && c.IsTerminal(f)
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Progress is one line on stderr that says what is being waited for. It shows itself only
-// on a terminal and only after a second, and leaves nothing behind.
+// Progress is one line on stderr that shows what a command waits for. It appears only on a
+// terminal and only after a second, and is removed at the end.
 type Progress struct {
 	c     *Console
 	mu    sync.Mutex
@@ -18,7 +18,7 @@ type Progress struct {
 	done  chan struct{}
 }
 
-// Wait begins to show what is being waited for. Call Done at its end.
+// Wait starts to show what a command waits for. Call Done at its end.
 func (c *Console) Wait(format string, args ...any) *Progress {
 	p := &Progress{c: c, text: fmt.Sprintf(format, args...), since: time.Now(), quit: make(chan struct{}), done: make(chan struct{})}
 	if !c.IsTerminal(c.Err) {

@@ -10,13 +10,13 @@ import (
 type Cell struct {
 	Text  string
 	Paint func(string) string // nil: plain
-	Right bool                // numbers stand to the right
+	Right bool                // aligned to the right, for numbers
 }
 
 // T is a plain cell.
 func T(text string) Cell { return Cell{Text: text} }
 
-// R is a plain cell that stands to the right.
+// R is a plain cell that is aligned to the right.
 func R(text string) Cell { return Cell{Text: text, Right: true} }
 
 // P is a painted cell.

@@ -91,5 +91,5 @@ func (c *Console) StateDir() (string, error) {
 	if home := c.Getenv("HOME"); home != "" {
 		return home + "/.local/state/stint", nil
 	}
-	return "", errors.New("there is no place for the agent's state, because neither STINT_STATE nor HOME is set: set STINT_STATE to a directory that only this user can write")
+	return "", errors.New("the agent has no state directory, because neither STINT_STATE nor HOME is set: set STINT_STATE to a directory that only this user can write")
 }

@@ -50,7 +50,7 @@ func Check(ctx context.Context, c Config) []Finding {
 	return append(found, checkFiles(), checkPipes())
 }
 
-// checkServer asks the server who it is and compares the clocks.
+// checkServer requests the version of the server and compares the clocks.
 func checkServer(ctx context.Context, c *client.Client) Finding {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -62,7 +62,7 @@ func checkServer(ctx context.Context, c *client.Client) Finding {
 	case errors.As(err, &problem) && problem.Status == http.StatusUnauthorized:
 		return Finding{"server", "error", err.Error(), "set STINT_TOKEN to a valid token"}
 	case err != nil:
-		return Finding{"server", "error", err.Error(), "meanwhile jobs run, and their journals wait on this host"}
+		return Finding{"server", "error", err.Error(), "until it answers, jobs run and their journals wait on this host"}
 	}
 	detail := fmt.Sprintf("%s answers in %s, version %s", c.URL(), console.Duration(took), about.Version)
 	if clock, err := http.ParseTime(about.Date); err == nil {
@@ -76,7 +76,7 @@ func checkServer(ctx context.Context, c *client.Client) Finding {
 	return Finding{"server", "ok", detail, ""}
 }
 
-// stateLimit bounds the look at the state directory.
+// stateLimit bounds the check of the state directory.
 const stateLimit = 10 * time.Second
 
 func stateFindings(stateDir func() (string, error), server string) []Finding {
@@ -87,7 +87,7 @@ func stateFindings(stateDir func() (string, error), server string) []Finding {
 	return findings
 }
 
-// checkState looks at the state directory and what waits in it.
+// checkState checks the state directory, and counts the journals that wait in it.
 func checkState(stateDir func() (string, error), server string) []Finding {
 	dir, err := stateDir()
 	if err != nil {
@@ -127,8 +127,8 @@ func writable(dir string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// checkContainment makes the containment that a run would get, and takes it down again. A limit
-// that was not given is looked at with a figure that holds nothing back.
+// checkContainment makes the containment that a run would get, and removes it. A limit that was
+// not given is checked with a value that restricts nothing.
 func checkContainment(o process.Options) []Finding {
 	if o.MemoryLimitBytes == 0 {
 		o.MemoryLimitBytes = 1 << 40

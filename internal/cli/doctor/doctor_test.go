@@ -45,15 +45,15 @@ func TestCheckTLS(t *testing.T) {
 	wantFinding(t, checkTLS(ctx, s.URL, known, now), "ok", "valid until "+until, "Acme Co")
 	wantFinding(t, checkTLS(ctx, s.URL, x509.NewCertPool(), now), "error", "issued by", "does not trust")
 	wantFinding(t, checkTLS(ctx, s.URL, known, cert.NotAfter.Add(-time.Hour)), "warning", "only until "+until)
-	wantFinding(t, checkTLS(ctx, s.URL, known, cert.NotAfter.Add(time.Hour)), "error", "ended on "+until)
-	wantFinding(t, checkTLS(ctx, s.URL, known, cert.NotBefore.Add(-time.Hour)), "error", "begins on")
+	wantFinding(t, checkTLS(ctx, s.URL, known, cert.NotAfter.Add(time.Hour)), "error", "expired on "+until)
+	wantFinding(t, checkTLS(ctx, s.URL, known, cert.NotBefore.Add(-time.Hour)), "error", "valid only from")
 	wantFinding(t, checkTLS(ctx, "https://localhost:"+u.Port(), known, now), "error", "example.com and not for localhost")
 	wantFinding(t, checkTLS(ctx, "http://127.0.0.1:7846", nil, now), "ok", "not needed")
 	wantFinding(t, checkTLS(ctx, "http://[::1]:7846", nil, now), "ok", "not needed")
-	wantFinding(t, checkTLS(ctx, "http://stint.example.com", nil, now), "warning", "in the clear")
+	wantFinding(t, checkTLS(ctx, "http://stint.example.com", nil, now), "warning", "unencrypted")
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()
-	wantFinding(t, checkTLS(ctx, "https"+strings.TrimPrefix(plain.URL, "http"), nil, now), "warning", "cannot be looked at")
+	wantFinding(t, checkTLS(ctx, "https"+strings.TrimPrefix(plain.URL, "http"), nil, now), "warning", "cannot be checked")
 }
 
 func TestTokenFinding(t *testing.T) {
@@ -121,7 +121,7 @@ func TestRuntimeFindings(t *testing.T) {
 	}
 }
 
-// Doctor tells what the level that was asked for lacks, not what the host could do.
+// Doctor reports what the requested level lacks, not what the host could do.
 func TestDoctorAtALowerLevel(t *testing.T) {
 	found := checkContainment(process.Options{
 		Run: noRun, Attempt: 1, AtMost: contain.LevelProcessGroup,

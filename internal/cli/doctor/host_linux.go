@@ -17,8 +17,8 @@ const (
 	pipePages = 512
 )
 
-// checkPipes says whether the 1 MiB pipes that make output cheap can be had, and for how
-// many jobs at a time.
+// checkPipes reports whether pipes of 1 MiB, which make output cheap, are available, and for
+// how many jobs at a time.
 func checkPipes() Finding {
 	most, err := kernelNumber(maxPipe)
 	if err != nil {
@@ -38,7 +38,7 @@ func pipesFinding(most, pages int64, root bool) Finding {
 	case root || most >= 1<<20 && pages == 0:
 		return Finding{"pipes", "ok", enough, ""}
 	case most < 1<<20:
-		return Finding{"pipes", "warning", fmt.Sprintf("%s is %s", maxPipe, job.Bytes(most)), "set it to 1048576 so that jobs that print much are not held up"}
+		return Finding{"pipes", "warning", fmt.Sprintf("%s is %s", maxPipe, job.Bytes(most)), "set it to 1048576; with smaller pipes jobs that print much are slower"}
 	case pages < 8*pipePages:
 		return Finding{
 			"pipes", "warning", fmt.Sprintf("%s, for %d jobs of this user at a time", enough, pages/pipePages),
@@ -60,7 +60,7 @@ func kernelNumber(file string) (int64, error) {
 	return n, nil
 }
 
-// better says what would give a job a better containment.
+// better returns how to get better containment than level; empty if there is no better one.
 func better(level string) string {
 	switch level {
 	case contain.LevelCgroup1:

@@ -7,7 +7,7 @@ func checkPipes() Finding {
 }
 
 func better(string) string {
-	return "this system has nothing better; limits and exact figures need Linux"
+	return "only process groups are available on this system; limits and exact figures need Linux"
 }
 
 // userTasks is not known on this system.

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// lowSpace is where an outage of the server can begin to cost output.
+	// lowSpace is the free space below which an outage of the server can lose output.
 	lowSpace = 1 << 30
-	// fewFiles is what an agent may want: one for each process of a big job without
+	// fewFiles is what an agent may need: one for each process of a large job without
 	// cgroups.
 	fewFiles = 1200
 	// leastAddressSpace is what Go's runtime needs to start and to grow. Measured for the static
@@ -26,7 +26,7 @@ const (
 	leastTasks = 16
 )
 
-// checkRuntime looks at what Go's runtime needs before anything of the agent runs.
+// checkRuntime checks what Go's runtime needs before the agent runs.
 func checkRuntime() []Finding {
 	var space, tasks unix.Rlimit
 	if err := errors.Join(unix.Getrlimit(unix.RLIMIT_AS, &space), unix.Getrlimit(unix.RLIMIT_NPROC, &tasks)); err != nil {
@@ -62,7 +62,7 @@ func runtimeFindings(space, most, used uint64) (found []Finding) {
 	return found
 }
 
-// checkFiles looks at the limit of open files.
+// checkFiles checks the limit of open files.
 func checkFiles() Finding {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {

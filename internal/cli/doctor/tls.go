@@ -15,10 +15,10 @@ import (
 	"stint.dev/stint/job"
 )
 
-// renewBefore is when a certificate that will end soon becomes a warning.
+// renewBefore is how long before its end a certificate becomes a warning.
 const renewBefore = 14 * 24 * time.Hour
 
-// checkTLS looks at the server's certificate. roots are the authorities to trust; nil for
+// checkTLS checks the server's certificate. roots are the authorities to trust; nil for
 // the system's.
 func checkTLS(ctx context.Context, server string, roots *x509.CertPool, now time.Time) Finding {
 	u, err := url.Parse(server)
@@ -28,16 +28,16 @@ func checkTLS(ctx context.Context, server string, roots *x509.CertPool, now time
 	case u.Scheme != "https" && loopback(u.Hostname()):
 		return Finding{"tls", "ok", "not needed: the server is on this host", ""}
 	case u.Scheme != "https":
-		return Finding{"tls", "warning", "the token and all output cross the network in the clear", "put TLS in front of the server and use its https address"}
+		return Finding{"tls", "warning", "the token and all output cross the network unencrypted", "put TLS in front of the server and use its https address"}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	dialer := tls.Dialer{Config: &tls.Config{
-		ServerName: u.Hostname(), InsecureSkipVerify: true, // it is only looked at here, and judged below
+		ServerName: u.Hostname(), InsecureSkipVerify: true, // it is read here, and verified below
 	}}
 	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "443")))
 	if err != nil {
-		return Finding{"tls", "warning", fmt.Sprintf("the certificate cannot be looked at: %v", err), "check the address, and whether a proxy is in the way"}
+		return Finding{"tls", "warning", fmt.Sprintf("the certificate cannot be checked: %v", err), "check the address, and whether a proxy is in the way"}
 	}
 	defer conn.Close()
 	var chain []*x509.Certificate
@@ -50,24 +50,24 @@ func checkTLS(ctx context.Context, server string, roots *x509.CertPool, now time
 	return judgeCertificate(chain, u.Hostname(), roots, now)
 }
 
-// judgeCertificate says what a client would say to a chain, and until when.
+// judgeCertificate verifies a chain as a client would, and reports until when it is valid.
 func judgeCertificate(chain []*x509.Certificate, host string, roots *x509.CertPool, now time.Time) Finding {
 	leaf, between := chain[0], x509.NewCertPool()
 	for _, c := range chain[1:] {
 		between.AddCert(c)
 	}
 	until := leaf.NotAfter.UTC().Format("2006-01-02")
-	issuer := job.Quote(cmp.Or(leaf.Issuer.CommonName, strings.Join(leaf.Issuer.Organization, ", "), "nobody named"))
+	issuer := job.Quote(cmp.Or(leaf.Issuer.CommonName, strings.Join(leaf.Issuer.Organization, ", "), "an unnamed issuer"))
 	_, err := leaf.Verify(x509.VerifyOptions{DNSName: host, Intermediates: between, Roots: roots, CurrentTime: now})
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
 	switch {
 	case now.After(leaf.NotAfter):
-		return Finding{"tls", "error", "the certificate ended on " + until, "renew it"}
+		return Finding{"tls", "error", "the certificate expired on " + until, "renew it"}
 	case now.Before(leaf.NotBefore):
-		return Finding{"tls", "error", "the certificate begins on " + leaf.NotBefore.UTC().Format(time.RFC3339), "check this host's clock"}
+		return Finding{"tls", "error", "the certificate is valid only from " + leaf.NotBefore.UTC().Format(time.RFC3339), "check this host's clock"}
 	case errors.As(err, &unknown):
-		return Finding{"tls", "error", "the certificate is issued by " + issuer + ", whom this host does not trust", "add that authority to the system's certificates, or name its file in SSL_CERT_FILE"}
+		return Finding{"tls", "error", "the certificate is issued by " + issuer + ", which this host does not trust", "add that authority to the system's certificates, or name its file in SSL_CERT_FILE"}
 	case errors.As(err, &name):
 		return Finding{"tls", "error", "the certificate is for " + strings.Join(leaf.DNSNames, ", ") + " and not for " + host, "use one of its names in --server"}
 	case err != nil:

@@ -10,10 +10,10 @@ import (
 	"stint.dev/stint/job"
 )
 
-// noRun is the id of a run that nobody has: a heartbeat for it changes nothing.
+// noRun is an id that no run has: a heartbeat for it changes nothing.
 const noRun = "00000000-0000-7000-8000-000000000000"
 
-// checkToken asks for what an agent must be allowed, and for what it need not.
+// checkToken makes one request that an agent must be allowed, and one that it need not be.
 func checkToken(ctx context.Context, c *client.Client, given bool) Finding {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -25,7 +25,7 @@ func checkToken(ctx context.Context, c *client.Client, given bool) Finding {
 	return tokenFinding(given, err, nil)
 }
 
-// tokenFinding judges the answers to delivering and to reading.
+// tokenFinding is the result of the replies to delivering and to reading.
 func tokenFinding(given bool, deliver, read error) Finding {
 	switch status := statusOf(deliver); {
 	case status == http.StatusUnauthorized && !given:
@@ -33,7 +33,7 @@ func tokenFinding(given bool, deliver, read error) Finding {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		return Finding{"token", "error", deliver.Error(), "set STINT_TOKEN to a valid token of the scope agent"}
 	case deliver != nil:
-		return Finding{"token", "warning", "not checked, because the server does not answer as it should", "see the first line"}
+		return Finding{"token", "warning", "not checked, because the server does not answer as expected", "see the first line"}
 	case !given:
 		return Finding{"token", "ok", "not needed: the server accepts this host without one", ""}
 	case statusOf(read) == http.StatusForbidden:

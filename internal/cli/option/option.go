@@ -1,5 +1,5 @@
-// Package option holds what a command can be told: one row per option, from which its
-// flag, its environment name, its default, its help and its line in docs/options.md come.
+// Package option defines the options of commands: one row per option, from which its flag, its
+// environment name, its default, its help and its line in docs/options.md are made.
 package option
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Kind says how an option's text is read.
+// Kind is how an option's text is parsed.
 type Kind int
 
 const (
@@ -30,8 +30,8 @@ type Option struct {
 	Default string
 	Value   string // how help names the value: "URL"
 	Help    string // one line
-	// FlagOnly options have no name in the environment: they belong to one question, and
-	// a name such as STINT_JOB says something else to a job.
+	// FlagOnly options have no name in the environment: they belong to one call, and a name
+	// such as STINT_JOB means something else to a job.
 	FlagOnly bool
 	// Inherited options are read from the environment also by a run inside of a job.
 	Inherited bool
@@ -49,7 +49,7 @@ func (o Option) inEnv(getenv func(string) string) string {
 	return getenv(o.Env())
 }
 
-// UsageError says that a command was used wrongly: exit code 2.
+// UsageError is the error of a command that was used wrongly: exit code 2.
 type UsageError struct{ Text string }
 
 func (e *UsageError) Error() string { return e.Text }
@@ -107,7 +107,7 @@ func Register(fs *pflag.FlagSet, rows []Option) *Set {
 	return s
 }
 
-// Resolve reads the environment for what the flags left open and checks every value. It
+// Resolve reads the environment for options that no flag set and checks every value. It
 // returns a *UsageError that names the flag or variable.
 func (s *Set) Resolve(getenv func(string) string) error {
 	for _, o := range s.rows {
@@ -203,7 +203,7 @@ func (s *Set) Given(name string) bool { return s.get(name).given }
 // Source names the flag or variable that set the option; the flag if nothing did.
 func (s *Set) Source(name string) string { return s.get(name).source }
 
-// Flagged reports whether a flag set the option, which is a wish about this one call.
+// Flagged reports whether a flag set the option: it is meant for this one call.
 func (s *Set) Flagged(name string) bool { return s.flags.Changed(name) }
 
 func (s *Set) get(name string) *value {

@@ -76,7 +76,7 @@ func ParseSize(s string) (int64, error) {
 		case n < 0:
 			return 0, fmt.Errorf("%q is negative", s)
 		case bytes >= math.MaxInt64:
-			return 0, fmt.Errorf("%q is more than any machine has", s)
+			return 0, fmt.Errorf("%q is too large", s)
 		}
 		return int64(bytes), nil
 	}

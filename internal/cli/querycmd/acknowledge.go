@@ -24,7 +24,7 @@ wrong with it changes.`,
 		Args: oneRun,
 	}, []option.Option{
 		whyRow("a note, kept with the run"),
-		{FlagOnly: true, Name: "undo", Kind: option.Switch, Help: "take the acknowledgement back"},
+		{FlagOnly: true, Name: "undo", Kind: option.Switch, Help: "remove the acknowledgement"},
 	}, func(ctx context.Context, r request) (job.Run, error) {
 		switch why := r.opts.Text("why"); {
 		case r.opts.On("undo") && why != "":
@@ -44,7 +44,7 @@ wrong with it changes.`,
 	})
 }
 
-// acknowledgementText says who acknowledged a run, when and why; empty for none.
+// acknowledgementText reports who acknowledged a run, when and why; empty for none.
 func acknowledgementText(a *job.Acknowledgement, now time.Time) string {
 	if a == nil {
 		return ""

@@ -11,20 +11,20 @@ import (
 	"stint.dev/stint/job"
 )
 
-// cancel asks for a run to be stopped.
+// cancel asks a run to stop.
 func (p *program) cancel() *cobra.Command {
 	return replyCommand(p, &cobra.Command{
 		Use:   "cancel [flags] RUN",
 		Short: "Ask a run to stop",
-		Long: `Ask a run to stop. The agent hears it with its next heartbeat, sends the job the stop
-signal, waits for the grace and then kills what is left.`,
+		Long: `Ask a run to stop. The agent receives the request with its next heartbeat, sends the
+job the stop signal, waits for the grace period and then kills what is left.`,
 		Args: oneRun,
 	}, []option.Option{whyRow("the reason, kept with the run")}, func(ctx context.Context, r request) (job.Run, error) {
 		return r.Cancel(ctx, r.args[0], command.UserName(), r.opts.Text("why"))
 	}, canceledText)
 }
 
-// canceledText says whether there was anything to stop.
+// canceledText reports what the cancellation did.
 func canceledText(r job.Run) string {
 	name := console.Clean(runName(r))
 	switch {

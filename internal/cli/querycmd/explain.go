@@ -15,14 +15,14 @@ import (
 	"stint.dev/stint/job"
 )
 
-// explain prints what the health rules make of a run.
+// explain prints the results of the health rules for a run.
 func (p *program) explain() *cobra.Command {
 	return replyCommand(p, &cobra.Command{
 		Use:   "explain [flags] RUN",
-		Short: "Tell what every health rule makes of a run, and why",
-		Long: `Tell what every health rule makes of a run: whether it holds, on what figures, and what
-would happen next and when; then what is made of the run as a whole, and what changed since
-the last good run of the job. RUN is an id, the first characters of one, or job#number.`,
+		Short: "Show the result of every health rule for a run, and why",
+		Long: `Show the result of every health rule for a run: whether it fires, on which figures, and what
+would happen next and when; then the diagnosis of the run, and what changed since the last
+good run of the job. RUN is an id, the first characters of one, or job#number.`,
 		Args: oneRun,
 	}, nil, func(ctx context.Context, r request) (e explained, err error) {
 		if e.Explanation, err = r.Explain(ctx, r.args[0]); err != nil || r.opts.On("json") {

@@ -26,7 +26,7 @@ func (p *program) job() *cobra.Command {
 
 func oneJob(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return option.Usagef("%s wants the NAME of one job", cmd.CommandPath())
+		return option.Usagef("%s needs the NAME of one job", cmd.CommandPath())
 	}
 	return job.CheckName(args[0])
 }
@@ -38,7 +38,7 @@ func (p *program) jobShow() *cobra.Command {
 	}
 	return replyCommand(p, &cobra.Command{
 		Use:   "show [flags] NAME",
-		Short: "Show a job: its runs, what is usual for it, and its policy",
+		Short: "Show a job: its runs, its usual figures, and its policy",
 		Args:  oneJob,
 	}, nil, func(ctx context.Context, r request) (reply page, err error) {
 		if reply.Summary, err = r.Job(ctx, r.args[0]); err == nil {
@@ -76,7 +76,7 @@ before it deletes, unless --yes is given; in a script it does not ask.`,
 	})
 }
 
-// confirmDeletion asks whether a job is to be deleted. The error says that it is not.
+// confirmDeletion asks whether to delete a job. It returns an error if the answer is no.
 func (p *program) confirmDeletion(ctx context.Context, c *client.Client, name string) error {
 	sum, err := c.Job(ctx, name)
 	var missing *job.Problem
@@ -121,7 +121,7 @@ func (p *program) jobPage(sum job.Summary, policy job.JobPolicy, now time.Time) 
 		}
 	}
 	if policy.Default {
-		b.WriteString("\nThe default policy holds.\n")
+		b.WriteString("\nThe default policy applies.\n")
 		return b.String()
 	}
 	by := ""
@@ -139,17 +139,17 @@ func (p *program) jobSet() *cobra.Command {
 	return replyCommand(p, &cobra.Command{
 		Use:   "set [flags] NAME",
 		Short: "Set the policy of a job, or remove it",
-		Long: `Set the policy of a job: which health rules count, from which figures on, and what is
-done. A mistake in it is refused with its line and column. docs/health.md says what a
-policy holds; stint policy test tries one over the stored runs.`,
+		Long: `Set the policy of a job: which health rules are on, their thresholds, and the actions. An
+invalid policy is refused with line and column. docs/health.md describes policies; stint
+policy test replays one over the stored runs.`,
 		Args: oneJob,
 	}, []option.Option{
 		{FlagOnly: true, Name: "policy", Value: "FILE", Help: "the policy (YAML); - reads standard input"},
-		{FlagOnly: true, Name: "default", Kind: option.Switch, Help: "remove the job's policy: the default holds again"},
+		{FlagOnly: true, Name: "default", Kind: option.Switch, Help: "remove the job's policy: the default applies again"},
 	}, p.setPolicy, func(p namedPolicy) string {
 		text := "the policy of " + p.job + " is set"
 		if p.Default {
-			text = "the default policy holds for " + p.job
+			text = "the default policy applies to " + p.job
 		}
 		return console.Clean(text) + "\n"
 	})

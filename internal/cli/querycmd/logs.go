@@ -18,7 +18,7 @@ import (
 	"stint.dev/stint/internal/cli/option"
 )
 
-// logs prints a run's output, whole, in part, or as it comes.
+// logs prints a run's output: all of it, a part, or as it arrives.
 func (p *program) logs() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logs [flags] RUN",
@@ -26,11 +26,11 @@ func (p *program) logs() *cobra.Command {
 		Long: `Print what a run printed, byte for byte. RUN is an id, the first characters of one,
 or job#number. With -f it goes on until the run has ended, across restarts of the server.
 On a terminal only text and its colours are shown; --raw shows everything as it is.
-A reader may pause as long as it likes: stint logs RUN | less.`,
+A reader may pause for as long as it likes: stint logs RUN | less.`,
 		Args: oneRun,
 	}
 	opts := option.Register(cmd.Flags(), slices.Concat(command.ServerRows(), searchRows(), []option.Option{
-		{FlagOnly: true, Name: "follow", Short: "f", Kind: option.Switch, Help: "go on with what comes, until the run has ended"},
+		{FlagOnly: true, Name: "follow", Short: "f", Kind: option.Switch, Help: "print new output as it arrives, until the run has ended"},
 		{FlagOnly: true, Name: "tail", Short: "n", Value: "N", Kind: option.Number, Help: "only the last N lines"},
 		{FlagOnly: true, Name: "from-line", Value: "N", Kind: option.Number, Help: "begin with line N"},
 		{FlagOnly: true, Name: "lines", Value: "N", Kind: option.Number, Help: "at most N lines"},
@@ -67,7 +67,7 @@ func (p *program) printLogs(ctx context.Context, c *client.Client, run string, o
 		return brokenPipe(c.Log(ctx, out, run, q, opts.On("json")))
 	}
 	if q.FromLine > 0 || q.Lines > 0 || !q.FromTime.IsZero() || !q.ToTime.IsZero() {
-		return option.Usagef("--from-line, --lines, --since and --until choose a fixed part of the log and do not go with --follow; use --tail")
+		return option.Usagef("--from-line, --lines, --since and --until select a fixed part of the log and cannot be combined with --follow; use --tail")
 	}
 	f := &follower{out: bufio.NewWriterSize(out, 64<<10), json: opts.On("json")}
 	err = c.Follow(ctx, run, q, f.event, func(why error) {
@@ -108,10 +108,10 @@ func logQuery(opts *option.Set) (client.LogQuery, error) {
 	}
 	timed := !q.FromTime.IsZero() || !q.ToTime.IsZero()
 	if q.Tail > 0 && (q.FromLine > 0 || q.Lines > 0 || timed) {
-		return q, option.Usagef("--tail does not go with --from-line, --lines, --since or --until")
+		return q, option.Usagef("--tail cannot be combined with --from-line, --lines, --since or --until")
 	}
 	if q.FromLine > 0 && !q.FromTime.IsZero() {
-		return q, option.Usagef("--from-line and --since both say where to begin: give one of them")
+		return q, option.Usagef("--from-line and --since both set the beginning: give one of them")
 	}
 	return q, nil
 }
@@ -160,7 +160,7 @@ func (f *follower) event(ev client.StreamEvent) error {
 	return f.out.Flush()
 }
 
-// brokenPipe keeps the server's errors and quietens those of a reader that went away.
+// brokenPipe turns the error of a reader that went away into an exit code without a message.
 func brokenPipe(err error) error {
 	if err == nil {
 		return nil

@@ -172,12 +172,12 @@ func TestLogsGoOnAfterAPause(t *testing.T) {
 			if tt.want != nil {
 				got = tt.want(got)
 			}
-			said, err := os.ReadFile(stderr.Name())
+			messages, err := os.ReadFile(stderr.Name())
 			if err != nil {
 				t.Fatal(err)
 			}
 			if n := <-code; n != 0 || string(got) != tt.text {
-				t.Errorf("exit code %d, %d bytes of %d, %s", n, len(got), len(tt.text), said)
+				t.Errorf("exit code %d, %d bytes of %d, %s", n, len(got), len(tt.text), messages)
 			}
 		})
 	}

@@ -13,11 +13,11 @@ import (
 	"stint.dev/stint/internal/cli/option"
 )
 
-// searchRows are the options of stint logs that look for text.
+// searchRows are the options of stint logs that search.
 func searchRows() []option.Option {
 	return []option.Option{
 		{FlagOnly: true, Name: "grep", Value: "RE", Help: "only lines that match this regular expression (RE2), searched on the server; exit code 1 when none does"},
-		{FlagOnly: true, Name: "ignore-case", Short: "i", Kind: option.Switch, Help: "with --grep: capital and small letters are the same"},
+		{FlagOnly: true, Name: "ignore-case", Short: "i", Kind: option.Switch, Help: "with --grep: ignore case"},
 		{FlagOnly: true, Name: "context", Short: "C", Value: "N", Kind: option.Number, Help: "with --grep: N lines around each match too, up to 100"},
 		{FlagOnly: true, Name: "count", Kind: option.Switch, Help: "with --grep: print only how many lines match"},
 		{FlagOnly: true, Name: "since", Value: "TIME", Help: "only lines printed then or later: a time (RFC 3339), or how long ago, such as 10m"},
@@ -25,7 +25,7 @@ func searchRows() []option.Option {
 	}
 }
 
-// searchQuery reads what to look for; false when nothing is.
+// searchQuery reads the search that the options ask for; false for none.
 func searchQuery(opts *option.Set, q client.LogQuery) (client.SearchQuery, bool, error) {
 	around := opts.Number("context")
 	s := client.SearchQuery{
@@ -34,21 +34,21 @@ func searchQuery(opts *option.Set, q client.LogQuery) (client.SearchQuery, bool,
 	}
 	switch {
 	case !opts.Given("grep") && (s.AnyCase || s.Count || opts.Given("context")):
-		return s, false, option.Usagef("--ignore-case, --context and --count belong to --grep")
+		return s, false, option.Usagef("--ignore-case, --context and --count need --grep")
 	case !opts.Given("grep"):
 		return s, false, nil
 	case s.Text == "":
-		return s, false, option.Usagef("--grep: say what to look for")
+		return s, false, option.Usagef("--grep: the expression is empty")
 	case around < 0 || around > 100 || around != float64(s.Before):
 		return s, false, option.Usagef("--context: %v is not a whole number from 0 to 100", around)
 	case opts.On("follow") || q.Tail > 0 || q.Lines > 0 || !q.FromTime.IsZero() || !q.ToTime.IsZero():
-		return s, false, option.Usagef("--grep does not go with --follow, --tail, --lines, --since or --until")
+		return s, false, option.Usagef("--grep cannot be combined with --follow, --tail, --lines, --since or --until")
 	}
 	return s, true, nil
 }
 
-// searchLogs prints the lines that match, as grep does: with lines around them, -- stands
-// between those that do not follow each other.
+// searchLogs prints the lines that match, as grep does: with lines around them, -- separates
+// those that do not follow each other.
 func searchLogs(ctx context.Context, c *client.Client, run string, q client.SearchQuery, asJSON bool, w io.Writer) error {
 	out := bufio.NewWriterSize(w, 64<<10)
 	last := int64(-1)

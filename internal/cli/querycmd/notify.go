@@ -33,7 +33,7 @@ service URLs of chats, such as slack://…, teams://…, discord://…, ntfy://�
 
 func oneName(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return option.Usagef("%s wants one NAME, that of a route", cmd.CommandPath())
+		return option.Usagef("%s needs the NAME of one route", cmd.CommandPath())
 	}
 	return nil
 }
@@ -51,7 +51,7 @@ func (p *program) notifyList() *cobra.Command {
 
 func (p *program) routesTable(routes []job.Route) string {
 	if len(routes) == 0 {
-		p.Say("no routes yet, so nobody is told of anything; make one with: stint notify set NAME --url URL")
+		p.Say("no routes, so nobody is notified; make one with: stint notify set NAME --url URL")
 		return ""
 	}
 	var rows [][]console.Cell
@@ -64,7 +64,7 @@ func (p *program) routesTable(routes []job.Route) string {
 	return console.Table([]string{"NAME", "RECEIVER", "TAKES", "HOW"}, rows, 0, p.StyleFor(p.Out))
 }
 
-// matchText is what a route takes, in words.
+// matchText describes the messages that a route takes.
 func matchText(r job.Route) string {
 	var parts []string
 	if len(r.Match.Events) > 0 {
@@ -80,12 +80,12 @@ func matchText(r job.Route) string {
 		parts = append(parts, k+"="+v)
 	}
 	if len(parts) == 0 {
-		return "every trouble"
+		return "every problem"
 	}
 	return strings.Join(parts, "; ")
 }
 
-// paceText is when and how a route is told.
+// paceText describes when a route is sent messages.
 func paceText(r job.Route) string {
 	var parts []string
 	switch {
@@ -95,10 +95,10 @@ func paceText(r job.Route) string {
 		parts = append(parts, "off")
 	}
 	if r.GroupSeconds > 0 {
-		parts = append(parts, fmt.Sprintf("together after %s", seconds(r.GroupSeconds)))
+		parts = append(parts, fmt.Sprintf("grouped for %s", seconds(r.GroupSeconds)))
 	}
 	if r.RepeatSeconds > 0 {
-		parts = append(parts, fmt.Sprintf("again every %s", seconds(r.RepeatSeconds)))
+		parts = append(parts, fmt.Sprintf("repeated every %s", seconds(r.RepeatSeconds)))
 	}
 	if r.Quiet != nil {
 		parts = append(parts, fmt.Sprintf("quiet for %s from %s", r.Quiet.Duration, r.Quiet.Cron))
@@ -149,7 +149,7 @@ func setRows() []option.Option {
 		{FlagOnly: true, Name: "match-job", Value: "GLOB", Help: "take only runs of jobs named like this"},
 		{FlagOnly: true, Name: "match-label", Kind: option.List, Value: "K=V", Help: "take only runs with this label (repeatable)"},
 		{FlagOnly: true, Name: "group", Kind: option.Duration, Value: "D", Help: "let the first message wait this long for others, to be sent as one"},
-		{FlagOnly: true, Name: "repeat", Kind: option.Duration, Value: "D", Help: "tell a trouble again after this long, until it is acknowledged or has passed"},
+		{FlagOnly: true, Name: "repeat", Kind: option.Duration, Value: "D", Help: "notify again after this long, until the problem is acknowledged or has passed"},
 		{FlagOnly: true, Name: "quiet-cron", Value: "CRON", Help: "when quiet hours begin: MINUTE HOUR DAY MONTH WEEKDAY"},
 		{FlagOnly: true, Name: "quiet-for", Value: "D", Help: "how long quiet hours last, as 9h"},
 		{FlagOnly: true, Name: "quiet-zone", Value: "ZONE", Help: "their time zone, as Europe/Berlin (default: UTC)"},
@@ -167,7 +167,7 @@ func routeOf(name string, opts *option.Set) (job.Route, error) {
 		GroupSeconds: int64(opts.Duration("group").Seconds()), RepeatSeconds: int64(opts.Duration("repeat").Seconds()),
 	}
 	if r.URL == "" {
-		return r, option.Usagef("stint notify set wants --url URL")
+		return r, option.Usagef("stint notify set needs --url URL")
 	}
 	for _, kv := range opts.List("match-label") {
 		k, v, found := strings.Cut(kv, "=")
@@ -225,7 +225,7 @@ func (p *program) notifyLog() *cobra.Command {
 		Actions []job.Action `json:"actions"`
 	}
 	return replyCommand(p, &cobra.Command{
-		Use: "log [flags] [RUN]", Short: "List what was told and done, newest first",
+		Use: "log [flags] [RUN]", Short: "List notifications and actions, newest first",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return oneRun(cmd, args)
@@ -240,7 +240,7 @@ func (p *program) notifyLog() *cobra.Command {
 
 func (p *program) actionsTable(actions []job.Action) string {
 	if len(actions) == 0 {
-		p.Say("nothing was told or done yet; the routes are listed by: stint notify list")
+		p.Say("no notifications and actions yet; stint notify list shows the routes")
 		return ""
 	}
 	var rows [][]console.Cell

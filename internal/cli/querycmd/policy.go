@@ -21,14 +21,14 @@ import (
 func (p *program) policy() *cobra.Command {
 	return command.Group(&cobra.Command{
 		Use:   "policy",
-		Short: "Try a policy over the stored runs of a job",
+		Short: "Test a policy on the stored runs of a job",
 	}, p.policyTest())
 }
 
 func (p *program) policyTest() *cobra.Command {
 	return replyCommand(p, &cobra.Command{
 		Use:   "test [flags] NAME",
-		Short: "Tell what a policy would have raised and missed in a job's stored runs",
+		Short: "Show what a policy would have raised and missed in a job's stored runs",
 		Long: `Replay a policy over the last stored runs of a job and print what it would have raised,
 and which bad ends and findings it would have missed. Nothing is changed.`,
 		Args: oneJob,
@@ -37,7 +37,7 @@ and which bad ends and findings it would have missed. Nothing is changed.`,
 	}, func(ctx context.Context, r request) (job.PolicyTest, error) {
 		file := r.opts.Text("policy")
 		if file == "" {
-			return job.PolicyTest{}, option.Usagef("give the policy to try with --policy FILE")
+			return job.PolicyTest{}, option.Usagef("give the policy to test with --policy FILE")
 		}
 		text, err := p.readPolicy(file)
 		if err != nil {
@@ -52,7 +52,7 @@ and which bad ends and findings it would have missed. Nothing is changed.`,
 
 func testText(t job.PolicyTest) string {
 	if t.Runs == 0 {
-		return "the policy is in order; the job has no stored runs to try it on\n"
+		return "the policy is valid; the job has no stored runs to test it on\n"
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "over %s: %d would be raised, %d missed\n", console.Count(int64(t.Runs), "run"), len(t.WouldRaise), len(t.WouldMiss))
@@ -66,7 +66,7 @@ func testText(t job.PolicyTest) string {
 	return b.String()
 }
 
-// readPolicy reads a policy, of which the server takes no more than a little.
+// readPolicy reads a policy from a file, up to the size that the server accepts.
 func (p *program) readPolicy(file string) ([]byte, error) {
 	from := p.In
 	if file != "-" {
@@ -87,7 +87,7 @@ func (p *program) readPolicy(file string) ([]byte, error) {
 	return text, nil
 }
 
-// inFile names the file in which a mistake was found, as compilers do.
+// inFile adds file, line and column to the error of an invalid policy, as compilers do.
 func inFile(file string, err error) error {
 	var mistake *job.Problem
 	if errors.As(err, &mistake) && mistake.Line > 0 {

@@ -54,7 +54,7 @@ func whyRow(help string) option.Option {
 
 func oneRun(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return option.Usagef("%s wants one RUN: an id, the first characters of one, or job#number", cmd.CommandPath())
+		return option.Usagef("%s needs one RUN: an id, the first characters of one, or job#number", cmd.CommandPath())
 	}
 	return nil
 }

@@ -72,12 +72,12 @@ func runsQuery(opts *option.Set) (client.RunsQuery, error) {
 	return q, nil
 }
 
-// noRunsText tells an empty server from a filter that lets nothing through.
+// noRunsText distinguishes a server without runs from a filter that matches none.
 func noRunsText(q client.RunsQuery) string {
 	if q.Job+q.Text != "" || len(q.State)+len(q.Labels) > 0 {
-		return "no run is like that; stint runs, without a filter, lists all"
+		return "no run matches; stint runs without filters lists all"
 	}
-	return "no runs here yet; start one with: stint run -- COMMAND"
+	return "no runs yet; start one with: stint run -- COMMAND"
 }
 
 func (p *program) runsTable(runs []job.Run, now time.Time) string {
@@ -105,7 +105,7 @@ const mostCommand = 200
 // runName is how people call a run: job#number.
 func runName(r job.Run) string { return fmt.Sprintf("%s#%d", r.Job, r.Number) }
 
-// shortID is the part of a UUIDv7 that a person can type and that tells runs apart: its
+// shortID is the part of a UUIDv7 that a person can type and that identifies a run: its
 // first 8 characters are only time (65 s each), so more is shown.
 func shortID(id string) string {
 	if len(id) > 13 {
@@ -152,7 +152,7 @@ func startedText(r job.Run, now time.Time) string {
 	return text
 }
 
-// lateText says that a run was delivered late; empty for one that was not.
+// lateText reports that a run was delivered late; empty for one that was not.
 func lateText(r job.Run) string {
 	if r.DeliveredLateSeconds == 0 {
 		return ""

@@ -37,13 +37,13 @@ func (p *program) runPage(r job.Run, now time.Time) string {
 		head += "  " + h.Paint(h.Text)
 	}
 	b.WriteString(head + "\n")
-	said := ""
+	message := ""
 	if r.Outcome != nil {
-		said = r.Outcome.Message
-		fmt.Fprintf(&b, "%s\n", console.Clean(said))
+		message = r.Outcome.Message
+		fmt.Fprintf(&b, "%s\n", console.Clean(message))
 	}
 	if r.Diagnosis != nil {
-		b.WriteString(diagnosisText(r.Diagnosis, said, s))
+		b.WriteString(diagnosisText(r.Diagnosis, message, s))
 	}
 	for _, f := range r.Findings {
 		fmt.Fprintf(&b, "%s\n", s.Yellow(console.Clean(f.Rule+": "+f.Evidence)))
@@ -65,11 +65,11 @@ func (p *program) runPage(r job.Run, now time.Time) string {
 	return b.String()
 }
 
-// diagnosisText is what the server makes of a run, beyond what the outcome says, and the line of the
-// log that states the error.
-func diagnosisText(d *job.Diagnosis, said string, s console.Style) string {
+// diagnosisText is the diagnosis of a run, unless message has it already, and the line of the log
+// that states the error.
+func diagnosisText(d *job.Diagnosis, message string, s console.Style) string {
 	var b strings.Builder
-	if d.Sentence != said {
+	if d.Sentence != message {
 		fmt.Fprintf(&b, "%s\n", console.Clean(d.Sentence))
 	}
 	if e := d.Evidence; e != nil && !strings.Contains(d.Sentence, e.Text) {
@@ -112,7 +112,7 @@ func runFacts(r job.Run, now time.Time) [][2]string {
 		add("suspended", console.Ago(*r.SuspendedAt, now))
 	}
 	if r.LastHeartbeatAt != nil && !r.State.Terminal() {
-		add("heard", console.Ago(*r.LastHeartbeatAt, now))
+		add("heartbeat", console.Ago(*r.LastHeartbeatAt, now))
 	}
 	if measured(r) {
 		add("used", usedText(r.Usage))
@@ -120,7 +120,7 @@ func runFacts(r job.Run, now time.Time) [][2]string {
 	add("output", outputText(r))
 	add("status", r.Status)
 	if r.Cancel != nil {
-		add("cancel", fmt.Sprintf("asked by %s %s", r.Cancel.By, console.Ago(r.Cancel.At, now)))
+		add("cancel", fmt.Sprintf("requested by %s %s", r.Cancel.By, console.Ago(r.Cancel.At, now)))
 	}
 	add("acknowledged", acknowledgementText(r.Acknowledged, now))
 	keys := make([]string, 0, len(r.Labels))
@@ -151,7 +151,7 @@ func usedText(u job.Usage) string {
 	return text
 }
 
-// measured reports whether anybody measured the run: a client of the two-call wire cannot.
+// measured reports whether the run has figures: clients of the two-call protocol send none.
 func measured(r job.Run) bool { return r.Usage.CPUSeconds > 0 || r.Usage.PeakMemoryBytes > 0 }
 
 func outputText(r job.Run) string {
@@ -162,7 +162,7 @@ func outputText(r job.Run) string {
 	case len(r.Output.Gaps) > 0:
 		text += ", with " + console.Count(int64(len(r.Output.Gaps)), "gap")
 	case r.State.Terminal():
-		text += ", not proved complete"
+		text += ", not verified as complete"
 	}
 	return text
 }

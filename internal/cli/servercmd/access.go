@@ -14,21 +14,21 @@ import (
 	"stint.dev/stint/internal/store"
 )
 
-// accessRows say who may come in and how.
+// accessRows are the options about logins and TLS.
 func accessRows() []option.Option {
 	return []option.Option{
-		{Name: "public-url", Value: "URL", Help: "the server's address as people see it, for links and logins"},
-		{Name: "tls-cert", Value: "FILE", Help: "certificate (PEM) to speak TLS with; read again when it changes; needs --tls-key"},
+		{Name: "public-url", Value: "URL", Help: "public address of the server, for links and logins"},
+		{Name: "tls-cert", Value: "FILE", Help: "certificate (PEM) for TLS; read again when it changes; needs --tls-key"},
 		{Name: "tls-key", Value: "FILE", Help: "private key (PEM) of the certificate"},
-		{Name: "client-ca", Value: "FILE", Help: "authorities (PEM) of agents' client certificates, which agents must show then"},
-		{Name: "oidc-issuer", Value: "URL", Help: "identity provider (OpenID Connect) that people may log in through"},
-		{Name: "oidc-client-id", Value: "ID", Help: "what the identity provider calls this server"},
+		{Name: "client-ca", Value: "FILE", Help: "authorities (PEM) of client certificates, which agents must then present"},
+		{Name: "oidc-issuer", Value: "URL", Help: "identity provider (OpenID Connect) for logins"},
+		{Name: "oidc-client-id", Value: "ID", Help: "client id of this server at the identity provider"},
 		{Name: "oidc-client-secret", Value: "SECRET", Help: "better given as STINT_OIDC_CLIENT_SECRET, which no process listing shows"},
-		{Name: "oidc-grant", Kind: option.List, Value: "WHO=SCOPE", Help: "who gets in with which scope: ada@example.org=admin, @example.org=read, group:ops=write (repeatable)"},
+		{Name: "oidc-grant", Kind: option.List, Value: "WHO=SCOPE", Help: "who may log in, with which scope: ada@example.org=admin, @example.org=read, group:ops=write (repeatable)"},
 	}
 }
 
-// accessOptions are what the options above say.
+// accessOptions are the values of these options.
 type accessOptions struct {
 	RequireToken, Insecure, TrustLocal bool
 
@@ -53,7 +53,7 @@ func (p *program) access(opts *option.Set, so store.Options, log *slog.Logger) (
 		},
 		TokenFiles: p.adminTokenFiles(so),
 		FirstToken: func(secret string) {
-			log.Warn("no file could take the first token, so it is shown here, this once", "name", "first", "scope", string(access.Admin), "token", secret)
+			log.Warn("the first token could not be written to a file, so it is shown here, once", "name", "first", "scope", string(access.Admin), "token", secret)
 		},
 	}
 	if err := a.checkURLs(); err != nil {
@@ -82,10 +82,10 @@ func (p *program) access(opts *option.Set, so store.Options, log *slog.Logger) (
 // neither may hold a password, and no error repeats one that does.
 func (a accessOptions) checkURLs() error {
 	if holdsPassword(a.OIDC.Issuer) {
-		return option.Usagef("--oidc-issuer: the address holds a user or password, which the log would show: leave them out")
+		return option.Usagef("--oidc-issuer: the address holds a user or password, which the log would show: remove them")
 	}
 	if holdsPassword(a.PublicURL) {
-		return option.Usagef("--public-url: the address holds a user or password, which links and the log would show: leave them out")
+		return option.Usagef("--public-url: the address holds a user or password, which links and the log would show: remove them")
 	}
 	if u, err := url.Parse(a.PublicURL); a.PublicURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "") {
 		return option.Usagef("--public-url: %q is not like https://stint.example.org", a.PublicURL)
@@ -100,7 +100,7 @@ func holdsPassword(address string) bool {
 	return err == nil && u.User != nil || err != nil && strings.Contains(address, "@")
 }
 
-// settings are what the options say about tokens.
+// settings are the options about tokens.
 func (a accessOptions) settings() access.Settings {
 	return access.Settings{
 		RequireToken: a.RequireToken, Insecure: a.Insecure, TrustLocal: a.TrustLocal,
@@ -116,8 +116,8 @@ func (a accessOptions) scheme() string {
 	return "http"
 }
 
-// checkAccess makes the first token of a server that trusts nobody without one, and warns
-// of a server that asks nobody for one.
+// checkAccess makes the first token of a server that requires one from everybody, and warns of a
+// server that requires none.
 func checkAccess(ctx context.Context, db *store.Store, cfg serveConfig) error {
 	address := cfg.Listener.Addr()
 	rule := cfg.Access.settings().Rule(address)
@@ -129,7 +129,7 @@ func checkAccess(ctx context.Context, db *store.Store, cfg serveConfig) error {
 	if rule.Local && !rule.Unknown {
 		if err := access.CheckPeers(); err != nil {
 			rule.Local = false
-			cfg.Log.Warn("everybody needs a token: this system does not say which user a connection belongs to; "+
+			cfg.Log.Warn("everybody needs a token: this system does not report which user a connection belongs to; "+
 				"--trust-local trusts every user of this machine instead", "error", err)
 		}
 	}
@@ -139,8 +139,8 @@ func checkAccess(ctx context.Context, db *store.Store, cfg serveConfig) error {
 	return makeFirstToken(ctx, db, cfg)
 }
 
-// sweepEvery is the pause between two deletions of sessions and audit entries that are
-// past their time.
+// sweepEvery is the pause between two deletions of expired sessions and audit
+// entries.
 const sweepEvery = time.Hour
 
 // sweepAccess deletes what has expired, until ctx ends. files hold the secret of the first
@@ -150,7 +150,7 @@ func sweepAccess(ctx context.Context, db *store.Store, files []string, log *slog
 	defer tick.Stop()
 	for {
 		if err := db.SweepAccess(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			log.Warn("sessions and audit entries past their time could not be deleted", "error", err)
+			log.Warn("expired sessions and audit entries could not be deleted", "error", err)
 		}
 		if err := removeRevoked(ctx, db, files); err != nil && ctx.Err() == nil {
 			log.Warn("the file of a revoked token could not be removed", "error", err)

@@ -17,27 +17,27 @@ import (
 	"stint.dev/stint/job"
 )
 
-// archiveRow says where packed journals are, for commands beside the server.
+// archiveRow is the option with the place of packed journals, for commands beside the server.
 func archiveRow() option.Option {
 	return option.Option{Name: "archive", Value: "PLACE", Help: "where finished logs are kept, as given to the server"}
 }
 
 func oneDir(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return option.Usagef("%s wants one DIR, which it makes", cmd.CommandPath())
+		return option.Usagef("%s needs one DIR, which it makes", cmd.CommandPath())
 	}
 	return nil
 }
 
-// mustHold refuses a data directory without a database: a mistyped one would be made anew,
-// found in order, and copied as a backup of nothing.
+// mustHold refuses a data directory without a database: a mistyped one would be created, found
+// in order, and backed up empty.
 func mustHold(dir string) error {
 	if dir == "" {
 		return nil // PostgreSQL
 	}
 	_, err := os.Stat(filepath.Join(dir, "stint.db"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("no server has worked in %s: there is no stint.db; name its data directory with --data, or its database with --database", dir)
+		return fmt.Errorf("no server has worked in %s: it has no stint.db; name its data directory with --data, or its database with --database", dir)
 	}
 	return err
 }
@@ -48,20 +48,20 @@ func (p *program) serverCheck() *cobra.Command {
 		Use: "check [flags]", Short: "Verify every stored journal", Args: command.NoArgs,
 		Long: `Read every stored journal again: the checksum of every record, the digest at the end, and
 whether the tables say what the journals say. It may run beside the server. With --repair,
-for which the server must be stopped, the tables are written anew from the journals, and a
-journal that was still arriving when its bytes were damaged is cut off before them, so that
-its agent can send the rest; damage in packed logs, which no agent has any more, becomes a
-gap of exact size. The exit code is 1 if something is wrong and stays so.
+for which the server must be stopped, the tables are rebuilt from the journals, and a journal
+that is still being uploaded is truncated before its damaged part, so that its agent sends the
+rest again; damage in packed logs, which no agent has any more, becomes a gap of exact size.
+The exit code is 1 if a fault remains.
 
 When the database itself is gone or damaged, --rebuild makes a new one from the journals in
 the data directory and in the archive, and keeps the old file beside it. Runs, attempts,
-logs and samples come back. What stands in no journal does not: tokens, sessions, the audit
-log, policies, routes and notifications, and what the server itself found about runs. A
-PostgreSQL database must be empty for it, and gets back what is in the archive.`,
+logs and samples are recovered. What is in no journal is not: tokens, sessions, the audit log,
+policies, routes and notifications, and the findings of the server. A PostgreSQL database
+must be empty for it, and is rebuilt from the archive.`,
 	}
 	opts := option.Register(cmd.Flags(), append(
 		storeRows(), archiveRow(),
-		option.Option{FlagOnly: true, Name: "repair", Kind: option.Switch, Help: "rebuild tables, cut off damaged ends"},
+		option.Option{FlagOnly: true, Name: "repair", Kind: option.Switch, Help: "rebuild tables, truncate damaged ends"},
 		option.Option{FlagOnly: true, Name: "rebuild", Kind: option.Switch, Help: "make a new database from the journals, when it is gone or damaged"},
 		option.Option{FlagOnly: true, Name: "json", Kind: option.Switch, Help: "print JSON, one finding a line, then the sum"},
 	))
@@ -82,7 +82,7 @@ PostgreSQL database must be empty for it, and gets back what is in the archive.`
 func (p *program) withJournals(ctx context.Context, opts *option.Set, alone bool, do func(*store.Store) error) error {
 	return p.withDatabase(ctx, opts, func(so *store.Options) (err error) {
 		so.Beside = !alone
-		so.Archive, err = p.openArchive(ctx, opts.Text("archive"), so, p.sayArchive)
+		so.Archive, err = p.openArchive(ctx, opts.Text("archive"), so, p.warnArchive)
 		return err
 	}, do)
 }
@@ -163,9 +163,9 @@ func findingLine(f store.Finding) string {
 // serverBackup copies the data directory while a server works in it.
 func (p *program) serverBackup() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "backup [flags] DIR", Short: "Copy the data directory while the server works", Args: oneDir,
-		Long: `Write a copy of the data directory into DIR, which must not exist yet, as it stands at one
-moment, while the server goes on working. DIR is then a data directory: start a server on
+		Use: "backup [flags] DIR", Short: "Copy the data directory while the server runs", Args: oneDir,
+		Long: `Write a copy of the data directory into DIR, which must not exist yet, as of one
+moment, while the server goes on. DIR is then a data directory: start a server on
 it with --data. The copy is marked: a server on it sends no notifications, judges no run and
 deletes nothing until it is started with --activate. An archive that was named with --archive is not copied; the one inside of
 the data directory is. Nor is the file with the key that secrets of notification routes are
@@ -183,8 +183,8 @@ encrypted with (secret.key): keep a copy of it apart from the backups.`,
 			if err := db.Backup(ctx, args[0], to); err != nil {
 				return err
 			}
-			p.Say("copied to %s; a server starts on it with --data %s, and does nothing by itself before --activate is given", args[0], args[0])
-			p.Say("the key of notification routes (%s) is not in the copy: keep it in another place; without it routes must be set again", secretKeyName)
+			p.Say("copied to %s; start a server on it with --data %s; it takes no actions before --activate is given", args[0], args[0])
+			p.Say("the key of notification routes (%s) is not in the copy: keep a copy in another place; without it routes must be set again", secretKeyName)
 			return nil
 		})
 	}

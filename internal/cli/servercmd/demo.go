@@ -20,11 +20,11 @@ import (
 	"stint.dev/stint/job"
 )
 
-// demo shows the whole product at work: a server, a job, and where to look.
+// demo runs a server and a job, and prints how to see them.
 func (p *program) demo() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo [flags]",
-		Short: "Start a server, run a real job through it, and say where to look",
+		Short: "Start a server, run a real job through it, and print where to see it",
 		Long: `Start a server on a fresh data directory, run a real job of half a minute through the agent
 over HTTP, and keep serving until Ctrl-C. The job studies the text that it finds on this
 machine: an install step collects it, then the command counts, compresses and searches.
@@ -50,7 +50,7 @@ It needs no network.`,
 	return cmd
 }
 
-// demoListener takes the port asked for, or any other if somebody has it.
+// demoListener listens on the requested port, or on any other if that is in use.
 func (p *program) demoListener(addr string) (net.Listener, error) {
 	l, err := listen(addr)
 	var bad *option.UsageError
@@ -77,7 +77,7 @@ func (p *program) runDemo(ctx context.Context, l net.Listener, exit bool) (err e
 	ready := make(chan struct{})
 	var group errgroup.Group
 	group.Go(func() error {
-		defer stopServing() // a server that cannot begin must not be waited for
+		defer stopServing() // nothing waits for a server that cannot start
 		data := filepath.Join(dir, "server")
 		kept := store.Options{Dir: data, SecretKeyFile: filepath.Join(data, secretKeyName)}
 		return serve(serving, serveConfig{
@@ -105,7 +105,7 @@ func (p *program) runDemo(ctx context.Context, l net.Listener, exit bool) (err e
 	return nil
 }
 
-// demoRun runs the job and tells what is going on. It returns the job's exit code.
+// demoRun runs the job and prints what happens. It returns the job's exit code.
 func (p *program) demoRun(ctx context.Context, url, dir string, exit bool) int {
 	self, err := os.Executable()
 	if err != nil {
@@ -124,7 +124,7 @@ func (p *program) demoRun(ctx context.Context, url, dir string, exit bool) int {
 	}
 	me := console.Clean(os.Args[0]) // as it was called, so that the lines can be copied
 	p.print("%s\n\n  %s %s\n\n", s.Bold("Now a job runs through it, as you would run your own:"), me, job.CommandLine(args))
-	p.print("While it runs, look at %s or, in another terminal:\n\n", s.Blue(url))
+	p.print("While it runs, open %s or, in another terminal, run:\n\n", s.Blue(url))
 	for _, query := range []string{"runs", "logs -f demo#1", "show demo#1"} {
 		p.print("  %s %s --server %s\n", me, query, url)
 	}
@@ -138,7 +138,7 @@ func (p *program) demoRun(ctx context.Context, url, dir string, exit bool) int {
 	return code
 }
 
-// printRun shows the run as the server has it now.
+// printRun prints the run as the server shows it now.
 func (p *program) printRun(ctx context.Context, url string) {
 	p.print("\n")
 	if ctx.Err() == nil {
@@ -146,7 +146,7 @@ func (p *program) printRun(ctx context.Context, url string) {
 	}
 }
 
-// print writes to stdout; a demo whose reader went away goes on.
+// print writes to stdout; the demo goes on without a reader.
 func (p *program) print(format string, args ...any) { fmt.Fprintf(p.Out, format, args...) }
 
 // demoJob is the job itself.

@@ -58,7 +58,7 @@ func logged(_ []string, a slog.Attr) slog.Attr {
 func (p *program) logStart(ctx context.Context, cfg serveConfig) {
 	cfg.Log.Info("serving", "address", cfg.address(), "data", storePlace(cfg.Store), "version", cfg.Version)
 	if cfg.plainHTTP() {
-		cfg.Log.Warn("PLAIN HTTP: tokens and logs can be read on the way to this address; give --tls-cert and --tls-key, or let a proxy that speaks TLS be the only one to reach it, and give its address with --public-url",
+		cfg.Log.Warn("PLAIN HTTP: tokens and logs can be read in transit to this address; give --tls-cert and --tls-key, or make it reachable only through a proxy that terminates TLS, and give its address with --public-url",
 			"address", cfg.address())
 	}
 	if !web.Built() {

@@ -20,7 +20,7 @@ func (p *program) notifyManager(state string) error {
 	if err != nil {
 		return fmt.Errorf("reach the service manager at NOTIFY_SOCKET: %w", err)
 	}
-	defer func() { _ = conn.Close() }() // the write says whether it worked
+	defer func() { _ = conn.Close() }() // the write reports whether it worked
 	if err := conn.SetWriteDeadline(time.Now().Add(notifyTime)); err != nil {
 		return err
 	}

@@ -16,10 +16,10 @@ import (
 	"stint.dev/stint/internal/cli/option"
 )
 
-// readyTime bounds the question whether a server is ready.
+// readyTime bounds the request whether a server is ready.
 const readyTime = 4 * time.Second
 
-// serverReady asks the server on this host whether it can do its work.
+// serverReady asks the server on this host whether it is ready.
 func (p *program) serverReady() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "ready [flags]", Short: "Ask the server on this host whether it is ready", Args: command.NoArgs,
@@ -50,11 +50,11 @@ server's own environment, as in a container's health check, it needs none.`,
 	return cmd
 }
 
-// local is how a program on the same host reaches what listens on an address.
+// local returns the address at which programs on the same host reach a listener.
 func local(listen string) (string, error) {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
-		return "", fmt.Errorf("%q is not like 127.0.0.1:7846", listen)
+		return "", fmt.Errorf("%q is not ADDRESS:PORT, as in 127.0.0.1:7846", listen)
 	}
 	switch ip := net.ParseIP(host); {
 	case host == "", ip != nil && ip.Equal(net.IPv4zero):
@@ -65,7 +65,7 @@ func local(listen string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-// askReady returns an error that says why the server is not ready.
+// askReady returns an error with the reason why the server is not ready.
 func askReady(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()

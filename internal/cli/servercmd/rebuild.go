@@ -13,8 +13,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-// lost is what a rebuilt database does not have.
-const lost = "not in the journals, and gone: tokens, sessions, audit log, policies, routes, and what the server itself had found about runs\n"
+// lost lists what a rebuilt database does not have.
+const lost = "not in the journals, and lost: tokens, sessions, audit log, policies, routes, and the findings of the server\n"
 
 // rebuild makes a new database from the journals.
 func (p *program) rebuild(ctx context.Context, opts *option.Set) error {
@@ -28,7 +28,7 @@ func (p *program) rebuild(ctx context.Context, opts *option.Set) error {
 	if err != nil {
 		return err
 	}
-	if so.Archive, err = p.openArchive(ctx, opts.Text("archive"), &so, p.sayArchive); err != nil {
+	if so.Archive, err = p.openArchive(ctx, opts.Text("archive"), &so, p.warnArchive); err != nil {
 		return err
 	}
 	asJSON := opts.On("json")
@@ -45,7 +45,7 @@ func (p *program) rebuild(ctx context.Context, opts *option.Set) error {
 		err = console.WriteAll(p.Out, rebuiltText(sum))
 	}
 	if err == nil && sum.Findings > 0 {
-		return fmt.Errorf("%s: what they name did not come back", console.Count(int64(sum.Findings), "finding"))
+		return fmt.Errorf("%s: the journals that they name were not recovered", console.Count(int64(sum.Findings), "finding"))
 	}
 	return err
 }

@@ -13,10 +13,10 @@ import (
 	"stint.dev/stint/internal/store"
 )
 
-// keepRows say how much the server keeps, and where.
+// keepRows are the options about what the server keeps, and where.
 func keepRows() []option.Option {
 	return []option.Option{
-		{Name: "durability", Value: "LEVEL", Default: "full", Help: "what is on disk before an agent is answered: full (survives a power cut) or relaxed (survives the end of the server)"},
+		{Name: "durability", Value: "LEVEL", Default: "full", Help: "what is on disk before an append is acknowledged: full (survives a power cut) or relaxed (survives a crash of the server)"},
 		{Name: "archive", Value: "PLACE", Help: "where finished logs are kept: a directory, or s3://BUCKET/PREFIX?endpoint=URL (default: archive/ in the data directory; with PostgreSQL, the database)"},
 		{Name: "run-log-limit", Kind: option.Size, Value: "BYTES", Help: "keep only the beginning and the end of longer logs; the gap is shown with its size"},
 		{Name: "keep-days", Kind: option.Number, Value: "N", Help: "delete runs that ended more than N days ago"},
@@ -54,8 +54,8 @@ func (p *program) keepOptions(ctx context.Context, opts *option.Set, so *store.O
 	return nil
 }
 
-// openArchive opens the place of finished logs. nil keeps them in the database. Why a bucket
-// cannot be reached now goes to warn: new journals need no archive.
+// openArchive opens the place of finished logs; nil keeps them in the database. A bucket that
+// cannot be reached now is reported to warn and is no error: new journals need no archive.
 func (p *program) openArchive(ctx context.Context, place string, so *store.Options, warn func(error)) (store.Archive, error) {
 	switch {
 	case place == "" && so.Dir == "":
@@ -86,8 +86,8 @@ func (p *program) openBucket(ctx context.Context, address string, warn func(erro
 	return bucket, nil
 }
 
-// sayArchive is for the commands beside the server, which need the archive.
-func (p *program) sayArchive(err error) { p.Say("warning: the archive cannot be reached: %v", err) }
+// warnArchive prints a warning that the archive cannot be reached.
+func (p *program) warnArchive(err error) { p.Say("warning: the archive cannot be reached: %v", err) }
 
 // withLog makes the store's options use the server's log, also for what retention deletes: a
 // mistyped number must not go unnoticed.
@@ -100,7 +100,7 @@ func withLog(o store.Options, log *slog.Logger) store.Options {
 	return o
 }
 
-// maintain keeps the store tidy until ctx ends.
+// maintain runs the maintenance of the store until ctx ends.
 func maintain(ctx context.Context, db *store.Store, log *slog.Logger) {
-	db.Maintain(ctx, func(err error) { log.Error("keeping the store tidy: will try again", "error", err) })
+	db.Maintain(ctx, func(err error) { log.Error("maintenance of the store failed and will be tried again", "error", err) })
 }

@@ -6,15 +6,15 @@ import (
 	"runtime/debug"
 )
 
-// serverGC is GOGC of a server that is not told another: most of what it holds are idle
-// connections, so that collecting twice as often costs a hundredth of a core, and saves a
-// sixth of the memory.
+// serverGC is the default of GOGC for a server: most of its memory belongs to idle connections,
+// so that collecting twice as often costs a hundredth of a core, and saves a sixth of the
+// memory.
 const serverGC = 50
 
-// serverProcs is GOMAXPROCS, for each core, of a server that is not told another. With one for each
-// core, a request that is answered in a moment waits until every one in front of it has had its
-// 10 ms; with more, the kernel lets its thread in at once. On two cores, while one client makes all
-// the work that it can, 99 of 100 heartbeats of others are answered within 70 ms instead of 370 ms
+// serverProcs is the default of GOMAXPROCS for a server, for each core. With one for each
+// core, a short request waits until every one in front of it has had its
+// 10 ms; with more, the kernel runs its thread at once. On two cores, while one client causes as
+// much work as it can, 99 of 100 heartbeats of others are answered within 70 ms instead of 370 ms
 // (make hostile). With four for each core, threads that hold a lock wait for a core too often.
 const serverProcs = 2
 

@@ -27,7 +27,7 @@ type serveConfig struct {
 	Store    store.Options
 	Access   accessOptions
 	Shown    server.Settings
-	Badges   bool // are for everybody
+	Badges   bool // without a token
 	Private  bool // notifications may go to private networks
 	NewJobs  int  // names of jobs that one client may begin within an hour
 	Activate bool // a restored copy becomes the original
@@ -39,8 +39,8 @@ type serveConfig struct {
 	Watchdog func(ctx context.Context, lastTurn func() time.Time)
 }
 
-// pageURL is where people reach the page, for links in messages; empty when nobody said
-// and the address alone does not tell.
+// pageURL is the address of the page, for links in messages; empty if it is neither configured
+// nor a loopback address.
 func (c serveConfig) pageURL() string {
 	if c.Access.PublicURL == "" && c.Access.TLS == nil && access.Loopback(c.Listener.Addr()) {
 		return "http://" + c.Listener.Addr().String()
@@ -48,7 +48,7 @@ func (c serveConfig) pageURL() string {
 	return c.Access.PublicURL
 }
 
-// server is the configuration of the HTTP server, but for what else works on the database.
+// server is the configuration of the HTTP server, without the monitor and the outbox.
 func (c serveConfig) server(db *store.Store) server.Config {
 	return server.Config{
 		Store: db, Version: c.Version, Log: c.Log, Settings: c.Shown,
@@ -86,10 +86,10 @@ func readEnding(ctx context.Context, db *store.Store, run string, attempt int) (
 // serve joins store, server, monitor and page, and runs them until ctx ends. They stop in
 // this order:
 //
-//  1. the monitor ends, because agents can be heard no longer;
-//  2. the HTTP server drains: nobody new, running requests finish, the committer empties;
+//  1. the monitor ends, because heartbeats will not arrive any more;
+//  2. the HTTP server drains: no new requests, running ones finish, the committer empties;
 //     then the loops of the sweeper and of the outbox's worker end: a message that is under
-//     way is cut off and sent again, under the same id, by whoever is next;
+//     way is cut off and sent again, under the same id, by the next server;
 //  3. the database closes.
 func serve(ctx context.Context, cfg serveConfig) (err error) {
 	defer func() { _ = cfg.Listener.Close() }() // closed already after an orderly end
@@ -123,7 +123,7 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 	})
 	observer := server.ConnectionObserver(monitor)
 	if !copied.IsZero() {
-		observer = nil // nobody judges what it would note
+		observer = nil // no monitor runs that would read it
 	}
 	of := cfg.server(db)
 	of.Notifier, of.CopiedAt, of.Connections, of.Extension = outbox, copied, observer, monitor.Extension
@@ -164,22 +164,22 @@ func (c serveConfig) announce(ctx context.Context, group *errgroup.Group, lastTu
 	}
 }
 
-// lastTurn returns a function that says when the one of the loops that matter last turned
-// which is furthest behind: the committer, and on a server that judges runs the monitor.
+// lastTurn returns a function that returns when the slower of two loops last ran: the committer,
+// and on a server that judges runs the monitor.
 func lastTurn(s *server.Server, monitor *health.Monitor, judges bool) func() time.Time {
 	return func() time.Time {
-		committed, looked := s.TurnCommitter(), monitor.LastLook()
-		if judges && looked.Before(committed) {
-			return looked
+		committed, judged := s.TurnCommitter(), monitor.LastLook()
+		if judges && judged.Before(committed) {
+			return judged
 		}
 		return committed
 	}
 }
 
-// restoredCopy returns when the copy was made that the server starts on, and says it loudly;
-// zero for an original, which Activate makes of a copy. On a copy nothing happens by itself:
-// whoever reads a backup for a test must not notify people of old troubles, end runs that
-// the real server watches, or delete objects of its archive.
+// restoredCopy returns when the copy was made that the server starts on, and logs a warning;
+// zero for an original, which Activate makes of a copy. On a copy nothing happens by itself: a
+// server that is started on a backup to test it must not notify people of old problems, end
+// runs that the real server watches, or delete objects of its archive.
 func restoredCopy(ctx context.Context, db *store.Store, cfg serveConfig) (time.Time, error) {
 	at := db.CopiedAt()
 	switch {
@@ -189,13 +189,13 @@ func restoredCopy(ctx context.Context, db *store.Store, cfg serveConfig) (time.T
 		cfg.Log.Info("the restored copy is the original from now on", "copied_at", at)
 		return time.Time{}, db.Activate(ctx)
 	}
-	cfg.Log.Warn("RESTORED COPY: nothing is sent, judged, canceled, retried, packed or deleted; to make it the original, stop the one it was copied from, and start this one with --activate",
+	cfg.Log.Warn("RESTORED COPY: nothing is sent, judged, canceled, retried, packed or deleted; to make it the original, stop the server that it was copied from, and start this one with --activate",
 		"copied_at", at)
 	return at, nil
 }
 
-// act does what a server does by itself, until ctx ends; the monitor until the server begins
-// to stop.
+// act runs the loops of a server until ctx ends; the monitor only until the server begins to
+// stop.
 func act(ctx context.Context, db *store.Store, monitor *health.Monitor, outbox *notify.Worker, stopping <-chan struct{}, files []string, log *slog.Logger) {
 	var all sync.WaitGroup
 	all.Go(func() { judge(ctx, monitor, stopping) })

@@ -38,11 +38,11 @@ func Commands(c *command.Program, execute func(ctx context.Context, args []strin
 
 const (
 	defaultListen = "127.0.0.1:7846"
-	// plainPage is said when the program was built without the page.
+	// plainPage is the message of a program that was built without the page.
 	plainPage = "the page is a plain one, because this build had no Node and npm: make ui builds the real one"
 )
 
-// storeRows say which database a command works on.
+// storeRows are the options that name the database of a command.
 func storeRows() []option.Option {
 	return []option.Option{
 		{Name: "data", Value: "DIR", Help: "data directory (default: server/ in the state directory)"},
@@ -54,13 +54,13 @@ func storeRows() []option.Option {
 func Rows() []option.Option {
 	return slices.Concat(storeRows(), []option.Option{secretKeyRow()}, keepRows(), accessRows(), []option.Option{
 		{Name: "listen", Value: "ADDR", Default: defaultListen, Help: "address and port to listen on"},
-		{Name: "require-token", Kind: option.Switch, Help: "ask also the server's own user and root on this machine for a token"},
-		{Name: "trust-local", Kind: option.Switch, Help: "on a loopback address, ask for no token also where the system does not say which user a connection belongs to"},
-		{Name: "insecure", Kind: option.Switch, Help: "ask nobody for a token, on any address"},
-		{Name: "public-badges", Kind: option.Switch, Help: "answer the badges of jobs to everybody, also without a token"},
-		{Name: "allow-host", Kind: option.List, Value: "NAME", Help: "a further name of this machine to answer to; requests to it need a token (repeatable)"},
-		{Name: "allow-private-targets", Kind: option.Switch, Help: "let notifications go to private networks and to this host too"},
-		{Name: "new-jobs-per-hour", Kind: option.Number, Value: "N", Default: "2000", Help: "how many jobs of new names each token, or address without one, may begin within an hour; 0 for any number"},
+		{Name: "require-token", Kind: option.Switch, Help: "require a token also from the server's own user and root on this machine"},
+		{Name: "trust-local", Kind: option.Switch, Help: "on a loopback address, require no token also where the system does not report which user a connection belongs to"},
+		{Name: "insecure", Kind: option.Switch, Help: "require no token from anybody, on any address"},
+		{Name: "public-badges", Kind: option.Switch, Help: "serve the badges of jobs without a token"},
+		{Name: "allow-host", Kind: option.List, Value: "NAME", Help: "a further host name to accept requests for; they need a token (repeatable)"},
+		{Name: "allow-private-targets", Kind: option.Switch, Help: "allow notifications to private networks and to this host"},
+		{Name: "new-jobs-per-hour", Kind: option.Number, Value: "N", Default: "2000", Help: "how many jobs with new names each token, or address without one, may start in an hour; 0 for no limit"},
 		{FlagOnly: true, Name: "activate", Kind: option.Switch, Help: "make a restored copy the original: it sends notifications, judges, acts and deletes again"},
 		{Name: "log", Value: "FORMAT", Default: "text", Help: "format of the server's own log on stderr: text or json"},
 	})
@@ -133,7 +133,7 @@ func (p *program) runServer(ctx context.Context, opts *option.Set, log *slog.Log
 	return serve(ctx, cfg)
 }
 
-// storeOptions reads which database was asked for.
+// storeOptions reads which database to use.
 func (p *program) storeOptions(opts *option.Set) (store.Options, error) {
 	url, dir := opts.Text("database"), opts.Text("data")
 	switch {
@@ -161,7 +161,7 @@ func storePlace(o store.Options) string {
 	return "PostgreSQL"
 }
 
-// listen opens the port; what goes wrong is told with the address and what to do.
+// listen opens the port. Its errors name the address and what to do.
 func listen(addr string) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// settingsOf says in words what the store was opened with. archive is its place as given.
+// settingsOf describes the options of the store. archive is its place as given.
 func settingsOf(o store.Options, archive string) server.Settings {
 	out := server.Settings{Database: "sqlite", Durability: "full", Archive: map[string]string{}, Retention: map[string]string{}}
 	if o.URL != "" {

@@ -78,7 +78,7 @@ func (p *program) tokenCreate() *cobra.Command {
 	opts := option.Register(cmd.Flags(), p.tokenRows(
 		option.Option{FlagOnly: true, Name: "name", Value: "NAME", Help: "what the token is for"},
 		option.Option{FlagOnly: true, Name: "scope", Value: "SCOPE", Help: "agent (deliver runs), read, write (read, cancel, retry, policies), or admin"},
-		option.Option{FlagOnly: true, Name: "expires", Kind: option.Duration, Value: "D", Help: "how long it is valid (default: for ever)"},
+		option.Option{FlagOnly: true, Name: "expires", Kind: option.Duration, Value: "D", Help: "how long it is valid (default: no limit)"},
 		command.JSONRow(),
 	))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -187,5 +187,5 @@ func namedToken(all []client.Token, which string) (client.Token, error) {
 	case 0:
 		return client.Token{}, fmt.Errorf("no token has the id or the name %s; stint token list shows them", job.Quote(which))
 	}
-	return client.Token{}, fmt.Errorf("%d tokens have the name %s: name it by its id; stint token list shows them", len(found), job.Quote(which))
+	return client.Token{}, fmt.Errorf("%d tokens have the name %s: give the id; stint token list shows them", len(found), job.Quote(which))
 }

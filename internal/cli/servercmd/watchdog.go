@@ -39,7 +39,7 @@ func watchdog(ctx context.Context, limit time.Duration, lastTurn func() time.Tim
 		behind := time.Since(lastTurn())
 		stuck := behind > limit/2
 		if stuck && !reported {
-			log.Error("runs are not judged or journals not committed any more: the service manager will restart the server unless this ends",
+			log.Error("the monitor or the committer makes no progress: the service manager will restart the server unless this ends",
 				"since", behind.Round(time.Millisecond), "watchdog", limit)
 		}
 		if !stuck {
