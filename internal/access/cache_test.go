@@ -70,7 +70,7 @@ func TestTokensAreLookedUpAfterOneIsRevoked(t *testing.T) {
 	}
 	c.Put(tokenNumber(1), c.Revoked(), now)
 	if _, ok := c.Get(tokenNumber(1).Hash, now); ok {
-		t.Error("a token is trusted before the database said what was revoked")
+		t.Error("a token is trusted before the database reported what was revoked")
 	}
 	c.Checked(3, now)
 	before := c.Revoked()

@@ -51,7 +51,7 @@ func (s Settings) Rule(listener net.Addr) Rule {
 type Rule struct {
 	Everybody bool     // no request needs one
 	Local     bool     // requests of the server's own user and of root from this machine need none
-	Unknown   bool     // with Local: nor do requests whose user the system does not tell
+	Unknown   bool     // with Local: nor do requests whose user the system does not report
 	Hosts     []string // names of this machine for requests that bring a token
 }
 

@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// errNoAnswer says that the system does not tell whose connection one is.
-var errNoAnswer = errors.New("the system does not tell which user a connection belongs to")
+// errNoAnswer is the error of a system that does not report whose connection one is.
+var errNoAnswer = errors.New("the system does not report which user a connection belongs to")
 
 // PeerOf asks the system which user the other end of a connection belongs to. It must be
 // a connection within this machine.

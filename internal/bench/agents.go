@@ -64,7 +64,7 @@ func (a *liveAgent) live() {
 	for err == nil {
 		next := slices.MinFunc([]time.Time{a.beat, a.send}, time.Time.Compare)
 		if err = a.pause(time.Until(next)); err != nil {
-			return // told already
+			return // reported already
 		}
 		now := time.Now()
 		if !now.Before(a.beat) {

@@ -183,7 +183,7 @@ func pound(s *service, wires []*wire, paths []string, span time.Duration) (load,
 				begun := time.Now()
 				if _, err := w.post(path+"/heartbeat", "application/json", heartbeat(n+1, beatsPeriod)); err != nil {
 					mu.Lock()
-					failed = err // one tells as much as a thousand
+					failed = err // one error is as good as a thousand
 					mu.Unlock()
 					return
 				}

@@ -42,7 +42,7 @@ func (b *bench) read() ([]row, error) {
 	if _, err := b.timed(b.agent(s.url(), "--run-id", id, "cat", file)); err != nil {
 		return nil, err
 	}
-	if err := s.settle(); err != nil {
+	if err := s.waitIdle(); err != nil {
 		return nil, err
 	}
 	if out, err := exec.Command("zstd", "-q", "-3", file).CombinedOutput(); err != nil {
@@ -67,7 +67,7 @@ func (b *bench) packed(s *service) error {
 			return err
 		}
 		if len(left) <= 1 {
-			return s.settle()
+			return s.waitIdle()
 		}
 	}
 	return fmt.Errorf("the log is not packed after two minutes: %w", errNoFigure)
@@ -105,7 +105,7 @@ func writeLog(path string, size int64) (lines int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer f.Close() //nolint:errcheck // the flush before tells
+	defer f.Close() //nolint:errcheck // the flush before returns the error
 	w := bufio.NewWriterSize(f, 1<<20)
 	r := rand.New(rand.NewPCG(1, 2))
 	found := 0
@@ -126,9 +126,9 @@ func writeLog(path string, size int64) (lines int, err error) {
 	return lines, w.Flush()
 }
 
-// settle waits until the server has done what it does after the end of a run: it uses no CPU
+// waitIdle waits until the server has done what it does after the end of a run: it uses no CPU
 // for a while.
-func (s *service) settle() error {
+func (s *service) waitIdle() error {
 	quiet := 0
 	before, err := cpuOf(s.cmd.Process.Pid)
 	for late := time.Now().Add(3 * time.Minute); err == nil && quiet < 6 && time.Now().Before(late); {

@@ -13,7 +13,7 @@ import (
 
 const (
 	readersMany = 500
-	readersRest = 6 * time.Second // until the agent has heard that somebody watches
+	readersRest = 6 * time.Second // until the agent has been notified of a reader
 	// readersTick and readersLines make 1,000 lines a second.
 	readersTick  = 10 * time.Millisecond
 	readersLines = 10

@@ -67,7 +67,7 @@ func (b *bench) tokens() (rows []row, err error) {
 		defer fleets[i].close()
 	}
 	for _, f := range fleets { // the uses of 20,000 tokens are written down some at a time
-		if err := f.settle(); err != nil {
+		if err := f.waitIdle(); err != nil {
 			return nil, err
 		}
 	}
@@ -172,7 +172,7 @@ func each(workers int, do func(worker, n int) (more bool, err error)) error {
 				var err error
 				if more, err = do(worker, n); err != nil {
 					mu.Lock()
-					failed = err // one tells as much as all
+					failed = err // one error is as good as all
 					mu.Unlock()
 					return
 				}

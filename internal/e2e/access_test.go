@@ -73,29 +73,29 @@ func TestRunOverTLS(t *testing.T) {
 	data := filepath.Join(dir, "data")
 	cmd := h.command(stint, "server", "--data", data, "--listen", "0.0.0.0:"+port,
 		"--tls-cert", cert, "--tls-key", key, "--client-ca", agentCert)
-	said := &watched{}
-	cmd.Stderr = said
+	printed := &watched{}
+	cmd.Stderr = printed
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(os.Interrupt)
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("the server ended with %v\n%s", err, said)
+			t.Errorf("the server ended with %v\n%s", err, printed)
 		}
 	})
-	eventually(t, "the server serves", func() bool { return strings.Contains(said.String(), "address=https://") })
+	eventually(t, "the server serves", func() bool { return strings.Contains(printed.String(), "address=https://") })
 	file := filepath.Join(data, "admin.token")
 	text, err := os.ReadFile(file)
 	first := strings.TrimSpace(string(text))
 	if err != nil || !secret.MatchString(first) {
-		t.Fatalf("the first token %q, %v\n%s", text, err, said)
+		t.Fatalf("the first token %q, %v\n%s", text, err, printed)
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode of %s: %v, %v", file, info.Mode(), err)
 	}
-	if secret.MatchString(said.String()) || !strings.Contains(said.String(), file) {
-		t.Errorf("the log shows the first token, or does not name its file:\n%s", said)
+	if secret.MatchString(printed.String()) || !strings.Contains(printed.String(), file) {
+		t.Errorf("the log shows the first token, or does not name its file:\n%s", printed)
 	}
 	url := "https://" + addr
 	trust := []string{"--server", url, "--tls-ca", cert}
@@ -306,20 +306,20 @@ func fetch(address, token, authority string) (string, error) {
 	return string(body), err
 }
 
-// watched is what a program has said so far.
+// watched is what a program has printed so far.
 type watched struct {
-	mu   sync.Mutex
-	said bytes.Buffer
+	mu      sync.Mutex
+	printed bytes.Buffer
 }
 
 func (w *watched) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.said.Write(p)
+	return w.printed.Write(p)
 }
 
 func (w *watched) String() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.said.String()
+	return w.printed.String()
 }

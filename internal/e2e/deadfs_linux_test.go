@@ -62,7 +62,7 @@ func TestSignalWhileADirectoryDoesNotAnswer(t *testing.T) {
 		if err := run.Process.Signal(sig); err != nil {
 			t.Error(err)
 		}
-		_ = run.Wait() // the state below tells
+		_ = run.Wait() // the state is checked below
 		if status := run.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != sig {
 			t.Errorf("stint run: %v", run.ProcessState)
 		}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The first command of the README: a real job through a real server, told to a person.
+// The first command of the README: a real job through a real server, described to a person.
 func TestDemo(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: the demo computes for half a minute")

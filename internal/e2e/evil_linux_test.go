@@ -13,7 +13,7 @@ import (
 )
 
 // evil are the beginnings of jobs that leave something which does not want to end. NAP stands
-// for a time to sleep that no other process on the host has: by it a scan of /proc tells
+// for a time to sleep that no other process on the host has: by it a scan of /proc identifies
 // what is left.
 var evil = []struct{ name, script string }{
 	{"double-fork", `(setsid sh -c '(sleep NAP) & exit 0' &)`},
@@ -152,8 +152,8 @@ func (c evilCase) play(t *testing.T, s *server, itself bool, flags []string, end
 	if c.id != nil { // the server trusts its own user alone
 		cmd.Env = append(cmd.Env, "STINT_TOKEN="+c.token)
 	}
-	var said bytes.Buffer
-	cmd.Stderr = &said
+	var printed bytes.Buffer
+	cmd.Stderr = &printed
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func (c evilCase) play(t *testing.T, s *server, itself bool, flags []string, end
 	if status := cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signaled() && status.Signal() == syscall.SIGKILL {
 		eventually(t, "the watcher has killed everything", gone)
 	} else if !gone() {
-		t.Errorf("left behind: %q; the agent said: %s", living(c.nap), said.String())
+		t.Errorf("left behind: %q; the agent printed: %s", living(c.nap), printed.String())
 	}
 	return shellCode(cmd.ProcessState)
 }

@@ -86,7 +86,7 @@ func simulate(t *testing.T, server, name string) *simulated {
 	return a
 }
 
-// kill ends the agent as SIGKILL would: its connections close, and nothing else is said.
+// kill ends the agent as SIGKILL would: its connections close, and nothing else is sent.
 func (a *simulated) kill() {
 	a.stop()
 	<-a.over
@@ -139,8 +139,8 @@ func (s *server) states() map[job.State]int {
 	}
 }
 
-// told counts what people would be told, by what happened.
-func (s *server) told() map[string]int {
+// notified counts the notifications, by event.
+func (s *server) notified() map[string]int {
 	s.t.Helper()
 	var list struct {
 		Actions []struct {
@@ -160,7 +160,7 @@ func (s *server) told() map[string]int {
 }
 
 // A quarter of the agents is killed, and only those are called lost, soon. Then the server
-// is restarted under the others, and nobody hears of it.
+// is restarted under the others, and nobody is notified of it.
 func TestKilledAgentsAndARestart(t *testing.T) {
 	s := startServer(t)
 	all, real := fleet(t, s, s.url)
@@ -177,8 +177,8 @@ func TestKilledAgentsAndARestart(t *testing.T) {
 	if took > 5*time.Second {
 		t.Errorf("it took %s until all of them were called lost", took)
 	}
-	if got := s.told(); got["lost"] != dying || got["network"] != 0 {
-		t.Errorf("told %v", got)
+	if got := s.notified(); got["lost"] != dying || got["network"] != 0 {
+		t.Errorf("notified %v", got)
 	}
 
 	s.kill()
@@ -198,8 +198,8 @@ func TestKilledAgentsAndARestart(t *testing.T) {
 	if got := s.states(); got[job.Lost] != dying || got[job.Running] != len(all)-dying+len(real) {
 		t.Errorf("after the restart: %v", got)
 	}
-	if got := s.told(); got["lost"] != dying || len(got) != 1 {
-		t.Errorf("told after the restart: %v", got)
+	if got := s.notified(); got["lost"] != dying || len(got) != 1 {
+		t.Errorf("notified after the restart: %v", got)
 	}
 }
 
@@ -269,8 +269,8 @@ func (w *wire) carry(from, to net.Conn) {
 	}
 }
 
-// mend lets new connections pass, and resets the old ones, as networks do.
-func (w *wire) mend() {
+// repair lets new connections pass, and resets the old ones, as networks do.
+func (w *wire) repair() {
 	w.cut.Store(false)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -281,7 +281,7 @@ func (w *wire) mend() {
 }
 
 // All agents are cut off for longer than their leases: that is one notice, nobody is
-// called lost, all are heard again, and their logs are whole.
+// called lost, heartbeats of all arrive again, and their logs are whole.
 func TestAPartitionIsOneNotice(t *testing.T) {
 	s := startServer(t)
 	w := newWire(t, strings.TrimPrefix(s.url, "http://"))
@@ -289,7 +289,7 @@ func TestAPartitionIsOneNotice(t *testing.T) {
 	// The server trusts everybody for a while after its start; the cut must last longer.
 	patient := time.Now().Add(*cutTime)
 	w.cut.Store(true)
-	eventuallyLong(t, "the network is called the cause", func() bool { return s.told()["network"] == 1 })
+	eventuallyLong(t, "the network is called the cause", func() bool { return s.notified()["network"] == 1 })
 	for until := time.NewTimer(time.Until(patient)); ; {
 		select {
 		case <-time.After(2 * time.Second):
@@ -302,8 +302,8 @@ func TestAPartitionIsOneNotice(t *testing.T) {
 		break
 	}
 	before := all[0].beats.Load()
-	w.mend()
-	eventually(t, "everybody is heard again", func() bool {
+	w.repair()
+	eventually(t, "heartbeats of all arrive again", func() bool {
 		for _, a := range all {
 			if a.beats.Load() < before+3 {
 				return false
@@ -311,9 +311,9 @@ func TestAPartitionIsOneNotice(t *testing.T) {
 		}
 		return true
 	})
-	eventually(t, "the end of it is told", func() bool { return s.told()["recovered"] == 1 })
-	if got := s.told(); got["network"] != 1 || got["lost"] != 0 || len(got) != 2 {
-		t.Errorf("told %v", got)
+	eventually(t, "the end of it is notified", func() bool { return s.notified()["recovered"] == 1 })
+	if got := s.notified(); got["network"] != 1 || got["lost"] != 0 || len(got) != 2 {
+		t.Errorf("notified %v", got)
 	}
 	if got := s.states(); got[job.Lost] != 0 || got[job.Running] != len(all)+len(real) {
 		t.Errorf("states %v", got)
@@ -389,12 +389,12 @@ func TestAStoppedServerCallsNobodyLost(t *testing.T) {
 	if got := s.states(); got[job.Running] != len(all)+len(real) {
 		t.Errorf("states %v", got)
 	}
-	if got := s.told(); len(got) != 0 {
-		t.Errorf("told %v", got)
+	if got := s.notified(); len(got) != 0 {
+		t.Errorf("notified %v", got)
 	}
 }
 
-// Two servers on one PostgreSQL: the one that judges is told by the other of agents that
+// Two servers on one PostgreSQL: the one that judges is notified by the other of agents that
 // are gone, and when it is killed the other one judges within seconds.
 func TestAnotherServerTakesOver(t *testing.T) {
 	database := postgrestest.URL(t)

@@ -106,18 +106,18 @@ func TestOtherUsersGetInByNoShape(t *testing.T) {
 func serveOn(t *testing.T, h *host, addr string, more ...string) *exec.Cmd {
 	t.Helper()
 	cmd := h.command(stint, append([]string{"server", "--listen", addr, "--data", filepath.Join(h.state, "data")}, more...)...)
-	said := &watched{}
-	cmd.Stderr = said
+	printed := &watched{}
+	cmd.Stderr = printed
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // Wait says whether it ended
 		if err := cmd.Wait(); err != nil || t.Failed() {
-			t.Errorf("the server: %v\n%s", err, said)
+			t.Errorf("the server: %v\n%s", err, printed)
 		}
 	})
-	eventually(t, "the server serves", func() bool { return strings.Contains(said.String(), "msg=serving") })
+	eventually(t, "the server serves", func() bool { return strings.Contains(printed.String(), "msg=serving") })
 	return cmd
 }
 

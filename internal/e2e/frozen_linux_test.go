@@ -62,7 +62,7 @@ func (r *frozenRun) end() string {
 	r.t.Helper()
 	_ = r.cmd.Wait() // the exit code is checked below
 	if code := shellCode(r.cmd.ProcessState); code != 3 {
-		r.t.Errorf("exit code %d, said %s", code, r.stderr.String())
+		r.t.Errorf("exit code %d, messages: %s", code, r.stderr.String())
 	}
 	return r.stderr.String()
 }
@@ -101,8 +101,8 @@ func TestStateDirectoryThatFreezes(t *testing.T) {
 			if when != "thawed" {
 				disk.Thaw()
 			}
-			if said := r.end(); strings.Count(said, "\n") > 1 || when == "thawed" && said != "" {
-				t.Errorf("said %s", said)
+			if messages := r.end(); strings.Count(messages, "\n") > 1 || when == "thawed" && messages != "" {
+				t.Errorf("messages: %s", messages)
 			}
 			if got := r.h.run("flush", "--server", s.url); got.code != 0 {
 				t.Errorf("%+v", got)
@@ -121,8 +121,8 @@ func TestFrozenStateDirectoryWithoutAServer(t *testing.T) {
 	r.openDoor()
 	r.printed("one\ntwo\n")
 	disk.Thaw()
-	if said := r.end(); !strings.Contains(said, "waits at "+disk.Dir) {
-		t.Errorf("said %s", said)
+	if messages := r.end(); !strings.Contains(messages, "waits at "+disk.Dir) {
+		t.Errorf("messages: %s", messages)
 	}
 	s := startServer(t)
 	if got := r.h.run("flush", "--server", s.url); got.code != 0 {

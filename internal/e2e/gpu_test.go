@@ -9,7 +9,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// What nvidia-smi said is in the samples that the server returns.
+// What nvidia-smi printed is in the samples that the server returns.
 func TestGPUsReachTheServer(t *testing.T) {
 	s, h := startServer(t), newHost(t)
 	dir := t.TempDir()

@@ -47,7 +47,7 @@ func begin(t *testing.T, server, name string, args ...string) *exec.Cmd {
 	}
 	t.Cleanup(func() {
 		if cmd.ProcessState == nil {
-			_ = cmd.Process.Kill() // Wait tells
+			_ = cmd.Process.Kill() // Wait returns the error
 			_ = cmd.Wait()
 		}
 	})
@@ -81,7 +81,7 @@ func (s *server) passes(t *testing.T, ref, rule string) {
 }
 
 // between stands between agents and the server, and may refuse journals or change the time
-// that heartbeats tell.
+// that heartbeats report.
 func between(t *testing.T, to string, deliver func() bool, skew time.Duration) string {
 	t.Helper()
 	target, err := url.Parse(to)

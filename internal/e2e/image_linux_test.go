@@ -99,15 +99,15 @@ func TestImage(t *testing.T) {
 		t.Errorf("the health check before the server listens: %+v", r)
 	}
 	server := inside(append(c.Entrypoint, c.Cmd...)...)
-	said := &bytes.Buffer{}
-	server.Stderr = said
+	printed := &bytes.Buffer{}
+	server.Stderr = printed
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
 		_ = server.Process.Signal(syscall.SIGTERM) // Wait says whether it ended
 		if err := server.Wait(); err != nil {
-			t.Errorf("the server ended with %v:\n%s", err, said)
+			t.Errorf("the server ended with %v:\n%s", err, printed)
 		}
 	}()
 	eventually(t, "the health check passes", func() bool { return health().code == 0 })

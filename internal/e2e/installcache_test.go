@@ -52,7 +52,7 @@ func cachedTwice(t *testing.T, dir, made, output string, args ...string) *host {
 			t.Fatalf("run %d: %+v", i+1, got)
 		}
 		if hit := strings.Contains(got.stderr, "install steps skipped: cache hit"); hit != (steps == 1) {
-			t.Errorf("run %d: said %q", i+1, got.stderr)
+			t.Errorf("run %d: printed %q", i+1, got.stderr)
 		}
 		r := s.ended([]string{"cached#1", "cached#2", "cached#3"}[i])
 		wantEnd(t, r, job.Succeeded, job.ExitCode, 0)

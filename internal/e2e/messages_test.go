@@ -71,7 +71,7 @@ func TestStderrThatNobodyReadsHoldsUpNothing(t *testing.T) {
 	}
 }
 
-// What was said while nobody read is there for a reader that goes on.
+// What was printed while nobody read is there for a reader that goes on.
 func TestMessagesWaitForTheirReader(t *testing.T) {
 	h := newHost(t)
 	r, w, full := fullPipe(t)

@@ -17,7 +17,7 @@ type hook struct {
 	t      *testing.T
 	mu     sync.Mutex
 	signer *standardwebhooks.Webhook
-	told   []string // title and text of each message
+	texts  []string // title and text of each message
 	ids    map[string]bool
 	down   bool
 }
@@ -42,17 +42,17 @@ func (h *hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		h.ids[id] = true
 	}
-	h.told = append(h.told, m.Data.Title+"\n"+m.Data.Text)
+	h.texts = append(h.texts, m.Data.Title+"\n"+m.Data.Text)
 }
 
-func (h *hook) said() string {
+func (h *hook) received() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return strings.Join(h.told, "\n")
+	return strings.Join(h.texts, "\n")
 }
 
-// A receiver that is down while runs fail and recover is told of each once, in order, and
-// signed; what is tried again in place is told when it is over.
+// A receiver that is down while runs fail and recover receives each once, in order and signed;
+// a failure that is tried again in place is notified when it is over.
 func TestNotificationsOfRealRuns(t *testing.T) {
 	s := startServer(t, "--allow-private-targets")
 	a := newHost(t)
@@ -84,15 +84,15 @@ func TestNotificationsOfRealRuns(t *testing.T) {
 	h.down = false
 	h.mu.Unlock()
 	// What had waited when the server began is one message.
-	eventually(t, "everything was told", func() bool { return strings.Contains(h.said(), "hopeless") })
-	texts := h.said()
+	eventually(t, "everything was received", func() bool { return strings.Contains(h.received(), "hopeless") })
+	texts := h.received()
 	for want, times := range map[string]int{"Exited with code 3.": 1, "Succeeded again": 1, "Exited with code 9.": 1, s.url + "/runs/": 3} {
 		if n := strings.Count(texts, want); n != times {
-			t.Errorf("%q was told %d times, want %d: %s", want, n, times, texts)
+			t.Errorf("%q was received %d times, want %d: %s", want, n, times, texts)
 		}
 	}
 	if strings.Contains(texts, "flaky") || strings.Index(texts, "train #1") > strings.Index(texts, "train #2") {
-		t.Errorf("told: %s", texts)
+		t.Errorf("received: %s", texts)
 	}
 	if retry := a.run("retry", "--server", s.url, "hopeless#1"); retry.code != 1 || !strings.Contains(retry.stderr, "stint run --job hopeless") {
 		t.Errorf("retry: %+v", retry)
@@ -115,7 +115,7 @@ func TestNotificationsOfRealRuns(t *testing.T) {
 	}
 	acknowledge(2, "--undo", "--why", "a mistake")
 	if got := acknowledge(0, "--undo"); !strings.Contains(got.stdout, "hopeless#1 is no longer acknowledged") || shows() {
-		t.Errorf("taken back: %+v, shown %t", got, shows())
+		t.Errorf("undone: %+v, shown %t", got, shows())
 	}
 	if log := a.run("notify", "log", "--server", s.url, "--json", "train#1"); log.code != 0 || !strings.Contains(log.stdout, `"done"`) {
 		t.Errorf("log: %+v", log)

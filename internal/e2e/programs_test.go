@@ -38,8 +38,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	if message := os.Getenv("E2E_TELL"); message != "" {
-		os.Exit(tell(message))
+	if message := os.Getenv("E2E_NOTIFY"); message != "" {
+		os.Exit(notifySocket(message))
 	}
 	if os.Getenv("E2E_BECOME_ROOT") != "" {
 		os.Exit(becomeRoot())
@@ -297,7 +297,7 @@ func (s *server) stop() {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		s.t.Error(err)
 	}
-	late := time.AfterFunc(patience, func() { _ = s.cmd.Process.Kill() }) // Wait tells of it
+	late := time.AfterFunc(patience, func() { _ = s.cmd.Process.Kill() }) // Wait returns the error
 	defer late.Stop()
 	if err := s.cmd.Wait(); err != nil {
 		s.t.Errorf("the server ended with %v: %s", err, s.stderr)

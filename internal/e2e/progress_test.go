@@ -11,8 +11,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-// tell sends a message to NOTIFY_SOCKET: this test binary as the client in a job.
-func tell(message string) int {
+// notifySocket sends a message to NOTIFY_SOCKET: this test binary as the client in a job.
+func notifySocket(message string) int {
 	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: os.Getenv("NOTIFY_SOCKET"), Net: "unixgram"})
 	if err == nil {
 		_, err = c.Write([]byte(message))
@@ -32,7 +32,7 @@ func TestStatusThenStall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := `E2E_TELL="READY=1
+	script := `E2E_NOTIFY="READY=1
 STATUS=epoch 3 of 10" ` + self + `; exec cat <&5`
 	done := make(chan result, 1)
 	go func() {

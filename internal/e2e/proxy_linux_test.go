@@ -85,8 +85,8 @@ func proxy(t *testing.T, program string, args ...string) {
 		t.Skipf("not here: %s (scripts/setup installs it)", program)
 	}
 	cmd := exec.Command(path, args...)
-	said := &watched{}
-	cmd.Stdout, cmd.Stderr = said, said
+	printed := &watched{}
+	cmd.Stdout, cmd.Stderr = printed, printed
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_DATA_HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir())
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -95,7 +95,7 @@ func proxy(t *testing.T, program string, args ...string) {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait() // its code is that of a proxy that was stopped
 		if t.Failed() {
-			t.Logf("%s:\n%s", program, said)
+			t.Logf("%s:\n%s", program, printed)
 		}
 	})
 }

@@ -56,7 +56,7 @@ func TestReaderThatStalls(t *testing.T) {
 	}
 	_ = run.Wait() // the code says how it ended
 	if code := run.ProcessState.ExitCode(); code != 125 || !strings.Contains(stderr.String(), "bytes of the job's output were not passed on") {
-		t.Errorf("stint run ended with %d, and said %q", code, stderr.String())
+		t.Errorf("stint run ended with %d, and printed %q", code, stderr.String())
 	}
 }
 
@@ -122,11 +122,11 @@ func TestReaderThatPausesBeyondTheSpoolLimit(t *testing.T) {
 		_, _ = fmt.Sscanf(line, "stint: %d bytes of the job's output were not passed on", &lost)
 	}
 	if all := len(numbers(t, h, "1000000")); lost == 0 || len(got)+lost != all || run.ProcessState.ExitCode() != 125 || len(got) < 1<<19 {
-		t.Errorf("%d bytes arrived and %d are said to be lost of %d; exit code %d, stderr %q", len(got), lost, all, run.ProcessState.ExitCode(), stderr.String())
+		t.Errorf("%d bytes arrived and %d are reported lost of %d; exit code %d, stderr %q", len(got), lost, all, run.ProcessState.ExitCode(), stderr.String())
 	}
 }
 
-// Files that cannot take the output: the job is not harmed, and the caller is told.
+// Files that cannot take the output: the job is not harmed, and the caller is notified.
 func TestOutputThatCannotBePassedOn(t *testing.T) {
 	s, h := startServer(t), newHost(t)
 	for name, tc := range map[string]struct {

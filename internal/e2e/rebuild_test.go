@@ -12,7 +12,7 @@ import (
 )
 
 // answers is what the API says of runs, but for what docs/backup.md says is lost: when an
-// agent was last heard, for runs that were not packed yet, and ids and times that are the
+// last heartbeat, for runs that were not packed yet, and ids and times that are the
 // server's own.
 func (s *server) answers(refs ...string) map[string]string {
 	s.t.Helper()

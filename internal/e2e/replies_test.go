@@ -54,7 +54,7 @@ func foreignReplies(elsewhere string) []reply {
 		{name: "200 of another run", answer: jsonReply(`{"run":"01890a5d-ac96-774b-bcce-b302099a8057","attempt":1,"size":0,"owner":false,"lease_ms":1,"next_ms":1,"commands":[{"kind":"cancel"}]}`)},
 		{name: "200 echo", answer: func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
-			_, _ = io.Copy(w, r.Body) // the agent tells of any error
+			_, _ = io.Copy(w, r.Body) // the agent reports any error
 		}},
 		{name: "200 HTML", answer: status(200, "Content-Type: text/html", html)},
 		{name: "204", answer: status(204, "X-Nothing: 1", "")},

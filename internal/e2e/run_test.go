@@ -138,7 +138,7 @@ func checkServerKilledInTheMiddle(t *testing.T, s *server) {
 		t.Errorf("the log has %q", log)
 	}
 	if err := follow.Wait(); err != nil || followed.String() != counted(n) {
-		t.Errorf("stint logs -f: %v, printed %q, said %q", err, followed.String(), followSays.String())
+		t.Errorf("stint logs -f: %v, printed %q, on stderr %q", err, followed.String(), followSays.String())
 	}
 }
 
@@ -216,12 +216,12 @@ func TestAgentKilled(t *testing.T) {
 
 func TestSignalToTheAgent(t *testing.T) {
 	s, h := startServer(t), newHost(t)
-	run := h.command(stint, "run", "--server", s.url, "--job", "told", "--", "sh", "-c", "echo begun; exec sleep 600")
+	run := h.command(stint, "run", "--server", s.url, "--job", "asked", "--", "sh", "-c", "echo begun; exec sleep 600")
 	if err := run.Start(); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the job runs", func() bool {
-		r, known := s.find("told#1")
+		r, known := s.find("asked#1")
 		return known && r.Output.Bytes > 0
 	})
 	if err := run.Process.Signal(syscall.SIGTERM); err != nil {
@@ -231,7 +231,7 @@ func TestSignalToTheAgent(t *testing.T) {
 	if status := run.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGTERM {
 		t.Errorf("stint run: %v, want its death by SIGTERM", run.ProcessState)
 	}
-	if r := s.ended("told#1"); r.State != job.Canceled || r.Outcome.Reason != job.AgentStopped || !r.Output.Complete {
+	if r := s.ended("asked#1"); r.State != job.Canceled || r.Outcome.Reason != job.AgentStopped || !r.Output.Complete {
 		t.Errorf("the run is %s, %+v", r.State, r.Outcome)
 	}
 }

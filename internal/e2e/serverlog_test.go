@@ -53,10 +53,10 @@ func TestServerLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := &watched{}
+	printed := &watched{}
 	data := filepath.Join(t.TempDir(), "data")
 	cmd := h.command(stint, "server", "--log", "json", "--data", data, "--listen", "0.0.0.0:"+port)
-	cmd.Stderr = said
+	cmd.Stderr = printed
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -104,9 +104,9 @@ func TestServerLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil {
-		t.Errorf("%v\n%s", err, said)
+		t.Errorf("%v\n%s", err, printed)
 	}
-	all := logLines(t, said.String())
+	all := logLines(t, printed.String())
 	if l := line(t, all, "serving"); l["address"] != "http://0.0.0.0:"+port && l["address"] != "http://[::]:"+port || l["data"] != data {
 		t.Errorf("%v", l)
 	}
@@ -121,7 +121,7 @@ func TestServerLog(t *testing.T) {
 	}
 	line(t, all, "stopping")
 	line(t, all, "stopped")
-	if strings.Contains(said.String(), token) {
+	if strings.Contains(printed.String(), token) {
 		t.Error("the log has the token that somebody brought")
 	}
 
@@ -149,20 +149,20 @@ func TestPlainHTTPIsReportedWhereItMatters(t *testing.T) {
 	} {
 		h := newHost(t)
 		cmd := h.command(stint, "server", "--data", filepath.Join(h.state, "data"), "--listen", c.listen, "--public-url", c.public)
-		said := &watched{}
-		cmd.Stderr = said
+		printed := &watched{}
+		cmd.Stderr = printed
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the server serves", func() bool { return bytes.Contains([]byte(said.String()), []byte("msg=serving")) })
+		eventually(t, "the server serves", func() bool { return bytes.Contains([]byte(printed.String()), []byte("msg=serving")) })
 		if err := cmd.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)
 		}
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if strings.Contains(said.String(), "PLAIN HTTP") != c.warns {
-			t.Errorf("%s:\n%s", name, said)
+		if strings.Contains(printed.String(), "PLAIN HTTP") != c.warns {
+			t.Errorf("%s:\n%s", name, printed)
 		}
 	}
 }

@@ -106,7 +106,7 @@ func TestStdinOfLoopsAndScripts(t *testing.T) {
 	}
 }
 
-// A pipe is read by the first attempt only, and that is said; a file by each.
+// A pipe is read by the first attempt only, and that is reported; a file by each.
 func TestRetriesAndStdin(t *testing.T) {
 	s, h := startServer(t), newHost(t)
 	const script = `n=$(wc -l); echo "attempt $STINT_ATTEMPT: $n lines"; [ $STINT_ATTEMPT = 2 ]`

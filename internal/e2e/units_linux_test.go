@@ -108,7 +108,7 @@ func TestServerNotifiesTheManager(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer socket.Close()
-	said := func() string {
+	printed := func() string {
 		if err := socket.SetReadDeadline(time.Now().Add(patience)); err != nil {
 			t.Fatal(err)
 		}
@@ -126,23 +126,23 @@ func TestServerNotifiesTheManager(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if got := said(); got != "READY=1\nSTATUS=serving http://"+addr {
+	if got := printed(); got != "READY=1\nSTATUS=serving http://"+addr {
 		t.Errorf("the server notified %q", got)
 	}
 	if r := h.run("server", "ready", "--listen", addr); r.code != 0 {
 		t.Errorf("after READY=1: %+v", r)
 	}
 	for range 3 {
-		if got := said(); got != "WATCHDOG=1" {
+		if got := printed(); got != "WATCHDOG=1" {
 			t.Errorf("the server notified %q", got)
 		}
 	}
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	got := said()
+	got := printed()
 	for got == "WATCHDOG=1" {
-		got = said()
+		got = printed()
 	}
 	if got != "STOPPING=1" {
 		t.Errorf("the server notified %q", got)

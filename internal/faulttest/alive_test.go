@@ -57,7 +57,7 @@ func TestLiveAgentsAreNotLost(t *testing.T) {
 	}
 	f := newLiveFleet(t, plan)
 	f.begin()
-	f.settle("they began", patience)
+	f.waitHealthy("they began", patience)
 	for n := range plan.restarts {
 		how := []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM}[n%2]
 		if _, err := f.server.down(how); err != nil {
@@ -66,16 +66,16 @@ func TestLiveAgentsAreNotLost(t *testing.T) {
 		f.server.wantUp()
 		wait(t.Context(), time.Second)
 	}
-	f.settle(fmt.Sprintf("%d restarts of the server", plan.restarts), patience)
+	f.waitHealthy(fmt.Sprintf("%d restarts of the server", plan.restarts), patience)
 	for n := range plan.rounds {
 		wait(t.Context(), time.Duration(n)*1700*ms) // at another place of their periods
 		f.restartNginx(2500 * ms)
-		f.settle("a restart of nginx", patience)
+		f.waitHealthy("a restart of nginx", patience)
 		f.pause(10 * time.Second)
-		f.settle("a pause of 10 s of agents and of a host's link", patience)
+		f.waitHealthy("a pause of 10 s of agents and of a host's link", patience)
 	}
 	f.cut(plan.away)
-	f.settle(plan.away.String()+" without network for all", patience)
+	f.waitHealthy(plan.away.String()+" without network for all", patience)
 	f.wantNoneLost()
 }
 
@@ -187,7 +187,7 @@ func (f *liveFleet) startReal(n int, l *link, url string) {
 	}
 	f.runs, f.real = append(f.runs, run), append(f.real, cmd)
 	f.t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGCONT) // Wait tells
+		_ = cmd.Process.Signal(syscall.SIGCONT) // Wait returns the error
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait() // its code is that of a job that was stopped
 	})
@@ -203,25 +203,25 @@ func (w *world) agentCommand(name, url, script string) (cmd *exec.Cmd, run strin
 	return cmd, run
 }
 
-// settle waits until the server has heard every agent since now, and finds nothing wrong
-// with any.
-func (f *liveFleet) settle(after string, within time.Duration) {
+// waitHealthy waits until heartbeats of every agent have arrived since now, and every run is
+// healthy.
+func (f *liveFleet) waitHealthy(after string, within time.Duration) {
 	f.t.Helper()
 	begun := time.Now()
 	for {
 		well, others, err := f.wellSince(begun)
 		if err == nil && well == len(f.runs) {
-			fmt.Printf("alive: after %s: %d runs heard and healthy within %s\n", after, well, time.Since(begun).Round(100*ms))
+			fmt.Printf("alive: after %s: %d runs reported and healthy within %s\n", after, well, time.Since(begun).Round(100*ms))
 			return
 		}
 		if time.Since(begun) > within {
-			f.t.Fatalf("after %s: %d of %d runs are heard and healthy, %v; the others: %v", after, well, len(f.runs), err, others)
+			f.t.Fatalf("after %s: %d of %d runs are reported and healthy, %v; the others: %v", after, well, len(f.runs), err, others)
 		}
 		wait(f.t.Context(), 200*ms)
 	}
 }
 
-// wellSince counts the runs that are healthy and were heard since a time.
+// wellSince counts the runs that are healthy and whose heartbeats arrived since a time.
 func (f *liveFleet) wellSince(begun time.Time) (well int, others []string, err error) {
 	q := client.RunsQuery{Limit: 500}
 	for {
@@ -288,7 +288,7 @@ func (f *liveFleet) links(state string, all ...*link) {
 	}
 }
 
-// wantNoneLost reads the history of every run: a verdict that was taken back counts too.
+// wantNoneLost reads the history of every run: a verdict that was reversed counts too.
 func (f *liveFleet) wantNoneLost() {
 	f.t.Helper()
 	lost := 0

@@ -138,7 +138,7 @@ func (b *besides) begin(n int) {
 		case err != nil:
 			b.t.Errorf("an agent that was killed beside a fault: %v", err)
 		default:
-			b.tell("an agent beside was killed, and lost after %s", d.took)
+			b.record("an agent beside was killed, and lost after %s", d.took)
 			tally.judged.Add(1)
 		}
 	})

@@ -87,7 +87,7 @@ func TestNoCutOfALeaseLosesAnAgent(t *testing.T) {
 		all.Go(func() { f.cutPath(run, l, c) })
 	}
 	all.Wait()
-	f.settle("their paths were cut", patience)
+	f.waitHealthy("their paths were cut", patience)
 	f.wantNoneLost()
 }
 

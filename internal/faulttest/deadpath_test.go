@@ -55,8 +55,8 @@ func TestAnUploadOnADeadPathFails(t *testing.T) {
 	defer l.Close()
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), uploadEnv+"="+l.Addr().String())
-	var said strings.Builder
-	cmd.Stdout, cmd.Stderr = &said, os.Stderr
+	var printed strings.Builder
+	cmd.Stdout, cmd.Stderr = &printed, os.Stderr
 	if err := host.within(cmd.Start); err != nil {
 		t.Fatal(err)
 	}
@@ -76,8 +76,8 @@ func TestAnUploadOnADeadPathFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	took := time.Since(cut)
-	t.Logf("the upload failed %s after the cut, %s", took.Round(ms), said.String())
-	if took < 10*time.Second || took > time.Minute || !strings.Contains(said.String(), "acknowledged nothing for 15s") {
-		t.Errorf("%s after the cut: %s", took, said.String())
+	t.Logf("the upload failed %s after the cut, %s", took.Round(ms), printed.String())
+	if took < 10*time.Second || took > time.Minute || !strings.Contains(printed.String(), "acknowledged nothing for 15s") {
+		t.Errorf("%s after the cut: %s", took, printed.String())
 	}
 }

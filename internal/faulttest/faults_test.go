@@ -51,7 +51,7 @@ func (w *world) begin(f fault) (undo func() error, err error) {
 		return func() error { return l.set("up") }, l.set("down")
 	case netCut:
 		w.toxic.cut()
-		return w.toxic.mend, nil
+		return w.toxic.restore, nil
 	case netDelay, netReset, netHalfOpen, netSlow, netLimit, netSlices:
 		return w.poison(f)
 	case replyLost, twice, tooLate, bodyCut, gateway:
@@ -138,7 +138,7 @@ func (w *world) stepClock(name string, n int) (func() error, error) {
 	if n%2 == 0 {
 		step = -step
 	}
-	w.tell("%s: %s", name, step)
+	w.record("%s: %s", name, step)
 	return func() error { return w.setClock(name, 0) }, w.setClock(name, step)
 }
 
@@ -192,7 +192,7 @@ func (w *world) play() {
 	for _, f := range w.s.faults {
 		all.Go(func() {
 			<-time.After(time.Until(w.began.Add(f.at)))
-			w.tell("begin: %s", f.kind)
+			w.record("begin: %s", f.kind)
 			undo, err := w.begin(f)
 			made, _ := tally.made.LoadOrStore(f.kind, new(atomic.Int64))
 			made.(*atomic.Int64).Add(1)
@@ -206,7 +206,7 @@ func (w *world) play() {
 			if err := undo(); err != nil {
 				w.t.Errorf("end of %s: %v", f, err)
 			}
-			w.tell("ended: %s", f.kind)
+			w.record("ended: %s", f.kind)
 			if !slices.Contains(harmless, f.kind) {
 				w.mu.Lock()
 				w.outageOver = time.Now()

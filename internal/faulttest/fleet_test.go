@@ -21,7 +21,7 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// fleetEnv tells a copy of this program to be a fleet: how many agents, of which job and
+// fleetEnv makes a copy of this program to be a fleet: how many agents, of which job and
 // which server.
 const fleetEnv = "STINT_FAULTS_FLEET"
 

@@ -42,7 +42,7 @@ func (w *world) readLive(ctx context.Context) error {
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
-	w.tell("the reader has ended: %v, %d bytes: %s", err, out.Len(), tail(errs.Bytes(), 500))
+	w.record("the reader has ended: %v, %d bytes: %s", err, out.Len(), tail(errs.Bytes(), 500))
 	return errors.Join(err, os.WriteFile(w.path("follower.out"), out.Bytes(), 0o644))
 }
 

@@ -42,7 +42,7 @@ var (
 // patience bounds every wait for what must happen.
 const patience = 90 * time.Second
 
-// inside tells the copy of ourselves that lives in its own namespaces where the programs are.
+// inside is where the copy of this program in its own namespaces finds the programs.
 const inside = "STINT_FAULTS_PROGRAMS"
 
 // programs is the directory of the built programs.

@@ -27,18 +27,18 @@ func passedOn(want, got []byte, killed bool, dropped, limit int64) error {
 		len(got), len(want), missing, at, dropped, limit)
 }
 
-// notPassedOn is how many bytes of the output the agent said that it could not pass on, because
+// notPassedOn is how many bytes of the output the agent reported that it could not pass on, because
 // more than its spool limit waited for its reader.
 func (w *world) notPassedOn() int64 {
 	text, err := os.ReadFile(w.path("agent.err"))
 	if err != nil {
 		w.t.Error(err)
 	}
-	said := notPassedOn.FindSubmatch(text)
-	if said == nil {
+	found := notPassedOn.FindSubmatch(text)
+	if found == nil {
 		return 0
 	}
-	n, err := strconv.ParseInt(string(said[1]), 10, 64)
+	n, err := strconv.ParseInt(string(found[1]), 10, 64)
 	if err != nil {
 		w.t.Error(err)
 	}

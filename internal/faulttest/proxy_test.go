@@ -23,7 +23,7 @@ type toxic struct {
 	cuts int // that are going on
 }
 
-// cut closes all connections and refuses new ones, until mend was called as often.
+// cut closes all connections and refuses new ones, until restore was called as often.
 func (p *toxic) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -32,7 +32,7 @@ func (p *toxic) cut() {
 	}
 }
 
-func (p *toxic) mend() error {
+func (p *toxic) restore() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cuts--; p.cuts > 0 {

@@ -229,7 +229,7 @@ func drawFault(r *rand.Rand, s schedule, can abilities) fault {
 	panic("no kind of fault is possible")
 }
 
-// A seed tells one story, and all kinds of faults come up.
+// A seed always makes the same schedule, and all kinds of faults come up.
 func TestGenerate(t *testing.T) {
 	all := abilities{true, true, true, true}
 	seen := map[kind]int{}

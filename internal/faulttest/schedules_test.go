@@ -67,7 +67,7 @@ var tally struct {
 }
 
 func tallyString() string {
-	return fmt.Sprintf("%d schedules played, %d failed, %d bytes compared (%d of them read live); %d runs were lost with their agents, %d called lost and taken back, %d had gaps, %d agents beside were killed and lost in time; %s",
+	return fmt.Sprintf("%d schedules played, %d failed, %d bytes compared (%d of them read live); %d runs were lost with their agents, %d called lost and found alive, %d had gaps, %d agents beside were killed and lost in time; %s",
 		tally.played.Load(), tally.failed.Load(), tally.compared.Load(), tally.read.Load(), tally.lost.Load(), tally.healed.Load(), tally.gaps.Load(), tally.judged.Load(),
 		time.Since(tally.begun).Round(time.Second))
 }
@@ -83,7 +83,7 @@ func tallyKinds() string {
 	return strings.Join(out, ", ")
 }
 
-// slow schedules are told of: all faults are over after some seconds.
+// slow schedules are reported: all faults are over after some seconds.
 const slow = 20 * time.Second
 
 func playSchedule(t *testing.T, s schedule, sl *slot) int64 {
@@ -99,7 +99,7 @@ func playSchedule(t *testing.T, s schedule, sl *slot) int64 {
 	case <-time.After(patience):
 		t.Fatalf("the agent has not ended %s after all was well", patience)
 	}
-	w.tell("the agent has ended: %v", w.agent.ProcessState)
+	w.record("the agent has ended: %v", w.agent.ProcessState)
 	w.flushAll()
 	if w.meddler != nil {
 		w.meddler.late.Wait() // what arrives too late must change nothing

@@ -57,7 +57,7 @@ type world struct {
 	outageOver time.Time
 }
 
-func (w *world) tell(format string, args ...any) {
+func (w *world) record(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	at := time.Duration(0)
@@ -127,7 +127,7 @@ func newWorld(t *testing.T, s schedule, sl *slot) *world {
 	return w
 }
 
-// report tells the story of a schedule that failed, and clears up.
+// report prints the events of a schedule that failed, and clears up.
 func (w *world) report() {
 	if w.t.Failed() {
 		w.t.Logf("replay with -seed %d -schedules 1\n%s\n%s", w.s.seed, w.s, strings.Join(w.story, "\n"))
@@ -324,7 +324,7 @@ func (w *world) flush() error {
 		return err
 	}
 	err := cmd.Wait()
-	w.tell("flush: %v: %s", err, out.Bytes())
+	w.record("flush: %v: %s", err, out.Bytes())
 	return err
 }
 
@@ -358,7 +358,7 @@ func (p *serverProcess) up() error {
 		if err == nil || time.Now().After(deadline) {
 			return err
 		}
-		p.w.tell("server: %v", err)
+		p.w.record("server: %v", err)
 		<-time.After(100 * ms)
 	}
 }
@@ -429,7 +429,7 @@ func (p *serverProcess) down(how syscall.Signal) (bool, error) {
 	if p.cmd == nil {
 		return false, nil
 	}
-	_ = p.cmd.Process.Signal(how) // Wait tells
+	_ = p.cmd.Process.Signal(how) // Wait returns the error
 	late := time.AfterFunc(30*time.Second, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) })
 	err := p.cmd.Wait()
 	late.Stop()
@@ -439,7 +439,7 @@ func (p *serverProcess) down(how syscall.Signal) (bool, error) {
 		return true, nil
 	}
 	if err != nil {
-		err = fmt.Errorf("the server, told to end, ended with %w", err)
+		err = fmt.Errorf("the server, asked to stop, ended with %w", err)
 	}
 	return true, err
 }

@@ -1,5 +1,5 @@
 // Wrapper is the yardstick of the benchmarks: the least that a Go program does which starts
-// a command with os/exec and tells a server with net/http that it began, each second that
+// a command with os/exec and reports to a server with net/http that it began, each second that
 // it lives, and that it ended.
 //
 //	wrapper URL COMMAND [ARG…]
@@ -17,21 +17,21 @@ func main() {
 	base := os.Args[1]
 	cmd := exec.Command(os.Args[2], os.Args[3:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	tell(base + "/start")
+	report(base + "/start")
 	if err := cmd.Start(); err != nil {
 		os.Exit(127)
 	}
 	go func() {
 		for range time.Tick(time.Second) {
-			tell(base + "/alive")
+			report(base + "/alive")
 		}
 	}()
 	_ = cmd.Wait() // the exit code says it
-	tell(base + "/end")
+	report(base + "/end")
 	os.Exit(cmd.ProcessState.ExitCode())
 }
 
-func tell(url string) {
+func report(url string) {
 	req, err := http.NewRequest(http.MethodPut, url, http.NoBody)
 	if err != nil {
 		return

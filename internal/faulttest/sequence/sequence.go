@@ -10,7 +10,7 @@ import (
 )
 
 // Bytes are the first n bytes of a stream: lines of all sorts, the last one cut where n
-// falls. Every ordinary line has its number, so that a difference tells where it comes from.
+// falls. Every ordinary line has its number, so that a difference shows where it comes from.
 func Bytes(seed uint64, stream string, n int) []byte {
 	name := fnv.New64a()
 	_, _ = name.Write([]byte(stream)) // never fails

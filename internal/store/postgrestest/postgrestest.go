@@ -247,7 +247,7 @@ func (c *cluster) down(how syscall.Signal) error {
 	case <-limit.C:
 		err := c.server.Process.Kill()
 		<-c.done
-		return errors.Join(errors.New("postgres did not end when told to, and was killed"), err)
+		return errors.Join(errors.New("postgres did not end when asked to, and was killed"), err)
 	}
 }
 
