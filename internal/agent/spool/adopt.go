@@ -11,9 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 
+	"stint.dev/stint/internal/agent/spool/disk"
 	"stint.dev/stint/journal"
 )
 
@@ -27,7 +26,7 @@ var ErrNoBeginning = errors.New("delivered parts of the journal were deleted, an
 // or format, or ctx's.
 func (s *Spool) Adopt(ctx context.Context, e Entry) (*Journal, journal.Recovered, error) {
 	var none journal.Recovered
-	path := filepath.Join(e.Path, journalFile)
+	path := filepath.Join(e.Path, disk.JournalFile)
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, none, ErrGone
@@ -44,7 +43,7 @@ func (s *Spool) Adopt(ctx context.Context, e Entry) (*Journal, journal.Recovered
 }
 
 func adopt(ctx context.Context, e Entry, file *os.File) (*Journal, error) {
-	if err := lock(file); err != nil {
+	if err := disk.Lock(file); err != nil {
 		return nil, err
 	}
 	// The owner may have delivered and removed it between the open and the lock.
@@ -61,7 +60,7 @@ func adopt(ctx context.Context, e Entry, file *os.File) (*Journal, error) {
 		return nil, err
 	}
 	j := newJournal(meta, Limits{Unsent: mostUnsent})
-	j.dir, j.disk, j.lock = e.Path, directory(e.Path), file
+	j.dir, j.disk, j.lock = e.Path, disk.Local(e.Path), file
 	if err := j.load(ctx); err != nil {
 		closeAll(j.files())
 		if errors.Is(err, ErrNoBeginning) { // as often as one tries
@@ -115,23 +114,6 @@ func (j *Journal) Unattached() int64 {
 	return j.unattached
 }
 
-// parseName takes the name of a segment's file apart.
-func parseName(name string) (number int64, tail, ok bool) {
-	if name == journalFile {
-		return 0, false, true
-	}
-	var err error
-	if digits, found := strings.CutPrefix(name, journalFile+"."); found {
-		number, err = strconv.ParseInt(digits, 16, 64)
-		return number, false, err == nil && number > 0 && name == fileName(number)
-	}
-	if digits, found := strings.CutPrefix(name, "tail."); found {
-		number, err = strconv.ParseInt(digits, 10, 32)
-		return number, true, err == nil && number > 0 && name == tailName(int(number))
-	}
-	return 0, false, false
-}
-
 // loadTail reads the segments that have no place yet.
 func (j *Journal) loadTail(ctx context.Context, numbers []int64, note tailNote) error {
 	t := &j.tail
@@ -145,7 +127,7 @@ func (j *Journal) loadTail(ctx context.Context, numbers []int64, note tailNote) 
 		j.streams[streamKey{s.Step, s.Stream}] = s.Bytes
 	}
 	for _, n := range numbers {
-		path := filepath.Join(j.dir, tailName(int(n)))
+		path := filepath.Join(j.dir, disk.TailName(int(n)))
 		if int(n) <= note.Dropped || j.state.Ended {
 			if err := os.Remove(path); err != nil {
 				return err
@@ -164,8 +146,8 @@ func (j *Journal) loadTail(ctx context.Context, numbers []int64, note tailNote) 
 
 // loadTailSegment opens a segment of the tail and cuts off a torn end.
 func (j *Journal) loadTailSegment(ctx context.Context, n int64) (*segment, error) {
-	s := &segment{name: tailName(int(n)), number: int(n), startedAt: j.state.LastAt}
-	f, err := openSegment(filepath.Join(j.dir, s.name))
+	s := &segment{name: disk.TailName(int(n)), number: int(n), startedAt: j.state.LastAt}
+	f, err := disk.Open(filepath.Join(j.dir, s.name))
 	if err != nil {
 		return nil, err
 	}
@@ -206,12 +188,12 @@ func countOutput(f io.ReaderAt) (size int64, counts map[streamKey]count, err err
 // readNote reads the note about the tail, if there is one. Without what a damaged one said,
 // nobody knows where the tail belongs: nothing of it is attached.
 func readNote(dir string) (n tailNote, noted bool, err error) {
-	data, err := readSmall(filepath.Join(dir, noteFile))
+	data, err := disk.ReadSmall(filepath.Join(dir, disk.NoteFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return n, false, nil
 	}
-	if err != nil && !errors.Is(err, errTooLarge) {
-		return n, false, fmt.Errorf("read %s: %w", noteFile, err)
+	if err != nil && !errors.Is(err, disk.ErrTooLarge) {
+		return n, false, fmt.Errorf("read %s: %w", disk.NoteFile, err)
 	}
 	if json.Unmarshal(data, &n) != nil {
 		n = tailNote{After: math.MaxInt64}

@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"stint.dev/stint/internal/agent/spool/disk"
 	"stint.dev/stint/job"
 )
 
@@ -31,13 +32,13 @@ func adoptTail(t *testing.T) *model {
 
 // unreadableFile is a file whose reads wait for a gate.
 type unreadableFile struct {
-	file
+	disk.File
 	gate <-chan struct{}
 }
 
 func (f unreadableFile) ReadAt(p []byte, at int64) (int, error) {
 	<-f.gate
-	return f.file.ReadAt(p, at)
+	return f.File.ReadAt(p, at)
 }
 
 // What has to be dropped of an adopted tail leaves a gap at its place in the stream.

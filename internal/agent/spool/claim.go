@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"stint.dev/stint/internal/agent/spool/disk"
 )
 
 // claimPrefix begins the name of the file by which an agent holds a run.
@@ -49,7 +51,7 @@ func (s *Spool) Claim(run string, host Host) (*Claim, error) {
 // claim locks the file, and writes its holder into it. held is false without an error when its
 // owner has just removed it.
 func claim(file *os.File, run string, host Host) (held bool, err error) {
-	err = lock(file)
+	err = disk.Lock(file)
 	if errors.Is(err, ErrBusy) {
 		return false, claimedBy(file, run, host)
 	}
@@ -87,7 +89,7 @@ func (s *Spool) Claimed(run string, host Host) error {
 		return fmt.Errorf("spool: look who holds run %s: %w", run, err)
 	}
 	defer file.Close()
-	if !locked(file) {
+	if !disk.Locked(file) {
 		return nil // an agent that died left it
 	}
 	return claimedBy(file, run, host)

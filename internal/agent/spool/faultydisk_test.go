@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"stint.dev/stint/internal/agent/spool/disk"
 )
 
 // conditions are how a disk behaves. A test changes them while the disk is in use.
@@ -68,12 +70,12 @@ func (c *conditions) die() {
 
 // faulty is a real directory under conditions.
 type faulty struct {
-	directory
+	disk.Local
 	*conditions
 }
 
 type faultyFile struct {
-	file
+	disk.File
 	*conditions
 }
 
@@ -87,9 +89,9 @@ func unless(call func() error) func(error) error {
 	}
 }
 
-func (d faulty) Create(name string) (f file, err error) {
+func (d faulty) Create(name string) (f disk.File, err error) {
 	err = d.call(unless(func() (err error) {
-		f, err = d.directory.Create(name)
+		f, err = d.Local.Create(name)
 		return err
 	}))
 	if f == nil {
@@ -99,17 +101,17 @@ func (d faulty) Create(name string) (f file, err error) {
 }
 
 func (d faulty) Rename(from, to string) error {
-	return d.call(unless(func() error { return d.directory.Rename(from, to) }))
+	return d.call(unless(func() error { return d.Local.Rename(from, to) }))
 }
 
 func (d faulty) Remove(name string) error {
-	return d.call(unless(func() error { return d.directory.Remove(name) }))
+	return d.call(unless(func() error { return d.Local.Remove(name) }))
 }
 
 func (d faulty) Replace(name string, data []byte, durable bool) error {
 	return d.call(unless(func() error {
 		d.volatile[name] = !durable
-		return d.directory.Replace(name, data, false) // the power is ours
+		return d.Local.Replace(name, data, false) // the power is ours
 	}))
 }
 
@@ -121,16 +123,16 @@ func (d faulty) MakeDurable(name string) error {
 }
 
 func (f faultyFile) Truncate(size int64) error {
-	return f.call(unless(func() error { return f.file.Truncate(size) }))
+	return f.call(unless(func() error { return f.File.Truncate(size) }))
 }
 
 func (f faultyFile) WriteAt(p []byte, at int64) (n int, err error) {
 	err = f.call(func(err error) error {
 		if err != nil {
-			n, _ = f.file.WriteAt(p[:len(p)/2], at) // a part may have come through
+			n, _ = f.File.WriteAt(p[:len(p)/2], at) // a part may have come through
 			return err
 		}
-		n, err = f.file.WriteAt(p, at)
+		n, err = f.File.WriteAt(p, at)
 		return err
 	})
 	return n, err

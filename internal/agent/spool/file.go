@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"stint.dev/stint/internal/agent/spool/disk"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -28,8 +29,8 @@ var ErrTrimmed = errors.New("the beginning of the journal was deleted")
 // is declared as a gap and the tail takes its place behind it.
 type Journal struct {
 	dir     string
-	disk    disk     // nil when there never was one
-	lock    *os.File // the first segment's file
+	disk    disk.Directory // nil when there never was one
+	lock    *os.File       // the first segment's file
 	limits  Limits
 	changed func() // more can be read; nil before Start
 
@@ -79,7 +80,7 @@ func newJournal(meta Meta, limits Limits) *Journal {
 
 // addHeader begins the first segment.
 func (j *Journal) addHeader() {
-	j.placed = []*segment{{name: journalFile, inPlace: true}}
+	j.placed = []*segment{{name: disk.JournalFile, inPlace: true}}
 	j.memory += j.placed[0].add(journal.AppendHeader(nil), false, false)
 }
 

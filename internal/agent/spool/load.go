@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"stint.dev/stint/internal/agent/spool/disk"
 	"stint.dev/stint/journal"
 )
 
@@ -34,7 +35,7 @@ func segmentsIn(dir string) (files, error) {
 		return out, err
 	}
 	for _, f := range all {
-		n, tail, ok := parseName(f.Name())
+		n, tail, ok := disk.ParseName(f.Name())
 		switch {
 		case !ok:
 		case tail:
@@ -102,7 +103,7 @@ func (j *Journal) loadPlaced(ctx context.Context, all []segmentFile) error {
 	whole := true
 	rest := all[min(first, len(all)):]
 	for i, f := range rest {
-		s := &segment{start: f.start, name: fileName(f.start), inPlace: true, at: at}
+		s := &segment{start: f.start, name: disk.SegmentName(f.start), inPlace: true, at: at}
 		if whole && len(j.placed) > 0 && f.start != j.state.Size {
 			whole = false
 			if err := j.keepOutcome(rest[i:]); err != nil {
@@ -162,7 +163,7 @@ func (j *Journal) keepOutcome(rest []segmentFile) error {
 		return nil
 	}
 	last := rest[len(rest)-1]
-	f, err := openSegment(filepath.Join(j.dir, fileName(last.start)))
+	f, err := disk.Open(filepath.Join(j.dir, disk.SegmentName(last.start)))
 	if err != nil {
 		return err
 	}
@@ -178,8 +179,8 @@ func (j *Journal) keepOutcome(rest []segmentFile) error {
 // when its end was cut off.
 func (j *Journal) loadSegment(ctx context.Context, s *segment, rest []segmentFile) (torn bool, err error) {
 	if s.start == 0 {
-		s.file = osFile{j.lock}
-	} else if s.file, err = openSegment(filepath.Join(j.dir, s.name)); err != nil {
+		s.file = disk.LocalFile{j.lock}
+	} else if s.file, err = disk.Open(filepath.Join(j.dir, s.name)); err != nil {
 		return false, err
 	}
 	src := io.NewSectionReader(untilDone{ctx, s.file}, 0, rest[0].size)
@@ -227,12 +228,4 @@ func (u untilDone) ReadAt(p []byte, at int64) (int, error) {
 		return 0, err
 	}
 	return u.ReaderAt.ReadAt(p, at)
-}
-
-func openSegment(path string) (file, error) {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return nil, err
-	}
-	return osFile{f}, nil
 }

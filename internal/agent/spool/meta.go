@@ -11,11 +11,10 @@ import (
 	"strconv"
 	"strings"
 
+	"stint.dev/stint/internal/agent/spool/disk"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
-
-const metaFile = "meta.json"
 
 // Meta says whose journal this is and where it is meant to go.
 type Meta struct {
@@ -46,9 +45,9 @@ func readMeta(dir string) (Meta, error) {
 	if err != nil {
 		return Meta{}, fmt.Errorf("spool: %s: %w; rename or remove it", dir, err)
 	}
-	data, err := readSmall(filepath.Join(dir, metaFile))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errTooLarge) {
-		return Meta{}, fmt.Errorf("spool: read %s: %w", filepath.Join(dir, metaFile), err)
+	data, err := disk.ReadSmall(filepath.Join(dir, disk.MetaFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, disk.ErrTooLarge) {
+		return Meta{}, fmt.Errorf("spool: read %s: %w", filepath.Join(dir, disk.MetaFile), err)
 	}
 	m := decodeMeta(data)
 	m.Run, m.Attempt = run, attempt
@@ -116,27 +115,8 @@ func (m Meta) usableBeginning() *journal.Checkpoint {
 	return b
 }
 
-// smallLimit is more than a meta file or a note about the tail can be.
-const smallLimit = 16 << 20
-
-var errTooLarge = errors.New("it is larger than such a file can be")
-
-// readSmall reads a file of at most smallLimit.
-func readSmall(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, smallLimit+1))
-	if err == nil && len(data) > smallLimit {
-		return nil, errTooLarge
-	}
-	return data, err
-}
-
 func firstRecord(dir string) (a journal.Attempt, ok bool) {
-	file, err := os.Open(filepath.Join(dir, journalFile))
+	file, err := os.Open(filepath.Join(dir, disk.JournalFile))
 	if err != nil {
 		return a, false
 	}
@@ -154,10 +134,10 @@ func firstRecord(dir string) (a journal.Attempt, ok bool) {
 
 // writeMeta replaces the meta file in one step. What cannot be known without it has to survive
 // a loss of power; the rest can be read from the journal.
-func writeMeta(d disk, m Meta) error {
+func writeMeta(d disk.Directory, m Meta) error {
 	data, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
-	return d.Replace(metaFile, append(data, '\n'), m.Beginning != nil || m.Outcome != "")
+	return d.Replace(disk.MetaFile, append(data, '\n'), m.Beginning != nil || m.Outcome != "")
 }

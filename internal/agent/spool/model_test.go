@@ -19,6 +19,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"stint.dev/stint/internal/agent/spool/disk"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -58,7 +59,7 @@ func (m *model) identify() {
 }
 
 func (m *model) interpose() {
-	volatile := map[string]bool{metaFile: true}
+	volatile := map[string]bool{disk.MetaFile: true}
 	if m.disk != nil {
 		volatile = m.disk.volatile // it is the same disk
 	}
@@ -67,7 +68,7 @@ func (m *model) interpose() {
 		m.disk.delays = rand.New(rand.NewPCG(m.delays, 0))
 	}
 	m.j.mu.Lock()
-	m.j.disk = faulty{directory(m.j.dir), m.disk}
+	m.j.disk = faulty{disk.Local(m.j.dir), m.disk}
 	for _, list := range [][]*segment{m.j.placed, m.j.tail.segments} {
 		for _, s := range list {
 			if s.file != nil {
@@ -356,7 +357,7 @@ func (m *model) persist() {
 		m.t.Fatal(err)
 	}
 	if rec.Size < size || rec.Torn != 0 || !j.tail.empty() {
-		note, _ := os.ReadFile(filepath.Join(m.j.Path(), noteFile)) // for the eye
+		note, _ := os.ReadFile(filepath.Join(m.j.Path(), disk.NoteFile)) // for the eye
 		m.t.Fatalf("of %d bytes that are said to be on the disk, %d are there; %d are torn, the tail is %+v; note %s", size, rec.Size, rec.Torn, j.tail, note)
 	}
 	if err := j.Close(); err != nil {

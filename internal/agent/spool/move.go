@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"stint.dev/stint/internal/agent/spool/disk"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -166,7 +167,7 @@ func (j *Journal) framesOf(s *segment) ([]byte, error) {
 // segmentReader reads a segment of the tail that nobody appends to any more: the part that is
 // in the file, and the rest in memory.
 type segmentReader struct {
-	file    file
+	file    disk.File
 	written int64
 	chunks  []chunk
 }

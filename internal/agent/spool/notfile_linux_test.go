@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"stint.dev/stint/internal/agent/spool/disk"
 )
 
 // What is in a journal's directory in place of a file is an error of this journal, and
@@ -18,7 +20,7 @@ func TestEntryRefusesWhatIsNoFile(t *testing.T) {
 		"device":    func(path string) error { return os.Symlink("/dev/zero", path) },
 	}
 	for kind, make := range replace {
-		for _, file := range []string{journalFile, fileName(100), metaFile, metaFile + tmpSuffix, noteFile, tailName(1)} {
+		for _, file := range []string{disk.JournalFile, disk.SegmentName(100), disk.MetaFile, disk.MetaFile + disk.TmpSuffix, disk.NoteFile, disk.TailName(1)} {
 			t.Run(kind+" "+file, func(t *testing.T) {
 				s, err := Open(t.TempDir())
 				if err != nil {
@@ -28,8 +30,8 @@ func TestEntryRefusesWhatIsNoFile(t *testing.T) {
 				if err := os.Mkdir(dir, 0o700); err != nil {
 					t.Fatal(err)
 				}
-				if file != journalFile {
-					if err := os.WriteFile(filepath.Join(dir, journalFile), nil, 0o600); err != nil {
+				if file != disk.JournalFile {
+					if err := os.WriteFile(filepath.Join(dir, disk.JournalFile), nil, 0o600); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -9,12 +9,13 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"stint.dev/stint/internal/agent/spool/disk"
 	"stint.dev/stint/job"
 )
 
 // recording is a directory that notes the calls that a loss of power depends on.
 type recording struct {
-	directory
+	disk.Local
 	calls *[]string
 }
 
@@ -24,17 +25,17 @@ func (d recording) Replace(name string, data []byte, durable bool) error {
 		how = ", durably"
 	}
 	*d.calls = append(*d.calls, "replace "+name+how)
-	return d.directory.Replace(name, data, durable)
+	return d.Local.Replace(name, data, durable)
 }
 
 func (d recording) Remove(name string) error {
 	*d.calls = append(*d.calls, "remove "+name)
-	return d.directory.Remove(name)
+	return d.Local.Remove(name)
 }
 
 func (d recording) MakeDurable(name string) error {
 	*d.calls = append(*d.calls, "make durable "+name)
-	return d.directory.MakeDurable(name)
+	return d.Local.MakeDurable(name)
 }
 
 // What says how a journal goes on without its delivered segments is durable before these are
@@ -43,12 +44,12 @@ func TestDeletionWaitsForTheDisk(t *testing.T) {
 	s := open(t)
 	j := begin(t, s, Limits{Unsent: 1 << 20})
 	var calls []string
-	j.disk = recording{directory(j.dir), &calls}
+	j.disk = recording{disk.Local(j.dir), &calls}
 	for range 4 {
 		put(j, 100_000)
 	}
 	j.Acknowledge(j.Size())
-	want := []string{"replace meta.json, durably", "remove " + fileName(j.placed[0].start-j.placed[0].size)}
+	want := []string{"replace meta.json, durably", "remove " + disk.SegmentName(j.placed[0].start-j.placed[0].size)}
 	if !slices.Equal(calls, want) {
 		t.Errorf("calls %q, want %q", calls, want)
 	}
@@ -63,7 +64,7 @@ func TestJournalOfALongJobIsMadeDurable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := begin(t, s, Limits{})
 		var calls []string
-		j.disk = recording{directory(j.dir), &calls}
+		j.disk = recording{disk.Local(j.dir), &calls}
 		j.Start(func() {})
 		put(j, 1000)
 		j.await(durableAfter-1, func() bool { return false }) // time passes
@@ -98,7 +99,7 @@ func TestEmptyMeta(t *testing.T) {
 		if err := j.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Truncate(filepath.Join(j.Path(), metaFile), 0); err != nil {
+		if err := os.Truncate(filepath.Join(j.Path(), disk.MetaFile), 0); err != nil {
 			t.Fatal(err)
 		}
 		before := filesIn(t, j.Path())
@@ -150,7 +151,7 @@ func TestDamagedNote(t *testing.T) {
 		}
 		placed := m.j.Size()
 		m.stopWriter()
-		if err := os.WriteFile(filepath.Join(m.j.Path(), noteFile), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(m.j.Path(), disk.NoteFile), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		j, rec, err := s.Adopt(t.Context(), only(t, s))
@@ -225,11 +226,11 @@ func TestReadingWhatIsBeingDeleted(t *testing.T) {
 
 // deleting is a file in which something happens before it is read.
 type deleting struct {
-	file
+	disk.File
 	before func()
 }
 
 func (f deleting) ReadAt(p []byte, at int64) (int, error) {
 	f.before()
-	return f.file.ReadAt(p, at)
+	return f.File.ReadAt(p, at)
 }

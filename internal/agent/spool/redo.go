@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 
+	"stint.dev/stint/internal/agent/spool/disk"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -32,7 +33,7 @@ func (j *Journal) loadCommits(ctx context.Context, commits []commitNote) (number
 			rest, at = rest[n:], at+int64(n)
 		}
 		if c.Name != "" {
-			n, _, _ := parseName(c.Name)
+			n, _, _ := disk.ParseName(c.Name)
 			if late.segment, late.frames, err = j.loadCommitted(ctx, n); err != nil {
 				return numbers, err
 			}

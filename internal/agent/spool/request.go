@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"stint.dev/stint/internal/agent/spool/disk"
 )
 
 // request is what others want of the writer. It answers on reply, once.
@@ -226,10 +228,10 @@ func (j *Journal) serveClose(_ *request, idle bool) (bool, error) {
 }
 
 // files are the open files of all segments but the first, which is the lock.
-func (j *Journal) files() []file {
-	var all []file
+func (j *Journal) files() []disk.File {
+	var all []disk.File
 	for _, s := range slices.Concat(j.placed, j.tail.segments, j.tail.discarded) {
-		if s.file != nil && s.name != journalFile {
+		if s.file != nil && s.name != disk.JournalFile {
 			all = append(all, s.file)
 		}
 	}
@@ -241,7 +243,7 @@ func (j *Journal) files() []file {
 	return all
 }
 
-func closeAll(files []file) {
+func closeAll(files []disk.File) {
 	for _, f := range files {
 		_ = f.Close() // it was written with plain calls: nothing is held back
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"stint.dev/stint/internal/agent/spool/disk"
 	"stint.dev/stint/job"
 )
 
@@ -65,13 +66,13 @@ func (j *Journal) checkRoom() error {
 	}
 	err := j.io(func() error {
 		_, err := j.left(reserve)
-		if full(err) && f != nil {
+		if disk.Full(err) && f != nil {
 			ready = j.allocateSome(f, ready, written)
 		}
 		return err
 	})
 	s.ready = ready
-	if full(err) {
+	if disk.Full(err) {
 		return err
 	}
 	return nil // what else is wrong shows when something is written
@@ -86,14 +87,14 @@ func (j *Journal) left(wanted int64) (int64, error) {
 	}
 	left := free - keepFree(total)
 	if left < wanted {
-		return left, fmt.Errorf("%w: %s of it are free, and %s are left to others", errNoRoom, job.Bytes(free), job.Bytes(keepFree(total)))
+		return left, fmt.Errorf("%w: %s of it are free, and %s are left to others", disk.ErrNoRoom, job.Bytes(free), job.Bytes(keepFree(total)))
 	}
 	return left, nil
 }
 
 // allocate takes room for a file to grow to a size with the reserve behind it, in large
 // steps while the disk has much, and returns how far it is allocated.
-func (j *Journal) allocate(f file, ready, size int64) (int64, error) {
+func (j *Journal) allocate(f disk.File, ready, size int64) (int64, error) {
 	need := size + reserve
 	if need <= ready {
 		return ready, nil
@@ -115,7 +116,7 @@ func (j *Journal) allocate(f file, ready, size int64) (int64, error) {
 
 // allocateSome takes as much of the reserve as a full disk still has, also of what is left to
 // others, and returns how far the file is allocated.
-func (j *Journal) allocateSome(f file, ready, written int64) int64 {
+func (j *Journal) allocateSome(f disk.File, ready, written int64) int64 {
 	free, _, err := j.disk.Free()
 	if err != nil {
 		return ready

@@ -1,14 +1,11 @@
 package spool
 
 import (
-	"fmt"
 	"time"
 
+	"stint.dev/stint/internal/agent/spool/disk"
 	"stint.dev/stint/journal"
 )
-
-// journalFile is the first segment, and the file whose lock says who owns the journal.
-const journalFile = "journal"
 
 // segment is a run of whole records: a part of the journal with a file of its own. What is
 // not on the disk (yet) is in memory.
@@ -18,7 +15,7 @@ type segment struct {
 	written   int64 // how much of it is in the file
 	held      int64 // memory taken by chunks
 	chunks    []chunk
-	file      file
+	file      disk.File
 	name      string              // of the file; empty while there is none
 	ready     int64               // bytes of the file that are allocated ahead
 	released  bool                // the server has all of it, and what was not written never will be
@@ -95,14 +92,3 @@ func (s *segment) free() int64 {
 	s.chunks, s.held = nil, 0
 	return n
 }
-
-// fileName is the name of a segment that begins at an offset.
-func fileName(start int64) string {
-	if start == 0 {
-		return journalFile
-	}
-	return fmt.Sprintf("%s.%016x", journalFile, start)
-}
-
-// tailName is the name of a segment that has no place yet.
-func tailName(number int) string { return fmt.Sprintf("tail.%08d", number) }

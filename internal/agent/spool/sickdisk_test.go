@@ -10,30 +10,31 @@ import (
 	"testing/synctest"
 	"time"
 
+	"stint.dev/stint/internal/agent/spool/disk"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
 // gated is a directory whose writes stand still while its gate is shut.
 type gated struct {
-	directory
+	disk.Local
 	gate <-chan struct{}
 }
 
 type gatedFile struct {
-	file
+	disk.File
 	gate <-chan struct{}
 }
 
-func (d gated) Create(name string) (file, error) {
+func (d gated) Create(name string) (disk.File, error) {
 	<-d.gate
-	f, err := d.directory.Create(name)
+	f, err := d.Local.Create(name)
 	return gatedFile{f, d.gate}, err
 }
 
 func (f gatedFile) WriteAt(p []byte, at int64) (int, error) {
 	<-f.gate
-	return f.file.WriteAt(p, at)
+	return f.File.WriteAt(p, at)
 }
 
 func newModel(t *testing.T, s *Spool, l Limits) *model {
@@ -51,7 +52,7 @@ func TestDiskThatStandsStill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newModel(t, s, Limits{Memory: 8 << 20})
 		gate := make(chan struct{})
-		m.j.disk = gated{directory(m.j.dir), gate}
+		m.j.disk = gated{disk.Local(m.j.dir), gate}
 		m.j.placed[0].file = gatedFile{m.j.placed[0].file, gate}
 		m.j.Start(func() {})
 		begun := time.Now()

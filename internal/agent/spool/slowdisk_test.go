@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"stint.dev/stint/internal/agent/spool/disk"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -14,29 +15,29 @@ import (
 // slow is a directory each of whose calls takes effect at once and returns late, as over a
 // network: slower than anybody likes, but far from stuck.
 type slow struct {
-	directory
+	disk.Local
 	delay time.Duration
 }
 
 type slowFile struct {
-	file
+	disk.File
 	delay time.Duration
 }
 
-func (d slow) Create(name string) (file, error) {
-	f, err := d.directory.Create(name)
+func (d slow) Create(name string) (disk.File, error) {
+	f, err := d.Local.Create(name)
 	<-time.After(d.delay)
 	return slowFile{f, d.delay}, err
 }
 
 func (d slow) Replace(name string, data []byte, durable bool) error {
-	err := d.directory.Replace(name, data, durable)
+	err := d.Local.Replace(name, data, durable)
 	<-time.After(d.delay)
 	return err
 }
 
 func (f slowFile) WriteAt(p []byte, at int64) (int, error) {
-	n, err := f.file.WriteAt(p, at)
+	n, err := f.File.WriteAt(p, at)
 	<-time.After(f.delay)
 	return n, err
 }
@@ -48,7 +49,7 @@ func TestPersistOnASlowDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newModel(t, s, Limits{})
 		delay := stuckAfter / 2
-		m.j.disk = slow{directory(m.j.dir), delay}
+		m.j.disk = slow{disk.Local(m.j.dir), delay}
 		m.j.placed[0].file = slowFile{m.j.placed[0].file, delay}
 		m.j.Start(func() {})
 		m.print(job.Stdout, 60_000)
@@ -81,14 +82,16 @@ func TestPersistOnASlowDisk(t *testing.T) {
 func TestAwaitWritten(t *testing.T) {
 	s := open(t)
 	for name, c := range map[string]struct {
-		file    func(file, <-chan struct{}) file
+		file    func(disk.File, <-chan struct{}) disk.File
 		took    time.Duration
 		written bool
 	}{
-		"slow":       {func(f file, _ <-chan struct{}) file { return slowFile{f, time.Second} }, time.Second, true},
-		"dead":       {func(f file, gate <-chan struct{}) file { return gatedFile{f, gate} }, 2 * time.Second, false},
-		"refusing":   {func(f file, _ <-chan struct{}) file { return faultyFile{f, &conditions{err: os.ErrPermission}} }, 0, false},
-		"of no room": {func(f file, _ <-chan struct{}) file { return faultyFile{f, &conditions{err: errNoRoom}} }, 0, false},
+		"slow": {func(f disk.File, _ <-chan struct{}) disk.File { return slowFile{f, time.Second} }, time.Second, true},
+		"dead": {func(f disk.File, gate <-chan struct{}) disk.File { return gatedFile{f, gate} }, 2 * time.Second, false},
+		"refusing": {func(f disk.File, _ <-chan struct{}) disk.File {
+			return faultyFile{f, &conditions{err: os.ErrPermission}}
+		}, 0, false},
+		"of no room": {func(f disk.File, _ <-chan struct{}) disk.File { return faultyFile{f, &conditions{err: disk.ErrNoRoom}} }, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -126,7 +129,7 @@ func TestPersistOnADiskThatDoesNotAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newModel(t, s, Limits{})
 		gate := make(chan struct{})
-		m.j.disk = gated{directory(m.j.dir), gate}
+		m.j.disk = gated{disk.Local(m.j.dir), gate}
 		m.j.placed[0].file = gatedFile{m.j.placed[0].file, gate}
 		m.j.Start(func() {})
 		m.print(job.Stdout, 60_000)

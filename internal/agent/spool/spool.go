@@ -58,20 +58,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"stint.dev/stint/internal/agent/spool/disk"
 	"stint.dev/stint/internal/agent/statedir"
 )
 
-const (
-	// newPrefix marks a journal that is being made, and one that is being removed. It is renamed
-	// into place when its lock is held, so that nobody can adopt it before, and out of it before
-	// the first of its files goes.
-	newPrefix = ".new-"
-	// staleAfter is the age at which what has no name as a journal is removed.
-	staleAfter = time.Hour
-)
+// staleAfter is the age at which what has no name as a journal is removed.
+const staleAfter = time.Hour
 
 // ErrBusy says that a living agent owns the journal.
-var ErrBusy = errors.New("another agent owns this journal")
+var ErrBusy = disk.ErrBusy
 
 // ErrExists says that the spool holds a journal of this attempt already.
 var ErrExists = errors.New("the same attempt of the same run was started before")
@@ -138,7 +133,7 @@ func (s *Spool) Create(meta Meta, limits Limits) (*Journal, error) {
 	if _, err := os.Lstat(final); err == nil {
 		return nil, existsError(final, meta)
 	}
-	dir, err := os.MkdirTemp(s.dir, newPrefix)
+	dir, err := os.MkdirTemp(s.dir, disk.NewPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("spool: make a journal in %s: %w", s.dir, err)
 	}
@@ -156,12 +151,12 @@ func (s *Spool) Create(meta Meta, limits Limits) (*Journal, error) {
 // existsError says why the journal at path is not to be made: its agent lives, or it waits.
 func existsError(path string, meta Meta) error {
 	waits := fmt.Errorf("spool: %s is there already: %w", path, ErrExists)
-	file, err := os.Open(filepath.Join(path, journalFile))
+	file, err := os.Open(filepath.Join(path, disk.JournalFile))
 	if err != nil {
 		return waits
 	}
 	defer file.Close()
-	if !locked(file) {
+	if !disk.Locked(file) {
 		return waits
 	}
 	m, _ := readMeta(path) // without it the pid is not known
@@ -169,17 +164,17 @@ func existsError(path string, meta Meta) error {
 }
 
 func create(dir, final string, meta Meta, limits Limits) (*Journal, error) {
-	file, err := createAs(filepath.Join(dir, journalFile), filepath.Join(final, journalFile))
+	file, err := disk.CreateAs(filepath.Join(dir, disk.JournalFile), filepath.Join(final, disk.JournalFile))
 	if err != nil {
 		return nil, err
 	}
 	j := newJournal(meta, limits)
-	j.dir, j.disk, j.lock = final, directory(final), file
+	j.dir, j.disk, j.lock = final, disk.Local(final), file
 	j.addHeader()
-	j.placed[0].file = osFile{file}
-	err = lock(file)
+	j.placed[0].file = disk.LocalFile{File: file}
+	err = disk.Lock(file)
 	if err == nil {
-		err = writeMeta(directory(dir), meta)
+		err = writeMeta(disk.Local(dir), meta)
 	}
 	if err == nil {
 		err = os.Rename(dir, final)
@@ -189,19 +184,6 @@ func create(dir, final string, meta Meta, limits Limits) (*Journal, error) {
 		return nil, err
 	}
 	return j, nil
-}
-
-// createAs makes a file at a path. Its errors name the path to which it is going to be moved.
-func createAs(path, later string) (*os.File, error) {
-	for {
-		fd, err := unix.Open(path, unix.O_CREAT|unix.O_EXCL|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
-		switch {
-		case err == nil:
-			return os.NewFile(uintptr(fd), later), nil
-		case !errors.Is(err, unix.EINTR):
-			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
-		}
-	}
 }
 
 // Entry is a journal that waits in the spool.
@@ -245,7 +227,7 @@ func (s *Spool) Names() ([]string, error) {
 // Entry returns the entry with a name, and whether it holds a journal.
 func (s *Spool) Entry(name string) (e Entry, there bool) {
 	e = Entry{Name: name, Path: filepath.Join(s.dir, name)}
-	_, err := os.Stat(filepath.Join(e.Path, journalFile))
+	_, err := os.Stat(filepath.Join(e.Path, disk.JournalFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return e, false
 	}
@@ -279,9 +261,9 @@ func onlyFiles(dir string) error {
 
 // opens reports whether the spool opens files of a name in a journal's directory.
 func opens(name string) bool {
-	_, _, segment := parseName(name)
-	name = strings.TrimSuffix(name, tmpSuffix)
-	return segment || name == metaFile || name == noteFile
+	_, _, segment := disk.ParseName(name)
+	name = strings.TrimSuffix(name, disk.TmpSuffix)
+	return segment || name == disk.MetaFile || name == disk.NoteFile
 }
 
 // Sweep removes what agents left that died while they made a journal (it is empty) or removed one
@@ -296,7 +278,7 @@ func (s *Spool) Sweep(now time.Time, host Host) {
 		if err != nil || now.Sub(info.ModTime()) <= staleAfter {
 			continue
 		}
-		if strings.HasPrefix(d.Name(), newPrefix) {
+		if strings.HasPrefix(d.Name(), disk.NewPrefix) {
 			_ = os.RemoveAll(filepath.Join(s.dir, d.Name()))
 		} else if run, ok := strings.CutPrefix(d.Name(), claimPrefix); ok {
 			s.sweepClaim(run, host)
@@ -313,7 +295,7 @@ func sizeOf(dir string) int64 {
 	var n int64
 	for _, f := range files {
 		if info, err := f.Info(); err == nil {
-			if _, _, ok := parseName(f.Name()); ok {
+			if _, _, ok := disk.ParseName(f.Name()); ok {
 				n += info.Size()
 			}
 		}

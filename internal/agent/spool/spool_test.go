@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"stint.dev/stint/internal/agent/spool/disk"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -109,7 +110,7 @@ func TestErrorsNameTheJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := j.lock.WriteAt([]byte("x"), 0)
-	if err == nil || !strings.Contains(err.Error(), only(t, s).Path+"/"+journalFile) {
+	if err == nil || !strings.Contains(err.Error(), only(t, s).Path+"/"+disk.JournalFile) {
 		t.Errorf("%v", err)
 	}
 	_ = j.Close() // the file is closed already
@@ -136,7 +137,7 @@ func TestNobodyElseMayRead(t *testing.T) {
 func TestAdoptCutsATornEnd(t *testing.T) {
 	s := open(t)
 	j := begin(t, s, Limits{})
-	path := filepath.Join(j.Path(), journalFile)
+	path := filepath.Join(j.Path(), disk.JournalFile)
 	_ = j.Close()
 	whole, err := os.ReadFile(path)
 	if err != nil {
@@ -157,7 +158,7 @@ func TestAdoptCutsATornEnd(t *testing.T) {
 
 func TestSweepRemovesWhatNeverGotItsName(t *testing.T) {
 	s := open(t)
-	dir, err := os.MkdirTemp(s.Dir(), newPrefix)
+	dir, err := os.MkdirTemp(s.Dir(), disk.NewPrefix)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +204,7 @@ func TestSweepRemovesWhatWasBeingRemoved(t *testing.T) {
 		t.Errorf("%q are left", left)
 	}
 	// The attempt can be made and removed again, whatever an earlier removal left.
-	left := filepath.Join(s.Dir(), newPrefix+filepath.Base(j.Path()))
+	left := filepath.Join(s.Dir(), disk.NewPrefix+filepath.Base(j.Path()))
 	if err := errors.Join(os.Mkdir(left, 0o700), os.WriteFile(filepath.Join(left, "journal"), []byte("x"), 0o600)); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"stint.dev/stint/internal/agent/spool/disk"
 	"stint.dev/stint/job"
 )
 
@@ -123,7 +124,7 @@ func (j *Journal) worthDeleting(n int) bool {
 func (j *Journal) deleteFiles(gone []*segment) error {
 	for _, s := range gone {
 		switch {
-		case s.name == journalFile:
+		case s.name == disk.JournalFile:
 			if err := s.file.Truncate(0); err != nil {
 				return err
 			}
@@ -152,7 +153,7 @@ func (j *Journal) writePlaced() (bool, error) {
 			continue
 		}
 		if !s.inPlace && s.name != "" { // it was in the tail
-			from, to := s.name, fileName(s.start)
+			from, to := s.name, disk.SegmentName(s.start)
 			if err := j.io(func() error { return j.disk.Rename(from, to) }); err != nil {
 				return false, err
 			}
@@ -162,7 +163,7 @@ func (j *Journal) writePlaced() (bool, error) {
 			return true, nil
 		}
 		// Each file is whole before the next one begins.
-		done, err := j.writeChunk(s, fileName(s.start))
+		done, err := j.writeChunk(s, disk.SegmentName(s.start))
 		if done {
 			s.inPlace = true
 			j.advanceAndNotify()
@@ -203,7 +204,7 @@ func (j *Journal) writeTail() (bool, error) {
 			j.tail.noteStale = true
 			return j.writeNote()
 		default:
-			return j.writeChunk(s, tailName(s.number))
+			return j.writeChunk(s, disk.TailName(s.number))
 		}
 	}
 	return false, nil
@@ -322,8 +323,6 @@ type commitNote struct {
 
 func (c commitNote) end() int64 { return c.At + int64(len(c.Records)) }
 
-const noteFile = "tail.json"
-
 // writeNote brings the note about the tail up to date, and deletes what was dropped.
 func (j *Journal) writeNote() (bool, error) {
 	t := &j.tail
@@ -344,7 +343,7 @@ func (j *Journal) writeNote() (bool, error) {
 			if !noted {
 				return nil
 			}
-			if err := j.disk.Remove(noteFile); !errors.Is(err, fs.ErrNotExist) {
+			if err := j.disk.Remove(disk.NoteFile); !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 			return nil
@@ -353,7 +352,7 @@ func (j *Journal) writeNote() (bool, error) {
 		if err != nil {
 			return err
 		}
-		if err := j.disk.Replace(noteFile, data, true); err != nil {
+		if err := j.disk.Replace(disk.NoteFile, data, true); err != nil {
 			return err
 		}
 		for _, s := range dead {

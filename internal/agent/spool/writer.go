@@ -4,6 +4,8 @@ import (
 	"errors"
 	"sync/atomic"
 	"time"
+
+	"stint.dev/stint/internal/agent/spool/disk"
 )
 
 // writer is whoever calls the file system for a journal: the goroutine of Start, and before
@@ -160,7 +162,7 @@ func (j *Journal) makeDurable(now time.Time) bool {
 		return false
 	}
 	j.durableAt = time.Time{}
-	_ = j.io(func() error { return j.disk.MakeDurable(metaFile) }) // a disk that cannot do it is no worse than before
+	_ = j.io(func() error { return j.disk.MakeDurable(disk.MetaFile) }) // a disk that cannot do it is no worse than before
 	return true
 }
 
@@ -169,7 +171,7 @@ func (j *Journal) failed(err error, now time.Time) {
 	j.retryAt = now.Add(retryAfter)
 	j.writer.notify = true
 	j.notifyProgress()
-	if full(err) && !j.writer.final && (j.fullReason == "" || j.writer.again) {
+	if disk.Full(err) && !j.writer.final && (j.fullReason == "" || j.writer.again) {
 		j.fullReason, j.writer.again = err.Error(), false
 		return
 	}

@@ -1,0 +1,52 @@
+package disk
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Names in a journal's directory.
+const (
+	// JournalFile is the first segment, and the file whose lock says who owns the journal.
+	JournalFile = "journal"
+	MetaFile    = "meta.json"
+	// NoteFile says what was dropped before the tail.
+	NoteFile = "tail.json"
+	// TmpSuffix ends the name of a small file while it is written.
+	TmpSuffix = ".tmp"
+)
+
+// NewPrefix marks the directory of a journal that is being made, and of one that is being removed.
+// It is renamed into place when its lock is held, so that nobody can adopt it before, and out of
+// it before the first of its files goes.
+const NewPrefix = ".new-"
+
+// SegmentName is the name of a segment that begins at an offset.
+func SegmentName(start int64) string {
+	if start == 0 {
+		return JournalFile
+	}
+	return fmt.Sprintf("%s.%016x", JournalFile, start)
+}
+
+// TailName is the name of a segment that has no place yet.
+func TailName(number int) string { return fmt.Sprintf("tail.%08d", number) }
+
+// ParseName takes the name of a segment's file apart. number is its offset, or its number in the
+// tail.
+func ParseName(name string) (number int64, tail, ok bool) {
+	if name == JournalFile {
+		return 0, false, true
+	}
+	var err error
+	if digits, found := strings.CutPrefix(name, JournalFile+"."); found {
+		number, err = strconv.ParseInt(digits, 16, 64)
+		return number, false, err == nil && number > 0 && name == SegmentName(number)
+	}
+	if digits, found := strings.CutPrefix(name, "tail."); found {
+		number, err = strconv.ParseInt(digits, 10, 32)
+		return number, true, err == nil && number > 0 && name == TailName(int(number))
+	}
+	return 0, false, false
+}
