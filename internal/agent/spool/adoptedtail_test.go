@@ -14,11 +14,11 @@ import (
 func adoptTail(t *testing.T) *model {
 	t.Helper()
 	m := newModel(t, open(t), Limits{Unsent: 1 << 20})
-	for len(m.j.tail.segments) < 3 {
+	for len(m.j.tail.Segments) < 3 {
 		m.print(job.Stdout, 6_000)
 		m.print(job.Stderr, 600)
 	}
-	if len(m.j.tail.gaps) > 0 {
+	if len(m.j.tail.Gaps) > 0 {
 		t.Fatal("something was dropped before: the test shows nothing")
 	}
 	m.stopWriter()
@@ -45,7 +45,7 @@ func (f unreadableFile) ReadAt(p []byte, at int64) (int, error) {
 func TestGapInAnAdoptedTail(t *testing.T) {
 	m := adoptTail(t)
 	m.j.mu.Lock()
-	m.j.dropOldest("the test wants it")
+	m.j.tail.DropOldest("the test wants it")
 	m.j.mu.Unlock()
 	m.j.Settle()
 	m.checkMissing(t)
@@ -56,8 +56,8 @@ func TestAdoptedTailOnADiskThatDoesNotAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := adoptTail(t)
 		gate := make(chan struct{})
-		for _, s := range m.j.tail.segments {
-			s.file = unreadableFile{s.file, gate}
+		for _, s := range m.j.tail.Segments {
+			s.File = unreadableFile{s.File, gate}
 		}
 		m.j.Start(func() {})
 		defer m.stopWriter()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/spool/disk"
+	"stint.dev/stint/internal/agent/spool/segment"
 )
 
 // conditions are how a disk behaves. A test changes them while the disk is in use.
@@ -45,7 +46,7 @@ func (c *conditions) wait() {
 	if c.delays != nil && !c.dead {
 		switch n := c.delays.IntN(100); {
 		case n < 20:
-			d = time.Duration(c.delays.Int64N(int64(stuckAfter / 2)))
+			d = time.Duration(c.delays.Int64N(int64(segment.StuckAfter / 2)))
 		case n < 23:
 			d = time.Duration(c.delays.Int64N(int64(settleLimit + time.Second)))
 		}

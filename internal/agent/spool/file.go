@@ -8,8 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"stint.dev/stint/internal/agent/spool/disk"
-	"stint.dev/stint/job"
+	"stint.dev/stint/internal/agent/spool/segment"
 	"stint.dev/stint/journal"
 )
 
@@ -28,60 +27,33 @@ var ErrTrimmed = errors.New("the beginning of the journal was deleted")
 // they become too many. When there is room again, or at the end of a step, what was dropped
 // is declared as a gap and the tail takes its place behind it.
 type Journal struct {
-	dir     string
-	disk    disk.Directory // nil when there never was one
-	lock    *os.File       // the first segment's file
-	limits  Limits
-	changed func() // more can be read; nil before Start
+	dir    string
+	lock   *os.File // the first segment's file
+	limits Limits
 
-	mu      sync.Mutex
-	meta    Meta
-	state   journal.Recovered // of everything that has its place
-	placed  []*segment        // in order; the last is appended to
-	tail    tail
-	streams map[streamKey]int64 // bytes of each stream that have their place, gaps included
-	gaps    int                 // streams' gaps so far
-	acked   int64
-	ackedAt time.Time // when acked grew last in this process
-	trimmed int64     // what precedes it was deleted, or is being deleted
-	// outputEnd is where the newest output ends that has its place and came to no file
-	// before. unattached is what an adoption let go of, in bytes.
-	outputEnd  int64
+	mu     sync.Mutex
+	meta   Meta
+	placed segment.Placed
+	tail   segment.Tail
+	writer segment.Writer
+	late   []lateCommit // of an adopted journal, in order
+	spare  [][]byte     // memory for the next that want it
+	// unattached is what an adoption let go of, in bytes.
 	unattached int64
-	late       []lateCommit // of an adopted journal, in order
-
-	onDisk     int64 // how far the journal stands on the disk without a break
-	memory     int64 // held by all chunks of placed segments
-	spare      [][]byte
-	writer     writer
-	diskErr    error  // why the disk is not written now
-	fullReason string // why output is not written to the disk now
-	retryAt    time.Time
-	// deletedAt is when delivered segments were deleted last. durableAt is when the journal
-	// shall be made to survive a loss of power; zero when it does, or need not.
-	deletedAt time.Time
-	durableAt time.Time
 }
 
 // InMemory makes a journal without a file. why is what kept it from the disk.
 func InMemory(meta Meta, limits Limits, why error) *Journal {
 	j := newJournal(meta, limits)
-	j.diskErr = why
-	j.addHeader()
+	j.writer.Err = why
+	j.placed.AddHeader()
 	return j
 }
 
 func newJournal(meta Meta, limits Limits) *Journal {
-	return &Journal{
-		meta: meta, limits: limits.withDefaults(), state: journal.NewRecovered(),
-		streams: map[streamKey]int64{}, tail: newTail(), writer: newWriter(),
-	}
-}
-
-// addHeader begins the first segment.
-func (j *Journal) addHeader() {
-	j.placed = []*segment{{name: disk.JournalFile, inPlace: true}}
-	j.memory += j.placed[0].add(journal.AppendHeader(nil), false, false)
+	j := &Journal{meta: meta, limits: limits.withDefaults(), placed: segment.NewPlaced(), tail: segment.NewTail()}
+	j.writer.Init(&j.mu, j.doOne)
+	return j
 }
 
 // Path is the journal's directory; empty when it is in memory only.
@@ -98,42 +70,42 @@ func (j *Journal) Meta() Meta {
 func (j *Journal) Size() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.state.Size
+	return j.placed.State.Size
 }
 
 // Acknowledged is how much of the journal the server has.
 func (j *Journal) Acknowledged() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.acked
+	return j.placed.Acked
 }
 
 // Unsent is how much can be read that the server does not have yet.
 func (j *Journal) Unsent() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return max(0, j.readable()-j.acked)
+	return max(0, j.readable()-j.placed.Acked)
 }
 
 // Waiting is everything that the server does not have yet.
 func (j *Journal) Waiting() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.state.Size - j.acked + j.tail.size()
+	return j.placed.Unsent() + j.tail.Size()
 }
 
 // DiskError is why the disk is not written now; nil while it is.
 func (j *Journal) DiskError() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.diskErr
+	return j.writer.Err
 }
 
 // Dropped reports whether output was dropped.
 func (j *Journal) Dropped() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.gaps > 0
+	return j.tail.GapCount > 0
 }
 
 // Append appends one record that is not output. It returns ErrFull when there is no room
@@ -168,10 +140,7 @@ func (j *Journal) append(rec []byte) error {
 // notifyAndUnlock makes the writer look for work, and notifies the readers itself when that is
 // held up. The caller holds mu.
 func (j *Journal) notifyAndUnlock() {
-	var changed func()
-	if !j.healthy() {
-		changed = j.changed
-	}
+	changed := j.writer.Changed()
 	j.mu.Unlock()
 	j.wake()
 	if changed != nil {
@@ -185,16 +154,16 @@ func (j *Journal) hasRoom(t journal.Type, n int64) bool {
 	if t != journal.TypeSample && t != journal.TypeNote && t != journal.TypeStatus {
 		return true
 	}
-	if j.state.Size-j.acked+j.tail.size() > j.limits.Unsent+j.limits.Unsent/16 {
+	if j.placed.Unsent()+j.tail.Size() > j.limits.Unsent+j.limits.Unsent/16 {
 		return false
 	}
-	return j.healthy() || j.memory+n <= j.window()+j.plainWindow()
+	return j.healthy() || j.placed.Memory+n <= j.window()+j.plainWindow()
 }
 
 // Finish appends the outcome, with the length and digest of everything before it.
 func (j *Journal) Finish(at time.Time, f journal.Final) error {
 	j.mu.Lock()
-	rec, err := j.state.Finish(at, f)
+	rec, err := j.placed.State.Finish(at, f)
 	if err == nil {
 		err = j.appendPlaced(rec, false)
 	}
@@ -204,39 +173,17 @@ func (j *Journal) Finish(at time.Time, f journal.Final) error {
 
 // appendPlaced appends a record at its place. The caller holds mu.
 func (j *Journal) appendPlaced(rec []byte, own bool) error {
-	last := j.placed[len(j.placed)-1]
-	output := journal.Type(rec[8]) == journal.TypeOutput
-	full := last.released || last.size >= j.segmentSize(output)
-	if full {
-		var err error
-		if last, err = j.nextSegment(); err != nil {
-			return err
-		}
-	}
-	if err := j.state.Take(rec); err != nil {
-		return err
-	}
-	if full {
-		j.placed = append(j.placed, last)
-	}
-	j.memory += last.add(rec, output, own)
-	return nil
-}
-
-// nextSegment is an empty segment behind all that have their place.
-func (j *Journal) nextSegment() (*segment, error) {
-	at, err := j.state.Checkpoint()
-	return &segment{start: at.Size, at: at}, err
+	return j.placed.Append(rec, own, j.segmentSize(journal.Type(rec[8]) == journal.TypeOutput))
 }
 
 // segmentSize is how long a segment gets. What may stay in memory is in small ones, because
 // memory is given back by whole segments.
 // Only output may not use the reserve, which stands behind what is in the file already.
 func (j *Journal) segmentSize(output bool) int64 {
-	if j.healthy() || !output && j.fullReason != "" && j.diskErr == nil {
+	if j.healthy() || !output && j.writer.FullReason != "" && j.writer.Err == nil {
 		return j.limits.Segment
 	}
-	return min(memorySegment, j.limits.Segment)
+	return min(segment.MemorySize, j.limits.Segment)
 }
 
 // ReadAt reads from an offset. Like any io.ReaderAt it returns io.EOF with what there is
@@ -257,25 +204,25 @@ func (j *Journal) ReadAt(p []byte, offset int64) (int, error) {
 func (j *Journal) readSome(p []byte, offset int64) (int, error) {
 	j.mu.Lock()
 	end := j.readable()
-	s := j.segmentOf(offset)
-	if offset < j.trimmed {
+	s := j.placed.Find(offset)
+	if offset < j.placed.Trimmed {
 		defer j.mu.Unlock()
-		return 0, trimmedError(offset, j.trimmed)
+		return 0, trimmedError(offset, j.placed.Trimmed)
 	}
 	if s == nil || offset >= end {
 		j.mu.Unlock()
 		return 0, io.EOF
 	}
-	from := offset - s.start
-	p = p[:min(int64(len(p)), end-offset, s.size-from)]
-	if from >= s.written || !s.inPlace && s.file == nil {
+	from := offset - s.Start
+	p = p[:min(int64(len(p)), end-offset, s.Size-from)]
+	if from >= s.Written || !s.InPlace && s.File == nil {
 		defer j.mu.Unlock()
-		if !s.inMemory(from) {
-			return 0, trimmedError(offset, s.end())
+		if !s.InMemory(from) {
+			return 0, trimmedError(offset, s.End())
 		}
-		return readChunks(s.chunks, p, from), nil
+		return s.ReadMemory(p, from), nil
 	}
-	f, n := s.file, min(int64(len(p)), s.written-from)
+	f, n := s.File, min(int64(len(p)), s.Written-from)
 	j.mu.Unlock()
 	got, err := f.ReadAt(p[:n], from)
 	if err == nil {
@@ -283,8 +230,8 @@ func (j *Journal) readSome(p []byte, offset int64) (int, error) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if offset < j.trimmed { // meanwhile
-		return 0, trimmedError(offset, j.trimmed)
+	if offset < j.placed.Trimmed { // meanwhile
+		return 0, trimmedError(offset, j.placed.Trimmed)
 	}
 	if errors.Is(err, io.EOF) { // which would be the end of the journal
 		err = io.ErrUnexpectedEOF
@@ -294,19 +241,6 @@ func (j *Journal) readSome(p []byte, offset int64) (int, error) {
 
 func trimmedError(offset, first int64) error {
 	return fmt.Errorf("%w: it begins at byte %d, and byte %d was asked for", ErrTrimmed, first, offset)
-}
-
-// segmentOf is the placed segment with the byte at an offset.
-func (j *Journal) segmentOf(offset int64) *segment {
-	for i := len(j.placed) - 1; i >= 0; i-- {
-		if s := j.placed[i]; offset >= s.start {
-			if offset < s.end() {
-				return s
-			}
-			return nil
-		}
-	}
-	return nil
 }
 
 // Readable is how far readers may go.
@@ -320,24 +254,22 @@ func (j *Journal) Readable() int64 {
 // pass on, an agent that comes after a crash then has too.
 func (j *Journal) readable() int64 {
 	if j.healthy() {
-		return j.onDisk
+		return j.placed.OnDisk
 	}
-	return j.state.Size
+	return j.placed.State.Size
 }
 
 // healthy reports whether output goes to the disk.
-func (j *Journal) healthy() bool {
-	return j.disk != nil && j.diskErr == nil && j.fullReason == "" && !j.writer.stuck(time.Now())
-}
+func (j *Journal) healthy() bool { return j.writer.Healthy() }
 
 // Acknowledge notes how far the server is. It may fall, after a server has lost its end.
 func (j *Journal) Acknowledge(size int64) {
 	j.mu.Lock()
-	if size > j.acked {
-		j.ackedAt = time.Now()
+	j.placed.Acknowledge(size, time.Now())
+	if !j.healthy() {
+		j.placed.Release()
 	}
-	j.acked = size
-	j.releaseMemory()
+	j.placed.Advance()
 	j.mu.Unlock()
 	j.wake()
 }
@@ -348,10 +280,4 @@ func (j *Journal) Refuse(why string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.meta.Refused = why
-}
-
-// streamKey names one stream of one step.
-type streamKey struct {
-	step   int
-	stream job.Stream
 }

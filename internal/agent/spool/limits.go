@@ -1,9 +1,6 @@
 package spool
 
-import (
-	"math"
-	"time"
-)
+import "math"
 
 // Limits bound what a journal may take. Zero fields take the defaults.
 type Limits struct {
@@ -26,15 +23,6 @@ const (
 	// queueLimit is how much may wait for a disk that works. Beyond it, whoever appends
 	// waits as any program does that writes faster than its disk.
 	queueLimit = 1 << 20
-	// stuckAfter is how long one call to the disk may take before it is not waited for.
-	stuckAfter = 250 * time.Millisecond
-	// retryAfter is when a disk that refused to be written is tried again.
-	retryAfter = time.Second
-	// deleteEvery is how often delivered segments are deleted that take little room.
-	deleteEvery = time.Second
-	// durableAfter is the age from which on a journal survives a loss of power. A job that ends
-	// sooner does not wait for the disk.
-	durableAfter = time.Second
 	// windowLimit bounds the output in memory that may have to be written in the end into
 	// the reserve of a full disk. What goes beyond it can still be dropped.
 	windowLimit = 2 << 20
@@ -45,12 +33,8 @@ const (
 	reserve = 4 << 20
 	// leastRoom is the part of the reserve for the ends of steps and the outcome alone.
 	leastRoom = 64 << 10
-	// takesFor is for how long after an acknowledgement the server counts as one that takes more.
-	takesFor = 10 * time.Second
 	// plainReserve is the part of the memory bound for samples and notes.
 	plainReserve = 1 << 20
-	// memorySegment is the grain in which memory is given back when there is no file.
-	memorySegment = 256 << 10
 )
 
 func (l Limits) withDefaults() Limits {

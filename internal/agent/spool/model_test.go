@@ -20,6 +20,7 @@ import (
 	"pgregory.net/rapid"
 
 	"stint.dev/stint/internal/agent/spool/disk"
+	"stint.dev/stint/internal/agent/spool/segment"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -35,7 +36,7 @@ type model struct {
 	j       *Journal
 	disk    *conditions
 	delays  uint64 // seed of how slow the disk is, which a goroutine then writes to; 0: it takes no time, and who appends writes
-	printed map[streamKey][]byte
+	printed map[segment.Stream][]byte
 	served  []byte
 	step    int
 	missing int  // bytes in gaps
@@ -68,11 +69,11 @@ func (m *model) interpose() {
 		m.disk.delays = rand.New(rand.NewPCG(m.delays, 0))
 	}
 	m.j.mu.Lock()
-	m.j.disk = faulty{disk.Local(m.j.dir), m.disk}
-	for _, list := range [][]*segment{m.j.placed, m.j.tail.segments} {
+	m.j.writer.Disk = faulty{disk.Local(m.j.dir), m.disk}
+	for _, list := range [][]*segment.Segment{m.j.placed.Segments, m.j.tail.Segments} {
 		for _, s := range list {
-			if s.file != nil {
-				s.file = faultyFile{s.file, m.disk}
+			if s.File != nil {
+				s.File = faultyFile{s.File, m.disk}
 			}
 		}
 	}
@@ -83,7 +84,7 @@ func (m *model) interpose() {
 }
 
 func (m *model) print(stream job.Stream, n int) {
-	key := streamKey{m.step, stream}
+	key := segment.Stream{Step: m.step, Stream: stream}
 	data := make([]byte, n)
 	for i := range data {
 		at := len(m.printed[key]) + i
@@ -118,7 +119,7 @@ func (m *model) breakDisk(err error) { m.disk.set(err) }
 func (m *model) heal() {
 	m.disk.set(nil)
 	m.j.mu.Lock()
-	m.j.retryAt = time.Time{}
+	m.j.writer.RetryAt = time.Time{}
 	m.j.mu.Unlock()
 	m.j.wake()
 }
@@ -128,11 +129,11 @@ func (m *model) heal() {
 func (m *model) stopWriter() {
 	j := m.j
 	j.mu.Lock()
-	j.writer.closed = true
+	j.writer.Closed = true
 	j.mu.Unlock()
 	j.wake()
-	if j.writer.async.Load() {
-		<-j.writer.ended
+	if j.writer.Async() {
+		<-j.writer.Ended
 	}
 	closeAll(j.files())
 	_ = j.lock.Close() // the test may have closed it
@@ -151,9 +152,9 @@ func (m *model) crash(power bool) {
 			m.t.Fatal(err)
 		}
 	}
-	unwritten := m.j.tail.noteStale || slices.ContainsFunc(m.j.tail.segments, func(s *segment) bool { return s.written < s.size })
-	m.risky = m.risky || unwritten || m.j.onDisk < m.j.state.Size || m.j.DiskError() != nil || m.j.fullReason != ""
-	given := slices.ContainsFunc(m.j.placed, func(s *segment) bool { return s.released }) // the server had it before the disk
+	unwritten := m.j.tail.NoteStale || slices.ContainsFunc(m.j.tail.Segments, func(s *segment.Segment) bool { return s.Written < s.Size })
+	m.risky = m.risky || unwritten || m.j.placed.OnDisk < m.j.placed.State.Size || m.j.DiskError() != nil || m.j.writer.FullReason != ""
+	given := slices.ContainsFunc(m.j.placed.Segments, func(s *segment.Segment) bool { return s.Released }) // the server had it before the disk
 	entries, err := m.spool.List()
 	if err != nil || len(entries) != 1 {
 		m.t.Fatalf("entries %+v, error %v", entries, err)
@@ -201,7 +202,7 @@ func (m *model) check() {
 		if tries > 1000 {
 			m.t.Fatalf("%d bytes wait and cannot be read", m.j.Waiting())
 		}
-		m.j.await(stuckAfter, func() bool { return m.j.readable() > m.j.acked }) // the writer may be a goroutine
+		m.j.await(segment.StuckAfter, func() bool { return m.j.readable() > m.j.placed.Acked }) // the writer may be a goroutine
 		m.deliver(1 << 30)
 	}
 	m.compare()
@@ -213,7 +214,7 @@ func (m *model) compare() {
 	if err != nil || rec.Torn != 0 || !rec.Ended || rec.Final.Bytes >= rec.Size {
 		m.t.Fatalf("delivered %d bytes: %+v, error %v", len(m.served), rec, err)
 	}
-	seen := map[streamKey]int{}
+	seen := map[segment.Stream]int{}
 	r := journal.NewReader(bytes.NewReader(m.served))
 	for {
 		rec, err := r.Next()
@@ -227,19 +228,19 @@ func (m *model) compare() {
 	}
 	for key, want := range m.printed {
 		if got := seen[key]; got != len(want) && (!m.risky || got > len(want)) {
-			m.t.Fatalf("step %d %s: %d bytes are accounted for, %d were printed", key.step, key.stream, got, len(want))
+			m.t.Fatalf("step %d %s: %d bytes are accounted for, %d were printed", key.Step, key.Stream, got, len(want))
 		}
 	}
 }
 
-func (m *model) checkRecord(rec journal.Record, seen map[streamKey]int) {
+func (m *model) checkRecord(rec journal.Record, seen map[segment.Stream]int) {
 	switch rec.Type {
 	case journal.TypeOutput:
 		o, err := journal.DecodeOutput(rec)
 		if err != nil {
 			m.t.Fatal(err)
 		}
-		key := streamKey{o.Step, o.Stream}
+		key := segment.Stream{Step: o.Step, Stream: o.Stream}
 		from := seen[key]
 		if from+len(o.Data) > len(m.printed[key]) || !bytes.Equal(o.Data, m.printed[key][from:from+len(o.Data)]) {
 			m.t.Fatalf("step %d %s: %d bytes at %d are not what was printed there", o.Step, o.Stream, len(o.Data), from)
@@ -250,7 +251,7 @@ func (m *model) checkRecord(rec journal.Record, seen map[streamKey]int) {
 		if err := journal.Decode(rec, &g); err != nil {
 			m.t.Fatal(err)
 		}
-		key := streamKey{g.Step, g.Stream}
+		key := segment.Stream{Step: g.Step, Stream: g.Stream}
 		from, to := g.AtBytes, g.AtBytes+g.Bytes
 		if from != int64(seen[key]) || to > int64(len(m.printed[key])) || lines(m.printed[key][from:to]) != g.Lines || g.Reason == "" {
 			m.t.Fatalf("gap %+v; %d bytes stand before it, %d were printed", g, seen[key], len(m.printed[key]))
@@ -259,6 +260,8 @@ func (m *model) checkRecord(rec journal.Record, seen map[streamKey]int) {
 		m.missing += int(g.Bytes)
 	}
 }
+
+func lines(b []byte) int64 { return int64(bytes.Count(b, []byte{'\n'})) }
 
 // Whatever comes together of output, delivery, full and failing disks, ends of steps and
 // crashes: what the server has in the end is what was printed, byte for byte, or a gap of
@@ -299,7 +302,7 @@ func drive(rt *rapid.T, dir string, delays uint64) {
 	if err != nil {
 		rt.Fatal(err)
 	}
-	m := &model{t: rt, spool: s, printed: map[streamKey][]byte{}, delays: delays, limits: Limits{
+	m := &model{t: rt, spool: s, printed: map[segment.Stream][]byte{}, delays: delays, limits: Limits{
 		Unsent: rapid.SampledFrom([]int64{64 << 10, 300 << 10, 4 << 20}).Draw(rt, "limit"), Memory: 64 << 10,
 		Segment: rapid.SampledFrom([]int64{2 << 10, 16 << 10}).Draw(rt, "segment"),
 	}}
@@ -356,7 +359,7 @@ func (m *model) persist() {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	if rec.Size < size || rec.Torn != 0 || !j.tail.empty() {
+	if rec.Size < size || rec.Torn != 0 || !j.tail.Empty() {
 		note, _ := os.ReadFile(filepath.Join(m.j.Path(), disk.NoteFile)) // for the eye
 		m.t.Fatalf("of %d bytes that are said to be on the disk, %d are there; %d are torn, the tail is %+v; note %s", size, rec.Size, rec.Torn, j.tail, note)
 	}

@@ -1,12 +1,11 @@
 package spool
 
 import (
-	"bytes"
 	"fmt"
 	"time"
 
+	"stint.dev/stint/internal/agent/spool/segment"
 	"stint.dev/stint/job"
-	"stint.dev/stint/journal"
 )
 
 // Kept says what became of output.
@@ -26,17 +25,17 @@ const (
 // It waits for a disk that is slower than the job, as a file would make the job wait, but
 // not for one that stands still.
 func (j *Journal) Output(rec []byte, step int, stream job.Stream, own bool) (next []byte, length int64, kept Kept) {
-	key := streamKey{step, stream}
+	key := segment.Stream{Step: step, Stream: stream}
 	j.mu.Lock()
-	j.writer.waitForRoom(j)
-	length = j.state.Size
+	j.waitForQueue()
+	length = j.placed.State.Size
 	if own = own && cap(rec) > 0 && len(rec) >= cap(rec)/4; own {
 		next = j.buffer(cap(rec))
 	}
-	if j.tail.empty() && j.hasRoomForOutput(int64(len(rec))) {
+	if j.tail.Empty() && j.hasRoomForOutput(int64(len(rec))) {
 		if j.appendPlaced(rec, own) == nil {
-			j.streams[key] += rawLen(rec)
-			j.outputEnd = j.state.Size
+			j.placed.Streams[key] += segment.OutputBytes(rec)
+			j.placed.OutputEnd = j.placed.State.Size
 		}
 	} else {
 		kept = j.appendToTail(rec, key, own)
@@ -45,17 +44,12 @@ func (j *Journal) Output(rec []byte, step int, stream job.Stream, own bool) (nex
 	return next, length, kept
 }
 
-// front is what stands before the raw bytes in an output record.
-const front = journal.FrameSize + journal.OutputPrefix
-
-func rawLen(rec []byte) int64 { return int64(len(rec) - front) }
-
 // hasRoomForOutput reports whether output may have its place now.
 func (j *Journal) hasRoomForOutput(n int64) bool {
-	if j.state.Size-j.acked+n > j.limits.Unsent/2 {
+	if j.placed.Unsent()+n > j.limits.Unsent/2 {
 		return false
 	}
-	return j.healthy() || j.memory+n <= j.window()
+	return j.healthy() || j.placed.Memory+n <= j.window()
 }
 
 // buffer is memory of at least a size, used before if there is such.
@@ -81,56 +75,14 @@ func (j *Journal) recycle(b []byte) {
 	}
 }
 
-// tail is output that has no place in the journal yet, and what was dropped before it.
-type tail struct {
-	segments  []*segment // oldest first
-	gaps      map[streamKey]*job.Gap
-	number    int   // of the newest segment
-	dropped   int   // number of the newest segment that was dropped
-	memory    int64 // held by chunks
-	moving    *move // a segment on its way to its place
-	hasRoom   bool  // there was room; go on while there is
-	moveAll   bool  // place it all, room or not
-	discarded []*segment
-	commits   []commitNote // what has got its place, and the disk does not show it yet
-	hasNote   bool         // the disk may have a note about the tail
-	noteStale bool         // and it does not say how things are
-	noteFirst bool         // nor what placed segments depend on: they wait for it
-}
-
-// count is output by bytes and lines.
-type count struct{ bytes, lines int64 }
-
-func newTail() tail { return tail{gaps: map[streamKey]*job.Gap{}} }
-
-func (t *tail) empty() bool { return len(t.segments) == 0 && len(t.gaps) == 0 && t.moving == nil }
-
-func (t *tail) size() int64 {
-	var n int64
-	for _, s := range t.segments {
-		n += s.size
-	}
-	return n
-}
-
 // appendToTail appends output to the tail, and drops the oldest of it when it is too much.
-func (j *Journal) appendToTail(rec []byte, key streamKey, own bool) Kept {
+func (j *Journal) appendToTail(rec []byte, key segment.Stream, own bool) Kept {
 	t := &j.tail
-	n := len(t.segments)
-	t.noteStale = t.noteStale || t.hasNote && t.empty() // it was of a tail before
-	if n == 0 || t.segments[n-1].size >= j.segmentSize(true) {
-		t.number++
-		t.segments = append(t.segments, &segment{number: t.number, counts: map[streamKey]count{}, startedAt: time.Now()})
-		n++
+	t.Append(rec, key, own, j.segmentSize(true), time.Now())
+	for len(t.Segments) > 0 && j.tooMuchTail() {
+		t.DropOldest(j.dropReason())
 	}
-	s := t.segments[n-1]
-	t.memory += s.add(rec, true, own)
-	c := s.counts[key]
-	s.counts[key] = count{c.bytes + rawLen(rec), c.lines + lines(rec[front:])}
-	for len(t.segments) > 0 && j.tooMuchTail() {
-		j.dropOldest(j.dropReason())
-	}
-	if len(t.segments) == 0 {
+	if len(t.Segments) == 0 {
 		return Dropped
 	}
 	return InTail
@@ -140,52 +92,22 @@ func (j *Journal) appendToTail(rec []byte, key streamKey, own bool) Kept {
 // is left to the steps that follow.
 func (j *Journal) tooMuchTail() bool {
 	t := &j.tail
-	placed := max(0, j.memory-j.window()-j.plainWindow()) // of the steps before, in memory
-	if t.memory > max(j.limits.Memory-placed, min(tailLimit, j.limits.Memory)) {
+	placed := max(0, j.placed.Memory-j.window()-j.plainWindow()) // of the steps before, in memory
+	if t.Memory > max(j.limits.Memory-placed, min(tailLimit, j.limits.Memory)) {
 		return true
 	}
-	return len(t.segments) > 1 && t.size() > (j.limits.Unsent-(j.state.Size-j.acked))*3/4
-}
-
-// dropOldest counts the oldest segment of the tail into gaps.
-func (j *Journal) dropOldest(why string) {
-	t := &j.tail
-	s := t.segments[0]
-	t.segments = t.segments[1:]
-	j.addGaps(t.gaps, s.counts, s.startedAt, why)
-	t.memory -= s.free()
-	s.dropped = true
-	t.dropped, t.noteStale = s.number, true
-	if s.name != "" {
-		t.discarded = append(t.discarded, s)
-	}
-}
-
-// addGaps adds what is lost to a set of gaps.
-func (j *Journal) addGaps(gaps map[streamKey]*job.Gap, lost map[streamKey]count, at time.Time, why string) {
-	for key, c := range lost {
-		g := gaps[key]
-		if g == nil {
-			g = &job.Gap{Step: key.step, Stream: key.stream, Reason: why, At: at}
-			gaps[key] = g
-			j.gaps++
-		}
-		g.Bytes += c.bytes
-		g.Lines += c.lines
-	}
+	return len(t.Segments) > 1 && t.Size() > (j.limits.Unsent-j.placed.Unsent())*3/4
 }
 
 // dropReason says what keeps output from being kept.
 func (j *Journal) dropReason() string {
 	switch {
-	case j.disk == nil || j.diskErr != nil:
-		return fmt.Sprintf("the spool cannot be written (%v) and the memory for output was full", j.diskErr)
-	case j.fullReason != "":
-		return j.fullReason + ", and the memory for output was full"
-	case j.writer.stuck(time.Now()):
+	case j.writer.Disk == nil || j.writer.Err != nil:
+		return fmt.Sprintf("the spool cannot be written (%v) and the memory for output was full", j.writer.Err)
+	case j.writer.FullReason != "":
+		return j.writer.FullReason + ", and the memory for output was full"
+	case j.writer.Stuck(time.Now()):
 		return "the disk of the spool did not answer, and the memory for output was full"
 	}
 	return fmt.Sprintf("the spool's limit of %s was reached before the server had taken it", job.Bytes(j.limits.Unsent))
 }
-
-func lines(b []byte) int64 { return int64(bytes.Count(b, []byte{'\n'})) }

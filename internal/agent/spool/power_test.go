@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"stint.dev/stint/internal/agent/spool/disk"
+	"stint.dev/stint/internal/agent/spool/segment"
 	"stint.dev/stint/job"
 )
 
@@ -44,12 +45,12 @@ func TestDeletionWaitsForTheDisk(t *testing.T) {
 	s := open(t)
 	j := begin(t, s, Limits{Unsent: 1 << 20})
 	var calls []string
-	j.disk = recording{disk.Local(j.dir), &calls}
+	j.writer.Disk = recording{disk.Local(j.dir), &calls}
 	for range 4 {
 		put(j, 100_000)
 	}
 	j.Acknowledge(j.Size())
-	want := []string{"replace meta.json, durably", "remove " + disk.SegmentName(j.placed[0].start-j.placed[0].size)}
+	want := []string{"replace meta.json, durably", "remove " + disk.SegmentName(j.placed.Segments[0].Start-j.placed.Segments[0].Size)}
 	if !slices.Equal(calls, want) {
 		t.Errorf("calls %q, want %q", calls, want)
 	}
@@ -64,10 +65,10 @@ func TestJournalOfALongJobIsMadeDurable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := begin(t, s, Limits{})
 		var calls []string
-		j.disk = recording{disk.Local(j.dir), &calls}
+		j.writer.Disk = recording{disk.Local(j.dir), &calls}
 		j.Start(func() {})
 		put(j, 1000)
-		j.await(durableAfter-1, func() bool { return false }) // time passes
+		j.await(segment.DurableAfter-1, func() bool { return false }) // time passes
 		synctest.Wait()
 		if len(calls) > 0 {
 			t.Errorf("calls of a short job: %q", calls)
@@ -117,10 +118,10 @@ func TestEmptyMeta(t *testing.T) {
 			}
 			continue
 		}
-		if !errors.Is(err, ErrNoBeginning) || only(t, s).Meta.Refused == "" || !slices.Equal(filesIn(t, j.Path()), before) {
+		if !errors.Is(err, segment.ErrNoBeginning) || only(t, s).Meta.Refused == "" || !slices.Equal(filesIn(t, j.Path()), before) {
 			t.Errorf("error %v, meta %+v, files %q, before %q", err, only(t, s).Meta, filesIn(t, j.Path()), before)
 		}
-		if _, _, err := s.Adopt(t.Context(), only(t, s)); !errors.Is(err, ErrNoBeginning) {
+		if _, _, err := s.Adopt(t.Context(), only(t, s)); !errors.Is(err, segment.ErrNoBeginning) {
 			t.Errorf("the second time: %v", err)
 		}
 	}
@@ -146,7 +147,7 @@ func TestDamagedNote(t *testing.T) {
 		for range 20 {
 			m.print(job.Stdout, 60_000)
 		}
-		if m.j.tail.empty() || !m.j.tail.hasNote {
+		if m.j.tail.Empty() || !m.j.tail.HasNote {
 			t.Fatal("there is no tail, or no note about it: the test shows nothing")
 		}
 		placed := m.j.Size()
@@ -155,7 +156,7 @@ func TestDamagedNote(t *testing.T) {
 			t.Fatal(err)
 		}
 		j, rec, err := s.Adopt(t.Context(), only(t, s))
-		if err != nil || rec.Size != placed || j.Unattached() == 0 || !j.tail.empty() {
+		if err != nil || rec.Size != placed || j.Unattached() == 0 || !j.tail.Empty() {
 			t.Fatalf("note %q: recovered %+v, error %v", text, rec, err)
 		}
 		if err := j.Close(); err != nil {
@@ -181,7 +182,7 @@ func TestReadingWhatWasDeleted(t *testing.T) {
 	j.Acknowledge(j.Size())
 	check := func(j *Journal) {
 		t.Helper()
-		first := j.placed[0].start
+		first := j.placed.Segments[0].Start
 		buf := make([]byte, 1000)
 		for _, at := range []int64{0, 16, first / 2, first - 1} {
 			if n, err := j.ReadAt(buf, at); n != 0 || !errors.Is(err, ErrTrimmed) || errors.Is(err, io.EOF) {
@@ -214,7 +215,7 @@ func TestReadingWhatIsBeingDeleted(t *testing.T) {
 		put(j, 100_000)
 	}
 	j.mu.Lock()
-	j.placed[0].file = deleting{j.placed[0].file, func() { j.Acknowledge(j.Size()) }}
+	j.placed.Segments[0].File = deleting{j.placed.Segments[0].File, func() { j.Acknowledge(j.Size()) }}
 	j.mu.Unlock()
 	if n, err := j.ReadAt(make([]byte, 100), 20); n != 0 || !errors.Is(err, ErrTrimmed) {
 		t.Errorf("%d bytes, error %v", n, err)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 
 	"stint.dev/stint/internal/agent/spool/disk"
+	"stint.dev/stint/internal/agent/spool/segment"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -13,15 +14,15 @@ import (
 // lateCommit is what had got its place before an agent died, as far as the disk does not show
 // it: some records, and a segment of the tail behind them.
 type lateCommit struct {
-	note    commitNote
+	note    segment.CommitNote
 	records [][]byte
-	segment *segment // nil: none, or it has the name of its place
-	frames  []byte   // of the segment's records
+	segment *segment.Segment // nil: none, or it has the name of its place
+	frames  []byte           // of the segment's records
 }
 
 // loadCommits reads what the commits of a note speak of. It returns the numbers of the
 // segments of the tail that belong to them.
-func (j *Journal) loadCommits(ctx context.Context, commits []commitNote) (numbers []int64, err error) {
+func (j *Journal) loadCommits(ctx context.Context, commits []segment.CommitNote) (numbers []int64, err error) {
 	for _, c := range commits {
 		late := lateCommit{note: c}
 		for rest, at := c.Records, c.At; len(rest) > 0; {
@@ -45,7 +46,7 @@ func (j *Journal) loadCommits(ctx context.Context, commits []commitNote) (number
 }
 
 // loadCommitted opens a segment of the tail; nil when it is gone, or has its place.
-func (j *Journal) loadCommitted(ctx context.Context, n int64) (*segment, []byte, error) {
+func (j *Journal) loadCommitted(ctx context.Context, n int64) (*segment.Segment, []byte, error) {
 	s, err := j.loadTailSegment(ctx, n)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
@@ -53,8 +54,8 @@ func (j *Journal) loadCommitted(ctx context.Context, n int64) (*segment, []byte,
 	if err != nil {
 		return nil, nil, err
 	}
-	j.tail.number = max(j.tail.number, int(n))
-	frames, err := readFrames(segmentReader{s.file, s.written, nil}, s.size)
+	j.tail.Take(int(n))
+	frames, err := segment.ReadFrames(s.Reader(), s.Size)
 	return s, frames, err
 }
 
@@ -62,10 +63,10 @@ func (j *Journal) loadCommitted(ctx context.Context, n int64) (*segment, []byte,
 // also those that do not. What stood before them and was lost was not output; the server may
 // have it, which is why they have to wait until it was asked.
 func (j *Journal) redo(all bool) error {
-	for len(j.late) > 0 && (all || j.late[0].note.At <= j.state.Size) {
+	for len(j.late) > 0 && (all || j.late[0].note.At <= j.placed.State.Size) {
 		c := j.late[0]
 		j.late = j.late[1:]
-		if size, end := j.state.Size, c.note.end(); j.state.Ended || size > end || size == end && c.segment == nil {
+		if size, end := j.placed.State.Size, c.note.End(); j.placed.State.Ended || size > end || size == end && c.segment == nil {
 			j.forget(c)
 			continue
 		}
@@ -79,8 +80,8 @@ func (j *Journal) redo(all bool) error {
 // apply appends a late commit.
 func (j *Journal) apply(c lateCommit) error {
 	t := &j.tail
-	done := j.state.Size - c.note.At // of its records
-	note := commitNote{At: j.state.Size, After: c.note.After}
+	done := j.placed.State.Size - c.note.At // of its records
+	note := segment.CommitNote{At: j.placed.State.Size, After: c.note.After}
 	for _, rec := range c.records {
 		if done -= int64(len(rec)); done >= 0 {
 			continue
@@ -91,17 +92,17 @@ func (j *Journal) apply(c lateCommit) error {
 		note.Records = append(note.Records, rec...)
 	}
 	if c.segment != nil {
-		note.Name = c.segment.name
-		j.insertSegment(c.segment, c.frames)
+		note.Name = c.segment.Name
+		j.placed.Insert(c.segment, c.frames)
 	}
-	t.commits, t.noteStale = append(t.commits, note), true
+	t.Commit(note)
 	return nil
 }
 
 // forget drops a late commit: the journal has it.
 func (j *Journal) forget(c lateCommit) {
 	if c.segment != nil {
-		j.tail.discarded, j.tail.noteStale = append(j.tail.discarded, c.segment), true
+		j.tail.Discard(c.segment)
 	}
 }
 
@@ -115,8 +116,8 @@ func (j *Journal) dropLate() (bytes int64) {
 			}
 		}
 		if c.segment != nil {
-			for _, n := range c.segment.counts {
-				bytes += n.bytes
+			for _, n := range c.segment.Counts {
+				bytes += n.Bytes
 			}
 		}
 		j.forget(c)

@@ -3,7 +3,6 @@ package spool
 import (
 	"errors"
 
-	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
@@ -18,23 +17,15 @@ func (j *Journal) DropTail() (bytes int64) {
 }
 
 func (j *Journal) dropTail(why string) (bytes int64) {
-	t := &j.tail
 	bytes = j.dropLate()
-	for len(t.segments) > 0 {
-		j.dropOldest(why)
-	}
-	for _, g := range t.gaps {
-		bytes += g.Bytes
-	}
-	t.gaps, t.noteStale, t.noteFirst = map[streamKey]*job.Gap{}, true, true
-	return bytes
+	return bytes + j.tail.Clear(why)
 }
 
 // Extend appends whole records that the server has and this host lost.
 func (j *Journal) Extend(data []byte) (used int, err error) {
 	j.mu.Lock()
 	for err == nil {
-		_, n, nextErr := journal.Next(data[used:], j.state.Size)
+		_, n, nextErr := journal.Next(data[used:], j.placed.State.Size)
 		if errors.Is(nextErr, journal.ErrShort) {
 			break
 		}
@@ -53,5 +44,5 @@ func (j *Journal) Extend(data []byte) (used int, err error) {
 func (j *Journal) Recovered() journal.Recovered {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.state
+	return j.placed.State
 }

@@ -4,67 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"time"
 
 	"stint.dev/stint/internal/agent/spool/disk"
+	"stint.dev/stint/internal/agent/spool/segment"
 )
-
-// request is what others want of the writer. It answers on reply, once.
-type request struct {
-	serve func(r *request, idle bool) (done bool, err error) // with mu held
-	begun bool
-	until int64 // of persist: what has to be on the disk
-	reply chan error
-}
 
 // ask posts a request to the writer and waits for its reply, as long as the disk gets on: at
 // most for limit without progress. What was not answered by then is done when the disk answers.
-func (j *Journal) ask(limit time.Duration, serve func(r *request, idle bool) (bool, error)) error {
-	r := &request{serve: serve, reply: make(chan error, 1)}
-	j.mu.Lock()
-	if j.writer.closed {
-		j.mu.Unlock()
-		return os.ErrClosed
-	}
-	j.writer.requests = append(j.writer.requests, r)
-	j.mu.Unlock()
-	err := errSlow
-	answered := false
-	j.await(limit, func() bool {
-		if !answered {
-			select {
-			case err = <-r.reply:
-				answered = true
-			default:
-			}
-		}
-		return answered
-	})
-	return err
-}
-
-// serveFirst serves the oldest request. idle says that there is no other work. It reports
-// whether the request was answered.
-func (j *Journal) serveFirst(idle bool) bool {
-	w := &j.writer
-	if len(w.requests) == 0 {
-		return false
-	}
-	r := w.requests[0]
-	done, err := r.serve(r, idle)
-	if !done {
-		return false
-	}
-	r.reply <- err
-	w.requests = w.requests[1:]
-	for w.closed && len(w.requests) > 0 { // nobody will come back to them
-		w.requests[0].reply <- os.ErrClosed
-		w.requests = w.requests[1:]
-	}
-	j.notifyProgress()
-	return true
+func (j *Journal) ask(limit time.Duration, serve segment.Serve) error {
+	return j.writer.Ask(limit, serve)
 }
 
 // settleLimit bounds the wait for a disk that does not answer at the end of a step and of the
@@ -81,33 +31,33 @@ func (j *Journal) Settle() {
 	j.mu.Lock()
 	t := &j.tail
 	_ = j.redo(true) // it was encoded by an agent of ours, and read when the journal was adopted
-	if t.empty() {
+	if t.Empty() {
 		j.mu.Unlock()
 		j.wake()
 		return
 	}
-	t.moveAll = true
+	t.MoveAll = true
 	for j.tailExceedsDisk() {
-		j.dropOldest(j.dropReason())
+		t.DropOldest(j.dropReason())
 	}
 	j.mu.Unlock()
-	placed := j.await(settleLimit, func() bool { return j.tail.empty() })
+	placed := j.await(settleLimit, func() bool { return j.tail.Empty() })
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	t.moveAll = false
+	t.MoveAll = false
 	if placed {
 		return
 	}
 	why := "the disk of the spool did not answer"
-	if m := t.moving; m != nil {
-		m.abandoned, t.moving = true, nil
-		j.abandonMove(m, why)
+	if m := t.Moving; m != nil {
+		m.Abandoned, t.Moving = true, nil
+		t.AbandonMove(m, why)
 	}
-	for len(t.segments) > 0 {
-		j.dropOldest(why)
+	for len(t.Segments) > 0 {
+		t.DropOldest(why)
 	}
-	m := &move{gaps: t.gaps}
-	t.gaps = newTail().gaps
+	m := t.BeginMove()
+	t.Moving = nil
 	j.finishMove(m, nil)
 }
 
@@ -118,7 +68,7 @@ func (j *Journal) waitForServer() {
 	defer timer.Stop()
 	for least := int64(math.MaxInt64); ; {
 		j.mu.Lock()
-		wanted, size, progress := j.tailExceedsDisk() && j.writer.async.Load(), j.tail.size(), j.writer.progress
+		wanted, size, progress := j.tailExceedsDisk() && j.writer.Async(), j.tail.Size(), j.writer.Progress()
 		j.mu.Unlock()
 		if !wanted {
 			return
@@ -148,28 +98,28 @@ func (j *Journal) Persist() error {
 }
 
 // servePersist serves Persist: at once when it is new, and then when all is written or refused.
-func (j *Journal) servePersist(r *request, idle bool) (bool, error) {
-	if j.disk == nil {
-		return true, j.diskErr
+func (j *Journal) servePersist(r *segment.Request, idle bool) (bool, error) {
+	if j.writer.Disk == nil {
+		return true, j.writer.Err
 	}
-	if !r.begun {
-		r.begun, r.until = true, j.state.Size
-		j.writer.final, j.retryAt, j.fullReason, j.diskErr = true, time.Time{}, "", nil
+	if !r.Begun {
+		r.Begun, r.Until = true, j.placed.State.Size
+		j.writer.Final = true
+		j.writer.Forgive()
 		j.giveBackReserve()
-		if j.placed[len(j.placed)-1].released { // what the server has needs no file, but something has to say so
-			next, err := j.nextSegment()
+		if j.placed.Last().Released { // what the server has needs no file, but something has to say so
+			next, err := j.placed.Next()
 			if err != nil {
 				return true, err
 			}
-			j.placed = append(j.placed, next)
+			j.placed.Segments = append(j.placed.Segments, next)
 		}
 	}
-	holes := slices.ContainsFunc(j.placed, func(s *segment) bool { return s.released })
 	switch {
-	case j.diskErr != nil:
-		return true, j.diskErr
-	case j.onDisk >= r.until && !holes:
-		return true, j.io(func() error { return j.disk.Holds(j.lock) })
+	case j.writer.Err != nil:
+		return true, j.writer.Err
+	case j.placed.OnDisk >= r.Until && !j.placed.HasHoles():
+		return true, j.io(func() error { return j.writer.Disk.Holds(j.lock) })
 	case idle:
 		return true, errIncomplete
 	}
@@ -180,17 +130,17 @@ var errIncomplete = errors.New("not all of the journal could be written")
 
 // giveBackReserve frees what was allocated ahead, for the files that follow.
 func (j *Journal) giveBackReserve() {
-	for _, s := range j.placed {
-		if s.ready > s.written && s.file != nil {
-			f, size := s.file, s.written
+	for _, s := range j.placed.Segments {
+		if s.Ready > s.Written && s.File != nil {
+			f, size := s.File, s.Written
 			_ = j.io(func() error { return f.Truncate(size) }) // what it does not free is missing later, which is an error then
-			s.ready = 0
+			s.Ready = 0
 		}
 	}
 }
 
 // closeLimit bounds the wait for a disk that does not answer when nothing more depends on it.
-const closeLimit = 2 * stuckAfter
+const closeLimit = 2 * segment.StuckAfter
 
 // Close writes what waits, gives up the lock and keeps the journal for whoever delivers it
 // next. The error is for the note on how far the server is; the journal itself stays. A
@@ -205,22 +155,22 @@ func (j *Journal) Close() error {
 }
 
 // serveClose serves Close, when there is no other work.
-func (j *Journal) serveClose(_ *request, idle bool) (bool, error) {
+func (j *Journal) serveClose(_ *segment.Request, idle bool) (bool, error) {
 	if !idle {
 		return false, nil
 	}
-	j.writer.closed = true
-	if j.disk == nil {
+	j.writer.Closed = true
+	if j.writer.Disk == nil {
 		return true, nil
 	}
 	j.giveBackReserve()
-	changed := j.meta.Acknowledged != j.acked || j.meta.Refused != ""
-	j.meta.Acknowledged = j.acked
+	changed := j.meta.Acknowledged != j.placed.Acked || j.meta.Refused != ""
+	j.meta.Acknowledged = j.placed.Acked
 	meta, files := j.meta, j.files()
 	return true, j.io(func() error {
 		var err error
 		if changed {
-			err = writeMeta(j.disk, meta)
+			err = writeMeta(j.writer.Disk, meta)
 		}
 		closeAll(files)
 		return errors.Join(err, j.lock.Close())
@@ -230,14 +180,14 @@ func (j *Journal) serveClose(_ *request, idle bool) (bool, error) {
 // files are the open files of all segments but the first, which is the lock.
 func (j *Journal) files() []disk.File {
 	var all []disk.File
-	for _, s := range slices.Concat(j.placed, j.tail.segments, j.tail.discarded) {
-		if s.file != nil && s.name != disk.JournalFile {
-			all = append(all, s.file)
+	for _, s := range slices.Concat(j.placed.Segments, j.tail.Segments, j.tail.Discarded) {
+		if s.File != nil && s.Name != disk.JournalFile {
+			all = append(all, s.File)
 		}
 	}
 	for _, c := range j.late {
 		if c.segment != nil {
-			all = append(all, c.segment.file)
+			all = append(all, c.segment.File)
 		}
 	}
 	return all
@@ -258,14 +208,14 @@ func (j *Journal) Remove() error {
 }
 
 // serveRemove serves Remove, at once: what has not been written is of no use any more.
-func (j *Journal) serveRemove(*request, bool) (bool, error) {
-	j.writer.closed = true
-	if j.disk == nil {
+func (j *Journal) serveRemove(*segment.Request, bool) (bool, error) {
+	j.writer.Closed = true
+	if j.writer.Disk == nil {
 		return true, nil
 	}
 	files := j.files()
 	return true, j.io(func() error {
-		err := j.disk.Clear()
+		err := j.writer.Disk.Clear()
 		closeAll(files)
 		return errors.Join(err, j.lock.Close())
 	})

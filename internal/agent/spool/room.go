@@ -8,26 +8,14 @@ import (
 	"stint.dev/stint/job"
 )
 
-// room is how much of the reserve is allocated on the disk behind what is written.
-func (j *Journal) room() (n int64) {
-	for _, s := range j.placed {
-		n += max(0, s.ready-s.written)
-	}
-	return n
-}
-
 // roomLeft is how much more than the ends of steps and the outcome a full disk has room for; what
 // has its place in memory is in it.
-func (j *Journal) roomLeft() int64 { return max(0, j.room()-leastRoom) }
-
-// serverTakes reports whether the server has acknowledged more of the journal of late: then it
-// most probably takes also what a full disk has no room for.
-func (j *Journal) serverTakes() bool {
-	return !j.ackedAt.IsZero() && time.Since(j.ackedAt) < takesFor
-}
+func (j *Journal) roomLeft() int64 { return max(0, j.placed.Reserved()-leastRoom) }
 
 // needsRoom reports whether what has its place in memory will need room on a full disk.
-func (j *Journal) needsRoom() bool { return j.fullReason != "" && !j.serverTakes() }
+func (j *Journal) needsRoom() bool {
+	return j.writer.FullReason != "" && !j.placed.ServerTakes(time.Now())
+}
 
 // window is how much output may wait at its place while the disk is not written. On a full disk
 // it is what the reserve has room for, unless the server takes it: the outcome comes behind it,
@@ -50,17 +38,17 @@ func (j *Journal) plainWindow() int64 {
 
 // tailExceedsDisk reports whether the tail is more than fits on a full disk in the end.
 func (j *Journal) tailExceedsDisk() bool {
-	if j.fullReason == "" || len(j.tail.segments) == 0 {
+	if j.writer.FullReason == "" || len(j.tail.Segments) == 0 {
 		return false
 	}
-	size := j.tail.size()
-	return len(j.tail.segments) > 1 && size > tailLimit || j.needsRoom() && size > j.roomLeft()-j.memory
+	size := j.tail.Size()
+	return len(j.tail.Segments) > 1 && size > tailLimit || j.needsRoom() && size > j.roomLeft()-j.placed.Memory
 }
 
 // checkRoom returns an error when the disk has no room for the reserve.
 func (j *Journal) checkRoom() error {
-	s := j.placed[len(j.placed)-1]
-	f, ready, written := s.file, s.ready, s.written
+	s := j.placed.Last()
+	f, ready, written := s.File, s.Ready, s.Written
 	if ready >= written+reserve {
 		return nil
 	}
@@ -71,7 +59,7 @@ func (j *Journal) checkRoom() error {
 		}
 		return err
 	})
-	s.ready = ready
+	s.Ready = ready
 	if disk.Full(err) {
 		return err
 	}
@@ -81,7 +69,7 @@ func (j *Journal) checkRoom() error {
 // left is how much the disk has beyond what is left to others, and an error if that is less
 // than is wanted.
 func (j *Journal) left(wanted int64) (int64, error) {
-	free, total, err := j.disk.Free()
+	free, total, err := j.writer.Disk.Free()
 	if err != nil {
 		return 0, err
 	}
@@ -117,7 +105,7 @@ func (j *Journal) allocate(f disk.File, ready, size int64) (int64, error) {
 // allocateSome takes as much of the reserve as a full disk still has, also of what is left to
 // others, and returns how far the file is allocated.
 func (j *Journal) allocateSome(f disk.File, ready, written int64) int64 {
-	free, _, err := j.disk.Free()
+	free, _, err := j.writer.Disk.Free()
 	if err != nil {
 		return ready
 	}

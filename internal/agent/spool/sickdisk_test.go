@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/spool/disk"
+	"stint.dev/stint/internal/agent/spool/segment"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -39,7 +40,7 @@ func (f gatedFile) WriteAt(p []byte, at int64) (int, error) {
 
 func newModel(t *testing.T, s *Spool, l Limits) *model {
 	t.Helper()
-	m := &model{t: t, spool: s, limits: l, printed: map[streamKey][]byte{}, disk: &conditions{volatile: map[string]bool{}}}
+	m := &model{t: t, spool: s, limits: l, printed: map[segment.Stream][]byte{}, disk: &conditions{volatile: map[string]bool{}}}
 	m.j = begin(t, s, l)
 	return m
 }
@@ -52,20 +53,20 @@ func TestDiskThatStandsStill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newModel(t, s, Limits{Memory: 8 << 20})
 		gate := make(chan struct{})
-		m.j.disk = gated{disk.Local(m.j.dir), gate}
-		m.j.placed[0].file = gatedFile{m.j.placed[0].file, gate}
+		m.j.writer.Disk = gated{disk.Local(m.j.dir), gate}
+		m.j.placed.Segments[0].File = gatedFile{m.j.placed.Segments[0].File, gate}
 		m.j.Start(func() {})
 		begun := time.Now()
 		for range 400 { // 24 MiB
 			m.print(job.Stdout, 60_000)
 			m.j.mu.Lock()
-			held := m.j.memory + m.j.tail.memory
+			held := m.j.placed.Memory + m.j.tail.Memory
 			m.j.mu.Unlock()
-			if held > m.limits.Memory+queueLimit+windowLimit+memorySegment {
+			if held > m.limits.Memory+queueLimit+windowLimit+segment.MemorySize {
 				t.Fatalf("%d bytes are held in memory", held)
 			}
 		}
-		if took := time.Since(begun); took > stuckAfter {
+		if took := time.Since(begun); took > segment.StuckAfter {
 			t.Errorf("printing took %s with a disk that does not answer", took)
 		}
 		if m.j.Unsent() == 0 || !m.j.Dropped() {
@@ -80,7 +81,7 @@ func TestDiskThatStandsStill(t *testing.T) {
 		if err := m.j.Remove(); err != nil {
 			t.Error(err)
 		}
-		<-m.j.writer.ended
+		<-m.j.writer.Ended
 	})
 }
 
@@ -91,7 +92,7 @@ func TestDirectoryRemovedUnderAnAgent(t *testing.T) {
 	m := newModel(t, s, Limits{Unsent: 4 << 20})
 	m.j.Start(func() {})
 	m.print(job.Stdout, 60_000)
-	if !m.j.await(settleLimit, func() bool { return m.j.onDisk == m.j.state.Size }) {
+	if !m.j.await(settleLimit, func() bool { return m.j.placed.OnDisk == m.j.placed.State.Size }) {
 		t.Fatal("the disk does not work")
 	}
 	if err := os.RemoveAll(m.j.Path()); err != nil {
@@ -204,7 +205,7 @@ func onSmallDisk(t *testing.T) (dir string, m *model) {
 	m = newModel(t, s, Limits{})
 	m.j.Start(func() {})
 	m.print(job.Stdout, 60_000)
-	if !m.j.await(settleLimit, func() bool { return m.j.onDisk == m.j.state.Size }) {
+	if !m.j.await(settleLimit, func() bool { return m.j.placed.OnDisk == m.j.placed.State.Size }) {
 		t.Fatal("the disk does not work")
 	}
 	return dir, m
@@ -235,7 +236,7 @@ func TestEndOfAStepOnAFullDisk(t *testing.T) {
 		for range 100 { // 6 MB
 			m.print(job.Stdout, 60_000)
 		}
-		if size := m.j.tail.size(); size < 2*tailLimit {
+		if size := m.j.tail.Size(); size < 2*tailLimit {
 			t.Fatalf("%d bytes are in the tail: the test shows nothing", size)
 		}
 		ended, served := make(chan struct{}), make(chan struct{})
@@ -293,11 +294,11 @@ func TestDiesWithOutputInMemory(t *testing.T) {
 			m.print(job.Stdout, 60_000)
 			m.print(job.Stderr, 3_000)
 		}
-		noted := func() bool { return m.j.tail.hasNote && !m.j.tail.noteStale && len(m.j.tail.gaps) > 0 }
+		noted := func() bool { return m.j.tail.HasNote && !m.j.tail.NoteStale && len(m.j.tail.Gaps) > 0 }
 		if !m.j.await(settleLimit, noted) {
 			t.Fatal("nothing was dropped, or no note of it was written")
 		}
-		if held := m.j.state.Size - m.j.onDisk; held < 1<<20 {
+		if held := m.j.placed.State.Size - m.j.placed.OnDisk; held < 1<<20 {
 			t.Fatalf("%d bytes wait in memory: the test shows nothing", held)
 		}
 		if delivered {
@@ -307,7 +308,7 @@ func TestDiesWithOutputInMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 		m.stopWriter() // no more than a kill leaves undone
-		before := m.j.onDisk
+		before := m.j.placed.OnDisk
 		m.crash(false)
 		if unattached := m.j.Unattached(); !delivered && unattached == 0 {
 			t.Errorf("the journal ended at %d on the disk; nothing of the rest was let go", before)

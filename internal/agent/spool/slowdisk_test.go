@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/spool/disk"
+	"stint.dev/stint/internal/agent/spool/segment"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -48,12 +49,12 @@ func TestPersistOnASlowDisk(t *testing.T) {
 	s := open(t)
 	synctest.Test(t, func(t *testing.T) {
 		m := newModel(t, s, Limits{})
-		delay := stuckAfter / 2
-		m.j.disk = slow{disk.Local(m.j.dir), delay}
-		m.j.placed[0].file = slowFile{m.j.placed[0].file, delay}
+		delay := segment.StuckAfter / 2
+		m.j.writer.Disk = slow{disk.Local(m.j.dir), delay}
+		m.j.placed.Segments[0].File = slowFile{m.j.placed.Segments[0].File, delay}
 		m.j.Start(func() {})
 		m.print(job.Stdout, 60_000)
-		if !m.j.await(settleLimit, func() bool { return m.j.onDisk == m.j.state.Size }) {
+		if !m.j.await(settleLimit, func() bool { return m.j.placed.OnDisk == m.j.placed.State.Size }) {
 			t.Fatal("the disk does not work")
 		}
 		m.endStep()
@@ -100,7 +101,7 @@ func TestAwaitWritten(t *testing.T) {
 					t.Fatal(err)
 				}
 				gate := make(chan struct{})
-				j.placed[0].file = c.file(j.placed[0].file, gate)
+				j.placed.Segments[0].File = c.file(j.placed.Segments[0].File, gate)
 				j.Start(func() {})
 				<-time.After(10 * time.Second) // the header is written, or tried, apart from what follows
 				identify(t, j)
@@ -108,7 +109,7 @@ func TestAwaitWritten(t *testing.T) {
 				j.AwaitWritten(2 * time.Second)
 				took := time.Since(begun)
 				j.mu.Lock()
-				written := j.onDisk == j.state.Size
+				written := j.placed.OnDisk == j.placed.State.Size
 				j.mu.Unlock()
 				if took != c.took || written != c.written {
 					t.Errorf("waited %s, written: %v", took, written)
@@ -129,8 +130,8 @@ func TestPersistOnADiskThatDoesNotAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newModel(t, s, Limits{})
 		gate := make(chan struct{})
-		m.j.disk = gated{disk.Local(m.j.dir), gate}
-		m.j.placed[0].file = gatedFile{m.j.placed[0].file, gate}
+		m.j.writer.Disk = gated{disk.Local(m.j.dir), gate}
+		m.j.placed.Segments[0].File = gatedFile{m.j.placed.Segments[0].File, gate}
 		m.j.Start(func() {})
 		m.print(job.Stdout, 60_000)
 		m.endStep()
@@ -139,10 +140,10 @@ func TestPersistOnADiskThatDoesNotAnswer(t *testing.T) {
 		}
 		size := m.j.Size()
 		begun := time.Now()
-		if err := m.j.Persist(); !errors.Is(err, errSlow) {
+		if err := m.j.Persist(); !errors.Is(err, segment.ErrSlow) {
 			t.Errorf("persisting on a disk that does not answer: %v", err)
 		}
-		if err := m.j.Close(); !errors.Is(err, errSlow) {
+		if err := m.j.Close(); !errors.Is(err, segment.ErrSlow) {
 			t.Errorf("closing on a disk that does not answer: %v", err)
 		}
 		if took := time.Since(begun); took != settleLimit+closeLimit {
@@ -152,7 +153,7 @@ func TestPersistOnADiskThatDoesNotAnswer(t *testing.T) {
 			t.Errorf("the lock of a journal that is still written: %v", err)
 		}
 		close(gate)
-		<-m.j.writer.ended
+		<-m.j.writer.Ended
 		j, rec, err := s.Adopt(t.Context(), only(t, s))
 		if err != nil || !rec.Ended || rec.Torn != 0 || rec.Size != size {
 			t.Fatalf("of %d bytes %+v was recovered, error %v", size, rec, err)

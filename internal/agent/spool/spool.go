@@ -10,32 +10,8 @@
 //
 // What outgrows the limit keeps its head and its tail: the newest output is in files
 // "tail.NUMBER" until it gets its place, and "tail.json" says what was dropped before it.
-// Where the disk cannot be written, a journal goes on in bounded memory.
-//
-// # The life of a segment
-//
-//	Append, and Output while there is room          Output beyond that
-//	        │ appendPlaced                                 │ appendToTail
-//	        ▼                                              ▼
-//	    placed, in memory                          in the tail, in memory
-//	        │                                              │
-//	        │ writePlaced                                  │ writeTail
-//	        ▼                   moveOldest                 ▼
-//	    placed, in its file ◀── a gap, then a segment ── in the tail, in its file
-//	        │                   (writePlaced renames it)   │
-//	        │ Acknowledge                                  │ too much of it: dropOldest
-//	        ▼                                              ▼
-//	    the server has it                          counted in a gap
-//	        │ deleteDelivered: checkpoint                  │ writeNote: tail.json,
-//	        ▼ in meta.json, then the file                  ▼ then the file
-//	    deleted                                        deleted
-//
-// What memory holds of a placed segment is also let go when the server has it while the disk
-// cannot be written (releaseMemory); such a segment comes to no file, and is deleted next.
-//
-// The order of calls to the disk makes a journal recoverable at every moment: placed segments
-// are written in order, each whole before the next; tail.json is written before anything that
-// it speaks of is placed or deleted, and meta.json before segments are.
+// Where the disk cannot be written, a journal goes on in bounded memory. The life of a segment is
+// described in package segment.
 //
 // # Who calls the file system
 //
@@ -169,9 +145,9 @@ func create(dir, final string, meta Meta, limits Limits) (*Journal, error) {
 		return nil, err
 	}
 	j := newJournal(meta, limits)
-	j.dir, j.disk, j.lock = final, disk.Local(final), file
-	j.addHeader()
-	j.placed[0].file = disk.LocalFile{File: file}
+	j.dir, j.writer.Disk, j.lock = final, disk.Local(final), file
+	j.placed.AddHeader()
+	j.placed.Segments[0].File = disk.LocalFile{File: file}
 	err = disk.Lock(file)
 	if err == nil {
 		err = writeMeta(disk.Local(dir), meta)

@@ -92,8 +92,9 @@ func parsePackage(t *testing.T) map[string]function {
 
 // changing are the calls that change files, by the last name before them.
 var changing = map[string][]string{
-	"disk": {"Create", "Rename", "Remove", "Replace", "Holds", "Clear", "Free", "MakeDurable", "Open", "CreateAs", "ReadSmall", "Lock", "Locked"},
-	"file": {"WriteAt", "Truncate", "Reserve", "Close", "Sync"},
+	"Disk": {"Create", "Rename", "Remove", "Replace", "Holds", "Clear", "Free", "MakeDurable"},
+	"disk": {"Open", "CreateAs", "ReadSmall", "Lock", "Locked"},
+	"File": {"WriteAt", "Truncate", "Reserve", "Close", "Sync"},
 	"f":    {"WriteAt", "Truncate", "Reserve", "Close", "Sync"},
 	"lock": {"WriteAt", "Truncate", "Close", "Stat", "Sync"},
 	"os":   {"Open", "OpenFile", "Create", "Remove", "RemoveAll", "Rename", "Stat", "ReadFile", "WriteFile", "Truncate", "MkdirAll"},
@@ -136,7 +137,7 @@ func (f *function) lookInIO(call ast.Node) {
 	inner.look(call, f.usesInIO)
 }
 
-// lastName is the last name of an expression: disk of j.disk.
+// lastName is the last name of an expression: disk of j.writer.Disk.
 func lastName(x ast.Expr) string {
 	switch x := x.(type) {
 	case *ast.Ident:
