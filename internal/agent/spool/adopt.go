@@ -97,7 +97,7 @@ func (j *Journal) load(ctx context.Context) error {
 	err = j.loadTail(ctx, slices.DeleteFunc(found.Tail, func(n int64) bool { return slices.Contains(done, n) }), note)
 	if err == nil && note.After > held {
 		// Output that stands before the tail was in the memory of an agent that died.
-		j.unattached = j.dropTail("the agent died")
+		j.unattached = j.tail.Clear("the agent died")
 	}
 	return err
 }
@@ -108,6 +108,40 @@ func (j *Journal) Unattached() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.unattached
+}
+
+// loadCommits reads what the commits of a note speak of. It returns the numbers of the
+// segments of the tail that belong to them.
+func (j *Journal) loadCommits(ctx context.Context, commits []segment.CommitNote) (numbers []int64, err error) {
+	for _, note := range commits {
+		c, err := segment.NewLateCommit(note)
+		if err != nil {
+			return numbers, err
+		}
+		if note.Name != "" {
+			n, _, _ := disk.ParseName(note.Name)
+			c.Segment, err = segment.OpenTail(ctx, j.dir, int(n), j.placed.State.LastAt)
+			switch {
+			case errors.Is(err, fs.ErrNotExist): // it is gone, or has its place
+				c.Segment = nil
+			case err != nil:
+				return numbers, err
+			default:
+				j.tail.Take(c.Segment.Number)
+				if c.Frames, err = segment.ReadFrames(c.Segment.Reader(), c.Segment.Size); err != nil {
+					return numbers, err
+				}
+			}
+			numbers = append(numbers, n)
+		}
+		j.tail.Late = append(j.tail.Late, c)
+	}
+	return numbers, nil
+}
+
+// redo gives late commits their place; see segment.Tail.Redo.
+func (j *Journal) redo(all bool) error {
+	return j.tail.Redo(&j.placed, all, func(rec []byte) error { return j.appendPlaced(rec, false) })
 }
 
 // loadTail reads the segments that have no place yet.
@@ -122,31 +156,13 @@ func (j *Journal) loadTail(ctx context.Context, numbers []int64, note segment.No
 			}
 			continue
 		}
-		s, err := j.loadTailSegment(ctx, n)
+		s, err := segment.OpenTail(ctx, j.dir, int(n), j.placed.State.LastAt)
 		if err != nil {
 			return err
 		}
 		t.Adopt(s)
 	}
 	return nil
-}
-
-// loadTailSegment opens a segment of the tail and cuts off a torn end.
-func (j *Journal) loadTailSegment(ctx context.Context, n int64) (*segment.Segment, error) {
-	s := &segment.Segment{Name: disk.TailName(int(n)), Number: int(n), StartedAt: j.placed.State.LastAt}
-	f, err := disk.Open(filepath.Join(j.dir, s.Name))
-	if err != nil {
-		return nil, err
-	}
-	if s.Size, s.Counts, err = segment.CountOutput(untilDone{ctx, f}); err == nil {
-		err = f.Truncate(s.Size)
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	s.File, s.Written = f, s.Size
-	return s, nil
 }
 
 // readNote reads the note about the tail, if there is one. Without what a damaged one said,

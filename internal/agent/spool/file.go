@@ -36,8 +36,7 @@ type Journal struct {
 	placed segment.Placed
 	tail   segment.Tail
 	writer segment.Writer
-	late   []lateCommit // of an adopted journal, in order
-	spare  [][]byte     // memory for the next that want it
+	spare  segment.Buffers
 	// unattached is what an adoption let go of, in bytes.
 	unattached int64
 }

@@ -1,10 +1,8 @@
 package spool
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -29,7 +27,7 @@ func (j *Journal) loadPlaced(ctx context.Context, all []segment.PlacedFile) erro
 	at := journal.Checkpoint{Open: -1}
 	if first > 0 {
 		at = *known
-	} else if err := j.checkFirst(all[0].Size); err != nil {
+	} else if err := segment.CheckFirst(j.lock, all[0].Size); err != nil {
 		return err
 	}
 	whole := true
@@ -66,28 +64,6 @@ func (j *Journal) loadPlaced(ctx context.Context, all []segment.PlacedFile) erro
 	return err
 }
 
-// checkFirst returns an error if the first segment holds something, and that is no journal: it
-// was damaged, and is not cut off as if an agent had died while it began.
-func (j *Journal) checkFirst(size int64) error {
-	data := make([]byte, min(size, journal.HeaderSize+journal.MaxRecord))
-	n, err := j.lock.ReadAt(data, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	data = bytes.TrimRight(data[:n], "\x00") // what a power cut leaves of what was not written yet
-	if len(data) < journal.HeaderSize {
-		return nil
-	}
-	err = journal.CheckHeader(data)
-	if err == nil && len(data) > journal.HeaderSize {
-		_, _, err = journal.Next(data[journal.HeaderSize:], journal.HeaderSize)
-	}
-	if err == nil || errors.Is(err, journal.ErrShort) {
-		return nil
-	}
-	return fmt.Errorf("%w; it cannot be delivered: remove it when nobody needs it", err)
-}
-
 // keepOutcome keeps the outcome, if it is behind damage, in meta.json: what is behind damage
 // is cut off, and how the run ended must not be lost with it.
 func (j *Journal) keepOutcome(rest []segment.PlacedFile) error {
@@ -115,7 +91,7 @@ func (j *Journal) loadSegment(ctx context.Context, s *segment.Segment, rest []se
 	} else if s.File, err = disk.Open(filepath.Join(j.dir, s.Name)); err != nil {
 		return false, err
 	}
-	src := io.NewSectionReader(untilDone{ctx, s.File}, 0, rest[0].Size)
+	src := io.NewSectionReader(segment.UntilDone(ctx, s.File), 0, rest[0].Size)
 	var rec journal.Recovered
 	if s.Start == 0 {
 		rec, err = journal.Recover(src)
@@ -147,17 +123,4 @@ func (j *Journal) loadSegment(ctx context.Context, s *segment.Segment, rest []se
 	j.placed.State = rec
 	j.placed.Segments = append(j.placed.Segments, s)
 	return rec.Torn > 0, nil
-}
-
-// untilDone is a file that can be read until a context ends.
-type untilDone struct {
-	ctx context.Context
-	io.ReaderAt
-}
-
-func (u untilDone) ReadAt(p []byte, at int64) (int, error) {
-	if err := u.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return u.ReaderAt.ReadAt(p, at)
 }

@@ -30,7 +30,7 @@ func (j *Journal) Output(rec []byte, step int, stream job.Stream, own bool) (nex
 	j.waitForQueue()
 	length = j.placed.State.Size
 	if own = own && cap(rec) > 0 && len(rec) >= cap(rec)/4; own {
-		next = j.buffer(cap(rec))
+		next = j.spare.Get(cap(rec))
 	}
 	if j.tail.Empty() && j.hasRoomForOutput(int64(len(rec))) {
 		if j.appendPlaced(rec, own) == nil {
@@ -50,29 +50,6 @@ func (j *Journal) hasRoomForOutput(n int64) bool {
 		return false
 	}
 	return j.healthy() || j.placed.Memory+n <= j.window()
-}
-
-// buffer is memory of at least a size, used before if there is such.
-func (j *Journal) buffer(size int) []byte {
-	for n := len(j.spare); n > 0; n = len(j.spare) {
-		b := j.spare[n-1]
-		j.spare = j.spare[:n-1]
-		if cap(b) >= size {
-			return b[:size]
-		}
-	}
-	return make([]byte, size)
-}
-
-// mostSpare is how many buffers are kept: about as many as queueLimit lets wait. With fewer,
-// most of the agent's CPU while a job prints fast goes into making and collecting them.
-const mostSpare = 5
-
-// recycle keeps memory for the next that want it.
-func (j *Journal) recycle(b []byte) {
-	if cap(b) >= 64<<10 && len(j.spare) < mostSpare {
-		j.spare = append(j.spare, b)
-	}
 }
 
 // appendToTail appends output to the tail, and drops the oldest of it when it is too much.

@@ -10,15 +10,10 @@ import (
 // host, and what this host knows does not go on from there.
 func (j *Journal) DropTail() (bytes int64) {
 	j.mu.Lock()
-	bytes = j.dropTail("the host went down")
+	bytes = j.tail.Clear("the host went down")
 	j.mu.Unlock()
 	j.wake()
 	return bytes
-}
-
-func (j *Journal) dropTail(why string) (bytes int64) {
-	bytes = j.dropLate()
-	return bytes + j.tail.Clear(why)
 }
 
 // Extend appends whole records that the server has and this host lost.

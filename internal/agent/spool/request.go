@@ -185,9 +185,9 @@ func (j *Journal) files() []disk.File {
 			all = append(all, s.File)
 		}
 	}
-	for _, c := range j.late {
-		if c.segment != nil {
-			all = append(all, c.segment.File)
+	for _, c := range j.tail.Late {
+		if c.Segment != nil {
+			all = append(all, c.Segment.File)
 		}
 	}
 	return all

@@ -169,7 +169,7 @@ func (j *Journal) writeChunk(s *segment.Segment, name string) (bool, error) {
 
 // freeWritten gives back the memory of what is in the file.
 func (j *Journal) freeWritten(s *segment.Segment) {
-	freed := s.FreeWritten(j.recycle)
+	freed := s.FreeWritten(j.spare.Put)
 	if slices.Contains(j.tail.Segments, s) {
 		j.tail.Memory -= freed
 	} else {

@@ -1,10 +1,16 @@
 package segment
 
 import (
+	"bytes"
 	"cmp"
+	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"slices"
+	"time"
 
 	"stint.dev/stint/internal/agent/spool/disk"
 	"stint.dev/stint/journal"
@@ -81,4 +87,59 @@ func FirstOf(all []PlacedFile, known *journal.Checkpoint, damaged bool) (first i
 		return 0, nil
 	}
 	return 0, ErrNoBeginning
+}
+
+// CheckFirst returns an error if the first segment holds something, and that is no journal: it
+// was damaged, and is not cut off as if an agent had died while it began.
+func CheckFirst(f io.ReaderAt, size int64) error {
+	data := make([]byte, min(size, journal.HeaderSize+journal.MaxRecord))
+	n, err := f.ReadAt(data, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	data = bytes.TrimRight(data[:n], "\x00") // what a power cut leaves of what was not written yet
+	if len(data) < journal.HeaderSize {
+		return nil
+	}
+	err = journal.CheckHeader(data)
+	if err == nil && len(data) > journal.HeaderSize {
+		_, _, err = journal.Next(data[journal.HeaderSize:], journal.HeaderSize)
+	}
+	if err == nil || errors.Is(err, journal.ErrShort) {
+		return nil
+	}
+	return fmt.Errorf("%w; it cannot be delivered: remove it when nobody needs it", err)
+}
+
+// OpenTail opens a segment of the tail that a dead agent left, and cuts off a torn end.
+func OpenTail(ctx context.Context, dir string, number int, startedAt time.Time) (*Segment, error) {
+	s := &Segment{Name: disk.TailName(number), Number: number, StartedAt: startedAt}
+	f, err := disk.Open(filepath.Join(dir, s.Name))
+	if err != nil {
+		return nil, err
+	}
+	if s.Size, s.Counts, err = CountOutput(UntilDone(ctx, f)); err == nil {
+		err = f.Truncate(s.Size)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	s.File, s.Written = f, s.Size
+	return s, nil
+}
+
+// UntilDone makes a file readable until a context ends.
+func UntilDone(ctx context.Context, f io.ReaderAt) io.ReaderAt { return untilDone{ctx, f} }
+
+type untilDone struct {
+	ctx context.Context
+	io.ReaderAt
+}
+
+func (u untilDone) ReadAt(p []byte, at int64) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.ReaderAt.ReadAt(p, at)
 }

@@ -55,6 +55,7 @@ type Tail struct {
 	HasNote   bool         // the disk may have a note about the tail
 	NoteStale bool         // and it does not say how things are
 	NoteFirst bool         // nor what placed segments depend on: they wait for it
+	Late      []LateCommit // of an adopted journal, in order
 
 	number  int // of the newest segment
 	dropped int // number of the newest segment that was dropped
@@ -128,10 +129,11 @@ func (t *Tail) AddGaps(gaps Gaps, lost map[Stream]Count, at time.Time, why strin
 // Clear drops all of the tail, and says how many bytes are missing then. They are in no gap: the
 // server knows more of them.
 func (t *Tail) Clear(why string) (bytes int64) {
+	bytes = t.dropLate()
 	for len(t.Segments) > 0 {
 		t.DropOldest(why)
 	}
-	bytes = t.Gaps.Bytes()
+	bytes += t.Gaps.Bytes()
 	t.Gaps, t.NoteStale, t.NoteFirst = Gaps{}, true, true
 	return bytes
 }
