@@ -17,7 +17,7 @@ import (
 
 	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/retry"
-	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/agent/spool/owner"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -38,7 +38,7 @@ func TestServerAwayFromBeginningToEnd(t *testing.T) {
 		t.Error("the spool holds a password")
 	}
 	s.set(func() { s.before = nil })
-	report, err := flush.Run(t.Context(), flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, Host: spool.Host{Name: "here", BootID: "boot"}})
+	report, err := flush.Run(t.Context(), flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, Host: owner.Host{Name: "here", BootID: "boot"}})
 	if err != nil || len(report.Journals) != 1 || !report.Journals[0].Delivered || report.Journals[0].Unfinished {
 		t.Fatalf("flush %+v, error %v", report, err)
 	}
@@ -283,7 +283,7 @@ func TestKilledAgentsJournalIsCompleted(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := newMemoryServer()
-			f := flush.Config{StateDir: state, Server: s, Host: spool.Host{Name: "here", BootID: tc.boot}, Any: true}
+			f := flush.Config{StateDir: state, Server: s, Host: owner.Host{Name: "here", BootID: tc.boot}, Any: true}
 			if report, err := flush.Run(t.Context(), f); err != nil || report.Journals[0].Skipped == "" {
 				t.Errorf("flush beside the living agent: %+v, error %v", report, err)
 			}
@@ -383,7 +383,7 @@ func TestRunIDUsedBefore(t *testing.T) {
 	s.before = func(int, int64, []byte) error { return errAway }
 	c, _ := config(t, s, "true")
 	Run(t.Context(), c)
-	if got := Run(t.Context(), c); got.ExitCode != 125 || !errors.Is(got.Err, spool.ErrExists) {
+	if got := Run(t.Context(), c); got.ExitCode != 125 || !errors.Is(got.Err, owner.ErrExists) {
 		t.Errorf("result %+v", got)
 	}
 }
@@ -559,7 +559,7 @@ func TestEndLostWithThePowerIsReadBack(t *testing.T) {
 		}
 	}
 	s.set(func() { s.journals[testRun] = bytes.Clone(had) })
-	report, err := flush.Run(t.Context(), flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, Host: spool.Host{Name: "here", BootID: "another"}})
+	report, err := flush.Run(t.Context(), flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, Host: owner.Host{Name: "here", BootID: "another"}})
 	if err != nil || len(report.Journals) != 1 || !report.Journals[0].Delivered || !report.Journals[0].Unfinished {
 		t.Fatalf("flush %+v, error %v", report, err)
 	}

@@ -6,13 +6,14 @@ import (
 
 	"stint.dev/stint/internal/agent/bounded"
 	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/agent/spool/owner"
 )
 
 // runClaim keeps other agents of this host from the run, also between two attempts. Its zero
 // value holds nothing.
 type runClaim struct {
 	mu   sync.Mutex
-	held *spool.Claim
+	held *owner.Claim
 }
 
 // take claims the run if there may be several attempts of it; for a single one it checks whether

@@ -12,7 +12,7 @@ import (
 	"stint.dev/stint/internal/agent/report"
 	"stint.dev/stint/internal/agent/retry"
 	"stint.dev/stint/internal/agent/signals"
-	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/agent/spool/owner"
 	"stint.dev/stint/job"
 )
 
@@ -192,7 +192,7 @@ func (c Config) withEvents() (with Config, end func()) {
 }
 
 // host is this host, as the spool knows hosts.
-func (c Config) host() spool.Host { return spool.Host{Name: c.Host, BootID: c.BootID} }
+func (c Config) host() owner.Host { return owner.Host{Name: c.Host, BootID: c.BootID} }
 
 // environment says what the job's environment is made of.
 func (c Config) environment() environment.Config {

@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/agent/spool/owner"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -47,7 +48,7 @@ func TestJournalThatTheServerHasWhollyIsPutAway(t *testing.T) {
 	j.Acknowledge(j.Size())
 	j.Settle()
 	must(j.Close())
-	report, err := flush.Run(t.Context(), flush.Config{StateDir: state, Server: s, Host: spool.Host{Name: "here", BootID: "boot"}})
+	report, err := flush.Run(t.Context(), flush.Config{StateDir: state, Server: s, Host: owner.Host{Name: "here", BootID: "boot"}})
 	if err != nil || len(report.Journals) != 1 || !report.Journals[0].Delivered || report.Journals[0].Unfinished {
 		t.Fatalf("flush %+v, error %v", report, err)
 	}
@@ -77,7 +78,7 @@ func TestTornRecordOnTheServerIsReplaced(t *testing.T) {
 		s.journals[testRun] = bytes.Clone(text[:i+journal.FrameSize+5])
 		s.whole = i
 	})
-	report, err := flush.Run(t.Context(), flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, Host: spool.Host{Name: "here", BootID: "boot"}})
+	report, err := flush.Run(t.Context(), flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, Host: owner.Host{Name: "here", BootID: "boot"}})
 	if err != nil || len(report.Journals) != 1 || !report.Journals[0].Delivered || !report.Journals[0].Unfinished {
 		t.Fatalf("flush %+v, error %v", report, err)
 	}

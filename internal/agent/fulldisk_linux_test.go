@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stint.dev/stint/internal/agent/flush"
-	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/agent/spool/owner"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -70,7 +70,7 @@ func TestFlushOnAFullDisk(t *testing.T) {
 	}
 	fill()
 	s := newMemoryServer()
-	report, err := flush.Run(t.Context(), flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, Host: spool.Host{Name: "here", BootID: "boot"}})
+	report, err := flush.Run(t.Context(), flush.Config{StateDir: c.StateDir, Server: s, ServerURL: c.ServerURL, Host: owner.Host{Name: "here", BootID: "boot"}})
 	if err != nil || len(report.Journals) != 1 || !report.Journals[0].Delivered || !report.Journals[0].Unfinished {
 		t.Fatalf("flush %+v, error %v", report, err)
 	}

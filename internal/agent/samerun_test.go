@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/retry"
-	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/agent/spool/owner"
 )
 
 // refusedAsRunning reports whether an agent refused to start a run that this process has.
 func refusedAsRunning(r Result) bool {
-	var running *spool.RunningError
+	var running *owner.RunningError
 	return r.ExitCode == 125 && errors.As(r.Err, &running) && running.PID == os.Getpid() &&
 		strings.Contains(r.Err.Error(), "run "+testRun+" is running on this host, pid ")
 }

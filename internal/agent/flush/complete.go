@@ -11,6 +11,7 @@ import (
 	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/process/watch"
 	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/agent/spool/owner"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -65,7 +66,7 @@ func addEnd(j *spool.Journal, r journal.Recovered, c Config, why string, lost in
 	if rec, final, ok := keptOutcome(j); ok {
 		return addKept(j, r, rec, final)
 	}
-	rebooted := c.Host.RebootedSince(spool.Host{Name: r.Attempt.Host, BootID: r.Attempt.BootID})
+	rebooted := c.Host.RebootedSince(owner.Host{Name: r.Attempt.Host, BootID: r.Attempt.BootID})
 	o := job.Unfinished(rebooted, r.LastAt)
 	note := func(text string) error {
 		return j.AppendJSON(journal.TypeNote, r.LastAt, journal.Note{Step: r.Open, Text: text})

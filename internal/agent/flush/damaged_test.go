@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/agent/spool/owner"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -157,7 +158,7 @@ func checkDamaged(t *testing.T, state string, s *server, damage func(map[string]
 func flushDamaged(t *testing.T, state string, s *server, before map[string][]byte, name string) {
 	t.Helper()
 	dir := filepath.Join(state, "spool", run(1)+".1")
-	report, err := Run(t.Context(), Config{StateDir: state, Server: s, ServerURL: here, Host: spool.Host{Name: "here"}})
+	report, err := Run(t.Context(), Config{StateDir: state, Server: s, ServerURL: here, Host: owner.Host{Name: "here"}})
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
@@ -229,7 +230,7 @@ func TestDamagedJournals(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := &server{journals: map[string][]byte{}}
-			report, err := Run(t.Context(), Config{StateDir: state, Server: s, ServerURL: here, Host: spool.Host{Name: "here"}})
+			report, err := Run(t.Context(), Config{StateDir: state, Server: s, ServerURL: here, Host: owner.Host{Name: "here"}})
 			if err != nil || len(report.Journals) != 2 || len(s.journals[run(2)]) == 0 {
 				t.Fatalf("report %+v, error %v", report, err)
 			}

@@ -12,6 +12,7 @@ import (
 
 	"stint.dev/stint/internal/agent/delivery"
 	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/agent/spool/owner"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -24,7 +25,7 @@ type Config struct {
 	// AnyServer also delivers journals that are meant for another server, or that were
 	// refused before; Any these and journals of other hosts, whose agents may be at work.
 	AnyServer, Any bool
-	Host           spool.Host // this one; its boot id shows whether it was rebooted since
+	Host           owner.Host // this one; its boot id shows whether it was rebooted since
 
 	swept *string // which processes of the attempt were ended; nil before that
 }

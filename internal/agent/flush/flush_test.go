@@ -18,6 +18,7 @@ import (
 
 	"stint.dev/stint/client"
 	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/agent/spool/owner"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -182,7 +183,7 @@ func TestJournalWithoutItsMeta(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := &server{journals: map[string][]byte{}}
-			got, err := Run(t.Context(), Config{StateDir: state, Server: s, ServerURL: here, Host: spool.Host{Name: "here"}})
+			got, err := Run(t.Context(), Config{StateDir: state, Server: s, ServerURL: here, Host: owner.Host{Name: "here"}})
 			if err != nil || len(got.Journals) != 2 || !got.Journals[0].Delivered || !got.Journals[1].Delivered || got.Journals[0].Job != "test" {
 				t.Errorf("report %+v, error %v", got, err)
 			}
@@ -191,7 +192,7 @@ func TestJournalWithoutItsMeta(t *testing.T) {
 			if err := damage(filepath.Join(state, "spool", run(3)+".1", "meta.json")); err != nil {
 				t.Fatal(err)
 			}
-			got, err = Run(t.Context(), Config{StateDir: state, Server: s, ServerURL: here, Host: spool.Host{Name: "there"}})
+			got, err = Run(t.Context(), Config{StateDir: state, Server: s, ServerURL: here, Host: owner.Host{Name: "there"}})
 			if err != nil || got.Journals[0].Skipped != OtherHost {
 				t.Errorf("report %+v, error %v", got, err)
 			}
@@ -207,8 +208,8 @@ func TestJournalsOfOtherHosts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mine, other := spool.Host{Name: "node1", BootID: "a"}, spool.Host{Name: "node2", BootID: "b"}
-	for n, host := range []spool.Host{mine, other} {
+	mine, other := owner.Host{Name: "node1", BootID: "a"}, owner.Host{Name: "node2", BootID: "b"}
+	for n, host := range []owner.Host{mine, other} {
 		j, err := s.Create(spool.Meta{Run: run(n), Attempt: 1, Job: "test", Server: here, Host: host}, spool.Limits{})
 		if err != nil {
 			t.Fatal(err)
@@ -219,7 +220,7 @@ func TestJournalsOfOtherHosts(t *testing.T) {
 		}
 	}
 	srv := &server{journals: map[string][]byte{}}
-	c := Config{StateDir: state, Server: srv, ServerURL: here, AnyServer: true, Host: spool.Host{Name: "node1", BootID: "later"}}
+	c := Config{StateDir: state, Server: srv, ServerURL: here, AnyServer: true, Host: owner.Host{Name: "node1", BootID: "later"}}
 	got, err := Run(t.Context(), c)
 	if err != nil || len(got.Journals) != 2 || !got.Journals[0].Delivered || got.Journals[1].Skipped != OtherHost || got.Journals[1].Host != "node2" {
 		t.Fatalf("report %+v, error %v", got, err)
@@ -346,7 +347,7 @@ func TestInterruptedFlush(t *testing.T) {
 	s := &server{blocked: map[string]chan struct{}{run(1): came}, journals: map[string][]byte{}}
 	ctx, stop := context.WithCancelCause(t.Context())
 	go func() { <-came; stop(errors.New("terminated signal received")) }()
-	report, err := Run(ctx, Config{StateDir: state, Server: s, ServerURL: here, Host: spool.Host{Name: "here"}})
+	report, err := Run(ctx, Config{StateDir: state, Server: s, ServerURL: here, Host: owner.Host{Name: "here"}})
 	if err != nil || len(report.Journals) != 1 {
 		t.Fatalf("report %+v, error %v", report, err)
 	}

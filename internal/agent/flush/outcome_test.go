@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/agent/spool/owner"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -42,7 +43,7 @@ func TestOutcomeBehindDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := &server{errs: map[string]error{run(1): problem(500, job.ProblemInternal)}, journals: map[string][]byte{}}
-			config := Config{StateDir: state, Server: s, ServerURL: here, Host: spool.Host{Name: "here"}}
+			config := Config{StateDir: state, Server: s, ServerURL: here, Host: owner.Host{Name: "here"}}
 			var report Report
 			for range 2 { // the first time, the server has trouble
 				var err error
@@ -122,7 +123,7 @@ func TestEmptyJournal(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := &server{journals: map[string][]byte{}}
-		report, err := Run(t.Context(), Config{StateDir: state, Server: s, ServerURL: here, Host: spool.Host{Name: "here"}})
+		report, err := Run(t.Context(), Config{StateDir: state, Server: s, ServerURL: here, Host: owner.Host{Name: "here"}})
 		if err != nil || len(report.Journals) != 1 {
 			t.Fatalf("report %+v, error %v", report, err)
 		}

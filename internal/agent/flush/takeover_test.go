@@ -15,6 +15,7 @@ import (
 
 	"stint.dev/stint/client"
 	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/agent/spool/owner"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -188,7 +189,7 @@ func (s *oneJournal) client(t *testing.T) *client.Client {
 
 func (s *oneJournal) flush(t *testing.T, state string) Report {
 	t.Helper()
-	report, err := Run(t.Context(), Config{StateDir: state, Server: s.client(t), ServerURL: here, Host: spool.Host{Name: "here"}})
+	report, err := Run(t.Context(), Config{StateDir: state, Server: s.client(t), ServerURL: here, Host: owner.Host{Name: "here"}})
 	if err != nil {
 		t.Fatal(err)
 	}

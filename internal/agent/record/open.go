@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/agent/spool/owner"
 )
 
 // OpenLimit bounds the wait for the state directory before the job starts: until the journal is
@@ -76,14 +77,14 @@ func (c OpenConfig) open() (o Opened) {
 		if err = c.Claim(o.Spool); err == nil {
 			o.Journal, err = o.Spool.Create(c.Meta, c.Limits)
 		}
-		var running *spool.RunningError
+		var running *owner.RunningError
 		switch {
 		case err == nil:
 			return o
 		case errors.As(err, &running):
 			o.Err = err
 			return o
-		case errors.Is(err, spool.ErrExists):
+		case errors.Is(err, owner.ErrExists):
 			o.Err = fmt.Errorf("%w; leave out the run id to start a new run", err)
 			return o
 		}

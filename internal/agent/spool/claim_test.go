@@ -9,13 +9,15 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"stint.dev/stint/internal/agent/spool/owner"
 )
 
 // running is what tells of the process that holds a run; the zero value for none.
-func running(err error) RunningError {
-	var r *RunningError
+func running(err error) owner.RunningError {
+	var r *owner.RunningError
 	if !errors.As(err, &r) {
-		return RunningError{}
+		return owner.RunningError{}
 	}
 	return *r
 }
@@ -36,7 +38,7 @@ func TestOneOfManyGetsAnAttempt(t *testing.T) {
 				case err == nil:
 					got.Add(1)
 					held <- j
-				case running(err) == RunningError{Run: meta.Run, PID: os.Getpid()} && errors.Is(err, ErrExists):
+				case running(err) == owner.RunningError{Run: meta.Run, PID: os.Getpid()} && errors.Is(err, owner.ErrExists):
 					others.Add(1)
 				default:
 					t.Errorf("unexpected: %v", err)
@@ -66,13 +68,13 @@ func TestCreateWhatWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	identify(t, j)
-	if _, err := s.Create(m, Limits{}); (running(err) != RunningError{Run: meta.Run}) {
+	if _, err := s.Create(m, Limits{}); (running(err) != owner.RunningError{Run: meta.Run}) {
 		t.Errorf("while it is held: %v", err)
 	}
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Create(m, Limits{}); !errors.Is(err, ErrExists) || running(err).Run != "" {
+	if _, err := s.Create(m, Limits{}); !errors.Is(err, owner.ErrExists) || running(err).Run != "" {
 		t.Errorf("while it waits: %v", err)
 	}
 }
@@ -86,7 +88,7 @@ func TestClaim(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := RunningError{Run: "r", PID: os.Getpid()}
+	want := owner.RunningError{Run: "r", PID: os.Getpid()}
 	if err := s.Claimed("r", meta.Host); running(err) != want {
 		t.Errorf("looked: %v", err)
 	}
@@ -104,7 +106,7 @@ func TestClaim(t *testing.T) {
 		t.Error(err)
 	}
 	// What an agent that died left belongs to nobody.
-	if err := os.WriteFile(filepath.Join(s.Dir(), claimPrefix+"r"), []byte(`{"pid":1}`), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.Dir(), owner.ClaimPrefix+"r"), []byte(`{"pid":1}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Claimed("r", meta.Host); err != nil {
@@ -124,8 +126,8 @@ func TestClaim(t *testing.T) {
 // swept nor taken for a process of this one.
 func TestClaimOfAnotherHost(t *testing.T) {
 	s := open(t)
-	here, there := Host{"here", "1"}, Host{"there", "2"}
-	path := filepath.Join(s.Dir(), claimPrefix+"r")
+	here, there := owner.Host{Name: "here", BootID: "1"}, owner.Host{Name: "there", BootID: "2"}
+	path := filepath.Join(s.Dir(), owner.ClaimPrefix+"r")
 	if err := os.WriteFile(path, []byte(`{"pid":1,"host":{"name":"there","boot_id":"2"}}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +144,7 @@ func TestClaimOfAnotherHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := RunningError{Run: "r", PID: os.Getpid(), Host: "there"}
+	want := owner.RunningError{Run: "r", PID: os.Getpid(), Host: "there"}
 	if err := s.Claimed("r", here); running(err) != want || !strings.Contains(err.Error(), "is running on host there, pid ") {
 		t.Errorf("seen from another host: %v", err)
 	}
@@ -156,7 +158,7 @@ func TestClaimOfAnotherHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.Host = here
-	if _, err := s.Create(m, Limits{}); (running(err) != RunningError{Run: meta.Run, PID: 1, Host: "there"}) {
+	if _, err := s.Create(m, Limits{}); (running(err) != owner.RunningError{Run: meta.Run, PID: 1, Host: "there"}) {
 		t.Errorf("the same attempt on another host: %v", err)
 	}
 	if err := j.Remove(); err != nil {
@@ -189,37 +191,4 @@ func TestOneOfManyClaims(t *testing.T) {
 		})
 	}
 	all.Wait()
-}
-
-// A pid is named together with its host, or not at all.
-func TestHolderOfARun(t *testing.T) {
-	here, there := Host{"here", "1"}, Host{"there", "2"}
-	pid := os.Getpid()
-	const nobody = 1<<22 + 1 // more than any process has
-	for _, c := range []struct {
-		by   holder
-		here Host
-		want RunningError
-		text string
-	}{
-		{holder{pid, here}, here, RunningError{PID: pid}, "run r is running on this host, pid "},
-		{holder{nobody, here}, here, RunningError{}, "another process holds the journal of run r"},
-		{holder{0, here}, here, RunningError{}, "another process holds the journal of run r"},
-		{holder{-1, here}, here, RunningError{}, "another process holds the journal of run r"},
-		{holder{pid, Host{"container", "1"}}, here, RunningError{PID: pid}, "run r is running on this host, pid "},
-		{holder{pid, Host{"here", "0"}}, here, RunningError{PID: pid}, "run r is running on this host, pid "},
-		{holder{pid, there}, here, RunningError{PID: pid, Host: "there"}, "run r is running on host there, pid "},
-		{holder{nobody, there}, here, RunningError{PID: nobody, Host: "there"}, "run r is running on host there, pid "},
-		{holder{0, there}, here, RunningError{}, "another process holds the journal of run r"},
-		{holder{pid, Host{"", "2"}}, here, RunningError{}, "another process holds the journal of run r"},
-		{holder{pid, Host{"localhost", "2"}}, here, RunningError{}, "another process holds the journal of run r"},
-		{holder{pid, Host{}}, here, RunningError{}, "another process holds the journal of run r"},
-		{holder{pid, here}, Host{}, RunningError{}, "another process holds the journal of run r"},
-		{holder{}, here, RunningError{}, "another process holds the journal of run r"},
-	} {
-		c.want.Run = "r"
-		if got := runningError("r", c.by, c.here); *got != c.want || !strings.HasPrefix(got.Error(), c.text) {
-			t.Errorf("held by %+v, seen from %+v: %+v, %q", c.by, c.here, *got, got)
-		}
-	}
 }

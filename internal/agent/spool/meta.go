@@ -12,18 +12,19 @@ import (
 	"strings"
 
 	"stint.dev/stint/internal/agent/spool/disk"
+	"stint.dev/stint/internal/agent/spool/owner"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
 // Meta says whose journal this is and where it is meant to go.
 type Meta struct {
-	Run     string `json:"run"`
-	Attempt int    `json:"attempt"`
-	Job     string `json:"job"`
-	Server  string `json:"server,omitempty"` // URL without credentials
-	PID     int    `json:"pid,omitempty"`    // of the agent that made it
-	Host    Host   `json:"host"`             // of the agent that made it
+	Run     string     `json:"run"`
+	Attempt int        `json:"attempt"`
+	Job     string     `json:"job"`
+	Server  string     `json:"server,omitempty"` // URL without credentials
+	PID     int        `json:"pid,omitempty"`    // of the agent that made it
+	Host    owner.Host `json:"host"`             // of the agent that made it
 	// Acknowledged is how far the server was when the journal was closed; it may be
 	// further. Asking it is the rule, this the first guess.
 	Acknowledged int64 `json:"acknowledged,omitempty"`
@@ -51,11 +52,11 @@ func readMeta(dir string) (Meta, error) {
 	}
 	m := decodeMeta(data)
 	m.Run, m.Attempt = run, attempt
-	if m.Job != "" && m.Host != (Host{}) {
+	if m.Job != "" && m.Host != (owner.Host{}) {
 		return m, nil
 	}
 	if a, ok := firstRecord(dir); ok && a.Run == run && a.Attempt == attempt {
-		m.Job, m.PID, m.Host = a.Job, a.AgentPID, Host{Name: a.Host, BootID: a.BootID}
+		m.Job, m.PID, m.Host = a.Job, a.AgentPID, owner.Host{Name: a.Host, BootID: a.BootID}
 	}
 	return m, nil
 }

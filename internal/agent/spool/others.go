@@ -3,6 +3,8 @@ package spool
 import (
 	"os"
 	"strconv"
+
+	"stint.dev/stint/internal/agent/spool/owner"
 )
 
 // HasOthers reports whether journals of other attempts than this one may wait in the spool.
@@ -17,7 +19,7 @@ func (s *Spool) HasOthers(run string, attempt int) bool {
 	names, err := dir.Readdirnames(-1)
 	own := run + "." + strconv.Itoa(attempt)
 	for _, name := range names {
-		if name != own && name != claimPrefix+run { // also what Sweep may have to remove
+		if name != own && name != owner.ClaimPrefix+run { // also what Sweep may have to remove
 			return true
 		}
 	}

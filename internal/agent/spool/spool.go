@@ -32,9 +32,8 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"stint.dev/stint/internal/agent/spool/disk"
+	"stint.dev/stint/internal/agent/spool/owner"
 	"stint.dev/stint/internal/agent/statedir"
 )
 
@@ -43,44 +42,6 @@ const staleAfter = time.Hour
 
 // ErrBusy says that a living agent owns the journal.
 var ErrBusy = disk.ErrBusy
-
-// ErrExists says that the spool holds a journal of this attempt already.
-var ErrExists = errors.New("the same attempt of the same run was started before")
-
-// RunningError says that another process holds the run. It is an ErrExists, too.
-type RunningError struct {
-	Run  string
-	PID  int    // of its agent, on Host; 0 if the process or its host is not known, or it has ended
-	Host string // of its agent, if that is not this one
-}
-
-func (e *RunningError) Error() string {
-	if e.Host != "" {
-		return fmt.Sprintf("run %s is running on host %s, pid %d", e.Run, e.Host, e.PID)
-	}
-	if e.PID == 0 {
-		return fmt.Sprintf("another process holds the journal of run %s", e.Run)
-	}
-	return fmt.Sprintf("run %s is running on this host, pid %d", e.Run, e.PID)
-}
-
-func (e *RunningError) Is(target error) bool { return target == ErrExists }
-
-// runningError returns the error for a run that by holds, seen from a host. A pid says something
-// only together with its host.
-func runningError(run string, by holder, here Host) *RunningError {
-	unknown := here == (Host{}) || by.Host == (Host{})
-	switch {
-	case unknown, by.PID <= 0:
-	case here.Is(by.Host):
-		if unix.Kill(by.PID, 0) != unix.ESRCH {
-			return &RunningError{Run: run, PID: by.PID}
-		}
-	case by.Host.named():
-		return &RunningError{Run: run, PID: by.PID, Host: by.Host.Name}
-	}
-	return &RunningError{Run: run}
-}
 
 // ErrGone says that a journal was delivered and removed while it was looked at.
 var ErrGone = errors.New("the journal is not there any more")
@@ -102,7 +63,7 @@ func Open(stateDir string) (*Spool, error) {
 func (s *Spool) Dir() string { return s.dir }
 
 // Create begins an empty journal and takes its lock. Of several that begin the same attempt
-// one gets it; the others get a *RunningError as long as its agent lives, and then ErrExists.
+// one gets it; the others get a *owner.RunningError as long as its agent lives, and then owner.ErrExists.
 func (s *Spool) Create(meta Meta, limits Limits) (*Journal, error) {
 	name := meta.Run + "." + strconv.Itoa(meta.Attempt)
 	final := filepath.Join(s.dir, name)
@@ -126,7 +87,7 @@ func (s *Spool) Create(meta Meta, limits Limits) (*Journal, error) {
 
 // existsError says why the journal at path is not to be made: its agent lives, or it waits.
 func existsError(path string, meta Meta) error {
-	waits := fmt.Errorf("spool: %s is there already: %w", path, ErrExists)
+	waits := fmt.Errorf("spool: %s is there already: %w", path, owner.ErrExists)
 	file, err := os.Open(filepath.Join(path, disk.JournalFile))
 	if err != nil {
 		return waits
@@ -136,7 +97,7 @@ func existsError(path string, meta Meta) error {
 		return waits
 	}
 	m, _ := readMeta(path) // without it the pid is not known
-	return runningError(meta.Run, holder{m.PID, m.Host}, meta.Host)
+	return owner.Running(meta.Run, owner.Holder{PID: m.PID, Host: m.Host}, meta.Host)
 }
 
 func create(dir, final string, meta Meta, limits Limits) (*Journal, error) {
@@ -161,6 +122,15 @@ func create(dir, final string, meta Meta, limits Limits) (*Journal, error) {
 	}
 	return j, nil
 }
+
+// Claim takes a run for this process, on a host. It returns a *owner.RunningError when another
+// process has it.
+func (s *Spool) Claim(run string, host owner.Host) (*owner.Claim, error) {
+	return owner.Take(s.dir, run, host)
+}
+
+// Claimed returns a *owner.RunningError when another process holds the run. host is this one.
+func (s *Spool) Claimed(run string, host owner.Host) error { return owner.Check(s.dir, run, host) }
 
 // Entry is a journal that waits in the spool.
 type Entry struct {
@@ -244,7 +214,7 @@ func opens(name string) bool {
 
 // Sweep removes what agents left that died while they made a journal (it is empty) or removed one
 // (the server has it), and claims of agents of this host that died.
-func (s *Spool) Sweep(now time.Time, host Host) {
+func (s *Spool) Sweep(now time.Time, host owner.Host) {
 	dirs, err := os.ReadDir(s.dir)
 	if err != nil {
 		return // nothing to sweep; List reports what is wrong
@@ -256,8 +226,8 @@ func (s *Spool) Sweep(now time.Time, host Host) {
 		}
 		if strings.HasPrefix(d.Name(), disk.NewPrefix) {
 			_ = os.RemoveAll(filepath.Join(s.dir, d.Name()))
-		} else if run, ok := strings.CutPrefix(d.Name(), claimPrefix); ok {
-			s.sweepClaim(run, host)
+		} else if run, ok := strings.CutPrefix(d.Name(), owner.ClaimPrefix); ok {
+			owner.Sweep(s.dir, run, host)
 		}
 	}
 }

@@ -13,13 +13,14 @@ import (
 	"go.uber.org/goleak"
 
 	"stint.dev/stint/internal/agent/spool/disk"
+	"stint.dev/stint/internal/agent/spool/owner"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var meta = Meta{Run: "01890a5d-ac96-774b-bcce-b302099a8057", Attempt: 2, Job: "test", Server: "http://127.0.0.1:7846", Host: Host{"here", "1"}}
+var meta = Meta{Run: "01890a5d-ac96-774b-bcce-b302099a8057", Attempt: 2, Job: "test", Server: "http://127.0.0.1:7846", Host: owner.Host{Name: "here", BootID: "1"}}
 
 func output(data []byte) []byte {
 	return journal.AppendRecord(nil, journal.OutputRecord(time.Unix(1, 0), journal.Output{Stream: job.Stdout, Data: data}))
@@ -77,7 +78,7 @@ func TestLifeOfAJournal(t *testing.T) {
 	if _, _, err := s.Adopt(t.Context(), only(t, s)); !errors.Is(err, ErrBusy) {
 		t.Errorf("adopting what is in use: %v", err)
 	}
-	if _, err := s.Create(meta, Limits{}); !errors.Is(err, ErrExists) {
+	if _, err := s.Create(meta, Limits{}); !errors.Is(err, owner.ErrExists) {
 		t.Errorf("the same attempt again: %v", err)
 	}
 	j.Acknowledge(16)
@@ -162,11 +163,11 @@ func TestSweepRemovesWhatNeverGotItsName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Sweep(time.Now(), Host{})
+	s.Sweep(time.Now(), owner.Host{})
 	if _, err := os.Stat(dir); err != nil {
 		t.Fatal("a journal that is just being made was removed")
 	}
-	s.Sweep(time.Now().Add(2*staleAfter), Host{})
+	s.Sweep(time.Now().Add(2*staleAfter), owner.Host{})
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("still there: %v", err)
 	}
@@ -195,11 +196,11 @@ func TestSweepRemovesWhatWasBeingRemoved(t *testing.T) {
 		t.Errorf("the spool still lists %q, error %v", left, err)
 	}
 	free()
-	s.Sweep(time.Now(), Host{})
+	s.Sweep(time.Now(), owner.Host{})
 	if left := filesIn(t, s.Dir()); len(left) != 1 {
 		t.Errorf("what is being removed was swept: %q are left", left)
 	}
-	s.Sweep(time.Now().Add(2*staleAfter), Host{})
+	s.Sweep(time.Now().Add(2*staleAfter), owner.Host{})
 	if left := filesIn(t, s.Dir()); len(left) > 0 {
 		t.Errorf("%q are left", left)
 	}

@@ -12,7 +12,7 @@ import (
 
 // unshared are the files of the package whose functions call the file system for what nobody
 // else has yet: the directory of all journals, and a journal that is being made or adopted.
-var unshared = []string{"spool.go", "meta.go", "claim.go", "adopt.go", "load.go", "others.go"}
+var unshared = []string{"spool.go", "meta.go", "adopt.go", "load.go", "others.go"}
 
 // function is what a rule asks of a function of the package.
 type function struct {

@@ -12,10 +12,11 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
 	"stint.dev/stint/internal/agent/flush"
 	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/process/watch"
-	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/agent/spool/owner"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
@@ -141,7 +142,7 @@ func (a *agentProgram) deliverOne(ctx context.Context, opts *option.Set, run str
 	ctx, cancel := context.WithTimeout(ctx, finishLimit)
 	defer cancel()
 	_, _ = flush.One(ctx, flush.Config{
-		StateDir: dir, Server: c, ServerURL: c.URL(), Host: spool.Host{Name: hostName(), BootID: bootID()},
+		StateDir: dir, Server: c, ServerURL: c.URL(), Host: owner.Host{Name: hostName(), BootID: bootID()},
 	}, run, attempt, swept)
 }
 

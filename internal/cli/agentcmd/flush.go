@@ -4,8 +4,9 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
 	"stint.dev/stint/internal/agent/flush"
-	"stint.dev/stint/internal/agent/spool"
+	"stint.dev/stint/internal/agent/spool/owner"
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
@@ -49,7 +50,7 @@ delivered.`,
 		wait := a.Wait("delivering to %s", c.URL())
 		report, err := flush.Run(ctx, flush.Config{
 			StateDir: dir, Server: c, ServerURL: c.URL(), AnyServer: opts.Flagged("server"), Any: opts.On("any"),
-			Host: spool.Host{Name: hostName(), BootID: bootID()},
+			Host: owner.Host{Name: hostName(), BootID: bootID()},
 		})
 		wait.Done()
 		if perr := a.printFlush(report, c.URL(), opts.On("json")); perr != nil {

@@ -1,4 +1,4 @@
-package spool
+package owner
 
 import (
 	"encoding/json"
@@ -12,25 +12,19 @@ import (
 	"stint.dev/stint/internal/agent/spool/disk"
 )
 
-// claimPrefix begins the name of the file by which an agent holds a run.
-const claimPrefix = ".run-"
+// ClaimPrefix begins the name of the file by which an agent holds a run.
+const ClaimPrefix = ".run-"
 
 // Claim holds a run for an agent that may make several attempts of it. The lock of a
 // journal does that for one attempt, and none is held between two. The kernel drops it when
 // the agent is gone.
 type Claim struct{ file *os.File }
 
-// holder is what a claim's file says of the process that holds it.
-type holder struct {
-	PID  int  `json:"pid"`
-	Host Host `json:"host"`
-}
-
-// Claim takes a run for this process, on a host. It returns a *RunningError when another
-// process has it.
-func (s *Spool) Claim(run string, host Host) (*Claim, error) {
+// Take takes a run for this process, on a host, by a file in a directory. It returns a
+// *RunningError when another process has it.
+func Take(dir, run string, host Host) (*Claim, error) {
 	const tries = 10 // each fails only if another owner lets go of it at that moment
-	path := filepath.Join(s.dir, claimPrefix+run)
+	path := filepath.Join(dir, ClaimPrefix+run)
 	for range tries {
 		file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 		if err != nil {
@@ -52,7 +46,7 @@ func (s *Spool) Claim(run string, host Host) (*Claim, error) {
 // owner has just removed it.
 func claim(file *os.File, run string, host Host) (held bool, err error) {
 	err = disk.Lock(file)
-	if errors.Is(err, ErrBusy) {
+	if errors.Is(err, disk.ErrBusy) {
 		return false, claimedBy(file, run, host)
 	}
 	if err != nil {
@@ -66,7 +60,7 @@ func claim(file *os.File, run string, host Host) (held bool, err error) {
 	if err != nil || !os.SameFile(mine, there) {
 		return false, nil
 	}
-	text, err := json.Marshal(holder{os.Getpid(), host})
+	text, err := json.Marshal(Holder{os.Getpid(), host})
 	if err == nil {
 		err = file.Truncate(0)
 	}
@@ -79,14 +73,14 @@ func claim(file *os.File, run string, host Host) (held bool, err error) {
 	return true, nil
 }
 
-// Claimed returns a *RunningError when another process holds the run. host is this one.
-func (s *Spool) Claimed(run string, host Host) error {
-	file, err := os.Open(filepath.Join(s.dir, claimPrefix+run))
+// Check returns a *RunningError when another process holds the run. host is this one.
+func Check(dir, run string, host Host) error {
+	file, err := os.Open(filepath.Join(dir, ClaimPrefix+run))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("spool: look who holds run %s: %w", run, err)
+		return fmt.Errorf("spool: find out who holds run %s: %w", run, err)
 	}
 	defer file.Close()
 	if !disk.Locked(file) {
@@ -96,22 +90,22 @@ func (s *Spool) Claimed(run string, host Host) error {
 }
 
 func claimedBy(file *os.File, run string, host Host) error {
-	return runningError(run, holderOf(file), host)
+	return Running(run, holderOf(file), host)
 }
 
 // holderOf reads who holds a claim; zero while that is being written.
-func holderOf(file *os.File) (h holder) {
+func holderOf(file *os.File) (h Holder) {
 	text, err := io.ReadAll(io.NewSectionReader(file, 0, 64<<10))
 	if err != nil || json.Unmarshal(text, &h) != nil {
-		return holder{}
+		return Holder{}
 	}
 	return h
 }
 
-// sweepClaim removes a claim whose agent died on this host. Locks of other hosts need not reach
+// Sweep removes a claim whose agent died on this host. Locks of other hosts need not reach
 // this one: what they hold is theirs.
-func (s *Spool) sweepClaim(run string, host Host) {
-	file, err := os.Open(filepath.Join(s.dir, claimPrefix+run))
+func Sweep(dir, run string, host Host) {
+	file, err := os.Open(filepath.Join(dir, ClaimPrefix+run))
 	if err != nil {
 		return
 	}
@@ -120,7 +114,7 @@ func (s *Spool) sweepClaim(run string, host Host) {
 	if !host.Is(h.Host) {
 		return
 	}
-	if c, err := s.Claim(run, host); err == nil {
+	if c, err := Take(dir, run, host); err == nil {
 		_ = c.Release() // another time
 	}
 }

@@ -1,4 +1,5 @@
-package spool
+// Package owner says who holds a run: which agent, on which host, as long as it lives.
+package owner
 
 import "strings"
 
