@@ -147,6 +147,98 @@ func TestImportTable(t *testing.T) {
 	}
 }
 
+// layers are the packages from the lowest layer up. A package imports those of lower layers
+// only, so that there is no circle, and whoever knows a layer needs none above it.
+var layers = []string{
+	0:  "internal/agent/bounded internal/agent/filelock internal/agent/freespace internal/agent/process/procfs internal/agent/process/terminal internal/agent/redact internal/agent/statedir internal/agent/text internal/archive internal/bench/noop internal/bench/wrapper internal/cli/option internal/faulttest internal/faulttest/deadfs internal/faulttest/extreme internal/faulttest/machine internal/faulttest/sequence internal/metrics internal/shares internal/store/datadir internal/store/durable internal/store/postgrestest internal/web job",
+	1:  "client internal/access internal/agent/cache internal/agent/environment internal/agent/gpu internal/agent/notify internal/agent/process/member internal/agent/retry internal/agent/signals internal/agent/sink internal/agent/spool/disk internal/band internal/demo internal/faulttest/printer internal/outbox internal/policy internal/store/beatlog internal/store/db internal/store/secretkey internal/store/segment journal",
+	2:  "internal/agent/process/children internal/agent/spool/owner internal/agent/spool/segment internal/cli/console internal/e2e internal/index",
+	3:  "internal/agent/process/contain internal/agent/spool internal/lease internal/query",
+	4:  "internal/agent/delivery internal/agent/process/watch internal/agent/record internal/logs internal/logs/ending internal/logs/logstest internal/server/conns internal/server/httpio internal/store/tables internal/store/troubled",
+	5:  "internal/agent/process internal/agent/report internal/agent/stdio internal/health internal/logs/search internal/notify internal/server/route internal/store",
+	6:  "internal/agent/diagnose internal/agent/flush internal/agent/install internal/agent/sample internal/agent/stall internal/bench internal/cli/command internal/cli/doctor internal/server/access internal/server/health internal/server/intake internal/server/outbox internal/server/ping internal/server/runs",
+	7:  "internal/agent/measure internal/agent/progress internal/agent/stop internal/cli/querycmd internal/server",
+	8:  "internal/agent internal/cli/servercmd",
+	9:  "internal/cli/agentcmd",
+	10: "cmd/stint-agent internal/cli",
+	11: "cmd/stint",
+}
+
+func TestImportsGoToLowerLayers(t *testing.T) {
+	number := map[string]int{}
+	for n, names := range layers {
+		for _, pkg := range strings.Fields(names) {
+			if _, twice := number[pkg]; twice {
+				t.Errorf("%q is in two layers", pkg)
+			}
+			number[pkg] = n
+		}
+	}
+	for _, r := range table {
+		n, known := number[r.pkg]
+		if !known && r.pkg != "" {
+			t.Errorf("%q has no layer: add it to layers, above everything that it may import", r.pkg)
+		}
+		for _, below := range strings.Fields(r.imports) {
+			if m, known := number[below]; !known || m >= n {
+				t.Errorf("%q, in layer %d, may import %q, in layer %d: imports go to lower layers", r.pkg, n, below, m)
+			}
+		}
+	}
+}
+
+const (
+	mostPackageLines = 2000
+	mostPackageFiles = 20
+)
+
+// large are packages that exceed these limits, with the most lines and files that they may have
+// until they are split: the figures only become less.
+var large = []struct {
+	pkg          string
+	lines, files int
+	why          string
+}{
+	{"client", 2600, 20, "one method for each call of the API"},
+	{"internal/agent/spool", 3600, 22, "is to be split by subject"},
+	{"internal/bench", 2600, 20, "one program, which no product links"},
+	{"internal/health", 3200, 20, "the rules and the loop that applies them"},
+	{"internal/notify", 2400, 20, "the outbox worker and its channels"},
+	{"internal/server", 12900, 90, "is to be split by subject"},
+	{"internal/store", 11000, 57, "is to be split by subject"},
+}
+
+func TestPackagesAreSmall(t *testing.T) {
+	type size struct{ lines, files int }
+	sizes := map[string]size{}
+	for _, f := range goFiles(t) {
+		if !f.test {
+			s := sizes[f.pkg]
+			sizes[f.pkg] = size{s.lines + f.length, s.files + 1}
+		}
+	}
+	most := map[string]size{}
+	for _, l := range large {
+		s := sizes[l.pkg]
+		if l.why == "" {
+			t.Errorf("the exception for %q has no reason", l.pkg)
+		}
+		if s.lines <= mostPackageLines && s.files <= mostPackageFiles {
+			t.Logf("the exception for %q is not needed any more: it has %d lines in %d files", l.pkg, s.lines, s.files)
+		}
+		most[l.pkg] = size{l.lines, l.files}
+	}
+	for pkg, s := range sizes {
+		m, exceeds := most[pkg]
+		if !exceeds {
+			m = size{mostPackageLines, mostPackageFiles}
+		}
+		if s.lines > m.lines || s.files > m.files {
+			t.Errorf("package %q has %d lines in %d files without tests; the most is %d in %d: split it by subject", pkg, s.lines, s.files, m.lines, m.files)
+		}
+	}
+}
+
 // places are things that may be used in one place only.
 var places = []struct {
 	use   string // an import path, or import path + "." + name

@@ -26,6 +26,7 @@ type goFile struct {
 	names   map[string]bool // import path + "." + name of everything it uses of its imports
 	longest string          // its longest function
 	lines   int             // of that function
+	length  int             // of the file, in lines
 }
 
 // uses reports whether the file imports the path, or uses the name of it.
@@ -105,7 +106,7 @@ func read(p string) (goFile, error) {
 		dir = ""
 	}
 	f := goFile{
-		path: p, pkg: dir, comment: tree.Doc != nil, names: map[string]bool{},
+		path: p, pkg: dir, comment: tree.Doc != nil, names: map[string]bool{}, length: fset.File(tree.Pos()).LineCount() - 1,
 		test: strings.HasSuffix(p, "_test.go") || strings.HasSuffix(dir, "test"),
 	}
 	local := map[string]string{}
