@@ -99,7 +99,7 @@ describe('explanation', () => {
   })
   test('a cause of its own is shown, with those that are less likely', () => {
     const own = ['a', 'b', 'c', 'd', 'e'].map((cause) => ({ cause, weight: 0.6, evidence: cause + '.' }))
-    const quoting = { cause: 'said_so_itself', weight: 0.5, evidence: line.text, source: 'log' as const }
+    const quoting = { cause: 'network', weight: 0.5, evidence: line.text, source: 'log' as const }
     const diagnosis = { sentence: 'Probably: a.', causes: [...own, quoting], evidence: line }
     const got = explain(ended({ outcome, diagnosis }))
     expect(got.text).toBe('Probably: a.')

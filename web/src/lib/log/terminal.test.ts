@@ -54,7 +54,7 @@ describe('hostile output', () => {
     expect(text('\x1b]8;;javascript:alert(1)\x07click\x1b]8;;\x07 me')).toBe('click me')
     expect(text('\x1b]8;;javascript:alert(1)\x1b\\click\x1b]8;;\x1b\\')).toBe('click')
   })
-  test('unseen characters are written out', () => {
+  test('invisible characters are written out', () => {
     expect(draw('a\u202eb\u200bc\x00').spans).toEqual([
       { text: 'a', cls: '' },
       { text: 'U+202E', cls: 'ctl' },
@@ -64,7 +64,7 @@ describe('hostile output', () => {
       { text: 'NUL', cls: 'ctl' },
     ])
   })
-  test('raw shows what was not obeyed', () => {
+  test('raw shows what was not applied', () => {
     expect(text('1\r\x1b[31m2', { raw: true })).toBe('1CRESC[31m2')
   })
   test('a line of a megabyte is cut and says how much', () => {

@@ -23,7 +23,7 @@ function server(n: number) {
   return { state, read }
 }
 
-async function settled(changed: ReturnType<typeof vi.fn>, times: number) {
+async function changedTimes(changed: ReturnType<typeof vi.fn>, times: number) {
   await vi.waitFor(() => expect(changed.mock.calls.length).toBeGreaterThanOrEqual(times), { interval: 1 })
 }
 
@@ -37,7 +37,7 @@ test('opens at the end, then reads the lines in view, once', async () => {
   expect(w.line(1800)).toBeUndefined()
   w.want(1701, 2000)
   w.want(1701, 2000)
-  await settled(changed, 2)
+  await changedTimes(changed, 2)
   expect(w.line(1501)?.text).toBe('line 1501')
   w.want(1701, 2000)
   expect(state.requests).toEqual([{ tail: 200 }, { from_line: 1501, lines: 500 }])
@@ -66,7 +66,7 @@ test('folded lines are one row, and are not read', async () => {
   expect(w.size).toBe(402)
   expect(w.slotOf(2601)).toBe(3)
   w.want(1, 50)
-  await settled(changed, 4)
+  await changedTimes(changed, 4)
   expect(state.requests).toEqual([{ tail: 10 }, { from_line: 1, lines: 500 }, { from_line: 2501, lines: 500 }])
   const rows = w.rows(0)
   expect(rows.slice(0, 3).map((r) => [r.n, r.fold?.to])).toEqual([[1, undefined], [2, 2600], [2601, undefined]])
@@ -104,7 +104,7 @@ test('memory stays bounded however far one scrolls', async () => {
   for (let n = 1; n < 100_000; n += 500) {
     const before = changed.mock.calls.length
     w.want(n, n + 1)
-    await settled(changed, before + 1)
+    await changedTimes(changed, before + 1)
   }
   let held = 0
   for (let n = 1; n <= 100_000; n++) if (w.line(n)) held++
