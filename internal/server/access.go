@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
 
@@ -78,16 +79,16 @@ func actorOf(ctx context.Context) actor {
 }
 
 // authorize decides who sent a request and whether they may use a route. The error is a
-// *problem, or one of the store.
+// *httpio.Problem, or one of the store.
 func (s *Server) authorize(r *http.Request, rt route) (actor, error) {
 	if rt.scope == access.Agent && s.cfg.AgentCertificates && (r.TLS == nil || len(r.TLS.VerifiedChains) == 0) {
-		return actor{}, newProblem(http.StatusUnauthorized,
+		return actor{}, httpio.NewProblem(http.StatusUnauthorized,
 			"this server takes journals only from agents that show a client certificate: give the agent --tls-cert and --tls-key")
 	}
 	if rt.scope == access.Public {
 		return actor{via: viaNone}, nil
 	}
-	if run, attempt, err := attemptOf(r); rt.scope == access.Agent && err == nil {
+	if run, attempt, err := httpio.AttemptOf(r); rt.scope == access.Agent && err == nil {
 		defer s.pending.begin(run, attempt, s.now())()
 	}
 	a, err := s.identify(r)
@@ -96,11 +97,11 @@ func (s *Server) authorize(r *http.Request, rt route) (actor, error) {
 	}
 	switch {
 	case a.scope == access.Public:
-		return a, newProblem(http.StatusUnauthorized, "%s", access.Refusal(a.doubt, peerOf(r), os.Geteuid(), rt.scope))
+		return a, httpio.NewProblem(http.StatusUnauthorized, "%s", access.Refusal(a.doubt, peerOf(r), os.Geteuid(), rt.scope))
 	case !a.scope.Allows(rt.scope):
-		return a, newProblem(http.StatusForbidden, "%s has the scope %s, and this needs %s", job.Quote(a.name), a.scope, rt.scope)
+		return a, httpio.NewProblem(http.StatusForbidden, "%s has the scope %s, and this needs %s", job.Quote(a.name), a.scope, rt.scope)
 	case (a.via == viaSession || a.via == viaOIDC) && !safe(r.Method) && r.Header.Get("X-Stint-CSRF") == "":
-		return a, newProblem(http.StatusForbidden, "a request of a logged-in page that changes something needs the header X-Stint-CSRF: 1")
+		return a, httpio.NewProblem(http.StatusForbidden, "a request of a logged-in page that changes something needs the header X-Stint-CSRF: 1")
 	}
 	return a, nil
 }
@@ -115,7 +116,7 @@ func (s *Server) whileAllowed(rt route, r *http.Request) (*http.Request, func())
 	var timer *time.Timer
 	check := func() {
 		_, err := s.authorize(r, rt)
-		var refused *problem
+		var refused *httpio.Problem
 		if errors.As(err, &refused) && refused.Status != http.StatusTooManyRequests {
 			end()
 			return
@@ -153,7 +154,7 @@ func (s *Server) identify(r *http.Request) (actor, error) {
 		if err == nil {
 			return a, nil
 		}
-		var p *problem
+		var p *httpio.Problem
 		if !errors.As(err, &p) || s.doubt(r) != access.Trusted {
 			return a, err
 		}
@@ -190,15 +191,15 @@ func (s *Server) identifyToken(r *http.Request, secret string) (actor, error) {
 		s.metrics.wrongTokens.Inc()
 		s.refused(r, "the token is not known")
 		if wait := s.failures.Wait(from, now); wait > 0 {
-			return actor{}, busy(http.StatusTooManyRequests, wait, "the token is not known here, and too many wrong ones came from this address: wait")
+			return actor{}, httpio.Busy(http.StatusTooManyRequests, wait, "the token is not known here, and too many wrong ones came from this address: wait")
 		}
 		s.failures.Count(from, now)
-		return actor{}, newProblem(http.StatusUnauthorized, "the token is not known here, or was revoked: stint token create makes one")
+		return actor{}, httpio.NewProblem(http.StatusUnauthorized, "the token is not known here, or was revoked: stint token create makes one")
 	case err != nil:
 		return actor{}, fmt.Errorf("look up token: %w", err)
 	case t.ExpiresAt != nil && !now.Before(*t.ExpiresAt):
 		s.refused(r, "the token "+job.Quote(t.Name)+" has expired")
-		return actor{}, newProblem(http.StatusUnauthorized, "the token %s expired at %s: stint token create makes a new one",
+		return actor{}, httpio.NewProblem(http.StatusUnauthorized, "the token %s expired at %s: stint token create makes a new one",
 			job.Quote(t.Name), t.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	return actor{name: t.Name, scope: access.Scope(t.Scope), via: viaToken, token: t.ID}, nil

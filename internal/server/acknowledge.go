@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
 
@@ -47,7 +48,7 @@ func callerName(ctx context.Context, given string) string {
 	if who := actorOf(ctx); who.name != "" {
 		return who.name
 	}
-	if given = printable(given); given != "" {
+	if given = httpio.Printable(given); given != "" {
 		return given
 	}
 	return "somebody"

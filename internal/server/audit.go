@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
 
@@ -127,7 +128,7 @@ type revokeTokenIn struct {
 // for a few seconds more.
 func (s *Server) revokeToken(ctx context.Context, in *revokeTokenIn) (*struct{}, error) {
 	if _, err := uuid.Parse(in.ID); err != nil {
-		return nil, newProblem(http.StatusNotFound, "there is no token %s", job.Quote(in.ID))
+		return nil, httpio.NewProblem(http.StatusNotFound, "there is no token %s", job.Quote(in.ID))
 	}
 	if err := s.store.RevokeToken(ctx, in.ID); err != nil {
 		return nil, s.internal(ctx, fmt.Sprintf("revoke token %s", in.ID), err)

@@ -16,6 +16,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
 
@@ -95,7 +96,7 @@ func (s *Server) refused(r *http.Request, why string) {
 		s.refusedRuns.note(lease.Beat{Run: run, Attempt: attempt, At: s.now()})
 	}
 	if times := s.refusals.Count(addressOf(r), s.now()); times > 0 {
-		s.reportRefused(r.Context(), remoteHost(r), why, r.URL.Path, times)
+		s.reportRefused(r.Context(), httpio.RemoteHost(r), why, r.URL.Path, times)
 	}
 }
 
@@ -180,7 +181,7 @@ func (s *Server) checkHost(r *http.Request) error {
 	if s.rule.Load().AnswersTo(r.Host) || r.Header.Get("Authorization") != "" || s.doubt(r) != access.ForeignHost {
 		return nil
 	}
-	return newProblem(http.StatusMisdirectedRequest,
+	return httpio.NewProblem(http.StatusMisdirectedRequest,
 		"this server answers without a token only to names of its own machine, not to %s: use 127.0.0.1 or localhost, bring a token, or name it with --allow-host",
 		job.Quote(r.Host))
 }

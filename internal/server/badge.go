@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
 
@@ -21,7 +22,7 @@ const badgeBusy = "#0a5cc2"
 
 // getBadge answers a picture of the state of a job's last run, for a README.
 func (s *Server) getBadge(w http.ResponseWriter, r *http.Request) {
-	if err := newParams(r).err; err != nil {
+	if err := httpio.NewParams(r).Err; err != nil {
 		s.fail(w, r, err)
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
 )
@@ -66,13 +67,13 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (*body, error)
 	if r.ContentLength > maxAppend {
 		return b, tooLarge()
 	}
-	paced := newPacedReader(w, r, s.cfg.BodyPause, s.cfg.BodyTime)
-	place, err := s.bodies.Enter(ownerOf(r), 0, paced.drop)
+	paced := httpio.NewPacedReader(w, r, s.cfg.BodyPause, s.cfg.BodyTime)
+	place, err := s.bodies.Enter(ownerOf(r), 0, paced.Drop)
 	if err != nil {
 		return b, bodyBusy(err)
 	}
-	defer paced.stop()
-	b.place, paced.moved = place, place.Moved
+	defer paced.Stop()
+	b.place, paced.Moved = place, place.Moved
 	src, done, err := b.decode(paced, r.Header.Get("Content-Encoding"))
 	if err == nil {
 		defer done()
@@ -87,14 +88,14 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (*body, error)
 }
 
 // decode is the reader of a request's plain bytes, and what to call when done with it.
-func (b *body) decode(paced *pacedReader, encoding string) (io.Reader, func(), error) {
+func (b *body) decode(paced *httpio.PacedReader, encoding string) (io.Reader, func(), error) {
 	switch encoding {
 	case "", "identity":
 		return paced, func() {}, nil
 	case "zstd":
 		return b.decodeZstd(paced)
 	}
-	return nil, nil, newProblem(http.StatusUnsupportedMediaType,
+	return nil, nil, httpio.NewProblem(http.StatusUnsupportedMediaType,
 		"Content-Encoding %s is not understood: send zstd, or none", job.Quote(encoding))
 }
 
@@ -117,7 +118,7 @@ func (b *body) fill(src io.Reader, expected int64) error {
 		}
 		n, err := src.Read(b.data[len(b.data):cap(b.data)])
 		b.data = b.data[:len(b.data)+n]
-		var given *problem
+		var given *httpio.Problem
 		switch {
 		case len(b.data) > maxAppend:
 			return tooLarge()
@@ -167,7 +168,7 @@ func (b *body) take(n int64) error {
 }
 
 func tooLarge() error {
-	return newProblem(http.StatusRequestEntityTooLarge,
+	return httpio.NewProblem(http.StatusRequestEntityTooLarge,
 		"an append carries at most %d bytes of journal: send it in parts", maxAppend)
 }
 
@@ -175,7 +176,7 @@ func tooLarge() error {
 func bodyBusy(err error) error {
 	var full *shares.FullError
 	if errors.As(err, &full) && full.Own {
-		return busy(http.StatusTooManyRequests, time.Second, "this client has as many bodies on their way as the server keeps for one: try again")
+		return httpio.Busy(http.StatusTooManyRequests, time.Second, "this client has as many bodies on their way as the server keeps for one: try again")
 	}
-	return busy(http.StatusTooManyRequests, time.Second, "the server holds too many bodies in memory at the moment: try again")
+	return httpio.Busy(http.StatusTooManyRequests, time.Second, "the server holds too many bodies in memory at the moment: try again")
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/shares"
 )
 
@@ -169,16 +170,16 @@ func (s *slowBody) Read([]byte) (int, error) {
 func TestDropAfterTheBody(t *testing.T) {
 	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("all of it"))
-	p := newPacedReader(w, r, time.Minute, time.Minute)
+	p := httpio.NewPacedReader(w, r, time.Minute, time.Minute)
 	if _, err := io.ReadAll(p); err != nil {
 		t.Fatal(err)
 	}
-	if p.drop(); !w.until.IsZero() {
+	if p.Drop(); !w.until.IsZero() {
 		t.Errorf("after the end of the body: %s", w.until)
 	}
-	p = newPacedReader(w, r, time.Minute, time.Minute)
-	p.stop()
-	if p.drop(); !w.until.IsZero() {
+	p = httpio.NewPacedReader(w, r, time.Minute, time.Minute)
+	p.Stop()
+	if p.Drop(); !w.until.IsZero() {
 		t.Errorf("after the body was given up: %s", w.until)
 	}
 }

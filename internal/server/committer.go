@@ -10,6 +10,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/shares"
 )
 
@@ -143,7 +144,7 @@ func (c *committer) append(ctx context.Context, a index.Append) (index.Appended,
 	}
 	var many *index.TooManyJobsError
 	if errors.As(e.appended.Err, &many) {
-		return e.appended, busy(http.StatusTooManyRequests, min(wait, newJobWait), "%s", many)
+		return e.appended, httpio.Busy(http.StatusTooManyRequests, min(wait, newJobWait), "%s", many)
 	}
 	return e.appended, e.appended.Err
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
 )
@@ -28,7 +29,7 @@ func (c *committer) enqueue(e *entry) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return busy(http.StatusServiceUnavailable, time.Second, "the server is shutting down: try again")
+		return httpio.Busy(http.StatusServiceUnavailable, time.Second, "the server is shutting down: try again")
 	}
 	if err := c.admit(e); err != nil {
 		e.leave()
@@ -65,7 +66,7 @@ func (e *entry) leave() {
 func (c *committer) admit(e *entry) error {
 	run := e.run()
 	if of := c.runs[run]; e.append != nil && (of.entries >= runEntries || of.entries > 0 && of.bytes+e.size() > runBytes) {
-		return busy(http.StatusTooManyRequests, time.Second, "run %s has too much on its way at the moment: try again", job.Quote(run))
+		return httpio.Busy(http.StatusTooManyRequests, time.Second, "run %s has too much on its way at the moment: try again", job.Quote(run))
 	}
 	if e.append == nil {
 		return e.enter(c.arrivedRoom, 1)
@@ -82,9 +83,9 @@ func (e *entry) enter(room *shares.Shares, n int64) error {
 	var full *shares.FullError
 	switch {
 	case errors.As(err, &full) && full.Own:
-		return busy(http.StatusTooManyRequests, time.Second, "this client has too much on its way at the moment: try again")
+		return httpio.Busy(http.StatusTooManyRequests, time.Second, "this client has too much on its way at the moment: try again")
 	case err != nil:
-		return busy(http.StatusTooManyRequests, time.Second, "the server has too much to write at the moment: try again")
+		return httpio.Busy(http.StatusTooManyRequests, time.Second, "the server has too much to write at the moment: try again")
 	}
 	e.places = append(e.places, p)
 	return nil

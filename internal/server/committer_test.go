@@ -15,6 +15,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
+	"stint.dev/stint/internal/server/httpio"
 )
 
 // groups is a store's Ingest that tests hold up and look at.
@@ -231,7 +232,7 @@ func TestFullQueueRefuses(t *testing.T) {
 	}
 	waitQueued(t, c, 8)
 	_, err := c.append(t.Context(), index.Append{Run: "r", Data: []byte("x")})
-	var p *problem
+	var p *httpio.Problem
 	if !errors.As(err, &p) || p.Status != http.StatusTooManyRequests || p.RetryAfter <= 0 {
 		t.Errorf("a full queue answered %v", err)
 	}
@@ -276,7 +277,7 @@ func TestCloseAnswersWhatWasAccepted(t *testing.T) {
 	}
 	wg.Wait()
 	_, err := c.append(t.Context(), index.Append{Run: "r", Data: []byte("x")})
-	var p *problem
+	var p *httpio.Problem
 	if !errors.As(err, &p) || p.Status != http.StatusServiceUnavailable {
 		t.Errorf("after close: %v", err)
 	}
@@ -349,7 +350,7 @@ func TestOneHugeRunStarvesNobody(t *testing.T) {
 // appendTo appends to a run, and counts a refusal for want of room.
 func appendTo(ctx context.Context, t *testing.T, c *committer, run string, size int, refused *atomic.Int64) {
 	_, err := c.append(ctx, index.Append{Run: run, Data: make([]byte, size)})
-	var p *problem
+	var p *httpio.Problem
 	switch {
 	case errors.As(err, &p) && p.Status == http.StatusTooManyRequests:
 		refused.Add(1)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -40,13 +40,13 @@ func (s *Server) putCompatStatus(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var body compatStatus
-	if err := readJSON(r, `a status such as {"status":"started"}`, false, &body); err != nil {
+	if err := httpio.ReadJSON(r, `a status such as {"status":"started"}`, false, &body); err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	call := compatCall(body.Status)
 	if call != callStarted && call != callCompleted && call != callFailed {
-		s.fail(w, r, newProblem(http.StatusBadRequest,
+		s.fail(w, r, httpio.NewProblem(http.StatusBadRequest,
 			"there is no status %s: send started, completed or failed", job.Quote(body.Status)))
 		return
 	}
@@ -64,7 +64,7 @@ func (s *Server) putCompatHeartbeat(w http.ResponseWriter, r *http.Request) {
 }
 
 func compatJob(r *http.Request) (string, error) {
-	if err := newParams(r).err; err != nil {
+	if err := httpio.NewParams(r).Err; err != nil {
 		return "", err
 	}
 	name := r.PathValue("job")
@@ -78,13 +78,13 @@ func (s *Server) compatCall(w http.ResponseWriter, r *http.Request, name string,
 	unlock, err := s.store.LockJob(r.Context(), name)
 	if err == nil {
 		defer unlock()
-		id, err = s.doCompat(r.Context(), name, remoteHost(r), call)
+		id, err = s.doCompat(r.Context(), name, httpio.RemoteHost(r), call)
 	}
 	if err != nil {
 		s.fail(w, r, fmt.Errorf("%s for job %s through the compat wire: %w", call, job.Quote(name), err))
 		return
 	}
-	answer(w, compatReply{id})
+	httpio.Answer(w, compatReply{id})
 }
 
 // doCompat reads where the job is, decides, and writes what follows.
@@ -206,13 +206,4 @@ type memory []byte
 func (m *memory) Write(p []byte) (int, error) {
 	*m = append(*m, p...)
 	return len(p), nil
-}
-
-// remoteHost is the client's address without its port.
-func remoteHost(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }

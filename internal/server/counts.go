@@ -5,6 +5,7 @@ import (
 
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
 
@@ -91,7 +92,7 @@ func (s *Server) cancelRuns(ctx context.Context, in *cancelManyIn) (*answered[ca
 		res := canceledRun{Run: ref, Canceled: true}
 		switch run, stops, err := s.requestCancel(ctx, &one); {
 		case err != nil:
-			res.Canceled, res.Error = false, asProblem(err).Detail
+			res.Canceled, res.Error = false, httpio.AsProblem(err).Detail
 		case !stops:
 			res.Canceled, res.Error = false, "run "+job.Quote(ref)+" has ended already: "+string(run.State)
 		}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/httpio"
 )
 
 // getJournal sends the stored journal from an offset on, block by block, up to its last
@@ -17,7 +18,7 @@ func (s *Server) getJournal(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	attempt, err := parseAttempt(r.PathValue("attempt"))
+	attempt, err := httpio.ParseAttempt(r.PathValue("attempt"))
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -33,7 +34,7 @@ func (s *Server) getJournal(w http.ResponseWriter, r *http.Request) {
 	case size == 0:
 		err = &query.NotFoundError{What: "attempt " + strconv.Itoa(attempt) + " of run " + run}
 	case offset > size:
-		err = newProblem(http.StatusBadRequest, "offset %d is beyond the journal, which has %d bytes here", offset, size)
+		err = httpio.NewProblem(http.StatusBadRequest, "offset %d is beyond the journal, which has %d bytes here", offset, size)
 	}
 	if err != nil {
 		s.fail(w, r, err)
@@ -45,7 +46,7 @@ func (s *Server) getJournal(w http.ResponseWriter, r *http.Request) {
 	var hole *holeError
 	switch {
 	case errors.As(err, &hole):
-		s.fail(w, r, newProblem(http.StatusGone, "%s", hole))
+		s.fail(w, r, httpio.NewProblem(http.StatusGone, "%s", hole))
 		return
 	case err != nil && !errors.Is(err, io.EOF):
 		s.fail(w, r, err)
@@ -70,7 +71,7 @@ func (s *Server) getJournal(w http.ResponseWriter, r *http.Request) {
 func (s *Server) sendJournal(w http.ResponseWriter, src io.Reader, buf []byte, n int) error {
 	rc := http.NewResponseController(w)
 	for {
-		_ = rc.SetWriteDeadline(s.answerBy()) // a recorder in a test has none
+		_ = rc.SetWriteDeadline(httpio.AnswerBy()) // a recorder in a test has none
 		if _, err := w.Write(buf[:n]); err != nil {
 			return err
 		}

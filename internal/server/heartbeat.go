@@ -1,29 +1,25 @@
 package server
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"reflect"
 	"strconv"
 	"time"
 
 	"stint.dev/stint/internal/lease"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
 
 // postHeartbeat renews the lease of an attempt. A beat for a run that no append has
 // created yet is answered like any other: the journal is on its way.
 func (s *Server) postHeartbeat(w http.ResponseWriter, r *http.Request) {
-	run, attempt, err := attemptOf(r)
+	run, attempt, err := httpio.AttemptOf(r)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	err = newParams(r).err
+	err = httpio.NewParams(r).Err
 	if err == nil {
 		err = s.ownAttempt(r.Context(), run, attempt)
 	}
@@ -33,7 +29,7 @@ func (s *Server) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 	}
 	carried := s.connections.arrived(r, run, attempt)
 	var hb job.Heartbeat
-	if err := readJSON(r, "a heartbeat", false, &hb); err != nil {
+	if err := httpio.ReadJSON(r, "a heartbeat", false, &hb); err != nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -61,7 +57,7 @@ func (s *Server) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 // them that looking at types for each would show.
 func answerBeat(w http.ResponseWriter, r job.HeartbeatReply) {
 	if len(r.Commands) > 0 {
-		answer(w, r)
+		httpio.Answer(w, r)
 		return
 	}
 	b := append(make([]byte, 0, 256), `{"run":"`...) // both ids are UUIDs: nothing in them is escaped
@@ -72,7 +68,7 @@ func answerBeat(w http.ResponseWriter, r job.HeartbeatReply) {
 	b = append(strconv.AppendInt(b, r.NextMS, 10), `,"owner":`...)
 	b = append(strconv.AppendBool(b, r.Owner), `,"watched":`...)
 	b = append(strconv.AppendBool(b, r.Watched), ",\"commands\":[]}\n"...)
-	writeBody(w, "application/json", http.StatusOK, b)
+	httpio.WriteBody(w, "application/json", http.StatusOK, b)
 }
 
 // beatReply is what the agent is told. A cancel is repeated until the journal shows the
@@ -90,53 +86,3 @@ func beatReply(b lease.BeatResult, length, next time.Duration, watched bool) job
 	}
 	return reply
 }
-
-// readJSON reads a small JSON body into v. what names it in the error. Keys that v does not
-// have are refused when strict, else ignored: agents, and clients of the compat wire, may be
-// newer than the server.
-func readJSON(r *http.Request, what string, strict bool, v any) error {
-	data, err := readSmall(r, what)
-	if err == nil {
-		err = checkKeys(data, reflect.TypeOf(v), strict)
-	}
-	if err != nil {
-		return err
-	}
-	var wrong *json.UnmarshalTypeError
-	switch err := json.Unmarshal(data, v); {
-	case errors.As(err, &wrong):
-		return newProblem(http.StatusBadRequest, "the body is not %s: %s cannot be a JSON %s", what, wrong.Field, wrong.Value)
-	case err != nil:
-		return newProblem(http.StatusBadRequest, "the body is not %s as JSON: %s", what, err)
-	}
-	return nil
-}
-
-// readSmall reads a body that the guard has bounded.
-func readSmall(r *http.Request, what string) ([]byte, error) {
-	// Memory is taken once, not in steps that each copy what came before.
-	memory := bytes.NewBuffer(make([]byte, 0, min(max(r.ContentLength, 0), smallBody)+bytes.MinRead))
-	_, err := memory.ReadFrom(r.Body)
-	data := memory.Bytes()
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		return nil, newProblem(http.StatusRequestEntityTooLarge, "%s has at most %d bytes", what, large.Limit)
-	case err != nil:
-		return nil, newProblem(http.StatusRequestTimeout, "the body of %s did not arrive", what)
-	}
-	return data, nil
-}
-
-// checkBody checks the keys of the JSON body of a typed handler, which reads it again.
-func checkBody(r *http.Request, t reflect.Type) error {
-	data, err := readSmall(r, "the body")
-	if err != nil {
-		return err
-	}
-	r.Body = io.NopCloser(bytes.NewReader(data))
-	return checkKeys(data, t, true)
-}
-
-// answerBy is the write deadline of an answer that begins now.
-func (s *Server) answerBy() time.Time { return time.Now().Add(answerTime) }

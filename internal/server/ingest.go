@@ -5,18 +5,17 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
 
 // postJournal appends journal bytes at an offset, and answers once they are durable.
 func (s *Server) postJournal(w http.ResponseWriter, r *http.Request) {
-	run, attempt, err := attemptOf(r)
+	run, attempt, err := httpio.AttemptOf(r)
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -37,7 +36,7 @@ func (s *Server) postJournal(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(s.answerBy())
+	_ = http.NewResponseController(w).SetWriteDeadline(httpio.AnswerBy())
 	a.Data, a.At = b.data, s.now()
 	size, err := s.appendBody(r, a)
 	switch {
@@ -49,7 +48,7 @@ func (s *Server) postJournal(w http.ResponseWriter, r *http.Request) {
 		s.metrics.appendRefused(err)
 		s.fail(w, r, s.explainAppend(r.Context(), run, attempt, b.data, err))
 	default:
-		answer(w, job.AppendReply{
+		httpio.Answer(w, job.AppendReply{
 			Run: run, Attempt: attempt, Server: s.store.Installation(),
 			Size: size, Watched: s.broker.Watched(run),
 		})
@@ -105,39 +104,20 @@ func (s *Server) beatCommitted(b lease.Beat, done lease.BeatResult) {
 	}
 }
 
-// attemptOf reads the run's id and the attempt from the path of an agent's call. Agents
-// use whole ids: they made them.
-func attemptOf(r *http.Request) (run string, attempt int, err error) {
-	run = strings.ToLower(r.PathValue("run"))
-	if err := job.CheckRunID(run); err != nil {
-		return "", 0, err
-	}
-	attempt, err = parseAttempt(r.PathValue("attempt"))
-	return run, attempt, err
-}
-
-func parseAttempt(text string) (int, error) {
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > job.MaxAttempt {
-		return 0, newProblem(http.StatusBadRequest, "attempt %s is not a number from 1 to %d", job.Quote(text), job.MaxAttempt)
-	}
-	return n, nil
-}
-
 // placeOf reads where an append begins, and who sends it: ?offset= and ?writer=, which is 0 when it
 // is left out.
 func placeOf(r *http.Request) (offset int64, writer int, err error) {
-	p := newParams(r, "offset", "writer")
-	offset = p.number("offset", 0, math.MaxInt64, -1)
-	writer = int(p.number("writer", 0, math.MaxInt32, 0))
-	if p.err == nil && offset < 0 {
-		p.refuse("offset is missing: send ?offset=N, 0 for the beginning")
+	p := httpio.NewParams(r, "offset", "writer")
+	offset = p.Number("offset", 0, math.MaxInt64, -1)
+	writer = int(p.Number("writer", 0, math.MaxInt32, 0))
+	if p.Err == nil && offset < 0 {
+		p.Refuse("offset is missing: send ?offset=N, 0 for the beginning")
 	}
-	return offset, writer, p.err
+	return offset, writer, p.Err
 }
 
 // offsetOf reads ?offset=, the only parameter of the call, which is 0 when it is left out.
 func offsetOf(r *http.Request) (int64, error) {
-	p := newParams(r, "offset")
-	return p.number("offset", 0, math.MaxInt64, 0), p.err
+	p := httpio.NewParams(r, "offset")
+	return p.Number("offset", 0, math.MaxInt64, 0), p.Err
 }

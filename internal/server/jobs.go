@@ -5,6 +5,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
 
@@ -65,7 +66,7 @@ type jobPath struct {
 // getJob answers one job with its figures.
 func (s *Server) getJob(ctx context.Context, in *jobPath) (*answered[job.Summary], error) {
 	if err := job.CheckName(in.Job); err != nil {
-		return nil, asProblem(err)
+		return nil, httpio.AsProblem(err)
 	}
 	sum, err := s.store.Job(ctx, in.Job)
 	if err != nil {
@@ -88,7 +89,7 @@ type deletedJob struct {
 // asked for again.
 func (s *Server) deleteJob(ctx context.Context, in *jobPath) (*answered[deletedJob], error) {
 	if err := job.CheckName(in.Job); err != nil {
-		return nil, asProblem(err)
+		return nil, httpio.AsProblem(err)
 	}
 	runs, err := s.store.DeleteJob(ctx, in.Job)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
 
@@ -31,14 +32,14 @@ type meAnswer struct {
 func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
 	var body loginRequest
 	r.Body = http.MaxBytesReader(w, r.Body, loginBody)
-	err := readJSON(r, `a login such as {"token":"stint_…"}`, true, &body)
+	err := httpio.ReadJSON(r, `a login such as {"token":"stint_…"}`, true, &body)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	a, err := s.identifyToken(r, body.Token)
 	if err == nil && !a.scope.Allows(access.Read) {
-		err = newProblem(http.StatusForbidden, "the token %s is for agents: log in with one that has the scope read, write or admin", job.Quote(a.name))
+		err = httpio.NewProblem(http.StatusForbidden, "the token %s is for agents: log in with one that has the scope read, write or admin", job.Quote(a.name))
 	}
 	if err == nil {
 		err = s.logins.begin(r)
@@ -47,7 +48,7 @@ func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
 		err = s.beginSession(w, r, actor{name: a.name, scope: a.scope, via: viaToken, token: a.token}, "")
 	}
 	if err != nil {
-		if p := asProblem(err); p.Status == http.StatusForbidden {
+		if p := httpio.AsProblem(err); p.Status == http.StatusForbidden {
 			s.refused(r, p.Detail)
 		}
 		s.fail(w, r, err)
@@ -55,7 +56,7 @@ func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
 	}
 	a.via = viaSession
 	s.audit(r, a, "log in", http.StatusOK)
-	answer(w, s.me(a))
+	httpio.Answer(w, s.me(a))
 }
 
 // postLogout ends the session of the cookie; without one it changes nothing.
@@ -65,20 +66,20 @@ func (s *Server) postLogout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.SetCookie(w, s.cookie(r, sessionCookie, "", -time.Second))
-	answer(w, s.me(actor{via: viaNone}))
+	httpio.Answer(w, s.me(actor{via: viaNone}))
 }
 
 // getMe answers also whoever still has to log in: the page asks it first.
 func (s *Server) getMe(w http.ResponseWriter, r *http.Request) {
 	a, err := s.identify(r)
-	if err != nil && asProblem(err).Status == http.StatusUnauthorized {
+	if err != nil && httpio.AsProblem(err).Status == http.StatusUnauthorized {
 		a, err = actor{via: viaNone}, nil // a session that has ended is nobody's
 	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	answer(w, s.me(a))
+	httpio.Answer(w, s.me(a))
 }
 
 func (s *Server) me(a actor) meAnswer {
@@ -93,7 +94,7 @@ func (s *Server) me(a actor) meAnswer {
 // written is an error in the log, not one of the request.
 func (s *Server) audit(r *http.Request, a actor, action string, status int) {
 	e := access.AuditEntry{
-		At: s.now().UTC(), Who: a.name, Via: a.via, Address: remoteHost(r), Action: action, Target: r.URL.Path, Status: status,
+		At: s.now().UTC(), Who: a.name, Via: a.via, Address: httpio.RemoteHost(r), Action: action, Target: r.URL.Path, Status: status,
 	}
 	s.log.Info(action, "who", cmp.Or(e.Who, "-"), "via", e.Via, "from", e.Address, "target", e.Target, "status", e.Status)
 	if err := s.store.Audit(r.Context(), e); err != nil {

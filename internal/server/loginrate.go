@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/shares"
 )
 
@@ -26,10 +27,10 @@ func newLoginRate(now func() time.Time) loginRate {
 func (l loginRate) begin(r *http.Request) error {
 	from, everybody := shares.Owner{Address: addressOf(r).String()}, shares.Owner{}
 	if wait, full := l.ofAddress.Full(from); full {
-		return busy(http.StatusTooManyRequests, wait, "too many logins were begun from this address within a minute: wait")
+		return httpio.Busy(http.StatusTooManyRequests, wait, "too many logins were begun from this address within a minute: wait")
 	}
 	if wait, full := l.inAll.Full(everybody); full {
-		return busy(http.StatusTooManyRequests, wait, "too many logins were begun within a minute: wait")
+		return httpio.Busy(http.StatusTooManyRequests, wait, "too many logins were begun within a minute: wait")
 	}
 	l.ofAddress.Count(from)
 	l.inAll.Count(everybody)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
 
@@ -91,10 +92,10 @@ func (s *Server) guard(rt route, h http.HandlerFunc) http.HandlerFunc {
 		rc := http.NewResponseController(w)
 		if !rt.stream {
 			// A recorder in a test has no deadlines; every real connection has.
-			_ = rc.SetWriteDeadline(time.Now().Add(answerTime))
+			_ = rc.SetWriteDeadline(time.Now().Add(httpio.AnswerTime))
 		}
 		if rt.body == 0 && r.Body != nil && r.Body != http.NoBody {
-			r.Body = http.MaxBytesReader(w, newPacedReader(w, r, smallPeriod, smallPeriod), smallBody)
+			r.Body = http.MaxBytesReader(w, httpio.NewPacedReader(w, r, smallPeriod, smallPeriod), httpio.SmallBody)
 		}
 		who, err := s.authorize(r, rt)
 		if err == nil {
@@ -110,7 +111,7 @@ func (s *Server) guard(rt route, h http.HandlerFunc) http.HandlerFunc {
 			connOf(r).carries(ownerOf(r), false)
 		}
 		if rt.rest != nil && rt.rest.body != nil {
-			if err := checkBody(r, rt.rest.body); err != nil {
+			if err := httpio.CheckBody(r, rt.rest.body); err != nil {
 				s.fail(w, r, err)
 				return
 			}
@@ -134,7 +135,7 @@ const mostParameters = 200
 // checkQuery refuses a query of so many parameters that reading it, several times, costs much.
 func checkQuery(r *http.Request) error {
 	if n := strings.Count(r.URL.RawQuery, "&"); n >= mostParameters {
-		return newProblem(http.StatusBadRequest, "the query has %d parameters; the most is %d", n+1, mostParameters)
+		return httpio.NewProblem(http.StatusBadRequest, "the query has %d parameters; the most is %d", n+1, mostParameters)
 	}
 	return nil
 }
@@ -157,7 +158,7 @@ func (s *Server) outer(mux http.Handler, cross *http.CrossOriginProtection) http
 			return
 		}
 		if cross.Check(r) != nil {
-			s.fail(w, r, newProblem(http.StatusForbidden,
+			s.fail(w, r, httpio.NewProblem(http.StatusForbidden,
 				"a web page of another site sent this request: pages may only write to the server they came from"))
 			return
 		}
@@ -177,7 +178,7 @@ func (s *Server) recovered(w http.ResponseWriter, r *http.Request) {
 	}
 	s.metrics.panics.Inc()
 	s.log.Error("request panicked", "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
-	s.fail(w, r, newProblem(http.StatusInternalServerError, "the server failed; its log says why"))
+	s.fail(w, r, httpio.NewProblem(http.StatusInternalServerError, "the server failed; its log says why"))
 }
 
 // unrouted answers what no row of the table takes: a wrong method, a path of the
@@ -185,25 +186,25 @@ func (s *Server) recovered(w http.ResponseWriter, r *http.Request) {
 func (s *Server) unrouted(w http.ResponseWriter, r *http.Request, mux *http.ServeMux) {
 	if allowed := s.methodsFor(mux, r); len(allowed) > 0 {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		s.fail(w, r, newProblem(http.StatusMethodNotAllowed, "%s is not possible on %s: use %s",
+		s.fail(w, r, httpio.NewProblem(http.StatusMethodNotAllowed, "%s is not possible on %s: use %s",
 			job.Quote(r.Method), job.Quote(r.URL.Path), strings.Join(allowed, " or ")))
 		return
 	}
 	if ours(r.URL.Path) {
-		s.fail(w, r, newProblem(http.StatusNotFound, "there is nothing at %s: /api/docs lists what there is", job.Quote(r.URL.Path)))
+		s.fail(w, r, httpio.NewProblem(http.StatusNotFound, "there is nothing at %s: /api/docs lists what there is", job.Quote(r.URL.Path)))
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		s.fail(w, r, newProblem(http.StatusMethodNotAllowed, "%s is not possible on a page: use GET", job.Quote(r.Method)))
+		s.fail(w, r, httpio.NewProblem(http.StatusMethodNotAllowed, "%s is not possible on a page: use GET", job.Quote(r.Method)))
 		return
 	}
 	if s.cfg.UI == nil {
-		s.fail(w, r, newProblem(http.StatusNotFound, "this Stint server has no pages: /api/docs describes its interface"))
+		s.fail(w, r, httpio.NewProblem(http.StatusNotFound, "this Stint server has no pages: /api/docs describes its interface"))
 		return
 	}
 	pageHeaders(w, "'self'")
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime))
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(httpio.AnswerTime))
 	s.cfg.UI.ServeHTTP(w, r)
 }
 

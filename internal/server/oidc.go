@@ -19,6 +19,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
 
@@ -128,11 +129,11 @@ func (p *provider) scopes(known *oidc.Provider) []string {
 func (p *provider) identify(n access.Session) (actor, error) {
 	var id access.Identity
 	if p == nil || json.Unmarshal([]byte(n.Identity), &id) != nil || id.Issuer != p.cfg.Issuer {
-		return actor{}, newProblem(http.StatusUnauthorized, "the session is of an identity provider that this server does not use any more: log in again")
+		return actor{}, httpio.NewProblem(http.StatusUnauthorized, "the session is of an identity provider that this server does not use any more: log in again")
 	}
 	scope := p.grants.ScopeOf(id)
 	if scope == access.Public {
-		return actor{}, newProblem(http.StatusUnauthorized, "%s is given no access here any more: see --oidc-grant", job.Quote(id.Who()))
+		return actor{}, httpio.NewProblem(http.StatusUnauthorized, "%s is given no access here any more: see --oidc-grant", job.Quote(id.Who()))
 	}
 	return actor{name: n.Who, scope: scope, via: viaOIDC}, nil
 }
@@ -140,7 +141,7 @@ func (p *provider) identify(n access.Session) (actor, error) {
 // getOIDCStart sends a browser to the identity provider.
 func (s *Server) getOIDCStart(w http.ResponseWriter, r *http.Request) {
 	if s.oidc == nil {
-		s.fail(w, r, newProblem(http.StatusNotFound, "this server has no identity provider: log in with a token"))
+		s.fail(w, r, httpio.NewProblem(http.StatusNotFound, "this server has no identity provider: log in with a token"))
 		return
 	}
 	if err := s.logins.begin(r); err != nil {
@@ -185,7 +186,7 @@ func (l loginSecret) derive(purpose string) string {
 // one that this very browser was sent away with.
 func (s *Server) getOIDCCallback(w http.ResponseWriter, r *http.Request) {
 	if s.oidc == nil {
-		s.fail(w, r, newProblem(http.StatusNotFound, "this server has no identity provider: log in with a token"))
+		s.fail(w, r, httpio.NewProblem(http.StatusNotFound, "this server has no identity provider: log in with a token"))
 		return
 	}
 	q := r.URL.Query()
@@ -202,7 +203,7 @@ func (s *Server) getOIDCCallback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if code := q.Get("error"); code != "" {
-		s.loginFailed(w, r, loginRefused, "the identity provider refused: "+printable(code+" "+q.Get("error_description")), nil)
+		s.loginFailed(w, r, loginRefused, "the identity provider refused: "+httpio.Printable(code+" "+q.Get("error_description")), nil)
 		return
 	}
 	identity, err := s.oidc.exchange(r.Context(), q.Get("code"), browser, s.now)

@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/server/httpio"
 )
 
 // doc is what a plain handler says of itself. Typed handlers are described by their
@@ -108,7 +109,7 @@ func (rt route) operation() huma.Operation {
 		Method: rt.method, Path: rt.pattern, Summary: rt.summary,
 		OperationID: operationID(rt), Tags: []string{tagOf(rt)},
 		Description:     rt.doc.text,
-		MaxBodyBytes:    smallBody,
+		MaxBodyBytes:    httpio.SmallBody,
 		BodyReadTimeout: -1, // the table's guard sets the deadlines of every body
 	}
 	if rt.scope != access.Public {
@@ -175,14 +176,14 @@ func (d doc) describe(api huma.API, op *huma.Operation) {
 		ok.Content[c.mediaType] = one
 	}
 	op.Responses = map[string]*huma.Response{strconv.Itoa(status): ok}
-	fault := &huma.MediaType{Schema: schemas.Schema(reflect.TypeFor[problem](), true, "")}
+	fault := &huma.MediaType{Schema: schemas.Schema(reflect.TypeFor[httpio.Problem](), true, "")}
 	for _, code := range d.errors {
 		op.Responses[strconv.Itoa(code)] = &huma.Response{
-			Description: http.StatusText(code), Content: map[string]*huma.MediaType{problemType: fault},
+			Description: http.StatusText(code), Content: map[string]*huma.MediaType{httpio.ProblemType: fault},
 		}
 	}
 	op.Responses["default"] = &huma.Response{
-		Description: "Error", Content: map[string]*huma.MediaType{problemType: fault},
+		Description: "Error", Content: map[string]*huma.MediaType{httpio.ProblemType: fault},
 	}
 }
 
@@ -235,7 +236,7 @@ func (s *Server) getDocs(w http.ResponseWriter, r *http.Request) {
 
 // fixed answers bytes that never change while the server runs.
 func (s *Server) fixed(w http.ResponseWriter, r *http.Request, contentType string, data []byte) {
-	if err := newParams(r).err; err != nil {
+	if err := httpio.NewParams(r).Err; err != nil {
 		s.fail(w, r, err)
 		return
 	}

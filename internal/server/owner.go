@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/server/httpio"
 )
 
 // A token with the scope agent may write only to runs that it began: a token that leaks
@@ -24,11 +25,11 @@ func (s *Server) own(ctx context.Context, run string) error {
 		return fmt.Errorf("look up who began run %s: %w", run, err)
 	}
 	if owner == "" {
-		return newProblem(http.StatusForbidden,
+		return httpio.NewProblem(http.StatusForbidden,
 			"the run %s was not begun with a token of the scope agent, so only one of the scope admin writes to it: deliver its journal with STINT_TOKEN=… stint flush", run)
 	}
 	if owner != a.token {
-		return newProblem(http.StatusForbidden, "the run %s was begun with another token, and an agent's token writes only to its own runs", run)
+		return httpio.NewProblem(http.StatusForbidden, "the run %s was begun with another token, and an agent's token writes only to its own runs", run)
 	}
 	s.owners.Put(run, a.token)
 	return nil

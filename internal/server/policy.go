@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -42,14 +43,14 @@ func readPolicy(r *http.Request) (policy.Policy, []byte, error) {
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large) || len(text) > policy.MaxSize:
-		return policy.Policy{}, nil, newProblem(http.StatusRequestEntityTooLarge, "a policy has at most %d bytes", policy.MaxSize)
+		return policy.Policy{}, nil, httpio.NewProblem(http.StatusRequestEntityTooLarge, "a policy has at most %d bytes", policy.MaxSize)
 	case err != nil:
-		return policy.Policy{}, nil, newProblem(http.StatusRequestTimeout, "the policy did not arrive")
+		return policy.Policy{}, nil, httpio.NewProblem(http.StatusRequestTimeout, "the policy did not arrive")
 	}
 	p, err := policy.Parse(text)
 	var mistake *policy.Error
 	if errors.As(err, &mistake) {
-		refused := newProblem(http.StatusUnprocessableEntity, "the policy cannot be taken: %s", mistake)
+		refused := httpio.NewProblem(http.StatusUnprocessableEntity, "the policy cannot be taken: %s", mistake)
 		refused.Line, refused.Column = mistake.Line, mistake.Column
 		return p, nil, refused
 	}
@@ -58,7 +59,7 @@ func readPolicy(r *http.Request) (policy.Policy, []byte, error) {
 
 func (s *Server) putPolicy(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("job")
-	if err := errors.Join(job.CheckName(name), newParams(r).err); err != nil {
+	if err := errors.Join(job.CheckName(name), httpio.NewParams(r).Err); err != nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -86,7 +87,7 @@ func (s *Server) answerPolicy(w http.ResponseWriter, r *http.Request, p policy.P
 		s.fail(w, r, err)
 		return
 	}
-	answer(w, out)
+	httpio.Answer(w, out)
 }
 
 func jobPolicy(p policy.Policy, stored policy.Stored) (job.JobPolicy, error) {
@@ -106,7 +107,7 @@ func jobPolicy(p policy.Policy, stored policy.Stored) (job.JobPolicy, error) {
 
 func (s *Server) getPolicy(ctx context.Context, in *jobPath) (*answered[job.JobPolicy], error) {
 	if err := job.CheckName(in.Job); err != nil {
-		return nil, asProblem(err)
+		return nil, httpio.AsProblem(err)
 	}
 	p, stored, err := s.policyOf(ctx, in.Job)
 	if err != nil {
@@ -121,7 +122,7 @@ func (s *Server) getPolicy(ctx context.Context, in *jobPath) (*answered[job.JobP
 
 func (s *Server) deletePolicy(ctx context.Context, in *jobPath) (*answered[job.JobPolicy], error) {
 	if err := job.CheckName(in.Job); err != nil {
-		return nil, asProblem(err)
+		return nil, httpio.AsProblem(err)
 	}
 	if err := s.store.DeletePolicy(ctx, in.Job); err != nil {
 		return nil, s.internal(ctx, "remove the policy of job "+in.Job, err)
@@ -141,7 +142,7 @@ const (
 // testPolicy replays a policy over the last runs of a job.
 func (s *Server) testPolicy(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("job")
-	if err := errors.Join(job.CheckName(name), newParams(r).err); err != nil {
+	if err := errors.Join(job.CheckName(name), httpio.NewParams(r).Err); err != nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -161,8 +162,8 @@ func (s *Server) testPolicy(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(s.answerBy()) // a recorder in a test has none
-	answer(w, out)
+	_ = http.NewResponseController(w).SetWriteDeadline(httpio.AnswerBy()) // a recorder in a test has none
+	httpio.Answer(w, out)
 }
 
 func (s *Server) replay(ctx context.Context, place *shares.Place, name string, p policy.Policy) (job.PolicyTest, error) {

@@ -2,14 +2,13 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
 
@@ -67,7 +66,7 @@ func (in *listRunsIn) query() (query.Runs, error) {
 	q := query.Runs{Job: in.Job, Text: in.Q, Host: in.Host, Limit: in.Limit, Cursor: in.Cursor, Labels: map[string]string{}}
 	for _, text := range []string{in.Job, in.Q, in.Host, in.Cursor} {
 		if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
-			return q, newProblem(http.StatusBadRequest, "%s is not text", job.Quote(text))
+			return q, httpio.NewProblem(http.StatusBadRequest, "%s is not text", job.Quote(text))
 		}
 	}
 	if err := in.bounds(&q); err != nil {
@@ -75,13 +74,13 @@ func (in *listRunsIn) query() (query.Runs, error) {
 	}
 	for _, name := range splitWords(in.State) {
 		if !job.State(name).Valid() {
-			return q, newProblem(http.StatusBadRequest, "there is no state %s: there is %s", job.Quote(name), strings.Join(stateNames(), ", "))
+			return q, httpio.NewProblem(http.StatusBadRequest, "there is no state %s: there is %s", job.Quote(name), strings.Join(stateNames(), ", "))
 		}
 		q.States = append(q.States, job.State(name))
 	}
 	for _, name := range splitWords(in.Health) {
 		if !job.Health(name).Valid() {
-			return q, newProblem(http.StatusBadRequest, "there is no health %s: there is healthy, warning, critical", job.Quote(name))
+			return q, httpio.NewProblem(http.StatusBadRequest, "there is no health %s: there is healthy, warning, critical", job.Quote(name))
 		}
 		q.Health = append(q.Health, job.Health(name))
 	}
@@ -91,7 +90,7 @@ func (in *listRunsIn) query() (query.Runs, error) {
 			return q, err
 		}
 		if had, twice := q.Labels[key]; twice && had != value {
-			return q, newProblem(http.StatusBadRequest, "label %s cannot have two values at once", job.Quote(key))
+			return q, httpio.NewProblem(http.StatusBadRequest, "label %s cannot have two values at once", job.Quote(key))
 		}
 		q.Labels[key] = value
 	}
@@ -109,7 +108,7 @@ func (in *listRunsIn) bounds(q *query.Runs) error {
 		}
 		at, err := time.Parse(time.RFC3339Nano, bound.text)
 		if err != nil {
-			return newProblem(http.StatusBadRequest, "%s=%s: want a time such as 2006-01-02T15:04:05Z", bound.name, job.Quote(bound.text))
+			return httpio.NewProblem(http.StatusBadRequest, "%s=%s: want a time such as 2006-01-02T15:04:05Z", bound.name, job.Quote(bound.text))
 		}
 		*bound.into = at
 	}
@@ -123,7 +122,7 @@ func parseLabel(text string) (key, value string, err error) {
 		key, value, ok = strings.Cut(text, ":")
 	}
 	if !ok {
-		return "", "", newProblem(http.StatusBadRequest, "label %s is not key=value", job.Quote(text))
+		return "", "", httpio.NewProblem(http.StatusBadRequest, "label %s is not key=value", job.Quote(text))
 	}
 	return key, value, job.CheckLabel(key, value)
 }
@@ -227,8 +226,8 @@ func (s *Server) requestCancel(ctx context.Context, in *cancelIn) (run job.Run, 
 	}
 	c := job.Cancel{By: "somebody", At: s.now().UTC()}
 	if in.Body != nil {
-		c.Why = printable(in.Body.Why)
-		if by := printable(in.Body.By); by != "" {
+		c.Why = httpio.Printable(in.Body.Why)
+		if by := httpio.Printable(in.Body.By); by != "" {
 			c.By = by
 		}
 	}
@@ -242,35 +241,4 @@ func (s *Server) requestCancel(ctx context.Context, in *cancelIn) (run job.Run, 
 	s.metrics.events(events)
 	s.broker.Notify(id)
 	return run, len(events) > 0 || !run.State.Terminal() || run.State == job.Lost && run.Cancel != nil, nil
-}
-
-// printable is text on one line, without what would confuse a terminal or a database.
-func printable(text string) string {
-	text = strings.ToValidUTF8(text, "\uFFFD")
-	text = strings.Map(func(r rune) rune {
-		if strconv.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, text)
-	return strings.TrimSpace(text)
-}
-
-// findRun is the id of the run that a path names; its errors are for huma.
-func (s *Server) findRun(ctx context.Context, text string) (string, error) {
-	id, err := s.runID(ctx, text)
-	if err != nil {
-		return "", s.internal(ctx, "find run "+job.Quote(text), err)
-	}
-	return id, nil
-}
-
-// internal turns an error of the store into what the client is told; huma would show the
-// text of an error that is not a problem. What is the server's own fault is logged.
-func (s *Server) internal(ctx context.Context, doing string, err error) error {
-	p := asProblem(err)
-	if p.Status == http.StatusInternalServerError && ctx.Err() == nil {
-		s.log.Error("request failed", "error", fmt.Errorf("%s: %w", doing, err))
-	}
-	return p
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/server/httpio"
 )
 
 var docJournalRest = doc{
@@ -23,7 +24,7 @@ func (s *Server) readBackRoutes() []route {
 
 // getJournalRest is getJournal for the agent that wrote the journal.
 func (s *Server) getJournalRest(w http.ResponseWriter, r *http.Request) {
-	run, _, err := attemptOf(r)
+	run, _, err := httpio.AttemptOf(r)
 	if err == nil {
 		err = s.own(r.Context(), run)
 	}

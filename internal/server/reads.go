@@ -8,6 +8,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
 )
@@ -46,7 +47,7 @@ func readInTurn[T any](ctx context.Context, s *sharedReads, read func() (T, erro
 		return none, ctx.Err()
 	}
 	if err != nil {
-		return none, busy(http.StatusTooManyRequests, time.Second, "so much is read from the database that this has no turn: %s", err)
+		return none, httpio.Busy(http.StatusTooManyRequests, time.Second, "so much is read from the database that this has no turn: %s", err)
 	}
 	defer place.Leave()
 	return read()

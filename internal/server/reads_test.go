@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
 
@@ -46,7 +47,7 @@ func TestReadsAreShared(t *testing.T) {
 		for range 100 {
 			all.Go(func() {
 				_, err := s.Runs(as("greedy"), query.Runs{})
-				var p *problem
+				var p *httpio.Problem
 				if errors.As(err, &p) && p.Status == http.StatusTooManyRequests && p.RetryAfter > 0 {
 					late.Add(1)
 				} else if err != nil {

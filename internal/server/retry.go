@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
 
@@ -28,7 +29,7 @@ func (in *wishIn) who(ctx context.Context) (by, why string) {
 	if in.Body == nil {
 		return callerName(ctx, ""), ""
 	}
-	return callerName(ctx, in.Body.By), printable(in.Body.Why)
+	return callerName(ctx, in.Body.By), httpio.Printable(in.Body.Why)
 }
 
 // retryRun asks the agent of a run that has ended for another attempt. Only an agent that
@@ -47,7 +48,7 @@ func (s *Server) retryRun(ctx context.Context, in *wishIn) (*answered[job.Run], 
 		if no.Run.State.Terminal() {
 			detail += "; start the job again on " + host(no.Run.Host) + " with: " + againCommand(&no.Run)
 		}
-		return nil, newProblem(http.StatusConflict, "%s", detail)
+		return nil, httpio.NewProblem(http.StatusConflict, "%s", detail)
 	}
 	if err != nil {
 		return nil, s.internal(ctx, "retry run "+id, err)
@@ -83,7 +84,7 @@ func host(name string) string {
 	if name == "" {
 		return "its host"
 	}
-	return printable(name)
+	return httpio.Printable(name)
 }
 
 // againCommand is the command line that starts the job of a run as a new run. What the
@@ -103,7 +104,7 @@ func againCommand(run *job.Run) string {
 	}
 	words = append(words, "--")
 	words = append(words, run.Args...)
-	line := printable(job.CommandLine(words))
+	line := httpio.Printable(job.CommandLine(words))
 	if len(line) > 4000 {
 		line = strings.ToValidUTF8(line[:4000], "") + fmt.Sprintf("… (%d bytes more)", len(line)-4000)
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
 
@@ -27,7 +28,7 @@ type routeList struct {
 // notifier is the worker, or a problem where there is none.
 func (s *Server) notifier() (Notifier, error) {
 	if s.cfg.Notifier == nil {
-		return nil, newProblem(http.StatusNotImplemented, "this server sends no notifications")
+		return nil, httpio.NewProblem(http.StatusNotImplemented, "this server sends no notifications")
 	}
 	return s.cfg.Notifier, nil
 }
@@ -86,7 +87,7 @@ func (s *Server) putRoute(ctx context.Context, in *putRouteIn) (*answered[job.Ro
 	}
 	b := &in.Body
 	if b.Name != "" && b.Name != in.Name {
-		return nil, newProblem(http.StatusUnprocessableEntity, "name: %s is not the name in the path, %s", job.Quote(b.Name), job.Quote(in.Name))
+		return nil, httpio.NewProblem(http.StatusUnprocessableEntity, "name: %s is not the name in the path, %s", job.Quote(b.Name), job.Quote(in.Name))
 	}
 	r := job.Route{
 		Name: in.Name, URL: b.URL, Secret: b.Secret, Quiet: b.Quiet,
@@ -105,7 +106,7 @@ func (s *Server) putRoute(ctx context.Context, in *putRouteIn) (*answered[job.Ro
 		r = keepSecrets(r, before, n.ShowRoute(before))
 	}
 	if err := n.CheckRoute(r); err != nil {
-		return nil, newProblem(http.StatusUnprocessableEntity, "%s", err)
+		return nil, httpio.NewProblem(http.StatusUnprocessableEntity, "%s", err)
 	}
 	if err := s.store.SetRoute(ctx, r); err != nil {
 		return nil, s.internal(ctx, "set route "+in.Name, err)
@@ -149,7 +150,7 @@ func (s *Server) testRoute(ctx context.Context, in *routePath) (*answered[testAn
 		return nil, err
 	}
 	if s.copiedAt() != nil {
-		return nil, newProblem(http.StatusConflict, "this server works on a restored copy and sends nothing; start it with --activate to make it the original")
+		return nil, httpio.NewProblem(http.StatusConflict, "this server works on a restored copy and sends nothing; start it with --activate to make it the original")
 	}
 	r, err := s.store.Route(ctx, in.Name)
 	if err != nil {

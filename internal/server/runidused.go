@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -20,12 +21,12 @@ func (s *Server) explainAppend(ctx context.Context, run string, attempt int, dat
 		if offset.Offset != 0 || offset.Size == 0 || !s.isOtherJournal(ctx, run, attempt, data) {
 			return err
 		}
-		used := newProblem(http.StatusConflict,
+		used := httpio.NewProblem(http.StatusConflict,
 			"the server has another journal of run %s, attempt %d: the run id was used before; begin the job with a new one", run, attempt)
 		used.Type = job.ProblemRunIDUsed
 		return used
 	}
-	p := asProblem(err)
+	p := httpio.AsProblem(err)
 	if p.Status == http.StatusUnprocessableEntity {
 		p.Type = job.ProblemJournalRefused
 		return p

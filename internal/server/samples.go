@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
 )
@@ -28,12 +29,12 @@ type sampleSeries struct {
 
 // getSamples answers with CPU, memory and IO over time, as few as asked for.
 func (s *Server) getSamples(w http.ResponseWriter, r *http.Request) {
-	p := newParams(r, "points", "attempt", "from", "to")
-	points := int(p.number("points", 1, maxPoints, defaultPoints))
-	attempt := int(p.number("attempt", 1, job.MaxAttempt, 0))
-	from, to := p.time("from"), p.time("to")
-	if p.err != nil {
-		s.fail(w, r, p.err)
+	p := httpio.NewParams(r, "points", "attempt", "from", "to")
+	points := int(p.Number("points", 1, maxPoints, defaultPoints))
+	attempt := int(p.Number("attempt", 1, job.MaxAttempt, 0))
+	from, to := p.Time("from"), p.Time("to")
+	if p.Err != nil {
+		s.fail(w, r, p.Err)
 		return
 	}
 	view, err := s.attemptView(r.Context(), r.PathValue("run"), attempt)
@@ -58,7 +59,7 @@ func (s *Server) getSamples(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	answer(w, sampleSeries{
+	httpio.Answer(w, sampleSeries{
 		Run: view.ID, Attempt: view.Attempt,
 		Samples: series.Samples, Total: series.Total, Points: points,
 	})

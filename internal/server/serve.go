@@ -17,10 +17,8 @@ import (
 const (
 	headerTime  = 10 * time.Second
 	maxHeader   = 16 << 10
-	answerTime  = time.Minute                   // to write an answer that is not a stream
 	idleTime    = lease.MaxPeriod + time.Minute // a held heartbeat connection is idle between beats
-	smallBody   = 64 << 10                      // JSON bodies
-	smallPeriod = 20 * time.Second              // to send one
+	smallPeriod = 20 * time.Second              // to send a JSON body
 )
 
 // Serve answers requests from a listener until ctx ends, then shuts down in this order:

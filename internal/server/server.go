@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/lease"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/shares"
 )
 
@@ -88,6 +89,7 @@ type Config struct {
 type Server struct {
 	cfg     Config
 	store   Store
+	finder  httpio.Finder
 	log     *slog.Logger
 	now     func() time.Time
 	handler http.Handler
@@ -155,6 +157,7 @@ func New(cfg Config) (*Server, error) {
 		}, time.Now),
 		stopping: make(chan struct{}),
 	}
+	s.finder = httpio.Finder{Replies: httpio.Replies{Log: s.log}, Found: s.store}
 	if err := cfg.settings().Check(); err != nil {
 		return nil, err
 	}

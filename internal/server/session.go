@@ -10,6 +10,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/httpio"
 )
 
 const (
@@ -25,7 +26,7 @@ const (
 // identifySession finds out whose session a cookie names.
 func (s *Server) identifySession(r *http.Request, secret string) (actor, error) {
 	if len(secret) > 256 {
-		return actor{}, newProblem(http.StatusUnauthorized, "the session is not known here: log in again")
+		return actor{}, httpio.NewProblem(http.StatusUnauthorized, "the session is not known here: log in again")
 	}
 	now := s.now()
 	hash := access.Hash(secret)
@@ -33,11 +34,11 @@ func (s *Server) identifySession(r *http.Request, secret string) (actor, error) 
 	var notFound *query.NotFoundError
 	switch {
 	case errors.As(err, &notFound):
-		return actor{}, newProblem(http.StatusUnauthorized, "the session has ended: log in again")
+		return actor{}, httpio.NewProblem(http.StatusUnauthorized, "the session has ended: log in again")
 	case err != nil:
 		return actor{}, fmt.Errorf("look up session: %w", err)
 	case !now.Before(n.ExpiresAt) || !now.Before(n.CreatedAt.Add(sessionLife)):
-		return actor{}, newProblem(http.StatusUnauthorized, "the session has expired: log in again")
+		return actor{}, httpio.NewProblem(http.StatusUnauthorized, "the session has expired: log in again")
 	}
 	// Agents do not log in, so a session never writes journals.
 	a := actor{name: n.Who, scope: access.Scope(n.Scope), via: viaSession}

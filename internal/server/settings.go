@@ -1,8 +1,6 @@
 package server
 
-import (
-	"context"
-)
+import "context"
 
 // Settings are what people may want to know of how a server was started. They are shown,
 // not decided, here.

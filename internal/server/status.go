@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"stint.dev/stint/internal/server/httpio"
 )
 
 // healthAnswer answers healthz and readyz.
@@ -30,7 +32,7 @@ func (s *Server) copiedAt() *time.Time {
 // getHealthz says that the process lives; it looks at nothing else, so that nobody
 // restarts a server because its database is away.
 func (s *Server) getHealthz(w http.ResponseWriter, _ *http.Request) {
-	answer(w, healthAnswer{Status: "ok", Version: s.cfg.Version})
+	httpio.Answer(w, healthAnswer{Status: "ok", Version: s.cfg.Version})
 }
 
 // readyTime is how long the database may take to answer readyz.
@@ -69,16 +71,16 @@ func (r *readiness) check(ctx context.Context, store Store, now func() time.Time
 // getReadyz says whether the server can do its work.
 func (s *Server) getReadyz(w http.ResponseWriter, r *http.Request) {
 	if s.draining.Load() {
-		s.fail(w, r, busy(http.StatusServiceUnavailable, time.Second, "the server is shutting down"))
+		s.fail(w, r, httpio.Busy(http.StatusServiceUnavailable, time.Second, "the server is shutting down"))
 		return
 	}
 	if err := s.ready.check(r.Context(), s.store, s.now); err != nil {
 		s.log.Warn("the database does not answer", "error", err)
-		s.fail(w, r, busy(http.StatusServiceUnavailable, time.Second, "the database does not answer or cannot be written to; the server's log says why"))
+		s.fail(w, r, httpio.Busy(http.StatusServiceUnavailable, time.Second, "the database does not answer or cannot be written to; the server's log says why"))
 		return
 	}
 	if s.committer.unable() {
-		s.fail(w, r, busy(http.StatusServiceUnavailable, time.Second, "what agents send cannot be stored: is a disk full? The server's log says why"))
+		s.fail(w, r, httpio.Busy(http.StatusServiceUnavailable, time.Second, "what agents send cannot be stored: is a disk full? The server's log says why"))
 		return
 	}
 	out := healthAnswer{Status: "ok", Version: s.cfg.Version, Degraded: s.degraded(), CopiedAt: s.copiedAt()}
@@ -88,7 +90,7 @@ func (s *Server) getReadyz(w http.ResponseWriter, r *http.Request) {
 	case len(out.Degraded) > 0:
 		out.Status = "degraded"
 	}
-	answer(w, out)
+	httpio.Answer(w, out)
 }
 
 // behindMost is how long a heartbeat may wait to be stored before that is worth a word.

@@ -8,6 +8,8 @@ import (
 	"net/http"
 
 	"github.com/klauspost/compress/zstd"
+
+	"stint.dev/stint/internal/server/httpio"
 )
 
 const (
@@ -21,15 +23,15 @@ const (
 // decodeZstd is the reader of plain bytes of a body that says that it is zstd. The memory of
 // the decoder is taken when the head of the frame has come and says how much that is; no later
 // frame may want more.
-func (b *body) decodeZstd(paced *pacedReader) (io.Reader, func(), error) {
+func (b *body) decodeZstd(paced *httpio.PacedReader) (io.Reader, func(), error) {
 	if err := b.take(zstdPeek); err != nil {
 		return nil, nil, err
 	}
 	src := bufio.NewReaderSize(paced, zstdPeek)
 	head, err := src.Peek(zstd.HeaderMaxSize)
-	if len(head) == 0 || paced.err != nil { // nothing, or cut off: there are no plain bytes yet
-		b.cut = paced.err
-		return nothing{err: paced.err}, func() {}, nil
+	if len(head) == 0 || paced.Err != nil { // nothing, or cut off: there are no plain bytes yet
+		b.cut = paced.Err
+		return nothing{err: paced.Err}, func() {}, nil
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, nil, err
@@ -69,7 +71,7 @@ func zstdWindow(head []byte) (int64, error) {
 }
 
 func notZstd(err error) error {
-	return newProblem(http.StatusBadRequest, "the body says zstd and is not whole zstd: %s", err)
+	return httpio.NewProblem(http.StatusBadRequest, "the body says zstd and is not whole zstd: %s", err)
 }
 
 // nothing is a body that ended before its first byte.
@@ -85,7 +87,7 @@ func (n nothing) Read([]byte) (int, error) {
 // zstdBody tells bytes that are not zstd, the client's mistake, from a body cut short.
 type zstdBody struct {
 	z      *zstd.Decoder
-	source *pacedReader
+	source *httpio.PacedReader
 }
 
 func (z *zstdBody) Read(b []byte) (int, error) {
@@ -93,8 +95,8 @@ func (z *zstdBody) Read(b []byte) (int, error) {
 	switch {
 	case err == nil, errors.Is(err, io.EOF):
 		return n, err
-	case z.source.err != nil:
-		return n, z.source.err
+	case z.source.Err != nil:
+		return n, z.source.Err
 	case errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
 		return n, tooLarge()
 	}

@@ -1,10 +1,11 @@
-package server
+package httpio
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
@@ -20,19 +21,20 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// problem is job.Problem as huma wants an error: with a status and the media type of
+// Problem is job.Problem as huma wants an error: with a status and the media type of
 // RFC 9457. Everything that clients see as an error is one of these.
-type problem struct {
+type Problem struct {
 	job.Problem
 }
 
-// GetStatus and ContentType are the methods huma looks for.
-func (p *problem) GetStatus() int { return p.Status }
+// GetStatus is one of the methods that huma looks for, as ContentType and GetHeaders are.
+func (p *Problem) GetStatus() int { return p.Status }
 
-func (p *problem) ContentType(string) string { return problemType }
+// ContentType is the media type of a problem.
+func (p *Problem) ContentType(string) string { return ProblemType }
 
 // GetHeaders carries Retry-After through huma.
-func (p *problem) GetHeaders() http.Header {
+func (p *Problem) GetHeaders() http.Header {
 	h := http.Header{}
 	if p.RetryAfter > 0 {
 		h.Set("Retry-After", retrySeconds(p.RetryAfter))
@@ -40,19 +42,20 @@ func (p *problem) GetHeaders() http.Header {
 	return h
 }
 
-const problemType = "application/problem+json"
+// ProblemType is the media type of problem details, RFC 9457.
+const ProblemType = "application/problem+json"
 
-// newProblem makes a problem whose detail says what, on what, and what to do.
-func newProblem(status int, format string, args ...any) *problem {
-	return &problem{job.Problem{
+// NewProblem makes a problem whose detail says what, on what, and what to do.
+func NewProblem(status int, format string, args ...any) *Problem {
+	return &Problem{job.Problem{
 		Type: job.ProblemType(status), Title: http.StatusText(status), Status: status,
 		Detail: fmt.Sprintf(format, args...),
 	}}
 }
 
-// busy is a refusal for now: nothing is wrong with the request.
-func busy(status int, after time.Duration, format string, args ...any) *problem {
-	p := newProblem(status, format, args...)
+// Busy is a refusal for now: nothing is wrong with the request.
+func Busy(status int, after time.Duration, format string, args ...any) *Problem {
+	p := NewProblem(status, format, args...)
 	p.RetryAfter = after
 	return p
 }
@@ -65,7 +68,7 @@ func init() {
 		if status == http.StatusUnprocessableEntity {
 			status = http.StatusBadRequest
 		}
-		return newProblem(status, "%s", validationDetail(msg, errs))
+		return NewProblem(status, "%s", validationDetail(msg, errs))
 	}
 }
 
@@ -85,7 +88,7 @@ func validationDetail(msg string, errs []error) string {
 	if len(parts) > 0 {
 		msg += ": " + strings.Join(parts, "; ")
 	}
-	msg = printable(msg) // it may quote what the client sent
+	msg = Printable(msg) // it may quote what the client sent
 	const most = 500
 	if len(msg) > most {
 		msg = strings.ToValidUTF8(msg[:most], "") + "…"
@@ -93,11 +96,11 @@ func validationDetail(msg string, errs []error) string {
 	return msg
 }
 
-// asProblem turns any error into what the client is told. An error that is the server's
+// AsProblem turns any error into what the client is told. An error that is the server's
 // own becomes a 500 without its text, which belongs in the log.
-func asProblem(err error) *problem {
+func AsProblem(err error) *Problem {
 	var (
-		p         *problem
+		p         *Problem
 		given     *job.Problem
 		notFound  *query.NotFoundError
 		ambiguous *query.AmbiguousError
@@ -116,81 +119,94 @@ func asProblem(err error) *problem {
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &given):
-		return &problem{*given}
+		return &Problem{*given}
 	case errors.As(err, &notFound):
-		return newProblem(http.StatusNotFound, "%s", notFound)
+		return NewProblem(http.StatusNotFound, "%s", notFound)
 	case errors.As(err, &ambiguous):
-		return newProblem(http.StatusConflict, "%s", ambiguous)
+		return NewProblem(http.StatusConflict, "%s", ambiguous)
 	case errors.As(err, &invalid):
-		return newProblem(http.StatusBadRequest, "%s", invalid)
+		return NewProblem(http.StatusBadRequest, "%s", invalid)
 	case errors.As(err, &offset):
-		out := newProblem(http.StatusConflict, "%s", offset)
+		out := NewProblem(http.StatusConflict, "%s", offset)
 		out.Type, out.Size = job.ProblemWrongOffset, &offset.Size
 		return out
 	case errors.As(err, &taken):
-		out := newProblem(http.StatusConflict, "%s", taken)
+		out := NewProblem(http.StatusConflict, "%s", taken)
 		out.Type, out.Writer = job.ProblemJournalTaken, &taken.Writer
 		return out
 	case errors.As(err, &refused), errors.As(err, &corrupt), errors.As(err, &newer):
-		return newProblem(http.StatusUnprocessableEntity, "%s", err)
+		return NewProblem(http.StatusUnprocessableEntity, "%s", err)
 	case errors.As(err, &early):
-		return busy(http.StatusServiceUnavailable, time.Second, "%s", early)
+		return Busy(http.StatusServiceUnavailable, time.Second, "%s", early)
 	case errors.As(err, &active):
-		return newProblem(http.StatusConflict, "%s", active)
+		return NewProblem(http.StatusConflict, "%s", active)
 	case errors.As(err, &noKey):
-		return newProblem(http.StatusConflict, "%s", noKey)
+		return NewProblem(http.StatusConflict, "%s", noKey)
 	case errors.As(err, &state):
-		return newProblem(http.StatusConflict, "%s", state)
+		return NewProblem(http.StatusConflict, "%s", state)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return busy(http.StatusServiceUnavailable, time.Second, "the database did not answer in time: try again")
+		return Busy(http.StatusServiceUnavailable, time.Second, "the database did not answer in time: try again")
 	case unavailable(err):
-		return busy(http.StatusServiceUnavailable, time.Second, "the database cannot do it at the moment; the server's log says why: try again")
+		return Busy(http.StatusServiceUnavailable, time.Second, "the database cannot do it at the moment; the server's log says why: try again")
 	}
-	return newProblem(http.StatusInternalServerError, "the server failed; its log says why")
+	return NewProblem(http.StatusInternalServerError, "the server failed; its log says why")
 }
 
-// fail answers with the problem that err is. What is the server's own fault is logged
+// Replies writes problems, and logs what is the server's own fault.
+type Replies struct{ Log *slog.Logger }
+
+// Fail answers with the problem that err is. What is the server's own fault is logged
 // here, and only here.
-func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	p := s.explain(r, err)
+func (a Replies) Fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := a.explain(r, err)
 	for name, values := range p.GetHeaders() {
 		w.Header()[name] = values
 	}
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="stint"`)
 	}
-	writeJSON(w, problemType, p.Status, p)
+	WriteJSON(w, ProblemType, p.Status, p)
 }
 
-// explain is asProblem with the log line for what is the server's own fault.
-func (s *Server) explain(r *http.Request, err error) *problem {
-	p := asProblem(err)
+// explain is AsProblem with the log line for what is the server's own fault.
+func (a Replies) explain(r *http.Request, err error) *Problem {
+	p := AsProblem(err)
 	if (p.Status == http.StatusInternalServerError || unavailable(err)) && r.Context().Err() == nil {
-		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+		a.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
 	return p
 }
 
-// writeJSON answers with v. A client that has gone cannot be told so.
-func writeJSON(w http.ResponseWriter, contentType string, status int, v any) {
+// Internal turns an error of the store into what the client is told; huma would show the
+// text of an error that is not a problem. What is the server's own fault is logged.
+func (a Replies) Internal(ctx context.Context, doing string, err error) error {
+	p := AsProblem(err)
+	if p.Status == http.StatusInternalServerError && ctx.Err() == nil {
+		a.Log.Error("request failed", "error", fmt.Errorf("%s: %w", doing, err))
+	}
+	return p
+}
+
+// WriteJSON answers with v. A client that has gone cannot be told so.
+func WriteJSON(w http.ResponseWriter, contentType string, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
 		status, body = http.StatusInternalServerError, []byte(`{"type":"`+job.ProblemInternal+`","title":"Internal Server Error","status":500}`)
-		contentType = problemType
+		contentType = ProblemType
 	}
-	writeBody(w, contentType, status, append(body, '\n'))
+	WriteBody(w, contentType, status, append(body, '\n'))
 }
 
-// writeBody answers with bytes.
-func writeBody(w http.ResponseWriter, contentType string, status int, body []byte) {
+// WriteBody answers with bytes.
+func WriteBody(w http.ResponseWriter, contentType string, status int, body []byte) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
 }
 
-// answer writes v as the JSON of a successful answer.
-func answer(w http.ResponseWriter, v any) { writeJSON(w, "application/json", http.StatusOK, v) }
+// Answer writes v as the JSON of a successful answer.
+func Answer(w http.ResponseWriter, v any) { WriteJSON(w, "application/json", http.StatusOK, v) }
 
 // retrySeconds writes Retry-After, which counts whole seconds, at least one.
 func retrySeconds(d time.Duration) string {

@@ -1,4 +1,4 @@
-package server
+package httpio
 
 import (
 	"bytes"
@@ -50,10 +50,10 @@ type jsonFrame struct {
 // does not have, or has in other letters. A body that is no JSON is for its reader to refuse.
 func checkKeys(data []byte, t reflect.Type, strict bool) error {
 	if !utf8.Valid(data) {
-		return newProblem(http.StatusBadRequest, "the body is not UTF-8")
+		return NewProblem(http.StatusBadRequest, "the body is not UTF-8")
 	}
 	if n := valuesOf(data); n > mostValues {
-		return newProblem(http.StatusBadRequest, "the body has %d values; the most is %d", n, mostValues)
+		return NewProblem(http.StatusBadRequest, "the body has %d values; the most is %d", n, mostValues)
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
@@ -75,7 +75,7 @@ func checkKeys(data []byte, t reflect.Type, strict bool) error {
 		switch token {
 		case json.Delim('{'), json.Delim('['):
 			if len(stack) == deepestJSON {
-				return newProblem(http.StatusBadRequest, "the body has more than %d objects and arrays in each other", deepestJSON)
+				return NewProblem(http.StatusBadRequest, "the body has more than %d objects and arrays in each other", deepestJSON)
 			}
 			stack = append(stack, newFrame(token == json.Delim('{'), next))
 		case json.Delim('}'), json.Delim(']'):
@@ -111,7 +111,7 @@ func newFrame(object bool, t reflect.Type) jsonFrame {
 func (f *jsonFrame) enter(key string, strict bool) (reflect.Type, error) {
 	f.inKey = false
 	if folded := strings.ToLower(key); f.seen[folded] {
-		return nil, newProblem(http.StatusBadRequest, "the body has the key %s twice", job.Quote(key))
+		return nil, NewProblem(http.StatusBadRequest, "the body has the key %s twice", job.Quote(key))
 	} else {
 		f.seen[folded] = true
 	}
@@ -120,7 +120,7 @@ func (f *jsonFrame) enter(key string, strict bool) (reflect.Type, error) {
 	}
 	t, known := f.fields[key]
 	if !known && strict {
-		return nil, newProblem(http.StatusBadRequest, "the body has the key %s, which this call does not know", job.Quote(key))
+		return nil, NewProblem(http.StatusBadRequest, "the body has the key %s, which this call does not know", job.Quote(key))
 	}
 	return t, nil
 }

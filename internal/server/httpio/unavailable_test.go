@@ -1,4 +1,4 @@
-package server
+package httpio
 
 import (
 	"errors"
@@ -40,7 +40,7 @@ func TestErrorsOfTheDatabase(t *testing.T) {
 		{io.ErrUnexpectedEOF, http.StatusInternalServerError},  // a block is cut off
 		{errors.New("encode"), http.StatusInternalServerError}, // ours
 	} {
-		p := asProblem(fmt.Errorf("store 3 appends: %w", tt.err))
+		p := AsProblem(fmt.Errorf("store 3 appends: %w", tt.err))
 		if p.Status != tt.want || (p.RetryAfter > 0) != (tt.want == http.StatusServiceUnavailable) {
 			t.Errorf("%v: %d, again after %s", tt.err, p.Status, p.RetryAfter)
 		}

@@ -1,0 +1,33 @@
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"stint.dev/stint/internal/server/httpio"
+)
+
+// The names that logs, searches and live streams use until they have packages of their own.
+
+type problem = httpio.Problem
+
+func newProblem(status int, format string, args ...any) *problem {
+	return httpio.NewProblem(status, format, args...)
+}
+
+func asProblem(err error) *problem { return httpio.AsProblem(err) }
+
+var busy = httpio.Busy
+
+// fail answers with the problem that err is.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) { s.finder.Fail(w, r, err) }
+
+// internal turns an error of the store into what the client is told.
+func (s *Server) internal(ctx context.Context, doing string, err error) error {
+	return s.finder.Internal(ctx, doing, err)
+}
+
+// findRun is the id of the run that a path names.
+func (s *Server) findRun(ctx context.Context, text string) (string, error) {
+	return s.finder.FindRun(ctx, text)
+}
