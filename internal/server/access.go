@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/conns"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
@@ -41,52 +42,15 @@ type accessStore interface {
 	AuditLog(ctx context.Context, before int64, limit int) ([]access.AuditEntry, error)
 }
 
-// actor is who sent a request, as far as the server knows.
-type actor struct {
-	name  string
-	scope access.Scope // what they may do
-	via   string       // none, token, session or oidc
-	token string       // id of the token; empty without one
-	doubt access.Doubt // why one without a scope needs a token
-	// address is where the request came from, as shares are counted.
-	address string
-}
-
-// local is who sent a request that needs no token. They may do everything.
-func local() actor { return actor{scope: access.Admin, via: viaNone} }
-
-// How somebody came in.
-const (
-	viaNone    = "none"
-	viaToken   = "token"
-	viaSession = "session"
-	viaOIDC    = "oidc"
-)
-
-type actorKey struct{}
-
-func withActor(ctx context.Context, a actor) context.Context {
-	return context.WithValue(ctx, actorKey{}, a)
-}
-
-// actorOf is who sent the request of a handler's context.
-func actorOf(ctx context.Context) actor {
-	a, ok := ctx.Value(actorKey{}).(actor)
-	if !ok {
-		return actor{via: viaNone}
-	}
-	return a
-}
-
 // authorize decides who sent a request and whether they may use a route. The error is a
 // *httpio.Problem, or one of the store.
-func (s *Server) authorize(r *http.Request, rt route) (actor, error) {
+func (s *Server) authorize(r *http.Request, rt route) (access.Caller, error) {
 	if rt.scope == access.Agent && s.cfg.AgentCertificates && (r.TLS == nil || len(r.TLS.VerifiedChains) == 0) {
-		return actor{}, httpio.NewProblem(http.StatusUnauthorized,
+		return access.Caller{}, httpio.NewProblem(http.StatusUnauthorized,
 			"this server takes journals only from agents that show a client certificate: give the agent --tls-cert and --tls-key")
 	}
 	if rt.scope == access.Public {
-		return actor{via: viaNone}, nil
+		return access.Caller{Via: access.ViaNone}, nil
 	}
 	if run, attempt, err := httpio.AttemptOf(r); rt.scope == access.Agent && err == nil {
 		defer s.pending.begin(run, attempt, s.now())()
@@ -96,11 +60,11 @@ func (s *Server) authorize(r *http.Request, rt route) (actor, error) {
 		return a, err
 	}
 	switch {
-	case a.scope == access.Public:
-		return a, httpio.NewProblem(http.StatusUnauthorized, "%s", access.Refusal(a.doubt, peerOf(r), os.Geteuid(), rt.scope))
-	case !a.scope.Allows(rt.scope):
-		return a, httpio.NewProblem(http.StatusForbidden, "%s has the scope %s, and this needs %s", job.Quote(a.name), a.scope, rt.scope)
-	case (a.via == viaSession || a.via == viaOIDC) && !safe(r.Method) && r.Header.Get("X-Stint-CSRF") == "":
+	case a.Scope == access.Public:
+		return a, httpio.NewProblem(http.StatusUnauthorized, "%s", access.Refusal(a.Doubt, conns.PeerOf(r), os.Geteuid(), rt.scope))
+	case !a.Scope.Allows(rt.scope):
+		return a, httpio.NewProblem(http.StatusForbidden, "%s has the scope %s, and this needs %s", job.Quote(a.Name), a.Scope, rt.scope)
+	case (a.Via == access.ViaSession || a.Via == access.ViaOIDC) && !safe(r.Method) && r.Header.Get("X-Stint-CSRF") == "":
 		return a, httpio.NewProblem(http.StatusForbidden, "a request of a logged-in page that changes something needs the header X-Stint-CSRF: 1")
 	}
 	return a, nil
@@ -144,7 +108,7 @@ func safe(method string) bool { return method == http.MethodGet || method == htt
 // identify finds out who sent a request: the bearer of a token, of a session's cookie, or
 // somebody with neither, whose scope is Public unless their connection is trusted. A token
 // or session that is wrong is an error, also where none is needed.
-func (s *Server) identify(r *http.Request) (actor, error) {
+func (s *Server) identify(r *http.Request) (access.Caller, error) {
 	secret, brought := bearer(r)
 	if brought {
 		return s.identifyToken(r, secret)
@@ -160,30 +124,19 @@ func (s *Server) identify(r *http.Request) (actor, error) {
 		}
 	}
 	if d := s.doubt(r); d != access.Trusted {
-		return actor{via: viaNone, doubt: d}, nil
+		return access.Caller{Via: access.ViaNone, Doubt: d}, nil
 	}
-	return local(), nil
+	return access.Local(), nil
 }
 
 // doubt is why a request without a token is not trusted.
 func (s *Server) doubt(r *http.Request) access.Doubt {
-	return s.rule.Load().Judge(func() access.Peer { return peerOf(r) }, os.Geteuid(), r.Host, r.Header)
+	return s.rule.Load().Judge(func() access.Peer { return conns.PeerOf(r) }, os.Geteuid(), r.Host, r.Header)
 }
 
-// peerOf is what the system says of who sent a request.
-func peerOf(r *http.Request) access.Peer {
-	if conn, _ := r.Context().Value(connKey{}).(*watchedConn); conn != nil {
-		return conn.peer()
-	}
-	return access.Peer{Err: errNoConnection}
-}
-
-// errNoConnection says that a request came over no connection that this server accepted.
-var errNoConnection = errors.New("the request came over no connection of this server")
-
-func (s *Server) identifyToken(r *http.Request, secret string) (actor, error) {
+func (s *Server) identifyToken(r *http.Request, secret string) (access.Caller, error) {
 	now := s.now()
-	from := addressOf(r)
+	from := conns.AddressOf(r)
 	t, err := s.findToken(r.Context(), secret)
 	var notFound *query.NotFoundError
 	switch {
@@ -191,16 +144,16 @@ func (s *Server) identifyToken(r *http.Request, secret string) (actor, error) {
 		s.metrics.wrongTokens.Inc()
 		s.refused(r, "the token is not known")
 		if wait := s.failures.Wait(from, now); wait > 0 {
-			return actor{}, httpio.Busy(http.StatusTooManyRequests, wait, "the token is not known here, and too many wrong ones came from this address: wait")
+			return access.Caller{}, httpio.Busy(http.StatusTooManyRequests, wait, "the token is not known here, and too many wrong ones came from this address: wait")
 		}
 		s.failures.Count(from, now)
-		return actor{}, httpio.NewProblem(http.StatusUnauthorized, "the token is not known here, or was revoked: stint token create makes one")
+		return access.Caller{}, httpio.NewProblem(http.StatusUnauthorized, "the token is not known here, or was revoked: stint token create makes one")
 	case err != nil:
-		return actor{}, fmt.Errorf("look up token: %w", err)
+		return access.Caller{}, fmt.Errorf("look up token: %w", err)
 	case t.ExpiresAt != nil && !now.Before(*t.ExpiresAt):
 		s.refused(r, "the token "+job.Quote(t.Name)+" has expired")
-		return actor{}, httpio.NewProblem(http.StatusUnauthorized, "the token %s expired at %s: stint token create makes a new one",
+		return access.Caller{}, httpio.NewProblem(http.StatusUnauthorized, "the token %s expired at %s: stint token create makes a new one",
 			job.Quote(t.Name), t.ExpiresAt.UTC().Format(time.RFC3339))
 	}
-	return actor{name: t.Name, scope: access.Scope(t.Scope), via: viaToken, token: t.ID}, nil
+	return access.Caller{Name: t.Name, Scope: access.Scope(t.Scope), Via: access.ViaToken, Token: t.ID}, nil
 }

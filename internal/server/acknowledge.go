@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
@@ -45,8 +46,8 @@ func (s *Server) unacknowledgeRun(ctx context.Context, in *unacknowledgeIn) (*an
 // callerName is the person that the token or session names; where neither does, the name that the
 // request gives, or somebody.
 func callerName(ctx context.Context, given string) string {
-	if who := actorOf(ctx); who.name != "" {
-		return who.name
+	if who := access.CallerOf(ctx); who.Name != "" {
+		return who.Name
 	}
 	if given = httpio.Printable(given); given != "" {
 		return given

@@ -15,6 +15,11 @@ const (
 	mostRefusals = 1000
 )
 
+type attemptKey struct {
+	run     string
+	attempt int
+}
+
 // arrivals are when the last heartbeat of attempts arrived, of two kinds. Some are not stored:
 // they wait for a commit, or there was no room for them, or their commit failed. The agent is not
 // to blame for that, so each counts like one that is stored. Others were refused with their token.

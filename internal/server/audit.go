@@ -50,7 +50,7 @@ func (s *Server) handleAudited(rt route, h http.HandlerFunc, w http.ResponseWrit
 	// Not the request's context: it ends with the client, and what was done is written down.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), readyTime)
 	defer cancel()
-	s.audit(r.WithContext(ctx), actorOf(ctx), rt.key(), sw.status)
+	s.audit(r.WithContext(ctx), access.CallerOf(ctx), rt.key(), sw.status)
 }
 
 type auditIn struct {

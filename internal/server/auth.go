@@ -5,7 +5,6 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"math"
-	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -16,6 +15,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/conns"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
@@ -95,7 +95,7 @@ func (s *Server) refused(r *http.Request, why string) {
 	if attempt, err := strconv.Atoi(r.PathValue("attempt")); err == nil && index.CheckAddress(run, attempt) == nil {
 		s.refusedRuns.note(lease.Beat{Run: run, Attempt: attempt, At: s.now()})
 	}
-	if times := s.refusals.Count(addressOf(r), s.now()); times > 0 {
+	if times := s.refusals.Count(conns.AddressOf(r), s.now()); times > 0 {
 		s.reportRefused(r.Context(), httpio.RemoteHost(r), why, r.URL.Path, times)
 	}
 }
@@ -109,7 +109,7 @@ func (s *Server) reportRefused(ctx context.Context, address, why, target string,
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTime)
 	defer cancel()
 	err := s.store.Audit(ctx, access.AuditEntry{
-		At: s.now().UTC(), Via: viaNone, Address: address, Action: action, Target: target, Status: http.StatusUnauthorized,
+		At: s.now().UTC(), Via: access.ViaNone, Address: address, Action: action, Target: target, Status: http.StatusUnauthorized,
 	})
 	if err != nil {
 		s.log.Error("could not write to the audit log", "action", action, "address", address, "error", err)
@@ -145,33 +145,6 @@ func (s *Server) writeUses(ctx context.Context, most int) {
 	if err := s.store.TouchTokens(ctx, used); err != nil && ctx.Err() == nil {
 		s.log.Warn("could not note that tokens were used", "tokens", len(used), "error", err)
 	}
-}
-
-// addressOf is where a request comes from. IPv6 addresses count by their /64 network,
-// because who has one has all of it.
-func addressOf(r *http.Request) netip.Prefix {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return networkOf(addr)
-}
-
-// networkOf is the network of which an address is counted as one client.
-func networkOf(addr netip.Addr) netip.Prefix {
-	bits := 32
-	if addr = addr.Unmap(); addr.Is6() {
-		bits = 64
-	}
-	p, err := addr.WithZone("").Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return p
 }
 
 // checkHost refuses a request that needs a token only because of the name that it is

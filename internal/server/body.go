@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
@@ -68,7 +69,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (*body, error)
 		return b, tooLarge()
 	}
 	paced := httpio.NewPacedReader(w, r, s.cfg.BodyPause, s.cfg.BodyTime)
-	place, err := s.bodies.Enter(ownerOf(r), 0, paced.Drop)
+	place, err := s.bodies.Enter(access.CallerOf(r.Context()).Owner(), 0, paced.Drop)
 	if err != nil {
 		return b, bodyBusy(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/server/httpio"
@@ -136,7 +137,7 @@ func newCommitter(store Store, durable callbacks, m *serverMetrics, now func() t
 
 // append waits until a is durable or refused.
 func (c *committer) append(ctx context.Context, a index.Append) (index.Appended, error) {
-	wait, full := c.newJobs.Full(ownerIn(ctx))
+	wait, full := c.newJobs.Full(access.CallerOf(ctx).Owner())
 	a.KnownJobsOnly = full
 	e := &entry{append: &a, ready: make(chan struct{})}
 	if err := c.submit(ctx, e); err != nil {
@@ -193,7 +194,7 @@ func (c *committer) submit(ctx context.Context, e *entry) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	e.owner = ownerIn(ctx)
+	e.owner = access.CallerOf(ctx).Owner()
 	if err := c.enqueue(e); err != nil {
 		return err
 	}

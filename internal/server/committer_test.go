@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/server/httpio"
@@ -361,7 +362,7 @@ func appendTo(ctx context.Context, t *testing.T, c *committer, run string, size 
 
 // withOwner is the context of a request that brought a token.
 func withOwner(ctx context.Context, token string) context.Context {
-	return withActor(ctx, actor{token: token, via: viaToken})
+	return access.WithCaller(ctx, access.Caller{Token: token, Via: access.ViaToken})
 }
 
 // One token that appends to as many runs as it likes has a share of each group while others

@@ -27,7 +27,7 @@ func (s *Server) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	carried := s.connections.arrived(r, run, attempt)
+	carried := s.agents.Arrived(r, run, attempt)
 	var hb job.Heartbeat
 	if err := httpio.ReadJSON(r, "a heartbeat", false, &hb); err != nil {
 		s.fail(w, r, err)
@@ -41,7 +41,7 @@ func (s *Server) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 		length, trust = lease.Suspended, lease.Suspended
 	}
 	hb.PeriodMS = next.Milliseconds() // what it is judged by is what it was told
-	s.connections.beat(carried, r, next)
+	s.agents.Beat(carried, r, next)
 	done, err := s.committer.beat(r.Context(), lease.Beat{Run: run, Attempt: attempt, Heartbeat: hb.Bounded(), At: now, Lease: trust})
 	if err != nil {
 		s.fail(w, r, fmt.Errorf("record heartbeat of run %s, attempt %d: %w", run, attempt, err))

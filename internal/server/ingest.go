@@ -28,7 +28,7 @@ func (s *Server) postJournal(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.connections.append(s.connections.arrived(r, run, attempt), r)
+	s.agents.Append(s.agents.Arrived(r, run, attempt), r)
 	a := index.Append{Run: run, Attempt: attempt, Offset: offset, Writer: writer, ClockOffset: clockOffset(r.Header, s.now())}
 	b, err := s.readBody(w, r)
 	defer b.release()
@@ -88,7 +88,7 @@ func clockOffset(h http.Header, now time.Time) time.Duration {
 func (s *Server) appendCommitted(a index.Append, done index.Appended) {
 	s.metrics.appended(a, done)
 	if done.Run.Outcome != nil {
-		s.connections.forget(a.Run, a.Attempt)
+		s.agents.Forget(a.Run, a.Attempt)
 	}
 	s.broker.Notify(a.Run)
 }
@@ -97,7 +97,7 @@ func (s *Server) appendCommitted(a index.Append, done index.Appended) {
 func (s *Server) beatCommitted(b lease.Beat, done lease.BeatResult) {
 	s.metrics.events(done.Events)
 	if done.Ended {
-		s.connections.forget(b.Run, b.Attempt)
+		s.agents.Forget(b.Run, b.Attempt)
 	}
 	if len(done.Events) > 0 {
 		s.broker.Notify(b.Run)

@@ -38,14 +38,14 @@ func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a, err := s.identifyToken(r, body.Token)
-	if err == nil && !a.scope.Allows(access.Read) {
-		err = httpio.NewProblem(http.StatusForbidden, "the token %s is for agents: log in with one that has the scope read, write or admin", job.Quote(a.name))
+	if err == nil && !a.Scope.Allows(access.Read) {
+		err = httpio.NewProblem(http.StatusForbidden, "the token %s is for agents: log in with one that has the scope read, write or admin", job.Quote(a.Name))
 	}
 	if err == nil {
 		err = s.logins.begin(r)
 	}
 	if err == nil {
-		err = s.beginSession(w, r, actor{name: a.name, scope: a.scope, via: viaToken, token: a.token}, "")
+		err = s.beginSession(w, r, access.Caller{Name: a.Name, Scope: a.Scope, Via: access.ViaToken, Token: a.Token}, "")
 	}
 	if err != nil {
 		if p := httpio.AsProblem(err); p.Status == http.StatusForbidden {
@@ -54,7 +54,7 @@ func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	a.via = viaSession
+	a.Via = access.ViaSession
 	s.audit(r, a, "log in", http.StatusOK)
 	httpio.Answer(w, s.me(a))
 }
@@ -66,14 +66,14 @@ func (s *Server) postLogout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.SetCookie(w, s.cookie(r, sessionCookie, "", -time.Second))
-	httpio.Answer(w, s.me(actor{via: viaNone}))
+	httpio.Answer(w, s.me(access.Caller{Via: access.ViaNone}))
 }
 
 // getMe answers also whoever still has to log in: the page asks it first.
 func (s *Server) getMe(w http.ResponseWriter, r *http.Request) {
 	a, err := s.identify(r)
 	if err != nil && httpio.AsProblem(err).Status == http.StatusUnauthorized {
-		a, err = actor{via: viaNone}, nil // a session that has ended is nobody's
+		a, err = access.Caller{Via: access.ViaNone}, nil // a session that has ended is nobody's
 	}
 	if err != nil {
 		s.fail(w, r, err)
@@ -82,19 +82,19 @@ func (s *Server) getMe(w http.ResponseWriter, r *http.Request) {
 	httpio.Answer(w, s.me(a))
 }
 
-func (s *Server) me(a actor) meAnswer {
-	out := meAnswer{Name: a.name, Scope: string(a.scope), Via: a.via, Login: []string{viaToken}, CopiedAt: s.copiedAt()}
+func (s *Server) me(a access.Caller) meAnswer {
+	out := meAnswer{Name: a.Name, Scope: string(a.Scope), Via: a.Via, Login: []string{access.ViaToken}, CopiedAt: s.copiedAt()}
 	if s.oidc != nil {
-		out.Login = append(out.Login, viaOIDC)
+		out.Login = append(out.Login, access.ViaOIDC)
 	}
 	return out
 }
 
 // audit writes down what a person did. What was done is done: an entry that cannot be
 // written is an error in the log, not one of the request.
-func (s *Server) audit(r *http.Request, a actor, action string, status int) {
+func (s *Server) audit(r *http.Request, a access.Caller, action string, status int) {
 	e := access.AuditEntry{
-		At: s.now().UTC(), Who: a.name, Via: a.via, Address: httpio.RemoteHost(r), Action: action, Target: r.URL.Path, Status: status,
+		At: s.now().UTC(), Who: a.Name, Via: a.Via, Address: httpio.RemoteHost(r), Action: action, Target: r.URL.Path, Status: status,
 	}
 	s.log.Info(action, "who", cmp.Or(e.Who, "-"), "via", e.Via, "from", e.Address, "target", e.Target, "status", e.Status)
 	if err := s.store.Audit(r.Context(), e); err != nil {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"stint.dev/stint/internal/server/conns"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/shares"
 )
@@ -25,7 +26,7 @@ func newLoginRate(now func() time.Time) loginRate {
 
 // begin counts a login, or refuses it with the *problem that says when to try again.
 func (l loginRate) begin(r *http.Request) error {
-	from, everybody := shares.Owner{Address: addressOf(r).String()}, shares.Owner{}
+	from, everybody := shares.Owner{Address: conns.AddressOf(r).String()}, shares.Owner{}
 	if wait, full := l.ofAddress.Full(from); full {
 		return httpio.Busy(http.StatusTooManyRequests, wait, "too many logins were begun from this address within a minute: wait")
 	}

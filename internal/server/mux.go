@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/server/conns"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
@@ -106,9 +107,9 @@ func (s *Server) guard(rt route, h http.HandlerFunc) http.HandlerFunc {
 			return
 		}
 		if rt.scope != access.Public {
-			who.address = addressOf(r).String()
-			r = r.WithContext(withActor(r.Context(), who))
-			connOf(r).carries(ownerOf(r), false)
+			who.Address = conns.AddressOf(r).String()
+			r = r.WithContext(access.WithCaller(r.Context(), who))
+			conns.Carries(r, who.Owner())
 		}
 		if rt.rest != nil && rt.rest.body != nil {
 			if err := httpio.CheckBody(r, rt.rest.body); err != nil {
@@ -144,7 +145,7 @@ func checkQuery(r *http.Request) error {
 func (s *Server) outer(mux http.Handler, cross *http.CrossOriginProtection) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer s.recovered(w, r)
-		connOf(r).serves()
+		conns.Serves(r)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Referrer-Policy", "no-referrer")
 		if s.secure(r) {

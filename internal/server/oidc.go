@@ -126,16 +126,16 @@ func (p *provider) scopes(known *oidc.Provider) []string {
 
 // identify finds out whose session one is that an earlier login began. Its scope is what
 // the grants give the person now.
-func (p *provider) identify(n access.Session) (actor, error) {
+func (p *provider) identify(n access.Session) (access.Caller, error) {
 	var id access.Identity
 	if p == nil || json.Unmarshal([]byte(n.Identity), &id) != nil || id.Issuer != p.cfg.Issuer {
-		return actor{}, httpio.NewProblem(http.StatusUnauthorized, "the session is of an identity provider that this server does not use any more: log in again")
+		return access.Caller{}, httpio.NewProblem(http.StatusUnauthorized, "the session is of an identity provider that this server does not use any more: log in again")
 	}
 	scope := p.grants.ScopeOf(id)
 	if scope == access.Public {
-		return actor{}, httpio.NewProblem(http.StatusUnauthorized, "%s is given no access here any more: see --oidc-grant", job.Quote(id.Who()))
+		return access.Caller{}, httpio.NewProblem(http.StatusUnauthorized, "%s is given no access here any more: see --oidc-grant", job.Quote(id.Who()))
 	}
-	return actor{name: n.Who, scope: scope, via: viaOIDC}, nil
+	return access.Caller{Name: n.Who, Scope: scope, Via: access.ViaOIDC}, nil
 }
 
 // getOIDCStart sends a browser to the identity provider.
@@ -211,9 +211,9 @@ func (s *Server) getOIDCCallback(w http.ResponseWriter, r *http.Request) {
 		s.loginFailed(w, r, loginUnverified, "what the identity provider sent could not be verified", err)
 		return
 	}
-	who := actor{name: identity.Who(), scope: s.oidc.grants.ScopeOf(identity), via: viaOIDC}
-	if who.scope == access.Public {
-		s.loginFailed(w, r, loginNoAccess, job.Quote(who.name)+" is known to the identity provider but is given no access here: see --oidc-grant", nil)
+	who := access.Caller{Name: identity.Who(), Scope: s.oidc.grants.ScopeOf(identity), Via: access.ViaOIDC}
+	if who.Scope == access.Public {
+		s.loginFailed(w, r, loginNoAccess, job.Quote(who.Name)+" is known to the identity provider but is given no access here: see --oidc-grant", nil)
 		return
 	}
 	stored, err := json.Marshal(identity)

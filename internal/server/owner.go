@@ -16,11 +16,11 @@ import (
 // to a new run owns it; an owner that was revoked or expired gives it to the next. A run
 // that was begun without a token of the scope agent has no owner and gets none.
 func (s *Server) own(ctx context.Context, run string) error {
-	a := actorOf(ctx)
-	if a.token == "" || a.scope != access.Agent || s.owners.Has(run, a.token) {
+	a := access.CallerOf(ctx)
+	if a.Token == "" || a.Scope != access.Agent || s.owners.Has(run, a.Token) {
 		return nil
 	}
-	owner, err := s.store.ClaimRun(ctx, run, a.token, s.now())
+	owner, err := s.store.ClaimRun(ctx, run, a.Token, s.now())
 	if err != nil {
 		return fmt.Errorf("look up who began run %s: %w", run, err)
 	}
@@ -28,10 +28,10 @@ func (s *Server) own(ctx context.Context, run string) error {
 		return httpio.NewProblem(http.StatusForbidden,
 			"the run %s was not begun with a token of the scope agent, so only one of the scope admin writes to it: deliver its journal with STINT_TOKEN=… stint flush", run)
 	}
-	if owner != a.token {
+	if owner != a.Token {
 		return httpio.NewProblem(http.StatusForbidden, "the run %s was begun with another token, and an agent's token writes only to its own runs", run)
 	}
-	s.owners.Put(run, a.token)
+	s.owners.Put(run, a.Token)
 	return nil
 }
 

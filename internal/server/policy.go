@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/query"
@@ -73,7 +74,7 @@ func (s *Server) putPolicy(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, fmt.Errorf("encode the policy of job %s: %w", name, err))
 		return
 	}
-	stored := policy.Stored{Job: name, YAML: string(text), SetAt: s.now().UTC(), SetBy: actorOf(r.Context()).name}
+	stored := policy.Stored{Job: name, YAML: string(text), SetAt: s.now().UTC(), SetBy: access.CallerOf(r.Context()).Name}
 	if err := s.store.SetPolicy(r.Context(), stored, actions); err != nil {
 		s.fail(w, r, err)
 		return

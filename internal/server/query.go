@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
@@ -231,8 +232,8 @@ func (s *Server) requestCancel(ctx context.Context, in *cancelIn) (run job.Run, 
 			c.By = by
 		}
 	}
-	if who := actorOf(ctx); who.name != "" { // known, so it is not for the body to say
-		c.By = who.name
+	if who := access.CallerOf(ctx); who.Name != "" { // known, so it is not for the body to say
+		c.By = who.Name
 	}
 	run, events, err := s.store.RequestCancel(ctx, id, c)
 	if err != nil {

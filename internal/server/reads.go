@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
@@ -41,7 +42,7 @@ func readInTurn[T any](ctx context.Context, s *sharedReads, read func() (T, erro
 	defer turnOf(ctx).pause()()
 	limit, cancel := context.WithTimeout(ctx, readWait)
 	defer cancel()
-	place, err := s.turns.EnterWait(limit, ownerIn(ctx), 1, nil)
+	place, err := s.turns.EnterWait(limit, access.CallerOf(ctx).Owner(), 1, nil)
 	if ctx.Err() != nil {
 		place.Leave()
 		return none, ctx.Err()

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
@@ -41,7 +42,7 @@ func TestReadsAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := &slowStore{}
 		s := shareReads(slow)
-		as := func(token string) context.Context { return withActor(t.Context(), actor{token: token}) }
+		as := func(token string) context.Context { return access.WithCaller(t.Context(), access.Caller{Token: token}) }
 		var late atomic.Int64
 		var all sync.WaitGroup
 		for range 100 {

@@ -10,15 +10,14 @@ import (
 	"sync"
 	"time"
 
-	"stint.dev/stint/internal/lease"
+	"stint.dev/stint/internal/server/conns"
 )
 
 // Limits of a connection. Bodies have their own, see readBody.
 const (
 	headerTime  = 10 * time.Second
 	maxHeader   = 16 << 10
-	idleTime    = lease.MaxPeriod + time.Minute // a held heartbeat connection is idle between beats
-	smallPeriod = 20 * time.Second              // to send a JSON body
+	smallPeriod = 20 * time.Second // to send a JSON body
 )
 
 // Serve answers requests from a listener until ctx ends, then shuts down in this order:
@@ -35,14 +34,14 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	hs := &http.Server{
 		Handler:           s.handler,
 		ReadHeaderTimeout: headerTime,
-		IdleTimeout:       idleTime,
+		IdleTimeout:       conns.IdleTime,
 		MaxHeaderBytes:    maxHeader,
-		ConnContext:       s.connections.context,
-		ConnState:         s.connections.state,
+		ConnContext:       s.agents.ConnContext,
+		ConnState:         s.agents.ConnState,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	s.trust(listener.Addr())
-	listener = watchedListener{listener, s.admit}
+	listener = s.conns.Listen(listener)
 	noting, stopNoting := context.WithCancel(context.WithoutCancel(ctx))
 	var notes sync.WaitGroup
 	notes.Go(func() { s.followTokens(noting) })

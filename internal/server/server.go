@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/lease"
+	"stint.dev/stint/internal/server/conns"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/shares"
 )
@@ -79,8 +80,8 @@ type Config struct {
 
 	// UI serves every path that is not the interface's; nil for a plain answer.
 	UI http.Handler
-	// Connections is told what the connections of agents say; nil for nobody.
-	Connections ConnectionObserver
+	// Connections is notified of what the connections of agents say; nil for nobody.
+	Connections conns.Observer
 	// Extension says whether leases are extended; nil where nobody judges.
 	Extension func() health.Extension
 }
@@ -101,7 +102,7 @@ type Server struct {
 
 	committer   *committer
 	broker      *broker
-	connections *connections
+	agents      *conns.Agents
 	pending     pendingRequests
 	bodies      *shares.Shares // memory
 	tokens      *access.Tokens
@@ -115,10 +116,10 @@ type Server struct {
 	oidc        *provider // nil: people log in with tokens only
 	pace        *pacer
 	fleet       fleet
-	searches    *shares.Shares              // places for searches and replays under way
-	streams     *shares.Shares              // places for live streams
-	turns       *shares.Shares              // turns of those who read logs
-	conns       *shares.Shares              // places for connections
+	searches    *shares.Shares // places for searches and replays under way
+	streams     *shares.Shares // places for live streams
+	turns       *shares.Shares // turns of those who read logs
+	conns       *conns.Places
 	rule        atomic.Pointer[access.Rule] // who needs no token; Serve sets it for its listener
 	metrics     *serverMetrics
 
@@ -150,7 +151,6 @@ func New(cfg Config) (*Server, error) {
 			All: int64(cfg.Searches), Token: searchShare, Address: searchShare, Silence: searchSilence,
 		}, time.Now),
 		streams: shares.New(shares.Limits{All: maxStreams, Token: maxStreams / 4, Address: maxStreams / 4}, time.Now),
-		conns:   newConnShares(cfg.MaxConnections),
 		turns:   newTurns(),
 		bodies: shares.New(shares.Limits{
 			All: cfg.BodyMemory, Token: cfg.BodyMemory / 4, Address: cfg.BodyMemory / 4, Silence: bodySilence,
@@ -167,8 +167,9 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.oidc = provider
-	s.connections = newConnections(cfg.Now, undrained{s})
+	s.agents = conns.NewAgents(cfg.Now, undrained{s})
 	s.metrics = newServerMetrics(s)
+	s.conns = conns.NewPlaces(cfg.MaxConnections, cfg.Log, s.metrics.connsRefused.Inc)
 	s.committer = newCommitter(cfg.Store, callbacks{s.appendCommitted, s.beatCommitted}, s.metrics, cfg.Now, cfg.NewJobs)
 	handler, err := s.build()
 	if err != nil {
@@ -210,7 +211,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.AccessCheck, time.Minute)
 	setDefault(&c.SearchTime, 20*time.Second)
 	setDefault(&c.Searches, 4)
-	setDefault(&c.MaxConnections, connectionLimit())
+	setDefault(&c.MaxConnections, conns.Limit())
 	setDefault(&c.ShutdownTime, 10*time.Second)
 	if c.Extension == nil {
 		c.Extension = func() health.Extension { return health.Extension{} }

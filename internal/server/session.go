@@ -24,9 +24,9 @@ const (
 )
 
 // identifySession finds out whose session a cookie names.
-func (s *Server) identifySession(r *http.Request, secret string) (actor, error) {
+func (s *Server) identifySession(r *http.Request, secret string) (access.Caller, error) {
 	if len(secret) > 256 {
-		return actor{}, httpio.NewProblem(http.StatusUnauthorized, "the session is not known here: log in again")
+		return access.Caller{}, httpio.NewProblem(http.StatusUnauthorized, "the session is not known here: log in again")
 	}
 	now := s.now()
 	hash := access.Hash(secret)
@@ -34,17 +34,17 @@ func (s *Server) identifySession(r *http.Request, secret string) (actor, error) 
 	var notFound *query.NotFoundError
 	switch {
 	case errors.As(err, &notFound):
-		return actor{}, httpio.NewProblem(http.StatusUnauthorized, "the session has ended: log in again")
+		return access.Caller{}, httpio.NewProblem(http.StatusUnauthorized, "the session has ended: log in again")
 	case err != nil:
-		return actor{}, fmt.Errorf("look up session: %w", err)
+		return access.Caller{}, fmt.Errorf("look up session: %w", err)
 	case !now.Before(n.ExpiresAt) || !now.Before(n.CreatedAt.Add(sessionLife)):
-		return actor{}, httpio.NewProblem(http.StatusUnauthorized, "the session has expired: log in again")
+		return access.Caller{}, httpio.NewProblem(http.StatusUnauthorized, "the session has expired: log in again")
 	}
 	// Agents do not log in, so a session never writes journals.
-	a := actor{name: n.Who, scope: access.Scope(n.Scope), via: viaSession}
-	if n.Via == viaOIDC {
+	a := access.Caller{Name: n.Who, Scope: access.Scope(n.Scope), Via: access.ViaSession}
+	if n.Via == access.ViaOIDC {
 		if a, err = s.oidc.identify(n); err != nil {
-			return actor{}, err
+			return access.Caller{}, err
 		}
 	}
 	if now.Sub(n.UsedAt) >= sessionTouch {
@@ -59,14 +59,14 @@ func (s *Server) identifySession(r *http.Request, secret string) (actor, error) 
 // beginSession logs somebody in and hands their browser the cookie. A session that the
 // browser had ends. identity is what the identity provider says of the person; empty for
 // a login with a token.
-func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, a actor, identity string) error {
+func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, a access.Caller, identity string) error {
 	if err := s.endSession(r.Context(), r); err != nil {
 		return err
 	}
 	now := s.now().UTC()
 	secret := access.NewSecret()
 	err := s.store.CreateSession(r.Context(), access.Session{
-		Hash: access.Hash(secret), Who: a.name, Scope: string(a.scope), Via: a.via, Token: a.token, Identity: identity,
+		Hash: access.Hash(secret), Who: a.Name, Scope: string(a.Scope), Via: a.Via, Token: a.Token, Identity: identity,
 		CreatedAt: now, ExpiresAt: now.Add(sessionIdle), UsedAt: now,
 	})
 	if err != nil {

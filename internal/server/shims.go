@@ -4,7 +4,9 @@ import (
 	"context"
 	"net/http"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/shares"
 )
 
 // The names that logs, searches and live streams use until they have packages of their own.
@@ -31,3 +33,6 @@ func (s *Server) internal(ctx context.Context, doing string, err error) error {
 func (s *Server) findRun(ctx context.Context, text string) (string, error) {
 	return s.finder.FindRun(ctx, text)
 }
+
+// ownerOf is whose share a request uses.
+func ownerOf(r *http.Request) shares.Owner { return access.CallerOf(r.Context()).Owner() }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/shares"
 )
 
@@ -43,7 +44,7 @@ func turnOf(ctx context.Context) *turn {
 
 // take waits for the right, and returns without it only when the request has ended.
 func (t *turn) take() {
-	place, err := t.turns.EnterWait(t.ctx, ownerIn(t.ctx), 1, nil)
+	place, err := t.turns.EnterWait(t.ctx, access.CallerOf(t.ctx).Owner(), 1, nil)
 	if err != nil {
 		return // the request notices by itself that it has ended
 	}

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/shares"
 )
 
@@ -17,7 +18,7 @@ func TestTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Server{turns: shares.New(shares.Limits{All: 2, Token: 1, Address: 1}, time.Now)}
 		as := func(token string) (context.Context, *turn) {
-			return s.withTurn(withActor(t.Context(), actor{token: token}))
+			return s.withTurn(access.WithCaller(t.Context(), access.Caller{Token: token}))
 		}
 		var computing, most atomic.Int64
 		var all sync.WaitGroup

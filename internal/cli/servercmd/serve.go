@@ -12,12 +12,14 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/internal/notify"
 	"stint.dev/stint/internal/server"
+	"stint.dev/stint/internal/server/conns"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/web"
 )
@@ -121,7 +123,7 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 		Stored:  func() time.Time { return s.Stored() },
 		Refused: func(run string, attempt int) time.Time { return s.Refused(run, attempt) },
 	})
-	observer := server.ConnectionObserver(monitor)
+	observer := conns.Observer(monitor)
 	if !copied.IsZero() {
 		observer = nil // no monitor runs that would read it
 	}

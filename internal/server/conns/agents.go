@@ -1,4 +1,4 @@
-package server
+package conns
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-// ConnectionObserver is told what the connections of agents say. Its methods must not block.
-type ConnectionObserver interface {
+// Observer is notified of what the connections of agents say. Its methods must not block.
+type Observer interface {
 	// Disconnected says that the connection closed that carried an attempt's heartbeats,
 	// and that its agent has no other one.
 	Disconnected(lease.Disconnect)
@@ -23,11 +23,11 @@ type ConnectionObserver interface {
 	Returned(run string, attempt int)
 }
 
-// connections knows which connections carry the requests of which attempt. When an agent
+// Agents knows which connections carry the requests of which attempt. When an agent
 // is killed, its kernel closes them at once, long before the lease ends.
-type connections struct {
+type Agents struct {
 	now      func() time.Time
-	observer ConnectionObserver
+	observer Observer
 
 	mu       sync.Mutex
 	attempts map[attemptKey]*agentConns
@@ -40,14 +40,14 @@ type attemptKey struct {
 
 // agentConns are the open connections of the agent of one attempt.
 type agentConns struct {
-	open      []*traffic
+	open      []*Traffic
 	forwarded bool // a request came through a proxy that says so
 	// held is the end of the connection of its heartbeats while others are open; nil for none.
 	held *lease.Disconnect
 }
 
-// traffic is what one connection carried for one attempt.
-type traffic struct {
+// Traffic is what one connection carried for one attempt.
+type Traffic struct {
 	key      attemptKey
 	conn     *watchedConn
 	owner    string // the token of its first request; empty for none
@@ -62,26 +62,27 @@ type traffic struct {
 
 type connKey struct{}
 
-func newConnections(now func() time.Time, observer ConnectionObserver) *connections {
-	return &connections{now: now, observer: observer, attempts: map[attemptKey]*agentConns{}}
+// NewAgents watches the connections of agents for an observer.
+func NewAgents(now func() time.Time, observer Observer) *Agents {
+	return &Agents{now: now, observer: observer, attempts: map[attemptKey]*agentConns{}}
 }
 
-// context puts the connection where arrived finds it (http.Server.ConnContext).
-func (c *connections) context(ctx context.Context, conn net.Conn) context.Context {
+// ConnContext puts the connection where Arrived finds it (http.Server.ConnContext).
+func (c *Agents) ConnContext(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, watchedConnOf(conn))
 }
 
-// arrived notes an append or a heartbeat of a client that may write to the run, before it is
+// Arrived notes an append or a heartbeat of a client that may write to the run, before it is
 // committed: an agent that waits for a slow database has returned. It returns nil where
 // connections are not watched.
-func (c *connections) arrived(r *http.Request, run string, attempt int) *traffic {
+func (c *Agents) Arrived(r *http.Request, run string, attempt int) *Traffic {
 	conn := connOf(r)
 	if conn == nil {
 		return nil
 	}
-	conn.carries(ownerOf(r), true)
+	conn.carries(access.CallerOf(r.Context()).Owner(), true)
 	key := attemptKey{run, attempt}
-	t, returned := c.count(conn, key, actorOf(r.Context()).token, access.IsForwarded(r.Header))
+	t, returned := c.count(conn, key, access.CallerOf(r.Context()).Token, access.IsForwarded(r.Header))
 	if returned {
 		c.observer.Returned(run, attempt)
 	}
@@ -89,7 +90,7 @@ func (c *connections) arrived(r *http.Request, run string, attempt int) *traffic
 }
 
 // count adds a request. returned reports that the attempt had no open connection.
-func (c *connections) count(conn *watchedConn, key attemptKey, owner string, forwarded bool) (t *traffic, returned bool) {
+func (c *Agents) count(conn *watchedConn, key attemptKey, owner string, forwarded bool) (t *Traffic, returned bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if conn.closed {
@@ -101,20 +102,20 @@ func (c *connections) count(conn *watchedConn, key attemptKey, owner string, for
 		c.attempts[key] = a
 	}
 	a.forwarded = a.forwarded || forwarded
-	i := slices.IndexFunc(a.open, func(t *traffic) bool { return t.conn == conn })
+	i := slices.IndexFunc(a.open, func(t *Traffic) bool { return t.conn == conn })
 	if i < 0 { // what comes on an older connection may have been sent before the held one closed
 		a.held = nil
 		i = len(a.open)
-		t := &traffic{key: key, conn: conn, owner: owner}
+		t := &Traffic{key: key, conn: conn, owner: owner}
 		a.open, conn.carried = append(a.open, t), append(conn.carried, t)
 	}
 	a.open[i].requests++
 	return a.open[i], returned
 }
 
-// beat notes that a request is a heartbeat: its connection is the one that the agent
+// Beat notes that a request is a heartbeat: its connection is the one that the agent
 // holds. next is when the beat after it is to come.
-func (c *connections) beat(t *traffic, r *http.Request, next time.Duration) {
+func (c *Agents) Beat(t *Traffic, r *http.Request, next time.Duration) {
 	if t == nil {
 		return
 	}
@@ -124,9 +125,9 @@ func (c *connections) beat(t *traffic, r *http.Request, next time.Duration) {
 	t.lastBeat, t.nextBeat = c.now(), next
 }
 
-// append notes that a request is an append. One that names the agent's address came on the
+// Append notes that a request is an append. One that names the agent's address came on the
 // connection that the agent holds, perhaps before its first heartbeat.
-func (c *connections) append(t *traffic, r *http.Request) {
+func (c *Agents) Append(t *Traffic, r *http.Request) {
 	if t == nil || r.Header.Get(job.HeaderLocalAddress) == "" {
 		return
 	}
@@ -138,7 +139,7 @@ func (c *connections) append(t *traffic, r *http.Request) {
 }
 
 // keep notes that the agent holds the connection of a request. The caller has the lock.
-func (c *connections) keep(t *traffic, r *http.Request) {
+func (c *Agents) keep(t *Traffic, r *http.Request) {
 	conn := t.conn
 	if conn.closed {
 		return
@@ -163,8 +164,8 @@ func sameAddress(a, b string) bool {
 		x.Addr().Unmap().WithZone("") == y.Addr().Unmap().WithZone("")
 }
 
-// forget ends the watch over an attempt, because it has ended.
-func (c *connections) forget(run string, attempt int) {
+// Forget ends the watch over an attempt, because it has ended.
+func (c *Agents) Forget(run string, attempt int) {
 	key := attemptKey{run, attempt}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -174,12 +175,12 @@ func (c *connections) forget(run string, attempt int) {
 	}
 	delete(c.attempts, key)
 	for _, t := range a.open {
-		t.conn.carried = slices.DeleteFunc(t.conn.carried, func(other *traffic) bool { return other == t })
+		t.conn.carried = slices.DeleteFunc(t.conn.carried, func(other *Traffic) bool { return other == t })
 	}
 }
 
-// state is told of every change of a connection (http.Server.ConnState).
-func (c *connections) state(conn net.Conn, state http.ConnState) {
+// ConnState is told of every change of a connection (http.Server.ConnState).
+func (c *Agents) ConnState(conn net.Conn, state http.ConnState) {
 	watched := watchedConnOf(conn)
 	if watched != nil {
 		watched.place.changed(state)
@@ -194,7 +195,7 @@ func (c *connections) state(conn net.Conn, state http.ConnState) {
 
 // close forgets a connection and returns what its end says: of each attempt whose agent
 // held it and has no other connection left.
-func (c *connections) close(conn *watchedConn) []lease.Disconnect {
+func (c *Agents) close(conn *watchedConn) []lease.Disconnect {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
@@ -202,7 +203,7 @@ func (c *connections) close(conn *watchedConn) []lease.Disconnect {
 	var ends []lease.Disconnect
 	for _, t := range conn.carried {
 		a := c.attempts[t.key]
-		a.open = slices.DeleteFunc(a.open, func(other *traffic) bool { return other == t })
+		a.open = slices.DeleteFunc(a.open, func(other *Traffic) bool { return other == t })
 		if t.held() {
 			a.held = t.end(a.forwarded, now)
 		}
@@ -222,13 +223,13 @@ func (c *connections) close(conn *watchedConn) []lease.Disconnect {
 // held reports whether the agent holds this connection open: two requests came on it, so
 // that nothing between closes it after each, or nothing stands between. What carries
 // heartbeats of several runs belongs to a proxy and says nothing of any agent.
-func (t *traffic) held() bool {
+func (t *Traffic) held() bool {
 	return t.kept && (t.requests > 1 || t.direct) && !t.conn.pooled
 }
 
 // end is what the end of a held connection says. Where something stands between, a beat
 // that is long overdue means that the connection may have been closed for being idle.
-func (t *traffic) end(forwarded bool, now time.Time) *lease.Disconnect {
+func (t *Traffic) end(forwarded bool, now time.Time) *lease.Disconnect {
 	indirect := forwarded || !t.direct
 	peer := endCause(t.conn.cause.Load()) == endPeer
 	if indirect && now.Sub(t.lastBeat) > t.nextBeat+t.nextBeat/2 {

@@ -1,4 +1,4 @@
-package server
+package conns
 
 import (
 	"crypto/tls"
@@ -65,9 +65,9 @@ type watchedConn struct {
 	cause atomic.Int32
 	place connPlace
 
-	// Of connections.mu:
+	// Of Agents.mu:
 	closed  bool
-	carried []*traffic
+	carried []*Traffic
 	keptRun string // the run whose agent holds it
 	pooled  bool   // it carried heartbeats of several runs: a proxy's, not an agent's
 }

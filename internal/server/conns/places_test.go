@@ -1,4 +1,4 @@
-package server
+package conns
 
 import (
 	"net"
@@ -27,11 +27,11 @@ func TestStrangersMayNotBeIdleForLong(t *testing.T) {
 	inner := &deadlined{}
 	c := &watchedConn{Conn: inner, place: connPlace{place: place}}
 	allowed := func() time.Duration {
-		_ = c.SetReadDeadline(time.Now().Add(idleTime))
+		_ = c.SetReadDeadline(time.Now().Add(IdleTime))
 		return time.Until(inner.until)
 	}
 	c.place.changed(http.StateActive)
-	if got := allowed(); got < idleTime-time.Minute {
+	if got := allowed(); got < IdleTime-time.Minute {
 		t.Errorf("in a request it may take %s", got)
 	}
 	c.place.changed(http.StateIdle)
@@ -43,13 +43,13 @@ func TestStrangersMayNotBeIdleForLong(t *testing.T) {
 		t.Error("no deadline became one")
 	}
 	c.carries(shares.Owner{Token: "t"}, true)
-	if got := allowed(); got < idleTime-time.Minute {
+	if got := allowed(); got < IdleTime-time.Minute {
 		t.Errorf("an agent's may be idle for %s", got)
 	}
 }
 
 func TestConnectionLimitLeavesFilesToTheStore(t *testing.T) {
-	if n := connectionLimit(); n < leastConns || n > 1<<20 {
+	if n := Limit(); n < leastConns || n > 1<<20 {
 		t.Errorf("%d connections", n)
 	}
 }

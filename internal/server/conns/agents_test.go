@@ -1,4 +1,4 @@
-package server
+package conns
 
 import (
 	"context"
@@ -17,11 +17,12 @@ import (
 
 	"pgregory.net/rapid"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/job"
 )
 
-// seen is a ConnectionObserver that writes down what it is told.
+// seen is an Observer that writes down what it is told.
 type seen struct{ events []string }
 
 func (s *seen) Disconnected(d lease.Disconnect) {
@@ -63,13 +64,13 @@ type traced struct {
 	t     *testing.T
 	now   time.Time
 	seen  *seen
-	c     *connections
+	c     *Agents
 	conns map[string]*watchedConn
 }
 
 func newTraced(t *testing.T) *traced {
 	tr := &traced{t: t, now: time.Unix(1000, 0), seen: &seen{}, conns: map[string]*watchedConn{}}
-	tr.c = newConnections(func() time.Time { return tr.now }, tr.seen)
+	tr.c = NewAgents(func() time.Time { return tr.now }, tr.seen)
 	return tr
 }
 
@@ -87,7 +88,7 @@ func (tr *traced) do(line string) {
 		tr.now = tr.now.Add(d)
 		return
 	case "end":
-		tr.c.forget(words[1], 1)
+		tr.c.Forget(words[1], 1)
 		return
 	}
 	conn := tr.conns[words[0]]
@@ -95,7 +96,7 @@ func (tr *traced) do(line string) {
 		conn = &watchedConn{Conn: fakeConn{}}
 		tr.conns[words[0]] = conn
 	}
-	r := httptest.NewRequest(http.MethodPost, "/", nil).WithContext(tr.c.context(context.Background(), conn))
+	r := httptest.NewRequest(http.MethodPost, "/", nil).WithContext(tr.c.ConnContext(context.Background(), conn))
 	r.RemoteAddr = "[::ffff:10.0.0.1]:100" + words[0]
 	local := map[bool]string{false: "10.0.0.1:100" + words[0], true: "192.168.0.7:4711"}[words[len(words)-1] == "elsewhere"]
 	if (words[1] == "beat" || words[1] == "held") && words[len(words)-1] != "unnamed" {
@@ -103,15 +104,15 @@ func (tr *traced) do(line string) {
 	}
 	switch words[1] {
 	case "append", "held":
-		tr.c.append(tr.c.arrived(r, words[2], 1), r)
+		tr.c.Append(tr.c.Arrived(r, words[2], 1), r)
 	case "proxied":
 		r.Header.Set("Via", "1.1 proxy")
-		tr.c.append(tr.c.arrived(r, words[2], 1), r)
+		tr.c.Append(tr.c.Arrived(r, words[2], 1), r)
 	case "beat":
-		tr.c.beat(tr.c.arrived(r, words[2], 1), r, testPeriod)
+		tr.c.Beat(tr.c.Arrived(r, words[2], 1), r, testPeriod)
 	case "peer", "silent", "ours":
 		conn.note(map[string]error{"peer": io.EOF, "silent": syscall.ETIMEDOUT, "ours": net.ErrClosed}[words[1]])
-		tr.c.state(conn, http.StateClosed)
+		tr.c.ConnState(conn, http.StateClosed)
 	default:
 		tr.t.Fatalf("what is %q?", line)
 	}
@@ -365,14 +366,14 @@ func TestTheFirstErrorIsTheCause(t *testing.T) {
 
 func TestDisconnectHasAnOwner(t *testing.T) {
 	var got lease.Disconnect
-	c := newConnections(time.Now, observerFunc(func(d lease.Disconnect) { got = d }))
+	c := NewAgents(time.Now, observerFunc(func(d lease.Disconnect) { got = d }))
 	conn := &watchedConn{Conn: fakeConn{}}
-	ctx := withActor(c.context(t.Context(), conn), actor{token: "id-of-token"})
+	ctx := access.WithCaller(c.ConnContext(t.Context(), conn), access.Caller{Token: "id-of-token"})
 	r := httptest.NewRequest(http.MethodPost, "/", nil).WithContext(ctx)
 	for range 2 {
-		c.beat(c.arrived(r, "a", 1), r, testPeriod)
+		c.Beat(c.Arrived(r, "a", 1), r, testPeriod)
 	}
-	c.state(conn, http.StateClosed)
+	c.ConnState(conn, http.StateClosed)
 	if got.Run != "a" || got.Owner != "id-of-token" {
 		t.Errorf("%+v", got)
 	}

@@ -1,7 +1,8 @@
-package server
+package conns
 
 import (
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -9,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/shares"
 )
 
@@ -23,8 +25,8 @@ const (
 	leastConns  = 64
 )
 
-// connectionLimit is how many connections a process may have that may have so many open files.
-func connectionLimit() int64 {
+// Limit returns how many connections a process may have that may have so many open files.
+func Limit() int64 {
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
 		return leastConns
@@ -32,6 +34,27 @@ func connectionLimit() int64 {
 	const most = 1 << 20 // also where the system knows no limit
 	return max(leastConns, int64(min(files.Cur, most))*8/10-connReserve)
 }
+
+// IdleTime is how long a held heartbeat connection may be idle between beats.
+const IdleTime = lease.MaxPeriod + time.Minute
+
+// Places divides the connections that are open at once among tokens and addresses.
+type Places struct {
+	open    *shares.Shares
+	log     *slog.Logger
+	refused func()
+}
+
+// NewPlaces makes places for so many connections. refused is called for each that finds none.
+func NewPlaces(all int64, log *slog.Logger, refused func()) *Places {
+	return &Places{newConnShares(all), log, refused}
+}
+
+// Used returns how many connections are open.
+func (p *Places) Used() int64 { return p.open.Used() }
+
+// Listen returns a listener that accepts a connection only when there is a place for it.
+func (p *Places) Listen(l net.Listener) net.Listener { return watchedListener{l, p.admit} }
 
 // newConnShares divides a number of connections.
 func newConnShares(all int64) *shares.Shares {
@@ -46,17 +69,17 @@ type connPlace struct {
 }
 
 // admit finds a place for a new connection; nil when there is none, and the connection is closed.
-func (s *Server) admit(c *watchedConn) bool {
+func (p *Places) admit(c *watchedConn) bool {
 	var err error
 	for range 2 { // the first may close another one that was silent
-		c.place.place, err = s.conns.Enter(shares.Owner{Address: addressOfConn(c.RemoteAddr())}, 1, c.drop)
+		c.place.place, err = p.open.Enter(shares.Owner{Address: addressOfConn(c.RemoteAddr())}, 1, c.drop)
 		if err == nil {
 			return true
 		}
 	}
-	s.metrics.connsRefused.Inc()
+	p.refused()
 	var full *shares.FullError
-	s.log.Debug("connection refused", "from", c.RemoteAddr(), "own", errors.As(err, &full) && full.Own, "error", err)
+	p.log.Debug("connection refused", "from", c.RemoteAddr(), "own", errors.As(err, &full) && full.Own, "error", err)
 	_ = c.Conn.Close() // nothing was said on it
 	return false
 }
@@ -100,6 +123,12 @@ func (p *connPlace) changed(state http.ConnState) {
 		p.place.Keep(p.agent.Load())
 	}
 }
+
+// Serves notes that the whole of a request has come.
+func Serves(r *http.Request) { connOf(r).serves() }
+
+// Carries counts the connection of a request for who sent it.
+func Carries(r *http.Request, o shares.Owner) { connOf(r).carries(o, false) }
 
 // serves notes that a whole request has come.
 func (c *watchedConn) serves() {
