@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/conns"
 	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
 )
 
@@ -44,15 +45,15 @@ type accessStore interface {
 
 // authorize decides who sent a request and whether they may use a route. The error is a
 // *httpio.Problem, or one of the store.
-func (s *Server) authorize(r *http.Request, rt route) (access.Caller, error) {
-	if rt.scope == access.Agent && s.cfg.AgentCertificates && (r.TLS == nil || len(r.TLS.VerifiedChains) == 0) {
+func (s *Server) authorize(r *http.Request, rt route.Row) (access.Caller, error) {
+	if rt.Scope == access.Agent && s.cfg.AgentCertificates && (r.TLS == nil || len(r.TLS.VerifiedChains) == 0) {
 		return access.Caller{}, httpio.NewProblem(http.StatusUnauthorized,
 			"this server takes journals only from agents that show a client certificate: give the agent --tls-cert and --tls-key")
 	}
-	if rt.scope == access.Public {
+	if rt.Scope == access.Public {
 		return access.Caller{Via: access.ViaNone}, nil
 	}
-	if run, attempt, err := httpio.AttemptOf(r); rt.scope == access.Agent && err == nil {
+	if run, attempt, err := httpio.AttemptOf(r); rt.Scope == access.Agent && err == nil {
 		defer s.pending.begin(run, attempt, s.now())()
 	}
 	a, err := s.identify(r)
@@ -61,10 +62,10 @@ func (s *Server) authorize(r *http.Request, rt route) (access.Caller, error) {
 	}
 	switch {
 	case a.Scope == access.Public:
-		return a, httpio.NewProblem(http.StatusUnauthorized, "%s", access.Refusal(a.Doubt, conns.PeerOf(r), os.Geteuid(), rt.scope))
-	case !a.Scope.Allows(rt.scope):
-		return a, httpio.NewProblem(http.StatusForbidden, "%s has the scope %s, and this needs %s", job.Quote(a.Name), a.Scope, rt.scope)
-	case (a.Via == access.ViaSession || a.Via == access.ViaOIDC) && !safe(r.Method) && r.Header.Get("X-Stint-CSRF") == "":
+		return a, httpio.NewProblem(http.StatusUnauthorized, "%s", access.Refusal(a.Doubt, conns.PeerOf(r), os.Geteuid(), rt.Scope))
+	case !a.Scope.Allows(rt.Scope):
+		return a, httpio.NewProblem(http.StatusForbidden, "%s has the scope %s, and this needs %s", job.Quote(a.Name), a.Scope, rt.Scope)
+	case (a.Via == access.ViaSession || a.Via == access.ViaOIDC) && !route.Safe(r.Method) && r.Header.Get("X-Stint-CSRF") == "":
 		return a, httpio.NewProblem(http.StatusForbidden, "a request of a logged-in page that changes something needs the header X-Stint-CSRF: 1")
 	}
 	return a, nil
@@ -73,7 +74,7 @@ func (s *Server) authorize(r *http.Request, rt route) (access.Caller, error) {
 // whileAllowed returns the request with a context that ends when who sent it may no longer
 // use the route: a stream must not outlive its token, session or grant. The function must
 // be called at the end.
-func (s *Server) whileAllowed(rt route, r *http.Request) (*http.Request, func()) {
+func (s *Server) whileAllowed(rt route.Row, r *http.Request) (*http.Request, func()) {
 	ctx, end := context.WithCancel(r.Context())
 	r = r.WithContext(ctx)
 	var mu sync.Mutex // of timer
@@ -101,9 +102,6 @@ func (s *Server) whileAllowed(rt route, r *http.Request) (*http.Request, func())
 		timer.Stop()
 	}
 }
-
-// safe reports whether a method changes nothing.
-func safe(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
 // identify finds out who sent a request: the bearer of a token, of a session's cookie, or
 // somebody with neither, whose scope is Public unless their connection is trusted. A token

@@ -5,11 +5,12 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
 )
 
 // acknowledgeRun records that somebody knows what is wrong with a run.
-func (s *Server) acknowledgeRun(ctx context.Context, in *wishIn) (*answered[job.Run], error) {
+func (s *Server) acknowledgeRun(ctx context.Context, in *wishIn) (*route.Answer[job.Run], error) {
 	id, err := s.findRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
@@ -20,7 +21,7 @@ func (s *Server) acknowledgeRun(ctx context.Context, in *wishIn) (*answered[job.
 		return nil, s.internal(ctx, "acknowledge run "+id, err)
 	}
 	s.broker.Notify(id)
-	return &answered[job.Run]{run}, nil
+	return route.OK(run)
 }
 
 type unacknowledgeIn struct {
@@ -29,7 +30,7 @@ type unacknowledgeIn struct {
 }
 
 // unacknowledgeRun takes an acknowledgement back; without one nothing changes.
-func (s *Server) unacknowledgeRun(ctx context.Context, in *unacknowledgeIn) (*answered[job.Run], error) {
+func (s *Server) unacknowledgeRun(ctx context.Context, in *unacknowledgeIn) (*route.Answer[job.Run], error) {
 	id, err := s.findRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
@@ -40,7 +41,7 @@ func (s *Server) unacknowledgeRun(ctx context.Context, in *unacknowledgeIn) (*an
 		return nil, s.internal(ctx, "take back the acknowledgement of run "+id, err)
 	}
 	s.broker.Notify(id)
-	return &answered[job.Run]{run}, nil
+	return route.OK(run)
 }
 
 // callerName is the person that the token or session names; where neither does, the name that the

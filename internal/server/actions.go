@@ -7,6 +7,7 @@ import (
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
 )
 
@@ -29,22 +30,22 @@ type outboxStore interface {
 }
 
 // actionRoutes are the rows about notifications and actions.
-func (s *Server) actionRoutes() []route {
+func (s *Server) actionRoutes() []route.Row {
 	const (
 		run    = "/api/v1/runs/{run}"
 		routes = "/api/v1/routes"
 	)
-	return []route{
-		{method: "GET", pattern: run + "/actions", scope: access.Read, rest: rest(s.listRunActions), summary: "List notifications and actions of a run, newest first"},
-		{method: "GET", pattern: "/api/v1/actions", scope: access.Read, rest: rest(s.listActions), summary: "List notifications and actions of all runs, newest first"},
-		{method: "GET", pattern: run + "/retry", scope: access.Read, rest: rest(s.getRetry), summary: "Get whether a run can be retried, and the command that starts its job again"},
-		{method: "POST", pattern: run + "/retry", scope: access.Write, rest: rest(s.retryRun), summary: "Ask the waiting agent of a run that has ended for another attempt"},
-		{method: "POST", pattern: run + "/acknowledge", scope: access.Write, rest: rest(s.acknowledgeRun), summary: "Acknowledge the failure or finding of a run, so that nobody is notified again"},
-		{method: "DELETE", pattern: run + "/acknowledge", scope: access.Write, rest: rest(s.unacknowledgeRun), summary: "Take the acknowledgement of a run back"},
-		{method: "GET", pattern: routes, scope: access.Admin, rest: rest(s.listRoutes), summary: "List the routes of notifications"},
-		{method: "PUT", pattern: routes + "/{name}", scope: access.Admin, rest: rest(s.putRoute), summary: "Set a route of notifications"},
-		{method: "DELETE", pattern: routes + "/{name}", scope: access.Admin, rest: rest(s.deleteRoute), summary: "Delete a route of notifications"},
-		{method: "POST", pattern: routes + "/{name}/test", scope: access.Admin, rest: rest(s.testRoute), summary: "Send a test message through a route, at once"},
+	return []route.Row{
+		{Method: "GET", Pattern: run + "/actions", Scope: access.Read, Typed: route.Typed(s.listRunActions), Summary: "List notifications and actions of a run, newest first"},
+		{Method: "GET", Pattern: "/api/v1/actions", Scope: access.Read, Typed: route.Typed(s.listActions), Summary: "List notifications and actions of all runs, newest first"},
+		{Method: "GET", Pattern: run + "/retry", Scope: access.Read, Typed: route.Typed(s.getRetry), Summary: "Get whether a run can be retried, and the command that starts its job again"},
+		{Method: "POST", Pattern: run + "/retry", Scope: access.Write, Typed: route.Typed(s.retryRun), Summary: "Ask the waiting agent of a run that has ended for another attempt"},
+		{Method: "POST", Pattern: run + "/acknowledge", Scope: access.Write, Typed: route.Typed(s.acknowledgeRun), Summary: "Acknowledge the failure or finding of a run, so that nobody is notified again"},
+		{Method: "DELETE", Pattern: run + "/acknowledge", Scope: access.Write, Typed: route.Typed(s.unacknowledgeRun), Summary: "Take the acknowledgement of a run back"},
+		{Method: "GET", Pattern: routes, Scope: access.Admin, Typed: route.Typed(s.listRoutes), Summary: "List the routes of notifications"},
+		{Method: "PUT", Pattern: routes + "/{name}", Scope: access.Admin, Typed: route.Typed(s.putRoute), Summary: "Set a route of notifications"},
+		{Method: "DELETE", Pattern: routes + "/{name}", Scope: access.Admin, Typed: route.Typed(s.deleteRoute), Summary: "Delete a route of notifications"},
+		{Method: "POST", Pattern: routes + "/{name}/test", Scope: access.Admin, Typed: route.Typed(s.testRoute), Summary: "Send a test message through a route, at once"},
 	}
 }
 
@@ -66,7 +67,7 @@ type actionPage struct {
 }
 
 // listRunActions answers what was told and done because of one run.
-func (s *Server) listRunActions(ctx context.Context, in *runActionsIn) (*answered[actionPage], error) {
+func (s *Server) listRunActions(ctx context.Context, in *runActionsIn) (*route.Answer[actionPage], error) {
 	id, err := s.findRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
@@ -75,11 +76,11 @@ func (s *Server) listRunActions(ctx context.Context, in *runActionsIn) (*answere
 }
 
 // listActions answers the same over all runs.
-func (s *Server) listActions(ctx context.Context, in *actionsIn) (*answered[actionPage], error) {
+func (s *Server) listActions(ctx context.Context, in *actionsIn) (*route.Answer[actionPage], error) {
 	return s.actions(ctx, query.Actions{Status: in.Status, Limit: in.Limit, Before: in.Cursor})
 }
 
-func (s *Server) actions(ctx context.Context, q query.Actions) (*answered[actionPage], error) {
+func (s *Server) actions(ctx context.Context, q query.Actions) (*route.Answer[actionPage], error) {
 	limit := q.Limit
 	q.Limit++
 	actions, err := s.store.Actions(ctx, q)
@@ -91,5 +92,5 @@ func (s *Server) actions(ctx context.Context, q query.Actions) (*answered[action
 		page.Actions = actions[:limit]
 		page.NextCursor = page.Actions[limit-1].ID
 	}
-	return &answered[actionPage]{page}, nil
+	return route.OK(page)
 }

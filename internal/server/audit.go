@@ -11,14 +11,9 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
 )
-
-// audited reports whether a route is a write by a person: what agents send belongs to
-// their runs.
-func (rt route) audited() bool {
-	return !safe(rt.method) && (rt.scope == access.Write || rt.scope == access.Admin)
-}
 
 // statusWriter remembers the status that was answered.
 type statusWriter struct {
@@ -44,13 +39,13 @@ func (w *statusWriter) Write(p []byte) (int, error) {
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // handleAudited is a handler whose request goes into the audit log, with its result.
-func (s *Server) handleAudited(rt route, h http.HandlerFunc, w http.ResponseWriter, r *http.Request) {
+func (s *Server) handleAudited(rt route.Row, h http.HandlerFunc, w http.ResponseWriter, r *http.Request) {
 	sw := &statusWriter{ResponseWriter: w}
 	h(sw, r)
 	// Not the request's context: it ends with the client, and what was done is written down.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), readyTime)
 	defer cancel()
-	s.audit(r.WithContext(ctx), access.CallerOf(ctx), rt.key(), sw.status)
+	s.audit(r.WithContext(ctx), access.CallerOf(ctx), rt.Key(), sw.status)
 }
 
 type auditIn struct {
@@ -64,7 +59,7 @@ type auditPage struct {
 }
 
 // listAudit returns what people changed, newest first.
-func (s *Server) listAudit(ctx context.Context, in *auditIn) (*answered[auditPage], error) {
+func (s *Server) listAudit(ctx context.Context, in *auditIn) (*route.Answer[auditPage], error) {
 	entries, err := s.store.AuditLog(ctx, in.Cursor, in.Limit)
 	if err != nil {
 		return nil, s.internal(ctx, "read the audit log", err)
@@ -73,7 +68,7 @@ func (s *Server) listAudit(ctx context.Context, in *auditIn) (*answered[auditPag
 	if len(entries) == in.Limit {
 		page.NextCursor = entries[len(entries)-1].ID
 	}
-	return &answered[auditPage]{page}, nil
+	return route.OK(page)
 }
 
 // tokensAnswer lists tokens without their secrets, which nobody knows any more.
@@ -81,13 +76,13 @@ type tokensAnswer struct {
 	Tokens []access.Token `json:"tokens"`
 }
 
-func (s *Server) listTokens(ctx context.Context, _ *struct{}) (*answered[tokensAnswer], error) {
+func (s *Server) listTokens(ctx context.Context, _ *struct{}) (*route.Answer[tokensAnswer], error) {
 	s.writeUses(ctx, math.MaxInt) // so that the list is up to date
 	tokens, err := s.store.Tokens(ctx)
 	if err != nil {
 		return nil, s.internal(ctx, "list tokens", err)
 	}
-	return &answered[tokensAnswer]{tokensAnswer{tokens}}, nil
+	return route.OK(tokensAnswer{tokens})
 }
 
 type createTokenIn struct {
@@ -104,7 +99,7 @@ type createdToken struct {
 	access.Token
 }
 
-func (s *Server) createToken(ctx context.Context, in *createTokenIn) (*answered[createdToken], error) {
+func (s *Server) createToken(ctx context.Context, in *createTokenIn) (*route.Answer[createdToken], error) {
 	now := s.now()
 	var expires time.Time
 	if sec := in.Body.ExpiresSeconds; sec > 0 {
@@ -117,7 +112,7 @@ func (s *Server) createToken(ctx context.Context, in *createTokenIn) (*answered[
 	if err != nil {
 		return nil, s.internal(ctx, "create a token", err)
 	}
-	return &answered[createdToken]{createdToken{secret, t}}, nil
+	return route.OK(createdToken{secret, t})
 }
 
 type revokeTokenIn struct {

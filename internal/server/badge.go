@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
 )
 
@@ -78,11 +79,11 @@ func badge(left, right, colour string) string {
 // badgeWidth is about what the text takes, with its margins.
 func badgeWidth(text string) int { return 7*utf8.RuneCountInString(text) + 12 }
 
-var docBadge = doc{
-	text: "A picture (SVG) of the state of the job's last run, for a README. A server that was started with " +
+var docBadge = route.Doc{
+	Text: "A picture (SVG) of the state of the job's last run, for a README. A server that was started with " +
 		"--public-badges asks no token for it.",
-	answers: []content{{"image/svg+xml", nil}},
-	errors:  []int{400, 404},
+	Answers: []route.Content{route.Media("image/svg+xml", nil)},
+	Errors:  []int{400, 404},
 }
 
 // badgeScope is what reading a badge needs.

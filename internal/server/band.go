@@ -8,6 +8,7 @@ import (
 
 	"stint.dev/stint/internal/band"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
 )
 
@@ -17,7 +18,7 @@ type bandIn struct {
 }
 
 // getBand answers what the last good runs before a run used, by the time since their start.
-func (s *Server) getBand(ctx context.Context, in *bandIn) (*answered[job.Band], error) {
+func (s *Server) getBand(ctx context.Context, in *bandIn) (*route.Answer[job.Band], error) {
 	id, err := s.findRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
@@ -40,7 +41,7 @@ func (s *Server) getBand(ctx context.Context, in *bandIn) (*answered[job.Band], 
 			profiles = append(profiles, p)
 		}
 	}
-	return &answered[job.Band]{bandOf(profiles, in.Points)}, nil
+	return route.OK(bandOf(profiles, in.Points))
 }
 
 // profile is what a run used over time, with few points.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"stint.dev/stint/internal/health"
+	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
 )
 
@@ -13,7 +14,7 @@ type changesIn struct {
 }
 
 // listChanges compares a run with the last good one before it, or with any other.
-func (s *Server) listChanges(ctx context.Context, in *changesIn) (*answered[job.Changes], error) {
+func (s *Server) listChanges(ctx context.Context, in *changesIn) (*route.Answer[job.Changes], error) {
 	id, err := s.findRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
@@ -28,18 +29,18 @@ func (s *Server) listChanges(ctx context.Context, in *changesIn) (*answered[job.
 		return nil, err
 	}
 	if before == nil {
-		return &answered[job.Changes]{out}, nil
+		return route.OK(out)
 	}
 	out.Since = &job.ChangesSince{ID: before.ID, Number: before.Number, EndedAt: before.EndedAt}
 	if out.Changes, err = health.Compare(ctx, s.store, *before, run); err != nil {
 		return nil, s.internal(ctx, "compare run "+id+" with run "+before.ID, err)
 	}
-	return &answered[job.Changes]{out}, nil
+	return route.OK(out)
 }
 
 // getNeighbors answers between which runs of its job a run started, which lists show below and above
 // it.
-func (s *Server) getNeighbors(ctx context.Context, in *runPath) (*answered[job.Neighbors], error) {
+func (s *Server) getNeighbors(ctx context.Context, in *route.RunPath) (*route.Answer[job.Neighbors], error) {
 	id, err := s.findRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
@@ -52,7 +53,7 @@ func (s *Server) getNeighbors(ctx context.Context, in *runPath) (*answered[job.N
 	if err != nil {
 		return nil, s.internal(ctx, "read the runs beside run "+id, err)
 	}
-	return &answered[job.Neighbors]{out}, nil
+	return route.OK(out)
 }
 
 // compareWith is the run to compare with; nil when there is none.

@@ -6,6 +6,7 @@ import (
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
 )
 
@@ -36,7 +37,7 @@ type runCounts struct {
 }
 
 // countRuns answers how many runs there are of each state and health.
-func (s *Server) countRuns(ctx context.Context, in *countRunsIn) (*answered[runCounts], error) {
+func (s *Server) countRuns(ctx context.Context, in *countRunsIn) (*route.Answer[runCounts], error) {
 	list := listRunsIn{
 		Job: in.Job, State: in.State, Health: in.Health, Label: in.Label, Q: in.Q,
 		Host: in.Host, Since: in.Since, Until: in.Until,
@@ -56,7 +57,7 @@ func (s *Server) countRuns(ctx context.Context, in *countRunsIn) (*answered[runC
 	for health, n := range counts.Health {
 		out.Health[string(health)] = n
 	}
-	return &answered[runCounts]{out}, nil
+	return route.OK(out)
 }
 
 type cancelManyIn struct {
@@ -81,7 +82,7 @@ type canceledRuns struct {
 
 // cancelRuns asks several runs to stop. Each is asked by itself: one that is not there
 // does not keep the others.
-func (s *Server) cancelRuns(ctx context.Context, in *cancelManyIn) (*answered[canceledRuns], error) {
+func (s *Server) cancelRuns(ctx context.Context, in *cancelManyIn) (*route.Answer[canceledRuns], error) {
 	out := canceledRuns{Results: make([]canceledRun, 0, len(in.Body.Runs))}
 	for _, ref := range in.Body.Runs {
 		if ctx.Err() != nil {
@@ -98,5 +99,5 @@ func (s *Server) cancelRuns(ctx context.Context, in *cancelManyIn) (*answered[ca
 		}
 		out.Results = append(out.Results, res)
 	}
-	return &answered[canceledRuns]{out}, nil
+	return route.OK(out)
 }

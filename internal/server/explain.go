@@ -10,6 +10,7 @@ import (
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
 )
 
@@ -33,26 +34,26 @@ type healthStore interface {
 }
 
 // healthRoutes are the rows about judgement.
-func (s *Server) healthRoutes() []route {
+func (s *Server) healthRoutes() []route.Row {
 	const (
 		run = "/api/v1/runs/{run}"
 		own = "/api/v1/jobs/{job}/policy"
 	)
-	return []route{
-		{method: "GET", pattern: run + "/explain", scope: access.Read, rest: rest(s.explainRun), summary: "Tell what every health rule makes of a run, on what figures, and what would happen next"},
-		{method: "GET", pattern: run + "/changes", scope: access.Read, rest: rest(s.listChanges), summary: "List what changed since the last good run of the job, or since another run"},
-		{method: "GET", pattern: run + "/neighbors", scope: access.Read, rest: rest(s.getNeighbors), summary: "Get the runs of the job that started just before and just after a run"},
-		{method: "GET", pattern: run + "/band", scope: access.Read, rest: rest(s.getBand), summary: "Get what the last good runs before this one used over time"},
-		{method: "GET", pattern: own, scope: access.Read, rest: rest(s.getPolicy), summary: "Get the policy of a job"},
-		{method: "PUT", pattern: own, scope: access.Write, handle: s.putPolicy, summary: "Set the policy of a job", doc: docPutPolicy},
-		{method: "DELETE", pattern: own, scope: access.Write, rest: rest(s.deletePolicy), summary: "Let the default policy hold for a job"},
-		{method: "POST", pattern: own + "/test", scope: access.Read, handle: s.testPolicy, stream: true, summary: "Tell what a policy would have raised and missed in the stored runs of a job", doc: docTestPolicy},
+	return []route.Row{
+		{Method: "GET", Pattern: run + "/explain", Scope: access.Read, Typed: route.Typed(s.explainRun), Summary: "Tell what every health rule makes of a run, on what figures, and what would happen next"},
+		{Method: "GET", Pattern: run + "/changes", Scope: access.Read, Typed: route.Typed(s.listChanges), Summary: "List what changed since the last good run of the job, or since another run"},
+		{Method: "GET", Pattern: run + "/neighbors", Scope: access.Read, Typed: route.Typed(s.getNeighbors), Summary: "Get the runs of the job that started just before and just after a run"},
+		{Method: "GET", Pattern: run + "/band", Scope: access.Read, Typed: route.Typed(s.getBand), Summary: "Get what the last good runs before this one used over time"},
+		{Method: "GET", Pattern: own, Scope: access.Read, Typed: route.Typed(s.getPolicy), Summary: "Get the policy of a job"},
+		{Method: "PUT", Pattern: own, Scope: access.Write, Handle: s.putPolicy, Summary: "Set the policy of a job", Doc: docPutPolicy},
+		{Method: "DELETE", Pattern: own, Scope: access.Write, Typed: route.Typed(s.deletePolicy), Summary: "Let the default policy hold for a job"},
+		{Method: "POST", Pattern: own + "/test", Scope: access.Read, Handle: s.testPolicy, Stream: true, Summary: "Tell what a policy would have raised and missed in the stored runs of a job", Doc: docTestPolicy},
 	}
 }
 
 // explainRun answers what every rule makes of a run now; of a run that has ended, what it
 // made of it last.
-func (s *Server) explainRun(ctx context.Context, in *runPath) (*answered[job.Explanation], error) {
+func (s *Server) explainRun(ctx context.Context, in *route.RunPath) (*route.Answer[job.Explanation], error) {
 	id, err := s.findRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
@@ -86,7 +87,7 @@ func (s *Server) explainRun(ctx context.Context, in *runPath) (*answered[job.Exp
 			return nil, err
 		}
 	}
-	return &answered[job.Explanation]{out}, nil
+	return route.OK(out)
 }
 
 // explainLost has the rule about silence say why a run was lost.

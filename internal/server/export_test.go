@@ -22,12 +22,12 @@ type RouteRow struct {
 func RouteList(s *Server) []RouteRow {
 	var out []RouteRow
 	for _, rt := range s.table {
-		row := RouteRow{Method: rt.method, Pattern: rt.pattern, Summary: rt.summary, Scope: rt.scope, Takes: rt.doc.request}
+		row := RouteRow{Method: rt.Method, Pattern: rt.Pattern, Summary: rt.Summary, Scope: rt.Scope, Takes: rt.Doc.Request}
 		switch {
-		case rt.rest != nil && rt.rest.body != nil:
-			row.Takes, row.Body = "application/json", rt.rest.body
-		case rt.doc.body != nil:
-			row.Body = reflect.TypeOf(rt.doc.body)
+		case rt.Typed != nil && rt.Typed.BodyType != nil:
+			row.Takes, row.Body = "application/json", rt.Typed.BodyType
+		case rt.Doc.Body != nil:
+			row.Body = reflect.TypeOf(rt.Doc.Body)
 		}
 		out = append(out, row)
 	}

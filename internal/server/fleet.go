@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/lease"
+	"stint.dev/stint/internal/server/route"
 )
 
 // fleetEvery is how long an answer about the fleet is good for: it reads every active run.
@@ -56,12 +57,12 @@ type agentRate struct {
 }
 
 // getFleet answers what the agents and the server are doing.
-func (s *Server) getFleet(ctx context.Context, _ *struct{}) (*answered[fleetAnswer], error) {
+func (s *Server) getFleet(ctx context.Context, _ *struct{}) (*route.Answer[fleetAnswer], error) {
 	out, err := s.readFleet(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &answered[fleetAnswer]{out}, nil
+	return route.OK(out)
 }
 
 func (s *Server) readFleet(ctx context.Context) (fleetAnswer, error) {

@@ -6,18 +6,19 @@ import (
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
 )
 
 // jobRoutes are the rows about jobs.
-func (s *Server) jobRoutes() []route {
-	return []route{
-		{method: "GET", pattern: "/api/v1/jobs", scope: access.Read, rest: rest(s.listJobs), summary: "List jobs with their figures, in the order of names"},
-		{method: "GET", pattern: "/api/v1/jobs/{job}", scope: access.Read, rest: rest(s.getJob), summary: "Get one job with its figures"},
-		{method: "DELETE", pattern: "/api/v1/jobs/{job}", scope: access.Admin, rest: rest(s.deleteJob), stream: true, summary: "Delete a job with all its runs"},
+func (s *Server) jobRoutes() []route.Row {
+	return []route.Row{
+		{Method: "GET", Pattern: "/api/v1/jobs", Scope: access.Read, Typed: route.Typed(s.listJobs), Summary: "List jobs with their figures, in the order of names"},
+		{Method: "GET", Pattern: "/api/v1/jobs/{job}", Scope: access.Read, Typed: route.Typed(s.getJob), Summary: "Get one job with its figures"},
+		{Method: "DELETE", Pattern: "/api/v1/jobs/{job}", Scope: access.Admin, Typed: route.Typed(s.deleteJob), Stream: true, Summary: "Delete a job with all its runs"},
 		{
-			method: "GET", pattern: "/api/v1/jobs/{job}/badge.svg", scope: s.badgeScope(), handle: s.getBadge,
-			summary: "Get a badge with the state of a job's last run", doc: docBadge,
+			Method: "GET", Pattern: "/api/v1/jobs/{job}/badge.svg", Scope: s.badgeScope(), Handle: s.getBadge,
+			Summary: "Get a badge with the state of a job's last run", Doc: docBadge,
 		},
 	}
 }
@@ -33,7 +34,7 @@ type jobList struct {
 }
 
 // listJobs answers a page of jobs with their figures.
-func (s *Server) listJobs(ctx context.Context, in *listJobsIn) (*answered[jobList], error) {
+func (s *Server) listJobs(ctx context.Context, in *listJobsIn) (*route.Answer[jobList], error) {
 	page, err := s.store.Jobs(ctx, query.Jobs{Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
 		return nil, s.internal(ctx, "list jobs", err)
@@ -56,15 +57,11 @@ func (s *Server) listJobs(ctx context.Context, in *listJobsIn) (*answered[jobLis
 	for i := range out.Jobs {
 		out.Jobs[i].Expected = expected[out.Jobs[i].Name]
 	}
-	return &answered[jobList]{out}, nil
-}
-
-type jobPath struct {
-	Job string `path:"job" maxLength:"600" doc:"The job's name."`
+	return route.OK(out)
 }
 
 // getJob answers one job with its figures.
-func (s *Server) getJob(ctx context.Context, in *jobPath) (*answered[job.Summary], error) {
+func (s *Server) getJob(ctx context.Context, in *route.JobPath) (*route.Answer[job.Summary], error) {
 	if err := job.CheckName(in.Job); err != nil {
 		return nil, httpio.AsProblem(err)
 	}
@@ -77,7 +74,7 @@ func (s *Server) getJob(ctx context.Context, in *jobPath) (*answered[job.Summary
 		return nil, s.internal(ctx, "read job "+job.Quote(in.Job), err)
 	}
 	sum.Expected = expected[in.Job]
-	return &answered[job.Summary]{sum}, nil
+	return route.OK(sum)
 }
 
 type deletedJob struct {
@@ -87,7 +84,7 @@ type deletedJob struct {
 
 // deleteJob deletes a job with all its runs. A deletion that was broken off goes on when it is
 // asked for again.
-func (s *Server) deleteJob(ctx context.Context, in *jobPath) (*answered[deletedJob], error) {
+func (s *Server) deleteJob(ctx context.Context, in *route.JobPath) (*route.Answer[deletedJob], error) {
 	if err := job.CheckName(in.Job); err != nil {
 		return nil, httpio.AsProblem(err)
 	}
@@ -95,5 +92,5 @@ func (s *Server) deleteJob(ctx context.Context, in *jobPath) (*answered[deletedJ
 	if err != nil {
 		return nil, s.internal(ctx, "delete job "+job.Quote(in.Job), err)
 	}
-	return &answered[deletedJob]{deletedJob{in.Job, runs}}, nil
+	return route.OK(deletedJob{in.Job, runs})
 }

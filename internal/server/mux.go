@@ -11,6 +11,7 @@ import (
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server/conns"
 	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
 )
 
@@ -18,24 +19,24 @@ import (
 func (s *Server) build() (http.Handler, error) {
 	s.table = s.routes()
 	mux := http.NewServeMux()
-	typed, spec, err := s.describe()
+	typed, spec, err := route.Describe(s.table, s.cfg.Version)
 	if err != nil {
 		return nil, err
 	}
 	s.spec = spec
-	if s.page, err = renderDocs(spec); err != nil {
+	if s.page, err = route.RenderPage(spec); err != nil {
 		return nil, fmt.Errorf("render the interface's page: %w", err)
 	}
-	s.pageStyles = stylesOf(s.page)
+	s.pageStyles = route.StylesOf(s.page)
 	for _, rt := range s.table {
-		h := rt.handle
-		if rt.rest != nil {
-			h = typed[rt.key()]
+		h := rt.Handle
+		if rt.Typed != nil {
+			h = typed[rt.Key()]
 		}
-		if rt.rest != nil && rt.method == http.MethodGet {
+		if rt.Typed != nil && rt.Method == http.MethodGet {
 			h = compressed(h)
 		}
-		mux.HandleFunc(rt.key(), s.guard(rt, h))
+		mux.HandleFunc(rt.Key(), s.guard(rt, h))
 	}
 	for _, key := range refusals(s.table) {
 		mux.HandleFunc(key, func(w http.ResponseWriter, r *http.Request) { s.unrouted(w, r, mux) })
@@ -44,27 +45,24 @@ func (s *Server) build() (http.Handler, error) {
 	return s.outer(mux, http.NewCrossOriginProtection()), nil
 }
 
-// key is the route as ServeMux writes it.
-func (rt route) key() string { return rt.method + " " + rt.pattern }
-
 // methods are those of requests that a path may have to be refused for.
 var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
 
 // refusals are methods and paths that no row has and that would be taken for another row's:
 // without them, GET /runs/cancel asks for the run "cancel".
-func refusals(table []route) []string {
+func refusals(table []route.Row) []string {
 	has := map[string]bool{}
 	for _, rt := range table {
-		has[rt.key()] = true
+		has[rt.Key()] = true
 	}
 	var out []string
 	for _, rt := range table {
 		for _, m := range methods {
-			key := m + " " + rt.pattern
+			key := m + " " + rt.Pattern
 			if m == "HEAD" || has[key] { // HEAD is GET's
 				continue
 			}
-			if slices.ContainsFunc(table, func(other route) bool { return other.method == m && covers(other.pattern, rt.pattern) }) {
+			if slices.ContainsFunc(table, func(other route.Row) bool { return other.Method == m && covers(other.Pattern, rt.Pattern) }) {
 				has[key] = true
 				out = append(out, key)
 			}
@@ -88,14 +86,14 @@ func covers(pattern, other string) bool {
 }
 
 // guard puts a route's limits and access before its handler.
-func (s *Server) guard(rt route, h http.HandlerFunc) http.HandlerFunc {
+func (s *Server) guard(rt route.Row, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
-		if !rt.stream {
+		if !rt.Stream {
 			// A recorder in a test has no deadlines; every real connection has.
 			_ = rc.SetWriteDeadline(time.Now().Add(httpio.AnswerTime))
 		}
-		if rt.body == 0 && r.Body != nil && r.Body != http.NoBody {
+		if rt.Body == 0 && r.Body != nil && r.Body != http.NoBody {
 			r.Body = http.MaxBytesReader(w, httpio.NewPacedReader(w, r, smallPeriod, smallPeriod), httpio.SmallBody)
 		}
 		who, err := s.authorize(r, rt)
@@ -106,23 +104,23 @@ func (s *Server) guard(rt route, h http.HandlerFunc) http.HandlerFunc {
 			s.fail(w, r, err)
 			return
 		}
-		if rt.scope != access.Public {
+		if rt.Scope != access.Public {
 			who.Address = conns.AddressOf(r).String()
 			r = r.WithContext(access.WithCaller(r.Context(), who))
 			conns.Carries(r, who.Owner())
 		}
-		if rt.rest != nil && rt.rest.body != nil {
-			if err := httpio.CheckBody(r, rt.rest.body); err != nil {
+		if rt.Typed != nil && rt.Typed.BodyType != nil {
+			if err := httpio.CheckBody(r, rt.Typed.BodyType); err != nil {
 				s.fail(w, r, err)
 				return
 			}
 		}
-		if rt.stream {
+		if rt.Stream {
 			var end func()
 			r, end = s.whileAllowed(rt, r)
 			defer end()
 		}
-		if rt.audited() {
+		if rt.Audited() {
 			s.handleAudited(rt, h, w, r)
 			return
 		}
@@ -228,7 +226,7 @@ func (s *Server) methodsFor(mux *http.ServeMux, r *http.Request) []string {
 	for _, m := range methods {
 		try := &http.Request{Method: m, URL: r.URL, Host: r.Host}
 		_, pattern := mux.Handler(try)
-		row := slices.ContainsFunc(s.table, func(rt route) bool { return rt.method == m && rt.key() == pattern })
+		row := slices.ContainsFunc(s.table, func(rt route.Row) bool { return rt.Method == m && rt.Key() == pattern })
 		if row || m == "HEAD" && slices.Contains(out, "GET") {
 			out = append(out, m)
 		}

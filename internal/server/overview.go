@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
 )
 
@@ -32,7 +33,7 @@ type (
 )
 
 // getOverview answers what the first view of the page shows.
-func (s *Server) getOverview(ctx context.Context, in *overviewIn) (*answered[overviewAnswer], error) {
+func (s *Server) getOverview(ctx context.Context, in *overviewIn) (*route.Answer[overviewAnswer], error) {
 	view, err := s.store.Overview(ctx, query.Overview{
 		Now: s.now(), Limit: in.Limit, AttentionCursor: in.AttentionCursor, JobsCursor: in.JobsCursor, Older: in.Older,
 	})
@@ -54,5 +55,5 @@ func (s *Server) getOverview(ctx context.Context, in *overviewIn) (*answered[ove
 	out.Fleet.Hosts = append([]fleetHost{}, fleet.Hosts...)
 	slices.SortStableFunc(out.Fleet.Hosts, func(a, b fleetHost) int { return cmp.Compare(b.CPUCores, a.CPUCores) })
 	out.Fleet.Hosts = out.Fleet.Hosts[:min(len(out.Fleet.Hosts), overviewHosts)]
-	return &answered[overviewAnswer]{out}, nil
+	return route.OK(out)
 }

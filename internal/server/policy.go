@@ -15,26 +15,27 @@ import (
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
 var (
-	docPutPolicy = doc{
-		text: "Sets the policy of a job: which health rules count, from which figures on, and what is done. What the text " +
+	docPutPolicy = route.Doc{
+		Text: "Sets the policy of a job: which health rules count, from which figures on, and what is done. What the text " +
 			"does not say stays as in the default. A key that does not exist, or a value that makes no sense, is refused with " +
 			"422 and the line and column of the mistake. It counts from the next look at the job's runs, within seconds.",
-		request: "application/yaml",
-		answers: []content{{"application/json", job.JobPolicy{}}},
-		errors:  []int{400, 413, 422},
+		Request: "application/yaml",
+		Answers: []route.Content{route.JSON(job.JobPolicy{})},
+		Errors:  []int{400, 413, 422},
 	}
-	docTestPolicy = doc{
-		text: "Replays a policy over the last stored runs of the job and answers what it would have raised, and which bad ends " +
+	docTestPolicy = route.Doc{
+		Text: "Replays a policy over the last stored runs of the job and answers what it would have raised, and which bad ends " +
 			"and findings it would have missed. Nothing is stored. The rules about the way to the server cannot be replayed.",
-		request: "application/yaml",
-		answers: []content{{"application/json", job.PolicyTest{}}},
-		errors:  []int{400, 413, 422},
+		Request: "application/yaml",
+		Answers: []route.Content{route.JSON(job.PolicyTest{})},
+		Errors:  []int{400, 413, 422},
 	}
 )
 
@@ -106,7 +107,7 @@ func jobPolicy(p policy.Policy, stored policy.Stored) (job.JobPolicy, error) {
 	return out, nil
 }
 
-func (s *Server) getPolicy(ctx context.Context, in *jobPath) (*answered[job.JobPolicy], error) {
+func (s *Server) getPolicy(ctx context.Context, in *route.JobPath) (*route.Answer[job.JobPolicy], error) {
 	if err := job.CheckName(in.Job); err != nil {
 		return nil, httpio.AsProblem(err)
 	}
@@ -118,10 +119,10 @@ func (s *Server) getPolicy(ctx context.Context, in *jobPath) (*answered[job.JobP
 	if err != nil {
 		return nil, s.internal(ctx, "show the policy of job "+in.Job, err)
 	}
-	return &answered[job.JobPolicy]{out}, nil
+	return route.OK(out)
 }
 
-func (s *Server) deletePolicy(ctx context.Context, in *jobPath) (*answered[job.JobPolicy], error) {
+func (s *Server) deletePolicy(ctx context.Context, in *route.JobPath) (*route.Answer[job.JobPolicy], error) {
 	if err := job.CheckName(in.Job); err != nil {
 		return nil, httpio.AsProblem(err)
 	}

@@ -10,17 +10,9 @@ import (
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
 )
-
-// restHandler is a typed handler as huma calls it.
-type restHandler[I, O any] func(context.Context, *I) (*O, error)
-
-// runPath names a run in a path. It is written out in the types below: huma does not fill
-// in the fields of an embedded type that is not exported.
-type runPath struct {
-	Run string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
-}
 
 type listRunsIn struct {
 	Job    string   `query:"job" maxLength:"200" doc:"Only runs of this job."`
@@ -40,10 +32,8 @@ type runList struct {
 	NextCursor *string   `json:"next_cursor" doc:"Ask for the next page with this as cursor; null on the last page."`
 }
 
-type answered[T any] struct{ Body T }
-
 // listRuns answers a page of runs.
-func (s *Server) listRuns(ctx context.Context, in *listRunsIn) (*answered[runList], error) {
+func (s *Server) listRuns(ctx context.Context, in *listRunsIn) (*route.Answer[runList], error) {
 	q, err := in.query()
 	if err != nil {
 		return nil, err
@@ -52,7 +42,7 @@ func (s *Server) listRuns(ctx context.Context, in *listRunsIn) (*answered[runLis
 	if err != nil {
 		return nil, s.internal(ctx, "list runs", err)
 	}
-	out := &answered[runList]{runList{Runs: page.Runs}}
+	out := &route.Answer[runList]{Body: runList{Runs: page.Runs}}
 	if out.Body.Runs == nil {
 		out.Body.Runs = []job.Run{}
 	}
@@ -155,7 +145,7 @@ type getRunIn struct {
 	Attempt int    `query:"attempt" minimum:"1" doc:"The run as this attempt shows it; without it, the last."`
 }
 
-func (s *Server) getRun(ctx context.Context, in *getRunIn) (*answered[job.Run], error) {
+func (s *Server) getRun(ctx context.Context, in *getRunIn) (*route.Answer[job.Run], error) {
 	id, err := s.findRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
@@ -168,7 +158,7 @@ func (s *Server) getRun(ctx context.Context, in *getRunIn) (*answered[job.Run], 
 	if err != nil {
 		return nil, s.internal(ctx, "read run "+id, err)
 	}
-	return &answered[job.Run]{run}, nil
+	return route.OK(run)
 }
 
 type listEventsIn struct {
@@ -182,7 +172,7 @@ type eventList struct {
 }
 
 // listEvents answers a run's history, oldest first.
-func (s *Server) listEvents(ctx context.Context, in *listEventsIn) (*answered[eventList], error) {
+func (s *Server) listEvents(ctx context.Context, in *listEventsIn) (*route.Answer[eventList], error) {
 	id, err := s.findRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
@@ -194,7 +184,7 @@ func (s *Server) listEvents(ctx context.Context, in *listEventsIn) (*answered[ev
 	if events == nil {
 		events = []job.RunEvent{}
 	}
-	return &answered[eventList]{eventList{events}}, nil
+	return route.OK(eventList{events})
 }
 
 type cancelIn struct {
@@ -210,12 +200,12 @@ type cancelBody struct {
 
 // cancelRun records that a run is to stop. The agent learns it with its next heartbeat;
 // for a run that has ended already nothing changes.
-func (s *Server) cancelRun(ctx context.Context, in *cancelIn) (*answered[job.Run], error) {
+func (s *Server) cancelRun(ctx context.Context, in *cancelIn) (*route.Answer[job.Run], error) {
 	run, _, err := s.requestCancel(ctx, in)
 	if err != nil {
 		return nil, err
 	}
-	return &answered[job.Run]{run}, nil
+	return route.OK(run)
 }
 
 // requestCancel asks a run to stop, and reports whether it stops by it, now or before: one

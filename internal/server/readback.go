@@ -5,20 +5,21 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/server/route"
 )
 
-var docJournalRest = doc{
-	text: "Returns what the server has of a journal and its own agent has lost, after a power cut: " +
+var docJournalRest = route.Doc{
+	Text: "Returns what the server has of a journal and its own agent has lost, after a power cut: " +
 		"the same bytes as the call above, for the token that wrote them. The run is named by its whole id.",
-	params:  []param{{"offset", "query", "Where the agent's own copy ends.", "integer"}},
-	answers: []content{{"application/octet-stream", nil}},
-	errors:  []int{400, 403, 404, 410},
+	Params:  []route.Param{route.Query("offset", "Where the agent's own copy ends.", "integer")},
+	Answers: []route.Content{route.Media("application/octet-stream", nil)},
+	Errors:  []int{400, 403, 404, 410},
 }
 
-func (s *Server) readBackRoutes() []route {
-	return []route{{
-		method: "GET", pattern: "/api/v1/runs/{run}/attempts/{attempt}/journal/rest", scope: access.Agent,
-		handle: s.getJournalRest, stream: true, summary: "Read one's own journal back", doc: docJournalRest,
+func (s *Server) readBackRoutes() []route.Row {
+	return []route.Row{{
+		Method: "GET", Pattern: "/api/v1/runs/{run}/attempts/{attempt}/journal/rest", Scope: access.Agent,
+		Handle: s.getJournalRest, Stream: true, Summary: "Read one's own journal back", Doc: docJournalRest,
 	}}
 }
 

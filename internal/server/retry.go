@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
 )
 
@@ -35,7 +36,7 @@ func (in *wishIn) who(ctx context.Context) (by, why string) {
 // retryRun asks the agent of a run that has ended for another attempt. Only an agent that
 // waits for that can begin one in place (stint run --retry-wait); for every other run the
 // answer is 409 with the command that starts the job again by hand.
-func (s *Server) retryRun(ctx context.Context, in *wishIn) (*answered[job.Run], error) {
+func (s *Server) retryRun(ctx context.Context, in *wishIn) (*route.Answer[job.Run], error) {
 	id, err := s.findRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
@@ -55,7 +56,7 @@ func (s *Server) retryRun(ctx context.Context, in *wishIn) (*answered[job.Run], 
 	}
 	s.metrics.events(events)
 	s.broker.Notify(id)
-	return &answered[job.Run]{run}, nil
+	return route.OK(run)
 }
 
 // retryOffer says whether a run can be tried again in place, and how to start its job anew.
@@ -67,7 +68,7 @@ type retryOffer struct {
 }
 
 // getRetry answers what postRetry would do.
-func (s *Server) getRetry(ctx context.Context, in *runPath) (*answered[retryOffer], error) {
+func (s *Server) getRetry(ctx context.Context, in *route.RunPath) (*route.Answer[retryOffer], error) {
 	id, err := s.findRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
@@ -77,7 +78,7 @@ func (s *Server) getRetry(ctx context.Context, in *runPath) (*answered[retryOffe
 		return nil, s.internal(ctx, "until when the agent of run "+id+" waits", err)
 	}
 	waits := run.State.Terminal() && run.State != job.Succeeded && until.After(s.now())
-	return &answered[retryOffer]{retryOffer{Run: id, Waits: waits, Host: run.Host, Command: againCommand(&run)}}, nil
+	return route.OK(retryOffer{Run: id, Waits: waits, Host: run.Host, Command: againCommand(&run)})
 }
 
 func host(name string) string {

@@ -1,50 +1,53 @@
 package server
 
-import "stint.dev/stint/internal/access"
+import (
+	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/server/route"
+)
 
 // accessRoutes are about who may come in and what they did.
-func (s *Server) accessRoutes() []route {
+func (s *Server) accessRoutes() []route.Row {
 	const v1 = "/api/v1"
-	return []route{
-		{method: "GET", pattern: v1 + "/me", scope: access.Public, handle: s.getMe, summary: "Tell who I am here, and how to log in", doc: docMe},
-		{method: "POST", pattern: v1 + "/login", scope: access.Public, handle: s.postLogin, summary: "Change a token into a session's cookie", doc: docLogin},
-		{method: "POST", pattern: v1 + "/logout", scope: access.Public, handle: s.postLogout, summary: "End the session", doc: docLogout},
-		{method: "GET", pattern: v1 + "/oidc/start", scope: access.Public, handle: s.getOIDCStart, summary: "Go to the identity provider", doc: docOIDCStart},
-		{method: "GET", pattern: v1 + "/oidc/callback", scope: access.Public, handle: s.getOIDCCallback, summary: "Come back from the identity provider", doc: docOIDCCallback},
-		{method: "GET", pattern: v1 + "/tokens", scope: access.Admin, rest: rest(s.listTokens), summary: "List tokens, without their secrets"},
-		{method: "POST", pattern: v1 + "/tokens", scope: access.Admin, rest: rest(s.createToken), summary: "Make a token; the answer is the only one with its secret"},
-		{method: "DELETE", pattern: v1 + "/tokens/{id}", scope: access.Admin, rest: rest(s.revokeToken), summary: "Revoke a token"},
-		{method: "GET", pattern: v1 + "/settings", scope: access.Read, rest: rest(s.getSettings), summary: "Tell how this server was started"},
-		{method: "GET", pattern: v1 + "/troubled", scope: access.Read, rest: rest(s.listTroubled), summary: "List what the server could not do for single items, and tries again later"},
-		{method: "GET", pattern: v1 + "/audit", scope: access.Admin, rest: rest(s.listAudit), summary: "List what people changed, newest first"},
+	return []route.Row{
+		{Method: "GET", Pattern: v1 + "/me", Scope: access.Public, Handle: s.getMe, Summary: "Tell who I am here, and how to log in", Doc: docMe},
+		{Method: "POST", Pattern: v1 + "/login", Scope: access.Public, Handle: s.postLogin, Summary: "Change a token into a session's cookie", Doc: docLogin},
+		{Method: "POST", Pattern: v1 + "/logout", Scope: access.Public, Handle: s.postLogout, Summary: "End the session", Doc: docLogout},
+		{Method: "GET", Pattern: v1 + "/oidc/start", Scope: access.Public, Handle: s.getOIDCStart, Summary: "Go to the identity provider", Doc: docOIDCStart},
+		{Method: "GET", Pattern: v1 + "/oidc/callback", Scope: access.Public, Handle: s.getOIDCCallback, Summary: "Come back from the identity provider", Doc: docOIDCCallback},
+		{Method: "GET", Pattern: v1 + "/tokens", Scope: access.Admin, Typed: route.Typed(s.listTokens), Summary: "List tokens, without their secrets"},
+		{Method: "POST", Pattern: v1 + "/tokens", Scope: access.Admin, Typed: route.Typed(s.createToken), Summary: "Make a token; the answer is the only one with its secret"},
+		{Method: "DELETE", Pattern: v1 + "/tokens/{id}", Scope: access.Admin, Typed: route.Typed(s.revokeToken), Summary: "Revoke a token"},
+		{Method: "GET", Pattern: v1 + "/settings", Scope: access.Read, Typed: route.Typed(s.getSettings), Summary: "Tell how this server was started"},
+		{Method: "GET", Pattern: v1 + "/troubled", Scope: access.Read, Typed: route.Typed(s.listTroubled), Summary: "List what the server could not do for single items, and tries again later"},
+		{Method: "GET", Pattern: v1 + "/audit", Scope: access.Admin, Typed: route.Typed(s.listAudit), Summary: "List what people changed, newest first"},
 	}
 }
 
 var (
-	docMe = doc{
-		text: "Says who the server takes the sender for. scope is empty for who has to log in; login lists the ways. " +
+	docMe = route.Doc{
+		Text: "Says who the server takes the sender for. scope is empty for who has to log in; login lists the ways. " +
 			"A request with a session's cookie that changes something must bring the header X-Stint-CSRF: 1.",
-		answers: []content{{"application/json", meAnswer{}}}, errors: []int{429},
+		Answers: []route.Content{route.JSON(meAnswer{})}, Errors: []int{429},
 	}
-	docLogin = doc{
-		text:    "Answers with an HttpOnly cookie that stands for the token until it expires, 12 hours pass without a request, or 7 days in all.",
-		request: "application/json", body: loginRequest{},
-		answers: []content{{"application/json", meAnswer{}}}, errors: []int{400, 401, 403, 429},
+	docLogin = route.Doc{
+		Text:    "Answers with an HttpOnly cookie that stands for the token until it expires, 12 hours pass without a request, or 7 days in all.",
+		Request: "application/json", Body: loginRequest{},
+		Answers: []route.Content{route.JSON(meAnswer{})}, Errors: []int{400, 401, 403, 429},
 	}
-	docLogout    = doc{text: "Ends the session of the cookie.", answers: []content{{"application/json", meAnswer{}}}}
-	docOIDCStart = doc{
-		text:    "Redirects a browser to the identity provider, if the server has one.",
-		params:  []param{{"return_to", "query", "The path to come back to.", "string"}},
-		answers: []content{{"text/html", nil}}, errors: []int{404, 429},
+	docLogout    = route.Doc{Text: "Ends the session of the cookie.", Answers: []route.Content{route.JSON(meAnswer{})}}
+	docOIDCStart = route.Doc{
+		Text:    "Redirects a browser to the identity provider, if the server has one.",
+		Params:  []route.Param{route.Query("return_to", "The path to come back to.", "string")},
+		Answers: []route.Content{route.Media("text/html", nil)}, Errors: []int{404, 429},
 	}
-	docOIDCCallback = doc{
-		text: "Where the identity provider sends the browser back to. A failed login leads to the page with ?login_error=.",
-		params: []param{
-			{"code", "query", "From the provider.", "string"},
-			{"state", "query", "What the browser was sent away with.", "string"},
-			{"error", "query", "Why the provider refused.", "string"},
-			{"error_description", "query", "The same in words.", "string"},
+	docOIDCCallback = route.Doc{
+		Text: "Where the identity provider sends the browser back to. A failed login leads to the page with ?login_error=.",
+		Params: []route.Param{
+			route.Query("code", "From the provider.", "string"),
+			route.Query("state", "What the browser was sent away with.", "string"),
+			route.Query("error", "Why the provider refused.", "string"),
+			route.Query("error_description", "The same in words.", "string"),
 		},
-		answers: []content{{"text/html", nil}}, errors: []int{404},
+		Answers: []route.Content{route.Media("text/html", nil)}, Errors: []int{404},
 	}
 )

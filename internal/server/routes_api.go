@@ -7,6 +7,7 @@ import (
 
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
 )
 
@@ -34,7 +35,7 @@ func (s *Server) notifier() (Notifier, error) {
 }
 
 // listRoutes answers every route, without secrets.
-func (s *Server) listRoutes(ctx context.Context, _ *struct{}) (*answered[routeList], error) {
+func (s *Server) listRoutes(ctx context.Context, _ *struct{}) (*route.Answer[routeList], error) {
 	n, err := s.notifier()
 	if err != nil {
 		return nil, err
@@ -47,7 +48,7 @@ func (s *Server) listRoutes(ctx context.Context, _ *struct{}) (*answered[routeLi
 	for _, d := range all {
 		out.Routes = append(out.Routes, n.ShowRoute(d.Route))
 	}
-	return &answered[routeList]{out}, nil
+	return route.OK(out)
 }
 
 // routeBody is a route as it is set. What is left out is empty, and enabled is true.
@@ -80,7 +81,7 @@ type putRouteIn struct {
 
 // putRoute sets a route, new or changed. What makes no sense is refused now, with place
 // and reason, and not when somebody should be told.
-func (s *Server) putRoute(ctx context.Context, in *putRouteIn) (*answered[job.Route], error) {
+func (s *Server) putRoute(ctx context.Context, in *putRouteIn) (*route.Answer[job.Route], error) {
 	n, err := s.notifier()
 	if err != nil {
 		return nil, err
@@ -111,7 +112,7 @@ func (s *Server) putRoute(ctx context.Context, in *putRouteIn) (*answered[job.Ro
 	if err := s.store.SetRoute(ctx, r); err != nil {
 		return nil, s.internal(ctx, "set route "+in.Name, err)
 	}
-	return &answered[job.Route]{n.ShowRoute(r)}, nil
+	return route.OK(n.ShowRoute(r))
 }
 
 // keepSecrets takes over what whoever sets a route has not seen. The secret of one URL is
@@ -144,7 +145,7 @@ type testAnswer struct {
 }
 
 // testRoute sends a test message and answers how that went.
-func (s *Server) testRoute(ctx context.Context, in *routePath) (*answered[testAnswer], error) {
+func (s *Server) testRoute(ctx context.Context, in *routePath) (*route.Answer[testAnswer], error) {
 	n, err := s.notifier()
 	if err != nil {
 		return nil, err
@@ -157,10 +158,10 @@ func (s *Server) testRoute(ctx context.Context, in *routePath) (*answered[testAn
 		return nil, s.internal(ctx, "read route "+job.Quote(in.Name), err)
 	}
 	if r.Error != "" {
-		return &answered[testAnswer]{testAnswer{Error: r.Error}}, nil
+		return route.OK(testAnswer{Error: r.Error})
 	}
 	if err := n.TestRoute(ctx, r); err != nil {
-		return &answered[testAnswer]{testAnswer{Error: err.Error()}}, nil
+		return route.OK(testAnswer{Error: err.Error()})
 	}
-	return &answered[testAnswer]{testAnswer{OK: true}}, nil
+	return route.OK(testAnswer{OK: true})
 }

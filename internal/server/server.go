@@ -15,6 +15,7 @@ import (
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/server/conns"
 	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/internal/shares"
 )
 
@@ -94,7 +95,7 @@ type Server struct {
 	log     *slog.Logger
 	now     func() time.Time
 	handler http.Handler
-	table   []route
+	table   []route.Row
 	spec    []byte // the OpenAPI document
 	page    []byte // the same for people
 	// pageStyles is the source of the styles in page.

@@ -1,6 +1,10 @@
 package server
 
-import "context"
+import (
+	"context"
+
+	"stint.dev/stint/internal/server/route"
+)
 
 // Settings are what people may want to know of how a server was started. They are shown,
 // not decided, here.
@@ -16,8 +20,8 @@ type Settings struct {
 }
 
 // getSettings answers how this server was started.
-func (s *Server) getSettings(context.Context, *struct{}) (*answered[Settings], error) {
+func (s *Server) getSettings(context.Context, *struct{}) (*route.Answer[Settings], error) {
 	out := s.cfg.Settings
 	out.Version, out.PublicURL = s.cfg.Version, s.cfg.PublicURL
-	return &answered[Settings]{out}, nil
+	return route.OK(out)
 }

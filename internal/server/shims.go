@@ -6,6 +6,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/internal/shares"
 )
 
@@ -36,3 +37,32 @@ func (s *Server) findRun(ctx context.Context, text string) (string, error) {
 
 // ownerOf is whose share a request uses.
 func ownerOf(r *http.Request) shares.Owner { return access.CallerOf(r.Context()).Owner() }
+
+var attemptParam = param{"attempt", "query", attemptText, "integer"}
+
+// doc, param and content describe a route of those files.
+type (
+	doc struct {
+		text    string
+		params  []param
+		answers []content
+		errors  []int
+	}
+	param   struct{ name, in, text, kind string }
+	content struct {
+		mediaType string
+		value     any
+	}
+)
+
+// row is the same for a row of the table.
+func (d doc) row() route.Doc {
+	out := route.Doc{Text: d.text, Errors: d.errors}
+	for _, p := range d.params {
+		out.Params = append(out.Params, route.Query(p.name, p.text, p.kind))
+	}
+	for _, a := range d.answers {
+		out.Answers = append(out.Answers, route.Media(a.mediaType, a.value))
+	}
+	return out
+}

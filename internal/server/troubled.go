@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
 )
 
@@ -15,10 +16,10 @@ type troubledItems struct {
 
 // listTroubled answers what the server could not do for single runs, objects and routes, and
 // tries again later.
-func (s *Server) listTroubled(ctx context.Context, _ *struct{}) (*answered[troubledItems], error) {
+func (s *Server) listTroubled(ctx context.Context, _ *struct{}) (*route.Answer[troubledItems], error) {
 	items, err := s.store.Troubled(ctx, maxTroubledItems)
 	if err != nil {
 		return nil, s.internal(ctx, "read troubled items", err)
 	}
-	return &answered[troubledItems]{troubledItems{items}}, nil
+	return route.OK(troubledItems{items})
 }

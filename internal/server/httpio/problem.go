@@ -9,10 +9,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
-
-	"github.com/danielgtaylor/huma/v2"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
@@ -58,42 +55,6 @@ func Busy(status int, after time.Duration, format string, args ...any) *Problem 
 	p := NewProblem(status, format, args...)
 	p.RetryAfter = after
 	return p
-}
-
-// init gives huma our problem as its error; huma has no other place for that than its
-// package variable. Its 422 for a bad parameter or body becomes 400: here 422 is only for
-// a journal that can never be taken.
-func init() {
-	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
-		if status == http.StatusUnprocessableEntity {
-			status = http.StatusBadRequest
-		}
-		return NewProblem(status, "%s", validationDetail(msg, errs))
-	}
-}
-
-// validationDetail puts huma's message and its details on one line of bounded length.
-func validationDetail(msg string, errs []error) string {
-	var parts []string
-	for _, err := range errs {
-		var d *huma.ErrorDetail
-		switch {
-		case err == nil:
-		case errors.As(err, &d) && d.Location != "":
-			parts = append(parts, d.Location+": "+d.Message)
-		default:
-			parts = append(parts, err.Error())
-		}
-	}
-	if len(parts) > 0 {
-		msg += ": " + strings.Join(parts, "; ")
-	}
-	msg = Printable(msg) // it may quote what the client sent
-	const most = 500
-	if len(msg) > most {
-		msg = strings.ToValidUTF8(msg[:most], "") + "…"
-	}
-	return msg
 }
 
 // AsProblem turns any error into what the client is told. An error that is the server's

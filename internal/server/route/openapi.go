@@ -1,4 +1,4 @@
-package server
+package route
 
 import (
 	"encoding/json"
@@ -15,28 +15,42 @@ import (
 	"stint.dev/stint/internal/server/httpio"
 )
 
-// doc is what a plain handler says of itself. Typed handlers are described by their
+// Doc is what a plain handler says of itself. Typed handlers are described by their
 // types.
-type doc struct {
-	text    string  // a paragraph
-	params  []param // besides those in the path
-	request string  // media type of the body; empty for none
-	body    any     // a value of the body's type, when it is JSON
-	answers []content
-	status  int   // of success; 0 for 200
-	errors  []int // beyond those every route can answer
+type Doc struct {
+	Text    string  // a paragraph
+	Params  []Param // besides those in the path
+	Request string  // media type of the body; empty for none
+	Body    any     // a value of the body's type, when it is JSON
+	Answers []Content
+	Status  int   // of success; 0 for 200
+	Errors  []int // beyond those every route can answer
 }
 
-type param struct {
+// Param is a parameter that is not in the path.
+type Param struct {
 	name, in, text string
 	kind           string // "string", "integer" or "boolean"
 }
 
-// content is one form of an answer.
-type content struct {
+// Content is one form of an answer.
+type Content struct {
 	mediaType string
 	value     any // a value of its type, when it is JSON
 }
+
+// Query is a parameter of the query: its name, what it is for, and its kind: string, integer or
+// boolean.
+func Query(name, text, kind string) Param { return Param{name, "query", text, kind} }
+
+// Header is a parameter in a header.
+func Header(name, text, kind string) Param { return Param{name, "header", text, kind} }
+
+// JSON is an answer in JSON of the type of value.
+func JSON(value any) Content { return Content{"application/json", value} }
+
+// Media is an answer of a media type; value is of its type where it has one, else nil.
+func Media(mediaType string, value any) Content { return Content{mediaType, value} }
 
 // collector is huma's router: it hands the handlers to the table.
 type collector map[string]http.HandlerFunc
@@ -51,13 +65,15 @@ func (c collector) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, "", http.StatusNotFound)
 }
 
-// describe registers the typed handlers and writes the OpenAPI document of all routes.
-func (s *Server) describe() (map[string]http.HandlerFunc, []byte, error) {
+// Describe registers the typed handlers, which it returns by the key of their row, and writes the
+// OpenAPI document of all rows.
+func Describe(table []Row, version string) (map[string]http.HandlerFunc, []byte, error) {
+	useProblems()
 	typed := collector{}
 	config := huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
-			Info:    &huma.Info{Title: "Stint", Version: s.cfg.Version, Description: apiText},
+			Info:    &huma.Info{Title: "Stint", Version: version, Description: apiText},
 			Components: &huma.Components{SecuritySchemes: map[string]*huma.SecurityScheme{
 				"token": {Type: "http", Scheme: "bearer", Description: "A token made by stint token create."},
 			}},
@@ -68,13 +84,13 @@ func (s *Server) describe() (map[string]http.HandlerFunc, []byte, error) {
 	}
 	config.AllowAdditionalPropertiesByDefault = true // answers may grow
 	api := huma.NewAPI(config, typed)
-	for _, rt := range s.table {
+	for _, rt := range table {
 		op := rt.operation()
-		if rt.rest != nil {
-			rt.rest.register(api, op)
+		if rt.Typed != nil {
+			rt.Typed.register(api, op)
 			continue
 		}
-		rt.doc.describe(api, &op)
+		rt.Doc.describe(api, &op)
 		api.OpenAPI().AddOperation(&op)
 	}
 	allowNull(api.OpenAPI().Components.Schemas)
@@ -104,25 +120,25 @@ func allowNull(schemas huma.Registry) {
 }
 
 // operation is what every route of the table says of itself.
-func (rt route) operation() huma.Operation {
+func (rt Row) operation() huma.Operation {
 	op := huma.Operation{
-		Method: rt.method, Path: rt.pattern, Summary: rt.summary,
+		Method: rt.Method, Path: rt.Pattern, Summary: rt.Summary,
 		OperationID: operationID(rt), Tags: []string{tagOf(rt)},
-		Description:     rt.doc.text,
+		Description:     rt.Doc.Text,
 		MaxBodyBytes:    httpio.SmallBody,
 		BodyReadTimeout: -1, // the table's guard sets the deadlines of every body
 	}
-	if rt.scope != access.Public {
+	if rt.Scope != access.Public {
 		op.Security = []map[string][]string{{"token": {}}}
-		op.Extensions = map[string]any{"x-scope": string(rt.scope)}
+		op.Extensions = map[string]any{"x-scope": string(rt.Scope)}
 	}
 	return op
 }
 
 // operationID is a name for generated clients: the method and the fixed parts of the path.
-func operationID(rt route) string {
-	words := []string{strings.ToLower(rt.method)}
-	path := strings.TrimPrefix(strings.TrimPrefix(rt.pattern, "/api/v1/"), "/")
+func operationID(rt Row) string {
+	words := []string{strings.ToLower(rt.Method)}
+	path := strings.TrimPrefix(strings.TrimPrefix(rt.Pattern, "/api/v1/"), "/")
 	for part := range strings.SplitSeq(path, "/") {
 		part = strings.NewReplacer("{", "by-", "}", "", ".", "-").Replace(part)
 		words = append(words, part)
@@ -130,22 +146,22 @@ func operationID(rt route) string {
 	return strings.Join(words, "-")
 }
 
-func tagOf(rt route) string {
+func tagOf(rt Row) string {
 	switch {
-	case strings.HasPrefix(rt.pattern, "/compat/"):
+	case strings.HasPrefix(rt.Pattern, "/compat/"):
 		return "compat"
-	case strings.Contains(rt.pattern, "/attempts/"):
+	case strings.Contains(rt.Pattern, "/attempts/"):
 		return "agents"
-	case strings.HasPrefix(rt.pattern, "/api/v1/jobs"):
+	case strings.HasPrefix(rt.Pattern, "/api/v1/jobs"):
 		return "jobs"
-	case strings.HasPrefix(rt.pattern, "/api/v1/"):
+	case strings.HasPrefix(rt.Pattern, "/api/v1/"):
 		return "runs"
 	}
 	return "server"
 }
 
 // describe puts a plain handler's documentation into an operation.
-func (d doc) describe(api huma.API, op *huma.Operation) {
+func (d Doc) describe(api huma.API, op *huma.Operation) {
 	schemas := api.OpenAPI().Components.Schemas
 	schemaOf := func(v any) *huma.MediaType {
 		if v == nil {
@@ -158,17 +174,17 @@ func (d doc) describe(api huma.API, op *huma.Operation) {
 			Name: name, In: "path", Required: true, Description: pathTexts[name], Schema: &huma.Schema{Type: pathKind(name)},
 		})
 	}
-	for _, p := range d.params {
+	for _, p := range d.Params {
 		op.Parameters = append(op.Parameters, &huma.Param{
 			Name: p.name, In: p.in, Description: p.text, Schema: &huma.Schema{Type: p.kind},
 		})
 	}
-	if d.request != "" {
-		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{d.request: schemaOf(d.body)}}
+	if d.Request != "" {
+		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{d.Request: schemaOf(d.Body)}}
 	}
-	status := max(d.status, http.StatusOK)
+	status := max(d.Status, http.StatusOK)
 	ok := &huma.Response{Description: http.StatusText(status), Content: map[string]*huma.MediaType{}}
-	for _, c := range d.answers {
+	for _, c := range d.Answers {
 		one := schemaOf(c.value)
 		if before := ok.Content[c.mediaType]; before != nil { // another kind of line
 			one = &huma.MediaType{Schema: &huma.Schema{AnyOf: append(alternatives(before.Schema), one.Schema)}}
@@ -177,7 +193,7 @@ func (d doc) describe(api huma.API, op *huma.Operation) {
 	}
 	op.Responses = map[string]*huma.Response{strconv.Itoa(status): ok}
 	fault := &huma.MediaType{Schema: schemas.Schema(reflect.TypeFor[httpio.Problem](), true, "")}
-	for _, code := range d.errors {
+	for _, code := range d.Errors {
 		op.Responses[strconv.Itoa(code)] = &huma.Response{
 			Description: http.StatusText(code), Content: map[string]*huma.MediaType{httpio.ProblemType: fault},
 		}
@@ -222,25 +238,3 @@ func pathKind(name string) string {
 const apiText = `The interface of a Stint server. Times are UTC as RFC 3339 writes them, sizes are bytes, ` +
 	`and durations carry their unit in their name. Errors are RFC 9457 problem details: their type, for programs, begins ` +
 	`with urn:stint:, and their detail says what was wrong, with what, and what to do. A query parameter that a call does not have is refused.`
-
-// getOpenAPI answers the OpenAPI document.
-func (s *Server) getOpenAPI(w http.ResponseWriter, r *http.Request) {
-	s.fixed(w, r, "application/json", s.spec)
-}
-
-// getDocs answers the same as a page.
-func (s *Server) getDocs(w http.ResponseWriter, r *http.Request) {
-	pageHeaders(w, s.pageStyles)
-	s.fixed(w, r, "text/html; charset=utf-8", s.page)
-}
-
-// fixed answers bytes that never change while the server runs.
-func (s *Server) fixed(w http.ResponseWriter, r *http.Request, contentType string, data []byte) {
-	if err := httpio.NewParams(r).Err; err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
-	_, _ = w.Write(data)
-}

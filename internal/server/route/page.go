@@ -1,4 +1,4 @@
-package server
+package route
 
 import (
 	"bytes"
@@ -13,12 +13,12 @@ import (
 	"strings"
 )
 
-//go:embed apidocs.html
+//go:embed page.html
 var docsTemplate string
 
-// renderDocs makes the page for people from the OpenAPI document, and from nothing else,
+// RenderPage makes the page for people from the OpenAPI document, and from nothing else,
 // so that the two cannot disagree.
-func renderDocs(spec []byte) ([]byte, error) {
+func RenderPage(spec []byte) ([]byte, error) {
 	var d apiDocument
 	if err := json.Unmarshal(spec, &d); err != nil {
 		return nil, fmt.Errorf("read the OpenAPI document: %w", err)
@@ -34,8 +34,8 @@ func renderDocs(spec []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// stylesOf names the style element of a page, and no other, for a content security policy.
-func stylesOf(page []byte) string {
+// StylesOf names the style element of a page, and no other, for a content security policy.
+func StylesOf(page []byte) string {
 	_, rest, _ := bytes.Cut(page, []byte("<style>"))
 	style, _, _ := bytes.Cut(rest, []byte("</style>"))
 	sum := sha256.Sum256(style)
