@@ -43,7 +43,7 @@ func (s *Server) healthRoutes() []route.Row {
 		{Method: "GET", Pattern: run + "/explain", Scope: access.Read, Typed: route.Typed(s.explainRun), Summary: "Tell what every health rule makes of a run, on what figures, and what would happen next"},
 		{Method: "GET", Pattern: run + "/changes", Scope: access.Read, Typed: route.Typed(s.listChanges), Summary: "List what changed since the last good run of the job, or since another run"},
 		{Method: "GET", Pattern: run + "/neighbors", Scope: access.Read, Typed: route.Typed(s.getNeighbors), Summary: "Get the runs of the job that started just before and just after a run"},
-		{Method: "GET", Pattern: run + "/band", Scope: access.Read, Typed: route.Typed(s.getBand), Summary: "Get what the last good runs before this one used over time"},
+		{Method: "GET", Pattern: run + "/band", Scope: access.Read, Typed: route.Typed(s.runs.GetBand), Summary: "Get what the last good runs before this one used over time"},
 		{Method: "GET", Pattern: own, Scope: access.Read, Typed: route.Typed(s.getPolicy), Summary: "Get the policy of a job"},
 		{Method: "PUT", Pattern: own, Scope: access.Write, Handle: s.putPolicy, Summary: "Set the policy of a job", Doc: docPutPolicy},
 		{Method: "DELETE", Pattern: own, Scope: access.Write, Typed: route.Typed(s.deletePolicy), Summary: "Let the default policy hold for a job"},

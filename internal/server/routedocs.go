@@ -7,9 +7,6 @@ import (
 
 // What the plain handlers say of themselves in the OpenAPI document.
 
-// attemptText describes the parameter attempt of a route.
-const attemptText = "This attempt; without it, the last."
-
 var (
 	docPostJournal = route.Doc{
 		Text: "Stores the body's bytes at exactly this offset of the attempt's journal; the answer's size is durable. " +
@@ -45,7 +42,7 @@ var (
 		Text: "Returns the exact bytes the run printed. With tail, from_line, lines or from_time, whole lines. " +
 			"Accept: application/x-ndjson gives one object per line with its number, time, step and stream, and gaps in place.",
 		Params: []route.Param{
-			route.Query("attempt", attemptText, "integer"),
+			route.Attempt(),
 			route.Query("step", "Only this step: its index or name.", "string"),
 			route.Query("stream", "Only stdout or stderr.", "string"),
 			route.Query("tail", "Only the last N lines.", "integer"),
@@ -59,22 +56,11 @@ var (
 		Answers: []route.Content{route.Media("text/plain", nil), route.Media("application/x-ndjson", logLine{}), route.Media("application/x-ndjson", gapLine{}), route.Media("application/gzip", nil)},
 		Errors:  []int{400, 404, 416},
 	}
-	docSamples = route.Doc{
-		Text: "Returns samples, reduced by minimum and maximum so that spikes survive.",
-		Params: []route.Param{
-			route.Query("attempt", attemptText, "integer"),
-			route.Query("points", "About how many points to return, 1 to 5000.", "integer"),
-			route.Query("from", "Only from this time on.", "string"),
-			route.Query("to", "Only up to this time.", "string"),
-		},
-		Answers: []route.Content{route.JSON(sampleSeries{})},
-		Errors:  []int{400, 404},
-	}
 	docStreamRun = route.Doc{
 		Text: "Server-sent events of one run: output, samples, steps, gaps, notes, and the run itself whenever it changes. " +
 			"The last event is end. The schema has a field for each kind of event, with its data. Reconnect with Last-Event-ID to go on without a gap or a double.",
 		Params: []route.Param{
-			route.Query("attempt", attemptText, "integer"),
+			route.Attempt(),
 			route.Query("step", "Only output of this step: its index or name.", "string"),
 			route.Query("stream", "Only output of stdout or stderr.", "string"),
 			route.Query("from", "Begin here: an event id, attempt:offset.", "string"),

@@ -5,6 +5,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server/route"
+	"stint.dev/stint/internal/server/runs"
 )
 
 // routes is the table. Every route of the server is a row here and nowhere else: first
@@ -15,8 +16,8 @@ func (s *Server) routes() []route.Row {
 
 func (s *Server) runRoutes() []route.Row {
 	const (
-		runs    = "/api/v1/runs"
-		run     = runs + "/{run}"
+		all     = "/api/v1/runs"
+		run     = all + "/{run}"
 		attempt = run + "/attempts/{attempt}"
 		beat    = attempt + "/heartbeat"
 	)
@@ -36,12 +37,12 @@ func (s *Server) runRoutes() []route.Row {
 		},
 
 		// Reading.
-		{Method: "GET", Pattern: runs, Scope: access.Read, Typed: route.Typed(s.listRuns), Summary: "List runs, newest first"},
-		{Method: "GET", Pattern: runs + "/counts", Scope: access.Read, Typed: route.Typed(s.countRuns), Summary: "Count runs by state and health"},
-		{Method: "GET", Pattern: "/api/v1/overview", Scope: access.Read, Typed: route.Typed(s.getOverview), Summary: "Get what needs attention, what is active and the last day of each job"},
-		{Method: "GET", Pattern: "/api/v1/fleet", Scope: access.Read, Typed: route.Typed(s.getFleet), Summary: "Tell what agents and server are doing"},
-		{Method: "GET", Pattern: run, Scope: access.Read, Typed: route.Typed(s.getRun), Summary: "Get one run"},
-		{Method: "GET", Pattern: run + "/events", Scope: access.Read, Typed: route.Typed(s.listEvents), Summary: "List every change of a run's state and health"},
+		{Method: "GET", Pattern: all, Scope: access.Read, Typed: route.Typed(s.runs.ListRuns), Summary: "List runs, newest first"},
+		{Method: "GET", Pattern: all + "/counts", Scope: access.Read, Typed: route.Typed(s.runs.CountRuns), Summary: "Count runs by state and health"},
+		{Method: "GET", Pattern: "/api/v1/overview", Scope: access.Read, Typed: route.Typed(s.runs.GetOverview), Summary: "Get what needs attention, what is active and the last day of each job"},
+		{Method: "GET", Pattern: "/api/v1/fleet", Scope: access.Read, Typed: route.Typed(s.runs.GetFleet), Summary: "Tell what agents and server are doing"},
+		{Method: "GET", Pattern: run, Scope: access.Read, Typed: route.Typed(s.runs.GetRun), Summary: "Get one run"},
+		{Method: "GET", Pattern: run + "/events", Scope: access.Read, Typed: route.Typed(s.runs.ListEvents), Summary: "List every change of a run's state and health"},
 		{
 			Method: "GET", Pattern: run + "/log", Scope: access.Read, Handle: s.getLog, Stream: true,
 			Summary: "Read what a run printed", Doc: docLog,
@@ -51,8 +52,8 @@ func (s *Server) runRoutes() []route.Row {
 			Summary: "Search what a run printed", Doc: docSearch.row(),
 		},
 		{
-			Method: "GET", Pattern: run + "/samples", Scope: access.Read, Handle: s.getSamples,
-			Summary: "Read CPU, memory and IO over time", Doc: docSamples,
+			Method: "GET", Pattern: run + "/samples", Scope: access.Read, Handle: s.runs.GetSamples,
+			Summary: "Read CPU, memory and IO over time", Doc: runs.DocSamples,
 		},
 		{
 			Method: "GET", Pattern: run + "/stream", Scope: access.Read, Handle: s.streamRun, Stream: true,
@@ -63,7 +64,7 @@ func (s *Server) runRoutes() []route.Row {
 			Summary: "Follow changes of all runs live (SSE)", Doc: docStreamAll,
 		},
 		// Acting.
-		{Method: "POST", Pattern: runs + "/cancel", Scope: access.Write, Typed: route.Typed(s.cancelRuns), Summary: "Ask several runs to stop"},
+		{Method: "POST", Pattern: all + "/cancel", Scope: access.Write, Typed: route.Typed(s.cancelRuns), Summary: "Ask several runs to stop"},
 		{Method: "POST", Pattern: run + "/cancel", Scope: access.Write, Typed: route.Typed(s.cancelRun), Summary: "Ask a run to stop"},
 	}
 }
@@ -87,4 +88,25 @@ func (s *Server) ownRoutes() []route.Row {
 		{Method: "GET", Pattern: "/api/openapi.json", Scope: access.Public, Handle: s.getOpenAPI, Summary: "Get this interface as OpenAPI 3.1", Doc: docOpenAPI},
 		{Method: "GET", Pattern: "/api/docs", Scope: access.Public, Handle: s.getDocs, Summary: "Read this interface as a page", Doc: docPage},
 	}
+}
+
+// jobRoutes are the rows about jobs.
+func (s *Server) jobRoutes() []route.Row {
+	return []route.Row{
+		{Method: "GET", Pattern: "/api/v1/jobs", Scope: access.Read, Typed: route.Typed(s.runs.ListJobs), Summary: "List jobs with their figures, in the order of names"},
+		{Method: "GET", Pattern: "/api/v1/jobs/{job}", Scope: access.Read, Typed: route.Typed(s.runs.GetJob), Summary: "Get one job with its figures"},
+		{Method: "DELETE", Pattern: "/api/v1/jobs/{job}", Scope: access.Admin, Typed: route.Typed(s.runs.DeleteJob), Stream: true, Summary: "Delete a job with all its runs"},
+		{
+			Method: "GET", Pattern: "/api/v1/jobs/{job}/badge.svg", Scope: s.badgeScope(), Handle: s.runs.GetBadge,
+			Summary: "Get a badge with the state of a job's last run", Doc: runs.DocBadge,
+		},
+	}
+}
+
+// badgeScope is what reading a badge needs.
+func (s *Server) badgeScope() access.Scope {
+	if s.cfg.PublicBadges {
+		return access.Public
+	}
+	return access.Read
 }

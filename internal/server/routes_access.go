@@ -18,7 +18,7 @@ func (s *Server) accessRoutes() []route.Row {
 		{Method: "POST", Pattern: v1 + "/tokens", Scope: access.Admin, Typed: route.Typed(s.createToken), Summary: "Make a token; the answer is the only one with its secret"},
 		{Method: "DELETE", Pattern: v1 + "/tokens/{id}", Scope: access.Admin, Typed: route.Typed(s.revokeToken), Summary: "Revoke a token"},
 		{Method: "GET", Pattern: v1 + "/settings", Scope: access.Read, Typed: route.Typed(s.getSettings), Summary: "Tell how this server was started"},
-		{Method: "GET", Pattern: v1 + "/troubled", Scope: access.Read, Typed: route.Typed(s.listTroubled), Summary: "List what the server could not do for single items, and tries again later"},
+		{Method: "GET", Pattern: v1 + "/troubled", Scope: access.Read, Typed: route.Typed(s.runs.ListTroubled), Summary: "List what the server could not do for single items, and tries again later"},
 		{Method: "GET", Pattern: v1 + "/audit", Scope: access.Admin, Typed: route.Typed(s.listAudit), Summary: "List what people changed, newest first"},
 	}
 }

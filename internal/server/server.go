@@ -16,6 +16,7 @@ import (
 	"stint.dev/stint/internal/server/conns"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/route"
+	"stint.dev/stint/internal/server/runs"
 	"stint.dev/stint/internal/shares"
 )
 
@@ -107,7 +108,6 @@ type Server struct {
 	pending     pendingRequests
 	bodies      *shares.Shares // memory
 	tokens      *access.Tokens
-	profiles    profiles // of good runs
 	ready       readiness
 	failures    *access.Failures
 	refusals    *access.Refusals
@@ -116,7 +116,7 @@ type Server struct {
 	owners      *access.Owners
 	oidc        *provider // nil: people log in with tokens only
 	pace        *pacer
-	fleet       fleet
+	runs        *runs.Runs
 	searches    *shares.Shares // places for searches and replays under way
 	streams     *shares.Shares // places for live streams
 	turns       *shares.Shares // turns of those who read logs
@@ -139,7 +139,6 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, store: shareReads(cfg.Store), log: cfg.Log, now: cfg.Now,
 		broker:      newBroker(),
-		profiles:    newProfiles(),
 		ready:       newReadiness(),
 		tokens:      access.NewTokens(),
 		failures:    access.NewFailures(),
@@ -172,12 +171,27 @@ func New(cfg Config) (*Server, error) {
 	s.metrics = newServerMetrics(s)
 	s.conns = conns.NewPlaces(cfg.MaxConnections, cfg.Log, s.metrics.connsRefused.Inc)
 	s.committer = newCommitter(cfg.Store, callbacks{s.appendCommitted, s.beatCommitted}, s.metrics, cfg.Now, cfg.NewJobs)
+	s.join()
 	handler, err := s.build()
 	if err != nil {
 		return nil, errors.Join(err, s.committer.close(context.Background()))
 	}
 	s.handler = handler
 	return s, nil
+}
+
+// join makes the parts that answer calls.
+func (s *Server) join() {
+	s.runs = runs.New(runs.Config{
+		Finder: s.finder, Store: s.store, Now: s.now, Ingest: s.ingested, Readers: s.broker.Readers,
+		Degraded: s.degraded, HeavyRead: s.searchTurn,
+	})
+}
+
+// ingested returns how many journal bytes and heartbeats were taken, and how long the last commit
+// took.
+func (s *Server) ingested() (bytes, beats uint64, lag time.Duration) {
+	return s.metrics.appendBytes.Get(), s.metrics.beats.Get(), time.Duration(s.metrics.commitTook.Load())
 }
 
 // trust sets who needs no token on a listener; nil for none.

@@ -38,7 +38,7 @@ func (s *Server) findRun(ctx context.Context, text string) (string, error) {
 // ownerOf is whose share a request uses.
 func ownerOf(r *http.Request) shares.Owner { return access.CallerOf(r.Context()).Owner() }
 
-var attemptParam = param{"attempt", "query", attemptText, "integer"}
+var attemptParam = param{"attempt", "query", route.AttemptText, "integer"}
 
 // doc, param and content describe a route of those files.
 type (

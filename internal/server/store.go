@@ -7,6 +7,8 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/server/runs"
 	"stint.dev/stint/job"
 )
 
@@ -34,49 +36,28 @@ type Store interface {
 	// BlockData returns the bytes of the block that begins at start. They are more than
 	// BlockHead.Size when the block was merged since its head was read: cut them there.
 	BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error)
-	// Samples returns samples of an attempt in order of time, and SampledBytes how long the
-	// parts of its journal are that hold any.
-	Samples(ctx context.Context, run string, attempt int, q query.Samples) (query.SampleSeries, error)
-	SampledBytes(ctx context.Context, run string, attempt int) (int64, error)
 	// LastSamples returns the last samples of an attempt.
 	LastSamples(ctx context.Context, run string, attempt, n int) ([]job.Sample, error)
 
-	FindRun(ctx context.Context, ref job.Ref) (id string, err error) // also *query.AmbiguousError
-	Run(ctx context.Context, id string) (job.Run, error)
-	// RunAttempt is Run as it stands for one attempt, which may not be the last.
-	RunAttempt(ctx context.Context, id string, attempt int) (job.Run, error)
-	Runs(ctx context.Context, q query.Runs) (query.RunPage, error)
-	// Events returns changes after an id, oldest first; of all runs when run is empty.
-	Events(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error)
 	AgentWaits(ctx context.Context, run string) (job.Run, time.Time, error)
 	LastEventID(ctx context.Context) (int64, error)
 	KnowsEventID(ctx context.Context, id int64) (bool, error)
-	Jobs(ctx context.Context, q query.Jobs) (query.JobPage, error)
 	// LockJob returns once nobody else, on this server or another one of the database, holds the
 	// lock of a job's name, and keeps it until unlock is called.
 	LockJob(ctx context.Context, name string) (unlock func(), err error)
-	// DeleteJob deletes a job with its runs, of which none may be active.
-	DeleteJob(ctx context.Context, name string) (runs int64, err error)
-	Job(ctx context.Context, name string) (job.Summary, error)
 
 	// RequestCancel records that somebody wants the run to stop, moves its state by
 	// job.StopRequested and returns the run and what changed. Repeating it is harmless.
 	RequestCancel(ctx context.Context, run string, c job.Cancel) (job.Run, []job.RunEvent, error)
 
+	httpio.RunStore
+	runs.Store
 	accessStore
 	outboxStore
 	healthStore
 
-	countStore
-
-	// Overview returns what a first look at all runs and jobs shows.
-	Overview(ctx context.Context, q query.Overview) (job.Overview, error)
-
 	// Figures counts what is shown to monitoring.
 	Figures(ctx context.Context, now time.Time) (query.Figures, error)
-
-	// Troubled returns items that could not be done and are tried again later.
-	Troubled(ctx context.Context, limit int) ([]job.TroubledItem, error)
 
 	// Installation is the id of the database, a UUID that all its servers share.
 	Installation() string

@@ -46,6 +46,12 @@ func Query(name, text, kind string) Param { return Param{name, "query", text, ki
 // Header is a parameter in a header.
 func Header(name, text, kind string) Param { return Param{name, "header", text, kind} }
 
+// AttemptText describes the parameter that chooses an attempt.
+const AttemptText = "This attempt; without it, the last."
+
+// Attempt is the parameter that chooses an attempt.
+func Attempt() Param { return Query("attempt", AttemptText, "integer") }
+
 // JSON is an answer in JSON of the type of value.
 func JSON(value any) Content { return Content{"application/json", value} }
 

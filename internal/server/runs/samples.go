@@ -1,10 +1,11 @@
-package server
+package runs
 
 import (
 	"net/http"
 
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
 )
@@ -27,40 +28,52 @@ type sampleSeries struct {
 	Points  int          `json:"points"` // asked for
 }
 
-// getSamples answers with CPU, memory and IO over time, as few as asked for.
-func (s *Server) getSamples(w http.ResponseWriter, r *http.Request) {
+// GetSamples answers with CPU, memory and IO over time, as few as asked for.
+func (s *Runs) GetSamples(w http.ResponseWriter, r *http.Request) {
 	p := httpio.NewParams(r, "points", "attempt", "from", "to")
 	points := int(p.Number("points", 1, maxPoints, defaultPoints))
 	attempt := int(p.Number("attempt", 1, job.MaxAttempt, 0))
 	from, to := p.Time("from"), p.Time("to")
 	if p.Err != nil {
-		s.fail(w, r, p.Err)
+		s.Fail(w, r, p.Err)
 		return
 	}
-	view, err := s.attemptView(r.Context(), r.PathValue("run"), attempt)
+	view, err := s.AttemptView(r.Context(), r.PathValue("run"), attempt)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	ctx := r.Context()
-	bytes, err := s.store.SampledBytes(ctx, view.ID, view.Attempt)
+	bytes, err := s.Store.SampledBytes(ctx, view.ID, view.Attempt)
 	if err == nil && bytes > manySamples {
 		var place *shares.Place
-		if ctx, place, err = s.searchTurn(r); err == nil {
+		if ctx, place, err = s.HeavyRead(r); err == nil {
 			defer place.Leave()
 		}
 	}
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
-	series, err := s.store.Samples(ctx, view.ID, view.Attempt, query.Samples{From: from, To: to, Points: points})
+	series, err := s.Store.Samples(ctx, view.ID, view.Attempt, query.Samples{From: from, To: to, Points: points})
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	httpio.Answer(w, sampleSeries{
 		Run: view.ID, Attempt: view.Attempt,
 		Samples: series.Samples, Total: series.Total, Points: points,
 	})
+}
+
+var DocSamples = route.Doc{
+	Text: "Returns samples, reduced by minimum and maximum so that spikes survive.",
+	Params: []route.Param{
+		route.Attempt(),
+		route.Query("points", "About how many points to return, 1 to 5000.", "integer"),
+		route.Query("from", "Only from this time on.", "string"),
+		route.Query("to", "Only up to this time.", "string"),
+	},
+	Answers: []route.Content{route.JSON(sampleSeries{})},
+	Errors:  []int{400, 404},
 }

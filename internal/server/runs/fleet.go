@@ -1,4 +1,4 @@
-package server
+package runs
 
 import (
 	"cmp"
@@ -56,8 +56,8 @@ type agentRate struct {
 	cores float64
 }
 
-// getFleet answers what the agents and the server are doing.
-func (s *Server) getFleet(ctx context.Context, _ *struct{}) (*route.Answer[fleetAnswer], error) {
+// GetFleet answers what the agents and the server are doing.
+func (s *Runs) GetFleet(ctx context.Context, _ *struct{}) (*route.Answer[fleetAnswer], error) {
 	out, err := s.readFleet(ctx)
 	if err != nil {
 		return nil, err
@@ -65,21 +65,23 @@ func (s *Server) getFleet(ctx context.Context, _ *struct{}) (*route.Answer[fleet
 	return route.OK(out)
 }
 
-func (s *Server) readFleet(ctx context.Context) (fleetAnswer, error) {
+func (s *Runs) readFleet(ctx context.Context) (fleetAnswer, error) {
 	f := &s.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now := s.now()
+	now := s.Now()
 	if age := now.Sub(f.at); f.agents == nil || age < 0 || age >= fleetEvery {
-		agents, err := s.store.LiveAgents(ctx)
+		agents, err := s.Store.LiveAgents(ctx)
 		if err != nil {
-			return fleetAnswer{}, s.internal(ctx, "read the fleet", err)
+			return fleetAnswer{}, s.Internal(ctx, "read the fleet", err)
 		}
-		f.take(now, agents, s.metrics.appendBytes.Get(), s.metrics.beats.Get())
+		bytes, beats, _ := s.Ingest()
+		f.take(now, agents, bytes, beats)
 	}
 	out := f.answer
-	out.LagSeconds = time.Duration(s.metrics.commitTook.Load()).Seconds()
-	out.Readers = s.broker.Readers()
+	_, _, lag := s.Ingest()
+	out.LagSeconds = lag.Seconds()
+	out.Readers = s.Readers()
 	return out, nil
 }
 

@@ -1,4 +1,4 @@
-package server
+package runs
 
 import (
 	"context"
@@ -17,25 +17,25 @@ type bandIn struct {
 	Points int    `query:"points" minimum:"2" maximum:"1000" default:"100" doc:"How many points to return."`
 }
 
-// getBand answers what the last good runs before a run used, by the time since their start.
-func (s *Server) getBand(ctx context.Context, in *bandIn) (*route.Answer[job.Band], error) {
-	id, err := s.findRun(ctx, in.Run)
+// GetBand answers what the last good runs before a run used, by the time since their start.
+func (s *Runs) GetBand(ctx context.Context, in *bandIn) (*route.Answer[job.Band], error) {
+	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
 	}
-	run, err := s.store.Run(ctx, id)
+	run, err := s.Store.Run(ctx, id)
 	if err != nil {
-		return nil, s.internal(ctx, "read run "+id, err)
+		return nil, s.Internal(ctx, "read run "+id, err)
 	}
-	good, err := s.store.GoodRunsBefore(ctx, run, band.MaxRuns)
+	good, err := s.Store.GoodRunsBefore(ctx, run, band.MaxRuns)
 	if err != nil {
-		return nil, s.internal(ctx, "find the good runs of job "+run.Job, err)
+		return nil, s.Internal(ctx, "find the good runs of job "+run.Job, err)
 	}
 	var profiles []profile
 	for _, r := range good {
-		p, err := s.profiles.of(ctx, s.store, r)
+		p, err := s.profiles.of(ctx, s.Store, r)
 		if err != nil {
-			return nil, s.internal(ctx, "read the samples of run "+r.ID, err)
+			return nil, s.Internal(ctx, "read the samples of run "+r.ID, err)
 		}
 		if len(p) > 0 {
 			profiles = append(profiles, p)

@@ -1,4 +1,4 @@
-package server
+package runs
 
 import (
 	"fmt"
@@ -7,7 +7,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/job"
@@ -21,20 +20,20 @@ var badgeColours = map[job.State]string{
 
 const badgeBusy = "#0a5cc2"
 
-// getBadge answers a picture of the state of a job's last run, for a README.
-func (s *Server) getBadge(w http.ResponseWriter, r *http.Request) {
+// GetBadge answers a picture of the state of a job's last run, for a README.
+func (s *Runs) GetBadge(w http.ResponseWriter, r *http.Request) {
 	if err := httpio.NewParams(r).Err; err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	name := r.PathValue("job")
 	if err := job.CheckName(name); err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
-	sum, err := s.store.Job(r.Context(), name)
+	sum, err := s.Store.Job(r.Context(), name)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	state, colour := "no run", badgeColours[job.Canceled]
@@ -79,17 +78,9 @@ func badge(left, right, colour string) string {
 // badgeWidth is about what the text takes, with its margins.
 func badgeWidth(text string) int { return 7*utf8.RuneCountInString(text) + 12 }
 
-var docBadge = route.Doc{
+var DocBadge = route.Doc{
 	Text: "A picture (SVG) of the state of the job's last run, for a README. A server that was started with " +
 		"--public-badges asks no token for it.",
 	Answers: []route.Content{route.Media("image/svg+xml", nil)},
 	Errors:  []int{400, 404},
-}
-
-// badgeScope is what reading a badge needs.
-func (s *Server) badgeScope() access.Scope {
-	if s.cfg.PublicBadges {
-		return access.Public
-	}
-	return access.Read
 }

@@ -1,4 +1,4 @@
-package server
+package runs
 
 import (
 	"context"
@@ -7,7 +7,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/route"
@@ -32,15 +31,15 @@ type runList struct {
 	NextCursor *string   `json:"next_cursor" doc:"Ask for the next page with this as cursor; null on the last page."`
 }
 
-// listRuns answers a page of runs.
-func (s *Server) listRuns(ctx context.Context, in *listRunsIn) (*route.Answer[runList], error) {
+// ListRuns answers a page of runs.
+func (s *Runs) ListRuns(ctx context.Context, in *listRunsIn) (*route.Answer[runList], error) {
 	q, err := in.query()
 	if err != nil {
 		return nil, err
 	}
-	page, err := s.store.Runs(ctx, q)
+	page, err := s.Store.Runs(ctx, q)
 	if err != nil {
-		return nil, s.internal(ctx, "list runs", err)
+		return nil, s.Internal(ctx, "list runs", err)
 	}
 	out := &route.Answer[runList]{Body: runList{Runs: page.Runs}}
 	if out.Body.Runs == nil {
@@ -139,24 +138,24 @@ func stateNames() []string {
 	return out
 }
 
-// getRun answers one run.
+// GetRun answers one run.
 type getRunIn struct {
 	Run     string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
 	Attempt int    `query:"attempt" minimum:"1" doc:"The run as this attempt shows it; without it, the last."`
 }
 
-func (s *Server) getRun(ctx context.Context, in *getRunIn) (*route.Answer[job.Run], error) {
-	id, err := s.findRun(ctx, in.Run)
+func (s *Runs) GetRun(ctx context.Context, in *getRunIn) (*route.Answer[job.Run], error) {
+	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
 	}
-	read := s.store.Run
+	read := s.Store.Run
 	if in.Attempt > 0 {
-		read = func(ctx context.Context, id string) (job.Run, error) { return s.store.RunAttempt(ctx, id, in.Attempt) }
+		read = func(ctx context.Context, id string) (job.Run, error) { return s.Store.RunAttempt(ctx, id, in.Attempt) }
 	}
 	run, err := read(ctx, id)
 	if err != nil {
-		return nil, s.internal(ctx, "read run "+id, err)
+		return nil, s.Internal(ctx, "read run "+id, err)
 	}
 	return route.OK(run)
 }
@@ -171,65 +170,18 @@ type eventList struct {
 	Events []job.RunEvent `json:"events" nullable:"false"`
 }
 
-// listEvents answers a run's history, oldest first.
-func (s *Server) listEvents(ctx context.Context, in *listEventsIn) (*route.Answer[eventList], error) {
-	id, err := s.findRun(ctx, in.Run)
+// ListEvents answers a run's history, oldest first.
+func (s *Runs) ListEvents(ctx context.Context, in *listEventsIn) (*route.Answer[eventList], error) {
+	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
 	}
-	events, err := s.store.Events(ctx, id, in.After, in.Limit)
+	events, err := s.Store.Events(ctx, id, in.After, in.Limit)
 	if err != nil {
-		return nil, s.internal(ctx, "read events of run "+id, err)
+		return nil, s.Internal(ctx, "read events of run "+id, err)
 	}
 	if events == nil {
 		events = []job.RunEvent{}
 	}
 	return route.OK(eventList{events})
-}
-
-type cancelIn struct {
-	Run  string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
-	Body *cancelBody
-}
-
-type cancelBody struct {
-	_   struct{} `additionalProperties:"false"`
-	By  string   `json:"by,omitempty" maxLength:"200" doc:"Who asks."`
-	Why string   `json:"why,omitempty" maxLength:"1000" doc:"In their words."`
-}
-
-// cancelRun records that a run is to stop. The agent learns it with its next heartbeat;
-// for a run that has ended already nothing changes.
-func (s *Server) cancelRun(ctx context.Context, in *cancelIn) (*route.Answer[job.Run], error) {
-	run, _, err := s.requestCancel(ctx, in)
-	if err != nil {
-		return nil, err
-	}
-	return route.OK(run)
-}
-
-// requestCancel asks a run to stop, and reports whether it stops by it, now or before: one
-// that waits for a retry ends at once, and the agent of a lost one is stopped if it returns.
-func (s *Server) requestCancel(ctx context.Context, in *cancelIn) (run job.Run, stops bool, err error) {
-	id, err := s.findRun(ctx, in.Run)
-	if err != nil {
-		return run, false, err
-	}
-	c := job.Cancel{By: "somebody", At: s.now().UTC()}
-	if in.Body != nil {
-		c.Why = httpio.Printable(in.Body.Why)
-		if by := httpio.Printable(in.Body.By); by != "" {
-			c.By = by
-		}
-	}
-	if who := access.CallerOf(ctx); who.Name != "" { // known, so it is not for the body to say
-		c.By = who.Name
-	}
-	run, events, err := s.store.RequestCancel(ctx, id, c)
-	if err != nil {
-		return run, false, s.internal(ctx, "cancel run "+id, err)
-	}
-	s.metrics.events(events)
-	s.broker.Notify(id)
-	return run, len(events) > 0 || !run.State.Terminal() || run.State == job.Lost && run.Cancel != nil, nil
 }

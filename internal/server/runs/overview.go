@@ -1,4 +1,4 @@
-package server
+package runs
 
 import (
 	"cmp"
@@ -32,23 +32,23 @@ type (
 	}
 )
 
-// getOverview answers what the first view of the page shows.
-func (s *Server) getOverview(ctx context.Context, in *overviewIn) (*route.Answer[overviewAnswer], error) {
-	view, err := s.store.Overview(ctx, query.Overview{
-		Now: s.now(), Limit: in.Limit, AttentionCursor: in.AttentionCursor, JobsCursor: in.JobsCursor, Older: in.Older,
+// GetOverview answers what the first view of the page shows.
+func (s *Runs) GetOverview(ctx context.Context, in *overviewIn) (*route.Answer[overviewAnswer], error) {
+	view, err := s.Store.Overview(ctx, query.Overview{
+		Now: s.Now(), Limit: in.Limit, AttentionCursor: in.AttentionCursor, JobsCursor: in.JobsCursor, Older: in.Older,
 	})
 	if err != nil {
-		return nil, s.internal(ctx, "read the overview", err)
+		return nil, s.Internal(ctx, "read the overview", err)
 	}
 	fleet, err := s.readFleet(ctx)
 	if err != nil {
 		return nil, err
 	}
-	troubled, err := s.store.Troubled(ctx, maxTroubledItems)
+	troubled, err := s.Store.Troubled(ctx, maxTroubledItems)
 	if err != nil {
-		return nil, s.internal(ctx, "read troubled items", err)
+		return nil, s.Internal(ctx, "read troubled items", err)
 	}
-	out := overviewAnswer{Overview: view, Fleet: fleet, Server: serverCondition{Degraded: s.degraded(), Troubled: len(troubled)}}
+	out := overviewAnswer{Overview: view, Fleet: fleet, Server: serverCondition{Degraded: s.Degraded(), Troubled: len(troubled)}}
 	if out.Server.Degraded == nil {
 		out.Server.Degraded = []string{}
 	}

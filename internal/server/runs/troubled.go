@@ -1,4 +1,4 @@
-package server
+package runs
 
 import (
 	"context"
@@ -14,12 +14,12 @@ type troubledItems struct {
 	Items []job.TroubledItem `json:"items" nullable:"false" doc:"Those that failed last come first; 500 at the most"`
 }
 
-// listTroubled answers what the server could not do for single runs, objects and routes, and
+// ListTroubled answers what the server could not do for single runs, objects and routes, and
 // tries again later.
-func (s *Server) listTroubled(ctx context.Context, _ *struct{}) (*route.Answer[troubledItems], error) {
-	items, err := s.store.Troubled(ctx, maxTroubledItems)
+func (s *Runs) ListTroubled(ctx context.Context, _ *struct{}) (*route.Answer[troubledItems], error) {
+	items, err := s.Store.Troubled(ctx, maxTroubledItems)
 	if err != nil {
-		return nil, s.internal(ctx, "read troubled items", err)
+		return nil, s.Internal(ctx, "read troubled items", err)
 	}
 	return route.OK(troubledItems{items})
 }

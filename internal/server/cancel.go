@@ -1,0 +1,99 @@
+package server
+
+import (
+	"context"
+
+	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/server/route"
+	"stint.dev/stint/job"
+)
+
+type cancelIn struct {
+	Run  string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
+	Body *cancelBody
+}
+
+type cancelBody struct {
+	_   struct{} `additionalProperties:"false"`
+	By  string   `json:"by,omitempty" maxLength:"200" doc:"Who asks."`
+	Why string   `json:"why,omitempty" maxLength:"1000" doc:"In their words."`
+}
+
+// cancelRun records that a run is to stop. The agent learns it with its next heartbeat;
+// for a run that has ended already nothing changes.
+func (s *Server) cancelRun(ctx context.Context, in *cancelIn) (*route.Answer[job.Run], error) {
+	run, _, err := s.requestCancel(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return route.OK(run)
+}
+
+// requestCancel asks a run to stop, and reports whether it stops by it, now or before: one
+// that waits for a retry ends at once, and the agent of a lost one is stopped if it returns.
+func (s *Server) requestCancel(ctx context.Context, in *cancelIn) (run job.Run, stops bool, err error) {
+	id, err := s.findRun(ctx, in.Run)
+	if err != nil {
+		return run, false, err
+	}
+	c := job.Cancel{By: "somebody", At: s.now().UTC()}
+	if in.Body != nil {
+		c.Why = httpio.Printable(in.Body.Why)
+		if by := httpio.Printable(in.Body.By); by != "" {
+			c.By = by
+		}
+	}
+	if who := access.CallerOf(ctx); who.Name != "" { // known, so it is not for the body to say
+		c.By = who.Name
+	}
+	run, events, err := s.store.RequestCancel(ctx, id, c)
+	if err != nil {
+		return run, false, s.internal(ctx, "cancel run "+id, err)
+	}
+	s.metrics.events(events)
+	s.broker.Notify(id)
+	return run, len(events) > 0 || !run.State.Terminal() || run.State == job.Lost && run.Cancel != nil, nil
+}
+
+type cancelManyIn struct {
+	Body struct {
+		_      struct{} `additionalProperties:"false"`
+		Runs   []string `json:"runs" minItems:"1" maxItems:"1000" nullable:"false" doc:"Ids, or what else names a run."`
+		Reason string   `json:"reason,omitempty" maxLength:"1000" doc:"Why, in the caller's words."`
+		By     string   `json:"by,omitempty" maxLength:"200" doc:"Name to record if the request has no login."`
+	}
+}
+
+// canceledRun says what became of one of several runs: canceled, or why not.
+type canceledRun struct {
+	Run      string `json:"run" doc:"As it was given."`
+	Canceled bool   `json:"canceled,omitempty"`
+	Error    string `json:"error,omitempty"`
+}
+
+type canceledRuns struct {
+	Results []canceledRun `json:"results" nullable:"false"`
+}
+
+// cancelRuns asks several runs to stop. Each is asked by itself: one that is not there
+// does not keep the others.
+func (s *Server) cancelRuns(ctx context.Context, in *cancelManyIn) (*route.Answer[canceledRuns], error) {
+	out := canceledRuns{Results: make([]canceledRun, 0, len(in.Body.Runs))}
+	for _, ref := range in.Body.Runs {
+		if ctx.Err() != nil {
+			return nil, s.internal(ctx, "cancel runs", ctx.Err())
+		}
+		one := cancelIn{Run: ref}
+		one.Body = &cancelBody{By: in.Body.By, Why: in.Body.Reason}
+		res := canceledRun{Run: ref, Canceled: true}
+		switch run, stops, err := s.requestCancel(ctx, &one); {
+		case err != nil:
+			res.Canceled, res.Error = false, httpio.AsProblem(err).Detail
+		case !stops:
+			res.Canceled, res.Error = false, "run "+job.Quote(ref)+" has ended already: "+string(run.State)
+		}
+		out.Results = append(out.Results, res)
+	}
+	return route.OK(out)
+}
