@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"stint.dev/stint/internal/access"
+	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/internal/server/runs"
 )
@@ -109,4 +110,22 @@ func (s *Server) badgeScope() access.Scope {
 		return access.Public
 	}
 	return access.Read
+}
+
+// healthRoutes are the rows about judgement.
+func (s *Server) healthRoutes() []route.Row {
+	const (
+		run = "/api/v1/runs/{run}"
+		own = "/api/v1/jobs/{job}/policy"
+	)
+	return []route.Row{
+		{Method: "GET", Pattern: run + "/explain", Scope: access.Read, Typed: route.Typed(s.health.ExplainRun), Summary: "Tell what every health rule makes of a run, on what figures, and what would happen next"},
+		{Method: "GET", Pattern: run + "/changes", Scope: access.Read, Typed: route.Typed(s.health.ListChanges), Summary: "List what changed since the last good run of the job, or since another run"},
+		{Method: "GET", Pattern: run + "/neighbors", Scope: access.Read, Typed: route.Typed(s.health.GetNeighbors), Summary: "Get the runs of the job that started just before and just after a run"},
+		{Method: "GET", Pattern: run + "/band", Scope: access.Read, Typed: route.Typed(s.runs.GetBand), Summary: "Get what the last good runs before this one used over time"},
+		{Method: "GET", Pattern: own, Scope: access.Read, Typed: route.Typed(s.health.GetPolicy), Summary: "Get the policy of a job"},
+		{Method: "PUT", Pattern: own, Scope: access.Write, Handle: s.health.PutPolicy, Summary: "Set the policy of a job", Doc: healthapi.DocPutPolicy},
+		{Method: "DELETE", Pattern: own, Scope: access.Write, Typed: route.Typed(s.health.DeletePolicy), Summary: "Let the default policy hold for a job"},
+		{Method: "POST", Pattern: own + "/test", Scope: access.Read, Handle: s.health.TestPolicy, Stream: true, Summary: "Tell what a policy would have raised and missed in the stored runs of a job", Doc: healthapi.DocTestPolicy},
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/server/conns"
+	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/internal/server/runs"
@@ -117,6 +118,7 @@ type Server struct {
 	oidc        *provider // nil: people log in with tokens only
 	pace        *pacer
 	runs        *runs.Runs
+	health      healthapi.Routes
 	searches    *shares.Shares // places for searches and replays under way
 	streams     *shares.Shares // places for live streams
 	turns       *shares.Shares // turns of those who read logs
@@ -186,6 +188,7 @@ func (s *Server) join() {
 		Finder: s.finder, Store: s.store, Now: s.now, Ingest: s.ingested, Readers: s.broker.Readers,
 		Degraded: s.degraded, HeavyRead: s.searchTurn,
 	})
+	s.health = healthapi.Routes{Finder: s.finder, Store: s.store, Now: s.now, HeavyRead: s.searchTurn}
 }
 
 // ingested returns how many journal bytes and heartbeats were taken, and how long the last commit

@@ -7,6 +7,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
+	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/runs"
 	"stint.dev/stint/job"
@@ -36,8 +37,6 @@ type Store interface {
 	// BlockData returns the bytes of the block that begins at start. They are more than
 	// BlockHead.Size when the block was merged since its head was read: cut them there.
 	BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error)
-	// LastSamples returns the last samples of an attempt.
-	LastSamples(ctx context.Context, run string, attempt, n int) ([]job.Sample, error)
 
 	AgentWaits(ctx context.Context, run string) (job.Run, time.Time, error)
 	LastEventID(ctx context.Context) (int64, error)
@@ -54,7 +53,7 @@ type Store interface {
 	runs.Store
 	accessStore
 	outboxStore
-	healthStore
+	healthapi.Store
 
 	// Figures counts what is shown to monitoring.
 	Figures(ctx context.Context, now time.Time) (query.Figures, error)

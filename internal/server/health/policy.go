@@ -1,4 +1,4 @@
-package server
+package health
 
 import (
 	"context"
@@ -22,7 +22,7 @@ import (
 )
 
 var (
-	docPutPolicy = route.Doc{
+	DocPutPolicy = route.Doc{
 		Text: "Sets the policy of a job: which health rules count, from which figures on, and what is done. What the text " +
 			"does not say stays as in the default. A key that does not exist, or a value that makes no sense, is refused with " +
 			"422 and the line and column of the mistake. It counts from the next look at the job's runs, within seconds.",
@@ -30,7 +30,7 @@ var (
 		Answers: []route.Content{route.JSON(job.JobPolicy{})},
 		Errors:  []int{400, 413, 422},
 	}
-	docTestPolicy = route.Doc{
+	DocTestPolicy = route.Doc{
 		Text: "Replays a policy over the last stored runs of the job and answers what it would have raised, and which bad ends " +
 			"and findings it would have missed. Nothing is stored. The rules about the way to the server cannot be replayed.",
 		Request: "application/yaml",
@@ -59,34 +59,34 @@ func readPolicy(r *http.Request) (policy.Policy, []byte, error) {
 	return p, text, err
 }
 
-func (s *Server) putPolicy(w http.ResponseWriter, r *http.Request) {
+func (s *Routes) PutPolicy(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("job")
 	if err := errors.Join(job.CheckName(name), httpio.NewParams(r).Err); err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	p, text, err := readPolicy(r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	actions, err := json.Marshal(p.Actions)
 	if err != nil {
-		s.fail(w, r, fmt.Errorf("encode the policy of job %s: %w", name, err))
+		s.Fail(w, r, fmt.Errorf("encode the policy of job %s: %w", name, err))
 		return
 	}
-	stored := policy.Stored{Job: name, YAML: string(text), SetAt: s.now().UTC(), SetBy: access.CallerOf(r.Context()).Name}
-	if err := s.store.SetPolicy(r.Context(), stored, actions); err != nil {
-		s.fail(w, r, err)
+	stored := policy.Stored{Job: name, YAML: string(text), SetAt: s.Now().UTC(), SetBy: access.CallerOf(r.Context()).Name}
+	if err := s.Store.SetPolicy(r.Context(), stored, actions); err != nil {
+		s.Fail(w, r, err)
 		return
 	}
 	s.answerPolicy(w, r, p, stored)
 }
 
-func (s *Server) answerPolicy(w http.ResponseWriter, r *http.Request, p policy.Policy, stored policy.Stored) {
+func (s *Routes) answerPolicy(w http.ResponseWriter, r *http.Request, p policy.Policy, stored policy.Stored) {
 	out, err := jobPolicy(p, stored)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	httpio.Answer(w, out)
@@ -107,29 +107,29 @@ func jobPolicy(p policy.Policy, stored policy.Stored) (job.JobPolicy, error) {
 	return out, nil
 }
 
-func (s *Server) getPolicy(ctx context.Context, in *route.JobPath) (*route.Answer[job.JobPolicy], error) {
+func (s *Routes) GetPolicy(ctx context.Context, in *route.JobPath) (*route.Answer[job.JobPolicy], error) {
 	if err := job.CheckName(in.Job); err != nil {
 		return nil, httpio.AsProblem(err)
 	}
 	p, stored, err := s.policyOf(ctx, in.Job)
 	if err != nil {
-		return nil, s.internal(ctx, "read the policy of job "+in.Job, err)
+		return nil, s.Internal(ctx, "read the policy of job "+in.Job, err)
 	}
 	out, err := jobPolicy(p, stored)
 	if err != nil {
-		return nil, s.internal(ctx, "show the policy of job "+in.Job, err)
+		return nil, s.Internal(ctx, "show the policy of job "+in.Job, err)
 	}
 	return route.OK(out)
 }
 
-func (s *Server) deletePolicy(ctx context.Context, in *route.JobPath) (*route.Answer[job.JobPolicy], error) {
+func (s *Routes) DeletePolicy(ctx context.Context, in *route.JobPath) (*route.Answer[job.JobPolicy], error) {
 	if err := job.CheckName(in.Job); err != nil {
 		return nil, httpio.AsProblem(err)
 	}
-	if err := s.store.DeletePolicy(ctx, in.Job); err != nil {
-		return nil, s.internal(ctx, "remove the policy of job "+in.Job, err)
+	if err := s.Store.DeletePolicy(ctx, in.Job); err != nil {
+		return nil, s.Internal(ctx, "remove the policy of job "+in.Job, err)
 	}
-	return s.getPolicy(ctx, in)
+	return s.GetPolicy(ctx, in)
 }
 
 // What a replay reads at most.
@@ -141,36 +141,36 @@ const (
 	replayTime    = 20 * time.Second
 )
 
-// testPolicy replays a policy over the last runs of a job.
-func (s *Server) testPolicy(w http.ResponseWriter, r *http.Request) {
+// TestPolicy replays a policy over the last runs of a job.
+func (s *Routes) TestPolicy(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("job")
 	if err := errors.Join(job.CheckName(name), httpio.NewParams(r).Err); err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	p, _, err := readPolicy(r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
-	ctx, place, err := s.searchTurn(r)
+	ctx, place, err := s.HeavyRead(r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	defer place.Leave()
 	out, err := s.replay(ctx, place, name, p)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	_ = http.NewResponseController(w).SetWriteDeadline(httpio.AnswerBy()) // a recorder in a test has none
 	httpio.Answer(w, out)
 }
 
-func (s *Server) replay(ctx context.Context, place *shares.Place, name string, p policy.Policy) (job.PolicyTest, error) {
+func (s *Routes) replay(ctx context.Context, place *shares.Place, name string, p policy.Policy) (job.PolicyTest, error) {
 	out := job.PolicyTest{WouldRaise: []job.Raised{}, WouldMiss: []job.Raised{}}
-	page, err := s.store.Runs(ctx, query.Runs{Job: name, Limit: replayRuns})
+	page, err := s.Store.Runs(ctx, query.Runs{Job: name, Limit: replayRuns})
 	if err != nil {
 		return out, err
 	}
@@ -198,14 +198,14 @@ func (s *Server) replay(ctx context.Context, place *shares.Place, name string, p
 }
 
 // pastOf reads what a replay needs of a run.
-func (s *Server) pastOf(ctx context.Context, run job.Run) (past health.Past, err error) {
+func (s *Routes) pastOf(ctx context.Context, run job.Run) (past health.Past, err error) {
 	past.Run = run
-	series, err := s.store.Samples(ctx, run.ID, run.Attempt, query.Samples{Points: replayPoints})
+	series, err := s.Store.Samples(ctx, run.ID, run.Attempt, query.Samples{Points: replayPoints})
 	if err != nil {
 		return past, err
 	}
 	past.Samples = series.Samples
-	heads, err := s.store.Blocks(ctx, run.ID, run.Attempt, journal.HeaderSize, replayBlocks)
+	heads, err := s.Store.Blocks(ctx, run.ID, run.Attempt, journal.HeaderSize, replayBlocks)
 	if err != nil {
 		return past, err
 	}
@@ -214,14 +214,14 @@ func (s *Server) pastOf(ctx context.Context, run job.Run) (past health.Past, err
 			past.Printed = append(past.Printed, h.FirstAt, h.LastAt)
 		}
 	}
-	l, err := s.store.Lease(ctx, run.ID)
+	l, err := s.Store.Lease(ctx, run.ID)
 	past.Limits = l.Evidence.Limits
 	return past, err
 }
 
 // missed are a bad end that nothing would have announced, and the findings that were made
 // and would not be made.
-func (s *Server) missed(ctx context.Context, run job.Run, raised []job.Raised, p policy.Policy) ([]job.Raised, error) {
+func (s *Routes) missed(ctx context.Context, run job.Run, raised []job.Raised, p policy.Policy) ([]job.Raised, error) {
 	var out []job.Raised
 	state := string(run.State)
 	if slices.Contains(policy.Ends(), state) && !p.Actions[state].Notify && len(raised) == 0 {
@@ -231,7 +231,7 @@ func (s *Server) missed(ctx context.Context, run job.Run, raised []job.Raised, p
 		}
 		out = append(out, job.Raised{Run: run.ID, Rule: state, At: at, Sentence: run.Outcome.Message})
 	}
-	events, err := s.store.Events(ctx, run.ID, 0, 500)
+	events, err := s.Store.Events(ctx, run.ID, 0, 500)
 	if err != nil {
 		return nil, err
 	}

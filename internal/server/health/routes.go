@@ -1,0 +1,57 @@
+// Package health answers what the health rules make of runs, and sets and tests policies.
+package health
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"stint.dev/stint/internal/health"
+	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/shares"
+	"stint.dev/stint/job"
+)
+
+// Store is what the calls read and set. Methods that name a run or job return
+// *query.NotFoundError when it is not there.
+type Store interface {
+	health.Archive
+	PolicyStore
+	PastStore
+}
+
+// PolicyStore keeps policies of jobs.
+type PolicyStore interface {
+	// Policy returns the policy that was set for a job.
+	Policy(ctx context.Context, name string) (policy.Stored, error)
+	SetPolicy(ctx context.Context, p policy.Stored, actions []byte) error
+	DeletePolicy(ctx context.Context, name string) error
+}
+
+// PastStore reads what happened in runs.
+type PastStore interface {
+	Run(ctx context.Context, id string) (job.Run, error)
+	Runs(ctx context.Context, q query.Runs) (query.RunPage, error)
+	// Events returns changes after an id, oldest first.
+	Events(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error)
+	// Samples returns samples of an attempt in order of time.
+	Samples(ctx context.Context, run string, attempt int, q query.Samples) (query.SampleSeries, error)
+	// Blocks returns the heads of up to limit blocks of an attempt's journal, in order,
+	// beginning with the one that holds journal offset from (or the first after it).
+	Blocks(ctx context.Context, run string, attempt int, from int64, limit int) ([]index.BlockHead, error)
+	// Neighbors returns the runs of the same job that started just before and just after a run.
+	Neighbors(ctx context.Context, run job.Run) (job.Neighbors, error)
+}
+
+// Routes answers the calls.
+type Routes struct {
+	httpio.Finder
+	Store Store
+	Now   func() time.Time
+	// HeavyRead waits for a place among those who read a lot. The context that it returns ends
+	// when the reader has to make room.
+	HeavyRead func(*http.Request) (context.Context, *shares.Place, error)
+}
