@@ -65,8 +65,8 @@ func (s *Server) runRoutes() []route.Row {
 			Summary: "Follow changes of all runs live (SSE)", Doc: docStreamAll,
 		},
 		// Acting.
-		{Method: "POST", Pattern: all + "/cancel", Scope: access.Write, Typed: route.Typed(s.cancelRuns), Summary: "Ask several runs to stop"},
-		{Method: "POST", Pattern: run + "/cancel", Scope: access.Write, Typed: route.Typed(s.cancelRun), Summary: "Ask a run to stop"},
+		{Method: "POST", Pattern: all + "/cancel", Scope: access.Write, Typed: route.Typed(s.outbox.CancelRuns), Summary: "Ask several runs to stop"},
+		{Method: "POST", Pattern: run + "/cancel", Scope: access.Write, Typed: route.Typed(s.outbox.CancelRun), Summary: "Ask a run to stop"},
 	}
 }
 
@@ -127,5 +127,25 @@ func (s *Server) healthRoutes() []route.Row {
 		{Method: "PUT", Pattern: own, Scope: access.Write, Handle: s.health.PutPolicy, Summary: "Set the policy of a job", Doc: healthapi.DocPutPolicy},
 		{Method: "DELETE", Pattern: own, Scope: access.Write, Typed: route.Typed(s.health.DeletePolicy), Summary: "Let the default policy hold for a job"},
 		{Method: "POST", Pattern: own + "/test", Scope: access.Read, Handle: s.health.TestPolicy, Stream: true, Summary: "Tell what a policy would have raised and missed in the stored runs of a job", Doc: healthapi.DocTestPolicy},
+	}
+}
+
+// actionRoutes are the rows about notifications and actions.
+func (s *Server) actionRoutes() []route.Row {
+	const (
+		run    = "/api/v1/runs/{run}"
+		routes = "/api/v1/routes"
+	)
+	return []route.Row{
+		{Method: "GET", Pattern: run + "/actions", Scope: access.Read, Typed: route.Typed(s.outbox.ListRunActions), Summary: "List notifications and actions of a run, newest first"},
+		{Method: "GET", Pattern: "/api/v1/actions", Scope: access.Read, Typed: route.Typed(s.outbox.ListActions), Summary: "List notifications and actions of all runs, newest first"},
+		{Method: "GET", Pattern: run + "/retry", Scope: access.Read, Typed: route.Typed(s.outbox.GetRetry), Summary: "Get whether a run can be retried, and the command that starts its job again"},
+		{Method: "POST", Pattern: run + "/retry", Scope: access.Write, Typed: route.Typed(s.outbox.RetryRun), Summary: "Ask the waiting agent of a run that has ended for another attempt"},
+		{Method: "POST", Pattern: run + "/acknowledge", Scope: access.Write, Typed: route.Typed(s.outbox.AcknowledgeRun), Summary: "Acknowledge the failure or finding of a run, so that nobody is notified again"},
+		{Method: "DELETE", Pattern: run + "/acknowledge", Scope: access.Write, Typed: route.Typed(s.outbox.UnacknowledgeRun), Summary: "Take the acknowledgement of a run back"},
+		{Method: "GET", Pattern: routes, Scope: access.Admin, Typed: route.Typed(s.outbox.ListRoutes), Summary: "List the routes of notifications"},
+		{Method: "PUT", Pattern: routes + "/{name}", Scope: access.Admin, Typed: route.Typed(s.outbox.PutRoute), Summary: "Set a route of notifications"},
+		{Method: "DELETE", Pattern: routes + "/{name}", Scope: access.Admin, Typed: route.Typed(s.outbox.DeleteRoute), Summary: "Delete a route of notifications"},
+		{Method: "POST", Pattern: routes + "/{name}/test", Scope: access.Admin, Typed: route.Typed(s.outbox.TestRoute), Summary: "Send a test message through a route, at once"},
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"stint.dev/stint/internal/server/conns"
 	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/httpio"
+	outboxapi "stint.dev/stint/internal/server/outbox"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/internal/server/runs"
 	"stint.dev/stint/internal/shares"
@@ -75,7 +76,7 @@ type Config struct {
 	// OIDC lets people log in through an identity provider.
 	OIDC OIDC
 	// Notifier checks and tests routes of notifications; nil for a server that sends none.
-	Notifier Notifier
+	Notifier outboxapi.Notifier
 	// PublicBadges answers the badges of jobs to everybody.
 	PublicBadges bool
 	// ShutdownTime bounds how long Serve waits for running requests; 0 for 10 s.
@@ -119,6 +120,7 @@ type Server struct {
 	pace        *pacer
 	runs        *runs.Runs
 	health      healthapi.Routes
+	outbox      *outboxapi.Outbox
 	searches    *shares.Shares // places for searches and replays under way
 	streams     *shares.Shares // places for live streams
 	turns       *shares.Shares // turns of those who read logs
@@ -188,6 +190,10 @@ func (s *Server) join() {
 		Finder: s.finder, Store: s.store, Now: s.now, Ingest: s.ingested, Readers: s.broker.Readers,
 		Degraded: s.degraded, HeavyRead: s.searchTurn,
 	})
+	s.outbox = &outboxapi.Outbox{
+		Finder: s.finder, Store: s.store, Now: s.now, Notifier: s.cfg.Notifier, Copied: s.copiedAt() != nil,
+		Notify: s.broker.Notify, Changed: s.metrics.events,
+	}
 	s.health = healthapi.Routes{Finder: s.finder, Store: s.store, Now: s.now, HeavyRead: s.searchTurn}
 }
 

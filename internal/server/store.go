@@ -9,8 +9,8 @@ import (
 	"stint.dev/stint/internal/query"
 	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/httpio"
+	outboxapi "stint.dev/stint/internal/server/outbox"
 	"stint.dev/stint/internal/server/runs"
-	"stint.dev/stint/job"
 )
 
 // Store is what the server needs of the database. internal/store implements it for SQLite
@@ -38,21 +38,16 @@ type Store interface {
 	// BlockHead.Size when the block was merged since its head was read: cut them there.
 	BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error)
 
-	AgentWaits(ctx context.Context, run string) (job.Run, time.Time, error)
 	LastEventID(ctx context.Context) (int64, error)
 	KnowsEventID(ctx context.Context, id int64) (bool, error)
 	// LockJob returns once nobody else, on this server or another one of the database, holds the
 	// lock of a job's name, and keeps it until unlock is called.
 	LockJob(ctx context.Context, name string) (unlock func(), err error)
 
-	// RequestCancel records that somebody wants the run to stop, moves its state by
-	// job.StopRequested and returns the run and what changed. Repeating it is harmless.
-	RequestCancel(ctx context.Context, run string, c job.Cancel) (job.Run, []job.RunEvent, error)
-
 	httpio.RunStore
 	runs.Store
 	accessStore
-	outboxStore
+	outboxapi.Store
 	healthapi.Store
 
 	// Figures counts what is shown to monitoring.

@@ -1,4 +1,4 @@
-package server
+package outbox
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-type wishIn struct {
+type actionRequest struct {
 	Run  string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
 	Body *struct {
 		_   struct{} `additionalProperties:"false"`
@@ -24,25 +24,25 @@ type wishIn struct {
 	}
 }
 
-// who reads who asks and why. A person that the token or session names is not for the
+// requester reads who asks and why. A person that the token or session names is not for the
 // body to say.
-func (in *wishIn) who(ctx context.Context) (by, why string) {
+func (in *actionRequest) requester(ctx context.Context) (by, why string) {
 	if in.Body == nil {
 		return callerName(ctx, ""), ""
 	}
 	return callerName(ctx, in.Body.By), httpio.Printable(in.Body.Why)
 }
 
-// retryRun asks the agent of a run that has ended for another attempt. Only an agent that
+// RetryRun asks the agent of a run that has ended for another attempt. Only an agent that
 // waits for that can begin one in place (stint run --retry-wait); for every other run the
 // answer is 409 with the command that starts the job again by hand.
-func (s *Server) retryRun(ctx context.Context, in *wishIn) (*route.Answer[job.Run], error) {
-	id, err := s.findRun(ctx, in.Run)
+func (s *Outbox) RetryRun(ctx context.Context, in *actionRequest) (*route.Answer[job.Run], error) {
+	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
 	}
-	by, why := in.who(ctx)
-	run, events, err := s.store.RequestRetry(ctx, id, 0, by, why, s.now().UTC())
+	by, why := in.requester(ctx)
+	run, events, err := s.Store.RequestRetry(ctx, id, 0, by, why, s.Now().UTC())
 	var no *outbox.NoRetryError
 	if errors.As(err, &no) {
 		detail := no.Why
@@ -52,10 +52,10 @@ func (s *Server) retryRun(ctx context.Context, in *wishIn) (*route.Answer[job.Ru
 		return nil, httpio.NewProblem(http.StatusConflict, "%s", detail)
 	}
 	if err != nil {
-		return nil, s.internal(ctx, "retry run "+id, err)
+		return nil, s.Internal(ctx, "retry run "+id, err)
 	}
-	s.metrics.events(events)
-	s.broker.Notify(id)
+	s.Changed(events)
+	s.Notify(id)
 	return route.OK(run)
 }
 
@@ -67,17 +67,17 @@ type retryOffer struct {
 	Command string `json:"command" doc:"Starts the job again, on its host. What the server does not know of (the environment, limits) is not in it."`
 }
 
-// getRetry answers what postRetry would do.
-func (s *Server) getRetry(ctx context.Context, in *route.RunPath) (*route.Answer[retryOffer], error) {
-	id, err := s.findRun(ctx, in.Run)
+// GetRetry answers what postRetry would do.
+func (s *Outbox) GetRetry(ctx context.Context, in *route.RunPath) (*route.Answer[retryOffer], error) {
+	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
 	}
-	run, until, err := s.store.AgentWaits(ctx, id)
+	run, until, err := s.Store.AgentWaits(ctx, id)
 	if err != nil {
-		return nil, s.internal(ctx, "until when the agent of run "+id+" waits", err)
+		return nil, s.Internal(ctx, "until when the agent of run "+id+" waits", err)
 	}
-	waits := run.State.Terminal() && run.State != job.Succeeded && until.After(s.now())
+	waits := run.State.Terminal() && run.State != job.Succeeded && until.After(s.Now())
 	return route.OK(retryOffer{Run: id, Waits: waits, Host: run.Host, Command: againCommand(&run)})
 }
 

@@ -1,4 +1,4 @@
-package server
+package outbox
 
 import (
 	"context"
@@ -9,18 +9,18 @@ import (
 	"stint.dev/stint/job"
 )
 
-// acknowledgeRun records that somebody knows what is wrong with a run.
-func (s *Server) acknowledgeRun(ctx context.Context, in *wishIn) (*route.Answer[job.Run], error) {
-	id, err := s.findRun(ctx, in.Run)
+// AcknowledgeRun records that somebody knows what is wrong with a run.
+func (s *Outbox) AcknowledgeRun(ctx context.Context, in *actionRequest) (*route.Answer[job.Run], error) {
+	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
 	}
-	by, why := in.who(ctx)
-	run, _, err := s.store.Acknowledge(ctx, id, by, why, s.now().UTC())
+	by, why := in.requester(ctx)
+	run, _, err := s.Store.Acknowledge(ctx, id, by, why, s.Now().UTC())
 	if err != nil {
-		return nil, s.internal(ctx, "acknowledge run "+id, err)
+		return nil, s.Internal(ctx, "acknowledge run "+id, err)
 	}
-	s.broker.Notify(id)
+	s.Notify(id)
 	return route.OK(run)
 }
 
@@ -29,18 +29,18 @@ type unacknowledgeIn struct {
 	By  string `query:"by" maxLength:"200" doc:"Name to record if the request has no login."`
 }
 
-// unacknowledgeRun takes an acknowledgement back; without one nothing changes.
-func (s *Server) unacknowledgeRun(ctx context.Context, in *unacknowledgeIn) (*route.Answer[job.Run], error) {
-	id, err := s.findRun(ctx, in.Run)
+// UnacknowledgeRun takes an acknowledgement back; without one nothing changes.
+func (s *Outbox) UnacknowledgeRun(ctx context.Context, in *unacknowledgeIn) (*route.Answer[job.Run], error) {
+	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
 		return nil, err
 	}
 	by := callerName(ctx, in.By)
-	run, _, err := s.store.Unacknowledge(ctx, id, by, s.now().UTC())
+	run, _, err := s.Store.Unacknowledge(ctx, id, by, s.Now().UTC())
 	if err != nil {
-		return nil, s.internal(ctx, "take back the acknowledgement of run "+id, err)
+		return nil, s.Internal(ctx, "take back the acknowledgement of run "+id, err)
 	}
-	s.broker.Notify(id)
+	s.Notify(id)
 	return route.OK(run)
 }
 

@@ -1,4 +1,4 @@
-package server
+package outbox
 
 import (
 	"context"
@@ -27,22 +27,22 @@ type routeList struct {
 }
 
 // notifier is the worker, or a problem where there is none.
-func (s *Server) notifier() (Notifier, error) {
-	if s.cfg.Notifier == nil {
+func (s *Outbox) notifier() (Notifier, error) {
+	if s.Notifier == nil {
 		return nil, httpio.NewProblem(http.StatusNotImplemented, "this server sends no notifications")
 	}
-	return s.cfg.Notifier, nil
+	return s.Notifier, nil
 }
 
-// listRoutes answers every route, without secrets.
-func (s *Server) listRoutes(ctx context.Context, _ *struct{}) (*route.Answer[routeList], error) {
+// ListRoutes answers every route, without secrets.
+func (s *Outbox) ListRoutes(ctx context.Context, _ *struct{}) (*route.Answer[routeList], error) {
 	n, err := s.notifier()
 	if err != nil {
 		return nil, err
 	}
-	all, err := s.store.Deliveries(ctx)
+	all, err := s.Store.Deliveries(ctx)
 	if err != nil {
-		return nil, s.internal(ctx, "list routes", err)
+		return nil, s.Internal(ctx, "list routes", err)
 	}
 	out := routeList{Routes: []job.Route{}}
 	for _, d := range all {
@@ -79,9 +79,9 @@ type putRouteIn struct {
 	Body routeBody
 }
 
-// putRoute sets a route, new or changed. What makes no sense is refused now, with place
+// PutRoute sets a route, new or changed. What makes no sense is refused now, with place
 // and reason, and not when somebody should be told.
-func (s *Server) putRoute(ctx context.Context, in *putRouteIn) (*route.Answer[job.Route], error) {
+func (s *Outbox) PutRoute(ctx context.Context, in *putRouteIn) (*route.Answer[job.Route], error) {
 	n, err := s.notifier()
 	if err != nil {
 		return nil, err
@@ -94,14 +94,14 @@ func (s *Server) putRoute(ctx context.Context, in *putRouteIn) (*route.Answer[jo
 		Name: in.Name, URL: b.URL, Secret: b.Secret, Quiet: b.Quiet,
 		Match:        job.RouteMatch{Job: b.Match.Job, Labels: b.Match.Labels, Severity: b.Match.Severity, Events: b.Match.Events},
 		GroupSeconds: b.GroupSeconds, RepeatSeconds: b.RepeatSeconds, Enabled: b.Enabled == nil || *b.Enabled,
-		ChangedAt: s.now().UTC(),
+		ChangedAt: s.Now().UTC(),
 	}
-	before, err := s.store.Route(ctx, in.Name)
+	before, err := s.Store.Route(ctx, in.Name)
 	var missing *query.NotFoundError
 	switch {
 	case errors.As(err, &missing):
 	case err != nil:
-		return nil, s.internal(ctx, "read route "+job.Quote(in.Name), err)
+		return nil, s.Internal(ctx, "read route "+job.Quote(in.Name), err)
 	case before.Error != "": // nothing is known that could be kept
 	default:
 		r = keepSecrets(r, before, n.ShowRoute(before))
@@ -109,8 +109,8 @@ func (s *Server) putRoute(ctx context.Context, in *putRouteIn) (*route.Answer[jo
 	if err := n.CheckRoute(r); err != nil {
 		return nil, httpio.NewProblem(http.StatusUnprocessableEntity, "%s", err)
 	}
-	if err := s.store.SetRoute(ctx, r); err != nil {
-		return nil, s.internal(ctx, "set route "+in.Name, err)
+	if err := s.Store.SetRoute(ctx, r); err != nil {
+		return nil, s.Internal(ctx, "set route "+in.Name, err)
 	}
 	return route.OK(n.ShowRoute(r))
 }
@@ -131,10 +131,10 @@ type routePath struct {
 	Name string `path:"name" maxLength:"100" doc:"The route's name." example:"team-chat"`
 }
 
-// deleteRoute deletes a route; what waits for it is dropped.
-func (s *Server) deleteRoute(ctx context.Context, in *routePath) (*struct{}, error) {
-	if err := s.store.DeleteRoute(ctx, in.Name, s.now().UTC()); err != nil {
-		return nil, s.internal(ctx, "delete route "+job.Quote(in.Name), err)
+// DeleteRoute deletes a route; what waits for it is dropped.
+func (s *Outbox) DeleteRoute(ctx context.Context, in *routePath) (*struct{}, error) {
+	if err := s.Store.DeleteRoute(ctx, in.Name, s.Now().UTC()); err != nil {
+		return nil, s.Internal(ctx, "delete route "+job.Quote(in.Name), err)
 	}
 	return nil, nil
 }
@@ -144,18 +144,18 @@ type testAnswer struct {
 	Error string `json:"error,omitempty" doc:"Why the receiver has not taken the message."`
 }
 
-// testRoute sends a test message and answers how that went.
-func (s *Server) testRoute(ctx context.Context, in *routePath) (*route.Answer[testAnswer], error) {
+// TestRoute sends a test message and answers how that went.
+func (s *Outbox) TestRoute(ctx context.Context, in *routePath) (*route.Answer[testAnswer], error) {
 	n, err := s.notifier()
 	if err != nil {
 		return nil, err
 	}
-	if s.copiedAt() != nil {
+	if s.Copied {
 		return nil, httpio.NewProblem(http.StatusConflict, "this server works on a restored copy and sends nothing; start it with --activate to make it the original")
 	}
-	r, err := s.store.Route(ctx, in.Name)
+	r, err := s.Store.Route(ctx, in.Name)
 	if err != nil {
-		return nil, s.internal(ctx, "read route "+job.Quote(in.Name), err)
+		return nil, s.Internal(ctx, "read route "+job.Quote(in.Name), err)
 	}
 	if r.Error != "" {
 		return route.OK(testAnswer{Error: r.Error})

@@ -1,4 +1,4 @@
-package server
+package outbox
 
 import (
 	"context"
@@ -20,9 +20,9 @@ type cancelBody struct {
 	Why string   `json:"why,omitempty" maxLength:"1000" doc:"In their words."`
 }
 
-// cancelRun records that a run is to stop. The agent learns it with its next heartbeat;
+// CancelRun records that a run is to stop. The agent learns it with its next heartbeat;
 // for a run that has ended already nothing changes.
-func (s *Server) cancelRun(ctx context.Context, in *cancelIn) (*route.Answer[job.Run], error) {
+func (s *Outbox) CancelRun(ctx context.Context, in *cancelIn) (*route.Answer[job.Run], error) {
 	run, _, err := s.requestCancel(ctx, in)
 	if err != nil {
 		return nil, err
@@ -32,12 +32,12 @@ func (s *Server) cancelRun(ctx context.Context, in *cancelIn) (*route.Answer[job
 
 // requestCancel asks a run to stop, and reports whether it stops by it, now or before: one
 // that waits for a retry ends at once, and the agent of a lost one is stopped if it returns.
-func (s *Server) requestCancel(ctx context.Context, in *cancelIn) (run job.Run, stops bool, err error) {
-	id, err := s.findRun(ctx, in.Run)
+func (s *Outbox) requestCancel(ctx context.Context, in *cancelIn) (run job.Run, stops bool, err error) {
+	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {
 		return run, false, err
 	}
-	c := job.Cancel{By: "somebody", At: s.now().UTC()}
+	c := job.Cancel{By: "somebody", At: s.Now().UTC()}
 	if in.Body != nil {
 		c.Why = httpio.Printable(in.Body.Why)
 		if by := httpio.Printable(in.Body.By); by != "" {
@@ -47,12 +47,12 @@ func (s *Server) requestCancel(ctx context.Context, in *cancelIn) (run job.Run, 
 	if who := access.CallerOf(ctx); who.Name != "" { // known, so it is not for the body to say
 		c.By = who.Name
 	}
-	run, events, err := s.store.RequestCancel(ctx, id, c)
+	run, events, err := s.Store.RequestCancel(ctx, id, c)
 	if err != nil {
-		return run, false, s.internal(ctx, "cancel run "+id, err)
+		return run, false, s.Internal(ctx, "cancel run "+id, err)
 	}
-	s.metrics.events(events)
-	s.broker.Notify(id)
+	s.Changed(events)
+	s.Notify(id)
 	return run, len(events) > 0 || !run.State.Terminal() || run.State == job.Lost && run.Cancel != nil, nil
 }
 
@@ -76,13 +76,13 @@ type canceledRuns struct {
 	Results []canceledRun `json:"results" nullable:"false"`
 }
 
-// cancelRuns asks several runs to stop. Each is asked by itself: one that is not there
+// CancelRuns asks several runs to stop. Each is asked by itself: one that is not there
 // does not keep the others.
-func (s *Server) cancelRuns(ctx context.Context, in *cancelManyIn) (*route.Answer[canceledRuns], error) {
+func (s *Outbox) CancelRuns(ctx context.Context, in *cancelManyIn) (*route.Answer[canceledRuns], error) {
 	out := canceledRuns{Results: make([]canceledRun, 0, len(in.Body.Runs))}
 	for _, ref := range in.Body.Runs {
 		if ctx.Err() != nil {
-			return nil, s.internal(ctx, "cancel runs", ctx.Err())
+			return nil, s.Internal(ctx, "cancel runs", ctx.Err())
 		}
 		one := cancelIn{Run: ref}
 		one.Body = &cancelBody{By: in.Body.By, Why: in.Body.Reason}
