@@ -96,7 +96,7 @@ func (s *Server) doCompat(ctx context.Context, name, host string, call compatCal
 	}
 	plan := planCompat(call, last, now)
 	if last.ID != "" && (!last.State.Terminal() || plan.changesLast()) {
-		if err := s.own(ctx, last.ID); err != nil {
+		if err := s.access.Own(ctx, last.ID); err != nil {
 			return "", err
 		}
 	}
@@ -112,7 +112,7 @@ func (s *Server) doCompat(ctx context.Context, name, host string, call compatCal
 			return "", fmt.Errorf("make run id: %w", err)
 		}
 		id = made.String()
-		if err := s.own(ctx, id); err != nil { // before the run exists, as an agent does
+		if err := s.access.Own(ctx, id); err != nil { // before the run exists, as an agent does
 			return "", err
 		}
 		if err := s.beginCompat(ctx, id, name, host, call, now); err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/access"
+	accessapi "stint.dev/stint/internal/server/access"
 )
 
 // RouteRow is a row of the route table, for tests outside the package.
@@ -36,6 +37,11 @@ func RouteList(s *Server) []RouteRow {
 
 // Certificate is what a server shows at a time, from a pair of files.
 func Certificate(certFile, keyFile string, log *slog.Logger) (func(time.Time) *tls.Certificate, error) {
-	c := &certificate{certFile: certFile, keyFile: keyFile, log: log}
-	return c.current, c.load()
+	var at time.Time
+	cfg, err := accessapi.TLSConfig(certFile, keyFile, "", func() time.Time { return at }, log)
+	return func(now time.Time) *tls.Certificate {
+		at = now
+		shown, _ := cfg.GetCertificate(nil) // it has no way to fail
+		return shown
+	}, err
 }

@@ -18,6 +18,7 @@ import (
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/notify"
 	"stint.dev/stint/internal/server"
+	accessapi "stint.dev/stint/internal/server/access"
 )
 
 // cost is what some work took.
@@ -73,7 +74,7 @@ type hostileServer struct {
 func newHostileServer(t *testing.T) *hostileServer {
 	l := start(t, server.Config{
 		RequireToken: true, Notifier: notify.New(notify.Config{}), PublicURL: "http://stint.example",
-		OIDC: server.OIDC{Issuer: newIdentityProvider(t).URL, ClientID: "stint", Grants: []string{"@example.org=read"}},
+		OIDC: accessapi.OIDC{Issuer: newIdentityProvider(t).URL, ClientID: "stint", Grants: []string{"@example.org=read"}},
 	})
 	h := &hostileServer{live: l, token: l.mint(access.Admin, time.Time{}, time.Now()), query: map[string][]string{}}
 	s := newSketch(t, "nightly", nil).command().output(strings.Repeat("a line of the log\n", 10)).finish(1)

@@ -13,6 +13,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server"
+	accessapi "stint.dev/stint/internal/server/access"
 )
 
 // from sends a request to the handler as if it came from an address.
@@ -33,7 +34,7 @@ func TestLoginsAreBounded(t *testing.T) {
 	idp, clock := newIdentityProvider(t), newClock()
 	l := start(t, server.Config{
 		Now: clock.now, PublicURL: "http://stint.example",
-		OIDC: server.OIDC{Issuer: idp.URL, ClientID: "stint", Grants: []string{"@example.org=read"}},
+		OIDC: accessapi.OIDC{Issuer: idp.URL, ClientID: "stint", Grants: []string{"@example.org=read"}},
 	})
 	const path = "/api/v1/oidc/start"
 	begin := func(address string, times int) (begun int) {
@@ -110,7 +111,7 @@ func TestSilentIdentityProvider(t *testing.T) {
 	clock := newClock()
 	l := start(t, server.Config{
 		Now: clock.now, PublicURL: "http://stint.example",
-		OIDC: server.OIDC{Issuer: silent.URL, ClientID: "stint", Grants: []string{"@example.org=read"}},
+		OIDC: accessapi.OIDC{Issuer: silent.URL, ClientID: "stint", Grants: []string{"@example.org=read"}},
 	})
 	const path = "/api/v1/oidc/start"
 	var all sync.WaitGroup

@@ -96,7 +96,7 @@ func (s *Server) guard(rt route.Row, h http.HandlerFunc) http.HandlerFunc {
 		if rt.Body == 0 && r.Body != nil && r.Body != http.NoBody {
 			r.Body = http.MaxBytesReader(w, httpio.NewPacedReader(w, r, smallPeriod, smallPeriod), httpio.SmallBody)
 		}
-		who, err := s.authorize(r, rt)
+		who, err := s.access.Authorize(r, rt)
 		if err == nil {
 			err = checkQuery(r)
 		}
@@ -117,11 +117,11 @@ func (s *Server) guard(rt route.Row, h http.HandlerFunc) http.HandlerFunc {
 		}
 		if rt.Stream {
 			var end func()
-			r, end = s.whileAllowed(rt, r)
+			r, end = s.access.WhileAllowed(rt, r)
 			defer end()
 		}
 		if rt.Audited() {
-			s.handleAudited(rt, h, w, r)
+			s.access.HandleAudited(rt, h, w, r)
 			return
 		}
 		h(w, r)
@@ -146,13 +146,13 @@ func (s *Server) outer(mux http.Handler, cross *http.CrossOriginProtection) http
 		conns.Serves(r)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Referrer-Policy", "no-referrer")
-		if s.secure(r) {
+		if s.access.Secure(r) {
 			w.Header().Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		if ours(r.URL.Path) || ownPath(r.URL.Path) {
 			w.Header().Set("Cache-Control", "no-store") // what it says is not for everybody, and changes
 		}
-		if err := s.checkHost(r); err != nil {
+		if err := s.access.CheckHost(r); err != nil {
 			s.fail(w, r, err)
 			return
 		}

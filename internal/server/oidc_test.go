@@ -20,6 +20,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"stint.dev/stint/internal/server"
+	accessapi "stint.dev/stint/internal/server/access"
 )
 
 // identityProvider is one that lets everybody in as the person it was told.
@@ -135,7 +136,7 @@ func TestOIDC(t *testing.T) {
 	t.Cleanup(front.Close)
 	l := start(t, server.Config{
 		RequireToken: true, PublicURL: front.URL + "/",
-		OIDC: server.OIDC{Issuer: idp.URL, ClientID: "stint", ClientSecret: "s", Grants: []string{"@example.org=read", "group:ops=admin", "eve@evil.example=write"}},
+		OIDC: accessapi.OIDC{Issuer: idp.URL, ClientID: "stint", ClientSecret: "s", Grants: []string{"@example.org=read", "group:ops=admin", "eve@evil.example=write"}},
 	})
 	inner = l.srv.Handler()
 
@@ -204,7 +205,7 @@ func TestOIDC(t *testing.T) {
 	})
 	t.Run("provider away", func(t *testing.T) {
 		away := start(t, server.Config{
-			PublicURL: "http://localhost:1", OIDC: server.OIDC{Issuer: "http://127.0.0.1:9", ClientID: "stint", Grants: []string{"@a.b=read"}},
+			PublicURL: "http://localhost:1", OIDC: accessapi.OIDC{Issuer: "http://127.0.0.1:9", ClientID: "stint", Grants: []string{"@a.b=read"}},
 		})
 		b := newBrowser(t)
 		b.stopAt = "/"
@@ -254,7 +255,7 @@ func TestOIDCProviders(t *testing.T) {
 			idp.known, idp.listed, idp.claims = tt.known, tt.listed, tt.claims
 			idp.mu.Unlock()
 			public, serve := front(t)
-			l := start(t, server.Config{PublicURL: public, OIDC: server.OIDC{Issuer: idp.URL, ClientID: "stint", Grants: tt.grants}})
+			l := start(t, server.Config{PublicURL: public, OIDC: accessapi.OIDC{Issuer: idp.URL, ClientID: "stint", Grants: tt.grants}})
 			serve(l.srv.Handler())
 			b := newBrowser(t)
 			end := b.get(public + "/api/v1/oidc/start")
@@ -278,11 +279,11 @@ func TestOIDCSessionEndsWithItsGrant(t *testing.T) {
 	idp := newIdentityProvider(t)
 	st := openStore(t, t.TempDir())
 	public, serve := front(t)
-	with := func(oidc server.OIDC) {
+	with := func(oidc accessapi.OIDC) {
 		l := start(t, server.Config{Store: st, PublicURL: public, RequireToken: true, OIDC: oidc})
 		serve(l.srv.Handler())
 	}
-	oidc := server.OIDC{Issuer: idp.URL, ClientID: "stint", Grants: []string{"ada@example.org=admin", "group:dev=read"}}
+	oidc := accessapi.OIDC{Issuer: idp.URL, ClientID: "stint", Grants: []string{"ada@example.org=admin", "group:dev=read"}}
 	with(oidc)
 	b := newBrowser(t)
 	b.get(public + "/api/v1/oidc/start")
@@ -307,19 +308,19 @@ func TestOIDCSessionEndsWithItsGrant(t *testing.T) {
 	if got := status("/api/v1/runs"); got != http.StatusUnauthorized {
 		t.Errorf("with a grant to others: %d", got)
 	}
-	with(server.OIDC{})
+	with(accessapi.OIDC{})
 	if got := status("/api/v1/runs"); got != http.StatusUnauthorized {
 		t.Errorf("without a provider: %d", got)
 	}
 	other := newIdentityProvider(t)
-	with(server.OIDC{Issuer: other.URL, ClientID: "stint", Grants: []string{"ada@example.org=admin"}})
+	with(accessapi.OIDC{Issuer: other.URL, ClientID: "stint", Grants: []string{"ada@example.org=admin"}})
 	if got := status("/api/v1/runs"); got != http.StatusUnauthorized {
 		t.Errorf("with another provider: %d", got)
 	}
 }
 
 func TestOIDCIsRefusedWhenSet(t *testing.T) {
-	good := server.OIDC{Issuer: "https://id.example", ClientID: "c", Grants: []string{"@example.org=read"}}
+	good := accessapi.OIDC{Issuer: "https://id.example", ClientID: "c", Grants: []string{"@example.org=read"}}
 	for name, change := range map[string]func(*server.Config){
 		"plain http":       func(c *server.Config) { c.OIDC.Issuer = "http://id.example" },
 		"no client":        func(c *server.Config) { c.OIDC.ClientID = "" },

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -47,4 +48,10 @@ func (p *pendingRequests) last(run string, attempt int) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.at[attemptKey{run, attempt}].last
+}
+
+// ownAttempt is own for a request by which the agent of an attempt is known to live.
+func (s *Server) ownAttempt(ctx context.Context, run string, attempt int) error {
+	defer s.pending.begin(run, attempt, s.now())()
+	return s.access.Own(ctx, run)
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"stint.dev/stint/internal/access"
+	accessapi "stint.dev/stint/internal/server/access"
 	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/internal/server/runs"
@@ -147,5 +148,23 @@ func (s *Server) actionRoutes() []route.Row {
 		{Method: "PUT", Pattern: routes + "/{name}", Scope: access.Admin, Typed: route.Typed(s.outbox.PutRoute), Summary: "Set a route of notifications"},
 		{Method: "DELETE", Pattern: routes + "/{name}", Scope: access.Admin, Typed: route.Typed(s.outbox.DeleteRoute), Summary: "Delete a route of notifications"},
 		{Method: "POST", Pattern: routes + "/{name}/test", Scope: access.Admin, Typed: route.Typed(s.outbox.TestRoute), Summary: "Send a test message through a route, at once"},
+	}
+}
+
+// accessRoutes are about who may come in and what they did.
+func (s *Server) accessRoutes() []route.Row {
+	const v1 = "/api/v1"
+	return []route.Row{
+		{Method: "GET", Pattern: v1 + "/me", Scope: access.Public, Handle: s.access.GetMe, Summary: "Tell who I am here, and how to log in", Doc: accessapi.DocMe},
+		{Method: "POST", Pattern: v1 + "/login", Scope: access.Public, Handle: s.access.PostLogin, Summary: "Change a token into a session's cookie", Doc: accessapi.DocLogin},
+		{Method: "POST", Pattern: v1 + "/logout", Scope: access.Public, Handle: s.access.PostLogout, Summary: "End the session", Doc: accessapi.DocLogout},
+		{Method: "GET", Pattern: v1 + "/oidc/start", Scope: access.Public, Handle: s.access.GetOIDCStart, Summary: "Go to the identity provider", Doc: accessapi.DocOIDCStart},
+		{Method: "GET", Pattern: v1 + "/oidc/callback", Scope: access.Public, Handle: s.access.GetOIDCCallback, Summary: "Come back from the identity provider", Doc: accessapi.DocOIDCCallback},
+		{Method: "GET", Pattern: v1 + "/tokens", Scope: access.Admin, Typed: route.Typed(s.access.ListTokens), Summary: "List tokens, without their secrets"},
+		{Method: "POST", Pattern: v1 + "/tokens", Scope: access.Admin, Typed: route.Typed(s.access.CreateToken), Summary: "Make a token; the answer is the only one with its secret"},
+		{Method: "DELETE", Pattern: v1 + "/tokens/{id}", Scope: access.Admin, Typed: route.Typed(s.access.RevokeToken), Summary: "Revoke a token"},
+		{Method: "GET", Pattern: v1 + "/settings", Scope: access.Read, Typed: route.Typed(s.getSettings), Summary: "Tell how this server was started"},
+		{Method: "GET", Pattern: v1 + "/troubled", Scope: access.Read, Typed: route.Typed(s.runs.ListTroubled), Summary: "List what the server could not do for single items, and tries again later"},
+		{Method: "GET", Pattern: v1 + "/audit", Scope: access.Admin, Typed: route.Typed(s.access.ListAudit), Summary: "List what people changed, newest first"},
 	}
 }

@@ -40,11 +40,11 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		ConnState:         s.agents.ConnState,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	s.trust(listener.Addr())
+	s.access.Trust(listener.Addr())
 	listener = s.conns.Listen(listener)
 	noting, stopNoting := context.WithCancel(context.WithoutCancel(ctx))
 	var notes sync.WaitGroup
-	notes.Go(func() { s.followTokens(noting) })
+	notes.Go(func() { s.access.FollowTokens(noting) })
 	defer func() { stopNoting(); notes.Wait() }()
 	served := make(chan error, 1)
 	go func() {

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/lease"
+	accessapi "stint.dev/stint/internal/server/access"
 	"stint.dev/stint/internal/server/conns"
 	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/httpio"
@@ -65,7 +65,7 @@ type Config struct {
 	TokenRevoked func(context.Context)
 	// Settings are shown on the page.
 	Settings Settings
-	// TLS makes the server speak it; see TLSConfig.
+	// TLS makes the server speak it; see access.TLSConfig.
 	TLS *tls.Config
 	// AgentCertificates asks agents for a client certificate, which the listener's TLS
 	// configuration verified.
@@ -74,7 +74,7 @@ type Config struct {
 	// have a path. Empty when nobody said.
 	PublicURL string
 	// OIDC lets people log in through an identity provider.
-	OIDC OIDC
+	OIDC accessapi.OIDC
 	// Notifier checks and tests routes of notifications; nil for a server that sends none.
 	Notifier outboxapi.Notifier
 	// PublicBadges answers the badges of jobs to everybody.
@@ -109,15 +109,10 @@ type Server struct {
 	agents      *conns.Agents
 	pending     pendingRequests
 	bodies      *shares.Shares // memory
-	tokens      *access.Tokens
 	ready       readiness
-	failures    *access.Failures
-	refusals    *access.Refusals
 	refusedRuns arrivals // of agents whose token was refused
-	logins      loginRate
-	owners      *access.Owners
-	oidc        *provider // nil: people log in with tokens only
 	pace        *pacer
+	access      *accessapi.Guard
 	runs        *runs.Runs
 	health      healthapi.Routes
 	outbox      *outboxapi.Outbox
@@ -125,7 +120,6 @@ type Server struct {
 	streams     *shares.Shares // places for live streams
 	turns       *shares.Shares // turns of those who read logs
 	conns       *conns.Places
-	rule        atomic.Pointer[access.Rule] // who needs no token; Serve sets it for its listener
 	metrics     *serverMetrics
 
 	// draining is set when the server begins to shut down; stopping is closed with it,
@@ -144,12 +138,7 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, store: shareReads(cfg.Store), log: cfg.Log, now: cfg.Now,
 		broker:      newBroker(),
 		ready:       newReadiness(),
-		tokens:      access.NewTokens(),
-		failures:    access.NewFailures(),
-		refusals:    access.NewRefusals(),
 		refusedRuns: arrivals{most: mostRefusals, at: map[attemptKey]time.Time{}},
-		logins:      newLoginRate(cfg.Now),
-		owners:      access.NewOwners(),
 		pace:        newPacer(cfg.BeatsPerSecond),
 		searches: shares.New(shares.Limits{
 			All: int64(cfg.Searches), Token: searchShare, Address: searchShare, Silence: searchSilence,
@@ -162,15 +151,10 @@ func New(cfg Config) (*Server, error) {
 		stopping: make(chan struct{}),
 	}
 	s.finder = httpio.Finder{Replies: httpio.Replies{Log: s.log}, Found: s.store}
-	if err := cfg.settings().Check(); err != nil {
+	var err error
+	if s.access, err = s.newGuard(); err != nil {
 		return nil, err
 	}
-	s.trust(nil)
-	provider, err := newProvider(cfg.OIDC, cfg.PublicURL)
-	if err != nil {
-		return nil, err
-	}
-	s.oidc = provider
 	s.agents = conns.NewAgents(cfg.Now, undrained{s})
 	s.metrics = newServerMetrics(s)
 	s.conns = conns.NewPlaces(cfg.MaxConnections, cfg.Log, s.metrics.connsRefused.Inc)
@@ -203,10 +187,18 @@ func (s *Server) ingested() (bytes, beats uint64, lag time.Duration) {
 	return s.metrics.appendBytes.Get(), s.metrics.beats.Get(), time.Duration(s.metrics.commitTook.Load())
 }
 
-// trust sets who needs no token on a listener; nil for none.
-func (s *Server) trust(listener net.Addr) {
-	rule := s.cfg.settings().Rule(listener)
-	s.rule.Store(&rule)
+// newGuard makes what decides who sent a request.
+func (s *Server) newGuard() (*accessapi.Guard, error) {
+	return accessapi.New(accessapi.Config{
+		Replies: s.finder.Replies, Store: s.store, Now: s.now, Rules: s.cfg.settings(),
+		AgentCertificates: s.cfg.AgentCertificates, AccessCheck: s.cfg.AccessCheck, PublicURL: s.cfg.PublicURL,
+		OIDC: s.cfg.OIDC, CopiedAt: s.copiedAt(), TokenRevoked: s.cfg.TokenRevoked,
+		WrongToken: func() { s.metrics.wrongTokens.Inc() },
+		RefusedRun: func(run string, attempt int) {
+			s.refusedRuns.note(lease.Beat{Run: run, Attempt: attempt, At: s.now()})
+		},
+		Pending: func(run string, attempt int) func() { return s.pending.begin(run, attempt, s.now()) },
+	})
 }
 
 // settings are what the configuration says about tokens.

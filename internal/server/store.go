@@ -7,6 +7,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
+	accessapi "stint.dev/stint/internal/server/access"
 	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/httpio"
 	outboxapi "stint.dev/stint/internal/server/outbox"
@@ -46,7 +47,7 @@ type Store interface {
 
 	httpio.RunStore
 	runs.Store
-	accessStore
+	accessapi.Store
 	outboxapi.Store
 	healthapi.Store
 

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/server"
+	accessapi "stint.dev/stint/internal/server/access"
 )
 
 // authority signs certificates for tests.
@@ -97,7 +98,7 @@ func (a *authority) client(name string) *http.Client {
 func TestAgentsShowACertificate(t *testing.T) {
 	ca, stranger := newAuthority(t), newAuthority(t)
 	cert, key, roots := ca.files(t.TempDir(), "server")
-	cfg, err := server.TLSConfig(cert, key, roots, slog.Default())
+	cfg, err := accessapi.TLSConfig(cert, key, roots, time.Now, slog.Default())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +178,7 @@ func TestTLSFilesThatCannotBeUsed(t *testing.T) {
 		"authorities not PEM":  {cert, key, key},
 		"certificate as a key": {cert, roots, ""},
 	} {
-		if _, err := server.TLSConfig(f[0], f[1], f[2], slog.Default()); err == nil || !strings.Contains(err.Error(), dir) {
+		if _, err := accessapi.TLSConfig(f[0], f[1], f[2], time.Now, slog.Default()); err == nil || !strings.Contains(err.Error(), dir) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server"
+	accessapi "stint.dev/stint/internal/server/access"
 )
 
 // asNobody sends a request from a process of the user nobody and returns the answer, head
@@ -72,7 +73,7 @@ func TestForwardedRequestsNeedAToken(t *testing.T) {
 
 // What asks everybody for a token asks also the server's own user.
 func TestConfigurationsThatAskEverybody(t *testing.T) {
-	oidc := server.OIDC{Issuer: "https://id.example", ClientID: "c", Grants: []string{"@example.org=read"}}
+	oidc := accessapi.OIDC{Issuer: "https://id.example", ClientID: "c", Grants: []string{"@example.org=read"}}
 	for name, cfg := range map[string]server.Config{
 		"require token":       {RequireToken: true},
 		"public URL":          {PublicURL: "https://stint.example.org"},

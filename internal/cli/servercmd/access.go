@@ -10,7 +10,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/cli/option"
-	"stint.dev/stint/internal/server"
+	accessapi "stint.dev/stint/internal/server/access"
 	"stint.dev/stint/internal/store"
 )
 
@@ -36,7 +36,7 @@ type accessOptions struct {
 	PublicURL         string
 	TLS               *tls.Config
 	AgentCertificates bool
-	OIDC              server.OIDC
+	OIDC              accessapi.OIDC
 	// TokenFiles are the places for the secret of the first token; FirstToken is called
 	// with it when it can be written to none of them.
 	TokenFiles []string
@@ -47,7 +47,7 @@ func (p *program) access(opts *option.Set, so store.Options, log *slog.Logger) (
 	a := accessOptions{
 		RequireToken: opts.On("require-token"), Insecure: opts.On("insecure"), TrustLocal: opts.On("trust-local"), Hosts: opts.List("allow-host"),
 		PublicURL: strings.TrimRight(opts.Text("public-url"), "/"), AgentCertificates: opts.Text("client-ca") != "",
-		OIDC: server.OIDC{
+		OIDC: accessapi.OIDC{
 			Issuer: opts.Text("oidc-issuer"), ClientID: opts.Text("oidc-client-id"),
 			ClientSecret: opts.Text("oidc-client-secret"), Grants: opts.List("oidc-grant"),
 		},
@@ -69,7 +69,7 @@ func (p *program) access(opts *option.Set, so store.Options, log *slog.Logger) (
 	case cert == "" && a.AgentCertificates:
 		return a, option.Usagef("--client-ca needs --tls-cert and --tls-key: client certificates are shown over TLS")
 	case cert != "":
-		cfg, err := server.TLSConfig(cert, key, opts.Text("client-ca"), log)
+		cfg, err := accessapi.TLSConfig(cert, key, opts.Text("client-ca"), time.Now, log)
 		if err != nil {
 			return a, err
 		}

@@ -1,7 +1,6 @@
-package server
+package access
 
 import (
-	"cmp"
 	"net/http"
 	"time"
 
@@ -28,13 +27,13 @@ type meAnswer struct {
 	CopiedAt *time.Time `json:"copied_at,omitempty" doc:"When the restored copy was made that this server works on; absent on an original"`
 }
 
-// postLogin changes a token into a session. A wrong one counts as a wrong guess.
-func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
+// PostLogin changes a token into a session. A wrong one counts as a wrong guess.
+func (s *Guard) PostLogin(w http.ResponseWriter, r *http.Request) {
 	var body loginRequest
 	r.Body = http.MaxBytesReader(w, r.Body, loginBody)
 	err := httpio.ReadJSON(r, `a login such as {"token":"stint_…"}`, true, &body)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	a, err := s.identifyToken(r, body.Token)
@@ -51,7 +50,7 @@ func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
 		if p := httpio.AsProblem(err); p.Status == http.StatusForbidden {
 			s.refused(r, p.Detail)
 		}
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	a.Via = access.ViaSession
@@ -59,45 +58,33 @@ func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
 	httpio.Answer(w, s.me(a))
 }
 
-// postLogout ends the session of the cookie; without one it changes nothing.
-func (s *Server) postLogout(w http.ResponseWriter, r *http.Request) {
+// PostLogout ends the session of the cookie; without one it changes nothing.
+func (s *Guard) PostLogout(w http.ResponseWriter, r *http.Request) {
 	if err := s.endSession(r.Context(), r); err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	http.SetCookie(w, s.cookie(r, sessionCookie, "", -time.Second))
 	httpio.Answer(w, s.me(access.Caller{Via: access.ViaNone}))
 }
 
-// getMe answers also whoever still has to log in: the page asks it first.
-func (s *Server) getMe(w http.ResponseWriter, r *http.Request) {
+// GetMe answers also whoever still has to log in: the page asks it first.
+func (s *Guard) GetMe(w http.ResponseWriter, r *http.Request) {
 	a, err := s.identify(r)
 	if err != nil && httpio.AsProblem(err).Status == http.StatusUnauthorized {
 		a, err = access.Caller{Via: access.ViaNone}, nil // a session that has ended is nobody's
 	}
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	httpio.Answer(w, s.me(a))
 }
 
-func (s *Server) me(a access.Caller) meAnswer {
-	out := meAnswer{Name: a.Name, Scope: string(a.Scope), Via: a.Via, Login: []string{access.ViaToken}, CopiedAt: s.copiedAt()}
+func (s *Guard) me(a access.Caller) meAnswer {
+	out := meAnswer{Name: a.Name, Scope: string(a.Scope), Via: a.Via, Login: []string{access.ViaToken}, CopiedAt: s.CopiedAt}
 	if s.oidc != nil {
 		out.Login = append(out.Login, access.ViaOIDC)
 	}
 	return out
-}
-
-// audit writes down what a person did. What was done is done: an entry that cannot be
-// written is an error in the log, not one of the request.
-func (s *Server) audit(r *http.Request, a access.Caller, action string, status int) {
-	e := access.AuditEntry{
-		At: s.now().UTC(), Who: a.Name, Via: a.Via, Address: httpio.RemoteHost(r), Action: action, Target: r.URL.Path, Status: status,
-	}
-	s.log.Info(action, "who", cmp.Or(e.Who, "-"), "via", e.Via, "from", e.Address, "target", e.Target, "status", e.Status)
-	if err := s.store.Audit(r.Context(), e); err != nil {
-		s.log.Error("could not write to the audit log", "who", e.Who, "action", action, "target", e.Target, "error", err)
-	}
 }

@@ -1,4 +1,4 @@
-package server
+package access
 
 import (
 	"context"
@@ -13,7 +13,6 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
-	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/conns"
 	"stint.dev/stint/internal/server/httpio"
@@ -39,16 +38,16 @@ func bearer(r *http.Request) (secret string, brought bool) {
 }
 
 // findToken returns the token of a secret, or an *query.NotFoundError.
-func (s *Server) findToken(ctx context.Context, secret string) (access.Token, error) {
+func (s *Guard) findToken(ctx context.Context, secret string) (access.Token, error) {
 	if !access.MayBeToken(secret) {
 		return access.Token{}, &query.NotFoundError{What: "token"}
 	}
-	now, hash := s.now(), access.Hash(secret)
+	now, hash := s.Now(), access.Hash(secret)
 	if t, ok := s.tokens.Get(hash, now); ok {
 		return t, nil
 	}
 	revoked := s.tokens.Revoked()
-	t, err := s.store.TokenByHash(ctx, hash)
+	t, err := s.Store.TokenByHash(ctx, hash)
 	if err != nil {
 		return access.Token{}, err
 	}
@@ -66,9 +65,9 @@ const (
 	mostUses    = 200
 )
 
-// followTokens looks whether tokens were revoked, and writes down when they were used, until ctx
+// FollowTokens looks whether tokens were revoked, and writes down when they were used, until ctx
 // ends.
-func (s *Server) followTokens(ctx context.Context) {
+func (s *Guard) FollowTokens(ctx context.Context) {
 	tick := time.NewTicker(tokensEvery)
 	defer tick.Stop()
 	for {
@@ -76,11 +75,11 @@ func (s *Server) followTokens(ctx context.Context) {
 		select {
 		case <-tick.C:
 			s.writeUses(ctx, mostUses)
-			for addr, times := range s.refusals.Due(s.now()) {
+			for addr, times := range s.refusals.Due(s.Now()) {
 				s.reportRefused(ctx, prefixText(addr), "the same as before", "", times)
 			}
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTime)
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 			defer cancel()
 			s.writeUses(last, math.MaxInt)
 			return
@@ -90,29 +89,29 @@ func (s *Server) followTokens(ctx context.Context) {
 
 // refused reports a refused log-in or token in the log and the audit log: the first of an
 // address at once, further ones once a minute.
-func (s *Server) refused(r *http.Request, why string) {
+func (s *Guard) refused(r *http.Request, why string) {
 	run := r.PathValue("run")
 	if attempt, err := strconv.Atoi(r.PathValue("attempt")); err == nil && index.CheckAddress(run, attempt) == nil {
-		s.refusedRuns.note(lease.Beat{Run: run, Attempt: attempt, At: s.now()})
+		s.RefusedRun(run, attempt)
 	}
-	if times := s.refusals.Count(conns.AddressOf(r), s.now()); times > 0 {
+	if times := s.refusals.Count(conns.AddressOf(r), s.Now()); times > 0 {
 		s.reportRefused(r.Context(), httpio.RemoteHost(r), why, r.URL.Path, times)
 	}
 }
 
-func (s *Server) reportRefused(ctx context.Context, address, why, target string, times int) {
-	s.log.Warn("a log-in or token was refused", "address", address, "why", why, "times", times)
+func (s *Guard) reportRefused(ctx context.Context, address, why, target string, times int) {
+	s.Log.Warn("a log-in or token was refused", "address", address, "why", why, "times", times)
 	action := "refused"
 	if times > 1 {
 		action = fmt.Sprintf("refused, %d times", times)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 	defer cancel()
-	err := s.store.Audit(ctx, access.AuditEntry{
-		At: s.now().UTC(), Via: access.ViaNone, Address: address, Action: action, Target: target, Status: http.StatusUnauthorized,
+	err := s.Store.Audit(ctx, access.AuditEntry{
+		At: s.Now().UTC(), Via: access.ViaNone, Address: address, Action: action, Target: target, Status: http.StatusUnauthorized,
 	})
 	if err != nil {
-		s.log.Error("could not write to the audit log", "action", action, "address", address, "error", err)
+		s.Log.Error("could not write to the audit log", "action", action, "address", address, "error", err)
 	}
 }
 
@@ -126,31 +125,31 @@ func prefixText(p netip.Prefix) string {
 
 // checkTokens looks whether tokens were revoked. While the database does not say, requests look
 // up their tokens themselves.
-func (s *Server) checkTokens(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
+func (s *Guard) checkTokens(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()
-	now := s.now()
-	if revoked, err := s.store.RevokedTokens(ctx); err == nil {
+	now := s.Now()
+	if revoked, err := s.Store.RevokedTokens(ctx); err == nil {
 		s.tokens.Checked(revoked, now)
 	}
 }
 
 // writeUses writes down when tokens were used. One that cannot be written is lost: no
 // request is refused because of it.
-func (s *Server) writeUses(ctx context.Context, most int) {
+func (s *Guard) writeUses(ctx context.Context, most int) {
 	used := s.tokens.TakeUsed(most)
 	if len(used) == 0 {
 		return
 	}
-	if err := s.store.TouchTokens(ctx, used); err != nil && ctx.Err() == nil {
-		s.log.Warn("could not note that tokens were used", "tokens", len(used), "error", err)
+	if err := s.Store.TouchTokens(ctx, used); err != nil && ctx.Err() == nil {
+		s.Log.Warn("could not note that tokens were used", "tokens", len(used), "error", err)
 	}
 }
 
-// checkHost refuses a request that needs a token only because of the name that it is
+// CheckHost refuses a request that needs a token only because of the name that it is
 // addressed to. Otherwise any web page could point its own name at the loopback address
 // and read everything.
-func (s *Server) checkHost(r *http.Request) error {
+func (s *Guard) CheckHost(r *http.Request) error {
 	if s.rule.Load().AnswersTo(r.Host) || r.Header.Get("Authorization") != "" || s.doubt(r) != access.ForeignHost {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package server
+package access
 
 import (
 	"crypto/tls"
@@ -18,7 +18,7 @@ const certificateLook = 5 * time.Second
 // again when its files change; a pair that does not fit is logged and the old one stays.
 // clientCA, which may be empty, names the authorities of agents' certificates: who shows
 // one must show a good one, and Config.AgentCertificates says who must show one.
-func TLSConfig(certFile, keyFile, clientCA string, log *slog.Logger) (*tls.Config, error) {
+func TLSConfig(certFile, keyFile, clientCA string, now func() time.Time, log *slog.Logger) (*tls.Config, error) {
 	c := &certificate{certFile: certFile, keyFile: keyFile, log: log}
 	if err := c.load(); err != nil {
 		return nil, err
@@ -26,7 +26,7 @@ func TLSConfig(certFile, keyFile, clientCA string, log *slog.Logger) (*tls.Confi
 	cfg := &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return c.current(time.Now()), nil
+			return c.current(now()), nil
 		},
 	}
 	if clientCA == "" {

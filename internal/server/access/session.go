@@ -1,4 +1,4 @@
-package server
+package access
 
 import (
 	"context"
@@ -24,13 +24,13 @@ const (
 )
 
 // identifySession finds out whose session a cookie names.
-func (s *Server) identifySession(r *http.Request, secret string) (access.Caller, error) {
+func (s *Guard) identifySession(r *http.Request, secret string) (access.Caller, error) {
 	if len(secret) > 256 {
 		return access.Caller{}, httpio.NewProblem(http.StatusUnauthorized, "the session is not known here: log in again")
 	}
-	now := s.now()
+	now := s.Now()
 	hash := access.Hash(secret)
-	n, err := s.store.SessionByHash(r.Context(), hash)
+	n, err := s.Store.SessionByHash(r.Context(), hash)
 	var notFound *query.NotFoundError
 	switch {
 	case errors.As(err, &notFound):
@@ -49,8 +49,8 @@ func (s *Server) identifySession(r *http.Request, secret string) (access.Caller,
 	}
 	if now.Sub(n.UsedAt) >= sessionTouch {
 		// A request is not refused because its session could not be made longer.
-		if err := s.store.TouchSession(r.Context(), hash, now, now.Add(sessionIdle)); err != nil {
-			s.log.Warn("could not note that a session was used", "who", n.Who, "error", err)
+		if err := s.Store.TouchSession(r.Context(), hash, now, now.Add(sessionIdle)); err != nil {
+			s.Log.Warn("could not note that a session was used", "who", n.Who, "error", err)
 		}
 	}
 	return a, nil
@@ -59,13 +59,13 @@ func (s *Server) identifySession(r *http.Request, secret string) (access.Caller,
 // beginSession logs somebody in and hands their browser the cookie. A session that the
 // browser had ends. identity is what the identity provider says of the person; empty for
 // a login with a token.
-func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, a access.Caller, identity string) error {
+func (s *Guard) beginSession(w http.ResponseWriter, r *http.Request, a access.Caller, identity string) error {
 	if err := s.endSession(r.Context(), r); err != nil {
 		return err
 	}
-	now := s.now().UTC()
+	now := s.Now().UTC()
 	secret := access.NewSecret()
-	err := s.store.CreateSession(r.Context(), access.Session{
+	err := s.Store.CreateSession(r.Context(), access.Session{
 		Hash: access.Hash(secret), Who: a.Name, Scope: string(a.Scope), Via: a.Via, Token: a.Token, Identity: identity,
 		CreatedAt: now, ExpiresAt: now.Add(sessionIdle), UsedAt: now,
 	})
@@ -77,33 +77,33 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, a access.C
 }
 
 // endSession ends the session of a request's cookie, if it has one.
-func (s *Server) endSession(ctx context.Context, r *http.Request) error {
+func (s *Guard) endSession(ctx context.Context, r *http.Request) error {
 	c, err := r.Cookie(s.cookieName(r, sessionCookie))
 	if err != nil {
 		return nil //nolint:nilerr // no cookie, no session
 	}
-	return s.store.EndSession(ctx, access.Hash(c.Value))
+	return s.Store.EndSession(ctx, access.Hash(c.Value))
 }
 
 // cookie makes a cookie that scripts cannot read and other sites cannot send along with a
 // write. Lax and not Strict: a link in a chat to a run must find the person logged in.
-func (s *Server) cookie(r *http.Request, name, value string, life time.Duration) *http.Cookie {
+func (s *Guard) cookie(r *http.Request, name, value string, life time.Duration) *http.Cookie {
 	return &http.Cookie{
 		Name: s.cookieName(r, name), Value: value, Path: "/", MaxAge: int(life.Seconds()),
 		HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		Secure: s.secure(r),
+		Secure: s.Secure(r),
 	}
 }
 
-// secure reports whether the browser speaks TLS, with the server or with a proxy before it.
-func (s *Server) secure(r *http.Request) bool {
-	return r.TLS != nil || strings.HasPrefix(s.cfg.PublicURL, "https://")
+// Secure reports whether the browser speaks TLS, with the server or with a proxy before it.
+func (s *Guard) Secure(r *http.Request) bool {
+	return r.TLS != nil || strings.HasPrefix(s.PublicURL, "https://")
 }
 
 // cookieName is what a cookie is called: under TLS so that browsers take it only from this
 // very host, and only over TLS.
-func (s *Server) cookieName(r *http.Request, name string) string {
-	if s.secure(r) {
+func (s *Guard) cookieName(r *http.Request, name string) string {
+	if s.Secure(r) {
 		return "__Host-" + name
 	}
 	return name

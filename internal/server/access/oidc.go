@@ -1,4 +1,4 @@
-package server
+package access
 
 import (
 	"context"
@@ -138,25 +138,25 @@ func (p *provider) identify(n access.Session) (access.Caller, error) {
 	return access.Caller{Name: n.Who, Scope: scope, Via: access.ViaOIDC}, nil
 }
 
-// getOIDCStart sends a browser to the identity provider.
-func (s *Server) getOIDCStart(w http.ResponseWriter, r *http.Request) {
+// GetOIDCStart sends a browser to the identity provider.
+func (s *Guard) GetOIDCStart(w http.ResponseWriter, r *http.Request) {
 	if s.oidc == nil {
-		s.fail(w, r, httpio.NewProblem(http.StatusNotFound, "this server has no identity provider: log in with a token"))
+		s.Fail(w, r, httpio.NewProblem(http.StatusNotFound, "this server has no identity provider: log in with a token"))
 		return
 	}
 	if err := s.logins.begin(r); err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
-	known, err := s.oidc.discover(r.Context(), s.now)
+	known, err := s.oidc.discover(r.Context(), s.Now)
 	if err != nil {
 		s.loginFailed(w, r, loginUnavailable, "the identity provider does not answer", err)
 		return
 	}
 	browser := loginSecret(access.NewSecret())
-	l := access.Login{Hash: access.Hash(browser.state()), ReturnTo: localPath(r.URL.Query().Get("return_to")), ExpiresAt: s.now().Add(loginTime)}
-	if err := s.store.BeginLogin(r.Context(), l, s.now()); err != nil {
-		s.fail(w, r, err)
+	l := access.Login{Hash: access.Hash(browser.state()), ReturnTo: localPath(r.URL.Query().Get("return_to")), ExpiresAt: s.Now().Add(loginTime)}
+	if err := s.Store.BeginLogin(r.Context(), l, s.Now()); err != nil {
+		s.Fail(w, r, err)
 		return
 	}
 	http.SetCookie(w, s.cookie(r, loginCookie, string(browser), loginTime))
@@ -182,11 +182,11 @@ func (l loginSecret) derive(purpose string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// getOIDCCallback takes back a browser from the identity provider. Its state must be the
+// GetOIDCCallback takes back a browser from the identity provider. Its state must be the
 // one that this very browser was sent away with.
-func (s *Server) getOIDCCallback(w http.ResponseWriter, r *http.Request) {
+func (s *Guard) GetOIDCCallback(w http.ResponseWriter, r *http.Request) {
 	if s.oidc == nil {
-		s.fail(w, r, httpio.NewProblem(http.StatusNotFound, "this server has no identity provider: log in with a token"))
+		s.Fail(w, r, httpio.NewProblem(http.StatusNotFound, "this server has no identity provider: log in with a token"))
 		return
 	}
 	q := r.URL.Query()
@@ -197,7 +197,7 @@ func (s *Server) getOIDCCallback(w http.ResponseWriter, r *http.Request) {
 	}
 	browser := loginSecret(c.Value)
 	http.SetCookie(w, s.cookie(r, loginCookie, "", -time.Second))
-	l, err := s.store.TakeLogin(r.Context(), access.Hash(browser.state()), s.now())
+	l, err := s.Store.TakeLogin(r.Context(), access.Hash(browser.state()), s.Now())
 	if err != nil {
 		s.loginFailed(w, r, loginExpired, "the login took too long, or came back twice: try again", err)
 		return
@@ -206,7 +206,7 @@ func (s *Server) getOIDCCallback(w http.ResponseWriter, r *http.Request) {
 		s.loginFailed(w, r, loginRefused, "the identity provider refused: "+httpio.Printable(code+" "+q.Get("error_description")), nil)
 		return
 	}
-	identity, err := s.oidc.exchange(r.Context(), q.Get("code"), browser, s.now)
+	identity, err := s.oidc.exchange(r.Context(), q.Get("code"), browser, s.Now)
 	if err != nil {
 		s.loginFailed(w, r, loginUnverified, "what the identity provider sent could not be verified", err)
 		return
@@ -221,7 +221,7 @@ func (s *Server) getOIDCCallback(w http.ResponseWriter, r *http.Request) {
 		err = s.beginSession(w, r, who, string(stored))
 	}
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	s.audit(r, who, "log in", http.StatusOK)
@@ -274,7 +274,7 @@ const (
 
 // loginFailed sends the browser back to the page, which says why. The details are for the
 // server's own log.
-func (s *Server) loginFailed(w http.ResponseWriter, r *http.Request, code loginError, why string, err error) {
+func (s *Guard) loginFailed(w http.ResponseWriter, r *http.Request, code loginError, why string, err error) {
 	if err != nil {
 		why := fmt.Sprintf("%s: %v", why, err)
 		s.refused(r, why)

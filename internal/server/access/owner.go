@@ -1,4 +1,4 @@
-package server
+package access
 
 import (
 	"context"
@@ -12,15 +12,15 @@ import (
 // A token with the scope agent may write only to runs that it began: a token that leaks
 // from one machine cannot forge the runs of another. Who may administer may write to any.
 
-// own makes sure that who sent a request may write to a run. The first token that writes
+// Own makes sure that who sent a request may write to a run. The first token that writes
 // to a new run owns it; an owner that was revoked or expired gives it to the next. A run
 // that was begun without a token of the scope agent has no owner and gets none.
-func (s *Server) own(ctx context.Context, run string) error {
+func (s *Guard) Own(ctx context.Context, run string) error {
 	a := access.CallerOf(ctx)
 	if a.Token == "" || a.Scope != access.Agent || s.owners.Has(run, a.Token) {
 		return nil
 	}
-	owner, err := s.store.ClaimRun(ctx, run, a.Token, s.now())
+	owner, err := s.Store.ClaimRun(ctx, run, a.Token, s.Now())
 	if err != nil {
 		return fmt.Errorf("look up who began run %s: %w", run, err)
 	}
@@ -33,10 +33,4 @@ func (s *Server) own(ctx context.Context, run string) error {
 	}
 	s.owners.Put(run, a.Token)
 	return nil
-}
-
-// ownAttempt is own for a request by which the agent of an attempt is known to live.
-func (s *Server) ownAttempt(ctx context.Context, run string, attempt int) error {
-	defer s.pending.begin(run, attempt, s.now())()
-	return s.own(ctx, run)
 }

@@ -1,4 +1,4 @@
-package server
+package access
 
 import (
 	"context"
@@ -17,36 +17,10 @@ import (
 	"stint.dev/stint/job"
 )
 
-// accessStore is what access needs of the database.
-type accessStore interface {
-	CreateToken(ctx context.Context, t access.Token) error
-	Tokens(ctx context.Context) ([]access.Token, error)
-	TokenByHash(ctx context.Context, hash []byte) (access.Token, error)
-	TouchTokens(ctx context.Context, used map[string]time.Time) error
-	RevokeToken(ctx context.Context, id string) error
-	// RevokedTokens returns how many tokens were revoked so far, by any server.
-	RevokedTokens(ctx context.Context) (int64, error)
-
-	CreateSession(ctx context.Context, n access.Session) error
-	SessionByHash(ctx context.Context, hash []byte) (access.Session, error)
-	TouchSession(ctx context.Context, hash []byte, at, expires time.Time) error
-	EndSession(ctx context.Context, hash []byte) error
-
-	BeginLogin(ctx context.Context, l access.Login, now time.Time) error
-	TakeLogin(ctx context.Context, hash []byte, now time.Time) (access.Login, error)
-
-	// ClaimRun makes a token the owner of a new run, or of one whose owner is no longer
-	// valid, and returns the owner: empty for a run that was begun without one.
-	ClaimRun(ctx context.Context, run, token string, now time.Time) (owner string, err error)
-
-	Audit(ctx context.Context, e access.AuditEntry) error
-	AuditLog(ctx context.Context, before int64, limit int) ([]access.AuditEntry, error)
-}
-
-// authorize decides who sent a request and whether they may use a route. The error is a
+// Authorize decides who sent a request and whether they may use a route. The error is a
 // *httpio.Problem, or one of the store.
-func (s *Server) authorize(r *http.Request, rt route.Row) (access.Caller, error) {
-	if rt.Scope == access.Agent && s.cfg.AgentCertificates && (r.TLS == nil || len(r.TLS.VerifiedChains) == 0) {
+func (s *Guard) Authorize(r *http.Request, rt route.Row) (access.Caller, error) {
+	if rt.Scope == access.Agent && s.AgentCertificates && (r.TLS == nil || len(r.TLS.VerifiedChains) == 0) {
 		return access.Caller{}, httpio.NewProblem(http.StatusUnauthorized,
 			"this server takes journals only from agents that show a client certificate: give the agent --tls-cert and --tls-key")
 	}
@@ -54,7 +28,7 @@ func (s *Server) authorize(r *http.Request, rt route.Row) (access.Caller, error)
 		return access.Caller{Via: access.ViaNone}, nil
 	}
 	if run, attempt, err := httpio.AttemptOf(r); rt.Scope == access.Agent && err == nil {
-		defer s.pending.begin(run, attempt, s.now())()
+		defer s.Pending(run, attempt)()
 	}
 	a, err := s.identify(r)
 	if err != nil {
@@ -71,16 +45,16 @@ func (s *Server) authorize(r *http.Request, rt route.Row) (access.Caller, error)
 	return a, nil
 }
 
-// whileAllowed returns the request with a context that ends when who sent it may no longer
+// WhileAllowed returns the request with a context that ends when who sent it may no longer
 // use the route: a stream must not outlive its token, session or grant. The function must
 // be called at the end.
-func (s *Server) whileAllowed(rt route.Row, r *http.Request) (*http.Request, func()) {
+func (s *Guard) WhileAllowed(rt route.Row, r *http.Request) (*http.Request, func()) {
 	ctx, end := context.WithCancel(r.Context())
 	r = r.WithContext(ctx)
 	var mu sync.Mutex // of timer
 	var timer *time.Timer
 	check := func() {
-		_, err := s.authorize(r, rt)
+		_, err := s.Authorize(r, rt)
 		var refused *httpio.Problem
 		if errors.As(err, &refused) && refused.Status != http.StatusTooManyRequests {
 			end()
@@ -89,12 +63,12 @@ func (s *Server) whileAllowed(rt route.Row, r *http.Request) (*http.Request, fun
 		mu.Lock()
 		defer mu.Unlock()
 		if ctx.Err() == nil {
-			timer.Reset(s.cfg.AccessCheck)
+			timer.Reset(s.AccessCheck)
 		}
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	timer = time.AfterFunc(s.cfg.AccessCheck, check)
+	timer = time.AfterFunc(s.AccessCheck, check)
 	return r, func() {
 		end()
 		mu.Lock()
@@ -106,7 +80,7 @@ func (s *Server) whileAllowed(rt route.Row, r *http.Request) (*http.Request, fun
 // identify finds out who sent a request: the bearer of a token, of a session's cookie, or
 // somebody with neither, whose scope is Public unless their connection is trusted. A token
 // or session that is wrong is an error, also where none is needed.
-func (s *Server) identify(r *http.Request) (access.Caller, error) {
+func (s *Guard) identify(r *http.Request) (access.Caller, error) {
 	secret, brought := bearer(r)
 	if brought {
 		return s.identifyToken(r, secret)
@@ -128,18 +102,18 @@ func (s *Server) identify(r *http.Request) (access.Caller, error) {
 }
 
 // doubt is why a request without a token is not trusted.
-func (s *Server) doubt(r *http.Request) access.Doubt {
+func (s *Guard) doubt(r *http.Request) access.Doubt {
 	return s.rule.Load().Judge(func() access.Peer { return conns.PeerOf(r) }, os.Geteuid(), r.Host, r.Header)
 }
 
-func (s *Server) identifyToken(r *http.Request, secret string) (access.Caller, error) {
-	now := s.now()
+func (s *Guard) identifyToken(r *http.Request, secret string) (access.Caller, error) {
+	now := s.Now()
 	from := conns.AddressOf(r)
 	t, err := s.findToken(r.Context(), secret)
 	var notFound *query.NotFoundError
 	switch {
 	case errors.As(err, &notFound):
-		s.metrics.wrongTokens.Inc()
+		s.WrongToken()
 		s.refused(r, "the token is not known")
 		if wait := s.failures.Wait(from, now); wait > 0 {
 			return access.Caller{}, httpio.Busy(http.StatusTooManyRequests, wait, "the token is not known here, and too many wrong ones came from this address: wait")

@@ -1,0 +1,80 @@
+package access
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/server/route"
+	"stint.dev/stint/job"
+)
+
+// tokensAnswer lists tokens without their secrets, which nobody knows any more.
+type tokensAnswer struct {
+	Tokens []access.Token `json:"tokens"`
+}
+
+func (s *Guard) ListTokens(ctx context.Context, _ *struct{}) (*route.Answer[tokensAnswer], error) {
+	s.writeUses(ctx, math.MaxInt) // so that the list is up to date
+	tokens, err := s.Store.Tokens(ctx)
+	if err != nil {
+		return nil, s.Internal(ctx, "list tokens", err)
+	}
+	return route.OK(tokensAnswer{tokens})
+}
+
+type createTokenIn struct {
+	Body struct {
+		Name           string  `json:"name" doc:"What the token is for"`
+		Scope          string  `json:"scope" enum:"agent,read,write,admin"`
+		ExpiresSeconds float64 `json:"expires_seconds,omitempty" minimum:"0" maximum:"3153600000" doc:"How long it is valid; 0 for ever"`
+	}
+}
+
+// createdToken is the only answer that holds a secret.
+type createdToken struct {
+	Secret string `json:"token" doc:"The secret. It is shown this once"`
+	access.Token
+}
+
+func (s *Guard) CreateToken(ctx context.Context, in *createTokenIn) (*route.Answer[createdToken], error) {
+	now := s.Now()
+	var expires time.Time
+	if sec := in.Body.ExpiresSeconds; sec > 0 {
+		expires = now.Add(time.Duration(sec * float64(time.Second)))
+	}
+	secret, t, err := access.NewToken(in.Body.Name, access.Scope(in.Body.Scope), expires, now)
+	if err == nil {
+		err = s.Store.CreateToken(ctx, t)
+	}
+	if err != nil {
+		return nil, s.Internal(ctx, "create a token", err)
+	}
+	return route.OK(createdToken{secret, t})
+}
+
+type revokeTokenIn struct {
+	ID string `path:"id" doc:"The token's id"`
+}
+
+// RevokeToken makes a token invalid. Other servers on the same database may remember it
+// for a few seconds more.
+func (s *Guard) RevokeToken(ctx context.Context, in *revokeTokenIn) (*struct{}, error) {
+	if _, err := uuid.Parse(in.ID); err != nil {
+		return nil, httpio.NewProblem(http.StatusNotFound, "there is no token %s", job.Quote(in.ID))
+	}
+	if err := s.Store.RevokeToken(ctx, in.ID); err != nil {
+		return nil, s.Internal(ctx, fmt.Sprintf("revoke token %s", in.ID), err)
+	}
+	s.tokens.Forget(in.ID)
+	if s.TokenRevoked != nil {
+		s.TokenRevoked(ctx)
+	}
+	return nil, nil //nolint:nilnil // huma answers 204
+}
