@@ -162,7 +162,7 @@ func (s *Server) beginCompat(ctx context.Context, id, name, host string, call co
 	if err != nil {
 		return err
 	}
-	_, err = s.committer.append(ctx, index.Append{Run: id, Attempt: 1, Data: j, At: now})
+	_, err = s.intake.Append(ctx, index.Append{Run: id, Attempt: 1, Data: j, At: now})
 	return err
 }
 
@@ -187,13 +187,13 @@ func (s *Server) endCompat(ctx context.Context, id string, now time.Time, o job.
 	if err := w.Finish(now, journal.Final{Outcome: o}); err != nil {
 		return err
 	}
-	_, err = s.committer.append(ctx, index.Append{Run: id, Attempt: 1, Offset: was.Size, Data: j, At: now})
+	_, err = s.intake.Append(ctx, index.Append{Run: id, Attempt: 1, Offset: was.Size, Data: j, At: now})
 	return err
 }
 
 // beatCompat renews the lease of a run.
 func (s *Server) beatCompat(ctx context.Context, id string, now time.Time, length time.Duration) error {
-	_, err := s.committer.beat(ctx, lease.Beat{
+	_, err := s.intake.Beat(ctx, lease.Beat{
 		Run: id, Attempt: 1, At: now, Lease: length,
 		Heartbeat: job.Heartbeat{SentAt: now.UTC(), OutputAgeMS: -1, PeriodMS: (length / compatBeats).Milliseconds()},
 	})

@@ -6,6 +6,7 @@ import (
 	"stint.dev/stint/internal/access"
 	accessapi "stint.dev/stint/internal/server/access"
 	healthapi "stint.dev/stint/internal/server/health"
+	"stint.dev/stint/internal/server/intake"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/internal/server/runs"
 )
@@ -26,16 +27,16 @@ func (s *Server) runRoutes() []route.Row {
 	return []route.Row{
 		// Agents.
 		{
-			Method: "POST", Pattern: attempt + "/journal", Scope: access.Agent, Handle: s.postJournal, Body: maxAppend,
-			Summary: "Append journal bytes at an offset", Doc: docPostJournal,
+			Method: "POST", Pattern: attempt + "/journal", Scope: access.Agent, Handle: s.intake.PostJournal, Body: intake.MaxAppend,
+			Summary: "Append journal bytes at an offset", Doc: intake.DocPostJournal,
 		},
 		{
 			Method: "GET", Pattern: attempt + "/journal", Scope: access.Read, Handle: s.getJournal, Stream: true,
 			Summary: "Download journal bytes from an offset", Doc: docGetJournal,
 		},
 		{
-			Method: "POST", Pattern: beat, Scope: access.Agent, Handle: s.postHeartbeat,
-			Summary: "Renew the lease of an attempt", Doc: docHeartbeat,
+			Method: "POST", Pattern: beat, Scope: access.Agent, Handle: s.intake.PostHeartbeat,
+			Summary: "Renew the lease of an attempt", Doc: intake.DocHeartbeat,
 		},
 
 		// Reading.

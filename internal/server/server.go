@@ -16,6 +16,7 @@ import (
 	"stint.dev/stint/internal/server/conns"
 	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/httpio"
+	"stint.dev/stint/internal/server/intake"
 	outboxapi "stint.dev/stint/internal/server/outbox"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/internal/server/runs"
@@ -90,7 +91,7 @@ type Config struct {
 	Extension func() health.Extension
 }
 
-// Server answers HTTP. It owns one goroutine, the committer's; Close ends it.
+// Server answers HTTP. It owns the goroutines of its intake; Close ends them.
 type Server struct {
 	cfg     Config
 	store   Store
@@ -104,23 +105,19 @@ type Server struct {
 	// pageStyles is the source of the styles in page.
 	pageStyles string
 
-	committer   *committer
-	broker      *broker
-	agents      *conns.Agents
-	pending     pendingRequests
-	bodies      *shares.Shares // memory
-	ready       readiness
-	refusedRuns arrivals // of agents whose token was refused
-	pace        *pacer
-	access      *accessapi.Guard
-	runs        *runs.Runs
-	health      healthapi.Routes
-	outbox      *outboxapi.Outbox
-	searches    *shares.Shares // places for searches and replays under way
-	streams     *shares.Shares // places for live streams
-	turns       *shares.Shares // turns of those who read logs
-	conns       *conns.Places
-	metrics     *serverMetrics
+	broker   *broker
+	agents   *conns.Agents
+	ready    readiness
+	access   *accessapi.Guard
+	intake   *intake.Intake
+	runs     *runs.Runs
+	health   healthapi.Routes
+	outbox   *outboxapi.Outbox
+	searches *shares.Shares // places for searches and replays under way
+	streams  *shares.Shares // places for live streams
+	turns    *shares.Shares // turns of those who read logs
+	conns    *conns.Places
+	metrics  *serverMetrics
 
 	// draining is set when the server begins to shut down; stopping is closed with it,
 	// so that handlers that would never end by themselves do.
@@ -128,7 +125,7 @@ type Server struct {
 	stopping chan struct{}
 }
 
-// New makes a server and starts its committer.
+// New makes a server and starts its intake.
 func New(cfg Config) (*Server, error) {
 	if cfg.Store == nil {
 		return nil, errors.New("make server: it needs a store")
@@ -136,18 +133,13 @@ func New(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults()
 	s := &Server{
 		cfg: cfg, store: shareReads(cfg.Store), log: cfg.Log, now: cfg.Now,
-		broker:      newBroker(),
-		ready:       newReadiness(),
-		refusedRuns: arrivals{most: mostRefusals, at: map[attemptKey]time.Time{}},
-		pace:        newPacer(cfg.BeatsPerSecond),
+		broker: newBroker(),
+		ready:  newReadiness(),
 		searches: shares.New(shares.Limits{
 			All: int64(cfg.Searches), Token: searchShare, Address: searchShare, Silence: searchSilence,
 		}, time.Now),
-		streams: shares.New(shares.Limits{All: maxStreams, Token: maxStreams / 4, Address: maxStreams / 4}, time.Now),
-		turns:   newTurns(),
-		bodies: shares.New(shares.Limits{
-			All: cfg.BodyMemory, Token: cfg.BodyMemory / 4, Address: cfg.BodyMemory / 4, Silence: bodySilence,
-		}, time.Now),
+		streams:  shares.New(shares.Limits{All: maxStreams, Token: maxStreams / 4, Address: maxStreams / 4}, time.Now),
+		turns:    newTurns(),
 		stopping: make(chan struct{}),
 	}
 	s.finder = httpio.Finder{Replies: httpio.Replies{Log: s.log}, Found: s.store}
@@ -158,11 +150,10 @@ func New(cfg Config) (*Server, error) {
 	s.agents = conns.NewAgents(cfg.Now, undrained{s})
 	s.metrics = newServerMetrics(s)
 	s.conns = conns.NewPlaces(cfg.MaxConnections, cfg.Log, s.metrics.connsRefused.Inc)
-	s.committer = newCommitter(cfg.Store, callbacks{s.appendCommitted, s.beatCommitted}, s.metrics, cfg.Now, cfg.NewJobs)
 	s.join()
 	handler, err := s.build()
 	if err != nil {
-		return nil, errors.Join(err, s.committer.close(context.Background()))
+		return nil, errors.Join(err, s.intake.Close(context.Background()))
 	}
 	s.handler = handler
 	return s, nil
@@ -170,8 +161,14 @@ func New(cfg Config) (*Server, error) {
 
 // join makes the parts that answer calls.
 func (s *Server) join() {
+	s.intake = intake.Start(intake.Config{
+		Replies: s.finder.Replies, Store: s.store, Now: s.now, Agents: s.agents, Followers: s.broker,
+		BodyMemory: s.cfg.BodyMemory, BodyPause: s.cfg.BodyPause, BodyTime: s.cfg.BodyTime,
+		BeatsPerSecond: s.cfg.BeatsPerSecond, NewJobs: s.cfg.NewJobs,
+		Claim: s.access.Own, Metrics: s.metrics.set, Changed: s.metrics.events,
+	})
 	s.runs = runs.New(runs.Config{
-		Finder: s.finder, Store: s.store, Now: s.now, Ingest: s.ingested, Readers: s.broker.Readers,
+		Finder: s.finder, Store: s.store, Now: s.now, Ingest: s.intake.Ingested, Readers: s.broker.Readers,
 		Degraded: s.degraded, HeavyRead: s.searchTurn,
 	})
 	s.outbox = &outboxapi.Outbox{
@@ -181,12 +178,6 @@ func (s *Server) join() {
 	s.health = healthapi.Routes{Finder: s.finder, Store: s.store, Now: s.now, HeavyRead: s.searchTurn}
 }
 
-// ingested returns how many journal bytes and heartbeats were taken, and how long the last commit
-// took.
-func (s *Server) ingested() (bytes, beats uint64, lag time.Duration) {
-	return s.metrics.appendBytes.Get(), s.metrics.beats.Get(), time.Duration(s.metrics.commitTook.Load())
-}
-
 // newGuard makes what decides who sent a request.
 func (s *Server) newGuard() (*accessapi.Guard, error) {
 	return accessapi.New(accessapi.Config{
@@ -194,10 +185,8 @@ func (s *Server) newGuard() (*accessapi.Guard, error) {
 		AgentCertificates: s.cfg.AgentCertificates, AccessCheck: s.cfg.AccessCheck, PublicURL: s.cfg.PublicURL,
 		OIDC: s.cfg.OIDC, CopiedAt: s.copiedAt(), TokenRevoked: s.cfg.TokenRevoked,
 		WrongToken: func() { s.metrics.wrongTokens.Inc() },
-		RefusedRun: func(run string, attempt int) {
-			s.refusedRuns.note(lease.Beat{Run: run, Attempt: attempt, At: s.now()})
-		},
-		Pending: func(run string, attempt int) func() { return s.pending.begin(run, attempt, s.now()) },
+		RefusedRun: func(run string, attempt int) { s.intake.Refuse(run, attempt) },
+		Pending:    func(run string, attempt int) func() { return s.intake.Pending(run, attempt) },
 	})
 }
 
@@ -248,7 +237,7 @@ func (s *Server) Handler() http.Handler { return s.handler }
 
 // TurnCommitter returns when the loop that makes appends and heartbeats durable last did
 // something or found nothing to do, and lets it turn once more.
-func (s *Server) TurnCommitter() time.Time { return s.committer.turn() }
+func (s *Server) TurnCommitter() time.Time { return s.intake.Turn() }
 
 // Stopping is closed when the server begins to shut down.
 func (s *Server) Stopping() <-chan struct{} { return s.stopping }
@@ -265,26 +254,22 @@ func (s *Server) Drain() {
 // answered. Requests that come later are refused with 503.
 func (s *Server) Close(ctx context.Context) error {
 	s.Drain()
-	return s.committer.close(ctx)
+	return s.intake.Close(ctx)
 }
 
 // Arrived returns when the last heartbeat of an attempt arrived that is not stored yet, or
 // could not be, or the last request that is pending; zero for none.
 func (s *Server) Arrived(run string, attempt int) time.Time {
-	arrived, pending := s.committer.arrivals.last(run, attempt), s.pending.last(run, attempt)
-	if pending.After(arrived) {
-		return pending
-	}
-	return arrived
+	return s.intake.Arrived(run, attempt)
 }
 
 // Refused returns when the token of an attempt's agent was refused last; zero for never.
 func (s *Server) Refused(run string, attempt int) time.Time {
-	return s.refusedRuns.last(run, attempt)
+	return s.intake.Refused(run, attempt)
 }
 
 // Stored returns when something that an agent sent was last stored; zero for never.
-func (s *Server) Stored() time.Time { return s.committer.lastStored() }
+func (s *Server) Stored() time.Time { return s.intake.Stored() }
 
 // undrained passes on what connections say. The server's own shutdown closes them too,
 // which says nothing about any agent.

@@ -79,7 +79,7 @@ func (s *Server) getReadyz(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, httpio.Busy(http.StatusServiceUnavailable, time.Second, "the database does not answer or cannot be written to; the server's log says why"))
 		return
 	}
-	if s.committer.unable() {
+	if s.intake.Unable() {
 		s.fail(w, r, httpio.Busy(http.StatusServiceUnavailable, time.Second, "what agents send cannot be stored: is a disk full? The server's log says why"))
 		return
 	}
@@ -103,7 +103,7 @@ func (s *Server) degraded() []string {
 		out = append(out, fmt.Sprintf("leases are extended since %s, because %s: runs whose agents died may be called lost later",
 			e.Since.UTC().Format(time.RFC3339), e.Cause))
 	}
-	if behind := s.committer.behind(); behind > behindMost {
+	if behind := s.intake.Behind(); behind > behindMost {
 		out = append(out, fmt.Sprintf("a heartbeat has waited %s to be stored", behind.Round(100*time.Millisecond)))
 	}
 	return out

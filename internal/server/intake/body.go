@@ -1,4 +1,4 @@
-package server
+package intake
 
 import (
 	"context"
@@ -14,12 +14,12 @@ import (
 	"stint.dev/stint/job"
 )
 
-// maxAppend is the most journal bytes one append carries, after decompression.
-const maxAppend = 8 << 20
+// MaxAppend is the most journal bytes one append carries, after decompression.
+const MaxAppend = 8 << 20
 
 // bodyRooms are the sizes of the memory that bodies are read into: the second for nearly all
 // appends, the fourth for the batches of a journal that is far behind.
-var bodyRooms = [...]int{8 << 10, 64 << 10, 256 << 10, 2 << 20, maxAppend + 1}
+var bodyRooms = [...]int{8 << 10, 64 << 10, 256 << 10, 2 << 20, MaxAppend + 1}
 
 // bodyPools keep that memory between appends. Made anew for each, it would be nearly all of
 // the garbage of a server that takes a lot of output, and collecting it a quarter of its work.
@@ -58,17 +58,17 @@ func (b *body) recycle() {
 	b.room = -1
 }
 
-// readBody reads an append's body within all limits: at most maxAppend bytes, no more
+// readBody reads an append's body within all limits: at most MaxAppend bytes, no more
 // memory over all requests and of one client than there is, at least BodyPause's worth of
 // the slowest rate in each BodyPause, and BodyTime in all. Bytes that came before a client
 // was cut off are good: a journal may be cut anywhere, so a link that always breaks still
 // gets on.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
+func (s *Intake) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
 	b := &body{room: -1}
-	if r.ContentLength > maxAppend {
+	if r.ContentLength > MaxAppend {
 		return b, tooLarge()
 	}
-	paced := httpio.NewPacedReader(w, r, s.cfg.BodyPause, s.cfg.BodyTime)
+	paced := httpio.NewPacedReader(w, r, s.BodyPause, s.BodyTime)
 	place, err := s.bodies.Enter(access.CallerOf(r.Context()).Owner(), 0, paced.Drop)
 	if err != nil {
 		return b, bodyBusy(err)
@@ -121,7 +121,7 @@ func (b *body) fill(src io.Reader, expected int64) error {
 		b.data = b.data[:len(b.data)+n]
 		var given *httpio.Problem
 		switch {
-		case len(b.data) > maxAppend:
+		case len(b.data) > MaxAppend:
 			return tooLarge()
 		case errors.Is(err, io.EOF):
 			return nil
@@ -170,7 +170,7 @@ func (b *body) take(n int64) error {
 
 func tooLarge() error {
 	return httpio.NewProblem(http.StatusRequestEntityTooLarge,
-		"an append carries at most %d bytes of journal: send it in parts", maxAppend)
+		"an append carries at most %d bytes of journal: send it in parts", MaxAppend)
 }
 
 // bodyBusy is the answer to an append for which there is no memory.

@@ -1,4 +1,4 @@
-package server
+package intake
 
 import (
 	"context"
@@ -138,7 +138,7 @@ func (c *committer) renewGroup(group []*entry) (answered int) {
 	c.renewing.oldest = time.Time{}
 	for _, e := range others {
 		if e.err = e.enter(c.beatRoom, 1); e.err != nil {
-			c.metrics.refusedBusy.Inc()
+			c.counters.refusedBusy.Inc()
 			answer = append(answer, e)
 			continue
 		}

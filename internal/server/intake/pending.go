@@ -1,4 +1,4 @@
-package server
+package intake
 
 import (
 	"context"
@@ -50,8 +50,8 @@ func (p *pendingRequests) last(run string, attempt int) time.Time {
 	return p.at[attemptKey{run, attempt}].last
 }
 
-// ownAttempt is own for a request by which the agent of an attempt is known to live.
-func (s *Server) ownAttempt(ctx context.Context, run string, attempt int) error {
-	defer s.pending.begin(run, attempt, s.now())()
-	return s.access.Own(ctx, run)
+// claimAttempt is Claim for a request by which the agent of an attempt is known to live.
+func (s *Intake) claimAttempt(ctx context.Context, run string, attempt int) error {
+	defer s.Pending(run, attempt)()
+	return s.Claim(ctx, run)
 }

@@ -1,4 +1,4 @@
-package server
+package intake
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 // explainAppend returns the error of an append with the type that tells an agent whether
 // to go on. An append that begins at byte 0 of a stored journal is either a repetition, by
 // a proxy or after a lost reply, or another journal under an id that was used before.
-func (s *Server) explainAppend(ctx context.Context, run string, attempt int, data []byte, err error) error {
+func (s *Intake) explainAppend(ctx context.Context, run string, attempt int, data []byte, err error) error {
 	var offset *index.OffsetError
 	if errors.As(err, &offset) {
 		if offset.Offset != 0 || offset.Size == 0 || !s.isOtherJournal(ctx, run, attempt, data) {
@@ -38,16 +38,16 @@ func (s *Server) explainAppend(ctx context.Context, run string, attempt int, dat
 // They are compared up to the first record, which says whose the journal is and when it
 // began. What cannot be compared counts as the same: the agent then goes on after the
 // stored bytes, where checksums and the digest of the outcome hold.
-func (s *Server) isOtherJournal(ctx context.Context, run string, attempt int, data []byte) bool {
+func (s *Intake) isOtherJournal(ctx context.Context, run string, attempt int, data []byte) bool {
 	sent := beginning(data)
 	if sent == nil {
 		return false
 	}
-	heads, err := s.store.Blocks(ctx, run, attempt, 0, 1)
+	heads, err := s.Store.Blocks(ctx, run, attempt, 0, 1)
 	if err != nil || len(heads) == 0 || heads[0].Start != journal.HeaderSize {
 		return false
 	}
-	block, err := s.store.BlockData(ctx, run, attempt, heads[0].Start)
+	block, err := s.Store.BlockData(ctx, run, attempt, heads[0].Start)
 	if err != nil {
 		return false
 	}

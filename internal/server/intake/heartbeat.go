@@ -1,4 +1,4 @@
-package server
+package intake
 
 import (
 	"fmt"
@@ -11,29 +11,29 @@ import (
 	"stint.dev/stint/job"
 )
 
-// postHeartbeat renews the lease of an attempt. A beat for a run that no append has
+// PostHeartbeat renews the lease of an attempt. A beat for a run that no append has
 // created yet is answered like any other: the journal is on its way.
-func (s *Server) postHeartbeat(w http.ResponseWriter, r *http.Request) {
+func (s *Intake) PostHeartbeat(w http.ResponseWriter, r *http.Request) {
 	run, attempt, err := httpio.AttemptOf(r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	err = httpio.NewParams(r).Err
 	if err == nil {
-		err = s.ownAttempt(r.Context(), run, attempt)
+		err = s.claimAttempt(r.Context(), run, attempt)
 	}
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
-	carried := s.agents.Arrived(r, run, attempt)
+	carried := s.Agents.Arrived(r, run, attempt)
 	var hb job.Heartbeat
 	if err := httpio.ReadJSON(r, "a heartbeat", false, &hb); err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
-	now := s.now()
+	now := s.Now()
 	next := s.pace.next(now, lease.Period(hb.PeriodMS))
 	length := lease.For(next)
 	trust := lease.TrustFor(next, length)
@@ -41,15 +41,15 @@ func (s *Server) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 		length, trust = lease.Suspended, lease.Suspended
 	}
 	hb.PeriodMS = next.Milliseconds() // what it is judged by is what it was told
-	s.agents.Beat(carried, r, next)
+	s.Agents.Beat(carried, r, next)
 	done, err := s.committer.beat(r.Context(), lease.Beat{Run: run, Attempt: attempt, Heartbeat: hb.Bounded(), At: now, Lease: trust})
 	if err != nil {
-		s.fail(w, r, fmt.Errorf("record heartbeat of run %s, attempt %d: %w", run, attempt, err))
+		s.Fail(w, r, fmt.Errorf("record heartbeat of run %s, attempt %d: %w", run, attempt, err))
 		return
 	}
-	s.metrics.beats.Inc()
-	reply := beatReply(done, length, next, s.broker.Watched(run))
-	reply.Run, reply.Attempt, reply.Server = run, attempt, s.store.Installation()
+	s.counters.beats.Inc()
+	reply := beatReply(done, length, next, s.Followers.Watched(run))
+	reply.Run, reply.Attempt, reply.Server = run, attempt, s.Store.Installation()
 	answerBeat(w, reply)
 }
 

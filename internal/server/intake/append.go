@@ -1,4 +1,4 @@
-package server
+package intake
 
 import (
 	"context"
@@ -13,51 +13,51 @@ import (
 	"stint.dev/stint/job"
 )
 
-// postJournal appends journal bytes at an offset, and answers once they are durable.
-func (s *Server) postJournal(w http.ResponseWriter, r *http.Request) {
+// PostJournal appends journal bytes at an offset, and answers once they are durable.
+func (s *Intake) PostJournal(w http.ResponseWriter, r *http.Request) {
 	run, attempt, err := httpio.AttemptOf(r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	offset, writer, err := placeOf(r)
 	if err == nil {
-		err = s.ownAttempt(r.Context(), run, attempt)
+		err = s.claimAttempt(r.Context(), run, attempt)
 	}
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
-	s.agents.Append(s.agents.Arrived(r, run, attempt), r)
-	a := index.Append{Run: run, Attempt: attempt, Offset: offset, Writer: writer, ClockOffset: clockOffset(r.Header, s.now())}
+	s.Agents.Append(s.Agents.Arrived(r, run, attempt), r)
+	a := index.Append{Run: run, Attempt: attempt, Offset: offset, Writer: writer, ClockOffset: clockOffset(r.Header, s.Now())}
 	b, err := s.readBody(w, r)
 	defer b.release()
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	_ = http.NewResponseController(w).SetWriteDeadline(httpio.AnswerBy())
-	a.Data, a.At = b.data, s.now()
+	a.Data, a.At = b.data, s.Now()
 	size, err := s.appendBody(r, a)
 	switch {
 	case b.cut != nil:
-		s.log.Debug("client was cut off inside an append; what came was kept",
+		s.Log.Debug("client was cut off inside an append; what came was kept",
 			"run", run, "attempt", attempt, "offset", offset, "bytes", len(b.data), "error", b.cut)
 		panic(http.ErrAbortHandler) // nobody is there to hear an answer
 	case err != nil:
-		s.metrics.appendRefused(err)
-		s.fail(w, r, s.explainAppend(r.Context(), run, attempt, b.data, err))
+		s.counters.appendRefused(err)
+		s.Fail(w, r, s.explainAppend(r.Context(), run, attempt, b.data, err))
 	default:
 		httpio.Answer(w, job.AppendReply{
-			Run: run, Attempt: attempt, Server: s.store.Installation(),
-			Size: size, Watched: s.broker.Watched(run),
+			Run: run, Attempt: attempt, Server: s.Store.Installation(),
+			Size: size, Watched: s.Followers.Watched(run),
 		})
 	}
 }
 
 // appendBody hands an append to the committer and returns how far the journal is. An
 // empty append is a question: it changes nothing but the journal's writer.
-func (s *Server) appendBody(r *http.Request, a index.Append) (size int64, err error) {
+func (s *Intake) appendBody(r *http.Request, a index.Append) (size int64, err error) {
 	if len(a.Data) > 0 || a.Writer > 0 {
 		// Not the request's context: it ends with the client, and what came is kept.
 		done, err := s.committer.append(context.WithoutCancel(r.Context()), a)
@@ -65,7 +65,7 @@ func (s *Server) appendBody(r *http.Request, a index.Append) (size int64, err er
 			return 0, fmt.Errorf("append to run %s, attempt %d: %w", a.Run, a.Attempt, err)
 		}
 		size = done.Size
-	} else if size, err = s.store.JournalSize(r.Context(), a.Run, a.Attempt); err != nil {
+	} else if size, err = s.Store.JournalSize(r.Context(), a.Run, a.Attempt); err != nil {
 		return 0, fmt.Errorf("look up journal of run %s, attempt %d: %w", a.Run, a.Attempt, err)
 	}
 	if len(a.Data) == 0 && size != a.Offset {
@@ -85,22 +85,23 @@ func clockOffset(h http.Header, now time.Time) time.Duration {
 }
 
 // appendCommitted wakes the readers of a run that has grown.
-func (s *Server) appendCommitted(a index.Append, done index.Appended) {
-	s.metrics.appended(a, done)
+func (s *Intake) appendCommitted(a index.Append, done index.Appended) {
+	s.counters.appended(a)
+	s.Changed(done.Events)
 	if done.Run.Outcome != nil {
-		s.agents.Forget(a.Run, a.Attempt)
+		s.Agents.Forget(a.Run, a.Attempt)
 	}
-	s.broker.Notify(a.Run)
+	s.Followers.Notify(a.Run)
 }
 
 // beatCommitted wakes the readers of a run that a heartbeat changed.
-func (s *Server) beatCommitted(b lease.Beat, done lease.BeatResult) {
-	s.metrics.events(done.Events)
+func (s *Intake) beatCommitted(b lease.Beat, done lease.BeatResult) {
+	s.Changed(done.Events)
 	if done.Ended {
-		s.agents.Forget(b.Run, b.Attempt)
+		s.Agents.Forget(b.Run, b.Attempt)
 	}
 	if len(done.Events) > 0 {
-		s.broker.Notify(b.Run)
+		s.Followers.Notify(b.Run)
 	}
 }
 
@@ -114,10 +115,4 @@ func placeOf(r *http.Request) (offset int64, writer int, err error) {
 		p.Refuse("offset is missing: send ?offset=N, 0 for the beginning")
 	}
 	return offset, writer, p.Err
-}
-
-// offsetOf reads ?offset=, the only parameter of the call, which is 0 when it is left out.
-func offsetOf(r *http.Request) (int64, error) {
-	p := httpio.NewParams(r, "offset")
-	return p.Number("offset", 0, math.MaxInt64, 0), p.Err
 }

@@ -1,4 +1,4 @@
-package server
+package intake
 
 import (
 	"context"
@@ -56,11 +56,11 @@ const (
 // groups of their own, which go first: however much there is to append, a beat that needs a
 // transaction waits for one group of appends at most.
 type committer struct {
-	renew   func([]lease.Beat) []*lease.BeatResult
-	ingest  func(context.Context, []index.Append, []lease.Beat) ([]index.Appended, []lease.BeatResult, error)
-	durable callbacks
-	metrics *serverMetrics
-	now     func() time.Time
+	renew    func([]lease.Beat) []*lease.BeatResult
+	ingest   func(context.Context, []index.Append, []lease.Beat) ([]index.Appended, []lease.BeatResult, error)
+	durable  callbacks
+	counters *counters
+	now      func() time.Time
 
 	// Room in the queues: places for appends, for beats that arrived and for those that need a
 	// transaction, and the bytes of appends.
@@ -114,12 +114,12 @@ type callbacks struct {
 	beat   func(lease.Beat, lease.BeatResult)
 }
 
-func newCommitter(store Store, durable callbacks, m *serverMetrics, now func() time.Time, newJobs int) *committer {
+func newCommitter(store Store, durable callbacks, m *counters, now func() time.Time, newJobs int) *committer {
 	ctx, stop := context.WithCancel(context.Background())
 	c := &committer{
 		arrivals: arrivals{at: map[attemptKey]time.Time{}},
 		renew:    store.Renew,
-		ingest:   store.Ingest, durable: durable, metrics: m, now: now,
+		ingest:   store.Ingest, durable: durable, counters: m, now: now,
 		runs: map[string]share{}, owners: map[shares.Owner]int{}, ahead: map[string]int{},
 		appendRoom:  shares.New(shares.Limits{All: queueEntries, Token: ownerEntries, Address: ownerEntries}, now),
 		arrivedRoom: shares.New(shares.Limits{All: queueEntries, Token: ownerEntries, Address: ownerEntries}, now),
@@ -249,7 +249,7 @@ func (c *committer) try(ctx context.Context, group []*entry) error {
 		err = fmt.Errorf("the store answered %d appends and %d beats with %d and %d results",
 			len(appends), len(beats), len(appended), len(beaten))
 	}
-	c.metrics.commit(time.Since(began), len(group), err)
+	c.counters.commit(time.Since(began), len(group), err)
 	c.note(err)
 	c.noteTurn(&c.writing)
 	if err != nil {

@@ -1,4 +1,4 @@
-package server
+package intake
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
+	"stint.dev/stint/internal/metrics"
 	"stint.dev/stint/internal/server/httpio"
 )
 
@@ -83,7 +84,7 @@ func (g *groups) set(run string) {
 // testCommitter is a committer over g that counts what it reports.
 func testCommitter(g *groups) (*committer, *sync.Map) {
 	reported := &sync.Map{}
-	m := newServerMetrics(&Server{store: g, cfg: Config{Version: "test"}})
+	m := newCounters(metrics.NewSet())
 	return newCommitter(g, callbacks{
 		append: func(a index.Append, _ index.Appended) { reported.Store(a.Run, true) },
 		beat:   func(b lease.Beat, _ lease.BeatResult) { reported.Store(b.Run, true) },

@@ -1,4 +1,4 @@
-package server
+package intake
 
 import (
 	"errors"
@@ -33,7 +33,7 @@ func (c *committer) enqueue(e *entry) error {
 	}
 	if err := c.admit(e); err != nil {
 		e.leave()
-		c.metrics.refusedBusy.Inc()
+		c.counters.refusedBusy.Inc()
 		return err
 	}
 	if e.append == nil {

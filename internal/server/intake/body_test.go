@@ -1,4 +1,4 @@
-package server
+package intake
 
 import (
 	"bytes"
@@ -34,7 +34,7 @@ func TestBodiesKeepTheirMemoryUntilReleased(t *testing.T) {
 	for _, room := range bodyRooms[:4] {
 		sizes = append(sizes, room-1, room, room+1)
 	}
-	sizes = append(sizes, maxAppend)
+	sizes = append(sizes, MaxAppend)
 	chance := rand.NewChaCha8([32]byte{})
 	for range 3 {
 		var held []*body
@@ -72,7 +72,7 @@ func TestBodyTakesMemoryAsItComes(t *testing.T) {
 	for _, sent := range []int{0, 100, 8<<10 + 1, 64<<10 + 1, 256<<10 + 1} {
 		b := &body{place: enter(t, from), room: -1}
 		data := bytes.Repeat([]byte{'x'}, sent)
-		if err := b.fill(&cutReader{bytes.NewReader(data), sent, cut}, maxAppend); err != nil {
+		if err := b.fill(&cutReader{bytes.NewReader(data), sent, cut}, MaxAppend); err != nil {
 			t.Fatal(err)
 		}
 		if !errors.Is(b.cut, cut) || !bytes.Equal(b.data, data) {
@@ -113,8 +113,8 @@ func (d *deadlines) SetReadDeadline(t time.Time) error { d.until = t; return nil
 // and a deadline would end their request.
 func TestOnlyBodiesThatAreReadMakeRoom(t *testing.T) {
 	now := time.Unix(1000, 0)
-	s := &Server{
-		cfg:    Config{BodyPause: time.Minute, BodyTime: time.Minute},
+	s := &Intake{
+		Config: Config{BodyPause: time.Minute, BodyTime: time.Minute},
 		bodies: shares.New(shares.Limits{All: 10 << 10, Token: 10 << 10, Address: 10 << 10, Silence: bodySilence}, func() time.Time { return now }),
 	}
 	makeRoom := func() error {

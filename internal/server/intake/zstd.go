@@ -1,4 +1,4 @@
-package server
+package intake
 
 import (
 	"bufio"
@@ -44,7 +44,7 @@ func (b *body) decodeZstd(paced *httpio.PacedReader) (io.Reader, func(), error) 
 		return nil, nil, err
 	}
 	z, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxMemory(maxAppend+1), zstd.WithDecoderMaxWindow(uint64(window)))
+		zstd.WithDecoderMaxMemory(MaxAppend+1), zstd.WithDecoderMaxWindow(uint64(window)))
 	if err != nil {
 		return nil, nil, fmt.Errorf("make zstd reader: %w", err)
 	}
@@ -64,7 +64,7 @@ func zstdWindow(head []byte) (int64, error) {
 	if h.SingleSegment {
 		window = h.FrameContentSize
 	}
-	if window > maxAppend {
+	if window > MaxAppend {
 		return 0, tooLarge()
 	}
 	return int64(max(window, leastWindow)), nil
