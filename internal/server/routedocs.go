@@ -52,18 +52,6 @@ var (
 		Answers: []route.Content{route.Media("text/event-stream", allEvents{})},
 		Errors:  []int{400},
 	}
-	docCompatStatus = route.Doc{
-		Text: "The wire of the original tiny agent: a body of {\"status\":\"started\"}, \"completed\" or \"failed\". " +
-			"started begins a run of the job, the others end it; repeating one is harmless.",
-		Request: "application/json", Body: compatStatus{},
-		Answers: []route.Content{route.JSON(compatReply{})},
-		Errors:  []int{400, 429, 503},
-	}
-	docCompatHeartbeat = route.Doc{
-		Text:    "The wire of the original tiny agent: an empty body says that the job is alive.",
-		Answers: []route.Content{route.JSON(compatReply{})},
-		Errors:  []int{400, 429, 503},
-	}
 	docHealthz = route.Doc{Text: "Answers 200 while the process lives.", Answers: []route.Content{route.JSON(healthAnswer{})}}
 	docReadyz  = route.Doc{
 		Text:    "Answers 200 when the database answers and the server is not shutting down, else 503 and why. With the status `degraded` it does its work, and `degraded` says what works less well, such as that leases are extended. On a restored copy that was not activated, where nothing is judged, sent or deleted, `status` is `restored copy` and `copied_at` says when the copy was made.",

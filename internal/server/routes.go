@@ -7,6 +7,7 @@ import (
 	accessapi "stint.dev/stint/internal/server/access"
 	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/intake"
+	"stint.dev/stint/internal/server/ping"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/internal/server/runs"
 )
@@ -76,12 +77,12 @@ func (s *Server) ownRoutes() []route.Row {
 	return []route.Row{
 		// The wire of the original tiny agent.
 		{
-			Method: "PUT", Pattern: "/compat/{job}/status", Scope: access.Agent, Handle: s.putCompatStatus,
-			Summary: "Report started, completed or failed", Doc: docCompatStatus,
+			Method: "PUT", Pattern: "/compat/{job}/status", Scope: access.Agent, Handle: s.ping.PutCompatStatus,
+			Summary: "Report started, completed or failed", Doc: ping.DocCompatStatus,
 		},
 		{
-			Method: "PUT", Pattern: "/compat/{job}/heartbeat", Scope: access.Agent, Handle: s.putCompatHeartbeat,
-			Summary: "Report a sign of life", Doc: docCompatHeartbeat,
+			Method: "PUT", Pattern: "/compat/{job}/heartbeat", Scope: access.Agent, Handle: s.ping.PutCompatHeartbeat,
+			Summary: "Report a sign of life", Doc: ping.DocCompatHeartbeat,
 		},
 
 		// The server itself.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/intake"
 	outboxapi "stint.dev/stint/internal/server/outbox"
+	"stint.dev/stint/internal/server/ping"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/internal/server/runs"
 	"stint.dev/stint/internal/shares"
@@ -113,6 +115,7 @@ type Server struct {
 	runs     *runs.Runs
 	health   healthapi.Routes
 	outbox   *outboxapi.Outbox
+	ping     *ping.Ping
 	searches *shares.Shares // places for searches and replays under way
 	streams  *shares.Shares // places for live streams
 	turns    *shares.Shares // turns of those who read logs
@@ -174,6 +177,12 @@ func (s *Server) join() {
 	s.outbox = &outboxapi.Outbox{
 		Finder: s.finder, Store: s.store, Now: s.now, Notifier: s.cfg.Notifier, Copied: s.copiedAt() != nil,
 		Notify: s.broker.Notify, Changed: s.metrics.events,
+	}
+	s.ping = &ping.Ping{
+		Replies: s.finder.Replies, Store: s.store, Now: s.now, Intake: s.intake, Claim: s.access.Own,
+		ReadJournal: func(ctx context.Context, run string, attempt int) io.Reader {
+			return &blockReader{ctx: ctx, store: s.store, run: run, attempt: attempt}
+		},
 	}
 	s.health = healthapi.Routes{Finder: s.finder, Store: s.store, Now: s.now, HeavyRead: s.searchTurn}
 }

@@ -11,6 +11,7 @@ import (
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/intake"
 	outboxapi "stint.dev/stint/internal/server/outbox"
+	"stint.dev/stint/internal/server/ping"
 	"stint.dev/stint/internal/server/runs"
 )
 
@@ -23,15 +24,13 @@ type Store interface {
 
 	LastEventID(ctx context.Context) (int64, error)
 	KnowsEventID(ctx context.Context, id int64) (bool, error)
-	// LockJob returns once nobody else, on this server or another one of the database, holds the
-	// lock of a job's name, and keeps it until unlock is called.
-	LockJob(ctx context.Context, name string) (unlock func(), err error)
 
 	httpio.RunStore
 	intake.Store
 	runs.Store
 	accessapi.Store
 	outboxapi.Store
+	ping.Store
 	healthapi.Store
 
 	// Figures counts what is shown to monitoring.
