@@ -27,7 +27,7 @@ func (s *Server) readBackRoutes() []route.Row {
 func (s *Server) getJournalRest(w http.ResponseWriter, r *http.Request) {
 	run, _, err := httpio.AttemptOf(r)
 	if err == nil {
-		err = s.access.Own(r.Context(), run)
+		err = s.access.Claim(r.Context(), run)
 	}
 	if err != nil {
 		s.fail(w, r, err)

@@ -168,7 +168,7 @@ func (s *Server) join() {
 		Replies: s.finder.Replies, Store: s.store, Now: s.now, Agents: s.agents, Followers: s.broker,
 		BodyMemory: s.cfg.BodyMemory, BodyPause: s.cfg.BodyPause, BodyTime: s.cfg.BodyTime,
 		BeatsPerSecond: s.cfg.BeatsPerSecond, NewJobs: s.cfg.NewJobs,
-		Claim: s.access.Own, Metrics: s.metrics.set, Changed: s.metrics.events,
+		Claim: s.access.Claim, Metrics: s.metrics.set, Changed: s.metrics.events,
 	})
 	s.runs = runs.New(runs.Config{
 		Finder: s.finder, Store: s.store, Now: s.now, Ingest: s.intake.Ingested, Readers: s.broker.Readers,
@@ -179,7 +179,7 @@ func (s *Server) join() {
 		Notify: s.broker.Notify, Changed: s.metrics.events,
 	}
 	s.ping = &ping.Ping{
-		Replies: s.finder.Replies, Store: s.store, Now: s.now, Intake: s.intake, Claim: s.access.Own,
+		Replies: s.finder.Replies, Store: s.store, Now: s.now, Intake: s.intake, Claim: s.access.Claim,
 		ReadJournal: func(ctx context.Context, run string, attempt int) io.Reader {
 			return &blockReader{ctx: ctx, store: s.store, run: run, attempt: attempt}
 		},

@@ -79,7 +79,7 @@ func (s *Server) getReadyz(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, httpio.Busy(http.StatusServiceUnavailable, time.Second, "the database does not answer or cannot be written to; the server's log says why"))
 		return
 	}
-	if s.intake.Unable() {
+	if s.intake.Failing() {
 		s.fail(w, r, httpio.Busy(http.StatusServiceUnavailable, time.Second, "what agents send cannot be stored: is a disk full? The server's log says why"))
 		return
 	}

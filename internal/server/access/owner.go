@@ -12,10 +12,10 @@ import (
 // A token with the scope agent may write only to runs that it began: a token that leaks
 // from one machine cannot forge the runs of another. Who may administer may write to any.
 
-// Own makes sure that who sent a request may write to a run. The first token that writes
+// Claim makes sure that who sent a request may write to a run. The first token that writes
 // to a new run owns it; an owner that was revoked or expired gives it to the next. A run
 // that was begun without a token of the scope agent has no owner and gets none.
-func (s *Guard) Own(ctx context.Context, run string) error {
+func (s *Guard) Claim(ctx context.Context, run string) error {
 	a := access.CallerOf(ctx)
 	if a.Token == "" || a.Scope != access.Agent || s.owners.Has(run, a.Token) {
 		return nil

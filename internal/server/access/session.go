@@ -16,7 +16,7 @@ import (
 const (
 	sessionCookie = "stint_session"
 	// sessionIdle is how long a session lasts without a request, sessionLife how long in
-	// all. Writing down each use would make every look at the page a write, so it is
+	// all. Writing down each use would make every view of the page a write, so it is
 	// done once in sessionTouch.
 	sessionIdle  = 12 * time.Hour
 	sessionLife  = 7 * 24 * time.Hour

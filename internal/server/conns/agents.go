@@ -179,7 +179,7 @@ func (c *Agents) Forget(run string, attempt int) {
 	}
 }
 
-// ConnState is told of every change of a connection (http.Server.ConnState).
+// ConnState is called at every change of a connection (http.Server.ConnState).
 func (c *Agents) ConnState(conn net.Conn, state http.ConnState) {
 	watched := watchedConnOf(conn)
 	if watched != nil {

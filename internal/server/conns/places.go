@@ -80,7 +80,7 @@ func (p *Places) admit(c *watchedConn) bool {
 	p.refused()
 	var full *shares.FullError
 	p.log.Debug("connection refused", "from", c.RemoteAddr(), "own", errors.As(err, &full) && full.Own, "error", err)
-	_ = c.Conn.Close() // nothing was said on it
+	_ = c.Conn.Close() // nothing was sent on it
 	return false
 }
 

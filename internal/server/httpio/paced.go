@@ -71,7 +71,7 @@ func (p *PacedReader) Read(b []byte) (int, error) {
 		return 0, p.Err
 	}
 	n, err := p.ReadCloser.Read(b)
-	p.note(int64(n))
+	p.count(int64(n))
 	switch {
 	case errors.Is(err, io.EOF):
 		p.Stop()
@@ -97,8 +97,8 @@ func (p *PacedReader) setDeadline() error {
 	return nil
 }
 
-// note counts what came.
-func (p *PacedReader) note(n int64) {
+// count counts what came.
+func (p *PacedReader) count(n int64) {
 	if p.came += n; p.came >= int64(p.pause.Seconds()*slowestBody) {
 		p.since, p.came = time.Now(), 0
 	}

@@ -57,7 +57,7 @@ func Busy(status int, after time.Duration, format string, args ...any) *Problem 
 	return p
 }
 
-// AsProblem turns any error into what the client is told. An error that is the server's
+// AsProblem turns any error into a problem for the client. An error that is the server's
 // own becomes a 500 without its text, which belongs in the log.
 func AsProblem(err error) *Problem {
 	var (
@@ -138,7 +138,7 @@ func (a Replies) explain(r *http.Request, err error) *Problem {
 	return p
 }
 
-// Internal turns an error of the store into what the client is told; huma would show the
+// Internal turns an error of the store into a problem for the client; huma would show the
 // text of an error that is not a problem. What is the server's own fault is logged.
 func (a Replies) Internal(ctx context.Context, doing string, err error) error {
 	p := AsProblem(err)
@@ -148,7 +148,7 @@ func (a Replies) Internal(ctx context.Context, doing string, err error) error {
 	return p
 }
 
-// WriteJSON answers with v. A client that has gone cannot be told so.
+// WriteJSON answers with v. A client that has gone does not notice.
 func WriteJSON(w http.ResponseWriter, contentType string, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {

@@ -29,8 +29,8 @@ type arrivals struct {
 	at   map[attemptKey]time.Time
 }
 
-// note adds a heartbeat.
-func (a *arrivals) note(b lease.Beat) {
+// add adds a heartbeat.
+func (a *arrivals) add(b lease.Beat) {
 	key := attemptKey{b.Run, b.Attempt}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -70,22 +70,22 @@ type committer struct {
 
 	arrivals arrivals // heartbeats that are not stored, or could not be
 
-	mu       sync.Mutex
-	arrived  []*entry       // beats that just came
-	queue    []*entry       // appends
-	beats    []*entry       // those that need a transaction
-	ahead    map[string]int // by run: its beats that need one and are not answered
-	beaten   bool           // the last group was of beats
-	storedAt time.Time      // when a group was last committed
-	bytes    int64
-	runs     map[string]share     // what each run has in the queue
-	owners   map[shares.Owner]int // how many appends each owner has in the queue
-	closed   bool
-	failed   int       // commits in a row
-	last     time.Time // when the last of them failed
-	renewing worker    // takes what has arrived
-	writing  worker    // commits what is in the queues
-	stop     context.CancelFunc
+	mu          sync.Mutex
+	arrived     []*entry       // beats that just came
+	queue       []*entry       // appends
+	beats       []*entry       // those that need a transaction
+	ahead       map[string]int // by run: its beats that need one and are not answered
+	lastOfBeats bool           // the last group was of beats
+	storedAt    time.Time      // when a group was last committed
+	bytes       int64
+	runs        map[string]share     // what each run has in the queue
+	owners      map[shares.Owner]int // how many appends each owner has in the queue
+	closed      bool
+	failed      int       // commits in a row
+	last        time.Time // when the last of them failed
+	renewing    worker    // takes what has arrived
+	writing     worker    // commits what is in the queues
+	stop        context.CancelFunc
 }
 
 // entry is one append or one beat on its way, and its result. ready is closed when the
@@ -97,7 +97,7 @@ type entry struct {
 	places []*shares.Place
 
 	appended index.Appended
-	beaten   lease.BeatResult
+	renewed  lease.BeatResult
 	err      error
 	ready    chan struct{}
 }
@@ -152,13 +152,13 @@ func (c *committer) append(ctx context.Context, a index.Append) (index.Appended,
 
 // beat waits until b is durable.
 func (c *committer) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error) {
-	c.arrivals.note(b)
+	c.arrivals.add(b)
 	e := &entry{beat: &b, ready: make(chan struct{})}
 	if err := c.submit(ctx, e); err != nil {
 		return lease.BeatResult{}, err
 	}
 	c.arrivals.stored(b)
-	return e.beaten, e.beaten.Err
+	return e.renewed, e.renewed.Err
 }
 
 // behind returns how long the heartbeat has waited that has waited longest to be stored.
@@ -225,7 +225,7 @@ func (c *committer) commit(ctx context.Context, group []*entry) {
 	}
 	c.noLongerAhead(group)
 	for _, e := range group {
-		c.tell(e)
+		c.publish(e)
 		close(e.ready)
 	}
 }
@@ -244,14 +244,14 @@ func (c *committer) try(ctx context.Context, group []*entry) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, commitTime)
 	defer cancel()
-	appended, beaten, err := c.ingest(ctx, appends, beats)
-	if err == nil && (len(appended) != len(appends) || len(beaten) != len(beats)) {
+	appended, renewed, err := c.ingest(ctx, appends, beats)
+	if err == nil && (len(appended) != len(appends) || len(renewed) != len(beats)) {
 		err = fmt.Errorf("the store answered %d appends and %d beats with %d and %d results",
-			len(appends), len(beats), len(appended), len(beaten))
+			len(appends), len(beats), len(appended), len(renewed))
 	}
 	c.counters.commit(time.Since(began), len(group), err)
-	c.note(err)
-	c.noteTurn(&c.writing)
+	c.countCommit(err)
+	c.recordTurn(&c.writing)
 	if err != nil {
 		return fmt.Errorf("commit %d appends and %d heartbeats: %w", len(appends), len(beats), err)
 	}
@@ -259,14 +259,14 @@ func (c *committer) try(ctx context.Context, group []*entry) error {
 		if e.append != nil {
 			e.appended, appended = appended[0], appended[1:]
 		} else {
-			e.beaten, beaten = beaten[0], beaten[1:]
+			e.renewed, renewed = renewed[0], renewed[1:]
 		}
 	}
 	return nil
 }
 
-// note counts commits that fail one after the other.
-func (c *committer) note(err error) {
+// countCommit counts commits that fail one after the other.
+func (c *committer) countCommit(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil {
@@ -277,19 +277,19 @@ func (c *committer) note(err error) {
 	c.last = c.now()
 }
 
-// unableFor is how long failed commits count when nobody has tried since.
-const unableFor = 30 * time.Second
+// failingFor is how long failed commits count when nobody has tried since.
+const failingFor = 30 * time.Second
 
-// unable reports whether so many commits in a row have failed, the last of them just now,
+// failing reports whether so many commits in a row have failed, the last of them just now,
 // that it is the database or its disk.
-func (c *committer) unable() bool {
+func (c *committer) failing() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.failed >= commitTries && c.now().Sub(c.last) < unableFor
+	return c.failed >= commitTries && c.now().Sub(c.last) < failingFor
 }
 
-// tell passes on what an entry changed, once it is durable.
-func (c *committer) tell(e *entry) {
+// publish passes on what an entry changed, once it is durable.
+func (c *committer) publish(e *entry) {
 	switch {
 	case e.err != nil:
 	case e.append != nil && e.appended.Err == nil:
@@ -297,8 +297,8 @@ func (c *committer) tell(e *entry) {
 			c.newJobs.Count(e.owner)
 		}
 		c.durable.append(*e.append, e.appended)
-	case e.beat != nil && e.beaten.Err == nil:
-		c.durable.beat(*e.beat, e.beaten)
+	case e.beat != nil && e.renewed.Err == nil:
+		c.durable.beat(*e.beat, e.renewed)
 	}
 }
 
@@ -307,7 +307,7 @@ func (c *committer) tell(e *entry) {
 func (c *committer) close(ctx context.Context) error {
 	c.mu.Lock()
 	c.closed = true
-	c.renewing.poke()
+	c.renewing.wakeUp()
 	c.mu.Unlock()
 	select {
 	case <-c.writing.ended: // after the other

@@ -514,7 +514,7 @@ func TestArrivalsAreBounded(t *testing.T) {
 	for most, want := range map[int]int{0: mostArrivals, mostRefusals: mostRefusals} {
 		a := arrivals{most: most, at: map[attemptKey]time.Time{}}
 		for i := range mostArrivals + 10 {
-			a.note(lease.Beat{Run: fmt.Sprint(i), Attempt: 1, At: time.Unix(1, 0)})
+			a.add(lease.Beat{Run: fmt.Sprint(i), Attempt: 1, At: time.Unix(1, 0)})
 		}
 		if len(a.at) != want {
 			t.Errorf("%d are remembered, want %d", len(a.at), want)

@@ -40,7 +40,7 @@ func (s *Intake) PostHeartbeat(w http.ResponseWriter, r *http.Request) {
 	if hb.Suspended {
 		length, trust = lease.Suspended, lease.Suspended
 	}
-	hb.PeriodMS = next.Milliseconds() // what it is judged by is what it was told
+	hb.PeriodMS = next.Milliseconds() // it is judged by what its reply says
 	s.Agents.Beat(carried, r, next)
 	done, err := s.committer.beat(r.Context(), lease.Beat{Run: run, Attempt: attempt, Heartbeat: hb.Bounded(), At: now, Lease: trust})
 	if err != nil {
@@ -71,7 +71,7 @@ func answerBeat(w http.ResponseWriter, r job.HeartbeatReply) {
 	httpio.WriteBody(w, "application/json", http.StatusOK, b)
 }
 
-// beatReply is what the agent is told. A cancel is repeated until the journal shows the
+// beatReply is the reply to a heartbeat. A cancel is repeated until the journal shows the
 // end; an attempt whose run the server does not know yet is its owner.
 func beatReply(b lease.BeatResult, length, next time.Duration, watched bool) job.HeartbeatReply {
 	reply := job.HeartbeatReply{

@@ -118,8 +118,8 @@ func (s *Intake) Turn() time.Time { return s.committer.turn() }
 // Behind returns how long the heartbeat has waited that has waited longest to be stored.
 func (s *Intake) Behind() time.Duration { return s.committer.behind() }
 
-// Unable reports whether so many commits in a row have failed that it is the database or its disk.
-func (s *Intake) Unable() bool { return s.committer.unable() }
+// Failing reports whether so many commits in a row have failed that it is the database or its disk.
+func (s *Intake) Failing() bool { return s.committer.failing() }
 
 // Stored returns when something that an agent sent was last stored; zero for never.
 func (s *Intake) Stored() time.Time { return s.committer.lastStored() }
@@ -141,7 +141,7 @@ func (s *Intake) Pending(run string, attempt int) (end func()) {
 
 // Refuse notes that the token of an attempt's agent was refused.
 func (s *Intake) Refuse(run string, attempt int) {
-	s.refused.note(lease.Beat{Run: run, Attempt: attempt, At: s.Now()})
+	s.refused.add(lease.Beat{Run: run, Attempt: attempt, At: s.Now()})
 }
 
 // Refused returns when the token of an attempt's agent was last refused; zero for never.

@@ -21,7 +21,7 @@ type pacer struct {
 	stretch float64 // of replies now; at least 1
 }
 
-// maxStretch bounds how much slower than asked agents are told to beat.
+// maxStretch bounds how much slower than agents asked they are to beat.
 const maxStretch = 20
 
 func newPacer(target float64) *pacer {

@@ -39,7 +39,7 @@ func (c *committer) enqueue(e *entry) error {
 	if e.append == nil {
 		c.arrived = append(c.arrived, e)
 		if c.waitingArrived() >= c.renewing.want {
-			c.renewing.poke()
+			c.renewing.wakeUp()
 		}
 		return nil
 	}
@@ -49,7 +49,7 @@ func (c *committer) enqueue(e *entry) error {
 	c.queue = append(c.queue, e)
 	c.bytes += e.size()
 	if c.waiting() >= c.writing.want {
-		c.writing.poke()
+		c.writing.wakeUp()
 	}
 	return nil
 }
@@ -100,7 +100,7 @@ func (c *committer) waitingArrived() int { return len(c.arrived) }
 // othersWait reports whether entries wait of the kind that the last group did not have; the caller
 // holds mu.
 func (c *committer) othersWait() bool {
-	if c.beaten {
+	if c.lastOfBeats {
 		return len(c.queue) > 0
 	}
 	return len(c.beats) > 0
@@ -123,9 +123,9 @@ func (c *committer) takeArrived() (group []*entry, closed bool) {
 func (c *committer) take() (group []*entry, closed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.beaten = len(c.beats) > 0 && (!c.beaten || len(c.queue) == 0)
+	c.lastOfBeats = len(c.beats) > 0 && (!c.lastOfBeats || len(c.queue) == 0)
 	c.writing.oldest = time.Time{}
-	if c.beaten {
+	if c.lastOfBeats {
 		c.writing.oldest = c.beats[0].beat.At
 		n := min(len(c.beats), groupEntries)
 		group, c.beats = c.beats[:n:n], c.beats[n:]

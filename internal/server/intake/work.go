@@ -13,7 +13,7 @@ type worker struct {
 	turned time.Time     // when it last did something, or found nothing to do
 	oldest time.Time     // when the first heartbeat arrived of the group that it works on; zero for none
 	over   bool          // it takes no more
-	wake   chan struct{} // holds one token when there is something to look at
+	wake   chan struct{} // holds one token when there is work
 	ended  chan struct{} // closed when it has ended
 }
 
@@ -21,15 +21,15 @@ func newWorker(now time.Time) worker {
 	return worker{turned: now, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
-// poke wakes the goroutine.
-func (w *worker) poke() {
+// wakeUp wakes the goroutine.
+func (w *worker) wakeUp() {
 	select {
 	case w.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (c *committer) noteTurn(w *worker) {
+func (c *committer) recordTurn(w *worker) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	w.turned = c.now()
@@ -40,8 +40,8 @@ func (c *committer) noteTurn(w *worker) {
 func (c *committer) turn() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.renewing.poke()
-	c.writing.poke()
+	c.renewing.wakeUp()
+	c.writing.wakeUp()
 	if c.renewing.turned.Before(c.writing.turned) {
 		return c.renewing.turned
 	}
@@ -54,7 +54,7 @@ func (c *committer) renewAll() {
 	w := &c.renewing
 	defer close(w.ended)
 	for {
-		c.noteTurn(w)
+		c.recordTurn(w)
 		group, closed := c.takeArrived()
 		switch {
 		case len(group) > 0:
@@ -64,7 +64,7 @@ func (c *committer) renewAll() {
 		case closed:
 			c.mu.Lock()
 			w.over = true
-			c.writing.poke()
+			c.writing.wakeUp()
 			c.mu.Unlock()
 			return
 		default:
@@ -78,7 +78,7 @@ func (c *committer) run(ctx context.Context) {
 	w := &c.writing
 	defer close(w.ended)
 	for {
-		c.noteTurn(w)
+		c.recordTurn(w)
 		group, closed := c.take()
 		switch {
 		case len(group) > 0:
@@ -146,11 +146,11 @@ func (c *committer) renewGroup(group []*entry) (answered int) {
 		c.beats = append(c.beats, e)
 	}
 	if len(others) > 0 && c.waiting() >= c.writing.want {
-		c.writing.poke()
+		c.writing.wakeUp()
 	}
 	c.mu.Unlock()
 	for _, e := range answer {
-		c.tell(e)
+		c.publish(e)
 		close(e.ready)
 	}
 	return answered
@@ -175,7 +175,7 @@ func (c *committer) renewSome(group []*entry) (renewed, others []*entry) {
 			others = append(others, sent[i])
 			continue
 		}
-		sent[i].beaten = *done
+		sent[i].renewed = *done
 		renewed = append(renewed, sent[i])
 	}
 	return renewed, others

@@ -25,7 +25,7 @@ type actionPage struct {
 	NextCursor int64        `json:"next_cursor,omitempty" doc:"Pass it as cursor for older actions; not there on the last page"`
 }
 
-// ListRunActions answers what was told and done because of one run.
+// ListRunActions answers what was sent and done because of one run.
 func (s *Outbox) ListRunActions(ctx context.Context, in *runActionsIn) (*route.Answer[actionPage], error) {
 	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {

@@ -80,7 +80,7 @@ type putRouteIn struct {
 }
 
 // PutRoute sets a route, new or changed. What makes no sense is refused now, with place
-// and reason, and not when somebody should be told.
+// and reason, and not when somebody should be notified.
 func (s *Outbox) PutRoute(ctx context.Context, in *putRouteIn) (*route.Answer[job.Route], error) {
 	n, err := s.notifier()
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// compatCall is what a client of the compat wire said.
+// compatCall is a call of a client of the wire.
 type compatCall string
 
 const (
@@ -17,7 +17,7 @@ const (
 	callHeartbeat compatCall = "heartbeat"
 )
 
-// How runs of this wire are told from others: two labels that people may filter by, and
+// How runs of this wire are distinguished from others: two labels that people may filter by, and
 // the version that no ordinary agent has.
 const (
 	wireLabel     = "wire"
@@ -33,7 +33,7 @@ const (
 	// compatLate is how long after a run's end a heartbeat still belongs to it, and a
 	// repeated end is a repetition.
 	compatLate = 30 * time.Second
-	// compatPatience is the lease of a run that has told its start and never beat: many
+	// compatPatience is the lease of a run that has reported its start and never beat: many
 	// clients of this wire send no heartbeats at all, and silence says nothing then.
 	compatPatience = 24 * time.Hour
 	// Once a client has beaten twice, three of its own periods are its lease, within these bounds;
@@ -101,7 +101,7 @@ func planCompat(call compatCall, last job.Run, now time.Time) compatPlan {
 	}
 	o := compatOutcome(call)
 	if justEnded && last.Outcome.State == o.State {
-		return compatPlan{} // said twice
+		return compatPlan{} // reported twice
 	}
 	return compatPlan{endFormer: unended && !open, begin: !open, end: &o}
 }
@@ -111,14 +111,14 @@ func planCompat(call compatCall, last job.Run, now time.Time) compatPlan {
 // about that: many clients send it at once.
 func compatLease(run job.Run, now time.Time) time.Duration {
 	const sameCall = time.Second // the start is stored as a heartbeat too
-	heard := run.LastHeartbeatAt
-	if heard == nil || run.Labels[beganLabel] == string(callStarted) && heard.Sub(run.CreatedAt) < sameCall {
+	lastBeat := run.LastHeartbeatAt
+	if lastBeat == nil || run.Labels[beganLabel] == string(callStarted) && lastBeat.Sub(run.CreatedAt) < sameCall {
 		return compatMaxLease
 	}
-	return min(max(compatBeats*now.Sub(*heard), compatMinLease), compatMaxLease)
+	return min(max(compatBeats*now.Sub(*lastBeat), compatMinLease), compatMaxLease)
 }
 
-// compatOutcome is the end that a client told. The wire carries no exit code: completed
+// compatOutcome is the end that a client reported. The wire carries no exit code: completed
 // means 0, and of failed nobody knows more.
 func compatOutcome(call compatCall) job.Outcome {
 	if call == callCompleted {
@@ -134,7 +134,7 @@ func compatOutcome(call compatCall) job.Outcome {
 	}
 }
 
-// formerOutcome is the end of a run whose successor began before it told its own.
+// formerOutcome is the end of a run whose successor began before it reported its own.
 func formerOutcome(name string) job.Outcome {
 	return job.Outcome{
 		State: job.Lost, Reason: job.AgentLost, Step: "command",

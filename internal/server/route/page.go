@@ -214,7 +214,7 @@ func (s apiSchema) ref() docsRef {
 	return docsRef{Name: kind}
 }
 
-// kind is the type's name; of several, all but null, which is said after it.
+// kind is the type's name; of several, all but null, which follows it.
 func (s apiSchema) kind() string {
 	switch t := s.Type.(type) {
 	case string:

@@ -38,7 +38,7 @@ type (
 	}
 )
 
-// fleet remembers what was answered last, so that rates can be told, and many who ask at
+// fleet remembers what was answered last, so that rates can be computed, and many who ask at
 // once cost one reading.
 type fleet struct {
 	mu     sync.Mutex

@@ -31,7 +31,7 @@ type RunStore interface {
 	RunCounts(ctx context.Context, q query.Runs) (query.RunCounts, error)
 	// Events returns changes after an id, oldest first; of all runs when run is empty.
 	Events(ctx context.Context, run string, after int64, limit int) ([]job.RunEvent, error)
-	// Overview returns what a first look at all runs and jobs shows.
+	// Overview returns what the first view of all runs and jobs shows.
 	Overview(ctx context.Context, q query.Overview) (job.Overview, error)
 	// LiveAgents returns the active attempts with their last heartbeats.
 	LiveAgents(ctx context.Context) ([]lease.LiveAgent, error)
