@@ -1,4 +1,3 @@
-// Package server is the tracking server's HTTP side: one visible route table, ingest of
-// journals and heartbeats, queries, live streams, access, and the wire of the original
-// tiny agent. It decides nothing that package job can decide and stores nothing itself.
+// Package server joins the packages below it to the tracking server's HTTP side: one visible table
+// of routes, and what every request passes.
 package server

@@ -2,6 +2,7 @@ package access
 
 import "stint.dev/stint/internal/server/route"
 
+// Descriptions of the calls.
 var (
 	DocMe = route.Doc{
 		Text: "Says who the server takes the sender for. scope is empty for who has to log in; login lists the ways. " +

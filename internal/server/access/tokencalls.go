@@ -20,6 +20,7 @@ type tokensAnswer struct {
 	Tokens []access.Token `json:"tokens"`
 }
 
+// ListTokens lists tokens, without their secrets.
 func (s *Guard) ListTokens(ctx context.Context, _ *struct{}) (*route.Answer[tokensAnswer], error) {
 	s.writeUses(ctx, math.MaxInt) // so that the list is up to date
 	tokens, err := s.Store.Tokens(ctx)
@@ -43,6 +44,7 @@ type createdToken struct {
 	access.Token
 }
 
+// CreateToken makes a token and answers its secret, which is not stored.
 func (s *Guard) CreateToken(ctx context.Context, in *createTokenIn) (*route.Answer[createdToken], error) {
 	now := s.Now()
 	var expires time.Time

@@ -21,6 +21,7 @@ import (
 	"stint.dev/stint/journal"
 )
 
+// Descriptions of the calls.
 var (
 	DocPutPolicy = route.Doc{
 		Text: "Sets the policy of a job: which health rules count, from which figures on, and what is done. What the text " +
@@ -59,6 +60,7 @@ func readPolicy(r *http.Request) (policy.Policy, []byte, error) {
 	return p, text, err
 }
 
+// PutPolicy sets the policy of a job.
 func (s *Routes) PutPolicy(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("job")
 	if err := errors.Join(job.CheckName(name), httpio.NewParams(r).Err); err != nil {
@@ -107,6 +109,7 @@ func jobPolicy(p policy.Policy, stored policy.Stored) (job.JobPolicy, error) {
 	return out, nil
 }
 
+// GetPolicy answers the policy that holds for a job.
 func (s *Routes) GetPolicy(ctx context.Context, in *route.JobPath) (*route.Answer[job.JobPolicy], error) {
 	if err := job.CheckName(in.Job); err != nil {
 		return nil, httpio.AsProblem(err)
@@ -122,6 +125,7 @@ func (s *Routes) GetPolicy(ctx context.Context, in *route.JobPath) (*route.Answe
 	return route.OK(out)
 }
 
+// DeletePolicy lets the default policy hold for a job.
 func (s *Routes) DeletePolicy(ctx context.Context, in *route.JobPath) (*route.Answer[job.JobPolicy], error) {
 	if err := job.CheckName(in.Job); err != nil {
 		return nil, httpio.AsProblem(err)

@@ -5,6 +5,7 @@ import (
 	"stint.dev/stint/job"
 )
 
+// Descriptions of the calls.
 var (
 	DocPostJournal = route.Doc{
 		Text: "Stores the body's bytes at exactly this offset of the attempt's journal; the answer's size is durable. " +

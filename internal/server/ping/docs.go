@@ -2,6 +2,7 @@ package ping
 
 import "stint.dev/stint/internal/server/route"
 
+// Descriptions of the calls.
 var (
 	DocCompatStatus = route.Doc{
 		Text: "The wire of the original tiny agent: a body of {\"status\":\"started\"}, \"completed\" or \"failed\". " +

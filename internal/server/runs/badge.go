@@ -78,6 +78,7 @@ func badge(left, right, colour string) string {
 // badgeWidth is about what the text takes, with its margins.
 func badgeWidth(text string) int { return 7*utf8.RuneCountInString(text) + 12 }
 
+// DocBadge describes GetBadge.
 var DocBadge = route.Doc{
 	Text: "A picture (SVG) of the state of the job's last run, for a README. A server that was started with " +
 		"--public-badges asks no token for it.",

@@ -138,12 +138,12 @@ func stateNames() []string {
 	return out
 }
 
-// GetRun answers one run.
 type getRunIn struct {
 	Run     string `path:"run" maxLength:"900" doc:"A run's id, 4 or more of its first characters, or job#number (write # as %23)." example:"train%2312"`
 	Attempt int    `query:"attempt" minimum:"1" doc:"The run as this attempt shows it; without it, the last."`
 }
 
+// GetRun answers one run.
 func (s *Runs) GetRun(ctx context.Context, in *getRunIn) (*route.Answer[job.Run], error) {
 	id, err := s.FindRun(ctx, in.Run)
 	if err != nil {

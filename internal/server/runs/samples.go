@@ -66,6 +66,7 @@ func (s *Runs) GetSamples(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// DocSamples describes GetSamples.
 var DocSamples = route.Doc{
 	Text: "Returns samples, reduced by minimum and maximum so that spikes survive.",
 	Params: []route.Param{
