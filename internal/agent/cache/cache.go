@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stint.dev/stint/internal/agent/filelock"
 )
 
 const (
@@ -81,7 +83,7 @@ func Short(key string) string { return key[:min(12, len(key))] }
 // *DamagedError. The caller closes the entry.
 func (c *Cache) Find(ctx context.Context, key string) (*Entry, error) {
 	dir := filepath.Join(c.dir, key)
-	lock, err := lockDir(ctx, dir, unix.LOCK_SH, readerTimeout)
+	lock, err := lockDir(ctx, dir, filelock.Shared, readerTimeout)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errGone) {
 		return nil, nil
 	}
@@ -108,7 +110,7 @@ var errInUse = errors.New("it is in use")
 // remove removes an entry that is not in use: first its name, then what is in it.
 func (c *Cache) remove(name string) (bool, error) {
 	dir := filepath.Join(c.dir, name)
-	lock, err := lockDir(context.Background(), dir, unix.LOCK_EX, 0)
+	lock, err := lockDir(context.Background(), dir, filelock.Exclusive, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errGone):
 		return false, nil // another process was faster

@@ -17,6 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"stint.dev/stint/internal/agent/filelock"
 )
 
 func TestMain(m *testing.M) {
@@ -394,7 +396,7 @@ func TestLeftoversOfARestoreAreClearedAway(t *testing.T) {
 	}
 	busy := p.path(".deps" + besideNew + "3")
 	p.do(os.Mkdir(busy, 0o755))
-	lock, err := lockDir(t.Context(), busy, unix.LOCK_EX, 0)
+	lock, err := lockDir(t.Context(), busy, filelock.Exclusive, 0)
 	p.do(err)
 	if hit, err := p.restore(); !hit || err != nil {
 		t.Fatalf("hit %v, error %v", hit, err)

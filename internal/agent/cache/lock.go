@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stint.dev/stint/internal/agent/filelock"
 )
 
 // readerTimeout is how long a reader waits for a process that checks whether an entry can be
@@ -19,12 +21,12 @@ var errGone = errors.New("it was removed meanwhile")
 
 // lockDir opens a directory and locks it, waiting no longer than atMost. The lock ends when
 // the file is closed.
-func lockDir(ctx context.Context, dir string, how int, atMost time.Duration) (*os.File, error) {
+func lockDir(ctx context.Context, dir string, lock func(fd int) error, atMost time.Duration) (*os.File, error) {
 	f, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, err
 	}
-	if err := flock(ctx, f, how, atMost); err != nil {
+	if err := lockFile(ctx, f, lock, atMost); err != nil {
 		_ = f.Close()
 		return nil, err
 	}
@@ -39,18 +41,17 @@ func lockDir(ctx context.Context, dir string, how int, atMost time.Duration) (*o
 	return nil, errGone
 }
 
-func flock(ctx context.Context, f *os.File, how int, atMost time.Duration) error {
+// lockFile locks an open file, waiting no longer than atMost.
+func lockFile(ctx context.Context, f *os.File, lock func(fd int) error, atMost time.Duration) error {
 	deadline := time.Now().Add(atMost)
 	retry := time.NewTicker(5 * time.Millisecond)
 	defer retry.Stop()
 	for {
-		err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
+		err := lock(int(f.Fd()))
 		switch {
 		case err == nil:
 			return nil
-		case errors.Is(err, unix.EINTR):
-			continue
-		case !errors.Is(err, unix.EWOULDBLOCK):
+		case !errors.Is(err, filelock.ErrLocked):
 			return fmt.Errorf("lock %s: %w", f.Name(), err)
 		case !time.Now().Before(deadline):
 			return fmt.Errorf("%s: %w", f.Name(), errInUse)
@@ -71,7 +72,7 @@ func makeLocked(parent, pattern string) (string, *os.File, error) {
 		if err != nil {
 			return "", nil, err
 		}
-		lock, err := lockDir(context.Background(), dir, unix.LOCK_EX, 0)
+		lock, err := lockDir(context.Background(), dir, filelock.Exclusive, 0)
 		if err == nil {
 			return dir, lock, nil
 		}
@@ -84,7 +85,7 @@ func makeLocked(parent, pattern string) (string, *os.File, error) {
 
 // leftover removes a directory that is not locked: its maker is gone.
 func leftover(dir string) bool {
-	lock, err := lockDir(context.Background(), dir, unix.LOCK_EX, 0)
+	lock, err := lockDir(context.Background(), dir, filelock.Exclusive, 0)
 	if err != nil {
 		return false
 	}

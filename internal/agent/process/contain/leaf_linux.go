@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"stint.dev/stint/internal/agent/filelock"
 	"stint.dev/stint/internal/agent/process/member"
 	"stint.dev/stint/internal/agent/process/procfs"
 )
@@ -43,7 +44,7 @@ func makeLeaf(parent, name string) (*leaf, error) {
 	l := &leaf{dir: dir, fd: -1, in: -1, out: -1}
 	l.fd, err = unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err == nil {
-		err = unix.Flock(l.fd, unix.LOCK_EX|unix.LOCK_NB)
+		err = filelock.Exclusive(l.fd)
 	}
 	if err != nil {
 		_ = l.remove() // the first error is the one to tell
@@ -176,7 +177,7 @@ func removeStale(parent string) {
 		if err != nil {
 			continue
 		}
-		if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil {
+		if filelock.Exclusive(fd) == nil {
 			_ = removeTree(dir) // refused while somebody lives in it, and that is right
 		}
 		unix.Close(fd)
