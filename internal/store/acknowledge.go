@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 )
 
@@ -57,32 +58,24 @@ func acknowledgementEvent(r *job.Run, kind, evidence string, now time.Time) *job
 
 // setAcknowledged stores what change makes of a run, and the event that it returns; nil for no change.
 func (s *Outbox) setAcknowledged(ctx context.Context, run string, change func(*job.Run) *job.RunEvent) (job.Run, []job.RunEvent, error) {
-	var row runRow
+	var row tables.RunRow
 	var events []job.RunEvent
 	err := s.Write(ctx, db.Runs(run), func(t *db.Tx) (err error) {
 		events = nil
-		if row, err = lockRun(ctx, t, run); err != nil {
+		if row, err = tables.LockRun(ctx, t, run); err != nil {
 			return err
 		}
-		event := change(&row.run)
+		event := change(&row.Run)
 		if event == nil {
 			return nil
 		}
 		events = []job.RunEvent{*event}
-		if err := insertEvents(ctx, t, events); err != nil {
+		if err := tables.InsertEvents(ctx, t, events); err != nil {
 			return err
 		}
-		return updateRun(ctx, t, &row)
+		return tables.UpdateRun(ctx, t, &row)
 	})
-	return row.run, events, err
-}
-
-// stillAcknowledged returns the acknowledgement of a run; nil when it is about what was wrong before.
-func stillAcknowledged(r *job.Run) *job.Acknowledgement {
-	if r.Acknowledged == nil || !r.Acknowledged.Covers(r) {
-		return nil
-	}
-	return r.Acknowledged
+	return row.Run, events, err
 }
 
 // Acknowledged reports whether somebody acknowledged a run since a time, and nobody took it back.

@@ -14,6 +14,7 @@ import (
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 )
 
@@ -22,7 +23,7 @@ import (
 // by one.
 func (g *group) beats(ctx context.Context, beats []lease.Beat) ([]lease.BeatResult, error) {
 	out := make([]lease.BeatResult, len(beats))
-	latest := map[attemptKey]lease.Beat{}
+	latest := map[tables.AttemptKey]lease.Beat{}
 	suspends := map[string]bool{} // runs whose beats have to be taken one by one, in their order
 	for _, b := range beats {
 		suspends[b.Run] = suspends[b.Run] || b.Heartbeat.Suspended
@@ -31,7 +32,7 @@ func (g *group) beats(ctx context.Context, beats []lease.Beat) ([]lease.BeatResu
 		if err := index.CheckAddress(b.Run, b.Attempt); err != nil {
 			out[i].Err = err
 		} else if g.runs[b.Run] == nil && !suspends[b.Run] { // else this group has the run's row, or needs it
-			latest[attemptKey{b.Run, b.Attempt}] = b
+			latest[tables.AttemptKey{Run: b.Run, Attempt: b.Attempt}] = b
 		}
 	}
 	renewed, err := g.renew(ctx, latest, false)
@@ -41,7 +42,7 @@ func (g *group) beats(ctx context.Context, beats []lease.Beat) ([]lease.BeatResu
 	g.owners = renewed
 	missing := map[string]bool{}
 	for i, b := range beats {
-		if _, ok := renewed[attemptKey{b.Run, b.Attempt}]; !ok && out[i].Err == nil && g.runs[b.Run] == nil {
+		if _, ok := renewed[tables.AttemptKey{Run: b.Run, Attempt: b.Attempt}]; !ok && out[i].Err == nil && g.runs[b.Run] == nil {
 			missing[b.Run] = true
 		}
 	}
@@ -54,7 +55,7 @@ func (g *group) beats(ctx context.Context, beats []lease.Beat) ([]lease.BeatResu
 		if out[i].Err != nil {
 			continue
 		}
-		if cancel, ok := renewed[attemptKey{b.Run, b.Attempt}]; ok {
+		if cancel, ok := renewed[tables.AttemptKey{Run: b.Run, Attempt: b.Attempt}]; ok {
 			out[i] = lease.BeatResult{Known: true, Owner: true, Cancel: cancel}
 			continue
 		}
@@ -69,8 +70,8 @@ func (g *group) beats(ctx context.Context, beats []lease.Beat) ([]lease.BeatResu
 // request to stop that each is to get, if any. A run that is suspended is left out: a
 // heartbeat of it changes more. With later, a heartbeat that the row has already, or that
 // is older, changes nothing: what was noted since stays.
-func (g *group) renew(ctx context.Context, beats map[attemptKey]lease.Beat, later bool) (map[attemptKey]*job.Cancel, error) {
-	renewed := make(map[attemptKey]*job.Cancel, len(beats))
+func (g *group) renew(ctx context.Context, beats map[tables.AttemptKey]lease.Beat, later bool) (map[tables.AttemptKey]*job.Cancel, error) {
+	renewed := make(map[tables.AttemptKey]*job.Cancel, len(beats))
 	if len(beats) == 0 {
 		return renewed, nil
 	}
@@ -87,9 +88,9 @@ func (g *group) renew(ctx context.Context, beats map[attemptKey]lease.Beat, late
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
-		var key attemptKey
+		var key tables.AttemptKey
 		var text sql.NullString
-		if err := rows.Scan(&key.run, &key.attempt, &text); err != nil {
+		if err := rows.Scan(&key.Run, &key.Attempt, &text); err != nil {
 			return nil, fmt.Errorf("renew %d leases: %w", len(beats), err)
 		}
 		renewed[key] = nil
@@ -108,14 +109,14 @@ func (g *group) renew(ctx context.Context, beats map[attemptKey]lease.Beat, late
 // beatLists is heartbeats as columns: run, attempt, time, lease, its end, the period
 // and the heartbeat itself.
 // They are in the order of runs, so that several servers take locks in one order.
-func beatLists(beats map[attemptKey]lease.Beat) []db.Column {
+func beatLists(beats map[tables.AttemptKey]lease.Beat) []db.Column {
 	columns := make([]db.Column, 7)
 	add := func(column int, n int64) { columns[column].Numbers = append(columns[column].Numbers, n) }
-	for _, key := range slices.SortedFunc(maps.Keys(beats), compareKeys) {
+	for _, key := range slices.SortedFunc(maps.Keys(beats), tables.CompareKeys) {
 		b := beats[key]
 		now := db.FromMicros(db.Micros(b.At))
-		columns[0].Texts = append(columns[0].Texts, key.run)
-		add(1, int64(key.attempt))
+		columns[0].Texts = append(columns[0].Texts, key.Run)
+		add(1, int64(key.Attempt))
 		add(2, db.Micros(now))
 		add(3, b.Lease.Microseconds())
 		add(4, db.Micros(now.Add(b.Lease)))
@@ -133,30 +134,30 @@ func (g *group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 		return lease.BeatResult{Err: bad.err}, nil
 	case !known: // its journal has not begun to arrive
 		return lease.BeatResult{Owner: true}, nil
-	case b.Attempt > row.run.Attempt:
-		if row.run.State == job.Canceled { // before this attempt began, and its agent does not know yet
-			return lease.BeatResult{Owner: true, Cancel: row.run.Cancel}, nil
+	case b.Attempt > row.Run.Attempt:
+		if row.Run.State == job.Canceled { // before this attempt began, and its agent does not know yet
+			return lease.BeatResult{Owner: true, Cancel: row.Run.Cancel}, nil
 		}
 		return lease.BeatResult{Owner: true}, nil
-	case b.Attempt < row.run.Attempt:
+	case b.Attempt < row.Run.Attempt:
 		return lease.BeatResult{Known: true}, nil
 	}
-	out := lease.BeatResult{Known: true, Owner: true, Cancel: row.run.Cancel, Ended: row.run.EndedAt != nil}
+	out := lease.BeatResult{Known: true, Owner: true, Cancel: row.Run.Cancel, Ended: row.Run.EndedAt != nil}
 	now := db.FromMicros(db.Micros(b.At))
 	if out.Ended {
-		return g.beatAfterEnd(ctx, b, &row.run, out)
+		return g.beatAfterEnd(ctx, b, &row.Run, out)
 	}
-	row.run.LastHeartbeatAt, row.heardAt = &now, now
-	row.lease = b.Lease
-	row.expiresAt = now.Add(b.Lease)
-	row.period = beatPeriod(b.Heartbeat)
+	row.Run.LastHeartbeatAt, row.HeardAt = &now, now
+	row.Lease = b.Lease
+	row.ExpiresAt = now.Add(b.Lease)
+	row.Period = beatPeriod(b.Heartbeat)
 	g.beatRuns[b.Run] = true
 	if err := noteBeat(ctx, g.tx, b); err != nil {
 		return lease.BeatResult{}, err
 	}
 	var events []job.RunEvent
-	if row.run.State == job.Lost {
-		attempt, err := g.attempt(ctx, attemptKey{b.Run, b.Attempt})
+	if row.Run.State == job.Lost {
+		attempt, err := g.attempt(ctx, tables.AttemptKey{Run: b.Run, Attempt: b.Attempt})
 		var bad *query.UnreadableError
 		if errors.As(err, &bad) {
 			return lease.BeatResult{Err: bad}, nil
@@ -164,25 +165,25 @@ func (g *group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 		if err != nil {
 			return lease.BeatResult{}, err
 		}
-		row.whenLost = diagnosisWhenLost(row)
-		row.run, events = heal(row.run, &attempt.State, now, "The agent sent a heartbeat again.")
-		row.run = withCut(showAttempt(row.run, &attempt.View), attempt.Cut)
+		row.WhenLost = diagnosisWhenLost(row)
+		row.Run, events = heal(row.Run, &attempt.State, now, "The agent sent a heartbeat again.")
+		row.Run = tables.WithCut(tables.ShowAttempt(row.Run, &attempt.View), attempt.Cut)
 	}
-	run, event := index.Suspend(row.run, b.Heartbeat.Suspended, now)
+	run, event := index.Suspend(row.Run, b.Heartbeat.Suspended, now)
 	if event != nil {
-		row.run, events = run, append(events, *event)
+		row.Run, events = run, append(events, *event)
 	}
 	if len(events) == 0 {
 		return out, nil
 	}
-	if err := insertEvents(ctx, g.tx, events); err != nil {
+	if err := tables.InsertEvents(ctx, g.tx, events); err != nil {
 		return lease.BeatResult{}, err
 	}
-	if err := enqueueChange(ctx, g.tx, &row.run, events, time.Time{}, now); err != nil {
+	if err := enqueueChange(ctx, g.tx, &row.Run, events, time.Time{}, now); err != nil {
 		return lease.BeatResult{}, err
 	}
 	g.dirtyRuns[b.Run] = true
-	changed := row.run
+	changed := row.Run
 	out.Run, out.Events = &changed, events
 	return out, nil
 }
@@ -211,12 +212,12 @@ func beatPeriod(h job.Heartbeat) time.Duration {
 }
 
 // updateLease stores what a heartbeat changes when nothing else does.
-func updateLease(ctx context.Context, t *db.Tx, row *runRow) error {
+func updateLease(ctx context.Context, t *db.Tx, row *tables.RunRow) error {
 	_, err := t.ExecContext(ctx, `UPDATE runs SET heard_at = $2, beat_at = $3, lease_us = $4, expires_at = $5, period_us = $6 WHERE id = $1`,
-		row.run.ID, db.Micros(row.heardAt), db.MicrosOrNull(row.run.LastHeartbeatAt),
-		row.lease.Microseconds(), db.Micros(row.expiresAt), row.period.Microseconds())
+		row.Run.ID, db.Micros(row.HeardAt), db.MicrosOrNull(row.Run.LastHeartbeatAt),
+		row.Lease.Microseconds(), db.Micros(row.ExpiresAt), row.Period.Microseconds())
 	if err != nil {
-		return fmt.Errorf("store a heartbeat of run %s: %w", row.run.ID, err)
+		return fmt.Errorf("store a heartbeat of run %s: %w", row.Run.ID, err)
 	}
 	return nil
 }

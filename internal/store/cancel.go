@@ -7,6 +7,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 )
 
@@ -17,17 +18,17 @@ import (
 func (s *Outbox) FollowCancel(ctx context.Context, id string, attempt int, c job.Cancel, force bool) (outbox.Progress, error) {
 	var out outbox.Progress
 	err := s.Write(ctx, db.Runs(id), func(t *db.Tx) error {
-		row, err := lockRun(ctx, t, id)
+		row, err := tables.LockRun(ctx, t, id)
 		if err != nil {
 			return err
 		}
-		before := row.run
-		row.run, out = followCancel(row, attempt, c, force)
+		before := row.Run
+		row.Run, out = followCancel(row, attempt, c, force)
 		if out.Run == nil {
 			return nil
 		}
 		if before.Cancel == nil && len(out.Events) == 0 {
-			return updateRun(ctx, t, &row)
+			return tables.UpdateRun(ctx, t, &row)
 		}
 		return saveChange(ctx, t, &row, out.Events, c.At)
 	})
@@ -38,8 +39,8 @@ func (s *Outbox) FollowCancel(ctx context.Context, id string, attempt int, c job
 }
 
 // followCancel is FollowCancel for a run as it stands. c.At is now.
-func followCancel(row runRow, attempt int, c job.Cancel, force bool) (job.Run, outbox.Progress) {
-	run := row.run
+func followCancel(row tables.RunRow, attempt int, c job.Cancel, force bool) (job.Run, outbox.Progress) {
+	run := row.Run
 	switch {
 	case run.Attempt != attempt:
 		return run, outbox.Progress{Over: true, Why: fmt.Sprintf("attempt %d followed", run.Attempt)}
@@ -51,11 +52,11 @@ func followCancel(row runRow, attempt int, c job.Cancel, force bool) (job.Run, o
 			return run, outbox.Progress{Over: true, Why: fmt.Sprintf("the run is %s and cannot be canceled", run.State)}
 		}
 		return next, outbox.Progress{Run: &next, Events: events}
-	case !force || run.State != job.Lost && row.expiresAt.After(c.At):
+	case !force || run.State != job.Lost && row.ExpiresAt.After(c.At):
 		return run, outbox.Progress{}
 	}
 	evidence := fmt.Sprintf("Canceled by %s. The agent has not been heard of since %s, so nobody saw the job end.",
-		run.Cancel.By, row.heardAt.UTC().Format("2006-01-02 15:04:05 UTC"))
+		run.Cancel.By, row.HeardAt.UTC().Format("2006-01-02 15:04:05 UTC"))
 	next, event, err := index.Move(run, job.Event{Kind: job.Ended, State: job.Canceled}, c.At, index.ServerClock, evidence)
 	if err != nil || event == nil {
 		return run, outbox.Progress{Over: true, Why: fmt.Sprintf("the run is %s and cannot be canceled", run.State)}

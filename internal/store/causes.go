@@ -9,6 +9,7 @@ import (
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 )
 
@@ -88,8 +89,8 @@ func withoutHealed(ctx context.Context, t *db.Tx, run *job.Run, entries []outbox
 func (g *group) raise(ctx context.Context, run *job.Run, events []job.RunEvent, ended, now time.Time) error {
 	if n := len(events); n > 0 && run.State.Terminal() {
 		for id := range g.dirtyRuns {
-			if row := g.runs[id]; id != run.ID && row.run.Job == run.Job {
-				if err := updateRun(ctx, g.tx, row); err != nil {
+			if row := g.runs[id]; id != run.ID && row.Run.Job == run.Job {
+				if err := tables.UpdateRun(ctx, g.tx, row); err != nil {
 					return err
 				}
 			}

@@ -11,6 +11,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -50,7 +51,7 @@ type checker struct {
 // refers to, and for those that are missing.
 func (s *Store) Check(ctx context.Context, repair bool, report func(Finding)) (Checked, error) {
 	c := &checker{store: s, repair: repair, report: report}
-	last := attemptKey{}
+	last := tables.AttemptKey{}
 	for {
 		keys, err := c.next(ctx, last)
 		if err != nil {
@@ -61,7 +62,7 @@ func (s *Store) Check(ctx context.Context, repair bool, report func(Finding)) (C
 		}
 		for _, key := range keys {
 			if err := c.attempt(ctx, key); err != nil {
-				return c.sum, fmt.Errorf("check run %s attempt %d: %w", key.run, key.attempt, err)
+				return c.sum, fmt.Errorf("check run %s attempt %d: %w", key.Run, key.Attempt, err)
 			}
 		}
 		last = keys[len(keys)-1]
@@ -75,17 +76,17 @@ func (c *checker) found(f Finding) {
 }
 
 // next lists the attempts after one.
-func (c *checker) next(ctx context.Context, last attemptKey) ([]attemptKey, error) {
+func (c *checker) next(ctx context.Context, last tables.AttemptKey) ([]tables.AttemptKey, error) {
 	rows, err := c.store.Reader.QueryContext(ctx, `SELECT run_id, attempt FROM attempts
-		WHERE (run_id, attempt) > ($1, CAST($2 AS BIGINT)) ORDER BY run_id, attempt LIMIT 200`, last.run, last.attempt)
+		WHERE (run_id, attempt) > ($1, CAST($2 AS BIGINT)) ORDER BY run_id, attempt LIMIT 200`, last.Run, last.Attempt)
 	if err != nil {
 		return nil, fmt.Errorf("list attempts: %w", err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	var keys []attemptKey
+	var keys []tables.AttemptKey
 	for rows.Next() {
-		var key attemptKey
-		if err := rows.Scan(&key.run, &key.attempt); err != nil {
+		var key tables.AttemptKey
+		if err := rows.Scan(&key.Run, &key.Attempt); err != nil {
 			return nil, fmt.Errorf("list attempts: %w", err)
 		}
 		keys = append(keys, key)
@@ -108,13 +109,13 @@ type replay struct {
 }
 
 // attempt checks one attempt.
-func (c *checker) attempt(ctx context.Context, key attemptKey) error {
-	_, row, err := scanAttempt(c.store.Reader.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, key.run, key.attempt))
+func (c *checker) attempt(ctx context.Context, key tables.AttemptKey) error {
+	_, row, err := tables.ScanAttempt(c.store.Reader.QueryRowContext(ctx, `SELECT `+tables.AttemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, key.Run, key.Attempt))
 	if err != nil {
 		return err
 	}
 	c.sum.Attempts++
-	r := replay{state: index.NewState(key.run, key.attempt), heads: map[int64]index.BlockHead{}, holes: row.Cut != nil}
+	r := replay{state: index.NewState(key.Run, key.Attempt), heads: map[int64]index.BlockHead{}, holes: row.Cut != nil}
 	if err := c.replay(ctx, key, row, &r); err != nil {
 		return err
 	}
@@ -130,7 +131,7 @@ func (c *checker) attempt(ctx context.Context, key attemptKey) error {
 }
 
 // replay reads all blocks of an attempt in order.
-func (c *checker) replay(ctx context.Context, key attemptKey, row *attemptRow, r *replay) error {
+func (c *checker) replay(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow, r *replay) error {
 	if row.Size > 0 {
 		f, err := index.Fold(r.state, headerOf(&row.State))
 		if err != nil {
@@ -140,7 +141,7 @@ func (c *checker) replay(ctx context.Context, key attemptKey, row *attemptRow, r
 	}
 	next := int64(journal.HeaderSize)
 	for at := int64(0); ; {
-		heads, err := c.store.Blocks(ctx, key.run, key.attempt, at, 64)
+		heads, err := c.store.Blocks(ctx, key.Run, key.Attempt, at, 64)
 		if err != nil {
 			return err
 		}
@@ -176,9 +177,9 @@ func headerOf(s *index.State) []byte {
 }
 
 // block reads one block and folds it.
-func (c *checker) block(ctx context.Context, key attemptKey, h index.BlockHead, r *replay) error {
+func (c *checker) block(ctx context.Context, key tables.AttemptKey, h index.BlockHead, r *replay) error {
 	c.sum.Blocks++
-	data, err := c.store.BlockData(ctx, key.run, key.attempt, h.Start)
+	data, err := c.store.BlockData(ctx, key.Run, key.Attempt, h.Start)
 	if err == nil && int64(len(data)) != h.Size {
 		err = fmt.Errorf("%d bytes instead of %d", len(data), h.Size)
 	}
@@ -192,7 +193,7 @@ func (c *checker) block(ctx context.Context, key attemptKey, h index.BlockHead, 
 		return ctx.Err()
 	}
 	if err != nil {
-		b, lerr := c.store.locate(ctx, key.run, key.attempt, h.Start)
+		b, lerr := c.store.locate(ctx, key.Run, key.Attempt, h.Start)
 		if lerr != nil {
 			return lerr
 		}
@@ -249,16 +250,16 @@ func sameState(a, b *index.State) bool {
 }
 
 // run checks that the run shows what its last attempt's journal says.
-func (c *checker) run(ctx context.Context, key attemptKey, row *attemptRow, r *replay) error {
+func (c *checker) run(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow, r *replay) error {
 	if !r.state.Known() {
 		return nil
 	}
-	run, err := c.store.Run(ctx, key.run)
+	run, err := c.store.Run(ctx, key.Run)
 	var gone *query.NotFoundError
 	if errors.As(err, &gone) {
 		return c.rebuild(ctx, key, row, r, "the run is missing")
 	}
-	if err != nil || run.Attempt != key.attempt {
+	if err != nil || run.Attempt != key.Attempt {
 		return err
 	}
 	if run.Output.Bytes != r.state.View.Output.Bytes || run.Output.Lines != r.state.View.Output.Lines || run.Job != r.state.View.Job {

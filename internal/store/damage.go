@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -30,22 +30,22 @@ func isDamage(err error) bool {
 type damage struct {
 	blocks []index.BlockHead
 	why    []string
-	before []streamBytes // what each stream had printed where the first of the blocks begins
-	read   []streamBytes // what each stream printed in all good blocks
-	lines  int64         // that begin in the blocks
+	before []tables.StreamBytes // what each stream had printed where the first of the blocks begins
+	read   []tables.StreamBytes // what each stream printed in all good blocks
+	lines  int64                // that begin in the blocks
 }
 
-func addBytes(all *[]streamBytes, step int, stream job.Stream, n int64) {
+func addBytes(all *[]tables.StreamBytes, step int, stream job.Stream, n int64) {
 	for i := range *all {
 		if b := &(*all)[i]; b.Step == step && b.Stream == stream {
 			b.Bytes += n
 			return
 		}
 	}
-	*all = append(*all, streamBytes{Step: step, Stream: stream, Bytes: n})
+	*all = append(*all, tables.StreamBytes{Step: step, Stream: stream, Bytes: n})
 }
 
-func bytesOf(all []streamBytes, step int, stream job.Stream) int64 {
+func bytesOf(all []tables.StreamBytes, step int, stream job.Stream) int64 {
 	for _, b := range all {
 		if b.Step == step && b.Stream == stream {
 			return b.Bytes
@@ -55,16 +55,16 @@ func bytesOf(all []streamBytes, step int, stream job.Stream) int64 {
 }
 
 // survey reads all blocks of a journal and returns which are damaged.
-func survey(ctx context.Context, s *Store, key attemptKey) (*damage, error) {
+func survey(ctx context.Context, s *Store, key tables.AttemptKey) (*damage, error) {
 	var d damage
 	for at := int64(journal.HeaderSize); ; {
-		heads, err := s.Blocks(ctx, key.run, key.attempt, at, 64)
+		heads, err := s.Blocks(ctx, key.Run, key.Attempt, at, 64)
 		if err != nil || len(heads) == 0 {
 			return &d, err
 		}
 		for _, h := range heads {
 			at = h.Start + h.Size
-			var here []streamBytes
+			var here []tables.StreamBytes
 			err := s.eachOutput(ctx, key, h, func(o journal.Output) { addBytes(&here, o.Step, o.Stream, int64(len(o.Data))) })
 			if isDamage(err) {
 				d.blocks, d.why = append(d.blocks, h), append(d.why, err.Error())
@@ -86,7 +86,7 @@ func survey(ctx context.Context, s *Store, key attemptKey) (*damage, error) {
 
 // gaps are what is missing of each stream: all that it printed, as the journal said when it
 // arrived, less what can be read and what was known to be missing.
-func (d *damage) gaps(row *attemptRow) (gaps []job.Gap) {
+func (d *damage) gaps(row *tables.AttemptRow) (gaps []job.Gap) {
 	most := -1
 	for _, st := range row.Streams {
 		missing := st.Kept - bytesOf(d.read, st.Step, st.Stream)
@@ -116,7 +116,7 @@ func (d *damage) gaps(row *attemptRow) (gaps []job.Gap) {
 
 // damaged reports the damaged blocks of a journal. A repair declares them as gaps, so that
 // all the rest can be read.
-func (c *checker) damaged(ctx context.Context, key attemptKey, row *attemptRow) error {
+func (c *checker) damaged(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow) error {
 	d, err := survey(ctx, c.store, key)
 	if err != nil || len(d.blocks) == 0 {
 		return err
@@ -134,19 +134,19 @@ func (c *checker) damaged(ctx context.Context, key attemptKey, row *attemptRow) 
 		repaired = fmt.Sprintf("declared as a gap of %d bytes of output", bytes)
 	}
 	for i, h := range d.blocks {
-		c.found(Finding{Run: key.run, Attempt: key.attempt, At: h.Start, To: h.Start + h.Size, What: d.why[i], Repaired: repaired})
+		c.found(Finding{Run: key.Run, Attempt: key.Attempt, At: h.Start, To: h.Start + h.Size, What: d.why[i], Repaired: repaired})
 	}
 	return nil
 }
 
 // declareGaps drops damaged blocks, and shows the gaps in the run.
-func declareGaps(ctx context.Context, s *Store, key attemptKey, d *damage, gaps []job.Gap) error {
+func declareGaps(ctx context.Context, s *Store, key tables.AttemptKey, d *damage, gaps []job.Gap) error {
 	return s.Write(ctx, db.All, func(t *db.Tx) error {
-		run, err := lockRun(ctx, t, key.run)
+		run, err := tables.LockRun(ctx, t, key.Run)
 		if err != nil {
 			return err
 		}
-		row, err := lockAttempt(ctx, t, key)
+		row, err := tables.LockAttempt(ctx, t, key)
 		if err != nil {
 			return err
 		}
@@ -155,29 +155,11 @@ func declareGaps(ctx context.Context, s *Store, key attemptKey, d *damage, gaps 
 				return err
 			}
 		}
-		now := cut{To: journal.HeaderSize}
+		now := tables.Cut{To: journal.HeaderSize}
 		if row.Cut != nil {
 			now = *row.Cut
 		}
 		now.Damaged = slices.Concat(now.Damaged, gaps)
-		return storeCut(ctx, t, key, &run, row, &now)
+		return tables.StoreCut(ctx, t, key, &run, row, &now)
 	})
-}
-
-// storeCut stores what is missing of a journal, and shows it in its run.
-func storeCut(ctx context.Context, t *db.Tx, key attemptKey, run *runRow, row *attemptRow, c *cut) error {
-	row.Cut, row.Tiers = c, tiers{}
-	doc, err := json.Marshal(row.attemptDoc)
-	if err != nil {
-		return fmt.Errorf("encode attempt %d of run %s: %w", key.attempt, key.run, err)
-	}
-	if _, err := t.ExecContext(ctx, `UPDATE attempts SET doc = $3 WHERE run_id = $1 AND attempt = $2`, key.run, key.attempt, string(doc)); err != nil {
-		return err
-	}
-	if run.run.Attempt != key.attempt {
-		return nil
-	}
-	run.run.Output = row.View.Output
-	run.run = withCut(run.run, c)
-	return updateRun(ctx, t, run)
 }

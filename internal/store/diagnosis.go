@@ -12,6 +12,8 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
+	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
 )
 
@@ -19,30 +21,30 @@ import (
 // could not be diagnosed a moment ago. The diagnosis that a lost run has is the one that it got
 // before more of its journal arrived.
 func (s *Health) Undiagnosed(ctx context.Context, limit int) ([]job.Run, error) {
-	rows, err := s.Reader.QueryContext(ctx, `SELECT `+runColumns+` FROM runs WHERE diagnose = 1
-		AND`+rests(troubleDiagnose, "runs.id", 2)+` ORDER BY start_at DESC LIMIT $1`, limit, db.Micros(s.Now()))
+	rows, err := s.Reader.QueryContext(ctx, `SELECT `+tables.RunColumns+` FROM runs WHERE diagnose = 1
+		AND`+troubled.Rests(troubled.Diagnose, "runs.id", 2)+` ORDER BY start_at DESC LIMIT $1`, limit, db.Micros(s.Now()))
 	if err != nil {
 		return nil, fmt.Errorf("read runs to diagnose: %w", err)
 	}
-	found, skipped, err := scanRows(rows)
+	found, skipped, err := tables.ScanRows(rows)
 	if err != nil {
 		return nil, fmt.Errorf("read runs to diagnose: %w", err)
 	}
 	var runs []job.Run
 	for _, row := range found {
-		if row.run.State == job.Lost && row.run.Diagnosis == nil {
-			row.run.Diagnosis = row.whenLost
+		if row.Run.State == job.Lost && row.Run.Diagnosis == nil {
+			row.Run.Diagnosis = row.WhenLost
 		}
-		runs = append(runs, row.run)
+		runs = append(runs, row.Run)
 	}
-	s.unreadable(ctx, troubleDiagnose, skipped)
+	s.Unreadable(ctx, troubled.Diagnose, skipped)
 	return runs, nil
 }
 
 // DiagnosisFailed records that a run could not be diagnosed: its mark stays, and it is tried
 // again after a pause.
 func (s *Health) DiagnosisFailed(ctx context.Context, run string, cause error) {
-	s.failed(ctx, troubleDiagnose, run, cause)
+	s.Failed(ctx, troubled.Diagnose, run, cause)
 }
 
 // StoreDiagnosis stores what was made of a run, which may be nothing, unless it has
@@ -52,7 +54,7 @@ func (s *Health) StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosi
 	stored := false
 	err := s.Write(ctx, db.Runs(of.ID), func(t *db.Tx) error {
 		stored = false
-		row, err := lockRun(ctx, t, of.ID)
+		row, err := tables.LockRun(ctx, t, of.ID)
 		var gone *query.NotFoundError
 		if errors.As(err, &gone) {
 			return nil
@@ -60,27 +62,27 @@ func (s *Health) StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosi
 		if err != nil {
 			return err
 		}
-		if row.run.Attempt != of.Attempt || row.run.State != of.State || of.State.Terminal() && row.run.Output.Bytes != of.Output.Bytes {
+		if row.Run.Attempt != of.Attempt || row.Run.State != of.State || of.State.Terminal() && row.Run.Output.Bytes != of.Output.Bytes {
 			return nil
 		}
 		if _, err := t.ExecContext(ctx, `UPDATE runs SET diagnose = 0 WHERE id = $1`, of.ID); err != nil {
 			return err
 		}
 		stored = true
-		if d != nil && !reflect.DeepEqual(d, row.run.Diagnosis) {
-			if err := insertEvents(ctx, t, []job.RunEvent{{
+		if d != nil && !reflect.DeepEqual(d, row.Run.Diagnosis) {
+			if err := tables.InsertEvents(ctx, t, []job.RunEvent{{
 				Run: of.ID, Attempt: of.Attempt, At: s.Now().UTC(), Clock: index.ServerClock, Kind: job.EventDiagnosed, Rule: job.EventDiagnosed, Evidence: d.Sentence,
 			}}); err != nil {
 				return err
 			}
 		}
-		row.run.Diagnosis, row.whenLost = d, nil
-		return updateRun(ctx, t, &row)
+		row.Run.Diagnosis, row.WhenLost = d, nil
+		return tables.UpdateRun(ctx, t, &row)
 	})
 	if err != nil {
 		return false, fmt.Errorf("store the diagnosis of run %s: %w", of.ID, err)
 	}
-	s.done(ctx, troubleDiagnose, of.ID)
+	s.Done(ctx, troubled.Diagnose, of.ID)
 	return stored, nil
 }
 
@@ -92,15 +94,15 @@ const goodRunsBefore = ` FROM runs WHERE job = $1 AND state = 'succeeded' AND (s
 // before it, the last ones first. The peak of their memory is 0 where memory in use was not
 // measured.
 func (s *Queries) GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([]job.Run, error) {
-	rows, err := s.Reader.QueryContext(ctx, `SELECT `+runColumns+goodRunsBefore+strconv.Itoa(limit), run.Job, db.Micros(run.StartAt), run.ID)
+	rows, err := s.Reader.QueryContext(ctx, `SELECT `+tables.RunColumns+goodRunsBefore+strconv.Itoa(limit), run.Job, db.Micros(run.StartAt), run.ID)
 	if err != nil {
 		return nil, fmt.Errorf("read good runs of job %s: %w", run.Job, err)
 	}
-	runs, skipped, err := scanRuns(rows)
+	runs, skipped, err := tables.ScanRuns(rows)
 	if err != nil {
 		return nil, fmt.Errorf("read good runs of job %s: %w", run.Job, err)
 	}
-	s.unreadable(ctx, troubleRun, skipped)
+	s.Unreadable(ctx, troubled.Run, skipped)
 	unmeasured, err := s.unmeasured(ctx, run, limit)
 	if err != nil {
 		return nil, err

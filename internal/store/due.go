@@ -13,17 +13,18 @@ import (
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
 )
 
 // Health is what runs are judged by, and what was found.
 type Health struct {
 	*db.DB
-	*troubleItems
+	*troubled.Items
 }
 
-func newHealth(d *db.DB, items *troubleItems) *Health {
-	return &Health{DB: d, troubleItems: items}
+func newHealth(d *db.DB, items *troubled.Items) *Health {
+	return &Health{DB: d, Items: items}
 }
 
 // leaseColumns are what a judgement needs. The whole document is read only of runs that
@@ -93,9 +94,9 @@ func (s *Health) leasesOf(ctx context.Context, query string, args ...any) (lease
 	if err != nil {
 		return nil, 0, "", fmt.Errorf("read leases: %w", err)
 	}
-	s.unreadable(ctx, troubleLease, skipped)
+	s.Unreadable(ctx, troubled.Lease, skipped)
 	for _, l := range leases {
-		s.done(ctx, troubleLease, l.Run)
+		s.Done(ctx, troubled.Lease, l.Run)
 	}
 	return leases, len(leases) + len(skipped), last, nil
 }
@@ -200,9 +201,9 @@ func scanLease(from db.Scanner) (lease.Lease, error) {
 // NoteClosed writes down connections that closed, for the server that judges. One that cannot
 // be is the trouble of its run alone.
 func (s *Health) NoteClosed(ctx context.Context, closed []lease.ClosedRun) error {
-	closed = byRun(closed, func(c lease.ClosedRun) string { return c.Run })
-	return isolate(ctx, s.DB, closed, func(some []lease.ClosedRun) error { return s.noteClosed(ctx, some) },
-		func(one lease.ClosedRun, err error) { s.failed(ctx, troubleEvidence, one.Run, err) })
+	closed = troubled.ByRun(closed, func(c lease.ClosedRun) string { return c.Run })
+	return troubled.Isolate(ctx, s.DB, closed, func(some []lease.ClosedRun) error { return s.noteClosed(ctx, some) },
+		func(one lease.ClosedRun, err error) { s.Failed(ctx, troubled.Evidence, one.Run, err) })
 }
 
 func (s *Health) noteClosed(ctx context.Context, closed []lease.ClosedRun) error {
@@ -221,16 +222,16 @@ func (s *Health) noteClosed(ctx context.Context, closed []lease.ClosedRun) error
 // StoreEvidence keeps what heartbeats reported, for the server that judges next. Evidence that
 // cannot be stored is the trouble of its run alone.
 func (s *Health) StoreEvidence(ctx context.Context, folded []lease.StoredEvidence) error {
-	folded = byRun(folded, func(f lease.StoredEvidence) string { return f.Run })
-	return isolate(ctx, s.DB, folded, func(some []lease.StoredEvidence) error {
+	folded = troubled.ByRun(folded, func(f lease.StoredEvidence) string { return f.Run })
+	return troubled.Isolate(ctx, s.DB, folded, func(some []lease.StoredEvidence) error {
 		if err := s.storeEvidence(ctx, some); err != nil {
 			return err
 		}
 		for _, one := range some {
-			s.done(ctx, troubleEvidence, one.Run)
+			s.Done(ctx, troubled.Evidence, one.Run)
 		}
 		return nil
-	}, func(one lease.StoredEvidence, err error) { s.failed(ctx, troubleEvidence, one.Run, err) })
+	}, func(one lease.StoredEvidence, err error) { s.Failed(ctx, troubled.Evidence, one.Run, err) })
 }
 
 func (s *Health) storeEvidence(ctx context.Context, folded []lease.StoredEvidence) error {

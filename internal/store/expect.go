@@ -13,13 +13,14 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 )
 
 // afterAppend keeps what the judgement of health needs of an append: what an attempt begins
 // with, the job's own word, and what a good run adds to the band of its job.
 func afterAppend(ctx context.Context, t *db.Tx, status string, taken *taken, f *index.Folded, now time.Time) error {
-	run := &taken.row.run
+	run := &taken.row.Run
 	if taken.begins {
 		figures, err := readFigures(ctx, t, run.Job, "")
 		if err != nil {
@@ -39,7 +40,7 @@ func afterAppend(ctx context.Context, t *db.Tx, status string, taken *taken, f *
 	if len(taken.events) == 0 {
 		return nil
 	}
-	if err := askDiagnosis(ctx, t, run, job.Run{}); err != nil {
+	if err := tables.AskDiagnosis(ctx, t, run, job.Run{}); err != nil {
 		return err
 	}
 	if last := taken.events[len(taken.events)-1]; last.Kind != "state" || last.To != string(job.Succeeded) {
@@ -147,29 +148,4 @@ func encodeBeat(hb job.Heartbeat) string {
 		return "{}"
 	}
 	return string(text)
-}
-
-// diagnosable reports whether a diagnosis of a run in this state helps anybody.
-func diagnosable(s job.State) bool {
-	return s == job.Failed || s == job.TimedOut || s == job.Lost || s == job.Retrying
-}
-
-// askDiagnosis marks a run that has ended badly, or that has begun to stall.
-func askDiagnosis(ctx context.Context, t *db.Tx, run *job.Run, before job.Run) error {
-	if !diagnosable(run.State) && (!stalls(run.Findings) || stalls(before.Findings)) {
-		return nil
-	}
-	if _, err := t.ExecContext(ctx, `UPDATE runs SET diagnose = 1 WHERE id = $1`, run.ID); err != nil {
-		return fmt.Errorf("ask for a diagnosis of run %s: %w", run.ID, err)
-	}
-	return nil
-}
-
-func stalls(findings []job.Finding) bool {
-	for _, f := range findings {
-		if f.Rule == "stalled" {
-			return true
-		}
-	}
-	return false
 }

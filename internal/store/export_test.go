@@ -21,7 +21,7 @@ func (s *Store) SetClock(now func() time.Time) { s.Now = now }
 func (s *Store) SetKeep(keep Keep) { s.keep, s.runLog = keep, keep.RunLog }
 
 // RefreshTroubles reads the troubled items again, as each tidying does.
-func (s *Store) RefreshTroubles(ctx context.Context) error { return s.refreshTroubles(ctx) }
+func (s *Store) RefreshTroubles(ctx context.Context) error { return s.Refresh(ctx) }
 
 // Postgres reports which database it is.
 func (s *Store) Postgres() bool { return s.Dialect.Postgres }

@@ -45,7 +45,7 @@ func (s *Health) Figures(ctx context.Context, now time.Time) (query.Figures, err
 		f.DatabaseInUse += read.InUse
 		f.DatabaseWaits += read.WaitDuration
 	}
-	f.ItemFailures = s.itemFailures()
-	f.Troubled, err = s.countTroubled(ctx)
+	f.ItemFailures = s.ItemFailures()
+	f.Troubled, err = s.CountTroubled(ctx)
 	return f, err
 }

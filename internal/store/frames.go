@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
+
+	"stint.dev/stint/internal/store/tables"
 )
 
 // maxFrame bounds a frame after decompression: a block that arrived is never larger.
@@ -13,7 +15,7 @@ const maxFrame = 64 << 20
 
 // frameKey names a packed block. Its bytes never change.
 type frameKey struct {
-	key   attemptKey
+	key   tables.AttemptKey
 	start int64
 }
 

@@ -12,6 +12,8 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
+	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -80,14 +82,14 @@ func appendOrder(appends []index.Append) []int {
 // Intake takes appends and heartbeats.
 type Intake struct {
 	*db.DB
-	*troubleItems
+	*troubled.Items
 	journals *Journals
 	leases   *leases      // of a data directory that no other process works in; else nil
 	busy     atomic.Int64 // when much arrived last, in nanoseconds since 1970
 }
 
-func newIntake(d *db.DB, items *troubleItems, j *Journals) *Intake {
-	return &Intake{DB: d, troubleItems: items, journals: j}
+func newIntake(d *db.DB, items *troubled.Items, j *Journals) *Intake {
+	return &Intake{DB: d, Items: items, journals: j}
 }
 
 // BusyAt is when a large group of appends arrived last.
@@ -99,23 +101,23 @@ const busyBytes = 512 << 10
 // group is one transaction of Ingest: the rows it has locked, and which have changed.
 type group struct {
 	tx            *db.Tx
-	runs          map[string]*runRow
-	attempts      map[attemptKey]*attemptRow
+	runs          map[string]*tables.RunRow
+	attempts      map[tables.AttemptKey]*tables.AttemptRow
 	dirtyRuns     map[string]bool
 	beatRuns      map[string]bool // only the lease changed
-	dirtyAttempts map[attemptKey]bool
+	dirtyAttempts map[tables.AttemptKey]bool
 	unreadable    map[string]*unreadableRow // by run: what is about it is refused
 	blocks        *blockWriter
 	// owners are owners of active runs that the group has seen or made, with the request to
 	// stop that each is to get.
-	owners map[attemptKey]*job.Cancel
+	owners map[tables.AttemptKey]*job.Cancel
 }
 
 // newGroup begins a group of a transaction; one that only renews leases writes no blocks.
 func newGroup(t *db.Tx, w *blockWriter) *group {
 	return &group{
-		tx: t, blocks: w, runs: map[string]*runRow{}, attempts: map[attemptKey]*attemptRow{},
-		dirtyRuns: map[string]bool{}, dirtyAttempts: map[attemptKey]bool{}, beatRuns: map[string]bool{},
+		tx: t, blocks: w, runs: map[string]*tables.RunRow{}, attempts: map[tables.AttemptKey]*tables.AttemptRow{},
+		dirtyRuns: map[string]bool{}, dirtyAttempts: map[tables.AttemptKey]bool{}, beatRuns: map[string]bool{},
 		unreadable: map[string]*unreadableRow{},
 	}
 }
@@ -144,23 +146,23 @@ func (g *group) append(ctx context.Context, a index.Append) (index.Appended, err
 	if bad := g.unreadable[a.Run]; bad != nil {
 		return index.Appended{Err: bad.err}, nil
 	}
-	key := attemptKey{a.Run, a.Attempt}
+	key := tables.AttemptKey{Run: a.Run, Attempt: a.Attempt}
 	attempt, ok := g.attempts[key]
 	if !ok {
-		attempt = &attemptRow{attemptDoc: attemptDoc{State: index.NewState(a.Run, a.Attempt)}}
+		attempt = &tables.AttemptRow{AttemptDoc: tables.AttemptDoc{State: index.NewState(a.Run, a.Attempt)}}
 		g.attempts[key] = attempt
 	}
-	size := attempt.durable()
+	size := attempt.Durable()
 	if err := g.admit(a, key, attempt); err != nil || len(a.Data) == 0 && a.Writer > 0 {
 		return index.Appended{Size: size, Err: err}, nil
 	}
-	instead := len(attempt.tail) > 0 && a.Offset == attempt.Size
+	instead := len(attempt.Tail) > 0 && a.Offset == attempt.Size
 	if a.Offset != size && !instead {
 		return index.Appended{Size: size, Err: &index.OffsetError{Offset: a.Offset, Size: size}}, nil
 	}
 	data := a.Data
-	if len(attempt.tail) > 0 && !instead {
-		data = slices.Concat(attempt.tail, a.Data)
+	if len(attempt.Tail) > 0 && !instead {
+		data = slices.Concat(attempt.Tail, a.Data)
 	}
 	folded, blocks, err := foldParts(attempt.State, data)
 	if err != nil {
@@ -187,30 +189,30 @@ func (g *group) append(ctx context.Context, a index.Append) (index.Appended, err
 		out.NewJob = !known && out.Run.Number == 1
 	}
 	taken := data[:len(data)-folded.Left]
-	attempt.tail, attempt.at = slices.Clone(taken[len(taken)-folded.Tail:]), a.At
+	attempt.Tail, attempt.At = slices.Clone(taken[len(taken)-folded.Tail:]), a.At
 	if err := g.store(ctx, key, attempt, &folded, blocks); err != nil {
 		return index.Appended{}, err
 	}
-	out.Size = attempt.durable()
+	out.Size = attempt.Durable()
 	return out, nil
 }
 
 // admit lets the journal's writer append, and a later process become the writer. What one that
 // died has still on its way comes from an earlier one, and could contradict what follows.
-func (g *group) admit(a index.Append, key attemptKey, attempt *attemptRow) error {
+func (g *group) admit(a index.Append, key tables.AttemptKey, attempt *tables.AttemptRow) error {
 	takes := len(a.Data) == 0 && a.Writer > 0
 	if takes && a.Writer <= attempt.Writer || len(a.Data) > 0 && a.Writer != attempt.Writer {
 		return &index.TakenError{Sent: a.Writer, Writer: attempt.Writer}
 	}
 	if takes {
-		attempt.Writer, attempt.at = a.Writer, a.At
+		attempt.Writer, attempt.At = a.Writer, a.At
 		g.dirtyAttempts[key] = true
 	}
 	return nil
 }
 
 // take applies an append to its run, which it creates if need be.
-func (g *group) take(ctx context.Context, a index.Append, attempt *attemptRow, f *index.Folded) (job.Run, []job.RunEvent, error) {
+func (g *group) take(ctx context.Context, a index.Append, attempt *tables.AttemptRow, f *index.Folded) (job.Run, []job.RunEvent, error) {
 	now := db.FromMicros(db.Micros(a.At))
 	row, known := g.runs[a.Run]
 	if !known {
@@ -225,31 +227,31 @@ func (g *group) take(ctx context.Context, a index.Append, attempt *attemptRow, f
 		return job.Run{}, nil, err
 	}
 	if !taken.owner {
-		return row.run, nil, nil
+		return row.Run, nil, nil
 	}
 	if !known {
-		if err := insertRun(ctx, g.tx, &taken.row); err != nil {
+		if err := tables.InsertRun(ctx, g.tx, &taken.row); err != nil {
 			return job.Run{}, nil, err
 		}
 	}
 	if taken.begins {
-		if err := setLabels(ctx, g.tx, &taken.row.run); err != nil {
+		if err := tables.SetLabels(ctx, g.tx, &taken.row.Run); err != nil {
 			return job.Run{}, nil, err
 		}
 	}
-	if err := insertEvents(ctx, g.tx, taken.events); err != nil {
+	if err := tables.InsertEvents(ctx, g.tx, taken.events); err != nil {
 		return job.Run{}, nil, err
 	}
-	if err := afterAppend(ctx, g.tx, row.run.Status, &taken, f, now); err != nil {
+	if err := afterAppend(ctx, g.tx, row.Run.Status, &taken, f, now); err != nil {
 		return job.Run{}, nil, err
 	}
-	if err := g.raise(ctx, &taken.row.run, taken.events, endOf(&taken.row.run, a.ClockOffset, now), now); err != nil {
+	if err := g.raise(ctx, &taken.row.Run, taken.events, endOf(&taken.row.Run, a.ClockOffset, now), now); err != nil {
 		return job.Run{}, nil, err
 	}
-	taken.row.run = withCut(taken.row.run, attempt.Cut)
+	taken.row.Run = tables.WithCut(taken.row.Run, attempt.Cut)
 	g.runs[a.Run] = &taken.row
 	g.dirtyRuns[a.Run] = true
-	return taken.row.run, taken.events, nil
+	return taken.row.Run, taken.events, nil
 }
 
 // mayBegin refuses a job of a new name to who has begun too many.
@@ -257,7 +259,7 @@ func (g *group) mayBegin(ctx context.Context, a index.Append, name string) error
 	if !a.KnownJobsOnly {
 		return nil
 	}
-	known, err := knowsJob(ctx, g.tx, name)
+	known, err := tables.KnowsJob(ctx, g.tx, name)
 	if err == nil && !known {
 		return &index.TooManyJobsError{Job: name}
 	}
@@ -265,10 +267,10 @@ func (g *group) mayBegin(ctx context.Context, a index.Append, name string) error
 }
 
 // store writes what an append brought: its blocks, and the attempt's new state.
-func (g *group) store(ctx context.Context, key attemptKey, attempt *attemptRow, f *index.Folded, blocks []storedBlock) error {
+func (g *group) store(ctx context.Context, key tables.AttemptKey, attempt *tables.AttemptRow, f *index.Folded, blocks []storedBlock) error {
 	attempt.State = f.State
 	g.dirtyAttempts[key] = true
-	if len(blocks) > 0 && !attempt.stored { // blocks refer to it
+	if len(blocks) > 0 && !attempt.Stored { // blocks refer to it
 		if err := g.saveAttempt(ctx, key, attempt); err != nil {
 			return err
 		}
@@ -342,14 +344,14 @@ func joinFolded(whole, f *index.Folded) {
 // next heartbeat of each needs no transaction.
 func (g *group) noteOwners() {
 	for id, row := range g.runs {
-		if run := &row.run; run.EndedAt == nil && run.State != job.Lost && run.SuspendedAt == nil {
-			g.owners[attemptKey{id, run.Attempt}] = run.Cancel
+		if run := &row.Run; run.EndedAt == nil && run.State != job.Lost && run.SuspendedAt == nil {
+			g.owners[tables.AttemptKey{Run: id, Attempt: run.Attempt}] = run.Cancel
 		}
 	}
 }
 
-func (g *group) saveAttempt(ctx context.Context, key attemptKey, row *attemptRow) error {
-	return saveAttempt(ctx, g.tx, key, row, g.blocks.journals.runLog)
+func (g *group) saveAttempt(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow) error {
+	return tables.SaveAttempt(ctx, g.tx, key, row, g.blocks.journals.runLog)
 }
 
 // save writes the rows that changed.
@@ -360,7 +362,7 @@ func (g *group) save(ctx context.Context) error {
 		}
 	}
 	for id := range g.dirtyRuns {
-		if err := updateRun(ctx, g.tx, g.runs[id]); err != nil {
+		if err := tables.UpdateRun(ctx, g.tx, g.runs[id]); err != nil {
 			return err
 		}
 	}

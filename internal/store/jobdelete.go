@@ -7,6 +7,7 @@ import (
 
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 )
 
@@ -68,7 +69,7 @@ func (s *Maintenance) deleteRunsOf(ctx context.Context, name string) (runs int64
 // of them are active.
 func (s *Maintenance) deleteWithoutRuns(ctx context.Context, name string) (runs, active int64, err error) {
 	err = s.Write(ctx, db.None, func(t *db.Tx) error {
-		if err := lockJob(ctx, t, name); err != nil {
+		if err := tables.LockJob(ctx, t, name); err != nil {
 			return err
 		}
 		err := t.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN state IN `+over+` THEN 0 ELSE 1 END), 0) FROM runs WHERE job = $1`, name).Scan(&runs, &active)
@@ -81,45 +82,7 @@ func (s *Maintenance) deleteWithoutRuns(ctx context.Context, name string) (runs,
 		if _, err := t.ExecContext(ctx, `DELETE FROM job_policies WHERE job = $1`, name); err != nil {
 			return fmt.Errorf("delete the policy of job %s: %w", job.Quote(name), err)
 		}
-		return forgetJob(ctx, t, name)
+		return tables.ForgetJob(ctx, t, name)
 	})
 	return runs, active, err
-}
-
-// lockJob keeps runs of a job from beginning until the transaction ends: each takes its number
-// from the row that is locked.
-func lockJob(ctx context.Context, t *db.Tx, name string) error {
-	var next int64
-	err := t.QueryRowContext(ctx, `SELECT COALESCE(SUM(next_number), 0) FROM (SELECT next_number FROM jobs WHERE name = $1`+t.Dialect.Lock+`) AS one`, name).Scan(&next)
-	if err != nil {
-		return fmt.Errorf("lock job %s: %w", job.Quote(name), err)
-	}
-	return nil
-}
-
-// forgetJob deletes what is kept for a job that has no runs any more, unless somebody has set a
-// policy for it.
-func forgetJob(ctx context.Context, t *db.Tx, name string) error {
-	if err := lockJob(ctx, t, name); err != nil {
-		return err
-	}
-	const unused = ` AND NOT EXISTS (SELECT 1 FROM runs WHERE job = $1) AND NOT EXISTS (SELECT 1 FROM job_policies WHERE job = $1)`
-	for _, query := range []string{
-		`DELETE FROM job_bands WHERE job = $1` + unused, `DELETE FROM run_counts WHERE job = $1` + unused, `DELETE FROM jobs WHERE name = $1` + unused,
-	} {
-		if _, err := t.ExecContext(ctx, query, name); err != nil {
-			return fmt.Errorf("forget job %s: %w", job.Quote(name), err)
-		}
-	}
-	return nil
-}
-
-// knowsJob reports whether a job has had a run.
-func knowsJob(ctx context.Context, t *db.Tx, name string) (bool, error) {
-	var n int64
-	err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM jobs WHERE name = $1`, name).Scan(&n)
-	if err != nil {
-		return false, fmt.Errorf("look up job %s: %w", job.Quote(name), err)
-	}
-	return n > 0, nil
 }

@@ -11,6 +11,8 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
+	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
 )
 
@@ -151,7 +153,7 @@ func sumCounts(rows *sql.Rows) ([]job.Summary, error) {
 }
 
 // lastQuery reads the run of each job that started last.
-const lastQuery = `SELECT ` + runColumns + ` FROM jobs j CROSS JOIN runs
+const lastQuery = `SELECT ` + tables.RunColumns + ` FROM jobs j CROSS JOIN runs
 	WHERE runs.id = (SELECT r.id FROM runs r WHERE r.job = j.name ORDER BY r.start_at DESC, r.id DESC LIMIT 1) AND` + ofJobs
 
 // lastRuns adds each job's last run.
@@ -160,7 +162,7 @@ func (s *Queries) lastRuns(ctx context.Context, first, last string, found map[st
 	if err != nil {
 		return err
 	}
-	runs, skipped, err := scanRuns(rows)
+	runs, skipped, err := tables.ScanRuns(rows)
 	if err != nil {
 		return err
 	}
@@ -169,7 +171,7 @@ func (s *Queries) lastRuns(ctx context.Context, first, last string, found map[st
 			sum.LastRun = &runs[i]
 		}
 	}
-	s.unreadable(ctx, troubleRun, skipped)
+	s.Unreadable(ctx, troubled.Run, skipped)
 	return nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
+	"stint.dev/stint/internal/store/troubled"
 )
 
 // Keep says how much is kept. A zero is no limit.
@@ -38,7 +40,7 @@ const notOver = `('queued', 'starting', 'installing', 'running', 'stopping', 're
 func deletable(now int) string {
 	// Nearly all runs have ended: an index of states would have SQLite sort them all, so the
 	// condition is one that it does not use that index for.
-	return `(state IN ` + over + `) IS TRUE AND` + rests(troubleRemove, "runs.id", now)
+	return `(state IN ` + over + `) IS TRUE AND` + troubled.Rests(troubled.Remove, "runs.id", now)
 }
 
 // The queries of retention run once a minute, however many runs there are: each reads an index.
@@ -171,8 +173,8 @@ func (s *Maintenance) deleteWhile(ctx context.Context, next func() ([]string, er
 				if deleted {
 					s.deleted.Add(1)
 				}
-				s.done(ctx, troubleRemove, id)
-			} else if err := s.skip(ctx, troubleRemove, id, fmt.Errorf("delete run %s: %w", id, err)); err != nil {
+				s.Done(ctx, troubled.Remove, id)
+			} else if err := s.Skip(ctx, troubled.Remove, id, fmt.Errorf("delete run %s: %w", id, err)); err != nil {
 				return err
 			}
 		}
@@ -212,7 +214,7 @@ func (s *Maintenance) deleteRun(ctx context.Context, id string) (deleted bool, e
 				return err
 			}
 			deleted = true
-			return forgetJob(ctx, t, of)
+			return tables.ForgetJob(ctx, t, of)
 		})
 		if err != nil {
 			return false, err

@@ -9,6 +9,7 @@ import (
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 )
 
@@ -161,7 +162,7 @@ func lockLateRuns(ctx context.Context, t *db.Tx, host string) ([]lateRun, error)
 // lateEnd is what the last late run of a job asks for beside being counted; nothing if its row is
 // damaged, which must not keep other runs from being reported.
 func lateEnd(ctx context.Context, t *db.Tx, id string, now time.Time) ([]outbox.Entry, error) {
-	row, err := lockRun(ctx, t, id)
+	row, err := tables.LockRun(ctx, t, id)
 	var damaged *query.UnreadableError
 	if errors.As(err, &damaged) {
 		return nil, nil
@@ -169,7 +170,7 @@ func lateEnd(ctx context.Context, t *db.Tx, id string, now time.Time) ([]outbox.
 	if err != nil {
 		return nil, err
 	}
-	run := &row.run
+	run := &row.Run
 	switch {
 	case run.State == job.Succeeded:
 		entries, err := recoveredEntries(ctx, t, run, now)

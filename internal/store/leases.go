@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/store/beatlog"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 )
 
@@ -52,9 +53,9 @@ func (s *Intake) openLeases(ctx context.Context, dir string, relaxed bool) error
 	if err != nil {
 		return err
 	}
-	latest := make(map[attemptKey]lease.Beat, len(beats))
+	latest := make(map[tables.AttemptKey]lease.Beat, len(beats))
 	for _, b := range beats {
-		if key := (attemptKey{b.Run, b.Attempt}); !b.At.Before(latest[key].At) {
+		if key := (tables.AttemptKey{Run: b.Run, Attempt: b.Attempt}); !b.At.Before(latest[key].At) {
 			latest[key] = lease.Beat(b)
 		}
 	}
@@ -182,9 +183,9 @@ func (l *leases) flush(ctx context.Context, t *db.Tx, about db.Touch) (flushed f
 		}
 	}
 	l.mu.Unlock()
-	latest := make(map[attemptKey]lease.Beat, len(rows))
+	latest := make(map[tables.AttemptKey]lease.Beat, len(rows))
 	for _, b := range rows {
-		latest[attemptKey{b.Run, b.Attempt}] = b.Beat
+		latest[tables.AttemptKey{Run: b.Run, Attempt: b.Attempt}] = b.Beat
 	}
 	if _, err := newGroup(t, nil).renew(ctx, latest, false); err != nil {
 		return nil, err
@@ -209,11 +210,11 @@ func (l *leases) flush(ctx context.Context, t *db.Tx, about db.Touch) (flushed f
 }
 
 // learn notes the owners that a committed transaction has seen or made.
-func (l *leases) learn(owners map[attemptKey]*job.Cancel) {
+func (l *leases) learn(owners map[tables.AttemptKey]*job.Cancel) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for key, cancel := range owners {
-		l.known[key.run] = knownLease{attempt: key.attempt, cancel: cancel}
+		l.known[key.Run] = knownLease{attempt: key.Attempt, cancel: cancel}
 	}
 }
 

@@ -10,14 +10,16 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
+	"stint.dev/stint/internal/store/troubled"
 )
 
 // load locks and reads the rows that appends touch.
 func (g *group) load(ctx context.Context, appends []index.Append) error {
-	runs, keys := map[string]bool{}, map[attemptKey]bool{}
+	runs, keys := map[string]bool{}, map[tables.AttemptKey]bool{}
 	for _, a := range appends {
 		if index.CheckAddress(a.Run, a.Attempt) == nil {
-			runs[a.Run], keys[attemptKey{a.Run, a.Attempt}] = true, true
+			runs[a.Run], keys[tables.AttemptKey{Run: a.Run, Attempt: a.Attempt}] = true, true
 		}
 	}
 	if len(runs) == 0 {
@@ -26,49 +28,49 @@ func (g *group) load(ctx context.Context, appends []index.Append) error {
 	if err := g.loadRuns(ctx, slices.Sorted(maps.Keys(runs))); err != nil {
 		return err
 	}
-	return g.loadAttempts(ctx, slices.SortedFunc(maps.Keys(keys), compareKeys))
+	return g.loadAttempts(ctx, slices.SortedFunc(maps.Keys(keys), tables.CompareKeys))
 }
 
 func (g *group) loadRuns(ctx context.Context, ids []string) error {
 	table, args := g.tx.Dialect.Table(1, db.Column{Texts: ids})
-	rows, err := g.tx.QueryContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id IN (SELECT c0 FROM `+table+`) ORDER BY id`+g.tx.Dialect.Lock, args...)
+	rows, err := g.tx.QueryContext(ctx, `SELECT `+tables.RunColumns+` FROM runs WHERE id IN (SELECT c0 FROM `+table+`) ORDER BY id`+g.tx.Dialect.Lock, args...)
 	if err != nil {
 		return fmt.Errorf("read %d runs: %w", len(ids), err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
-		row, err := scanRun(rows)
+		row, err := tables.ScanRun(rows)
 		var bad *query.UnreadableError
 		switch {
 		case errors.As(err, &bad):
-			g.unreadable[bad.Run.ID] = &unreadableRow{troubleRun, bad.Run.ID, bad}
+			g.unreadable[bad.Run.ID] = &unreadableRow{troubled.Run, bad.Run.ID, bad}
 		case err != nil:
 			return err
 		default:
-			g.runs[row.run.ID] = &row
+			g.runs[row.Run.ID] = &row
 		}
 	}
 	return rows.Err()
 }
 
-func (g *group) loadAttempts(ctx context.Context, keys []attemptKey) error {
+func (g *group) loadAttempts(ctx context.Context, keys []tables.AttemptKey) error {
 	runs, attempts := make([]string, len(keys)), make([]int64, len(keys))
 	for i, k := range keys {
-		runs[i], attempts[i] = k.run, int64(k.attempt)
+		runs[i], attempts[i] = k.Run, int64(k.Attempt)
 	}
 	table, args := g.tx.Dialect.Table(1, db.Column{Texts: runs}, db.Column{Numbers: attempts})
-	rows, err := g.tx.QueryContext(ctx, `SELECT `+attemptColumns+` FROM attempts
+	rows, err := g.tx.QueryContext(ctx, `SELECT `+tables.AttemptColumns+` FROM attempts
 		WHERE (run_id, attempt) IN (SELECT c0, c1 FROM `+table+`) ORDER BY run_id, attempt`+g.tx.Dialect.Lock, args...)
 	if err != nil {
 		return fmt.Errorf("read %d attempts: %w", len(keys), err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
-		key, row, err := scanAttempt(rows)
+		key, row, err := tables.ScanAttempt(rows)
 		var bad *query.UnreadableError
 		switch {
 		case errors.As(err, &bad):
-			g.unreadable[key.run] = &unreadableRow{troubleAttempt, key.String(), bad}
+			g.unreadable[key.Run] = &unreadableRow{troubled.Attempt, key.String(), bad}
 		case err != nil:
 			return err
 		default:
@@ -79,18 +81,18 @@ func (g *group) loadAttempts(ctx context.Context, keys []attemptKey) error {
 }
 
 // attempt returns the row of an attempt, new if there is none.
-func (g *group) attempt(ctx context.Context, key attemptKey) (*attemptRow, error) {
+func (g *group) attempt(ctx context.Context, key tables.AttemptKey) (*tables.AttemptRow, error) {
 	if row := g.attempts[key]; row != nil {
 		return row, nil
 	}
-	if err := g.loadAttempts(ctx, []attemptKey{key}); err != nil {
+	if err := g.loadAttempts(ctx, []tables.AttemptKey{key}); err != nil {
 		return nil, err
 	}
-	if bad := g.unreadable[key.run]; bad != nil {
+	if bad := g.unreadable[key.Run]; bad != nil {
 		return nil, bad.err
 	}
 	if g.attempts[key] == nil {
-		g.attempts[key] = &attemptRow{attemptDoc: attemptDoc{State: index.NewState(key.run, key.attempt)}}
+		g.attempts[key] = &tables.AttemptRow{AttemptDoc: tables.AttemptDoc{State: index.NewState(key.Run, key.Attempt)}}
 	}
 	return g.attempts[key], nil
 }
@@ -105,12 +107,12 @@ type unreadableRow struct {
 // read again.
 func (s *Intake) noteUnreadable(ctx context.Context, bad map[string]*unreadableRow, appends []index.Append, appended []index.Appended) {
 	for _, one := range bad {
-		s.failed(ctx, one.kind, one.id, one.err)
+		s.Failed(ctx, one.kind, one.id, one.err)
 	}
 	for i, a := range appends {
 		if appended[i].Err == nil {
-			s.done(ctx, troubleRun, a.Run)
-			s.done(ctx, troubleAttempt, attemptKey{a.Run, a.Attempt}.String())
+			s.Done(ctx, troubled.Run, a.Run)
+			s.Done(ctx, troubled.Attempt, tables.AttemptKey{Run: a.Run, Attempt: a.Attempt}.String())
 		}
 	}
 }

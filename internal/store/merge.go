@@ -9,48 +9,9 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/journal"
 )
-
-// Small blocks are merged like digits are carried: blocks that arrive are of tier 0; when
-// there are fan of a tier at the end of a journal, they become one block of the next
-// tier. A block of bigBlock bytes or more ends the row of small ones before it. So a
-// journal has few blocks, a merge handles at most fan × bigBlock bytes, and a byte is
-// rewritten at most once per tier.
-const (
-	fan      = 16
-	bigBlock = 32 << 10
-)
-
-// tiers counts, for each tier, the blocks of it at the end of the journal: first those of
-// the highest tier, last those of tier 0.
-type tiers [3]int
-
-// arrived notes a new block at the end.
-func (t *tiers) arrived(size int64) {
-	if size >= bigBlock {
-		*t = tiers{}
-		return
-	}
-	t[0]++
-}
-
-// full says whether the last fan blocks are to become one.
-func (t *tiers) full() bool { return t[0] >= fan || t[1] >= fan }
-
-// merged notes that the last fan blocks became one of the given size.
-func (t *tiers) merged(size int64) {
-	tier := 0
-	if t[0] < fan {
-		tier = 1
-	}
-	t[tier] = 0
-	if size >= bigBlock {
-		*t = tiers{}
-		return
-	}
-	t[tier+1]++
-}
 
 // storedBlock is a row of blocks with its bytes.
 type storedBlock struct {
@@ -61,29 +22,29 @@ type storedBlock struct {
 
 // insertBlock stores a block at the end of an attempt's journal, and merges small
 // neighbours when enough of them have come together.
-func (w *blockWriter) insertBlock(ctx context.Context, key attemptKey, row *attemptRow, b storedBlock) error {
+func (w *blockWriter) insertBlock(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow, b storedBlock) error {
 	if err := w.putBlock(ctx, key, row, b); err != nil {
 		return err
 	}
-	row.Tiers.arrived(b.head.Size)
-	for row.Tiers.full() {
+	row.Tiers.Arrived(b.head.Size)
+	for row.Tiers.Full() {
 		size, err := w.mergeLast(ctx, key, row)
 		var unread *unreadBlockError
 		if errors.As(err, &unread) {
 			// They stay as they are: damage must not keep this append from being stored, nor the
 			// others of the group. Packing reports it.
-			row.Tiers = tiers{}
+			row.Tiers = tables.Tiers{}
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("merge blocks of run %s attempt %d: %w", key.run, key.attempt, err)
+			return fmt.Errorf("merge blocks of run %s attempt %d: %w", key.Run, key.Attempt, err)
 		}
-		row.Tiers.merged(size)
+		row.Tiers.Merged(size)
 	}
 	return nil
 }
 
-func (w *blockWriter) putBlock(ctx context.Context, key attemptKey, row *attemptRow, b storedBlock) error {
+func (w *blockWriter) putBlock(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow, b storedBlock) error {
 	if b.head.Start == journal.HeaderSize && w.segments != nil {
 		if err := w.copyNote(ctx, key, row); err != nil {
 			return err
@@ -98,16 +59,16 @@ func (w *blockWriter) putBlock(ctx context.Context, key attemptKey, row *attempt
 }
 
 // putRow stores the row of a block whose bytes are in their place.
-func (w *blockWriter) putRow(ctx context.Context, key attemptKey, h index.BlockHead, samples []json.RawMessage, at place) error {
+func (w *blockWriter) putRow(ctx context.Context, key tables.AttemptKey, h index.BlockHead, samples []json.RawMessage, at place) error {
 	head, err := json.Marshal(h)
 	if err != nil {
-		return fmt.Errorf("encode block %d of run %s: %w", h.Start, key.run, err)
+		return fmt.Errorf("encode block %d of run %s: %w", h.Start, key.Run, err)
 	}
 	var text any
 	if len(samples) > 0 {
 		encoded, err := json.Marshal(samples)
 		if err != nil {
-			return fmt.Errorf("encode samples of run %s: %w", key.run, err)
+			return fmt.Errorf("encode samples of run %s: %w", key.Run, err)
 		}
 		text = string(encoded)
 	}
@@ -115,10 +76,10 @@ func (w *blockWriter) putRow(ctx context.Context, key attemptKey, h index.BlockH
 		Query: `INSERT INTO blocks (run_id, attempt, start, size, first_line, lines, head, samples, data, codec, stored, segment, object, place)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 		Args: []any{
-			key.run, key.attempt, h.Start, h.Size, h.FirstLine, h.Lines, string(head), text,
+			key.Run, key.Attempt, h.Start, h.Size, h.FirstLine, h.Lines, string(head), text,
 			at.data, at.codec, at.stored, at.segment, at.object, at.place,
 		},
-		What: fmt.Sprintf("store block %d of run %s attempt %d", h.Start, key.run, key.attempt),
+		What: fmt.Sprintf("store block %d of run %s attempt %d", h.Start, key.Run, key.Attempt),
 	})
 }
 
@@ -128,15 +89,15 @@ type unreadBlockError struct{ error }
 func (e *unreadBlockError) Unwrap() error { return e.error }
 
 // mergeLast makes one block of the last fan blocks and returns its size.
-func (w *blockWriter) mergeLast(ctx context.Context, key attemptKey, row *attemptRow) (int64, error) {
-	blocks, err := w.lastBlocks(ctx, key, fan)
+func (w *blockWriter) mergeLast(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow) (int64, error) {
+	blocks, err := w.lastBlocks(ctx, key, tables.Fan)
 	if err != nil {
 		return 0, err
 	}
 	merged := joinBlocks(blocks)
 	w.added -= merged.head.Size // they go
 	_, err = w.ExecContext(ctx, `DELETE FROM blocks WHERE run_id = $1 AND attempt = $2 AND start >= $3`,
-		key.run, key.attempt, merged.head.Start)
+		key.Run, key.Attempt, merged.head.Start)
 	if err != nil {
 		return 0, err
 	}
@@ -144,9 +105,9 @@ func (w *blockWriter) mergeLast(ctx context.Context, key attemptKey, row *attemp
 }
 
 // lastBlocks reads the last n blocks, in the order of the journal.
-func (w *blockWriter) lastBlocks(ctx context.Context, key attemptKey, n int) ([]storedBlock, error) {
+func (w *blockWriter) lastBlocks(ctx context.Context, key tables.AttemptKey, n int) ([]storedBlock, error) {
 	rows, err := w.QueryContext(ctx, `SELECT head, samples, `+placeColumns+` FROM blocks
-		WHERE run_id = $1 AND attempt = $2 AND codec <> 2 ORDER BY start DESC LIMIT $3`, key.run, key.attempt, n)
+		WHERE run_id = $1 AND attempt = $2 AND codec <> 2 ORDER BY start DESC LIMIT $3`, key.Run, key.Attempt, n)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,8 @@ import (
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
+	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
 )
 
@@ -20,29 +22,29 @@ import (
 // job.StopRequested and returns the run and what changed. The first request stands;
 // repeating it, or asking for a run that has ended, changes nothing.
 func (s *Outbox) RequestCancel(ctx context.Context, run string, c job.Cancel) (job.Run, []job.RunEvent, error) {
-	var row runRow
+	var row tables.RunRow
 	var events []job.RunEvent
 	err := s.Write(ctx, db.Runs(run), func(t *db.Tx) (err error) {
-		if row, err = lockRun(ctx, t, run); err != nil {
+		if row, err = tables.LockRun(ctx, t, run); err != nil {
 			return err
 		}
-		next, changes, changed := cancelRun(row.run, c)
-		row.run, events = next, changes
+		next, changes, changed := cancelRun(row.Run, c)
+		row.Run, events = next, changes
 		if !changed {
 			return nil
 		}
-		if err := saveChange(ctx, t, &row, events, c.At); err != nil || row.run.State.Terminal() {
+		if err := saveChange(ctx, t, &row, events, c.At); err != nil || row.Run.State.Terminal() {
 			return err
 		}
 		return insertEntries(ctx, t, []outbox.Entry{{
-			Kind: outbox.Cancel, Run: run, Attempt: row.run.Attempt, What: outbox.WhatCanceled,
-			Message: "Stop requested by " + row.run.Cancel.By, By: row.run.Cancel.By, At: c.At,
+			Kind: outbox.Cancel, Run: run, Attempt: row.Run.Attempt, What: outbox.WhatCanceled,
+			Message: "Stop requested by " + row.Run.Cancel.By, By: row.Run.Cancel.By, At: c.At,
 		}})
 	})
 	if err != nil {
 		return job.Run{}, nil, fmt.Errorf("cancel run %s: %w", run, err)
 	}
-	return row.run, events, nil
+	return row.Run, events, nil
 }
 
 // cancelRun applies a wish to stop. A run that no agent works on ends by it.
@@ -79,8 +81,8 @@ const verdictsTogether = 500
 // Lease that was judged. It returns the runs that changed. A verdict that cannot be stored
 // is the trouble of its run alone: it is tried again after a pause.
 func (s *Health) Judge(ctx context.Context, verdicts []lease.Verdict) ([]lease.VerdictResult, error) {
-	verdicts = byRun(verdicts, func(v lease.Verdict) string { return v.Run })
-	verdicts = slices.DeleteFunc(verdicts, func(v lease.Verdict) bool { return s.resting(troubleJudge, v.Run) })
+	verdicts = troubled.ByRun(verdicts, func(v lease.Verdict) string { return v.Run })
+	verdicts = slices.DeleteFunc(verdicts, func(v lease.Verdict) bool { return s.Resting(troubled.Judge, v.Run) })
 	if len(verdicts) == 0 {
 		return nil, nil
 	}
@@ -91,14 +93,14 @@ func (s *Health) Judge(ctx context.Context, verdicts []lease.Verdict) ([]lease.V
 			return err
 		}
 		for _, v := range some {
-			s.done(ctx, troubleJudge, v.Run)
+			s.Done(ctx, troubled.Judge, v.Run)
 		}
 		all = append(all, judged...)
 		return nil
 	}
-	bad := func(one lease.Verdict, err error) { s.failed(ctx, troubleJudge, one.Run, err) }
+	bad := func(one lease.Verdict, err error) { s.Failed(ctx, troubled.Judge, one.Run, err) }
 	for some := range slices.Chunk(verdicts, verdictsTogether) {
-		if err := isolate(ctx, s.DB, some, store, bad); err != nil {
+		if err := troubled.Isolate(ctx, s.DB, some, store, bad); err != nil {
 			return nil, fmt.Errorf("store %d verdicts: %w", len(verdicts), err)
 		}
 	}
@@ -123,7 +125,7 @@ func (s *Health) judgeTogether(ctx context.Context, verdicts []lease.Verdict) (j
 }
 
 func judgeOne(ctx context.Context, t *db.Tx, v lease.Verdict) (*lease.VerdictResult, error) {
-	row, err := lockRun(ctx, t, v.Run)
+	row, err := tables.LockRun(ctx, t, v.Run)
 	var gone *query.NotFoundError
 	if errors.As(err, &gone) {
 		return nil, nil // deleted since
@@ -131,28 +133,28 @@ func judgeOne(ctx context.Context, t *db.Tx, v lease.Verdict) (*lease.VerdictRes
 	if err != nil {
 		return nil, err
 	}
-	if row.run.Attempt != v.Attempt || db.Micros(row.heardAt) != db.Micros(v.HeardAt) || !row.run.State.Active() {
+	if row.Run.Attempt != v.Attempt || db.Micros(row.HeardAt) != db.Micros(v.HeardAt) || !row.Run.State.Active() {
 		return nil, nil
 	}
-	run, events, changed := applyVerdict(row.run, v)
+	run, events, changed := applyVerdict(row.Run, v)
 	if !changed {
 		return nil, nil
 	}
-	before := row.run
-	row.run = run
-	if err := insertEvents(ctx, t, events); err != nil {
+	before := row.Run
+	row.Run = run
+	if err := tables.InsertEvents(ctx, t, events); err != nil {
 		return nil, err
 	}
-	if err := updateRun(ctx, t, &row); err != nil {
+	if err := tables.UpdateRun(ctx, t, &row); err != nil {
 		return nil, err
 	}
-	if err := askDiagnosis(ctx, t, &row.run, before); err != nil {
+	if err := tables.AskDiagnosis(ctx, t, &row.Run, before); err != nil {
 		return nil, err
 	}
-	if err := enqueueVerdict(ctx, t, &row.run, v); err != nil {
+	if err := enqueueVerdict(ctx, t, &row.Run, v); err != nil {
 		return nil, err
 	}
-	return &lease.VerdictResult{Run: row.run, Events: events}, nil
+	return &lease.VerdictResult{Run: row.Run, Events: events}, nil
 }
 
 // applyVerdict is what a verdict makes of an active run. A lost run has an outcome that
@@ -181,7 +183,7 @@ func applyVerdict(run job.Run, v lease.Verdict) (next job.Run, events []job.RunE
 		})
 	}
 	run.Health, run.Findings = v.Health, findings
-	if !stalls(findings) && run.State != job.Stopping { // where it stops, the stall may be why
+	if !tables.Stalls(findings) && run.State != job.Stopping { // where it stops, the stall may be why
 		run.Diagnosis = nil // of a stall that is over
 	}
 	return run, events, true

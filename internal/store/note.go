@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/segment"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -29,12 +30,12 @@ type note struct {
 }
 
 // readNote returns the note of an attempt; none for a run that is not known yet.
-func readNote(ctx context.Context, from db.RowQuerier, key attemptKey, header []byte) ([]byte, error) {
+func readNote(ctx context.Context, from db.RowQuerier, key tables.AttemptKey, header []byte) ([]byte, error) {
 	n := note{Header: header}
 	var created, start int64
 	var beat sql.NullInt64
 	var cancel []byte
-	err := from.QueryRowContext(ctx, `SELECT job, number, created_at, start_at, beat_at, cancel FROM runs WHERE id = $1`, key.run).
+	err := from.QueryRowContext(ctx, `SELECT job, number, created_at, start_at, beat_at, cancel FROM runs WHERE id = $1`, key.Run).
 		Scan(&n.Job, &n.Number, &created, &start, &beat, &cancel)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
@@ -43,20 +44,20 @@ func readNote(ctx context.Context, from db.RowQuerier, key attemptKey, header []
 		err = json.Unmarshal(cancel, &n.Cancel)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read what is known of run %s: %w", key.run, err)
+		return nil, fmt.Errorf("read what is known of run %s: %w", key.Run, err)
 	}
 	n.CreatedAt, n.StartAt, n.BeatAt = db.FromMicros(created), db.FromMicros(start), db.FromNull(beat)
 	return json.Marshal(n)
 }
 
 // copyNote puts the note of an attempt into a segment.
-func (w *blockWriter) copyNote(ctx context.Context, key attemptKey, row *attemptRow) error {
+func (w *blockWriter) copyNote(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow) error {
 	text, err := readNote(ctx, w, key, row.Header)
 	if err != nil || text == nil {
 		return err
 	}
-	if _, err := w.segments.Copy(segment.Note, key.run, key.attempt, 0, text); err != nil {
-		return fmt.Errorf("note what is known of run %s: %w", key.run, err)
+	if _, err := w.segments.Copy(segment.Note, key.Run, key.Attempt, 0, text); err != nil {
+		return fmt.Errorf("note what is known of run %s: %w", key.Run, err)
 	}
 	return nil
 }
@@ -69,7 +70,7 @@ func (s *Maintenance) noteFor(ctx context.Context, p *packing) ([]byte, error) {
 	if p.blocks[0].head.Start != journal.HeaderSize {
 		return nil, nil
 	}
-	_, row, err := scanAttempt(s.Reader.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, p.key.run, p.key.attempt))
+	_, row, err := tables.ScanAttempt(s.Reader.QueryRowContext(ctx, `SELECT `+tables.AttemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, p.key.Run, p.key.Attempt))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, errMoved
 	}
@@ -121,7 +122,7 @@ func (s *Maintenance) copyAgain(ctx context.Context, id, size int64) error {
 // copySome copies some packed blocks of a segment again.
 func copySome(ctx context.Context, w *blockWriter, id int64) (int, error) {
 	type oneCopy struct {
-		key   attemptKey
+		key   tables.AttemptKey
 		start int64
 		at    place
 	}
@@ -133,7 +134,7 @@ func copySome(ctx context.Context, w *blockWriter, id int64) (int, error) {
 	var all []oneCopy
 	for rows.Next() {
 		var c oneCopy
-		if err := rows.Scan(append([]any{&c.key.run, &c.key.attempt, &c.start}, c.at.dest()...)...); err != nil {
+		if err := rows.Scan(append([]any{&c.key.Run, &c.key.Attempt, &c.start}, c.at.dest()...)...); err != nil {
 			return 0, err
 		}
 		all = append(all, c)
@@ -142,7 +143,7 @@ func copySome(ctx context.Context, w *blockWriter, id int64) (int, error) {
 		return 0, err
 	}
 	for _, c := range all {
-		_, row, err := scanAttempt(w.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, c.key.run, c.key.attempt))
+		_, row, err := tables.ScanAttempt(w.QueryRowContext(ctx, `SELECT `+tables.AttemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, c.key.Run, c.key.Attempt))
 		if err != nil {
 			return 0, err
 		}
@@ -151,7 +152,7 @@ func copySome(ctx context.Context, w *blockWriter, id int64) (int, error) {
 			return 0, err
 		}
 		_, err = w.ExecContext(ctx, `UPDATE blocks SET segment = $4, place = $5 WHERE run_id = $1 AND attempt = $2 AND start = $3`,
-			c.key.run, c.key.attempt, c.start, at.segment, at.place)
+			c.key.Run, c.key.Attempt, c.start, at.segment, at.place)
 		if err != nil {
 			return 0, err
 		}

@@ -13,6 +13,8 @@ import (
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
+	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
 )
 
@@ -22,13 +24,13 @@ const outboxColumns = `id, kind, run_id, attempt, what, severity, route, status,
 // Outbox is what is to be notified of or done, and who is to be notified.
 type Outbox struct {
 	*db.DB
-	*troubleItems
+	*troubled.Items
 	queries *Queries
 	secrets secrets
 }
 
-func newOutbox(d *db.DB, items *troubleItems, q *Queries) *Outbox {
-	return &Outbox{DB: d, troubleItems: items, queries: q}
+func newOutbox(d *db.DB, items *troubled.Items, q *Queries) *Outbox {
+	return &Outbox{DB: d, Items: items, queries: q}
 }
 
 // insertEntries stores what a change asks for, in the transaction of the change.
@@ -48,7 +50,7 @@ func insertEntries(ctx context.Context, t *db.Tx, entries []outbox.Entry) error 
 
 // insertAction stores a pending row.
 func insertAction(ctx context.Context, t *db.Tx, a job.Action, created, next int64) error {
-	late, err := jsonOrNull(a.Late)
+	late, err := tables.JsonOrNull(a.Late)
 	if err != nil {
 		return fmt.Errorf("encode an outbox row (%s %s) of run %s: %w", a.Kind, a.What, a.Run, err)
 	}
@@ -171,21 +173,21 @@ func (s *Outbox) DueActions(ctx context.Context, now time.Time, limit int) ([]jo
 // a pause, or with the next round where not even that can be stored, and the others have their
 // turn.
 func (s *Outbox) ActionFailed(ctx context.Context, a job.Action, cause error, now time.Time) error {
-	if err := s.skip(ctx, troubleAction, a.Run, cause); err != nil {
+	if err := s.Skip(ctx, troubled.Action, a.Run, cause); err != nil {
 		return err
 	}
 	err := s.Settle(ctx, []outbox.Result{{
 		ID: a.ID, Status: outbox.Pending, Tries: a.Tries + 1, NextAt: now.Add(job.TroublePause(a.Tries + 1)), Error: cause.Error(), At: now,
 	}})
 	if err != nil {
-		return s.skip(ctx, troubleAction, a.Run, err)
+		return s.Skip(ctx, troubled.Action, a.Run, err)
 	}
 	return nil
 }
 
 // ActionFollowed forgets that a cancel or a retry of a run could not be followed.
 func (s *Outbox) ActionFollowed(ctx context.Context, a job.Action) {
-	s.done(ctx, troubleAction, a.Run)
+	s.Done(ctx, troubled.Action, a.Run)
 }
 
 // Dispatch finds the routes of up to limit causes, oldest first: each cause becomes one
@@ -196,7 +198,7 @@ func (s *Outbox) Dispatch(ctx context.Context, now time.Time, limit int, to func
 	var n int
 	// Most of the time there is none, and a transaction that writes is not to be had for nothing.
 	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM outbox
-		WHERE status = 'pending' AND route = '' AND kind = 'notify' AND`+rests(troubleNotify, "CAST(outbox.id AS TEXT)", 1)+` LIMIT 1) AS causes`, db.Micros(s.Now())).Scan(&n)
+		WHERE status = 'pending' AND route = '' AND kind = 'notify' AND`+troubled.Rests(troubled.Notify, "CAST(outbox.id AS TEXT)", 1)+` LIMIT 1) AS causes`, db.Micros(s.Now())).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("look for notifications: %w", err)
 	}
@@ -213,7 +215,7 @@ func (s *Outbox) Dispatch(ctx context.Context, now time.Time, limit int, to func
 		switch {
 		case err == nil:
 			for _, c := range causes {
-				s.done(ctx, troubleNotify, strconv.FormatInt(c.ID, 10))
+				s.Done(ctx, troubled.Notify, strconv.FormatInt(c.ID, 10))
 			}
 			return len(causes), nil
 		case len(causes) != 1:
@@ -221,7 +223,7 @@ func (s *Outbox) Dispatch(ctx context.Context, now time.Time, limit int, to func
 				return 0, fmt.Errorf("dispatch notifications: %w", errors.Join(err, perr))
 			}
 		default:
-			if err := s.skip(ctx, troubleNotify, strconv.FormatInt(causes[0].ID, 10), err); err != nil {
+			if err := s.Skip(ctx, troubled.Notify, strconv.FormatInt(causes[0].ID, 10), err); err != nil {
 				return 0, fmt.Errorf("dispatch a notification: %w", err)
 			}
 			some = limit
@@ -234,7 +236,7 @@ func dispatchSome(ctx context.Context, t *db.Tx, now, resting time.Time, limit i
 	// No row is skipped for being locked: another server's causes come first, and the
 	// messages about a run stay in order.
 	rows, err := t.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox WHERE status = 'pending' AND route = '' AND kind = 'notify'
-		AND`+rests(troubleNotify, "CAST(outbox.id AS TEXT)", 1)+` ORDER BY id LIMIT `+strconv.Itoa(limit)+t.Dialect.Lock, db.Micros(resting))
+		AND`+troubled.Rests(troubled.Notify, "CAST(outbox.id AS TEXT)", 1)+` ORDER BY id LIMIT `+strconv.Itoa(limit)+t.Dialect.Lock, db.Micros(resting))
 	if err != nil {
 		return nil, err
 	}
@@ -253,7 +255,7 @@ func dispatchSome(ctx context.Context, t *db.Tx, now, resting time.Time, limit i
 func dispatchOne(ctx context.Context, t *db.Tx, now time.Time, c job.Action, to func(job.Action, *job.Run) ([]string, string)) error {
 	var run *job.Run
 	if c.Run != "" {
-		row, err := scanRun(t.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id = $1`, c.Run))
+		row, err := tables.ScanRun(t.QueryRowContext(ctx, `SELECT `+tables.RunColumns+` FROM runs WHERE id = $1`, c.Run))
 		var bad *query.UnreadableError
 		switch {
 		case errors.As(err, &bad): // people are notified all the same, with what is known of it
@@ -261,7 +263,7 @@ func dispatchOne(ctx context.Context, t *db.Tx, now time.Time, c job.Action, to 
 		case err != nil:
 			return fmt.Errorf("read run %s: %w", c.Run, err)
 		default:
-			run = &row.run
+			run = &row.Run
 		}
 	}
 	routes, why := to(c, run)

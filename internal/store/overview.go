@@ -10,6 +10,8 @@ import (
 
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
+	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
 )
 
@@ -44,7 +46,7 @@ func (s *Queries) Overview(ctx context.Context, q query.Overview) (job.Overview,
 	if rerr := t.Rollback(); err == nil && rerr != nil && !errors.Is(rerr, sql.ErrTxDone) {
 		err = rerr
 	}
-	s.unreadable(ctx, troubleRun, o.skipped)
+	s.Unreadable(ctx, troubled.Run, o.skipped)
 	if err != nil {
 		return job.Overview{}, fmt.Errorf("read the overview: %w", err)
 	}
@@ -172,7 +174,7 @@ func (o *overview) runs(ctx context.Context, ids []string) ([]job.OverviewRun, e
 		return []job.OverviewRun{}, nil
 	}
 	table, args := o.store.Dialect.Table(1, db.Column{Texts: ids})
-	found, err := o.shortRuns(ctx, `SELECT `+runColumns+` FROM runs WHERE id IN (SELECT c0 FROM `+table+`)`, args...)
+	found, err := o.shortRuns(ctx, `SELECT `+tables.RunColumns+` FROM runs WHERE id IN (SELECT c0 FROM `+table+`)`, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -189,13 +191,13 @@ func (o *overview) runs(ctx context.Context, ids []string) ([]job.OverviewRun, e
 	return out, nil
 }
 
-// shortRuns reads the runs of a query of runColumns; those that cannot be read are the last.
+// shortRuns reads the runs of a query of RunColumns; those that cannot be read are the last.
 func (o *overview) shortRuns(ctx context.Context, statement string, args ...any) ([]job.OverviewRun, error) {
 	rows, err := o.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return nil, err
 	}
-	found, skipped, err := scanRuns(rows)
+	found, skipped, err := tables.ScanRuns(rows)
 	if err != nil {
 		return nil, err
 	}

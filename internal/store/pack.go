@@ -15,23 +15,20 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/segment"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/journal"
 )
 
 // Packing makes few large compressed blocks of the many that arrived. One step packs up
 // to objectBytes of one attempt's journal, in frames of about frameBytes; both bound the
-// memory it takes. A journal that is still being written is packed once packLive bytes
+// memory it takes. A journal that is still being written is packed once tables.PackLive bytes
 // have come together, and in any case its end stays as it is.
 const (
 	frameBytes  = 1 << 20
 	objectBytes = 16 << 20
-	packLive    = 64 << 20
 	// rowBytes is the size up to which packed bytes stay in rows: a million short runs
 	// are better a million rows than as many objects.
 	rowBytes = 32 << 10
-	// packSoon is how long an attempt rests before it is packed, so that the work does
-	// not stand beside the end of the job.
-	packSoon = 30 * time.Second
 )
 
 // errMoved says that the blocks changed while they were being packed: try again later.
@@ -39,7 +36,7 @@ var errMoved = errors.New("the blocks changed meanwhile")
 
 // packing is one step on its way.
 type packing struct {
-	key    attemptKey
+	key    tables.AttemptKey
 	claim  string
 	from   int64 // journal offset where it begins
 	blocks []packBlock
@@ -89,7 +86,7 @@ func (s *Maintenance) pack(ctx context.Context, p *packing, now time.Time) error
 // together, up to objectBytes.
 func (s *Maintenance) packBlocks(ctx context.Context, p *packing) error {
 	rows, err := s.Reader.QueryContext(ctx, `SELECT head, samples, codec, stored, segment, object, place FROM blocks
-		WHERE run_id = $1 AND attempt = $2 AND start >= $3 AND codec = 0 ORDER BY start LIMIT 5000`, p.key.run, p.key.attempt, p.from)
+		WHERE run_id = $1 AND attempt = $2 AND start >= $3 AND codec = 0 ORDER BY start LIMIT 5000`, p.key.Run, p.key.Attempt, p.from)
 	if err != nil {
 		return err
 	}
@@ -150,10 +147,10 @@ func (s *Maintenance) frames(ctx context.Context, p *packing) (frames []frame, s
 }
 
 // joined reads neighbours as one block.
-func (s *Maintenance) joined(ctx context.Context, key attemptKey, blocks []packBlock) (storedBlock, error) {
+func (s *Maintenance) joined(ctx context.Context, key tables.AttemptKey, blocks []packBlock) (storedBlock, error) {
 	parts := make([]storedBlock, len(blocks))
 	for i, b := range blocks {
-		data, err := s.BlockData(ctx, key.run, key.attempt, b.head.Start)
+		data, err := s.BlockData(ctx, key.Run, key.Attempt, b.head.Start)
 		if err != nil {
 			return storedBlock{}, err
 		}
@@ -167,7 +164,7 @@ func (s *Maintenance) joined(ctx context.Context, key attemptKey, blocks []packB
 
 // putObject stores frames as one object of the archive.
 func (s *Maintenance) putObject(ctx context.Context, p *packing, note []byte, frames []frame, size int64, now time.Time) (object int64, err error) {
-	name := fmt.Sprintf("%s/%d/%016d-%s", p.key.run, p.key.attempt, p.from, p.claim[:8])
+	name := fmt.Sprintf("%s/%d/%016d-%s", p.key.Run, p.key.Attempt, p.from, p.claim[:8])
 	err = s.Write(ctx, db.None, func(t *db.Tx) error {
 		return t.QueryRowContext(ctx, `INSERT INTO objects (name, state, size, changed_at) VALUES ($1, 'writing', $2, $3) RETURNING id`,
 			name, size, db.Micros(now)).Scan(&object)
@@ -188,7 +185,7 @@ func (s *Maintenance) putObject(ctx context.Context, p *packing, note []byte, fr
 // packed replaces the blocks by their frames, if nothing has changed since they were read
 // and the claim still holds.
 func (s *Maintenance) packed(ctx context.Context, p *packing, frames []frame, object int64, now time.Time) error {
-	return s.Write(ctx, db.Runs(p.key.run), func(t *db.Tx) error {
+	return s.Write(ctx, db.Runs(p.key.Run), func(t *db.Tx) error {
 		row, err := lockClaimed(ctx, t, p)
 		if err != nil {
 			return err
@@ -208,13 +205,13 @@ func (s *Maintenance) packed(ctx context.Context, p *packing, frames []frame, ob
 				return err
 			}
 		}
-		row.Tiers = tiers{} // what they counted may be packed now
-		doc, err := json.Marshal(row.attemptDoc)
+		row.Tiers = tables.Tiers{} // what they counted may be packed now
+		doc, err := json.Marshal(row.AttemptDoc)
 		if err != nil {
-			return fmt.Errorf("encode attempt %d of run %s: %w", p.key.attempt, p.key.run, err)
+			return fmt.Errorf("encode attempt %d of run %s: %w", p.key.Attempt, p.key.Run, err)
 		}
 		_, err = t.ExecContext(ctx, `UPDATE attempts SET packed = $3, pack_at = $4, claim = NULL, doc = $5 WHERE run_id = $1 AND attempt = $2`,
-			p.key.run, p.key.attempt, done, packNext(row, done, len(frames) > 0, now), string(doc))
+			p.key.Run, p.key.Attempt, done, packNext(row, done, len(frames) > 0, now), string(doc))
 		if err != nil {
 			return fmt.Errorf("store how far it is packed: %w", err)
 		}
@@ -231,32 +228,32 @@ func frameBytesOf(frames []frame) (n int64) {
 
 // packNext says when packing goes on: at once while there is more. The end of a journal
 // that still grows is left for later.
-func packNext(row *attemptRow, done int64, did bool, now time.Time) sql.NullInt64 {
+func packNext(row *tables.AttemptRow, done int64, did bool, now time.Time) sql.NullInt64 {
 	left := row.Size - done
-	if left == 0 || !did || !row.Ended && left < packLive/8 {
+	if left == 0 || !did || !row.Ended && left < tables.PackLive/8 {
 		return sql.NullInt64{}
 	}
 	return db.Number(db.Micros(now))
 }
 
 // lockClaimed locks the attempt and checks that the claim still holds.
-func lockClaimed(ctx context.Context, t *db.Tx, p *packing) (*attemptRow, error) {
+func lockClaimed(ctx context.Context, t *db.Tx, p *packing) (*tables.AttemptRow, error) {
 	var holder sql.NullString
 	err := t.QueryRowContext(ctx, `SELECT claim FROM attempts WHERE run_id = $1 AND attempt = $2`+t.Dialect.Lock,
-		p.key.run, p.key.attempt).Scan(&holder)
+		p.key.Run, p.key.Attempt).Scan(&holder)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && holder.String != p.claim {
 		return nil, errMoved // deleted, or another server goes on with it
 	}
 	if err != nil {
 		return nil, fmt.Errorf("check the claim: %w", err)
 	}
-	_, row, err := scanAttempt(t.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, p.key.run, p.key.attempt))
+	_, row, err := tables.ScanAttempt(t.QueryRowContext(ctx, `SELECT `+tables.AttemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, p.key.Run, p.key.Attempt))
 	return row, err
 }
 
 // putFrames stores the rows of frames, whose bytes are in an object, if there is one, and
 // otherwise in the rows.
-func putFrames(ctx context.Context, w *blockWriter, p *packing, row *attemptRow, frames []frame, object int64) (err error) {
+func putFrames(ctx context.Context, w *blockWriter, p *packing, row *tables.AttemptRow, frames []frame, object int64) (err error) {
 	offset := p.skip
 	for _, f := range frames {
 		at := place{codec: compressed, data: f.data, stored: db.Number(int64(len(f.data)))}
@@ -277,7 +274,7 @@ func putFrames(ctx context.Context, w *blockWriter, p *packing, row *attemptRow,
 }
 
 // copyFrame has a packed block that is kept in its row copied into a segment.
-func copyFrame(ctx context.Context, w *blockWriter, key attemptKey, row *attemptRow, start int64, at place) (place, error) {
+func copyFrame(ctx context.Context, w *blockWriter, key tables.AttemptKey, row *tables.AttemptRow, start int64, at place) (place, error) {
 	if start == journal.HeaderSize {
 		if err := w.copyNote(ctx, key, row); err != nil {
 			return place{}, err
@@ -287,11 +284,11 @@ func copyFrame(ctx context.Context, w *blockWriter, key attemptKey, row *attempt
 }
 
 // swap deletes the blocks and inserts their frames.
-func swap(ctx context.Context, w *blockWriter, p *packing, row *attemptRow, frames []frame, object int64) error {
+func swap(ctx context.Context, w *blockWriter, p *packing, row *tables.AttemptRow, frames []frame, object int64) error {
 	var count, size int64
 	err := w.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(size), 0) FROM blocks
 		WHERE run_id = $1 AND attempt = $2 AND start >= $3 AND start < $4 AND codec = 0`,
-		p.key.run, p.key.attempt, p.blocks[0].head.Start, p.to()).Scan(&count, &size)
+		p.key.Run, p.key.Attempt, p.blocks[0].head.Start, p.to()).Scan(&count, &size)
 	if err != nil {
 		return fmt.Errorf("look at the blocks again: %w", err)
 	}
@@ -299,7 +296,7 @@ func swap(ctx context.Context, w *blockWriter, p *packing, row *attemptRow, fram
 		return errMoved
 	}
 	_, err = w.ExecContext(ctx, `DELETE FROM blocks WHERE run_id = $1 AND attempt = $2 AND start >= $3 AND start < $4 AND codec = 0`,
-		p.key.run, p.key.attempt, p.blocks[0].head.Start, p.to())
+		p.key.Run, p.key.Attempt, p.blocks[0].head.Start, p.to())
 	if err != nil {
 		return fmt.Errorf("take the blocks away: %w", err)
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
+	"stint.dev/stint/internal/store/troubled"
 )
 
 // claimTime is how long one server may take for a step before another may try.
@@ -54,8 +56,8 @@ func (s *Maintenance) packDue(ctx context.Context, now time.Time, most int64, ma
 func (s *Maintenance) claimPack(ctx context.Context, now time.Time, most int64) (*packing, error) {
 	p := packing{claim: uuid.NewString()}
 	err := s.Reader.QueryRowContext(ctx, `SELECT run_id, attempt, pack_at FROM attempts
-		WHERE pack_at <= $1 AND (trim_at IS NULL OR EXISTS (SELECT 1 FROM troubled WHERE kind = '`+troubleTrim+`' AND troubled.id = `+attemptID+`))
-		AND size - packed <= $3 AND`+rests(troublePack, attemptID, 2)+` ORDER BY pack_at LIMIT 1`, db.Micros(now), db.Micros(s.Now()), most).Scan(&p.key.run, &p.key.attempt, new(int64))
+		WHERE pack_at <= $1 AND (trim_at IS NULL OR EXISTS (SELECT 1 FROM troubled WHERE kind = '`+troubled.Trim+`' AND troubled.id = `+tables.AttemptID+`))
+		AND size - packed <= $3 AND`+troubled.Rests(troubled.Pack, tables.AttemptID, 2)+` ORDER BY pack_at LIMIT 1`, db.Micros(now), db.Micros(s.Now()), most).Scan(&p.key.Run, &p.key.Attempt, new(int64))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -65,7 +67,7 @@ func (s *Maintenance) claimPack(ctx context.Context, now time.Time, most int64) 
 	err = s.Write(ctx, db.None, func(t *db.Tx) error {
 		return t.QueryRowContext(ctx, `UPDATE attempts SET claim = $3, pack_at = $4
 			WHERE run_id = $1 AND attempt = $2 AND pack_at <= $5 RETURNING packed`,
-			p.key.run, p.key.attempt, p.claim, db.Micros(now.Add(claimTime)), db.Micros(now)).Scan(&p.from)
+			p.key.Run, p.key.Attempt, p.claim, db.Micros(now.Add(claimTime)), db.Micros(now)).Scan(&p.from)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil // another server was faster
@@ -88,14 +90,14 @@ func (s *Maintenance) packOne(ctx context.Context, now time.Time, most int64) (b
 	err = s.pack(ctx, p, now)
 	switch {
 	case err == nil:
-		s.done(ctx, troublePack, p.key.String())
+		s.Done(ctx, troubled.Pack, p.key.String())
 		return true, nil
 	case errors.Is(err, errMoved):
-		s.done(ctx, troublePack, p.key.String())
+		s.Done(ctx, troubled.Pack, p.key.String())
 		return s.giveBack(ctx, p, now)
 	}
-	err = fmt.Errorf("pack the journal of run %s attempt %d from byte %d: %w", p.key.run, p.key.attempt, p.from, err)
-	if skip := s.skip(ctx, troublePack, p.key.String(), err); skip != nil {
+	err = fmt.Errorf("pack the journal of run %s attempt %d from byte %d: %w", p.key.Run, p.key.Attempt, p.from, err)
+	if skip := s.Skip(ctx, troubled.Pack, p.key.String(), err); skip != nil {
 		return false, skip
 	}
 	var away *archiveError
@@ -111,14 +113,14 @@ func (s *Maintenance) giveBack(ctx context.Context, p *packing, now time.Time) (
 	var n int64
 	err := s.Write(ctx, db.None, func(t *db.Tx) error {
 		result, err := t.ExecContext(ctx, `UPDATE attempts SET claim = NULL, pack_at = $4 WHERE run_id = $1 AND attempt = $2 AND claim = $3`,
-			p.key.run, p.key.attempt, p.claim, db.Micros(now))
+			p.key.Run, p.key.Attempt, p.claim, db.Micros(now))
 		if err == nil {
 			n, err = result.RowsAffected()
 		}
 		return err
 	})
 	if err != nil {
-		return false, fmt.Errorf("give back the claim to pack run %s attempt %d: %w", p.key.run, p.key.attempt, err)
+		return false, fmt.Errorf("give back the claim to pack run %s attempt %d: %w", p.key.Run, p.key.Attempt, err)
 	}
 	if n == 0 {
 		return true, nil // deleted, or another server goes on with it

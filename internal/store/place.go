@@ -10,6 +10,7 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/segment"
+	"stint.dev/stint/internal/store/tables"
 )
 
 // inlineBytes is the size up to which a block's bytes stay in its row, which is written
@@ -46,26 +47,26 @@ func (p *place) dest() []any {
 // placeBlock decides where the bytes of a new block go. Those that stay in the row are
 // copied into a segment too, which need not be synced for it: the row is durable, and the
 // copy is there for the day when the database is gone.
-func (w *blockWriter) placeBlock(key attemptKey, b storedBlock) (place, error) {
+func (w *blockWriter) placeBlock(key tables.AttemptKey, b storedBlock) (place, error) {
 	if w.segments == nil {
 		return place{data: b.data}, nil
 	}
 	if len(b.data) <= inlineBytes {
 		return w.copied(segment.Plain, key, b.head.Start, place{data: b.data})
 	}
-	at, err := w.segments.Add(key.run, key.attempt, b.head.Start, b.data)
+	at, err := w.segments.Add(key.Run, key.Attempt, b.head.Start, b.data)
 	if err != nil {
-		return place{}, fmt.Errorf("store block %d of run %s attempt %d: %w", b.head.Start, key.run, key.attempt, err)
+		return place{}, fmt.Errorf("store block %d of run %s attempt %d: %w", b.head.Start, key.Run, key.Attempt, err)
 	}
 	return inSegment(at, int64(len(b.data))), nil
 }
 
 // copied has the bytes of a row copied into a segment. The row names the place, so that the
 // segment stays as long as the row.
-func (w *blockWriter) copied(kind segment.Kind, key attemptKey, start int64, p place) (place, error) {
-	at, err := w.segments.Copy(kind, key.run, key.attempt, start, p.data)
+func (w *blockWriter) copied(kind segment.Kind, key tables.AttemptKey, start int64, p place) (place, error) {
+	at, err := w.segments.Copy(kind, key.Run, key.Attempt, start, p.data)
 	if err != nil {
-		return place{}, fmt.Errorf("copy block %d of run %s attempt %d: %w", start, key.run, key.attempt, err)
+		return place{}, fmt.Errorf("copy block %d of run %s attempt %d: %w", start, key.Run, key.Attempt, err)
 	}
 	p.segment, p.place = db.Number(at.Segment), db.Number(at.Offset)
 	return p, nil
@@ -104,7 +105,7 @@ func (s *Journals) BlockData(ctx context.Context, run string, attempt int, start
 		if b.codec == dropped || start-b.start >= b.size {
 			return nil, noByte(run, attempt, start)
 		}
-		data, err := s.plainBytes(ctx, attemptKey{run, attempt}, &b)
+		data, err := s.plainBytes(ctx, tables.AttemptKey{Run: run, Attempt: attempt}, &b)
 		if errors.Is(err, fs.ErrNotExist) && try < tries {
 			continue // it moved between the look at the row and the file
 		}
@@ -133,7 +134,7 @@ func (s *Journals) locate(ctx context.Context, run string, attempt int, at int64
 }
 
 // plainBytes reads a block, wherever and however it is kept.
-func (s *Journals) plainBytes(ctx context.Context, key attemptKey, b *located) ([]byte, error) {
+func (s *Journals) plainBytes(ctx context.Context, key tables.AttemptKey, b *located) ([]byte, error) {
 	if b.codec == plain {
 		return b.bytes(s.segments)
 	}

@@ -13,6 +13,8 @@ import (
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
+	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
 )
 
@@ -51,7 +53,7 @@ func (s *Health) DeletePolicy(ctx context.Context, name string) error {
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, &query.NotFoundError{What: "a policy of job " + job.Quote(name)})
 		}
-		return forgetJob(ctx, t, name)
+		return tables.ForgetJob(ctx, t, name)
 	})
 }
 
@@ -111,11 +113,11 @@ func (s *Health) Policies(ctx context.Context, seen string) ([]policy.Stored, st
 // PolicyFailed records that the stored policy of a job cannot be read: the default holds
 // instead. PolicyRead forgets that.
 func (s *Health) PolicyFailed(ctx context.Context, name string, cause error) {
-	s.failed(ctx, troublePolicy, name, cause)
+	s.Failed(ctx, troubled.Policy, name, cause)
 }
 
 // PolicyRead forgets that the policy of a job could not be read.
-func (s *Health) PolicyRead(ctx context.Context, name string) { s.done(ctx, troublePolicy, name) }
+func (s *Health) PolicyRead(ctx context.Context, name string) { s.Done(ctx, troubled.Policy, name) }
 
 // applyPolicy changes the entries of an end as the policy of the job says: who is notified, how
 // severe it is, and whether another attempt follows. A policy that cannot be read changes

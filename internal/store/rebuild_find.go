@@ -19,6 +19,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store/segment"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/journal"
 )
 
@@ -37,7 +38,7 @@ type piece struct {
 type foundObject struct {
 	name string
 	size int64
-	key  attemptKey
+	key  tables.AttemptKey
 	end  int64 // of the journal in it
 }
 
@@ -46,8 +47,8 @@ type rebuilder struct {
 	store   *Store
 	report  func(Finding)
 	sum     Rebuilt
-	pieces  map[attemptKey][]piece
-	notes   map[attemptKey]note
+	pieces  map[tables.AttemptKey][]piece
+	notes   map[tables.AttemptKey]note
 	objects []*foundObject
 }
 
@@ -127,7 +128,7 @@ func (r *rebuilder) findInSegment(one segment.Info) error {
 	}
 	return segment.Walk(f, one.Size, func(fr segment.Frame, at int64, data []byte) error {
 		tellBad()
-		key := attemptKey{fr.Run, fr.Attempt}
+		key := tables.AttemptKey{Run: fr.Run, Attempt: fr.Attempt}
 		if index.CheckAddress(fr.Run, fr.Attempt) != nil {
 			return nil // no server writes that
 		}
@@ -146,7 +147,7 @@ func (r *rebuilder) findInSegment(one segment.Info) error {
 }
 
 // note keeps what is known of an attempt's run. Later notes know more.
-func (r *rebuilder) note(key attemptKey, text []byte) {
+func (r *rebuilder) note(key tables.AttemptKey, text []byte) {
 	var n note
 	if json.Unmarshal(text, &n) != nil || n.Number < 1 {
 		return
@@ -172,7 +173,7 @@ func (r *rebuilder) findInObject(ctx context.Context, name string, size int64) e
 	for at := 0; at < len(data); {
 		f, err := parsePacked(data[at:])
 		if err != nil {
-			r.found(Finding{Run: key.run, Attempt: key.attempt, At: start, What: fmt.Sprintf("object %s, byte %d: %v", name, at, err)})
+			r.found(Finding{Run: key.Run, Attempt: key.Attempt, At: start, What: fmt.Sprintf("object %s, byte %d: %v", name, at, err)})
 			start = math.MaxInt64 // nobody knows what else it holds, so it stays
 			break
 		}
@@ -190,7 +191,7 @@ func (r *rebuilder) findInObject(ctx context.Context, name string, size int64) e
 }
 
 // parseObject reads the name of an object: RUN/ATTEMPT/START-CLAIM.
-func parseObject(name string) (key attemptKey, start int64, ok bool) {
+func parseObject(name string) (key tables.AttemptKey, start int64, ok bool) {
 	parts := strings.Split(name, "/")
 	if len(parts) != 3 {
 		return key, 0, false
@@ -198,8 +199,8 @@ func parseObject(name string) (key attemptKey, start int64, ok bool) {
 	attempt, err := strconv.Atoi(parts[1])
 	from, _, found := strings.Cut(parts[2], "-")
 	start, perr := strconv.ParseInt(from, 10, 64)
-	key = attemptKey{parts[0], attempt}
-	return key, max(start, journal.HeaderSize), err == nil && perr == nil && found && index.CheckAddress(key.run, attempt) == nil
+	key = tables.AttemptKey{Run: parts[0], Attempt: attempt}
+	return key, max(start, journal.HeaderSize), err == nil && perr == nil && found && index.CheckAddress(key.Run, attempt) == nil
 }
 
 // packedFrame is a frame at the beginning of some bytes.
@@ -252,27 +253,27 @@ func parsePacked(data []byte) (packedFrame, error) {
 
 // order lists the attempts as they began: runs by the time of their creation, then
 // attempts by number.
-func (r *rebuilder) order() []attemptKey {
+func (r *rebuilder) order() []tables.AttemptKey {
 	created := map[string]time.Time{}
-	keys := make([]attemptKey, 0, len(r.pieces))
+	keys := make([]tables.AttemptKey, 0, len(r.pieces))
 	for key := range r.pieces {
 		keys = append(keys, key)
 		at := r.notes[key].CreatedAt
-		if known, ok := created[key.run]; at.IsZero() && ok {
+		if known, ok := created[key.Run]; at.IsZero() && ok {
 			at = known
 		}
-		created[key.run] = at
+		created[key.Run] = at
 	}
 	for run, at := range created {
 		if at.IsZero() {
 			created[run] = idTime(run)
 		}
 	}
-	slices.SortFunc(keys, func(a, b attemptKey) int {
-		if c := created[a.run].Compare(created[b.run]); c != 0 {
+	slices.SortFunc(keys, func(a, b tables.AttemptKey) int {
+		if c := created[a.Run].Compare(created[b.Run]); c != 0 {
 			return c
 		}
-		return compareKeys(a, b)
+		return tables.CompareKeys(a, b)
 	})
 	return keys
 }

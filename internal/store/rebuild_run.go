@@ -8,6 +8,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/segment"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -17,7 +18,7 @@ const rebuildBlocks = 500
 
 // rebuildAll fills an empty database.
 func rebuildAll(ctx context.Context, s *Store, objects Objects, report func(Finding)) (Rebuilt, error) {
-	r := &rebuilder{store: s, report: report, pieces: map[attemptKey][]piece{}, notes: map[attemptKey]note{}}
+	r := &rebuilder{store: s, report: report, pieces: map[tables.AttemptKey][]piece{}, notes: map[tables.AttemptKey]note{}}
 	if s.archive == nil {
 		objects = nil
 	}
@@ -55,7 +56,7 @@ func (r *rebuilder) finish(ctx context.Context, ids map[string]int64) error {
 			if ids[o.name] != 0 {
 				continue
 			}
-			size, err := s.JournalSize(ctx, o.key.run, o.key.attempt)
+			size, err := s.JournalSize(ctx, o.key.Run, o.key.Attempt)
 			if err != nil {
 				return err
 			}
@@ -100,7 +101,7 @@ type rebuilding struct {
 }
 
 // some rebuilds attempts until there is enough for one transaction.
-func (b *rebuilding) some(ctx context.Context, order []attemptKey) error {
+func (b *rebuilding) some(ctx context.Context, order []tables.AttemptKey) error {
 	for b.left > 0 && b.cursor.done < len(order) {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -108,7 +109,7 @@ func (b *rebuilding) some(ctx context.Context, order []attemptKey) error {
 		key := order[b.cursor.done]
 		done, err := b.attempt(ctx, key)
 		if err != nil {
-			return fmt.Errorf("run %s attempt %d: %w", key.run, key.attempt, err)
+			return fmt.Errorf("run %s attempt %d: %w", key.Run, key.Attempt, err)
 		}
 		if done {
 			b.cursor = cursor{done: b.cursor.done + 1}
@@ -123,9 +124,9 @@ func (b *rebuilding) some(ctx context.Context, order []attemptKey) error {
 }
 
 // attempt takes the next blocks of an attempt, and reports whether that is all of it.
-func (b *rebuilding) attempt(ctx context.Context, key attemptKey) (done bool, err error) {
-	if b.group.runs[key.run] == nil {
-		if err := b.group.loadRuns(ctx, []string{key.run}); err != nil {
+func (b *rebuilding) attempt(ctx context.Context, key tables.AttemptKey) (done bool, err error) {
+	if b.group.runs[key.Run] == nil {
+		if err := b.group.loadRuns(ctx, []string{key.Run}); err != nil {
 			return false, err
 		}
 	}
@@ -150,7 +151,7 @@ func (b *rebuilding) attempt(ctx context.Context, key attemptKey) (done bool, er
 			return true, b.end(ctx, key, row)
 		}
 		if why, err := b.take(ctx, key, row, found); err != nil || why != "" {
-			b.findings = append(b.findings, Finding{Run: key.run, Attempt: key.attempt, At: b.cursor.at, What: why})
+			b.findings = append(b.findings, Finding{Run: key.Run, Attempt: key.Attempt, At: b.cursor.at, What: why})
 			return true, err
 		}
 		b.left--
@@ -159,7 +160,7 @@ func (b *rebuilding) attempt(ctx context.Context, key attemptKey) (done bool, er
 }
 
 // header is that of an attempt's journal.
-func (r *rebuilder) header(key attemptKey) []byte {
+func (r *rebuilder) header(key tables.AttemptKey) []byte {
 	if h := r.notes[key].Header; journal.CheckHeader(h) == nil {
 		return h
 	}
@@ -175,7 +176,7 @@ type foundBlock struct {
 }
 
 // blockAt finds the block that begins at an offset; nil when there is none that can be read.
-func (r *rebuilder) blockAt(ctx context.Context, key attemptKey, s index.State, at int64) (*foundBlock, error) {
+func (r *rebuilder) blockAt(ctx context.Context, key tables.AttemptKey, s index.State, at int64) (*foundBlock, error) {
 	all := r.pieces[key]
 	for _, p := range all[firstFrom(all, at):] {
 		if p.start != at {
@@ -236,29 +237,29 @@ func unpackFound(data []byte) ([]byte, error) {
 }
 
 // take stores a block, and what it does to its run. why says that the run does not take it.
-func (b *rebuilding) take(ctx context.Context, key attemptKey, row *attemptRow, found *foundBlock) (why string, err error) {
+func (b *rebuilding) take(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow, found *foundBlock) (why string, err error) {
 	g, f := b.group, &found.folded
 	n := b.r.notes[key]
 	now := f.Head.LastAt
 	if row.Size == journal.HeaderSize {
 		now = f.Head.FirstAt // of what the server saw in between only the agent's time is left
 	}
-	if g.runs[key.run] == nil {
+	if g.runs[key.Run] == nil {
 		if !n.CreatedAt.IsZero() {
 			now = n.CreatedAt
 		}
-		if err := setNextNumber(ctx, g.tx, f.State.View.Job, n.Number); err != nil {
+		if err := tables.SetNextNumber(ctx, g.tx, f.State.View.Job, n.Number); err != nil {
 			return "", err
 		}
 		b.sum.Runs++
-	} else if run := g.runs[key.run]; run.run.Attempt < key.attempt && run.run.State.Active() {
+	} else if run := g.runs[key.Run]; run.Run.Attempt < key.Attempt && run.Run.State.Active() {
 		// Its end is in no journal: the server found that it was lost.
-		lost, _, err := index.Move(run.run, job.Event{Kind: job.LeaseExpired}, now, index.ServerClock, "Another attempt followed.")
+		lost, _, err := index.Move(run.Run, job.Event{Kind: job.LeaseExpired}, now, index.ServerClock, "Another attempt followed.")
 		if err == nil {
-			run.run = lost
+			run.Run = lost
 		}
 	}
-	a := index.Append{Run: key.run, Attempt: key.attempt, At: now}
+	a := index.Append{Run: key.Run, Attempt: key.Attempt, At: now}
 	if started := f.State.View.StartedAt; started != nil && !n.StartAt.IsZero() {
 		a.ClockOffset = n.StartAt.Sub(*started)
 	}
@@ -271,11 +272,11 @@ func (b *rebuilding) take(ctx context.Context, key attemptKey, row *attemptRow, 
 	if err != nil {
 		return "", err
 	}
-	row.at = b.r.store.Now()
+	row.At = b.r.store.Now()
 	if err := g.store(ctx, key, row, f, nil); err != nil {
 		return "", err
 	}
-	if !row.stored {
+	if !row.Stored {
 		if err := g.saveAttempt(ctx, key, row); err != nil {
 			return "", err
 		}
@@ -285,7 +286,7 @@ func (b *rebuilding) take(ctx context.Context, key attemptKey, row *attemptRow, 
 }
 
 // put stores the row of a block.
-func (b *rebuilding) put(ctx context.Context, key attemptKey, found *foundBlock) error {
+func (b *rebuilding) put(ctx context.Context, key tables.AttemptKey, found *foundBlock) error {
 	w, f := b.group.blocks, &found.folded
 	if o := found.object; o != nil {
 		id := b.old[o.name] + b.ids[o.name]
@@ -318,25 +319,8 @@ func (b *rebuilding) put(ctx context.Context, key attemptKey, found *foundBlock)
 	return nil
 }
 
-// setNextNumber has the next run of a job get a number: the one it had, or the first after all.
-func setNextNumber(ctx context.Context, t *db.Tx, name string, number int64) error {
-	var taken, last int64
-	err := t.QueryRowContext(ctx, `SELECT COUNT(CASE WHEN number = $2 THEN 1 END), COALESCE(MAX(number), 0) FROM runs WHERE job = $1`, name, number).Scan(&taken, &last)
-	if err != nil {
-		return fmt.Errorf("number a run of job %s: %w", name, err)
-	}
-	if taken > 0 || number < 1 {
-		number = last + 1
-	}
-	_, err = t.ExecContext(ctx, `INSERT INTO jobs (name, next_number) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET next_number = excluded.next_number`, name, number)
-	if err != nil {
-		return fmt.Errorf("number a run of job %s: %w", name, err)
-	}
-	return nil
-}
-
 // end adds what no journal says, and reports what could not be taken.
-func (b *rebuilding) end(ctx context.Context, key attemptKey, row *attemptRow) error {
+func (b *rebuilding) end(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow) error {
 	all := b.r.pieces[key]
 	var beyond int64
 	for _, p := range all[firstFrom(all, b.cursor.at):] {
@@ -347,26 +331,26 @@ func (b *rebuilding) end(ctx context.Context, key attemptKey, row *attemptRow) e
 	}
 	if beyond > 0 {
 		b.findings = append(b.findings, Finding{
-			Run: key.run, Attempt: key.attempt, At: b.cursor.at,
+			Run: key.Run, Attempt: key.Attempt, At: b.cursor.at,
 			What: "the journal goes on after this, but the bytes that stood here are gone or damaged; what came after them has no place",
 		})
 	}
-	run := b.group.runs[key.run]
-	if !row.stored || run == nil {
+	run := b.group.runs[key.Run]
+	if !row.Stored || run == nil {
 		return nil
 	}
-	if n := b.r.notes[key]; run.run.Attempt == key.attempt {
-		run.run.LastHeartbeatAt, run.run.Cancel = n.BeatAt, n.Cancel
-		if run.run.State.Active() { // its agent may live, and has time to say so
-			run.heardAt = b.r.store.Now().UTC()
-			run.expiresAt = run.heardAt.Add(run.lease)
+	if n := b.r.notes[key]; run.Run.Attempt == key.Attempt {
+		run.Run.LastHeartbeatAt, run.Run.Cancel = n.BeatAt, n.Cancel
+		if run.Run.State.Active() { // its agent may live, and has time to say so
+			run.HeardAt = b.r.store.Now().UTC()
+			run.ExpiresAt = run.HeardAt.Add(run.Lease)
 		}
-		b.group.dirtyRuns[key.run] = true
+		b.group.dirtyRuns[key.Run] = true
 	}
 	if b.cursor.pack == journal.HeaderSize {
 		return nil
 	}
-	_, err := b.group.tx.ExecContext(ctx, `UPDATE attempts SET packed = $3 WHERE run_id = $1 AND attempt = $2`, key.run, key.attempt, b.cursor.pack)
+	_, err := b.group.tx.ExecContext(ctx, `UPDATE attempts SET packed = $3 WHERE run_id = $1 AND attempt = $2`, key.Run, key.Attempt, b.cursor.pack)
 	if err != nil {
 		return fmt.Errorf("note how far it is packed: %w", err)
 	}

@@ -8,17 +8,18 @@ import (
 
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 )
 
 // badBytes reports bytes that cannot be read. Those of a journal that was still arriving
 // are cut off, with --repair: its agent sends them again. Packed ones, which no agent has any
 // more, become a gap.
-func (c *checker) badBytes(ctx context.Context, key attemptKey, row *attemptRow, r *replay) error {
+func (c *checker) badBytes(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow, r *replay) error {
 	if r.damage && !r.live {
 		return c.damaged(ctx, key, row)
 	}
-	f := Finding{Run: key.run, Attempt: key.attempt, At: r.bad, What: r.why}
+	f := Finding{Run: key.Run, Attempt: key.Attempt, At: r.bad, What: r.why}
 	if c.repair && r.live && !r.holes {
 		if err := cutOff(ctx, c.store, key, row, r); err != nil {
 			return err
@@ -30,21 +31,21 @@ func (c *checker) badBytes(ctx context.Context, key attemptKey, row *attemptRow,
 }
 
 // cutOff ends a journal where its good bytes end.
-func cutOff(ctx context.Context, s *Store, key attemptKey, row *attemptRow, r *replay) error {
+func cutOff(ctx context.Context, s *Store, key tables.AttemptKey, row *tables.AttemptRow, r *replay) error {
 	return s.Write(ctx, db.All, func(t *db.Tx) error {
-		err := s.forgetBlocks(ctx, t, `run_id = $1 AND attempt = $2 AND start >= $3`, key.run, key.attempt, r.bad)
+		err := s.forgetBlocks(ctx, t, `run_id = $1 AND attempt = $2 AND start >= $3`, key.Run, key.Attempt, r.bad)
 		if err != nil {
 			return err
 		}
 		row := *row
-		row.tail = nil
+		row.Tail = nil
 		return rewriteAttempt(ctx, t, key, &row, r, s.runLog)
 	})
 }
 
 // rebuild writes the tables of an attempt anew from its journal.
-func (c *checker) rebuild(ctx context.Context, key attemptKey, row *attemptRow, r *replay, what string) error {
-	f := Finding{Run: key.run, Attempt: key.attempt, What: what}
+func (c *checker) rebuild(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow, r *replay, what string) error {
+	f := Finding{Run: key.Run, Attempt: key.Attempt, What: what}
 	if c.repair {
 		err := c.store.Write(ctx, db.All, func(t *db.Tx) error {
 			copied := *row
@@ -60,9 +61,9 @@ func (c *checker) rebuild(ctx context.Context, key attemptKey, row *attemptRow, 
 }
 
 // rewriteAttempt stores an attempt, its blocks' heads and its run as the journal describes them.
-func rewriteAttempt(ctx context.Context, t *db.Tx, key attemptKey, row *attemptRow, r *replay, runLog int64) error {
-	row.State, row.Tiers = r.state, tiers{}
-	if err := saveAttempt(ctx, t, key, row, runLog); err != nil {
+func rewriteAttempt(ctx context.Context, t *db.Tx, key tables.AttemptKey, row *tables.AttemptRow, r *replay, runLog int64) error {
+	row.State, row.Tiers = r.state, tables.Tiers{}
+	if err := tables.SaveAttempt(ctx, t, key, row, runLog); err != nil {
 		return err
 	}
 	for start, h := range r.heads {
@@ -71,7 +72,7 @@ func rewriteAttempt(ctx context.Context, t *db.Tx, key attemptKey, row *attemptR
 			return fmt.Errorf("encode block %d: %w", start, err)
 		}
 		_, err = t.ExecContext(ctx, `UPDATE blocks SET head = $4, first_line = $5, lines = $6 WHERE run_id = $1 AND attempt = $2 AND start = $3`,
-			key.run, key.attempt, start, string(text), h.FirstLine, h.Lines)
+			key.Run, key.Attempt, start, string(text), h.FirstLine, h.Lines)
 		if err != nil {
 			return fmt.Errorf("store block %d: %w", start, err)
 		}
@@ -83,8 +84,8 @@ func rewriteAttempt(ctx context.Context, t *db.Tx, key attemptKey, row *attemptR
 }
 
 // rewriteRun shows the attempt in its run, which is made if it is missing.
-func rewriteRun(ctx context.Context, t *db.Tx, key attemptKey, r *replay) error {
-	row, err := lockRun(ctx, t, key.run)
+func rewriteRun(ctx context.Context, t *db.Tx, key tables.AttemptKey, r *replay) error {
+	row, err := tables.LockRun(ctx, t, key.Run)
 	var gone *query.NotFoundError
 	missing := errors.As(err, &gone)
 	if err != nil && !missing {
@@ -94,24 +95,24 @@ func rewriteRun(ctx context.Context, t *db.Tx, key attemptKey, r *replay) error 
 	if missing {
 		at := *view.StartedAt // an attempt that is known has one
 		row = newRun(&r.state, 0, at)
-		row.heardAt, row.expiresAt, row.lease = at, at, firstLease(r.state.HeartbeatPeriod)
-		if err := insertRun(ctx, t, &row); err != nil {
+		row.HeardAt, row.ExpiresAt, row.Lease = at, at, firstLease(r.state.HeartbeatPeriod)
+		if err := tables.InsertRun(ctx, t, &row); err != nil {
 			return err
 		}
 	}
-	if row.run.Attempt > key.attempt {
+	if row.Run.Attempt > key.Attempt {
 		return nil
 	}
-	began := row.run.Attempt < key.attempt
-	row.run.Attempt = key.attempt
-	row.run = showAttempt(row.run, view)
+	began := row.Run.Attempt < key.Attempt
+	row.Run.Attempt = key.Attempt
+	row.Run = tables.ShowAttempt(row.Run, view)
 	if state, over := ended(view); over {
-		row.run.State = state
+		row.Run.State = state
 	} else if missing || began {
-		row.run.State = job.Lost
+		row.Run.State = job.Lost
 	}
-	if err := setLabels(ctx, t, &row.run); err != nil {
+	if err := tables.SetLabels(ctx, t, &row.Run); err != nil {
 		return err
 	}
-	return updateRun(ctx, t, &row)
+	return tables.UpdateRun(ctx, t, &row)
 }

@@ -10,6 +10,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 )
 
@@ -19,24 +20,24 @@ import (
 // retry is to follow, and the request is refused once another one has begun; 0 is the last one,
 // whichever that is.
 func (s *Outbox) RequestRetry(ctx context.Context, run string, attempt int, by, why string, now time.Time) (job.Run, []job.RunEvent, error) {
-	var row runRow
+	var row tables.RunRow
 	var events []job.RunEvent
 	err := s.Write(ctx, db.Runs(run), func(t *db.Tx) (err error) {
 		events = nil
-		if row, err = lockRun(ctx, t, run); err != nil {
+		if row, err = tables.LockRun(ctx, t, run); err != nil {
 			return err
 		}
-		if attempt > 0 && row.run.Attempt != attempt {
-			return &outbox.NoRetryError{Run: row.run, Why: fmt.Sprintf("attempt %d began after attempt %d, which was to be tried again", row.run.Attempt, attempt)}
+		if attempt > 0 && row.Run.Attempt != attempt {
+			return &outbox.NoRetryError{Run: row.Run, Why: fmt.Sprintf("attempt %d began after attempt %d, which was to be tried again", row.Run.Attempt, attempt)}
 		}
-		if row.run.State == job.Retrying {
+		if row.Run.State == job.Retrying {
 			return nil
 		}
-		until, err := agentWaitsUntil(ctx, t, &row.run)
+		until, err := agentWaitsUntil(ctx, t, &row.Run)
 		if err != nil {
 			return err
 		}
-		if err := mayRetry(&row.run, until.After(now)); err != nil {
+		if err := mayRetry(&row.Run, until.After(now)); err != nil {
 			return err
 		}
 		return startRetry(ctx, t, &row, &events, by, why, now)
@@ -44,7 +45,7 @@ func (s *Outbox) RequestRetry(ctx context.Context, run string, attempt int, by, 
 	if err != nil {
 		return job.Run{}, nil, fmt.Errorf("retry run %s: %w", run, err)
 	}
-	return row.run, events, nil
+	return row.Run, events, nil
 }
 
 // mayRetry says why a run cannot be tried again now, as *outbox.NoRetryError.
@@ -63,19 +64,19 @@ func mayRetry(run *job.Run, waits bool) error {
 	return nil
 }
 
-func startRetry(ctx context.Context, t *db.Tx, row *runRow, events *[]job.RunEvent, by, why string, now time.Time) error {
+func startRetry(ctx context.Context, t *db.Tx, row *tables.RunRow, events *[]job.RunEvent, by, why string, now time.Time) error {
 	by, why = index.Text(by, 200), index.Text(why, 1000)
 	evidence := "Retry requested by " + by
 	if why != "" {
 		evidence += ": " + why
 	}
-	next, event, err := index.Move(row.run, job.Event{Kind: job.RetryRequested}, now, index.ServerClock, evidence)
+	next, event, err := index.Move(row.Run, job.Event{Kind: job.RetryRequested}, now, index.ServerClock, evidence)
 	if err != nil || event == nil {
 		return err
 	}
 	next.Cancel = nil
-	row.run, *events = next, []job.RunEvent{*event}
-	if err := insertEvents(ctx, t, *events); err != nil {
+	row.Run, *events = next, []job.RunEvent{*event}
+	if err := tables.InsertEvents(ctx, t, *events); err != nil {
 		return err
 	}
 	if _, err := t.ExecContext(ctx, `UPDATE waiting_agents SET asked_by = $2, why = $3 WHERE run_id = $1`, next.ID, by, why); err != nil {
@@ -87,7 +88,7 @@ func startRetry(ctx context.Context, t *db.Tx, row *runRow, events *[]job.RunEve
 	}}); err != nil {
 		return err
 	}
-	return updateRun(ctx, t, row)
+	return tables.UpdateRun(ctx, t, row)
 }
 
 // noteWaiting records that the agent of an attempt that ended waits for a retry, and
@@ -147,11 +148,11 @@ func (s *Outbox) WatchRetry(ctx context.Context, id string, attempt int, announc
 	var out outbox.Progress
 	err := s.Write(ctx, db.Runs(id), func(t *db.Tx) error {
 		out = outbox.Progress{Over: true}
-		row, err := lockRun(ctx, t, id)
+		row, err := tables.LockRun(ctx, t, id)
 		if err != nil {
 			return err
 		}
-		run := row.run
+		run := row.Run
 		switch {
 		case run.Attempt >= attempt:
 			out.Why = fmt.Sprintf("attempt %d began", attempt)
@@ -177,7 +178,7 @@ func (s *Outbox) WatchRetry(ctx context.Context, id string, attempt int, announc
 		if err != nil || event == nil {
 			return err
 		}
-		row.run = run
+		row.Run = run
 		out.Why, out.Run, out.Events = fmt.Sprintf("attempt %d did not begin in time", attempt), &run, []job.RunEvent{*event}
 		return saveChange(ctx, t, &row, out.Events, now)
 	})
@@ -188,12 +189,12 @@ func (s *Outbox) WatchRetry(ctx context.Context, id string, attempt int, announc
 }
 
 // saveChange stores a run with its events and what they ask for.
-func saveChange(ctx context.Context, t *db.Tx, row *runRow, events []job.RunEvent, now time.Time) error {
-	if err := insertEvents(ctx, t, events); err != nil {
+func saveChange(ctx context.Context, t *db.Tx, row *tables.RunRow, events []job.RunEvent, now time.Time) error {
+	if err := tables.InsertEvents(ctx, t, events); err != nil {
 		return err
 	}
-	if err := updateRun(ctx, t, row); err != nil {
+	if err := tables.UpdateRun(ctx, t, row); err != nil {
 		return err
 	}
-	return enqueueChange(ctx, t, &row.run, events, time.Time{}, now)
+	return enqueueChange(ctx, t, &row.Run, events, time.Time{}, now)
 }

@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/secretkey"
+	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
 )
 
@@ -55,11 +56,11 @@ func (s *Outbox) Deliveries(ctx context.Context) ([]outbox.Delivery, error) {
 		return nil, fmt.Errorf("read routes: %w", err)
 	}
 	for name, err := range bad {
-		s.failed(ctx, troubleRoute, name, err)
+		s.Failed(ctx, troubled.Route, name, err)
 	}
 	for _, d := range all {
 		if d.Route.Error == "" {
-			s.done(ctx, troubleRoute, d.Route.Name)
+			s.Done(ctx, troubled.Route, d.Route.Name)
 		}
 	}
 	return all, nil

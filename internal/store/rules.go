@@ -6,6 +6,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 )
 
@@ -14,18 +15,18 @@ func firstLease(period time.Duration) time.Duration { return max(30*time.Second,
 
 // newRun is a run at the moment the server first hears of it, from an agent whose clock is
 // behind by offset.
-func newRun(s *index.State, offset time.Duration, now time.Time) runRow {
+func newRun(s *index.State, offset time.Duration, now time.Time) tables.RunRow {
 	run := job.Run{ID: s.Run, Job: s.View.Job, State: job.Queued, CreatedAt: now, StartAt: now, Findings: []job.Finding{}}
 	if started := s.View.StartedAt; started != nil {
 		run.StartAt = db.FromMicros(db.Micros(job.ServerTime(*started, offset, now)))
 	}
 	run.DeliveredLateSeconds = job.DeliveredLate(run.StartAt, now).Seconds()
-	return runRow{run: run}
+	return tables.RunRow{Run: run}
 }
 
 // taken is what an append does to a run.
 type taken struct {
-	row    runRow
+	row    tables.RunRow
 	events []job.RunEvent
 	owner  bool // the run shows this attempt
 	begins bool // the attempt became the owner with this append
@@ -33,9 +34,9 @@ type taken struct {
 
 // takeAppend says what an append to attempt `before`, folded into f, does to its run. It
 // returns *index.RefusedError when the attempt cannot begin now.
-func takeAppend(row runRow, before *index.State, f *index.Folded, now time.Time) (taken, error) {
+func takeAppend(row tables.RunRow, before *index.State, f *index.Folded, now time.Time) (taken, error) {
 	view := &f.State.View
-	run := row.run
+	run := row.Run
 	if view.Job != run.Job {
 		return taken{}, &index.RefusedError{Why: fmt.Sprintf("run %s belongs to job %s, not to %s", run.ID, job.Quote(run.Job), job.Quote(view.Job))}
 	}
@@ -50,11 +51,11 @@ func takeAppend(row runRow, before *index.State, f *index.Folded, now time.Time)
 		}
 		out.begins = true
 		run.Attempt, run.Cancel = f.State.Attempt, nil
-		row.period = f.State.HeartbeatPeriod
-		row.lease, row.whenLost = firstLease(row.period), nil
+		row.Period = f.State.HeartbeatPeriod
+		row.Lease, row.WhenLost = firstLease(row.Period), nil
 	}
 	if run.State == job.Lost && before.Known() && !out.begins {
-		row.whenLost = diagnosisWhenLost(&row)
+		row.WhenLost = diagnosisWhenLost(&row)
 		run, out.events = heal(run, before, now, "More of its journal arrived.")
 	}
 	run, events := index.Advance(run, f.Facts, now)
@@ -65,9 +66,9 @@ func takeAppend(row runRow, before *index.State, f *index.Folded, now time.Time)
 			run, out.events = stopped, append(out.events, *event)
 		}
 	}
-	row.run = showAttempt(run, view)
-	row.heardAt = db.Later(row.heardAt, now) // a heartbeat may have come while this waited
-	row.expiresAt = db.Later(row.expiresAt, now.Add(row.lease))
+	row.Run = tables.ShowAttempt(run, view)
+	row.HeardAt = db.Later(row.HeardAt, now) // a heartbeat may have come while this waited
+	row.ExpiresAt = db.Later(row.ExpiresAt, now.Add(row.Lease))
 	out.row = row
 	return out, nil
 }
@@ -100,11 +101,11 @@ func mayBegin(s job.State) bool {
 }
 
 // diagnosisWhenLost is the diagnosis of a lost run that is heard again.
-func diagnosisWhenLost(row *runRow) *job.Diagnosis {
-	if row.run.Diagnosis != nil {
-		return row.run.Diagnosis
+func diagnosisWhenLost(row *tables.RunRow) *job.Diagnosis {
+	if row.Run.Diagnosis != nil {
+		return row.Run.Diagnosis
 	}
-	return row.whenLost
+	return row.WhenLost
 }
 
 // heal takes back the verdict lost: the attempt was heard again.
@@ -114,26 +115,4 @@ func heal(run job.Run, s *index.State, now time.Time, evidence string) (job.Run,
 		return run, nil
 	}
 	return run, []job.RunEvent{*event}
-}
-
-// showAttempt is the run with what its attempt's journal tells; identity, state and
-// judgement stay the server's.
-func showAttempt(run job.Run, view *job.Run) job.Run {
-	shown := *view
-	shown.ID, shown.Job, shown.Number, shown.Attempt = run.ID, run.Job, run.Number, run.Attempt
-	shown.State, shown.Health, shown.Findings = run.State, run.Health, run.Findings
-	shown.CreatedAt, shown.StartAt, shown.DeliveredLateSeconds = run.CreatedAt, run.StartAt, run.DeliveredLateSeconds
-	shown.LastHeartbeatAt, shown.Cancel = run.LastHeartbeatAt, run.Cancel
-	shown.Acknowledged = stillAcknowledged(&run)
-	shown.SuspendedAt = run.SuspendedAt
-	shown.Expected, shown.Diagnosis = run.Expected, run.Diagnosis
-	if decided(run) && (view.Outcome == nil || view.Outcome.State != run.State) {
-		shown.Outcome = run.Outcome // a late word of the agent does not change the verdict
-	}
-	return shown
-}
-
-// decided reports whether the server ended the run without its agent.
-func decided(run job.Run) bool {
-	return run.State == job.Canceled && run.Cancel != nil && run.Outcome != nil && run.Outcome.State == job.Canceled
 }

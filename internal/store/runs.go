@@ -15,18 +15,20 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
+	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
 )
 
 // Queries are what is asked about runs, jobs and events.
 type Queries struct {
 	*db.DB
-	*troubleItems
+	*troubled.Items
 	finalEvents finalEvents // of PostgreSQL
 }
 
-func newQueries(d *db.DB, items *troubleItems) *Queries {
-	return &Queries{DB: d, troubleItems: items}
+func newQueries(d *db.DB, items *troubled.Items) *Queries {
+	return &Queries{DB: d, Items: items}
 }
 
 // FindRun returns the id of the run that a person named. The error is also
@@ -65,14 +67,14 @@ func (s *Queries) Run(ctx context.Context, id string) (job.Run, error) {
 	if job.CheckRunID(id) != nil {
 		return job.Run{}, &query.NotFoundError{What: "run " + job.Quote(id)}
 	}
-	row, err := scanRun(s.Reader.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id = $1`, id))
+	row, err := tables.ScanRun(s.Reader.QueryRowContext(ctx, `SELECT `+tables.RunColumns+` FROM runs WHERE id = $1`, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return job.Run{}, &query.NotFoundError{What: "run " + id}
 	}
 	if err != nil {
 		return job.Run{}, fmt.Errorf("read run %s: %w", id, err)
 	}
-	return s.Show(row.run), nil
+	return s.Show(row.Run), nil
 }
 
 // RunAttempt is Run as it stands for one attempt, which may not be the last. An earlier
@@ -83,7 +85,7 @@ func (s *Queries) RunAttempt(ctx context.Context, id string, attempt int) (job.R
 		return run, err
 	}
 	var doc []byte
-	var state attemptDoc
+	var state tables.AttemptDoc
 	err = s.Reader.QueryRowContext(ctx, `SELECT doc FROM attempts WHERE run_id = $1 AND attempt = $2`, id, attempt).Scan(&doc)
 	if err == nil {
 		err = json.Unmarshal(doc, &state)
@@ -94,7 +96,7 @@ func (s *Queries) RunAttempt(ctx context.Context, id string, attempt int) (job.R
 	if err != nil {
 		return job.Run{}, fmt.Errorf("read attempt %d of run %s: %w", attempt, id, err)
 	}
-	return withCut(earlierAttempt(run, state.View), state.Cut), nil
+	return tables.WithCut(earlierAttempt(run, state.View), state.Cut), nil
 }
 
 // earlierAttempt shows an attempt that another one followed.
@@ -131,8 +133,8 @@ func (s *Queries) Runs(ctx context.Context, q query.Runs) (query.RunPage, error)
 	var skipped []*query.UnreadableError
 	last := ""
 	for n := 1; rows.Next(); n++ {
-		row, err := scanRun(rows)
-		start, id := db.Micros(row.run.StartAt), row.run.ID
+		row, err := tables.ScanRun(rows)
+		start, id := db.Micros(row.Run.StartAt), row.Run.ID
 		var bad *query.UnreadableError
 		switch {
 		case n > limit:
@@ -144,16 +146,16 @@ func (s *Queries) Runs(ctx context.Context, q query.Runs) (query.RunPage, error)
 		case err != nil:
 			return query.RunPage{}, fmt.Errorf("list runs: %w", err)
 		default:
-			page.Runs = append(page.Runs, s.Show(row.run))
+			page.Runs = append(page.Runs, s.Show(row.Run))
 		}
 		last = cursorOf(start, id)
 	}
 	if err := rows.Err(); err != nil {
 		return query.RunPage{}, fmt.Errorf("list runs: %w", err)
 	}
-	s.unreadable(ctx, troubleRun, skipped)
+	s.Unreadable(ctx, troubled.Run, skipped)
 	for i := range page.Runs {
-		s.done(ctx, troubleRun, page.Runs[i].ID)
+		s.Done(ctx, troubled.Run, page.Runs[i].ID)
 	}
 	return page, nil
 }
@@ -219,7 +221,7 @@ func labelQuery(q query.Runs, key string, limit int) (string, []any, error) {
 		labels = append(labels, "(start_at, run_id) < (CAST("+arg(at)+" AS BIGINT), "+arg(id)+")")
 	}
 	from := "(SELECT run_id, start_at AS label_at FROM run_labels" + where(labels) + ") AS l CROSS JOIN runs"
-	return "SELECT " + runColumns + " FROM " + from + where(append(conditions, "runs.id = l.run_id")) +
+	return "SELECT " + tables.RunColumns + " FROM " + from + where(append(conditions, "runs.id = l.run_id")) +
 		fmt.Sprintf(" ORDER BY l.label_at DESC, l.run_id DESC LIMIT %d", limit), args, nil
 }
 
@@ -232,7 +234,7 @@ func runsQuery(q query.Runs, limit int) (string, []any, error) {
 	}
 	page := fmt.Sprintf(" ORDER BY start_at DESC, id DESC LIMIT %d", limit)
 	if len(q.States) == 0 {
-		return "SELECT " + runColumns + " FROM runs" + where(conditions) + page, args, nil
+		return "SELECT " + tables.RunColumns + " FROM runs" + where(conditions) + page, args, nil
 	}
 	states := slices.Compact(slices.Sorted(slices.Values(q.States)))
 	parts := make([]string, 0, len(states))
@@ -242,10 +244,10 @@ func runsQuery(q query.Runs, limit int) (string, []any, error) {
 		}
 		args = append(args, string(state))
 		one := append(slices.Clone(conditions), "state = $"+strconv.Itoa(len(args)))
-		parts = append(parts, "SELECT * FROM (SELECT "+runColumns+" FROM runs"+where(one)+page+") AS one")
+		parts = append(parts, "SELECT * FROM (SELECT "+tables.RunColumns+" FROM runs"+where(one)+page+") AS one")
 	}
 	if len(parts) == 0 {
-		return "SELECT " + runColumns + " FROM runs WHERE 1 = 0", nil, nil
+		return "SELECT " + tables.RunColumns + " FROM runs WHERE 1 = 0", nil, nil
 	}
 	return "SELECT * FROM (" + strings.Join(parts, " UNION ALL ") + ") AS merged" + page, args, nil
 }

@@ -12,6 +12,7 @@ import (
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/secretkey"
+	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
 )
 
@@ -184,9 +185,9 @@ func (s *Outbox) CheckKey(ctx context.Context) error {
 	}
 	keys := s.secrets.holding(used)
 	if _, found := keys.Find(used); found || used == "" && len(keys) > 0 {
-		s.done(ctx, troubleSecretKey, host)
+		s.Done(ctx, troubled.SecretKey, host)
 	} else {
-		s.failed(ctx, troubleSecretKey, host, s.lacksKey(used))
+		s.Failed(ctx, troubled.SecretKey, host, s.lacksKey(used))
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func (s *Outbox) openSecrets(ctx context.Context, file string) error {
 	if taken {
 		s.removeRemains(ctx)
 	}
-	if err := errors.Join(s.refreshTroubles(ctx), s.CheckKey(ctx)); err != nil { // those of the last process may be over
+	if err := errors.Join(s.Refresh(ctx), s.CheckKey(ctx)); err != nil { // those of the last process may be over
 		return err
 	}
 	_, err = s.Deliveries(ctx) // records the routes whose secrets cannot be decrypted

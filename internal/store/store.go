@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/store/datadir"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/troubled"
 )
 
 // Options says which database to use. Exactly one of Dir and URL is set.
@@ -46,7 +47,7 @@ type Options struct {
 // goroutine; each is one of the parts.
 type Store struct {
 	*db.DB
-	*troubleItems
+	*troubled.Items
 	*Journals
 	*Queries
 	*Access
@@ -121,14 +122,14 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 // newStore makes the parts of a store on a database that is open.
 func newStore(d *db.DB, dir string, o Options) *Store {
 	d.Log, d.Now = o.Log, o.Now
-	items := newTroubleItems(d)
+	items := troubled.New(d)
 	journals := newJournals(d, uuid.NewString(), o.Archive, o.Keep.RunLog)
 	asked := newQueries(d, items)
 	actions := newOutbox(d, items, asked)
 	judged := newHealth(d, items)
 	taken := newIntake(d, items, journals)
 	return &Store{
-		DB: d, troubleItems: items, Journals: journals, Queries: asked,
+		DB: d, Items: items, Journals: journals, Queries: asked,
 		Access: newAccess(d), Outbox: actions, Health: judged, Intake: taken,
 		Maintenance: newMaintenance(d, items, journals, parts{Queries: asked, Health: judged, Outbox: actions, Intake: taken}, dir, o.Keep, o.Deleted),
 		dir:         dir, release: func() error { return nil },

@@ -7,10 +7,11 @@ import (
 	"hash/fnv"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
+	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
 )
 
@@ -42,10 +43,10 @@ type newText struct {
 // cannot be made searchable is the trouble of itself alone.
 func (s *Maintenance) indexTexts(ctx context.Context) (more bool, err error) {
 	found, err := newTexts(s.Reader.QueryContext(ctx, `SELECT id, start_at FROM runs WHERE text_id IS NULL AND search <> ''
-		AND`+rests(troubleText, "runs.id", 2)+` ORDER BY start_at DESC, id DESC LIMIT $1`, textsBatch, db.Micros(s.Now())))
+		AND`+troubled.Rests(troubled.Text, "runs.id", 2)+` ORDER BY start_at DESC, id DESC LIMIT $1`, textsBatch, db.Micros(s.Now())))
 	if err == nil {
-		err = isolate(ctx, s.DB, found, func(some []newText) error { return s.indexSome(ctx, some) },
-			func(one newText, err error) { s.failed(ctx, troubleText, one.run, err) })
+		err = troubled.Isolate(ctx, s.DB, found, func(some []newText) error { return s.indexSome(ctx, some) },
+			func(one newText, err error) { s.Failed(ctx, troubled.Text, one.run, err) })
 	}
 	if err != nil {
 		return false, fmt.Errorf("make the texts of runs searchable: %w", err)
@@ -86,7 +87,7 @@ func (s *Maintenance) indexSome(ctx context.Context, some []newText) error {
 		return err
 	}
 	for _, one := range some {
-		s.done(ctx, troubleText, one.run)
+		s.Done(ctx, troubled.Text, one.run)
 	}
 	return nil
 }
@@ -174,7 +175,7 @@ func textID(d db.Dialect) string {
 // textMatch is the condition on run_texts that every run with a text meets, and its
 // parameter; false for a text that is too short to be looked up.
 func textMatch(d db.Dialect, text string, param int) (condition, arg string, ok bool) {
-	letters := []rune(searchable(text))
+	letters := []rune(tables.Searchable(text))
 	if len(letters) < 3 {
 		return "", "", false
 	}
@@ -192,24 +193,13 @@ func textMatch(d db.Dialect, text string, param int) (condition, arg string, ok 
 	return "run_texts MATCH $" + strconv.Itoa(param), strings.Join(terms, " "), true
 }
 
-// searchable is a text in the form in which texts are stored for searching, and looked for.
-// What index.Clean has replaced is found by what it was.
-func searchable(text string) string {
-	return strings.Map(func(c rune) rune {
-		if unicode.IsControl(c) || c == unicode.ReplacementChar {
-			return ' '
-		}
-		return unicode.ToLower(c)
-	}, text)
-}
-
 // likeText is the pattern of the runs with a text. SQLite takes none of more than 50,000 bytes.
 // A text for which that is not enough, more than 20 times the longest that the API takes, is in no run.
 func likeText(text string) string {
 	if len(text) > mostText {
 		return "\n" // which is in no text that searchable has made
 	}
-	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(searchable(text)) + "%"
+	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(tables.Searchable(text)) + "%"
 }
 
 // onlyText says that a query has no filter that an index helps with but the text and time.
@@ -259,7 +249,7 @@ func textQuery(d db.Dialect, q query.Runs, limit int) (string, []any, error) {
 		indexed = append(indexed, textBefore(d, "$"+strconv.Itoa(len(args))))
 	}
 	newest := fmt.Sprintf(" ORDER BY start_at DESC, id DESC LIMIT %d", limit)
-	return "SELECT * FROM (SELECT * FROM (" + textPage(d, indexed, limit) + ") AS old UNION ALL SELECT * FROM (SELECT " + runColumns + " FROM " +
+	return "SELECT * FROM (SELECT * FROM (" + textPage(d, indexed, limit) + ") AS old UNION ALL SELECT * FROM (SELECT " + tables.RunColumns + " FROM " +
 		d.RunsBy("runs_no_text") + where(append(conditions, "text_id IS NULL")) + newest + ") AS fresh) AS merged" + newest, args, nil
 }
 
@@ -288,10 +278,10 @@ func textBefore(d db.Dialect, param string) string {
 func textPage(d db.Dialect, conditions []string, limit int) string {
 	from := " FROM run_texts CROSS JOIN runs" + where(conditions)
 	if d.Postgres {
-		return "SELECT " + runColumns + from + textOrder(d) + fmt.Sprintf(" LIMIT %d", limit)
+		return "SELECT " + tables.RunColumns + from + textOrder(d) + fmt.Sprintf(" LIMIT %d", limit)
 	}
 	last := fmt.Sprintf("(SELECT MIN(hit) / %d * %d FROM (SELECT run_texts.rowid AS hit%s%s LIMIT %d))", textSpan, textSpan, from, textOrder(d), limit)
-	return "SELECT " + runColumns + from + " AND run_texts.rowid >= " + last + fmt.Sprintf(" ORDER BY start_at DESC, id DESC LIMIT %d", limit)
+	return "SELECT " + tables.RunColumns + from + " AND run_texts.rowid >= " + last + fmt.Sprintf(" ORDER BY start_at DESC, id DESC LIMIT %d", limit)
 }
 
 // textOrder is the order of time in run_texts, the newest first.

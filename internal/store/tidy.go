@@ -15,6 +15,7 @@ import (
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/store/datadir"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
 )
 
@@ -35,7 +36,7 @@ const (
 // Maintenance deletes, trims, packs and moves what is stored.
 type Maintenance struct {
 	*db.DB
-	*troubleItems
+	*troubled.Items
 	*Journals
 	others    Others
 	dir       string // the data directory; empty for PostgreSQL
@@ -57,8 +58,8 @@ type Others interface {
 
 // newMaintenance makes what maintains a store. deleted is called with how many
 // runs one pass of a rule of retention deleted; nil for nobody.
-func newMaintenance(d *db.DB, items *troubleItems, j *Journals, others Others, dir string, keep Keep, deleted func(rule string, runs int)) *Maintenance {
-	return &Maintenance{DB: d, troubleItems: items, Journals: j, others: others, dir: dir, keep: keep, onDeleted: deleted}
+func newMaintenance(d *db.DB, items *troubled.Items, j *Journals, others Others, dir string, keep Keep, deleted func(rule string, runs int)) *Maintenance {
+	return &Maintenance{DB: d, Items: items, Journals: j, others: others, dir: dir, keep: keep, onDeleted: deleted}
 }
 
 // Maintain keeps the store tidy until ctx ends: it deletes runs that are not to be kept, makes
@@ -126,7 +127,7 @@ func (s *Maintenance) Tidy(ctx context.Context, now time.Time) error {
 // tidyRows does what is in the database alone.
 func (s *Maintenance) tidyRows(ctx context.Context, now time.Time) error {
 	return errors.Join(
-		s.refreshTroubles(ctx), s.others.CheckKey(ctx), s.mergeCounts(ctx), s.mergeStoredBytes(ctx), s.Expire(ctx, expiringAttempts, now),
+		s.Refresh(ctx), s.others.CheckKey(ctx), s.mergeCounts(ctx), s.mergeStoredBytes(ctx), s.Expire(ctx, expiringAttempts, now),
 		db.Repeat(ctx, func() (bool, error) { return s.indexTexts(ctx) }),
 		db.Repeat(ctx, func() (bool, error) { return s.trimOne(ctx, now) }),
 	)
@@ -170,7 +171,7 @@ func (s *Maintenance) sweepObjects(ctx context.Context, now time.Time) error {
 		name string
 	}
 	rows, err := s.Reader.QueryContext(ctx, `SELECT id, name FROM objects
-		WHERE (state = 'dead' OR state = 'writing' AND changed_at < $1) AND`+rests(troubleObject, "objects.name", 3)+`
+		WHERE (state = 'dead' OR state = 'writing' AND changed_at < $1) AND`+troubled.Rests(troubled.Object, "objects.name", 3)+`
 		ORDER BY changed_at, id LIMIT $2`, db.Micros(now.Add(-objectRest)), tidyBatch, db.Micros(s.Now()))
 	if err != nil {
 		return fmt.Errorf("look for objects to delete: %w", err)
@@ -190,7 +191,7 @@ func (s *Maintenance) sweepObjects(ctx context.Context, now time.Time) error {
 	failures := 0
 	for _, o := range all {
 		if err := s.archive.Delete(ctx, o.name); err != nil {
-			if serr := s.skip(ctx, troubleObject, o.name, err); serr != nil {
+			if serr := s.Skip(ctx, troubled.Object, o.name, err); serr != nil {
 				return serr
 			}
 			if failures++; failures >= archiveFailures {
@@ -199,7 +200,7 @@ func (s *Maintenance) sweepObjects(ctx context.Context, now time.Time) error {
 			continue
 		}
 		failures = 0
-		s.done(ctx, troubleObject, o.name)
+		s.Done(ctx, troubled.Object, o.name)
 		err := s.Write(ctx, db.None, func(t *db.Tx) error {
 			_, err := t.ExecContext(ctx, `DELETE FROM objects WHERE id = $1 AND state <> 'live'`, o.id)
 			return err
@@ -225,12 +226,12 @@ func (s *Maintenance) sweepSegments(ctx context.Context, now time.Time) error {
 		// Once a segment is not the one that grows, every transaction that added to it has
 		// ended: the next one was begun by a later transaction.
 		id := strconv.FormatInt(one.ID, 10)
-		if one.ID == s.segments.Active() || s.resting(troubleSegment, id) {
+		if one.ID == s.segments.Active() || s.Resting(troubled.Segment, id) {
 			continue
 		}
 		if err := s.sweepSegment(ctx, one.ID, now); err == nil {
-			s.done(ctx, troubleSegment, id)
-		} else if err := s.skip(ctx, troubleSegment, id, err); err != nil {
+			s.Done(ctx, troubled.Segment, id)
+		} else if err := s.Skip(ctx, troubled.Segment, id, err); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-package store
+package tables
 
 import (
 	"testing"
@@ -14,14 +14,14 @@ func TestTiers(t *testing.T) {
 		tier int
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		var counts tiers
+		var counts Tiers
 		var blocks []block
 		for range rapid.IntRange(0, 600).Draw(rt, "appends") {
 			size := rapid.SampledFrom([]int64{1, 100, 1000, 3000, bigBlock - 1, bigBlock}).Draw(rt, "size")
 			blocks = append(blocks, block{size, 0})
-			counts.arrived(size)
-			for counts.full() {
-				last := blocks[len(blocks)-fan:]
+			counts.Arrived(size)
+			for counts.Full() {
+				last := blocks[len(blocks)-Fan:]
 				merged := block{tier: last[0].tier + 1}
 				for _, b := range last {
 					if b.tier != last[0].tier || b.size >= bigBlock {
@@ -29,10 +29,10 @@ func TestTiers(t *testing.T) {
 					}
 					merged.size += b.size
 				}
-				blocks = append(blocks[:len(blocks)-fan], merged)
-				counts.merged(merged.size)
+				blocks = append(blocks[:len(blocks)-Fan], merged)
+				counts.Merged(merged.size)
 			}
-			if counts[0] >= fan || counts[1] >= fan {
+			if counts[0] >= Fan || counts[1] >= Fan {
 				rt.Fatalf("counts %v", counts)
 			}
 		}

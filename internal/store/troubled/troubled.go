@@ -1,4 +1,4 @@
-package store
+package troubled
 
 import (
 	"context"
@@ -18,63 +18,63 @@ import (
 
 // Kinds of troubled items.
 const (
-	troubleRun      = "read_run" // the stored document of a run cannot be read
-	troubleAttempt  = "read_attempt"
-	troubleLease    = "read_lease" // what the judgement of a run needs cannot be read
-	troubleJudge    = "judge"      // the verdict on a run cannot be stored
-	troubleEvidence = "evidence"   // what heartbeats and connections say of a run cannot be stored
-	troubleDiagnose = "diagnose"   // a run that ended badly cannot be diagnosed
-	troubleTrim     = "trim"       // the middle of a long journal cannot be dropped
-	troublePack     = "pack"       // a journal cannot be packed
-	troubleRemove   = "delete_run" // a run that is not to be kept cannot be deleted
-	troubleObject   = "delete_object"
-	troubleSegment  = "segment"    // a file of journal bytes cannot be emptied or removed
-	troubleAction   = "action"     // a cancel or a retry cannot be followed
-	troubleNotify   = "notify"     // it cannot be found out who is notified
-	troubleRoute    = "route"      // a stored route of notifications, or its secrets, cannot be read
-	troublePolicy   = "policy"     // the stored policy of a job cannot be read
-	troubleText     = "index_text" // a run cannot be made searchable
-	// troubleSecretKey: a server, by the name of its host, lacks the key of the routes' secrets.
-	troubleSecretKey = "secret_key"
+	Run      = "read_run" // the stored document of a run cannot be read
+	Attempt  = "read_attempt"
+	Lease    = "read_lease" // what the judgement of a run needs cannot be read
+	Judge    = "judge"      // the verdict on a run cannot be stored
+	Evidence = "evidence"   // what heartbeats and connections say of a run cannot be stored
+	Diagnose = "diagnose"   // a run that ended badly cannot be diagnosed
+	Trim     = "trim"       // the middle of a long journal cannot be dropped
+	Pack     = "pack"       // a journal cannot be packed
+	Remove   = "delete_run" // a run that is not to be kept cannot be deleted
+	Object   = "delete_object"
+	Segment  = "segment"    // a file of journal bytes cannot be emptied or removed
+	Action   = "action"     // a cancel or a retry cannot be followed
+	Notify   = "notify"     // it cannot be found out who is notified
+	Route    = "route"      // a stored route of notifications, or its secrets, cannot be read
+	Policy   = "policy"     // the stored policy of a job cannot be read
+	Text     = "index_text" // a run cannot be made searchable
+	// SecretKey: a server, by the name of its host, lacks the key of the routes' secrets.
+	SecretKey = "secret_key"
 )
 
-// troubleKinds are all of them: metrics show also those without an item.
-var troubleKinds = []string{
-	troubleRun, troubleAttempt, troubleLease, troubleJudge, troubleEvidence, troubleDiagnose, troubleTrim, troublePack, troubleRemove, troubleObject,
-	troubleSegment, troubleAction, troubleNotify, troubleRoute, troublePolicy, troubleText, troubleSecretKey,
+// kinds are all of them: metrics show also those without an item.
+var kinds = []string{
+	Run, Attempt, Lease, Judge, Evidence, Diagnose, Trim, Pack, Remove, Object,
+	Segment, Action, Notify, Route, Policy, Text, SecretKey,
 }
 
-// noTrouble is a count of 0 for each kind.
-func noTrouble() map[string]int64 {
-	counts := make(map[string]int64, len(troubleKinds))
-	for _, kind := range troubleKinds {
+// noCounts is a count of 0 for each kind.
+func noCounts() map[string]int64 {
+	counts := make(map[string]int64, len(kinds))
+	for _, kind := range kinds {
 		counts[kind] = 0
 	}
 	return counts
 }
 
-// troubleItems are the troubled items as this process knows them. The table has them for the
+// Items are the troubled items as this process knows them. The table has them for the
 // page, for other servers and for the next start.
-type troubleItems struct {
+type Items struct {
 	*db.DB
 	mu       sync.Mutex
-	known    map[troubleKey]job.TroubledItem
+	known    map[itemKey]job.TroubledItem
 	failures map[string]int64 // by kind, since the start
 }
 
-type troubleKey struct{ kind, id string }
+type itemKey struct{ kind, id string }
 
-func newTroubleItems(d *db.DB) *troubleItems {
-	return &troubleItems{DB: d, known: map[troubleKey]job.TroubledItem{}, failures: map[string]int64{}}
+func New(d *db.DB) *Items {
+	return &Items{DB: d, known: map[itemKey]job.TroubledItem{}, failures: map[string]int64{}}
 }
 
-// failed writes down that something could not be done for an item, which is not to be tried
+// Failed writes down that something could not be done for an item, which is not to be tried
 // again before a pause has passed. While the item rests it changes nothing. That it cannot
 // be written down is no reason to stop: this process knows it.
-func (s *troubleItems) failed(ctx context.Context, kind, id string, cause error) {
+func (s *Items) Failed(ctx context.Context, kind, id string, cause error) {
 	now := s.Now()
 	s.mu.Lock()
-	key := troubleKey{kind, id}
+	key := itemKey{kind, id}
 	item, known := s.known[key]
 	if known && restsAt(item.NextAt, now) {
 		s.mu.Unlock()
@@ -101,9 +101,9 @@ func (s *troubleItems) failed(ctx context.Context, kind, id string, cause error)
 	}
 }
 
-// done forgets the trouble of an item, if it had one.
-func (s *troubleItems) done(ctx context.Context, kind, id string) {
-	key := troubleKey{kind, id}
+// Done forgets the trouble of an item, if it had one.
+func (s *Items) Done(ctx context.Context, kind, id string) {
+	key := itemKey{kind, id}
 	s.mu.Lock()
 	_, known := s.known[key]
 	delete(s.known, key)
@@ -126,38 +126,38 @@ func restsAt(next, now time.Time) bool {
 	return now.Before(next) && next.Sub(now) <= job.LongestTroublePause
 }
 
-// resting reports whether an item failed and is not to be tried yet.
-func (s *troubleItems) resting(kind, id string) bool {
+// Resting reports whether an item failed and is not to be tried yet.
+func (s *Items) Resting(kind, id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	item, known := s.known[troubleKey{kind, id}]
+	item, known := s.known[itemKey{kind, id}]
 	return known && restsAt(item.NextAt, s.Now())
 }
 
-// rests is the condition of a query that leaves out what rests, as restsAt says: its arguments
+// Rests is the condition of a query that leaves out what rests, as restsAt says: its arguments
 // are the expression that is the item's id and the number of the argument that holds the time.
-func rests(kind, id string, now int) string {
+func Rests(kind, id string, now int) string {
 	return fmt.Sprintf(` NOT EXISTS (SELECT 1 FROM troubled WHERE troubled.kind = '%s' AND troubled.id = %s
 		AND troubled.next_at > $%d AND troubled.next_at - %d <= $%[3]d)`, kind, id, now, job.LongestTroublePause.Microseconds())
 }
 
-// skip records that something could not be done for an item, so that the caller goes on with
+// Skip records that something could not be done for an item, so that the caller goes on with
 // the next one. Its error says that the caller is not to: the database is away, or ctx ended.
-func (s *troubleItems) skip(ctx context.Context, kind, id string, cause error) error {
+func (s *Items) Skip(ctx context.Context, kind, id string, cause error) error {
 	if ctx.Err() != nil {
 		return cause
 	}
 	if err := s.Ping(ctx); err != nil {
 		return errors.Join(cause, err)
 	}
-	s.failed(ctx, kind, id, cause)
+	s.Failed(ctx, kind, id, cause)
 	return nil
 }
 
-// unreadable records the runs whose rows could not be read.
-func (s *troubleItems) unreadable(ctx context.Context, kind string, rows []*query.UnreadableError) {
+// Unreadable records the runs whose rows could not be read.
+func (s *Items) Unreadable(ctx context.Context, kind string, rows []*query.UnreadableError) {
 	for _, one := range rows {
-		s.failed(ctx, kind, one.Run.ID, one)
+		s.Failed(ctx, kind, one.Run.ID, one)
 	}
 }
 
@@ -167,11 +167,11 @@ const staleTrouble = 15 * time.Minute
 
 // nobodyTries is the condition on items that are forgotten: those whose next try is long over,
 // and what could not be done for the judging of a run that is not judged any more.
-const nobodyTries = `next_at < $1 OR kind IN ('` + troubleJudge + `', '` + troubleEvidence + `', '` + troubleLease + `')
+const nobodyTries = `next_at < $1 OR kind IN ('` + Judge + `', '` + Evidence + `', '` + Lease + `')
 	AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.id = troubled.id AND runs.leased = 1)`
 
-// refreshTroubles reads what other servers wrote down, and forgets what nobody tries any more.
-func (s *troubleItems) refreshTroubles(ctx context.Context) error {
+// Refresh reads what other servers wrote down, and forgets what nobody tries any more.
+func (s *Items) Refresh(ctx context.Context) error {
 	stale := db.Micros(s.Now().Add(-staleTrouble))
 	var n int64
 	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM troubled WHERE `+nobodyTries+` LIMIT 1) AS stale`, stale).Scan(&n)
@@ -188,9 +188,9 @@ func (s *troubleItems) refreshTroubles(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	known := make(map[troubleKey]job.TroubledItem, len(all))
+	known := make(map[itemKey]job.TroubledItem, len(all))
 	for _, item := range all {
-		known[troubleKey{item.Kind, item.ID}] = item
+		known[itemKey{item.Kind, item.ID}] = item
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -208,7 +208,7 @@ const maxTroubled = 10_000
 
 // Troubled returns up to limit items that could not be done and are tried again later, those
 // that failed last first.
-func (s *troubleItems) Troubled(ctx context.Context, limit int) ([]job.TroubledItem, error) {
+func (s *Items) Troubled(ctx context.Context, limit int) ([]job.TroubledItem, error) {
 	rows, err := s.Reader.QueryContext(ctx, `SELECT kind, id, error, tries, since_at, last_at, next_at FROM troubled ORDER BY last_at DESC, kind, id LIMIT $1`, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read troubled items: %w", err)
@@ -227,14 +227,14 @@ func (s *troubleItems) Troubled(ctx context.Context, limit int) ([]job.TroubledI
 	return items, rows.Err()
 }
 
-// countTroubled counts the troubled items by kind.
-func (s *troubleItems) countTroubled(ctx context.Context) (map[string]int64, error) {
+// CountTroubled counts the troubled items by kind.
+func (s *Items) CountTroubled(ctx context.Context) (map[string]int64, error) {
 	rows, err := s.Reader.QueryContext(ctx, `SELECT kind, COUNT(*) FROM troubled GROUP BY kind`)
 	if err != nil {
 		return nil, fmt.Errorf("count troubled items: %w", err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	counts := noTrouble()
+	counts := noCounts()
 	for rows.Next() {
 		var kind string
 		var n int64
@@ -246,12 +246,12 @@ func (s *troubleItems) countTroubled(ctx context.Context) (map[string]int64, err
 	return counts, rows.Err()
 }
 
-// itemFailures counts, by kind, how often something could not be done for an item since this
+// ItemFailures counts, by kind, how often something could not be done for an item since this
 // process began.
-func (s *troubleItems) itemFailures() map[string]int64 {
+func (s *Items) ItemFailures() map[string]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	counts := noTrouble()
+	counts := noCounts()
 	maps.Copy(counts, s.failures)
 	return counts
 }
@@ -260,10 +260,10 @@ func (s *troubleItems) itemFailures() map[string]int64 {
 // it is the database, not one of them.
 const failuresInRow = 50
 
-// isolate does something for items in one transaction. When that fails, it finds those that
+// Isolate does something for items in one transaction. When that fails, it finds those that
 // fail by themselves and does it for the others: bad is called for each of them. Its error is
 // one of the database.
-func isolate[T any](ctx context.Context, s *db.DB, items []T, do func([]T) error, bad func(T, error)) error {
+func Isolate[T any](ctx context.Context, s *db.DB, items []T, do func([]T) error, bad func(T, error)) error {
 	err := do(items)
 	if err == nil || ctx.Err() != nil {
 		return err
@@ -272,15 +272,15 @@ func isolate[T any](ctx context.Context, s *db.DB, items []T, do func([]T) error
 		return errors.Join(err, perr)
 	}
 	type failure struct {
-		item T
-		err  error
+		Item T
+		Err  error
 	}
 	var row []failure // that failed one after the other
 	worked := false
 	var split func(items []T, err error) error
 	split = func(items []T, err error) error {
 		if len(items) == 1 {
-			row = append(row, failure{items[0], err})
+			row = append(row, failure{Item: items[0], Err: err})
 			if !worked && len(row) >= failuresInRow {
 				return err
 			}
@@ -306,13 +306,13 @@ func isolate[T any](ctx context.Context, s *db.DB, items []T, do func([]T) error
 		return err
 	}
 	for _, one := range row {
-		bad(one.item, one.err)
+		bad(one.Item, one.Err)
 	}
 	return nil
 }
 
-// byRun sorts what is about runs, so that several servers take locks in one order.
-func byRun[T any](items []T, run func(T) string) []T {
+// ByRun sorts what is about runs, so that several servers take locks in one order.
+func ByRun[T any](items []T, run func(T) string) []T {
 	items = slices.Clone(items)
 	slices.SortStableFunc(items, func(a, b T) int { return strings.Compare(run(a), run(b)) })
 	return items

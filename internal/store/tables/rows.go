@@ -1,4 +1,4 @@
-package store
+package tables
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
@@ -18,16 +19,23 @@ import (
 	"stint.dev/stint/job"
 )
 
-// runRow is a run as the table keeps it: the view, and what only the server needs.
-type runRow struct {
-	run       job.Run
-	heardAt   time.Time
-	expiresAt time.Time
-	lease     time.Duration
-	period    time.Duration // how often the agent means to beat; 0 if unknown
-	// whenLost is the diagnosis of the attempt when it was called lost, while it is active again:
+const (
+	PackLive = 64 << 20
+	// packSoon is how long an attempt rests before it is packed, so that the work does
+	// not stand beside the end of the job.
+	packSoon = 30 * time.Second
+)
+
+// RunRow is a run as the table keeps it: the view, and what only the server needs.
+type RunRow struct {
+	Run       job.Run
+	HeardAt   time.Time
+	ExpiresAt time.Time
+	Lease     time.Duration
+	Period    time.Duration // how often the agent means to beat; 0 if unknown
+	// WhenLost is the diagnosis of the attempt when it was called lost, while it is active again:
 	// it may only be the rest of its journal that arrives.
-	whenLost *job.Diagnosis
+	WhenLost *job.Diagnosis
 }
 
 // runDoc is the stored document of a run.
@@ -36,12 +44,12 @@ type runDoc struct {
 	WhenLost *job.Diagnosis `json:"diagnosis_when_lost,omitempty"`
 }
 
-const runColumns = `id, job, number, attempt, state, health, created_at, start_at, heard_at, beat_at, lease_us, expires_at, period_us, doc`
+const RunColumns = `id, job, number, attempt, state, health, created_at, start_at, heard_at, beat_at, lease_us, expires_at, period_us, doc`
 
-func scanRun(from db.Scanner) (runRow, error) {
+func ScanRun(from db.Scanner) (RunRow, error) {
 	var (
 		stored                                         runDoc
-		row                                            runRow
+		row                                            RunRow
 		created, start, heard, lease, expires, periods int64
 		beat                                           sql.NullInt64
 		doc                                            []byte
@@ -51,7 +59,7 @@ func scanRun(from db.Scanner) (runRow, error) {
 	var attempt int
 	err := from.Scan(&id, &name, &number, &attempt, &state, &health, &created, &start, &heard, &beat, &lease, &expires, &periods, &doc)
 	if err != nil {
-		return runRow{}, err
+		return RunRow{}, err
 	}
 	unreadable := json.Unmarshal(doc, &stored)
 	if unreadable != nil {
@@ -63,29 +71,29 @@ func scanRun(from db.Scanner) (runRow, error) {
 	r.CreatedAt, r.StartAt, r.LastHeartbeatAt = db.FromMicros(created), db.FromMicros(start), db.FromNull(beat)
 	r.DeliveredLateSeconds = job.DeliveredLate(r.StartAt, r.CreatedAt).Seconds()
 	if unreadable != nil {
-		return runRow{}, &query.UnreadableError{Run: r, What: "the stored document", Cause: unreadable}
+		return RunRow{}, &query.UnreadableError{Run: r, What: "the stored document", Cause: unreadable}
 	}
-	row.whenLost = stored.WhenLost
-	row.run, row.heardAt, row.expiresAt = r, db.FromMicros(heard), db.FromMicros(expires)
-	row.lease, row.period = time.Duration(lease)*time.Microsecond, time.Duration(periods)*time.Microsecond
+	row.WhenLost = stored.WhenLost
+	row.Run, row.HeardAt, row.ExpiresAt = r, db.FromMicros(heard), db.FromMicros(expires)
+	row.Lease, row.Period = time.Duration(lease)*time.Microsecond, time.Duration(periods)*time.Microsecond
 	return row, nil
 }
 
-// scanRuns reads the runs of a query and closes it. A row that cannot be read is skipped, and
+// ScanRuns reads the runs of a query and closes it. A row that cannot be read is skipped, and
 // returned apart.
-func scanRuns(rows *sql.Rows) (runs []job.Run, skipped []*query.UnreadableError, err error) {
-	found, skipped, err := scanRows(rows)
+func ScanRuns(rows *sql.Rows) (runs []job.Run, skipped []*query.UnreadableError, err error) {
+	found, skipped, err := ScanRows(rows)
 	for _, row := range found {
-		runs = append(runs, row.run)
+		runs = append(runs, row.Run)
 	}
 	return runs, skipped, err
 }
 
-// scanRows is scanRuns with what only the server needs.
-func scanRows(rows *sql.Rows) (found []runRow, skipped []*query.UnreadableError, err error) {
+// ScanRows is ScanRuns with what only the server needs.
+func ScanRows(rows *sql.Rows) (found []RunRow, skipped []*query.UnreadableError, err error) {
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
 	for rows.Next() {
-		row, err := scanRun(rows)
+		row, err := ScanRun(rows)
 		var bad *query.UnreadableError
 		switch {
 		case errors.As(err, &bad):
@@ -99,9 +107,9 @@ func scanRows(rows *sql.Rows) (found []runRow, skipped []*query.UnreadableError,
 	return found, skipped, rows.Err()
 }
 
-// insertRun stores a run of which nothing was known.
-func insertRun(ctx context.Context, t *db.Tx, row *runRow) error {
-	r := &row.run
+// InsertRun stores a run of which nothing was known.
+func InsertRun(ctx context.Context, t *db.Tx, row *RunRow) error {
+	r := &row.Run
 	err := t.QueryRowContext(ctx, `INSERT INTO jobs (name, next_number) VALUES ($1, 2)
 		ON CONFLICT (name) DO UPDATE SET next_number = jobs.next_number + 1
 		RETURNING next_number - 1`, r.Job).Scan(&r.Number)
@@ -118,21 +126,21 @@ func insertRun(ctx context.Context, t *db.Tx, row *runRow) error {
 	return nil
 }
 
-// lockAttempt reads an attempt and keeps others from changing it.
-func lockAttempt(ctx context.Context, t *db.Tx, key attemptKey) (*attemptRow, error) {
-	_, row, err := scanAttempt(t.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`+t.Dialect.Lock, key.run, key.attempt))
+// LockAttempt reads an attempt and keeps others from changing it.
+func LockAttempt(ctx context.Context, t *db.Tx, key AttemptKey) (*AttemptRow, error) {
+	_, row, err := ScanAttempt(t.QueryRowContext(ctx, `SELECT `+AttemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`+t.Dialect.Lock, key.Run, key.Attempt))
 	return row, err
 }
 
-// updateRun stores a run that is locked by this transaction.
-func updateRun(ctx context.Context, t *db.Tx, row *runRow) error {
-	r := &row.run
+// UpdateRun stores a run that is locked by this transaction.
+func UpdateRun(ctx context.Context, t *db.Tx, row *RunRow) error {
+	r := &row.Run
 	r.Acknowledged = stillAcknowledged(r)
-	doc, err := json.Marshal(runDoc{Run: *r, WhenLost: row.whenLost})
+	doc, err := json.Marshal(runDoc{Run: *r, WhenLost: row.WhenLost})
 	if err != nil {
 		return fmt.Errorf("encode run %s: %w", r.ID, err)
 	}
-	cancel, err := jsonOrNull(r.Cancel)
+	cancel, err := JsonOrNull(r.Cancel)
 	if err != nil {
 		return fmt.Errorf("encode run %s: %w", r.ID, err)
 	}
@@ -145,13 +153,13 @@ func updateRun(ctx context.Context, t *db.Tx, row *runRow) error {
 		period_us = $12, peak_memory = $13, search = $14, doc = $15, cancel = $16, suspended = $17,
 		end_known_at = CASE WHEN state = $3 THEN COALESCE(end_known_at, CAST($18 AS BIGINT)) ELSE CAST($18 AS BIGINT) END, acknowledged = $19 WHERE id = $1`, Args: []any{
 		r.ID, r.Attempt, string(r.State), string(r.Health), leased(r.State),
-		db.MicrosOrNull(r.StartedAt), db.MicrosOrNull(r.EndedAt), db.Micros(row.heardAt), db.MicrosOrNull(r.LastHeartbeatAt),
-		row.lease.Microseconds(), db.Micros(row.expiresAt), row.period.Microseconds(),
+		db.MicrosOrNull(r.StartedAt), db.MicrosOrNull(r.EndedAt), db.Micros(row.HeardAt), db.MicrosOrNull(r.LastHeartbeatAt),
+		row.Lease.Microseconds(), db.Micros(row.ExpiresAt), row.Period.Microseconds(),
 		r.Usage.PeakMemoryBytes, searchText(r), string(doc), cancel, db.AsInt(r.SuspendedAt != nil), known, db.AsInt(r.Acknowledged != nil),
 	}})
 }
 
-func jsonOrNull[T any](v *T) (sql.NullString, error) {
+func JsonOrNull[T any](v *T) (sql.NullString, error) {
 	if v == nil {
 		return sql.NullString{}, nil
 	}
@@ -168,11 +176,11 @@ func searchText(r *job.Run) string {
 	for _, k := range slices.Sorted(maps.Keys(r.Labels)) {
 		parts = append(parts, r.Labels[k])
 	}
-	return searchable(strings.Join(parts, " "))
+	return Searchable(strings.Join(parts, " "))
 }
 
-// setLabels replaces the labels that runs are found by.
-func setLabels(ctx context.Context, t *db.Tx, r *job.Run) error {
+// SetLabels replaces the labels that runs are found by.
+func SetLabels(ctx context.Context, t *db.Tx, r *job.Run) error {
 	if _, err := t.ExecContext(ctx, `DELETE FROM run_labels WHERE run_id = $1`, r.ID); err != nil {
 		return fmt.Errorf("labels of run %s: %w", r.ID, err)
 	}
@@ -184,99 +192,110 @@ func setLabels(ctx context.Context, t *db.Tx, r *job.Run) error {
 	return nil
 }
 
-// lockRun reads a run that this transaction will change.
-func lockRun(ctx context.Context, t *db.Tx, id string) (runRow, error) {
-	row, err := scanRun(t.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs WHERE id = $1`+t.Dialect.Lock, id))
+// LockRun reads a run that this transaction will change.
+func LockRun(ctx context.Context, t *db.Tx, id string) (RunRow, error) {
+	row, err := ScanRun(t.QueryRowContext(ctx, `SELECT `+RunColumns+` FROM runs WHERE id = $1`+t.Dialect.Lock, id))
 	if errors.Is(err, sql.ErrNoRows) {
-		return runRow{}, &query.NotFoundError{What: "run " + id}
+		return RunRow{}, &query.NotFoundError{What: "run " + id}
 	}
 	if err != nil {
-		return runRow{}, fmt.Errorf("read run %s: %w", id, err)
+		return RunRow{}, fmt.Errorf("read run %s: %w", id, err)
 	}
 	return row, nil
 }
 
-// attemptRow is an attempt as the table keeps it.
-type attemptRow struct {
-	attemptDoc
-	tail   []byte
-	stored bool      // the row exists
-	at     time.Time // when the last append arrived, in this group
+// AttemptRow is an attempt as the table keeps it.
+type AttemptRow struct {
+	AttemptDoc
+	Tail   []byte
+	Stored bool      // the row exists
+	At     time.Time // when the last append arrived, in this group
 }
 
-// attemptDoc is what an attempt keeps as JSON.
-type attemptDoc struct {
+// AttemptDoc is what an attempt keeps as JSON.
+type AttemptDoc struct {
 	index.State
 	// Tiers counts the small blocks at the end of the journal, by tier; see merge.go.
-	Tiers tiers `json:"tiers"`
+	Tiers Tiers `json:"tiers"`
 	// Cut is what was dropped of the journal's middle; see trim.go.
-	Cut *cut `json:"cut,omitempty"`
+	Cut *Cut `json:"cut,omitempty"`
 	// Writer is the process whose appends are taken; see index.Append.
 	Writer int `json:"writer,omitempty"`
 }
 
-// durable is how many bytes of the journal are stored.
-func (a *attemptRow) durable() int64 { return a.Size + int64(len(a.tail)) }
+// Durable is how many bytes of the journal are stored.
+func (a *AttemptRow) Durable() int64 { return a.Size + int64(len(a.Tail)) }
 
-type attemptKey struct {
-	run     string
-	attempt int
+type AttemptKey struct {
+	Run     string
+	Attempt int
 }
 
-// String is how troubled items name an attempt; attemptID is the same in SQL.
-func (k attemptKey) String() string { return k.run + "/" + strconv.Itoa(k.attempt) }
+// String is how troubled items name an attempt; AttemptID is the same in SQL.
+func (k AttemptKey) String() string { return k.Run + "/" + strconv.Itoa(k.Attempt) }
 
-const attemptID = `run_id || '/' || attempt`
+const AttemptID = `run_id || '/' || attempt`
 
-func compareKeys(a, b attemptKey) int {
-	if c := strings.Compare(a.run, b.run); c != 0 {
+func CompareKeys(a, b AttemptKey) int {
+	if c := strings.Compare(a.Run, b.Run); c != 0 {
 		return c
 	}
-	return a.attempt - b.attempt
+	return a.Attempt - b.Attempt
 }
 
-const attemptColumns = `run_id, attempt, doc, tail`
+const AttemptColumns = `run_id, attempt, doc, tail`
 
-func scanAttempt(from db.Scanner) (attemptKey, *attemptRow, error) {
-	var key attemptKey
+func ScanAttempt(from db.Scanner) (AttemptKey, *AttemptRow, error) {
+	var key AttemptKey
 	var doc []byte
-	row := &attemptRow{stored: true}
-	if err := from.Scan(&key.run, &key.attempt, &doc, &row.tail); err != nil {
+	row := &AttemptRow{Stored: true}
+	if err := from.Scan(&key.Run, &key.Attempt, &doc, &row.Tail); err != nil {
 		return key, nil, err
 	}
-	if err := json.Unmarshal(doc, &row.attemptDoc); err != nil {
-		return key, nil, &query.UnreadableError{Run: job.Run{ID: key.run}, What: fmt.Sprintf("stored attempt %d", key.attempt), Cause: err}
+	if err := json.Unmarshal(doc, &row.AttemptDoc); err != nil {
+		return key, nil, &query.UnreadableError{Run: job.Run{ID: key.Run}, What: fmt.Sprintf("stored attempt %d", key.Attempt), Cause: err}
 	}
 	return key, row, nil
 }
 
-// saveAttempt stores an attempt that is locked by this transaction, or that is new. Its journal is
+// SaveAttempt stores an attempt that is locked by this transaction, or that is new. Its journal is
 // to be trimmed when it is longer than runLog; 0 for never.
-func saveAttempt(ctx context.Context, t *db.Tx, key attemptKey, row *attemptRow, runLog int64) error {
-	doc, err := json.Marshal(row.attemptDoc)
+func SaveAttempt(ctx context.Context, t *db.Tx, key AttemptKey, row *AttemptRow, runLog int64) error {
+	doc, err := json.Marshal(row.AttemptDoc)
 	if err != nil {
-		return fmt.Errorf("encode attempt %d of run %s: %w", key.attempt, key.run, err)
+		return fmt.Errorf("encode attempt %d of run %s: %w", key.Attempt, key.Run, err)
 	}
 	// What has ended, or grown large, is to be packed soon.
 	due := sql.NullInt64{}
 	if row.Ended {
-		due = db.Number(db.Micros(row.at.Add(packSoon)))
+		due = db.Number(db.Micros(row.At.Add(packSoon)))
 	}
 	trim := sql.NullInt64{}
 	if row.trimDue(runLog) {
-		trim = db.Number(db.Micros(row.at))
+		trim = db.Number(db.Micros(row.At))
 	}
 	unidentified := sql.NullInt64{}
 	if !row.Known() {
-		unidentified = db.Number(db.Micros(row.at))
+		unidentified = db.Number(db.Micros(row.At))
 	}
 	statement := `UPDATE attempts SET size = $3, doc = $4, tail = $5, unidentified_at = $10,
 		trim_at = COALESCE(trim_at, CAST($9 AS BIGINT)), pack_at = COALESCE(pack_at, CAST($6 AS BIGINT), CASE WHEN $3 - packed > CAST($7 AS BIGINT) THEN CAST($8 AS BIGINT) END) WHERE run_id = $1 AND attempt = $2`
-	args := []any{key.run, key.attempt, row.durable(), string(doc), row.tail, due, packLive, db.Micros(row.at.Add(packSoon)), trim, unidentified}
-	if !row.stored {
+	args := []any{key.Run, key.Attempt, row.Durable(), string(doc), row.Tail, due, PackLive, db.Micros(row.At.Add(packSoon)), trim, unidentified}
+	if !row.Stored {
 		statement = `INSERT INTO attempts (run_id, attempt, size, doc, tail, pack_at, trim_at, unidentified_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
 		args = append(args[:6], trim, unidentified)
 	}
-	row.stored = true
-	return t.Later(ctx, db.Statement{Query: statement, Args: args, One: true, What: fmt.Sprintf("store attempt %d of run %s", key.attempt, key.run)})
+	row.Stored = true
+	return t.Later(ctx, db.Statement{Query: statement, Args: args, One: true, What: fmt.Sprintf("store attempt %d of run %s", key.Attempt, key.Run)})
+}
+
+// Searchable is a text in the form in which texts are stored for searching, and looked for.
+// What index.Clean has replaced is found by what it was.
+func Searchable(text string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) || c == unicode.ReplacementChar {
+			return ' '
+		}
+		return unicode.ToLower(c)
+	}, text)
 }

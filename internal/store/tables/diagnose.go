@@ -1,0 +1,34 @@
+package tables
+
+import (
+	"context"
+	"fmt"
+
+	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/job"
+)
+
+// diagnosable reports whether a diagnosis of a run in this state helps anybody.
+func diagnosable(s job.State) bool {
+	return s == job.Failed || s == job.TimedOut || s == job.Lost || s == job.Retrying
+}
+
+// AskDiagnosis marks a run that has ended badly, or that has begun to stall.
+func AskDiagnosis(ctx context.Context, t *db.Tx, run *job.Run, before job.Run) error {
+	if !diagnosable(run.State) && (!Stalls(run.Findings) || Stalls(before.Findings)) {
+		return nil
+	}
+	if _, err := t.ExecContext(ctx, `UPDATE runs SET diagnose = 1 WHERE id = $1`, run.ID); err != nil {
+		return fmt.Errorf("ask for a diagnosis of run %s: %w", run.ID, err)
+	}
+	return nil
+}
+
+func Stalls(findings []job.Finding) bool {
+	for _, f := range findings {
+		if f.Rule == "stalled" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,64 @@
+package tables
+
+import (
+	"context"
+	"fmt"
+
+	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/job"
+)
+
+// LockJob keeps runs of a job from beginning until the transaction ends: each takes its number
+// from the row that is locked.
+func LockJob(ctx context.Context, t *db.Tx, name string) error {
+	var next int64
+	err := t.QueryRowContext(ctx, `SELECT COALESCE(SUM(next_number), 0) FROM (SELECT next_number FROM jobs WHERE name = $1`+t.Dialect.Lock+`) AS one`, name).Scan(&next)
+	if err != nil {
+		return fmt.Errorf("lock job %s: %w", job.Quote(name), err)
+	}
+	return nil
+}
+
+// ForgetJob deletes what is kept for a job that has no runs any more, unless somebody has set a
+// policy for it.
+func ForgetJob(ctx context.Context, t *db.Tx, name string) error {
+	if err := LockJob(ctx, t, name); err != nil {
+		return err
+	}
+	const unused = ` AND NOT EXISTS (SELECT 1 FROM runs WHERE job = $1) AND NOT EXISTS (SELECT 1 FROM job_policies WHERE job = $1)`
+	for _, query := range []string{
+		`DELETE FROM job_bands WHERE job = $1` + unused, `DELETE FROM run_counts WHERE job = $1` + unused, `DELETE FROM jobs WHERE name = $1` + unused,
+	} {
+		if _, err := t.ExecContext(ctx, query, name); err != nil {
+			return fmt.Errorf("forget job %s: %w", job.Quote(name), err)
+		}
+	}
+	return nil
+}
+
+// KnowsJob reports whether a job has had a run.
+func KnowsJob(ctx context.Context, t *db.Tx, name string) (bool, error) {
+	var n int64
+	err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM jobs WHERE name = $1`, name).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("look up job %s: %w", job.Quote(name), err)
+	}
+	return n > 0, nil
+}
+
+// SetNextNumber has the next run of a job get a number: the one it had, or the first after all.
+func SetNextNumber(ctx context.Context, t *db.Tx, name string, number int64) error {
+	var taken, last int64
+	err := t.QueryRowContext(ctx, `SELECT COUNT(CASE WHEN number = $2 THEN 1 END), COALESCE(MAX(number), 0) FROM runs WHERE job = $1`, name, number).Scan(&taken, &last)
+	if err != nil {
+		return fmt.Errorf("number a run of job %s: %w", name, err)
+	}
+	if taken > 0 || number < 1 {
+		number = last + 1
+	}
+	_, err = t.ExecContext(ctx, `INSERT INTO jobs (name, next_number) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET next_number = excluded.next_number`, name, number)
+	if err != nil {
+		return fmt.Errorf("number a run of job %s: %w", name, err)
+	}
+	return nil
+}
