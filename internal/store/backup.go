@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/datadir"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/segment"
@@ -18,7 +19,7 @@ import (
 // moment, while a server may go on working in it. The objects of an archive are copied into
 // what open returns; it is called once the directory is there, and may be nil. The copy is
 // a data directory that a server can be started on, and marked as a copy: see CopiedAt.
-func (s *Store) Backup(ctx context.Context, dir string, open func() (Archive, error)) (err error) {
+func (s *Store) Backup(ctx context.Context, dir string, open func() (blocks.Archive, error)) (err error) {
 	if s.Dir() == "" {
 		return errors.New("PostgreSQL has its own means of backup: use pg_dump, and copy the archive, if there is one")
 	}
@@ -51,7 +52,7 @@ func (s *Store) Backup(ctx context.Context, dir string, open func() (Archive, er
 	if err := copySegments(ctx, s, copied, filepath.Join(dir, "segments")); err != nil {
 		return err
 	}
-	if open != nil && s.archive != nil {
+	if open != nil && s.Archive != nil {
 		if err := copyObjects(ctx, s, copied, open); err != nil {
 			return err
 		}
@@ -78,7 +79,7 @@ func copySegments(ctx context.Context, s *Store, copied *sql.DB, dir string) err
 		if err := rows.Scan(&id, &end); err != nil {
 			return fmt.Errorf("list segments: %w", err)
 		}
-		if err := datadir.CopyFile(ctx, to.Path(id), s.segments.Path(id), end); err != nil {
+		if err := datadir.CopyFile(ctx, to.Path(id), s.Segments.Path(id), end); err != nil {
 			return fmt.Errorf("copy segment %d: %w", id, err)
 		}
 	}
@@ -86,7 +87,7 @@ func copySegments(ctx context.Context, s *Store, copied *sql.DB, dir string) err
 }
 
 // copyObjects copies the objects that the copied database refers to, a MiB at a time.
-func copyObjects(ctx context.Context, s *Store, copied *sql.DB, open func() (Archive, error)) error {
+func copyObjects(ctx context.Context, s *Store, copied *sql.DB, open func() (blocks.Archive, error)) error {
 	to, err := open()
 	if err != nil {
 		return err
@@ -102,7 +103,7 @@ func copyObjects(ctx context.Context, s *Store, copied *sql.DB, open func() (Arc
 		if err := rows.Scan(&name, &size); err != nil {
 			return fmt.Errorf("list objects: %w", err)
 		}
-		if err := to.Put(ctx, name, &objectReader{ctx: ctx, from: s.archive, name: name, left: size}, size); err != nil {
+		if err := to.Put(ctx, name, &objectReader{ctx: ctx, from: s.Archive, name: name, left: size}, size); err != nil {
 			return fmt.Errorf("copy object %s: %w", name, err)
 		}
 	}
@@ -112,7 +113,7 @@ func copyObjects(ctx context.Context, s *Store, copied *sql.DB, open func() (Arc
 // objectReader reads an object of the archive from its beginning.
 type objectReader struct {
 	ctx  context.Context
-	from Archive
+	from blocks.Archive
 	name string
 	at   int64
 	left int64

@@ -221,15 +221,3 @@ func updateLease(ctx context.Context, t *db.Tx, row *tables.RunRow) error {
 	}
 	return nil
 }
-
-func encodeSamples(samples []job.Sample) ([]json.RawMessage, error) {
-	var out []json.RawMessage
-	for _, s := range samples {
-		text, err := json.Marshal(s)
-		if err != nil {
-			return nil, fmt.Errorf("encode a sample: %w", err)
-		}
-		out = append(out, text)
-	}
-	return out, nil
-}

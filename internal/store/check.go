@@ -10,6 +10,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
@@ -193,11 +194,11 @@ func (c *checker) block(ctx context.Context, key tables.AttemptKey, h index.Bloc
 		return ctx.Err()
 	}
 	if err != nil {
-		b, lerr := c.store.locate(ctx, key.Run, key.Attempt, h.Start)
+		b, lerr := c.store.Locate(ctx, key.Run, key.Attempt, h.Start)
 		if lerr != nil {
 			return lerr
 		}
-		r.live, r.damage = b.codec == plain, isDamage(err)
+		r.live, r.damage = b.Codec == blocks.Plain, blocks.IsDamage(err)
 		r.spoil(h.Start, err.Error())
 		return nil
 	}
@@ -275,7 +276,7 @@ func (c *checker) objects(ctx context.Context) error {
 		return fmt.Errorf("list objects: %w", err)
 	}
 	c.sum.Objects = len(live)
-	if c.store.archive == nil {
+	if c.store.Archive == nil {
 		return nil
 	}
 	unused, err := c.store.Texts(ctx, `SELECT name FROM objects o WHERE state = 'live' AND NOT EXISTS (SELECT 1 FROM blocks WHERE object = o.id)`)
@@ -293,7 +294,7 @@ func (c *checker) objects(ctx context.Context) error {
 		c.found(f)
 	}
 	for _, name := range live {
-		_, err := c.store.archive.ReadRange(ctx, name, 0, 0)
+		_, err := c.store.Archive.ReadRange(ctx, name, 0, 0)
 		if errors.Is(err, fs.ErrNotExist) {
 			c.found(Finding{What: "object " + name + " is not in the archive"})
 		} else if err != nil {

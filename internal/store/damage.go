@@ -2,29 +2,16 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
-
-// damagedError says that stored bytes were read and are not what was stored. It is none of
-// a disk or a bucket that cannot be reached: those may be whole.
-type damagedError struct{ why string }
-
-func (e *damagedError) Error() string { return e.why }
-
-func isDamage(err error) bool {
-	var damaged *damagedError
-	var corrupt *journal.CorruptError
-	return errors.As(err, &damaged) || errors.As(err, &corrupt) || errors.Is(err, io.ErrUnexpectedEOF)
-}
 
 // damage is what is wrong with a journal of which all agents have forgotten their copy.
 type damage struct {
@@ -65,8 +52,8 @@ func survey(ctx context.Context, s *Store, key tables.AttemptKey) (*damage, erro
 		for _, h := range heads {
 			at = h.Start + h.Size
 			var here []tables.StreamBytes
-			err := s.eachOutput(ctx, key, h, func(o journal.Output) { addBytes(&here, o.Step, o.Stream, int64(len(o.Data))) })
-			if isDamage(err) {
+			err := s.EachOutput(ctx, key, h, func(o journal.Output) { addBytes(&here, o.Step, o.Stream, int64(len(o.Data))) })
+			if blocks.IsDamage(err) {
 				d.blocks, d.why = append(d.blocks, h), append(d.why, err.Error())
 				d.lines += h.Lines
 				continue
@@ -151,7 +138,7 @@ func declareGaps(ctx context.Context, s *Store, key tables.AttemptKey, d *damage
 			return err
 		}
 		for _, h := range d.blocks {
-			if err := s.dropBlocks(ctx, t, key, h.Start, h.Start+h.Size); err != nil {
+			if err := s.DropBlocks(ctx, t, key, h.Start, h.Start+h.Size); err != nil {
 				return err
 			}
 		}

@@ -2,11 +2,9 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"strconv"
 
 	"stint.dev/stint/internal/index"
@@ -128,28 +126,4 @@ func (s *Queries) unmeasured(ctx context.Context, run job.Run, limit int) (map[s
 		out[id] = true
 	}
 	return out, nil
-}
-
-// LastBlocks returns the heads of the last blocks of an attempt's journal, in order.
-func (s *Journals) LastBlocks(ctx context.Context, run string, attempt, limit int) ([]index.BlockHead, error) {
-	rows, err := s.Reader.QueryContext(ctx, `SELECT head FROM blocks WHERE run_id = $1 AND attempt = $2 ORDER BY start DESC LIMIT $3`, run, attempt, limit)
-	if err != nil {
-		return nil, fmt.Errorf("last blocks of run %s attempt %d: %w", run, attempt, err)
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	var heads []index.BlockHead
-	for rows.Next() {
-		var text []byte
-		var head index.BlockHead
-		err := rows.Scan(&text)
-		if err == nil {
-			err = json.Unmarshal(text, &head)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("last blocks of run %s attempt %d: %w", run, attempt, err)
-		}
-		heads = append(heads, head)
-	}
-	slices.Reverse(heads)
-	return heads, rows.Err()
 }

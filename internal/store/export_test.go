@@ -18,7 +18,7 @@ func (s *Store) Exec(ctx context.Context, query string, args ...any) error {
 func (s *Store) SetClock(now func() time.Time) { s.Now = now }
 
 // SetKeep makes the store keep less or more.
-func (s *Store) SetKeep(keep Keep) { s.keep, s.runLog = keep, keep.RunLog }
+func (s *Store) SetKeep(keep Keep) { s.keep, s.RunLog = keep, keep.RunLog }
 
 // RefreshTroubles reads the troubled items again, as each tidying does.
 func (s *Store) RefreshTroubles(ctx context.Context) error { return s.Refresh(ctx) }

@@ -11,6 +11,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
+	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/internal/store/troubled"
@@ -29,10 +30,10 @@ func (s *Intake) Ingest(ctx context.Context, appends []index.Append, beats []lea
 	var results []lease.BeatResult
 	var unreadable map[string]*unreadableRow
 	err := s.Write(ctx, touched(appends, beats), func(t *db.Tx) (err error) {
-		w := s.journals.writeBlocks(t)
+		w := s.journals.WriteBlocks(t)
 		if len(appends) > 0 {
-			w.begin()
-			defer w.end()
+			w.Begin()
+			defer w.End()
 		}
 		g := newGroup(t, w)
 		unreadable = g.unreadable
@@ -49,10 +50,10 @@ func (s *Intake) Ingest(ctx context.Context, appends []index.Append, beats []lea
 		if s.leases != nil {
 			t.OnCommit(func() { s.leases.learn(g.owners) })
 		}
-		if err := s.journals.count(ctx, t, w.added); err != nil {
+		if err := s.journals.CountBytes(ctx, t, w.Added); err != nil {
 			return err
 		}
-		return w.write()
+		return w.Write()
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("store %d appends and %d heartbeats: %w", len(appends), len(beats), err)
@@ -83,12 +84,12 @@ func appendOrder(appends []index.Append) []int {
 type Intake struct {
 	*db.DB
 	*troubled.Items
-	journals *Journals
+	journals *blocks.Journals
 	leases   *leases      // of a data directory that no other process works in; else nil
 	busy     atomic.Int64 // when much arrived last, in nanoseconds since 1970
 }
 
-func newIntake(d *db.DB, items *troubled.Items, j *Journals) *Intake {
+func newIntake(d *db.DB, items *troubled.Items, j *blocks.Journals) *Intake {
 	return &Intake{DB: d, Items: items, journals: j}
 }
 
@@ -107,14 +108,14 @@ type group struct {
 	beatRuns      map[string]bool // only the lease changed
 	dirtyAttempts map[tables.AttemptKey]bool
 	unreadable    map[string]*unreadableRow // by run: what is about it is refused
-	blocks        *blockWriter
+	blocks        *blocks.Writer
 	// owners are owners of active runs that the group has seen or made, with the request to
 	// stop that each is to get.
 	owners map[tables.AttemptKey]*job.Cancel
 }
 
 // newGroup begins a group of a transaction; one that only renews leases writes no blocks.
-func newGroup(t *db.Tx, w *blockWriter) *group {
+func newGroup(t *db.Tx, w *blocks.Writer) *group {
 	return &group{
 		tx: t, blocks: w, runs: map[string]*tables.RunRow{}, attempts: map[tables.AttemptKey]*tables.AttemptRow{},
 		dirtyRuns: map[string]bool{}, dirtyAttempts: map[tables.AttemptKey]bool{}, beatRuns: map[string]bool{},
@@ -267,7 +268,7 @@ func (g *group) mayBegin(ctx context.Context, a index.Append, name string) error
 }
 
 // store writes what an append brought: its blocks, and the attempt's new state.
-func (g *group) store(ctx context.Context, key tables.AttemptKey, attempt *tables.AttemptRow, f *index.Folded, blocks []storedBlock) error {
+func (g *group) store(ctx context.Context, key tables.AttemptKey, attempt *tables.AttemptRow, f *index.Folded, blocks []blocks.Block) error {
 	attempt.State = f.State
 	g.dirtyAttempts[key] = true
 	if len(blocks) > 0 && !attempt.Stored { // blocks refer to it
@@ -276,7 +277,7 @@ func (g *group) store(ctx context.Context, key tables.AttemptKey, attempt *table
 		}
 	}
 	for _, b := range blocks {
-		if err := g.blocks.insertBlock(ctx, key, attempt, b); err != nil {
+		if err := g.blocks.InsertBlock(ctx, key, attempt, b); err != nil {
 			return err
 		}
 	}
@@ -288,28 +289,28 @@ func (g *group) store(ctx context.Context, key tables.AttemptKey, attempt *table
 // far the journal is.
 const appendWork = 400_000
 
-// foldParts folds data in parts of about frameBytes, each of which becomes a block, so that
+// foldParts folds data in parts of about FrameBytes, each of which becomes a block, so that
 // no block is larger than what a reader of a few lines should have to read. What it
 // returns as folded is the whole.
-func foldParts(s index.State, data []byte) (whole index.Folded, blocks []storedBlock, err error) {
+func foldParts(s index.State, data []byte) (whole index.Folded, parts []blocks.Block, err error) {
 	whole.State = s
 	for rest := data; ; {
-		part := rest[:min(len(rest), frameBytes)]
+		part := rest[:min(len(rest), blocks.FrameBytes)]
 		f, err := index.FoldSome(whole.State, part, appendWork-whole.Work)
 		if err == nil && f.Head.Size == 0 && len(part) < len(rest) {
-			part = rest[:min(len(rest), frameBytes+journal.MaxRecord)] // a record longer than the part
+			part = rest[:min(len(rest), blocks.FrameBytes+journal.MaxRecord)] // a record longer than the part
 			f, err = index.FoldSome(whole.State, part, appendWork-whole.Work)
 		}
 		if err != nil {
 			return index.Folded{}, nil, err
 		}
 		if f.Head.Size > 0 {
-			samples, err := encodeSamples(f.Samples)
+			samples, err := blocks.EncodeSamples(f.Samples)
 			if err != nil {
 				return index.Folded{}, nil, err
 			}
 			from := f.Head.Start - whole.State.Size
-			blocks = append(blocks, storedBlock{head: f.Head, samples: samples, data: part[from : from+f.Head.Size]})
+			parts = append(parts, blocks.Block{Head: f.Head, Samples: samples, Data: part[from : from+f.Head.Size]})
 		}
 		joinFolded(&whole, &f)
 		taken := len(part) - f.Tail - f.Left
@@ -317,10 +318,10 @@ func foldParts(s index.State, data []byte) (whole index.Folded, blocks []storedB
 		switch {
 		case whole.Work >= appendWork:
 			whole.Left = len(rest)
-			return whole, blocks, nil
+			return whole, parts, nil
 		case len(rest) == f.Tail || taken == 0:
 			whole.Tail = len(rest)
-			return whole, blocks, nil
+			return whole, parts, nil
 		}
 	}
 }
@@ -351,7 +352,7 @@ func (g *group) noteOwners() {
 }
 
 func (g *group) saveAttempt(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow) error {
-	return tables.SaveAttempt(ctx, g.tx, key, row, g.blocks.journals.runLog)
+	return tables.SaveAttempt(ctx, g.tx, key, row, g.blocks.Journals.RunLog)
 }
 
 // save writes the rows that changed.

@@ -196,7 +196,7 @@ func (s *Maintenance) deleteRun(ctx context.Context, id string) (deleted bool, e
 				return err
 			}
 			table := `(SELECT run_id, attempt, start FROM blocks WHERE run_id = $1 ORDER BY attempt, start LIMIT $2)`
-			if err := s.forgetBlocks(ctx, t, `(run_id, attempt, start) IN `+table, id, deleteBlocksMost); err != nil {
+			if err := s.ForgetBlocks(ctx, t, `(run_id, attempt, start) IN `+table, id, deleteBlocksMost); err != nil {
 				return err
 			}
 			var left int64
@@ -233,53 +233,6 @@ func lockEnded(ctx context.Context, t *db.Tx, id string) (bool, error) {
 	return err == nil, err
 }
 
-// forgetBlocks deletes blocks, gives up the objects that nothing else refers to, and
-// counts what that frees.
-func (s *Journals) forgetBlocks(ctx context.Context, t *db.Tx, which string, args ...any) error {
-	var freed int64
-	err := t.QueryRowContext(ctx, `SELECT COALESCE(SUM(COALESCE(stored, size)), 0) FROM blocks WHERE codec <> 2 AND `+which, args...).Scan(&freed)
-	if err != nil {
-		return fmt.Errorf("count what goes: %w", err)
-	}
-	objects, err := db.NumbersOf(ctx, t, `SELECT DISTINCT object FROM blocks WHERE object IS NOT NULL AND `+which, args...)
-	if err != nil {
-		return fmt.Errorf("look for objects: %w", err)
-	}
-	if _, err := t.ExecContext(ctx, `DELETE FROM blocks WHERE `+which, args...); err != nil {
-		return fmt.Errorf("delete blocks: %w", err)
-	}
-	if err := releaseObjects(ctx, t, objects); err != nil {
-		return err
-	}
-	return s.count(ctx, t, -freed)
-}
-
-// releaseObjects marks those of the objects that no block refers to any more; they are deleted
-// from the archive later.
-func releaseObjects(ctx context.Context, t *db.Tx, objects []int64) error {
-	for _, id := range objects {
-		_, err := t.ExecContext(ctx, `UPDATE objects SET state = 'dead' WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM blocks WHERE object = $1)`, id)
-		if err != nil {
-			return fmt.Errorf("give up object %d: %w", id, err)
-		}
-	}
-	return nil
-}
-
-// count adds to the bytes that are kept. Each server has a row of its own, so that they do
-// not wait for each other.
-func (s *Journals) count(ctx context.Context, t *db.Tx, bytes int64) error {
-	if bytes == 0 {
-		return nil
-	}
-	_, err := t.ExecContext(ctx, `INSERT INTO stored_bytes (server, bytes) VALUES ($1, $2)
-		ON CONFLICT (server) DO UPDATE SET bytes = stored_bytes.bytes + excluded.bytes`, s.server, bytes)
-	if err != nil {
-		return fmt.Errorf("count stored bytes: %w", err)
-	}
-	return nil
-}
-
 // storedRowsMost is how many rows count stored bytes before they are added up: each start of a
 // server begins one.
 const storedRowsMost = 16
@@ -291,7 +244,7 @@ func (s *Maintenance) mergeStoredBytes(ctx context.Context) error {
 	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM stored_bytes`).Scan(&n)
 	if err == nil && n > storedRowsMost {
 		err = s.Write(ctx, db.None, func(t *db.Tx) error {
-			rows, err := db.NumbersOf(ctx, t, `DELETE FROM stored_bytes WHERE server <> $1 RETURNING bytes`, s.server)
+			rows, err := db.NumbersOf(ctx, t, `DELETE FROM stored_bytes WHERE server <> $1 RETURNING bytes`, s.Server)
 			if err != nil {
 				return err
 			}
@@ -299,21 +252,11 @@ func (s *Maintenance) mergeStoredBytes(ctx context.Context) error {
 			for _, bytes := range rows {
 				sum += bytes
 			}
-			return s.count(ctx, t, sum)
+			return s.CountBytes(ctx, t, sum)
 		})
 	}
 	if err != nil {
 		return fmt.Errorf("add up the counts of stored bytes: %w", err)
 	}
 	return nil
-}
-
-// StoredBytes is how many bytes journals take, as they are stored: compressed once they
-// are packed, and without the tables around them.
-func (s *Journals) StoredBytes(ctx context.Context) (int64, error) {
-	var bytes int64
-	if err := s.Reader.QueryRowContext(ctx, `SELECT COALESCE(SUM(bytes), 0) FROM stored_bytes`).Scan(&bytes); err != nil {
-		return 0, fmt.Errorf("count stored bytes: %w", err)
-	}
-	return bytes, nil
 }

@@ -4,63 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
+	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/db"
-	"stint.dev/stint/internal/store/segment"
 	"stint.dev/stint/internal/store/tables"
-	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
-
-// note is what no journal says of its run, and is to be known again when the database is
-// gone. It stands beside the first block of each attempt, wherever that is: in front of it
-// in a segment, and in front of the first frame of an object, where decompressors skip it.
-type note struct {
-	Job       string      `json:"job"`
-	Number    int64       `json:"number"`
-	CreatedAt time.Time   `json:"created_at"`
-	StartAt   time.Time   `json:"start_at,omitzero"`
-	BeatAt    *time.Time  `json:"last_heartbeat_at,omitempty"`
-	Cancel    *job.Cancel `json:"cancel,omitempty"`
-	Header    []byte      `json:"header"` // of the attempt's journal
-}
-
-// readNote returns the note of an attempt; none for a run that is not known yet.
-func readNote(ctx context.Context, from db.RowQuerier, key tables.AttemptKey, header []byte) ([]byte, error) {
-	n := note{Header: header}
-	var created, start int64
-	var beat sql.NullInt64
-	var cancel []byte
-	err := from.QueryRowContext(ctx, `SELECT job, number, created_at, start_at, beat_at, cancel FROM runs WHERE id = $1`, key.Run).
-		Scan(&n.Job, &n.Number, &created, &start, &beat, &cancel)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err == nil && len(cancel) > 0 {
-		err = json.Unmarshal(cancel, &n.Cancel)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read what is known of run %s: %w", key.Run, err)
-	}
-	n.CreatedAt, n.StartAt, n.BeatAt = db.FromMicros(created), db.FromMicros(start), db.FromNull(beat)
-	return json.Marshal(n)
-}
-
-// copyNote puts the note of an attempt into a segment.
-func (w *blockWriter) copyNote(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow) error {
-	text, err := readNote(ctx, w, key, row.Header)
-	if err != nil || text == nil {
-		return err
-	}
-	if _, err := w.segments.Copy(segment.Note, key.Run, key.Attempt, 0, text); err != nil {
-		return fmt.Errorf("note what is known of run %s: %w", key.Run, err)
-	}
-	return nil
-}
 
 // skippable begins what a decompressor of zstd leaves out; its length follows.
 const skippable = 0x184d2a50
@@ -77,7 +28,7 @@ func (s *Maintenance) noteFor(ctx context.Context, p *packing) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := readNote(ctx, s.Reader, p.key, row.Header)
+	text, err := blocks.ReadNote(ctx, s.Reader, p.key, row.Header)
 	if err != nil || text == nil {
 		return nil, err
 	}
@@ -96,20 +47,20 @@ func (s *Maintenance) copyAgain(ctx context.Context, id, size int64) error {
 	if err != nil {
 		return fmt.Errorf("find out what segment %d is needed for: %w", id, err)
 	}
-	if plainRows > 0 || bytes > size/2 || id == s.segments.Active() {
+	if plainRows > 0 || bytes > size/2 || id == s.Segments.Active() {
 		return nil
 	}
 	err = db.Repeat(ctx, func() (bool, error) {
 		left := true
 		err := s.Write(ctx, db.None, func(t *db.Tx) error {
-			w := s.writeBlocks(t)
-			w.begin()
-			defer w.end()
+			w := s.WriteBlocks(t)
+			w.Begin()
+			defer w.End()
 			n, err := copySome(ctx, w, id)
 			if left = n == tidyBatch; err != nil {
 				return err
 			}
-			return w.write()
+			return w.Write()
 		})
 		return left, err
 	})
@@ -120,13 +71,13 @@ func (s *Maintenance) copyAgain(ctx context.Context, id, size int64) error {
 }
 
 // copySome copies some packed blocks of a segment again.
-func copySome(ctx context.Context, w *blockWriter, id int64) (int, error) {
+func copySome(ctx context.Context, w *blocks.Writer, id int64) (int, error) {
 	type oneCopy struct {
 		key   tables.AttemptKey
 		start int64
-		at    place
+		at    blocks.Place
 	}
-	rows, err := w.QueryContext(ctx, `SELECT run_id, attempt, start, `+placeColumns+` FROM blocks WHERE segment = $1 LIMIT $2`, id, tidyBatch)
+	rows, err := w.QueryContext(ctx, `SELECT run_id, attempt, start, `+blocks.PlaceColumns+` FROM blocks WHERE segment = $1 LIMIT $2`, id, tidyBatch)
 	if err != nil {
 		return 0, err
 	}
@@ -134,7 +85,7 @@ func copySome(ctx context.Context, w *blockWriter, id int64) (int, error) {
 	var all []oneCopy
 	for rows.Next() {
 		var c oneCopy
-		if err := rows.Scan(append([]any{&c.key.Run, &c.key.Attempt, &c.start}, c.at.dest()...)...); err != nil {
+		if err := rows.Scan(append([]any{&c.key.Run, &c.key.Attempt, &c.start}, c.at.Dest()...)...); err != nil {
 			return 0, err
 		}
 		all = append(all, c)
@@ -152,7 +103,7 @@ func copySome(ctx context.Context, w *blockWriter, id int64) (int, error) {
 			return 0, err
 		}
 		_, err = w.ExecContext(ctx, `UPDATE blocks SET segment = $4, place = $5 WHERE run_id = $1 AND attempt = $2 AND start = $3`,
-			c.key.Run, c.key.Attempt, c.start, at.segment, at.place)
+			c.key.Run, c.key.Attempt, c.start, at.Segment, at.Place)
 		if err != nil {
 			return 0, err
 		}

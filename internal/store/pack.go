@@ -13,6 +13,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/segment"
 	"stint.dev/stint/internal/store/tables"
@@ -20,11 +21,10 @@ import (
 )
 
 // Packing makes few large compressed blocks of the many that arrived. One step packs up
-// to objectBytes of one attempt's journal, in frames of about frameBytes; both bound the
+// to objectBytes of one attempt's journal, in frames of about blocks.FrameBytes; both bound the
 // memory it takes. A journal that is still being written is packed once tables.PackLive bytes
 // have come together, and in any case its end stays as it is.
 const (
-	frameBytes  = 1 << 20
 	objectBytes = 16 << 20
 	// rowBytes is the size up to which packed bytes stay in rows: a million short runs
 	// are better a million rows than as many objects.
@@ -47,7 +47,7 @@ type packing struct {
 type packBlock struct {
 	head    index.BlockHead
 	samples []json.RawMessage
-	at      place
+	at      blocks.Place
 }
 
 func (p *packing) to() int64 {
@@ -67,7 +67,7 @@ func (s *Maintenance) pack(ctx context.Context, p *packing, now time.Time) error
 	if err != nil {
 		return err
 	}
-	if s.archive == nil || size <= rowBytes {
+	if s.Archive == nil || size <= rowBytes {
 		return s.packed(ctx, p, frames, 0, now)
 	}
 	note, err := s.noteFor(ctx, p)
@@ -95,7 +95,7 @@ func (s *Maintenance) packBlocks(ctx context.Context, p *packing) error {
 	for rows.Next() && size < objectBytes {
 		var b packBlock
 		var head, samples []byte
-		if err := rows.Scan(&head, &samples, &b.at.codec, &b.at.stored, &b.at.segment, &b.at.object, &b.at.place); err != nil {
+		if err := rows.Scan(&head, &samples, &b.at.Codec, &b.at.Stored, &b.at.Segment, &b.at.Object, &b.at.Place); err != nil {
 			return err
 		}
 		if err := json.Unmarshal(head, &b.head); err != nil {
@@ -132,7 +132,7 @@ func (s *Maintenance) frames(ctx context.Context, p *packing) (frames []frame, s
 	defer func() { err = errors.Join(err, z.Close()) }()
 	for rest := p.blocks; len(rest) > 0; {
 		n, bytes := 0, int64(0)
-		for n < len(rest) && (n == 0 || bytes+rest[n].head.Size <= frameBytes) {
+		for n < len(rest) && (n == 0 || bytes+rest[n].head.Size <= blocks.FrameBytes) {
 			bytes += rest[n].head.Size
 			n++
 		}
@@ -140,26 +140,26 @@ func (s *Maintenance) frames(ctx context.Context, p *packing) (frames []frame, s
 		if err != nil {
 			return nil, 0, err
 		}
-		f := frame{head: joined.head, samples: joined.samples, data: z.EncodeAll(joined.data, nil)}
+		f := frame{head: joined.Head, samples: joined.Samples, data: z.EncodeAll(joined.Data, nil)}
 		frames, size, rest = append(frames, f), size+int64(len(f.data)), rest[n:]
 	}
 	return frames, size, nil
 }
 
 // joined reads neighbours as one block.
-func (s *Maintenance) joined(ctx context.Context, key tables.AttemptKey, blocks []packBlock) (storedBlock, error) {
-	parts := make([]storedBlock, len(blocks))
-	for i, b := range blocks {
+func (s *Maintenance) joined(ctx context.Context, key tables.AttemptKey, found []packBlock) (blocks.Block, error) {
+	parts := make([]blocks.Block, len(found))
+	for i, b := range found {
 		data, err := s.BlockData(ctx, key.Run, key.Attempt, b.head.Start)
 		if err != nil {
-			return storedBlock{}, err
+			return blocks.Block{}, err
 		}
 		if int64(len(data)) != b.head.Size {
-			return storedBlock{}, errMoved
+			return blocks.Block{}, errMoved
 		}
-		parts[i] = storedBlock{head: b.head, samples: b.samples, data: data}
+		parts[i] = blocks.Block{Head: b.head, Samples: b.samples, Data: data}
 	}
-	return joinBlocks(parts), nil
+	return blocks.JoinBlocks(parts), nil
 }
 
 // putObject stores frames as one object of the archive.
@@ -176,7 +176,7 @@ func (s *Maintenance) putObject(ctx context.Context, p *packing, note []byte, fr
 	for _, f := range frames {
 		readers = append(readers, bytes.NewReader(f.data))
 	}
-	if err := s.archive.Put(ctx, name, io.MultiReader(readers...), size); err != nil {
+	if err := s.Archive.Put(ctx, name, io.MultiReader(readers...), size); err != nil {
 		return 0, &archiveError{err}
 	}
 	return object, nil
@@ -190,10 +190,10 @@ func (s *Maintenance) packed(ctx context.Context, p *packing, frames []frame, ob
 		if err != nil {
 			return err
 		}
-		w := s.writeBlocks(t)
+		w := s.WriteBlocks(t)
 		if object == 0 && len(frames) > 0 {
-			w.begin()
-			defer w.end()
+			w.Begin()
+			defer w.End()
 		}
 		done := p.from
 		if len(frames) > 0 {
@@ -201,7 +201,7 @@ func (s *Maintenance) packed(ctx context.Context, p *packing, frames []frame, ob
 			if err := swap(ctx, w, p, row, frames, object); err != nil {
 				return err
 			}
-			if err := s.count(ctx, t, frameBytesOf(frames)-(p.to()-p.blocks[0].head.Start)); err != nil {
+			if err := s.CountBytes(ctx, t, frameBytesOf(frames)-(p.to()-p.blocks[0].head.Start)); err != nil {
 				return err
 			}
 		}
@@ -215,7 +215,7 @@ func (s *Maintenance) packed(ctx context.Context, p *packing, frames []frame, ob
 		if err != nil {
 			return fmt.Errorf("store how far it is packed: %w", err)
 		}
-		return w.write()
+		return w.Write()
 	})
 }
 
@@ -253,20 +253,20 @@ func lockClaimed(ctx context.Context, t *db.Tx, p *packing) (*tables.AttemptRow,
 
 // putFrames stores the rows of frames, whose bytes are in an object, if there is one, and
 // otherwise in the rows.
-func putFrames(ctx context.Context, w *blockWriter, p *packing, row *tables.AttemptRow, frames []frame, object int64) (err error) {
+func putFrames(ctx context.Context, w *blocks.Writer, p *packing, row *tables.AttemptRow, frames []frame, object int64) (err error) {
 	offset := p.skip
 	for _, f := range frames {
-		at := place{codec: compressed, data: f.data, stored: db.Number(int64(len(f.data)))}
+		at := blocks.Place{Codec: blocks.Compressed, Data: f.data, Stored: db.Number(int64(len(f.data)))}
 		switch {
 		case object != 0:
-			at.data, at.object, at.place = []byte{}, db.Number(object), db.Number(offset)
+			at.Data, at.Object, at.Place = []byte{}, db.Number(object), db.Number(offset)
 			offset += int64(len(f.data))
-		case w.segments != nil:
+		case w.Segments != nil:
 			if at, err = copyFrame(ctx, w, p.key, row, f.head.Start, at); err != nil {
 				return err
 			}
 		}
-		if err := w.putRow(ctx, p.key, f.head, f.samples, at); err != nil {
+		if err := w.PutRow(ctx, p.key, f.head, f.samples, at); err != nil {
 			return err
 		}
 	}
@@ -274,17 +274,17 @@ func putFrames(ctx context.Context, w *blockWriter, p *packing, row *tables.Atte
 }
 
 // copyFrame has a packed block that is kept in its row copied into a segment.
-func copyFrame(ctx context.Context, w *blockWriter, key tables.AttemptKey, row *tables.AttemptRow, start int64, at place) (place, error) {
+func copyFrame(ctx context.Context, w *blocks.Writer, key tables.AttemptKey, row *tables.AttemptRow, start int64, at blocks.Place) (blocks.Place, error) {
 	if start == journal.HeaderSize {
-		if err := w.copyNote(ctx, key, row); err != nil {
-			return place{}, err
+		if err := w.CopyNote(ctx, key, row); err != nil {
+			return blocks.Place{}, err
 		}
 	}
-	return w.copied(segment.Packed, key, start, at)
+	return w.Copied(segment.Packed, key, start, at)
 }
 
 // swap deletes the blocks and inserts their frames.
-func swap(ctx context.Context, w *blockWriter, p *packing, row *tables.AttemptRow, frames []frame, object int64) error {
+func swap(ctx context.Context, w *blocks.Writer, p *packing, row *tables.AttemptRow, frames []frame, object int64) error {
 	var count, size int64
 	err := w.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(size), 0) FROM blocks
 		WHERE run_id = $1 AND attempt = $2 AND start >= $3 AND start < $4 AND codec = 0`,

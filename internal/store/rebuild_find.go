@@ -18,6 +18,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/segment"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/journal"
@@ -48,7 +49,7 @@ type rebuilder struct {
 	report  func(Finding)
 	sum     Rebuilt
 	pieces  map[tables.AttemptKey][]piece
-	notes   map[tables.AttemptKey]note
+	notes   map[tables.AttemptKey]blocks.Note
 	objects []*foundObject
 }
 
@@ -93,10 +94,10 @@ func comparePieces(a, b piece) int {
 }
 
 func (r *rebuilder) findInSegments(ctx context.Context) error {
-	if r.store.segments == nil {
+	if r.store.Segments == nil {
 		return nil
 	}
-	all, err := r.store.segments.List()
+	all, err := r.store.Segments.List()
 	if err != nil {
 		return err
 	}
@@ -112,7 +113,7 @@ func (r *rebuilder) findInSegments(ctx context.Context) error {
 }
 
 func (r *rebuilder) findInSegment(one segment.Info) error {
-	path := r.store.segments.Path(one.ID)
+	path := r.store.Segments.Path(one.ID)
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -148,7 +149,7 @@ func (r *rebuilder) findInSegment(one segment.Info) error {
 
 // note keeps what is known of an attempt's run. Later notes know more.
 func (r *rebuilder) note(key tables.AttemptKey, text []byte) {
-	var n note
+	var n blocks.Note
 	if json.Unmarshal(text, &n) != nil || n.Number < 1 {
 		return
 	}
@@ -165,7 +166,7 @@ func (r *rebuilder) findInObject(ctx context.Context, name string, size int64) e
 	if !ok {
 		return nil // somebody else's
 	}
-	data, err := r.store.archive.ReadRange(ctx, name, 0, size)
+	data, err := r.store.Archive.ReadRange(ctx, name, 0, size)
 	if err != nil {
 		return err
 	}
@@ -226,7 +227,7 @@ func parsePacked(data []byte) (packedFrame, error) {
 		}
 		return packedFrame{stored: end, note: data[h.HeaderSize:end]}, nil
 	}
-	if !h.HasFCS || h.FrameContentSize > maxFrame {
+	if !h.HasFCS || h.FrameContentSize > blocks.MaxFrame {
 		return packedFrame{}, errFrame
 	}
 	at := h.HeaderSize

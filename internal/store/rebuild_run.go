@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/segment"
 	"stint.dev/stint/internal/store/tables"
@@ -18,8 +19,8 @@ const rebuildBlocks = 500
 
 // rebuildAll fills an empty database.
 func rebuildAll(ctx context.Context, s *Store, objects Objects, report func(Finding)) (Rebuilt, error) {
-	r := &rebuilder{store: s, report: report, pieces: map[tables.AttemptKey][]piece{}, notes: map[tables.AttemptKey]note{}}
-	if s.archive == nil {
+	r := &rebuilder{store: s, report: report, pieces: map[tables.AttemptKey][]piece{}, notes: map[tables.AttemptKey]blocks.Note{}}
+	if s.Archive == nil {
 		objects = nil
 	}
 	if err := r.find(ctx, objects); err != nil {
@@ -30,7 +31,7 @@ func rebuildAll(ctx context.Context, s *Store, objects Objects, report func(Find
 	for c := (cursor{}); c.done < len(order); {
 		var b *rebuilding
 		err := s.Write(ctx, db.All, func(t *db.Tx) error {
-			b = &rebuilding{r: r, group: newGroup(t, s.writeBlocks(t)), cursor: c, left: rebuildBlocks, old: ids, ids: map[string]int64{}}
+			b = &rebuilding{r: r, group: newGroup(t, s.WriteBlocks(t)), cursor: c, left: rebuildBlocks, old: ids, ids: map[string]int64{}}
 			return b.some(ctx, order)
 		})
 		if err != nil {
@@ -120,7 +121,7 @@ func (b *rebuilding) some(ctx context.Context, order []tables.AttemptKey) error 
 	if err := b.group.save(ctx); err != nil {
 		return err
 	}
-	return b.r.store.count(ctx, t, b.group.blocks.added)
+	return b.r.store.CountBytes(ctx, t, b.group.blocks.Added)
 }
 
 // attempt takes the next blocks of an attempt, and reports whether that is all of it.
@@ -171,7 +172,7 @@ func (r *rebuilder) header(key tables.AttemptKey) []byte {
 type foundBlock struct {
 	piece
 	folded index.Folded
-	at     place
+	at     blocks.Place
 	object *foundObject
 }
 
@@ -199,30 +200,30 @@ func (r *rebuilder) blockAt(ctx context.Context, key tables.AttemptKey, s index.
 }
 
 // read returns the journal's bytes in a piece, and how a row refers to them.
-func (r *rebuilder) read(ctx context.Context, p piece) ([]byte, place, error) {
-	at := place{data: []byte{}, stored: db.Number(p.stored), place: db.Number(p.place)}
+func (r *rebuilder) read(ctx context.Context, p piece) ([]byte, blocks.Place, error) {
+	at := blocks.Place{Data: []byte{}, Stored: db.Number(p.stored), Place: db.Number(p.place)}
 	if p.object != nil {
-		data, err := r.store.archive.ReadRange(ctx, p.object.name, p.place, p.stored)
+		data, err := r.store.Archive.ReadRange(ctx, p.object.name, p.place, p.stored)
 		if err != nil {
 			return nil, at, err
 		}
-		at.codec = compressed
+		at.Codec = blocks.Compressed
 		plain, err := unpackFound(data)
 		return plain, at, err
 	}
-	at.segment = db.Number(p.from)
-	data, err := r.store.segments.Read(segment.Place{Segment: p.from, Offset: p.place}, p.stored)
+	at.Segment = db.Number(p.from)
+	data, err := r.store.Segments.Read(segment.Place{Segment: p.from, Offset: p.place}, p.stored)
 	if err != nil {
 		return nil, at, err
 	}
 	if p.kind == segment.Packed {
-		at.codec, at.data = compressed, data
+		at.Codec, at.Data = blocks.Compressed, data
 		data, err = unpackFound(data)
 		return data, at, err
 	}
-	if len(data) <= inlineBytes {
-		at.data = data
-		at.stored.Valid = false
+	if len(data) <= blocks.InlineBytes {
+		at.Data = data
+		at.Stored.Valid = false
 	}
 	return data, at, nil
 }
@@ -233,7 +234,7 @@ func unpackFound(data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return unpack(data, f.size)
+	return blocks.Unpack(data, f.size)
 }
 
 // take stores a block, and what it does to its run. why says that the run does not take it.
@@ -298,23 +299,23 @@ func (b *rebuilding) put(ctx context.Context, key tables.AttemptKey, found *foun
 			}
 			b.ids[o.name] = id
 		}
-		found.at.object = db.Number(id)
+		found.at.Object = db.Number(id)
 	}
-	samples, err := encodeSamples(f.Samples)
+	samples, err := blocks.EncodeSamples(f.Samples)
 	if err != nil {
 		return err
 	}
-	if err := w.putRow(ctx, key, f.Head, samples, found.at); err != nil {
+	if err := w.PutRow(ctx, key, f.Head, samples, found.at); err != nil {
 		return err
 	}
 	b.cursor.at += f.Head.Size
-	if found.at.codec == compressed && b.cursor.pack == f.Head.Start {
+	if found.at.Codec == blocks.Compressed && b.cursor.pack == f.Head.Start {
 		b.cursor.pack = b.cursor.at
 	}
 	b.sum.Blocks++
 	b.sum.Bytes += f.Head.Size
-	if w.added += f.Head.Size; found.at.stored.Valid {
-		w.added += found.at.stored.Int64 - f.Head.Size
+	if w.Added += f.Head.Size; found.at.Stored.Valid {
+		w.Added += found.at.Stored.Int64 - f.Head.Size
 	}
 	return nil
 }

@@ -33,13 +33,13 @@ func (c *checker) badBytes(ctx context.Context, key tables.AttemptKey, row *tabl
 // cutOff ends a journal where its good bytes end.
 func cutOff(ctx context.Context, s *Store, key tables.AttemptKey, row *tables.AttemptRow, r *replay) error {
 	return s.Write(ctx, db.All, func(t *db.Tx) error {
-		err := s.forgetBlocks(ctx, t, `run_id = $1 AND attempt = $2 AND start >= $3`, key.Run, key.Attempt, r.bad)
+		err := s.ForgetBlocks(ctx, t, `run_id = $1 AND attempt = $2 AND start >= $3`, key.Run, key.Attempt, r.bad)
 		if err != nil {
 			return err
 		}
 		row := *row
 		row.Tail = nil
-		return rewriteAttempt(ctx, t, key, &row, r, s.runLog)
+		return rewriteAttempt(ctx, t, key, &row, r, s.RunLog)
 	})
 }
 
@@ -49,7 +49,7 @@ func (c *checker) rebuild(ctx context.Context, key tables.AttemptKey, row *table
 	if c.repair {
 		err := c.store.Write(ctx, db.All, func(t *db.Tx) error {
 			copied := *row
-			return rewriteAttempt(ctx, t, key, &copied, r, c.store.runLog)
+			return rewriteAttempt(ctx, t, key, &copied, r, c.store.RunLog)
 		})
 		if err != nil {
 			return err

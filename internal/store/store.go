@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/datadir"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/troubled"
@@ -28,7 +29,7 @@ type Options struct {
 	// process, however that ends, and not a power cut.
 	Relaxed bool
 	// Archive is where packed journals go; nil keeps them in the database.
-	Archive Archive
+	Archive blocks.Archive
 	// Keep says how much is kept.
 	Keep Keep
 	// Deleted is called with how many runs one pass of a rule of Keep deleted: age, runs or bytes.
@@ -48,7 +49,7 @@ type Options struct {
 type Store struct {
 	*db.DB
 	*troubled.Items
-	*Journals
+	*blocks.Journals
 	*Queries
 	*Access
 	*Outbox
@@ -123,7 +124,7 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 func newStore(d *db.DB, dir string, o Options) *Store {
 	d.Log, d.Now = o.Log, o.Now
 	items := troubled.New(d)
-	journals := newJournals(d, uuid.NewString(), o.Archive, o.Keep.RunLog)
+	journals := blocks.New(d, uuid.NewString(), o.Archive, o.Keep.RunLog)
 	asked := newQueries(d, items)
 	actions := newOutbox(d, items, asked)
 	judged := newHealth(d, items)
@@ -202,7 +203,7 @@ func openFiles(ctx context.Context, dir, name string, beside bool, o Options) (*
 		return nil, datadir.Unusable(dir, err)
 	}
 	s := newStore(d, dir, o)
-	if err := s.openSegments(ctx, filepath.Join(dir, "segments"), o.Relaxed); err != nil {
+	if err := s.OpenSegments(ctx, filepath.Join(dir, "segments"), o.Relaxed); err != nil {
 		return nil, errors.Join(datadir.Unusable(dir, err), s.Close())
 	}
 	return s, nil
@@ -218,5 +219,5 @@ type parts struct {
 
 // Close ends all use of the database.
 func (s *Store) Close() error {
-	return errors.Join(s.closeLeases(), s.DB.Close(), s.closeSegments(), s.release())
+	return errors.Join(s.closeLeases(), s.DB.Close(), s.CloseSegments(), s.release())
 }

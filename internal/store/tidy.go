@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/policy"
+	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/datadir"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/troubled"
@@ -37,7 +38,7 @@ const (
 type Maintenance struct {
 	*db.DB
 	*troubled.Items
-	*Journals
+	*blocks.Journals
 	others    Others
 	dir       string // the data directory; empty for PostgreSQL
 	keep      Keep
@@ -58,7 +59,7 @@ type Others interface {
 
 // newMaintenance makes what maintains a store. deleted is called with how many
 // runs one pass of a rule of retention deleted; nil for nobody.
-func newMaintenance(d *db.DB, items *troubled.Items, j *Journals, others Others, dir string, keep Keep, deleted func(rule string, runs int)) *Maintenance {
+func newMaintenance(d *db.DB, items *troubled.Items, j *blocks.Journals, others Others, dir string, keep Keep, deleted func(rule string, runs int)) *Maintenance {
 	return &Maintenance{DB: d, Items: items, Journals: j, others: others, dir: dir, keep: keep, onDeleted: deleted}
 }
 
@@ -163,7 +164,7 @@ func (s *Maintenance) unlessCopying(remove func() error) (err error) {
 // sweepObjects deletes objects that nobody refers to: those given up, and those that were
 // on their way when a server died.
 func (s *Maintenance) sweepObjects(ctx context.Context, now time.Time) error {
-	if s.archive == nil {
+	if s.Archive == nil {
 		return nil
 	}
 	type object struct {
@@ -190,7 +191,7 @@ func (s *Maintenance) sweepObjects(ctx context.Context, now time.Time) error {
 	}
 	failures := 0
 	for _, o := range all {
-		if err := s.archive.Delete(ctx, o.name); err != nil {
+		if err := s.Archive.Delete(ctx, o.name); err != nil {
 			if serr := s.Skip(ctx, troubled.Object, o.name, err); serr != nil {
 				return serr
 			}
@@ -215,10 +216,10 @@ func (s *Maintenance) sweepObjects(ctx context.Context, now time.Time) error {
 // sweepSegments removes segments that nothing refers to, and has the journals packed that
 // keep an old one.
 func (s *Maintenance) sweepSegments(ctx context.Context, now time.Time) error {
-	if s.segments == nil {
+	if s.Segments == nil {
 		return nil
 	}
-	all, err := s.segments.List()
+	all, err := s.Segments.List()
 	if err != nil {
 		return err
 	}
@@ -226,7 +227,7 @@ func (s *Maintenance) sweepSegments(ctx context.Context, now time.Time) error {
 		// Once a segment is not the one that grows, every transaction that added to it has
 		// ended: the next one was begun by a later transaction.
 		id := strconv.FormatInt(one.ID, 10)
-		if one.ID == s.segments.Active() || s.Resting(troubled.Segment, id) {
+		if one.ID == s.Segments.Active() || s.Resting(troubled.Segment, id) {
 			continue
 		}
 		if err := s.sweepSegment(ctx, one.ID, now); err == nil {
@@ -246,14 +247,14 @@ func (s *Maintenance) sweepSegment(ctx context.Context, id int64, now time.Time)
 		return fmt.Errorf("look whether segment %d is in use: %w", id, err)
 	}
 	if used == 0 {
-		return s.segments.Remove(id)
+		return s.Segments.Remove(id)
 	}
 	return s.empty(ctx, id, now)
 }
 
 // empty has the journals packed that keep a segment which is old enough.
 func (s *Maintenance) empty(ctx context.Context, id int64, now time.Time) error {
-	info, err := os.Stat(s.segments.Path(id))
+	info, err := os.Stat(s.Segments.Path(id))
 	if err != nil || now.Sub(info.ModTime()) < segmentRest {
 		return nil //nolint:nilerr // removed meanwhile, which is as good
 	}

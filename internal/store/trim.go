@@ -18,7 +18,7 @@ import (
 // trimOne trims one journal that is due, and reports whether there was one. One that cannot
 // be trimmed rests, so that the others have their turn.
 func (s *Maintenance) trimOne(ctx context.Context, now time.Time) (bool, error) {
-	if s.runLog <= 0 {
+	if s.RunLog <= 0 {
 		return false, nil
 	}
 	var key tables.AttemptKey
@@ -43,13 +43,13 @@ func (s *Maintenance) trim(ctx context.Context, key tables.AttemptKey) error {
 	if err != nil {
 		return err
 	}
-	half := s.runLog / 2
+	half := s.RunLog / 2
 	c := tables.Cut{To: journal.HeaderSize}
 	if row.Cut != nil {
 		c = *row.Cut
 		c.Gaps, c.Before = slices.Clone(c.Gaps), slices.Clone(c.Before)
 	}
-	blocks, err := s.middle(ctx, key, max(half, c.To), row.Size-half+tables.TrimSlack(s.runLog))
+	blocks, err := s.middle(ctx, key, max(half, c.To), row.Size-half+tables.TrimSlack(s.RunLog))
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (s *Maintenance) countBefore(ctx context.Context, key tables.AttemptKey, to
 			if at = h.Start + h.Size; h.Start >= to {
 				return nil
 			}
-			err := s.eachOutput(ctx, key, h, func(o journal.Output) {
+			err := s.EachOutput(ctx, key, h, func(o journal.Output) {
 				c.StreamBefore(o.Step, o.Stream).Bytes += int64(len(o.Data))
 			})
 			if err != nil {
@@ -102,7 +102,7 @@ func (s *Maintenance) countBefore(ctx context.Context, key tables.AttemptKey, to
 func (s *Maintenance) countBlock(ctx context.Context, key tables.AttemptKey, h index.BlockHead, c *tables.Cut) error {
 	c.Bytes += h.Size
 	c.To = h.Start + h.Size
-	return s.eachOutput(ctx, key, h, func(o journal.Output) {
+	return s.EachOutput(ctx, key, h, func(o journal.Output) {
 		g := c.Gap(o.Step, o.Stream, h.FirstAt)
 		g.Bytes += int64(len(o.Data))
 		for _, b := range o.Data {
@@ -111,31 +111,6 @@ func (s *Maintenance) countBlock(ctx context.Context, key tables.AttemptKey, h i
 			}
 		}
 	})
-}
-
-// eachOutput calls fn for each output record of a block.
-func (s *Journals) eachOutput(ctx context.Context, key tables.AttemptKey, h index.BlockHead, fn func(journal.Output)) error {
-	data, err := s.BlockData(ctx, key.Run, key.Attempt, h.Start)
-	if err != nil {
-		return err
-	}
-	data = data[:min(h.Size, int64(len(data)))]
-	for at := int64(0); at < int64(len(data)); {
-		rec, n, err := journal.Next(data[at:], h.Start+at)
-		if err != nil {
-			return err
-		}
-		at += int64(n)
-		if rec.Type != journal.TypeOutput {
-			continue
-		}
-		o, err := journal.DecodeOutput(rec)
-		if err != nil {
-			return err
-		}
-		fn(o)
-	}
-	return nil
 }
 
 // drop takes the blocks away, if the journal's gap is still what it was, and shows the gap
@@ -157,36 +132,9 @@ func (s *Maintenance) drop(ctx context.Context, key tables.AttemptKey, before *t
 			_, err := t.ExecContext(ctx, `UPDATE attempts SET trim_at = NULL WHERE run_id = $1 AND attempt = $2`, key.Run, key.Attempt)
 			return err
 		}
-		if err := s.dropBlocks(ctx, t, key, blocks[0].Start, c.To); err != nil {
+		if err := s.DropBlocks(ctx, t, key, blocks[0].Start, c.To); err != nil {
 			return err
 		}
 		return tables.StoreCut(ctx, t, key, &run, row, c)
 	})
-}
-
-// dropBlocks takes away the bytes of blocks. Rows that hold samples stay, for the charts.
-func (s *Journals) dropBlocks(ctx context.Context, t *db.Tx, key tables.AttemptKey, from, to int64) error {
-	const which = `run_id = $1 AND attempt = $2 AND start >= $3 AND start < $4 AND codec <> 2`
-	args := []any{key.Run, key.Attempt, from, to}
-	objects, err := db.NumbersOf(ctx, t, `SELECT DISTINCT object FROM blocks WHERE object IS NOT NULL AND `+which, args...)
-	if err != nil {
-		return err
-	}
-	var freed int64
-	err = t.QueryRowContext(ctx, `SELECT COALESCE(SUM(COALESCE(stored, size)), 0) FROM blocks WHERE samples IS NOT NULL AND `+which, args...).Scan(&freed)
-	if err != nil {
-		return err
-	}
-	_, err = t.ExecContext(ctx, `UPDATE blocks SET codec = 2, data = $5, stored = 0, segment = NULL, object = NULL, place = NULL
-		WHERE samples IS NOT NULL AND `+which, append(args, []byte{})...)
-	if err != nil {
-		return err
-	}
-	if err := s.forgetBlocks(ctx, t, which, args...); err != nil {
-		return err
-	}
-	if err := releaseObjects(ctx, t, objects); err != nil {
-		return err
-	}
-	return s.count(ctx, t, -freed)
 }

@@ -1,4 +1,4 @@
-package store
+package blocks
 
 import (
 	"context"
@@ -13,20 +13,20 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// storedBlock is a row of blocks with its bytes.
-type storedBlock struct {
-	head    index.BlockHead
-	samples []json.RawMessage
-	data    []byte
+// Block is a row of blocks with its bytes.
+type Block struct {
+	Head    index.BlockHead
+	Samples []json.RawMessage
+	Data    []byte
 }
 
-// insertBlock stores a block at the end of an attempt's journal, and merges small
+// InsertBlock stores a block at the end of an attempt's journal, and merges small
 // neighbours when enough of them have come together.
-func (w *blockWriter) insertBlock(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow, b storedBlock) error {
+func (w *Writer) InsertBlock(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow, b Block) error {
 	if err := w.putBlock(ctx, key, row, b); err != nil {
 		return err
 	}
-	row.Tiers.Arrived(b.head.Size)
+	row.Tiers.Arrived(b.Head.Size)
 	for row.Tiers.Full() {
 		size, err := w.mergeLast(ctx, key, row)
 		var unread *unreadBlockError
@@ -44,9 +44,9 @@ func (w *blockWriter) insertBlock(ctx context.Context, key tables.AttemptKey, ro
 	return nil
 }
 
-func (w *blockWriter) putBlock(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow, b storedBlock) error {
-	if b.head.Start == journal.HeaderSize && w.segments != nil {
-		if err := w.copyNote(ctx, key, row); err != nil {
+func (w *Writer) putBlock(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow, b Block) error {
+	if b.Head.Start == journal.HeaderSize && w.Segments != nil {
+		if err := w.CopyNote(ctx, key, row); err != nil {
 			return err
 		}
 	}
@@ -54,12 +54,12 @@ func (w *blockWriter) putBlock(ctx context.Context, key tables.AttemptKey, row *
 	if err != nil {
 		return err
 	}
-	w.added += b.head.Size
-	return w.putRow(ctx, key, b.head, b.samples, at)
+	w.Added += b.Head.Size
+	return w.PutRow(ctx, key, b.Head, b.Samples, at)
 }
 
-// putRow stores the row of a block whose bytes are in their place.
-func (w *blockWriter) putRow(ctx context.Context, key tables.AttemptKey, h index.BlockHead, samples []json.RawMessage, at place) error {
+// PutRow stores the row of a block whose bytes are in their place.
+func (w *Writer) PutRow(ctx context.Context, key tables.AttemptKey, h index.BlockHead, samples []json.RawMessage, at Place) error {
 	head, err := json.Marshal(h)
 	if err != nil {
 		return fmt.Errorf("encode block %d of run %s: %w", h.Start, key.Run, err)
@@ -77,7 +77,7 @@ func (w *blockWriter) putRow(ctx context.Context, key tables.AttemptKey, h index
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 		Args: []any{
 			key.Run, key.Attempt, h.Start, h.Size, h.FirstLine, h.Lines, string(head), text,
-			at.data, at.codec, at.stored, at.segment, at.object, at.place,
+			at.Data, at.Codec, at.Stored, at.Segment, at.Object, at.Place,
 		},
 		What: fmt.Sprintf("store block %d of run %s attempt %d", h.Start, key.Run, key.Attempt),
 	})
@@ -89,46 +89,46 @@ type unreadBlockError struct{ error }
 func (e *unreadBlockError) Unwrap() error { return e.error }
 
 // mergeLast makes one block of the last fan blocks and returns its size.
-func (w *blockWriter) mergeLast(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow) (int64, error) {
+func (w *Writer) mergeLast(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow) (int64, error) {
 	blocks, err := w.lastBlocks(ctx, key, tables.Fan)
 	if err != nil {
 		return 0, err
 	}
-	merged := joinBlocks(blocks)
-	w.added -= merged.head.Size // they go
+	merged := JoinBlocks(blocks)
+	w.Added -= merged.Head.Size // they go
 	_, err = w.ExecContext(ctx, `DELETE FROM blocks WHERE run_id = $1 AND attempt = $2 AND start >= $3`,
-		key.Run, key.Attempt, merged.head.Start)
+		key.Run, key.Attempt, merged.Head.Start)
 	if err != nil {
 		return 0, err
 	}
-	return merged.head.Size, w.putBlock(ctx, key, row, merged)
+	return merged.Head.Size, w.putBlock(ctx, key, row, merged)
 }
 
 // lastBlocks reads the last n blocks, in the order of the journal.
-func (w *blockWriter) lastBlocks(ctx context.Context, key tables.AttemptKey, n int) ([]storedBlock, error) {
-	rows, err := w.QueryContext(ctx, `SELECT head, samples, `+placeColumns+` FROM blocks
+func (w *Writer) lastBlocks(ctx context.Context, key tables.AttemptKey, n int) ([]Block, error) {
+	rows, err := w.QueryContext(ctx, `SELECT head, samples, `+PlaceColumns+` FROM blocks
 		WHERE run_id = $1 AND attempt = $2 AND codec <> 2 ORDER BY start DESC LIMIT $3`, key.Run, key.Attempt, n)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	var blocks []storedBlock
+	var blocks []Block
 	for rows.Next() {
-		var b storedBlock
+		var b Block
 		var head, samples []byte
-		var at place
-		if err := rows.Scan(append([]any{&head, &samples}, at.dest()...)...); err != nil {
+		var at Place
+		if err := rows.Scan(append([]any{&head, &samples}, at.Dest()...)...); err != nil {
 			return nil, err
 		}
-		if err := json.Unmarshal(head, &b.head); err != nil {
+		if err := json.Unmarshal(head, &b.Head); err != nil {
 			return nil, err
 		}
 		if len(samples) > 0 {
-			if err := json.Unmarshal(samples, &b.samples); err != nil {
+			if err := json.Unmarshal(samples, &b.Samples); err != nil {
 				return nil, err
 			}
 		}
-		if b.data, err = at.bytes(w.segments); err != nil {
+		if b.Data, err = at.bytes(w.Segments); err != nil {
 			return nil, &unreadBlockError{err}
 		}
 		blocks = append(blocks, b)
@@ -137,18 +137,18 @@ func (w *blockWriter) lastBlocks(ctx context.Context, key tables.AttemptKey, n i
 	return blocks, rows.Err()
 }
 
-// joinBlocks makes one block of neighbours.
-func joinBlocks(blocks []storedBlock) storedBlock {
+// JoinBlocks makes one block of neighbours.
+func JoinBlocks(blocks []Block) Block {
 	out := blocks[0]
 	var size int64
 	for _, b := range blocks {
-		size += b.head.Size
+		size += b.Head.Size
 	}
-	out.data = append(make([]byte, 0, size), out.data...)
+	out.Data = append(make([]byte, 0, size), out.Data...)
 	for _, b := range blocks[1:] {
-		out.head = index.JoinHeads(out.head, b.head)
-		out.samples = append(out.samples, b.samples...)
-		out.data = append(out.data, b.data...)
+		out.Head = index.JoinHeads(out.Head, b.Head)
+		out.Samples = append(out.Samples, b.Samples...)
+		out.Data = append(out.Data, b.Data...)
 	}
 	return out
 }

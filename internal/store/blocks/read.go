@@ -1,4 +1,4 @@
-package store
+package blocks
 
 import (
 	"context"
@@ -6,9 +6,36 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store/tables"
+	"stint.dev/stint/journal"
 )
+
+// LastBlocks returns the heads of the last blocks of an attempt's journal, in order.
+func (s *Journals) LastBlocks(ctx context.Context, run string, attempt, limit int) ([]index.BlockHead, error) {
+	rows, err := s.Reader.QueryContext(ctx, `SELECT head FROM blocks WHERE run_id = $1 AND attempt = $2 ORDER BY start DESC LIMIT $3`, run, attempt, limit)
+	if err != nil {
+		return nil, fmt.Errorf("last blocks of run %s attempt %d: %w", run, attempt, err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	var heads []index.BlockHead
+	for rows.Next() {
+		var text []byte
+		var head index.BlockHead
+		err := rows.Scan(&text)
+		if err == nil {
+			err = json.Unmarshal(text, &head)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("last blocks of run %s attempt %d: %w", run, attempt, err)
+		}
+		heads = append(heads, head)
+	}
+	slices.Reverse(heads)
+	return heads, rows.Err()
+}
 
 // JournalSize is how many bytes of an attempt's journal are durable; 0 if none.
 func (s *Journals) JournalSize(ctx context.Context, run string, attempt int) (int64, error) {
@@ -68,4 +95,29 @@ func (s *Journals) BlocksFromLine(ctx context.Context, run string, attempt int, 
 		return nil, fmt.Errorf("line %d of run %s attempt %d: %w", line, run, attempt, err)
 	}
 	return s.Blocks(ctx, run, attempt, start, limit)
+}
+
+// EachOutput calls fn for each output record of a block.
+func (s *Journals) EachOutput(ctx context.Context, key tables.AttemptKey, h index.BlockHead, fn func(journal.Output)) error {
+	data, err := s.BlockData(ctx, key.Run, key.Attempt, h.Start)
+	if err != nil {
+		return err
+	}
+	data = data[:min(h.Size, int64(len(data)))]
+	for at := int64(0); at < int64(len(data)); {
+		rec, n, err := journal.Next(data[at:], h.Start+at)
+		if err != nil {
+			return err
+		}
+		at += int64(n)
+		if rec.Type != journal.TypeOutput {
+			continue
+		}
+		o, err := journal.DecodeOutput(rec)
+		if err != nil {
+			return err
+		}
+		fn(o)
+	}
+	return nil
 }

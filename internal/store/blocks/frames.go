@@ -1,4 +1,4 @@
-package store
+package blocks
 
 import (
 	"container/list"
@@ -10,8 +10,8 @@ import (
 	"stint.dev/stint/internal/store/tables"
 )
 
-// maxFrame bounds a frame after decompression: a block that arrived is never larger.
-const maxFrame = 64 << 20
+// MaxFrame bounds a frame after decompression: a block that arrived is never larger.
+const MaxFrame = 64 << 20
 
 // frameKey names a packed block. Its bytes never change.
 type frameKey struct {
@@ -68,12 +68,12 @@ func (c *frameCache) put(key frameKey, data []byte) {
 // unpacker decompresses whole frames, as many at once as there are cores; making one costs
 // as much as a small frame.
 var unpacker = sync.OnceValues(func() (*zstd.Decoder, error) {
-	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxFrame))
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(MaxFrame))
 })
 
-// unpack decompresses a frame whose plain size is known.
-func unpack(data []byte, size int64) ([]byte, error) {
-	if size < 0 || size > maxFrame {
+// Unpack decompresses a frame whose plain size is known.
+func Unpack(data []byte, size int64) ([]byte, error) {
+	if size < 0 || size > MaxFrame {
 		return nil, fmt.Errorf("a packed block claims %d bytes", size)
 	}
 	z, err := unpacker()
@@ -89,3 +89,7 @@ func unpack(data []byte, size int64) ([]byte, error) {
 	}
 	return plain, nil
 }
+
+const (
+	FrameBytes = 1 << 20
+)

@@ -1,4 +1,4 @@
-package store
+package blocks
 
 import (
 	"context"
@@ -12,6 +12,18 @@ import (
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
+
+func EncodeSamples(samples []job.Sample) ([]json.RawMessage, error) {
+	var out []json.RawMessage
+	for _, s := range samples {
+		text, err := json.Marshal(s)
+		if err != nil {
+			return nil, fmt.Errorf("encode a sample: %w", err)
+		}
+		out = append(out, text)
+	}
+	return out, nil
+}
 
 // clockSlack is how far a sample's own time may be from the times of the records around it.
 const clockSlack = time.Minute

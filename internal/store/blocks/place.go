@@ -1,0 +1,177 @@
+package blocks
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/segment"
+	"stint.dev/stint/internal/store/tables"
+)
+
+// InlineBytes is the size up to which a block's bytes stay in its row, which is written
+// anyway: the lines that a quiet job prints now and then need no second file synced.
+const InlineBytes = 4 << 10
+
+// codec says how the bytes of a block are kept.
+type codec int
+
+const (
+	Plain      codec = 0
+	Compressed codec = 1 // zstd
+	dropped    codec = 2 // only head and samples are left
+)
+
+// Place says where the bytes of a block are: in the row, in a segment, or in an object. When
+// they are in the row, a segment may have a copy.
+type Place struct {
+	Codec   codec
+	Stored  sql.NullInt64 // how many bytes are kept, when not in data
+	Segment sql.NullInt64
+	Object  sql.NullInt64
+	Place   sql.NullInt64 // offset in the segment or object
+	Data    []byte
+}
+
+const PlaceColumns = `codec, stored, segment, object, place, data`
+
+// Dest is where the columns are scanned to.
+func (p *Place) Dest() []any {
+	return []any{&p.Codec, &p.Stored, &p.Segment, &p.Object, &p.Place, &p.Data}
+}
+
+// placeBlock decides where the bytes of a new block go. Those that stay in the row are
+// copied into a segment too, which need not be synced for it: the row is durable, and the
+// copy is there for the day when the database is gone.
+func (w *Writer) placeBlock(key tables.AttemptKey, b Block) (Place, error) {
+	if w.Segments == nil {
+		return Place{Data: b.Data}, nil
+	}
+	if len(b.Data) <= InlineBytes {
+		return w.Copied(segment.Plain, key, b.Head.Start, Place{Data: b.Data})
+	}
+	at, err := w.Segments.Add(key.Run, key.Attempt, b.Head.Start, b.Data)
+	if err != nil {
+		return Place{}, fmt.Errorf("store block %d of run %s attempt %d: %w", b.Head.Start, key.Run, key.Attempt, err)
+	}
+	return inSegment(at, int64(len(b.Data))), nil
+}
+
+// Copied has the bytes of a row copied into a segment. The row names the place, so that the
+// segment stays as long as the row.
+func (w *Writer) Copied(kind segment.Kind, key tables.AttemptKey, start int64, p Place) (Place, error) {
+	at, err := w.Segments.Copy(kind, key.Run, key.Attempt, start, p.Data)
+	if err != nil {
+		return Place{}, fmt.Errorf("copy block %d of run %s attempt %d: %w", start, key.Run, key.Attempt, err)
+	}
+	p.Segment, p.Place = db.Number(at.Segment), db.Number(at.Offset)
+	return p, nil
+}
+
+func inSegment(at segment.Place, n int64) Place {
+	return Place{
+		Data: []byte{}, Stored: db.Number(n), Segment: db.Number(at.Segment), Place: db.Number(at.Offset),
+	}
+}
+
+// bytes reads the bytes of a block that is not packed.
+func (p *Place) bytes(segments segmentReader) ([]byte, error) {
+	if !p.Segment.Valid || len(p.Data) > 0 {
+		return p.Data, nil
+	}
+	return segments.Read(segment.Place{Segment: p.Segment.Int64, Offset: p.Place.Int64}, p.Stored.Int64)
+}
+
+// located is a block found in a journal.
+type located struct {
+	start, size int64
+	Place
+}
+
+// BlockData returns the bytes from start to the end of the block that holds start. They
+// may be more than the head said that was read before: cut them at head.Size. Nobody may
+// change them.
+func (s *Journals) BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error) {
+	const tries = 4
+	for try := 1; ; try++ {
+		b, err := s.Locate(ctx, run, attempt, start)
+		if err != nil {
+			return nil, err
+		}
+		if b.Codec == dropped || start-b.start >= b.size {
+			return nil, noByte(run, attempt, start)
+		}
+		data, err := s.plainBytes(ctx, tables.AttemptKey{Run: run, Attempt: attempt}, &b)
+		if errors.Is(err, fs.ErrNotExist) && try < tries {
+			continue // it moved between the look at the row and the file
+		}
+		if err != nil {
+			return nil, fmt.Errorf("block %d of run %s attempt %d: %w", start, run, attempt, err)
+		}
+		if int64(len(data)) != b.size {
+			return nil, fmt.Errorf("block %d of run %s attempt %d has %d bytes, not %d", start, run, attempt, len(data), b.size)
+		}
+		return data[start-b.start:], nil
+	}
+}
+
+// Locate finds the block that holds a byte of a journal, or the last before it.
+func (s *Journals) Locate(ctx context.Context, run string, attempt int, at int64) (b located, err error) {
+	err = s.Reader.QueryRowContext(ctx, `SELECT start, size, `+PlaceColumns+` FROM blocks
+		WHERE run_id = $1 AND attempt = $2 AND start <= $3 ORDER BY start DESC LIMIT 1`,
+		run, attempt, at).Scan(append([]any{&b.start, &b.size}, b.Dest()...)...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return b, noByte(run, attempt, at)
+	}
+	if err != nil {
+		return b, fmt.Errorf("block %d of run %s attempt %d: %w", at, run, attempt, err)
+	}
+	return b, nil
+}
+
+// plainBytes reads a block, wherever and however it is kept.
+func (s *Journals) plainBytes(ctx context.Context, key tables.AttemptKey, b *located) ([]byte, error) {
+	if b.Codec == Plain {
+		return b.bytes(s.Segments)
+	}
+	name := frameKey{key, b.start}
+	if data := s.cache.get(name); int64(len(data)) == b.size && b.size > 0 {
+		return data, nil
+	}
+	data := b.Data
+	if b.Object.Valid {
+		var err error
+		if data, err = s.objectBytes(ctx, &b.Place); err != nil {
+			return nil, err
+		}
+	}
+	out, err := Unpack(data, b.size)
+	if err == nil {
+		s.cache.put(name, out)
+	}
+	return out, err
+}
+
+// objectBytes reads from the archive. An object without a row is fs.ErrNotExist too.
+func (s *Journals) objectBytes(ctx context.Context, p *Place) ([]byte, error) {
+	if s.Archive == nil {
+		return nil, errors.New("its bytes are in the archive: say where that is with --archive")
+	}
+	var name string
+	err := s.Reader.QueryRowContext(ctx, `SELECT name FROM objects WHERE id = $1`, p.Object.Int64).Scan(&name)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("object %d: %w", p.Object.Int64, fs.ErrNotExist)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for object %d: %w", p.Object.Int64, err)
+	}
+	return s.Archive.ReadRange(ctx, name, p.Place.Int64, p.Stored.Int64)
+}
+
+func noByte(run string, attempt int, at int64) error {
+	return &query.NotFoundError{What: fmt.Sprintf("byte %d of the journal of run %s attempt %d", at, run, attempt)}
+}
