@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/store/access"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
@@ -112,7 +113,7 @@ func TestPostgresFindsWhatHasExpiredByAnIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close() //nolint:errcheck // only read
-	for _, e := range append(expiringAccess, expiringAttempts) {
+	for _, e := range append(access.ExpiringAccess, expiringAttempts) {
 		plan := planOf(t, s, e.Statement(), 1, 1)
 		if !strings.Contains(plan, "Index Cond: ("+e.At+" < ") || strings.Contains(plan, "Seq Scan on "+e.Table) {
 			t.Errorf("%s:\n%s", e.Table, plan)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/access"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/job"
 )
@@ -133,14 +134,14 @@ func TestWhatHasExpiredIsFoundByAnIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close() //nolint:errcheck // only read
-	for _, e := range append(expiringAccess, expiringAttempts) {
+	for _, e := range append(access.ExpiringAccess, expiringAttempts) {
 		plan := explain(t, s, e.Statement(), 1, 1)
 		if !strings.Contains(plan, "SEARCH "+e.Table+" USING") || !strings.Contains(plan, " INDEX ") ||
 			!strings.Contains(plan, "("+e.At+"<?)") || strings.Contains(plan, "SCAN "+e.Table+"\n") {
 			t.Errorf("%s:\n%s", e.Table, plan)
 		}
 	}
-	if plan := explain(t, s, `DELETE`+ownerless+` AND run_id IN (SELECT value FROM json_each($2))`, 1, "[]"); strings.Contains(plan, "SCAN run_owners") {
+	if plan := explain(t, s, `DELETE`+access.Ownerless+` AND run_id IN (SELECT value FROM json_each($2))`, 1, "[]"); strings.Contains(plan, "SCAN run_owners") {
 		t.Errorf("run_owners:\n%s", plan)
 	}
 }

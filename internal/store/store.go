@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"stint.dev/stint/internal/store/access"
 	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/datadir"
 	"stint.dev/stint/internal/store/db"
@@ -51,7 +52,7 @@ type Store struct {
 	*troubled.Items
 	*blocks.Journals
 	*Queries
-	*Access
+	*access.Access
 	*Outbox
 	*Health
 	*Intake
@@ -131,7 +132,7 @@ func newStore(d *db.DB, dir string, o Options) *Store {
 	taken := newIntake(d, items, journals)
 	return &Store{
 		DB: d, Items: items, Journals: journals, Queries: asked,
-		Access: newAccess(d), Outbox: actions, Health: judged, Intake: taken,
+		Access: access.New(d), Outbox: actions, Health: judged, Intake: taken,
 		Maintenance: newMaintenance(d, items, journals, parts{Queries: asked, Health: judged, Outbox: actions, Intake: taken}, dir, o.Keep, o.Deleted),
 		dir:         dir, release: func() error { return nil },
 	}

@@ -1,4 +1,4 @@
-package store
+package access
 
 import (
 	"context"
@@ -20,7 +20,7 @@ const tokenColumns = `id, name, scope, prefix, hash, created_at, expires_at, las
 // Access is tokens, sessions, logins, the owners of runs, and the audit log.
 type Access struct{ *db.DB }
 
-func newAccess(d *db.DB) *Access { return &Access{d} }
+func New(d *db.DB) *Access { return &Access{d} }
 
 // CreateToken stores a token.
 func (s *Access) CreateToken(ctx context.Context, k access.Token) error {

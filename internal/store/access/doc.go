@@ -1,0 +1,2 @@
+// Package access keeps tokens, sessions, logins, the owners of runs, and the audit log.
+package access
