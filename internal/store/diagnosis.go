@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"strconv"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
@@ -82,48 +81,4 @@ func (s *Health) StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosi
 	}
 	s.Done(ctx, troubled.Diagnose, of.ID)
 	return stored, nil
-}
-
-// goodRunsBefore finds runs of a job that succeeded and started before one, by an index.
-const goodRunsBefore = ` FROM runs WHERE job = $1 AND state = 'succeeded' AND (start_at, id) < (CAST($2 AS BIGINT), $3)
-	ORDER BY start_at DESC, id DESC LIMIT `
-
-// GoodRunsBefore returns up to limit runs that succeeded, of the job of a run, and that started
-// before it, the last ones first. The peak of their memory is 0 where memory in use was not
-// measured.
-func (s *Queries) GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([]job.Run, error) {
-	rows, err := s.Reader.QueryContext(ctx, `SELECT `+tables.RunColumns+goodRunsBefore+strconv.Itoa(limit), run.Job, db.Micros(run.StartAt), run.ID)
-	if err != nil {
-		return nil, fmt.Errorf("read good runs of job %s: %w", run.Job, err)
-	}
-	runs, skipped, err := tables.ScanRuns(rows)
-	if err != nil {
-		return nil, fmt.Errorf("read good runs of job %s: %w", run.Job, err)
-	}
-	s.Unreadable(ctx, troubled.Run, skipped)
-	unmeasured, err := s.unmeasured(ctx, run, limit)
-	if err != nil {
-		return nil, err
-	}
-	for i := range runs {
-		if unmeasured[runs[i].ID] {
-			runs[i].Usage.PeakMemoryBytes = 0
-		}
-	}
-	return runs, nil
-}
-
-// unmeasured returns the ids of those runs of GoodRunsBefore whose memory in use was not
-// measured, among them those of older servers, whose figures counted the cache of files.
-func (s *Queries) unmeasured(ctx context.Context, run job.Run, limit int) (map[string]bool, error) {
-	ids, err := s.Texts(ctx, `SELECT id FROM (SELECT id, peak_memory`+goodRunsBefore+strconv.Itoa(limit)+`) AS good WHERE peak_memory = 0`,
-		run.Job, db.Micros(run.StartAt), run.ID)
-	if err != nil {
-		return nil, fmt.Errorf("read good runs of job %s without memory: %w", run.Job, err)
-	}
-	out := map[string]bool{}
-	for _, id := range ids {
-		out[id] = true
-	}
-	return out, nil
 }

@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/runs"
 	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
 )
@@ -57,7 +58,7 @@ const activeQuery = `SELECT ` + leaseColumns + ` FROM runs
 func (s *Health) Active(ctx context.Context, after string, limit int) (leases []lease.Lease, last string, err error) {
 	at, id := int64(math.MinInt64), ""
 	if after != "" {
-		if at, id, err = readCursor(after); err != nil {
+		if at, id, err = runs.ReadCursor(after); err != nil {
 			return nil, "", fmt.Errorf("read leases: %w", err)
 		}
 	}
@@ -117,7 +118,7 @@ func scanLeases(rows *sql.Rows) (leases []lease.Lease, skipped []*query.Unreadab
 		default:
 			leases = append(leases, l)
 		}
-		last = cursorOf(db.Micros(l.StartAt), l.Run) // also of a row that is skipped
+		last = runs.CursorOf(db.Micros(l.StartAt), l.Run) // also of a row that is skipped
 	}
 	return leases, skipped, last, rows.Err()
 }

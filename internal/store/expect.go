@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"stint.dev/stint/internal/band"
@@ -95,40 +94,6 @@ func addFigures(ctx context.Context, t *db.Tx, name string, good band.GoodRun) e
 		return fmt.Errorf("store what is usual for job %s: %w", name, err)
 	}
 	return nil
-}
-
-// Expected returns what is usual for jobs now, by name; those with too few good runs, or with
-// figures that cannot be read, are not in it.
-func (s *Queries) Expected(ctx context.Context, names ...string) (map[string]*job.Expected, error) {
-	return expected(ctx, s.Reader, names)
-}
-
-func expected(ctx context.Context, from db.Querier, names []string) (map[string]*job.Expected, error) {
-	out := map[string]*job.Expected{}
-	if len(names) == 0 {
-		return out, nil
-	}
-	rows, err := from.QueryContext(ctx, `SELECT job, figures FROM job_bands WHERE job >= $1 AND job <= $2`,
-		slices.Min(names), slices.Max(names))
-	if err != nil {
-		return nil, fmt.Errorf("read what is usual: %w", err)
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
-	for rows.Next() {
-		var name string
-		var text []byte
-		var figures []band.GoodRun
-		if err := rows.Scan(&name, &text); err != nil {
-			return nil, fmt.Errorf("read what is usual: %w", err)
-		}
-		if json.Unmarshal(text, &figures) != nil {
-			continue // see figures
-		}
-		if band := band.Of(figures); band != nil && slices.Contains(names, name) {
-			out[name] = band
-		}
-	}
-	return out, rows.Err()
 }
 
 // noteBeat keeps a heartbeat that came together with an append.

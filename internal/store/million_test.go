@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/postgrestest"
+	"stint.dev/stint/internal/store/runs"
 	"stint.dev/stint/job"
 )
 
@@ -88,7 +89,7 @@ func BenchmarkManyRuns(b *testing.B) {
 }
 
 func benchQueries(b *testing.B, s *Store) {
-	cursor := cursorOf(time.Date(2026, 1, 1, 1, 0, 0, 0, time.UTC).UnixMicro(), "0199aaaa-0000-7000-8000-000000000001")
+	cursor := runs.CursorOf(time.Date(2026, 1, 1, 1, 0, 0, 0, time.UTC).UnixMicro(), "0199aaaa-0000-7000-8000-000000000001")
 	for _, q := range []struct {
 		name  string
 		query query.Runs

@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/runs"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
@@ -25,11 +26,11 @@ const outboxColumns = `id, kind, run_id, attempt, what, severity, route, status,
 type Outbox struct {
 	*db.DB
 	*troubled.Items
-	queries *Queries
+	queries *runs.Queries
 	secrets secrets
 }
 
-func newOutbox(d *db.DB, items *troubled.Items, q *Queries) *Outbox {
+func newOutbox(d *db.DB, items *troubled.Items, q *runs.Queries) *Outbox {
 	return &Outbox{DB: d, Items: items, queries: q}
 }
 

@@ -8,6 +8,7 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/access"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/runs"
 	"stint.dev/stint/job"
 )
 
@@ -19,7 +20,7 @@ func TestRunsUseAnIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close() //nolint:errcheck // only read
-	cursor := cursorOf(1, "0199aaaa-0000-7000-8000-000000000001")
+	cursor := runs.CursorOf(1, "0199aaaa-0000-7000-8000-000000000001")
 	for name, tt := range map[string]struct {
 		query query.Runs
 		want  []string
@@ -33,7 +34,7 @@ func TestRunsUseAnIndex(t *testing.T) {
 		"text, newest on": {query.Runs{Text: "x"}, []string{"SCAN runs USING INDEX runs_newest"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			query, args, err := runsQuery(tt.query, 50)
+			query, args, err := runs.RunsQuery(tt.query, 50)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -60,10 +61,10 @@ func TestTextsUseAnIndex(t *testing.T) {
 	defer s.Close() //nolint:errcheck // only read
 	for name, q := range map[string]query.Runs{
 		"text":       {Text: "needle"},
-		"next page":  {Text: "needle", Cursor: cursorOf(1, "0199aaaa-0000-7000-8000-000000000001")},
+		"next page":  {Text: "needle", Cursor: runs.CursorOf(1, "0199aaaa-0000-7000-8000-000000000001")},
 		"and states": {Text: "needle", Job: "a", States: []job.State{job.Failed, job.Lost}},
 	} {
-		query, args, err := s.pageQuery(t.Context(), q, 50)
+		query, args, err := s.PageQuery(t.Context(), q, 50)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +110,7 @@ func TestLateRunsAreFoundByAnIndex(t *testing.T) {
 		t.Errorf("plan of %s:\n%s", passedAfter, plan)
 	}
 	for query, want := range map[string]string{
-		previousRun: "(job=? AND (start_at,id)<(?,?))", nextRun: "(job=? AND (start_at,id)>(?,?))",
+		runs.PreviousRun: "(job=? AND (start_at,id)<(?,?))", runs.NextRun: "(job=? AND (start_at,id)>(?,?))",
 	} {
 		if plan := explain(t, s, query, "a", 1, "b"); !strings.Contains(plan, "INDEX runs_of_job "+want) || strings.Contains(plan, "TEMP B-TREE") {
 			t.Errorf("plan of %s:\n%s", query, plan)
@@ -118,10 +119,10 @@ func TestLateRunsAreFoundByAnIndex(t *testing.T) {
 	if plan := explain(t, s, succeededAfter, "a", 1, 2); !strings.Contains(plan, "INDEX runs_of_job_state (job=? AND state=? AND start_at>?)") {
 		t.Errorf("plan of %s:\n%s", succeededAfter, plan)
 	}
-	if plan := explain(t, s, lastQuery, "a", "b"); !strings.Contains(plan, "runs_of_job (job=?)") || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "SCAN runs\n") {
-		t.Errorf("plan of %s:\n%s", lastQuery, plan)
+	if plan := explain(t, s, runs.LastQuery, "a", "b"); !strings.Contains(plan, "runs_of_job (job=?)") || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "SCAN runs\n") {
+		t.Errorf("plan of %s:\n%s", runs.LastQuery, plan)
 	}
-	if plan := explain(t, s, `SELECT id`+goodRunsBefore+`10`, "a", 1, "b"); !strings.Contains(plan, "runs_of_job_state (job=? AND state=? AND (start_at,id)<(?,?))") || strings.Contains(plan, "TEMP B-TREE") {
+	if plan := explain(t, s, `SELECT id`+runs.GoodRunsBefore+`10`, "a", 1, "b"); !strings.Contains(plan, "runs_of_job_state (job=? AND state=? AND (start_at,id)<(?,?))") || strings.Contains(plan, "TEMP B-TREE") {
 		t.Errorf("plan of good runs:\n%s", plan)
 	}
 }
@@ -176,7 +177,7 @@ func TestStartsAreReadOffIndexesOnPostgres(t *testing.T) {
 	s := storeOfEndedRuns(t, "PostgreSQL", now)
 	const last = "0199aaaa-0000-7000-8000-000000000001"
 	end := db.Micros(now) + 3000 // most of its runs started before that
-	cursor := cursorOf(end, last)
+	cursor := runs.CursorOf(end, last)
 	type asked struct {
 		name, query string
 		args        []any
@@ -185,14 +186,14 @@ func TestStartsAreReadOffIndexesOnPostgres(t *testing.T) {
 	at := []any{"job1", end, last}
 	ended := `SELECT r.id FROM jobs j CROSS JOIN LATERAL (SELECT id FROM runs WHERE job = j.name AND state = 'succeeded' ORDER BY start_at DESC, id DESC LIMIT 1) AS r`
 	all := []asked{
-		{"last runs", lastQuery, []any{"job1", "job9"}, "runs_of_job"},
+		{"last runs", runs.LastQuery, []any{"job1", "job9"}, "runs_of_job"},
 		{"last ended runs", ended, nil, "runs_of_job_state"},
 		{"runs before", runsBefore, at, "runs_of_job"},
 		{"successes after", passedAfter, at, "runs_of_job"},
 		{"any success after", succeededAfter, []any{"job1", end, end}, "runs_of_job"}, // or runs_of_job_state: both have the state
-		{"the run before", previousRun, at, "runs_of_job"},
-		{"the run after", nextRun, at, "runs_of_job"},
-		{"good runs before", `SELECT id` + goodRunsBefore + `10`, at, "runs_of_job_state"},
+		{"the run before", runs.PreviousRun, at, "runs_of_job"},
+		{"the run after", runs.NextRun, at, "runs_of_job"},
+		{"good runs before", `SELECT id` + runs.GoodRunsBefore + `10`, at, "runs_of_job_state"},
 		{"hosts with late runs", lateHosts(s.Dialect), []any{1, 2, 3}, "runs_late"},
 	}
 	for name, tt := range map[string]struct {
@@ -203,7 +204,7 @@ func TestStartsAreReadOffIndexesOnPostgres(t *testing.T) {
 		"since": {query.Runs{Since: now}, "runs_newest"}, "job": {query.Runs{Job: "job1", Cursor: cursor}, "runs_of_job"},
 		"state": {query.Runs{States: []job.State{job.Running}}, "runs_of_state"},
 	} {
-		query, args, err := runsQuery(tt.q, 50)
+		query, args, err := runs.RunsQuery(tt.q, 50)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/datadir"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/runs"
 	"stint.dev/stint/internal/store/troubled"
 )
 
@@ -51,7 +52,7 @@ type Store struct {
 	*db.DB
 	*troubled.Items
 	*blocks.Journals
-	*Queries
+	*runs.Queries
 	*access.Access
 	*Outbox
 	*Health
@@ -112,7 +113,7 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 	if o.Beside {
 		return nil
 	}
-	if err := s.raiseEventIDs(ctx, s.Now()); err != nil {
+	if err := s.RaiseEventIDs(ctx, s.Now()); err != nil {
 		return err
 	}
 	if s.dir == "" {
@@ -126,7 +127,7 @@ func newStore(d *db.DB, dir string, o Options) *Store {
 	d.Log, d.Now = o.Log, o.Now
 	items := troubled.New(d)
 	journals := blocks.New(d, uuid.NewString(), o.Archive, o.Keep.RunLog)
-	asked := newQueries(d, items)
+	asked := runs.New(d, items)
 	actions := newOutbox(d, items, asked)
 	judged := newHealth(d, items)
 	taken := newIntake(d, items, journals)
@@ -212,7 +213,7 @@ func openFiles(ctx context.Context, dir, name string, beside bool, o Options) (*
 
 // parts is what else maintenance needs of a store.
 type parts struct {
-	*Queries
+	*runs.Queries
 	*Health
 	*Outbox
 	*Intake

@@ -1,4 +1,4 @@
-package store
+package runs
 
 import (
 	"context"
@@ -152,13 +152,13 @@ func sumCounts(rows *sql.Rows) ([]job.Summary, error) {
 	return found, rows.Err()
 }
 
-// lastQuery reads the run of each job that started last.
-const lastQuery = `SELECT ` + tables.RunColumns + ` FROM jobs j CROSS JOIN runs
+// LastQuery reads the run of each job that started last.
+const LastQuery = `SELECT ` + tables.RunColumns + ` FROM jobs j CROSS JOIN runs
 	WHERE runs.id = (SELECT r.id FROM runs r WHERE r.job = j.name ORDER BY r.start_at DESC, r.id DESC LIMIT 1) AND` + ofJobs
 
 // lastRuns adds each job's last run.
 func (s *Queries) lastRuns(ctx context.Context, first, last string, found map[string]*job.Summary) error {
-	rows, err := s.Reader.QueryContext(ctx, lastQuery, first, last)
+	rows, err := s.Reader.QueryContext(ctx, LastQuery, first, last)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package store
+package runs
 
 import (
 	"context"
@@ -120,10 +120,10 @@ func (s *Queries) KnowsEventID(ctx context.Context, id int64) (bool, error) {
 	return id <= last, nil
 }
 
-// raiseEventIDs makes the next ids of events higher than any that was given before now, also in
+// RaiseEventIDs makes the next ids of events higher than any that was given before now, also in
 // a later state of the database than this one, which a backup has replaced: the ids begin at
 // the microseconds since 1970, and a server records less than one event in each.
-func (s *Queries) raiseEventIDs(ctx context.Context, now time.Time) error {
+func (s *Queries) RaiseEventIDs(ctx context.Context, now time.Time) error {
 	queries := []string{
 		`INSERT INTO sqlite_sequence (name, seq) SELECT 'events', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'events')`,
 		`UPDATE sqlite_sequence SET seq = max(seq, $1) WHERE name = 'events'`,

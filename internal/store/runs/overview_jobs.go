@@ -1,4 +1,4 @@
-package store
+package runs
 
 import (
 	"context"
@@ -97,9 +97,9 @@ func (o *overview) counts(ctx context.Context, names []string) (map[string]job.S
 	return out, err
 }
 
-// lastRunsOf finds the last runs of jobs: a row for each job, with number, state and start of its last
+// LastRunsOf finds the last runs of jobs: a row for each job, with number, state and start of its last
 // runs as words. It reads entries of an index alone, one more for each job than an overview shows.
-func lastRunsOf(d db.Dialect, names []string) (string, []any) {
+func LastRunsOf(d db.Dialect, names []string) (string, []any) {
 	table, args := d.Table(1, db.Column{Texts: names})
 	return fmt.Sprintf(`SELECT v.c0, (SELECT string_agg(last.words, ' ') FROM (SELECT r.number || ' ' || r.state || ' ' || r.start_at AS words
 		FROM runs r WHERE r.job = v.c0 ORDER BY r.start_at DESC, r.id DESC LIMIT %d) AS last) FROM %s`, query.OverviewCells+1, table), args
@@ -107,7 +107,7 @@ func lastRunsOf(d db.Dialect, names []string) (string, []any) {
 
 // lastRuns returns the runs of each job that started last, the last one first.
 func (o *overview) lastRuns(ctx context.Context, names []string) (map[string][]job.LastRun, error) {
-	query, args := lastRunsOf(o.store.Dialect, names)
+	query, args := LastRunsOf(o.store.Dialect, names)
 	rows, err := o.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func (o *overview) lastRuns(ctx context.Context, names []string) (map[string][]j
 	return out, rows.Err()
 }
 
-// readLastRuns reads what lastRunsOf found of a job.
+// readLastRuns reads what LastRunsOf found of a job.
 func readLastRuns(text string) ([]job.LastRun, error) {
 	words := strings.Fields(text)
 	if len(words)%3 != 0 {

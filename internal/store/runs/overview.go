@@ -1,4 +1,4 @@
-package store
+package runs
 
 import (
 	"context"
@@ -69,22 +69,22 @@ func (o *overview) read(ctx context.Context) error {
 	return o.jobs(ctx, names, troubles)
 }
 
-// lastDecided finds, of each job, the run that started last of those that succeeded or went wrong, if
+// LastDecided finds, of each job, the run that started last of those that succeeded or went wrong, if
 // it went wrong. It reads an index alone, of each job from the end on. The condition on states is one
 // for which no other index is taken, as that would sort.
-const lastDecided = `SELECT r.id, r.attempt, r.state, r.health, r.acknowledged, r.start_at, r.started_at, r.ended_at, r.heard_at FROM jobs j CROSS JOIN runs r
+const LastDecided = `SELECT r.id, r.attempt, r.state, r.health, r.acknowledged, r.start_at, r.started_at, r.ended_at, r.heard_at FROM jobs j CROSS JOIN runs r
 	WHERE r.id = (SELECT last.id FROM (SELECT id, state FROM runs WHERE job = j.name
 		AND (state IN ('succeeded', 'failed', 'timed_out', 'lost')) IS TRUE ORDER BY start_at DESC, id DESC LIMIT 1) AS last
 		WHERE last.state <> 'succeeded')`
 
-// unwellRuns finds the active runs that are not healthy.
-const unwellRuns = `SELECT id, attempt, state, health, acknowledged, start_at, started_at, ended_at, heard_at FROM runs
+// UnwellRuns finds the active runs that are not healthy.
+const UnwellRuns = `SELECT id, attempt, state, health, acknowledged, start_at, started_at, ended_at, heard_at FROM runs
 	WHERE leased = 1 AND health IN ('warning', 'critical')`
 
 // attention counts the runs that need attention and, if they are asked for, lists a page of them.
 func (o *overview) attention(ctx context.Context, list bool) ([]job.OverviewRun, error) {
 	var all []query.Trouble
-	for _, query := range []string{lastDecided, unwellRuns} {
+	for _, query := range []string{LastDecided, UnwellRuns} {
 		some, err := o.troubles(ctx, query)
 		if err != nil {
 			return nil, fmt.Errorf("look for runs that need attention: %w", err)
@@ -142,7 +142,7 @@ func (o *overview) attention(ctx context.Context, list bool) ([]job.OverviewRun,
 	return runs, nil
 }
 
-// troubles reads the rows of lastDecided or unwellRuns.
+// troubles reads the rows of LastDecided or UnwellRuns.
 func (o *overview) troubles(ctx context.Context, statement string) ([]query.Trouble, error) {
 	rows, err := o.QueryContext(ctx, statement)
 	if err != nil {
@@ -250,7 +250,7 @@ func (o *overview) active(ctx context.Context, list bool) error {
 			states = append(states, state)
 		}
 	}
-	statement, args, err := runsQuery(query.Runs{States: states}, query.OverviewActive)
+	statement, args, err := RunsQuery(query.Runs{States: states}, query.OverviewActive)
 	if err == nil {
 		out.Runs, err = o.shortRuns(ctx, statement, args...)
 	}

@@ -1,4 +1,4 @@
-package store
+package runs
 
 import (
 	"context"
@@ -27,7 +27,7 @@ type Queries struct {
 	finalEvents finalEvents // of PostgreSQL
 }
 
-func newQueries(d *db.DB, items *troubled.Items) *Queries {
+func New(d *db.DB, items *troubled.Items) *Queries {
 	return &Queries{DB: d, Items: items}
 }
 
@@ -120,7 +120,7 @@ func earlierAttempt(run, view job.Run) job.Run {
 // read. A cursor that this server did not make is a *job.InvalidError.
 func (s *Queries) Runs(ctx context.Context, q query.Runs) (query.RunPage, error) {
 	limit := min(max(q.Limit, 1), 500)
-	statement, args, err := s.pageQuery(ctx, q, limit+1)
+	statement, args, err := s.PageQuery(ctx, q, limit+1)
 	if err != nil {
 		return query.RunPage{}, err
 	}
@@ -148,7 +148,7 @@ func (s *Queries) Runs(ctx context.Context, q query.Runs) (query.RunPage, error)
 		default:
 			page.Runs = append(page.Runs, s.Show(row.Run))
 		}
-		last = cursorOf(start, id)
+		last = CursorOf(start, id)
 	}
 	if err := rows.Err(); err != nil {
 		return query.RunPage{}, fmt.Errorf("list runs: %w", err)
@@ -163,10 +163,10 @@ func (s *Queries) Runs(ctx context.Context, q query.Runs) (query.RunPage, error)
 // fewLabels is how many runs with a label are looked through one by one.
 const fewLabels = 2000
 
-// pageQuery chooses how a page is found. Runs that must have a label, or a text, are read
+// PageQuery chooses how a page is found. Runs that must have a label, or a text, are read
 // off the index of labels or texts, if there are few of them or nothing else is asked for;
 // else by time, and looked up whether they have it.
-func (s *Queries) pageQuery(ctx context.Context, q query.Runs, limit int) (string, []any, error) {
+func (s *Queries) PageQuery(ctx context.Context, q query.Runs, limit int) (string, []any, error) {
 	alone := len(q.Labels) == 1 && q.Job == "" && q.Host == "" && q.Text == "" && len(q.States)+len(q.Health) == 0
 	for _, key := range slices.Sorted(maps.Keys(q.Labels)) {
 		var n int
@@ -187,7 +187,7 @@ func (s *Queries) pageQuery(ctx context.Context, q query.Runs, limit int) (strin
 		}
 		return textQuery(s.Dialect, q, limit)
 	}
-	return runsQuery(q, limit)
+	return RunsQuery(q, limit)
 }
 
 // labelQuery writes the query for a page that is read off the index of one label.
@@ -214,7 +214,7 @@ func labelQuery(q query.Runs, key string, limit int) (string, []any, error) {
 	}
 	labels := []string{"key = " + arg(index.Clean(key)), "value = " + arg(index.Clean(value))}
 	if cursor != "" {
-		at, id, err := readCursor(cursor)
+		at, id, err := ReadCursor(cursor)
 		if err != nil {
 			return "", nil, err
 		}
@@ -225,9 +225,9 @@ func labelQuery(q query.Runs, key string, limit int) (string, []any, error) {
 		fmt.Sprintf(" ORDER BY l.label_at DESC, l.run_id DESC LIMIT %d", limit), args, nil
 }
 
-// runsQuery writes the query for a page. Several states are asked for one by one and
+// RunsQuery writes the query for a page. Several states are asked for one by one and
 // merged: each is in order in an index, so that nothing sorts a million rows.
-func runsQuery(q query.Runs, limit int) (string, []any, error) {
+func RunsQuery(q query.Runs, limit int) (string, []any, error) {
 	conditions, args, err := runConditions(q)
 	if err != nil {
 		return "", nil, err
@@ -295,7 +295,7 @@ func runConditions(q query.Runs) (conditions []string, args []any, err error) {
 		conditions = append(conditions, `search LIKE `+arg(likeText(q.Text))+` ESCAPE '\'`)
 	}
 	if q.Cursor != "" {
-		at, id, err := readCursor(q.Cursor)
+		at, id, err := ReadCursor(q.Cursor)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -304,12 +304,12 @@ func runConditions(q query.Runs) (conditions []string, args []any, err error) {
 	return conditions, args, nil
 }
 
-// cursorOf names the last run of a page by its start in microseconds and its id.
-func cursorOf(start int64, id string) string {
+// CursorOf names the last run of a page by its start in microseconds and its id.
+func CursorOf(start int64, id string) string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d,%s", start, id))
 }
 
-func readCursor(cursor string) (start int64, id string, err error) {
+func ReadCursor(cursor string) (start int64, id string, err error) {
 	text, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err == nil {
 		at, rest, _ := strings.Cut(string(text), ",")

@@ -1,0 +1,175 @@
+package runs
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/tables"
+	"stint.dev/stint/job"
+)
+
+const (
+	// TextSpan is how many text ids there are in a microsecond, for runs that started
+	// in the same one. One that finds none free takes one of the next.
+	TextSpan = 1024
+	// mostText is the most bytes of a text that is looked for.
+	mostText = 24_000
+	// mostTerms bounds how much of a text is looked up; the rest is only compared.
+	mostTerms = 30
+	// fewTexts is how many runs with a text are looked through for other filters.
+	fewTexts = 2000
+)
+
+// textID is what run_texts calls the id.
+func textID(d db.Dialect) string {
+	if d.Postgres {
+		return "text_id"
+	}
+	return "rowid"
+}
+
+// textMatch is the condition on run_texts that every run with a text meets, and its
+// parameter; false for a text that is too short to be looked up.
+func textMatch(d db.Dialect, text string, param int) (condition, arg string, ok bool) {
+	letters := []rune(tables.Searchable(text))
+	if len(letters) < 3 {
+		return "", "", false
+	}
+	if d.Postgres {
+		return "run_texts.words LIKE $" + strconv.Itoa(param) + ` ESCAPE '\'`, likeText(text), true
+	}
+	seen, terms := map[string]bool{}, []string{}
+	for i := 0; i+3 <= len(letters) && len(terms) < mostTerms; i++ {
+		term := string(letters[i : i+3])
+		if !seen[term] {
+			seen[term] = true
+			terms = append(terms, `"`+strings.ReplaceAll(term, `"`, `""`)+`"`)
+		}
+	}
+	return "run_texts MATCH $" + strconv.Itoa(param), strings.Join(terms, " "), true
+}
+
+// likeText is the pattern of the runs with a text. SQLite takes none of more than 50,000 bytes.
+// A text for which that is not enough, more than 20 times the longest that the API takes, is in no run.
+func likeText(text string) string {
+	if len(text) > mostText {
+		return "\n" // which is in no text that searchable has made
+	}
+	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(tables.Searchable(text)) + "%"
+}
+
+// onlyText says that a query has no filter that an index helps with but the text and time.
+func onlyText(q query.Runs) bool {
+	return q.Job == "" && q.Host == "" && len(q.States)+len(q.Health)+len(q.Labels) == 0
+}
+
+// byText reports whether a page is best read off the index of texts: when few runs have
+// the text, or nothing else is asked for.
+func (s *Queries) byText(ctx context.Context, q query.Runs) (bool, error) {
+	match, arg, ok := textMatch(s.Dialect, q.Text, 1)
+	if !ok || onlyText(q) {
+		return ok, nil
+	}
+	var n int
+	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM run_texts WHERE `+match+` LIMIT $2) AS few`, arg, fewTexts).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("count the runs with %s: %w", job.Quote(q.Text), err)
+	}
+	return n < fewTexts, nil
+}
+
+// textQuery writes the query for a page that is read off the index of texts, newest first,
+// together with the runs that are not in it yet.
+func textQuery(d db.Dialect, q query.Runs, limit int) (string, []any, error) {
+	conditions, args, err := runConditions(q)
+	if err != nil {
+		return "", nil, err
+	}
+	if len(q.States) > 0 {
+		marks := make([]string, len(q.States))
+		for i, state := range q.States {
+			args = append(args, string(state))
+			marks[i] = "$" + strconv.Itoa(len(args))
+		}
+		conditions = append(conditions, "state IN ("+strings.Join(marks, ", ")+")")
+	}
+	match, arg, _ := textMatch(d, q.Text, len(args)+1)
+	args = append(args, arg)
+	indexed := append([]string{match, "runs.text_id = run_texts." + textID(d)}, conditions...)
+	end, err := before(q)
+	if err != nil {
+		return "", nil, err
+	}
+	if end > 0 { // so that the index is not read from its end
+		args = append(args, end)
+		indexed = append(indexed, textBefore(d, "$"+strconv.Itoa(len(args))))
+	}
+	newest := fmt.Sprintf(" ORDER BY start_at DESC, id DESC LIMIT %d", limit)
+	return "SELECT * FROM (SELECT * FROM (" + textPage(d, indexed, limit) + ") AS old UNION ALL SELECT * FROM (SELECT " + tables.RunColumns + " FROM " +
+		d.RunsBy("runs_no_text") + where(append(conditions, "text_id IS NULL")) + newest + ") AS fresh) AS merged" + newest, args, nil
+}
+
+// before is a time in microseconds after every run that a query lets through; 0 for none.
+func before(q query.Runs) (int64, error) {
+	if q.Cursor != "" {
+		at, _, err := ReadCursor(q.Cursor)
+		return at + 1, err
+	}
+	if !q.Until.IsZero() {
+		return db.Micros(q.Until), nil
+	}
+	return 0, nil
+}
+
+// textBefore is the condition that a text is older than a parameter says.
+func textBefore(d db.Dialect, param string) string {
+	if d.Postgres {
+		return "run_texts.started < CAST(" + param + " AS BIGINT)"
+	}
+	return fmt.Sprintf("run_texts.rowid < %s * %d", param, TextSpan)
+}
+
+// textPage reads a page of runs off the index of texts. The ids of SQLite are in the order
+// of time, and in any order within a microsecond: so all of the page's last one is read.
+func textPage(d db.Dialect, conditions []string, limit int) string {
+	from := " FROM run_texts CROSS JOIN runs" + where(conditions)
+	if d.Postgres {
+		return "SELECT " + tables.RunColumns + from + textOrder(d) + fmt.Sprintf(" LIMIT %d", limit)
+	}
+	last := fmt.Sprintf("(SELECT MIN(hit) / %d * %d FROM (SELECT run_texts.rowid AS hit%s%s LIMIT %d))", TextSpan, TextSpan, from, textOrder(d), limit)
+	return "SELECT " + tables.RunColumns + from + " AND run_texts.rowid >= " + last + fmt.Sprintf(" ORDER BY start_at DESC, id DESC LIMIT %d", limit)
+}
+
+// textOrder is the order of time in run_texts, the newest first.
+func textOrder(d db.Dialect) string {
+	if d.Postgres {
+		return " ORDER BY run_texts.started DESC, run_texts.run DESC"
+	}
+	return " ORDER BY run_texts.rowid DESC"
+}
+
+// countTexts counts the runs that are not active by state, among the newest countTextMost
+// with a text.
+func (s *Queries) countTexts(ctx context.Context, q query.Runs, counts *query.RunCounts) error {
+	conditions, args, err := runConditions(q)
+	if err != nil {
+		return err
+	}
+	id := textID(s.Dialect)
+	match, arg, _ := textMatch(s.Dialect, q.Text, len(args)+1)
+	args = append(args, arg)
+	few := "(SELECT " + id + " AS few_id FROM run_texts WHERE " + match + textOrder(s.Dialect) + " LIMIT " + strconv.Itoa(countTextMost+1) + ") AS few"
+	var n int
+	if err := s.Reader.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+strings.Replace(few, "$"+strconv.Itoa(len(args)), "$1", 1), arg).Scan(&n); err != nil {
+		return err
+	}
+	counts.Exact = counts.Exact && n <= countTextMost
+	conditions = append(conditions, "leased = 0")
+	return s.addCounts(ctx, q, counts, "SELECT state, COUNT(*) FROM "+few+" CROSS JOIN runs"+
+		where(append([]string{"runs.text_id = few.few_id"}, conditions...))+" GROUP BY state UNION ALL SELECT state, COUNT(*) FROM "+s.Dialect.RunsBy("runs_no_text")+
+		where(append([]string{"text_id IS NULL"}, conditions...))+" GROUP BY state", args...)
+}
