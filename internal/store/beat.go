@@ -14,6 +14,7 @@ import (
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/outbox"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 )
@@ -179,7 +180,7 @@ func (g *group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 	if err := tables.InsertEvents(ctx, g.tx, events); err != nil {
 		return lease.BeatResult{}, err
 	}
-	if err := enqueueChange(ctx, g.tx, &row.Run, events, time.Time{}, now); err != nil {
+	if err := outbox.EnqueueChange(ctx, g.tx, &row.Run, events, time.Time{}, now); err != nil {
 		return lease.BeatResult{}, err
 	}
 	g.dirtyRuns[b.Run] = true
@@ -200,7 +201,7 @@ func (g *group) beatAfterEnd(ctx context.Context, b lease.Beat, run *job.Run, ou
 	longest := 31 * 24 * time.Hour
 	wait := time.Duration(min(b.Heartbeat.WaitingMS, longest.Milliseconds())) * time.Millisecond
 	var err error
-	out.Retry, err = noteWaiting(ctx, g.tx, run, b.At.Add(min(wait, b.Lease)))
+	out.Retry, err = outbox.NoteWaiting(ctx, g.tx, run, b.At.Add(min(wait, b.Lease)))
 	out.Ended = false // there are commands for it
 	return out, err
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/lease"
-	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/runs"
@@ -248,9 +247,4 @@ func (s *Health) storeEvidence(ctx context.Context, folded []lease.StoredEvidenc
 		}
 		return nil
 	})
-}
-
-// Announce stores outbox entries that are about no single run.
-func (s *Outbox) Announce(ctx context.Context, entries []outbox.Entry) error {
-	return s.AddOutbox(ctx, entries)
 }

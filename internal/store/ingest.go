@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/outbox"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
@@ -246,7 +247,7 @@ func (g *group) take(ctx context.Context, a index.Append, attempt *tables.Attemp
 	if err := afterAppend(ctx, g.tx, row.Run.Status, &taken, f, now); err != nil {
 		return job.Run{}, nil, err
 	}
-	if err := g.raise(ctx, &taken.row.Run, taken.events, endOf(&taken.row.Run, a.ClockOffset, now), now); err != nil {
+	if err := g.raise(ctx, &taken.row.Run, taken.events, outbox.EndOf(&taken.row.Run, a.ClockOffset, now), now); err != nil {
 		return job.Run{}, nil, err
 	}
 	taken.row.Run = tables.WithCut(taken.row.Run, attempt.Cut)

@@ -10,68 +10,13 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
-	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/outbox"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
 )
-
-// RequestCancel records that somebody wants the run to stop, moves its state by
-// job.StopRequested and returns the run and what changed. The first request stands;
-// repeating it, or asking for a run that has ended, changes nothing.
-func (s *Outbox) RequestCancel(ctx context.Context, run string, c job.Cancel) (job.Run, []job.RunEvent, error) {
-	var row tables.RunRow
-	var events []job.RunEvent
-	err := s.Write(ctx, db.Runs(run), func(t *db.Tx) (err error) {
-		if row, err = tables.LockRun(ctx, t, run); err != nil {
-			return err
-		}
-		next, changes, changed := cancelRun(row.Run, c)
-		row.Run, events = next, changes
-		if !changed {
-			return nil
-		}
-		if err := saveChange(ctx, t, &row, events, c.At); err != nil || row.Run.State.Terminal() {
-			return err
-		}
-		return insertEntries(ctx, t, []outbox.Entry{{
-			Kind: outbox.Cancel, Run: run, Attempt: row.Run.Attempt, What: outbox.WhatCanceled,
-			Message: "Stop requested by " + row.Run.Cancel.By, By: row.Run.Cancel.By, At: c.At,
-		}})
-	})
-	if err != nil {
-		return job.Run{}, nil, fmt.Errorf("cancel run %s: %w", run, err)
-	}
-	return row.Run, events, nil
-}
-
-// cancelRun applies a wish to stop. A run that no agent works on ends by it.
-func cancelRun(run job.Run, c job.Cancel) (next job.Run, events []job.RunEvent, changed bool) {
-	if run.Cancel != nil || run.EndedAt != nil && run.State != job.Retrying {
-		return run, nil, false
-	}
-	c.By, c.Why, c.At = index.Text(c.By, 200), index.Text(c.Why, 1000), db.FromMicros(db.Micros(c.At))
-	run.Cancel = &c
-	evidence := "Stop requested by " + c.By
-	if c.Why != "" {
-		evidence += ": " + c.Why
-	}
-	run, event, err := index.Move(run, job.Event{Kind: job.StopRequested}, c.At, index.ServerClock, evidence)
-	if err != nil || event == nil {
-		return run, nil, true
-	}
-	if run.State == job.Canceled {
-		run.EndedAt = &c.At
-		when := ", before an agent began."
-		if run.Attempt > 0 {
-			when = ", between two attempts."
-		}
-		run.Outcome = &job.Outcome{State: job.Canceled, Reason: job.ByCancel, By: c.By, Message: evidence + when}
-	}
-	return run, []job.RunEvent{*event}, true
-}
 
 // verdictsTogether is how many verdicts one transaction stores: heartbeats wait for it.
 const verdictsTogether = 500
@@ -151,7 +96,7 @@ func judgeOne(ctx context.Context, t *db.Tx, v lease.Verdict) (*lease.VerdictRes
 	if err := tables.AskDiagnosis(ctx, t, &row.Run, before); err != nil {
 		return nil, err
 	}
-	if err := enqueueVerdict(ctx, t, &row.Run, v); err != nil {
+	if err := outbox.EnqueueVerdict(ctx, t, &row.Run, v); err != nil {
 		return nil, err
 	}
 	return &lease.VerdictResult{Run: row.Run, Events: events}, nil

@@ -8,6 +8,7 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/access"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/outbox"
 	"stint.dev/stint/internal/store/runs"
 	"stint.dev/stint/job"
 )
@@ -87,7 +88,7 @@ func TestTheRunBeforeIsFoundByAnIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close() //nolint:errcheck // only read
-	plan := explain(t, s, runsBefore, "a", 1, "b")
+	plan := explain(t, s, outbox.RunsBefore, "a", 1, "b")
 	if !strings.Contains(plan, "SEARCH runs USING INDEX runs_of_job (job=? AND (start_at,id)<(?,?))") || strings.Contains(plan, "TEMP B-TREE") {
 		t.Errorf("plan:\n%s", plan)
 	}
@@ -100,14 +101,14 @@ func TestLateRunsAreFoundByAnIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close() //nolint:errcheck // only read
-	for _, query := range []string{lateHosts(s.Dialect), lateRunsOf(s.Dialect)} {
+	for _, query := range []string{outbox.LateHosts(s.Dialect), outbox.LateRunsOf(s.Dialect)} {
 		plan := explain(t, s, query, 1, 2, 3)
 		if !strings.Contains(plan, "USING INDEX runs_late") && !strings.Contains(plan, "USING COVERING INDEX runs_late") || strings.Contains(plan, "SCAN runs\n") || strings.Contains(plan, "runs_of_host") {
 			t.Errorf("plan of %s:\n%s", query, plan)
 		}
 	}
-	if plan := explain(t, s, passedAfter, "a", 1, "b"); !strings.Contains(plan, "SEARCH runs USING INDEX runs_of_job_state (job=? AND state=? AND (start_at,id)>(?,?))") || strings.Contains(plan, "TEMP B-TREE") {
-		t.Errorf("plan of %s:\n%s", passedAfter, plan)
+	if plan := explain(t, s, outbox.PassedAfter, "a", 1, "b"); !strings.Contains(plan, "SEARCH runs USING INDEX runs_of_job_state (job=? AND state=? AND (start_at,id)>(?,?))") || strings.Contains(plan, "TEMP B-TREE") {
+		t.Errorf("plan of %s:\n%s", outbox.PassedAfter, plan)
 	}
 	for query, want := range map[string]string{
 		runs.PreviousRun: "(job=? AND (start_at,id)<(?,?))", runs.NextRun: "(job=? AND (start_at,id)>(?,?))",
@@ -116,8 +117,8 @@ func TestLateRunsAreFoundByAnIndex(t *testing.T) {
 			t.Errorf("plan of %s:\n%s", query, plan)
 		}
 	}
-	if plan := explain(t, s, succeededAfter, "a", 1, 2); !strings.Contains(plan, "INDEX runs_of_job_state (job=? AND state=? AND start_at>?)") {
-		t.Errorf("plan of %s:\n%s", succeededAfter, plan)
+	if plan := explain(t, s, outbox.SucceededAfter, "a", 1, 2); !strings.Contains(plan, "INDEX runs_of_job_state (job=? AND state=? AND start_at>?)") {
+		t.Errorf("plan of %s:\n%s", outbox.SucceededAfter, plan)
 	}
 	if plan := explain(t, s, runs.LastQuery, "a", "b"); !strings.Contains(plan, "runs_of_job (job=?)") || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "SCAN runs\n") {
 		t.Errorf("plan of %s:\n%s", runs.LastQuery, plan)
@@ -188,13 +189,13 @@ func TestStartsAreReadOffIndexesOnPostgres(t *testing.T) {
 	all := []asked{
 		{"last runs", runs.LastQuery, []any{"job1", "job9"}, "runs_of_job"},
 		{"last ended runs", ended, nil, "runs_of_job_state"},
-		{"runs before", runsBefore, at, "runs_of_job"},
-		{"successes after", passedAfter, at, "runs_of_job"},
-		{"any success after", succeededAfter, []any{"job1", end, end}, "runs_of_job"}, // or runs_of_job_state: both have the state
+		{"runs before", outbox.RunsBefore, at, "runs_of_job"},
+		{"successes after", outbox.PassedAfter, at, "runs_of_job"},
+		{"any success after", outbox.SucceededAfter, []any{"job1", end, end}, "runs_of_job"}, // or runs_of_job_state: both have the state
 		{"the run before", runs.PreviousRun, at, "runs_of_job"},
 		{"the run after", runs.NextRun, at, "runs_of_job"},
 		{"good runs before", `SELECT id` + runs.GoodRunsBefore + `10`, at, "runs_of_job_state"},
-		{"hosts with late runs", lateHosts(s.Dialect), []any{1, 2, 3}, "runs_late"},
+		{"hosts with late runs", outbox.LateHosts(s.Dialect), []any{1, 2, 3}, "runs_late"},
 	}
 	for name, tt := range map[string]struct {
 		q     query.Runs

@@ -6,30 +6,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"stint.dev/stint/internal/index"
-	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/outbox"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/internal/store/troubled"
 	"stint.dev/stint/job"
 )
 
-// endActions is the part of a policy that matters when a run ends: by state.
-type endActions map[string]struct {
-	Notify         bool       `json:"notify"`
-	Severity       job.Health `json:"severity"`
-	Retry          int        `json:"retry"`
-	BackoffSeconds float64    `json:"backoff_seconds"`
-}
-
 // SetPolicy stores the policy of a job. Actions is what it says is to be done, as JSON by
 // the name of the rule or end.
 func (s *Health) SetPolicy(ctx context.Context, p policy.Stored, actions []byte) error {
-	if err := json.Unmarshal(actions, &endActions{}); err != nil {
+	if err := json.Unmarshal(actions, &outbox.EndActions{}); err != nil {
 		return fmt.Errorf("actions of the policy of job %s: %w", p.Job, err)
 	}
 	return s.Write(ctx, db.None, func(t *db.Tx) error {
@@ -101,7 +92,7 @@ func (s *Health) Policies(ctx context.Context, seen string) ([]policy.Stored, st
 		if err := rows.Scan(&p.Job, &p.YAML, &actions, &at, &p.SetBy); err != nil {
 			return nil, seen, fmt.Errorf("read policies: %w", err)
 		}
-		if err := json.Unmarshal(actions, &endActions{}); err != nil {
+		if err := json.Unmarshal(actions, &outbox.EndActions{}); err != nil {
 			p.Unreadable = fmt.Errorf("its stored actions cannot be read: %w", err)
 		}
 		p.SetAt = db.FromMicros(at)
@@ -118,48 +109,3 @@ func (s *Health) PolicyFailed(ctx context.Context, name string, cause error) {
 
 // PolicyRead forgets that the policy of a job could not be read.
 func (s *Health) PolicyRead(ctx context.Context, name string) { s.Done(ctx, troubled.Policy, name) }
-
-// applyPolicy changes the entries of an end as the policy of the job says: who is notified, how
-// severe it is, and whether another attempt follows. A policy that cannot be read changes
-// nothing, or no run of the job could end any more; Policies reports it.
-func applyPolicy(ctx context.Context, t *db.Tx, run *job.Run, entries []outbox.Entry) ([]outbox.Entry, error) {
-	if len(entries) == 0 {
-		return nil, nil
-	}
-	var text []byte
-	err := t.QueryRowContext(ctx, `SELECT actions FROM job_policies WHERE job = $1`, run.Job).Scan(&text)
-	if errors.Is(err, sql.ErrNoRows) {
-		return entries, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the policy of job %s: %w", run.Job, err)
-	}
-	actions := endActions{}
-	if json.Unmarshal(text, &actions) != nil {
-		return entries, nil
-	}
-	return obeyed(entries, actions), nil
-}
-
-func obeyed(entries []outbox.Entry, actions endActions) []outbox.Entry {
-	var out []outbox.Entry
-	for _, e := range entries {
-		a, given := actions[e.What]
-		if e.Kind != outbox.Notify || !given {
-			out = append(out, e)
-			continue
-		}
-		if a.Severity != "" && e.Severity != outbox.Info {
-			e.Severity = a.Severity
-		}
-		if a.Notify {
-			out = append(out, e)
-		}
-		if e.Attempt <= a.Retry {
-			e.Kind, e.Severity, e.Ends, e.By = outbox.Retry, "", "", "the policy of the job"
-			e.After = e.At.Add(time.Duration(a.BackoffSeconds * float64(time.Second)))
-			out = append(out, e)
-		}
-	}
-	return out
-}

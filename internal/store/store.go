@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/datadir"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/outbox"
 	"stint.dev/stint/internal/store/runs"
 	"stint.dev/stint/internal/store/troubled"
 )
@@ -54,7 +55,7 @@ type Store struct {
 	*blocks.Journals
 	*runs.Queries
 	*access.Access
-	*Outbox
+	*outbox.Outbox
 	*Health
 	*Intake
 	*Maintenance
@@ -107,7 +108,7 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 	if err := s.Identify(ctx, s.Now()); err != nil {
 		return err
 	}
-	if err := s.openSecrets(ctx, o.SecretKeyFile); err != nil {
+	if err := s.OpenSecrets(ctx, o.SecretKeyFile); err != nil {
 		return err
 	}
 	if o.Beside {
@@ -119,7 +120,7 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 	if s.dir == "" {
 		return nil
 	}
-	return s.releaseRoutes(ctx)
+	return s.ReleaseRoutes(ctx)
 }
 
 // newStore makes the parts of a store on a database that is open.
@@ -128,7 +129,7 @@ func newStore(d *db.DB, dir string, o Options) *Store {
 	items := troubled.New(d)
 	journals := blocks.New(d, uuid.NewString(), o.Archive, o.Keep.RunLog)
 	asked := runs.New(d, items)
-	actions := newOutbox(d, items, asked)
+	actions := outbox.New(d, items, asked)
 	judged := newHealth(d, items)
 	taken := newIntake(d, items, journals)
 	return &Store{
@@ -215,7 +216,7 @@ func openFiles(ctx context.Context, dir, name string, beside bool, o Options) (*
 type parts struct {
 	*runs.Queries
 	*Health
-	*Outbox
+	*outbox.Outbox
 	*Intake
 }
 

@@ -1,4 +1,4 @@
-package store
+package outbox
 
 import (
 	"context"
@@ -19,6 +19,11 @@ import (
 	"stint.dev/stint/job"
 )
 
+// Announce stores outbox entries that are about no single run.
+func (s *Outbox) Announce(ctx context.Context, entries []outbox.Entry) error {
+	return s.AddOutbox(ctx, entries)
+}
+
 const outboxColumns = `id, kind, run_id, attempt, what, severity, route, status, tries, next_at,
 	created_at, done_at, cause, repeats, batch, last_error, message, by_whom, ends, late`
 
@@ -30,7 +35,7 @@ type Outbox struct {
 	secrets secrets
 }
 
-func newOutbox(d *db.DB, items *troubled.Items, q *runs.Queries) *Outbox {
+func New(d *db.DB, items *troubled.Items, q *runs.Queries) *Outbox {
 	return &Outbox{DB: d, Items: items, queries: q}
 }
 

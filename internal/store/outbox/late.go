@@ -1,4 +1,4 @@
-package store
+package outbox
 
 import (
 	"context"
@@ -21,9 +21,9 @@ const (
 	lateMost = 5 * time.Minute
 )
 
-// endOf is when a run ended, on the server's clock; zero for one that goes on, or whose end nobody
+// EndOf is when a run ended, on the server's clock; zero for one that goes on, or whose end nobody
 // knows.
-func endOf(run *job.Run, offset time.Duration, now time.Time) time.Time {
+func EndOf(run *job.Run, offset time.Duration, now time.Time) time.Time {
 	if run.EndedAt == nil || !run.State.Terminal() {
 		return time.Time{}
 	}
@@ -58,16 +58,16 @@ func markArrival(ctx context.Context, t *db.Tx, run *job.Run, ended, now time.Ti
 	return arrival, nil
 }
 
-// lateHosts finds the hosts whose delivery is over: nothing late has come since $1, and no journal
+// LateHosts finds the hosts whose delivery is over: nothing late has come since $1, and no journal
 // of a late run still arrives; or it has gone on since $2.
-func lateHosts(d db.Dialect) string {
+func LateHosts(d db.Dialect) string {
 	return `SELECT host FROM runs AS l WHERE late = 1 GROUP BY host HAVING MIN(heard_at) <= $2 OR MAX(heard_at) <= $1
 		AND NOT EXISTS (SELECT 1 FROM ` + d.RunsBy("runs_leased") + ` WHERE leased = 1 AND host = l.host AND beat_at IS NULL
 			AND heard_at > $1 AND created_at - start_at >= $3)`
 }
 
-// lateRunsOf finds the late runs of a host.
-func lateRunsOf(d db.Dialect) string {
+// LateRunsOf finds the late runs of a host.
+func LateRunsOf(d db.Dialect) string {
 	return `SELECT id, job, attempt, state, start_at FROM ` + d.RunsBy("runs_late") + ` WHERE late = 1 AND host = $1 ORDER BY start_at, id` + d.Lock
 }
 
@@ -85,7 +85,7 @@ type lateRun struct {
 // the job that started last of them ended badly and no good one followed, or ended a failure that
 // people know of, what an end in time would have asked for.
 func (s *Outbox) ReportLate(ctx context.Context, now time.Time) error {
-	hosts, err := s.Texts(ctx, lateHosts(s.Dialect),
+	hosts, err := s.Texts(ctx, LateHosts(s.Dialect),
 		db.Micros(now.Add(-lateQuiet)), db.Micros(now.Add(-lateMost)), job.LateAfter.Microseconds())
 	if err != nil {
 		return fmt.Errorf("look for runs that were delivered late: %w", err)
@@ -141,7 +141,7 @@ func reportLateOf(ctx context.Context, t *db.Tx, host string, now time.Time) err
 
 // lockLateRuns locks the runs of a host that wait to be reported, in the order of their starts.
 func lockLateRuns(ctx context.Context, t *db.Tx, host string) ([]lateRun, error) {
-	rows, err := t.QueryContext(ctx, lateRunsOf(t.Dialect), host)
+	rows, err := t.QueryContext(ctx, LateRunsOf(t.Dialect), host)
 	if err != nil {
 		return nil, err
 	}

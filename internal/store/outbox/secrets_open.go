@@ -1,4 +1,4 @@
-package store
+package outbox
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 	"stint.dev/stint/job"
 )
 
-// openSecrets reads the keys, encrypts what is not encrypted with the first of them, and
+// OpenSecrets reads the keys, encrypts what is not encrypted with the first of them, and
 // removes what is left of how it was stored before.
-func (s *Outbox) openSecrets(ctx context.Context, file string) error {
+func (s *Outbox) OpenSecrets(ctx context.Context, file string) error {
 	if file == "" {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package store
+package outbox
 
 import (
 	"context"
@@ -131,9 +131,9 @@ func (s *Outbox) DeleteRoute(ctx context.Context, name string, now time.Time) er
 	})
 }
 
-// releaseRoutes gives back the routes that a server had when it was killed. Only one works in a
+// ReleaseRoutes gives back the routes that a server had when it was killed. Only one works in a
 // data directory at a time.
-func (s *Outbox) releaseRoutes(ctx context.Context) error {
+func (s *Outbox) ReleaseRoutes(ctx context.Context) error {
 	return s.Change(ctx, "release the routes of a server that was killed", `UPDATE routes SET owner = '', claimed_until = 0 WHERE owner <> ''`)
 }
 

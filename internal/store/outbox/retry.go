@@ -1,4 +1,4 @@
-package store
+package outbox
 
 import (
 	"context"
@@ -91,9 +91,9 @@ func startRetry(ctx context.Context, t *db.Tx, row *tables.RunRow, events *[]job
 	return tables.UpdateRun(ctx, t, row)
 }
 
-// noteWaiting records that the agent of an attempt that ended waits for a retry, and
+// NoteWaiting records that the agent of an attempt that ended waits for a retry, and
 // returns the one that was asked for, if any.
-func noteWaiting(ctx context.Context, t *db.Tx, run *job.Run, until time.Time) (*outbox.RetryRequest, error) {
+func NoteWaiting(ctx context.Context, t *db.Tx, run *job.Run, until time.Time) (*outbox.RetryRequest, error) {
 	_, err := t.ExecContext(ctx, `INSERT INTO waiting_agents (run_id, attempt, until, asked_by, why) VALUES ($1, $2, $3, '', '')
 		ON CONFLICT (run_id) DO UPDATE SET until = excluded.until,
 		asked_by = CASE WHEN waiting_agents.attempt = excluded.attempt THEN waiting_agents.asked_by ELSE '' END,
@@ -196,5 +196,5 @@ func saveChange(ctx context.Context, t *db.Tx, row *tables.RunRow, events []job.
 	if err := tables.UpdateRun(ctx, t, row); err != nil {
 		return err
 	}
-	return enqueueChange(ctx, t, &row.Run, events, time.Time{}, now)
+	return EnqueueChange(ctx, t, &row.Run, events, time.Time{}, now)
 }

@@ -1,0 +1,197 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"stint.dev/stint/internal/lease"
+	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/job"
+)
+
+// EnqueueChange stores the outbox rows that a change of a run asks for. Ended is when the run ended, on the
+// server's clock; zero where it ends now, or goes on. What is delivered late waits for what else its
+// host delivers: ReportLate decides then what people are notified of.
+func EnqueueChange(ctx context.Context, t *db.Tx, run *job.Run, events []job.RunEvent, ended, now time.Time) error {
+	if len(events) == 0 || outbox.StillLost(events) {
+		return nil
+	}
+	entries, err := withoutHealed(ctx, t, run, outbox.Entries(run, events, now), now)
+	if err != nil {
+		return err
+	}
+	arrival, err := markArrival(ctx, t, run, ended, now)
+	if err != nil {
+		return err
+	}
+	late := arrival == outbox.DeliveredLate
+	if endsIn(events, job.Succeeded) {
+		good, err := successEntries(ctx, t, run, late, now)
+		if err != nil {
+			return err
+		}
+		entries = append(entries, good...)
+	}
+	if entries, err = applyPolicy(ctx, t, run, entries); err != nil {
+		return err
+	}
+	alarm := func(e outbox.Entry) bool { return e.Kind == outbox.Notify && job.State(e.What).EndedBadly() }
+	switch {
+	case late:
+		entries = slices.DeleteFunc(entries, alarm)
+	case arrival == outbox.Overtaken && endsIn(events, run.State):
+		entries = append(entries, outbox.OvertakenEntry(run, now))
+	}
+	return insertEntries(ctx, t, entries)
+}
+
+// EnqueueVerdict stores the outbox rows that a verdict on a run asks for.
+func EnqueueVerdict(ctx context.Context, t *db.Tx, run *job.Run, v lease.Verdict) error {
+	entries := v.Outbox
+	if v.Lost {
+		arrival, err := markArrival(ctx, t, run, time.Time{}, v.At)
+		if err != nil {
+			return err
+		}
+		if arrival == outbox.Overtaken {
+			entries = append(slices.Clone(entries), outbox.OvertakenEntry(run, v.At))
+		}
+	}
+	return insertEntries(ctx, t, entries)
+}
+
+// endsIn reports whether the last of events is that the run ended in a state.
+func endsIn(events []job.RunEvent, state job.State) bool {
+	last := events[len(events)-1]
+	return last.Kind == "state" && last.To == string(state)
+}
+
+// withoutHealed takes out that a lost run reported again where nobody was notified yet that it was
+// lost, and nobody will be.
+func withoutHealed(ctx context.Context, t *db.Tx, run *job.Run, entries []outbox.Entry, now time.Time) ([]outbox.Entry, error) {
+	at := slices.IndexFunc(entries, func(e outbox.Entry) bool { return e.What == outbox.WhatHealed })
+	if at < 0 {
+		return entries, nil
+	}
+	withdrawn, err := withdraw(ctx, t, run.ID, run.Attempt, "the agent reported again", now)
+	if err == nil && withdrawn {
+		entries = slices.Delete(entries, at, at+1)
+	}
+	return entries, err
+}
+
+// successEntries is what a success is worth notifying of: that a failure has passed, or that somebody
+// asked for every success. Of a run that was delivered late the first is decided later.
+func successEntries(ctx context.Context, t *db.Tx, run *job.Run, late bool, now time.Time) ([]outbox.Entry, error) {
+	if run.Attempt > 1 {
+		if _, err := withdraw(ctx, t, run.ID, run.Attempt-1, fmt.Sprintf("attempt %d succeeded", run.Attempt), now); err != nil {
+			return nil, err
+		}
+		var n int
+		err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE run_id = $1
+			AND what IN ('failed', 'timed_out', 'lost') AND status <> 'dropped' LIMIT 1) AS notified`, run.ID).Scan(&n)
+		if err != nil {
+			return nil, fmt.Errorf("what people were notified of run %s: %w", run.ID, err)
+		}
+		if n > 0 {
+			return []outbox.Entry{outbox.RecoveredEntry(run, fmt.Sprintf("attempt %d had not", run.Attempt-1), now)}, nil
+		}
+	}
+	if !late {
+		recovered, err := recoveredEntries(ctx, t, run, now)
+		if err != nil || len(recovered) > 0 {
+			return recovered, err
+		}
+	}
+	var wanted int
+	err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM routes WHERE events LIKE '%,succeeded,%' LIMIT 1) AS wanted`).Scan(&wanted)
+	if err != nil {
+		return nil, fmt.Errorf("who wants to hear of success: %w", err)
+	}
+	if wanted == 0 {
+		return nil, nil
+	}
+	return []outbox.Entry{{
+		Kind: outbox.Notify, Run: run.ID, Attempt: run.Attempt, What: outbox.WhatSucceeded, Severity: outbox.Info,
+		Message: run.Outcome.Message, At: now,
+	}}, nil
+}
+
+// recoveredEntries is the entry for a failure that passes with the success of a run; none if there is no
+// such failure, or nobody was notified of it yet. Notifications of the failures after it that wait
+// are withdrawn.
+func recoveredEntries(ctx context.Context, t *db.Tx, run *job.Run, now time.Time) ([]outbox.Entry, error) {
+	failures, err := openFailures(ctx, t, run)
+	if err != nil {
+		return nil, err
+	}
+	for _, failure := range failures {
+		withdrawn, err := withdraw(ctx, t, failure.Run, failure.Attempt, "a later run of the job succeeded", now)
+		if err != nil {
+			return nil, err
+		}
+		if !withdrawn {
+			return []outbox.Entry{outbox.RecoveredEntry(run, fmt.Sprintf("run #%d had not", failure.Number), now)}, nil
+		}
+	}
+	return nil, nil
+}
+
+// RunsBefore finds the runs of a job that started before one of them, by an index and without
+// sorting, and PassedAfter when the last success became known of those that started after it. How
+// many are looked at is bounded: whoever has so many at once has no series of them.
+const (
+	RunsBefore = `SELECT id, attempt, number, state, COALESCE(end_known_at, 0), late FROM runs
+		WHERE job = $1 AND (start_at, id) < (CAST($2 AS BIGINT), $3) ORDER BY start_at DESC, id DESC LIMIT 50`
+	PassedAfter = `SELECT COALESCE(MAX(known), 0) FROM (SELECT end_known_at AS known FROM runs
+		WHERE job = $1 AND state = 'succeeded' AND (start_at, id) > (CAST($2 AS BIGINT), $3) AND late = 0 ORDER BY start_at DESC, id DESC LIMIT 50) AS after`
+)
+
+// openFailures are the failures of a job before a run that had not passed before it succeeded, the
+// last one first.
+func openFailures(ctx context.Context, t *db.Tx, run *job.Run) ([]outbox.End, error) {
+	at := []any{run.Job, db.Micros(run.StartAt), run.ID}
+	var passed int64
+	if err := t.QueryRowContext(ctx, PassedAfter, at...).Scan(&passed); err != nil {
+		return nil, fmt.Errorf("successes after run %s: %w", run.ID, err)
+	}
+	rows, err := t.QueryContext(ctx, RunsBefore, at...)
+	if err != nil {
+		return nil, fmt.Errorf("runs before run %s: %w", run.ID, err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err below reports any error
+	var ends []outbox.End
+	for rows.Next() {
+		var e outbox.End
+		var known int64
+		var late int
+		if err := rows.Scan(&e.Run, &e.Attempt, &e.Number, &e.State, &known, &late); err != nil {
+			return nil, fmt.Errorf("runs before run %s: %w", run.ID, err)
+		}
+		e.KnownAt, e.Late = db.FromMicros(known), late == 1
+		ends = append(ends, e)
+	}
+	return outbox.OpenFailures(ends, db.FromMicros(passed)), rows.Err()
+}
+
+// SucceededSince reports whether a run of the job that started after a time succeeded, and that
+// became known at another time or later; zero for whenever.
+func (s *Outbox) SucceededSince(ctx context.Context, name string, after, known time.Time) (bool, error) {
+	return succeededSince(ctx, s.Reader, name, after, known)
+}
+
+// SucceededAfter finds successes of a job by an index.
+const SucceededAfter = `SELECT COUNT(*) FROM (SELECT 1 FROM runs WHERE job = $1 AND state = 'succeeded'
+	AND start_at > CAST($2 AS BIGINT) AND COALESCE(end_known_at, 0) >= CAST($3 AS BIGINT) LIMIT 1) AS later`
+
+func succeededSince(ctx context.Context, from db.RowQuerier, name string, after, known time.Time) (bool, error) {
+	var n int
+	err := from.QueryRowContext(ctx, SucceededAfter, name, db.Micros(after), db.Micros(known)).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("later runs of job %s: %w", name, err)
+	}
+	return n > 0, nil
+}

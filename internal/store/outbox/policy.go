@@ -1,0 +1,67 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/job"
+)
+
+// EndActions is the part of a policy that matters when a run ends: by state.
+type EndActions map[string]struct {
+	Notify         bool       `json:"notify"`
+	Severity       job.Health `json:"severity"`
+	Retry          int        `json:"retry"`
+	BackoffSeconds float64    `json:"backoff_seconds"`
+}
+
+// applyPolicy changes the entries of an end as the policy of the job says: who is notified, how
+// severe it is, and whether another attempt follows. A policy that cannot be read changes
+// nothing, or no run of the job could end any more; Policies reports it.
+func applyPolicy(ctx context.Context, t *db.Tx, run *job.Run, entries []outbox.Entry) ([]outbox.Entry, error) {
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	var text []byte
+	err := t.QueryRowContext(ctx, `SELECT actions FROM job_policies WHERE job = $1`, run.Job).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return entries, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the policy of job %s: %w", run.Job, err)
+	}
+	actions := EndActions{}
+	if json.Unmarshal(text, &actions) != nil {
+		return entries, nil
+	}
+	return byPolicy(entries, actions), nil
+}
+
+func byPolicy(entries []outbox.Entry, actions EndActions) []outbox.Entry {
+	var out []outbox.Entry
+	for _, e := range entries {
+		a, given := actions[e.What]
+		if e.Kind != outbox.Notify || !given {
+			out = append(out, e)
+			continue
+		}
+		if a.Severity != "" && e.Severity != outbox.Info {
+			e.Severity = a.Severity
+		}
+		if a.Notify {
+			out = append(out, e)
+		}
+		if e.Attempt <= a.Retry {
+			e.Kind, e.Severity, e.Ends, e.By = outbox.Retry, "", "", "the policy of the job"
+			e.After = e.At.Add(time.Duration(a.BackoffSeconds * float64(time.Second)))
+			out = append(out, e)
+		}
+	}
+	return out
+}
