@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/health"
 	"stint.dev/stint/internal/store/postgrestest"
 )
 
@@ -42,9 +43,9 @@ func TestDueRunsAreFoundByIndexes(t *testing.T) {
 				args        []any
 				indexes     []string
 			}{
-				{"due", dueQuery, []any{before, 100}, []string{"runs_leased", "runs_health", "runs_gone"}},
-				{"page", activeQuery, []any{after, "", 100}, []string{"runs_health"}},
-				{"some", leasesQuery(table), args, nil},
+				{"due", health.DueQuery, []any{before, 100}, []string{"runs_leased", "runs_health", "runs_gone"}},
+				{"page", health.ActiveQuery, []any{after, "", 100}, []string{"runs_health"}},
+				{"some", health.LeasesQuery(table), args, nil},
 			} {
 				var plan string
 				if s.Dialect.Postgres {

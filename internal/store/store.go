@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/datadir"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/health"
 	"stint.dev/stint/internal/store/outbox"
 	"stint.dev/stint/internal/store/runs"
 	"stint.dev/stint/internal/store/troubled"
@@ -56,7 +57,7 @@ type Store struct {
 	*runs.Queries
 	*access.Access
 	*outbox.Outbox
-	*Health
+	*health.Health
 	*Intake
 	*Maintenance
 	dir     string       // the data directory; empty for PostgreSQL
@@ -130,7 +131,7 @@ func newStore(d *db.DB, dir string, o Options) *Store {
 	journals := blocks.New(d, uuid.NewString(), o.Archive, o.Keep.RunLog)
 	asked := runs.New(d, items)
 	actions := outbox.New(d, items, asked)
-	judged := newHealth(d, items)
+	judged := health.New(d, items)
 	taken := newIntake(d, items, journals)
 	return &Store{
 		DB: d, Items: items, Journals: journals, Queries: asked,
@@ -215,7 +216,7 @@ func openFiles(ctx context.Context, dir, name string, beside bool, o Options) (*
 // parts is what else maintenance needs of a store.
 type parts struct {
 	*runs.Queries
-	*Health
+	*health.Health
 	*outbox.Outbox
 	*Intake
 }

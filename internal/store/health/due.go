@@ -1,4 +1,4 @@
-package store
+package health
 
 import (
 	"context"
@@ -23,7 +23,7 @@ type Health struct {
 	*troubled.Items
 }
 
-func newHealth(d *db.DB, items *troubled.Items) *Health {
+func New(d *db.DB, items *troubled.Items) *Health {
 	return &Health{DB: d, Items: items}
 }
 
@@ -32,8 +32,8 @@ func newHealth(d *db.DB, items *troubled.Items) *Health {
 const leaseColumns = `id, attempt, COALESCE((SELECT token_id FROM run_owners WHERE run_id = runs.id), ''), job, number, start_at, state, health, heard_at, beat_at, lease_us, expires_at, period_us,
 	gone_at, gone_confirm_us, status, beat, evidence, CASE WHEN health IN ('warning', 'critical') THEN doc END`
 
-// dueQuery finds the runs of Due, each part of it off an index of its own.
-const dueQuery = `SELECT ` + leaseColumns + ` FROM runs WHERE id IN (
+// DueQuery finds the runs of Due, each part of it off an index of its own.
+const DueQuery = `SELECT ` + leaseColumns + ` FROM runs WHERE id IN (
 		SELECT id FROM (SELECT id FROM runs WHERE leased = 1 AND expires_at < $1 ORDER BY expires_at LIMIT $2) AS ends
 		UNION SELECT id FROM (SELECT id FROM runs WHERE leased = 1 AND health IN ('warning', 'critical') LIMIT $2) AS found
 		UNION SELECT id FROM (SELECT id FROM runs WHERE leased = 1 AND gone_at > 0 LIMIT $2) AS gone)
@@ -43,12 +43,12 @@ const dueQuery = `SELECT ` + leaseColumns + ` FROM runs WHERE id IN (
 // first, and those that have a finding, which may have passed, or whose connection closed. A
 // run whose row cannot be read is left out.
 func (s *Health) Due(ctx context.Context, before time.Time, limit int) ([]lease.Lease, error) {
-	leases, _, _, err := s.leasesOf(ctx, dueQuery, db.Micros(before), limit)
+	leases, _, _, err := s.leasesOf(ctx, DueQuery, db.Micros(before), limit)
 	return leases, err
 }
 
-// activeQuery finds the runs of Active.
-const activeQuery = `SELECT ` + leaseColumns + ` FROM runs
+// ActiveQuery finds the runs of Active.
+const ActiveQuery = `SELECT ` + leaseColumns + ` FROM runs
 	WHERE leased = 1 AND health = 'healthy' AND (start_at, id) > ($1, $2) ORDER BY start_at, id LIMIT $3`
 
 // Active returns a page of the healthy active runs, in the order of their starts,
@@ -61,7 +61,7 @@ func (s *Health) Active(ctx context.Context, after string, limit int) (leases []
 			return nil, "", fmt.Errorf("read leases: %w", err)
 		}
 	}
-	leases, rows, last, err := s.leasesOf(ctx, activeQuery, at, id, limit)
+	leases, rows, last, err := s.leasesOf(ctx, ActiveQuery, at, id, limit)
 	if rows < limit {
 		last = ""
 	}
@@ -71,12 +71,12 @@ func (s *Health) Active(ctx context.Context, after string, limit int) (leases []
 // Leases returns what a judgement of some runs needs, without those that are not active.
 func (s *Health) Leases(ctx context.Context, runs []string) ([]lease.Lease, error) {
 	table, args := s.Dialect.Table(1, db.Column{Texts: runs})
-	leases, _, _, err := s.leasesOf(ctx, leasesQuery(table), args...)
+	leases, _, _, err := s.leasesOf(ctx, LeasesQuery(table), args...)
 	return leases, err
 }
 
-// leasesQuery finds the runs of Leases, whose ids are in a table.
-func leasesQuery(table string) string {
+// LeasesQuery finds the runs of Leases, whose ids are in a table.
+func LeasesQuery(table string) string {
 	return `SELECT ` + leaseColumns + ` FROM runs WHERE leased = 1 AND id IN (SELECT c0 FROM ` + table + `)`
 }
 

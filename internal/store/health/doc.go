@@ -1,0 +1,2 @@
+// Package health keeps what runs are judged by, and what was found.
+package health
