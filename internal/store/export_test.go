@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/maintenance"
 )
 
 // Exec changes the database behind the store's back, as a damaged disk or an older version
@@ -18,7 +19,7 @@ func (s *Store) Exec(ctx context.Context, query string, args ...any) error {
 func (s *Store) SetClock(now func() time.Time) { s.Now = now }
 
 // SetKeep makes the store keep less or more.
-func (s *Store) SetKeep(keep Keep) { s.keep, s.RunLog = keep, keep.RunLog }
+func (s *Store) SetKeep(keep maintenance.Keep) { s.Keep, s.RunLog = keep, keep.RunLog }
 
 // RefreshTroubles reads the troubled items again, as each tidying does.
 func (s *Store) RefreshTroubles(ctx context.Context) error { return s.Refresh(ctx) }
@@ -28,7 +29,7 @@ func (s *Store) Postgres() bool { return s.Dialect.Postgres }
 
 // DeleteRun deletes a run as retention does.
 func (s *Store) DeleteRun(ctx context.Context, id string) error {
-	_, err := s.deleteRun(ctx, id)
+	_, err := s.DeleteEndedRun(ctx, id)
 	return err
 }
 

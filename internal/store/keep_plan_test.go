@@ -8,6 +8,7 @@ import (
 
 	"stint.dev/stint/internal/store/access"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/maintenance"
 	"stint.dev/stint/internal/store/postgrestest"
 	"stint.dev/stint/job"
 )
@@ -24,11 +25,11 @@ func TestRetentionReadsNoTableWhole(t *testing.T) {
 				args        []any
 				indexes     []string
 			}{
-				{"old runs", oldRuns, []any{db.Micros(now.Add(-time.Hour)), 20, db.Micros(now)}, []string{"runs_newest"}},
-				{"oldest run", oldestRun, []any{db.Micros(now)}, []string{"runs_newest"}},
-				{"oldest run with a later one", oldestWithLater, []any{db.Micros(now)}, []string{"runs_newest"}},
-				{"all but the last runs", beyondLastRuns, []any{"job1", 20, 5, db.Micros(now)}, []string{"runs_of_job"}},
-				{"bytes of active runs", bytesOfActive, nil, []string{"runs_of_state"}},
+				{"old runs", maintenance.OldRuns, []any{db.Micros(now.Add(-time.Hour)), 20, db.Micros(now)}, []string{"runs_newest"}},
+				{"oldest run", maintenance.OldestRun, []any{db.Micros(now)}, []string{"runs_newest"}},
+				{"oldest run with a later one", maintenance.OldestWithLater, []any{db.Micros(now)}, []string{"runs_newest"}},
+				{"all but the last runs", maintenance.BeyondLastRuns, []any{"job1", 20, 5, db.Micros(now)}, []string{"runs_of_job"}},
+				{"bytes of active runs", maintenance.BytesOfActive, nil, []string{"runs_of_state"}},
 			} {
 				plan := planOf(t, s, q.query, q.args...)
 				for _, index := range q.indexes {
@@ -113,7 +114,7 @@ func TestPostgresFindsWhatHasExpiredByAnIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close() //nolint:errcheck // only read
-	for _, e := range append(access.ExpiringAccess, expiringAttempts) {
+	for _, e := range append(access.ExpiringAccess, maintenance.ExpiringAttempts) {
 		plan := planOf(t, s, e.Statement(), 1, 1)
 		if !strings.Contains(plan, "Index Cond: ("+e.At+" < ") || strings.Contains(plan, "Seq Scan on "+e.Table) {
 			t.Errorf("%s:\n%s", e.Table, plan)
@@ -125,7 +126,7 @@ func TestPostgresFindsWhatHasExpiredByAnIndex(t *testing.T) {
 func TestStatesAreOverOrNot(t *testing.T) {
 	for _, state := range job.States() {
 		quoted := "'" + string(state) + "'"
-		if in, out := strings.Contains(over, quoted), strings.Contains(notOver, quoted); in != state.Terminal() || out == in {
+		if in, out := strings.Contains(maintenance.Over, quoted), strings.Contains(maintenance.NotOver, quoted); in != state.Terminal() || out == in {
 			t.Errorf("%s: among those that have ended: %t, among the others: %t; it has ended: %t", state, in, out, state.Terminal())
 		}
 	}

@@ -43,11 +43,11 @@ func fill(b *testing.B, s *Store, n int) {
 	}
 	for more := true; more; {
 		var err error
-		if more, err = s.indexTexts(context.Background()); err != nil {
+		if more, err = s.IndexTexts(context.Background()); err != nil {
 			b.Fatal(err)
 		}
 	}
-	if err := s.mergeCounts(context.Background()); err != nil {
+	if err := s.MergeCounts(context.Background()); err != nil {
 		b.Fatal(err)
 	}
 	analyze(b, s)

@@ -8,6 +8,7 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/access"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/maintenance"
 	"stint.dev/stint/internal/store/outbox"
 	"stint.dev/stint/internal/store/runs"
 	"stint.dev/stint/job"
@@ -136,7 +137,7 @@ func TestWhatHasExpiredIsFoundByAnIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close() //nolint:errcheck // only read
-	for _, e := range append(access.ExpiringAccess, expiringAttempts) {
+	for _, e := range append(access.ExpiringAccess, maintenance.ExpiringAttempts) {
 		plan := explain(t, s, e.Statement(), 1, 1)
 		if !strings.Contains(plan, "SEARCH "+e.Table+" USING") || !strings.Contains(plan, " INDEX ") ||
 			!strings.Contains(plan, "("+e.At+"<?)") || strings.Contains(plan, "SCAN "+e.Table+"\n") {

@@ -8,6 +8,7 @@ import (
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/intake"
 	"stint.dev/stint/internal/store/segment"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
@@ -31,7 +32,7 @@ func rebuildAll(ctx context.Context, s *Store, objects Objects, report func(Find
 	for c := (cursor{}); c.done < len(order); {
 		var b *rebuilding
 		err := s.Write(ctx, db.All, func(t *db.Tx) error {
-			b = &rebuilding{r: r, group: newGroup(t, s.WriteBlocks(t)), cursor: c, left: rebuildBlocks, old: ids, ids: map[string]int64{}}
+			b = &rebuilding{r: r, group: intake.NewGroup(t, s.WriteBlocks(t)), cursor: c, left: rebuildBlocks, old: ids, ids: map[string]int64{}}
 			return b.some(ctx, order)
 		})
 		if err != nil {
@@ -93,7 +94,7 @@ type cursor struct {
 // rebuilding is one transaction of it.
 type rebuilding struct {
 	r        *rebuilder
-	group    *group
+	group    *intake.Group
 	cursor   cursor
 	left     int
 	old, ids map[string]int64 // rows of objects, of earlier transactions and of this one
@@ -117,21 +118,21 @@ func (b *rebuilding) some(ctx context.Context, order []tables.AttemptKey) error 
 		}
 		b.left--
 	}
-	t := b.group.tx
-	if err := b.group.save(ctx); err != nil {
+	t := b.group.Tx
+	if err := b.group.Save(ctx); err != nil {
 		return err
 	}
-	return b.r.store.CountBytes(ctx, t, b.group.blocks.Added)
+	return b.r.store.CountBytes(ctx, t, b.group.Blocks.Added)
 }
 
 // attempt takes the next blocks of an attempt, and reports whether that is all of it.
 func (b *rebuilding) attempt(ctx context.Context, key tables.AttemptKey) (done bool, err error) {
-	if b.group.runs[key.Run] == nil {
-		if err := b.group.loadRuns(ctx, []string{key.Run}); err != nil {
+	if b.group.Runs[key.Run] == nil {
+		if err := b.group.LoadRuns(ctx, []string{key.Run}); err != nil {
 			return false, err
 		}
 	}
-	row, err := b.group.attempt(ctx, key)
+	row, err := b.group.Attempt(ctx, key)
 	if err != nil {
 		return false, err
 	}
@@ -245,15 +246,15 @@ func (b *rebuilding) take(ctx context.Context, key tables.AttemptKey, row *table
 	if row.Size == journal.HeaderSize {
 		now = f.Head.FirstAt // of what the server saw in between only the agent's time is left
 	}
-	if g.runs[key.Run] == nil {
+	if g.Runs[key.Run] == nil {
 		if !n.CreatedAt.IsZero() {
 			now = n.CreatedAt
 		}
-		if err := tables.SetNextNumber(ctx, g.tx, f.State.View.Job, n.Number); err != nil {
+		if err := tables.SetNextNumber(ctx, g.Tx, f.State.View.Job, n.Number); err != nil {
 			return "", err
 		}
 		b.sum.Runs++
-	} else if run := g.runs[key.Run]; run.Run.Attempt < key.Attempt && run.Run.State.Active() {
+	} else if run := g.Runs[key.Run]; run.Run.Attempt < key.Attempt && run.Run.State.Active() {
 		// Its end is in no journal: the server found that it was lost.
 		lost, _, err := index.Move(run.Run, job.Event{Kind: job.LeaseExpired}, now, index.ServerClock, "Another attempt followed.")
 		if err == nil {
@@ -264,7 +265,7 @@ func (b *rebuilding) take(ctx context.Context, key tables.AttemptKey, row *table
 	if started := f.State.View.StartedAt; started != nil && !n.StartAt.IsZero() {
 		a.ClockOffset = n.StartAt.Sub(*started)
 	}
-	_, _, err = g.take(ctx, a, row, f)
+	_, _, err = g.Take(ctx, a, row, f)
 	var refused *index.RefusedError
 	var early *index.NotYetError
 	if errors.As(err, &refused) || errors.As(err, &early) {
@@ -274,11 +275,11 @@ func (b *rebuilding) take(ctx context.Context, key tables.AttemptKey, row *table
 		return "", err
 	}
 	row.At = b.r.store.Now()
-	if err := g.store(ctx, key, row, f, nil); err != nil {
+	if err := g.Store(ctx, key, row, f, nil); err != nil {
 		return "", err
 	}
 	if !row.Stored {
-		if err := g.saveAttempt(ctx, key, row); err != nil {
+		if err := g.SaveAttempt(ctx, key, row); err != nil {
 			return "", err
 		}
 		b.sum.Attempts++
@@ -288,7 +289,7 @@ func (b *rebuilding) take(ctx context.Context, key tables.AttemptKey, row *table
 
 // put stores the row of a block.
 func (b *rebuilding) put(ctx context.Context, key tables.AttemptKey, found *foundBlock) error {
-	w, f := b.group.blocks, &found.folded
+	w, f := b.group.Blocks, &found.folded
 	if o := found.object; o != nil {
 		id := b.old[o.name] + b.ids[o.name]
 		if id == 0 {
@@ -336,7 +337,7 @@ func (b *rebuilding) end(ctx context.Context, key tables.AttemptKey, row *tables
 			What: "the journal goes on after this, but the bytes that stood here are gone or damaged; what came after them has no place",
 		})
 	}
-	run := b.group.runs[key.Run]
+	run := b.group.Runs[key.Run]
 	if !row.Stored || run == nil {
 		return nil
 	}
@@ -346,12 +347,12 @@ func (b *rebuilding) end(ctx context.Context, key tables.AttemptKey, row *tables
 			run.HeardAt = b.r.store.Now().UTC()
 			run.ExpiresAt = run.HeardAt.Add(run.Lease)
 		}
-		b.group.dirtyRuns[key.Run] = true
+		b.group.DirtyRuns[key.Run] = true
 	}
 	if b.cursor.pack == journal.HeaderSize {
 		return nil
 	}
-	_, err := b.group.tx.ExecContext(ctx, `UPDATE attempts SET packed = $3 WHERE run_id = $1 AND attempt = $2`, key.Run, key.Attempt, b.cursor.pack)
+	_, err := b.group.Tx.ExecContext(ctx, `UPDATE attempts SET packed = $3 WHERE run_id = $1 AND attempt = $2`, key.Run, key.Attempt, b.cursor.pack)
 	if err != nil {
 		return fmt.Errorf("note how far it is packed: %w", err)
 	}

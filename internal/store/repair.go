@@ -8,6 +8,7 @@ import (
 
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store/db"
+	"stint.dev/stint/internal/store/intake"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
 )
@@ -94,8 +95,8 @@ func rewriteRun(ctx context.Context, t *db.Tx, key tables.AttemptKey, r *replay)
 	view := &r.state.View
 	if missing {
 		at := *view.StartedAt // an attempt that is known has one
-		row = newRun(&r.state, 0, at)
-		row.HeardAt, row.ExpiresAt, row.Lease = at, at, firstLease(r.state.HeartbeatPeriod)
+		row = intake.NewRun(&r.state, 0, at)
+		row.HeardAt, row.ExpiresAt, row.Lease = at, at, intake.FirstLease(r.state.HeartbeatPeriod)
 		if err := tables.InsertRun(ctx, t, &row); err != nil {
 			return err
 		}

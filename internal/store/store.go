@@ -14,6 +14,8 @@ import (
 	"stint.dev/stint/internal/store/datadir"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/health"
+	"stint.dev/stint/internal/store/intake"
+	"stint.dev/stint/internal/store/maintenance"
 	"stint.dev/stint/internal/store/outbox"
 	"stint.dev/stint/internal/store/runs"
 	"stint.dev/stint/internal/store/troubled"
@@ -35,7 +37,7 @@ type Options struct {
 	// Archive is where packed journals go; nil keeps them in the database.
 	Archive blocks.Archive
 	// Keep says how much is kept.
-	Keep Keep
+	Keep maintenance.Keep
 	// Deleted is called with how many runs one pass of a rule of Keep deleted: age, runs or bytes.
 	// nil for nobody.
 	Deleted func(rule string, runs int)
@@ -58,8 +60,8 @@ type Store struct {
 	*access.Access
 	*outbox.Outbox
 	*health.Health
-	*Intake
-	*Maintenance
+	*intake.Intake
+	*maintenance.Maintenance
 	dir     string       // the data directory; empty for PostgreSQL
 	release func() error // gives the data directory free
 }
@@ -132,11 +134,11 @@ func newStore(d *db.DB, dir string, o Options) *Store {
 	asked := runs.New(d, items)
 	actions := outbox.New(d, items, asked)
 	judged := health.New(d, items)
-	taken := newIntake(d, items, journals)
+	taken := intake.New(d, items, journals)
 	return &Store{
 		DB: d, Items: items, Journals: journals, Queries: asked,
 		Access: access.New(d), Outbox: actions, Health: judged, Intake: taken,
-		Maintenance: newMaintenance(d, items, journals, parts{Queries: asked, Health: judged, Outbox: actions, Intake: taken}, dir, o.Keep, o.Deleted),
+		Maintenance: maintenance.New(d, items, journals, parts{Queries: asked, Health: judged, Outbox: actions, Intake: taken}, dir, o.Keep, o.Deleted),
 		dir:         dir, release: func() error { return nil },
 	}
 }
@@ -184,7 +186,7 @@ func openDir(ctx context.Context, o Options) (*Store, error) {
 	if beside {
 		return s, nil // the log of heartbeats is the server's
 	}
-	if err := s.openLeases(ctx, dir, o.Relaxed); err != nil {
+	if err := s.OpenLeases(ctx, dir, o.Relaxed); err != nil {
 		return nil, errors.Join(datadir.Unusable(dir, err), s.Close())
 	}
 	return s, nil
@@ -218,10 +220,10 @@ type parts struct {
 	*runs.Queries
 	*health.Health
 	*outbox.Outbox
-	*Intake
+	*intake.Intake
 }
 
 // Close ends all use of the database.
 func (s *Store) Close() error {
-	return errors.Join(s.closeLeases(), s.DB.Close(), s.CloseSegments(), s.release())
+	return errors.Join(s.CloseLeases(), s.DB.Close(), s.CloseSegments(), s.release())
 }

@@ -1,4 +1,4 @@
-package store
+package maintenance
 
 import (
 	"context"
@@ -41,7 +41,7 @@ type Maintenance struct {
 	*blocks.Journals
 	others    Others
 	dir       string // the data directory; empty for PostgreSQL
-	keep      Keep
+	Keep      Keep
 	onDeleted func(rule string, runs int) // may be nil
 	deleted   atomic.Int64                // runs, by all rules of keep
 }
@@ -57,10 +57,10 @@ type Others interface {
 	Policy(ctx context.Context, name string) (policy.Stored, error)
 }
 
-// newMaintenance makes what maintains a store. deleted is called with how many
+// New makes what maintains a store. deleted is called with how many
 // runs one pass of a rule of retention deleted; nil for nobody.
-func newMaintenance(d *db.DB, items *troubled.Items, j *blocks.Journals, others Others, dir string, keep Keep, deleted func(rule string, runs int)) *Maintenance {
-	return &Maintenance{DB: d, Items: items, Journals: j, others: others, dir: dir, keep: keep, onDeleted: deleted}
+func New(d *db.DB, items *troubled.Items, j *blocks.Journals, others Others, dir string, keep Keep, deleted func(rule string, runs int)) *Maintenance {
+	return &Maintenance{DB: d, Items: items, Journals: j, others: others, dir: dir, Keep: keep, onDeleted: deleted}
 }
 
 // Maintain keeps the store tidy until ctx ends: it deletes runs that are not to be kept, makes
@@ -128,8 +128,8 @@ func (s *Maintenance) Tidy(ctx context.Context, now time.Time) error {
 // tidyRows does what is in the database alone.
 func (s *Maintenance) tidyRows(ctx context.Context, now time.Time) error {
 	return errors.Join(
-		s.Refresh(ctx), s.others.CheckKey(ctx), s.mergeCounts(ctx), s.mergeStoredBytes(ctx), s.Expire(ctx, expiringAttempts, now),
-		db.Repeat(ctx, func() (bool, error) { return s.indexTexts(ctx) }),
+		s.Refresh(ctx), s.others.CheckKey(ctx), s.MergeCounts(ctx), s.mergeStoredBytes(ctx), s.Expire(ctx, ExpiringAttempts, now),
+		db.Repeat(ctx, func() (bool, error) { return s.IndexTexts(ctx) }),
 		db.Repeat(ctx, func() (bool, error) { return s.trimOne(ctx, now) }),
 	)
 }

@@ -1,4 +1,4 @@
-package store
+package intake
 
 import (
 	"context"
@@ -11,15 +11,15 @@ import (
 
 // raise does so for a group, whose runs may not be stored yet: what an end means depends on the
 // other runs of the job.
-func (g *group) raise(ctx context.Context, run *job.Run, events []job.RunEvent, ended, now time.Time) error {
+func (g *Group) raise(ctx context.Context, run *job.Run, events []job.RunEvent, ended, now time.Time) error {
 	if n := len(events); n > 0 && run.State.Terminal() {
-		for id := range g.dirtyRuns {
-			if row := g.runs[id]; id != run.ID && row.Run.Job == run.Job {
-				if err := tables.UpdateRun(ctx, g.tx, row); err != nil {
+		for id := range g.DirtyRuns {
+			if row := g.Runs[id]; id != run.ID && row.Run.Job == run.Job {
+				if err := tables.UpdateRun(ctx, g.Tx, row); err != nil {
 					return err
 				}
 			}
 		}
 	}
-	return outbox.EnqueueChange(ctx, g.tx, run, events, ended, now)
+	return outbox.EnqueueChange(ctx, g.Tx, run, events, ended, now)
 }

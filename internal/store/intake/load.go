@@ -1,4 +1,4 @@
-package store
+package intake
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 )
 
 // load locks and reads the rows that appends touch.
-func (g *group) load(ctx context.Context, appends []index.Append) error {
+func (g *Group) load(ctx context.Context, appends []index.Append) error {
 	runs, keys := map[string]bool{}, map[tables.AttemptKey]bool{}
 	for _, a := range appends {
 		if index.CheckAddress(a.Run, a.Attempt) == nil {
@@ -25,15 +25,15 @@ func (g *group) load(ctx context.Context, appends []index.Append) error {
 	if len(runs) == 0 {
 		return nil
 	}
-	if err := g.loadRuns(ctx, slices.Sorted(maps.Keys(runs))); err != nil {
+	if err := g.LoadRuns(ctx, slices.Sorted(maps.Keys(runs))); err != nil {
 		return err
 	}
 	return g.loadAttempts(ctx, slices.SortedFunc(maps.Keys(keys), tables.CompareKeys))
 }
 
-func (g *group) loadRuns(ctx context.Context, ids []string) error {
-	table, args := g.tx.Dialect.Table(1, db.Column{Texts: ids})
-	rows, err := g.tx.QueryContext(ctx, `SELECT `+tables.RunColumns+` FROM runs WHERE id IN (SELECT c0 FROM `+table+`) ORDER BY id`+g.tx.Dialect.Lock, args...)
+func (g *Group) LoadRuns(ctx context.Context, ids []string) error {
+	table, args := g.Tx.Dialect.Table(1, db.Column{Texts: ids})
+	rows, err := g.Tx.QueryContext(ctx, `SELECT `+tables.RunColumns+` FROM runs WHERE id IN (SELECT c0 FROM `+table+`) ORDER BY id`+g.Tx.Dialect.Lock, args...)
 	if err != nil {
 		return fmt.Errorf("read %d runs: %w", len(ids), err)
 	}
@@ -47,20 +47,20 @@ func (g *group) loadRuns(ctx context.Context, ids []string) error {
 		case err != nil:
 			return err
 		default:
-			g.runs[row.Run.ID] = &row
+			g.Runs[row.Run.ID] = &row
 		}
 	}
 	return rows.Err()
 }
 
-func (g *group) loadAttempts(ctx context.Context, keys []tables.AttemptKey) error {
+func (g *Group) loadAttempts(ctx context.Context, keys []tables.AttemptKey) error {
 	runs, attempts := make([]string, len(keys)), make([]int64, len(keys))
 	for i, k := range keys {
 		runs[i], attempts[i] = k.Run, int64(k.Attempt)
 	}
-	table, args := g.tx.Dialect.Table(1, db.Column{Texts: runs}, db.Column{Numbers: attempts})
-	rows, err := g.tx.QueryContext(ctx, `SELECT `+tables.AttemptColumns+` FROM attempts
-		WHERE (run_id, attempt) IN (SELECT c0, c1 FROM `+table+`) ORDER BY run_id, attempt`+g.tx.Dialect.Lock, args...)
+	table, args := g.Tx.Dialect.Table(1, db.Column{Texts: runs}, db.Column{Numbers: attempts})
+	rows, err := g.Tx.QueryContext(ctx, `SELECT `+tables.AttemptColumns+` FROM attempts
+		WHERE (run_id, attempt) IN (SELECT c0, c1 FROM `+table+`) ORDER BY run_id, attempt`+g.Tx.Dialect.Lock, args...)
 	if err != nil {
 		return fmt.Errorf("read %d attempts: %w", len(keys), err)
 	}
@@ -80,8 +80,8 @@ func (g *group) loadAttempts(ctx context.Context, keys []tables.AttemptKey) erro
 	return rows.Err()
 }
 
-// attempt returns the row of an attempt, new if there is none.
-func (g *group) attempt(ctx context.Context, key tables.AttemptKey) (*tables.AttemptRow, error) {
+// Attempt returns the row of an attempt, new if there is none.
+func (g *Group) Attempt(ctx context.Context, key tables.AttemptKey) (*tables.AttemptRow, error) {
 	if row := g.attempts[key]; row != nil {
 		return row, nil
 	}

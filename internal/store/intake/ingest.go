@@ -1,4 +1,4 @@
-package store
+package intake
 
 import (
 	"context"
@@ -36,7 +36,7 @@ func (s *Intake) Ingest(ctx context.Context, appends []index.Append, beats []lea
 			w.Begin()
 			defer w.End()
 		}
-		g := newGroup(t, w)
+		g := NewGroup(t, w)
 		unreadable = g.unreadable
 		if appended, err = g.appends(ctx, appends); err != nil {
 			return err
@@ -44,7 +44,7 @@ func (s *Intake) Ingest(ctx context.Context, appends []index.Append, beats []lea
 		if results, err = g.beats(ctx, beats); err != nil {
 			return err
 		}
-		if err := g.save(ctx); err != nil {
+		if err := g.Save(ctx); err != nil {
 			return err
 		}
 		g.noteOwners()
@@ -90,7 +90,7 @@ type Intake struct {
 	busy     atomic.Int64 // when much arrived last, in nanoseconds since 1970
 }
 
-func newIntake(d *db.DB, items *troubled.Items, j *blocks.Journals) *Intake {
+func New(d *db.DB, items *troubled.Items, j *blocks.Journals) *Intake {
 	return &Intake{DB: d, Items: items, journals: j}
 }
 
@@ -100,32 +100,32 @@ func (s *Intake) BusyAt() time.Time { return time.Unix(0, s.busy.Load()) }
 // busyBytes is a group of appends that says that much arrives.
 const busyBytes = 512 << 10
 
-// group is one transaction of Ingest: the rows it has locked, and which have changed.
-type group struct {
-	tx            *db.Tx
-	runs          map[string]*tables.RunRow
+// Group is one transaction of Ingest: the rows it has locked, and which have changed.
+type Group struct {
+	Tx            *db.Tx
+	Runs          map[string]*tables.RunRow
 	attempts      map[tables.AttemptKey]*tables.AttemptRow
-	dirtyRuns     map[string]bool
+	DirtyRuns     map[string]bool
 	beatRuns      map[string]bool // only the lease changed
 	dirtyAttempts map[tables.AttemptKey]bool
 	unreadable    map[string]*unreadableRow // by run: what is about it is refused
-	blocks        *blocks.Writer
+	Blocks        *blocks.Writer
 	// owners are owners of active runs that the group has seen or made, with the request to
 	// stop that each is to get.
 	owners map[tables.AttemptKey]*job.Cancel
 }
 
-// newGroup begins a group of a transaction; one that only renews leases writes no blocks.
-func newGroup(t *db.Tx, w *blocks.Writer) *group {
-	return &group{
-		tx: t, blocks: w, runs: map[string]*tables.RunRow{}, attempts: map[tables.AttemptKey]*tables.AttemptRow{},
-		dirtyRuns: map[string]bool{}, dirtyAttempts: map[tables.AttemptKey]bool{}, beatRuns: map[string]bool{},
+// NewGroup begins a group of a transaction; one that only renews leases writes no blocks.
+func NewGroup(t *db.Tx, w *blocks.Writer) *Group {
+	return &Group{
+		Tx: t, Blocks: w, Runs: map[string]*tables.RunRow{}, attempts: map[tables.AttemptKey]*tables.AttemptRow{},
+		DirtyRuns: map[string]bool{}, dirtyAttempts: map[tables.AttemptKey]bool{}, beatRuns: map[string]bool{},
 		unreadable: map[string]*unreadableRow{},
 	}
 }
 
 // appends takes the appends of the group.
-func (g *group) appends(ctx context.Context, appends []index.Append) ([]index.Appended, error) {
+func (g *Group) appends(ctx context.Context, appends []index.Append) ([]index.Appended, error) {
 	if err := g.load(ctx, appends); err != nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func (g *group) appends(ctx context.Context, appends []index.Append) ([]index.Ap
 }
 
 // append takes one append. Its error is one of the database, which ends the group.
-func (g *group) append(ctx context.Context, a index.Append) (index.Appended, error) {
+func (g *Group) append(ctx context.Context, a index.Append) (index.Appended, error) {
 	if err := index.CheckAddress(a.Run, a.Attempt); err != nil {
 		return index.Appended{Err: err}, nil
 	}
@@ -177,8 +177,8 @@ func (g *group) append(ctx context.Context, a index.Append) (index.Appended, err
 	}
 	out := index.Appended{Block: folded.Head}
 	if folded.State.Known() {
-		known := g.runs[a.Run] != nil
-		out.Run, out.Events, err = g.take(ctx, a, attempt, &folded)
+		known := g.Runs[a.Run] != nil
+		out.Run, out.Events, err = g.Take(ctx, a, attempt, &folded)
 		var refused *index.RefusedError
 		var early *index.NotYetError
 		var many *index.TooManyJobsError
@@ -192,7 +192,7 @@ func (g *group) append(ctx context.Context, a index.Append) (index.Appended, err
 	}
 	taken := data[:len(data)-folded.Left]
 	attempt.Tail, attempt.At = slices.Clone(taken[len(taken)-folded.Tail:]), a.At
-	if err := g.store(ctx, key, attempt, &folded, blocks); err != nil {
+	if err := g.Store(ctx, key, attempt, &folded, blocks); err != nil {
 		return index.Appended{}, err
 	}
 	out.Size = attempt.Durable()
@@ -201,7 +201,7 @@ func (g *group) append(ctx context.Context, a index.Append) (index.Appended, err
 
 // admit lets the journal's writer append, and a later process become the writer. What one that
 // died has still on its way comes from an earlier one, and could contradict what follows.
-func (g *group) admit(a index.Append, key tables.AttemptKey, attempt *tables.AttemptRow) error {
+func (g *Group) admit(a index.Append, key tables.AttemptKey, attempt *tables.AttemptRow) error {
 	takes := len(a.Data) == 0 && a.Writer > 0
 	if takes && a.Writer <= attempt.Writer || len(a.Data) > 0 && a.Writer != attempt.Writer {
 		return &index.TakenError{Sent: a.Writer, Writer: attempt.Writer}
@@ -213,15 +213,15 @@ func (g *group) admit(a index.Append, key tables.AttemptKey, attempt *tables.Att
 	return nil
 }
 
-// take applies an append to its run, which it creates if need be.
-func (g *group) take(ctx context.Context, a index.Append, attempt *tables.AttemptRow, f *index.Folded) (job.Run, []job.RunEvent, error) {
+// Take applies an append to its run, which it creates if need be.
+func (g *Group) Take(ctx context.Context, a index.Append, attempt *tables.AttemptRow, f *index.Folded) (job.Run, []job.RunEvent, error) {
 	now := db.FromMicros(db.Micros(a.At))
-	row, known := g.runs[a.Run]
+	row, known := g.Runs[a.Run]
 	if !known {
 		if err := g.mayBegin(ctx, a, f.State.View.Job); err != nil {
 			return job.Run{}, nil, err
 		}
-		fresh := newRun(&f.State, a.ClockOffset, now)
+		fresh := NewRun(&f.State, a.ClockOffset, now)
 		row = &fresh
 	}
 	taken, err := takeAppend(*row, &attempt.State, f, now)
@@ -232,53 +232,53 @@ func (g *group) take(ctx context.Context, a index.Append, attempt *tables.Attemp
 		return row.Run, nil, nil
 	}
 	if !known {
-		if err := tables.InsertRun(ctx, g.tx, &taken.row); err != nil {
+		if err := tables.InsertRun(ctx, g.Tx, &taken.row); err != nil {
 			return job.Run{}, nil, err
 		}
 	}
 	if taken.begins {
-		if err := tables.SetLabels(ctx, g.tx, &taken.row.Run); err != nil {
+		if err := tables.SetLabels(ctx, g.Tx, &taken.row.Run); err != nil {
 			return job.Run{}, nil, err
 		}
 	}
-	if err := tables.InsertEvents(ctx, g.tx, taken.events); err != nil {
+	if err := tables.InsertEvents(ctx, g.Tx, taken.events); err != nil {
 		return job.Run{}, nil, err
 	}
-	if err := afterAppend(ctx, g.tx, row.Run.Status, &taken, f, now); err != nil {
+	if err := afterAppend(ctx, g.Tx, row.Run.Status, &taken, f, now); err != nil {
 		return job.Run{}, nil, err
 	}
 	if err := g.raise(ctx, &taken.row.Run, taken.events, outbox.EndOf(&taken.row.Run, a.ClockOffset, now), now); err != nil {
 		return job.Run{}, nil, err
 	}
 	taken.row.Run = tables.WithCut(taken.row.Run, attempt.Cut)
-	g.runs[a.Run] = &taken.row
-	g.dirtyRuns[a.Run] = true
+	g.Runs[a.Run] = &taken.row
+	g.DirtyRuns[a.Run] = true
 	return taken.row.Run, taken.events, nil
 }
 
 // mayBegin refuses a job of a new name to who has begun too many.
-func (g *group) mayBegin(ctx context.Context, a index.Append, name string) error {
+func (g *Group) mayBegin(ctx context.Context, a index.Append, name string) error {
 	if !a.KnownJobsOnly {
 		return nil
 	}
-	known, err := tables.KnowsJob(ctx, g.tx, name)
+	known, err := tables.KnowsJob(ctx, g.Tx, name)
 	if err == nil && !known {
 		return &index.TooManyJobsError{Job: name}
 	}
 	return err
 }
 
-// store writes what an append brought: its blocks, and the attempt's new state.
-func (g *group) store(ctx context.Context, key tables.AttemptKey, attempt *tables.AttemptRow, f *index.Folded, blocks []blocks.Block) error {
+// Store writes what an append brought: its blocks, and the attempt's new state.
+func (g *Group) Store(ctx context.Context, key tables.AttemptKey, attempt *tables.AttemptRow, f *index.Folded, blocks []blocks.Block) error {
 	attempt.State = f.State
 	g.dirtyAttempts[key] = true
 	if len(blocks) > 0 && !attempt.Stored { // blocks refer to it
-		if err := g.saveAttempt(ctx, key, attempt); err != nil {
+		if err := g.SaveAttempt(ctx, key, attempt); err != nil {
 			return err
 		}
 	}
 	for _, b := range blocks {
-		if err := g.blocks.InsertBlock(ctx, key, attempt, b); err != nil {
+		if err := g.Blocks.InsertBlock(ctx, key, attempt, b); err != nil {
 			return err
 		}
 	}
@@ -344,35 +344,35 @@ func joinFolded(whole, f *index.Folded) {
 
 // noteOwners notes the owners of the active runs whose rows the group has, as it leaves them: the
 // next heartbeat of each needs no transaction.
-func (g *group) noteOwners() {
-	for id, row := range g.runs {
+func (g *Group) noteOwners() {
+	for id, row := range g.Runs {
 		if run := &row.Run; run.EndedAt == nil && run.State != job.Lost && run.SuspendedAt == nil {
 			g.owners[tables.AttemptKey{Run: id, Attempt: run.Attempt}] = run.Cancel
 		}
 	}
 }
 
-func (g *group) saveAttempt(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow) error {
-	return tables.SaveAttempt(ctx, g.tx, key, row, g.blocks.Journals.RunLog)
+func (g *Group) SaveAttempt(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow) error {
+	return tables.SaveAttempt(ctx, g.Tx, key, row, g.Blocks.Journals.RunLog)
 }
 
-// save writes the rows that changed.
-func (g *group) save(ctx context.Context) error {
+// Save writes the rows that changed.
+func (g *Group) Save(ctx context.Context) error {
 	for key := range g.dirtyAttempts {
-		if err := g.saveAttempt(ctx, key, g.attempts[key]); err != nil {
+		if err := g.SaveAttempt(ctx, key, g.attempts[key]); err != nil {
 			return err
 		}
 	}
-	for id := range g.dirtyRuns {
-		if err := tables.UpdateRun(ctx, g.tx, g.runs[id]); err != nil {
+	for id := range g.DirtyRuns {
+		if err := tables.UpdateRun(ctx, g.Tx, g.Runs[id]); err != nil {
 			return err
 		}
 	}
 	for id := range g.beatRuns {
-		if g.dirtyRuns[id] {
+		if g.DirtyRuns[id] {
 			continue
 		}
-		if err := updateLease(ctx, g.tx, g.runs[id]); err != nil {
+		if err := updateLease(ctx, g.Tx, g.Runs[id]); err != nil {
 			return err
 		}
 	}

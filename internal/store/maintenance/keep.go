@@ -1,4 +1,4 @@
-package store
+package maintenance
 
 import (
 	"context"
@@ -28,58 +28,58 @@ const (
 	deleteBlocksMost = 2000
 )
 
-// over is the states in which a run has ended for good.
-const over = `('succeeded', 'failed', 'canceled', 'timed_out', 'lost')`
+// Over is the states in which a run has ended for good.
+const Over = `('succeeded', 'failed', 'canceled', 'timed_out', 'lost')`
 
-// notOver is all other states. An index finds runs by the states that they are in, and not by
+// NotOver is all other states. An index finds runs by the states that they are in, and not by
 // those that they are not in.
-const notOver = `('queued', 'starting', 'installing', 'running', 'stopping', 'retrying')`
+const NotOver = `('queued', 'starting', 'installing', 'running', 'stopping', 'retrying')`
 
 // deletable is the condition on runs that may be deleted, and did not fail to be a moment ago;
 // argument now holds the time.
 func deletable(now int) string {
 	// Nearly all runs have ended: an index of states would have SQLite sort them all, so the
 	// condition is one that it does not use that index for.
-	return `(state IN ` + over + `) IS TRUE AND` + troubled.Rests(troubled.Remove, "runs.id", now)
+	return `(state IN ` + Over + `) IS TRUE AND` + troubled.Rests(troubled.Remove, "runs.id", now)
 }
 
 // The queries of retention run once a minute, however many runs there are: each reads an index.
 var (
-	// oldRuns finds runs that ended, or sent their last sign, before a time.
-	oldRuns = `SELECT id FROM runs WHERE start_at < $1 AND created_at < $1 AND ` + deletable(3) + `
+	// OldRuns finds runs that ended, or sent their last sign, before a time.
+	OldRuns = `SELECT id FROM runs WHERE start_at < $1 AND created_at < $1 AND ` + deletable(3) + `
 		AND (ended_at < $1 OR heard_at < $1) ORDER BY start_at, id LIMIT $2`
-	// oldestRun finds the oldest ended run, and oldestWithLater the oldest one that is not
+	// OldestRun finds the oldest ended run, and OldestWithLater the oldest one that is not
 	// the last of its job.
-	oldestRun       = `SELECT id FROM runs WHERE ` + deletable(1) + ` ORDER BY start_at, id LIMIT 1`
-	oldestWithLater = `SELECT id FROM runs WHERE ` + deletable(1) + `
+	OldestRun       = `SELECT id FROM runs WHERE ` + deletable(1) + ` ORDER BY start_at, id LIMIT 1`
+	OldestWithLater = `SELECT id FROM runs WHERE ` + deletable(1) + `
 		AND EXISTS (SELECT 1 FROM runs r WHERE r.job = runs.job AND (r.start_at, r.id) > (runs.start_at, runs.id)) ORDER BY start_at, id LIMIT 1`
-	// beyondLastRuns finds the ended runs of a job without its last ones.
-	beyondLastRuns = `SELECT id FROM runs WHERE job = $1 AND ` + deletable(4) + `
+	// BeyondLastRuns finds the ended runs of a job without its last ones.
+	BeyondLastRuns = `SELECT id FROM runs WHERE job = $1 AND ` + deletable(4) + `
 		ORDER BY start_at DESC, id DESC LIMIT $2 OFFSET $3`
-	// bytesOfActive counts the stored bytes of runs that have not ended.
-	bytesOfActive = `SELECT COALESCE(SUM(COALESCE(stored, size)), 0) FROM blocks
-		WHERE codec <> 2 AND run_id IN (SELECT id FROM runs WHERE state IN ` + notOver + `)`
+	// BytesOfActive counts the stored bytes of runs that have not ended.
+	BytesOfActive = `SELECT COALESCE(SUM(COALESCE(stored, size)), 0) FROM blocks
+		WHERE codec <> 2 AND run_id IN (SELECT id FROM runs WHERE state IN ` + NotOver + `)`
 )
 
 // keepLess deletes the runs that are beyond what is to be kept, in small steps.
 func (s *Maintenance) keepLess(ctx context.Context, now time.Time) error {
 	var errs [3]error
-	if s.keep.Age > 0 {
-		err := s.countDeleted("age", func() error { return s.keepYoung(ctx, now.Add(-s.keep.Age)) })
+	if s.Keep.Age > 0 {
+		err := s.countDeleted("age", func() error { return s.keepYoung(ctx, now.Add(-s.Keep.Age)) })
 		if err != nil {
-			errs[0] = fmt.Errorf("delete runs older than %s: %w", s.keep.Age, err)
+			errs[0] = fmt.Errorf("delete runs older than %s: %w", s.Keep.Age, err)
 		}
 	}
-	if s.keep.Runs > 0 {
-		err := s.countDeleted("runs", func() error { return s.keepLastRuns(ctx, s.keep.Runs) })
+	if s.Keep.Runs > 0 {
+		err := s.countDeleted("runs", func() error { return s.keepLastRuns(ctx, s.Keep.Runs) })
 		if err != nil {
-			errs[1] = fmt.Errorf("delete all but the last %d runs of each job: %w", s.keep.Runs, err)
+			errs[1] = fmt.Errorf("delete all but the last %d runs of each job: %w", s.Keep.Runs, err)
 		}
 	}
-	if s.keep.Bytes > 0 {
-		err := s.countDeleted("bytes", func() error { return s.keepFewBytes(ctx, s.keep.Bytes) })
+	if s.Keep.Bytes > 0 {
+		err := s.countDeleted("bytes", func() error { return s.keepFewBytes(ctx, s.Keep.Bytes) })
 		if err != nil {
-			errs[2] = fmt.Errorf("delete the oldest runs until journals take %d bytes: %w", s.keep.Bytes, err)
+			errs[2] = fmt.Errorf("delete the oldest runs until journals take %d bytes: %w", s.Keep.Bytes, err)
 		}
 	}
 	return errors.Join(errs[:]...)
@@ -99,7 +99,7 @@ func (s *Maintenance) countDeleted(rule string, keep func() error) error {
 // a run without a sign since has ended by then too.
 func (s *Maintenance) keepYoung(ctx context.Context, before time.Time) error {
 	return s.deleteWhile(ctx, func() ([]string, error) {
-		return s.Texts(ctx, oldRuns, db.Micros(before), deleteRunsMost, db.Micros(s.Now()))
+		return s.Texts(ctx, OldRuns, db.Micros(before), deleteRunsMost, db.Micros(s.Now()))
 	})
 }
 
@@ -116,7 +116,7 @@ func (s *Maintenance) keepFewBytes(ctx context.Context, most int64) error {
 		return err
 	}
 	goal := active + max(most-active, most/2)
-	for _, oldest := range []string{oldestWithLater, oldestRun} {
+	for _, oldest := range []string{OldestWithLater, OldestRun} {
 		err := s.deleteWhile(ctx, func() ([]string, error) {
 			bytes, err := s.StoredBytes(ctx)
 			if err != nil || bytes <= goal {
@@ -137,20 +137,20 @@ func (s *Maintenance) keepFewBytes(ctx context.Context, most int64) error {
 // activeBytes is how many of the stored bytes are those of runs that have not ended.
 func (s *Maintenance) activeBytes(ctx context.Context) (int64, error) {
 	var bytes int64
-	if err := s.Reader.QueryRowContext(ctx, bytesOfActive).Scan(&bytes); err != nil {
+	if err := s.Reader.QueryRowContext(ctx, BytesOfActive).Scan(&bytes); err != nil {
 		return 0, fmt.Errorf("count the bytes of runs that go on: %w", err)
 	}
 	return bytes, nil
 }
 
 func (s *Maintenance) keepLastRuns(ctx context.Context, n int) error {
-	jobs, err := s.Texts(ctx, `SELECT job FROM run_counts WHERE state IN `+over+` GROUP BY job HAVING SUM(n) > $1`, n)
+	jobs, err := s.Texts(ctx, `SELECT job FROM run_counts WHERE state IN `+Over+` GROUP BY job HAVING SUM(n) > $1`, n)
 	if err != nil {
 		return err
 	}
 	for _, name := range jobs {
 		err := s.deleteWhile(ctx, func() ([]string, error) {
-			return s.Texts(ctx, beyondLastRuns, name, deleteRunsMost, n, db.Micros(s.Now()))
+			return s.Texts(ctx, BeyondLastRuns, name, deleteRunsMost, n, db.Micros(s.Now()))
 		})
 		if err != nil {
 			return err
@@ -168,7 +168,7 @@ func (s *Maintenance) deleteWhile(ctx context.Context, next func() ([]string, er
 		}
 		began := time.Now()
 		for _, id := range ids {
-			deleted, err := s.deleteRun(ctx, id)
+			deleted, err := s.DeleteEndedRun(ctx, id)
 			if err == nil {
 				if deleted {
 					s.deleted.Add(1)
@@ -184,10 +184,10 @@ func (s *Maintenance) deleteWhile(ctx context.Context, next func() ([]string, er
 	}
 }
 
-// deleteRun deletes an ended run and all that belongs to it: first the blocks, some at a
+// DeleteEndedRun deletes an ended run and all that belongs to it: first the blocks, some at a
 // time, for a long log has many; then the rest at once. One that goes on, because another
 // attempt began, is left alone: deleted is false then.
-func (s *Maintenance) deleteRun(ctx context.Context, id string) (deleted bool, err error) {
+func (s *Maintenance) DeleteEndedRun(ctx context.Context, id string) (deleted bool, err error) {
 	for more := true; more; {
 		err := s.Write(ctx, db.Runs(id), func(t *db.Tx) error {
 			more, deleted = false, false
@@ -226,7 +226,7 @@ func (s *Maintenance) deleteRun(ctx context.Context, id string) (deleted bool, e
 // lockEnded locks a run and reports whether it has ended for good.
 func lockEnded(ctx context.Context, t *db.Tx, id string) (bool, error) {
 	var n int
-	err := t.QueryRowContext(ctx, `SELECT 1 FROM runs WHERE id = $1 AND state IN `+over+t.Dialect.Lock, id).Scan(&n)
+	err := t.QueryRowContext(ctx, `SELECT 1 FROM runs WHERE id = $1 AND state IN `+Over+t.Dialect.Lock, id).Scan(&n)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}

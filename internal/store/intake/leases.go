@@ -1,4 +1,4 @@
-package store
+package intake
 
 import (
 	"context"
@@ -27,7 +27,7 @@ import (
 // until it has ended, and the owners of runs that it may change are forgotten when it begins.
 // PostgreSQL may be written to by several servers, so there every heartbeat goes to the database.
 type leases struct {
-	tx chan struct{} // holds a token while a transaction writes
+	turn chan struct{} // holds a token while a transaction writes
 
 	logMu sync.Mutex // held while heartbeats go to the log, before mu
 	log   *beatlog.Log
@@ -47,8 +47,8 @@ type knownLease struct {
 	cancel  *job.Cancel
 }
 
-// openLeases opens the log of a data directory and brings what it holds into the database.
-func (s *Intake) openLeases(ctx context.Context, dir string, relaxed bool) error {
+// OpenLeases opens the log of a data directory and brings what it holds into the database.
+func (s *Intake) OpenLeases(ctx context.Context, dir string, relaxed bool) error {
 	log, beats, err := beatlog.Open(filepath.Join(dir, "heartbeats"), relaxed)
 	if err != nil {
 		return err
@@ -60,13 +60,13 @@ func (s *Intake) openLeases(ctx context.Context, dir string, relaxed bool) error
 		}
 	}
 	err = s.Write(ctx, db.All, func(t *db.Tx) error {
-		_, err := newGroup(t, nil).renew(ctx, latest, true)
+		_, err := NewGroup(t, nil).renew(ctx, latest, true)
 		return err
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("bring %d heartbeats into the database: %w", len(latest), err), log.Close())
 	}
-	s.leases = &leases{tx: make(chan struct{}, 1), log: log, known: map[string]knownLease{}, dirty: map[string]*unflushed{}}
+	s.leases = &leases{turn: make(chan struct{}, 1), log: log, known: map[string]knownLease{}, dirty: map[string]*unflushed{}}
 	s.Gate = s.leases
 	return nil
 }
@@ -113,8 +113,8 @@ func (l *leases) renew(beats []lease.Beat) []*lease.BeatResult {
 // fn only brings all rows up to date, and whoever is known stays so.
 func (l *leases) Write(ctx context.Context, touch db.Touch, transact func(context.Context, func(*db.Tx) error) error, fn func(*db.Tx) error) error {
 	select {
-	case l.tx <- struct{}{}:
-		defer func() { <-l.tx }()
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
 	case <-ctx.Done():
 		return fmt.Errorf("wait for another transaction: %w", ctx.Err())
 	}
@@ -187,7 +187,7 @@ func (l *leases) flush(ctx context.Context, t *db.Tx, about db.Touch) (flushed f
 	for _, b := range rows {
 		latest[tables.AttemptKey{Run: b.Run, Attempt: b.Attempt}] = b.Beat
 	}
-	if _, err := newGroup(t, nil).renew(ctx, latest, false); err != nil {
+	if _, err := NewGroup(t, nil).renew(ctx, latest, false); err != nil {
 		return nil, err
 	}
 	return func() {
@@ -248,8 +248,8 @@ func touched(appends []index.Append, beats []lease.Beat) db.Touch {
 	return db.Runs(runs...)
 }
 
-// closeLeases writes what the database lacks and closes the log.
-func (s *Intake) closeLeases() error {
+// CloseLeases writes what the database lacks and closes the log.
+func (s *Intake) CloseLeases() error {
 	if s.leases == nil {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package store
+package maintenance
 
 import (
 	"context"
@@ -25,10 +25,10 @@ type newText struct {
 	start int64
 }
 
-// indexTexts makes some runs that are new searchable. It reports whether there may be more.
+// IndexTexts makes some runs that are new searchable. It reports whether there may be more.
 // A text id is the time of the run; of several servers each takes other runs. A run that
 // cannot be made searchable is the trouble of itself alone.
-func (s *Maintenance) indexTexts(ctx context.Context) (more bool, err error) {
+func (s *Maintenance) IndexTexts(ctx context.Context) (more bool, err error) {
 	found, err := newTexts(s.Reader.QueryContext(ctx, `SELECT id, start_at FROM runs WHERE text_id IS NULL AND search <> ''
 		AND`+troubled.Rests(troubled.Text, "runs.id", 2)+` ORDER BY start_at DESC, id DESC LIMIT $1`, textsBatch, db.Micros(s.Now())))
 	if err == nil {
@@ -151,8 +151,8 @@ func insertTexts(d db.Dialect) string {
 	return `INSERT INTO run_texts (rowid, words) SELECT v.c1, runs.search`
 }
 
-// mergeCounts adds the changes to the counts of runs up, when many have piled up.
-func (s *Maintenance) mergeCounts(ctx context.Context) error {
+// MergeCounts adds the changes to the counts of runs up, when many have piled up.
+func (s *Maintenance) MergeCounts(ctx context.Context) error {
 	if !s.Dialect.Postgres {
 		return nil
 	}

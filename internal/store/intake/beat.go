@@ -1,4 +1,4 @@
-package store
+package intake
 
 import (
 	"context"
@@ -22,7 +22,7 @@ import (
 // beats takes the heartbeats of the group. Nearly all come from the owner of an active run
 // that goes on, and one statement renews the leases of all those; the rest is looked at one
 // by one.
-func (g *group) beats(ctx context.Context, beats []lease.Beat) ([]lease.BeatResult, error) {
+func (g *Group) beats(ctx context.Context, beats []lease.Beat) ([]lease.BeatResult, error) {
 	out := make([]lease.BeatResult, len(beats))
 	latest := map[tables.AttemptKey]lease.Beat{}
 	suspends := map[string]bool{} // runs whose beats have to be taken one by one, in their order
@@ -32,7 +32,7 @@ func (g *group) beats(ctx context.Context, beats []lease.Beat) ([]lease.BeatResu
 	for i, b := range beats {
 		if err := index.CheckAddress(b.Run, b.Attempt); err != nil {
 			out[i].Err = err
-		} else if g.runs[b.Run] == nil && !suspends[b.Run] { // else this group has the run's row, or needs it
+		} else if g.Runs[b.Run] == nil && !suspends[b.Run] { // else this group has the run's row, or needs it
 			latest[tables.AttemptKey{Run: b.Run, Attempt: b.Attempt}] = b
 		}
 	}
@@ -43,12 +43,12 @@ func (g *group) beats(ctx context.Context, beats []lease.Beat) ([]lease.BeatResu
 	g.owners = renewed
 	missing := map[string]bool{}
 	for i, b := range beats {
-		if _, ok := renewed[tables.AttemptKey{Run: b.Run, Attempt: b.Attempt}]; !ok && out[i].Err == nil && g.runs[b.Run] == nil {
+		if _, ok := renewed[tables.AttemptKey{Run: b.Run, Attempt: b.Attempt}]; !ok && out[i].Err == nil && g.Runs[b.Run] == nil {
 			missing[b.Run] = true
 		}
 	}
 	if len(missing) > 0 {
-		if err := g.loadRuns(ctx, slices.Sorted(maps.Keys(missing))); err != nil {
+		if err := g.LoadRuns(ctx, slices.Sorted(maps.Keys(missing))); err != nil {
 			return nil, err
 		}
 	}
@@ -71,17 +71,17 @@ func (g *group) beats(ctx context.Context, beats []lease.Beat) ([]lease.BeatResu
 // request to stop that each is to get, if any. A run that is suspended is left out: a
 // heartbeat of it changes more. With later, a heartbeat that the row has already, or that
 // is older, changes nothing: what was noted since stays.
-func (g *group) renew(ctx context.Context, beats map[tables.AttemptKey]lease.Beat, later bool) (map[tables.AttemptKey]*job.Cancel, error) {
+func (g *Group) renew(ctx context.Context, beats map[tables.AttemptKey]lease.Beat, later bool) (map[tables.AttemptKey]*job.Cancel, error) {
 	renewed := make(map[tables.AttemptKey]*job.Cancel, len(beats))
 	if len(beats) == 0 {
 		return renewed, nil
 	}
-	table, args := g.tx.Dialect.Table(1, beatLists(beats)...)
+	table, args := g.Tx.Dialect.Table(1, beatLists(beats)...)
 	unless := ""
 	if later {
 		unless = " AND runs.heard_at < v.c2"
 	}
-	rows, err := g.tx.QueryContext(ctx, `UPDATE runs SET heard_at = v.c2, beat_at = v.c2, lease_us = v.c3, expires_at = v.c4, period_us = v.c5, beat = v.c6, gone_at = 0
+	rows, err := g.Tx.QueryContext(ctx, `UPDATE runs SET heard_at = v.c2, beat_at = v.c2, lease_us = v.c3, expires_at = v.c4, period_us = v.c5, beat = v.c6, gone_at = 0
 		FROM `+table+` WHERE runs.id = v.c0 AND runs.attempt = v.c1 AND runs.ended_at IS NULL AND runs.state <> 'lost' AND runs.suspended = 0`+unless+`
 		RETURNING runs.id, runs.attempt, runs.cancel`, args...)
 	if err != nil {
@@ -128,8 +128,8 @@ func beatLists(beats map[tables.AttemptKey]lease.Beat) []db.Column {
 }
 
 // beat takes one heartbeat. Its error is one of the database, which ends the group.
-func (g *group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error) {
-	row, known := g.runs[b.Run]
+func (g *Group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error) {
+	row, known := g.Runs[b.Run]
 	switch bad := g.unreadable[b.Run]; {
 	case !known && bad != nil:
 		return lease.BeatResult{Err: bad.err}, nil
@@ -153,12 +153,12 @@ func (g *group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 	row.ExpiresAt = now.Add(b.Lease)
 	row.Period = beatPeriod(b.Heartbeat)
 	g.beatRuns[b.Run] = true
-	if err := noteBeat(ctx, g.tx, b); err != nil {
+	if err := noteBeat(ctx, g.Tx, b); err != nil {
 		return lease.BeatResult{}, err
 	}
 	var events []job.RunEvent
 	if row.Run.State == job.Lost {
-		attempt, err := g.attempt(ctx, tables.AttemptKey{Run: b.Run, Attempt: b.Attempt})
+		attempt, err := g.Attempt(ctx, tables.AttemptKey{Run: b.Run, Attempt: b.Attempt})
 		var bad *query.UnreadableError
 		if errors.As(err, &bad) {
 			return lease.BeatResult{Err: bad}, nil
@@ -177,13 +177,13 @@ func (g *group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 	if len(events) == 0 {
 		return out, nil
 	}
-	if err := tables.InsertEvents(ctx, g.tx, events); err != nil {
+	if err := tables.InsertEvents(ctx, g.Tx, events); err != nil {
 		return lease.BeatResult{}, err
 	}
-	if err := outbox.EnqueueChange(ctx, g.tx, &row.Run, events, time.Time{}, now); err != nil {
+	if err := outbox.EnqueueChange(ctx, g.Tx, &row.Run, events, time.Time{}, now); err != nil {
 		return lease.BeatResult{}, err
 	}
-	g.dirtyRuns[b.Run] = true
+	g.DirtyRuns[b.Run] = true
 	changed := row.Run
 	out.Run, out.Events = &changed, events
 	return out, nil
@@ -191,7 +191,7 @@ func (g *group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 
 // beatAfterEnd answers an agent whose attempt has ended. If it waits for the next one, it
 // gets the retry, or learns that there will be none.
-func (g *group) beatAfterEnd(ctx context.Context, b lease.Beat, run *job.Run, out lease.BeatResult) (lease.BeatResult, error) {
+func (g *Group) beatAfterEnd(ctx context.Context, b lease.Beat, run *job.Run, out lease.BeatResult) (lease.BeatResult, error) {
 	if b.Heartbeat.WaitingMS <= 0 {
 		return out, nil
 	}
@@ -201,7 +201,7 @@ func (g *group) beatAfterEnd(ctx context.Context, b lease.Beat, run *job.Run, ou
 	longest := 31 * 24 * time.Hour
 	wait := time.Duration(min(b.Heartbeat.WaitingMS, longest.Milliseconds())) * time.Millisecond
 	var err error
-	out.Retry, err = outbox.NoteWaiting(ctx, g.tx, run, b.At.Add(min(wait, b.Lease)))
+	out.Retry, err = outbox.NoteWaiting(ctx, g.Tx, run, b.At.Add(min(wait, b.Lease)))
 	out.Ended = false // there are commands for it
 	return out, err
 }

@@ -1,4 +1,4 @@
-package store
+package maintenance
 
 import (
 	"time"
@@ -14,4 +14,4 @@ const (
 )
 
 // Each of these has up to a record's bytes with it.
-var expiringAttempts = db.Expiring{Table: "attempts", Key: "run_id, attempt", At: "unidentified_at", After: identityWait, Batch: 20}
+var ExpiringAttempts = db.Expiring{Table: "attempts", Key: "run_id, attempt", At: "unidentified_at", After: identityWait, Batch: 20}

@@ -1,4 +1,4 @@
-package store
+package intake
 
 import (
 	"fmt"
@@ -10,12 +10,12 @@ import (
 	"stint.dev/stint/job"
 )
 
-// firstLease is how long a run is trusted before its first heartbeat has said otherwise.
-func firstLease(period time.Duration) time.Duration { return max(30*time.Second, 3*period) }
+// FirstLease is how long a run is trusted before its first heartbeat has said otherwise.
+func FirstLease(period time.Duration) time.Duration { return max(30*time.Second, 3*period) }
 
-// newRun is a run at the moment the server first hears of it, from an agent whose clock is
+// NewRun is a run at the moment the server first hears of it, from an agent whose clock is
 // behind by offset.
-func newRun(s *index.State, offset time.Duration, now time.Time) tables.RunRow {
+func NewRun(s *index.State, offset time.Duration, now time.Time) tables.RunRow {
 	run := job.Run{ID: s.Run, Job: s.View.Job, State: job.Queued, CreatedAt: now, StartAt: now, Findings: []job.Finding{}}
 	if started := s.View.StartedAt; started != nil {
 		run.StartAt = db.FromMicros(db.Micros(job.ServerTime(*started, offset, now)))
@@ -52,7 +52,7 @@ func takeAppend(row tables.RunRow, before *index.State, f *index.Folded, now tim
 		out.begins = true
 		run.Attempt, run.Cancel = f.State.Attempt, nil
 		row.Period = f.State.HeartbeatPeriod
-		row.Lease, row.WhenLost = firstLease(row.Period), nil
+		row.Lease, row.WhenLost = FirstLease(row.Period), nil
 	}
 	if run.State == job.Lost && before.Known() && !out.begins {
 		row.WhenLost = diagnosisWhenLost(&row)

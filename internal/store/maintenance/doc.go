@@ -1,0 +1,2 @@
+// Package maintenance deletes, trims, packs and sweeps what is stored.
+package maintenance
