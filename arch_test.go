@@ -84,7 +84,8 @@ var table = []row{
 	{"internal/store/health", "job internal/index internal/lease internal/policy internal/query internal/store/db internal/store/outbox internal/store/runs internal/store/tables internal/store/troubled", "", "rows of judgements; the rules are elsewhere"},
 	{"internal/store/intake", "job journal internal/band internal/index internal/lease internal/query internal/store/beatlog internal/store/blocks internal/store/db internal/store/outbox internal/store/tables internal/store/troubled", "", "one group of appends and heartbeats, one transaction; nobody else knows which owners are known"},
 	{"internal/store/maintenance", "job journal internal/index internal/policy internal/query internal/store/blocks internal/store/datadir internal/store/db internal/store/runs internal/store/segment internal/store/tables internal/store/troubled", "github.com/google/uuid github.com/klauspost/compress", "what may be slow and is in no hurry; what it asks of other parts is an interface"},
-	{"internal/store", "job journal internal/index internal/query internal/store/access internal/store/blocks internal/store/datadir internal/store/db internal/store/health internal/store/intake internal/store/maintenance internal/store/outbox internal/store/runs internal/store/segment internal/store/tables internal/store/troubled", "github.com/google/uuid github.com/klauspost/compress", "what is done with a database; its parts are below"},
+	{"internal/store", "internal/store/access internal/store/blocks internal/store/datadir internal/store/db internal/store/health internal/store/intake internal/store/maintenance internal/store/outbox internal/store/runs internal/store/troubled", "github.com/google/uuid", "joins the parts of one open database"},
+	{"internal/store/recovery", "job journal internal/index internal/query internal/store internal/store/blocks internal/store/datadir internal/store/db internal/store/intake internal/store/segment internal/store/tables", "github.com/google/uuid github.com/klauspost/compress", "copies and repairs a whole store, so it stands above it; no server links what it does not call"},
 	{"internal/store/beatlog", "job internal/store/durable", "", "heartbeats in a file; it knows nothing of databases"},
 	{"internal/store/durable", "", "golang.org/x/sys", "waits for the disk, for whoever has files beside the database"},
 	{"internal/store/secretkey", "internal/store/durable", "golang.org/x/sys", "keys in a file, and texts that they encrypt; it knows nothing of databases and routes"},
@@ -113,7 +114,7 @@ var table = []row{
 	{"internal/cli/doctor", "job client internal/agent/bounded internal/agent/freespace internal/agent/process internal/agent/process/contain internal/agent/spool internal/cli/console", "golang.org/x/sys", "checks a host for an agent; it reads no options and prints nothing"},
 	{"internal/cli/agentcmd", "job journal client internal/agent internal/agent/bounded internal/agent/cache internal/agent/delivery internal/agent/environment internal/agent/flush internal/agent/process internal/agent/process/contain internal/agent/process/member internal/agent/process/watch internal/agent/report internal/agent/retry internal/agent/signals internal/agent/spool/owner internal/agent/statedir internal/agent/stdio internal/cli/command internal/cli/doctor internal/cli/option internal/cli/console", "github.com/google/uuid github.com/spf13/cobra golang.org/x/term", "the commands of stint-agent: links no server, no store and no page"},
 	{"internal/cli/querycmd", "job client internal/cli/command internal/cli/option internal/cli/console internal/notify internal/policy", "github.com/spf13/cobra", "asks a server over its API; of the server's packages it takes the names of events and the size of a policy"},
-	{"internal/cli/servercmd", "job client internal/access internal/archive internal/demo internal/health internal/lease internal/logs internal/notify internal/query internal/server internal/store internal/web internal/cli/command internal/cli/option internal/cli/console internal/server/conns internal/server/access", "github.com/spf13/cobra golang.org/x/sync", "joins the parts of the server"},
+	{"internal/cli/servercmd", "job client internal/access internal/archive internal/demo internal/health internal/lease internal/logs internal/notify internal/query internal/server internal/store internal/store/recovery internal/web internal/cli/command internal/cli/option internal/cli/console internal/server/conns internal/server/access", "github.com/spf13/cobra golang.org/x/sync", "joins the parts of the server"},
 	{"internal/cli", "internal/agent/signals internal/cli/agentcmd internal/cli/command internal/cli/console internal/cli/querycmd internal/cli/servercmd", "github.com/spf13/cobra", "joins the commands"},
 	{"internal/e2e", "job client", "", "drives the real programs from outside; tests only"},
 	{"internal/faulttest", "", "", "drives the real programs through faults; tests only"},
@@ -178,9 +179,10 @@ var layers = []string{
 	6:  "internal/agent/diagnose internal/agent/flush internal/agent/install internal/agent/sample internal/agent/stall internal/cli/command internal/cli/doctor internal/server/access internal/server/health internal/server/intake internal/server/outbox internal/server/ping internal/server/runs internal/store/maintenance internal/store/outbox",
 	7:  "internal/agent/measure internal/agent/progress internal/agent/stop internal/cli/querycmd internal/server internal/store/health internal/store/intake",
 	8:  "internal/agent internal/store",
-	9:  "internal/bench internal/cli/agentcmd internal/cli/servercmd",
-	10: "cmd/stint-agent internal/cli",
-	11: "cmd/stint",
+	9:  "internal/bench internal/cli/agentcmd internal/store/recovery",
+	10: "cmd/stint-agent internal/cli/servercmd",
+	11: "internal/cli",
+	12: "cmd/stint",
 }
 
 func TestImportsGoToLowerLayers(t *testing.T) {
@@ -265,7 +267,7 @@ var places = []struct {
 }{
 	{"os/exec", []string{"internal/bench", "internal/faulttest/deadfs", "internal/faulttest/machine"}, "processes are made in internal/agent/process/children, known to the reaper; the benchmarks' yardstick is without, and tests mount file systems and boot machines with programs"},
 	{"os.StartProcess", []string{"internal/agent/process/children"}, "the reaper must know of each child that somebody waits for"},
-	{"database/sql", []string{"internal/store", "internal/store/access", "internal/store/blocks", "internal/store/db", "internal/store/health", "internal/store/intake", "internal/store/maintenance", "internal/store/outbox", "internal/store/runs", "internal/store/tables"}, "those who query: statements stand with what they are about"},
+	{"database/sql", []string{"internal/store/access", "internal/store/blocks", "internal/store/db", "internal/store/health", "internal/store/intake", "internal/store/maintenance", "internal/store/outbox", "internal/store/recovery", "internal/store/runs", "internal/store/tables"}, "those who query: statements stand with what they are about"},
 	{"modernc.org/sqlite", []string{"internal/store/db"}, "one package knows the drivers"},
 	{"github.com/jackc/pgx/v5", []string{"internal/store/db"}, "one package knows the drivers"},
 	{"os.Getenv", []string{"internal/cli", "cmd"}, "the environment is read where options are"},

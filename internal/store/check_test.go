@@ -14,15 +14,16 @@ import (
 
 	"stint.dev/stint/internal/archive"
 	"stint.dev/stint/internal/store"
+	"stint.dev/stint/internal/store/recovery"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
 // check checks a store and returns what was found.
-func check(t *testing.T, s *store.Store, repair bool) []store.Finding {
+func check(t *testing.T, s *store.Store, repair bool) []recovery.Finding {
 	t.Helper()
-	var all []store.Finding
-	sum, err := s.Check(t.Context(), repair, func(f store.Finding) { all = append(all, f) })
+	var all []recovery.Finding
+	sum, err := recovery.Check(t.Context(), s, repair, func(f recovery.Finding) { all = append(all, f) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,12 +209,12 @@ func TestBackupWhileServing(t *testing.T) {
 	target := filepath.Join(t.TempDir(), "backup")
 	into := func() (store.Archive, error) { return archive.OpenDir(filepath.Join(target, "archive")) }
 	beside := openWith(t, store.Options{Dir: dir, Archive: a, Beside: true})
-	if err := beside.Backup(t.Context(), target, into); err != nil {
+	if err := recovery.Backup(t.Context(), beside, target, into); err != nil {
 		t.Fatal(err)
 	}
 	cancel()
 	<-done
-	if err := beside.Backup(t.Context(), target, into); err == nil {
+	if err := recovery.Backup(t.Context(), beside, target, into); err == nil {
 		t.Error("a backup into a directory that is there")
 	}
 	to, err := into()

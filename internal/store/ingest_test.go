@@ -17,6 +17,7 @@ import (
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
+	"stint.dev/stint/internal/store/recovery"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -316,7 +317,7 @@ func appendInParts(t *testing.T, s *store.Store) {
 	if got, err := s.JournalSize(t.Context(), id, 1); err != nil || got != int64(len(data)) {
 		t.Errorf("the journal has %d bytes of %d: %v", got, len(data), err)
 	}
-	if sum, err := s.Check(t.Context(), false, func(f store.Finding) { t.Errorf("%+v", f) }); err != nil || sum.Findings > 0 {
+	if sum, err := recovery.Check(t.Context(), s, false, func(f recovery.Finding) { t.Errorf("%+v", f) }); err != nil || sum.Findings > 0 {
 		t.Errorf("%+v, %v", sum, err)
 	}
 }

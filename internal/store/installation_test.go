@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/store"
+	"stint.dev/stint/internal/store/recovery"
 )
 
 func installation(t *testing.T, s *store.Store) {
@@ -47,7 +48,7 @@ func TestInstallationStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	copied := filepath.Join(t.TempDir(), "copy")
-	if err := s.Backup(t.Context(), copied, nil); err != nil {
+	if err := recovery.Backup(t.Context(), s, copied, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -63,7 +64,7 @@ func TestInstallationStays(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := store.Rebuild(t.Context(), store.Options{Dir: dir}, nil, func(store.Finding) {}); err != nil {
+		if _, err := recovery.Rebuild(t.Context(), store.Options{Dir: dir}, nil, func(recovery.Finding) {}); err != nil {
 			t.Fatal(err)
 		}
 		rebuilt := reopen(t, dir)

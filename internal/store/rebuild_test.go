@@ -18,12 +18,13 @@ import (
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
+	"stint.dev/stint/internal/store/recovery"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
 // objectsIn lists an archive as the command does.
-func objectsIn(a *archive.Dir) store.Objects {
+func objectsIn(a *archive.Dir) recovery.Objects {
 	return func(ctx context.Context, fn func(string, int64) error) error {
 		for o, err := range a.List(ctx, "") {
 			if err != nil {
@@ -173,7 +174,7 @@ func TestRebuild(t *testing.T) {
 			t.Fatal(err)
 		}
 		loseDatabase(t, dir, seed%2 == 0)
-		sum, err := store.Rebuild(t.Context(), o, objectsIn(a), func(f store.Finding) { t.Errorf("seed %d: %+v", seed, f) })
+		sum, err := recovery.Rebuild(t.Context(), o, objectsIn(a), func(f recovery.Finding) { t.Errorf("seed %d: %+v", seed, f) })
 		if err != nil || sum.Runs != len(runs) {
 			t.Fatalf("seed %d: %+v, %v", seed, sum, err)
 		}
@@ -243,9 +244,9 @@ func TestRebuildOnlyWhatIsLost(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	tell := func(f store.Finding) { t.Errorf("found: %+v", f) }
-	var whole *store.WholeError
-	if _, err := store.Rebuild(t.Context(), o, nil, tell); !errors.As(err, &whole) {
+	tell := func(f recovery.Finding) { t.Errorf("found: %+v", f) }
+	var whole *recovery.WholeError
+	if _, err := recovery.Rebuild(t.Context(), o, nil, tell); !errors.As(err, &whole) {
 		t.Errorf("a whole database was built anew: %v", err)
 	}
 	loseDatabase(t, dir, true)
@@ -253,7 +254,7 @@ func TestRebuildOnlyWhatIsLost(t *testing.T) {
 	if _, err := store.Open(t.Context(), o); !errors.As(err, &lost) {
 		t.Fatalf("opened without the database: %v", err)
 	}
-	sum, err := store.Rebuild(t.Context(), o, nil, tell)
+	sum, err := recovery.Rebuild(t.Context(), o, nil, tell)
 	if err != nil || sum.Aside != "" {
 		t.Fatalf("%+v, %v", sum, err)
 	}
@@ -293,8 +294,8 @@ func TestRebuildAroundDamage(t *testing.T) {
 	if err := os.WriteFile(files[0], data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var found []store.Finding
-	sum, err := store.Rebuild(t.Context(), o, nil, func(f store.Finding) { found = append(found, f) })
+	var found []recovery.Finding
+	sum, err := recovery.Rebuild(t.Context(), o, nil, func(f recovery.Finding) { found = append(found, f) })
 	if err != nil || sum.Runs != 2 || len(found) != 2 || found[1].Run != first {
 		t.Fatalf("%+v, %+v, %v", sum, found, err)
 	}
@@ -317,9 +318,9 @@ func TestRebuildPostgres(t *testing.T) {
 	id, sent := longRun(t, s, true)
 	pack(t, s)
 	before := readAll(t, s, map[string]int{id: 1})
-	tell := func(f store.Finding) { t.Errorf("found: %+v", f) }
-	var whole *store.WholeError
-	if _, err := store.Rebuild(t.Context(), o, objectsIn(a), tell); !errors.As(err, &whole) {
+	tell := func(f recovery.Finding) { t.Errorf("found: %+v", f) }
+	var whole *recovery.WholeError
+	if _, err := recovery.Rebuild(t.Context(), o, objectsIn(a), tell); !errors.As(err, &whole) {
 		t.Errorf("a database with journals was filled: %v", err)
 	}
 	db, err := sql.Open("pgx", url)
@@ -328,7 +329,7 @@ func TestRebuildPostgres(t *testing.T) {
 	}
 	defer db.Close()
 	change(t, db, `TRUNCATE runs, attempts, blocks, jobs, objects, events, job_bands, run_counts, stored_bytes CASCADE`)
-	sum, err := store.Rebuild(t.Context(), o, objectsIn(a), tell)
+	sum, err := recovery.Rebuild(t.Context(), o, objectsIn(a), tell)
 	if err != nil || sum.Runs != 1 {
 		t.Fatalf("%+v, %v", sum, err)
 	}
@@ -372,7 +373,7 @@ func TestCopiesMoveOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	loseDatabase(t, dir, true)
-	sum, err := store.Rebuild(t.Context(), o, nil, func(f store.Finding) { t.Errorf("found: %+v", f) })
+	sum, err := recovery.Rebuild(t.Context(), o, nil, func(f recovery.Finding) { t.Errorf("found: %+v", f) })
 	if err != nil || sum.Runs != 3 {
 		t.Fatalf("%+v, %v", sum, err)
 	}
@@ -411,8 +412,8 @@ func TestRebuildAroundADamagedObject(t *testing.T) {
 		if err := os.WriteFile(objects[0], data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		var found []store.Finding
-		if _, err := store.Rebuild(t.Context(), o, objectsIn(a), func(f store.Finding) { found = append(found, f) }); err != nil {
+		var found []recovery.Finding
+		if _, err := recovery.Rebuild(t.Context(), o, objectsIn(a), func(f recovery.Finding) { found = append(found, f) }); err != nil {
 			t.Fatal(err)
 		}
 		if len(found) == 0 || found[0].Run != id {

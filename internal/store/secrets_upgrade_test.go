@@ -13,6 +13,7 @@ import (
 
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/postgrestest"
+	"stint.dev/stint/internal/store/recovery"
 	"stint.dev/stint/internal/store/secretkey"
 	"stint.dev/stint/job"
 )
@@ -103,7 +104,7 @@ func TestClearSecretsLeaveTheFiles(t *testing.T) {
 			wantRoute(t, s, r)
 		}
 		must(t, s.SetRoute(t.Context(), clearRoute(1, 100)))
-		must(t, s.Backup(t.Context(), backup, nil))
+		must(t, recovery.Backup(t.Context(), s, backup, nil))
 		check()
 	})
 	check()

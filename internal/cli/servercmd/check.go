@@ -14,6 +14,7 @@ import (
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/internal/store"
+	"stint.dev/stint/internal/store/recovery"
 	"stint.dev/stint/job"
 )
 
@@ -113,7 +114,7 @@ func (p *program) withDatabase(ctx context.Context, opts *option.Set, prepare fu
 func (p *program) check(ctx context.Context, db *store.Store, repair, asJSON bool) error {
 	var printed error
 	wrong := 0
-	sum, err := db.Check(ctx, repair, func(f store.Finding) {
+	sum, err := recovery.Check(ctx, db, repair, func(f recovery.Finding) {
 		if f.Repaired == "" {
 			wrong++
 		}
@@ -135,14 +136,14 @@ func (p *program) check(ctx context.Context, db *store.Store, repair, asJSON boo
 	return err
 }
 
-func (p *program) printFinding(f store.Finding, asJSON bool) error {
+func (p *program) printFinding(f recovery.Finding, asJSON bool) error {
 	if asJSON {
 		return p.PrintJSON(f)
 	}
 	return console.WriteAll(p.Out, findingLine(f)+"\n")
 }
 
-func findingLine(f store.Finding) string {
+func findingLine(f recovery.Finding) string {
 	line := f.What
 	if f.Run != "" {
 		line = fmt.Sprintf("run %s attempt %d", f.Run, f.Attempt)
@@ -180,7 +181,7 @@ encrypted with (secret.key): keep a copy of it apart from the backups.`,
 			if opts.Text("archive") == "" {
 				to = func() (store.Archive, error) { return archive.OpenDir(filepath.Join(args[0], "archive")) }
 			}
-			if err := db.Backup(ctx, args[0], to); err != nil {
+			if err := recovery.Backup(ctx, db, args[0], to); err != nil {
 				return err
 			}
 			p.Say("copied to %s; start a server on it with --data %s; it takes no actions before --activate is given", args[0], args[0])

@@ -10,6 +10,7 @@ import (
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/internal/store"
+	"stint.dev/stint/internal/store/recovery"
 	"stint.dev/stint/job"
 )
 
@@ -33,7 +34,7 @@ func (p *program) rebuild(ctx context.Context, opts *option.Set) error {
 	}
 	asJSON := opts.On("json")
 	var printed error
-	sum, err := store.Rebuild(ctx, so, objectsOf(so.Archive), func(f store.Finding) {
+	sum, err := recovery.Rebuild(ctx, so, objectsOf(so.Archive), func(f recovery.Finding) {
 		printed = errors.Join(printed, p.printFinding(f, asJSON))
 	})
 	if err = errors.Join(err, printed); err != nil {
@@ -50,7 +51,7 @@ func (p *program) rebuild(ctx context.Context, opts *option.Set) error {
 	return err
 }
 
-func rebuiltText(sum store.Rebuilt) string {
+func rebuiltText(sum recovery.Rebuilt) string {
 	text := fmt.Sprintf("rebuilt from the journals: %s, %s, %s, %s\n%s", console.Count(int64(sum.Runs), "run"),
 		console.Count(int64(sum.Attempts), "attempt"), console.Count(int64(sum.Blocks), "block"), job.Bytes(sum.Bytes), lost)
 	if sum.Aside != "" {
@@ -60,7 +61,7 @@ func rebuiltText(sum store.Rebuilt) string {
 }
 
 // objectsOf lists the objects of an archive.
-func objectsOf(a store.Archive) store.Objects {
+func objectsOf(a store.Archive) recovery.Objects {
 	listed, ok := a.(interface {
 		List(ctx context.Context, prefix string) iter.Seq2[archive.Object, error]
 	})

@@ -1,4 +1,4 @@
-package store
+package recovery
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/tables"
@@ -42,7 +43,7 @@ func bytesOf(all []tables.StreamBytes, step int, stream job.Stream) int64 {
 }
 
 // survey reads all blocks of a journal and returns which are damaged.
-func survey(ctx context.Context, s *Store, key tables.AttemptKey) (*damage, error) {
+func survey(ctx context.Context, s *store.Store, key tables.AttemptKey) (*damage, error) {
 	var d damage
 	for at := int64(journal.HeaderSize); ; {
 		heads, err := s.Blocks(ctx, key.Run, key.Attempt, at, 64)
@@ -127,7 +128,7 @@ func (c *checker) damaged(ctx context.Context, key tables.AttemptKey, row *table
 }
 
 // declareGaps drops damaged blocks, and shows the gaps in the run.
-func declareGaps(ctx context.Context, s *Store, key tables.AttemptKey, d *damage, gaps []job.Gap) error {
+func declareGaps(ctx context.Context, s *store.Store, key tables.AttemptKey, d *damage, gaps []job.Gap) error {
 	return s.Write(ctx, db.All, func(t *db.Tx) error {
 		run, err := tables.LockRun(ctx, t, key.Run)
 		if err != nil {

@@ -1,4 +1,4 @@
-package store
+package recovery
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/datadir"
 	"stint.dev/stint/internal/store/db"
 )
@@ -39,7 +40,7 @@ type Objects func(ctx context.Context, fn func(name string, size int64) error) e
 // and logs come back as the journals describe them, with number and time of creation; what
 // stands in no journal does not. PostgreSQL must be empty, and has no segments: what was
 // not in the archive is gone with it.
-func Rebuild(ctx context.Context, o Options, objects Objects, report func(Finding)) (sum Rebuilt, err error) {
+func Rebuild(ctx context.Context, o store.Options, objects Objects, report func(Finding)) (sum Rebuilt, err error) {
 	var free func() error
 	if o.Dir != "" {
 		if free, err = datadir.Lock(o.Dir); err != nil {
@@ -53,7 +54,7 @@ func Rebuild(ctx context.Context, o Options, objects Objects, report func(Findin
 			return sum, fmt.Errorf("remove what an earlier rebuilding left: %w", err)
 		}
 	}
-	s, err := OpenNew(ctx, o, datadir.RebuiltName)
+	s, err := store.OpenNew(ctx, o, datadir.RebuiltName)
 	if err != nil {
 		return sum, err
 	}
@@ -99,7 +100,7 @@ func mayReplace(ctx context.Context, dir string) (err error) {
 	return &WholeError{Where: file}
 }
 
-func mustBeEmpty(ctx context.Context, s *Store) error {
+func mustBeEmpty(ctx context.Context, s *store.Store) error {
 	var attempts int
 	if err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM attempts LIMIT 1) AS one`).Scan(&attempts); err != nil {
 		return fmt.Errorf("look whether the database is empty: %w", err)

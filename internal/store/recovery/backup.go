@@ -1,4 +1,4 @@
-package store
+package recovery
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/datadir"
 	"stint.dev/stint/internal/store/db"
@@ -19,7 +20,7 @@ import (
 // moment, while a server may go on working in it. The objects of an archive are copied into
 // what open returns; it is called once the directory is there, and may be nil. The copy is
 // a data directory that a server can be started on, and marked as a copy: see CopiedAt.
-func (s *Store) Backup(ctx context.Context, dir string, open func() (blocks.Archive, error)) (err error) {
+func Backup(ctx context.Context, s *store.Store, dir string, open func() (blocks.Archive, error)) (err error) {
 	if s.Dir() == "" {
 		return errors.New("PostgreSQL has its own means of backup: use pg_dump, and copy the archive, if there is one")
 	}
@@ -61,7 +62,7 @@ func (s *Store) Backup(ctx context.Context, dir string, open func() (blocks.Arch
 }
 
 // copySegments copies the segments that the copied database refers to.
-func copySegments(ctx context.Context, s *Store, copied *sql.DB, dir string) error {
+func copySegments(ctx context.Context, s *store.Store, copied *sql.DB, dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("copy segments: %w", err)
 	}
@@ -87,7 +88,7 @@ func copySegments(ctx context.Context, s *Store, copied *sql.DB, dir string) err
 }
 
 // copyObjects copies the objects that the copied database refers to, a MiB at a time.
-func copyObjects(ctx context.Context, s *Store, copied *sql.DB, open func() (blocks.Archive, error)) error {
+func copyObjects(ctx context.Context, s *store.Store, copied *sql.DB, open func() (blocks.Archive, error)) error {
 	to, err := open()
 	if err != nil {
 		return err

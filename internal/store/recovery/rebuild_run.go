@@ -1,4 +1,4 @@
-package store
+package recovery
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/intake"
@@ -19,7 +20,7 @@ import (
 const rebuildBlocks = 500
 
 // rebuildAll fills an empty database.
-func rebuildAll(ctx context.Context, s *Store, objects Objects, report func(Finding)) (Rebuilt, error) {
+func rebuildAll(ctx context.Context, s *store.Store, objects Objects, report func(Finding)) (Rebuilt, error) {
 	r := &rebuilder{store: s, report: report, pieces: map[tables.AttemptKey][]piece{}, notes: map[tables.AttemptKey]blocks.Note{}}
 	if s.Archive == nil {
 		objects = nil

@@ -1,4 +1,4 @@
-package store
+package recovery
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/intake"
 	"stint.dev/stint/internal/store/tables"
@@ -32,7 +33,7 @@ func (c *checker) badBytes(ctx context.Context, key tables.AttemptKey, row *tabl
 }
 
 // cutOff ends a journal where its good bytes end.
-func cutOff(ctx context.Context, s *Store, key tables.AttemptKey, row *tables.AttemptRow, r *replay) error {
+func cutOff(ctx context.Context, s *store.Store, key tables.AttemptKey, row *tables.AttemptRow, r *replay) error {
 	return s.Write(ctx, db.All, func(t *db.Tx) error {
 		err := s.ForgetBlocks(ctx, t, `run_id = $1 AND attempt = $2 AND start >= $3`, key.Run, key.Attempt, r.bad)
 		if err != nil {

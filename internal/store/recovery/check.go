@@ -1,4 +1,4 @@
-package store
+package recovery
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/tables"
@@ -39,7 +40,7 @@ type Checked struct {
 
 // checker is one check on its way.
 type checker struct {
-	store  *Store
+	store  *store.Store
 	repair bool
 	report func(Finding)
 	sum    Checked
@@ -50,7 +51,7 @@ type checker struct {
 // the tables anew from the journals, and cuts a journal that was still arriving off where
 // its bytes end, so that its agent can send the rest. It looks for objects that nobody
 // refers to, and for those that are missing.
-func (s *Store) Check(ctx context.Context, repair bool, report func(Finding)) (Checked, error) {
+func Check(ctx context.Context, s *store.Store, repair bool, report func(Finding)) (Checked, error) {
 	c := &checker{store: s, repair: repair, report: report}
 	last := tables.AttemptKey{}
 	for {

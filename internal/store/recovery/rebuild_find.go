@@ -1,4 +1,4 @@
-package store
+package recovery
 
 import (
 	"cmp"
@@ -18,6 +18,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/store"
 	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/segment"
 	"stint.dev/stint/internal/store/tables"
@@ -45,7 +46,7 @@ type foundObject struct {
 
 // rebuilder makes a database from what it finds.
 type rebuilder struct {
-	store   *Store
+	store   *store.Store
 	report  func(Finding)
 	sum     Rebuilt
 	pieces  map[tables.AttemptKey][]piece
@@ -119,11 +120,11 @@ func (r *rebuilder) findInSegment(one segment.Info) error {
 		return err
 	}
 	defer f.Close() //nolint:errcheck // it was only read
-	type span struct{ from, to int64 }
+	type span struct{ From, To int64 }
 	var bad *span // the last; one that nothing follows is what a crash leaves
 	tellBad := func() {
 		if bad != nil {
-			r.found(Finding{What: fmt.Sprintf("segment %s: bytes %d to %d cannot be read", path, bad.from, bad.to)})
+			r.found(Finding{What: fmt.Sprintf("segment %s: bytes %d to %d cannot be read", path, bad.From, bad.To)})
 		}
 		bad = nil
 	}
@@ -141,9 +142,9 @@ func (r *rebuilder) findInSegment(one segment.Info) error {
 		return nil
 	}, func(from, to int64) {
 		if bad == nil {
-			bad = &span{from, to}
+			bad = &span{From: from, To: to}
 		}
-		bad.to = to
+		bad.To = to
 	})
 }
 

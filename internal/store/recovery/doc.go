@@ -1,0 +1,2 @@
+// Package recovery copies, checks, repairs and rebuilds a store.
+package recovery
