@@ -55,7 +55,7 @@ var table = []row{
 	{"internal/agent/retry", "job", "", "pure: an outcome in, the time of the next attempt out"},
 	{"internal/agent/sink", "internal/agent/freespace", "golang.org/x/sys", "writes to descriptors of the caller; it knows neither jobs nor journals"},
 	{"internal/agent/spool", "job journal internal/agent/spool/disk internal/agent/spool/owner internal/agent/spool/segment internal/agent/statedir", "", "journals on disk; the system is behind disk and owner"},
-	{"internal/agent/spool/disk", "internal/agent/freespace", "golang.org/x/sys", "files and locks are system calls; it knows nothing of records"},
+	{"internal/agent/spool/disk", "internal/agent/filelock internal/agent/freespace", "golang.org/x/sys", "files and locks are system calls; it knows nothing of records"},
 	{"internal/agent/spool/owner", "internal/agent/spool/disk", "golang.org/x/sys", "files with locks, and whether a process lives; it knows nothing of journals"},
 	{"internal/agent/spool/segment", "job journal internal/agent/spool/disk", "", "the parts of one journal, in memory; their owner has the mutex and calls the disk"},
 	{"internal/agent/statedir", "", "", "who owns a directory: the standard library says it"},
