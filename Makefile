@@ -101,7 +101,7 @@ fuzz: ## Fuzz the journal's readers, masking, the server's fold, its interface, 
 	@scripts/fuzz ./internal/store/beatlog FuzzDecode $(FUZZTIME)
 	@scripts/fuzz ./internal/store/segment FuzzScan $(FUZZTIME) -fuzzminimizetime 10x
 	@scripts/fuzz ./internal/policy FuzzParse $(FUZZTIME)
-	@scripts/fuzz ./internal/logs FuzzErrorLine $(FUZZTIME)
+	@scripts/fuzz ./internal/logs/ending FuzzErrorLine $(FUZZTIME)
 
 N ?= 1000
 JOBS ?= 200

@@ -115,7 +115,7 @@ func TestTheLineThatStatesTheErrorIsEverywhere(t *testing.T) {
 	names := []string{"python", "node", "java", "go", "rust", "tar", "psql", "npm", "make", "bash"}
 	want := map[string]string{}
 	for _, name := range names {
-		dir, err := filepath.Abs("../logs/testdata/failures/" + name)
+		dir, err := filepath.Abs("../logs/ending/testdata/failures/" + name)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
-	"stint.dev/stint/internal/logs"
+	"stint.dev/stint/internal/logs/ending"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/job"
 )
@@ -19,7 +19,7 @@ type Clues struct {
 	Run      job.Run
 	Evidence lease.Evidence // of its heartbeats
 	Samples  []job.Sample   // the last ones, in order of time
-	Ending   logs.Ending    // of its output
+	Ending   ending.Ending  // of its output
 	Changes  []job.Change   // since the last good run
 	Since    string         // that run, for a person ("#12"); empty when there is none
 	// RefusedAt is when the token of its agent was refused last, on the server's clock; zero for never.
@@ -319,11 +319,11 @@ func statedError(c Clues) (float64, string) {
 		return 0, ""
 	case c.reason() != job.ExitCode:
 		return 0.35, e.Text
-	case c.Ending.Strength >= logs.Traced:
+	case c.Ending.Strength >= ending.Traced:
 		return 0.75, e.Text
-	case c.Ending.Strength >= logs.Stated:
+	case c.Ending.Strength >= ending.Stated:
 		return 0.65, e.Text
-	case c.Ending.Strength >= logs.Likely:
+	case c.Ending.Strength >= ending.Likely:
 		return 0.6, e.Text
 	}
 	return 0.5, e.Text

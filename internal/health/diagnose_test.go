@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"stint.dev/stint/internal/lease"
-	"stint.dev/stint/internal/logs"
+	"stint.dev/stint/internal/logs/ending"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -25,11 +25,11 @@ func ended(state job.State, reason job.Reason, change ...func(*Clues)) Clues {
 // saying prints lines on stderr.
 func saying(lines ...string) func(*Clues) {
 	return func(c *Clues) {
-		var all []logs.Line
+		var all []ending.Line
 		for i, text := range lines {
-			all = append(all, logs.Line{Stream: job.Stderr, Number: int64(i + 1), Text: text})
+			all = append(all, ending.Line{Stream: job.Stderr, Number: int64(i + 1), Text: text})
 		}
-		c.Ending = logs.EndingOf(all, c.Run)
+		c.Ending = ending.Of(all, c.Run)
 	}
 }
 
@@ -95,7 +95,7 @@ func TestDiagnose(t *testing.T) {
 			c.Since, c.Changes = "#7", []job.Change{{What: "lock_file"}, {What: "host"}, {What: "host"}}
 		}), "changed", "Possibly: Changed since the last good run, #7: lock file, host.", ""},
 		{"a cause and a change", ended(job.Failed, job.BySignal, signal("SIGSEGV"), func(c *Clues) { c.Since, c.Changes = "#7", []job.Change{{What: "agent_version"}} }), "crashed", "since the last good run, #7: agent version.", "changed"},
-		{"hostile words", ended(job.Failed, job.ExitCode, saying(logs.Screen([]byte("\x1b[31merror\x1b[0m \x1b]0;x\x07 \xff")))), "said_so_itself", "error", ""},
+		{"hostile words", ended(job.Failed, job.ExitCode, saying(ending.Screen([]byte("\x1b[31merror\x1b[0m \x1b]0;x\x07 \xff")))), "said_so_itself", "error", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := Diagnose(c.clues)
@@ -143,7 +143,7 @@ func TestDiagnoseQuotesALine(t *testing.T) {
 		}
 	}
 	if d := Diagnose(ended(job.Failed, job.ExitCode, func(c *Clues) {
-		c.Ending = logs.EndingOf([]logs.Line{{Stream: job.Stdout, Number: 1, Text: "hi"}}, c.Run)
+		c.Ending = ending.Of([]ending.Line{{Stream: job.Stdout, Number: 1, Text: "hi"}}, c.Run)
 	})); d == nil || d.Evidence != nil || d.Sentence != "No line of its output states an error." {
 		t.Errorf("output that states nothing: %+v", d)
 	}

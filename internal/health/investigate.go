@@ -8,7 +8,7 @@ import (
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
-	"stint.dev/stint/internal/logs"
+	"stint.dev/stint/internal/logs/ending"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -17,7 +17,7 @@ import (
 // Archive is what an investigation reads.
 type Archive interface {
 	Lease(ctx context.Context, run string) (lease.Lease, error)
-	logs.Blocks
+	ending.Blocks
 	LastSamples(ctx context.Context, run string, attempt, n int) ([]job.Sample, error)
 	GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([]job.Run, error)
 }
@@ -68,13 +68,13 @@ func investigate(ctx context.Context, a Archive, run job.Run, refusedAt time.Tim
 }
 
 // readEnding reads the end of a run's output; one whose blocks are gone has none.
-func readEnding(ctx context.Context, a Archive, run job.Run) (logs.Ending, error) {
-	ending, err := logs.ReadEnding(ctx, a, run)
+func readEnding(ctx context.Context, a Archive, run job.Run) (ending.Ending, error) {
+	end, err := ending.Read(ctx, a, run)
 	var gone *query.NotFoundError
 	if errors.As(err, &gone) {
-		return logs.Ending{}, nil
+		return ending.Ending{}, nil
 	}
-	return ending, err
+	return end, err
 }
 
 // Compare says what changed from one run to another. Where the journal of one is gone,

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"stint.dev/stint/internal/logs"
+	"stint.dev/stint/internal/logs/ending"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
@@ -270,7 +270,7 @@ func (w *Worker) items(ctx context.Context, batch []job.Action, runs map[string]
 			continue
 		}
 		read++
-		ending, err := w.ending(ctx, attemptOf{item.Run.ID, of[i].Attempt})
+		end, err := w.ending(ctx, attemptOf{item.Run.ID, of[i].Attempt})
 		if errors.Is(err, errPanicked) {
 			continue
 		}
@@ -279,10 +279,10 @@ func (w *Worker) items(ctx context.Context, batch []job.Action, runs map[string]
 			return items
 		}
 		if item.Evidence == nil {
-			item.Evidence = ending.Evidence
+			item.Evidence = end.Evidence
 		}
 		if alone {
-			for _, line := range ending.Lines[max(0, len(ending.Lines)-lastLines):] {
+			for _, line := range end.Lines[max(0, len(end.Lines)-lastLines):] {
 				item.Lines = append(item.Lines, line.Quoted())
 			}
 		}
@@ -298,12 +298,12 @@ const panickedMost = 1000
 
 // ending calls Ending and survives a panic: what jobs print is anything, and must not end the server.
 // A panic is logged, and that attempt is not read again.
-func (w *Worker) ending(ctx context.Context, of attemptOf) (ending logs.Ending, err error) {
+func (w *Worker) ending(ctx context.Context, of attemptOf) (end ending.Ending, err error) {
 	w.mu.Lock()
 	panicked := w.panicked[of]
 	w.mu.Unlock()
 	if panicked {
-		return logs.Ending{}, errPanicked
+		return ending.Ending{}, errPanicked
 	}
 	defer func() {
 		p := recover()
@@ -318,7 +318,7 @@ func (w *Worker) ending(ctx context.Context, of attemptOf) (ending logs.Ending, 
 		w.mu.Unlock()
 		w.Log.Error("reading the end of a run's output for a notification panicked", "run", of.run, "attempt", of.attempt,
 			"panic", p, "stack", string(debug.Stack()))
-		ending, err = logs.Ending{}, errPanicked
+		end, err = ending.Ending{}, errPanicked
 	}()
 	return w.Ending(ctx, of.run, of.attempt)
 }

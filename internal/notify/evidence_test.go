@@ -19,7 +19,7 @@ import (
 	"github.com/google/uuid"
 
 	"stint.dev/stint/internal/index"
-	"stint.dev/stint/internal/logs"
+	"stint.dev/stint/internal/logs/ending"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
@@ -81,12 +81,12 @@ func openSQLite(t *testing.T) *store.Store {
 func readingEndings(db *store.Store) func(*Config) {
 	return func(c *Config) {
 		c.EndingTimeout = time.Minute
-		c.Ending = func(ctx context.Context, run string, attempt int) (logs.Ending, error) {
+		c.Ending = func(ctx context.Context, run string, attempt int) (ending.Ending, error) {
 			view, err := db.RunAttempt(ctx, run, attempt)
 			if err != nil {
-				return logs.Ending{}, err
+				return ending.Ending{}, err
 			}
-			return logs.ReadEnding(ctx, db, view)
+			return ending.Read(ctx, db, view)
 		}
 	}
 }
@@ -107,7 +107,7 @@ func TestMessagesHaveTheLineThatStatesTheError(t *testing.T) {
 	setRoute(t, db, job.Route{Name: "chat", URL: "ntfy://" + strings.TrimPrefix(ntfy, "http://") + "/topic?scheme=http"})
 	w, _ := worker(t, db, readingEndings(db))
 	for _, name := range []string{"python", "node", "java", "go", "rust", "tar", "psql", "npm", "make", "bash"} {
-		dir := filepath.Join("../logs/testdata/failures", name)
+		dir := filepath.Join("../logs/ending/testdata/failures", name)
 		read := func(name string) string {
 			t.Helper()
 			text, err := os.ReadFile(filepath.Join(dir, name))
@@ -288,12 +288,12 @@ func TestMessagesAboutRunsWhoseEndingPanics(t *testing.T) {
 	var log bytes.Buffer
 	w := New(Config{
 		Log: slog.New(slog.NewTextHandler(&log, nil)),
-		Ending: func(_ context.Context, run string, _ int) (logs.Ending, error) {
+		Ending: func(_ context.Context, run string, _ int) (ending.Ending, error) {
 			if run == "bad" {
-				var none []logs.Line
-				return logs.Ending{Lines: none[1:2]}, nil
+				var none []ending.Line
+				return ending.Ending{Lines: none[1:2]}, nil
 			}
-			return logs.Ending{Evidence: &job.Evidence{Text: "error: " + run}}, nil
+			return ending.Ending{Evidence: &job.Evidence{Text: "error: " + run}}, nil
 		},
 	})
 	for range 2 { // the message is sent again

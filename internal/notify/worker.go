@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"stint.dev/stint/internal/logs"
+	"stint.dev/stint/internal/logs/ending"
 	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/job"
 )
@@ -59,7 +59,7 @@ type Config struct {
 	// PublicURL is where people reach the page, for links; empty for no links.
 	PublicURL string
 	// Ending returns the end of what an attempt of a run printed; nil for none.
-	Ending func(ctx context.Context, run string, attempt int) (logs.Ending, error)
+	Ending func(ctx context.Context, run string, attempt int) (ending.Ending, error)
 	// EndingTimeout is how long a message waits for the ends of its runs' output, which may be in
 	// a bucket that does not answer; 0: a second.
 	EndingTimeout time.Duration

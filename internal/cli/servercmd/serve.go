@@ -16,7 +16,7 @@ import (
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/lease"
-	"stint.dev/stint/internal/logs"
+	"stint.dev/stint/internal/logs/ending"
 	"stint.dev/stint/internal/notify"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/internal/server/conns"
@@ -76,13 +76,15 @@ func (c serveConfig) plainHTTP() bool {
 	return c.Access.TLS == nil && !access.Loopback(c.Listener.Addr()) && !strings.HasPrefix(c.Access.PublicURL, "https://")
 }
 
-// readEnding reads the end of what an attempt of a run printed.
-func readEnding(ctx context.Context, db *store.Store, run string, attempt int) (logs.Ending, error) {
-	view, err := db.RunAttempt(ctx, run, attempt)
-	if err != nil {
-		return logs.Ending{}, err
+// readEnding returns a function that reads the end of what an attempt of a run printed.
+func readEnding(db *store.Store) func(ctx context.Context, run string, attempt int) (ending.Ending, error) {
+	return func(ctx context.Context, run string, attempt int) (ending.Ending, error) {
+		view, err := db.RunAttempt(ctx, run, attempt)
+		if err != nil {
+			return ending.Ending{}, err
+		}
+		return ending.Read(ctx, db, view)
 	}
-	return logs.ReadEnding(ctx, db, view)
 }
 
 // serve joins store, server, monitor and page, and runs them until ctx ends. They stop in
@@ -112,7 +114,7 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 	var s *server.Server
 	outbox := notify.New(notify.Config{
 		Store: db, Log: cfg.Log, Options: notify.Options{PrivateTargets: cfg.Private}, PublicURL: cfg.pageURL(),
-		Ending:  func(ctx context.Context, run string, n int) (logs.Ending, error) { return readEnding(ctx, db, run, n) },
+		Ending:  readEnding(db),
 		Changed: func(run string) { s.Notify(run) },
 	})
 	monitor := health.New(health.Config{

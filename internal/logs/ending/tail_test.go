@@ -1,4 +1,4 @@
-package logs
+package ending
 
 import (
 	"bytes"
@@ -197,7 +197,7 @@ func TestEndingOfTheStepThatFailed(t *testing.T) {
 	run := job.Run{Attempt: 2, Steps: []job.Step{{Index: 0, State: job.Succeeded}, {Index: 1, State: job.Running}}}
 	want := func(want *job.Evidence) {
 		t.Helper()
-		if diff := cmp.Diff(want, EndingOf(lines, run).Evidence); diff != "" {
+		if diff := cmp.Diff(want, Of(lines, run).Evidence); diff != "" {
 			t.Error("(-want +got)", diff)
 		}
 	}

@@ -1,4 +1,4 @@
-package logs
+package ending
 
 import (
 	"context"
@@ -16,19 +16,19 @@ type Ending struct {
 	Strength Strength // of the line that states the error
 }
 
-// ReadEnding reads the end of what an attempt printed; run is the state of that attempt.
-func ReadEnding(ctx context.Context, from Blocks, run job.Run) (Ending, error) {
+// Read reads the end of what an attempt printed; run is the state of that attempt.
+func Read(ctx context.Context, from Blocks, run job.Run) (Ending, error) {
 	lines, err := LastLines(ctx, from, run.ID, run.Attempt)
 	if err != nil {
 		return Ending{}, err
 	}
-	return EndingOf(lines, run), nil
+	return Of(lines, run), nil
 }
 
-// EndingOf is ReadEnding for lines that were read. What steps printed that succeeded states no
+// Of is Read for lines that were read. What steps printed that succeeded states no
 // error. An attempt that was ended from outside need not have failed by itself: there the line has
 // to say that it is an error.
-func EndingOf(lines []Line, run job.Run) Ending {
+func Of(lines []Line, run job.Run) Ending {
 	e := Ending{Lines: lines}
 	if run.Outcome == nil {
 		if n := len(lines); n > 0 {
