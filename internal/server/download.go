@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/httpio"
 )
@@ -40,10 +41,10 @@ func (s *Server) getJournal(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	src := io.LimitReader(&blockReader{ctx: r.Context(), store: s.store, run: run, attempt: attempt, next: offset}, size-offset)
+	src := io.LimitReader(logs.NewJournalReader(r.Context(), s.store, run, attempt, offset), size-offset)
 	buf := make([]byte, 64<<10)
 	n, err := src.Read(buf)
-	var hole *holeError
+	var hole *logs.HoleError
 	switch {
 	case errors.As(err, &hole):
 		s.fail(w, r, httpio.NewProblem(http.StatusGone, "%s", hole))

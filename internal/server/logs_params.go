@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/job"
 )
 
@@ -94,10 +95,10 @@ func (p *params) time(name string) time.Time {
 }
 
 // filter reads step and stream.
-func (p *params) filter() outputFilter {
-	f := outputFilter{step: p.values.Get("step"), stream: job.Stream(p.values.Get("stream"))}
-	if f.stream != "" && f.stream != job.Stdout && f.stream != job.Stderr {
-		p.refuse("stream=%s: want stdout or stderr", job.Quote(string(f.stream)))
+func (p *params) filter() logs.Filter {
+	f := logs.Filter{Step: p.values.Get("step"), Stream: job.Stream(p.values.Get("stream"))}
+	if f.Stream != "" && f.Stream != job.Stdout && f.Stream != job.Stderr {
+		p.refuse("stream=%s: want stdout or stderr", job.Quote(string(f.Stream)))
 	}
 	return f
 }

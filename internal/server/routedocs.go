@@ -1,6 +1,9 @@
 package server
 
-import "stint.dev/stint/internal/server/route"
+import (
+	"stint.dev/stint/internal/logs"
+	"stint.dev/stint/internal/server/route"
+)
 
 // What the plain handlers say of themselves in the OpenAPI document.
 
@@ -27,7 +30,7 @@ var (
 			route.Query("download", "true: ask browsers to save the answer.", "boolean"),
 			route.Query("format", "gzip: the same, compressed.", "string"),
 		},
-		Answers: []route.Content{route.Media("text/plain", nil), route.Media("application/x-ndjson", logLine{}), route.Media("application/x-ndjson", gapLine{}), route.Media("application/gzip", nil)},
+		Answers: []route.Content{route.Media("text/plain", nil), route.Media("application/x-ndjson", logs.LogLine{}), route.Media("application/x-ndjson", logs.GapLine{}), route.Media("application/gzip", nil)},
 		Errors:  []int{400, 404, 416},
 	}
 	docStreamRun = route.Doc{

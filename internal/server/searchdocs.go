@@ -1,5 +1,7 @@
 package server
 
+import "stint.dev/stint/internal/logs/search"
+
 var docSearch = doc{
 	text: "Looks for text, or with regex=true for a regular expression (RE2), in each line of what the run printed, as it is " +
 		"stored: escape sequences of terminals are part of a line. The answer is NDJSON, one object a line, sent as it is found: " +
@@ -22,9 +24,9 @@ var docSearch = doc{
 		{"direction", "query", "back: search from to_line, or the end, towards the beginning.", "string"},
 	},
 	answers: []content{
-		{"application/x-ndjson", searchedLine{}},
-		{"application/x-ndjson", searchProgressLine{}},
-		{"application/x-ndjson", searchDoneLine{}},
+		{"application/x-ndjson", search.SearchedLine{}},
+		{"application/x-ndjson", search.SearchProgressLine{}},
+		{"application/x-ndjson", search.SearchDoneLine{}},
 	},
 	errors: []int{400, 404, 422, 429, 503},
 }

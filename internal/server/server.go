@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/health"
 	"stint.dev/stint/internal/lease"
+	"stint.dev/stint/internal/logs"
 	accessapi "stint.dev/stint/internal/server/access"
 	"stint.dev/stint/internal/server/conns"
 	healthapi "stint.dev/stint/internal/server/health"
@@ -181,7 +182,7 @@ func (s *Server) join() {
 	s.ping = &ping.Ping{
 		Replies: s.finder.Replies, Store: s.store, Now: s.now, Intake: s.intake, Claim: s.access.Claim,
 		ReadJournal: func(ctx context.Context, run string, attempt int) io.Reader {
-			return &blockReader{ctx: ctx, store: s.store, run: run, attempt: attempt}
+			return logs.NewJournalReader(ctx, s.store, run, attempt, 0)
 		},
 	}
 	s.health = healthapi.Routes{Finder: s.finder, Store: s.store, Now: s.now, HeavyRead: s.searchTurn}

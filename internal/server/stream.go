@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -204,20 +205,20 @@ func (f *follower) resume(ctx context.Context, place string) error {
 	if err != nil {
 		return err
 	}
-	if b == nil || !b.block.jumped && !endsAt(b.block, pos) { // a place in what was dropped goes on behind it
+	if b == nil || !b.block.Jumped && !endsAt(b.block, pos) { // a place in what was dropped goes on behind it
 		return newProblem(http.StatusBadRequest, "event id %s is no place between two records of the journal", job.Quote(place))
 	}
 	return nil
 }
 
 // endsAt reports whether a record of b ends at an offset.
-func endsAt(b block, pos int64) bool {
-	b.from = b.head.Start
+func endsAt(b logs.Block, pos int64) bool {
+	b.From = b.Head.Start
 	found := false
-	err := b.records(func(_ journal.Record, end int64) error {
+	err := b.Records(func(_ journal.Record, end int64) error {
 		found = end == pos
 		if end >= pos {
-			return errStop
+			return logs.ErrStop
 		}
 		return nil
 	})

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/job"
 )
 
@@ -44,7 +45,7 @@ type blockKey struct {
 
 type cachedBlock struct {
 	key   blockKey
-	block block
+	block logs.Block
 	next  int64
 
 	tell   sync.Once
@@ -57,7 +58,7 @@ func newBlockCache(most int64, followers func(string) *followed) *blockCache {
 
 // read returns the stored records from an offset on, as far as one block goes, and the
 // offset after them; nil when nothing is stored there yet.
-func (c *blockCache) read(ctx context.Context, store blockStore, run string, attempt int, pos int64) (*cachedBlock, error) {
+func (c *blockCache) read(ctx context.Context, store logs.Store, run string, attempt int, pos int64) (*cachedBlock, error) {
 	key := blockKey{run, attempt, pos}
 	if hit := c.get(key); hit != nil {
 		return hit, nil
@@ -70,12 +71,12 @@ func (c *blockCache) read(ctx context.Context, store blockStore, run string, att
 		// One follower that leaves must not fail the others who wait for this read.
 		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), sharedRead)
 		defer cancel()
-		cur := cursor{store: store, run: run, attempt: attempt, pos: pos, ahead: 1}
-		b, ok, err := cur.next(shared)
+		cur := logs.Cursor{Store: store, Run: run, Attempt: attempt, Pos: pos, Ahead: 1}
+		b, ok, err := cur.Next(shared)
 		if err != nil || !ok {
 			return (*cachedBlock)(nil), err
 		}
-		found := &cachedBlock{key: key, block: b, next: cur.pos}
+		found := &cachedBlock{key: key, block: b, next: cur.Pos}
 		c.put(found)
 		return found, nil
 	})
@@ -137,4 +138,4 @@ func (c *blockCache) put(b *cachedBlock) {
 }
 
 // size is what a block may come to take, with its events.
-func (c *cachedBlock) size() int64 { return 2 * int64(len(c.block.data)) }
+func (c *cachedBlock) size() int64 { return 2 * int64(len(c.block.Data)) }

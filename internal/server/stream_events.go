@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -63,7 +64,7 @@ func (f *follower) describe(rec journal.Record) (kind string, data any) {
 		}
 	case journal.TypeGap:
 		var p job.Gap
-		if journal.Decode(rec, &p) == nil && f.filter.match(p.Step, p.Stream) {
+		if journal.Decode(rec, &p) == nil && f.filter.Match(p.Step, p.Stream) {
 			if p.At.IsZero() {
 				p.At = rec.At
 			}
@@ -84,7 +85,7 @@ func (f *follower) describe(rec journal.Record) (kind string, data any) {
 }
 
 func (f *follower) stepStarted(p journal.StepStarted, at time.Time) job.Step {
-	f.filter.learn(p.Index, p.Name)
+	f.filter.Learn(p.Index, p.Name)
 	step := job.Step{
 		Index: p.Index, Name: p.Name, Kind: p.Kind, Command: p.Command,
 		PID: p.PID, State: job.Running, StartedAt: at,
@@ -118,12 +119,12 @@ type tailStart struct {
 	bytes int64 // output counted when the stream began
 	left  int64 // of it, still to read; -1 before the first block
 	begun bool  // the first wanted line has begun
-	scan  *lineScan
+	scan  *logs.LineScan
 }
 
 // startTail finds the place some lines before the end.
 func (f *follower) startTail(ctx context.Context, view job.Run, n int64) error {
-	from, err := tailLine(ctx, f.server.store, view, f.filter, n)
+	from, err := logs.TailLine(ctx, f.server.store, view, f.filter, n)
 	if err != nil {
 		return err
 	}
@@ -141,10 +142,10 @@ func (f *follower) startTail(ctx context.Context, view job.Run, n int64) error {
 }
 
 // block begins the scan at the first block.
-func (t *tailStart) block(b block) {
-	if t.scan == nil || b.jumped {
-		t.scan = newLineScan(b.head)
-		t.left = max(0, t.bytes-b.head.OutputStart)
+func (t *tailStart) block(b logs.Block) {
+	if t.scan == nil || b.Jumped {
+		t.scan = logs.NewLineScan(b.Head)
+		t.left = max(0, t.bytes-b.Head.OutputStart)
 	}
 }
 
@@ -156,10 +157,10 @@ func (t *tailStart) output(o journal.Output) ([]byte, error) {
 	old := o.Data[:min(int64(len(o.Data)), t.left)]
 	t.left -= int64(len(old))
 	var told []byte
-	err := t.scan.output(outputKey{o.Step, o.Stream}, old, func(int64) *pendingLine { return nil }, func(p piece) error {
-		if p.n >= t.from {
+	err := t.scan.Output(logs.Key{Step: o.Step, Stream: o.Stream}, old, func(int64) *logs.Line { return nil }, func(p logs.Piece) error {
+		if p.Number >= t.from {
 			t.begun = true
-			told = append(told, p.data...)
+			told = append(told, p.Data...)
 		}
 		return nil
 	})
@@ -171,7 +172,7 @@ func (t *tailStart) other(rec journal.Record) bool {
 	var ended journal.StepEnded
 	if rec.Type == journal.TypeStepEnded && journal.Decode(rec, &ended) == nil {
 		// Nothing was asked for line by line here, so nothing can fail.
-		_ = t.scan.stepEnded(ended.Index, func(*pendingLine) error { return nil })
+		_ = t.scan.StepEnded(ended.Index, func(*logs.Line) error { return nil })
 	}
 	return t.begun || t.left == 0
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -18,7 +19,7 @@ type follower struct {
 	out    *eventWriter
 	run    string
 	pinned int // the attempt that was asked for; 0 to go on with later ones
-	filter outputFilter
+	filter logs.Filter
 	mute   bool // output is not told
 
 	attempt int
@@ -108,7 +109,7 @@ func (f *follower) ended(ctx context.Context, view job.Run) (bool, error) {
 // nextAttempt goes on with the attempt after this one, from its beginning.
 func (f *follower) nextAttempt(ctx context.Context, newest job.Run) error {
 	f.attempt, f.pos, f.steps, f.tail = f.attempt+1, 0, nil, nil
-	f.filter.steps = nil
+	f.filter.Forget()
 	view, err := f.earlier(ctx, newest)
 	if err != nil {
 		return err
@@ -121,7 +122,7 @@ func (f *follower) nextAttempt(ctx context.Context, newest job.Run) error {
 func (f *follower) show(view job.Run) {
 	f.gaps = view.Output.Gaps
 	for _, step := range view.Steps {
-		f.filter.learn(step.Index, step.Name)
+		f.filter.Learn(step.Index, step.Name)
 	}
 }
 
@@ -194,7 +195,7 @@ func (f *follower) drain(ctx context.Context) error {
 			f.tail = nil
 		}
 		var told []byte
-		if f.tail == nil && !f.mute && f.filter.all() && !b.block.jumped {
+		if f.tail == nil && !f.mute && f.filter.All() && !b.block.Jumped {
 			told = b.told()
 		}
 		if told == nil {
@@ -210,8 +211,8 @@ func (f *follower) drain(ctx context.Context) error {
 }
 
 // block sends the records of one block.
-func (f *follower) block(b block) error {
-	if b.jumped {
+func (f *follower) block(b logs.Block) error {
+	if b.Jumped {
 		if err := f.gone(); err != nil {
 			return err
 		}
@@ -219,7 +220,7 @@ func (f *follower) block(b block) error {
 	if f.tail != nil {
 		f.tail.block(b)
 	}
-	return b.records(f.record)
+	return b.Records(f.record)
 }
 
 // record sends one record, which ends at an offset.
@@ -245,7 +246,7 @@ func (f *follower) gone() error {
 	if err := f.flushChunk(); err != nil {
 		return err
 	}
-	for _, g := range cutGaps(f.gaps, f.filter) {
+	for _, g := range logs.CutGaps(f.gaps, f.filter) {
 		if err := f.out.event("gap", "", g); err != nil {
 			return err
 		}
@@ -259,7 +260,7 @@ const maxChunk = 16 << 10
 
 // outputChunk gathers records of the same step and stream that follow each other.
 type outputChunk struct {
-	key  outputKey
+	key  logs.Key
 	at   time.Time
 	end  int64
 	data []byte
@@ -286,10 +287,10 @@ func (f *follower) output(rec journal.Record, end int64) error {
 			return err
 		}
 	}
-	if f.mute || len(data) == 0 || !f.filter.match(o.Step, o.Stream) {
+	if f.mute || len(data) == 0 || !f.filter.Match(o.Step, o.Stream) {
 		return nil
 	}
-	key := outputKey{o.Step, o.Stream}
+	key := logs.Key{Step: o.Step, Stream: o.Stream}
 	if len(f.chunk.data) > 0 && (f.chunk.key != key || len(f.chunk.data)+len(data) > maxChunk) {
 		if err := f.flushChunk(); err != nil {
 			return err
@@ -309,8 +310,8 @@ func (f *follower) flushChunk() error {
 	if len(c.data) == 0 {
 		return nil
 	}
-	ev := outputEvent{Step: c.key.step, Stream: c.key.stream, At: c.at}
-	ev.Text, ev.Base64 = textOrBase64(c.data)
+	ev := outputEvent{Step: c.key.Step, Stream: c.key.Stream, At: c.at}
+	ev.Text, ev.Base64 = logs.TextOrBase64(c.data)
 	err := f.out.event("output", eventID(f.attempt, c.end), ev)
 	c.data = c.data[:0]
 	if cap(c.data) > 4*maxChunk {

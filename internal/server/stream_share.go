@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/journal"
 )
 
@@ -89,11 +90,11 @@ func (c *cachedBlock) told() []byte {
 		var out bytes.Buffer
 		f := &follower{attempt: c.key.attempt, out: &eventWriter{buf: bufio.NewWriter(&out)}}
 		plain := true
-		err := c.block.records(func(rec journal.Record, end int64) error {
+		err := c.block.Records(func(rec journal.Record, end int64) error {
 			switch rec.Type {
 			case journal.TypeStepStarted, journal.TypeStepEnded:
 				plain = false
-				return errStop
+				return logs.ErrStop
 			}
 			return f.record(rec, end)
 		})

@@ -61,8 +61,8 @@ func (p *patientWriter) Write(data []byte) (int, error) {
 	return written, nil
 }
 
-// flush sends what the HTTP server holds back.
-func (p *patientWriter) flush() error {
+// Flush sends what the HTTP server holds back.
+func (p *patientWriter) Flush() error {
 	p.allow()
 	defer p.turn.pause()()
 	if err := p.rc.Flush(); err != nil {
@@ -134,5 +134,5 @@ func (e *eventWriter) flush() error {
 	if err := e.buf.Flush(); err != nil {
 		return err
 	}
-	return e.out.flush()
+	return e.out.Flush()
 }

@@ -1,4 +1,4 @@
-package server
+package logs
 
 import (
 	"context"
@@ -9,10 +9,10 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// blockReader reads the stored journal of an attempt from an offset on, one block in
+// JournalReader reads the stored journal of an attempt from an offset on, one block in
 // memory at a time. The header is not part of any block; it is the same in all journals
 // of a version.
-type blockReader struct {
+type JournalReader struct {
 	ctx     context.Context
 	store   Store
 	run     string
@@ -20,21 +20,26 @@ type blockReader struct {
 
 	heads []index.BlockHead
 	data  []byte
-	next  int64 // where to go on; set it to begin elsewhere than at 0
+	next  int64 // where to go on
 	last  bool  // the heads that are left are the last
 }
 
-// holeError says that a part of a stored journal is not there any more: its middle was
-// dropped because it was too long, or damaged. What follows it is no continuation of what
-// comes before it.
-type holeError struct{ from, to int64 }
-
-func (e *holeError) Error() string {
-	return fmt.Sprintf("bytes %d to %d of the journal are not kept any more; what follows begins at offset %d", e.from, e.to, e.to)
+// NewJournalReader returns a reader from an offset on.
+func NewJournalReader(ctx context.Context, store Store, run string, attempt int, offset int64) *JournalReader {
+	return &JournalReader{ctx: ctx, store: store, run: run, attempt: attempt, next: offset}
 }
 
-// Read implements io.Reader. Its error is a *holeError where a part of the journal is missing.
-func (b *blockReader) Read(p []byte) (int, error) {
+// HoleError says that a part of a stored journal is not there any more: its middle was
+// dropped because it was too long, or damaged. What follows it is no continuation of what
+// comes before it.
+type HoleError struct{ From, To int64 }
+
+func (e *HoleError) Error() string {
+	return fmt.Sprintf("bytes %d to %d of the journal are not kept any more; what follows begins at offset %d", e.From, e.To, e.To)
+}
+
+// Read implements io.Reader. Its error is a *HoleError where a part of the journal is missing.
+func (b *JournalReader) Read(p []byte) (int, error) {
 	const heads = 64
 	if b.next < journal.HeaderSize && len(b.data) == 0 {
 		b.data, b.next = journal.AppendHeader(nil)[b.next:], journal.HeaderSize
@@ -53,7 +58,7 @@ func (b *blockReader) Read(p []byte) (int, error) {
 		}
 		head := b.heads[0]
 		if head.Start > b.next {
-			return 0, &holeError{from: b.next, to: head.Start}
+			return 0, &HoleError{From: b.next, To: head.Start}
 		}
 		data, err := b.store.BlockData(b.ctx, b.run, b.attempt, head.Start)
 		if err != nil {

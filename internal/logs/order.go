@@ -1,4 +1,4 @@
-package server
+package logs
 
 import (
 	"bytes"
@@ -15,37 +15,38 @@ func cutLine(data []byte) (line []byte, ends bool) {
 	return data, false
 }
 
-// pendingLine is a line, or a gap, that was asked for and not yet passed on whole.
-type pendingLine struct {
-	n     int64
-	at    time.Time // of its first byte
-	key   outputKey
-	gap   *job.Gap // a gap in its place among the lines; then nothing else is set
-	buf   []byte   // held back until the lines before it have ended
-	bytes int64    // of the line so far
-	ended bool     // nothing more of it comes: its newline is there, or its step has ended
-	bare  bool     // it has no newline
-	cut   bool     // it was given up on: passed on before its end
+// Line is a line, or a gap, that was asked for and not yet passed on whole.
+type Line struct {
+	Number int64
+	At     time.Time // of its first byte
+	Key    Key
+	Bytes  int64    // of the line so far
+	Bare   bool     // it has no newline
+	gap    *job.Gap // a gap in its place among the lines; then nothing else is set
+	buf    []byte   // held back until the lines before it have ended
+	ended  bool     // nothing more of it comes: its newline is there, or its step has ended
+	cut    bool     // it was given up on: passed on before its end
 }
 
-// lineSink takes lines in the order of their numbers.
-type lineSink interface {
-	// piece brings the next bytes of the line that is first in order.
-	piece(l *pendingLine, data []byte) error
-	// end says that no more comes in order: the line has ended, or was cut, or the log
+// Sink takes lines in the order of their numbers.
+type Sink interface {
+	// Piece brings the next bytes of the line that is first in order.
+	Piece(l *Line, data []byte) error
+	// End says that no more comes in order: the line has ended, or was cut, or the log
 	// has no more of it.
-	end(l *pendingLine) error
-	// late brings bytes of a line that was cut.
-	late(l *pendingLine, data []byte) error
-	gap(g *job.Gap) error
+	End(l *Line) error
+	// Late brings bytes of a line that was cut.
+	Late(l *Line, data []byte) error
+	// Gap brings a gap in its place.
+	Gap(g *job.Gap) error
 }
 
 // lineOrder puts lines together whose pieces are spread over records, mixed with those of
 // other streams, and passes them on in the order of their numbers. What it holds back for
 // a line that does not end is bounded: past maxHeld bytes that line is cut.
 type lineOrder struct {
-	sink    lineSink
-	queue   []*pendingLine // by number; the first one is passed on as it comes
+	sink    Sink
+	queue   []*Line // by number; the first one is passed on as it comes
 	held    int64
 	maxHeld int64
 	cuts    int // lines cut that have not ended
@@ -54,24 +55,24 @@ type lineOrder struct {
 // perLine is what a held-back line counts beside its bytes.
 const perLine = 128
 
-func (o *lineOrder) begin(l *pendingLine) *pendingLine {
+func (o *lineOrder) begin(l *Line) *Line {
 	o.queue = append(o.queue, l)
 	o.held += perLine
 	return l
 }
 
 // add takes the next bytes of a line that began.
-func (o *lineOrder) add(l *pendingLine, data []byte, ends bool) error {
-	l.bytes += int64(len(data))
-	l.ended, l.bare = ends, !ends
+func (o *lineOrder) add(l *Line, data []byte, ends bool) error {
+	l.Bytes += int64(len(data))
+	l.ended, l.Bare = ends, !ends
 	switch {
 	case l.cut:
 		if ends {
 			o.cuts--
 		}
-		return o.sink.late(l, data)
+		return o.sink.Late(l, data)
 	case o.queue[0] == l:
-		if err := o.sink.piece(l, data); err != nil {
+		if err := o.sink.Piece(l, data); err != nil {
 			return err
 		}
 	default:
@@ -82,7 +83,7 @@ func (o *lineOrder) add(l *pendingLine, data []byte, ends bool) error {
 }
 
 // close ends a line that got no newline.
-func (o *lineOrder) close(l *pendingLine) error {
+func (o *lineOrder) close(l *Line) error {
 	l.ended = true
 	if l.cut {
 		o.cuts--
@@ -92,7 +93,7 @@ func (o *lineOrder) close(l *pendingLine) error {
 
 // addGap puts a gap in its place.
 func (o *lineOrder) addGap(g *job.Gap) error {
-	o.begin(&pendingLine{gap: g, ended: true})
+	o.begin(&Line{gap: g, ended: true})
 	return o.advance()
 }
 
@@ -146,7 +147,7 @@ func (o *lineOrder) flushFirst() error {
 	buf := first.buf
 	first.buf = nil
 	o.held -= int64(len(buf))
-	return o.sink.piece(first, buf)
+	return o.sink.Piece(first, buf)
 }
 
 func (o *lineOrder) pop() error {
@@ -155,7 +156,7 @@ func (o *lineOrder) pop() error {
 	o.queue = o.queue[1:]
 	o.held -= perLine
 	if first.gap != nil {
-		return o.sink.gap(first.gap)
+		return o.sink.Gap(first.gap)
 	}
-	return o.sink.end(first)
+	return o.sink.End(first)
 }

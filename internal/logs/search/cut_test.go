@@ -1,4 +1,4 @@
-package server
+package search
 
 import (
 	"bytes"
@@ -10,13 +10,15 @@ import (
 	"pgregory.net/rapid"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/logs"
+	"stint.dev/stint/internal/logs/logstest"
 	"stint.dev/stint/job"
 )
 
 // cutMiddle drops some blocks between the first and the last, as the store does with long
 // journals, and returns the lines of which nothing is missing.
-func cutMiddle(t *rapid.T, p *printed) (whole map[int64]bool, dropped int64) {
-	heads := p.blocks.heads
+func cutMiddle(t *rapid.T, p *logstest.Printed) (whole map[int64]bool, dropped int64) {
+	heads := p.Blocks.Heads
 	low := rapid.IntRange(1, len(heads)-2).Draw(t, "first dropped")
 	high := rapid.IntRange(low+1, len(heads)-1).Draw(t, "behind dropped")
 	whole = map[int64]bool{}
@@ -33,20 +35,20 @@ func cutMiddle(t *rapid.T, p *printed) (whole map[int64]bool, dropped int64) {
 	for _, h := range heads[low:high] {
 		dropped += h.OutputBytes
 	}
-	p.blocks.heads = slices.Concat(heads[:low], heads[high:])
+	p.Blocks.Heads = slices.Concat(heads[:low], heads[high:])
 	gap := job.Gap{Stream: job.Stdout, Bytes: dropped, Reason: index.CutReason}
-	p.blocks.state.View.Output.Gaps = []job.Gap{gap}
+	p.Blocks.State.View.Output.Gaps = []job.Gap{gap}
 	return whole, dropped
 }
 
 func TestReadersGoOnBehindWhatWasDropped(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p := drawPrinted(t)
+		p := logstest.Draw(t)
 		for range 3 { // enough blocks to drop some
-			p.cut(t)
-			p.print(0, job.Stdout, "a line of the log\nand a")
+			p.Cut(t)
+			p.Print(0, job.Stdout, "a line of the log\nand a")
 		}
-		p.cut(t)
+		p.Cut(t)
 		d := drawSearch(t, p)
 		whole, dropped := cutMiddle(t, p)
 		want := slices.DeleteFunc(slices.Clone(d.want), func(n int64) bool { return !whole[n] })
@@ -59,28 +61,33 @@ func TestReadersGoOnBehindWhatWasDropped(t *testing.T) {
 			t.Fatalf("found %v, want %v", got, want)
 		}
 		back := d.q
-		back.back = true
+		back.Back = true
 		if got := only(doSearch(t, p, back).numbers(false)); !slices.Equal(got, want) {
 			t.Fatalf("backwards found %v, want %v", got, want)
 		}
 
 		var raw bytes.Buffer
-		if err := writeRaw(context.Background(), &p.blocks, &raw, p.blocks.view(), logQuery{}); err != nil {
+		if err := logs.WriteRaw(context.Background(), &p.Blocks, &raw, p.Blocks.View(), logs.Filter{}); err != nil {
 			t.Fatal(err)
 		}
-		if int64(raw.Len()) != int64(len(p.all))-dropped {
-			t.Fatalf("%d bytes, want %d less %d", raw.Len(), len(p.all), dropped)
+		if int64(raw.Len()) != int64(len(p.All))-dropped {
+			t.Fatalf("%d bytes, want %d less %d", raw.Len(), len(p.All), dropped)
 		}
 		checkLinesAround(t, p, whole)
 	})
 }
 
 // checkLinesAround reads all lines as NDJSON.
-func checkLinesAround(t *rapid.T, p *printed, whole map[int64]bool) {
+func checkLinesAround(t *rapid.T, p *logstest.Printed, whole map[int64]bool) {
 	gaps, seen := 0, map[int64]bool{}
-	for line := range bytes.Lines(readWindow(t, p, logQuery{fromLine: 1, tail: -1, ndjson: true})) {
+	var out bytes.Buffer
+	q := logs.Window{FromLine: 1, Tail: -1, NDJSON: true}
+	if err := logs.WriteLines(context.Background(), &p.Blocks, &out, p.Blocks.View(), q, q.FromLine); err != nil {
+		t.Fatal(err)
+	}
+	for line := range bytes.Lines(out.Bytes()) {
 		var one struct {
-			logLine
+			logs.LogLine
 			Gap *job.Gap
 		}
 		if err := json.Unmarshal(line, &one); err != nil {
@@ -91,7 +98,7 @@ func checkLinesAround(t *rapid.T, p *printed, whole map[int64]bool) {
 			continue
 		}
 		seen[one.N] = true
-		if text := string(bytes.TrimSuffix(p.lines[one.N-1].text, []byte("\n"))); whole[one.N] && one.Text != nil && *one.Text != text {
+		if text := string(bytes.TrimSuffix(p.Lines[one.N-1].Text, []byte("\n"))); whole[one.N] && one.Text != nil && *one.Text != text {
 			t.Fatalf("line %d is %q, want %q", one.N, *one.Text, text)
 		}
 	}
@@ -101,16 +108,6 @@ func checkLinesAround(t *rapid.T, p *printed, whole map[int64]bool) {
 	for n, w := range whole {
 		if w && !seen[n] {
 			t.Fatalf("line %d is missing", n)
-		}
-	}
-}
-
-func TestBlockBefore(t *testing.T) {
-	m := &memoryBlocks{heads: []index.BlockHead{{Start: 16, Size: 10}, {Start: 26, Size: 4}, {Start: 1000, Size: 50}, {Start: 1050, Size: 1}}}
-	for at, want := range map[int64]int64{1050: 1000, 1000: 26, 26: 16, 16: 0, 500: 26} {
-		head, ok, err := blockBefore(t.Context(), m, job.Run{}, at)
-		if err != nil || ok != (want > 0) || ok && head.Start != want {
-			t.Errorf("before %d: %+v %v %v, want %d", at, head, ok, err, want)
 		}
 	}
 }

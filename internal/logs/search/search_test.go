@@ -1,10 +1,9 @@
-package server
+package search
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,13 +12,19 @@ import (
 
 	"pgregory.net/rapid"
 
+	"stint.dev/stint/internal/logs/logstest"
 	"stint.dev/stint/job"
 )
 
+// answer takes what a search writes.
+type answer struct{ bytes.Buffer }
+
+func (a *answer) Flush() error { return nil }
+
 // searched is an answer, read.
 type searched struct {
-	lines []searchedLine
-	done  searchDone
+	lines []SearchedLine
+	done  SearchDone
 }
 
 func (a searched) numbers(context bool) []int64 {
@@ -34,13 +39,12 @@ func (a searched) numbers(context bool) []int64 {
 
 type failer interface{ Fatal(...any) }
 
-func doSearch(t failer, p *printed, q searchQuery) searched {
-	rec := httptest.NewRecorder()
-	se := newSearch(context.Background(), &p.blocks, nil, time.Minute, newPatientWriter(rec, time.Minute), p.blocks.view(), q)
-	if err := se.run(); err != nil {
+func doSearch(t failer, p *logstest.Printed, q Query) searched {
+	var out answer
+	if err := Run(context.Background(), &p.Blocks, &out, p.Blocks.View(), q, Options{Limit: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
-	return readSearch(t, rec.Body.Bytes())
+	return readSearch(t, out.Bytes())
 }
 
 func readSearch(t failer, body []byte) searched {
@@ -48,9 +52,9 @@ func readSearch(t failer, body []byte) searched {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	for dec.More() {
 		var line struct {
-			searchedLine
-			Progress *searchProgress
-			Done     *searchDone
+			SearchedLine
+			Progress *SearchProgress
+			Done     *SearchDone
 		}
 		if err := dec.Decode(&line); err != nil {
 			t.Fatal(err)
@@ -59,26 +63,26 @@ func readSearch(t failer, body []byte) searched {
 		case line.Done != nil:
 			a.done = *line.Done
 		case line.Progress == nil:
-			a.lines = append(a.lines, line.searchedLine)
+			a.lines = append(a.lines, line.SearchedLine)
 		}
 	}
 	return a
 }
 
 type drawnSearch struct {
-	q    searchQuery
+	q    Query
 	re   *regexp.Regexp
 	want []int64
 }
 
-func drawSearch(t *rapid.T, p *printed) drawnSearch {
+func drawSearch(t *rapid.T, p *logstest.Printed) drawnSearch {
 	isRegexp := rapid.Bool().Draw(t, "regexp")
 	exactCase := rapid.Bool().Draw(t, "case")
 	text := rapid.SampledFrom([]string{"a", "BC", "g", "line", "LONG", "long l", "é", "5", "without end", "\r"}).Draw(t, "text")
 	if isRegexp {
 		text = rapid.SampledFrom([]string{"^$", "a|d", "lo+ng .*end", "^f", "e$", `\d%`, "[^x]c", "(?-i)B", "x*"}).Draw(t, "expression")
 	}
-	m, err := newMatcher(text, isRegexp, exactCase)
+	m, err := NewMatcher(text, isRegexp, exactCase)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,20 +93,20 @@ func drawSearch(t *rapid.T, p *printed) drawnSearch {
 	if !exactCase {
 		pattern = "(?i)" + pattern
 	}
-	d := drawnSearch{re: regexp.MustCompile(pattern), q: searchQuery{matcher: m, from: 1, limit: maxMatches}}
-	d.q.stream = rapid.SampledFrom([]job.Stream{"", "", job.Stdout, job.Stderr}).Draw(t, "only stream")
-	d.q.step = rapid.SampledFrom([]string{"", "", "0", "step1"}).Draw(t, "only step")
-	if err := d.q.chooseStep(p.blocks.view()); err != nil {
+	d := drawnSearch{re: regexp.MustCompile(pattern), q: Query{Matcher: m, From: 1, Limit: 10_000}}
+	d.q.Stream = rapid.SampledFrom([]job.Stream{"", "", job.Stdout, job.Stderr}).Draw(t, "only stream")
+	d.q.Step = rapid.SampledFrom([]string{"", "", "0", "step1"}).Draw(t, "only step")
+	if err := d.q.ChooseStep(p.Blocks.View()); err != nil {
 		t.Fatal(err)
 	}
 	if rapid.Bool().Draw(t, "bounded") {
-		d.q.from = int64(rapid.IntRange(1, 60).Draw(t, "from"))
-		d.q.to = int64(rapid.IntRange(1, 60).Draw(t, "to"))
+		d.q.From = int64(rapid.IntRange(1, 60).Draw(t, "from"))
+		d.q.To = int64(rapid.IntRange(1, 60).Draw(t, "to"))
 	}
-	for _, l := range p.lines {
-		if l.n >= d.q.from && (d.q.to == 0 || l.n <= d.q.to) && d.q.match(l.key.step, l.key.stream) &&
-			d.re.Match(bytes.TrimSuffix(l.text, []byte("\n"))) {
-			d.want = append(d.want, l.n)
+	for _, l := range p.Lines {
+		if l.N >= d.q.From && (d.q.To == 0 || l.N <= d.q.To) && d.q.Match(l.Key.Step, l.Key.Stream) &&
+			d.re.Match(bytes.TrimSuffix(l.Text, []byte("\n"))) {
+			d.want = append(d.want, l.N)
 		}
 	}
 	return d
@@ -110,7 +114,7 @@ func drawSearch(t *rapid.T, p *printed) drawnSearch {
 
 func TestSearchFindsWhatTheModelFinds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p := drawPrinted(t)
+		p := logstest.Draw(t)
 		d := drawSearch(t, p)
 
 		got := doSearch(t, p, d.q)
@@ -119,12 +123,12 @@ func TestSearchFindsWhatTheModelFinds(t *testing.T) {
 		}
 		checkTexts(t, p, d, got)
 		count := d.q
-		count.limit = 0
+		count.Limit = 0
 		if n := doSearch(t, p, count).done.Matches; n != int64(len(d.want)) {
 			t.Fatalf("counted %d, want %d", n, len(d.want))
 		}
 		back := d.q
-		back.back = true
+		back.Back = true
 		want := slices.Clone(d.want)
 		slices.Reverse(want)
 		if n := doSearch(t, p, back).numbers(false); !slices.Equal(n, want) {
@@ -135,11 +139,11 @@ func TestSearchFindsWhatTheModelFinds(t *testing.T) {
 
 func TestSearchPageByPageMissesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p := drawPrinted(t)
+		p := logstest.Draw(t)
 		d := drawSearch(t, p)
 		for _, back := range []bool{false, true} {
 			q := d.q
-			q.limit, q.back = int64(rapid.IntRange(1, 3).Draw(t, "limit")), back
+			q.Limit, q.Back = int64(rapid.IntRange(1, 3).Draw(t, "limit")), back
 			var all []int64
 			for pages := 0; ; pages++ {
 				if pages > 100 {
@@ -151,9 +155,9 @@ func TestSearchPageByPageMissesNothing(t *testing.T) {
 					break
 				}
 				if back {
-					q.to = got.done.NextLine
+					q.To = got.done.NextLine
 				} else {
-					q.from = got.done.NextLine
+					q.From = got.done.NextLine
 				}
 			}
 			slices.Sort(all)
@@ -166,22 +170,22 @@ func TestSearchPageByPageMissesNothing(t *testing.T) {
 
 func TestSearchShowsTheLinesAround(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p := drawPrinted(t)
+		p := logstest.Draw(t)
 		d := drawSearch(t, p)
-		d.q.before = int64(rapid.IntRange(0, 3).Draw(t, "before"))
-		d.q.after = int64(rapid.IntRange(0, 3).Draw(t, "after"))
+		d.q.Before = int64(rapid.IntRange(0, 3).Draw(t, "before"))
+		d.q.After = int64(rapid.IntRange(0, 3).Draw(t, "after"))
 		got := doSearch(t, p, d.q)
 		if n := slices.Sorted(slices.Values(got.numbers(false))); !slices.Equal(n, d.want) {
 			t.Fatalf("found lines %v, want %v", n, d.want)
 		}
 		var want, may []int64
-		for _, l := range p.lines {
-			near := slices.ContainsFunc(d.want, func(n int64) bool { return l.n >= n-d.q.before && l.n <= n+d.q.after })
-			inside := l.n >= d.q.from && (d.q.to == 0 || l.n <= d.q.to) && d.q.match(l.key.step, l.key.stream)
+		for _, l := range p.Lines {
+			near := slices.ContainsFunc(d.want, func(n int64) bool { return l.N >= n-d.q.Before && l.N <= n+d.q.After })
+			inside := l.N >= d.q.From && (d.q.To == 0 || l.N <= d.q.To) && d.q.Match(l.Key.Step, l.Key.Stream)
 			if near && inside {
-				may = append(may, l.n)
-				if !slices.Contains(d.want, l.n) {
-					want = append(want, l.n)
+				may = append(may, l.N)
+				if !slices.Contains(d.want, l.N) {
+					want = append(want, l.N)
 				}
 			}
 		}
@@ -196,7 +200,7 @@ func TestSearchShowsTheLinesAround(t *testing.T) {
 				t.Fatalf("line %d is near no match: %v, want %v", n, around, want)
 			}
 		}
-		oneStream := d.q.step != "" && d.q.stream != ""
+		oneStream := d.q.Step != "" && d.q.Stream != ""
 		if oneStream && !slices.Equal(around, want) {
 			t.Fatalf("around are lines %v, want %v", around, want)
 		}
@@ -204,12 +208,12 @@ func TestSearchShowsTheLinesAround(t *testing.T) {
 }
 
 // checkTexts compares what is shown with the model.
-func checkTexts(t *rapid.T, p *printed, d drawnSearch, got searched) {
+func checkTexts(t *rapid.T, p *logstest.Printed, d drawnSearch, got searched) {
 	for _, l := range got.lines {
-		m := p.lines[l.Line-1]
-		text := strings.ToValidUTF8(string(bytes.TrimSuffix(m.text, []byte("\n"))), "\uFFFD")
-		if l.Text != text || l.Step != m.key.step || l.Stream != m.key.stream || !l.At.Equal(m.at) {
-			t.Fatalf("line %d is %+v, want %q at %s", l.Line, l, m.text, m.at)
+		m := p.Lines[l.Line-1]
+		text := strings.ToValidUTF8(string(bytes.TrimSuffix(m.Text, []byte("\n"))), "\uFFFD")
+		if l.Text != text || l.Step != m.Key.Step || l.Stream != m.Key.Stream || !l.At.Equal(m.At) {
+			t.Fatalf("line %d is %+v, want %q at %s", l.Line, l, m.Text, m.At)
 		}
 		for _, r := range l.Ranges {
 			if !d.re.MatchString(l.Text[r[0]:r[1]]) && !strings.ContainsAny(d.re.String(), "^$") {

@@ -1,9 +1,11 @@
-package server
+package search
 
 import (
 	"cmp"
 	"slices"
 	"unicode/utf8"
+
+	"stint.dev/stint/internal/logs"
 )
 
 // maxShown is how much of one line a search shows, and shownBefore how much of it may
@@ -21,11 +23,11 @@ type shownText struct {
 }
 
 // show makes the text of a line whose first match is known.
-func (m *matcher) show(line []byte, from, to int) shownText {
+func (m *Matcher) show(line []byte, from, to int) shownText {
 	part, cut := line, false
 	if len(line) > maxShown {
 		start := max(0, from-shownBefore)
-		part = wholeRunes(line[start:min(len(line), start+maxShown)])
+		part = logs.WholeRunes(line[start:min(len(line), start+maxShown)])
 		from, to, cut = from-start, min(to-start, len(part)), true
 		for len(part) > 0 && from > 0 && !utf8.RuneStart(part[0]) {
 			part, from, to = part[1:], from-1, to-1
@@ -49,7 +51,7 @@ func showPlain(line []byte) shownText {
 		text, _ := validText(line, nil)
 		return shownText{Text: text}
 	}
-	text, _ := validText(wholeRunes(line[:maxShown]), nil)
+	text, _ := validText(logs.WholeRunes(line[:maxShown]), nil)
 	return shownText{Text: text, Cut: true}
 }
 
@@ -77,11 +79,11 @@ func validText(line []byte, ranges [][2]int) (string, [][2]int) {
 }
 
 // openKeys are the streams with an open line, in the order of these lines.
-func (s *searchScan) openKeys() []outputKey {
-	keys := make([]outputKey, 0, len(s.open))
+func (s *scanner) openKeys() []logs.Key {
+	keys := make([]logs.Key, 0, len(s.open))
 	for key := range s.open {
 		keys = append(keys, key)
 	}
-	slices.SortFunc(keys, func(a, b outputKey) int { return cmp.Compare(s.open[a].n, s.open[b].n) })
+	slices.SortFunc(keys, func(a, b logs.Key) int { return cmp.Compare(s.open[a].n, s.open[b].n) })
 	return keys
 }

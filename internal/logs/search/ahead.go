@@ -1,4 +1,4 @@
-package server
+package search
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/journal"
 )
@@ -13,11 +14,14 @@ import (
 // blocksAhead is how many blocks are read at once, so that reading and searching overlap.
 const blocksAhead = 3
 
+// headsAhead is how many block heads are asked for at once.
+const headsAhead = 32
+
 // readAhead reads an attempt's blocks in order, a few in advance. Its owner must close it.
 type readAhead struct {
 	ctx    context.Context
 	cancel context.CancelFunc
-	store  blockStore
+	store  logs.Store
 	run    string
 
 	attempt int
@@ -36,7 +40,7 @@ type blockRead struct {
 	err  error
 }
 
-func newReadAhead(ctx context.Context, store blockStore, run string, attempt int, pos int64) *readAhead {
+func newReadAhead(ctx context.Context, store logs.Store, run string, attempt int, pos int64) *readAhead {
 	ctx, cancel := context.WithCancel(ctx)
 	return &readAhead{ctx: ctx, cancel: cancel, store: store, run: run, attempt: attempt, pos: pos, asked: pos}
 }
@@ -56,20 +60,20 @@ func (r *readAhead) drop() {
 
 // next returns the next block; false at the end of what is stored. Blocks that were
 // merged or moved in the meantime are looked for again.
-func (r *readAhead) next() (block, bool, error) {
+func (r *readAhead) next() (logs.Block, bool, error) {
 	const tries = 8
 	for range tries {
 		if err := r.fill(); err != nil {
-			return block{}, false, err
+			return logs.Block{}, false, err
 		}
 		if len(r.queue) == 0 {
-			return block{}, false, nil
+			return logs.Block{}, false, nil
 		}
 		one := r.queue[0]
 		select {
 		case <-one.done:
 		case <-r.ctx.Done():
-			return block{}, false, r.ctx.Err()
+			return logs.Block{}, false, r.ctx.Err()
 		}
 		var gone *query.NotFoundError
 		if errors.As(one.err, &gone) || one.err == nil && int64(len(one.data)) < one.head.Size {
@@ -77,15 +81,15 @@ func (r *readAhead) next() (block, bool, error) {
 			continue
 		}
 		if one.err != nil {
-			return block{}, false, one.err
+			return logs.Block{}, false, one.err
 		}
 		r.queue = r.queue[1:]
-		b := block{head: one.head, data: one.data[:one.head.Size], from: max(r.pos, one.head.Start)}
-		b.jumped = one.head.Start > max(r.pos, journal.HeaderSize)
+		b := logs.Block{Head: one.head, Data: one.data[:one.head.Size], From: max(r.pos, one.head.Start)}
+		b.Jumped = one.head.Start > max(r.pos, journal.HeaderSize)
 		r.pos = one.head.Start + one.head.Size
 		return b, true, nil
 	}
-	return block{}, false, fmt.Errorf("read journal of run %s attempt %d at byte %d: its blocks kept moving; try again", r.run, r.attempt, r.pos)
+	return logs.Block{}, false, fmt.Errorf("read journal of run %s attempt %d at byte %d: its blocks kept moving; try again", r.run, r.attempt, r.pos)
 }
 
 // fill starts reads until enough are under way.

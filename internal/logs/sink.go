@@ -1,4 +1,4 @@
-package server
+package logs
 
 import (
 	"bytes"
@@ -14,19 +14,19 @@ import (
 // printed and nothing else.
 type textSink struct{ w io.Writer }
 
-func (s textSink) piece(_ *pendingLine, data []byte) error {
+func (s textSink) Piece(_ *Line, data []byte) error {
 	_, err := s.w.Write(data)
 	return err
 }
-func (s textSink) end(*pendingLine) error                 { return nil }
-func (s textSink) late(l *pendingLine, data []byte) error { return s.piece(l, data) }
-func (s textSink) gap(*job.Gap) error                     { return nil }
+func (s textSink) End(*Line) error                 { return nil }
+func (s textSink) Late(l *Line, data []byte) error { return s.Piece(l, data) }
+func (s textSink) Gap(*job.Gap) error              { return nil }
 
 // maxLine is how much of one line NDJSON shows.
 const maxLine = 1 << 20
 
-// logLine is one line of a log as NDJSON has it.
-type logLine struct {
+// LogLine is one line of a log as NDJSON has it.
+type LogLine struct {
 	N      int64      `json:"n"`
 	At     time.Time  `json:"at"` // when its first byte was printed, by the agent's clock
 	Step   int        `json:"step"`
@@ -43,7 +43,8 @@ type logLine struct {
 	Bytes     int64 `json:"bytes,omitempty"`
 }
 
-type gapLine struct {
+// GapLine is a gap as NDJSON has it, in its place among the lines.
+type GapLine struct {
 	Gap *job.Gap `json:"gap"`
 }
 
@@ -59,29 +60,29 @@ func newJSONSink(w io.Writer) *jsonSink {
 	return &jsonSink{enc: enc}
 }
 
-func (s *jsonSink) piece(_ *pendingLine, data []byte) error {
+func (s *jsonSink) Piece(_ *Line, data []byte) error {
 	room := maxLine + 1 - len(s.cur) // one more, for the newline of a line that just fits
 	s.cur = append(s.cur, data[:min(room, len(data))]...)
 	return nil
 }
 
-func (s *jsonSink) end(l *pendingLine) error {
-	line := logLine{N: l.n, At: l.at.UTC(), Step: l.key.step, Stream: l.key.stream, Open: !l.ended && !l.cut}
+func (s *jsonSink) End(l *Line) error {
+	line := LogLine{N: l.Number, At: l.At.UTC(), Step: l.Key.Step, Stream: l.Key.Stream, Open: !l.ended && !l.cut}
 	text := s.cur
-	if !l.bare && l.bytes == int64(len(text)) {
+	if !l.Bare && l.Bytes == int64(len(text)) {
 		text = bytes.TrimSuffix(text, []byte("\n"))
 	}
 	if len(text) > maxLine {
-		text = wholeRunes(text[:maxLine])
+		text = WholeRunes(text[:maxLine])
 		line.Truncated = true
 	}
 	if l.cut {
 		line.Truncated = true
 	}
 	if line.Truncated {
-		line.Bytes = l.bytes
+		line.Bytes = l.Bytes
 	}
-	line.Text, line.Base64 = textOrBase64(text)
+	line.Text, line.Base64 = TextOrBase64(text)
 	s.cur = s.cur[:0]
 	if cap(s.cur) > 64<<10 {
 		s.cur = nil
@@ -89,11 +90,11 @@ func (s *jsonSink) end(l *pendingLine) error {
 	return s.enc.Encode(line)
 }
 
-func (s *jsonSink) late(*pendingLine, []byte) error { return nil }
-func (s *jsonSink) gap(g *job.Gap) error            { return s.enc.Encode(gapLine{g}) }
+func (s *jsonSink) Late(*Line, []byte) error { return nil }
+func (s *jsonSink) Gap(g *job.Gap) error     { return s.enc.Encode(GapLine{g}) }
 
-// textOrBase64 chooses how bytes travel in JSON.
-func textOrBase64(b []byte) (text *string, base64 []byte) {
+// TextOrBase64 chooses how bytes travel in JSON.
+func TextOrBase64(b []byte) (text *string, base64 []byte) {
 	if utf8.Valid(b) {
 		t := string(b)
 		return &t, nil
@@ -101,8 +102,8 @@ func textOrBase64(b []byte) (text *string, base64 []byte) {
 	return nil, b
 }
 
-// wholeRunes drops a character that was cut in the middle at the end of b.
-func wholeRunes(b []byte) []byte {
+// WholeRunes drops a character that was cut in the middle at the end of b.
+func WholeRunes(b []byte) []byte {
 	for i := 1; i <= utf8.UTFMax && i <= len(b); i++ {
 		tail := b[len(b)-i:]
 		if utf8.RuneStart(tail[0]) {

@@ -1,4 +1,4 @@
-package server
+package search
 
 import (
 	"bytes"
@@ -6,23 +6,24 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
-// searchHeld bounds what a search holds of lines that have not ended, over all streams.
-const searchHeld = 4 << 20
+// maxHeld bounds what a search holds of lines that have not ended, over all streams.
+const maxHeld = 4 << 20
 
-// searchHit is a line that matches.
-type searchHit struct {
+// foundLine is a line that matches.
+type foundLine struct {
 	n    int64
 	at   time.Time // of its first byte
-	key  outputKey
+	key  logs.Key
 	text shownText
 }
 
-// searchLine is a line whose end has not been met.
-type searchLine struct {
+// openLine is a line whose end has not been met.
+type openLine struct {
 	n   int64
 	at  time.Time
 	buf []byte
@@ -33,24 +34,24 @@ type searchLine struct {
 	old bool
 }
 
-// searchScan searches output in journal order. It numbers lines as lineScan does, but
+// scanner searches output in journal order. It numbers lines as lineScan does, but
 // counts newlines where nothing was found instead of taking lines apart.
-type searchScan struct {
-	m        *matcher
-	filter   outputFilter
+type scanner struct {
+	m        *Matcher
+	filter   logs.Filter
 	from, to int64 // lines to report; to is 0 for no end
 	silent   bool  // hits carry no text
-	hit      func(searchHit) error
+	hit      func(foundLine) error
 	// check is asked now and then, and ends the search with its error.
 	check func() error
 
 	next  int64
 	last  int64 // the highest line found
-	open  map[outputKey]*searchLine
+	open  map[logs.Key]*openLine
 	bytes int64 // output searched
 	left  int64 // output still to search; -1: no end
 	// fragments, when not nil, collects the rest of old lines.
-	fragments map[outputKey]*searchLine
+	fragments map[logs.Key]*openLine
 	// closing: only lines that are open are followed to their end, because of why.
 	closing bool
 	why     error
@@ -58,7 +59,7 @@ type searchScan struct {
 }
 
 // stop ends the search after a line: only lines up to it are followed to their end.
-func (s *searchScan) stop(last int64, why error) {
+func (s *scanner) stop(last int64, why error) {
 	if s.closing {
 		return
 	}
@@ -69,7 +70,7 @@ func (s *searchScan) stop(last int64, why error) {
 }
 
 // found passes a hit on. The one that reaches the limit ends the search.
-func (s *searchScan) found(h searchHit) error {
+func (s *scanner) found(h foundLine) error {
 	s.last = max(s.last, h.n)
 	err := s.hit(h)
 	if errors.Is(err, errLimit) {
@@ -80,7 +81,7 @@ func (s *searchScan) found(h searchHit) error {
 }
 
 // pause asks whether to go on with a line.
-func (s *searchScan) pause(next int64) error {
+func (s *scanner) pause(next int64) error {
 	if s.closing {
 		return nil
 	}
@@ -95,24 +96,24 @@ func (s *searchScan) pause(next int64) error {
 }
 
 // start takes the lines that are open at the beginning of a block.
-func (s *searchScan) start(head index.BlockHead) {
+func (s *scanner) start(head index.BlockHead) {
 	s.next = max(1, head.FirstLine)
-	s.open = make(map[outputKey]*searchLine, len(head.Open))
+	s.open = make(map[logs.Key]*openLine, len(head.Open))
 	for _, o := range head.Open {
-		s.open[outputKey{o.Step, o.Stream}] = &searchLine{n: o.Line, old: true}
+		s.open[logs.Key{Step: o.Step, Stream: o.Stream}] = &openLine{n: o.Line, old: true}
 	}
 }
 
 // block searches the records of a block.
-func (s *searchScan) block(b block) error {
-	return b.records(func(rec journal.Record, _ int64) error {
+func (s *scanner) block(b logs.Block) error {
+	return b.Records(func(rec journal.Record, _ int64) error {
 		switch rec.Type {
 		case journal.TypeOutput:
 			if err := s.output(rec); err != nil {
 				return err
 			}
 			if s.left == 0 || s.closing && !s.waiting() {
-				return errStop
+				return logs.ErrStop
 			}
 		case journal.TypeStepEnded:
 			var ended journal.StepEnded
@@ -125,7 +126,7 @@ func (s *searchScan) block(b block) error {
 	})
 }
 
-func (s *searchScan) output(rec journal.Record) error {
+func (s *scanner) output(rec journal.Record) error {
 	o, err := journal.DecodeOutput(rec)
 	if err != nil {
 		return err
@@ -136,7 +137,7 @@ func (s *searchScan) output(rec journal.Record) error {
 		s.left -= int64(len(data))
 	}
 	s.bytes += int64(len(data))
-	key := outputKey{o.Step, o.Stream}
+	key := logs.Key{Step: o.Step, Stream: o.Stream}
 	if data, err = s.rest(key, data); err != nil || len(data) == 0 {
 		return err
 	}
@@ -145,7 +146,7 @@ func (s *searchScan) output(rec journal.Record) error {
 		return err
 	}
 	if tail := data[whole:]; len(tail) > 0 {
-		line := &searchLine{n: s.next, at: rec.At}
+		line := &openLine{n: s.next, at: rec.At}
 		s.open[key] = line
 		s.next++
 		if s.wanted(key, line.n) && !s.closing {
@@ -156,7 +157,7 @@ func (s *searchScan) output(rec journal.Record) error {
 }
 
 // rest gives the open line of a stream its next bytes and returns those after it.
-func (s *searchScan) rest(key outputKey, data []byte) ([]byte, error) {
+func (s *scanner) rest(key logs.Key, data []byte) ([]byte, error) {
 	line := s.open[key]
 	if line == nil || len(data) == 0 {
 		return data, nil
@@ -166,7 +167,7 @@ func (s *searchScan) rest(key outputKey, data []byte) ([]byte, error) {
 	if end >= 0 {
 		part, after = data[:end], data[end+1:]
 	}
-	if line.old && s.fragments != nil && s.filter.match(key.step, key.stream) || !line.old && s.wanted(key, line.n) {
+	if line.old && s.fragments != nil && s.filter.Match(key.Step, key.Stream) || !line.old && s.wanted(key, line.n) {
 		s.extend(line, part)
 	}
 	if end < 0 {
@@ -176,16 +177,16 @@ func (s *searchScan) rest(key outputKey, data []byte) ([]byte, error) {
 }
 
 // wanted says whether a line is to be reported if it matches.
-func (s *searchScan) wanted(key outputKey, n int64) bool {
-	return n >= s.from && (s.to == 0 || n <= s.to) && s.filter.match(key.step, key.stream)
+func (s *scanner) wanted(key logs.Key, n int64) bool {
+	return n >= s.from && (s.to == 0 || n <= s.to) && s.filter.Match(key.Step, key.Stream)
 }
 
 // lines searches whole lines, the first of which is s.next.
-func (s *searchScan) lines(key outputKey, at time.Time, data []byte) error {
+func (s *scanner) lines(key logs.Key, at time.Time, data []byte) error {
 	n, pos := s.next, 0
 	count := bytes.Count(data, []byte{'\n'})
 	s.next += int64(count)
-	if s.closing || s.next <= s.from || s.to > 0 && n > s.to || !s.filter.match(key.step, key.stream) {
+	if s.closing || s.next <= s.from || s.to > 0 && n > s.to || !s.filter.Match(key.Step, key.Stream) {
 		return nil
 	}
 	for looked := 0; pos < len(data); {
@@ -221,12 +222,12 @@ func (s *searchScan) lines(key outputKey, at time.Time, data []byte) error {
 }
 
 // whole searches one whole line.
-func (s *searchScan) whole(key outputKey, at time.Time, n int64, line []byte) error {
+func (s *scanner) whole(key logs.Key, at time.Time, n int64, line []byte) error {
 	from, to, ok := s.m.find(line)
 	if !ok {
 		return nil
 	}
-	h := searchHit{n: n, at: at, key: key}
+	h := foundLine{n: n, at: at, key: key}
 	if !s.silent {
 		h.text = s.m.show(line, from, to)
 	}
@@ -235,8 +236,8 @@ func (s *searchScan) whole(key outputKey, at time.Time, n int64, line []byte) er
 
 // extend adds to a line that has not ended. What it holds is bounded: past that, the
 // beginning is searched and let go.
-func (s *searchScan) extend(line *searchLine, data []byte) {
-	most := max(2*pieceOverlap, searchHeld/max(1, len(s.open)))
+func (s *scanner) extend(line *openLine, data []byte) {
+	most := max(2*pieceOverlap, maxHeld/max(1, len(s.open)))
 	most = min(most, matchPiece)
 	for len(data) > 0 {
 		if line.hit != nil { // it matches, whatever comes
@@ -255,7 +256,7 @@ func (s *searchScan) extend(line *searchLine, data []byte) {
 }
 
 // look searches what is held of a line.
-func (s *searchScan) look(line *searchLine) {
+func (s *scanner) look(line *openLine) {
 	if line.hit != nil {
 		return
 	}
@@ -267,7 +268,7 @@ func (s *searchScan) look(line *searchLine) {
 }
 
 // finish ends a line.
-func (s *searchScan) finish(key outputKey, line *searchLine) error {
+func (s *scanner) finish(key logs.Key, line *openLine) error {
 	delete(s.open, key)
 	if line.old {
 		if s.fragments != nil {
@@ -278,7 +279,7 @@ func (s *searchScan) finish(key outputKey, line *searchLine) error {
 	return s.report(key, line)
 }
 
-func (s *searchScan) report(key outputKey, line *searchLine) error {
+func (s *scanner) report(key logs.Key, line *openLine) error {
 	if !s.wanted(key, line.n) {
 		return nil
 	}
@@ -286,13 +287,13 @@ func (s *searchScan) report(key outputKey, line *searchLine) error {
 	if line.hit == nil {
 		return nil
 	}
-	return s.found(searchHit{n: line.n, at: line.at, key: key, text: *line.hit})
+	return s.found(foundLine{n: line.n, at: line.at, key: key, text: *line.hit})
 }
 
 // stepEnded ends the lines of a step.
-func (s *searchScan) stepEnded(step int) error {
+func (s *scanner) stepEnded(step int) error {
 	for _, stream := range []job.Stream{job.Stdout, job.Stderr} {
-		key := outputKey{step, stream}
+		key := logs.Key{Step: step, Stream: stream}
 		if line := s.open[key]; line != nil {
 			if err := s.finish(key, line); err != nil {
 				return err
@@ -303,7 +304,7 @@ func (s *searchScan) stepEnded(step int) error {
 }
 
 // end reports the lines that have no end.
-func (s *searchScan) end() error {
+func (s *scanner) end() error {
 	for _, key := range s.openKeys() {
 		if line := s.open[key]; !line.old {
 			if err := s.report(key, line); err != nil {
@@ -316,9 +317,9 @@ func (s *searchScan) end() error {
 }
 
 // waiting says whether a line is open whose end matters.
-func (s *searchScan) waiting() bool {
+func (s *scanner) waiting() bool {
 	for key, line := range s.open {
-		if line.old && s.fragments != nil && s.filter.match(key.step, key.stream) || !line.old && s.wanted(key, line.n) {
+		if line.old && s.fragments != nil && s.filter.Match(key.Step, key.Stream) || !line.old && s.wanted(key, line.n) {
 			return true
 		}
 	}
@@ -326,7 +327,7 @@ func (s *searchScan) waiting() bool {
 }
 
 // settled is the last line before which nothing can be found any more.
-func (s *searchScan) settled() int64 {
+func (s *scanner) settled() int64 {
 	n := s.next
 	for key, line := range s.open {
 		if !line.old && s.wanted(key, line.n) {

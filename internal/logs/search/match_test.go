@@ -1,4 +1,4 @@
-package server
+package search
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ func TestRequiredTextsMissNoLine(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		pattern := rapid.SampledFrom(patterns).Draw(t, "pattern")
 		data := append([]byte(rapid.StringOfN(rapid.RuneFrom([]rune("abcABC\n\n")), 0, 200, -1).Draw(t, "text")), '\n')
-		m, err := newMatcher(pattern, true, true)
+		m, err := NewMatcher(pattern, true, true)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,9 +1,8 @@
-package server
+package search
 
 import (
 	"bytes"
 	"fmt"
-	"net/http"
 	"regexp"
 	"regexp/syntax"
 	"slices"
@@ -30,9 +29,9 @@ const (
 	pieceOverlap = 8 << 10
 )
 
-// matcher finds lines. It looks for bytes that every matching line must have before it
+// Matcher finds lines. It looks for bytes that every matching line must have before it
 // looks at lines at all, because that goes at the speed of memory.
-type matcher struct {
+type Matcher struct {
 	need  finder         // nil when there is nothing that every match has
 	exact bool           // what need finds is the match
 	re    *regexp.Regexp // unless exact
@@ -42,21 +41,36 @@ type matcher struct {
 // finder returns the place of the first occurrence, or -1.
 type finder func(data []byte) int
 
-// newMatcher reads a query. Case is folded as regexp does it, unless exactCase.
-func newMatcher(query string, isRegexp, exactCase bool) (*matcher, error) {
+// PatternError says why a text or an expression cannot be searched for.
+type PatternError struct {
+	// Expression says that what was given is well formed as a parameter, but is no regular expression,
+	// or one that costs too much.
+	Expression bool
+	Why        string
+}
+
+func (e *PatternError) Error() string { return e.Why }
+
+func badPattern(expression bool, format string, args ...any) error {
+	return &PatternError{Expression: expression, Why: fmt.Sprintf(format, args...)}
+}
+
+// NewMatcher reads a query. Case is folded as regexp does it, unless exactCase. The error is a
+// *PatternError.
+func NewMatcher(query string, isRegexp, exactCase bool) (*Matcher, error) {
 	switch {
 	case query == "":
-		return nil, newProblem(http.StatusBadRequest, "q is empty: say what to look for")
+		return nil, badPattern(false, "q is empty: say what to look for")
 	case len(query) > maxPattern:
-		return nil, newProblem(http.StatusBadRequest, "q has %d bytes; the most is %d", len(query), maxPattern)
+		return nil, badPattern(false, "q has %d bytes; the most is %d", len(query), maxPattern)
 	case !utf8.ValidString(query):
-		return nil, newProblem(http.StatusBadRequest, "q is not text")
+		return nil, badPattern(false, "q is not text")
 	case !isRegexp && strings.Contains(query, "\n"):
-		return nil, newProblem(http.StatusBadRequest, "q has a line break: a match lies within one line")
+		return nil, badPattern(false, "q has a line break: a match lies within one line")
 	}
 	if !isRegexp && exactCase {
 		text := []byte(query)
-		return &matcher{need: func(data []byte) int { return bytes.Index(data, text) }, exact: true, size: len(text)}, nil
+		return &Matcher{need: func(data []byte) int { return bytes.Index(data, text) }, exact: true, size: len(text)}, nil
 	}
 	flags := syntax.Perl
 	if !exactCase {
@@ -68,15 +82,15 @@ func newMatcher(query string, isRegexp, exactCase bool) (*matcher, error) {
 	}
 	if isRegexp {
 		if err := checkExpression(query); err != nil {
-			return nil, newProblem(http.StatusUnprocessableEntity, "%s cannot be searched for: %s", job.Quote(query), err)
+			return nil, badPattern(true, "%s cannot be searched for: %s", job.Quote(query), err)
 		}
 	}
 	tree, err := syntax.Parse(pattern, flags)
 	if err != nil {
-		return nil, newProblem(http.StatusUnprocessableEntity, "%s is not a regular expression (RE2): %s", job.Quote(query), regexpFault(err))
+		return nil, badPattern(true, "%s is not a regular expression (RE2): %s", job.Quote(query), regexpFault(err))
 	}
 	if n := stepsOf(tree); n > maxSteps {
-		return nil, newProblem(http.StatusUnprocessableEntity, "%s cannot be searched for: it is too large when its repetitions are written out (%d steps of at most %d)",
+		return nil, badPattern(true, "%s cannot be searched for: it is too large when its repetitions are written out (%d steps of at most %d)",
 			job.Quote(query), n, maxSteps)
 	}
 	if !exactCase {
@@ -84,9 +98,9 @@ func newMatcher(query string, isRegexp, exactCase bool) (*matcher, error) {
 	}
 	re, err := regexp.Compile(pattern)
 	if err != nil {
-		return nil, newProblem(http.StatusUnprocessableEntity, "%s is not a regular expression (RE2): %s", job.Quote(query), regexpFault(err))
+		return nil, badPattern(true, "%s is not a regular expression (RE2): %s", job.Quote(query), regexpFault(err))
 	}
-	return &matcher{need: required(tree), re: re}, nil
+	return &Matcher{need: required(tree), re: re}, nil
 }
 
 // checkExpression refuses an expression that costs much to read.
@@ -286,7 +300,7 @@ func equalFold(data []byte, lower string) bool {
 }
 
 // find returns the first match in a line; false when there is none.
-func (m *matcher) find(line []byte) (from, to int, ok bool) {
+func (m *Matcher) find(line []byte) (from, to int, ok bool) {
 	if m.exact {
 		from = m.need(line)
 		return from, from + m.size, from >= 0
@@ -309,7 +323,7 @@ func (m *matcher) find(line []byte) (from, to int, ok bool) {
 const maxRanges = 100
 
 // ranges are the places of the matches in a short text.
-func (m *matcher) ranges(text []byte) [][2]int {
+func (m *Matcher) ranges(text []byte) [][2]int {
 	var out [][2]int
 	if !m.exact {
 		for _, at := range m.re.FindAllIndex(text, maxRanges) {

@@ -1,4 +1,4 @@
-package server
+package search
 
 import (
 	"cmp"
@@ -7,45 +7,46 @@ import (
 	"slices"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
 
-// searchBack searches from a line towards the beginning, one block at a time. A line is
+// backward searches from a line towards the beginning, one block at a time. A line is
 // found in the block in which it begins; the parts of it in later blocks were set aside
 // when these were read.
-type searchBack struct {
-	store blockStore
+type backward struct {
+	store logs.Store
 	view  job.Run
-	scan  *searchScan
+	scan  *scanner
 	most  int // hits kept of one block
-	found []searchHit
-	tails map[outputKey]*searchLine
-	send  func(searchHit) error
+	found []foundLine
+	tails map[logs.Key]*openLine
+	send  func(foundLine) error
 	after func() error // called when the hits of a block were sent
 }
 
 // run searches the blocks backwards from the one in which line to begins. It returns the
 // number of the line to go on with; 0 at the beginning.
-func (sb *searchBack) run(ctx context.Context, to int64) (next int64, err error) {
+func (sb *backward) run(ctx context.Context, to int64) (next int64, err error) {
 	sb.scan.hit = sb.keep
 	heads, err := sb.store.BlocksFromLine(ctx, sb.view.ID, sb.view.Attempt, to, 1)
 	for first := true; err == nil && len(heads) > 0; first = false {
 		head := heads[0]
-		var b block
+		var b logs.Block
 		if b, err = sb.read(ctx, head); err != nil {
 			return 0, err
 		}
 		if err = sb.block(ctx, b, first); err != nil {
 			return head.FirstLine + head.Lines - 1, err
 		}
-		if err = sb.tell(); err != nil {
+		if err = sb.flush(); err != nil {
 			return 0, err
 		}
 		if head.Start <= journal.HeaderSize || head.FirstLine <= sb.scan.from || head.FirstLine <= 1 {
 			return 0, nil
 		}
-		before, ok, err := blockBefore(ctx, sb.store, sb.view, head.Start)
+		before, ok, err := logs.BlockBefore(ctx, sb.store, sb.view, head.Start)
 		if err != nil || !ok {
 			return 0, err
 		}
@@ -67,23 +68,23 @@ func cutHead(whole, read index.BlockHead) index.BlockHead {
 	return whole
 }
 
-func (sb *searchBack) read(ctx context.Context, head index.BlockHead) (block, error) {
+func (sb *backward) read(ctx context.Context, head index.BlockHead) (logs.Block, error) {
 	data, err := sb.store.BlockData(ctx, sb.view.ID, sb.view.Attempt, head.Start)
 	if err != nil {
-		return block{}, err
+		return logs.Block{}, err
 	}
 	if int64(len(data)) < head.Size {
-		return block{}, fmt.Errorf("stored block at byte %d of run %s has %d bytes of %d", head.Start, sb.view.ID, len(data), head.Size)
+		return logs.Block{}, fmt.Errorf("stored block at byte %d of run %s has %d bytes of %d", head.Start, sb.view.ID, len(data), head.Size)
 	}
-	return block{head: head, data: data[:head.Size], from: head.Start}, nil
+	return logs.Block{Head: head, Data: data[:head.Size], From: head.Start}, nil
 }
 
 // block searches one block and puts its last lines together with what follows them.
-func (sb *searchBack) block(ctx context.Context, b block, first bool) error {
+func (sb *backward) block(ctx context.Context, b logs.Block, first bool) error {
 	s := sb.scan
-	s.fragments, s.left = map[outputKey]*searchLine{}, max(0, sb.view.Output.Bytes-b.head.OutputStart)
+	s.fragments, s.left = map[logs.Key]*openLine{}, max(0, sb.view.Output.Bytes-b.Head.OutputStart)
 	s.patient = first
-	s.start(b.head)
+	s.start(b.Head)
 	if err := s.block(b); err != nil || s.why != nil {
 		return cmp.Or(err, s.why)
 	}
@@ -107,17 +108,17 @@ func (sb *searchBack) block(ctx context.Context, b block, first bool) error {
 }
 
 // follow reads on from the last block for the ends of lines that begin in it.
-func (sb *searchBack) follow(ctx context.Context, b block) error {
+func (sb *backward) follow(ctx context.Context, b logs.Block) error {
 	s := sb.scan
 	s.closing = true
 	defer func() { s.closing = false }()
-	c := cursor{store: sb.store, run: sb.view.ID, attempt: sb.view.Attempt, pos: b.head.Start + b.head.Size}
-	for read := int64(0); s.left > 0 && read < lookAhead && s.waiting(); {
-		more, ok, err := c.next(ctx)
-		if err != nil || !ok || more.jumped {
+	c := logs.Cursor{Store: sb.store, Run: sb.view.ID, Attempt: sb.view.Attempt, Pos: b.Head.Start + b.Head.Size}
+	for read := int64(0); s.left > 0 && read < logs.LookAhead && s.waiting(); {
+		more, ok, err := c.Next(ctx)
+		if err != nil || !ok || more.Jumped {
 			return err
 		}
-		read += int64(len(more.data))
+		read += int64(len(more.Data))
 		if err := s.block(more); err != nil {
 			return err
 		}
@@ -126,7 +127,7 @@ func (sb *searchBack) follow(ctx context.Context, b block) error {
 }
 
 // join adds what follows a line in later blocks.
-func (s *searchScan) join(line, tail *searchLine) {
+func (s *scanner) join(line, tail *openLine) {
 	switch {
 	case tail == nil:
 		return
@@ -142,7 +143,7 @@ func (s *searchScan) join(line, tail *searchLine) {
 }
 
 // keep holds a hit back until its block was read, for the last one comes first.
-func (sb *searchBack) keep(h searchHit) error {
+func (sb *backward) keep(h foundLine) error {
 	sb.found = append(sb.found, h)
 	if len(sb.found) >= 2*sb.most {
 		sb.sort()
@@ -151,12 +152,12 @@ func (sb *searchBack) keep(h searchHit) error {
 	return nil
 }
 
-func (sb *searchBack) sort() {
-	slices.SortFunc(sb.found, func(a, b searchHit) int { return cmp.Compare(b.n, a.n) })
+func (sb *backward) sort() {
+	slices.SortFunc(sb.found, func(a, b foundLine) int { return cmp.Compare(b.n, a.n) })
 }
 
-// tell passes the hits of a block on.
-func (sb *searchBack) tell() error {
+// flush passes the hits of a block on.
+func (sb *backward) flush() error {
 	sb.sort()
 	for _, h := range sb.found {
 		if err := sb.send(h); err != nil {

@@ -1,0 +1,105 @@
+package search
+
+import (
+	"cmp"
+	"slices"
+
+	"stint.dev/stint/internal/logs"
+	"stint.dev/stint/job"
+)
+
+// context writes the hits that wait, with the lines around them, as far as lines were read.
+// Each line is written once. The lines are read again from the store, so that a search that
+// finds little costs hardly more with context than without.
+func (se *search) context(read int64) error {
+	hits := se.waiting
+	se.waiting = nil
+	slices.SortFunc(hits, func(a, b foundLine) int { return cmp.Compare(a.n, b.n) })
+	for len(hits) > 0 && hits[0].n <= se.wroteTo { // a line that began long before its match came
+		if err := se.out.line(hits[0], false); err != nil {
+			return err
+		}
+		hits = hits[1:]
+	}
+	for len(hits) > 0 {
+		if err := se.around(se.wroteTo+1, min(se.owed, hits[0].n-1), nil); err != nil {
+			return err
+		}
+		n := 1 // hits whose context touches are read together
+		for n < len(hits) && hits[n].n-se.q.Before <= hits[n-1].n+se.q.After+1 {
+			n++
+		}
+		last := hits[n-1].n
+		if err := se.around(max(se.wroteTo+1, hits[0].n-se.q.Before, se.q.From), last, hits[:n]); err != nil {
+			return err
+		}
+		se.owed, hits = last+se.q.After, hits[n:]
+		if se.q.To > 0 {
+			se.owed = min(se.owed, se.q.To)
+		}
+	}
+	return se.around(se.wroteTo+1, min(se.owed, read), nil)
+}
+
+// trail writes the lines that the last match is owed, up to the next match.
+func (se *search) trail() error {
+	if se.owed <= se.wroteTo {
+		return nil
+	}
+	return se.window(se.wroteTo+1, se.owed, &contextSink{out: se.out, until: se.q.Matcher})
+}
+
+// around writes lines from one number to another: the hits, and what is between them.
+func (se *search) around(from, to int64, hits []foundLine) error {
+	if to < from {
+		return nil
+	}
+	sink := &contextSink{out: se.out, hits: make(map[int64]foundLine, len(hits))}
+	for _, h := range hits {
+		sink.hits[h.n] = h
+	}
+	se.wroteTo = to
+	return se.window(from, to, sink)
+}
+
+func (se *search) window(from, to int64, sink logs.Sink) error {
+	return se.readError(logs.ReadLines(se.ctx, se.store, se.view, se.q.Filter, from, to, sink))
+}
+
+// contextSink writes the lines around a match, and the match in its place.
+type contextSink struct {
+	out  *writer
+	hits map[int64]foundLine
+	// until, when set, ends the lines before the first one that matches.
+	until *Matcher
+	ended bool
+	cur   []byte // of the line that is first in order
+}
+
+func (s *contextSink) Piece(_ *logs.Line, data []byte) error {
+	room := maxShown + 2 - len(s.cur) // a byte more than is shown, and the newline
+	s.cur = append(s.cur, data[:min(room, len(data))]...)
+	return nil
+}
+
+func (s *contextSink) End(l *logs.Line) error {
+	text := s.cur
+	s.cur = s.cur[:0]
+	if hit, ok := s.hits[l.Number]; ok {
+		return s.out.line(hit, false)
+	}
+	if !l.Bare && l.Bytes == int64(len(text)) {
+		text = text[:len(text)-1]
+	}
+	if s.until != nil {
+		_, _, matches := s.until.find(text)
+		s.ended = s.ended || matches
+	}
+	if s.ended {
+		return nil
+	}
+	return s.out.line(foundLine{n: l.Number, at: l.At, key: l.Key, text: showPlain(text)}, true)
+}
+
+func (s *contextSink) Late(*logs.Line, []byte) error { return nil }
+func (s *contextSink) Gap(*job.Gap) error            { return nil }

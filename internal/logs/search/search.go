@@ -1,0 +1,273 @@
+// Package search finds the lines of a log that match a text or an expression, forwards and backwards,
+// and writes them as NDJSON while it goes on. It needs the blocks of a journal, and no HTTP.
+package search
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"stint.dev/stint/internal/logs"
+	"stint.dev/stint/job"
+)
+
+// Why a search ends before the log does.
+var (
+	errLimit = errors.New("limit")
+	errTime  = errors.New("time")
+)
+
+// progressEvery is the pause between two reports on how far a search is.
+const progressEvery = time.Second
+
+// Query says what to look for, and where.
+type Query struct {
+	logs.Filter
+	Matcher       *Matcher
+	From, To      int64 // lines; To is 0 for the end
+	Before, After int64 // how many lines around each match are shown
+	Limit         int64 // of matches; 0: only count
+	Back          bool  // from the end towards the beginning
+}
+
+// Options say when a search ends before the log does.
+type Options struct {
+	Limit    time.Duration    // how long it may take
+	Stopping <-chan struct{}  // closed: it ends as when its time is over; may be nil
+	Progress func()           // is called while the search goes on; may be nil
+	Now      func() time.Time // the clock; nil for time.Now
+}
+
+// Writer takes the answer of a search. Flush sends what was written so far.
+type Writer interface {
+	io.Writer
+	Flush() error
+}
+
+// Run searches what an attempt had printed when view was read, and writes the lines that match, and at
+// last a SearchDoneLine, as NDJSON. Its error is that of ctx when the context ended, of the store, or of
+// the writer.
+func Run(ctx context.Context, store logs.Store, w Writer, view job.Run, q Query, o Options) error {
+	if o.Progress == nil {
+		o.Progress = func() {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	se := &search{
+		Options: o, ctx: ctx, store: store, view: view, q: q,
+		out: newWriter(w, o.Now), deadline: o.Now().Add(o.Limit),
+	}
+	se.scan = &scanner{
+		m: q.Matcher, filter: q.Filter, from: q.From, to: q.To, silent: q.Limit == 0,
+		hit: se.hit, check: se.check, left: -1,
+	}
+	return se.run()
+}
+
+// search is one search under way.
+type search struct {
+	Options
+	ctx      context.Context
+	store    logs.Store
+	view     job.Run
+	q        Query
+	scan     *scanner
+	out      *writer
+	deadline time.Time
+
+	matches, lastHit int64
+	last             int64 // where a search backwards began
+	why              error // errLimit or errTime, when it ended early
+	over             bool  // the limit was reached; hits that still come are of open lines
+	of               int64 // output to search
+
+	// With context, hits wait until their block was read, and are written by line.
+	waiting []foundLine
+	wroteTo int64 // the last line that was written
+	owed    int64 // context is due up to this line
+}
+
+// hit takes a line that matches.
+func (se *search) hit(h foundLine) error {
+	se.matches++
+	if se.q.Limit == 0 {
+		return nil
+	}
+	se.lastHit = h.n
+	if se.q.Before > 0 || se.q.After > 0 {
+		se.waiting = append(se.waiting, h)
+	} else if err := se.out.line(h, false); err != nil {
+		return err
+	}
+	if !se.over && se.matches >= se.q.Limit {
+		return errLimit
+	}
+	return nil
+}
+
+// report writes what a block brought, and now and then how far the search is.
+func (se *search) report() error {
+	if err := se.context(se.scan.settled()); err != nil {
+		return err
+	}
+	return se.out.progress(SearchProgress{Bytes: se.scan.bytes, Of: se.of, Matches: se.matches})
+}
+
+// check is asked between pieces of work, and says why a search is to stop.
+func (se *search) check() error {
+	se.Progress()
+	select {
+	case <-se.ctx.Done():
+		return se.ctx.Err()
+	case <-se.Stopping:
+		return errTime
+	default:
+	}
+	if se.Now().After(se.deadline) {
+		return errTime
+	}
+	return nil
+}
+
+// run searches, and writes how it went.
+func (se *search) run() error {
+	direction := se.forward
+	if se.q.Back {
+		direction = se.backward
+	}
+	line, err := direction()
+	if err != nil {
+		return err
+	}
+	stopped := ""
+	if se.why != nil {
+		stopped = se.why.Error()
+	}
+	return se.out.done(SearchDone{
+		Matches: se.matches, Bytes: se.scan.bytes, Lines: se.lines(line), Stopped: stopped, NextLine: line,
+	})
+}
+
+// lines is how many lines were searched, when the next one is known.
+func (se *search) lines(next int64) int64 {
+	if se.q.Back {
+		return max(0, se.last-max(next, se.q.From-1))
+	}
+	return max(0, next-se.q.From)
+}
+
+// forward searches from the first line on. It returns the line to go on with.
+func (se *search) forward() (int64, error) {
+	start := int64(0)
+	if se.q.From > 1 {
+		heads, err := se.store.BlocksFromLine(se.ctx, se.view.ID, se.view.Attempt, se.q.From, 1)
+		if err != nil || len(heads) == 0 {
+			return max(se.q.From, se.view.Output.Lines+1), err
+		}
+		start = heads[0].Start
+	}
+	ahead := newReadAhead(se.ctx, se.store, se.view.ID, se.view.Attempt, start)
+	defer ahead.close()
+	for first := true; ; first = false {
+		b, ok, err := ahead.next()
+		if err != nil {
+			return 0, se.readError(err)
+		}
+		if !ok {
+			break
+		}
+		if b.Jumped && !first { // the ends of open lines are gone
+			if err := se.scan.end(); err != nil {
+				return 0, err
+			}
+		}
+		if first || b.Jumped {
+			se.scan.start(b.Head)
+			se.scan.left = max(0, se.view.Output.Bytes-b.Head.OutputStart)
+		}
+		if first {
+			se.of = se.scan.left
+		}
+		if se.scan.closing {
+			return se.early(ahead)
+		}
+		if err := se.scan.block(b); err != nil {
+			return 0, err
+		}
+		if se.scan.closing {
+			return se.early(ahead)
+		}
+		if err := se.report(); err != nil {
+			return 0, err
+		}
+		if se.scan.left == 0 || se.q.To > 0 && se.scan.next > se.q.To && !se.scan.waiting() {
+			break
+		}
+	}
+	se.over = true // the last lines of each stream may come on top of the limit
+	if err := se.scan.end(); err != nil {
+		return 0, err
+	}
+	return se.scan.next, se.context(se.scan.next - 1)
+}
+
+// early ends a search before the log does. Lines that are open get their end, so that who
+// goes on with the next line has missed none.
+func (se *search) early(ahead *readAhead) (int64, error) {
+	se.over = true
+	for read := int64(0); read < logs.LookAhead && se.scan.waiting() && se.scan.left != 0; {
+		b, ok, err := ahead.next()
+		if err != nil {
+			return 0, se.readError(err)
+		}
+		if !ok || b.Jumped {
+			break
+		}
+		read += b.Head.Size
+		if err := se.scan.block(b); err != nil {
+			return 0, err
+		}
+	}
+	next := se.scan.to + 1
+	if err := se.scan.end(); err != nil {
+		return 0, err
+	}
+	if err := se.context(next - 1); err != nil {
+		return 0, err
+	}
+	se.why = se.scan.why
+	return next, se.trail()
+}
+
+// backward searches from the last line on to the first.
+func (se *search) backward() (int64, error) {
+	to := se.view.Output.Lines
+	if se.q.To > 0 {
+		to = min(to, se.q.To)
+	}
+	se.scan.to, se.last = to, to
+	se.of = se.view.Output.Bytes
+	if to < se.q.From {
+		return 0, nil
+	}
+	sb := &backward{store: se.store, view: se.view, scan: se.scan, most: int(se.q.Limit), send: se.hit, after: se.report}
+	next, err := sb.run(se.ctx, to)
+	if errors.Is(err, errLimit) {
+		next = se.lastHit - 1
+	}
+	if errors.Is(err, errLimit) || errors.Is(err, errTime) {
+		se.why = err
+		return next, nil
+	}
+	return next, se.readError(err)
+}
+
+// readError returns why a read of the store failed: the end of the context, if that is why.
+func (se *search) readError(err error) error {
+	if err != nil && se.ctx.Err() != nil {
+		return se.ctx.Err()
+	}
+	return err
+}
