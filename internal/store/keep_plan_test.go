@@ -126,7 +126,7 @@ func TestPostgresFindsWhatHasExpiredByAnIndex(t *testing.T) {
 func TestStatesAreOverOrNot(t *testing.T) {
 	for _, state := range job.States() {
 		quoted := "'" + string(state) + "'"
-		if in, out := strings.Contains(maintenance.Over, quoted), strings.Contains(maintenance.NotOver, quoted); in != state.Terminal() || out == in {
+		if in, out := strings.Contains(maintenance.EndedStates, quoted), strings.Contains(maintenance.OtherStates, quoted); in != state.Terminal() || out == in {
 			t.Errorf("%s: among those that have ended: %t, among the others: %t; it has ended: %t", state, in, out, state.Terminal())
 		}
 	}

@@ -41,6 +41,8 @@ func (s *Access) SweepAccess(ctx context.Context, now time.Time) error {
 	return s.forgetOwners(ctx, now.Add(-ownerlessAfter))
 }
 
+// Ownerless is the part of a statement that finds owners of runs that are not there; argument 1 is
+// the time before which they became owners.
 const Ownerless = ` FROM run_owners WHERE claimed_at < $1 AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.run_id = run_owners.run_id)`
 
 // forgetOwners deletes the owners of runs that are not there. Of nearly all owners there is the

@@ -20,6 +20,7 @@ const tokenColumns = `id, name, scope, prefix, hash, created_at, expires_at, las
 // Access is tokens, sessions, logins, the owners of runs, and the audit log.
 type Access struct{ *db.DB }
 
+// New makes the access to a database.
 func New(d *db.DB) *Access { return &Access{d} }
 
 // CreateToken stores a token.

@@ -13,6 +13,7 @@ type damagedError struct{ why string }
 
 func (e *damagedError) Error() string { return e.why }
 
+// IsDamage reports whether an error says that stored bytes are not what was stored.
 func IsDamage(err error) bool {
 	var damaged *damagedError
 	var corrupt *journal.CorruptError

@@ -48,6 +48,7 @@ func (s *Journals) OpenSegments(ctx context.Context, dir string, relaxed bool) e
 	return err
 }
 
+// CloseSegments ends all use of the segments.
 func (s *Journals) CloseSegments() error {
 	if s.Segments == nil {
 		return nil
@@ -86,6 +87,7 @@ func (w *Writer) Begin() {
 	}
 }
 
+// End gives the segments back. Call it after Begin, also after an error.
 func (w *Writer) End() {
 	if w.Segments != nil {
 		w.Segments.End()

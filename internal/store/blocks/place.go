@@ -37,6 +37,7 @@ type Place struct {
 	Data    []byte
 }
 
+// PlaceColumns are what Dest is for.
 const PlaceColumns = `codec, stored, segment, object, place, data`
 
 // Dest is where the columns are scanned to.

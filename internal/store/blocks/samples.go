@@ -13,6 +13,7 @@ import (
 	"stint.dev/stint/job"
 )
 
+// EncodeSamples encodes samples as a row of blocks keeps them.
 func EncodeSamples(samples []job.Sample) ([]json.RawMessage, error) {
 	var out []json.RawMessage
 	for _, s := range samples {

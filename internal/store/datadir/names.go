@@ -26,6 +26,7 @@ func Make(name string) (dir string, err error) {
 	return dir, nil
 }
 
+// Unusable says that a data directory cannot be used, why, and what to do.
 func Unusable(dir string, err error) error {
 	return fmt.Errorf("data directory %s cannot be used: %w; give this user the right to write there, or choose another with --data", dir, err)
 }

@@ -9,6 +9,7 @@ import (
 // Micros is a time as the database keeps it.
 func Micros(t time.Time) int64 { return t.UnixMicro() }
 
+// MicrosOrNull is a time as the database keeps it; NULL for nil.
 func MicrosOrNull(t *time.Time) sql.NullInt64 {
 	if t == nil {
 		return sql.NullInt64{}
@@ -16,8 +17,10 @@ func MicrosOrNull(t *time.Time) sql.NullInt64 {
 	return sql.NullInt64{Int64: t.UnixMicro(), Valid: true}
 }
 
+// FromMicros reads a time that is kept in microseconds since 1970.
 func FromMicros(us int64) time.Time { return time.UnixMicro(us).UTC() }
 
+// FromNull reads a time that may be NULL: nil then.
 func FromNull(us sql.NullInt64) *time.Time {
 	if !us.Valid {
 		return nil
@@ -26,6 +29,7 @@ func FromNull(us sql.NullInt64) *time.Time {
 	return &t
 }
 
+// Number is a number for a column that may be NULL.
 func Number(n int64) sql.NullInt64 { return sql.NullInt64{Int64: n, Valid: true} }
 
 // AsInt is how the tables keep a condition.

@@ -23,6 +23,7 @@ type Health struct {
 	*troubled.Items
 }
 
+// New makes the judgements of a database.
 func New(d *db.DB, items *troubled.Items) *Health {
 	return &Health{DB: d, Items: items}
 }

@@ -90,6 +90,7 @@ type Intake struct {
 	busy     atomic.Int64 // when much arrived last, in nanoseconds since 1970
 }
 
+// New makes the intake of a database; of a data directory only with OpenLeases.
 func New(d *db.DB, items *troubled.Items, j *blocks.Journals) *Intake {
 	return &Intake{DB: d, Items: items, journals: j}
 }
@@ -352,6 +353,7 @@ func (g *Group) noteOwners() {
 	}
 }
 
+// SaveAttempt stores an attempt that the group has locked, or that is new.
 func (g *Group) SaveAttempt(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow) error {
 	return tables.SaveAttempt(ctx, g.Tx, key, row, g.Blocks.Journals.RunLog)
 }

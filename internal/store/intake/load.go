@@ -31,6 +31,7 @@ func (g *Group) load(ctx context.Context, appends []index.Append) error {
 	return g.loadAttempts(ctx, slices.SortedFunc(maps.Keys(keys), tables.CompareKeys))
 }
 
+// LoadRuns locks and reads runs.
 func (g *Group) LoadRuns(ctx context.Context, ids []string) error {
 	table, args := g.Tx.Dialect.Table(1, db.Column{Texts: ids})
 	rows, err := g.Tx.QueryContext(ctx, `SELECT `+tables.RunColumns+` FROM runs WHERE id IN (SELECT c0 FROM `+table+`) ORDER BY id`+g.Tx.Dialect.Lock, args...)

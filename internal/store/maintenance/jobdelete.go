@@ -48,7 +48,7 @@ func (s *Maintenance) DeleteJob(ctx context.Context, name string) (runs int64, e
 // deleteRunsOf deletes the runs of a job that have ended, and returns how many.
 func (s *Maintenance) deleteRunsOf(ctx context.Context, name string) (runs int64, err error) {
 	for {
-		ids, err := s.Texts(ctx, `SELECT id FROM runs WHERE job = $1 AND state IN `+Over+` ORDER BY start_at, id LIMIT $2`, name, deleteRunsMost)
+		ids, err := s.Texts(ctx, `SELECT id FROM runs WHERE job = $1 AND state IN `+EndedStates+` ORDER BY start_at, id LIMIT $2`, name, deleteRunsMost)
 		if err != nil || len(ids) == 0 {
 			return runs, err
 		}
@@ -72,7 +72,7 @@ func (s *Maintenance) deleteWithoutRuns(ctx context.Context, name string) (runs,
 		if err := tables.LockJob(ctx, t, name); err != nil {
 			return err
 		}
-		err := t.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN state IN `+Over+` THEN 0 ELSE 1 END), 0) FROM runs WHERE job = $1`, name).Scan(&runs, &active)
+		err := t.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN state IN `+EndedStates+` THEN 0 ELSE 1 END), 0) FROM runs WHERE job = $1`, name).Scan(&runs, &active)
 		if err != nil {
 			return fmt.Errorf("count the runs of job %s: %w", job.Quote(name), err)
 		}

@@ -83,7 +83,7 @@ func (s *Maintenance) Maintain(ctx context.Context, report func(error)) {
 		everyRound(ctx, s.Now, func(now time.Time) {
 			if now.Sub(kept) >= keepEvery {
 				kept = now
-				reported(s.keepLess(ctx, now))
+				reported(s.applyRetention(ctx, now))
 			}
 			reported(errors.Join(s.tidyRows(ctx, now), s.tidySegments(ctx, now)))
 		})
@@ -120,7 +120,7 @@ func everyRound(ctx context.Context, clock func() time.Time, do func(now time.Ti
 // Tidy does all that is due now: deletes, trims, packs, and sweeps. Between two steps it
 // rests as long as the last one took, so that it takes half of one core at most.
 func (s *Maintenance) Tidy(ctx context.Context, now time.Time) error {
-	err := errors.Join(s.keepLess(ctx, now), s.tidyRows(ctx, now))
+	err := errors.Join(s.applyRetention(ctx, now), s.tidyRows(ctx, now))
 	_, archived := s.tidyArchive(ctx, now, func() bool { return true })
 	return errors.Join(err, archived, s.tidySegments(ctx, now))
 }

@@ -35,6 +35,7 @@ type Outbox struct {
 	secrets secrets
 }
 
+// New makes the outbox of a database, for a server without keys; see OpenSecrets.
 func New(d *db.DB, items *troubled.Items, q *runs.Queries) *Outbox {
 	return &Outbox{DB: d, Items: items, queries: q}
 }
@@ -56,7 +57,7 @@ func insertEntries(ctx context.Context, t *db.Tx, entries []outbox.Entry) error 
 
 // insertAction stores a pending row.
 func insertAction(ctx context.Context, t *db.Tx, a job.Action, created, next int64) error {
-	late, err := tables.JsonOrNull(a.Late)
+	late, err := tables.JSONOrNull(a.Late)
 	if err != nil {
 		return fmt.Errorf("encode an outbox row (%s %s) of run %s: %w", a.Kind, a.What, a.Run, err)
 	}

@@ -27,6 +27,7 @@ type Queries struct {
 	finalEvents finalEvents // of PostgreSQL
 }
 
+// New makes the queries of a database.
 func New(d *db.DB, items *troubled.Items) *Queries {
 	return &Queries{DB: d, Items: items}
 }
@@ -309,6 +310,7 @@ func CursorOf(start int64, id string) string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d,%s", start, id))
 }
 
+// ReadCursor reads what CursorOf made. Its error is *job.InvalidError.
 func ReadCursor(cursor string) (start int64, id string, err error) {
 	text, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err == nil {

@@ -44,10 +44,11 @@ type Cut struct {
 	To    int64 `json:"to"`
 	// Before is what each stream had printed where the gap begins.
 	Before []StreamBytes `json:"before"`
-	// Damaged is what a check found damaged, and dropped; see damage.go.
+	// Damaged is what a check found damaged, and dropped.
 	Damaged []job.Gap `json:"damaged,omitempty"`
 }
 
+// StreamBytes is how many bytes a stream had printed.
 type StreamBytes struct {
 	Step   int        `json:"step"`
 	Stream job.Stream `json:"stream"`
@@ -69,6 +70,7 @@ func (a *AttemptRow) trimDue(limit int64) bool {
 	return a.Size-gone > limit
 }
 
+// StreamBefore is the count of a stream, which is made if it is missing.
 func (c *Cut) StreamBefore(step int, stream job.Stream) *StreamBytes {
 	for i := range c.Before {
 		if b := &c.Before[i]; b.Step == step && b.Stream == stream {
@@ -79,6 +81,7 @@ func (c *Cut) StreamBefore(step int, stream job.Stream) *StreamBytes {
 	return &c.Before[len(c.Before)-1]
 }
 
+// Gap is the gap of a stream, which is made if it is missing; at is when its first bytes arrived.
 func (c *Cut) Gap(step int, stream job.Stream, at time.Time) *job.Gap {
 	for i := range c.Gaps {
 		if g := &c.Gaps[i]; g.Step == step && g.Stream == stream {
@@ -91,6 +94,7 @@ func (c *Cut) Gap(step int, stream job.Stream, at time.Time) *job.Gap {
 	return &c.Gaps[len(c.Gaps)-1]
 }
 
+// SameCut reports whether the same was dropped.
 func SameCut(a, b *Cut) bool {
 	if a == nil || b == nil {
 		return a == b

@@ -24,6 +24,7 @@ func AskDiagnosis(ctx context.Context, t *db.Tx, run *job.Run, before job.Run) e
 	return nil
 }
 
+// Stalls reports whether a run is found to stall.
 func Stalls(findings []job.Finding) bool {
 	for _, f := range findings {
 		if f.Rule == "stalled" {

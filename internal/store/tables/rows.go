@@ -44,8 +44,10 @@ type runDoc struct {
 	WhenLost *job.Diagnosis `json:"diagnosis_when_lost,omitempty"`
 }
 
+// RunColumns are what ScanRun reads.
 const RunColumns = `id, job, number, attempt, state, health, created_at, start_at, heard_at, beat_at, lease_us, expires_at, period_us, doc`
 
+// ScanRun reads a run. The error is *query.UnreadableError for one whose document cannot be read.
 func ScanRun(from db.Scanner) (RunRow, error) {
 	var (
 		stored                                         runDoc
@@ -140,7 +142,7 @@ func UpdateRun(ctx context.Context, t *db.Tx, row *RunRow) error {
 	if err != nil {
 		return fmt.Errorf("encode run %s: %w", r.ID, err)
 	}
-	cancel, err := JsonOrNull(r.Cancel)
+	cancel, err := JSONOrNull(r.Cancel)
 	if err != nil {
 		return fmt.Errorf("encode run %s: %w", r.ID, err)
 	}
@@ -159,7 +161,8 @@ func UpdateRun(ctx context.Context, t *db.Tx, row *RunRow) error {
 	}})
 }
 
-func JsonOrNull[T any](v *T) (sql.NullString, error) {
+// JSONOrNull encodes a value; NULL for nil.
+func JSONOrNull[T any](v *T) (sql.NullString, error) {
 	if v == nil {
 		return sql.NullString{}, nil
 	}
@@ -215,7 +218,7 @@ type AttemptRow struct {
 // AttemptDoc is what an attempt keeps as JSON.
 type AttemptDoc struct {
 	index.State
-	// Tiers counts the small blocks at the end of the journal, by tier; see merge.go.
+	// Tiers counts the small blocks at the end of the journal, by tier.
 	Tiers Tiers `json:"tiers"`
 	// Cut is what was dropped of the journal's middle; see trim.go.
 	Cut *Cut `json:"cut,omitempty"`
@@ -226,6 +229,7 @@ type AttemptDoc struct {
 // Durable is how many bytes of the journal are stored.
 func (a *AttemptRow) Durable() int64 { return a.Size + int64(len(a.Tail)) }
 
+// AttemptKey names an attempt.
 type AttemptKey struct {
 	Run     string
 	Attempt int
@@ -234,8 +238,10 @@ type AttemptKey struct {
 // String is how troubled items name an attempt; AttemptID is the same in SQL.
 func (k AttemptKey) String() string { return k.Run + "/" + strconv.Itoa(k.Attempt) }
 
+// AttemptID is AttemptKey.String in SQL.
 const AttemptID = `run_id || '/' || attempt`
 
+// CompareKeys orders attempts by run and number.
 func CompareKeys(a, b AttemptKey) int {
 	if c := strings.Compare(a.Run, b.Run); c != 0 {
 		return c
@@ -243,8 +249,11 @@ func CompareKeys(a, b AttemptKey) int {
 	return a.Attempt - b.Attempt
 }
 
+// AttemptColumns are what ScanAttempt reads.
 const AttemptColumns = `run_id, attempt, doc, tail`
 
+// ScanAttempt reads an attempt. The error is *query.UnreadableError for one whose document cannot
+// be read; its key is known then.
 func ScanAttempt(from db.Scanner) (AttemptKey, *AttemptRow, error) {
 	var key AttemptKey
 	var doc []byte

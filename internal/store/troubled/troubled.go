@@ -64,6 +64,7 @@ type Items struct {
 
 type itemKey struct{ kind, id string }
 
+// New makes the items of a database. None is known before Refresh.
 func New(d *db.DB) *Items {
 	return &Items{DB: d, known: map[itemKey]job.TroubledItem{}, failures: map[string]int64{}}
 }

@@ -28,19 +28,19 @@ const (
 	deleteBlocksMost = 2000
 )
 
-// Over is the states in which a run has ended for good.
-const Over = `('succeeded', 'failed', 'canceled', 'timed_out', 'lost')`
+// EndedStates is the states in which a run has ended for good.
+const EndedStates = `('succeeded', 'failed', 'canceled', 'timed_out', 'lost')`
 
-// NotOver is all other states. An index finds runs by the states that they are in, and not by
+// OtherStates is all other states. An index finds runs by the states that they are in, and not by
 // those that they are not in.
-const NotOver = `('queued', 'starting', 'installing', 'running', 'stopping', 'retrying')`
+const OtherStates = `('queued', 'starting', 'installing', 'running', 'stopping', 'retrying')`
 
 // deletable is the condition on runs that may be deleted, and did not fail to be a moment ago;
 // argument now holds the time.
 func deletable(now int) string {
 	// Nearly all runs have ended: an index of states would have SQLite sort them all, so the
 	// condition is one that it does not use that index for.
-	return `(state IN ` + Over + `) IS TRUE AND` + troubled.Rests(troubled.Remove, "runs.id", now)
+	return `(state IN ` + EndedStates + `) IS TRUE AND` + troubled.Rests(troubled.Remove, "runs.id", now)
 }
 
 // The queries of retention run once a minute, however many runs there are: each reads an index.
@@ -58,11 +58,11 @@ var (
 		ORDER BY start_at DESC, id DESC LIMIT $2 OFFSET $3`
 	// BytesOfActive counts the stored bytes of runs that have not ended.
 	BytesOfActive = `SELECT COALESCE(SUM(COALESCE(stored, size)), 0) FROM blocks
-		WHERE codec <> 2 AND run_id IN (SELECT id FROM runs WHERE state IN ` + NotOver + `)`
+		WHERE codec <> 2 AND run_id IN (SELECT id FROM runs WHERE state IN ` + OtherStates + `)`
 )
 
-// keepLess deletes the runs that are beyond what is to be kept, in small steps.
-func (s *Maintenance) keepLess(ctx context.Context, now time.Time) error {
+// applyRetention deletes the runs that are beyond what is to be kept, in small steps.
+func (s *Maintenance) applyRetention(ctx context.Context, now time.Time) error {
 	var errs [3]error
 	if s.Keep.Age > 0 {
 		err := s.countDeleted("age", func() error { return s.keepYoung(ctx, now.Add(-s.Keep.Age)) })
@@ -98,7 +98,7 @@ func (s *Maintenance) countDeleted(rule string, keep func() error) error {
 // keepYoung deletes the runs that ended before a time. An agent's clock may be years ahead:
 // a run without a sign since has ended by then too.
 func (s *Maintenance) keepYoung(ctx context.Context, before time.Time) error {
-	return s.deleteWhile(ctx, func() ([]string, error) {
+	return s.deleteBatches(ctx, func() ([]string, error) {
 		return s.Texts(ctx, OldRuns, db.Micros(before), deleteRunsMost, db.Micros(s.Now()))
 	})
 }
@@ -117,7 +117,7 @@ func (s *Maintenance) keepFewBytes(ctx context.Context, most int64) error {
 	}
 	goal := active + max(most-active, most/2)
 	for _, oldest := range []string{OldestWithLater, OldestRun} {
-		err := s.deleteWhile(ctx, func() ([]string, error) {
+		err := s.deleteBatches(ctx, func() ([]string, error) {
 			bytes, err := s.StoredBytes(ctx)
 			if err != nil || bytes <= goal {
 				return nil, err
@@ -144,12 +144,12 @@ func (s *Maintenance) activeBytes(ctx context.Context) (int64, error) {
 }
 
 func (s *Maintenance) keepLastRuns(ctx context.Context, n int) error {
-	jobs, err := s.Texts(ctx, `SELECT job FROM run_counts WHERE state IN `+Over+` GROUP BY job HAVING SUM(n) > $1`, n)
+	jobs, err := s.Texts(ctx, `SELECT job FROM run_counts WHERE state IN `+EndedStates+` GROUP BY job HAVING SUM(n) > $1`, n)
 	if err != nil {
 		return err
 	}
 	for _, name := range jobs {
-		err := s.deleteWhile(ctx, func() ([]string, error) {
+		err := s.deleteBatches(ctx, func() ([]string, error) {
 			return s.Texts(ctx, BeyondLastRuns, name, deleteRunsMost, n, db.Micros(s.Now()))
 		})
 		if err != nil {
@@ -159,8 +159,8 @@ func (s *Maintenance) keepLastRuns(ctx context.Context, n int) error {
 	return nil
 }
 
-// deleteWhile deletes runs as long as next names some.
-func (s *Maintenance) deleteWhile(ctx context.Context, next func() ([]string, error)) error {
+// deleteBatches deletes runs as long as next names some.
+func (s *Maintenance) deleteBatches(ctx context.Context, next func() ([]string, error)) error {
 	for {
 		ids, err := next()
 		if err != nil || len(ids) == 0 {
@@ -226,7 +226,7 @@ func (s *Maintenance) DeleteEndedRun(ctx context.Context, id string) (deleted bo
 // lockEnded locks a run and reports whether it has ended for good.
 func lockEnded(ctx context.Context, t *db.Tx, id string) (bool, error) {
 	var n int
-	err := t.QueryRowContext(ctx, `SELECT 1 FROM runs WHERE id = $1 AND state IN `+Over+t.Dialect.Lock, id).Scan(&n)
+	err := t.QueryRowContext(ctx, `SELECT 1 FROM runs WHERE id = $1 AND state IN `+EndedStates+t.Dialect.Lock, id).Scan(&n)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
