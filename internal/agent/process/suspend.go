@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"time"
 
 	"stint.dev/stint/internal/agent/process/member"
 )
@@ -14,6 +15,8 @@ import (
 // Members that are stopped already stay so when Resume continues the others.
 func (g *Group) Suspend() error {
 	const most = 200
+	sent := map[member.Member]bool{}
+	pause := pollFirst
 	for range most {
 		members, err := g.Members()
 		if err != nil {
@@ -24,16 +27,36 @@ func (g *Group) Suspend() error {
 		}
 		fresh := g.toSuspend(members)
 		if len(fresh) == 0 {
-			return nil
+			if !anyRuns(members, sent) {
+				return nil
+			}
+			time.Sleep(pause)
+			pause = min(2*pause, pollMost)
+			continue
 		}
 		for _, m := range fresh {
 			err = errors.Join(err, m.Signal(syscall.SIGSTOP))
+			sent[m] = true
 		}
 		if err != nil {
 			return fmt.Errorf("suspend the processes of the attempt: %w", err)
 		}
 	}
-	return fmt.Errorf("suspend the processes of the attempt: after %d rounds it still makes new ones", most)
+	return fmt.Errorf("suspend the processes of the attempt: after %d rounds not all of them have stopped", most)
+}
+
+// anyRuns reports whether one of the members to which the signal was sent has not stopped yet: until
+// then it may finish a fork whose child is in no list so far. One that waits inside the kernel (D)
+// is not waited for: that may last for ever.
+func anyRuns(members []member.Member, sent map[member.Member]bool) bool {
+	for _, m := range members {
+		state := m.State
+		m.State = ""
+		if sent[m] && (state == "R" || state == "S") {
+			return true
+		}
+	}
+	return false
 }
 
 // toSuspend returns the members that are to be stopped, and remembers them.

@@ -45,6 +45,7 @@ const (
 	ours            // for good
 	outside         // for good: not below the agent
 	below           // for this scan: below the agent, and not of this group
+	ended           // for this scan: it ended, and the kernel gives its children to the agent
 )
 
 // maxTreeFiles bounds the files held open; of further processes the file is opened for
@@ -148,7 +149,7 @@ func (t *tree) see(pid int, inode uint64) {
 	switch n.verdict {
 	case ours:
 		t.ours = append(t.ours, n)
-	case below:
+	case below, ended:
 		n.verdict = unknown
 	}
 }
@@ -165,7 +166,7 @@ func (t *tree) judge(belongs func(s *procfs.Stat) bool) (again bool) {
 		if n.pid == self {
 			n.verdict = outside
 		} else if procfs.ReadStat(n.pid, &n.stat) != nil {
-			n.verdict = below // it has ended
+			n.verdict = ended
 		} else {
 			fresh = append(fresh, n)
 		}
@@ -196,7 +197,7 @@ func (t *tree) follow(belongs func(s *procfs.Stat) bool, n *node, self, depth in
 	case n.stat.PPID == 0:
 		n.verdict = outside
 	default:
-		if parent := t.known[n.stat.PPID]; parent != nil {
+		if parent := t.known[n.stat.PPID]; parent != nil && parent.verdict != ended {
 			n.verdict = t.follow(belongs, parent, self, depth-1)
 		}
 	}
