@@ -65,6 +65,7 @@ type attempt struct {
 	heldSignals   []syscall.Signal // to be passed on to the next process; see passOn
 	hadTerminal   bool             // this process had a controlling terminal at the start
 	suspensions   []interval       // of agent and job
+	continueBy    time.Time        // until then a SIGCONT belongs to the last one; zero for none
 	notesRecorded int              // how many notes of the group are recorded
 	cleared       bool             // clearUp was done
 	left          bool             // what the command left behind lives on, on purpose

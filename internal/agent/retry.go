@@ -118,7 +118,7 @@ func (c Config) wait(ctx context.Context, pause time.Duration) waited {
 		case e := <-c.events.Events():
 			came := []signals.Event{e}
 			if e.Action == signals.Suspend {
-				came = c.suspendAgent(e.Signal, suspender)
+				came, _ = c.suspendAgent(e.Signal, suspender)
 			}
 			if slices.ContainsFunc(came, func(e signals.Event) bool { return e.Action == signals.Begin }) {
 				c.Print("asked to stop while waiting for the next attempt")

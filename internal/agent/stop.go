@@ -49,7 +49,11 @@ func (a *attempt) act(e signals.Event) {
 			return
 		}
 		a.passOn(e.Signal)
-	case signals.PassOn, signals.Continue:
+	case signals.Continue:
+		if !a.isLateContinue(time.Now()) {
+			a.passOn(e.Signal)
+		}
+	case signals.PassOn:
 		a.passOn(e.Signal)
 	case signals.Resize:
 		if !a.streams.Resize(a.current) {

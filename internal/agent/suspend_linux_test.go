@@ -208,3 +208,16 @@ func TestSuspendWhileNoJobRuns(t *testing.T) {
 		})
 	}
 }
+
+// The event of the SIGCONT that ended a suspension may come late, once. Another one is the job's.
+func TestLateContinue(t *testing.T) {
+	now := time.Unix(1000, 0)
+	a := &attempt{continueBy: now.Add(time.Second)}
+	if !a.isLateContinue(now) || a.isLateContinue(now) {
+		t.Error("not the first SIGCONT, and only that, belongs to the suspension")
+	}
+	a.continueBy = now
+	if a.isLateContinue(now) {
+		t.Error("a SIGCONT long after the suspension belongs to it")
+	}
+}
