@@ -14,7 +14,7 @@ import (
 // getJournal sends the stored journal from an offset on, block by block, up to its last
 // whole record. It goes on where another copy is torn.
 func (s *Server) getJournal(w http.ResponseWriter, r *http.Request) {
-	run, err := s.runID(r.Context(), r.PathValue("run"))
+	run, err := s.finder.RunID(r.Context(), r.PathValue("run"))
 	if err != nil {
 		s.fail(w, r, err)
 		return

@@ -3,7 +3,6 @@ package server
 import (
 	"bufio"
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"stint.dev/stint/internal/logs"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
 
@@ -33,7 +33,7 @@ func (s *Server) getLog(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	view, err := s.attemptView(ctx, r.PathValue("run"), q.attempt)
+	view, err := s.finder.AttemptView(ctx, r.PathValue("run"), q.attempt)
 	if err == nil {
 		err = q.ChooseStep(view)
 	}
@@ -47,7 +47,7 @@ func (s *Server) getLog(w http.ResponseWriter, r *http.Request) {
 	}
 	logHeaders(w, view, q)
 	part := logs.Span{To: view.Output.Bytes}
-	switch encode := !q.gzip && !q.exactOnly(r) && wantsGzip(r); {
+	switch encode := !q.gzip && !q.exactOnly(r) && httpio.WantsGzip(r); {
 	case encode:
 		w.Header().Set("Content-Encoding", "gzip")
 		q.gzip = true
@@ -63,12 +63,12 @@ func (s *Server) getLog(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	out := newPatientWriter(w, s.cfg.WritePause)
-	ctx, out.turn = s.withTurn(ctx)
-	out.turn.take()
-	defer out.turn.give()
+	out := httpio.NewWriter(w, s.cfg.WritePause)
+	ctx, out.Turn = httpio.WithTurn(ctx, s.turns)
+	out.Turn.Take()
+	defer out.Turn.Give()
 	if err := s.sendLog(ctx, out, view, q, from, part); err != nil {
-		s.breakOff(r, err)
+		s.finder.BreakOff(r, err)
 	}
 }
 
@@ -78,7 +78,7 @@ func (s *Server) sendLog(ctx context.Context, w io.Writer, view job.Run, q logQu
 	var body io.Writer = buf
 	var z *gzip.Writer
 	if q.gzip {
-		z = gzipWriter(buf)
+		z = httpio.GzipWriter(buf)
 		body = z
 	}
 	var err error
@@ -99,42 +99,6 @@ func (s *Server) sendLog(ctx context.Context, w io.Writer, view job.Run, q logQu
 	return buf.Flush()
 }
 
-// breakOff ends an answer that has begun and cannot be finished: the connection is cut,
-// so that the client does not take a part for the whole.
-func (s *Server) breakOff(r *http.Request, err error) {
-	var gone *goneError
-	switch {
-	case errors.As(err, &gone), r.Context().Err() != nil:
-	case asProblem(err).Status == http.StatusTooManyRequests: // as often as the client likes
-		s.log.Debug("answer cut short", "path", r.URL.Path, "error", err)
-	default:
-		s.log.Error("answer cut short", "path", r.URL.Path, "error", err)
-	}
-	panic(http.ErrAbortHandler)
-}
-
-// attemptView finds a run by what a person calls it, as it stands for one attempt; 0 is
-// the last one.
-func (s *Server) attemptView(ctx context.Context, ref string, attempt int) (job.Run, error) {
-	id, err := s.runID(ctx, ref)
-	if err != nil {
-		return job.Run{}, err
-	}
-	if attempt == 0 {
-		return s.store.Run(ctx, id)
-	}
-	return s.store.RunAttempt(ctx, id, attempt)
-}
-
-// runID resolves {run} of a path.
-func (s *Server) runID(ctx context.Context, ref string) (string, error) {
-	parsed, err := job.ParseRef(ref)
-	if err != nil {
-		return "", err
-	}
-	return s.store.FindRun(ctx, parsed)
-}
-
 // logQuery is what was asked of a log.
 type logQuery struct {
 	logs.Window
@@ -150,31 +114,31 @@ func (q logQuery) exactOnly(r *http.Request) bool {
 }
 
 func parseLogQuery(r *http.Request) (logQuery, error) {
-	p := newParams(r, "attempt", "step", "stream", "tail", "from_line", "lines", "from_time", "to_time", "download", "format")
+	p := httpio.NewParams(r, "attempt", "step", "stream", "tail", "from_line", "lines", "from_time", "to_time", "download", "format")
 	q := logQuery{
 		Window: logs.Window{
-			Filter:   p.filter(),
-			FromLine: p.number("from_line", 1, maxNumber, 0),
-			Lines:    p.number("lines", 1, maxNumber, 0),
-			Tail:     p.number("tail", 0, maxNumber, -1),
-			FromTime: p.time("from_time"),
-			ToTime:   p.time("to_time"),
+			Filter:   p.Filter(),
+			FromLine: p.Number("from_line", 1, httpio.MaxNumber, 0),
+			Lines:    p.Number("lines", 1, httpio.MaxNumber, 0),
+			Tail:     p.Number("tail", 0, httpio.MaxNumber, -1),
+			FromTime: p.Time("from_time"),
+			ToTime:   p.Time("to_time"),
 			NDJSON:   wantsNDJSON(r.Header.Get("Accept")),
 		},
-		attempt:  int(p.number("attempt", 1, job.MaxAttempt, 0)),
-		download: p.truth("download", false),
-		gzip:     p.values.Get("format") == "gzip",
+		attempt:  int(p.Number("attempt", 1, job.MaxAttempt, 0)),
+		download: p.Truth("download", false),
+		gzip:     p.Values.Get("format") == "gzip",
 	}
 	if q.Tail >= 0 && (q.FromLine > 0 || q.Lines > 0 || !q.FromTime.IsZero() || !q.ToTime.IsZero()) {
-		p.refuse("tail counts from the end: it cannot be combined with from_line, lines, from_time or to_time")
+		p.Refuse("tail counts from the end: it cannot be combined with from_line, lines, from_time or to_time")
 	}
-	if format := p.values.Get("format"); format != "" && format != "gzip" {
-		p.refuse("format=%s: want gzip, or none", job.Quote(format))
+	if format := p.Values.Get("format"); format != "" && format != "gzip" {
+		p.Refuse("format=%s: want gzip, or none", job.Quote(format))
 	}
 	if q.FromLine > 0 && !q.FromTime.IsZero() {
-		p.refuse("from_line and from_time both say where to begin: give one of them")
+		p.Refuse("from_line and from_time both say where to begin: give one of them")
 	}
-	return q, p.err
+	return q, p.Err
 }
 
 func wantsNDJSON(accept string) bool {

@@ -2,15 +2,12 @@ package server
 
 import (
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
 
-	"github.com/klauspost/compress/gzip"
-
 	"stint.dev/stint/internal/logs"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
 
@@ -64,7 +61,7 @@ func logRange(r *http.Request, view job.Run) (s logs.Span, partial bool, err err
 		return all, false, nil
 	}
 	if s.From >= size {
-		return s, false, newProblem(http.StatusRequestedRangeNotSatisfiable, "the log has %d bytes, and none at %d", size, s.From)
+		return s, false, httpio.NewProblem(http.StatusRequestedRangeNotSatisfiable, "the log has %d bytes, and none at %d", size, s.From)
 	}
 	return s, true, nil
 }
@@ -89,29 +86,4 @@ func sendExact(w http.ResponseWriter, r *http.Request, view job.Run) (s logs.Spa
 		w.WriteHeader(http.StatusPartialContent)
 	}
 	return s, false, nil
-}
-
-// wantsGzip reports whether to compress the answer because the client can read that. On
-// the same machine it would only cost time.
-func wantsGzip(r *http.Request) bool {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if ip := net.ParseIP(host); err != nil || ip == nil || ip.IsLoopback() {
-		return false
-	}
-	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
-		name, quality, _ := strings.Cut(strings.TrimSpace(part), ";")
-		if name == "gzip" && strings.ReplaceAll(quality, " ", "") != "q=0" {
-			return true
-		}
-	}
-	return false
-}
-
-// gzipWriter compresses quickly: the link is what it is for.
-func gzipWriter(w io.Writer) *gzip.Writer {
-	z, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
-	if err != nil { // the level is a constant
-		return gzip.NewWriter(w)
-	}
-	return z
 }

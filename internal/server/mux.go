@@ -34,7 +34,7 @@ func (s *Server) build() (http.Handler, error) {
 			h = typed[rt.Key()]
 		}
 		if rt.Typed != nil && rt.Method == http.MethodGet {
-			h = compressed(h)
+			h = httpio.Compressed(h)
 		}
 		mux.HandleFunc(rt.Key(), s.guard(rt, h))
 	}

@@ -39,7 +39,7 @@ func shareReads(store Store) *sharedReads {
 // readInTurn waits for a turn of the client whose request has the context, and reads.
 func readInTurn[T any](ctx context.Context, s *sharedReads, read func() (T, error)) (T, error) {
 	var none T
-	defer turnOf(ctx).pause()()
+	defer httpio.TurnOf(ctx).Pause()()
 	limit, cancel := context.WithTimeout(ctx, readWait)
 	defer cancel()
 	place, err := s.turns.EnterWait(limit, access.CallerOf(ctx).Owner(), 1, nil)
@@ -56,7 +56,7 @@ func readInTurn[T any](ctx context.Context, s *sharedReads, read func() (T, erro
 
 // BlockData may have to wait for an archive, and so for no turn of the database.
 func (s *sharedReads) BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error) {
-	defer turnOf(ctx).pause()()
+	defer httpio.TurnOf(ctx).Pause()()
 	return s.Store.BlockData(ctx, run, attempt, start)
 }
 

@@ -7,7 +7,9 @@ import (
 	"strconv"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/logs/search"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
 )
@@ -27,29 +29,29 @@ const (
 
 // parseSearch reads what is asked of a search, and of which attempt; 0 is the last one.
 func parseSearch(r *http.Request) (q search.Query, attempt int, err error) {
-	p := newParams(r, "q", "regex", "case", "attempt", "step", "stream", "from_line", "to_line",
+	p := httpio.NewParams(r, "q", "regex", "case", "attempt", "step", "stream", "from_line", "to_line",
 		"before", "after", "limit", "direction")
-	q.Filter = p.filter()
-	attempt = int(p.number("attempt", 1, job.MaxAttempt, 0))
-	q.From = p.number("from_line", 1, maxNumber, 1)
-	q.To = p.number("to_line", 1, maxNumber, 0)
-	q.Before = p.number("before", 0, maxContext, 0)
-	q.After = p.number("after", 0, maxContext, 0)
-	q.Limit = p.number("limit", 0, maxMatches, defaultMatches)
-	q.Back = p.values.Get("direction") == "back"
-	isRegexp, exactCase := p.truth("regex", false), p.truth("case", false)
-	switch direction := p.values.Get("direction"); {
+	q.Filter = p.Filter()
+	attempt = int(p.Number("attempt", 1, job.MaxAttempt, 0))
+	q.From = p.Number("from_line", 1, httpio.MaxNumber, 1)
+	q.To = p.Number("to_line", 1, httpio.MaxNumber, 0)
+	q.Before = p.Number("before", 0, maxContext, 0)
+	q.After = p.Number("after", 0, maxContext, 0)
+	q.Limit = p.Number("limit", 0, maxMatches, defaultMatches)
+	q.Back = p.Values.Get("direction") == "back"
+	isRegexp, exactCase := p.Truth("regex", false), p.Truth("case", false)
+	switch direction := p.Values.Get("direction"); {
 	case direction != "" && direction != "back" && direction != "forward":
-		p.refuse("direction=%s: want forward or back", job.Quote(direction))
+		p.Refuse("direction=%s: want forward or back", job.Quote(direction))
 	case q.Back && (q.Before > 0 || q.After > 0):
-		p.refuse("before and after do not go with direction=back: ask for the lines around a match with from_line")
+		p.Refuse("before and after do not go with direction=back: ask for the lines around a match with from_line")
 	case q.Back && q.Limit == 0:
-		p.refuse("limit=0 counts, which does not go with direction=back")
+		p.Refuse("limit=0 counts, which does not go with direction=back")
 	}
-	if p.err != nil {
-		return q, attempt, p.err
+	if p.Err != nil {
+		return q, attempt, p.Err
 	}
-	q.Matcher, err = search.NewMatcher(p.values.Get("q"), isRegexp, exactCase)
+	q.Matcher, err = search.NewMatcher(p.Values.Get("q"), isRegexp, exactCase)
 	return q, attempt, patternProblem(err)
 }
 
@@ -60,9 +62,9 @@ func patternProblem(err error) error {
 	case !errors.As(err, &bad):
 		return err
 	case bad.Expression:
-		return newProblem(http.StatusUnprocessableEntity, "%s", bad)
+		return httpio.NewProblem(http.StatusUnprocessableEntity, "%s", bad)
 	}
-	return newProblem(http.StatusBadRequest, "%s", bad)
+	return httpio.NewProblem(http.StatusBadRequest, "%s", bad)
 }
 
 // searchLog looks for text in what a run printed, and answers each matching line as soon
@@ -73,7 +75,7 @@ func (s *Server) searchLog(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	view, err := s.attemptView(r.Context(), r.PathValue("run"), attempt)
+	view, err := s.finder.AttemptView(r.Context(), r.PathValue("run"), attempt)
 	if err == nil {
 		err = q.ChooseStep(view)
 	}
@@ -95,15 +97,15 @@ func (s *Server) searchLog(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	out := newPatientWriter(w, s.cfg.WritePause)
-	out.until = time.Now().Add(s.cfg.SearchTime + s.cfg.WritePause)
-	defer context.AfterFunc(ctx, out.cut)()
+	out := httpio.NewWriter(w, s.cfg.WritePause)
+	out.Until = time.Now().Add(s.cfg.SearchTime + s.cfg.WritePause)
+	defer context.AfterFunc(ctx, out.Cut)()
 	err = search.Run(ctx, s.store, out, view, q, search.Options{Limit: s.cfg.SearchTime, Stopping: s.stopping, Progress: place.Moved})
 	switch {
 	case err != nil && ctx.Err() != nil:
-		s.breakOff(r, &goneError{ctx.Err()})
+		s.finder.BreakOff(r, &httpio.GoneError{Err: ctx.Err()})
 	case err != nil:
-		s.breakOff(r, err)
+		s.finder.BreakOff(r, err)
 	}
 }
 
@@ -120,7 +122,7 @@ func (s *Server) searchTurn(r *http.Request) (context.Context, *shares.Place, er
 		case <-limit.Done():
 		}
 	}()
-	place, err := s.searches.EnterWait(limit, ownerOf(r), 1, cancel)
+	place, err := s.searches.EnterWait(limit, access.CallerOf(r.Context()).Owner(), 1, cancel)
 	if err == nil {
 		return ctx, place, nil
 	}
@@ -130,9 +132,9 @@ func (s *Server) searchTurn(r *http.Request) (context.Context, *shares.Place, er
 	case r.Context().Err() != nil:
 		return nil, nil, r.Context().Err()
 	case s.draining.Load():
-		return nil, nil, busy(http.StatusServiceUnavailable, time.Second, "the server is shutting down")
+		return nil, nil, httpio.Busy(http.StatusServiceUnavailable, time.Second, "the server is shutting down")
 	case errors.As(err, &full) && full.Own:
-		return nil, nil, busy(http.StatusTooManyRequests, searchWait, "%d other searches of this client are running: try again", full.Limit)
+		return nil, nil, httpio.Busy(http.StatusTooManyRequests, searchWait, "%d other searches of this client are running: try again", full.Limit)
 	}
-	return nil, nil, busy(http.StatusTooManyRequests, searchWait, "%d other searches are running: try again", s.cfg.Searches)
+	return nil, nil, httpio.Busy(http.StatusTooManyRequests, searchWait, "%d other searches are running: try again", s.cfg.Searches)
 }

@@ -143,7 +143,7 @@ func New(cfg Config) (*Server, error) {
 			All: int64(cfg.Searches), Token: searchShare, Address: searchShare, Silence: searchSilence,
 		}, time.Now),
 		streams:  shares.New(shares.Limits{All: maxStreams, Token: maxStreams / 4, Address: maxStreams / 4}, time.Now),
-		turns:    newTurns(),
+		turns:    httpio.NewTurns(),
 		stopping: make(chan struct{}),
 	}
 	s.finder = httpio.Finder{Replies: httpio.Replies{Log: s.log}, Found: s.store}

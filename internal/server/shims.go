@@ -4,23 +4,10 @@ import (
 	"context"
 	"net/http"
 
-	"stint.dev/stint/internal/access"
-	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/route"
-	"stint.dev/stint/internal/shares"
 )
 
 // The names that logs, searches and live streams use until they have packages of their own.
-
-type problem = httpio.Problem
-
-func newProblem(status int, format string, args ...any) *problem {
-	return httpio.NewProblem(status, format, args...)
-}
-
-func asProblem(err error) *problem { return httpio.AsProblem(err) }
-
-var busy = httpio.Busy
 
 // fail answers with the problem that err is.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) { s.finder.Fail(w, r, err) }
@@ -34,9 +21,6 @@ func (s *Server) internal(ctx context.Context, doing string, err error) error {
 func (s *Server) findRun(ctx context.Context, text string) (string, error) {
 	return s.finder.FindRun(ctx, text)
 }
-
-// ownerOf is whose share a request uses.
-func ownerOf(r *http.Request) shares.Owner { return access.CallerOf(r.Context()).Owner() }
 
 var attemptParam = param{"attempt", "query", route.AttemptText, "integer"}
 

@@ -9,7 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/logs"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/shares"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -52,18 +54,18 @@ func (s *Server) streamRun(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := f.out.event("run", "", f.last); err != nil {
-		s.breakOff(r, err)
+		s.finder.BreakOff(r, err)
 	}
 	if err := s.pump(ctx, f.out, sub, f.step); err != nil {
-		s.breakOff(r, err)
+		s.finder.BreakOff(r, err)
 	}
 }
 
 // streamTurn takes a place among the live streams.
 func (s *Server) streamTurn(r *http.Request) (*shares.Place, error) {
-	place, err := s.streams.Enter(ownerOf(r), 1, nil)
+	place, err := s.streams.Enter(access.CallerOf(r.Context()).Owner(), 1, nil)
 	if err != nil {
-		return nil, busy(http.StatusTooManyRequests, streamBeat, "so many live streams are open that there is no place for another: %s", err)
+		return nil, httpio.Busy(http.StatusTooManyRequests, streamBeat, "so many live streams are open that there is no place for another: %s", err)
 	}
 	return place, nil
 }
@@ -77,13 +79,13 @@ func (s *Server) pump(ctx context.Context, out *eventWriter, sub *subscription, 
 	defer poll.Stop()
 	pace := time.NewTimer(0)
 	defer pace.Stop()
-	ctx, turn := s.withTurn(ctx)
-	out.out.turn = turn
-	defer turn.give()
+	ctx, turn := httpio.WithTurn(ctx, s.turns)
+	out.out.Turn = turn
+	defer turn.Give()
 	for {
-		turn.take()
+		turn.Take()
 		done, err := step(ctx)
-		turn.give()
+		turn.Give()
 		if err != nil {
 			return err
 		}
@@ -120,25 +122,25 @@ func (s *Server) pump(ctx context.Context, out *eventWriter, sub *subscription, 
 // newFollower reads a request for a live stream and finds its place. The subscription is
 // made before the run is read: what is committed in between leaves a wake-up.
 func (s *Server) newFollower(r *http.Request) (*follower, *subscription, error) {
-	p := newParams(r, "attempt", "from", "tail", "step", "stream", "output")
+	p := httpio.NewParams(r, "attempt", "from", "tail", "step", "stream", "output")
 	f := &follower{
 		server: s,
-		filter: p.filter(),
-		pinned: int(p.number("attempt", 1, job.MaxAttempt, 0)),
-		mute:   !p.truth("output", true),
+		filter: p.Filter(),
+		pinned: int(p.Number("attempt", 1, job.MaxAttempt, 0)),
+		mute:   !p.Truth("output", true),
 	}
-	tail := p.number("tail", 0, maxNumber, -1)
-	place := p.values.Get("from")
+	tail := p.Number("tail", 0, httpio.MaxNumber, -1)
+	place := p.Values.Get("from")
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
 		place, tail = last, -1 // the client was here before, and has a place
 	}
 	if place != "" && tail >= 0 {
-		p.refuse("from and tail both say where to begin: give one of them")
+		p.Refuse("from and tail both say where to begin: give one of them")
 	}
-	if p.err != nil {
-		return nil, nil, p.err
+	if p.Err != nil {
+		return nil, nil, p.Err
 	}
-	id, err := s.runID(r.Context(), r.PathValue("run"))
+	id, err := s.finder.RunID(r.Context(), r.PathValue("run"))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -191,7 +193,7 @@ func (f *follower) resume(ctx context.Context, place string) error {
 		attempt = f.attempt
 	}
 	if f.pinned != 0 && attempt != f.pinned {
-		return newProblem(http.StatusBadRequest, "event id %s is of another attempt than the %d asked for", job.Quote(place), f.pinned)
+		return httpio.NewProblem(http.StatusBadRequest, "event id %s is of another attempt than the %d asked for", job.Quote(place), f.pinned)
 	}
 	f.attempt, f.pos = attempt, pos
 	size, err := f.server.store.JournalSize(ctx, f.run, attempt)
@@ -206,7 +208,7 @@ func (f *follower) resume(ctx context.Context, place string) error {
 		return err
 	}
 	if b == nil || !b.block.Jumped && !endsAt(b.block, pos) { // a place in what was dropped goes on behind it
-		return newProblem(http.StatusBadRequest, "event id %s is no place between two records of the journal", job.Quote(place))
+		return httpio.NewProblem(http.StatusBadRequest, "event id %s is no place between two records of the journal", job.Quote(place))
 	}
 	return nil
 }
@@ -232,7 +234,7 @@ func eventID(attempt int, pos int64) string {
 
 // parseEventID reads what eventID wrote. Attempt 0 stands for a plain offset.
 func parseEventID(text string) (attempt int, pos int64, err error) {
-	wrong := newProblem(http.StatusBadRequest, "%s is not a place in a run: want attempt:offset, as event ids are", job.Quote(text))
+	wrong := httpio.NewProblem(http.StatusBadRequest, "%s is not a place in a run: want attempt:offset, as event ids are", job.Quote(text))
 	number := text
 	if before, after, found := strings.Cut(text, ":"); found {
 		number = after

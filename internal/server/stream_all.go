@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 )
 
@@ -17,7 +18,7 @@ const eventPage = 200
 // changed. A client without Last-Event-ID begins now.
 func (s *Server) streamAll(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
-	p := newParams(r)
+	p := httpio.NewParams(r)
 	place, err := s.streamTurn(r)
 	if err != nil {
 		s.fail(w, r, err)
@@ -38,21 +39,21 @@ func (s *Server) streamAll(w http.ResponseWriter, r *http.Request) {
 	err = s.pump(ctx, out, sub, func(ctx context.Context) (bool, error) {
 		next, err := s.tellChanges(ctx, out, after)
 		if ctx.Err() != nil {
-			return false, &goneError{ctx.Err()}
+			return false, &httpio.GoneError{Err: ctx.Err()}
 		}
 		after = next
 		return false, err
 	})
 	if err != nil {
-		s.breakOff(r, err)
+		s.finder.BreakOff(r, err)
 	}
 }
 
 // allPlace is the id of the last change that the client knows; of the newest one when it names
 // none.
-func (s *Server) allPlace(r *http.Request, p *params) (int64, error) {
-	if p.err != nil {
-		return 0, p.err
+func (s *Server) allPlace(r *http.Request, p *httpio.Params) (int64, error) {
+	if p.Err != nil {
+		return 0, p.Err
 	}
 	last := r.Header.Get("Last-Event-ID")
 	if last == "" {
@@ -66,7 +67,7 @@ func (s *Server) allPlace(r *http.Request, p *params) (int64, error) {
 		}
 	}
 	if !known {
-		return 0, newProblem(http.StatusBadRequest, "Last-Event-ID %s is not known on this server: read the runs again, and follow without it", job.Quote(last))
+		return 0, httpio.NewProblem(http.StatusBadRequest, "Last-Event-ID %s is not known on this server: read the runs again, and follow without it", job.Quote(last))
 	}
 	return after, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/internal/query"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
 )
@@ -89,7 +90,7 @@ type attemptEvent struct {
 // quiet drops the error of a read that failed because the client left.
 func (f *follower) quiet(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return &goneError{ctx.Err()}
+		return &httpio.GoneError{Err: ctx.Err()}
 	}
 	return err
 }

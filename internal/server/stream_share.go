@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/logs"
+	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/journal"
 )
 
@@ -71,7 +72,7 @@ func (c *blockCache) share(ctx context.Context, run, question string, keep func(
 			return value, nil
 		}
 	}
-	defer turnOf(ctx).pause()() // who reads for all may wait for a turn
+	defer httpio.TurnOf(ctx).Pause()() // who reads for all may wait for a turn
 	value, err, _ := c.flight.Do(flightName(commit, run, question), func() (any, error) {
 		at := time.Now()
 		value, err := read()

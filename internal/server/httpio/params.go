@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"stint.dev/stint/internal/logs"
 	"stint.dev/stint/job"
 )
 
@@ -113,4 +114,13 @@ func ParseAttempt(text string) (int, error) {
 		return 0, NewProblem(http.StatusBadRequest, "attempt %s is not a number from 1 to %d", job.Quote(text), job.MaxAttempt)
 	}
 	return n, nil
+}
+
+// Filter reads step and stream.
+func (p *Params) Filter() logs.Filter {
+	f := logs.Filter{Step: p.Values.Get("step"), Stream: job.Stream(p.Values.Get("stream"))}
+	if f.Stream != "" && f.Stream != job.Stdout && f.Stream != job.Stderr {
+		p.Refuse("stream=%s: want stdout or stderr", job.Quote(string(f.Stream)))
+	}
+	return f
 }

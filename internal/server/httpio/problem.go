@@ -173,3 +173,17 @@ func Answer(w http.ResponseWriter, v any) { WriteJSON(w, "application/json", htt
 func retrySeconds(d time.Duration) string {
 	return strconv.Itoa(max(1, int(math.Ceil(d.Seconds()))))
 }
+
+// BreakOff ends an answer that has begun and cannot be finished: the connection is cut,
+// so that the client does not take a part for the whole.
+func (a Replies) BreakOff(r *http.Request, err error) {
+	var gone *GoneError
+	switch {
+	case errors.As(err, &gone), r.Context().Err() != nil:
+	case AsProblem(err).Status == http.StatusTooManyRequests: // as often as the client likes
+		a.Log.Debug("answer cut short", "path", r.URL.Path, "error", err)
+	default:
+		a.Log.Error("answer cut short", "path", r.URL.Path, "error", err)
+	}
+	panic(http.ErrAbortHandler)
+}

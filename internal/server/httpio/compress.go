@@ -1,19 +1,24 @@
-package server
+package httpio
 
 import (
 	"bytes"
+	"io"
+	"net"
 	"net/http"
 	"strconv"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 // leastCompressed is from how many bytes on an answer is compressed: fewer fit into two packets.
 const leastCompressed = 2 << 10
 
-// compressed makes a handler of JSON compress its answers for clients that wantsGzip.
-func compressed(h http.HandlerFunc) http.HandlerFunc {
+// Compressed makes a handler of JSON compress its answers for clients that WantsGzip.
+func Compressed(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add("Vary", "Accept-Encoding")
-		if !wantsGzip(r) {
+		if !WantsGzip(r) {
 			h(w, r)
 			return
 		}
@@ -42,7 +47,7 @@ func (a *wholeAnswer) send() {
 	body := a.body.Bytes()
 	if len(body) >= leastCompressed && a.status == http.StatusOK {
 		var small bytes.Buffer
-		z := gzipWriter(&small)
+		z := GzipWriter(&small)
 		_, _ = z.Write(body) // a buffer takes everything
 		_ = z.Close()
 		body = small.Bytes()
@@ -51,4 +56,29 @@ func (a *wholeAnswer) send() {
 	a.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	a.ResponseWriter.WriteHeader(a.status)
 	_, _ = a.ResponseWriter.Write(body)
+}
+
+// WantsGzip reports whether to compress the answer because the client can read that. On
+// the same machine it would only cost time.
+func WantsGzip(r *http.Request) bool {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if ip := net.ParseIP(host); err != nil || ip == nil || ip.IsLoopback() {
+		return false
+	}
+	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		name, quality, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if name == "gzip" && strings.ReplaceAll(quality, " ", "") != "q=0" {
+			return true
+		}
+	}
+	return false
+}
+
+// GzipWriter compresses quickly: the link is what it is for.
+func GzipWriter(w io.Writer) *gzip.Writer {
+	z, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+	if err != nil { // the level is a constant
+		return gzip.NewWriter(w)
+	}
+	return z
 }

@@ -1,4 +1,4 @@
-package server
+package httpio
 
 import (
 	"context"
@@ -16,9 +16,9 @@ import (
 // so that nobody who has one waits for somebody who wants one.
 func TestTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &Server{turns: shares.New(shares.Limits{All: 2, Token: 1, Address: 1}, time.Now)}
-		as := func(token string) (context.Context, *turn) {
-			return s.withTurn(access.WithCaller(t.Context(), access.Caller{Token: token}))
+		turns := shares.New(shares.Limits{All: 2, Token: 1, Address: 1}, time.Now)
+		as := func(token string) (context.Context, *Turn) {
+			return WithTurn(access.WithCaller(t.Context(), access.Caller{Token: token}), turns)
 		}
 		var computing, most atomic.Int64
 		var all sync.WaitGroup
@@ -26,13 +26,13 @@ func TestTurns(t *testing.T) {
 		for range 10 {
 			all.Go(func() {
 				ctx, mine := as("many")
-				mine.take()
-				defer mine.give()
+				mine.Take()
+				defer mine.Give()
 				most.Store(max(most.Load(), computing.Add(1)))
 				<-time.After(time.Second)
 				computing.Add(-1)
-				resume := turnOf(ctx).pause()
-				nested := turnOf(ctx).pause() // has nothing to give, and takes nothing back
+				resume := TurnOf(ctx).Pause()
+				nested := TurnOf(ctx).Pause() // has nothing to give, and takes nothing back
 				<-time.After(time.Minute)
 				nested()
 				resume()
@@ -40,16 +40,16 @@ func TestTurns(t *testing.T) {
 		}
 		synctest.Wait()
 		_, other := as("other")
-		if other.take(); time.Since(began) != 0 {
+		if other.Take(); time.Since(began) != 0 {
 			t.Errorf("another client waited %s", time.Since(began))
 		}
-		other.give()
+		other.Give()
 		all.Wait()
 		if took := time.Since(began); most.Load() != 1 || took < 70*time.Second || took > 71*time.Second {
 			t.Errorf("%d of one client at once, all done after %s", most.Load(), took)
 		}
-		if s.turns.Used() != 0 {
-			t.Errorf("%d turns are not given back", s.turns.Used())
+		if turns.Used() != 0 {
+			t.Errorf("%d turns are not given back", turns.Used())
 		}
 	})
 }
@@ -57,18 +57,18 @@ func TestTurns(t *testing.T) {
 // A request that ends while it waits has no turn, and gives none back.
 func TestTurnOfARequestThatEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &Server{turns: shares.New(shares.Limits{All: 1, Token: 1, Address: 1}, time.Now)}
-		_, first := s.withTurn(t.Context())
-		first.take()
+		turns := shares.New(shares.Limits{All: 1, Token: 1, Address: 1}, time.Now)
+		_, first := WithTurn(t.Context(), turns)
+		first.Take()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, second := s.withTurn(ctx)
-		second.take()
-		if second.give() || s.turns.Used() != 1 {
+		_, second := WithTurn(ctx, turns)
+		second.Take()
+		if second.Give() || turns.Used() != 1 {
 			t.Error("there is a turn for a request that has ended")
 		}
-		first.give()
-		if s.turns.Used() != 0 || turnOf(t.Context()).pause() == nil {
+		first.Give()
+		if turns.Used() != 0 || TurnOf(t.Context()).Pause() == nil {
 			t.Error("a turn is not given back")
 		}
 	})

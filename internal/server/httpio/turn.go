@@ -1,4 +1,4 @@
-package server
+package httpio
 
 import (
 	"context"
@@ -10,17 +10,17 @@ import (
 	"stint.dev/stint/internal/shares"
 )
 
-// newTurns makes the turns of those who read logs. Few more than there are cores, because whatever
+// NewTurns makes the turns of those who read logs. Few more than there are cores, because whatever
 // else the server has to do, heartbeats too, gets a core only after all who have a turn; and half
 // of them for one client while others wait.
-func newTurns() *shares.Shares {
+func NewTurns() *shares.Shares {
 	all := int64(max(4, 2*runtime.NumCPU()))
 	return shares.New(shares.Limits{All: all, Token: all / 2, Address: all / 2}, time.Now)
 }
 
-// turn is the right of a request to keep a core busy. Who waits, for a client, the store or other
+// Turn is the right of a request to keep a core busy. Who waits, for a client, the store or other
 // requests, pauses it meanwhile.
-type turn struct {
+type Turn struct {
 	ctx   context.Context
 	turns *shares.Shares
 
@@ -30,20 +30,20 @@ type turn struct {
 
 type turnKey struct{}
 
-// withTurn gives a request a turn, which it does not have yet.
-func (s *Server) withTurn(ctx context.Context) (context.Context, *turn) {
-	t := &turn{ctx: ctx, turns: s.turns}
+// WithTurn gives a request a turn, which it does not have yet.
+func WithTurn(ctx context.Context, turns *shares.Shares) (context.Context, *Turn) {
+	t := &Turn{ctx: ctx, turns: turns}
 	return context.WithValue(ctx, turnKey{}, t), t
 }
 
-// turnOf is the turn of a request; nil, which waits for nothing, without one.
-func turnOf(ctx context.Context) *turn {
-	t, _ := ctx.Value(turnKey{}).(*turn)
+// TurnOf is the turn of a request; nil, which waits for nothing, without one.
+func TurnOf(ctx context.Context) *Turn {
+	t, _ := ctx.Value(turnKey{}).(*Turn)
 	return t
 }
 
-// take waits for the right, and returns without it only when the request has ended.
-func (t *turn) take() {
+// Take waits for the right, and returns without it only when the request has ended.
+func (t *Turn) Take() {
 	place, err := t.turns.EnterWait(t.ctx, access.CallerOf(t.ctx).Owner(), 1, nil)
 	if err != nil {
 		return // the request notices by itself that it has ended
@@ -57,8 +57,8 @@ func (t *turn) take() {
 	t.place = place
 }
 
-// give gives the right back, and reports whether there was one.
-func (t *turn) give() bool {
+// Give gives the right back, and reports whether there was one.
+func (t *Turn) Give() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	had := t.place != nil
@@ -67,10 +67,10 @@ func (t *turn) give() bool {
 	return had
 }
 
-// pause gives the right back until resume is called.
-func (t *turn) pause() (resume func()) {
-	if t == nil || !t.give() {
+// Pause gives the right back until resume is called.
+func (t *Turn) Pause() (resume func()) {
+	if t == nil || !t.Give() {
 		return func() {}
 	}
-	return t.take
+	return t.Take
 }
