@@ -33,28 +33,6 @@ var (
 		Answers: []route.Content{route.Media("text/plain", nil), route.Media("application/x-ndjson", logs.LogLine{}), route.Media("application/x-ndjson", logs.GapLine{}), route.Media("application/gzip", nil)},
 		Errors:  []int{400, 404, 416},
 	}
-	docStreamRun = route.Doc{
-		Text: "Server-sent events of one run: output, samples, steps, gaps, notes, and the run itself whenever it changes. " +
-			"The last event is end. The schema has a field for each kind of event, with its data. Reconnect with Last-Event-ID to go on without a gap or a double.",
-		Params: []route.Param{
-			route.Attempt(),
-			route.Query("step", "Only output of this step: its index or name.", "string"),
-			route.Query("stream", "Only output of stdout or stderr.", "string"),
-			route.Query("from", "Begin here: an event id, attempt:offset.", "string"),
-			route.Query("tail", "Begin N lines before the end.", "integer"),
-			route.Query("output", "false: everything but what the run prints.", "boolean"),
-			route.Header("Last-Event-ID", "The id of the last event received.", "string"),
-		},
-		Answers: []route.Content{route.Media("text/event-stream", runEvents{})},
-		Errors:  []int{400, 404},
-	}
-	docStreamAll = route.Doc{
-		Text: "Server-sent events of all runs: every change of state and health, and the runs that changed. " +
-			"Without Last-Event-ID it begins now.",
-		Params:  []route.Param{route.Header("Last-Event-ID", "The id of the last event received.", "string")},
-		Answers: []route.Content{route.Media("text/event-stream", allEvents{})},
-		Errors:  []int{400},
-	}
 	docHealthz = route.Doc{Text: "Answers 200 while the process lives.", Answers: []route.Content{route.JSON(healthAnswer{})}}
 	docReadyz  = route.Doc{
 		Text:    "Answers 200 when the database answers and the server is not shutting down, else 503 and why. With the status `degraded` it does its work, and `degraded` says what works less well, such as that leases are extended. On a restored copy that was not activated, where nothing is judged, sent or deleted, `status` is `restored copy` and `copied_at` says when the copy was made.",

@@ -7,6 +7,7 @@ import (
 	accessapi "stint.dev/stint/internal/server/access"
 	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/intake"
+	"stint.dev/stint/internal/server/live"
 	"stint.dev/stint/internal/server/ping"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/internal/server/runs"
@@ -60,12 +61,12 @@ func (s *Server) runRoutes() []route.Row {
 			Summary: "Read CPU, memory and IO over time", Doc: runs.DocSamples,
 		},
 		{
-			Method: "GET", Pattern: run + "/stream", Scope: access.Read, Handle: s.streamRun, Stream: true,
-			Summary: "Follow one run live (SSE)", Doc: docStreamRun,
+			Method: "GET", Pattern: run + "/stream", Scope: access.Read, Handle: s.live.StreamRun, Stream: true,
+			Summary: "Follow one run live (SSE)", Doc: live.DocStreamRun,
 		},
 		{
-			Method: "GET", Pattern: "/api/v1/stream", Scope: access.Read, Handle: s.streamAll, Stream: true,
-			Summary: "Follow changes of all runs live (SSE)", Doc: docStreamAll,
+			Method: "GET", Pattern: "/api/v1/stream", Scope: access.Read, Handle: s.live.StreamAll, Stream: true,
+			Summary: "Follow changes of all runs live (SSE)", Doc: live.DocStreamAll,
 		},
 		// Acting.
 		{Method: "POST", Pattern: all + "/cancel", Scope: access.Write, Typed: route.Typed(s.outbox.CancelRuns), Summary: "Ask several runs to stop"},

@@ -19,6 +19,7 @@ import (
 	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/intake"
+	"stint.dev/stint/internal/server/live"
 	outboxapi "stint.dev/stint/internal/server/outbox"
 	"stint.dev/stint/internal/server/ping"
 	"stint.dev/stint/internal/server/route"
@@ -108,7 +109,8 @@ type Server struct {
 	// pageStyles is the source of the styles in page.
 	pageStyles string
 
-	broker   *broker
+	broker   *live.Broker
+	live     *live.Streams
 	agents   *conns.Agents
 	ready    readiness
 	access   *accessapi.Guard
@@ -118,7 +120,6 @@ type Server struct {
 	outbox   *outboxapi.Outbox
 	ping     *ping.Ping
 	searches *shares.Shares // places for searches and replays under way
-	streams  *shares.Shares // places for live streams
 	turns    *shares.Shares // turns of those who read logs
 	conns    *conns.Places
 	metrics  *serverMetrics
@@ -137,12 +138,11 @@ func New(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults()
 	s := &Server{
 		cfg: cfg, store: shareReads(cfg.Store), log: cfg.Log, now: cfg.Now,
-		broker: newBroker(),
+		broker: live.NewBroker(),
 		ready:  newReadiness(),
 		searches: shares.New(shares.Limits{
 			All: int64(cfg.Searches), Token: searchShare, Address: searchShare, Silence: searchSilence,
 		}, time.Now),
-		streams:  shares.New(shares.Limits{All: maxStreams, Token: maxStreams / 4, Address: maxStreams / 4}, time.Now),
 		turns:    httpio.NewTurns(),
 		stopping: make(chan struct{}),
 	}
@@ -170,6 +170,9 @@ func (s *Server) join() {
 		BodyMemory: s.cfg.BodyMemory, BodyPause: s.cfg.BodyPause, BodyTime: s.cfg.BodyTime,
 		BeatsPerSecond: s.cfg.BeatsPerSecond, NewJobs: s.cfg.NewJobs,
 		Claim: s.access.Claim, Metrics: s.metrics.set, Changed: s.metrics.events,
+	})
+	s.live = live.New(live.Config{
+		Finder: s.finder, Store: s.store, Broker: s.broker, WritePause: s.cfg.WritePause, Stopping: s.stopping, Turns: s.turns,
 	})
 	s.runs = runs.New(runs.Config{
 		Finder: s.finder, Store: s.store, Now: s.now, Ingest: s.intake.Ingested, Readers: s.broker.Readers,
@@ -302,3 +305,7 @@ func (u undrained) Returned(run string, attempt int) {
 		u.cfg.Connections.Returned(run, attempt)
 	}
 }
+
+// Notify wakes those who follow a run, because another part of this process, such as the health
+// monitor, committed something about it.
+func (s *Server) Notify(run string) { s.broker.Notify(run) }

@@ -10,6 +10,7 @@ import (
 	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/intake"
+	"stint.dev/stint/internal/server/live"
 	outboxapi "stint.dev/stint/internal/server/outbox"
 	"stint.dev/stint/internal/server/ping"
 	"stint.dev/stint/internal/server/runs"
@@ -22,15 +23,13 @@ type Store interface {
 	// BlocksFromLine is the same, beginning with the block in which line begins.
 	BlocksFromLine(ctx context.Context, run string, attempt int, line int64, limit int) ([]index.BlockHead, error)
 
-	LastEventID(ctx context.Context) (int64, error)
-	KnowsEventID(ctx context.Context, id int64) (bool, error)
-
 	httpio.RunStore
 	intake.Store
 	runs.Store
 	accessapi.Store
 	outboxapi.Store
 	ping.Store
+	live.Store
 	healthapi.Store
 
 	// Figures counts what is shown to monitoring.

@@ -1,4 +1,4 @@
-package server
+package live
 
 import (
 	"container/list"
@@ -48,8 +48,8 @@ type cachedBlock struct {
 	block logs.Block
 	next  int64
 
-	tell   sync.Once
-	events []byte // see told
+	render sync.Once
+	events []byte // see rendered
 }
 
 func newBlockCache(most int64, followers func(string) *followed) *blockCache {

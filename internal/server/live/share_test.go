@@ -1,11 +1,11 @@
-package server
+package live
 
 import "testing"
 
 // Followers share an answer until the next commit, and never one that a commit has overtaken
 // while it was read.
 func TestFollowersShareAnswers(t *testing.T) {
-	b := newBroker()
+	b := NewBroker()
 	asked := 0
 	ask := func(during func()) int {
 		t.Helper()

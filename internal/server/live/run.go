@@ -1,4 +1,4 @@
-package server
+package live
 
 import (
 	"context"
@@ -32,38 +32,38 @@ const (
 	snapshotEvery = 5 * time.Second
 )
 
-// streamRun follows one run live. Event ids are attempt:offset, the place in the journal
+// StreamRun follows one run live. Event ids are attempt:offset, the place in the journal
 // behind the event, so that a client that comes back with Last-Event-ID misses nothing
 // and sees nothing twice, whichever server it comes back to.
-func (s *Server) streamRun(w http.ResponseWriter, r *http.Request) {
+func (s *Streams) StreamRun(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	place, err := s.streamTurn(r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	defer place.Leave()
 	f, sub, err := s.newFollower(r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	defer sub.Close()
-	f.out = startEvents(w, s.cfg.WritePause)
+	f.out = startEvents(w, s.WritePause)
 	if r.Method == http.MethodHead {
 		return
 	}
 	if err := f.out.event("run", "", f.last); err != nil {
-		s.finder.BreakOff(r, err)
+		s.BreakOff(r, err)
 	}
 	if err := s.pump(ctx, f.out, sub, f.step); err != nil {
-		s.finder.BreakOff(r, err)
+		s.BreakOff(r, err)
 	}
 }
 
 // streamTurn takes a place among the live streams.
-func (s *Server) streamTurn(r *http.Request) (*shares.Place, error) {
-	place, err := s.streams.Enter(access.CallerOf(r.Context()).Owner(), 1, nil)
+func (s *Streams) streamTurn(r *http.Request) (*shares.Place, error) {
+	place, err := s.open.Enter(access.CallerOf(r.Context()).Owner(), 1, nil)
 	if err != nil {
 		return nil, httpio.Busy(http.StatusTooManyRequests, streamBeat, "so many live streams are open that there is no place for another: %s", err)
 	}
@@ -72,14 +72,14 @@ func (s *Server) streamTurn(r *http.Request) (*shares.Place, error) {
 
 // pump calls step whenever there may be something new, until step is done, the client
 // goes or the server stops. An error means that the stream broke in the middle.
-func (s *Server) pump(ctx context.Context, out *eventWriter, sub *subscription, step func(context.Context) (done bool, err error)) error {
+func (s *Streams) pump(ctx context.Context, out *eventWriter, sub *Subscription, step func(context.Context) (done bool, err error)) error {
 	beat := time.NewTicker(streamBeat)
 	defer beat.Stop()
 	poll := time.NewTicker(streamPoll)
 	defer poll.Stop()
 	pace := time.NewTimer(0)
 	defer pace.Stop()
-	ctx, turn := httpio.WithTurn(ctx, s.turns)
+	ctx, turn := httpio.WithTurn(ctx, s.Turns)
 	out.out.Turn = turn
 	defer turn.Give()
 	for {
@@ -97,7 +97,7 @@ func (s *Server) pump(ctx context.Context, out *eventWriter, sub *subscription, 
 		case <-pace.C:
 		case <-ctx.Done():
 			return nil
-		case <-s.stopping:
+		case <-s.Stopping:
 			return nil
 		}
 		for waiting := true; waiting; {
@@ -112,7 +112,7 @@ func (s *Server) pump(ctx context.Context, out *eventWriter, sub *subscription, 
 				}
 			case <-ctx.Done():
 				return nil
-			case <-s.stopping:
+			case <-s.Stopping:
 				return nil
 			}
 		}
@@ -121,13 +121,13 @@ func (s *Server) pump(ctx context.Context, out *eventWriter, sub *subscription, 
 
 // newFollower reads a request for a live stream and finds its place. The subscription is
 // made before the run is read: what is committed in between leaves a wake-up.
-func (s *Server) newFollower(r *http.Request) (*follower, *subscription, error) {
+func (s *Streams) newFollower(r *http.Request) (*follower, *Subscription, error) {
 	p := httpio.NewParams(r, "attempt", "from", "tail", "step", "stream", "output")
 	f := &follower{
-		server: s,
-		filter: p.Filter(),
-		pinned: int(p.Number("attempt", 1, job.MaxAttempt, 0)),
-		mute:   !p.Truth("output", true),
+		streams: s,
+		filter:  p.Filter(),
+		pinned:  int(p.Number("attempt", 1, job.MaxAttempt, 0)),
+		mute:    !p.Truth("output", true),
 	}
 	tail := p.Number("tail", 0, httpio.MaxNumber, -1)
 	place := p.Values.Get("from")
@@ -140,11 +140,11 @@ func (s *Server) newFollower(r *http.Request) (*follower, *subscription, error) 
 	if p.Err != nil {
 		return nil, nil, p.Err
 	}
-	id, err := s.finder.RunID(r.Context(), r.PathValue("run"))
+	id, err := s.RunID(r.Context(), r.PathValue("run"))
 	if err != nil {
 		return nil, nil, err
 	}
-	sub := s.broker.Subscribe(id)
+	sub := s.Broker.Subscribe(id)
 	f.run = id
 	if err := f.begin(r.Context(), place, tail); err != nil {
 		sub.Close()
@@ -196,14 +196,14 @@ func (f *follower) resume(ctx context.Context, place string) error {
 		return httpio.NewProblem(http.StatusBadRequest, "event id %s is of another attempt than the %d asked for", job.Quote(place), f.pinned)
 	}
 	f.attempt, f.pos = attempt, pos
-	size, err := f.server.store.JournalSize(ctx, f.run, attempt)
+	size, err := f.streams.Store.JournalSize(ctx, f.run, attempt)
 	if err != nil {
 		return err
 	}
 	if pos == 0 || pos == journal.HeaderSize || pos > size {
 		return nil
 	}
-	b, err := f.server.broker.recent.read(ctx, f.server.store, f.run, attempt, pos-1)
+	b, err := f.streams.Broker.recent.read(ctx, f.streams.Store, f.run, attempt, pos-1)
 	if err != nil {
 		return err
 	}

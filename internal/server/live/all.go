@@ -1,4 +1,4 @@
-package server
+package live
 
 import (
 	"context"
@@ -14,30 +14,30 @@ import (
 // eventPage is how many changes are read at once.
 const eventPage = 200
 
-// streamAll follows every change of state and health, with a snapshot of each run that
+// StreamAll follows every change of state and health, with a snapshot of each run that
 // changed. A client without Last-Event-ID begins now.
-func (s *Server) streamAll(w http.ResponseWriter, r *http.Request) {
+func (s *Streams) StreamAll(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	p := httpio.NewParams(r)
 	place, err := s.streamTurn(r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	defer place.Leave()
-	sub := s.broker.Subscribe("")
+	sub := s.Broker.Subscribe("")
 	defer sub.Close()
 	after, err := s.allPlace(r, p)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
-	out := startEvents(w, s.cfg.WritePause)
+	out := startEvents(w, s.WritePause)
 	if r.Method == http.MethodHead {
 		return
 	}
 	err = s.pump(ctx, out, sub, func(ctx context.Context) (bool, error) {
-		next, err := s.tellChanges(ctx, out, after)
+		next, err := s.sendChanges(ctx, out, after)
 		if ctx.Err() != nil {
 			return false, &httpio.GoneError{Err: ctx.Err()}
 		}
@@ -45,24 +45,24 @@ func (s *Server) streamAll(w http.ResponseWriter, r *http.Request) {
 		return false, err
 	})
 	if err != nil {
-		s.finder.BreakOff(r, err)
+		s.BreakOff(r, err)
 	}
 }
 
 // allPlace is the id of the last change that the client knows; of the newest one when it names
 // none.
-func (s *Server) allPlace(r *http.Request, p *httpio.Params) (int64, error) {
+func (s *Streams) allPlace(r *http.Request, p *httpio.Params) (int64, error) {
 	if p.Err != nil {
 		return 0, p.Err
 	}
 	last := r.Header.Get("Last-Event-ID")
 	if last == "" {
-		return s.store.LastEventID(r.Context())
+		return s.Store.LastEventID(r.Context())
 	}
 	after, err := strconv.ParseInt(last, 10, 64)
 	known := err == nil && after >= 0
 	if known {
-		if known, err = s.store.KnowsEventID(r.Context(), after); err != nil {
+		if known, err = s.Store.KnowsEventID(r.Context(), after); err != nil {
 			return 0, err
 		}
 	}
@@ -72,22 +72,22 @@ func (s *Server) allPlace(r *http.Request, p *httpio.Params) (int64, error) {
 	return after, nil
 }
 
-// tellChanges sends the changes after an id and returns the last one sent. The snapshots
+// sendChanges sends the changes after an id and returns the last one sent. The snapshots
 // come before the changes they belong to: a client that is cut off in between gets them
 // again, where the other order would lose them.
-func (s *Server) tellChanges(ctx context.Context, out *eventWriter, after int64) (int64, error) {
+func (s *Streams) sendChanges(ctx context.Context, out *eventWriter, after int64) (int64, error) {
 	for {
-		changes, err := s.broker.recent.events(ctx, s.store, after)
+		changes, err := s.Broker.recent.events(ctx, s.Store, after)
 		if err != nil || len(changes) == 0 {
 			return after, err
 		}
-		told := make(map[string]bool)
+		sent := make(map[string]bool)
 		for _, c := range changes {
-			if told[c.Run] {
+			if sent[c.Run] {
 				continue
 			}
-			told[c.Run] = true
-			run, err := s.broker.recent.run(ctx, s.store, c.Run)
+			sent[c.Run] = true
+			run, err := s.Broker.recent.run(ctx, s.Store, c.Run)
 			var gone *query.NotFoundError
 			var bad *query.UnreadableError
 			if errors.As(err, &gone) || errors.As(err, &bad) {

@@ -1,4 +1,4 @@
-package server
+package live
 
 import (
 	"context"
@@ -124,7 +124,7 @@ type tailStart struct {
 
 // startTail finds the place some lines before the end.
 func (f *follower) startTail(ctx context.Context, view job.Run, n int64) error {
-	from, err := logs.TailLine(ctx, f.server.store, view, f.filter, n)
+	from, err := logs.TailLine(ctx, f.streams.Store, view, f.filter, n)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (f *follower) startTail(ctx context.Context, view job.Run, n int64) error {
 	if from <= 1 {
 		return nil // all of it
 	}
-	heads, err := f.server.store.BlocksFromLine(ctx, f.run, f.attempt, min(from, total), 1)
+	heads, err := f.streams.Store.BlocksFromLine(ctx, f.run, f.attempt, min(from, total), 1)
 	if err != nil || len(heads) == 0 {
 		return err
 	}
@@ -156,15 +156,15 @@ func (t *tailStart) over() bool { return t.left == 0 }
 func (t *tailStart) output(o journal.Output) ([]byte, error) {
 	old := o.Data[:min(int64(len(o.Data)), t.left)]
 	t.left -= int64(len(old))
-	var told []byte
+	var wanted []byte
 	err := t.scan.Output(logs.Key{Step: o.Step, Stream: o.Stream}, old, func(int64) *logs.Line { return nil }, func(p logs.Piece) error {
 		if p.Number >= t.from {
 			t.begun = true
-			told = append(told, p.Data...)
+			wanted = append(wanted, p.Data...)
 		}
 		return nil
 	})
-	return append(told, o.Data[len(old):]...), err
+	return append(wanted, o.Data[len(old):]...), err
 }
 
 // other reports whether a record that is not output is to be told.

@@ -1,4 +1,4 @@
-package server
+package live
 
 import (
 	"sync"
@@ -6,12 +6,12 @@ import (
 )
 
 func TestBrokerWakesFollowersOfTheRunAndOfAll(t *testing.T) {
-	b := newBroker()
+	b := NewBroker()
 	one, other, all := b.Subscribe("one"), b.Subscribe("other"), b.Subscribe("")
 	b.Notify("one")
 	b.Notify("one")
 	for name, want := range map[string]struct {
-		sub  *subscription
+		sub  *Subscription
 		wake bool
 	}{"one": {one, true}, "other": {other, false}, "all": {all, true}} {
 		select {
@@ -33,7 +33,7 @@ func TestBrokerWakesFollowersOfTheRunAndOfAll(t *testing.T) {
 	if b.Readers() != 3 {
 		t.Errorf("%d readers, not 3", b.Readers())
 	}
-	for _, s := range []*subscription{one, other, all} {
+	for _, s := range []*Subscription{one, other, all} {
 		s.Close()
 		s.Close()
 	}
@@ -43,7 +43,7 @@ func TestBrokerWakesFollowersOfTheRunAndOfAll(t *testing.T) {
 }
 
 func TestBrokerWatched(t *testing.T) {
-	b := newBroker()
+	b := NewBroker()
 	all := b.Subscribe("")
 	defer all.Close()
 	if b.Watched("run") {
@@ -63,7 +63,7 @@ func TestBrokerWatched(t *testing.T) {
 // A follower that subscribes, looks, and waits must see every commit: here a counter
 // stands for the store.
 func TestBrokerLosesNoWakeUp(t *testing.T) {
-	b := newBroker()
+	b := NewBroker()
 	var mu sync.Mutex
 	stored := 0
 	const commits = 2000

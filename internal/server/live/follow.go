@@ -1,4 +1,4 @@
-package server
+package live
 
 import (
 	"bytes"
@@ -16,12 +16,12 @@ import (
 
 // follower is one live stream of one run: its place in the journal and what it has said.
 type follower struct {
-	server *Server
-	out    *eventWriter
-	run    string
-	pinned int // the attempt that was asked for; 0 to go on with later ones
-	filter logs.Filter
-	mute   bool // output is not told
+	streams *Streams
+	out     *eventWriter
+	run     string
+	pinned  int // the attempt that was asked for; 0 to go on with later ones
+	filter  logs.Filter
+	mute    bool // output is not told
 
 	attempt int
 	pos     int64
@@ -40,9 +40,9 @@ type follower struct {
 // view reads the run as the stream shows it.
 func (f *follower) view(ctx context.Context) (job.Run, error) {
 	if f.pinned != 0 {
-		return f.server.store.RunAttempt(ctx, f.run, f.pinned)
+		return f.streams.Store.RunAttempt(ctx, f.run, f.pinned)
 	}
-	return f.server.broker.recent.run(ctx, f.server.store, f.run)
+	return f.streams.Broker.recent.run(ctx, f.streams.Store, f.run)
 }
 
 // step sends everything that is new. It is done when the run has ended and all was sent.
@@ -103,7 +103,7 @@ func (f *follower) ended(ctx context.Context, view job.Run) (bool, error) {
 	if f.pinned == 0 {
 		return false, nil
 	}
-	whole, err := f.server.broker.recent.run(ctx, f.server.store, f.run)
+	whole, err := f.streams.Broker.recent.run(ctx, f.streams.Store, f.run)
 	return err == nil && whole.State.Terminal(), err
 }
 
@@ -133,7 +133,7 @@ func (f *follower) earlier(ctx context.Context, newest job.Run) (job.Run, error)
 	if f.attempt == newest.Attempt {
 		return newest, nil
 	}
-	view, err := f.server.store.RunAttempt(ctx, f.run, f.attempt)
+	view, err := f.streams.Store.RunAttempt(ctx, f.run, f.attempt)
 	var missing *query.NotFoundError
 	if errors.As(err, &missing) {
 		return newest, nil
@@ -185,7 +185,7 @@ func mustMark(v any) []byte {
 // drain sends what the journal of the current attempt holds from the stream's place on.
 func (f *follower) drain(ctx context.Context) error {
 	for {
-		b, err := f.server.broker.recent.read(ctx, f.server.store, f.run, f.attempt, f.pos)
+		b, err := f.streams.Broker.recent.read(ctx, f.streams.Store, f.run, f.attempt, f.pos)
 		if err != nil {
 			return err
 		}
@@ -195,14 +195,14 @@ func (f *follower) drain(ctx context.Context) error {
 		if f.tail != nil && f.tail.over() {
 			f.tail = nil
 		}
-		var told []byte
+		var events []byte
 		if f.tail == nil && !f.mute && f.filter.All() && !b.block.Jumped {
-			told = b.told()
+			events = b.rendered()
 		}
-		if told == nil {
+		if events == nil {
 			err = f.block(b.block)
 		} else if err = f.flushChunk(); err == nil {
-			err = f.out.raw(told)
+			err = f.out.raw(events)
 		}
 		if err != nil {
 			return err

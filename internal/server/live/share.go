@@ -1,4 +1,4 @@
-package server
+package live
 
 import (
 	"bufio"
@@ -19,7 +19,7 @@ const sharedFor = 200 * time.Millisecond
 // followed is a run that somebody follows: its followers, and what the store has answered
 // one of them since the last commit, for the others.
 type followed struct {
-	subs map[*subscription]struct{} // the broker's lock guards it
+	subs map[*Subscription]struct{} // the broker's lock guards it
 
 	mu      sync.Mutex
 	commit  uint64 // number of the last one
@@ -32,7 +32,7 @@ type sharedAnswer struct {
 }
 
 func newFollowed(commit uint64) *followed {
-	return &followed{subs: map[*subscription]struct{}{}, commit: commit, answers: map[string]sharedAnswer{}}
+	return &followed{subs: map[*Subscription]struct{}{}, commit: commit, answers: map[string]sharedAnswer{}}
 }
 
 // committed says that what was answered before may not hold any more.
@@ -84,10 +84,10 @@ func (c *blockCache) share(ctx context.Context, run, question string, keep func(
 	return value, err
 }
 
-// told is the events of a block as all who want everything see them, made once. It is nil
+// rendered is the events of a block as all who want everything see them, made once. It is nil
 // for a block that tells of steps, which each follower remembers for itself.
-func (c *cachedBlock) told() []byte {
-	c.tell.Do(func() {
+func (c *cachedBlock) rendered() []byte {
+	c.render.Do(func() {
 		var out bytes.Buffer
 		f := &follower{attempt: c.key.attempt, out: &eventWriter{buf: bufio.NewWriter(&out)}}
 		plain := true

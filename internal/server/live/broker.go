@@ -1,15 +1,15 @@
-package server
+package live
 
 import "sync"
 
-// broker wakes those who follow runs when something new has been committed. A wake-up
+// Broker wakes those who follow runs when something new has been committed. A wake-up
 // carries no data: the follower reads the store at its own pace, so a slow one costs no
 // memory and none can miss anything. Subscribe first, then read: a commit after the
 // subscription leaves a wake-up behind.
 //
 // It only knows what this process committed. Another server on the same database wakes
 // nobody here, which is why followers also look by themselves once in a while.
-type broker struct {
+type Broker struct {
 	mu   sync.Mutex
 	runs map[string]*followed
 	all  *followed // every run
@@ -18,15 +18,15 @@ type broker struct {
 	recent *blockCache
 }
 
-// newBroker makes a broker that nobody listens to yet.
-func newBroker() *broker {
-	b := &broker{runs: make(map[string]*followed), all: newFollowed(0)}
+// NewBroker makes a broker that nobody listens to yet.
+func NewBroker() *Broker {
+	b := &Broker{runs: make(map[string]*followed), all: newFollowed(0)}
 	b.recent = newBlockCache(recentBytes, b.followed)
 	return b
 }
 
 // followed is what a run's followers have in common, or those of all runs when run is empty.
-func (b *broker) followed(run string) *followed {
+func (b *Broker) followed(run string) *followed {
 	if run == "" {
 		return b.all
 	}
@@ -35,16 +35,16 @@ func (b *broker) followed(run string) *followed {
 	return b.runs[run]
 }
 
-// subscription receives wake-ups until it is closed.
-type subscription struct {
-	broker *broker
+// Subscription receives wake-ups until it is closed.
+type Subscription struct {
+	broker *Broker
 	run    string
 	wake   chan struct{}
 }
 
 // Subscribe listens for one run, or for all when run is empty. The caller must Close it.
-func (b *broker) Subscribe(run string) *subscription {
-	s := &subscription{broker: b, run: run, wake: make(chan struct{}, 1)}
+func (b *Broker) Subscribe(run string) *Subscription {
+	s := &Subscription{broker: b, run: run, wake: make(chan struct{}, 1)}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if run == "" {
@@ -60,10 +60,10 @@ func (b *broker) Subscribe(run string) *subscription {
 
 // Wake is ready when something was committed since it was last received from. Several
 // commits make one wake-up.
-func (s *subscription) Wake() <-chan struct{} { return s.wake }
+func (s *Subscription) Wake() <-chan struct{} { return s.wake }
 
 // Close ends the subscription. Closing twice is harmless.
-func (s *subscription) Close() {
+func (s *Subscription) Close() {
 	b := s.broker
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -77,7 +77,7 @@ func (s *subscription) Close() {
 }
 
 // Notify says that something about a run was committed. It never blocks.
-func (b *broker) Notify(run string) {
+func (b *Broker) Notify(run string) {
 	commit := b.recent.commits.Add(1)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -93,7 +93,7 @@ func (b *broker) Notify(run string) {
 	}
 }
 
-func (s *subscription) notify() {
+func (s *Subscription) notify() {
 	select {
 	case s.wake <- struct{}{}:
 	default: // one is waiting already
@@ -102,14 +102,14 @@ func (s *subscription) notify() {
 
 // Watched reports whether somebody follows this run live here, so that its agent sends
 // what the job prints at once.
-func (b *broker) Watched(run string) bool {
+func (b *Broker) Watched(run string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.runs[run] != nil
 }
 
 // Readers counts the live streams that are open.
-func (b *broker) Readers() int {
+func (b *Broker) Readers() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := len(b.all.subs)
@@ -118,7 +118,3 @@ func (b *broker) Readers() int {
 	}
 	return n
 }
-
-// Notify tells the followers of a run that something about it was committed by another
-// part of this process, such as the health monitor.
-func (s *Server) Notify(run string) { s.broker.Notify(run) }
