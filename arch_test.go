@@ -95,7 +95,7 @@ var table = []row{
 	{"internal/store/segment", "internal/store/durable", "golang.org/x/sys", "bytes in files; it knows nothing of databases"},
 	{"internal/store/postgrestest", "", "github.com/jackc/pgx/v5", "a real PostgreSQL for tests"},
 	{"internal/shares", "", "", "who may have how much of what there is little of; knows no HTTP"},
-	{"internal/server", "job internal/access internal/health internal/index internal/lease internal/logs internal/logs/search internal/metrics internal/query internal/shares internal/server/access internal/server/conns internal/server/health internal/server/httpio internal/server/intake internal/server/live internal/server/outbox internal/server/ping internal/server/route internal/server/runs", "github.com/klauspost/compress", "HTTP; the store is an interface that cli joins"},
+	{"internal/server", "job internal/access internal/health internal/index internal/lease internal/logs internal/metrics internal/query internal/shares internal/server/access internal/server/conns internal/server/health internal/server/httpio internal/server/intake internal/server/live internal/server/logs internal/server/outbox internal/server/ping internal/server/route internal/server/runs", "", "HTTP; the store is an interface that cli joins"},
 	{"internal/server/httpio", "job journal internal/access internal/index internal/logs internal/outbox internal/query internal/shares", "github.com/klauspost/compress", "requests in, answers out; it knows no route and nobody who asks"},
 	{"internal/server/conns", "job internal/access internal/lease internal/shares", "", "connections and whose they are; what is sent on them is for others"},
 	{"internal/server/route", "internal/access internal/server/httpio", "github.com/danielgtaylor/huma/v2", "rows and their description; what a row does is for others"},
@@ -106,6 +106,7 @@ var table = []row{
 	{"internal/server/intake", "job journal internal/access internal/index internal/lease internal/metrics internal/shares internal/server/conns internal/server/httpio internal/server/route", "github.com/klauspost/compress", "what agents send; who follows a run, and who may write to one, are interfaces"},
 	{"internal/server/ping", "job journal internal/index internal/lease internal/query internal/server/httpio internal/server/route", "github.com/google/uuid", "a wire drives a run through an interface"},
 	{"internal/server/live", "job journal internal/access internal/index internal/logs internal/query internal/shares internal/server/httpio internal/server/route", "golang.org/x/sync", "streams of what was committed; who commits calls it"},
+	{"internal/server/logs", "job internal/access internal/logs internal/logs/search internal/query internal/shares internal/server/httpio internal/server/route", "github.com/klauspost/compress", "what runs printed, over HTTP; lines and matches are found elsewhere"},
 	{"internal/health", "job journal internal/index internal/lease internal/logs/ending internal/outbox internal/policy internal/query", "", "rules and monitor; the store is an interface"},
 	{"internal/policy", "job", "", "text in, figures out, every mistake with its place"},
 	{"internal/notify", "job internal/logs/ending internal/outbox internal/query", "github.com/standard-webhooks github.com/nicholas-fedor/shoutrrr github.com/netresearch/go-cron", "the outbox worker and its channels"},
@@ -181,7 +182,7 @@ var layers = []string{
 	4:  "internal/agent/delivery internal/agent/process/watch internal/agent/record internal/logs internal/logs/ending internal/logs/logstest internal/server/conns internal/store/access internal/store/tables internal/store/troubled",
 	5:  "internal/agent/process internal/agent/report internal/agent/stdio internal/health internal/logs/search internal/notify internal/server/httpio internal/store/blocks internal/store/runs",
 	6:  "internal/agent/diagnose internal/agent/flush internal/agent/install internal/agent/sample internal/agent/stall internal/cli/command internal/cli/doctor internal/server/route internal/store/maintenance internal/store/outbox",
-	7:  "internal/agent/measure internal/agent/progress internal/agent/stop internal/cli/querycmd internal/server/access internal/server/health internal/server/intake internal/server/live internal/server/outbox internal/server/ping internal/server/runs internal/store/health internal/store/intake",
+	7:  "internal/agent/measure internal/agent/progress internal/agent/stop internal/cli/querycmd internal/server/access internal/server/health internal/server/intake internal/server/live internal/server/logs internal/server/outbox internal/server/ping internal/server/runs internal/store/health internal/store/intake",
 	8:  "internal/agent internal/server internal/store",
 	9:  "internal/bench internal/cli/agentcmd internal/store/recovery",
 	10: "cmd/stint-agent internal/cli/servercmd",
@@ -229,7 +230,6 @@ var large = []struct {
 	{"internal/bench", 2600, 20, "one program, which no product links"},
 	{"internal/health", 3200, 20, "the rules and the loop that applies them"},
 	{"internal/notify", 2400, 20, "the outbox worker and its channels"},
-	{"internal/server", 12900, 90, "is to be split by subject"},
 }
 
 func TestPackagesAreSmall(t *testing.T) {

@@ -21,7 +21,7 @@ func (s *Server) getDocs(w http.ResponseWriter, r *http.Request) {
 // fixed answers bytes that never change while the server runs.
 func (s *Server) fixed(w http.ResponseWriter, r *http.Request, contentType string, data []byte) {
 	if err := httpio.NewParams(r).Err; err != nil {
-		s.fail(w, r, err)
+		s.finder.Fail(w, r, err)
 		return
 	}
 	w.Header().Set("Content-Type", contentType)

@@ -101,7 +101,7 @@ func (s *Server) guard(rt route.Row, h http.HandlerFunc) http.HandlerFunc {
 			err = checkQuery(r)
 		}
 		if err != nil {
-			s.fail(w, r, err)
+			s.finder.Fail(w, r, err)
 			return
 		}
 		if rt.Scope != access.Public {
@@ -111,7 +111,7 @@ func (s *Server) guard(rt route.Row, h http.HandlerFunc) http.HandlerFunc {
 		}
 		if rt.Typed != nil && rt.Typed.BodyType != nil {
 			if err := httpio.CheckBody(r, rt.Typed.BodyType); err != nil {
-				s.fail(w, r, err)
+				s.finder.Fail(w, r, err)
 				return
 			}
 		}
@@ -153,11 +153,11 @@ func (s *Server) outer(mux http.Handler, cross *http.CrossOriginProtection) http
 			w.Header().Set("Cache-Control", "no-store") // what it says is not for everybody, and changes
 		}
 		if err := s.access.CheckHost(r); err != nil {
-			s.fail(w, r, err)
+			s.finder.Fail(w, r, err)
 			return
 		}
 		if cross.Check(r) != nil {
-			s.fail(w, r, httpio.NewProblem(http.StatusForbidden,
+			s.finder.Fail(w, r, httpio.NewProblem(http.StatusForbidden,
 				"a web page of another site sent this request: pages may only write to the server they came from"))
 			return
 		}
@@ -177,7 +177,7 @@ func (s *Server) recovered(w http.ResponseWriter, r *http.Request) {
 	}
 	s.metrics.panics.Inc()
 	s.log.Error("request panicked", "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
-	s.fail(w, r, httpio.NewProblem(http.StatusInternalServerError, "the server failed; its log says why"))
+	s.finder.Fail(w, r, httpio.NewProblem(http.StatusInternalServerError, "the server failed; its log says why"))
 }
 
 // unrouted answers what no row of the table takes: a wrong method, a path of the
@@ -185,21 +185,21 @@ func (s *Server) recovered(w http.ResponseWriter, r *http.Request) {
 func (s *Server) unrouted(w http.ResponseWriter, r *http.Request, mux *http.ServeMux) {
 	if allowed := s.methodsFor(mux, r); len(allowed) > 0 {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		s.fail(w, r, httpio.NewProblem(http.StatusMethodNotAllowed, "%s is not possible on %s: use %s",
+		s.finder.Fail(w, r, httpio.NewProblem(http.StatusMethodNotAllowed, "%s is not possible on %s: use %s",
 			job.Quote(r.Method), job.Quote(r.URL.Path), strings.Join(allowed, " or ")))
 		return
 	}
 	if ours(r.URL.Path) {
-		s.fail(w, r, httpio.NewProblem(http.StatusNotFound, "there is nothing at %s: /api/docs lists what there is", job.Quote(r.URL.Path)))
+		s.finder.Fail(w, r, httpio.NewProblem(http.StatusNotFound, "there is nothing at %s: /api/docs lists what there is", job.Quote(r.URL.Path)))
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		s.fail(w, r, httpio.NewProblem(http.StatusMethodNotAllowed, "%s is not possible on a page: use GET", job.Quote(r.Method)))
+		s.finder.Fail(w, r, httpio.NewProblem(http.StatusMethodNotAllowed, "%s is not possible on a page: use GET", job.Quote(r.Method)))
 		return
 	}
 	if s.cfg.UI == nil {
-		s.fail(w, r, httpio.NewProblem(http.StatusNotFound, "this Stint server has no pages: /api/docs describes its interface"))
+		s.finder.Fail(w, r, httpio.NewProblem(http.StatusNotFound, "this Stint server has no pages: /api/docs describes its interface"))
 		return
 	}
 	pageHeaders(w, "'self'")

@@ -8,6 +8,7 @@ import (
 	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/intake"
 	"stint.dev/stint/internal/server/live"
+	logsapi "stint.dev/stint/internal/server/logs"
 	"stint.dev/stint/internal/server/ping"
 	"stint.dev/stint/internal/server/route"
 	"stint.dev/stint/internal/server/runs"
@@ -33,8 +34,8 @@ func (s *Server) runRoutes() []route.Row {
 			Summary: "Append journal bytes at an offset", Doc: intake.DocPostJournal,
 		},
 		{
-			Method: "GET", Pattern: attempt + "/journal", Scope: access.Read, Handle: s.getJournal, Stream: true,
-			Summary: "Download journal bytes from an offset", Doc: docGetJournal,
+			Method: "GET", Pattern: attempt + "/journal", Scope: access.Read, Handle: s.logs.GetJournal, Stream: true,
+			Summary: "Download journal bytes from an offset", Doc: logsapi.DocGetJournal,
 		},
 		{
 			Method: "POST", Pattern: beat, Scope: access.Agent, Handle: s.intake.PostHeartbeat,
@@ -49,12 +50,12 @@ func (s *Server) runRoutes() []route.Row {
 		{Method: "GET", Pattern: run, Scope: access.Read, Typed: route.Typed(s.runs.GetRun), Summary: "Get one run"},
 		{Method: "GET", Pattern: run + "/events", Scope: access.Read, Typed: route.Typed(s.runs.ListEvents), Summary: "List every change of a run's state and health"},
 		{
-			Method: "GET", Pattern: run + "/log", Scope: access.Read, Handle: s.getLog, Stream: true,
-			Summary: "Read what a run printed", Doc: docLog,
+			Method: "GET", Pattern: run + "/log", Scope: access.Read, Handle: s.logs.GetLog, Stream: true,
+			Summary: "Read what a run printed", Doc: logsapi.DocLog,
 		},
 		{
-			Method: "GET", Pattern: run + "/log/search", Scope: access.Read, Handle: s.searchLog, Stream: true,
-			Summary: "Search what a run printed", Doc: docSearch.row(),
+			Method: "GET", Pattern: run + "/log/search", Scope: access.Read, Handle: s.logs.SearchLog, Stream: true,
+			Summary: "Search what a run printed", Doc: logsapi.DocSearch,
 		},
 		{
 			Method: "GET", Pattern: run + "/samples", Scope: access.Read, Handle: s.runs.GetSamples,
@@ -170,4 +171,11 @@ func (s *Server) accessRoutes() []route.Row {
 		{Method: "GET", Pattern: v1 + "/troubled", Scope: access.Read, Typed: route.Typed(s.runs.ListTroubled), Summary: "List what the server could not do for single items, and tries again later"},
 		{Method: "GET", Pattern: v1 + "/audit", Scope: access.Admin, Typed: route.Typed(s.access.ListAudit), Summary: "List what people changed, newest first"},
 	}
+}
+
+func (s *Server) readBackRoutes() []route.Row {
+	return []route.Row{{
+		Method: "GET", Pattern: "/api/v1/runs/{run}/attempts/{attempt}/journal/rest", Scope: access.Agent,
+		Handle: s.logs.GetJournalRest, Stream: true, Summary: "Read one's own journal back", Doc: logsapi.DocJournalRest,
+	}}
 }

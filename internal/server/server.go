@@ -20,6 +20,7 @@ import (
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/intake"
 	"stint.dev/stint/internal/server/live"
+	logsapi "stint.dev/stint/internal/server/logs"
 	outboxapi "stint.dev/stint/internal/server/outbox"
 	"stint.dev/stint/internal/server/ping"
 	"stint.dev/stint/internal/server/route"
@@ -109,20 +110,20 @@ type Server struct {
 	// pageStyles is the source of the styles in page.
 	pageStyles string
 
-	broker   *live.Broker
-	live     *live.Streams
-	agents   *conns.Agents
-	ready    readiness
-	access   *accessapi.Guard
-	intake   *intake.Intake
-	runs     *runs.Runs
-	health   healthapi.Routes
-	outbox   *outboxapi.Outbox
-	ping     *ping.Ping
-	searches *shares.Shares // places for searches and replays under way
-	turns    *shares.Shares // turns of those who read logs
-	conns    *conns.Places
-	metrics  *serverMetrics
+	broker  *live.Broker
+	live    *live.Streams
+	agents  *conns.Agents
+	ready   readiness
+	access  *accessapi.Guard
+	intake  *intake.Intake
+	runs    *runs.Runs
+	health  healthapi.Routes
+	outbox  *outboxapi.Outbox
+	ping    *ping.Ping
+	logs    *logsapi.Logs
+	turns   *shares.Shares // turns of those who read logs
+	conns   *conns.Places
+	metrics *serverMetrics
 
 	// draining is set when the server begins to shut down; stopping is closed with it,
 	// so that handlers that would never end by themselves do.
@@ -138,11 +139,8 @@ func New(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults()
 	s := &Server{
 		cfg: cfg, store: shareReads(cfg.Store), log: cfg.Log, now: cfg.Now,
-		broker: live.NewBroker(),
-		ready:  newReadiness(),
-		searches: shares.New(shares.Limits{
-			All: int64(cfg.Searches), Token: searchShare, Address: searchShare, Silence: searchSilence,
-		}, time.Now),
+		broker:   live.NewBroker(),
+		ready:    newReadiness(),
 		turns:    httpio.NewTurns(),
 		stopping: make(chan struct{}),
 	}
@@ -174,9 +172,13 @@ func (s *Server) join() {
 	s.live = live.New(live.Config{
 		Finder: s.finder, Store: s.store, Broker: s.broker, WritePause: s.cfg.WritePause, Stopping: s.stopping, Turns: s.turns,
 	})
+	s.logs = logsapi.New(logsapi.Config{
+		Finder: s.finder, Store: s.store, WritePause: s.cfg.WritePause, SearchTime: s.cfg.SearchTime, Searches: s.cfg.Searches,
+		Stopping: s.stopping, Turns: s.turns, Claim: s.access.Claim,
+	})
 	s.runs = runs.New(runs.Config{
 		Finder: s.finder, Store: s.store, Now: s.now, Ingest: s.intake.Ingested, Readers: s.broker.Readers,
-		Degraded: s.degraded, HeavyRead: s.searchTurn,
+		Degraded: s.degraded, HeavyRead: s.logs.SearchTurn,
 	})
 	s.outbox = &outboxapi.Outbox{
 		Finder: s.finder, Store: s.store, Now: s.now, Notifier: s.cfg.Notifier, Copied: s.copiedAt() != nil,
@@ -188,7 +190,7 @@ func (s *Server) join() {
 			return logs.NewJournalReader(ctx, s.store, run, attempt, 0)
 		},
 	}
-	s.health = healthapi.Routes{Finder: s.finder, Store: s.store, Now: s.now, HeavyRead: s.searchTurn}
+	s.health = healthapi.Routes{Finder: s.finder, Store: s.store, Now: s.now, HeavyRead: s.logs.SearchTurn}
 }
 
 // newGuard makes what decides who sent a request.

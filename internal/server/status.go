@@ -71,16 +71,16 @@ func (r *readiness) check(ctx context.Context, store Store, now func() time.Time
 // getReadyz says whether the server can do its work.
 func (s *Server) getReadyz(w http.ResponseWriter, r *http.Request) {
 	if s.draining.Load() {
-		s.fail(w, r, httpio.Busy(http.StatusServiceUnavailable, time.Second, "the server is shutting down"))
+		s.finder.Fail(w, r, httpio.Busy(http.StatusServiceUnavailable, time.Second, "the server is shutting down"))
 		return
 	}
 	if err := s.ready.check(r.Context(), s.store, s.now); err != nil {
 		s.log.Warn("the database does not answer", "error", err)
-		s.fail(w, r, httpio.Busy(http.StatusServiceUnavailable, time.Second, "the database does not answer or cannot be written to; the server's log says why"))
+		s.finder.Fail(w, r, httpio.Busy(http.StatusServiceUnavailable, time.Second, "the database does not answer or cannot be written to; the server's log says why"))
 		return
 	}
 	if s.intake.Failing() {
-		s.fail(w, r, httpio.Busy(http.StatusServiceUnavailable, time.Second, "what agents send cannot be stored: is a disk full? The server's log says why"))
+		s.finder.Fail(w, r, httpio.Busy(http.StatusServiceUnavailable, time.Second, "what agents send cannot be stored: is a disk full? The server's log says why"))
 		return
 	}
 	out := healthAnswer{Status: "ok", Version: s.cfg.Version, Degraded: s.degraded(), CopiedAt: s.copiedAt()}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"time"
 
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/query"
 	accessapi "stint.dev/stint/internal/server/access"
 	healthapi "stint.dev/stint/internal/server/health"
 	"stint.dev/stint/internal/server/httpio"
 	"stint.dev/stint/internal/server/intake"
 	"stint.dev/stint/internal/server/live"
+	logsapi "stint.dev/stint/internal/server/logs"
 	outboxapi "stint.dev/stint/internal/server/outbox"
 	"stint.dev/stint/internal/server/ping"
 	"stint.dev/stint/internal/server/runs"
@@ -20,9 +20,6 @@ import (
 // and PostgreSQL, held to one conformance suite. Methods that name a run or job return
 // *query.NotFoundError when it is not there.
 type Store interface {
-	// BlocksFromLine is the same, beginning with the block in which line begins.
-	BlocksFromLine(ctx context.Context, run string, attempt int, line int64, limit int) ([]index.BlockHead, error)
-
 	httpio.RunStore
 	intake.Store
 	runs.Store
@@ -30,6 +27,7 @@ type Store interface {
 	outboxapi.Store
 	ping.Store
 	live.Store
+	logsapi.Store
 	healthapi.Store
 
 	// Figures counts what is shown to monitoring.

@@ -1,4 +1,4 @@
-package server
+package logs
 
 import (
 	"bufio"
@@ -24,25 +24,25 @@ const (
 	headerLogRun     = "Stint-Log-Run" // the whole id
 )
 
-// getLog answers with what a run printed: the exact bytes, or a window of lines, as text
+// GetLog answers with what a run printed: the exact bytes, or a window of lines, as text
 // or as NDJSON.
-func (s *Server) getLog(w http.ResponseWriter, r *http.Request) {
+func (s *Logs) GetLog(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	q, err := parseLogQuery(r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
-	view, err := s.finder.AttemptView(ctx, r.PathValue("run"), q.attempt)
+	view, err := s.AttemptView(ctx, r.PathValue("run"), q.attempt)
 	if err == nil {
 		err = q.ChooseStep(view)
 	}
 	var from int64
 	if err == nil && q.ByLine() {
-		from, err = logs.FirstLine(ctx, s.store, view, q.Window)
+		from, err = logs.FirstLine(ctx, s.Store, view, q.Window)
 	}
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	logHeaders(w, view, q)
@@ -55,7 +55,7 @@ func (s *Server) getLog(w http.ResponseWriter, r *http.Request) {
 		var done bool
 		if part, done, err = sendExact(w, r, view); err != nil || done {
 			if err != nil {
-				s.fail(w, r, err)
+				s.Fail(w, r, err)
 			}
 			return
 		}
@@ -63,17 +63,17 @@ func (s *Server) getLog(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	out := httpio.NewWriter(w, s.cfg.WritePause)
-	ctx, out.Turn = httpio.WithTurn(ctx, s.turns)
+	out := httpio.NewWriter(w, s.WritePause)
+	ctx, out.Turn = httpio.WithTurn(ctx, s.Turns)
 	out.Turn.Take()
 	defer out.Turn.Give()
 	if err := s.sendLog(ctx, out, view, q, from, part); err != nil {
-		s.finder.BreakOff(r, err)
+		s.BreakOff(r, err)
 	}
 }
 
 // sendLog writes the body of an answer.
-func (s *Server) sendLog(ctx context.Context, w io.Writer, view job.Run, q logQuery, from int64, part logs.Span) error {
+func (s *Logs) sendLog(ctx context.Context, w io.Writer, view job.Run, q logQuery, from int64, part logs.Span) error {
 	buf := bufio.NewWriterSize(w, 64<<10)
 	var body io.Writer = buf
 	var z *gzip.Writer
@@ -84,11 +84,11 @@ func (s *Server) sendLog(ctx context.Context, w io.Writer, view job.Run, q logQu
 	var err error
 	switch {
 	case q.ByLine():
-		err = logs.WriteLines(ctx, s.store, body, view, q.Window, from)
+		err = logs.WriteLines(ctx, s.Store, body, view, q.Window, from)
 	case q.exact(view):
-		err = logs.WriteSpan(ctx, s.store, body, view, part)
+		err = logs.WriteSpan(ctx, s.Store, body, view, part)
 	default:
-		err = logs.WriteRaw(ctx, s.store, body, view, q.Filter)
+		err = logs.WriteRaw(ctx, s.Store, body, view, q.Filter)
 	}
 	if err == nil && z != nil {
 		err = z.Close()

@@ -1,8 +1,9 @@
-package server
+package logs
 
 import (
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 
@@ -11,25 +12,25 @@ import (
 	"stint.dev/stint/internal/server/httpio"
 )
 
-// getJournal sends the stored journal from an offset on, block by block, up to its last
+// GetJournal sends the stored journal from an offset on, block by block, up to its last
 // whole record. It goes on where another copy is torn.
-func (s *Server) getJournal(w http.ResponseWriter, r *http.Request) {
-	run, err := s.finder.RunID(r.Context(), r.PathValue("run"))
+func (s *Logs) GetJournal(w http.ResponseWriter, r *http.Request) {
+	run, err := s.RunID(r.Context(), r.PathValue("run"))
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	attempt, err := httpio.ParseAttempt(r.PathValue("attempt"))
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	offset, err := offsetOf(r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
-	size, err := s.store.JournalSize(r.Context(), run, attempt)
+	size, err := s.Store.JournalSize(r.Context(), run, attempt)
 	switch {
 	case err != nil:
 	case size == 0:
@@ -38,19 +39,19 @@ func (s *Server) getJournal(w http.ResponseWriter, r *http.Request) {
 		err = httpio.NewProblem(http.StatusBadRequest, "offset %d is beyond the journal, which has %d bytes here", offset, size)
 	}
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
-	src := io.LimitReader(logs.NewJournalReader(r.Context(), s.store, run, attempt, offset), size-offset)
+	src := io.LimitReader(logs.NewJournalReader(r.Context(), s.Store, run, attempt, offset), size-offset)
 	buf := make([]byte, 64<<10)
 	n, err := src.Read(buf)
 	var hole *logs.HoleError
 	switch {
 	case errors.As(err, &hole):
-		s.fail(w, r, httpio.NewProblem(http.StatusGone, "%s", hole))
+		s.Fail(w, r, httpio.NewProblem(http.StatusGone, "%s", hole))
 		return
 	case err != nil && !errors.Is(err, io.EOF):
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
@@ -61,7 +62,7 @@ func (s *Server) getJournal(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := s.sendJournal(w, src, buf, n); err != nil {
 		if r.Context().Err() == nil && !errors.As(err, &hole) {
-			s.log.Error("journal download broke off", "run", run, "attempt", attempt, "error", err)
+			s.Log.Error("journal download broke off", "run", run, "attempt", attempt, "error", err)
 		}
 		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 	}
@@ -69,7 +70,7 @@ func (s *Server) getJournal(w http.ResponseWriter, r *http.Request) {
 
 // sendJournal writes n bytes that were read already, and the rest of the journal. Each write
 // has its own deadline, so that a slow reader that reads is served.
-func (s *Server) sendJournal(w http.ResponseWriter, src io.Reader, buf []byte, n int) error {
+func (s *Logs) sendJournal(w http.ResponseWriter, src io.Reader, buf []byte, n int) error {
 	rc := http.NewResponseController(w)
 	for {
 		_ = rc.SetWriteDeadline(httpio.AnswerBy()) // a recorder in a test has none
@@ -83,4 +84,10 @@ func (s *Server) sendJournal(w http.ResponseWriter, src io.Reader, buf []byte, n
 			return err
 		}
 	}
+}
+
+// offsetOf reads ?offset=, the only parameter of the call, which is 0 when it is left out.
+func offsetOf(r *http.Request) (int64, error) {
+	p := httpio.NewParams(r, "offset")
+	return p.Number("offset", 0, math.MaxInt64, 0), p.Err
 }

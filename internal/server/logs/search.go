@@ -1,4 +1,4 @@
-package server
+package logs
 
 import (
 	"context"
@@ -67,25 +67,25 @@ func patternProblem(err error) error {
 	return httpio.NewProblem(http.StatusBadRequest, "%s", bad)
 }
 
-// searchLog looks for text in what a run printed, and answers each matching line as soon
+// SearchLog looks for text in what a run printed, and answers each matching line as soon
 // as it is found.
-func (s *Server) searchLog(w http.ResponseWriter, r *http.Request) {
+func (s *Logs) SearchLog(w http.ResponseWriter, r *http.Request) {
 	q, attempt, err := parseSearch(r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
-	view, err := s.finder.AttemptView(r.Context(), r.PathValue("run"), attempt)
+	view, err := s.AttemptView(r.Context(), r.PathValue("run"), attempt)
 	if err == nil {
 		err = q.ChooseStep(view)
 	}
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
-	ctx, place, err := s.searchTurn(r)
+	ctx, place, err := s.SearchTurn(r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 		return
 	}
 	defer place.Leave()
@@ -97,27 +97,27 @@ func (s *Server) searchLog(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	out := httpio.NewWriter(w, s.cfg.WritePause)
-	out.Until = time.Now().Add(s.cfg.SearchTime + s.cfg.WritePause)
+	out := httpio.NewWriter(w, s.WritePause)
+	out.Until = time.Now().Add(s.SearchTime + s.WritePause)
 	defer context.AfterFunc(ctx, out.Cut)()
-	err = search.Run(ctx, s.store, out, view, q, search.Options{Limit: s.cfg.SearchTime, Stopping: s.stopping, Progress: place.Moved})
+	err = search.Run(ctx, s.Store, out, view, q, search.Options{Limit: s.SearchTime, Stopping: s.Stopping, Progress: place.Moved})
 	switch {
 	case err != nil && ctx.Err() != nil:
-		s.finder.BreakOff(r, &httpio.GoneError{Err: ctx.Err()})
+		s.BreakOff(r, &httpio.GoneError{Err: ctx.Err()})
 	case err != nil:
-		s.finder.BreakOff(r, err)
+		s.BreakOff(r, err)
 	}
 }
 
-// searchTurn waits for a place among those who search. The context that it returns ends when
+// SearchTurn waits for a place among those who search. The context that it returns ends when
 // the search has to make room, because its client does not read.
-func (s *Server) searchTurn(r *http.Request) (context.Context, *shares.Place, error) {
+func (s *Logs) SearchTurn(r *http.Request) (context.Context, *shares.Place, error) {
 	ctx, cancel := context.WithCancel(r.Context())
 	limit, stop := context.WithTimeout(ctx, searchWait)
 	defer stop()
 	go func() {
 		select {
-		case <-s.stopping:
+		case <-s.Stopping:
 			stop()
 		case <-limit.Done():
 		}
@@ -131,10 +131,10 @@ func (s *Server) searchTurn(r *http.Request) (context.Context, *shares.Place, er
 	switch {
 	case r.Context().Err() != nil:
 		return nil, nil, r.Context().Err()
-	case s.draining.Load():
+	case s.stops():
 		return nil, nil, httpio.Busy(http.StatusServiceUnavailable, time.Second, "the server is shutting down")
 	case errors.As(err, &full) && full.Own:
 		return nil, nil, httpio.Busy(http.StatusTooManyRequests, searchWait, "%d other searches of this client are running: try again", full.Limit)
 	}
-	return nil, nil, httpio.Busy(http.StatusTooManyRequests, searchWait, "%d other searches are running: try again", s.cfg.Searches)
+	return nil, nil, httpio.Busy(http.StatusTooManyRequests, searchWait, "%d other searches are running: try again", s.Searches)
 }
