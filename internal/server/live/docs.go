@@ -2,6 +2,7 @@ package live
 
 import "stint.dev/stint/internal/server/route"
 
+// Descriptions of the calls.
 var (
 	DocStreamRun = route.Doc{
 		Text: "Server-sent events of one run: output, samples, steps, gaps, notes, and the run itself whenever it changes. " +

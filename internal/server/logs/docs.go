@@ -5,6 +5,7 @@ import (
 	"stint.dev/stint/internal/server/route"
 )
 
+// Descriptions of the calls.
 var (
 	DocLog = route.Doc{
 		Text: "Returns the exact bytes the run printed. With tail, from_line, lines or from_time, whole lines. " +

@@ -7,6 +7,7 @@ import (
 	"stint.dev/stint/internal/server/route"
 )
 
+// DocJournalRest describes a call.
 var DocJournalRest = route.Doc{
 	Text: "Returns what the server has of a journal and its own agent has lost, after a power cut: " +
 		"the same bytes as the call above, for the token that wrote them. The run is named by its whole id.",

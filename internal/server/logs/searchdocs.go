@@ -5,6 +5,7 @@ import (
 	"stint.dev/stint/internal/server/route"
 )
 
+// DocSearch describes a call.
 var DocSearch = route.Doc{
 	Text: "Looks for text, or with regex=true for a regular expression (RE2), in each line of what the run printed, as it is " +
 		"stored: escape sequences of terminals are part of a line. The answer is NDJSON, one object a line, sent as it is found: " +
