@@ -51,6 +51,12 @@ export interface components {
              */
             next_cursor?: number;
         };
+        ActionRequestBody: {
+            /** @description Who asks. */
+            by?: string;
+            /** @description In their words. */
+            why?: string;
+        };
         ActiveRuns: {
             /** Format: int64 */
             count: number;
@@ -1096,12 +1102,6 @@ export interface components {
             peak_memory_p95_bytes: number;
             /** Format: int64 */
             runs: number;
-        };
-        WishInBody: {
-            /** @description Who asks. */
-            by?: string;
-            /** @description In their words. */
-            why?: string;
         };
     };
 }
