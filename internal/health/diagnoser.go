@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/lease"
+	"stint.dev/stint/internal/periodic"
 	"stint.dev/stint/job"
 )
 
@@ -48,7 +49,6 @@ type diagnoser struct {
 	busy     map[string]bool // runs that are being diagnosed
 	panicked map[string]bool // runs whose diagnosis panicked once
 	free     chan struct{}   // holds one token when a diagnosis has ended
-	lastFail string
 }
 
 func newDiagnoser(store DiagnosisStore, log *slog.Logger, changed func(lease.VerdictResult), refused func(string, int) time.Time) *diagnoser {
@@ -59,31 +59,24 @@ func newDiagnoser(store DiagnosisStore, log *slog.Logger, changed func(lease.Ver
 func (d *diagnoser) run(ctx context.Context) {
 	var all sync.WaitGroup
 	defer all.Wait()
-	tick := time.NewTicker(Every)
-	defer tick.Stop()
-	for {
-		if d.leads.Load() {
-			d.start(ctx, &all)
+	rounds := periodic.Loop{Every: Every, Wake: d.free, Failures: periodic.Failures{Log: d.log, Failing: "runs cannot be diagnosed"}}
+	rounds.Run(ctx, func(time.Time) error {
+		if !d.leads.Load() {
+			return nil
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		case <-d.free:
-		}
-	}
+		return d.start(ctx, &all)
+	})
 }
 
 // start begins diagnoses while fewer than diagnosesAtOnce are under way.
-func (d *diagnoser) start(ctx context.Context, all *sync.WaitGroup) {
+func (d *diagnoser) start(ctx context.Context, all *sync.WaitGroup) error {
 	d.mu.Lock()
 	under := len(d.busy)
 	d.mu.Unlock()
 	if under >= diagnosesAtOnce {
-		return
+		return nil
 	}
 	runs, err := d.store.Undiagnosed(ctx, 2*diagnosesAtOnce)
-	d.logOnce(ctx, err)
 	for _, run := range runs {
 		d.mu.Lock()
 		skip := d.busy[run.ID] || len(d.busy) >= diagnosesAtOnce
@@ -105,6 +98,7 @@ func (d *diagnoser) start(ctx context.Context, all *sync.WaitGroup) {
 			}
 		})
 	}
+	return err
 }
 
 // diagnose makes and stores the diagnosis of one run. What cannot be read in time leaves the
@@ -156,16 +150,4 @@ func (d *diagnoser) investigate(ctx context.Context, run job.Run) (diagnosis *jo
 		}
 	}()
 	return investigate(ctx, d.store, run, d.refused(run.ID, run.Attempt))
-}
-
-// logOnce logs that the runs to diagnose cannot be read, once as long as that lasts.
-func (d *diagnoser) logOnce(ctx context.Context, err error) {
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	if err != nil && d.lastFail == "" && ctx.Err() == nil {
-		d.log.Error("runs cannot be diagnosed", "error", err)
-	}
-	d.lastFail = text
 }

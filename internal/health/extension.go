@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"stint.dev/stint/internal/periodic"
 )
 
 // Extension says whether, and why, leases are extended at present: silent runs are called
@@ -40,16 +42,10 @@ func (m *Monitor) Extension() Extension {
 // watchClock notes outages of the process itself until ctx ends. A round may take long; this
 // does not wait for it.
 func (m *Monitor) watchClock(ctx context.Context) {
-	tick := time.NewTicker(tickEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			m.tick(m.wall())
-		}
-	}
+	periodic.Loop{Every: tickEvery, First: tickEvery, Now: m.wall}.Run(ctx, func(now time.Time) error {
+		m.tick(now)
+		return nil
+	})
 }
 
 // tick notes that the process runs at now. It is called at least once in tickEvery; a longer

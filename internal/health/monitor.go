@@ -9,6 +9,7 @@ import (
 
 	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/periodic"
 	"stint.dev/stint/internal/policy"
 )
 
@@ -117,7 +118,6 @@ type Monitor struct {
 	holds                   holds
 	policies                policies
 	folded                  folds
-	lastFail                string
 }
 
 type attempt struct {
@@ -172,27 +172,14 @@ func (m *Monitor) Run(ctx context.Context) {
 	beside.Go(func() { m.diagnoser.run(ctx) })
 	beside.Go(func() { m.watchClock(ctx) })
 	defer beside.Wait()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	planned := m.wall()
-	looked := time.Time{}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		case <-m.wake:
-			if rest := apart - m.wall().Sub(looked); rest > 0 {
-				timer.Reset(min(rest, apart))
-				continue
-			}
-		}
-		now := m.wall()
-		looked = now
+	rounds := periodic.Loop{Apart: apart, Wake: m.wake, Now: m.wall, Failures: periodic.Failures{
+		Log: m.log, Failing: "runs cannot be judged now; nobody is called lost meanwhile", Working: "runs are judged again",
+	}}
+	rounds.RunPaced(ctx, func(now time.Time) (time.Duration, error) {
 		m.beginRound(now)
 		m.noteLateness(now, now.Sub(planned))
 		deadline, err := m.look(ctx, now)
-		m.tell(ctx, err)
 		m.looked()
 		end := m.wall()
 		if ctx.Err() == nil {
@@ -200,8 +187,8 @@ func (m *Monitor) Run(ctx context.Context) {
 		}
 		pause := min(Every, max(deadline.Sub(end)+time.Millisecond, apart)) // a moment more: clocks differ
 		planned = end.Add(pause)
-		timer.Reset(pause)
-	}
+		return pause, err
+	})
 }
 
 // noteLateness takes how late a timer of the server was. A look that takes long says nothing: while
@@ -212,22 +199,4 @@ func (m *Monitor) noteLateness(now time.Time, late time.Duration) {
 	if late > MostLate {
 		m.lateAt = now
 	}
-}
-
-// tell logs that looks fail, and that they work again, once each.
-func (m *Monitor) tell(ctx context.Context, err error) {
-	if ctx.Err() != nil {
-		return
-	}
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	if err != nil && m.lastFail == "" {
-		m.log.Error("runs cannot be judged now; nobody is called lost meanwhile", "error", err)
-	}
-	if err == nil && m.lastFail != "" {
-		m.log.Info("runs are judged again")
-	}
-	m.lastFail = text
 }

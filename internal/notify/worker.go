@@ -14,6 +14,7 @@ import (
 
 	"stint.dev/stint/internal/logs/ending"
 	"stint.dev/stint/internal/outbox"
+	"stint.dev/stint/internal/periodic"
 	"stint.dev/stint/job"
 )
 
@@ -143,35 +144,18 @@ func (w *Worker) Run(ctx context.Context) {
 	defer w.all.Wait()
 	// Hundreds of cancels take their time, and no message waits for them.
 	w.all.Go(func() {
-		w.everyRound(ctx, nil, "cancels and retries wait in the outbox", "cancels and retries go on",
-			func() error { return w.act(ctx, w.Now()) })
+		w.loop("cancels and retries wait in the outbox", "cancels and retries go on").Run(ctx, func(now time.Time) error {
+			return w.act(ctx, now)
+		})
 	})
-	w.everyRound(ctx, w.woken, "notifications wait in the outbox", "notifications go on", func() error { return w.look(ctx) })
+	notices := w.loop("notifications wait in the outbox", "notifications go on")
+	notices.Wake = w.woken
+	notices.Run(ctx, func(time.Time) error { return w.look(ctx) })
 }
 
-// everyRound does something now, each Every, and when it is woken, until ctx ends. It logs that
-// it fails, and that it works again, once each.
-func (w *Worker) everyRound(ctx context.Context, woken <-chan struct{}, failing, working string, do func() error) {
-	ticker := time.NewTicker(Every)
-	defer ticker.Stop()
-	failed := false
-	for {
-		err := do()
-		switch {
-		case ctx.Err() != nil:
-		case err != nil && !failed:
-			w.Log.Error(failing, "error", err)
-		case err == nil && failed:
-			w.Log.Info(working)
-		}
-		failed = err != nil
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		case <-woken:
-		}
-	}
+// loop returns a loop of rounds, which logs that they fail, and that they work again.
+func (w *Worker) loop(failing, working string) periodic.Loop {
+	return periodic.Loop{Every: Every, Now: w.Now, Failures: periodic.Failures{Log: w.Log, Failing: failing, Working: working}}
 }
 
 // look is one round: causes that have no route yet, and routes for which something is due.

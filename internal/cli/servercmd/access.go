@@ -10,6 +10,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/internal/periodic"
 	accessapi "stint.dev/stint/internal/server/access"
 	"stint.dev/stint/internal/store"
 )
@@ -146,19 +147,13 @@ const sweepEvery = time.Hour
 // sweepAccess deletes what has expired, until ctx ends. files hold the secret of the first
 // token, which another server on the database may have revoked.
 func sweepAccess(ctx context.Context, db *store.Store, files []string, log *slog.Logger) {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		if err := db.SweepAccess(ctx, time.Now()); err != nil && ctx.Err() == nil {
+	periodic.Loop{Every: sweepEvery}.Run(ctx, func(now time.Time) error {
+		if err := db.SweepAccess(ctx, now); err != nil && ctx.Err() == nil {
 			log.Warn("expired sessions and audit entries could not be deleted", "error", err)
 		}
 		if err := removeRevoked(ctx, db, files); err != nil && ctx.Err() == nil {
 			log.Warn("the file of a revoked token could not be removed", "error", err)
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
+		return nil
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/internal/periodic"
 )
 
 // watchdogTime returns how long the service manager waits for the next WATCHDOG=1 before it
@@ -27,16 +28,9 @@ func watchdogTime(getenv func(string) string, pid int) (time.Duration, error) {
 // ends. It does so only while the loops that matter turn: lastTurn returns when the one that
 // is furthest behind last did.
 func watchdog(ctx context.Context, limit time.Duration, lastTurn func() time.Time, notify func(), log *slog.Logger) {
-	tick := time.NewTicker(limit / 4)
-	defer tick.Stop()
 	reported := false
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		behind := time.Since(lastTurn())
+	periodic.Loop{Every: limit / 4, First: limit / 4}.Run(ctx, func(now time.Time) error {
+		behind := now.Sub(lastTurn())
 		stuck := behind > limit/2
 		if stuck && !reported {
 			log.Error("the monitor or the committer makes no progress: the service manager will restart the server unless this ends",
@@ -46,5 +40,6 @@ func watchdog(ctx context.Context, limit time.Duration, lastTurn func() time.Tim
 			notify()
 		}
 		reported = stuck
-	}
+		return nil
+	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/periodic"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/conns"
 	"stint.dev/stint/internal/server/httpio"
@@ -68,23 +69,17 @@ const (
 // FollowTokens looks whether tokens were revoked, and writes down when they were used, until ctx
 // ends.
 func (s *Guard) FollowTokens(ctx context.Context) {
-	tick := time.NewTicker(tokensEvery)
-	defer tick.Stop()
-	for {
-		s.checkTokens(ctx)
-		select {
-		case <-tick.C:
-			s.writeUses(ctx, mostUses)
-			for addr, times := range s.refusals.Due(s.Now()) {
-				s.reportRefused(ctx, prefixText(addr), "the same as before", "", times)
-			}
-		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
-			defer cancel()
-			s.writeUses(last, math.MaxInt)
-			return
+	periodic.Loop{Every: tokensEvery, Now: s.Now}.Run(ctx, func(now time.Time) error {
+		s.writeUses(ctx, mostUses)
+		for addr, times := range s.refusals.Due(now) {
+			s.reportRefused(ctx, prefixText(addr), "the same as before", "", times)
 		}
-	}
+		s.checkTokens(ctx)
+		return nil
+	})
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	defer cancel()
+	s.writeUses(last, math.MaxInt)
 }
 
 // refused reports a refused log-in or token in the log and the audit log: the first of an

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"stint.dev/stint/internal/periodic"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/store/blocks"
 	"stint.dev/stint/internal/store/datadir"
@@ -80,17 +81,18 @@ func (s *Maintenance) Maintain(ctx context.Context, report func(error)) {
 	var all sync.WaitGroup
 	all.Go(func() {
 		var kept time.Time
-		everyRound(ctx, s.Now, func(now time.Time) {
+		periodic.Loop{Every: tidyEvery, Now: s.Now}.Run(ctx, func(now time.Time) error {
 			if now.Sub(kept) >= keepEvery {
 				kept = now
 				reported(s.applyRetention(ctx, now))
 			}
 			reported(errors.Join(s.tidyRows(ctx, now), s.tidySegments(ctx, now)))
+			return nil
 		})
 	})
 	all.Go(func() {
 		packed := s.Now()
-		everyRound(ctx, s.Now, func(now time.Time) {
+		periodic.Loop{Every: tidyEvery, Now: s.Now}.Run(ctx, func(now time.Time) error {
 			// While much arrives, packing waits: it would take a core from what agents wait for.
 			may := func() bool { return now.Sub(packed) > packAnyway || s.Now().Sub(s.others.BusyAt()) > busyRest }
 			done, err := s.tidyArchive(ctx, now, may)
@@ -98,23 +100,10 @@ func (s *Maintenance) Maintain(ctx context.Context, report func(error)) {
 				packed = now
 			}
 			reported(err)
+			return nil
 		})
 	})
 	all.Wait()
-}
-
-// everyRound calls do now and every tidyEvery until ctx ends.
-func everyRound(ctx context.Context, clock func() time.Time, do func(now time.Time)) {
-	tick := time.NewTicker(tidyEvery)
-	defer tick.Stop()
-	for {
-		do(clock())
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // Tidy does all that is due now: deletes, trims, packs, and sweeps. Between two steps it
