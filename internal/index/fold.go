@@ -11,7 +11,7 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// Fact is something a journal tells that may change the run's state.
+// Fact is something in a journal that may change the run's state.
 type Fact struct {
 	Event    job.Event
 	At       time.Time // the agent's clock
@@ -28,7 +28,7 @@ type Folded struct {
 	// Tail counts the bytes at the end of the data that are not a whole record yet. They
 	// are not part of State.Size, and the next data must begin with them.
 	Tail int
-	// Left counts the bytes at the end of the data that were not looked at, because the work
+	// Left counts the bytes at the end of the data that were not read, because the work
 	// that was allowed was done before. Tail is 0 then.
 	Left int
 	// Work is an estimate of the time that it took, in units of 100 ns.

@@ -237,7 +237,7 @@ func (f *folder) sample(rec journal.Record) error {
 	return nil
 }
 
-// boundGPUs leaves out devices of which nothing is said.
+// boundGPUs leaves out devices without any figure.
 func boundGPUs(all []job.GPU) []job.GPU {
 	all = slices.DeleteFunc(all, func(g job.GPU) bool { return g == job.GPU{} })
 	for i := range all {

@@ -31,7 +31,7 @@ const (
 type State struct {
 	Run     string `json:"run"`
 	Attempt int    `json:"attempt"`
-	// View is the attempt as its journal tells it. Number, Health, Findings, Cancel,
+	// View is the attempt as its journal shows it. Number, Health, Findings, Cancel,
 	// CreatedAt, StartAt and LastHeartbeatAt are the server's and stay empty here.
 	View job.Run `json:"view"`
 	// Header is the journal's header, which no block holds.
@@ -47,7 +47,7 @@ type State struct {
 	// NextLine is the number of the line that begins next.
 	NextLine int64    `json:"next_line"`
 	Streams  []Stream `json:"streams,omitempty"`
-	// HeartbeatPeriod is what the agent was told to keep; 0 if it does not say.
+	// HeartbeatPeriod is the one that the agent was started with; 0 if its identity has none.
 	HeartbeatPeriod time.Duration `json:"heartbeat_period_ns,omitempty"`
 	// Limits that the attempt was started with, for the judgement of its health.
 	Limits Limits `json:"limits,omitzero"`
@@ -117,8 +117,8 @@ func (s *State) loadDigest() (*journal.Digester, error) {
 func Text(s string, most int) string { return Cut(Clean(s), most) }
 
 // Clean replaces in a string from outside what databases and terminals choke on: bad UTF-8
-// and control characters. It cuts nothing off, so that what is looked up by the result is
-// found.
+// and control characters. It cuts nothing off, so that a search for the result finds
+// the string.
 func Clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

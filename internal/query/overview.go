@@ -102,9 +102,9 @@ func TroubleOf(cursor string) (Trouble, error) {
 // EndOnServer returns when a run ended on the server's clock: as long after its start as the agent
 // says, but no later than now. Started and ended are those of its last attempt, and start is that of
 // its first one: of a run with several attempts, and where nobody knows the end, it is when the server
-// last heard of the run.
-func EndOnServer(attempt int, start time.Time, started, ended *time.Time, heard, now time.Time) time.Time {
-	at := heard
+// last had a sign of the run.
+func EndOnServer(attempt int, start time.Time, started, ended *time.Time, lastSign, now time.Time) time.Time {
+	at := lastSign
 	if attempt <= 1 && started != nil && ended != nil {
 		at = start.Add(max(ended.Sub(*started), 0))
 	}

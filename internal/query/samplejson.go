@@ -45,9 +45,9 @@ func (r *sampleReader) sample(s *job.Sample) bool {
 		case "at":
 			return r.time(&s.At)
 		case "cpu_seconds":
-			return r.float(&s.CPUSeconds)
+			return r.number(&s.CPUSeconds)
 		case "cpu_cores":
-			return r.float(&s.CPUCores)
+			return r.number(&s.CPUCores)
 		case "memory_bytes":
 			return integer(r, &s.MemoryBytes)
 		case "cache_bytes":
@@ -82,11 +82,11 @@ func (r *sampleReader) pressure(into **job.Pressure) bool {
 	return r.object(func(key []byte) bool {
 		switch string(key) {
 		case "cpu":
-			return r.float(&p.CPU)
+			return r.number(&p.CPU)
 		case "memory":
-			return r.float(&p.Memory)
+			return r.number(&p.Memory)
 		case "io":
-			return r.float(&p.IO)
+			return r.number(&p.IO)
 		}
 		return false
 	})
@@ -116,7 +116,7 @@ func (r *sampleReader) gpu(g *job.GPU) bool {
 			return ok
 		case "utilization_percent":
 			g.UtilizationPercent = new(float64)
-			return r.float(g.UtilizationPercent)
+			return r.number(g.UtilizationPercent)
 		case "memory_bytes":
 			return integer(r, &g.MemoryBytes)
 		case "memory_total_bytes":
@@ -215,8 +215,8 @@ func integer[T int | int64](r *sampleReader, into *T) bool {
 	return r.text[from] != '0' || r.at == from+1 // JSON has no needless zeros
 }
 
-// float reads a number as JSON has it.
-func (r *sampleReader) float(into *float64) bool {
+// number reads a number as JSON has it.
+func (r *sampleReader) number(into *float64) bool {
 	from := r.at
 	r.take('-')
 	whole := r.at

@@ -134,7 +134,7 @@ func (s *scanner) join(line, tail *openLine) {
 	case !tail.dropped:
 		s.extend(line, tail.buf)
 	default: // the bytes between are gone
-		s.look(line)
+		s.search(line)
 		line.buf, line.dropped = tail.buf, true
 	}
 	if line.hit == nil {

@@ -189,7 +189,7 @@ func (s *scanner) lines(key logs.Key, at time.Time, data []byte) error {
 	if s.closing || s.next <= s.from || s.to > 0 && n > s.to || !s.filter.Match(key.Step, key.Stream) {
 		return nil
 	}
-	for looked := 0; pos < len(data); {
+	for searched := 0; pos < len(data); {
 		start := pos
 		if s.m.need != nil {
 			found := s.m.need(data[pos:])
@@ -206,8 +206,8 @@ func (s *scanner) lines(key logs.Key, at time.Time, data []byte) error {
 				return err
 			}
 		}
-		if looked += len(line); looked > 64<<10 && s.m.re != nil {
-			looked = 0
+		if searched += len(line); searched > 64<<10 && s.m.re != nil {
+			searched = 0
 			if err := s.pause(n + 1); err != nil {
 				return err
 			}
@@ -249,14 +249,14 @@ func (s *scanner) extend(line *openLine, data []byte) {
 		if len(line.buf) < most || len(data) == 0 {
 			continue
 		}
-		s.look(line)
+		s.search(line)
 		keep := copy(line.buf, line.buf[len(line.buf)-pieceOverlap:])
 		line.buf, line.dropped = line.buf[:keep], true
 	}
 }
 
-// look searches what is held of a line.
-func (s *scanner) look(line *openLine) {
+// search searches what is held of a line.
+func (s *scanner) search(line *openLine) {
 	if line.hit != nil {
 		return
 	}
@@ -283,7 +283,7 @@ func (s *scanner) report(key logs.Key, line *openLine) error {
 	if !s.wanted(key, line.n) {
 		return nil
 	}
-	s.look(line)
+	s.search(line)
 	if line.hit == nil {
 		return nil
 	}
@@ -326,8 +326,8 @@ func (s *scanner) waiting() bool {
 	return false
 }
 
-// settled is the last line before which nothing can be found any more.
-func (s *scanner) settled() int64 {
+// complete returns the last line up to which nothing more can be found.
+func (s *scanner) complete() int64 {
 	n := s.next
 	for key, line := range s.open {
 		if !line.old && s.wanted(key, line.n) {

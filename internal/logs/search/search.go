@@ -109,7 +109,7 @@ func (se *search) hit(h foundLine) error {
 
 // report writes what a block brought, and now and then how far the search is.
 func (se *search) report() error {
-	if err := se.context(se.scan.settled()); err != nil {
+	if err := se.context(se.scan.complete()); err != nil {
 		return err
 	}
 	return se.out.progress(SearchProgress{Bytes: se.scan.bytes, Of: se.of, Matches: se.matches})
