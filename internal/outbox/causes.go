@@ -49,15 +49,26 @@ func Entries(run *job.Run, events []job.RunEvent, now time.Time) []Entry {
 	return out
 }
 
-// StillLost reports whether events only complete the journal of a lost run, the rest of which says
-// that the run is lost: people know that, and the end does not arrive now.
-func StillLost(events []job.RunEvent) bool {
+// CompleteLost returns one event in place of events that only complete the journal of a lost run,
+// the rest of which says that the run is lost: it was lost all the time. Others it returns as they
+// are.
+func CompleteLost(events []job.RunEvent) []job.RunEvent {
 	states := slices.DeleteFunc(slices.Clone(events), func(e job.RunEvent) bool { return e.Kind != "state" })
 	if len(states) == 0 {
-		return false
+		return events
 	}
 	first, last := states[0], states[len(states)-1]
-	return first.From == string(job.Lost) && first.Rule == string(job.Heard) && last.To == string(job.Lost)
+	if first.From != string(job.Lost) || first.Rule != string(job.Heard) || last.To != string(job.Lost) {
+		return events
+	}
+	last.From = string(job.Lost)
+	return []job.RunEvent{last}
+}
+
+// StillLost reports whether events only say that a lost run is lost: people know that, and the end
+// does not arrive now.
+func StillLost(events []job.RunEvent) bool {
+	return len(events) == 1 && events[0].From == string(job.Lost) && events[0].To == string(job.Lost)
 }
 
 // RetryDue returns when the next attempt of a run is to begin by itself, on the server's clock,

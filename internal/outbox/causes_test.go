@@ -51,8 +51,12 @@ func TestStillLost(t *testing.T) {
 		"heard again, and failed":   {[]job.RunEvent{healed, state(job.Running, job.Failed, job.Ended)}, false},
 		"the next attempt is lost":  {[]job.RunEvent{state(job.Lost, job.Starting, job.AttemptStarted), lost}, false},
 	} {
-		if got := StillLost(c.events); got != c.want {
+		complete := CompleteLost(c.events)
+		if got := StillLost(complete); got != c.want {
 			t.Errorf("%s: %t", name, got)
+		}
+		if diff := cmp.Diff(c.events, complete); (diff == "") == c.want {
+			t.Errorf("%s (-events +complete):\n%s", name, diff)
 		}
 	}
 }

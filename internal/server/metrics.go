@@ -61,7 +61,7 @@ func writeExtension(w io.Writer, e health.Extension) {
 // events counts changes of state, by the state that was entered.
 func (m *serverMetrics) events(events []job.RunEvent) {
 	for _, e := range events {
-		if e.Kind == "state" {
+		if e.Kind == "state" && e.From != e.To {
 			m.set.GetOrCreateCounter(fmt.Sprintf("stint_run_changes_total{to=%q}", e.To)).Inc()
 		}
 	}

@@ -34,6 +34,7 @@ func outboxSuite(t *testing.T, open func(*testing.T) *store.Store) {
 		"lost is withdrawn":            lostWithdrawn,
 		"failure before a withdrawal":  failureBeforeWithdrawal,
 		"lost, and flushed later":      lostAndFlushed,
+		"lost, and flushed in parts":   lostAndDelivered,
 		"outage of a night":            outageOfANight,
 		"the last of a night failed":   lastOfANightFailed,
 		"failure after the success":    failureAfterTheSuccess,
@@ -167,6 +168,71 @@ func lostWithdrawn(t *testing.T, s *store.Store) {
 	try(t, s, index.Append{Run: id, Attempt: 1, Data: data, At: noon.Add(2 * wait)})
 	wantWords(t, s, told, "notify lost")
 	wantWords(t, s, id, "notify recovered")
+}
+
+// The journal of a dead agent, delivered in several appends, changes a lost run only with the outcome;
+// where that is lost, too, people are notified once.
+func lostAndDelivered(t *testing.T, s *store.Store) {
+	failed := job.Classify(job.Ending{Step: "command", Kind: job.CommandStep, ExitCode: 3})
+	for name, c := range map[string]struct {
+		outcome       job.Outcome
+		events, words []string
+	}{
+		"lost":   {job.Unfinished(false, noon), []string{"lost to lost"}, []string{"notify lost"}},
+		"failed": {failed, []string{"lost to stopping", "stopping to failed"}, []string{"notify lost", "notify healed", "notify failed"}},
+	} {
+		j := loseAndNotify(t, s, name, 0)
+		lost, before := mustRun(t, s, j.id), history(t, s, j.id)
+		deliver := func(write func()) job.Run {
+			t.Helper()
+			write()
+			offset, data := j.take()
+			got := try(t, s, index.Append{Run: j.id, Attempt: 1, Offset: offset, Data: data, Writer: 1, At: noon.Add(time.Second)})
+			if got.Err != nil {
+				t.Fatal(got.Err)
+			}
+			return mustRun(t, s, j.id)
+		}
+		try(t, s, index.Append{Run: j.id, Attempt: 1, Offset: j.w.Size(), Writer: 1, At: noon}) // takes it over
+		for i, write := range []func(){
+			func() { j.output("more\n") },
+			func() { j.json(journal.TypeStopping, journal.Stopping{Reason: job.Timeout}) },
+			func() { j.json(journal.TypeStepEnded, journal.StepEnded{Index: 0, Outcome: c.outcome}) },
+		} {
+			run := deliver(write)
+			if run.State != job.Lost || run.EndedAt != nil || cmp.Diff(lost.Outcome, run.Outcome) != "" || run.Output.Bytes <= lost.Output.Bytes {
+				t.Errorf("%s, after append %d: %+v", name, i, run)
+			}
+			if diff := cmp.Diff(before, history(t, s, j.id)); diff != "" {
+				t.Errorf("%s, after append %d the history (-before +after):\n%s", name, i, diff)
+			}
+		}
+		run := deliver(func() { must(t, j.w.Finish(j.tick(), journal.Final{Outcome: c.outcome})) })
+		if run.State != c.outcome.State || run.EndedAt == nil || run.Outcome.Message != c.outcome.Message || !run.Output.Complete {
+			t.Errorf("%s, in the end: %+v", name, run)
+		}
+		if diff := cmp.Diff(append(before, c.events...), history(t, s, j.id)); diff != "" {
+			t.Errorf("%s: history (-want +got):\n%s", name, diff)
+		}
+		wantWords(t, s, j.id, c.words...)
+		if waiting, err := s.Undiagnosed(t.Context(), 10); err != nil || !slices.ContainsFunc(waiting, func(r job.Run) bool { return r.ID == j.id }) {
+			t.Errorf("%s: no diagnosis is asked for: %v", name, err)
+		}
+	}
+}
+
+// history is the changes of state of a run.
+func history(t *testing.T, s *store.Store, run string) []string {
+	t.Helper()
+	events, err := s.Events(t.Context(), run, 0, 100)
+	must(t, err)
+	var states []string
+	for _, e := range events {
+		if e.Kind == "state" {
+			states = append(states, e.From+" to "+e.To)
+		}
+	}
+	return states
 }
 
 // A good run withdraws the notifications of lost runs that wait, and ends the failure before them

@@ -225,7 +225,7 @@ func (g *Group) Take(ctx context.Context, a index.Append, attempt *tables.Attemp
 		fresh := NewRun(&f.State, a.ClockOffset, now)
 		row = &fresh
 	}
-	taken, err := takeAppend(*row, &attempt.State, f, now)
+	taken, err := takeAppend(*row, &attempt.State, attempt.Writer > 0, f, now)
 	if err != nil {
 		return job.Run{}, nil, err
 	}

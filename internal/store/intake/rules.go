@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/index"
+	"stint.dev/stint/internal/outbox"
 	"stint.dev/stint/internal/store/db"
 	"stint.dev/stint/internal/store/tables"
 	"stint.dev/stint/job"
@@ -33,9 +34,11 @@ type taken struct {
 }
 
 // takeAppend says what an append to attempt `before`, folded into f, does to its run. It
-// returns *index.RefusedError when the attempt cannot begin now.
-func takeAppend(row tables.RunRow, before *index.State, f *index.Folded, now time.Time) (taken, error) {
-	view := &f.State.View
+// returns *index.RefusedError when the attempt cannot begin now. orphaned says that another process
+// has taken over the journal of the agent, which is dead: of a lost run the rest of it says how it
+// ended, and not that it goes on.
+func takeAppend(row tables.RunRow, before *index.State, orphaned bool, f *index.Folded, now time.Time) (taken, error) {
+	view, facts := &f.State.View, f.Facts
 	run := row.Run
 	if view.Job != run.Job {
 		return taken{}, &index.RefusedError{Why: fmt.Sprintf("run %s belongs to job %s, not to %s", run.ID, job.Quote(run.Job), job.Quote(view.Job))}
@@ -54,12 +57,16 @@ func takeAppend(row tables.RunRow, before *index.State, f *index.Folded, now tim
 		row.Period = f.State.HeartbeatPeriod
 		row.Lease, row.WhenLost = FirstLease(row.Period), nil
 	}
-	if run.State == job.Lost && before.Known() && !out.begins {
+	switch {
+	case run.State != job.Lost || !before.Known() || out.begins:
+	case orphaned && !f.State.Ended:
+		facts = nil
+	default:
 		row.WhenLost = diagnosisWhenLost(&row)
 		run, out.events = heal(run, before, now, "More of its journal arrived.")
 	}
-	run, events := index.Advance(run, f.Facts, now)
-	out.events = append(out.events, events...)
+	run, events := index.Advance(run, facts, now)
+	out.events = outbox.CompleteLost(append(out.events, events...))
 	if run.State == job.Retrying && run.Cancel != nil { // the agent had not heard of it
 		stopped, event, err := index.Move(run, job.Event{Kind: job.StopRequested}, now, index.ServerClock, "Stop requested by "+run.Cancel.By+" before the attempt ended.")
 		if err == nil && event != nil {

@@ -31,5 +31,6 @@ func ShowAttempt(run job.Run, view *job.Run) job.Run {
 
 // decided reports whether the server ended the run without its agent.
 func decided(run job.Run) bool {
-	return run.State == job.Canceled && run.Cancel != nil && run.Outcome != nil && run.Outcome.State == job.Canceled
+	ended := run.State == job.Canceled && run.Cancel != nil || run.State == job.Lost
+	return ended && run.Outcome != nil && run.Outcome.State == run.State
 }
