@@ -65,8 +65,75 @@ func TestLossAndSuccessThatWereHeld(t *testing.T) {
 	}
 }
 
+// So it is with the next attempt of the run that was lost: the notification of the loss is withdrawn
+// if that began while it waited, whatever it came to.
+func TestLossAndTheNextAttempt(t *testing.T) {
+	const due = -time.Hour // from when the next attempt ends
+	for name, c := range map[string]struct {
+		begun time.Duration
+		code  int
+		want  []string
+	}{
+		"it was due":             {due + time.Minute, 0, []string{"lost", "recovered"}},
+		"it was due, a failure":  {due + time.Minute, 1, []string{"lost", "failed"}},
+		"it waited":              {due - time.Minute, 0, nil},
+		"it waited, a failure":   {due - time.Minute, 1, []string{"failed"}},
+		"it waited to its end":   {due, 0, []string{"lost", "recovered"}},
+		"it waited, nearly over": {due - time.Microsecond, 0, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBothEngines(t, func(t *testing.T, db *store.Store) {
+				ended := time.Now().Truncate(time.Microsecond)
+				id := loseRun(t, db, ended.Add(2*due), ended.Add(due))
+				dispatch := func() {
+					if _, err := db.Dispatch(t.Context(), ended, 10, func(job.Action, *job.Run) ([]string, string) { return []string{"team"}, "" }); err != nil {
+						t.Fatal(err)
+					}
+				}
+				dispatch()
+				nextAttempt(t, db, id, ended.Add(c.begun), ended, c.code)
+				dispatch()
+				b := &itemsTaken{}
+				w := New(Config{Store: db, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return ended.Add(time.Hour) }})
+				for range 2 { // the second time there is nothing left
+					if _, err := w.deliverOne(t.Context(), job.Route{Name: "team", Enabled: true, GroupSeconds: 600}, b, hours{}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if diff := cmp.Diff(c.want, b.whats); diff != "" {
+					t.Errorf("sent (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// nextAttempt stores that the second attempt of a run begins at a time and ends at another.
+func nextAttempt(t *testing.T, db *store.Store, id string, begun, ended time.Time, code int) {
+	t.Helper()
+	var buf bytes.Buffer
+	jw, err := journal.NewWriter(&buf)
+	if err == nil {
+		err = jw.AppendJSON(journal.TypeAttempt, begun, journal.Attempt{Run: id, Attempt: 2, Job: "job", Args: []string{"x"}, Host: "box"})
+	}
+	size := buf.Len()
+	if err == nil {
+		o := job.Classify(job.Ending{Step: "command", Kind: job.CommandStep, ExitCode: code})
+		err = jw.Finish(ended, journal.Final{Outcome: o})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []index.Append{{Data: buf.Bytes()[:size], At: begun}, {Offset: int64(size), Data: buf.Bytes()[size:], At: ended}} {
+		a.Run, a.Attempt = id, 2
+		if got, _, err := db.Ingest(t.Context(), []index.Append{a}, nil); err != nil || got[0].Err != nil {
+			t.Fatal(err, got)
+		}
+	}
+}
+
 // loseRun stores a run of a job that is lost at a time, which is to be notified at another.
-func loseRun(t *testing.T, db *store.Store, lost, due time.Time) {
+func loseRun(t *testing.T, db *store.Store, lost, due time.Time) string {
 	t.Helper()
 	id := uuid.Must(uuid.NewV7()).String()
 	var buf bytes.Buffer
@@ -93,4 +160,5 @@ func loseRun(t *testing.T, db *store.Store, lost, due time.Time) {
 	if err != nil || len(judged) != 1 {
 		t.Fatalf("judged %+v, %v", judged, err)
 	}
+	return id
 }

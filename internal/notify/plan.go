@@ -144,12 +144,14 @@ func settledBy(a job.Action, s situation) string {
 		return "the run was deleted"
 	case s.acknowledged:
 		return "it was acknowledged"
-	case s.run.Attempt != a.Attempt:
+	case s.run.Attempt != a.Attempt && a.Repeat > 0:
 		return fmt.Sprintf("attempt %d followed", s.run.Attempt)
 	}
 	switch a.What {
 	case outbox.WhatFailed, outbox.WhatTimedOut, outbox.WhatLost:
-		if string(s.run.State) != a.What {
+		// Of an attempt that another one followed a first notification was due before that: the store
+		// withdraws one that waits.
+		if s.run.Attempt == a.Attempt && string(s.run.State) != a.What {
 			return "the run is " + string(s.run.State)
 		}
 		if s.later {

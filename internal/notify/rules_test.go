@@ -216,8 +216,21 @@ func TestWhatIsNotToldAgain(t *testing.T) {
 		"deleted":                {"failed", situation{}, true},
 		"another attempt":        {"failed", situation{run: &job.Run{State: job.Failed, Attempt: 2}}, true},
 	} {
-		if got := settledBy(job.Action{What: c.what, Attempt: 1}, c.s); (got != "") != c.over {
+		if got := settledBy(job.Action{What: c.what, Attempt: 1, Repeat: 1}, c.s); (got != "") != c.over {
 			t.Errorf("%s: %q", name, got)
+		}
+	}
+	// A first notification that was due when another attempt began is sent with what that came to.
+	again := &job.Run{State: job.Succeeded, Attempt: 2}
+	for name, c := range map[string]struct {
+		s    situation
+		over bool
+	}{
+		"another attempt": {situation{run: again}, false}, "acknowledged": {situation{run: again, acknowledged: true}, true},
+		"another attempt, then a success": {situation{run: again, later: true}, true}, "the same attempt": {situation{run: run(job.Running)}, true},
+	} {
+		if got := settledBy(job.Action{What: outbox.WhatLost, Attempt: 1}, c.s); (got != "") != c.over {
+			t.Errorf("for the first time, %s: %q", name, got)
 		}
 	}
 }

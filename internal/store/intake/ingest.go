@@ -248,6 +248,11 @@ func (g *Group) Take(ctx context.Context, a index.Append, attempt *tables.Attemp
 	if err := afterAppend(ctx, g.Tx, row.Run.Status, &taken, f, now); err != nil {
 		return job.Run{}, nil, err
 	}
+	if known && taken.begins { // a loss that waits is withdrawn: the run goes on
+		if _, err := outbox.Withdraw(ctx, g.Tx, a.Run, a.Attempt-1, fmt.Sprintf("attempt %d began", a.Attempt), now); err != nil {
+			return job.Run{}, nil, err
+		}
+	}
 	if err := g.raise(ctx, &taken.row.Run, taken.events, outbox.EndOf(&taken.row.Run, a.ClockOffset, now), now); err != nil {
 		return job.Run{}, nil, err
 	}

@@ -76,7 +76,7 @@ func withoutHealed(ctx context.Context, t *db.Tx, run *job.Run, entries []outbox
 	if at < 0 {
 		return entries, nil
 	}
-	withdrawn, err := withdraw(ctx, t, run.ID, run.Attempt, "the agent reported again", now)
+	withdrawn, err := Withdraw(ctx, t, run.ID, run.Attempt, "the agent reported again", now)
 	if err == nil && withdrawn {
 		entries = slices.Delete(entries, at, at+1)
 	}
@@ -87,9 +87,6 @@ func withoutHealed(ctx context.Context, t *db.Tx, run *job.Run, entries []outbox
 // asked for every success. Of a run that was delivered late the first is decided later.
 func successEntries(ctx context.Context, t *db.Tx, run *job.Run, late bool, now time.Time) ([]outbox.Entry, error) {
 	if run.Attempt > 1 {
-		if _, err := withdraw(ctx, t, run.ID, run.Attempt-1, fmt.Sprintf("attempt %d succeeded", run.Attempt), now); err != nil {
-			return nil, err
-		}
 		var n int
 		err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE run_id = $1
 			AND what IN ('failed', 'timed_out', 'lost') AND status <> 'dropped' LIMIT 1) AS notified`, run.ID).Scan(&n)
@@ -129,7 +126,7 @@ func recoveredEntries(ctx context.Context, t *db.Tx, run *job.Run, now time.Time
 		return nil, err
 	}
 	for _, failure := range failures {
-		withdrawn, err := withdraw(ctx, t, failure.Run, failure.Attempt, "a later run of the job succeeded", now)
+		withdrawn, err := Withdraw(ctx, t, failure.Run, failure.Attempt, "a later run of the job succeeded", now)
 		if err != nil {
 			return nil, err
 		}

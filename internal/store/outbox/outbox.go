@@ -72,9 +72,9 @@ func insertAction(ctx context.Context, t *db.Tx, a job.Action, created, next int
 	return nil
 }
 
-// withdraw drops the notifications of bad ends of a run, up to an attempt, that wait and are not
+// Withdraw drops the notifications of bad ends of a run, up to an attempt, that wait and are not
 // due yet, and reports whether there were any: nobody was notified, and nobody needs to be.
-func withdraw(ctx context.Context, t *db.Tx, run string, attempt int, why string, now time.Time) (bool, error) {
+func Withdraw(ctx context.Context, t *db.Tx, run string, attempt int, why string, now time.Time) (bool, error) {
 	withdrawn := false
 	for range 2 { // the second time those that another server was dispatching at the first
 		res, err := t.ExecContext(ctx, `UPDATE outbox SET status = 'dropped', last_error = $4, done_at = $3
