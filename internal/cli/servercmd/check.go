@@ -82,7 +82,7 @@ must be empty for it, and is rebuilt from the archive.`,
 // withJournals opens database and archive for one action.
 func (p *program) withJournals(ctx context.Context, opts *option.Set, alone bool, do func(*store.Store) error) error {
 	return p.withDatabase(ctx, opts, func(so *store.Options) (err error) {
-		so.Beside = !alone
+		so.Beside = !alone || so.URL != "" // servers on PostgreSQL may go on
 		so.Archive, err = p.openArchive(ctx, opts.Text("archive"), so, p.warnArchive)
 		return err
 	}, do)

@@ -54,6 +54,11 @@ func Rebuild(ctx context.Context, o store.Options, objects Objects, report func(
 			return sum, fmt.Errorf("remove what an earlier rebuilding left: %w", err)
 		}
 	}
+	if o.URL != "" {
+		if err := mayFill(ctx, o); err != nil {
+			return sum, err
+		}
+	}
 	s, err := store.OpenNew(ctx, o, datadir.RebuiltName)
 	if err != nil {
 		return sum, err
@@ -98,6 +103,17 @@ func mayReplace(ctx context.Context, dir string) (err error) {
 		return ctx.Err() // of no use
 	}
 	return &WholeError{Where: file}
+}
+
+// mayFill refuses a database that servers of another version may use, whose schema stays as it is, or
+// that holds journals.
+func mayFill(ctx context.Context, o store.Options) error {
+	o.Beside = true
+	s, err := store.Open(ctx, o)
+	if err != nil {
+		return err
+	}
+	return errors.Join(mustBeEmpty(ctx, s), s.Close())
 }
 
 func mustBeEmpty(ctx context.Context, s *store.Store) error {
