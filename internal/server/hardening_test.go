@@ -3,9 +3,12 @@ package server_test
 import (
 	"bytes"
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +16,7 @@ import (
 
 	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/server"
+	accessapi "stint.dev/stint/internal/server/access"
 )
 
 // A duplicate key, in whatever letters, or one that a call does not know is refused in
@@ -162,6 +166,18 @@ func (l *logLines) count(text string) int {
 	return strings.Count(l.buf.String(), text)
 }
 
+// line is the first line with a text.
+func (l *logLines) line(text string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(l.buf.String()) {
+		if strings.Contains(line, text) {
+			return line
+		}
+	}
+	return ""
+}
+
 // Refused log-ins and tokens are in the log and in the audit log, with their address: the
 // first at once, the rest in one entry a minute.
 // It is known of which attempts the token was refused; only of addresses that an agent would send to.
@@ -228,5 +244,93 @@ func TestRefusalsAreReported(t *testing.T) {
 	}
 	if got := entries(); len(got) != 2 || got[0] != "refused, 31 times" {
 		t.Errorf("audit log: %v", got)
+	}
+}
+
+// Whatever way in somebody is refused, it is in the log and in the audit log.
+func TestEveryRefusalIsReported(t *testing.T) {
+	c, said, idp := newClock(), &logLines{}, newIdentityProvider(t)
+	l := start(t, server.Config{
+		RequireToken: true, Now: c.now, Log: slog.New(slog.NewTextHandler(said, nil)), PublicURL: "http://stint.example",
+		OIDC: accessapi.OIDC{Issuer: idp.URL, ClientID: "stint", Grants: []string{"eve@example.org=read"}},
+	})
+	wrong := "stint_" + strings.Repeat("x", 43)
+	expired := l.mint(access.Read, c.now().Add(time.Minute), c.now())
+	revoked := l.mint(access.Read, time.Time{}, c.now())
+	tokens, err := l.store.Tokens(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range tokens {
+		if k.ExpiresAt != nil {
+			continue
+		}
+		if err := l.store.RevokeToken(t.Context(), k.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.add(time.Hour)
+	logIn := func(address, token string) int {
+		return l.from(address, "POST", "/api/v1/login", `{"token":"`+token+`"}`, "Content-Type", "application/json").Code
+	}
+	// back is a browser that comes back from the identity provider.
+	back := func(address string, query func(state string) string) int {
+		began := l.from(address, "GET", "/api/v1/oidc/start", "")
+		to := began.Header().Get("Location")
+		resp, err := (&http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}).Get(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		u, err := url.Parse(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cookie, _, _ := strings.Cut(began.Header().Get("Set-Cookie"), ";")
+		return l.from(address, "GET", "/api/v1/oidc/callback?"+query(u.Query().Get("state")), "", "Cookie", cookie).Code
+	}
+	for i, tt := range []struct {
+		name   string
+		try    func(address string) int
+		status int
+		why    string
+	}{
+		{"token", func(a string) int { return l.from(a, "GET", "/api/v1/runs", "", "Authorization", "Bearer "+wrong).Code }, 401, "is not known"},
+		{"token that was revoked", func(a string) int {
+			return l.from(a, "GET", "/api/v1/runs", "", "Authorization", "Bearer "+revoked).Code
+		}, 401, "is not known"},
+		{"token that has expired", func(a string) int {
+			return l.from(a, "GET", "/api/v1/runs", "", "Authorization", "Bearer "+expired).Code
+		}, 401, "has expired"},
+		{"log-in", func(a string) int { return logIn(a, wrong) }, 401, "is not known"},
+		{"log-in with a token that has expired", func(a string) int { return logIn(a, expired) }, 401, "has expired"},
+		{"log-in of an agent", func(a string) int { return logIn(a, l.mint(access.Agent, time.Time{}, c.now())) }, 403, "is for agents"},
+		{"log-in that was not begun", func(a string) int { return l.from(a, "GET", "/api/v1/oidc/callback?state=x&code=y", "").Code }, 303, "not begun in this browser"},
+		{"log-in that the provider refused", func(a string) int {
+			return back(a, func(state string) string { return "error=access_denied&state=" + state })
+		}, 303, "access_denied"},
+		{"log-in that cannot be verified", func(a string) int {
+			return back(a, func(state string) string { return "code=another&state=" + state })
+		}, 303, "could not be verified"},
+		{"log-in without a grant", func(a string) int {
+			return back(a, func(state string) string { return "code=the-code&state=" + state })
+		}, 303, "is given no access"},
+	} {
+		address := fmt.Sprintf("192.0.2.%d", i+1)
+		if got := tt.try(address + ":1000"); got != tt.status {
+			t.Errorf("%s: answered %d, want %d", tt.name, got, tt.status)
+		}
+		all, err := l.store.AuditLog(t.Context(), 0, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries := slices.DeleteFunc(all, func(e access.AuditEntry) bool { return e.Address != address })
+		if len(entries) != 1 || entries[0].Action != "refused" || entries[0].Status != http.StatusUnauthorized {
+			t.Errorf("%s: audit log %+v", tt.name, entries)
+		}
+		line := said.line("address=" + address + " ")
+		if !strings.Contains(line, "was refused") || !strings.Contains(line, tt.why) || strings.Contains(line, wrong) {
+			t.Errorf("%s: the log says %q", tt.name, line)
+		}
 	}
 }

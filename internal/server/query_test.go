@@ -223,8 +223,9 @@ func TestJobs(t *testing.T) {
 
 // Names of jobs are the client's to choose, but not any number of them.
 func TestNewJobsOfAClientAreBounded(t *testing.T) {
-	l := start(t, server.Config{NewJobs: 3, RequireToken: true})
-	mint := func(scope access.Scope) string { return l.mint(scope, time.Time{}, time.Now()) }
+	c := newClock()
+	l := start(t, server.Config{NewJobs: 3, RequireToken: true, Now: c.now})
+	mint := func(scope access.Scope) string { return l.mint(scope, time.Time{}, c.now()) }
 	greedy, other := mint(access.Agent), mint(access.Agent)
 	begin := func(token, name string) reply {
 		s := newSketch(t, name, nil).command()
@@ -240,4 +241,8 @@ func TestNewJobsOfAClientAreBounded(t *testing.T) {
 	begin(greedy, "job-1").ok(t, nil)
 	begin(other, "one-more").ok(t, nil)
 	begin(greedy, "one-more").ok(t, nil)
+	c.add(59 * time.Minute)
+	begin(greedy, "too-soon").problem(t, http.StatusTooManyRequests)
+	c.add(time.Minute)
+	begin(greedy, "in-the-next-hour").ok(t, nil)
 }

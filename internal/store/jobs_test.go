@@ -1,8 +1,10 @@
 package store_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,6 +45,24 @@ func pagesOfJobs(t *testing.T, s *store.Store) {
 		if q.Cursor = page.Cursor; q.Cursor == "" {
 			break
 		}
+	}
+	long := newJournal(t, journal.Attempt{
+		Job: "long", Args: []string{"echo", strings.Repeat("x", 9000)}, Labels: map[string]string{"team": strings.Repeat("l", 200)}, Dir: strings.Repeat("d", 900),
+	})
+	long.command()
+	long.json(journal.TypeStatus, journal.Status{Text: strings.Repeat("s", 900)})
+	long.json(journal.TypeNote, journal.Note{Text: strings.Repeat("n", 900)})
+	long.json(journal.TypeGap, job.Gap{Stream: job.Stdout, Bytes: 1, Reason: strings.Repeat("r", 100)})
+	_, data := long.take()
+	one(t, s, long.id, 1, 0, data)
+	before, err := s.Jobs(t.Context(), query.Jobs{Limit: 7})
+	must(t, err)
+	page, err := s.Jobs(t.Context(), query.Jobs{Cursor: before.Cursor})
+	if err != nil || len(page.Jobs) != 1 || page.Jobs[0].LastRun == nil || page.Jobs[0].LastRun.ID != long.id {
+		t.Fatalf("%+v, %v", page, err)
+	}
+	if text, err := json.Marshal(page.Jobs[0]); err != nil || len(text) > 3000 {
+		t.Errorf("a job takes %d bytes of a page, %v", len(text), err)
 	}
 	if fmt.Sprint(names) != "[job-0 job-1 job-2 job-3 job-4 job-5 job-6]" {
 		t.Errorf("%v", names)

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
@@ -78,6 +80,48 @@ func TestSamplesOfASpan(t *testing.T) {
 			t.Errorf("%d bytes hold samples, %v", bytes, err)
 		}
 	})
+}
+
+// The times of samples may be off those of the records around them. They are found all the same, and
+// blocks far from the span are not read.
+func TestSamplesBesideTheirRecords(t *testing.T) {
+	const n = 40
+	for name, off := range map[string]time.Duration{"behind": -50 * time.Second, "none": 0, "ahead": 50 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, store.Keep{}, func(t *testing.T, s *store.Store, _ string) {
+				at := func(i int) time.Time { return noon.Add(time.Duration(i)*10*time.Second + off) }
+				j := newJournal(t, journal.Attempt{})
+				j.command()
+				for i := range n {
+					j.at = noon.Add(time.Duration(i) * 10 * time.Second)
+					j.json(journal.TypeSample, job.Sample{At: at(i), MemoryBytes: int64(i)})
+					j.output(noise(i, 40<<10)) // large enough for a block of its own
+					offset, data := j.take()
+					one(t, s, j.id, 1, offset, data)
+				}
+				heads, err := s.Blocks(t.Context(), j.id, 1, 0, 2*n)
+				if err != nil || len(heads) != n {
+					t.Fatalf("%d blocks, %v; want one for each sample", len(heads), err)
+				}
+				for _, far := range []int{0, n - 1} {
+					must(t, s.Exec(t.Context(), `UPDATE blocks SET samples = '[' WHERE run_id = $1 AND start = $2`, j.id, heads[far].Start))
+				}
+				for i := 15; i < 25; i++ {
+					got, err := s.Samples(t.Context(), j.id, 1, query.Samples{From: at(i), To: at(i), Points: 100})
+					var found []int64
+					for _, one := range got.Samples {
+						found = append(found, one.MemoryBytes)
+					}
+					if diff := cmp.Diff([]int64{int64(i) - 1, int64(i), int64(i) + 1}, found); diff != "" || err != nil {
+						t.Errorf("at sample %d: %v (-want +got):\n%s", i, err, diff)
+					}
+				}
+				if _, err := s.Samples(t.Context(), j.id, 1, query.Samples{}); err == nil {
+					t.Error("the blocks at both ends can be read")
+				}
+			})
+		})
+	}
 }
 
 // Of a long series a chart gets as much as it shows, with the spike in it.

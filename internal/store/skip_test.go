@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -310,6 +311,35 @@ func TestARunThatCannotBeDeleted(t *testing.T) {
 				wantTroubled(t, s, "delete_run "+ids[0])
 			})
 		})
+	}
+}
+
+// Nor is one that begins to go on in a transaction of another server, which has not ended yet.
+func TestARunThatAnotherServerRetriesIsNotDeleted(t *testing.T) {
+	url := postgrestest.URL(t)
+	s := openWith(t, store.Options{URL: url})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	id := endedRun(t, s, "a", noon, 3000)
+	other, err := sql.Open("pgx", url)
+	must(t, err)
+	defer other.Close() //nolint:errcheck // the test is over
+	retry, err := other.BeginTx(ctx, nil)
+	must(t, err)
+	_, err = retry.ExecContext(ctx, `UPDATE runs SET state = 'retrying' WHERE id = $1`, id)
+	must(t, err)
+	ended := make(chan error, 1)
+	go func() { ended <- s.DeleteRun(ctx, id) }()
+	for waits := 0; waits == 0; { // until the deletion waits for the row
+		must(t, other.QueryRowContext(ctx, `SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waits))
+	}
+	must(t, retry.Commit())
+	must(t, <-ended)
+	if gone(t, s, id) {
+		t.Error("the run was deleted")
+	}
+	if heads, err := s.Blocks(ctx, id, 1, 0, 1); err != nil || len(heads) != 1 {
+		t.Errorf("its journal: %v %v", heads, err)
 	}
 }
 
