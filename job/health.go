@@ -66,8 +66,8 @@ type Change struct {
 	After  string `json:"after"`
 }
 
-// Ruling is the result of one health rule for a run, whether it fires or not.
-type Ruling struct {
+// RuleResult is the result of one health rule for a run, whether it fires or not.
+type RuleResult struct {
 	Rule  string `json:"rule"`
 	On    bool   `json:"on"` // the job's policy asks for it
 	Fires bool   `json:"fires"`
@@ -81,8 +81,8 @@ type Ruling struct {
 	Since    *time.Time     `json:"since,omitempty"` // nil when the rule does not hold
 }
 
-// Raised is a finding that a policy would make, or would not have made, in a past run.
-type Raised struct {
+// ReplayFinding is a finding that a policy would make, or would not have made, in a past run.
+type ReplayFinding struct {
 	Run      string    `json:"run"`
 	Rule     string    `json:"rule"` // or the state in which the run ended
 	At       time.Time `json:"at"`
@@ -91,12 +91,12 @@ type Raised struct {
 
 // Explanation is what the health rules make of a run.
 type Explanation struct {
-	Policy string   `json:"policy"` // "default", or "job" when the job has one of its own
-	Rules  []Ruling `json:"rules" nullable:"false"`
+	Policy string       `json:"policy"` // "default", or "job" when the job has one of its own
+	Rules  []RuleResult `json:"rules" nullable:"false"`
 }
 
-// EndedRuling begins each sentence of the Explanation of a run that has ended.
-func EndedRuling(s State) string {
+// EndedPrefix begins each sentence of the Explanation of a run that has ended.
+func EndedPrefix(s State) string {
 	return "The run is " + string(s) + ", so nothing is judged. As of its last heartbeat: "
 }
 
@@ -112,11 +112,11 @@ type JobPolicy struct {
 
 // PolicyTest is what a policy would have done over stored runs.
 type PolicyTest struct {
-	Runs       int      `json:"runs"` // how many were replayed
-	WouldRaise []Raised `json:"would_raise" nullable:"false"`
+	Runs       int             `json:"runs"` // how many were replayed
+	WouldRaise []ReplayFinding `json:"would_raise" nullable:"false"`
 	// WouldMiss are bad ends that nothing would have announced, and findings that were made
 	// and that this policy would not make.
-	WouldMiss []Raised `json:"would_miss" nullable:"false"`
+	WouldMiss []ReplayFinding `json:"would_miss" nullable:"false"`
 }
 
 // Changes is what differs between a run and an earlier one.

@@ -19,34 +19,34 @@ func Current(l lease.Lease) lease.Evidence {
 
 // Explain says what every rule makes of a run, whether it is on or not and whether it
 // holds or not.
-func Explain(l lease.Lease, now time.Time, c Circumstances, p policy.Policy) []job.Ruling {
-	out := []job.Ruling{explainQuiet(l, now, c, p)}
+func Explain(l lease.Lease, now time.Time, c Circumstances, p policy.Policy) []job.RuleResult {
+	out := []job.RuleResult{explainQuiet(l, now, c, p)}
 	e := evidence{Evidence: Current(l), state: l.State, policy: p, now: now}
 	for _, r := range rules {
 		if e.At.IsZero() && r.name != policy.Overdue {
-			out = append(out, job.Ruling{Rule: r.name, On: p.On(r.name), Inputs: map[string]any{}, Sentence: "No heartbeat has come yet."})
+			out = append(out, job.RuleResult{Rule: r.name, On: p.On(r.name), Inputs: map[string]any{}, Sentence: "No heartbeat has come yet."})
 			continue
 		}
 		before, had := findingOf(l.Findings, r.name)
 		e.before = before
 		o := r.of(e)
-		ruling := job.Ruling{Rule: r.name, On: p.On(r.name), Fires: o.fires, Inputs: o.inputs, Sentence: o.sentence}
+		result := job.RuleResult{Rule: r.name, On: p.On(r.name), Fires: o.fires, Inputs: o.inputs, Sentence: o.sentence}
 		if o.fires {
 			f := asFinding(r.name, o, before, had, now, p)
-			ruling.Health, ruling.Since = f.Health, &f.Since
-			ruling.Next, ruling.NextCode, ruling.NextAt = f.Next, f.NextCode, f.NextAt
+			result.Health, result.Since = f.Health, &f.Since
+			result.Next, result.NextCode, result.NextAt = f.Next, f.NextCode, f.NextAt
 		}
-		out = append(out, ruling)
+		out = append(out, result)
 	}
 	return out
 }
 
-func explainQuiet(l lease.Lease, now time.Time, c Circumstances, p policy.Policy) job.Ruling {
+func explainQuiet(l lease.Lease, now time.Time, c Circumstances, p policy.Policy) job.RuleResult {
 	deadline := Deadline(l, c)
 	if stored, had := findingOf(l.Findings, policy.Quiet); had && stored.NextAt != nil {
 		deadline = *stored.NextAt // of the server that judges, which may have extended the lease
 	}
-	r := job.Ruling{
+	r := job.RuleResult{
 		Rule: policy.Quiet, On: p.Quiet.On, Fires: Silent(l, now, c),
 		Next: nextWords[job.NextLost], NextCode: job.NextLost, NextAt: &deadline,
 		Inputs: map[string]any{

@@ -22,7 +22,7 @@ type Past struct {
 // stored sample stands for a heartbeat that came at once, so that the rules about the way
 // to the server (quiet, spool, clock_skew) and about the agent's own timers cannot be
 // replayed.
-func Replay(past Past, p policy.Policy) []job.Raised {
+func Replay(past Past, p policy.Policy) []job.ReplayFinding {
 	r := past.Run
 	if r.StartedAt == nil {
 		return nil
@@ -31,13 +31,13 @@ func Replay(past Past, p policy.Policy) []job.Raised {
 		Run: r.ID, Attempt: r.Attempt, Job: r.Job, State: job.Running, Health: job.Healthy, HeardAt: *r.StartedAt, EveryPeriod: DefaultPeriod,
 		Evidence: lease.BeginEvidence(past.Limits, r.Expected, *r.StartedAt),
 	}
-	var out []job.Raised
+	var out []job.ReplayFinding
 	look := func(at time.Time) {
 		l.HeardAt, l.ExpiresAt = at, at.Add(time.Hour)
 		v, _ := Judge(l, at, Circumstances{Since: at}, p)
 		for _, f := range v.Findings {
-			if !slices.ContainsFunc(out, func(had job.Raised) bool { return had.Rule == f.Rule }) {
-				out = append(out, job.Raised{Run: r.ID, Rule: f.Rule, At: at, Sentence: f.Evidence})
+			if !slices.ContainsFunc(out, func(had job.ReplayFinding) bool { return had.Rule == f.Rule }) {
+				out = append(out, job.ReplayFinding{Run: r.ID, Rule: f.Rule, At: at, Sentence: f.Evidence})
 			}
 		}
 		l.Findings, l.Health = v.Findings, v.Health

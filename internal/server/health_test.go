@@ -181,7 +181,7 @@ func TestExplainAndReplay(t *testing.T) {
 	}
 	l.send(lost)
 	l.get("/api/v1/runs/"+lost.id+"/explain").ok(t, &e)
-	if e.Rules[0].Fires || e.Rules[0].Sentence != job.EndedRuling(job.Lost)+"The agent died." {
+	if e.Rules[0].Fires || e.Rules[0].Sentence != job.EndedPrefix(job.Lost)+"The agent died." {
 		t.Errorf("a lost run explained: %+v", e.Rules[0])
 	}
 }

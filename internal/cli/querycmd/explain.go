@@ -59,7 +59,7 @@ func (p *program) explanation(run job.Run, e job.Explanation, changes job.Change
 	fmt.Fprintf(&b, "%s: %s; %s\n\n", s.Bold(console.Clean(runName(run))), state, of)
 	ended := ""
 	if run.State.Terminal() {
-		ended = job.EndedRuling(run.State)
+		ended = job.EndedPrefix(run.State)
 		b.WriteString(console.Clean(strings.TrimSuffix(ended, " ")) + "\n\n")
 	}
 	for _, r := range e.Rules {

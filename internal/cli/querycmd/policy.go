@@ -56,7 +56,7 @@ func testText(t job.PolicyTest) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "over %s: %d would be raised, %d missed\n", console.Count(int64(t.Runs), "run"), len(t.WouldRaise), len(t.WouldMiss))
-	list := func(head string, all []job.Raised) {
+	list := func(head string, all []job.ReplayFinding) {
 		for _, r := range all {
 			fmt.Fprintf(&b, "%s  %s  %s  %s: %s\n", head, r.Run[:min(len(r.Run), 13)], r.At.Local().Format(time.DateTime), console.Clean(r.Rule), console.Clean(r.Sentence))
 		}

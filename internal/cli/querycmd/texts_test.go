@@ -13,8 +13,8 @@ import (
 
 func TestExplanationOfAnEndedRunSaysSoOnce(t *testing.T) {
 	p := &program{&command.Program{Console: &console.Console{Out: os.Stdout, Getenv: func(string) string { return "" }}}}
-	ended := job.EndedRuling(job.Failed)
-	text := p.explanation(job.Run{Job: "a", Number: 1, State: job.Failed}, job.Explanation{Rules: []job.Ruling{
+	ended := job.EndedPrefix(job.Failed)
+	text := p.explanation(job.Run{Job: "a", Number: 1, State: job.Failed}, job.Explanation{Rules: []job.RuleResult{
 		{Rule: "quiet", On: true, Sentence: ended + "A heartbeat arrived."},
 		{Rule: "memory", On: true, Sentence: ended + "Near no limit.", Inputs: map[string]any{"percent": 1.23456}},
 	}}, job.Changes{}, time.Now())

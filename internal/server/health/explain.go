@@ -39,7 +39,7 @@ func (s *Routes) ExplainRun(ctx context.Context, in *route.RunPath) (*route.Answ
 		r := &out.Rules[i]
 		if !l.State.Active() {
 			r.Fires, r.Health, r.Since, r.Next, r.NextCode, r.NextAt = false, "", nil, "", "", nil
-			r.Sentence = job.EndedRuling(l.State) + r.Sentence
+			r.Sentence = job.EndedPrefix(l.State) + r.Sentence
 		}
 	}
 	if l.State == job.Lost {
@@ -51,14 +51,14 @@ func (s *Routes) ExplainRun(ctx context.Context, in *route.RunPath) (*route.Answ
 }
 
 // explainLost has the rule about silence say why a run was lost.
-func (s *Routes) explainLost(ctx context.Context, id string, rules []job.Ruling) error {
+func (s *Routes) explainLost(ctx context.Context, id string, rules []job.RuleResult) error {
 	run, err := s.Store.Run(ctx, id)
 	if err != nil {
 		return s.Internal(ctx, "read run "+id, err)
 	}
 	for i := range rules {
 		if rules[i].Rule == policy.Quiet && run.Outcome != nil {
-			rules[i].Sentence = job.EndedRuling(job.Lost) + run.Outcome.Message
+			rules[i].Sentence = job.EndedPrefix(job.Lost) + run.Outcome.Message
 		}
 	}
 	return nil

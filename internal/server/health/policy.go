@@ -173,7 +173,7 @@ func (s *Routes) TestPolicy(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Routes) replay(ctx context.Context, place *shares.Place, name string, p policy.Policy) (job.PolicyTest, error) {
-	out := job.PolicyTest{WouldRaise: []job.Raised{}, WouldMiss: []job.Raised{}}
+	out := job.PolicyTest{WouldRaise: []job.ReplayFinding{}, WouldMiss: []job.ReplayFinding{}}
 	page, err := s.Store.Runs(ctx, query.Runs{Job: name, Limit: replayRuns})
 	if err != nil {
 		return out, err
@@ -225,15 +225,15 @@ func (s *Routes) pastOf(ctx context.Context, run job.Run) (past health.Past, err
 
 // missed are a bad end that nothing would have announced, and the findings that were made
 // and would not be made.
-func (s *Routes) missed(ctx context.Context, run job.Run, raised []job.Raised, p policy.Policy) ([]job.Raised, error) {
-	var out []job.Raised
+func (s *Routes) missed(ctx context.Context, run job.Run, raised []job.ReplayFinding, p policy.Policy) ([]job.ReplayFinding, error) {
+	var out []job.ReplayFinding
 	state := string(run.State)
 	if slices.Contains(policy.Ends(), state) && !p.Actions[state].Notify && len(raised) == 0 {
 		at := run.CreatedAt
 		if run.EndedAt != nil {
 			at = *run.EndedAt
 		}
-		out = append(out, job.Raised{Run: run.ID, Rule: state, At: at, Sentence: run.Outcome.Message})
+		out = append(out, job.ReplayFinding{Run: run.ID, Rule: state, At: at, Sentence: run.Outcome.Message})
 	}
 	events, err := s.Store.Events(ctx, run.ID, 0, 500)
 	if err != nil {
@@ -241,9 +241,9 @@ func (s *Routes) missed(ctx context.Context, run job.Run, raised []job.Raised, p
 	}
 	for _, e := range events {
 		known := slices.Contains(policy.Rules(), e.Rule) && e.Rule != policy.Quiet
-		made := slices.ContainsFunc(append(raised, out...), func(r job.Raised) bool { return r.Rule == e.Rule })
+		made := slices.ContainsFunc(append(raised, out...), func(r job.ReplayFinding) bool { return r.Rule == e.Rule })
 		if e.Kind == "health" && known && !made && (replayable(e.Rule) || !p.On(e.Rule)) {
-			out = append(out, job.Raised{Run: run.ID, Rule: e.Rule, At: e.At, Sentence: e.Evidence})
+			out = append(out, job.ReplayFinding{Run: run.ID, Rule: e.Rule, At: e.At, Sentence: e.Evidence})
 		}
 	}
 	return out, nil

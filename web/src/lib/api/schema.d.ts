@@ -273,7 +273,7 @@ export interface components {
         };
         Explanation: {
             policy: string;
-            rules: components["schemas"]["Ruling"][];
+            rules: components["schemas"]["RuleResult"][];
         };
         Finding: {
             evidence: string;
@@ -646,8 +646,8 @@ export interface components {
         PolicyTest: {
             /** Format: int64 */
             runs: number;
-            would_miss: components["schemas"]["Raised"][];
-            would_raise: components["schemas"]["Raised"][];
+            would_miss: components["schemas"]["ReplayFinding"][];
+            would_raise: components["schemas"]["ReplayFinding"][];
         };
         Pressure: {
             /** Format: double */
@@ -678,13 +678,6 @@ export interface components {
             duration: string;
             zone?: string;
         };
-        Raised: {
-            /** Format: date-time */
-            at: string;
-            rule: string;
-            run: string;
-            sentence: string;
-        };
         RecentRuns: {
             /** Format: int64 */
             ended: number;
@@ -694,6 +687,13 @@ export interface components {
             job_succeeded: number;
             /** Format: int64 */
             wrong: number;
+        };
+        ReplayFinding: {
+            /** Format: date-time */
+            at: string;
+            rule: string;
+            run: string;
+            sentence: string;
         };
         RetryOffer: {
             /** @description Starts the job again, on its host. What the server does not know of (the environment, limits) is not in it. */
@@ -756,7 +756,7 @@ export interface components {
             };
             severity?: string;
         };
-        Ruling: {
+        RuleResult: {
             fires: boolean;
             health?: string;
             inputs: {
