@@ -33,10 +33,10 @@ var retired = []struct{ words, instead string }{
 // retiredNames are words that may stand in a sentence and in no name.
 var retiredNames = strings.Fields("look looked looking wish wishes poke kick pump calm hopeless impatient")
 
-// plain are the directories that are held to the words above, with those below them.
-var plain = []string{
-	"client", "cmd", "docs", "internal/access", "internal/archive", "internal/bench", "internal/cli", "internal/demo", "internal/metrics",
-	"internal/policy", "internal/shares", "internal/web", "job", "journal", "web",
+// exempt are the directories, with those below them, that are not held to the words above
+// yet. The list only becomes shorter.
+var exempt = []string{
+	"internal/agent/delivery", "internal/agent/process", "internal/agent/spool", "internal/health", "internal/lease", "internal/logs", "internal/notify", "internal/server", "internal/store",
 }
 
 // wordsKept are retired words that are part of a contract, by file.
@@ -64,16 +64,16 @@ func TestRetiredWords(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		held := slices.ContainsFunc(plain, func(dir string) bool { return strings.HasPrefix(p, dir+"/") })
+		skip := slices.ContainsFunc(exempt, func(dir string) bool { return strings.HasPrefix(p, dir+"/") })
 		for _, h := range retiredIn(p, text) {
 			kept := p + ": " + h.word
 			switch {
 			case wordsKept[kept] != "":
 				used[kept] = true
-			case held:
-				t.Errorf("%s:%d: %q is retired: %s", p, h.line, h.word, h.instead)
-			default:
+			case skip:
 				elsewhere[path.Dir(p)]++
+			default:
+				t.Errorf("%s:%d: %q is retired: %s", p, h.line, h.word, h.instead)
 			}
 		}
 	}
@@ -87,7 +87,7 @@ func TestRetiredWords(t *testing.T) {
 		t.Logf("%5d retired words in %s", elsewhere[dir], dir)
 		sum += elsewhere[dir]
 	}
-	t.Logf("%5d in directories that are not held to the list yet", sum)
+	t.Logf("%5d in directories that are exempt", sum)
 }
 
 // retiredIn returns the retired words of a file. In Go files only the names that it declares are

@@ -104,7 +104,7 @@ func TestLogThroughAProxyWhileItIsWritten(t *testing.T) {
 			script := fmt.Sprintf("seq 0 %d; while [ ! -e %s ]; do sleep 0.1; done; seq %d %d", half, on, half+1, whole)
 			agent := h.command(stint, "run", "--server", through, "--job", "big", "--flush-timeout", "2m", "-c", script)
 			agent.Env = append(agent.Env, "STINT_TOKEN="+s.token("agent"))
-			var printed, followed, said bytes.Buffer
+			var printed, followed, messages bytes.Buffer
 			agent.Stdout = &printed
 			if err := agent.Start(); err != nil {
 				t.Fatal(err)
@@ -116,7 +116,7 @@ func TestLogThroughAProxyWhileItIsWritten(t *testing.T) {
 			})
 			follow := h.command(stint, "logs", "--server", through, "-f", "big#1")
 			follow.Env = append(follow.Env, "STINT_TOKEN="+read)
-			follow.Stdout, follow.Stderr = &followed, &said
+			follow.Stdout, follow.Stderr = &followed, &messages
 			if err := follow.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -140,7 +140,7 @@ func TestLogThroughAProxyWhileItIsWritten(t *testing.T) {
 				t.Errorf("stint run: %v", err)
 			}
 			if err := follow.Wait(); err != nil {
-				t.Errorf("stint logs: %v: %s", err, &said)
+				t.Errorf("stint logs: %v: %s", err, &messages)
 			}
 			sameBytes(t, "the log", logThrough(t, through, read, "big#1"), want)
 			sameBytes(t, "what was followed", followed.Bytes(), want)

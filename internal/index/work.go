@@ -12,7 +12,7 @@ const (
 	workRecord   = 1  // a frame with its checksum and digest
 	workDocument = 20 // reading a JSON payload, and keeping what it says
 	workValue    = 2  // each value in it
-	workLookUp   = 16 // steps and streams that are gone through in one unit
+	workLookup   = 16 // steps and streams that are gone through in one unit
 )
 
 // work estimates what a record costs.
@@ -23,7 +23,7 @@ func (s *State) work(rec journal.Record) int {
 	}
 	cost += workDocument + len(rec.Payload)>>5 + workValue*values(rec.Payload)
 	if rec.Type == journal.TypeStepStarted || rec.Type == journal.TypeStepEnded {
-		cost += (len(s.View.Steps) + len(s.Streams)) / workLookUp
+		cost += (len(s.View.Steps) + len(s.Streams)) / workLookup
 	}
 	return cost
 }

@@ -18,9 +18,9 @@ func TestCausesOfALostRunThatIsHeardAgain(t *testing.T) {
 		events []job.RunEvent
 		want   []string
 	}{
-		"lost":                       {[]job.RunEvent{to(job.Lost)}, []string{WhatLost}},
-		"heard again":                {[]job.RunEvent{healed}, []string{WhatHealed}},
-		"heard again, and it failed": {[]job.RunEvent{healed, to(job.Failed)}, []string{WhatHealed, WhatFailed}},
+		"lost":                         {[]job.RunEvent{to(job.Lost)}, []string{WhatLost}},
+		"reports again":                {[]job.RunEvent{healed}, []string{WhatHealed}},
+		"reports again, and it failed": {[]job.RunEvent{healed, to(job.Failed)}, []string{WhatHealed, WhatFailed}},
 	} {
 		var got []string
 		for _, e := range Entries(&job.Run{ID: "r"}, c.events, time.Unix(0, 0)) {
@@ -44,11 +44,11 @@ func TestStillLost(t *testing.T) {
 		"nothing":                   {nil, false},
 		"health":                    {[]job.RunEvent{{Kind: "health"}}, false},
 		"lost":                      {[]job.RunEvent{lost}, false},
-		"heard again":               {[]job.RunEvent{healed}, false},
+		"reports again":             {[]job.RunEvent{healed}, false},
 		"completed by a flush":      {[]job.RunEvent{healed, lost}, true},
 		"with health between":       {[]job.RunEvent{healed, {Kind: "health"}, lost}, true},
 		"with other states between": {[]job.RunEvent{healed, state(job.Running, job.Stopping, job.StopRequested), lost}, true},
-		"heard again, and failed":   {[]job.RunEvent{healed, state(job.Running, job.Failed, job.Ended)}, false},
+		"reports again, and failed": {[]job.RunEvent{healed, state(job.Running, job.Failed, job.Ended)}, false},
 		"the next attempt is lost":  {[]job.RunEvent{state(job.Lost, job.Starting, job.AttemptStarted), lost}, false},
 	} {
 		complete := CompleteLost(c.events)

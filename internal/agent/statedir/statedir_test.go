@@ -48,7 +48,7 @@ func TestRule(t *testing.T) {
 	}
 }
 
-// What the file system refuses is said with its path, once, and with what to do.
+// What the file system refuses is reported with its path, once, and with what to do.
 func TestWhatCannotBeUsed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
