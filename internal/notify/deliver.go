@@ -148,7 +148,7 @@ func (w *Worker) stillTrue(ctx context.Context, batch []job.Action, now time.Tim
 			return nil, nil, nil, err
 		}
 		if checked(a) {
-			s := situation{run: run}
+			s := situation{run: run, healed: healedIn(batch, a)}
 			if run != nil {
 				if s.acknowledged, err = w.Store.Acknowledged(ctx, a.Run, a.CreatedAt); err != nil {
 					return nil, nil, nil, err
@@ -166,6 +166,13 @@ func (w *Worker) stillTrue(ctx context.Context, batch []job.Action, now time.Tim
 	}
 	left, dropped = withoutHealed(left, batch, dropped, now)
 	return left, runs, dropped, nil
+}
+
+// healedIn reports whether a batch has, unsent, that the attempt of a row reported again after it.
+func healedIn(batch []job.Action, a job.Action) bool {
+	return slices.ContainsFunc(batch, func(other job.Action) bool {
+		return other.What == outbox.WhatHealed && other.Batch == 0 && other.Run == a.Run && other.Attempt == a.Attempt && !other.CreatedAt.Before(a.CreatedAt)
+	})
 }
 
 // succeededLater reports whether a later run of the job succeeded: for a first notification, while it

@@ -162,3 +162,23 @@ func loseRun(t *testing.T, db *store.Store, lost, due time.Time) string {
 	}
 	return id
 }
+
+// That an attempt was lost and reported again is dropped together, and only of what came before.
+func TestHealedIn(t *testing.T) {
+	at := time.Unix(1000, 0)
+	lost := job.Action{Run: "r", Attempt: 1, What: outbox.WhatLost, CreatedAt: at}
+	for name, c := range map[string]struct {
+		healed job.Action
+		want   bool
+	}{
+		"after it":            {job.Action{Run: "r", Attempt: 1, What: outbox.WhatHealed, CreatedAt: at.Add(time.Minute)}, true},
+		"before it":           {job.Action{Run: "r", Attempt: 1, What: outbox.WhatHealed, CreatedAt: at.Add(-time.Minute)}, false},
+		"sent before":         {job.Action{Run: "r", Attempt: 1, What: outbox.WhatHealed, CreatedAt: at.Add(time.Minute), Batch: 7}, false},
+		"of the next attempt": {job.Action{Run: "r", Attempt: 2, What: outbox.WhatHealed, CreatedAt: at.Add(time.Minute)}, false},
+		"of another run":      {job.Action{Run: "s", Attempt: 1, What: outbox.WhatHealed, CreatedAt: at.Add(time.Minute)}, false},
+	} {
+		if got := healedIn([]job.Action{lost, c.healed}, lost); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

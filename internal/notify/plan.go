@@ -135,6 +135,7 @@ type situation struct {
 	run          *job.Run // nil: gone
 	acknowledged bool
 	later        bool // a later run of the job succeeded; for a first notification, while it waited
+	healed       bool // the attempt reported again, of which nobody was notified yet either
 }
 
 // settledBy says why nobody is notified of a problem any more; empty when it still holds.
@@ -153,6 +154,9 @@ func settledBy(a job.Action, s situation) string {
 		// withdraws one that waits.
 		if s.run.Attempt == a.Attempt && string(s.run.State) != a.What {
 			return "the run is " + string(s.run.State)
+		}
+		if s.healed && a.What == outbox.WhatLost && a.Repeat == 0 {
+			return "the agent reported again"
 		}
 		if s.later {
 			return "a later run of the job succeeded"

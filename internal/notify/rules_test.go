@@ -228,6 +228,7 @@ func TestWhatIsNotToldAgain(t *testing.T) {
 	}{
 		"another attempt": {situation{run: again}, false}, "acknowledged": {situation{run: again, acknowledged: true}, true},
 		"another attempt, then a success": {situation{run: again, later: true}, true}, "the same attempt": {situation{run: run(job.Running)}, true},
+		"it reported again, then another attempt": {situation{run: again, healed: true}, true}, "it was lost again": {situation{run: run(job.Lost)}, false},
 	} {
 		if got := settledBy(job.Action{What: outbox.WhatLost, Attempt: 1}, c.s); (got != "") != c.over {
 			t.Errorf("for the first time, %s: %q", name, got)
