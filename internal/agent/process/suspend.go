@@ -11,12 +11,17 @@ import (
 	"stint.dev/stint/internal/agent/process/member"
 )
 
+// suspendLimit is how long Suspend waits in all until what it has signalled has stopped: meanwhile the
+// agent acts on nothing else, also not on a request to stop.
+const suspendLimit = 2 * time.Second
+
 // Suspend stops every member with SIGSTOP, those included that are being made meanwhile.
 // Members that are stopped already stay so when Resume continues the others.
 func (g *Group) Suspend() error {
 	const most = 200
 	sent := map[member.Member]bool{}
 	pause := pollFirst
+	begun := time.Now()
 	for range most {
 		members, err := g.Members()
 		if err != nil {
@@ -27,8 +32,18 @@ func (g *Group) Suspend() error {
 		}
 		fresh := g.toSuspend(members)
 		if len(fresh) == 0 {
-			if !anyRuns(members, sent) {
+			running := stillRunning(members, sent)
+			if len(running) == 0 {
 				return nil
+			}
+			if time.Since(begun) >= suspendLimit {
+				return fmt.Errorf("suspend the processes of the attempt: after %s, %d of them have not stopped", suspendLimit, len(running))
+			}
+			for _, m := range running { // another process may have continued it
+				err = errors.Join(err, m.Signal(syscall.SIGSTOP))
+			}
+			if err != nil {
+				return fmt.Errorf("suspend the processes of the attempt: %w", err)
 			}
 			time.Sleep(pause)
 			pause = min(2*pause, pollMost)
@@ -45,18 +60,18 @@ func (g *Group) Suspend() error {
 	return fmt.Errorf("suspend the processes of the attempt: after %d rounds not all of them have stopped", most)
 }
 
-// anyRuns reports whether one of the members to which the signal was sent has not stopped yet: until
-// then it may finish a fork whose child is in no list so far. One that waits inside the kernel (D)
+// stillRunning returns the members to which the signal was sent and that have not stopped yet: until
+// then one may finish a fork whose child is in no list so far. One that waits inside the kernel (D)
 // is not waited for: that may last for ever.
-func anyRuns(members []member.Member, sent map[member.Member]bool) bool {
+func stillRunning(members []member.Member, sent map[member.Member]bool) (running []member.Member) {
 	for _, m := range members {
 		state := m.State
 		m.State = ""
 		if sent[m] && (state == "R" || state == "S") {
-			return true
+			running = append(running, m)
 		}
 	}
-	return false
+	return running
 }
 
 // toSuspend returns the members that are to be stopped, and remembers them.

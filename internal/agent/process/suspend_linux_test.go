@@ -77,3 +77,22 @@ func TestSuspendAndResume(t *testing.T) {
 		}
 	})
 }
+
+// A member that another process of the job continues is stopped again.
+func TestSuspendWhatTheJobContinues(t *testing.T) {
+	eachLevel(t, func(t *testing.T, g *Group) {
+		start(t, g, "sh", "-c", `sleep 1000 & s=$!; for i in 1 2 3; do (while kill -CONT $s; do :; done) & done; wait`)
+		await(t, "all processes", func() bool { return len(members(t, g)) >= 5 })
+		if err := g.Suspend(); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "all members to be stopped", func() bool { _, others := states(t, g); return others == 0 })
+		if err := g.Kill(); err != nil {
+			t.Error(err)
+		}
+		await(t, "a kill to reach suspended processes", func() bool { return len(members(t, g)) == 0 })
+		if err := g.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+	})
+}
