@@ -89,7 +89,7 @@ func TestRebuildAfterLosingTheDatabase(t *testing.T) {
 		t.Fatalf("a server without its database: %+v", got)
 	}
 	got := h.run("server", "check", "--rebuild", "--data", s.data)
-	if got.code != 0 || !strings.Contains(got.stdout, "5 runs") || !strings.Contains(got.stdout, "gone: tokens") {
+	if got.code != 0 || !strings.Contains(got.stdout, "5 runs") || !strings.Contains(got.stdout, "lost: tokens") {
 		t.Fatalf("check --rebuild: %+v", got)
 	}
 	if got := h.run("server", "check", "--rebuild", "--data", s.data); got.code != 1 || !strings.Contains(got.stderr, "is in order") {
