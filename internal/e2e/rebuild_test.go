@@ -42,8 +42,11 @@ func dropLost(doc any) {
 	switch v := doc.(type) {
 	case map[string]any:
 		delete(v, "last_heartbeat_at")
-		if _, event := v["clock"]; event {
+		if clock, event := v["clock"]; event {
 			delete(v, "id")
+			if clock == "server" { // it is diagnosed again
+				delete(v, "at")
+			}
 		}
 		for _, one := range v {
 			dropLost(one)
