@@ -49,7 +49,7 @@ func waitStopped(t *testing.T, pid string) {
 	}
 }
 
-// A suspension is reported to the server, the job stands still and no heartbeat goes out; then
+// A suspension is reported to the server, the job is stopped and no heartbeat is sent; then
 // both go on. The limit on silence does not count that time, the time limit does.
 func TestSuspend(t *testing.T) {
 	for name, tc := range map[string]struct {

@@ -31,7 +31,7 @@ func TestLastLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &stuckStore{fakeStore: newFakeStore()}
 		m := New(Config{Store: store})
-		if age := time.Since(m.LastLook()); age != 0 {
+		if age := time.Since(m.LastRound()); age != 0 {
 			t.Errorf("before the first look: %s ago", age)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -39,18 +39,18 @@ func TestLastLook(t *testing.T) {
 		go func() { m.Run(ctx); close(ended) }()
 		<-time.After(time.Minute)
 		synctest.Wait()
-		if age := time.Since(m.LastLook()); age > Every {
+		if age := time.Since(m.LastRound()); age > Every {
 			t.Errorf("while it looks: %s ago", age)
 		}
 		hold := make(chan struct{})
 		store.hold.Store(&hold)
 		<-time.After(time.Minute)
-		if age := time.Since(m.LastLook()); age < time.Minute-Every {
+		if age := time.Since(m.LastRound()); age < time.Minute-Every {
 			t.Errorf("while a look hangs: %s ago", age)
 		}
 		close(hold)
 		synctest.Wait()
-		if age := time.Since(m.LastLook()); age != 0 {
+		if age := time.Since(m.LastRound()); age != 0 {
 			t.Errorf("when it goes on: %s ago", age)
 		}
 		cancel()

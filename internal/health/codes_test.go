@@ -32,7 +32,7 @@ func TestWhatHappensNextHasACode(t *testing.T) {
 		"severity is set": {findingAt(now, worsens, policy.Action{Severity: job.Warning}), "", time.Time{}},
 		"cancel":          {findingAt(now, worsens, cancels), job.NextCancel, now.Add(time.Minute)},
 		"canceling":       {findingAt(now.Add(time.Minute), worsens, cancels), job.NextCanceling, time.Time{}},
-		"lost":            {quiet(lease.Lease{HeardAt: now, ExpiresAt: now.Add(time.Minute)}, Circumstances{}), job.NextLost, now.Add(time.Minute)},
+		"lost":            {quiet(lease.Lease{ReportedAt: now, ExpiresAt: now.Add(time.Minute)}, Circumstances{}), job.NextLost, now.Add(time.Minute)},
 	} {
 		at := time.Time{}
 		if c.f.NextAt != nil {

@@ -7,8 +7,8 @@ import (
 	"stint.dev/stint/internal/lease"
 )
 
-// Disconnected says that the connection closed on which an attempt kept sending heartbeats.
-// It never blocks.
+// Disconnected reports that the connection closed on which an attempt kept sending heartbeats. It
+// never blocks.
 func (m *Monitor) Disconnected(d lease.Disconnect) {
 	d.At = d.At.Round(0)
 	m.mu.Lock()
@@ -26,7 +26,7 @@ func (m *Monitor) Disconnected(d lease.Disconnect) {
 	}
 }
 
-// Returned says that a request of an attempt arrived again after its connection closed. It
+// Returned reports that a request of an attempt arrived again after its connection closed. It
 // counts before its commit, for which the server and not the agent is to blame.
 func (m *Monitor) Returned(run string, number int) {
 	m.mu.Lock()
@@ -34,10 +34,10 @@ func (m *Monitor) Returned(run string, number int) {
 	delete(m.closed, attempt{run, number})
 }
 
-// closings are the connections that closed and are not settled.
+// closings are the connections that closed and may still end runs.
 type closings map[attempt]lease.Closure
 
-// closedNow is what the ends of connections mean that are not settled.
+// closedNow is what the ends of these connections mean now.
 func (m *Monitor) closedNow() closings {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -85,20 +85,20 @@ func (m *Monitor) stillClosed(a attempt) bool {
 	return ok
 }
 
-// forget drops closed connections that were told to the server that judges.
-func (m *Monitor) forget(told []lease.ClosedRun) {
+// forget drops closed connections that were reported to the server that judges.
+func (m *Monitor) forget(reported []lease.ClosedRun) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, c := range told {
+	for _, c := range reported {
 		if a := (attempt{c.Run, c.Attempt}); m.closed[a].At.Equal(c.Closure.At) {
 			delete(m.closed, a)
 		}
 	}
 }
 
-// settle forgets closed connections of attempts that were heard again, or that are not
-// active any more: ended, lost or superseded.
-func (m *Monitor) settle(leases []lease.Lease, closed closings) {
+// dropClosed forgets closed connections of attempts that reported again, or that are not active
+// any more: ended, lost or superseded.
+func (m *Monitor) dropClosed(leases []lease.Lease, closed closings) {
 	if len(closed) == 0 {
 		return
 	}

@@ -91,7 +91,7 @@ func TestHowLongAClosedConnectionIsConfirmed(t *testing.T) {
 			m.Disconnected(cut("c", 1))
 			pass(s, 300*time.Millisecond, "a", "b", "c")
 		}},
-		{name: "something stands between", lost: ConfirmDoubt, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
+		{name: "something is between", lost: ConfirmDoubt, close: func(_ *fakeStore, m *Monitor, d lease.Disconnect) {
 			d.Indirect = true
 			m.Disconnected(d)
 		}},
@@ -191,7 +191,7 @@ func TestResetAfterACutIsNoEndOfIt(t *testing.T) {
 }
 
 // What stands between agents and server was restarted: all connections close, and all come
-// back. Nobody is told.
+// back. Nobody is notified.
 func TestManyThatComeBackAreNoNews(t *testing.T) {
 	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, _ func() string) {
 		var all []string
@@ -207,7 +207,7 @@ func TestManyThatComeBackAreNoNews(t *testing.T) {
 		pass(s, 3*time.Second, all...)
 		want(t, s, all[0], "healthy")
 		if len(s.outbox) != 0 {
-			t.Errorf("told %+v", s.outbox)
+			t.Errorf("outbox %+v", s.outbox)
 		}
 		for _, run := range all {
 			m.Disconnected(cut(run, 1))
@@ -215,7 +215,7 @@ func TestManyThatComeBackAreNoNews(t *testing.T) {
 		pass(s, 20*time.Second)
 		want(t, s, all[0], "network")
 		if len(s.outbox) != 1 || s.outbox[0].What != outbox.WhatNetwork {
-			t.Errorf("told %+v", s.outbox)
+			t.Errorf("outbox %+v", s.outbox)
 		}
 	})
 }

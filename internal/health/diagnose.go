@@ -55,7 +55,7 @@ var causes = []cause{
 	{"unexplained", unexplained},
 }
 
-// Diagnose ranks what the clues speak for. It returns nil when there is nothing to be said
+// Diagnose ranks what the clues speak for. It returns nil when there is nothing to report
 // that the outcome does not say.
 func Diagnose(c Clues) *job.Diagnosis {
 	d := job.Diagnosis{Evidence: c.Ending.Evidence}
@@ -270,8 +270,8 @@ func crashed(c Clues) (float64, string) {
 
 // tokenRefused explains the silence of an agent that this server did not let report.
 func tokenRefused(c Clues) (float64, string) {
-	heard := c.Run.LastHeartbeatAt
-	if !c.lost() || c.reason() != job.AgentLost || c.RefusedAt.IsZero() || heard != nil && c.RefusedAt.Before(*heard) {
+	last := c.Run.LastHeartbeatAt
+	if !c.lost() || c.reason() != job.AgentLost || c.RefusedAt.IsZero() || last != nil && c.RefusedAt.Before(*last) {
 		return 0, ""
 	}
 	return 0.9, "The server refuses the token of its agent, which was revoked or has expired."

@@ -72,7 +72,7 @@ func TestDiagnose(t *testing.T) {
 		}), "agent_killed", "Probably: The agent was killed", ""},
 		{"rebooted", ended(job.Lost, job.HostRebooted), "host_rebooted", "boot id", ""},
 		{"memory of the program", ended(job.Failed, job.ExitCode, saying("Traceback (most recent call last):", "  File x", "MemoryError")), "out_of_memory", `MemoryError`, "said_so_itself"},
-		{"disk full, said", ended(job.Failed, job.ExitCode, saying("cp: error writing 'x': No space left on device", "bye")), "disk_full", "No space left", ""},
+		{"disk full, printed", ended(job.Failed, job.ExitCode, saying("cp: error writing 'x': No space left on device", "bye")), "disk_full", "No space left", ""},
 		{"disk full, measured", ended(job.Failed, job.ExitCode, func(c *Clues) { c.Evidence.Beat.DiskFreeBytes = &disk }), "disk_full", "1 MiB left", ""},
 		{"missing module", ended(job.Failed, job.ExitCode, saying("  File x", "ModuleNotFoundError: No module named 'numpy'")), "missing_module", "No module named 'numpy'", ""},
 		{"network", ended(job.Failed, job.ExitCode, saying("curl: (7) Connection refused")), "network", "Connection refused", ""},

@@ -50,10 +50,10 @@ func explainQuiet(l lease.Lease, now time.Time, c Circumstances, p policy.Policy
 		Rule: policy.Quiet, On: p.Quiet.On, Fires: Silent(l, now, c),
 		Next: nextWords[job.NextLost], NextCode: job.NextLost, NextAt: &deadline,
 		Inputs: map[string]any{
-			"silent_seconds": rounded(now.Sub(l.HeardAt).Seconds()), "quiet_after_seconds": QuietAfter(l.EveryPeriod).Seconds(),
+			"silent_seconds": rounded(now.Sub(l.ReportedAt).Seconds()), "quiet_after_seconds": QuietAfter(l.EveryPeriod).Seconds(),
 			"lease_seconds": l.Length.Seconds(), "period_seconds": periodOr(l.EveryPeriod).Seconds(),
 		},
-		Sentence: "Heard at " + clock(l.HeardAt) + "; the lease holds until " + clock(l.ExpiresAt) + ".",
+		Sentence: "Last heartbeat at " + clock(l.ReportedAt) + "; the lease holds until " + clock(l.ExpiresAt) + ".",
 	}
 	if Suspended(l) {
 		r.Sentence = "The agent stopped itself and the job at " + clock(l.BeatAt) + ", and this rule rests; the lease holds until " + clock(l.ExpiresAt) + "."
@@ -65,7 +65,7 @@ func explainQuiet(l lease.Lease, now time.Time, c Circumstances, p policy.Policy
 	return r
 }
 
-// findings are those that hold by what the heartbeats told.
+// findings are those that hold by the heartbeats.
 func findings(l lease.Lease, now time.Time, p policy.Policy) []job.Finding {
 	var out []job.Finding
 	e := evidence{Evidence: Current(l), state: l.State, policy: p, now: now}

@@ -246,7 +246,7 @@ func TestTheClockIsSetBack(t *testing.T) {
 		cancel()
 		monitor.Wait()
 		if got := strings.Count(out.String(), "set back"); got != 1 {
-			t.Errorf("said %d times:\n%s", got, out)
+			t.Errorf("logged %d times:\n%s", got, out)
 		}
 	})
 }
@@ -258,7 +258,7 @@ func TestOutagesModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		period := time.Duration(rapid.SampledFrom([]int{1, 5, 20}).Draw(t, "period")) * time.Second
 		length := max(3*period, period+15*time.Second)
-		alive := lease.Lease{Run: "alive", HeardAt: noon, Length: length, ExpiresAt: noon.Add(length), EveryPeriod: period}
+		alive := lease.Lease{Run: "alive", ReportedAt: noon, Length: length, ExpiresAt: noon.Add(length), EveryPeriod: period}
 		died := alive
 		o, now, listened, nextTry, triesUntil := outages{{to: noon}}, noon, time.Duration(0), noon.Add(period), time.Time{}
 		lost := false
@@ -277,11 +277,11 @@ func TestOutagesModel(t *testing.T) {
 					}
 					switch {
 					case trying && up == 0:
-						alive.HeardAt, alive.ExpiresAt = now, now.Add(length)
+						alive.ReportedAt, alive.ExpiresAt = now, now.Add(length)
 						nextTry, triesUntil = now.Add(period), time.Time{}
 					case trying && !now.Before(triesUntil):
 						pause := period
-						if now.Sub(alive.HeardAt) < length {
+						if now.Sub(alive.ReportedAt) < length {
 							pause = period / 5
 						}
 						nextTry, triesUntil = now.Add(max(pause-6*time.Second, 300*time.Millisecond)), time.Time{}
@@ -291,7 +291,7 @@ func TestOutagesModel(t *testing.T) {
 					}
 					listened += step
 					judge := func(l lease.Lease) bool {
-						c := Circumstances{Since: o.end(), Outage: o.since(l.HeardAt)}
+						c := Circumstances{Since: o.end(), Outage: o.since(l.ReportedAt)}
 						if c.Outage > 0 {
 							c.ExtendedTo = o.end().Add(trustAfterOutage(l))
 						}
@@ -299,7 +299,7 @@ func TestOutagesModel(t *testing.T) {
 						return v.Lost
 					}
 					if judge(alive) {
-						t.Fatalf("the living agent is lost %s after its last sign of life", now.Sub(alive.HeardAt))
+						t.Fatalf("the living agent is lost %s after its last sign of life", now.Sub(alive.ReportedAt))
 					}
 					if lost = lost || judge(died); !lost && listened > length+trustAfterOutage(died)+step {
 						t.Fatalf("the dead one is not lost after %s of taking heartbeats", listened)
@@ -319,7 +319,7 @@ func TestWithVeryManyRunsADeadOneIsLost(t *testing.T) {
 			for i := range many {
 				run := fmt.Sprintf("run-%06d", i)
 				s.leases[run] = &lease.Lease{
-					Run: run, Attempt: 1, State: job.Running, Health: job.Healthy, HeardAt: time.Now(),
+					Run: run, Attempt: 1, State: job.Running, Health: job.Healthy, ReportedAt: time.Now(),
 					Length: time.Hour, ExpiresAt: time.Now().Add(time.Hour), EveryPeriod: time.Hour,
 				}
 			}
@@ -368,7 +368,7 @@ func TestTheLeaseOfAClosedConnectionIsRead(t *testing.T) {
 			for i := range 3 * pageMost {
 				run := fmt.Sprintf("run-%06d", i)
 				s.leases[run] = &lease.Lease{
-					Run: run, Attempt: 1, State: job.Running, Health: job.Healthy, HeardAt: time.Now(),
+					Run: run, Attempt: 1, State: job.Running, Health: job.Healthy, ReportedAt: time.Now(),
 					Length: time.Hour, ExpiresAt: time.Now().Add(time.Hour), EveryPeriod: time.Hour,
 				}
 			}

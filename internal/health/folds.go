@@ -11,7 +11,7 @@ import (
 )
 
 // keepEvery is how often the evidence of a run is stored: a server that judges next knows
-// what was told until then.
+// what was reported until then.
 const keepEvery = 30 * time.Second
 
 // keepSoon is the same for a run that has findings: people ask why.

@@ -13,9 +13,9 @@ import (
 // farAhead is after the end of every lease.
 const farAhead = 10 * 365 * 24 * time.Hour
 
-// look is one round: who is due, what is the verdict, store it. It returns the earliest
+// round decides on the runs that are due, and stores the verdicts. It returns the earliest
 // deadline of a run that was judged, or a time after the next round.
-func (m *Monitor) look(ctx context.Context, now time.Time) (deadline time.Time, err error) {
+func (m *Monitor) round(ctx context.Context, now time.Time) (deadline time.Time, err error) {
 	deadline = now.Add(farAhead)
 	leads, err := m.store.Lead(ctx)
 	if err != nil {
@@ -37,7 +37,7 @@ func (m *Monitor) look(ctx context.Context, now time.Time) (deadline time.Time, 
 	if err := m.watchTogether(ctx, now, leases, closed); err != nil {
 		return deadline, err
 	}
-	m.settle(leases, closed)
+	m.dropClosed(leases, closed)
 	if deadline, err = m.judge(ctx, now, leases, closed); err != nil {
 		return deadline, err
 	}
@@ -47,7 +47,7 @@ func (m *Monitor) look(ctx context.Context, now time.Time) (deadline time.Time, 
 	return deadline, nil
 }
 
-// follow is the round of a server that does not judge: it tells what only it can see, once
+// follow is the round of a server that does not judge: it reports what only it can see, once
 // it knows how many connections closed together. The clock of the server that judges is
 // another one: it takes its time to confirm.
 func (m *Monitor) follow(ctx context.Context, now time.Time) error {
@@ -55,23 +55,23 @@ func (m *Monitor) follow(ctx context.Context, now time.Time) error {
 		m.log.Info("another server judges runs now")
 	}
 	m.judges, m.waited = false, true
-	var told []lease.ClosedRun
+	var closed []lease.ClosedRun
 	for a, c := range m.closedNow() {
 		if now.Sub(c.At) < TogetherWithin {
-			continue // the next round tells it
+			continue // the next round reports it
 		}
 		if c.Confirm > 0 {
 			c.Confirm = max(c.Confirm, ConfirmDoubt)
 		}
-		told = append(told, lease.ClosedRun{Run: a.run, Attempt: a.number, Closure: c})
+		closed = append(closed, lease.ClosedRun{Run: a.run, Attempt: a.number, Closure: c})
 	}
-	if len(told) == 0 {
+	if len(closed) == 0 {
 		return nil
 	}
-	if err := m.store.NoteClosed(ctx, told); err != nil {
-		return fmt.Errorf("tell of %d closed connections: %w", len(told), err)
+	if err := m.store.NoteClosed(ctx, closed); err != nil {
+		return fmt.Errorf("report %d closed connections: %w", len(closed), err)
 	}
-	m.forget(told)
+	m.forget(closed)
 	return nil
 }
 
@@ -132,7 +132,7 @@ func addLeases(to, more []lease.Lease, there map[attempt]bool) []lease.Lease {
 	return to
 }
 
-// page is how far the monitor is with looking at all active runs in turns.
+// page is how far the monitor is with all active runs in turns.
 type page struct {
 	after string // the row after which the next page begins
 	n     int    // runs on the pages of this turn

@@ -17,8 +17,8 @@ const (
 	forecastFrom  = 50  // percent of the limit
 	// aboveBand is how much more than usual is worth a word.
 	aboveBand = 64 << 20
-	// settle is how many percent below its threshold memory must fall to end a finding.
-	settle = 5
+	// hysteresisPercent is how far below its threshold memory must fall to end a finding.
+	hysteresisPercent = 5
 )
 
 // memory: near the limit, soon there at this slope, or far above what is usual.
@@ -34,7 +34,7 @@ func memory(e evidence) opinion {
 	}
 	near, critical := p.Percent, p.Critical
 	if e.holds("percent", job.Warning) {
-		near -= settle
+		near -= hysteresisPercent
 	}
 	if e.holds("percent", job.Critical) {
 		critical--

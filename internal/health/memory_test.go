@@ -23,7 +23,7 @@ func TestThresholdsOfMemoryAreLoweredOnlyForWhatHolds(t *testing.T) {
 			f, _ := findingOf(v.Findings, policy.Memory)
 			near, critical := p.Memory.Percent, p.Memory.Critical
 			if before != "" {
-				near -= settle
+				near -= hysteresisPercent
 			}
 			if before == job.Critical {
 				critical--

@@ -27,9 +27,9 @@ type Store interface {
 	Leases(ctx context.Context, runs []string) ([]lease.Lease, error)
 	// ActiveRuns counts the active runs of each owner.
 	ActiveRuns(ctx context.Context) (map[string]int, error)
-	// Judge stores verdicts, each only if the run was not heard of since.
+	// Judge stores verdicts, each only if the run has not reported since.
 	Judge(ctx context.Context, verdicts []lease.Verdict) ([]lease.VerdictResult, error)
-	// NoteClosed tells the server that judges of connections that closed here.
+	// NoteClosed reports connections that closed here to the server that judges.
 	NoteClosed(ctx context.Context, closed []lease.ClosedRun) error
 	// StoreEvidence keeps what was folded, for the server that judges next.
 	StoreEvidence(ctx context.Context, folded []lease.StoredEvidence) error
@@ -49,7 +49,7 @@ type Config struct {
 	Store Store
 	Log   *slog.Logger     // nil: slog.Default()
 	Now   func() time.Time // the server's clock; nil: time.Now
-	// Changed is told of each run that a verdict changed. It must not block; it may be
+	// Changed is called with each run that a verdict changed. It must not block; it may be
 	// nil.
 	Changed func(lease.VerdictResult)
 	// Arrived returns when the last heartbeat of an attempt arrived at this server that is
@@ -65,10 +65,10 @@ type Config struct {
 const (
 	// Every is the pause between two looks.
 	Every = time.Second
-	// nearEnd is the rest of a lease at which a run is looked at each time. A run that
+	// nearEnd is the rest of a lease at which a run is began at each time. A run that
 	// beats every 5 s or more often comes this near only when it is silent.
 	nearEnd = 20 * time.Second
-	// The other active runs are looked at in turns of about pagesInTurn rounds, with at least
+	// The other active runs are began at in turns of about pagesInTurn rounds, with at least
 	// pageLeast and at most pageMost in a round.
 	pagesInTurn = 10
 	pageLeast   = 100
@@ -77,9 +77,9 @@ const (
 	// long as countSeldom is not over.
 	countInSecond = 5000
 	countSeldom   = 30 * time.Second
-	// apart is the least time between two looks, when many connections close at once.
+	// apart is the least time between two rounds, when many connections close at once.
 	apart = TogetherWithin
-	// most bounds the leases of one look; the most urgent come first.
+	// most bounds the leases of one round; the most urgent come first.
 	most = 50_000
 )
 
@@ -94,10 +94,10 @@ type Monitor struct {
 
 	diagnoser *diagnoser
 
-	lastLook atomic.Pointer[time.Time] // when the last look ended
+	lastRound atomic.Pointer[time.Time] // when the last round ended
 
 	mu     sync.Mutex
-	closed map[attempt]lease.Disconnect // connections that closed and are not settled yet
+	closed map[attempt]lease.Disconnect // connections that closed and may still end runs
 	recent []lease.Disconnect           // connections that closed of late, in order
 	wake   chan struct{}
 
@@ -148,24 +148,24 @@ func New(c Config) *Monitor {
 		refused = func(string, int) time.Time { return time.Time{} }
 	}
 	m.diagnoser = newDiagnoser(m.store, m.log, m.changed, refused)
-	m.looked()
+	m.endedRound()
 	return m
 }
 
-// LastLook returns when the last look ended, also when it failed, and before the first look
-// when the monitor was made.
-func (m *Monitor) LastLook() time.Time { return *m.lastLook.Load() }
+// LastRound returns when the last round ended, also when it failed, and before the first one when
+// the monitor was made.
+func (m *Monitor) LastRound() time.Time { return *m.lastRound.Load() }
 
-func (m *Monitor) looked() {
+func (m *Monitor) endedRound() {
 	now := m.now()
-	m.lastLook.Store(&now)
+	m.lastRound.Store(&now)
 }
 
 // wall is the time without the monotonic part, which stands still while a machine sleeps.
 func (m *Monitor) wall() time.Time { return m.now().Round(0) }
 
-// Run looks once a second, and when a deadline passes, until ctx ends. Runs that ended badly
-// are diagnosed beside it. It returns when the look and the diagnoses under way have ended.
+// Run makes a round once a second, and when a deadline passes, until ctx ends. Runs that ended
+// badly are diagnosed beside it. It returns when the round and the diagnoses under way have ended.
 func (m *Monitor) Run(ctx context.Context) {
 	m.tick(m.wall())
 	var beside sync.WaitGroup
@@ -179,8 +179,8 @@ func (m *Monitor) Run(ctx context.Context) {
 	rounds.RunPaced(ctx, func(now time.Time) (time.Duration, error) {
 		m.beginRound(now)
 		m.noteLateness(now, now.Sub(planned))
-		deadline, err := m.look(ctx, now)
-		m.looked()
+		deadline, err := m.round(ctx, now)
+		m.endedRound()
 		end := m.wall()
 		if ctx.Err() == nil {
 			m.endRound(end, err)

@@ -63,8 +63,8 @@ func (s *fakeStore) beat(run string) {
 		l = &lease.Lease{Run: run, Attempt: 1, Owner: owner, State: job.Running, Health: job.Healthy, Length: 15 * time.Second, EveryPeriod: 5 * time.Second}
 		s.leases[run] = l
 	}
-	l.HeardAt = s.now()
-	l.ExpiresAt = l.HeardAt.Add(l.Length)
+	l.ReportedAt = s.now()
+	l.ExpiresAt = l.ReportedAt.Add(l.Length)
 }
 
 func (s *fakeStore) Due(_ context.Context, before time.Time, limit int) ([]lease.Lease, error) {
@@ -120,7 +120,7 @@ func (s *fakeStore) Judge(_ context.Context, verdicts []lease.Verdict) ([]lease.
 	var out []lease.VerdictResult
 	for _, v := range verdicts {
 		l := s.leases[v.Run]
-		if l == nil || !l.HeardAt.Equal(v.HeardAt) {
+		if l == nil || !l.ReportedAt.Equal(v.ReportedAt) {
 			continue
 		}
 		s.judged++
@@ -381,10 +381,10 @@ func TestManySilentTogetherAreTheNetwork(t *testing.T) {
 		}
 		want(t, s, all[0], "healthy")
 		if n := strings.Count(logged(), "fell silent together"); n != 1 {
-			t.Fatalf("said %d times", n)
+			t.Fatalf("logged %d times", n)
 		}
 		if len(s.outbox) != 1 || s.outbox[0].What != outbox.WhatNetwork || s.outbox[0].Run != "" {
-			t.Fatalf("told %+v", s.outbox)
+			t.Fatalf("outbox %+v", s.outbox)
 		}
 		pass(s, 20*time.Second, all[:19]...) // all but one come back
 		want(t, s, all[15], "healthy")
@@ -453,7 +453,7 @@ func TestNothingIsStoredWhileNothingChanges(t *testing.T) {
 	})
 }
 
-// A server that does not judge says nothing of runs, and tells the one that does of the
+// A server that does not judge says nothing of runs, and reports to the one that does the
 // connections that only it can see. When it judges, everybody is trusted for a while.
 func TestAFollowerTellsAndTakesOver(t *testing.T) {
 	watched(t, func(t *testing.T, s *fakeStore, m *Monitor, logged func() string) {
@@ -464,7 +464,7 @@ func TestAFollowerTellsAndTakesOver(t *testing.T) {
 		pass(s, 60*time.Second, "b")
 		want(t, s, "a", "healthy")
 		if len(s.noted) != 1 || s.noted[0].Run != "a" || len(m.closedNow()) != 0 {
-			t.Errorf("told %+v, still knows %v", s.noted, m.closedNow())
+			t.Errorf("outbox %+v, still knows %v", s.noted, m.closedNow())
 		}
 		m.Disconnected(cutUnnoticed("b", 5*time.Second))
 		s.set(func(s *fakeStore) { s.follows = false })
@@ -488,21 +488,21 @@ func TestHeartbeatsAreJudgedByThePolicy(t *testing.T) {
 			s.policies = []policy.Stored{{Job: "j", YAML: "rules: {stalled: {after: 60s}}"}, {Job: "k", YAML: "rules: {staled: {}}"}}
 		})
 		begun := time.Now()
-		tell := func(name string) {
+		change := func(name string) {
 			s.beat(name)
 			s.set(func(s *fakeStore) {
 				l := s.leases[name]
 				n := int64(time.Since(begun)/time.Second) + 1
-				l.Job, l.BeatAt = name, l.HeardAt
-				l.Beat = &job.Heartbeat{Sequence: n, UptimeMS: n * 1000, SentAt: l.HeardAt, Processes: 1, MemoryBytes: 1, OutputAgeMS: -1, PeriodMS: 1000}
+				l.Job, l.BeatAt = name, l.ReportedAt
+				l.Beat = &job.Heartbeat{Sequence: n, UptimeMS: n * 1000, SentAt: l.ReportedAt, Processes: 1, MemoryBytes: 1, OutputAgeMS: -1, PeriodMS: 1000}
 				if l.Evidence.BegunAt.IsZero() {
 					l.Evidence = lease.BeginEvidence(index.Limits{}, nil, begun)
 				}
 			})
 		}
 		for range 90 {
-			tell("j")
-			tell("k") // its policy cannot be read: the default holds
+			change("j")
+			change("k") // its policy cannot be read: the default holds
 			pass(s, time.Second)
 		}
 		if f, stalls := findingOf(s.leases["j"].Findings, policy.Stalled); !stalls || f.Health != job.Warning || f.Since.Sub(begun).Round(time.Second) != 60*time.Second {
@@ -512,7 +512,7 @@ func TestHeartbeatsAreJudgedByThePolicy(t *testing.T) {
 			t.Errorf("findings of k: %+v", s.leases["k"].Findings)
 		}
 		if len(s.outbox) != 1 || s.outbox[0].What != policy.Stalled {
-			t.Errorf("told %+v", s.outbox)
+			t.Errorf("outbox %+v", s.outbox)
 		}
 		if s.kept == 0 || s.leases["k"].Evidence.At.IsZero() {
 			t.Error("the evidence was not kept")
@@ -559,7 +559,7 @@ func TestAPolicyThatCannotBeReadIsReported(t *testing.T) {
 func TestTheTimeOfALookIsNoLateness(t *testing.T) {
 	for _, c := range []struct {
 		name       string
-		look, late time.Duration // how long a look takes, and how late the timer of the second one is
+		took, late time.Duration // how long a round takes, and how late the timer of the second one is
 		was        bool
 	}{
 		{"a moment", MostLate - 50*time.Millisecond, 100 * time.Millisecond, false},
@@ -569,7 +569,7 @@ func TestTheTimeOfALookIsNoLateness(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newFakeStore()
-				s.stall = c.look
+				s.stall = c.took
 				var slow atomic.Int64
 				m := New(Config{Store: s, Now: func() time.Time { return time.Now().Add(time.Duration(slow.Load())) }})
 				ctx, cancel := context.WithCancel(t.Context())

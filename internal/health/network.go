@@ -25,7 +25,7 @@ type hold struct {
 	on    bool      // the silence is going on
 }
 
-// holdChange is what an update did, so that it is said once.
+// holdChange is what an update did, so that it is reported once.
 type holdChange int
 
 const (

@@ -136,7 +136,7 @@ func noOutput(e evidence) opinion {
 	}
 }
 
-// overdue: longer than it said itself, than the policy allows, or than its good runs.
+// overdue: longer than it announced itself, than the policy allows, or than its good runs.
 func overdue(e evidence) opinion {
 	age := e.now.Sub(e.BegunAt)
 	limit, why := overdueLimit(e)
@@ -207,7 +207,7 @@ func clockSkew(e evidence) opinion {
 	return o
 }
 
-// spool: the agent is heard, but what it has to deliver stays with it.
+// spool: heartbeats arrive, but what it has to deliver stays with it.
 func spool(e evidence) opinion {
 	p := e.policy.Spool
 	lasting := time.Duration(0)
@@ -224,7 +224,7 @@ func spool(e evidence) opinion {
 	o.fires = lasting >= p.After.D() && e.Beat.UnsentBytes >= need
 	if o.fires {
 		o.since = e.UnsentSince.Add(p.After.D())
-		o.sentence = fmt.Sprintf("The agent is heard, but more of its journal than %s has not arrived since %s.", job.Bytes(max(p.Bytes, lease.Backlog)/2), clock(e.UnsentSince))
+		o.sentence = fmt.Sprintf("Heartbeats arrive, but more of its journal than %s has not arrived since %s.", job.Bytes(max(p.Bytes, lease.Backlog)/2), clock(e.UnsentSince))
 		return o
 	}
 	o.sentence = "What the agent has to deliver arrives."

@@ -11,7 +11,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// seen is a healthy run that was last heard now, at(0), and began an hour before.
+// seen is a healthy run that reported last now, at(0), and began an hour before.
 func seen(change ...func(*lease.Lease)) lease.Lease {
 	l := newLease()
 	l.Evidence = lease.Evidence{
@@ -27,7 +27,7 @@ func seen(change ...func(*lease.Lease)) lease.Lease {
 	return l
 }
 
-func told(change func(*lease.Evidence)) func(*lease.Lease) {
+func reported(change func(*lease.Evidence)) func(*lease.Lease) {
 	return func(l *lease.Lease) { change(&l.Evidence) }
 }
 
@@ -45,23 +45,23 @@ func holdingBy(rule, threshold string, health job.Health) func(*lease.Lease) {
 }
 
 func idle(seconds float64) func(*lease.Lease) {
-	return told(func(e *lease.Evidence) { e.MovedAt = at(-seconds) })
+	return reported(func(e *lease.Evidence) { e.MovedAt = at(-seconds) })
 }
 
 func usual(x job.Expected) func(*lease.Lease) {
 	x.Runs = 20
-	return told(func(e *lease.Evidence) { e.Expected = &x })
+	return reported(func(e *lease.Evidence) { e.Expected = &x })
 }
 
 func used(percent float64) func(*lease.Lease) {
-	return told(func(e *lease.Evidence) {
+	return reported(func(e *lease.Evidence) {
 		e.Beat.MemoryLimitBytes, e.Beat.MemoryBytes = 1<<30, int64(percent/100*(1<<30))
 	})
 }
 
 // growing is memory that was used every 20 s until now, ending at 60 % of a limit of 1 GiB.
 func growing(bytesPerSecond float64, points int) func(*lease.Lease) {
-	return told(func(e *lease.Evidence) {
+	return reported(func(e *lease.Evidence) {
 		e.Beat.MemoryLimitBytes, e.Beat.MemoryBytes = 1<<30, 6<<30/10
 		for i := range points {
 			ago := float64(points-1-i) * 20
@@ -71,7 +71,7 @@ func growing(bytesPerSecond float64, points int) func(*lease.Lease) {
 }
 
 func skewed(ms ...int64) func(*lease.Lease) {
-	return told(func(e *lease.Evidence) {
+	return reported(func(e *lease.Evidence) {
 		e.Recent = nil
 		for _, s := range ms {
 			e.Recent = append(e.Recent, lease.Recent{SkewMS: s})
@@ -80,7 +80,7 @@ func skewed(ms ...int64) func(*lease.Lease) {
 }
 
 func delayed(ms ...int64) func(*lease.Lease) {
-	return told(func(e *lease.Evidence) {
+	return reported(func(e *lease.Evidence) {
 		for i, d := range ms {
 			e.Recent[i].DelayMS = d
 		}
@@ -88,11 +88,11 @@ func delayed(ms ...int64) func(*lease.Lease) {
 }
 
 func unsent(bytes int64, since float64) func(*lease.Lease) {
-	return told(func(e *lease.Evidence) { e.Beat.UnsentBytes, e.UnsentSince = bytes, at(-since) })
+	return reported(func(e *lease.Evidence) { e.Beat.UnsentBytes, e.UnsentSince = bytes, at(-since) })
 }
 
 func pressed(percent float64, coreSeconds int64) func(*lease.Lease) {
-	return told(func(e *lease.Evidence) {
+	return reported(func(e *lease.Evidence) {
 		e.Beat.Pressure = &job.Pressure{CPU: percent}
 		e.Recent[len(e.Recent)-1].CPUMS = coreSeconds
 	})
@@ -101,10 +101,10 @@ func pressed(percent float64, coreSeconds int64) func(*lease.Lease) {
 func TestRules(t *testing.T) {
 	const minute, limit = 60.0, 1 << 30
 	printedAgo := func(seconds float64) func(*lease.Lease) {
-		return told(func(e *lease.Evidence) { e.Beat.OutputAgeMS = int64(seconds * 1000) })
+		return reported(func(e *lease.Evidence) { e.Beat.OutputAgeMS = int64(seconds * 1000) })
 	}
 	aged := func(seconds float64) func(*lease.Lease) {
-		return told(func(e *lease.Evidence) { e.BegunAt = at(-seconds) })
+		return reported(func(e *lease.Evidence) { e.BegunAt = at(-seconds) })
 	}
 	duration := usual(job.Expected{DurationSeconds: job.Percentiles{P50: 300, P95: 600}})
 	peak := usual(job.Expected{PeakMemoryBytes: job.Percentiles{P50: 90 << 20, P95: 100 << 20}})
@@ -114,7 +114,7 @@ func TestRules(t *testing.T) {
 		l.Beat = &l.Evidence.Beat
 	}
 	resumed := func(ago float64) func(*lease.Lease) {
-		return told(func(e *lease.Evidence) { e.ResumedAt = at(-ago) })
+		return reported(func(e *lease.Evidence) { e.ResumedAt = at(-ago) })
 	}
 	with := func(all ...func(*lease.Lease)) []func(*lease.Lease) { return all }
 	for _, c := range []struct {
@@ -147,7 +147,7 @@ func TestRules(t *testing.T) {
 		{"silent before it was suspended", "no_output", "rules: {no_output: {after: 5m}}", with(printedAgo(50*minute), resumed(5*minute-0.001)), "", ""},
 		{"silent since it goes on", "no_output", "rules: {no_output: {after: 5m}}", with(printedAgo(50*minute), resumed(5*minute)), job.Warning, "goes on since 11:55:00"},
 		{"printed since it goes on", "no_output", "rules: {no_output: {after: 5m}}", with(printedAgo(minute), resumed(5*minute)), "", ""},
-		{"never printed", "no_output", "rules: {no_output: {after: 5m}}", with(told(func(e *lease.Evidence) { e.Beat.OutputAgeMS = -1 })), job.Warning, "printed nothing since it began"},
+		{"never printed", "no_output", "rules: {no_output: {after: 5m}}", with(reported(func(e *lease.Evidence) { e.Beat.OutputAgeMS = -1 })), job.Warning, "printed nothing since it began"},
 
 		{"nothing to compare with", "overdue", "", with(aged(1e6)), "", ""},
 		{"as long as usual", "overdue", "", with(duration, aged(900-0.001)), "", ""},
@@ -155,7 +155,7 @@ func TestRules(t *testing.T) {
 		{"far longer", "overdue", "", with(duration, aged(1800)), job.Critical, ""},
 		{"short jobs have a minute more", "overdue", "", with(usual(job.Expected{DurationSeconds: job.Percentiles{P95: 1}}), aged(60.9)), "", ""},
 		{"and not more", "overdue", "", with(usual(job.Expected{DurationSeconds: job.Percentiles{P95: 1}}), aged(61)), job.Warning, ""},
-		{"longer than it said", "overdue", "", with(duration, aged(100), told(func(e *lease.Evidence) { e.Limits.Expect = 100 * time.Second })), job.Warning, "--expect 100 s"},
+		{"longer than it announced", "overdue", "", with(duration, aged(100), reported(func(e *lease.Evidence) { e.Limits.Expect = 100 * time.Second })), job.Warning, "--expect 100 s"},
 		{"longer than the policy says", "overdue", "rules: {overdue: {limit: 2m}}", with(aged(120)), job.Warning, "policy of the job says 2 min"},
 		{"suspended for too long", "overdue", "rules: {overdue: {limit: 2m}}", with(aged(120), suspended), job.Warning, ""},
 		{"no comparison wanted", "overdue", "rules: {overdue: {factor: 0}}", with(duration, aged(1e6)), "", ""},
@@ -165,36 +165,36 @@ func TestRules(t *testing.T) {
 		{"at the limit", "memory", "", with(used(97.1)), job.Critical, ""},
 		{"still near", "memory", "", with(used(86), holding("memory")), job.Warning, ""},
 		{"no longer near", "memory", "", with(used(84), holding("memory")), "", ""},
-		{"a limit of the run's own", "memory", "", with(told(func(e *lease.Evidence) { e.Beat.MemoryBytes, e.Limits.MemoryBytes = 95, 100 })), job.Warning, ""},
-		{"kernel's kills", "memory", "", with(told(func(e *lease.Evidence) { e.Beat.OOMKills = 2 })), job.Critical, "killed processes"},
+		{"a limit of the run's own", "memory", "", with(reported(func(e *lease.Evidence) { e.Beat.MemoryBytes, e.Limits.MemoryBytes = 95, 100 })), job.Warning, ""},
+		{"kernel's kills", "memory", "", with(reported(func(e *lease.Evidence) { e.Beat.OOMKills = 2 })), job.Critical, "killed processes"},
 		{"growing towards it", "memory", "", with(growing(0.4*limit/599, 10)), job.Warning, "reaches its limit of 1 GiB in about 10 min"},
 		{"growing too slowly", "memory", "", with(growing(0.4*limit/620, 10)), "", ""},
 		{"growing slowly, but it was a finding", "memory", "", with(growing(0.4*limit/1100, 10), holding("memory")), job.Warning, ""},
 		{"grown for too short a time", "memory", "", with(growing(0.4*limit/300, 6)), "", ""},
-		{"levelled off", "memory", "", with(growing(0, 10), told(func(e *lease.Evidence) { e.Memory[0].Bytes, e.Memory[1].Bytes = 1, 1<<28 })), "", ""},
-		{"far more than usual", "memory", "", with(peak, told(func(e *lease.Evidence) { e.Beat.MemoryBytes = 201 << 20 })), job.Warning, "95 % stayed below 100 MiB"},
-		{"twice as much is usual enough", "memory", "", with(peak, told(func(e *lease.Evidence) { e.Beat.MemoryBytes = 200 << 20 })), "", ""},
+		{"levelled off", "memory", "", with(growing(0, 10), reported(func(e *lease.Evidence) { e.Memory[0].Bytes, e.Memory[1].Bytes = 1, 1<<28 })), "", ""},
+		{"far more than usual", "memory", "", with(peak, reported(func(e *lease.Evidence) { e.Beat.MemoryBytes = 201 << 20 })), job.Warning, "95 % stayed below 100 MiB"},
+		{"twice as much is usual enough", "memory", "", with(peak, reported(func(e *lease.Evidence) { e.Beat.MemoryBytes = 200 << 20 })), "", ""},
 
 		{"near critical, and it was a warning", "memory", "", with(used(96.1), holding("memory")), job.Warning, ""},
 		{"near critical, and it was critical", "memory", "", with(used(96.1), holdingBy("memory", "percent", job.Critical)), job.Critical, ""},
 		{"no longer critical", "memory", "", with(used(95.9), holdingBy("memory", "percent", job.Critical)), job.Warning, ""},
 		{"near a limit, but it was above usual", "memory", "", with(used(89), holdingBy("memory", "factor", job.Warning)), "", ""},
 		{"growing slowly, but it was near", "memory", "", with(growing(0.4*limit/1100, 10), holdingBy("memory", "percent", job.Warning)), "", ""},
-		{"above usual still", "memory", "", with(peak, told(func(e *lease.Evidence) { e.Beat.MemoryBytes = 190 << 20 }), holdingBy("memory", "factor", job.Warning)), job.Warning, ""},
-		{"above usual, but it was near a limit", "memory", "", with(peak, told(func(e *lease.Evidence) { e.Beat.MemoryBytes = 190 << 20 }), holdingBy("memory", "percent", job.Warning)), "", ""},
+		{"above usual still", "memory", "", with(peak, reported(func(e *lease.Evidence) { e.Beat.MemoryBytes = 190 << 20 }), holdingBy("memory", "factor", job.Warning)), job.Warning, ""},
+		{"above usual, but it was near a limit", "memory", "", with(peak, reported(func(e *lease.Evidence) { e.Beat.MemoryBytes = 190 << 20 }), holdingBy("memory", "percent", job.Warning)), "", ""},
 
 		{"in step", "clock_skew", "", with(skewed(-4900, -5000, -5000)), "", ""},
 		{"slow network", "clock_skew", "", with(skewed(-20000, -30000, -4000, -20000, -20000)), "", ""},
 		{"one late heartbeat proves nothing", "clock_skew", "", with(skewed(-20000)), "", ""},
 		{"behind", "clock_skew", "", with(skewed(-7000, -6000, -6500)), job.Warning, "about 6 s behind"},
 		{"ahead", "clock_skew", "", with(skewed(0, 3600_000)), job.Warning, "about 60 min ahead of"},
-		{"nearly mended", "clock_skew", "", with(skewed(4500, 4500, 4500), holding("clock_skew")), job.Warning, ""},
-		{"mended", "clock_skew", "", with(skewed(3900, 3900, 3900), holding("clock_skew")), "", ""},
+		{"nearly corrected", "clock_skew", "", with(skewed(4500, 4500, 4500), holding("clock_skew")), job.Warning, ""},
+		{"corrected", "clock_skew", "", with(skewed(3900, 3900, 3900), holding("clock_skew")), "", ""},
 
 		{"delivers", "spool", "", with(), "", ""},
 		{"cannot deliver, just under", "spool", "", with(unsent(64<<20, 299.9)), "", ""},
 		{"cannot deliver", "spool", "", with(unsent(64<<20, 300)), job.Warning, "has not arrived since 11:55:00"},
-		{"too little to tell", "spool", "", with(unsent(63<<20, 3000)), "", ""},
+		{"too little to decide", "spool", "", with(unsent(63<<20, 3000)), "", ""},
 		{"half of it is left", "spool", "", with(unsent(32<<20, 3000), holding("spool")), job.Warning, ""},
 		{"most of it arrived", "spool", "", with(unsent(31<<20, 3000), holding("spool")), "", ""},
 
@@ -244,7 +244,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// What is told, and what is done, when findings begin, grow worse and pass.
+// What is rows, and what is done, when findings begin, grow worse and pass.
 func TestEntriesOfFindings(t *testing.T) {
 	p, err := policy.Parse([]byte("rules: {stalled: {after: 30s, critical: 60s}}\nactions: {stalled: {cancel_after: 45s}, lost: {retry: 1, backoff: 10s}}"))
 	if err != nil {
@@ -253,18 +253,18 @@ func TestEntriesOfFindings(t *testing.T) {
 	l := seen()
 	l.Evidence.MovedAt = at(0)
 	l.ExpiresAt = at(1000)
-	var told []string
+	var rows []string
 	for s := 0.0; s <= 120; s += 5 {
 		if s > 100 {
 			l.Evidence.MovedAt = at(100)
 		}
-		l.HeardAt, l.Evidence.At = at(s), at(s)
+		l.ReportedAt, l.Evidence.At = at(s), at(s)
 		v, changed := Judge(l, at(s), Circumstances{}, p)
 		if !changed {
 			continue
 		}
 		for _, e := range v.Outbox {
-			told = append(told, strings.Join([]string{e.Kind, e.What, string(e.Severity), at(s).Format("04:05"), e.Ends}, " "))
+			rows = append(rows, strings.Join([]string{e.Kind, e.What, string(e.Severity), at(s).Format("04:05"), e.Ends}, " "))
 			if e.Run != l.Run || e.Attempt != 1 || e.Message == "" || !e.At.Equal(at(s)) {
 				t.Errorf("entry %+v", e)
 			}
@@ -272,8 +272,8 @@ func TestEntriesOfFindings(t *testing.T) {
 		l.Findings, l.Health = v.Findings, v.Health
 	}
 	want := "notify stalled warning 00:30 |notify stalled critical 01:00 |cancel stalled  01:15 |notify recovered critical 01:45 stalled"
-	if got := strings.Join(told, "|"); got != want {
-		t.Errorf("told %s\nwant %s", got, want)
+	if got := strings.Join(rows, "|"); got != want {
+		t.Errorf("rows %s\nwant %s", got, want)
 	}
 	v, _ := Judge(l, at(2000), Circumstances{}, p)
 	if !v.Lost || len(v.Outbox) != 2 || v.Outbox[0].What != outbox.WhatLost || v.Outbox[1].Kind != outbox.Retry || !v.Outbox[1].After.Equal(at(2010)) {

@@ -28,12 +28,12 @@ func Replay(past Past, p policy.Policy) []job.ReplayFinding {
 		return nil
 	}
 	l := lease.Lease{
-		Run: r.ID, Attempt: r.Attempt, Job: r.Job, State: job.Running, Health: job.Healthy, HeardAt: *r.StartedAt, EveryPeriod: DefaultPeriod,
+		Run: r.ID, Attempt: r.Attempt, Job: r.Job, State: job.Running, Health: job.Healthy, ReportedAt: *r.StartedAt, EveryPeriod: DefaultPeriod,
 		Evidence: lease.BeginEvidence(past.Limits, r.Expected, *r.StartedAt),
 	}
 	var out []job.ReplayFinding
-	look := func(at time.Time) {
-		l.HeardAt, l.ExpiresAt = at, at.Add(time.Hour)
+	judge := func(at time.Time) {
+		l.ReportedAt, l.ExpiresAt = at, at.Add(time.Hour)
 		v, _ := Judge(l, at, Circumstances{Since: at}, p)
 		for _, f := range v.Findings {
 			if !slices.ContainsFunc(out, func(had job.ReplayFinding) bool { return had.Rule == f.Rule }) {
@@ -48,10 +48,10 @@ func Replay(past Past, p policy.Policy) []job.ReplayFinding {
 			printed = printed[1:]
 		}
 		l.Evidence = l.Evidence.Observe(asHeartbeat(i, s, past.Samples, printed, *r.StartedAt), s.At, "")
-		look(s.At)
+		judge(s.At)
 	}
 	if r.EndedAt != nil && len(past.Samples) == 0 {
-		look(*r.EndedAt)
+		judge(*r.EndedAt)
 	}
 	return out
 }

@@ -65,10 +65,10 @@ type Circumstances struct {
 }
 
 // lastSign is when the attempt last gave a sign of life.
-func (c Circumstances) lastSign(l lease.Lease) time.Time { return later(l.HeardAt, c.Arrived) }
+func (c Circumstances) lastSign(l lease.Lease) time.Time { return later(l.ReportedAt, c.Arrived) }
 
 // closed reports whether the end of the connection still says something: the attempt was
-// not heard of since.
+// not reported since.
 func (c Circumstances) closed(l lease.Lease) bool {
 	return !c.Closed.At.IsZero() && !c.lastSign(l).After(c.Closed.At)
 }
@@ -159,7 +159,7 @@ func Deadline(l lease.Lease, c Circumstances) time.Time {
 // Judge is the verdict on one run, and whether it says anything new. A run that is silent
 // keeps the findings that its heartbeats made: nothing new is known of them.
 func Judge(l lease.Lease, now time.Time, c Circumstances, p policy.Policy) (lease.Verdict, bool) {
-	v := lease.Verdict{Run: l.Run, Attempt: l.Attempt, HeardAt: l.HeardAt, At: now}
+	v := lease.Verdict{Run: l.Run, Attempt: l.Attempt, ReportedAt: l.ReportedAt, At: now}
 	if deadline := Deadline(l, c); !now.Before(deadline) {
 		v.Lost = true
 		v.Evidence = lostEvidence(l, c)
@@ -190,20 +190,20 @@ func Judge(l lease.Lease, now time.Time, c Circumstances, p policy.Policy) (leas
 
 // verdictEvidence is the sentence that the history keeps of a change of health.
 func verdictEvidence(l lease.Lease, now []job.Finding, wasQuiet bool) string {
-	said := ""
+	text := ""
 	for _, f := range now {
 		if before, had := findingOf(l.Findings, f.Rule); had && before.Health == f.Health {
 			continue
 		}
-		if said == "" || f.Health == job.Critical {
-			said = f.Evidence
+		if text == "" || f.Health == job.Critical {
+			text = f.Evidence
 		}
 	}
-	if said != "" {
-		return said
+	if text != "" {
+		return text
 	}
 	if _, quiet := findingOf(now, policy.Quiet); wasQuiet && !quiet {
-		return "Heard again at " + clock(l.HeardAt) + "."
+		return "Reported again at " + clock(l.ReportedAt) + "."
 	}
 	for _, f := range l.Findings {
 		if _, still := findingOf(now, f.Rule); !still {
@@ -216,21 +216,21 @@ func verdictEvidence(l lease.Lease, now []job.Finding, wasQuiet bool) string {
 	return "No finding holds."
 }
 
-// quiet is the finding of a silent run. Its words change only when the facts do, not with
-// every look.
+// quiet is the finding of a silent run. Its words change only when the facts do, not in
+// every round.
 func quiet(l lease.Lease, c Circumstances) job.Finding {
 	deadline := Deadline(l, c)
-	f := job.Finding{Rule: policy.Quiet, Health: job.Warning, Since: l.HeardAt}
+	f := job.Finding{Rule: policy.Quiet, Health: job.Warning, Since: l.ReportedAt}
 	setNext(&f, job.NextLost, &deadline)
 	switch {
 	case !c.HeldUntil.IsZero():
-		f.Evidence = fmt.Sprintf("Not heard of since %s, together with many others: this looks like the network, not the job.", clock(l.HeardAt))
+		f.Evidence = fmt.Sprintf("No heartbeat since %s, together with many others: this looks like the network, not the job.", clock(l.ReportedAt))
 	case c.gone(l):
 		f.Evidence = fmt.Sprintf("The agent's connection closed at %s and the attempt had not ended.", clock(c.Closed.At))
 	case c.closed(l):
-		f.Evidence = fmt.Sprintf("The agent's connection broke at %s, and no heartbeat came since %s.", clock(c.Closed.At), clock(l.HeardAt))
+		f.Evidence = fmt.Sprintf("The agent's connection broke at %s, and no heartbeat came since %s.", clock(c.Closed.At), clock(l.ReportedAt))
 	default:
-		f.Evidence = fmt.Sprintf("No heartbeat since %s; one is due every %s.", clock(l.HeardAt), periodOr(l.EveryPeriod))
+		f.Evidence = fmt.Sprintf("No heartbeat since %s; one is due every %s.", clock(l.ReportedAt), periodOr(l.EveryPeriod))
 	}
 	return f
 }
@@ -244,7 +244,7 @@ func lostEvidence(l lease.Lease, c Circumstances) string {
 		return text
 	}
 	text := fmt.Sprintf("No heartbeat since %s; one was due every %s, and the lease ended at %s.",
-		clock(l.HeardAt), periodOr(l.EveryPeriod), clock(l.ExpiresAt))
+		clock(l.ReportedAt), periodOr(l.EveryPeriod), clock(l.ExpiresAt))
 	if end, _ := LeaseEnd(l, c); end.After(l.ExpiresAt) {
 		text += fmt.Sprintf(" It was extended to %s, because this server could not take heartbeats all the time.", clock(end))
 	}

@@ -17,10 +17,10 @@ func at(seconds float64) time.Time {
 	return noon.Add(time.Duration(seconds * float64(time.Second)))
 }
 
-// lease of a run that was heard at noon and beats every 5 s with a lease of 15 s.
+// lease of a run that reported at noon and beats every 5 s with a lease of 15 s.
 func newLease(change ...func(*lease.Lease)) lease.Lease {
 	l := lease.Lease{
-		Run: "r", Attempt: 1, State: job.Running, Health: job.Healthy, HeardAt: noon,
+		Run: "r", Attempt: 1, State: job.Running, Health: job.Healthy, ReportedAt: noon,
 		Length: 15 * time.Second, ExpiresAt: at(15), EveryPeriod: 5 * time.Second,
 	}
 	for _, c := range change {
@@ -57,7 +57,7 @@ func TestJudge(t *testing.T) {
 		deadline float64
 		evidence string
 	}{
-		{name: "just heard", lease: newLease(), now: 0.1, circs: before},
+		{name: "just reported", lease: newLease(), now: 0.1, circs: before},
 		{name: "one and a half periods exactly", lease: newLease(), now: 7.5, circs: before},
 		{name: "a moment more", lease: newLease(), now: 7.501, circs: before, verdict: "quiet", deadline: 15, evidence: "one is due every 5s"},
 		{name: "just before the lease ends", lease: newLease(), now: 14.999, circs: before, verdict: "quiet", deadline: 15},
@@ -89,7 +89,7 @@ func TestJudge(t *testing.T) {
 		{name: "and waits for the lease", lease: newLease(), now: 14.999, circs: closed(1, 0), verdict: "quiet", deadline: 15},
 		{name: "which ends", lease: newLease(), now: 15, circs: closed(1, 0), verdict: "lost", evidence: "the lease ended"},
 		{name: "heartbeat after the break", lease: newLease(), now: 1, circs: closed(-1, 0)},
-		{name: "heard after the close", lease: newLease(), now: 1, circs: goneAt(-1)},
+		{name: "reported after the close", lease: newLease(), now: 1, circs: goneAt(-1)},
 
 		{name: "suspended for a day", lease: newLease(beat(job.Heartbeat{Suspended: true}), expires(86400)), now: 86399, circs: before},
 		{name: "suspended for longer", lease: newLease(beat(job.Heartbeat{Suspended: true}), expires(86400)), now: 86400, circs: before, verdict: "lost", evidence: "the lease ended"},
@@ -98,11 +98,11 @@ func TestJudge(t *testing.T) {
 		{name: "suspended, and its connection broke", lease: newLease(beat(job.Heartbeat{Suspended: true}), expires(86400)), now: 2000, circs: closed(1000, 0)},
 
 		{name: "held with the others", lease: newLease(), now: 15, circs: Circumstances{Since: at(-100), HeldUntil: at(120)}, verdict: "quiet", deadline: 120, evidence: "network"},
-		{name: "hold does not touch who is heard", lease: newLease(), now: 3, circs: Circumstances{Since: at(-100), HeldUntil: at(120)}},
+		{name: "hold does not touch who reports", lease: newLease(), now: 3, circs: Circumstances{Since: at(-100), HeldUntil: at(120)}},
 		{name: "hold covers closed connections", lease: newLease(), now: 9, circs: Circumstances{Since: at(-100), Closed: lease.Closure{At: at(1), Confirm: ConfirmGone}, HeldUntil: at(120)}, verdict: "quiet", deadline: 120},
 		{name: "the hold is over", lease: newLease(), now: 120, circs: Circumstances{Since: at(-100)}, verdict: "lost"},
 
-		{name: "heard again", lease: newLease(withFinding(job.Finding{Rule: policy.Quiet, Health: job.Warning, Since: at(-20)})), now: 1, circs: before, verdict: "recovered", evidence: "Heard again at 12:00:00 UTC"},
+		{name: "reports again", lease: newLease(withFinding(job.Finding{Rule: policy.Quiet, Health: job.Warning, Since: at(-20)})), now: 1, circs: before, verdict: "recovered", evidence: "Reported again at 12:00:00 UTC"},
 		{name: "other findings stay", lease: newLease(withFinding(memory)), now: 8, circs: before, verdict: "quiet", deadline: 15},
 		{name: "other findings alone are none of this rule's", lease: newLease(withFinding(memory)), now: 1, circs: before, verdict: "recovered", evidence: "no longer holds"},
 	} {
@@ -124,7 +124,7 @@ func TestJudge(t *testing.T) {
 			if !strings.Contains(v.Evidence, c.evidence) {
 				t.Errorf("evidence %q does not say %q", v.Evidence, c.evidence)
 			}
-			if !v.HeardAt.Equal(c.lease.HeardAt) || v.Run != c.lease.Run || v.Attempt != c.lease.Attempt {
+			if !v.ReportedAt.Equal(c.lease.ReportedAt) || v.Run != c.lease.Run || v.Attempt != c.lease.Attempt {
 				t.Errorf("verdict %+v is not of the lease that was judged", v)
 			}
 			if c.verdict == "lost" {
@@ -133,9 +133,9 @@ func TestJudge(t *testing.T) {
 			if want := Worst(v.Findings); v.Health != want {
 				t.Errorf("health %s of findings %+v", v.Health, v.Findings)
 			}
-			settled := c.lease
-			settled.Findings, settled.Health = v.Findings, v.Health
-			if _, again := Judge(settled, at(c.now), c.circs, policy.Default()); again {
+			later := c.lease
+			later.Findings, later.Health = v.Findings, v.Health
+			if _, again := Judge(later, at(c.now), c.circs, policy.Default()); again {
 				t.Error("the same facts made another verdict")
 			}
 		})

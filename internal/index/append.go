@@ -37,7 +37,7 @@ type Appended struct {
 	// Err is nil, *OffsetError, *TakenError, *journal.CorruptError, *journal.NewerError,
 	// *RefusedError, *TooManyJobsError or an error of the database.
 	Err error
-	// Run is as it stands after the append; zero when Err is set, and while the
+	// Run is the run after the append; zero when Err is set, and while the
 	// attempt's identity has not arrived whole.
 	Run job.Run
 	// Block is the stored block, zero when the append held no whole record.

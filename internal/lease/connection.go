@@ -12,7 +12,7 @@ type Disconnect struct {
 	// Peer says that the other side closed or reset the connection, as the kernel of a
 	// killed agent does. Else it timed out, or this server closed it: that is silence.
 	Peer bool
-	// Indirect says that something may stand between agent and server, which can close a
+	// Indirect says that something may be between agent and server, which can close a
 	// connection while the agent lives.
 	Indirect bool
 	// Forwarded says that a request came through a proxy that names itself; Indirect is set
@@ -23,7 +23,7 @@ type Disconnect struct {
 	Due time.Time
 }
 
-// Closure is what the end of that connection means for the run. The zero value stands for
+// Closure is what the end of that connection means for the run. The zero value means
 // a connection that has not closed.
 type Closure struct {
 	At time.Time

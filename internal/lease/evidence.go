@@ -11,7 +11,7 @@ import (
 // Evidence sums up the heartbeats of an attempt so far: enough to judge its health at any
 // time without reading anything else. Its times are the server's clock.
 type Evidence struct {
-	// BegunAt is when the attempt began: when the server first heard of it, less the age that
+	// BegunAt is when the attempt began: when the server first received something of it, less the age that
 	// the agent reported.
 	BegunAt time.Time    `json:"begun,omitzero"`
 	Limits  index.Limits `json:"limits,omitzero"`
@@ -75,7 +75,7 @@ const (
 	fewestGap = 5 * time.Second
 )
 
-// BeginEvidence returns the evidence of an attempt that the server first heard of now.
+// BeginEvidence returns the evidence of an attempt of which the server receives something for the first time.
 func BeginEvidence(limits index.Limits, expected *job.Expected, now time.Time) Evidence {
 	return Evidence{BegunAt: now, MovedAt: now, Expected: expected, Limits: limits}
 }

@@ -43,9 +43,9 @@ type Lease struct {
 	State       job.State
 	Health      job.Health
 	Findings    []job.Finding
-	HeardAt     time.Time     // server's clock at the last heartbeat or append
+	ReportedAt  time.Time     // server's clock at the last heartbeat or append
 	Length      time.Duration // of the lease that it granted
-	ExpiresAt   time.Time     // HeardAt + Length
+	ExpiresAt   time.Time     // ReportedAt + Length
 	EveryPeriod time.Duration // how often the agent means to beat
 	// Closed is what another server saw of the end of the connection of its heartbeats.
 	Closed Closure
@@ -68,14 +68,14 @@ type LiveAgent struct {
 
 // Verdict is the monitor's judgement of one run.
 type Verdict struct {
-	Run      string
-	Attempt  int
-	HeardAt  time.Time // of the Lease that was judged
-	At       time.Time
-	Lost     bool // the lease has expired: apply job.LeaseExpired
-	Findings []job.Finding
-	Health   job.Health
-	Evidence string
+	Run        string
+	Attempt    int
+	ReportedAt time.Time // of the Lease that was judged
+	At         time.Time
+	Lost       bool // the lease has expired: apply job.LeaseExpired
+	Findings   []job.Finding
+	Health     job.Health
+	Evidence   string
 	// Outbox is whom to notify and what to do. It is stored together with the verdict, and only
 	// if that is applied.
 	Outbox []outbox.Entry

@@ -119,7 +119,7 @@ func BlockBefore(ctx context.Context, store Store, view job.Run, start int64) (i
 	return found, failed == nil, failed
 }
 
-// CutGaps returns the gaps that trimming and repairs made; those of the journal itself stand in it.
+// CutGaps returns the gaps that trimming and repairs made; those of the journal itself are in it.
 func CutGaps(gaps []job.Gap, f Filter) []job.Gap {
 	var out []job.Gap
 	for _, g := range gaps {

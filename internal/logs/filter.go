@@ -12,7 +12,7 @@ import (
 type Filter struct {
 	Step   string // index or name as given; empty for all
 	Stream job.Stream
-	steps  []int // what Step stands for
+	steps  []int // the steps that Step selects
 }
 
 // All reports whether every stream is wanted.

@@ -57,7 +57,7 @@ func (s *LineScan) jump(head index.BlockHead, fn func(*Line) error) error {
 	return nil
 }
 
-// Piece is a part of one line: all of it that stands in one record.
+// Piece is a part of one line: all of it that is in one record.
 type Piece struct {
 	Number int64
 	Begins bool // first byte of the line

@@ -102,7 +102,7 @@ func TestALineWithoutEndIsCut(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got.N != int64(i)+1 {
-			t.Fatalf("line %d stands at place %d", got.N, i+1)
+			t.Fatalf("line %d is at place %d", got.N, i+1)
 		}
 		if got.Truncated != (i == 0) {
 			t.Fatalf("line %d: truncated is %v", got.N, got.Truncated)

@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	// CancelDeadline is how long an agent that is not heard of has to obey before the
-	// run is ended without it.
+	// CancelDeadline is how long an agent without heartbeats has to stop its job before the run
+	// is ended without it.
 	CancelDeadline = time.Minute
-	// cancelEvery is the pause between two looks at a cancel.
+	// cancelEvery is the pause between two checks of a cancel.
 	cancelEvery = 5 * time.Second
-	// waitForAgent is how many looks, every 2 s, an agent has to say that it waits for a
+	// waitForAgent is how many checks, every 2 s, an agent has to report that it waits for a
 	// retry.
 	waitForAgent = 15
 	actAtOnce    = 500
@@ -34,13 +34,13 @@ func (w *Worker) act(ctx context.Context, now time.Time) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		settled, err := w.actOn(ctx, a, now)
+		result, err := w.actOn(ctx, a, now)
 		var gone *query.NotFoundError
 		if errors.As(err, &gone) {
-			settled, err = settle(a, outbox.Dropped, "the run was deleted", now), nil
+			result, err = tried(a, outbox.Dropped, "the run was deleted", now), nil
 		}
 		if err == nil {
-			err = w.Store.Settle(ctx, []outbox.Result{settled})
+			err = w.Store.StoreResults(ctx, []outbox.Result{result})
 		}
 		if err == nil {
 			w.Store.ActionFollowed(ctx, a)
@@ -64,38 +64,38 @@ func (w *Worker) actOn(ctx context.Context, a job.Action, now time.Time) (outbox
 		run, events, err := w.Store.RequestRetry(ctx, a.Run, a.Attempt, a.By, a.Message, now)
 		var no *outbox.NoRetryError
 		if errors.As(err, &no) && a.Attempt > 0 && no.Run.Attempt != a.Attempt { // another attempt has begun since
-			return settle(a, outbox.Dropped, no.Why, now), nil
+			return tried(a, outbox.Dropped, no.Why, now), nil
 		}
 		if errors.As(err, &no) && a.Tries < waitForAgent {
-			one := settle(a, outbox.Pending, no.Why, now)
+			one := tried(a, outbox.Pending, no.Why, now)
 			one.NextAt = now.Add(2 * Every)
 			return one, nil
 		}
 		if errors.As(err, &no) {
-			return settle(a, outbox.Failed, no.Why, now), nil
+			return tried(a, outbox.Failed, no.Why, now), nil
 		}
 		if len(events) > 0 && w.Changed != nil {
 			w.Changed(a.Run)
 		}
-		return settle(a, outbox.Done, fmt.Sprintf("attempt %d was asked for", run.Attempt+1), now), err
+		return tried(a, outbox.Done, fmt.Sprintf("attempt %d was asked for", run.Attempt+1), now), err
 	}
-	return settle(a, outbox.Failed, "nobody knows how to do "+a.Kind, now), nil
+	return tried(a, outbox.Failed, "unknown action "+a.Kind, now), nil
 }
 
-// followed is what became of an action after a look at its run.
+// followed is what became of an action after a check of its run.
 func (w *Worker) followed(a job.Action, s outbox.Progress, now time.Time) outbox.Result {
 	if s.Run != nil && w.Changed != nil {
 		w.Changed(a.Run)
 	}
 	if s.Over {
-		return settle(a, outbox.Done, s.Why, now)
+		return tried(a, outbox.Done, s.Why, now)
 	}
-	one := settle(a, outbox.Pending, "", now)
+	one := tried(a, outbox.Pending, "", now)
 	one.NextAt = now.Add(cancelEvery)
 	return one
 }
 
-// settle is a row after one more try. Its result stands where an error would.
-func settle(a job.Action, status, why string, now time.Time) outbox.Result {
+// tried is a row after one more try. Its Error is the result of an action.
+func tried(a job.Action, status, why string, now time.Time) outbox.Result {
 	return outbox.Result{ID: a.ID, Status: status, Tries: a.Tries + 1, NextAt: now, Error: why, At: now}
 }

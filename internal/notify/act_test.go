@@ -106,7 +106,7 @@ func TestARetryByPolicyIsForOneAttempt(t *testing.T) {
 }
 
 func TestTestMessage(t *testing.T) {
-	h := newHeard()
+	h := newRecorder()
 	w := New(Config{Options: Options{PrivateTargets: true}})
 	if err := w.TestRoute(t.Context(), job.Route{Name: "team", URL: receiver(t, h.ServeHTTP)}); err != nil {
 		t.Fatal(err)

@@ -95,14 +95,14 @@ func cause(err error) string {
 	return plain(err.Error(), 300)
 }
 
-// answered judges an HTTP status.
-func answered(status int, retryAfter, said string) error {
+// classifyStatus judges an HTTP status.
+func classifyStatus(status int, retryAfter, body string) error {
 	if status >= 200 && status < 300 {
 		return nil
 	}
 	e := &SendError{Why: fmt.Sprintf("it answered %d %s", status, http.StatusText(status))}
-	if said = plain(said, 200); said != "" {
-		e.Why += ": " + said
+	if body = plain(body, 200); body != "" {
+		e.Why += ": " + body
 	}
 	switch {
 	case status >= 300 && status < 400:

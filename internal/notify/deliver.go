@@ -45,18 +45,18 @@ func (w *Worker) deliverOne(ctx context.Context, r job.Route, channel Channel, q
 		return time.Time{}, err
 	}
 	if len(dropped) > 0 {
-		if err := w.Store.Settle(ctx, dropped); err != nil || len(batch) == 0 {
+		if err := w.Store.StoreResults(ctx, dropped); err != nil || len(batch) == 0 {
 			return now, err
 		}
 	}
-	if batch[0].Batch == 0 { // from now on it is told as it is, under this id
+	if batch[0].Batch == 0 { // from now on it is sent as it is, under this id
 		id := batch[0].ID
 		marks := make([]outbox.Result, len(batch))
 		for i := range batch {
 			batch[i].Batch = id
 			marks[i] = outbox.Result{ID: batch[i].ID, Status: outbox.Pending, Tries: batch[i].Tries, NextAt: now, Batch: id, At: now}
 		}
-		if err := w.Store.Settle(ctx, marks); err != nil {
+		if err := w.Store.StoreResults(ctx, marks); err != nil {
 			return time.Time{}, err
 		}
 	}
@@ -67,12 +67,12 @@ func (w *Worker) deliverOne(ctx context.Context, r job.Route, channel Channel, q
 		// Nobody knows whether it arrived: it is sent again under the same id.
 		return now, nil
 	}
-	settled := outcome(r, batch, err, w.Now(), rand.Float64())
+	results := outcome(r, batch, err, w.Now(), rand.Float64())
 	if err != nil {
 		w.Log.Warn("a notification was not taken", "route", r.Name, "message", message.ID, "error", err,
-			"tries", batch[0].Tries+1, "status", settled[0].Status)
+			"tries", batch[0].Tries+1, "status", results[0].Status)
 	}
-	return now, w.Store.Settle(ctx, settled)
+	return now, w.Store.StoreResults(ctx, results)
 }
 
 // outcome says what becomes of the rows of a message after a try. chance, from 0 to 1,
@@ -157,7 +157,7 @@ func (w *Worker) stillTrue(ctx context.Context, batch []job.Action, now time.Tim
 					return nil, nil, nil, err
 				}
 			}
-			if why := settledBy(a, s); why != "" {
+			if why := resolvedBy(a, s); why != "" {
 				dropped = append(dropped, outbox.Result{ID: a.ID, Status: outbox.Dropped, Error: why, NextAt: now, At: now})
 				continue
 			}

@@ -95,7 +95,7 @@ func readingEndings(db *store.Store) func(*Config) {
 // the error, also when the message goes out before the run is diagnosed.
 func TestMessagesHaveTheLineThatStatesTheError(t *testing.T) {
 	db := openSQLite(t)
-	office, h := newPostOffice(t, ""), newHeard()
+	office, h := newPostOffice(t, ""), newRecorder()
 	chat := make(chan string, 10)
 	ntfy := receiver(t, func(w http.ResponseWriter, r *http.Request) {
 		raw, _ := io.ReadAll(r.Body)

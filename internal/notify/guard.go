@@ -141,7 +141,7 @@ func (c *call) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	c.status, c.after = res.StatusCode, res.Header.Get("Retry-After")
 	if res.StatusCode >= http.StatusMultipleChoices {
-		c.failed = answered(res.StatusCode, c.after, "")
+		c.failed = classifyStatus(res.StatusCode, c.after, "")
 	}
 	res.Body = &boundBody{io.LimitReader(res.Body, mostAnswer), res.Body, func() { stop(); cancel() }}
 	return res, nil

@@ -19,7 +19,7 @@ import (
 
 // mailer sends e-mail over SMTP: smtp://user:password@host:587/?from=a@b&to=c@d,e@f.
 // smtp speaks STARTTLS where the server offers it, and insists on it before a password is
-// told; smtps is TLS from the first byte, usually port 465.
+// sent; smtps is TLS from the first byte, usually port 465.
 type mailer struct {
 	host, port     string
 	direct         bool // TLS from the first byte
@@ -153,11 +153,11 @@ func (m *mailer) letter(msg Message) []byte {
 	return b.Bytes()
 }
 
-// mailFailed judges what a mail server said: 4yz is for now, 5yz is for good.
+// mailFailed classifies the reply of a mail server: 4yz is for now, 5yz is for good.
 func mailFailed(err error) error {
-	var said *textproto.Error
-	if !errors.As(err, &said) {
+	var reply *textproto.Error
+	if !errors.As(err, &reply) {
 		return failed(err)
 	}
-	return &SendError{Why: fmt.Sprintf("the mail server said %d %s", said.Code, plain(said.Msg, 200)), Refused: said.Code >= 500}
+	return &SendError{Why: fmt.Sprintf("the mail server replied %d %s", reply.Code, plain(reply.Msg, 200)), Refused: reply.Code >= 500}
 }

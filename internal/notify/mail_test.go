@@ -114,15 +114,15 @@ func TestMail(t *testing.T) {
 }
 
 func TestMailThatIsNotTaken(t *testing.T) {
-	for said, refused := range map[string]bool{"550 nobody here": true, "451 later": false} {
-		office := newPostOffice(t, said)
+	for reply, refused := range map[string]bool{"550 nobody here": true, "451 later": false} {
+		office := newPostOffice(t, reply)
 		err := mustOpen(t, job.Route{URL: "smtp://" + office.addr + "/?from=a@example.org&to=b@example.org"}, true).Send(t.Context(), sample())
 		var e *SendError
-		if !errors.As(err, &e) || e.Refused != refused || !strings.Contains(e.Why, said) {
-			t.Errorf("%s: %+v", said, err)
+		if !errors.As(err, &e) || e.Refused != refused || !strings.Contains(e.Why, reply) {
+			t.Errorf("%s: %+v", reply, err)
 		}
 	}
-	// A password is told over TLS or not at all.
+	// A password is sent over TLS or not at all.
 	office := newPostOffice(t, "")
 	_, port, _ := net.SplitHostPort(office.addr)
 	m := &mailer{host: "mail.example.org", port: port, user: "ada", password: "s3cret", from: &mail.Address{Address: "a@b.c"}, guard: guard{true}}

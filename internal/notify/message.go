@@ -12,9 +12,9 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Message is what one receiver is told at once: one event, or several in order.
+// Message is what one receiver is sent at once: one event, or several in order.
 type Message struct {
-	// ID is the same in every try, so that a receiver can tell a repetition.
+	// ID is the same in every try, so that a receiver can detect a repetition.
 	ID       string
 	Route    string
 	At       time.Time
@@ -177,10 +177,10 @@ func newMessage(route string, batch int64, items []Item, summary bool, now time.
 	return m
 }
 
-// words are how events are told. What is not here is the rule of a finding.
+// words are how events are named. What is not here is the rule of a finding.
 var words = map[string]string{
 	outbox.WhatFailed: "failed", outbox.WhatTimedOut: "timed out", outbox.WhatCanceled: "was canceled",
-	outbox.WhatSucceeded: "succeeded", outbox.WhatLost: "is lost", outbox.WhatHealed: "is heard again",
+	outbox.WhatSucceeded: "succeeded", outbox.WhatLost: "is lost", outbox.WhatHealed: "reports again",
 	outbox.WhatRecovered: "recovered", outbox.WhatNetwork: "many agents fell silent together",
 	outbox.WhatLate: "went wrong, but a run that started later had succeeded",
 	outbox.WhatTest: "this is a test",
@@ -204,7 +204,7 @@ func (i Item) headline(clean func(string, int) string) string {
 	}
 	line := clean(fmt.Sprintf("%s #%d", i.Run.Job, i.Run.Number), 250) + " " + clean(say, 100)
 	if i.Repeat > 0 {
-		line += fmt.Sprintf(" (still; told %d times before)", i.Repeat)
+		line += fmt.Sprintf(" (still; sent %d times before)", i.Repeat)
 	}
 	return line
 }

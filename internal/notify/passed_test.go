@@ -152,7 +152,7 @@ func loseRun(t *testing.T, db *store.Store, lost, due time.Time) string {
 		t.Fatal(err)
 	}
 	judged, err := db.Judge(t.Context(), []lease.Verdict{{
-		Run: id, Attempt: 1, HeardAt: l.HeardAt, At: lost, Lost: true, Evidence: "No heartbeat.",
+		Run: id, Attempt: 1, ReportedAt: l.ReportedAt, At: lost, Lost: true, Evidence: "No heartbeat.",
 		Outbox: []outbox.Entry{{
 			Kind: outbox.Notify, Run: id, Attempt: 1, What: outbox.WhatLost, Severity: job.Critical, At: lost, After: due,
 		}},

@@ -25,7 +25,7 @@ type step struct {
 }
 
 // plan decides the next step of a route from its pending rows, oldest first. A batch that
-// was tried stays as it is until it is settled, and everything waits behind it, so that
+// was tried stays as it is until it is done, and everything waits behind it, so that
 // order holds. opened is since when this server looks after the route: what is older was
 // held up by our own absence.
 func plan(r job.Route, quiet hours, rows []job.Action, now, opened time.Time) step {
@@ -138,8 +138,8 @@ type situation struct {
 	healed       bool // the attempt reported again, of which nobody was notified yet either
 }
 
-// settledBy says why nobody is notified of a problem any more; empty when it still holds.
-func settledBy(a job.Action, s situation) string {
+// resolvedBy returns why nobody is notified of a problem any more; empty when it still holds.
+func resolvedBy(a job.Action, s situation) string {
 	switch {
 	case s.run == nil:
 		return "the run was deleted"
@@ -171,7 +171,7 @@ func settledBy(a job.Action, s situation) string {
 	return "it has passed"
 }
 
-// repeats reports whether an event is told again until somebody acknowledges it.
+// repeats reports whether an event is notified again until somebody acknowledges it.
 func repeats(a job.Action) bool {
 	switch a.What {
 	case outbox.WhatHealed, outbox.WhatRecovered, outbox.WhatCanceled, outbox.WhatNetwork, outbox.WhatTest:

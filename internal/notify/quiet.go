@@ -46,7 +46,7 @@ func parseQuiet(q *job.QuietHours) (hours, error) {
 		return hours{}, fmt.Errorf("quiet.cron: %q never comes", q.Cron)
 	}
 	if always(h) {
-		return hours{}, errors.New("quiet: these hours never end: nothing would ever be told; disable the route instead")
+		return hours{}, errors.New("quiet: these hours never end: nothing would ever be sent; disable the route instead")
 	}
 	return h, nil
 }

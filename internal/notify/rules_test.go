@@ -207,7 +207,7 @@ func TestWhatIsNotToldAgain(t *testing.T) {
 		over bool
 	}{
 		"still lost":             {"lost", situation{run: run(job.Lost)}, false},
-		"lost and heard":         {"lost", situation{run: run(job.Running)}, true},
+		"lost and back":          {"lost", situation{run: run(job.Running)}, true},
 		"still failed":           {"failed", situation{run: run(job.Failed)}, false},
 		"failed, then a success": {"failed", situation{run: run(job.Failed), later: true}, true},
 		"acknowledged":           {"failed", situation{run: run(job.Failed), acknowledged: true}, true},
@@ -216,7 +216,7 @@ func TestWhatIsNotToldAgain(t *testing.T) {
 		"deleted":                {"failed", situation{}, true},
 		"another attempt":        {"failed", situation{run: &job.Run{State: job.Failed, Attempt: 2}}, true},
 	} {
-		if got := settledBy(job.Action{What: c.what, Attempt: 1, Repeat: 1}, c.s); (got != "") != c.over {
+		if got := resolvedBy(job.Action{What: c.what, Attempt: 1, Repeat: 1}, c.s); (got != "") != c.over {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
@@ -230,7 +230,7 @@ func TestWhatIsNotToldAgain(t *testing.T) {
 		"another attempt, then a success": {situation{run: again, later: true}, true}, "the same attempt": {situation{run: run(job.Running)}, true},
 		"it reported again, then another attempt": {situation{run: again, healed: true}, true}, "it was lost again": {situation{run: run(job.Lost)}, false},
 	} {
-		if got := settledBy(job.Action{What: outbox.WhatLost, Attempt: 1}, c.s); (got != "") != c.over {
+		if got := resolvedBy(job.Action{What: outbox.WhatLost, Attempt: 1}, c.s); (got != "") != c.over {
 			t.Errorf("for the first time, %s: %q", name, got)
 		}
 	}

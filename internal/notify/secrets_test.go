@@ -23,7 +23,7 @@ func TestMessagesWaitForTheKey(t *testing.T) {
 		}
 		return db
 	}
-	lost, fine := newHeard(), newHeard()
+	lost, fine := newRecorder(), newRecorder()
 	db := open()
 	setRoute(t, db, job.Route{Name: "lost", URL: receiver(t, lost.ServeHTTP)})
 	if err := db.Close(); err != nil {

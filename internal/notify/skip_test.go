@@ -56,7 +56,7 @@ func TestBadRowsHoldUpNoMessage(t *testing.T) {
 		if err := db.AddOutbox(t.Context(), []outbox.Entry{entry}); err != nil {
 			t.Fatal(err)
 		}
-		h := newHeard()
+		h := newRecorder()
 		setRoute(t, db, job.Route{Name: "a-damaged", URL: "https://example.com/", Secret: NewSecret()})
 		setRoute(t, db, job.Route{Name: "team", URL: receiver(t, h.ServeHTTP), Secret: NewSecret()})
 		for statement, arg := range map[string]string{

@@ -83,7 +83,7 @@ func (m *memory) RouteRows(context.Context, string, int) ([]job.Action, error) {
 	return m.pending(), nil
 }
 
-func (m *memory) Settle(_ context.Context, all []outbox.Result) error {
+func (m *memory) StoreResults(_ context.Context, all []outbox.Result) error {
 	m.locked(func() {
 		for _, s := range all {
 			if int(s.ID) > len(m.rows) {
@@ -259,7 +259,7 @@ func TestQuietHoursEndWithOneMessage(t *testing.T) {
 			pass(time.Hour)
 		}
 		if took, _ := b.seen(); len(took) != 0 {
-			t.Fatalf("told at night: %v", took)
+			t.Fatalf("sent at night: %v", took)
 		}
 		pass(4*time.Hour + time.Minute)
 		m.raise("day")
@@ -279,7 +279,7 @@ func TestGroupingAndStorms(t *testing.T) {
 		m.raise("b")
 		pass(59 * time.Second)
 		if took, _ := b.seen(); len(took) != 0 {
-			t.Fatalf("told too early: %v", took)
+			t.Fatalf("sent too early: %v", took)
 		}
 		pass(3 * time.Second)
 		m.raise("c")

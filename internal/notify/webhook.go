@@ -99,9 +99,9 @@ func (w *webhook) Send(ctx context.Context, m Message) error {
 		return failed(err)
 	}
 	defer res.Body.Close() //nolint:errcheck // nothing depends on it
-	said, err := io.ReadAll(io.LimitReader(res.Body, 1000))
+	reply, err := io.ReadAll(io.LimitReader(res.Body, 1000))
 	if err != nil && res.StatusCode < 300 {
-		said = nil // the status is the answer
+		reply = nil // the status is the answer
 	}
-	return answered(res.StatusCode, res.Header.Get("Retry-After"), string(said))
+	return classifyStatus(res.StatusCode, res.Header.Get("Retry-After"), string(reply))
 }

@@ -28,9 +28,9 @@ type Store interface {
 	ClaimRoute(ctx context.Context, name, owner string, now, until time.Time) (bool, error)
 	// RouteRows returns the pending rows of a route, oldest first.
 	RouteRows(ctx context.Context, route string, limit int) ([]job.Action, error)
-	// Settle stores what became of rows.
-	Settle(ctx context.Context, settled []outbox.Result) error
-	// TidyOutbox drops what waits for routes that are gone, and deletes what was settled
+	// StoreResults stores the results of rows.
+	StoreResults(ctx context.Context, results []outbox.Result) error
+	// TidyOutbox drops what waits for routes that are gone, and deletes what was done
 	// before a time.
 	TidyOutbox(ctx context.Context, now, before time.Time, limit int) error
 
@@ -64,7 +64,7 @@ type Config struct {
 	// EndingTimeout is how long a message waits for the ends of its runs' output, which may be in
 	// a bucket that does not answer; 0: a second.
 	EndingTimeout time.Duration
-	// Changed is told of each run that an action changed. It must not block; nil for
+	// Changed is called with each run that an action changed. It must not block; nil for
 	// nobody.
 	Changed func(run string)
 	// open makes a route's channel; tests replace it.
@@ -72,11 +72,11 @@ type Config struct {
 }
 
 const (
-	// Every is the pause between two looks.
+	// Every is the pause between two rounds.
 	Every = time.Second
 	// claimFor is how long a route belongs to a server after its last sign of life.
 	claimFor = time.Minute
-	// keepFor is how long settled rows can be looked up.
+	// keepFor is how long rows that are done can be looked up.
 	keepFor = 30 * 24 * time.Hour
 	// dispatchAtOnce bounds one transaction.
 	dispatchAtOnce = 200
@@ -124,7 +124,7 @@ func New(c Config) *Worker {
 	}
 }
 
-// Wake makes the worker look at once for notifications, and not with its next round: something
+// Wake makes the worker check for notifications at once, and not with its next round: something
 // has happened of which people are to be notified. It never blocks.
 func (w *Worker) Wake() {
 	select {
@@ -150,7 +150,7 @@ func (w *Worker) Run(ctx context.Context) {
 	})
 	notices := w.loop("notifications wait in the outbox", "notifications go on")
 	notices.Wake = w.woken
-	notices.Run(ctx, func(time.Time) error { return w.look(ctx) })
+	notices.Run(ctx, func(time.Time) error { return w.round(ctx) })
 }
 
 // loop returns a loop of rounds, which logs that they fail, and that they work again.
@@ -158,8 +158,8 @@ func (w *Worker) loop(failing, working string) periodic.Loop {
 	return periodic.Loop{Every: Every, Now: w.Now, Failures: periodic.Failures{Log: w.Log, Failing: failing, Working: working}}
 }
 
-// look is one round: causes that have no route yet, and routes for which something is due.
-func (w *Worker) look(ctx context.Context) error {
+// round handles causes that have no route yet, and routes for which something is due.
+func (w *Worker) round(ctx context.Context) error {
 	// What cannot be reported must not hold up notifications of other runs.
 	return errors.Join(w.Store.ReportLate(ctx, w.Now()), w.deliver(ctx))
 }
@@ -192,7 +192,7 @@ func (w *Worker) deliver(ctx context.Context) error {
 	return nil
 }
 
-// wakeAll makes every route be looked at: something new may be due before what was.
+// wakeAll makes every route be checked: something new may be due before what was.
 func (w *Worker) wakeAll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -200,7 +200,7 @@ func (w *Worker) wakeAll() {
 }
 
 // start begins a goroutine for each route for which something may be due and that has
-// none. A route that was changed is looked at anew.
+// none. A route that was changed is checked again.
 func (w *Worker) start(ctx context.Context, routes []outbox.Delivery, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

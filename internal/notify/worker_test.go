@@ -91,8 +91,8 @@ func finished(t *testing.T, name, id string, attempt, code int, at time.Time) []
 	return buf.Bytes()
 }
 
-// heard is a receiver that writes down what it took.
-type heard struct {
+// recorder is a receiver that writes down what it took.
+type recorder struct {
 	mu    sync.Mutex
 	took  []webhookBody
 	tries map[string]int // by webhook-id
@@ -100,9 +100,11 @@ type heard struct {
 	more  chan struct{}
 }
 
-func newHeard() *heard { return &heard{tries: map[string]int{}, more: make(chan struct{}, 1000)} }
+func newRecorder() *recorder {
+	return &recorder{tries: map[string]int{}, more: make(chan struct{}, 1000)}
+}
 
-func (h *heard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	raw, _ := io.ReadAll(r.Body)
 	var body webhookBody
 	if err := json.Unmarshal(raw, &body); err != nil {
@@ -121,7 +123,7 @@ func (h *heard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.more <- struct{}{}
 }
 
-func (h *heard) items() []Item {
+func (h *recorder) items() []Item {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var all []Item
@@ -132,7 +134,7 @@ func (h *heard) items() []Item {
 }
 
 // wait waits until so many messages were taken.
-func (h *heard) wait(t *testing.T, n int) {
+func (h *recorder) wait(t *testing.T, n int) {
 	t.Helper()
 	for range n {
 		select {
@@ -174,14 +176,14 @@ func worker(t *testing.T, db *store.Store, change func(*Config)) (w *Worker, sto
 	return w, stop
 }
 
-// settledAll waits until nothing is pending and returns how everything stands.
-func settledAll(t *testing.T, db *store.Store) map[string]int {
+// waitForAll waits until nothing is pending and returns how everything stands.
+func waitForAll(t *testing.T, db *store.Store) map[string]int {
 	t.Helper()
 	return counted(t, db, func(count map[string]int) bool { return count[outbox.Pending] == 0 })
 }
 
 // stands waits until so many rows stand like this.
-func stands(t *testing.T, db *store.Store, status string, n int) {
+func wantStatus(t *testing.T, db *store.Store, status string, n int) {
 	t.Helper()
 	counted(t, db, func(count map[string]int) bool { return count[status] == n })
 }
@@ -215,7 +217,7 @@ func counted(t *testing.T, db *store.Store, enough func(map[string]int) bool) ma
 // takes; no other route gets any, and a failure that a good run followed alarms nobody.
 func TestLateRunsAreOneMessage(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, db *store.Store) {
-		some, all, trouble := newHeard(), newHeard(), newHeard()
+		some, all, trouble := newRecorder(), newRecorder(), newRecorder()
 		setRoute(t, db, job.Route{Name: "some", URL: receiver(t, some.ServeHTTP), Match: job.RouteMatch{Events: []string{"late"}, Job: "backup"}})
 		setRoute(t, db, job.Route{Name: "all", URL: receiver(t, all.ServeHTTP), Match: job.RouteMatch{Events: []string{"late"}}})
 		setRoute(t, db, job.Route{Name: "trouble", URL: receiver(t, trouble.ServeHTTP)})
@@ -228,12 +230,12 @@ func TestLateRunsAreOneMessage(t *testing.T) {
 		}
 		deliverLate(t, db, "etl", 1, night, now.Add(-time.Minute))
 		work(t, db, nil)
-		for _, one := range []*heard{some, all, trouble} {
+		for _, one := range []*recorder{some, all, trouble} {
 			one.wait(t, 1)
 		}
-		settledAll(t, db)
+		waitForAll(t, db)
 		day := night.Format("2006-01-02")
-		want := map[*heard]string{
+		want := map[*recorder]string{
 			some:    "Stint: 7 runs from " + day + " 01:10 to " + day + " 04:30 arrived late, 2 of them failed",
 			all:     "Stint: 15 runs from " + day + " 00:00 to " + day + " 04:30 arrived late, 5 of them failed",
 			trouble: "etl #1 failed",
@@ -268,7 +270,7 @@ func deliverLate(t *testing.T, db *store.Store, name string, code int, started, 
 // order, and the one that was tried kept its id.
 func TestAReceiverThatWasDown(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, db *store.Store) {
-		h := newHeard()
+		h := newRecorder()
 		h.down = 2
 		setRoute(t, db, job.Route{Name: "team", URL: receiver(t, h.ServeHTTP), Secret: NewSecret()})
 		work(t, db, func(c *Config) { c.Now = func() time.Time { return time.Now().Add(-time.Second) } })
@@ -285,10 +287,10 @@ func TestAReceiverThatWasDown(t *testing.T) {
 			got = append(got, i.Run.ID+" "+i.What)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("told (-want +got):\n%s", diff)
+			t.Errorf("received (-want +got):\n%s", diff)
 		}
-		if count := settledAll(t, db); count[outbox.Done] != len(want) {
-			t.Errorf("settled: %v", count)
+		if count := waitForAll(t, db); count[outbox.Done] != len(want) {
+			t.Errorf("done: %v", count)
 		}
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -309,10 +311,10 @@ func mapValues(m map[string]int) func(func(int) bool) {
 }
 
 // A slow receiver delays nobody else, and is cut off when the worker ends. What it was
-// being told is told again, with everything that came meanwhile in one message.
+// being notified is notified again, with everything that came meanwhile in one message.
 func TestASlowReceiverAndARestart(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, db *store.Store) {
-		fast, slow := newHeard(), newHeard()
+		fast, slow := newRecorder(), newRecorder()
 		arrived, first := make(chan string, 1), true
 		setRoute(t, db, job.Route{Name: "fast", URL: receiver(t, fast.ServeHTTP)})
 		setRoute(t, db, job.Route{Name: "slow", URL: receiver(t, func(w http.ResponseWriter, r *http.Request) {
@@ -338,7 +340,7 @@ func TestASlowReceiverAndARestart(t *testing.T) {
 		stop()
 		work(t, db, nil)
 		slow.wait(t, 2)
-		settledAll(t, db)
+		waitForAll(t, db)
 		slow.mu.Lock()
 		defer slow.mu.Unlock()
 		if slow.tries[id] != 1 || len(slow.tries) != 2 || len(slow.took[0].Data.Items) != 1 || len(slow.took[1].Data.Items) != 4 || slow.took[1].Type != "summary" {
@@ -347,10 +349,10 @@ func TestASlowReceiverAndARestart(t *testing.T) {
 	})
 }
 
-// Two servers on one database tell everything once between them, in order.
+// Two servers on one database notify everything once between them, in order.
 func TestTwoServersTellOnce(t *testing.T) {
 	url := postgrestest.URL(t)
-	h := newHeard()
+	h := newRecorder()
 	target := receiver(t, h.ServeHTTP)
 	var first *store.Store
 	o := keyed(t, store.Options{URL: url})
@@ -374,14 +376,14 @@ func TestTwoServersTellOnce(t *testing.T) {
 	for range 15 {
 		want = append(want, fail(t, first, "train", 1))
 	}
-	if count := settledAll(t, first); count[outbox.Done] != len(want) {
-		t.Errorf("settled: %v", count)
+	if count := waitForAll(t, first); count[outbox.Done] != len(want) {
+		t.Errorf("done: %v", count)
 	}
 	for _, i := range h.items() {
 		got = append(got, i.Run.ID)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("told (-want +got):\n%s", diff)
+		t.Errorf("received (-want +got):\n%s", diff)
 	}
 }
 
@@ -391,11 +393,11 @@ func TestDroppedAndRefused(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, db *store.Store) {
 		stop := work(t, db, nil)
 		fail(t, db, "train", 1)
-		if count := settledAll(t, db); count[outbox.Dropped] != 1 {
+		if count := waitForAll(t, db); count[outbox.Dropped] != 1 {
 			t.Errorf("without a route: %v", count)
 		}
 		stop()
-		h := newHeard()
+		h := newRecorder()
 		setRoute(t, db, job.Route{Name: "team", URL: receiver(t, func(w http.ResponseWriter, r *http.Request) {
 			raw, _ := io.ReadAll(r.Body)
 			if bytes.Contains(raw, []byte("poison")) {
@@ -409,15 +411,15 @@ func TestDroppedAndRefused(t *testing.T) {
 		fail(t, db, "poison", 1)
 		fail(t, db, "fine", 1)
 		h.wait(t, 1)
-		if count := settledAll(t, db); count[outbox.Failed] != 1 || count[outbox.Done] != 1 {
-			t.Errorf("settled: %v", count)
+		if count := waitForAll(t, db); count[outbox.Failed] != 1 || count[outbox.Done] != 1 {
+			t.Errorf("done: %v", count)
 		}
 	})
 }
 
 func TestRepeatedUntilAcknowledged(t *testing.T) {
 	onBothEngines(t, func(t *testing.T, db *store.Store) {
-		h := newHeard()
+		h := newRecorder()
 		setRoute(t, db, job.Route{Name: "team", URL: receiver(t, h.ServeHTTP), RepeatSeconds: 60})
 		var mu sync.Mutex
 		var ahead time.Duration
@@ -431,10 +433,10 @@ func TestRepeatedUntilAcknowledged(t *testing.T) {
 		pass := func(d time.Duration) { mu.Lock(); ahead += d; mu.Unlock() }
 		id := fail(t, db, "train", 1)
 		h.wait(t, 1)
-		stands(t, db, outbox.Done, 1)
+		wantStatus(t, db, outbox.Done, 1)
 		pass(61 * time.Second)
 		h.wait(t, 1)
-		stands(t, db, outbox.Done, 2)
+		wantStatus(t, db, outbox.Done, 2)
 		if items := h.items(); items[1].Repeat != 1 || items[1].ID != items[0].ID {
 			t.Errorf("repetition: %+v", items)
 		}
@@ -442,8 +444,8 @@ func TestRepeatedUntilAcknowledged(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass(61 * time.Second)
-		if count := settledAll(t, db); count[outbox.Dropped] != 1 || count[outbox.Done] != 2 {
-			t.Errorf("settled: %v", count)
+		if count := waitForAll(t, db); count[outbox.Dropped] != 1 || count[outbox.Done] != 2 {
+			t.Errorf("done: %v", count)
 		}
 	})
 }

@@ -338,7 +338,7 @@ func callLost(t *testing.T, st *store.Store, run job.Run, now time.Time) string 
 		t.Fatalf("leases of run %s: %+v, %v", run.ID, leases, err)
 	}
 	judged, err := st.Judge(t.Context(), []lease.Verdict{{
-		Run: run.ID, Attempt: 1, HeardAt: leases[0].HeardAt, At: now, Lost: true, Evidence: "No heartbeat.",
+		Run: run.ID, Attempt: 1, ReportedAt: leases[0].ReportedAt, At: now, Lost: true, Evidence: "No heartbeat.",
 	}})
 	if err != nil || len(judged) != 1 || judged[0].Run.State != job.Lost {
 		t.Fatalf("verdict on run %s: %+v, %v", run.ID, judged, err)

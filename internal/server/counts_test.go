@@ -110,7 +110,7 @@ func TestCancelOfManyThatNoAgentWorksOn(t *testing.T) {
 	}
 	for _, active := range leases {
 		if active.Run == lost.id {
-			v := lease.Verdict{Run: lost.id, Attempt: 1, HeardAt: active.HeardAt, At: time.Now(), Lost: true}
+			v := lease.Verdict{Run: lost.id, Attempt: 1, ReportedAt: active.ReportedAt, At: time.Now(), Lost: true}
 			if _, err := l.store.Judge(t.Context(), []lease.Verdict{v}); err != nil {
 				t.Fatal(err)
 			}

@@ -87,11 +87,11 @@ func TestExtremeFiguresInHeartbeats(t *testing.T) {
 		active.Evidence = health.Current(active)
 		active.Evidence.At = c.now() // a heartbeat just now, and nothing moved for an hour
 		active.ExpiresAt = c.now().Add(time.Minute)
-		v, changed := health.Judge(active, active.HeardAt.Add(time.Millisecond), health.Circumstances{}, policy.Default())
+		v, changed := health.Judge(active, active.ReportedAt.Add(time.Millisecond), health.Circumstances{}, policy.Default())
 		if changed {
 			verdicts = append(verdicts, v)
 		}
-		verdicts = append(verdicts, lease.Verdict{Run: active.Run, Attempt: 1, HeardAt: active.HeardAt, At: c.now(), Lost: true, Evidence: "It is silent."})
+		verdicts = append(verdicts, lease.Verdict{Run: active.Run, Attempt: 1, ReportedAt: active.ReportedAt, At: c.now(), Lost: true, Evidence: "It is silent."})
 	}
 	if _, err := l.store.Judge(t.Context(), verdicts); err != nil {
 		t.Fatal(err)

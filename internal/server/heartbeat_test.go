@@ -82,7 +82,7 @@ func TestHeartbeatOfASupersededAttempt(t *testing.T) {
 	if err != nil || len(due) != 1 {
 		t.Fatalf("due: %v, %v", due, err)
 	}
-	if _, err := l.store.Judge(t.Context(), []lease.Verdict{{Run: first.id, Attempt: 1, HeardAt: due[0].HeardAt, At: time.Now(), Lost: true}}); err != nil {
+	if _, err := l.store.Judge(t.Context(), []lease.Verdict{{Run: first.id, Attempt: 1, ReportedAt: due[0].ReportedAt, At: time.Now(), Lost: true}}); err != nil {
 		t.Fatal(err)
 	}
 	second := newAttempt(t, first.id, 2, "j", nil).command()

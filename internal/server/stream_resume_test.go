@@ -119,7 +119,7 @@ func (f *follow) lose(l *live, id string) {
 		f.t.Fatalf("leases %+v, %v", leases, err)
 	}
 	judged, err := l.store.Judge(f.t.Context(), []lease.Verdict{{
-		Run: id, Attempt: leases[0].Attempt, HeardAt: leases[0].HeardAt, At: time.Now(), Lost: true, Evidence: "Test.",
+		Run: id, Attempt: leases[0].Attempt, ReportedAt: leases[0].ReportedAt, At: time.Now(), Lost: true, Evidence: "Test.",
 	}})
 	if err != nil || len(judged) != 1 {
 		f.t.Fatalf("judged %+v, %v", judged, err)

@@ -361,7 +361,7 @@ func stallDiagnosis(t *testing.T, s *store.Store) {
 		judge := func(worst job.Health, findings ...job.Finding) {
 			t.Helper()
 			_, err := s.Judge(t.Context(), []lease.Verdict{{
-				Run: j.id, Attempt: 1, HeardAt: leaseOf(t, s, j.id).HeardAt, At: noon, Findings: findings, Health: worst, Evidence: "x",
+				Run: j.id, Attempt: 1, ReportedAt: leaseOf(t, s, j.id).ReportedAt, At: noon, Findings: findings, Health: worst, Evidence: "x",
 			}})
 			if err != nil {
 				t.Fatal(err)
@@ -387,12 +387,12 @@ func verdictOutbox(t *testing.T, s *store.Store) {
 	j := running(t, s, journal.Attempt{})
 	l := leaseOf(t, s, j.id)
 	v := lease.Verdict{
-		Run: j.id, Attempt: 1, HeardAt: l.HeardAt, At: noon, Health: job.Warning,
+		Run: j.id, Attempt: 1, ReportedAt: l.ReportedAt, At: noon, Health: job.Warning,
 		Findings: []job.Finding{{Rule: "stalled", Health: job.Warning, Since: noon, Evidence: "x", Facts: map[string]any{"a": 1.0}}},
 		Outbox:   []outbox.Entry{{Kind: outbox.Notify, Run: j.id, Attempt: 1, What: "stalled", Severity: job.Warning, Message: "x", At: noon}},
 	}
 	late := v
-	late.HeardAt = noon.Add(-time.Second)
+	late.ReportedAt = noon.Add(-time.Second)
 	for range 3 {
 		for _, one := range []lease.Verdict{late, v} {
 			if _, err := s.Judge(t.Context(), []lease.Verdict{one}); err != nil {

@@ -31,7 +31,7 @@ func report(t *testing.T, s *store.Store, now time.Time) {
 func wantTold(t *testing.T, s *store.Store, want ...string) {
 	t.Helper()
 	var got []string
-	for _, a := range told(t, s, "") {
+	for _, a := range outboxOf(t, s, "") {
 		if a.Status != outbox.Pending {
 			continue
 		}
@@ -67,7 +67,7 @@ func outageOfANight(t *testing.T, s *store.Store) {
 	report(t, s, noon.Add(afterDelivery))
 	report(t, s, noon.Add(2*afterDelivery))
 	wantTold(t, s, "failed other#1", "late backup#3: 7 runs from 01:10 to 04:30 arrived late, 2 of them failed.")
-	late := told(t, s, "")[1]
+	late := outboxOf(t, s, "")[1]
 	want := &job.LateRuns{Host: "box", Runs: 7, Failed: 2, From: night, To: night.Add(6 * each)}
 	if diff := cmp.Diff(want, late.Late); diff != "" || late.Severity != outbox.Info {
 		t.Errorf("the entry has severity %q and counts (-want +got):\n%s", late.Severity, diff)
@@ -138,7 +138,7 @@ func parallelFailures(t *testing.T, s *store.Store) {
 	end(all[5], 0, 13)
 	end(all[0], 1, 14) // all later ones are over, and it ends only now
 	wantTold(t, s, "failed sweep#4", "recovered sweep#5", "failed sweep#1", "late sweep#1: A run of the job that started later had succeeded before.")
-	if a := told(t, s, all[0].id)[1]; a.Severity != outbox.Info || a.Late != nil {
+	if a := outboxOf(t, s, all[0].id)[1]; a.Severity != outbox.Info || a.Late != nil {
 		t.Errorf("the entry of the event late: %+v", a)
 	}
 	for known, want := range map[int]bool{0: true, 13: true, 14: false} { // the last success of later ones became known at 13
@@ -189,7 +189,7 @@ func lateAndDamaged(t *testing.T, s *store.Store) {
 	deliver(t, s, journal.Attempt{Job: "report"}, 1, noon.Add(-time.Hour), noon)
 	must(t, s.Exec(t.Context(), `UPDATE runs SET doc = '{' WHERE id = $1`, run.ID))
 	report(t, s, noon.Add(afterDelivery))
-	if diff := cmp.Diff([]string{"notify late", "notify late", "notify failed"}, words(told(t, s, ""))); diff != "" {
+	if diff := cmp.Diff([]string{"notify late", "notify late", "notify failed"}, words(outboxOf(t, s, ""))); diff != "" {
 		t.Errorf("outbox (-want +got):\n%s", diff)
 	}
 }
@@ -211,7 +211,7 @@ func lateFromHosts(t *testing.T, s *store.Store) {
 		"recovered backup#4: Succeeded again, after run #2 had not.")
 	deliver(t, s, a, 0, at(4), noon.Add(time.Minute)) // the other half of what a had
 	report(t, s, noon.Add(2*time.Minute))
-	all := told(t, s, "")
+	all := outboxOf(t, s, "")
 	if last := all[len(all)-1]; len(all) != 5 || last.Message != "1 run from 09:09 arrived late." || last.Late.Host != "a" {
 		t.Errorf("the second half: %+v", all)
 	}

@@ -93,7 +93,7 @@ func heartbeats(t *testing.T, s *store.Store) {
 		t.Errorf("beat before the first append: %+v", got)
 	}
 	j := running(t, s, journal.Attempt{HeartbeatPeriodMS: 20_000})
-	if l := leaseOf(t, s, j.id); !l.HeardAt.Equal(noon) || !l.ExpiresAt.Equal(noon.Add(time.Minute)) || l.State != job.Running || l.Job != "train" || l.Number != 1 {
+	if l := leaseOf(t, s, j.id); !l.ReportedAt.Equal(noon) || !l.ExpiresAt.Equal(noon.Add(time.Minute)) || l.State != job.Running || l.Job != "train" || l.Number != 1 {
 		t.Errorf("first lease: %+v", l)
 	}
 	at := noon.Add(30*time.Second + 123456*time.Nanosecond)
@@ -125,7 +125,7 @@ func lose(t *testing.T, s *store.Store, id string) lease.VerdictResult {
 	t.Helper()
 	l := leaseOf(t, s, id)
 	judged, err := s.Judge(t.Context(), []lease.Verdict{{
-		Run: id, Attempt: l.Attempt, HeardAt: l.HeardAt, At: noon.Add(time.Hour), Lost: true, Evidence: "No heartbeat for an hour.",
+		Run: id, Attempt: l.Attempt, ReportedAt: l.ReportedAt, At: noon.Add(time.Hour), Lost: true, Evidence: "No heartbeat for an hour.",
 	}})
 	if err != nil || len(judged) != 1 {
 		t.Fatalf("judged %+v, %v", judged, err)
@@ -252,11 +252,11 @@ func leases(t *testing.T, s *store.Store) {
 	}
 	next := noon.Add(time.Minute)
 	quiet := lease.Verdict{
-		Run: a.id, Attempt: 1, HeardAt: due[0].HeardAt, At: noon.Add(31 * time.Second), Health: job.Warning, Evidence: "No heartbeat for 31s.",
+		Run: a.id, Attempt: 1, ReportedAt: due[0].ReportedAt, At: noon.Add(31 * time.Second), Health: job.Warning, Evidence: "No heartbeat for 31s.",
 		Findings: []job.Finding{{Rule: "quiet", Health: job.Warning, Since: noon, Evidence: "e", Next: "lost", NextAt: &next}},
 	}
 	stale := quiet
-	stale.Run, stale.HeardAt = b.id, noon
+	stale.Run, stale.ReportedAt = b.id, noon
 	missing := quiet
 	missing.Run = runID()
 	judged, err := s.Judge(t.Context(), []lease.Verdict{quiet, stale, missing})
@@ -273,7 +273,7 @@ func leases(t *testing.T, s *store.Store) {
 	if err != nil || len(due) != 1 || due[0].Run != a.id || len(due[0].Findings) != 1 {
 		t.Errorf("a run with a finding is looked at again: %+v, %v", due, err)
 	}
-	well := lease.Verdict{Run: a.id, Attempt: 1, HeardAt: noon, At: noon.Add(time.Minute), Health: job.Healthy, Evidence: "Heard again."}
+	well := lease.Verdict{Run: a.id, Attempt: 1, ReportedAt: noon, At: noon.Add(time.Minute), Health: job.Healthy, Evidence: "Heard again."}
 	judged, err = s.Judge(t.Context(), []lease.Verdict{well})
 	if err != nil || len(judged) != 1 || judged[0].Events[0].To != "healthy" || judged[0].Events[0].Rule != "recovered" {
 		t.Errorf("recovered: %+v, %v", judged, err)

@@ -39,7 +39,7 @@ func TestHeartbeatsWaitForNoTransaction(t *testing.T) {
 	ids := knownRuns(t, s, 2)
 	taken := func(when string, want ...bool) {
 		t.Helper()
-		at := leaseOf(t, s, ids[1]).HeardAt.Add(time.Second)
+		at := leaseOf(t, s, ids[1]).ReportedAt.Add(time.Second)
 		for i, done := range s.Renew(beatsAt(ids, at)) {
 			if (done != nil) != want[i] {
 				t.Errorf("%s: heartbeat %d is taken: %v", when, i, done != nil)
@@ -49,7 +49,7 @@ func TestHeartbeatsWaitForNoTransaction(t *testing.T) {
 			return
 		}
 		after, _ := killed(t, dir)
-		if got := leaseOf(t, after, ids[1]).HeardAt; !got.Equal(at) {
+		if got := leaseOf(t, after, ids[1]).ReportedAt; !got.Equal(at) {
 			t.Errorf("%s: after a kill the last heartbeat is of %s, want %s", when, got, at)
 		}
 		closeStore(t, after)
@@ -63,7 +63,7 @@ func TestHeartbeatsWaitForNoTransaction(t *testing.T) {
 		}
 	}
 	after, _ := killed(t, dir)
-	if got := leaseOf(t, after, ids[1]).HeardAt; !got.Equal(noon.Add(time.Hour)) {
+	if got := leaseOf(t, after, ids[1]).ReportedAt; !got.Equal(noon.Add(time.Hour)) {
 		t.Errorf("after a kill while a transaction goes on: the last heartbeat is of %s", got)
 	}
 	closeStore(t, after)
@@ -101,8 +101,8 @@ func TestHeartbeatsAfterAppends(t *testing.T) {
 		if ended {
 			break
 		}
-		if l := leaseOf(t, s, j.id); !l.HeardAt.Equal(at) {
-			t.Errorf("after append %d and a heartbeat: heard at %s, want %s", n, l.HeardAt, at)
+		if l := leaseOf(t, s, j.id); !l.ReportedAt.Equal(at) {
+			t.Errorf("after append %d and a heartbeat: heard at %s, want %s", n, l.ReportedAt, at)
 		}
 	}
 }
@@ -128,7 +128,7 @@ func TestHeartbeatsWhileTheLogMakesRoom(t *testing.T) {
 		t.Helper()
 		after, _ := killed(t, dir)
 		defer closeStore(t, after)
-		if got := leaseOf(t, after, ids[1]).HeardAt; !got.Equal(at) {
+		if got := leaseOf(t, after, ids[1]).ReportedAt; !got.Equal(at) {
 			t.Errorf("%s: after a kill the last heartbeat is of %s, want %s", when, got, at)
 		}
 	}
@@ -184,7 +184,7 @@ func TestHeartbeatsKeepTheirOrder(t *testing.T) {
 	if got, _, err := s.Ingest(t.Context(), []index.Append{{Run: j.id, Attempt: 1, Offset: offset, Data: data, At: noon.Add(time.Second)}}, nil); err != nil || got[0].Err != nil {
 		t.Fatal(got, err)
 	}
-	if got := leaseOf(t, s, j.id).HeardAt; !got.Equal(noon.Add(time.Minute)) {
+	if got := leaseOf(t, s, j.id).ReportedAt; !got.Equal(noon.Add(time.Minute)) {
 		t.Errorf("after an append that waited: the last heartbeat is of %s", got)
 	}
 }
@@ -234,10 +234,10 @@ func TestHeartbeatsBesideTransactions(t *testing.T) {
 	defer closeStore(t, after)
 	for i, id := range ids {
 		want := noon.Add(rounds * time.Second)
-		if got := leaseOf(t, s, id).HeardAt; !got.Equal(want) {
+		if got := leaseOf(t, s, id).ReportedAt; !got.Equal(want) {
 			t.Errorf("run %d: the last heartbeat is of %s, want %s", i, got, want)
 		}
-		if got := leaseOf(t, after, id).HeardAt; !got.Equal(want) {
+		if got := leaseOf(t, after, id).ReportedAt; !got.Equal(want) {
 			t.Errorf("after a kill, run %d: the last heartbeat is of %s, want %s", i, got, want)
 		}
 	}
@@ -271,7 +271,7 @@ func TestTheLogOfHeartbeatsBeginsAnew(t *testing.T) {
 			after, _ := killed(t, dir)
 			defer closeStore(t, after)
 			for i, id := range ids {
-				if got, want := leaseOf(t, after, id).HeardAt, noon.Add(500*time.Second); !got.Equal(want) {
+				if got, want := leaseOf(t, after, id).ReportedAt, noon.Add(500*time.Second); !got.Equal(want) {
 					t.Fatalf("after a kill, run %d: the last heartbeat is of %s, want %s", i, got, want)
 				}
 			}

@@ -61,8 +61,8 @@ func TestHeartbeatsSurviveAKill(t *testing.T) {
 		after, _ := killed(t, dir)
 		l := leaseOf(t, after, j.id)
 		closeStore(t, after)
-		if !l.HeardAt.Equal(at) || !l.ExpiresAt.Equal(at.Add(time.Minute)) {
-			t.Errorf("after a kill: heard at %s, until %s; the last beat was at %s", l.HeardAt, l.ExpiresAt, at)
+		if !l.ReportedAt.Equal(at) || !l.ExpiresAt.Equal(at.Add(time.Minute)) {
+			t.Errorf("after a kill: heard at %s, until %s; the last beat was at %s", l.ReportedAt, l.ExpiresAt, at)
 		}
 	}
 }
@@ -134,7 +134,7 @@ func (m *modelled) lose(st step) []lease.VerdictResult {
 	if !l.ExpiresAt.Before(st.at) {
 		return nil
 	}
-	judged, err := m.s.Judge(m.t.Context(), []lease.Verdict{{Run: st.run, Attempt: 1, HeardAt: l.HeardAt, At: st.at, Lost: true, Evidence: "silent"}})
+	judged, err := m.s.Judge(m.t.Context(), []lease.Verdict{{Run: st.run, Attempt: 1, ReportedAt: l.ReportedAt, At: st.at, Lost: true, Evidence: "silent"}})
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func outboxSuite(t *testing.T, open func(*testing.T) *store.Store) {
 }
 
 // told lists what the outbox holds, oldest first.
-func told(t *testing.T, s *store.Store, run string) []job.Action {
+func outboxOf(t *testing.T, s *store.Store, run string) []job.Action {
 	t.Helper()
 	actions, err := s.Actions(t.Context(), query.Actions{Run: run, Limit: 100})
 	if err != nil {
@@ -75,7 +75,7 @@ func words(actions []job.Action) []string {
 
 func wantWords(t *testing.T, s *store.Store, run string, want ...string) []job.Action {
 	t.Helper()
-	actions := told(t, s, run)
+	actions := outboxOf(t, s, run)
 	if diff := cmp.Diff(want, words(actions)); diff != "" {
 		t.Errorf("outbox (-want +got):\n%s", diff)
 	}
@@ -106,7 +106,7 @@ func loseAndNotify(t *testing.T, s *store.Store, name string, wait time.Duration
 	j := running(t, s, journal.Attempt{Job: name})
 	l := leaseOf(t, s, j.id)
 	judged, err := s.Judge(t.Context(), []lease.Verdict{{
-		Run: j.id, Attempt: 1, HeardAt: l.HeardAt, At: noon, Lost: true, Evidence: "No heartbeat.",
+		Run: j.id, Attempt: 1, ReportedAt: l.ReportedAt, At: noon, Lost: true, Evidence: "No heartbeat.",
 		Outbox: []outbox.Entry{{
 			Kind: outbox.Notify, Run: j.id, Attempt: 1, What: outbox.WhatLost, Severity: job.Critical, At: noon, After: noon.Add(wait),
 		}},
@@ -135,7 +135,7 @@ func lostWithdrawn(t *testing.T, s *store.Store) {
 		id := lost("heard in time, " + name)
 		before()
 		beatOnce(t, s, id, 1, noon.Add(wait-time.Second))
-		for _, a := range told(t, s, id) {
+		for _, a := range outboxOf(t, s, id) {
 			if a.What != outbox.WhatLost || a.Status != outbox.Dropped || a.LastError != "the agent reported again" {
 				t.Errorf("heard again in time, %s it was dispatched: %+v", name, a)
 			}
@@ -305,7 +305,7 @@ func dispatching(t *testing.T, s *store.Store) {
 	if err != nil || n != 2 {
 		t.Fatalf("%d %v", n, err)
 	}
-	rows := told(t, s, "")
+	rows := outboxOf(t, s, "")
 	var seen []string
 	for _, a := range rows {
 		seen = append(seen, fmt.Sprint(a.What, " ", a.Route, " ", a.Status, " ", a.LastError, " ", a.Cause != a.ID))
@@ -361,36 +361,36 @@ func settling(t *testing.T, s *store.Store) {
 	if _, err := s.Dispatch(t.Context(), noon, 10, func(job.Action, *job.Run) ([]string, string) { return []string{"r"}, "" }); err != nil {
 		t.Fatal(err)
 	}
-	row := told(t, s, id)[0]
-	settle := func(one outbox.Result) job.Action {
+	row := outboxOf(t, s, id)[0]
+	storeResult := func(one outbox.Result) job.Action {
 		t.Helper()
-		if err := s.Settle(t.Context(), []outbox.Result{one}); err != nil {
+		if err := s.StoreResults(t.Context(), []outbox.Result{one}); err != nil {
 			t.Fatal(err)
 		}
-		return told(t, s, id)[0]
+		return outboxOf(t, s, id)[0]
 	}
 	later := noon.Add(time.Minute)
-	got := settle(outbox.Result{ID: row.ID, Status: outbox.Pending, Tries: 1, NextAt: later, Batch: row.ID, Error: "no\x1b[0m", At: noon})
+	got := storeResult(outbox.Result{ID: row.ID, Status: outbox.Pending, Tries: 1, NextAt: later, Batch: row.ID, Error: "no\x1b[0m", At: noon})
 	if got.Tries != 1 || !got.NextAt.Equal(later) || got.Batch != row.ID || got.LastError == "" || got.DoneAt != nil {
 		t.Errorf("tried: %+v", got)
 	}
 	again := later.Add(time.Hour)
-	got = settle(outbox.Result{ID: row.ID, Status: outbox.Done, Tries: 2, Batch: row.ID, At: later, Again: again})
+	got = storeResult(outbox.Result{ID: row.ID, Status: outbox.Done, Tries: 2, Batch: row.ID, At: later, Again: again})
 	if got.Status != outbox.Done || !got.DoneAt.Equal(later) || got.NextAt != nil {
 		t.Errorf("done: %+v", got)
 	}
-	rows := told(t, s, id)
+	rows := outboxOf(t, s, id)
 	if len(rows) != 2 || rows[1].Repeat != 1 || rows[1].Cause != row.Cause || !rows[1].NextAt.Equal(again) || rows[1].Batch != 0 || !rows[1].CreatedAt.Equal(row.CreatedAt) {
 		t.Fatalf("repetition: %+v", rows)
 	}
 	// What is settled stays settled, and makes no second repetition.
-	if got = settle(outbox.Result{ID: row.ID, Status: outbox.Failed, At: later, Again: again}); got.Status != outbox.Done || len(told(t, s, id)) != 2 {
+	if got = storeResult(outbox.Result{ID: row.ID, Status: outbox.Failed, At: later, Again: again}); got.Status != outbox.Done || len(outboxOf(t, s, id)) != 2 {
 		t.Errorf("settled twice: %+v", got)
 	}
 	if err := s.TidyOutbox(t.Context(), again, later.Add(time.Second), 10); err != nil {
 		t.Fatal(err)
 	}
-	if rows = told(t, s, id); len(rows) != 1 || rows[0].Status != outbox.Dropped || rows[0].LastError != "the route was deleted" {
+	if rows = outboxOf(t, s, id); len(rows) != 1 || rows[0].Status != outbox.Dropped || rows[0].LastError != "the route was deleted" {
 		t.Errorf("tidied: %+v", rows)
 	}
 }
@@ -444,7 +444,7 @@ func routeRows(t *testing.T, s *store.Store) {
 	if err := s.DeleteRoute(ctx, "x", noon); !errors.As(err, &missing) {
 		t.Errorf("deleted twice: %v", err)
 	}
-	if rows := told(t, s, ""); len(rows) != 1 || rows[0].Status != outbox.Dropped {
+	if rows := outboxOf(t, s, ""); len(rows) != 1 || rows[0].Status != outbox.Dropped {
 		t.Errorf("after the route: %+v", rows)
 	}
 }
@@ -453,7 +453,7 @@ func verdictEntries(t *testing.T, s *store.Store) {
 	j := running(t, s, journal.Attempt{})
 	l := leaseOf(t, s, j.id)
 	entry := outbox.Entry{Kind: outbox.Notify, Run: j.id, Attempt: 1, What: "lost", Severity: job.Critical, Message: "gone", At: noon}
-	v := lease.Verdict{Run: j.id, Attempt: 1, HeardAt: l.HeardAt.Add(-time.Second), At: noon, Lost: true, Evidence: "gone", Outbox: []outbox.Entry{entry}}
+	v := lease.Verdict{Run: j.id, Attempt: 1, ReportedAt: l.ReportedAt.Add(-time.Second), At: noon, Lost: true, Evidence: "gone", Outbox: []outbox.Entry{entry}}
 	judge := func() {
 		t.Helper()
 		if _, err := s.Judge(t.Context(), []lease.Verdict{v}); err != nil {
@@ -462,7 +462,7 @@ func verdictEntries(t *testing.T, s *store.Store) {
 	}
 	judge()
 	wantWords(t, s, j.id) // the verdict was not applied, so nobody is told of it
-	v.HeardAt = l.HeardAt
+	v.ReportedAt = l.ReportedAt
 	judge()
 	judge()
 	wantWords(t, s, j.id, "notify lost")

@@ -106,7 +106,7 @@ func judge(t *testing.T, s *store.Store, id string, health job.Health) {
 	}
 	l := leaseOf(t, s, id)
 	judged, err := s.Judge(t.Context(), []lease.Verdict{{
-		Run: id, Attempt: l.Attempt, HeardAt: l.HeardAt, At: noon.Add(time.Minute), Health: health, Findings: findings, Evidence: "Because.",
+		Run: id, Attempt: l.Attempt, ReportedAt: l.ReportedAt, At: noon.Add(time.Minute), Health: health, Findings: findings, Evidence: "Because.",
 	}})
 	if err != nil || len(judged) != 1 {
 		t.Fatalf("judged %+v, %v", judged, err)

@@ -53,7 +53,7 @@ func items(t *testing.T, s *store.Store) []job.TroubledItem {
 
 func verdictOn(l lease.Lease, at time.Time, facts map[string]any) lease.Verdict {
 	return lease.Verdict{
-		Run: l.Run, Attempt: l.Attempt, HeardAt: l.HeardAt, At: at, Health: job.Warning, Evidence: "It stalls.",
+		Run: l.Run, Attempt: l.Attempt, ReportedAt: l.ReportedAt, At: at, Health: job.Warning, Evidence: "It stalls.",
 		Findings: []job.Finding{{Rule: "stalled", Health: job.Warning, Since: at, Evidence: "It stalls.", Facts: facts}},
 	}
 }

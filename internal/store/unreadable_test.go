@@ -148,8 +148,8 @@ func unreadableCancel(t *testing.T, s *store.Store) {
 		t.Fatalf("%d of 3 runs are due, %v", len(leases), err)
 	}
 	for _, l := range leases {
-		if !l.HeardAt.Equal(noon.Add(2 * time.Second)) {
-			t.Errorf("the last sign of life of run %s is of %s", l.Run, l.HeardAt)
+		if !l.ReportedAt.Equal(noon.Add(2 * time.Second)) {
+			t.Errorf("the last sign of life of run %s is of %s", l.Run, l.ReportedAt)
 		}
 	}
 	_, beaten, err := s.Ingest(t.Context(), nil, []lease.Beat{{Run: all[0].id, Attempt: 1, At: noon.Add(3 * time.Second), Lease: time.Minute}})

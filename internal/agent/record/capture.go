@@ -57,7 +57,7 @@ type Capture struct {
 	mask     *mask         // nil when there is nothing to mask; the draining goroutine's own
 }
 
-// front is what stands before the raw bytes in an output record.
+// front is what precedes the raw bytes in an output record.
 const front = journal.FrameSize + journal.OutputPrefix
 
 // CapturePipe makes a pipe for a stream of a step.

@@ -42,7 +42,7 @@ func masked(secrets *redact.Set, v any) any {
 	return v
 }
 
-// maskedLabels keeps every label a label: the mark may be longer than what it stands for.
+// maskedLabels keeps every label a label: the mark may be longer than what it replaces.
 func maskedLabels(secrets *redact.Set, labels map[string]string) map[string]string {
 	labels = maps.Clone(labels)
 	for k, v := range labels {
@@ -102,7 +102,7 @@ func (c *Capture) keepRest() {
 }
 
 // keepMasked writes the mask's bytes in records of at most readSize. The frame of each
-// stands where the bytes before it were, which are written already.
+// is where the bytes before it were, which are written already.
 func (c *Capture) keepMasked() {
 	for at := front; at < len(c.mask.rec); at += readSize {
 		c.rec.output(c.mask.rec[at-front:min(at+readSize, len(c.mask.rec))], c.step, c.stream, time.Now(), false)

@@ -14,7 +14,7 @@ import (
 
 // useDisk does the most urgent thing that is to be done on the disk. The caller holds mu.
 func (j *Journal) useDisk() (worked bool, err error) {
-	// The note first: it says what got its place, and what of it stands in a gap. Else a
+	// The note first: it says what got its place, and what of it is in a gap. Else a
 	// recovery would take what the journal has, or had, for output that comes after it.
 	if t := &j.tail; t.NoteStale && (t.NoteFirst || len(t.Commits) > 0 || len(t.Discarded) > 0) {
 		return j.writeNote()

@@ -47,7 +47,7 @@ func readEnd(t *testing.T, r, w *os.File, data string, ended bool) *os.File {
 	return r
 }
 
-// fileAt is a file whose offset stands behind its first bytes.
+// fileAt is a file whose offset is behind its first bytes.
 func fileAt(t *testing.T, data string, offset int64) *os.File {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "input")

@@ -172,7 +172,7 @@ func (c serveConfig) announce(ctx context.Context, group *errgroup.Group, lastTu
 // and on a server that judges runs the monitor.
 func lastTurn(s *server.Server, monitor *health.Monitor, judges bool) func() time.Time {
 	return func() time.Time {
-		committed, judged := s.TurnCommitter(), monitor.LastLook()
+		committed, judged := s.TurnCommitter(), monitor.LastRound()
 		if judges && judged.Before(committed) {
 			return judged
 		}

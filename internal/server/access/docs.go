@@ -10,7 +10,7 @@ var (
 		Answers: []route.Content{route.JSON(meAnswer{})}, Errors: []int{429},
 	}
 	DocLogin = route.Doc{
-		Text:    "Answers with an HttpOnly cookie that stands for the token until it expires, 12 hours pass without a request, or 7 days in all.",
+		Text:    "Answers with an HttpOnly cookie that replaces the token until it expires, 12 hours pass without a request, or 7 days in all.",
 		Request: "application/json", Body: loginRequest{},
 		Answers: []route.Content{route.JSON(meAnswer{})}, Errors: []int{400, 401, 403, 429},
 	}

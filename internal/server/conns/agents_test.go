@@ -22,7 +22,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// seen is an Observer that writes down what it is told.
+// seen is an Observer that records its calls.
 type seen struct{ events []string }
 
 func (s *seen) Disconnected(d lease.Disconnect) {

@@ -32,7 +32,7 @@ func (s *Routes) ExplainRun(ctx context.Context, in *route.RunPath) (*route.Answ
 	}
 	now := s.Now()
 	if !l.State.Active() {
-		now = l.HeardAt
+		now = l.ReportedAt
 	}
 	out.Rules = health.Explain(l, now, health.Circumstances{Closed: l.Closed}, p)
 	for i := range out.Rules {

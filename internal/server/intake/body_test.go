@@ -143,7 +143,7 @@ func TestOnlyBodiesThatAreReadMakeRoom(t *testing.T) {
 		t.Fatal("there is room beside a body")
 	}
 	if err := makeRoom(); err == nil || !w.until.Equal(time.Unix(1, 0)) {
-		t.Errorf("the deadline of a body that stands still is %s, when another one was answered %v", w.until, err)
+		t.Errorf("the deadline of a body that does not arrive is %s, when another one was answered %v", w.until, err)
 	}
 	close(slow.end)
 	done.Wait()

@@ -17,7 +17,7 @@ import (
 // Store makes durable what agents send.
 type Store interface {
 	// Ingest commits a group of appends and beats in one transaction and returns when
-	// they are durable. Results stand in the order of the arguments. The error is for
+	// they are durable. Results are in the order of the arguments. The error is for
 	// the group as a whole: nothing of it was committed.
 	Ingest(ctx context.Context, appends []index.Append, beats []lease.Beat) ([]index.Appended, []lease.BeatResult, error)
 	// Renew makes beats durable that need no transaction, because their owners are known, and

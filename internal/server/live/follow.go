@@ -21,7 +21,7 @@ type follower struct {
 	run     string
 	pinned  int // the attempt that was asked for; 0 to go on with later ones
 	filter  logs.Filter
-	mute    bool // output is not told
+	mute    bool // output is not reported
 
 	attempt int
 	pos     int64

@@ -55,7 +55,7 @@ func parseSearch(r *http.Request) (q search.Query, attempt int, err error) {
 	return q, attempt, patternProblem(err)
 }
 
-// patternProblem turns the error of a pattern that cannot be searched for into what the client is told.
+// patternProblem turns the error of a pattern that cannot be searched for into the problem for the client.
 func patternProblem(err error) error {
 	var bad *search.PatternError
 	switch {

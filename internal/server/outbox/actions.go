@@ -15,7 +15,7 @@ type runActionsIn struct {
 }
 
 type actionsIn struct {
-	Status string `query:"status" enum:"pending,done,failed,dropped" doc:"Only actions that stand like this"`
+	Status string `query:"status" enum:"pending,done,failed,dropped" doc:"Only actions with this status"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"100" doc:"The most actions to return"`
 	Cursor int64  `query:"cursor" minimum:"0" doc:"next_cursor of the page before"`
 }

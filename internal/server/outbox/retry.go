@@ -24,7 +24,7 @@ type actionRequest struct {
 	}
 }
 
-// requester reads who asks and why. A person that the token or session names is not for the
+// requester reads by whom a request is made, and why. A person that the token or session names is not for the
 // body to say.
 func (in *actionRequest) requester(ctx context.Context) (by, why string) {
 	if in.Body == nil {

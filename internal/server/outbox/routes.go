@@ -58,9 +58,9 @@ type routeBody struct {
 	URL           string          `json:"url" maxLength:"4000" doc:"https://… for a signed webhook, smtp://… for e-mail, or a chat's service URL (slack://…, ntfy://…). As it is shown, with asterisks, it stays what it was."`
 	Secret        string          `json:"secret,omitempty" maxLength:"500" doc:"Signs webhooks: whsec_ and base64. Left out, it stays what it was. It is never shown."`
 	Match         matchBody       `json:"match,omitempty"`
-	Quiet         *job.QuietHours `json:"quiet,omitempty" doc:"Hours in which nothing is sent; what was held is told in one message at their end."`
+	Quiet         *job.QuietHours `json:"quiet,omitempty" doc:"Hours in which nothing is sent; what was held is sent in one message at their end."`
 	GroupSeconds  int64           `json:"group_seconds,omitempty" doc:"How long the first message waits for others, to be sent as one."`
-	RepeatSeconds int64           `json:"repeat_seconds,omitempty" doc:"After how long a trouble is told again that nobody acknowledged; 0 for never."`
+	RepeatSeconds int64           `json:"repeat_seconds,omitempty" doc:"After how long a notification is repeated that nobody acknowledged; 0 for never."`
 	Enabled       *bool           `json:"enabled,omitempty" doc:"false keeps the route and sends nothing new to it; true if left out."`
 	ChangedAt     string          `json:"changed_at,omitempty" doc:"Ignored, so that a route can be set as it was shown."`
 	Error         string          `json:"error,omitempty" doc:"Ignored, as changed_at."`

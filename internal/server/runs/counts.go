@@ -13,8 +13,8 @@ type countRunsIn struct {
 	Label  []string `query:"label,explode" maxItems:"20" doc:"Only runs with this label, as key=value or key:value; given several times, all must match."`
 	Q      string   `query:"q" maxLength:"256" doc:"Only runs with this text in job, command, host, id or a label's value."`
 	Host   string   `query:"host" maxLength:"256" doc:"Only runs on this host."`
-	Since  string   `query:"since" maxLength:"64" doc:"Only runs that the server heard of then or later; RFC 3339."`
-	Until  string   `query:"until" maxLength:"64" doc:"Only runs that the server heard of before; RFC 3339."`
+	Since  string   `query:"since" maxLength:"64" doc:"Only runs that the server first received then or later; RFC 3339."`
+	Until  string   `query:"until" maxLength:"64" doc:"Only runs that the server first received before; RFC 3339."`
 }
 
 type runCounts struct {

@@ -24,7 +24,7 @@ type Store interface {
 // RunStore reads runs.
 type RunStore interface {
 	Run(ctx context.Context, id string) (job.Run, error)
-	// RunAttempt is Run as it stands for one attempt, which may not be the last.
+	// RunAttempt is Run for one attempt, which may not be the last.
 	RunAttempt(ctx context.Context, id string, attempt int) (job.Run, error)
 	Runs(ctx context.Context, q query.Runs) (query.RunPage, error)
 	// RunCounts counts runs by state and health; Limit and Cursor play no part.

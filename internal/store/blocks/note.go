@@ -15,7 +15,7 @@ import (
 )
 
 // Note is what no journal says of its run, and is to be known again when the database is
-// gone. It stands beside the first block of each attempt, wherever that is: in front of it
+// gone. It is stored beside the first block of each attempt, wherever that is: in front of it
 // in a segment, and in front of the first frame of an object, where decompressors skip it.
 type Note struct {
 	Job       string      `json:"job"`

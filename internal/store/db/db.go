@@ -20,7 +20,7 @@ type DB struct {
 	Dialect        Dialect
 	Log            *slog.Logger
 	Now            func() time.Time // the server's clock
-	// gate stands in front of transactions; nil for PostgreSQL, and beside a server.
+	// gate admits transactions; nil for PostgreSQL, and beside a server.
 	Gate         gate
 	prepared     *statements // of writer; nil for PostgreSQL
 	installation string      // the id of the database

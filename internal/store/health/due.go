@@ -171,7 +171,7 @@ func scanLease(from db.Scanner) (lease.Lease, error) {
 		return l, err
 	}
 	l.State, l.Health = job.State(state), job.Health(health)
-	l.StartAt, l.HeardAt, l.ExpiresAt = db.FromMicros(start), db.FromMicros(lastSign), db.FromMicros(expires)
+	l.StartAt, l.ReportedAt, l.ExpiresAt = db.FromMicros(start), db.FromMicros(lastSign), db.FromMicros(expires)
 	l.Length, l.EveryPeriod = time.Duration(length)*time.Microsecond, time.Duration(period)*time.Microsecond
 	if closed > 0 {
 		l.Closed = lease.Closure{At: db.FromMicros(closed), Confirm: time.Duration(confirm) * time.Microsecond}

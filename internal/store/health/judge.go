@@ -22,7 +22,7 @@ import (
 const verdictsTogether = 500
 
 // Judge stores the judgement of active runs: findings, health and, for a run whose lease
-// expired, the state lost. Each is applied only if the run was not heard of since the
+// expired, the state lost. Each is applied only if the run has not reported since the
 // Lease that was judged. It returns the runs that changed. A verdict that cannot be stored
 // is the trouble of its run alone: it is tried again after a pause.
 func (s *Health) Judge(ctx context.Context, verdicts []lease.Verdict) ([]lease.VerdictResult, error) {
@@ -78,7 +78,7 @@ func judgeOne(ctx context.Context, t *db.Tx, v lease.Verdict) (*lease.VerdictRes
 	if err != nil {
 		return nil, err
 	}
-	if row.Run.Attempt != v.Attempt || db.Micros(row.HeardAt) != db.Micros(v.HeardAt) || !row.Run.State.Active() {
+	if row.Run.Attempt != v.Attempt || db.Micros(row.ReportedAt) != db.Micros(v.ReportedAt) || !row.Run.State.Active() {
 		return nil, nil
 	}
 	run, events, changed := applyVerdict(row.Run, v)

@@ -148,7 +148,7 @@ func (g *Group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 	if out.Ended {
 		return g.beatAfterEnd(ctx, b, &row.Run, out)
 	}
-	row.Run.LastHeartbeatAt, row.HeardAt = &now, now
+	row.Run.LastHeartbeatAt, row.ReportedAt = &now, now
 	row.Lease = b.Lease
 	row.ExpiresAt = now.Add(b.Lease)
 	row.Period = beatPeriod(b.Heartbeat)
@@ -215,7 +215,7 @@ func beatPeriod(h job.Heartbeat) time.Duration {
 // updateLease stores what a heartbeat changes when nothing else does.
 func updateLease(ctx context.Context, t *db.Tx, row *tables.RunRow) error {
 	_, err := t.ExecContext(ctx, `UPDATE runs SET heard_at = $2, beat_at = $3, lease_us = $4, expires_at = $5, period_us = $6 WHERE id = $1`,
-		row.Run.ID, db.Micros(row.HeardAt), db.MicrosOrNull(row.Run.LastHeartbeatAt),
+		row.Run.ID, db.Micros(row.ReportedAt), db.MicrosOrNull(row.Run.LastHeartbeatAt),
 		row.Lease.Microseconds(), db.Micros(row.ExpiresAt), row.Period.Microseconds())
 	if err != nil {
 		return fmt.Errorf("store a heartbeat of run %s: %w", row.Run.ID, err)

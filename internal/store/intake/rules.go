@@ -74,7 +74,7 @@ func takeAppend(row tables.RunRow, before *index.State, orphaned bool, f *index.
 		}
 	}
 	row.Run = tables.ShowAttempt(run, view)
-	row.HeardAt = db.Later(row.HeardAt, now) // a heartbeat may have come while this waited
+	row.ReportedAt = db.Later(row.ReportedAt, now) // a heartbeat may have come while this waited
 	row.ExpiresAt = db.Later(row.ExpiresAt, now.Add(row.Lease))
 	out.row = row
 	return out, nil

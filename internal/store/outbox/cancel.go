@@ -12,7 +12,7 @@ import (
 )
 
 // FollowCancel moves a cancel on. An attempt that was not asked yet is
-// asked now, by whom and why; when it has not been heard of for the length of its lease
+// asked now, by whom and why; when it has sent no heartbeat for the length of its lease
 // and force is set, the run ends as canceled without it. The agent is still asked to stop
 // if it ever comes back.
 func (s *Outbox) FollowCancel(ctx context.Context, id string, attempt int, c job.Cancel, force bool) (outbox.Progress, error) {
@@ -38,7 +38,7 @@ func (s *Outbox) FollowCancel(ctx context.Context, id string, attempt int, c job
 	return out, nil
 }
 
-// followCancel is FollowCancel for a run as it stands. c.At is now.
+// followCancel is FollowCancel for the run as it is now. c.At is now.
 func followCancel(row tables.RunRow, attempt int, c job.Cancel, force bool) (job.Run, outbox.Progress) {
 	run := row.Run
 	switch {
@@ -55,8 +55,8 @@ func followCancel(row tables.RunRow, attempt int, c job.Cancel, force bool) (job
 	case !force || run.State != job.Lost && row.ExpiresAt.After(c.At):
 		return run, outbox.Progress{}
 	}
-	evidence := fmt.Sprintf("Canceled by %s. The agent has not been heard of since %s, so nobody saw the job end.",
-		run.Cancel.By, row.HeardAt.UTC().Format("2006-01-02 15:04:05 UTC"))
+	evidence := fmt.Sprintf("Canceled by %s. The agent has sent no heartbeat since %s, so nobody saw the job end.",
+		run.Cancel.By, row.ReportedAt.UTC().Format("2006-01-02 15:04:05 UTC"))
 	next, event, err := index.Move(run, job.Event{Kind: job.Ended, State: job.Canceled}, c.At, index.ServerClock, evidence)
 	if err != nil || event == nil {
 		return run, outbox.Progress{Over: true, Why: fmt.Sprintf("the run is %s and cannot be canceled", run.State)}
@@ -69,7 +69,7 @@ func followCancel(row tables.RunRow, attempt int, c job.Cancel, force bool) (job
 }
 
 // RequestCancel records that somebody wants the run to stop, moves its state by
-// job.StopRequested and returns the run and what changed. The first request stands;
+// job.StopRequested and returns the run and what changed. The first request remains;
 // repeating it, or asking for a run that has ended, changes nothing.
 func (s *Outbox) RequestCancel(ctx context.Context, run string, c job.Cancel) (job.Run, []job.RunEvent, error) {
 	var row tables.RunRow

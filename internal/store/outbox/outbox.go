@@ -183,7 +183,7 @@ func (s *Outbox) ActionFailed(ctx context.Context, a job.Action, cause error, no
 	if err := s.Skip(ctx, troubled.Action, a.Run, cause); err != nil {
 		return err
 	}
-	err := s.Settle(ctx, []outbox.Result{{
+	err := s.StoreResults(ctx, []outbox.Result{{
 		ID: a.ID, Status: outbox.Pending, Tries: a.Tries + 1, NextAt: now.Add(job.TroublePause(a.Tries + 1)), Error: cause.Error(), At: now,
 	}})
 	if err != nil {
@@ -303,7 +303,7 @@ func (s *Outbox) RouteRows(ctx context.Context, route string, limit int) ([]job.
 }
 
 // Settle stores what became of rows. A row that is not pending any more stays as it is.
-func (s *Outbox) Settle(ctx context.Context, settled []outbox.Result) error {
+func (s *Outbox) StoreResults(ctx context.Context, settled []outbox.Result) error {
 	return s.Write(ctx, db.None, func(t *db.Tx) error {
 		for _, one := range settled {
 			if err := finishRow(ctx, t, one); err != nil {

@@ -345,8 +345,8 @@ func (b *rebuilding) end(ctx context.Context, key tables.AttemptKey, row *tables
 	if n := b.r.notes[key]; run.Run.Attempt == key.Attempt {
 		run.Run.LastHeartbeatAt, run.Run.Cancel = n.BeatAt, n.Cancel
 		if run.Run.State.Active() { // its agent may live, and has time to say so
-			run.HeardAt = b.r.store.Now().UTC()
-			run.ExpiresAt = run.HeardAt.Add(run.Lease)
+			run.ReportedAt = b.r.store.Now().UTC()
+			run.ExpiresAt = run.ReportedAt.Add(run.Lease)
 		}
 		b.group.DirtyRuns[key.Run] = true
 	}

@@ -97,7 +97,7 @@ func rewriteRun(ctx context.Context, t *db.Tx, key tables.AttemptKey, r *replay)
 	if missing {
 		at := *view.StartedAt // an attempt that is known has one
 		row = intake.NewRun(&r.state, 0, at)
-		row.HeardAt, row.ExpiresAt, row.Lease = at, at, intake.FirstLease(r.state.HeartbeatPeriod)
+		row.ReportedAt, row.ExpiresAt, row.Lease = at, at, intake.FirstLease(r.state.HeartbeatPeriod)
 		if err := tables.InsertRun(ctx, t, &row); err != nil {
 			return err
 		}

@@ -153,14 +153,14 @@ func (o *overview) troubles(ctx context.Context, statement string) ([]query.Trou
 	for rows.Next() {
 		var t query.Trouble
 		var attempt, acknowledged int
-		var start, heard int64
+		var start, lastSign int64
 		var started, ended sql.NullInt64
-		if err := rows.Scan(&t.Run, &attempt, &t.State, &t.Health, &acknowledged, &start, &started, &ended, &heard); err != nil {
+		if err := rows.Scan(&t.Run, &attempt, &t.State, &t.Health, &acknowledged, &start, &started, &ended, &lastSign); err != nil {
 			return nil, err
 		}
 		t.Acknowledged, t.At = acknowledged == 1, db.FromMicros(start)
 		if t.State.Terminal() {
-			t.At = query.EndOnServer(attempt, t.At, db.FromNull(started), db.FromNull(ended), db.FromMicros(heard), o.query.Now)
+			t.At = query.EndOnServer(attempt, t.At, db.FromNull(started), db.FromNull(ended), db.FromMicros(lastSign), o.query.Now)
 		}
 		all = append(all, t)
 	}

@@ -102,7 +102,7 @@ func SameCut(a, b *Cut) bool {
 	return a.To == b.To && a.Bytes == b.Bytes
 }
 
-// WithCut is the run with the gaps that trimming made in its attempt. They stand before
+// WithCut is the run with the gaps that trimming made in its attempt. They are placed before
 // those that the journal itself tells of.
 func WithCut(run job.Run, c *Cut) job.Run {
 	if c == nil {

@@ -22,17 +22,17 @@ import (
 const (
 	PackLive = 64 << 20
 	// packSoon is how long an attempt rests before it is packed, so that the work does
-	// not stand beside the end of the job.
+	// not compete with the end of the job.
 	packSoon = 30 * time.Second
 )
 
 // RunRow is a run as the table keeps it: the view, and what only the server needs.
 type RunRow struct {
-	Run       job.Run
-	HeardAt   time.Time
-	ExpiresAt time.Time
-	Lease     time.Duration
-	Period    time.Duration // how often the agent means to beat; 0 if unknown
+	Run        job.Run
+	ReportedAt time.Time
+	ExpiresAt  time.Time
+	Lease      time.Duration
+	Period     time.Duration // how often the agent means to beat; 0 if unknown
 	// WhenLost is the diagnosis of the attempt when it was called lost, while it is active again:
 	// it may only be the rest of its journal that arrives.
 	WhenLost *job.Diagnosis
@@ -50,16 +50,16 @@ const RunColumns = `id, job, number, attempt, state, health, created_at, start_a
 // ScanRun reads a run. The error is *query.UnreadableError for one whose document cannot be read.
 func ScanRun(from db.Scanner) (RunRow, error) {
 	var (
-		stored                                         runDoc
-		row                                            RunRow
-		created, start, heard, lease, expires, periods int64
-		beat                                           sql.NullInt64
-		doc                                            []byte
+		stored                                            runDoc
+		row                                               RunRow
+		created, start, lastSign, lease, expires, periods int64
+		beat                                              sql.NullInt64
+		doc                                               []byte
 	)
 	var id, name, state, health string
 	var number int64
 	var attempt int
-	err := from.Scan(&id, &name, &number, &attempt, &state, &health, &created, &start, &heard, &beat, &lease, &expires, &periods, &doc)
+	err := from.Scan(&id, &name, &number, &attempt, &state, &health, &created, &start, &lastSign, &beat, &lease, &expires, &periods, &doc)
 	if err != nil {
 		return RunRow{}, err
 	}
@@ -76,7 +76,7 @@ func ScanRun(from db.Scanner) (RunRow, error) {
 		return RunRow{}, &query.UnreadableError{Run: r, What: "the stored document", Cause: unreadable}
 	}
 	row.WhenLost = stored.WhenLost
-	row.Run, row.HeardAt, row.ExpiresAt = r, db.FromMicros(heard), db.FromMicros(expires)
+	row.Run, row.ReportedAt, row.ExpiresAt = r, db.FromMicros(lastSign), db.FromMicros(expires)
 	row.Lease, row.Period = time.Duration(lease)*time.Microsecond, time.Duration(periods)*time.Microsecond
 	return row, nil
 }
@@ -155,7 +155,7 @@ func UpdateRun(ctx context.Context, t *db.Tx, row *RunRow) error {
 		period_us = $12, peak_memory = $13, search = $14, doc = $15, cancel = $16, suspended = $17,
 		end_known_at = CASE WHEN state = $3 THEN COALESCE(end_known_at, CAST($18 AS BIGINT)) ELSE CAST($18 AS BIGINT) END, acknowledged = $19 WHERE id = $1`, Args: []any{
 		r.ID, r.Attempt, string(r.State), string(r.Health), leased(r.State),
-		db.MicrosOrNull(r.StartedAt), db.MicrosOrNull(r.EndedAt), db.Micros(row.HeardAt), db.MicrosOrNull(r.LastHeartbeatAt),
+		db.MicrosOrNull(r.StartedAt), db.MicrosOrNull(r.EndedAt), db.Micros(row.ReportedAt), db.MicrosOrNull(r.LastHeartbeatAt),
 		row.Lease.Microseconds(), db.Micros(row.ExpiresAt), row.Period.Microseconds(),
 		r.Usage.PeakMemoryBytes, searchText(r), string(doc), cancel, db.AsInt(r.SuspendedAt != nil), known, db.AsInt(r.Acknowledged != nil),
 	}})

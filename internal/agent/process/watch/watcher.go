@@ -65,7 +65,7 @@ func (g *Guard) startFinisher(files []*os.File) (*os.Process, error) {
 }
 
 func (g *Guard) startShell(path string, files []*os.File) (*os.Process, error) {
-	// A busybox is the shell only under the name sh; what it is stands in $0.
+	// A busybox is the shell only under the name sh; $0 has the path of the program.
 	args := append([]string{"sh", "-c", watcherScript, "stint-watcher", g.marks[0], g.marks[1]}, g.group.CgroupDirs()...)
 	return children.Start(path, args, &os.ProcAttr{
 		Dir:   "/",

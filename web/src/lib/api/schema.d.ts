@@ -733,11 +733,11 @@ export interface components {
             match?: components["schemas"]["MatchBody"];
             /** @description The same as in the path, or left out. */
             name?: string;
-            /** @description Hours in which nothing is sent; what was held is told in one message at their end. */
+            /** @description Hours in which nothing is sent; what was held is sent in one message at their end. */
             quiet?: components["schemas"]["QuietHours"];
             /**
              * Format: int64
-             * @description After how long a trouble is told again that nobody acknowledged; 0 for never.
+             * @description After how long a notification is repeated that nobody acknowledged; 0 for never.
              */
             repeat_seconds?: number;
             /** @description Signs webhooks: whsec_ and base64. Left out, it stays what it was. It is never shown. */
