@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -79,7 +80,7 @@ const (
 func LastLines(ctx context.Context, from Blocks, run string, attempt int) ([]Line, error) {
 	const tries = 4 // against merging, which moves blocks away once in a while
 	for try := 1; ; try++ {
-		t := tail{open: map[outputKey]int64{}, lines: map[int64]*rawLine{}}
+		t := tail{lines: map[int64]*rawLine{}}
 		err := t.read(ctx, from, run, attempt)
 		var gone *query.NotFoundError
 		if err != nil && (try == tries || !errors.As(err, &gone)) {
@@ -91,11 +92,11 @@ func LastLines(ctx context.Context, from Blocks, run string, attempt int) ([]Lin
 	}
 }
 
-// tail is the end of a log that is being read.
+// tail is the end of a log that is being read. It holds the last lines of each stream only: the
+// blocks that are read may have millions.
 type tail struct {
-	open  map[outputKey]int64 // the number of the line that has not ended
 	lines map[int64]*rawLine
-	order []int64
+	first map[job.Stream]int64 // the number of the first line that counts; 0 for all
 }
 
 type outputKey struct {
@@ -126,9 +127,8 @@ func (t *tail) read(ctx context.Context, from Blocks, run string, attempt int) e
 		size += len(data[first])
 		errorLines += countErrorLines(data[first])
 	}
-	for i := first; i < len(heads); i++ {
-		t.block(heads[i], data[i])
-	}
+	t.first = firstLines(heads[first:], data[first:])
+	walk(heads[first:], data[first:], t.take)
 	return nil
 }
 
@@ -153,61 +153,123 @@ func countErrorLines(data []byte) (n int) {
 	return n
 }
 
-// block adds the lines of a block. Its head says which lines of earlier ones go on in it.
-func (t *tail) block(head index.BlockHead, data []byte) {
-	clear(t.open)
-	for _, o := range head.Open {
-		t.open[outputKey{o.Step, o.Stream}] = o.Line
-	}
-	next := max(1, head.FirstLine)
-	records(data, func(rec journal.Record) {
-		switch rec.Type {
-		case journal.TypeStepEnded:
-			var ended journal.StepEnded
-			if journal.Decode(rec, &ended) == nil {
-				delete(t.open, outputKey{ended.Index, job.Stdout})
-				delete(t.open, outputKey{ended.Index, job.Stderr})
-			}
-		case journal.TypeOutput:
-			if o, err := journal.DecodeOutput(rec); err == nil {
-				next = t.output(outputKey{o.Step, o.Stream}, o.Data, next)
-			}
-		}
-	})
+// output is what one record holds of the output of a step and stream.
+type output struct {
+	outputKey
+	data []byte
+	open int64 // the number of the line that goes on in it; 0 for none
+	next int64 // the number of the first line that begins in it
+	last int64 // the number of the last line in it
 }
 
-// output adds the bytes of one record to their lines, of which new ones are numbered from next on.
-func (t *tail) output(key outputKey, data []byte, next int64) int64 {
-	for part := range bytes.Lines(data) {
-		n, goesOn := t.open[key]
-		if !goesOn {
-			n = next
-			next++
+// walk calls fn for each record of output, in order. The head of a block says which lines of earlier
+// ones go on in it.
+func walk(heads []index.BlockHead, data [][]byte, fn func(output)) {
+	open := map[outputKey]int64{} // the line that has not ended
+	for i, head := range heads {
+		clear(open)
+		for _, o := range head.Open {
+			open[outputKey{o.Step, o.Stream}] = o.Line
 		}
-		line := t.lines[n]
-		if line == nil {
-			line = &rawLine{outputKey: key}
-			t.lines[n] = line
-			t.order = append(t.order, n)
+		next := max(1, head.FirstLine)
+		records(data[i], func(rec journal.Record) {
+			switch rec.Type {
+			case journal.TypeStepEnded:
+				var ended journal.StepEnded
+				if journal.Decode(rec, &ended) == nil {
+					delete(open, outputKey{ended.Index, job.Stdout})
+					delete(open, outputKey{ended.Index, job.Stderr})
+				}
+			case journal.TypeOutput:
+				o, err := journal.DecodeOutput(rec)
+				if err != nil || len(o.Data) == 0 {
+					return
+				}
+				out := outputOf(o, open[outputKey{o.Step, o.Stream}], next)
+				if next = max(next, out.last+1); o.Data[len(o.Data)-1] == '\n' {
+					delete(open, out.outputKey)
+				} else {
+					open[out.outputKey] = out.last
+				}
+				fn(out)
+			}
+		})
+	}
+}
+
+// outputOf numbers the lines of a record: the one with the number open goes on in it, unless that is
+// 0, and others begin with the number next.
+func outputOf(o journal.Output, open, next int64) output {
+	out := output{outputKey: outputKey{o.Step, o.Stream}, data: o.Data, open: open, next: next}
+	begun := int64(bytes.Count(o.Data, []byte{'\n'}))
+	if o.Data[len(o.Data)-1] != '\n' {
+		begun++
+	}
+	if open != 0 {
+		begun--
+	}
+	if out.last = next + begun - 1; begun == 0 {
+		out.last = open
+	}
+	return out
+}
+
+// firstLines returns, for each stream, the number of the first of its last linesMost lines; 0 where
+// there are fewer.
+func firstLines(heads []index.BlockHead, data [][]byte) map[job.Stream]int64 {
+	type span struct{ first, last int64 }
+	begun := map[job.Stream][]span{}
+	walk(heads, data, func(o output) {
+		if o.last >= o.next {
+			begun[o.stream] = append(begun[o.stream], span{o.next, o.last})
 		}
-		text, ends := bytes.CutSuffix(part, []byte{'\n'})
-		line.data = append(line.data, text...)
-		if ends {
-			delete(t.open, key)
-		} else {
-			t.open[key] = n
+	})
+	first := map[job.Stream]int64{}
+	for stream, spans := range begun {
+		left := int64(linesMost)
+		for _, s := range slices.Backward(spans) {
+			if left -= s.last - s.first + 1; left <= 0 {
+				first[stream] = s.first - left
+				break
+			}
 		}
 	}
-	return next
+	return first
+}
+
+// take adds what a record holds of the lines that count.
+func (t *tail) take(o output) {
+	first := t.first[o.stream]
+	if o.last < first {
+		return
+	}
+	n := o.open
+	if n == 0 {
+		n = o.next
+	}
+	for part := range bytes.Lines(o.data) {
+		if n >= first {
+			line := t.lines[n]
+			if line == nil {
+				line = &rawLine{outputKey: o.outputKey}
+				t.lines[n] = line
+			}
+			line.data = append(line.data, bytes.TrimSuffix(part, []byte{'\n'})...)
+		}
+		if n == o.open {
+			n = o.next
+		} else {
+			n++
+		}
+	}
 }
 
 // shown is the lines as a terminal showed them: of each stream the last ones.
 func (t *tail) shown() []Line {
-	slices.Sort(t.order)
 	var out []Line
 	left := map[job.Stream]int{job.Stdout: linesMost, job.Stderr: linesMost}
 	parts := partsMost
-	for _, n := range slices.Backward(t.order) {
+	for _, n := range slices.Backward(slices.Sorted(maps.Keys(t.lines))) {
 		raw := t.lines[n]
 		if left[raw.stream]--; left[raw.stream] < 0 {
 			continue

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -157,6 +159,80 @@ func TestLastLinesOfMuchOutput(t *testing.T) {
 	lines := s.last()
 	if first := lines[0]; first.Text != "fatal: no leader" || first.Number != 1 || len(lines) != linesMost+1 {
 		t.Errorf("%d lines, the first %+v", len(lines), first)
+	}
+}
+
+// Of more lines than are shown, the last ones of each stream are, whatever the records.
+func TestLastLinesOfManyRecords(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := newStored(t)
+		s.begin(0)
+		want := map[job.Stream][]Line{}
+		open := map[job.Stream]bool{}
+		for n := int64(0); n < 3*linesMost; {
+			stream := rapid.SampledFrom([]job.Stream{job.Stdout, job.Stderr}).Draw(t, "stream")
+			lines := rapid.IntRange(0, 2*linesMost).Draw(t, "lines")
+			ends := rapid.Bool().Draw(t, "ends")
+			text := strings.Repeat("x\n", lines)
+			if !ends {
+				text += "x"
+			}
+			for part := range strings.Lines(text) {
+				if open[stream] {
+					last := &want[stream][len(want[stream])-1]
+					last.Text += strings.TrimSuffix(part, "\n")
+				} else {
+					n++
+					want[stream] = append(want[stream], Line{Stream: stream, Number: n, Text: "x"})
+				}
+				open[stream] = !strings.HasSuffix(part, "\n")
+			}
+			s.print(0, stream, text)
+			if rapid.Bool().Draw(t, "block") && !open[job.Stdout] && !open[job.Stderr] {
+				s.block() // not every block is read, so lines are whole in one
+			}
+		}
+		s.block()
+		got := map[job.Stream][]Line{}
+		for _, l := range s.last() {
+			got[l.Stream] = append(got[l.Stream], l)
+		}
+		for stream, lines := range want {
+			if n := len(got[stream]); n > linesMost || n < min(len(lines), linesMost) && len(s.heads) == 1 {
+				t.Fatalf("%d lines of %s are shown of %d", n, stream, len(lines))
+			}
+			if last := lines[len(lines)-len(got[stream]):]; !slices.Equal(last, got[stream]) {
+				t.Errorf("the last lines of %s differ:\n%s", stream, cmp.Diff(last, got[stream]))
+			}
+		}
+	})
+}
+
+// Of millions of lines only the last ones of each stream cost memory.
+func TestLastLinesOfMillionsOfLines(t *testing.T) {
+	s := newStored(t)
+	s.begin(0)
+	s.print(0, job.Stderr, "fatal: no leader\n")
+	const records, lines = 100, 60_000
+	for range records {
+		s.print(0, job.Stdout, strings.Repeat("\n", lines-1)+"x\n")
+	}
+	s.print(0, job.Stdout, "the end")
+	s.block()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	got := s.last()
+	runtime.ReadMemStats(&after)
+	if allocated, size := after.TotalAlloc-before.TotalAlloc, uint64(len(s.data[s.heads[0].Start])); allocated > 2*size {
+		t.Errorf("%d bytes were allocated to read %d", allocated, size)
+	}
+	want := []Line{
+		{Stream: job.Stderr, Number: 1, Text: "fatal: no leader"},
+		{Stream: job.Stdout, Number: 1 + records*lines, Text: "x"},
+		{Stream: job.Stdout, Number: 2 + records*lines, Text: "the end"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 
