@@ -52,6 +52,8 @@ type Run struct {
 	Usage  Usage   `json:"usage"`
 	Output Output  `json:"output"`
 	Cancel *Cancel `json:"cancel"` // nil unless somebody asked the run to stop
+	// Submitted is nil for a run that was not asked for at the server.
+	Submitted *Submission `json:"submitted,omitempty"`
 	// Acknowledged is nil unless somebody acknowledged what is wrong with the run now.
 	Acknowledged *Acknowledgement `json:"acknowledged,omitempty"`
 	Notes        []string         `json:"notes"` // what the agent had to say ("the memory limit is not enforced: …")

@@ -240,6 +240,10 @@ export interface components {
              */
             runs: number;
         };
+        Dependency: {
+            run: string;
+            when: string;
+        };
         Diagnosis: {
             causes: components["schemas"]["Cause"][] | null;
             evidence?: components["schemas"]["Evidence"];
@@ -812,6 +816,7 @@ export interface components {
             state: string;
             status: string;
             steps: components["schemas"]["Step"][] | null;
+            submitted?: components["schemas"]["Submission"];
             /** Format: date-time */
             suspended_at?: string;
             usage: components["schemas"]["Usage"];
@@ -1023,6 +1028,32 @@ export interface components {
             /** Format: date-time */
             started_at: string;
             state: string;
+        };
+        Submission: {
+            after?: components["schemas"]["Dependency"][] | null;
+            /** Format: date-time */
+            at: string;
+            by: string;
+            definition?: string;
+            given?: {
+                [key: string]: string;
+            };
+            group?: string;
+            held?: string;
+            key?: string;
+            /** Format: date-time */
+            not_before?: string;
+            parameters?: {
+                [key: string]: string;
+            };
+            priority: string;
+            reason?: string;
+            requires?: {
+                [key: string]: string;
+            };
+            /** Format: date-time */
+            start_by?: string;
+            worker?: string;
         };
         Summary: {
             /** Format: int64 */
