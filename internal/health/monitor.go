@@ -65,10 +65,10 @@ type Config struct {
 const (
 	// Every is the pause between two looks.
 	Every = time.Second
-	// nearEnd is the rest of a lease at which a run is began at each time. A run that
-	// beats every 5 s or more often comes this near only when it is silent.
+	// nearEnd is the rest of a lease from which on a run is judged in each round. A run that
+	// sends a heartbeat every 5 s or more often comes this near only when it is silent.
 	nearEnd = 20 * time.Second
-	// The other active runs are began at in turns of about pagesInTurn rounds, with at least
+	// The other active runs are judged in turns of about pagesInTurn rounds, with at least
 	// pageLeast and at most pageMost in a round.
 	pagesInTurn = 10
 	pageLeast   = 100
