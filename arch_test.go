@@ -109,7 +109,9 @@ var table = []row{
 	{"internal/server/live", "job journal internal/access internal/index internal/logs internal/query internal/shares internal/server/httpio internal/server/route", "golang.org/x/sync", "streams of what was committed; who commits calls it"},
 	{"internal/server/logs", "job internal/access internal/logs internal/logs/search internal/query internal/shares internal/server/httpio internal/server/route", "github.com/klauspost/compress", "what runs printed, over HTTP; lines and matches are found elsewhere"},
 	{"internal/health", "job journal internal/index internal/lease internal/logs/ending internal/outbox internal/periodic internal/policy internal/query", "", "rules and monitor; the store is an interface"},
-	{"internal/policy", "job", "", "text in, figures out, every mistake with its place"},
+	{"internal/yaml", "job", "", "text in, values out, every mistake with its place"},
+	{"internal/policy", "job internal/yaml", "", "text in, figures out, every mistake with its place"},
+	{"internal/definition", "job internal/policy internal/yaml", "", "text in, a definition out, every mistake with its place; the values of its parameters"},
 	{"internal/notify", "job internal/logs/ending internal/outbox internal/periodic internal/query", "github.com/standard-webhooks github.com/nicholas-fedor/shoutrrr github.com/netresearch/go-cron", "the outbox worker and its channels"},
 	{"internal/web", "", "", "serves embedded files"},
 	{"internal/demo", "job", "golang.org/x/sync", "the job of stint demo is a program like any other and knows nothing of servers"},
@@ -177,9 +179,9 @@ func TestImportTable(t *testing.T) {
 // only, so that there is no circle, and whoever knows a layer needs none above it.
 var layers = []string{
 	0:  "internal/periodic internal/agent/bounded internal/agent/filelock internal/agent/freespace internal/agent/process/procfs internal/agent/process/terminal internal/agent/redact internal/agent/statedir internal/agent/text internal/archive internal/bench/noop internal/bench/wrapper internal/cli/option internal/faulttest internal/faulttest/deadfs internal/faulttest/extreme internal/faulttest/machine internal/faulttest/sequence internal/metrics internal/shares internal/store/datadir internal/store/durable internal/store/postgrestest internal/web job",
-	1:  "client internal/access internal/agent/cache internal/agent/environment internal/agent/gpu internal/agent/notify internal/agent/process/member internal/agent/retry internal/agent/signals internal/agent/sink internal/agent/spool/disk internal/band internal/demo internal/faulttest/printer internal/outbox internal/policy internal/store/beatlog internal/store/db internal/store/secretkey internal/store/segment journal",
-	2:  "internal/agent/process/children internal/agent/spool/owner internal/agent/spool/segment internal/cli/console internal/e2e internal/index",
-	3:  "internal/agent/process/contain internal/agent/spool internal/lease internal/query",
+	1:  "client internal/access internal/agent/cache internal/agent/environment internal/agent/gpu internal/agent/notify internal/agent/process/member internal/agent/retry internal/agent/signals internal/agent/sink internal/agent/spool/disk internal/band internal/demo internal/faulttest/printer internal/outbox internal/store/beatlog internal/store/db internal/store/secretkey internal/store/segment internal/yaml journal",
+	2:  "internal/agent/process/children internal/agent/spool/owner internal/agent/spool/segment internal/cli/console internal/e2e internal/index internal/policy",
+	3:  "internal/agent/process/contain internal/agent/spool internal/definition internal/lease internal/query",
 	4:  "internal/agent/delivery internal/agent/process/watch internal/agent/record internal/logs internal/logs/ending internal/logs/logstest internal/server/conns internal/store/access internal/store/tables internal/store/troubled",
 	5:  "internal/agent/process internal/agent/report internal/agent/stdio internal/health internal/logs/search internal/notify internal/server/httpio internal/store/blocks internal/store/runs",
 	6:  "internal/agent/diagnose internal/agent/flush internal/agent/install internal/agent/sample internal/agent/stall internal/cli/command internal/cli/doctor internal/server/route internal/store/maintenance internal/store/outbox",
@@ -307,7 +309,7 @@ func TestThingsThatBelongInOnePlace(t *testing.T) {
 // The domain has no IO and no clock; the format has no files and no network of its own.
 func TestPurePackages(t *testing.T) {
 	for _, f := range goFiles(t) {
-		if f.test || !slices.Contains([]string{"job", "journal", "internal/index", "internal/band", "internal/lease", "internal/outbox", "internal/query", "internal/agent/redact", "internal/agent/retry"}, f.pkg) {
+		if f.test || !slices.Contains([]string{"job", "journal", "internal/index", "internal/band", "internal/lease", "internal/outbox", "internal/query", "internal/yaml", "internal/policy", "internal/definition", "internal/agent/redact", "internal/agent/retry"}, f.pkg) {
 			continue
 		}
 		for _, bad := range []string{"os", "net", "time.Now", "time.Since", "time.After", "time.NewTimer", "time.NewTicker", "math/rand", "math/rand/v2", "sync", "context", "log/slog"} {

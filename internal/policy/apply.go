@@ -1,29 +1,33 @@
 package policy
 
-import "slices"
+import (
+	"slices"
+
+	"stint.dev/stint/internal/yaml"
+)
 
 // setter reads a value into its place.
-type setter func(node) error
+type setter func(yaml.Value) error
 
-func into[T any](to *T, read func(node) (T, error)) setter {
-	return func(n node) (err error) {
-		v, err := read(n)
+func into[T any](to *T, read func(yaml.Value) (T, error)) setter {
+	return func(v yaml.Value) (err error) {
+		value, err := read(v)
 		if err == nil {
-			*to = v
+			*to = value
 		}
 		return err
 	}
 }
 
-func between(low, high float64) func(node) (float64, error) {
-	return func(n node) (float64, error) { return number(n, low, high) }
+func between(low, high float64) func(yaml.Value) (float64, error) {
+	return func(v yaml.Value) (float64, error) { return number(v, low, high) }
 }
 
 // positive is a span that must not be zero.
-func positive(n node) (Span, error) {
-	s, err := span(n)
+func positive(v yaml.Value) (Span, error) {
+	s, err := span(v)
 	if err == nil && s == 0 {
-		return 0, at(n, "0 would make the rule hold at once; to switch it off write on: false")
+		return 0, v.Wrong("0 would make the rule hold at once; to switch it off write on: false")
 	}
 	return s, err
 }
@@ -59,12 +63,12 @@ func (p *Policy) keys(rule string) map[string]setter {
 }
 
 // rule reads the keys of one rule. A rule that has any is on, unless on is false.
-func (p *Policy) rule(rule string, v node) error {
+func (p *Policy) rule(rule string, v yaml.Value) error {
 	keys := p.keys(rule)
 	given := map[string]bool{}
-	err := eachKey(v, rule, sorted(keys), func(key string, v node) error {
-		given[key] = true
-		return keys[key](v)
+	err := v.Each(rule, sorted(keys), func(key yaml.Key, v yaml.Value) error {
+		given[key.Name] = true
+		return keys[key.Name](v)
 	})
 	if err != nil {
 		return err
@@ -80,20 +84,20 @@ func (p *Policy) rule(rule string, v node) error {
 }
 
 // action reads what is done on one rule or end.
-func (p *Policy) action(on string, v node) error {
+func (p *Policy) action(on string, v yaml.Value) error {
 	a := p.Actions[on]
 	keys := map[string]setter{"notify": into(&a.Notify, boolean), "severity": into(&a.Severity, severity)}
 	if slices.Contains(Rules(), on) {
 		keys["cancel"] = into(&a.Cancel, boolean)
-		keys["cancel_after"] = func(n node) error {
+		keys["cancel_after"] = func(v yaml.Value) error {
 			a.Cancel = true
-			return into(&a.CancelAfter, span)(n)
+			return into(&a.CancelAfter, span)(v)
 		}
 	} else if on != Recovered {
-		keys["retry"] = func(n node) error {
-			f, err := number(n, 0, 100)
+		keys["retry"] = func(v yaml.Value) error {
+			f, err := number(v, 0, 100)
 			if err == nil && f != float64(int(f)) {
-				return at(n, "how many attempts must be a whole number")
+				return v.Wrong("how many attempts must be a whole number")
 			}
 			a.Retry = int(f)
 			return err
@@ -103,27 +107,27 @@ func (p *Policy) action(on string, v node) error {
 			keys["after"] = into(&a.After, span)
 		}
 	}
-	if err := eachKey(v, on, sorted(keys), func(key string, v node) error { return keys[key](v) }); err != nil {
+	if err := v.Each(on, sorted(keys), func(key yaml.Key, v yaml.Value) error { return keys[key.Name](v) }); err != nil {
 		return err
 	}
 	if on == Quiet && a.Cancel {
-		return at(v, "a run whose agent sends no heartbeats cannot be canceled")
+		return v.Wrong("a run whose agent sends no heartbeats cannot be canceled")
 	}
 	p.Actions[on] = a
 	return nil
 }
 
 // check refuses figures that contradict each other.
-func (p *Policy) check(of node) error {
+func (p *Policy) check(of yaml.Value) error {
 	switch {
 	case p.Stalled.Critical < p.Stalled.After:
-		return at(of, "stalled: critical (%s) comes before after (%s)", p.Stalled.Critical.D(), p.Stalled.After.D())
+		return of.Wrong("stalled: critical (%s) comes before after (%s)", p.Stalled.Critical.D(), p.Stalled.After.D())
 	case p.Memory.Critical < p.Memory.Percent:
-		return at(of, "memory: critical (%g) is below percent (%g)", p.Memory.Critical, p.Memory.Percent)
+		return of.Wrong("memory: critical (%g) is below percent (%g)", p.Memory.Critical, p.Memory.Percent)
 	case p.Overdue.Factor > 0 && p.Overdue.Factor < 1:
-		return at(of, "overdue: with a factor of %g, below 1, most good runs would be overdue", p.Overdue.Factor)
+		return of.Wrong("overdue: with a factor of %g, below 1, most good runs would be overdue", p.Overdue.Factor)
 	case p.Memory.Factor > 0 && p.Memory.Factor < 1:
-		return at(of, "memory: with a factor of %g, below 1, most good runs would have a finding", p.Memory.Factor)
+		return of.Wrong("memory: with a factor of %g, below 1, most good runs would have a finding", p.Memory.Factor)
 	}
 	return nil
 }

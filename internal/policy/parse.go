@@ -1,11 +1,10 @@
 package policy
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
+	"stint.dev/stint/internal/yaml"
 	"stint.dev/stint/job"
 )
 
@@ -13,45 +12,40 @@ import (
 const MaxSize = 64 << 10
 
 // Error is a mistake in the text of a policy.
-type Error struct {
-	Line, Column int // from 1
-	Why          string
-}
-
-func (e *Error) Error() string {
-	return fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Why)
-}
+type Error = yaml.Mistake
 
 // Parse reads a policy. What the text does not set is as in Default. The error is an
 // *Error: an unknown key, a key given twice, a value that makes no sense.
 func Parse(text []byte) (Policy, error) {
 	p := Default()
 	if len(text) > MaxSize {
-		return p, &Error{1, 1, fmt.Sprintf("a policy has at most %d bytes, and this one has %d", MaxSize, len(text))}
+		return p, yaml.At(1, 1, "a policy has at most %d bytes, and this one has %d", MaxSize, len(text))
 	}
-	if !utf8.Valid(text) {
-		return p, &Error{1, 1, "this is not text in UTF-8"}
-	}
-	r := newReader(string(text))
-	if err := r.loneReturn(); err != nil {
-		return p, err
-	}
-	err := r.document(func(root node) error {
-		return eachKey(root, "policy", []string{"rules", "actions"}, func(key string, v node) error {
-			if key == "rules" {
-				return eachKey(v, "rules", Rules(), func(rule string, v node) error { return p.rule(rule, v) })
-			}
-			return eachKey(v, "actions", append(Rules(), Ends()...), func(on string, v node) error { return p.action(on, v) })
-		})
-	})
-	if err != nil {
-		return Default(), err
+	mistakes := yaml.Document(string(text), "policy", 1, p.read)
+	if len(mistakes) > 0 {
+		return Default(), mistakes[0]
 	}
 	return p, nil
 }
 
-func boolean(n node) (bool, error) {
-	text, err := word(n)
+// Read reads a policy that is a part of another document. Mistakes are reported to that.
+func Read(v yaml.Value) (Policy, error) {
+	p := Default()
+	err := p.read(v)
+	return p, err
+}
+
+func (p *Policy) read(root yaml.Value) error {
+	return root.Each("policy", []string{"rules", "actions"}, func(key yaml.Key, v yaml.Value) error {
+		if key.Name == "rules" {
+			return v.Each("rules", Rules(), func(rule yaml.Key, v yaml.Value) error { return p.rule(rule.Name, v) })
+		}
+		return v.Each("actions", append(Rules(), Ends()...), func(on yaml.Key, v yaml.Value) error { return p.action(on.Name, v) })
+	})
+}
+
+func boolean(v yaml.Value) (bool, error) {
+	text, err := v.Text()
 	if err != nil {
 		return false, err
 	}
@@ -61,59 +55,59 @@ func boolean(n node) (bool, error) {
 	case "false", "no", "off":
 		return false, nil
 	}
-	return false, at(n, "%s is neither true nor false", job.Quote(text))
+	return false, v.Wrong("%s is neither true nor false", job.Quote(text))
 }
 
 // span reads a duration; a bare number has no unit and is refused, but for 0.
-func span(n node) (Span, error) {
-	text, err := word(n)
+func span(v yaml.Value) (Span, error) {
+	text, err := v.Text()
 	if err != nil {
 		return 0, err
 	}
-	d, err := parseSpan(text)
+	d, err := ParseSpan(text)
 	if err != nil {
-		return 0, at(n, "%s is not a duration such as 90s, 15m, 2h or 1d", job.Quote(text))
+		return 0, v.Wrong("%s is not a duration such as 90s, 15m, 2h or 1d", job.Quote(text))
 	}
 	if d < 0 || d.D() > Longest {
-		return 0, at(n, "%s is not between 0 and %s", job.Quote(text), "366d")
+		return 0, v.Wrong("%s is not between 0 and %s", job.Quote(text), "366d")
 	}
 	return d, nil
 }
 
-func number(n node, low, high float64) (float64, error) {
-	text, err := word(n)
+func number(v yaml.Value, low, high float64) (float64, error) {
+	text, err := v.Text()
 	if err != nil {
 		return 0, err
 	}
 	f, err := strconv.ParseFloat(strings.TrimSuffix(text, "%"), 64)
 	if err != nil || !finite(f) {
-		return 0, at(n, "%s is not a number", job.Quote(text))
+		return 0, v.Wrong("%s is not a number", job.Quote(text))
 	}
 	if f < low || f > high {
-		return 0, at(n, "%s is not between %g and %g", job.Quote(text), low, high)
+		return 0, v.Wrong("%s is not between %g and %g", job.Quote(text), low, high)
 	}
 	return f, nil
 }
 
-func size(n node) (int64, error) {
-	text, err := word(n)
+func size(v yaml.Value) (int64, error) {
+	text, err := v.Text()
 	if err != nil {
 		return 0, err
 	}
-	b, err := parseSize(text)
+	b, err := ParseSize(text)
 	if err != nil || b <= 0 {
-		return 0, at(n, "%s is not a size such as 500M or 2GiB", job.Quote(text))
+		return 0, v.Wrong("%s is not a size such as 500M or 2GiB", job.Quote(text))
 	}
 	return b, nil
 }
 
-func severity(n node) (job.Health, error) {
-	text, err := word(n)
+func severity(v yaml.Value) (job.Health, error) {
+	text, err := v.Text()
 	if err != nil {
 		return "", err
 	}
 	if h := job.Health(text); h == job.Warning || h == job.Critical {
 		return h, nil
 	}
-	return "", at(n, "%s is neither warning nor critical", job.Quote(text))
+	return "", v.Wrong("%s is neither warning nor critical", job.Quote(text))
 }

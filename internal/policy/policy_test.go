@@ -58,6 +58,8 @@ func TestFormsOfYAML(t *testing.T) {
 	want.Quiet.On, want.Stalled.After, want.Stalled.Critical = false, Span(2*time.Hour), Span(3*time.Hour)
 	for _, text := range []string{
 		"rules: {quiet: {on: false}, stalled: {after: 2h, critical: 3h}}",
+		"rules: {quiet: {on: \"f\\u0061lse\"}, stalled: {after: 2h, critical: 3h}}",
+		"rules:\n quiet:\n  on: >-\n   false\n stalled: {after: 2h, critical: 3h}\n",
 		"\ufeffrules: {quiet: {on: false}, stalled: {after: 2h, critical: 3h,},}\r\n",
 		"--- # begin\nrules:\n\n  quiet:\n    on: off\n\n  # a word\n  stalled: # another\n         critical: 3h # and\n\n         after: 2h\n...\n",
 		"{\"rules\":{\"quiet\":{\"on\":false},\"stalled\":{\"after\":\"2h\",\"critical\":'3h'}}}",
@@ -126,7 +128,7 @@ func TestMistakesAreRefusedInPlace(t *testing.T) {
 		{"rules: !!map {}\n", 1, 8, "keys and values"},
 		{"rules:\n  quiet: {on: *x}\n", 2, 15, "one plain value"},
 		{"rules:\n  quiet: {on: |\n  }}\n", 2, 15, "one plain value"},
-		{"rules:\n  quiet:\n    on: >\n      true\n", 3, 9, "one plain value"},
+		{"rules:\n  quiet:\n    on: >\n      true\n", 3, 9, "neither true nor false"},
 		{"rules:\n  - quiet\n", 2, 3, "keys and values"},
 		{"? rules\n: {}\n", 1, 1, "one plain value"},
 		{"rules:\n    quiet: {}\n  stalled: {}\n", 3, 3, "indented"},
@@ -135,7 +137,7 @@ func TestMistakesAreRefusedInPlace(t *testing.T) {
 		{"rules:\n  quiet: {on: true on}\n", 2, 15, "neither true nor false"},
 		{"rules:\n  quiet: {on:true}\n", 2, 11, "blank behind it"},
 		{"rules\n", 1, 1, "blank behind it"},
-		{"rules: {quiet: {on: \"tr\\u0075e\"}}\n", 1, 21, "without escapes"},
+		{"rules: {quiet: {on: \"tr\\que\"}}\n", 1, 24, "escape"},
 		{"rules: {quiet: {on: 'true\n'}}\n", 1, 21, "close on the same line"},
 		{"rules: {quiet: {on: true}\n", 2, 1, "closing brace"},
 		{"rules: {quiet: {on: true};}\n", 1, 26, "comma"},

@@ -10,8 +10,8 @@ import (
 
 var errUnit = errors.New("unknown unit")
 
-// parseSpan reads a duration as Go writes it, with days (1d12h); 0 needs no unit.
-func parseSpan(text string) (Span, error) {
+// ParseSpan reads a duration as Go writes it, with days (1d12h); 0 needs no unit.
+func ParseSpan(text string) (Span, error) {
 	if text == "0" {
 		return 0, nil
 	}
@@ -41,8 +41,8 @@ var units = map[string]float64{
 	"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
 }
 
-// parseSize reads a size in bytes: 500M and 500MiB are powers of two, 500MB of ten.
-func parseSize(text string) (int64, error) {
+// ParseSize reads a size in bytes: 500M and 500MiB are powers of two, 500MB of ten.
+func ParseSize(text string) (int64, error) {
 	digits := strings.TrimRight(text, "BbIiKkMmGgTt ")
 	factor, known := units[strings.ToUpper(strings.TrimSpace(text[len(digits):]))]
 	n, err := strconv.ParseFloat(digits, 64)

@@ -1,0 +1,50 @@
+package definition
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// PolicyText is the health policy as a text of its own; empty for none.
+func (d Definition) PolicyText() string {
+	var out strings.Builder
+	writeMapping(&out, d.Policy, "")
+	return out.String()
+}
+
+// plainText is what YAML reads as the same text without quotes.
+var plainText = regexp.MustCompile(`^[0-9A-Za-z_.][0-9A-Za-z_.%-]*$`)
+
+func writeMapping(out *strings.Builder, all map[string]any, indent string) {
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		out.WriteString(indent + quoteYAML(key) + ":")
+		switch v := all[key].(type) {
+		case map[string]any:
+			if len(v) == 0 {
+				out.WriteString(" {}\n")
+				continue
+			}
+			out.WriteByte('\n')
+			writeMapping(out, v, indent+"  ")
+		case nil:
+			out.WriteByte('\n')
+		default:
+			out.WriteString(" " + quoteYAML(fmt.Sprint(v)) + "\n")
+		}
+	}
+}
+
+func quoteYAML(text string) string {
+	if plainText.MatchString(text) && !strings.EqualFold(text, "null") {
+		return text
+	}
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		return `""` // a string can always be encoded
+	}
+	return string(quoted)
+}
