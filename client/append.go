@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"stint.dev/stint/client/internal/transport"
 	"stint.dev/stint/job"
 )
 
@@ -42,7 +43,7 @@ func (c *Client) appendFrom(ctx context.Context, run string, attempt int, offset
 
 // append sends a request with journal bytes and reads its reply.
 func (c *Client) append(hc *http.Client, req *http.Request, run string, attempt int) (job.AppendReply, error) {
-	req.Header.Set(job.HeaderClock, clockText())
+	req.Header.Set(job.HeaderClock, transport.ClockText())
 	resp, err := c.ask(hc, req, "application/octet-stream")
 	if err != nil {
 		return job.AppendReply{}, err

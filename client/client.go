@@ -22,6 +22,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"stint.dev/stint/client/internal/transport"
 	"stint.dev/stint/job"
 )
 
@@ -57,7 +58,7 @@ type Client struct {
 	// that a large append never delays a heartbeat.
 	calls   *http.Client
 	held    *http.Client
-	holding holding
+	holding transport.Holding
 	turn    chan struct{} // holds a token while the held connection is in use
 	zstd    compressor
 	// plainOnly is set when compressed journal bytes were refused.
@@ -84,11 +85,11 @@ func New(o Options) (*Client, error) {
 		o.UserAgent = "stint"
 	}
 	c := &Client{
-		turn: make(chan struct{}, 1), holding: newHolding(),
+		turn: make(chan struct{}, 1), holding: transport.NewHolding(),
 		base: base, token: o.Token, agent: o.UserAgent, run: o.Run,
-		calls: httpClient(transport(o.TLS)),
+		calls: httpClient(transport.New(o.TLS)),
 	}
-	c.held = httpClient(c.holding.transport(transport(o.TLS)))
+	c.held = httpClient(c.holding.Transport(transport.New(o.TLS)))
 	return c, nil
 }
 
@@ -129,19 +130,6 @@ func ParseURL(raw string) (*url.URL, error) {
 
 func httpClient(t roundTripper) *http.Client {
 	return &http.Client{Transport: redirects{t}, CheckRedirect: FollowRedirect}
-}
-
-func transport(trust *tls.Config) liveTransport {
-	return liveTransport{&http.Transport{
-		TLSClientConfig:       trust,
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           liveDialer(dialer().DialContext),
-		TLSHandshakeTimeout:   10 * time.Second,
-		MaxIdleConnsPerHost:   4,
-		IdleConnTimeout:       callsIdle,
-		ExpectContinueTimeout: time.Second,
-		WriteBufferSize:       64 << 10,
-	}, deadAfter, unacknowledged}
 }
 
 // URL is the server's address as given.

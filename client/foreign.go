@@ -6,8 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"stint.dev/stint/client/internal/reply"
 )
 
 // ForeignReplyError is the error of an answer that is not one of a Stint
@@ -48,8 +48,8 @@ func (e *ForeignReplyError) Error() string {
 // foreign describes an answer that is not one of a Stint server.
 func (c *Client) foreign(resp *http.Response, body []byte, why string) *ForeignReplyError {
 	e := &ForeignReplyError{
-		URL: c.base.String(), Status: resp.StatusCode, Why: why, Excerpt: excerpt(body),
-		RetryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()),
+		URL: c.base.String(), Status: resp.StatusCode, Why: why, Excerpt: reply.Excerpt(body),
+		RetryAfter: reply.RetryAfter(resp.Header.Get("Retry-After"), time.Now()),
 	}
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
 		e.Location = c.location(resp)
@@ -66,42 +66,5 @@ func (c *Client) location(resp *http.Response) string {
 	}
 	call := strings.TrimPrefix(resp.Request.URL.EscapedPath(), c.base.EscapedPath())
 	path := strings.TrimSuffix(to.EscapedPath(), call)
-	return cleaned((&url.URL{Scheme: to.Scheme, Host: to.Host}).String()+strings.TrimRight(path, "/"), 200)
-}
-
-// excerpt is the beginning of a body as one line, without the tags of HTML; empty for a body
-// that is not text.
-func excerpt(body []byte) string {
-	const most = 2000
-	text := string(body[:min(len(body), most)])
-	if len(body) > most { // perhaps within a character
-		text = strings.TrimRightFunc(text, func(r rune) bool { return r == utf8.RuneError })
-	}
-	if !utf8.ValidString(text) {
-		return ""
-	}
-	if strings.HasPrefix(strings.TrimSpace(text), "<") {
-		var b strings.Builder
-		for text != "" {
-			before, rest, _ := strings.Cut(text, "<")
-			b.WriteString(before + " ")
-			_, text, _ = strings.Cut(rest, ">")
-		}
-		text = b.String()
-	}
-	return cleaned(text, 100)
-}
-
-// cleaned is text as one line of at most so many bytes, without control characters.
-func cleaned(text string, most int) string {
-	text = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "�"), func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r)
-	}), " ")
-	if len(text) <= most {
-		return text
-	}
-	for !utf8.RuneStart(text[most]) {
-		most--
-	}
-	return text[:most] + "…"
+	return reply.Line((&url.URL{Scheme: to.Scheme, Host: to.Host}).String()+strings.TrimRight(path, "/"), 200)
 }

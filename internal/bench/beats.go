@@ -10,8 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"stint.dev/stint/job"
-	"stint.dev/stint/journal"
+	"stint.dev/stint/internal/bench/fleet"
 )
 
 // beatsPeriod is what the agents of this benchmark say their period is: long, so that none
@@ -45,7 +44,7 @@ func (b *bench) beats() ([]row, error) {
 		}
 	}
 	servers := []*service{noop, ours}
-	var wires [2][]*wire
+	var wires [2][]*fleet.Wire
 	for i, s := range servers {
 		wires[i], err = s.connect(paths)
 		defer hangUp(wires[i])
@@ -94,72 +93,38 @@ func (b *bench) pinSelf(core string) (release func(), err error) {
 }
 
 // connect makes one connection for each path, and sends a first heartbeat on it.
-func (s *service) connect(paths []string) ([]*wire, error) {
-	var wires []*wire
+func (s *service) connect(paths []string) ([]*fleet.Wire, error) {
+	var wires []*fleet.Wire
 	for _, path := range paths {
-		w, err := dialWire(s.host)
+		w, err := fleet.Dial(s.host)
 		if err != nil {
 			return wires, err
 		}
 		wires = append(wires, w)
-		if _, err := w.post(path+"/heartbeat", "application/json", heartbeat(1, beatsPeriod)); err != nil {
+		if _, err := w.Post(path+"/heartbeat", "application/json", fleet.Heartbeat(1, beatsPeriod)); err != nil {
 			return wires, err
 		}
 	}
 	return wires, nil
 }
 
-func hangUp(wires []*wire) {
+func hangUp(wires []*fleet.Wire) {
 	for _, w := range wires {
-		w.close()
+		w.Close()
 	}
-}
-
-// runID is the id of the n-th run of a benchmark, begun at a time.
-func runID(at time.Time, n int) string {
-	ms := at.UnixMilli()
-	return fmt.Sprintf("%08x-%04x-7000-8000-%012x", ms>>16, ms&0xffff, n)
 }
 
 // begin brings the beginning of a run to a server and returns the path of its attempt.
 func begin(host string, n int) (string, error) {
-	w, err := dialWire(host)
+	w, err := fleet.Dial(host)
 	if err != nil {
 		return "", err
 	}
-	defer w.close()
-	id := runID(time.Now(), n)
+	defer w.Close()
+	id := fleet.RunID(time.Now(), n)
 	path := "/api/v1/runs/" + id + "/attempts/1"
-	_, err = w.post(path+"/journal?offset=0", "application/octet-stream", beginning(id, n, time.Now(), beatsPeriod))
+	_, err = w.Post(path+"/journal?offset=0", "application/octet-stream", fleet.Beginning(id, n, time.Now(), beatsPeriod))
 	return path, err
-}
-
-// beginning is the journal of an attempt whose command has just started.
-func beginning(id string, n int, at time.Time, period time.Duration) []byte {
-	b := journal.AppendHeader(nil)
-	for _, r := range []struct {
-		t journal.Type
-		v any
-	}{
-		{journal.TypeAttempt, journal.Attempt{
-			Run: id, Attempt: 1, Job: fmt.Sprintf("load-%d", n%200), Args: []string{"python", "train.py", fmt.Sprint(n)},
-			Host: fmt.Sprintf("node-%d", n%500), AgentVersion: "bench", HeartbeatPeriodMS: period.Milliseconds(),
-		}},
-		{journal.TypeStepStarted, journal.StepStarted{Name: "command", Kind: job.CommandStep, Command: "python train.py", PID: 1}},
-	} {
-		rec, err := journal.JSONRecord(r.t, at, r.v)
-		if err != nil {
-			panic(err) // these values can be encoded
-		}
-		b = journal.AppendRecord(b, rec)
-	}
-	return b
-}
-
-// heartbeat is what an agent sends.
-func heartbeat(sequence int, period time.Duration) []byte {
-	return fmt.Appendf(nil, `{"sequence":%d,"sent_at":%q,"uptime_ms":%d,"scheduling_delay_ms":0,"output_age_ms":420,"cpu_seconds":%d.25,"memory_bytes":123456789,"processes":4,"unsent_bytes":0,"period_ms":%d}`,
-		sequence, time.Now().UTC().Format(time.RFC3339Nano), int64(sequence)*period.Milliseconds(), sequence, period.Milliseconds())
 }
 
 type load struct {
@@ -167,7 +132,7 @@ type load struct {
 }
 
 // pound sends heartbeats on one connection for each path, one after the other's answer.
-func pound(s *service, wires []*wire, paths []string, span time.Duration) (load, error) {
+func pound(s *service, wires []*fleet.Wire, paths []string, span time.Duration) (load, error) {
 	var mu sync.Mutex
 	var all []float64
 	var failed error
@@ -181,7 +146,7 @@ func pound(s *service, wires []*wire, paths []string, span time.Duration) (load,
 			var took []float64
 			for n := 1; time.Now().Before(end); n++ {
 				begun := time.Now()
-				if _, err := w.post(path+"/heartbeat", "application/json", heartbeat(n+1, beatsPeriod)); err != nil {
+				if _, err := w.Post(path+"/heartbeat", "application/json", fleet.Heartbeat(n+1, beatsPeriod)); err != nil {
 					mu.Lock()
 					failed = err // one error is as good as a thousand
 					mu.Unlock()

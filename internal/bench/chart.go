@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"stint.dev/stint/internal/bench/fleet"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
@@ -27,7 +28,7 @@ const (
 func (b *bench) chart() ([]row, error) {
 	dir := filepath.Join(b.dir, "chart")
 	began := time.Now().Add(-b.length())
-	id := runID(began, 1)
+	id := fleet.RunID(began, 1)
 	total, err := b.storeSamples(dir, id, began)
 	if err != nil {
 		return nil, err
@@ -74,7 +75,7 @@ func (b *bench) storeSamples(dir, id string, began time.Time) (total int, err er
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	offset := int64(0)
-	data := beginning(id, 1, began, chartPeriod)
+	data := fleet.Beginning(id, 1, began, chartPeriod)
 	const each = time.Hour // what an agent brings at once that is far behind
 	for at := began; at.Before(began.Add(b.length())); at = at.Add(each) {
 		for t := at; t.Before(at.Add(each)); t = t.Add(chartPeriod) {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"stint.dev/stint/internal/bench/fleet"
 )
 
 // How much there is to see of the live agents, and how long they are left alone before.
@@ -63,29 +65,27 @@ func (b *bench) liveOn(on stored) ([]row, error) {
 	}
 	defer func() { _ = s.stop() }() // the figures are what counts
 	ctx, cancel := context.WithCancel(b.ctx)
-	f := &fleet{host: s.host, ctx: ctx}
-	defer func() { cancel(); f.all.Wait() }()
+	f := fleet.New(ctx, s.host)
+	defer func() { cancel(); f.Wait() }()
 	begun := time.Now()
 	for i := range b.agents {
-		a := &liveAgent{fleet: f, id: runID(begun, i), number: i, delay: b.spread * time.Duration(i) / time.Duration(b.agents)}
-		f.all.Go(a.live)
+		f.Start(fleet.Agent{ID: fleet.RunID(begun, i), Number: i, Delay: b.spread * time.Duration(i) / time.Duration(b.agents)})
 	}
-	if err := f.wait(func() bool { return f.begun.Load() == int64(b.agents) }); err != nil {
+	if err := f.WaitBegun(b.agents); err != nil {
 		return nil, err
 	}
 	allBegun := time.Since(begun)
 	for i := range min(liveReaders, b.agents) {
-		id := runID(begun, i*b.agents/liveReaders)
-		f.all.Go(func() { f.read(id) })
+		f.Follow(fleet.RunID(begun, i*b.agents/liveReaders))
 	}
-	m, err := f.measure(s, liveWarmUp, 3*b.span)
+	m, err := measureFleet(f, s, liveWarmUp, 3*b.span)
 	if err != nil {
 		return nil, err
 	}
 	what := fmt.Sprintf("%d live agents, %s: ", b.agents, on.name)
 	return []row{
 		{what: fmt.Sprintf("%sall that begin within %s are in", what, b.spread), unit: "s", measured: allBegun.Seconds()},
-		{what: "… refused for a while", unit: "appends", measured: float64(f.refused.Load())},
+		{what: "… refused for a while", unit: "appends", measured: float64(f.Counts().Refused)},
 		{what: "… memory of the server", unit: "MB", measured: m.peak, most: 400},
 		{what: fmt.Sprintf("… its CPU (%.0f appends and %.0f heartbeats a second)", m.appends, m.beats), unit: "cores", measured: m.cores, most: 1},
 		{what: fmt.Sprintf("… from a job's write to a reader, 99 of 100 (%d lines)", len(m.late)), unit: "s", measured: m.late[len(m.late)*99/100], most: 1},
@@ -101,28 +101,28 @@ type measured struct {
 	late           []float64
 }
 
-// measure leaves the fleet alone for a while and then counts over a span.
-func (f *fleet) measure(s *service, rest, span time.Duration) (m measured, err error) {
-	if err := f.pause(rest); err != nil {
+// measureFleet leaves the fleet alone for a while and then counts over a span.
+func measureFleet(f *fleet.Fleet, s *service, rest, span time.Duration) (m measured, err error) {
+	if err := f.Pause(rest); err != nil {
 		return m, err
 	}
-	f.late.take()
-	f.measuring.Store(true)
-	appends, beats := f.appends.Load(), f.beats.Load()
+	f.MeasureAges(true)
+	counted := f.Counts()
 	before, err := cpuOf(s.cmd.Process.Pid)
 	begun := time.Now()
-	if err := errors.Join(err, f.pause(span)); err != nil {
+	if err := errors.Join(err, f.Pause(span)); err != nil {
 		return m, err
 	}
 	took := time.Since(begun).Seconds()
-	f.measuring.Store(false)
+	ages := f.MeasureAges(false)
 	after, err := cpuOf(s.cmd.Process.Pid)
 	m.cores = (after - before) / took
-	m.appends, m.beats = float64(f.appends.Load()-appends)/took, float64(f.beats.Load()-beats)/took
+	now := f.Counts()
+	m.appends, m.beats = float64(now.Appends-counted.Appends)/took, float64(now.Beats-counted.Beats)/took
 	var perr error
 	m.peak, perr = s.peakMB()
-	m.late = slices.Sorted(slices.Values(f.late.take()))
-	if err := errors.Join(err, perr, f.failure()); err != nil {
+	m.late = slices.Sorted(slices.Values(ages))
+	if err := errors.Join(err, perr, f.Err()); err != nil {
 		return m, err
 	}
 	if len(m.late) == 0 {

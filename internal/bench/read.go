@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"stint.dev/stint/internal/bench/fleet"
 	"stint.dev/stint/job"
 )
 
@@ -38,7 +39,7 @@ func (b *bench) read() ([]row, error) {
 		return nil, err
 	}
 	defer func() { _ = s.stop() }() // the figures are what counts
-	id := runID(time.Now(), 1)
+	id := fleet.RunID(time.Now(), 1)
 	if _, err := b.timed(b.agent(s.url(), "--run-id", id, "cat", file)); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"stint.dev/stint/internal/bench/fleet"
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
@@ -135,7 +136,7 @@ func (b *bench) storeRuns(on stored) (err error) {
 		var appends []index.Append
 		for i := n; i < min(n+group, b.scale.runs); i++ {
 			at := first.Add(time.Duration(i) * 30 * time.Second)
-			appends = append(appends, index.Append{Run: runID(at, i), Attempt: 1, Data: finished(i, at), At: at.Add(time.Minute)})
+			appends = append(appends, index.Append{Run: fleet.RunID(at, i), Attempt: 1, Data: finished(i, at), At: at.Add(time.Minute)})
 		}
 		done, _, err := db.Ingest(b.ctx, appends, nil)
 		if err != nil {
@@ -169,7 +170,7 @@ func finished(n int, at time.Time) []byte {
 		v any
 	}{
 		{journal.TypeAttempt, journal.Attempt{
-			Run: runID(at, n), Attempt: 1, Job: fmt.Sprintf("load-%d", n%200), Args: []string{"python", "report.py", fmt.Sprintf("chapter-%d", n%1000)},
+			Run: fleet.RunID(at, n), Attempt: 1, Job: fmt.Sprintf("load-%d", n%200), Args: []string{"python", "report.py", fmt.Sprintf("chapter-%d", n%1000)},
 			Host: fmt.Sprintf("node-%d", n%500), AgentVersion: "bench", HeartbeatPeriodMS: 5000, Labels: labels,
 		}},
 		{journal.TypeStepStarted, journal.StepStarted{Name: "command", Kind: job.CommandStep, Command: "python report.py", PID: 1}},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/access"
+	"stint.dev/stint/internal/bench/fleet"
 	"stint.dev/stint/internal/store"
 	"stint.dev/stint/job"
 	"stint.dev/stint/journal"
@@ -37,7 +38,7 @@ type tokenFleet struct {
 	*service
 	secrets []string
 	agents  []*tokenAgent
-	wires   []*wire
+	wires   []*fleet.Wire
 	// beats and appends are what 99 of 100 took in each round, in ms.
 	beats, appends []float64
 	cpu            float64 // of the server in all rounds, in seconds
@@ -108,20 +109,20 @@ func (b *bench) tokenFleet(n int) (*tokenFleet, error) {
 		return nil, err
 	}
 	for range tokenWorkers {
-		w, err := dialWire(f.host)
+		w, err := fleet.Dial(f.host)
 		if err != nil {
 			return nil, errors.Join(err, f.stop())
 		}
 		f.wires = append(f.wires, w)
 	}
 	for i, secret := range f.secrets {
-		f.agents = append(f.agents, &tokenAgent{secret: secret, path: "/api/v1/runs/" + runID(time.Now(), i) + "/attempts/1"})
+		f.agents = append(f.agents, &tokenAgent{secret: secret, path: "/api/v1/runs/" + fleet.RunID(time.Now(), i) + "/attempts/1"})
 	}
 	return f, each(tokenWorkers, func(worker, i int) (bool, error) {
 		if i >= len(f.agents) {
 			return false, nil
 		}
-		return true, f.agents[i].append(f.wires[worker], beginning(f.agents[i].path[len("/api/v1/runs/"):][:36], i, time.Now(), tokenPeriod))
+		return true, f.agents[i].append(f.wires[worker], fleet.Beginning(f.agents[i].path[len("/api/v1/runs/"):][:36], i, time.Now(), tokenPeriod))
 	})
 }
 
@@ -227,7 +228,7 @@ func cpuOfAll(fleets []*tokenFleet) ([]float64, error) {
 }
 
 // send sends a heartbeat, or a line of output, and returns how many ms that took.
-func (a *tokenAgent) send(w *wire, beat bool, n int) (ms float64, err error) {
+func (a *tokenAgent) send(w *fleet.Wire, beat bool, n int) (ms float64, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	begun := time.Now()
@@ -237,15 +238,15 @@ func (a *tokenAgent) send(w *wire, beat bool, n int) (ms float64, err error) {
 		return 0, a.append(w, journal.AppendRecord(nil, journal.OutputRecord(begun, line)))
 	}
 	a.sequence++
-	w.token = a.secret
-	_, err = w.post(a.path+"/heartbeat", "application/json", heartbeat(a.sequence, tokenPeriod))
+	w.Token = a.secret
+	_, err = w.Post(a.path+"/heartbeat", "application/json", fleet.Heartbeat(a.sequence, tokenPeriod))
 	return 0, err
 }
 
 // append sends bytes of the agent's journal.
-func (a *tokenAgent) append(w *wire, data []byte) error {
-	w.token = a.secret
-	answer, err := w.post(a.path+"/journal?offset="+strconv.FormatInt(a.offset, 10), "application/octet-stream", data)
+func (a *tokenAgent) append(w *fleet.Wire, data []byte) error {
+	w.Token = a.secret
+	answer, err := w.Post(a.path+"/journal?offset="+strconv.FormatInt(a.offset, 10), "application/octet-stream", data)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package main
+package fleet
 
 import (
 	"bufio"
@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// wire is one connection that speaks HTTP/1.1 at the least cost to whoever measures.
-type wire struct {
+// Wire is one connection that speaks HTTP/1.1 at the least cost to whoever measures.
+type Wire struct {
 	host  string
-	token string // sent along; empty for none
+	Token string // sent along; empty for none
 	conn  net.Conn
 	br    *bufio.Reader
 	out   []byte
@@ -25,15 +25,17 @@ type wire struct {
 // wireTimeout bounds one request and its answer.
 const wireTimeout = 60 * time.Second
 
-func dialWire(host string) (*wire, error) {
+// Dial makes a connection to the server at a host and port.
+func Dial(host string) (*Wire, error) {
 	conn, err := net.DialTimeout("tcp", host, wireTimeout)
 	if err != nil {
 		return nil, err
 	}
-	return &wire{host: host, conn: conn, br: bufio.NewReaderSize(conn, 1<<10)}, nil
+	return &Wire{host: host, conn: conn, br: bufio.NewReaderSize(conn, 1<<10)}, nil
 }
 
-func (w *wire) close() {
+// Close gives the connection up.
+func (w *Wire) Close() {
 	if w != nil {
 		_ = w.conn.Close() // it is given up
 	}
@@ -54,18 +56,18 @@ func (r *refusal) Error() string {
 // busy reports whether the same request may succeed later, as job.Problem.Temporary does.
 func (r *refusal) busy() bool { return r.status == http.StatusTooManyRequests || r.status >= 500 }
 
-// post sends a body and returns the answer's, with a *refusal for any answer but a success. A
+// Post sends a body and returns the answer's, with a *refusal for any answer but a success. A
 // server closes connections that are idle for long: then it sends the request again, on a new one.
-func (w *wire) post(path, contentType string, body []byte) ([]byte, error) {
+func (w *Wire) Post(path, contentType string, body []byte) ([]byte, error) {
 	answer, err := w.send(path, contentType, body)
 	if !errors.Is(err, errClosed) {
 		return answer, err
 	}
-	again, err := dialWire(w.host)
+	again, err := Dial(w.host)
 	if err != nil {
 		return nil, err
 	}
-	w.close()
+	w.Close()
 	w.conn, w.br = again.conn, again.br
 	return w.send(path, contentType, body)
 }
@@ -74,10 +76,10 @@ func (w *wire) post(path, contentType string, body []byte) ([]byte, error) {
 var errClosed = errors.New("the server closed the connection before it answered")
 
 // send sends a request on the connection that there is, and reads the answer.
-func (w *wire) send(path, contentType string, body []byte) ([]byte, error) {
+func (w *Wire) send(path, contentType string, body []byte) ([]byte, error) {
 	w.out = fmt.Appendf(w.out[:0], "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n", path, w.host, contentType, len(body))
-	if w.token != "" {
-		w.out = fmt.Appendf(w.out, "Authorization: Bearer %s\r\n", w.token)
+	if w.Token != "" {
+		w.out = fmt.Appendf(w.out, "Authorization: Bearer %s\r\n", w.Token)
 	}
 	w.out = append(w.out, "\r\n"...)
 	w.out = append(w.out, body...)
@@ -113,7 +115,7 @@ func (w *wire) send(path, contentType string, body []byte) ([]byte, error) {
 		}
 	}
 	if length < 0 {
-		return nil, fmt.Errorf("POST %s: HTTP %d, of unknown length: %w", path, status, errNoFigure)
+		return nil, fmt.Errorf("POST %s: HTTP %d, of unknown length: %w", path, status, errIncomplete)
 	}
 	answer := make([]byte, length)
 	if _, err := io.ReadFull(w.br, answer); err != nil {

@@ -1,4 +1,4 @@
-package client
+package transport
 
 import (
 	"bytes"
@@ -60,7 +60,7 @@ func TestADeadConnectionIsNamed(t *testing.T) {
 	for name, readFirst := range map[string]bool{"reading fails first": true, "writing fails first": false} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				tr := transport(nil)
+				tr := New(nil)
 				tr.unacknowledged = func(net.Conn, time.Duration) bool { return true }
 				tr.DialContext = func(context.Context, string, string) (net.Conn, error) { return newDeadConn(readFirst), nil }
 				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://10.0.0.1", bytes.NewReader(make([]byte, 1<<20)))
@@ -86,16 +86,16 @@ func TestADeadConnectionIsNamed(t *testing.T) {
 // A request whose connection ends while it is sent fails with the cause, also if net/http reads
 // that first and closes the connection; on a connection that is held, too.
 func TestAConnectionThatEndsIsNamed(t *testing.T) {
-	for name, wrap := range map[string]func(liveTransport) http.RoundTripper{
-		"of calls": func(tr liveTransport) http.RoundTripper { return tr },
-		"held":     func(tr liveTransport) http.RoundTripper { return newHolding().transport(tr) },
+	for name, wrap := range map[string]func(Live) http.RoundTripper{
+		"of calls": func(tr Live) http.RoundTripper { return tr },
+		"held":     func(tr Live) http.RoundTripper { return NewHolding().Transport(tr) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				conn := newDeadConn(true)
 				conn.cause = &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
-				tr := transport(nil)
-				tr.DialContext = liveDialer(func(context.Context, string, string) (net.Conn, error) { return conn, nil })
+				tr := New(nil)
+				tr.SetDial(func(context.Context, string, string) (net.Conn, error) { return conn, nil })
 				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://10.0.0.1", bytes.NewReader(make([]byte, 1<<20)))
 				if err != nil {
 					t.Fatal(err)
@@ -121,12 +121,12 @@ func TestRawConn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	conn, err := transport(nil).DialContext(t.Context(), "tcp", l.Addr().String())
+	conn, err := New(nil).DialContext(t.Context(), "tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	held := &heldConn{Conn: conn, holding: newHolding()}
+	held := &heldConn{Conn: conn, Holding: NewHolding()}
 	for name, c := range map[string]net.Conn{"live": conn, "held": held, "TLS": tls.Client(conn, nil), "TLS, held": tls.Client(held, nil)} {
 		if rawConn(c) == nil {
 			t.Errorf("%s: no socket", name)

@@ -1,4 +1,4 @@
-package client
+package transport
 
 import (
 	"context"
@@ -18,53 +18,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"stint.dev/stint/job"
+	"stint.dev/stint/client/internal/transport/transporttest"
 )
 
-// pipes are a listener and a dialer of connections that no packet crosses before a moment.
-type pipes struct {
-	open     chan struct{} // closed at that moment
-	accepted chan net.Conn
-	closed   chan struct{}
-}
-
-func newPipes() pipes {
-	return pipes{make(chan struct{}), make(chan net.Conn), make(chan struct{})}
-}
-
-// transport makes connections through pipes.
-func (p pipes) transport() liveTransport {
-	t := transport(nil)
-	t.Transport.DialContext = liveDialer(p.dial)
-	return t
-}
-
-func (p pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.accepted:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p pipes) Close() error { close(p.closed); return nil }
-
-func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
-
-func (p pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	select {
-	case <-p.open:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	near, far := net.Pipe()
-	select {
-	case p.accepted <- far:
-		return near, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
+// drain lets the connection be used again.
+func drain(resp *http.Response) {
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
 }
 
 // When a path heals, connections are made that were begun for requests which have been given up.
@@ -72,7 +32,7 @@ func (p pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 // to the server as if the agent had been killed.
 func TestConnectionsOfGivenUpRequestsReplaceNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPipes()
+		p := transporttest.NewPipes()
 		var mu sync.Mutex
 		carried, ends := map[net.Conn]bool{}, 0 // those that carried requests and are open
 		type connKey struct{}
@@ -98,7 +58,9 @@ func TestConnectionsOfGivenUpRequestsReplaceNone(t *testing.T) {
 		served := make(chan error)
 		go func() { served <- server.Serve(p) }()
 
-		held := newHolding().transport(p.transport())
+		live := New(nil)
+		live.SetDial(p.Dial)
+		held := NewHolding().Transport(live)
 		ask := func(timeout time.Duration) error {
 			ctx, cancel := context.WithTimeout(t.Context(), timeout)
 			defer cancel()
@@ -117,7 +79,7 @@ func TestConnectionsOfGivenUpRequestsReplaceNone(t *testing.T) {
 				t.Fatal("a request crossed a path that is cut")
 			}
 		}
-		time.AfterFunc(500*time.Millisecond, func() { close(p.open) })
+		time.AfterFunc(500*time.Millisecond, func() { close(p.Open) })
 		for range 3 {
 			if err := ask(4 * time.Second); err != nil {
 				t.Fatal(err)
@@ -153,7 +115,7 @@ func TestAGivenUpHeartbeatClosesNoConnection(t *testing.T) {
 				ended <- answered.Load()
 			}))
 			defer server.Close()
-			held := newHolding().transport(transport(nil))
+			held := NewHolding().Transport(New(nil))
 			defer held.CloseIdleConnections()
 			ask := func(ctx context.Context, hangs string) error {
 				req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, strings.NewReader("{}"))
@@ -195,61 +157,6 @@ func TestAGivenUpHeartbeatClosesNoConnection(t *testing.T) {
 			}
 		})
 	}
-}
-
-// However long they take, a heartbeat and a small append wait for each other for no longer than
-// turnTime, so no time passes here.
-func TestSmallAppendsAndHeartbeatsShareAConnection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newPipes()
-		close(p.open)
-		var count atomic.Int64
-		server := &http.Server{
-			ConnState: func(_ net.Conn, s http.ConnState) {
-				if s == http.StateNew {
-					count.Add(1)
-				}
-			},
-			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				_, _ = io.Copy(io.Discard, r.Body) // the client reports any error
-				w.Header().Set("Content-Type", "application/json")
-				_, _ = io.WriteString(w, `{"run":"r","attempt":1,"size":0,"owner":true,"lease_ms":15000,"next_ms":5000}`)
-			}),
-		}
-		served := make(chan error)
-		go func() { served <- server.Serve(p) }()
-		c, err := New(Options{URL: "http://server", Run: "r"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.calls, c.held = httpClient(p.transport()), httpClient(c.holding.transport(p.transport()))
-		var both sync.WaitGroup
-		for _, call := range []func() error{
-			func() error { _, err := c.Append(t.Context(), "r", 1, 0, make([]byte, 64<<10)); return err },
-			func() error { _, err := c.Beat(t.Context(), "r", 1, job.Heartbeat{}); return err },
-		} {
-			both.Go(func() {
-				for range 200 {
-					if err := call(); err != nil {
-						t.Error(err)
-					}
-				}
-			})
-		}
-		both.Wait()
-		if n := count.Load(); n != 1 {
-			t.Errorf("%d connections for small appends and heartbeats", n)
-		}
-		if _, err := c.Append(t.Context(), "r", 1, 0, make([]byte, 64<<10+1)); err != nil {
-			t.Fatal(err)
-		}
-		if n := count.Load(); n != 2 {
-			t.Errorf("%d connections, with one for a larger append", n)
-		}
-		c.Close()
-		_ = server.Close()
-		<-served
-	})
 }
 
 // A server that answers nothing is left with two connections of a client, the oldest and the

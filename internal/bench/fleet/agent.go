@@ -1,4 +1,4 @@
-package main
+package fleet
 
 import (
 	"encoding/json"
@@ -13,7 +13,7 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// How the agents of the benchmark deliver: as the real one does (internal/agent/batch.go).
+// How the agents of the benchmark deliver: as the real one does (internal/agent/delivery/batch.go).
 const (
 	liveBeat     = 10 * time.Second
 	liveSample   = 5 * time.Second
@@ -26,20 +26,27 @@ const (
 	liveAgainMax = 30 * time.Second
 )
 
-// liveAgent is one simulated agent: what its job printed and was not yet sent, and when what
+// Agent is one simulated agent.
+type Agent struct {
+	ID     string // of its run
+	Number int
+	Delay  time.Duration // before it begins
+	// Every is how often its job prints, 0 for each second, and Lines how many lines each time; 0 for
+	// one.
+	Every time.Duration
+	Lines int
+}
+
+// liveAgent is an agent at work: what its job printed and was not yet sent, and when what
 // is due. As the real one, it has one connection as long as it has little to send.
 type liveAgent struct {
-	*fleet
-	id     string
-	number int
-	delay  time.Duration // before it begins
+	*Fleet
+	Agent
 
-	calls    *wire
+	calls    *Wire
 	offset   int64
 	pending  []byte
 	lines    int
-	perTick  int // lines each time; 0 for one
-	every    time.Duration
 	sequence int
 	watched  bool
 
@@ -53,17 +60,17 @@ type liveAgent struct {
 // the pace that the server's answers ask for. What is printed while nobody watches needs no
 // waking up: it is made when it is sent.
 func (a *liveAgent) live() {
-	if a.pause(a.delay) != nil {
+	if a.Pause(a.Delay) != nil {
 		return
 	}
-	if a.every == 0 {
-		a.every = liveLine
+	if a.Every == 0 {
+		a.Every = liveLine
 	}
-	defer func() { a.calls.close() }()
+	defer func() { a.calls.Close() }()
 	err := a.start()
 	for err == nil {
 		next := slices.MinFunc([]time.Time{a.beat, a.send}, time.Time.Compare)
-		if err = a.pause(time.Until(next)); err != nil {
+		if err = a.Pause(time.Until(next)); err != nil {
 			return // reported already
 		}
 		now := time.Now()
@@ -76,35 +83,35 @@ func (a *liveAgent) live() {
 			err = a.doSend(now)
 		}
 	}
-	a.fail(fmt.Errorf("agent %d: %w", a.number, err))
+	a.fail(fmt.Errorf("agent %d: %w", a.Number, err))
 }
 
-func (a *liveAgent) path() string { return "/api/v1/runs/" + a.id + "/attempts/1" }
+func (a *liveAgent) path() string { return "/api/v1/runs/" + a.ID + "/attempts/1" }
 
 // start brings the beginning of the run to the server, however long that takes.
 func (a *liveAgent) start() (err error) {
-	if a.calls, err = dialWire(a.host); err != nil {
+	if a.calls, err = Dial(a.host); err != nil {
 		return err
 	}
-	a.pending = beginning(a.id, a.number, time.Now(), 5*time.Second)
+	a.pending = Beginning(a.ID, a.Number, time.Now(), 5*time.Second)
 	for a.offset == 0 {
 		if err := a.append(); err != nil {
 			return err
 		}
 		if wait := time.Until(a.send); a.offset == 0 && wait > 0 {
-			if err := a.pause(wait); err != nil {
+			if err := a.Pause(wait); err != nil {
 				return err
 			}
 		}
 	}
 	now := time.Now()
 	a.begun.Add(1)
-	a.line, a.sample = now.Add(rand.N(a.every)), now.Add(rand.N(liveSample))
+	a.line, a.sample = now.Add(rand.N(a.Every)), now.Add(rand.N(liveSample))
 	a.beat, a.send = now, a.line.Add(a.wait())
 	return nil
 }
 
-// wait is how long small output waits for more (internal/agent/batch.go).
+// wait is how long small output waits for more (internal/agent/delivery/batch.go).
 func (a *liveAgent) wait() time.Duration {
 	if a.watched {
 		a.waiting = 0
@@ -116,10 +123,10 @@ func (a *liveAgent) wait() time.Duration {
 
 // catchUp makes what the job printed and what was measured since the last time.
 func (a *liveAgent) catchUp(now time.Time) error {
-	for ; !a.line.After(now); a.line = a.line.Add(a.every) {
-		for range max(a.perTick, 1) {
+	for ; !a.line.After(now); a.line = a.line.Add(a.Every) {
+		for range max(a.Agent.Lines, 1) {
 			a.lines++
-			text := fmt.Appendf(nil, "at %d step %d loss 0.%04d of the training, batch of sixty four\n", a.line.UnixNano(), a.lines, a.number%10000)
+			text := fmt.Appendf(nil, "at %d step %d loss 0.%04d of the training, batch of sixty four\n", a.line.UnixNano(), a.lines, a.Number%10000)
 			a.pending = journal.AppendRecord(a.pending, journal.OutputRecord(a.line, journal.Output{Stream: job.Stdout, Data: text}))
 		}
 	}
@@ -154,7 +161,7 @@ func (a *liveAgent) doBeat(now time.Time) error {
 	a.sequence++
 	a.beats.Add(1)
 	a.beat = now.Add(liveBeat)
-	answer, err := a.calls.post(a.path()+"/heartbeat", "application/json", heartbeat(a.sequence, liveBeat))
+	answer, err := a.calls.Post(a.path()+"/heartbeat", "application/json", Heartbeat(a.sequence, liveBeat))
 	var no *refusal
 	if errors.As(err, &no) && no.busy() {
 		a.beat = now.Add(max(no.after, time.Second))
@@ -183,7 +190,7 @@ func (a *liveAgent) append() error {
 		return nil
 	}
 	a.appends.Add(1)
-	answer, err := a.calls.post(a.path()+"/journal?offset="+strconv.FormatInt(a.offset, 10), "application/octet-stream", a.pending)
+	answer, err := a.calls.Post(a.path()+"/journal?offset="+strconv.FormatInt(a.offset, 10), "application/octet-stream", a.pending)
 	var no *refusal
 	if errors.As(err, &no) && no.busy() {
 		a.refused.Add(1)
@@ -201,7 +208,7 @@ func (a *liveAgent) append() error {
 		return err
 	}
 	if a.offset += int64(len(a.pending)); reply.Size != a.offset {
-		return fmt.Errorf("the server has %d bytes of %d: %w", reply.Size, a.offset, errNoFigure)
+		return fmt.Errorf("the server has %d bytes of %d: %w", reply.Size, a.offset, errIncomplete)
 	}
 	a.pending, a.watched = a.pending[:0], reply.Watched
 	return nil

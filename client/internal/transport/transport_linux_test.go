@@ -1,4 +1,4 @@
-package client
+package transport
 
 import (
 	"context"
@@ -35,7 +35,7 @@ func readingServer(t *testing.T, read func(r *http.Request) error) *httptest.Ser
 // upload sends a body of many bytes over a connection that is dead after a time.
 func upload(t *testing.T, url string, size int64, deadAfter time.Duration) error {
 	t.Helper()
-	tr := transport(nil)
+	tr := New(nil)
 	tr.deadAfter = deadAfter
 	defer tr.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

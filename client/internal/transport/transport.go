@@ -1,4 +1,6 @@
-package client
+// Package transport makes the connections of a client of the server: they detect a peer that is
+// dead, are made over paths that lose packets, and one of them is held open.
+package transport
 
 import (
 	"context"
@@ -24,6 +26,8 @@ const (
 	// in flight or a reply is pending. The request fails then, and can be sent again on another
 	// connection. A slow link acknowledges something all the time.
 	deadAfter = 15 * time.Second
+	// idleTimeout keeps connections open between requests that follow each other.
+	idleTimeout = 30 * time.Second
 )
 
 // dialer makes connections that detect a peer that vanished while a reply is pending.
@@ -34,31 +38,52 @@ func dialer() *net.Dialer {
 	}
 }
 
-// liveTransport fails requests on connections that are dead. It sets the clock in the headers of a
-// request when there is a connection for it.
-type liveTransport struct {
+// Live is a transport that fails requests on connections that are dead. It sets the clock in the
+// headers of a request when there is a connection for it.
+type Live struct {
 	*http.Transport
 	deadAfter time.Duration
 	// unacknowledged reports whether data in flight has not been acknowledged for a time.
 	unacknowledged func(net.Conn, time.Duration) bool
 }
 
+// New makes a transport. trust has the authorities to trust and the client certificate; nil for
+// the system's authorities and no certificate.
+func New(trust *tls.Config) Live {
+	t := Live{&http.Transport{
+		TLSClientConfig:       trust,
+		Proxy:                 http.ProxyFromEnvironment,
+		TLSHandshakeTimeout:   10 * time.Second,
+		MaxIdleConnsPerHost:   4,
+		IdleConnTimeout:       idleTimeout,
+		ExpectContinueTimeout: time.Second,
+		WriteBufferSize:       64 << 10,
+	}, deadAfter, unacknowledged}
+	t.SetDial(dialer().DialContext)
+	return t
+}
+
+// SetDial sets how connections are made.
+func (t Live) SetDial(dial func(ctx context.Context, network, address string) (net.Conn, error)) {
+	t.DialContext = liveDialer(dial)
+}
+
 // RoundTrip returns an os.ErrDeadlineExceeded that names the peer if the connection was dead,
 // and otherwise why it ended, whichever way net/http noticed: if its reading fails first, it
 // closes the connection, and what it returns is that the request was written to a closed one.
-func (t liveTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+func (t Live) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.roundTrip(req, func(net.Conn, http.Header) {})
 }
 
 // roundTrip calls mark with each connection that the request is to be sent on, and with its
 // headers as they will be sent.
-func (t liveTransport) roundTrip(req *http.Request, mark func(net.Conn, http.Header)) (*http.Response, error) {
+func (t Live) roundTrip(req *http.Request, mark func(net.Conn, http.Header)) (*http.Response, error) {
 	w := connWatch{unacknowledged: t.unacknowledged}
 	header := req.Header.Clone()
 	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
 		w.begin(got.Conn, t.deadAfter/3)
 		if header.Get(job.HeaderClock) != "" {
-			header.Set(job.HeaderClock, clockText())
+			header.Set(job.HeaderClock, ClockText())
 		}
 		mark(got.Conn, header)
 	}}))
@@ -101,8 +126,8 @@ func liveDialer(dial func(ctx context.Context, network, address string) (net.Con
 	}
 }
 
-// clockText is this host's clock in a header.
-func clockText() string { return time.Now().UTC().Format(time.RFC3339Nano) }
+// ClockText is the time on this host's clock, as job.HeaderClock has it.
+func ClockText() string { return time.Now().UTC().Format(time.RFC3339Nano) }
 
 // connWatch checks the connection of a request until the reply begins.
 type connWatch struct {

@@ -1,4 +1,4 @@
-package main
+package fleet
 
 import (
 	"errors"
@@ -28,13 +28,13 @@ func TestWireSendsAgainAfterTheServerClosed(t *testing.T) {
 	}
 	s.Start()
 	t.Cleanup(s.Close)
-	w, err := dialWire(strings.TrimPrefix(s.URL, "http://"))
+	w, err := Dial(strings.TrimPrefix(s.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(w.close)
+	t.Cleanup(w.Close)
 	for n, body := range []string{"first", "second", "third"} {
-		answer, err := w.post("/", "text/plain", []byte(body))
+		answer, err := w.Post("/", "text/plain", []byte(body))
 		if err != nil || string(answer) != body {
 			t.Fatalf("request %d: %q, %v", n+1, answer, err)
 		}
@@ -57,12 +57,12 @@ func TestWireKeepsAnAnswerThatBreaksOff(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	}))
 	t.Cleanup(s.Close)
-	w, err := dialWire(strings.TrimPrefix(s.URL, "http://"))
+	w, err := Dial(strings.TrimPrefix(s.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(w.close)
-	if answer, err := w.post("/", "text/plain", nil); err == nil || errors.Is(err, errClosed) {
+	t.Cleanup(w.Close)
+	if answer, err := w.Post("/", "text/plain", nil); err == nil || errors.Is(err, errClosed) {
 		t.Errorf("answer %q, error %v", answer, err)
 	}
 	if n := requests.Load(); n != 1 {
