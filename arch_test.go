@@ -24,8 +24,9 @@ type row struct {
 var table = []row{
 	{"job", "", "", "the words and rules: everybody imports it, so it imports nobody"},
 	{"journal", "job", "", "the format needs the words, and nothing else"},
-	{"client", "client/internal/reply client/internal/transport job", "github.com/klauspost/compress", "programs outside the repository import it: words, the standard library, and zstd for slow links"},
+	{"client", "client/internal/reply client/internal/resume client/internal/transport job", "github.com/klauspost/compress", "programs outside the repository import it: words, the standard library, and zstd for slow links"},
 	{"client/internal/reply", "job", "", "headers and bytes in, and whether a Stint server sent them; it knows no calls"},
+	{"client/internal/resume", "job", "", "repeats requests for what was interrupted; the client sends them"},
 	{"client/internal/transport", "job", "golang.org/x/sys", "connections, and what TCP knows of them; it knows no calls"},
 	{"client/internal/transport/transporttest", "", "", "connections without a network, for tests of the client"},
 
@@ -183,7 +184,7 @@ func TestImportTable(t *testing.T) {
 // only, so that there is no circle, and whoever knows a layer needs none above it.
 var layers = []string{
 	0:  "client/internal/transport/transporttest internal/periodic internal/agent/bounded internal/agent/filelock internal/agent/freespace internal/agent/process/procfs internal/agent/process/terminal internal/agent/redact internal/agent/statedir internal/agent/text internal/archive internal/bench/noop internal/bench/wrapper internal/cli/option internal/faulttest internal/faulttest/deadfs internal/faulttest/extreme internal/faulttest/machine internal/faulttest/sequence internal/metrics internal/shares internal/store/datadir internal/store/durable internal/store/postgrestest internal/web job",
-	1:  "client/internal/reply client/internal/transport internal/access internal/agent/cache internal/agent/environment internal/agent/gpu internal/agent/notify internal/agent/process/member internal/agent/retry internal/agent/signals internal/agent/sink internal/agent/spool/disk internal/band internal/demo internal/faulttest/printer internal/outbox internal/store/beatlog internal/store/db internal/store/secretkey internal/store/segment internal/yaml journal",
+	1:  "client/internal/reply client/internal/transport client/internal/resume internal/access internal/agent/cache internal/agent/environment internal/agent/gpu internal/agent/notify internal/agent/process/member internal/agent/retry internal/agent/signals internal/agent/sink internal/agent/spool/disk internal/band internal/demo internal/faulttest/printer internal/outbox internal/store/beatlog internal/store/db internal/store/secretkey internal/store/segment internal/yaml journal",
 	2:  "client internal/bench/fleet internal/agent/process/children internal/agent/spool/owner internal/agent/spool/segment internal/cli/console internal/index internal/policy",
 	3:  "internal/e2e internal/agent/process/contain internal/agent/spool internal/definition internal/lease internal/query",
 	4:  "internal/agent/delivery internal/agent/process/watch internal/agent/record internal/logs internal/logs/ending internal/logs/logstest internal/server/conns internal/store/access internal/store/tables internal/store/troubled",

@@ -17,6 +17,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"stint.dev/stint/client/internal/resume"
 	"stint.dev/stint/job"
 )
 
@@ -169,7 +170,7 @@ func TestLogThatIsGoneLater(t *testing.T) {
 // What broke off is asked for again at once, then with growing pauses, for a minute without
 // anything more; and not at all after the caller's own error, or the end of its context.
 func TestResume(t *testing.T) {
-	broke := func() error { return &brokenOffError{&UnreachableError{"http://h", errors.New("cut")}} }
+	broke := func() error { return &resume.BrokenOffError{Err: &UnreachableError{"http://h", errors.New("cut")}} }
 	own := errors.New("own")
 	for _, tt := range []struct {
 		name   string
@@ -198,14 +199,14 @@ func TestResume(t *testing.T) {
 			}
 			return true, nil
 		}, 3, 600 * time.Millisecond, true},
-		{"the caller's error", func(int) (bool, error) { return true, &stopError{own} }, 1, 0, false},
+		{"the caller's error", func(int) (bool, error) { return true, &resume.StopError{Err: own} }, 1, 0, false},
 		{"a refusal", func(int) (bool, error) { return false, &job.Problem{Status: 404} }, 1, 0, false},
 		{"a page", func(int) (bool, error) { return false, &ForeignReplyError{Status: 200} }, 1, 0, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				begun, tries := time.Now(), 0
-				err := resume(t.Context(), broke(), func() (bool, error) { tries++; return tt.repeat(tries) })
+				err := resume.Do(t.Context(), broke(), canResume, func() (bool, error) { tries++; return tt.repeat(tries) })
 				if took := time.Since(begun); tries != tt.tries || took != tt.took || tt.ok != (err == nil) {
 					t.Errorf("%d tries in %s: %v", tries, took, err)
 				}
@@ -214,10 +215,10 @@ func TestResume(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := resume(ctx, broke(), func() (bool, error) { return false, broke() }); err == nil {
+	if err := resume.Do(ctx, broke(), canResume, func() (bool, error) { return false, broke() }); err == nil {
 		t.Error("it goes on after its context")
 	}
-	if err := resume(t.Context(), own, func() (bool, error) { t.Error("it was repeated"); return true, nil }); !errors.Is(err, own) {
+	if err := resume.Do(t.Context(), own, canResume, func() (bool, error) { t.Error("it was repeated"); return true, nil }); !errors.Is(err, own) {
 		t.Errorf("got %v", err)
 	}
 }

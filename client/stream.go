@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"stint.dev/stint/client/internal/resume"
 	"stint.dev/stint/job"
 )
 
@@ -17,9 +18,6 @@ const (
 	// silence is how long a live stream may send nothing (the server sends a comment every
 	// 15 s) before the connection counts as dead.
 	silence = 45 * time.Second
-	// The pause between two tries to connect again grows from the first to the last.
-	firstPause = 200 * time.Millisecond
-	lastPause  = 5 * time.Second
 	// slowHandle is how long an event may take before a break after it counts as caused by the handler.
 	slowHandle = 10 * time.Second
 	// maxEvent bounds one event in memory.
@@ -41,7 +39,7 @@ type StreamEvent struct {
 // So does an answer that is not a server's, before there has been any event.
 func (c *Client) Follow(ctx context.Context, ref string, q LogQuery, handle func(StreamEvent) error, onWait func(error)) error {
 	lastID := ""
-	pause := firstPause
+	pause := resume.FirstPause
 	for {
 		slow := false // handle took so long that the server may have given the connection up
 		got, err := c.followOnce(ctx, ref, q, &lastID, func(ev StreamEvent) error {
@@ -49,14 +47,14 @@ func (c *Client) Follow(ctx context.Context, ref string, q LogQuery, handle func
 			defer func() { slow = slow || time.Since(begun) > slowHandle }()
 			return handle(ev)
 		})
-		var stop *stopError
+		var stop *resume.StopError
 		var problem *job.Problem
 		var foreign *ForeignReplyError
 		switch {
 		case err == nil:
 			return nil
 		case errors.As(err, &stop):
-			return stop.err
+			return stop.Err
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.As(err, &problem) && !problem.Temporary():
@@ -65,7 +63,7 @@ func (c *Client) Follow(ctx context.Context, ref string, q LogQuery, handle func
 			return err // nothing shows that there is a server
 		}
 		if got {
-			pause = firstPause
+			pause = resume.FirstPause
 		}
 		if onWait != nil && !slow {
 			onWait(err)
@@ -77,17 +75,12 @@ func (c *Client) Follow(ctx context.Context, ref string, q LogQuery, handle func
 		if foreign != nil && foreign.RetryAfter > wait {
 			wait = foreign.RetryAfter
 		}
-		if !sleep(ctx, wait) {
+		if !resume.Sleep(ctx, wait) {
 			return ctx.Err()
 		}
-		pause = min(pause*2, lastPause)
+		pause = min(pause*2, resume.LastPause)
 	}
 }
-
-// stopError carries an error of the caller's own out of the loop.
-type stopError struct{ err error }
-
-func (e *stopError) Error() string { return e.err.Error() }
 
 // followOnce holds one connection. It reports whether any event came.
 func (c *Client) followOnce(ctx context.Context, ref string, q LogQuery, lastID *string, handle func(StreamEvent) error) (got bool, err error) {
@@ -95,7 +88,7 @@ func (c *Client) followOnce(ctx context.Context, ref string, q LogQuery, lastID 
 	defer cancel(nil)
 	req, err := c.request(ctx, http.MethodGet, runPath(ref)+"/stream?"+q.Values().Encode(), nil)
 	if err != nil {
-		return false, &stopError{err}
+		return false, &resume.StopError{Err: err}
 	}
 	req.Header.Set("Accept", "text/event-stream")
 	if *lastID != "" {
@@ -126,7 +119,7 @@ func (c *Client) followOnce(ctx context.Context, ref string, q LogQuery, lastID 
 		got = true
 		watchdog.Stop() // the time that handle takes is not the server's
 		if err := handle(ev); err != nil {
-			return true, &stopError{err}
+			return true, &resume.StopError{Err: err}
 		}
 		watchdog.Reset(silence)
 		if ev.ID != "" {
@@ -211,16 +204,5 @@ func (e *EventReader) line(most int) (string, error) {
 			return "", err
 		}
 		return strings.TrimSuffix(string(whole[:len(whole)-1]), "\r"), nil
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+	"stint.dev/stint/client/internal/resume"
 	"stint.dev/stint/job"
 )
 
@@ -100,7 +101,7 @@ func follow(c *Client, handle func(StreamEvent) error) error {
 	last := ""
 	for range 100 {
 		_, err := c.followOnce(context.Background(), "x", LogQuery{}, &last, handle)
-		var stop *stopError
+		var stop *resume.StopError
 		if err == nil || errors.As(err, &stop) {
 			return err
 		}
