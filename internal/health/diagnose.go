@@ -22,8 +22,8 @@ type Clues struct {
 	Ending   ending.Ending  // of its output
 	Changes  []job.Change   // since the last good run
 	Since    string         // that run, for a person ("#12"); empty when there is none
-	// RefusedAt is when the token of its agent was refused last, on the server's clock; zero for never.
-	RefusedAt time.Time
+	// TokenInvalid says that the token of its agent was revoked or had expired when it was lost.
+	TokenInvalid bool
 }
 
 // cause is one row of the table: a possible cause, how strongly the clues speak for it, and
@@ -268,10 +268,9 @@ func crashed(c Clues) (float64, string) {
 	return 0.93, "The program crashed with " + o.Signal + "; the fault is in it or in a library it uses."
 }
 
-// tokenRefused explains the silence of an agent that this server did not let report.
+// tokenRefused explains the silence of an agent that the server did not let report.
 func tokenRefused(c Clues) (float64, string) {
-	last := c.Run.LastHeartbeatAt
-	if !c.lost() || c.reason() != job.AgentLost || c.RefusedAt.IsZero() || last != nil && c.RefusedAt.Before(*last) {
+	if !c.lost() || c.reason() != job.AgentLost || !c.TokenInvalid {
 		return 0, ""
 	}
 	return 0.9, "The server refuses the token of its agent, which was revoked or has expired."

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -63,8 +62,8 @@ func TestDiagnose(t *testing.T) {
 			}
 		}), "out_of_memory", "95 % of the limit of 1000 MiB when it was last measured. It had grown by 570 MiB a minute for 90 s. Its tasks waited for memory 40 % of the time.", "agent_killed"},
 		{"lost far from its limit", ended(job.Lost, job.AgentLost, remembering(10, 100), func(c *Clues) { c.Run.Outcome.Message = "The agent's connection closed at noon." }), "agent_killed", "Probably: The agent was killed", ""},
-		{"lost after its token was refused", ended(job.Lost, job.AgentLost, func(c *Clues) { c.Run.LastHeartbeatAt, c.RefusedAt = &noon, noon.Add(time.Second) }), "token_refused", "The server refuses the token of its agent", "agent_killed"},
-		{"lost long after a token was refused", ended(job.Lost, job.AgentLost, func(c *Clues) { c.Run.LastHeartbeatAt, c.RefusedAt = &noon, noon.Add(-time.Second) }), "agent_killed", "Possibly: The host went down", ""},
+		{"lost after its token was revoked", ended(job.Lost, job.AgentLost, func(c *Clues) { c.TokenInvalid = true }), "token_refused", "The server refuses the token of its agent", "agent_killed"},
+		{"rebooted, and its token was revoked", ended(job.Lost, job.HostRebooted, func(c *Clues) { c.TokenInvalid = true }), "host_rebooted", "boot id", ""},
 		{"lost without a word", ended(job.Lost, job.AgentLost), "agent_killed", "Possibly: The host went down", ""},
 		{"killed, and its journal was completed", ended(job.Lost, job.AgentLost, func(c *Clues) {
 			at := noon

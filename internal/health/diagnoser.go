@@ -41,7 +41,6 @@ type diagnoser struct {
 	store   DiagnosisStore
 	log     *slog.Logger
 	changed func(lease.VerdictResult)
-	refused func(run string, attempt int) time.Time
 	// leads says whether this server judges: then it diagnoses too.
 	leads atomic.Bool
 
@@ -51,8 +50,8 @@ type diagnoser struct {
 	free     chan struct{}   // holds one token when a diagnosis has ended
 }
 
-func newDiagnoser(store DiagnosisStore, log *slog.Logger, changed func(lease.VerdictResult), refused func(string, int) time.Time) *diagnoser {
-	return &diagnoser{store: store, log: log, changed: changed, refused: refused, busy: map[string]bool{}, panicked: map[string]bool{}, free: make(chan struct{}, 1)}
+func newDiagnoser(store DiagnosisStore, log *slog.Logger, changed func(lease.VerdictResult)) *diagnoser {
+	return &diagnoser{store: store, log: log, changed: changed, busy: map[string]bool{}, panicked: map[string]bool{}, free: make(chan struct{}, 1)}
 }
 
 // run diagnoses until ctx ends, and returns when the diagnoses under way have ended.
@@ -124,7 +123,7 @@ func (d *diagnoser) diagnose(ctx context.Context, run job.Run) {
 	}
 }
 
-// investigate is investigate that survives a panic: what jobs print is anything, and must not end the
+// investigate is Investigate that survives a panic: what jobs print is anything, and must not end the
 // server. A panic is logged and is an error; as it is likely to come again, a second one leaves the run
 // with the diagnosis that it had when it was lost, or without one.
 func (d *diagnoser) investigate(ctx context.Context, run job.Run) (diagnosis *job.Diagnosis, err error) {
@@ -149,5 +148,5 @@ func (d *diagnoser) investigate(ctx context.Context, run job.Run) (diagnosis *jo
 			diagnosis, err = nil, nil
 		}
 	}()
-	return investigate(ctx, d.store, run, d.refused(run.ID, run.Attempt))
+	return Investigate(ctx, d.store, run)
 }

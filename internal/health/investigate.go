@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/lease"
@@ -20,6 +19,8 @@ type Archive interface {
 	ending.Blocks
 	LastSamples(ctx context.Context, run string, attempt, n int) ([]job.Sample, error)
 	GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([]job.Run, error)
+	// OwnerInvalid reports whether the token that a run belongs to was revoked or has expired.
+	OwnerInvalid(ctx context.Context, run string) (bool, error)
 }
 
 // mostOfSample bounds the samples that an investigation reads.
@@ -28,12 +29,7 @@ const mostOfSample = 200
 // Investigate gathers what is at hand about a run and says what is to be made of it; nil
 // for nothing. What a lost run has as its diagnosis is from before more of its journal arrived.
 func Investigate(ctx context.Context, a Archive, run job.Run) (*job.Diagnosis, error) {
-	return investigate(ctx, a, run, time.Time{})
-}
-
-// investigate is Investigate that knows when the token of the run's agent was refused last.
-func investigate(ctx context.Context, a Archive, run job.Run, refusedAt time.Time) (*job.Diagnosis, error) {
-	c := Clues{Run: run, RefusedAt: refusedAt}
+	c := Clues{Run: run}
 	if run.State == job.Retrying && run.Outcome != nil {
 		c.Run.State = run.Outcome.State // of the attempt that is followed by another one
 	}
@@ -49,6 +45,11 @@ func investigate(ctx context.Context, a Archive, run job.Run, refusedAt time.Tim
 	}
 	if c.Ending, err = readEnding(ctx, a, run); err != nil {
 		return nil, err
+	}
+	if run.State == job.Lost && run.Diagnosis == nil { // later it may be invalid because the run was lost
+		if c.TokenInvalid, err = a.OwnerInvalid(ctx, run.ID); err != nil {
+			return nil, err
+		}
 	}
 	before, err := a.GoodRunsBefore(ctx, run, 1)
 	if err != nil {
@@ -79,7 +80,7 @@ func readEnding(ctx context.Context, a Archive, run job.Run) (ending.Ending, err
 
 // Compare says what changed from one run to another. Where the journal of one is gone,
 // only what both used can be compared.
-func Compare(ctx context.Context, a Archive, before, after job.Run) ([]job.Change, error) {
+func Compare(ctx context.Context, a ending.Blocks, before, after job.Run) ([]job.Change, error) {
 	x, ok1, err := identityOf(ctx, a, before)
 	if err != nil {
 		return nil, err
@@ -103,7 +104,7 @@ func sideOf(a journal.Attempt, r job.Run) Side {
 }
 
 // identityOf reads the first record of a run's journal; false when it is not there.
-func identityOf(ctx context.Context, a Archive, run job.Run) (journal.Attempt, bool, error) {
+func identityOf(ctx context.Context, a ending.Blocks, run job.Run) (journal.Attempt, bool, error) {
 	data, err := a.BlockData(ctx, run.ID, run.Attempt, journal.HeaderSize)
 	var gone *query.NotFoundError
 	if errors.As(err, &gone) {

@@ -16,8 +16,9 @@ import (
 // oneLog is an archive of one run that printed on stderr.
 type oneLog struct {
 	Archive
-	head index.BlockHead
-	data []byte
+	head         index.BlockHead
+	data         []byte
+	ownerInvalid bool
 }
 
 func newOneLog(t *testing.T, run, text string) *oneLog {
@@ -58,6 +59,8 @@ func (l *oneLog) GoodRunsBefore(context.Context, job.Run, int) ([]job.Run, error
 	return nil, nil
 }
 
+func (l *oneLog) OwnerInvalid(context.Context, string) (bool, error) { return l.ownerInvalid, nil }
+
 // The attempt that another one is to follow is diagnosed as one that failed.
 func TestInvestigateBetweenTwoAttempts(t *testing.T) {
 	const id = "0199aaaa-0000-7000-8000-000000000001"
@@ -86,5 +89,28 @@ func TestInvestigateAfterALateDelivery(t *testing.T) {
 	run.Outcome.Reason = job.HostRebooted
 	if d, err = Investigate(t.Context(), newOneLog(t, id, ""), run); err != nil || d.Causes[0].Cause != "host_rebooted" {
 		t.Errorf("%+v, %v", d, err)
+	}
+}
+
+// That the token of its agent is not valid explains a loss when that is diagnosed first: later it may
+// have been revoked because of the loss.
+func TestInvestigateARefusedToken(t *testing.T) {
+	const id = "0199aaaa-0000-7000-8000-000000000001"
+	l := newOneLog(t, id, "begin\n")
+	run := job.Run{ID: id, Attempt: 1, State: job.Lost, Outcome: &job.Outcome{State: job.Lost, Reason: job.AgentLost, Message: "No heartbeat."}}
+	killed := &job.Diagnosis{Causes: []job.Cause{{Cause: "agent_killed", Weight: 0.4, Evidence: "x"}}}
+	for _, c := range []struct {
+		invalid bool
+		before  *job.Diagnosis
+		want    string
+	}{
+		{false, nil, "agent_killed"},
+		{true, nil, "token_refused"},
+		{true, killed, "agent_killed"},
+	} {
+		l.ownerInvalid, run.Diagnosis = c.invalid, c.before
+		if d, err := Investigate(t.Context(), l, run); err != nil || d == nil || d.Causes[0].Cause != c.want {
+			t.Errorf("%+v: %+v, %v", c, d, err)
+		}
 	}
 }

@@ -57,9 +57,6 @@ type Config struct {
 	// agent sent was last stored; zero for never. Both may be nil where no heartbeats arrive.
 	Arrived func(run string, attempt int) time.Time
 	Stored  func() time.Time
-	// Refused returns when this server last refused the token of an attempt's agent; zero for
-	// never. It may be nil.
-	Refused func(run string, attempt int) time.Time
 }
 
 const (
@@ -143,11 +140,7 @@ func New(c Config) *Monitor {
 	if m.stored == nil {
 		m.stored = func() time.Time { return time.Time{} }
 	}
-	refused := c.Refused
-	if refused == nil {
-		refused = func(string, int) time.Time { return time.Time{} }
-	}
-	m.diagnoser = newDiagnoser(m.store, m.log, m.changed, refused)
+	m.diagnoser = newDiagnoser(m.store, m.log, m.changed)
 	m.endedRound()
 	return m
 }

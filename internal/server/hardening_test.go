@@ -180,31 +180,6 @@ func (l *logLines) line(text string) string {
 
 // Refused log-ins and tokens are in the log and in the audit log, with their address: the
 // first at once, the rest in one entry a minute.
-// It is known of which attempts the token was refused; only of addresses that an agent would send to.
-func TestRefusedAgentsAreKnown(t *testing.T) {
-	c := newClock()
-	l := start(t, server.Config{RequireToken: true, Now: c.now})
-	secret := "stint_" + strings.Repeat("x", 43)
-	id := newSketch(t, "train", nil).id
-	beat := func(run, attempt string) {
-		t.Helper()
-		r := l.do("POST", "/api/v1/runs/"+run+"/attempts/"+attempt+"/heartbeat", []byte(`{"sequence":1}`), "Authorization", "Bearer "+secret)
-		if r.status != http.StatusUnauthorized && r.status != http.StatusTooManyRequests {
-			t.Errorf("answered %d %s", r.status, r.body)
-		}
-	}
-	beat(id, "2")
-	at := c.now()
-	if got := l.srv.Refused(id, 2); !got.Equal(at) || !l.srv.Refused(id, 1).IsZero() {
-		t.Errorf("refused at %s, want %s", got, at)
-	}
-	beat("no-run", "1")
-	beat(id, "x")
-	if !l.srv.Refused("no-run", 1).IsZero() {
-		t.Error("what is no run's id is remembered")
-	}
-}
-
 func TestRefusalsAreReported(t *testing.T) {
 	c := newClock()
 	said := &logLines{}

@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"stint.dev/stint/internal/access"
 	"stint.dev/stint/internal/health"
+	"stint.dev/stint/internal/lease"
 	"stint.dev/stint/internal/policy"
 	"stint.dev/stint/internal/server"
 	"stint.dev/stint/job"
@@ -183,5 +185,40 @@ func TestExplainAndReplay(t *testing.T) {
 	l.get("/api/v1/runs/"+lost.id+"/explain").ok(t, &e)
 	if e.Rules[0].Fires || e.Rules[0].Sentence != job.EndedPrefix(job.Lost)+"The agent died." {
 		t.Errorf("a lost run explained: %+v", e.Rules[0])
+	}
+}
+
+// A loss is explained by the token of the run's agent, and not by that of whoever names the run.
+func TestLossAfterATokenWasRevoked(t *testing.T) {
+	l := start(t, server.Config{RequireToken: true})
+	secret := l.mint(access.Agent, time.Time{}, time.Now())
+	s := newSketch(t, "train", nil).command()
+	l.do("POST", journalPath(s.id, 1, 0), s.bytes(), "Authorization", "Bearer "+secret).ok(t, nil)
+	leased, err := l.store.Lease(t.Context(), s.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	judged, err := l.store.Judge(t.Context(), []lease.Verdict{{Run: s.id, Attempt: 1, ReportedAt: leased.ReportedAt, At: time.Now(), Lost: true, Evidence: "No heartbeat."}})
+	if err != nil || len(judged) != 1 {
+		t.Fatalf("%+v, %v", judged, err)
+	}
+	cause := func() string {
+		t.Helper()
+		d, err := health.Investigate(t.Context(), l.store, judged[0].Run)
+		if err != nil || d == nil {
+			t.Fatalf("%+v, %v", d, err)
+		}
+		return d.Causes[0].Cause
+	}
+	wrong := "Bearer stint_" + strings.Repeat("x", 43)
+	l.do("POST", "/api/v1/runs/"+s.id+"/attempts/1/heartbeat", []byte(`{"sequence":1}`), "Authorization", wrong).problem(t, http.StatusUnauthorized)
+	if got := cause(); got != "agent_killed" {
+		t.Errorf("after a stranger's heartbeat: %s", got)
+	}
+	if err := l.store.RevokeToken(t.Context(), leased.Owner); err != nil {
+		t.Fatal(err)
+	}
+	if got := cause(); got != "token_refused" {
+		t.Errorf("after its token was revoked: %s", got)
 	}
 }

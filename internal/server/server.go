@@ -200,7 +200,6 @@ func (s *Server) newGuard() (*accessapi.Guard, error) {
 		AgentCertificates: s.cfg.AgentCertificates, AccessCheck: s.cfg.AccessCheck, PublicURL: s.cfg.PublicURL,
 		OIDC: s.cfg.OIDC, CopiedAt: s.copiedAt(), TokenRevoked: s.cfg.TokenRevoked,
 		WrongToken: func() { s.metrics.wrongTokens.Inc() },
-		RefusedRun: func(run string, attempt int) { s.intake.Refuse(run, attempt) },
 		Pending:    func(run string, attempt int) func() { return s.intake.Pending(run, attempt) },
 	})
 }
@@ -276,11 +275,6 @@ func (s *Server) Close(ctx context.Context) error {
 // could not be, or the last request that is pending; zero for none.
 func (s *Server) Arrived(run string, attempt int) time.Time {
 	return s.intake.Arrived(run, attempt)
-}
-
-// Refused returns when the token of an attempt's agent was refused last; zero for never.
-func (s *Server) Refused(run string, attempt int) time.Time {
-	return s.intake.Refused(run, attempt)
 }
 
 // Stored returns when something that an agent sent was last stored; zero for never.

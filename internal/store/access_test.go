@@ -168,6 +168,18 @@ func owners(t *testing.T, s *store.Store) {
 	if a, b := leaseOf(t, s, j.id), leaseOf(t, s, owned.id); a.Owner != "" || b.Owner != "a" {
 		t.Errorf("owners in leases: %q and %q", a.Owner, b.Owner)
 	}
+	invalid := func(when time.Time, run string, want bool) {
+		t.Helper()
+		s.SetClock(func() time.Time { return when })
+		if got, err := s.OwnerInvalid(ctx, run); err != nil || got != want {
+			t.Errorf("at %s the owner of %s is invalid: %t, %v", when, run, got, err)
+		}
+	}
+	invalid(noon, owned.id, false)
+	invalid(ends, owned.id, true)
+	invalid(ends, j.id, false)
+	must(t, s.RevokeToken(ctx, "a"))
+	invalid(noon, owned.id, true)
 	if active, err := s.ActiveRuns(ctx); err != nil || active[""] != 1 || active["a"] != 1 || len(active) != 2 {
 		t.Errorf("active runs of each owner: %v, %v", active, err)
 	}

@@ -123,7 +123,6 @@ func serve(ctx context.Context, cfg serveConfig) (err error) {
 		Changed: func(j lease.VerdictResult) { outbox.Wake(); s.Notify(j.Run.ID) },
 		Arrived: func(run string, attempt int) time.Time { return s.Arrived(run, attempt) },
 		Stored:  func() time.Time { return s.Stored() },
-		Refused: func(run string, attempt int) time.Time { return s.Refused(run, attempt) },
 	})
 	observer := conns.Observer(monitor)
 	if !copied.IsZero() {

@@ -67,9 +67,8 @@ type Config struct {
 	CopiedAt *time.Time
 	// TokenRevoked is called after a token was revoked; nil for nothing.
 	TokenRevoked func(context.Context)
-	// WrongToken counts a token that is not known, and RefusedRun a refused call of an agent.
+	// WrongToken counts a token that is not known.
 	WrongToken func()
-	RefusedRun func(run string, attempt int)
 	// Pending notes a request of an attempt's agent that waits for the database, until end is called.
 	Pending func(run string, attempt int) (end func())
 }

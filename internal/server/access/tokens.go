@@ -7,12 +7,10 @@ import (
 	"math"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 
 	"stint.dev/stint/internal/access"
-	"stint.dev/stint/internal/index"
 	"stint.dev/stint/internal/periodic"
 	"stint.dev/stint/internal/query"
 	"stint.dev/stint/internal/server/conns"
@@ -85,10 +83,6 @@ func (s *Guard) FollowTokens(ctx context.Context) {
 // refused reports a refused log-in or token in the log and the audit log: the first of an
 // address at once, further ones once a minute.
 func (s *Guard) refused(r *http.Request, why string) {
-	run := r.PathValue("run")
-	if attempt, err := strconv.Atoi(r.PathValue("attempt")); err == nil && index.CheckAddress(run, attempt) == nil {
-		s.RefusedRun(run, attempt)
-	}
 	if times := s.refusals.Count(conns.AddressOf(r), s.Now()); times > 0 {
 		s.reportRefused(r.Context(), httpio.RemoteHost(r), why, r.URL.Path, times)
 	}

@@ -1,40 +1,34 @@
 package intake
 
 import (
-	"cmp"
 	"sync"
 	"time"
 
 	"stint.dev/stint/internal/lease"
 )
 
-// mostArrivals bounds how many heartbeats are remembered that could not be stored, and
-// mostRefusals of how many attempts it is remembered that their token was refused.
-const (
-	mostArrivals = 100_000
-	mostRefusals = 1000
-)
+// mostArrivals bounds how many heartbeats are remembered that could not be stored.
+const mostArrivals = 100_000
 
 type attemptKey struct {
 	run     string
 	attempt int
 }
 
-// arrivals are when the last heartbeat of attempts arrived, of two kinds. Some are not stored:
-// they wait for a commit, or there was no room for them, or their commit failed. The agent is not
-// to blame for that, so each counts like one that is stored. Others were refused with their token.
+// arrivals are when heartbeats arrived that are not stored: they wait for a commit, or there was no
+// room for them, or their commit failed. The agent is not to blame for that, so each counts like one
+// that is stored.
 type arrivals struct {
-	mu   sync.Mutex
-	most int // attempts; 0: mostArrivals
-	at   map[attemptKey]time.Time
+	mu sync.Mutex
+	at map[attemptKey]time.Time
 }
 
-// add adds a heartbeat.
+// add adds a heartbeat of a client that may write to the run.
 func (a *arrivals) add(b lease.Beat) {
 	key := attemptKey{b.Run, b.Attempt}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, known := a.at[key]; !known && len(a.at) >= cmp.Or(a.most, mostArrivals) {
+	if _, known := a.at[key]; !known && len(a.at) >= mostArrivals {
 		for other := range a.at { // at random
 			delete(a.at, other)
 			break

@@ -77,7 +77,6 @@ type Intake struct {
 	bodies    *shares.Shares // memory
 	pace      *pacer
 	counters  *counters
-	refused   arrivals // of agents whose token was refused
 	pending   pendingRequests
 }
 
@@ -85,7 +84,6 @@ type Intake struct {
 func Start(of Config) *Intake {
 	s := &Intake{
 		Config: of, pace: newPacer(of.BeatsPerSecond), counters: newCounters(of.Metrics),
-		refused: arrivals{most: mostRefusals, at: map[attemptKey]time.Time{}},
 		bodies: shares.New(shares.Limits{
 			All: of.BodyMemory, Token: of.BodyMemory / 4, Address: of.BodyMemory / 4, Silence: bodySilence,
 		}, time.Now),
@@ -138,14 +136,6 @@ func (s *Intake) Arrived(run string, attempt int) time.Time {
 func (s *Intake) Pending(run string, attempt int) (end func()) {
 	return s.pending.begin(run, attempt, s.Now())
 }
-
-// Refuse notes that the token of an attempt's agent was refused.
-func (s *Intake) Refuse(run string, attempt int) {
-	s.refused.add(lease.Beat{Run: run, Attempt: attempt, At: s.Now()})
-}
-
-// Refused returns when the token of an attempt's agent was last refused; zero for never.
-func (s *Intake) Refused(run string, attempt int) time.Time { return s.refused.last(run, attempt) }
 
 // Ingested returns how many journal bytes and heartbeats were taken, and how long the last commit
 // took.

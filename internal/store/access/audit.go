@@ -75,6 +75,13 @@ func (s *Access) ClaimRun(ctx context.Context, run, token string, now time.Time)
 	return owner, err
 }
 
+// OwnerInvalid reports whether the token that a run belongs to was revoked or has expired; a run
+// without an owner has no such token.
+func (s *Access) OwnerInvalid(ctx context.Context, run string) (bool, error) {
+	owner, valid, err := ownerOf(ctx, s.Reader, run, s.Now())
+	return owner != "" && !valid, err
+}
+
 // ownerOf is the token that owns a run; empty for none. valid says that it may still be
 // used.
 func ownerOf(ctx context.Context, q db.RowQuerier, run string, now time.Time) (owner string, valid bool, err error) {
