@@ -1,4 +1,5 @@
 import type { Run, RunEvent, Step } from './api/types'
+import { quotesOf, quotesOfEvent } from './quotes'
 
 export interface Phase {
   step: Step
@@ -28,6 +29,8 @@ export interface Attempt {
   from: string
   to: string
   evidence: string
+  /** What the evidence quotes. */
+  quoted: string[]
 }
 
 /** The state of an attempt before the last one: it was retried because it had failed. */
@@ -48,6 +51,7 @@ export function attempts(run: Run, events: RunEvent[]): Attempt[] {
       from: first?.at ?? run.created_at,
       to: last?.at ?? run.ended_at ?? run.created_at,
       evidence: now && run.outcome ? run.outcome.message : (last?.evidence ?? ''),
+      quoted: (now && run.outcome) || !last ? quotesOf(run) : quotesOfEvent(run, last),
     })
   }
   return out
