@@ -41,15 +41,15 @@ func (s *Access) SweepAccess(ctx context.Context, now time.Time) error {
 	return s.forgetOwners(ctx, now.Add(-ownerlessAfter))
 }
 
-// Ownerless is the part of a statement that finds owners of runs that are not there; argument 1 is
+// ownerless is the part of a statement that finds owners of runs that are not there; argument 1 is
 // the time before which they became owners.
-const Ownerless = ` FROM run_owners WHERE claimed_at < $1 AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.run_id = run_owners.run_id)`
+const ownerless = ` FROM run_owners WHERE claimed_at < $1 AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.run_id = run_owners.run_id)`
 
 // forgetOwners deletes the owners of runs that are not there. Of nearly all owners there is the
 // run, so they are looked for beside the transactions that agents wait for.
 func (s *Access) forgetOwners(ctx context.Context, before time.Time) error {
 	return db.Repeat(ctx, func() (more bool, err error) {
-		runs, err := s.Texts(ctx, `SELECT run_id`+Ownerless+` LIMIT $2`, db.Micros(before), expireBatch)
+		runs, err := s.Texts(ctx, `SELECT run_id`+ownerless+` LIMIT $2`, db.Micros(before), expireBatch)
 		if err != nil {
 			return false, fmt.Errorf("look for owners of runs that are not there: %w", err)
 		}
@@ -57,13 +57,19 @@ func (s *Access) forgetOwners(ctx context.Context, before time.Time) error {
 			return false, nil
 		}
 		err = s.Write(ctx, db.None, func(t *db.Tx) error {
-			table, args := t.Dialect.Table(2, db.Column{Texts: runs})
-			_, err := t.ExecContext(ctx, `DELETE`+Ownerless+` AND run_id IN (SELECT c0 FROM `+table+`)`, append([]any{db.Micros(before)}, args...)...)
-			if err != nil {
+			statement, args := DeleteOwners(t.Dialect, runs, before)
+			if _, err := t.ExecContext(ctx, statement, args...); err != nil {
 				return fmt.Errorf("delete the owners of runs that are not there: %w", err)
 			}
 			return nil
 		})
 		return len(runs) == expireBatch, err
 	})
+}
+
+// DeleteOwners is the statement that deletes the owners of those runs that are not there, and became
+// owners before a time. It looks at nothing else: agents wait for its transaction.
+func DeleteOwners(d db.Dialect, runs []string, before time.Time) (statement string, args []any) {
+	table, args := d.Table(2, db.Column{Texts: runs})
+	return `DELETE` + ownerless + ` AND run_id IN (SELECT c0 FROM ` + table + `)`, append([]any{db.Micros(before)}, args...)
 }
