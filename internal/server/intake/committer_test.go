@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -305,48 +306,96 @@ func TestCloseGivesUpOnAStuckDatabase(t *testing.T) {
 	}
 }
 
+// held is a committer in a bubble of fake time whose commits are held up, and what is on its way to it.
+type held struct {
+	t       *testing.T
+	groups  *groups
+	c       *committer
+	sent    sync.WaitGroup
+	refused atomic.Int64
+}
+
+// whileHeld calls test while a commit of one append of the run and the owner "first" is held up. Then
+// all commits go on, and nothing is left in the queues. Where the test waits for what does not happen,
+// it fails, and ends.
+func whileHeld(t *testing.T, test func(t *testing.T, h *held)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		h := &held{t: t, groups: newGroups()}
+		h.c, _ = testCommitter(h.groups)
+		defer func() {
+			close(h.groups.release)
+			h.sent.Wait()
+			if err := h.c.close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if len(h.c.runs)+len(h.c.owners) != 0 || h.c.appendRoom.Used()+h.c.byteRoom.Used() != 0 {
+				t.Errorf("shares left: %v, %v", h.c.runs, h.c.owners)
+			}
+		}()
+		h.send("first", "first", 1)
+		h.began(1)
+		test(t, h)
+	})
+}
+
+// send begins an append of so many bytes.
+func (h *held) send(token, run string, size int) {
+	h.sent.Go(func() { appendTo(withOwner(h.t.Context(), token), h.t, h.c, run, size, &h.refused) })
+}
+
+// began fails the test unless so many commits have begun when nothing moves any more.
+func (h *held) began(n int) {
+	h.t.Helper()
+	synctest.Wait()
+	if got := len(h.groups.entered); got != n {
+		h.t.Fatalf("%d commits have begun, want %d", got, n)
+	}
+}
+
+// waiting fails the test unless so many appends wait, and so many were refused, when nothing moves
+// any more.
+func (h *held) waiting(n int, refused int64) {
+	h.t.Helper()
+	synctest.Wait()
+	h.c.mu.Lock()
+	defer h.c.mu.Unlock()
+	if got := h.c.waiting(); got != n || h.refused.Load() != refused {
+		h.t.Fatalf("%d appends wait and %d were refused, want %d and %d", got, h.refused.Load(), n, refused)
+	}
+}
+
+// next lets the commit go on that is held up, and returns what waits when the next one has begun.
+func (h *held) next() []*entry {
+	h.t.Helper()
+	h.groups.release <- struct{}{}
+	h.began(2)
+	h.c.mu.Lock()
+	defer h.c.mu.Unlock()
+	return slices.Clone(h.c.queue)
+}
+
 // One run that sends as much as it can neither fills the queue nor holds up the others.
 func TestOneHugeRunStarvesNobody(t *testing.T) {
-	defer goleak.VerifyNone(t)
-	g := newGroups()
-	c, _ := testCommitter(g)
-	var wg sync.WaitGroup
-	var refused atomic.Int64
-	send := func(run string, n, size int) {
-		for range n {
-			wg.Go(func() { appendTo(t.Context(), t, c, run, size, &refused) })
+	whileHeld(t, func(t *testing.T, h *held) {
+		for range 40 { // more than its share of 16 MiB
+			h.send("", "huge", 1<<20)
 		}
-	}
-	send("first", 1, 1)
-	<-g.entered
-	send("huge", 40, 1<<20) // more than its share of 16 MiB
-	waitUntil(t, func() bool { return refused.Load() == 24 })
-	for i := range 20 {
-		send(fmt.Sprint("small-", i), 1, 1000)
-	}
-	waitQueued(t, c, 36)
-	g.release <- struct{}{}
-	<-g.entered // the second group has begun
-	c.mu.Lock()
-	var left int
-	for _, e := range c.queue {
-		if e.run() != "huge" {
-			t.Errorf("run %s waits behind the huge one", e.run())
+		h.waiting(16, 24)
+		for i := range 20 {
+			h.send("", fmt.Sprint("small-", i), 1000)
 		}
-		left++
-	}
-	c.mu.Unlock()
-	if left != 12 {
-		t.Errorf("%d appends of the huge run wait, want 12 of 16", left)
-	}
-	close(g.release)
-	wg.Wait()
-	if err := c.close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if len(c.runs)+len(c.owners) != 0 || c.appendRoom.Used()+c.byteRoom.Used() != 0 {
-		t.Errorf("shares left: %v, %v", c.runs, c.owners)
-	}
+		h.waiting(36, 24)
+		left := h.next()
+		for _, e := range left {
+			if e.run() != "huge" {
+				t.Errorf("run %s waits behind the huge one", e.run())
+			}
+		}
+		if len(left) != 12 {
+			t.Errorf("%d appends of the huge run wait, want 12 of 16", len(left))
+		}
+	})
 }
 
 // appendTo appends to a run, and counts a refusal for want of room.
@@ -369,41 +418,26 @@ func withOwner(ctx context.Context, token string) context.Context {
 // One token that appends to as many runs as it likes has a share of each group while others
 // wait, and of the queue.
 func TestOneOwnerStarvesNobody(t *testing.T) {
-	defer goleak.VerifyNone(t)
-	g := newGroups()
-	c, _ := testCommitter(g)
-	var wg sync.WaitGroup
-	var refused atomic.Int64
-	send := func(token string, n, size int) {
-		for i := range n {
-			wg.Go(func() { appendTo(withOwner(t.Context(), token), t, c, fmt.Sprint(token, i), size, &refused) })
+	whileHeld(t, func(t *testing.T, h *held) {
+		for i := range 100 { // half of the queue is its own while nobody else has much
+			h.send("huge", fmt.Sprint("huge-", i), 1<<20)
 		}
-	}
-	send("first", 1, 1)
-	<-g.entered
-	send("huge", 100, 1<<20) // half of the queue is its own while nobody else has much
-	waitUntil(t, func() bool { return refused.Load() == 68 })
-	for i := range 20 {
-		send(fmt.Sprint("small-", i), 1, 1000)
-	}
-	waitQueued(t, c, 52)
-	g.release <- struct{}{}
-	<-g.entered
-	c.mu.Lock()
-	for _, e := range c.queue {
-		if e.owner.Token != "huge" {
-			t.Errorf("%s waits behind the huge one", e.owner.Token)
+		h.waiting(32, 68)
+		for i := range 20 {
+			small := fmt.Sprint("small-", i)
+			h.send(small, small, 1000)
 		}
-	}
-	if len(c.queue) != 28 {
-		t.Errorf("%d appends of the huge owner wait, want 28 of 32", len(c.queue))
-	}
-	c.mu.Unlock()
-	close(g.release)
-	wg.Wait()
-	if err := c.close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+		h.waiting(52, 68)
+		left := h.next()
+		for _, e := range left {
+			if e.owner.Token != "huge" {
+				t.Errorf("%s waits behind the huge one", e.owner.Token)
+			}
+		}
+		if len(left) != 28 {
+			t.Errorf("%d appends of the huge owner wait, want 28 of 32", len(left))
+		}
+	})
 }
 
 // However many appends wait, a heartbeat goes with the next group, and however many heartbeats
