@@ -62,16 +62,38 @@ func newElsewhere(t *testing.T, number int) *elsewhere {
 // request sends a request from there and returns the status and the body.
 func (e *elsewhere) request(method, url string, headers ...string) (status, body string) {
 	e.t.Helper()
-	args := []string{"netns", "exec", e.name, "curl", "-sS", "-m", "60", "-X", method, "-o", "-", "-w", `\n%{http_code}`}
-	for _, h := range headers {
-		args = append(args, "-H", h)
+	reply := e.requests([][2]string{{method, url}}, headers...)[0]
+	return reply[0], reply[1]
+}
+
+// requests sends requests, each a method and an address, from there in one process, and returns the
+// status and the body of each.
+func (e *elsewhere) requests(all [][2]string, headers ...string) (replies [][2]string) {
+	e.t.Helper()
+	const end = "\n-- end of a reply --\n"
+	var config strings.Builder
+	for i, r := range all {
+		if i > 0 {
+			config.WriteString("next\n")
+		}
+		fmt.Fprintf(&config, "silent\nshow-error\nmax-time = 60\nrequest = %q\nurl = %q\nwrite-out = %q\n", r[0], r[1], "\n%{http_code}"+end)
+		for _, h := range headers {
+			fmt.Fprintf(&config, "header = %q\n", h)
+		}
 	}
-	out, err := exec.Command("ip", append(args, url)...).Output()
-	if err != nil {
-		e.t.Fatalf("%s %s from elsewhere: %v", method, url, err)
+	cmd := exec.Command("ip", "netns", "exec", e.name, "curl", "--fail-early", "--config", "-")
+	cmd.Stdin = strings.NewReader(config.String())
+	out, err := cmd.Output()
+	text, whole := strings.CutSuffix(string(out), end)
+	parts := strings.Split(text, end)
+	if err != nil || !whole || len(parts) != len(all) {
+		e.t.Fatalf("%d requests from elsewhere: %d replies, %v", len(all), len(parts), err)
 	}
-	i := strings.LastIndexByte(string(out), '\n')
-	return string(out[i+1:]), string(out[:i])
+	for _, part := range parts {
+		i := strings.LastIndexByte(part, '\n')
+		replies = append(replies, [2]string{part[i+1:], part[:i]})
+	}
+	return replies
 }
 
 // proxy starts a reverse proxy with what it needs to run: its user is not the server's.
@@ -179,9 +201,13 @@ http {
 				}
 				return err == nil && resp.StatusCode == http.StatusOK
 			})
+			var all [][2]string
 			for _, rt := range routes {
-				if status, body := there.request(rt[0], url+rt[1]); status != "401" || !strings.Contains(body, "urn:stint:") {
-					t.Errorf("%s %s: %s %s", rt[0], rt[1], status, body)
+				all = append(all, [2]string{rt[0], url + rt[1]})
+			}
+			for i, reply := range there.requests(all) {
+				if reply[0] != "401" || !strings.Contains(reply[1], "urn:stint:") {
+					t.Errorf("%s %s: %s", routes[i][0], routes[i][1], reply)
 				}
 			}
 			if status, body := there.request("GET", url+"/api/v1/me"); status != "200" || !strings.Contains(body, `"scope":""`) {
