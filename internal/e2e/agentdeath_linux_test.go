@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"stint.dev/stint/job"
 )
@@ -131,10 +132,14 @@ func TestWatcherDeliversForADeadAgent(t *testing.T) {
 				return known && r.Output.Bytes > 0
 			})
 			a.watched(t)
+			killed := time.Now()
 			a.kill(t)
 			r := s.complete(ref)
 			if r.State != job.Lost || r.Outcome == nil || r.Outcome.Reason != job.AgentLost {
 				t.Errorf("the run is %s, %+v", r.State, r.Outcome)
+			}
+			if step := r.Steps[len(r.Steps)-1]; r.EndedAt == nil || r.EndedAt.Before(killed) || step.EndedAt == nil || !step.EndedAt.Equal(*r.EndedAt) {
+				t.Errorf("killed at %s; the run ended at %v and its step at %v", killed, r.EndedAt, step.EndedAt)
 			}
 			if log := s.log(r.ID, ""); string(log) != "the last words\n" {
 				t.Errorf("log %q", log)

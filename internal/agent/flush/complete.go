@@ -16,8 +16,8 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// complete ends a journal whose agent died before it could: with the time of the last
-// record, which is the last that anybody knows. The journal is taken over first: the server may
+// complete ends a journal whose agent died before it could: with the time at which its processes had
+// ended, or else that of the last record, which is the last that anybody knows. The journal is taken over first: the server may
 // know more than this host, after a power cut or because the agent died with something in its
 // memory, and what is added here must not contradict it. The journal goes to the returned server.
 func complete(ctx context.Context, j *spool.Journal, c Config) (server delivery.Server, added bool, err error) {
@@ -68,8 +68,12 @@ func addEnd(j *spool.Journal, r journal.Recovered, c Config, why string, lost in
 	}
 	rebooted := c.Host.RebootedSince(owner.Host{Name: r.Attempt.Host, BootID: r.Attempt.BootID})
 	o := job.Unfinished(rebooted, r.LastAt)
+	at := r.LastAt
+	if c.endedAt.After(at) {
+		at = c.endedAt
+	}
 	note := func(text string) error {
-		return j.AppendJSON(journal.TypeNote, r.LastAt, journal.Note{Step: r.Open, Text: text})
+		return j.AppendJSON(journal.TypeNote, at, journal.Note{Step: r.Open, Text: text})
 	}
 	var err error
 	if lost > 0 {
@@ -84,10 +88,10 @@ func addEnd(j *spool.Journal, r journal.Recovered, c Config, why string, lost in
 		err = note(*swept)
 	}
 	if err == nil && r.Open >= 0 {
-		err = j.AppendJSON(journal.TypeStepEnded, r.LastAt, journal.StepEnded{Index: r.Open, Outcome: o})
+		err = j.AppendJSON(journal.TypeStepEnded, at, journal.StepEnded{Index: r.Open, Outcome: o})
 	}
 	if err == nil {
-		err = j.Finish(r.LastAt, journal.Final{Outcome: o})
+		err = j.Finish(at, journal.Final{Outcome: o})
 	}
 	return err
 }

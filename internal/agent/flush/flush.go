@@ -27,7 +27,8 @@ type Config struct {
 	AnyServer, Any bool
 	Host           owner.Host // this one; its boot id shows whether it was rebooted since
 
-	swept *string // which processes of the attempt were ended; nil before that
+	swept   *string   // which processes of the attempt were ended; nil before that
+	endedAt time.Time // when they had ended; zero where nobody saw that
 }
 
 // Skip is why a journal was left alone.

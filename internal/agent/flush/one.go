@@ -20,14 +20,15 @@ const (
 )
 
 // One completes and delivers the journal of one attempt whose agent has just died, and
-// whose processes have been ended: swept names them. It goes on until the server has the
-// journal or refuses it, another process delivers it, or ctx ends; the journal waits then.
+// whose processes have just been ended, which is when the attempt ended: swept names them. It goes on
+// until the server has the journal or refuses it, another process delivers it, or ctx ends; the journal
+// waits then.
 func One(ctx context.Context, c Config, run string, attempt int, swept string) (Journal, error) {
 	s, err := spool.Open(c.StateDir)
 	if err != nil {
 		return Journal{}, err
 	}
-	c.ServerURL, c.swept = delivery.WithoutCredentials(c.ServerURL), &swept
+	c.ServerURL, c.swept, c.endedAt = delivery.WithoutCredentials(c.ServerURL), &swept, time.Now()
 	pause := retryPause
 	for {
 		e, there := s.Entry(run + "." + strconv.Itoa(attempt))

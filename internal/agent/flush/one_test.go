@@ -3,6 +3,8 @@ package flush
 import (
 	"context"
 	"errors"
+	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -115,6 +117,59 @@ func TestOneGivesUp(t *testing.T) {
 				report, err := Run(t.Context(), Config{StateDir: state, Server: s, ServerURL: here})
 				if err != nil || len(report.Journals) != 1 || !report.Journals[0].Delivered {
 					t.Errorf("flush: %+v, %v", report, err)
+				}
+			})
+		})
+	}
+}
+
+// An attempt whose agent just died ended then, and its step with it, however long the server stays away.
+// Of one that nobody saw die, the last record is the last that is known.
+func TestEndOfADeadAgentsAttempt(t *testing.T) {
+	const silence = 2 * time.Second
+	for name, c := range map[string]struct {
+		finish func(ctx context.Context, c Config) error
+		want   time.Duration // after the last record
+	}{
+		"watched":   {func(ctx context.Context, c Config) error { _, err := One(ctx, c, run(1), 1, ""); return err }, silence},
+		"unwatched": {func(ctx context.Context, c Config) error { _, err := Run(ctx, c); return err }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				state, last := t.TempDir(), time.Now()
+				if err := abandon(t, state, 1).Close(); err != nil {
+					t.Fatal(err)
+				}
+				<-time.After(silence)
+				s := &server{journals: map[string][]byte{}, errs: map[string]error{run(1): &client.UnreachableError{URL: here, Err: errors.New("refused")}}}
+				config := Config{StateDir: state, Server: s, ServerURL: here}
+				time.AfterFunc(time.Minute, func() {
+					s.mu.Lock()
+					defer s.mu.Unlock()
+					s.errs = nil
+				})
+				if c.want == 0 { // a flush does not wait for the server
+					<-time.After(2 * time.Minute)
+				}
+				if err := c.finish(t.Context(), config); err != nil {
+					t.Fatal(err)
+				}
+				var ends []time.Duration
+				records := journal.NewReader(strings.NewReader(string(s.journals[run(1)])))
+				for {
+					rec, err := records.Next()
+					if errors.Is(err, io.EOF) {
+						break
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					if rec.Type == journal.TypeStepEnded || rec.Type == journal.TypeOutcome {
+						ends = append(ends, rec.At.Sub(last))
+					}
+				}
+				if want := []time.Duration{c.want, c.want}; !slices.Equal(ends, want) {
+					t.Errorf("step and attempt ended %v after the last record, want %v", ends, want)
 				}
 			})
 		})

@@ -170,10 +170,6 @@ func outputText(r job.Run) string {
 func (p *program) stepsTable(r job.Run, now time.Time, s console.Style) string {
 	var rows [][]console.Cell
 	for _, st := range r.Steps {
-		end := now
-		if st.EndedAt != nil {
-			end = *st.EndedAt
-		}
 		how := "-"
 		switch {
 		case st.Signal != "":
@@ -183,8 +179,20 @@ func (p *program) stepsTable(r job.Run, now time.Time, s console.Style) string {
 		}
 		rows = append(rows, []console.Cell{
 			console.T(st.Name), console.StateCell(st.State, s),
-			console.R(console.Duration(end.Sub(st.StartedAt))), console.T(how), console.T(console.Cut(st.Command, mostCommand)),
+			console.R(stepTime(st, r.State, now)), console.T(how), console.T(console.Cut(st.Command, mostCommand)),
 		})
 	}
 	return console.Table([]string{"STEP", "STATE", "TOOK", "END", "COMMAND"}, rows, p.Width(p.Out), s)
+}
+
+// stepTime returns how long a step has taken so far, or took; "?" if nobody knows when it ended, as of
+// a lost run.
+func stepTime(st job.Step, run job.State, now time.Time) string {
+	switch {
+	case st.EndedAt != nil:
+		return console.Duration(st.EndedAt.Sub(st.StartedAt))
+	case run.Terminal():
+		return "?"
+	}
+	return console.Duration(now.Sub(st.StartedAt))
 }

@@ -2,6 +2,7 @@ package querycmd
 
 import (
 	"testing"
+	"time"
 
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/job"
@@ -20,6 +21,27 @@ func TestDiagnosisText(t *testing.T) {
 	} {
 		if got := diagnosisText(&tt.d, "Exited with code 3.", console.Style{}); got != tt.want {
 			t.Errorf("%+v: %q, want %q", tt.d, got, tt.want)
+		}
+	}
+}
+
+// The time of a step goes on while its run does, and of a lost run nobody knows when it ended.
+func TestTimeOfAStep(t *testing.T) {
+	begun := time.Unix(1000, 0)
+	ended := begun.Add(2 * time.Second)
+	for _, tt := range []struct {
+		ended *time.Time
+		run   job.State
+		want  string
+	}{
+		{&ended, job.Succeeded, "2.0 s"},
+		{&ended, job.Running, "2.0 s"},
+		{nil, job.Running, "1 m 40 s"},
+		{nil, job.Lost, "?"},
+		{nil, job.Canceled, "?"},
+	} {
+		if got := stepTime(job.Step{StartedAt: begun, EndedAt: tt.ended}, tt.run, begun.Add(100*time.Second)); got != tt.want {
+			t.Errorf("of a run that is %s: %q, want %q", tt.run, got, tt.want)
 		}
 	}
 }

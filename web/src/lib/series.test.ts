@@ -35,12 +35,15 @@ test('phases share the bar and none vanishes', () => {
     index: 0, name: 's', kind: 'command' as const, command: '', state: 'running' as const, exit_code: null,
     started_at: new Date(from * 1000).toISOString(), ended_at: to === null ? null : new Date(to * 1000).toISOString(),
   })
-  const run = { steps: [step(0, 1), step(1, null)], ended_at: null } as unknown as Run
+  const run = { steps: [step(0, 1), step(1, null)], ended_at: null, state: 'running' } as unknown as Run
   const p = phases(run, 1_001_000)
   expect(p.map((x) => x.seconds)).toEqual([1, 1000])
   expect(p[0]!.share).toBeGreaterThan(0.03)
   expect(p[0]!.share + p[1]!.share).toBeCloseTo(1)
   expect(phases({ steps: null } as unknown as Run, 0)).toEqual([])
+  const lost = phases({ ...run, state: 'lost' }, 1_001_000) // nobody knows when its last step ended
+  expect(lost.map((x) => x.seconds)).toEqual([1, NaN])
+  expect(lost.map((x) => x.share)).toEqual([0.5, 0.5])
 })
 
 test('the last value at or before a moment', () => {

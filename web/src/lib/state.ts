@@ -74,9 +74,10 @@ export function clearlyOver(usual: Usually | null | undefined, seconds: number):
   return usual != null && usual.runs >= 3 && seconds > usual.p95 * clearlyFactor
 }
 
-/** Seconds that the run has taken so far, or took. */
+/** Seconds that the run has taken so far, or took; NaN if nobody knows when it ended, as of a lost run. */
 export function elapsed(run: RunRow, now: number): number {
   if (run.state === 'retrying') return f.between(run.created_at, null, now) // since its first attempt
+  if (!isActive(run.state) && !run.ended_at) return NaN
   return f.between(run.started_at ?? run.created_at, run.ended_at, now)
 }
 

@@ -1,8 +1,10 @@
 import type { Run, RunEvent, Step } from './api/types'
 import { quotesOf, quotesOfEvent } from './quotes'
+import { isActive } from './state'
 
 export interface Phase {
   step: Step
+  /** NaN if nobody knows when the step ended, as of a lost run. */
   seconds: number
   /** Share of the bar, 0 to 1; never too small to be seen or clicked. */
   share: number
@@ -15,10 +17,13 @@ export function phases(run: Run, now: number): Phase[] {
   const steps = run.steps ?? []
   const seconds = steps.map((s) => {
     const end = s.ended_at ?? run.ended_at
+    if (!end && !isActive(run.state)) return NaN
     return Math.max(0, ((end ? Date.parse(end) : now) - Date.parse(s.started_at)) / 1000)
   })
-  const total = seconds.reduce((a, b) => a + b, 0)
-  const raw = seconds.map((s) => Math.max(smallest, total > 0 ? s / total : 1))
+  const longest = Math.max(0, ...seconds.filter((s) => !Number.isNaN(s)))
+  const drawn = seconds.map((s) => (Number.isNaN(s) ? longest : s)) // one of unknown length as the longest other
+  const total = drawn.reduce((a, b) => a + b, 0)
+  const raw = drawn.map((s) => Math.max(smallest, total > 0 ? s / total : 1))
   const sum = raw.reduce((a, b) => a + b, 0)
   return steps.map((step, i) => ({ step, seconds: seconds[i]!, share: raw[i]! / sum }))
 }

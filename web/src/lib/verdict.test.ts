@@ -82,6 +82,14 @@ test('a run between two attempts says when the next begins', () => {
   expect(verdict({ ...retrying, outcome: null }, now)).toBe('Attempt 3 begins soon.')
 })
 
+test('nobody knows how long a run took that was lost, until its journal is completed', () => {
+  const lost = run({ state: 'lost' })
+  expect(elapsed(lost, now)).toBeNaN()
+  expect(elapsed({ ...lost, ended_at: '2026-03-01T11:00:02Z' }, now)).toBe(2)
+  expect(elapsed(run({ state: 'canceled' }), now)).toBeNaN()
+  expect(elapsed(run({ state: 'stopping' }), now)).toBe(3600)
+})
+
 describe('explanation', () => {
   const message = 'Could not start x: no such file or directory (ENOENT).'
   const ended = (over: Partial<Run>) => run({ state: 'failed', health: '', ended_at: '2026-03-01T11:50:00Z', ...over })
