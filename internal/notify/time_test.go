@@ -29,9 +29,10 @@ func TestEveryRuleCanBeAskedFor(t *testing.T) {
 // memory is an outbox without a database, for tests of time. It is used by one goroutine
 // at a time.
 type memory struct {
-	route job.Route
-	rows  []job.Action
-	lock  chan struct{}
+	route   job.Route
+	deleted bool // the route
+	rows    []job.Action
+	lock    chan struct{}
 	// cancels are due, and following one takes so long.
 	cancels     []job.Action
 	cancelTakes time.Duration
@@ -71,8 +72,14 @@ func (m *memory) Dispatch(context.Context, time.Time, int, func(job.Action, *job
 	return 0, nil
 }
 
-func (m *memory) Deliveries(context.Context) ([]outbox.Delivery, error) {
-	return []outbox.Delivery{{Route: m.route, Pending: len(m.pending()) > 0}}, nil
+func (m *memory) Deliveries(context.Context) (all []outbox.Delivery, err error) {
+	pending := len(m.pending()) > 0
+	m.locked(func() {
+		if !m.deleted {
+			all = append(all, outbox.Delivery{Route: m.route, Pending: pending})
+		}
+	})
+	return all, nil
 }
 
 func (m *memory) ClaimRoute(context.Context, string, string, time.Time, time.Time) (bool, error) {
@@ -311,7 +318,7 @@ func TestAWorkerEndsInTheMiddleOfATry(t *testing.T) {
 	})
 }
 
-// A route that is disabled, or changed, in the middle of its backlog is left at once.
+// A route that is disabled, changed or deleted in the middle of its backlog is left at once.
 func TestARouteThatChangesWhileItIsServed(t *testing.T) {
 	inTime(t, job.Route{}, func(m *memory, b *mailbox) {
 		b.takes = 5 * time.Second
@@ -327,6 +334,14 @@ func TestARouteThatChangesWhileItIsServed(t *testing.T) {
 		pass(time.Minute)
 		if took, _ := b.seen(); len(took) != 2 {
 			t.Errorf("after it was enabled: %v", took)
+		}
+		m.raise("third")
+		pass(2 * time.Second)
+		m.raise("fourth")
+		m.locked(func() { m.deleted = true })
+		pass(time.Minute)
+		if took, _ := b.seen(); len(took) != 3 || len(m.pending()) != 1 {
+			t.Errorf("after the route was deleted: %v; %d wait", took, len(m.pending()))
 		}
 	})
 }
