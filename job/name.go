@@ -52,6 +52,14 @@ func CheckName(name string) error {
 	return checkWord("job name", name, MaxNameBytes, "#/\\")
 }
 
+// CheckWorker refuses the name of a worker, by the same rule as CheckName.
+func CheckWorker(name string) error {
+	if name == "." || name == ".." {
+		return &InvalidError{"worker name", name, "is a path, not a name"}
+	}
+	return checkWord("worker name", name, MaxNameBytes, "#/\\")
+}
+
 // CheckLabel refuses a label whose key is empty or whose key or value is too long or has
 // control characters.
 func CheckLabel(key, value string) error {

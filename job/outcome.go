@@ -24,6 +24,14 @@ const (
 	HostRebooted   Reason = "host_rebooted"   // the host went down under the agent
 	Superseded     Reason = "superseded"      // a newer attempt owns the run
 	OutputClosed   Reason = "output_closed"   // the caller's reader of the output went away, as head does
+
+	// Of submitted runs only.
+	Expired       Reason = "expired"         // it had not started when it had to
+	DependencyEnd Reason = "dependency"      // a run that it was to follow can no longer end as it had to
+	Evicted       Reason = "evicted"         // it had to leave its worker
+	Preempted     Reason = "preempted"       // an engine stopped it for another one
+	HostLost      Reason = "host_lost"       // an engine lost its host
+	CouldNotPlace Reason = "could_not_place" // an engine did not take it
 )
 
 // Outcome is how an attempt ended: the same in journal, API and page.
@@ -72,7 +80,7 @@ const (
 
 // StopCause is what made the agent stop a step.
 type StopCause struct {
-	Reason Reason        // ByCancel, AgentStopped, Superseded, Timeout, InstallTimeout, NoOutput or NoProgress
+	Reason Reason        // ByCancel, AgentStopped, Evicted, Superseded, Timeout, InstallTimeout, NoOutput or NoProgress
 	By     string        // who, for a request of a person or a program
 	Why    string        // their words, if any
 	Limit  time.Duration // which limit, for time limits
@@ -227,6 +235,8 @@ func stopped(e Ending) (State, string) {
 		return TimedOut, sentence(fmt.Sprintf("Made no progress (%s) for %s and %s", what, s.Limit, wasStopped))
 	case AgentStopped:
 		return Canceled, sentence("The agent was asked to end" + by(s.By) + ", and " + stoppedIt)
+	case Evicted:
+		return Canceled, sentence("The job had to leave its worker" + by(s.By) + ", and " + wasStopped)
 	case Superseded:
 		return Canceled, sentence("A newer attempt owns this run" + by(s.By) + "; this one " + wasStopped)
 	}

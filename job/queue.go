@@ -141,6 +141,8 @@ type ClaimReply struct {
 	// deadline.
 	Draining string     `json:"draining,omitempty"`
 	StopBy   *time.Time `json:"stop_by,omitempty"`
+	// Now is the server's clock, by which StopBy is meant.
+	Now time.Time `json:"now"`
 }
 
 // Claim is a queued run given to a worker. Nothing of it has started: its agent needs a permit.

@@ -44,6 +44,13 @@ type Attempt struct {
 	CPULimit            float64 `json:"cpu_limit,omitempty"`
 	// Containment is the level the agent reached.
 	Containment string `json:"containment,omitempty"`
+	// Of a submitted run: the hash of the version of its definition, the values of its
+	// parameters, the worker that it was given to, and the process that got the permit to start
+	// this attempt, as 32 hexadecimal digits. Empty for a run that was started by hand.
+	Definition  string            `json:"definition,omitempty"`
+	Parameters  map[string]string `json:"parameters,omitempty"`
+	Worker      string            `json:"worker,omitempty"`
+	Incarnation string            `json:"incarnation,omitempty"`
 }
 
 // StepStarted is the payload of a step's beginning. A step that could not start has one
