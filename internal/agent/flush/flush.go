@@ -22,6 +22,9 @@ type Config struct {
 	StateDir  string
 	Server    delivery.Server
 	ServerURL string
+	// WithToken returns Server with the token of a journal that has one of its own; nil where
+	// no token is needed.
+	WithToken func(token string) delivery.Server
 	// AnyServer also delivers journals that are meant for another server, or that were
 	// refused before; Any these and journals of other hosts, whose agents may be at work.
 	AnyServer, Any bool
@@ -67,6 +70,8 @@ type Journal struct {
 	Refusal string
 	// Err is why it still waits.
 	Err error
+
+	ownToken bool // it was sent with a token of its own
 }
 
 // Report is what a flush did.
@@ -107,7 +112,7 @@ func deliverAll(ctx context.Context, s *spool.Spool, c Config, except string) (R
 		}
 		j := deliverOne(ctx, s, e, c)
 		report.Journals = append(report.Journals, j)
-		if isOutage(j.Err) {
+		if isOutage(j.Err) && !(j.ownToken && delivery.Decide(j.Err).Action == delivery.FixToken) {
 			report.Untried = len(names) - i - 1
 			break
 		}
@@ -174,6 +179,9 @@ func deliverOne(ctx context.Context, s *spool.Spool, e spool.Entry, c Config) Jo
 	case err != nil:
 		f.Err = fmt.Errorf("%w: %w", errSpool, err)
 		return f
+	}
+	if token := j.Meta().Token; token != "" && c.WithToken != nil {
+		c.Server, f.ownToken = c.WithToken(token), true
 	}
 	server, unfinished, err := complete(ctx, j, c)
 	f.Unfinished, f.Err = unfinished, err

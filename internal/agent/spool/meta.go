@@ -36,6 +36,11 @@ type Meta struct {
 	Outcome string `json:"outcome,omitempty"`
 	// Refused is why the server will never take this journal; empty while it may.
 	Refused string `json:"refused,omitempty"`
+	// Worker is the worker whose agent this is; empty for a run that was started by hand.
+	Worker string `json:"worker,omitempty"`
+	// Token delivers this journal and no other; empty where it is delivered with the token of
+	// whoever does it. It is in a file of its own.
+	Token string `json:"-"`
 }
 
 // readMeta reads the meta file of a journal. Whose journal it is follows from the name of the
@@ -52,6 +57,9 @@ func readMeta(dir string) (Meta, error) {
 	}
 	m := decodeMeta(data)
 	m.Run, m.Attempt = run, attempt
+	if m.Token, err = readToken(dir); err != nil {
+		return Meta{}, err
+	}
 	if m.Job != "" && m.Host != (owner.Host{}) {
 		return m, nil
 	}
@@ -88,6 +96,7 @@ func decodeMeta(data []byte) (m Meta) {
 	decodeField(fields["acknowledged"], &m.Acknowledged)
 	decodeField(fields["refused"], &m.Refused)
 	decodeField(fields["outcome"], &m.Outcome)
+	decodeField(fields["worker"], &m.Worker)
 	if raw := fields["beginning"]; raw != nil && string(raw) != "null" {
 		m.Beginning = &journal.Checkpoint{}
 		decodeField(raw, m.Beginning)
@@ -131,6 +140,26 @@ func firstRecord(dir string) (a journal.Attempt, ok bool) {
 		return a, false
 	}
 	return a, journal.Decode(rec, &a) == nil
+}
+
+// readToken reads the journal's own token; empty for none.
+func readToken(dir string) (string, error) {
+	text, err := disk.ReadSmall(filepath.Join(dir, disk.TokenFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("spool: read %s: %w", filepath.Join(dir, disk.TokenFile), err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+// writeToken writes the journal's own token, if it has one, for this user alone.
+func writeToken(d disk.Directory, token string) error {
+	if token == "" {
+		return nil
+	}
+	return d.Replace(disk.TokenFile, []byte(token+"\n"), false)
 }
 
 // writeMeta replaces the meta file in one step. What cannot be known without it has to survive

@@ -3,8 +3,9 @@
 //
 // Each journal is a directory STATE/spool/RUN.ATTEMPT with the files "journal" (the first
 // segment of the plain journal bytes), "journal.OFFSET" (those that follow, each named by its
-// place in hexadecimal), and "meta.json" (where it is meant to go, never a token; and what
-// must be known of segments that were delivered and deleted). The agent that owns a journal
+// place in hexadecimal), "meta.json" (where it is meant to go, never a token; and what must be
+// known of segments that were delivered and deleted), and, of a submitted run, "token" (which
+// delivers this journal and no other). The agent that owns a journal
 // holds a lock on its first file as long as it lives, so a journal whose lock is free
 // belongs to nobody and may be adopted.
 //
@@ -114,6 +115,9 @@ func create(dir, final string, meta Meta, limits Limits) (*Journal, error) {
 		err = writeMeta(disk.Local(dir), meta)
 	}
 	if err == nil {
+		err = writeToken(disk.Local(dir), meta.Token)
+	}
+	if err == nil {
 		err = os.Rename(dir, final)
 	}
 	if err != nil {
@@ -131,6 +135,22 @@ func (s *Spool) Claim(run string, host owner.Host) (*owner.Claim, error) {
 
 // Claimed returns a *owner.RunningError when another process holds the run. host is this one.
 func (s *Spool) Claimed(run string, host owner.Host) error { return owner.Check(s.dir, run, host) }
+
+// Has reports whether the spool has a journal of an attempt.
+func (s *Spool) Has(run string, attempt int) bool {
+	_, err := os.Lstat(filepath.Join(s.dir, run+"."+strconv.Itoa(attempt), disk.JournalFile))
+	return err == nil
+}
+
+// InUse reports whether a process has the journal of an entry: its agent, or one that delivers it.
+func (s *Spool) InUse(e Entry) bool {
+	file, err := os.Open(filepath.Join(e.Path, disk.JournalFile))
+	if err != nil {
+		return false // it was delivered and removed
+	}
+	defer file.Close()
+	return disk.Locked(file)
+}
 
 // Entry is a journal that waits in the spool.
 type Entry struct {
@@ -209,7 +229,7 @@ func onlyFiles(dir string) error {
 func opens(name string) bool {
 	_, _, segment := disk.ParseName(name)
 	name = strings.TrimSuffix(name, disk.TmpSuffix)
-	return segment || name == disk.MetaFile || name == disk.NoteFile
+	return segment || name == disk.MetaFile || name == disk.NoteFile || name == disk.TokenFile
 }
 
 // Sweep removes what agents left that died while they made a journal (it is empty) or removed one

@@ -75,7 +75,13 @@ func (j *Journal) makeDurable(now time.Time) bool {
 		return false
 	}
 	j.writer.DurableAt = time.Time{}
-	_ = j.io(func() error { return j.writer.Disk.MakeDurable(disk.MetaFile) }) // a disk that cannot do it is no worse than before
+	token := j.meta.Token != ""
+	_ = j.io(func() error { // a disk that cannot do it is no worse than before
+		if token {
+			_ = j.writer.Disk.MakeDurable(disk.TokenFile)
+		}
+		return j.writer.Disk.MakeDurable(disk.MetaFile)
+	})
 	return true
 }
 

@@ -13,6 +13,8 @@ const (
 	MetaFile    = "meta.json"
 	// NoteFile says what was dropped before the tail.
 	NoteFile = "tail.json"
+	// TokenFile holds the token with which the journal is delivered, if it has one of its own.
+	TokenFile = "token"
 	// TmpSuffix ends the name of a small file while it is written.
 	TmpSuffix = ".tmp"
 )
