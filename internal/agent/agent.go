@@ -2,7 +2,8 @@
 // delivered, and stops the job when that is asked for.
 //
 // The job comes first. It starts before anything is sent to the server; its output goes into
-// the journal, and its readers (the server, the caller's own stdout) read at their own pace.
+// the journal, and its readers (the server, the caller's own stdout) read at their own pace. An
+// attempt of a submitted run asks the server for a permit first: see Submitted.
 //
 // The end of an attempt has an order, and each wait in it is bounded. These are the lines of
 // Run:
@@ -27,6 +28,7 @@ import (
 	"time"
 
 	"stint.dev/stint/internal/agent/measure"
+	"stint.dev/stint/internal/agent/permit"
 	"stint.dev/stint/internal/agent/process"
 	"stint.dev/stint/internal/agent/progress"
 	"stint.dev/stint/internal/agent/record"
@@ -52,6 +54,7 @@ type attempt struct {
 	cores      *record.Cores
 	streams    *stdio.Streams
 	progress   *progress.Progress
+	permit     *permit.Permit // of a submitted run; nil for one that was started by hand
 	stop       *stop.Stop
 	background *background
 
@@ -77,7 +80,7 @@ func Run(ctx context.Context, c Config) Result {
 	c, endEvents := c.withDefaults().withEvents()
 	defer endEvents()
 	a := newAttempt(c)
-	if err := a.prepare(); err != nil {
+	if err := a.prepare(ctx); err != nil {
 		return Result{ExitCode: exitNoWork, Err: err}
 	}
 	defer func() { a.streams.CloseKeyboard() }() // gives the caller's terminal back

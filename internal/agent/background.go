@@ -71,6 +71,10 @@ func (b *background) startServer(ctx context.Context) {
 		FirstReply: b.beginBeats,
 	})
 	b.delivery.Start(ctx)
+	if a.permit != nil { // the server knows the run
+		c.link.SetReached()
+		b.beginBeats()
+	}
 	var beatCtx context.Context
 	beatCtx, b.beatStop = context.WithCancel(ctx)
 	b.suspender = make(delivery.Suspender)
@@ -80,8 +84,8 @@ func (b *background) startServer(ctx context.Context) {
 		Suspender: b.suspender,
 	}
 	b.beatDone.Go(func() { beats.Send(beatCtx) })
-	if a.spool != nil {
-		b.others = flush.NewBacklog(a.spool, flush.Config{Server: c.Server, ServerURL: c.ServerURL, Host: c.host()}, c.Run, c.Attempt)
+	if a.spool != nil && a.permit == nil { // a worker delivers what its other agents left
+		b.others = flush.NewBacklog(a.spool, flush.Config{Server: c.Server, ServerURL: c.ServerURL, WithToken: c.WithToken, Host: c.host()}, c.Run, c.Attempt)
 		b.others.Start(ctx, known, b.ended)
 	}
 }

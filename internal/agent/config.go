@@ -48,8 +48,14 @@ type Config struct {
 	Token        string   // of the access to the server: masked, and never given to the job
 	ReportURL    string   // of ReportTo: credentials in it are masked
 
-	Server    delivery.Server // nil: the journal stays in the spool
-	ServerURL string          // given to the job and noted in the spool, without credentials
+	Server delivery.Server // nil: the journal stays in the spool
+	// WithToken returns Server with another token, for a journal that has one of its own; nil
+	// where no token is needed.
+	WithToken func(token string) delivery.Server
+	// Submitted is what the attempt of a submitted run is started with; nil for a run that
+	// somebody started by hand. There is one attempt then.
+	Submitted *Submitted
+	ServerURL string // given to the job and noted in the spool, without credentials
 	ReportTo  report.Reporter
 	StateDir  string // empty: the journal is held in memory
 	// SpoolLimit bounds what of the journal waits on disk for the server; 0 is 1 GiB.

@@ -42,7 +42,7 @@ func exitOf(o job.Outcome, e processEnd) (code int, die syscall.Signal) {
 
 // askedFor reports whether a person, a policy or a newer attempt ended an attempt.
 func askedFor(r job.Reason) bool {
-	return r == job.ByCancel || r == job.Superseded || r == job.AgentStopped
+	return r == job.ByCancel || r == job.Superseded || r == job.AgentStopped || r == job.Evicted
 }
 
 // exitNoWork is the exit code when the agent could not do its own work.

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -21,49 +22,101 @@ import (
 	"stint.dev/stint/journal"
 )
 
+// meta says whose journal the attempt's is.
+func (a *attempt) meta() spool.Meta {
+	c := a.cfg
+	m := spool.Meta{Run: c.Run, Attempt: c.Attempt, Job: c.Job, Server: c.ServerURL, PID: os.Getpid(), Host: c.host()}
+	if c.Submitted != nil {
+		m.Worker = c.Submitted.Worker
+	}
+	if a.permit != nil {
+		m.Token = a.permit.Token
+	}
+	return m
+}
+
 // openJournal begins to open the attempt's journal.
 func (a *attempt) openJournal() *record.Opening {
 	c := a.cfg
 	return record.Open(record.OpenConfig{
-		StateDir: c.StateDir, Limits: spool.Limits{Unsent: c.SpoolLimit},
-		Meta:  spool.Meta{Run: c.Run, Attempt: c.Attempt, Job: c.Job, Server: c.ServerURL, PID: os.Getpid(), Host: c.host()},
+		StateDir: c.StateDir, Limits: spool.Limits{Unsent: c.SpoolLimit}, Meta: a.meta(),
 		Claim: func(s *spool.Spool) error { return c.claim.take(s, c) },
 	})
 }
 
-// prepare opens the journal, makes the containment, and writes which attempt it is. With an
-// error no job should start.
-func (a *attempt) prepare() error {
-	opening := a.openJournal()
-	secrets, masked := environment.Secrets(a.cfg.environment())
-	if secrets != nil {
-		a.cfg.MaskMessages(secrets.String)
-	}
-	a.env = environment.Of(a.cfg.environment())
-	group, err := process.Contain(process.Options{
+// contain makes what holds the job's processes together.
+func (a *attempt) contain() (*process.Group, error) {
+	return process.Contain(process.Options{
 		Run: a.cfg.Run, Attempt: a.cfg.Attempt, MemoryLimitBytes: a.cfg.MemoryLimit, CPULimit: a.cfg.CPULimit,
 		MemoryLimitName: a.cfg.MemoryLimitName, CPULimitName: a.cfg.CPULimitName,
 		OOMScoreAdj: a.cfg.OOMScoreAdj, AtMost: a.cfg.Containment, BeforeFork: a.cfg.BeforeFork,
 		Finish: a.cfg.Finish,
 	})
-	o := opening.Await()
-	j := o.Journal
-	if o.Err != nil {
-		if group != nil {
-			o.Err = errors.Join(o.Err, group.Close())
+}
+
+// prepare opens the journal, makes the containment, and writes which attempt it is. With an
+// error no job should start. For an attempt of a submitted run the permit comes before the
+// journal.
+func (a *attempt) prepare(ctx context.Context) error {
+	var opening *record.Opening
+	if a.cfg.Submitted == nil {
+		opening = a.openJournal() // beside what follows
+	}
+	secrets, masked := environment.Secrets(a.cfg.environment())
+	if secrets != nil {
+		a.cfg.MaskMessages(secrets.String)
+	}
+	a.env = environment.Of(a.cfg.environment())
+	group, err := a.contain()
+	a.group = group
+	var first []byte // of the journal of a submitted run
+	if opening == nil {
+		if err == nil {
+			first, err = a.askPermit(ctx, secrets)
 		}
-		return o.Err
+		if err != nil {
+			return a.abandonStart(err, nil)
+		}
+		opening = a.openJournal()
+	}
+	opened := time.Now()
+	o := opening.Await()
+	if o.Err != nil {
+		return a.abandonStart(o.Err, nil)
 	}
 	if err != nil {
-		return errors.Join(err, j.Remove())
+		return a.abandonStart(err, o.Journal)
 	}
-	a.group, a.spool = group, o.Spool
-	a.makeParts(j, secrets)
-	if err := a.identify(); err != nil {
-		return errors.Join(err, a.group.Close(), j.Remove())
+	a.spool = o.Spool
+	a.makeParts(o.Journal, secrets)
+	if first != nil {
+		err = a.restoreFirst(o.Journal, first)
+	} else {
+		err, opened = a.identify(), a.begun
+	}
+	if err != nil {
+		return a.abandonStart(err, o.Journal)
 	}
 	// From here on the run is known, whenever the agent is killed.
-	j.AwaitWritten(record.OpenLimit - time.Since(a.begun))
+	o.Journal.AwaitWritten(record.OpenLimit - time.Since(opened))
+	a.noteBeginning(o.Journal, masked)
+	a.hadTerminal = stdio.HasTerminal()
+	return nil
+}
+
+// abandonStart removes what was made before the start failed with err.
+func (a *attempt) abandonStart(err error, j *spool.Journal) error {
+	if a.group != nil {
+		err = errors.Join(err, a.group.Close())
+	}
+	if j != nil {
+		err = errors.Join(err, j.Remove())
+	}
+	return err
+}
+
+// noteBeginning records what is to be known before the first step.
+func (a *attempt) noteBeginning(j *spool.Journal, masked []string) {
 	a.recordNotes()
 	a.reportUnenforced()
 	if a.cfg.StateDir != "" && j.Path() == "" {
@@ -75,8 +128,6 @@ func (a *attempt) prepare() error {
 	for _, text := range slices.Concat(a.cfg.Notes, masked) {
 		a.rec.Note(-1, text)
 	}
-	a.hadTerminal = stdio.HasTerminal()
-	return nil
 }
 
 // makeParts makes what the attempt consists of, and begins to write the journal: from then on
@@ -129,6 +180,9 @@ func (a *attempt) identify() error {
 		NoProgressTimeoutMS: c.NoProgressTimeout.Milliseconds(),
 		MemoryLimitBytes:    c.MemoryLimit, CPULimit: c.CPULimit, ExpectMS: c.Expect.Milliseconds(),
 		Environment: environment.Names(a.env), LockFiles: install.LockFiles(c.Dir, c.Install, c.InstallCache),
+	}
+	if s := c.Submitted; s != nil {
+		id.Definition, id.Parameters, id.Worker, id.Incarnation = s.Definition, s.Parameters, s.Worker, s.Incarnation
 	}
 	if err := a.rec.Record(journal.TypeAttempt, a.begun, id); err == nil {
 		return nil

@@ -79,6 +79,12 @@ func (a *attempt) runSteps(ctx context.Context) (outcome job.Outcome) {
 			a.background.start(ctx)
 			return neverStarted(s, cause)
 		}
+		if i == 0 {
+			if refused := a.confirmPermit(ctx, s); refused != nil {
+				a.background.start(ctx)
+				return *refused
+			}
+		}
 		outcome = a.runStep(ctx, s, i == len(all)-1)
 		if outcome.State != job.Succeeded {
 			break

@@ -35,7 +35,11 @@ func (a *attempt) newStop() *stop.Stop {
 func (a *attempt) act(e signals.Event) {
 	switch e.Action {
 	case signals.Begin:
-		a.stop.BeginFinal(signalCause(e.Signal, stdio.InForeground()), e.Signal)
+		cause := signalCause(e.Signal, stdio.InForeground())
+		if a.permit != nil { // it is no person's: its worker or its host ends
+			cause.Reason = job.Evicted
+		}
+		a.stop.BeginFinal(cause, e.Signal)
 	case signals.Shorten:
 		a.cfg.Print("stopping: the job has another second before it is killed")
 		a.stop.Shorten(signals.ShortGrace)

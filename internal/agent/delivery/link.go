@@ -43,6 +43,9 @@ func NewLink(print func(line string)) *Link {
 // Reached reports whether a Stint server has answered.
 func (l *Link) Reached() bool { return l.reached.Load() }
 
+// SetReached notes that a Stint server has answered a request of another kind.
+func (l *Link) SetReached() { l.reached.Store(true) }
+
 // Printed reports whether a kind of trouble was printed.
 func (l *Link) Printed(t Trouble) bool {
 	l.mu.Lock()

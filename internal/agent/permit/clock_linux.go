@@ -1,0 +1,16 @@
+package permit
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Boottime is the time since the host started, that in which it was suspended included.
+func Boottime() time.Duration {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
+		return time.Duration(time.Now().UnixNano()) // a kernel without it: the wall clock goes on too
+	}
+	return time.Duration(ts.Nano())
+}
