@@ -8,6 +8,7 @@ import (
 	"stint.dev/stint/internal/cli/agentcmd"
 	"stint.dev/stint/internal/cli/option"
 	"stint.dev/stint/internal/cli/servercmd"
+	"stint.dev/stint/internal/cli/workercmd"
 )
 
 var update = flag.Bool("update", false, "write docs/options.md anew")
@@ -27,6 +28,9 @@ The agent keeps its spool and caches under ` + "`STINT_STATE`" + ` (default: ` +
 ## stint run
 
 ` + option.Markdown(agentcmd.RunRows()) + `
+## stint worker run
+
+` + option.Markdown(workercmd.RunRows()) + `
 ## stint server
 
 ` + option.Markdown(servercmd.Rows())

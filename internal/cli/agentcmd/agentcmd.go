@@ -1,6 +1,6 @@
-// Package agentcmd holds the commands of the agent: run, flush, cache, doctor and version. Both
-// programs have them, and stint-agent has no others, so this package must not link the server,
-// a database or the page.
+// Package agentcmd holds the commands of the agent: run, flush, cache, doctor and version, and
+// joins those of the worker. Both programs have them, and stint-agent has no others, so this
+// package must not link the server, a database or the page.
 package agentcmd
 
 import (
@@ -16,6 +16,7 @@ import (
 	"stint.dev/stint/internal/cli/command"
 	"stint.dev/stint/internal/cli/console"
 	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/internal/cli/workercmd"
 )
 
 // Main is stint-agent: it runs the command that args name and returns the exit code.
@@ -29,7 +30,7 @@ func Main(args []string, version string) int {
 }
 
 // Root makes the program's command with the agent's commands below it. taken are the signals
-// of stint run; nil if they are still to be taken.
+// of an agent; nil if they are still to be taken.
 func Root(c *console.Console, taken *signals.Taker, version, name, short, long string) *cobra.Command {
 	root := &cobra.Command{
 		Use: name, Short: short, Long: short + ".\n\n" + long,
@@ -50,7 +51,8 @@ func Root(c *console.Console, taken *signals.Taker, version, name, short, long s
 	})
 	root.SetUsageFunc(usage(c))
 	a := &agentProgram{Console: c, version: version, signals: taken}
-	root.AddCommand(a.run(), a.flush(), a.finishAttempt(), a.cacheCommand(), a.doctor(), a.versionCommand())
+	root.AddCommand(a.run(), a.flush(), a.attempt(), a.finishAttempt(), a.cacheCommand(), a.doctor(), a.versionCommand())
+	root.AddCommand(workercmd.Command(&command.Program{Console: c, Version: version}))
 	return root
 }
 
@@ -71,7 +73,7 @@ func Execute(root *cobra.Command, c *console.Console, args []string) int {
 	return code
 }
 
-// TakeSignals begins to take signals if args are those of stint run: before anything else,
+// TakeSignals begins to take signals if args are those of an agent: before anything else,
 // because Go answers SIGQUIT with a dump of its stacks. It returns nil for other commands.
 // The caller's goroutine, which is to be the main one, keeps its thread: see runCommand.
 func TakeSignals(args []string) *signals.Taker {
@@ -82,9 +84,9 @@ func TakeSignals(args []string) *signals.Taker {
 	return signals.Take()
 }
 
-func runs(args []string) bool { return len(args) > 0 && args[0] == "run" }
+func runs(args []string) bool { return len(args) > 0 && (args[0] == "run" || args[0] == "attempt") }
 
-// runCommand runs the command; stint run beside the main thread. The kernel hands a signal to
+// runCommand runs the command; an agent beside the main thread. The kernel hands a signal to
 // the main thread if it can, and there it would wait behind a call into a file system that
 // does not answer.
 func runCommand(root *cobra.Command, args []string) error {

@@ -37,17 +37,23 @@ func installCache(c *agent.Config, opts *option.Set) error {
 			return option.Usagef("--install-cache: the name of the file is empty")
 		}
 	}
-	r := cache.Request{WorkDir: c.DirPath, LockFiles: c.InstallCache, Dirs: c.CacheDirs}
-	_, err := bounded.Call(command.FileLimit, func() (struct{}, error) { return struct{}{}, r.Check(c.StateDir) })
-	var late *bounded.NoAnswerError
-	switch {
-	case errors.As(err, &late):
-		c.Print("the install cache is not used: a directory of it, or " + c.StateDir + ", does not answer")
-		c.InstallCache, c.CacheDirs = nil, nil
-	case err != nil:
+	if err := checkCache(c); err != nil {
 		return option.Usagef("--cache-dir: %v", err)
 	}
 	return nil
+}
+
+// checkCache refuses directories that must stay. Where they do not answer nothing is cached.
+func checkCache(c *agent.Config) error {
+	r := cache.Request{WorkDir: c.DirPath, LockFiles: c.InstallCache, Dirs: c.CacheDirs}
+	_, err := bounded.Call(command.FileLimit, func() (struct{}, error) { return struct{}{}, r.Check(c.StateDir) })
+	var late *bounded.NoAnswerError
+	if errors.As(err, &late) {
+		c.Print("the install cache is not used: a directory of it, or " + c.StateDir + ", does not answer")
+		c.InstallCache, c.CacheDirs = nil, nil
+		return nil
+	}
+	return err
 }
 
 // cacheCommand shows and clears the install cache of this host.

@@ -142,7 +142,7 @@ func (a *agentProgram) deliverOne(ctx context.Context, opts *option.Set, run str
 	ctx, cancel := context.WithTimeout(ctx, finishLimit)
 	defer cancel()
 	_, _ = flush.One(ctx, flush.Config{
-		StateDir: dir, Server: c, ServerURL: c.URL(), Host: owner.Host{Name: hostName(), BootID: bootID()},
+		StateDir: dir, Server: c, ServerURL: c.URL(), WithToken: withToken(c), Host: owner.Host{Name: command.HostName(), BootID: command.BootID()},
 	}, run, attempt, swept)
 }
 

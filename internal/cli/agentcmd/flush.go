@@ -49,8 +49,8 @@ delivered.`,
 		}
 		wait := a.Wait("delivering to %s", c.URL())
 		report, err := flush.Run(ctx, flush.Config{
-			StateDir: dir, Server: c, ServerURL: c.URL(), AnyServer: opts.Flagged("server"), Any: opts.On("any"),
-			Host: owner.Host{Name: hostName(), BootID: bootID()},
+			StateDir: dir, Server: c, ServerURL: c.URL(), WithToken: withToken(c), AnyServer: opts.Flagged("server"), Any: opts.On("any"),
+			Host: owner.Host{Name: command.HostName(), BootID: command.BootID()},
 		})
 		wait.Done()
 		if perr := a.printFlush(report, c.URL(), opts.On("json")); perr != nil {

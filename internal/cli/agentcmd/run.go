@@ -63,14 +63,7 @@ func (a *agentProgram) run() *cobra.Command {
 	opts := option.Register(cmd.Flags(), RunRows())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		protect()
-		received := a.signals
-		if received == nil {
-			received = signals.Take()
-		}
-		ready := received.Guard(func(sig syscall.Signal) {
-			signals.Die(sig)
-			os.Exit(128 + int(sig)) // as the init of a container
-		})
+		received, ready := a.takeSignals()
 		defer ready()
 		a.NeverWait()
 		nested := a.Getenv("STINT_ATTEMPT") != ""
@@ -90,14 +83,31 @@ func (a *agentProgram) run() *cobra.Command {
 		received.Wait()
 		ready()
 		defer unstoppable(&cfg.Config, a.In, a.Out, a.Err)()
-		// An agent never needs a third core, and a job may need them all.
-		most := min(2, runtime.GOMAXPROCS(0))
-		runtime.GOMAXPROCS(most)
-		cfg.Cores = func(n int) { runtime.GOMAXPROCS(min(n, most)) }
+		cfg.Cores = fewCores()
 		result := agent.Supervise(cmd.Context(), cfg.Config)
 		return &console.ExitError{Code: result.ExitCode, Signal: result.Signal, Err: cmp.Or(result.Err, unexplainedEnd(result.Outcome))}
 	}
 	return cmd
+}
+
+// takeSignals takes the signals of the process, unless that was done. A stop request that comes
+// before ready is called ends the process.
+func (a *agentProgram) takeSignals() (received *signals.Taker, ready func()) {
+	if received = a.signals; received == nil {
+		received = signals.Take()
+	}
+	return received, received.Guard(func(sig syscall.Signal) {
+		signals.Die(sig)
+		os.Exit(128 + int(sig)) // as the init of a container
+	})
+}
+
+// fewCores keeps the agent to two cores: it never needs a third, and a job may need them all. The
+// result lowers that further.
+func fewCores() func(n int) {
+	most := min(2, runtime.GOMAXPROCS(0))
+	runtime.GOMAXPROCS(most)
+	return func(n int) { runtime.GOMAXPROCS(min(n, most)) }
 }
 
 // unexplainedEnd is the message of an end that the job itself cannot have explained, because it
@@ -152,7 +162,7 @@ func (a *agentProgram) runConfig(opts *option.Set, args []string, nested bool) (
 		FlushTimeout: atLeastOneNanosecond(opts.Duration("flush-timeout")),
 		Token:        strings.TrimSpace(opts.Text("token")),
 		Quiet:        opts.On("quiet"), Stdout: a.Out, Stderr: a.Err,
-		Version: a.version, Host: hostName(), BootID: bootID(),
+		Version: a.version, Host: command.HostName(), BootID: command.BootID(),
 		Print: func(line string) { a.Say("%s", line) }, MaskMessages: a.MaskMessages,
 	}
 	if err := a.identity(c, opts, args, nested); err != nil {
@@ -283,6 +293,7 @@ func (a *agentProgram) destinations(cfg *runConfig, opts *option.Set) {
 	c, err := command.NewClient(opts, a.version, cfg.Run)
 	if err == nil {
 		cfg.ServerURL, cfg.Server, cfg.close = c.URL(), c, c.Close
+		cfg.WithToken = withToken(c)
 		if cfg.StateDir != "" {
 			finish := func() (*watch.Finish, error) { return finishOf(opts, cfg.StateDir) }
 			if cfg.Finish, err = bounded.Call(command.FileLimit, finish); err != nil {
@@ -298,21 +309,7 @@ func (a *agentProgram) destinations(cfg *runConfig, opts *option.Set) {
 	}
 }
 
-var _ delivery.Server = (*client.Client)(nil)
-
-func hostName() string {
-	name, err := os.Hostname()
-	if err != nil {
-		return "unknown"
-	}
-	return name
-}
-
-// bootID identifies the boot of this host; empty where the system has none.
-func bootID() string {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(id))
+// withToken returns what makes clients of the same server with other tokens.
+func withToken(c *client.Client) func(token string) delivery.Server {
+	return func(token string) delivery.Server { return c.WithToken(token) }
 }

@@ -48,6 +48,11 @@ func NewClient(opts *option.Set, version, run string) (*client.Client, error) {
 	if strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r > '~' }) {
 		return nil, option.Usagef("%s: a token has only printable ASCII characters; copy it again", opts.Source("token"))
 	}
+	return Connect(opts, token, version, run)
+}
+
+// Connect is NewClient with a token that is no option.
+func Connect(opts *option.Set, token, version, run string) (*client.Client, error) {
 	trust, err := clientTLS(opts)
 	if err != nil {
 		return nil, err

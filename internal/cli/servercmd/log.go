@@ -72,7 +72,7 @@ func (p *program) logStart(ctx context.Context, cfg serveConfig) {
 }
 
 func (p *program) notifyLogged(log *slog.Logger, state string) {
-	if err := p.notifyManager(state); err != nil {
+	if err := p.NotifyManager(state); err != nil {
 		log.Warn("the service manager was not notified", "error", err)
 	}
 }

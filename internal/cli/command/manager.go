@@ -1,4 +1,4 @@
-package servercmd
+package command
 
 import (
 	"fmt"
@@ -9,9 +9,9 @@ import (
 // notifyTime bounds the wait for a service manager that does not read.
 const notifyTime = time.Second
 
-// notifyManager sends a state, such as READY=1, to the service manager that the server was
+// NotifyManager sends a state, such as READY=1, to the service manager that the program was
 // started by (sd_notify(3), Type=notify). Without an address in NOTIFY_SOCKET there is none.
-func (p *program) notifyManager(state string) error {
+func (p *Program) NotifyManager(state string) error {
 	address := p.Getenv("NOTIFY_SOCKET")
 	if address == "" {
 		return nil

@@ -1,0 +1,250 @@
+package workercmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"stint.dev/stint/client"
+	"stint.dev/stint/internal/agent/delivery"
+	"stint.dev/stint/internal/agent/flush"
+	"stint.dev/stint/internal/agent/process"
+	"stint.dev/stint/internal/agent/spool/owner"
+	"stint.dev/stint/internal/cli/command"
+	"stint.dev/stint/internal/cli/option"
+	"stint.dev/stint/internal/worker"
+	"stint.dev/stint/job"
+)
+
+const runLong = `Take queued runs from the server and start an agent for each. The agent is a process of its
+own: it goes on when the worker ends, and the next worker in the same state directory finds it
+again. A run starts only when the server has permitted it to this one process.
+
+Jobs get PATH, HOME, USER, LOGNAME, SHELL, LANG and TZ, the environment and parameters of their
+definition, STINT_ variables, and nothing else of the worker's environment but --pass-env. They
+run as the user of the worker, in their home directory unless the definition names another.
+
+The first SIGTERM or SIGINT ends the worker: it takes no more runs, and waits for its agents. A
+second one asks them to stop. Under a service manager (NOTIFY_SOCKET) the worker ends at once, and
+its agents go on.
+
+The token is read from --token-file, from the file "token" of systemd's credentials, or from
+STINT_TOKEN.`
+
+// RunRows are the options of stint worker run.
+func RunRows() []option.Option {
+	rows := slices.DeleteFunc(command.ServerRows(), func(o option.Option) bool { return o.Name == "token" })
+	return append(rows, []option.Option{
+		{Name: "token-file", Value: "FILE", Help: "file with the access token, of the scope worker"},
+		{Name: "name", Value: "NAME", Help: "name of the worker (default: that of the host)"},
+		{Name: "slots", Kind: option.Number, Value: "N", Help: "how many runs it has at a time (default: the number of cores)"},
+		{Name: "label", Kind: option.List, Value: "K=V", Help: "label of the worker, by which jobs can require it (repeatable)"},
+		{Name: "allow", Kind: option.List, Value: "JOB", Help: "take runs of this job only (repeatable)"},
+		{Name: "allow-commands", Kind: option.Switch, Help: "take commands that were submitted without a definition, too"},
+		{Name: "pass-env", Kind: option.List, Value: "NAME", Help: "variable of the worker's environment that jobs get, too (repeatable)"},
+	}...)
+}
+
+// run is a worker.
+func (p *program) run() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "run [flags]", Short: "Take queued runs on this host", Long: runLong, Args: command.NoArgs,
+		Example: `  stint worker run --slots 4 --label zone=fra
+  stint worker run --allow nightly-report --token-file /etc/stint/worker.token`,
+	}
+	opts := option.Register(cmd.Flags(), RunRows())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		_ = process.Protect() // a system that refuses it is documented in docs/secrets.md
+		_ = process.HideVariables("STINT_TOKEN")
+		if err := opts.Resolve(p.Getenv); err != nil {
+			return err
+		}
+		cfg, err := p.config(opts)
+		if err != nil {
+			return err
+		}
+		stops, children := make(chan os.Signal, 8), make(chan os.Signal, 1)
+		signal.Notify(stops, syscall.SIGTERM, syscall.SIGINT)
+		signal.Notify(children, syscall.SIGCHLD)
+		defer signal.Stop(stops)
+		defer signal.Stop(children)
+		cfg.Stops, cfg.Children = stops, children
+		return p.work(cmd.Context(), cfg)
+	}
+	return cmd
+}
+
+// work runs a worker to its end.
+func (p *program) work(ctx context.Context, cfg worker.Config) error {
+	w, err := worker.Open(cfg)
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprintf("worker %s, %d slots", cfg.Name, cfg.Slots)
+	if n := w.Agents(); n > 0 {
+		text += fmt.Sprintf(", %d agents found", n)
+	}
+	p.Say("%s", text)
+	p.notify("READY=1\nSTATUS=" + text)
+	w.Run(ctx)
+	p.notify("STOPPING=1")
+	return w.Close()
+}
+
+func (p *program) notify(state string) {
+	if err := p.NotifyManager(state); err != nil {
+		p.Say("the service manager was not notified: %v", err)
+	}
+}
+
+// config turns options into what a worker needs.
+func (p *program) config(opts *option.Set) (cfg worker.Config, err error) {
+	cfg = worker.Config{
+		Name: opts.Text("name"), Host: command.HostName(), BootID: command.BootID(), Version: p.Version,
+		Managed: p.Getenv("NOTIFY_SOCKET") != "", Getenv: p.Getenv,
+		Print: func(line string) { p.Say("%s", line) },
+		Trust: worker.Trust{Allow: opts.List("allow"), Commands: opts.On("allow-commands")},
+	}
+	if cfg.Name == "" {
+		cfg.Name = cfg.Host
+	}
+	if err := job.CheckWorker(cfg.Name); err != nil {
+		return cfg, option.Usagef("%s: %v", opts.Source("name"), err)
+	}
+	if cfg.Slots, err = slots(opts); err != nil {
+		return cfg, err
+	}
+	if cfg.Labels, err = labels(opts.List("label")); err != nil {
+		return cfg, err
+	}
+	for _, name := range cfg.Trust.Allow {
+		if err := job.CheckName(name); err != nil {
+			return cfg, option.Usagef("--allow: %v", err)
+		}
+	}
+	if cfg.StateDir, err = p.StateDir(); err != nil {
+		return cfg, err
+	}
+	if cfg.StateDir, err = filepath.Abs(cfg.StateDir); err != nil {
+		return cfg, fmt.Errorf("the state directory: %w", err)
+	}
+	return cfg, p.connect(&cfg, opts)
+}
+
+// connect fills in how worker and agents reach the server.
+func (p *program) connect(cfg *worker.Config, opts *option.Set) error {
+	token, err := p.token(opts)
+	if err != nil {
+		return err
+	}
+	command.HideArguments("", opts.Text("server"))
+	own, err := command.Connect(opts, token, p.Version, "")
+	if err != nil {
+		return err
+	}
+	cfg.Server = own
+	state := cfg.StateDir
+	cfg.Flush = func(ctx context.Context) error { return deliver(ctx, own, state) }
+	cfg.Settings = worker.Settings{Token: token, Variables: map[string]string{"STINT_STATE": state}}
+	for _, row := range command.ServerRows() {
+		if row.Name == "token" {
+			continue
+		}
+		value := opts.Text(row.Name)
+		if value != "" && row.Value == "FILE" {
+			if value, err = filepath.Abs(value); err != nil {
+				return fmt.Errorf("%s: %w", opts.Source(row.Name), err)
+			}
+		}
+		cfg.Settings.Variables[row.Env()] = value
+	}
+	account := worker.CurrentAccount(p.Getenv)
+	cfg.Settings.Dir = account.Home
+	pass := opts.List("pass-env")
+	for _, name := range pass {
+		if name == "" || strings.ContainsAny(name, "= \t\r\n") || strings.HasPrefix(name, "STINT_") {
+			return option.Usagef("--pass-env needs the name of a variable, and none that begins with STINT_: %s", job.Quote(name))
+		}
+	}
+	cfg.Settings.Environment = worker.Environment(p.Getenv, account, pass)
+	return nil
+}
+
+// deliver delivers the journals that wait on this host. The error is an outage.
+func deliver(ctx context.Context, c *client.Client, state string) error {
+	report, err := flush.Run(ctx, flush.Config{
+		StateDir: state, Server: c, ServerURL: c.URL(), Host: owner.Host{Name: command.HostName(), BootID: command.BootID()},
+		WithToken: func(token string) delivery.Server { return c.WithToken(token) },
+	})
+	if err == nil && report.Untried > 0 {
+		err = errors.New("the server does not take the journals that wait on this host")
+	}
+	return err
+}
+
+// token is that of the worker; empty for none.
+func (p *program) token(opts *option.Set) (string, error) {
+	path := opts.Text("token-file")
+	if path == "" {
+		if dir := p.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
+			if _, err := os.Stat(filepath.Join(dir, "token")); err == nil {
+				path = filepath.Join(dir, "token")
+			}
+		}
+	}
+	text := p.Getenv("STINT_TOKEN")
+	if path != "" {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return "", option.Usagef("--token-file: %v", err)
+		}
+		text = string(data)
+	}
+	token := strings.TrimSpace(text)
+	if strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return "", option.Usagef("the token has other than printable ASCII characters; copy it again")
+	}
+	return token, nil
+}
+
+// mostSlots is more than one host can have.
+const mostSlots = 10_000
+
+func slots(opts *option.Set) (int, error) {
+	if !opts.Given("slots") {
+		return runtime.NumCPU(), nil
+	}
+	n := opts.Number("slots")
+	if n != math.Trunc(n) || n < 1 || n > mostSlots {
+		return 0, option.Usagef("%s: %v is not a whole number from 1 to %d", opts.Source("slots"), n, mostSlots)
+	}
+	return int(n), nil
+}
+
+func labels(list []string) (map[string]string, error) {
+	all := map[string]string{}
+	for _, kv := range list {
+		k, v, found := strings.Cut(kv, "=")
+		if !found || k == "" {
+			return nil, option.Usagef("--label: %s is not K=V", job.Quote(kv))
+		}
+		if err := job.CheckLabel(k, v); err != nil {
+			return nil, option.Usagef("--label: %v", err)
+		}
+		all[k] = v
+	}
+	if len(all) > job.MaxLabels {
+		return nil, option.Usagef("--label: %d labels are more than %d", len(all), job.MaxLabels)
+	}
+	return all, nil
+}
