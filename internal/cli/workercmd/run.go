@@ -50,6 +50,7 @@ func RunRows() []option.Option {
 		{Name: "slots", Kind: option.Number, Value: "N", Help: "how many runs it has at a time (default: the number of cores)"},
 		{Name: "label", Kind: option.List, Value: "K=V", Help: "label of the worker, by which jobs can require it (repeatable)"},
 		{Name: "allow", Kind: option.List, Value: "JOB", Help: "take runs of this job only (repeatable)"},
+		{Name: "definitions", Value: "DIR", Help: "run a job only by its definition in this directory of the host (JOB.yaml), and only if that is the version that was submitted"},
 		{Name: "allow-commands", Kind: option.Switch, Help: "take commands that were submitted without a definition, too"},
 		{Name: "pass-env", Kind: option.List, Value: "NAME", Help: "variable of the worker's environment that jobs get, too (repeatable)"},
 	}...)
@@ -126,6 +127,15 @@ func (p *program) config(opts *option.Set) (cfg worker.Config, err error) {
 	}
 	if cfg.Labels, err = labels(opts.List("label")); err != nil {
 		return cfg, err
+	}
+	if dir := opts.Text("definitions"); dir != "" {
+		if cfg.Trust.Commands {
+			return cfg, option.Usagef("--definitions and --allow-commands were both given: a command has no definition; choose one")
+		}
+		if dir, err = filepath.Abs(dir); err != nil {
+			return cfg, fmt.Errorf("--definitions: %w", err)
+		}
+		cfg.Trust.Local = local(dir)
 	}
 	for _, name := range cfg.Trust.Allow {
 		if err := job.CheckName(name); err != nil {
