@@ -36,7 +36,7 @@ var retiredNames = strings.Fields("look looked looking wish wishes poke kick pum
 // exempt are the directories, with those below them, that are not held to the words above
 // yet. The list only becomes shorter.
 var exempt = []string{
-	"internal/agent/delivery", "internal/agent/process", "internal/agent/spool", "internal/logs", "internal/server", "internal/store",
+	"internal/agent/delivery", "internal/agent/process", "internal/agent/spool", "internal/server",
 }
 
 // wordsKept are retired words that are part of a contract, by file.
@@ -44,6 +44,8 @@ var wordsKept = map[string]string{
 	"job/next.go: heard":      "an event of the state table, by its name in the API",
 	"job/next_test.go: heard": "the same",
 	"docs/states.md: heard":   "the same",
+
+	"internal/store/start_test.go: heard": "a column of the schema of an older version",
 
 	"internal/health/codes_test.go: said":    "a cause, by its name in the API",
 	"internal/health/diagnose.go: said":      "the same",

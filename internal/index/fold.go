@@ -18,8 +18,8 @@ type Fact struct {
 	Evidence string
 }
 
-// Folded is what an append makes of the state before it.
-type Folded struct {
+// FoldResult is what an append makes of the state before it.
+type FoldResult struct {
 	State State
 	// Head describes the whole records of the append; zero when there was none.
 	Head    BlockHead
@@ -38,41 +38,41 @@ type Folded struct {
 // Fold reads data, which continues the journal at s.Size, and returns the state after
 // it. It returns *journal.CorruptError, *journal.NewerError or *RefusedError for an
 // append that must not be stored, not even in part; s is never changed.
-func Fold(s State, data []byte) (Folded, error) { return FoldSome(s, data, math.MaxInt) }
+func Fold(s State, data []byte) (FoldResult, error) { return FoldLimited(s, data, math.MaxInt) }
 
-// FoldSome is Fold that stops behind the record with which it has done the work allowed. It
+// FoldLimited is Fold that stops behind the record with which it has done the work allowed. It
 // takes one record at least.
-func FoldSome(s State, data []byte, work int) (Folded, error) {
+func FoldLimited(s State, data []byte, work int) (FoldResult, error) {
 	digest, err := s.loadDigest()
 	if err != nil {
-		return Folded{}, fmt.Errorf("stored state of run %s attempt %d: %w", s.Run, s.Attempt, err)
+		return FoldResult{}, fmt.Errorf("stored state of run %s attempt %d: %w", s.Run, s.Attempt, err)
 	}
-	f := folder{Folded: Folded{State: s.clone()}, digest: digest, allowed: work}
+	f := folder{FoldResult: FoldResult{State: s.clone()}, digest: digest, allowed: work}
 	f.Head = BlockHead{Start: s.Size, FirstLine: s.NextLine, Open: s.openLines()}
 	for _, st := range s.Streams {
 		f.Head.OutputStart += st.Kept
 	}
 	rest, err := f.records(data)
 	if err != nil {
-		return Folded{}, err
+		return FoldResult{}, err
 	}
 	f.Tail = len(rest)
 	if f.State.Digest, err = digest.MarshalBinary(); err != nil {
-		return Folded{}, fmt.Errorf("save the digest of run %s attempt %d: %w", s.Run, s.Attempt, err)
+		return FoldResult{}, fmt.Errorf("save the digest of run %s attempt %d: %w", s.Run, s.Attempt, err)
 	}
 	f.Head.Size = f.State.Size - f.Head.Start
 	if f.Head.Size == 0 {
 		f.Head = BlockHead{}
-		return f.Folded, nil
+		return f.FoldResult, nil
 	}
 	f.Head.Lines = f.State.NextLine - f.Head.FirstLine
 	f.State.View.Output.Lines = f.State.NextLine - 1
-	return f.Folded, nil
+	return f.FoldResult, nil
 }
 
 // folder is one Fold under way.
 type folder struct {
-	Folded
+	FoldResult
 	digest  *journal.Digester
 	allowed int               // of Work
 	streams map[streamKey]int // places in State.Streams; nil until they are many

@@ -93,7 +93,7 @@ func (j *writing) bytes() []byte { return bytes.Clone(j.buf.Bytes()) }
 
 var good = job.Classify(job.Ending{Step: "command", Kind: job.CommandStep})
 
-func mustFold(t *testing.T, s State, data []byte) Folded {
+func mustFold(t *testing.T, s State, data []byte) FoldResult {
 	t.Helper()
 	f, err := Fold(s, data)
 	if err != nil {
@@ -320,12 +320,12 @@ func TestFoldAnySplit(t *testing.T) {
 }
 
 // foldInParts folds data cut at the given places, and joins what came out.
-func foldInParts(rt *rapid.T, data []byte, cuts []int) Folded {
+func foldInParts(rt *rapid.T, data []byte, cuts []int) FoldResult {
 	at := map[int]bool{len(data): true}
 	for _, c := range cuts {
 		at[c] = true
 	}
-	all := Folded{State: NewState(testRun, 1)}
+	all := FoldResult{State: NewState(testRun, 1)}
 	var part []byte
 	for i := range data {
 		part = append(part, data[i])

@@ -120,7 +120,7 @@ func TestWorkOfTheWorstRecords(t *testing.T) {
 			for rest, part := data, 0; len(rest) > 0 && part < 2; part++ {
 				var before, after runtime.MemStats
 				runtime.ReadMemStats(&before)
-				f, err := FoldSome(begun.State, rest, worstWork)
+				f, err := FoldLimited(begun.State, rest, worstWork)
 				stored := 0
 				for _, s := range f.Samples {
 					text, _ := json.Marshal(s)
@@ -179,7 +179,7 @@ func TestPartsOfWorkMakeTheWhole(t *testing.T) {
 	for _, work := range []int{0, 1, 30, 100} {
 		state, samples := NewState(testRun, 1), 0
 		for rest := data; len(rest) > 0; {
-			f, err := FoldSome(state, rest, work)
+			f, err := FoldLimited(state, rest, work)
 			if err != nil || f.Left == len(rest) || f.Tail != 0 {
 				t.Fatalf("work %d: %v, %d of %d bytes are left, tail %d", work, err, f.Left, len(rest), f.Tail)
 			}
@@ -223,7 +223,7 @@ func BenchmarkWorstRecords(b *testing.B) {
 		data := c.data()
 		b.Run(strings.ReplaceAll(c.name, " ", "-"), func(b *testing.B) {
 			for b.Loop() {
-				f, _ := FoldSome(begun.State, data, worstWork)
+				f, _ := FoldLimited(begun.State, data, worstWork)
 				for _, s := range f.Samples {
 					_, _ = json.Marshal(s)
 				}

@@ -14,9 +14,9 @@ import (
 const (
 	// heldLines bounds what a reader of lines holds back to put them together.
 	heldLines = 4 << 20
-	// LookAhead is how much journal after the last line of a window is read for the rest
+	// MaxReadAhead is how much journal after the last line of a window is read for the rest
 	// of lines that have not ended.
-	LookAhead = 16 << 20
+	MaxReadAhead = 16 << 20
 )
 
 // Window says which lines of a log are wanted.
@@ -219,7 +219,7 @@ func (wr *windowReader) done() bool {
 		return false
 	}
 	if wr.q.NDJSON {
-		return len(wr.order.queue) == 0 || wr.ahead > LookAhead
+		return len(wr.order.queue) == 0 || wr.ahead > MaxReadAhead
 	}
 	return len(wr.order.queue) == 0 && wr.order.cuts == 0
 }

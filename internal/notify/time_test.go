@@ -82,7 +82,7 @@ func (m *memory) Deliveries(context.Context) (all []outbox.Delivery, err error) 
 	return all, nil
 }
 
-func (m *memory) ClaimRoute(context.Context, string, string, time.Time, time.Time) (bool, error) {
+func (m *memory) ReserveRoute(context.Context, string, string, time.Time, time.Time) (bool, error) {
 	return true, nil
 }
 

@@ -24,8 +24,8 @@ type Store interface {
 	Dispatch(ctx context.Context, now time.Time, limit int, to func(job.Action, *job.Run) (routes []string, why string)) (int, error)
 	// Deliveries returns every route with its secret, and whether something waits for it.
 	Deliveries(ctx context.Context) ([]outbox.Delivery, error)
-	// ClaimRoute makes owner the only one that delivers to a route until a time.
-	ClaimRoute(ctx context.Context, name, owner string, now, until time.Time) (bool, error)
+	// ReserveRoute makes owner the only one that delivers to a route until a time.
+	ReserveRoute(ctx context.Context, name, owner string, now, until time.Time) (bool, error)
 	// RouteRows returns the pending rows of a route, oldest first.
 	RouteRows(ctx context.Context, route string, limit int) ([]job.Action, error)
 	// StoreResults stores the results of rows.
@@ -74,8 +74,8 @@ type Config struct {
 const (
 	// Every is the pause between two rounds.
 	Every = time.Second
-	// claimFor is how long a route belongs to a server after its last sign of life.
-	claimFor = time.Minute
+	// reserveFor is how long a route belongs to a server after its last sign of life.
+	reserveFor = time.Minute
 	// keepFor is how long rows that are done can be looked up.
 	keepFor = 30 * 24 * time.Hour
 	// dispatchAtOnce bounds one transaction.
@@ -247,7 +247,7 @@ func (w *Worker) serve(ctx context.Context, r job.Route) time.Time {
 		// It was fine when it was set; this server is started with other options.
 		channel, quiet = broken{err}, hours{}
 	}
-	mine, err := w.Store.ClaimRoute(ctx, r.Name, w.owner, w.Now(), w.Now().Add(claimFor))
+	mine, err := w.Store.ReserveRoute(ctx, r.Name, w.owner, w.Now(), w.Now().Add(reserveFor))
 	if err != nil || !mine {
 		w.complain(ctx, r.Name, err)
 		return w.Now().Add(Every)
@@ -255,7 +255,7 @@ func (w *Worker) serve(ctx context.Context, r job.Route) time.Time {
 	defer func() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		_, err := w.Store.ClaimRoute(end, r.Name, w.owner, w.Now(), w.Now().Add(-time.Second))
+		_, err := w.Store.ReserveRoute(end, r.Name, w.owner, w.Now(), w.Now().Add(-time.Second))
 		w.complain(end, r.Name, err)
 	}()
 	for ctx.Err() == nil && w.current(r) {
@@ -267,7 +267,7 @@ func (w *Worker) serve(ctx context.Context, r job.Route) time.Time {
 		if wait.After(w.Now()) || wait.IsZero() {
 			return wait
 		}
-		if mine, err = w.Store.ClaimRoute(ctx, r.Name, w.owner, w.Now(), w.Now().Add(claimFor)); err != nil || !mine {
+		if mine, err = w.Store.ReserveRoute(ctx, r.Name, w.owner, w.Now(), w.Now().Add(reserveFor)); err != nil || !mine {
 			w.complain(ctx, r.Name, err)
 			return w.Now().Add(Every)
 		}

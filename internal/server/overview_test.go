@@ -67,7 +67,7 @@ func TestOverviewOverHTTP(t *testing.T) {
 }
 
 // An acknowledgement is by the person that the token names, is on the run and in its history, in the
-// audit log and on the stream of all runs, and can be taken back.
+// audit log and on the stream of all runs, and can be removed.
 func TestAcknowledgeOverHTTP(t *testing.T) {
 	l := start(t, server.Config{})
 	s := newSketch(t, "train", nil).command().finish(1)
@@ -134,7 +134,7 @@ func TestAcknowledgeOverHTTP(t *testing.T) {
 	run = job.Run{}
 	l.do("DELETE", path+"?by=bob", nil).ok(t, &run)
 	if shown, kind := next(); kind != job.EventUnacknowledged || shown.Acknowledged != nil || run.Acknowledged != nil || run.ID != s.id {
-		t.Errorf("taken back: %s, %+v, %+v", kind, shown.Acknowledged, run.Acknowledged)
+		t.Errorf("removed: %s, %+v, %+v", kind, shown.Acknowledged, run.Acknowledged)
 	}
 	l.do("DELETE", path, nil).ok(t, nil) // nothing to take back
 
@@ -144,7 +144,7 @@ func TestAcknowledgeOverHTTP(t *testing.T) {
 	for _, e := range history.Events[len(history.Events)-3:] {
 		lines = append(lines, e.Kind+": "+e.Evidence)
 	}
-	if got, want := strings.Join(lines, "\n"), "acknowledged: Acknowledged by ada: on it\nacknowledged: Acknowledged by for write\nunacknowledged: Acknowledgement by for write taken back by bob"; got != want {
+	if got, want := strings.Join(lines, "\n"), "acknowledged: Acknowledged by ada: on it\nacknowledged: Acknowledged by for write\nunacknowledged: Acknowledgement by for write removed by bob"; got != want {
 		t.Errorf("history:\n%s", got)
 	}
 	var log struct {

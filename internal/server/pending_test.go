@@ -31,9 +31,9 @@ func (a *asked) TokenByHash(ctx context.Context, hash []byte) (access.Token, err
 	return a.Store.TokenByHash(ctx, hash)
 }
 
-func (a *asked) ClaimRun(ctx context.Context, run, token string, at time.Time) (string, error) {
+func (a *asked) AssignOwner(ctx context.Context, run, token string, at time.Time) (string, error) {
 	a.wait()
-	return a.Store.ClaimRun(ctx, run, token, at)
+	return a.Store.AssignOwner(ctx, run, token, at)
 }
 
 // While the database is asked who sends a heartbeat or an append, and whose run it is, the agent is

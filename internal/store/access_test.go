@@ -140,31 +140,31 @@ func owners(t *testing.T, s *store.Store) {
 		}
 		must(t, s.CreateToken(ctx, tok))
 	}
-	claim := func(run, token string, at time.Time, want string) {
+	assign := func(run, token string, at time.Time, want string) {
 		t.Helper()
-		if got, err := s.ClaimRun(ctx, run, token, at); err != nil || got != want {
+		if got, err := s.AssignOwner(ctx, run, token, at); err != nil || got != want {
 			t.Errorf("%s claims %s: owner %q, %v; want %s", token, run, got, err, want)
 		}
 	}
-	claim("r1", "a", noon, "a")
-	claim("r1", "b", noon, "a")
-	claim("r1", "a", noon, "a")
-	claim("r1", "b", ends, "b") // a has expired
-	claim("r2", "b", noon, "b")
+	assign("r1", "a", noon, "a")
+	assign("r1", "b", noon, "a")
+	assign("r1", "a", noon, "a")
+	assign("r1", "b", ends, "b") // a has expired
+	assign("r2", "b", noon, "b")
 	must(t, s.RevokeToken(ctx, "b"))
-	claim("r2", "a", noon, "a")
+	assign("r2", "a", noon, "a")
 	must(t, s.SweepAccess(ctx, noon.Add(25*time.Hour+time.Minute)))
-	claim("r1", "a", noon, "a") // forgotten, as there is no such run
+	assign("r1", "a", noon, "a") // forgotten, as there is no such run
 
 	// A run that was begun without an owner gets none.
 	j := newJournal(t, journal.Attempt{Job: "nightly"})
 	one(t, s, j.id, 1, 0, j.buf.Bytes())
-	claim(j.id, "a", noon, "")
-	claim(j.id, "a", noon, "")
+	assign(j.id, "a", noon, "")
+	assign(j.id, "a", noon, "")
 	owned := newJournal(t, journal.Attempt{Job: "nightly"})
-	claim(owned.id, "a", noon, "a")
+	assign(owned.id, "a", noon, "a")
 	one(t, s, owned.id, 1, 0, owned.buf.Bytes())
-	claim(owned.id, "a", noon, "a")
+	assign(owned.id, "a", noon, "a")
 	if a, b := leaseOf(t, s, j.id), leaseOf(t, s, owned.id); a.Owner != "" || b.Owner != "a" {
 		t.Errorf("owners in leases: %q and %q", a.Owner, b.Owner)
 	}

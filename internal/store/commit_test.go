@@ -46,7 +46,7 @@ func TestOnCommitIsCalledAfterTheCommit(t *testing.T) {
 					return err
 				}
 				if tries++; tries == 1 {
-					return db.ErrAgain
+					return db.ErrRetry
 				}
 				return nil
 			})

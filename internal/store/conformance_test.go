@@ -48,7 +48,7 @@ func conformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"runs are numbered per job", numbering},
 		{"two writers of one journal", twoWriters},
 		{"heartbeats", heartbeats},
-		{"lost and heard again", lostAndHeard},
+		{"lost and reported again", lostAndReported},
 		{"suspended and resumed", suspendedRuns},
 		{"attempts", attempts},
 		{"hostile words", hostileWords},
@@ -96,7 +96,7 @@ func one(t *testing.T, s *store.Store, run string, attempt int, offset int64, da
 }
 
 // try ingests a single append. Unless it says otherwise, the agent's clock is one by which the
-// run starts when the server hears of it.
+// run starts when the server receives it.
 func try(t *testing.T, s *store.Store, a index.Append) index.Appended {
 	t.Helper()
 	if a.ClockOffset == 0 {

@@ -45,8 +45,8 @@ func TestErrorsOfConnectingBeginWithTheCause(t *testing.T) {
 	if cause < 0 || tls >= 0 && tls < cause || strings.ContainsAny(text, "\n\t") {
 		t.Errorf("%q", text)
 	}
-	var said *pgconn.PgError
-	if !errors.As(err, &said) || said.Code != "28P01" {
+	var answer *pgconn.PgError
+	if !errors.As(err, &answer) || answer.Code != "28P01" {
 		t.Errorf("the error of PostgreSQL is lost: %#v", err)
 	}
 }

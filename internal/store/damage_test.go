@@ -78,7 +78,7 @@ func TestRepairMakesAGapOfDamage(t *testing.T) {
 		kept = append(kept, data...)
 	}
 	if gone != found[0].To-found[0].At {
-		t.Errorf("%d bytes are gone, told of %+v", gone, found[0])
+		t.Errorf("%d bytes are gone, found %+v", gone, found[0])
 	}
 	run := mustRun(t, s, id)
 	want := outputOf(t, sent[journal.HeaderSize:])[job.Stdout] - outputOf(t, kept)[job.Stdout]

@@ -43,7 +43,7 @@ func TestDueRunsAreFoundByIndexes(t *testing.T) {
 				args        []any
 				indexes     []string
 			}{
-				{"due", health.DueQuery, []any{before, 100}, []string{"runs_leased", "runs_health", "runs_gone"}},
+				{"due", health.DueQuery, []any{before, 100}, []string{"runs_leased", "runs_health", "runs_disconnected"}},
 				{"page", health.ActiveQuery, []any{after, "", 100}, []string{"runs_health"}},
 				{"some", health.LeasesQuery(table), args, nil},
 			} {

@@ -43,7 +43,7 @@ func TestRowsExpireInSmallSteps(t *testing.T) {
 			t.Errorf("one transaction deletes %d rows of %s", e.Batch, e.Table)
 		}
 	}
-	logins := access.ExpiringAccess[slices.IndexFunc(access.ExpiringAccess, func(e db.Expiring) bool { return e.Table == "logins" })]
+	logins := access.ExpiringAccess[slices.IndexFunc(access.ExpiringAccess, func(e db.ExpiryRule) bool { return e.Table == "logins" })]
 	eachEngine(t, func(t *testing.T, s *Store) {
 		for i := range 30 {
 			if _, err := s.Writer.Exec(`INSERT INTO logins (hash, return_to, expires_at) VALUES ($1, '/', $2)`, fmt.Append(nil, i), i); err != nil {

@@ -91,7 +91,7 @@ func manyExpired(t *testing.T, s *store.Store) {
 	live := access.Login{Hash: []byte("live"), ExpiresAt: noon.Add(time.Hour)}
 	must(t, s.BeginLogin(t.Context(), live, noon))
 	for i := range n {
-		if _, err := s.ClaimRun(t.Context(), fmt.Sprint("run-", i), "token", noon); err != nil {
+		if _, err := s.AssignOwner(t.Context(), fmt.Sprint("run-", i), "token", noon); err != nil {
 			t.Fatal(err)
 		}
 	}

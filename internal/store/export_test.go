@@ -72,7 +72,7 @@ func (s *Store) Tables(ctx context.Context) ([]string, error) {
 	if s.Dialect.Postgres {
 		query = `SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema() ORDER BY table_name`
 	}
-	return s.Texts(ctx, query)
+	return s.ReadTexts(ctx, query)
 }
 
 // HoldWriter takes the connection that writes, until release is called.

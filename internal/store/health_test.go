@@ -97,7 +97,7 @@ func connections(t *testing.T, s *store.Store) {
 		}
 	}
 	note(2, noon.Add(time.Second))
-	note(1, noon.Add(-time.Second)) // heard since
+	note(1, noon.Add(-time.Second)) // reported since
 	if near() {
 		t.Error("a connection that says nothing makes a run due")
 	}
@@ -107,7 +107,7 @@ func connections(t *testing.T, s *store.Store) {
 	}
 	beatOnce(t, s, j.id, 1, noon.Add(2*time.Second))
 	if near() {
-		t.Error("a heartbeat does not settle it")
+		t.Error("a heartbeat does not end it")
 	}
 }
 
@@ -244,7 +244,7 @@ func diagnoses(t *testing.T, s *store.Store) {
 	}
 	d := &job.Diagnosis{Sentence: "It was the disk.", Causes: []job.Cause{{Cause: "disk_full", Weight: 1, Evidence: "x"}}}
 	lost := mustRun(t, s, j.id)
-	beatOnce(t, s, j.id, 1, noon.Add(time.Hour)) // it is heard again
+	beatOnce(t, s, j.id, 1, noon.Add(time.Hour)) // it reports again
 	if stored, err := s.StoreDiagnosis(t.Context(), lost, d); stored || err != nil {
 		t.Errorf("a diagnosis of a run that changed: %v, %v", stored, err)
 	}

@@ -57,7 +57,7 @@ func errorsStay(t *testing.T, s *store.Store) {
 	bad[len(bad)-1] ^= 1
 	wrongID, wrong := whole(t, journal.Attempt{}, 0)
 	half := len(good) / 2
-	got, beaten, err := s.Ingest(t.Context(), []index.Append{
+	got, results, err := s.Ingest(t.Context(), []index.Append{
 		{Run: badID, Attempt: 1, Data: bad, At: noon},
 		{Run: goodID, Attempt: 1, Data: good[:half], At: noon},
 		{Run: runID(), Attempt: 1, Data: wrong, At: noon},
@@ -83,8 +83,8 @@ func errorsStay(t *testing.T, s *store.Store) {
 	if offset.Size != int64(len(good)) || got[6].Size != offset.Size {
 		t.Errorf("resent bytes: %+v", offset)
 	}
-	if beaten[0].Err == nil || beaten[0].Known {
-		t.Errorf("beat of a bad run: %+v", beaten[0])
+	if results[0].Err == nil || results[0].Known {
+		t.Errorf("beat of a bad run: %+v", results[0])
 	}
 	for _, id := range []string{badID, wrongID} {
 		if size, err := s.JournalSize(t.Context(), id, 1); err != nil || size != 0 {

@@ -128,10 +128,10 @@ func TestKeepByCountAndSize(t *testing.T) {
 // end stay, the gap says how much went, and what is left reads in order.
 // Each pass that deletes says how many runs of which rule.
 func TestDeletionsAreReported(t *testing.T) {
-	var said []string
+	var reported []string
 	s, err := store.Open(t.Context(), store.Options{
 		Dir: t.TempDir(), Keep: store.Keep{Age: 24 * time.Hour, Runs: 2},
-		Deleted: func(rule string, runs int) { said = append(said, fmt.Sprint(rule, " ", runs)) },
+		Deleted: func(rule string, runs int) { reported = append(reported, fmt.Sprint(rule, " ", runs)) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func TestDeletionsAreReported(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff([]string{"age 1", "runs 3"}, said); diff != "" {
+	if diff := cmp.Diff([]string{"age 1", "runs 3"}, reported); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -26,9 +26,9 @@ func report(t *testing.T, s *store.Store, now time.Time) {
 	must(t, s.ReportLate(t.Context(), now))
 }
 
-// wantTold compares what the outbox holds with "event job#number" or "event job#number: message",
+// wantPending compares what the outbox holds with "event job#number" or "event job#number: message",
 // oldest first.
-func wantTold(t *testing.T, s *store.Store, want ...string) {
+func wantPending(t *testing.T, s *store.Store, want ...string) {
 	t.Helper()
 	var got []string
 	for _, a := range outboxOf(t, s, "") {
@@ -61,12 +61,12 @@ func outageOfANight(t *testing.T, s *store.Store) {
 		deliver(t, s, journal.Attempt{Job: "backup"}, code, night.Add(time.Duration(i)*each), noon)
 	}
 	deliver(t, s, journal.Attempt{Job: "other", Host: "elsewhere"}, 1, noon, noon) // in time
-	wantTold(t, s, "failed other#1")
+	wantPending(t, s, "failed other#1")
 	report(t, s, noon.Add(5*time.Second))
-	wantTold(t, s, "failed other#1") // more may come
+	wantPending(t, s, "failed other#1") // more may come
 	report(t, s, noon.Add(afterDelivery))
 	report(t, s, noon.Add(2*afterDelivery))
-	wantTold(t, s, "failed other#1", "late backup#3: 7 runs from 01:10 to 04:30 arrived late, 2 of them failed.")
+	wantPending(t, s, "failed other#1", "late backup#3: 7 runs from 01:10 to 04:30 arrived late, 2 of them failed.")
 	late := outboxOf(t, s, "")[1]
 	want := &job.LateRuns{Host: "box", Runs: 7, Failed: 2, From: night, To: night.Add(6 * each)}
 	if diff := cmp.Diff(want, late.Late); diff != "" || late.Severity != outbox.Info {
@@ -85,10 +85,10 @@ func lastOfANightFailed(t *testing.T, s *store.Store) {
 		}
 	}
 	report(t, s, noon.Add(afterDelivery))
-	wantTold(t, s, "late backup#3", "late quiet#3", "failed backup#3: Exited with code 1.")
+	wantPending(t, s, "late backup#3", "late quiet#3", "failed backup#3: Exited with code 1.")
 	later := noon.Add(time.Hour)
 	deliver(t, s, journal.Attempt{Job: "backup"}, 0, later, later)
-	wantTold(t, s, "late backup#3", "late quiet#3", "failed backup#3", "recovered backup#4: Succeeded again, after run #3 had not.")
+	wantPending(t, s, "late backup#3", "late quiet#3", "failed backup#3", "recovered backup#4: Succeeded again, after run #3 had not.")
 }
 
 // A failure of seconds ago that arrives after the success of a run that started when it had ended
@@ -98,9 +98,9 @@ func failureAfterTheSuccess(t *testing.T, s *store.Store) {
 	deliver(t, s, a, 0, noon.Add(10*time.Second), noon.Add(15*time.Second))
 	deliver(t, s, a, 1, noon, noon.Add(20*time.Second))
 	deliver(t, s, a, 0, noon.Add(25*time.Second), noon.Add(29*time.Second))
-	wantTold(t, s)
+	wantPending(t, s)
 	report(t, s, noon.Add(time.Minute))
-	wantTold(t, s, "late nightly#2: 1 run from 12:05 arrived late, and it failed.")
+	wantPending(t, s, "late nightly#2: 1 run from 12:05 arrived late, and it failed.")
 }
 
 // In parallel runs a failure passes when one that started later succeeds, once. Where one had succeeded
@@ -132,12 +132,12 @@ func parallelFailures(t *testing.T, s *store.Store) {
 	}
 	end(all[3], 1, 10)
 	end(all[2], 0, 11) // it started earlier
-	wantTold(t, s, "failed sweep#4")
+	wantPending(t, s, "failed sweep#4")
 	end(all[4], 0, 12)
-	wantTold(t, s, "failed sweep#4", "recovered sweep#5: Succeeded again, after run #4 had not.")
+	wantPending(t, s, "failed sweep#4", "recovered sweep#5: Succeeded again, after run #4 had not.")
 	end(all[5], 0, 13)
 	end(all[0], 1, 14) // all later ones are over, and it ends only now
-	wantTold(t, s, "failed sweep#4", "recovered sweep#5", "failed sweep#1", "late sweep#1: A run of the job that started later had succeeded before.")
+	wantPending(t, s, "failed sweep#4", "recovered sweep#5", "failed sweep#1", "late sweep#1: A run of the job that started later had succeeded before.")
 	if a := outboxOf(t, s, all[0].id)[1]; a.Severity != outbox.Info || a.Late != nil {
 		t.Errorf("the entry of the event late: %+v", a)
 	}
@@ -149,7 +149,7 @@ func parallelFailures(t *testing.T, s *store.Store) {
 	}
 	report(t, s, noon.Add(time.Minute))
 	end(all[1], 0, 15)
-	wantTold(t, s, "failed sweep#4", "recovered sweep#5", "failed sweep#1", "late sweep#1", "recovered sweep#2: Succeeded again, after run #1 had not.")
+	wantPending(t, s, "failed sweep#4", "recovered sweep#5", "failed sweep#1", "late sweep#1", "recovered sweep#2: Succeeded again, after run #1 had not.")
 }
 
 // A failure that people know of is over when a good run arrives that started after it, also late.
@@ -158,11 +158,11 @@ func lateSuccess(t *testing.T, s *store.Store) {
 	start := noon.Add(-3 * time.Hour)
 	deliver(t, s, a, 1, start, start)
 	deliver(t, s, a, 0, noon.Add(-2*time.Hour), noon)
-	wantTold(t, s, "failed nightly#1")
+	wantPending(t, s, "failed nightly#1")
 	report(t, s, noon.Add(afterDelivery))
-	wantTold(t, s, "failed nightly#1", "late nightly#2", "recovered nightly#2")
+	wantPending(t, s, "failed nightly#1", "late nightly#2", "recovered nightly#2")
 	deliver(t, s, a, 0, noon.Add(time.Minute), noon.Add(time.Minute))
-	wantTold(t, s, "failed nightly#1", "late nightly#2", "recovered nightly#2")
+	wantPending(t, s, "failed nightly#1", "late nightly#2", "recovered nightly#2")
 }
 
 // While a journal of the host still arrives nothing is reported, but not for ever.
@@ -178,9 +178,9 @@ func longDelivery(t *testing.T, s *store.Store) {
 		report(t, s, at.Add(10*time.Second-time.Millisecond))
 		long.output("x\n")
 	}
-	wantTold(t, s)
+	wantPending(t, s)
 	report(t, s, noon.Add(5*time.Minute))
-	wantTold(t, s, "late short#1", "failed short#1")
+	wantPending(t, s, "late short#1", "failed short#1")
 }
 
 // A run whose row is damaged is counted, and keeps no other run from being reported.
@@ -203,11 +203,11 @@ func lateFromHosts(t *testing.T, s *store.Store) {
 	deliver(t, s, a, 1, at(1), noon.Add(time.Second))
 	deliver(t, s, b, 1, at(2), noon.Add(8*time.Second))
 	report(t, s, noon.Add(12*time.Second)) // b may go on
-	wantTold(t, s, "late backup#2: 2 runs from 09:05 to 09:06 arrived late, 1 of them failed.", "failed backup#2")
+	wantPending(t, s, "late backup#2: 2 runs from 09:05 to 09:06 arrived late, 1 of them failed.", "failed backup#2")
 	deliver(t, s, b, 0, at(3), noon.Add(16*time.Second))
 	report(t, s, noon.Add(20*time.Second))
 	report(t, s, noon.Add(30*time.Second))
-	wantTold(t, s, "late backup#2", "failed backup#2", "late backup#4: 2 runs from 09:07 to 09:08 arrived late, 1 of them failed.",
+	wantPending(t, s, "late backup#2", "failed backup#2", "late backup#4: 2 runs from 09:07 to 09:08 arrived late, 1 of them failed.",
 		"recovered backup#4: Succeeded again, after run #2 had not.")
 	deliver(t, s, a, 0, at(4), noon.Add(time.Minute)) // the other half of what a had
 	report(t, s, noon.Add(2*time.Minute))
@@ -258,12 +258,12 @@ func lostAndFlushed(t *testing.T, s *store.Store) {
 			}
 		}
 		report(t, s, noon.Add(after+time.Minute))
-		wantTold(t, s, want...)
+		wantPending(t, s, want...)
 	}
 	next := noon.Add(time.Hour)
 	deliver(t, s, journal.Attempt{Job: "passed 20s"}, 0, next, next)
 	deliver(t, s, journal.Attempt{Job: "alone 20s"}, 0, next, next)
-	wantTold(t, s, append(want, "recovered alone 20s#2: Succeeded again, after run #1 had not.")...)
+	wantPending(t, s, append(want, "recovered alone 20s#2: Succeeded again, after run #1 had not.")...)
 }
 
 // Of two servers one reports.
@@ -282,5 +282,5 @@ func TestTwoServersReportLateOnce(t *testing.T) {
 		})
 	}
 	both.Wait()
-	wantTold(t, a, "late backup#5: 5 runs from 11:05 to 11:05 arrived late.")
+	wantPending(t, a, "late backup#5: 5 runs from 11:05 to 11:05 arrived late.")
 }

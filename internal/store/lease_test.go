@@ -133,7 +133,7 @@ func lose(t *testing.T, s *store.Store, id string) lease.VerdictResult {
 	return judged[0]
 }
 
-func lostAndHeard(t *testing.T, s *store.Store) {
+func lostAndReported(t *testing.T, s *store.Store) {
 	j := running(t, s, journal.Attempt{})
 	lost := lose(t, s, j.id)
 	run := mustRun(t, s, j.id)
@@ -273,7 +273,7 @@ func leases(t *testing.T, s *store.Store) {
 	if err != nil || len(due) != 1 || due[0].Run != a.id || len(due[0].Findings) != 1 {
 		t.Errorf("a run with a finding is looked at again: %+v, %v", due, err)
 	}
-	well := lease.Verdict{Run: a.id, Attempt: 1, ReportedAt: noon, At: noon.Add(time.Minute), Health: job.Healthy, Evidence: "Heard again."}
+	well := lease.Verdict{Run: a.id, Attempt: 1, ReportedAt: noon, At: noon.Add(time.Minute), Health: job.Healthy, Evidence: "Reported again."}
 	judged, err = s.Judge(t.Context(), []lease.Verdict{well})
 	if err != nil || len(judged) != 1 || judged[0].Events[0].To != "healthy" || judged[0].Events[0].Rule != "recovered" {
 		t.Errorf("recovered: %+v, %v", judged, err)

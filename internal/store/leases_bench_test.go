@@ -24,10 +24,10 @@ func fillActive(tb testing.TB, s *Store, n int, now time.Time) {
 	evidence := `'{"at":"2026-01-01T00:00:00Z","begun_at":"2026-01-01T00:00:00Z","memory":[{"at":"2026-01-01T00:00:00Z","bytes":1000000},{"at":"2026-01-01T00:00:05Z","bytes":1000100}]}'`
 	beat := `'{"sequence":7,"uptime_ms":35000,"output_age_ms":100,"cpu_seconds":1.5,"memory_bytes":1000000,"processes":3,"period_ms":5000}'`
 	for _, query := range []string{
-		series + fmt.Sprintf(` INSERT INTO runs (id, job, number, attempt, state, health, leased, created_at, start_at, heard_at, beat_at, lease_us, expires_at, period_us, peak_memory, search, doc, beat, evidence)
+		series + fmt.Sprintf(` INSERT INTO runs (id, job, number, attempt, state, health, leased, created_at, start_at, reported_at, beat_at, lease_us, expires_at, period_us, peak_memory, search, doc, beat, evidence)
 			SELECT %s, 'job', i, 1, 'running', 'healthy', 1, %d + i, %d + i, %d, %d, 30000000, %d + CASE WHEN i %% 1000 = 0 THEN 5000000 ELSE 25000000 + i END, 5000000, 1000, '', '{}', %s, %s FROM n`,
 			id, at, at, at, at, at, beat, evidence),
-		series + fmt.Sprintf(` INSERT INTO run_owners (run_id, token_id, claimed_at) SELECT %s, 'token' || (i / 10), %d FROM n`, id, at),
+		series + fmt.Sprintf(` INSERT INTO run_owners (run_id, token_id, owned_since) SELECT %s, 'token' || (i / 10), %d FROM n`, id, at),
 	} {
 		if _, err := s.Writer.Exec(query); err != nil {
 			tb.Fatal(err)

@@ -102,7 +102,7 @@ func TestHeartbeatsAfterAppends(t *testing.T) {
 			break
 		}
 		if l := leaseOf(t, s, j.id); !l.ReportedAt.Equal(at) {
-			t.Errorf("after append %d and a heartbeat: heard at %s, want %s", n, l.ReportedAt, at)
+			t.Errorf("after append %d and a heartbeat: reported at %s, want %s", n, l.ReportedAt, at)
 		}
 	}
 }

@@ -56,18 +56,18 @@ func TestHeartbeatsSurviveAKill(t *testing.T) {
 			t.Fatalf("beat %d: %+v", n, got)
 		}
 		if run := mustRun(t, s, j.id); !run.LastHeartbeatAt.Equal(at) {
-			t.Errorf("the run was heard of at %s, want %s", run.LastHeartbeatAt, at)
+			t.Errorf("the run reported at %s, want %s", run.LastHeartbeatAt, at)
 		}
 		after, _ := killed(t, dir)
 		l := leaseOf(t, after, j.id)
 		closeStore(t, after)
 		if !l.ReportedAt.Equal(at) || !l.ExpiresAt.Equal(at.Add(time.Minute)) {
-			t.Errorf("after a kill: heard at %s, until %s; the last beat was at %s", l.ReportedAt, l.ExpiresAt, at)
+			t.Errorf("after a kill: reported at %s, until %s; the last beat was at %s", l.ReportedAt, l.ExpiresAt, at)
 		}
 	}
 }
 
-// modelled is one of the two stores of the model: what it is told, it says.
+// modelled is one of the two stores of the model: it runs steps and returns what the store replied.
 type modelled struct {
 	t    *testing.T
 	dir  string

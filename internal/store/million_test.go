@@ -30,7 +30,7 @@ func fill(b *testing.B, s *Store, n int) {
 	doc := `'{"command":"python train.py --epochs 90 --batch 256 --data /mnt/data/set","host":"node-17","labels":{"team":"ml"},"args":["python","train.py"],"findings":[],"steps":[],"notes":[],"output":{"bytes":100,"lines":3,"gaps":[]},"usage":{}}'`
 	rare := `CASE WHEN i % 20000 = 77 THEN ' needle' ELSE '' END`
 	for _, query := range []string{
-		series + ` INSERT INTO runs (id, job, number, attempt, state, health, leased, created_at, start_at, started_at, ended_at, heard_at, lease_us, expires_at, period_us, peak_memory, search, doc)
+		series + ` INSERT INTO runs (id, job, number, attempt, state, health, leased, created_at, start_at, started_at, ended_at, reported_at, lease_us, expires_at, period_us, peak_memory, search, doc)
 			SELECT ` + id + `, ` + text + `, i / 200 + 1, 1, CASE WHEN i % 10 = 3 THEN 'failed' ELSE 'succeeded' END, '', 0, ` + at + `, ` + at + `, ` + at + `, ` + at + ` + 60000000,
 			` + at + `, 0, 0, 0, 1000, ` + text + ` || ' ' || ` + id + ` || ' node-17 python train.py --epochs 90 ml' || ` + rare + `, ` + doc + ` FROM n`,
 		series + ` INSERT INTO run_labels (key, value, run_id, start_at) SELECT 'team', 'ml', ` + id + `, ` + at + ` FROM n`,

@@ -28,7 +28,7 @@ func outboxSuite(t *testing.T, open func(*testing.T) *store.Store) {
 		"causes come with changes":     causesWithChanges,
 		"good news":                    goodNews,
 		"dispatch":                     dispatching,
-		"settle and repeat":            settling,
+		"results and repeats":          storingResults,
 		"routes":                       routeRows,
 		"verdicts bring their entries": verdictEntries,
 		"lost is withdrawn":            lostWithdrawn,
@@ -54,7 +54,7 @@ func outboxSuite(t *testing.T, open func(*testing.T) *store.Store) {
 	}
 }
 
-// told lists what the outbox holds, oldest first.
+// outboxOf lists what the outbox holds, oldest first.
 func outboxOf(t *testing.T, s *store.Store, run string) []job.Action {
 	t.Helper()
 	actions, err := s.Actions(t.Context(), query.Actions{Run: run, Limit: 100})
@@ -95,7 +95,7 @@ func causesWithChanges(t *testing.T, s *store.Store) {
 
 	j := running(t, s, journal.Attempt{Job: "other"})
 	lose(t, s, j.id)
-	wantWords(t, s, j.id) // what to tell of a verdict is for the monitor to say
+	wantWords(t, s, j.id) // the monitor decides what a verdict notifies of
 	beatOnce(t, s, j.id, 1, noon.Add(time.Hour))
 	wantWords(t, s, j.id, "notify healed")
 }
@@ -132,12 +132,12 @@ func lostWithdrawn(t *testing.T, s *store.Store) {
 		}
 	}
 	for name, before := range map[string]func(){"before": func() {}, "after": dispatch} {
-		id := lost("heard in time, " + name)
+		id := lost("reported in time, " + name)
 		before()
 		beatOnce(t, s, id, 1, noon.Add(wait-time.Second))
 		for _, a := range outboxOf(t, s, id) {
 			if a.What != outbox.WhatLost || a.Status != outbox.Dropped || a.LastError != "the agent reported again" {
-				t.Errorf("heard again in time, %s it was dispatched: %+v", name, a)
+				t.Errorf("reported again in time, %s it was dispatched: %+v", name, a)
 			}
 		}
 		events, err := s.Events(t.Context(), id, 0, 10)
@@ -152,7 +152,7 @@ func lostWithdrawn(t *testing.T, s *store.Store) {
 			t.Errorf("figures %s after: %+v, %v", after, f, err)
 		}
 	}
-	late := lost("heard too late")
+	late := lost("reported too late")
 	beatOnce(t, s, late, 1, noon.Add(wait))
 	wantWords(t, s, late, "notify lost", "notify healed")
 
@@ -163,10 +163,10 @@ func lostWithdrawn(t *testing.T, s *store.Store) {
 	if a := wantWords(t, s, again, "notify lost")[0]; a.Status != outbox.Dropped {
 		t.Errorf("a good run followed in time: %+v", a)
 	}
-	told := lost("a good run followed later")
+	notified := lost("a good run followed later")
 	id, data = whole(t, journal.Attempt{Job: "a good run followed later"}, 0)
 	try(t, s, index.Append{Run: id, Attempt: 1, Data: data, At: noon.Add(2 * wait)})
-	wantWords(t, s, told, "notify lost")
+	wantWords(t, s, notified, "notify lost")
 	wantWords(t, s, id, "notify recovered")
 }
 
@@ -243,18 +243,18 @@ func failureBeforeWithdrawal(t *testing.T, s *store.Store) {
 	deliver(t, s, journal.Attempt{Job: name}, 1, noon.Add(-30*time.Second), noon.Add(-30*time.Second))
 	loseAndNotify(t, s, name, time.Minute)
 	loseAndNotify(t, s, name, time.Minute)
-	wantTold(t, s, "failed nightly#1", "failed nightly#2", "lost nightly#3", "lost nightly#4")
+	wantPending(t, s, "failed nightly#1", "failed nightly#2", "lost nightly#3", "lost nightly#4")
 	deliver(t, s, journal.Attempt{Job: name}, 0, noon.Add(20*time.Second), noon.Add(25*time.Second))
 	want := []string{"failed nightly#1", "failed nightly#2", "recovered nightly#5: Succeeded again, after run #2 had not."}
-	wantTold(t, s, want...)
+	wantPending(t, s, want...)
 	deliver(t, s, journal.Attempt{Job: name}, 0, noon.Add(40*time.Second), noon.Add(45*time.Second))
-	wantTold(t, s, want...)
+	wantPending(t, s, want...)
 
 	// Nobody was notified of a failure before.
 	loseAndNotify(t, s, "other", time.Minute)
 	loseAndNotify(t, s, "other", time.Minute)
 	deliver(t, s, journal.Attempt{Job: "other"}, 0, noon.Add(20*time.Second), noon.Add(25*time.Second))
-	wantTold(t, s, want...)
+	wantPending(t, s, want...)
 }
 
 func goodNews(t *testing.T, s *store.Store) {
@@ -355,7 +355,7 @@ func TestTwoServersDispatch(t *testing.T) {
 	}
 }
 
-func settling(t *testing.T, s *store.Store) {
+func storingResults(t *testing.T, s *store.Store) {
 	id, data := whole(t, journal.Attempt{}, 3)
 	one(t, s, id, 1, 0, data)
 	if _, err := s.Dispatch(t.Context(), noon, 10, func(job.Action, *job.Run) ([]string, string) { return []string{"r"}, "" }); err != nil {
@@ -383,9 +383,9 @@ func settling(t *testing.T, s *store.Store) {
 	if len(rows) != 2 || rows[1].Repeat != 1 || rows[1].Cause != row.Cause || !rows[1].NextAt.Equal(again) || rows[1].Batch != 0 || !rows[1].CreatedAt.Equal(row.CreatedAt) {
 		t.Fatalf("repetition: %+v", rows)
 	}
-	// What is settled stays settled, and makes no second repetition.
+	// What is finished stays so, and makes no second repetition.
 	if got = storeResult(outbox.Result{ID: row.ID, Status: outbox.Failed, At: later, Again: again}); got.Status != outbox.Done || len(outboxOf(t, s, id)) != 2 {
-		t.Errorf("settled twice: %+v", got)
+		t.Errorf("finished twice: %+v", got)
 	}
 	if err := s.TidyOutbox(t.Context(), again, later.Add(time.Second), 10); err != nil {
 		t.Fatal(err)
@@ -409,23 +409,23 @@ func routeRows(t *testing.T, s *store.Store) {
 	if diff := cmp.Diff(r, got); err != nil || diff != "" {
 		t.Error(err, diff)
 	}
-	claim := func(owner string, at, until time.Time) bool {
+	reserve := func(owner string, at, until time.Time) bool {
 		t.Helper()
-		mine, err := s.ClaimRoute(ctx, "x", owner, at, until)
+		mine, err := s.ReserveRoute(ctx, "x", owner, at, until)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return mine
 	}
 	minute := noon.Add(time.Minute)
-	if !claim("a", noon, minute) || claim("b", noon, minute) || !claim("a", noon, minute) || !claim("b", minute, minute.Add(time.Minute)) || claim("a", minute, minute) {
-		t.Error("a claim does not hold, or holds too long")
+	if !reserve("a", noon, minute) || reserve("b", noon, minute) || !reserve("a", noon, minute) || !reserve("b", minute, minute.Add(time.Minute)) || reserve("a", minute, minute) {
+		t.Error("a reservation does not hold, or holds too long")
 	}
 	r.URL = "https://example.org/other"
 	if err := s.SetRoute(ctx, r); err != nil {
 		t.Fatal(err)
 	}
-	if claim("a", minute, minute) {
+	if reserve("a", minute, minute) {
 		t.Error("a change of the route gave it to somebody else")
 	}
 	if err := s.AddOutbox(ctx, []outbox.Entry{{Kind: outbox.Notify, What: "network", At: noon}}); err != nil {
@@ -461,7 +461,7 @@ func verdictEntries(t *testing.T, s *store.Store) {
 		}
 	}
 	judge()
-	wantWords(t, s, j.id) // the verdict was not applied, so nobody is told of it
+	wantWords(t, s, j.id) // the verdict was not applied, so nobody is notified of it
 	v.ReportedAt = l.ReportedAt
 	judge()
 	judge()

@@ -19,7 +19,7 @@ import (
 // overviewRandom compares the overview after random changes with a model that looks at every run.
 func overviewRandom(t *testing.T, s *store.Store) {
 	seed := uint64(time.Now().UnixNano())
-	m := &overviewModel{t: t, s: s, r: rand.New(rand.NewPCG(seed, 0)), active: map[string]*testJournal{}, heard: map[string]time.Time{}}
+	m := &overviewModel{t: t, s: s, r: rand.New(rand.NewPCG(seed, 0)), active: map[string]*testJournal{}, reported: map[string]time.Time{}}
 	for step := range 150 {
 		m.step()
 		if step%10 == 9 && !m.compare() {
@@ -29,17 +29,17 @@ func overviewRandom(t *testing.T, s *store.Store) {
 }
 
 type overviewModel struct {
-	t      *testing.T
-	s      *store.Store
-	r      *rand.Rand
-	ids    []string
-	active map[string]*testJournal
-	heard  map[string]time.Time // of active runs and those that were lost
+	t        *testing.T
+	s        *store.Store
+	r        *rand.Rand
+	ids      []string
+	active   map[string]*testJournal
+	reported map[string]time.Time // of active runs and those that were lost
 }
 
 func (m *overviewModel) pick() string { return m.ids[m.r.IntN(len(m.ids))] }
 
-// step changes something: a run begins, ends, is lost or heard of again, is judged, acknowledged or
+// step changes something: a run begins, ends, is lost or reports again, is judged, acknowledged or
 // deleted.
 func (m *overviewModel) step() {
 	names := []string{"a", "b", "c", "d", "e"}
@@ -52,7 +52,7 @@ func (m *overviewModel) step() {
 		m.ids = append(m.ids, endedAs(m.t, m.s, name, state, start))
 	case action == 4:
 		j := begin(m.t, m.s, name, start)
-		m.ids, m.active[j.id], m.heard[j.id] = append(m.ids, j.id), j, start
+		m.ids, m.active[j.id], m.reported[j.id] = append(m.ids, j.id), j, start
 	case action < 8:
 		m.change(m.pick(), state)
 	case action == 8:
@@ -86,11 +86,11 @@ func (m *overviewModel) change(id string, state job.State) {
 		j.endAs(state)
 		j.send(m.s, noon)
 		delete(m.active, id)
-		m.heard[id] = noon
+		m.reported[id] = noon
 	case lost:
 		j.output("x\n")
 		j.send(m.s, noon)
-		m.heard[id] = noon
+		m.reported[id] = noon
 	case action == 1:
 		lose(m.t, m.s, id)
 	case mustRun(m.t, m.s, id).Health == job.Healthy:
@@ -134,7 +134,7 @@ func (m *overviewModel) attention(all []job.Run, older bool) []string {
 		id  string
 	}
 	var rows []row
-	settled := map[string]bool{}
+	decided := map[string]bool{}
 	for _, r := range all {
 		rank, at := int64(0), r.StartAt
 		switch {
@@ -145,18 +145,18 @@ func (m *overviewModel) attention(all []job.Run, older bool) []string {
 			if r.Health == job.Warning {
 				rank = 4
 			}
-		case settled[r.Job] || r.State == job.Canceled:
+		case decided[r.Job] || r.State == job.Canceled:
 			continue
 		default:
-			settled[r.Job] = true
+			decided[r.Job] = true
 			if r.State == job.Succeeded {
 				continue
 			}
 			rank = map[job.State]int64{job.Lost: 1, job.Failed: 2, job.TimedOut: 3}[r.State]
 			if r.EndedAt != nil {
 				at = at.Add(r.EndedAt.Sub(*r.StartedAt))
-			} else { // lost, and heard of last by its journal or heartbeat
-				at = later(at, m.heard[r.ID])
+			} else { // lost, and reported last by its journal or heartbeat
+				at = later(at, m.reported[r.ID])
 			}
 			if at.After(noon) {
 				at = noon

@@ -33,7 +33,7 @@ func overviewConformance(t *testing.T, open func(*testing.T) *store.Store) {
 		{"last day of jobs", overviewDays},
 		{"retries", overviewRetries},
 		{"an acknowledgement ends with what it is about", acknowledgementEnds},
-		{"taken back", unacknowledging},
+		{"acknowledgement removed", unacknowledging},
 		{"unreadable runs are listed", overviewUnreadable},
 		{"pages", overviewPages},
 		{"random runs", overviewRandom},
@@ -270,9 +270,9 @@ func overviewQuickRuns(t *testing.T, s *store.Store) {
 	}
 	for i := 1; i < 20; i++ { // the others are copies of them
 		must(t, s.Exec(t.Context(), `INSERT INTO runs (id, job, number, attempt, state, health, leased, created_at, start_at, started_at, ended_at,
-			heard_at, lease_us, expires_at, period_us, peak_memory, search, doc)
+			reported_at, lease_us, expires_at, period_us, peak_memory, search, doc)
 			SELECT CAST($1 AS TEXT) || substr(id, 3), job, number + $2, attempt, state, health, leased, created_at + $3, start_at + $3, started_at, ended_at,
-			heard_at, lease_us, expires_at, period_us, peak_memory, search, doc FROM runs WHERE job = 'every-minute' AND number <= $4`,
+			reported_at, lease_us, expires_at, period_us, peak_memory, search, doc FROM runs WHERE job = 'every-minute' AND number <= $4`,
 			fmt.Sprint(10+i), i*len(group), i*100_000_000, len(group)))
 	}
 	after := overviewAt(t, s, noon.Add(time.Hour))
@@ -297,7 +297,7 @@ func overviewOld(t *testing.T, s *store.Store) {
 	if _, _, err := s.Acknowledge(t.Context(), known, "ada", "", noon); err != nil {
 		t.Fatal(err)
 	}
-	// One that ran for long has just failed; nobody knows when a lost one ended, only when it was heard.
+	// One that ran for long has just failed; nobody knows when a lost one ended, only when it reported last.
 	long := begin(t, s, "long", noon.Add(-31*day))
 	long.at = long.at.Add(31 * day)
 	long.endAs(job.Failed)
@@ -406,13 +406,13 @@ func acknowledgementEnds(t *testing.T, s *store.Store) {
 	holds(j.id, false, "after it was lost")
 	acknowledge(j.id)
 	beatOnce(t, s, j.id, 1, noon.Add(2*time.Hour))
-	holds(j.id, false, "after it was heard again")
+	holds(j.id, false, "after it reported again")
 	lose(t, s, j.id)
 	holds(j.id, false, "after it was lost again")
 	acknowledge(j.id)
 	j.endAs(job.Failed)
 	j.send(s, noon.Add(3*time.Hour))
-	holds(j.id, false, "after the rest of a lost run said that it failed")
+	holds(j.id, false, "after the rest of a lost run arrived: it failed")
 	acknowledge(j.id)
 	second := newJournal(t, journal.Attempt{Job: "a", Run: j.id, Attempt: 2})
 	second.command()
@@ -434,7 +434,7 @@ func unacknowledging(t *testing.T, s *store.Store) {
 	}
 	wantAttention(t, s, noon.Add(time.Hour), "[a#1 failed]")
 	run, events, err := s.Unacknowledge(t.Context(), id, "bob", noon.Add(2*time.Minute))
-	if err != nil || run.Acknowledged != nil || len(events) != 1 || events[0].Kind != job.EventUnacknowledged || events[0].Evidence != "Acknowledgement by ada taken back by bob" {
+	if err != nil || run.Acknowledged != nil || len(events) != 1 || events[0].Kind != job.EventUnacknowledged || events[0].Evidence != "Acknowledgement by ada removed by bob" {
 		t.Errorf("%+v %+v, %v", run.Acknowledged, events, err)
 	}
 	if yes, err := s.Acknowledged(t.Context(), id, noon); yes || err != nil {

@@ -43,7 +43,7 @@ func TestStatementsThatGoTogether(t *testing.T) {
 	const many = 2*db.PipelineStatements + 7
 	add := func(tx *db.Tx, from, to int) error {
 		for n := from; n < to; n++ {
-			if err := tx.Later(ctx, addJob(n)); err != nil {
+			if err := tx.Queue(ctx, addJob(n)); err != nil {
 				return err
 			}
 		}
@@ -82,7 +82,7 @@ func TestStatementsThatGoTogether(t *testing.T) {
 			}
 			return nil
 		}
-		return tx.Later(ctx, db.Statement{Query: `UPDATE jobs SET next_number = 1 WHERE name = $1`, Args: []any{"none"}, One: true, What: "change it"})
+		return tx.Queue(ctx, db.Statement{Query: `UPDATE jobs SET next_number = 1 WHERE name = $1`, Args: []any{"none"}, One: true, What: "change it"})
 	})
 	if err != nil || tries != 2 {
 		t.Errorf("%d tries, error %v", tries, err)

@@ -14,7 +14,7 @@ import (
 	"stint.dev/stint/job"
 )
 
-// A page of runs must not read, or sort, the whole table: SQLite tells how it would run
+// A page of runs must not read, or sort, the whole table: SQLite shows how it would run
 // the query. Only a search in text reads everything, in order, until the page is full.
 func TestRunsUseAnIndex(t *testing.T) {
 	s, err := Open(t.Context(), Options{Dir: t.TempDir()})

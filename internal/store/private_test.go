@@ -18,10 +18,10 @@ func TestDataDirectoryIsClosedToOthers(t *testing.T) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	var said bytes.Buffer
+	var logged bytes.Buffer
 	open := func() *store.Store {
 		t.Helper()
-		s, err := store.Open(t.Context(), store.Options{Dir: dir, Log: slog.New(slog.NewTextHandler(&said, nil))})
+		s, err := store.Open(t.Context(), store.Options{Dir: dir, Log: slog.New(slog.NewTextHandler(&logged, nil))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,8 +49,8 @@ func TestDataDirectoryIsClosedToOthers(t *testing.T) {
 	}
 	s := open()
 	check() // with the database, its log and its shared memory
-	if !strings.Contains(said.String(), "closed to other users") {
-		t.Errorf("the log says %q", said.String())
+	if !strings.Contains(logged.String(), "closed to other users") {
+		t.Errorf("the log says %q", logged.String())
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -62,12 +62,12 @@ func TestDataDirectoryIsClosedToOthers(t *testing.T) {
 	}
 	s = open()
 	check()
-	said.Reset()
+	logged.Reset()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if s = open(); said.Len() > 0 {
-		t.Errorf("of a closed directory the log says %q", said.String())
+	if s = open(); logged.Len() > 0 {
+		t.Errorf("of a closed directory the log says %q", logged.String())
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

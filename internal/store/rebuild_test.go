@@ -124,7 +124,7 @@ func randomRun(t *testing.T, s *store.Store, random *rand.Rand, a journal.Attemp
 	return j.id
 }
 
-// With the database gone, everything that journals tell comes back as it was, whatever had
+// With the database gone, everything that journals record comes back as it was, whatever had
 // been merged, packed and copied before.
 func TestRebuild(t *testing.T) {
 	for seed := range uint64(3) {
@@ -244,9 +244,9 @@ func TestRebuildOnlyWhatIsLost(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	tell := func(f recovery.Finding) { t.Errorf("found: %+v", f) }
+	report := func(f recovery.Finding) { t.Errorf("found: %+v", f) }
 	var whole *recovery.WholeError
-	if _, err := recovery.Rebuild(t.Context(), o, nil, tell); !errors.As(err, &whole) {
+	if _, err := recovery.Rebuild(t.Context(), o, nil, report); !errors.As(err, &whole) {
 		t.Errorf("a whole database was built anew: %v", err)
 	}
 	loseDatabase(t, dir, true)
@@ -254,7 +254,7 @@ func TestRebuildOnlyWhatIsLost(t *testing.T) {
 	if _, err := store.Open(t.Context(), o); !errors.As(err, &lost) {
 		t.Fatalf("opened without the database: %v", err)
 	}
-	sum, err := recovery.Rebuild(t.Context(), o, nil, tell)
+	sum, err := recovery.Rebuild(t.Context(), o, nil, report)
 	if err != nil || sum.Aside != "" {
 		t.Fatalf("%+v, %v", sum, err)
 	}
@@ -271,7 +271,7 @@ func TestRebuildOnlyWhatIsLost(t *testing.T) {
 }
 
 // Damage in a segment costs what it hit and what came after it of the same run, and is
-// told; everything else comes back.
+// reported; everything else comes back.
 func TestRebuildAroundDamage(t *testing.T) {
 	dir := t.TempDir()
 	o := store.Options{Dir: dir}
@@ -318,9 +318,9 @@ func TestRebuildPostgres(t *testing.T) {
 	id, sent := longRun(t, s, true)
 	pack(t, s)
 	before := readAll(t, s, map[string]int{id: 1})
-	tell := func(f recovery.Finding) { t.Errorf("found: %+v", f) }
+	report := func(f recovery.Finding) { t.Errorf("found: %+v", f) }
 	var whole *recovery.WholeError
-	if _, err := recovery.Rebuild(t.Context(), o, objectsIn(a), tell); !errors.As(err, &whole) {
+	if _, err := recovery.Rebuild(t.Context(), o, objectsIn(a), report); !errors.As(err, &whole) {
 		t.Errorf("a database with journals was filled: %v", err)
 	}
 	db, err := sql.Open("pgx", url)
@@ -329,7 +329,7 @@ func TestRebuildPostgres(t *testing.T) {
 	}
 	defer db.Close()
 	change(t, db, `TRUNCATE runs, attempts, blocks, jobs, objects, events, job_bands, run_counts, stored_bytes CASCADE`)
-	sum, err := recovery.Rebuild(t.Context(), o, objectsIn(a), tell)
+	sum, err := recovery.Rebuild(t.Context(), o, objectsIn(a), report)
 	if err != nil || sum.Runs != 1 {
 		t.Fatalf("%+v, %v", sum, err)
 	}
@@ -383,7 +383,7 @@ func TestCopiesMoveOn(t *testing.T) {
 	}
 }
 
-// An object that is damaged costs what stands behind the damage in its run. It is told, and
+// An object that is damaged costs what stands behind the damage in its run. It is reported, and
 // nothing is deleted for it.
 func TestRebuildAroundADamagedObject(t *testing.T) {
 	for _, place := range []int{0, 2} { // thirds of the object

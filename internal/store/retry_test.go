@@ -45,7 +45,7 @@ func cancelWithoutAgent(t *testing.T, s *store.Store) {
 	if again := follow(noon.Add(time.Hour), true); !again.Over || again.Run != nil {
 		t.Errorf("again: %+v", again)
 	}
-	// The agent comes back after all: it is told to stop, and the verdict stays.
+	// The agent comes back after all: it is asked to stop, and the verdict stays.
 	if b := beatOnce(t, s, j.id, 1, noon.Add(2*time.Hour)); b.Cancel == nil || b.Ended {
 		t.Errorf("back: %+v", b)
 	}
@@ -89,7 +89,7 @@ func retryInPlace(t *testing.T, s *store.Store) {
 	if got.Run.State != job.Retrying || got.Run.Outcome.State != job.Failed || got.Run.Health != "" {
 		t.Fatalf("after the first attempt: %+v", got.Run)
 	}
-	row := wantWords(t, s, j.id, "retry retry")[0] // nobody is told of a failure that is tried again
+	row := wantWords(t, s, j.id, "retry retry")[0] // nobody is notified of a failure that is tried again
 	if row.Attempt != 2 || row.NextAt.Before(noon.Add(time.Minute)) {
 		t.Errorf("watch: %+v", row)
 	}
@@ -113,7 +113,7 @@ func retryInPlace(t *testing.T, s *store.Store) {
 		t.Errorf("first attempt: %+v %v", run, err)
 	}
 
-	// An attempt that never begins is given up, and then people are told.
+	// An attempt that never begins is given up, and then people are notified.
 	lost := running(t, s, journal.Attempt{Job: "lost"})
 	lost.retrying(noon)
 	offset, data = lost.take()
@@ -127,7 +127,7 @@ func retryInPlace(t *testing.T, s *store.Store) {
 	}
 	wantWords(t, s, lost.id, "retry retry", "notify failed")
 
-	// Canceled while it waits: the agent hears it, and its next attempt is refused.
+	// Canceled while it waits: the agent learns it, and its next attempt is refused.
 	wait := running(t, s, journal.Attempt{Job: "wait"})
 	wait.retrying(noon.Add(time.Hour))
 	offset, data = wait.take()
@@ -146,7 +146,7 @@ func retryInPlace(t *testing.T, s *store.Store) {
 		t.Errorf("attempt after a cancel: %+v", got)
 	}
 	if b := beatOnce(t, s, wait.id, 2, noon); b.Cancel == nil {
-		t.Errorf("an attempt that began all the same is not told to stop: %+v", b)
+		t.Errorf("an attempt that began all the same is not asked to stop: %+v", b)
 	}
 }
 

@@ -88,7 +88,7 @@ func fillTables(t *testing.T, s *store.Store) {
 	if _, err := s.Dispatch(ctx, noon, 100, func(job.Action, *job.Run) ([]string, string) { return []string{"chat"}, "" }); err != nil {
 		t.Fatal(err)
 	}
-	must(t, s.Exec(ctx, `INSERT INTO waiting_agents (run_id, attempt, until, asked_by, why) VALUES ('`+run+`', 1, 0, '', '')`))
+	must(t, s.Exec(ctx, `INSERT INTO waiting_agents (run_id, attempt, until, requested_by, why) VALUES ('`+run+`', 1, 0, '', '')`))
 	for _, id := range []string{"for an hour", "for ever"} {
 		k := access.Token{ID: id, Name: id, Scope: "agent", Prefix: id, Hash: []byte(id), CreatedAt: noon}
 		if id == "for an hour" {
@@ -97,7 +97,7 @@ func fillTables(t *testing.T, s *store.Store) {
 		must(t, s.CreateToken(ctx, k))
 	}
 	for _, owned := range []string{run, runID()} {
-		must(t, s.Exec(ctx, `INSERT INTO run_owners (run_id, token_id, claimed_at) VALUES ('`+owned+`', 'for ever', 0)`))
+		must(t, s.Exec(ctx, `INSERT INTO run_owners (run_id, token_id, owned_since) VALUES ('`+owned+`', 'for ever', 0)`))
 	}
 	torn, data := whole(t, journal.Attempt{}, 0)
 	one(t, s, torn, 1, 0, data[:20])

@@ -179,8 +179,8 @@ func TestSwappedAndDamagedRouteSecrets(t *testing.T) {
 // comes back when the key does.
 func TestLostKeyOfADataDirectory(t *testing.T) {
 	dir := t.TempDir()
-	var said bytes.Buffer
-	o := store.Options{Dir: dir, SecretKeyFile: filepath.Join(dir, "secret.key"), Log: slog.New(slog.NewTextHandler(&said, nil))}
+	var logged bytes.Buffer
+	o := store.Options{Dir: dir, SecretKeyFile: filepath.Join(dir, "secret.key"), Log: slog.New(slog.NewTextHandler(&logged, nil))}
 	during(t, o, func(s *store.Store) {
 		must(t, s.SetRoute(t.Context(), secretRoute("a")))
 		must(t, s.SetRoute(t.Context(), secretRoute("b")))
@@ -189,8 +189,8 @@ func TestLostKeyOfADataDirectory(t *testing.T) {
 	must(t, err)
 	must(t, os.Remove(o.SecretKeyFile))
 	during(t, o, func(s *store.Store) {
-		if !strings.Contains(said.String(), "the key of notification routes is gone") {
-			t.Errorf("the log says %q", said.String())
+		if !strings.Contains(logged.String(), "the key of notification routes is gone") {
+			t.Errorf("the log says %q", logged.String())
 		}
 		if got, want := troubledNow(t, s), []string{"route a", "route b"}; !slices.Equal(got, want) {
 			t.Errorf("troubled: %q, want %q", got, want)

@@ -36,7 +36,7 @@ func storeInClear(t *testing.T, s *store.Store, r job.Route) {
 	r.Secret = ""
 	doc, err := json.Marshal(r)
 	must(t, err)
-	must(t, s.Exec(t.Context(), `INSERT INTO routes (name, doc, secret, events, changed_at, owner, claimed_until) VALUES ($1, $2, $3, ',,', 0, '', 0)
+	must(t, s.Exec(t.Context(), `INSERT INTO routes (name, doc, secret, events, changed_at, reserved_by, reserved_until) VALUES ($1, $2, $3, ',,', 0, '', 0)
 		ON CONFLICT (name) DO UPDATE SET doc = excluded.doc, secret = excluded.secret`, r.Name, string(doc), secret))
 }
 

@@ -171,7 +171,7 @@ func TestAnObjectThatCannotBeStored(t *testing.T) {
 		wantTroubled(t, s, "pack "+ids[0]+"/1")
 		a.set(nil)
 		*now = noon.Add(time.Minute)
-		tidy(t, s, later.Add(10*time.Minute)) // the claim is over
+		tidy(t, s, later.Add(10*time.Minute)) // the reservation has expired
 		wantTroubled(t, s)
 
 		for range 6 {
@@ -192,7 +192,7 @@ func TestAnObjectThatCannotBeStored(t *testing.T) {
 	})
 }
 
-// A step that finds the blocks changed gives its claim back, and the next one packs the journal at
+// A step that finds the blocks changed releases its reservation, and the next one packs the journal at
 // once. One whose blocks change all the time is left for the next round, and is no trouble.
 func TestBlocksThatChangeWhileTheyArePacked(t *testing.T) {
 	onBothMoody(t, store.Keep{}, func(t *testing.T, s *store.Store, a *moodyArchive, _ *time.Time) {
@@ -212,7 +212,7 @@ func TestBlocksThatChangeWhileTheyArePacked(t *testing.T) {
 			t.Fatal(err)
 		}
 		packed := func() bool {
-			n, err := s.CountRows(t.Context(), `attempts WHERE packed > 0 AND claim IS NULL AND pack_at IS NULL`)
+			n, err := s.CountRows(t.Context(), `attempts WHERE packed > 0 AND packer IS NULL AND pack_at IS NULL`)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -264,7 +264,7 @@ func TestAnObjectThatCannotBeDeleted(t *testing.T) {
 		tidy(t, s, noon.Add(time.Hour))
 		a.set(func(op, _ string) bool { return op == "delete" })
 		if err := errors.Join(s.Tidy(t.Context(), noon.Add(48*time.Hour)), s.Tidy(t.Context(), noon.Add(48*time.Hour))); err == nil {
-			t.Error("nothing is said of an archive that is away")
+			t.Error("nothing is reported of an archive that is away")
 		}
 		if n := a.calls["delete"]; n < 3 || n > 6 {
 			t.Errorf("%d objects were tried in two rounds while the archive is away, want 3 in each", n)
@@ -359,7 +359,7 @@ func TestARunThatGoesOnIsNotDeleted(t *testing.T) {
 	})
 }
 
-// A run that prints more than may be kept deletes at most half of the history, and it is said
+// A run that prints more than may be kept deletes at most half of the history, and it is reported
 // why there is too much.
 func TestARunawayRunKeepsTheHistory(t *testing.T) {
 	const limit = 1 << 20
@@ -377,7 +377,7 @@ func TestARunawayRunKeepsTheHistory(t *testing.T) {
 		}
 		err := s.Tidy(t.Context(), noon)
 		if err == nil || !strings.Contains(err.Error(), "runs that go on") {
-			t.Errorf("what is said: %v", err)
+			t.Errorf("what is reported: %v", err)
 		}
 		left := 0
 		for _, id := range ids {

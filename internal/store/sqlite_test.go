@@ -253,7 +253,7 @@ func TestRoutesOfAKilledServerAreReleased(t *testing.T) {
 		if err := s.SetRoute(t.Context(), job.Route{Name: "team", ChangedAt: noon}); err != nil {
 			t.Fatal(err)
 		}
-		mine, err := s.ClaimRoute(t.Context(), "team", owner, noon, noon.Add(time.Minute))
+		mine, err := s.ReserveRoute(t.Context(), "team", owner, noon, noon.Add(time.Minute))
 		if err != nil || !mine {
 			t.Errorf("the route is claimed by the %s server: %v, %v", owner, mine, err)
 		}

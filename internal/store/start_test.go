@@ -18,12 +18,12 @@ import (
 	"stint.dev/stint/journal"
 )
 
-// deliver ingests a whole journal of a run that started and was heard of at times of the
+// deliver ingests a whole journal of a run that started and reported at times of the
 // server's clock.
-func deliver(t *testing.T, s *store.Store, a journal.Attempt, code int, started, heard time.Time) job.Run {
+func deliver(t *testing.T, s *store.Store, a journal.Attempt, code int, started, received time.Time) job.Run {
 	t.Helper()
 	id, data := whole(t, a, code, "x")
-	got := try(t, s, index.Append{Run: id, Attempt: 1, Data: data, At: heard, ClockOffset: started.Sub(epoch.Add(time.Second))})
+	got := try(t, s, index.Append{Run: id, Attempt: 1, Data: data, At: received, ClockOffset: started.Sub(epoch.Add(time.Second))})
 	if got.Err != nil {
 		t.Fatal(got.Err)
 	}

@@ -186,7 +186,7 @@ func openDir(ctx context.Context, o Options) (*Store, error) {
 	if beside {
 		return s, nil // the log of heartbeats is the server's
 	}
-	if err := s.OpenLeases(ctx, dir, o.Relaxed); err != nil {
+	if err := s.OpenHeartbeatLog(ctx, dir, o.Relaxed); err != nil {
 		return nil, errors.Join(datadir.Unusable(dir, err), s.Close())
 	}
 	return s, nil
@@ -225,5 +225,5 @@ type parts struct {
 
 // Close ends all use of the database.
 func (s *Store) Close() error {
-	return errors.Join(s.CloseLeases(), s.DB.Close(), s.CloseSegments(), s.release())
+	return errors.Join(s.CloseHeartbeatLog(), s.DB.Close(), s.CloseSegments(), s.release())
 }

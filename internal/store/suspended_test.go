@@ -77,7 +77,7 @@ func suspendedRuns(t *testing.T, s *store.Store) {
 	}
 	back := at.Add(3 * time.Hour)
 	if got := suspend(t, s, j.id, back); len(got.Events) != 2 || got.Events[0].Rule != string(job.Heard) || got.Events[1].Kind != job.EventSuspended || got.Run.SuspendedAt == nil {
-		t.Errorf("heard again while it stops: %+v", got)
+		t.Errorf("reported again while it stops: %+v", got)
 	}
 	j.end(0)
 	offset, data = j.take()

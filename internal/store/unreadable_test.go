@@ -62,7 +62,7 @@ func sorted(t *testing.T, s *store.Store, n int) []*testJournal {
 }
 
 // group appends to all runs, and lets all beat, in one group.
-func group(t *testing.T, s *store.Store, all []*testJournal) (appends []index.Append, appended []index.Appended, beaten []lease.BeatResult) {
+func group(t *testing.T, s *store.Store, all []*testJournal) (appends []index.Append, appended []index.Appended, results []lease.BeatResult) {
 	t.Helper()
 	var beats []lease.Beat
 	for _, j := range all {
@@ -72,10 +72,10 @@ func group(t *testing.T, s *store.Store, all []*testJournal) (appends []index.Ap
 		beats = append(beats, lease.Beat{Run: j.id, Attempt: 1, At: noon.Add(time.Second), Lease: time.Minute})
 	}
 	var err error
-	if appended, beaten, err = s.Ingest(t.Context(), appends, beats); err != nil {
+	if appended, results, err = s.Ingest(t.Context(), appends, beats); err != nil {
 		t.Fatalf("the group as a whole: %v", err)
 	}
-	return appends, appended, beaten
+	return appends, appended, results
 }
 
 func unreadableRunInAGroup(t *testing.T, s *store.Store) {
@@ -87,12 +87,12 @@ func unreadableRunInAGroup(t *testing.T, s *store.Store) {
 	for _, j := range all[:3] { // as many as make a server believe that it is the database
 		damageRows(t, s, `UPDATE runs SET doc = '{' WHERE id = $1`, j.id)
 	}
-	appends, appended, beaten := group(t, s, all)
+	appends, appended, results := group(t, s, all)
 	var bad *query.UnreadableError
 	for i := range all {
 		// A heartbeat needs no document: the agent stays trusted.
-		if errors.As(appended[i].Err, &bad) != (i < 3) || beaten[i].Err != nil || !beaten[i].Owner {
-			t.Errorf("run %d of 5, of which the first 3 cannot be read: append %v, heartbeat %+v", i, appended[i].Err, beaten[i])
+		if errors.As(appended[i].Err, &bad) != (i < 3) || results[i].Err != nil || !results[i].Owner {
+			t.Errorf("run %d of 5, of which the first 3 cannot be read: append %v, heartbeat %+v", i, appended[i].Err, results[i])
 		}
 	}
 	wantTroubled(t, s, "read_run "+all[0].id, "read_run "+all[1].id, "read_run "+all[2].id)
@@ -106,14 +106,14 @@ func unreadableRunInAGroup(t *testing.T, s *store.Store) {
 func unreadableAttemptInAGroup(t *testing.T, s *store.Store) {
 	all := sorted(t, s, 3)
 	damageRows(t, s, `UPDATE attempts SET doc = '{' WHERE run_id = $1`, all[0].id)
-	_, appended, beaten := group(t, s, all)
+	_, appended, results := group(t, s, all)
 	var bad *query.UnreadableError
-	if !errors.As(appended[0].Err, &bad) || beaten[0].Err != nil {
-		t.Errorf("the damaged one: append %v, heartbeat %v", appended[0].Err, beaten[0].Err)
+	if !errors.As(appended[0].Err, &bad) || results[0].Err != nil {
+		t.Errorf("the damaged one: append %v, heartbeat %v", appended[0].Err, results[0].Err)
 	}
 	for i := 1; i < 3; i++ {
-		if appended[i].Err != nil || beaten[i].Err != nil {
-			t.Errorf("one behind it: append %v, heartbeat %v", appended[i].Err, beaten[i].Err)
+		if appended[i].Err != nil || results[i].Err != nil {
+			t.Errorf("one behind it: append %v, heartbeat %v", appended[i].Err, results[i].Err)
 		}
 	}
 	wantTroubled(t, s, "read_attempt "+all[0].id+"/1")
@@ -127,11 +127,11 @@ func unreadableCancel(t *testing.T, s *store.Store) {
 		for _, j := range all {
 			beats = append(beats, lease.Beat{Run: j.id, Attempt: 1, At: at, Lease: time.Minute})
 		}
-		_, beaten, err := s.Ingest(t.Context(), nil, beats)
+		_, results, err := s.Ingest(t.Context(), nil, beats)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, b := range beaten {
+		for i, b := range results {
 			if b.Err != nil || !b.Owner {
 				t.Errorf("heartbeat of run %d: %+v", i, b)
 			}
@@ -152,9 +152,9 @@ func unreadableCancel(t *testing.T, s *store.Store) {
 			t.Errorf("the last sign of life of run %s is of %s", l.Run, l.ReportedAt)
 		}
 	}
-	_, beaten, err := s.Ingest(t.Context(), nil, []lease.Beat{{Run: all[0].id, Attempt: 1, At: noon.Add(3 * time.Second), Lease: time.Minute}})
-	if err != nil || beaten[0].Cancel == nil || beaten[0].Cancel.By != "ada" {
-		t.Errorf("the agent is not asked to stop: %+v, %v", beaten, err)
+	_, results, err := s.Ingest(t.Context(), nil, []lease.Beat{{Run: all[0].id, Attempt: 1, At: noon.Add(3 * time.Second), Lease: time.Minute}})
+	if err != nil || results[0].Cancel == nil || results[0].Cancel.By != "ada" {
+		t.Errorf("the agent is not asked to stop: %+v, %v", results, err)
 	}
 }
 
@@ -209,7 +209,7 @@ func refusedText(t *testing.T, s *store.Store) {
 
 func refusedClosing(t *testing.T, s *store.Store) {
 	all := sorted(t, s, 3)
-	refuseUpdate(t, s, "gone_at", all[0].id)
+	refuseUpdate(t, s, "disconnected_at", all[0].id)
 	var closed []lease.ClosedRun
 	for _, j := range all {
 		closed = append(closed, lease.ClosedRun{Run: j.id, Attempt: 1, Closure: lease.Closure{At: noon.Add(time.Second), Confirm: time.Second}})

@@ -84,7 +84,7 @@ func bestOf(lines []Line, stream job.Stream) candidate {
 	}
 	for _, t := range text.traces() {
 		if s := strengthOf(text.low[t]); s == consequence {
-			consider(t, t, Stated, worth[Stated]-1) // what it ran has said more
+			consider(t, t, Stated, worth[Stated]-1) // what it ran has printed more
 			continue
 		}
 		consider(t, t, Traced, worth[Traced])

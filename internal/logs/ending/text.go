@@ -10,9 +10,9 @@ import (
 )
 
 // Screen returns what a terminal shows of the bytes of one line once all of them are printed:
-// what follows the last carriage return, without escape sequences, what backspaces took back,
-// and characters that show nothing. Text in UTF-16 is decoded. The result is UTF-8 whose only
-// control characters are tabs.
+// what follows the last carriage return, without escape sequences, what backspaces erased, and
+// characters that show nothing. Text in UTF-16 is decoded. The result is UTF-8 whose only control
+// characters are tabs.
 func Screen(line []byte) string {
 	if text, ok := decodeUTF16(line); ok {
 		line = text

@@ -113,7 +113,7 @@ func (sb *backward) follow(ctx context.Context, b logs.Block) error {
 	s.closing = true
 	defer func() { s.closing = false }()
 	c := logs.Cursor{Store: sb.store, Run: sb.view.ID, Attempt: sb.view.Attempt, Pos: b.Head.Start + b.Head.Size}
-	for read := int64(0); s.left > 0 && read < logs.LookAhead && s.waiting(); {
+	for read := int64(0); s.left > 0 && read < logs.MaxReadAhead && s.waiting(); {
 		more, ok, err := c.Next(ctx)
 		if err != nil || !ok || more.Jumped {
 			return err

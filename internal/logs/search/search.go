@@ -217,7 +217,7 @@ func (se *search) forward() (int64, error) {
 // goes on with the next line has missed none.
 func (se *search) early(ahead *readAhead) (int64, error) {
 	se.over = true
-	for read := int64(0); read < logs.LookAhead && se.scan.waiting() && se.scan.left != 0; {
+	for read := int64(0); read < logs.MaxReadAhead && se.scan.waiting() && se.scan.left != 0; {
 		b, ok, err := ahead.next()
 		if err != nil {
 			return 0, se.readError(err)

@@ -27,9 +27,9 @@ type TokenStore interface {
 	RevokeToken(ctx context.Context, id string) error
 	// RevokedTokens returns how many tokens were revoked so far, by any server.
 	RevokedTokens(ctx context.Context) (int64, error)
-	// ClaimRun makes a token the owner of a new run, or of one whose owner is no longer
+	// AssignOwner makes a token the owner of a new run, or of one whose owner is no longer
 	// valid, and returns the owner: empty for a run that was begun without one.
-	ClaimRun(ctx context.Context, run, token string, now time.Time) (owner string, err error)
+	AssignOwner(ctx context.Context, run, token string, now time.Time) (owner string, err error)
 }
 
 // SessionStore keeps sessions, and logins that were begun at the identity provider.

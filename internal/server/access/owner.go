@@ -20,7 +20,7 @@ func (s *Guard) Claim(ctx context.Context, run string) error {
 	if a.Token == "" || a.Scope != access.Agent || s.owners.Has(run, a.Token) {
 		return nil
 	}
-	owner, err := s.Store.ClaimRun(ctx, run, a.Token, s.Now())
+	owner, err := s.Store.AssignOwner(ctx, run, a.Token, s.Now())
 	if err != nil {
 		return fmt.Errorf("look up who began run %s: %w", run, err)
 	}

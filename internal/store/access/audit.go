@@ -41,10 +41,10 @@ func (s *Access) AuditLog(ctx context.Context, before int64, limit int) ([]acces
 	return entries, rows.Err()
 }
 
-// ClaimRun makes a token the owner of a run that does not exist yet, or whose owner was
+// AssignOwner makes a token the owner of a run that does not exist yet, or whose owner was
 // revoked or has expired, and returns the id of the owner that the run has now. It is empty
 // for a run that was begun without an owner: nobody becomes that afterwards.
-func (s *Access) ClaimRun(ctx context.Context, run, token string, now time.Time) (owner string, err error) {
+func (s *Access) AssignOwner(ctx context.Context, run, token string, now time.Time) (owner string, err error) {
 	owner, valid, err := ownerOf(ctx, s.Reader, run, now)
 	if err != nil || valid {
 		return owner, err
@@ -64,12 +64,12 @@ func (s *Access) ClaimRun(ctx context.Context, run, token string, now time.Time)
 				return fmt.Errorf("look for run %s: %w", run, err)
 			}
 		}
-		// Of two that claim at the same time the one that commits last would win:
+		// If two tokens become the owner at the same time, the one that commits last would win:
 		// both then read the same row.
-		return t.QueryRowContext(ctx, `INSERT INTO run_owners (run_id, token_id, claimed_at) VALUES ($1, $2, $3)
+		return t.QueryRowContext(ctx, `INSERT INTO run_owners (run_id, token_id, owned_since) VALUES ($1, $2, $3)
 			ON CONFLICT (run_id) DO UPDATE SET
 				token_id = CASE WHEN run_owners.token_id = $4 THEN excluded.token_id ELSE run_owners.token_id END,
-				claimed_at = excluded.claimed_at
+				owned_since = excluded.owned_since
 			RETURNING token_id`, run, token, db.Micros(now), before).Scan(&owner)
 	})
 	return owner, err

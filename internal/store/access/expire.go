@@ -21,8 +21,8 @@ const (
 )
 
 var (
-	expiringLogins = db.Expiring{Table: "logins", Key: "hash", At: "expires_at", After: 0, Batch: expireBatch}
-	ExpiringAccess = []db.Expiring{
+	expiringLogins = db.ExpiryRule{Table: "logins", Key: "hash", At: "expires_at", After: 0, Batch: expireBatch}
+	ExpiringAccess = []db.ExpiryRule{
 		{Table: "sessions", Key: "hash", At: "expires_at", After: 0, Batch: expireBatch},
 		expiringLogins,
 		{Table: "tokens", Key: "id", At: "expires_at", After: tokenDays * 24 * time.Hour, Batch: expireBatch},
@@ -43,13 +43,13 @@ func (s *Access) SweepAccess(ctx context.Context, now time.Time) error {
 
 // ownerless is the part of a statement that finds owners of runs that are not there; argument 1 is
 // the time before which they became owners.
-const ownerless = ` FROM run_owners WHERE claimed_at < $1 AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.run_id = run_owners.run_id)`
+const ownerless = ` FROM run_owners WHERE owned_since < $1 AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.run_id = run_owners.run_id)`
 
 // forgetOwners deletes the owners of runs that are not there. Of nearly all owners there is the
 // run, so they are looked for beside the transactions that agents wait for.
 func (s *Access) forgetOwners(ctx context.Context, before time.Time) error {
-	return db.Repeat(ctx, func() (more bool, err error) {
-		runs, err := s.Texts(ctx, `SELECT run_id`+ownerless+` LIMIT $2`, db.Micros(before), expireBatch)
+	return s.RunSteps(ctx, func() (more bool, err error) {
+		runs, err := s.ReadTexts(ctx, `SELECT run_id`+ownerless+` LIMIT $2`, db.Micros(before), expireBatch)
 		if err != nil {
 			return false, fmt.Errorf("look for owners of runs that are not there: %w", err)
 		}

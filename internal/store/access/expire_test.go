@@ -17,10 +17,11 @@ func TestOwnersOfRunsThatBeginMeanwhileStay(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close() //nolint:errcheck // the test is over
+	d.Now = time.Now
 	s := New(d)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if _, err := s.Writer.ExecContext(ctx, `INSERT INTO run_owners (run_id, token_id, claimed_at) VALUES ('begins', 't', 0), ('never', 't', 0)`); err != nil {
+	if _, err := s.Writer.ExecContext(ctx, `INSERT INTO run_owners (run_id, token_id, owned_since) VALUES ('begins', 't', 0), ('never', 't', 0)`); err != nil {
 		t.Fatal(err)
 	}
 	conn, err := s.Writer.Conn(ctx) // the only one that writes
@@ -52,7 +53,7 @@ func TestOwnersOfRunsThatBeginMeanwhileStay(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
-	if left, err := s.Texts(ctx, `SELECT run_id FROM run_owners`); err != nil || len(left) != 1 || left[0] != "begins" {
+	if left, err := s.ReadTexts(ctx, `SELECT run_id FROM run_owners`); err != nil || len(left) != 1 || left[0] != "begins" {
 		t.Errorf("the owners of %q are left, %v", left, err)
 	}
 }

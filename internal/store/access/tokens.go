@@ -27,7 +27,7 @@ func New(d *db.DB) *Access { return &Access{d} }
 func (s *Access) CreateToken(ctx context.Context, k access.Token) error {
 	return s.Write(ctx, db.None, func(t *db.Tx) error {
 		_, err := t.ExecContext(ctx, `INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			k.ID, index.Text(k.Name, 200), k.Scope, k.Prefix, k.Hash, db.Micros(k.CreatedAt), db.MicrosOrNull(k.ExpiresAt), db.MicrosOrNull(k.LastUsedAt))
+			k.ID, index.Text(k.Name, 200), k.Scope, k.Prefix, k.Hash, db.Micros(k.CreatedAt), db.NullableMicros(k.ExpiresAt), db.NullableMicros(k.LastUsedAt))
 		if err != nil {
 			return fmt.Errorf("store token %s: %w", k.Name, err)
 		}
@@ -112,6 +112,6 @@ func scanToken(from db.Scanner) (access.Token, error) {
 	var created int64
 	var expires, used sql.NullInt64
 	err := from.Scan(&k.ID, &k.Name, &k.Scope, &k.Prefix, &k.Hash, &created, &expires, &used)
-	k.CreatedAt, k.ExpiresAt, k.LastUsedAt = db.FromMicros(created), db.FromNull(expires), db.FromNull(used)
+	k.CreatedAt, k.ExpiresAt, k.LastUsedAt = db.FromMicros(created), db.FromNullableMicros(expires), db.FromNullableMicros(used)
 	return k, err
 }

@@ -26,7 +26,7 @@ const (
 )
 
 // A record is its length, a checksum of all that follows, the generation, and a beat. With
-// each Turn and Reset a new generation begins at the start of a half; the first record of another
+// each SwitchHalf and Reset a new generation begins at the start of a half; the first record of another
 // one ends it.
 const (
 	headSize  = 4 + 4 + 8
@@ -54,7 +54,7 @@ type Log struct {
 	buf        []byte
 }
 
-// ErrFull says that the log has no room for these heartbeats before a Turn or Reset.
+// ErrFull says that the log has no room for these heartbeats before a SwitchHalf or Reset.
 var ErrFull = errors.New("the log of heartbeats is full")
 
 // Open opens the log at a path, makes it if it is missing, and returns the heartbeats that
@@ -116,12 +116,13 @@ func (l *Log) Append(beats []Beat) error {
 	return nil
 }
 
-// Due reports whether the database should get all that the log holds, because there is much, or
-// because it has not got all that the other half holds.
-func (l *Log) Due() bool { return l.behind || l.at-l.start > half/2 }
+// IsDue reports whether the heartbeats in the log should be stored in the database: the current half
+// is half full, or the other half has heartbeats that are not stored.
+func (l *Log) IsDue() bool { return l.behind || l.at-l.start > half/2 }
 
-// Turn lets the other half take the next heartbeats, unless the database may lack what that holds.
-func (l *Log) Turn() {
+// SwitchHalf makes the next heartbeats go to the other half, unless that may have heartbeats that are
+// not stored in the database.
+func (l *Log) SwitchHalf() {
 	if l.behind || l.at == l.start {
 		return
 	}
@@ -130,10 +131,10 @@ func (l *Log) Turn() {
 	l.at, l.behind = l.start, true
 }
 
-// Settled says that the database has all that was in the log before the last Turn.
-func (l *Log) Settled() { l.behind = false }
+// MarkStored records that the database has all that was in the log before the last SwitchHalf.
+func (l *Log) MarkStored() { l.behind = false }
 
-// Reset forgets what the log holds, because the database has it.
+// Reset empties the log, because the database has all its heartbeats.
 func (l *Log) Reset() {
 	l.behind = false
 	if l.at > l.start {

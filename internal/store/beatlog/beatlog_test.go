@@ -92,7 +92,7 @@ func TestBeatsComeBack(t *testing.T) {
 	over := true // what the half holds goes with the next Append
 	rapid.Check(t, func(t *rapid.T) {
 		for range rapid.IntRange(1, 12).Draw(t, "steps") {
-			switch rapid.SampledFrom([]string{"append", "append", "append", "turn", "settled", "reset", "open"}).Draw(t, "step") {
+			switch rapid.SampledFrom([]string{"append", "append", "append", "turn", "stored", "reset", "open"}).Draw(t, "step") {
 			case "append":
 				group := rapid.SliceOfN(rapid.Custom(anyBeat), 1, 4).Draw(t, "group")
 				if err := l.Append(group); err != nil {
@@ -103,12 +103,12 @@ func TestBeatsComeBack(t *testing.T) {
 				}
 				want[now] = append(want[now], group...)
 			case "turn":
-				l.Turn()
+				l.SwitchHalf()
 				if !behind && !over {
 					now, behind, over = 1-now, true, true
 				}
-			case "settled":
-				l.Settled()
+			case "stored":
+				l.MarkStored()
 				behind = false
 			case "reset":
 				l.Reset()
@@ -188,28 +188,28 @@ func TestFull(t *testing.T) {
 			if err = l.Append(group); err == nil {
 				n++
 			}
-			due = due || err == nil && l.Due()
+			due = due || err == nil && l.IsDue()
 		}
 		if !due || n < 2 || err != ErrFull { //nolint:errorlint // it is returned as it is
-			t.Errorf("%s: after %d groups: %v, said before that it is due: %v", when, n, err, due)
+			t.Errorf("%s: after %d groups: %v, reported before that it is due: %v", when, n, err, due)
 		}
 	}
 	fill("at first")
-	l.Turn()
+	l.SwitchHalf()
 	fill("in the other half")
-	l.Turn()
-	if err := l.Append(group); err != ErrFull || !l.Due() { //nolint:errorlint // it is returned as it is
-		t.Errorf("with two halves that the database does not have: %v, due: %v", err, l.Due())
+	l.SwitchHalf()
+	if err := l.Append(group); err != ErrFull || !l.IsDue() { //nolint:errorlint // it is returned as it is
+		t.Errorf("with two halves that the database does not have: %v, due: %v", err, l.IsDue())
 	}
-	l.Settled()
-	l.Turn()
+	l.MarkStored()
+	l.SwitchHalf()
 	fill("after the database has the first half")
 	if info, err := os.Stat(path); err != nil || info.Size() != Size {
 		t.Errorf("%v, %v: it must never grow", info.Size(), err)
 	}
 	l.Reset()
-	if err := l.Append(group); err != nil || l.Due() {
-		t.Errorf("after a reset: %v, due: %v", err, l.Due())
+	if err := l.Append(group); err != nil || l.IsDue() {
+		t.Errorf("after a reset: %v, due: %v", err, l.IsDue())
 	}
 }
 

@@ -8,15 +8,15 @@ import (
 	"stint.dev/stint/internal/store/tables"
 )
 
-// ForgetBlocks deletes blocks, gives up the objects that nothing else refers to, and
+// DeleteBlocks deletes blocks, gives up the objects that nothing else refers to, and
 // counts what that frees.
-func (s *Journals) ForgetBlocks(ctx context.Context, t *db.Tx, which string, args ...any) error {
+func (s *Journals) DeleteBlocks(ctx context.Context, t *db.Tx, which string, args ...any) error {
 	var freed int64
 	err := t.QueryRowContext(ctx, `SELECT COALESCE(SUM(COALESCE(stored, size)), 0) FROM blocks WHERE codec <> 2 AND `+which, args...).Scan(&freed)
 	if err != nil {
 		return fmt.Errorf("count what goes: %w", err)
 	}
-	objects, err := db.NumbersOf(ctx, t, `SELECT DISTINCT object FROM blocks WHERE object IS NOT NULL AND `+which, args...)
+	objects, err := db.QueryNumbers(ctx, t, `SELECT DISTINCT object FROM blocks WHERE object IS NOT NULL AND `+which, args...)
 	if err != nil {
 		return fmt.Errorf("look for objects: %w", err)
 	}
@@ -65,11 +65,11 @@ func (s *Journals) StoredBytes(ctx context.Context) (int64, error) {
 	return bytes, nil
 }
 
-// DropBlocks takes away the bytes of blocks. Rows that hold samples stay, for the charts.
-func (s *Journals) DropBlocks(ctx context.Context, t *db.Tx, key tables.AttemptKey, from, to int64) error {
+// DropBlockData takes away the bytes of blocks. Rows that hold samples stay, for the charts.
+func (s *Journals) DropBlockData(ctx context.Context, t *db.Tx, key tables.AttemptKey, from, to int64) error {
 	const which = `run_id = $1 AND attempt = $2 AND start >= $3 AND start < $4 AND codec <> 2`
 	args := []any{key.Run, key.Attempt, from, to}
-	objects, err := db.NumbersOf(ctx, t, `SELECT DISTINCT object FROM blocks WHERE object IS NOT NULL AND `+which, args...)
+	objects, err := db.QueryNumbers(ctx, t, `SELECT DISTINCT object FROM blocks WHERE object IS NOT NULL AND `+which, args...)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (s *Journals) DropBlocks(ctx context.Context, t *db.Tx, key tables.AttemptK
 	if err != nil {
 		return err
 	}
-	if err := s.ForgetBlocks(ctx, t, which, args...); err != nil {
+	if err := s.DeleteBlocks(ctx, t, which, args...); err != nil {
 		return err
 	}
 	if err := releaseObjects(ctx, t, objects); err != nil {

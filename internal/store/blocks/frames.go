@@ -74,7 +74,7 @@ var unpacker = sync.OnceValues(func() (*zstd.Decoder, error) {
 // Unpack decompresses a frame whose plain size is known.
 func Unpack(data []byte, size int64) ([]byte, error) {
 	if size < 0 || size > MaxFrame {
-		return nil, fmt.Errorf("a packed block claims %d bytes", size)
+		return nil, fmt.Errorf("a packed block has %d bytes by its head", size)
 	}
 	z, err := unpacker()
 	if err != nil {

@@ -29,12 +29,12 @@ type Journals struct {
 	RunLog   int64  // the length from which journals are trimmed; 0 for none
 }
 
-// frameMemory bounds the cache of packed blocks.
-const frameMemory = 32 << 20
+// frameCacheBytes bounds the cache of packed blocks.
+const frameCacheBytes = 32 << 20
 
 // New makes the journals of a database; of a data directory only with OpenSegments.
 func New(d *db.DB, server string, a Archive, runLog int64) *Journals {
-	return &Journals{DB: d, Archive: a, cache: newFrameCache(frameMemory), Server: server, RunLog: runLog}
+	return &Journals{DB: d, Archive: a, cache: newFrameCache(frameCacheBytes), Server: server, RunLog: runLog}
 }
 
 // OpenSegments opens the segments of a data directory.

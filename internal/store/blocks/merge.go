@@ -26,10 +26,10 @@ func (w *Writer) InsertBlock(ctx context.Context, key tables.AttemptKey, row *ta
 	if err := w.putBlock(ctx, key, row, b); err != nil {
 		return err
 	}
-	row.Tiers.Arrived(b.Head.Size)
-	for row.Tiers.Full() {
+	row.Tiers.Add(b.Head.Size)
+	for row.Tiers.IsFull() {
 		size, err := w.mergeLast(ctx, key, row)
-		var unread *unreadBlockError
+		var unread *unreadableBlockError
 		if errors.As(err, &unread) {
 			// They stay as they are: damage must not keep this append from being stored, nor the
 			// others of the group. Packing reports it.
@@ -39,7 +39,7 @@ func (w *Writer) InsertBlock(ctx context.Context, key tables.AttemptKey, row *ta
 		if err != nil {
 			return fmt.Errorf("merge blocks of run %s attempt %d: %w", key.Run, key.Attempt, err)
 		}
-		row.Tiers.Merged(size)
+		row.Tiers.Merge(size)
 	}
 	return nil
 }
@@ -72,7 +72,7 @@ func (w *Writer) PutRow(ctx context.Context, key tables.AttemptKey, h index.Bloc
 		}
 		text = string(encoded)
 	}
-	return w.Later(ctx, db.Statement{
+	return w.Queue(ctx, db.Statement{
 		Query: `INSERT INTO blocks (run_id, attempt, start, size, first_line, lines, head, samples, data, codec, stored, segment, object, place)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 		Args: []any{
@@ -83,10 +83,10 @@ func (w *Writer) PutRow(ctx context.Context, key tables.AttemptKey, h index.Bloc
 	})
 }
 
-// unreadBlockError says that the bytes of a stored block cannot be read.
-type unreadBlockError struct{ error }
+// unreadableBlockError says that the bytes of a stored block cannot be read.
+type unreadableBlockError struct{ error }
 
-func (e *unreadBlockError) Unwrap() error { return e.error }
+func (e *unreadableBlockError) Unwrap() error { return e.error }
 
 // mergeLast makes one block of the last fan blocks and returns its size.
 func (w *Writer) mergeLast(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow) (int64, error) {
@@ -129,7 +129,7 @@ func (w *Writer) lastBlocks(ctx context.Context, key tables.AttemptKey, n int) (
 			}
 		}
 		if b.Data, err = at.bytes(w.Segments); err != nil {
-			return nil, &unreadBlockError{err}
+			return nil, &unreadableBlockError{err}
 		}
 		blocks = append(blocks, b)
 	}

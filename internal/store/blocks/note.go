@@ -44,7 +44,7 @@ func ReadNote(ctx context.Context, from db.RowQuerier, key tables.AttemptKey, he
 	if err != nil {
 		return nil, fmt.Errorf("read what is known of run %s: %w", key.Run, err)
 	}
-	n.CreatedAt, n.StartAt, n.BeatAt = db.FromMicros(created), db.FromMicros(start), db.FromNull(beat)
+	n.CreatedAt, n.StartAt, n.BeatAt = db.FromMicros(created), db.FromMicros(start), db.FromNullableMicros(beat)
 	return json.Marshal(n)
 }
 

@@ -53,29 +53,29 @@ func (w *Writer) placeBlock(key tables.AttemptKey, b Block) (Place, error) {
 		return Place{Data: b.Data}, nil
 	}
 	if len(b.Data) <= InlineBytes {
-		return w.Copied(segment.Plain, key, b.Head.Start, Place{Data: b.Data})
+		return w.CopyToSegment(segment.Plain, key, b.Head.Start, Place{Data: b.Data})
 	}
 	at, err := w.Segments.Add(key.Run, key.Attempt, b.Head.Start, b.Data)
 	if err != nil {
 		return Place{}, fmt.Errorf("store block %d of run %s attempt %d: %w", b.Head.Start, key.Run, key.Attempt, err)
 	}
-	return inSegment(at, int64(len(b.Data))), nil
+	return segmentPlace(at, int64(len(b.Data))), nil
 }
 
 // Copied has the bytes of a row copied into a segment. The row names the place, so that the
 // segment stays as long as the row.
-func (w *Writer) Copied(kind segment.Kind, key tables.AttemptKey, start int64, p Place) (Place, error) {
+func (w *Writer) CopyToSegment(kind segment.Kind, key tables.AttemptKey, start int64, p Place) (Place, error) {
 	at, err := w.Segments.Copy(kind, key.Run, key.Attempt, start, p.Data)
 	if err != nil {
 		return Place{}, fmt.Errorf("copy block %d of run %s attempt %d: %w", start, key.Run, key.Attempt, err)
 	}
-	p.Segment, p.Place = db.Number(at.Segment), db.Number(at.Offset)
+	p.Segment, p.Place = db.NotNull(at.Segment), db.NotNull(at.Offset)
 	return p, nil
 }
 
-func inSegment(at segment.Place, n int64) Place {
+func segmentPlace(at segment.Place, n int64) Place {
 	return Place{
-		Data: []byte{}, Stored: db.Number(n), Segment: db.Number(at.Segment), Place: db.Number(at.Offset),
+		Data: []byte{}, Stored: db.NotNull(n), Segment: db.NotNull(at.Segment), Place: db.NotNull(at.Offset),
 	}
 }
 
@@ -93,9 +93,8 @@ type located struct {
 	Place
 }
 
-// BlockData returns the bytes from start to the end of the block that holds start. They
-// may be more than the head said that was read before: cut them at head.Size. Nobody may
-// change them.
+// BlockData returns the bytes from start to the end of the block that holds start. They may be more
+// than a head counts that was read before: cut them at head.Size. The bytes must not be changed.
 func (s *Journals) BlockData(ctx context.Context, run string, attempt int, start int64) ([]byte, error) {
 	const tries = 4
 	for try := 1; ; try++ {
@@ -104,11 +103,11 @@ func (s *Journals) BlockData(ctx context.Context, run string, attempt int, start
 			return nil, err
 		}
 		if b.Codec == dropped || start-b.start >= b.size {
-			return nil, noByte(run, attempt, start)
+			return nil, byteNotFound(run, attempt, start)
 		}
 		data, err := s.plainBytes(ctx, tables.AttemptKey{Run: run, Attempt: attempt}, &b)
 		if errors.Is(err, fs.ErrNotExist) && try < tries {
-			continue // it moved between the look at the row and the file
+			continue // it was moved after its row was read
 		}
 		if err != nil {
 			return nil, fmt.Errorf("block %d of run %s attempt %d: %w", start, run, attempt, err)
@@ -126,7 +125,7 @@ func (s *Journals) Locate(ctx context.Context, run string, attempt int, at int64
 		WHERE run_id = $1 AND attempt = $2 AND start <= $3 ORDER BY start DESC LIMIT 1`,
 		run, attempt, at).Scan(append([]any{&b.start, &b.size}, b.Dest()...)...)
 	if errors.Is(err, sql.ErrNoRows) {
-		return b, noByte(run, attempt, at)
+		return b, byteNotFound(run, attempt, at)
 	}
 	if err != nil {
 		return b, fmt.Errorf("block %d of run %s attempt %d: %w", at, run, attempt, err)
@@ -173,6 +172,6 @@ func (s *Journals) objectBytes(ctx context.Context, p *Place) ([]byte, error) {
 	return s.Archive.ReadRange(ctx, name, p.Place.Int64, p.Stored.Int64)
 }
 
-func noByte(run string, attempt int, at int64) error {
+func byteNotFound(run string, attempt int, at int64) error {
 	return &query.NotFoundError{What: fmt.Sprintf("byte %d of the journal of run %s attempt %d", at, run, attempt)}
 }

@@ -11,8 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// connector makes connections to PostgreSQL whose errors are one line with the cause in
-// front.
+// connector makes connections to PostgreSQL. Its errors are one line that begins with the cause.
 type connector struct{ driver.Connector }
 
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
@@ -24,13 +23,13 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return conn, err
 }
 
-// connectError says why no connection was made.
+// connectError is the error of a connection that could not be made.
 type connectError struct{ err *pgconn.ConnectError }
 
 func (e *connectError) Unwrap() error { return e.err }
 
-// Error names what the server itself said first: of several tries, with TLS and without,
-// the others only failed before it could.
+// Error returns the errors of all tries. Those that the server itself returned come first: the other
+// tries, with or without TLS, failed before the server could answer.
 func (e *connectError) Error() string {
 	tries := []error{e.err.Unwrap()}
 	if several, ok := tries[0].(interface{ Unwrap() []error }); ok {

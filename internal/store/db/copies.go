@@ -10,11 +10,11 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// CopiedAt is when the copy was made, or found to be one, that this database is; zero for
-// an original, and for a copy that was activated.
+// CopiedAt returns when this database was copied, or was found to be a copy; zero if it is an
+// original or a copy that was activated.
 func (s *DB) CopiedAt() time.Time { return s.copiedAt }
 
-// Activate makes a copy an original.
+// Activate turns a copy into an original.
 func (s *DB) Activate(ctx context.Context) error {
 	if _, err := s.Writer.ExecContext(ctx, `UPDATE installation SET copied_at = NULL`); err != nil {
 		return fmt.Errorf("activate the copy: %w", err)
@@ -23,7 +23,7 @@ func (s *DB) Activate(ctx context.Context) error {
 	return nil
 }
 
-// readCopied finds out whether the database is a copy.
+// readCopied reads whether the database is a copy.
 func (s *DB) readCopied(ctx context.Context, now time.Time) error {
 	if s.Dialect.Postgres {
 		if err := s.comparePlace(ctx, now); err != nil {
@@ -46,9 +46,9 @@ func copiedAt(ctx context.Context, db *sql.DB) (time.Time, error) {
 	return FromMicros(at.Int64), nil
 }
 
-// MarkCopied makes the database in a file, which nobody else has open, a copy.
+// MarkCopied marks the database in a file as a copy. No other process may have it open.
 func MarkCopied(ctx context.Context, file string, at time.Time) (err error) {
-	settings := writing(false)
+	settings := writerSettings(false)
 	settings["_pragma"] = []string{"synchronous(FULL)"}
 	db, err := sql.Open("sqlite", sqliteName(file, settings))
 	if err != nil {
@@ -61,12 +61,12 @@ func MarkCopied(ctx context.Context, file string, at time.Time) (err error) {
 	return nil
 }
 
-// insufficientPrivilege is PostgreSQL's code for what a user may not do.
+// insufficientPrivilege is the error code of PostgreSQL for a missing privilege.
 const insufficientPrivilege = "42501"
 
-// comparePlace marks a PostgreSQL database as a copy when it is not where it was. Tools such
-// as pg_dump copy every row and can set no mark of their own, but a restored database has
-// another number, or is in another cluster.
+// comparePlace marks a PostgreSQL database as a copy if its object id or its cluster differs from the
+// stored ones. Tools such as pg_dump copy every row and set no mark, but a restored database has
+// another object id or is in another cluster.
 func (s *DB) comparePlace(ctx context.Context, now time.Time) error {
 	var number, cluster string
 	if err := s.Writer.QueryRowContext(ctx, `SELECT oid::text FROM pg_database WHERE datname = current_database()`).Scan(&number); err != nil {
@@ -78,7 +78,7 @@ func (s *DB) comparePlace(ctx context.Context, now time.Time) error {
 		return err
 	}
 	place := cluster + "/" + number
-	// One statement: of several servers that start at once, one finds the old place.
+	// One statement: of several servers that start together, only one finds the old place.
 	_, err = s.Writer.ExecContext(ctx, `UPDATE installation SET place = $1,
 		copied_at = CASE WHEN place IS NULL THEN copied_at ELSE $2 END WHERE place IS DISTINCT FROM $1`, place, Micros(now))
 	return err

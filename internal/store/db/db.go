@@ -14,35 +14,35 @@ import (
 
 // DB is an open database: SQLite in a data directory, or PostgreSQL.
 type DB struct {
-	// SQLite has one connection that writes and a few that read; PostgreSQL a pool for
-	// each, because they are planned differently.
+	// SQLite has one connection for writing and a few for reading. PostgreSQL has a pool for each,
+	// with different settings of the planner.
 	Writer, Reader *sql.DB
 	Dialect        Dialect
 	Log            *slog.Logger
 	Now            func() time.Time // the server's clock
-	// gate admits transactions; nil for PostgreSQL, and beside a server.
+	// Gate orders transactions; nil for PostgreSQL, and for a process that runs beside a server.
 	Gate         gate
-	prepared     *statements // of writer; nil for PostgreSQL
+	prepared     *statements // of Writer; nil for PostgreSQL
 	installation string      // the id of the database
 	copiedAt     time.Time   // see CopiedAt
-	leader       leader      // of PostgreSQL: see Lead
+	leader       leader      // for PostgreSQL: see Lead
 	jobLocks     jobLocks
 }
 
-// Dialect is what SQLite and PostgreSQL do differently once they are open.
+// Dialect holds the differences between SQLite and PostgreSQL.
 type Dialect struct {
 	Name     string
 	Postgres bool
-	// lock ends a query that reads rows in order to change them.
+	// Lock is the end of a query that locks the rows that it returns.
 	Lock string
-	// again reports whether a transaction failed only because of another one.
-	again func(error) bool
+	// isConflict reports whether a transaction failed because of another transaction.
+	isConflict func(error) bool
 }
 
-// ErrAgain makes write begin the transaction again: another server created the same row.
-var ErrAgain = errors.New("another server wrote the same row first")
+// ErrRetry makes Write run the transaction again: another server created the same row.
+var ErrRetry = errors.New("another server wrote the same row first")
 
-// Close ends all use of the database.
+// Close closes the database.
 func (s *DB) Close() error {
 	err := errors.Join(s.leader.stop(), s.jobLocks.close(), s.Writer.Close())
 	if s.Reader != s.Writer {
@@ -51,8 +51,8 @@ func (s *DB) Close() error {
 	return err
 }
 
-// Ping reports whether the database answers and may be written to. It writes a row and
-// takes it back.
+// Ping reports whether the database answers and can be written to. It inserts a row and rolls the
+// transaction back.
 func (s *DB) Ping(ctx context.Context) error {
 	t, err := s.Writer.BeginTx(ctx, nil)
 	if err != nil {
@@ -65,20 +65,19 @@ func (s *DB) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Write runs fn in one transaction and commits it. A transaction that lost against
-// another server's is tried again from the start, so fn must be able to run twice. It may depend
-// on, and change, the leases and owners of the runs that touch names, and of no others: heartbeats
-// of all other runs go on meanwhile.
+// Write runs fn in one transaction and commits it. A transaction that conflicts with one of another
+// server is run again, so fn may be called several times. fn may read and change the leases and
+// owners only of the runs that touch names: heartbeats of all other runs are stored meanwhile.
 func (s *DB) Write(ctx context.Context, touch Touch, fn func(*Tx) error) error {
 	const tries = 10
 	for try := 1; ; try++ {
 		err := s.writeOnce(ctx, touch, fn)
 		if err == nil && s.prepared != nil {
-			// What cannot be prepared now is parsed each time, as before.
+			// A statement that cannot be prepared is parsed each time.
 			_ = s.prepared.prepare(context.WithoutCancel(ctx))
 		}
 		var begin *beginError
-		if err == nil || try == tries || !errors.Is(err, ErrAgain) && !s.Dialect.again(err) && !(s.Dialect.Postgres && errors.As(err, &begin)) {
+		if err == nil || try == tries || !errors.Is(err, ErrRetry) && !s.Dialect.isConflict(err) && !(s.Dialect.Postgres && errors.As(err, &begin)) {
 			return err
 		}
 		pause := time.NewTimer(time.Duration(1+rand.IntN(5*try)) * time.Millisecond)
@@ -91,8 +90,8 @@ func (s *DB) Write(ctx context.Context, touch Touch, fn func(*Tx) error) error {
 	}
 }
 
-// beginError is a transaction that has not begun. With PostgreSQL its connection was mostly made
-// before a restart of the database; another one may be good.
+// beginError is the error of a transaction that did not begin. With PostgreSQL the usual cause is a
+// pooled connection from before a restart of the database; another connection may work.
 type beginError struct{ error }
 
 func (e *beginError) Unwrap() error { return e.error }
@@ -111,7 +110,7 @@ func (s *DB) transact(ctx context.Context, fn func(*Tx) error) error {
 		if err != nil {
 			return fmt.Errorf("begin a transaction in %s: %w", s.Dialect.Name, err)
 		}
-		defer conn.Close() //nolint:errcheck // it goes back to the others
+		defer conn.Close() //nolint:errcheck // it returns to the pool
 		begin, send = conn.BeginTx, &pipeline{conn: conn}
 	}
 	t, err := begin(ctx, nil)
@@ -135,8 +134,8 @@ func (s *DB) transact(ctx context.Context, fn func(*Tx) error) error {
 	return nil
 }
 
-// Change runs one statement in a transaction of its own, on tables that are not about runs.
-// what says, for the error, what it was meant to do.
+// Change runs one statement in a transaction of its own, on a table that is not about runs. what
+// names the action in errors.
 func (s *DB) Change(ctx context.Context, what, statement string, args ...any) error {
 	return s.Write(ctx, None, func(t *Tx) error {
 		if _, err := t.ExecContext(ctx, statement, args...); err != nil {
@@ -146,23 +145,23 @@ func (s *DB) Change(ctx context.Context, what, statement string, args ...any) er
 	})
 }
 
-// BringUpToDate brings all rows up to date, for a reader that judges by them.
-func (s *DB) BringUpToDate(ctx context.Context) error {
-	if s.Gate == nil || !s.Gate.Behind() {
+// FlushHeartbeats stores all heartbeats that are only in the log, for a reader that needs current rows.
+func (s *DB) FlushHeartbeats(ctx context.Context) error {
+	if s.Gate == nil || !s.Gate.HasUnflushed() {
 		return nil
 	}
 	return s.Write(ctx, All, nil)
 }
 
-// Show puts a heartbeat into a run that its row does not have yet.
-func (s *DB) Show(run job.Run) job.Run {
+// WithHeartbeat returns a run with the time of its last heartbeat, which its row may not have yet.
+func (s *DB) WithHeartbeat(run job.Run) job.Run {
 	if s.Gate == nil {
 		return run
 	}
-	return s.Gate.Show(run)
+	return s.Gate.WithHeartbeat(run)
 }
 
-// Texts runs a query whose rows are one text each.
-func (s *DB) Texts(ctx context.Context, query string, args ...any) ([]string, error) {
-	return TextsOf(ctx, s.Reader, query, args...)
+// ReadTexts runs a query whose rows have one text each.
+func (s *DB) ReadTexts(ctx context.Context, query string, args ...any) ([]string, error) {
+	return QueryTexts(ctx, s.Reader, query, args...)
 }

@@ -1,7 +1,7 @@
-// Package db is the one way to a transaction, in SQLite and in PostgreSQL.
+// Package db runs transactions and queries in SQLite or PostgreSQL.
 //
-// Both engines run the same SQL text, with $N parameters; what differs (how to open, how
-// to lock rows, which errors may be tried again, the types in the migrations) is in
-// sqlite.go, postgres.go and migrations/. Every transaction says which runs it is about (Touch),
-// and passes the gate, which keeps the heartbeats of those runs out meanwhile.
+// Both engines run the same SQL text, with $N parameters. Their differences (opening, row locks,
+// errors after which a transaction is run again, types in the migrations) are in sqlite.go,
+// postgres.go and migrations/. Every transaction names the runs whose leases it may change (Touch),
+// and runs through the gate, which takes no heartbeats of those runs meanwhile.
 package db

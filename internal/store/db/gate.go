@@ -6,44 +6,44 @@ import (
 	"stint.dev/stint/job"
 )
 
-// Touch says which runs' leases and owners a transaction may depend on, or change.
+// Touch is the set of runs whose leases and owners a transaction may read or change.
 type Touch struct {
-	Every bool
-	Ids   map[string]bool
+	Every bool // all runs; IDs is empty
+	IDs   map[string]bool
 }
 
 var (
-	// All is for transactions that may be about any run.
+	// All is for a transaction that may read or change any run.
 	All = Touch{Every: true}
-	// None is for transactions that depend on no run's lease or owner, and change none.
+	// None is for a transaction that reads and changes no lease or owner.
 	None = Touch{}
 )
 
-// Runs is for transactions that are about some runs.
+// Runs returns the set of the given runs.
 func Runs(ids ...string) Touch {
 	return RunsOf(ids, func(id string) string { return id })
 }
 
-// RunsOf is for transactions that are about the runs of some items.
+// RunsOf returns the set of the runs of items.
 func RunsOf[T any](items []T, id func(T) string) Touch {
 	runs := make(map[string]bool, len(items))
 	for _, item := range items {
 		runs[id(item)] = true
 	}
-	return Touch{Ids: runs}
+	return Touch{IDs: runs}
 }
 
-// Has reports whether a run is among those that are touched.
-func (t Touch) Has(run string) bool { return t.Every || t.Ids[run] }
+// Has reports whether the set contains a run.
+func (t Touch) Has(run string) bool { return t.Every || t.IDs[run] }
 
-// gate is what the transactions of a process pass one by one: it knows heartbeats that the rows
-// of their runs do not have yet.
+// gate runs the transactions of a process one after the other. It holds heartbeats that are not in
+// the rows of their runs yet.
 type gate interface {
-	// Write runs fn in one transaction, which transact makes. The rows of the runs that it touches
-	// are up to date in it. A transaction without fn only brings rows up to date.
+	// Write runs fn in one transaction, which transact makes, after it has stored the heartbeats of
+	// the runs in touch. If fn is nil, the transaction only stores heartbeats.
 	Write(ctx context.Context, touch Touch, transact func(context.Context, func(*Tx) error) error, fn func(*Tx) error) error
-	// Behind reports whether there are rows that are not up to date.
-	Behind() bool
-	// Show puts a heartbeat into a run that its row does not have yet.
-	Show(run job.Run) job.Run
+	// HasUnflushed reports whether there are heartbeats that are not in the rows of their runs.
+	HasUnflushed() bool
+	// WithHeartbeat returns a run with the time of its last heartbeat.
+	WithHeartbeat(run job.Run) job.Run
 }

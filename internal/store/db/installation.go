@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// readInstallation reads the id of a database, which a migration made.
+// readInstallation reads the id of a database, which a migration created.
 func readInstallation(ctx context.Context, db *sql.DB) (string, error) {
 	var id string
 	if err := db.QueryRowContext(ctx, `SELECT id FROM installation`).Scan(&id); err != nil {
@@ -24,8 +24,8 @@ func readInstallation(ctx context.Context, db *sql.DB) (string, error) {
 	return id, nil
 }
 
-// Installation is the id of the database: all servers on it share it, and it stays when
-// they are restarted, moved or restored from a backup.
+// Installation returns the id of the database. All servers on the database share it, and it does not
+// change when they are restarted, moved or restored from a backup.
 func (s *DB) Installation() string { return s.installation }
 
 // Identify reads the id of the database, and whether it is a copy.
@@ -36,14 +36,13 @@ func (s *DB) Identify(ctx context.Context, now time.Time) (err error) {
 	return s.readCopied(ctx, now)
 }
 
-// KeepInstallation gives a database that is being rebuilt the id of the one that it
-// replaces, and its mark if that is a copy. If that file is gone, or too damaged to tell,
-// the new id stays.
+// KeepInstallation copies the id of a replaced database, and its mark if it is a copy, to the database
+// that is rebuilt. If the replaced file is missing or its id cannot be read, the new id stays.
 func (s *DB) KeepInstallation(ctx context.Context, replaced string) (err error) {
 	if _, err := os.Stat(replaced); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	old, err := OpenReading(replaced)
+	old, err := OpenReadOnly(replaced)
 	if err != nil {
 		return err
 	}

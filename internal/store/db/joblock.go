@@ -12,22 +12,22 @@ import (
 )
 
 const (
-	// jobLockClass separates these advisory locks of PostgreSQL from others ("job").
+	// jobLockClass distinguishes these advisory locks of PostgreSQL from others ("job").
 	jobLockClass = 0x6a6f62
-	// jobLockTimeout bounds the wait for a lock. A server that holds one and asked the database
-	// nothing for jobLockIdle is stuck, and loses it.
-	jobLockTimeout = 15 * time.Second
-	jobLockIdle    = 10 * time.Second
-	// jobLockConns is how many locks a server holds or waits for at the same time. They have
-	// connections of their own: who holds one needs another for what it does.
-	jobLockConns = 8
+	// jobLockTimeout limits the wait for a lock. PostgreSQL ends the session of a server, and with it
+	// the lock, when the server sends no query for jobLockIdleTimeout.
+	jobLockTimeout     = 15 * time.Second
+	jobLockIdleTimeout = 10 * time.Second
+	// maxJobLockConns is the number of locks that a server holds or waits for at the same time. They
+	// use connections of their own, because the holder of a lock needs another one for its queries.
+	maxJobLockConns = 8
 )
 
-// jobLocks are one lock per name in use.
+// jobLocks holds a lock for each name in use.
 type jobLocks struct {
 	mu    sync.Mutex
 	names map[string]*jobLock
-	db    *sql.DB // of the locks that all servers of a database share; nil where there is only one
+	db    *sql.DB // for the locks that all servers of a database share; nil for SQLite
 }
 
 type jobLock struct {
@@ -35,8 +35,8 @@ type jobLock struct {
 	users int
 }
 
-// LockJob returns once nobody else, on this server or another one of the database, holds the lock
-// of a job's name, and keeps it until unlock is called.
+// LockJob waits for the lock of a job's name, which all servers of the database share, and holds it
+// until unlock is called.
 func (s *DB) LockJob(ctx context.Context, name string) (unlock func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, jobLockTimeout)
 	defer cancel()
@@ -84,8 +84,8 @@ func (l *jobLocks) lock(ctx context.Context, name string) (release func(), err e
 	}
 }
 
-// lockShared takes the lock of the database's session, which ends with the connection, however
-// the server ends.
+// lockShared takes an advisory lock of a database session. The lock ends with the connection,
+// however the server ends.
 func lockShared(ctx context.Context, db *sql.DB, name string) (unlock func(), err error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -101,14 +101,14 @@ func lockShared(ctx context.Context, db *sql.DB, name string) (unlock func(), er
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), jobLockTimeout)
 		defer cancel()
 		if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_unlock($1, $2)`, jobLockClass, key); err != nil {
-			_ = dropConn(conn) // the lock ends with it
+			_ = dropConn(conn) // which releases the lock
 			return
 		}
-		_ = conn.Close() // back to the pool, which closes it if that is not possible
+		_ = conn.Close() // returns it to the pool
 	}, nil
 }
 
-// dropConn closes a connection itself; it does not go back to the pool.
+// dropConn closes a connection instead of returning it to the pool.
 func dropConn(conn *sql.Conn) error {
 	err := conn.Raw(func(any) error { return driver.ErrBadConn })
 	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) {

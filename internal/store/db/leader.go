@@ -9,30 +9,30 @@ import (
 	"time"
 )
 
-// leaderKey is the advisory lock that the server holds which judges runs ("Stint").
+// leaderKey is the advisory lock of the server that judges runs ("Stint").
 const leaderKey = 0x5374696e74
 
-// leaderWait bounds one question to the database. A server that asked nothing for
-// leaderIdle has lost the lock: it is stuck, and another one takes over.
+// leaderQueryTimeout limits one query. PostgreSQL ends the session of a server, and with it the lock,
+// when the server sends no query for leaderIdleTimeout; another server takes over then.
 const (
-	leaderWait = 5 * time.Second
-	leaderIdle = 10 * time.Second
+	leaderQueryTimeout = 5 * time.Second
+	leaderIdleTimeout  = 10 * time.Second
 )
 
-// leader is the connection that holds the lock; nil while another server does.
+// leader holds the connection that has the lock.
 type leader struct {
 	mu   sync.Mutex
-	conn *sql.Conn
+	conn *sql.Conn // nil while another server has the lock
 }
 
-// Lead reports whether this server is the one of several that judges runs. On SQLite there
-// is only one. On PostgreSQL it is the one that holds a lock of its session, which ends
-// with the connection, however the server ends. Ask once a second.
+// Lead reports whether this server is the one that judges runs. With SQLite there is only one server.
+// With PostgreSQL it is the one that holds an advisory lock of its session, which ends with the
+// connection, however the server ends. Call it once a second.
 func (s *DB) Lead(ctx context.Context) (bool, error) {
 	if !s.Dialect.Postgres {
 		return true, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, leaderWait)
+	ctx, cancel := context.WithTimeout(ctx, leaderQueryTimeout)
 	defer cancel()
 	s.leader.mu.Lock()
 	defer s.leader.mu.Unlock()
@@ -54,16 +54,16 @@ func (l *leader) try(ctx context.Context, db *sql.DB) (bool, error) {
 	var got bool
 	if err := conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock($1)`, leaderKey).Scan(&got); err != nil || !got {
 		if cerr := conn.Close(); err == nil {
-			err = cerr // back to the pool
+			err = cerr // it returns to the pool
 		}
 		if err != nil {
-			return false, fmt.Errorf("ask for the lock of the judging server: %w", err)
+			return false, fmt.Errorf("request the lock of the judging server: %w", err)
 		}
 		return false, nil
 	}
 	l.conn = conn
 	for _, setting := range []string{
-		fmt.Sprintf(`SET idle_session_timeout = %d`, leaderIdle.Milliseconds()), // from PostgreSQL 14 on
+		fmt.Sprintf(`SET idle_session_timeout = %d`, leaderIdleTimeout.Milliseconds()), // from PostgreSQL 14 on
 		`SET tcp_keepalives_idle = 5`, `SET tcp_keepalives_interval = 2`, `SET tcp_keepalives_count = 3`,
 	} {
 		if _, err := conn.ExecContext(ctx, setting); err != nil {
@@ -73,7 +73,7 @@ func (l *leader) try(ctx context.Context, db *sql.DB) (bool, error) {
 	return true, nil
 }
 
-// drop closes the connection itself, and with it the lock; it does not go back to the pool.
+// drop closes the connection, which releases the lock.
 func (l *leader) drop() error {
 	conn := l.conn
 	l.conn = nil
@@ -81,12 +81,12 @@ func (l *leader) drop() error {
 		return nil
 	}
 	if err := dropConn(conn); err != nil {
-		return fmt.Errorf("give up the lock of the judging server: %w", err)
+		return fmt.Errorf("release the lock of the judging server: %w", err)
 	}
 	return nil
 }
 
-// stop gives the lock up at once, so that another server need not wait.
+// stop releases the lock, so that another server does not have to wait for the end of the session.
 func (l *leader) stop() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

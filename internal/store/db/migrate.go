@@ -14,15 +14,15 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// NewerSchemaError says that a newer stint has written the database.
+// NewerSchemaError is the error of a database that a newer stint has written.
 type NewerSchemaError struct{ Have, Want int64 }
 
 func (e *NewerSchemaError) Error() string {
 	return fmt.Sprintf("the database has schema version %d, and this stint knows versions up to %d: use a newer stint", e.Have, e.Want)
 }
 
-// OlderSchemaError says that an older stint has written the database, and that a server of
-// that version may be working on it.
+// OlderSchemaError is the error of a database that an older stint has written, and that a server of
+// that version may be using.
 type OlderSchemaError struct{ Have, Want int64 }
 
 func (e *OlderSchemaError) Error() string {
@@ -30,9 +30,9 @@ func (e *OlderSchemaError) Error() string {
 		"use the stint of that server, or start the new server first, which brings the schema up to date", e.Have, e.Want)
 }
 
-// migrate brings the schema up to date. The locker, where there is one, keeps two servers
-// from doing so at once. Beside a server it changes no schema that somebody may be using:
-// of a database without a locker any, else any but that of an empty one.
+// migrate brings the schema up to date. The locker, if there is one, keeps two servers from migrating
+// at the same time. With beside, the process runs beside a server: then no schema is changed that a
+// server may be using, which without a locker is any schema, and with one any but an empty one.
 func migrate(ctx context.Context, db *sql.DB, d goose.Dialect, locker lock.SessionLocker, beside bool) error {
 	dir := "migrations/postgres"
 	if d == goose.DialectSQLite3 {

@@ -9,37 +9,35 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// Statements that only write need not be answered one by one. To PostgreSQL they go
-// together, in their order, before the transaction asks for anything or commits: a group of
-// a thousand appends has three of them for each, and waiting for every answer took longer
-// than the work.
+// Statements that only write are queued and sent to PostgreSQL together, in their order, before the
+// transaction reads or commits. A group of a thousand appends has three of them for each append, and
+// waiting for each reply took longer than the work.
 const (
 	PipelineStatements = 300
 	pipelineBytes      = 1 << 20 // of texts and data; a single statement may have more
 )
 
-// pipeline is the statements of a transaction that were not sent yet.
+// pipeline is the queue of statements of a transaction that are not sent yet.
 type pipeline struct {
 	conn   *sql.Conn
 	queued []Statement
 	bytes  int
-	failed error // of the first statement that did; the transaction cannot be committed
+	failed error // of the first statement that failed; the transaction cannot be committed
 }
 
-// Statement is a statement that only writes, and what it is to say when that fails.
+// Statement is a statement that only writes.
 type Statement struct {
 	Query string
 	Args  []any
-	What  string
-	// one is true where no row written means that another server was faster.
+	What  string // names the action in errors
+	// One says that no row written means that another server was faster.
 	One bool
 }
 
-// done turns the answer to a statement into an error, ErrAgain where no row was written
-// and one had to be.
-func (l *Statement) done(rows int64, err error) error {
+// result turns the reply to a statement into an error: ErrRetry if no row was written and One is set.
+func (l *Statement) result(rows int64, err error) error {
 	if err == nil && l.One && rows == 0 {
-		err = ErrAgain
+		err = ErrRetry
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", l.What, err)
@@ -47,16 +45,16 @@ func (l *Statement) done(rows int64, err error) error {
 	return nil
 }
 
-// Later is ExecContext of a statement whose answer matters only if it failed. Its error
-// may be that of an earlier one.
-func (t *Tx) Later(ctx context.Context, l Statement) error {
+// Queue runs a statement of which only the error matters. With PostgreSQL it may run later in the
+// transaction, and the error may be that of an earlier statement.
+func (t *Tx) Queue(ctx context.Context, l Statement) error {
 	if t.pipeline == nil {
 		res, err := t.ExecContext(ctx, l.Query, l.Args...)
 		var rows int64
 		if err == nil {
 			rows, err = res.RowsAffected()
 		}
-		return l.done(rows, err)
+		return l.result(rows, err)
 	}
 	p := t.pipeline
 	p.queued = append(p.queued, l)
@@ -74,7 +72,7 @@ func (t *Tx) Later(ctx context.Context, l Statement) error {
 	return nil
 }
 
-// flush sends what is queued and waits for all answers.
+// flush sends the queued statements and waits for all replies.
 func (p *pipeline) flush(ctx context.Context) error {
 	if p == nil || len(p.queued) == 0 {
 		return nil
@@ -90,8 +88,8 @@ func (p *pipeline) flush(ctx context.Context) error {
 	return err
 }
 
-// end sends what is left. What it returns is why the transaction, whose work ended with
-// err, cannot be committed: what failed first, for all that follows fails too.
+// end sends the remaining statements. err is the error of the transaction's function. It returns why
+// the transaction cannot be committed: the first error, because every later statement fails too.
 func (p *pipeline) end(ctx context.Context, err error) error {
 	if p == nil {
 		return err
@@ -112,13 +110,13 @@ func sendBatch(ctx context.Context, conn *pgx.Conn, queued []Statement) (err err
 	}
 	results := conn.SendBatch(ctx, batch)
 	defer func() {
-		if cerr := results.Close(); err == nil { // else it says the same again
+		if cerr := results.Close(); err == nil { // else it is the same error
 			err = cerr
 		}
 	}()
 	for i := range queued {
 		tag, err := results.Exec()
-		if err := queued[i].done(tag.RowsAffected(), err); err != nil {
+		if err := queued[i].result(tag.RowsAffected(), err); err != nil {
 			return err
 		}
 	}

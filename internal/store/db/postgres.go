@@ -14,7 +14,8 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
-// OpenPostgres opens the database at an address. Beside a server it must have the same schema.
+// OpenPostgres opens the database at an address. With beside, the process runs beside a server, and the
+// database must have the schema of this version.
 func OpenPostgres(ctx context.Context, address string, relaxed, beside bool) (*DB, error) {
 	config, err := pgx.ParseConfig(address)
 	if err != nil {
@@ -24,7 +25,7 @@ func OpenPostgres(ctx context.Context, address string, relaxed, beside bool) (*D
 		config.RuntimeParams["synchronous_commit"] = "off"
 	}
 	where := fmt.Sprintf("PostgreSQL database %s on %s", config.Database, config.Host)
-	db, reader := postgresPool(config, 12, writingPostgres...), postgresPool(config, 8, readingPostgres...)
+	db, reader := postgresPool(config, 12, postgresWriterSettings...), postgresPool(config, 8, postgresReaderSettings...)
 	if err := db.PingContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s does not answer: %w; check the address, and that the server runs", where, err), db.Close(), reader.Close())
 	}
@@ -35,23 +36,22 @@ func OpenPostgres(ctx context.Context, address string, relaxed, beside bool) (*D
 	if err := migrate(ctx, db, goose.DialectPostgres, locker, beside); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", where, err), db.Close(), reader.Close())
 	}
-	d := Dialect{Name: "PostgreSQL", Postgres: true, Lock: " FOR UPDATE", again: postgresAgain}
-	locks := postgresPool(config, jobLockConns, fmt.Sprintf(`SET idle_session_timeout = %d`, jobLockIdle.Milliseconds()))
-	locks.SetConnMaxIdleTime(jobLockIdle / 2)
+	d := Dialect{Name: "PostgreSQL", Postgres: true, Lock: " FOR UPDATE", isConflict: isPostgresConflict}
+	locks := postgresPool(config, maxJobLockConns, fmt.Sprintf(`SET idle_session_timeout = %d`, jobLockIdleTimeout.Milliseconds()))
+	locks.SetConnMaxIdleTime(jobLockIdleTimeout / 2)
 	return &DB{Writer: db, Reader: reader, Dialect: d, jobLocks: jobLocks{db: locks}}, nil
 }
 
-// writingPostgres is the settings of connections that write. The transaction of a server whose
-// host has died ends after some minutes: what it locked is free, and events behind it are seen.
-var writingPostgres = []string{`SET idle_in_transaction_session_timeout = '5min'`}
+// postgresWriterSettings are the settings of connections that write. The transaction of a server whose
+// host died is ended after 5 minutes, which releases its locks and makes later events visible.
+var postgresWriterSettings = []string{`SET idle_in_transaction_session_timeout = '5min'`}
 
-// readingPostgres is the settings of connections that read. What filters a page has
-// decides how it is found, so it is planned each time; and compiling a query takes longer
-// than any of ours.
-var readingPostgres = []string{`SET plan_cache_mode = force_custom_plan`, `SET jit = off`}
+// postgresReaderSettings are the settings of connections that read. The best plan of a page depends on
+// its filters, so each query is planned with its arguments. Compilation takes longer than any query.
+var postgresReaderSettings = []string{`SET plan_cache_mode = force_custom_plan`, `SET jit = off`}
 
-// postgresPool makes connections as they are needed, each with settings.
-func postgresPool(config *pgx.ConnConfig, most int, settings ...string) *sql.DB {
+// postgresPool returns a pool that applies the settings to each connection that it opens.
+func postgresPool(config *pgx.ConnConfig, maxConns int, settings ...string) *sql.DB {
 	db := sql.OpenDB(connector{stdlib.GetConnector(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
 		for _, one := range settings {
 			if _, err := conn.Exec(ctx, one); err != nil {
@@ -60,15 +60,15 @@ func postgresPool(config *pgx.ConnConfig, most int, settings ...string) *sql.DB 
 		}
 		return nil
 	}))})
-	db.SetMaxOpenConns(most)
-	db.SetMaxIdleConns(most / 2)
+	db.SetMaxOpenConns(maxConns)
+	db.SetMaxIdleConns(maxConns / 2)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	return db
 }
 
-// postgresAgain recognises a transaction that failed because of another one: a
+// isPostgresConflict reports whether a transaction failed because of another one: by a
 // serialization failure, or a deadlock between two servers.
-func postgresAgain(err error) bool {
+func isPostgresConflict(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01")
 }

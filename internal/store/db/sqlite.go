@@ -10,14 +10,14 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-// readers is how many connections read; each costs some 3.5 MB. They are more than the reads that
+// maxReaders is the number of connections that read; each costs some 3.5 MB. It is more than the reads that
 // the server does at once for requests.
-const readers = 6
+const maxReaders = 6
 
-// OpenSQLite opens a database in a file, which is made if it is missing; beside a server only if
-// it has the same schema.
+// OpenSQLite opens the database in a file, which it creates if it is missing. With beside, the process
+// runs beside a server, and the database must have the schema of this version.
 func OpenSQLite(ctx context.Context, file string, relaxed, beside bool) (*DB, error) {
-	writer, err := sql.Open("sqlite", sqliteName(file, writing(relaxed)))
+	writer, err := sql.Open("sqlite", sqliteName(file, writerSettings(relaxed)))
 	if err != nil {
 		return nil, err
 	}
@@ -25,13 +25,13 @@ func OpenSQLite(ctx context.Context, file string, relaxed, beside bool) (*DB, er
 	if err := migrate(ctx, writer, goose.DialectSQLite3, nil, beside); err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
-	reader, err := OpenReading(file)
+	reader, err := OpenReadOnly(file)
 	if err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
-	reader.SetMaxOpenConns(readers)
-	reader.SetMaxIdleConns(readers)
-	d := Dialect{Name: "SQLite", again: func(error) bool { return false }}
+	reader.SetMaxOpenConns(maxReaders)
+	reader.SetMaxIdleConns(maxReaders)
+	d := Dialect{Name: "SQLite", isConflict: func(error) bool { return false }}
 	return &DB{Writer: writer, Reader: reader, Dialect: d, prepared: newStatements(writer)}, nil
 }
 
@@ -39,7 +39,7 @@ func OpenSQLite(ctx context.Context, file string, relaxed, beside bool) (*DB, er
 // at every commit, so that what was acknowledged survives a power cut (or, relaxed, only
 // when it is moved to the database, which keeps that whole); and transactions that take
 // the write lock at once.
-func writing(relaxed bool) url.Values {
+func writerSettings(relaxed bool) url.Values {
 	synchronous := "synchronous(FULL)"
 	if relaxed {
 		synchronous = "synchronous(NORMAL)"
@@ -50,16 +50,16 @@ func writing(relaxed bool) url.Values {
 	}}
 }
 
-// OpenReading opens the database in a file only to read it.
-func OpenReading(file string) (*sql.DB, error) {
-	return sql.Open("sqlite", sqliteName(file, reading()))
+// OpenReadOnly opens the database in a file for reading.
+func OpenReadOnly(file string) (*sql.DB, error) {
+	return sql.Open("sqlite", sqliteName(file, readerSettings()))
 }
 
-func reading() url.Values {
+func readerSettings() url.Values {
 	return url.Values{"_txlock": {"deferred"}, "_pragma": {"busy_timeout(10000)", "query_only(1)"}}
 }
 
-// sqliteName is the address of the file with the settings of a connection.
+// sqliteName returns the data source name of a file with the settings of a connection.
 func sqliteName(file string, settings url.Values) string {
 	return "file:" + (&url.URL{Path: file}).EscapedPath() + "?" + settings.Encode()
 }

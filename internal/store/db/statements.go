@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// statements keeps the texts of the writing connection of SQLite prepared: parsing one
-// costs more than running it. pgx does the same by itself.
+// statements caches prepared statements of the writing connection of SQLite: parsing a statement
+// costs more than running it. pgx has a cache of its own.
 type statements struct {
 	db     *sql.DB
 	mu     sync.Mutex
@@ -20,26 +20,26 @@ type statements struct {
 	wanted map[string]bool // used in a transaction, and not prepared yet
 }
 
-// mostStatements bounds what is kept; the program has far fewer texts.
-const mostStatements = 200
+// maxStatements limits the cache; the program has far fewer statements.
+const maxStatements = 200
 
 func newStatements(db *sql.DB) *statements {
 	return &statements{db: db, ready: map[string]*sql.Stmt{}, wanted: map[string]bool{}}
 }
 
-// get returns the prepared statement of a text, nil if there is none yet.
+// get returns the prepared statement of a query, or nil, and then marks the query to be prepared.
 func (s *statements) get(query string) *sql.Stmt {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stmt := s.ready[query]
-	if stmt == nil && len(s.ready)+len(s.wanted) < mostStatements {
+	if stmt == nil && len(s.ready)+len(s.wanted) < maxStatements {
 		s.wanted[query] = true
 	}
 	return stmt
 }
 
-// prepare prepares what the last transactions wanted. It takes the writing connection,
-// so no transaction may be open.
+// prepare prepares the queries that get has marked. It uses the writing connection, so no transaction
+// may be open.
 func (s *statements) prepare(ctx context.Context) error {
 	s.mu.Lock()
 	wanted := s.wanted
@@ -55,7 +55,7 @@ func (s *statements) prepare(ctx context.Context) error {
 			s.ready[query], stmt = stmt, nil
 		}
 		s.mu.Unlock()
-		if stmt != nil { // two transactions wanted it
+		if stmt != nil { // another call was faster
 			if err := stmt.Close(); err != nil {
 				return fmt.Errorf("close a statement: %w", err)
 			}
@@ -71,17 +71,17 @@ type Tx struct {
 	prepared *statements      // nil for PostgreSQL
 	Now      func() time.Time // the server's clock
 	pipeline *pipeline        // nil for SQLite
-	// committed is called once the transaction is.
+	// committed are called after the commit.
 	committed []func()
 }
 
-// OnCommit has fn called once the transaction is committed, and before the next one that touches
+// OnCommit registers fn to be called after the commit, and before the next transaction that touches
 // the same runs begins.
 func (t *Tx) OnCommit(fn func()) { t.committed = append(t.committed, fn) }
 
-// local takes the end off a context in SQLite: there a statement takes microseconds, and
-// watching for the end of each costs more.
-func (t *Tx) local(ctx context.Context) context.Context {
+// statementContext returns the context of a statement. In SQLite it cannot be canceled: a statement
+// takes microseconds, and watching for the cancellation costs more.
+func (t *Tx) statementContext(ctx context.Context) context.Context {
 	if t.prepared == nil {
 		return ctx
 	}
@@ -99,9 +99,9 @@ func (t *Tx) stmt(ctx context.Context, query string) *sql.Stmt {
 	return t.StmtContext(ctx, stmt)
 }
 
-// ExecContext is that of sql.Tx, with statements prepared once.
+// ExecContext is sql.Tx.ExecContext with a cached prepared statement.
 func (t *Tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	ctx = t.local(ctx)
+	ctx = t.statementContext(ctx)
 	if stmt := t.stmt(ctx, query); stmt != nil {
 		return stmt.ExecContext(ctx, args...)
 	}
@@ -111,9 +111,9 @@ func (t *Tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Re
 	return t.Tx.ExecContext(ctx, query, args...)
 }
 
-// QueryContext is that of sql.Tx, with statements prepared once.
+// QueryContext is sql.Tx.QueryContext with a cached prepared statement.
 func (t *Tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	ctx = t.local(ctx)
+	ctx = t.statementContext(ctx)
 	if stmt := t.stmt(ctx, query); stmt != nil {
 		return stmt.QueryContext(ctx, args...)
 	}
@@ -123,25 +123,25 @@ func (t *Tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.
 	return t.Tx.QueryContext(ctx, query, args...)
 }
 
-// QueryRowContext is that of sql.Tx, with statements prepared once.
+// QueryRowContext is sql.Tx.QueryRowContext with a cached prepared statement.
 func (t *Tx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	ctx = t.local(ctx)
+	ctx = t.statementContext(ctx)
 	if stmt := t.stmt(ctx, query); stmt != nil {
 		return stmt.QueryRowContext(ctx, args...)
 	}
-	_ = t.pipeline.flush(ctx) // its end tells of the error
+	_ = t.pipeline.flush(ctx) // end returns the error
 	return t.Tx.QueryRowContext(ctx, query, args...)
 }
 
-// Column is one column of a table made of parameters.
+// Column is one column of a table that Dialect.Table makes of parameters.
 type Column struct {
 	Texts   []string
-	Numbers []int64 // when texts is nil
+	Numbers []int64 // used if Texts is nil
 }
 
-// Table writes lists of one length as a table v with columns c0, c1, …, so that one
-// statement handles many rows, whose text is the same for any number of them. Its
-// parameters are the last of the statement and begin with the given number.
+// Table returns SQL and arguments of a table v with columns c0, c1, … that holds lists of the same
+// length. With it one statement handles many rows, and its text does not depend on their number. The
+// parameters are the last ones of the statement; first is the number of the first one.
 func (d Dialect) Table(first int, columns ...Column) (from string, args []any) {
 	if d.Postgres {
 		var lists, names []string
@@ -163,7 +163,7 @@ func (d Dialect) Table(first int, columns ...Column) (from string, args []any) {
 	return fmt.Sprintf("(SELECT %s FROM json_each($%d)) AS v", strings.Join(values, ", "), first), []any{jsonRows(columns)}
 }
 
-// jsonRows is the lists as a JSON array of rows.
+// jsonRows returns the lists as a JSON array of rows.
 func jsonRows(columns []Column) string {
 	n := max(len(columns[0].Texts), len(columns[0].Numbers))
 	out := []byte{'['}
@@ -177,7 +177,7 @@ func jsonRows(columns []Column) string {
 				out = strconv.AppendInt(out, c.Numbers[i], 10)
 				continue
 			}
-			text, _ := json.Marshal(c.Texts[i]) // a text has no way to fail
+			text, _ := json.Marshal(c.Texts[i]) // a string cannot fail
 			out = append(out, text...)
 		}
 		out = append(out, ']')
@@ -185,9 +185,9 @@ func jsonRows(columns []Column) string {
 	return string(append(out, ']'))
 }
 
-// RunsBy is the runs, to be read off an index of few of them. PostgreSQL knows that they
-// are few.
-func (d Dialect) RunsBy(name string) string {
+// RunsIndexedBy returns the table of runs with an index that SQLite must use. PostgreSQL chooses the
+// partial index by itself.
+func (d Dialect) RunsIndexedBy(name string) string {
 	if d.Postgres {
 		return "runs"
 	}

@@ -6,22 +6,32 @@ import (
 	"time"
 )
 
-// Repeat takes steps while there is more to do. Between two it rests as long as the last one took.
-func Repeat(ctx context.Context, step func() (more bool, err error)) error {
+// maxStepPause is the longest pause between two steps of RunSteps.
+const maxStepPause = time.Second
+
+// RunSteps calls step until it reports that there is no more to do, or fails. It pauses between two
+// steps for as long as the last one took, but at most a second, so that other work gets its turn.
+func (s *DB) RunSteps(ctx context.Context, step func() (more bool, err error)) error {
 	for {
-		began := time.Now()
+		began := s.Now()
 		more, err := step()
 		if !more || err != nil {
 			return err
 		}
-		if err := Rest(ctx, min(time.Since(began), time.Second)); err != nil {
+		if err := s.Pause(ctx, began); err != nil {
 			return err
 		}
 	}
 }
 
-// Rest waits, or returns the error of a context that ends before.
-func Rest(ctx context.Context, d time.Duration) error {
+// Pause waits as long as has passed since a time, but at most a second. Its error is that of a
+// context that ends before.
+func (s *DB) Pause(ctx context.Context, since time.Time) error {
+	return Sleep(ctx, min(s.Now().Sub(since), maxStepPause))
+}
+
+// Sleep waits for d. Its error is that of a context that ends before.
+func Sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -32,28 +42,28 @@ func Rest(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Expiring is a table of whose rows those go by themselves that are older than a time.
-type Expiring struct {
-	Table, Key, At string        // the columns of the key, and of the time
-	After          time.Duration // the time
-	Batch          int           // how many rows one transaction deletes
+// ExpiryRule says when the rows of a table expire.
+type ExpiryRule struct {
+	Table, Key, At string        // the table, the columns of its key, and the column of the time
+	After          time.Duration // how long after that time a row expires
+	Batch          int           // the number of rows that one transaction deletes
 }
 
-// Statement deletes a batch of rows. Argument 1 is the time before which they go, argument 2
-// how many. The time is looked at twice: another server may have changed it since the rows
-// were found.
-func (e Expiring) Statement() string {
+// Statement returns the statement that deletes a batch of expired rows. Argument 1 is the time
+// before which rows are expired, argument 2 the number of rows. The condition on the time is
+// repeated because another server may have changed a row since it was found.
+func (e ExpiryRule) Statement() string {
 	return "DELETE FROM " + e.Table + " WHERE (" + e.Key + ") IN (SELECT " + e.Key + " FROM " + e.Table +
 		" WHERE " + e.At + " < $1 ORDER BY " + e.At + " LIMIT $2) AND " + e.At + " < $1"
 }
 
-// Expire deletes the rows of a table that are past their time, some at once.
-func (s *DB) Expire(ctx context.Context, e Expiring, now time.Time) error {
-	return Repeat(ctx, func() (more bool, err error) {
+// Expire deletes the expired rows of a table, a batch in each transaction.
+func (s *DB) Expire(ctx context.Context, e ExpiryRule, now time.Time) error {
+	return s.RunSteps(ctx, func() (more bool, err error) {
 		err = s.Write(ctx, None, func(t *Tx) error {
 			res, err := t.ExecContext(ctx, e.Statement(), Micros(now.Add(-e.After)), e.Batch)
 			if err != nil {
-				return fmt.Errorf("delete rows of %s that are past their time: %w", e.Table, err)
+				return fmt.Errorf("delete expired rows of %s: %w", e.Table, err)
 			}
 			n, err := res.RowsAffected()
 			more = n == int64(e.Batch)

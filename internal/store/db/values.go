@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// Micros is a time as the database keeps it.
+// Micros returns a time as it is stored: microseconds since 1970.
 func Micros(t time.Time) int64 { return t.UnixMicro() }
 
-// MicrosOrNull is a time as the database keeps it; NULL for nil.
-func MicrosOrNull(t *time.Time) sql.NullInt64 {
+// NullableMicros returns a time as it is stored; NULL for nil.
+func NullableMicros(t *time.Time) sql.NullInt64 {
 	if t == nil {
 		return sql.NullInt64{}
 	}
 	return sql.NullInt64{Int64: t.UnixMicro(), Valid: true}
 }
 
-// FromMicros reads a time that is kept in microseconds since 1970.
+// FromMicros returns a stored time.
 func FromMicros(us int64) time.Time { return time.UnixMicro(us).UTC() }
 
-// FromNull reads a time that may be NULL: nil then.
-func FromNull(us sql.NullInt64) *time.Time {
+// FromNullableMicros returns a stored time; nil for NULL.
+func FromNullableMicros(us sql.NullInt64) *time.Time {
 	if !us.Valid {
 		return nil
 	}
@@ -29,11 +29,11 @@ func FromNull(us sql.NullInt64) *time.Time {
 	return &t
 }
 
-// Number is a number for a column that may be NULL.
-func Number(n int64) sql.NullInt64 { return sql.NullInt64{Int64: n, Valid: true} }
+// NotNull returns a number for a column that may be NULL.
+func NotNull(n int64) sql.NullInt64 { return sql.NullInt64{Int64: n, Valid: true} }
 
-// AsInt is how the tables keep a condition.
-func AsInt(yes bool) int {
+// BoolToInt returns 1 for true and 0 for false, as conditions are stored.
+func BoolToInt(yes bool) int {
 	if yes {
 		return 1
 	}
@@ -53,13 +53,13 @@ type Querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// TextsOf runs a query whose rows are one text each.
-func TextsOf(ctx context.Context, from Querier, query string, args ...any) ([]string, error) {
+// QueryTexts runs a query whose rows have one text each.
+func QueryTexts(ctx context.Context, from Querier, query string, args ...any) ([]string, error) {
 	return valuesOf[string](ctx, from, query, args...)
 }
 
-// NumbersOf runs a query whose rows are one number each.
-func NumbersOf(ctx context.Context, from Querier, query string, args ...any) ([]int64, error) {
+// QueryNumbers runs a query whose rows have one number each.
+func QueryNumbers(ctx context.Context, from Querier, query string, args ...any) ([]int64, error) {
 	return valuesOf[int64](ctx, from, query, args...)
 }
 
@@ -80,8 +80,8 @@ func valuesOf[T any](ctx context.Context, from Querier, query string, args ...an
 	return all, rows.Err()
 }
 
-// Wrote turns a row that was not written into ErrAgain: another server was faster.
-func Wrote(res sql.Result, err error) error {
+// RequireRow returns ErrRetry if a statement wrote no row, because another server was faster.
+func RequireRow(res sql.Result, err error) error {
 	if err != nil {
 		return err
 	}
@@ -90,13 +90,13 @@ func Wrote(res sql.Result, err error) error {
 		return err
 	}
 	if n == 0 {
-		return ErrAgain
+		return ErrRetry
 	}
 	return nil
 }
 
-// Later is the later of two times.
-func Later(a, b time.Time) time.Time {
+// Latest returns the later of two times.
+func Latest(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a
 	}

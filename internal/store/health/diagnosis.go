@@ -19,7 +19,7 @@ import (
 // before more of its journal arrived.
 func (s *Health) Undiagnosed(ctx context.Context, limit int) ([]job.Run, error) {
 	rows, err := s.Reader.QueryContext(ctx, `SELECT `+tables.RunColumns+` FROM runs WHERE diagnose = 1
-		AND`+troubled.Rests(troubled.Diagnose, "runs.id", 2)+` ORDER BY start_at DESC LIMIT $1`, limit, db.Micros(s.Now()))
+		AND`+troubled.NotPaused(troubled.Diagnose, "runs.id", 2)+` ORDER BY start_at DESC LIMIT $1`, limit, db.Micros(s.Now()))
 	if err != nil {
 		return nil, fmt.Errorf("read runs to diagnose: %w", err)
 	}
@@ -34,19 +34,19 @@ func (s *Health) Undiagnosed(ctx context.Context, limit int) ([]job.Run, error) 
 		}
 		runs = append(runs, row.Run)
 	}
-	s.Unreadable(ctx, troubled.Diagnose, skipped)
+	s.RecordUnreadable(ctx, troubled.Diagnose, skipped)
 	return runs, nil
 }
 
 // DiagnosisFailed records that a run could not be diagnosed: its mark stays, and it is tried
 // again after a pause.
 func (s *Health) DiagnosisFailed(ctx context.Context, run string, cause error) {
-	s.Failed(ctx, troubled.Diagnose, run, cause)
+	s.RecordFailure(ctx, troubled.Diagnose, run, cause)
 }
 
-// StoreDiagnosis stores what was made of a run, which may be nothing, unless it has
-// changed since: then it will be looked at again. It reports whether it was stored. A diagnosis is an
-// event of the run's history, so that followers of all runs receive it.
+// StoreDiagnosis stores the diagnosis of a run, nil for none, unless the run has changed since it was
+// read: then it is diagnosed again. It reports whether it stored the diagnosis. A diagnosis is an event
+// of the run's history, so that followers of all runs receive it.
 func (s *Health) StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosis) (bool, error) {
 	stored := false
 	err := s.Write(ctx, db.Runs(of.ID), func(t *db.Tx) error {
@@ -79,6 +79,6 @@ func (s *Health) StoreDiagnosis(ctx context.Context, of job.Run, d *job.Diagnosi
 	if err != nil {
 		return false, fmt.Errorf("store the diagnosis of run %s: %w", of.ID, err)
 	}
-	s.Done(ctx, troubled.Diagnose, of.ID)
+	s.ClearFailure(ctx, troubled.Diagnose, of.ID)
 	return stored, nil
 }

@@ -30,14 +30,14 @@ func New(d *db.DB, items *troubled.Items) *Health {
 
 // leaseColumns are what a judgement needs. The whole document is read only of runs that
 // have findings, which are in it.
-const leaseColumns = `id, attempt, COALESCE((SELECT token_id FROM run_owners WHERE run_id = runs.id), ''), job, number, start_at, state, health, heard_at, beat_at, lease_us, expires_at, period_us,
-	gone_at, gone_confirm_us, status, beat, evidence, CASE WHEN health IN ('warning', 'critical') THEN doc END`
+const leaseColumns = `id, attempt, COALESCE((SELECT token_id FROM run_owners WHERE run_id = runs.id), ''), job, number, start_at, state, health, reported_at, beat_at, lease_us, expires_at, period_us,
+	disconnected_at, disconnect_confirm_us, status, beat, evidence, CASE WHEN health IN ('warning', 'critical') THEN doc END`
 
 // DueQuery finds the runs of Due, each part of it off an index of its own.
 const DueQuery = `SELECT ` + leaseColumns + ` FROM runs WHERE id IN (
 		SELECT id FROM (SELECT id FROM runs WHERE leased = 1 AND expires_at < $1 ORDER BY expires_at LIMIT $2) AS ends
 		UNION SELECT id FROM (SELECT id FROM runs WHERE leased = 1 AND health IN ('warning', 'critical') LIMIT $2) AS found
-		UNION SELECT id FROM (SELECT id FROM runs WHERE leased = 1 AND gone_at > 0 LIMIT $2) AS gone)
+		UNION SELECT id FROM (SELECT id FROM runs WHERE leased = 1 AND disconnected_at > 0 LIMIT $2) AS gone)
 	ORDER BY expires_at LIMIT $2`
 
 // Due returns the active runs whose lease ends before the given time, the most urgent
@@ -84,7 +84,7 @@ func LeasesQuery(table string) string {
 // leasesOf reads the leases of a query; what cannot be read is left out. read counts the rows
 // with those, and last is the cursor of the last one, empty for none.
 func (s *Health) leasesOf(ctx context.Context, query string, args ...any) (leases []lease.Lease, read int, last string, err error) {
-	if err := s.BringUpToDate(ctx); err != nil {
+	if err := s.FlushHeartbeats(ctx); err != nil {
 		return nil, 0, "", fmt.Errorf("read leases: %w", err)
 	}
 	rows, err := s.Reader.QueryContext(ctx, query, args...)
@@ -95,9 +95,9 @@ func (s *Health) leasesOf(ctx context.Context, query string, args ...any) (lease
 	if err != nil {
 		return nil, 0, "", fmt.Errorf("read leases: %w", err)
 	}
-	s.Unreadable(ctx, troubled.Lease, skipped)
+	s.RecordUnreadable(ctx, troubled.Lease, skipped)
 	for _, l := range leases {
-		s.Done(ctx, troubled.Lease, l.Run)
+		s.ClearFailure(ctx, troubled.Lease, l.Run)
 	}
 	return leases, len(leases) + len(skipped), last, nil
 }
@@ -146,7 +146,7 @@ func (s *Health) ActiveRuns(ctx context.Context) (map[string]int, error) {
 // Lease returns what a judgement of one run needs, whether it is active or not, and the
 // error *query.NotFoundError.
 func (s *Health) Lease(ctx context.Context, run string) (lease.Lease, error) {
-	if err := s.BringUpToDate(ctx); err != nil {
+	if err := s.FlushHeartbeats(ctx); err != nil {
 		return lease.Lease{}, fmt.Errorf("read the lease of run %s: %w", run, err)
 	}
 	l, err := scanLease(s.Reader.QueryRowContext(ctx, `SELECT `+leaseColumns+` FROM runs WHERE id = $1`, run))
@@ -204,13 +204,13 @@ func scanLease(from db.Scanner) (lease.Lease, error) {
 func (s *Health) NoteClosed(ctx context.Context, closed []lease.ClosedRun) error {
 	closed = troubled.ByRun(closed, func(c lease.ClosedRun) string { return c.Run })
 	return troubled.Isolate(ctx, s.DB, closed, func(some []lease.ClosedRun) error { return s.noteClosed(ctx, some) },
-		func(one lease.ClosedRun, err error) { s.Failed(ctx, troubled.Evidence, one.Run, err) })
+		func(one lease.ClosedRun, err error) { s.RecordFailure(ctx, troubled.Evidence, one.Run, err) })
 }
 
 func (s *Health) noteClosed(ctx context.Context, closed []lease.ClosedRun) error {
 	return s.Write(ctx, db.RunsOf(closed, func(c lease.ClosedRun) string { return c.Run }), func(t *db.Tx) error {
 		for _, c := range closed {
-			_, err := t.ExecContext(ctx, `UPDATE runs SET gone_at = $3, gone_confirm_us = $4 WHERE id = $1 AND attempt = $2 AND leased = 1 AND heard_at <= $3`,
+			_, err := t.ExecContext(ctx, `UPDATE runs SET disconnected_at = $3, disconnect_confirm_us = $4 WHERE id = $1 AND attempt = $2 AND leased = 1 AND reported_at <= $3`,
 				c.Run, c.Attempt, db.Micros(c.Closure.At), c.Closure.Confirm.Microseconds())
 			if err != nil {
 				return fmt.Errorf("note that the connection of run %s closed: %w", c.Run, err)
@@ -229,10 +229,10 @@ func (s *Health) StoreEvidence(ctx context.Context, folded []lease.StoredEvidenc
 			return err
 		}
 		for _, one := range some {
-			s.Done(ctx, troubled.Evidence, one.Run)
+			s.ClearFailure(ctx, troubled.Evidence, one.Run)
 		}
 		return nil
-	}, func(one lease.StoredEvidence, err error) { s.Failed(ctx, troubled.Evidence, one.Run, err) })
+	}, func(one lease.StoredEvidence, err error) { s.RecordFailure(ctx, troubled.Evidence, one.Run, err) })
 }
 
 func (s *Health) storeEvidence(ctx context.Context, folded []lease.StoredEvidence) error {

@@ -27,7 +27,7 @@ const verdictsTogether = 500
 // is the trouble of its run alone: it is tried again after a pause.
 func (s *Health) Judge(ctx context.Context, verdicts []lease.Verdict) ([]lease.VerdictResult, error) {
 	verdicts = troubled.ByRun(verdicts, func(v lease.Verdict) string { return v.Run })
-	verdicts = slices.DeleteFunc(verdicts, func(v lease.Verdict) bool { return s.Resting(troubled.Judge, v.Run) })
+	verdicts = slices.DeleteFunc(verdicts, func(v lease.Verdict) bool { return s.IsPaused(troubled.Judge, v.Run) })
 	if len(verdicts) == 0 {
 		return nil, nil
 	}
@@ -38,12 +38,12 @@ func (s *Health) Judge(ctx context.Context, verdicts []lease.Verdict) ([]lease.V
 			return err
 		}
 		for _, v := range some {
-			s.Done(ctx, troubled.Judge, v.Run)
+			s.ClearFailure(ctx, troubled.Judge, v.Run)
 		}
 		all = append(all, judged...)
 		return nil
 	}
-	bad := func(one lease.Verdict, err error) { s.Failed(ctx, troubled.Judge, one.Run, err) }
+	bad := func(one lease.Verdict, err error) { s.RecordFailure(ctx, troubled.Judge, one.Run, err) }
 	for some := range slices.Chunk(verdicts, verdictsTogether) {
 		if err := troubled.Isolate(ctx, s.DB, some, store, bad); err != nil {
 			return nil, fmt.Errorf("store %d verdicts: %w", len(verdicts), err)
@@ -93,7 +93,7 @@ func judgeOne(ctx context.Context, t *db.Tx, v lease.Verdict) (*lease.VerdictRes
 	if err := tables.UpdateRun(ctx, t, &row); err != nil {
 		return nil, err
 	}
-	if err := tables.AskDiagnosis(ctx, t, &row.Run, before); err != nil {
+	if err := tables.RequestDiagnosis(ctx, t, &row.Run, before); err != nil {
 		return nil, err
 	}
 	if err := outbox.EnqueueVerdict(ctx, t, &row.Run, v); err != nil {
@@ -128,7 +128,7 @@ func applyVerdict(run job.Run, v lease.Verdict) (next job.Run, events []job.RunE
 		})
 	}
 	run.Health, run.Findings = v.Health, findings
-	if !tables.Stalls(findings) && run.State != job.Stopping { // where it stops, the stall may be why
+	if !tables.HasStall(findings) && run.State != job.Stopping { // where it stops, the stall may be why
 		run.Diagnosis = nil // of a stall that is over
 	}
 	return run, events, true

@@ -44,7 +44,7 @@ func (s *Health) DeletePolicy(ctx context.Context, name string) error {
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, &query.NotFoundError{What: "a policy of job " + job.Quote(name)})
 		}
-		return tables.ForgetJob(ctx, t, name)
+		return tables.DeleteUnusedJob(ctx, t, name)
 	})
 }
 
@@ -104,8 +104,10 @@ func (s *Health) Policies(ctx context.Context, seen string) ([]policy.Stored, st
 // PolicyFailed records that the stored policy of a job cannot be read: the default holds
 // instead. PolicyRead forgets that.
 func (s *Health) PolicyFailed(ctx context.Context, name string, cause error) {
-	s.Failed(ctx, troubled.Policy, name, cause)
+	s.RecordFailure(ctx, troubled.Policy, name, cause)
 }
 
 // PolicyRead forgets that the policy of a job could not be read.
-func (s *Health) PolicyRead(ctx context.Context, name string) { s.Done(ctx, troubled.Policy, name) }
+func (s *Health) PolicyRead(ctx context.Context, name string) {
+	s.ClearFailure(ctx, troubled.Policy, name)
+}

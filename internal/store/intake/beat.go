@@ -19,9 +19,8 @@ import (
 	"stint.dev/stint/job"
 )
 
-// beats takes the heartbeats of the group. Nearly all come from the owner of an active run
-// that goes on, and one statement renews the leases of all those; the rest is looked at one
-// by one.
+// beats applies the heartbeats of the group. Nearly all come from the owner of an active run; one
+// statement renews the leases of all those. The others are applied one by one.
 func (g *Group) beats(ctx context.Context, beats []lease.Beat) ([]lease.BeatResult, error) {
 	out := make([]lease.BeatResult, len(beats))
 	latest := map[tables.AttemptKey]lease.Beat{}
@@ -67,10 +66,9 @@ func (g *Group) beats(ctx context.Context, beats []lease.Beat) ([]lease.BeatResu
 	return out, nil
 }
 
-// renew renews the leases of active runs by their owners, and returns those with the
-// request to stop that each is to get, if any. A run that is suspended is left out: a
-// heartbeat of it changes more. With later, a heartbeat that the row has already, or that
-// is older, changes nothing: what was noted since stays.
+// renew renews the leases of active runs by heartbeats of their owners. It returns the attempts whose
+// lease was renewed, each with the request to stop it, if there is one. It skips suspended runs, of
+// which a heartbeat changes more. If later is set, it skips heartbeats that are not newer than the row.
 func (g *Group) renew(ctx context.Context, beats map[tables.AttemptKey]lease.Beat, later bool) (map[tables.AttemptKey]*job.Cancel, error) {
 	renewed := make(map[tables.AttemptKey]*job.Cancel, len(beats))
 	if len(beats) == 0 {
@@ -79,9 +77,9 @@ func (g *Group) renew(ctx context.Context, beats map[tables.AttemptKey]lease.Bea
 	table, args := g.Tx.Dialect.Table(1, beatLists(beats)...)
 	unless := ""
 	if later {
-		unless = " AND runs.heard_at < v.c2"
+		unless = " AND runs.reported_at < v.c2"
 	}
-	rows, err := g.Tx.QueryContext(ctx, `UPDATE runs SET heard_at = v.c2, beat_at = v.c2, lease_us = v.c3, expires_at = v.c4, period_us = v.c5, beat = v.c6, gone_at = 0
+	rows, err := g.Tx.QueryContext(ctx, `UPDATE runs SET reported_at = v.c2, beat_at = v.c2, lease_us = v.c3, expires_at = v.c4, period_us = v.c5, beat = v.c6, disconnected_at = 0
 		FROM `+table+` WHERE runs.id = v.c0 AND runs.attempt = v.c1 AND runs.ended_at IS NULL AND runs.state <> 'lost' AND runs.suspended = 0`+unless+`
 		RETURNING runs.id, runs.attempt, runs.cancel`, args...)
 	if err != nil {
@@ -107,9 +105,8 @@ func (g *Group) renew(ctx context.Context, beats map[tables.AttemptKey]lease.Bea
 	return renewed, rows.Err()
 }
 
-// beatLists is heartbeats as columns: run, attempt, time, lease, its end, the period
-// and the heartbeat itself.
-// They are in the order of runs, so that several servers take locks in one order.
+// beatLists returns heartbeats as columns: run, attempt, time, length and end of the lease, period, and
+// the heartbeat as JSON. They are sorted by run, so that all servers lock rows in the same order.
 func beatLists(beats map[tables.AttemptKey]lease.Beat) []db.Column {
 	columns := make([]db.Column, 7)
 	add := func(column int, n int64) { columns[column].Numbers = append(columns[column].Numbers, n) }
@@ -127,7 +124,7 @@ func beatLists(beats map[tables.AttemptKey]lease.Beat) []db.Column {
 	return columns
 }
 
-// beat takes one heartbeat. Its error is one of the database, which ends the group.
+// beat applies one heartbeat. Its error is one of the database, which ends the group.
 func (g *Group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error) {
 	row, known := g.Runs[b.Run]
 	switch bad := g.unreadable[b.Run]; {
@@ -167,8 +164,8 @@ func (g *Group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 			return lease.BeatResult{}, err
 		}
 		row.WhenLost = diagnosisWhenLost(row)
-		row.Run, events = heal(row.Run, &attempt.State, now, "The agent sent a heartbeat again.")
-		row.Run = tables.WithCut(tables.ShowAttempt(row.Run, &attempt.View), attempt.Cut)
+		row.Run, events = revive(row.Run, &attempt.State, now, "The agent sent a heartbeat again.")
+		row.Run = tables.WithCut(tables.WithAttempt(row.Run, &attempt.View), attempt.Cut)
 	}
 	run, event := index.Suspend(row.Run, b.Heartbeat.Suspended, now)
 	if event != nil {
@@ -189,8 +186,8 @@ func (g *Group) beat(ctx context.Context, b lease.Beat) (lease.BeatResult, error
 	return out, nil
 }
 
-// beatAfterEnd answers an agent whose attempt has ended. If it waits for the next one, it
-// gets the retry, or learns that there will be none.
+// beatAfterEnd returns the reply to an agent whose attempt has ended. If the agent waits for another
+// attempt, the reply has the retry that was requested, if any.
 func (g *Group) beatAfterEnd(ctx context.Context, b lease.Beat, run *job.Run, out lease.BeatResult) (lease.BeatResult, error) {
 	if b.Heartbeat.WaitingMS <= 0 {
 		return out, nil
@@ -201,21 +198,21 @@ func (g *Group) beatAfterEnd(ctx context.Context, b lease.Beat, run *job.Run, ou
 	longest := 31 * 24 * time.Hour
 	wait := time.Duration(min(b.Heartbeat.WaitingMS, longest.Milliseconds())) * time.Millisecond
 	var err error
-	out.Retry, err = outbox.NoteWaiting(ctx, g.Tx, run, b.At.Add(min(wait, b.Lease)))
+	out.Retry, err = outbox.RecordWaitingAgent(ctx, g.Tx, run, b.At.Add(min(wait, b.Lease)))
 	out.Ended = false // there are commands for it
 	return out, err
 }
 
-// beatPeriod is how often the agent means to beat, within reason.
+// beatPeriod returns the period of the agent's heartbeats, at most a day.
 func beatPeriod(h job.Heartbeat) time.Duration {
 	const longest = 24 * time.Hour
 	return time.Duration(min(max(h.PeriodMS, 0), longest.Milliseconds())) * time.Millisecond
 }
 
-// updateLease stores what a heartbeat changes when nothing else does.
+// updateLease stores the lease of a run of which nothing else has changed.
 func updateLease(ctx context.Context, t *db.Tx, row *tables.RunRow) error {
-	_, err := t.ExecContext(ctx, `UPDATE runs SET heard_at = $2, beat_at = $3, lease_us = $4, expires_at = $5, period_us = $6 WHERE id = $1`,
-		row.Run.ID, db.Micros(row.ReportedAt), db.MicrosOrNull(row.Run.LastHeartbeatAt),
+	_, err := t.ExecContext(ctx, `UPDATE runs SET reported_at = $2, beat_at = $3, lease_us = $4, expires_at = $5, period_us = $6 WHERE id = $1`,
+		row.Run.ID, db.Micros(row.ReportedAt), db.NullableMicros(row.Run.LastHeartbeatAt),
 		row.Lease.Microseconds(), db.Micros(row.ExpiresAt), row.Period.Microseconds())
 	if err != nil {
 		return fmt.Errorf("store a heartbeat of run %s: %w", row.Run.ID, err)

@@ -18,7 +18,7 @@ import (
 
 // afterAppend keeps what the judgement of health needs of an append: what an attempt begins
 // with, the job's own word, and what a good run adds to the band of its job.
-func afterAppend(ctx context.Context, t *db.Tx, status string, taken *taken, f *index.Folded, now time.Time) error {
+func afterAppend(ctx context.Context, t *db.Tx, status string, taken *taken, f *index.FoldResult, now time.Time) error {
 	run := &taken.row.Run
 	if taken.begins {
 		figures, err := readFigures(ctx, t, run.Job, "")
@@ -39,7 +39,7 @@ func afterAppend(ctx context.Context, t *db.Tx, status string, taken *taken, f *
 	if len(taken.events) == 0 {
 		return nil
 	}
-	if err := tables.AskDiagnosis(ctx, t, run, job.Run{}); err != nil {
+	if err := tables.RequestDiagnosis(ctx, t, run, job.Run{}); err != nil {
 		return err
 	}
 	if last := taken.events[len(taken.events)-1]; last.Kind != "state" || last.To != string(job.Succeeded) {
@@ -55,7 +55,7 @@ func afterAppend(ctx context.Context, t *db.Tx, status string, taken *taken, f *
 func beginEvidence(ctx context.Context, t *db.Tx, run *job.Run, e lease.Evidence) error {
 	doc, err := json.Marshal(e)
 	if err == nil {
-		_, err = t.ExecContext(ctx, `UPDATE runs SET evidence = $2, beat = NULL, status = '', gone_at = 0, diagnose = 0, host = $3 WHERE id = $1`, run.ID, string(doc), run.Host)
+		_, err = t.ExecContext(ctx, `UPDATE runs SET evidence = $2, beat = NULL, status = '', disconnected_at = 0, diagnose = 0, host = $3 WHERE id = $1`, run.ID, string(doc), run.Host)
 	}
 	if err != nil {
 		return fmt.Errorf("begin the evidence of run %s: %w", run.ID, err)
@@ -98,7 +98,7 @@ func addFigures(ctx context.Context, t *db.Tx, name string, good band.GoodRun) e
 
 // noteBeat keeps a heartbeat that came together with an append.
 func noteBeat(ctx context.Context, t *db.Tx, b lease.Beat) error {
-	_, err := t.ExecContext(ctx, `UPDATE runs SET beat = $2, gone_at = 0 WHERE id = $1`, b.Run, encodeBeat(b.Heartbeat))
+	_, err := t.ExecContext(ctx, `UPDATE runs SET beat = $2, disconnected_at = 0 WHERE id = $1`, b.Run, encodeBeat(b.Heartbeat))
 	if err != nil {
 		return fmt.Errorf("store a heartbeat of run %s: %w", b.Run, err)
 	}

@@ -47,7 +47,7 @@ func (s *Intake) Ingest(ctx context.Context, appends []index.Append, beats []lea
 		if err := g.Save(ctx); err != nil {
 			return err
 		}
-		g.noteOwners()
+		g.collectOwners()
 		if s.leases != nil {
 			t.OnCommit(func() { s.leases.learn(g.owners) })
 		}
@@ -64,7 +64,7 @@ func (s *Intake) Ingest(ctx context.Context, appends []index.Append, beats []lea
 	for _, a := range appends {
 		bytes += len(a.Data)
 	}
-	if bytes >= busyBytes {
+	if bytes >= busyGroupBytes {
 		s.busy.Store(s.Now().UnixNano())
 	}
 	return appended, results, nil
@@ -90,7 +90,7 @@ type Intake struct {
 	busy     atomic.Int64 // when much arrived last, in nanoseconds since 1970
 }
 
-// New makes the intake of a database; of a data directory only with OpenLeases.
+// New makes the intake of a database; of a data directory only with OpenHeartbeatLog.
 func New(d *db.DB, items *troubled.Items, j *blocks.Journals) *Intake {
 	return &Intake{DB: d, Items: items, journals: j}
 }
@@ -98,8 +98,8 @@ func New(d *db.DB, items *troubled.Items, j *blocks.Journals) *Intake {
 // BusyAt is when a large group of appends arrived last.
 func (s *Intake) BusyAt() time.Time { return time.Unix(0, s.busy.Load()) }
 
-// busyBytes is a group of appends that says that much arrives.
-const busyBytes = 512 << 10
+// busyGroupBytes is a group of appends that says that much arrives.
+const busyGroupBytes = 512 << 10
 
 // Group is one transaction of Ingest: the rows it has locked, and which have changed.
 type Group struct {
@@ -179,7 +179,7 @@ func (g *Group) append(ctx context.Context, a index.Append) (index.Appended, err
 	out := index.Appended{Block: folded.Head}
 	if folded.State.Known() {
 		known := g.Runs[a.Run] != nil
-		out.Run, out.Events, err = g.Take(ctx, a, attempt, &folded)
+		out.Run, out.Events, err = g.ApplyAppend(ctx, a, attempt, &folded)
 		var refused *index.RefusedError
 		var early *index.NotYetError
 		var many *index.TooManyJobsError
@@ -193,7 +193,7 @@ func (g *Group) append(ctx context.Context, a index.Append) (index.Appended, err
 	}
 	taken := data[:len(data)-folded.Left]
 	attempt.Tail, attempt.At = slices.Clone(taken[len(taken)-folded.Tail:]), a.At
-	if err := g.Store(ctx, key, attempt, &folded, blocks); err != nil {
+	if err := g.StoreAppend(ctx, key, attempt, &folded, blocks); err != nil {
 		return index.Appended{}, err
 	}
 	out.Size = attempt.Durable()
@@ -215,17 +215,17 @@ func (g *Group) admit(a index.Append, key tables.AttemptKey, attempt *tables.Att
 }
 
 // Take applies an append to its run, which it creates if need be.
-func (g *Group) Take(ctx context.Context, a index.Append, attempt *tables.AttemptRow, f *index.Folded) (job.Run, []job.RunEvent, error) {
+func (g *Group) ApplyAppend(ctx context.Context, a index.Append, attempt *tables.AttemptRow, f *index.FoldResult) (job.Run, []job.RunEvent, error) {
 	now := db.FromMicros(db.Micros(a.At))
 	row, known := g.Runs[a.Run]
 	if !known {
-		if err := g.mayBegin(ctx, a, f.State.View.Job); err != nil {
+		if err := g.refuseNewJob(ctx, a, f.State.View.Job); err != nil {
 			return job.Run{}, nil, err
 		}
 		fresh := NewRun(&f.State, a.ClockOffset, now)
 		row = &fresh
 	}
-	taken, err := takeAppend(*row, &attempt.State, attempt.Writer > 0, f, now)
+	taken, err := applyAppend(*row, &attempt.State, attempt.Writer > 0, f, now)
 	if err != nil {
 		return job.Run{}, nil, err
 	}
@@ -253,7 +253,7 @@ func (g *Group) Take(ctx context.Context, a index.Append, attempt *tables.Attemp
 			return job.Run{}, nil, err
 		}
 	}
-	if err := g.raise(ctx, &taken.row.Run, taken.events, outbox.EndOf(&taken.row.Run, a.ClockOffset, now), now); err != nil {
+	if err := g.enqueueChange(ctx, &taken.row.Run, taken.events, outbox.EndTime(&taken.row.Run, a.ClockOffset, now), now); err != nil {
 		return job.Run{}, nil, err
 	}
 	taken.row.Run = tables.WithCut(taken.row.Run, attempt.Cut)
@@ -262,12 +262,12 @@ func (g *Group) Take(ctx context.Context, a index.Append, attempt *tables.Attemp
 	return taken.row.Run, taken.events, nil
 }
 
-// mayBegin refuses a job of a new name to who has begun too many.
-func (g *Group) mayBegin(ctx context.Context, a index.Append, name string) error {
+// canBeginAttempt refuses a job of a new name to who has begun too many.
+func (g *Group) refuseNewJob(ctx context.Context, a index.Append, name string) error {
 	if !a.KnownJobsOnly {
 		return nil
 	}
-	known, err := tables.KnowsJob(ctx, g.Tx, name)
+	known, err := tables.JobExists(ctx, g.Tx, name)
 	if err == nil && !known {
 		return &index.TooManyJobsError{Job: name}
 	}
@@ -275,7 +275,7 @@ func (g *Group) mayBegin(ctx context.Context, a index.Append, name string) error
 }
 
 // Store writes what an append brought: its blocks, and the attempt's new state.
-func (g *Group) Store(ctx context.Context, key tables.AttemptKey, attempt *tables.AttemptRow, f *index.Folded, blocks []blocks.Block) error {
+func (g *Group) StoreAppend(ctx context.Context, key tables.AttemptKey, attempt *tables.AttemptRow, f *index.FoldResult, blocks []blocks.Block) error {
 	attempt.State = f.State
 	g.dirtyAttempts[key] = true
 	if len(blocks) > 0 && !attempt.Stored { // blocks refer to it
@@ -291,7 +291,7 @@ func (g *Group) Store(ctx context.Context, key tables.AttemptKey, attempt *table
 	return nil
 }
 
-// appendWork bounds the work of one append, in the unit of index.Folded: all other appends
+// appendWork bounds the work of one append, in the unit of index.FoldResult: all other appends
 // wait for it. Of data that is more than that the beginning is taken, and the reply says how
 // far the journal is.
 const appendWork = 400_000
@@ -299,22 +299,22 @@ const appendWork = 400_000
 // foldParts folds data in parts of about FrameBytes, each of which becomes a block, so that
 // no block is larger than what a reader of a few lines should have to read. What it
 // returns as folded is the whole.
-func foldParts(s index.State, data []byte) (whole index.Folded, parts []blocks.Block, err error) {
+func foldParts(s index.State, data []byte) (whole index.FoldResult, parts []blocks.Block, err error) {
 	whole.State = s
 	for rest := data; ; {
 		part := rest[:min(len(rest), blocks.FrameBytes)]
-		f, err := index.FoldSome(whole.State, part, appendWork-whole.Work)
+		f, err := index.FoldLimited(whole.State, part, appendWork-whole.Work)
 		if err == nil && f.Head.Size == 0 && len(part) < len(rest) {
 			part = rest[:min(len(rest), blocks.FrameBytes+journal.MaxRecord)] // a record longer than the part
-			f, err = index.FoldSome(whole.State, part, appendWork-whole.Work)
+			f, err = index.FoldLimited(whole.State, part, appendWork-whole.Work)
 		}
 		if err != nil {
-			return index.Folded{}, nil, err
+			return index.FoldResult{}, nil, err
 		}
 		if f.Head.Size > 0 {
 			samples, err := blocks.EncodeSamples(f.Samples)
 			if err != nil {
-				return index.Folded{}, nil, err
+				return index.FoldResult{}, nil, err
 			}
 			from := f.Head.Start - whole.State.Size
 			parts = append(parts, blocks.Block{Head: f.Head, Samples: samples, Data: part[from : from+f.Head.Size]})
@@ -334,7 +334,7 @@ func foldParts(s index.State, data []byte) (whole index.Folded, parts []blocks.B
 }
 
 // joinFolded adds what a further part of an append holds.
-func joinFolded(whole, f *index.Folded) {
+func joinFolded(whole, f *index.FoldResult) {
 	whole.State = f.State
 	whole.Work += f.Work
 	whole.Samples = append(whole.Samples, f.Samples...)
@@ -348,9 +348,9 @@ func joinFolded(whole, f *index.Folded) {
 	}
 }
 
-// noteOwners notes the owners of the active runs whose rows the group has, as it leaves them: the
+// collectOwners notes the owners of the active runs whose rows the group has, as it leaves them: the
 // next heartbeat of each needs no transaction.
-func (g *Group) noteOwners() {
+func (g *Group) collectOwners() {
 	for id, row := range g.Runs {
 		if run := &row.Run; run.EndedAt == nil && run.State != job.Lost && run.SuspendedAt == nil {
 			g.owners[tables.AttemptKey{Run: id, Attempt: run.Attempt}] = run.Cancel

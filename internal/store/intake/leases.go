@@ -47,8 +47,8 @@ type knownLease struct {
 	cancel  *job.Cancel
 }
 
-// OpenLeases opens the log of a data directory and brings what it holds into the database.
-func (s *Intake) OpenLeases(ctx context.Context, dir string, relaxed bool) error {
+// OpenHeartbeatLog opens the log of a data directory and brings what it holds into the database.
+func (s *Intake) OpenHeartbeatLog(ctx context.Context, dir string, relaxed bool) error {
 	log, beats, err := beatlog.Open(filepath.Join(dir, "heartbeats"), relaxed)
 	if err != nil {
 		return err
@@ -144,8 +144,8 @@ func (l *leases) Write(ctx context.Context, touch db.Touch, transact func(contex
 func (l *leases) hold(about db.Touch, changes bool) (all bool) {
 	l.logMu.Lock() // those on their way to the log are flushed
 	defer l.logMu.Unlock()
-	if all = about.Every || l.log.Due(); all {
-		l.log.Turn()
+	if all = about.Every || l.log.IsDue(); all {
+		l.log.SwitchHalf()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -157,7 +157,7 @@ func (l *leases) hold(about db.Touch, changes bool) (all bool) {
 	if about.Every {
 		clear(l.known)
 	}
-	for run := range about.Ids {
+	for run := range about.IDs {
 		delete(l.known, run)
 	}
 	return all
@@ -177,7 +177,7 @@ func (l *leases) flush(ctx context.Context, t *db.Tx, about db.Touch) (flushed f
 	if about.Every {
 		rows = slices.AppendSeq(rows, maps.Values(l.dirty))
 	}
-	for run := range about.Ids {
+	for run := range about.IDs {
 		if b, ok := l.dirty[run]; ok {
 			rows = append(rows, b)
 		}
@@ -201,7 +201,7 @@ func (l *leases) flush(ctx context.Context, t *db.Tx, about db.Touch) (flushed f
 			}
 		}
 		if about.Every {
-			l.log.Settled()
+			l.log.MarkStored()
 		}
 		if len(l.dirty) == 0 {
 			l.log.Reset()
@@ -219,14 +219,14 @@ func (l *leases) learn(owners map[tables.AttemptKey]*job.Cancel) {
 }
 
 // Behind reports whether there are heartbeats that the rows of their runs do not have.
-func (l *leases) Behind() bool {
+func (l *leases) HasUnflushed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.dirty) > 0
 }
 
 // Show puts a heartbeat into a run that its row does not have yet.
-func (l *leases) Show(run job.Run) job.Run {
+func (l *leases) WithHeartbeat(run job.Run) job.Run {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if b, ok := l.dirty[run.ID]; ok && b.Attempt == run.Attempt {
@@ -248,10 +248,10 @@ func touched(appends []index.Append, beats []lease.Beat) db.Touch {
 	return db.Runs(runs...)
 }
 
-// CloseLeases writes what the database lacks and closes the log.
-func (s *Intake) CloseLeases() error {
+// CloseHeartbeatLog writes what the database lacks and closes the log.
+func (s *Intake) CloseHeartbeatLog() error {
 	if s.leases == nil {
 		return nil
 	}
-	return errors.Join(s.BringUpToDate(context.Background()), s.leases.log.Close())
+	return errors.Join(s.FlushHeartbeats(context.Background()), s.leases.log.Close())
 }

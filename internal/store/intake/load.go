@@ -108,12 +108,12 @@ type unreadableRow struct {
 // read again.
 func (s *Intake) noteUnreadable(ctx context.Context, bad map[string]*unreadableRow, appends []index.Append, appended []index.Appended) {
 	for _, one := range bad {
-		s.Failed(ctx, one.kind, one.id, one.err)
+		s.RecordFailure(ctx, one.kind, one.id, one.err)
 	}
 	for i, a := range appends {
 		if appended[i].Err == nil {
-			s.Done(ctx, troubled.Run, a.Run)
-			s.Done(ctx, troubled.Attempt, tables.AttemptKey{Run: a.Run, Attempt: a.Attempt}.String())
+			s.ClearFailure(ctx, troubled.Run, a.Run)
+			s.ClearFailure(ctx, troubled.Attempt, tables.AttemptKey{Run: a.Run, Attempt: a.Attempt}.String())
 		}
 	}
 }

@@ -11,11 +11,11 @@ import (
 	"stint.dev/stint/job"
 )
 
-// FirstLease is how long a run is trusted before its first heartbeat has said otherwise.
+// FirstLease returns the lease of a run before its first heartbeat.
 func FirstLease(period time.Duration) time.Duration { return max(30*time.Second, 3*period) }
 
-// NewRun is a run at the moment the server first hears of it, from an agent whose clock is
-// behind by offset.
+// NewRun returns the row of a run of which the server receives something for the first time. The
+// agent's clock is behind by offset.
 func NewRun(s *index.State, offset time.Duration, now time.Time) tables.RunRow {
 	run := job.Run{ID: s.Run, Job: s.View.Job, State: job.Queued, CreatedAt: now, StartAt: now, Findings: []job.Finding{}}
 	if started := s.View.StartedAt; started != nil {
@@ -33,11 +33,11 @@ type taken struct {
 	begins bool // the attempt became the owner with this append
 }
 
-// takeAppend says what an append to attempt `before`, folded into f, does to its run. It
+// applyAppend says what an append to attempt `before`, folded into f, does to its run. It
 // returns *index.RefusedError when the attempt cannot begin now. orphaned says that another process
 // has taken over the journal of the agent, which is dead: of a lost run the rest of it says how it
 // ended, and not that it goes on.
-func takeAppend(row tables.RunRow, before *index.State, orphaned bool, f *index.Folded, now time.Time) (taken, error) {
+func applyAppend(row tables.RunRow, before *index.State, orphaned bool, f *index.FoldResult, now time.Time) (taken, error) {
 	view, facts := &f.State.View, f.Facts
 	run := row.Run
 	if view.Job != run.Job {
@@ -49,7 +49,7 @@ func takeAppend(row tables.RunRow, before *index.State, orphaned bool, f *index.
 	out := taken{owner: true}
 	if f.State.Attempt > run.Attempt {
 		var err error
-		if run, out.events, err = makeRoom(run, f.State.Attempt, now); err != nil {
+		if run, out.events, err = allowAttempt(run, f.State.Attempt, now); err != nil {
 			return taken{}, err
 		}
 		out.begins = true
@@ -63,30 +63,30 @@ func takeAppend(row tables.RunRow, before *index.State, orphaned bool, f *index.
 		facts = nil
 	default:
 		row.WhenLost = diagnosisWhenLost(&row)
-		run, out.events = heal(run, before, now, "More of its journal arrived.")
+		run, out.events = revive(run, before, now, "More of its journal arrived.")
 	}
 	run, events := index.Advance(run, facts, now)
 	out.events = outbox.CompleteLost(append(out.events, events...))
-	if run.State == job.Retrying && run.Cancel != nil { // the agent had not heard of it
+	if run.State == job.Retrying && run.Cancel != nil { // the agent had not received it
 		stopped, event, err := index.Move(run, job.Event{Kind: job.StopRequested}, now, index.ServerClock, "Stop requested by "+run.Cancel.By+" before the attempt ended.")
 		if err == nil && event != nil {
 			run, out.events = stopped, append(out.events, *event)
 		}
 	}
-	row.Run = tables.ShowAttempt(run, view)
-	row.ReportedAt = db.Later(row.ReportedAt, now) // a heartbeat may have come while this waited
-	row.ExpiresAt = db.Later(row.ExpiresAt, now.Add(row.Lease))
+	row.Run = tables.WithAttempt(run, view)
+	row.ReportedAt = db.Latest(row.ReportedAt, now) // a heartbeat may have come while this waited
+	row.ExpiresAt = db.Latest(row.ExpiresAt, now.Add(row.Lease))
 	out.row = row
 	return out, nil
 }
 
-// makeRoom brings a run to a state in which a further attempt may begin. An agent may try
+// allowAttempt brings a run to a state in which a further attempt may begin. An agent may try
 // a run again that failed or timed out; one that was canceled or has succeeded stays so.
 // An attempt that comes before the end of the one before it is to come again later: the
 // error is *index.NotYetError.
-func makeRoom(run job.Run, attempt int, now time.Time) (job.Run, []job.RunEvent, error) {
+func allowAttempt(run job.Run, attempt int, now time.Time) (job.Run, []job.RunEvent, error) {
 	switch {
-	case mayBegin(run.State):
+	case canBeginAttempt(run.State):
 		return run, nil, nil
 	case run.State == job.Failed || run.State == job.TimedOut:
 		evidence := fmt.Sprintf("An agent began attempt %d.", attempt)
@@ -100,14 +100,14 @@ func makeRoom(run job.Run, attempt int, now time.Time) (job.Run, []job.RunEvent,
 	return run, nil, &index.RefusedError{Why: fmt.Sprintf("run %s is %s in attempt %d: attempt %d cannot begin now", run.ID, run.State, run.Attempt, attempt)}
 }
 
-// mayBegin reports whether a new attempt may begin in this state. The state machine also
+// canBeginAttempt reports whether a new attempt may begin in this state. The state machine also
 // lets attempt_started pass in starting, for the attempt that is starting itself.
-func mayBegin(s job.State) bool {
+func canBeginAttempt(s job.State) bool {
 	t, err := job.Next(s, job.Event{Kind: job.AttemptStarted}, time.Time{})
 	return err == nil && t.Changed()
 }
 
-// diagnosisWhenLost is the diagnosis of a lost run that is heard again.
+// diagnosisWhenLost returns the diagnosis of a lost run that becomes active again.
 func diagnosisWhenLost(row *tables.RunRow) *job.Diagnosis {
 	if row.Run.Diagnosis != nil {
 		return row.Run.Diagnosis
@@ -115,8 +115,8 @@ func diagnosisWhenLost(row *tables.RunRow) *job.Diagnosis {
 	return row.WhenLost
 }
 
-// heal takes back the verdict lost: the attempt was heard again.
-func heal(run job.Run, s *index.State, now time.Time, evidence string) (job.Run, []job.RunEvent) {
+// revive returns a lost run whose attempt has reported again, active as its journal says.
+func revive(run job.Run, s *index.State, now time.Time, evidence string) (job.Run, []job.RunEvent) {
 	run, event, err := index.Move(run, job.Event{Kind: job.Heard, State: s.View.State}, now, index.ServerClock, evidence)
 	if err != nil || event == nil {
 		return run, nil

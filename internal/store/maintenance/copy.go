@@ -23,7 +23,7 @@ func (s *Maintenance) noteFor(ctx context.Context, p *packing) ([]byte, error) {
 	}
 	_, row, err := tables.ScanAttempt(s.Reader.QueryRowContext(ctx, `SELECT `+tables.AttemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, p.key.Run, p.key.Attempt))
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, errMoved
+		return nil, errBlocksChanged
 	}
 	if err != nil {
 		return nil, err
@@ -37,9 +37,9 @@ func (s *Maintenance) noteFor(ctx context.Context, p *packing) ([]byte, error) {
 	return append(out, text...), nil
 }
 
-// copyAgain moves the copies that keep an old segment to the one that grows, once they are
+// copyPacked moves the copies that keep an old segment to the one that grows, once they are
 // less than half of it, so that a few runs that are kept for long do not hold many files.
-func (s *Maintenance) copyAgain(ctx context.Context, id, size int64) error {
+func (s *Maintenance) copyPacked(ctx context.Context, id, size int64) error {
 	var plainRows int64
 	var bytes int64
 	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(CASE WHEN codec = 0 THEN 1 END), COALESCE(SUM(COALESCE(stored, size)), 0)
@@ -50,13 +50,13 @@ func (s *Maintenance) copyAgain(ctx context.Context, id, size int64) error {
 	if plainRows > 0 || bytes > size/2 || id == s.Segments.Active() {
 		return nil
 	}
-	err = db.Repeat(ctx, func() (bool, error) {
+	err = s.RunSteps(ctx, func() (bool, error) {
 		left := true
 		err := s.Write(ctx, db.None, func(t *db.Tx) error {
 			w := s.WriteBlocks(t)
 			w.Begin()
 			defer w.End()
-			n, err := copySome(ctx, w, id)
+			n, err := copyBatch(ctx, w, id)
 			if left = n == tidyBatch; err != nil {
 				return err
 			}
@@ -70,8 +70,8 @@ func (s *Maintenance) copyAgain(ctx context.Context, id, size int64) error {
 	return nil
 }
 
-// copySome copies some packed blocks of a segment again.
-func copySome(ctx context.Context, w *blocks.Writer, id int64) (int, error) {
+// copyBatch copies some packed blocks of a segment again.
+func copyBatch(ctx context.Context, w *blocks.Writer, id int64) (int, error) {
 	type oneCopy struct {
 		key   tables.AttemptKey
 		start int64

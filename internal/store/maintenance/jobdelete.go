@@ -48,7 +48,7 @@ func (s *Maintenance) DeleteJob(ctx context.Context, name string) (runs int64, e
 // deleteRunsOf deletes the runs of a job that have ended, and returns how many.
 func (s *Maintenance) deleteRunsOf(ctx context.Context, name string) (runs int64, err error) {
 	for {
-		ids, err := s.Texts(ctx, `SELECT id FROM runs WHERE job = $1 AND state IN `+EndedStates+` ORDER BY start_at, id LIMIT $2`, name, deleteRunsMost)
+		ids, err := s.ReadTexts(ctx, `SELECT id FROM runs WHERE job = $1 AND state IN `+EndedStates+` ORDER BY start_at, id LIMIT $2`, name, maxDeletedRuns)
 		if err != nil || len(ids) == 0 {
 			return runs, err
 		}
@@ -82,7 +82,7 @@ func (s *Maintenance) deleteWithoutRuns(ctx context.Context, name string) (runs,
 		if _, err := t.ExecContext(ctx, `DELETE FROM job_policies WHERE job = $1`, name); err != nil {
 			return fmt.Errorf("delete the policy of job %s: %w", job.Quote(name), err)
 		}
-		return tables.ForgetJob(ctx, t, name)
+		return tables.DeleteUnusedJob(ctx, t, name)
 	})
 	return runs, active, err
 }

@@ -22,7 +22,7 @@ import (
 
 // Packing makes few large compressed blocks of the many that arrived. One step packs up
 // to objectBytes of one attempt's journal, in frames of about blocks.FrameBytes; both bound the
-// memory it takes. A journal that is still being written is packed once tables.PackLive bytes
+// memory it takes. A journal that is still being written is packed once tables.PackLiveBytes bytes
 // have come together, and in any case its end stays as it is.
 const (
 	objectBytes = 16 << 20
@@ -31,13 +31,13 @@ const (
 	rowBytes = 32 << 10
 )
 
-// errMoved says that the blocks changed while they were being packed: try again later.
-var errMoved = errors.New("the blocks changed meanwhile")
+// errBlocksChanged says that the blocks changed while they were being packed: try again later.
+var errBlocksChanged = errors.New("the blocks changed meanwhile")
 
 // packing is one step on its way.
 type packing struct {
 	key    tables.AttemptKey
-	claim  string
+	packer string
 	from   int64 // journal offset where it begins
 	blocks []packBlock
 	skip   int64 // bytes of the object before the first frame
@@ -55,7 +55,7 @@ func (p *packing) to() int64 {
 	return last.Start + last.Size
 }
 
-// pack packs what has been claimed.
+// pack packs the blocks of a step.
 func (s *Maintenance) pack(ctx context.Context, p *packing, now time.Time) error {
 	if err := s.packBlocks(ctx, p); err != nil {
 		return err
@@ -155,7 +155,7 @@ func (s *Maintenance) joined(ctx context.Context, key tables.AttemptKey, found [
 			return blocks.Block{}, err
 		}
 		if int64(len(data)) != b.head.Size {
-			return blocks.Block{}, errMoved
+			return blocks.Block{}, errBlocksChanged
 		}
 		parts[i] = blocks.Block{Head: b.head, Samples: b.samples, Data: data}
 	}
@@ -164,7 +164,7 @@ func (s *Maintenance) joined(ctx context.Context, key tables.AttemptKey, found [
 
 // putObject stores frames as one object of the archive.
 func (s *Maintenance) putObject(ctx context.Context, p *packing, note []byte, frames []frame, size int64, now time.Time) (object int64, err error) {
-	name := fmt.Sprintf("%s/%d/%016d-%s", p.key.Run, p.key.Attempt, p.from, p.claim[:8])
+	name := fmt.Sprintf("%s/%d/%016d-%s", p.key.Run, p.key.Attempt, p.from, p.packer[:8])
 	err = s.Write(ctx, db.None, func(t *db.Tx) error {
 		return t.QueryRowContext(ctx, `INSERT INTO objects (name, state, size, changed_at) VALUES ($1, 'writing', $2, $3) RETURNING id`,
 			name, size, db.Micros(now)).Scan(&object)
@@ -183,10 +183,10 @@ func (s *Maintenance) putObject(ctx context.Context, p *packing, note []byte, fr
 }
 
 // packed replaces the blocks by their frames, if nothing has changed since they were read
-// and the claim still holds.
+// and the step still has its reservation.
 func (s *Maintenance) packed(ctx context.Context, p *packing, frames []frame, object int64, now time.Time) error {
 	return s.Write(ctx, db.Runs(p.key.Run), func(t *db.Tx) error {
-		row, err := lockClaimed(ctx, t, p)
+		row, err := lockReserved(ctx, t, p)
 		if err != nil {
 			return err
 		}
@@ -210,8 +210,8 @@ func (s *Maintenance) packed(ctx context.Context, p *packing, frames []frame, ob
 		if err != nil {
 			return fmt.Errorf("encode attempt %d of run %s: %w", p.key.Attempt, p.key.Run, err)
 		}
-		_, err = t.ExecContext(ctx, `UPDATE attempts SET packed = $3, pack_at = $4, claim = NULL, doc = $5 WHERE run_id = $1 AND attempt = $2`,
-			p.key.Run, p.key.Attempt, done, packNext(row, done, len(frames) > 0, now), string(doc))
+		_, err = t.ExecContext(ctx, `UPDATE attempts SET packed = $3, pack_at = $4, packer = NULL, doc = $5 WHERE run_id = $1 AND attempt = $2`,
+			p.key.Run, p.key.Attempt, done, nextPackAt(row, done, len(frames) > 0, now), string(doc))
 		if err != nil {
 			return fmt.Errorf("store how far it is packed: %w", err)
 		}
@@ -226,26 +226,26 @@ func frameBytesOf(frames []frame) (n int64) {
 	return n
 }
 
-// packNext says when packing goes on: at once while there is more. The end of a journal
+// nextPackAt says when packing goes on: at once while there is more. The end of a journal
 // that still grows is left for later.
-func packNext(row *tables.AttemptRow, done int64, did bool, now time.Time) sql.NullInt64 {
+func nextPackAt(row *tables.AttemptRow, done int64, did bool, now time.Time) sql.NullInt64 {
 	left := row.Size - done
-	if left == 0 || !did || !row.Ended && left < tables.PackLive/8 {
+	if left == 0 || !did || !row.Ended && left < tables.PackLiveBytes/8 {
 		return sql.NullInt64{}
 	}
-	return db.Number(db.Micros(now))
+	return db.NotNull(db.Micros(now))
 }
 
-// lockClaimed locks the attempt and checks that the claim still holds.
-func lockClaimed(ctx context.Context, t *db.Tx, p *packing) (*tables.AttemptRow, error) {
+// lockReserved locks the attempt and checks that the step still has its reservation.
+func lockReserved(ctx context.Context, t *db.Tx, p *packing) (*tables.AttemptRow, error) {
 	var holder sql.NullString
-	err := t.QueryRowContext(ctx, `SELECT claim FROM attempts WHERE run_id = $1 AND attempt = $2`+t.Dialect.Lock,
+	err := t.QueryRowContext(ctx, `SELECT packer FROM attempts WHERE run_id = $1 AND attempt = $2`+t.Dialect.Lock,
 		p.key.Run, p.key.Attempt).Scan(&holder)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && holder.String != p.claim {
-		return nil, errMoved // deleted, or another server goes on with it
+	if errors.Is(err, sql.ErrNoRows) || err == nil && holder.String != p.packer {
+		return nil, errBlocksChanged // deleted, or another server goes on with it
 	}
 	if err != nil {
-		return nil, fmt.Errorf("check the claim: %w", err)
+		return nil, fmt.Errorf("check the reservation: %w", err)
 	}
 	_, row, err := tables.ScanAttempt(t.QueryRowContext(ctx, `SELECT `+tables.AttemptColumns+` FROM attempts WHERE run_id = $1 AND attempt = $2`, p.key.Run, p.key.Attempt))
 	return row, err
@@ -256,10 +256,10 @@ func lockClaimed(ctx context.Context, t *db.Tx, p *packing) (*tables.AttemptRow,
 func putFrames(ctx context.Context, w *blocks.Writer, p *packing, row *tables.AttemptRow, frames []frame, object int64) (err error) {
 	offset := p.skip
 	for _, f := range frames {
-		at := blocks.Place{Codec: blocks.Compressed, Data: f.data, Stored: db.Number(int64(len(f.data)))}
+		at := blocks.Place{Codec: blocks.Compressed, Data: f.data, Stored: db.NotNull(int64(len(f.data)))}
 		switch {
 		case object != 0:
-			at.Data, at.Object, at.Place = []byte{}, db.Number(object), db.Number(offset)
+			at.Data, at.Object, at.Place = []byte{}, db.NotNull(object), db.NotNull(offset)
 			offset += int64(len(f.data))
 		case w.Segments != nil:
 			if at, err = copyFrame(ctx, w, p.key, row, f.head.Start, at); err != nil {
@@ -280,7 +280,7 @@ func copyFrame(ctx context.Context, w *blocks.Writer, key tables.AttemptKey, row
 			return blocks.Place{}, err
 		}
 	}
-	return w.Copied(segment.Packed, key, start, at)
+	return w.CopyToSegment(segment.Packed, key, start, at)
 }
 
 // swap deletes the blocks and inserts their frames.
@@ -293,7 +293,7 @@ func swap(ctx context.Context, w *blocks.Writer, p *packing, row *tables.Attempt
 		return fmt.Errorf("look at the blocks again: %w", err)
 	}
 	if count != int64(len(p.blocks)) || size != p.to()-p.blocks[0].head.Start {
-		return errMoved
+		return errBlocksChanged
 	}
 	_, err = w.ExecContext(ctx, `DELETE FROM blocks WHERE run_id = $1 AND attempt = $2 AND start >= $3 AND start < $4 AND codec = 0`,
 		p.key.Run, p.key.Attempt, p.blocks[0].head.Start, p.to())
@@ -309,7 +309,7 @@ func swap(ctx context.Context, w *blocks.Writer, p *packing, row *tables.Attempt
 	var name string
 	err = w.QueryRowContext(ctx, `UPDATE objects SET state = 'live' WHERE id = $1 AND state = 'writing' RETURNING name`, object).Scan(&name)
 	if errors.Is(err, sql.ErrNoRows) {
-		return errMoved // it took so long that it was given up
+		return errBlocksChanged // it took so long that it was given up
 	}
 	if err != nil {
 		return fmt.Errorf("note that object %d is in use: %w", object, err)

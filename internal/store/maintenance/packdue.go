@@ -14,21 +14,21 @@ import (
 	"stint.dev/stint/internal/store/troubled"
 )
 
-// claimTime is how long one server may take for a step before another may try.
-const claimTime = 5 * time.Minute
+// packTimeout is how long one server may take for a step before another may try.
+const packTimeout = 5 * time.Minute
 
-// archiveFailures is how many objects in a row the archive may fail at before the rest is
+// maxArchiveFailures is how many objects in a row the archive may fail at before the rest is
 // left for the next round: then it is away, and each of them would take a minute.
-const archiveFailures = 3
+const maxArchiveFailures = 3
 
-// movedInRow is how many steps in a row may find the blocks changed before the rest is left for
+// maxChangesInRow is how many steps in a row may find the blocks changed before the rest is left for
 // the next round. The attempts that had not changed were packed before.
-const movedInRow = 3
+const maxChangesInRow = 3
 
 // packDue packs what is due as long as it may, and reports whether nothing is left.
 func (s *Maintenance) packDue(ctx context.Context, now time.Time, most int64, may func() bool) (all bool, err error) {
 	failures, moved := 0, 0
-	err = db.Repeat(ctx, func() (bool, error) {
+	err = s.RunSteps(ctx, func() (bool, error) {
 		if !may() {
 			return false, nil
 		}
@@ -36,12 +36,12 @@ func (s *Maintenance) packDue(ctx context.Context, now time.Time, most int64, ma
 		var away *archiveError
 		switch {
 		case errors.As(err, &away):
-			if failures++; failures < archiveFailures {
+			if failures++; failures < maxArchiveFailures {
 				err = nil
 			}
-		case errors.Is(err, errMoved):
+		case errors.Is(err, errBlocksChanged):
 			moved++
-			return moved < movedInRow, nil
+			return moved < maxChangesInRow, nil
 		default:
 			failures, moved = 0, 0
 		}
@@ -51,13 +51,13 @@ func (s *Maintenance) packDue(ctx context.Context, now time.Time, most int64, ma
 	return all, err
 }
 
-// claimPack takes an attempt that is due, so that no other server packs it now. One that is
+// reservePacking takes an attempt that is due, so that no other server packs it now. One that is
 // to be trimmed is trimmed first, because that drops whole blocks, and packed ones are large.
-func (s *Maintenance) claimPack(ctx context.Context, now time.Time, most int64) (*packing, error) {
-	p := packing{claim: uuid.NewString()}
+func (s *Maintenance) reservePacking(ctx context.Context, now time.Time, most int64) (*packing, error) {
+	p := packing{packer: uuid.NewString()}
 	err := s.Reader.QueryRowContext(ctx, `SELECT run_id, attempt, pack_at FROM attempts
 		WHERE pack_at <= $1 AND (trim_at IS NULL OR EXISTS (SELECT 1 FROM troubled WHERE kind = '`+troubled.Trim+`' AND troubled.id = `+tables.AttemptID+`))
-		AND size - packed <= $3 AND`+troubled.Rests(troubled.Pack, tables.AttemptID, 2)+` ORDER BY pack_at LIMIT 1`, db.Micros(now), db.Micros(s.Now()), most).Scan(&p.key.Run, &p.key.Attempt, new(int64))
+		AND size - packed <= $3 AND`+troubled.NotPaused(troubled.Pack, tables.AttemptID, 2)+` ORDER BY pack_at LIMIT 1`, db.Micros(now), db.Micros(s.Now()), most).Scan(&p.key.Run, &p.key.Attempt, new(int64))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -65,36 +65,36 @@ func (s *Maintenance) claimPack(ctx context.Context, now time.Time, most int64) 
 		return nil, fmt.Errorf("look for a journal to pack: %w", err)
 	}
 	err = s.Write(ctx, db.None, func(t *db.Tx) error {
-		return t.QueryRowContext(ctx, `UPDATE attempts SET claim = $3, pack_at = $4
+		return t.QueryRowContext(ctx, `UPDATE attempts SET packer = $3, pack_at = $4
 			WHERE run_id = $1 AND attempt = $2 AND pack_at <= $5 RETURNING packed`,
-			p.key.Run, p.key.Attempt, p.claim, db.Micros(now.Add(claimTime)), db.Micros(now)).Scan(&p.from)
+			p.key.Run, p.key.Attempt, p.packer, db.Micros(now.Add(packTimeout)), db.Micros(now)).Scan(&p.from)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil // another server was faster
 	}
 	if err != nil {
-		return nil, fmt.Errorf("claim a journal to pack: %w", err)
+		return nil, fmt.Errorf("reserve a journal to pack: %w", err)
 	}
 	return &p, nil
 }
 
 // packOne packs a part of one attempt that is due, of which at most so many bytes wait to be
 // packed, and reports whether there was one. One that cannot be packed rests, so that the others
-// have their turn; the error is an *archiveError if the archive is to blame, and errMoved if the
+// have their turn; the error is an *archiveError if the archive is to blame, and errBlocksChanged if the
 // blocks changed: the attempt is due again, behind all others.
 func (s *Maintenance) packOne(ctx context.Context, now time.Time, most int64) (bool, error) {
-	p, err := s.claimPack(ctx, now, most)
+	p, err := s.reservePacking(ctx, now, most)
 	if err != nil || p == nil {
 		return false, err
 	}
 	err = s.pack(ctx, p, now)
 	switch {
 	case err == nil:
-		s.Done(ctx, troubled.Pack, p.key.String())
+		s.ClearFailure(ctx, troubled.Pack, p.key.String())
 		return true, nil
-	case errors.Is(err, errMoved):
-		s.Done(ctx, troubled.Pack, p.key.String())
-		return s.giveBack(ctx, p, now)
+	case errors.Is(err, errBlocksChanged):
+		s.ClearFailure(ctx, troubled.Pack, p.key.String())
+		return s.releasePacking(ctx, p, now)
 	}
 	err = fmt.Errorf("pack the journal of run %s attempt %d from byte %d: %w", p.key.Run, p.key.Attempt, p.from, err)
 	if skip := s.Skip(ctx, troubled.Pack, p.key.String(), err); skip != nil {
@@ -107,25 +107,25 @@ func (s *Maintenance) packOne(ctx context.Context, now time.Time, most int64) (b
 	return true, nil
 }
 
-// giveBack gives the claim of a step back whose blocks changed, so that the next step can take it.
-// It returns errMoved if the step held the claim until then.
-func (s *Maintenance) giveBack(ctx context.Context, p *packing, now time.Time) (bool, error) {
+// releasePacking releases the reservation of a step whose blocks changed, so that the next step can pack them.
+// It returns errBlocksChanged if the step had the reservation until then.
+func (s *Maintenance) releasePacking(ctx context.Context, p *packing, now time.Time) (bool, error) {
 	var n int64
 	err := s.Write(ctx, db.None, func(t *db.Tx) error {
-		result, err := t.ExecContext(ctx, `UPDATE attempts SET claim = NULL, pack_at = $4 WHERE run_id = $1 AND attempt = $2 AND claim = $3`,
-			p.key.Run, p.key.Attempt, p.claim, db.Micros(now))
+		result, err := t.ExecContext(ctx, `UPDATE attempts SET packer = NULL, pack_at = $4 WHERE run_id = $1 AND attempt = $2 AND packer = $3`,
+			p.key.Run, p.key.Attempt, p.packer, db.Micros(now))
 		if err == nil {
 			n, err = result.RowsAffected()
 		}
 		return err
 	})
 	if err != nil {
-		return false, fmt.Errorf("give back the claim to pack run %s attempt %d: %w", p.key.Run, p.key.Attempt, err)
+		return false, fmt.Errorf("release the reservation to pack run %s attempt %d: %w", p.key.Run, p.key.Attempt, err)
 	}
 	if n == 0 {
 		return true, nil // deleted, or another server goes on with it
 	}
-	return true, errMoved
+	return true, errBlocksChanged
 }
 
 // archiveError says that the archive did not do what was asked of it: it may be away.

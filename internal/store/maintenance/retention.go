@@ -21,11 +21,11 @@ type Keep struct {
 }
 
 const (
-	// keepEvery is how often runs are looked for that are to be deleted.
-	keepEvery = time.Minute
+	// retentionInterval is the interval between two searches for runs to delete.
+	retentionInterval = time.Minute
 	// deleteRuns and deleteBlocks bound what one transaction deletes.
-	deleteRunsMost   = 20
-	deleteBlocksMost = 2000
+	maxDeletedRuns   = 20
+	maxDeletedBlocks = 2000
 )
 
 // EndedStates is the states in which a run has ended for good.
@@ -40,14 +40,14 @@ const OtherStates = `('queued', 'starting', 'installing', 'running', 'stopping',
 func deletable(now int) string {
 	// Nearly all runs have ended: an index of states would have SQLite sort them all, so the
 	// condition is one that it does not use that index for.
-	return `(state IN ` + EndedStates + `) IS TRUE AND` + troubled.Rests(troubled.Remove, "runs.id", now)
+	return `(state IN ` + EndedStates + `) IS TRUE AND` + troubled.NotPaused(troubled.Remove, "runs.id", now)
 }
 
 // The queries of retention run once a minute, however many runs there are: each reads an index.
 var (
 	// OldRuns finds runs that ended, or sent their last sign, before a time.
 	OldRuns = `SELECT id FROM runs WHERE start_at < $1 AND created_at < $1 AND ` + deletable(3) + `
-		AND (ended_at < $1 OR heard_at < $1) ORDER BY start_at, id LIMIT $2`
+		AND (ended_at < $1 OR reported_at < $1) ORDER BY start_at, id LIMIT $2`
 	// OldestRun finds the oldest ended run, and OldestWithLater the oldest one that is not
 	// the last of its job.
 	OldestRun       = `SELECT id FROM runs WHERE ` + deletable(1) + ` ORDER BY start_at, id LIMIT 1`
@@ -65,19 +65,19 @@ var (
 func (s *Maintenance) applyRetention(ctx context.Context, now time.Time) error {
 	var errs [3]error
 	if s.Keep.Age > 0 {
-		err := s.countDeleted("age", func() error { return s.keepYoung(ctx, now.Add(-s.Keep.Age)) })
+		err := s.countDeleted("age", func() error { return s.deleteOlder(ctx, now.Add(-s.Keep.Age)) })
 		if err != nil {
 			errs[0] = fmt.Errorf("delete runs older than %s: %w", s.Keep.Age, err)
 		}
 	}
 	if s.Keep.Runs > 0 {
-		err := s.countDeleted("runs", func() error { return s.keepLastRuns(ctx, s.Keep.Runs) })
+		err := s.countDeleted("runs", func() error { return s.deleteBeyondLast(ctx, s.Keep.Runs) })
 		if err != nil {
 			errs[1] = fmt.Errorf("delete all but the last %d runs of each job: %w", s.Keep.Runs, err)
 		}
 	}
 	if s.Keep.Bytes > 0 {
-		err := s.countDeleted("bytes", func() error { return s.keepFewBytes(ctx, s.Keep.Bytes) })
+		err := s.countDeleted("bytes", func() error { return s.deleteToSize(ctx, s.Keep.Bytes) })
 		if err != nil {
 			errs[2] = fmt.Errorf("delete the oldest runs until journals take %d bytes: %w", s.Keep.Bytes, err)
 		}
@@ -95,18 +95,18 @@ func (s *Maintenance) countDeleted(rule string, keep func() error) error {
 	return err
 }
 
-// keepYoung deletes the runs that ended before a time. An agent's clock may be years ahead:
+// deleteOlder deletes the runs that ended before a time. An agent's clock may be years ahead:
 // a run without a sign since has ended by then too.
-func (s *Maintenance) keepYoung(ctx context.Context, before time.Time) error {
+func (s *Maintenance) deleteOlder(ctx context.Context, before time.Time) error {
 	return s.deleteBatches(ctx, func() ([]string, error) {
-		return s.Texts(ctx, OldRuns, db.Micros(before), deleteRunsMost, db.Micros(s.Now()))
+		return s.ReadTexts(ctx, OldRuns, db.Micros(before), maxDeletedRuns, db.Micros(s.Now()))
 	})
 }
 
-// keepFewBytes deletes the oldest ended runs, the last one of each job after all others, until
+// deleteToSize deletes the oldest ended runs, the last one of each job after all others, until
 // journals take no more than most. Runs that go on may take the room of at most half of it: a
 // single one that prints without end must not delete the history of all jobs.
-func (s *Maintenance) keepFewBytes(ctx context.Context, most int64) error {
+func (s *Maintenance) deleteToSize(ctx context.Context, most int64) error {
 	stored, err := s.StoredBytes(ctx)
 	if err != nil || stored <= most {
 		return err
@@ -122,7 +122,7 @@ func (s *Maintenance) keepFewBytes(ctx context.Context, most int64) error {
 			if err != nil || bytes <= goal {
 				return nil, err
 			}
-			return s.Texts(ctx, oldest, db.Micros(s.Now()))
+			return s.ReadTexts(ctx, oldest, db.Micros(s.Now()))
 		})
 		if err != nil {
 			return err
@@ -143,14 +143,14 @@ func (s *Maintenance) activeBytes(ctx context.Context) (int64, error) {
 	return bytes, nil
 }
 
-func (s *Maintenance) keepLastRuns(ctx context.Context, n int) error {
-	jobs, err := s.Texts(ctx, `SELECT job FROM run_counts WHERE state IN `+EndedStates+` GROUP BY job HAVING SUM(n) > $1`, n)
+func (s *Maintenance) deleteBeyondLast(ctx context.Context, n int) error {
+	jobs, err := s.ReadTexts(ctx, `SELECT job FROM run_counts WHERE state IN `+EndedStates+` GROUP BY job HAVING SUM(n) > $1`, n)
 	if err != nil {
 		return err
 	}
 	for _, name := range jobs {
 		err := s.deleteBatches(ctx, func() ([]string, error) {
-			return s.Texts(ctx, BeyondLastRuns, name, deleteRunsMost, n, db.Micros(s.Now()))
+			return s.ReadTexts(ctx, BeyondLastRuns, name, maxDeletedRuns, n, db.Micros(s.Now()))
 		})
 		if err != nil {
 			return err
@@ -173,12 +173,12 @@ func (s *Maintenance) deleteBatches(ctx context.Context, next func() ([]string, 
 				if deleted {
 					s.deleted.Add(1)
 				}
-				s.Done(ctx, troubled.Remove, id)
+				s.ClearFailure(ctx, troubled.Remove, id)
 			} else if err := s.Skip(ctx, troubled.Remove, id, fmt.Errorf("delete run %s: %w", id, err)); err != nil {
 				return err
 			}
 		}
-		if err := db.Rest(ctx, min(time.Since(began), time.Second)); err != nil {
+		if err := db.Sleep(ctx, min(time.Since(began), time.Second)); err != nil {
 			return err
 		}
 	}
@@ -196,7 +196,7 @@ func (s *Maintenance) DeleteEndedRun(ctx context.Context, id string) (deleted bo
 				return err
 			}
 			table := `(SELECT run_id, attempt, start FROM blocks WHERE run_id = $1 ORDER BY attempt, start LIMIT $2)`
-			if err := s.ForgetBlocks(ctx, t, `(run_id, attempt, start) IN `+table, id, deleteBlocksMost); err != nil {
+			if err := s.DeleteBlocks(ctx, t, `(run_id, attempt, start) IN `+table, id, maxDeletedBlocks); err != nil {
 				return err
 			}
 			var left int64
@@ -214,7 +214,7 @@ func (s *Maintenance) DeleteEndedRun(ctx context.Context, id string) (deleted bo
 				return err
 			}
 			deleted = true
-			return tables.ForgetJob(ctx, t, of)
+			return tables.DeleteUnusedJob(ctx, t, of)
 		})
 		if err != nil {
 			return false, err
@@ -233,18 +233,18 @@ func lockEnded(ctx context.Context, t *db.Tx, id string) (bool, error) {
 	return err == nil, err
 }
 
-// storedRowsMost is how many rows count stored bytes before they are added up: each start of a
+// maxStoredRows is how many rows count stored bytes before they are added up: each start of a
 // server begins one.
-const storedRowsMost = 16
+const maxStoredRows = 16
 
 // mergeStoredBytes makes one row of those that count stored bytes. A server whose row goes
 // begins another.
 func (s *Maintenance) mergeStoredBytes(ctx context.Context) error {
 	var n int
 	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM stored_bytes`).Scan(&n)
-	if err == nil && n > storedRowsMost {
+	if err == nil && n > maxStoredRows {
 		err = s.Write(ctx, db.None, func(t *db.Tx) error {
-			rows, err := db.NumbersOf(ctx, t, `DELETE FROM stored_bytes WHERE server <> $1 RETURNING bytes`, s.Server)
+			rows, err := db.QueryNumbers(ctx, t, `DELETE FROM stored_bytes WHERE server <> $1 RETURNING bytes`, s.Server)
 			if err != nil {
 				return err
 			}

@@ -15,8 +15,8 @@ const (
 	// textsBatch is how many runs become searchable in one transaction, for which agents
 	// may have to wait.
 	textsBatch = 100
-	// countsMost is how many rows of changes to the counts of runs may pile up.
-	countsMost = 2000
+	// maxCountRows is how many rows of changes to the counts of runs may pile up.
+	maxCountRows = 2000
 )
 
 // newText is a run that cannot be found by its text yet.
@@ -30,10 +30,10 @@ type newText struct {
 // cannot be made searchable is the trouble of itself alone.
 func (s *Maintenance) IndexTexts(ctx context.Context) (more bool, err error) {
 	found, err := newTexts(s.Reader.QueryContext(ctx, `SELECT id, start_at FROM runs WHERE text_id IS NULL AND search <> ''
-		AND`+troubled.Rests(troubled.Text, "runs.id", 2)+` ORDER BY start_at DESC, id DESC LIMIT $1`, textsBatch, db.Micros(s.Now())))
+		AND`+troubled.NotPaused(troubled.Text, "runs.id", 2)+` ORDER BY start_at DESC, id DESC LIMIT $1`, textsBatch, db.Micros(s.Now())))
 	if err == nil {
 		err = troubled.Isolate(ctx, s.DB, found, func(some []newText) error { return s.indexSome(ctx, some) },
-			func(one newText, err error) { s.Failed(ctx, troubled.Text, one.run, err) })
+			func(one newText, err error) { s.RecordFailure(ctx, troubled.Text, one.run, err) })
 	}
 	if err != nil {
 		return false, fmt.Errorf("make the texts of runs searchable: %w", err)
@@ -74,7 +74,7 @@ func (s *Maintenance) indexSome(ctx context.Context, some []newText) error {
 		return err
 	}
 	for _, one := range some {
-		s.Done(ctx, troubled.Text, one.run)
+		s.ClearFailure(ctx, troubled.Text, one.run)
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ func textIDs(ctx context.Context, t *db.Tx, found []newText) ([]int64, error) {
 	}
 	for {
 		table, args := t.Dialect.Table(1, db.Column{Numbers: ids})
-		taken, err := db.NumbersOf(ctx, t, `SELECT text_id FROM runs WHERE text_id IN (SELECT c0 FROM `+table+`)`, args...)
+		taken, err := db.QueryNumbers(ctx, t, `SELECT text_id FROM runs WHERE text_id IN (SELECT c0 FROM `+table+`)`, args...)
 		if err != nil || len(taken) == 0 {
 			return ids, err
 		}
@@ -158,7 +158,7 @@ func (s *Maintenance) MergeCounts(ctx context.Context) error {
 	}
 	var n int
 	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) - COUNT(DISTINCT (job, state)) FROM run_counts`).Scan(&n)
-	if err == nil && n > countsMost {
+	if err == nil && n > maxCountRows {
 		_, err = s.Writer.ExecContext(ctx, `WITH gone AS (DELETE FROM run_counts RETURNING job, state, n)
 			INSERT INTO run_counts (job, state, n) SELECT job, state, SUM(n) FROM gone GROUP BY job, state HAVING SUM(n) <> 0`)
 	}

@@ -22,17 +22,17 @@ import (
 )
 
 const (
-	// tidyEvery is how often the store looks for what there is to tidy.
-	tidyEvery = 10 * time.Second
-	// segmentRest is how long a segment that grows no more is left to empty by itself.
-	segmentRest = time.Hour
-	// objectRest is how long an object may be on its way into the archive.
-	objectRest = time.Hour
-	tidyBatch  = 100
-	// busyRest is how long packing waits after a large group of appends, and packAnyway how long
+	// tidyInterval is how often the store looks for what there is to tidy.
+	tidyInterval = 10 * time.Second
+	// segmentIdleDelay is how long a segment that grows no more is left to empty by itself.
+	segmentIdleDelay = time.Hour
+	// objectWriteTimeout is how long an object may be on its way into the archive.
+	objectWriteTimeout = time.Hour
+	tidyBatch          = 100
+	// busyDelay is how long packing waits after a large group of appends, and maxPackDelay how long
 	// in all.
-	busyRest   = 3 * time.Second
-	packAnyway = 10 * time.Minute
+	busyDelay    = 3 * time.Second
+	maxPackDelay = 10 * time.Minute
 )
 
 // Maintenance deletes, trims, packs and moves what is stored.
@@ -40,15 +40,15 @@ type Maintenance struct {
 	*db.DB
 	*troubled.Items
 	*blocks.Journals
-	others    Others
+	others    StoreParts
 	dir       string // the data directory; empty for PostgreSQL
 	Keep      Keep
 	onDeleted func(rule string, runs int) // may be nil
 	deleted   atomic.Int64                // runs, by all rules of keep
 }
 
-// Others is what maintenance asks of the other parts of a store.
-type Others interface {
+// StoreParts is what maintenance asks of the other parts of a store.
+type StoreParts interface {
 	// BusyAt is when a large group of appends arrived last.
 	BusyAt() time.Time
 	// CheckKey records whether this server lacks the key that others encrypt with.
@@ -60,7 +60,7 @@ type Others interface {
 
 // New makes what maintains a store. deleted is called with how many
 // runs one pass of a rule of retention deleted; nil for nobody.
-func New(d *db.DB, items *troubled.Items, j *blocks.Journals, others Others, dir string, keep Keep, deleted func(rule string, runs int)) *Maintenance {
+func New(d *db.DB, items *troubled.Items, j *blocks.Journals, others StoreParts, dir string, keep Keep, deleted func(rule string, runs int)) *Maintenance {
 	return &Maintenance{DB: d, Items: items, Journals: j, others: others, dir: dir, Keep: keep, onDeleted: deleted}
 }
 
@@ -81,8 +81,8 @@ func (s *Maintenance) Maintain(ctx context.Context, report func(error)) {
 	var all sync.WaitGroup
 	all.Go(func() {
 		var kept time.Time
-		periodic.Loop{Every: tidyEvery, Now: s.Now}.Run(ctx, func(now time.Time) error {
-			if now.Sub(kept) >= keepEvery {
+		periodic.Loop{Every: tidyInterval, Now: s.Now}.Run(ctx, func(now time.Time) error {
+			if now.Sub(kept) >= retentionInterval {
 				kept = now
 				reported(s.applyRetention(ctx, now))
 			}
@@ -92,9 +92,9 @@ func (s *Maintenance) Maintain(ctx context.Context, report func(error)) {
 	})
 	all.Go(func() {
 		packed := s.Now()
-		periodic.Loop{Every: tidyEvery, Now: s.Now}.Run(ctx, func(now time.Time) error {
+		periodic.Loop{Every: tidyInterval, Now: s.Now}.Run(ctx, func(now time.Time) error {
 			// While much arrives, packing waits: it would take a core from what agents wait for.
-			may := func() bool { return now.Sub(packed) > packAnyway || s.Now().Sub(s.others.BusyAt()) > busyRest }
+			may := func() bool { return now.Sub(packed) > maxPackDelay || s.Now().Sub(s.others.BusyAt()) > busyDelay }
 			done, err := s.tidyArchive(ctx, now, may)
 			if done {
 				packed = now
@@ -118,13 +118,13 @@ func (s *Maintenance) Tidy(ctx context.Context, now time.Time) error {
 func (s *Maintenance) tidyRows(ctx context.Context, now time.Time) error {
 	return errors.Join(
 		s.Refresh(ctx), s.others.CheckKey(ctx), s.MergeCounts(ctx), s.mergeStoredBytes(ctx), s.Expire(ctx, ExpiringAttempts, now),
-		db.Repeat(ctx, func() (bool, error) { return s.IndexTexts(ctx) }),
-		db.Repeat(ctx, func() (bool, error) { return s.trimOne(ctx, now) }),
+		s.RunSteps(ctx, func() (bool, error) { return s.IndexTexts(ctx) }),
+		s.RunSteps(ctx, func() (bool, error) { return s.trimOne(ctx, now) }),
 	)
 }
 
 func (s *Maintenance) tidySegments(ctx context.Context, now time.Time) error {
-	return s.unlessCopying(func() error { return s.sweepSegments(ctx, now) })
+	return s.unlessBackup(func() error { return s.sweepSegments(ctx, now) })
 }
 
 // tidyArchive packs journals as long as it may, and deletes objects. It reports whether
@@ -135,11 +135,11 @@ func (s *Maintenance) tidyArchive(ctx context.Context, now time.Time, may func()
 		return false, err
 	}
 	packed, err = s.packDue(ctx, now, math.MaxInt64, may)
-	return packed, errors.Join(err, s.unlessCopying(func() error { return s.sweepObjects(ctx, now) }))
+	return packed, errors.Join(err, s.unlessBackup(func() error { return s.sweepObjects(ctx, now) }))
 }
 
-// unlessCopying removes files that nobody needs, unless a backup is copying.
-func (s *Maintenance) unlessCopying(remove func() error) (err error) {
+// unlessBackup removes files that nobody needs, unless a backup is copying.
+func (s *Maintenance) unlessBackup(remove func() error) (err error) {
 	if s.dir != "" {
 		release, err := datadir.Hold(s.dir, false)
 		if err != nil || release == nil {
@@ -161,8 +161,8 @@ func (s *Maintenance) sweepObjects(ctx context.Context, now time.Time) error {
 		name string
 	}
 	rows, err := s.Reader.QueryContext(ctx, `SELECT id, name FROM objects
-		WHERE (state = 'dead' OR state = 'writing' AND changed_at < $1) AND`+troubled.Rests(troubled.Object, "objects.name", 3)+`
-		ORDER BY changed_at, id LIMIT $2`, db.Micros(now.Add(-objectRest)), tidyBatch, db.Micros(s.Now()))
+		WHERE (state = 'dead' OR state = 'writing' AND changed_at < $1) AND`+troubled.NotPaused(troubled.Object, "objects.name", 3)+`
+		ORDER BY changed_at, id LIMIT $2`, db.Micros(now.Add(-objectWriteTimeout)), tidyBatch, db.Micros(s.Now()))
 	if err != nil {
 		return fmt.Errorf("look for objects to delete: %w", err)
 	}
@@ -184,13 +184,13 @@ func (s *Maintenance) sweepObjects(ctx context.Context, now time.Time) error {
 			if serr := s.Skip(ctx, troubled.Object, o.name, err); serr != nil {
 				return serr
 			}
-			if failures++; failures >= archiveFailures {
+			if failures++; failures >= maxArchiveFailures {
 				return fmt.Errorf("delete objects: %d could not be in a row, so the rest waits: %w", failures, err)
 			}
 			continue
 		}
 		failures = 0
-		s.Done(ctx, troubled.Object, o.name)
+		s.ClearFailure(ctx, troubled.Object, o.name)
 		err := s.Write(ctx, db.None, func(t *db.Tx) error {
 			_, err := t.ExecContext(ctx, `DELETE FROM objects WHERE id = $1 AND state <> 'live'`, o.id)
 			return err
@@ -216,11 +216,11 @@ func (s *Maintenance) sweepSegments(ctx context.Context, now time.Time) error {
 		// Once a segment is not the one that grows, every transaction that added to it has
 		// ended: the next one was begun by a later transaction.
 		id := strconv.FormatInt(one.ID, 10)
-		if one.ID == s.Segments.Active() || s.Resting(troubled.Segment, id) {
+		if one.ID == s.Segments.Active() || s.IsPaused(troubled.Segment, id) {
 			continue
 		}
 		if err := s.sweepSegment(ctx, one.ID, now); err == nil {
-			s.Done(ctx, troubled.Segment, id)
+			s.ClearFailure(ctx, troubled.Segment, id)
 		} else if err := s.Skip(ctx, troubled.Segment, id, err); err != nil {
 			return err
 		}
@@ -244,7 +244,7 @@ func (s *Maintenance) sweepSegment(ctx context.Context, id int64, now time.Time)
 // empty has the journals packed that keep a segment which is old enough.
 func (s *Maintenance) empty(ctx context.Context, id int64, now time.Time) error {
 	info, err := os.Stat(s.Segments.Path(id))
-	if err != nil || now.Sub(info.ModTime()) < segmentRest {
+	if err != nil || now.Sub(info.ModTime()) < segmentIdleDelay {
 		return nil //nolint:nilerr // removed meanwhile, which is as good
 	}
 	err = s.Write(ctx, db.None, func(t *db.Tx) error {
@@ -255,5 +255,5 @@ func (s *Maintenance) empty(ctx context.Context, id int64, now time.Time) error 
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("have the journals in segment %d packed: %w", id, err)
 	}
-	return s.copyAgain(ctx, id, info.Size())
+	return s.copyPacked(ctx, id, info.Size())
 }

@@ -23,7 +23,7 @@ func (s *Maintenance) trimOne(ctx context.Context, now time.Time) (bool, error) 
 	}
 	var key tables.AttemptKey
 	err := s.Reader.QueryRowContext(ctx, `SELECT run_id, attempt FROM attempts WHERE trim_at <= $1
-		AND`+troubled.Rests(troubled.Trim, tables.AttemptID, 2)+` ORDER BY trim_at LIMIT 1`, db.Micros(now), db.Micros(s.Now())).Scan(&key.Run, &key.Attempt)
+		AND`+troubled.NotPaused(troubled.Trim, tables.AttemptID, 2)+` ORDER BY trim_at LIMIT 1`, db.Micros(now), db.Micros(s.Now())).Scan(&key.Run, &key.Attempt)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -33,7 +33,7 @@ func (s *Maintenance) trimOne(ctx context.Context, now time.Time) (bool, error) 
 	if err := s.trim(ctx, key); err != nil {
 		return true, s.Skip(ctx, troubled.Trim, key.String(), fmt.Errorf("trim the journal of run %s attempt %d: %w", key.Run, key.Attempt, err))
 	}
-	s.Done(ctx, troubled.Trim, key.String())
+	s.ClearFailure(ctx, troubled.Trim, key.String())
 	return true, nil
 }
 
@@ -66,7 +66,7 @@ func (s *Maintenance) trim(ctx context.Context, key tables.AttemptKey) error {
 	return s.drop(ctx, key, row, blocks, &c)
 }
 
-// middle reads the heads of up to deleteBlocksMost blocks between two offsets of a journal.
+// middle reads the heads of up to maxDeletedBlocks blocks between two offsets of a journal.
 func (s *Maintenance) middle(ctx context.Context, key tables.AttemptKey, from, to int64) ([]index.BlockHead, error) {
 	const atOnce = 64
 	heads, err := s.Blocks(ctx, key.Run, key.Attempt, from, atOnce)
@@ -132,7 +132,7 @@ func (s *Maintenance) drop(ctx context.Context, key tables.AttemptKey, before *t
 			_, err := t.ExecContext(ctx, `UPDATE attempts SET trim_at = NULL WHERE run_id = $1 AND attempt = $2`, key.Run, key.Attempt)
 			return err
 		}
-		if err := s.DropBlocks(ctx, t, key, blocks[0].Start, c.To); err != nil {
+		if err := s.DropBlockData(ctx, t, key, blocks[0].Start, c.To); err != nil {
 			return err
 		}
 		return tables.StoreCut(ctx, t, key, &run, row, c)

@@ -33,19 +33,19 @@ func (s *Outbox) Acknowledge(ctx context.Context, run, by, why string, now time.
 	return changed, events, nil
 }
 
-// Unacknowledge takes the acknowledgement of a run back. Without one nothing changes.
+// Unacknowledge removes the acknowledgement of a run. Without one it changes nothing.
 func (s *Outbox) Unacknowledge(ctx context.Context, run, by string, now time.Time) (job.Run, []job.RunEvent, error) {
 	by = index.Text(by, 200)
 	changed, events, err := s.setAcknowledged(ctx, run, func(r *job.Run) *job.RunEvent {
 		if r.Acknowledged == nil {
 			return nil
 		}
-		evidence := fmt.Sprintf("Acknowledgement by %s taken back by %s", r.Acknowledged.By, by)
+		evidence := fmt.Sprintf("Acknowledgement by %s removed by %s", r.Acknowledged.By, by)
 		r.Acknowledged = nil
 		return acknowledgementEvent(r, job.EventUnacknowledged, evidence, now)
 	})
 	if err != nil {
-		return job.Run{}, nil, fmt.Errorf("take back the acknowledgement of run %s: %w", run, err)
+		return job.Run{}, nil, fmt.Errorf("remove the acknowledgement of run %s: %w", run, err)
 	}
 	return changed, events, nil
 }
@@ -56,7 +56,7 @@ func acknowledgementEvent(r *job.Run, kind, evidence string, now time.Time) *job
 	}
 }
 
-// setAcknowledged stores what change makes of a run, and the event that it returns; nil for no change.
+// setAcknowledged stores a run that change has changed, and the event that it returned; nil for no change.
 func (s *Outbox) setAcknowledged(ctx context.Context, run string, change func(*job.Run) *job.RunEvent) (job.Run, []job.RunEvent, error) {
 	var row tables.RunRow
 	var events []job.RunEvent
@@ -78,7 +78,8 @@ func (s *Outbox) setAcknowledged(ctx context.Context, run string, change func(*j
 	return row.Run, events, err
 }
 
-// Acknowledged reports whether somebody acknowledged a run since a time, and nobody took it back.
+// Acknowledged reports whether a run was acknowledged since a time, and the acknowledgement was not
+// removed.
 func (s *Outbox) Acknowledged(ctx context.Context, run string, since time.Time) (bool, error) {
 	var kind string
 	err := s.Reader.QueryRowContext(ctx, `SELECT kind FROM events WHERE run_id = $1 AND kind IN ('acknowledged', 'unacknowledged')
@@ -87,7 +88,7 @@ func (s *Outbox) Acknowledged(ctx context.Context, run string, since time.Time) 
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("who acknowledged run %s: %w", run, err)
+		return false, fmt.Errorf("read who acknowledged run %s: %w", run, err)
 	}
 	return kind == job.EventAcknowledged, nil
 }

@@ -97,7 +97,8 @@ func (s *Outbox) RequestCancel(ctx context.Context, run string, c job.Cancel) (j
 	return row.Run, events, nil
 }
 
-// cancelRun applies a wish to stop. A run that no agent works on ends by it.
+// cancelRun applies a cancel to a run. A run without an agent ends with it. changed reports whether the
+// run has changed.
 func cancelRun(run job.Run, c job.Cancel) (next job.Run, events []job.RunEvent, changed bool) {
 	if run.Cancel != nil || run.EndedAt != nil && run.State != job.Retrying {
 		return run, nil, false

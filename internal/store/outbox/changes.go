@@ -91,7 +91,7 @@ func successEntries(ctx context.Context, t *db.Tx, run *job.Run, late bool, now 
 		err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE run_id = $1
 			AND what IN ('failed', 'timed_out', 'lost') AND status <> 'dropped' LIMIT 1) AS notified`, run.ID).Scan(&n)
 		if err != nil {
-			return nil, fmt.Errorf("what people were notified of run %s: %w", run.ID, err)
+			return nil, fmt.Errorf("read the notifications of run %s: %w", run.ID, err)
 		}
 		if n > 0 {
 			return []outbox.Entry{outbox.RecoveredEntry(run, fmt.Sprintf("attempt %d had not", run.Attempt-1), now)}, nil
@@ -106,7 +106,7 @@ func successEntries(ctx context.Context, t *db.Tx, run *job.Run, late bool, now 
 	var wanted int
 	err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM routes WHERE events LIKE '%,succeeded,%' LIMIT 1) AS wanted`).Scan(&wanted)
 	if err != nil {
-		return nil, fmt.Errorf("who wants to hear of success: %w", err)
+		return nil, fmt.Errorf("read the routes of successes: %w", err)
 	}
 	if wanted == 0 {
 		return nil, nil

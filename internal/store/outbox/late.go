@@ -14,16 +14,16 @@ import (
 )
 
 const (
-	// lateQuiet is how long nothing more must have come from a host before a delivery of its late
+	// lateQuietInterval is how long nothing more must have come from a host before a delivery of its late
 	// runs is over.
-	lateQuiet = 10 * time.Second
-	// lateMost is how long a delivery may take before what has come is reported.
-	lateMost = 5 * time.Minute
+	lateQuietInterval = 10 * time.Second
+	// lateReportTimeout is how long a delivery may take before what has come is reported.
+	lateReportTimeout = 5 * time.Minute
 )
 
-// EndOf is when a run ended, on the server's clock; zero for one that goes on, or whose end nobody
+// EndTime is when a run ended, on the server's clock; zero for one that goes on, or whose end nobody
 // knows.
-func EndOf(run *job.Run, offset time.Duration, now time.Time) time.Time {
+func EndTime(run *job.Run, offset time.Duration, now time.Time) time.Time {
 	if run.EndedAt == nil || !run.State.Terminal() {
 		return time.Time{}
 	}
@@ -42,7 +42,7 @@ func markArrival(ctx context.Context, t *db.Tx, run *job.Run, ended, now time.Ti
 			return outbox.InTime, err
 		}
 		if followed && !ended.IsZero() {
-			from := db.Later(ended.Add(-time.Microsecond), run.StartAt)
+			from := db.Latest(ended.Add(-time.Microsecond), run.StartAt)
 			if passed, err = succeededSince(ctx, t, run.Job, from, time.Time{}); err != nil {
 				return outbox.InTime, err
 			}
@@ -61,14 +61,14 @@ func markArrival(ctx context.Context, t *db.Tx, run *job.Run, ended, now time.Ti
 // LateHosts finds the hosts whose delivery is over: nothing late has come since $1, and no journal
 // of a late run still arrives; or it has gone on since $2.
 func LateHosts(d db.Dialect) string {
-	return `SELECT host FROM runs AS l WHERE late = 1 GROUP BY host HAVING MIN(heard_at) <= $2 OR MAX(heard_at) <= $1
-		AND NOT EXISTS (SELECT 1 FROM ` + d.RunsBy("runs_leased") + ` WHERE leased = 1 AND host = l.host AND beat_at IS NULL
-			AND heard_at > $1 AND created_at - start_at >= $3)`
+	return `SELECT host FROM runs AS l WHERE late = 1 GROUP BY host HAVING MIN(reported_at) <= $2 OR MAX(reported_at) <= $1
+		AND NOT EXISTS (SELECT 1 FROM ` + d.RunsIndexedBy("runs_leased") + ` WHERE leased = 1 AND host = l.host AND beat_at IS NULL
+			AND reported_at > $1 AND created_at - start_at >= $3)`
 }
 
 // LateRunsOf finds the late runs of a host.
 func LateRunsOf(d db.Dialect) string {
-	return `SELECT id, job, attempt, state, start_at FROM ` + d.RunsBy("runs_late") + ` WHERE late = 1 AND host = $1 ORDER BY start_at, id` + d.Lock
+	return `SELECT id, job, attempt, state, start_at FROM ` + d.RunsIndexedBy("runs_late") + ` WHERE late = 1 AND host = $1 ORDER BY start_at, id` + d.Lock
 }
 
 // lateRun is a run that waits to be reported.
@@ -85,8 +85,8 @@ type lateRun struct {
 // the job that started last of them ended badly and no good one followed, or ended a failure that
 // people know of, what an end in time would have asked for.
 func (s *Outbox) ReportLate(ctx context.Context, now time.Time) error {
-	hosts, err := s.Texts(ctx, LateHosts(s.Dialect),
-		db.Micros(now.Add(-lateQuiet)), db.Micros(now.Add(-lateMost)), job.LateAfter.Microseconds())
+	hosts, err := s.ReadTexts(ctx, LateHosts(s.Dialect),
+		db.Micros(now.Add(-lateQuietInterval)), db.Micros(now.Add(-lateReportTimeout)), job.LateAfter.Microseconds())
 	if err != nil {
 		return fmt.Errorf("look for runs that were delivered late: %w", err)
 	}

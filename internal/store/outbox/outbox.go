@@ -110,7 +110,7 @@ func scanAction(from db.Scanner) (job.Action, error) {
 		err = json.Unmarshal(late, &a.Late)
 	}
 	a.Run, a.Severity = run.String, job.Health(severity)
-	a.CreatedAt, a.DoneAt = db.FromMicros(created), db.FromNull(done)
+	a.CreatedAt, a.DoneAt = db.FromMicros(created), db.FromNullableMicros(done)
 	if a.Cause == 0 {
 		a.Cause = a.ID
 	}
@@ -194,7 +194,7 @@ func (s *Outbox) ActionFailed(ctx context.Context, a job.Action, cause error, no
 
 // ActionFollowed forgets that a cancel or a retry of a run could not be followed.
 func (s *Outbox) ActionFollowed(ctx context.Context, a job.Action) {
-	s.Done(ctx, troubled.Action, a.Run)
+	s.ClearFailure(ctx, troubled.Action, a.Run)
 }
 
 // Dispatch finds the routes of up to limit causes, oldest first: each cause becomes one
@@ -205,7 +205,7 @@ func (s *Outbox) Dispatch(ctx context.Context, now time.Time, limit int, to func
 	var n int
 	// Most of the time there is none, and a transaction that writes is not to be had for nothing.
 	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM outbox
-		WHERE status = 'pending' AND route = '' AND kind = 'notify' AND`+troubled.Rests(troubled.Notify, "CAST(outbox.id AS TEXT)", 1)+` LIMIT 1) AS causes`, db.Micros(s.Now())).Scan(&n)
+		WHERE status = 'pending' AND route = '' AND kind = 'notify' AND`+troubled.NotPaused(troubled.Notify, "CAST(outbox.id AS TEXT)", 1)+` LIMIT 1) AS causes`, db.Micros(s.Now())).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("look for notifications: %w", err)
 	}
@@ -222,7 +222,7 @@ func (s *Outbox) Dispatch(ctx context.Context, now time.Time, limit int, to func
 		switch {
 		case err == nil:
 			for _, c := range causes {
-				s.Done(ctx, troubled.Notify, strconv.FormatInt(c.ID, 10))
+				s.ClearFailure(ctx, troubled.Notify, strconv.FormatInt(c.ID, 10))
 			}
 			return len(causes), nil
 		case len(causes) != 1:
@@ -243,7 +243,7 @@ func dispatchSome(ctx context.Context, t *db.Tx, now, resting time.Time, limit i
 	// No row is skipped for being locked: another server's causes come first, and the
 	// messages about a run stay in order.
 	rows, err := t.QueryContext(ctx, `SELECT `+outboxColumns+` FROM outbox WHERE status = 'pending' AND route = '' AND kind = 'notify'
-		AND`+troubled.Rests(troubled.Notify, "CAST(outbox.id AS TEXT)", 1)+` ORDER BY id LIMIT `+strconv.Itoa(limit)+t.Dialect.Lock, db.Micros(resting))
+		AND`+troubled.NotPaused(troubled.Notify, "CAST(outbox.id AS TEXT)", 1)+` ORDER BY id LIMIT `+strconv.Itoa(limit)+t.Dialect.Lock, db.Micros(resting))
 	if err != nil {
 		return nil, err
 	}
@@ -302,10 +302,10 @@ func (s *Outbox) RouteRows(ctx context.Context, route string, limit int) ([]job.
 	return actions, nil
 }
 
-// Settle stores what became of rows. A row that is not pending any more stays as it is.
-func (s *Outbox) StoreResults(ctx context.Context, settled []outbox.Result) error {
+// StoreResults stores the results of pending rows. A row that is not pending does not change.
+func (s *Outbox) StoreResults(ctx context.Context, results []outbox.Result) error {
 	return s.Write(ctx, db.None, func(t *db.Tx) error {
-		for _, one := range settled {
+		for _, one := range results {
 			if err := finishRow(ctx, t, one); err != nil {
 				return err
 			}
@@ -320,7 +320,7 @@ func finishRow(ctx context.Context, t *db.Tx, one outbox.Result) error {
 		WHERE id = $1 AND status = 'pending'`,
 		one.ID, one.Status, one.Tries, db.Micros(one.NextAt), one.Batch, index.Text(one.Error, 1000), done)
 	if err != nil {
-		return fmt.Errorf("store what became of outbox row %d: %w", one.ID, err)
+		return fmt.Errorf("store the result of outbox row %d: %w", one.ID, err)
 	}
 	if one.Again.IsZero() {
 		return nil

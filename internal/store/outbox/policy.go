@@ -40,10 +40,10 @@ func applyPolicy(ctx context.Context, t *db.Tx, run *job.Run, entries []outbox.E
 	if json.Unmarshal(text, &actions) != nil {
 		return entries, nil
 	}
-	return byPolicy(entries, actions), nil
+	return applyActions(entries, actions), nil
 }
 
-func byPolicy(entries []outbox.Entry, actions EndActions) []outbox.Entry {
+func applyActions(entries []outbox.Entry, actions EndActions) []outbox.Entry {
 	var out []outbox.Entry
 	for _, e := range entries {
 		a, given := actions[e.What]

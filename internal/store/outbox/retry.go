@@ -79,7 +79,7 @@ func startRetry(ctx context.Context, t *db.Tx, row *tables.RunRow, events *[]job
 	if err := tables.InsertEvents(ctx, t, *events); err != nil {
 		return err
 	}
-	if _, err := t.ExecContext(ctx, `UPDATE waiting_agents SET asked_by = $2, why = $3 WHERE run_id = $1`, next.ID, by, why); err != nil {
+	if _, err := t.ExecContext(ctx, `UPDATE waiting_agents SET requested_by = $2, why = $3 WHERE run_id = $1`, next.ID, by, why); err != nil {
 		return err
 	}
 	if err := insertEntries(ctx, t, []outbox.Entry{{
@@ -91,24 +91,24 @@ func startRetry(ctx context.Context, t *db.Tx, row *tables.RunRow, events *[]job
 	return tables.UpdateRun(ctx, t, row)
 }
 
-// NoteWaiting records that the agent of an attempt that ended waits for a retry, and
+// RecordWaitingAgent records that the agent of an attempt that ended waits for a retry, and
 // returns the one that was asked for, if any.
-func NoteWaiting(ctx context.Context, t *db.Tx, run *job.Run, until time.Time) (*outbox.RetryRequest, error) {
-	_, err := t.ExecContext(ctx, `INSERT INTO waiting_agents (run_id, attempt, until, asked_by, why) VALUES ($1, $2, $3, '', '')
+func RecordWaitingAgent(ctx context.Context, t *db.Tx, run *job.Run, until time.Time) (*outbox.RetryRequest, error) {
+	_, err := t.ExecContext(ctx, `INSERT INTO waiting_agents (run_id, attempt, until, requested_by, why) VALUES ($1, $2, $3, '', '')
 		ON CONFLICT (run_id) DO UPDATE SET until = excluded.until,
-		asked_by = CASE WHEN waiting_agents.attempt = excluded.attempt THEN waiting_agents.asked_by ELSE '' END,
+		requested_by = CASE WHEN waiting_agents.attempt = excluded.attempt THEN waiting_agents.requested_by ELSE '' END,
 		why = CASE WHEN waiting_agents.attempt = excluded.attempt THEN waiting_agents.why ELSE '' END,
 		attempt = excluded.attempt`, run.ID, run.Attempt, db.Micros(until))
 	if err != nil {
-		return nil, fmt.Errorf("the agent of run %s waits: %w", run.ID, err)
+		return nil, fmt.Errorf("record that the agent of run %s waits: %w", run.ID, err)
 	}
 	if run.State != job.Retrying {
 		return nil, nil
 	}
 	r := outbox.RetryRequest{Attempt: run.Attempt + 1}
-	err = t.QueryRowContext(ctx, `SELECT asked_by, why FROM waiting_agents WHERE run_id = $1`, run.ID).Scan(&r.By, &r.Why)
+	err = t.QueryRowContext(ctx, `SELECT requested_by, why FROM waiting_agents WHERE run_id = $1`, run.ID).Scan(&r.By, &r.Why)
 	if err != nil {
-		return nil, fmt.Errorf("who asked for a retry of run %s: %w", run.ID, err)
+		return nil, fmt.Errorf("read who requested a retry of run %s: %w", run.ID, err)
 	}
 	if r.By == "" {
 		return nil, nil // the agent's own retry
@@ -127,8 +127,8 @@ func (s *Outbox) AgentWaits(ctx context.Context, id string) (job.Run, time.Time,
 	return run, until, err
 }
 
-// agentWaitsUntil is until when the agent of a run's attempt, which has ended, said that it
-// waits for another one; zero if it did not.
+// agentWaitsUntil returns until when the agent of a run's last attempt, which has ended, waits for
+// another attempt; zero if it does not wait.
 func agentWaitsUntil(ctx context.Context, q db.RowQuerier, run *job.Run) (time.Time, error) {
 	var attempt int
 	var until int64
@@ -137,7 +137,7 @@ func agentWaitsUntil(ctx context.Context, q db.RowQuerier, run *job.Run) (time.T
 	case errors.Is(err, sql.ErrNoRows) || err == nil && attempt != run.Attempt:
 		return time.Time{}, nil
 	case err != nil:
-		return time.Time{}, fmt.Errorf("until when the agent of run %s waits: %w", run.ID, err)
+		return time.Time{}, fmt.Errorf("until when record that the agent of run %s waits: %w", run.ID, err)
 	}
 	return db.FromMicros(until), nil
 }
@@ -166,7 +166,7 @@ func (s *Outbox) WatchRetry(ctx context.Context, id string, attempt int, announc
 		if err != nil {
 			return err
 		}
-		if now.Before(db.Later(outbox.RetryDue(&run, announced), waits).Add(outbox.RetryGrace)) {
+		if now.Before(db.Latest(outbox.RetryDue(&run, announced), waits).Add(outbox.RetryGrace)) {
 			out.Over = false
 			return nil
 		}

@@ -46,7 +46,7 @@ func (s *Outbox) Deliveries(ctx context.Context) ([]outbox.Delivery, error) {
 			err = s.routeError(name, err)
 			d.Route.Error = err.Error()
 			// That this server lacks the key of all routes is one item, of another kind.
-			if id, _ := secretkey.Encrypted(secret); id != used || !s.secrets.lack(used) {
+			if id, _ := secretkey.Encrypted(secret); id != used || !s.secrets.lacks(used) {
 				bad[name] = err
 			}
 		}
@@ -56,11 +56,11 @@ func (s *Outbox) Deliveries(ctx context.Context) ([]outbox.Delivery, error) {
 		return nil, fmt.Errorf("read routes: %w", err)
 	}
 	for name, err := range bad {
-		s.Failed(ctx, troubled.Route, name, err)
+		s.RecordFailure(ctx, troubled.Route, name, err)
 	}
 	for _, d := range all {
 		if d.Route.Error == "" {
-			s.Done(ctx, troubled.Route, d.Route.Name)
+			s.ClearFailure(ctx, troubled.Route, d.Route.Name)
 		}
 	}
 	return all, nil
@@ -101,7 +101,7 @@ func (s *Outbox) SetRoute(ctx context.Context, r job.Route) error {
 		if err != nil {
 			return err
 		}
-		_, err = t.ExecContext(ctx, `INSERT INTO routes (name, doc, secret, events, changed_at, owner, claimed_until)
+		_, err = t.ExecContext(ctx, `INSERT INTO routes (name, doc, secret, events, changed_at, reserved_by, reserved_until)
 			VALUES ($1, $2, $3, $4, $5, '', 0) ON CONFLICT (name) DO UPDATE SET
 			doc = excluded.doc, secret = excluded.secret, events = excluded.events, changed_at = excluded.changed_at`,
 			r.Name, doc, secret, ","+strings.Join(r.Match.Events, ",")+",", db.Micros(r.ChangedAt))
@@ -131,19 +131,19 @@ func (s *Outbox) DeleteRoute(ctx context.Context, name string, now time.Time) er
 	})
 }
 
-// ReleaseRoutes gives back the routes that a server had when it was killed. Only one works in a
-// data directory at a time.
+// ReleaseRoutes ends the reservations of a server that was killed. Only one server uses a data
+// directory at a time.
 func (s *Outbox) ReleaseRoutes(ctx context.Context) error {
-	return s.Change(ctx, "release the routes of a server that was killed", `UPDATE routes SET owner = '', claimed_until = 0 WHERE owner <> ''`)
+	return s.Change(ctx, "release the routes of a server that was killed", `UPDATE routes SET reserved_by = '', reserved_until = 0 WHERE reserved_by <> ''`)
 }
 
-// ClaimRoute makes a server the only one that delivers to a route until a time, and
-// reports whether it is. A claim of its own is prolonged; until in the past gives it up.
-func (s *Outbox) ClaimRoute(ctx context.Context, name, owner string, now, until time.Time) (bool, error) {
+// ReserveRoute reserves a route for a server until a time, and reports whether it could: then no other
+// server delivers to the route. A server prolongs its own reservation; until in the past ends it.
+func (s *Outbox) ReserveRoute(ctx context.Context, name, owner string, now, until time.Time) (bool, error) {
 	mine := false
 	err := s.Write(ctx, db.None, func(t *db.Tx) error {
-		res, err := t.ExecContext(ctx, `UPDATE routes SET owner = $2, claimed_until = $4
-			WHERE name = $1 AND (owner = $2 OR claimed_until <= $3)`, name, owner, db.Micros(now), db.Micros(until))
+		res, err := t.ExecContext(ctx, `UPDATE routes SET reserved_by = $2, reserved_until = $4
+			WHERE name = $1 AND (reserved_by = $2 OR reserved_until <= $3)`, name, owner, db.Micros(now), db.Micros(until))
 		if err != nil {
 			return err
 		}
@@ -152,7 +152,7 @@ func (s *Outbox) ClaimRoute(ctx context.Context, name, owner string, now, until 
 		return err
 	})
 	if err != nil {
-		return false, fmt.Errorf("claim route %s: %w", name, err)
+		return false, fmt.Errorf("reserve route %s: %w", name, err)
 	}
 	return mine, nil
 }

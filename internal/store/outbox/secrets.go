@@ -27,7 +27,7 @@ type secrets struct {
 
 // holding returns the keys. If the one with this id is not among them, the file is read again:
 // another server may have added it.
-func (s *secrets) holding(id string) secretkey.Keys {
+func (s *secrets) keysFor(id string) secretkey.Keys {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, found := s.keys.Find(id); found || s.file == "" {
@@ -47,7 +47,7 @@ func (s *secrets) holding(id string) secretkey.Keys {
 // decrypt returns what was encrypted for a row.
 func (s *secrets) decrypt(text, row string) ([]byte, error) {
 	id, _ := secretkey.Encrypted(text)
-	return s.holding(id).Decrypt(text, row)
+	return s.keysFor(id).Decrypt(text, row)
 }
 
 // routeSecrets is what a route holds that gives access to its receiver.
@@ -102,8 +102,8 @@ func (s *Outbox) routeError(name string, err error) error {
 }
 
 // lack reports whether a key is not among those that are held.
-func (s *secrets) lack(id string) bool {
-	_, found := s.holding(id).Find(id)
+func (s *secrets) lacks(id string) bool {
+	_, found := s.keysFor(id).Find(id)
 	return !found
 }
 
@@ -136,9 +136,9 @@ func (s *Outbox) keyToEncrypt(ctx context.Context, t *db.Tx) (secretkey.Key, err
 	if err != nil {
 		return secretkey.Key{}, err
 	}
-	keys := s.secrets.holding(used)
+	keys := s.secrets.keysFor(used)
 	if used == "" && len(keys) > 0 {
-		return keys[0], useKey(ctx, t, keys[0], false)
+		return keys[0], recordKey(ctx, t, keys[0], false)
 	}
 	k, found := keys.Find(used)
 	if !found {
@@ -147,9 +147,9 @@ func (s *Outbox) keyToEncrypt(ctx context.Context, t *db.Tx) (secretkey.Key, err
 	return k, nil
 }
 
-// useKey records which key all servers encrypt with. remains: secrets that were stored in
+// recordKey records which key all servers encrypt with. remains: secrets that were stored in
 // another way may still be in deleted rows.
-func useKey(ctx context.Context, t *db.Tx, k secretkey.Key, remains bool) error {
+func recordKey(ctx context.Context, t *db.Tx, k secretkey.Key, remains bool) error {
 	_, err := t.ExecContext(ctx, `UPDATE installation SET secret_key = $1`, k.ID())
 	if err == nil && remains {
 		_, err = t.ExecContext(ctx, `UPDATE installation SET secret_remains = 1`)
@@ -183,11 +183,11 @@ func (s *Outbox) CheckKey(ctx context.Context) error {
 	if err != nil {
 		host = "this host"
 	}
-	keys := s.secrets.holding(used)
+	keys := s.secrets.keysFor(used)
 	if _, found := keys.Find(used); found || used == "" && len(keys) > 0 {
-		s.Done(ctx, troubled.SecretKey, host)
+		s.ClearFailure(ctx, troubled.SecretKey, host)
 	} else {
-		s.Failed(ctx, troubled.SecretKey, host, s.lacksKey(used))
+		s.RecordFailure(ctx, troubled.SecretKey, host, s.lacksKey(used))
 	}
 	return nil
 }

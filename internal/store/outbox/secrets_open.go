@@ -41,7 +41,7 @@ func (s *Outbox) OpenSecrets(ctx context.Context, file string) error {
 	}
 	s.secrets.keys = keys
 	if taken {
-		s.removeRemains(ctx)
+		s.removePlaintext(ctx)
 	}
 	if err := errors.Join(s.Refresh(ctx), s.CheckKey(ctx)); err != nil { // those of the last process may be over
 		return err
@@ -63,7 +63,7 @@ func (s *Outbox) RotateSecretKey(ctx context.Context, file string) (left []strin
 		return nil, err
 	}
 	s.secrets.keys = keys
-	s.removeRemains(ctx)
+	s.removePlaintext(ctx)
 	all, err := s.Deliveries(ctx)
 	for _, d := range all {
 		if d.Route.Error != "" {
@@ -84,9 +84,9 @@ func (s *Outbox) encryptRoutes(ctx context.Context, keys secretkey.Keys, alone b
 	return taken, nil
 }
 
-// mayTake reports whether a server may encrypt with the first of its keys from now on. What
+// canEncrypt reports whether a server may encrypt with the first of its keys from now on. What
 // other servers encrypt with must be among them, or they could not read each other.
-func mayTake(used string, keys secretkey.Keys, alone bool) bool {
+func canEncrypt(used string, keys secretkey.Keys, alone bool) bool {
 	if len(keys) == 0 {
 		return false
 	}
@@ -98,7 +98,7 @@ func mayTake(used string, keys secretkey.Keys, alone bool) bool {
 // have another one. What cannot be decrypted stays as it is.
 func encryptStored(ctx context.Context, t *db.Tx, keys secretkey.Keys, alone bool) (taken bool, err error) {
 	used, err := usedKey(ctx, t, t.Dialect.Lock)
-	if err != nil || !mayTake(used, keys, alone) {
+	if err != nil || !canEncrypt(used, keys, alone) {
 		return false, err
 	}
 	stored, err := storedRoutes(ctx, t)
@@ -127,7 +127,7 @@ func encryptStored(ctx context.Context, t *db.Tx, keys secretkey.Keys, alone boo
 	if !changed && used == keys[0].ID() {
 		return true, nil
 	}
-	return true, useKey(ctx, t, keys[0], changed)
+	return true, recordKey(ctx, t, keys[0], changed)
 }
 
 type storedRoute struct {
@@ -153,13 +153,13 @@ func storedRoutes(ctx context.Context, t *db.Tx) ([]storedRoute, error) {
 	return all, rows.Err()
 }
 
-// longVacuum is the size of a database from which its vacuum is announced.
-const longVacuum = 256 << 20
+// longVacuumBytes is the size of a database from which its vacuum is announced.
+const longVacuumBytes = 256 << 20
 
-// removeRemains removes from the files of the database what secrets were before they were
+// removePlaintext removes from the files of the database what secrets were before they were
 // encrypted: databases leave it in pages that are free. If that fails the server goes on, and
 // the next start tries again.
-func (s *Outbox) removeRemains(ctx context.Context) {
+func (s *Outbox) removePlaintext(ctx context.Context) {
 	var remains int
 	err := s.Writer.QueryRowContext(ctx, `SELECT secret_remains FROM installation`).Scan(&remains)
 	if err == nil && remains == 0 {
@@ -184,7 +184,7 @@ func (s *Outbox) vacuumSecrets(ctx context.Context) error {
 	if err := s.Writer.QueryRowContext(ctx, `SELECT page_count, page_size FROM pragma_page_count(), pragma_page_size()`).Scan(&pages, &size); err != nil {
 		return fmt.Errorf("look how large the database is: %w", err)
 	}
-	if pages*size > longVacuum {
+	if pages*size > longVacuumBytes {
 		s.Log.Info("the database is written anew, once, to remove secrets that were stored in clear; that takes a while", "bytes", pages*size)
 	}
 	if _, err := s.Writer.ExecContext(ctx, `VACUUM`); err != nil {

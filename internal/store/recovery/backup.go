@@ -32,7 +32,7 @@ func Backup(ctx context.Context, s *store.Store, dir string, open func() (blocks
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	if err := s.BringUpToDate(ctx); err != nil {
+	if err := s.FlushHeartbeats(ctx); err != nil {
 		return fmt.Errorf("bring heartbeats into the database: %w", err)
 	}
 	file := filepath.Join(dir, datadir.DatabaseName)
@@ -45,7 +45,7 @@ func Backup(ctx context.Context, s *store.Store, dir string, open func() (blocks
 	if err := db.MarkCopied(ctx, file, s.Now()); err != nil {
 		return err
 	}
-	copied, err := db.OpenReading(file)
+	copied, err := db.OpenReadOnly(file)
 	if err != nil {
 		return err
 	}

@@ -152,7 +152,7 @@ func (c *checker) replay(ctx context.Context, key tables.AttemptKey, row *tables
 		}
 		for _, h := range heads {
 			if h.Start != next && !r.holes {
-				r.spoil(next, "the bytes from here to "+fmt.Sprint(h.Start)+" are missing")
+				r.markBad(next, "the bytes from here to "+fmt.Sprint(h.Start)+" are missing")
 				return nil
 			}
 			if err := c.block(ctx, key, h, r); err != nil || r.bad != 0 {
@@ -162,13 +162,13 @@ func (c *checker) replay(ctx context.Context, key tables.AttemptKey, row *tables
 		}
 	}
 	if next < row.Size {
-		r.spoil(next, fmt.Sprintf("the journal has %d bytes here, and should have %d", next, row.Size))
+		r.markBad(next, fmt.Sprintf("the journal has %d bytes here, and should have %d", next, row.Size))
 		r.live = true
 	}
 	return nil
 }
 
-func (r *replay) spoil(at int64, why string) { r.bad, r.why = at, why }
+func (r *replay) markBad(at int64, why string) { r.bad, r.why = at, why }
 
 // headerOf is the journal's header, which no block holds.
 func headerOf(s *index.State) []byte {
@@ -200,7 +200,7 @@ func (c *checker) block(ctx context.Context, key tables.AttemptKey, h index.Bloc
 			return lerr
 		}
 		r.live, r.damage = b.Codec == blocks.Plain, blocks.IsDamage(err)
-		r.spoil(h.Start, err.Error())
+		r.markBad(h.Start, err.Error())
 		return nil
 	}
 	c.sum.Bytes += h.Size
@@ -272,7 +272,7 @@ func (c *checker) run(ctx context.Context, key tables.AttemptKey, row *tables.At
 
 // objects compares the archive with the table of objects.
 func (c *checker) objects(ctx context.Context) error {
-	live, err := c.store.Texts(ctx, `SELECT name FROM objects WHERE state = 'live' ORDER BY name`)
+	live, err := c.store.ReadTexts(ctx, `SELECT name FROM objects WHERE state = 'live' ORDER BY name`)
 	if err != nil {
 		return fmt.Errorf("list objects: %w", err)
 	}
@@ -280,14 +280,14 @@ func (c *checker) objects(ctx context.Context) error {
 	if c.store.Archive == nil {
 		return nil
 	}
-	unused, err := c.store.Texts(ctx, `SELECT name FROM objects o WHERE state = 'live' AND NOT EXISTS (SELECT 1 FROM blocks WHERE object = o.id)`)
+	unused, err := c.store.ReadTexts(ctx, `SELECT name FROM objects o WHERE state = 'live' AND NOT EXISTS (SELECT 1 FROM blocks WHERE object = o.id)`)
 	if err != nil {
 		return fmt.Errorf("look for unused objects: %w", err)
 	}
 	for _, name := range unused {
 		f := Finding{What: "object " + name + " is in use by nothing"}
 		if c.repair {
-			if err := c.giveUp(ctx, name); err != nil {
+			if err := c.markObjectDead(ctx, name); err != nil {
 				return err
 			}
 			f.Repaired = "it will be deleted"
@@ -305,7 +305,7 @@ func (c *checker) objects(ctx context.Context) error {
 	return nil
 }
 
-func (c *checker) giveUp(ctx context.Context, name string) error {
+func (c *checker) markObjectDead(ctx context.Context, name string) error {
 	return c.store.Write(ctx, db.None, func(t *db.Tx) error {
 		_, err := t.ExecContext(ctx, `UPDATE objects SET state = 'dead' WHERE name = $1`, name)
 		return err

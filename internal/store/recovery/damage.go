@@ -72,7 +72,7 @@ func survey(ctx context.Context, s *store.Store, key tables.AttemptKey) (*damage
 	}
 }
 
-// gaps are what is missing of each stream: all that it printed, as the journal said when it
+// gaps returns what is missing of each stream: all that it printed, as the journal counted it when it
 // arrived, less what can be read and what was known to be missing.
 func (d *damage) gaps(row *tables.AttemptRow) (gaps []job.Gap) {
 	most := -1
@@ -139,7 +139,7 @@ func declareGaps(ctx context.Context, s *store.Store, key tables.AttemptKey, d *
 			return err
 		}
 		for _, h := range d.blocks {
-			if err := s.DropBlocks(ctx, t, key, h.Start, h.Start+h.Size); err != nil {
+			if err := s.DropBlockData(ctx, t, key, h.Start, h.Start+h.Size); err != nil {
 				return err
 			}
 		}

@@ -47,7 +47,7 @@ func Rebuild(ctx context.Context, o store.Options, objects Objects, report func(
 			return sum, err
 		}
 		defer func() { err = errors.Join(err, free()) }()
-		if err := mayReplace(ctx, o.Dir); err != nil {
+		if err := checkReplaceable(ctx, o.Dir); err != nil {
 			return sum, err
 		}
 		if err := removeDatabase(o.Dir, datadir.RebuiltName); err != nil {
@@ -55,7 +55,7 @@ func Rebuild(ctx context.Context, o store.Options, objects Objects, report func(
 		}
 	}
 	if o.URL != "" {
-		if err := mayFill(ctx, o); err != nil {
+		if err := checkFillable(ctx, o); err != nil {
 			return sum, err
 		}
 	}
@@ -63,7 +63,7 @@ func Rebuild(ctx context.Context, o store.Options, objects Objects, report func(
 	if err != nil {
 		return sum, err
 	}
-	err = mustBeEmpty(ctx, s)
+	err = checkEmpty(ctx, s)
 	if err == nil && o.Dir != "" {
 		err = s.KeepInstallation(ctx, filepath.Join(o.Dir, datadir.DatabaseName))
 	}
@@ -74,7 +74,7 @@ func Rebuild(ctx context.Context, o store.Options, objects Objects, report func(
 	if err = errors.Join(err, s.Close()); err != nil || o.Dir == "" {
 		return sum, err
 	}
-	if sum.Aside, err = setAside(o.Dir, now); err != nil {
+	if sum.Aside, err = renameOld(o.Dir, now); err != nil {
 		return sum, err
 	}
 	if err := os.Rename(filepath.Join(o.Dir, datadir.RebuiltName), filepath.Join(o.Dir, datadir.DatabaseName)); err != nil {
@@ -83,13 +83,13 @@ func Rebuild(ctx context.Context, o store.Options, objects Objects, report func(
 	return sum, datadir.SyncTree(o.Dir)
 }
 
-// mayReplace refuses to replace a database that is in order and knows of journals.
-func mayReplace(ctx context.Context, dir string) (err error) {
+// checkReplaceable refuses to replace a database that is in order and knows of journals.
+func checkReplaceable(ctx context.Context, dir string) (err error) {
 	file := filepath.Join(dir, datadir.DatabaseName)
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	db, err := db.OpenReading(file)
+	db, err := db.OpenReadOnly(file)
 	if err != nil {
 		return err
 	}
@@ -105,18 +105,18 @@ func mayReplace(ctx context.Context, dir string) (err error) {
 	return &WholeError{Where: file}
 }
 
-// mayFill refuses a database that servers of another version may use, whose schema stays as it is, or
+// checkFillable refuses a database that servers of another version may use, whose schema stays as it is, or
 // that holds journals.
-func mayFill(ctx context.Context, o store.Options) error {
+func checkFillable(ctx context.Context, o store.Options) error {
 	o.Beside = true
 	s, err := store.Open(ctx, o)
 	if err != nil {
 		return err
 	}
-	return errors.Join(mustBeEmpty(ctx, s), s.Close())
+	return errors.Join(checkEmpty(ctx, s), s.Close())
 }
 
-func mustBeEmpty(ctx context.Context, s *store.Store) error {
+func checkEmpty(ctx context.Context, s *store.Store) error {
 	var attempts int
 	if err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM attempts LIMIT 1) AS one`).Scan(&attempts); err != nil {
 		return fmt.Errorf("look whether the database is empty: %w", err)
@@ -127,12 +127,12 @@ func mustBeEmpty(ctx context.Context, s *store.Store) error {
 	return nil
 }
 
-// besides are the names that SQLite gives to files beside a database.
-var besides = []string{"", "-wal", "-shm", "-journal"}
+// databaseSuffixes are the names that SQLite gives to files beside a database.
+var databaseSuffixes = []string{"", "-wal", "-shm", "-journal"}
 
 func removeDatabase(dir, name string) error {
 	var failed error
-	for _, end := range besides {
+	for _, end := range databaseSuffixes {
 		if err := os.Remove(filepath.Join(dir, name+end)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			failed = errors.Join(failed, err)
 		}
@@ -140,11 +140,11 @@ func removeDatabase(dir, name string) error {
 	return failed
 }
 
-// setAside renames the old database, if there is one, and returns its new name.
-func setAside(dir string, now time.Time) (string, error) {
+// renameOld renames the old database, if there is one, and returns its new name.
+func renameOld(dir string, now time.Time) (string, error) {
 	aside := filepath.Join(dir, datadir.DatabaseName+".damaged-"+now.UTC().Format("20060102-150405.000"))
 	moved := ""
-	for _, end := range besides {
+	for _, end := range databaseSuffixes {
 		err := os.Rename(filepath.Join(dir, datadir.DatabaseName+end), aside+end)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

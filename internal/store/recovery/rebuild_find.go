@@ -122,14 +122,14 @@ func (r *rebuilder) findInSegment(one segment.Info) error {
 	defer f.Close() //nolint:errcheck // it was only read
 	type span struct{ From, To int64 }
 	var bad *span // the last; one that nothing follows is what a crash leaves
-	tellBad := func() {
+	reportBad := func() {
 		if bad != nil {
 			r.found(Finding{What: fmt.Sprintf("segment %s: bytes %d to %d cannot be read", path, bad.From, bad.To)})
 		}
 		bad = nil
 	}
 	return segment.Walk(f, one.Size, func(fr segment.Frame, at int64, data []byte) error {
-		tellBad()
+		reportBad()
 		key := tables.AttemptKey{Run: fr.Run, Attempt: fr.Attempt}
 		if index.CheckAddress(fr.Run, fr.Attempt) != nil {
 			return nil // no server writes that
@@ -192,7 +192,7 @@ func (r *rebuilder) findInObject(ctx context.Context, name string, size int64) e
 	return nil
 }
 
-// parseObject reads the name of an object: RUN/ATTEMPT/START-CLAIM.
+// parseObject reads the name of an object: RUN/ATTEMPT/START-STEP.
 func parseObject(name string) (key tables.AttemptKey, start int64, ok bool) {
 	parts := strings.Split(name, "/")
 	if len(parts) != 3 {

@@ -34,7 +34,7 @@ func rebuildAll(ctx context.Context, s *store.Store, objects Objects, report fun
 		var b *rebuilding
 		err := s.Write(ctx, db.All, func(t *db.Tx) error {
 			b = &rebuilding{r: r, group: intake.NewGroup(t, s.WriteBlocks(t)), cursor: c, left: rebuildBlocks, old: ids, ids: map[string]int64{}}
-			return b.some(ctx, order)
+			return b.rebuildBatch(ctx, order)
 		})
 		if err != nil {
 			return r.sum, fmt.Errorf("rebuild: %w", err)
@@ -104,7 +104,7 @@ type rebuilding struct {
 }
 
 // some rebuilds attempts until there is enough for one transaction.
-func (b *rebuilding) some(ctx context.Context, order []tables.AttemptKey) error {
+func (b *rebuilding) rebuildBatch(ctx context.Context, order []tables.AttemptKey) error {
 	for b.left > 0 && b.cursor.done < len(order) {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -153,7 +153,7 @@ func (b *rebuilding) attempt(ctx context.Context, key tables.AttemptKey) (done b
 		if found == nil {
 			return true, b.end(ctx, key, row)
 		}
-		if why, err := b.take(ctx, key, row, found); err != nil || why != "" {
+		if why, err := b.applyBlock(ctx, key, row, found); err != nil || why != "" {
 			b.findings = append(b.findings, Finding{Run: key.Run, Attempt: key.Attempt, At: b.cursor.at, What: why})
 			return true, err
 		}
@@ -173,7 +173,7 @@ func (r *rebuilder) header(key tables.AttemptKey) []byte {
 // foundBlock is a block that goes on with a journal.
 type foundBlock struct {
 	piece
-	folded index.Folded
+	folded index.FoldResult
 	at     blocks.Place
 	object *foundObject
 }
@@ -203,7 +203,7 @@ func (r *rebuilder) blockAt(ctx context.Context, key tables.AttemptKey, s index.
 
 // read returns the journal's bytes in a piece, and how a row refers to them.
 func (r *rebuilder) read(ctx context.Context, p piece) ([]byte, blocks.Place, error) {
-	at := blocks.Place{Data: []byte{}, Stored: db.Number(p.stored), Place: db.Number(p.place)}
+	at := blocks.Place{Data: []byte{}, Stored: db.NotNull(p.stored), Place: db.NotNull(p.place)}
 	if p.object != nil {
 		data, err := r.store.Archive.ReadRange(ctx, p.object.name, p.place, p.stored)
 		if err != nil {
@@ -213,7 +213,7 @@ func (r *rebuilder) read(ctx context.Context, p piece) ([]byte, blocks.Place, er
 		plain, err := unpackFound(data)
 		return plain, at, err
 	}
-	at.Segment = db.Number(p.from)
+	at.Segment = db.NotNull(p.from)
 	data, err := r.store.Segments.Read(segment.Place{Segment: p.from, Offset: p.place}, p.stored)
 	if err != nil {
 		return nil, at, err
@@ -240,7 +240,7 @@ func unpackFound(data []byte) ([]byte, error) {
 }
 
 // take stores a block, and what it does to its run. why says that the run does not take it.
-func (b *rebuilding) take(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow, found *foundBlock) (why string, err error) {
+func (b *rebuilding) applyBlock(ctx context.Context, key tables.AttemptKey, row *tables.AttemptRow, found *foundBlock) (why string, err error) {
 	g, f := b.group, &found.folded
 	n := b.r.notes[key]
 	now := f.Head.LastAt
@@ -266,7 +266,7 @@ func (b *rebuilding) take(ctx context.Context, key tables.AttemptKey, row *table
 	if started := f.State.View.StartedAt; started != nil && !n.StartAt.IsZero() {
 		a.ClockOffset = n.StartAt.Sub(*started)
 	}
-	_, _, err = g.Take(ctx, a, row, f)
+	_, _, err = g.ApplyAppend(ctx, a, row, f)
 	var refused *index.RefusedError
 	var early *index.NotYetError
 	if errors.As(err, &refused) || errors.As(err, &early) {
@@ -276,7 +276,7 @@ func (b *rebuilding) take(ctx context.Context, key tables.AttemptKey, row *table
 		return "", err
 	}
 	row.At = b.r.store.Now()
-	if err := g.Store(ctx, key, row, f, nil); err != nil {
+	if err := g.StoreAppend(ctx, key, row, f, nil); err != nil {
 		return "", err
 	}
 	if !row.Stored {
@@ -285,11 +285,11 @@ func (b *rebuilding) take(ctx context.Context, key tables.AttemptKey, row *table
 		}
 		b.sum.Attempts++
 	}
-	return "", b.put(ctx, key, found)
+	return "", b.storeBlock(ctx, key, found)
 }
 
 // put stores the row of a block.
-func (b *rebuilding) put(ctx context.Context, key tables.AttemptKey, found *foundBlock) error {
+func (b *rebuilding) storeBlock(ctx context.Context, key tables.AttemptKey, found *foundBlock) error {
 	w, f := b.group.Blocks, &found.folded
 	if o := found.object; o != nil {
 		id := b.old[o.name] + b.ids[o.name]
@@ -301,7 +301,7 @@ func (b *rebuilding) put(ctx context.Context, key tables.AttemptKey, found *foun
 			}
 			b.ids[o.name] = id
 		}
-		found.at.Object = db.Number(id)
+		found.at.Object = db.NotNull(id)
 	}
 	samples, err := blocks.EncodeSamples(f.Samples)
 	if err != nil {

@@ -35,7 +35,7 @@ func (c *checker) badBytes(ctx context.Context, key tables.AttemptKey, row *tabl
 // cutOff ends a journal where its good bytes end.
 func cutOff(ctx context.Context, s *store.Store, key tables.AttemptKey, row *tables.AttemptRow, r *replay) error {
 	return s.Write(ctx, db.All, func(t *db.Tx) error {
-		err := s.ForgetBlocks(ctx, t, `run_id = $1 AND attempt = $2 AND start >= $3`, key.Run, key.Attempt, r.bad)
+		err := s.DeleteBlocks(ctx, t, `run_id = $1 AND attempt = $2 AND start >= $3`, key.Run, key.Attempt, r.bad)
 		if err != nil {
 			return err
 		}
@@ -107,7 +107,7 @@ func rewriteRun(ctx context.Context, t *db.Tx, key tables.AttemptKey, r *replay)
 	}
 	began := row.Run.Attempt < key.Attempt
 	row.Run.Attempt = key.Attempt
-	row.Run = tables.ShowAttempt(row.Run, view)
+	row.Run = tables.WithAttempt(row.Run, view)
 	if state, over := ended(view); over {
 		row.Run.State = state
 	} else if missing || began {

@@ -17,19 +17,19 @@ import (
 )
 
 const (
-	// countMost is how many runs of one state are counted before "or more" will do.
-	countMost = 20_000
-	// countTextMost is how many runs with a text are counted before that.
-	countTextMost = 5_000
-	// countTime bounds a count that no index helps with.
-	countTime = 2 * time.Second
+	// maxCount is how many runs of one state are counted before "or more" will do.
+	maxCount = 20_000
+	// maxTextCount is how many runs with a text are counted before that.
+	maxTextCount = 5_000
+	// countTimeout bounds a count that no index helps with.
+	countTimeout = 2 * time.Second
 )
 
 // RunCounts counts runs by state and by health, each among those that the other filters
 // of the query let through. Limit and Cursor play no part.
 func (s *Queries) RunCounts(ctx context.Context, q query.Runs) (query.RunCounts, error) {
 	counts := query.RunCounts{State: map[job.State]int64{}, Health: map[job.Health]int64{}, Exact: true}
-	bounded, cancel := context.WithTimeout(ctx, countTime)
+	bounded, cancel := context.WithTimeout(ctx, countTimeout)
 	defer cancel()
 	err := s.countActive(bounded, q, &counts)
 	if err == nil && len(q.Health) == 0 { // only active runs have a health
@@ -53,7 +53,7 @@ func (s *Queries) countActive(ctx context.Context, q query.Runs, counts *query.R
 		return err
 	}
 	conditions = append(conditions, "leased = 1")
-	rows, err := s.Reader.QueryContext(ctx, "SELECT state, health, COUNT(*) FROM "+s.Dialect.RunsBy("runs_leased")+where(conditions)+" GROUP BY state, health", args...)
+	rows, err := s.Reader.QueryContext(ctx, "SELECT state, health, COUNT(*) FROM "+s.Dialect.RunsIndexedBy("runs_leased")+where(conditions)+" GROUP BY state, health", args...)
 	if err != nil {
 		return err
 	}
@@ -104,13 +104,13 @@ func (s *Queries) countRest(ctx context.Context, q query.Runs, counts *query.Run
 			continue
 		}
 		mine := append(slices.Clone(conditions), "state = $"+strconv.Itoa(len(args)+1))
-		statement := "SELECT COUNT(*) FROM (SELECT 1 FROM runs" + where(mine) + " LIMIT " + strconv.Itoa(countMost+1) + ") AS few"
+		statement := "SELECT COUNT(*) FROM (SELECT 1 FROM runs" + where(mine) + " LIMIT " + strconv.Itoa(maxCount+1) + ") AS few"
 		var n int64
 		if err := s.Reader.QueryRowContext(ctx, statement, append(slices.Clone(args), string(state))...).Scan(&n); err != nil {
 			return err
 		}
-		if n > countMost {
-			n, counts.Exact = countMost, false
+		if n > maxCount {
+			n, counts.Exact = maxCount, false
 		}
 		if n == 0 {
 			continue
@@ -149,7 +149,7 @@ func (s *Queries) addCounts(ctx context.Context, q query.Runs, counts *query.Run
 
 // LiveAgents returns the active attempts with their last heartbeats.
 func (s *Queries) LiveAgents(ctx context.Context) ([]lease.LiveAgent, error) {
-	if err := s.BringUpToDate(ctx); err != nil {
+	if err := s.FlushHeartbeats(ctx); err != nil {
 		return nil, fmt.Errorf("read live agents: %w", err)
 	}
 	rows, err := s.Reader.QueryContext(ctx, `SELECT id, host, beat_at, beat FROM runs WHERE leased = 1`)

@@ -15,11 +15,11 @@ import (
 const eventIDsKey = 0x5374696e7445
 
 const (
-	// gapPause is the time between two checks whether the transactions that record events have
+	// gapInterval is the time between two checks whether the transactions that record events have
 	// ended.
-	gapPause = 5 * time.Millisecond
-	// lastEventWait bounds what LastEventID waits for them. They take milliseconds.
-	lastEventWait = time.Second
+	gapInterval = 5 * time.Millisecond
+	// lastEventTimeout bounds what LastEventID waits for them. They take milliseconds.
+	lastEventTimeout = time.Second
 )
 
 // Events returns up to limit events after an id, in the order of their ids; of all runs when
@@ -74,7 +74,7 @@ func (s *Queries) readEvents(ctx context.Context, run string, after int64, limit
 
 // LastEventID is the id of the newest event; 0 before the first. Every event that is committed
 // later has a higher id. On PostgreSQL that means to wait for the transactions that record events
-// now; if one goes on for longer than lastEventWait, the id is that of an earlier event.
+// now; if one goes on for longer than lastEventTimeout, the id is that of an earlier event.
 func (s *Queries) LastEventID(ctx context.Context) (int64, error) {
 	var waited time.Duration
 	for {
@@ -93,16 +93,16 @@ func (s *Queries) LastEventID(ctx context.Context) (int64, error) {
 		if ended {
 			continue
 		}
-		if waited >= lastEventWait && final > 0 {
+		if waited >= lastEventTimeout && final > 0 {
 			return final, nil
 		}
-		if waited >= lastEventWait {
-			return 0, fmt.Errorf("find the last event: other transactions have recorded events for more than %v without an end: %w", lastEventWait, context.DeadlineExceeded)
+		if waited >= lastEventTimeout {
+			return 0, fmt.Errorf("find the last event: other transactions have recorded events for more than %v without an end: %w", lastEventTimeout, context.DeadlineExceeded)
 		}
-		if err := db.Rest(ctx, gapPause); err != nil {
+		if err := db.Sleep(ctx, gapInterval); err != nil {
 			return 0, fmt.Errorf("wait for the transactions that record events: %w", err)
 		}
-		waited += gapPause
+		waited += gapInterval
 	}
 }
 
@@ -217,7 +217,7 @@ func (s *Queries) endGaps(ctx context.Context, last int64) (bool, error) {
 // eventWriters are the transactions that have recorded events, or are about to: each holds a
 // lock of the table until what it recorded is seen by all, or by nobody.
 func (s *Queries) eventWriters(ctx context.Context) (map[string]bool, error) {
-	names, err := s.Texts(ctx, `SELECT DISTINCT virtualtransaction FROM pg_locks
+	names, err := s.ReadTexts(ctx, `SELECT DISTINCT virtualtransaction FROM pg_locks
 		WHERE locktype = 'relation' AND relation = 'events'::regclass AND mode = 'RowExclusiveLock'
 		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
 	if err != nil {

@@ -16,11 +16,11 @@ import (
 	"stint.dev/stint/job"
 )
 
-// usualMost is how many of a job's last good runs make what is usual for it.
-const usualMost = 20
+// maxUsualRuns is how many of a job's last good runs make what is usual for it.
+const maxUsualRuns = 20
 
-// mostJobs is the most jobs of a page.
-const mostJobs = 500
+// maxJobs is the most jobs of a page.
+const maxJobs = 500
 
 // jobsAfter lists the names of jobs that have runs.
 const jobsAfter = `SELECT job FROM run_counts WHERE job > $1 GROUP BY job HAVING SUM(n) > 0 ORDER BY job LIMIT $2`
@@ -32,10 +32,10 @@ func (s *Queries) Jobs(ctx context.Context, q query.Jobs) (query.JobPage, error)
 		return query.JobPage{}, err
 	}
 	limit := q.Limit
-	if limit <= 0 || limit > mostJobs {
-		limit = mostJobs
+	if limit <= 0 || limit > maxJobs {
+		limit = maxJobs
 	}
-	names, err := s.Texts(ctx, jobsAfter, after, limit+1)
+	names, err := s.ReadTexts(ctx, jobsAfter, after, limit+1)
 	if err != nil {
 		return query.JobPage{}, fmt.Errorf("list jobs: %w", err)
 	}
@@ -171,7 +171,7 @@ func (s *Queries) lastRuns(ctx context.Context, first, last string, found map[st
 			sum.LastRun = &runs[i]
 		}
 	}
-	s.Unreadable(ctx, troubled.Run, skipped)
+	s.RecordUnreadable(ctx, troubled.Run, skipped)
 	return nil
 }
 
@@ -179,7 +179,7 @@ func (s *Queries) lastRuns(ctx context.Context, first, last string, found map[st
 // job after the other, each off an index.
 func usualQuery(d db.Dialect) string {
 	last := fmt.Sprintf(`FROM runs r WHERE r.job = j.name AND r.state = 'succeeded'
-		AND r.started_at IS NOT NULL AND r.ended_at IS NOT NULL ORDER BY r.start_at DESC, r.id DESC LIMIT %d`, usualMost)
+		AND r.started_at IS NOT NULL AND r.ended_at IS NOT NULL ORDER BY r.start_at DESC, r.id DESC LIMIT %d`, maxUsualRuns)
 	if d.Postgres {
 		return `SELECT j.name, one.started_at, one.ended_at, one.peak_memory
 			FROM jobs j CROSS JOIN LATERAL (SELECT r.started_at, r.ended_at, r.peak_memory ` + last + `) AS one WHERE` + ofJobs

@@ -27,7 +27,7 @@ type overview struct {
 // Overview returns what a first look at all runs and jobs shows. A cursor that this server did not
 // make is a *job.InvalidError.
 func (s *Queries) Overview(ctx context.Context, q query.Overview) (job.Overview, error) {
-	q.Limit = min(max(q.Limit, 1), mostJobs)
+	q.Limit = min(max(q.Limit, 1), maxJobs)
 	isolation := sql.LevelDefault // SQLite reads one state of the database in each transaction
 	if s.Dialect.Postgres {
 		isolation = sql.LevelRepeatableRead
@@ -46,7 +46,7 @@ func (s *Queries) Overview(ctx context.Context, q query.Overview) (job.Overview,
 	if rerr := t.Rollback(); err == nil && rerr != nil && !errors.Is(rerr, sql.ErrTxDone) {
 		err = rerr
 	}
-	s.Unreadable(ctx, troubled.Run, o.skipped)
+	s.RecordUnreadable(ctx, troubled.Run, o.skipped)
 	if err != nil {
 		return job.Overview{}, fmt.Errorf("read the overview: %w", err)
 	}
@@ -72,13 +72,13 @@ func (o *overview) read(ctx context.Context) error {
 // LastDecided finds, of each job, the run that started last of those that succeeded or went wrong, if
 // it went wrong. It reads an index alone, of each job from the end on. The condition on states is one
 // for which no other index is taken, as that would sort.
-const LastDecided = `SELECT r.id, r.attempt, r.state, r.health, r.acknowledged, r.start_at, r.started_at, r.ended_at, r.heard_at FROM jobs j CROSS JOIN runs r
+const LastDecided = `SELECT r.id, r.attempt, r.state, r.health, r.acknowledged, r.start_at, r.started_at, r.ended_at, r.reported_at FROM jobs j CROSS JOIN runs r
 	WHERE r.id = (SELECT last.id FROM (SELECT id, state FROM runs WHERE job = j.name
 		AND (state IN ('succeeded', 'failed', 'timed_out', 'lost')) IS TRUE ORDER BY start_at DESC, id DESC LIMIT 1) AS last
 		WHERE last.state <> 'succeeded')`
 
 // UnwellRuns finds the active runs that are not healthy.
-const UnwellRuns = `SELECT id, attempt, state, health, acknowledged, start_at, started_at, ended_at, heard_at FROM runs
+const UnwellRuns = `SELECT id, attempt, state, health, acknowledged, start_at, started_at, ended_at, reported_at FROM runs
 	WHERE leased = 1 AND health IN ('warning', 'critical')`
 
 // attention counts the runs that need attention and, if they are asked for, lists a page of them.
@@ -160,7 +160,7 @@ func (o *overview) troubles(ctx context.Context, statement string) ([]query.Trou
 		}
 		t.Acknowledged, t.At = acknowledged == 1, db.FromMicros(start)
 		if t.State.Terminal() {
-			t.At = query.EndOnServer(attempt, t.At, db.FromNull(started), db.FromNull(ended), db.FromMicros(lastSign), o.query.Now)
+			t.At = query.EndOnServer(attempt, t.At, db.FromNullableMicros(started), db.FromNullableMicros(ended), db.FromMicros(lastSign), o.query.Now)
 		}
 		all = append(all, t)
 	}
@@ -207,7 +207,7 @@ func (o *overview) shortRuns(ctx context.Context, statement string, args ...any)
 	}
 	out := make([]job.OverviewRun, len(found))
 	for i := range found {
-		run := o.store.Show(found[i])
+		run := o.store.WithHeartbeat(found[i])
 		out[i] = query.ShortRun(&run)
 	}
 	return out, nil
@@ -215,7 +215,7 @@ func (o *overview) shortRuns(ctx context.Context, statement string, args ...any)
 
 // active counts the active runs and, if they are asked for, lists those that started last.
 func (o *overview) active(ctx context.Context, list bool) error {
-	rows, err := o.QueryContext(ctx, `SELECT health, COUNT(*) FROM `+o.store.Dialect.RunsBy("runs_leased")+` WHERE leased = 1 GROUP BY health
+	rows, err := o.QueryContext(ctx, `SELECT health, COUNT(*) FROM `+o.store.Dialect.RunsIndexedBy("runs_leased")+` WHERE leased = 1 GROUP BY health
 		UNION ALL SELECT '', COUNT(*) FROM runs WHERE state = 'queued' UNION ALL SELECT '', COUNT(*) FROM runs WHERE state = 'retrying'`)
 	if err != nil {
 		return fmt.Errorf("count active runs: %w", err)

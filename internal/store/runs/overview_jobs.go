@@ -25,7 +25,7 @@ func (o *overview) jobNames(ctx context.Context, list bool) ([]string, error) {
 	if err != nil || !list {
 		return nil, err
 	}
-	names, err := db.TextsOf(ctx, o, jobsAfter, after, o.query.Limit+1)
+	names, err := db.QueryTexts(ctx, o, jobsAfter, after, o.query.Limit+1)
 	if err != nil {
 		return nil, fmt.Errorf("list jobs: %w", err)
 	}

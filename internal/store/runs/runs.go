@@ -51,7 +51,7 @@ func (s *Queries) FindRun(ctx context.Context, ref job.Ref) (string, error) {
 	}
 	// 'g' follows every character that an id can have.
 	const few = 5
-	ids, err := s.Texts(ctx, `SELECT id FROM runs WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3`, ref.IDPrefix, ref.IDPrefix+"g", few)
+	ids, err := s.ReadTexts(ctx, `SELECT id FROM runs WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3`, ref.IDPrefix, ref.IDPrefix+"g", few)
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("find run %s: %w", ref.IDPrefix, err)
@@ -75,7 +75,7 @@ func (s *Queries) Run(ctx context.Context, id string) (job.Run, error) {
 	if err != nil {
 		return job.Run{}, fmt.Errorf("read run %s: %w", id, err)
 	}
-	return s.Show(row.Run), nil
+	return s.WithHeartbeat(row.Run), nil
 }
 
 // RunAttempt is Run as it stands for one attempt, which may not be the last. An earlier
@@ -147,22 +147,22 @@ func (s *Queries) Runs(ctx context.Context, q query.Runs) (query.RunPage, error)
 		case err != nil:
 			return query.RunPage{}, fmt.Errorf("list runs: %w", err)
 		default:
-			page.Runs = append(page.Runs, s.Show(row.Run))
+			page.Runs = append(page.Runs, s.WithHeartbeat(row.Run))
 		}
 		last = CursorOf(start, id)
 	}
 	if err := rows.Err(); err != nil {
 		return query.RunPage{}, fmt.Errorf("list runs: %w", err)
 	}
-	s.Unreadable(ctx, troubled.Run, skipped)
+	s.RecordUnreadable(ctx, troubled.Run, skipped)
 	for i := range page.Runs {
-		s.Done(ctx, troubled.Run, page.Runs[i].ID)
+		s.ClearFailure(ctx, troubled.Run, page.Runs[i].ID)
 	}
 	return page, nil
 }
 
-// fewLabels is how many runs with a label are looked through one by one.
-const fewLabels = 2000
+// labelScanLimit is how many runs with a label are looked through one by one.
+const labelScanLimit = 2000
 
 // PageQuery chooses how a page is found. Runs that must have a label, or a text, are read
 // off the index of labels or texts, if there are few of them or nothing else is asked for;
@@ -173,16 +173,16 @@ func (s *Queries) PageQuery(ctx context.Context, q query.Runs, limit int) (strin
 		var n int
 		if !alone {
 			err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM run_labels WHERE key = $1 AND value = $2 LIMIT $3) AS few`,
-				index.Clean(key), index.Clean(q.Labels[key]), fewLabels).Scan(&n)
+				index.Clean(key), index.Clean(q.Labels[key]), labelScanLimit).Scan(&n)
 			if err != nil {
 				return "", nil, fmt.Errorf("count the runs with label %s: %w", job.Quote(key), err)
 			}
 		}
-		if n < fewLabels {
+		if n < labelScanLimit {
 			return labelQuery(q, key, limit)
 		}
 	}
-	if ok, err := s.byText(ctx, q); ok || err != nil {
+	if ok, err := s.prefersTextIndex(ctx, q); ok || err != nil {
 		if err != nil {
 			return "", nil, err
 		}

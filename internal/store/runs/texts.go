@@ -16,12 +16,12 @@ const (
 	// TextSpan is how many text ids there are in a microsecond, for runs that started
 	// in the same one. One that finds none free takes one of the next.
 	TextSpan = 1024
-	// mostText is the most bytes of a text that is looked for.
-	mostText = 24_000
-	// mostTerms bounds how much of a text is looked up; the rest is only compared.
-	mostTerms = 30
-	// fewTexts is how many runs with a text are looked through for other filters.
-	fewTexts = 2000
+	// maxTextBytes is the most bytes of a text that is looked for.
+	maxTextBytes = 24_000
+	// maxTerms bounds how much of a text is looked up; the rest is only compared.
+	maxTerms = 30
+	// textScanLimit is how many runs with a text are looked through for other filters.
+	textScanLimit = 2000
 )
 
 // textID is what run_texts calls the id.
@@ -35,7 +35,7 @@ func textID(d db.Dialect) string {
 // textMatch is the condition on run_texts that every run with a text meets, and its
 // parameter; false for a text that is too short to be looked up.
 func textMatch(d db.Dialect, text string, param int) (condition, arg string, ok bool) {
-	letters := []rune(tables.Searchable(text))
+	letters := []rune(tables.SearchForm(text))
 	if len(letters) < 3 {
 		return "", "", false
 	}
@@ -43,7 +43,7 @@ func textMatch(d db.Dialect, text string, param int) (condition, arg string, ok 
 		return "run_texts.words LIKE $" + strconv.Itoa(param) + ` ESCAPE '\'`, likeText(text), true
 	}
 	seen, terms := map[string]bool{}, []string{}
-	for i := 0; i+3 <= len(letters) && len(terms) < mostTerms; i++ {
+	for i := 0; i+3 <= len(letters) && len(terms) < maxTerms; i++ {
 		term := string(letters[i : i+3])
 		if !seen[term] {
 			seen[term] = true
@@ -56,10 +56,10 @@ func textMatch(d db.Dialect, text string, param int) (condition, arg string, ok 
 // likeText is the pattern of the runs with a text. SQLite takes none of more than 50,000 bytes.
 // A text for which that is not enough, more than 20 times the longest that the API takes, is in no run.
 func likeText(text string) string {
-	if len(text) > mostText {
+	if len(text) > maxTextBytes {
 		return "\n" // which is in no text that searchable has made
 	}
-	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(tables.Searchable(text)) + "%"
+	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(tables.SearchForm(text)) + "%"
 }
 
 // onlyText says that a query has no filter that an index helps with but the text and time.
@@ -67,19 +67,19 @@ func onlyText(q query.Runs) bool {
 	return q.Job == "" && q.Host == "" && len(q.States)+len(q.Health)+len(q.Labels) == 0
 }
 
-// byText reports whether a page is best read off the index of texts: when few runs have
+// prefersTextIndex reports whether a page is best read off the index of texts: when few runs have
 // the text, or nothing else is asked for.
-func (s *Queries) byText(ctx context.Context, q query.Runs) (bool, error) {
+func (s *Queries) prefersTextIndex(ctx context.Context, q query.Runs) (bool, error) {
 	match, arg, ok := textMatch(s.Dialect, q.Text, 1)
 	if !ok || onlyText(q) {
 		return ok, nil
 	}
 	var n int
-	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM run_texts WHERE `+match+` LIMIT $2) AS few`, arg, fewTexts).Scan(&n)
+	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM run_texts WHERE `+match+` LIMIT $2) AS few`, arg, textScanLimit).Scan(&n)
 	if err != nil {
 		return false, fmt.Errorf("count the runs with %s: %w", job.Quote(q.Text), err)
 	}
-	return n < fewTexts, nil
+	return n < textScanLimit, nil
 }
 
 // textQuery writes the query for a page that is read off the index of texts, newest first,
@@ -100,7 +100,7 @@ func textQuery(d db.Dialect, q query.Runs, limit int) (string, []any, error) {
 	match, arg, _ := textMatch(d, q.Text, len(args)+1)
 	args = append(args, arg)
 	indexed := append([]string{match, "runs.text_id = run_texts." + textID(d)}, conditions...)
-	end, err := before(q)
+	end, err := upperBound(q)
 	if err != nil {
 		return "", nil, err
 	}
@@ -110,11 +110,11 @@ func textQuery(d db.Dialect, q query.Runs, limit int) (string, []any, error) {
 	}
 	newest := fmt.Sprintf(" ORDER BY start_at DESC, id DESC LIMIT %d", limit)
 	return "SELECT * FROM (SELECT * FROM (" + textPage(d, indexed, limit) + ") AS old UNION ALL SELECT * FROM (SELECT " + tables.RunColumns + " FROM " +
-		d.RunsBy("runs_no_text") + where(append(conditions, "text_id IS NULL")) + newest + ") AS fresh) AS merged" + newest, args, nil
+		d.RunsIndexedBy("runs_no_text") + where(append(conditions, "text_id IS NULL")) + newest + ") AS fresh) AS merged" + newest, args, nil
 }
 
 // before is a time in microseconds after every run that a query lets through; 0 for none.
-func before(q query.Runs) (int64, error) {
+func upperBound(q query.Runs) (int64, error) {
 	if q.Cursor != "" {
 		at, _, err := ReadCursor(q.Cursor)
 		return at + 1, err
@@ -152,7 +152,7 @@ func textOrder(d db.Dialect) string {
 	return " ORDER BY run_texts.rowid DESC"
 }
 
-// countTexts counts the runs that are not active by state, among the newest countTextMost
+// countTexts counts the runs that are not active by state, among the newest maxTextCount
 // with a text.
 func (s *Queries) countTexts(ctx context.Context, q query.Runs, counts *query.RunCounts) error {
 	conditions, args, err := runConditions(q)
@@ -162,14 +162,14 @@ func (s *Queries) countTexts(ctx context.Context, q query.Runs, counts *query.Ru
 	id := textID(s.Dialect)
 	match, arg, _ := textMatch(s.Dialect, q.Text, len(args)+1)
 	args = append(args, arg)
-	few := "(SELECT " + id + " AS few_id FROM run_texts WHERE " + match + textOrder(s.Dialect) + " LIMIT " + strconv.Itoa(countTextMost+1) + ") AS few"
+	few := "(SELECT " + id + " AS few_id FROM run_texts WHERE " + match + textOrder(s.Dialect) + " LIMIT " + strconv.Itoa(maxTextCount+1) + ") AS few"
 	var n int
 	if err := s.Reader.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+strings.Replace(few, "$"+strconv.Itoa(len(args)), "$1", 1), arg).Scan(&n); err != nil {
 		return err
 	}
-	counts.Exact = counts.Exact && n <= countTextMost
+	counts.Exact = counts.Exact && n <= maxTextCount
 	conditions = append(conditions, "leased = 0")
 	return s.addCounts(ctx, q, counts, "SELECT state, COUNT(*) FROM "+few+" CROSS JOIN runs"+
-		where(append([]string{"runs.text_id = few.few_id"}, conditions...))+" GROUP BY state UNION ALL SELECT state, COUNT(*) FROM "+s.Dialect.RunsBy("runs_no_text")+
+		where(append([]string{"runs.text_id = few.few_id"}, conditions...))+" GROUP BY state UNION ALL SELECT state, COUNT(*) FROM "+s.Dialect.RunsIndexedBy("runs_no_text")+
 		where(append([]string{"text_id IS NULL"}, conditions...))+" GROUP BY state", args...)
 }

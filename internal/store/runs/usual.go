@@ -30,7 +30,7 @@ func (s *Queries) GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([
 	if err != nil {
 		return nil, fmt.Errorf("read good runs of job %s: %w", run.Job, err)
 	}
-	s.Unreadable(ctx, troubled.Run, skipped)
+	s.RecordUnreadable(ctx, troubled.Run, skipped)
 	unmeasured, err := s.unmeasured(ctx, run, limit)
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func (s *Queries) GoodRunsBefore(ctx context.Context, run job.Run, limit int) ([
 // unmeasured returns the ids of those runs of GoodRunsBefore whose memory in use was not
 // measured, among them those of older servers, whose figures counted the cache of files.
 func (s *Queries) unmeasured(ctx context.Context, run job.Run, limit int) (map[string]bool, error) {
-	ids, err := s.Texts(ctx, `SELECT id FROM (SELECT id, peak_memory`+GoodRunsBefore+strconv.Itoa(limit)+`) AS good WHERE peak_memory = 0`,
+	ids, err := s.ReadTexts(ctx, `SELECT id FROM (SELECT id, peak_memory`+GoodRunsBefore+strconv.Itoa(limit)+`) AS good WHERE peak_memory = 0`,
 		run.Job, db.Micros(run.StartAt), run.ID)
 	if err != nil {
 		return nil, fmt.Errorf("read good runs of job %s without memory: %w", run.Job, err)

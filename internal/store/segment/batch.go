@@ -48,7 +48,7 @@ func (b *Batch) Copy(kind Kind, run string, attempt int, start int64, data []byt
 func (b *Batch) add(kind Kind, run string, attempt int, start int64, data []byte) (Place, error) {
 	l := b.log
 	if b.err == nil && len(b.parts) == 0 {
-		if b.err = l.ready(); b.err == nil {
+		if b.err = l.ensureSegment(); b.err == nil {
 			l.end = alignUp(l.end) // a page is written in one way only
 			b.at = l.end
 		}
@@ -89,7 +89,7 @@ func (b *Batch) Write() error {
 		err = durable.Data(l.file)
 	}
 	if err != nil {
-		b.err = errors.Join(fmt.Errorf("write %d bytes to segment %d: %w", b.at-l.end, l.id, err), l.takeBack(wrote != nil))
+		b.err = errors.Join(fmt.Errorf("write %d bytes to segment %d: %w", b.at-l.end, l.id, err), l.truncateBatch(wrote != nil))
 		return b.err
 	}
 	l.end = b.at
@@ -97,17 +97,17 @@ func (b *Batch) Write() error {
 	return nil
 }
 
-// takeBack gives the space of a failed batch back. When the sync failed, nobody knows what
-// the file holds from now on, so it is written no more.
-func (l *Log) takeBack(goOn bool) error {
+// truncateBatch cuts a failed batch off. If its sync failed, the contents of the file are not known,
+// so no more is written to it: reuse is false then.
+func (l *Log) truncateBatch(reuse bool) error {
 	err := l.file.Truncate(l.end)
-	if goOn && err == nil {
+	if reuse && err == nil {
 		return nil
 	}
 	if l.end == 0 {
 		err = errors.Join(err, os.Remove(l.Path(l.id)))
 	}
-	return errors.Join(err, l.finish())
+	return errors.Join(err, l.closeSegment())
 }
 
 // writeParts writes all parts in order.

@@ -71,7 +71,7 @@ func parseFrame(b []byte) (Frame, error) {
 	}
 	size := binary.LittleEndian.Uint32(b[4:])
 	if size > MaxData {
-		return Frame{}, fmt.Errorf("a frame claims %d bytes; the most is %d", size, MaxData)
+		return Frame{}, fmt.Errorf("a frame has %d bytes by its header; the most is %d", size, MaxData)
 	}
 	name := b[24 : 24+runSize]
 	for len(name) > 0 && name[len(name)-1] == 0 {

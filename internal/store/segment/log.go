@@ -81,11 +81,11 @@ func Open(dir string, o Options) (*Log, error) {
 func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.finish()
+	return l.closeSegment()
 }
 
 // finish lets go of the segment that grows.
-func (l *Log) finish() error {
+func (l *Log) closeSegment() error {
 	if l.file == nil {
 		return nil
 	}
@@ -124,11 +124,11 @@ func (l *Log) Path(id int64) string {
 }
 
 // ready makes sure that there is a segment to write to.
-func (l *Log) ready() error {
+func (l *Log) ensureSegment() error {
 	if l.file != nil && l.end < l.opts.Limit {
 		return nil
 	}
-	if err := l.finish(); err != nil {
+	if err := l.closeSegment(); err != nil {
 		return err
 	}
 	l.setActive(l.id + 1) // before the file is there for anybody to see
@@ -147,7 +147,7 @@ func (l *Log) ready() error {
 		return nil
 	}
 	if err := durable.Dir(l.dir); err != nil {
-		return errors.Join(fmt.Errorf("begin segment %d: %w", l.id, err), l.finish())
+		return errors.Join(fmt.Errorf("begin segment %d: %w", l.id, err), l.closeSegment())
 	}
 	return nil
 }

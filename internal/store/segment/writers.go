@@ -9,9 +9,9 @@ const (
 	// directBytes is the size from which a batch is written past the page cache.
 	directBytes  = 256 << 10
 	directBuffer = 1 << 20
-	// gather is how many bytes are copied together into one write; larger parts are
+	// gatherBytes is how many bytes are copied together into one write; larger parts are
 	// written from where they stand.
-	gather = 256 << 10
+	gatherBytes = 256 << 10
 )
 
 func alignUp(n int64) int64 { return (n + pageSize - 1) / pageSize * pageSize }
@@ -24,8 +24,8 @@ type gatherWriter struct {
 }
 
 func (w *gatherWriter) write(data []byte) error {
-	if len(data) <= gather/4 {
-		if w.out = append(w.out, data...); len(w.out) < gather {
+	if len(data) <= gatherBytes/4 {
+		if w.out = append(w.out, data...); len(w.out) < gatherBytes {
 			return nil
 		}
 		return w.flush()

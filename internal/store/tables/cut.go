@@ -58,8 +58,8 @@ type StreamBytes struct {
 // TrimSlack is how much more than needed goes at a time, so that this is done seldom.
 func TrimSlack(limit int64) int64 { return limit / 8 }
 
-// trimDue reports whether a journal is long enough to be trimmed.
-func (a *AttemptRow) trimDue(limit int64) bool {
+// needsTrim reports whether a journal is long enough to be trimmed.
+func (a *AttemptRow) needsTrim(limit int64) bool {
 	if limit <= 0 {
 		return false
 	}
@@ -102,8 +102,8 @@ func SameCut(a, b *Cut) bool {
 	return a.To == b.To && a.Bytes == b.Bytes
 }
 
-// WithCut is the run with the gaps that trimming made in its attempt. They are placed before
-// those that the journal itself tells of.
+// WithCut returns a run with the gaps that trimming made in its attempt, in front of those that the
+// journal records.
 func WithCut(run job.Run, c *Cut) job.Run {
 	if c == nil {
 		return run

@@ -13,9 +13,9 @@ func diagnosable(s job.State) bool {
 	return s == job.Failed || s == job.TimedOut || s == job.Lost || s == job.Retrying
 }
 
-// AskDiagnosis marks a run that has ended badly, or that has begun to stall.
-func AskDiagnosis(ctx context.Context, t *db.Tx, run *job.Run, before job.Run) error {
-	if !diagnosable(run.State) && (!Stalls(run.Findings) || Stalls(before.Findings)) {
+// RequestDiagnosis marks a run that has ended badly, or that has begun to stall.
+func RequestDiagnosis(ctx context.Context, t *db.Tx, run *job.Run, before job.Run) error {
+	if !diagnosable(run.State) && (!HasStall(run.Findings) || HasStall(before.Findings)) {
 		return nil
 	}
 	if _, err := t.ExecContext(ctx, `UPDATE runs SET diagnose = 1 WHERE id = $1`, run.ID); err != nil {
@@ -25,7 +25,7 @@ func AskDiagnosis(ctx context.Context, t *db.Tx, run *job.Run, before job.Run) e
 }
 
 // Stalls reports whether a run is found to stall.
-func Stalls(findings []job.Finding) bool {
+func HasStall(findings []job.Finding) bool {
 	for _, f := range findings {
 		if f.Rule == "stalled" {
 			return true

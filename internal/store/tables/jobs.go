@@ -19,9 +19,9 @@ func LockJob(ctx context.Context, t *db.Tx, name string) error {
 	return nil
 }
 
-// ForgetJob deletes what is kept for a job that has no runs any more, unless somebody has set a
+// DeleteUnusedJob deletes what is kept for a job that has no runs any more, unless somebody has set a
 // policy for it.
-func ForgetJob(ctx context.Context, t *db.Tx, name string) error {
+func DeleteUnusedJob(ctx context.Context, t *db.Tx, name string) error {
 	if err := LockJob(ctx, t, name); err != nil {
 		return err
 	}
@@ -36,8 +36,8 @@ func ForgetJob(ctx context.Context, t *db.Tx, name string) error {
 	return nil
 }
 
-// KnowsJob reports whether a job has had a run.
-func KnowsJob(ctx context.Context, t *db.Tx, name string) (bool, error) {
+// JobExists reports whether a job has had a run.
+func JobExists(ctx context.Context, t *db.Tx, name string) (bool, error) {
 	var n int64
 	err := t.QueryRowContext(ctx, `SELECT COUNT(*) FROM jobs WHERE name = $1`, name).Scan(&n)
 	if err != nil {

@@ -20,10 +20,10 @@ import (
 )
 
 const (
-	PackLive = 64 << 20
-	// packSoon is how long an attempt rests before it is packed, so that the work does
+	PackLiveBytes = 64 << 20
+	// packDelay is how long an attempt rests before it is packed, so that the work does
 	// not compete with the end of the job.
-	packSoon = 30 * time.Second
+	packDelay = 30 * time.Second
 )
 
 // RunRow is a run as the table keeps it: the view, and what only the server needs.
@@ -45,7 +45,7 @@ type runDoc struct {
 }
 
 // RunColumns are what ScanRun reads.
-const RunColumns = `id, job, number, attempt, state, health, created_at, start_at, heard_at, beat_at, lease_us, expires_at, period_us, doc`
+const RunColumns = `id, job, number, attempt, state, health, created_at, start_at, reported_at, beat_at, lease_us, expires_at, period_us, doc`
 
 // ScanRun reads a run. The error is *query.UnreadableError for one whose document cannot be read.
 func ScanRun(from db.Scanner) (RunRow, error) {
@@ -70,7 +70,7 @@ func ScanRun(from db.Scanner) (RunRow, error) {
 	r := stored.Run
 	r.ID, r.Job, r.Number, r.Attempt = id, name, number, attempt
 	r.State, r.Health = job.State(state), job.Health(health)
-	r.CreatedAt, r.StartAt, r.LastHeartbeatAt = db.FromMicros(created), db.FromMicros(start), db.FromNull(beat)
+	r.CreatedAt, r.StartAt, r.LastHeartbeatAt = db.FromMicros(created), db.FromMicros(start), db.FromNullableMicros(beat)
 	r.DeliveredLateSeconds = job.DeliveredLate(r.StartAt, r.CreatedAt).Seconds()
 	if unreadable != nil {
 		return RunRow{}, &query.UnreadableError{Run: r, What: "the stored document", Cause: unreadable}
@@ -119,10 +119,10 @@ func InsertRun(ctx context.Context, t *db.Tx, row *RunRow) error {
 		return fmt.Errorf("number a run of job %s: %w", r.Job, err)
 	}
 	res, err := t.ExecContext(ctx, `INSERT INTO runs (id, job, number, attempt, state, health, leased, created_at, start_at,
-		heard_at, lease_us, expires_at, period_us, peak_memory, search, doc)
+		reported_at, lease_us, expires_at, period_us, peak_memory, search, doc)
 		VALUES ($1, $2, $3, 0, 'queued', '', 0, $4, $5, $4, 0, 0, 0, 0, '', '{}') ON CONFLICT (id) DO NOTHING`,
 		r.ID, r.Job, r.Number, db.Micros(r.CreatedAt), db.Micros(r.StartAt))
-	if err := db.Wrote(res, err); err != nil {
+	if err := db.RequireRow(res, err); err != nil {
 		return fmt.Errorf("create run %s: %w", r.ID, err)
 	}
 	return nil
@@ -137,7 +137,7 @@ func LockAttempt(ctx context.Context, t *db.Tx, key AttemptKey) (*AttemptRow, er
 // UpdateRun stores a run that is locked by this transaction.
 func UpdateRun(ctx context.Context, t *db.Tx, row *RunRow) error {
 	r := &row.Run
-	r.Acknowledged = stillAcknowledged(r)
+	r.Acknowledged = validAcknowledgement(r)
 	doc, err := json.Marshal(runDoc{Run: *r, WhenLost: row.WhenLost})
 	if err != nil {
 		return fmt.Errorf("encode run %s: %w", r.ID, err)
@@ -148,16 +148,16 @@ func UpdateRun(ctx context.Context, t *db.Tx, row *RunRow) error {
 	}
 	known := sql.NullInt64{}
 	if r.State.Terminal() {
-		known = db.Number(db.Micros(t.Now()))
+		known = db.NotNull(db.Micros(t.Now()))
 	}
-	return t.Later(ctx, db.Statement{What: "store run " + r.ID, Query: `UPDATE runs SET attempt = $2, state = $3, health = $4, leased = $5,
-		started_at = $6, ended_at = $7, heard_at = $8, beat_at = $9, lease_us = $10, expires_at = $11,
+	return t.Queue(ctx, db.Statement{What: "store run " + r.ID, Query: `UPDATE runs SET attempt = $2, state = $3, health = $4, leased = $5,
+		started_at = $6, ended_at = $7, reported_at = $8, beat_at = $9, lease_us = $10, expires_at = $11,
 		period_us = $12, peak_memory = $13, search = $14, doc = $15, cancel = $16, suspended = $17,
 		end_known_at = CASE WHEN state = $3 THEN COALESCE(end_known_at, CAST($18 AS BIGINT)) ELSE CAST($18 AS BIGINT) END, acknowledged = $19 WHERE id = $1`, Args: []any{
 		r.ID, r.Attempt, string(r.State), string(r.Health), leased(r.State),
-		db.MicrosOrNull(r.StartedAt), db.MicrosOrNull(r.EndedAt), db.Micros(row.ReportedAt), db.MicrosOrNull(r.LastHeartbeatAt),
+		db.NullableMicros(r.StartedAt), db.NullableMicros(r.EndedAt), db.Micros(row.ReportedAt), db.NullableMicros(r.LastHeartbeatAt),
 		row.Lease.Microseconds(), db.Micros(row.ExpiresAt), row.Period.Microseconds(),
-		r.Usage.PeakMemoryBytes, searchText(r), string(doc), cancel, db.AsInt(r.SuspendedAt != nil), known, db.AsInt(r.Acknowledged != nil),
+		r.Usage.PeakMemoryBytes, searchText(r), string(doc), cancel, db.BoolToInt(r.SuspendedAt != nil), known, db.BoolToInt(r.Acknowledged != nil),
 	}})
 }
 
@@ -170,7 +170,7 @@ func JSONOrNull[T any](v *T) (sql.NullString, error) {
 	return sql.NullString{String: string(text), Valid: true}, err
 }
 
-func leased(s job.State) int { return db.AsInt(s.Active()) }
+func leased(s job.State) int { return db.BoolToInt(s.Active()) }
 
 // searchText is what the q filter looks in. Each part is bounded where it comes in, and
 // nothing is cut off here: a run would not be found by it, without a word.
@@ -179,7 +179,7 @@ func searchText(r *job.Run) string {
 	for _, k := range slices.Sorted(maps.Keys(r.Labels)) {
 		parts = append(parts, r.Labels[k])
 	}
-	return Searchable(strings.Join(parts, " "))
+	return SearchForm(strings.Join(parts, " "))
 }
 
 // SetLabels replaces the labels that runs are found by.
@@ -277,30 +277,30 @@ func SaveAttempt(ctx context.Context, t *db.Tx, key AttemptKey, row *AttemptRow,
 	// What has ended, or grown large, is to be packed soon.
 	due := sql.NullInt64{}
 	if row.Ended {
-		due = db.Number(db.Micros(row.At.Add(packSoon)))
+		due = db.NotNull(db.Micros(row.At.Add(packDelay)))
 	}
 	trim := sql.NullInt64{}
-	if row.trimDue(runLog) {
-		trim = db.Number(db.Micros(row.At))
+	if row.needsTrim(runLog) {
+		trim = db.NotNull(db.Micros(row.At))
 	}
 	unidentified := sql.NullInt64{}
 	if !row.Known() {
-		unidentified = db.Number(db.Micros(row.At))
+		unidentified = db.NotNull(db.Micros(row.At))
 	}
 	statement := `UPDATE attempts SET size = $3, doc = $4, tail = $5, unidentified_at = $10,
 		trim_at = COALESCE(trim_at, CAST($9 AS BIGINT)), pack_at = COALESCE(pack_at, CAST($6 AS BIGINT), CASE WHEN $3 - packed > CAST($7 AS BIGINT) THEN CAST($8 AS BIGINT) END) WHERE run_id = $1 AND attempt = $2`
-	args := []any{key.Run, key.Attempt, row.Durable(), string(doc), row.Tail, due, PackLive, db.Micros(row.At.Add(packSoon)), trim, unidentified}
+	args := []any{key.Run, key.Attempt, row.Durable(), string(doc), row.Tail, due, PackLiveBytes, db.Micros(row.At.Add(packDelay)), trim, unidentified}
 	if !row.Stored {
 		statement = `INSERT INTO attempts (run_id, attempt, size, doc, tail, pack_at, trim_at, unidentified_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
 		args = append(args[:6], trim, unidentified)
 	}
 	row.Stored = true
-	return t.Later(ctx, db.Statement{Query: statement, Args: args, One: true, What: fmt.Sprintf("store attempt %d of run %s", key.Attempt, key.Run)})
+	return t.Queue(ctx, db.Statement{Query: statement, Args: args, One: true, What: fmt.Sprintf("store attempt %d of run %s", key.Attempt, key.Run)})
 }
 
-// Searchable is a text in the form in which texts are stored for searching, and looked for.
+// SearchForm is a text in the form in which texts are stored for searching, and looked for.
 // What index.Clean has replaced is found by what it was.
-func Searchable(text string) string {
+func SearchForm(text string) string {
 	return strings.Map(func(c rune) rune {
 		if unicode.IsControl(c) || c == unicode.ReplacementChar {
 			return ' '

@@ -15,7 +15,7 @@ const (
 type Tiers [3]int
 
 // Arrived notes a new block at the end.
-func (t *Tiers) Arrived(size int64) {
+func (t *Tiers) Add(size int64) {
 	if size >= bigBlock {
 		*t = Tiers{}
 		return
@@ -24,10 +24,10 @@ func (t *Tiers) Arrived(size int64) {
 }
 
 // Full says whether the last Fan blocks are to become one.
-func (t *Tiers) Full() bool { return t[0] >= Fan || t[1] >= Fan }
+func (t *Tiers) IsFull() bool { return t[0] >= Fan || t[1] >= Fan }
 
 // Merged notes that the last Fan blocks became one of the given size.
-func (t *Tiers) Merged(size int64) {
+func (t *Tiers) Merge(size int64) {
 	tier := 0
 	if t[0] < Fan {
 		tier = 1

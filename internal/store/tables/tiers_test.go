@@ -19,8 +19,8 @@ func TestTiers(t *testing.T) {
 		for range rapid.IntRange(0, 600).Draw(rt, "appends") {
 			size := rapid.SampledFrom([]int64{1, 100, 1000, 3000, bigBlock - 1, bigBlock}).Draw(rt, "size")
 			blocks = append(blocks, block{size, 0})
-			counts.Arrived(size)
-			for counts.Full() {
+			counts.Add(size)
+			for counts.IsFull() {
 				last := blocks[len(blocks)-Fan:]
 				merged := block{tier: last[0].tier + 1}
 				for _, b := range last {
@@ -30,7 +30,7 @@ func TestTiers(t *testing.T) {
 					merged.size += b.size
 				}
 				blocks = append(blocks[:len(blocks)-Fan], merged)
-				counts.Merged(merged.size)
+				counts.Merge(merged.size)
 			}
 			if counts[0] >= Fan || counts[1] >= Fan {
 				rt.Fatalf("counts %v", counts)

@@ -72,12 +72,12 @@ func New(d *db.DB) *Items {
 // Failed writes down that something could not be done for an item, which is not to be tried
 // again before a pause has passed. While the item rests it changes nothing. That it cannot
 // be written down is no reason to stop: this process knows it.
-func (s *Items) Failed(ctx context.Context, kind, id string, cause error) {
+func (s *Items) RecordFailure(ctx context.Context, kind, id string, cause error) {
 	now := s.Now()
 	s.mu.Lock()
 	key := itemKey{kind, id}
 	item, known := s.known[key]
-	if known && restsAt(item.NextAt, now) {
+	if known && isPausedAt(item.NextAt, now) {
 		s.mu.Unlock()
 		return
 	}
@@ -103,7 +103,7 @@ func (s *Items) Failed(ctx context.Context, kind, id string, cause error) {
 }
 
 // Done forgets the trouble of an item, if it had one.
-func (s *Items) Done(ctx context.Context, kind, id string) {
+func (s *Items) ClearFailure(ctx context.Context, kind, id string) {
 	key := itemKey{kind, id}
 	s.mu.Lock()
 	_, known := s.known[key]
@@ -121,23 +121,23 @@ func (s *Items) Done(ctx context.Context, kind, id string) {
 	}
 }
 
-// restsAt reports whether an item that is to be tried again at next rests now. A next that is
+// isPausedAt reports whether an item that is to be tried again at next rests now. A next that is
 // further away than any pause was written while the clock was ahead.
-func restsAt(next, now time.Time) bool {
+func isPausedAt(next, now time.Time) bool {
 	return now.Before(next) && next.Sub(now) <= job.LongestTroublePause
 }
 
 // Resting reports whether an item failed and is not to be tried yet.
-func (s *Items) Resting(kind, id string) bool {
+func (s *Items) IsPaused(kind, id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	item, known := s.known[itemKey{kind, id}]
-	return known && restsAt(item.NextAt, s.Now())
+	return known && isPausedAt(item.NextAt, s.Now())
 }
 
-// Rests is the condition of a query that leaves out what rests, as restsAt says: its arguments
+// Rests is the condition of a query that leaves out what rests, as isPausedAt says: its arguments
 // are the expression that is the item's id and the number of the argument that holds the time.
-func Rests(kind, id string, now int) string {
+func NotPaused(kind, id string, now int) string {
 	return fmt.Sprintf(` NOT EXISTS (SELECT 1 FROM troubled WHERE troubled.kind = '%s' AND troubled.id = %s
 		AND troubled.next_at > $%d AND troubled.next_at - %d <= $%[3]d)`, kind, id, now, job.LongestTroublePause.Microseconds())
 }
@@ -151,34 +151,34 @@ func (s *Items) Skip(ctx context.Context, kind, id string, cause error) error {
 	if err := s.Ping(ctx); err != nil {
 		return errors.Join(cause, err)
 	}
-	s.Failed(ctx, kind, id, cause)
+	s.RecordFailure(ctx, kind, id, cause)
 	return nil
 }
 
 // Unreadable records the runs whose rows could not be read.
-func (s *Items) Unreadable(ctx context.Context, kind string, rows []*query.UnreadableError) {
+func (s *Items) RecordUnreadable(ctx context.Context, kind string, rows []*query.UnreadableError) {
 	for _, one := range rows {
-		s.Failed(ctx, kind, one.Run.ID, one)
+		s.RecordFailure(ctx, kind, one.Run.ID, one)
 	}
 }
 
-// staleTrouble is how long after its next try an item is forgotten that nobody tried again:
+// staleAfter is how long after its next try an item is forgotten that nobody tried again:
 // it is gone, or it succeeded on another server.
-const staleTrouble = 15 * time.Minute
+const staleAfter = 15 * time.Minute
 
-// nobodyTries is the condition on items that are forgotten: those whose next try is long over,
+// staleCondition is the condition on items that are forgotten: those whose next try is long over,
 // and what could not be done for the judging of a run that is not judged any more.
-const nobodyTries = `next_at < $1 OR kind IN ('` + Judge + `', '` + Evidence + `', '` + Lease + `')
+const staleCondition = `next_at < $1 OR kind IN ('` + Judge + `', '` + Evidence + `', '` + Lease + `')
 	AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.id = troubled.id AND runs.leased = 1)`
 
 // Refresh reads what other servers wrote down, and forgets what nobody tries any more.
 func (s *Items) Refresh(ctx context.Context) error {
-	stale := db.Micros(s.Now().Add(-staleTrouble))
+	stale := db.Micros(s.Now().Add(-staleAfter))
 	var n int64
-	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM troubled WHERE `+nobodyTries+` LIMIT 1) AS stale`, stale).Scan(&n)
+	err := s.Reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM troubled WHERE `+staleCondition+` LIMIT 1) AS stale`, stale).Scan(&n)
 	if err == nil && n > 0 {
 		err = s.Write(ctx, db.None, func(t *db.Tx) error {
-			_, err := t.ExecContext(ctx, `DELETE FROM troubled WHERE `+nobodyTries, stale)
+			_, err := t.ExecContext(ctx, `DELETE FROM troubled WHERE `+staleCondition, stale)
 			return err
 		})
 	}
@@ -196,7 +196,7 @@ func (s *Items) Refresh(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, item := range s.known { // what could not be written down
-		if one, there := known[key]; !there && restsAt(item.NextAt, s.Now()) || there && one.Tries < item.Tries {
+		if one, there := known[key]; !there && isPausedAt(item.NextAt, s.Now()) || there && one.Tries < item.Tries {
 			known[key] = item
 		}
 	}
@@ -257,9 +257,9 @@ func (s *Items) ItemFailures() map[string]int64 {
 	return counts
 }
 
-// failuresInRow is how many single items in a row may fail before the rest is given up: then
+// maxFailuresInRow is how many single items in a row may fail before the rest is given up: then
 // it is the database, not one of them.
-const failuresInRow = 50
+const maxFailuresInRow = 50
 
 // Isolate does something for items in one transaction. When that fails, it finds those that
 // fail by themselves and does it for the others: bad is called for each of them. Its error is
@@ -282,7 +282,7 @@ func Isolate[T any](ctx context.Context, s *db.DB, items []T, do func([]T) error
 	split = func(items []T, err error) error {
 		if len(items) == 1 {
 			row = append(row, failure{Item: items[0], Err: err})
-			if !worked && len(row) >= failuresInRow {
+			if !worked && len(row) >= maxFailuresInRow {
 				return err
 			}
 			return nil

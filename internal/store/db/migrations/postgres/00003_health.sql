@@ -1,6 +1,6 @@
 -- +goose Up
 ALTER TABLE runs ADD COLUMN beat TEXT;     -- the last heartbeat as JSON
-ALTER TABLE runs ADD COLUMN evidence TEXT; -- index.Evidence as JSON: what the heartbeats told, as far as it was folded
+ALTER TABLE runs ADD COLUMN evidence TEXT; -- index.Evidence as JSON: what the heartbeats reported, as far as it was folded
 ALTER TABLE runs ADD COLUMN status TEXT NOT NULL DEFAULT '';       -- the job's own last word
 ALTER TABLE runs ADD COLUMN gone_at BIGINT NOT NULL DEFAULT 0;     -- when the connection of its heartbeats closed, seen by a server that does not judge
 ALTER TABLE runs ADD COLUMN diagnose INTEGER NOT NULL DEFAULT 0;   -- 1: a diagnosis is to be made

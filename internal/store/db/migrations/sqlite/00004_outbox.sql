@@ -1,7 +1,7 @@
 -- +goose Up
--- What is to be told or done, written together with the change that caused it. A row
--- with kind notify and no route is a cause that nobody has been found for yet; then there
--- is one row for each route instead.
+-- Notifications, cancels and retries, stored in the transaction of the change that caused them. A
+-- row with kind notify and no route has not been dispatched yet: dispatching replaces it by one row
+-- for each route.
 CREATE TABLE outbox (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     kind       TEXT NOT NULL,

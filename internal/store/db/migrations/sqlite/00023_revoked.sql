@@ -1,6 +1,6 @@
 -- +goose Up
--- How many tokens were revoked: while it stays the same, servers need not look up again each token
--- that they know.
+-- How many tokens were revoked: while it stays the same, servers use the
+-- tokens in their caches.
 ALTER TABLE installation ADD COLUMN revoked BIGINT NOT NULL DEFAULT 0;
 
 -- +goose Down
